@@ -1,0 +1,145 @@
+package watchword
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Purposes that mean something to the engine. An app may use others, of the form [a-z0-9_]{1,40}.
+const (
+	PurposeSignIn        = "sign_in"
+	PurposeMFA           = "mfa"
+	PurposePasswordReset = "password_reset"
+	PurposeEnrol         = "enrol"
+	PurposeManageFactors = "manage_factors"
+)
+
+// A Challenge is one question put to one subject, answerable once. Its JSON form is what an entry seals.
+type Challenge struct {
+	ID          string            `json:"-"`
+	Strategy    string            `json:"st"`
+	Purpose     string            `json:"pu"`
+	Subject     string            `json:"su,omitempty"`
+	Channel     string            `json:"ch,omitempty"`
+	Address     string            `json:"to,omitempty"` // canonical
+	SentTo      string            `json:"ma,omitempty"` // masked
+	Locale      string            `json:"lo,omitempty"`
+	ReturnURL   string            `json:"re,omitempty"`
+	Nonce       string            `json:"no,omitempty"`
+	Label       string            `json:"la,omitempty"` // of what is enrolled
+	Factor      string            `json:"fa,omitempty"` // the one factor that may answer, or that did
+	Transaction map[string]string `json:"tx,omitempty"`
+	Metadata    map[string]string `json:"me,omitempty"`
+	Client      Client            `json:"cl,omitzero"`
+	CreatedAt   time.Time         `json:"cr"`
+	ExpiresAt   time.Time         `json:"ex"`
+	Ask         Ask               `json:"as"`
+	Decoy       bool              `json:"de,omitempty"`
+
+	Sends    int       `json:"ns,omitempty"` // messages asked for so far
+	SentAt   time.Time `json:"sa,omitzero"`  // when the last one was asked for
+	CodeOf   int       `json:"co,omitempty"` // which send's code is in force; it moves when each resend brings a new one
+	Delivery Delivery  `json:"dl,omitzero"`
+
+	// Data is what the strategy must remember. It is sealed like the rest.
+	Data []byte `json:"da,omitempty"`
+
+	env  *environment
+	salt []byte
+	key  *ringKey
+}
+
+// A Client is whom the app is serving; limits use it, and pages say from where a challenge was started.
+type Client struct {
+	IP        string `json:"ip,omitempty"`
+	UserAgent string `json:"ua,omitempty"`
+	Known     bool   `json:"kn,omitempty"` // the app recognises the device: it has budgets and limits of its own
+}
+
+// A Delivery is what became of the last message.
+type Delivery struct {
+	Status   string `json:"st,omitempty"` // queued, sent, delivered, failed
+	Provider string `json:"pr,omitempty"` // from sent on
+	Channel  string `json:"ch,omitempty"` // by which it was sent
+}
+
+// The statuses of a delivery; they only move on in this order.
+const (
+	DeliveryQueued    = "queued"
+	DeliverySent      = "sent"
+	DeliveryDelivered = "delivered"
+	DeliveryFailed    = "failed"
+)
+
+// A Status is what became of a challenge.
+type Status string
+
+// The statuses.
+const (
+	Pending  Status = "pending"
+	Approved Status = "approved"
+	Expired  Status = "expired"
+	Canceled Status = "canceled"
+	Locked   Status = "locked"
+)
+
+// environment is what the engine lends a challenge's strategy: time, randomness and the app's factors.
+type environment struct {
+	now     func() time.Time
+	random  func(n int) ([]byte, error)
+	factors *vault
+	app     string
+}
+
+// Now is the engine's clock.
+func (c *Challenge) Now() time.Time { return c.env.now() }
+
+// Random returns n bytes of the engine's random source.
+func (c *Challenge) Random(n int) ([]byte, error) { return c.env.random(n) }
+
+// App is the tenant's id.
+func (c *Challenge) App() string { return c.env.app }
+
+// DeriveCode returns n symbols of the alphabet, uniformly distributed and always the same for the same challenge, send
+// and label: PRF(key, id | label | purpose | transaction | salt). Leading zeros are kept. The alphabet is ASCII of 2 to
+// 256 symbols.
+func (c *Challenge) DeriveCode(label, alphabet string, n int) Code {
+	return NewCode(uniform(c.stream(label), alphabet, n))
+}
+
+// DeriveBytes returns n ≤ 32 bytes, always the same for the same challenge, send and label.
+func (c *Challenge) DeriveBytes(label string, n int) []byte {
+	block := c.stream(label)(0)
+	return block[:n]
+}
+
+func (c *Challenge) stream(label string) func(counter byte) [32]byte {
+	transaction := canonicalMap(c.Transaction)
+	return func(counter byte) [32]byte {
+		return c.key.codes.sum([]byte(label), []byte(c.ID), []byte(c.Purpose), transaction, c.salt, []byte{byte(c.CodeOf), counter})
+	}
+}
+
+// Factors lists what the challenge's subject has enrolled with its strategy, disabled ones included.
+func (c *Challenge) Factors(ctx context.Context) ([]Factor, error) {
+	return c.env.factors.list(ctx, c.Subject, c.Strategy)
+}
+
+// FindFactor reads one factor of the app by its id, whoever its subject is: ErrNotFound.
+func (c *Challenge) FindFactor(ctx context.Context, id string) (Factor, error) {
+	return c.env.factors.get(ctx, id)
+}
+
+// sealed is everything an entry hides. The digests, the expiry and the purpose stand in the entry or its id too: what
+// is believed are these.
+type sealed struct {
+	Challenge
+	Salt      []byte   `json:"sl"`
+	Digests   [][]byte `json:"dg,omitempty"`
+	Collected bool     `json:"cd,omitempty"` // the receipt was given out
+	Redeemed  bool     `json:"rd,omitempty"` // and redeemed
+	Claims    *Claims  `json:"cm,omitempty"` // a judged answer's; of digests they are built when collected
+}
+
+func (s *sealed) encode() ([]byte, error) { return json.Marshal(s) }

@@ -1,0 +1,131 @@
+package watchword
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// A Factor is what a subject has enrolled: an authenticator app, a passkey, a set of recovery codes.
+type Factor struct {
+	ID        string
+	Subject   string
+	Strategy  string
+	CreatedAt time.Time
+	Version   int64
+
+	// What follows is sealed.
+	Label      string
+	LastUsedAt time.Time
+	Disabled   bool
+	Failures   int       // consecutive, whatever their age
+	WaitUntil  time.Time // after many failures: nothing is compared before
+	Data       []byte    // the strategy's own: secret, last step, public key
+	Public     map[string]any
+	CreatedBy  string // the challenge that enrolled it, which makes creating idempotent
+}
+
+// factorData is a factor's sealed part.
+type factorData struct {
+	Label      string         `json:"la,omitempty"`
+	LastUsedAt time.Time      `json:"us,omitzero"`
+	Disabled   bool           `json:"di,omitempty"`
+	Failures   int            `json:"fa,omitempty"`
+	WaitUntil  time.Time      `json:"wa,omitzero"`
+	Version    int64          `json:"ve"`
+	Data       []byte         `json:"da,omitempty"`
+	Public     map[string]any `json:"pu,omitempty"`
+	CreatedBy  string         `json:"by,omitempty"`
+}
+
+// vault is an app's factors, opened and sealed on the way.
+type vault struct {
+	app   string
+	store Factors
+	ring  ring
+}
+
+// sealID is the associated data of a factor's seal: moved to another app, subject, strategy or id it does not open.
+func (v *vault) sealID(subject, strategy, id string) string {
+	return fmt.Sprintf("factor %q %q %q %q", v.app, subject, strategy, id)
+}
+
+func (v *vault) list(ctx context.Context, subject, strategy string) ([]Factor, error) {
+	if v.store == nil {
+		return nil, nil
+	}
+	stored, err := v.store.List(ctx, v.app, subject)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	var out []Factor
+	for _, s := range stored {
+		if strategy != "" && s.Strategy != strategy {
+			continue
+		}
+		f, err := v.open(s)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+func (v *vault) get(ctx context.Context, id string) (Factor, error) {
+	if v.store == nil {
+		return Factor{}, ErrNotFound
+	}
+	s, err := v.store.Get(ctx, v.app, id)
+	if err != nil {
+		return Factor{}, err
+	}
+	return v.open(s)
+}
+
+func (v *vault) open(s SealedFactor) (Factor, error) {
+	plain, _, err := v.ring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
+	if err != nil {
+		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
+	}
+	var d factorData
+	if err := json.Unmarshal(plain, &d); err != nil {
+		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
+	}
+	if d.Version != s.Version {
+		return Factor{}, fmt.Errorf("factor %s: version %d is sealed as %d: %w", s.ID, s.Version, d.Version, errSeal)
+	}
+	return Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version,
+		Label: d.Label, LastUsedAt: d.LastUsedAt, Disabled: d.Disabled, Failures: d.Failures, WaitUntil: d.WaitUntil,
+		Data: d.Data, Public: d.Public, CreatedBy: d.CreatedBy}, nil
+}
+
+// seal prepares a factor for the given version: 1 to create it, its own plus one to update it.
+func (v *vault) seal(f Factor, version int64) (SealedFactor, error) {
+	plain, err := json.Marshal(factorData{Label: f.Label, LastUsedAt: f.LastUsedAt, Disabled: f.Disabled,
+		Failures: f.Failures, WaitUntil: f.WaitUntil, Version: version, Data: f.Data, Public: f.Public, CreatedBy: f.CreatedBy})
+	if err != nil {
+		return SealedFactor{}, err
+	}
+	data, err := v.ring[0].seal(v.sealID(f.Subject, f.Strategy, f.ID), plain)
+	return SealedFactor{ID: f.ID, App: v.app, Subject: f.Subject, Strategy: f.Strategy, CreatedAt: f.CreatedAt,
+		Version: f.Version, Data: data}, err
+}
+
+func (v *vault) create(ctx context.Context, f Factor) error {
+	s, err := v.seal(f, 1)
+	if err != nil {
+		return err
+	}
+	return v.store.Create(ctx, s)
+}
+
+// update is compare-and-set: ErrConflict if somebody changed the factor since it was read.
+func (v *vault) update(ctx context.Context, f Factor) error {
+	s, err := v.seal(f, f.Version+1)
+	if err != nil {
+		return err
+	}
+	return v.store.Update(ctx, s)
+}

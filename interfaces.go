@@ -1,0 +1,339 @@
+package watchword
+
+import (
+	"context"
+	"time"
+)
+
+// This page holds every seam of the engine. A plug-in implements one of them in a folder of its own and is named,
+// outside that folder, only where a program is wired together.
+
+// A Strategy is one way to prove something. It holds settings, never state: what it must remember goes into the
+// Challenge. Beside these three methods it is a Guesser or a Judge, and an Enroller if its subjects keep something.
+type Strategy interface {
+	// Name is the strategy's name on the wire: otp, totp, magiclink, ...
+	Name() string
+	// Traits says what the engine must know before it has read a challenge.
+	Traits() Traits
+	// Begin says what is asked of the subject. For what is sent it must be a pure function of the challenge: it is
+	// called again for each message, so that the same code can be sent again though none is stored.
+	Begin(ctx context.Context, c *Challenge) (Prompt, error)
+}
+
+// A Guesser's answers are secrets that were made here and sent, so they are compared as keyed digests inside the store,
+// in the same step that charges the try and before the entry has been read.
+type Guesser interface {
+	Strategy
+	// Candidates lists what the answer may mean, in the one spelling that Begin accepts, the approving ones first.
+	// None is a wrong answer.
+	Candidates(a Answer) []Candidate
+	// AMR lists the RFC 8176 values that a right answer to this challenge earns, and no more than happened.
+	AMR(c *Challenge) []string
+}
+
+// A Judge decides in Go, after the try has been charged: its answers are not digests of something that was sent.
+type Judge interface {
+	Strategy
+	// Verify returns ErrMismatch for a wrong answer, with Proof.Compared naming the factors it was compared with.
+	// It spends and stores nothing: Proof.Spend is what the engine spends.
+	Verify(ctx context.Context, c *Challenge, answer string) (Proof, error)
+}
+
+// An Enroller's subjects keep something. Its methods are called instead of Begin and Verify when the purpose is Enrol.
+type Enroller interface {
+	Judge
+	BeginEnrol(ctx context.Context, c *Challenge) (Prompt, error)
+	// VerifyEnrol returns the factor to create or, with an ID that exists and its Version, to replace.
+	VerifyEnrol(ctx context.Context, c *Challenge, answer string) (Factor, error)
+}
+
+// A Sender carries a message. Routing, failover, retrying and rendering are Senders around Senders. An error that is
+// not a *SendError may pass; the message keeps its ID however often it is tried.
+type Sender interface {
+	Send(ctx context.Context, m Message) (Sent, error)
+}
+
+// A Limiter spends one token from every bucket, or none from any: then the error is a *LimitError that names the rule
+// and when to come back. Any other error means that the limiter could not be reached. Safe for concurrent use.
+type Limiter interface {
+	Take(ctx context.Context, buckets ...Bucket) error
+}
+
+// A Store keeps short-lived entries. It is blind: it sees ids, counters, expiry, digests and sealed bytes. Every method
+// is one atomic step, also across processes and on a Redis Cluster.
+//
+// An id is two parts with a dot between. Entries and budgets whose ids begin with the same part belong together and are
+// kept where one atomic step reaches them; the first part also decides the partition.
+//
+// Any error but those named means that the store could not be reached or refused to answer.
+type Store interface {
+	// Create keeps a new entry until its KeepUntil, or fails with ErrExists. What must be sent joins the outbox in
+	// the same step; out is given only to a store that is an Outbox too.
+	Create(ctx context.Context, e Entry, out ...Outgoing) error
+	// Get reads an entry, closed and expired ones included, until its KeepUntil. ErrNotFound after that.
+	Get(ctx context.Context, id string) (Entry, error)
+	// Attempt charges one try and, where the entry has digests, compares. In this order and in one step: ErrNotFound;
+	// ErrClosed if the state is not StatePending; ErrExpired; ErrSpent if no tries are left; a *BudgetError if the
+	// budget is spent (but the first try of an entry passes where b.FirstFree); then the try and one unit of the
+	// budget are charged; then each guess in turn is looked for among the entry's digests. The first that is found
+	// closes the entry with the guess's State and Mark and, if it approves, empties the budget.
+	//
+	// With a nil error the entry is complete: it was won (State is the guess's) or, for an entry without digests, its
+	// try was charged and it is still pending. An entry with digests that no guess matched is ErrMismatch, and is
+	// StateLocked if that was its last try. With ErrClosed, ErrSpent and ErrMismatch the entry has at least its
+	// State, Tries and Used.
+	Attempt(ctx context.Context, id string, guesses []Guess, b Budget) (Entry, error)
+	// Close ends a pending entry, once: ErrClosed if it is not pending any more (somebody else won), ErrExpired if
+	// its time is over and it would be approved, ErrNotFound.
+	Close(ctx context.Context, id string, c Closing) error
+	// Update replaces the sealed data and the digests if the entry's version is still e.Version, and adds one to it;
+	// ErrConflict if not, ErrNotFound. It works on closed entries too and never touches tries, state, mark or times.
+	Update(ctx context.Context, e Entry, out ...Outgoing) error
+}
+
+// An Outbox is where messages wait to be sent: claimed by one worker at a time, done, tried again later, or buried.
+// Outgoing carries ids only; the worker asks the engine to Compose the message, which reads the challenge, drops what is
+// no longer pending, derives the code again and renders.
+type Outbox interface {
+	// Put takes messages in. An outbox that is the Store itself gets them in Create and Update instead.
+	Put(ctx context.Context, out ...Outgoing) error
+	// Claim waits for the next message that is due.
+	Claim(ctx context.Context) (Outgoing, error)
+	// Done forgets a claimed message that was sent, or is no longer wanted.
+	Done(ctx context.Context, o Outgoing) error
+	// Retry gives a claimed message back, due at the given time and with one more Attempt.
+	Retry(ctx context.Context, o Outgoing, at time.Time) error
+	// Bury gives a message up: every sender refused it, or its code would be dead.
+	Bury(ctx context.Context, o Outgoing) error
+}
+
+// Factors keeps what subjects enrolled. It is durable, and Data arrives sealed. An app with a database of its users may
+// implement it over its own tables.
+type Factors interface {
+	// Create keeps a new factor; ErrExists if the app has one of that ID.
+	Create(ctx context.Context, f SealedFactor) error
+	// Get reads one factor of the app; ErrNotFound.
+	Get(ctx context.Context, app, id string) (SealedFactor, error)
+	// List reads the factors of a subject, the oldest first; none is not an error.
+	List(ctx context.Context, app, subject string) ([]SealedFactor, error)
+	// Update replaces Data if the version is still f.Version, and adds one to it; ErrConflict, ErrNotFound.
+	Update(ctx context.Context, f SealedFactor) error
+	// Delete removes one factor; ErrNotFound.
+	Delete(ctx context.Context, app, id string) error
+}
+
+// A Signer turns claims into receipts and back. The engine knows nothing of their form.
+type Signer interface {
+	// Sign returns the receipt of the claims.
+	Sign(ctx context.Context, c Claims) (string, error)
+	// Parse returns the claims of a receipt that this Signer made and that has not expired; ErrReceiptInvalid.
+	Parse(ctx context.Context, receipt string) (Claims, error)
+	// JWKS returns the public keys (RFC 7517 §5), those announced for later included.
+	JWKS() []byte
+}
+
+// An AddressPolicy makes an address canonical and decides whether messages may go there. Channel is empty when only the
+// canonical form is asked for. A *Error of ErrDestinationRefused or ErrInvalidRequest says what is wrong with it; for a
+// refused destination the Address is still filled.
+type AddressPolicy func(channel, address string) (Address, error)
+
+// A Pinger can say whether it can be reached. Stores, limiters and factor stores behind a network implement it.
+type Pinger interface {
+	Ping(ctx context.Context) error
+}
+
+// Traits is what the engine must know of a strategy before it has read a challenge.
+type Traits struct {
+	Group    Group         // what a guess is about
+	Sends    bool          // a message travels: channel and address are required
+	Subject  bool          // the subject is required
+	Object   bool          // the answer is a JSON object, not a string
+	Tries    int           // tries of a challenge; 0: Config.Tries
+	Lifetime time.Duration // of a challenge; 0: Config.Lifetime
+	Space    float64       // how many answers there could be; 0: too many to guess (2^112 and more)
+	Accepted int           // how many of them are right at a time
+	Strength int           // for changing factors: only a proof at least as strong as the strongest factor will do
+}
+
+// Strengths of strategies, for Traits.
+const (
+	StrengthSent     = 1 // sent codes and links
+	StrengthRecovery = 2 // recovery codes; they may replace any factor
+	StrengthOTP      = 3 // TOTP and HOTP
+	StrengthKey      = 4 // security keys and passkeys
+)
+
+// A Group says whose guess budget a try is charged to.
+type Group int
+
+// The groups of guesses.
+const (
+	GroupNone    Group = iota // answers that cannot be guessed: no budget, only the challenge's own tries
+	GroupAddress              // codes that were sent: the canonical address, whatever the channel, purpose or subject
+	GroupSubject              // the subject and the strategy
+)
+
+// An Ask says what a person has to do; pages are written per Ask.
+type Ask string
+
+// The asks.
+const (
+	AskCode   Ask = "code"
+	AskLink   Ask = "link"
+	AskKey    Ask = "key"
+	AskNewKey Ask = "new_key"
+	AskScan   Ask = "scan"
+)
+
+// A Prompt is what a strategy asks of the subject.
+type Prompt struct {
+	Ask     Ask
+	Public  map[string]any // what the ask needs: options of a key, a secret to scan; shown to the starter once
+	Accepts []Code         // a Guesser's right answers, in the spelling of Candidates; only their digests are stored
+	Code    Code           // for the message: digits or letters to type
+	Link    Code           // for the message: the token of a link
+	Silent  bool           // nothing is sent, though everything else is as if it were (test identities)
+	Decoy   bool           // nothing is sent, and no answer is right
+}
+
+// An Answer is what the subject gives back.
+type Answer struct {
+	Text    string // what was typed, a link's token, or a JSON object
+	Object  bool   // Text is a JSON object
+	Number  string // from a link's page: the number that the starting screen shows
+	Starter bool   // the caller is the app's backend, or the opener has shown the starter's own cookie
+}
+
+// A Candidate is one meaning of an answer. A right one approves the challenge, or locks it.
+type Candidate struct {
+	Text  string
+	Locks bool
+}
+
+// A Proof is a Judge's decision and what it has to be paid with.
+type Proof struct {
+	AMR      []string // RFC 8176, and no more than happened
+	Spend    *Factor  // the factor as it must be stored before the challenge is won: counter moved, code used up
+	Subject  string   // a discoverable passkey's owner, where the challenge has no subject
+	Compared []Factor // with ErrMismatch: the factors whose consecutive failures grow by this one
+	Extra    map[string]any
+}
+
+// An Address is what an AddressPolicy makes of one.
+type Address struct {
+	Value   string // the canonical form, which is what messages go to
+	Masked  string // for people and logs: +1 ••• ••• ••23
+	Kind    string // email or phone
+	Country string // ISO 3166-1 alpha-2, of a number
+	Prefix  string // what a limit by number prefix counts: calling code and leading digits
+}
+
+// A Bucket is one thing that limits count by. A limiter applies every rule whose By (and channel) fits.
+type Bucket struct {
+	By      string // address, subject, ip, prefix, country, app or all
+	Key     string // whose, as a keyed digest that does not rotate
+	Channel string // of what is sent; empty if nothing is
+}
+
+// An Entry is what a Store keeps of one challenge.
+type Entry struct {
+	ID        string
+	State     State
+	Tries     int      // left
+	Used      int      // charged
+	Version   int64    // of Sealed and Digests; 1 after Create
+	Digests   [][]byte // what guesses are compared with; none: the answer is judged by the engine
+	Sealed    []byte
+	Mark      []byte // of the guess that won, or of the Closing
+	ExpiresAt time.Time
+	KeepUntil time.Time // closed and expired entries stay readable until then
+	LastTry   time.Time // zero before the first
+}
+
+// A State is a Store's view of an entry; that time is over is no state.
+type State uint8
+
+// The states. Only StatePending can change.
+const (
+	StatePending State = iota
+	StateApproved
+	StateLocked
+	StateCanceled
+)
+
+// A Guess is one digest that may match, and what its match does.
+type Guess struct {
+	Digest []byte
+	State  State  // StateApproved or StateLocked
+	Mark   []byte // stored with it; opaque to the store
+}
+
+// A Budget is what wrong answers of one group are charged to. Limits hold together; the zero Budget is unlimited.
+type Budget struct {
+	Key       string // begins with the same part as the ids of its entries; empty: no budget
+	Limits    []Window
+	FirstFree bool // the first try of each entry is charged, but never refused
+}
+
+// A Window allows Max events in any stretch of time of length Per.
+type Window struct {
+	Max int
+	Per time.Duration
+}
+
+// A Closing is how an entry ends.
+type Closing struct {
+	State  State
+	Mark   []byte
+	Sealed []byte // replaces the sealed data and adds one to the version; nil: it stays
+	Clear  string // budget key that is emptied; empty: none
+}
+
+// Outgoing names a message that has to be sent. It holds ids only.
+type Outgoing struct {
+	ChallengeID string
+	Send        int // which of the challenge's sends; a resend makes the earlier one pointless
+	Attempt     int // how often it has been given back
+
+	fresh *Challenge // in process: what was just written, so that the first try need not read it
+}
+
+// A Message is what travels. Text, HTML and Title are empty until it was rendered.
+type Message struct {
+	ID          string // the same for each try of one send
+	ChallengeID string
+	App         string // the tenant's name, for people
+	Channel     string
+	To          string // canonical
+	Locale      string
+	Purpose     string
+	Subject     string
+	Code        Code
+	Link        Code // the whole URL
+	Origin      string
+	ExpiresAt   time.Time
+	Lifetime    time.Duration
+	Transaction map[string]string
+	Client      Client
+
+	Title string // a mail's subject
+	Text  string
+	HTML  string
+}
+
+// Sent is a provider's acknowledgement.
+type Sent struct {
+	Provider  string
+	Reference string // the provider's own id of the message
+}
+
+// SealedFactor is a Factor as it is stored.
+type SealedFactor struct {
+	ID        string
+	App       string
+	Subject   string
+	Strategy  string
+	CreatedAt time.Time
+	Version   int64 // 1 after Create
+	Data      []byte
+}

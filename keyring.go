@@ -1,0 +1,201 @@
+package watchword
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"sync"
+)
+
+// minKeyBytes is the least length of a secret: as strong as the PRF that it keys.
+const minKeyBytes = 32
+
+// A Key is one named secret of a keyring. It cannot be printed.
+type Key struct {
+	ID     string
+	secret *[]byte
+}
+
+// NewKey takes a secret of at least 32 random bytes. The id (1 to 64 bytes) is stored with what the key made.
+func NewKey(id string, secret []byte) (Key, error) {
+	if id == "" || len(id) > 64 {
+		return Key{}, errors.New("watchword: a key's id has 1 to 64 bytes")
+	}
+	if len(secret) < minKeyBytes {
+		return Key{}, fmt.Errorf("watchword: key %q has %d bytes; at least %d random bytes are needed", id, len(secret), minKeyBytes)
+	}
+	own := append([]byte(nil), secret...)
+	return Key{ID: id, secret: &own}, nil
+}
+
+// ringKey is what is derived from one Key for one app: a key for each use (HKDF-SHA-256, RFC 5869).
+type ringKey struct {
+	id      string
+	codes   *prf // what is sent: codes, tokens
+	digests *prf // what is stored of them
+	marks   *prf // that the engine approved
+	handles *prf // handles and tickets
+	seals   *prf // a sealing key for each entry and factor
+}
+
+func (k Key) derive(app string) (*ringKey, error) {
+	r := &ringKey{id: k.ID}
+	for _, use := range []struct {
+		name string
+		to   **prf
+	}{{"codes", &r.codes}, {"digests", &r.digests}, {"marks", &r.marks}, {"handles", &r.handles}, {"seals", &r.seals}} {
+		derived, err := k.deriveFor(use.name, app)
+		if err != nil {
+			return nil, err
+		}
+		*use.to = derived
+	}
+	return r, nil
+}
+
+func (k Key) deriveFor(use, app string) (*prf, error) {
+	if k.secret == nil {
+		return nil, errors.New("watchword: a key was not made by NewKey")
+	}
+	info := "watchword/1 " + use
+	if app != "" {
+		info += " " + app
+	}
+	key, err := hkdf.Key(sha256.New, *k.secret, nil, info, sha256.Size)
+	if err != nil {
+		return nil, err
+	}
+	return newPRF(key), nil
+}
+
+// identity is what must not change when keys rotate, or a rotation would hand out fresh budgets.
+type identity struct {
+	tags      *prf // groups, apps, strategies, records
+	masks     *prf // ids
+	buckets   *prf // limits
+	addresses *prf // address_hash
+}
+
+func newIdentity(k Key, app string) (*identity, error) {
+	var i identity
+	for _, use := range []struct {
+		name, app string
+		to        **prf
+	}{{"tags", "", &i.tags}, {"masks", "", &i.masks}, {"buckets", app, &i.buckets}, {"addresses", app, &i.addresses}} {
+		derived, err := k.deriveFor(use.name, use.app)
+		if err != nil {
+			return nil, err
+		}
+		*use.to = derived
+	}
+	return &i, nil
+}
+
+// A prf is HMAC-SHA-256 under one key, over parts that are each preceded by their length. It is safe for concurrent use;
+// keyed hashes are kept, because keying one costs more than a sum.
+type prf struct {
+	key  []byte
+	pool sync.Pool
+}
+
+type keyedHash struct {
+	hash.Hash
+	length [4]byte
+	out    []byte
+}
+
+func newPRF(key []byte) *prf {
+	p := &prf{key: key}
+	p.pool.New = func() any {
+		return &keyedHash{Hash: hmac.New(sha256.New, p.key), out: make([]byte, 0, sha256.Size)}
+	}
+	return p
+}
+
+func (p *prf) sum(parts ...[]byte) [32]byte {
+	h := p.pool.Get().(*keyedHash)
+	h.Reset()
+	for _, part := range parts {
+		binary.BigEndian.PutUint32(h.length[:], uint32(len(part)))
+		_, _ = h.Write(h.length[:])
+		_, _ = h.Write(part)
+	}
+	h.out = h.Sum(h.out[:0])
+	sum := [32]byte(h.out)
+	p.pool.Put(h)
+	return sum
+}
+
+// uniform draws n symbols of the alphabet from blocks of pseudo-random bytes, refusing the bytes that would favour some.
+func uniform(block func(counter byte) [32]byte, alphabet string, n int) string {
+	limit := 256 - 256%len(alphabet)
+	out := make([]byte, 0, n)
+	for counter := byte(0); ; counter++ {
+		for _, b := range block(counter) {
+			if int(b) >= limit {
+				continue
+			}
+			if out = append(out, alphabet[int(b)%len(alphabet)]); len(out) == n {
+				return string(out)
+			}
+		}
+	}
+}
+
+// A seal starts with a version, the length of the key's id and the id.
+const sealVersion = 1
+
+// seal encrypts with AES-256-GCM under a key derived for this one id, so that random nonces never come near their bound
+// (NIST SP 800-38D §8.3); the id is associated data too.
+func (k *ringKey) seal(id string, plain []byte) ([]byte, error) {
+	aead, err := k.aead(id)
+	if err != nil {
+		return nil, err
+	}
+	head := append(make([]byte, 0, 2+len(k.id)+len(plain)+aead.Overhead()), sealVersion, byte(len(k.id)))
+	head = append(head, k.id...)
+	return aead.Seal(head, nil, plain, []byte(id)), nil
+}
+
+func (k *ringKey) aead(id string) (cipher.AEAD, error) {
+	key := k.seals.sum([]byte(id))
+	block, err := aes.NewCipher(key[:])
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCMWithRandomNonce(block)
+}
+
+var errSeal = errors.New("watchword: a seal does not open")
+
+// ring is the keys of one app: the first makes, all of them verify.
+type ring []*ringKey
+
+// open decrypts what seal made with whichever key of the ring made it.
+func (r ring) open(id string, data []byte) ([]byte, *ringKey, error) {
+	if len(data) < 2 || data[0] != sealVersion || len(data) < 2+int(data[1]) {
+		return nil, nil, errSeal
+	}
+	keyID, body := string(data[2:2+data[1]]), data[2+data[1]:]
+	for _, k := range r {
+		if k.id != keyID {
+			continue
+		}
+		aead, err := k.aead(id)
+		if err != nil {
+			return nil, nil, err
+		}
+		plain, err := aead.Open(nil, nil, body, []byte(id))
+		if err != nil {
+			return nil, nil, errSeal
+		}
+		return plain, k, nil
+	}
+	return nil, nil, errSeal
+}
