@@ -1,0 +1,2 @@
+// Package delivery brings messages to people.
+package delivery

@@ -1,0 +1,91 @@
+package delivery
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/outbound"
+)
+
+// An Opener makes a provider's Sender from its configuration, which is a URL that the provider parses itself. It
+// refuses parameters that it does not know and reports everything that is wrong at once. Errors never hold the URL or
+// a part of it that may be a secret.
+type Opener func(ctx context.Context, u *url.URL, env Environment) (watchword.Sender, error)
+
+// An Environment is what a program lends to the providers that it opens. The zero Environment is that of production;
+// Providers.Open fills in what is missing, so that an Opener finds every field usable.
+type Environment struct {
+	Logger      *slog.Logger     // nil: nothing is logged
+	Now         func() time.Time // nil: time.Now
+	Random      io.Reader        // must be a cryptographic source; nil: crypto/rand
+	Development bool           // allows what is never allowed in production: the inbox, loopback, plain http to it
+	Allowed     []netip.Prefix // networks that providers may connect to although they are not public
+}
+
+// HTTPClient returns a client for a provider's requests: https only, public or allowed addresses only, no redirects,
+// no proxy, bounded time and body. Call it once for each provider and keep the client.
+func (e Environment) HTTPClient() *http.Client { return e.policy().Client() }
+
+// DialContext connects under the same rules as HTTPClient, for protocols other than HTTP.
+func (e Environment) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return e.policy().DialContext(ctx, network, address)
+}
+
+// filled returns e with every field usable.
+func (e Environment) filled() Environment {
+	if e.Logger == nil {
+		e.Logger = slog.New(slog.DiscardHandler)
+	}
+	if e.Now == nil {
+		e.Now = time.Now
+	}
+	if e.Random == nil {
+		e.Random = rand.Reader
+	}
+	return e
+}
+
+func (e Environment) policy() outbound.Policy {
+	return outbound.Policy{Development: e.Development, Allowed: e.Allowed}
+}
+
+// Providers names the Openers that a program has, by the URL's scheme.
+type Providers map[string]Opener
+
+// Open makes the Sender that a URL asks for. Its errors name the scheme at most.
+func (p Providers) Open(ctx context.Context, rawURL string, env Environment) (watchword.Sender, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, errors.New("delivery: a sender's URL cannot be parsed") // url.Error holds the URL, and so the password
+	}
+	open, known := p[u.Scheme]
+	if !known {
+		return nil, fmt.Errorf("delivery: no sender has the scheme %q; there are %s", u.Scheme, p.schemes())
+	}
+	sender, err := open(ctx, u, env.filled())
+	if err != nil {
+		return nil, fmt.Errorf("delivery: %s: %w", u.Scheme, err)
+	}
+	return sender, nil
+}
+
+func (p Providers) schemes() string {
+	names := make([]string, 0, len(p))
+	for name := range p {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return strings.Join(names, ", ")
+}

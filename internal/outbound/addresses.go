@@ -1,0 +1,58 @@
+package outbound
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// publicIPv6 is all that is handed out for the public network (IANA IPv6 address space). What lies outside is unique
+// local, link-local, multicast, mapped (::ffff:0:0/96), translated (NAT64, 64:ff9b::/96 and 64:ff9b:1::/48) or unassigned.
+var publicIPv6 = netip.MustParsePrefix("2000::/3")
+
+// special lists what is not public though it looks like it: the IANA special-purpose registries (RFC 6890 and its
+// followers), former transition mechanisms that carry an IPv4 address, and a cloud's metadata service.
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"),        // this network, RFC 791
+	netip.MustParsePrefix("10.0.0.0/8"),       // private, RFC 1918
+	netip.MustParsePrefix("100.64.0.0/10"),    // carrier-grade NAT, RFC 6598
+	netip.MustParsePrefix("127.0.0.0/8"),      // loopback
+	netip.MustParsePrefix("169.254.0.0/16"),   // link-local, RFC 3927; metadata services
+	netip.MustParsePrefix("172.16.0.0/12"),    // private, RFC 1918
+	netip.MustParsePrefix("192.0.0.0/24"),     // protocol assignments, RFC 6890; a metadata service
+	netip.MustParsePrefix("192.0.2.0/24"),     // documentation, RFC 5737
+	netip.MustParsePrefix("192.88.99.0/24"),   // 6to4 relays, RFC 7526
+	netip.MustParsePrefix("192.168.0.0/16"),   // private, RFC 1918
+	netip.MustParsePrefix("198.18.0.0/15"),    // benchmarking, RFC 2544
+	netip.MustParsePrefix("198.51.100.0/24"),  // documentation, RFC 5737
+	netip.MustParsePrefix("203.0.113.0/24"),   // documentation, RFC 5737
+	netip.MustParsePrefix("224.0.0.0/3"),      // multicast, reserved, broadcast
+	netip.MustParsePrefix("168.63.129.16/32"), // a cloud's host agent, at a public address
+	netip.MustParsePrefix("2001::/23"),        // protocol assignments, RFC 2928; Teredo
+	netip.MustParsePrefix("2001:db8::/32"),    // documentation, RFC 3849
+	netip.MustParsePrefix("2002::/16"),        // 6to4, RFC 3056
+	netip.MustParsePrefix("3fff::/20"),        // documentation, RFC 9637
+}
+
+// Check says whether the policy allows an address. The error is an ErrRefused that names the address.
+func (p Policy) Check(ip netip.Addr) error {
+	contains := func(n netip.Prefix) bool { return n.Contains(ip) }
+	switch {
+	case ip.Zone() != "": // a zone belongs to link-local addresses only
+	case slices.ContainsFunc(p.Allowed, contains), p.Development && ip.IsLoopback() && !ip.Is4In6():
+		return nil
+	case ip.Is6() && !publicIPv6.Contains(ip):
+	case slices.ContainsFunc(special, contains):
+	default:
+		return nil
+	}
+	return fmt.Errorf("%w: %s is not a public address and not allowed by configuration", ErrRefused, ip)
+}
+
+// checkLoopback is the policy of plain http.
+func checkLoopback(ip netip.Addr) error {
+	if ip.IsLoopback() && !ip.Is4In6() {
+		return nil
+	}
+	return fmt.Errorf("%w: plain http to %s, which is not a loopback address", ErrRefused, ip)
+}

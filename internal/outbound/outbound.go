@@ -1,0 +1,165 @@
+// Package outbound makes the connections that go to configured URLs: providers of messages and receivers of events.
+// Whoever may configure a URL must not thereby reach what only this machine can reach, so every address is checked
+// when it is dialled, after the name was resolved and on each new connection: a name that resolves to something else
+// the second time gains nothing. There are no redirects and no proxy from the environment, and the time and size of
+// an answer are bounded.
+package outbound
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// Defaults of a Policy's zero fields.
+const (
+	DefaultTimeout = 10 * time.Second
+	DefaultMaxBody = 1 << 20
+)
+
+const (
+	dialTimeout     = 5 * time.Second
+	idleTimeout     = 90 * time.Second
+	idlePerHost     = 64
+	maxHeaderOctets = 64 << 10
+)
+
+// ErrRefused says that an address or a scheme is not allowed. The error around it says which and why.
+var ErrRefused = errors.New("outbound: refused")
+
+// ErrTooLarge is what reading an answer ends with when the answer is longer than the policy's MaxBody.
+var ErrTooLarge = errors.New("outbound: answer is too large")
+
+// A Policy says what may be reached. The zero Policy allows https to public addresses.
+type Policy struct {
+	Development bool           // allows loopback addresses, and plain http to them
+	Allowed     []netip.Prefix // networks that may be reached although they are not public
+	Timeout     time.Duration  // of a whole exchange, reading the answer included; zero: DefaultTimeout
+	MaxBody     int64          // octets of an answer's body, after decompression; zero: DefaultMaxBody
+}
+
+// Client returns a client that keeps to the policy. It follows no redirect: the 3xx answer itself is returned. Make one
+// for each provider and keep it, because it holds the idle connections.
+func (p Policy) Client() *http.Client {
+	timeout, limit := p.Timeout, p.MaxBody
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	if limit == 0 {
+		limit = DefaultMaxBody
+	}
+	guard := &guard{secure: transport(p.DialContext), limit: limit}
+	if p.Development {
+		guard.plain = transport(dialer(checkLoopback).DialContext)
+	}
+	return &http.Client{
+		Transport:     guard,
+		Timeout:       timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// DialContext connects to an address that the policy allows; its form is that of net.Dialer. It is for protocols other
+// than HTTP.
+func (p Policy) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	// An IPv4-mapped literal is turned into IPv4 by the net package, so it is looked at before.
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		if ip, err := netip.ParseAddr(host); err == nil {
+			if err := p.Check(ip); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return dialer(p.Check).DialContext(ctx, network, address)
+}
+
+// dialer returns a net.Dialer that asks check about each address it is about to connect to.
+func dialer(check func(netip.Addr) error) *net.Dialer {
+	return &net.Dialer{
+		Timeout: dialTimeout,
+		ControlContext: func(_ context.Context, network, address string, _ syscall.RawConn) error {
+			if network != "tcp4" && network != "tcp6" {
+				return fmt.Errorf("%w: network %s", ErrRefused, network)
+			}
+			target, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return fmt.Errorf("%w: not an IP address and port", ErrRefused)
+			}
+			return check(target.Addr())
+		},
+	}
+}
+
+func transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            dial,
+		ForceAttemptHTTP2:      true,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxIdleConnsPerHost:    idlePerHost,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: maxHeaderOctets,
+	}
+}
+
+// A guard chooses the transport by scheme and bounds the answer's body.
+type guard struct {
+	secure, plain *http.Transport // plain is nil outside development
+	limit         int64
+}
+
+func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	var via *http.Transport
+	switch {
+	case r.URL.Scheme == "https":
+		via = g.secure
+	case r.URL.Scheme == "http" && g.plain != nil:
+		via = g.plain
+	default:
+		if r.Body != nil {
+			_ = r.Body.Close() // a RoundTripper closes it, on errors too
+		}
+		return nil, fmt.Errorf("%w: scheme %q", ErrRefused, r.URL.Scheme)
+	}
+	answer, err := via.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	answer.Body = &boundedBody{ReadCloser: answer.Body, left: g.limit}
+	return answer, nil
+}
+
+// CloseIdleConnections serves http.Client's method of that name.
+func (g *guard) CloseIdleConnections() {
+	g.secure.CloseIdleConnections()
+	if g.plain != nil {
+		g.plain.CloseIdleConnections()
+	}
+}
+
+// A boundedBody fails, rather than ends, where the answer is longer than allowed, so that nobody takes half an answer
+// for a whole one.
+type boundedBody struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if int64(len(p)) > b.left+1 {
+		p = p[:b.left+1]
+	}
+	n, err := b.ReadCloser.Read(p)
+	if int64(n) > b.left {
+		n, err = int(b.left), ErrTooLarge
+	}
+	b.left -= int64(n)
+	return n, err
+}
