@@ -30,8 +30,8 @@ type Environment struct {
 	Logger      *slog.Logger     // nil: nothing is logged
 	Now         func() time.Time // nil: time.Now
 	Random      io.Reader        // must be a cryptographic source; nil: crypto/rand
-	Development bool           // allows what is never allowed in production: the inbox, loopback, plain http to it
-	Allowed     []netip.Prefix // networks that providers may connect to although they are not public
+	Development bool             // allows what is never allowed in production: the inbox, loopback, plain http to it
+	Allowed     []netip.Prefix   // networks that providers may connect to although they are not public
 }
 
 // HTTPClient returns a client for a provider's requests: https only, public or allowed addresses only, no redirects,
