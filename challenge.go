@@ -2,7 +2,6 @@ package watchword
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 )
 
@@ -130,16 +129,3 @@ func (c *Challenge) Factors(ctx context.Context) ([]Factor, error) {
 func (c *Challenge) FindFactor(ctx context.Context, id string) (Factor, error) {
 	return c.env.factors.get(ctx, id)
 }
-
-// sealed is everything an entry hides. The digests, the expiry and the purpose stand in the entry or its id too: what
-// is believed are these.
-type sealed struct {
-	Challenge
-	Salt      []byte   `json:"sl"`
-	Digests   [][]byte `json:"dg,omitempty"`
-	Collected bool     `json:"cd,omitempty"` // the receipt was given out
-	Redeemed  bool     `json:"rd,omitempty"` // and redeemed
-	Claims    *Claims  `json:"cm,omitempty"` // a judged answer's; of digests they are built when collected
-}
-
-func (s *sealed) encode() ([]byte, error) { return json.Marshal(s) }

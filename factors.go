@@ -3,7 +3,9 @@ package watchword
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -128,4 +130,59 @@ func (v *vault) update(ctx context.Context, f Factor) error {
 		return err
 	}
 	return v.store.Update(ctx, s)
+}
+
+// A factor that is guessed at waits ever longer and is then disabled for good (NIST SP 800-63B-4 §3.2.2); only
+// enrolling again helps.
+const (
+	waitEvery    = 10 // consecutive failures
+	firstWait    = time.Hour
+	longestWait  = 12 * time.Hour
+	disableAfter = 100
+)
+
+// warnAt are the numbers of consecutive failures that the app hears of.
+var warnAt = [...]int{10, 50, 90}
+
+// Usable says whether an answer may be compared with the factor now. ErrFactorDisabled, with RetryAfter while it
+// only waits.
+func (f *Factor) Usable(now time.Time) error {
+	if f.Disabled {
+		return ErrFactorDisabled
+	}
+	if now.Before(f.WaitUntil) {
+		return &Error{Code: ErrTooManyGuesses.Code, RetryAfter: f.WaitUntil.Sub(now)}
+	}
+	return nil
+}
+
+// factorFailed counts one more consecutive failure of a factor, durably and by compare-and-set.
+func (e *Engine) factorFailed(ctx context.Context, rec *record, f Factor) error {
+	for range casTries {
+		f.Failures++
+		if f.Failures%waitEvery == 0 {
+			f.WaitUntil = e.cfg.Clock().UTC().Add(min(firstWait<<(f.Failures/waitEvery-1), longestWait))
+		}
+		f.Disabled = f.Disabled || f.Failures >= disableAfter
+		err := e.env.factors.update(ctx, f)
+		if err == nil {
+			if slices.Contains(warnAt[:], f.Failures) {
+				e.emit(ctx, EventFactorFailing, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
+			}
+			if f.Failures == disableAfter {
+				e.emit(ctx, EventFactorDisabled, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
+			}
+			return nil
+		}
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return unavailable(err)
+		}
+		if f, err = e.env.factors.get(ctx, f.ID); err != nil {
+			return unavailable(err)
+		}
+	}
+	return unavailable(ErrConflict)
 }

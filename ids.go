@@ -20,6 +20,7 @@ const (
 	groupSize  = 8
 	kindSize   = 2
 	idSize     = randomSize + appSize + groupSize + kindSize
+	saltSize   = 32
 	knownBit   = 0x80
 )
 
@@ -29,6 +30,7 @@ var b64 = base64.RawURLEncoding.Strict()
 type ident struct {
 	id    string // as callers see it
 	ref   string // as the store sees it: group, dot, random and kind
+	rand  [randomSize]byte
 	kind  [kindSize]byte
 	app   [appSize]byte
 	group [groupSize]byte
@@ -87,7 +89,7 @@ func (i *identity) newIdent(random [randomSize]byte, app [appSize]byte, group [g
 	for n, m := range i.mask(random[:]) {
 		clear[n] ^= m
 	}
-	id := ident{app: app, group: group, kind: kind, ref: storeID(random[:], group, kind)}
+	id := ident{rand: random, app: app, group: group, kind: kind, ref: storeID(random[:], group, kind)}
 	id.id = idPrefix + b64.EncodeToString(append(random[:], clear...))
 	return id
 }
@@ -109,7 +111,7 @@ func (i *identity) parseID(id string) (ident, bool) {
 	for n, m := range i.mask(random) {
 		rest[n] ^= m
 	}
-	out := ident{id: id, app: [appSize]byte(rest), group: [groupSize]byte(rest[appSize:]), kind: [kindSize]byte(rest[appSize+groupSize:])}
+	out := ident{id: id, rand: [randomSize]byte(random), app: [appSize]byte(rest), group: [groupSize]byte(rest[appSize:]), kind: [kindSize]byte(rest[appSize+groupSize:])}
 	out.ref = storeID(random, out.group, out.kind)
 	return out, true
 }

@@ -15,8 +15,9 @@ type Strategy interface {
 	Name() string
 	// Traits says what the engine must know before it has read a challenge.
 	Traits() Traits
-	// Begin says what is asked of the subject. For what is sent it must be a pure function of the challenge: it is
-	// called again for each message, so that the same code can be sent again though none is stored.
+	// Begin says what is asked of the subject. It must be a pure function of the challenge (and of what the subject has
+	// enrolled), with codes and secrets from its Derive methods: it is called again for each message, so that the
+	// same code can be sent again though none is stored.
 	Begin(ctx context.Context, c *Challenge) (Prompt, error)
 }
 
@@ -42,6 +43,7 @@ type Judge interface {
 // An Enroller's subjects keep something. Its methods are called instead of Begin and Verify when the purpose is Enrol.
 type Enroller interface {
 	Judge
+	// BeginEnrol is as pure as Begin, and may leave what it must remember in c.Data.
 	BeginEnrol(ctx context.Context, c *Challenge) (Prompt, error)
 	// VerifyEnrol returns the factor to create or, with an ID that exists and its Version, to replace.
 	VerifyEnrol(ctx context.Context, c *Challenge, answer string) (Factor, error)
@@ -295,7 +297,7 @@ type Outgoing struct {
 	Send        int // which of the challenge's sends; a resend makes the earlier one pointless
 	Attempt     int // how often it has been given back
 
-	fresh *Challenge // in process: what was just written, so that the first try need not read it
+	fresh *record // in process: what was just written, so that the first try need not read it
 }
 
 // A Message is what travels. Text, HTML and Title are empty until it was rendered.

@@ -1,0 +1,91 @@
+package watchword
+
+import (
+	"net/netip"
+	"regexp"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Bounds of what a caller may send along; longer texts are refused before anything is read or written.
+const (
+	maxText    = 255 // bytes of a subject, nonce, label or locale
+	maxLong    = 2048
+	maxEntries = 16 // of a transaction or metadata
+)
+
+var (
+	purposePattern = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
+	localePattern  = regexp.MustCompile(`^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$`)
+)
+
+// admit says whether a challenge can be started as asked, and makes its address canonical.
+func (e *Engine) admit(req StartRequest) (Strategy, Address, error) {
+	s := e.strategies[req.Strategy]
+	if s == nil {
+		return nil, Address{}, invalid("strategy", "is not one that this app offers")
+	}
+	if fields := e.wrongFields(req, s); len(fields) > 0 {
+		return nil, Address{}, &Error{Code: ErrInvalidRequest.Code, Fields: fields}
+	}
+	if !s.Traits().Sends {
+		return s, Address{}, nil
+	}
+	address, err := e.cfg.Addresses(req.Channel, req.To)
+	return s, address, err
+}
+
+func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
+	refuse := func(bad bool, field, reason string) {
+		if bad {
+			out = append(out, FieldError{field, reason})
+		}
+	}
+	t := s.Traits()
+	refuse(!purposePattern.MatchString(req.Purpose), "purpose", "needs 1 to 40 of a-z, 0-9 and _")
+	refuse(len(e.purposes) > 0 && !e.purposes[req.Purpose], "purpose", "is not one that this app uses")
+	_, enrols := s.(Enroller)
+	refuse(req.Purpose == PurposeEnrol && !enrols, "purpose", "nothing can be enrolled with this strategy")
+	refuse((t.Subject || req.Purpose == PurposeEnrol) && req.Subject == "", "subject", "is required")
+	refuse(t.Sends && req.To == "", "to", "is required")
+	refuse(!t.Sends && req.To != "", "to", "nothing is sent with this strategy")
+	refuse(t.Sends && req.Channel == "", "channel", "is required")
+	refuse(t.Sends && req.Channel != "" && !e.channels[req.Channel], "channel", "is not one that this app can send by")
+	refuse(!t.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
+	refuse(req.Locale != "" && (len(req.Locale) > 35 || !localePattern.MatchString(req.Locale)), "locale", "is not a language tag (BCP 47)")
+	for _, f := range [][2]string{{"subject", req.Subject}, {"nonce", req.Nonce}, {"label", req.Label}, {"factor", req.Factor}} {
+		refuse(!plain(f[1], maxText), f[0], "is too long or holds control characters")
+	}
+	refuse(!plain(req.ReturnURL, maxLong), "return_url", "is too long or holds control characters")
+	refuse(!plain(req.Client.UserAgent, maxLong), "client.user_agent", "is too long or holds control characters")
+	_, err := netip.ParseAddr(req.Client.IP)
+	refuse(req.Client.IP != "" && err != nil, "client.ip", "is not an IP address")
+	refuse(!plainMap(req.Transaction), "transaction", "holds at most 16 short texts")
+	refuse(!plainMap(req.Metadata), "metadata", "holds at most 16 short texts")
+	return out
+}
+
+// plain reports whether a text is UTF-8, short enough and free of control characters.
+func plain(text string, longest int) bool {
+	if len(text) > longest || !utf8.ValidString(text) {
+		return false
+	}
+	for _, r := range text {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return false
+		}
+	}
+	return true
+}
+
+func plainMap(m map[string]string) bool {
+	if len(m) > maxEntries {
+		return false
+	}
+	for name, text := range m {
+		if name == "" || !plain(name, maxText) || !plain(text, maxText) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,246 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"time"
+)
+
+// A CheckRequest brings an answer, and says again what it answers: the purpose, and who, by the subject or, for a
+// challenge without one, the address. They are part of what is compared, so an answer to somebody else's challenge is
+// a wrong answer.
+type CheckRequest struct {
+	Purpose     string
+	Subject     string
+	To          string
+	Answer      Answer
+	Transaction map[string]string // if set, it must be the challenge's
+	Client      Client
+}
+
+// A Result is what a right answer earns.
+type Result struct {
+	Claims *Claims // of the receipt, to be signed by whoever serves it
+	Factor *Factor // what was enrolled, if that was the purpose
+}
+
+// attempt is one answer on its way through the ceremony.
+type attempt struct {
+	purpose     string
+	who         string
+	answer      Answer
+	transaction map[string]string
+	what        byte    // markCollected: the caller gets the receipt at once; markWaiting: it waits for Redeem
+	mismatch    bool    // known to be wrong before it is compared; the try is charged all the same
+	rec         *record // if it was read already
+}
+
+// Check is for trusted callers, the app's backend: it runs the ceremony and returns the claims of the receipt. Every
+// refusal is an *Error; a wrong answer is ErrIncorrectAnswer.
+func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Result, error) {
+	i, err := e.parse(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.wellFormed(e.strategyOf(i), req); err != nil {
+		return nil, err
+	}
+	if err := e.takeCheck(ctx, req.Client); err != nil {
+		return nil, err
+	}
+	a := attempt{purpose: req.Purpose, who: e.whoIs(req), answer: req.Answer, transaction: req.Transaction, what: markCollected}
+	a.answer.Starter = true
+	if req.Transaction != nil {
+		if _, a.rec, err = e.read(ctx, i); err != nil {
+			return nil, err
+		}
+		a.mismatch = !maps.Equal(req.Transaction, a.rec.Transaction)
+	}
+	return e.check(ctx, i, a)
+}
+
+// Answer is for untrusted callers, a page or a link: it reads the entry to learn who was asked, runs the same ceremony,
+// and leaves the receipt to whoever started the challenge and calls Redeem.
+func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Client) error {
+	i, err := e.parse(id)
+	if err != nil {
+		return err
+	}
+	if err := e.takeCheck(ctx, client); err != nil {
+		return err
+	}
+	_, rec, err := e.read(ctx, i)
+	if err != nil {
+		return err
+	}
+	_, err = e.check(ctx, i, attempt{purpose: rec.Purpose, who: who(rec.Subject, rec.Address), answer: answer, what: markWaiting, rec: rec})
+	return err
+}
+
+// wellFormed refuses what cannot be an answer; it costs nothing.
+func (e *Engine) wellFormed(s Strategy, req CheckRequest) error {
+	t := s.Traits()
+	switch {
+	case req.Purpose == "":
+		return invalid("purpose", "is required")
+	case req.Answer.Text == "":
+		return invalid("answer", "is required")
+	case req.Answer.Object && !t.Object:
+		return invalid("answer", "must be a string")
+	case !req.Answer.Object && t.Object:
+		return invalid("answer", "must be an object")
+	case req.Subject != "" && req.To != "":
+		return invalid("to", "must not be given beside subject")
+	case req.Subject == "" && req.To == "" && (t.Subject || t.Sends):
+		return invalid("subject", "is required, or to where the challenge has no subject")
+	}
+	return nil
+}
+
+// whoIs is the caller's word of who answers. An address that cannot be made canonical is nobody's.
+func (e *Engine) whoIs(req CheckRequest) string {
+	if req.To == "" {
+		return who(req.Subject, "")
+	}
+	if e.cfg.Addresses != nil {
+		if a, _ := e.cfg.Addresses("", req.To); a.Value != "" {
+			return who("", a.Value)
+		}
+	}
+	return who("", "?"+req.To)
+}
+
+// check is the ceremony, and the only place where an answer becomes a receipt: charge the try, judge, spend what is
+// spent once, win, record. For digests the first, second and fourth are one atomic step of the store.
+func (e *Engine) check(ctx context.Context, i ident, a attempt) (*Result, error) {
+	s := e.strategyOf(i)
+	now := e.cfg.Clock()
+	var guesses []Guess
+	guesser, compared := s.(Guesser)
+	if compared && !a.mismatch {
+		guesses = e.guesses(i, guesser, a, now)
+	}
+	entry, err := e.cfg.Store.Attempt(ctx, i.ref, guesses, e.budget(i, s.Traits()))
+	if err != nil {
+		return nil, e.refused(ctx, i, a, entry, err)
+	}
+	rec, err := e.open(ctx, i, entry)
+	if err != nil {
+		return nil, err
+	}
+	if compared {
+		return e.matched(ctx, rec, entry, a)
+	}
+	return e.judge(ctx, s.(Judge), rec, entry, a, now)
+}
+
+// guesses are the digests of what the answer may mean, under every key of the ring.
+func (e *Engine) guesses(i ident, s Guesser, a attempt, now time.Time) []Guess {
+	candidates := s.Candidates(a.answer)
+	out := make([]Guess, 0, len(candidates)*len(e.ring))
+	for _, c := range candidates {
+		for _, k := range e.ring {
+			digest := k.digest(i.id, a.purpose, a.who, c.Text)
+			g := Guess{Digest: digest[:], State: StateLocked}
+			if !c.Locks {
+				g.State, g.Mark = StateApproved, k.mark(i.id, a.what, now, digest[:])
+			}
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+func (e *Engine) budget(i ident, t Traits) Budget {
+	if t.Group == GroupNone || e.cfg.NoBudget {
+		return Budget{}
+	}
+	return Budget{Key: i.budgetKey(), Limits: e.cfg.Budget, FirstFree: t.Group == GroupAddress}
+}
+
+// refused says why an attempt was not won.
+func (e *Engine) refused(ctx context.Context, i ident, a attempt, entry Entry, err error) error {
+	var spent *BudgetError
+	switch {
+	case errors.Is(err, ErrMismatch):
+		return e.wrong(ctx, i, a, entry)
+	case errors.Is(err, ErrNotFound):
+		return ErrUnknownChallenge
+	case errors.Is(err, ErrExpired):
+		return ErrChallengeExpired
+	case errors.Is(err, ErrSpent):
+		return ErrAttemptsExhausted
+	case errors.As(err, &spent):
+		return &Error{Code: ErrTooManyGuesses.Code, RetryAfter: spent.RetryAfter}
+	case errors.Is(err, ErrClosed):
+		return e.tooLate(ctx, i)
+	}
+	return unavailable(err)
+}
+
+// tooLate reads how a closed challenge ended.
+func (e *Engine) tooLate(ctx context.Context, i ident) error {
+	entry, rec, err := e.read(ctx, i)
+	if err != nil {
+		return err
+	}
+	status, _, _ := e.status(rec, entry)
+	if err := closedError(status); err != nil {
+		return err
+	}
+	return ErrAttemptsExhausted
+}
+
+// wrong records a wrong answer; it was charged before it was compared.
+func (e *Engine) wrong(ctx context.Context, i ident, a attempt, entry Entry) error {
+	about := &Challenge{ID: i.id, Strategy: e.strategyOf(i).Name(), Purpose: a.purpose}
+	e.emit(ctx, EventFailed, about)
+	if entry.State == StateLocked {
+		e.locked(ctx, i, about)
+	}
+	return &Error{Code: ErrIncorrectAnswer.Code, Remaining: max(entry.Tries, 0)}
+}
+
+func (e *Engine) locked(ctx context.Context, i ident, about *Challenge) {
+	e.closed.end(i.rand, endChallenge, Locked)
+	e.watchers.wake(i.id)
+	e.emit(ctx, EventLocked, about)
+}
+
+// matched believes a store's match only if the seal agrees: the digest that won, the expiry and, in the digest, the
+// purpose and who.
+func (e *Engine) matched(ctx context.Context, rec *record, entry Entry, a attempt) (*Result, error) {
+	if entry.State == StateLocked {
+		e.locked(ctx, rec.ident, &rec.Challenge)
+		return nil, &Error{Code: ErrIncorrectAnswer.Code}
+	}
+	at, _, ok := rec.won(entry.Mark)
+	switch {
+	case !ok && at.After(rec.ExpiresAt):
+		return nil, ErrChallengeExpired
+	case !ok:
+		e.log.ErrorContext(ctx, "the store matched an answer that the seal does not know", "challenge", rec.ID)
+		return nil, &Error{Code: ErrIncorrectAnswer.Code}
+	}
+	return e.record(ctx, rec, a, &Result{Claims: e.claims(rec, at)})
+}
+
+// record is the end of the ceremony: the challenge was won, here, for the first time.
+func (e *Engine) record(ctx context.Context, rec *record, a attempt, r *Result) (*Result, error) {
+	if !e.closed.end(rec.ident.rand, endChallenge, Approved) {
+		e.log.ErrorContext(ctx, "the store reopened a challenge that had ended here", "challenge", rec.ID)
+		return nil, e.endedHere(rec)
+	}
+	if a.what == markCollected {
+		e.closed.end(rec.ident.rand, endCollected, Approved)
+	}
+	e.watchers.wake(rec.ID)
+	e.emit(ctx, EventApproved, &rec.Challenge)
+	return r, nil
+}
+
+func (e *Engine) endedHere(rec *record) error {
+	status, _ := e.closed.find(rec.ident.rand)
+	return closedError(status)
+}

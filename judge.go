@@ -1,0 +1,180 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// spendTries bounds how often an answer is judged again because another node changed the factor meanwhile.
+const spendTries = 4
+
+// judge is the ceremony's second half for answers that are no digests. The try is charged already; the strategy
+// decides, what is used only once is spent, and only then is the challenge won.
+func (e *Engine) judge(ctx context.Context, s Judge, rec *record, entry Entry, a attempt, now time.Time) (*Result, error) {
+	if !now.Before(rec.ExpiresAt) {
+		return nil, ErrChallengeExpired
+	}
+	if a.mismatch || rec.Decoy || a.purpose != rec.Purpose || !sameWho(a.who, rec) ||
+		a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction) {
+		return nil, e.judgedWrong(ctx, rec, entry, a, nil)
+	}
+	result, err := e.spend(ctx, s, rec, a, now)
+	var wrong *wrongAnswer
+	if errors.As(err, &wrong) {
+		return nil, e.judgedWrong(ctx, rec, entry, a, wrong.compared)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.win(ctx, rec, a, result, now)
+}
+
+// sameWho compares the caller's word with the challenge. A discoverable passkey's challenge names nobody.
+func sameWho(claimed string, rec *record) bool { return claimed == who(rec.Subject, rec.Address) }
+
+// wrongAnswer carries a Judge's mismatch and what it was compared with.
+type wrongAnswer struct{ compared []Factor }
+
+func (*wrongAnswer) Error() string { return ErrMismatch.Error() }
+
+// spend judges and stores what is spent by it, by compare-and-set: if somebody else changed the factor meanwhile, the
+// answer is judged again by what it has become, so that two nodes cannot both accept it.
+func (e *Engine) spend(ctx context.Context, s Judge, rec *record, a attempt, now time.Time) (*Result, error) {
+	for range spendTries {
+		result, err := e.judgeOnce(ctx, s, rec, a, now)
+		if !errors.Is(err, ErrConflict) {
+			return result, err
+		}
+	}
+	return nil, unavailable(fmt.Errorf("a factor kept changing: %w", ErrConflict))
+}
+
+func (e *Engine) judgeOnce(ctx context.Context, s Judge, rec *record, a attempt, now time.Time) (*Result, error) {
+	if rec.Purpose == PurposeEnrol {
+		return e.enrol(ctx, s.(Enroller), rec, a, now)
+	}
+	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
+	if errors.Is(err, ErrMismatch) {
+		return nil, &wrongAnswer{proof.Compared}
+	}
+	if err != nil {
+		return nil, factorError(err)
+	}
+	if f := proof.Spend; f != nil {
+		f.Failures, f.WaitUntil, f.LastUsedAt = 0, time.Time{}, now.UTC()
+		if err := e.env.factors.update(ctx, *f); err != nil {
+			return nil, factorError(err)
+		}
+		rec.Factor = f.ID
+	}
+	if rec.Subject == "" {
+		rec.Subject = proof.Subject
+	}
+	claims := e.claims(rec, now)
+	claims.AMR, claims.Extra = proof.AMR, proof.Extra
+	return &Result{Claims: claims}, nil
+}
+
+// factorError keeps the errors that mean something and calls the rest unavailable.
+func factorError(err error) error {
+	var known *Error
+	switch {
+	case errors.As(err, &known), errors.Is(err, ErrConflict):
+		return err
+	case errors.Is(err, ErrNotFound):
+		return ErrConflict // removed meanwhile: judge again without it
+	}
+	return unavailable(err)
+}
+
+// enrol stores the new factor before the challenge is won. It is idempotent by challenge: a factor that this very
+// challenge has created already is the one.
+func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a attempt, now time.Time) (*Result, error) {
+	f, err := s.VerifyEnrol(ctx, &rec.Challenge, a.answer.Text)
+	if errors.Is(err, ErrMismatch) {
+		return nil, &wrongAnswer{}
+	}
+	if err != nil {
+		return nil, factorError(err)
+	}
+	f.Subject, f.Strategy, f.CreatedBy = rec.Subject, rec.Strategy, rec.ID
+	if f.Label == "" {
+		f.Label = rec.Label
+	}
+	if f.Version == 0 {
+		f.CreatedAt, f.Version = now.UTC().Truncate(time.Millisecond), 1
+		err = e.env.factors.create(ctx, f)
+		if errors.Is(err, ErrExists) {
+			err = e.enrolledBefore(ctx, &f)
+		}
+	} else if err = e.env.factors.update(ctx, f); err == nil {
+		f.Version++
+	}
+	if err != nil {
+		return nil, factorError(err)
+	}
+	rec.Factor = f.ID
+	claims := e.claims(rec, now)
+	claims.Purpose = PurposeManageFactors
+	claims.ExpiresAt = claims.IssuedAt + int64(min(e.cfg.ReceiptLifetime, 5*time.Minute)/time.Second)
+	return &Result{Claims: claims, Factor: &f}, nil
+}
+
+func (e *Engine) enrolledBefore(ctx context.Context, f *Factor) error {
+	before, err := e.env.factors.get(ctx, f.ID)
+	if err != nil {
+		return err
+	}
+	if before.CreatedBy != f.CreatedBy {
+		return &wrongAnswer{} // somebody else's, a passkey registered twice say
+	}
+	*f = before
+	return nil
+}
+
+// win closes the challenge: of any number of right answers one gets here first.
+func (e *Engine) win(ctx context.Context, rec *record, a attempt, r *Result, now time.Time) (*Result, error) {
+	rec.Claims = r.Claims
+	data, err := rec.seal()
+	if err != nil {
+		return nil, err
+	}
+	closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a.what, now, nil), Sealed: data,
+		Clear: e.budget(rec.ident, e.strategyOf(rec.ident).Traits()).Key}
+	err = e.cfg.Store.Close(ctx, rec.ident.ref, closing)
+	switch {
+	case errors.Is(err, ErrClosed):
+		return nil, e.tooLate(ctx, rec.ident)
+	case errors.Is(err, ErrExpired):
+		return nil, ErrChallengeExpired
+	case errors.Is(err, ErrNotFound):
+		return nil, ErrUnknownChallenge
+	case err != nil:
+		return nil, unavailable(err)
+	}
+	if r.Factor != nil {
+		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
+	}
+	return e.record(ctx, rec, a, r)
+}
+
+// judgedWrong records a wrong answer: each factor it was compared with has failed once more, and the last try locks.
+func (e *Engine) judgedWrong(ctx context.Context, rec *record, entry Entry, a attempt, compared []Factor) error {
+	for _, f := range compared {
+		if err := e.factorFailed(ctx, rec, f); err != nil {
+			return err
+		}
+	}
+	if entry.Tries <= 0 {
+		err := e.cfg.Store.Close(ctx, rec.ident.ref, Closing{State: StateLocked})
+		if err == nil {
+			entry.State = StateLocked
+		} else if !errors.Is(err, ErrClosed) && !errors.Is(err, ErrNotFound) {
+			return unavailable(err)
+		}
+	}
+	return e.wrong(ctx, rec.ident, a, entry)
+}

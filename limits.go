@@ -1,0 +1,84 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+)
+
+// takeStart asks the shared limits for one start or resend. Keys are digests under the identity key, and a device that
+// the app knows is counted apart from strangers, so that they cannot use up its sends.
+func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to Address) error {
+	if e.cfg.Starts == nil {
+		return nil
+	}
+	channel := ""
+	if t.Sends {
+		channel = req.Channel
+	}
+	buckets := make([]Bucket, 0, 7)
+	add := func(by string, parts ...string) {
+		if parts[0] != "" {
+			buckets = append(buckets, Bucket{By: by, Key: e.bucketKey(append([]string{by}, parts...)), Channel: channel})
+		}
+	}
+	known := ""
+	if req.Client.Known {
+		known = "known"
+	}
+	add("address", to.Value, known)
+	add("subject", req.Subject, known)
+	add("ip", clientNetwork(req.Client.IP))
+	add("prefix", to.Prefix)
+	add("country", to.Country)
+	add("app", e.cfg.App)
+	buckets = append(buckets, Bucket{By: "all", Key: "all", Channel: channel})
+	return e.limited(ctx, e.cfg.Starts.Take(ctx, buckets...))
+}
+
+// takeCheck asks this process's own limits for one check.
+func (e *Engine) takeCheck(ctx context.Context, client Client) error {
+	if e.cfg.Checks == nil {
+		return nil
+	}
+	buckets := []Bucket{{By: "app", Key: e.cfg.App}}
+	if network := clientNetwork(client.IP); network != "" {
+		buckets = append(buckets, Bucket{By: "ip", Key: network})
+	}
+	return e.limited(ctx, e.cfg.Checks.Take(ctx, buckets...))
+}
+
+func (e *Engine) limited(ctx context.Context, err error) error {
+	var refused *LimitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		e.emit(ctx, EventLimitReached, nil, func(ev *Event) { ev.Limit = refused.Rule })
+		return &Error{Code: ErrRateLimited.Code, Limit: refused.Rule, RetryAfter: refused.RetryAfter}
+	}
+	return unavailable(err)
+}
+
+func (e *Engine) bucketKey(parts []string) string {
+	raw := make([][]byte, len(parts))
+	for i, p := range parts {
+		raw[i] = []byte(p)
+	}
+	sum := e.identity.buckets.sum(raw...)
+	return b64.EncodeToString(sum[:12])
+}
+
+// clientNetwork is what a client's address counts as: an IPv6 host owns its /64.
+func clientNetwork(ip string) string {
+	a, err := netip.ParseAddr(ip)
+	if err != nil {
+		return ""
+	}
+	a = a.Unmap().WithZone("")
+	if a.Is4() {
+		return a.String()
+	}
+	network, _ := a.Prefix(64)
+	return network.Masked().String()
+}

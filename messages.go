@@ -1,0 +1,228 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Resend sends the message again, by another channel if one is named. It is the same code, though nothing of it is
+// stored, unless Config.NewCodes asks for a new one. Budgets and tries stay as they are.
+func (e *Engine) Resend(ctx context.Context, id, channel string) (View, error) {
+	i, err := e.parse(id)
+	if err != nil {
+		return View{}, err
+	}
+	entry, rec, err := e.read(ctx, i)
+	if err != nil {
+		return View{}, err
+	}
+	if err := e.resendable(rec, entry, channel); err != nil {
+		return View{}, err
+	}
+	if err := e.moveTo(rec, channel); err != nil {
+		return View{}, err
+	}
+	s := e.strategyOf(i)
+	to, err := e.cfg.Addresses(rec.Channel, rec.Address)
+	if err != nil {
+		return View{}, err
+	}
+	err = e.takeStart(ctx, s.Traits(), StartRequest{Subject: rec.Subject, Channel: rec.Channel, Client: rec.Client}, to)
+	if err != nil {
+		return View{}, err
+	}
+	if err := e.again(ctx, s, rec); err != nil {
+		return View{}, err
+	}
+	entry.Version = rec.version
+	return e.view(rec, entry), nil
+}
+
+func (e *Engine) resendable(rec *record, entry Entry, channel string) error {
+	now := e.cfg.Clock()
+	status, _, _ := e.status(rec, entry)
+	switch at := e.resendAt(&rec.Challenge); {
+	case status != Pending:
+		return closedError(status)
+	case rec.Sends == 0:
+		return invalid("strategy", "nothing is sent with this strategy")
+	case channel != "" && !e.channels[channel]:
+		return invalid("channel", "is not one that this app can send by")
+	case rec.Sends >= e.cfg.Sends:
+		return ErrSendsExhausted
+	case now.Before(at):
+		return &Error{Code: ErrResendTooSoon.Code, RetryAfter: at.Sub(now)}
+	}
+	return nil
+}
+
+// moveTo changes the channel; the address must be one that the other channel reaches.
+func (e *Engine) moveTo(rec *record, channel string) error {
+	if channel == "" || channel == rec.Channel {
+		return nil
+	}
+	to, err := e.cfg.Addresses(channel, rec.Address)
+	if err != nil {
+		return err
+	}
+	if to.Value != rec.Address {
+		return invalid("channel", "does not reach this address")
+	}
+	rec.Channel = channel
+	return nil
+}
+
+// again counts one more send, brings the digests up to date if it has a new code, and hands the message over.
+func (e *Engine) again(ctx context.Context, s Strategy, rec *record) error {
+	rec.Sends++
+	rec.SentAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
+	rec.Delivery.Status = DeliveryQueued
+	if e.cfg.NewCodes {
+		rec.CodeOf = rec.Sends
+	}
+	prompt, err := s.Begin(ctx, &rec.Challenge)
+	if err != nil {
+		return err
+	}
+	if e.cfg.NewCodes {
+		if rec.Digests, err = e.acceptedDigests(&rec.Challenge, prompt); err != nil {
+			return err
+		}
+	}
+	out := Outgoing{ChallengeID: rec.ID, Send: rec.Sends}
+	if e.cfg.Outbox == nil {
+		err = e.update(ctx, rec, out)
+	} else if err = e.update(ctx, rec); err == nil {
+		rec.version++
+		out.fresh = rec
+		err = e.cfg.Outbox.Put(ctx, out)
+	}
+	switch {
+	case errors.Is(err, ErrConflict):
+		return &Error{Code: ErrResendTooSoon.Code, RetryAfter: e.cfg.Cooldown} // somebody else was a moment earlier
+	case errors.Is(err, ErrNotFound):
+		return ErrUnknownChallenge
+	case err != nil:
+		return unavailable(err)
+	}
+	return nil
+}
+
+// resendAt is when the next message may be asked for: the cool-down doubles with each send.
+func (e *Engine) resendAt(c *Challenge) time.Time {
+	return c.SentAt.Add(e.cfg.Cooldown << min(max(c.Sends-1, 0), 16))
+}
+
+// Compose is for whoever works the outbox: it reads the challenge and derives what must be sent. ErrClosed, ErrExpired
+// and ErrNotFound mean that the message is not wanted any more. The message is not rendered yet.
+func (e *Engine) Compose(ctx context.Context, o Outgoing) (Message, error) {
+	rec := o.fresh
+	if rec == nil || o.Attempt > 0 {
+		var err error
+		if rec, err = e.wanted(ctx, o); err != nil {
+			return Message{}, err
+		}
+	}
+	if !e.cfg.Clock().Before(rec.ExpiresAt) {
+		return Message{}, ErrExpired
+	}
+	c := rec.Challenge // its own: the starter may still be reading the fresh one
+	prompt, err := e.strategyOf(rec.ident).Begin(ctx, &c)
+	if err != nil {
+		return Message{}, err
+	}
+	if prompt.Silent || rec.Decoy {
+		if err := e.Record(ctx, o, Delivery{Status: DeliverySent, Channel: rec.Channel}); err != nil {
+			return Message{}, err
+		}
+		return Message{}, ErrClosed
+	}
+	return e.message(rec, prompt), nil
+}
+
+// wanted reads a challenge, and says whether this send is still the one that is waited for.
+func (e *Engine) wanted(ctx context.Context, o Outgoing) (*record, error) {
+	i, err := e.parse(o.ChallengeID)
+	if err != nil {
+		return nil, ErrNotFound
+	}
+	entry, rec, err := e.read(ctx, i)
+	if errors.Is(err, ErrUnknownChallenge) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, err
+	}
+	if status, _, _ := e.status(rec, entry); status != Pending || rec.Sends != o.Send {
+		return nil, ErrClosed
+	}
+	return rec, nil
+}
+
+func (e *Engine) message(rec *record, p Prompt) Message {
+	m := Message{ID: rec.messageID(), ChallengeID: rec.ID, App: e.cfg.Name, Channel: rec.Channel, To: rec.Address, Locale: rec.Locale,
+		Purpose: rec.Purpose, Subject: rec.Subject, Code: p.Code, ExpiresAt: rec.ExpiresAt, Lifetime: rec.ExpiresAt.Sub(rec.CreatedAt),
+		Transaction: rec.Transaction, Client: rec.Client, Origin: e.cfg.SMSOrigin}
+	if !p.Link.IsZero() {
+		m.Link = NewCode(e.cfg.Issuer + "/l/" + rec.ID + "#" + p.Link.Reveal())
+	}
+	return m
+}
+
+// messageID names one send, however often it is tried.
+func (r *record) messageID() string {
+	sum := r.key.handles.sum([]byte("message"), []byte(r.ID), []byte{byte(r.Sends)})
+	return "msg_" + b64.EncodeToString(sum[:16])
+}
+
+// deliveryOrder sees to it that a delivery's status only moves on.
+var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, DeliveryFailed: 3, DeliveryDelivered: 3}
+
+// Record keeps what became of a message. An older send's outcome does not overwrite a newer one's.
+func (e *Engine) Record(ctx context.Context, o Outgoing, d Delivery) error {
+	i, err := e.parse(o.ChallengeID)
+	if err != nil {
+		return ErrNotFound
+	}
+	edit := func(rec *record, _ Entry) error {
+		if rec.Sends != o.Send || deliveryOrder[d.Status] <= deliveryOrder[rec.Delivery.Status] {
+			return ErrClosed
+		}
+		rec.Delivery = d
+		return nil
+	}
+	err = e.recordFresh(ctx, o, edit)
+	if errors.Is(err, ErrConflict) {
+		err = e.change(ctx, i, edit)
+	}
+	if err != nil && !errors.Is(err, ErrClosed) {
+		return err
+	}
+	e.emitDelivery(ctx, o, d)
+	return nil
+}
+
+// recordFresh saves reading what this process has just written; ErrConflict if it is not that any more.
+func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record, Entry) error) error {
+	if o.fresh == nil || o.Attempt > 0 {
+		return ErrConflict
+	}
+	rec := *o.fresh
+	if err := edit(&rec, Entry{}); err != nil {
+		return err
+	}
+	err := e.update(ctx, &rec)
+	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		return unavailable(err)
+	}
+	return err
+}
+
+func (e *Engine) emitDelivery(ctx context.Context, o Outgoing, d Delivery) {
+	kind := map[string]string{DeliverySent: EventMessageSent, DeliveryDelivered: EventMessageDelivered, DeliveryFailed: EventMessageFailed}[d.Status]
+	if kind == "" {
+		return
+	}
+	e.emit(ctx, kind, &Challenge{ID: o.ChallengeID, Channel: d.Channel}, func(ev *Event) { ev.Provider = d.Provider })
+}

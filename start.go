@@ -1,0 +1,205 @@
+package watchword
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A StartRequest asks for a challenge.
+type StartRequest struct {
+	Strategy    string // required
+	Purpose     string // required
+	Subject     string // who is asked; opaque
+	Channel     string // how a message travels
+	To          string // where to
+	Locale      string
+	ReturnURL   string
+	Nonce       string // copied into the receipt
+	Label       string // of what is enrolled
+	Factor      string // the one factor that may answer
+	Transaction map[string]string
+	Metadata    map[string]string
+	Client      Client
+	Decoy       bool // looks and takes as long as a real one, sends nothing and is never approved
+
+	// Seed, if set, decides the challenge's id: starting again with the same one finds the challenge of the first
+	// time, and nothing is sent twice.
+	Seed []byte
+}
+
+// Started is a challenge that was just begun, with what only its starter sees, this once.
+type Started struct {
+	View
+	Handle Code           // with which the starter alone collects the receipt
+	Ticket Code           // opens the challenge's hosted page
+	Public map[string]any // what the ask needs
+}
+
+// Start begins a challenge: the limits are asked (one step for all of them; what they refuse does not count), the
+// strategy says what is asked, the entry is created, and what must be sent is handed to the outbox. It returns when the
+// message is queued, not when it has been sent.
+func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) {
+	strategy, address, err := e.admit(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.takeStart(ctx, strategy.Traits(), req, address); err != nil {
+		return nil, err
+	}
+	c, ident, err := e.newChallenge(req, strategy, address)
+	if err != nil {
+		return nil, err
+	}
+	prompt, err := begin(ctx, strategy, c)
+	if err != nil {
+		return nil, err
+	}
+	c.Ask, c.Decoy = prompt.Ask, req.Decoy || prompt.Decoy
+	entry, rec, err := e.newEntry(ident, strategy.Traits(), c, prompt)
+	if err != nil {
+		return nil, err
+	}
+	err = e.create(ctx, entry, rec)
+	if errors.Is(err, ErrExists) {
+		return e.startedBefore(ctx, ident)
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	e.emit(ctx, EventStarted, c)
+	return e.started(rec, entry, prompt.Public), nil
+}
+
+// begin asks the strategy; enrolling is a purpose that an Enroller serves by methods of its own.
+func begin(ctx context.Context, s Strategy, c *Challenge) (Prompt, error) {
+	if c.Purpose == PurposeEnrol {
+		return s.(Enroller).BeginEnrol(ctx, c)
+	}
+	return s.Begin(ctx, c)
+}
+
+func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challenge, ident, error) {
+	t := s.Traits()
+	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
+	ident, salt, err := e.newID(req, s.Name(), t, to)
+	if err != nil {
+		return nil, ident, err
+	}
+	c := &Challenge{ID: ident.id, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
+		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
+		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
+		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(t)), env: e.env, salt: salt, key: e.ring[0]}
+	if t.Sends {
+		c.Sends, c.SentAt, c.CodeOf = 1, now, 1
+		c.Delivery = Delivery{Status: DeliveryQueued}
+	}
+	return c, ident, nil
+}
+
+// newID draws the random part of an id and the salt of what is derived; a seed fixes both.
+func (e *Engine) newID(req StartRequest, strategy string, t Traits, to Address) (ident, []byte, error) {
+	draw, err := e.random(2*randomSize + saltSize)
+	if err != nil {
+		return ident{}, nil, fmt.Errorf("watchword: random source: %w", err)
+	}
+	if req.Seed != nil {
+		sum := e.identity.tags.sum([]byte("seed"), []byte(e.cfg.App), req.Seed)
+		copy(draw, sum[:randomSize])
+		again := sha256.Sum256(sum[:])
+		copy(draw[randomSize:2*randomSize], again[:])
+	}
+	var group [groupSize]byte
+	switch t.Group {
+	case GroupAddress:
+		group = e.identity.groupTag(e.cfg.App, "address", to.Value)
+	case GroupSubject:
+		group = e.identity.groupTag(e.cfg.App, "subject", strategy, req.Subject)
+	default:
+		copy(group[:], draw[randomSize:])
+	}
+	kind := e.identity.kindTag(strategy, req.Client.Known)
+	return e.identity.newIdent([randomSize]byte(draw), e.appTag, group, kind), draw[2*randomSize:], nil
+}
+
+// newEntry makes what the store keeps, and what it hides.
+func (e *Engine) newEntry(i ident, t Traits, c *Challenge, p Prompt) (Entry, *record, error) {
+	rec := &record{ident: i, version: 1, sealed: sealed{Challenge: *c, Salt: c.salt}}
+	var err error
+	if rec.Digests, err = e.acceptedDigests(c, p); err != nil {
+		return Entry{}, nil, err
+	}
+	entry := Entry{ID: i.ref, Tries: e.tries(t), Version: 1, Digests: rec.Digests, ExpiresAt: c.ExpiresAt, KeepUntil: c.ExpiresAt.Add(keepClosed)}
+	entry.Sealed, err = rec.seal()
+	return entry, rec, err
+}
+
+// acceptedDigests are those of the right answers; a decoy has as many, of nothing.
+func (e *Engine) acceptedDigests(c *Challenge, p Prompt) ([][]byte, error) {
+	digests := make([][]byte, len(p.Accepts))
+	for i, answer := range p.Accepts {
+		if c.Decoy {
+			nothing, err := e.random(sha256.Size)
+			if err != nil {
+				return nil, err
+			}
+			digests[i] = nothing
+			continue
+		}
+		sum := c.key.digest(c.ID, c.Purpose, who(c.Subject, c.Address), answer.Reveal())
+		digests[i] = sum[:]
+	}
+	return digests, nil
+}
+
+// who is the subject, or the address of a challenge without one; neither for a discoverable passkey.
+func who(subject, address string) string {
+	switch {
+	case subject != "":
+		return "subject " + subject
+	case address != "":
+		return "address " + address
+	}
+	return ""
+}
+
+// digest is what is stored of an answer and what is compared: HMAC(key of the app, id | purpose | who | text).
+func (k *ringKey) digest(id, purpose, who, text string) [32]byte {
+	return k.digests.sum([]byte(id), []byte(purpose), []byte(who), []byte(text))
+}
+
+// create writes the entry and hands over what must be sent: within the same step if the store is the outbox too.
+func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
+	if rec.Sends == 0 {
+		return e.cfg.Store.Create(ctx, entry)
+	}
+	out := Outgoing{ChallengeID: rec.ID, Send: rec.Sends}
+	if e.cfg.Outbox == nil {
+		return e.cfg.Store.Create(ctx, entry, out)
+	}
+	if err := e.cfg.Store.Create(ctx, entry); err != nil {
+		return err
+	}
+	out.fresh = rec
+	return e.cfg.Outbox.Put(ctx, out)
+}
+
+// startedBefore answers for a seed that was used before: the challenge of that time, which sends nothing again. What
+// is asked is derived from it once more.
+func (e *Engine) startedBefore(ctx context.Context, i ident) (*Started, error) {
+	entry, rec, err := e.read(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	prompt, err := begin(ctx, e.strategyOf(i), &rec.Challenge)
+	if err != nil {
+		return nil, err
+	}
+	return e.started(rec, entry, prompt.Public), nil
+}
+
+func (e *Engine) started(rec *record, entry Entry, public map[string]any) *Started {
+	return &Started{View: e.view(rec, entry), Handle: rec.handle(), Ticket: rec.ticket(), Public: public}
+}

@@ -1,0 +1,116 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Status is what became of a challenge. It is a hint: only a receipt proves.
+func (e *Engine) Status(ctx context.Context, id string) (View, error) {
+	i, err := e.parse(id)
+	if err != nil {
+		return View{}, err
+	}
+	entry, rec, err := e.read(ctx, i)
+	if err != nil {
+		return View{}, err
+	}
+	return e.view(rec, entry), nil
+}
+
+// Cancel ends a challenge that is still pending; canceling it again changes nothing.
+func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
+	i, err := e.parse(id)
+	if err != nil {
+		return View{}, err
+	}
+	entry, rec, err := e.read(ctx, i)
+	if err != nil {
+		return View{}, err
+	}
+	if status, _, _ := e.status(rec, entry); status == Canceled {
+		return e.view(rec, entry), nil
+	} else if status != Pending {
+		return View{}, closedError(status)
+	}
+	err = e.cfg.Store.Close(ctx, i.ref, Closing{State: StateCanceled})
+	switch {
+	case errors.Is(err, ErrClosed):
+		return View{}, e.tooLate(ctx, i)
+	case errors.Is(err, ErrNotFound):
+		return View{}, ErrUnknownChallenge
+	case err != nil:
+		return View{}, unavailable(err)
+	}
+	e.closed.end(i.rand, endChallenge, Canceled)
+	e.watchers.wake(id)
+	e.emit(ctx, EventCanceled, &rec.Challenge)
+	entry.State = StateCanceled
+	return e.view(rec, entry), nil
+}
+
+// How often a waiting caller reads: at first soon, then once a second.
+const (
+	firstPoll = 200 * time.Millisecond
+	lastPoll  = time.Second
+)
+
+// Wait returns when the challenge is no longer pending, or its status when the context is done. Answers that this process
+// takes in are seen at once, those of other nodes within a second.
+func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
+	wake, stop := e.watchers.watch(id)
+	defer stop()
+	for pause := firstPoll; ; pause = min(pause*3/2, lastPoll) {
+		v, err := e.Status(context.WithoutCancel(ctx), id)
+		if err != nil || v.Status != Pending {
+			return v, err
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return v, nil
+		case <-wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// watchers are this process's callers who wait for a challenge.
+type watchers struct {
+	mu sync.Mutex
+	of map[string]map[chan struct{}]bool
+}
+
+func newWatchers() *watchers { return &watchers{of: map[string]map[chan struct{}]bool{}} }
+
+func (w *watchers) watch(id string) (<-chan struct{}, func()) {
+	ch := make(chan struct{}, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.of[id] == nil {
+		w.of[id] = map[chan struct{}]bool{}
+	}
+	w.of[id][ch] = true
+	return ch, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if delete(w.of[id], ch); len(w.of[id]) == 0 {
+			delete(w.of, id)
+		}
+	}
+}
+
+func (w *watchers) wake(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for ch := range w.of[id] {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,267 @@
+package watchword
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"regexp"
+	"time"
+)
+
+// A Config is what an Engine is made of. Zero values are the defaults that API.md names; what is missing or unsafe New
+// reports all at once.
+type Config struct {
+	App    string // the tenant: part of every key's derivation, and the audience of receipts; required
+	Name   string // the app's name for people; default App
+	Issuer string // the public URL, https://verify.example.com: issuer of receipts, origin of links; required
+
+	Keys     []Key // the first makes codes and seals, all of them verify; required
+	Identity Key   // names groups and limits; does not rotate with Keys; required
+
+	Store      Store // required
+	Outbox     Outbox
+	Factors    Factors
+	Strategies []Strategy // required
+	Addresses  AddressPolicy
+	Channels   []string // by which messages can be sent
+	Purposes   []string // the only ones allowed; none: every well-formed one
+
+	Starts Limiter // of starts and resends, shared by all nodes; nil: none
+	Checks Limiter // of checks, kept by each process; nil: none
+
+	Lifetime        time.Duration // of a challenge, at most and by default 10 minutes
+	Tries           int           // of a challenge, by default 5
+	Sends           int           // messages of a challenge, by default 5
+	Cooldown        time.Duration // before the first resend, by default 30 seconds; it doubles with each send
+	ReceiptLifetime time.Duration // at most 10 minutes, by default 5
+	NewCodes        bool          // each resend brings a new code and ends the older one
+	SMSOrigin       string        // host of the @host #code line that browsers bind a code to; empty: no such line
+	Budget          []Window      // of a group's wrong answers, by default 5 in 15 minutes and 30 a day
+	NoBudget        bool          // for load tests: wrong answers are limited by a challenge's own tries alone
+
+	Clock  func() time.Time                   // default time.Now
+	Random io.Reader                          // default crypto/rand
+	Logger *slog.Logger                       // default: nothing is logged
+	Events func(ctx context.Context, e Event) // called in line, so it must not block; nil: nobody listens
+}
+
+// An Engine verifies for one app. It is safe for concurrent use and keeps nothing that another node would need.
+type Engine struct {
+	cfg        Config
+	ring       ring
+	identity   *identity
+	appTag     [appSize]byte
+	strategies map[string]Strategy
+	kinds      map[[kindSize]byte]Strategy
+	channels   map[string]bool
+	purposes   map[string]bool
+	closed     *memory
+	watchers   *watchers
+	env        *environment
+	log        *slog.Logger
+}
+
+const (
+	maxLifetime        = 10 * time.Minute
+	maxReceiptLifetime = 10 * time.Minute
+	maxGuessChance     = 1e-5             // tries × accepted values ÷ code space
+	keepClosed         = 15 * time.Minute // entries stay readable that long after they expired
+)
+
+var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
+
+// New makes an Engine, or reports everything that is missing or unsafe.
+func New(cfg Config) (*Engine, error) {
+	cfg.setDefaults()
+	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, kinds: map[[kindSize]byte]Strategy{},
+		channels: set(cfg.Channels), purposes: set(cfg.Purposes), closed: newMemory(), watchers: newWatchers(), log: cfg.Logger}
+	problems := append(cfg.problems(), e.deriveKeys()...)
+	if e.identity != nil {
+		problems = append(problems, e.addStrategies()...)
+		e.appTag = e.identity.appTag(cfg.App)
+	}
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("watchword: app %q cannot start: %w", cfg.App, errors.Join(problems...))
+	}
+	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App,
+		factors: &vault{app: cfg.App, store: cfg.Factors, ring: e.ring}}
+	return e, nil
+}
+
+func (c *Config) setDefaults() {
+	orDefault(&c.Name, c.App)
+	orDefault(&c.Lifetime, maxLifetime)
+	orDefault(&c.Tries, 5)
+	orDefault(&c.Sends, 5)
+	orDefault(&c.Cooldown, 30*time.Second)
+	orDefault(&c.ReceiptLifetime, 5*time.Minute)
+	if c.Budget == nil {
+		c.Budget = []Window{{5, 15 * time.Minute}, {30, 24 * time.Hour}}
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+func orDefault[T comparable](v *T, fallback T) {
+	var zero T
+	if *v == zero {
+		*v = fallback
+	}
+}
+
+func (c *Config) problems() (out []error) {
+	refuse := func(bad bool, format string, args ...any) {
+		if bad {
+			out = append(out, fmt.Errorf(format, args...))
+		}
+	}
+	refuse(!appPattern.MatchString(c.App), "App: needs 1 to 40 of a-z, 0-9, _ and -, beginning with a letter or digit")
+	refuse(c.Issuer == "", "Issuer: the public URL is missing")
+	refuse(c.Store == nil, "Store: missing")
+	refuse(len(c.Strategies) == 0, "Strategies: at least one is needed")
+	refuse(len(c.Keys) == 0, "Keys: at least one is needed")
+	refuse(c.Lifetime < time.Second || c.Lifetime > maxLifetime, "Lifetime: %s is not between a second and %s (NIST SP 800-63B-4 §3.1.3.2)", c.Lifetime, maxLifetime)
+	refuse(c.ReceiptLifetime < time.Second || c.ReceiptLifetime > maxReceiptLifetime, "ReceiptLifetime: %s is not between a second and %s", c.ReceiptLifetime, maxReceiptLifetime)
+	refuse(c.Tries < 1 || c.Sends < 1, "Tries and Sends: must be positive")
+	refuse(c.Cooldown < time.Second, "Cooldown: %s is less than a second", c.Cooldown)
+	seen := map[string]bool{c.Identity.ID: true}
+	for _, k := range c.Keys {
+		refuse(seen[k.ID], "Keys: %q is there twice, or is the identity key's id", k.ID)
+		seen[k.ID] = true
+	}
+	return out
+}
+
+func (e *Engine) deriveKeys() (problems []error) {
+	for _, k := range e.cfg.Keys {
+		derived, err := k.derive(e.cfg.App)
+		if err != nil {
+			problems = append(problems, fmt.Errorf("Keys: %w", err))
+			continue
+		}
+		e.ring = append(e.ring, derived)
+	}
+	var err error
+	if e.identity, err = newIdentity(e.cfg.Identity, e.cfg.App); err != nil {
+		problems = append(problems, fmt.Errorf("Identity: %w", err))
+	}
+	return problems
+}
+
+func (e *Engine) addStrategies() (problems []error) {
+	for _, s := range e.cfg.Strategies {
+		name := s.Name()
+		_, guesses := s.(Guesser)
+		_, judges := s.(Judge)
+		if guesses == judges {
+			problems = append(problems, fmt.Errorf("strategy %q: must be either a Guesser or a Judge", name))
+		}
+		if e.strategies[name] != nil {
+			problems = append(problems, fmt.Errorf("strategy %q: is there twice", name))
+		}
+		t := s.Traits()
+		if chance := float64(e.tries(t)*max(t.Accepted, 1)) / t.Space; t.Space > 0 && chance > maxGuessChance {
+			problems = append(problems, fmt.Errorf("strategy %q: %d tries with %d accepted values out of %.0f is a chance of more than 1 in 100,000: use longer codes or fewer tries",
+				name, e.tries(t), max(t.Accepted, 1), t.Space))
+		}
+		if t.Sends && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {
+			problems = append(problems, fmt.Errorf("strategy %q: needs Addresses, and an Outbox to send from", name))
+		}
+		if _, enrols := s.(Enroller); enrols && e.cfg.Factors == nil {
+			problems = append(problems, fmt.Errorf("strategy %q: needs Factors", name))
+		}
+		kind := e.identity.kindTag(name, false)
+		if other := e.kinds[kind]; other != nil {
+			problems = append(problems, fmt.Errorf("strategy %q: its tag is %q's; rename one of them", name, other.Name()))
+		}
+		e.strategies[name], e.kinds[kind] = s, s
+	}
+	return problems
+}
+
+func isOutbox(s Store) bool { _, ok := s.(Outbox); return ok }
+
+func (e *Engine) tries(t Traits) int {
+	if t.Tries > 0 {
+		return t.Tries
+	}
+	return e.cfg.Tries
+}
+
+func (e *Engine) lifetime(t Traits) time.Duration {
+	if t.Lifetime > 0 {
+		return min(t.Lifetime, maxLifetime)
+	}
+	return e.cfg.Lifetime
+}
+
+func (e *Engine) random(n int) ([]byte, error) {
+	b := make([]byte, n)
+	_, err := io.ReadFull(e.cfg.Random, b)
+	return b, err
+}
+
+// App is the id of the app that the engine verifies for.
+func (e *Engine) App() string { return e.cfg.App }
+
+// Name is the app's name for people.
+func (e *Engine) Name() string { return e.cfg.Name }
+
+// Owns reports whether the engine's app made a challenge of this id; nothing is read for it. With it a server finds the
+// engine of a page or a callback.
+func (e *Engine) Owns(id string) bool {
+	_, err := e.parse(id)
+	return err == nil
+}
+
+// Ping asks every part that can be out of reach; a nil error means that the engine is ready.
+func (e *Engine) Ping(ctx context.Context) error {
+	var failed []error
+	for _, part := range []any{e.cfg.Store, e.cfg.Factors, e.cfg.Starts} {
+		if p, ok := part.(Pinger); ok {
+			if err := p.Ping(ctx); err != nil {
+				failed = append(failed, err)
+			}
+		}
+	}
+	if len(failed) > 0 {
+		return unavailable(errors.Join(failed...))
+	}
+	return nil
+}
+
+// parse returns what an id says; an id of another app is as unknown as one that nobody made.
+func (e *Engine) parse(id string) (ident, error) {
+	i, ok := e.identity.parseID(id)
+	if !ok || i.app != e.appTag {
+		return ident{}, ErrUnknownChallenge
+	}
+	if e.strategyOf(i) == nil {
+		return ident{}, ErrUnknownChallenge
+	}
+	return i, nil
+}
+
+func (e *Engine) strategyOf(i ident) Strategy {
+	kind := i.kind
+	kind[0] &^= knownBit
+	return e.kinds[kind]
+}
+
+func set(names []string) map[string]bool {
+	out := make(map[string]bool, len(names))
+	for _, n := range names {
+		out[n] = true
+	}
+	return out
+}
