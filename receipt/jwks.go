@@ -1,0 +1,108 @@
+package receipt
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// coordinateBytes is the length of one coordinate on P-256 (RFC 7518 §6.2.1.2).
+const coordinateBytes = 32
+
+// A jwk is the public half of one key (RFC 7517 §4). Ed25519 keys have x alone (RFC 8037 §2), P-256 keys x and y
+// (RFC 7518 §6.2.1).
+type jwk struct {
+	KeyType   string    `json:"kty"`
+	Curve     string    `json:"crv"`
+	KID       string    `json:"kid"`
+	Algorithm Algorithm `json:"alg"`
+	Use       string    `json:"use"`
+	X         string    `json:"x"`
+	Y         string    `json:"y,omitempty"`
+}
+
+type jwks struct {
+	Keys []jwk `json:"keys"`
+}
+
+// keySet is what verifies, by kid. It is not changed after it was made.
+type keySet map[string]publicKey
+
+func newJWK(kid string, public publicKey) (jwk, error) {
+	j := jwk{KID: kid, Algorithm: Algorithm(public.method.Alg()), Use: "sig"}
+	switch key := public.key.(type) {
+	case ed25519.PublicKey:
+		j.KeyType, j.Curve, j.X = "OKP", "Ed25519", base64.RawURLEncoding.EncodeToString(key)
+	case *ecdsa.PublicKey:
+		point, err := key.Bytes() // 4 | x | y (SEC 1 §2.3.3)
+		if err != nil {
+			return jwk{}, fmt.Errorf("receipt: key %q: %w", kid, err)
+		}
+		j.KeyType, j.Curve = "EC", "P-256"
+		j.X = base64.RawURLEncoding.EncodeToString(point[1 : 1+coordinateBytes])
+		j.Y = base64.RawURLEncoding.EncodeToString(point[1+coordinateBytes:])
+	}
+	return j, nil
+}
+
+// public reads the key back. ok is false for what is of no use here, another algorithm or another use, which RFC 7517 §5
+// says to ignore; what claims to be of use and is not well-formed is an error.
+func (j jwk) public() (key publicKey, ok bool, err error) {
+	if j.Use != "sig" || !validKID(j.KID) {
+		return publicKey{}, false, nil
+	}
+	x, errX := base64.RawURLEncoding.DecodeString(j.X)
+	y, errY := base64.RawURLEncoding.DecodeString(j.Y)
+	malformed := fmt.Errorf("receipt: key %q of the JWKS is malformed", j.KID)
+	switch {
+	case j.KeyType == "OKP" && j.Curve == "Ed25519" && j.Algorithm == EdDSA:
+		if errX != nil || len(x) != ed25519.PublicKeySize {
+			return publicKey{}, false, malformed
+		}
+		key, err = newPublicKey(ed25519.PublicKey(x))
+		return key, err == nil, err
+	case j.KeyType == "EC" && j.Curve == "P-256" && j.Algorithm == ES256:
+		if errX != nil || errY != nil || len(x) != coordinateBytes || len(y) != coordinateBytes {
+			return publicKey{}, false, malformed
+		}
+		point, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, x...), y...))
+		if err != nil {
+			return publicKey{}, false, malformed
+		}
+		key, err = newPublicKey(point)
+		return key, err == nil, err
+	default:
+		return publicKey{}, false, nil
+	}
+}
+
+// parseJWKS reads a set of public keys. One without any key that can verify a receipt, or with two of one name, is an
+// error: better to keep the set that is known than to trust that one.
+func parseJWKS(data []byte) (keySet, error) {
+	var document jwks
+	if err := json.Unmarshal(data, &document); err != nil {
+		return nil, errors.New("receipt: the JWKS is not a JSON document of the form of RFC 7517 §5")
+	}
+	set := keySet{}
+	for _, j := range document.Keys {
+		key, ok, err := j.public()
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			continue
+		}
+		if _, twice := set[j.KID]; twice {
+			return nil, fmt.Errorf("receipt: the JWKS has two keys %q", j.KID)
+		}
+		set[j.KID] = key
+	}
+	if len(set) == 0 {
+		return nil, errors.New("receipt: the JWKS has no key that can verify a receipt")
+	}
+	return set, nil
+}
