@@ -148,6 +148,7 @@ type Pinger interface {
 type Traits struct {
 	Group    Group         // what a guess is about
 	Sends    bool          // a message travels: channel and address are required
+	Channel  string        // by which it travels where the caller names no channel; empty: the caller must
 	Subject  bool          // the subject is required
 	Object   bool          // the answer is a JSON object, not a string
 	Tries    int           // tries of a challenge; 0: Config.Tries

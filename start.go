@@ -42,6 +42,9 @@ type Started struct {
 // strategy says what is asked, the entry is created, and what must be sent is handed to the outbox. It returns when the
 // message is queued, not when it has been sent.
 func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) {
+	if s := e.strategies[req.Strategy]; s != nil && req.Channel == "" && req.To != "" {
+		req.Channel = s.Traits().Channel
+	}
 	strategy, address, err := e.admit(req)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,176 @@
+// Package otp proves an address by a code that is sent to it: by SMS, voice, WhatsApp or e-mail.
+//
+// The ceremony: Start derives a code from the challenge (nothing code-like is stored), keeps a keyed digest of it and
+// hands the message to the outbox. The person types the code; Check turns it into the one spelling that counts and
+// the store compares digests in the same step that charges the try. A resend sends the same code again, because text
+// messages are slow and the older one may still arrive.
+package otp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const (
+	digits = "0123456789"
+
+	// Unambiguous is an alphabet whose symbols are not mistaken for one another: none of 0 and O, 1, I and L, 2 and Z,
+	// 5 and S, 8 and B, U and V; and no vowels, which would spell words.
+	Unambiguous = "34679CDFGHJKMNPRTWXY"
+
+	minLength, maxLength = 6, 10
+)
+
+// Config says what codes look like. The zero value is six digits.
+type Config struct {
+	Length        int            // 6 to 10; default 6
+	Letters       bool           // of the alphabet Unambiguous instead of digits; case does not matter then
+	TestAddresses []TestIdentity // for app review and end-to-end tests
+	Clock         func() time.Time // default time.Now
+	Logger        *slog.Logger     // hears loudly of test identities; default: nobody
+}
+
+// A TestIdentity answers with a fixed code and is never sent anything. It is counted and limited like everybody else.
+type TestIdentity struct {
+	Address  string // literally, in canonical form
+	Code     string
+	Purposes []string  // the only ones it works for
+	Until    time.Time // at most 90 days ahead
+}
+
+const longestTest = 90 * 24 * time.Hour
+
+// A Strategy sends codes. It is a watchword.Guesser.
+type Strategy struct {
+	alphabet string
+	length   int
+	letters  bool
+	tests    map[string]TestIdentity
+	log      *slog.Logger
+}
+
+var _ watchword.Guesser = (*Strategy)(nil)
+
+// New makes the strategy, or reports everything that is wrong with its settings.
+func New(cfg Config) (*Strategy, error) {
+	s := &Strategy{alphabet: digits, length: cfg.Length, letters: cfg.Letters, tests: map[string]TestIdentity{}, log: cfg.Logger}
+	now := time.Now()
+	if cfg.Clock != nil {
+		now = cfg.Clock()
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.letters {
+		s.alphabet = Unambiguous
+	}
+	if s.length == 0 {
+		s.length = minLength
+	}
+	var problems []error
+	if s.length < minLength || s.length > maxLength {
+		problems = append(problems, fmt.Errorf("otp: a code has %d to %d symbols, not %d", minLength, maxLength, s.length))
+	}
+	for _, t := range cfg.TestAddresses {
+		if err := s.addTest(t, now); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return s, errors.Join(problems...)
+}
+
+func (s *Strategy) addTest(t TestIdentity, now time.Time) error {
+	code, ok := s.canonical(t.Code)
+	switch {
+	case t.Address == "":
+		return errors.New("otp: a test identity needs an address")
+	case !ok || code != t.Code:
+		return fmt.Errorf("otp: a test identity's code needs %d symbols of %s", s.length, s.alphabet)
+	case len(t.Purposes) == 0:
+		return errors.New("otp: a test identity needs the purposes that it may be used for")
+	case t.Until.IsZero() || t.Until.After(now.Add(longestTest)):
+		return errors.New("otp: a test identity needs an expiry date at most 90 days ahead")
+	}
+	s.tests[t.Address] = t
+	s.log.Warn("a test identity with a fixed code is configured", "purposes", t.Purposes, "until", t.Until)
+	return nil
+}
+
+// Name is "otp".
+func (s *Strategy) Name() string { return "otp" }
+
+// Traits says that codes are sent, and that guesses are counted by address.
+func (s *Strategy) Traits() watchword.Traits {
+	return watchword.Traits{Group: watchword.GroupAddress, Sends: true, Strength: watchword.StrengthSent,
+		Space: math.Pow(float64(len(s.alphabet)), float64(s.length)), Accepted: 1}
+}
+
+// Begin derives the code: always the same for the same challenge, so that it can be sent again.
+func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	code := c.DeriveCode("otp", s.alphabet, s.length)
+	test, silent := s.testFor(c)
+	if silent {
+		s.log.Warn("a test identity is used: its code is fixed and nothing is sent", "challenge", c.ID, "purpose", c.Purpose)
+		code = watchword.NewCode(test.Code)
+	}
+	return watchword.Prompt{Ask: watchword.AskCode, Accepts: []watchword.Code{code}, Code: code, Silent: silent}, nil
+}
+
+func (s *Strategy) testFor(c *watchword.Challenge) (TestIdentity, bool) {
+	t, ok := s.tests[c.Address]
+	return t, ok && c.Now().Before(t.Until) && slices.Contains(t.Purposes, c.Purpose)
+}
+
+// Candidates is the answer without the spaces and hyphens that people type, if it is a code at all.
+func (s *Strategy) Candidates(a watchword.Answer) []watchword.Candidate {
+	code, ok := s.canonical(a.Text)
+	if !ok {
+		return nil
+	}
+	return []watchword.Candidate{{Text: code}}
+}
+
+func (s *Strategy) canonical(answer string) (string, bool) {
+	if len(answer) > 4*maxLength {
+		return "", false
+	}
+	code := make([]byte, 0, maxLength)
+	for i := range len(answer) {
+		b := answer[i]
+		if b == ' ' || b == '-' {
+			continue
+		}
+		if s.letters && 'a' <= b && b <= 'z' {
+			b -= 'a' - 'A'
+		}
+		if strings.IndexByte(s.alphabet, b) < 0 {
+			return "", false
+		}
+		code = append(code, b)
+	}
+	return string(code), len(code) == s.length
+}
+
+// AMR is "otp", with "sms" or "tel" where the code really went that way. A mailbox adds nothing: e-mail is no
+// out-of-band factor, and RFC 8176 has no value for it.
+func (s *Strategy) AMR(c *watchword.Challenge) []string {
+	channel := c.Delivery.Channel
+	if channel == "" {
+		channel = c.Channel
+	}
+	switch channel {
+	case "sms":
+		return []string{"otp", "sms"}
+	case "voice":
+		return []string{"otp", "tel"}
+	}
+	return []string{"otp"}
+}
