@@ -1,0 +1,210 @@
+package memory
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// sweepBatch bounds how much one call forgets on the way, so that none of them stalls after a quiet hour.
+const sweepBatch = 16
+
+// A shard holds the entries and budgets of some groups behind one lock. Times in it are nanoseconds since 1970.
+type shard struct {
+	mu      sync.Mutex
+	store   *Store
+	entries map[string]*record
+	budgets map[string]*budget
+	old     queue[*record] // by the time until which they are kept
+	spent   queue[*budget] // by the time when no window counts their charges any more
+}
+
+func (sh *shard) init(s *Store) {
+	sh.store = s
+	sh.entries = map[string]*record{}
+	sh.budgets = map[string]*budget{}
+}
+
+func (sh *shard) create(r *record) error {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	now := sh.now()
+	sh.forget(now, sweepBatch)
+	if sh.find(r.id, now) != nil {
+		return watchword.ErrExists
+	}
+	if !reserve(&sh.store.entries, sh.store.maxEntries) {
+		return ErrFull
+	}
+	sh.entries[r.id] = r
+	sh.old.add(r)
+	return nil
+}
+
+func (sh *shard) get(id string) (watchword.Entry, error) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	r := sh.find(id, sh.now())
+	if r == nil {
+		return watchword.Entry{}, watchword.ErrNotFound
+	}
+	return r.entry(), nil
+}
+
+// attempt follows the order that watchword.Store lays down: refuse, charge, compare.
+func (sh *shard) attempt(id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	now := sh.now()
+	r := sh.find(id, now)
+	if r == nil {
+		return watchword.Entry{}, watchword.ErrNotFound
+	}
+	if err := r.refuses(now); err != nil {
+		return r.summary(), err
+	}
+	if wait := sh.wait(now, b); wait > 0 && !(b.FirstFree && r.used == 0) {
+		return r.summary(), &watchword.BudgetError{RetryAfter: wait}
+	}
+	if !sh.charge(now, b) {
+		return r.summary(), ErrFull
+	}
+	r.tries--
+	r.used++
+	r.lastTry = now
+	if len(r.digests) == 0 {
+		return r.entry(), nil
+	}
+	won := r.match(guesses)
+	if won == nil {
+		if r.tries == 0 {
+			r.state = watchword.StateLocked
+		}
+		return r.summary(), watchword.ErrMismatch
+	}
+	r.state, r.mark = won.State, clone(won.Mark)
+	if won.State == watchword.StateApproved {
+		sh.empty(b.Key)
+	}
+	return r.entry(), nil
+}
+
+func (sh *shard) close(id string, c watchword.Closing) error {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	now := sh.now()
+	r := sh.find(id, now)
+	switch {
+	case r == nil:
+		return watchword.ErrNotFound
+	case r.state != watchword.StatePending:
+		return watchword.ErrClosed
+	case c.State == watchword.StateApproved && now >= r.expires:
+		return watchword.ErrExpired
+	}
+	r.state, r.mark = c.State, clone(c.Mark)
+	if c.Sealed != nil {
+		r.replace(r.digests, c.Sealed)
+		r.version++
+	}
+	sh.empty(c.Clear)
+	return nil
+}
+
+func (sh *shard) update(e watchword.Entry) error {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	r := sh.find(e.ID, sh.now())
+	if r == nil {
+		return watchword.ErrNotFound
+	}
+	if r.version != e.Version {
+		return watchword.ErrConflict
+	}
+	r.replace(e.Digests, e.Sealed)
+	r.version++
+	return nil
+}
+
+func (sh *shard) now() int64 { return sh.store.clock().UnixNano() }
+
+// find returns the entry unless there is none, or it is kept no longer though nobody has forgotten it yet.
+func (sh *shard) find(id string, now int64) *record {
+	r := sh.entries[id]
+	if r == nil || now >= r.keep {
+		return nil
+	}
+	return r
+}
+
+// wait says for how long a budget refuses; none never does.
+func (sh *shard) wait(now int64, b watchword.Budget) time.Duration {
+	if b.Key == "" {
+		return 0
+	}
+	return sh.budgets[b.Key].wait(now, b.Limits)
+}
+
+// charge adds one unit to the budget; false if that would be one budget too many.
+func (sh *shard) charge(now int64, limits watchword.Budget) bool {
+	if limits.Key == "" || len(limits.Limits) == 0 {
+		return true
+	}
+	b := sh.budgets[limits.Key]
+	if b != nil {
+		b.charge(now, limits.Limits)
+		sh.spent.moved(b)
+		return true
+	}
+	sh.forget(now, sweepBatch)
+	if !reserve(&sh.store.budgets, sh.store.maxBudgets) {
+		return false
+	}
+	b = &budget{key: limits.Key}
+	b.charge(now, limits.Limits)
+	sh.budgets[b.key] = b
+	sh.spent.add(b)
+	return true
+}
+
+// empty forgets a budget's charges.
+func (sh *shard) empty(key string) {
+	if b := sh.budgets[key]; b != nil {
+		sh.spent.remove(b)
+		delete(sh.budgets, key)
+		sh.store.budgets.Add(-1)
+	}
+}
+
+// forget removes up to most entries and most budgets whose time is over, and reports whether there were any.
+func (sh *shard) forget(now int64, most int) (found bool) {
+	for range most {
+		r, ok := sh.old.due(now)
+		if !ok {
+			break
+		}
+		if r == sh.entries[r.id] { // else it was over, and its id has been used again
+			delete(sh.entries, r.id)
+		}
+		sh.store.entries.Add(-1)
+		found = true
+	}
+	for range most {
+		b, ok := sh.spent.due(now)
+		if !ok {
+			break
+		}
+		delete(sh.budgets, b.key)
+		sh.store.budgets.Add(-1)
+		found = true
+	}
+	return found
+}
+
+func (sh *shard) sweep() bool {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.forget(sh.now(), math.MaxInt)
+}
