@@ -12,13 +12,6 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The headers of Standard Webhooks 1.0.
-const (
-	HeaderID        = "Webhook-Id"
-	HeaderTimestamp = "Webhook-Timestamp"
-	HeaderSignature = "Webhook-Signature"
-)
-
 // What Standard Webhooks 1.0 ("Symmetric") asks of a secret, in bytes after decoding.
 const (
 	minSecret = 24

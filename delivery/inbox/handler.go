@@ -1,0 +1,176 @@
+package inbox
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed" // for the page's parts
+	"encoding/base64"
+	"encoding/json"
+	"html/template"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+//go:embed page.html
+var pageHTML string
+
+//go:embed page.css
+var pageCSS string
+
+//go:embed page.js
+var pageJS string
+
+// mailPolicy is the Content-Security-Policy of a mail's HTML: it may look as it likes and do nothing. Its origin is
+// opaque even if it is opened in a tab of its own.
+const mailPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; " +
+	"frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
+
+// mailHead makes the links of a mail leave the frame. What the mail's own HTML begins with is merged into it.
+const mailHead = `<!doctype html><base target="_blank">`
+
+type handler struct {
+	box    *Inbox
+	page   *template.Template
+	policy string
+}
+
+// Handler serves the inbox: GET /inbox is the page, GET /inbox/messages the same as JSON; both take ?to=. A message
+// cannot bring script into the page: all of it is escaped, a mail's HTML is a sandboxed document of its own, and the
+// page's policy runs nothing but the page's own script.
+func (b *Inbox) Handler() http.Handler {
+	h := &handler{
+		box:  b,
+		page: template.Must(template.New("page").Parse(pageHTML)),
+		policy: "default-src 'none'; style-src " + hashSource(pageCSS) + "; script-src " + hashSource(pageJS) +
+			"; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /inbox", h.servePage)
+	mux.HandleFunc("GET /inbox/messages", h.serveMessages)
+	mux.HandleFunc("GET /inbox/mail/{number}", h.serveMail)
+	return mux
+}
+
+// hashSource allows one inline element by its content (CSP Level 3 §2.3.1).
+func hashSource(content string) string {
+	sum := sha256.Sum256([]byte(content))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// message is the JSON form of a message; it is also what the page shows.
+type message struct {
+	ID          string    `json:"id"`
+	ChallengeID string    `json:"challenge_id"`
+	Channel     string    `json:"channel"`
+	To          string    `json:"to"`
+	Subject     string    `json:"subject"` // a mail's subject line
+	Text        string    `json:"text"`
+	HTML        string    `json:"html"`
+	Code        string    `json:"code"`
+	Link        string    `json:"link"`
+	At          time.Time `json:"at"`
+}
+
+func reveal(m watchword.Message, at time.Time) message {
+	return message{
+		ID: m.ID, ChallengeID: m.ChallengeID, Channel: m.Channel, To: m.To, Subject: m.Title, Text: m.Text, HTML: m.HTML,
+		Code: m.Code.Reveal(), Link: m.Link.Reveal(), At: at.UTC(),
+	}
+}
+
+func (h *handler) serveMessages(w http.ResponseWriter, r *http.Request) {
+	found, _ := h.box.newest(wanted(r))
+	out := make([]message, len(found))
+	for i, m := range found {
+		out[i] = reveal(m.Message, m.At)
+	}
+	head(w, "application/json", "default-src 'none'; frame-ancestors 'none'")
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(out)
+}
+
+// A card is a message on the page.
+type card struct {
+	message
+	Number int
+	App    string
+	Clock  string     // the time of day, here
+	Parts  []textPart // the text, with its link where a phone would make it one
+}
+
+type textPart struct {
+	Text string
+	Link bool
+}
+
+func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
+	to := wanted(r)
+	found, count := h.box.newest(to)
+	cards := make([]card, len(found))
+	for i, m := range found {
+		cards[i] = newCard(m)
+	}
+	head(w, "text/html; charset=utf-8", h.policy)
+	w.Header().Set("Inbox-Count", strconv.Itoa(count)) // what the page's script watches
+	var page bytes.Buffer
+	data := struct {
+		Style  template.CSS
+		Script template.JS
+		Count  int
+		Keep   int
+		To     string
+		Cards  []card
+	}{template.CSS(pageCSS), template.JS(pageJS), count, keep, to, cards}
+	if err := h.page.Execute(&page, data); err != nil {
+		http.Error(w, "the page could not be written", http.StatusInternalServerError)
+		return
+	}
+	_, _ = page.WriteTo(w)
+}
+
+func newCard(m stored) card {
+	out := card{message: reveal(m.Message, m.At), Number: m.Number, App: m.App, Clock: m.At.Local().Format("15:04:05")}
+	rest := m.Text
+	if out.Link != "" {
+		for {
+			before, after, ok := strings.Cut(rest, out.Link)
+			if !ok {
+				break
+			}
+			out.Parts = append(out.Parts, textPart{Text: before}, textPart{Text: out.Link, Link: true})
+			rest = after
+		}
+	}
+	out.Parts = append(out.Parts, textPart{Text: rest})
+	return out
+}
+
+func (h *handler) serveMail(w http.ResponseWriter, r *http.Request) {
+	number, _ := strconv.Atoi(r.PathValue("number"))
+	m, ok := h.box.numbered(number)
+	if !ok || m.HTML == "" {
+		http.NotFound(w, r)
+		return
+	}
+	head(w, "text/html; charset=utf-8", mailPolicy)
+	_, _ = w.Write([]byte(mailHead + m.HTML))
+}
+
+// wanted is the address in ?to=. In a query a + that nobody escaped has become a space; addresses have no spaces.
+func wanted(r *http.Request) string {
+	return strings.ReplaceAll(r.URL.Query().Get("to"), " ", "+")
+}
+
+func head(w http.ResponseWriter, contentType, policy string) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Content-Security-Policy", policy)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Cross-Origin-Resource-Policy", "same-origin")
+}

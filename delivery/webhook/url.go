@@ -1,0 +1,101 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// settings are what a sender's URL says.
+type settings struct {
+	target   string // where to post to
+	secrets  []Secret
+	format   format
+	prefixes []string // of the names of the three signature headers
+}
+
+var standardPrefixes = []string{"Webhook-"}
+
+// parse reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
+// wrong place may be a secret.
+func parse(u *url.URL, development bool) (settings, error) {
+	s, problems := parseQuery(u.RawQuery)
+	scheme := strings.TrimPrefix(u.Scheme, "webhook+")
+	switch {
+	case u.Hostname() == "":
+		problems = append(problems, errors.New("the URL has no host"))
+	case scheme == "http" && !(development && loopback(u.Hostname())):
+		problems = append(problems, errors.New("plain http is for loopback in development only: use webhook+https"))
+	case scheme != "http" && scheme != "https":
+		problems = append(problems, errors.New("the scheme is neither webhook+https nor webhook+http"))
+	}
+	if u.User != nil {
+		problems = append(problems, errors.New("a user and password have no use here: requests are signed with the secret"))
+	}
+	if u.Fragment != "" {
+		problems = append(problems, errors.New("the URL has a fragment (is a # not escaped as %23?)"))
+	}
+	s.target = (&url.URL{Scheme: scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	return s, errors.Join(problems...)
+}
+
+func parseQuery(raw string) (s settings, problems []error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		problems = append(problems, errors.New("the parameters cannot be read (is a % not escaped as %25?)"))
+	}
+	for name := range query {
+		if name != "secret" && name != "format" {
+			problems = append(problems, errors.New("there is an unknown parameter: secret and format are all there are"))
+			break
+		}
+	}
+	if s.secrets, err = parseSecrets(query["secret"]); err != nil {
+		problems = append(problems, err)
+	}
+	if s.format, s.prefixes, err = chooseFormat(query["format"]); err != nil {
+		problems = append(problems, err)
+	}
+	return s, problems
+}
+
+func parseSecrets(texts []string) ([]Secret, error) {
+	if len(texts) == 0 {
+		return nil, errors.New("the parameter secret is missing: " + secretPrefix + "... of 24 bytes or more")
+	}
+	secrets := make([]Secret, len(texts))
+	var problems []error
+	for i, text := range texts {
+		// In a query a + that nobody escaped has become a space; base64 has no spaces.
+		secret, err := ParseSecret(strings.ReplaceAll(text, " ", "+"))
+		if err != nil {
+			problems = append(problems, fmt.Errorf("secret %d: %w", i+1, err))
+		}
+		secrets[i] = secret
+	}
+	return secrets, errors.Join(problems...)
+}
+
+func chooseFormat(names []string) (format, []string, error) {
+	switch {
+	case len(names) == 0:
+		return standard, standardPrefixes, nil
+	case len(names) > 1:
+		return nil, nil, errors.New("the parameter format is there more than once")
+	case names[0] == "clerk":
+		return clerk, []string{"Webhook-", "Svix-"}, nil
+	case names[0] == "supabase":
+		return supabase, standardPrefixes, nil
+	}
+	return nil, nil, errors.New("the parameter format is neither clerk nor supabase")
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
