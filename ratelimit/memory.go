@@ -1,0 +1,171 @@
+package ratelimit
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// DefaultMaxWindows is how many windows a Memory keeps unless it is told otherwise: about 250 MB of them.
+const DefaultMaxWindows = 1_000_000
+
+// ErrFull is returned by a Memory that would have to forget what still counts: nothing passes until windows have ended.
+var ErrFull = errors.New("ratelimit: the store in memory is full")
+
+// A MemoryConfig says how a Memory works. The zero value is fine.
+type MemoryConfig struct {
+	Now        func() time.Time // the clock; nil: time.Now
+	MaxWindows int              // how many windows are kept at most; 0: DefaultMaxWindows
+}
+
+// A Memory is a Store in the process's memory. It is bounded, and windows leave when they have ended: each new one takes
+// two of those with it. One lock is enough: a step takes less than a microsecond.
+type Memory struct {
+	now   func() time.Time
+	start time.Time // times are counted from here, so that the clock's monotonic reading is used where it has one
+	max   int
+
+	mu      sync.Mutex
+	windows map[windowKey]*window
+	lanes   map[time.Duration]*list.List // windows of one length, by their end
+	found   []*window                    // scratch of TakeAll
+}
+
+var _ Store = (*Memory)(nil)
+
+// NewMemory makes an empty store.
+func NewMemory(c MemoryConfig) *Memory {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.MaxWindows <= 0 {
+		c.MaxWindows = DefaultMaxWindows
+	}
+	return &Memory{
+		now:     c.Now,
+		start:   c.Now(),
+		max:     c.MaxWindows,
+		windows: make(map[windowKey]*window),
+		lanes:   make(map[time.Duration]*list.List),
+	}
+}
+
+// TakeAll implements Store. The error is ErrFull, if any.
+func (m *Memory) TakeAll(_ context.Context, _ string, charges []Charge) (*Refusal, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.elapsed()
+	if r := m.look(now, charges); r != nil {
+		return r, nil
+	}
+	if !m.room(now) {
+		return nil, ErrFull
+	}
+	for i, w := range m.found {
+		m.spend(now, &charges[i], w)
+	}
+	return nil, nil
+}
+
+// look finds the window of each charge (nil: it has none that still counts) and the charge that waits longest, if any
+// has to wait.
+func (m *Memory) look(now int64, charges []Charge) *Refusal {
+	m.found = m.found[:0]
+	var longest int64
+	var refused int
+	for i := range charges {
+		w := m.find(now, &charges[i])
+		m.found = append(m.found, w)
+		if wait := waitFor(now, &charges[i], w); wait > longest {
+			longest, refused = wait, i
+		}
+	}
+	if longest == 0 {
+		return nil
+	}
+	return &Refusal{Charge: refused, RetryAfter: time.Duration(longest)}
+}
+
+// find returns the window of a charge without what has ended in it; nil if nothing is left.
+func (m *Memory) find(now int64, c *Charge) *window {
+	w := m.windows[windowKey{c.Space, c.Key}]
+	if w == nil {
+		return nil
+	}
+	if w.until <= now {
+		m.remove(w)
+		return nil
+	}
+	w.drop(now, int64(c.Rate.Period))
+	return w
+}
+
+// waitFor is how long a charge has to wait; 0: it fits.
+func waitFor(now int64, c *Charge, w *window) int64 {
+	if w == nil {
+		w = &window{}
+	}
+	return w.wait(now, int64(c.Rate.Period), c.Rate.Limit, c.Cost)
+}
+
+// room makes sure that the windows which look did not find may be added.
+func (m *Memory) room(now int64) bool {
+	missing := 0
+	for _, w := range m.found {
+		if w == nil {
+			missing++
+		}
+	}
+	if len(m.windows)+missing <= m.max {
+		return true
+	}
+	for _, lane := range m.lanes {
+		m.sweep(now, lane, lane.Len())
+	}
+	return len(m.windows)+missing <= m.max
+}
+
+// spend charges a window, which is made if there is none.
+func (m *Memory) spend(now int64, c *Charge, w *window) {
+	if w == nil {
+		w = m.add(now, c)
+	}
+	unit := int64(grain(c.Rate))
+	w.add((now+unit-1)/unit*unit, int64(c.Rate.Period), c.Cost)
+	w.lane.MoveToBack(w.place)
+}
+
+// add makes the window of a charge and lets two go that have ended, so that the store shrinks faster than it grows.
+func (m *Memory) add(now int64, c *Charge) *window {
+	lane := m.lanes[c.Rate.Period]
+	if lane == nil {
+		lane = list.New()
+		m.lanes[c.Rate.Period] = lane
+	}
+	m.sweep(now, lane, 2)
+	w := &window{key: windowKey{c.Space, c.Key}, lane: lane}
+	w.place = lane.PushBack(w)
+	m.windows[w.key] = w
+	return w
+}
+
+// sweep removes at most n windows of a lane that have ended.
+func (m *Memory) sweep(now int64, lane *list.List, n int) {
+	for ; n > 0 && lane.Len() > 0; n-- {
+		w := lane.Front().Value.(*window)
+		if w.until > now {
+			return
+		}
+		m.remove(w)
+	}
+}
+
+func (m *Memory) remove(w *window) {
+	w.lane.Remove(w.place)
+	delete(m.windows, w.key)
+}
+
+// elapsed is the time in nanoseconds since the store began.
+func (m *Memory) elapsed() int64 { return int64(m.now().Sub(m.start)) }

@@ -1,0 +1,68 @@
+package ratelimit
+
+import (
+	"context"
+	"time"
+
+	"github.com/ulule/limiter/v3"
+)
+
+// Get spends one token of the key's window, if one is left.
+func (m *Memory) Get(ctx context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
+	return m.Increment(ctx, key, 1, rate)
+}
+
+// Increment spends count tokens of the key's window, if so many are left.
+func (m *Memory) Increment(ctx context.Context, key string, count int64, rate limiter.Rate) (limiter.Context, error) {
+	c, err := Single(key, count, rate)
+	if err != nil {
+		return limiter.Context{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	charges, now := []Charge{c}, m.elapsed()
+	refused := m.look(now, charges) != nil
+	if !refused {
+		if !m.room(now) {
+			return limiter.Context{}, ErrFull
+		}
+		m.spend(now, &charges[0], m.found[0])
+	}
+	return m.describe(now, c, refused), nil
+}
+
+// Peek spends nothing.
+func (m *Memory) Peek(_ context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
+	c, err := Single(key, 1, rate)
+	if err != nil {
+		return limiter.Context{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.elapsed()
+	return m.describe(now, c, m.look(now, []Charge{c}) != nil), nil
+}
+
+// Reset forgets the key's window.
+func (m *Memory) Reset(_ context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
+	c, err := Single(key, 1, rate)
+	if err != nil {
+		return limiter.Context{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.elapsed()
+	if w := m.find(now, &c); w != nil {
+		m.remove(w)
+	}
+	return m.describe(now, c, false), nil
+}
+
+// describe says how a window stands.
+func (m *Memory) describe(now int64, c Charge, refused bool) limiter.Context {
+	var spent, next int64
+	if w := m.find(now, &c); w != nil {
+		spent, next = w.total, w.next(now, int64(c.Rate.Period))
+	}
+	return Describe(c.Rate, spent, m.start.Add(time.Duration(now+next)), refused)
+}

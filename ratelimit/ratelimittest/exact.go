@@ -1,0 +1,138 @@
+package ratelimittest
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/ratelimit"
+)
+
+// exactWaits compares a store with a list of everything that ever passed, kept here: a Take passes exactly when every
+// window has room, else the wait is until the last one has; a Unit earlier the same Take is still refused, and then it
+// passes.
+func (s *suite) exactWaits(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		rules := drawRules(r)
+		l, err := ratelimit.New(s.Nodes[0], rules, s.app())
+		if err != nil {
+			r.Fatal(err)
+		}
+		h := &history{spent: map[string][]time.Duration{}}
+		for range rapid.IntRange(1, 40).Draw(r, "steps") {
+			s.advance(h, time.Duration(rapid.Int64Range(0, 20_000).Draw(r, "ms"))*time.Millisecond)
+			buckets := rapid.SliceOfN(rapid.SampledFrom([]watchword.Bucket{address("a"), address("b"), ip("a"), ip("b")}), 1, 3).Draw(r, "buckets")
+			s.exactTake(r, l, h, rules, buckets)
+		}
+		h.neverTooMany(r, rules)
+	})
+}
+
+func drawRules(r *rapid.T) []ratelimit.Rule {
+	var rules []ratelimit.Rule
+	for i := range rapid.IntRange(1, 4).Draw(r, "rules") {
+		rules = append(rules, ratelimit.Rule{
+			Name:   fmt.Sprintf("rule_%d", i),
+			Limit:  rapid.IntRange(3, 8).Draw(r, "limit"), // at least what one Take can ask for
+			Window: time.Duration(rapid.Int64Range(1, 60_000).Draw(r, "window")) * time.Millisecond,
+			By:     rapid.SampledFrom([]string{ratelimit.ByAddress, ratelimit.ByIP}).Draw(r, "by"),
+		})
+	}
+	return rules
+}
+
+// exactTake takes once where there is room, and where there is none, at three times.
+func (s *suite) exactTake(r *rapid.T, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket) {
+	wait := h.wait(rules, buckets)
+	if wait > 0 {
+		s.mustRefuse(r, l, h, rules, buckets, wait)
+		s.advance(h, wait-s.Unit)
+		s.mustRefuse(r, l, h, rules, buckets, s.Unit)
+		s.advance(h, s.Unit)
+	}
+	if err := l.Take(r.Context(), buckets...); err != nil {
+		r.Fatalf("at %s: Take(%v) = %v, want nil", h.now, buckets, err)
+	}
+	h.spend(rules, buckets)
+}
+
+func (s *suite) mustRefuse(r *rapid.T, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket, wait time.Duration) {
+	err := l.Take(r.Context(), buckets...)
+	var limit *watchword.LimitError
+	if !errors.As(err, &limit) {
+		r.Fatalf("at %s: Take(%v) = %v, want a refusal", h.now, buckets, err)
+	}
+	if limit.RetryAfter != wait {
+		r.Fatalf("at %s: Take(%v) may be repeated after %s, want %s", h.now, buckets, limit.RetryAfter, wait)
+	}
+	for _, rule := range rules {
+		if rule.Name == limit.Rule && h.wait([]ratelimit.Rule{rule}, buckets) != wait {
+			r.Fatalf("at %s: Take(%v) is refused by %q, which is not the rule that waits longest", h.now, buckets, rule.Name)
+		}
+	}
+}
+
+func (s *suite) advance(h *history, d time.Duration) {
+	s.Advance(d)
+	h.now += d
+}
+
+// A history remembers when each token of each window was spent, for ever.
+type history struct {
+	now   time.Duration
+	spent map[string][]time.Duration
+}
+
+func windowOf(rule ratelimit.Rule, b watchword.Bucket) string { return rule.Name + " " + b.Key }
+
+// costs is how many tokens of which windows the buckets cost.
+func costs(rule ratelimit.Rule, buckets []watchword.Bucket) map[string]int {
+	n := map[string]int{}
+	for _, b := range buckets {
+		if b.By == rule.By {
+			n[windowOf(rule, b)]++
+		}
+	}
+	return n
+}
+
+// wait is how long the buckets have to wait until all the rules have room.
+func (h *history) wait(rules []ratelimit.Rule, buckets []watchword.Bucket) (longest time.Duration) {
+	for _, rule := range rules {
+		for window, n := range costs(rule, buckets) {
+			times := h.spent[window]
+			if oldest := len(times) + n - rule.Limit - 1; oldest >= 0 { // that one must have left
+				longest = max(longest, times[oldest]+rule.Window-h.now)
+			}
+		}
+	}
+	return longest
+}
+
+func (h *history) spend(rules []ratelimit.Rule, buckets []watchword.Bucket) {
+	for _, rule := range rules {
+		for window, n := range costs(rule, buckets) {
+			for range n {
+				h.spent[window] = append(h.spent[window], h.now)
+			}
+		}
+	}
+}
+
+// neverTooMany looks at every stretch of time as long as a rule's window that begins with an event.
+func (h *history) neverTooMany(r *rapid.T, rules []ratelimit.Rule) {
+	for _, rule := range rules {
+		for _, b := range []watchword.Bucket{address("a"), address("b")} { // the keys of all buckets
+			times := h.spent[windowOf(rule, b)]
+			for i := rule.Limit; i < len(times); i++ {
+				if times[i]-times[i-rule.Limit] < rule.Window {
+					r.Fatalf("%q: %d events within %s", rule.Name, rule.Limit+1, times[i]-times[i-rule.Limit])
+				}
+			}
+		}
+	}
+}

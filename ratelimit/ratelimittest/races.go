@@ -1,0 +1,77 @@
+package ratelimittest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/ratelimit"
+)
+
+// racers is how many goroutines each race has, spread over the nodes.
+const racers = 32
+
+// race lets goroutines take from buckets all at once, some times each, and returns how many Takes passed.
+func race(t *testing.T, nodes []*ratelimit.Limiter, times int, buckets func(racer int) []watchword.Bucket) int {
+	t.Helper()
+	var passed atomic.Int64
+	var ready, done sync.WaitGroup
+	start := make(chan struct{})
+	for racer := range racers {
+		ready.Add(1)
+		done.Go(func() {
+			l, b := nodes[racer%len(nodes)], buckets(racer)
+			ready.Done()
+			<-start
+			for range times {
+				err := l.Take(context.Background(), b...)
+				if err == nil {
+					passed.Add(1)
+				} else if limit := (*watchword.LimitError)(nil); !errors.As(err, &limit) {
+					t.Errorf("Take = %v, want nil or a *LimitError", err)
+				}
+			}
+		})
+	}
+	ready.Wait()
+	close(start)
+	done.Wait()
+	return int(passed.Load())
+}
+
+func (s *suite) exactlyTheLimit(t *testing.T) {
+	for _, limit := range []int{1, 5, 60} {
+		nodes := s.limiters(t, s.app(), ratelimit.Rule{Name: "few", Limit: limit, Window: time.Hour, By: ratelimit.ByAddress})
+		passed := race(t, nodes, 4, func(int) []watchword.Bucket { return []watchword.Bucket{address("a")} })
+		if passed != limit {
+			t.Errorf("%d of %d racing Takes passed, want %d", passed, 4*racers, limit)
+		}
+	}
+}
+
+// allOrNone lets half of the racers take from a narrow and a wide window together, the others from the wide one. If a
+// Take that the narrow one refuses ever charged the wide one, fewer than its limit would pass in all.
+func (s *suite) allOrNone(t *testing.T) {
+	const narrow, wide = 3, 40
+	nodes := s.limiters(t, s.app(),
+		ratelimit.Rule{Name: "wide", Limit: wide, Window: time.Hour, By: ratelimit.ByIP},
+		ratelimit.Rule{Name: "narrow", Limit: narrow, Window: time.Hour, By: ratelimit.ByAddress})
+	passed := race(t, nodes, 2, func(racer int) []watchword.Bucket {
+		if racer%4 == 0 {
+			return []watchword.Bucket{ip("i")}
+		}
+		return []watchword.Bucket{ip("i"), address("a")}
+	})
+	// The racers that take from the wide window alone are too few to fill it: what is left must still be there.
+	if want := racers/4*2 + narrow; passed != want {
+		t.Errorf("%d racing Takes passed, want %d", passed, want)
+	}
+	for ; passed < wide; passed++ {
+		passes(t, nodes[0], ip("i"))
+	}
+	refused(t, "wide", nodes[0], ip("i"))
+}

@@ -1,0 +1,83 @@
+package ratelimit
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// What a rule counts by. A rule matches buckets of its own By only.
+const (
+	ByAddress = "address" // the canonical phone number or mail address
+	BySubject = "subject" // the app's own id of who is asked
+	ByIP      = "ip"      // the client's address; IPv6 by its /64
+	ByPrefix  = "prefix"  // a number's calling code and leading digits
+	ByCountry = "country" // a number's country
+	ByApp     = "app"     // everything that one app does
+	ByAll     = "all"     // everything that all apps with this rule do, whatever the bucket's key
+)
+
+// bys lists the valid values of Rule.By.
+var bys = []string{ByAddress, BySubject, ByIP, ByPrefix, ByCountry, ByApp, ByAll}
+
+// MaxWindow is the longest window of a rule, so that nothing is remembered for longer.
+const MaxWindow = 30 * 24 * time.Hour
+
+// MaxLimit is the largest limit of a rule.
+const MaxLimit = 1_000_000_000
+
+// minWindow is the shortest window: Redis expires keys by the millisecond.
+const minWindow = time.Millisecond
+
+// A Rule allows Limit events in any stretch of time as long as Window, for each key of what it counts By.
+type Rule struct {
+	Name     string        // [a-z0-9_]{1,40}; callers see it as the problem's limit. What is counted is kept under it
+	Limit    int           // 1 to MaxLimit
+	Window   time.Duration // 1 ms to MaxWindow
+	By       string        // one of the By constants
+	Channels []string      // only what is sent by one of these channels counts; empty: everything
+}
+
+// matches reports whether the rule counts what happens on the channel (of a bucket of the rule's By).
+func (r Rule) matches(channel string) bool {
+	return len(r.Channels) == 0 || slices.Contains(r.Channels, channel)
+}
+
+// plainName is what names of rules and channels look like: they become parts of keys and labels of metrics.
+var plainName = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
+
+// Validate reports everything that is wrong with the rules, joined into one error; nil when they can be used.
+func Validate(rules []Rule) error {
+	var problems []error
+	seen := make(map[string]bool, len(rules))
+	for i, r := range rules {
+		if seen[r.Name] {
+			problems = append(problems, fmt.Errorf("limit %d: the name %q is taken by an earlier one", i+1, r.Name))
+		}
+		seen[r.Name] = true
+		for _, p := range r.problems() {
+			problems = append(problems, fmt.Errorf("limit %d (%q): %w", i+1, r.Name, p))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// problems lists what is wrong with one rule.
+func (r Rule) problems() []error {
+	var found []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			found = append(found, fmt.Errorf(format, args...))
+		}
+	}
+	check(plainName.MatchString(r.Name), "name must be 1 to 40 of a-z, 0-9 and _")
+	check(r.Limit >= 1 && r.Limit <= MaxLimit, "limit must be 1 to %d, not %d", MaxLimit, r.Limit)
+	check(r.Window >= minWindow && r.Window <= MaxWindow, "window must be %s to %s, not %s", minWindow, MaxWindow, r.Window)
+	check(slices.Contains(bys, r.By), "by must be one of %v, not %q", bys, r.By)
+	for _, c := range r.Channels {
+		check(plainName.MatchString(c), "channel %q must be 1 to 40 of a-z, 0-9 and _", c)
+	}
+	return found
+}

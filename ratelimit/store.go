@@ -1,0 +1,54 @@
+package ratelimit
+
+import (
+	"context"
+	"time"
+
+	"github.com/ulule/limiter/v3"
+)
+
+// ExactLimit is the largest limit whose windows remember the time of every single event.
+const ExactLimit = 1000
+
+// grains is into how many parts a window is divided whose limit is larger than ExactLimit.
+const grains = 100
+
+// A Store counts events in sliding windows. Every method is one atomic step, also across processes; a window that
+// nothing was spent from for its whole length is forgotten. Any error means that the store could not be reached or
+// refused to count: then the caller must not go on.
+//
+// As a limiter.Store it counts one window for each key and rate. Get and Increment spend nothing when they are refused
+// (Reached). Peek's Reached says that nothing is left. Reset in the limiter.Context is when the next token comes back, in
+// seconds since 1970, rounded up; it is now while nothing was spent.
+type Store interface {
+	limiter.Store
+	// TakeAll spends every charge or none. The Refusal is of the charge that makes one wait longest, nil if all were
+	// spent. Charges of the same Space and Key must be one charge. Group says which windows are ever charged
+	// together: a store that is spread over machines keeps all windows of a group on one of them.
+	TakeAll(ctx context.Context, group string, charges []Charge) (*Refusal, error)
+}
+
+// A Charge is what is spent from one window.
+type Charge struct {
+	Space string // whose rule: windows of different spaces have nothing in common
+	Key   string // which window of the space
+	Rate  limiter.Rate
+	Cost  int64 // 1 or more
+}
+
+// Grain is the unit of time to whose next multiple the time of an event is rounded up: a nanosecond, which is none, up to
+// ExactLimit, and a hundredth of the window above it.
+func (c Charge) Grain() time.Duration { return grain(c.Rate) }
+
+func grain(rate limiter.Rate) time.Duration {
+	if rate.Limit <= ExactLimit {
+		return time.Nanosecond
+	}
+	return max(rate.Period/grains, time.Nanosecond)
+}
+
+// A Refusal says that nothing was spent, and why.
+type Refusal struct {
+	Charge     int           // the index of the charge that makes one wait longest
+	RetryAfter time.Duration // the same charges pass after this long, if nothing else is spent meanwhile
+}
