@@ -38,7 +38,8 @@ func parseNumber(text, defaultRegion string) (parsedAddress, error) {
 	value := phonenumbers.Format(number, phonenumbers.E164)
 	code := int(number.GetCountryCode())
 	wrong := !international && code != phonenumbers.GetCountryCodeForRegion(defaultRegion) || // dialled abroad: 011 44 ...
-		international && value != text // a trunk prefix inside: +44 0 20 ...
+		international && value != text || // a trunk prefix inside: +44 0 20 ...
+		len(value) > 1+maxDigits
 	a := parsedAddress{
 		Address:     describeNumber(value, strconv.Itoa(code)),
 		callingCode: code,
