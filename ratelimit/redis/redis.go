@@ -1,0 +1,134 @@
+// Package redis keeps the windows of ratelimit on Redis 7 or Valkey, where any number of processes share them: single,
+// behind Sentinel, or on a Cluster. A Take is one script and one round trip, whatever the number of rules and buckets,
+// and its time is the server's, so the clocks of the processes do not matter.
+//
+// The windows of one app carry one hash tag, {prefix:app}, and so live on one node of a Cluster; the windows of apps with
+// a rule by "all" carry the tag {prefix}, all of them, or one step could not reach them. A window is a string of 12
+// octets an event, at most 12 kB; it leaves a second after its last event has stopped to count.
+//
+// A script is not repeated when its connection breaks, since it may have run: the Take then fails, though its tokens may
+// have been spent. Give the client short time-outs, and contexts that end (ContextTimeoutEnabled).
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/script"
+	"github.com/watchword-auth/watchword/ratelimit"
+)
+
+var (
+	//go:embed window.lua
+	windowSource string
+	//go:embed take.lua
+	takeSource string
+	//go:embed single.lua
+	singleSource string
+)
+
+// A Store keeps windows on Redis. Safe for concurrent use.
+type Store struct {
+	client redis.UniversalClient
+	prefix string
+	take   *script.Script
+	single *script.Script
+}
+
+var (
+	_ ratelimit.Store  = (*Store)(nil)
+	_ watchword.Pinger = (*Store)(nil)
+)
+
+// New makes a store whose keys begin with the prefix, "watchword" say. Nothing is sent to the server. Stores with the
+// same prefix share their windows.
+func New(client redis.UniversalClient, prefix string) (*Store, error) {
+	if prefix == "" || strings.ContainsAny(prefix, ":{}") {
+		return nil, errors.New("ratelimit: the prefix of keys on Redis must not be empty or contain colons or braces")
+	}
+	return newStore(client, prefix, windowSource), nil
+}
+
+func newStore(client redis.UniversalClient, prefix, window string) *Store {
+	return &Store{
+		client: client,
+		prefix: prefix,
+		take:   script.New(window + takeSource),
+		single: script.New(window + singleSource),
+	}
+}
+
+// TakeAll implements ratelimit.Store.
+func (s *Store) TakeAll(ctx context.Context, group string, charges []ratelimit.Charge) (*ratelimit.Refusal, error) {
+	tag := "{" + s.prefix + "}:"
+	if group != "" {
+		tag = "{" + s.prefix + ":" + group + "}:"
+	}
+	keys := make([]string, len(charges))
+	args := make([]any, 0, 4*len(charges))
+	for i := range charges {
+		c := &charges[i]
+		keys[i] = tag + c.Space + ":" + c.Key
+		args = appendCharge(args, c)
+	}
+	reply, err := integers(s.take.Run(ctx, s.client, keys, args...))
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(reply) == 0:
+		return nil, nil
+	case len(reply) == 2 && reply[0] >= 0 && reply[0] < int64(len(charges)):
+		return &ratelimit.Refusal{Charge: int(reply[0]), RetryAfter: time.Duration(reply[1]) * time.Microsecond}, nil
+	}
+	return nil, errors.New("ratelimit: redis: unexpected reply")
+}
+
+// appendCharge adds the arguments of one window.
+func appendCharge(args []any, c *ratelimit.Charge) []any {
+	return append(args, c.Rate.Limit, microseconds(c.Rate.Period), microseconds(c.Grain()), c.Cost)
+}
+
+// microseconds rounds up.
+func microseconds(d time.Duration) int64 {
+	return int64((d + time.Microsecond - 1) / time.Microsecond)
+}
+
+// integers reads a script's reply. Its error says only what Redis or the connection said.
+func integers(reply any, err error) ([]int64, error) {
+	if err != nil {
+		return nil, fmt.Errorf("ratelimit: redis: %w", err)
+	}
+	items, ok := reply.([]any)
+	numbers := make([]int64, len(items))
+	for i, item := range items {
+		n, isNumber := item.(int64)
+		numbers[i], ok = n, ok && isNumber
+	}
+	if !ok {
+		return nil, errors.New("ratelimit: redis: unexpected reply")
+	}
+	return numbers, nil
+}
+
+// Ping asks the server, or each master of a Cluster, whether it can be reached.
+func (s *Store) Ping(ctx context.Context) error {
+	ping := func(ctx context.Context, c redis.Cmdable) error { return c.Ping(ctx).Err() }
+	var err error
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		err = cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return ping(ctx, c) })
+	} else {
+		err = ping(ctx, s.client)
+	}
+	if err != nil {
+		return fmt.Errorf("ratelimit: redis: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,58 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/ulule/limiter/v3"
+
+	"github.com/watchword-auth/watchword/ratelimit"
+)
+
+// Get spends one token of the key's window, if one is left.
+func (s *Store) Get(ctx context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
+	return s.Increment(ctx, key, 1, rate)
+}
+
+// Increment spends count tokens of the key's window, if so many are left.
+func (s *Store) Increment(ctx context.Context, key string, count int64, rate limiter.Rate) (limiter.Context, error) {
+	return s.one(ctx, key, count, rate, 1)
+}
+
+// Peek spends nothing.
+func (s *Store) Peek(ctx context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
+	return s.one(ctx, key, 1, rate, 0)
+}
+
+// Reset forgets the key's window.
+func (s *Store) Reset(ctx context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
+	c, err := ratelimit.Single(key, 1, rate)
+	if err != nil {
+		return limiter.Context{}, err
+	}
+	if err := s.client.Del(ctx, s.singleKey(c)).Err(); err != nil {
+		return limiter.Context{}, fmt.Errorf("ratelimit: redis: %w", err)
+	}
+	return s.Peek(ctx, key, rate)
+}
+
+// one runs the script of a single window.
+func (s *Store) one(ctx context.Context, key string, count int64, rate limiter.Rate, spend int) (limiter.Context, error) {
+	c, err := ratelimit.Single(key, count, rate)
+	if err != nil {
+		return limiter.Context{}, err
+	}
+	reply, err := integers(s.single.Run(ctx, s.client, []string{s.singleKey(c)}, append(appendCharge(nil, &c), spend)...))
+	if err != nil {
+		return limiter.Context{}, err
+	}
+	if len(reply) != 3 {
+		return limiter.Context{}, errors.New("ratelimit: redis: unexpected reply")
+	}
+	return ratelimit.Describe(rate, reply[1], time.UnixMicro(reply[2]), reply[0] == 1), nil
+}
+
+// singleKey has no hash tag: such windows are never charged together.
+func (s *Store) singleKey(c ratelimit.Charge) string { return s.prefix + ":" + c.Space + ":" + c.Key }
