@@ -1,0 +1,159 @@
+package storetest
+
+import (
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// broken lists the ways in which a store may be wrong, and the promise that must notice.
+var broken = []struct{ fault, promise string }{
+	{"create loses digests", "Create/keeps the entry whole"},
+	{"create believes", "Create/starts pending and unused"},
+	{"create replaces", "Create/refuses a second of one id"},
+	{"create aliases", "Create/copies what it is given"},
+	{"create races", "Race/one Create of an id wins"},
+	{"get aliases", "Get/copies what it gives"},
+	{"knows everything", "Get/knows nothing of other ids"},
+	{"get forgets closed", "Get/reads closed and expired entries"},
+	{"keeps for ever", "KeepUntil/ends an entry"},
+	{"reopens", "Attempt/a right guess wins once"},
+	{"wrong guesses are free", "Attempt/a wrong guess costs a try"},
+	{"forgets the mark", "Attempt/a right guess wins once"},
+	{"guesses approve", "Attempt/a guess may lock"},
+	{"reversed guesses", "Attempt/guesses are tried in order"},
+	{"never locks", "Attempt/the last wrong guess locks"},
+	{"judges alone", "Attempt/entries without digests match nothing"},
+	{"endless tries", "Attempt/entries without digests match nothing"},
+	{"compares prefixes", "Attempt/an empty digest matches nothing"},
+	{"never expires", "Attempt/expired entries are refused"},
+	{"budget first", "Attempt/refusals have an order"},
+	{"forgets last try", "Attempt/the last try is remembered"},
+	{"attempt races", "Race/one of 200 right guesses wins"},
+	{"attempt races", "Race/of 500 wrong guesses as many are judged as there are tries"},
+	{"attempt races", "Race/of 500 judged answers as many are charged as there are tries"},
+	{"attempt races", "Race/a budget is charged no further than its limit"},
+	{"attempt races", "Race/one of the right among the wrong wins"},
+	{"attempt races", "Race/Attempt and Close have one winner"},
+	{"attempt races", "Race/Attempt and Close are linearizable"},
+	{"closes twice", "Close/once"},
+	{"close unseals", "Close/keeps or replaces the sealed data"},
+	{"approves expired", "Close/an expired entry is not approved"},
+	{"clears nothing", "Close/empties the budget it names"},
+	{"clears always", "Close/empties the budget it names"},
+	{"close races", "Race/one Close wins"},
+	{"close races", "Race/Attempt and Close are linearizable"},
+	{"update overwrites", "Update/compare and set"},
+	{"update pending only", "Update/works on closed and expired entries"},
+	{"update refills", "Update/touches nothing else"},
+	{"update extends", "Update/touches nothing else"},
+	{"update keeps digests", "Update/new digests are what counts"},
+	{"update races", "Race/one Update of a version wins"},
+	{"charges nothing", "Budget/is shared by the entries of a group"},
+	{"a refusal costs a try", "Budget/a refusal costs nothing"},
+	{"right guesses pass", "Budget/refuses right guesses too"},
+	{"charges refused", "Budget/slides, several limits together, and says when to come back"},
+	{"windows are fixed", "Budget/slides, several limits together, and says when to come back"},
+	{"waits from the newest charge", "Budget/slides, several limits together, and says when to come back"},
+	{"windows are too short", "Budget/slides, several limits together, and says when to come back"},
+	{"rounds down", "Budget/slides, several limits together, and says when to come back"},
+	{"off by one", "Budget/slides, several limits together, and says when to come back"},
+	{"the shortest wait", "Budget/slides, several limits together, and says when to come back"},
+	{"first limit only", "Budget/each limit holds"},
+	{"last limit only", "Budget/each limit holds"},
+	{"no free try", "Budget/the first try of an entry passes"},
+	{"every try free", "Budget/the first try of an entry passes"},
+	{"free tries are not charged", "Budget/the first try of an entry passes"},
+	{"approval empties nothing", "Budget/is emptied by an approval"},
+	{"locking empties", "Budget/is not emptied by a lock"},
+	{"known devices share", "Budget/known devices have their own"},
+	{"known devices share", "Budget/is emptied by an approval"},
+	{"charges unknown", "Budget/is charged only for a try"},
+	{"charges refused", "Budget/is charged only for a try"},
+	{"an empty key counts", "Budget/none is unlimited"},
+}
+
+// The small store holds every promise.
+func TestSmall(t *testing.T) {
+	RunBackend(t, func(testing.TB) Backend { return smallBackend("") })
+}
+
+// On a real clock too, where the tests wait for time to pass.
+func TestSmallInRealTime(t *testing.T) {
+	Run(t, func(testing.TB) watchword.Store { return newSmall("", time.Now) })
+}
+
+// Each fault is noticed by the promise that it breaks: the suite can fail.
+func TestBroken(t *testing.T) {
+	byName, broke := map[string]promise{}, map[string]bool{}
+	for _, p := range promises() {
+		byName[p.name] = p
+	}
+	for _, b := range broken {
+		broke[b.promise] = true
+		t.Run(b.fault, func(t *testing.T) {
+			t.Parallel()
+			if !fails(t, byName[b.promise], smallBackend(b.fault)) {
+				t.Errorf("%q does not notice", b.promise)
+			}
+		})
+	}
+	for name := range byName {
+		if !broke[name] {
+			t.Errorf("no fault breaks %q", name)
+		}
+	}
+}
+
+// Two stores that share nothing are not two nodes.
+func TestTwoNodesNeedOneBackend(t *testing.T) {
+	for _, name := range []string{"Attempt/a right guess wins once", "Race/one of 200 right guesses wins"} {
+		for _, p := range promises() {
+			apart := Backend{Nodes: []watchword.Store{newSmall("", time.Now), newSmall("", time.Now)}}
+			if p.name == name && !fails(t, p, apart) {
+				t.Errorf("%q does not notice", name)
+			}
+		}
+	}
+}
+
+func smallBackend(fault string) Backend {
+	clock := NewClock()
+	return Backend{Nodes: []watchword.Store{newSmall(fault, clock.Now)}, Clock: clock}
+}
+
+// fails reports whether a backend breaks a promise.
+func fails(t *testing.T, p promise, b Backend) bool {
+	record := &recorder{TB: t}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		p.hold(newHarness(record, b))
+	}()
+	<-done
+	return record.failed
+}
+
+// A recorder notes that a test failed and goes on.
+type recorder struct {
+	testing.TB
+	mu     sync.Mutex
+	failed bool
+}
+
+func (r *recorder) Errorf(format string, _ ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !strings.Contains(format, "shows nothing") {
+		r.failed = true
+	}
+}
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Errorf(format, args...)
+	runtime.Goexit()
+}

@@ -1,0 +1,225 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// small is the least store that holds every promise, and can break any one of them: fault names which.
+type small struct {
+	fault   string
+	now     func() time.Time
+	mu      sync.Mutex
+	entries map[string]*watchword.Entry
+	log     map[string][]time.Time // of budgets, the newest first
+}
+
+func newSmall(fault string, now func() time.Time) *small {
+	return &small{fault: fault, now: now, entries: map[string]*watchword.Entry{}, log: map[string][]time.Time{}}
+}
+
+// lock begins an atomic step. A store that races lets go of it between looking and doing.
+func (s *small) lock() func() { s.mu.Lock(); return s.mu.Unlock }
+
+func (s *small) race(fault string) {
+	if s.fault == fault {
+		s.mu.Unlock()
+		time.Sleep(time.Millisecond)
+		s.mu.Lock()
+	}
+}
+
+func (s *small) find(id string) *watchword.Entry {
+	e := s.entries[id]
+	for other := range s.entries {
+		if s.fault == "knows everything" && e == nil {
+			e = s.entries[other]
+		}
+	}
+	if e == nil || s.fault != "keeps for ever" && !s.now().Before(e.KeepUntil) {
+		return nil
+	}
+	return e
+}
+
+func (s *small) Create(_ context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
+	defer s.lock()()
+	there := s.find(e.ID) != nil
+	s.race("create races")
+	if there && s.fault != "create replaces" {
+		return watchword.ErrExists
+	}
+	if s.fault != "create aliases" {
+		e = copied(e)
+	}
+	if s.fault != "create believes" {
+		e.State, e.Used, e.Mark, e.LastTry, e.Version = watchword.StatePending, 0, nil, time.Time{}, 1
+	}
+	if s.fault == "create loses digests" {
+		e.Digests = e.Digests[:min(len(e.Digests), 2)]
+	}
+	s.entries[e.ID] = &e
+	return nil
+}
+
+func (s *small) Get(_ context.Context, id string) (watchword.Entry, error) {
+	defer s.lock()()
+	e := s.find(id)
+	if e == nil || s.fault == "get forgets closed" && e.State != watchword.StatePending {
+		return watchword.Entry{}, watchword.ErrNotFound
+	}
+	if s.fault == "get aliases" {
+		return *e, nil
+	}
+	return copied(*e), nil
+}
+
+func (s *small) Attempt(_ context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+	defer s.lock()()
+	if s.fault == "charges unknown" {
+		s.charge(b)
+	}
+	e := s.find(id)
+	if e == nil {
+		return watchword.Entry{}, watchword.ErrNotFound
+	}
+	right := len(guesses) == 1 && slices.ContainsFunc(e.Digests, func(d []byte) bool { return bytes.Equal(d, guesses[0].Digest) })
+	if err := s.refuses(e, b); err != nil && !(right && s.fault == "right guesses pass") {
+		switch s.fault {
+		case "charges refused":
+			s.charge(b)
+		case "a refusal costs a try":
+			e.Tries--
+		}
+		return copied(*e), err
+	}
+	s.race("attempt races")
+	s.charge(b)
+	if s.fault != "wrong guesses are free" {
+		e.Tries--
+	}
+	e.Used++
+	if s.fault != "forgets last try" {
+		e.LastTry = s.now()
+	}
+	if len(e.Digests) == 0 && s.fault != "judges alone" {
+		return copied(*e), nil
+	}
+	return s.compare(e, guesses, b)
+}
+
+func (s *small) refuses(e *watchword.Entry, b watchword.Budget) error {
+	wait := s.wait(b)
+	switch {
+	case e.State != watchword.StatePending && s.fault != "reopens":
+		return watchword.ErrClosed
+	case s.fault == "budget first" && wait > 0:
+		return &watchword.BudgetError{RetryAfter: wait}
+	case !s.now().Before(e.ExpiresAt) && s.fault != "never expires":
+		return watchword.ErrExpired
+	case e.Tries == 0 && s.fault != "endless tries":
+		return watchword.ErrSpent
+	case wait > 0 && !(b.FirstFree && e.Used == 0 && s.fault != "no free try") && !(s.fault == "every try free" && b.FirstFree):
+		return &watchword.BudgetError{RetryAfter: wait}
+	}
+	return nil
+}
+
+func (s *small) compare(e *watchword.Entry, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+	if s.fault == "reversed guesses" {
+		guesses = slices.Clone(guesses)
+		slices.Reverse(guesses)
+	}
+	for _, g := range guesses {
+		equal := func(d []byte) bool { return bytes.Equal(d, g.Digest) }
+		if s.fault == "compares prefixes" {
+			equal = func(d []byte) bool { return bytes.HasPrefix(d, g.Digest) }
+		}
+		if !slices.ContainsFunc(e.Digests, equal) {
+			continue
+		}
+		e.State, e.Mark = g.State, bytes.Clone(g.Mark)
+		if s.fault == "guesses approve" {
+			e.State = watchword.StateApproved
+		}
+		if s.fault == "forgets the mark" {
+			e.Mark = nil
+		}
+		if g.State == watchword.StateApproved && s.fault != "approval empties nothing" || s.fault == "locking empties" {
+			s.empty(b.Key)
+		}
+		return copied(*e), nil
+	}
+	if e.Tries == 0 && s.fault != "never locks" {
+		e.State = watchword.StateLocked
+	}
+	return copied(*e), watchword.ErrMismatch
+}
+
+func (s *small) Close(_ context.Context, id string, c watchword.Closing) error {
+	defer s.lock()()
+	e := s.find(id)
+	if e == nil {
+		return watchword.ErrNotFound
+	}
+	if s.fault == "clears always" {
+		s.empty(c.Clear)
+	}
+	closed := e.State != watchword.StatePending
+	s.race("close races")
+	if closed && s.fault != "closes twice" {
+		return watchword.ErrClosed
+	}
+	if c.State == watchword.StateApproved && !s.now().Before(e.ExpiresAt) && s.fault != "approves expired" {
+		return watchword.ErrExpired
+	}
+	e.State, e.Mark = c.State, bytes.Clone(c.Mark)
+	if c.Sealed != nil || s.fault == "close unseals" {
+		e.Sealed = bytes.Clone(c.Sealed)
+		e.Version++
+	}
+	if s.fault != "clears nothing" {
+		s.empty(c.Clear)
+	}
+	return nil
+}
+
+func (s *small) Update(_ context.Context, n watchword.Entry, _ ...watchword.Outgoing) error {
+	defer s.lock()()
+	e := s.find(n.ID)
+	if e == nil {
+		return watchword.ErrNotFound
+	}
+	stale := e.Version != n.Version
+	s.race("update races")
+	if stale && s.fault != "update overwrites" || s.fault == "update pending only" && e.State != watchword.StatePending {
+		return watchword.ErrConflict
+	}
+	n = copied(n)
+	e.Sealed = n.Sealed
+	if s.fault != "update keeps digests" {
+		e.Digests = n.Digests
+	}
+	if s.fault == "update refills" {
+		e.Tries = n.Tries
+	}
+	if s.fault == "update extends" {
+		e.ExpiresAt = n.ExpiresAt
+	}
+	e.Version++
+	return nil
+}
+
+func copied(e watchword.Entry) watchword.Entry {
+	e.Sealed, e.Mark = bytes.Clone(e.Sealed), bytes.Clone(e.Mark)
+	e.Digests = slices.Clone(e.Digests)
+	for i, d := range e.Digests {
+		e.Digests[i] = bytes.Clone(d)
+	}
+	return e
+}
