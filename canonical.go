@@ -7,7 +7,7 @@ import (
 )
 
 // canonicalMap writes a map in one way only: sorted names, each text preceded by its length.
-func canonicalMap(m map[string]string) []byte {
+func canonicalMap(m map[string]string) string {
 	var out []byte
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		for _, text := range []string{name, m[name]} {
@@ -15,5 +15,5 @@ func canonicalMap(m map[string]string) []byte {
 			out = append(out, text...)
 		}
 	}
-	return out
+	return string(out)
 }

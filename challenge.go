@@ -116,7 +116,7 @@ func (c *Challenge) DeriveBytes(label string, n int) []byte {
 func (c *Challenge) stream(label string) func(counter byte) [32]byte {
 	transaction := canonicalMap(c.Transaction)
 	return func(counter byte) [32]byte {
-		return c.key.codes.sum([]byte(label), []byte(c.ID), []byte(c.Purpose), transaction, c.salt, []byte{byte(c.CodeOf), counter})
+		return c.key.codes.sum(label, c.ID, c.Purpose, transaction, string(c.salt), string([]byte{byte(c.CodeOf), counter}))
 	}
 }
 

@@ -35,9 +35,9 @@ type reserved struct {
 // like a challenge: sealed, named by a keyed digest, no longer than what the request can make. ErrIdempotencyMismatch:
 // the key was used with another body. ErrIdempotencyInFlight: it is being answered right now.
 func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*Reservation, error) {
-	name := e.identity.tags.sum([]byte("idempotency"), []byte(e.cfg.App), []byte(scope), []byte(key))
-	print := e.identity.tags.sum([]byte("fingerprint"), name[:], body)
-	ref := storeID(name[groupSize:groupSize+randomSize], [groupSize]byte(name[:]), [kindSize]byte(name[groupSize+randomSize:]))
+	name := e.identity.tags.sum("idempotency", e.cfg.App, scope, key)
+	print := e.identity.tags.sum("fingerprint", string(name[:]), string(body))
+	ref := storeID([randomSize]byte(name[groupSize:]), [groupSize]byte(name[:]), [kindSize]byte(name[groupSize+randomSize:]))
 	now := e.cfg.Clock().UTC()
 	r := &Reservation{Seed: name[:], engine: e, ref: ref, id: "idempotency " + ref, version: 1,
 		held: reserved{Fingerprint: print[:], Until: now.Add(lease)}}

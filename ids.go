@@ -2,7 +2,6 @@ package watchword
 
 import (
 	"encoding/base64"
-	"slices"
 	"strings"
 )
 
@@ -19,9 +18,11 @@ const (
 	appSize    = 4
 	groupSize  = 8
 	kindSize   = 2
-	idSize     = randomSize + appSize + groupSize + kindSize
+	maskedSize = appSize + groupSize + kindSize
+	idSize     = randomSize + maskedSize
 	saltSize   = 32
 	knownBit   = 0x80
+	groupText  = 11 // characters of a group in base64
 )
 
 var b64 = base64.RawURLEncoding.Strict()
@@ -40,26 +41,24 @@ func (i *ident) known() bool { return i.kind[0]&knownBit != 0 }
 
 // budgetKey is the group's, or of the group's known devices.
 func (i *ident) budgetKey() string {
-	key := b64.EncodeToString(i.group[:])
 	if i.known() {
-		return key + ".known"
+		return i.ref[:groupText] + ".known"
 	}
-	return key + ".any"
+	return i.ref[:groupText] + ".any"
 }
 
-func (i *identity) mask(random []byte) []byte {
-	m := i.masks.sum(random)
-	return m[:idSize-randomSize]
+// masked applies the mask of an id's random part to the rest, or takes it off again.
+func (i *identity) masked(random [randomSize]byte, rest [maskedSize]byte) [maskedSize]byte {
+	for n, m := range i.masks.sum(string(random[:])) {
+		if n < maskedSize {
+			rest[n] ^= m
+		}
+	}
+	return rest
 }
 
 // tag is a short name of something, under the identity key.
-func (i *identity) tag(parts ...string) [32]byte {
-	raw := make([][]byte, len(parts))
-	for n, p := range parts {
-		raw[n] = []byte(p)
-	}
-	return i.tags.sum(raw...)
-}
+func (i *identity) tag(parts ...string) [32]byte { return i.tags.sum(parts...) }
 
 func (i *identity) appTag(app string) (t [appSize]byte) {
 	sum := i.tag("app", app)
@@ -85,17 +84,23 @@ func (i *identity) kindTag(strategy string, known bool) (t [kindSize]byte) {
 }
 
 func (i *identity) newIdent(random [randomSize]byte, app [appSize]byte, group [groupSize]byte, kind [kindSize]byte) ident {
-	clear := slices.Concat(app[:], group[:], kind[:])
-	for n, m := range i.mask(random[:]) {
-		clear[n] ^= m
-	}
-	id := ident{rand: random, app: app, group: group, kind: kind, ref: storeID(random[:], group, kind)}
-	id.id = idPrefix + b64.EncodeToString(append(random[:], clear...))
-	return id
+	var rest [maskedSize]byte
+	copy(rest[:], app[:])
+	copy(rest[appSize:], group[:])
+	copy(rest[appSize+groupSize:], kind[:])
+	rest = i.masked(random, rest)
+	raw := append(random[:], rest[:]...)
+	return ident{id: idPrefix + b64.EncodeToString(raw), ref: storeID(random, group, kind), rand: random, app: app, group: group, kind: kind}
 }
 
-func storeID(random []byte, group [groupSize]byte, kind [kindSize]byte) string {
-	return b64.EncodeToString(group[:]) + "." + b64.EncodeToString(slices.Concat(random, kind[:]))
+// storeID is the group, a dot, and the random part and the kind.
+func storeID(random [randomSize]byte, group [groupSize]byte, kind [kindSize]byte) string {
+	var own [randomSize + kindSize]byte
+	copy(own[:], random[:])
+	copy(own[randomSize:], kind[:])
+	text := make([]byte, 0, groupText+1+24)
+	text = append(b64.AppendEncode(text, group[:]), '.')
+	return string(b64.AppendEncode(text, own[:]))
 }
 
 func (i *identity) parseID(id string) (ident, bool) {
@@ -103,15 +108,13 @@ func (i *identity) parseID(id string) (ident, bool) {
 	if !ok || len(text) != b64.EncodedLen(idSize) {
 		return ident{}, false
 	}
-	raw, err := b64.DecodeString(text)
-	if err != nil {
+	var raw [idSize]byte
+	if n, err := b64.Decode(raw[:], []byte(text)); err != nil || n != idSize {
 		return ident{}, false
 	}
-	random, rest := raw[:randomSize], raw[randomSize:]
-	for n, m := range i.mask(random) {
-		rest[n] ^= m
-	}
-	out := ident{id: id, rand: [randomSize]byte(random), app: [appSize]byte(rest), group: [groupSize]byte(rest[appSize:]), kind: [kindSize]byte(rest[appSize+groupSize:])}
+	random := [randomSize]byte(raw[:])
+	rest := i.masked(random, [maskedSize]byte(raw[randomSize:]))
+	out := ident{id: id, rand: random, app: [appSize]byte(rest[:]), group: [groupSize]byte(rest[appSize:]), kind: [kindSize]byte(rest[appSize+groupSize:])}
 	out.ref = storeID(random, out.group, out.kind)
 	return out, true
 }

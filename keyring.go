@@ -98,7 +98,7 @@ func newIdentity(k Key, app string) (*identity, error) {
 }
 
 // A prf is HMAC-SHA-256 under one key, over parts that are each preceded by their length. It is safe for concurrent use;
-// keyed hashes are kept, because keying one costs more than a sum.
+// keyed hashes and their buffers are kept, because keying one costs more than a sum.
 type prf struct {
 	key  []byte
 	pool sync.Pool
@@ -106,8 +106,7 @@ type prf struct {
 
 type keyedHash struct {
 	hash.Hash
-	length [4]byte
-	out    []byte
+	in, out []byte
 }
 
 func newPRF(key []byte) *prf {
@@ -118,16 +117,18 @@ func newPRF(key []byte) *prf {
 	return p
 }
 
-func (p *prf) sum(parts ...[]byte) [32]byte {
+func (p *prf) sum(parts ...string) [32]byte {
 	h := p.pool.Get().(*keyedHash)
 	h.Reset()
+	h.in = h.in[:0]
 	for _, part := range parts {
-		binary.BigEndian.PutUint32(h.length[:], uint32(len(part)))
-		_, _ = h.Write(h.length[:])
-		_, _ = h.Write(part)
+		h.in = binary.BigEndian.AppendUint32(h.in, uint32(len(part)))
+		h.in = append(h.in, part...)
 	}
+	_, _ = h.Write(h.in)
 	h.out = h.Sum(h.out[:0])
 	sum := [32]byte(h.out)
+	clear(h.in)
 	p.pool.Put(h)
 	return sum
 }
@@ -164,7 +165,7 @@ func (k *ringKey) seal(id string, plain []byte) ([]byte, error) {
 }
 
 func (k *ringKey) aead(id string) (cipher.AEAD, error) {
-	key := k.seals.sum([]byte(id))
+	key := k.seals.sum(id)
 	block, err := aes.NewCipher(key[:])
 	if err != nil {
 		return nil, err

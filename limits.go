@@ -17,9 +17,9 @@ func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to A
 		channel = req.Channel
 	}
 	buckets := make([]Bucket, 0, 7)
-	add := func(by string, parts ...string) {
-		if parts[0] != "" {
-			buckets = append(buckets, Bucket{By: by, Key: e.bucketKey(append([]string{by}, parts...)), Channel: channel})
+	add := func(by, value, known string) {
+		if value != "" {
+			buckets = append(buckets, Bucket{By: by, Key: e.bucketKey(by, value, known), Channel: channel})
 		}
 	}
 	known := ""
@@ -28,10 +28,10 @@ func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to A
 	}
 	add("address", to.Value, known)
 	add("subject", req.Subject, known)
-	add("ip", clientNetwork(req.Client.IP))
-	add("prefix", to.Prefix)
-	add("country", to.Country)
-	add("app", e.cfg.App)
+	add("ip", clientNetwork(req.Client.IP), "")
+	add("prefix", to.Prefix, "")
+	add("country", to.Country, "")
+	add("app", e.cfg.App, "")
 	buckets = append(buckets, Bucket{By: "all", Key: "all", Channel: channel})
 	return e.limited(ctx, e.cfg.Starts.Take(ctx, buckets...))
 }
@@ -60,12 +60,8 @@ func (e *Engine) limited(ctx context.Context, err error) error {
 	return unavailable(err)
 }
 
-func (e *Engine) bucketKey(parts []string) string {
-	raw := make([][]byte, len(parts))
-	for i, p := range parts {
-		raw[i] = []byte(p)
-	}
-	sum := e.identity.buckets.sum(raw...)
+func (e *Engine) bucketKey(parts ...string) string {
+	sum := e.identity.buckets.sum(parts...)
 	return b64.EncodeToString(sum[:12])
 }
 

@@ -172,7 +172,7 @@ func (e *Engine) message(rec *record, p Prompt) Message {
 
 // messageID names one send, however often it is tried.
 func (r *record) messageID() string {
-	sum := r.key.handles.sum([]byte("message"), []byte(r.ID), []byte{byte(r.Sends)})
+	sum := r.key.handles.sum("message", r.ID, string([]byte{byte(r.Sends)}))
 	return "msg_" + b64.EncodeToString(sum[:16])
 }
 

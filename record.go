@@ -80,7 +80,7 @@ func (r *record) handle() Code { return r.secret("hd_", "handle") }
 func (r *record) ticket() Code { return r.secret("pt_", "ticket") }
 
 func (r *record) secret(prefix, use string) Code {
-	sum := r.key.handles.sum([]byte(use), []byte(r.ID), r.salt)
+	sum := r.key.handles.sum(use, r.ID, string(r.salt))
 	return NewCode(prefix + b64.EncodeToString(sum[:]))
 }
 
@@ -94,17 +94,19 @@ const (
 	markWaiting   = 'w'
 	markCollected = 'c'
 	markHead      = 1 + 8
+	markSize      = markHead + 32
 )
 
 func (k *ringKey) mark(id string, what byte, at time.Time, digest []byte) []byte {
-	head := binary.BigEndian.AppendUint64([]byte{what}, uint64(at.UnixMilli()))
-	sum := k.marks.sum([]byte(id), head, digest)
-	return append(head, sum[:]...)
+	mark := append(make([]byte, 0, markSize), what)
+	mark = binary.BigEndian.AppendUint64(mark, uint64(at.UnixMilli()))
+	sum := k.marks.sum(id, string(mark), string(digest))
+	return append(mark, sum[:]...)
 }
 
 // won reports whether a mark proves that the challenge was answered in time, when, and whether its receipt waits.
 func (r *record) won(mark []byte) (at time.Time, waits, ok bool) {
-	if len(mark) <= markHead || r.Decoy {
+	if len(mark) != markSize || r.Decoy {
 		return time.Time{}, false, false
 	}
 	at = time.UnixMilli(int64(binary.BigEndian.Uint64(mark[1:markHead]))).UTC()
@@ -116,7 +118,7 @@ func (r *record) won(mark []byte) (at time.Time, waits, ok bool) {
 		digests = [][]byte{nil}
 	}
 	for _, d := range digests {
-		if hmac.Equal(mark, r.key.mark(r.ID, mark[0], at, d)) {
+		if sum := r.key.marks.sum(r.ID, string(mark[:markHead]), string(d)); hmac.Equal(mark[markHead:], sum[:]) {
 			return at, mark[0] == markWaiting, true
 		}
 	}

@@ -109,7 +109,7 @@ func (e *Engine) newID(req StartRequest, strategy string, t Traits, to Address) 
 		return ident{}, nil, fmt.Errorf("watchword: random source: %w", err)
 	}
 	if req.Seed != nil {
-		sum := e.identity.tags.sum([]byte("seed"), []byte(e.cfg.App), req.Seed)
+		sum := e.identity.tags.sum("seed", e.cfg.App, string(req.Seed))
 		copy(draw, sum[:randomSize])
 		again := sha256.Sum256(sum[:])
 		copy(draw[randomSize:2*randomSize], again[:])
@@ -170,7 +170,7 @@ func who(subject, address string) string {
 
 // digest is what is stored of an answer and what is compared: HMAC(key of the app, id | purpose | who | text).
 func (k *ringKey) digest(id, purpose, who, text string) [32]byte {
-	return k.digests.sum([]byte(id), []byte(purpose), []byte(who), []byte(text))
+	return k.digests.sum(id, purpose, who, text)
 }
 
 // create writes the entry and hands over what must be sent: within the same step if the store is the outbox too.
