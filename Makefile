@@ -1,0 +1,50 @@
+# What can be done here. `make` alone lists it.
+
+SHELL       := /usr/bin/env bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 10s
+SOAK     ?= 50
+
+.DEFAULT_GOAL := help
+.PHONY: help run test tools lint vulncheck bench soak fuzz build docker
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+
+run: ## the development server on 127.0.0.1:8080, everything embedded
+	@go run ./cmd/watchword serve --dev
+
+test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
+	@scripts/gotest.sh -p 2 -timeout 9m ./...
+
+tools: ## installs redis-server and gcc through apt where they are missing and that is possible; says what it did
+	@scripts/tools.sh
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: not formatted:"; echo "$$unformatted"; exit 1; fi
+	@go vet ./...
+	@scripts/gotool.sh $(STATICCHECK) ./...
+
+vulncheck: ## known vulnerabilities in what is linked; needs the network, and is no verdict
+	@scripts/gotool.sh $(GOVULNCHECK) ./... || true
+
+bench: ## the benchmarks of every package
+	@go test -run '^$$' -bench . -benchmem -p 1 -timeout 0 ./...
+
+soak: ## SOAK=50 rounds of the packages whose tests race, to find what happens seldom
+	@go test -race -p 1 -count=$(SOAK) -timeout 0 . ./store/... ./ratelimit/... ./delivery/...
+
+fuzz: ## each fuzz target for FUZZTIME=10s
+	@scripts/fuzz.sh $(FUZZTIME)
+
+build: ## bin/watchword, static
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/watchword ./cmd/watchword
+
+docker: ## the image watchword:VERSION
+	@docker build --build-arg VERSION=$(VERSION) -t watchword:$(VERSION) .

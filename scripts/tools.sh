@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Sees to what the tests need beside Go: redis-server, and gcc for the race detector. What is missing is installed
+# through apt where there is apt and the right to use it (root, or sudo that asks nothing). What it did, or could not do,
+# it says; it never fails, because the tests skip what they cannot run and list it.
+set -euo pipefail
+
+missing=()
+command -v redis-server >/dev/null || missing+=(redis-server)
+command -v "${CC:-gcc}" >/dev/null || missing+=(gcc libc6-dev)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+	as_root=(sudo -n)
+	sudo -n true 2>/dev/null || as_root=(false)
+fi
+
+if ! command -v apt-get >/dev/null || [ "${as_root[*]}" = false ]; then
+	echo "tools: missing: ${missing[*]}. Please install by hand; until then the tests that need them are skipped."
+	exit 0
+fi
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o=Dpkg::Use-Pty=0 "$@" >>"$log" 2>&1; }
+if apt update && apt install -y --no-install-recommends "${missing[@]}"; then
+	echo "tools: installed through apt: ${missing[*]}"
+else
+	tail -n 5 "$log"
+	echo "tools: apt could not install ${missing[*]}. Until they are there the tests that need them are skipped."
+fi
