@@ -1,0 +1,119 @@
+package receipt_test
+
+import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"strings"
+	"testing"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/watchword-auth/watchword/receipt"
+)
+
+// A forger holds the key of a Signer and makes with it, by hand, what the Signer would not.
+type forger struct {
+	t       testing.TB
+	signer  *receipt.Signer
+	private ed25519.PrivateKey
+	header  string // of a genuine receipt
+	payload string
+}
+
+// newForger's signer has two keys: "ed", which signs, and "ec".
+func newForger(t testing.TB) *forger {
+	ed := mustKey(t, "ed", receipt.EdDSA)
+	text, err := ed.PEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	private, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	payload, err := json.Marshal(claims())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &forger{
+		t: t, signer: mustSigner(t, ed, mustKey(t, "ec", receipt.ES256)), private: private.(ed25519.PrivateKey),
+		header: `{"alg":"EdDSA","kid":"ed","typ":"verification-receipt+jwt"}`, payload: string(payload),
+	}
+}
+
+func segment(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// sign signs anything.
+func (f *forger) sign(header, payload string) string {
+	text := segment(header) + "." + segment(payload)
+	return text + "." + segment(string(ed25519.Sign(f.private, []byte(text))))
+}
+
+// head signs the genuine payload under another header.
+func (f *forger) head(header string) string { return f.sign(header, f.payload) }
+
+// also adds a parameter to the genuine header.
+func (f *forger) also(parameter string) string { return f.head(`{` + parameter + `,` + f.header[1:]) }
+
+// body signs another payload.
+func (f *forger) body(payload string) string { return f.sign(f.header, payload) }
+
+// with signs claims with one of them set to other JSON, or removed if that is empty.
+func (f *forger) with(name, value string) string {
+	all := map[string]json.RawMessage{}
+	if err := json.Unmarshal([]byte(f.payload), &all); err != nil {
+		f.t.Fatal(err)
+	}
+	delete(all, name)
+	if value != "" {
+		all[name] = json.RawMessage(value)
+	}
+	payload, err := json.Marshal(all)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return f.body(string(payload))
+}
+
+// times sets all three times, in seconds from instant.
+func (f *forger) times(iat, exp, authTime int64) string {
+	c := claims()
+	c.IssuedAt, c.ExpiresAt, c.AuthTime = instant.Unix()+iat, instant.Unix()+exp, instant.Unix()+authTime
+	payload, err := json.Marshal(c)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return f.body(string(payload))
+}
+
+// jose makes the genuine payload's token with go-jose, under another key or header.
+func (f *forger) jose(key jose.SigningKey, options *jose.SignerOptions) string {
+	signer, err := jose.NewSigner(key, options)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	signed, err := signer.Sign([]byte(f.payload))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	token, err := signed.CompactSerialize()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return token
+}
+
+// hmac uses something public as an HS256 secret, under the name of the key that it belongs to.
+func (f *forger) hmac(secret []byte) string {
+	key := jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: secret, KeyID: "ed"}}
+	return f.jose(key, (&jose.SignerOptions{}).WithType(receipt.Type))
+}
+
+// parts takes a genuine token to pieces.
+func (f *forger) parts() (header, payload, signature string) {
+	parts := strings.Split(f.head(f.header), ".")
+	return parts[0], parts[1], parts[2]
+}

@@ -1,0 +1,154 @@
+package receipt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const (
+	fetchTimeout = 5 * time.Second  // of one request
+	fetchPause   = 10 * time.Second // after each request, whatever came of it
+	maxJWKSBytes = 64 << 10         // some 300 keys
+	minFresh     = time.Minute      // however short the server wants it
+	usualFresh   = 10 * time.Minute // where the server does not say
+	maxFresh     = time.Hour        // however long: a withdrawn key is forgotten by then
+	maxStale     = time.Hour        // more, while the server cannot be reached
+)
+
+// remoteKeys are fetched from the issuer and kept as Verifier says.
+type remoteKeys struct {
+	url    string
+	client *http.Client
+	now    func() time.Time
+
+	mu         sync.Mutex
+	set        keySet        // nil until a fetch succeeded
+	freshUntil time.Time     // of set
+	fetchedAt  time.Time     // when the last fetch ended; zero: there was none
+	fetchErr   error         // what came of it
+	flight     chan struct{} // closed when the fetch that is running ends; nil: none is
+}
+
+func newRemoteKeys(url string, client *http.Client, now func() time.Time) *remoteKeys {
+	own := http.Client{}
+	if client != nil {
+		own = *client
+	}
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &remoteKeys{url: url, client: &own, now: now}
+}
+
+func (r *remoteKeys) current(ctx context.Context) (keySet, error) {
+	r.mu.Lock()
+	set, fresh := r.set, r.now().Before(r.freshUntil)
+	r.mu.Unlock()
+	if fresh {
+		return set, nil
+	}
+	return r.newer(ctx)
+}
+
+func (r *remoteKeys) newer(ctx context.Context) (keySet, error) {
+	if flight := r.takeOff(ctx); flight != nil {
+		select {
+		case <-flight:
+		case <-ctx.Done():
+			return nil, unavailable(ctx.Err())
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.set == nil || !r.now().Before(r.freshUntil.Add(maxStale)) {
+		return nil, unavailable(r.fetchErr)
+	}
+	return r.set, nil
+}
+
+// takeOff starts a fetch or joins the one that is running. It returns nil during the pause after one. The fetch belongs
+// to all who wait for it, so it does not end with the context of the first.
+func (r *remoteKeys) takeOff(ctx context.Context) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flight == nil {
+		if !r.fetchedAt.IsZero() && r.now().Sub(r.fetchedAt) < fetchPause {
+			return nil
+		}
+		r.flight = make(chan struct{})
+		go r.fetch(context.WithoutCancel(ctx))
+	}
+	return r.flight
+}
+
+func (r *remoteKeys) fetch(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	set, fresh, err := r.download(ctx)
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fetchedAt, r.fetchErr = r.now(), err
+	if err == nil {
+		r.set, r.freshUntil = set, r.fetchedAt.Add(fresh)
+	}
+	close(r.flight)
+	r.flight = nil
+}
+
+// download makes one request. It returns the keys and how long they are fresh.
+func (r *remoteKeys) download(ctx context.Context) (keySet, time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
+	if err != nil {
+		return nil, 0, fmt.Errorf("receipt: JWKS: %w", err)
+	}
+	request.Header.Set("Accept", "application/jwk-set+json, application/json")
+	response, err := r.client.Do(request)
+	if err != nil {
+		return nil, 0, fmt.Errorf("receipt: JWKS: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return nil, 0, fmt.Errorf("receipt: JWKS: the server answered %d", response.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxJWKSBytes+1))
+	if err != nil {
+		return nil, 0, fmt.Errorf("receipt: JWKS: %w", err)
+	}
+	if len(body) > maxJWKSBytes {
+		return nil, 0, errors.New("receipt: JWKS: more than 64 KiB")
+	}
+	set, err := parseJWKS(body)
+	return set, freshness(response.Header), err
+}
+
+// freshness reads max-age, no-cache and no-store of Cache-Control (RFC 9111 §5.2.2), within our own bounds.
+func freshness(h http.Header) time.Duration {
+	fresh := usualFresh
+	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
+		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
+		switch name {
+		case "no-store", "no-cache":
+			return minFresh
+		case "max-age":
+			age, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 64)
+			if err != nil {
+				return minFresh
+			}
+			fresh = time.Duration(min(age, uint64(maxFresh/time.Second))) * time.Second
+		}
+	}
+	return max(fresh, minFresh)
+}
+
+// unavailable says that nothing is known about the receipt. A context that the caller gave up stays recognisable.
+func unavailable(cause error) error {
+	return &watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: cause}
+}

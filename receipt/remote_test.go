@@ -1,0 +1,265 @@
+package receipt_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/receipt"
+)
+
+func TestKeysAreFetchedWhenNeeded(t *testing.T) {
+	for _, test := range []struct {
+		cacheControl string
+		fresh        time.Duration
+	}{
+		{"", 10 * time.Minute},
+		{"public, max-age=300", 5 * time.Minute},
+		{`Public,MAX-AGE="300"`, 5 * time.Minute},
+		{"max-age=0", time.Minute},
+		{"no-store", time.Minute},
+		{"max-age=300, no-cache", time.Minute},
+		{"max-age=31536000", time.Hour},
+		{"max-age=99999999999999999", time.Hour},
+		{"max-age=18446744073709551615", time.Hour},
+		{"max-age=-1", time.Minute},
+		{"max-age=soon", time.Minute},
+		{"s-maxage=30, immutable", 10 * time.Minute},
+	} {
+		t.Run(test.cacheControl, func(t *testing.T) {
+			issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
+			issuer.publishes(signer.JWKS(), test.cacheControl)
+			verifier := issuer.verifier(t)
+			issuer.wantRequests(t, 0)
+			for _, step := range []struct {
+				wait     time.Duration
+				requests int64
+			}{{0, 1}, {test.fresh - 1, 1}, {1, 2}} {
+				issuer.wait(step.wait)
+				if err := issuer.verify(t, verifier, signer); err != nil {
+					t.Fatal(err)
+				}
+				issuer.wantRequests(t, step.requests)
+			}
+		})
+	}
+}
+
+func TestANewKeyIsFetchedAtOnce(t *testing.T) {
+	issuer := newIssuer(t)
+	old, young := mustSigner(t, mustKey(t, "old", receipt.EdDSA)), mustSigner(t, mustKey(t, "young", receipt.ES256))
+	issuer.publishes(old.JWKS(), "max-age=3600")
+	verifier := issuer.verifier(t)
+	if err := issuer.verify(t, verifier, old); err != nil {
+		t.Fatal(err)
+	}
+	issuer.publishes(young.JWKS(), "max-age=3600")
+	issuer.wait(10 * time.Second)
+	if err := issuer.verify(t, verifier, young); err != nil {
+		t.Fatal(err)
+	}
+	issuer.wantRequests(t, 2)
+	if err := issuer.verify(t, verifier, old); !errors.Is(err, watchword.ErrReceiptInvalid) {
+		t.Errorf("a key that is not published any more: %v", err)
+	}
+}
+
+// TestUnknownKeysCauseNoStorm: however many, there is a pause after each request.
+func TestUnknownKeysCauseNoStorm(t *testing.T) {
+	issuer := newIssuer(t)
+	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
+	issuer.publishes(signer.JWKS(), "max-age=3600")
+	verifier := issuer.verifier(t)
+	for step := range int64(5) {
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				if err := issuer.verify(t, verifier, stranger); !errors.Is(err, watchword.ErrReceiptInvalid) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		issuer.wantRequests(t, step+1)
+		issuer.wait(10*time.Second - 1)
+		_ = issuer.verify(t, verifier, stranger)
+		issuer.wantRequests(t, step+1)
+		issuer.wait(1)
+	}
+	if err := issuer.verify(t, verifier, signer); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOneRequestServesAll who wait for the first keys, and outlives the one that began it.
+func TestOneRequestServesAll(t *testing.T) {
+	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
+	arrived, release := make(chan struct{}), make(chan struct{})
+	issuer.answers(func(w http.ResponseWriter, _ *http.Request) {
+		close(arrived) // a second request would panic here
+		<-release
+		_, _ = w.Write(signer.JWKS())
+	})
+	verifier := issuer.verifier(t)
+	token := mustSign(t, signer, issuer.claims())
+	ctx, giveUp := context.WithCancel(t.Context())
+	first := make(chan error)
+	go func() {
+		_, err := verifier.Verify(ctx, token, signIn)
+		first <- err
+	}()
+	<-arrived
+	giveUp()
+	if err := <-first; !errors.Is(err, watchword.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+		t.Errorf("who gave up: %v", err)
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		all.Go(func() {
+			if _, err := verifier.Verify(t.Context(), token, signIn); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	close(release)
+	all.Wait()
+	issuer.wantRequests(t, 1)
+}
+
+// TestKnownKeysSurviveAnOutage, but not for ever.
+func TestKnownKeysSurviveAnOutage(t *testing.T) {
+	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
+	verifier := issuer.verifier(t)
+	issuer.fails()
+	if err := issuer.verify(t, verifier, signer); !errors.Is(err, watchword.ErrUnavailable) {
+		t.Fatalf("without any keys: %v", err)
+	}
+	issuer.publishes(signer.JWKS(), "max-age=60")
+	if err := issuer.verify(t, verifier, signer); !errors.Is(err, watchword.ErrUnavailable) {
+		t.Fatalf("during the pause: %v", err)
+	}
+	issuer.wantRequests(t, 1)
+	issuer.wait(10 * time.Second)
+	if err := issuer.verify(t, verifier, signer); err != nil {
+		t.Fatalf("back again: %v", err)
+	}
+	issuer.fails()
+	issuer.wait(time.Minute + time.Hour - 1)
+	if err := issuer.verify(t, verifier, signer); err != nil {
+		t.Errorf("out for an hour: %v", err)
+	}
+	issuer.wait(1)
+	if err := issuer.verify(t, verifier, signer); !errors.Is(err, watchword.ErrUnavailable) {
+		t.Errorf("out for longer: %v", err)
+	}
+	issuer.publishes(signer.JWKS(), "")
+	issuer.wait(10 * time.Second)
+	if err := issuer.verify(t, verifier, signer); err != nil {
+		t.Errorf("back again: %v", err)
+	}
+}
+
+func TestBadKeySetsReplaceNothing(t *testing.T) {
+	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
+	elsewhere := newIssuer(t)
+	elsewhere.publishes(stranger.JWKS(), "")
+	write := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }
+	}
+	for name, answer := range map[string]http.HandlerFunc{
+		"not found":    http.NotFound,
+		"moved":        func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
+		"endless":      write(`{"keys":[` + strings.Repeat(" ", 64<<10) + string(stranger.JWKS()[9:])),
+		"HTML":         write("<!doctype html>"),
+		"empty":        write(""),
+		"no keys":      write(`{"keys":[]}`),
+		"symmetric":    write(`{"keys":[{"kty":"oct","kid":"stranger","alg":"HS256","use":"sig","k":"AAAA"}]}`),
+		"encryption":   write(strings.ReplaceAll(string(stranger.JWKS()), `"sig"`, `"enc"`)),
+		"no algorithm": write(strings.ReplaceAll(string(stranger.JWKS()), `"EdDSA"`, `""`)),
+		"short key":    write(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"stranger","alg":"EdDSA","use":"sig","x":"AAAA"}]}`),
+		"off the curve": write(`{"keys":[{"kty":"EC","crv":"P-256","kid":"stranger","alg":"ES256","use":"sig",` +
+			`"x":"` + strings.Repeat("A", 42) + `E","y":"` + strings.Repeat("A", 42) + `E"}]}`),
+		"one name twice": write(strings.ReplaceAll(string(stranger.JWKS()), `]}`, `,`+string(stranger.JWKS()[9:]))),
+	} {
+		t.Run(name, func(t *testing.T) {
+			issuer := newIssuer(t)
+			verifier := issuer.verifier(t)
+			issuer.publishes(signer.JWKS(), "max-age=60")
+			if err := issuer.verify(t, verifier, signer); err != nil {
+				t.Fatal(err)
+			}
+			issuer.answers(answer)
+			issuer.wait(time.Minute)
+			if err := issuer.verify(t, verifier, stranger); !errors.Is(err, watchword.ErrReceiptInvalid) {
+				t.Errorf("a stranger's receipt: %v", err)
+			}
+			if err := issuer.verify(t, verifier, signer); err != nil {
+				t.Errorf("a genuine receipt: %v", err)
+			}
+			issuer.wantRequests(t, 2)
+			if n := elsewhere.requests.Load(); n != 0 {
+				t.Errorf("a redirect was followed")
+			}
+		})
+	}
+}
+
+// TestKeysOfNoUseAreIgnored, so that a newer server may publish what this version does not know.
+func TestKeysOfNoUseAreIgnored(t *testing.T) {
+	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
+	issuer.publishes([]byte(`{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44","use":"sig","pub":"AAAA"},`+string(signer.JWKS()[9:])), "")
+	if err := issuer.verify(t, issuer.verifier(t), signer); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRotationUnderLoad: keys are announced and then sign, while receipts are verified all the time. None is refused.
+func TestRotationUnderLoad(t *testing.T) {
+	issuer := newIssuer(t)
+	keys := make([]receipt.Key, 6)
+	for n := range keys {
+		keys[n] = mustKey(t, fmt.Sprintf("k%d", n), []receipt.Algorithm{receipt.EdDSA, receipt.ES256}[n%2])
+	}
+	var current atomic.Pointer[receipt.Signer]
+	rotate := func(n int) { // the n-th key signs, older ones still verify, the next one is announced
+		known := append([]receipt.Key{keys[n]}, keys[:n]...)
+		signer := mustSigner(t, append(known, keys[n+1])...)
+		issuer.publishes(signer.JWKS(), "max-age=60")
+		current.Store(signer)
+	}
+	rotate(0)
+	verifier := issuer.verifier(t)
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := issuer.verify(t, verifier, current.Load()); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for n := 1; n < len(keys)-1; n++ {
+		issuer.wait(time.Minute) // what was published is fetched by now
+		if err := issuer.verify(t, verifier, current.Load()); err != nil {
+			t.Error(err)
+		}
+		rotate(n)
+	}
+	close(stop)
+	all.Wait()
+}
