@@ -1,0 +1,107 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// senderFunc is a Sender of one function.
+type senderFunc func(ctx context.Context, m watchword.Message) (watchword.Sent, error)
+
+func (f senderFunc) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
+	return f(ctx, m)
+}
+
+// script is a Sender that gives the listed answers in turn, then takes everything, and remembers what it was asked.
+type script struct {
+	mu      sync.Mutex
+	answers []error
+	asked   []watchword.Message
+	at      []time.Time
+}
+
+func (s *script) Send(_ context.Context, m watchword.Message) (watchword.Sent, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked, s.at = append(s.asked, m), append(s.at, time.Now())
+	if len(s.answers) == 0 {
+		return watchword.Sent{}, nil
+	}
+	err := s.answers[0]
+	s.answers = s.answers[1:]
+	return watchword.Sent{}, err
+}
+
+var errDown = errors.New("connection refused")
+
+func times(n int, err error) (out []error) {
+	for range n {
+		out = append(out, err)
+	}
+	return out
+}
+
+func permanent() error {
+	return &watchword.SendError{Permanent: true, Provider: "p", Cause: errors.New("refused")}
+}
+
+func later(d time.Duration) error {
+	return &watchword.SendError{RetryAfter: d, Provider: "p", Cause: errors.New("too many requests")}
+}
+
+// fakeEngine composes a message for each challenge, and records.
+type fakeEngine struct {
+	compose func(o watchword.Outgoing) (watchword.Message, error)
+
+	mu       sync.Mutex
+	recorded map[string][]watchword.Delivery
+	tries    map[string][]int
+}
+
+func (e *fakeEngine) Compose(_ context.Context, o watchword.Outgoing) (watchword.Message, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.tries == nil {
+		e.tries = map[string][]int{}
+	}
+	e.tries[o.ChallengeID] = append(e.tries[o.ChallengeID], o.Attempt)
+	if e.compose != nil {
+		return e.compose(o)
+	}
+	return watchword.Message{ID: "msg_" + o.ChallengeID, ChallengeID: o.ChallengeID, Channel: "sms"}, nil
+}
+
+func (e *fakeEngine) Record(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.recorded == nil {
+		e.recorded = map[string][]watchword.Delivery{}
+	}
+	e.recorded[o.ChallengeID] = append(e.recorded[o.ChallengeID], d)
+	return nil
+}
+
+// count says how many challenges ended with the status, each recorded once.
+func (e *fakeEngine) count(status string) (n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, d := range e.recorded {
+		if len(d) == 1 && d[0].Status == status {
+			n++
+		}
+	}
+	return n
+}
+
+func (e *fakeEngine) triesOf(id string) int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.tries[id])
+}

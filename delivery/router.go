@@ -1,0 +1,190 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A Provider is a Sender under the name that it has in logs and in a challenge's delivery.
+type Provider struct {
+	Name   string
+	Sender watchword.Sender
+}
+
+// A RouterConfig says who carries what. Zero values are usable, but for Routes.
+type RouterConfig struct {
+	Routes  map[string][]Provider // by channel, in the order in which they are tried
+	Tries   int                   // of one provider before it is the next one's turn; zero: 2
+	Timeout time.Duration         // of one try; zero: 10 seconds
+	Backoff time.Duration         // the longest wait before the second try; it doubles with each; zero: 250 ms
+
+	Logger *slog.Logger
+	Now    func() time.Time                        // the engine's clock; nil: time.Now
+	Jitter func(limit time.Duration) time.Duration // a wait from zero up to limit; nil: uniformly random
+}
+
+// A Router is a Sender that carries each message by its channel's providers in order, as one logical send: the message
+// keeps its id. A provider that refuses for good is not asked again; one that fails is, after a wait with full jitter,
+// before it is the next one's turn; one that fails again and again is skipped for a while, so that a dead provider
+// costs no time. Nothing is sent after the message's code has died. It is safe for concurrent use.
+//
+// The error of Send is a *watchword.SendError: permanent if every provider refused for good, else with the time after
+// which none of them is asked earlier than it wants to be.
+type Router struct {
+	routes  map[string][]*provider
+	tries   int
+	timeout time.Duration
+	backoff time.Duration
+	log     *slog.Logger
+	now     func() time.Time
+	jitter  func(limit time.Duration) time.Duration
+}
+
+// NewRouter makes a Router, or reports everything that is wrong with its configuration.
+func NewRouter(cfg RouterConfig) (*Router, error) {
+	r := &Router{routes: map[string][]*provider{}, tries: cfg.Tries, timeout: cfg.Timeout, backoff: cfg.Backoff}
+	orDefault(&r.tries, 2)
+	orDefault(&r.timeout, 10*time.Second)
+	orDefault(&r.backoff, 250*time.Millisecond)
+	r.log, r.now, r.jitter = ambient(cfg.Logger, cfg.Now, cfg.Jitter)
+	var problems []error
+	for channel, route := range cfg.Routes {
+		if len(route) == 0 {
+			problems = append(problems, fmt.Errorf("delivery: channel %q has no provider", channel))
+		}
+		for _, p := range route {
+			if p.Name == "" || p.Sender == nil {
+				problems = append(problems, fmt.Errorf("delivery: a provider of channel %q has no name or no sender", channel))
+			}
+			r.routes[channel] = append(r.routes[channel], newProvider(p, r.log))
+		}
+	}
+	return r, errors.Join(problems...)
+}
+
+// Channels lists the channels that there are providers for, sorted.
+func (r *Router) Channels() []string { return slices.Sorted(maps.Keys(r.routes)) }
+
+// Send carries the message by the first provider of its channel that takes it.
+func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
+	route := r.routes[m.Channel]
+	if len(route) == 0 {
+		return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: "router", Cause: errNoProvider}
+	}
+	failure := &watchword.SendError{Permanent: true, Provider: "router"}
+	for _, p := range route {
+		sent, err := r.try(ctx, p, m)
+		if err == nil {
+			return sent, nil
+		}
+		addFailure(failure, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return watchword.Sent{}, failure
+}
+
+var (
+	errNoProvider = errors.New("no provider carries this channel")
+	errSkipped    = errors.New("skipped, because it failed again and again")
+)
+
+// addFailure sums up: one failure that may pass makes the whole one that may pass, and whoever comes back before the
+// latest RetryAfter would ask one of the providers too early.
+func addFailure(sum *watchword.SendError, err error) {
+	failed := asSendError(err)
+	sum.Permanent = sum.Permanent && failed.Permanent
+	sum.RetryAfter = max(sum.RetryAfter, failed.RetryAfter)
+	sum.Cause = errors.Join(sum.Cause, err)
+}
+
+// asSendError reads any error as a SendError; what is none may pass.
+func asSendError(err error) *watchword.SendError {
+	var failed *watchword.SendError
+	if errors.As(err, &failed) {
+		return failed
+	}
+	return &watchword.SendError{Cause: err}
+}
+
+// try asks one provider until it takes the message, refuses it, or has had its tries. A provider that says when to come
+// back is not waited for: others may be faster.
+func (r *Router) try(ctx context.Context, p *provider, m watchword.Message) (watchword.Sent, error) {
+	for try := 1; ; try++ {
+		timeout, alive := r.timeLeft(m)
+		if !alive {
+			return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: p.name, Cause: watchword.ErrExpired}
+		}
+		sent, err := p.send(ctx, m, timeout)
+		if err == nil {
+			return sent, nil
+		}
+		failed := asSendError(err)
+		r.log.WarnContext(ctx, "message not taken", "provider", p.name, "channel", m.Channel, "message", m.ID, "try", try,
+			"permanent", failed.Permanent, "error", err)
+		if failed.Permanent || failed.RetryAfter > 0 || errors.Is(err, errSkipped) || try >= r.tries || !pause(ctx, r.jitter(r.backoff<<(try-1))) {
+			return watchword.Sent{}, err
+		}
+	}
+}
+
+// timeLeft says how long a try may take: not longer than the code lives.
+func (r *Router) timeLeft(m watchword.Message) (time.Duration, bool) {
+	if m.ExpiresAt.IsZero() {
+		return r.timeout, true
+	}
+	left := m.ExpiresAt.Sub(r.now())
+	return min(left, r.timeout), left > 0
+}
+
+// A provider is a Provider behind its circuit breaker.
+type provider struct {
+	name    string
+	sender  watchword.Sender
+	breaker *gobreaker.CircuitBreaker[watchword.Sent]
+}
+
+const (
+	breakerFailures = 5                // in a row open the breaker
+	breakerPause    = 10 * time.Second // until one message may try again
+)
+
+func newProvider(p Provider, log *slog.Logger) *provider {
+	return &provider{name: p.Name, sender: p.Sender, breaker: gobreaker.NewCircuitBreaker[watchword.Sent](gobreaker.Settings{
+		Name:        p.Name,
+		Timeout:     breakerPause,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
+		// Whoever refuses a message for good is alive, and who was not waited for has not failed.
+		IsSuccessful: func(err error) bool { return err == nil || asSendError(err).Permanent },
+		IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) },
+		OnStateChange: func(name string, from, to gobreaker.State) {
+			log.Warn("provider's circuit breaker", "provider", name, "from", from.String(), "to", to.String())
+		},
+	})}
+}
+
+// send asks the provider once, unless its breaker is open.
+func (p *provider) send(ctx context.Context, m watchword.Message, timeout time.Duration) (watchword.Sent, error) {
+	sent, err := p.breaker.Execute(func() (watchword.Sent, error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		return p.sender.Send(ctx, m)
+	})
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		err = &watchword.SendError{Provider: p.name, Cause: errSkipped}
+	}
+	if err == nil && sent.Provider == "" {
+		sent.Provider = p.name
+	}
+	return sent, err
+}
