@@ -155,7 +155,9 @@ func (e *Engine) claims(rec *record, at time.Time) *Claims {
 // An app compares it with its own record instead of storing what was sent to.
 func (e *Engine) AddressHash(address string) string {
 	sum := e.identity.addresses.sum(address)
-	return b64.EncodeToString(sum[:])
+	var text [43]byte
+	b64.Encode(text[:], sum[:])
+	return string(text[:])
 }
 
 // AddressKey is the key of address_hash, for the app alone.

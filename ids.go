@@ -23,6 +23,7 @@ const (
 	saltSize   = 32
 	knownBit   = 0x80
 	groupText  = 11 // characters of a group in base64
+	ownText    = 24 // and of the random part and the kind
 )
 
 var b64 = base64.RawURLEncoding.Strict()
@@ -44,7 +45,7 @@ func (i *ident) budgetKey() string {
 	if i.known() {
 		return i.ref[:groupText] + ".known"
 	}
-	return i.ref[:groupText] + ".any"
+	return i.ref[:groupText]
 }
 
 // masked applies the mask of an id's random part to the rest, or takes it off again.
@@ -98,9 +99,11 @@ func storeID(random [randomSize]byte, group [groupSize]byte, kind [kindSize]byte
 	var own [randomSize + kindSize]byte
 	copy(own[:], random[:])
 	copy(own[randomSize:], kind[:])
-	text := make([]byte, 0, groupText+1+24)
-	text = append(b64.AppendEncode(text, group[:]), '.')
-	return string(b64.AppendEncode(text, own[:]))
+	var text [groupText + 1 + ownText]byte
+	b64.Encode(text[:], group[:])
+	text[groupText] = '.'
+	b64.Encode(text[groupText+1:], own[:])
+	return string(text[:])
 }
 
 func (i *identity) parseID(id string) (ident, bool) {

@@ -31,9 +31,9 @@ const (
 
 // Config says what codes look like. The zero value is six digits.
 type Config struct {
-	Length        int            // 6 to 10; default 6
-	Letters       bool           // of the alphabet Unambiguous instead of digits; case does not matter then
-	TestAddresses []TestIdentity // for app review and end-to-end tests
+	Length        int              // 6 to 10; default 6
+	Letters       bool             // of the alphabet Unambiguous instead of digits; case does not matter then
+	TestAddresses []TestIdentity   // for app review and end-to-end tests
 	Clock         func() time.Time // default time.Now
 	Logger        *slog.Logger     // hears loudly of test identities; default: nobody
 }
@@ -142,7 +142,8 @@ func (s *Strategy) canonical(answer string) (string, bool) {
 	if len(answer) > 4*maxLength {
 		return "", false
 	}
-	code := make([]byte, 0, maxLength)
+	var code [maxLength]byte
+	n := 0
 	for i := range len(answer) {
 		b := answer[i]
 		if b == ' ' || b == '-' {
@@ -151,12 +152,13 @@ func (s *Strategy) canonical(answer string) (string, bool) {
 		if s.letters && 'a' <= b && b <= 'z' {
 			b -= 'a' - 'A'
 		}
-		if strings.IndexByte(s.alphabet, b) < 0 {
+		if n == s.length || strings.IndexByte(s.alphabet, b) < 0 {
 			return "", false
 		}
-		code = append(code, b)
+		code[n] = b
+		n++
 	}
-	return string(code), len(code) == s.length
+	return string(code[:n]), n == s.length
 }
 
 // AMR is "otp", with "sms" or "tel" where the code really went that way. A mailbox adds nothing: e-mail is no

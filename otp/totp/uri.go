@@ -1,0 +1,31 @@
+package totp
+
+import (
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// uri is the key in the form that authenticator apps read (Key URI Format). It is built here because libraries leave an
+// issuer unescaped, or write a space as +, which apps show. The issuer stands in it twice, and equal: in front of the
+// account and as a parameter. What is the default everywhere is left out.
+func (k *key) uri(kind, issuer, account string) string {
+	var b strings.Builder
+	b.WriteString("otpauth://" + kind + "/" + escape(issuer) + ":" + escape(account))
+	b.WriteString("?secret=" + unpadded.EncodeToString(k.Secret) + "&issuer=" + escape(issuer))
+	if k.Algorithm != SHA1 {
+		b.WriteString("&algorithm=" + string(k.Algorithm))
+	}
+	if k.Digits != defaultDigits {
+		b.WriteString("&digits=" + strconv.Itoa(k.Digits))
+	}
+	if k.Period == 0 {
+		b.WriteString("&counter=" + strconv.FormatInt(k.Next, 10))
+	} else if k.Period != int64(defaultPeriod.Seconds()) {
+		b.WriteString("&period=" + strconv.FormatInt(k.Period, 10))
+	}
+	return b.String()
+}
+
+// escape leaves nothing but the unreserved characters of RFC 3986 §2.3 as they are; a space becomes %20.
+func escape(text string) string { return strings.ReplaceAll(url.QueryEscape(text), "+", "%20") }
