@@ -168,22 +168,28 @@ func TestKnownKeysSurviveAnOutage(t *testing.T) {
 
 func TestBadKeySetsReplaceNothing(t *testing.T) {
 	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
+	curve := mustSigner(t, mustKey(t, "curve", receipt.ES256))
 	elsewhere := newIssuer(t)
 	elsewhere.publishes(stranger.JWKS(), "")
 	write := func(text string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }
 	}
 	for name, answer := range map[string]http.HandlerFunc{
-		"not found":    http.NotFound,
-		"moved":        func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
-		"endless":      write(`{"keys":[` + strings.Repeat(" ", 64<<10) + string(stranger.JWKS()[9:])),
-		"HTML":         write("<!doctype html>"),
-		"empty":        write(""),
-		"no keys":      write(`{"keys":[]}`),
-		"symmetric":    write(`{"keys":[{"kty":"oct","kid":"stranger","alg":"HS256","use":"sig","k":"AAAA"}]}`),
-		"encryption":   write(strings.ReplaceAll(string(stranger.JWKS()), `"sig"`, `"enc"`)),
-		"no algorithm": write(strings.ReplaceAll(string(stranger.JWKS()), `"EdDSA"`, `""`)),
-		"short key":    write(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"stranger","alg":"EdDSA","use":"sig","x":"AAAA"}]}`),
+		"not found": http.NotFound,
+		"moved":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
+		"endless":   write(string(stranger.JWKS()) + strings.Repeat(" ", 64<<10)),
+		"an error page": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = w.Write(stranger.JWKS())
+		},
+		"HTML":           write("<!doctype html>"),
+		"empty":          write(""),
+		"no keys":        write(`{"keys":[]}`),
+		"symmetric":      write(`{"keys":[{"kty":"oct","kid":"stranger","alg":"HS256","use":"sig","k":"AAAA"}]}`),
+		"encryption":     write(strings.ReplaceAll(string(stranger.JWKS()), `"sig"`, `"enc"`)),
+		"P-256 as EdDSA": write(strings.ReplaceAll(string(curve.JWKS()), `"ES256"`, `"EdDSA"`)),
+		"no algorithm":   write(strings.ReplaceAll(string(stranger.JWKS()), `"EdDSA"`, `""`)),
+		"short key":      write(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"stranger","alg":"EdDSA","use":"sig","x":"AAAA"}]}`),
 		"off the curve": write(`{"keys":[{"kty":"EC","crv":"P-256","kid":"stranger","alg":"ES256","use":"sig",` +
 			`"x":"` + strings.Repeat("A", 42) + `E","y":"` + strings.Repeat("A", 42) + `E"}]}`),
 		"one name twice": write(strings.ReplaceAll(string(stranger.JWKS()), `]}`, `,`+string(stranger.JWKS()[9:]))),
@@ -197,8 +203,10 @@ func TestBadKeySetsReplaceNothing(t *testing.T) {
 			}
 			issuer.answers(answer)
 			issuer.wait(time.Minute)
-			if err := issuer.verify(t, verifier, stranger); !errors.Is(err, watchword.ErrReceiptInvalid) {
-				t.Errorf("a stranger's receipt: %v", err)
+			for _, other := range []*receipt.Signer{stranger, curve} {
+				if err := issuer.verify(t, verifier, other); !errors.Is(err, watchword.ErrReceiptInvalid) {
+					t.Errorf("a stranger's receipt: %v", err)
+				}
 			}
 			if err := issuer.verify(t, verifier, signer); err != nil {
 				t.Errorf("a genuine receipt: %v", err)
