@@ -1,0 +1,116 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// slots is the number of hash slots of a Redis Cluster.
+const slots = 16384
+
+// A Cluster is three masters without replicas, each with a third of the slots.
+type Cluster struct{ Nodes [3]*Server }
+
+// StartCluster runs a Cluster until the test ends. Further arguments are redis-server's own.
+func StartCluster(t testing.TB, args ...string) *Cluster {
+	t.Helper()
+	c, err := RunCluster(t.TempDir, args...)
+	skipOrFail(t, err)
+	t.Cleanup(c.Stop)
+	return c
+}
+
+// RunCluster starts a Cluster, each node in a folder of its own that dir makes. Whoever calls it must Stop it.
+func RunCluster(dir func() string, args ...string) (*Cluster, error) {
+	c := &Cluster{}
+	for i := range c.Nodes {
+		bus, err := freePort() // not the usual one, which is too high for most free ports
+		if err == nil {
+			own := []string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", "2000"}
+			c.Nodes[i], err = Run(dir(), append(own, args...)...)
+		}
+		if err == nil {
+			err = c.join(i, bus)
+		}
+		if err != nil {
+			c.Stop()
+			return nil, err
+		}
+	}
+	if err := c.await(); err != nil {
+		c.Stop()
+		return nil, err
+	}
+	return c, nil
+}
+
+// join gives a node its slots and makes the first node known to it.
+func (c *Cluster) join(i, bus int) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	n := len(c.Nodes)
+	commands := [][]any{
+		{"cluster", "addslotsrange", i * slots / n, (i+1)*slots/n - 1},
+		{"cluster", "set-config-epoch", i + 1},
+	}
+	for _, command := range commands {
+		if _, err := c.Nodes[i].Do(ctx, command...); err != nil {
+			return err
+		}
+	}
+	_, err := c.Nodes[0].Do(ctx, "cluster", "meet", "127.0.0.1", c.Nodes[i].port, bus)
+	return err
+}
+
+// await waits until every node sees all slots and all others.
+func (c *Cluster) await() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return poll(ctx, func() error {
+		for _, node := range c.Nodes {
+			info, err := node.Do(ctx, "cluster", "info")
+			if err != nil {
+				return err
+			}
+			text := fmt.Sprint(info)
+			if !strings.Contains(text, "cluster_state:ok") || !strings.Contains(text, "cluster_known_nodes:3") || !strings.Contains(text, "cluster_size:3") {
+				return fmt.Errorf("the cluster is not complete yet: %s", text)
+			}
+		}
+		return nil
+	})
+}
+
+// Stop ends all nodes. It may be called again.
+func (c *Cluster) Stop() {
+	for _, node := range c.Nodes {
+		if node != nil {
+			node.Stop()
+		}
+	}
+}
+
+// URL is the cluster's redis+cluster:// address.
+func (c *Cluster) URL() string {
+	return "redis+cluster://" + c.Nodes[0].Addr + "?addr=" + c.Nodes[1].Addr + "&addr=" + c.Nodes[2].Addr
+}
+
+// Client connects to the cluster until the test ends.
+func (c *Cluster) Client(t testing.TB) *redis.ClusterClient {
+	t.Helper()
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.addrs(), DialerRetries: 1, ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+func (c *Cluster) addrs() (addrs []string) {
+	for _, node := range c.Nodes {
+		addrs = append(addrs, node.Addr)
+	}
+	return addrs
+}

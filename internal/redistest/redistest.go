@@ -1,0 +1,185 @@
+// Package redistest starts real Redis servers for tests and benchmarks: one, or a Cluster of three masters, on free
+// loopback ports, keeping nothing. Each ends with its test, by its process id. Tests call Start and StartCluster, which
+// skip where redis-server is not installed; programs call Run and RunCluster. Proxy stands between a client and a server
+// and cuts connections at the worst moment.
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ErrMissing means that there is no redis-server on this machine.
+var ErrMissing = errors.New("redis-server is not installed (Debian, Ubuntu: apt-get install redis-server)")
+
+// patience is how long a server may take to come up on a busy machine.
+const patience = 20 * time.Second
+
+// A Server is one redis-server process. Its address stays the same when it is stopped and started again.
+type Server struct {
+	Addr string // host:port
+
+	port    int
+	dir     string
+	args    []string
+	process *exec.Cmd
+	exited  chan struct{} // closed when the process has ended
+}
+
+// Start runs a server until the test ends. Further arguments are redis-server's own.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	s, err := Run(t.TempDir(), args...)
+	skipOrFail(t, err)
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Run starts a server in a folder. Whoever calls it must Stop it.
+func Run(dir string, args ...string) (*Server, error) {
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		return nil, ErrMissing
+	}
+	var err error
+	for range 5 { // somebody else may take a free port before the server does
+		s := &Server{dir: dir, args: args}
+		if s.port, err = freePort(); err != nil {
+			return nil, err
+		}
+		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+		if err = s.Start(); err == nil {
+			return s, nil
+		}
+	}
+	return nil, err
+}
+
+// Start starts a server that was stopped. It comes back empty.
+func (s *Server) Start() error {
+	args := append([]string{"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no",
+		"--daemonize", "no", "--loglevel", "warning", "--logfile", filepath.Join(s.dir, "redis.log")}, s.args...)
+	s.process = exec.Command("redis-server", args...)
+	s.process.SysProcAttr = dieWithParent()
+	if err := s.process.Start(); err != nil {
+		return err
+	}
+	s.exited = make(chan struct{})
+	go func(p *exec.Cmd, exited chan struct{}) {
+		_ = p.Wait()
+		close(exited)
+	}(s.process, s.exited)
+	if err := s.await(); err != nil {
+		s.Stop()
+		return err
+	}
+	return nil
+}
+
+// Stop ends the process and waits for its end. It may be called again.
+func (s *Server) Stop() {
+	_ = s.process.Process.Kill() // it keeps nothing that it could save
+	<-s.exited
+}
+
+// Pause makes the server hang without closing a connection, as a host does that is cut off; Resume ends that.
+func (s *Server) Pause() error { return s.process.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets a paused server go on.
+func (s *Server) Resume() error { return s.process.Process.Signal(syscall.SIGCONT) }
+
+// URL is the server's redis:// address.
+func (s *Server) URL() string { return "redis://" + s.Addr }
+
+// Client connects to the server until the test ends. It is go-redis as it comes, but for connections to be tried once.
+func (s *Server) Client(t testing.TB) *redis.Client {
+	t.Helper()
+	c := redis.NewClient(s.options())
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func (s *Server) options() *redis.Options {
+	return &redis.Options{Addr: s.Addr, DialerRetries: 1, ContextTimeoutEnabled: true}
+}
+
+// Do sends one command to this server, whatever a cluster's client thinks of it, on a connection of its own.
+func (s *Server) Do(ctx context.Context, args ...any) (any, error) {
+	options := s.options()
+	options.MaxRetries = -1
+	options.DisableIdentity = true
+	c := redis.NewClient(options)
+	defer func() { _ = c.Close() }()
+	return c.Do(ctx, args...).Result()
+}
+
+// await waits until the server answers.
+func (s *Server) await() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return poll(ctx, func() error {
+		select {
+		case <-s.exited:
+			return fmt.Errorf("%w: redis-server ended at once; its log: %s", errGiveUp, s.log())
+		default:
+			c, err := net.Dial("tcp", s.Addr) // which go-redis would log as a failure
+			if err != nil {
+				return err
+			}
+			_ = c.Close()
+			_, err = s.Do(ctx, "ping")
+			return err
+		}
+	})
+}
+
+func (s *Server) log() string {
+	text, _ := os.ReadFile(filepath.Join(s.dir, "redis.log"))
+	return string(text)
+}
+
+var errGiveUp = errors.New("redistest: not coming up")
+
+// poll calls f until it succeeds, gives up or the time is over.
+func poll(ctx context.Context, f func() error) error {
+	for {
+		err := f()
+		if err == nil || errors.Is(err, errGiveUp) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", errGiveUp, err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+func skipOrFail(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, ErrMissing) {
+		t.Skip("skipped: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}

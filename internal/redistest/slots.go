@@ -1,0 +1,97 @@
+package redistest
+
+import (
+	"context"
+	"fmt"
+	"net"
+)
+
+// Owner is the node that has a key's slot.
+func (c *Cluster) Owner(ctx context.Context, key string) (*Server, error) {
+	slot, err := c.Nodes[0].Do(ctx, "cluster", "keyslot", key)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := c.Nodes[0].Do(ctx, "cluster", "slots")
+	if err != nil {
+		return nil, err
+	}
+	for _, line := range lines.([]any) {
+		fields := line.([]any)
+		if n := slot.(int64); n < fields[0].(int64) || n > fields[1].(int64) {
+			continue
+		}
+		master := fields[2].([]any)
+		addr := net.JoinHostPort(master[0].(string), fmt.Sprint(master[1]))
+		for _, node := range c.Nodes {
+			if node.Addr == addr {
+				return node, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("redistest: nobody has slot %d", slot)
+}
+
+// Other is a node that is not this one.
+func (c *Cluster) Other(node *Server) *Server {
+	if c.Nodes[0] == node {
+		return c.Nodes[1]
+	}
+	return c.Nodes[0]
+}
+
+// Moving begins to move a key's slot from one node to another: the first answers ASK for keys that it has no more.
+func (c *Cluster) Moving(ctx context.Context, key string, from, to *Server) error {
+	slot, err := from.Do(ctx, "cluster", "keyslot", key)
+	if err != nil {
+		return err
+	}
+	for _, step := range []struct {
+		node  *Server
+		state string
+		other *Server
+	}{{to, "importing", from}, {from, "migrating", to}} {
+		id, err := step.other.Do(ctx, "cluster", "myid")
+		if err != nil {
+			return err
+		}
+		if _, err := step.node.Do(ctx, "cluster", "setslot", slot, step.state, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Move moves single keys while their slot is Moving.
+func (c *Cluster) Move(ctx context.Context, from, to *Server, keys ...string) error {
+	args := []any{"migrate", "127.0.0.1", to.port, "", 0, 5000, "keys"}
+	for _, key := range keys {
+		args = append(args, key)
+	}
+	_, err := from.Do(ctx, args...)
+	return err
+}
+
+// Moved ends the move of a key's slot: the old node answers MOVED from now on.
+func (c *Cluster) Moved(ctx context.Context, key string, to *Server) error {
+	slot, err := to.Do(ctx, "cluster", "keyslot", key)
+	if err != nil {
+		return err
+	}
+	id, err := to.Do(ctx, "cluster", "myid")
+	if err != nil {
+		return err
+	}
+	nodes := []*Server{to}
+	for _, node := range c.Nodes {
+		if node != to {
+			nodes = append(nodes, node)
+		}
+	}
+	for _, node := range nodes {
+		if _, err := node.Do(ctx, "cluster", "setslot", slot, "node", id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
