@@ -35,6 +35,7 @@ type Challenge struct {
 	ExpiresAt   time.Time         `json:"ex"`
 	Ask         Ask               `json:"as"`
 	Decoy       bool              `json:"de,omitempty"`
+	Authorized  bool              `json:"au,omitempty"` // an enrolment beside factors that are active
 
 	Sends    int       `json:"ns,omitempty"` // messages asked for so far
 	SentAt   time.Time `json:"sa,omitzero"`  // when the last one was asked for

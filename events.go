@@ -21,6 +21,10 @@ const (
 	EventFactorDisabled   = "factor.disabled"
 	EventFactorFailing    = "factor.failing" // at 10, 50 and 90 consecutive failures
 	EventLimitReached     = "limit.reached"
+	EventLinkOpened       = "link.opened"
+	EventScannerSuspected = "link.scanner_suspected"
+	EventReported         = "challenge.reported" // the link's reader says that it was not him
+	EventFactorLow        = "factor.low"         // few recovery codes are left
 )
 
 // An Event says that something happened to a challenge, a factor or a limit.

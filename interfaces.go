@@ -219,6 +219,7 @@ type Proof struct {
 	Spend    *Factor  // the factor as it must be stored before the challenge is won: counter moved, code used up
 	Subject  string   // a discoverable passkey's owner, where the challenge has no subject
 	Compared []Factor // with ErrMismatch: the factors whose consecutive failures grow by this one
+	Low      bool     // little is left of the factor: the app should tell its user
 	Extra    map[string]any
 }
 

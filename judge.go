@@ -69,6 +69,9 @@ func (e *Engine) judgeOnce(ctx context.Context, s Judge, rec *record, a attempt,
 			return nil, factorError(err)
 		}
 		rec.Factor = f.ID
+		if proof.Low {
+			e.emit(ctx, EventFactorLow, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
+		}
 	}
 	if rec.Subject == "" {
 		rec.Subject = proof.Subject
@@ -93,6 +96,9 @@ func factorError(err error) error {
 // enrol stores the new factor before the challenge is won. It is idempotent by challenge: a factor that this very
 // challenge has created already is the one.
 func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a attempt, now time.Time) (*Result, error) {
+	if err := e.overtaken(ctx, rec); err != nil {
+		return nil, err
+	}
 	f, err := s.VerifyEnrol(ctx, &rec.Challenge, a.answer.Text)
 	if errors.Is(err, ErrMismatch) {
 		return nil, &wrongAnswer{}

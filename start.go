@@ -23,7 +23,8 @@ type StartRequest struct {
 	Transaction map[string]string
 	Metadata    map[string]string
 	Client      Client
-	Decoy       bool // looks and takes as long as a real one, sends nothing and is never approved
+	Decoy       bool      // looks and takes as long as a real one, sends nothing and is never approved
+	Authority   Authority // for an enrolment where the subject has factors already
 
 	// Seed, if set, decides the challenge's id: starting again with the same one finds the challenge of the first
 	// time, and nothing is sent twice.
@@ -55,6 +56,11 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	c, ident, err := e.newChallenge(req, strategy, address)
 	if err != nil {
 		return nil, err
+	}
+	if req.Purpose == PurposeEnrol {
+		if c.Authorized, err = e.authorize(ctx, req.Subject, req.Authority); err != nil {
+			return nil, err
+		}
 	}
 	prompt, err := begin(ctx, strategy, c)
 	if err != nil {

@@ -25,21 +25,21 @@ func (k *key) acceptStep(code string, present, window int64) bool {
 // noticeStep learns from a code that was not accepted. A code that is right by our own clock belongs to a device that was
 // set right: the window moves back, for the next one. Two in a row that are off by the same number of steps tell how far
 // (negative: the device is behind).
-func (k *key) noticeStep(code string, now time.Time, window int64) (offset time.Duration, told bool) {
+func (k *key) noticeStep(code string, now time.Time, window int64) (offset *time.Duration) {
 	present, before := k.step(now), k.Far
 	k.Far = nil
 	if _, ok := k.find(code, present-window, present+window); ok {
 		k.Drift = 0
-		return 0, false
+		return nil
 	}
 	at, ok := k.find(code, present-farSteps, present+farSteps)
 	if !ok {
-		return 0, false
+		return nil
 	}
 	k.Far = &far{At: at, Off: at - present}
 	if before == nil || at <= before.At || max(k.Far.Off-before.Off, before.Off-k.Far.Off) > sameOffset {
-		return 0, false
+		return nil
 	}
-	middle := time.Unix(at*k.Period+k.Period/2, 0)
-	return middle.Sub(now).Round(time.Second), true
+	middle := time.Unix(at*k.Period+k.Period/2, 0).Sub(now)
+	return &middle
 }

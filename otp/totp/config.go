@@ -21,14 +21,18 @@ const (
 	SHA512 Algorithm = "SHA512"
 )
 
-// hashes is what the library calls them, and how long a secret is: as long as the hash (RFC 6238 §5.1, R6 of RFC 4226).
-var hashes = map[Algorithm]struct {
-	hash   lib.Algorithm
-	secret int
-}{
-	SHA1:   {lib.AlgorithmSHA1, 20},
-	SHA256: {lib.AlgorithmSHA256, 32},
-	SHA512: {lib.AlgorithmSHA512, 64},
+// hash is what the library calls the algorithm, and how many bytes a secret has: as many as the hash (RFC 4226 R6, RFC
+// 6238 §5.1).
+func (a Algorithm) hash() (hash lib.Algorithm, secret int, ok bool) {
+	switch a {
+	case SHA1:
+		return lib.AlgorithmSHA1, 20, true
+	case SHA256:
+		return lib.AlgorithmSHA256, 32, true
+	case SHA512:
+		return lib.AlgorithmSHA512, 64, true
+	}
+	return 0, 0, false
 }
 
 const (
@@ -100,7 +104,7 @@ func checkIssuer(issuer string) error {
 }
 
 func checkAlgorithm(a Algorithm) error {
-	if _, ok := hashes[a]; !ok {
+	if _, _, ok := a.hash(); !ok {
 		return fmt.Errorf("totp: the algorithm is %s, %s or %s, not %q", SHA1, SHA256, SHA512, a)
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"crypto/subtle"
 	"encoding/base32"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,8 +43,8 @@ func parseKey(data []byte) (*key, error) {
 	if err := json.Unmarshal(data, &k); err != nil {
 		return nil, fmt.Errorf("totp: a factor's data: %w", err)
 	}
-	if _, ok := hashes[k.Algorithm]; !ok || len(k.Secret) == 0 || k.Digits < minDigits || k.Digits > maxDigits {
-		return nil, fmt.Errorf("totp: a factor's data is incomplete")
+	if _, _, ok := k.Algorithm.hash(); !ok || len(k.Secret) == 0 || k.Digits < minDigits || k.Digits > maxDigits {
+		return nil, errors.New("totp: a factor's data is incomplete")
 	}
 	return &k, nil
 }
@@ -67,7 +68,8 @@ func (k *key) wellFormed(code string) bool {
 // code is the one of a step or counter. The secret is encoded here, so the library cannot fail to decode it; an empty
 // code would equal none.
 func (k *key) code(encoded string, at int64) string {
-	code, _ := hotp.GenerateCodeCustom(encoded, uint64(at), hotp.ValidateOpts{Digits: lib.Digits(k.Digits), Algorithm: hashes[k.Algorithm].hash})
+	hash, _, _ := k.Algorithm.hash()
+	code, _ := hotp.GenerateCodeCustom(encoded, uint64(at), hotp.ValidateOpts{Digits: lib.Digits(k.Digits), Algorithm: hash})
 	return code
 }
 

@@ -8,20 +8,16 @@ import (
 
 // uri is the key in the form that authenticator apps read (Key URI Format). It is built here because libraries leave an
 // issuer unescaped, or write a space as +, which apps show. The issuer stands in it twice, and equal: in front of the
-// account and as a parameter. What is the default everywhere is left out.
+// account and as a parameter. A colon in either is escaped like everything else: apps that unescape before they split
+// show the name cut, but count the same codes.
 func (k *key) uri(kind, issuer, account string) string {
 	var b strings.Builder
 	b.WriteString("otpauth://" + kind + "/" + escape(issuer) + ":" + escape(account))
 	b.WriteString("?secret=" + unpadded.EncodeToString(k.Secret) + "&issuer=" + escape(issuer))
-	if k.Algorithm != SHA1 {
-		b.WriteString("&algorithm=" + string(k.Algorithm))
-	}
-	if k.Digits != defaultDigits {
-		b.WriteString("&digits=" + strconv.Itoa(k.Digits))
-	}
+	b.WriteString("&algorithm=" + string(k.Algorithm) + "&digits=" + strconv.Itoa(k.Digits))
 	if k.Period == 0 {
 		b.WriteString("&counter=" + strconv.FormatInt(k.Next, 10))
-	} else if k.Period != int64(defaultPeriod.Seconds()) {
+	} else {
 		b.WriteString("&period=" + strconv.FormatInt(k.Period, 10))
 	}
 	return b.String()

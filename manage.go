@@ -1,0 +1,190 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// freshProof is how old a manage_factors receipt may be.
+const freshProof = 5 * time.Minute
+
+// An Authority is why somebody may change what a subject has enrolled: the claims of a manage_factors receipt, whose
+// signature was verified, or that the app vouches for it by other means.
+type Authority struct {
+	Claims *Claims
+	Admin  bool
+}
+
+// authorize spends the authority to change a subject's factors, and reports whether one was needed: none is where
+// nothing is enrolled. The proof must be at least as strong as the strongest active factor; recovery codes are there
+// to replace any of them.
+func (e *Engine) authorize(ctx context.Context, subject string, a Authority) (needed bool, err error) {
+	if a.Admin {
+		e.log.InfoContext(ctx, "factors are changed on the app's own authority", "app", e.cfg.App)
+		return true, nil
+	}
+	factors, err := e.env.factors.list(ctx, subject, "")
+	if err != nil {
+		return false, factorError(err)
+	}
+	if len(factors) == 0 {
+		return false, nil
+	}
+	c := a.Claims
+	now := e.cfg.Clock()
+	if c == nil || c.Purpose != PurposeManageFactors || c.Subject != subject || now.Sub(time.Unix(c.AuthTime, 0)) > freshProof {
+		return true, ErrProofRequired
+	}
+	if proof := e.strength(c.Strategy); proof != StrengthRecovery && proof < e.strongest(factors) {
+		return true, ErrProofRequired
+	}
+	if err := e.RedeemReceipt(ctx, *c, PurposeManageFactors); err != nil {
+		if errors.Is(err, ErrUnavailable) {
+			return true, err
+		}
+		return true, ErrProofRequired
+	}
+	return true, nil
+}
+
+// overtaken reports whether an enrolment that needed no authority when it began would need one now: otherwise whoever
+// began it before the owner did could add a factor of his own to the owner's.
+func (e *Engine) overtaken(ctx context.Context, rec *record) error {
+	if rec.Authorized {
+		return nil
+	}
+	factors, err := e.env.factors.list(ctx, rec.Subject, "")
+	if err != nil {
+		return factorError(err)
+	}
+	for _, f := range factors {
+		if !f.Disabled && f.CreatedBy != rec.ID {
+			return ErrProofRequired
+		}
+	}
+	return nil
+}
+
+// strength of a strategy that this engine does not offer is nobody's: as a proof it is worth nothing.
+func (e *Engine) strength(strategy string) int {
+	if s := e.strategies[strategy]; s != nil {
+		return s.Traits().Strength
+	}
+	return 0
+}
+
+func (e *Engine) strongest(factors []Factor) (most int) {
+	for _, f := range factors {
+		if f.Disabled {
+			continue
+		}
+		strength := e.strength(f.Strategy)
+		if strength == 0 {
+			strength = StrengthKey // of a strategy that is switched off: protect it like the best
+		}
+		most = max(most, strength)
+	}
+	return most
+}
+
+// ListFactors lists what a subject has enrolled, the oldest first. Data stays inside: no secret is shown.
+func (e *Engine) ListFactors(ctx context.Context, subject string) ([]Factor, error) {
+	factors, err := e.env.factors.list(ctx, subject, "")
+	if err != nil {
+		return nil, factorError(err)
+	}
+	for i := range factors {
+		factors[i].Data = nil
+	}
+	return factors, nil
+}
+
+// GetFactor reads one factor; another app's is ErrUnknownFactor.
+func (e *Engine) GetFactor(ctx context.Context, id string) (Factor, error) {
+	f, err := e.factor(ctx, id)
+	f.Data = nil
+	return f, err
+}
+
+func (e *Engine) factor(ctx context.Context, id string) (Factor, error) {
+	f, err := e.env.factors.get(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return Factor{}, ErrUnknownFactor
+	}
+	if err != nil {
+		return Factor{}, unavailable(err)
+	}
+	return f, nil
+}
+
+// RenameFactor changes a factor's label.
+func (e *Engine) RenameFactor(ctx context.Context, id, label string, a Authority) (Factor, error) {
+	if !plain(label, maxText) {
+		return Factor{}, invalid("label", "is too long or holds control characters")
+	}
+	f, err := e.factor(ctx, id)
+	if err != nil {
+		return Factor{}, err
+	}
+	if _, err := e.authorize(ctx, f.Subject, a); err != nil {
+		return Factor{}, err
+	}
+	for range casTries {
+		f.Label = label
+		err := e.env.factors.update(ctx, f)
+		if err == nil {
+			f.Version++
+			f.Data = nil
+			return f, nil
+		}
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+			return Factor{}, unavailable(err)
+		}
+		if f, err = e.factor(ctx, id); err != nil {
+			return Factor{}, err
+		}
+	}
+	return Factor{}, unavailable(ErrConflict)
+}
+
+// RemoveFactor removes one factor. Challenges that need it can no longer be answered.
+func (e *Engine) RemoveFactor(ctx context.Context, id string, a Authority) error {
+	f, err := e.factor(ctx, id)
+	if err != nil {
+		return err
+	}
+	if _, err := e.authorize(ctx, f.Subject, a); err != nil {
+		return err
+	}
+	return e.remove(ctx, f)
+}
+
+func (e *Engine) remove(ctx context.Context, f Factor) error {
+	err := e.cfg.Factors.Delete(ctx, e.cfg.App, f.ID)
+	if errors.Is(err, ErrNotFound) {
+		return ErrUnknownFactor
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	e.emit(ctx, EventFactorRemoved, &Challenge{Strategy: f.Strategy, Subject: f.Subject}, func(ev *Event) { ev.Factor = f.ID })
+	return nil
+}
+
+// RemoveSubject removes everything that a subject has enrolled, and with it every answer to a challenge that needs it.
+func (e *Engine) RemoveSubject(ctx context.Context, subject string, a Authority) error {
+	if _, err := e.authorize(ctx, subject, a); err != nil {
+		return err
+	}
+	factors, err := e.env.factors.list(ctx, subject, "")
+	if err != nil {
+		return factorError(err)
+	}
+	for _, f := range factors {
+		if err := e.remove(ctx, f); err != nil && !errors.Is(err, ErrUnknownFactor) {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,69 @@
+package recovery
+
+import (
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const codes = 10 // of a set
+
+// A set is what the factor's Data holds. Its JSON form is sealed by the engine.
+type set struct {
+	Key       []byte    `json:"k"` // of the digests; drawn for this set
+	Digests   [][]byte  `json:"d"` // of the codes that have not been used
+	Confirmed time.Time `json:"c"`
+}
+
+// newSet is the set that a challenge enrols, always the same one, and its codes.
+func newSet(c *watchword.Challenge) (*set, []string) {
+	s := &set{Key: c.DeriveBytes("recovery key", 32)}
+	plain := make([]string, codes)
+	for i := range plain {
+		plain[i] = complete(c.DeriveCode(fmt.Sprintf("recovery %d", i), alphabet, drawn).Reveal())
+		s.Digests = append(s.Digests, digest(s.Key, plain[i]))
+	}
+	return s, plain
+}
+
+// parseSet reads a factor's Data.
+func parseSet(data []byte) (*set, error) {
+	var s set
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fmt.Errorf("recovery: a factor's data: %w", err)
+	}
+	if len(s.Key) == 0 {
+		return nil, errors.New("recovery: a factor's data has no key")
+	}
+	return &s, nil
+}
+
+// find returns the place of the typed code among those that are left, or -1. It digests once, whatever is typed, and
+// compares with each, so that the time says nothing about which.
+func (s *set) find(typed string) int {
+	code, ok := canonical(typed)
+	if !ok {
+		return -1
+	}
+	guess := digest(s.Key, code)
+	at := -1
+	for i, d := range s.Digests {
+		at = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(guess, d), i, at)
+	}
+	return at
+}
+
+// write puts the set into its factor, and what the app may know of it: how many codes are left.
+func (s *set) write(f *watchword.Factor) error {
+	data, err := json.Marshal(s)
+	f.Data, f.Public = data, map[string]any{Remaining: len(s.Digests)}
+	return err
+}
+
+// use removes the code at a place.
+func (s *set) use(at int) { s.Digests = slices.Delete(s.Digests, at, at+1) }

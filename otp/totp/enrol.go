@@ -1,0 +1,72 @@
+package totp
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// accountName is the name in a challenge's metadata of the account that the authenticator app shows.
+const accountName = "account"
+
+// beginEnrol shows the key. The settings stay in the challenge, so that a new configuration does not change what has
+// been shown already.
+func beginEnrol(c *watchword.Challenge, settings key, kind, issuer string) (watchword.Prompt, error) {
+	if len(c.Data) == 0 {
+		data, err := settings.data()
+		if err != nil {
+			return watchword.Prompt{}, err
+		}
+		c.Data = data
+	}
+	k, err := pending(c)
+	if err != nil {
+		return watchword.Prompt{}, err
+	}
+	account := c.Metadata[accountName]
+	if account == "" {
+		account = c.Subject
+	}
+	uri := k.uri(kind, issuer, account)
+	img, err := dataURI(uri)
+	if err != nil {
+		return watchword.Prompt{}, err
+	}
+	return watchword.Prompt{Ask: watchword.AskScan,
+		Public: map[string]any{"secret": unpadded.EncodeToString(k.Secret), "uri": uri, "qr": img}}, nil
+}
+
+// pending is the key that a challenge enrols: always the same one.
+func pending(c *watchword.Challenge) (*key, error) {
+	var k key
+	if err := json.Unmarshal(c.Data, &k); err != nil {
+		return nil, fmt.Errorf("totp: a challenge's data: %w", err)
+	}
+	_, size, _ := k.Algorithm.hash()
+	for part := 0; len(k.Secret) < size; part++ {
+		k.Secret = append(k.Secret, c.DeriveBytes(fmt.Sprintf("secret %d", part), min(size-len(k.Secret), 32))...)
+	}
+	return &k, nil
+}
+
+// verifyEnrol makes the factor. Its id is the challenge's own, so that proving twice creates one.
+func verifyEnrol(c *watchword.Challenge, answer string, try try) (watchword.Factor, error) {
+	k, err := pending(c)
+	if err != nil {
+		return watchword.Factor{}, err
+	}
+	if !k.wellFormed(answer) {
+		return watchword.Factor{}, watchword.ErrMismatch
+	}
+	if passed, _ := try(k, answer); !passed {
+		return watchword.Factor{}, watchword.ErrMismatch
+	}
+	data, err := k.data()
+	return watchword.Factor{ID: factorID(c.DeriveBytes("factor", idBytes)), Data: data}, err
+}
+
+const idBytes = 16
+
+func factorID(raw []byte) string { return "fa_" + base64.RawURLEncoding.EncodeToString(raw[:idBytes]) }

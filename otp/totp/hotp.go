@@ -1,0 +1,50 @@
+package totp
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A HOTP checks the codes of tokens that count. It is a watchword.Enroller.
+type HOTP struct{ config HOTPConfig }
+
+var _ watchword.Enroller = (*HOTP)(nil)
+
+// NewHOTP makes the strategy, or reports everything that is wrong with its settings.
+func NewHOTP(cfg HOTPConfig) (*HOTP, error) {
+	if cfg.Digits == 0 {
+		cfg.Digits = defaultDigits
+	}
+	return &HOTP{cfg}, errors.Join(checkIssuer(cfg.Issuer), checkDigits(cfg.Digits))
+}
+
+// Name is "hotp".
+func (s *HOTP) Name() string { return "hotp" }
+
+// Traits says that guesses are counted by subject, and that three counters pass.
+func (s *HOTP) Traits() watchword.Traits { return traits(nearCounters) }
+
+// Begin is Strategy.Begin.
+func (s *HOTP) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	return begin(ctx, c)
+}
+
+// Verify is Strategy.Verify with counters for steps.
+func (s *HOTP) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
+	return verify(ctx, c, answer, tryCounter)
+}
+
+// BeginEnrol shows a secret that is derived from the challenge, to be counted from 0.
+func (s *HOTP) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	return beginEnrol(c, key{Algorithm: SHA1, Digits: s.config.Digits}, s.Name(), s.config.Issuer)
+}
+
+// VerifyEnrol returns the token that the first code proves; the code's counter is spent.
+func (s *HOTP) VerifyEnrol(_ context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
+	return verifyEnrol(c, answer, tryCounter)
+}
+
+func tryCounter(k *key, code string) (bool, *time.Duration) { return k.acceptCounter(code), nil }

@@ -1,0 +1,183 @@
+package totp
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"pgregory.net/rapid"
+)
+
+// RFC 4226 appendix D.
+func TestHOTPVectors(t *testing.T) {
+	v := vectors(t)
+	k := key{Secret: []byte(v.HOTP.Secret), Algorithm: SHA1, Digits: v.HOTP.Digits}
+	for n, want := range v.HOTP.Codes {
+		if got := k.code(unpadded.EncodeToString(k.Secret), int64(n)); got != want {
+			t.Errorf("counter %d: %s, want %s", n, got, want)
+		}
+		fresh := k
+		if fresh.Next = int64(n); !fresh.acceptCounter(want) || fresh.Next != int64(n)+1 {
+			t.Errorf("counter %d: %s does not pass", n, want)
+		}
+	}
+}
+
+// RFC 6238 appendix B with errata 2866, T = 20000000000 among them.
+func TestTOTPVectors(t *testing.T) {
+	v := vectors(t)
+	latest := int64(0)
+	for _, c := range v.TOTP.Cases {
+		now := time.Unix(int64(c["time"].(float64)), 0)
+		latest = max(latest, now.Unix())
+		for algorithm, secret := range v.TOTP.Secret {
+			code := c[string(algorithm)].(string)
+			k := &key{Secret: []byte(secret), Algorithm: algorithm, Digits: v.TOTP.Digits, Period: v.TOTP.Period}
+			if !k.acceptStep(code, k.step(now), 0) || k.Next != now.Unix()/30+1 {
+				t.Errorf("%s at %d: %s does not pass", algorithm, now.Unix(), code)
+			}
+			d := device{secret: unpadded.EncodeToString(k.Secret), algorithm: algorithm, digits: 8, period: 30 * time.Second}
+			if d.at(now) != code {
+				t.Errorf("%s at %d: the tests' own device shows %s, want %s", algorithm, now.Unix(), d.at(now), code)
+			}
+		}
+	}
+	if latest != 20000000000 {
+		t.Errorf("the latest vector is of T = %d", latest)
+	}
+}
+
+// Whatever the secret, hash, digits and time: what the tests' own device shows passes at its step, is spent by that, and
+// the step before is spent too.
+func TestCodesPassOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		k := &key{
+			Secret:    rapid.SliceOfN(rapid.Byte(), 16, 64).Draw(t, "secret"),
+			Algorithm: rapid.SampledFrom([]Algorithm{SHA1, SHA256, SHA512}).Draw(t, "algorithm"),
+			Digits:    rapid.IntRange(6, 8).Draw(t, "digits"),
+			Period:    rapid.Int64Range(15, 120).Draw(t, "period"),
+		}
+		now := time.Unix(rapid.Int64Range(1e9, 2e10).Draw(t, "now"), 0)
+		d := device{secret: unpadded.EncodeToString(k.Secret), algorithm: k.Algorithm, digits: k.Digits, period: time.Duration(k.Period) * time.Second}
+		d.off = time.Duration(rapid.Int64Range(-1, 1).Draw(t, "steps")) * d.period
+		present := k.step(now)
+		if !k.acceptStep(d.at(now), present, 1) {
+			t.Fatal("a right code does not pass")
+		}
+		for _, before := range []time.Duration{0, -d.period} {
+			if k.acceptStep(d.at(now.Add(before)), present, 1) && d.at(now.Add(before)) != d.at(now.Add(d.period)) {
+				t.Fatalf("a code passes again, of %s before", before)
+			}
+		}
+	})
+}
+
+// A code has one spelling, so that a spent one has no other.
+func TestOnlyPlainDigitsAreACode(t *testing.T) {
+	k := newKit(t)
+	d := k.enrol("totp", "user_42")
+	k.pass(30 * time.Second)
+	code := d.at(k.time())
+	wide := strings.Map(func(r rune) rune { return r - '0' + '０' }, code)
+	arabic := strings.Map(func(r rune) rune { return r - '0' + '٠' }, code)
+	spellings := []string{" " + code, code + " ", code + "\n", "\t" + code, code[:3] + " " + code[3:], code[:3] + "-" + code[3:],
+		"0" + code, "+" + code, code + "\x00", code + "0", code[:5], wide, arabic, `"` + code + `"`, "0x" + code, code + ".0", "\u200b" + code}
+	for _, s := range spellings {
+		if err := k.try("totp", "user_42", s); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+			t.Errorf("%q before the code is spent: %v", s, err)
+		}
+	}
+	if err := k.try("totp", "user_42", code); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range append(spellings, code) {
+		if err := k.try("totp", "user_42", s); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+			t.Errorf("%q after the code is spent: %v", s, err)
+		}
+	}
+}
+
+func FuzzAnswer(f *testing.F) {
+	k := &key{Secret: []byte("12345678901234567890"), Algorithm: SHA1, Digits: 6, Period: 30}
+	present := int64(37037036) // of RFC 6238 appendix B: T = 1111111109
+	right := map[string]bool{}
+	for n := present - 1; n <= present+1; n++ {
+		right[k.code(unpadded.EncodeToString(k.Secret), n)] = true
+	}
+	f.Add("081804")
+	f.Add(" 081804")
+	f.Add("０81804")
+	f.Fuzz(func(t *testing.T, answer string) {
+		fresh := *k
+		passes := fresh.wellFormed(answer) && fresh.acceptStep(answer, present, 1)
+		if passes != right[answer] {
+			t.Errorf("%q passes: %t", answer, passes)
+		}
+	})
+}
+
+func TestDamagedDataIsNoKey(t *testing.T) {
+	for _, data := range []string{"", "{}", `{"a":"SHA1","d":6}`, `{"s":"AAAA","a":"MD5","d":6}`, `{"s":"AAAA","a":"SHA1","d":60}`, `{"s":7}`} {
+		if _, err := parseKey([]byte(data)); err == nil {
+			t.Errorf("%s is a key", data)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	for _, c := range []struct {
+		cfg Config
+		ok  bool
+	}{
+		{Config{Issuer: "Shop"}, true},
+		{Config{Issuer: "Shop", Algorithm: SHA512, Digits: 8, Period: 2 * time.Minute, Exact: true}, true},
+		{Config{}, false},
+		{Config{Issuer: "  "}, false},
+		{Config{Issuer: "Shop\n"}, false},
+		{Config{Issuer: "Shop\xff"}, false},
+		{Config{Issuer: strings.Repeat("x", 101)}, false},
+		{Config{Issuer: "Shop", Algorithm: "MD5"}, false},
+		{Config{Issuer: "Shop", Digits: 5}, false},
+		{Config{Issuer: "Shop", Digits: 9}, false},
+		{Config{Issuer: "Shop", Period: time.Second}, false},
+		{Config{Issuer: "Shop", Period: 121 * time.Second}, false},
+		{Config{Issuer: "Shop", Period: 30500 * time.Millisecond}, false},
+	} {
+		if _, err := New(c.cfg); (err == nil) != c.ok {
+			t.Errorf("%+v: %v", c.cfg, err)
+		}
+	}
+	if _, err := NewHOTP(HOTPConfig{Issuer: "Shop", Digits: 9}); err == nil {
+		t.Error("a token of nine digits is allowed")
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	if w := (Config{Issuer: "Shop"}).Warnings(); len(w) != 0 {
+		t.Errorf("the defaults warn: %q", w)
+	}
+	w := strings.Join(Config{Algorithm: SHA256, Digits: 8, Period: time.Minute}.Warnings(), "\n")
+	for _, what := range []string{"SHA256", "8 digits", "60 seconds"} {
+		if !strings.Contains(w, what) {
+			t.Errorf("nothing is said of %s in %q", what, w)
+		}
+	}
+}
+
+// What the strategies take with what they accept must stay under the engine's bound of 1 in 100,000.
+func TestChanceOfAGuess(t *testing.T) {
+	s, _ := New(Config{Issuer: "Shop"})
+	h, _ := NewHOTP(HOTPConfig{Issuer: "Shop"})
+	exact, _ := New(Config{Issuer: "Shop", Exact: true})
+	for _, c := range []struct {
+		s        watchword.Strategy
+		accepted int
+	}{{s, 3}, {h, 3}, {exact, 1}} {
+		if got := c.s.Traits(); got.Accepted != c.accepted || float64(got.Tries*got.Accepted)/got.Space > 1e-5 {
+			t.Errorf("%s: %s", c.s.Name(), fmt.Sprintf("%+v", got))
+		}
+	}
+}

@@ -1,0 +1,77 @@
+package totp
+
+import (
+	"context"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// ClockOffset is a name in the Extra of a refused Proof: by how many seconds the device's clock seems to be off, as an
+// int, negative if it is behind. It is exact to about half a step.
+const ClockOffset = "clock_offset_seconds"
+
+// tries of a challenge: three codes of six digits, each right in three ways, are guessed once in 100,000 challenges.
+const tries = 3
+
+// A Strategy checks the codes of authenticator apps. It is a watchword.Enroller.
+type Strategy struct {
+	config Config
+	window int64
+}
+
+var _ watchword.Enroller = (*Strategy)(nil)
+
+// New makes the strategy, or reports everything that is wrong with its settings. What is allowed but unwise,
+// Config.Warnings says.
+func New(cfg Config) (*Strategy, error) {
+	cfg.setDefaults()
+	s := &Strategy{config: cfg, window: 1}
+	if cfg.Exact {
+		s.window = 0
+	}
+	return s, cfg.check()
+}
+
+// Name is "totp".
+func (s *Strategy) Name() string { return "totp" }
+
+// Traits says that guesses are counted by subject. The code space is that of six digits, whatever new devices get.
+func (s *Strategy) Traits() watchword.Traits {
+	return traits(int(1 + 2*s.window))
+}
+
+// Begin asks for a code. ErrNotEnrolled if the subject has no device, or why none of them can be used now.
+func (s *Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	return begin(ctx, c)
+}
+
+// Verify compares the code with the subject's devices. Proof.Spend is the one whose code it is, one step on; beside
+// ErrMismatch, Proof.Compared is all of them, as they are to be stored with one failure more.
+func (s *Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
+	return verify(ctx, c, answer, s.try(c.Now()))
+}
+
+// BeginEnrol shows a secret that is derived from the challenge.
+func (s *Strategy) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	settings := key{Algorithm: s.config.Algorithm, Digits: s.config.Digits, Period: int64(s.config.Period / time.Second)}
+	return beginEnrol(c, settings, s.Name(), s.config.Issuer)
+}
+
+// VerifyEnrol returns the device that the first code proves; the code's step is spent.
+func (s *Strategy) VerifyEnrol(_ context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
+	return verifyEnrol(c, answer, s.try(c.Now()))
+}
+
+func (s *Strategy) try(now time.Time) try {
+	return func(k *key, code string) (bool, *time.Duration) {
+		if k.acceptStep(code, k.step(now), s.window) {
+			return true, nil
+		}
+		return false, k.noticeStep(code, now, s.window)
+	}
+}
+
+func traits(accepted int) watchword.Traits {
+	return watchword.Traits{Group: watchword.GroupSubject, Subject: true, Tries: tries, Space: 1e6, Accepted: accepted, Strength: watchword.StrengthOTP}
+}

@@ -1,0 +1,94 @@
+package totp
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A try judges a well-formed code by one key, and leaves in the key what there is to remember, whether it passed or not.
+// The offset of the device's clock is nil as long as nothing is known of it.
+type try func(k *key, code string) (passed bool, offset *time.Duration)
+
+// begin asks for a code if there is a device that may answer. A decoy's subject needs none; its devices are read all the
+// same, so that it takes as long.
+func begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	if _, err := usable(ctx, c); err != nil && !c.Decoy {
+		return watchword.Prompt{}, err
+	}
+	return watchword.Prompt{Ask: watchword.AskCode}, nil
+}
+
+// usable lists the devices that may answer now: the one that the challenge names, or all but those that wait or are
+// disabled. If there is none the error says why, that of the one that may be used soonest.
+func usable(ctx context.Context, c *watchword.Challenge) ([]watchword.Factor, error) {
+	enrolled, err := c.Factors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []watchword.Factor
+	why := error(watchword.ErrNotEnrolled)
+	if c.Factor != "" {
+		why = watchword.ErrUnknownFactor
+	}
+	for _, f := range enrolled {
+		if c.Factor != "" && f.ID != c.Factor {
+			continue
+		}
+		if err := f.Usable(c.Now()); err != nil {
+			why = sooner(why, err)
+			continue
+		}
+		out = append(out, f)
+	}
+	if len(out) == 0 {
+		return nil, why
+	}
+	return out, nil
+}
+
+// sooner is the error of the device that may be used first: one that waits before one that is disabled before none.
+func sooner(a, b error) error {
+	wait := func(err error) time.Duration {
+		var known *watchword.Error
+		if errors.As(err, &known) {
+			return known.RetryAfter
+		}
+		return 0
+	}
+	if wait(b) == 0 && wait(a) > 0 || wait(a) > 0 && wait(a) < wait(b) {
+		return a
+	}
+	return b
+}
+
+func verify(ctx context.Context, c *watchword.Challenge, answer string, try try) (watchword.Proof, error) {
+	devices, err := usable(ctx, c)
+	if err != nil {
+		return watchword.Proof{}, err
+	}
+	var refused watchword.Proof
+	for _, f := range devices {
+		k, err := parseKey(f.Data)
+		if err != nil {
+			return watchword.Proof{}, err
+		}
+		if !k.wellFormed(answer) {
+			continue
+		}
+		passed, offset := try(k, answer)
+		if f.Data, err = k.data(); err != nil {
+			return watchword.Proof{}, err
+		}
+		if passed {
+			return watchword.Proof{AMR: []string{"otp"}, Spend: &f}, nil
+		}
+		refused.Compared = append(refused.Compared, f)
+		if offset != nil {
+			refused.Extra = map[string]any{ClockOffset: int(offset.Seconds())}
+		}
+	}
+	return refused, watchword.ErrMismatch
+}

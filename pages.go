@@ -1,0 +1,112 @@
+package watchword
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/subtle"
+	"errors"
+)
+
+// A Page is what a challenge's hosted page shows to whoever started the challenge.
+type Page struct {
+	View
+	Public map[string]any // what the ask needs
+}
+
+// OpenPage exchanges the ticket of a page's link for the secret that the page's cookie carries. Whatever is wrong, the id
+// or the ticket, the answer is ErrUnknownChallenge.
+func (e *Engine) OpenPage(ctx context.Context, id, ticket string) (Code, error) {
+	rec, _, err := e.held(ctx, id, ticket, (*record).ticket)
+	if err != nil {
+		return Code{}, err
+	}
+	return rec.cookie(), nil
+}
+
+// Page shows a challenge to the holder of its page's cookie; an id alone shows nothing.
+func (e *Engine) Page(ctx context.Context, id, cookie string) (*Page, error) {
+	rec, entry, err := e.held(ctx, id, cookie, (*record).cookie)
+	if err != nil {
+		return nil, err
+	}
+	p := &Page{View: e.view(rec, entry)}
+	if p.Status != Pending {
+		return p, nil
+	}
+	c := rec.Challenge
+	prompt, err := begin(ctx, e.strategyOf(rec.ident), &c)
+	if err != nil {
+		return nil, err
+	}
+	p.Public = prompt.Public
+	return p, nil
+}
+
+// held reads a challenge for whoever holds one of its secrets.
+func (e *Engine) held(ctx context.Context, id, shown string, secret func(*record) Code) (*record, Entry, error) {
+	i, err := e.parse(id)
+	if err != nil {
+		return nil, Entry{}, err
+	}
+	entry, rec, err := e.read(ctx, i)
+	if err != nil {
+		return nil, Entry{}, err
+	}
+	if subtle.ConstantTimeCompare([]byte(shown), []byte(secret(rec).Reveal())) != 1 {
+		return nil, Entry{}, ErrUnknownChallenge
+	}
+	return rec, entry, nil
+}
+
+// cookie is what the starter's own browser shows.
+func (r *record) cookie() Code { return r.secret("ck_", "cookie") }
+
+// Opened shows a challenge to the holder of its link's token; nothing changes by it and no try is charged, since tokens
+// cannot be guessed. Used, expired and forged links look alike: ErrUnknownChallenge.
+func (e *Engine) Opened(ctx context.Context, id, token string) (View, error) {
+	i, err := e.parse(id)
+	if err != nil {
+		return View{}, err
+	}
+	entry, rec, err := e.read(ctx, i)
+	if err != nil {
+		return View{}, err
+	}
+	guesser, ok := e.strategyOf(i).(Guesser)
+	if !ok || !e.holdsLink(rec, guesser, token) {
+		return View{}, ErrUnknownChallenge
+	}
+	v := e.view(rec, entry)
+	if v.Status != Pending {
+		return View{}, ErrUnknownChallenge
+	}
+	e.emit(ctx, EventLinkOpened, &rec.Challenge)
+	return v, nil
+}
+
+// holdsLink compares a token with the link that the challenge's message carries.
+func (e *Engine) holdsLink(rec *record, g Guesser, token string) bool {
+	c := rec.Challenge
+	prompt, err := g.Begin(context.Background(), &c)
+	return err == nil && !rec.Decoy && !prompt.Link.IsZero() && hmac.Equal([]byte(prompt.Link.Reveal()), []byte(token))
+}
+
+// Report is the link's reader saying that it was not him who started: the challenge ends, and the app hears of it.
+func (e *Engine) Report(ctx context.Context, id, token string) error {
+	v, err := e.Opened(ctx, id, token)
+	if err != nil {
+		return err
+	}
+	if _, err := e.Cancel(ctx, id); err != nil && !errors.Is(err, ErrChallengeCanceled) {
+		return err
+	}
+	e.emit(ctx, EventReported, &Challenge{ID: v.ID, Strategy: v.Strategy, Purpose: v.Purpose, Subject: v.Subject, Channel: v.Channel, Metadata: v.Metadata})
+	return nil
+}
+
+// SuspectScanner lets the app's operator see that a program seems to have opened a link. Nothing else comes of it.
+func (e *Engine) SuspectScanner(ctx context.Context, id string) {
+	if i, err := e.parse(id); err == nil {
+		e.emit(ctx, EventScannerSuspected, &Challenge{ID: i.id, Strategy: e.strategyOf(i).Name()})
+	}
+}
