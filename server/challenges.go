@@ -1,0 +1,146 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// longestWait is the most that a caller may wait for a challenge, in seconds.
+const longestWait = 25
+
+// challengeOperations are those of challenges and their receipts.
+func challengeOperations() []operation {
+	const one = "/v1/challenges/{id}"
+	seconds := &huma.Schema{Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(longestWait))}
+	wait := parameter{"wait", "Answer as soon as the challenge is no longer pending, or after so many seconds.", seconds}
+	return []operation{
+		taking(operation{method: http.MethodPost, path: "/v1/challenges", id: "startChallenge", summary: "Start a challenge",
+			scope: ScopeChallenges, status: http.StatusCreated,
+			problems: []string{"destination_refused", "rate_limited", "not_enrolled", "factor_disabled", "proof_required", "too_many_guesses",
+				"receipt_invalid", "receipt_used"}}, start),
+		reading(operation{method: http.MethodGet, path: one, id: "readChallenge", summary: "Read a challenge, or wait for it",
+			scope: ScopeChallenges, status: http.StatusOK, query: []parameter{wait}, problems: []string{"unknown_challenge"}}, read),
+		taking(operation{method: http.MethodPost, path: one + "/check", id: "checkChallenge", summary: "Check an answer",
+			scope: ScopeChallenges, status: http.StatusOK,
+			problems: []string{"unknown_challenge", "incorrect_answer", "attempts_exhausted", "challenge_expired", "challenge_canceled",
+				"challenge_approved", "too_many_guesses", "rate_limited", "not_enrolled", "factor_disabled"}}, check),
+		taking(operation{method: http.MethodPost, path: one + "/redeem", id: "redeemChallenge", summary: "Collect the receipt of a challenge that was answered on a page or by a link",
+			scope: ScopeChallenges, status: http.StatusOK,
+			problems: []string{"unknown_challenge", "not_answered", "incorrect_answer", "attempts_exhausted", "challenge_expired",
+				"challenge_canceled", "receipt_used"}}, redeem),
+		taking(operation{method: http.MethodPost, path: one + "/resend", id: "resendChallenge", summary: "Send the message again",
+			scope: ScopeChallenges, status: http.StatusOK, optional: true,
+			problems: []string{"unknown_challenge", "resend_too_soon", "sends_exhausted", "rate_limited", "destination_refused",
+				"challenge_approved", "challenge_expired", "challenge_canceled", "attempts_exhausted"}}, resend),
+		taking(operation{method: http.MethodPost, path: one + "/cancel", id: "cancelChallenge", summary: "End a challenge",
+			scope: ScopeChallenges, status: http.StatusOK, optional: true,
+			problems: []string{"unknown_challenge", "challenge_approved", "challenge_expired", "attempts_exhausted"}}, cancel),
+		taking(operation{method: http.MethodPost, path: "/v1/receipts/redeem", id: "redeemReceipt", summary: "Use a receipt, once",
+			scope: ScopeChallenges, status: http.StatusOK, problems: []string{"receipt_invalid", "receipt_used"}}, redeemReceipt),
+	}
+}
+
+func start(ctx context.Context, c *call, in *startRequest) (*startedView, error) {
+	started, err := c.engine.Start(ctx, watchword.StartRequest{Strategy: in.Strategy, Purpose: in.Purpose, Subject: in.Subject,
+		Channel: in.Channel, To: in.To, Locale: in.Locale, ReturnURL: in.ReturnURL, Nonce: in.Nonce, Label: in.Label, Factor: in.Factor,
+		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.engine(), Decoy: in.Decoy, Seed: c.seed})
+	if err != nil {
+		return nil, err
+	}
+	out := &startedView{challengeView: viewChallenge(started.View), Handle: started.Handle.Reveal(), Public: json.RawMessage("{}"),
+		PageURL: c.publicURL + "/c/" + started.ID + "#" + started.Ticket.Reveal()}
+	if len(started.Public) > 0 {
+		out.Public, err = json.Marshal(started.Public)
+	}
+	return out, err
+}
+
+func read(ctx context.Context, c *call) (*challengeView, error) {
+	seconds := 0
+	if text, given := c.query["wait"]; given {
+		var err error
+		if seconds, err = strconv.Atoi(text); err != nil || seconds < 0 || seconds > longestWait {
+			return nil, invalid("wait", "must be 0 to 25 seconds")
+		}
+	}
+	view, err := c.status(ctx, time.Duration(seconds)*time.Second)
+	if err != nil {
+		return nil, err
+	}
+	out := viewChallenge(view)
+	return &out, nil
+}
+
+// status waits if it may: as long as the caller stays, and there are not too many of them.
+func (c *call) status(ctx context.Context, wait time.Duration) (watchword.View, error) {
+	id := c.request.PathValue("id")
+	if wait <= 0 {
+		return c.engine.Status(ctx, id)
+	}
+	select {
+	case c.waiting <- struct{}{}:
+		defer func() { <-c.waiting }()
+	default:
+		return c.engine.Status(ctx, id)
+	}
+	patience, cancel := context.WithTimeout(c.request.Context(), wait)
+	defer cancel()
+	return c.engine.Wait(patience, id)
+}
+
+func check(ctx context.Context, c *call, in *checkRequest) (*approvedView, error) {
+	if in.Client.IP != "" {
+		if _, err := netip.ParseAddr(in.Client.IP); err != nil {
+			return nil, invalid("client.ip", "is not an IP address")
+		}
+	}
+	result, err := c.engine.Check(ctx, c.request.PathValue("id"), watchword.CheckRequest{Purpose: in.Purpose, Subject: in.Subject,
+		To: in.To, Answer: in.Answer.Answer, Transaction: in.Transaction, Client: in.Client.engine()})
+	return c.approved(ctx, result, err)
+}
+
+func redeem(ctx context.Context, c *call, in *redeemRequest) (*approvedView, error) {
+	result, err := c.engine.Redeem(ctx, c.request.PathValue("id"), watchword.RedeemRequest{Handle: in.Handle, Purpose: in.Purpose,
+		Subject: in.Subject, To: in.To})
+	return c.approved(ctx, result, err)
+}
+
+// approved signs the receipt. Only what was proven comes so far.
+func (c *call) approved(ctx context.Context, result *watchword.Result, err error) (*approvedView, error) {
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := c.signer.Sign(ctx, *result.Claims)
+	if err != nil {
+		return nil, err
+	}
+	return &approvedView{Status: string(watchword.Approved), Receipt: receipt, Claims: result.Claims, Factor: viewFactor(result.Factor)}, nil
+}
+
+func resend(ctx context.Context, c *call, in *resendRequest) (*challengeView, error) {
+	view, err := c.engine.Resend(ctx, c.request.PathValue("id"), in.Channel)
+	out := viewChallenge(view)
+	return &out, err
+}
+
+func cancel(ctx context.Context, c *call, _ *cancelRequest) (*challengeView, error) {
+	view, err := c.engine.Cancel(ctx, c.request.PathValue("id"))
+	out := viewChallenge(view)
+	return &out, err
+}
+
+func redeemReceipt(ctx context.Context, c *call, in *redeemReceiptRequest) (*watchword.Claims, error) {
+	claims, err := c.signer.Parse(ctx, in.Receipt)
+	if err != nil {
+		return nil, err
+	}
+	return &claims, c.engine.RedeemReceipt(ctx, claims, in.Purpose)
+}

@@ -1,0 +1,87 @@
+package server_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pb33f/libopenapi"
+	validator "github.com/pb33f/libopenapi-validator"
+	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
+)
+
+// A contract is the OpenAPI document that a server publishes, read with another library.
+type contract struct {
+	validator validator.Validator
+	model     *v3.Document
+}
+
+func newContract(t testing.TB, b *bench) *contract {
+	t.Helper()
+	w := httptest.NewRecorder()
+	b.server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
+	document, err := libopenapi.NewDocument(w.Body.Bytes())
+	must(t, err)
+	v, errs := validator.NewValidator(document)
+	if len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	if ok, errs := v.ValidateDocument(); !ok {
+		t.Fatalf("the OpenAPI document is not valid: %v", errs)
+	}
+	model, err := document.BuildV3Model()
+	must(t, err)
+	return &contract{validator: v, model: &model.Model}
+}
+
+// hold checks one exchange of an operation against the document: the request, if it was accepted; the answer always; and
+// that the document names the problem's code for that operation.
+func (c *contract) hold(t testing.TB, r *http.Request, body []byte, response *http.Response, out *reply) {
+	t.Helper()
+	operation := c.operation(r)
+	if operation == nil {
+		return
+	}
+	again := r.Clone(r.Context())
+	again.Body = io.NopCloser(bytes.NewReader(body))
+	if out.status < 400 {
+		if ok, errs := c.validator.ValidateHttpRequestSync(again); !ok {
+			t.Errorf("%s %s: accepted a request that the document does not allow: %v\n%s", r.Method, r.URL.Path, errs, body)
+		}
+	}
+	response.Body = io.NopCloser(strings.NewReader(out.text))
+	again.Body = io.NopCloser(bytes.NewReader(body))
+	if ok, errs := c.validator.ValidateHttpResponse(again, response); !ok {
+		t.Errorf("%s %s: an answer that the document does not allow: %v\n%s", r.Method, r.URL.Path, errs, out.text)
+	}
+	if code := out.str("code"); code != "" {
+		documented := operation.Responses.Codes.GetOrZero(response.Status[:3])
+		if documented == nil || !slices.Contains(strings.Split(documented.Description, ", "), code) {
+			t.Errorf("%s %s: the document does not name the problem %s", r.Method, r.URL.Path, code)
+		}
+	}
+}
+
+// operation finds the document's entry for a request; nil if there is none, for pages and what is not found.
+func (c *contract) operation(r *http.Request) *v3.Operation {
+	for path, item := range c.model.Paths.PathItems.FromOldest() {
+		if !matches(path, r.URL.Path) {
+			continue
+		}
+		for method, o := range item.GetOperations().FromOldest() {
+			if strings.EqualFold(method, r.Method) {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
+func matches(template, path string) bool {
+	a, b := strings.Split(template, "/"), strings.Split(path, "/")
+	return slices.EqualFunc(a, b, func(part, actual string) bool { return part == actual || strings.HasPrefix(part, "{") && actual != "" })
+}

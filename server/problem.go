@@ -1,0 +1,112 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Codes of problems that are the server's own; the engine's stand in the root package.
+const (
+	codeNotFound         = "not_found"
+	codeMethodNotAllowed = "method_not_allowed"
+	codeUnauthorized     = "unauthorized"
+	codeForbidden        = "forbidden"
+	codeInternalError    = "internal_error"
+)
+
+// A problem is an answer of type application/problem+json (RFC 9457). Beyond the members of §3.1 it has code, the
+// stable name, and what that code calls for.
+type problem struct {
+	Type              string         `json:"type" format:"uri" doc:"A page that explains the problem."`
+	Title             string         `json:"title"`
+	Status            int            `json:"status" doc:"The HTTP status again."`
+	Code              string         `json:"code" doc:"The stable name of the problem."`
+	Errors            []fieldProblem `json:"errors,omitempty" doc:"invalid_request: what is wrong, field by field."`
+	AttemptsRemaining *int           `json:"attempts_remaining,omitempty" minimum:"0" doc:"incorrect_answer: tries that are left."`
+	// RFC 9457 keeps the member status for the number, so what became of a challenge needs a name of its own.
+	ChallengeStatus string `json:"challenge_status,omitempty" enum:"locked" doc:"attempts_exhausted: the challenge is locked."`
+	Limit           string `json:"limit,omitempty" doc:"rate_limited: the limit that refused."`
+	Reason          string `json:"reason,omitempty" doc:"destination_refused: country, line_type, prefix or blocked."`
+}
+
+// A fieldProblem names one field of a request, dotted where it is nested, and what is wrong with it. It never repeats
+// what the field held.
+type fieldProblem struct {
+	Field  string `json:"field"`
+	Reason string `json:"reason"`
+}
+
+// invalidAll is an invalid_request of several fields for the same reason.
+func invalidAll(fields []string, reason string) error {
+	e := &watchword.Error{Code: watchword.ErrInvalidRequest.Code}
+	for _, f := range fields {
+		e.Fields = append(e.Fields, watchword.FieldError{Field: f, Reason: reason})
+	}
+	return e
+}
+
+// refuse is an error of the server's own.
+func refuse(code string) error { return &watchword.Error{Code: code} }
+
+// invalid is an invalid_request of one field.
+func invalid(field, reason string) error { return invalidAll([]string{field}, reason) }
+
+// translate is the one place where errors become problems. What is neither the engine's nor the server's own error is
+// an internal_error, and time that ran out while a store was waited for is unavailable.
+func (s *Server) translate(err error, publicURL string) (problem, time.Duration) {
+	var known *watchword.Error
+	if !errors.As(err, &known) {
+		known = &watchword.Error{Code: codeInternalError}
+		if errors.Is(err, context.DeadlineExceeded) {
+			known.Code = watchword.ErrUnavailable.Code
+		}
+	}
+	k, ok := s.kinds[known.Code]
+	if !ok {
+		k = s.kinds[codeInternalError]
+	}
+	p := problem{Type: publicURL + "/problems/" + k.Code, Title: k.Title, Status: k.Status, Code: k.Code,
+		Limit: known.Limit, Reason: known.Reason}
+	for _, f := range known.Fields {
+		p.Errors = append(p.Errors, fieldProblem{f.Field, f.Reason})
+	}
+	switch k.Code {
+	case watchword.ErrIncorrectAnswer.Code:
+		p.AttemptsRemaining = &known.Remaining
+	case watchword.ErrAttemptsExhausted.Code:
+		p.ChallengeStatus = string(watchword.Locked)
+	}
+	return p, known.RetryAfter
+}
+
+// retryAfter is the header's value (RFC 9110 §10.2.3): whole seconds, never too early, at least one.
+func retryAfter(d time.Duration) string {
+	return strconv.FormatInt(max(int64(math.Ceil(d.Seconds())), 1), 10)
+}
+
+// refusal is the answer that err is. It sets the headers that go with it.
+func (x *exchange) refusal(err error) answer {
+	p, wait := x.server.translate(err, x.publicURL())
+	x.code, x.cause = p.Code, err
+	if wait > 0 {
+		x.Header().Set("Retry-After", retryAfter(wait))
+	}
+	if p.Status == http.StatusUnauthorized {
+		x.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	body, err := json.Marshal(p)
+	if err != nil { // cannot happen: it is made of texts and numbers
+		body = []byte("{}")
+	}
+	return answer{p.Status, body}
+}
+
+// fail answers with the problem that err is.
+func (x *exchange) fail(err error) { x.answer(x.refusal(err)) }

@@ -1,0 +1,93 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// operations is the whole API.
+func (s *Server) operations() []operation {
+	return append(challengeOperations(),
+		reading(operation{method: http.MethodGet, path: "/.well-known/jwks.json", id: "keySet", summary: "The public keys of receipts",
+			status: http.StatusOK, problems: []string{codeInternalError}}, s.keySet),
+		reading(operation{method: http.MethodGet, path: "/healthz", id: "health", summary: "Whether the process is alive",
+			status: http.StatusOK}, s.health),
+		reading(operation{method: http.MethodGet, path: "/readyz", id: "readiness", summary: "Whether every store can be reached",
+			status: http.StatusOK, problems: []string{"unavailable"}}, s.ready),
+	)
+}
+
+// keySet is a JSON Web Key Set (RFC 7517 §5): the keys of all apps' signers, each once.
+type keySet struct {
+	Keys []jwk `json:"keys" nullable:"false"`
+}
+
+// jwk is one public key, with the members that its kty calls for.
+type jwk map[string]any
+
+func (s *Server) keySet(context.Context, *call) (*keySet, error) {
+	set := &keySet{Keys: []jwk{}}
+	seen := map[string]string{}
+	for _, a := range s.apps {
+		var own keySet
+		if err := json.Unmarshal(a.signer.JWKS(), &own); err != nil {
+			return nil, fmt.Errorf("app %q: JWKS: %w", a.engine.App(), err)
+		}
+		for _, k := range own.Keys {
+			kid, _ := k["kid"].(string)
+			text, err := json.Marshal(k)
+			if err != nil {
+				return nil, fmt.Errorf("app %q: JWKS: %w", a.engine.App(), err)
+			}
+			switch before, twice := seen[kid]; {
+			case kid == "":
+				return nil, fmt.Errorf("app %q: JWKS: a key has no kid", a.engine.App())
+			case twice && before != string(text):
+				return nil, fmt.Errorf("app %q: JWKS: another app has another key %q", a.engine.App(), kid)
+			case !twice:
+				seen[kid] = string(text)
+				set.Keys = append(set.Keys, k)
+			}
+		}
+	}
+	return set, nil
+}
+
+// checkKeySets finds at start what would keep the keys from being published.
+func (s *Server) checkKeySets() error {
+	_, err := s.keySet(context.Background(), nil)
+	return err
+}
+
+// healthView says that all is well; that it is not is a problem.
+type healthView struct {
+	Status string `json:"status" enum:"ok"`
+}
+
+func (s *Server) health(context.Context, *call) (*healthView, error) { return &healthView{"ok"}, nil }
+
+// readyTime bounds how long the stores are waited for; a probe wants an answer, not the truth of a slow network.
+const readyTime = time.Second
+
+// ready asks the parts of all engines at the same time.
+func (s *Server) ready(ctx context.Context, _ *call) (*healthView, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	failed := make([]error, len(s.apps))
+	var all sync.WaitGroup
+	for n, a := range s.apps {
+		all.Go(func() { failed[n] = a.engine.Ping(ctx) })
+	}
+	all.Wait()
+	if err := errors.Join(failed...); err != nil {
+		return nil, &watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: err}
+	}
+	return &healthView{"ok"}, nil
+}
