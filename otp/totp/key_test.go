@@ -68,7 +68,11 @@ func TestCodesPassOnce(t *testing.T) {
 			t.Fatal("a right code does not pass")
 		}
 		for _, before := range []time.Duration{0, -d.period} {
-			if k.acceptStep(d.at(now.Add(before)), present, 1) && d.at(now.Add(before)) != d.at(now.Add(d.period)) {
+			old := d.at(now.Add(before))
+			if old == d.at(now.Add(d.period)) || old == d.at(now.Add(2*d.period)) {
+				t.Skip("two steps that share a code")
+			}
+			if k.acceptStep(old, present, 1) {
 				t.Fatalf("a code passes again, of %s before", before)
 			}
 		}

@@ -1,0 +1,214 @@
+package totp
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"pgregory.net/rapid"
+)
+
+const step = 30 * time.Second
+
+// newDevice is a clock-bound key and the device that has it, at a time well inside of a step. It has eight digits, so that
+// two steps practically never share a code.
+func newDevice() (*key, *device, time.Time) {
+	k := &key{Secret: []byte("12345678901234567890"), Algorithm: SHA1, Digits: 8, Period: 30}
+	d := &device{secret: unpadded.EncodeToString(k.Secret), algorithm: SHA1, digits: 8, period: step}
+	return k, d, time.Unix(1_800_000_010, 0)
+}
+
+func TestWindow(t *testing.T) {
+	for _, c := range []struct {
+		off    time.Duration
+		window int64
+		passes bool
+	}{
+		{-2 * step, 1, false}, {-step, 1, true}, {0, 1, true}, {step, 1, true}, {2 * step, 1, false},
+		{-step, 0, false}, {0, 0, true}, {step, 0, false},
+	} {
+		k, d, now := newDevice()
+		d.off = c.off
+		if got := k.acceptStep(d.at(now), k.step(now), c.window); got != c.passes {
+			t.Errorf("%s off, window %d: passes %t", c.off, c.window, got)
+		}
+	}
+}
+
+// A clock that drifts is followed as far as farSteps; the window has three steps wherever it is.
+func TestWindowMovesAndNeverGrows(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		k, d, now := newDevice()
+		for range rapid.IntRange(1, 30).Draw(t, "logins") {
+			now = now.Add(time.Hour)
+			d.off = time.Duration(k.Drift+rapid.Int64Range(-1, 1).Draw(t, "drift")) * step
+			if !k.acceptStep(d.at(now), k.step(now), 1) {
+				t.Fatalf("%s off after a drift of %d steps: refused", d.off, k.Drift)
+			}
+			if k.Drift > farSteps || k.Drift < -farSteps {
+				t.Fatalf("the window moved by %d steps", k.Drift)
+			}
+		}
+		now, passing := now.Add(time.Hour), 0
+		for off := int64(-40); off <= 40; off++ {
+			fresh := *k
+			d.off = time.Duration(off) * step
+			if fresh.acceptStep(d.at(now), fresh.step(now), 1) {
+				passing++
+			}
+		}
+		if passing != 3 {
+			t.Fatalf("%d steps pass", passing)
+		}
+	})
+}
+
+// Who sets a drifted clock right is refused once, and passes with the next code, or the same one again.
+func TestClockSetRight(t *testing.T) {
+	k := newKit(t)
+	d := k.enrol("totp", "user_42")
+	for _, d.off = range []time.Duration{-step, -2 * step, -3 * step} {
+		k.pass(time.Hour)
+		if err := k.try("totp", "user_42", d.at(k.time())); err != nil {
+			t.Fatalf("%s off: %v", d.off, err)
+		}
+	}
+	d.off = 0
+	k.pass(time.Hour)
+	if err := k.try("totp", "user_42", d.at(k.time())); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+		t.Fatalf("a step outside of the window that has moved: %v", err)
+	}
+	if err := k.try("totp", "user_42", d.at(k.time())); err != nil {
+		t.Fatalf("after the clock was seen to be right: %v", err)
+	}
+}
+
+// One code that is far off says nothing; the second in a row says by how much. Neither passes, and both are charged.
+func TestTwoCodesTellTheOffset(t *testing.T) {
+	k := newKit(t)
+	d := k.enrol("totp", "user_42")
+	d.off = -70 * time.Second
+	wrong := func(code string) watchword.Proof {
+		t.Helper()
+		proof, err := k.verify("totp", "user_42", code)
+		if !errors.Is(err, watchword.ErrMismatch) || len(proof.Compared) != 1 {
+			t.Fatalf("far off: %v, compared with %d", err, len(proof.Compared))
+		}
+		if err := k.try("totp", "user_42", code); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+			t.Fatalf("far off: %v", err)
+		}
+		return proof
+	}
+	k.pass(time.Hour)
+	first := d.at(k.time())
+	if p := wrong(first); p.Extra != nil {
+		t.Errorf("one code tells %v", p.Extra)
+	}
+	if p := wrong(first); p.Extra != nil {
+		t.Errorf("one code twice tells %v", p.Extra)
+	}
+	k.pass(40 * time.Second)
+	p := wrong(d.at(k.time()))
+	if got, ok := p.Extra[ClockOffset].(int); !ok || got < -85 || got > -55 {
+		t.Errorf("two codes tell %v, want about -70", p.Extra)
+	}
+	if got := k.factor("user_42"); got.Failures != 3 {
+		t.Errorf("%d failures, want all three charged", got.Failures)
+	}
+	k.pass(40 * time.Second)
+	wrong("000000")
+	k.pass(40 * time.Second)
+	if p := wrong(d.at(k.time())); p.Extra != nil {
+		t.Errorf("a code after a wrong one tells %v", p.Extra)
+	}
+}
+
+// Whatever far-off codes come, an offset is told only of two that follow each other at one offset, and is right.
+func TestOffsetIsRight(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		k, d, now := newDevice()
+		seconds := rapid.Int64Range(61, 270).Draw(t, "seconds") * rapid.SampledFrom([]int64{-1, 1}).Draw(t, "sign")
+		d.off = time.Duration(seconds) * time.Second
+		for n := range 2 {
+			now = now.Add(time.Duration(rapid.Int64Range(31, 300).Draw(t, "wait")) * time.Second)
+			if k.acceptStep(d.at(now), k.step(now), 1) {
+				t.Fatal("a code that is far off passes")
+			}
+			offset := k.noticeStep(d.at(now), now, 1)
+			if (n == 1) != (offset != nil) {
+				t.Fatalf("code %d: told %v", n, offset)
+			}
+			if offset != nil && (*offset-d.off).Abs() > step/2 {
+				t.Fatalf("told %s, is %s", *offset, d.off)
+			}
+		}
+	})
+}
+
+func TestSpentStepsAreNotNoticed(t *testing.T) {
+	k, d, now := newDevice()
+	early := d.at(now.Add(-4 * step))
+	if !k.acceptStep(d.at(now), k.step(now), 1) {
+		t.Fatal("a right code does not pass")
+	}
+	if k.noticeStep(early, now, 1); k.Far != nil {
+		t.Error("a code from before the last accepted one is remembered")
+	}
+}
+
+// verify asks the strategy itself, which changes nothing.
+func (k *kit) verify(strategy, subject, code string) (proof watchword.Proof, err error) {
+	k.t.Helper()
+	spy := &spy{Enroller: k.totp}
+	if strategy == "hotp" {
+		spy.Enroller = k.hotp
+	}
+	cfg := k.config
+	cfg.Strategies, cfg.Factors = []watchword.Strategy{spy}, readOnly{cfg.Factors}
+	e, err := watchword.New(cfg)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	s, err := e.Start(context.Background(), watchword.StartRequest{Strategy: strategy, Purpose: "mfa", Subject: subject})
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	_, _ = e.Check(context.Background(), s.ID, watchword.CheckRequest{Purpose: "mfa", Subject: subject, Answer: watchword.Answer{Text: code}})
+	return spy.proof, spy.err
+}
+
+// A spy keeps what a strategy said.
+type spy struct {
+	watchword.Enroller
+	proof watchword.Proof
+	err   error
+}
+
+func (s *spy) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
+	s.proof, s.err = s.Enroller.Verify(ctx, c, answer)
+	return s.proof, s.err
+}
+
+// readOnly is a factor store that forgets what it is told to change.
+type readOnly struct{ watchword.Factors }
+
+func (readOnly) Update(context.Context, watchword.SealedFactor) error { return nil }
+
+// factor is the only one of a subject.
+func (k *kit) factor(subject string) watchword.Factor {
+	k.t.Helper()
+	all, err := k.ListFactors(context.Background(), subject)
+	if err != nil || len(all) != 1 {
+		k.t.Fatalf("%s has %d factors: %v", subject, len(all), err)
+	}
+	return all[0]
+}
+
+func (k *kit) heard(event string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Contains(k.events, event)
+}

@@ -1,0 +1,74 @@
+package totp
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+)
+
+func TestNextThreeCountersPass(t *testing.T) {
+	for ahead := range int64(14) {
+		k, d, _ := newDevice()
+		k.Period, k.Next = 0, 100
+		passes := k.acceptCounter(d.count(100 + ahead))
+		if passes != (ahead < 3) {
+			t.Errorf("%d ahead: passes %t", ahead, passes)
+		}
+		if remembered := k.Far != nil; remembered != (ahead >= 3 && ahead < 10) {
+			t.Errorf("%d ahead: remembered %t", ahead, remembered)
+		}
+	}
+}
+
+// A token that is up to ten counters ahead passes by two codes that follow each other, and what is skipped is spent.
+func TestTwoConsecutiveCountersPass(t *testing.T) {
+	k := newKit(t)
+	d := k.enrol("hotp", "user_42") // spends 0
+	wrong := func(why string, n int64) {
+		t.Helper()
+		if err := k.try("hotp", "user_42", d.count(n)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+	right := func(why string, n int64) {
+		t.Helper()
+		if err := k.try("hotp", "user_42", d.count(n)); err != nil {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+	wrong("the code that enrolled", 0)
+	wrong("one that is far ahead", 10)
+	wrong("the same again", 10)
+	wrong("not the next one", 9)
+	if err := k.try("hotp", "user_42", "12345x"); err == nil {
+		t.Error("a code that is none passes")
+	}
+	right("the one after it", 10)
+	wrong("one that was skipped", 5)
+	wrong("spent", 10)
+	wrong("far ahead", 20)
+	wrong("something else in between", 2)
+	wrong("the second, too late", 21+10)
+	wrong("far ahead again", 15)
+	right("and the next", 16)
+	right("two presses in vain", 19)
+	if got := k.factor("user_42"); got.Failures != 0 {
+		t.Errorf("%d failures after a right code", got.Failures)
+	}
+}
+
+// The second of two consecutive codes may lie just behind the ten.
+func TestTenthCounterAndTheNext(t *testing.T) {
+	k, d, _ := newDevice()
+	k.Period, k.Next = 0, 100
+	if k.acceptCounter(d.count(109)) || !k.acceptCounter(d.count(110)) || k.Next != 111 {
+		t.Errorf("the tenth counter and the next do not pass: next %d", k.Next)
+	}
+	if k.acceptCounter(d.count(110 + 11)) {
+		t.Error("the eleventh passes")
+	}
+	if k.acceptCounter(d.count(110 + 12)) {
+		t.Error("two codes farther than the ten pass")
+	}
+}
