@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// process is one server under load.
+type process struct {
+	name    string
+	command func(ctx context.Context) (*exec.Cmd, error)
+	cmd     *exec.Cmd
+	url     string
+	dir     string
+}
+
+// readyLine is what a server prints when it listens.
+func readyLine(addr string) string { return fmt.Sprintf(`{"msg":"listening","addr":%q}`, addr) }
+
+func bareCommand(kind, redisURL, sink string) func(context.Context) (*exec.Cmd, error) {
+	return func(ctx context.Context) (*exec.Cmd, error) {
+		self, err := os.Executable()
+		return exec.CommandContext(ctx, self, "-bare", kind, "-redis", redisURL, "-sink", sink), err
+	}
+}
+
+func watchwordCommand(path, redisURL, sink string) func(context.Context) (*exec.Cmd, error) {
+	return func(ctx context.Context) (*exec.Cmd, error) {
+		if path == "" {
+			return nil, errors.New("-watchword is missing: where the binary is")
+		}
+		dir, err := os.MkdirTemp("", "watchword-bench")
+		if err != nil {
+			return nil, err
+		}
+		to, err := url.Parse(sink)
+		if err != nil {
+			return nil, err
+		}
+		to.Scheme, to.RawQuery = "webhook+http", "secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+		return exec.CommandContext(ctx, path, "serve", "--dev", "--dev-no-limits", "--listen", "127.0.0.1:0", "--redis", redisURL,
+			"--data-dir", dir, "--log-level", "error", "--send", "email="+to.String()), nil
+	}
+}
+
+var listening = regexp.MustCompile(`\{.*"msg":"listening".*\}`)
+
+// start runs the server and waits for the line that says where it listens.
+func (p *process) start(ctx context.Context) error {
+	var err error
+	if p.cmd, err = p.command(ctx); err != nil {
+		return err
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	p.cmd.Stdout, p.cmd.Stderr = w, w
+	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
+	if err := p.cmd.Start(); err != nil {
+		return err
+	}
+	_ = w.Close()
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		var line struct{ Addr string }
+		if m := listening.Find(lines.Bytes()); m != nil && json.Unmarshal(m, &line) == nil {
+			p.url = "http://" + line.Addr
+			go func() { _, _ = io.Copy(io.Discard, r) }()
+			return nil
+		}
+		fmt.Fprintln(os.Stderr, p.name+":", lines.Text())
+	}
+	return fmt.Errorf("%s did not start", p.name)
+}
+
+func (p *process) stop() {
+	if p.cmd != nil && p.cmd.Process != nil {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		_ = p.cmd.Wait()
+	}
+}
+
+// cpu is the time that the process has computed so far: fields 14 and 15 of /proc/PID/stat, in hundredths of a second.
+func (p *process) cpu() time.Duration {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// redisServer is a Redis of the benchmark's own.
+type redisServer struct {
+	url    string
+	cmd    *exec.Cmd
+	client *redis.Client
+}
+
+func startRedis(ctx context.Context) (*redisServer, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	addr := l.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	_ = l.Close()
+	s := &redisServer{url: "redis://" + addr, client: redis.NewClient(&redis.Options{Addr: addr})}
+	s.cmd = exec.CommandContext(ctx, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
+	if err := s.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("redis-server is needed (make tools installs it): %w", err)
+	}
+	for range 100 {
+		if s.client.Ping(ctx).Err() == nil {
+			return s, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	s.stop()
+	return nil, errors.New("redis-server does not answer")
+}
+
+func (s *redisServer) stop() {
+	_ = s.client.Close()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	_ = s.cmd.Wait()
+}
+
+// commands counts what clients have asked for so far; what scripts call inside Redis is not among it.
+func (s *redisServer) commands(ctx context.Context) (n int64) {
+	for _, line := range strings.Split(s.client.Info(ctx, "commandstats").Val(), "\r\n") {
+		name, stats, _ := strings.Cut(line, ":")
+		if name == "cmdstat_evalsha" || name == "cmdstat_eval" {
+			calls, _, _ := strings.Cut(strings.TrimPrefix(stats, "calls="), ",")
+			count, _ := strconv.ParseInt(calls, 10, 64)
+			n += count
+		}
+	}
+	return n
+}

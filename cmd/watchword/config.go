@@ -1,0 +1,146 @@
+package main
+
+import (
+	"time"
+)
+
+// A fileConfig is the configuration file, docs/configuration.md in Go. Flags and environment variables are laid over its
+// first part (options.go); what it means, and what is wrong with it, settings.go says.
+type fileConfig struct {
+	Listen        string               `yaml:"listen"`
+	MetricsListen string               `yaml:"metrics_listen"`
+	PublicURL     string               `yaml:"public_url"`
+	Redis         redisConfig          `yaml:"redis"`
+	Database      secretURL            `yaml:"database"`
+	DataDir       string               `yaml:"data_dir"`
+	LogLevel      string               `yaml:"log_level"`
+	Send          map[string][]sendURL `yaml:"send"`
+	DevNoLimits   bool                 `yaml:"dev_no_limits"`
+
+	Keyring         []keyConfig     `yaml:"keyring"`
+	IdentityKeyFile string          `yaml:"identity_key_file"`
+	Signing         []signingConfig `yaml:"signing"`
+	TrustedProxies  []string        `yaml:"trusted_proxies"`
+	AllowedNetworks []string        `yaml:"allowed_networks"`
+	Apps            []appConfig     `yaml:"apps"`
+}
+
+// A keyConfig names one secret of the keyring.
+type keyConfig struct {
+	ID         string `yaml:"id"`
+	SecretFile string `yaml:"secret_file"`
+}
+
+// A signingConfig names one key that signs receipts.
+type signingConfig struct {
+	KID     string `yaml:"kid"`
+	KeyFile string `yaml:"key_file"`
+}
+
+// An appConfig is one tenant.
+type appConfig struct {
+	ID              string               `yaml:"id"`
+	Name            string               `yaml:"name"`
+	Keys            []apiKeyConfig       `yaml:"keys"`
+	PublicURL       string               `yaml:"public_url"`
+	Origins         []string             `yaml:"origins"`
+	RPID            string               `yaml:"rp_id"`
+	ReturnURLs      []string             `yaml:"return_urls"`
+	Purposes        []string             `yaml:"purposes"`
+	Countries       []string             `yaml:"countries"`
+	DefaultRegion   string               `yaml:"default_region"`
+	Blocked         []string             `yaml:"blocked"`
+	BlockedPrefixes []string             `yaml:"blocked_prefixes"`
+	Templates       string               `yaml:"templates"`
+	Send            map[string][]sendURL `yaml:"send"`
+	Limits          *[]limitConfig       `yaml:"limits"` // nil: the defaults
+	Codes           codesConfig          `yaml:"codes"`
+	Events          []eventsConfig       `yaml:"events"`
+}
+
+// An apiKeyConfig is the digest of one API key and what it may be used for.
+type apiKeyConfig struct {
+	SHA256 string   `yaml:"sha256"`
+	Scopes []string `yaml:"scopes"`
+}
+
+// A limitConfig is one rule for starts.
+type limitConfig struct {
+	Name     string        `yaml:"name"`
+	Limit    int           `yaml:"limit"`
+	Window   time.Duration `yaml:"window"`
+	By       string        `yaml:"by"`
+	Channels []string      `yaml:"channels"`
+}
+
+// A codesConfig says what codes and challenges are like; zero values are the defaults that docs/configuration.md names.
+type codesConfig struct {
+	Length           int           `yaml:"length"`
+	Letters          bool          `yaml:"letters"`
+	Lifetime         time.Duration `yaml:"lifetime"`
+	Tries            int           `yaml:"tries"`
+	Sends            int           `yaml:"sends"`
+	Cooldown         time.Duration `yaml:"cooldown"`
+	NewOnResend      bool          `yaml:"new_on_resend"`
+	ReceiptLifetime  time.Duration `yaml:"receipt_lifetime"`
+	SMSRetrieverHash string        `yaml:"sms_retriever_hash"`
+	Test             []testConfig  `yaml:"test"`
+}
+
+// A testConfig is a test identity: an address with a fixed code, to which nothing is sent.
+type testConfig struct {
+	Address  string    `yaml:"address"`
+	Code     string    `yaml:"code"`
+	Purposes []string  `yaml:"purposes"`
+	Until    time.Time `yaml:"until"`
+}
+
+// An eventsConfig is one endpoint that wants events.
+type eventsConfig struct {
+	URL     string   `yaml:"url"`
+	URLFile string   `yaml:"url_file"`
+	Types   []string `yaml:"types"`
+}
+
+// A secretURL is a URL that may hold a password, written as it is or as {url_file: path}.
+type secretURL struct {
+	URL  string `yaml:"url"`
+	File string `yaml:"url_file"`
+}
+
+// UnmarshalYAML takes a plain text or a mapping. It is the older of the library's two forms, because only that one is
+// as strict about unknown keys as the rest of the file.
+func (s *secretURL) UnmarshalYAML(decode func(any) error) error {
+	if decode(&s.URL) == nil {
+		return nil
+	}
+	type plain secretURL
+	return decode((*plain)(s))
+}
+
+func (s secretURL) isZero() bool { return s == secretURL{} }
+
+// A sendURL is the URL of a sender.
+type sendURL = secretURL
+
+// A redisConfig is a Redis URL and how many replicas must have a write before it counts.
+type redisConfig struct {
+	secretURL
+	WaitReplicas int
+}
+
+// UnmarshalYAML takes a plain URL or a mapping.
+func (r *redisConfig) UnmarshalYAML(decode func(any) error) error {
+	if decode(&r.URL) == nil {
+		return nil
+	}
+	type address struct {
+		URL          string `yaml:"url"`
+		File         string `yaml:"url_file"`
+		WaitReplicas int    `yaml:"wait_replicas"`
+	}
+	var a address
+	err := decode(&a)
+	r.URL, r.File, r.WaitReplicas = a.URL, a.File, a.WaitReplicas
+	return err
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"crypto/sha256"
+	"net"
+	"net/netip"
+	"net/url"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/ratelimit"
+	"github.com/watchword-auth/watchword/server"
+)
+
+const (
+	devApp        = "dev"
+	defaultDevDir = ".watchword"
+	devSender     = "inbox:" // of every channel that has none of its own
+)
+
+// devChannels are those that work without being configured.
+func devChannels() []string { return []string{"email", "sms", "voice", "whatsapp"} }
+
+// development makes the settings of `serve --dev`: one app, everything embedded, keys that the data directory keeps.
+func (c *checker) development(cfg fileConfig) settings {
+	s := settings{development: true}
+	c.common(cfg, &s)
+	c.refuse(!isLoopback(s.listen), "listen: development mode listens on a loopback address only")
+	c.refuse(s.metricsListen != "" && !isLoopback(s.metricsListen), "metrics_listen: development mode listens on a loopback address only")
+	if s.redis.IsZero() {
+		s.redis = watchword.NewCode(memoryURL)
+	}
+	if cfg.PublicURL != "" {
+		c.refuse(!isPublicURL(cfg.PublicURL), "public_url: must be scheme and host only, as in http://localhost:8080")
+	}
+	dir := cfg.DataDir
+	if dir == "" {
+		dir = defaultDevDir
+	}
+	if len(c.problems) == 0 { // leave no keys behind for a server that does not start
+		c.note("data_dir", loadDataDir(dir, &s))
+	}
+	app := appSettings{id: devApp, name: devApp, publicURL: cfg.PublicURL, limits: ratelimit.Defaults(),
+		addresses: delivery.Addresses{AllCountries: true}, send: c.senders("development", devSenders(), cfg.Send),
+		keys: []apiKey{{sha256.Sum256([]byte(devKey)), []string{server.ScopeChallenges, server.ScopeFactors, server.ScopeFactorsAdmin}}}}
+	s.apps = []appSettings{app}
+	return s
+}
+
+func devSenders() map[string][]sendURL {
+	out := map[string][]sendURL{}
+	for _, channel := range devChannels() {
+		out[channel] = []sendURL{{URL: devSender}}
+	}
+	return out
+}
+
+// nameAfter gives the development app the public URL that follows from the address it listens on.
+func (s *settings) nameAfter(addr net.Addr) {
+	for i := range s.apps {
+		if s.development && s.apps[i].publicURL == "" {
+			_, port, _ := net.SplitHostPort(addr.String())
+			s.apps[i].publicURL = "http://localhost:" + port
+		}
+	}
+}
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return true // isAddress has complained
+	}
+	if host == "localhost" {
+		return true
+	}
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.IsLoopback()
+}
+
+func isPublicURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && u.Host != "" && text == u.Scheme+"://"+u.Host
+}

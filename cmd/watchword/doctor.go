@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// A finding is one thing that the doctor looked at.
+type finding struct {
+	what string
+	err  error
+}
+
+func doctorCommand() *cobra.Command {
+	return withConfig(&cobra.Command{
+		Use:   "doctor",
+		Short: "Look whether what the server needs is there and works",
+		Long:  "Look whether what the server needs is there and works: the stores, their settings and their clocks. It sends no message.",
+	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
+		h, err := buildOnly(cmd, s)
+		if err != nil {
+			return err
+		}
+		sick := false
+		for _, f := range examine(ctx, h) {
+			state := "ok"
+			if f.err != nil {
+				state, sick = "BAD "+f.err.Error(), true
+			}
+			cmd.Printf("%-28s %s\n", f.what, state)
+		}
+		if err := h.storage.close(); err != nil {
+			return err
+		}
+		if sick {
+			return errors.New("something is wrong")
+		}
+		return nil
+	})
+}
+
+// examine asks every part that can be out of reach.
+func examine(ctx context.Context, h *house) []finding {
+	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	defer cancel()
+	found := []finding{{"configuration", nil}, {"store", h.storage.ping(ctx)}}
+	for _, e := range h.engines {
+		found = append(found, finding{fmt.Sprintf("app %q", e.App()), e.Ping(ctx)})
+	}
+	return found
+}

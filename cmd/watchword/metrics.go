@@ -1,0 +1,59 @@
+package main
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// metrics counts requests and events. Every label has few values: apps and providers are configured, routes, statuses
+// and event types are fixed. None is a subject, an address, an id or anything else that a caller chooses.
+type metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.HistogramVec
+	events   *prometheus.CounterVec
+	sent     *prometheus.CounterVec
+}
+
+func newMetrics() *metrics {
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "watchword_request_seconds",
+			Help: "Time to answer a request, by method, route and status.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)},
+			[]string{"method", "route", "status"}),
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_events_total",
+			Help: "What happened to challenges, factors and limits, by app and event."}, []string{"app", "event"}),
+		sent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_messages_total",
+			Help: "Messages by app, event, channel and provider."}, []string{"app", "event", "channel", "provider"}),
+	}
+	m.registry.MustRegister(m.requests, m.events, m.sent, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Request implements server.Metrics.
+func (m *metrics) Request(method, route string, status int, took time.Duration) {
+	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// event counts what an engine says.
+func (m *metrics) event(e watchword.Event) {
+	switch e.Type {
+	case watchword.EventMessageSent, watchword.EventMessageDelivered, watchword.EventMessageFailed:
+		m.sent.WithLabelValues(e.App, e.Type, e.Channel, e.Provider).Inc()
+	default:
+		m.events.WithLabelValues(e.App, e.Type).Inc()
+	}
+}
+
+func (m *metrics) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
+	return mux
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// An option is a setting that can be given as a flag, as an environment variable and in the file; the first of these
+// that is there wins. What may hold a password can be given as the path of a file, in the variable with _FILE behind.
+type option struct {
+	flag, env string
+	usage     string
+	secret    bool
+	apply     func(cfg *fileConfig, values []string) error
+}
+
+func (o option) isList() bool { return o.flag == "send" }
+
+// options are those of every command that needs a configuration.
+func options() []option {
+	text := func(field func(*fileConfig) *string) func(*fileConfig, []string) error {
+		return func(cfg *fileConfig, values []string) error {
+			*field(cfg) = values[0]
+			return nil
+		}
+	}
+	return []option{
+		{"listen", "WATCHWORD_LISTEN", "`address` to serve on (default 127.0.0.1:8080)", false,
+			text(func(c *fileConfig) *string { return &c.Listen })},
+		{"metrics-listen", "WATCHWORD_METRICS_LISTEN", "`address` to serve /metrics on (default: not at all)", false,
+			text(func(c *fileConfig) *string { return &c.MetricsListen })},
+		{"public-url", "WATCHWORD_PUBLIC_URL", "`URL` under which people and apps reach the server", false,
+			text(func(c *fileConfig) *string { return &c.PublicURL })},
+		{"redis", "WATCHWORD_REDIS_URL", "`URL` of Redis: redis://, rediss://, redis+sentinel:// or redis+cluster://", true,
+			func(c *fileConfig, v []string) error { c.Redis.secretURL = secretURL{URL: v[0]}; return nil }},
+		{"database", "WATCHWORD_DATABASE_URL", "`URL` of the database of factors: sqlite:///path or postgres://", true,
+			func(c *fileConfig, v []string) error { c.Database = secretURL{URL: v[0]}; return nil }},
+		{"log-level", "WATCHWORD_LOG_LEVEL", "least `level` that is logged: debug, info, warn or error (default info)", false,
+			text(func(c *fileConfig) *string { return &c.LogLevel })},
+		{"data-dir", "WATCHWORD_DATA_DIR", "`folder` of the development keys (default ./.watchword)", false,
+			text(func(c *fileConfig) *string { return &c.DataDir })},
+		{"send", "WATCHWORD_SEND", "`CHANNEL=URL` of a sender; repeatable, a channel's senders in order", true, applySend},
+		{"dev-no-limits", "WATCHWORD_DEV_NO_LIMITS", "no limits and no guess budgets, for load tests; development only", false, applyNoLimits},
+	}
+}
+
+func applyNoLimits(cfg *fileConfig, values []string) (err error) {
+	if cfg.DevNoLimits, err = strconv.ParseBool(values[0]); err != nil {
+		return errors.New("must be true or false")
+	}
+	return nil
+}
+
+// applySend replaces the senders that the file gives to all apps.
+func applySend(cfg *fileConfig, values []string) error {
+	cfg.Send = map[string][]sendURL{}
+	for _, v := range values {
+		channel, url, ok := strings.Cut(v, "=")
+		if !ok || channel == "" || url == "" {
+			return errors.New("must be of the form CHANNEL=URL")
+		}
+		cfg.Send[channel] = append(cfg.Send[channel], sendURL{URL: url})
+	}
+	return nil
+}
+
+// addFlags declares the options on a command's flags.
+func addFlags(flags *pflag.FlagSet) {
+	for _, o := range options() {
+		usage := o.usage + "; " + o.env
+		switch {
+		case o.isList():
+			flags.StringArray(o.flag, nil, usage)
+		case o.flag == "dev-no-limits":
+			flags.Bool(o.flag, false, usage)
+		default:
+			flags.String(o.flag, "", usage)
+		}
+	}
+}
+
+// overlay lays environment variables over the file and flags over both.
+func overlay(cfg *fileConfig, flags *pflag.FlagSet, lookup func(string) (string, bool)) (problems []error) {
+	for _, o := range options() {
+		values, name, err := o.given(flags, lookup)
+		if err == nil && len(values) > 0 {
+			err = o.apply(cfg, values)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", name, err))
+		}
+	}
+	return problems
+}
+
+// given returns the values from the flag or, without one, from the environment, and what to call their source.
+func (o option) given(flags *pflag.FlagSet, lookup func(string) (string, bool)) (values []string, name string, err error) {
+	if flags.Changed(o.flag) {
+		if o.isList() {
+			values, err = flags.GetStringArray(o.flag)
+		} else {
+			values = []string{flags.Lookup(o.flag).Value.String()}
+		}
+		return values, "--" + o.flag, err
+	}
+	text, set := lookup(o.env)
+	name = o.env
+	if path, fromFile := lookup(o.env + "_FILE"); o.secret && fromFile {
+		name = o.env + "_FILE"
+		if set {
+			return nil, name, fmt.Errorf("is set, and %s too", o.env)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, name, err
+		}
+		text, set = strings.TrimRight(string(content), "\r\n"), true
+	}
+	switch {
+	case !set || text == "":
+		return nil, name, nil
+	case o.isList():
+		return strings.Fields(text), name, nil // a URL has no spaces in it
+	}
+	return []string{text}, name, nil
+}
