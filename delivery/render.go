@@ -1,0 +1,189 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// ChannelSMS and ChannelVoice are the channels whose messages have a form of their own beside mail.
+const (
+	ChannelSMS   = "sms"
+	ChannelVoice = "voice"
+)
+
+const (
+	maxAppName = 40 // characters of a variable that are shown
+	maxValue   = 60
+)
+
+// A RenderConfig says how messages are put into words. Next and Templates are required.
+type RenderConfig struct {
+	Next      watchword.Sender
+	Templates *Templates
+	// RetrieverHash is the hash by which Android's SMS Retriever finds an app's messages: 11 characters, put on a line
+	// of their own at the end. Where the message has an origin too, the hash stands on the line before, because browsers
+	// insist on the last line; an app that relies on the Retriever leaves the origin empty. Empty: none.
+	RetrieverHash string
+	Logger        *slog.Logger
+	Now           func() time.Time // the engine's clock; nil: time.Now
+}
+
+// A Render is a Sender that puts messages into words before it hands them to the next one: Text for every channel and,
+// for mail, Title and HTML. No variable but the link brings a link, and none a new line; an SMS with an origin ends with
+// "@host #code" (WICG origin-bound one-time codes); the code is read out digit by digit and never part of a title. A
+// message that cannot be put into words is refused for good.
+type Render struct {
+	cfg RenderConfig
+	gsm alphabet
+}
+
+var retrieverHash = regexp.MustCompile(`^[A-Za-z0-9+/]{11}$`)
+
+// NewRender makes a Render, or says what is wrong.
+func NewRender(cfg RenderConfig) (*Render, error) {
+	if cfg.Next == nil || cfg.Templates == nil {
+		return nil, errors.New("delivery: rendering needs a next sender and templates")
+	}
+	if cfg.RetrieverHash != "" && !retrieverHash.MatchString(cfg.RetrieverHash) {
+		return nil, errors.New("delivery: an SMS Retriever hash is 11 characters of base64")
+	}
+	cfg.Logger, cfg.Now, _ = ambient(cfg.Logger, cfg.Now, nil)
+	return &Render{cfg: cfg, gsm: newAlphabet()}, nil
+}
+
+// Send renders and goes on.
+func (r *Render) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
+	set := r.cfg.Templates.find(m.Purpose, m.Channel, m.Locale)
+	if err := set.render(&m, m.ExpiresAt.Sub(r.cfg.Now()), r.cfg.RetrieverHash); err != nil {
+		return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: "render", Cause: err}
+	}
+	if m.Channel == ChannelSMS {
+		if n, encoding := r.gsm.segments(m.Text); n > 1 {
+			r.cfg.Logger.WarnContext(ctx, "SMS is longer than one segment", "message", m.ID, "purpose", m.Purpose,
+				"locale", set.locale, "segments", n, "encoding", encoding)
+		}
+	}
+	return r.cfg.Next.Send(ctx, m)
+}
+
+// titleData is what a title may show: no code and no link, because titles appear on locked screens.
+type titleData struct {
+	App         string
+	Purpose     string
+	Lang        string            // of the template
+	Minutes     int               // that the code still lives
+	Transaction map[string]string // what is approved: amount, currency, payee and whatever else the app names
+}
+
+// bodyData is what a text may show. Code or Link may be empty, but not both.
+type bodyData struct {
+	titleData
+	Code string // as it is shown or, for voice, spoken
+	Link string
+}
+
+// render fills Text, Title and HTML.
+func (s *templateSet) render(m *watchword.Message, left time.Duration, hash string) error {
+	data, err := s.data(m, left)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	if err := s.text.ExecuteTemplate(&b, "text", data); err != nil {
+		return fmt.Errorf("text: %w", err)
+	}
+	m.Text = strings.TrimSpace(b.String())
+	if m.Channel == ChannelSMS {
+		m.Text += smsTail(m, hash)
+	}
+	m.Title, m.HTML = "", ""
+	if m.Channel != ChannelEmail {
+		return nil
+	}
+	b.Reset()
+	if err := s.text.ExecuteTemplate(&b, "title", data.titleData); err != nil {
+		return fmt.Errorf("title: %w", err)
+	}
+	m.Title = strings.TrimSpace(b.String())
+	if s.html == nil {
+		return nil
+	}
+	b.Reset()
+	if err := s.html.ExecuteTemplate(&b, "html", data); err != nil {
+		return fmt.Errorf("html: %w", err)
+	}
+	m.HTML = b.String()
+	return nil
+}
+
+var (
+	codePattern   = regexp.MustCompile(`^[0-9A-Za-z]+(-[0-9A-Za-z]+)*$`)
+	keyPattern    = regexp.MustCompile(`^[0-9A-Za-z_]{1,40}$`)
+	originPattern = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?$`)
+	linkPattern   = regexp.MustCompile(`^https?://[!-~]+$`)
+)
+
+// Errors of messages that cannot be put into words. They are the engine's or the configuration's mistakes.
+var (
+	errNothingToSend = errors.New("there is neither a code nor a link to send by this channel")
+	errCode          = errors.New("the code is not of letters and digits")
+	errLink          = errors.New("the link is not a URL")
+	errOrigin        = errors.New("the origin is not a host name")
+)
+
+// data makes the variables harmless. Codes, links and origins are ours: they are refused rather than changed.
+func (s *templateSet) data(m *watchword.Message, left time.Duration) (bodyData, error) {
+	d := bodyData{Code: m.Code.Reveal(), Link: m.Link.Reveal(), titleData: titleData{
+		App: plain(m.App, maxAppName), Purpose: plain(m.Purpose, maxAppName), Lang: s.locale,
+		Minutes: max(1, int((left+time.Minute/2)/time.Minute)),
+	}}
+	if len(m.Transaction) > 0 {
+		d.Transaction = make(map[string]string, len(m.Transaction))
+		for key, value := range m.Transaction {
+			if keyPattern.MatchString(key) { // a template cannot name the others
+				d.Transaction[key] = plain(value, maxValue)
+			}
+		}
+	}
+	if m.Channel == ChannelVoice {
+		d.Link = "" // nobody can open what he hears
+	}
+	if d.Link != "" {
+		if u, err := url.Parse(d.Link); err != nil || u.Host == "" || !linkPattern.MatchString(d.Link) {
+			return d, errLink
+		}
+	}
+	switch {
+	case d.Code == "" && d.Link == "":
+		return d, errNothingToSend
+	case d.Code != "" && !codePattern.MatchString(d.Code):
+		return d, errCode
+	case m.Origin != "" && !originPattern.MatchString(m.Origin):
+		return d, errOrigin
+	}
+	if m.Channel == ChannelVoice {
+		d.Code = strings.Join(strings.Split(strings.ReplaceAll(d.Code, "-", ""), ""), ", ")
+	}
+	return d, nil
+}
+
+// smsTail is the lines that programs read. A browser takes the code from a last line "@host #code" and offers it on that
+// host's pages only.
+func smsTail(m *watchword.Message, hash string) string {
+	tail := ""
+	if hash != "" {
+		tail += "\n" + hash
+	}
+	if m.Origin != "" && !m.Code.IsZero() {
+		tail += "\n@" + m.Origin + " #" + m.Code.Reveal()
+	}
+	return tail
+}

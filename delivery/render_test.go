@@ -1,0 +1,288 @@
+package delivery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"html"
+	"log/slog"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// keep is the Sender that remembers the last message.
+type keep struct{ m watchword.Message }
+
+func (k *keep) Send(_ context.Context, m watchword.Message) (watchword.Sent, error) {
+	k.m = m
+	return watchword.Sent{}, nil
+}
+
+var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+
+func renderer(t testing.TB, folder fstest.MapFS, change func(*RenderConfig)) func(watchword.Message) (watchword.Message, error) {
+	t.Helper()
+	var templates *Templates
+	var err error
+	if folder == nil {
+		templates, err = LoadTemplates(nil)
+	} else {
+		templates, err = LoadTemplates(folder)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &keep{}
+	cfg := RenderConfig{Next: out, Templates: templates, Now: func() time.Time { return noon }}
+	if change != nil {
+		change(&cfg)
+	}
+	r, err := NewRender(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(m watchword.Message) (watchword.Message, error) {
+		_, err := r.Send(context.Background(), m)
+		return out.m, err
+	}
+}
+
+func sample(channel, locale string) watchword.Message {
+	return watchword.Message{ID: "msg_1", App: "ACME", Channel: channel, Locale: locale, Purpose: "sign_in", Code: watchword.NewCode("492039"), ExpiresAt: noon.Add(10 * time.Minute)}
+}
+
+func TestRenderedTexts(t *testing.T) {
+	render := renderer(t, nil, nil)
+	link := watchword.NewCode("https://verify.example.com/l/ch_1#tok")
+	for _, c := range []struct {
+		name   string
+		change func(m *watchword.Message)
+		want   string
+	}{
+		{"plain", func(*watchword.Message) {}, "ACME: 492039 is your sign-in code. Valid for 10 min. Do not share it."},
+		{"purpose of the app's own", func(m *watchword.Message) { m.Purpose = "approve" }, "ACME: 492039 is your code. Valid for 10 min. Do not share it."},
+		{"origin", func(m *watchword.Message) { m.Origin = "app.example.com" },
+			"ACME: 492039 is your sign-in code. Valid for 10 min. Do not share it.\n@app.example.com #492039"},
+		{"transaction", func(m *watchword.Message) {
+			m.Transaction = map[string]string{"amount": "40.00", "currency": "EUR", "payee": "Shop & Co.", "order": "17"}
+		}, "ACME: 492039 is your sign-in code. Payment: 40.00 EUR to Shop & Co. Valid for 10 min. Do not share it."},
+		{"amount only", func(m *watchword.Message) { m.Transaction = map[string]string{"amount": "40"} },
+			"ACME: 492039 is your sign-in code. Payment: 40. Valid for 10 min. Do not share it."},
+		{"link", func(m *watchword.Message) { m.Code, m.Link, m.Origin = watchword.Code{}, link, "app.example.com" },
+			"ACME: Sign in here: https://verify.example.com/l/ch_1#tok Valid for 10 min. Do not share it."},
+		{"both", func(m *watchword.Message) { m.Link = link },
+			"ACME: 492039 is your sign-in code. Sign in here: https://verify.example.com/l/ch_1#tok Valid for 10 min. Do not share it."},
+		{"half the time is over", func(m *watchword.Message) { m.ExpiresAt = noon.Add(4*time.Minute + 40*time.Second) },
+			"ACME: 492039 is your sign-in code. Valid for 5 min. Do not share it."},
+		{"its last seconds", func(m *watchword.Message) { m.ExpiresAt = noon.Add(5 * time.Second) },
+			"ACME: 492039 is your sign-in code. Valid for 1 min. Do not share it."},
+		{"voice", func(m *watchword.Message) { m.Channel = "voice" },
+			"This is ACME. Your code is: 4, 9, 2, 0, 3, 9. Again, your code is: 4, 9, 2, 0, 3, 9. Tell it to nobody. Goodbye."},
+		{"whatsapp speaks like sms, without the last line", func(m *watchword.Message) { m.Channel, m.Origin = "whatsapp", "app.example.com" },
+			"ACME: 492039 is your sign-in code. Valid for 10 min. Do not share it."},
+	} {
+		m := sample("sms", "en")
+		c.change(&m)
+		if got, err := render(m); err != nil || got.Text != c.want || got.Title != "" || got.HTML != "" {
+			t.Errorf("%s: %v\n got %q\nwant %q", c.name, err, got.Text, c.want)
+		}
+	}
+}
+
+func TestRenderedMail(t *testing.T) {
+	render := renderer(t, nil, nil)
+	m := sample("email", "de-AT")
+	m.Link = watchword.NewCode("https://verify.example.com/l/ch_1#tok")
+	m.Transaction = map[string]string{"amount": "40.00", "currency": "EUR", "payee": "Bäcker <b>&</b> Co"}
+	got, err := render(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := `Jemand, wahrscheinlich Sie, möchte sich bei ACME anmelden.
+
+Zahlung: 40.00 EUR an Bäcker b & b Co
+
+Ihr Code: 492039
+
+Oder öffnen Sie diesen Link:
+https://verify.example.com/l/ch_1#tok
+
+Gültig für 10 Min.
+Wenn das nicht von Ihnen kommt, beachten Sie es nicht. Niemand bei ACME wird Sie je danach fragen.`
+	if got.Text != text {
+		t.Errorf("text:\n%s", got.Text)
+	}
+	if got.Title != "Anmelden bei ACME" {
+		t.Errorf("title %q", got.Title)
+	}
+	for _, want := range []string{`<html lang="de">`, `>492039</strong>`, `href="https://verify.example.com/l/ch_1#tok"`, "Bäcker b &amp; b Co"} {
+		if !strings.Contains(got.HTML, want) {
+			t.Errorf("html lacks %s:\n%s", want, got.HTML)
+		}
+	}
+}
+
+// With both lines, the browser's is the last one.
+func TestRetrieverHash(t *testing.T) {
+	render := renderer(t, nil, func(c *RenderConfig) { c.RetrieverHash = "FA+9qCX9VSu" })
+	m := sample("sms", "en")
+	if got, _ := render(m); !strings.HasSuffix(got.Text, "share it.\nFA+9qCX9VSu") {
+		t.Errorf("%q", got.Text)
+	}
+	m.Origin = "app.example.com"
+	if got, _ := render(m); !strings.HasSuffix(got.Text, "share it.\nFA+9qCX9VSu\n@app.example.com #492039") {
+		t.Errorf("%q", got.Text)
+	}
+	m.Channel = "email"
+	if got, _ := render(m); strings.Contains(got.Text+got.HTML, "FA+9qCX9VSu") {
+		t.Errorf("%q", got.Text)
+	}
+	templates, _ := LoadTemplates(nil)
+	for _, hash := range []string{"short", "FA+9qCX9VS\n", "FA+9qCX9VSu1"} {
+		if _, err := NewRender(RenderConfig{Next: &keep{}, Templates: templates, RetrieverHash: hash}); err == nil {
+			t.Errorf("%q is taken for a hash", hash)
+		}
+	}
+}
+
+func TestWhatCannotBeRendered(t *testing.T) {
+	render := renderer(t, nil, nil)
+	for name, change := range map[string]func(m *watchword.Message){
+		"nothing": func(m *watchword.Message) { m.Code = watchword.Code{} },
+		"a spoken link": func(m *watchword.Message) {
+			m.Channel, m.Code, m.Link = "voice", watchword.Code{}, watchword.NewCode("https://a.example/#t")
+		},
+		"a code of two lines":     func(m *watchword.Message) { m.Code = watchword.NewCode("12\n34") },
+		"a link of two lines":     func(m *watchword.Message) { m.Link = watchword.NewCode("https://a.example/\nx") },
+		"a link that is a word":   func(m *watchword.Message) { m.Link = watchword.NewCode("a.example") },
+		"a link that is a script": func(m *watchword.Message) { m.Link = watchword.NewCode("javascript:alert(1)") },
+		"an origin of two lines":  func(m *watchword.Message) { m.Origin = "a.example\n" },
+		"an origin that is more":  func(m *watchword.Message) { m.Origin = "a.example #999999" },
+	} {
+		m := sample("sms", "en")
+		change(&m)
+		_, err := render(m)
+		var failed *watchword.SendError
+		if !errors.As(err, &failed) || !failed.Permanent {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Whatever the variables hold, the lines are ours, the one link is ours, and the title is one line.
+func TestNothingCanBeInjected(t *testing.T) {
+	const link = "https://verify.example.com/l/ch_1#tok"
+	render := renderer(t, nil, nil)
+	rapid.Check(t, func(t *rapid.T) {
+		m := sample(rapid.SampledFrom([]string{"sms", "voice", "whatsapp", "email"}).Draw(t, "channel"),
+			rapid.SampledFrom([]string{"en", "de", "fr", "es", "pt", "zh", "", "../../etc", "en\n"}).Draw(t, "locale"))
+		m.Purpose = rapid.SampledFrom([]string{"sign_in", "mfa", "password_reset", "own"}).Draw(t, "purpose")
+		m.App = hostileText().Draw(t, "app")
+		m.Transaction = rapid.MapOf(rapid.SampledFrom([]string{"amount", "currency", "payee", "x\ny"}), hostileText()).Draw(t, "transaction")
+		m.Origin = rapid.SampledFrom([]string{"", "app.example.com"}).Draw(t, "origin")
+		harmless := m
+		harmless.App, harmless.Transaction = "ACME", map[string]string{}
+		for key, value := range m.Transaction {
+			if plain(value, maxValue) != "" {
+				harmless.Transaction[key] = "x"
+			}
+		}
+		if rapid.Bool().Draw(t, "link") {
+			m.Link, harmless.Link = watchword.NewCode(link), watchword.NewCode(link)
+		}
+		want, _ := render(harmless)
+		got, err := render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkInjection(t, m, got, want, link)
+	})
+}
+
+func checkInjection(t *rapid.T, m, got, want watchword.Message, link string) {
+	for part, texts := range map[string][2]string{"text": {got.Text, want.Text}, "html": {html.UnescapeString(got.HTML), html.UnescapeString(want.HTML)}, "title": {got.Title, want.Title}} {
+		text, calm := texts[0], texts[1]
+		if strings.Count(text, "\n") != strings.Count(calm, "\n") || strings.ContainsAny(text, "\r\u2028\u2029\u0085\v\f") {
+			t.Fatalf("%s has lines of its own: %q", part, text)
+		}
+		if strings.Count(text, "://") != strings.Count(calm, "://") || strings.Count(text, link) != strings.Count(calm, link) {
+			t.Fatalf("%s has links of its own: %q", part, text)
+		}
+		if strings.Count(text, "@") != strings.Count(calm, "@") || strings.Count(text, "#") != strings.Count(calm, "#") || strings.Count(text, "<") != strings.Count(calm, "<") {
+			t.Fatalf("%s has signs of its own: %q", part, text)
+		}
+		if bare := strings.ReplaceAll(strings.ReplaceAll(text, link, ""), "@app.example.com", ""); part != "html" && regexp.MustCompile(`[\pL\pN]\.\pL`).MatchString(bare) {
+			t.Fatalf("%s has a name that becomes a link: %q", part, text)
+		}
+	}
+	lines := strings.Split(got.Text, "\n")
+	if last := lines[len(lines)-1]; m.Channel == "sms" && m.Origin != "" && last != "@app.example.com #492039" {
+		t.Fatalf("the last line is %q", last)
+	}
+	if strings.Contains(got.Title, "492039") {
+		t.Fatalf("the title shows the code: %q", got.Title)
+	}
+}
+
+// FuzzRender is the same promise for a fuzzer that finds its own strings.
+func FuzzRender(f *testing.F) {
+	render := renderer(f, nil, nil)
+	f.Add("ACME", "40.00", "EUR", "Shop", "en")
+	f.Add("evil.com", "1\n2", "@evil.com #123456", "https://evil.com", "zh")
+	f.Fuzz(func(t *testing.T, app, amount, currency, payee, locale string) {
+		m := sample("sms", locale)
+		m.App, m.Origin = app, "app.example.com"
+		m.Transaction = map[string]string{"amount": amount, "currency": currency, "payee": payee}
+		got, err := render(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, last, _ := strings.Cut(got.Text, "\n")
+		if last != "@app.example.com #492039" || strings.ContainsAny(body, "@#/\r") || linkLike.MatchString(strings.ReplaceAll(body, "www", "")) {
+			t.Errorf("%q", got.Text)
+		}
+	})
+}
+
+// The built-in words of an ordinary app fit into one SMS, last line included.
+func TestOneSegmentEach(t *testing.T) {
+	var log bytes.Buffer
+	render := renderer(t, nil, func(c *RenderConfig) { c.Logger = slog.New(slog.NewTextHandler(&log, nil)) })
+	for _, locale := range []string{"en", "de", "fr", "es", "pt", "zh"} {
+		for _, purpose := range []string{"sign_in", "mfa", "password_reset"} {
+			m := sample("sms", locale)
+			m.Purpose, m.Origin = purpose, "app.example.com"
+			if got, err := render(m); err != nil || log.Len() > 0 {
+				t.Errorf("%s %s: %q, %v: %s", locale, purpose, got.Text, err, log.String())
+			}
+			log.Reset()
+		}
+	}
+	m := sample("sms", "en")
+	m.App = strings.Repeat("ж", 40)
+	if _, err := render(m); err != nil || !strings.Contains(log.String(), "segments=2 encoding=UCS-2") || strings.Contains(log.String(), "492039") {
+		t.Errorf("%v: %s", err, log.String())
+	}
+}
+
+func BenchmarkRender(b *testing.B) {
+	for _, channel := range []string{"sms", "email"} {
+		b.Run(channel, func(b *testing.B) {
+			render := renderer(b, nil, nil)
+			m := sample(channel, "en")
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := render(m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

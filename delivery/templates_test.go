@@ -1,0 +1,93 @@
+package delivery
+
+import (
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+func file(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+
+func TestFallbacks(t *testing.T) {
+	render := renderer(t, fstest.MapFS{
+		"default/sms.it.tmpl":       file(`{{define "text"}}it default {{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
+		"sign_in/sms.it.tmpl":       file(`{{define "text"}}it sign_in {{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
+		"sign_in/sms.en.tmpl":       file(`{{define "what"}}your door code{{end}}`),
+		"default/whatsapp.en.tmpl":  file(`{{define "text"}}en whatsapp {{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
+		"default/sms.pt-BR.tmpl":    file(`{{define "text"}}br {{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
+		"default/sms.zh-Hant.tmpl":  file(`{{define "text"}}hant {{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
+		"wire_transfer/sms.en.tmpl": file(`{{define "what"}}your wire code{{end}}`),
+	}, nil)
+	for _, c := range []struct{ purpose, channel, locale, want string }{
+		{"sign_in", "sms", "it", "it sign_in 492039"},
+		{"sign_in", "sms", "it-CH", "it sign_in 492039"},
+		{"mfa", "sms", "IT_ch", "it default 492039"},
+		{"sign_in", "sms", "en", "ACME: 492039 is your door code. Valid for 10 min. Do not share it."},
+		{"wire_transfer", "sms", "en", "ACME: 492039 is your wire code. Valid for 10 min. Do not share it."},
+		{"password_reset", "sms", "en", "ACME: 492039 is your code to reset your password. Valid for 10 min. Do not share it."},
+		{"mfa", "sms", "xx", "ACME: 492039 is your code. Valid for 10 min. Do not share it."},
+		{"mfa", "sms", "", "ACME: 492039 is your code. Valid for 10 min. Do not share it."},
+		{"mfa", "sms", "pt-br", "br 492039"},
+		{"mfa", "sms", "pt-PT", "ACME: use 492039 para confirmar. Expira em 10 min. Nunca compartilhe."},
+		{"mfa", "sms", "zh-Hant-TW", "hant 492039"},
+		{"mfa", "sms", "zh-CN", "【ACME】验证码：492039。10分钟内有效，请勿告诉他人。"},
+		{"mfa", "whatsapp", "en", "en whatsapp 492039"},
+		{"mfa", "whatsapp", "de", "ACME: 492039 ist Ihr Code. Gültig für 10 Min. Bitte nicht weitergeben."}, // the language matters more
+		{"mfa", "pigeon", "de", "ACME: 492039 ist Ihr Code. Gültig für 10 Min. Bitte nicht weitergeben."},
+	} {
+		m := sample(c.channel, c.locale)
+		m.Purpose = c.purpose
+		if got, err := render(m); err != nil || got.Text != c.want {
+			t.Errorf("%s %s %s: %v\n got %q\nwant %q", c.purpose, c.channel, c.locale, err, got.Text, c.want)
+		}
+	}
+}
+
+func TestMailLayoutCanBeReplaced(t *testing.T) {
+	render := renderer(t, fstest.MapFS{"email.tmpl": file(
+		`{{define "html"}}<h1>{{.App}}</h1>{{template "intro" .}} {{.Code}} <a href="{{.Link}}">{{.Link}}</a> {{with .Transaction}}{{template "payment" .}}{{end}}{{end}}`)}, nil)
+	m := sample("email", "fr")
+	if got, err := render(m); err != nil || !strings.HasPrefix(got.HTML, "<h1>ACME</h1>Quelqu'un") || !strings.Contains(got.Text, "Votre code : 492039") {
+		t.Errorf("%v\n%s\n%s", err, got.HTML, got.Text)
+	}
+}
+
+func TestTemplatesReportAllThatIsWrong(t *testing.T) {
+	_, err := LoadTemplates(fstest.MapFS{
+		"default/sms.it.tmpl":   file(`{{define "text"}}{{.Code}}`),
+		"default/sms.nl.tmpl":   file(`{{define "what"}}geen tekst{{end}}`),
+		"default/sms.sv.tmpl":   file(`{{define "text"}}ingen kod{{end}}`),
+		"default/sms.da.tmpl":   file(`{{define "text"}}{{.Code}} {{.Link}} {{.Kode}}{{end}}`),
+		"sign_in/email.en.tmpl": file(`{{define "title"}}Your code is {{.Code}}{{end}}`),
+		"sign_in/email.de.tmpl": file("{{define \"title\"}}zwei\nZeilen{{end}}"),
+		"default/voice.en.tmpl": file(`{{define "text"}}Listen: {{.App}}{{end}}`),
+		"mfa/email.fr.tmpl":     file(`{{define "html"}}<a href="{{.Link}}>{{.Code}}{{end}}`),
+		"mfa/sms.en.tmpl":       file(`{{define "text"}}{{.Code}}{{.Link}}{{end}}`),
+		"mfa/sms_en.txt":        file(`x`),
+	})
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	for _, want := range []string{"default/sms.it.tmpl", "default/sms.nl.tmpl", "default/sms.sv.tmpl: text does not show the code", "default/sms.da.tmpl: text", "sign_in/email.en.tmpl: title",
+		"sign_in/email.de.tmpl: title is not one line", "default/voice.en.tmpl: text does not show the code", "mfa/email.fr.tmpl", "mfa/sms.en.tmpl: text does not show the transaction's", "mfa/sms_en.txt"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%s is not reported in\n%v", want, err)
+		}
+	}
+}
+
+func TestEveryBuiltInLanguageIsWhole(t *testing.T) {
+	templates, err := LoadTemplates(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, locale := range []string{"en", "de", "fr", "es", "pt", "zh"} {
+		for _, channel := range []string{"sms", "voice", "email"} {
+			for _, purpose := range []string{"default", "sign_in", "password_reset"} {
+				if set := templates.find(purpose, channel, locale); set == nil || set.locale != locale {
+					t.Errorf("%s %s %s is missing", purpose, channel, locale)
+				}
+			}
+		}
+	}
+}
