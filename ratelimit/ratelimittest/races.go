@@ -33,6 +33,7 @@ func race(t *testing.T, nodes []*ratelimit.Limiter, times int, buckets func(race
 					passed.Add(1)
 				} else if limit := (*watchword.LimitError)(nil); !errors.As(err, &limit) {
 					t.Errorf("Take = %v, want nil or a *LimitError", err)
+					return
 				}
 			}
 		})

@@ -3,8 +3,8 @@
 // and its time is the server's, so the clocks of the processes do not matter.
 //
 // The windows of one app carry one hash tag, {prefix:app}, and so live on one node of a Cluster; the windows of apps with
-// a rule by "all" carry the tag {prefix}, all of them, or one step could not reach them. A window is a string of 12
-// octets an event, at most 12 kB; it leaves a second after its last event has stopped to count.
+// a rule by "all" carry the tag {prefix}, all of them, or one step could not reach them. A window is a string of 14
+// octets an event, at most 15 kB; it leaves a second after its last event has stopped to count.
 //
 // A script is not repeated when its connection breaks, since it may have run: the Take then fails, though its tokens may
 // have been spent. Give the client short time-outs, and contexts that end (ContextTimeoutEnabled).
@@ -13,6 +13,7 @@ package redis
 import (
 	"context"
 	_ "embed"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strings"
@@ -72,13 +73,10 @@ func (s *Store) TakeAll(ctx context.Context, group string, charges []ratelimit.C
 		tag = "{" + s.prefix + ":" + group + "}:"
 	}
 	keys := make([]string, len(charges))
-	args := make([]any, 0, 4*len(charges))
 	for i := range charges {
-		c := &charges[i]
-		keys[i] = tag + c.Space + ":" + c.Key
-		args = appendCharge(args, c)
+		keys[i] = tag + charges[i].Space + ":" + charges[i].Key
 	}
-	reply, err := integers(s.take.Run(ctx, s.client, keys, args...))
+	reply, err := integers(s.take.Run(ctx, s.client, keys, arguments(charges)...))
 	if err != nil {
 		return nil, err
 	}
@@ -91,10 +89,27 @@ func (s *Store) TakeAll(ctx context.Context, group string, charges []ratelimit.C
 	return nil, errors.New("ratelimit: redis: unexpected reply")
 }
 
-// appendCharge adds the arguments of one window.
-func appendCharge(args []any, c *ratelimit.Charge) []any {
-	return append(args, c.Rate.Limit, microseconds(c.Rate.Period), microseconds(c.Grain()), c.Cost)
+// arguments is what window.lua reads: the settings of all windows in one string, since a script pays for each number
+// that it has to parse, and how long each is kept.
+func arguments(charges []ratelimit.Charge) []any {
+	args := make([]any, 1, 2+len(charges))
+	settings := make([]byte, 0, 24*len(charges))
+	for i := range charges {
+		c := &charges[i]
+		length, grain := microseconds(c.Rate.Period), microseconds(c.Grain())
+		settings = binary.LittleEndian.AppendUint32(settings, uint32(c.Rate.Limit))
+		settings = binary.LittleEndian.AppendUint32(settings, uint32(c.Cost))
+		settings = binary.LittleEndian.AppendUint64(settings, uint64(length))
+		settings = binary.LittleEndian.AppendUint64(settings, uint64(grain))
+		args = append(args, (length+grain)/1000+keepLonger.Milliseconds())
+	}
+	args[0] = settings
+	return args
 }
+
+// keepLonger is for how long a window is kept after its last event ended: the server reads one clock for the events and
+// another, slightly earlier one for its keys.
+const keepLonger = time.Second
 
 // microseconds rounds up.
 func microseconds(d time.Duration) int64 {

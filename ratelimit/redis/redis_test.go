@@ -2,27 +2,42 @@ package redis
 
 import (
 	"context"
+	"errors"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/redistest"
 	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/ratelimit/ratelimittest"
 )
 
+// open makes a store over a client.
+func open(t testing.TB, c redis.UniversalClient) *Store {
+	t.Helper()
+	s, err := New(c, "watchword")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestSingleServer(t *testing.T) {
-	addr := startServer(t)
+	server := redistest.Start(t)
 	ratelimittest.Run(t, func(t *testing.T) ratelimittest.Fixture {
-		return ratelimittest.Fixture{Nodes: []ratelimit.Store{open(t, connect(t, addr)), open(t, connect(t, addr))}}
+		return ratelimittest.Fixture{Nodes: []ratelimit.Store{open(t, server.Client(t)), open(t, server.Client(t))}}
 	})
 }
 
 func TestCluster(t *testing.T) {
-	addrs := startCluster(t)
+	cluster := redistest.StartCluster(t)
 	ratelimittest.Run(t, func(t *testing.T) ratelimittest.Fixture {
-		return ratelimittest.Fixture{Nodes: []ratelimit.Store{open(t, connect(t, addrs...)), open(t, connect(t, addrs...))}}
+		return ratelimittest.Fixture{Nodes: []ratelimit.Store{open(t, cluster.Client(t)), open(t, cluster.Client(t))}}
 	})
 }
 
@@ -33,7 +48,7 @@ func TestExact(t *testing.T) {
 		t.Fatalf("window.lua does not read the clock by %s once", serverTime)
 	}
 	source := strings.Replace(windowSource, serverTime, "{0, redis.call('GET', 'clock')}", 1)
-	c := connect(t, startServer(t))
+	c := redistest.Start(t).Client(t)
 	now := time.Now().UnixMicro()
 	advance := func(d time.Duration) {
 		now += d.Microseconds()
@@ -51,4 +66,194 @@ func TestExact(t *testing.T) {
 	})
 }
 
-var _ = redis.Nil
+// counter is a go-redis hook that counts what is sent.
+type counter struct{ sent atomic.Int64 }
+
+func (c *counter) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (c *counter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		c.sent.Add(1)
+		return next(ctx, cmd)
+	}
+}
+
+func (c *counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		c.sent.Add(int64(len(cmds)))
+		return next(ctx, cmds)
+	}
+}
+
+// start is what one start by SMS is counted by.
+func start(person string) []watchword.Bucket {
+	var buckets []watchword.Bucket
+	for _, by := range []string{ratelimit.ByAddress, ratelimit.BySubject, ratelimit.ByIP, ratelimit.ByPrefix, ratelimit.ByCountry, ratelimit.ByApp, ratelimit.ByAll} {
+		buckets = append(buckets, watchword.Bucket{By: by, Key: person, Channel: "sms"})
+	}
+	return buckets
+}
+
+func TestOneRoundTrip(t *testing.T) {
+	client := redistest.Start(t).Client(t)
+	l, err := ratelimit.New(open(t, client), ratelimit.Defaults(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Take(t.Context(), start("somebody")...); err != nil { // the server learns the script
+		t.Fatal(err)
+	}
+	hook := new(counter)
+	client.AddHook(hook)
+	if err := l.Take(t.Context(), start("anna")...); err != nil {
+		t.Fatal(err)
+	}
+	if n := hook.sent.Load(); n != 1 {
+		t.Errorf("a Take that passes sends %d commands, want 1", n)
+	}
+	for err == nil {
+		hook.sent.Store(0)
+		err = l.Take(t.Context(), start("anna")...)
+	}
+	if limit := (*watchword.LimitError)(nil); !errors.As(err, &limit) {
+		t.Fatalf("Take = %v, want a *LimitError", err)
+	}
+	if n := hook.sent.Load(); n != 1 {
+		t.Errorf("a Take that is refused sends %d commands, want 1", n)
+	}
+}
+
+func TestKeys(t *testing.T) {
+	client := redistest.Start(t).Client(t)
+	s := open(t, client)
+	rules := ratelimit.Defaults()
+	take := func(app string, rules []ratelimit.Rule) {
+		l, err := ratelimit.New(s, rules, app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Take(t.Context(), start("anna")...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take("shop", rules)
+	take("bank", append(rules, ratelimit.Rule{Name: "all_hour", Limit: 5, Window: time.Hour, By: ratelimit.ByAll}))
+	longest := map[string]time.Duration{"all_hour": time.Hour}
+	for _, r := range rules {
+		longest[r.Name] = r.Window
+	}
+	keys := client.Keys(t.Context(), "*").Val()
+	if len(keys) != 9+10 {
+		t.Errorf("there are %d keys, want one for each rule and app: %v", len(keys), keys)
+	}
+	for _, key := range keys {
+		if !strings.HasPrefix(key, "{watchword:shop}:shop:") && !strings.HasPrefix(key, "{watchword}:bank:") && !strings.HasPrefix(key, "{watchword}::all_hour:") {
+			t.Errorf("the key %q has the wrong tag", key)
+		}
+		rule := strings.Split(key, ":")[len(strings.Split(key, ":"))-2]
+		ttl := client.PTTL(t.Context(), key).Val()
+		if window := longest[rule]; ttl <= window-time.Minute || ttl > window+window/100+keepLonger {
+			t.Errorf("the key %q lives for %s, its window is %s", key, ttl, window)
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	for _, prefix := range []string{"", "a:b", "{a", "a}"} {
+		if _, err := New(nil, prefix); err == nil {
+			t.Errorf("New takes the prefix %q", prefix)
+		}
+	}
+}
+
+// TestUnreachable stops the server under a limiter: nothing passes until it is back, and then it does by itself.
+func TestUnreachable(t *testing.T) {
+	server := redistest.Start(t)
+	l, err := ratelimit.New(open(t, server.Client(t)), ratelimit.Defaults(), "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reachable := func() {
+		t.Helper()
+		if err := l.Take(t.Context(), start("anna")...); err != nil {
+			t.Errorf("Take = %v, want nil", err)
+		}
+		if err := l.Ping(t.Context()); err != nil {
+			t.Errorf("Ping = %v, want nil", err)
+		}
+	}
+	reachable()
+	server.Stop()
+	limit := (*watchword.LimitError)(nil)
+	if err := l.Take(t.Context(), start("anna")...); err == nil || errors.As(err, &limit) || strings.Contains(err.Error(), "anna") {
+		t.Errorf("Take without a server = %v, want a plain error", err)
+	}
+	if err := l.Ping(t.Context()); err == nil {
+		t.Error("Ping without a server succeeds")
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	reachable()
+}
+
+// TestClusterPing stops one master: a Ping of any one node might not notice.
+func TestClusterPing(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	s := open(t, cluster.Client(t))
+	if err := s.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cluster.Nodes[2].Stop()
+	if err := s.Ping(t.Context()); err == nil {
+		t.Error("Ping succeeds though one master is gone")
+	}
+}
+
+// TestCutConnection loses the reply of a Take that ran: it fails and has been charged once, not twice.
+func TestCutConnection(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	client := redis.NewClient(&redis.Options{Addr: proxy.Addr, DialerRetries: 1})
+	t.Cleanup(func() { _ = client.Close() })
+	l, err := ratelimit.New(open(t, client), []ratelimit.Rule{{Name: "three", Limit: 3, Window: time.Hour, By: ratelimit.ByApp}}, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := watchword.Bucket{By: ratelimit.ByApp}
+	if err := l.Take(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	proxy.CutNext("evalsha")
+	if err := l.Take(t.Context(), app); err == nil || proxy.Cuts() != 1 {
+		t.Fatalf("Take = %v after %d cuts, want an error after 1", err, proxy.Cuts())
+	}
+	if err := l.Take(t.Context(), app); err != nil {
+		t.Errorf("the third Take = %v, want nil: the second was charged more than once", err)
+	}
+	if err := l.Take(t.Context(), app); err == nil {
+		t.Error("a fourth Take passes, though the second had been charged")
+	}
+}
+
+// TestForeignValue finds something else where a window should be, or a reply should: an error, never a pass or a panic.
+func TestForeignValue(t *testing.T) {
+	client := redistest.Start(t).Client(t)
+	l, err := ratelimit.New(open(t, client), []ratelimit.Rule{{Name: "app", Limit: 3, Window: time.Hour, By: ratelimit.ByApp}}, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Set(t.Context(), "{watchword:shop}:shop:app:", "short", 0)
+	if err := l.Take(t.Context(), watchword.Bucket{By: ratelimit.ByApp}); err == nil {
+		t.Error("Take passes over a value that is no window")
+	}
+	if _, err := integers("text", nil); err == nil {
+		t.Error("a reply of another kind is taken")
+	}
+	if _, err := integers([]any{int64(1), "text"}, nil); err == nil {
+		t.Error("a reply of other items is taken")
+	}
+	if _, err := integers(nil, net.ErrClosed); !errors.Is(err, net.ErrClosed) {
+		t.Error("the cause of an error is lost")
+	}
+}

@@ -1,22 +1,18 @@
 -- Spends from the window KEYS[1], or only looks at it.
--- ARGV: its limit, its length and its grain in microseconds, what it costs, and 1 to spend that.
--- Reply: 1 if it does not fit, else 0; what counts now; when the next of it comes back, which is now if nothing counts.
+-- ARGV[3]: 1 to spend, 0 to look.
+-- Reply: 1 if the cost does not fit, else 0; what counts now; when the next of it comes back, which is now if nothing
+-- counts.
 
-local limit, length, grain, cost = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local value = redis.call('GET', KEYS[1])
-local total, from = read(value, length)
-local back = now
-if value and from < #value then
-  back = struct.unpack('<I8', value, from) + length
+local limit, cost, length, grain = settings(1)
+local value = redis.call('GET', KEYS[1]) or ''
+local from, before, sum = read(value, length)
+local back = ends(value, from, length, 0)
+if sum + cost - before > limit then
+  return {1, sum - before, back or now}
 end
-if total + cost > limit then
-  return {1, total, back}
+if ARGV[3] == '1' then
+  sum = sum + cost
+  local at = spend(1, value, from, before, sum, grain)
+  back = back or at + length
 end
-if ARGV[5] == '1' then
-  local at = spend(KEYS[1], value, total, from, length, grain, cost)
-  if total == 0 then
-    back = at + length
-  end
-  total = total + cost
-end
-return {0, total, back}
+return {0, sum - before, back or now}

@@ -1,25 +1,25 @@
 -- Spends from the windows KEYS, all of them or none.
--- ARGV: for each window its limit, its length and its grain in microseconds, and what it costs.
 -- Reply: nothing when all were spent; else which window makes one wait longest, counted from 0, and for how long.
 
 local values = redis.call('MGET', unpack(KEYS))
-local totals, froms = {}, {}
+local froms, befores, sums, grains = {}, {}, {}, {}
 local refused, longest = nil, 0
 for i = 1, #KEYS do
-  local limit, length, cost = tonumber(ARGV[4 * i - 3]), tonumber(ARGV[4 * i - 2]), tonumber(ARGV[4 * i])
-  totals[i], froms[i] = read(values[i], length)
-  local excess = totals[i] + cost - limit
-  if excess > 0 then
-    local w = wait(values[i], froms[i], length, excess)
+  local limit, cost, length, grain = settings(i)
+  local value = values[i] or ''
+  local from, before, sum = read(value, length)
+  if sum + cost - before > limit then
+    local w = (ends(value, from, length, sum + cost - limit) or now + length) - now
     if w > longest then
       refused, longest = i - 1, w
     end
   end
+  values[i], froms[i], befores[i], sums[i], grains[i] = value, from, before, sum + cost, grain
 end
 if refused then
   return {refused, longest}
 end
 for i = 1, #KEYS do
-  spend(KEYS[i], values[i], totals[i], froms[i], tonumber(ARGV[4 * i - 2]), tonumber(ARGV[4 * i - 1]), tonumber(ARGV[4 * i]))
+  spend(i, values[i], froms[i], befores[i], sums[i], grains[i])
 end
 return {}

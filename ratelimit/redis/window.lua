@@ -1,57 +1,72 @@
--- A window is one string: the sum of what its events spent (4 octets), then the events, the oldest first, each as its
--- time (8) and what it spent (4). Times are microseconds of this server's clock. The key leaves by itself when the last
--- event has; within the string the oldest ones are dropped when something is added.
-local HEAD, EVENT = 4, 12
+-- A window is one string: its events, the oldest first, each as its time (7 octets, microseconds of this server's clock)
+-- and what was ever spent up to it (7). What counts is the difference between the last event and the one before the first
+-- that still counts. Where events were cut off, one of time 0 stands for them. The key leaves by itself after the last.
+--
+-- ARGV[1] is, for each window: its limit (4), what it costs (4), its length (8) and its grain (8).
+-- ARGV[1 + i] is for how many milliseconds window i is kept.
+local EVENT, SETTINGS = 14, 24
+
+-- A short window is written whole. In a long one a single event is written, and those that count no more are only cut off
+-- when there are some of them: building long strings is what a script spends its time with.
+local LONG, DEAD = 40 * EVENT, 16 * EVENT
 
 -- now is the server's time.
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
--- read returns how much of a value still counts, and where its events that do begin.
-local function read(value, length)
-  if not value then
-    return 0, HEAD + 1
-  end
-  local total, from = struct.unpack('<I4', value), HEAD + 1
-  while from < #value do
-    local at, spent = struct.unpack('<I8I4', value, from)
-    if at + length > now then
-      break
-    end
-    total, from = total - spent, from + EVENT
-  end
-  return total, from
+-- settings returns the limit, the cost, the length and the grain of a window.
+local function settings(i)
+  return struct.unpack('<I4I4I8I8', ARGV[1], (i - 1) * SETTINGS + 1)
 end
 
--- wait returns after how many microseconds so much more than now is left, the value's events beginning at from; what will
--- never fit waits for the window's whole length.
-local function wait(value, from, length, excess)
-  while value and from < #value do
-    local at, spent = struct.unpack('<I8I4', value, from)
-    excess = excess - spent
-    if excess <= 0 then
-      return at + length - now
+-- read returns where the events of a value begin that still count, what was spent before them, and what by all.
+local function read(value, length)
+  local from, before, sum = 1, 0, 0
+  while from < #value do
+    local at
+    at, sum = struct.unpack('<I7I7', value, from)
+    if at + length > now then
+      local _, all = struct.unpack('<I7I7', value, #value - EVENT + 1)
+      return from, before, all
+    end
+    from, before = from + EVENT, sum
+  end
+  return from, before, sum
+end
+
+-- ends returns when the first event from there on stops to count up to which so much was spent; nothing if there is none.
+local function ends(value, from, length, spent)
+  while from < #value do
+    local at, sum = struct.unpack('<I7I7', value, from)
+    if sum >= spent then
+      return at + length
     end
     from = from + EVENT
   end
-  return length
 end
 
--- spend adds an event to what still counts. Its time is rounded up to a multiple of the grain; one that is not later than
--- the last event's counts as that, so that the events stay in order when the clock is set back. Returns the time.
-local function spend(key, value, total, from, length, grain, cost)
-  local at = math.ceil(now / grain) * grain
-  local events, spent = '', cost
-  if value and from < #value then
-    local last, before = struct.unpack('<I8I4', value, #value - EVENT + 1)
+-- spend adds an event to a value whose events from there on count. Its time is rounded up to a multiple of the grain; one
+-- that is not later than the last event's counts as that, so that the events stay in order when the clock is set back.
+-- Returns the time.
+local function spend(i, value, from, before, sum, grain)
+  local at, to = math.ceil(now / grain) * grain, #value
+  if from < to then
+    local last = struct.unpack('<I7', value, to - EVENT + 1)
     if at <= last then
-      at, spent = last, cost + before
-      events = string.sub(value, from, -EVENT - 1)
-    else
-      events = string.sub(value, from)
+      at, to = last, to - EVENT
     end
   end
-  redis.call('SET', key, struct.pack('<I4', total + cost) .. events .. struct.pack('<I8I4', at, spent),
-    'PX', math.ceil((at - now + length) / 1000) + 1000)
+  local event = struct.pack('<I7I7', at, sum)
+  if to < LONG or from > DEAD then
+    if from > 1 then
+      event = struct.pack('<I7I7', 0, before) .. string.sub(value, from, to) .. event
+    else
+      event = string.sub(value, 1, to) .. event
+    end
+    redis.call('SET', KEYS[i], event, 'PX', ARGV[1 + i])
+  else
+    redis.call('SETRANGE', KEYS[i], to, event)
+    redis.call('PEXPIRE', KEYS[i], ARGV[1 + i])
+  end
   return at
 end

@@ -1,0 +1,100 @@
+package ratelimit_test
+
+import (
+	"errors"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/ratelimit"
+)
+
+func byIP(key string) watchword.Bucket { return watchword.Bucket{By: ratelimit.ByIP, Key: key} }
+
+// TestFull fills a store: what is known goes on to be counted, what is new is refused with a plain error, until windows
+// have ended.
+func TestFull(t *testing.T) {
+	clock := newFakeClock()
+	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now, MaxWindows: 10})
+	l, err := ratelimit.New(store, []ratelimit.Rule{
+		{Name: "minute", Limit: 3, Window: time.Minute, By: ratelimit.ByIP},
+		{Name: "hour", Limit: 3, Window: time.Hour, By: ratelimit.ByIP},
+	}, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func(key string, want error) {
+		t.Helper()
+		if err := l.Take(t.Context(), byIP(key)); !errors.Is(err, want) {
+			t.Errorf("Take of %s = %v, want %v", key, err, want)
+		}
+	}
+	for i := range 5 {
+		take(strconv.Itoa(i), nil)
+	}
+	take("new", ratelimit.ErrFull)
+	take("0", nil)
+	clock.Advance(time.Minute) // the short windows end
+	take("new", nil)
+	take("newer", nil)
+	take("one more", ratelimit.ErrFull)
+	clock.Advance(time.Hour)
+	for i := range 5 {
+		take("later "+strconv.Itoa(i), nil)
+	}
+	take("one more", ratelimit.ErrFull)
+}
+
+// TestForgets shows that a store does not grow with everybody who ever came: each new window takes two that have ended
+// with it.
+func TestForgets(t *testing.T) {
+	clock := newFakeClock()
+	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now})
+	l, err := ratelimit.New(store, []ratelimit.Rule{{Name: "minute", Limit: 3, Window: time.Minute, By: ratelimit.ByIP}}, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10_000 {
+		if err := l.Take(t.Context(), byIP(strconv.Itoa(i))); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(time.Second)
+		if n := store.Len(); n > 61 {
+			t.Fatalf("after %d visitors, one a second, %d windows of a minute are kept", i+1, n)
+		}
+	}
+}
+
+// TestClockSetBack sets the clock back: nobody gets tokens by it.
+func TestClockSetBack(t *testing.T) {
+	clock := newFakeClock()
+	l, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now}), []ratelimit.Rule{{Name: "two", Limit: 2, Window: time.Minute, By: ratelimit.ByIP}}, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := l.Take(t.Context(), byIP("i")); err != nil {
+			t.Fatal(err)
+		}
+		clock.Advance(-time.Hour)
+	}
+	if err := l.Take(t.Context(), byIP("i")); err == nil {
+		t.Error("a third Take passes")
+	}
+}
+
+// TestLinks lists what a user of this package links: Redis is not among it.
+func TestLinks(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", "github.com/watchword-auth/watchword/ratelimit").Output()
+	if err != nil {
+		t.Skip("skipped: the go command is not at hand: ", err)
+	}
+	for _, dep := range strings.Fields(string(out)) {
+		if strings.Contains(dep, "redis") || strings.Contains(dep, "watchword/internal") {
+			t.Errorf("package ratelimit links %s", dep)
+		}
+	}
+}
