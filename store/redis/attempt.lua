@@ -1,0 +1,86 @@
+-- Charges one try and compares: watchword.Store.Attempt, in its order.
+--
+-- KEYS: the entry; its budget, if it has one: a list of the times of charges in µs, the newest first.
+-- ARGV: 1 if the first try of an entry is free; the number of limits; Max and Per (µs) of each; then digest, state and
+-- mark of each guess.
+-- Answers with one letter for what it came to and, but for w, the entry's state, tries left and tries used:
+--   c closed   x expired   s spent   b budget, and the µs to wait   m mismatch   w won or charged, and the whole entry
+local e, err = read(KEYS[1])
+if not e then
+	return err
+end
+
+local function told(letter)
+	return letter .. struct.pack('>BI4I4', e.state, e.tries, e.used)
+end
+
+local now = clock()
+if e.state ~= 0 then
+	return told('c')
+elseif now >= e.expires then
+	return told('x')
+elseif e.tries == 0 then
+	return told('s')
+end
+
+-- A limit refuses while its Max-th most recent charge is younger than Per. A time that has not come yet (another server's
+-- clock was ahead) counts as now.
+local guesses = 3 + 2 * ARGV[2]
+local wait, most, longest = 0, 1, 0
+for i = 3, guesses - 2, 2 do
+	local max, per = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
+	most, longest = math.max(most, max), math.max(longest, per)
+	local charged = max > 0 and redis.call('LINDEX', KEYS[2], max - 1)
+	if max <= 0 then
+		wait = math.max(wait, per)
+	elseif charged then
+		charged = tonumber(charged)
+		if not charged or charged ~= charged then
+			return redis.error_reply('ERR watchword: not a budget')
+		end
+		wait = math.max(wait, per - math.max(now - charged, 0))
+	end
+end
+if wait > 0 and not (ARGV[1] == '1' and e.used == 0) then
+	return told('b') .. struct.pack('>I8', wait)
+end
+
+local known, all, at = {}, digests(e), 1
+while at <= #all do
+	local length = #all > at and struct.unpack('>I2', all, at) or #all
+	if at + 1 + length > #all then
+		return redis.error_reply('ERR watchword: not an entry')
+	end
+	known[string.sub(all, at + 2, at + 1 + length)] = true
+	at = at + 2 + length
+end
+
+-- Nothing was written so far; from here on nothing can fail but the first write.
+if longest > 0 then
+	if redis.call('LPUSH', KEYS[2], string.format('%.0f', now)) > most then
+		redis.call('LTRIM', KEYS[2], 0, most - 1)
+	end
+	redis.call('PEXPIRE', KEYS[2], math.ceil(longest / 1000))
+end
+e.tries, e.used, e.last = e.tries - 1, e.used + 1, now
+if #all == 0 then
+	redis.call('SETRANGE', KEYS[1], 1, counters(e))
+	return 'w' .. '\1' .. counters(e) .. string.sub(e.value, 19)
+end
+
+-- Digests are keyed, so how long it takes to compare them tells nothing. An empty one is nobody's answer.
+for i = guesses, #ARGV, 3 do
+	if ARGV[i] ~= '' and known[ARGV[i]] then
+		e.state = tonumber(ARGV[i + 1])
+		local value = write(KEYS[1], e, ARGV[i + 2], all, sealed(e))
+		if e.state == 1 and KEYS[2] then
+			redis.call('DEL', KEYS[2])
+		end
+		return 'w' .. value
+	end
+end
+if e.tries == 0 then
+	e.state = 2
+end
+redis.call('SETRANGE', KEYS[1], 1, counters(e))
+return told('m')

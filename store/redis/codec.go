@@ -1,0 +1,113 @@
+package redis
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// An entry is one string: a head of fixed size, the mark, the digests (each after two bytes of its length) and the sealed
+// data. entry.lua has the head's offsets. Times are microseconds since 1970, as Redis counts them.
+const (
+	format    = 1
+	headSize  = 48
+	maxMark   = math.MaxUint16
+	maxDigest = math.MaxUint16
+)
+
+var (
+	errDamaged = errors.New("redis: what is stored is not an entry")
+	errTooLong = errors.New("redis: a digest or mark is longer than 65,535 bytes")
+)
+
+// encode is a new entry: pending, unused and of version 1, whatever it says itself.
+func encode(e watchword.Entry) ([]byte, error) {
+	digests, err := encodeDigests(e.Digests)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, headSize+len(digests)+len(e.Sealed))
+	b = append(b, format, byte(watchword.StatePending))
+	b = binary.BigEndian.AppendUint32(b, uint32(min(max(e.Tries, 0), math.MaxInt32)))
+	b = binary.BigEndian.AppendUint32(b, 0)
+	b = binary.BigEndian.AppendUint64(b, 0)
+	b = binary.BigEndian.AppendUint64(b, 1)
+	b = binary.BigEndian.AppendUint64(b, micros(e.ExpiresAt))
+	b = binary.BigEndian.AppendUint64(b, micros(e.KeepUntil))
+	b = binary.BigEndian.AppendUint16(b, 0)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(digests)))
+	b = append(b, digests...)
+	return append(b, e.Sealed...), nil
+}
+
+func encodeDigests(digests [][]byte) ([]byte, error) {
+	size := 0
+	for _, d := range digests {
+		size += 2 + len(d)
+	}
+	b := make([]byte, 0, size)
+	for _, d := range digests {
+		if len(d) > maxDigest {
+			return nil, errTooLong
+		}
+		b = binary.BigEndian.AppendUint16(b, uint16(len(d)))
+		b = append(b, d...)
+	}
+	return b, nil
+}
+
+// decode reads what encode or a script wrote. Anything may stand there that somebody else has written.
+func decode(id, value string) (watchword.Entry, error) {
+	if len(value) < headSize || value[0] != format {
+		return watchword.Entry{}, errDamaged
+	}
+	b := []byte(value)
+	e := decodeCounters(id, b[1:])
+	last, version := binary.BigEndian.Uint64(b[10:]), binary.BigEndian.Uint64(b[18:])
+	e.Version = int64(version)
+	if last != 0 {
+		e.LastTry = fromMicros(last)
+	}
+	e.ExpiresAt, e.KeepUntil = fromMicros(binary.BigEndian.Uint64(b[26:])), fromMicros(binary.BigEndian.Uint64(b[34:]))
+	marked, digested := int(binary.BigEndian.Uint16(b[42:])), int(binary.BigEndian.Uint32(b[44:]))
+	rest := b[headSize:]
+	if marked+digested > len(rest) {
+		return watchword.Entry{}, errDamaged
+	}
+	e.Mark = rest[:marked:marked]
+	e.Sealed = rest[marked+digested:]
+	var err error
+	e.Digests, err = decodeDigests(rest[marked : marked+digested])
+	return e, err
+}
+
+func decodeDigests(b []byte) (digests [][]byte, err error) {
+	for len(b) > 0 {
+		if len(b) < 2 {
+			return nil, errDamaged
+		}
+		end := 2 + int(binary.BigEndian.Uint16(b))
+		if end > len(b) {
+			return nil, errDamaged
+		}
+		digests = append(digests, b[2:end:end])
+		b = b[end:]
+	}
+	return digests, nil
+}
+
+// countersSize is that of state, tries left and tries used: what comes with a refusal.
+const countersSize = 9
+
+func decodeCounters(id string, b []byte) watchword.Entry {
+	return watchword.Entry{ID: id, State: watchword.State(b[0]),
+		Tries: int(binary.BigEndian.Uint32(b[1:])), Used: int(binary.BigEndian.Uint32(b[5:]))}
+}
+
+// micros is a time as it is stored; one before 1970 is as long over as any.
+func micros(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) }
+
+func fromMicros(n uint64) time.Time { return time.UnixMicro(int64(min(n, math.MaxInt64))).UTC() }

@@ -1,0 +1,112 @@
+package redis
+
+import (
+	"errors"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// bufferSize is what a connection reads and writes at once; entries are smaller than a kilobyte.
+const bufferSize = 8 << 10
+
+var errURL = errors.New("redis: the URL must be redis://, rediss://, redis+sentinel:// or redis+cluster:// with [user:password@]host:port and options that go-redis knows")
+
+// Open makes a client of a URL; nothing is dialled yet.
+//
+//	redis://user:password@host:6379/0                                         one server
+//	redis+cluster://user:password@host:7000?addr=host2:7000&addr=host3:7000   a Cluster
+//	redis+sentinel://user:password@host:26379?master_name=main&addr=host2:26379
+//	                                                                          whatever Sentinel calls the master
+//
+// With rediss instead of redis all of them speak TLS. User and password are the data servers'; Sentinel's own, if it has
+// any, are the options sentinel_username and sentinel_password. Further options are those of go-redis' ParseURL,
+// ParseClusterURL and ParseFailoverURL.
+//
+// Unless the URL says otherwise, time-outs are so short that a server that is gone or hangs is an error within a second.
+// No command is ever repeated, and contexts count. Errors do not repeat the URL, which may hold a password.
+func Open(rawURL string) (redis.UniversalClient, error) {
+	scheme, rest, _ := strings.Cut(rawURL, ":")
+	scheme, kind, _ := strings.Cut(scheme, "+")
+	u, err := url.Parse(scheme + ":" + rest)
+	if err != nil || scheme != "redis" && scheme != "rediss" || u.Host == "" {
+		return nil, errURL
+	}
+	switch kind {
+	case "":
+		return openSingle(u)
+	case "cluster":
+		return openCluster(u)
+	case "sentinel":
+		return openSentinel(u)
+	}
+	return nil, errURL
+}
+
+func openSingle(u *url.URL) (redis.UniversalClient, error) {
+	o, err := redis.ParseURL(withDefaults(u))
+	if err != nil {
+		return nil, errURL
+	}
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noNotifications()
+	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
+	return redis.NewClient(o), nil
+}
+
+func openCluster(u *url.URL) (redis.UniversalClient, error) {
+	o, err := redis.ParseClusterURL(withDefaults(u))
+	if err != nil || o.ReadOnly || o.RouteByLatency || o.RouteRandomly { // a replica does not know the latest
+		return nil, errURL
+	}
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noNotifications()
+	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
+	o.DisableRoutingPolicies = true // they ask the servers about each command; ours name their keys
+	return redis.NewClusterClient(o), nil
+}
+
+func openSentinel(u *url.URL) (redis.UniversalClient, error) {
+	query := u.Query()
+	user, password := query.Get("sentinel_username"), query.Get("sentinel_password")
+	query.Del("sentinel_username")
+	query.Del("sentinel_password")
+	u.RawQuery = query.Encode()
+	o, err := redis.ParseFailoverURL(withDefaults(u))
+	if err != nil || o.MasterName == "" || o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly {
+		return nil, errURL
+	}
+	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword // which is where go-redis puts the URL's
+	o.SentinelUsername, o.SentinelPassword = user, password
+	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
+	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
+	return redis.NewFailoverClient(o), nil
+}
+
+// withDefaults is the URL with the options that it leaves open, and those that it cannot choose.
+func withDefaults(u *url.URL) string {
+	query := u.Query()
+	for option, value := range map[string]string{
+		"dial_timeout":  "500ms",
+		"read_timeout":  "700ms", // a script takes microseconds
+		"write_timeout": "700ms",
+		"pool_timeout":  "500ms", // for a connection, while all are in use
+		"pool_size":     strconv.Itoa(max(64, 16*runtime.GOMAXPROCS(0))),
+		"protocol":      "2", // RESP2: nothing here needs pushes, and RESP3 looks for them before each command
+	} {
+		if !query.Has(option) {
+			query.Set(option, value)
+		}
+	}
+	query.Set("max_retries", "-1")
+	full := *u
+	full.RawQuery = query.Encode()
+	return full.String()
+}
+
+// noNotifications saves the question about them on each new connection.
+func noNotifications() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}

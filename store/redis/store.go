@@ -1,0 +1,217 @@
+package redis
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/script"
+)
+
+// The letters with which scripts begin their answers.
+const (
+	won      = 'w'
+	closed   = 'c'
+	expired  = 'x'
+	spent    = 's'
+	budget   = 'b'
+	mismatch = 'm'
+	version  = 'v'
+)
+
+// Create implements watchword.Store with one SET. The Store is no outbox, so out is not looked at.
+func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	value, err := encode(e)
+	if err != nil {
+		return err
+	}
+	until := max((e.KeepUntil.UnixMicro()+999)/1000, 1)
+	_, err = script.Do(ctx, s.client, "set", s.entryKey(e.ID), value, "pxat", until, "nx")
+	if errors.Is(err, redis.Nil) {
+		return watchword.ErrExists
+	}
+	return failed("create", err)
+}
+
+// Get implements watchword.Store with one GET.
+func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	value, err := text(script.Do(ctx, s.client, "get", s.entryKey(id)))
+	if err != nil {
+		return watchword.Entry{}, failed("get", err)
+	}
+	return decode(id, value)
+}
+
+// Attempt implements watchword.Store with attempt.lua.
+func (s *Store) Attempt(ctx context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+	args, err := attemptArgs(guesses, b)
+	if err != nil {
+		return watchword.Entry{}, err
+	}
+	keys, err := s.keys(id, b.Key)
+	if err != nil {
+		return watchword.Entry{}, err
+	}
+	reply, err := s.run(ctx, s.attempt, keys, closes, args...)
+	if err != nil {
+		return watchword.Entry{}, failed("attempt", err)
+	}
+	if reply[0] == won {
+		return decode(id, reply[1:])
+	}
+	if len(reply) < 1+countersSize {
+		return watchword.Entry{}, errDamaged
+	}
+	e := decodeCounters(id, []byte(reply[1:1+countersSize]))
+	if wait := reply[1+countersSize:]; reply[0] == budget && len(wait) == 8 {
+		return e, &watchword.BudgetError{RetryAfter: time.Duration(binary.BigEndian.Uint64([]byte(wait))) * time.Microsecond}
+	}
+	return e, said(reply)
+}
+
+func attemptArgs(guesses []watchword.Guess, b watchword.Budget) ([]any, error) {
+	if b.Key == "" {
+		b.Limits = nil
+	}
+	free := 0
+	if b.FirstFree {
+		free = 1
+	}
+	args := make([]any, 0, 2+2*len(b.Limits)+3*len(guesses))
+	args = append(args, free, len(b.Limits))
+	for _, w := range b.Limits {
+		args = append(args, w.Max, (w.Per + time.Microsecond - 1).Microseconds())
+	}
+	for _, g := range guesses {
+		if g.State != watchword.StateApproved && g.State != watchword.StateLocked {
+			return nil, errors.New("redis: a guess approves or locks")
+		}
+		if len(g.Mark) > maxMark {
+			return nil, errTooLong
+		}
+		args = append(args, g.Digest, int(g.State), g.Mark)
+	}
+	return args, nil
+}
+
+// closes reports whether an attempt ended the entry.
+func closes(reply string) bool {
+	switch reply[0] {
+	case won, mismatch:
+		at := 1 // state follows the letter, or the letter and the format
+		if reply[0] == won {
+			at = 2
+		}
+		return len(reply) > at && watchword.State(reply[at]) != watchword.StatePending
+	}
+	return false
+}
+
+// Close implements watchword.Store with close.lua.
+func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error {
+	if c.State == watchword.StatePending {
+		return errors.New("redis: a closing leaves the pending state")
+	}
+	if len(c.Mark) > maxMark {
+		return errTooLong
+	}
+	keys, err := s.keys(id, c.Clear)
+	if err != nil {
+		return err
+	}
+	replace := 0
+	if c.Sealed != nil {
+		replace = 1
+	}
+	reply, err := s.run(ctx, s.closing, keys, succeeded, int(c.State), c.Mark, replace, c.Sealed)
+	if err != nil {
+		return failed("close", err)
+	}
+	return said(reply)
+}
+
+// Update implements watchword.Store with update.lua. The Store is no outbox, so out is not looked at.
+func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
+	digests, err := encodeDigests(e.Digests)
+	if err != nil {
+		return err
+	}
+	was := binary.BigEndian.AppendUint64(nil, uint64(e.Version))
+	reply, err := s.run(ctx, s.update, []string{s.entryKey(e.ID)}, succeeded, was, digests, e.Sealed)
+	if err != nil {
+		return failed("update", err)
+	}
+	return said(reply)
+}
+
+func succeeded(reply string) bool { return reply[0] == won }
+
+// keys are the entry's and its budget's. A budget of another group may lie on another node.
+func (s *Store) keys(id, budget string) ([]string, error) {
+	if budget == "" {
+		return []string{s.entryKey(id)}, nil
+	}
+	if group(id) != group(budget) {
+		return nil, errors.New("redis: the budget belongs to another group than the entry")
+	}
+	return []string{s.entryKey(id), s.budgetKey(budget)}, nil
+}
+
+// run runs a script and, when that is asked for and its reply says that it wrote, waits for replicas.
+func (s *Store) run(ctx context.Context, sc *script.Script, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	if s.waitReplicas > 0 {
+		return s.runAndWait(ctx, sc, keys, wrote, args...)
+	}
+	return text(sc.Run(ctx, s.client, keys, args...))
+}
+
+// text is a reply that is a string with something in it. Nothing is an entry that there is not.
+func text(reply any, err error) (string, error) {
+	if errors.Is(err, redis.Nil) {
+		return "", watchword.ErrNotFound
+	}
+	if err != nil {
+		return "", err
+	}
+	if s, ok := reply.(string); ok && s != "" {
+		return s, nil
+	}
+	return "", errDamaged
+}
+
+// said is what the letter of an answer means.
+func said(reply string) error {
+	switch reply[0] {
+	case won:
+		return nil
+	case closed:
+		return watchword.ErrClosed
+	case expired:
+		return watchword.ErrExpired
+	case spent:
+		return watchword.ErrSpent
+	case mismatch:
+		return watchword.ErrMismatch
+	case version:
+		return watchword.ErrConflict
+	}
+	return errDamaged
+}
+
+// failed says what could not be done. The errors of go-redis and Redis name addresses and keys, no data.
+func failed(what string, err error) error {
+	if err == nil || errors.Is(err, watchword.ErrNotFound) {
+		return err
+	}
+	return fmt.Errorf("redis: %s: %w", what, err)
+}

@@ -1,0 +1,15 @@
+-- Replaces digests and sealed data if nobody else has: watchword.Store.Update.
+--
+-- KEYS: the entry.
+-- ARGV: the version as it was read (8 bytes), the digests as they are stored, the sealed data.
+-- Answers with one letter: v another version   w replaced
+local e, err = read(KEYS[1])
+if not e then
+	return err
+end
+if string.sub(e.value, 19, 26) ~= ARGV[1] then
+	return 'v'
+end
+e.version = e.version + 1
+write(KEYS[1], e, mark(e), ARGV[2], ARGV[3])
+return 'w'
