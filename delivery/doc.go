@@ -1,2 +1,21 @@
-// Package delivery brings messages to people.
+// Package delivery brings an engine's messages to people.
+//
+// Before anything is sent, an AddressPolicy (NewAddressPolicy) makes the recipient's address canonical, masks it and
+// decides whether messages may go there at all.
+//
+// The engine then puts the ids of what must be sent into an Outbox; Queue is the one of a single process. A Worker claims
+// them, has the engine compose each message, which drops what is no longer wanted, sends it and has the outcome recorded:
+//
+//	Queue → Worker → Render → Router → a provider
+//
+// Render and Router are Senders around Senders. Render finds the words (Templates) in the reader's language. Router
+// knows the providers of each channel, tries them in order, and leaves those alone that are down. Whatever happens, the
+// message keeps its id, and nothing is sent after its code has died: a provider is tried a few times at short notice by
+// the Router; when all of the channel's providers failed, the Worker comes back later, until the code would be dead.
+//
+// A PrefixBreaker may watch over it all for number ranges that are sent to but never verified. It wraps the policy and
+// the outermost Sender.
+//
+// Each provider has a folder of its own, and its configuration is a URL that it parses itself (Opener). What it needs of
+// the program comes in an Environment.
 package delivery

@@ -1,0 +1,85 @@
+package delivery_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+)
+
+// An address is made canonical before anything is counted by it, and refused where nothing should be sent.
+func ExampleNewAddressPolicy() {
+	policy, err := delivery.NewAddressPolicy(delivery.Addresses{Countries: []string{"US", "DE"}})
+	if err != nil {
+		panic(err)
+	}
+	for _, to := range []string{"+14155550123", "+442079460000", "+19005551234", "+1 (415) 555-0123"} {
+		a, err := policy("sms", to)
+		fmt.Println(a.Masked, a.Country, err)
+	}
+	a, _ := policy("email", "Anna@Bücher.example")
+	fmt.Println(a.Value, a.Masked)
+	// Output:
+	// +1 ••• ••• ••23 US <nil>
+	// +44 ••• ••• ••00 GB watchword: destination refused: country
+	// +1 ••• ••• ••34 US watchword: destination refused: line_type
+	//   watchword: invalid request; to: is not a plain phone number: + and digits only
+	// Anna@xn--bcher-kva.example A•••@x•••.example
+}
+
+// A message is put into words in the reader's language, then carried by the first provider that takes it.
+func ExampleRouter() {
+	down := senderFunc(func(context.Context, watchword.Message) (watchword.Sent, error) {
+		return watchword.Sent{}, &watchword.SendError{Provider: "down", Permanent: true, Cause: errors.New("account closed")}
+	})
+	prints := senderFunc(func(_ context.Context, m watchword.Message) (watchword.Sent, error) {
+		fmt.Println(m.Text)
+		return watchword.Sent{}, nil
+	})
+	router, err := delivery.NewRouter(delivery.RouterConfig{Routes: map[string][]delivery.Provider{
+		"sms": {{Name: "down", Sender: down}, {Name: "prints", Sender: prints}},
+	}})
+	if err != nil {
+		panic(err)
+	}
+	templates, err := delivery.LoadTemplates(nil) // or os.DirFS of a folder of your own words
+	if err != nil {
+		panic(err)
+	}
+	render, err := delivery.NewRender(delivery.RenderConfig{Next: router, Templates: templates})
+	if err != nil {
+		panic(err)
+	}
+	sent, err := render.Send(context.Background(), watchword.Message{
+		ID: "msg_1", App: "ACME", Channel: "sms", To: "+491512345678", Locale: "de-AT", Purpose: "sign_in",
+		Code: watchword.NewCode("492039"), Origin: "acme.example", ExpiresAt: time.Now().Add(10 * time.Minute),
+	})
+	fmt.Println(sent.Provider, err)
+	// Output:
+	// ACME: 492039 ist Ihr Code zum Anmelden. Gültig für 10 Min. Bitte nicht weitergeben.
+	// @acme.example #492039
+	// prints <nil>
+}
+
+// A program names the providers that it has, and opens those that its configuration asks for.
+func ExampleProviders() {
+	providers := delivery.Providers{
+		"silent": func(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Sender, error) {
+			if !env.Development {
+				return nil, errors.New("is for development only")
+			}
+			return senderFunc(func(context.Context, watchword.Message) (watchword.Sent, error) { return watchword.Sent{}, nil }), nil
+		},
+	}
+	_, err := providers.Open(context.Background(), "silent:", delivery.Environment{})
+	fmt.Println(err)
+	_, err = providers.Open(context.Background(), "pigeon://user:secret@loft/", delivery.Environment{})
+	fmt.Println(err)
+	// Output:
+	// delivery: silent: is for development only
+	// delivery: no sender has the scheme "pigeon"; there are silent
+}
