@@ -158,12 +158,15 @@ func typeName(t reflect.Type) string {
 	return "an object"
 }
 
-// fieldAt names a field as API.md does, client.ip say. Names that callers made up are repeated only as far as they look
+// deepest bounds how many names of nested fields are repeated. No request is deeper, but an answer's object may be.
+const deepest = 4
+
+// fieldAt names a field as the contract does, client.ip say. Names that callers made up are repeated only as far as they look
 // like names; what encloses them is named then.
 func fieldAt(pointer jsontext.Pointer) string {
 	var names []string
 	for name := range pointer.Tokens() {
-		if !isName(name) {
+		if !isName(name) || len(names) == deepest {
 			break
 		}
 		names = append(names, name)

@@ -331,3 +331,10 @@ func (b *lockedBuffer) String() string {
 	defer b.mu.Unlock()
 	return b.buf.String()
 }
+
+// RoundTrip lets a bench stand in for the network.
+func (b *bench) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	b.server.ServeHTTP(w, r)
+	return w.Result(), nil
+}

@@ -1,0 +1,268 @@
+package server_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// bad is a request that must be refused, and the field that the problem must name.
+type bad struct {
+	name, body, field string
+	headers           []string
+}
+
+func badStarts() []bad {
+	const rest = `"strategy":"otp","purpose":"sign_in","channel":"sms"`
+	return []bad{
+		{name: "nothing", body: "", field: "body", headers: []string{"Content-Type", "application/json"}},
+		{name: "white space", body: "  ", field: "body"},
+		{name: "an array", body: `[]`, field: "body"},
+		{name: "a string", body: `"otp"`, field: "body"},
+		{name: "a number", body: `7`, field: "body"},
+		{name: "null", body: `null`, field: "body"},
+		{name: "true", body: `true`, field: "body"},
+		{name: "no JSON", body: `strategy=otp`, field: "body"},
+		{name: "cut off", body: `{"strategy":"otp"`, field: "body"},
+		{name: "cut off in a string", body: `{"strategy":"ot`, field: "strategy"},
+		{name: "a second document", body: signIn + `{}`, field: "body"},
+		{name: "a second document on a line of its own", body: signIn + "\n" + signIn, field: "body"},
+		{name: "text behind", body: signIn + `x`, field: "body"},
+		{name: "a comment", body: `{/*x*/` + rest + `}`, field: "body"},
+		{name: "a comma at the end", body: `{` + rest + `,}`, field: "body"},
+		{name: "single quotes", body: `{'strategy':'otp'}`, field: "body"},
+		{name: "a byte order mark", body: "\ufeff" + signIn, field: "body"},
+		{name: "bytes that are no UTF-8", body: `{` + rest + `,"to":"+1` + "\xff" + `"}`, field: "to"},
+		{name: "half a surrogate pair", body: `{` + rest + `,"to":"\ud83d"}`, field: "to"},
+		{name: "a control character", body: `{` + rest + `,"to":"a` + "\x01" + `"}`, field: "to"},
+		{name: "too long", body: `{"nonce":"` + strings.Repeat("a", 64<<10) + `"}`, field: "body"},
+		{name: "a very deep one", body: strings.Repeat(`{"transaction":`, 4000), field: "transaction.transaction.transaction.transaction"},
+		{name: "no strategy", body: `{"purpose":"sign_in"}`, field: "strategy"},
+		{name: "no purpose", body: `{"strategy":"otp"}`, field: "purpose"},
+		{name: "an empty strategy", body: `{"strategy":"","purpose":"sign_in"}`, field: "strategy"},
+		{name: "an unknown name", body: `{` + rest + `,"phone":"+1"}`, field: "phone"},
+		{name: "an unknown name that is none", body: `{` + rest + `,"a b\n<x>":"+1"}`, field: "body"},
+		{name: "an empty name", body: `{` + rest + `,"":"+1"}`, field: "body"},
+		{name: "a name in another case", body: `{"Strategy":"otp","purpose":"sign_in"}`, field: "Strategy"},
+		{name: "a name in capitals", body: `{` + rest + `,"TO":"+1"}`, field: "TO"},
+		{name: "a name without its hyphen", body: `{` + rest + `,"returnurl":"https://x.example"}`, field: "returnurl"},
+		{name: "a name twice", body: `{` + rest + `,"to":"+1","to":"+2"}`, field: "to"},
+		{name: "a name twice, escaped", body: `{` + rest + `,"to":"+1","\u0074o":"+2"}`, field: "to"},
+		{name: "a nested name twice", body: `{` + rest + `,"client":{"ip":"::1","ip":"::2"}}`, field: "client.ip"},
+		{name: "a transaction's name twice", body: `{` + rest + `,"transaction":{"amount":"1","amount":"2"}}`, field: "transaction.amount"},
+		{name: "an unknown nested name", body: `{` + rest + `,"client":{"address":"::1"}}`, field: "client.address"},
+		{name: "a nested name in another case", body: `{` + rest + `,"client":{"IP":"::1"}}`, field: "client.IP"},
+		{name: "a number for a string", body: `{` + rest + `,"to":14155550123}`, field: "to"},
+		{name: "an array for a string", body: `{` + rest + `,"to":["+14155550123","+14155550124"]}`, field: "to"},
+		{name: "an object for a string", body: `{` + rest + `,"to":{"number":"+1"}}`, field: "to"},
+		{name: "null for a string", body: `{` + rest + `,"to":null}`, field: "to"},
+		{name: "null for a required string", body: `{"strategy":null,"purpose":"sign_in"}`, field: "strategy"},
+		{name: "null for an object", body: `{` + rest + `,"client":null}`, field: "client"},
+		{name: "null for a map", body: `{` + rest + `,"transaction":null}`, field: "transaction"},
+		{name: "null for a boolean", body: `{` + rest + `,"decoy":null}`, field: "decoy"},
+		{name: "null in an object", body: `{` + rest + `,"client":{"ip":null}}`, field: "client.ip"},
+		{name: "null in a map", body: `{` + rest + `,"transaction":{"amount":null}}`, field: "transaction.amount"},
+		{name: "a number in a map", body: `{` + rest + `,"transaction":{"amount":40.00}}`, field: "transaction.amount"},
+		{name: "an object in a map", body: `{` + rest + `,"metadata":{"order":{"id":"17"}}}`, field: "metadata.order"},
+		{name: "a list for a map", body: `{` + rest + `,"metadata":["order"]}`, field: "metadata"},
+		{name: "a string for an object", body: `{` + rest + `,"client":"203.0.113.7"}`, field: "client"},
+		{name: "a string for a boolean", body: `{` + rest + `,"decoy":"true"}`, field: "decoy"},
+		{name: "a number for a boolean", body: `{` + rest + `,"client":{"known":1}}`, field: "client.known"},
+		{name: "an address that is none", body: `{` + rest + `,"to":"+1","client":{"ip":"localhost"}}`, field: "client.ip"},
+		{name: "a purpose that is none", body: `{"strategy":"otp","purpose":"Sign In","channel":"sms","to":"+1"}`, field: "purpose"},
+		{name: "a strategy that is none", body: `{"strategy":"palm","purpose":"sign_in"}`, field: "strategy"},
+		{name: "a channel that is none", body: `{"strategy":"otp","purpose":"sign_in","channel":"pigeon","to":"+1"}`, field: "channel"},
+		{name: "nowhere to send", body: `{` + rest + `}`, field: "to"},
+		{name: "a language that is none", body: `{` + rest + `,"to":"+1","locale":"../en"}`, field: "locale"},
+		{name: "a subject with a line end", body: `{` + rest + `,"to":"+1","subject":"a\nb"}`, field: "subject"},
+		{name: "another type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "text/plain"}},
+		{name: "a form's type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{name: "no type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", ""}},
+		{name: "a longer type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "application/json5"}},
+		{name: "another charset", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "application/json; charset=utf-16"}},
+		{name: "a parameter", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "application/json; version=2"}},
+		{name: "an empty idempotency key", body: signIn, field: "Idempotency-Key", headers: []string{"Idempotency-Key", " "}},
+		{name: "a long idempotency key", body: signIn, field: "Idempotency-Key", headers: []string{"Idempotency-Key", strings.Repeat("k", 256)}},
+		{name: "an idempotency key with a space", body: signIn, field: "Idempotency-Key", headers: []string{"Idempotency-Key", "a b"}},
+		{name: "an idempotency key beyond ASCII", body: signIn, field: "Idempotency-Key", headers: []string{"Idempotency-Key", "schlüssel"}},
+	}
+}
+
+func TestBadStarts(t *testing.T) {
+	b := newBench(t, options{})
+	for _, c := range badStarts() {
+		t.Run(c.name, func(t *testing.T) { refuses(t, b, "/v1/challenges", c) })
+	}
+	if n := b.outbox.count(); n != 0 {
+		t.Errorf("%d messages for requests that were refused", n)
+	}
+}
+
+// refuses wants a 400 that names the field, and names it alone.
+func refuses(t *testing.T, b *bench, target string, c bad) {
+	t.Helper()
+	r := b.post(target, c.body, c.headers...).want(t, http.StatusBadRequest, "invalid_request")
+	if !slices.Equal(r.fields(), []string{c.field}) {
+		t.Errorf("names %q, want %q: %s", r.fields(), c.field, r.text)
+	}
+}
+
+// TestBadChecks shows also that none of them costs a try.
+func TestBadChecks(t *testing.T) {
+	b := newBench(t, options{strategies: []watchword.Strategy{keeper{object: true}}})
+	id := b.start()
+	object := b.post("/v1/challenges", `{"strategy":"keeper","purpose":"mfa","subject":"user_42"}`).want(t, http.StatusCreated, "").str("id")
+	const who = `"purpose":"sign_in","subject":"user_42"`
+	cases := []bad{
+		{name: "no answer", body: `{` + who + `}`, field: "answer"},
+		{name: "an empty answer", body: `{` + who + `,"answer":""}`, field: "answer"},
+		{name: "a number", body: `{` + who + `,"answer":492039}`, field: "answer"},
+		{name: "a number with leading zeros", body: `{` + who + `,"answer":092039}`, field: "answer"},
+		{name: "a list of codes", body: `{` + who + `,"answer":["000000","000001"]}`, field: "answer"},
+		{name: "an empty list", body: `{` + who + `,"answer":[]}`, field: "answer"},
+		{name: "null", body: `{` + who + `,"answer":null}`, field: "answer"},
+		{name: "true", body: `{` + who + `,"answer":true}`, field: "answer"},
+		{name: "an object where a string is asked", body: `{` + who + `,"answer":{"code":"492039"}}`, field: "answer"},
+		{name: "two answers", body: `{` + who + `,"answer":"000000","answer":"000001"}`, field: "answer"},
+		{name: "an answer in another case", body: `{` + who + `,"Answer":"000000"}`, field: "Answer"},
+		{name: "a code", body: `{` + who + `,"answer":"000000","code":"000000"}`, field: "code"},
+		{name: "subject and address", body: `{` + who + `,"to":"+14155550123","answer":"000000"}`, field: "to"},
+		{name: "neither", body: `{"purpose":"sign_in","answer":"000000"}`, field: "subject"},
+		{name: "a subject that is a list", body: `{"purpose":"sign_in","subject":["user_42"],"answer":"000000"}`, field: "subject"},
+		{name: "no purpose", body: `{"subject":"user_42","answer":"000000"}`, field: "purpose"},
+		{name: "a transaction that is none", body: `{` + who + `,"answer":"000000","transaction":{"amount":4}}`, field: "transaction.amount"},
+		{name: "a client that is none", body: `{` + who + `,"answer":"000000","client":{"ip":"somewhere"}}`, field: "client.ip"},
+		{name: "a megabyte", body: `{` + who + `,"answer":"` + strings.Repeat("0", 1<<20) + `"}`, field: "body"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) { refuses(t, b, "/v1/challenges/"+id+"/check", c) })
+	}
+	for _, c := range []bad{
+		{name: "a string where an object is asked", body: `{"purpose":"mfa","subject":"user_42","answer":"{}"}`, field: "answer"},
+		{name: "a name twice in the object", body: `{"purpose":"mfa","subject":"user_42","answer":{"a":1,"a":2}}`, field: "answer.a"},
+	} {
+		t.Run(c.name, func(t *testing.T) { refuses(t, b, "/v1/challenges/"+object+"/check", c) })
+	}
+	for _, id := range []string{id, object} {
+		if left := b.get("/v1/challenges/" + id).at("attempts_remaining"); left != 5.0 {
+			t.Errorf("%v tries are left of 5", left)
+		}
+	}
+}
+
+func TestOtherBadRequests(t *testing.T) {
+	b := newBench(t, options{})
+	one := "/v1/challenges/" + b.start()
+	for target, cases := range map[string][]bad{
+		one + "/redeem": {
+			{name: "no handle", body: `{"purpose":"sign_in","subject":"user_42"}`, field: "handle"},
+			{name: "no purpose", body: `{"handle":"hd_x","subject":"user_42"}`, field: "purpose"},
+			{name: "subject and address", body: `{"handle":"hd_x","purpose":"sign_in","subject":"a","to":"b"}`, field: "to"},
+			{name: "a handle that is a list", body: `{"handle":["hd_x"],"purpose":"sign_in"}`, field: "handle"},
+		},
+		one + "/resend": {
+			{name: "a channel that is null", body: `{"channel":null}`, field: "channel"},
+			{name: "a code", body: `{"code":"000000"}`, field: "code"},
+			{name: "a channel that is none", body: `{"channel":"pigeon"}`, field: "channel"},
+			{name: "no type", body: `{}`, field: "Content-Type", headers: []string{"Content-Type", ""}},
+		},
+		one + "/cancel": {
+			{name: "a reason", body: `{"reason":"x"}`, field: "reason"},
+			{name: "a list", body: `[]`, field: "body"},
+		},
+		"/v1/receipts/redeem": {
+			{name: "no receipt", body: `{"purpose":"sign_in"}`, field: "receipt"},
+			{name: "no purpose", body: `{"receipt":"x"}`, field: "purpose"},
+			{name: "a receipt that is an object", body: `{"receipt":{},"purpose":"sign_in"}`, field: "receipt"},
+		},
+	} {
+		for _, c := range cases {
+			t.Run(target[len(target)-6:]+" "+c.name, func(t *testing.T) { refuses(t, b, target, c) })
+		}
+	}
+	if r := b.get(one); r.str("status") != "pending" {
+		t.Errorf("a refused request changed the challenge: %s", r.text)
+	}
+}
+
+func TestBadQueries(t *testing.T) {
+	b := newBench(t, options{})
+	one := "/v1/challenges/" + b.start()
+	for query, field := range map[string]string{
+		"wait=":          "wait",
+		"wait=-1":        "wait",
+		"wait=26":        "wait",
+		"wait=1.5":       "wait",
+		"wait=1s":        "wait",
+		"wait=%200":      "wait",
+		"wait=0&wait=25": "wait",
+		"Wait=0":         "Wait",
+		"key=dev":        "key",
+		"a%20b=1":        "query",
+		"wait=%zz":       "query",
+		"wait=0;x=1":     "query",
+	} {
+		r := b.get(one+"?"+query).want(t, http.StatusBadRequest, "invalid_request")
+		if !slices.Equal(r.fields(), []string{field}) {
+			t.Errorf("%s: names %q, want %q", query, r.fields(), field)
+		}
+	}
+	b.get(one+"?wait=0").want(t, http.StatusOK, "")
+}
+
+// TestEachMissingFieldIsNamed shows that they are named all at once.
+func TestEachMissingFieldIsNamed(t *testing.T) {
+	b := newBench(t, options{})
+	r := b.post("/v1/challenges", `{}`).want(t, http.StatusBadRequest, "invalid_request")
+	if !slices.Equal(r.fields(), []string{"strategy", "purpose"}) {
+		t.Errorf("names %q", r.fields())
+	}
+}
+
+func TestAcceptedTypes(t *testing.T) {
+	b := newBench(t, options{})
+	for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"} {
+		b.post("/v1/challenges", signIn, "Content-Type", contentType).want(t, http.StatusCreated, "")
+	}
+}
+
+// TestNothingIsEchoed puts a marker everywhere a value can be, and looks for it in whatever comes back. Only a start that
+// went well may repeat the subject.
+func TestNothingIsEchoed(t *testing.T) {
+	b := newBench(t, options{})
+	id := b.start()
+	const marker = "Ma4k3rQ"
+	values := []string{`"%s"`, `{"x":"%s"}`, `["%s"]`, `"%s`, `%s`, `"\u0000%s"`, `"%s\n"`, `{"%s`, `"+999%s"`, `"@%s"`}
+	names := []string{"strategy", "purpose", "channel", "to", "subject", "locale", "transaction", "client", "return_url", "nonce",
+		"metadata", "label", "factor", "decoy", "authorization", "answer", "handle", "receipt"}
+	targets := []string{"/v1/challenges", "/v1/challenges/" + id + "/check", "/v1/challenges/" + id + "/redeem", "/v1/challenges/" + id + "/resend",
+		"/v1/receipts/redeem", "/v1/challenges/ch_" + marker + "/check", "/v1/" + marker, "/" + marker}
+	rapid.Check(t, func(t *rapid.T) {
+		var body strings.Builder
+		body.WriteString(`{"purpose":"sign_in"`)
+		for _, n := range rapid.SliceOfNDistinct(rapid.SampledFrom(names), 1, 4, rapid.ID[string]).Draw(t, "names") {
+			value := strings.ReplaceAll(rapid.SampledFrom(values).Draw(t, "value"), "%s", marker)
+			body.WriteString(`,"` + n + `":` + value)
+		}
+		body.WriteString(`}`)
+		headers := []string{"Idempotency-Key", marker + " ", "Content-Type", "application/" + marker, "X-Forwarded-For", marker, "Authorization", "Bearer " + marker}
+		kept := headers[:2*rapid.IntRange(0, 4).Draw(t, "headers")]
+		r := b.post(rapid.SampledFrom(targets).Draw(t, "target"), body.String(), kept...)
+		if r.status >= 400 && strings.Contains(r.text, marker) {
+			t.Fatalf("%d: the answer repeats what was sent: %s", r.status, r.text)
+		}
+		for name, value := range r.header {
+			if strings.Contains(strings.Join(value, ""), marker) {
+				t.Fatalf("the header %s repeats what was sent", name)
+			}
+		}
+	})
+	if strings.Contains(b.log.String(), marker) {
+		t.Error("the log repeats what was sent")
+	}
+}
