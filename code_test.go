@@ -42,7 +42,10 @@ func TestSecretsCannotBePrinted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(&out, "%v %+v %#v", key, key, key)
+	var around any = struct{ Key watchword.Key }{key}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&out, verb, around)
+	}
 	if got := out.String(); strings.Contains(got, text) || strings.Contains(got, fmt.Sprintf("%x", text)) || !strings.Contains(got, "[secret]") {
 		t.Fatalf("a secret got out:\n%s", got)
 	}

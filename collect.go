@@ -154,7 +154,7 @@ func (e *Engine) claims(rec *record, at time.Time) *Claims {
 // AddressHash is the address_hash of a canonical address: HMAC-SHA-256 under AddressKey, base64url without padding.
 // An app compares it with its own record instead of storing what was sent to.
 func (e *Engine) AddressHash(address string) string {
-	sum := e.identity.addresses.sum(address)
+	sum := e.identity.addresses.plain(address)
 	var text [43]byte
 	b64.Encode(text[:], sum[:])
 	return string(text[:])

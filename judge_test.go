@@ -125,7 +125,7 @@ func TestJudgedTriesAreChargedFirst(t *testing.T) {
 	if got["incorrect_answer"] != 3 || len(calls) != 3 {
 		t.Fatalf("outcomes: %v, %d judged", got, len(calls))
 	}
-	if v, _ := k.Status(context.Background(), s.ID); v.Status != watchword.Locked {
+	if v, _ := k.sibling().Status(context.Background(), s.ID); v.Status != watchword.Locked {
 		t.Fatal(v.Status)
 	}
 	s = k.start(judged())
@@ -282,10 +282,8 @@ func TestMovedFactorsDoNotOpen(t *testing.T) {
 			return watchword.Factor{ID: "fa_" + c.Subject, Data: []byte(c.Subject)}, nil
 		},
 		verify: func(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
-			if _, err := c.Factors(ctx); err != nil {
-				return watchword.Proof{}, err
-			}
-			return watchword.Proof{}, nil
+			_, err := c.Factors(ctx)
+			return watchword.Proof{}, err
 		},
 	}
 	k := newKit(t, withLiar(l))
@@ -297,13 +295,41 @@ func TestMovedFactorsDoNotOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a, _ := k.config.Factors.Get(ctx, "shop", "fa_user_42")
-	b, _ := k.config.Factors.Get(ctx, "shop", "fa_user_43")
-	a.Data = b.Data
-	if err := k.config.Factors.Update(ctx, a); err != nil {
+	mine, err := k.config.Factors.Get(ctx, "shop", "fa_user_42")
+	if err != nil {
+		t.Fatal(err)
+	}
+	others, err := k.config.Factors.Get(ctx, "shop", "fa_user_43")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(f watchword.SealedFactor) error {
+		t.Helper()
+		if err := k.config.Factors.Delete(ctx, "shop", mine.ID); err != nil {
+			t.Fatal(err)
+		}
+		if err := k.config.Factors.Create(ctx, f); err != nil {
+			t.Fatal(err)
+		}
+		k.clock.advance(time.Hour)
+		_, err := k.check(k.start(judged()).ID, "x")
+		return err
+	}
+	if err := put(mine); err != nil {
+		t.Fatal(err)
+	}
+	moved := mine
+	moved.Data = others.Data
+	if put(moved) == nil {
+		t.Fatal("another subject's ciphertext opened")
+	}
+	if err := put(mine); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.config.Factors.Update(ctx, mine); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := k.check(k.start(judged()).ID, "x"); err == nil {
-		t.Fatal("another subject's ciphertext opened")
+		t.Fatal("an older ciphertext passes for the newer version")
 	}
 }

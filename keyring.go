@@ -16,10 +16,11 @@ import (
 // minKeyBytes is the least length of a secret: as strong as the PRF that it keys.
 const minKeyBytes = 32
 
-// A Key is one named secret of a keyring. It cannot be printed.
+// A Key is one named secret of a keyring. It cannot be printed: fmt follows pointers, but nobody prints what a function
+// would return.
 type Key struct {
 	ID     string
-	secret *[]byte
+	secret func() []byte
 }
 
 // NewKey takes a secret of at least 32 random bytes. The id (1 to 64 bytes) is stored with what the key made.
@@ -31,7 +32,7 @@ func NewKey(id string, secret []byte) (Key, error) {
 		return Key{}, fmt.Errorf("watchword: key %q has %d bytes; at least %d random bytes are needed", id, len(secret), minKeyBytes)
 	}
 	own := append([]byte(nil), secret...)
-	return Key{ID: id, secret: &own}, nil
+	return Key{ID: id, secret: func() []byte { return own }}, nil
 }
 
 // ringKey is what is derived from one Key for one app: a key for each use (HKDF-SHA-256, RFC 5869).
@@ -67,7 +68,7 @@ func (k Key) deriveFor(use, app string) (*prf, error) {
 	if app != "" {
 		info += " " + app
 	}
-	key, err := hkdf.Key(sha256.New, *k.secret, nil, info, sha256.Size)
+	key, err := hkdf.Key(sha256.New, k.secret(), nil, info, sha256.Size)
 	if err != nil {
 		return nil, err
 	}
@@ -119,16 +120,27 @@ func newPRF(key []byte) *prf {
 
 func (p *prf) sum(parts ...string) [32]byte {
 	h := p.pool.Get().(*keyedHash)
-	h.Reset()
-	h.in = h.in[:0]
 	for _, part := range parts {
 		h.in = binary.BigEndian.AppendUint32(h.in, uint32(len(part)))
 		h.in = append(h.in, part...)
 	}
+	return p.finish(h)
+}
+
+// plain is HMAC-SHA-256 of one text and nothing else, for those outside who compute it too.
+func (p *prf) plain(text string) [32]byte {
+	h := p.pool.Get().(*keyedHash)
+	h.in = append(h.in, text...)
+	return p.finish(h)
+}
+
+func (p *prf) finish(h *keyedHash) [32]byte {
+	h.Reset()
 	_, _ = h.Write(h.in)
 	h.out = h.Sum(h.out[:0])
 	sum := [32]byte(h.out)
 	clear(h.in)
+	h.in = h.in[:0]
 	p.pool.Put(h)
 	return sum
 }
