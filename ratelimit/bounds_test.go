@@ -68,24 +68,6 @@ func TestForgets(t *testing.T) {
 	}
 }
 
-// TestClockSetBack sets the clock back: nobody gets tokens by it.
-func TestClockSetBack(t *testing.T) {
-	clock := newFakeClock()
-	l, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now}), []ratelimit.Rule{{Name: "two", Limit: 2, Window: time.Minute, By: ratelimit.ByIP}}, "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := l.Take(t.Context(), byIP("i")); err != nil {
-			t.Fatal(err)
-		}
-		clock.Advance(-time.Hour)
-	}
-	if err := l.Take(t.Context(), byIP("i")); err == nil {
-		t.Error("a third Take passes")
-	}
-}
-
 // TestLinks lists what a user of this package links: Redis is not among it.
 func TestLinks(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "github.com/watchword-auth/watchword/ratelimit").Output()

@@ -1,8 +1,11 @@
 package ratelimittest
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -45,8 +48,48 @@ func drawRules(r *rapid.T) []ratelimit.Rule {
 	return rules
 }
 
+// longHistories does the same with few windows and many events in each, some of which have ended and some of which have
+// not.
+func (s *suite) longHistories(t *testing.T) {
+	const window = 10 * time.Second
+	rules := []ratelimit.Rule{
+		{Name: "some", Limit: 60, Window: window / 2, By: ratelimit.ByAddress},
+		{Name: "many", Limit: 150, Window: window, By: ratelimit.ByAddress},
+	}
+	l := s.limiter(t, s.app(), rules...)
+	h := &history{spent: map[string][]time.Duration{}}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2_000 {
+		pause := window / 100
+		if random.IntN(100) == 0 {
+			pause = 2 * window
+		}
+		s.advance(h, time.Duration(random.Int64N(int64(pause))).Truncate(time.Microsecond))
+		s.exactTake(t, l, h, rules, slices.Repeat([]watchword.Bucket{address("a")}, 1+random.IntN(3)))
+	}
+	h.neverTooMany(t, rules)
+}
+
+// clockSetBack sets the clock back between events. Nobody gets tokens by it, and the wait is still not too short.
+func (s *suite) clockSetBack(t *testing.T) {
+	for _, limit := range []int{2, 2 * ratelimit.ExactLimit} {
+		l := s.limiter(t, s.app(), ratelimit.Rule{Name: "back", Limit: limit, Window: time.Minute, By: ratelimit.ByAddress})
+		half, all := slices.Repeat([]watchword.Bucket{address("a")}, limit/2), slices.Repeat([]watchword.Bucket{address("a")}, limit)
+		for range 2 {
+			passes(t, l, half...)
+			s.Advance(-30 * time.Second)
+		}
+		wait := refused(t, "back", l, all...)
+		if first := refused(t, "back", l, half...); wait < first {
+			t.Errorf("limit %d: all tokens are to be back after %s, before the first, after %s", limit, wait, first)
+		}
+		s.Advance(wait)
+		passes(t, l, all...)
+	}
+}
+
 // exactTake takes once where there is room, and where there is none, at three times.
-func (s *suite) exactTake(r *rapid.T, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket) {
+func (s *suite) exactTake(r rapid.TB, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket) {
 	wait := h.wait(rules, buckets)
 	if wait > 0 {
 		s.mustRefuse(r, l, h, rules, buckets, wait)
@@ -54,14 +97,14 @@ func (s *suite) exactTake(r *rapid.T, l *ratelimit.Limiter, h *history, rules []
 		s.mustRefuse(r, l, h, rules, buckets, s.Unit)
 		s.advance(h, s.Unit)
 	}
-	if err := l.Take(r.Context(), buckets...); err != nil {
+	if err := l.Take(context.Background(), buckets...); err != nil {
 		r.Fatalf("at %s: Take(%v) = %v, want nil", h.now, buckets, err)
 	}
 	h.spend(rules, buckets)
 }
 
-func (s *suite) mustRefuse(r *rapid.T, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket, wait time.Duration) {
-	err := l.Take(r.Context(), buckets...)
+func (s *suite) mustRefuse(r rapid.TB, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket, wait time.Duration) {
+	err := l.Take(context.Background(), buckets...)
 	var limit *watchword.LimitError
 	if !errors.As(err, &limit) {
 		r.Fatalf("at %s: Take(%v) = %v, want a refusal", h.now, buckets, err)
@@ -124,7 +167,7 @@ func (h *history) spend(rules []ratelimit.Rule, buckets []watchword.Bucket) {
 }
 
 // neverTooMany looks at every stretch of time as long as a rule's window that begins with an event.
-func (h *history) neverTooMany(r *rapid.T, rules []ratelimit.Rule) {
+func (h *history) neverTooMany(r rapid.TB, rules []ratelimit.Rule) {
 	for _, rule := range rules {
 		for _, b := range []watchword.Bucket{address("a"), address("b")} { // the keys of all buckets
 			times := h.spent[windowOf(rule, b)]

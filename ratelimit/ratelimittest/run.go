@@ -49,6 +49,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		return
 	}
 	t.Run("waits are exact", s.exactWaits)
+	t.Run("long histories", s.longHistories)
+	t.Run("the clock is set back", s.clockSetBack)
 	t.Run("large limits hold", s.largeLimits)
 }
 

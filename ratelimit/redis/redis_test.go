@@ -64,6 +64,11 @@ func TestExact(t *testing.T) {
 			Unit:    time.Microsecond,
 		}
 	})
+	for _, key := range c.Keys(t.Context(), "*:many:*").Val() {
+		if n := c.StrLen(t.Context(), key).Val(); n > (150+20)*14 {
+			t.Errorf("a window with a limit of 150 takes %d octets: what has ended is not cut off", n)
+		}
+	}
 }
 
 // counter is a go-redis hook that counts what is sent.
@@ -155,6 +160,23 @@ func TestKeys(t *testing.T) {
 		if window := longest[rule]; ttl <= window-time.Minute || ttl > window+window/100+keepLonger {
 			t.Errorf("the key %q lives for %s, its window is %s", key, ttl, window)
 		}
+	}
+}
+
+// TestSize looks at what a window with a large limit takes: events of one grain share an entry.
+func TestSize(t *testing.T) {
+	client := redistest.Start(t).Client(t)
+	l, err := ratelimit.New(open(t, client), []ratelimit.Rule{{Name: "app", Limit: 100_000, Window: 24 * time.Hour, By: ratelimit.ByApp}}, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		if err := l.Take(t.Context(), watchword.Bucket{By: ratelimit.ByApp}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := client.StrLen(t.Context(), "{watchword:shop}:shop:app:").Val(); n == 0 || n > 2*14 {
+		t.Errorf("200 events at once take %d octets, want those of one entry, or two", n)
 	}
 }
 
