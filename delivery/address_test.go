@@ -73,6 +73,7 @@ var hostile = []struct{ channel, address string }{
 	{"email", "a\u212aice@example.com\u0000"}, {"email", "zoe\u0308@example.com"}, {"email", "alıce\u202e@example.com"}, {"email", "\xff@example.com"}, {"email", "alice@\xff.com"},
 	{"email", strings.Repeat("a", 65) + "@example.com"}, {"email", "a@" + strings.Repeat("a", 64) + ".com"}, {"email", strings.Repeat("a", 1<<20)},
 	{"email", "a@" + strings.Repeat("abcdefghi.", 26) + "com"}, {"email", "a@" + strings.Repeat("ü.", 80) + "com"}, {"email", "+14155550123"},
+	{"email", strings.Repeat("a", 60) + "@" + strings.Repeat("ü.", 30) + "com"}, // short enough only before it is encoded
 	{"sms", ""}, {"sms", "+"}, {"sms", "alice@example.com"}, {"sms", "+1 415 555 0123"}, {"sms", " +14155550123"}, {"sms", "+14155550123\n"},
 	{"sms", "+1-415-555-0123"}, {"sms", "(415)5550123"}, {"sms", "+1\u00a04155550123"}, {"sms", "+1\u200b4155550123"}, {"sms", "+14155550123;ext=5"},
 	{"sms", "+14155550123,5"}, {"sms", "+14155550123x5"}, {"sms", "tel:+14155550123"}, {"sms", "tel:4155550123;phone-context=+1"}, {"sms", "+1415FLOWERS"},
@@ -80,6 +81,7 @@ var hostile = []struct{ channel, address string }{
 	{"sms", "+14155550123,+14155550124"}, {"sms", "+4402079460000"}, {"sms", "0114420 79460000"}, {"sms", "0014155550123"}, {"sms", "+0014155550123"},
 	{"sms", "911"}, {"sms", "+1911"}, {"sms", "112"}, {"sms", "+10000000000"}, {"sms", "+11234567890"}, {"sms", "+999123456789"}, {"sms", "+1415555012"}, {"sms", "+141555501234"},
 	{"sms", "+" + strings.Repeat("1", 1<<20)}, {"sms", "+1415555\x000123"}, {"sms", "whatsapp:+14155550123"}, {"whatsapp", "whatsapp:+14155550123"}, {"voice", "sip:alice@example.com"},
+	{"sms", "020 79460000"}, {"sms", "(020)79460000"}, {"sms", "020-7946-0000"}, {"sms", "02079460000\n"}, {"sms", "02079460000#5"}, {"sms", "02079460000x5"}, {"sms", "tel:02079460000"},
 }
 
 func TestHostileRecipients(t *testing.T) {
@@ -101,6 +103,10 @@ func TestHostileRecipients(t *testing.T) {
 
 func TestStricterByDefault(t *testing.T) {
 	p := policy(t, delivery.Addresses{})
+	german := policy(t, delivery.Addresses{AllCountries: true, DefaultRegion: "DE"})
+	if a, err := german("sms", "20100000000000"); !errors.Is(err, watchword.ErrInvalidRequest) {
+		t.Errorf("sixteen digits are %+v, %v", a, err)
+	}
 	for _, c := range []struct{ channel, address string }{{"email", "zoë@example.com"}, {"email", "alıce@example.com"}, {"sms", "4155550123"}} {
 		if _, err := p(c.channel, c.address); !errors.Is(err, watchword.ErrInvalidRequest) {
 			t.Errorf("%q: %v", c.address, err)

@@ -115,11 +115,14 @@ func TestPrefixBreakerForgets(t *testing.T) {
 	if f.refused(pumped) {
 		t.Error("still refused after the pause")
 	}
-	f.send(pumped, 40, 0) // too few by themselves, and what was before is forgotten
-	f.now = f.now.Add(70 * time.Minute)
-	f.send(pumped, 40, 0) // and so are these
-	f.now = f.now.Add(15 * time.Minute)
-	f.send(pumped, 1, 0)
+	// Forty twice are too few by themselves; between them the prefix is never quiet for a whole window.
+	for _, step := range []struct {
+		n     int
+		pause time.Duration
+	}{{40, 25 * time.Minute}, {1, 20 * time.Minute}, {1, 0}, {40, 15 * time.Minute}, {1, 0}} {
+		f.send(pumped, step.n, 0)
+		f.now = f.now.Add(step.pause)
+	}
 	if f.refused(pumped) {
 		t.Error("counts what is older than the window")
 	}

@@ -161,6 +161,8 @@ func TestWhatCannotBeRendered(t *testing.T) {
 		},
 		"a code of two lines":     func(m *watchword.Message) { m.Code = watchword.NewCode("12\n34") },
 		"a link of two lines":     func(m *watchword.Message) { m.Link = watchword.NewCode("https://a.example/\nx") },
+		"a link of two words":     func(m *watchword.Message) { m.Link = watchword.NewCode("https://a.example/ x") },
+		"a link by ftp":           func(m *watchword.Message) { m.Link = watchword.NewCode("ftp://a.example/x") },
 		"a link that is a word":   func(m *watchword.Message) { m.Link = watchword.NewCode("a.example") },
 		"a link that is a script": func(m *watchword.Message) { m.Link = watchword.NewCode("javascript:alert(1)") },
 		"an origin of two lines":  func(m *watchword.Message) { m.Origin = "a.example\n" },

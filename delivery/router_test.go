@@ -74,9 +74,10 @@ func TestRouterSumsUpFailures(t *testing.T) {
 		retryAfter    time.Duration
 	}{
 		{"all refuse for good", times(1, permanent()), times(1, permanent()), true, 0},
-		{"one may pass", times(1, permanent()), times(2, errDown), false, 0},
+		{"the second may pass", times(1, permanent()), times(2, errDown), false, 0},
+		{"the first may pass", times(2, errDown), times(1, permanent()), false, 0},
 		{"one wants to be asked later", times(1, later(time.Hour)), times(2, errDown), false, time.Hour},
-		{"both want to be asked later", times(1, later(time.Second)), times(1, later(time.Minute)), false, time.Minute},
+		{"both want to be asked later", times(1, later(time.Minute)), times(1, later(time.Second)), false, time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

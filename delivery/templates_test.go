@@ -68,7 +68,7 @@ func TestTemplatesReportAllThatIsWrong(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{"default/sms.it.tmpl", "default/sms.nl.tmpl", "default/sms.sv.tmpl: text does not show the code", "default/sms.da.tmpl: text", "sign_in/email.en.tmpl: title",
+	for _, want := range []string{"default/sms.it.tmpl", "default/sms.nl.tmpl", "default/sms.sv.tmpl: text does not show the code", "default/sms.da.tmpl: text", "sign_in/email.en.tmpl: title: template",
 		"sign_in/email.de.tmpl: title is not one line", "default/voice.en.tmpl: text does not show the code", "mfa/email.fr.tmpl", "mfa/sms.en.tmpl: text does not show the transaction's", "mfa/sms_en.txt"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not reported in\n%v", want, err)

@@ -158,6 +158,20 @@ func TestWorkerDrains(t *testing.T) {
 	})
 }
 
+func TestWorkerDrainWaitsForRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, engine := delivery.NewQueue(1, nil), &fakeEngine{}
+		atOnce := func(time.Duration) time.Duration { return 0 }
+		stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: &script{answers: times(1, later(3*time.Second))}, Jitter: atOnce})
+		put(t, q, 1)
+		synctest.Wait()
+		start := time.Now()
+		if err := stop(); err != nil || engine.count(watchword.DeliverySent) != 1 || time.Since(start) != 3*time.Second {
+			t.Errorf("%v after %s: %v", err, time.Since(start), engine.recorded)
+		}
+	})
+}
+
 func TestWorkerDrainEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, engine := delivery.NewQueue(100, nil), &fakeEngine{}
@@ -216,12 +230,13 @@ func TestWorkerOutlivesAnOutage(t *testing.T) {
 		var claims atomic.Int32
 		q := outage{claimEnds{durable{delivery.NewQueue(10, nil)}}, &claims}
 		engine := &fakeEngine{}
-		stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: &script{}, Concurrency: 1})
+		sender, start := &script{}, time.Now()
+		stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender, Concurrency: 1})
 		put(t, q, 1)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if engine.count(watchword.DeliverySent) != 1 || claims.Load() > 7 {
-			t.Errorf("recorded %v after %d claims", engine.recorded, claims.Load())
+		if engine.count(watchword.DeliverySent) != 1 || sender.at[0].Sub(start) != 5*time.Second {
+			t.Errorf("recorded %v after five claims in %s", engine.recorded, sender.at[0].Sub(start))
 		}
 		_ = stop()
 	})
