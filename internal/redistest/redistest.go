@@ -26,13 +26,16 @@ var ErrMissing = errors.New("redis-server is not installed (Debian, Ubuntu: apt-
 // patience is how long a server may take to come up on a busy machine.
 const patience = 20 * time.Second
 
+// logName is the file in a server's folder that it writes to.
+const logName = "redis.log"
+
 // A Server is one redis-server process. Its address stays the same when it is stopped and started again.
 type Server struct {
 	Addr string // host:port
 
 	port    int
 	dir     string
-	args    []string
+	args    func(port int) []string
 	process *exec.Cmd
 	exited  chan struct{} // closed when the process has ended
 }
@@ -48,6 +51,14 @@ func Start(t testing.TB, args ...string) *Server {
 
 // Run starts a server in a folder. Whoever calls it must Stop it.
 func Run(dir string, args ...string) (*Server, error) {
+	return run(dir, func(port int) []string {
+		return append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",
+			"--loglevel", "warning", "--logfile", filepath.Join(dir, logName)}, args...)
+	})
+}
+
+// run starts redis-server with the arguments that it needs for a port.
+func run(dir string, args func(port int) []string) (*Server, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, ErrMissing
 	}
@@ -67,9 +78,7 @@ func Run(dir string, args ...string) (*Server, error) {
 
 // Start starts a server that was stopped. It comes back empty.
 func (s *Server) Start() error {
-	args := append([]string{"--port", strconv.Itoa(s.port), "--bind", "127.0.0.1", "--dir", s.dir, "--save", "", "--appendonly", "no",
-		"--daemonize", "no", "--loglevel", "warning", "--logfile", filepath.Join(s.dir, "redis.log")}, s.args...)
-	s.process = exec.Command("redis-server", args...)
+	s.process = exec.Command("redis-server", s.args(s.port)...)
 	s.process.SysProcAttr = dieWithParent()
 	if err := s.process.Start(); err != nil {
 		return err
@@ -138,13 +147,16 @@ func (s *Server) await() error {
 			}
 			_ = c.Close()
 			_, err = s.Do(ctx, "ping")
+			if redis.HasErrorPrefix(err, "NOAUTH") { // it has a password, so it is up
+				return nil
+			}
 			return err
 		}
 	})
 }
 
 func (s *Server) log() string {
-	text, _ := os.ReadFile(filepath.Join(s.dir, "redis.log"))
+	text, _ := os.ReadFile(filepath.Join(s.dir, logName))
 	return string(text)
 }
 
@@ -183,3 +195,6 @@ func freePort() (int, error) {
 	defer func() { _ = l.Close() }()
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
+
+// HostPort is the server's address in two parts.
+func (s *Server) HostPort() (host, port string) { return "127.0.0.1", strconv.Itoa(s.port) }

@@ -1,9 +1,13 @@
 package redis_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/watchword-auth/watchword"
@@ -13,32 +17,212 @@ import (
 )
 
 func TestStore(t *testing.T) {
-	hold(t, redistest.Start(t).URL(), redis.Config{})
+	server := redistest.Start(t)
+	t.Run("promises", func(t *testing.T) { promises(t, server.URL()) })
+	t.Run("one command a call", func(t *testing.T) { oneCommand(t, open(t, server.URL())) })
+	t.Run("keys", func(t *testing.T) { keys(t, open(t, server.URL())) })
+	t.Run("limits that shrink", func(t *testing.T) { shrinkingLimits(t, open(t, server.URL())) })
+	t.Run("another group's budget", func(t *testing.T) { anotherGroup(t, open(t, server.URL())) })
+	t.Run("garbage", func(t *testing.T) { garbage(t, open(t, server.URL())) })
 }
 
-func TestStoreOnCluster(t *testing.T) {
-	hold(t, redistest.StartCluster(t).URL(), redis.Config{})
+func TestCluster(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	t.Run("promises", func(t *testing.T) { promises(t, cluster.URL()) })
+	t.Run("one command a call", func(t *testing.T) { oneCommand(t, open(t, cluster.URL())) })
+	t.Run("entries are spread", func(t *testing.T) { spread(t, cluster) })
+	t.Run("a slot moves", func(t *testing.T) { slotMoves(t, cluster) })
 }
 
-// hold runs the promises on two nodes with a client each. Every promise has keys of its own.
-func hold(t *testing.T, url string, cfg redis.Config) {
+// promises holds two nodes with a client each to them. Every promise has keys of its own.
+func promises(t *testing.T, url string) {
 	clients := []goredis.UniversalClient{open(t, url), open(t, url)}
 	var promise atomic.Int64
-	t.Run("promises", func(t *testing.T) {
+	t.Run("all", func(t *testing.T) {
 		storetest.RunBackend(t, func(testing.TB) storetest.Backend {
-			cfg := cfg
-			cfg.Prefix = fmt.Sprintf("promise%d", promise.Add(1))
+			cfg := redis.Config{Prefix: fmt.Sprintf("promise%d", promise.Add(1)), Timeout: 10 * time.Second} // the machine may be busy
 			return storetest.Backend{Nodes: []watchword.Store{redis.New(clients[0], cfg), redis.New(clients[1], cfg)}}
 		})
 	})
 }
 
-func open(t testing.TB, url string) goredis.UniversalClient {
-	t.Helper()
-	client, err := redis.Open(url)
-	if err != nil {
-		t.Fatal(err)
+// oneCommand counts what each call sends. Greetings of new connections and scripts that are not known yet come first.
+func oneCommand(t *testing.T, client goredis.UniversalClient) {
+	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "count"})
+	everything := func(id string) map[string]func() error {
+		e := entry("group." + id)
+		return map[string]func() error{
+			"1 set":              func() error { return s.Create(ctx, e) },
+			"2 get":              func() error { _, err := s.Get(ctx, e.ID); return err },
+			"3 evalsha wrong":    func() error { _, err := s.Attempt(ctx, e.ID, guess("wrong"), limited("group.any")); return err },
+			"4 evalsha update":   func() error { e.Version = 1; return s.Update(ctx, e) },
+			"5 evalsha right":    func() error { _, err := s.Attempt(ctx, e.ID, guess("right"), limited("group.any")); return err },
+			"6 evalsha close":    func() error { return s.Close(ctx, e.ID, watchword.Closing{State: watchword.StateCanceled}) },
+			"7 evalsha too late": func() error { _, err := s.Attempt(ctx, e.ID, guess("right"), limited("group.any")); return err },
+		}
 	}
-	t.Cleanup(func() { _ = client.Close() })
-	return client
+	warm := everything("warm")
+	for _, name := range sorted(warm) {
+		_ = warm[name]()
+	}
+	sent := &commands{}
+	client.AddHook(sent)
+	calls := everything("counted")
+	for _, name := range sorted(calls) {
+		if err := calls[name](); err != nil && !errors.Is(err, watchword.ErrMismatch) && !errors.Is(err, watchword.ErrClosed) {
+			t.Errorf("%s: %v", name, err)
+		}
+		var verb string
+		_, _ = fmt.Sscanf(name[2:], "%s", &verb)
+		if got := sent.take(); !slices.Equal(got, []string{verb}) {
+			t.Errorf("%s: sent %v", name, got)
+		}
+	}
+}
+
+func sorted(m map[string]func() error) (names []string) {
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// keys looks at what lies in Redis: where, for how long, and that it goes away.
+func keys(t *testing.T, client goredis.UniversalClient) {
+	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "app", Partitions: 16})
+	must(t, s.Create(ctx, entry("AbCdEfGhIjk.xyz")))
+	for range 3 {
+		_, err := s.Attempt(ctx, "AbCdEfGhIjk.xyz", guess("wrong"), limited("AbCdEfGhIjk.any"))
+		wants(t, "a wrong guess", err, watchword.ErrMismatch)
+	}
+	const entryKey, budgetKey = "{app:11}:e:AbCdEfGhIjk.xyz", "{app:11}:b:AbCdEfGhIjk.any"
+	found, err := client.Keys(ctx, "{app:*").Result()
+	must(t, err)
+	slices.Sort(found)
+	if !slices.Equal(found, []string{budgetKey, entryKey}) {
+		t.Fatalf("keys: %q", found)
+	}
+	for key, want := range map[string]time.Duration{entryKey: 25 * time.Minute, budgetKey: 24 * time.Hour} {
+		if ttl := client.PTTL(ctx, key).Val(); ttl > want+time.Second || ttl < want-time.Minute {
+			t.Errorf("%s lives for %s, want %s", key, ttl, want)
+		}
+	}
+	if n := client.LLen(ctx, budgetKey).Val(); n != 3 {
+		t.Errorf("%d charges after three wrong guesses", n)
+	}
+	_, err = s.Attempt(ctx, "AbCdEfGhIjk.xyz", guess("right"), limited("AbCdEfGhIjk.any"))
+	must(t, err)
+	if n := client.Exists(ctx, budgetKey).Val(); n != 0 {
+		t.Error("the budget is still there after an approval")
+	}
+	if ttl := client.PTTL(ctx, entryKey).Val(); ttl < 20*time.Minute || ttl > 26*time.Minute {
+		t.Errorf("a closed entry lives for %s", ttl)
+	}
+}
+
+// shrinkingLimits sees to it that a budget holds no more charges than its limits look at.
+func shrinkingLimits(t *testing.T, client goredis.UniversalClient) {
+	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "shrink"})
+	e := entry("g.1")
+	e.Tries, e.Digests = 1000, nil
+	must(t, s.Create(ctx, e))
+	for _, most := range []int{20, 3} {
+		b := watchword.Budget{Key: "g.any", Limits: []watchword.Window{{Max: most, Per: time.Microsecond}}}
+		for range 30 {
+			if _, err := s.Attempt(ctx, e.ID, nil, b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// So short a window is over at once; a long one keeps the list.
+		b.Limits = append(b.Limits, watchword.Window{Max: most, Per: time.Hour})
+		for range most + 5 {
+			_, _ = s.Attempt(ctx, e.ID, nil, b)
+		}
+		if n := client.LLen(ctx, "{shrink:0}:b:g.any").Val(); n > int64(most) {
+			t.Errorf("%d charges are kept for limits of %d", n, most)
+		}
+	}
+}
+
+// anotherGroup refuses what on a Cluster could lie elsewhere.
+func anotherGroup(t *testing.T, client goredis.UniversalClient) {
+	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "another"})
+	must(t, s.Create(ctx, entry("mine.1")))
+	if _, err := s.Attempt(ctx, "mine.1", guess("right"), limited("yours.any")); err == nil {
+		t.Error("an entry was charged to another group's budget")
+	}
+	if err := s.Close(ctx, "mine.1", watchword.Closing{State: watchword.StateApproved, Clear: "yours.any"}); err == nil {
+		t.Error("an entry emptied another group's budget")
+	}
+	for _, state := range []watchword.State{watchword.StatePending, watchword.StateCanceled, 77} {
+		bad := guess("right")
+		bad[0].State = state
+		if _, err := s.Attempt(ctx, "mine.1", bad, watchword.Budget{}); err == nil {
+			t.Errorf("a guess may lead to state %d", state)
+		}
+	}
+	if err := s.Close(ctx, "mine.1", watchword.Closing{}); err == nil {
+		t.Error("an entry was closed as pending")
+	}
+	if e, err := s.Get(ctx, "mine.1"); err != nil || e.Used != 0 || e.State != watchword.StatePending {
+		t.Errorf("after nothing but refusals: %+v, %v", e, err)
+	}
+}
+
+// spread sees to it that all nodes of a Cluster have work.
+func spread(t *testing.T, cluster *redistest.Cluster) {
+	ctx, s := t.Context(), redis.New(open(t, cluster.URL()), redis.Config{Prefix: "spread"})
+	const n = 300
+	for i := range n {
+		must(t, s.Create(ctx, entry(fmt.Sprintf("group%d.x", i))))
+	}
+	for i, node := range cluster.Nodes {
+		found, err := node.Client(t).Keys(ctx, "{spread:*").Result()
+		must(t, err)
+		if len(found) < n/6 {
+			t.Errorf("node %d has %d of %d entries", i, len(found), n)
+		}
+	}
+}
+
+// slotMoves answers challenges while their slot goes from one node to another.
+func slotMoves(t *testing.T, cluster *redistest.Cluster) {
+	ctx := t.Context()
+	s := redis.New(open(t, cluster.URL()), redis.Config{Prefix: "moving", Partitions: 1})
+	tag := "{moving:0}"
+	from, err := cluster.Owner(ctx, tag)
+	must(t, err)
+	to := cluster.Other(from)
+	for _, id := range []string{"g.1", "g.2", "g.3"} {
+		must(t, s.Create(ctx, entry(id)))
+	}
+	attempt := func(id, word string, want error) {
+		t.Helper()
+		_, err := s.Attempt(ctx, id, guess(word), limited("g.any"))
+		wants(t, id, err, want)
+	}
+	attempt("g.1", "wrong", watchword.ErrMismatch)
+	must(t, cluster.Moving(ctx, tag, from, to))
+	attempt("g.1", "wrong", watchword.ErrMismatch) // both keys are here still
+	must(t, cluster.Move(ctx, from, to, tag+":e:g.1", tag+":b:g.any"))
+	attempt("g.1", "wrong", watchword.ErrMismatch) // both are there
+	must(t, cluster.Move(ctx, from, to, tag+":e:g.2", tag+":e:g.3"))
+	attempt("g.2", "right", nil)
+	must(t, cluster.Moved(ctx, tag, to))
+	attempt("g.3", "right", nil)
+	e, err := s.Get(ctx, "g.1")
+	if err != nil || e.Used != 3 {
+		t.Errorf("%d tries are counted of three (%v)", e.Used, err)
+	}
+}
+
+// A caller who has gone away is not waited for.
+func TestContext(t *testing.T) {
+	s := redis.New(open(t, redistest.Start(t).URL()), redis.Config{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	wants(t, "Create", s.Create(ctx, entry("g.1")), context.Canceled)
+	_, err := s.Get(t.Context(), "g.1")
+	wants(t, "Get", err, watchword.ErrNotFound)
 }

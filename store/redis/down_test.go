@@ -1,0 +1,189 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/redistest"
+	"github.com/watchword-auth/watchword/store/redis"
+)
+
+// tooLong is far more than a call may take when its server is gone, and far less than go-redis takes as it comes.
+const tooLong = 2 * time.Second
+
+// A server that was stopped is an error at once, and no other; when it is back, so is the store, without a new client.
+func TestServerStopsAndComesBack(t *testing.T) {
+	server := redistest.Start(t)
+	s := redis.New(open(t, server.URL()), redis.Config{})
+	must(t, s.Create(t.Context(), entry("g.1")))
+	must(t, s.Ping(t.Context()))
+	server.Stop()
+	unreachable(t, s)
+	must(t, server.Start())
+	backSoon(t, s)
+	must(t, s.Create(t.Context(), entry("g.2")))
+	_, err := s.Attempt(t.Context(), "g.2", guess("right"), limited("g.any")) // a script that the server has forgotten
+	must(t, err)
+}
+
+// A server that hangs is an error within the time-outs; calls that were waiting do not keep others from going on.
+func TestServerHangs(t *testing.T) {
+	server := redistest.Start(t)
+	s := redis.New(open(t, server.URL()), redis.Config{})
+	must(t, s.Create(t.Context(), entry("g.1")))
+	must(t, server.Pause())
+	unreachable(t, s)
+	must(t, server.Resume())
+	backSoon(t, s)
+	must(t, s.Create(t.Context(), entry("g.2")))
+}
+
+// A node of a Cluster that is gone takes its own entries with it, and readiness.
+func TestNodeStops(t *testing.T) {
+	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
+	s := redis.New(open(t, cluster.URL()), redis.Config{})
+	must(t, s.Ping(t.Context()))
+	reached := map[bool]int{}
+	cluster.Nodes[2].Stop()
+	for _, g := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"} {
+		begin := time.Now()
+		err := s.Create(t.Context(), entry(g+".1"))
+		quick(t, begin)
+		reached[err == nil]++
+	}
+	if reached[true] == 0 || reached[false] == 0 {
+		t.Errorf("with one node of three gone, reached or not: %v", reached)
+	}
+	if s.Ping(t.Context()) == nil {
+		t.Error("Ping finds nothing wrong though a node is gone")
+	}
+}
+
+// unreachable sees to it that every call fails soon, at once too, and with an error that is not one of the store's answers.
+func unreachable(t *testing.T, s *redis.Store) {
+	t.Helper()
+	calls := []func(ctx context.Context) error{
+		s.Ping,
+		s.CheckPolicy,
+		func(ctx context.Context) error { return s.Create(ctx, entry("g.3")) },
+		func(ctx context.Context) error { _, err := s.Get(ctx, "g.1"); return err },
+		func(ctx context.Context) error {
+			_, err := s.Attempt(ctx, "g.1", guess("right"), limited("g.any"))
+			return err
+		},
+		func(ctx context.Context) error {
+			return s.Close(ctx, "g.1", watchword.Closing{State: watchword.StateApproved})
+		},
+		func(ctx context.Context) error { return s.Update(ctx, watchword.Entry{ID: "g.1", Version: 1}) },
+	}
+	var all sync.WaitGroup
+	for range 20 {
+		for i, call := range calls {
+			all.Go(func() {
+				begin := time.Now()
+				err := call(context.WithoutCancel(t.Context()))
+				quick(t, begin)
+				if err == nil {
+					t.Errorf("call %d: no error though the server is gone", i)
+				}
+				for _, answer := range []error{watchword.ErrNotFound, watchword.ErrExists, watchword.ErrClosed, watchword.ErrExpired,
+					watchword.ErrSpent, watchword.ErrMismatch, watchword.ErrConflict} {
+					if errors.Is(err, answer) {
+						t.Errorf("call %d: %v though the server is gone", i, err)
+					}
+				}
+			})
+		}
+	}
+	all.Wait()
+}
+
+// backSoon waits until the store finds its server again. After many failures go-redis looks for it once a second.
+func backSoon(t *testing.T, s *redis.Store) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := s.Ping(t.Context())
+		if err == nil {
+			return
+		}
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("the server is back, but not for the store: %v", err)
+		}
+	}
+}
+
+func quick(t *testing.T, begin time.Time) {
+	t.Helper()
+	if took := time.Since(begin); took > tooLong {
+		t.Errorf("took %s", took)
+	}
+}
+
+// A reply that is lost: the step was taken, once, and the caller hears of an error. The client is one that repeats what it
+// may, as go-redis does where nobody told it otherwise.
+func TestCutConnection(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	client := goredis.NewClient(&goredis.Options{Addr: proxy.Addr, MaxRetries: 3})
+	t.Cleanup(func() { _ = client.Close() })
+	cut(t, redis.New(client, redis.Config{}), redis.New(open(t, server.URL()), redis.Config{}), proxy)
+}
+
+func TestCutConnectionOnCluster(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	cfg := redis.Config{Partitions: 1}
+	owner, err := cluster.Owner(t.Context(), "{watchword:0}")
+	must(t, err)
+	proxy := redistest.StartProxy(t, owner.Addr)
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{owner.Addr}, MaxRetries: 3,
+		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if addr == owner.Addr {
+				addr = proxy.Addr
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		}})
+	t.Cleanup(func() { _ = client.Close() })
+	cut(t, redis.New(client, cfg), redis.New(open(t, cluster.URL()), cfg), proxy)
+}
+
+func cut(t *testing.T, s, direct *redis.Store, proxy *redistest.Proxy) {
+	t.Helper()
+	ctx, b := t.Context(), limited("g.any")
+	// The scripts are known, so that none is sent twice.
+	must(t, s.Create(ctx, entry("g.0")))
+	_, err := s.Attempt(ctx, "g.0", guess("right"), b)
+	must(t, err)
+	wants(t, "Close", s.Close(ctx, "g.0", watchword.Closing{State: watchword.StateApproved}), watchword.ErrClosed)
+	must(t, s.Update(ctx, watchword.Entry{ID: "g.0", Version: 1}))
+
+	lost := func(what, word string, call func() error) {
+		t.Helper()
+		proxy.CutNext(word)
+		if err := call(); err == nil || errors.Is(err, watchword.ErrExists) || errors.Is(err, watchword.ErrClosed) || errors.Is(err, watchword.ErrConflict) {
+			t.Errorf("%s, cut off: got %v", what, err)
+		}
+	}
+	lost("Create", "pxat", func() error { return s.Create(ctx, entry("g.1")) })
+	lost("a wrong guess", "evalsha", func() error { _, err := s.Attempt(ctx, "g.1", guess("wrong"), b); return err })
+	e, err := direct.Get(ctx, "g.1")
+	if err != nil || e.Used != 1 || e.Tries != 4 {
+		t.Errorf("a wrong guess that was cut off: %d used, %d left, %v", e.Used, e.Tries, err)
+	}
+	lost("Update", "evalsha", func() error { return s.Update(ctx, e) })
+	lost("a right guess", "evalsha", func() error { _, err := s.Attempt(ctx, "g.1", guess("right"), b); return err })
+	if e, err = direct.Get(ctx, "g.1"); err != nil || e.Used != 2 || e.Version != 2 || e.State != watchword.StateApproved {
+		t.Errorf("after all that was cut off: %+v, %v", e, err)
+	}
+	must(t, s.Create(ctx, entry("g.2")))
+	lost("Close", "evalsha", func() error { return s.Close(ctx, "g.2", watchword.Closing{State: watchword.StateCanceled}) })
+	wants(t, "Close after one that was cut off", s.Close(ctx, "g.2", watchword.Closing{State: watchword.StateApproved}), watchword.ErrClosed)
+	if proxy.Cuts() != 5 {
+		t.Errorf("%d connections were cut", proxy.Cuts())
+	}
+}

@@ -1,0 +1,114 @@
+package redis_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/redis"
+)
+
+// garbage is what somebody else may have written. Each call answers in one of the ways that it may; the scripts do not
+// fail half-way, and nothing panics.
+func garbage(t *testing.T, client goredis.UniversalClient) {
+	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "garbage"})
+	const key = "{garbage:0}:e:g.1"
+	must(t, s.Create(ctx, entry("g.1")))
+	whole, err := client.Get(ctx, key).Result()
+	must(t, err)
+	values := []string{"", "x", whole[:47], whole[:48], whole[:60], "\x02" + whole[1:], whole[:42] + "\xff\xff" + whole[44:],
+		whole[:44] + "\xff\xff\xff\xff" + whole[48:], whole[:44] + "\x00\x00\x00\x21" + whole[48:], whole[:44] + "\x00\x00\x00\x01" + whole[48:],
+		whole[:48] + "\xff\xff" + whole[50:], whole[:2] + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" + whole[26:]}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		b := []byte(whole)
+		for range 1 + random.IntN(8) {
+			b[random.IntN(60)] = byte(random.Uint32())
+		}
+		values = append(values, string(b[:random.IntN(len(b)+1)]), string(b))
+	}
+	for _, value := range values {
+		must(t, client.Set(ctx, key, value, time.Hour).Err())
+		everyCall(t, s, fmt.Sprintf("%.70q", value))
+	}
+	must(t, client.Del(ctx, key).Err())
+	must(t, client.RPush(ctx, key, "a", "list").Err())
+	everyCall(t, s, "a list")
+	if _, err := s.Get(ctx, "g.1"); err == nil {
+		t.Error("a list was read as an entry")
+	}
+	garbageBudget(t, client, s)
+}
+
+// everyCall makes each call; when it is refused as damaged nothing may have been written.
+func everyCall(t *testing.T, s *redis.Store, what string) {
+	t.Helper()
+	ctx := t.Context()
+	call := map[string]func() error{
+		"attempt": func() error { _, err := s.Attempt(ctx, "g.1", guess("wrong"), watchword.Budget{}); return err },
+		"get":     func() error { _, err := s.Get(ctx, "g.1"); return err },
+		"update":  func() error { return s.Update(ctx, watchword.Entry{ID: "g.1", Version: 1, Sealed: []byte("new")}) },
+		"close":   func() error { return s.Close(ctx, "g.1", watchword.Closing{State: watchword.StateCanceled}) },
+	}
+	for name, f := range call {
+		switch err := f(); {
+		case err == nil, errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrExpired), errors.Is(err, watchword.ErrSpent),
+			errors.Is(err, watchword.ErrMismatch), errors.Is(err, watchword.ErrConflict):
+		case goredis.HasErrorPrefix(err, "watchword: not an entry"), goredis.HasErrorPrefix(err, "WRONGTYPE"):
+		default:
+			if !strings.HasSuffix(err.Error(), "redis: what is stored is not an entry") {
+				t.Errorf("%s of %s: %v", name, what, err)
+			}
+		}
+	}
+}
+
+// garbageBudget has budgets that are none. The try of an entry whose budget cannot be read is not judged.
+func garbageBudget(t *testing.T, client goredis.UniversalClient, s *redis.Store) {
+	t.Helper()
+	ctx := t.Context()
+	const key = "{garbage:0}:b:g.any"
+	b := watchword.Budget{Key: "g.any", Limits: []watchword.Window{{Max: 1, Per: time.Hour}}}
+	for i, plant := range []func() error{
+		func() error { return client.Set(ctx, key, "a string", 0).Err() },
+		func() error { return client.RPush(ctx, key, "not a number").Err() },
+		func() error { return client.RPush(ctx, key, "nan").Err() },
+		func() error { return client.SAdd(ctx, key, "a set").Err() },
+	} {
+		must(t, client.Del(ctx, key).Err())
+		must(t, plant())
+		id := fmt.Sprintf("g.budget%d", i)
+		must(t, s.Create(ctx, entry(id)))
+		if _, err := s.Attempt(ctx, id, guess("right"), b); err == nil || errors.Is(err, watchword.ErrMismatch) {
+			t.Errorf("budget %d: got %v", i, err)
+		}
+		// The list is touched only where it is written to; that must fail before the entry changes.
+		free := b
+		free.Limits = []watchword.Window{{Max: 0, Per: time.Hour}}
+		free.FirstFree = true
+		if i == 0 {
+			if _, err := s.Attempt(ctx, id, guess("right"), free); err == nil {
+				t.Error("a budget that is no list was charged")
+			}
+		}
+		if e, err := s.Get(ctx, id); err != nil || e.Used != 0 || e.State != watchword.StatePending {
+			t.Errorf("budget %d: the entry is %+v, %v", i, e, err)
+		}
+	}
+	for stamp, refused := range map[string]bool{"9e99": true, "inf": true, "99999999999999999999": true, "-inf": false, "-5": false, "0": false} {
+		must(t, client.Del(ctx, key).Err())
+		must(t, client.RPush(ctx, key, stamp).Err())
+		id := "g.stamp" + stamp
+		must(t, s.Create(ctx, entry(id)))
+		_, err := s.Attempt(ctx, id, guess("wrong"), b)
+		var spent *watchword.BudgetError
+		if errors.As(err, &spent) != refused || spent != nil && spent.RetryAfter != time.Hour {
+			t.Errorf("a charge at %s: %v", stamp, err)
+		}
+	}
+}

@@ -1,0 +1,25 @@
+package redis_test
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword/store/redis"
+)
+
+// What go-redis says goes where the program's log goes, without the password.
+func TestLogTo(t *testing.T) {
+	var log bytes.Buffer
+	redis.LogTo(slog.New(slog.NewJSONHandler(&log, nil)))
+	defer redis.LogTo(slog.New(slog.DiscardHandler))
+	client := open(t, "redis://:hunter2@127.0.0.1:1") // where nobody listens
+	if client.Ping(t.Context()).Err() == nil {
+		t.Skip("skipped: somebody listens on port 1")
+	}
+	_ = client.Close()
+	if text := log.String(); !strings.Contains(text, `"level":"WARN"`) || strings.Contains(text, "hunter2") {
+		t.Errorf("log: %s", text)
+	}
+}
