@@ -222,7 +222,8 @@ func TestPluginsAreNamedInOneFile(t *testing.T) {
 		}
 	})
 	for _, plugin := range plugins {
-		if !wired[plugin] {
+		shared := slices.ContainsFunc(plugins, func(p string) bool { return path.Dir(p) == plugin }) // by the plug-ins below it
+		if !wired[plugin] && !shared {
 			t.Errorf("%s is in no list: wire it in %s", plugin, floorsWire)
 		}
 	}

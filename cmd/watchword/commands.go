@@ -113,10 +113,13 @@ func load(cmd *cobra.Command) (settings, error) {
 	case readable:
 		s = c.production(cfg)
 	}
-	if len(c.problems) > 0 {
-		return settings{}, configError{c.problems}
+	if len(c.problems) == 0 {
+		return s, nil
 	}
-	return s, nil
+	if readable {
+		c.problems = append(c.problems, s.otherProblems()...)
+	}
+	return settings{}, configError{c.problems}
 }
 
 func versionCommand() *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -42,13 +43,28 @@ func doctorCommand() *cobra.Command {
 	})
 }
 
+// maxSkew is how far the clocks of this machine and of the store may be apart: challenges expire by the store's, which
+// the engine compares with its own.
+const maxSkew = 2 * time.Second
+
 // examine asks every part that can be out of reach.
 func examine(ctx context.Context, h *house) []finding {
-	ctx, cancel := context.WithTimeout(ctx, pingTime)
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
-	found := []finding{{"configuration", nil}, {"store", h.storage.ping(ctx)}}
+	found := []finding{{"configuration", nil}, {"store and its settings", h.storage.ready(ctx)}, {"clocks", clocks(ctx, h)}}
 	for _, e := range h.engines {
 		found = append(found, finding{fmt.Sprintf("app %q", e.App()), e.Ping(ctx)})
 	}
 	return found
+}
+
+func clocks(ctx context.Context, h *house) error {
+	theirs, err := h.storage.clock(ctx)
+	if err != nil {
+		return err
+	}
+	if skew := time.Until(theirs).Abs(); skew > maxSkew {
+		return fmt.Errorf("the store's clock is %s off this machine's", skew.Round(time.Second))
+	}
+	return nil
 }

@@ -42,77 +42,84 @@ type builder struct {
 func build(s settings, log *slog.Logger, m *metrics) (*house, []error) {
 	b := &builder{settings: s, log: log, metrics: m, checks: ratelimit.NewMemory(ratelimit.MemoryConfig{})}
 	var c checker
-	var err error
-	if b.house.storage, err = openStorage(s); err != nil {
-		c.note("redis", err)
-	}
-	if b.signer, err = receipt.NewSigner(receipt.SignerConfig{Keys: s.signing}); err != nil {
-		c.note("signing", err)
+	box := newInbox()
+	apps := b.rooms(&c, box)
+	if len(c.problems) == 0 {
+		c.note("server", b.door(apps, box))
 	}
 	if len(c.problems) > 0 {
+		c.note("redis", b.house.storage.close())
 		return nil, c.problems
 	}
-	box := newInbox()
-	var apps []server.App
-	for _, a := range s.apps {
-		app, problems := b.app(a, providers(box))
-		for _, p := range problems {
-			c.note(fmt.Sprintf("app %q", a.id), p)
-		}
-		apps = append(apps, app)
-	}
-	if len(c.problems) > 0 {
-		return nil, append(c.problems, b.house.storage.close())
-	}
-	cfg := server.Config{Apps: apps, Development: s.development, TrustedProxies: s.proxies, Logger: log}
-	if s.development {
-		cfg.Mount = map[string]http.Handler{"GET /inbox": box.Handler(), "GET /inbox/": box.Handler()}
-	}
-	if m != nil {
-		cfg.Metrics = m
-	}
-	srv, err := server.New(cfg)
-	if err != nil {
-		c.note("server", err)
-		return nil, append(c.problems, b.house.storage.close())
-	}
-	b.house.server = srv
 	return &b.house, nil
 }
 
-// app makes one tenant: its senders, its engine, its worker.
-func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, []error) {
-	router, problems := b.router(a, providers)
-	strategies, err := strategies(a, b.log)
-	problems = append(problems, err)
-	addresses, err := delivery.NewAddressPolicy(a.addresses)
-	problems = append(problems, err)
-	templates, err := loadTemplates(a.templates)
-	problems = append(problems, err)
-	starts, checks, err := b.limiters(a)
-	problems = append(problems, err)
-	if err := errors.Join(problems...); err != nil {
-		return server.App{}, []error{err}
+// rooms makes everything but the server, and notes what is wrong with any of it.
+func (b *builder) rooms(c *checker, box *inbox) (apps []server.App) {
+	var err error
+	b.house.storage, err = openStorage(b.settings)
+	c.note("redis", err)
+	b.signer, err = receipt.NewSigner(receipt.SignerConfig{Keys: b.settings.signing})
+	c.note("signing", err)
+	for _, a := range b.settings.apps {
+		app, err := b.app(a, providers(box))
+		c.note(fmt.Sprintf("app %q", a.id), err)
+		apps = append(apps, app)
 	}
-	render, err := delivery.NewRender(delivery.RenderConfig{Next: router, Templates: templates, RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
+	return apps
+}
+
+// door makes the server, with the inbox beside it in development.
+func (b *builder) door(apps []server.App, box *inbox) (err error) {
+	cfg := server.Config{Apps: apps, Development: b.settings.development, TrustedProxies: b.settings.proxies, Logger: b.log}
+	if b.settings.development {
+		cfg.Mount = map[string]http.Handler{"GET /inbox": box.Handler(), "GET /inbox/": box.Handler()}
+	}
+	if b.metrics != nil {
+		cfg.Metrics = b.metrics
+	}
+	b.house.server, err = server.New(cfg)
+	return err
+}
+
+// parts is what an app's engine and worker are made of.
+type parts struct {
+	strategies     []watchword.Strategy
+	addresses      watchword.AddressPolicy
+	starts, checks *ratelimit.Limiter
+	router         *delivery.Router
+	sender         watchword.Sender
+}
+
+// parts makes them, or reports everything that is wrong with any of them.
+func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, err error) {
+	var problems [6]error
+	p.strategies, problems[0] = strategies(a, b.log)
+	p.addresses, problems[1] = delivery.NewAddressPolicy(a.addresses)
+	p.starts, p.checks, problems[2] = b.limiters(a)
+	p.router, problems[3] = b.router(a, providers)
+	var templates *delivery.Templates
+	if templates, problems[4] = loadTemplates(a.templates); p.router != nil && templates != nil {
+		p.sender, problems[5] = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
+			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
+	}
+	return p, errors.Join(problems[:]...)
+}
+
+// app makes one tenant: its senders, its engine, its worker.
+func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, error) {
+	p, err := b.parts(a, providers)
 	if err != nil {
-		return server.App{}, []error{err}
+		return server.App{}, err
 	}
 	queue := delivery.NewQueue(queueLength, nil)
-	cfg := watchword.Config{App: a.id, Name: a.name, Issuer: a.publicURL, Keys: b.settings.keys, Identity: b.settings.identity,
-		Store: b.house.storage.store, Outbox: queue, Strategies: strategies, Addresses: addresses, Channels: router.Channels(), Purposes: a.purposes,
-		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown, ReceiptLifetime: a.codes.ReceiptLifetime,
-		NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins), NoBudget: b.settings.noLimits, Logger: b.log, Events: b.events()}
-	if starts != nil {
-		cfg.Starts, cfg.Checks = starts, checks
-	}
-	engine, err := watchword.New(cfg)
+	engine, err := watchword.New(b.engineConfig(a, p, queue))
 	if err != nil {
-		return server.App{}, []error{err}
+		return server.App{}, errors.Unwrap(err) // the problems; that the app cannot start is said already
 	}
-	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: engine, Outbox: queue, Sender: render, Logger: b.log})
+	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: engine, Outbox: queue, Sender: p.sender, Logger: b.log})
 	if err != nil {
-		return server.App{}, []error{err}
+		return server.App{}, err
 	}
 	b.house.engines = append(b.house.engines, engine)
 	b.house.workers = append(b.house.workers, worker)
@@ -121,6 +128,22 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 		app.Keys = append(app.Keys, server.APIKey{SHA256: k.sha256, Scopes: k.scopes})
 	}
 	return app, nil
+}
+
+func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue) watchword.Config {
+	cfg := watchword.Config{
+		App: a.id, Name: a.name, Issuer: a.publicURL,
+		Keys: b.settings.keys, Identity: b.settings.identity,
+		Store: b.house.storage.store, Outbox: queue, Strategies: p.strategies, Addresses: p.addresses,
+		Channels: p.router.Channels(), Purposes: a.purposes,
+		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
+		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
+		NoBudget: b.settings.noLimits, Logger: b.log, Events: b.events(),
+	}
+	if !b.settings.noLimits { // a nil *Limiter in the interface would be one
+		cfg.Starts, cfg.Checks = p.starts, p.checks
+	}
+	return cfg
 }
 
 // limiters are the app's: of starts, shared by all processes, and of checks, which each process counts by itself. With
@@ -138,7 +161,7 @@ func (b *builder) limiters(a appSettings) (starts, checks *ratelimit.Limiter, er
 }
 
 // router opens the senders of every channel.
-func (b *builder) router(a appSettings, providers delivery.Providers) (*delivery.Router, []error) {
+func (b *builder) router(a appSettings, providers delivery.Providers) (*delivery.Router, error) {
 	env := delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed}
 	routes := map[string][]delivery.Provider{}
 	var problems []error
@@ -153,10 +176,9 @@ func (b *builder) router(a appSettings, providers delivery.Providers) (*delivery
 		}
 	}
 	if len(problems) > 0 {
-		return nil, problems
+		return nil, errors.Join(problems...)
 	}
-	router, err := delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
-	return router, []error{err}
+	return delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
 }
 
 // schemeOf is the sender's name in logs and in a challenge's delivery: webhook+https is webhook.

@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	pingTime     = 5 * time.Second  // for the stores to answer at the start
+	readyTime    = 5 * time.Second  // for the stores to answer at the start
 	shutdownTime = 20 * time.Second // for requests to be answered at the end, before messages are drained
 )
 
@@ -42,7 +42,7 @@ func (r *run) serve(ctx context.Context) error {
 		return configError{problems}
 	}
 	defer func() { r.closed("stores", h.storage.close()) }()
-	if err := r.ping(ctx, h); err != nil {
+	if err := r.ready(ctx, h); err != nil {
 		return err
 	}
 	stopMetrics, err := r.serveMetrics(counted)
@@ -63,32 +63,29 @@ func (r *run) serve(ctx context.Context) error {
 		err = r.shutdown(web)
 	}
 	stopWorkers()
-	return errors.Join(err, drained())
+	drained()
+	return err
 }
 
-// ping asks the stores once, so that a server that could not work does not say that it listens.
-func (r *run) ping(ctx context.Context, h *house) error {
-	ctx, cancel := context.WithTimeout(ctx, pingTime)
+// ready asks the stores once, so that a server that could not work, or that would lose budgets, does not start.
+func (r *run) ready(ctx context.Context, h *house) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
-	if err := h.storage.ping(ctx); err != nil {
-		return fmt.Errorf("redis: %w", err)
-	}
-	return nil
+	return h.storage.ready(ctx)
 }
 
-// work starts the workers; the function that it returns waits until they have sent what they could.
-func (r *run) work(ctx context.Context, h *house) (drained func() error) {
-	ended := make(chan error, len(h.workers))
+// work starts the workers; the function that it returns waits until they have sent what they could. What they could not
+// send is recorded as failed, so the log says it and the exit status does not.
+func (r *run) work(ctx context.Context, h *house) (drained func()) {
+	var workers sync.WaitGroup
 	for _, w := range h.workers {
-		go func() { ended <- w.Run(ctx) }()
+		workers.Go(func() {
+			if err := w.Run(ctx); err != nil {
+				r.log.Error("not everything was sent", "error", err)
+			}
+		})
 	}
-	return func() error {
-		var all []error
-		for range h.workers {
-			all = append(all, <-ended)
-		}
-		return errors.Join(all...)
-	}
+	return workers.Wait
 }
 
 func (r *run) announce(addr net.Addr) {

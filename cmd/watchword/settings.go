@@ -74,12 +74,19 @@ func (c *checker) refuse(bad bool, format string, args ...any) {
 	}
 }
 
-// note keeps each of the errors that err joins as a problem of its own.
+// note keeps each of the errors that err joins as a problem of its own, with whatever was written before them.
 func (c *checker) note(where string, err error) {
-	var joined interface{ Unwrap() []error }
+	var joined interface {
+		error
+		Unwrap() []error
+	}
 	switch {
 	case err == nil:
 	case errors.As(err, &joined):
+		before := strings.TrimSuffix(err.Error(), joined.Error())
+		if before != "" {
+			where += ": " + strings.TrimSuffix(before, ": ")
+		}
 		for _, e := range joined.Unwrap() {
 			c.note(where, e)
 		}

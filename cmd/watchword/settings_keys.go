@@ -20,11 +20,13 @@ func (c *checker) keys(cfg fileConfig, s *settings) {
 	seen := map[string]bool{identityKeyID: true}
 	for i, k := range cfg.Keyring {
 		where := fmt.Sprintf("keyring[%d]", i)
-		c.refuse(seen[k.ID], "%s: the id %q is taken", where, k.ID)
-		seen[k.ID] = true
 		key, err := readKey(k.ID, c.path(k.SecretFile))
 		c.note(where, err)
-		s.keys = append(s.keys, key)
+		c.refuse(seen[k.ID], "%s: the id %q is taken", where, k.ID)
+		if err == nil && !seen[k.ID] {
+			s.keys = append(s.keys, key)
+		}
+		seen[k.ID] = true
 	}
 	if cfg.IdentityKeyFile == "" {
 		c.refuse(true, "identity_key_file: missing; `watchword keys new` makes one")
@@ -37,7 +39,9 @@ func (c *checker) keys(cfg fileConfig, s *settings) {
 	for i, k := range cfg.Signing {
 		key, err := readSigningKey(k.KID, c.path(k.KeyFile))
 		c.note(fmt.Sprintf("signing[%d]", i), err)
-		s.signing = append(s.signing, key)
+		if err == nil {
+			s.signing = append(s.signing, key)
+		}
 	}
 }
 

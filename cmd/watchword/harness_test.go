@@ -1,0 +1,244 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/watchword-auth/watchword/internal/redistest"
+)
+
+// beside is what runs beside one script.
+type beside struct {
+	servers map[string]*serverProcess
+	sink    *heldSink
+}
+
+type besideKey struct{}
+
+func besideOf(ts *testscript.TestScript) *beside { return ts.Value(besideKey{}).(*beside) }
+
+// A serverProcess is a watchword serve that a script started.
+type serverProcess struct {
+	cmd    *exec.Cmd
+	exited chan error
+}
+
+// patience is how long anything may take before a script gives up.
+const patience = 30 * time.Second
+
+// serveInScript: serve NAME ARGUMENTS... runs `watchword serve ARGUMENTS`, waits until it says that it listens, and sets
+// $NAME to its URL. What it prints is in NAME.out, its log in NAME.log. With !, it must exit without listening.
+func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
+	name := args[0]
+	stdout, err := os.Create(ts.MkAbs(name + ".out"))
+	ts.Check(err)
+	p := &serverProcess{cmd: exec.Command("watchword", append([]string{"serve"}, args[1:]...)...), exited: make(chan error, 1)}
+	p.cmd.Dir = ts.MkAbs(".")
+	p.cmd.Env = append(os.Environ(), scriptEnvironment(ts)...)
+	p.cmd.Stdout = stdout
+	log, err := p.cmd.StderrPipe()
+	ts.Check(err)
+	ts.Check(p.cmd.Start())
+	ts.Defer(func() { _ = p.cmd.Process.Kill() })
+	listening := make(chan string, 1)
+	go p.follow(log, ts.MkAbs(name+".log"), listening)
+	select {
+	case addr, ok := <-listening:
+		if ok == neg {
+			ts.Fatalf("serve %s: listening %t at %q; see %s.log:\n%s", name, ok, addr, name, ts.ReadFile(name+".log"))
+		}
+		ts.Setenv(name, "http://"+addr)
+		besideOf(ts).servers[name] = p
+	case <-time.After(patience):
+		ts.Fatalf("serve %s: neither listens nor ends", name)
+	}
+}
+
+// follow copies the log to a file and finds the line that says where the server listens. It closes listening when the
+// server has ended without it.
+func (p *serverProcess) follow(log io.Reader, path string, listening chan<- string) {
+	file, err := os.Create(path)
+	if err != nil {
+		panic(err)
+	}
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		_, _ = file.Write(append(lines.Bytes(), '\n'))
+		var line struct{ Msg, Addr string }
+		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "listening" {
+			listening <- line.Addr
+		}
+	}
+	_ = file.Close()
+	p.exited <- p.cmd.Wait()
+	close(listening)
+}
+
+// scriptEnvironment is what the script has set of the program's own variables.
+func scriptEnvironment(ts *testscript.TestScript) (env []string) {
+	for _, o := range append(options(), option{env: "WATCHWORD_CONFIG"}) {
+		for _, name := range []string{o.env, o.env + "_FILE"} {
+			if value := ts.Getenv(name); value != "" {
+				env = append(env, name+"="+value)
+			}
+		}
+	}
+	return env
+}
+
+// endInScript: end NAME [released] sends the server a SIGTERM and waits for its end, which must be a good one. With
+// released, the sink lets go of what it holds after the signal.
+func endInScript(ts *testscript.TestScript, neg bool, args []string) {
+	p := besideOf(ts).servers[args[0]]
+	if p == nil {
+		ts.Fatalf("end: no server is called %s", args[0])
+	}
+	ts.Check(p.cmd.Process.Signal(syscall.SIGTERM))
+	if len(args) > 1 {
+		besideOf(ts).sink.waitForRefusal(ts, ts.Getenv(args[0]))
+		close(besideOf(ts).sink.hold)
+	}
+	select {
+	case err := <-p.exited:
+		if (err != nil) != neg {
+			ts.Fatalf("end %s: %v", args[0], err)
+		}
+	case <-time.After(patience):
+		ts.Fatalf("end %s: it goes on", args[0])
+	}
+}
+
+// A heldSink takes webhooks and answers them only when it is let go.
+type heldSink struct {
+	*httptest.Server
+	hold   chan struct{}
+	came   chan struct{} // one for each request
+	served atomic.Int64
+}
+
+// sinkInScript: sink starts a receiver of webhooks, at $SINK, that holds each of them; sink came waits for one; sink
+// served N says how many were answered.
+func sinkInScript(ts *testscript.TestScript, _ bool, args []string) {
+	b := besideOf(ts)
+	switch {
+	case len(args) == 0:
+		s := &heldSink{hold: make(chan struct{}), came: make(chan struct{}, 100)}
+		s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			s.came <- struct{}{}
+			<-s.hold
+			s.served.Add(1)
+			w.WriteHeader(http.StatusNoContent)
+		}))
+		ts.Defer(s.Close)
+		ts.Setenv("SINK", strings.TrimPrefix(s.URL, "http://"))
+		b.sink = s
+	case args[0] == "came":
+		select {
+		case <-b.sink.came:
+		case <-time.After(patience):
+			ts.Fatalf("sink: nothing came")
+		}
+	default:
+		if n := strconv.FormatInt(b.sink.served.Load(), 10); n != args[1] {
+			ts.Fatalf("sink: %s served, not %s", n, args[1])
+		}
+	}
+}
+
+// waitForRefusal waits until the server takes no new connections.
+func (s *heldSink) waitForRefusal(ts *testscript.TestScript, url string) {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		res, err := client.Get(url + "/readyz")
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			return
+		}
+		if err == nil {
+			_ = res.Body.Close()
+		}
+	}
+	ts.Fatalf("the server goes on taking connections")
+}
+
+// redisInScript: redis [ARGUMENTS...] starts a redis-server, whose URL is $REDIS.
+func redisInScript(ts *testscript.TestScript, _ bool, args []string) {
+	dir := filepath.Join(ts.Getenv("WORK"), "redis")
+	ts.Check(os.MkdirAll(dir, 0o700))
+	server, err := redistest.Run(dir, args...)
+	ts.Check(err)
+	ts.Defer(server.Stop)
+	ts.Setenv("REDIS", server.URL())
+}
+
+// keepInScript: keep NAME PATH sets $NAME to what stands at the path (a.0.b) of the JSON document in stdout.
+func keepInScript(ts *testscript.TestScript, _ bool, args []string) {
+	var at any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &at))
+	for _, step := range strings.Split(args[1], ".") {
+		switch value := at.(type) {
+		case map[string]any:
+			at = value[step]
+		case []any:
+			n, err := strconv.Atoi(step)
+			if err != nil || n >= len(value) {
+				ts.Fatalf("keep: there is no %s", args[1])
+			}
+			at = value[n]
+		}
+	}
+	if at == nil {
+		ts.Fatalf("keep: there is no %s", args[1])
+	}
+	ts.Setenv(args[0], fmt.Sprint(at))
+}
+
+// httpMain: http METHOD URL [BODY] prints the status and the body as one JSON document, {"status": 200, "body": ...}.
+// The key is dev, or $KEY.
+func httpMain() {
+	args := os.Args[1:]
+	body := ""
+	if len(args) > 2 {
+		body = args[2]
+	}
+	req, err := http.NewRequest(args[0], args[1], strings.NewReader(body))
+	exitOn(err)
+	key := os.Getenv("KEY")
+	if key == "" {
+		key = "dev"
+	}
+	req.Header.Set("Authorization", "Bearer "+key)
+	if body != "" {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultClient.Do(req)
+	exitOn(err)
+	text, err := io.ReadAll(res.Body)
+	exitOn(err)
+	if !json.Valid(text) {
+		text, _ = json.Marshal(string(text))
+	}
+	fmt.Printf("{\"status\": %d, \"body\": %s}\n", res.StatusCode, bytes.TrimSpace(text))
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
