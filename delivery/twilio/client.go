@@ -1,0 +1,127 @@
+package twilio
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twilio/twilio-go/client"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/outbound"
+)
+
+// maxRetryAfter bounds what Twilio may ask for; no code lives that long.
+const maxRetryAfter = 24 * time.Hour
+
+// A restClient is twilio-go's client.BaseClient for one call of its API. The library's own knows neither contexts nor
+// another base URL, and puts the number into its errors.
+type restClient struct {
+	ctx    context.Context
+	sender *sender
+}
+
+// AccountSid is what the library puts into the path.
+func (c *restClient) AccountSid() string { return c.sender.sid }
+
+// SetTimeout has no effect: the context and the HTTP client bound the time.
+func (c *restClient) SetTimeout(time.Duration) {}
+
+// SetOauth has no effect: requests are authenticated by sid and token.
+func (c *restClient) SetOauth(client.OAuth) {}
+
+// OAuth is nil, see SetOauth.
+func (c *restClient) OAuth() client.OAuth { return nil }
+
+// SendRequest posts the form. An answer that is not 2xx is an *apiError; the library reads and closes the others.
+func (c *restClient) SendRequest(method, rawURL string, form url.Values, _ map[string]any, _ ...byte) (*http.Response, error) {
+	target, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, err
+	}
+	if base := c.sender.base; base != nil {
+		target.Scheme, target.Host = base.Scheme, base.Host
+	}
+	request, err := http.NewRequestWithContext(c.ctx, method, target.String(), strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", "watchword")
+	request.SetBasicAuth(c.sender.sid, c.sender.token.Reveal())
+	answer, err := c.sender.client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+		defer func() { _ = answer.Body.Close() }()
+		return nil, readError(answer)
+	}
+	return answer, nil
+}
+
+// An apiError is Twilio's refusal. Its text is left out, because it may repeat the number.
+type apiError struct {
+	status, code int
+	retryAfter   time.Duration
+}
+
+// Error names the status and Twilio's error code.
+func (e *apiError) Error() string {
+	return fmt.Sprintf("the API answered %d, error %d", e.status, e.code)
+}
+
+func readError(answer *http.Response) *apiError {
+	e := &apiError{status: answer.StatusCode}
+	var body struct{ Code int }
+	if raw, err := io.ReadAll(answer.Body); err == nil && json.Unmarshal(raw, &body) == nil {
+		e.code = body.Code
+	}
+	if seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 63); err == nil {
+		e.retryAfter = time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+	}
+	return e
+}
+
+// permanent says whether Twilio will never take the message. Of its refusals only those pass that are about too much at
+// once: of the account (20429), of the sending number (14107, 21611) or of WhatsApp's sender (63018).
+func (e *apiError) permanent() bool {
+	switch e.code {
+	case 20429, 14107, 21611, 63018:
+		return false
+	}
+	switch e.status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return false
+	}
+	return e.status < 500
+}
+
+// sendError makes a *watchword.SendError of whatever went wrong, without the URL, the number and the answer's text.
+func sendError(err error) error {
+	var done *watchword.SendError
+	if errors.As(err, &done) {
+		return done
+	}
+	var answered *apiError
+	if errors.As(err, &answered) {
+		return &watchword.SendError{Provider: provider, Permanent: answered.permanent(), RetryAfter: answered.retryAfter, Cause: answered}
+	}
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		return &watchword.SendError{Provider: provider, Permanent: errors.Is(err, outbound.ErrRefused), Cause: wrapped.Err}
+	}
+	return &watchword.SendError{Provider: provider, Cause: errors.New("the API's answer cannot be read")}
+}
+
+func refused(cause error) error {
+	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
+}

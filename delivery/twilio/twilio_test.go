@@ -1,0 +1,268 @@
+package twilio_test
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/delivery/twilio"
+)
+
+var (
+	providers = delivery.Providers{"twilio": twilio.Open}
+	noon      = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+)
+
+// fake is a Twilio: it checks who calls, keeps the forms and answers as told.
+type fake struct {
+	*httptest.Server
+	mu    sync.Mutex
+	paths []string
+	forms []url.Values
+}
+
+func newFake(t *testing.T, answer http.HandlerFunc) *fake {
+	t.Helper()
+	f := new(fake)
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if sid, token, ok := r.BasicAuth(); !ok || sid != "AC1" || token != "s3cret/t" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_ = r.ParseForm()
+		f.mu.Lock()
+		f.paths, f.forms = append(f.paths, r.Method+" "+r.URL.Path), append(f.forms, r.PostForm)
+		f.mu.Unlock()
+		answer(w, r)
+	}))
+	t.Cleanup(f.Close)
+	return f
+}
+
+func created(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusCreated)
+	_, _ = io.WriteString(w, `{"sid": "SM123", "status": "queued", "to": "+14155550123", "num_segments": "1", "price": null}`)
+}
+
+func (f *fake) open(t *testing.T, parameters string) watchword.Sender {
+	t.Helper()
+	sender, err := providers.Open(t.Context(), "twilio://AC1:s3cret%2Ft@/?"+parameters+"&base_url="+url.QueryEscape(f.URL),
+		delivery.Environment{Development: true, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sender
+}
+
+func message(channel string) watchword.Message {
+	return watchword.Message{ID: "msg_1", Channel: channel, To: "+14155550123", Locale: "en", Text: "492039 is your code.",
+		Code: watchword.NewCode("492039"), ExpiresAt: noon.Add(90*time.Second + 700*time.Millisecond)}
+}
+
+func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
+	tests := []struct {
+		name, parameters, channel, path string
+		want                            url.Values
+	}{
+		{"sms", "from=+14155550100", "sms", "Messages", url.Values{"To": {"+14155550123"}, "From": {"+14155550100"}, "Body": {"492039 is your code."}, "ValidityPeriod": {"90"}}},
+		{"sender id", "from=ACME%20Inc", "sms", "Messages", url.Values{"To": {"+14155550123"}, "From": {"ACME Inc"}, "Body": {"492039 is your code."}, "ValidityPeriod": {"90"}}},
+		{"service", "messaging_service=MG1&status_callback=https%3A%2F%2Fv.example.com%2Ft", "sms", "Messages", url.Values{"To": {"+14155550123"},
+			"MessagingServiceSid": {"MG1"}, "Body": {"492039 is your code."}, "ValidityPeriod": {"90"}, "StatusCallback": {"https://v.example.com/t"}}},
+		{"whatsapp", "from=whatsapp:%2B14155550100", "whatsapp", "Messages", url.Values{"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155550100"},
+			"Body": {"492039 is your code."}, "ValidityPeriod": {"90"}}},
+		{"voice", "from=%2B14155550100&status_callback=https%3A%2F%2Fv.example.com%2Ft", "voice", "Calls", url.Values{"To": {"+14155550123"}, "From": {"+14155550100"},
+			"Timeout": {"20"}, "StatusCallback": {"https://v.example.com/t"}, "StatusCallbackEvent": {"answered", "completed"},
+			"Twiml": {`<Response><Say language="en-US" voice="Polly.Joanna">4, 9, 2, 0, 3, 9 is your code.</Say><Pause length="1"/>` +
+				`<Say language="en-US" voice="Polly.Joanna">4, 9, 2, 0, 3, 9 is your code.</Say></Response>`}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake(t, created)
+			sent, err := f.open(t, tt.parameters).Send(t.Context(), message(tt.channel))
+			if err != nil || sent != (watchword.Sent{Provider: "twilio", Reference: "SM123"}) {
+				t.Fatalf("sent %+v, %v", sent, err)
+			}
+			if len(f.forms) != 1 || f.paths[0] != "POST /2010-04-01/Accounts/AC1/"+tt.path+".json" {
+				t.Fatalf("requests %v", f.paths)
+			}
+			if got, want := f.forms[0].Encode(), tt.want.Encode(); got != want {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+		})
+	}
+}
+
+func TestHostileRecipientsReachNobody(t *testing.T) {
+	f := newFake(t, created)
+	sender := f.open(t, "from=%2B14155550100")
+	for _, to := range []string{"", "+", "14155550123", "+1415555012a", "client:alice", "sip:a@b", "whatsapp:+14155550123", "+14155550123,+14155550124",
+		"+14155550123;ext=1", "+14155550123\n", "\n+14155550123", "+14155550123 ", "+1415555\x000123", "+٤١٤١٥٥٥٥", "+0123456789", "+1234567890123456", "ada@example.com",
+		"messenger:1", "+1415&From=+1", "tel:+14155550123", "＋14155550123", "+14155550123#"} {
+		for _, channel := range []string{"sms", "whatsapp", "voice"} {
+			m := message(channel)
+			m.To = to
+			requirePermanent(t, sender, m)
+		}
+	}
+	requirePermanent(t, sender, message("email"))
+	dead := message("sms")
+	dead.ExpiresAt = noon.Add(999 * time.Millisecond)
+	requirePermanent(t, sender, dead)
+	requirePermanent(t, f.open(t, "messaging_service=MG1"), message("voice"))
+	if len(f.forms) != 0 {
+		t.Errorf("%d requests", len(f.forms))
+	}
+}
+
+func requirePermanent(t *testing.T, sender watchword.Sender, m watchword.Message) {
+	t.Helper()
+	_, err := sender.Send(t.Context(), m)
+	var refusal *watchword.SendError
+	if !errors.As(err, &refusal) || !refusal.Permanent {
+		t.Errorf("%q by %s: got %v", m.To, m.Channel, err)
+	}
+	if m.To != "" && m.To != "+" && strings.Contains(err.Error(), m.To) {
+		t.Errorf("the error holds the recipient: %v", err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	tests := []struct {
+		status, code int
+		after        string
+		permanent    bool
+		wait         time.Duration
+	}{
+		{400, 21211, "", true, 0}, {400, 21610, "", true, 0}, {400, 21614, "", true, 0}, {400, 21408, "", true, 0}, {401, 20003, "", true, 0},
+		{403, 20403, "", true, 0}, {404, 20404, "", true, 0}, {301, 0, "", true, 0}, {307, 0, "", true, 0},
+		{429, 20429, "", false, 0}, {429, 0, "3", false, 3 * time.Second}, {400, 14107, "", false, 0}, {400, 21611, "", false, 0},
+		{500, 20500, "", false, 0}, {503, 0, "9223372036854775807", false, 24 * time.Hour}, {503, 20503, "soon", false, 0}, {408, 0, "", false, 0},
+	}
+	for _, tt := range tests {
+		t.Run(fmt.Sprint(tt.status, tt.code), func(t *testing.T) {
+			f := newFake(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", tt.after)
+				w.Header().Set("Location", "/elsewhere")
+				w.WriteHeader(tt.status)
+				_, _ = fmt.Fprintf(w, `{"code": %d, "message": "The number +14155550123 is bad: 492039", "status": %d}`, tt.code, tt.status)
+			})
+			_, err := f.open(t, "from=%2B14155550100").Send(t.Context(), message("sms"))
+			var refusal *watchword.SendError
+			if !errors.As(err, &refusal) || refusal.Permanent != tt.permanent || refusal.RetryAfter != tt.wait || refusal.Provider != "twilio" {
+				t.Fatalf("got %#v", err)
+			}
+			if !strings.Contains(err.Error(), fmt.Sprint(tt.code)) || strings.Contains(err.Error(), "4155550123") || strings.Contains(err.Error(), "492039") {
+				t.Errorf("the error says %v", err)
+			}
+			if len(f.forms) != 1 {
+				t.Errorf("%d requests", len(f.forms))
+			}
+		})
+	}
+}
+
+func TestWrongCredentials(t *testing.T) {
+	f := newFake(t, created)
+	sender, err := providers.Open(t.Context(), "twilio://AC1:wrongtoken@/?from=ACME&base_url="+f.URL, delivery.Environment{Development: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := message("sms")
+	m.ExpiresAt = time.Now().Add(time.Hour)
+	requirePermanent(t, sender, m)
+	if text := fmt.Sprintf("%v %+v %#v", sender, sender, sender); strings.Contains(text, "wrongtoken") {
+		t.Errorf("the sender prints its token: %s", text)
+	}
+}
+
+func TestSilenceBrokenAndUnreadableAnswers(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"silent":     func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"cut":        func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"unreadable": func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>+14155550123") },
+		"endless": func(w http.ResponseWriter, _ *http.Request) {
+			for {
+				if _, err := io.WriteString(w, strings.Repeat(" ", 64<<10)); err != nil {
+					return
+				}
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+			defer cancel()
+			_, err := newFake(t, answer).open(t, "from=ACME").Send(ctx, message("sms"))
+			var refusal *watchword.SendError
+			if !errors.As(err, &refusal) || refusal.Permanent || strings.Contains(err.Error(), "Accounts") || strings.Contains(err.Error(), "4155550123") {
+				t.Errorf("got %v", err)
+			}
+			if name == "silent" && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the context's end is not recognisable in %v", err)
+			}
+		})
+	}
+}
+
+func TestVoices(t *testing.T) {
+	for locale, want := range map[string]string{"de": "de-DE", "de-AT": "de-DE", "fr_CA": "fr-FR", "en-GB": "en-GB", "en-AU": "en-US", "es": "es-ES",
+		"pt": "pt-BR", "zh-Hans": "cmn-CN", "it": "en-US", "": "en-US", `"><Dial>`: "en-US"} {
+		m := message("voice")
+		m.Locale = locale
+		if say := says(t, m); say[0].Language != want {
+			t.Errorf("%q is read in %s, want %s", locale, say[0].Language, want)
+		}
+	}
+}
+
+type say struct {
+	Language string `xml:"language,attr"`
+	Text     string `xml:",chardata"`
+}
+
+// says returns what Twilio would say of the message; the two must be equal and nothing else may happen.
+func says(t *testing.T, m watchword.Message) []say {
+	t.Helper()
+	f := newFake(t, created)
+	if _, err := f.open(t, "from=%2B14155550100").Send(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	var got struct {
+		Say   []say
+		Other []struct{ XMLName xml.Name } `xml:",any"`
+	}
+	if err := xml.Unmarshal([]byte(f.forms[0].Get("Twiml")), &got); err != nil {
+		t.Fatal(err)
+	}
+	if len(got.Say) != 2 || got.Say[0] != got.Say[1] || len(got.Other) != 1 || got.Other[0].XMLName.Local != "Pause" {
+		t.Errorf("got %+v", got)
+	}
+	return got.Say
+}
+
+func TestWhatIsSaid(t *testing.T) {
+	for _, tt := range []struct{ text, code, want string }{
+		{"Your code is 0042.", "0042", "Your code is 0, 0, 4, 2."},
+		{"Your code is 0, 0, 4, 2.", "0042", "Your code is 0, 0, 4, 2."},
+		{"", "0042", "0, 0, 4, 2"},
+		{"nothing to type", "", "nothing to type"},
+		{`</Say><Dial>+1900</Dial><Say a="b"> & 12`, "12", `</Say><Dial>+1900</Dial><Say a="b"> & 1, 2`},
+		{"a\x00b", "", "a\ufffdb"},
+	} {
+		m := message("voice")
+		m.Text, m.Code = tt.text, watchword.NewCode(tt.code)
+		if got := says(t, m)[0].Text; got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
+	}
+}

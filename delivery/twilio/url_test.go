@@ -1,0 +1,77 @@
+package twilio_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword/delivery"
+)
+
+func TestURLs(t *testing.T) {
+	tests := []struct {
+		url  string
+		dev  bool
+		want string // part of the error; empty: it opens
+	}{
+		{"twilio://sid:token@/?from=+14155550100", false, ""},
+		{"twilio://sid:token@/?from=%2B14155550100", false, ""},
+		{"twilio://sid:token@?from=72727", false, ""},
+		{"twilio://sid:token@/?from=ACME", false, ""},
+		{"twilio://sid:token@/?from=+14155550100&messaging_service=MG12&status_callback=https://v.example.com/t?x=1", false, ""},
+		{"twilio://sid:token@/?from=ACME&base_url=http://127.0.0.1:1", true, ""},
+		{"twilio://sid:token@/?from=ACME&base_url=http://127.0.0.1:1", false, "loopback in development only"},
+		{"twilio://sid:token@/?from=ACME&base_url=http://api.example.com", true, "loopback in development only"},
+		{"twilio://sid:token@/?from=ACME&base_url=ftp://localhost", true, "loopback in development only"},
+		{"twilio://sid:token@/?from=ACME&base_url=http://localhost/path", true, "loopback in development only"},
+		{"twilio://sid:token@/", false, "from or messaging_service is missing"},
+		{"twilio://sid:token@/?from=", false, "unknown, empty or there twice"},
+		{"twilio://sid:token@/?from=A&from=B", false, "unknown, empty or there twice"},
+		{"twilio://sid:token@/?from=A&form=B", false, "unknown, empty or there twice"},
+		{"twilio://sid:token@/?from=a%0Ab", false, "neither a number"},
+		{"twilio://sid:token@/?messaging_service=a/b", false, "not a sid"},
+		{"twilio://sid:token@/?from=A&status_callback=http://v.example.com", false, "not an https URL"},
+		{"twilio://sid:token@/?from=A&status_callback=https://u:p@v.example.com", false, "not an https URL"},
+		{"twilio://sid:token@host/?from=A", false, "nothing but a /"},
+		{"twilio://sid:token@/path?from=A", false, "nothing but a /"},
+		{"twilio://sid:token@/?from=A#x", false, "nothing but a /"},
+		{"twilio://sid@/?from=A", false, "sid and token are missing"},
+		{"twilio://:token@/?from=A", false, "sid and token are missing"},
+		{"twilio:///?from=A", false, "sid and token are missing"},
+		{"twilio://a%2F..:token@/?from=A", false, "sid and token are missing"},
+		{"twilio:sid:token?from=A", false, "sid and token are missing"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.url, func(t *testing.T) {
+			_, err := providers.Open(t.Context(), tt.url, delivery.Environment{Development: tt.dev})
+			switch {
+			case tt.want == "" && err != nil:
+				t.Error(err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("got %v, want it to say %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestEverythingWrongIsReportedAtOnceAndNothingSecret(t *testing.T) {
+	_, err := providers.Open(t.Context(), "twilio://sid:hunter2@hunter3/?hunter4=hunter5&status_callback=hunter6&base_url=hunter7", delivery.Environment{})
+	for _, want := range []string{"unknown", "from or messaging_service", "https URL", "loopback", "nothing but a /"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in %v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter") {
+		t.Errorf("the error repeats the URL: %v", err)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	f.Add("twilio://sid:token@/?from=+14155550100&base_url=http://localhost:1")
+	f.Add("twilio://sid:token@/?messaging_service=MG1&status_callback=https://v.example.com/")
+	f.Fuzz(func(t *testing.T, text string) {
+		_, err := providers.Open(t.Context(), text, delivery.Environment{})
+		if err == nil && (strings.Contains(text, "base_url=") || !strings.Contains(text, "@")) {
+			t.Errorf("%q opened", text)
+		}
+	})
+}
