@@ -146,6 +146,7 @@ func (m *Memory) add(now int64, c *Charge) *window {
 	}
 	m.sweep(now, lane, 2)
 	w := &window{key: windowKey{c.Space, c.Key}, lane: lane}
+	w.events = w.first[:0]
 	w.place = lane.PushBack(w)
 	m.windows[w.key] = w
 	return w

@@ -5,7 +5,8 @@ import "container/list"
 // A window is the log of what was spent and still counts. Times are nanoseconds since its store began.
 type window struct {
 	key    windowKey
-	events []event // oldest first; those before head do not count any more
+	events []event  // oldest first; those before head do not count any more
+	first  [1]event // where events begins: most windows never see a second one
 	head   int
 	total  int64 // the counts of the events from head on
 	until  int64 // when nothing counts any more
