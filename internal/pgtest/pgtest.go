@@ -1,0 +1,213 @@
+// Package pgtest lends tests a real PostgreSQL: one that they start themselves from the server's own programs and end by
+// its process id, or the one that WATCHWORD_TEST_POSTGRES names. Where there is neither, the test is skipped.
+//
+// A test that uses it links the database/sql driver "pgx", which it needs anyway.
+package pgtest
+
+import (
+	"bytes"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Environment names a server to use instead of starting one: postgres://..., with the right to create databases.
+const Environment = "WATCHWORD_TEST_POSTGRES"
+
+// patience is how long a server may take to start or to stop.
+const patience = 30 * time.Second
+
+// A Server is a PostgreSQL that is running.
+type Server struct {
+	url     *url.URL // of the database postgres
+	bin     string   // folder of its programs; empty for one that somebody else started
+	folder  string
+	process *process
+	made    atomic.Int64 // databases
+}
+
+// Start returns a server that ends with the test. It keeps its promises of durability (fsync is on) and listens on a
+// socket in its own folder only.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	if text := os.Getenv(Environment); text != "" {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatalf("%s is no URL", Environment)
+		}
+		return &Server{url: u}
+	}
+	bin := programs()
+	if bin == "" {
+		t.Skipf("no PostgreSQL: install it (apt-get install postgresql) or set %s", Environment)
+	}
+	if unable := cannotRun(); unable != "" {
+		t.Skipf("PostgreSQL cannot be started: %s; set %s", unable, Environment)
+	}
+	folder, err := os.MkdirTemp("", "wwpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	s := &Server{bin: bin, folder: folder}
+	s.url = &url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/postgres",
+		RawQuery: url.Values{"host": {folder}}.Encode()}
+	if err := own(folder); err != nil {
+		t.Fatal(err)
+	}
+	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	initdb.SysProcAttr, initdb.Dir = attributes(), folder
+	if out, err := initdb.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	if err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Crash)
+	return s
+}
+
+func (s *Server) data() string { return filepath.Join(s.folder, "data") }
+
+// CanCrash reports whether the server belongs to the test, so that it may crash it.
+func (s *Server) CanCrash() bool { return s.bin != "" }
+
+// Crash kills the server and the processes that serve its clients, without a word (SIGKILL).
+func (s *Server) Crash() {
+	if s.process != nil {
+		s.process.kill()
+		s.process = nil
+	}
+}
+
+// Restart starts a server that has crashed, which recovers what it had committed.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	if err := s.run(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// run starts the server and waits until it answers. The remains of one that has crashed may be in its way for a moment.
+func (s *Server) run() error {
+	var said bytes.Buffer
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if s.process == nil {
+			said.Reset()
+			cmd := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200")
+			cmd.SysProcAttr, cmd.Dir, cmd.Stderr = attributes(), s.folder, &said
+			p, err := begin(cmd)
+			if err != nil {
+				return err
+			}
+			s.process = p
+		}
+		if s.process.ended() {
+			s.process = nil
+			continue
+		}
+		if _, err := s.exec(s.url, "SELECT 1"); err == nil {
+			return nil
+		}
+	}
+	s.Crash()
+	return fmt.Errorf("postgres did not start: %s", said.String())
+}
+
+// Database makes an empty database that is dropped with the test, and returns its URL.
+func (s *Server) Database(t testing.TB) string {
+	t.Helper()
+	name := fmt.Sprintf("ww_%d_%d", os.Getpid(), s.made.Add(1))
+	if _, err := s.exec(s.url, "CREATE DATABASE "+name); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if s.bin == "" {
+			_, _ = s.exec(s.url, "DROP DATABASE "+name+" WITH (FORCE)")
+		}
+	})
+	u := *s.url
+	u.Path = "/" + name
+	return u.String()
+}
+
+func (s *Server) exec(u *url.URL, statement string) (sql.Result, error) {
+	db, err := sql.Open("pgx", u.String())
+	if err != nil {
+		return nil, err
+	}
+	result, err := db.Exec(statement)
+	return result, errors.Join(err, db.Close())
+}
+
+// programs finds the folder that has both of the programs; Debian keeps them out of the PATH, a folder a version.
+func programs() string {
+	folders, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	slices.SortFunc(folders, func(a, b string) int { return version(b) - version(a) })
+	if found, err := exec.LookPath("postgres"); err == nil {
+		if real, err := filepath.EvalSymlinks(found); err == nil {
+			folders = append([]string{filepath.Dir(real)}, folders...)
+		}
+	}
+	for _, folder := range folders {
+		_, err := os.Stat(filepath.Join(folder, "initdb"))
+		_, err2 := os.Stat(filepath.Join(folder, "postgres"))
+		if err == nil && err2 == nil {
+			return folder
+		}
+	}
+	return ""
+}
+
+func version(folder string) int {
+	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
+	return n
+}
+
+// A process is a running server.
+type process struct {
+	cmd  *exec.Cmd
+	over chan struct{}
+}
+
+// begin starts a command and waits for it on a thread of its own: where the system can end a child with its parent, the
+// parent is that thread.
+func begin(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, over: make(chan struct{})}
+	started := make(chan error)
+	go waitFor(p, started)
+	return p, <-started
+}
+
+func (p *process) ended() bool {
+	select {
+	case <-p.over:
+		return true
+	default:
+		return false
+	}
+}
+
+// kill ends the server and its children, which are named by the system as long as it lives.
+func (p *process) kill() {
+	pid := strconv.Itoa(p.cmd.Process.Pid)
+	listed, _ := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children"))
+	_ = p.cmd.Process.Kill()
+	for _, child := range strings.Fields(string(listed)) {
+		n, _ := strconv.Atoi(child)
+		if c, err := os.FindProcess(n); err == nil {
+			_ = c.Kill()
+		}
+	}
+	<-p.over
+}

@@ -1,0 +1,13 @@
+package factorstest_test
+
+import (
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/factorstest"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+func TestMemory(t *testing.T) {
+	factorstest.Run(t, func(*testing.T) watchword.Factors { return &memory.Factors{} })
+}

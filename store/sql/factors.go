@@ -1,0 +1,126 @@
+package sql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Factors is a watchword.Factors over a database. It is safe for concurrent use.
+type Factors struct{ write, read *sql.DB }
+
+var (
+	_ watchword.Factors = (*Factors)(nil)
+	_ watchword.Pinger  = (*Factors)(nil)
+)
+
+// New uses one pool for statements that change something and one for those that do not; they may be the same. A
+// statement of the first must be durable when it returns. The pools belong to the Factors.
+func New(write, read *sql.DB) *Factors { return &Factors{write: write, read: read} }
+
+// Close closes both pools.
+func (f *Factors) Close() error { return errors.Join(f.write.Close(), f.read.Close()) }
+
+// Ping reads from the table.
+func (f *Factors) Ping(ctx context.Context) error {
+	_, err := f.rows(ctx, `SELECT id, app, subject, strategy, created_at, version, data FROM watchword_factors LIMIT 1`)
+	return err
+}
+
+// Create implements watchword.Factors.
+func (f *Factors) Create(ctx context.Context, s watchword.SealedFactor) error {
+	created, err := f.change(ctx, `INSERT INTO watchword_factors (app, id, subject, strategy, created_at, version, data)
+		VALUES ($1, $2, $3, $4, $5, 1, $6) ON CONFLICT (app, id) DO NOTHING`,
+		s.App, s.ID, s.Subject, s.Strategy, s.CreatedAt.UnixMilli(), s.Data)
+	if err == nil && !created {
+		err = watchword.ErrExists
+	}
+	return err
+}
+
+// Get implements watchword.Factors.
+func (f *Factors) Get(ctx context.Context, app, id string) (watchword.SealedFactor, error) {
+	found, err := f.rows(ctx, `SELECT id, app, subject, strategy, created_at, version, data FROM watchword_factors
+		WHERE app = $1 AND id = $2`, app, id)
+	if err != nil {
+		return watchword.SealedFactor{}, err
+	}
+	if len(found) == 0 {
+		return watchword.SealedFactor{}, watchword.ErrNotFound
+	}
+	return found[0], nil
+}
+
+// List implements watchword.Factors.
+func (f *Factors) List(ctx context.Context, app, subject string) ([]watchword.SealedFactor, error) {
+	return f.rows(ctx, `SELECT id, app, subject, strategy, created_at, version, data FROM watchword_factors
+		WHERE app = $1 AND subject = $2 ORDER BY created_at, id`, app, subject)
+}
+
+// Page reads up to limit factors of an app whose ids come after the given one, in the order of their bytes; the empty id
+// comes before all. Who reads page after page sees every factor that was there all the time, once.
+func (f *Factors) Page(ctx context.Context, app, after string, limit int) ([]watchword.SealedFactor, error) {
+	return f.rows(ctx, `SELECT id, app, subject, strategy, created_at, version, data FROM watchword_factors
+		WHERE app = $1 AND id > $2 ORDER BY id LIMIT $3`, app, after, limit)
+}
+
+// Update implements watchword.Factors.
+func (f *Factors) Update(ctx context.Context, s watchword.SealedFactor) error {
+	updated, err := f.change(ctx, `UPDATE watchword_factors SET data = $4, version = version + 1
+		WHERE app = $1 AND id = $2 AND version = $3`, s.App, s.ID, s.Version, s.Data)
+	if err != nil || updated {
+		return err
+	}
+	if _, err := f.Get(ctx, s.App, s.ID); err != nil {
+		return err
+	}
+	return watchword.ErrConflict
+}
+
+// Delete implements watchword.Factors.
+func (f *Factors) Delete(ctx context.Context, app, id string) error {
+	deleted, err := f.change(ctx, `DELETE FROM watchword_factors WHERE app = $1 AND id = $2`, app, id)
+	if err == nil && !deleted {
+		err = watchword.ErrNotFound
+	}
+	return err
+}
+
+// change executes one statement and reports whether it changed a row. Without a transaction around it, it is committed
+// when it returns.
+func (f *Factors) change(ctx context.Context, statement string, args ...any) (bool, error) {
+	result, err := f.write.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return false, fmt.Errorf("store/sql: %w", err)
+	}
+	n, err := result.RowsAffected()
+	if err != nil {
+		return false, fmt.Errorf("store/sql: %w", err)
+	}
+	return n > 0, nil
+}
+
+func (f *Factors) rows(ctx context.Context, query string, args ...any) (found []watchword.SealedFactor, err error) {
+	rows, err := f.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("store/sql: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s watchword.SealedFactor
+		var created int64
+		if err := rows.Scan(&s.ID, &s.App, &s.Subject, &s.Strategy, &created, &s.Version, &s.Data); err != nil {
+			return nil, fmt.Errorf("store/sql: %w", err)
+		}
+		s.CreatedAt = time.UnixMilli(created).UTC()
+		found = append(found, s)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("store/sql: %w", err)
+	}
+	return found, nil
+}

@@ -1,0 +1,82 @@
+// Package postgres keeps factors in PostgreSQL, for as many nodes as there are. It needs version 12 or later, and a role
+// that may create two tables and an index.
+package postgres
+
+import (
+	"context"
+	databasesql "database/sql"
+	"embed"
+	"errors"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+
+	"github.com/watchword-auth/watchword/store/sql"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const connections = 16
+
+// Open connects to postgres://user:password@host:port/database?sslmode=... (or what else libpq takes) and brings the
+// schema up to date. Errors hold no password.
+func Open(ctx context.Context, url string) (*sql.Factors, error) {
+	db, err := connect(url)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, db); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return sql.New(db, db), nil
+}
+
+func connect(url string) (*databasesql.DB, error) {
+	cfg, err := pgx.ParseConfig(url)
+	if err != nil {
+		// The cause may hold the password in a place where nobody expects one.
+		return nil, errors.New("store/sql/postgres: the database's URL cannot be parsed")
+	}
+	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(prepare))
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}
+
+func migrate(ctx context.Context, db *databasesql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return sql.Migrate(ctx, db, goose.DialectPostgres, files, goose.WithSessionLocker(advisoryLock{}))
+}
+
+// advisoryLock is goose's lock between nodes: one of the database, which ends with the session that holds it. Who waits
+// for it is woken; goose's own would look once a second.
+type advisoryLock struct{}
+
+// migrationLock is its number, which means nothing.
+const migrationLock = 5_719_203_466
+
+// SessionLock waits for its turn.
+func (advisoryLock) SessionLock(ctx context.Context, conn *databasesql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLock)
+	return err
+}
+
+// SessionUnlock gives it up.
+func (advisoryLock) SessionUnlock(ctx context.Context, conn *databasesql.Conn) error {
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", migrationLock)
+	return err
+}
+
+// prepare sees to what the store promises, whatever the server's or the role's settings: a change is on disk when it is
+// answered, and a statement sees what was committed before it.
+func prepare(ctx context.Context, conn *pgx.Conn) error {
+	_, err := conn.Exec(ctx, `SELECT set_config('default_transaction_isolation', 'read committed', false),
+		CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END`)
+	return err
+}

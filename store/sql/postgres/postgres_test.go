@@ -1,0 +1,173 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/factorstest"
+	storesql "github.com/watchword-auth/watchword/store/sql"
+)
+
+func TestMain(m *testing.M) {
+	factorstest.CrashChild(func(ctx context.Context, url string) (watchword.Factors, error) { return Open(ctx, url) })
+	os.Exit(m.Run())
+}
+
+// openURL opens a database for as long as the test runs.
+func openURL(t testing.TB, url string) *storesql.Factors {
+	t.Helper()
+	f, err := Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// The tests of this file need two servers between them: one that stays and one that is crashed.
+func TestOnServer(t *testing.T) {
+	server := pgtest.Start(t)
+	t.Run("Factors", func(t *testing.T) {
+		shared := openURL(t, server.Database(t))
+		factorstest.Run(t, func(*testing.T) watchword.Factors { return shared })
+	})
+	t.Run("OpenTogether", func(t *testing.T) { testOpenTogether(t, server.Database(t)) })
+	t.Run("Settings", func(t *testing.T) { testSettings(t, server) })
+}
+
+func TestCrashes(t *testing.T) {
+	server := pgtest.Start(t)
+	t.Run("Crash", func(t *testing.T) { testCrash(t, server) })
+	t.Run("GoesAndComesBack", func(t *testing.T) { testGoesAndComesBack(t, server) })
+}
+
+// Half of the time it is not the node that is killed but the server, with all its processes.
+func testCrash(t *testing.T, server *pgtest.Server) {
+	url := server.Database(t)
+	factorstest.Crash(t, url, func(t *testing.T) watchword.Factors { return openURL(t, url) }, func() bool {
+		if !server.CanCrash() || rand.IntN(2) == 0 {
+			return false
+		}
+		server.Crash()
+		server.Restart(t)
+		return true
+	})
+}
+
+// Nodes that start together on a new database find one schema.
+func testOpenTogether(t *testing.T, url string) {
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			f, err := Open(t.Context(), url)
+			if err != nil {
+				t.Errorf("open: %v", err)
+				return
+			}
+			defer f.Close()
+			err = f.Create(t.Context(), watchword.SealedFactor{App: "shop", ID: string(rune('a' + n)), Subject: "user_42", Strategy: "totp", Data: []byte("x")})
+			if err != nil {
+				t.Errorf("create: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	got, err := openURL(t, url).List(t.Context(), "shop", "user_42")
+	if err != nil || len(got) != 8 {
+		t.Errorf("%d factors: %v", len(got), err)
+	}
+}
+
+// A server or a role may be set up to answer before a change is on disk, or to refuse racing updates. The store does not
+// leave it at that; what is stronger than needed it leaves alone.
+func testSettings(t *testing.T, server *pgtest.Server) {
+	for set, want := range map[string]string{
+		"synchronous_commit = off":                       "on, read committed",
+		"synchronous_commit = remote_apply":              "remote_apply, read committed",
+		"default_transaction_isolation = 'serializable'": "on, read committed",
+	} {
+		url := server.Database(t)
+		alter(t, url, set)
+		f, err := connect(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if err := f.QueryRow("SELECT current_setting('synchronous_commit') || ', ' || current_setting('transaction_isolation')").Scan(&got); err != nil || got != want {
+			t.Errorf("%s: %q (%v), want %q", set, got, err, want)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// alter changes a setting of a database, for those who connect later.
+func alter(t *testing.T, url, set string) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.Exec("DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || $s$ SET " + set + "$s$; END $$")
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A server that went away is noticed, and found again when it is back, without opening anew.
+func testGoesAndComesBack(t *testing.T, server *pgtest.Server) {
+	if !server.CanCrash() {
+		t.Skipf("%s is not ours to stop", pgtest.Environment)
+	}
+	f := openURL(t, server.Database(t))
+	s := watchword.SealedFactor{App: "shop", ID: "a", Subject: "user_42", Strategy: "totp", Data: []byte("x")}
+	if err := f.Create(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	server.Crash()
+	if err := f.Ping(t.Context()); err == nil {
+		t.Error("gone, and can be reached")
+	}
+	if _, err := f.Get(t.Context(), "shop", "a"); err == nil || strings.Contains(err.Error(), watchword.ErrNotFound.Error()) {
+		t.Errorf("gone, and answers: %v", err)
+	}
+	server.Restart(t)
+	if err := f.Ping(t.Context()); err != nil {
+		t.Errorf("back, and cannot be reached: %v", err)
+	}
+	if got, err := f.Get(t.Context(), "shop", "a"); err != nil || got.Version != 1 {
+		t.Errorf("after the crash: %+v, %v", got, err)
+	}
+}
+
+func TestErrorsHoldNoPassword(t *testing.T) {
+	for _, url := range []string{
+		"postgres://user:hunter2@localhost:notaport/db",
+		"postgres://user:hunter2@[::1/db",
+		"host=localhost password=hunter2 port=x",
+		"postgres://user:hunter2@127.0.0.1:1/db?connect_timeout=2",
+		"postgres://user:hunter2@/db?host=/no/such/folder",
+		"postgres://user:p%zzhunter2@localhost/db",
+	} {
+		f, err := Open(t.Context(), url)
+		if err == nil {
+			t.Errorf("%q was opened", url)
+			_ = f.Close()
+		} else if strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("the error tells the password: %v", err)
+		}
+	}
+}

@@ -1,0 +1,84 @@
+// Package sqlite keeps factors in a SQLite file: the embedded default, without any server. The driver is pure Go.
+//
+// One connection writes and a few read, in WAL mode, so that readers never wait. A change has reached the disk when its
+// method returns (synchronous=FULL). Several processes of one machine may share a file; a network file system may not
+// hold it.
+package sqlite
+
+import (
+	"context"
+	databasesql "database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+
+	"github.com/pressly/goose/v3"
+	driver "modernc.org/sqlite"
+
+	"github.com/watchword-auth/watchword/store/sql"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const readers = 4
+
+// Open opens the file, creating it readable for its owner alone, and brings its schema up to date. Beside it SQLite
+// keeps path-wal and path-shm; path-lock is what processes that start together wait for.
+func Open(ctx context.Context, path string) (*sql.Factors, error) {
+	if path == "" || path == ":memory:" {
+		return nil, errors.New("store/sql/sqlite: the path of a file is needed; for memory there is store/memory")
+	}
+	if err := create(path); err != nil {
+		return nil, fmt.Errorf("store/sql/sqlite: %w", err)
+	}
+	write, err := open(path, 1, writing()...)
+	if err != nil {
+		return nil, err
+	}
+	read, err := open(path, readers, reading()...)
+	if err != nil {
+		return nil, errors.Join(err, write.Close())
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err == nil {
+		err = sql.Migrate(ctx, write, goose.DialectSQLite3, files, goose.WithLocker(&fileLock{path: path + "-lock"}))
+	}
+	if err != nil {
+		return nil, errors.Join(err, write.Close(), read.Close())
+	}
+	return sql.New(write, read), nil
+}
+
+// create makes an empty file if there is none. What SQLite puts beside it gets the same permissions.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// writing are the settings of the connection that changes something. It waits up to five seconds for another process's.
+func writing() []string {
+	return []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}
+}
+
+// reading are those of the others.
+func reading() []string { return []string{"busy_timeout(5000)", "query_only(1)"} }
+
+// open makes a pool of connections that all begin with the pragmas. A transaction takes its locks when it begins.
+func open(path string, connections int, pragmas ...string) (*databasesql.DB, error) {
+	options := url.Values{"_txlock": {"immediate"}, "_pragma": pragmas}
+	connector, err := driver.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + options.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("store/sql/sqlite: %w", err)
+	}
+	db := databasesql.OpenDB(connector)
+	db.SetMaxOpenConns(connections)
+	db.SetMaxIdleConns(connections)
+	return db, nil
+}

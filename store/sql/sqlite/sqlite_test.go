@@ -1,0 +1,146 @@
+package sqlite
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/factorstest"
+	"github.com/watchword-auth/watchword/store/sql"
+)
+
+// openFile opens a file for as long as the test runs.
+func openFile(t testing.TB, path string) *sql.Factors {
+	t.Helper()
+	f, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+func TestFactors(t *testing.T) {
+	factorstest.Run(t, func(t *testing.T) watchword.Factors {
+		return openFile(t, filepath.Join(t.TempDir(), "watchword.db"))
+	})
+}
+
+func TestMain(m *testing.M) {
+	factorstest.CrashChild(func(ctx context.Context, path string) (watchword.Factors, error) { return Open(ctx, path) })
+	os.Exit(m.Run())
+}
+
+func TestCrash(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "watchword.db")
+	factorstest.Crash(t, path, func(t *testing.T) watchword.Factors { return openFile(t, path) }, nil)
+}
+
+// What the store promises rests on these.
+func TestPragmas(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "watchword.db")
+	openFile(t, path)
+	write, err := open(path, 1, writing()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer write.Close()
+	for pragma, want := range map[string]string{"journal_mode": "wal", "synchronous": "2", "busy_timeout": "5000"} {
+		var got string
+		if err := write.QueryRow("PRAGMA " + pragma).Scan(&got); err != nil || got != want {
+			t.Errorf("%s is %q (%v), want %q", pragma, got, err, want)
+		}
+	}
+	read, err := open(path, 1, reading()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	if _, err := read.Exec("DELETE FROM watchword_factors"); err == nil {
+		t.Error("a reader can write")
+	}
+}
+
+func TestOnlyTheOwnerReadsTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "watchword.db")
+	openFile(t, path)
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) < 3 {
+		t.Fatalf("files: %v, %v", files, err)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", filepath.Base(file), info.Mode(), err)
+		}
+	}
+}
+
+// Nodes that start together on a new file, in one process or in several, find one schema.
+func TestOpenTogether(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "odd ?#%&+; name 日本.db")
+	var all sync.WaitGroup
+	for n := range 8 {
+		all.Go(func() {
+			f, err := Open(t.Context(), path)
+			if err != nil {
+				t.Errorf("open: %v", err)
+				return
+			}
+			defer f.Close()
+			err = f.Create(t.Context(), watchword.SealedFactor{App: "shop", ID: string(rune('a' + n)), Subject: "user_42", Strategy: "totp", Data: []byte("x")})
+			if err != nil {
+				t.Errorf("create: %v", err)
+			}
+		})
+	}
+	all.Wait()
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	got, err := openFile(t, path).List(t.Context(), "shop", "user_42")
+	if err != nil || len(got) != 8 {
+		t.Errorf("%d factors: %v", len(got), err)
+	}
+}
+
+func TestNoFile(t *testing.T) {
+	for _, path := range []string{"", ":memory:", t.TempDir(), filepath.Join(t.TempDir(), "no", "such", "folder.db")} {
+		if f, err := Open(t.Context(), path); err == nil {
+			t.Errorf("%q was opened", path)
+			_ = f.Close()
+		}
+	}
+	path := filepath.Join(t.TempDir(), "text.db")
+	if err := os.WriteFile(path, []byte(strings.Repeat("this is no database. ", 100)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := Open(t.Context(), path); err == nil {
+		t.Error("a text file was opened")
+		_ = f.Close()
+	}
+}
+
+func TestPing(t *testing.T) {
+	f, err := Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Ping(t.Context()); err != nil {
+		t.Errorf("open: %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := f.Ping(t.Context()); err == nil {
+		t.Error("closed, and can be reached")
+	}
+}
