@@ -45,8 +45,7 @@ func TestServerHangs(t *testing.T) {
 }
 
 // A node of a Cluster that is gone takes its own entries with it, and readiness.
-func TestNodeStops(t *testing.T) {
-	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
+func nodeStops(t *testing.T, cluster *redistest.Cluster) {
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
 	must(t, s.Ping(t.Context()))
 	reached := map[bool]int{}
@@ -135,10 +134,9 @@ func TestCutConnection(t *testing.T) {
 	cut(t, redis.New(client, redis.Config{}), redis.New(open(t, server.URL()), redis.Config{}), proxy)
 }
 
-func TestCutConnectionOnCluster(t *testing.T) {
-	cluster := redistest.StartCluster(t)
-	cfg := redis.Config{Partitions: 1}
-	owner, err := cluster.Owner(t.Context(), "{watchword:0}")
+func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
+	cfg := redis.Config{Prefix: "cut", Partitions: 1}
+	owner, err := cluster.Owner(t.Context(), "{cut:0}")
 	must(t, err)
 	proxy := redistest.StartProxy(t, owner.Addr)
 	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{owner.Addr}, MaxRetries: 3,

@@ -23,9 +23,8 @@ func TestCheckPolicy(t *testing.T) {
 	}
 }
 
-func TestCheckPolicyOnCluster(t *testing.T) {
+func policyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
-	cluster := redistest.StartCluster(t)
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
 	must(t, s.CheckPolicy(ctx))
 	for _, node := range cluster.Nodes {

@@ -11,7 +11,7 @@ import (
 
 // With WaitReplicas whoever is told that a challenge is closed may rely on a replica to know it too.
 func TestWaitReplicas(t *testing.T) {
-	server := redistest.Start(t)
+	server := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port := server.HostPort()
 	replica := redistest.Start(t, "--replicaof", host+" "+port)
 	ctx := t.Context()
@@ -85,10 +85,9 @@ func linked(t *testing.T, replica *redistest.Server) {
 }
 
 // On a Cluster the WAIT goes to the node that ran the script. Without replicas it says so.
-func TestWaitReplicasOnCluster(t *testing.T) {
-	cluster := redistest.StartCluster(t)
+func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
-	s := redis.New(open(t, cluster.URL()), redis.Config{WaitReplicas: 1, Partitions: 1, Timeout: 400 * time.Millisecond})
+	s := redis.New(open(t, cluster.URL()), redis.Config{Prefix: "wait", WaitReplicas: 1, Partitions: 1, Timeout: 400 * time.Millisecond})
 	must(t, s.Create(ctx, entry("g.1")))
 	must(t, s.Create(ctx, entry("g.2")))
 	_, err := s.Attempt(ctx, "g.1", guess("wrong"), limited("g.any"))
@@ -96,7 +95,7 @@ func TestWaitReplicasOnCluster(t *testing.T) {
 	_, err = s.Attempt(ctx, "g.1", guess("right"), limited("g.any"))
 	wants(t, "a right guess without replicas", err, redis.ErrNotReplicated)
 
-	const tag = "{watchword:0}"
+	const tag = "{wait:0}"
 	from, err := cluster.Owner(ctx, tag)
 	must(t, err)
 	to := cluster.Other(from)

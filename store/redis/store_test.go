@@ -27,11 +27,15 @@ func TestStore(t *testing.T) {
 }
 
 func TestCluster(t *testing.T) {
-	cluster := redistest.StartCluster(t)
+	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
 	t.Run("promises", func(t *testing.T) { promises(t, cluster.URL()) })
 	t.Run("one command a call", func(t *testing.T) { oneCommand(t, open(t, cluster.URL())) })
 	t.Run("entries are spread", func(t *testing.T) { spread(t, cluster) })
 	t.Run("a slot moves", func(t *testing.T) { slotMoves(t, cluster) })
+	t.Run("cut connection", func(t *testing.T) { cutOnCluster(t, cluster) })
+	t.Run("policy", func(t *testing.T) { policyOnCluster(t, cluster) })
+	t.Run("waiting for replicas", func(t *testing.T) { waitOnCluster(t, cluster) })
+	t.Run("a node stops", func(t *testing.T) { nodeStops(t, cluster) }) // the last: it does not come back
 }
 
 // promises holds two nodes with a client each to them. Every promise has keys of its own.
