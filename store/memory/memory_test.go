@@ -3,27 +3,38 @@ package memory_test
 import (
 	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/store/memory"
+	"github.com/watchword-auth/watchword/store/storetest"
+	"pgregory.net/rapid"
 )
+
+// small is an entry of group n that is kept for a while.
+func small(clock *storetest.Clock, n int, keep time.Duration) watchword.Entry {
+	return watchword.Entry{ID: fmt.Sprintf("group%d.x", n), Tries: 100, Digests: [][]byte{digest("right")},
+		ExpiresAt: clock.Now().Add(keep), KeepUntil: clock.Now().Add(keep)}
+}
+
+func once(n int) watchword.Budget {
+	return watchword.Budget{Key: fmt.Sprintf("group%d.any", n), Limits: []watchword.Window{{Max: 1, Per: time.Hour}}}
+}
 
 // A store that is full refuses, keeps what is alive, and takes new entries again when old ones are over.
 func TestFull(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
-	s := memory.New(memory.Config{MaxEntries: 3, Clock: func() time.Time { return now }})
-	create := func(n int) error {
-		return s.Create(t.Context(), watchword.Entry{ID: fmt.Sprintf("group%d.x", n), Tries: 1,
-			ExpiresAt: now.Add(time.Minute), KeepUntil: now.Add(time.Duration(n+1) * time.Minute)})
-	}
+	clock := storetest.NewClock()
+	s := memory.New(memory.Config{MaxEntries: 3, Clock: clock.Now})
+	create := func(n int, keep time.Duration) error { return s.Create(t.Context(), small(clock, n, keep)) }
 	for n := range 3 {
-		if err := create(n); err != nil {
+		if err := create(n, time.Duration(n+1)*time.Minute); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := create(3); !errors.Is(err, memory.ErrFull) {
+	if err := create(3, time.Minute); !errors.Is(err, memory.ErrFull) {
 		t.Fatalf("a fourth of three entries: %v", err)
 	}
 	for n := range 3 {
@@ -31,11 +42,139 @@ func TestFull(t *testing.T) {
 			t.Errorf("entry %d was lost to a full store: %v", n, err)
 		}
 	}
-	now = now.Add(time.Minute) // the first entry is over, though it lies in another shard than the new one
-	if err := create(4); err != nil {
+	clock.Advance(time.Minute) // the first entry is over, though it lies in another shard than the new one
+	if err := create(4, time.Minute); err != nil {
 		t.Errorf("no room though an entry is over: %v", err)
 	}
-	if err := create(5); !errors.Is(err, memory.ErrFull) {
+	if err := create(5, time.Minute); !errors.Is(err, memory.ErrFull) {
 		t.Errorf("one entry over made room for two: %v", err)
+	}
+}
+
+// As many are created at once as there is room for.
+func TestFullInARace(t *testing.T) {
+	clock := storetest.NewClock()
+	s := memory.New(memory.Config{MaxEntries: 50, Clock: clock.Now})
+	var made, refused atomic.Int64
+	var all sync.WaitGroup
+	for n := range 200 {
+		all.Go(func() {
+			switch err := s.Create(t.Context(), small(clock, n, time.Hour)); {
+			case err == nil:
+				made.Add(1)
+			case errors.Is(err, memory.ErrFull):
+				refused.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if made.Load() != 50 || refused.Load() != 150 {
+		t.Errorf("%d made, %d refused", made.Load(), refused.Load())
+	}
+}
+
+// Budgets are bounded as well. A group that has none yet is not judged for free: its tries are refused, until a budget is
+// over or emptied. Those that are there go on.
+func TestFullOfBudgets(t *testing.T) {
+	clock := storetest.NewClock()
+	s := memory.New(memory.Config{MaxBudgets: 2, Clock: clock.Now})
+	for n := range 4 {
+		if err := s.Create(t.Context(), small(clock, n, 48*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	attempt := func(n int, word string, b watchword.Budget) error {
+		_, err := s.Attempt(t.Context(), fmt.Sprintf("group%d.x", n), guess(word), b)
+		return err
+	}
+	expect := func(what string, err, want error) {
+		t.Helper()
+		if !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", what, err, want)
+		}
+	}
+	expect("first group", attempt(0, "wrong", once(0)), watchword.ErrMismatch)
+	expect("second group", attempt(1, "wrong", once(1)), watchword.ErrMismatch)
+	expect("third group", attempt(2, "wrong", once(2)), memory.ErrFull)
+	expect("third group, right", attempt(2, "right", once(2)), memory.ErrFull)
+	if e, err := s.Get(t.Context(), "group2.x"); err != nil || e.Used != 0 || e.State != watchword.StatePending {
+		t.Errorf("after refusals: %+v, %v", e, err)
+	}
+	var spent *watchword.BudgetError
+	if err := attempt(0, "wrong", once(0)); !errors.As(err, &spent) {
+		t.Errorf("the first group's budget was given up: %v", err)
+	}
+	expect("no budget", attempt(2, "wrong", watchword.Budget{}), watchword.ErrMismatch)
+	clock.Advance(time.Hour)
+	expect("third group, when another's is over", attempt(2, "wrong", once(2)), watchword.ErrMismatch)
+	expect("fourth group", attempt(3, "wrong", once(3)), watchword.ErrMismatch)
+	if err := s.Close(t.Context(), "group3.x", watchword.Closing{State: watchword.StateApproved, Clear: once(3).Key}); err != nil {
+		t.Fatal(err)
+	}
+	expect("first group, when another's was emptied", attempt(0, "wrong", once(0)), watchword.ErrMismatch)
+}
+
+// Whatever happens, the counts are those of what is there: after everything is over the whole room is free again.
+func TestForgets(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		clock := storetest.NewClock()
+		s := memory.New(memory.Config{MaxEntries: 20, MaxBudgets: 20, Clock: clock.Now})
+		group := rapid.IntRange(0, 9)
+		t.Repeat(map[string]func(*rapid.T){
+			"create": func(t *rapid.T) {
+				_ = s.Create(t.Context(), small(clock, group.Draw(t, "group"), time.Duration(rapid.IntRange(0, 100).Draw(t, "keep"))*time.Second))
+			},
+			"attempt": func(t *rapid.T) {
+				n, word := group.Draw(t, "group"), rapid.SampledFrom([]string{"right", "wrong"}).Draw(t, "word")
+				_, _ = s.Attempt(t.Context(), fmt.Sprintf("group%d.x", n), guess(word), once(n))
+			},
+			"close": func(t *rapid.T) {
+				n := group.Draw(t, "group")
+				_ = s.Close(t.Context(), fmt.Sprintf("group%d.x", n), watchword.Closing{State: watchword.StateCanceled, Clear: once(n).Key})
+			},
+			"wait": func(t *rapid.T) {
+				clock.Advance(time.Duration(rapid.IntRange(0, 2000).Draw(t, "seconds")) * time.Second)
+			},
+		})
+		clock.Advance(48 * time.Hour)
+		for n := range 20 {
+			if err := s.Create(t.Context(), small(clock, 100+n, time.Hour)); err != nil {
+				t.Fatalf("entry %d of 20: %v", n, err)
+			}
+			if _, err := s.Attempt(t.Context(), fmt.Sprintf("group%d.x", 100+n), nil, once(100+n)); !errors.Is(err, watchword.ErrMismatch) {
+				t.Fatalf("budget %d of 20: %v", n, err)
+			}
+		}
+		if err := s.Create(t.Context(), small(clock, 200, time.Hour)); !errors.Is(err, memory.ErrFull) {
+			t.Fatalf("entry 21 of 20: %v", err)
+		}
+	})
+}
+
+// What a program gets wrong changes nothing.
+func TestRefusesNonsense(t *testing.T) {
+	clock := storetest.NewClock()
+	s := memory.New(memory.Config{Clock: clock.Now})
+	if err := s.Create(t.Context(), small(clock, 1, time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Attempt(t.Context(), "group1.x", guess("right"), once(2)); err == nil {
+		t.Error("an entry was charged to another group's budget")
+	}
+	if err := s.Close(t.Context(), "group1.x", watchword.Closing{State: watchword.StateApproved, Clear: once(2).Key}); err == nil {
+		t.Error("an entry emptied another group's budget")
+	}
+	for _, state := range []watchword.State{watchword.StatePending, watchword.StateCanceled, 77} {
+		bad := guess("right")
+		bad[0].State = state
+		if _, err := s.Attempt(t.Context(), "group1.x", bad, watchword.Budget{}); err == nil {
+			t.Errorf("a guess may lead to state %d", state)
+		}
+	}
+	if err := s.Close(t.Context(), "group1.x", watchword.Closing{}); err == nil {
+		t.Error("an entry was closed as pending")
+	}
+	if e, err := s.Get(t.Context(), "group1.x"); err != nil || e.Used != 0 || e.State != watchword.StatePending {
+		t.Errorf("after nothing but refusals: %+v, %v", e, err)
 	}
 }
