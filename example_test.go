@@ -1,0 +1,88 @@
+package watchword_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/otp"
+	"github.com/watchword-auth/watchword/receipt"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+// The whole journey: a code is sent to a mailbox, the person types it, and the app gets a receipt. The error handling is
+// left out here; see examples/ for a whole app.
+func Example() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ring, identity, signing := exampleKeys()
+	mail := make(exampleMailbox, 1)
+
+	queue := delivery.NewQueue(1000, nil)
+	codes, _ := otp.New(otp.Config{})
+	addresses, _ := delivery.NewAddressPolicy(delivery.Addresses{})
+	engine, _ := watchword.New(watchword.Config{App: "shop", Issuer: "https://shop.example", Keys: []watchword.Key{ring}, Identity: identity,
+		Store: memory.New(memory.Config{}), Outbox: queue, Strategies: []watchword.Strategy{codes}, Addresses: addresses, Channels: []string{"email"}})
+	worker, _ := delivery.NewWorker(delivery.WorkerConfig{Engine: engine, Outbox: queue, Sender: mail})
+	go worker.Run(ctx)
+	started, _ := engine.Start(ctx, watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "email", To: "ann@example.com"})
+	typed := mail.read() // by the person
+	result, err := engine.Check(ctx, started.ID, watchword.CheckRequest{Purpose: "sign_in", To: "ann@example.com", Answer: watchword.Answer{Text: typed}})
+
+	fmt.Println(started.SentTo, result.Claims.Purpose, err)
+	signer, _ := receipt.NewSigner(receipt.SignerConfig{Keys: []receipt.Key{signing}})
+	token, err := signer.Sign(ctx, *result.Claims) // for other services, which verify it with a receipt.Verifier
+	fmt.Println(strings.Count(token, "."), err)
+
+	// Output:
+	// a•••@e•••.com sign_in <nil>
+	// 2 <nil>
+}
+
+// exampleMailbox is a Sender whose messages stay here; an app has one of delivery/smtp, delivery/twilio or
+// delivery/webhook, behind a delivery.Render that puts messages into words.
+type exampleMailbox chan watchword.Message
+
+func (m exampleMailbox) Send(_ context.Context, message watchword.Message) (watchword.Sent, error) {
+	m <- message
+	return watchword.Sent{Provider: "example"}, nil
+}
+
+func (m exampleMailbox) read() string { return (<-m).Code.Reveal() }
+
+// exampleKeys are new ones; an app keeps its keys, `watchword keys new` makes them.
+func exampleKeys() (ring, identity watchword.Key, signing receipt.Key) {
+	secrets := make([]byte, 64)
+	_, _ = rand.Read(secrets)
+	ring, _ = watchword.NewKey("2026-11", secrets[:32])
+	identity, _ = watchword.NewKey("identity", secrets[32:])
+	signing, _ = receipt.GenerateKey("2026-11", receipt.EdDSA)
+	return ring, identity, signing
+}
+
+// What the README shows of the library must compile.
+func TestReadmeShowsTheExample(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	example, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(readme), "```go\n")
+	block, _, ended := strings.Cut(block, "```")
+	if !found || !ended {
+		t.Fatal("the README has no block of Go")
+	}
+	for line := range strings.Lines(block) {
+		if !strings.Contains(string(example), strings.TrimSpace(line)) {
+			t.Errorf("the README shows a line that no test compiles: %s", line)
+		}
+	}
+}

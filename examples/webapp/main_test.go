@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A browser drives the app over HTTP, as a person would.
+type browser struct {
+	t      *testing.T
+	client *http.Client
+	url    string
+}
+
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	handler, err := newApp(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(handler)
+	t.Cleanup(srv.Close)
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &browser{t: t, client: &http.Client{Jar: jar}, url: srv.URL}
+}
+
+// post sends a form, given as name, value, ..., and expects to read a text on the page that follows.
+func (b *browser) post(path, want string, form ...string) {
+	b.t.Helper()
+	values := url.Values{}
+	for i := 0; i < len(form); i += 2 {
+		values.Set(form[i], form[i+1])
+	}
+	res, err := b.client.PostForm(b.url+path, values)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	page, err := io.ReadAll(res.Body)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if !strings.Contains(string(page), want) {
+		b.t.Fatalf("POST %s: the page does not say %q:\n%s", path, want, page)
+	}
+}
+
+// messages reads the inbox of an address.
+func (b *browser) messages(to string) (found []struct{ Code, Text string }) {
+	b.t.Helper()
+	res, err := b.client.Get(b.url + "/inbox/messages?to=" + url.QueryEscape(to))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	if err := json.NewDecoder(res.Body).Decode(&found); err != nil {
+		b.t.Fatal(err)
+	}
+	return found
+}
+
+// code waits for the n-th message to an address.
+func (b *browser) code(to string, n int) string {
+	b.t.Helper()
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+		if found := b.messages(to); len(found) == n {
+			return found[0].Code
+		}
+	}
+	b.t.Fatalf("there is no message number %d", n)
+	return ""
+}
+
+// wrong is a code that is not the right one.
+func wrong(code string) string {
+	if code == "000000" {
+		return "000001"
+	}
+	return "000000"
+}
+
+const ann = "ann@example.com"
+
+func TestSecondStep(t *testing.T) {
+	b := newBrowser(t)
+	b.post("/sign-in", "Wrong e-mail address or password", "email", ann, "password", "wrong")
+	b.post("/sign-in/code", "I forgot my password", "code", "123456") // nobody gave a password
+	b.post("/sign-in", "We sent a code to a•••@e•••.com", "email", ann, "password", "correct horse")
+	code := b.code(ann, 1)
+	b.post("/sign-in/code", "Tries left: 4", "code", wrong(code))
+	b.post("/sign-in/code", "You are signed in as ann@example.com", "code", code)
+	b.post("/sign-out", "I forgot my password")
+	b.post("/sign-in/code", "I forgot my password", "code", code) // it worked once
+}
+
+func TestPasswordReset(t *testing.T) {
+	b := newBrowser(t)
+	b.post("/forgot", "If somebody has an account with a•••@e•••.com", "email", ann)
+	code := b.code(ann, 1)
+	b.post("/reset", "Tries left: 4", "code", wrong(code), "password", "battery staple")
+	b.post("/reset", "Your password was changed", "code", code, "password", "battery staple")
+	b.post("/sign-in", "Wrong e-mail address or password", "email", ann, "password", "correct horse")
+	b.post("/sign-in", "We sent a code to", "email", ann, "password", "battery staple")
+}
+
+// An address that nobody has looks the same, gets nothing and opens nothing.
+func TestResetOfNobody(t *testing.T) {
+	b := newBrowser(t)
+	b.post("/forgot", "If somebody has an account with b•••@e•••.com", "email", "bob@example.com")
+	b.post("/reset", "Tries left: 4", "code", "123456", "password", "battery staple")
+	b.post("/forgot", "If somebody has an account", "email", ann)
+	b.code(ann, 1) // by now the other one would be there too
+	if found := b.messages("bob@example.com"); len(found) > 0 {
+		t.Errorf("%d messages were sent to nobody", len(found))
+	}
+}
+
+// A code for one purpose serves no other: the code of a reset signs nobody in.
+func TestCodeOfAnotherPurpose(t *testing.T) {
+	b := newBrowser(t)
+	b.post("/forgot", "If somebody has an account", "email", ann)
+	reset := b.code(ann, 1)
+	b.post("/sign-in", "We sent a code to", "email", ann, "password", "correct horse")
+	if mfa := b.code(ann, 2); mfa == reset {
+		t.Skip("both codes happen to be the same digits")
+	}
+	b.post("/sign-in/code", "Tries left: 4", "code", reset)
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// signIn takes the password and, if it is right, asks for the second step: nobody is signed in yet.
+func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
+	u := a.users.signIn(r.FormValue("email"), r.FormValue("password"))
+	if u == nil {
+		a.show(w, page{Name: "sign-in", Message: "Wrong e-mail address or password."})
+		return
+	}
+	started, err := a.engine.Start(r.Context(), watchword.StartRequest{Strategy: "otp", Purpose: watchword.PurposeMFA,
+		Subject: u.id, Channel: "email", To: u.email, Client: client(r)})
+	if err != nil {
+		message, _ := explain(err)
+		a.show(w, page{Name: "sign-in", Message: message})
+		return
+	}
+	a.keep(w, r, session{asked: u, challenge: started.ID})
+	a.show(w, page{Name: "mfa", SentTo: started.SentTo})
+}
+
+// signInCode takes the code. Purpose and subject are the app's own words, not the form's.
+func (a *app) signInCode(w http.ResponseWriter, r *http.Request) {
+	s := a.session(r)
+	if s.asked == nil {
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
+	}
+	_, err := a.engine.Check(r.Context(), s.challenge, watchword.CheckRequest{Purpose: watchword.PurposeMFA,
+		Subject: s.asked.id, Answer: watchword.Answer{Text: r.FormValue("code")}, Client: client(r)})
+	if err != nil {
+		message, again := explain(err)
+		if again {
+			a.show(w, page{Name: "mfa", Message: message})
+			return
+		}
+		a.keep(w, r, session{})
+		a.show(w, page{Name: "sign-in", Message: message})
+		return
+	}
+	a.keep(w, r, session{user: s.asked})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
