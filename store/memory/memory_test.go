@@ -114,6 +114,60 @@ func TestFullOfBudgets(t *testing.T) {
 	expect("first group, when another's was emptied", attempt(0, "wrong", once(0)), watchword.ErrMismatch)
 }
 
+// A budget that was charged again is forgotten later than one that was not.
+func TestForgetsInOrder(t *testing.T) {
+	clock := storetest.NewClock()
+	s := memory.New(memory.Config{MaxBudgets: 2, Clock: clock.Now})
+	if err := s.Create(t.Context(), small(clock, 1, 48*time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	attempt := func(key string) {
+		t.Helper()
+		b := watchword.Budget{Key: "group1." + key, Limits: []watchword.Window{{Max: 2, Per: time.Hour}}}
+		if _, err := s.Attempt(t.Context(), "group1.x", nil, b); !errors.Is(err, watchword.ErrMismatch) {
+			t.Fatalf("budget %s: %v", key, err)
+		}
+	}
+	attempt("first")
+	clock.Advance(time.Minute)
+	attempt("second")
+	clock.Advance(30 * time.Minute)
+	attempt("first")
+	clock.Advance(30 * time.Minute) // the second is over, the first is not
+	attempt("third")
+}
+
+// An id may be used again when its entry is over, though that has not been forgotten yet.
+func TestIDIsUsedAgain(t *testing.T) {
+	clock := storetest.NewClock()
+	s := memory.New(memory.Config{MaxEntries: 100, Clock: clock.Now})
+	create := func(n int, keep time.Duration) {
+		t.Helper()
+		e := small(clock, 1, keep) // all in one shard, which forgets a few with each call
+		e.ID = fmt.Sprintf("group1.%d", n)
+		if err := s.Create(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 100 {
+		create(n, time.Duration(n+1)*time.Second)
+	}
+	clock.Advance(time.Hour)
+	create(99, time.Hour)
+	for n := range 10 {
+		create(n, time.Hour)
+	}
+	if _, err := s.Get(t.Context(), "group1.99"); err != nil {
+		t.Errorf("the second entry of an id went with the first: %v", err)
+	}
+	for n := 10; n < 99; n++ {
+		create(n, time.Hour)
+	}
+	if err := s.Create(t.Context(), small(clock, 2, time.Hour)); !errors.Is(err, memory.ErrFull) {
+		t.Errorf("entry 101 of 100: %v", err)
+	}
+}
+
 // Whatever happens, the counts are those of what is there: after everything is over the whole room is free again.
 func TestForgets(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -111,6 +111,11 @@ func attemptEmpty(h *harness) {
 			}
 		}
 	}
+	e := h.create()
+	got, err := h.node().Attempt(h.ctx, e.ID, []watchword.Guess{{State: watchword.StateLocked}, approving("right")}, watchword.Budget{})
+	if err != nil || got.State != watchword.StateApproved {
+		h.Errorf("a right guess after an empty one: state %d, %v", got.State, err)
+	}
 }
 
 func attemptExpired(h *harness) {

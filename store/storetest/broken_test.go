@@ -65,6 +65,8 @@ var broken = []struct{ fault, promise string }{
 	{"the shortest wait", "Budget/slides, several limits together, and says when to come back"},
 	{"first limit only", "Budget/each limit holds"},
 	{"last limit only", "Budget/each limit holds"},
+	{"forgets budgets early", "Budget/lives as long as its longest limit"},
+	{"stops at empty guesses", "Attempt/an empty digest matches nothing"},
 	{"no free try", "Budget/the first try of an entry passes"},
 	{"every try free", "Budget/the first try of an entry passes"},
 	{"free tries are not charged", "Budget/the first try of an entry passes"},

@@ -14,6 +14,7 @@ var budgetPromises = []promise{
 	{"Budget/refuses right guesses too", budgetRight},
 	{"Budget/slides, several limits together, and says when to come back", budgetSlides},
 	{"Budget/each limit holds", budgetEach},
+	{"Budget/lives as long as its longest limit", budgetLives},
 	{"Budget/the first try of an entry passes", budgetFirstFree},
 	{"Budget/is emptied by an approval", budgetApproval},
 	{"Budget/is not emptied by a lock", budgetLock},
@@ -114,6 +115,23 @@ func budgetEach(h *harness) {
 		if passed := h.now().Sub(start); wait > time.Hour+precision || wait < time.Hour-passed-precision {
 			h.Errorf("limits %v: asked to wait for %s, %s after the first charge", limits, wait, passed)
 		}
+	}
+}
+
+// budgetLives waits until the short limit is over; what a store forgets on the way must not be the long one's charges.
+func budgetLives(h *harness) {
+	short, long := watchword.Window{Max: 1000, Per: 20 * time.Millisecond}, watchword.Window{Max: 2, Per: time.Hour}
+	for _, limits := range [][]watchword.Window{{short, long}, {long, short}} {
+		h.group = randomText(8)
+		b := watchword.Budget{Key: h.group + ".any", Limits: limits}
+		e := h.create()
+		h.mustAttempt(e.ID, "wrong", b, watchword.ErrMismatch)
+		h.mustAttempt(e.ID, "wrong", b, watchword.ErrMismatch)
+		h.pass(short.Per)
+		other := b
+		other.Key = h.group + ".known"
+		h.mustAttempt(h.create().ID, "wrong", other, watchword.ErrMismatch)
+		h.mustRefuse(e.ID, "right", b)
 	}
 }
 
