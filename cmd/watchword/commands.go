@@ -46,7 +46,7 @@ func checkCommand() *cobra.Command {
 		Short: "Say everything that is wrong with a configuration",
 		Long:  "Say everything that is wrong with a configuration. Nothing is connected and nothing is started.",
 	}, func(_ context.Context, cmd *cobra.Command, s settings) error {
-		h, err := buildOnly(cmd, s)
+		h, err := buildOnly(cmd, s, true)
 		if err != nil {
 			return err
 		}
@@ -55,14 +55,16 @@ func checkCommand() *cobra.Command {
 	})
 }
 
-// buildOnly makes the house that serve would make, without running it.
-func buildOnly(cmd *cobra.Command, s settings) (*house, error) {
+// buildOnly makes the house that serve would make, without running it and, if offline, without opening its database.
+func buildOnly(cmd *cobra.Command, s settings, offline bool) (*house, error) {
 	for i := range s.apps {
 		if s.apps[i].publicURL == "" {
 			s.apps[i].publicURL = "http://localhost" // development, and not listening
 		}
 	}
-	h, problems := build(s, newLogger(cmd.ErrOrStderr(), s.logLevel), nil)
+	b := newBuilder(s, newLogger(cmd.ErrOrStderr(), s.logLevel))
+	b.offline = offline
+	h, problems := b.build(cmd.Context())
 	if len(problems) > 0 {
 		return nil, configError{problems}
 	}

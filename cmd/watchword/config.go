@@ -118,8 +118,6 @@ func (s *secretURL) UnmarshalYAML(decode func(any) error) error {
 	return decode((*plain)(s))
 }
 
-func (s secretURL) isZero() bool { return s == secretURL{} }
-
 // A sendURL is the URL of a sender.
 type sendURL = secretURL
 

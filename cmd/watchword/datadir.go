@@ -18,6 +18,7 @@ const (
 	keyringFile  = "keyring.key"
 	identityFile = "identity.key"
 	signingFile  = "signing.pem"
+	databaseFile = "watchword.db"
 	devKeyID     = "dev"
 )
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -39,6 +40,9 @@ func (c *checker) development(cfg fileConfig) settings {
 	}
 	if len(c.problems) == 0 { // leave no keys behind for a server that does not start
 		c.note("data_dir", loadDataDir(dir, &s))
+	}
+	if s.database.IsZero() {
+		s.database = watchword.NewCode("sqlite://" + filepath.Join(dir, databaseFile))
 	}
 	app := appSettings{id: devApp, name: devApp, publicURL: cfg.PublicURL, limits: ratelimit.Defaults(),
 		addresses: delivery.Addresses{AllCountries: true}, send: c.senders("development", devSenders(), cfg.Send),

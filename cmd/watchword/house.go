@@ -33,32 +33,44 @@ type builder struct {
 	settings settings
 	log      *slog.Logger
 	metrics  *metrics // nil: nothing is counted
+	offline  bool     // nothing is opened, because nothing will run
 	checks   ratelimit.Store
 	signer   *receipt.Signer
 	house    house
 }
 
-// build makes the house, or reports everything that keeps it from being made. Nothing is connected and nothing runs yet.
-func build(s settings, log *slog.Logger, m *metrics) (*house, []error) {
-	b := &builder{settings: s, log: log, metrics: m, checks: ratelimit.NewMemory(ratelimit.MemoryConfig{})}
+// build makes the house, or reports everything that keeps it from being made. The database is opened; nothing else is
+// connected and nothing runs yet.
+func build(ctx context.Context, s settings, log *slog.Logger, m *metrics) (*house, []error) {
+	b := newBuilder(s, log)
+	b.metrics = m
+	return b.build(ctx)
+}
+
+func newBuilder(s settings, log *slog.Logger) *builder {
+	return &builder{settings: s, log: log, checks: ratelimit.NewMemory(ratelimit.MemoryConfig{})}
+}
+
+func (b *builder) build(ctx context.Context) (*house, []error) {
 	var c checker
 	box := newInbox()
-	apps := b.rooms(&c, box)
+	apps := b.rooms(ctx, &c, box)
 	if len(c.problems) == 0 {
 		c.note("server", b.door(apps, box))
 	}
 	if len(c.problems) > 0 {
-		c.note("redis", b.house.storage.close())
+		c.note("stores", b.house.storage.close())
 		return nil, c.problems
 	}
 	return &b.house, nil
 }
 
 // rooms makes everything but the server, and notes what is wrong with any of it.
-func (b *builder) rooms(c *checker, box *inbox) (apps []server.App) {
+func (b *builder) rooms(ctx context.Context, c *checker, box *inbox) (apps []server.App) {
 	var err error
 	b.house.storage, err = openStorage(b.settings)
 	c.note("redis", err)
+	c.note("database", b.openFactors(ctx))
 	b.signer, err = receipt.NewSigner(receipt.SignerConfig{Keys: b.settings.signing})
 	c.note("signing", err)
 	for _, a := range b.settings.apps {
@@ -67,6 +79,27 @@ func (b *builder) rooms(c *checker, box *inbox) (apps []server.App) {
 		apps = append(apps, app)
 	}
 	return apps
+}
+
+// openFactors opens the database, if there is one.
+func (b *builder) openFactors(ctx context.Context) error {
+	if b.settings.database.IsZero() {
+		return nil
+	}
+	open, err := openDatabase(b.settings.database.Reveal())
+	if err != nil || b.offline {
+		b.house.storage.factors = factorsInMemory()
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	factors, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	b.house.storage.factors = factors
+	b.house.storage.closers = append(b.house.storage.closers, factors.Close)
+	return nil
 }
 
 // door makes the server, with the inbox beside it in development.
@@ -94,7 +127,7 @@ type parts struct {
 // parts makes them, or reports everything that is wrong with any of them.
 func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, err error) {
 	var problems [6]error
-	p.strategies, problems[0] = strategies(a, b.log)
+	p.strategies, problems[0] = strategies(a, b.house.storage.factors != nil, b.log)
 	p.addresses, problems[1] = delivery.NewAddressPolicy(a.addresses)
 	p.starts, p.checks, problems[2] = b.limiters(a)
 	p.router, problems[3] = b.router(a, providers)
@@ -134,7 +167,7 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue) wa
 	cfg := watchword.Config{
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
-		Store: b.house.storage.store, Outbox: queue, Strategies: p.strategies, Addresses: p.addresses,
+		Store: b.house.storage.store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.strategies, Addresses: p.addresses,
 		Channels: p.router.Channels(), Purposes: a.purposes,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),

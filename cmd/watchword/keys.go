@@ -137,7 +137,7 @@ func addressHashCommand() *cobra.Command {
 			"under it of the canonical address, in base64url without padding; the key is shown in base64url too. It is the app's\n" +
 			"secret.",
 	}, func(_ context.Context, cmd *cobra.Command, s settings) error {
-		h, err := buildOnly(cmd, s)
+		h, err := buildOnly(cmd, s, true)
 		if err != nil {
 			return err
 		}

@@ -37,7 +37,7 @@ func (r *run) serve(ctx context.Context) error {
 	defer func() { _ = listener.Close() }()
 	r.settings.nameAfter(listener.Addr())
 	counted := newMetrics()
-	h, problems := build(r.settings, r.log, counted)
+	h, problems := build(ctx, r.settings, r.log, counted)
 	if len(problems) > 0 {
 		return configError{problems}
 	}

@@ -28,6 +28,7 @@ type settings struct {
 	logLevel      slog.Level
 	redis         watchword.Code // the URL
 	waitReplicas  int
+	database      watchword.Code // the URL; zero: nothing can be enrolled
 	keys          []watchword.Key
 	identity      watchword.Key
 	signing       []receipt.Key
@@ -117,7 +118,7 @@ func (c *checker) common(cfg fileConfig, s *settings) {
 	s.redis = c.secret("redis", cfg.Redis.secretURL)
 	s.waitReplicas = cfg.Redis.WaitReplicas
 	c.refuse(s.waitReplicas < 0, "redis: wait_replicas must not be negative")
-	c.refuse(!cfg.Database.isZero(), "database: this version keeps no factors yet; leave it out")
+	s.database = c.secret("database", cfg.Database)
 	s.noLimits = cfg.DevNoLimits
 }
 

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/receipt"
 )
 
@@ -15,9 +15,10 @@ import (
 func (s settings) otherProblems() []error {
 	var c checker
 	c.note("stand-ins", s.standIn())
-	b := &builder{settings: s, log: slog.New(slog.DiscardHandler), checks: ratelimit.NewMemory(ratelimit.MemoryConfig{})}
-	b.rooms(&c, newInbox())
-	c.note("redis", b.house.storage.close())
+	b := newBuilder(s, slog.New(slog.DiscardHandler))
+	b.offline = true
+	b.rooms(context.Background(), &c, newInbox())
+	c.note("stores", b.house.storage.close())
 	return c.problems
 }
 
