@@ -1,0 +1,66 @@
+package smtp
+
+import (
+	"errors"
+	netmail "net/mail"
+	"regexp"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/wneessen/go-mail"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+)
+
+// idPattern is what a message's id must look like to be the left side of a Message-ID (RFC 5322 §3.6.4).
+var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// compose makes the mail: from the configured sender, to the one recipient, the plain text before the HTML.
+func (s *sender) compose(m watchword.Message) (*mail.Msg, error) {
+	if m.Channel != delivery.ChannelEmail {
+		return nil, errors.New("mail carries the channel email only")
+	}
+	if to, err := s.canonical(delivery.ChannelEmail, m.To); err != nil || to.Value != m.To {
+		return nil, errors.New("the recipient is not one canonical address")
+	}
+	if !idPattern.MatchString(m.ID) {
+		return nil, errors.New("the message's id cannot become a Message-ID")
+	}
+	from := s.from
+	if from.Name == "" {
+		from.Name = oneLine(m.App)
+	}
+	out := mail.NewMsg(mail.WithNoDefaultUserAgent())
+	out.FromMailAddress(&from)
+	out.ToMailAddress(&netmail.Address{Address: m.To})
+	out.Subject(oneLine(m.Title))
+	out.SetDateWithValue(s.now())
+	out.SetMessageIDWithValue(m.ID + from.Address[strings.LastIndexByte(from.Address, '@'):])
+	out.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834 §5: vacation messages stay away
+	out.SetBodyString(mail.TypeTextPlain, m.Text)
+	if m.HTML != "" {
+		out.AddAlternativeString(mail.TypeTextHTML, m.HTML)
+	}
+	return out, nil
+}
+
+// oneLine makes a header's text of whatever came: control characters and line ends of every alphabet become spaces.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, text)
+}
+
+func ascii(text string) bool {
+	for i := range len(text) {
+		if text[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,259 @@
+package smtp_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	gosmtp "github.com/emersion/go-smtp"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/delivery/smtp"
+)
+
+var (
+	providers = delivery.Providers{"smtp": smtp.Open, "smtps": smtp.Open}
+	noon      = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+
+	trusted, stranger tls.Certificate // one of the test's authority, and one of nobody
+)
+
+// The authority of the tests becomes the system's before anything asks for it, so that senders are opened as in
+// production and verify as in production.
+func TestMain(m *testing.M) {
+	folder, err := os.MkdirTemp("", "smtp")
+	if err == nil {
+		err = prepare(folder)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(folder)
+	os.Exit(code)
+}
+
+func prepare(folder string) error {
+	ours, err := newAuthority()
+	if err != nil {
+		return err
+	}
+	theirs, err := newAuthority()
+	if err != nil {
+		return err
+	}
+	if trusted, err = ours.certify(); err != nil {
+		return err
+	}
+	if stranger, err = theirs.certify(); err != nil {
+		return err
+	}
+	file := filepath.Join(folder, "ca.pem")
+	raw := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ours.certificate.Raw})
+	return errors.Join(os.WriteFile(file, raw, 0o600), os.Setenv("SSL_CERT_FILE", file), os.Setenv("SSL_CERT_DIR", folder))
+}
+
+type authority struct {
+	certificate *x509.Certificate
+	key         *ecdsa.PrivateKey
+}
+
+func newAuthority() (*authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	raw, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, err
+	}
+	certificate, err := x509.ParseCertificate(raw)
+	return &authority{certificate, key}, err
+}
+
+func (a *authority) certify() (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(2), DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	raw, err := x509.CreateCertificate(rand.Reader, template, a.certificate, &key.PublicKey, a.key)
+	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}, err
+}
+
+// A delivered mail is what the server took.
+type delivered struct {
+	from string
+	to   []string
+	utf8 bool
+	data string
+}
+
+// A server is a real SMTP server. Its replies can be set, by command.
+type server struct {
+	address  string
+	mu       sync.Mutex
+	mails    []delivered
+	logins   []string
+	sessions []*gosmtp.Conn
+	replies  map[string]error // MAIL, RCPT, DATA
+	block    chan struct{}    // DATA waits for it, if there is one
+}
+
+type serverOption func(*gosmtp.Server)
+
+func withTLS(certificate *tls.Certificate) serverOption {
+	return func(s *gosmtp.Server) { s.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*certificate}} }
+}
+
+func withUTF8(s *gosmtp.Server) { s.EnableSMTPUTF8 = true }
+
+func startServer(t *testing.T, implicitTLS bool, options ...serverOption) *server {
+	t.Helper()
+	s := &server{replies: map[string]error{}}
+	backend := gosmtp.NewServer(gosmtp.BackendFunc(func(c *gosmtp.Conn) (gosmtp.Session, error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.sessions = append(s.sessions, c)
+		return &session{server: s}, nil
+	}))
+	backend.Domain, backend.AllowInsecureAuth, backend.ErrorLog = "mail.test", true, quiet{}
+	for _, option := range options {
+		option(backend)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.address = listener.Addr().String()
+	if implicitTLS {
+		listener = tls.NewListener(listener, backend.TLSConfig)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = backend.Serve(listener)
+	}()
+	t.Cleanup(func() {
+		_ = backend.Close()
+		<-done
+	})
+	return s
+}
+
+type quiet struct{}
+
+func (quiet) Printf(string, ...any) {}
+func (quiet) Println(...any)        {}
+
+// reply is what the server answers to a command from now on.
+func (s *server) reply(command string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replies[command] = err
+}
+
+func (s *server) taken() []delivered {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]delivered(nil), s.mails...)
+}
+
+// hangUp closes every connection.
+func (s *server) hangUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.sessions {
+		_ = c.Close()
+	}
+}
+
+type session struct {
+	*server
+	mail delivered
+}
+
+func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
+
+func (s *session) Auth(string) (sasl.Server, error) {
+	return sasl.NewPlainServer(func(_, user, password string) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.logins = append(s.logins, user+":"+password)
+		if user != "ada" || password != "s3cret/w" {
+			return errors.New("no such user as " + user)
+		}
+		return nil
+	}), nil
+}
+
+func (s *session) answer(command string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.replies[command]
+}
+
+func (s *session) Mail(from string, o *gosmtp.MailOptions) error {
+	s.mail = delivered{from: from, utf8: o.UTF8}
+	return s.answer("MAIL")
+}
+
+func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
+	s.mail.to = append(s.mail.to, to)
+	return s.answer("RCPT")
+}
+
+func (s *session) Data(r io.Reader) error {
+	raw, err := io.ReadAll(r)
+	if err != nil {
+		return err
+	}
+	if s.block != nil {
+		<-s.block
+	}
+	if err := s.answer("DATA"); err != nil {
+		return err
+	}
+	s.mail.data = string(raw)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mails = append(s.mails, s.mail)
+	return nil
+}
+
+func (s *session) Reset()        { s.mail = delivered{} }
+func (s *session) Logout() error { return nil }
+
+func open(t *testing.T, url string) watchword.Sender {
+	t.Helper()
+	sender, err := providers.Open(t.Context(), url, delivery.Environment{Development: true, Now: func() time.Time { return noon }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sender
+}
+
+func message() watchword.Message {
+	return watchword.Message{ID: "msg_1-a", App: "ACME", Channel: "email", To: "ada@example.com", Title: "Your code", Text: "492039 is your code.\n",
+		HTML: "<p>492039</p>", Code: watchword.NewCode("492039"), ExpiresAt: noon.Add(time.Minute)}
+}

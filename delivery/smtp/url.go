@@ -1,0 +1,100 @@
+package smtp
+
+import (
+	"errors"
+	netmail "net/mail"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+)
+
+// settings are what a sender's URL says.
+type settings struct {
+	host        string
+	port        int
+	implicitTLS bool // TLS from the first byte
+	startTLS    bool // STARTTLS, or nothing is sent
+	user        string
+	password    watchword.Code
+	from        netmail.Address
+}
+
+// The ports of submission, RFC 8314 §3.3.
+const (
+	portSTARTTLS = 587
+	portTLS      = 465
+)
+
+// parse reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
+// wrong place may be the password.
+func parse(u *url.URL, canonical watchword.AddressPolicy) (settings, error) {
+	s := settings{host: u.Hostname(), implicitTLS: u.Scheme == "smtps", user: u.User.Username()}
+	password, _ := u.User.Password()
+	s.password = watchword.NewCode(password)
+	var problems []error
+	refuse := func(bad bool, why string) {
+		if bad {
+			problems = append(problems, errors.New(why))
+		}
+	}
+	refuse(u.Scheme != "smtp" && u.Scheme != "smtps", "the scheme is neither smtp nor smtps")
+	refuse(s.host == "", "the URL has no host")
+	refuse((s.user == "") != (password == ""), "a user needs a password, and a password a user")
+	refuse(strings.Trim(u.Path, "/") != "" || u.Fragment != "", "the URL has a path or a fragment (is a / or # of the password not escaped?)")
+	s.port = portSTARTTLS
+	if s.implicitTLS {
+		s.port = portTLS
+	}
+	if u.Port() != "" {
+		port, err := strconv.ParseUint(u.Port(), 10, 16)
+		refuse(err != nil || port == 0, "the port is not between 1 and 65535")
+		s.port = int(port)
+	}
+	problems = append(problems, s.parseQuery(u.RawQuery, canonical)...)
+	return s, errors.Join(problems...)
+}
+
+func (s *settings) parseQuery(raw string, canonical watchword.AddressPolicy) (problems []error) {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		problems = append(problems, errors.New("the parameters cannot be read (is a % not escaped as %25?)"))
+	}
+	for name, values := range query {
+		if name != "from" && name != "starttls" || len(values) != 1 {
+			problems = append(problems, errors.New("a parameter is unknown or there twice: there are from and starttls"))
+			break
+		}
+	}
+	from, err := netmail.ParseAddress(query.Get("from"))
+	if err == nil {
+		s.from = netmail.Address{Name: oneLine(from.Name), Address: from.Address}
+		_, err = canonical(delivery.ChannelEmail, from.Address)
+	}
+	if err != nil || !ascii(s.from.Address) {
+		problems = append(problems, errors.New("the parameter from is not an address like noreply@acme.example or ACME <noreply@acme.example>"))
+	}
+	return append(problems, s.chooseTLS(query.Get("starttls"))...)
+}
+
+func (s *settings) chooseTLS(starttls string) (problems []error) {
+	s.startTLS = !s.implicitTLS && (starttls == "required" || !loopback(s.host))
+	switch {
+	case starttls != "" && starttls != "required":
+		problems = append(problems, errors.New("the parameter starttls can only be required: to loopback it is not, to any other host it always is"))
+	case starttls != "" && s.implicitTLS:
+		problems = append(problems, errors.New("the parameter starttls has no use with smtps"))
+	}
+	return problems
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}

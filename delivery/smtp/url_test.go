@@ -1,0 +1,101 @@
+package smtp_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/delivery/smtp"
+)
+
+func TestURLs(t *testing.T) {
+	tests := []struct{ url, want string }{ // want: part of the error; empty: it opens
+		{"smtp://user:pass@mail.example.com?from=noreply@acme.example", ""},
+		{"smtp://user:pass@mail.example.com:2525/?from=ACME%20%3Cnoreply@acme.example%3E&starttls=required", ""},
+		{"smtp://localhost?from=noreply@acme.example", ""},
+		{"smtps://user:p%40ss@mail.example.com:465?from=noreply@acme.example", ""},
+		{"smtps://[2001:db8::1]?from=noreply@acme.example", ""},
+		{"smtp://mail.example.com?from=noreply@acme.example&starttls=off", "only be required"},
+		{"smtp://localhost?from=noreply@acme.example&starttls=off", "only be required"},
+		{"smtps://mail.example.com?from=noreply@acme.example&starttls=required", "no use with smtps"},
+		{"smtp://mail.example.com", "parameter from"},
+		{"smtp://mail.example.com?from=", "parameter from"},
+		{"smtp://mail.example.com?from=acme", "parameter from"},
+		{"smtp://mail.example.com?from=a@b.example,c@d.example", "parameter from"},
+		{"smtp://mail.example.com?from=j%C3%BCrgen@acme.example", "parameter from"},
+		{"smtp://mail.example.com?from=a@b.example&from=c@d.example", "unknown or there twice"},
+		{"smtp://mail.example.com?from=a@b.example&tls=none", "unknown or there twice"},
+		{"smtp://mail.example.com?from=a%zz@b.example", "escaped"},
+		{"smtp://user@mail.example.com?from=a@b.example", "needs a password"},
+		{"smtp://:pass@mail.example.com?from=a@b.example", "needs a password"},
+		{"smtp://?from=a@b.example", "no host"},
+		{"smtp:mail.example.com?from=a@b.example", "no host"},
+		{"smtp://mail.example.com:0?from=a@b.example", "port"},
+		{"smtp://mail.example.com:70000?from=a@b.example", "port"},
+		{"smtp://mail.example.com/path?from=a@b.example", "path or a fragment"},
+		{"smtp://mail.example.com?from=a@b.example#x", "path or a fragment"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.url, func(t *testing.T) {
+			_, err := providers.Open(t.Context(), tt.url, delivery.Environment{})
+			switch {
+			case tt.want == "" && err != nil:
+				t.Error(err)
+			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
+				t.Errorf("got %v, want it to say %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestEverythingWrongIsReportedAtOnceAndNothingSecret(t *testing.T) {
+	_, err := providers.Open(t.Context(), "smtp://hunter1@:0/hunter2?from=hunter3&starttls=hunter4&hunter5=6", delivery.Environment{})
+	for _, want := range []string{"password", "no host", "port", "path", "from", "starttls", "unknown"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in %v", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "hunter") {
+		t.Errorf("the error repeats the URL: %v", err)
+	}
+	sender := open(t, "smtp://ada:hunter2@localhost?from=a@b.example")
+	if text := fmt.Sprintf("%v %+v %#v", sender, sender, sender); strings.Contains(text, "hunter2") {
+		t.Errorf("the sender prints its password: %s", text)
+	}
+}
+
+// Nothing private is reached unless the configuration allows it.
+func TestPrivateServersAreRefusedForGood(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]"} {
+		sender, err := providers.Open(t.Context(), "smtp://"+host+"?from=a@b.example", delivery.Environment{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		requirePermanent(t, sender, message())
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	f.Add("smtp://user:pass@mail.example.com:587/?from=ACME%20%3Ca@b.example%3E&starttls=required")
+	f.Add("smtps://[::1]:465?from=a@b.example")
+	f.Fuzz(func(t *testing.T, text string) {
+		if _, err := providers.Open(t.Context(), text, delivery.Environment{}); err == nil && !strings.Contains(text, "from=") && !strings.Contains(text, "%") {
+			t.Errorf("%q opened without a from", text)
+		}
+	})
+}
+
+func Example() {
+	providers := delivery.Providers{"smtp": smtp.Open, "smtps": smtp.Open}
+	_, err := providers.Open(context.Background(), "smtps://user:password@mail.example.com?from=ACME%20%3Cnoreply@acme.example%3E", delivery.Environment{})
+	fmt.Println(err)
+
+	_, err = providers.Open(context.Background(), "smtps://user:password@mail.example.com?form=noreply@acme.example", delivery.Environment{})
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// delivery: smtps: a parameter is unknown or there twice: there are from and starttls
+	// the parameter from is not an address like noreply@acme.example or ACME <noreply@acme.example>
+}
