@@ -228,9 +228,9 @@ func TestPluginsAreNamedInOneFile(t *testing.T) {
 	}
 }
 
-// floorsIsPlugin: what is neither a room that the program knows, nor shared, nor a suite, nor a program.
+// floorsIsPlugin: what is neither a room that the program knows, nor shared, nor a program.
 func floorsIsPlugin(folder string) bool {
-	return !slices.Contains(floorsRooms, folder) && !slices.Contains(suites, folder) && !floorsIsTop(folder) &&
+	return !slices.Contains(floorsRooms, folder) && !floorsIsTop(folder) &&
 		!slices.Contains(strings.Split(folder, "/"), "internal")
 }
 
