@@ -156,6 +156,7 @@ func startServer(t *testing.T, implicitTLS bool, options ...serverOption) *serve
 	}()
 	t.Cleanup(func() {
 		_ = backend.Close()
+		_ = listener.Close() // which Serve had perhaps not taken up yet
 		<-done
 	})
 	return s
