@@ -56,13 +56,18 @@ func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
 	for _, f := range [][2]string{{"subject", req.Subject}, {"nonce", req.Nonce}, {"label", req.Label}, {"factor", req.Factor}} {
 		refuse(!plain(f[1], maxText), f[0], "is too long or holds control characters")
 	}
-	refuse(!plain(req.ReturnURL, maxLong), "return_url", "is too long or holds control characters")
+	refuse(req.ReturnURL != "" && !e.mayReturn(req.ReturnURL), "return_url", "is not of an origin on the app's list")
 	refuse(!plain(req.Client.UserAgent, maxLong), "client.user_agent", "is too long or holds control characters")
 	_, err := netip.ParseAddr(req.Client.IP)
 	refuse(req.Client.IP != "" && err != nil, "client.ip", "is not an IP address")
 	refuse(!plainMap(req.Transaction), "transaction", "holds at most 16 short texts")
 	refuse(!plainMap(req.Metadata), "metadata", "holds at most 16 short texts")
 	return out
+}
+
+func (e *Engine) mayReturn(url string) bool {
+	origin, err := originOf(url)
+	return err == nil && len(url) <= maxLong && e.returns[origin]
 }
 
 // plain reports whether a text is UTF-8, short enough and free of control characters.

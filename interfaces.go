@@ -226,6 +226,7 @@ type Proof struct {
 // An Address is what an AddressPolicy makes of one.
 type Address struct {
 	Value   string // the canonical form, which is what messages go to
+	Key     string // what guess budgets and limits count by, if that is less than Value: letter case of a mailbox say
 	Masked  string // for people and logs: +1 ••• ••• ••23
 	Kind    string // email or phone
 	Country string // ISO 3166-1 alpha-2, of a number

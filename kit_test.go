@@ -150,14 +150,16 @@ func key(t testing.TB, id string) watchword.Key {
 	return k
 }
 
-// addresses is a small policy: mail is lower-cased, numbers stay.
+// addresses is a small policy: the domain of a mailbox is lower-cased, spellings of its local part share a key, and
+// numbers stay.
 func addresses(channel, address string) (watchword.Address, error) {
 	mail := strings.Contains(address, "@")
 	if channel != "" && mail != (channel == "email") {
 		return watchword.Address{}, &watchword.Error{Code: "invalid_request", Fields: []watchword.FieldError{{Field: "to", Reason: "is no address of this channel"}}}
 	}
 	if mail {
-		return watchword.Address{Value: strings.ToLower(address), Masked: "a•••@e•••.com", Kind: "email"}, nil
+		local, domain, _ := strings.Cut(address, "@")
+		return watchword.Address{Value: local + "@" + strings.ToLower(domain), Key: strings.ToLower(address), Masked: "a•••@e•••.com", Kind: "email"}, nil
 	}
 	return watchword.Address{Value: address, Masked: "+1 ••• ••• ••23", Kind: "phone", Country: "US", Prefix: "+1415"}, nil
 }

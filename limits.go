@@ -26,7 +26,7 @@ func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to A
 	if req.Client.Known {
 		known = "known"
 	}
-	add("address", to.Value, known)
+	add("address", to.key(), known)
 	add("subject", req.Subject, known)
 	add("ip", clientNetwork(req.Client.IP), "")
 	add("prefix", to.Prefix, "")
@@ -77,4 +77,13 @@ func clientNetwork(ip string) string {
 	}
 	network, _ := a.Prefix(64)
 	return network.Masked().String()
+}
+
+// key is what an address counts as. Spellings that reach the same person share one budget, though each is proven by
+// itself.
+func (a *Address) key() string {
+	if a.Key != "" {
+		return a.Key
+	}
+	return a.Value
 }

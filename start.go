@@ -123,7 +123,7 @@ func (e *Engine) newID(req StartRequest, strategy string, t Traits, to Address) 
 	var group [groupSize]byte
 	switch t.Group {
 	case GroupAddress:
-		group = e.identity.groupTag(e.cfg.App, "address", to.Value)
+		group = e.identity.groupTag(e.cfg.App, "address", to.key())
 	case GroupSubject:
 		group = e.identity.groupTag(e.cfg.App, "subject", strategy, req.Subject)
 	default:

@@ -29,6 +29,10 @@ type Config struct {
 	Channels   []string // by which messages can be sent
 	Purposes   []string // the only ones allowed; none: every well-formed one
 
+	// ReturnOrigins are where a person may be sent back to, https://app.example.com say. A return_url is matched by
+	// exact origin; without a list none is accepted.
+	ReturnOrigins []string
+
 	Starts Limiter // of starts and resends, shared by all nodes; nil: none
 	Checks Limiter // of checks, kept by each process; nil: none
 
@@ -58,6 +62,7 @@ type Engine struct {
 	kinds      map[[kindSize]byte]Strategy
 	channels   map[string]bool
 	purposes   map[string]bool
+	returns    map[string]bool
 	closed     *memory
 	watchers   *watchers
 	env        *environment
@@ -79,6 +84,10 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, kinds: map[[kindSize]byte]Strategy{},
 		channels: set(cfg.Channels), purposes: set(cfg.Purposes), closed: newMemory(), watchers: newWatchers(), log: cfg.Logger}
 	problems := append(cfg.problems(), e.deriveKeys()...)
+	returns, err := returnOrigins(cfg.ReturnOrigins)
+	if e.returns = returns; err != nil {
+		problems = append(problems, err)
+	}
 	if e.identity != nil {
 		problems = append(problems, e.addStrategies()...)
 		e.appTag = e.identity.appTag(cfg.App)
@@ -133,6 +142,7 @@ func (c *Config) problems() (out []error) {
 	refuse(c.Lifetime < time.Second || c.Lifetime > maxLifetime, "Lifetime: %s is not between a second and %s (NIST SP 800-63B-4 §3.1.3.2)", c.Lifetime, maxLifetime)
 	refuse(c.ReceiptLifetime < time.Second || c.ReceiptLifetime > maxReceiptLifetime, "ReceiptLifetime: %s is not between a second and %s", c.ReceiptLifetime, maxReceiptLifetime)
 	refuse(c.Tries < 1 || c.Sends < 1, "Tries and Sends: must be positive")
+	refuse(c.SMSOrigin != "" && !hostPattern.MatchString(c.SMSOrigin), "SMSOrigin: %q is not a lower-case host name", c.SMSOrigin)
 	refuse(c.Cooldown < time.Second, "Cooldown: %s is less than a second", c.Cooldown)
 	seen := map[string]bool{c.Identity.ID: true}
 	for _, k := range c.Keys {

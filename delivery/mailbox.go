@@ -33,7 +33,8 @@ func parseMailbox(address string, utf8Local bool) (watchword.Address, error) {
 	if len(value) > maxMailbox {
 		return watchword.Address{}, invalidTo("is longer than 254 octets")
 	}
-	return watchword.Address{Value: value, Masked: maskMailbox(local, domain), Kind: KindEmail}, nil
+	// Hardly a mail host tells letter cases apart, so those who guess must not be able to either.
+	return watchword.Address{Value: value, Key: lowerASCII(local) + "@" + domain, Masked: maskMailbox(local, domain), Kind: KindEmail}, nil
 }
 
 // validLocal accepts a Dot-string of atext (RFC 5322 §3.2.3), and beyond ASCII, where allowed, letters, marks and digits
