@@ -45,7 +45,7 @@ func TestCanonicalAddresses(t *testing.T) {
 		}
 		want := watchword.Address{Value: c.value, Masked: c.masked, Country: c.country, Prefix: c.prefix, Kind: delivery.KindPhone}
 		if strings.Contains(c.in, "@") {
-			want.Kind = delivery.KindEmail
+			want.Kind, want.Key = delivery.KindEmail, strings.ToLower(c.value)
 		}
 		if got != want {
 			t.Errorf("%q:\n got %+v\nwant %+v", c.in, got, want)
