@@ -1,4 +1,4 @@
-// Package server puts engines on HTTP: the API of docs/api, its OpenAPI document, problems and the pages that explain
+// Package server puts engines on HTTP: the API and its OpenAPI document, problems and the pages that explain
 // them, receipts' public keys, health and readiness.
 //
 // One Server serves any number of apps, each with an Engine, a Signer and API keys of its own:

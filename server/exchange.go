@@ -108,6 +108,9 @@ func (x *exchange) end() {
 }
 
 func (x *exchange) account() {
+	if x.status == 0 { // nothing was said, which net/http takes for a 200
+		x.status = http.StatusOK
+	}
 	took := x.server.clock().Sub(x.began)
 	method, route := x.label()
 	if x.server.metrics != nil {
@@ -125,7 +128,7 @@ func (x *exchange) account() {
 		return
 	}
 	line := []slog.Attr{slog.String("request", x.id), slog.String("method", method), slog.String("route", route),
-		slog.Int("status", x.status), slog.Duration("took", took)}
+		slog.Int("status", x.status), slog.Int64("took_us", took.Microseconds())}
 	if x.app != nil {
 		line = append(line, slog.String("app", x.app.engine.App()))
 	}

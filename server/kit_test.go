@@ -109,6 +109,16 @@ func key(text string, scopes ...string) server.APIKey {
 	return server.APIKey{SHA256: sha256.Sum256([]byte(text)), Scopes: scopes}
 }
 
+// newSigner has a new key of that name.
+func newSigner(t testing.TB, kid string) watchword.Signer {
+	t.Helper()
+	k, err := receipt.GenerateKey(kid, receipt.EdDSA)
+	must(t, err)
+	s, err := receipt.NewSigner(receipt.SignerConfig{Keys: []receipt.Key{k}})
+	must(t, err)
+	return s
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

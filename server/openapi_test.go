@@ -83,5 +83,7 @@ func (c *contract) operation(r *http.Request) *v3.Operation {
 
 func matches(template, path string) bool {
 	a, b := strings.Split(template, "/"), strings.Split(path, "/")
-	return slices.EqualFunc(a, b, func(part, actual string) bool { return part == actual || strings.HasPrefix(part, "{") && actual != "" })
+	return slices.EqualFunc(a, b, func(part, actual string) bool {
+		return part == actual || strings.HasPrefix(part, "{") && actual != "" && actual != ".."
+	})
 }

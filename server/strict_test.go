@@ -224,6 +224,26 @@ func TestEachMissingFieldIsNamed(t *testing.T) {
 	}
 }
 
+// TestBodiesOfUnknownLength arrive in chunks.
+func TestBodiesOfUnknownLength(t *testing.T) {
+	b := newBench(t, options{})
+	chunked := func(body string) *reply {
+		r := request(http.MethodPost, "/v1/challenges", body)
+		r.ContentLength = -1
+		return b.do(r)
+	}
+	fitting := signIn + strings.Repeat(" ", 64<<10-len(signIn))
+	chunked(fitting).want(t, http.StatusCreated, "")
+	if r := chunked(fitting + " ").want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.fields(), []string{"body"}) {
+		t.Errorf("names %q", r.fields())
+	}
+	short := request(http.MethodPost, "/v1/challenges", signIn)
+	short.ContentLength = int64(len(signIn)) + 1
+	if r := b.do(short).want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.fields(), []string{"body"}) {
+		t.Errorf("names %q", r.fields())
+	}
+}
+
 func TestAcceptedTypes(t *testing.T) {
 	b := newBench(t, options{})
 	for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"} {

@@ -1,0 +1,60 @@
+package server_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+
+	"github.com/watchword-auth/watchword/server"
+)
+
+func TestClientAddress(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8"), netip.MustParsePrefix("2001:db8:ffff::/48"), netip.MustParsePrefix("198.51.100.1/32")}
+	b := newBench(t, options{configure: func(c *server.Config) { c.TrustedProxies = proxies }})
+	direct := newBench(t, options{})
+	for _, c := range []struct {
+		remote    string
+		forwarded []string
+		want      string
+	}{
+		{"203.0.113.7:1", nil, "203.0.113.7"},
+		{"203.0.113.7:1", []string{"192.0.2.1"}, "203.0.113.7"}, // no proxy: whatever it says
+		{"10.0.0.1:1", nil, "10.0.0.1"},
+		{"10.0.0.1:1", []string{"203.0.113.7"}, "203.0.113.7"},
+		{"10.0.0.1:1", []string{"192.0.2.66, 203.0.113.7"}, "203.0.113.7"},
+		{"10.0.0.1:1", []string{"192.0.2.66", "203.0.113.7"}, "203.0.113.7"},
+		{"10.0.0.1:1", []string{"192.0.2.66, 203.0.113.7, 198.51.100.1, 10.9.9.9"}, "203.0.113.7"},
+		{"[2001:db8:ffff::1]:1", []string{"2001:db8::7"}, "2001:db8::7"},
+		{"[::ffff:10.0.0.1]:1", []string{"::ffff:203.0.113.7"}, "203.0.113.7"},
+		{"10.0.0.1:1", []string{"203.0.113.7, nonsense"}, "10.0.0.1"}, // a proxy that does not tell
+		{"10.0.0.1:1", []string{"203.0.113.7, "}, "10.0.0.1"},
+		{"10.0.0.1:1", []string{"10.0.0.2, 10.0.0.3"}, "10.0.0.1"},
+		{"nonsense", []string{"203.0.113.7"}, ""},
+		{"", nil, ""},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.RemoteAddr = c.remote
+		r.Header["X-Forwarded-For"] = c.forwarded
+		r.Header.Set("Forwarded", "for=192.0.2.99")
+		r.Header.Set("X-Real-IP", "192.0.2.98")
+		want, _ := netip.ParseAddr(c.want)
+		if got := b.server.ClientAddress(r); got != want {
+			t.Errorf("%s with %q: %v, want %v", c.remote, c.forwarded, got, want)
+		}
+		if socket, err := netip.ParseAddrPort(c.remote); err == nil {
+			if got := direct.server.ClientAddress(r); got != socket.Addr().Unmap() {
+				t.Errorf("without proxies, %s with %q: %v", c.remote, c.forwarded, got)
+			}
+		}
+	}
+}
+
+func TestTrustedProxiesAreNotEverybody(t *testing.T) {
+	b := newBench(t, options{})
+	for _, p := range []netip.Prefix{{}, netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")} {
+		if _, err := server.New(server.Config{Apps: goodApps(t, b), TrustedProxies: []netip.Prefix{p}}); err == nil {
+			t.Errorf("%v is accepted", p)
+		}
+	}
+}

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// FuzzDecode holds the decoder to this: whatever it accepts, an ordinary decoder reads the same way; whatever it refuses
+// is an invalid_request that names one field and repeats nothing but names.
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{
+		`{"purpose":"sign_in","subject":"user_42","answer":"492039"}`,
+		`{"purpose":"sign_in","answer":{"id":"x","response":{"userHandle":null}},"transaction":{"amount":"40.00"},"client":{"known":true,"ip":"::1"}}`,
+		`{"purpose":null}`, `{"answer":[1]}`, `{"answer":{"a":1,"a":2}}`, `{"Purpose":""}`, `{"purpose":"a"}{}`, `[]`, ``, `{"answer":"\ud800"}`, `{"":{}}`,
+	} {
+		f.Add(seed)
+	}
+	d := newDecoder(reflect.TypeFor[checkRequest]())
+	f.Fuzz(func(t *testing.T, text string) {
+		var got checkRequest
+		err := d.decode([]byte(text), &got)
+		if err != nil {
+			checkRefusal(t, text, err)
+			return
+		}
+		var plain struct {
+			Purpose, Subject, To string
+			Answer               json.RawMessage
+			Transaction          map[string]string
+			Client               struct {
+				IP        string
+				UserAgent string `json:"user_agent"`
+				Known     bool
+			}
+		}
+		if err := json.Unmarshal([]byte(text), &plain); err != nil {
+			t.Fatalf("accepts what is no JSON: %v", err)
+		}
+		answer := got.Answer.Text
+		if !got.Answer.Object {
+			if err := json.Unmarshal(plain.Answer, &answer); err != nil {
+				t.Fatalf("the answer: %v", err)
+			}
+		} else if answer != string(plain.Answer) {
+			t.Fatalf("the object %q became %q", plain.Answer, answer)
+		}
+		if got.Purpose != plain.Purpose || got.Subject != plain.Subject || got.To != plain.To || answer != got.Answer.Text ||
+			!reflect.DeepEqual(got.Transaction, plain.Transaction) || got.Client != clientField(plain.Client) {
+			t.Fatalf("reads %+v, others read %+v", got, plain)
+		}
+	})
+}
+
+func checkRefusal(t *testing.T, text string, err error) {
+	t.Helper()
+	var known *watchword.Error
+	if !errors.As(err, &known) || known.Code != "invalid_request" || len(known.Fields) == 0 {
+		t.Fatalf("refuses with %v", err)
+	}
+	for _, field := range known.Fields {
+		if field.Reason == "" || len(field.Field) > deepest*(longestName+1) {
+			t.Fatalf("names %q: %q", field.Field, field.Reason)
+		}
+		for name := range strings.SplitSeq(field.Field, ".") {
+			if !isName(name) {
+				t.Fatalf("names %q of %q", field.Field, text)
+			}
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package server_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestKeys(t *testing.T) {
+	b := newBench(t, options{})
+	id := b.start()
+	for _, c := range []struct {
+		authorization string
+		status        int
+		code          string
+	}{
+		{"", http.StatusUnauthorized, "unauthorized"},
+		{"Bearer", http.StatusUnauthorized, "unauthorized"},
+		{"Bearer ", http.StatusUnauthorized, "unauthorized"},
+		{"Bearer nobody's", http.StatusUnauthorized, "unauthorized"},
+		{"Bearer dev", http.StatusUnauthorized, "unauthorized"},
+		{"Bearer  " + shopKey, http.StatusUnauthorized, "unauthorized"},
+		{"Bearer " + shopKey + " ", http.StatusUnauthorized, "unauthorized"},
+		{"Bearer " + strings.ToUpper(shopKey), http.StatusUnauthorized, "unauthorized"},
+		{"Basic " + shopKey, http.StatusUnauthorized, "unauthorized"},
+		{shopKey, http.StatusUnauthorized, "unauthorized"},
+		{"Bearer " + factorsKey, http.StatusForbidden, "forbidden"},
+		{"Bearer " + shopKey, http.StatusOK, ""},
+		{"bearer " + shopKey, http.StatusOK, ""},
+		{"Bearer " + shopKey2, http.StatusOK, ""},
+	} {
+		r := b.get("/v1/challenges/"+id, "Authorization", c.authorization).want(t, c.status, c.code)
+		if challenge := r.header.Get("WWW-Authenticate"); (challenge == "Bearer") != (c.status == http.StatusUnauthorized) {
+			t.Errorf("%q: WWW-Authenticate is %q", c.authorization, challenge)
+		}
+	}
+	twice := request(http.MethodGet, "/v1/challenges/"+id, "")
+	twice.Header["Authorization"] = []string{"Bearer nobody's", "Bearer " + shopKey}
+	b.do(twice).want(t, http.StatusUnauthorized, "unauthorized")
+}
+
+// TestEveryOperationNeedsAKey goes through the document, so that none can be forgotten.
+func TestEveryOperationNeedsAKey(t *testing.T) {
+	b := newBench(t, options{})
+	seen := 0
+	for path, item := range b.openapi.model.Paths.PathItems.FromOldest() {
+		if !strings.HasPrefix(path, "/v1/") {
+			continue
+		}
+		for method := range item.GetOperations().FromOldest() {
+			seen++
+			method, target := strings.ToUpper(method), strings.ReplaceAll(path, "{id}", "ch_x")
+			b.do(request(method, target, `{}`, "Authorization", "")).want(t, http.StatusUnauthorized, "unauthorized")
+			b.do(request(method, target, `{}`, "Authorization", "Bearer "+factorsKey)).want(t, http.StatusForbidden, "forbidden")
+		}
+	}
+	if seen < 7 {
+		t.Errorf("only %d operations", seen)
+	}
+}
+
+// TestForeignLooksUnknown compares whole answers: a challenge of another app, one that nobody made, and no id at all.
+func TestForeignLooksUnknown(t *testing.T) {
+	b := newBench(t, options{})
+	foreign := b.post("/v1/challenges", signIn, "Authorization", "Bearer "+bankKey).want(t, http.StatusCreated, "").str("id")
+	made := foreign[:len(foreign)-1] + "A"
+	for target, body := range map[string]string{
+		"":        "",
+		"/check":  `{"purpose":"sign_in","subject":"user_42","answer":"` + b.code("bank", foreign) + `"}`,
+		"/redeem": `{"handle":"hd_x","purpose":"sign_in","subject":"user_42"}`,
+		"/resend": `{}`,
+		"/cancel": `{}`,
+	} {
+		method := http.MethodPost
+		if target == "" {
+			method = http.MethodGet
+		}
+		var texts []string
+		for _, id := range []string{foreign, made, "ch_", "x", "a%2Fb", "a%00b", strings.Repeat("x", 5000)} {
+			texts = append(texts, b.do(request(method, "/v1/challenges/"+id+target, body)).want(t, http.StatusNotFound, "unknown_challenge").text)
+		}
+		for _, text := range texts {
+			if text != texts[0] {
+				t.Errorf("%s tells them apart: %s and %s", target, texts[0], text)
+			}
+		}
+	}
+	if r := b.get("/v1/challenges/"+foreign, "Authorization", "Bearer "+bankKey); r.at("attempts_remaining") != 5.0 || r.str("status") != "pending" {
+		t.Errorf("a stranger has changed it: %s", r.text)
+	}
+}
+
+// TestOnlyTheDiagonalPasses tries a right code at everything that is off by one thing. Each is wrong, costs a try where
+// there is a challenge, and consumes nothing: the code still works in its own place.
+func TestOnlyTheDiagonalPasses(t *testing.T) {
+	b := newBench(t, options{})
+	const pay = `{"strategy":"otp","purpose":"pay","channel":"sms","to":"+14155550100","transaction":{"amount":"40.00"}}`
+	paying := b.post("/v1/challenges", pay).want(t, http.StatusCreated, "").str("id")
+	other := b.post("/v1/challenges", strings.Replace(pay, "0100", "0101", 1)).want(t, http.StatusCreated, "").str("id")
+	code := b.code("shop", paying)
+	if code == b.code("shop", other) {
+		t.Skip("one in a million: both challenges have the same code")
+	}
+	check := func(id, purpose, who, transaction string, headers ...string) *reply {
+		return b.post("/v1/challenges/"+id+"/check", `{"purpose":"`+purpose+`",`+who+`,"answer":"`+code+`","transaction":{"amount":"`+transaction+`"}}`, headers...)
+	}
+	const to, wrongAnswer = `"to":"+14155550100"`, http.StatusUnprocessableEntity
+	check(paying, "pay", to, "40.00", "Authorization", "Bearer "+bankKey).want(t, http.StatusNotFound, "unknown_challenge")
+	check(other, "pay", `"to":"+14155550101"`, "40.00").want(t, wrongAnswer, "incorrect_answer")
+	check(paying, "sign_in", to, "40.00").want(t, wrongAnswer, "incorrect_answer")
+	check(paying, "pay", `"to":"+14155550101"`, "40.00").want(t, wrongAnswer, "incorrect_answer")
+	check(paying, "pay", `"subject":"+14155550100"`, "40.00").want(t, wrongAnswer, "incorrect_answer")
+	if r := check(paying, "pay", to, "40.01").want(t, wrongAnswer, "incorrect_answer"); r.at("attempts_remaining") != 1.0 {
+		t.Errorf("after four wrong answers: %s", r.text)
+	}
+	check(paying, "pay", to, "40.00").want(t, http.StatusOK, "")
+}

@@ -1,0 +1,73 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// errDown is what a store says that cannot be reached; it holds what must stay inside.
+var errDown = errors.New("dial tcp 10.0.0.7:6379: connection refused")
+
+// moody is a store that can be told to fail, and counts what it is asked.
+type moody struct {
+	watchword.Store
+	down, update atomic.Bool // everything fails; only Update does
+	calls        atomic.Int64
+	during       func(ctx context.Context) // called in Attempt
+}
+
+func (m *moody) ask() error {
+	m.calls.Add(1)
+	if m.down.Load() {
+		return errDown
+	}
+	return nil
+}
+
+func (m *moody) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	if err := m.ask(); err != nil {
+		return err
+	}
+	return m.Store.Create(ctx, e, out...)
+}
+
+func (m *moody) Get(ctx context.Context, id string) (watchword.Entry, error) {
+	if err := m.ask(); err != nil {
+		return watchword.Entry{}, err
+	}
+	return m.Store.Get(ctx, id)
+}
+
+func (m *moody) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+	if err := m.ask(); err != nil {
+		return watchword.Entry{}, err
+	}
+	if m.during != nil {
+		m.during(ctx)
+	}
+	return m.Store.Attempt(ctx, id, g, b)
+}
+
+func (m *moody) Close(ctx context.Context, id string, c watchword.Closing) error {
+	if err := m.ask(); err != nil {
+		return err
+	}
+	return m.Store.Close(ctx, id, c)
+}
+
+func (m *moody) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	if err := m.ask(); err != nil || m.update.Load() {
+		return errDown
+	}
+	return m.Store.Update(ctx, e, out...)
+}
+
+func (m *moody) Ping(context.Context) error {
+	if m.down.Load() {
+		return errDown
+	}
+	return nil
+}
