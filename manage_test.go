@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/memory"
 )
 
 // weak and strong are strategies whose every answer is right; they enrol a factor for each challenge.
@@ -164,5 +165,57 @@ func TestPagesNeedTheirTicket(t *testing.T) {
 	for _, wrong := range []string{"", "x", cookie.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {
 		_, err := k.OpenPage(ctx, s.ID, wrong)
 		k.mustCode(err, watchword.ErrUnknownChallenge)
+	}
+}
+
+// paged lends the factors in memory a way to list them.
+type paged struct {
+	watchword.Factors
+	ids []string
+}
+
+func (p *paged) Create(ctx context.Context, f watchword.SealedFactor) error {
+	p.ids = append(p.ids, f.ID)
+	slices.Sort(p.ids)
+	return p.Factors.Create(ctx, f)
+}
+
+func (p *paged) Page(ctx context.Context, app, after string, limit int) (out []watchword.SealedFactor, err error) {
+	for _, id := range p.ids {
+		if id > after && len(out) < limit {
+			f, err := p.Get(ctx, app, id)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, f)
+		}
+	}
+	return out, nil
+}
+
+func TestReseal(t *testing.T) {
+	ctx := context.Background()
+	store := &paged{Factors: &memory.Factors{}}
+	k := newKit(t, func(c *watchword.Config) { c.Factors = store }, func(c *watchword.Config) {
+		c.Strategies = append(c.Strategies, keeper("weak", watchword.StrengthOTP))
+	})
+	for range 3 {
+		if _, err := k.enrol("weak", watchword.Authority{Admin: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotated := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2"), key(t, "k1")} })
+	only := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2")} })
+	if _, err := only.ListFactors(ctx, subject); err == nil {
+		t.Fatal("the new key alone opens what the old one sealed")
+	}
+	for _, want := range []int{3, 0} {
+		seen, resealed := 0, 0
+		if err := rotated.Reseal(ctx, func(s, r int) { seen, resealed = s, r }); err != nil || seen != 3 || resealed != want {
+			t.Fatalf("%d of %d: %v", resealed, seen, err)
+		}
+	}
+	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 {
+		t.Fatalf("%d factors under the new key alone: %v", len(all), err)
 	}
 }

@@ -1,0 +1,68 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+)
+
+// A FactorPager hands out all factors of an app in the order of their ids, those after the given one, at most limit.
+// Stores of factors implement it so that keys can be rotated.
+type FactorPager interface {
+	Page(ctx context.Context, app, after string, limit int) ([]SealedFactor, error)
+}
+
+// resealPage is how many factors are read at a time.
+const resealPage = 200
+
+// Reseal seals under the first key of the ring what older keys sealed, while everything goes on. It tells how far it got
+// after each page, and may be interrupted and run again. When it has returned nil, and every node has the new first key,
+// and the longest challenge is over, an older key may leave the ring.
+func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) error {
+	pager, ok := e.cfg.Factors.(FactorPager)
+	if !ok {
+		return errors.New("watchword: this store of factors cannot list them all")
+	}
+	seen, resealed := 0, 0
+	for after := ""; ; {
+		page, err := pager.Page(ctx, e.cfg.App, after, resealPage)
+		if err != nil {
+			return unavailable(err)
+		}
+		for _, s := range page {
+			changed, err := e.resealOne(ctx, s)
+			if err != nil {
+				return err
+			}
+			if after = s.ID; changed {
+				resealed++
+			}
+		}
+		if seen += len(page); len(page) > 0 {
+			progress(seen, resealed)
+		}
+		if len(page) < resealPage {
+			return nil
+		}
+	}
+}
+
+// resealOne leaves alone what is sealed by the first key already; what somebody changes meanwhile is sealed by it anyway.
+func (e *Engine) resealOne(ctx context.Context, s SealedFactor) (bool, error) {
+	v := e.env.factors
+	_, key, err := v.ring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
+	if err != nil || key == v.ring[0] {
+		return false, err
+	}
+	f, err := v.open(s)
+	if err != nil {
+		return false, err
+	}
+	err = v.update(ctx, f)
+	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, unavailable(err)
+	}
+	return true, nil
+}
