@@ -1,0 +1,118 @@
+package webauthn
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	lib "github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// b64 is the encoding of every byte string in options and answers (Level 3 §3, base64url).
+var b64 = base64.RawURLEncoding
+
+// A key is what is stored of a credential (Level 3 §4, credential record), sealed in its factor.
+type key struct {
+	ID             []byte   `json:"id"`
+	PublicKey      []byte   `json:"pk"` // COSE_Key
+	RPID           string   `json:"rp"`
+	Handle         []byte   `json:"uh"` // the user handle that it was made for
+	Counter        uint32   `json:"ct,omitempty"`
+	BackupEligible bool     `json:"be,omitempty"`
+	BackedUp       bool     `json:"bs,omitempty"`
+	Verifies       bool     `json:"uv,omitempty"` // its user was verified when it was enrolled
+	Transports     []string `json:"tr,omitempty"`
+	AAGUID         string   `json:"aa"`
+	Format         string   `json:"fm"`           // of the attestation statement
+	Attested       bool     `json:"at,omitempty"` // the model is certain, by FIDO metadata
+	Software       bool     `json:"sw,omitempty"` // and that metadata knows of no hardware that keeps the key
+}
+
+// openKey reads a factor's key.
+func openKey(f watchword.Factor) (*key, error) {
+	k := &key{}
+	if err := json.Unmarshal(f.Data, k); err != nil {
+		return nil, fmt.Errorf("webauthn: factor %s: %w", f.ID, err)
+	}
+	return k, nil
+}
+
+// store writes the key back into its factor. What a listing may show names no other site's key and signs nothing.
+func (k *key) store(f *watchword.Factor, name string) (err error) {
+	f.Data, err = json.Marshal(k)
+	f.Public = map[string]any{"credential_id": b64.EncodeToString(k.ID), "rp_id": k.RPID, "aaguid": k.AAGUID,
+		"backup_eligible": k.BackupEligible, "backed_up": k.BackedUp, "attested": k.Attested}
+	if len(k.Transports) > 0 {
+		f.Public["transports"] = k.Transports
+	}
+	if name != "" {
+		f.Public["model"] = name
+	}
+	return err
+}
+
+// record is the key as go-webauthn knows it.
+func (k *key) record() lib.Credential {
+	return lib.Credential{ID: k.ID, PublicKey: k.PublicKey, AttestationFormat: k.Format,
+		Flags:         lib.CredentialFlags{BackupEligible: k.BackupEligible, BackupState: k.BackedUp},
+		Authenticator: lib.Authenticator{SignCount: k.Counter}}
+}
+
+// An owner is go-webauthn's view of a subject: a user handle and the one key that answers, or none yet.
+type owner struct {
+	handle []byte
+	keys   []lib.Credential
+}
+
+func (o owner) WebAuthnID() []byte                    { return o.handle }
+func (o owner) WebAuthnName() string                  { return "" }
+func (o owner) WebAuthnDisplayName() string           { return "" }
+func (o owner) WebAuthnCredentials() []lib.Credential { return o.keys }
+
+// descriptors list keys in options, each with how its authenticator can be reached (Level 3 §5.8.3).
+func descriptors(keys []*key) []map[string]any {
+	out := make([]map[string]any, len(keys))
+	for i, k := range keys {
+		out[i] = map[string]any{"type": string(protocol.PublicKeyCredentialType), "id": b64.EncodeToString(k.ID)}
+		if len(k.Transports) > 0 {
+			out[i]["transports"] = k.Transports
+		}
+	}
+	return out
+}
+
+// factorID is the id of the factor that keeps a credential: SHA-256(app | RP id | credential id). So one key is one factor
+// of an app, whoever its subject is.
+func (s *Strategy) factorID(app string, credential []byte) string {
+	h := sha256.New()
+	frame(h, app, s.cfg.RPID, string(credential))
+	return b64.EncodeToString(h.Sum(nil))
+}
+
+// handle is a subject's user handle: it says nothing of the subject, and is the same for each of the subject's keys
+// (Level 3 §14.6.1).
+func (s *Strategy) handle(app, subject string) []byte { return s.derive("user handle", app, subject) }
+
+// derive is HMAC-SHA-256(Secret, parts).
+func (s *Strategy) derive(parts ...string) []byte {
+	h := hmac.New(sha256.New, []byte(s.cfg.Secret.Reveal()))
+	frame(h, parts...)
+	return h.Sum(nil)
+}
+
+// frame writes parts so that no two lists of them are written alike: each after its length.
+func frame(h hash.Hash, parts ...string) {
+	var length [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(length[:], uint64(len(p)))
+		h.Write(length[:])
+		h.Write([]byte(p))
+	}
+}

@@ -1,0 +1,200 @@
+package webauthn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+// kit is an engine whose time a test moves and whose log it reads.
+type kit struct {
+	*watchword.Engine
+	t        testing.TB
+	strategy *Strategy
+	config   watchword.Config
+	reasons  *reasons
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func settings() Config {
+	return Config{RPID: "example.com", RPName: "Example", Secret: watchword.NewCode("a secret of these tests, of 32 bytes and more"),
+		Origins: []string{"https://login.example.com", "https://example.com:8443"}, NativeOrigins: []string{"android:apk-key-hash:abc"}}
+}
+
+func newKit(t testing.TB, options ...func(*Config, *watchword.Config)) *kit {
+	t.Helper()
+	k := &kit{t: t, now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC), reasons: &reasons{}}
+	cfg := settings()
+	cfg.Logger = slog.New(k.reasons)
+	k.config = watchword.Config{App: "shop", Issuer: "https://verify.example.com", Factors: &memory.Factors{}, Clock: k.time,
+		Keys: []watchword.Key{testKey(t, "k1")}, Identity: testKey(t, "identity"), Store: memory.New(memory.Config{Clock: k.time})}
+	for _, o := range options {
+		o(&cfg, &k.config)
+	}
+	var err error
+	if k.strategy, err = New(cfg); err != nil {
+		t.Fatal(err)
+	}
+	k.config.Strategies = []watchword.Strategy{k.strategy}
+	k.Engine = k.node()
+	return k
+}
+
+// node is another node of the same app.
+func (k *kit) node() *watchword.Engine {
+	k.t.Helper()
+	e, err := watchword.New(k.config)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return e
+}
+
+func testKey(t testing.TB, id string) watchword.Key {
+	t.Helper()
+	key, err := watchword.NewKey(id, []byte("a secret of this test: "+id+" ................"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+func (k *kit) time() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.now
+}
+
+func (k *kit) pass(d time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.now = k.now.Add(d)
+}
+
+// asked is a challenge that was begun, and its options as a browser reads them.
+type asked struct {
+	id, purpose, subject string
+	options              map[string]any
+}
+
+func (k *kit) start(r watchword.StartRequest) asked {
+	k.t.Helper()
+	r.Strategy, r.Authority.Admin = "webauthn", true
+	s, err := k.Start(context.Background(), r)
+	if err != nil {
+		k.t.Fatalf("start: %v", err)
+	}
+	return asked{s.ID, r.Purpose, r.Subject, overTheWire(k.t, s.Public)}
+}
+
+func (k *kit) ask(purpose, subject string) asked {
+	k.t.Helper()
+	return k.start(watchword.StartRequest{Purpose: purpose, Subject: subject})
+}
+
+// overTheWire is what a browser gets.
+func overTheWire(t testing.TB, public map[string]any) (options map[string]any) {
+	t.Helper()
+	data, err := json.Marshal(public)
+	if err == nil {
+		err = json.Unmarshal(data, &options)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return options
+}
+
+func (k *kit) answer(a asked, answer string) (*watchword.Result, error) {
+	return k.Check(context.Background(), a.id, watchword.CheckRequest{Purpose: a.purpose, Subject: a.subject,
+		Answer: watchword.Answer{Text: answer, Object: true}})
+}
+
+// enrol registers a device for a subject.
+func (k *kit) enrol(subject string, d *device, spoilers ...spoiler) watchword.Factor {
+	k.t.Helper()
+	a := k.ask(watchword.PurposeEnrol, subject)
+	r, err := k.answer(a, d.create(a.options, spoilers...))
+	if err != nil {
+		k.t.Fatalf("enrol: %v (%s)", err, k.reasons.last())
+	}
+	return *r.Factor
+}
+
+// signIn answers a fresh challenge with a device.
+func (k *kit) signIn(purpose, subject string, d *device, spoilers ...spoiler) (*watchword.Result, error) {
+	k.t.Helper()
+	a := k.ask(purpose, subject)
+	return k.answer(a, d.get(a.options, spoilers...))
+}
+
+// mustSignIn expects the device to be let in.
+func (k *kit) mustSignIn(purpose, subject string, d *device, spoilers ...spoiler) *watchword.Claims {
+	k.t.Helper()
+	r, err := k.signIn(purpose, subject, d, spoilers...)
+	if err != nil {
+		k.t.Fatalf("%s: %v (%s)", purpose, err, k.reasons.last())
+	}
+	return r.Claims
+}
+
+// mustRefuse expects a wrong answer like any other, and the reason in the log.
+func (k *kit) mustRefuse(err error, reason refusal) {
+	k.t.Helper()
+	if !errors.Is(err, watchword.ErrIncorrectAnswer) || err.Error() != watchword.ErrIncorrectAnswer.Error() {
+		k.t.Errorf("got %v, want a wrong answer", err)
+	}
+	if got := k.reasons.last(); got != string(reason) {
+		k.t.Errorf("refused for %q, want %q", got, reason)
+	}
+}
+
+// reasons is a log that keeps the reasons of refusals.
+type reasons struct {
+	mu      sync.Mutex
+	records []slog.Record
+}
+
+func (*reasons) Enabled(context.Context, slog.Level) bool { return true }
+func (r *reasons) WithAttrs([]slog.Attr) slog.Handler     { return r }
+func (r *reasons) WithGroup(string) slog.Handler          { return r }
+func (r *reasons) Handle(_ context.Context, record slog.Record) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.records = append(r.records, record)
+	return nil
+}
+
+func (r *reasons) last() (reason string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.records) > 0 {
+		r.records[len(r.records)-1].Attrs(func(a slog.Attr) bool {
+			if a.Key == "reason" {
+				reason = a.Value.String()
+			}
+			return true
+		})
+	}
+	return reason
+}
+
+func (r *reasons) warned() (n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, record := range r.records {
+		if record.Level == slog.LevelWarn {
+			n++
+		}
+	}
+	return n
+}

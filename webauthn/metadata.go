@@ -1,0 +1,137 @@
+package webauthn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-webauthn/webauthn/metadata"
+	"github.com/go-webauthn/webauthn/metadata/providers/memory"
+	"github.com/google/uuid"
+)
+
+// MetadataURL is where the FIDO Alliance publishes its metadata.
+const MetadataURL = "https://mds3.fidoalliance.org/"
+
+// maxMetadata is how large a document may be, in bytes; FIDO's has some ten million.
+const maxMetadata = 64 << 20
+
+// Metadata is the FIDO Metadata Service's word on models of authenticators (MDS 3): the certificates that prove them, and
+// warnings. It is empty until it is loaded, and nothing is ever downloaded but by [Metadata.Refresh]. It is safe for
+// concurrent use, and may be renewed at any time.
+type Metadata struct {
+	root    string
+	current atomic.Pointer[catalogue]
+}
+
+// A catalogue is one edition of the metadata.
+type catalogue struct {
+	provider   metadata.Provider
+	number     int // editions count up
+	nextUpdate time.Time
+}
+
+// NewMetadata makes metadata that is yet empty. The root is the certificate that the document's signature must lead to, in
+// base64 (DER); empty: the FIDO Alliance's own.
+func NewMetadata(root string) *Metadata { return &Metadata{root: root} }
+
+// LoadFile reads a document from a file, as [MetadataURL] serves it.
+func (m *Metadata) LoadFile(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("webauthn: metadata: %w", err)
+	}
+	defer f.Close()
+	return m.load(f)
+}
+
+// Refresh downloads a document. The client's limits on time and addresses apply.
+func (m *Metadata) Refresh(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("webauthn: metadata: %w", err)
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("webauthn: metadata: %w", err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("webauthn: metadata: the server answered %s", resp.Status)
+	}
+	return m.load(resp.Body)
+}
+
+// NextUpdate is when the FIDO Alliance will have published the next edition; zero while nothing is loaded.
+func (m *Metadata) NextUpdate() time.Time {
+	if c := m.current.Load(); c != nil {
+		return c.nextUpdate
+	}
+	return time.Time{}
+}
+
+// load verifies a document and puts it into force, unless an edition that is newer is there already. On the way the
+// issuers of its certificates are asked whether these were revoked; without an answer it goes on.
+func (m *Metadata) load(r io.Reader) error {
+	blob, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
+	if err != nil {
+		return fmt.Errorf("webauthn: metadata: %w", err)
+	}
+	if len(blob) > maxMetadata {
+		return errors.New("webauthn: metadata: the document is too large")
+	}
+	next, err := parseMetadata(blob, m.root)
+	if err != nil {
+		return fmt.Errorf("webauthn: metadata: %w", err)
+	}
+	for {
+		before := m.current.Load()
+		if before != nil && next.number < before.number {
+			return fmt.Errorf("webauthn: metadata: edition %d is older than %d, which is in force", next.number, before.number)
+		}
+		if m.current.CompareAndSwap(before, next) {
+			return nil
+		}
+	}
+}
+
+// parseMetadata reads a signed document. Models that it cannot read are unknown, and so refused.
+func parseMetadata(blob []byte, root string) (*catalogue, error) {
+	options := []metadata.DecoderOption{metadata.WithIgnoreEntryParsingErrors()}
+	if root != "" {
+		options = append(options, metadata.WithRootCertificate(root))
+	}
+	decoder, err := metadata.NewDecoder(options...)
+	if err != nil {
+		return nil, err
+	}
+	payload, err := decoder.DecodeBytes(blob)
+	if err != nil {
+		return nil, err
+	}
+	document, err := decoder.Parse(payload)
+	if err != nil {
+		return nil, err
+	}
+	provider, err := memory.New(memory.WithMetadata(document.ToMap()), memory.WithMetadataKeyIdentifiers(document.ToKeyIdentifierMap()),
+		memory.WithValidateEntryKeyIdentifier(true))
+	return &catalogue{provider: provider, number: document.Parsed.Number, nextUpdate: document.Parsed.NextUpdate}, err
+}
+
+// keyProtection is how metadata says that a model keeps its keys; none if it does not say.
+func (m *Metadata) keyProtection(ctx context.Context, aaguid string) ([]string, error) {
+	id, err := uuid.Parse(aaguid)
+	if err != nil {
+		return nil, err
+	}
+	entry, err := m.current.Load().provider.GetEntry(ctx, id)
+	if err != nil || entry == nil {
+		return nil, err
+	}
+	return entry.MetadataStatement.KeyProtection, nil
+}

@@ -1,0 +1,100 @@
+package webauthn
+
+import (
+	"crypto/sha256"
+	"maps"
+	"slices"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Metadata of an enrolment that browsers show when they list the new key. Without them they show the subject.
+const (
+	MetadataUserName    = "user_name"         // the account: ada@example.com
+	MetadataDisplayName = "user_display_name" // the person: Ada Lovelace
+)
+
+// algorithms are those that keys may sign with, the preferred one first (Level 3 §5.4, RFC 9053).
+func algorithms() []webauthncose.COSEAlgorithmIdentifier {
+	return []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, webauthncose.AlgEdDSA, webauthncose.AlgES384,
+		webauthncose.AlgES512, webauthncose.AlgRS256}
+}
+
+// parameters are the algorithms in the words of the options.
+func parameters() []protocol.CredentialParameter {
+	var out []protocol.CredentialParameter
+	for _, a := range algorithms() {
+		out = append(out, protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: a})
+	}
+	return out
+}
+
+// challenge is what the key signs, in base64url: 32 bytes derived from the challenge. Where a transaction is approved the
+// hash of all its entries is part of them, so the signature itself covers what was approved:
+//
+//	SHA-256(derived bytes | SHA-256(name | value | name | value ...)), names in order, each part after its length
+func (s *Strategy) challenge(c *watchword.Challenge) string {
+	derived := c.DeriveBytes("webauthn", sha256.Size)
+	if len(c.Transaction) == 0 {
+		return b64.EncodeToString(derived)
+	}
+	entries := sha256.New()
+	for _, name := range slices.Sorted(maps.Keys(c.Transaction)) {
+		frame(entries, name, c.Transaction[name])
+	}
+	sum := sha256.Sum256(append(derived, entries.Sum(nil)...))
+	return b64.EncodeToString(sum[:])
+}
+
+// requestOptions are PublicKeyCredentialRequestOptionsJSON (Level 3 §5.1.10), yet without a list of keys. The verification
+// method is asked for (uvm) because receipts name it where an authenticator does.
+func (s *Strategy) requestOptions(c *watchword.Challenge) map[string]any {
+	options := map[string]any{
+		"challenge":        s.challenge(c),
+		"rpId":             s.cfg.RPID,
+		"timeout":          lifetime.Milliseconds(),
+		"userVerification": string(s.requires(c)),
+		"extensions":       map[string]any{protocol.ExtensionUVM: true},
+	}
+	if hints := s.cfg.policy(c.Purpose).Hints; len(hints) > 0 {
+		options["hints"] = hints
+	}
+	return options
+}
+
+// creationOptions are PublicKeyCredentialCreationOptionsJSON (Level 3 §5.1.8). The subject's keys are excluded, so that an
+// authenticator does not make a second one beside its first.
+func (s *Strategy) creationOptions(c *watchword.Challenge, keys []*key) map[string]any {
+	p := s.cfg.policy(c.Purpose)
+	selection := map[string]any{"userVerification": string(p.UserVerification), "residentKey": string(p.ResidentKey),
+		"requireResidentKey": p.ResidentKey == Required}
+	if p.Attachment != "" {
+		selection["authenticatorAttachment"] = p.Attachment
+	}
+	name := either(c.Metadata[MetadataUserName], c.Subject)
+	options := map[string]any{
+		"challenge": s.challenge(c),
+		"rp":        map[string]any{"id": s.cfg.RPID, "name": s.cfg.RPName},
+		"user": map[string]any{"id": b64.EncodeToString(s.handle(c.App(), c.Subject)), "name": name,
+			"displayName": either(c.Metadata[MetadataDisplayName], name)},
+		"pubKeyCredParams":       parameters(),
+		"timeout":                lifetime.Milliseconds(),
+		"excludeCredentials":     descriptors(keys),
+		"authenticatorSelection": selection,
+		"attestation":            string(s.conveyance()),
+	}
+	if len(p.Hints) > 0 {
+		options["hints"] = p.Hints
+	}
+	return options
+}
+
+func either(text, fallback string) string {
+	if text != "" {
+		return text
+	}
+	return fallback
+}

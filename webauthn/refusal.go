@@ -1,0 +1,53 @@
+package webauthn
+
+import (
+	"context"
+	"errors"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A refusal is why an answer is wrong, for the log alone. Whoever answers is told nothing but that it is.
+type refusal string
+
+// Error is the reason's name.
+func (r refusal) Error() string { return "webauthn: refused: " + string(r) }
+
+// The refusals, by the step of Level 3 §7.1 or §7.2 that fails.
+const (
+	refusedForm         refusal = "malformed"
+	refusedType         refusal = "type"
+	refusedChallenge    refusal = "challenge"
+	refusedOrigin       refusal = "origin"
+	refusedCrossOrigin  refusal = "cross_origin"
+	refusedTopOrigin    refusal = "top_origin"
+	refusedRPID         refusal = "rp_id"
+	refusedPresence     refusal = "user_presence"
+	refusedVerification refusal = "user_verification"
+	refusedBackupState  refusal = "backup_state"  // backed up, though it cannot be
+	refusedBackupChange refusal = "backup_change" // BE is not what it was
+	refusedCounter      refusal = "counter"       // did not grow
+	refusedHandle       refusal = "user_handle"   // another user's, or none where the key must name its own
+	refusedUnknown      refusal = "unknown_key"   // not enrolled, or for another app or RP id
+	refusedForeign      refusal = "foreign_key"   // another subject's
+	refusedFactor       refusal = "other_factor"  // not the one factor that may answer
+	refusedDisabled     refusal = "disabled_key"  //
+	refusedSignature    refusal = "signature"     //
+	refusedAlgorithm    refusal = "algorithm"     // not offered
+	refusedCredentialID refusal = "credential_id" // the attested one is another, or too long
+	refusedAttestation  refusal = "attestation"   // does not verify, or is none where one is needed
+	refusedModel        refusal = "model"         // the AAGUID is not allowed
+	refusedByLibrary    refusal = "other"         // what only go-webauthn looks at
+	refusedTooLong      refusal = "too_long"      // longer than maxAnswer
+)
+
+// refuse logs why an answer is wrong and says no more than that it is. Errors that are no refusals, of a store that cannot
+// be reached say, go on as they are.
+func (s *Strategy) refuse(ctx context.Context, c *watchword.Challenge, err error) error {
+	var reason refusal
+	if !errors.As(err, &reason) {
+		return err
+	}
+	s.cfg.Logger.InfoContext(ctx, "a key's answer was refused", "challenge", c.ID, "purpose", c.Purpose, "reason", string(reason))
+	return watchword.ErrMismatch
+}

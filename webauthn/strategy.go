@@ -1,0 +1,144 @@
+package webauthn
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	lib "github.com/go-webauthn/webauthn/webauthn"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// lifetime of a challenge, and how long a browser waits for its user.
+const lifetime = 5 * time.Minute
+
+// A Strategy is watchword's "webauthn" for one app: a [watchword.Enroller], safe for concurrent use.
+type Strategy struct {
+	cfg     Config
+	origins []string          // that may be in an answer, of every kind
+	names   map[string]string // of authenticators, by AAGUID
+	allowed map[string]bool   // AAGUIDs; none: all
+	denied  map[string]bool
+	library lib.Config
+	asserts *lib.WebAuthn // go-webauthn, without metadata
+}
+
+// New makes the strategy, or reports everything that is wrong with the configuration. It connects to nothing.
+func New(cfg Config) (*Strategy, error) {
+	cfg.setDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Strategy{cfg: cfg, names: modelNames(), origins: slices.Concat(cfg.Origins, cfg.RelatedOrigins, cfg.NativeOrigins)}
+	var err error
+	if cfg.Attestation != nil {
+		if s.allowed, err = aaguids(cfg.Attestation.Allow); err != nil {
+			return nil, err
+		}
+		if s.denied, err = aaguids(cfg.Attestation.Deny); err != nil {
+			return nil, err
+		}
+	}
+	s.library = cfg.library()
+	asserts := s.library
+	s.asserts, err = lib.New(&asserts)
+	return s, err
+}
+
+// Name is "webauthn".
+func (s *Strategy) Name() string { return "webauthn" }
+
+// Traits says that the answer is an object, that it cannot be guessed, and that a discoverable passkey names its own
+// subject.
+func (s *Strategy) Traits() watchword.Traits {
+	return watchword.Traits{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: lifetime, Strength: watchword.StrengthKey}
+}
+
+// Begin asks for one of the subject's keys, or for any discoverable one where the challenge names nobody. A subject
+// without keys that can be used gets a decoy.
+func (s *Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	prompt := watchword.Prompt{Ask: watchword.AskKey, Public: s.requestOptions(c)}
+	if c.Subject == "" {
+		return prompt, nil
+	}
+	keys, err := s.keys(ctx, c)
+	if err != nil {
+		return watchword.Prompt{}, err
+	}
+	if len(keys) == 0 {
+		prompt.Decoy, keys = true, s.decoys(c.App(), c.Subject)
+	}
+	prompt.Public["allowCredentials"] = descriptors(keys)
+	return prompt, nil
+}
+
+// Verify judges an assertion (Level 3 §7.2). Whatever is wrong with it is ErrMismatch; Proof.Spend is the key with its new
+// counter and backup state.
+func (s *Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
+	a, err := parseAssertion(answer)
+	if err != nil {
+		return watchword.Proof{}, s.refuse(ctx, c, err)
+	}
+	f, k, err := s.find(ctx, c, a.RawID)
+	if err != nil {
+		return watchword.Proof{}, s.refuse(ctx, c, err)
+	}
+	want := expected{challenge: s.challenge(c), verified: s.requires(c) == Required, named: c.Subject != ""}
+	use, err := s.judge(a, want, k)
+	if err != nil {
+		return watchword.Proof{}, s.refuse(ctx, c, err)
+	}
+	s.warn(ctx, c, use)
+	return s.proof(c, f, k, use)
+}
+
+// keys are those of the subject that may answer the challenge.
+func (s *Strategy) keys(ctx context.Context, c *watchword.Challenge) ([]*key, error) {
+	factors, err := c.Factors(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var keys []*key
+	for _, f := range factors {
+		k, err := openKey(f)
+		if err != nil {
+			return nil, err
+		}
+		if !f.Disabled && k.RPID == s.cfg.RPID && (c.Factor == "" || c.Factor == f.ID) {
+			keys = append(keys, k)
+		}
+	}
+	return keys, nil
+}
+
+// find reads the key that an answer names, if it may answer this challenge.
+func (s *Strategy) find(ctx context.Context, c *watchword.Challenge, id []byte) (watchword.Factor, *key, error) {
+	f, err := c.FindFactor(ctx, s.factorID(c.App(), id))
+	switch {
+	case errors.Is(err, watchword.ErrNotFound):
+		err = refusedUnknown
+	case err != nil:
+	case c.Subject != "" && f.Subject != c.Subject:
+		err = refusedForeign
+	case c.Factor != "" && f.ID != c.Factor:
+		err = refusedFactor
+	case f.Disabled:
+		err = refusedDisabled
+	}
+	if err != nil {
+		return f, nil, err
+	}
+	k, err := openKey(f)
+	return f, k, err
+}
+
+// requires is whether the challenge's answer must come from a verified user. Where nobody is named the key is all there
+// is, so it must.
+func (s *Strategy) requires(c *watchword.Challenge) Requirement {
+	if c.Subject == "" {
+		return Required
+	}
+	return s.cfg.policy(c.Purpose).UserVerification
+}
