@@ -6,8 +6,7 @@ SHELL       := /usr/bin/env bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
 
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS  := -s -w -X main.version=$(VERSION)
+VERSION  ?= $(shell git describe --tags --always 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
 SOAK     ?= 50
 
@@ -34,8 +33,9 @@ lint: ## gofmt, go vet, staticcheck
 vulncheck: ## known vulnerabilities in what is linked; needs the network, and is no verdict
 	@scripts/gotool.sh $(GOVULNCHECK) ./... || true
 
-bench: ## the benchmarks of every package
+bench: build ## the benchmarks of every package, then the server against bare handlers
 	@go test -run '^$$' -bench . -benchmem -p 1 -timeout 0 ./...
+	@go run ./cmd/watchword-bench -watchword bin/watchword
 
 soak: ## SOAK=50 rounds of the packages whose tests race, to find what happens seldom
 	@go test -race -p 1 -count=$(SOAK) -timeout 0 . ./store/... ./ratelimit/... ./delivery/...
@@ -44,7 +44,7 @@ fuzz: ## each fuzz target for FUZZTIME=10s
 	@scripts/fuzz.sh $(FUZZTIME)
 
 build: ## bin/watchword, static
-	@CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/watchword ./cmd/watchword
+	@CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/watchword ./cmd/watchword
 
 docker: ## the image watchword:VERSION
-	@docker build --build-arg VERSION=$(VERSION) -t watchword:$(VERSION) .
+	@docker build -t watchword:$(VERSION) .

@@ -54,6 +54,7 @@ type appConfig struct {
 	Templates       string               `yaml:"templates"`
 	Send            map[string][]sendURL `yaml:"send"`
 	Limits          *[]limitConfig       `yaml:"limits"` // nil: the defaults
+	PrefixBreaker   breakerConfig        `yaml:"prefix_breaker"`
 	Codes           codesConfig          `yaml:"codes"`
 	Events          []eventsConfig       `yaml:"events"`
 }
@@ -71,6 +72,15 @@ type limitConfig struct {
 	Window   time.Duration `yaml:"window"`
 	By       string        `yaml:"by"`
 	Channels []string      `yaml:"channels"`
+}
+
+// A breakerConfig says when a range of numbers is refused because too few of its challenges are verified.
+type breakerConfig struct {
+	Window  time.Duration `yaml:"window"`
+	Sent    int           `yaml:"sent"`
+	Percent int           `yaml:"percent"`
+	Pause   time.Duration `yaml:"pause"`
+	Shadow  bool          `yaml:"shadow"`
 }
 
 // A codesConfig says what codes and challenges are like; zero values are the defaults that docs/configuration.md names.

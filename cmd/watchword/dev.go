@@ -44,7 +44,7 @@ func (c *checker) development(cfg fileConfig) settings {
 	if s.database.IsZero() {
 		s.database = watchword.NewCode("sqlite://" + filepath.Join(dir, databaseFile))
 	}
-	app := appSettings{id: devApp, name: devApp, publicURL: cfg.PublicURL, limits: ratelimit.Defaults(),
+	app := appSettings{id: devApp, name: devApp, publicURL: cfg.PublicURL, limits: ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
 		addresses: delivery.Addresses{AllCountries: true}, send: c.senders("development", devSenders(), cfg.Send),
 		keys: []apiKey{{sha256.Sum256([]byte(devKey)), []string{server.ScopeChallenges, server.ScopeFactors, server.ScopeFactorsAdmin}}}}
 	s.apps = []appSettings{app}

@@ -133,9 +133,8 @@ func addressHashCommand() *cobra.Command {
 	cmd := withConfig(&cobra.Command{
 		Use:   "address-hash",
 		Short: "Show an app the key of its receipts' address_hash",
-		Long: "Show the key with which an app compares a receipt's address_hash with its own record: address_hash is the HMAC-SHA-256\n" +
-			"under it of the canonical address, in base64url without padding; the key is shown in base64url too. It is the app's\n" +
-			"secret.",
+		Long: "Show the key with which an app compares a receipt's address_hash with its own record, in base64url;\n" +
+			"docs/receipts.md says how. It is the app's secret.",
 	}, func(_ context.Context, cmd *cobra.Command, s settings) error {
 		h, err := buildOnly(cmd, s, true)
 		if err != nil {

@@ -48,6 +48,7 @@ type appSettings struct {
 	templates  string // a folder; empty: the embedded ones
 	send       map[string][]watchword.Code
 	limits     []ratelimit.Rule
+	breaker    breakerConfig
 	codes      codesConfig
 	returnURLs []string
 }

@@ -20,7 +20,7 @@ import (
 // app checks one tenant of a production server.
 func (c *checker) app(where string, cfg fileConfig, a appConfig) appSettings {
 	s := appSettings{id: a.ID, name: a.Name, purposes: a.Purposes, origins: a.Origins, returnURLs: a.ReturnURLs, templates: c.path(a.Templates),
-		codes: a.Codes, addresses: delivery.Addresses{Countries: a.Countries, DefaultRegion: a.DefaultRegion, Blocked: a.Blocked, BlockedPrefixes: a.BlockedPrefixes}}
+		codes: a.Codes, breaker: a.PrefixBreaker, addresses: delivery.Addresses{Countries: a.Countries, DefaultRegion: a.DefaultRegion, Blocked: a.Blocked, BlockedPrefixes: a.BlockedPrefixes}}
 	c.refuse(a.ID == "", "%s: id: missing", where)
 	s.publicURL = a.PublicURL
 	if s.publicURL == "" {

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/ratelimit"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// parts is what an app's engine and worker are made of.
+type parts struct {
+	strategies     []watchword.Strategy
+	addresses      watchword.AddressPolicy
+	starts, checks *ratelimit.Limiter
+	router         *delivery.Router
+	sender         watchword.Sender
+	breaker        *delivery.PrefixBreaker // nil without limits
+}
+
+// parts makes them, or reports everything that is wrong with any of them.
+func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, err error) {
+	var problems [6]error
+	p.strategies, problems[0] = strategies(a, b.house.storage.factors != nil, b.log)
+	p.addresses, problems[1] = delivery.NewAddressPolicy(a.addresses)
+	p.starts, p.checks, problems[2] = b.limiters(a)
+	p.router, problems[3] = b.router(a, providers)
+	var templates *delivery.Templates
+	if templates, problems[4] = loadTemplates(a.templates); p.router != nil && templates != nil {
+		p.sender, problems[5] = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
+			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
+	}
+	if err = errors.Join(problems[:]...); err != nil || b.settings.noLimits {
+		return p, err
+	}
+	p.breaker, err = delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{Window: a.breaker.Window, Sent: a.breaker.Sent,
+		Percent: a.breaker.Percent, Pause: a.breaker.Pause, Shadow: a.breaker.Shadow, Logger: b.log})
+	if err == nil {
+		p.addresses, p.sender = p.breaker.Policy(p.addresses), p.breaker.Sender(p.sender)
+	}
+	return p, err
+}
+
+// app makes one tenant: its senders, its engine, its worker.
+func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, error) {
+	p, err := b.parts(a, providers)
+	if err != nil {
+		return server.App{}, err
+	}
+	queue := delivery.NewQueue(queueLength, nil)
+	engine, err := watchword.New(b.engineConfig(a, p, queue))
+	if err != nil {
+		return server.App{}, errors.Unwrap(err) // the problems; that the app cannot start is said already
+	}
+	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: engine, Outbox: queue, Sender: p.sender, Logger: b.log})
+	if err != nil {
+		return server.App{}, err
+	}
+	b.house.engines = append(b.house.engines, engine)
+	b.house.workers = append(b.house.workers, worker)
+	app := server.App{Engine: engine, Signer: b.signer, PublicURL: a.publicURL}
+	for _, k := range a.keys {
+		app.Keys = append(app.Keys, server.APIKey{SHA256: k.sha256, Scopes: k.scopes})
+	}
+	return app, nil
+}
+
+func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue) watchword.Config {
+	cfg := watchword.Config{
+		App: a.id, Name: a.name, Issuer: a.publicURL,
+		Keys: b.settings.keys, Identity: b.settings.identity,
+		Store: b.house.storage.store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.strategies, Addresses: p.addresses,
+		Channels: p.router.Channels(), Purposes: a.purposes,
+		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
+		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
+		NoBudget: b.settings.noLimits, Logger: b.log, Events: b.events(p.breaker),
+	}
+	if !b.settings.noLimits { // a nil *Limiter in the interface would be one
+		cfg.Starts, cfg.Checks = p.starts, p.checks
+	}
+	return cfg
+}
+
+// limiters are the app's: of starts, shared by all processes, and of checks, which each process counts by itself. With
+// --dev-no-limits there are none.
+func (b *builder) limiters(a appSettings) (starts, checks *ratelimit.Limiter, err error) {
+	if b.settings.noLimits {
+		return nil, nil, nil
+	}
+	starts, errStarts := ratelimit.New(b.house.storage.limits, a.limits, a.id)
+	checks, errChecks := ratelimit.New(b.checks, ratelimit.CheckDefaults(), a.id)
+	for _, danger := range ratelimit.Warnings(a.limits, channelsOf(a)) {
+		b.log.Warn("limits leave something open", "app", a.id, "danger", danger)
+	}
+	return starts, checks, errors.Join(errStarts, errChecks)
+}
+
+// router opens the senders of every channel.
+func (b *builder) router(a appSettings, providers delivery.Providers) (*delivery.Router, error) {
+	env := delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed}
+	routes := map[string][]delivery.Provider{}
+	var problems []error
+	for _, channel := range channelsOf(a) {
+		for i, secret := range a.send[channel] {
+			sender, err := providers.Open(context.Background(), secret.Reveal(), env)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("send: %s[%d]: %w", channel, i, err))
+				continue
+			}
+			routes[channel] = append(routes[channel], delivery.Provider{Name: schemeOf(secret), Sender: sender})
+		}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
+}
+
+// schemeOf is the sender's name in logs and in a challenge's delivery: webhook+https is webhook.
+func schemeOf(secret watchword.Code) string {
+	scheme, _, _ := strings.Cut(secret.Reveal(), ":")
+	name, _, _ := strings.Cut(scheme, "+")
+	return name
+}
+
+// smsOrigin is the host that browsers bind a code in an SMS to: the app's first origin.
+func smsOrigin(origins []string) string {
+	if len(origins) == 0 {
+		return ""
+	}
+	u, err := url.Parse(origins[0])
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
+// loadTemplates reads the app's own words over the built-in ones.
+func loadTemplates(folder string) (*delivery.Templates, error) {
+	if folder == "" {
+		return delivery.LoadTemplates(nil)
+	}
+	info, err := os.Stat(folder)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is no folder", folder)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("templates: %w", err)
+	}
+	return delivery.LoadTemplates(os.DirFS(folder))
+}
+
+// events tells an app's events to the metrics and to its breaker.
+func (b *builder) events(breaker *delivery.PrefixBreaker) func(context.Context, watchword.Event) {
+	return func(ctx context.Context, e watchword.Event) {
+		if b.metrics != nil {
+			b.metrics.event(e)
+		}
+		if breaker != nil {
+			breaker.Event(ctx, e)
+		}
+	}
+}
