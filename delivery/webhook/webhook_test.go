@@ -119,7 +119,7 @@ func TestPostsTheContract(t *testing.T) {
 
 // The oracle is the Standard Webhooks library: what it accepts, receivers accept.
 func TestReceiverAcceptsTheSignature(t *testing.T) {
-	r := newReceiver(t, accept)
+	r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 8<<10)) })
 	sender := open(t, r.url("secret="+secretB+"&secret="+secretA), time.Now)
 	for range 2 { // a repetition has the same id
 		if _, err := sender.Send(t.Context(), sms()); err != nil {
@@ -241,6 +241,24 @@ func TestErrorsHoldNoSecrets(t *testing.T) {
 			}
 		}
 	}
+}
+
+func BenchmarkSend(b *testing.B) {
+	server := httptest.NewServer(http.HandlerFunc(accept))
+	defer server.Close()
+	sender, err := providers.Open(b.Context(), "webhook+"+server.URL+"/?secret="+secretA, delivery.Environment{Development: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := sms()
+	b.ReportAllocs()
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			if _, err := sender.Send(b.Context(), m); err != nil {
+				b.Error(err)
+			}
+		}
+	})
 }
 
 func Example() {
