@@ -102,4 +102,3 @@ func TestHeadersCannotBeInjected(t *testing.T) {
 		}
 	}
 }
-
