@@ -1,0 +1,139 @@
+package magiclink_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/magiclink"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+const (
+	issuer  = "https://verify.example.com"
+	ada     = "ada@example.com"
+	purpose = "sign_in"
+)
+
+// outbox takes in what would be sent.
+type outbox struct {
+	watchword.Outbox
+	all []watchword.Outgoing
+}
+
+func (o *outbox) Put(_ context.Context, out ...watchword.Outgoing) error {
+	o.all = append(o.all, out...)
+	return nil
+}
+
+// A rig is an engine with links, a clock that tests move, and what would be sent.
+type rig struct {
+	*watchword.Engine
+	t      testing.TB
+	outbox *outbox
+	now    time.Time
+	events []string
+}
+
+func newRig(t testing.TB, cfg magiclink.Config, change ...func(*watchword.Config)) *rig {
+	t.Helper()
+	r := &rig{t: t, outbox: &outbox{}, now: noon}
+	clock := func() time.Time { return r.now }
+	links, err := magiclink.New(cfg)
+	must(t, err)
+	engine := watchword.Config{App: "shop", Issuer: issuer, Keys: []watchword.Key{key(t, "k")}, Identity: key(t, "i"),
+		Store: memory.New(memory.Config{Clock: clock}), Outbox: r.outbox, Strategies: []watchword.Strategy{links},
+		Channels: []string{"email", "sms", "voice"}, Clock: clock, Events: func(_ context.Context, e watchword.Event) { r.events = append(r.events, e.Type) },
+		Addresses: func(_, to string) (watchword.Address, error) { return watchword.Address{Value: to}, nil }}
+	for _, c := range change {
+		c(&engine)
+	}
+	r.Engine, err = watchword.New(engine)
+	must(t, err)
+	return r
+}
+
+func key(t testing.TB, id string) watchword.Key {
+	t.Helper()
+	k, err := watchword.NewKey(id, bytes.Repeat([]byte(id), 32))
+	must(t, err)
+	return k
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A sent is a challenge, with what its message and its starting screen show.
+type sent struct {
+	*watchword.Started
+	token, code, number string
+}
+
+func (r *rig) start(change ...func(*watchword.StartRequest)) sent {
+	r.t.Helper()
+	req := watchword.StartRequest{Strategy: "magiclink", Purpose: purpose, To: ada}
+	for _, c := range change {
+		c(&req)
+	}
+	s, err := r.Start(r.t.Context(), req)
+	must(r.t, err)
+	out := r.read(s.ID)
+	out.Started = s
+	out.number, _ = s.Public["number"].(string)
+	return out
+}
+
+// read is what the latest message of a challenge says.
+func (r *rig) read(id string) sent {
+	r.t.Helper()
+	for n := len(r.outbox.all) - 1; n >= 0; n-- {
+		if r.outbox.all[n].ChallengeID != id {
+			continue
+		}
+		m, err := r.Compose(r.t.Context(), r.outbox.all[n])
+		must(r.t, err)
+		link, token, ok := strings.Cut(m.Link.Reveal(), "#")
+		if !ok || link != issuer+"/l/"+id {
+			r.t.Fatalf("the link is %q", m.Link.Reveal())
+		}
+		return sent{token: token, code: m.Code.Reveal()}
+	}
+	r.t.Fatalf("no message for %s", id)
+	return sent{}
+}
+
+func (r *rig) status(id string) watchword.View {
+	r.t.Helper()
+	v, err := r.Status(r.t.Context(), id)
+	must(r.t, err)
+	return v
+}
+
+func (r *rig) answer(id string, a watchword.Answer) error {
+	return r.Answer(r.t.Context(), id, a, watchword.Client{})
+}
+
+// check is the app's backend.
+func (r *rig) check(id, text string) (*watchword.Result, error) {
+	return r.Check(r.t.Context(), id, watchword.CheckRequest{Purpose: purpose, To: ada, Answer: watchword.Answer{Text: text}})
+}
+
+// wrong is another text of the same form.
+func wrong(digits string) string { return string((digits[0]-'0'+1)%10+'0') + digits[1:] }
+
+func wantError(t testing.TB, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: %v, want %v", what, got, want)
+	}
+}

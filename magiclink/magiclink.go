@@ -1,0 +1,150 @@
+package magiclink
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A Confirm is what the link's page asks of a person before the link counts.
+type Confirm string
+
+// The ways to confirm.
+const (
+	ConfirmMatch  Confirm = "match"  // the number that the starting screen shows; the default
+	ConfirmButton Confirm = "button" // a press: for apps that accept scanners that press, and links that strangers started
+)
+
+// Config says what a link asks for. The zero value asks for the number and sends a code beside the link.
+type Config struct {
+	Confirm Confirm
+	NoCode  bool // the message carries the link alone
+}
+
+// A Strategy sends links. It is a watchword.Guesser.
+type Strategy struct {
+	match bool
+	codes bool
+}
+
+var _ watchword.Guesser = (*Strategy)(nil)
+
+// New makes the strategy, or says what is wrong with its settings.
+func New(cfg Config) (*Strategy, error) {
+	switch cfg.Confirm {
+	case "", ConfirmMatch, ConfirmButton:
+		return &Strategy{match: cfg.Confirm != ConfirmButton, codes: !cfg.NoCode}, nil
+	}
+	return nil, errors.New("magiclink: Confirm: is match or button")
+}
+
+// The three secrets of a challenge. A token is 22 letters and digits, 2^131 of them: no hyphen, dot or underscore stands
+// at its end, which programs that find links in texts would leave out. No code has its prefix.
+const (
+	digits       = "0123456789"
+	alphanumeric = digits + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+	tokenPrefix  = "lk_"
+	tokenSymbols = 22
+	codeDigits   = 6
+	codeSpace    = 1e6
+	numberDigits = 2
+)
+
+// The channels that a link travels by.
+const (
+	email = "email"
+	sms   = "sms"
+)
+
+// Name is "magiclink".
+func (s *Strategy) Name() string { return "magiclink" }
+
+// Traits says that links are sent, by e-mail if nobody says otherwise. A token cannot be guessed and belongs to no group;
+// where a code is sent beside it, all tries of the challenge count as guesses of the address.
+func (s *Strategy) Traits() watchword.Traits {
+	t := watchword.Traits{Group: watchword.GroupNone, Sends: true, Channel: email, Strength: watchword.StrengthSent}
+	if s.codes {
+		t.Group, t.Space, t.Accepted = watchword.GroupAddress, codeSpace, 1
+	}
+	return t
+}
+
+// Begin derives the link's token, the code and the number: always the same for the same challenge, so that the message
+// can be sent again. Public is for the starter's screen: "number" where the link's page asks for it, "code" where the
+// message has one to type.
+func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	if c.Channel != email && c.Channel != sms {
+		return watchword.Prompt{}, &watchword.Error{Code: watchword.ErrInvalidRequest.Code,
+			Fields: []watchword.FieldError{{Field: "channel", Reason: "carries no links: use email or sms"}}}
+	}
+	token := tokenPrefix + c.DeriveCode("link", alphanumeric, tokenSymbols).Reveal()
+	p := watchword.Prompt{Ask: watchword.AskLink, Link: watchword.NewCode(token), Public: map[string]any{"code": s.codes}}
+	answers := []string{token}
+	if s.codes {
+		p.Code = c.DeriveCode("code", digits, codeDigits)
+		answers = append(answers, p.Code.Reveal())
+	}
+	number := ""
+	if s.match {
+		number = c.DeriveCode("number", digits, numberDigits).Reveal()
+		p.Public["number"] = number
+	}
+	for _, a := range answers {
+		p.Accepts = append(p.Accepts, watchword.NewCode(a))
+		if s.match {
+			p.Accepts = append(p.Accepts, watchword.NewCode(matched(a, number)))
+		}
+	}
+	return p, nil
+}
+
+// matched is an answer together with the number; neither holds a bar.
+func matched(answer, number string) string { return answer + "|" + number }
+
+// Candidates is what the table in the package's comment says. A stranger's answer without a number is a wrong one that
+// ends nothing; pages ask for the number before they answer, so that it costs no try either.
+func (s *Strategy) Candidates(a watchword.Answer) []watchword.Candidate {
+	answer, ok := s.canonical(a.Text)
+	switch {
+	case !ok:
+		return nil
+	case a.Starter || !s.match:
+		return []watchword.Candidate{{Text: answer}}
+	case !only(a.Number, digits, numberDigits):
+		return nil
+	}
+	return []watchword.Candidate{{Text: matched(answer, a.Number)}, {Text: answer, Locks: true}}
+}
+
+// canonical is the one spelling of a token, or of a code without the spaces and hyphens that people type.
+func (s *Strategy) canonical(answer string) (string, bool) {
+	if rest, ok := strings.CutPrefix(answer, tokenPrefix); ok {
+		return answer, only(rest, alphanumeric, tokenSymbols)
+	}
+	if !s.codes || len(answer) > 4*codeDigits {
+		return "", false
+	}
+	code := strings.NewReplacer(" ", "", "-", "").Replace(answer)
+	return code, only(code, digits, codeDigits)
+}
+
+// only reports whether a text is n symbols of an alphabet.
+func only(text, alphabet string, n int) bool {
+	return len(text) == n && strings.Trim(text, alphabet) == ""
+}
+
+// AMR is "sms" where the message really went that way. A mailbox adds nothing: e-mail is no out-of-band factor, and RFC
+// 8176 has no value for it, nor for links.
+func (s *Strategy) AMR(c *watchword.Challenge) []string {
+	channel := c.Delivery.Channel
+	if channel == "" {
+		channel = c.Channel
+	}
+	if channel == sms {
+		return []string{sms}
+	}
+	return nil
+}
