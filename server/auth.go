@@ -11,24 +11,36 @@ type credential struct {
 	scopes map[string]bool
 }
 
+// newCredential gives who may change factors without a proof also the right to do it with one.
+func newCredential(a *app, scopes []string) credential {
+	c := credential{app: a, scopes: map[string]bool{}}
+	for _, s := range scopes {
+		c.scopes[s] = true
+		if s == ScopeFactorsAdmin {
+			c.scopes[ScopeFactors] = true
+		}
+	}
+	return c
+}
+
 // authorize finds the app whose key the request bears (RFC 6750 §2.1), and asks that it has the scope. Keys are looked
 // up by digest, so the time that takes says nothing about how much of a guessed key is right.
-func (x *exchange) authorize(scope string) error {
+func (x *exchange) authorize(scope string) (credential, error) {
 	header := x.request.Header["Authorization"]
 	if len(header) != 1 {
-		return refuse(codeUnauthorized)
+		return credential{}, refuse(codeUnauthorized)
 	}
 	scheme, key, ok := strings.Cut(header[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return refuse(codeUnauthorized)
+		return credential{}, refuse(codeUnauthorized)
 	}
 	c, ok := x.server.keys[sha256.Sum256([]byte(key))]
 	if !ok {
-		return refuse(codeUnauthorized)
+		return credential{}, refuse(codeUnauthorized)
 	}
 	x.app = c.app
 	if !c.scopes[scope] {
-		return refuse(codeForbidden)
+		return credential{}, refuse(codeForbidden)
 	}
-	return nil
+	return c, nil
 }

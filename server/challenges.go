@@ -20,18 +20,18 @@ const longestWait = 25
 func challengeOperations() []operation {
 	const one = "/v1/challenges/{id}"
 	seconds := &huma.Schema{Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(longestWait))}
-	wait := parameter{"wait", "Answer as soon as the challenge is no longer pending, or after so many seconds.", seconds}
+	wait := parameter{in: inQuery, name: "wait", schema: seconds,
+		description: "Answer as soon as the challenge is no longer pending, or after so many seconds."}
 	return []operation{
 		taking(operation{method: http.MethodPost, path: "/v1/challenges", id: "startChallenge", summary: "Start a challenge",
 			scope: ScopeChallenges, status: http.StatusCreated,
-			problems: []string{"destination_refused", "rate_limited", "not_enrolled", "factor_disabled", "proof_required", "too_many_guesses",
-				"receipt_invalid", "receipt_used"}}, start),
+			problems: []string{"destination_refused", "rate_limited", "not_enrolled", "factor_disabled", "proof_required", "too_many_guesses"}}, start),
 		reading(operation{method: http.MethodGet, path: one, id: "readChallenge", summary: "Read a challenge, or wait for it",
-			scope: ScopeChallenges, status: http.StatusOK, query: []parameter{wait}, problems: []string{"unknown_challenge"}}, read),
+			scope: ScopeChallenges, status: http.StatusOK, parameters: []parameter{wait}, problems: []string{"unknown_challenge"}}, read),
 		taking(operation{method: http.MethodPost, path: one + "/check", id: "checkChallenge", summary: "Check an answer",
 			scope: ScopeChallenges, status: http.StatusOK,
 			problems: []string{"unknown_challenge", "incorrect_answer", "attempts_exhausted", "challenge_expired", "challenge_canceled",
-				"challenge_approved", "too_many_guesses", "rate_limited", "not_enrolled", "factor_disabled"}}, check),
+				"challenge_approved", "too_many_guesses", "rate_limited", "not_enrolled", "factor_disabled", "proof_required"}}, check),
 		taking(operation{method: http.MethodPost, path: one + "/redeem", id: "redeemChallenge", summary: "Collect the receipt of a challenge that was answered on a page or by a link",
 			scope: ScopeChallenges, status: http.StatusOK,
 			problems: []string{"unknown_challenge", "not_answered", "incorrect_answer", "attempts_exhausted", "challenge_expired",
@@ -49,9 +49,13 @@ func challengeOperations() []operation {
 }
 
 func start(ctx context.Context, c *call, in *startRequest) (*startedView, error) {
+	authority, err := c.enrolmentAuthority(ctx, in)
+	if err != nil {
+		return nil, err
+	}
 	started, err := c.engine.Start(ctx, watchword.StartRequest{Strategy: in.Strategy, Purpose: in.Purpose, Subject: in.Subject,
 		Channel: in.Channel, To: in.To, Locale: in.Locale, ReturnURL: in.ReturnURL, Nonce: in.Nonce, Label: in.Label, Factor: in.Factor,
-		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.engine(), Decoy: in.Decoy, Seed: c.seed})
+		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.engine(), Decoy: in.Decoy, Authority: authority, Seed: c.seed})
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +126,11 @@ func (c *call) approved(ctx context.Context, result *watchword.Result, err error
 	if err != nil {
 		return nil, err
 	}
-	return &approvedView{Status: string(watchword.Approved), Receipt: receipt, Claims: result.Claims, Factor: viewFactor(result.Factor)}, nil
+	out := &approvedView{Status: string(watchword.Approved), Receipt: receipt, Claims: result.Claims}
+	if result.Factor != nil {
+		out.Factor = viewFactor(result.Factor)
+	}
+	return out, nil
 }
 
 func resend(ctx context.Context, c *call, in *resendRequest) (*challengeView, error) {

@@ -60,12 +60,16 @@ func (x *exchange) publicURL() string {
 
 // send answers.
 func (x *exchange) send(status int, contentType string, body []byte) {
+	if len(body) == 0 {
+		x.WriteHeader(status)
+		return
+	}
 	x.Header().Set("Content-Type", contentType)
 	x.WriteHeader(status)
 	_, _ = x.Write(body) // whoever has hung up cannot be told so
 }
 
-// An answer is one JSON document and its status.
+// An answer is a status and one JSON document, or none.
 type answer struct {
 	status int
 	body   []byte

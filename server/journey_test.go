@@ -210,7 +210,7 @@ func TestDecoysLookLikeTheOthers(t *testing.T) {
 func TestObjectsAndFactors(t *testing.T) {
 	b := newBench(t, options{strategies: []watchword.Strategy{keeper{object: true}}})
 	start := func(purpose string) *reply {
-		return b.post("/v1/challenges", `{"strategy":"keeper","purpose":"`+purpose+`","subject":"user_42","label":"My key","authorization":"eyJ"}`).want(t, http.StatusCreated, "")
+		return b.post("/v1/challenges", `{"strategy":"keeper","purpose":"`+purpose+`","subject":"user_42","label":"My key"}`).want(t, http.StatusCreated, "")
 	}
 	check := func(id, purpose, answer string) *reply {
 		return b.post("/v1/challenges/"+id+"/check", `{"purpose":"`+purpose+`","subject":"user_42","answer": `+answer+` }`)

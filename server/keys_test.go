@@ -49,12 +49,15 @@ func TestEveryOperationNeedsAKey(t *testing.T) {
 		}
 		for method := range item.GetOperations().FromOldest() {
 			seen++
-			method, target := strings.ToUpper(method), strings.ReplaceAll(path, "{id}", "ch_x")
+			method, target, other := strings.ToUpper(method), strings.NewReplacer("{id}", "x", "{subject}", "x").Replace(path), factorsKey
+			if strings.HasPrefix(path, "/v1/factors") || strings.HasPrefix(path, "/v1/subjects") {
+				other = shopKey2
+			}
 			b.do(request(method, target, `{}`, "Authorization", "")).want(t, http.StatusUnauthorized, "unauthorized")
-			b.do(request(method, target, `{}`, "Authorization", "Bearer "+factorsKey)).want(t, http.StatusForbidden, "forbidden")
+			b.do(request(method, target, `{}`, "Authorization", "Bearer "+other)).want(t, http.StatusForbidden, "forbidden")
 		}
 	}
-	if seen < 7 {
+	if seen < 12 {
 		t.Errorf("only %d operations", seen)
 	}
 }
@@ -76,7 +79,7 @@ func TestForeignLooksUnknown(t *testing.T) {
 			method = http.MethodGet
 		}
 		var texts []string
-		for _, id := range []string{foreign, made, "ch_", "x", "a%2Fb", "a%00b", strings.Repeat("x", 5000)} {
+		for _, id := range []string{foreign, made, "ch_", "x", "a%2Fb", "a%00b", "%2e%2e", "%2F%2F", strings.Repeat("x", 5000)} {
 			texts = append(texts, b.do(request(method, "/v1/challenges/"+id+target, body)).want(t, http.StatusNotFound, "unknown_challenge").text)
 		}
 		for _, text := range texts {

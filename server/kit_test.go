@@ -26,6 +26,7 @@ const (
 	shopKey    = "shop-key-1"
 	shopKey2   = "shop-key-2"
 	factorsKey = "shop-key-factors"
+	adminKey   = "shop-key-admin"
 	bankKey    = "bank-key"
 )
 
@@ -66,7 +67,8 @@ func newBench(t testing.TB, o options) *bench {
 		apps = append(apps, server.App{Engine: b.engines[name], Signer: signer, PublicURL: "https://" + name + ".example.com"})
 	}
 	all := []string{server.ScopeChallenges, server.ScopeFactors}
-	apps[0].Keys = []server.APIKey{key(shopKey, all...), key(shopKey2, server.ScopeChallenges), key(factorsKey, server.ScopeFactors)}
+	apps[0].Keys = []server.APIKey{key(shopKey, all...), key(shopKey2, server.ScopeChallenges), key(factorsKey, server.ScopeFactors),
+		key(adminKey, server.ScopeChallenges, server.ScopeFactorsAdmin)}
 	apps[1].Keys = []server.APIKey{key(bankKey, all...)}
 	cfg := server.Config{Apps: apps, Development: o.development, Clock: b.clock.Now,
 		Logger: slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
@@ -90,7 +92,7 @@ func (b *bench) newEngine(name string, o options) *watchword.Engine {
 	must(b.t, err)
 	e, err := watchword.New(watchword.Config{App: name, Issuer: "https://" + name + ".example.com", Keys: []watchword.Key{ring},
 		Identity: identity, Store: o.store, Outbox: b.outbox, Factors: &memory.Factors{}, Strategies: append([]watchword.Strategy{digits}, o.strategies...),
-		Addresses: anyAddress, Channels: []string{"sms", "email", "voice"}, Starts: o.starts, Clock: b.clock.Now,
+		Addresses: anyAddress, Channels: []string{"sms", "email", "voice"}, ReturnOrigins: []string{"https://app.example.com"}, Starts: o.starts, Clock: b.clock.Now,
 		Logger: slog.New(slog.NewJSONHandler(b.log, nil))})
 	must(b.t, err)
 	return e

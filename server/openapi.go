@@ -74,11 +74,11 @@ func (d *describer) parameters(o *operation) (out []*huma.Param) {
 			out = append(out, &huma.Param{Name: strings.TrimSuffix(name, "}"), In: "path", Required: true, Schema: text})
 		}
 	}
-	for _, p := range o.query {
-		out = append(out, &huma.Param{Name: p.name, In: "query", Description: p.description, Schema: p.schema})
+	for _, p := range o.parameters {
+		out = append(out, &huma.Param{Name: p.name, In: p.in, Description: p.description, Required: p.required, Schema: p.schema})
 	}
 	if o.method == http.MethodPost {
-		out = append(out, &huma.Param{Name: idempotencyHeader, In: "header",
+		out = append(out, &huma.Param{Name: idempotencyHeader, In: inHeader,
 			Description: "The same key with the same body gets the first answer again, and nothing is done twice.",
 			Schema:      &huma.Schema{Type: huma.TypeString, Pattern: "^[!-~]{1," + strconv.Itoa(longestKey) + "}$"}})
 	}

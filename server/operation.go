@@ -20,22 +20,30 @@ type operation struct {
 	scope        string // of the keys that may; empty: nobody needs a key
 	status       int    // when it went well
 	problems     []string
-	query        []parameter
+	parameters   []parameter
 	in, out      reflect.Type // of request and answer; nil: none
 	optional     bool         // the body may be missing, which is the same as {}
 	decoder      *decoder
 	run          func(ctx context.Context, c *call) (any, error)
 }
 
-// A parameter is one of the query.
+// A parameter is one of the query or a header.
 type parameter struct {
-	name, description string
-	schema            *huma.Schema
+	in, name, description string
+	required              bool
+	schema                *huma.Schema
 }
+
+// Where parameters are, in OpenAPI's words.
+const (
+	inQuery  = "query"
+	inHeader = "header"
+)
 
 // A call is one request to an operation, as its function sees it.
 type call struct {
 	*app
+	admin   bool // the key may change factors without a proof
 	request *http.Request
 	query   map[string]string
 	body    []byte
@@ -50,6 +58,13 @@ const operationTime = 10 * time.Second
 func reading[Out any](o operation, run func(context.Context, *call) (Out, error)) operation {
 	o.out = reflect.TypeFor[Out]()
 	o.run = func(ctx context.Context, c *call) (any, error) { return run(ctx, c) }
+	return o
+}
+
+// doing makes one whose answer is that it was done.
+func doing(o operation, run func(context.Context, *call) error) operation {
+	o.status = http.StatusNoContent
+	o.run = func(ctx context.Context, c *call) (any, error) { return nil, run(ctx, c) }
 	return o
 }
 
@@ -85,14 +100,16 @@ func (x *exchange) operate(o *operation) {
 
 // admit reads what every operation needs.
 func (x *exchange) admit(o *operation) (*call, error) {
+	c := &call{request: x.request}
 	if o.scope != "" {
-		if err := x.authorize(o.scope); err != nil {
+		key, err := x.authorize(o.scope)
+		if err != nil {
 			return nil, err
 		}
+		c.app, c.admin = key.app, key.scopes[ScopeFactorsAdmin]
 	}
-	c := &call{app: x.app, request: x.request}
 	var err error
-	if c.query, err = readQuery(x.request, o.query); err != nil {
+	if c.query, err = readQuery(x.request, o.parameters); err != nil {
 		return nil, err
 	}
 	if o.in == nil {
@@ -114,6 +131,9 @@ func (x *exchange) perform(ctx context.Context, o *operation, c *call) answer {
 	if err != nil {
 		return x.refusal(err)
 	}
+	if o.out == nil {
+		return answer{status: o.status}
+	}
 	// encoding/json, like the receipts that hold the same claims; it is decoding that has to be stricter.
 	body, err := json.Marshal(out)
 	if err != nil {
@@ -134,7 +154,7 @@ func readQuery(r *http.Request, known []parameter) (map[string]string, error) {
 	out := map[string]string{}
 	for name, values := range given {
 		switch {
-		case !slices.ContainsFunc(known, func(p parameter) bool { return p.name == name }):
+		case !slices.ContainsFunc(known, func(p parameter) bool { return p.in == inQuery && p.name == name }):
 			return nil, invalid(nameOr(name, "query"), "is not a parameter of this request")
 		case len(values) != 1:
 			return nil, invalid(name, "is there twice")

@@ -66,11 +66,7 @@ func (s *Server) add(a App) {
 	tenant := &app{engine: a.Engine, signer: a.Signer, publicURL: a.PublicURL, waiting: make(chan struct{}, maxWaiting)}
 	s.apps = append(s.apps, tenant)
 	for _, k := range a.Keys {
-		scopes := map[string]bool{}
-		for _, scope := range k.Scopes {
-			scopes[scope] = true
-		}
-		s.keys[k.SHA256] = credential{app: tenant, scopes: scopes}
+		s.keys[k.SHA256] = newCredential(tenant, k.Scopes)
 	}
 }
 
@@ -82,14 +78,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case s.development && !loopbackHost(r.Host):
 		x.fail(refuse(codeForbidden))
-	case !clean(r.URL.Path):
+	case !clean(r.URL.EscapedPath()):
 		x.fail(refuse(codeNotFound))
 	default:
 		s.mux.ServeHTTP(x, r)
 	}
 }
 
-// clean reports whether a path is one that the mux would not redirect: a caller of an API is told what is wrong instead.
+// clean reports whether an escaped path is one that the mux would not redirect: a caller of an API is told what is wrong
+// instead.
 func clean(p string) bool {
 	return strings.HasPrefix(p, "/") && (path.Clean(p) == p || path.Clean(p)+"/" == p)
 }

@@ -80,6 +80,8 @@ func badStarts() []bad {
 		{name: "nowhere to send", body: `{` + rest + `}`, field: "to"},
 		{name: "a language that is none", body: `{` + rest + `,"to":"+1","locale":"../en"}`, field: "locale"},
 		{name: "a subject with a line end", body: `{` + rest + `,"to":"+1","subject":"a\nb"}`, field: "subject"},
+		{name: "a proof for nothing", body: `{` + rest + `,"to":"+1","authorization":"eyJ"}`, field: "authorization"},
+		{name: "a place to return that is not listed", body: `{` + rest + `,"to":"+1","return_url":"https://app.example.org/"}`, field: "return_url"},
 		{name: "another type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "text/plain"}},
 		{name: "a form's type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}},
 		{name: "no type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", ""}},
@@ -234,7 +236,7 @@ func TestBodiesOfUnknownLength(t *testing.T) {
 	}
 	fitting := signIn + strings.Repeat(" ", 64<<10-len(signIn))
 	chunked(fitting).want(t, http.StatusCreated, "")
-	if r := chunked(fitting + " ").want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.fields(), []string{"body"}) {
+	if r := chunked(fitting+" ").want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.fields(), []string{"body"}) {
 		t.Errorf("names %q", r.fields())
 	}
 	short := request(http.MethodPost, "/v1/challenges", signIn)

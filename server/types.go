@@ -159,6 +159,14 @@ type factorView struct {
 	Public     map[string]any `json:"public,omitempty" doc:"What the strategy says of it."`
 }
 
+type factorList struct {
+	Factors []*factorView `json:"factors" nullable:"false" doc:"The oldest first."`
+}
+
+type renameRequest struct {
+	Label string `json:"label" doc:"The name of the factor, for people."`
+}
+
 func viewChallenge(v watchword.View) challengeView {
 	out := challengeView{ID: v.ID, Status: string(v.Status), Strategy: v.Strategy, Channel: v.Channel, Purpose: v.Purpose,
 		Subject: v.Subject, SentTo: v.SentTo, Ask: string(v.Ask), CreatedAt: v.CreatedAt.UTC(), ExpiresAt: v.ExpiresAt.UTC(),
@@ -171,9 +179,6 @@ func viewChallenge(v watchword.View) challengeView {
 }
 
 func viewFactor(f *watchword.Factor) *factorView {
-	if f == nil {
-		return nil
-	}
 	status := "active"
 	if f.Disabled {
 		status = "disabled"
