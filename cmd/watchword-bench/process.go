@@ -54,7 +54,7 @@ func watchwordCommand(path, redisURL, sink string) func(context.Context) (*exec.
 		}
 		to.Scheme, to.RawQuery = "webhook+http", "secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 		return exec.CommandContext(ctx, path, "serve", "--dev", "--dev-no-limits", "--listen", "127.0.0.1:0", "--redis", redisURL,
-			"--data-dir", dir, "--log-level", "error", "--send", "email="+to.String()), nil
+			"--data-dir", dir, "--send", "email="+to.String()), nil
 	}
 }
 
