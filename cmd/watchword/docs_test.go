@@ -2,7 +2,10 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -61,4 +64,19 @@ func keysOf(t reflect.Type) (keys []string) {
 		keys = append(keys, keysOf(f.Type)...)
 	}
 	return keys
+}
+
+// A promise is worth what its test is: every test that the security model names must be there.
+func TestTheSecurityModelNamesRealTests(t *testing.T) {
+	named := regexp.MustCompile("`(?:([a-z/]+)\\.)?((?:Test|Fuzz)[A-Za-z0-9]+)`")
+	for _, m := range named.FindAllStringSubmatch(readDoc(t, "../../docs/security-model.md"), -1) {
+		files, err := filepath.Glob(filepath.Join("../..", m[1], "*_test.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		there := slices.ContainsFunc(files, func(file string) bool { return strings.Contains(readDoc(t, file), "func "+m[2]+"(") })
+		if !there {
+			t.Errorf("docs/security-model.md names %s, which is not in %q", m[2], m[1])
+		}
+	}
 }

@@ -11,7 +11,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -178,8 +177,8 @@ func (s *heldSink) waitForRefusal(ts *testscript.TestScript, url string) {
 
 // redisInScript: redis [ARGUMENTS...] starts a redis-server, whose URL is $REDIS.
 func redisInScript(ts *testscript.TestScript, _ bool, args []string) {
-	dir := filepath.Join(ts.Getenv("WORK"), "redis")
-	ts.Check(os.MkdirAll(dir, 0o700))
+	dir, err := os.MkdirTemp(ts.Getenv("WORK"), "redis")
+	ts.Check(err)
 	server, err := redistest.Run(dir, args...)
 	ts.Check(err)
 	ts.Defer(server.Stop)

@@ -108,21 +108,21 @@ func (o option) given(flags *pflag.FlagSet, lookup func(string) (string, bool)) 
 		}
 		return values, "--" + o.flag, err
 	}
-	text, set := lookup(o.env)
+	text, _ := lookup(o.env) // set to nothing is not set
 	name = o.env
-	if path, fromFile := lookup(o.env + "_FILE"); o.secret && fromFile {
+	if path, _ := lookup(o.env + "_FILE"); o.secret && path != "" {
 		name = o.env + "_FILE"
-		if set {
+		if text != "" {
 			return nil, name, fmt.Errorf("is set, and %s too", o.env)
 		}
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return nil, name, err
 		}
-		text, set = strings.TrimRight(string(content), "\r\n"), true
+		text = strings.TrimRight(string(content), "\r\n")
 	}
 	switch {
-	case !set || text == "":
+	case text == "":
 		return nil, name, nil
 	case o.isList():
 		return strings.Fields(text), name, nil // a URL has no spaces in it
