@@ -1,7 +1,10 @@
 package webauthn
 
 import (
+	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +20,10 @@ import (
 
 // MetadataURL is where the FIDO Alliance publishes its metadata.
 const MetadataURL = "https://mds3.fidoalliance.org/"
+
+// signer is whom the FIDO Alliance's root must vouch for. The root is a public one, that others' certificates lead to as
+// well, and go-webauthn does not look whose certificate it is.
+const signer = "mds.fidoalliance.org"
 
 // maxMetadata is how large a document may be, in bytes; FIDO's has some ten million.
 const maxMetadata = 64 << 20
@@ -105,6 +112,8 @@ func parseMetadata(blob []byte, root string) (*catalogue, error) {
 	options := []metadata.DecoderOption{metadata.WithIgnoreEntryParsingErrors()}
 	if root != "" {
 		options = append(options, metadata.WithRootCertificate(root))
+	} else if err := checkSigner(blob); err != nil {
+		return nil, err
 	}
 	decoder, err := metadata.NewDecoder(options...)
 	if err != nil {
@@ -134,4 +143,25 @@ func (m *Metadata) keyProtection(ctx context.Context, aaguid string) ([]string, 
 		return nil, err
 	}
 	return entry.MetadataStatement.KeyProtection, nil
+}
+
+// checkSigner looks whose certificate a document names as its signer's (RFC 7515 §4.1.6). That it leads to the root and
+// made the signature is for others to verify.
+func checkSigner(blob []byte) error {
+	first, _, _ := bytes.Cut(blob, []byte("."))
+	data, err := b64.DecodeString(string(first))
+	if err != nil {
+		return errors.New("the document is no JWS")
+	}
+	var header struct {
+		X5C [][]byte `json:"x5c"`
+	}
+	if err := json.Unmarshal(data, &header); err != nil || len(header.X5C) == 0 {
+		return errors.New("the document names no certificate")
+	}
+	certificate, err := x509.ParseCertificate(header.X5C[0])
+	if err != nil {
+		return err
+	}
+	return certificate.VerifyHostname(signer)
 }

@@ -73,6 +73,9 @@ func originHost(origin string) (string, error) {
 		return "", errors.New("is no origin of the form https://login.example.com")
 	}
 	host := u.Hostname()
+	if strings.Trim(host, hostCharacters) != "" {
+		return "", errors.New("names no host; there are no wildcards")
+	}
 	switch {
 	case u.Scheme == "https" && u.Port() != "443":
 	case u.Scheme == "http" && within(host, localhost) && u.Port() != "80":
@@ -85,6 +88,9 @@ func originHost(origin string) (string, error) {
 	}
 	return host, nil
 }
+
+// hostCharacters are those of a domain in the form that browsers write it (A-labels).
+const hostCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-."
 
 // within reports whether a host is a domain or below it.
 func within(host, domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }

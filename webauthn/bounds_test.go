@@ -1,0 +1,176 @@
+package webauthn
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// bombs are short texts of CBOR that ask for much: depth, length, repetition.
+func bombs(t testing.TB) map[string][]byte {
+	t.Helper()
+	length := func(head byte, n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{head}, n) }
+	return map[string][]byte{
+		"nested lists":         append(bytes.Repeat([]byte{0x81}, 40_000), 0x01),
+		"nested maps":          append(bytes.Repeat([]byte{0xa1, 0x01}, 20_000), 0x01),
+		"nested tags":          append(bytes.Repeat([]byte{0xc1}, 40_000), 0x01),
+		"a list of 2^62":       length(0x9b, 1<<62),
+		"a map of 2^62":        length(0xbb, 1<<62),
+		"bytes of 2^62":        length(0x5b, 1<<62),
+		"a text of 2^31":       length(0x7b, 1<<31),
+		"indefinite list":      append([]byte{0x9f}, bytes.Repeat([]byte{0x9f}, 40_000)...),
+		"indefinite map":       {0xbf, 0x01},
+		"a million entries":    append([]byte{0xba, 0, 0x0f, 0x42, 0x40}, bytes.Repeat([]byte{0x01}, 40_000)...),
+		"one key over again":   append([]byte{0xb9, 0x40, 0}, bytes.Repeat([]byte{0x01, 0x01}, 0x4000)...),
+		"twenty thousand keys": manyKeys(20_000),
+		"nothing":              {},
+		"a break":              {0xff},
+	}
+}
+
+func manyKeys(n int) []byte {
+	out := []byte{0xb9, byte(n >> 8), byte(n)}
+	for i := range n {
+		out = append(out, 0x19, byte(i>>8), byte(i), 0x00)
+	}
+	return out
+}
+
+// However an answer is made, reading it takes bounded memory and does not panic.
+func TestBombs(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	for name, bomb := range bombs(t) {
+		where := map[string]func(*ceremony){
+			"attestation object": responseWith("attestationObject", b64.EncodeToString(bomb)),
+			"public key":         attestedAs(func(_ *[16]byte, _, key *[]byte) { *key = bomb })(d),
+			"extensions":         together(with(flagED), func(c *ceremony) { c.tail = append(c.tail, bomb...) }),
+		}
+		for part, spoil := range where {
+			a := k.ask(watchword.PurposeEnrol, "user_42")
+			text := d.create(a.options, spoil)
+			if grown := allocated(func() { _, err := k.answer(a, text); refusedOrInvalid(t, name+" in "+part, err) }); grown > 32<<20 {
+				t.Errorf("%s in the %s: %d bytes allocated", name, part, grown)
+			}
+		}
+	}
+}
+
+func refusedOrInvalid(t *testing.T, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, watchword.ErrIncorrectAnswer) {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+func allocated(run func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	run()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// The longest credential id that the standard allows works; one byte more does not.
+func TestLongCredentialIDs(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	d.id = bytes.Repeat([]byte{7}, 1023)
+	k.enrol("user_42", d)
+	k.mustSignIn("sign_in", "user_42", d)
+	k.mustSignIn("sign_in", "", d)
+	d.id = bytes.Repeat([]byte{7}, 1024)
+	a := k.ask(watchword.PurposeEnrol, "user_42")
+	_, err := k.answer(a, d.create(a.options))
+	k.mustRefuse(err, refusedForm)
+	_, err = k.signIn("sign_in", "user_42", d)
+	k.mustRefuse(err, refusedUnknown)
+}
+
+// An answer may be as long as a request, and no longer.
+func TestLongAnswers(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	k.enrol("user_42", d)
+	a := k.ask("sign_in", "user_42")
+	text := d.get(a.options)
+	fill := func(n int) string {
+		return strings.TrimSuffix(text, "}") + `,"x":"` + strings.Repeat("x", n-len(text)-7) + `"}`
+	}
+	if _, err := k.answer(a, fill(maxAnswer)); err != nil {
+		t.Errorf("%d bytes: %v (%s)", maxAnswer, err, k.reasons.last())
+	}
+	for purpose := range map[string]bool{"sign_in": true, watchword.PurposeEnrol: true} {
+		_, err := k.answer(k.ask(purpose, "user_42"), fill(maxAnswer+1))
+		k.mustRefuse(err, refusedTooLong)
+		_, err = k.answer(k.ask(purpose, "user_42"), `{"x":`+strings.Repeat("[", 60_000))
+		k.mustRefuse(err, refusedForm)
+	}
+}
+
+// Nothing of an answer is logged but the name of what was wrong.
+func TestLogsSayNoMore(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	k.enrol("user_42", d)
+	for _, c := range clientCases("webauthn.create") {
+		if _, err := k.signIn("sign_in", "user_42", d, c.spoil); err == nil {
+			t.Fatal("accepted")
+		}
+	}
+	for _, record := range k.reasons.records {
+		for a := range record.Attrs {
+			if a.Key != "challenge" && a.Key != "purpose" && a.Key != "reason" {
+				t.Errorf("%s is logged", a.Key)
+			}
+		}
+	}
+}
+
+func FuzzAssertion(f *testing.F) {
+	k := newKit(f)
+	d := newDevice(f)
+	k.enrol("user_42", d)
+	stored := k.storedKey("user_42")
+	challenge := b64.EncodeToString(make([]byte, 32))
+	f.Add(d.get(map[string]any{"challenge": challenge}))
+	f.Add(`{"id":"AA","rawId":"AA","type":"public-key","response":{}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		a, err := parseAssertion(text)
+		if err != nil {
+			return
+		}
+		used := *stored
+		if _, err := k.strategy.judge(a, expected{challenge: challenge, verified: true}, &used); err == nil &&
+			(a.Response.CollectedClientData.Origin != d.origin || !a.Response.AuthenticatorData.Flags.HasUserVerified()) {
+			t.Errorf("accepted %q", text)
+		}
+	})
+}
+
+func FuzzRegistration(f *testing.F) {
+	s := newKit(f).strategy
+	challenge := b64.EncodeToString(make([]byte, 32))
+	d := newDevice(f)
+	options := map[string]any{"challenge": challenge, "user": map[string]any{"id": "AAAA"}}
+	f.Add(d.create(options))
+	f.Add(d.create(options, func(c *ceremony) { c.format, c.statement["alg"] = "packed", -7 }))
+	for _, bomb := range bombs(f) {
+		f.Add(d.create(options, responseWith("attestationObject", b64.EncodeToString(bomb))))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		r, err := parseRegistration(text)
+		if err != nil {
+			return
+		}
+		if k, err := s.register(context.Background(), r, expected{challenge: challenge, verified: true}, []byte("handle")); err == nil && !bytes.Equal(k.ID, r.RawID) {
+			t.Errorf("accepted %q", text)
+		}
+	})
+}

@@ -1,0 +1,259 @@
+package webauthn
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	virtual "github.com/chromedp/cdproto/webauthn"
+	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword"
+)
+
+//go:embed testdata/app.html testdata/app.js
+var appPages embed.FS
+
+// appAnswer is what the app's page says of a ceremony.
+type appAnswer struct {
+	Error  string            `json:"error"`
+	Claims *watchword.Claims `json:"claims"`
+	Factor string            `json:"factor"`
+}
+
+// browserKit is an app with a page of its own, in a real browser with virtual authenticators.
+type browserKit struct {
+	*kit
+	ctx context.Context
+	url string
+}
+
+func newBrowserKit(t *testing.T) *browserKit {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("Chromium is not installed: apt-get install chromium")
+	}
+	mux := http.NewServeMux()
+	server := httptest.NewUnstartedServer(mux)
+	_, port, _ := strings.Cut(server.Listener.Addr().String(), ":")
+	b := &browserKit{url: "http://localhost:" + port}
+	b.kit = newKit(t, func(c *Config, w *watchword.Config) {
+		c.RPID, c.Origins, c.NativeOrigins = "localhost", []string{b.url}, nil
+		w.Clock = time.Now
+	})
+	mux.HandleFunc("GET /{$}", b.page("testdata/app.html"))
+	mux.HandleFunc("GET /app.js", b.page("testdata/app.js"))
+	mux.Handle("GET /webauthn.js", Script())
+	mux.HandleFunc("POST /begin", b.begin)
+	mux.HandleFunc("POST /check", b.check)
+	server.Start()
+	t.Cleanup(server.Close)
+
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir())))
+	t.Cleanup(cancel)
+	if err := chromedp.Do(b.ctx, b.enable, chromedp.Navigate(b.url)); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *browserKit) page(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; connect-src 'self'")
+		http.ServeFileFS(w, r, appPages, name)
+	}
+}
+
+type appRequest struct {
+	ID, Purpose, Subject string
+	Answer               json.RawMessage
+}
+
+func (b *browserKit) begin(w http.ResponseWriter, r *http.Request) {
+	var req appRequest
+	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s, err := b.Start(r.Context(), watchword.StartRequest{Strategy: "webauthn", Purpose: req.Purpose, Subject: req.Subject, Authority: watchword.Authority{Admin: true}})
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(map[string]any{"id": s.ID, "public": s.Public})
+}
+
+func (b *browserKit) check(w http.ResponseWriter, r *http.Request) {
+	var req appRequest
+	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	result, err := b.Check(r.Context(), req.ID, watchword.CheckRequest{Purpose: req.Purpose, Subject: req.Subject, Answer: watchword.Answer{Text: string(req.Answer), Object: true}})
+	var out appAnswer
+	switch {
+	case err != nil:
+		out.Error = err.Error()
+	default:
+		out.Claims = result.Claims
+		if result.Factor != nil {
+			out.Factor = result.Factor.ID
+		}
+	}
+	_ = json.NewEncoder(w).Encode(out)
+}
+
+// do calls a function of the app's page.
+func (b *browserKit) do(t *testing.T, call string, args ...any) appAnswer {
+	t.Helper()
+	list, err := json.Marshal(append([]any{}, args...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := chromedp.Run(b.ctx, chromedp.Evaluate[appAnswer](fmt.Sprintf("app.%s(...%s)", call, list), chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("%s: %v", call, err)
+	}
+	return out
+}
+
+func (b *browserKit) enable(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+	_, err := cdp.Call(ctx, t, virtual.Enable, virtual.EnableParams{})
+	return chromedp.Void{}, err
+}
+
+// authenticator adds one to the browser.
+func (b *browserKit) authenticator(t *testing.T, transport virtual.AuthenticatorTransport) virtual.AuthenticatorID {
+	t.Helper()
+	r := command(t, b, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{
+		Protocol: "ctap2", Transport: transport, HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true}})
+	return r.AuthenticatorID
+}
+
+func command[P, R any](t *testing.T, b *browserKit, c cdp.Command[P, R], params P) R {
+	t.Helper()
+	r, err := chromedp.Run(b.ctx, func(ctx context.Context, target *chromedp.Target) (R, error) { return cdp.Call(ctx, target, c, params) })
+	if err != nil {
+		t.Fatalf("%s: %v", c.Method, err)
+	}
+	return r
+}
+
+func (b *browserKit) verified(t *testing.T, id virtual.AuthenticatorID, verified bool) {
+	t.Helper()
+	command(t, b, virtual.SetUserVerified, virtual.SetUserVerifiedParams{AuthenticatorID: id, IsUserVerified: verified})
+}
+
+func (b *browserKit) present(t *testing.T, id virtual.AuthenticatorID, present bool) {
+	t.Helper()
+	command(t, b, virtual.SetAutomaticPresenceSimulation, virtual.SetAutomaticPresenceSimulationParams{AuthenticatorID: id, Enabled: present})
+}
+
+// proven expects a receipt.
+func (b *browserKit) proven(t *testing.T, what string, a appAnswer, amr ...string) *watchword.Claims {
+	t.Helper()
+	if a.Claims == nil {
+		t.Fatalf("%s: %s (%s)", what, a.Error, b.reasons.last())
+	}
+	if len(amr) > 0 && !slices.Equal(a.Claims.AMR, amr) {
+		t.Errorf("%s: amr %v, want %v", what, a.Claims.AMR, amr)
+	}
+	return a.Claims
+}
+
+// The whole life of keys, in a real browser, on an app's own page, with the module that it is served.
+func TestBrowser(t *testing.T) {
+	b := newBrowserKit(t)
+	first := b.authenticator(t, "internal")
+	f := b.do(t, "enrol", "user_42")
+	b.proven(t, "enrol", f)
+	b.proven(t, "sign in", b.do(t, "use", "sign_in", "user_42"), "hwk", "user", "mfa")
+	if a := b.do(t, "enrol", "user_42"); a.Error != "InvalidStateError" {
+		t.Errorf("a second key of one authenticator: %+v", a)
+	}
+	if claims := b.proven(t, "nameless", b.do(t, "use", "sign_in", "")); claims.Subject != "user_42" || claims.Factor != f.Factor {
+		t.Errorf("nameless: %+v", claims)
+	}
+	if claims := b.proven(t, "autofill", b.do(t, "autofill")); claims.Subject != "user_42" {
+		t.Errorf("autofill: %+v", claims)
+	}
+	b.verified(t, first, false)
+	b.proven(t, "second factor", b.do(t, "use", "mfa", "user_42"), "hwk", "user")
+	if a := b.do(t, "use", "sign_in", "user_42"); a.Error != "NotAllowedError" {
+		t.Errorf("sign in, not verified: %+v", a)
+	}
+	b.verified(t, first, true)
+
+	b.present(t, first, false)
+	second := b.authenticator(t, "usb")
+	g := b.do(t, "enrol", "user_42")
+	b.proven(t, "a second key", g)
+	if claims := b.proven(t, "by the second", b.do(t, "use", "sign_in", "user_42")); claims.Factor != g.Factor {
+		t.Errorf("by the second: %s, want %s", claims.Factor, g.Factor)
+	}
+	b.present(t, first, true)
+	b.present(t, second, false)
+	if claims := b.proven(t, "by the first", b.do(t, "use", "sign_in", "user_42")); claims.Factor != f.Factor {
+		t.Errorf("by the first: %s, want %s", claims.Factor, f.Factor)
+	}
+	b.removal(t, first, second, f.Factor)
+}
+
+// removal: a removed key is refused though its authenticator has it, until it is told; the other goes on.
+func (b *browserKit) removal(t *testing.T, first, second virtual.AuthenticatorID, factor string) {
+	t.Helper()
+	if err := b.RemoveFactor(t.Context(), factor, watchword.Authority{Admin: true}); err != nil {
+		t.Fatal(err)
+	}
+	if a := b.do(t, "use", "sign_in", ""); !strings.Contains(a.Error, "incorrect answer") || b.reasons.last() != string(refusedUnknown) {
+		t.Errorf("a removed key: %+v (%s)", a, b.reasons.last())
+	}
+	b.present(t, second, true)
+	b.proven(t, "the other key", b.do(t, "use", "sign_in", "user_42"))
+	factors, err := b.ListFactors(t.Context(), "user_42")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.do(t, "signal", b.strategy.AcceptedKeys("shop", "user_42", factors))
+	kept := command(t, b, virtual.GetCredentials, virtual.GetCredentialsParams{AuthenticatorID: first})
+	if len(kept.Credentials) != 0 {
+		t.Errorf("the authenticator keeps %d removed keys", len(kept.Credentials))
+	}
+}
+
+// Browsers without the JSON methods of Level 3 do as well.
+func TestBrowserBeforeLevel3(t *testing.T) {
+	b := newBrowserKit(t)
+	b.authenticator(t, "internal")
+	if a := b.do(t, "forget"); a.Error != "undefined" {
+		t.Fatalf("the browser still has toJSON: %+v", a)
+	}
+	b.proven(t, "enrol", b.do(t, "enrol", "user_42"))
+	b.proven(t, "sign in", b.do(t, "use", "sign_in", "user_42"))
+	b.proven(t, "nameless", b.do(t, "use", "sign_in", ""))
+	b.proven(t, "autofill", b.do(t, "autofill"))
+}
+
+// An autofill waits for its person, and gives way to a button.
+func TestBrowserAutofillGivesWay(t *testing.T) {
+	b := newBrowserKit(t)
+	id := b.authenticator(t, "internal")
+	b.proven(t, "enrol", b.do(t, "enrol", "user_42"))
+	b.present(t, id, false)
+	if a := b.do(t, "interrupted"); a.Error != "AbortError" {
+		t.Errorf("the wait ended with %+v", a)
+	}
+}

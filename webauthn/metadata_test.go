@@ -1,0 +1,254 @@
+package webauthn
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"encoding/base64"
+	"errors"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A maker has a root of its own, and certificates under it.
+type maker struct {
+	t    testing.TB
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+}
+
+func newMaker(t testing.TB) *maker {
+	t.Helper()
+	m := &maker{t: t}
+	m.key, m.cert = m.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "a root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
+	return m
+}
+
+// issue makes a certificate under the maker's root, or the root itself.
+func (m *maker) issue(template *x509.Certificate, public crypto.PublicKey) (*ecdsa.PrivateKey, *x509.Certificate) {
+	m.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	if public == nil {
+		public = &key.PublicKey
+	}
+	template.SerialNumber = big.NewInt(1)
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	parent, by := m.cert, m.key
+	if parent == nil {
+		parent, by = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, public, by)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return key, cert
+}
+
+// attesting makes a device prove its model by a certificate (Level 3 §8.2.1).
+func (m *maker) attesting(model [16]byte) spoiler {
+	extension, err := asn1.Marshal(model[:])
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	key, cert := m.issue(&x509.Certificate{BasicConstraintsValid: true,
+		Subject:         pkix.Name{Country: []string{"AA"}, Organization: []string{"Maker"}, OrganizationalUnit: []string{"Authenticator Attestation"}, CommonName: "a key"},
+		ExtraExtensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 45724, 1, 1, 4}, Value: extension}}}, nil)
+	return func(c *ceremony) {
+		c.format, c.private = "packed", key
+		c.statement["alg"], c.statement["x5c"] = -7, [][]byte{cert.Raw}
+	}
+}
+
+// A model as metadata describes it.
+type model struct {
+	aaguid [16]byte
+	maker  *maker
+	status string
+	keeps  []string
+}
+
+// metadataOf is a document about models, signed under a root: base64 of the root, and the JWS.
+func metadataOf(t testing.TB, service *maker, number int, models ...model) (root string, blob []byte) {
+	t.Helper()
+	var entries []map[string]any
+	for _, m := range models {
+		entries = append(entries, map[string]any{"aaguid": aaguidText(m.aaguid[:]), "timeOfLastStatusChange": "2026-01-01",
+			"statusReports": []map[string]any{{"status": m.status, "effectiveDate": "2026-01-01"}},
+			"metadataStatement": map[string]any{"aaguid": aaguidText(m.aaguid[:]), "attestationTypes": []string{"basic_full"}, "keyProtection": m.keeps,
+				"attestationRootCertificates": []string{base64.StdEncoding.EncodeToString(m.maker.cert.Raw)}}})
+	}
+	key, cert := service.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "metadata"}, DNSNames: []string{"metadata.example"}}, nil)
+	chain := []string{base64.StdEncoding.EncodeToString(cert.Raw), base64.StdEncoding.EncodeToString(service.cert.Raw)}
+	text := b64.EncodeToString([]byte(object(map[string]any{"alg": "ES256", "typ": "JWT", "x5c": chain}))) + "." +
+		b64.EncodeToString([]byte(object(map[string]any{"no": number, "nextUpdate": "2026-06-01", "entries": entries})))
+	digest := sha256.Sum256([]byte(text))
+	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	return base64.StdEncoding.EncodeToString(service.cert.Raw), []byte(text + "." + b64.EncodeToString(signature))
+}
+
+// Where models must be proven, only those pass that metadata knows and vouches for.
+func TestAttestation(t *testing.T) {
+	service, good, evil := newMaker(t), newMaker(t), newMaker(t)
+	allowed, denied, broken, soft, unknown := [16]byte{1}, [16]byte{2}, [16]byte{3}, [16]byte{4}, [16]byte{9}
+	root, blob := metadataOf(t, service, 1,
+		model{allowed, good, "FIDO_CERTIFIED_L1", []string{"hardware", "secure_element"}}, model{denied, good, "FIDO_CERTIFIED", []string{"hardware"}},
+		model{broken, good, "USER_KEY_REMOTE_COMPROMISE", []string{"hardware"}}, model{soft, good, "FIDO_CERTIFIED", []string{"software"}})
+	m := NewMetadata(root)
+	proving := func(lists Attestation) *kit {
+		lists.Metadata = m
+		return newKit(t, func(c *Config, _ *watchword.Config) { c.Attestation = &lists })
+	}
+	k := proving(Attestation{Deny: []string{aaguidText(denied[:])}})
+	if a := k.ask(watchword.PurposeEnrol, "user_42"); a.options["attestation"] != "direct" {
+		t.Errorf("asks for attestation %v", a.options["attestation"])
+	}
+	enrol := func(k *kit, model [16]byte, spoilers ...spoiler) (*device, error) {
+		d := newDevice(t)
+		d.aaguid = model
+		a := k.ask(watchword.PurposeEnrol, "user_42")
+		_, err := k.answer(a, d.create(a.options, spoilers...))
+		return d, err
+	}
+	if _, err := enrol(k, allowed, good.attesting(allowed)); !errors.Is(err, watchword.ErrUnavailable) {
+		t.Errorf("before metadata is loaded: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "blob.jwt")
+	if err := os.WriteFile(file, blob, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.LoadFile(file); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		model  [16]byte
+		spoil  spoiler
+		reason refusal
+	}{
+		"no statement":           {allowed, with(0), refusedAttestation},
+		"self attestation":       {allowed, func(c *ceremony) { c.format, c.statement["alg"] = "packed", -7 }, refusedAttestation},
+		"another maker's":        {allowed, evil.attesting(allowed), refusedAttestation},
+		"another model's":        {allowed, good.attesting(denied), refusedAttestation},
+		"a denied model":         {denied, good.attesting(denied), refusedModel},
+		"a compromised model":    {broken, good.attesting(broken), refusedAttestation},
+		"an unknown model":       {unknown, good.attesting(unknown), refusedAttestation},
+		"a model without a name": {[16]byte{}, with(0), refusedAttestation},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k.t = t
+			_, err := enrol(k, c.model, c.spoil)
+			k.mustRefuse(err, c.reason)
+		})
+	}
+	k.t = t
+	d, err := enrol(k, allowed, good.attesting(allowed))
+	if err != nil {
+		t.Fatalf("an allowed model: %v (%s)", err, k.reasons.last())
+	}
+	if claims := k.mustSignIn("sign_in", "user_42", d); claims.Extra["attested"] != true || claims.AMR[0] != "hwk" {
+		t.Errorf("amr %v, extra %v", claims.AMR, claims.Extra)
+	}
+	if d, err = enrol(k, soft, good.attesting(soft)); err != nil {
+		t.Fatalf("a model in software: %v (%s)", err, k.reasons.last())
+	}
+	if claims := k.mustSignIn("sign_in", "user_42", d); claims.AMR[0] != "swk" {
+		t.Errorf("in software: amr %v", claims.AMR)
+	}
+	strict := proving(Attestation{Allow: []string{strings.ToUpper(aaguidText(allowed[:]))}})
+	if _, err := enrol(strict, allowed, good.attesting(allowed)); err != nil {
+		t.Errorf("a listed model: %v (%s)", err, strict.reasons.last())
+	}
+	_, err = enrol(strict, soft, good.attesting(soft))
+	strict.mustRefuse(err, refusedModel)
+}
+
+// A document counts only if it is signed under the root, and not older than what is in force.
+func TestMetadataRefused(t *testing.T) {
+	service, maker := newMaker(t), newMaker(t)
+	root, second := metadataOf(t, service, 2, model{[16]byte{1}, maker, "FIDO_CERTIFIED", nil})
+	_, first := metadataOf(t, service, 1)
+	_, third := metadataOf(t, service, 3)
+	_, forged := metadataOf(t, newMaker(t), 4)
+	m := NewMetadata(root)
+	if !m.NextUpdate().IsZero() {
+		t.Error("empty metadata has a next update")
+	}
+	load := func(blob []byte) error { return m.load(strings.NewReader(string(blob))) }
+	if err := load(second); err != nil {
+		t.Fatal(err)
+	}
+	if want := time.Date(2026, 6, 1, 0, 0, 0, 0, time.UTC); !m.NextUpdate().Equal(want) {
+		t.Errorf("next update %s", m.NextUpdate())
+	}
+	none := b64.EncodeToString([]byte(`{"alg":"none"}`)) + string(second[strings.Index(string(second), "."):])
+	for name, blob := range map[string][]byte{"older": first, "another root": forged, "nothing": nil, "no JWS": []byte("x.y.z"), "no algorithm": []byte(none),
+		"changed": []byte(strings.Replace(string(third), ".", ".e", 1)), "cut": third[:len(third)-1]} {
+		if err := load(blob); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if err := load(second); err != nil {
+		t.Errorf("the same again: %v", err)
+	}
+	if err := load(third); err != nil {
+		t.Errorf("newer: %v", err)
+	}
+	if err := m.LoadFile(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a file that is not there")
+	}
+	// Under the FIDO Alliance's root others have certificates too.
+	if err := NewMetadata("").load(strings.NewReader(string(third))); err == nil || !strings.Contains(err.Error(), signer) {
+		t.Errorf("another signer: %v", err)
+	}
+}
+
+func TestMetadataRefresh(t *testing.T) {
+	root, blob := metadataOf(t, newMaker(t), 1)
+	status := http.StatusOK
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = w.Write(blob)
+	}))
+	defer server.Close()
+	m := NewMetadata(root)
+	status = http.StatusNotFound
+	if err := m.Refresh(context.Background(), server.Client(), server.URL); err == nil {
+		t.Error("404 is accepted")
+	}
+	status = http.StatusOK
+	if err := m.Refresh(context.Background(), server.Client(), server.URL); err != nil || m.NextUpdate().IsZero() {
+		t.Errorf("refresh: %v", err)
+	}
+	canceled, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := m.Refresh(canceled, server.Client(), server.URL); !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled: %v", err)
+	}
+	if err := m.Refresh(context.Background(), server.Client(), "::"); err == nil {
+		t.Error("no URL is accepted")
+	}
+}

@@ -1,0 +1,367 @@
+package webauthn
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"pgregory.net/rapid"
+)
+
+// A challenge that names nobody is answered by any passkey, which then says whose it is.
+func TestDiscoverable(t *testing.T) {
+	k := newKit(t, func(c *Config, _ *watchword.Config) {
+		c.Policies = map[string]Policy{"sign_in": {UserVerification: Discouraged}}
+	})
+	d, other := newDevice(t), newDevice(t)
+	k.enrol("user_42", d)
+	k.enrol("user_43", other)
+	a := k.ask("sign_in", "")
+	if a.options["userVerification"] != "required" || a.options["allowCredentials"] != nil {
+		t.Errorf("asks for %v", a.options)
+	}
+	for subject, d := range map[string]*device{"user_42": d, "user_43": other} {
+		if claims := k.mustSignIn("sign_in", "", d); claims.Subject != subject || claims.Factor != k.strategy.factorID("shop", d.id) {
+			t.Errorf("the receipt is of %q with %q, want %q", claims.Subject, claims.Factor, subject)
+		}
+	}
+	for name, c := range map[string]struct {
+		spoil  spoiler
+		reason refusal
+	}{
+		"not verified":             {without(flagUV), refusedVerification},
+		"no user handle":           {responseWith("userHandle", nil), refusedHandle},
+		"empty user handle":        {responseWith("userHandle", ""), refusedHandle},
+		"another's user handle":    {responseWith("userHandle", b64.EncodeToString(other.handle)), refusedHandle},
+		"another's id, own handle": {together(answerWith("id", b64.EncodeToString(other.id)), answerWith("rawId", b64.EncodeToString(other.id))), refusedHandle},
+		"unknown id":               {together(answerWith("id", "AAAA"), answerWith("rawId", "AAAA")), refusedUnknown},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k.t = t
+			_, err := k.signIn("sign_in", "", d, c.spoil)
+			k.mustRefuse(err, c.reason)
+		})
+	}
+}
+
+// A factor may be named as the only one that answers.
+func TestNamedFactor(t *testing.T) {
+	k := newKit(t)
+	first, second := newDevice(t), newDevice(t)
+	f := k.enrol("user_42", first)
+	k.enrol("user_42", second)
+	foreign := k.enrol("user_43", newDevice(t))
+	ask := func(factor string) asked {
+		return k.start(watchword.StartRequest{Purpose: "sign_in", Subject: "user_42", Factor: factor})
+	}
+	a := ask(f.ID)
+	if keys := a.options["allowCredentials"].([]any); len(keys) != 1 || keys[0].(map[string]any)["id"] != b64.EncodeToString(first.id) {
+		t.Errorf("asks for %v", keys)
+	}
+	_, err := k.answer(a, second.get(a.options))
+	k.mustRefuse(err, refusedFactor)
+	a = ask(f.ID)
+	if _, err := k.answer(a, first.get(a.options)); err != nil {
+		t.Errorf("the named one: %v", err)
+	}
+	a = ask(foreign.ID) // asks as if there were none
+	if keys := a.options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == foreign.Public["credential_id"] {
+		t.Error("another subject's key is shown")
+	}
+	if _, err := k.answer(a, first.get(a.options)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+		t.Errorf("a decoy's answer: %v", err)
+	}
+}
+
+// Of several keys each signs in; one that is removed does no more, and the others go on.
+func TestSeveralKeysAndRemoval(t *testing.T) {
+	k := newKit(t)
+	first, second := newDevice(t), newDevice(t)
+	f := k.enrol("user_42", first)
+	k.enrol("user_42", second)
+	if !slices.Equal(first.handle, second.handle) || len(first.handle) != 32 {
+		t.Error("the keys of a subject have handles of their own")
+	}
+	k.mustSignIn("sign_in", "user_42", first)
+	k.mustSignIn("sign_in", "user_42", second)
+	a := k.ask("sign_in", "user_42")
+	if err := k.RemoveFactor(context.Background(), f.ID, watchword.Authority{Admin: true}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := k.answer(a, first.get(a.options))
+	k.mustRefuse(err, refusedUnknown)
+	_, err = k.signIn("sign_in", "", first)
+	k.mustRefuse(err, refusedUnknown)
+	k.mustSignIn("sign_in", "user_42", second)
+	k.enrol("user_42", first)
+	k.mustSignIn("sign_in", "user_42", first)
+}
+
+// Keys of another RP id are not used, and not lost: they work again if the RP id comes back.
+func TestChangedRPID(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	k.enrol("user_42", d)
+	moved := newKit(t, func(c *Config, w *watchword.Config) {
+		c.RPID, c.Origins, c.NativeOrigins = "login.example.com", []string{"https://login.example.com"}, nil
+		w.Factors = k.config.Factors
+	})
+	a := moved.ask("sign_in", "user_42")
+	if keys := a.options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == b64.EncodeToString(d.id) {
+		t.Error("a key of the old RP id is asked for")
+	}
+	_, err := moved.answer(a, d.get(a.options))
+	if !errors.Is(err, watchword.ErrIncorrectAnswer) {
+		t.Errorf("a key of the old RP id: %v", err)
+	}
+	_, err = moved.signIn("sign_in", "", d)
+	moved.mustRefuse(err, refusedUnknown)
+	k.mustSignIn("sign_in", "user_42", d)
+}
+
+// Another app's key is unknown, though it were the very same one.
+func TestOtherApp(t *testing.T) {
+	k := newKit(t)
+	other := newKit(t, func(_ *Config, w *watchword.Config) { w.App, w.Factors = "bank", k.config.Factors })
+	d, foreign := newDevice(t), newDevice(t)
+	k.enrol("user_42", d)
+	other.enrol("user_42", foreign)
+	_, err := k.signIn("sign_in", "user_42", foreign)
+	k.mustRefuse(err, refusedUnknown)
+	_, err = other.signIn("sign_in", "", d)
+	other.mustRefuse(err, refusedUnknown)
+	a := k.ask("sign_in", "user_42")
+	if _, err := other.answer(a, d.get(a.options)); !errors.Is(err, watchword.ErrUnknownChallenge) {
+		t.Errorf("another app's challenge: %v", err)
+	}
+	if slices.Equal(k.strategy.handle("shop", "user_42"), k.strategy.handle("bank", "user_42")) {
+		t.Error("two apps share a user handle")
+	}
+}
+
+// A disabled key is not asked for, and refused.
+func TestDisabledKey(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	f := k.enrol("user_42", d)
+	k.disable(f.ID)
+	_, err := k.signIn("sign_in", "", d)
+	k.mustRefuse(err, refusedDisabled)
+	if keys := k.ask("sign_in", "user_42").options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == b64.EncodeToString(d.id) {
+		t.Error("a disabled key is asked for")
+	}
+}
+
+// disable does what only the engine can: a strategy of the kit's name that spends the factor as disabled.
+func (k *kit) disable(id string) {
+	k.t.Helper()
+	cfg := k.config
+	cfg.Strategies = []watchword.Strategy{disabler{k.strategy, id}}
+	e, err := watchword.New(cfg)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	s, err := e.Start(context.Background(), watchword.StartRequest{Strategy: "webauthn", Purpose: "sign_in"})
+	if err == nil {
+		_, err = e.Check(context.Background(), s.ID, watchword.CheckRequest{Purpose: "sign_in", Answer: watchword.Answer{Text: "{}", Object: true}})
+	}
+	if err != nil {
+		k.t.Fatal(err)
+	}
+}
+
+type disabler struct {
+	*Strategy
+	id string
+}
+
+func (d disabler) Verify(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
+	f, err := c.FindFactor(ctx, d.id)
+	f.Disabled = true
+	return watchword.Proof{Spend: &f}, err
+}
+
+// Whoever is unknown is asked like whoever is known, always the same, and never let in.
+func TestDecoys(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	k.enrol("known", d)
+	known, unknown, again := k.ask("sign_in", "known"), k.ask("sign_in", "unknown"), k.ask("sign_in", "unknown")
+	if a, b := shape(known.options), shape(unknown.options); !reflect.DeepEqual(a, b) {
+		t.Errorf("known: %v\nunknown: %v", a, b)
+	}
+	k.Engine = k.node()
+	if other := k.ask("mfa", "unknown"); !reflect.DeepEqual(unknown.options["allowCredentials"], again.options["allowCredentials"]) ||
+		!reflect.DeepEqual(unknown.options["allowCredentials"], other.options["allowCredentials"]) {
+		t.Error("an unknown subject's keys change")
+	}
+	if reflect.DeepEqual(unknown.options["allowCredentials"], k.ask("sign_in", "unknown too").options["allowCredentials"]) {
+		t.Error("two unknown subjects have the same keys")
+	}
+	if unknown.options["challenge"] == again.options["challenge"] {
+		t.Error("two challenges are the same")
+	}
+	for _, subject := range []string{"unknown", "known"} {
+		_, wrong := k.signIn("sign_in", subject, newDevice(t))
+		a, _ := json.Marshal(wrong)
+		b, _ := json.Marshal(&watchword.Error{Code: "incorrect_answer"})
+		if string(a) != string(b) {
+			t.Errorf("%s: %s", subject, a)
+		}
+	}
+	k.enrol("unknown", newDevice(t))
+	if _, err := k.answer(again, d.get(again.options)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+		t.Errorf("a decoy's answer: %v", err)
+	}
+}
+
+// shape is what of options does not depend on the subject.
+func shape(options map[string]any) any {
+	out := map[string]any{}
+	for name, value := range options {
+		out[name] = value
+	}
+	out["challenge"] = len(options["challenge"].(string))
+	key := options["allowCredentials"].([]any)[0].(map[string]any)
+	var members []string
+	for name := range key {
+		members = append(members, name)
+	}
+	slices.Sort(members)
+	out["allowCredentials"] = members
+	return out
+}
+
+// Decoys have lengths and transports that are seen in the wild, and ids that do not look related.
+func TestDecoysArePlausible(t *testing.T) {
+	s := newKit(t).strategy
+	seen := map[string]bool{}
+	two := 0
+	rapid.Check(t, func(t *rapid.T) {
+		subject := rapid.String().Draw(t, "subject")
+		keys := s.decoys("shop", subject)
+		if !reflect.DeepEqual(keys, s.decoys("shop", subject)) || len(keys) < 1 || len(keys) > 2 {
+			t.Fatalf("%d keys, or not always the same", len(keys))
+		}
+		for _, k := range keys {
+			if !slices.Contains([]int{16, 20, 32, 48, 64}, len(k.ID)) || len(k.Transports) == 0 {
+				t.Fatalf("a key of %d bytes by %v", len(k.ID), k.Transports)
+			}
+		}
+		if seen[string(keys[0].ID[:8])] = true; len(keys) == 2 {
+			two++
+			if slices.Equal(keys[0].ID[:16], keys[1].ID[:16]) {
+				t.Fatal("a subject's keys are alike")
+			}
+		}
+	})
+	if len(seen) < 50 || two == 0 {
+		t.Errorf("%d different keys, %d subjects with two", len(seen), two)
+	}
+}
+
+// Of two subjects who register one key at once exactly one has it.
+func TestRegisteredInARace(t *testing.T) {
+	k := newKit(t)
+	nodes := []*watchword.Engine{k.node(), k.node()}
+	for range 20 {
+		d := newDevice(t)
+		const racers = 8
+		answers := make([]asked, racers)
+		texts := make([]string, racers)
+		for i := range answers {
+			answers[i] = k.ask(watchword.PurposeEnrol, "racer_"+string(rune('a'+i)))
+			texts[i] = d.create(answers[i].options)
+		}
+		errs := race(racers, func(i int) error {
+			_, err := nodes[i%2].Check(context.Background(), answers[i].id, watchword.CheckRequest{Purpose: watchword.PurposeEnrol,
+				Subject: answers[i].subject, Answer: watchword.Answer{Text: texts[i], Object: true}})
+			return err
+		})
+		won := -1
+		for i, err := range errs {
+			switch {
+			case err == nil && won < 0:
+				won = i
+			case err == nil:
+				t.Fatal("two have registered one key")
+			case !errors.Is(err, watchword.ErrIncorrectAnswer):
+				t.Fatalf("the loser is told %v", err)
+			}
+		}
+		if won < 0 {
+			t.Fatal("nobody has registered the key")
+		}
+		d.handle = k.strategy.handle("shop", answers[won].subject)
+		k.mustSignIn("sign_in", answers[won].subject, d)
+	}
+}
+
+// Of one right answer that comes in many times at once exactly one wins.
+func TestAnsweredInARace(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	k.enrol("user_42", d)
+	for range 20 {
+		a := k.ask("sign_in", "user_42")
+		right := d.get(a.options)
+		won := 0
+		for _, err := range race(8, func(int) error { _, err := k.answer(a, right); return err }) {
+			switch {
+			case err == nil:
+				won++
+			case !errors.Is(err, watchword.ErrChallengeApproved) && !errors.Is(err, watchword.ErrAttemptsExhausted):
+				t.Fatalf("a loser is told %v", err)
+			}
+		}
+		if won != 1 {
+			t.Fatalf("%d have won", won)
+		}
+	}
+}
+
+// Assertions by one key that come in at once, for challenges of their own, spend the counter one after the other.
+func TestCounterInARace(t *testing.T) {
+	k := newKit(t, func(c *Config, _ *watchword.Config) { c.Counter = Reject })
+	d := newDevice(t)
+	k.enrol("user_42", d)
+	const racers = 4
+	challenges := make([]asked, racers)
+	texts := make([]string, racers)
+	for i := range texts {
+		challenges[i] = k.ask("sign_in", "user_42")
+		texts[i] = d.get(challenges[i].options, func(c *ceremony) { c.counter = 77 })
+	}
+	won := 0
+	for _, err := range race(racers, func(i int) error { _, err := k.answer(challenges[i], texts[i]); return err }) {
+		if err == nil {
+			won++
+		} else if !errors.Is(err, watchword.ErrIncorrectAnswer) && !errors.Is(err, watchword.ErrUnavailable) {
+			t.Errorf("a loser is told %v", err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d assertions with one counter are accepted", won)
+	}
+}
+
+// race runs n at once.
+func race(n int, run func(i int) error) []error {
+	errs := make([]error, n)
+	start := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range n {
+		all.Go(func() {
+			<-start
+			errs[i] = run(i)
+		})
+	}
+	close(start)
+	all.Wait()
+	return errs
+}

@@ -1,0 +1,55 @@
+package webauthn
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/descope/virtualwebauthn"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// Somebody else's authenticator agrees with ours, with elliptic curves and RSA.
+func TestVirtualAuthenticator(t *testing.T) {
+	rp := virtualwebauthn.RelyingParty{ID: "example.com", Name: "Example", Origin: "https://login.example.com"}
+	for _, kind := range []virtualwebauthn.KeyType{virtualwebauthn.KeyTypeEC2, virtualwebauthn.KeyTypeRSA} {
+		k := newKit(t)
+		auth := virtualwebauthn.NewAuthenticator()
+		credential := virtualwebauthn.NewCredential(kind)
+
+		a := k.ask(watchword.PurposeEnrol, "user_42")
+		creation, err := virtualwebauthn.ParseAttestationOptions(text(t, a.options))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := k.answer(a, virtualwebauthn.CreateAttestationResponse(rp, auth, credential, *creation)); err != nil {
+			t.Fatalf("%s, enrol: %v (%s)", kind, err, k.reasons.last())
+		}
+		auth.Options.UserHandle = []byte(creation.UserID)
+		auth.AddCredential(credential)
+
+		for _, subject := range []string{"user_42", ""} {
+			a := k.ask("sign_in", subject)
+			request, err := virtualwebauthn.ParseAssertionOptions(text(t, a.options))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if subject != "" && auth.FindAllowedCredential(*request) == nil {
+				t.Error("the key is not asked for")
+			}
+			credential.Counter++
+			if _, err := k.answer(a, virtualwebauthn.CreateAssertionResponse(rp, auth, credential, *request)); err != nil {
+				t.Errorf("%s, sign in as %q: %v (%s)", kind, subject, err, k.reasons.last())
+			}
+		}
+	}
+}
+
+func text(t *testing.T, v any) string {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
