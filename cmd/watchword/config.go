@@ -56,6 +56,7 @@ type appConfig struct {
 	Limits          *[]limitConfig       `yaml:"limits"` // nil: the defaults
 	PrefixBreaker   breakerConfig        `yaml:"prefix_breaker"`
 	Codes           codesConfig          `yaml:"codes"`
+	Links           linksConfig          `yaml:"links"`
 	Events          []eventsConfig       `yaml:"events"`
 }
 
@@ -95,6 +96,12 @@ type codesConfig struct {
 	ReceiptLifetime  time.Duration `yaml:"receipt_lifetime"`
 	SMSRetrieverHash string        `yaml:"sms_retriever_hash"`
 	Test             []testConfig  `yaml:"test"`
+}
+
+// A linksConfig says how links are confirmed, and whether their messages carry a code too.
+type linksConfig struct {
+	Confirm string `yaml:"confirm"`
+	NoCode  bool   `yaml:"no_code"`
 }
 
 // A testConfig is a test identity: an address with a fixed code, to which nothing is sent.

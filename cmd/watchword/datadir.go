@@ -41,9 +41,9 @@ func loadDataDir(dir string, s *settings) error {
 		return err
 	}
 	ringKey, errRing := readKey(devKeyID, ring)
-	identityKey, errIdentity := readKey(identityKeyID, identity)
+	errIdentity := s.readIdentity(identity)
 	signingKey, errSigning := readSigningKey(devKeyID, signing)
-	s.keys, s.identity, s.signing = []watchword.Key{ringKey}, identityKey, []receipt.Key{signingKey}
+	s.keys, s.signing = []watchword.Key{ringKey}, []receipt.Key{signingKey}
 	return errors.Join(errRing, errIdentity, errSigning)
 }
 

@@ -44,10 +44,11 @@ func (c *checker) development(cfg fileConfig) settings {
 	if s.database.IsZero() {
 		s.database = watchword.NewCode("sqlite://" + filepath.Join(dir, databaseFile))
 	}
-	app := appSettings{id: devApp, name: devApp, publicURL: cfg.PublicURL, limits: ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
+	app := appSettings{id: devApp, name: devApp, rpID: "localhost", publicURL: cfg.PublicURL, limits: ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
 		addresses: delivery.Addresses{AllCountries: true}, send: c.senders("development", devSenders(), cfg.Send),
 		keys: []apiKey{{sha256.Sum256([]byte(devKey)), []string{server.ScopeChallenges, server.ScopeFactors, server.ScopeFactorsAdmin}}}}
 	s.apps = []appSettings{app}
+	c.keySecrets(&s)
 	return s
 }
 
@@ -59,12 +60,16 @@ func devSenders() map[string][]sendURL {
 	return out
 }
 
-// nameAfter gives the development app the public URL that follows from the address it listens on.
+// nameAfter gives the development app the public URL that follows from the address it listens on, and lets it send
+// people back there.
 func (s *settings) nameAfter(addr net.Addr) {
 	for i := range s.apps {
 		if s.development && s.apps[i].publicURL == "" {
 			_, port, _ := net.SplitHostPort(addr.String())
 			s.apps[i].publicURL = "http://localhost:" + port
+		}
+		if s.development {
+			s.apps[i].returnURLs = []string{s.apps[i].publicURL}
 		}
 	}
 }

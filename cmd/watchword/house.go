@@ -32,6 +32,7 @@ type builder struct {
 	offline  bool     // nothing is opened, because nothing will run
 	checks   ratelimit.Store
 	signer   *receipt.Signer
+	related  map[string]http.Handler // by RP id
 	house    house
 }
 
@@ -44,7 +45,7 @@ func build(ctx context.Context, s settings, log *slog.Logger, m *metrics) (*hous
 }
 
 func newBuilder(s settings, log *slog.Logger) *builder {
-	return &builder{settings: s, log: log, checks: ratelimit.NewMemory(ratelimit.MemoryConfig{})}
+	return &builder{settings: s, log: log, related: map[string]http.Handler{}, checks: ratelimit.NewMemory(ratelimit.MemoryConfig{})}
 }
 
 func (b *builder) build(ctx context.Context) (*house, []error) {
@@ -98,11 +99,12 @@ func (b *builder) openFactors(ctx context.Context) error {
 	return nil
 }
 
-// door makes the server, with the inbox beside it in development.
+// door makes the server, with what keys need beside it and, in development, the inbox.
 func (b *builder) door(apps []server.App, box *inbox) (err error) {
-	cfg := server.Config{Apps: apps, Development: b.settings.development, TrustedProxies: b.settings.proxies, Logger: b.log}
+	cfg := server.Config{Apps: apps, Development: b.settings.development, TrustedProxies: b.settings.proxies, Logger: b.log,
+		Mount: map[string]http.Handler{"GET /webauthn.js": keyScript(), "GET /.well-known/webauthn": keySites(b.related)}}
 	if b.settings.development {
-		cfg.Mount = map[string]http.Handler{"GET /inbox": box.Handler(), "GET /inbox/": box.Handler()}
+		cfg.Mount["GET /inbox"], cfg.Mount["GET /inbox/"] = box.Handler(), box.Handler()
 	}
 	if b.metrics != nil {
 		cfg.Metrics = b.metrics

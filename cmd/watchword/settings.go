@@ -31,6 +31,7 @@ type settings struct {
 	database      watchword.Code // the URL; zero: nothing can be enrolled
 	keys          []watchword.Key
 	identity      watchword.Key
+	identityBytes []byte // of the same secret
 	signing       []receipt.Key
 	proxies       []netip.Prefix
 	allowed       []netip.Prefix
@@ -50,6 +51,9 @@ type appSettings struct {
 	limits     []ratelimit.Rule
 	breaker    breakerConfig
 	codes      codesConfig
+	links      linksConfig
+	rpID       string         // empty: no keys
+	keySecret  watchword.Code // of user handles
 	returnURLs []string
 }
 
@@ -141,6 +145,7 @@ func (c *checker) production(cfg fileConfig) settings {
 		s.apps = append(s.apps, c.app(where, cfg, a))
 	}
 	c.unique(s.apps)
+	c.keySecrets(&s)
 	return s
 }
 
@@ -153,6 +158,15 @@ func (c *checker) secret(where string, u secretURL) watchword.Code {
 	text, err := readSecret(c.path(u.File))
 	c.note(where, err)
 	return watchword.NewCode(text)
+}
+
+// keySecrets derives each app's secret of user handles.
+func (c *checker) keySecrets(s *settings) {
+	for i := range s.apps {
+		var err error
+		s.apps[i].keySecret, err = keySecret(s.identityBytes, s.apps[i].id)
+		c.note("identity_key_file", err)
+	}
 }
 
 // networks reads addresses and CIDR prefixes.

@@ -20,7 +20,7 @@ import (
 // app checks one tenant of a production server.
 func (c *checker) app(where string, cfg fileConfig, a appConfig) appSettings {
 	s := appSettings{id: a.ID, name: a.Name, purposes: a.Purposes, origins: a.Origins, returnURLs: a.ReturnURLs, templates: c.path(a.Templates),
-		codes: a.Codes, breaker: a.PrefixBreaker, addresses: delivery.Addresses{Countries: a.Countries, DefaultRegion: a.DefaultRegion, Blocked: a.Blocked, BlockedPrefixes: a.BlockedPrefixes}}
+		codes: a.Codes, links: a.Links, rpID: a.RPID, breaker: a.PrefixBreaker, addresses: delivery.Addresses{Countries: a.Countries, DefaultRegion: a.DefaultRegion, Blocked: a.Blocked, BlockedPrefixes: a.BlockedPrefixes}}
 	c.refuse(a.ID == "", "%s: id: missing", where)
 	s.publicURL = a.PublicURL
 	if s.publicURL == "" {
@@ -33,7 +33,6 @@ func (c *checker) app(where string, cfg fileConfig, a appConfig) appSettings {
 	for _, o := range a.ReturnURLs {
 		c.note(where+": return_urls: "+o, checkHTTPS(o))
 	}
-	c.refuse(a.RPID != "" && strings.ContainsAny(a.RPID, ":/ "), "%s: rp_id: is a domain, without scheme and port", where)
 	s.keys = c.apiKeys(where, a.Keys)
 	s.send = c.senders(where, cfg.Send, a.Send)
 	s.limits = c.limits(where, a.Limits)

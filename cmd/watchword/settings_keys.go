@@ -31,9 +31,7 @@ func (c *checker) keys(cfg fileConfig, s *settings) {
 	if cfg.IdentityKeyFile == "" {
 		c.refuse(true, "identity_key_file: missing; `watchword keys new` makes one")
 	} else {
-		var err error
-		s.identity, err = readKey(identityKeyID, c.path(cfg.IdentityKeyFile))
-		c.note("identity_key_file", err)
+		c.note("identity_key_file", s.readIdentity(c.path(cfg.IdentityKeyFile)))
 	}
 	c.refuse(len(cfg.Signing) == 0, "signing: at least one key is needed; `watchword keys new` makes one")
 	for i, k := range cfg.Signing {
@@ -45,17 +43,35 @@ func (c *checker) keys(cfg fileConfig, s *settings) {
 	}
 }
 
-// readKey reads a secret of a keyring: base64 on one line, as `watchword keys new` writes it.
+// readIdentity reads the identity key, and keeps its secret for what else must not rotate.
+func (s *settings) readIdentity(path string) (err error) {
+	if s.identityBytes, err = readBytes(path); err != nil {
+		return err
+	}
+	s.identity, err = watchword.NewKey(identityKeyID, s.identityBytes)
+	return err
+}
+
+// readKey reads a secret of a keyring.
 func readKey(id, path string) (watchword.Key, error) {
-	text, err := readSecret(path)
+	secret, err := readBytes(path)
 	if err != nil {
 		return watchword.Key{}, err
 	}
+	return watchword.NewKey(id, secret)
+}
+
+// readBytes reads a secret: base64url on one line, as `watchword keys new` writes it.
+func readBytes(path string) ([]byte, error) {
+	text, err := readSecret(path)
+	if err != nil {
+		return nil, err
+	}
 	secret, err := decodeSecret(text)
 	if err != nil {
-		return watchword.Key{}, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return watchword.NewKey(id, secret)
+	return secret, nil
 }
 
 func decodeSecret(text string) ([]byte, error) {

@@ -16,7 +16,7 @@ import (
 
 // parts is what an app's engine and worker are made of.
 type parts struct {
-	strategies     []watchword.Strategy
+	offer          offer
 	addresses      watchword.AddressPolicy
 	starts, checks *ratelimit.Limiter
 	router         *delivery.Router
@@ -27,7 +27,7 @@ type parts struct {
 // parts makes them, or reports everything that is wrong with any of them.
 func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, err error) {
 	var problems [6]error
-	p.strategies, problems[0] = strategies(a, b.house.storage.factors != nil, b.log)
+	p.offer, problems[0] = strategies(a, b.house.storage.factors != nil, b.log)
 	p.addresses, problems[1] = delivery.NewAddressPolicy(a.addresses)
 	p.starts, p.checks, problems[2] = b.limiters(a)
 	p.router, problems[3] = b.router(a, providers)
@@ -62,6 +62,9 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 	if err != nil {
 		return server.App{}, err
 	}
+	if p.offer.related != nil {
+		b.related[a.rpID] = p.offer.related
+	}
 	b.house.engines = append(b.house.engines, engine)
 	b.house.workers = append(b.house.workers, worker)
 	app := server.App{Engine: engine, Signer: b.signer, PublicURL: a.publicURL}
@@ -75,8 +78,8 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue) wa
 	cfg := watchword.Config{
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
-		Store: b.house.storage.store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.strategies, Addresses: p.addresses,
-		Channels: p.router.Channels(), Purposes: a.purposes,
+		Store: b.house.storage.store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.offer.strategies, Addresses: p.addresses,
+		Channels: p.router.Channels(), Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
 		NoBudget: b.settings.noLimits, Logger: b.log, Events: b.events(p.breaker),

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery/smtp"
 	"github.com/watchword-auth/watchword/delivery/twilio"
 	"github.com/watchword-auth/watchword/delivery/webhook"
+	"github.com/watchword-auth/watchword/magiclink"
 	"github.com/watchword-auth/watchword/otp"
 	"github.com/watchword-auth/watchword/otp/recovery"
 	"github.com/watchword-auth/watchword/otp/totp"
@@ -23,26 +25,48 @@ import (
 	redisstore "github.com/watchword-auth/watchword/store/redis"
 	"github.com/watchword-auth/watchword/store/sql/postgres"
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
+	"github.com/watchword-auth/watchword/webauthn"
 )
 
 // This file is the one list of plug-ins: outside their own folders, strategies, senders and stores are named nowhere
 // else. floors_test.go sees to that.
 
-// strategies are the ways to prove that an app offers: those that are enrolled only where there is a place for factors.
-func strategies(a appSettings, enrolled bool, log *slog.Logger) ([]watchword.Strategy, error) {
+// An offer is what an app's people can prove things by, and what has to be served for it.
+type offer struct {
+	strategies []watchword.Strategy
+	related    http.Handler // of /.well-known/webauthn at the RP id's host; nil without keys
+}
+
+// strategies are the ways to prove that an app offers: those that are enrolled only where there is a place for factors,
+// and keys only where they have a domain.
+func strategies(a appSettings, enrolled bool, log *slog.Logger) (o offer, err error) {
 	tests := make([]otp.TestIdentity, len(a.codes.Test))
 	for i, t := range a.codes.Test {
 		tests[i] = otp.TestIdentity{Address: t.Address, Code: t.Code, Purposes: t.Purposes, Until: t.Until}
 	}
-	sent, errSent := otp.New(otp.Config{Length: a.codes.Length, Letters: a.codes.Letters, TestAddresses: tests, Logger: log})
+	codes, errCodes := otp.New(otp.Config{Length: a.codes.Length, Letters: a.codes.Letters, TestAddresses: tests, Logger: log})
+	links, errLinks := magiclink.New(magiclink.Config{Confirm: magiclink.Confirm(a.links.Confirm), NoCode: a.links.NoCode})
+	o.strategies = []watchword.Strategy{codes, links}
 	if !enrolled {
-		return []watchword.Strategy{sent}, errSent
+		return o, errors.Join(errCodes, errLinks)
 	}
 	issuer := cmp.Or(a.name, a.id, "app")
 	byTime, errTime := totp.New(totp.Config{Issuer: issuer})
 	byCounter, errCounter := totp.NewHOTP(totp.HOTPConfig{Issuer: issuer})
-	return []watchword.Strategy{sent, byTime, byCounter, recovery.New()}, errors.Join(errSent, errTime, errCounter)
+	o.strategies = append(o.strategies, byTime, byCounter, recovery.New())
+	if a.rpID == "" {
+		return o, errors.Join(errCodes, errLinks, errTime, errCounter)
+	}
+	keys, errKeys := webauthn.New(webauthn.Config{RPID: a.rpID, RPName: issuer, Secret: a.keySecret, Origins: a.ownOrigins(),
+		RelatedOrigins: a.relatedOrigins(), Logger: log})
+	if errKeys == nil {
+		o.strategies, o.related = append(o.strategies, keys), keys.RelatedOrigins()
+	}
+	return o, errors.Join(errCodes, errLinks, errTime, errCounter, errKeys)
 }
+
+// keyScript is the ES module that pages use keys with.
+func keyScript() http.Handler { return webauthn.Script() }
 
 // providers are the senders, by the scheme of the URL that configures one. The inbox is shared by all that open it.
 func providers(box *inbox) delivery.Providers {
