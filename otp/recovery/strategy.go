@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"math"
 	"strconv"
 
@@ -33,7 +34,8 @@ func (*Strategy) Traits() watchword.Traits {
 
 // Begin asks for a code. ErrNotEnrolled if the subject has none, or none left.
 func (*Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	if _, _, err := usable(ctx, c); err != nil && !c.Decoy {
+	// A decoy's subject needs no codes; they are looked for all the same, so that it takes as long.
+	if _, _, err := usable(ctx, c); err != nil && (!c.Decoy || errors.Is(err, watchword.ErrUnavailable)) {
 		return watchword.Prompt{}, err
 	}
 	return watchword.Prompt{Ask: watchword.AskCode}, nil

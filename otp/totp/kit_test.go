@@ -16,11 +16,10 @@ import (
 // kit is an engine with both strategies, whose time a test moves.
 type kit struct {
 	*watchword.Engine
-	t       testing.TB
-	config  watchword.Config
-	totp    *Strategy
-	hotp    *HOTP
-	factors watchword.Factors
+	t      testing.TB
+	config watchword.Config
+	totp   *Strategy
+	hotp   *HOTP
 
 	mu     sync.Mutex
 	now    time.Time

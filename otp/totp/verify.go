@@ -15,7 +15,7 @@ type try func(k *key, code string) (passed bool, offset *time.Duration)
 // begin asks for a code if there is a device that may answer. A decoy's subject needs none; its devices are read all the
 // same, so that it takes as long.
 func begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	if _, err := usable(ctx, c); err != nil && !c.Decoy {
+	if _, err := usable(ctx, c); err != nil && (!c.Decoy || errors.Is(err, watchword.ErrUnavailable)) {
 		return watchword.Prompt{}, err
 	}
 	return watchword.Prompt{Ask: watchword.AskCode}, nil

@@ -11,16 +11,26 @@ import (
 )
 
 // Factors is a watchword.Factors over a database. It is safe for concurrent use.
-type Factors struct{ write, read *sql.DB }
+type Factors struct {
+	write Writer
+	read  *sql.DB
+}
+
+// A Writer executes single statements, from many goroutines. When it returns without an error the statement has been
+// committed and will not be lost; with one it may have been. A *sql.DB is one.
+type Writer interface {
+	ExecContext(ctx context.Context, statement string, args ...any) (sql.Result, error)
+	Close() error
+}
 
 var (
 	_ watchword.Factors = (*Factors)(nil)
 	_ watchword.Pinger  = (*Factors)(nil)
 )
 
-// New uses one pool for statements that change something and one for those that do not; they may be the same. A
-// statement of the first must be durable when it returns. The pools belong to the Factors.
-func New(write, read *sql.DB) *Factors { return &Factors{write: write, read: read} }
+// New uses one pool for statements that change something and one for those that do not; they may be the same. Both
+// belong to the Factors.
+func New(write Writer, read *sql.DB) *Factors { return &Factors{write: write, read: read} }
 
 // Close closes both pools.
 func (f *Factors) Close() error { return errors.Join(f.write.Close(), f.read.Close()) }
@@ -90,8 +100,7 @@ func (f *Factors) Delete(ctx context.Context, app, id string) error {
 	return err
 }
 
-// change executes one statement and reports whether it changed a row. Without a transaction around it, it is committed
-// when it returns.
+// change executes one statement and reports whether it changed a row.
 func (f *Factors) change(ctx context.Context, statement string, args ...any) (bool, error) {
 	result, err := f.write.ExecContext(ctx, statement, args...)
 	if err != nil {

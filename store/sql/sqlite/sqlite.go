@@ -1,7 +1,7 @@
 // Package sqlite keeps factors in a SQLite file: the embedded default, without any server. The driver is pure Go.
 //
 // One connection writes and a few read, in WAL mode, so that readers never wait. A change has reached the disk when its
-// method returns (synchronous=FULL). Several processes of one machine may share a file; a network file system may not
+// method returns (synchronous=FULL); those that come together share the wait for it. Several processes of one machine may share a file; a network file system may not
 // hold it.
 package sqlite
 
@@ -50,7 +50,7 @@ func Open(ctx context.Context, path string) (*sql.Factors, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close(), read.Close())
 	}
-	return sql.New(write, read), nil
+	return sql.New(newWriter(write), read), nil
 }
 
 // create makes an empty file if there is none. What SQLite puts beside it gets the same permissions.

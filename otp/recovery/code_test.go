@@ -1,0 +1,159 @@
+package recovery
+
+import (
+	"math"
+	"math/big"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// examples are the random parts of codes.
+var examples = []string{"222222222222222", "YYYYYYYYYYYYYYY", "3WJT9K4MXCPD27H", "2346789CDFGHJKM", "N8M7K6J4H3G2F9D"}
+
+func TestAlphabet(t *testing.T) {
+	if !big.NewInt(int64(len(alphabet))).ProbablyPrime(20) {
+		t.Errorf("%d symbols: the check character needs a prime number", len(alphabet))
+	}
+	symbols := strings.Split(alphabet, "")
+	slices.Sort(symbols)
+	if len(slices.Compact(symbols)) != len(alphabet) || strings.ToUpper(alphabet) != alphabet {
+		t.Error("a symbol is there twice, or in lower case")
+	}
+	for _, alike := range []string{"0OQD", "1IL", "2Z", "5S", "8B", "UV"} {
+		n := 0
+		for _, r := range alike {
+			if strings.ContainsRune(alphabet, r) {
+				n++
+			}
+		}
+		if n > 1 {
+			t.Errorf("of %s there is more than one", alike)
+		}
+	}
+	if bits := drawn * math.Log2(float64(len(alphabet))); bits < 64 {
+		t.Errorf("%.1f bits", bits)
+	}
+}
+
+// Every single wrong symbol, at every place.
+func TestEverySingleErrorIsCaught(t *testing.T) {
+	for _, random := range examples {
+		code := complete(random)
+		if !WellFormed(code) {
+			t.Fatalf("%s is not well-formed", code)
+		}
+		for i := range code {
+			for _, wrong := range alphabet {
+				typed := code[:i] + string(wrong) + code[i+1:]
+				if WellFormed(typed) != (typed == code) {
+					t.Errorf("%s typed as %s: well-formed %t", code, typed, WellFormed(typed))
+				}
+			}
+		}
+	}
+}
+
+// Every two neighbours that changed places, whatever they are, and any other two.
+func TestEveryTranspositionIsCaught(t *testing.T) {
+	for i := range length {
+		for j := i + 1; j < length; j++ {
+			for _, a := range alphabet {
+				for _, b := range alphabet {
+					code := []byte(complete(examples[2]))
+					code[i], code[j] = byte(a), byte(b)
+					code = repair(code, i, j)
+					typed := slices.Clone(code)
+					typed[i], typed[j] = typed[j], typed[i]
+					if !WellFormed(string(code)) || WellFormed(string(typed)) != (a == b) {
+						t.Fatalf("%s typed as %s: well-formed %t", code, typed, WellFormed(string(typed)))
+					}
+				}
+			}
+		}
+	}
+}
+
+// repair makes a code well-formed by changing one symbol that is neither of the two.
+func repair(code []byte, i, j int) []byte {
+	for at := range code {
+		if at == i || at == j {
+			continue
+		}
+		for s := range alphabet {
+			if code[at] = alphabet[s]; weighted(code) == 0 {
+				return code
+			}
+		}
+	}
+	return code
+}
+
+func TestSpellings(t *testing.T) {
+	code := complete(examples[2])
+	shown := grouped(code)
+	if len(shown) != 19 || strings.Count(shown, "-") != 3 {
+		t.Errorf("shown as %s", shown)
+	}
+	for typed, ok := range map[string]bool{
+		code:                                true,
+		shown:                               true,
+		strings.ToLower(shown):              true,
+		strings.ReplaceAll(shown, "-", " "): true,
+		" " + strings.ReplaceAll(shown, "-", " - ") + "  ": true,
+		shown[1:]:                                false,
+		shown + "2":                              false,
+		"":                                       false,
+		"----":                                   false,
+		strings.ReplaceAll(shown, "-", "_"):      false,
+		strings.ReplaceAll(shown, "-", "\u2013"): false,
+		shown + "\n":                             false,
+		shown + "\x00":                           false,
+		"O" + shown[1:]:                          false,
+		strings.Repeat(" ", longest) + code:      false,
+		strings.Repeat(code, 1000):               false,
+	} {
+		got, is := canonical(typed)
+		if is != ok || is && got != code {
+			t.Errorf("%.40q: %q, %t", typed, got, is)
+		}
+	}
+}
+
+// What is typed with whatever spaces, hyphens and case is the code; with any other change it is not.
+func TestCanonicalHasOneForm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		symbol := rapid.SampledFrom([]byte(alphabet))
+		code := complete(string(rapid.SliceOfN(symbol, drawn, drawn).Draw(t, "random")))
+		var typed strings.Builder
+		for i, b := range []byte(code) {
+			if i > 0 && typed.Len() < longest-2*length {
+				typed.WriteString(rapid.SampledFrom([]string{"", " ", "-"}).Draw(t, "between"))
+			}
+			typed.WriteString(rapid.SampledFrom([]string{string(b), strings.ToLower(string(b))}).Draw(t, "case"))
+		}
+		if got, ok := canonical(typed.String()); !ok || got != code {
+			t.Fatalf("%q is read as %q, %t", typed.String(), got, ok)
+		}
+	})
+}
+
+func FuzzCanonical(f *testing.F) {
+	f.Add(grouped(complete(examples[2])))
+	f.Add("3wjt 9k4m xcpd 27hf")
+	f.Add("\xff-é")
+	f.Fuzz(func(t *testing.T, typed string) {
+		code, ok := canonical(typed)
+		if !ok {
+			return
+		}
+		if len(code) != length || strings.Trim(code, alphabet) != "" {
+			t.Errorf("%q is read as %q", typed, code)
+		}
+		if again, ok := canonical(grouped(code)); !ok || again != code {
+			t.Errorf("%q is read as %q, and that as %q", typed, code, again)
+		}
+	})
+}

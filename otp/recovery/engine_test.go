@@ -1,0 +1,224 @@
+package recovery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+// Each of the ten codes works once, in whatever spelling; the one that confirmed the set works too.
+func testUsedOnce(t *testing.T, k *kit) {
+	id, codes := k.show("user_42")
+	if len(slices.Compact(sorted(codes))) != 10 {
+		t.Fatalf("%d different codes", len(slices.Compact(sorted(codes))))
+	}
+	_, err := k.Start(t.Context(), watchword.StartRequest{Strategy: "recovery", Purpose: "mfa", Subject: "user_42"})
+	wantError(t, "before the set is confirmed", err, watchword.ErrNotEnrolled)
+	r, err := k.answer(id, "user_42", watchword.PurposeEnrol, codes[3])
+	if err != nil || r.Factor.Public[Remaining] != 10 {
+		t.Fatalf("confirm: %+v, %v", r, err)
+	}
+	for n, code := range codes {
+		s := k.start(watchword.StartRequest{Purpose: "mfa", Subject: "user_42"})
+		r, err := k.answer(s.ID, "user_42", "mfa", strings.ToLower(strings.ReplaceAll(code, "-", " ")))
+		if err != nil || r.Claims.Extra[Remaining] != 9-n || r.Claims.AMR != nil || r.Claims.Factor == "" {
+			t.Fatalf("code %d: %+v, %v", n, r, err)
+		}
+		if left := k.factor("user_42").Public[Remaining]; left != float64(9-n) {
+			t.Errorf("after code %d: %v left", n, left)
+		}
+		if n == 9 {
+			break
+		}
+		for _, spelling := range []string{code, strings.ToLower(code), strings.ReplaceAll(code, "-", ""), " " + code} {
+			wantError(t, "a used code", k.try("user_42", spelling), watchword.ErrIncorrectAnswer)
+		}
+		k.config.Store = memory.New(memory.Config{Clock: k.time})
+		k.Engine = k.node()
+	}
+	_, err = k.Start(t.Context(), watchword.StartRequest{Strategy: "recovery", Purpose: "mfa", Subject: "user_42"})
+	wantError(t, "when all are used", err, watchword.ErrNotEnrolled)
+	if low := k.heard(watchword.EventFactorLow); low != few+1 {
+		t.Errorf("%d events that few are left, want %d", low, few+1)
+	}
+}
+
+// Of any number of checks with one code, at two nodes, one is approved; and different codes do not get in each other's
+// way for good.
+func testOneApprovalForACode(t *testing.T, k *kit) {
+	codes := k.enrol("user_42")
+	nodes := []*watchword.Engine{k.Engine, k.node()}
+	for _, code := range codes[:5] {
+		var approved atomic.Int64
+		var all sync.WaitGroup
+		for i := range 6 {
+			id := k.start(watchword.StartRequest{Purpose: "mfa", Subject: "user_42"}).ID
+			all.Go(func() {
+				_, err := nodes[i%2].Check(context.Background(), id, watchword.CheckRequest{Purpose: "mfa", Subject: "user_42", Answer: watchword.Answer{Text: code}})
+				if err == nil {
+					approved.Add(1)
+				} else if !errors.Is(err, watchword.ErrIncorrectAnswer) {
+					t.Errorf("the same code: %v", err)
+				}
+			})
+		}
+		all.Wait()
+		if approved.Load() != 1 {
+			t.Errorf("%d of 6 approved", approved.Load())
+		}
+	}
+	if left := k.factor("user_42").Public[Remaining]; left != float64(5) {
+		t.Errorf("%v left, want 5", left)
+	}
+}
+
+// A new set is nothing until it is confirmed, and then the old one is. One that was begun before the set in force was
+// confirmed is late.
+func testNewSet(t *testing.T, k *kit) {
+	first := k.enrol("user_42")
+	before := k.factor("user_42")
+	if err := k.try("user_42", first[0]); err != nil {
+		t.Fatal(err)
+	}
+	k.pass(time.Minute)
+	late, lateCodes := k.show("user_42")
+	k.pass(time.Second)
+	id, second := k.show("user_42")
+	_, err := k.answer(id, "user_42", watchword.PurposeEnrol, first[1])
+	wantError(t, "the old set's code for the new set", err, watchword.ErrIncorrectAnswer)
+	_, err = k.answer(id, "user_42", watchword.PurposeEnrol, lateCodes[0])
+	wantError(t, "a parallel set's code for the new set", err, watchword.ErrIncorrectAnswer)
+	wantError(t, "a code of a set that is not confirmed", k.try("user_42", second[0]), watchword.ErrIncorrectAnswer)
+	if err := k.try("user_42", first[1]); err != nil {
+		t.Errorf("the old set before the new one is confirmed: %v", err)
+	}
+	k.pass(time.Second)
+	if _, err := k.answer(id, "user_42", watchword.PurposeEnrol, second[0]); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, "the old set afterwards", k.try("user_42", first[2]), watchword.ErrIncorrectAnswer)
+	after := k.factor("user_42")
+	if after.ID != before.ID || !after.CreatedAt.Equal(before.CreatedAt) || after.Public[Remaining] != float64(10) {
+		t.Errorf("before %+v, after %+v", before, after)
+	}
+	_, err = k.answer(late, "user_42", watchword.PurposeEnrol, lateCodes[0])
+	wantError(t, "a set that was begun before", err, watchword.ErrIncorrectAnswer)
+	_, err = k.answer(id, "user_42", watchword.PurposeEnrol, second[0])
+	wantError(t, "a replay", err, watchword.ErrChallengeApproved)
+	if err := k.try("user_42", second[0]); err != nil {
+		t.Errorf("the code that confirmed: %v", err)
+	}
+}
+
+// A confirmation whose answer was lost is made again: a code that was used in between stays used.
+func TestConfirmingTwiceRestoresNothing(t *testing.T) {
+	k := newKit(t, "shop", &memory.Factors{})
+	id, codes := k.show("user_42")
+	cfg := k.config
+	cfg.Store = unclosing{k.config.Store}
+	failing, err := watchword.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = failing.Check(t.Context(), id, watchword.CheckRequest{Purpose: watchword.PurposeEnrol, Subject: "user_42", Answer: watchword.Answer{Text: codes[0]}})
+	wantError(t, "the store that fails", err, watchword.ErrUnavailable)
+	if err := k.try("user_42", codes[1]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.answer(id, "user_42", watchword.PurposeEnrol, codes[0]); err != nil {
+		t.Errorf("when it is back: %v", err)
+	}
+	wantError(t, "the code used in between", k.try("user_42", codes[1]), watchword.ErrIncorrectAnswer)
+	if err := k.try("user_42", codes[0]); err != nil {
+		t.Errorf("another one: %v", err)
+	}
+}
+
+// unclosing is a store that cannot be reached any more when a challenge is won.
+type unclosing struct{ watchword.Store }
+
+func (unclosing) Close(context.Context, string, watchword.Closing) error { return errors.New("gone") }
+
+// Another subject's or app's codes are nobody's here.
+func testForeignCodes(t *testing.T, k *kit) {
+	mine, theirs := k.enrol("user_42"), k.enrol("user_43")
+	wantError(t, "another subject's code", k.try("user_42", theirs[0]), watchword.ErrIncorrectAnswer)
+	_, err := k.Start(t.Context(), watchword.StartRequest{Strategy: "recovery", Purpose: "mfa", Subject: "user_42", Factor: k.factor("user_43").ID})
+	wantError(t, "another subject's set named", err, watchword.ErrUnknownFactor)
+	_, err = k.Start(t.Context(), watchword.StartRequest{Strategy: "recovery", Purpose: "mfa", Subject: "nobody", Factor: k.factor("user_43").ID})
+	wantError(t, "named by a subject without any", err, watchword.ErrUnknownFactor)
+	other := newKit(t, k.App()+"-2", k.config.Factors)
+	_, err = other.Start(t.Context(), watchword.StartRequest{Strategy: "recovery", Purpose: "mfa", Subject: "user_42"})
+	wantError(t, "another app", err, watchword.ErrNotEnrolled)
+	other.enrol("user_42")
+	wantError(t, "another app's code", other.try("user_42", mine[0]), watchword.ErrIncorrectAnswer)
+	for subject, codes := range map[string][]string{"user_42": mine, "user_43": theirs} {
+		if err := k.try(subject, codes[0]); err != nil {
+			t.Errorf("%s: %v", subject, err)
+		}
+	}
+}
+
+// Wrong codes cost tries and budgets, but never the set: it is what is left when all else is disabled.
+func TestWrongCodesAreNoFailures(t *testing.T) {
+	k := newKit(t, "shop", &memory.Factors{})
+	codes := k.enrol("user_42")
+	for range 150 {
+		wantError(t, "a wrong code", k.try("user_42", grouped(complete(examples[0]))), watchword.ErrIncorrectAnswer)
+	}
+	if f := k.factor("user_42"); f.Failures != 0 || f.Version != 1 {
+		t.Errorf("%d failures, version %d", f.Failures, f.Version)
+	}
+	if err := k.try("user_42", codes[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is stored tells no code, in the seal or out of it.
+func TestStoredDigestsTellNothing(t *testing.T) {
+	k := newKit(t, "shop", &memory.Factors{})
+	codes := k.enrol("user_42")
+	spy := &spy{Strategy: New()}
+	k.config.Strategies = []watchword.Strategy{spy}
+	e := k.node()
+	if _, err := e.Start(t.Context(), watchword.StartRequest{Strategy: "recovery", Purpose: "mfa", Subject: "user_42"}); err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := k.config.Factors.List(t.Context(), "shop", "user_42")
+	if err != nil || len(sealed) != 1 || len(spy.data) == 0 {
+		t.Fatal("nothing is stored", err)
+	}
+	dump := strings.ToUpper(string(sealed[0].Data) + string(spy.data))
+	for _, code := range codes {
+		if bare := strings.ReplaceAll(code, "-", ""); strings.Contains(dump, bare) || strings.Contains(dump, bare[:drawn]) {
+			t.Error("a code is stored")
+		}
+	}
+	for _, damaged := range []string{"", "{}", `{"k":""}`, `{"k":7}`} {
+		if _, err := parseSet([]byte(damaged)); err == nil {
+			t.Errorf("%q is a set", damaged)
+		}
+	}
+}
+
+// spy looks at what the seal held.
+type spy struct {
+	*Strategy
+	data []byte
+}
+
+func (s *spy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	all, err := c.Factors(ctx)
+	if err == nil && len(all) == 1 {
+		s.data = all[0].Data
+	}
+	return s.Strategy.Begin(ctx, c)
+}

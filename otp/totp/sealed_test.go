@@ -1,0 +1,112 @@
+package totp
+
+import (
+	"bytes"
+	"context"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/sql/sqlite"
+)
+
+// spellings of a secret that a thief would look for.
+func spellings(secret []byte) map[string][]byte {
+	return map[string][]byte{
+		"raw":       secret,
+		"hex":       []byte(hex.EncodeToString(secret)),
+		"HEX":       []byte(strings.ToUpper(hex.EncodeToString(secret))),
+		"base32":    []byte(base32.StdEncoding.EncodeToString(secret)),
+		"base64":    []byte(base64.RawStdEncoding.EncodeToString(secret)),
+		"base64url": []byte(base64.RawURLEncoding.EncodeToString(secret)),
+	}
+}
+
+// holds reports in which spelling some bytes hold a secret; empty if in none.
+func holds(dump, secret []byte) string {
+	for name, s := range spellings(secret) {
+		if bytes.Contains(dump, s) {
+			return name
+		}
+	}
+	return ""
+}
+
+// The files of the database hold no secret, in no encoding, though they hold the factors.
+func TestFilesHoldNoSecret(t *testing.T) {
+	folder := t.TempDir()
+	f, err := sqlite.Open(t.Context(), filepath.Join(folder, "watchword.db"))
+	opened(t, f, err)
+	k := newKit(t, func(_ *Config, c *watchword.Config) { c.Factors = f })
+	var secrets [][]byte
+	for _, strategy := range []string{"totp", "hotp"} {
+		d := k.enrol(strategy, "user_42")
+		secret, err := unpadded.DecodeString(d.secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		secrets = append(secrets, secret)
+	}
+	var dump []byte
+	files, _ := filepath.Glob(filepath.Join(folder, "*"))
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dump = append(dump, data...)
+	}
+	if !bytes.Contains(dump, []byte("user_42")) {
+		t.Fatal("the factors are not in the files: nothing was tested")
+	}
+	for _, secret := range secrets {
+		if in := holds(dump, secret); in != "" {
+			t.Errorf("the files hold a secret in %s", in)
+		}
+		if holds(append(dump, unpadded.EncodeToString(secret)...), secret) == "" {
+			t.Error("a secret would not be found")
+		}
+	}
+}
+
+// What is sealed for one row opens in no other, nor at another version of the same.
+func testExchangedRows(t *testing.T, k *kit) {
+	mine, theirs := k.enrol("totp", "user_42"), k.enrol("totp", "user_43")
+	k.pass(step)
+	read := func(id string) watchword.SealedFactor {
+		t.Helper()
+		s, err := k.config.Factors.Get(t.Context(), k.App(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	put := func(s watchword.SealedFactor, data []byte) {
+		t.Helper()
+		s.Data = data
+		if err := k.config.Factors.Update(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := read(mine.id), read(theirs.id)
+	put(a, b.Data)
+	put(b, a.Data)
+	for subject, code := range map[string]string{"user_42": theirs.at(k.time()), "user_43": mine.at(k.time())} {
+		_, err := k.Start(context.Background(), watchword.StartRequest{Strategy: "totp", Purpose: "sign_in", Subject: subject})
+		if err == nil {
+			err = k.try("totp", subject, code)
+		}
+		if err == nil {
+			t.Errorf("%s signs in with a row that belongs to somebody else", subject)
+		}
+	}
+	put(read(mine.id), a.Data)
+	if _, err := k.GetFactor(t.Context(), mine.id); err == nil {
+		t.Error("an older state of the row opens: its spent codes would pass again")
+	}
+}
