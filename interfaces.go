@@ -307,6 +307,7 @@ type Outgoing struct {
 type Message struct {
 	ID          string // the same for each try of one send
 	ChallengeID string
+	Send        int    // which of the challenge's sends; with ChallengeID it names the Outgoing for Engine.Record
 	App         string // the tenant's name, for people
 	Channel     string
 	To          string // canonical

@@ -161,7 +161,7 @@ func (e *Engine) wanted(ctx context.Context, o Outgoing) (*record, error) {
 }
 
 func (e *Engine) message(rec *record, p Prompt) Message {
-	m := Message{ID: rec.messageID(), ChallengeID: rec.ID, App: e.cfg.Name, Channel: rec.Channel, To: rec.Address, Locale: rec.Locale,
+	m := Message{ID: rec.messageID(), ChallengeID: rec.ID, Send: rec.Sends, App: e.cfg.Name, Channel: rec.Channel, To: rec.Address, Locale: rec.Locale,
 		Purpose: rec.Purpose, Subject: rec.Subject, Code: p.Code, ExpiresAt: rec.ExpiresAt, Lifetime: rec.ExpiresAt.Sub(rec.CreatedAt),
 		Transaction: rec.Transaction, Client: rec.Client, Origin: e.cfg.SMSOrigin}
 	if !p.Link.IsZero() {
