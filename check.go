@@ -31,9 +31,8 @@ type attempt struct {
 	who         string
 	answer      Answer
 	transaction map[string]string
-	what        byte    // markCollected: the caller gets the receipt at once; markWaiting: it waits for Redeem
-	mismatch    bool    // known to be wrong before it is compared; the try is charged all the same
-	rec         *record // if it was read already
+	what        byte // markCollected: the caller gets the receipt at once; markWaiting: it waits for Redeem
+	mismatch    bool // known to be wrong before it is compared; the try is charged all the same
 }
 
 // Check is for trusted callers, the app's backend: it runs the ceremony and returns the claims of the receipt. Every
@@ -51,13 +50,26 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 	}
 	a := attempt{purpose: req.Purpose, who: e.whoIs(req), answer: req.Answer, transaction: req.Transaction, what: markCollected}
 	a.answer.Starter = true
-	if req.Transaction != nil {
-		if _, a.rec, err = e.read(ctx, i); err != nil {
+	if req.Transaction != nil || a.who == "" {
+		if err := e.readFirst(ctx, i, &a); err != nil {
 			return nil, err
 		}
-		a.mismatch = !maps.Equal(req.Transaction, a.rec.Transaction)
 	}
 	return e.check(ctx, i, a)
+}
+
+// readFirst compares what is not part of the digest. An answer that names nobody is one to a challenge that names nobody;
+// to any other it is no answer, and costs nothing.
+func (e *Engine) readFirst(ctx context.Context, i ident, a *attempt) error {
+	_, rec, err := e.read(ctx, i)
+	if err != nil {
+		return err
+	}
+	if a.who == "" && who(rec.Subject, rec.Address) != "" {
+		return invalid("subject", "is required")
+	}
+	a.mismatch = a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction)
+	return nil
 }
 
 // Answer is for untrusted callers, a page or a link: it reads the entry to learn who was asked, runs the same ceremony,
@@ -74,7 +86,7 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	if err != nil {
 		return err
 	}
-	_, err = e.check(ctx, i, attempt{purpose: rec.Purpose, who: who(rec.Subject, rec.Address), answer: answer, what: markWaiting, rec: rec})
+	_, err = e.check(ctx, i, attempt{purpose: rec.Purpose, who: who(rec.Subject, rec.Address), answer: answer, what: markWaiting})
 	return err
 }
 
@@ -168,6 +180,7 @@ func (e *Engine) refused(ctx context.Context, i ident, a attempt, entry Entry, e
 	case errors.Is(err, ErrNotFound):
 		return ErrUnknownChallenge
 	case errors.Is(err, ErrExpired):
+		e.expired(ctx, i, &Challenge{ID: i.id, Strategy: e.strategyOf(i).Name(), Purpose: a.purpose})
 		return ErrChallengeExpired
 	case errors.Is(err, ErrSpent):
 		return ErrAttemptsExhausted
@@ -206,6 +219,14 @@ func (e *Engine) locked(ctx context.Context, i ident, about *Challenge) {
 	e.closed.end(i.rand, endChallenge, Locked)
 	e.watchers.wake(i.id)
 	e.emit(ctx, EventLocked, about)
+}
+
+// expired tells, once, that a challenge's time is over. Nothing waits for that moment: it is noticed when somebody comes.
+func (e *Engine) expired(ctx context.Context, i ident, about *Challenge) {
+	if e.closed.end(i.rand, endChallenge, Expired) {
+		e.watchers.wake(i.id)
+		e.emit(ctx, EventExpired, about)
+	}
 }
 
 // matched believes a store's match only if the seal agrees: the digest that won, the expiry and, in the digest, the

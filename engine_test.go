@@ -352,6 +352,9 @@ func TestExpiryIsExact(t *testing.T) {
 	if v, _ := k.Status(context.Background(), s.ID); v.Status != watchword.Expired {
 		t.Fatal(v.Status)
 	}
+	if got := k.events.types(); !slices.Equal(got, []string{"challenge.started", "challenge.expired"}) {
+		t.Fatalf("events: %v", got)
+	}
 	if _, err := k.Compose(context.Background(), k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrExpired) {
 		t.Fatalf("compose after death: %v", err)
 	}

@@ -333,3 +333,25 @@ func TestMovedFactorsDoNotOpen(t *testing.T) {
 		t.Fatal("an older ciphertext passes for the newer version")
 	}
 }
+
+func TestNamelessChallengesAreAnsweredWithoutAName(t *testing.T) {
+	l := &liar{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+		return watchword.Proof{Subject: "user_7"}, nil
+	}}
+	k := newKit(t, withLiar(l), func(*watchword.Config) { l.traits = watchword.Traits{Tries: 1} })
+	nobody := func(r *watchword.CheckRequest) { r.Subject = "" }
+	req := judged()
+	req.Subject = ""
+	r, err := k.check(k.start(req).ID, "x", nobody)
+	if err != nil || r.Claims.Subject != "user_7" {
+		t.Fatalf("%+v %v", r, err)
+	}
+	_, err = k.check(k.start(req).ID, "x")
+	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	named := k.start(judged())
+	_, err = k.check(named.ID, "x", nobody)
+	k.mustCode(err, watchword.ErrInvalidRequest)
+	if v, _ := k.Status(context.Background(), named.ID); v.TriesLeft != 1 {
+		t.Fatal("it cost a try")
+	}
+}

@@ -17,7 +17,11 @@ func (e *Engine) Status(ctx context.Context, id string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return e.view(rec, entry), nil
+	v := e.view(rec, entry)
+	if v.Status == Expired {
+		e.expired(ctx, i, &rec.Challenge)
+	}
+	return v, nil
 }
 
 // Cancel ends a challenge that is still pending; canceling it again changes nothing.
