@@ -21,9 +21,20 @@ func garbage(t *testing.T, client goredis.UniversalClient) {
 	must(t, s.Create(ctx, entry("g.1")))
 	whole, err := client.Get(ctx, key).Result()
 	must(t, err)
-	values := []string{"", "x", whole[:47], whole[:48], whole[:60], "\x02" + whole[1:], whole[:42] + "\xff\xff" + whole[44:],
+	damaged := []string{"", "x", whole[:47], whole[:48], whole[:60], "\x02" + whole[1:], whole[:42] + "\xff\xff" + whole[44:],
 		whole[:44] + "\xff\xff\xff\xff" + whole[48:], whole[:44] + "\x00\x00\x00\x21" + whole[48:], whole[:44] + "\x00\x00\x00\x01" + whole[48:],
-		whole[:48] + "\xff\xff" + whole[50:], whole[:2] + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" + whole[26:]}
+		whole[:48] + "\xff\xff" + whole[50:]}
+	values := []string{whole[:2] + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" + whole[26:]}
+	for _, value := range damaged {
+		must(t, client.Set(ctx, key, value, time.Hour).Err())
+		if _, err := s.Attempt(ctx, "g.1", guess("right"), watchword.Budget{}); !goredis.HasErrorPrefix(err, "watchword: not an entry") {
+			t.Errorf("an attempt at %.70q: %v", value, err)
+		}
+		if now := client.Get(ctx, key).Val(); now != value {
+			t.Errorf("an attempt changed %.70q to %.70q", value, now)
+		}
+		everyCall(t, s, fmt.Sprintf("%.70q", value))
+	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
 		b := []byte(whole)

@@ -20,6 +20,9 @@ func TestOpenSettings(t *testing.T) {
 		single.MaxRetries != 0 || single.DialerRetries != 1 || !single.ContextTimeoutEnabled || !single.DisableIdentity {
 		t.Errorf("settings: %+v", single)
 	}
+	if o := open(t, "redis://localhost").(*goredis.Client).Options(); o.ReadTimeout != 700*time.Millisecond || o.WriteTimeout != 700*time.Millisecond || o.PoolSize < 64 {
+		t.Errorf("defaults: %+v", o)
+	}
 	if o := open(t, "rediss://example.com").(*goredis.Client).Options(); o.TLSConfig == nil || o.TLSConfig.ServerName != "example.com" || o.TLSConfig.InsecureSkipVerify {
 		t.Error("rediss does not verify a certificate")
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -106,6 +107,11 @@ func keys(t *testing.T, client goredis.UniversalClient) {
 	slices.Sort(found)
 	if !slices.Equal(found, []string{budgetKey, entryKey}) {
 		t.Fatalf("keys: %q", found)
+	}
+	for _, stamp := range client.LRange(ctx, budgetKey, 0, -1).Val() {
+		if n, err := strconv.ParseInt(stamp, 10, 64); err != nil || time.Since(time.UnixMicro(n)).Abs() > time.Minute {
+			t.Errorf("a charge is kept as %q, which is not the time in microseconds", stamp)
+		}
 	}
 	for key, want := range map[string]time.Duration{entryKey: 25 * time.Minute, budgetKey: 24 * time.Hour} {
 		if ttl := client.PTTL(ctx, key).Val(); ttl > want+time.Second || ttl < want-time.Minute {

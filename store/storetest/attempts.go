@@ -102,7 +102,7 @@ func attemptJudged(h *harness) {
 }
 
 func attemptEmpty(h *harness) {
-	for _, digests := range [][][]byte{nil, {}, {digest("right")}, {digest("right")[:31]}} {
+	for _, digests := range [][][]byte{nil, {}, {{}}, {digest("right")}, {{}, digest("right")}, {digest("right")[:31]}} {
 		e := h.create(func(e *watchword.Entry) { e.Digests = digests })
 		for _, guess := range [][]byte{nil, {}, digest("right")[:1]} {
 			got, _ := h.node().Attempt(h.ctx, e.ID, []watchword.Guess{{Digest: guess, State: watchword.StateApproved}}, watchword.Budget{})

@@ -139,7 +139,7 @@ func (s *small) compare(e *watchword.Entry, guesses []watchword.Guess, b watchwo
 		if s.fault == "stops at empty guesses" && len(g.Digest) == 0 {
 			break
 		}
-		equal := func(d []byte) bool { return bytes.Equal(d, g.Digest) }
+		equal := func(d []byte) bool { return bytes.Equal(d, g.Digest) && len(d) > 0 }
 		if s.fault == "compares prefixes" {
 			equal = func(d []byte) bool { return bytes.HasPrefix(d, g.Digest) }
 		}
