@@ -17,5 +17,5 @@
 // the outermost Sender.
 //
 // Each provider has a folder of its own, and its configuration is a URL that it parses itself (Opener). What it needs of
-// the program comes in an Environment.
+// the program comes in an Environment. One whose provider reports later what became of a message is a Reporter.
 package delivery

@@ -32,6 +32,20 @@ type Environment struct {
 	Random      io.Reader        // must be a cryptographic source; nil: crypto/rand
 	Development bool             // allows what is never allowed in production: the inbox, loopback, plain http to it
 	Allowed     []netip.Prefix   // networks that providers may connect to although they are not public
+
+	// CallbackURL is where this sender's provider may report what became of messages: an https URL without a slash at
+	// its end, below which whoever mounts the sender's Callbacks serves. Each sender has its own. Empty: nobody does.
+	CallbackURL string
+	// Report takes what a provider reports, as Engine.Record does. Reports may come twice and in any order. An opened
+	// provider gets no error for a message that nobody knows, so that whoever reports does not learn who is known.
+	Report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
+}
+
+// A Reporter is a Sender whose provider reports what became of messages, later and over HTTP.
+type Reporter interface {
+	watchword.Sender
+	// Callbacks serves what is below Environment.CallbackURL; the paths of its requests begin after that.
+	Callbacks() http.Handler
 }
 
 // HTTPClient returns a client for a provider's requests: https only, public or allowed addresses only, no redirects,
@@ -54,7 +68,22 @@ func (e Environment) filled() Environment {
 	if e.Random == nil {
 		e.Random = rand.Reader
 	}
+	e.Report = quiet(e.Report)
 	return e
+}
+
+// quiet reports to next and keeps to itself that a message is unknown; nil reports to nobody.
+func quiet(next func(context.Context, watchword.Outgoing, watchword.Delivery) error) func(context.Context, watchword.Outgoing, watchword.Delivery) error {
+	return func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
+		if next == nil {
+			return nil
+		}
+		err := next(ctx, o, d)
+		if errors.Is(err, watchword.ErrNotFound) || errors.Is(err, watchword.ErrUnknownChallenge) {
+			return nil
+		}
+		return err
+	}
 }
 
 func (e Environment) policy() outbound.Policy {

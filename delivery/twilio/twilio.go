@@ -2,11 +2,12 @@
 //
 //	twilio://ACsid:token@/?from=+14155550100                      a number, for SMS, WhatsApp and calls; or a sender id
 //	twilio://ACsid:token@/?messaging_service=MG...                Twilio chooses the number; not for calls
-//	twilio://ACsid:token@/?from=...&status_callback=https://...   Twilio reports what became of a message there
+//	twilio://ACsid:token@/?from=...&status_callback=https://...   Twilio reports there instead of to the sender
 //	twilio://ACsid:token@/?from=...&base_url=http://localhost:1   a Twilio of one's own, in development only
 //
-// A message that waits at Twilio is dropped there when its code dies. Callbacks serves the reports. Errors name Twilio's
-// error code and never its text, which may hold the number.
+// A message that waits at Twilio is dropped there when its code dies. What became of it Twilio reports to a URL of its own,
+// below Environment.CallbackURL, which the sender serves as a delivery.Reporter; a program that serves a status_callback
+// itself does so with Callbacks. Errors name Twilio's error code and never its text, which may hold the number.
 package twilio
 
 import (
@@ -43,6 +44,9 @@ type sender struct {
 	settings
 	client *http.Client
 	now    func() time.Time
+	report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
+
+	callbackURL string // empty: nothing is reported to this sender
 }
 
 // Open is the delivery.Opener of twilio.
@@ -51,7 +55,7 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if err != nil {
 		return nil, err
 	}
-	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now}, nil
+	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, callbackURL: env.CallbackURL}, nil
 }
 
 // Send asks Twilio once to take the message. Its errors are *watchword.SendError.
@@ -98,8 +102,8 @@ func (s *sender) text(service *api.ApiService, m watchword.Message, prefix strin
 	if s.messagingService != "" {
 		params.SetMessagingServiceSid(s.messagingService)
 	}
-	if s.statusCallback != "" {
-		params.SetStatusCallback(s.statusCallback)
+	if to := s.reportsTo(m); to != "" {
+		params.SetStatusCallback(to)
 	}
 	answer, err := service.CreateMessage(params)
 	if err != nil {
@@ -117,8 +121,8 @@ func (s *sender) call(service *api.ApiService, m watchword.Message) (*string, er
 	params.SetFrom(s.from)
 	params.SetTwiml(twiml(m))
 	params.SetTimeout(ringTime)
-	if s.statusCallback != "" {
-		params.SetStatusCallback(s.statusCallback)
+	if to := s.reportsTo(m); to != "" {
+		params.SetStatusCallback(to)
 		params.SetStatusCallbackEvent([]string{"answered", "completed"})
 	}
 	answer, err := service.CreateCall(params)

@@ -24,6 +24,8 @@ var (
 	noon      = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 )
 
+func noonNow() time.Time { return noon }
+
 // fake is a Twilio: it checks who calls, keeps the forms and answers as told.
 type fake struct {
 	*httptest.Server
@@ -58,7 +60,7 @@ func created(w http.ResponseWriter, _ *http.Request) {
 func (f *fake) open(t *testing.T, parameters string) watchword.Sender {
 	t.Helper()
 	sender, err := providers.Open(t.Context(), "twilio://AC1:s3cret%2Ft@/?"+parameters+"&base_url="+url.QueryEscape(f.URL),
-		delivery.Environment{Development: true, Now: func() time.Time { return noon }})
+		delivery.Environment{Development: true, Now: noonNow})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,48 @@
+package twilio
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// reportsTo is where Twilio reports what became of the message. The URL names the message, and Twilio signs the URL, so
+// that a report is about that message and no other.
+func (s *sender) reportsTo(m watchword.Message) string {
+	if s.statusCallback != "" || s.callbackURL == "" {
+		return s.statusCallback
+	}
+	return s.callbackURL + "/" + url.PathEscape(m.ChallengeID) + "/" + strconv.Itoa(m.Send) + "/" + url.PathEscape(m.Channel)
+}
+
+// Callbacks serves the URLs of reportsTo. It answers like Callbacks.ServeHTTP, and 404 to paths of another form.
+func (s *sender) Callbacks() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		about, channel, ok := named(r.URL.Path)
+		if !ok {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		signed := Callbacks{URL: s.callbackURL + r.URL.EscapedPath(), Token: s.token, Report: func(ctx context.Context, report Report) error {
+			if report.Status == watchword.DeliverySent { // recorded when Twilio took the message
+				return nil
+			}
+			return s.report(ctx, about, watchword.Delivery{Status: report.Status, Provider: provider, Channel: channel})
+		}}
+		signed.ServeHTTP(w, r)
+	})
+}
+
+// named reads what reportsTo wrote behind the callback URL.
+func named(path string) (about watchword.Outgoing, channel string, ok bool) {
+	parts := strings.Split(path, "/")
+	if len(parts) != 4 || parts[0] != "" || parts[1] == "" {
+		return about, "", false
+	}
+	send, err := strconv.Atoi(parts[2])
+	return watchword.Outgoing{ChallengeID: parts[1], Send: send}, parts[3], err == nil && send > 0
+}
