@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/go-webauthn/webauthn/protocol"
 	lib "github.com/go-webauthn/webauthn/webauthn"
 
@@ -18,27 +18,28 @@ import (
 // b64 is the encoding of every byte string in options and answers (Level 3 §3, base64url).
 var b64 = base64.RawURLEncoding
 
-// A key is what is stored of a credential (Level 3 §4, credential record), sealed in its factor.
+// A key is what is stored of a credential (Level 3 §4, credential record), sealed in its factor. It is CBOR, which needs no
+// base64 for what is mostly bytes: an assertion reads and writes it.
 type key struct {
-	ID             []byte   `json:"id"`
-	PublicKey      []byte   `json:"pk"` // COSE_Key
-	RPID           string   `json:"rp"`
-	Handle         []byte   `json:"uh"` // the user handle that it was made for
-	Counter        uint32   `json:"ct,omitempty"`
-	BackupEligible bool     `json:"be,omitempty"`
-	BackedUp       bool     `json:"bs,omitempty"`
-	Verifies       bool     `json:"uv,omitempty"` // its user was verified when it was enrolled
-	Transports     []string `json:"tr,omitempty"`
-	AAGUID         string   `json:"aa"`
-	Format         string   `json:"fm"`           // of the attestation statement
-	Attested       bool     `json:"at,omitempty"` // the model is certain, by FIDO metadata
-	Software       bool     `json:"sw,omitempty"` // and that metadata knows of no hardware that keeps the key
+	ID             []byte   `cbor:"1,keyasint"`
+	PublicKey      []byte   `cbor:"2,keyasint"` // COSE_Key
+	RPID           string   `cbor:"3,keyasint"`
+	Handle         []byte   `cbor:"4,keyasint"` // the user handle that it was made for
+	Counter        uint32   `cbor:"5,keyasint,omitempty"`
+	BackupEligible bool     `cbor:"6,keyasint,omitempty"`
+	BackedUp       bool     `cbor:"7,keyasint,omitempty"`
+	Verifies       bool     `cbor:"8,keyasint,omitempty"` // its user was verified when it was enrolled
+	Transports     []string `cbor:"9,keyasint,omitempty"`
+	AAGUID         string   `cbor:"10,keyasint"`
+	Format         string   `cbor:"11,keyasint"`           // of the attestation statement
+	Attested       bool     `cbor:"12,keyasint,omitempty"` // the model is certain, by FIDO metadata
+	Software       bool     `cbor:"13,keyasint,omitempty"` // and that metadata knows of no hardware that keeps the key
 }
 
 // openKey reads a factor's key.
 func openKey(f watchword.Factor) (*key, error) {
 	k := &key{}
-	if err := json.Unmarshal(f.Data, k); err != nil {
+	if err := cbor.Unmarshal(f.Data, k); err != nil {
 		return nil, fmt.Errorf("webauthn: factor %s: %w", f.ID, err)
 	}
 	return k, nil
@@ -46,7 +47,7 @@ func openKey(f watchword.Factor) (*key, error) {
 
 // store writes the key back into its factor. What a listing may show names no other site's key and signs nothing.
 func (k *key) store(f *watchword.Factor, name string) (err error) {
-	f.Data, err = json.Marshal(k)
+	f.Data, err = cbor.Marshal(k)
 	f.Public = map[string]any{"credential_id": b64.EncodeToString(k.ID), "rp_id": k.RPID, "aaguid": k.AAGUID,
 		"backup_eligible": k.BackupEligible, "backed_up": k.BackedUp, "attested": k.Attested}
 	if len(k.Transports) > 0 {

@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-webauthn/webauthn/protocol"
+
 	"github.com/watchword-auth/watchword"
 )
 
@@ -122,6 +124,12 @@ func TestAttestation(t *testing.T) {
 	proving := func(lists Attestation) *kit {
 		lists.Metadata = m
 		return newKit(t, func(c *Config, _ *watchword.Config) { c.Attestation = &lists })
+	}
+	if scope := newKit(t).strategy.library.Attestation.AndroidKey.AuthorizationScope; scope != protocol.AndroidKeyAuthorizationScopeUnion {
+		t.Errorf("Android's keys in software are refused though models need no proof: %v", scope)
+	}
+	if scope := proving(Attestation{}).strategy.library.Attestation.AndroidKey.AuthorizationScope; scope != protocol.AndroidKeyAuthorizationScopeTEEEnforced {
+		t.Errorf("Android's keys in software are accepted: %v", scope)
 	}
 	k := proving(Attestation{Deny: []string{aaguidText(denied[:])}})
 	if a := k.ask(watchword.PurposeEnrol, "user_42"); a.options["attestation"] != "direct" {

@@ -77,13 +77,9 @@ func originHost(origin string) (string, error) {
 		return "", errors.New("names no host; there are no wildcards")
 	}
 	switch {
-	case u.Scheme == "https" && u.Port() != "443":
-	case u.Scheme == "http" && within(host, localhost) && u.Port() != "80":
-	case u.Scheme == "http" && !within(host, localhost):
+	case u.Scheme != "https" && (u.Scheme != "http" || !within(host, localhost)):
 		return "", errors.New("must be https, or http at localhost")
-	case u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("must be https, or http at localhost")
-	default:
+	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
 		return "", errors.New("names its scheme's own port, which browsers leave out")
 	}
 	return host, nil

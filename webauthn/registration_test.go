@@ -3,6 +3,8 @@ package webauthn
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"reflect"
 	"strings"
@@ -151,5 +153,18 @@ func TestRegisteredOnce(t *testing.T) {
 	k.mustSignIn("sign_in", "user_42", d)
 	if factors, err := k.ListFactors(context.Background(), "user_43"); err != nil || len(factors) > 0 {
 		t.Errorf("the other has %d keys, %v", len(factors), err)
+	}
+}
+
+// A factor's id is SHA-256(app | RP id | credential id), each part after its length.
+func TestFactorID(t *testing.T) {
+	s := newKit(t).strategy
+	h := sha256.New()
+	for _, part := range []string{"shop", "example.com", "an id"} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
+		h.Write([]byte(part))
+	}
+	if got, want := s.factorID("shop", []byte("an id")), b64.EncodeToString(h.Sum(nil)); got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -15,7 +15,7 @@ func (s *Strategy) AcceptedKeys(app, subject string, factors []watchword.Factor)
 	out := AcceptedKeys{RPID: s.cfg.RPID, UserID: b64.EncodeToString(s.handle(app, subject)), CredentialIDs: []string{}}
 	for _, f := range factors {
 		id, ok := f.Public["credential_id"].(string)
-		if ok && f.Strategy == s.Name() && !f.Disabled && f.Public["rp_id"] == s.cfg.RPID {
+		if ok && !f.Disabled && f.Public["rp_id"] == s.cfg.RPID {
 			out.CredentialIDs = append(out.CredentialIDs, id)
 		}
 	}

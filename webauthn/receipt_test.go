@@ -1,0 +1,158 @@
+package webauthn
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// User verification, under its three policies: what this assertion says counts, and is told.
+func TestUserVerification(t *testing.T) {
+	k := newKit(t, func(c *Config, _ *watchword.Config) {
+		c.Policies = map[string]Policy{"a_required": {UserVerification: Required}, "b_preferred": {UserVerification: Preferred},
+			"c_discouraged": {UserVerification: Discouraged}, watchword.PurposeEnrol: {UserVerification: Preferred}}
+	})
+	d, plain := newDevice(t), newDevice(t)
+	k.enrol("user_42", d)
+	k.enrol("user_43", plain, without(flagUV))
+	for _, c := range []struct {
+		purpose, subject string
+		d                *device
+		verified         bool
+		asks             string
+		accepted, mfa    bool
+	}{
+		{"a_required", "user_42", d, true, "required", true, true},
+		{"a_required", "user_42", d, false, "required", false, false},
+		{"b_preferred", "user_42", d, true, "preferred", true, true},
+		{"b_preferred", "user_42", d, false, "preferred", true, false},
+		{"c_discouraged", "user_42", d, true, "discouraged", true, true},
+		{"c_discouraged", "user_42", d, false, "discouraged", true, false},
+		// A PIN that was set later proves nothing: whoever found the key may have set it.
+		{"a_required", "user_43", plain, true, "required", false, false},
+		{"c_discouraged", "user_43", plain, true, "discouraged", true, false},
+	} {
+		a := k.ask(c.purpose, c.subject)
+		if a.options["userVerification"] != c.asks {
+			t.Errorf("%s asks for %v", c.purpose, a.options["userVerification"])
+		}
+		spoil := with(flagUV)
+		if !c.verified {
+			spoil = without(flagUV)
+		}
+		r, err := k.answer(a, c.d.get(a.options, spoil))
+		if !c.accepted {
+			k.mustRefuse(err, refusedVerification)
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s, verified %t: %v", c.purpose, c.verified, err)
+			continue
+		}
+		if got := slices.Contains(r.Claims.AMR, "mfa"); got != c.mfa || r.Claims.Extra["user_verified"] != c.mfa {
+			t.Errorf("%s, verified %t: amr %v, extra %v", c.purpose, c.verified, r.Claims.AMR, r.Claims.Extra)
+		}
+	}
+}
+
+// The receipt says what happened and no more.
+func TestAMR(t *testing.T) {
+	uvm := func(methods ...uint32) spoiler {
+		var entries [][3]uint32
+		for _, m := range methods {
+			entries = append(entries, [3]uint32{m, 2, 2})
+		}
+		return together(with(flagED), func(c *ceremony) { c.tail = encode(t, map[string]any{"uvm": entries}) })
+	}
+	for name, c := range map[string]struct {
+		enrol, use spoiler
+		amr        []string
+	}{
+		"a security key, verified":         {with(0), with(0), []string{"hwk", "user", "mfa"}},
+		"a security key, touched":          {with(0), without(flagUV), []string{"hwk", "user"}},
+		"a synced passkey":                 {with(flagBE | flagBS), with(flagBE | flagBS), []string{"swk", "user", "mfa"}},
+		"one that could be":                {with(flagBE), with(flagBE), []string{"swk", "user", "mfa"}},
+		"by PIN":                           {with(0), uvm(0x800), []string{"hwk", "user", "pin", "mfa"}},
+		"by fingerprint":                   {with(0), uvm(0x2), []string{"hwk", "user", "fpt", "mfa"}},
+		"by presence and face":             {with(0), uvm(0x1, 0x10), []string{"hwk", "user", "face", "mfa"}},
+		"by two PINs":                      {with(0), uvm(0x4, 0x800), []string{"hwk", "user", "pin", "mfa"}},
+		"by none that has a name":          {with(0), uvm(0x40), []string{"hwk", "user", "mfa"}},
+		"by PIN, which it says and denies": {with(0), together(uvm(0x4), without(flagUV)), []string{"hwk", "user"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newKit(t)
+			d := newDevice(t)
+			k.enrol("user_42", d, c.enrol)
+			claims := k.mustSignIn(watchword.PurposeMFA, "user_42", d, c.use)
+			if !slices.Equal(claims.AMR, c.amr) {
+				t.Errorf("amr %v, want %v", claims.AMR, c.amr)
+			}
+		})
+	}
+}
+
+// Backup flags are kept up to date, in the receipt and in the listing.
+func TestBackupState(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	k.enrol("user_42", d, with(flagBE))
+	d.flags |= flagBE
+	for _, backedUp := range []bool{false, true, false} {
+		spoil := without(flagBS)
+		if backedUp {
+			spoil = with(flagBS)
+		}
+		claims := k.mustSignIn("sign_in", "user_42", d, spoil)
+		factors, err := k.ListFactors(context.Background(), "user_42")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if claims.Extra["backed_up"] != backedUp || factors[0].Public["backed_up"] != backedUp || claims.Extra["backup_eligible"] != true {
+			t.Errorf("backed up %t: receipt %v, listing %v", backedUp, claims.Extra, factors[0].Public)
+		}
+	}
+	_, err := k.signIn("sign_in", "user_42", d, without(flagBE))
+	k.mustRefuse(err, refusedBackupChange)
+}
+
+func TestBackupChangeWarned(t *testing.T) {
+	k := newKit(t, func(c *Config, _ *watchword.Config) { c.BackupChange = Warn })
+	d := newDevice(t)
+	k.enrol("user_42", d)
+	claims := k.mustSignIn("sign_in", "user_42", d, with(flagBE|flagBS))
+	if claims.Extra["backup_eligibility_changed"] != true || claims.AMR[0] != "swk" || k.reasons.warned() != 1 {
+		t.Errorf("amr %v, extra %v, %d warnings", claims.AMR, claims.Extra, k.reasons.warned())
+	}
+	if claims := k.mustSignIn("sign_in", "user_42", d, with(flagBE|flagBS)); claims.Extra["backup_eligibility_changed"] != nil {
+		t.Errorf("the second time: %v", claims.Extra)
+	}
+}
+
+// A counter that does not grow is let pass with a warning, or refused; none at all (0) is fine.
+func TestCounter(t *testing.T) {
+	count := func(n uint32) spoiler { return func(c *ceremony) { c.counter = n } }
+	steps := []struct {
+		count     uint32
+		regressed bool
+	}{{0, false}, {0, false}, {1, false}, {1, true}, {7, false}, {6, true}, {0, true}, {7, true}, {8, false}, {1<<32 - 1, false}, {0, true}}
+	for _, reaction := range []Reaction{Warn, Reject} {
+		k := newKit(t, func(c *Config, _ *watchword.Config) { c.Counter = reaction })
+		d := newDevice(t)
+		k.enrol("user_42", d, count(0))
+		for i, s := range steps {
+			r, err := k.signIn("sign_in", "user_42", d, count(s.count))
+			if s.regressed && reaction == Reject {
+				k.mustRefuse(err, refusedCounter)
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%s, step %d: %v", reaction, i, err)
+			}
+			if got := r.Claims.Extra["counter_regressed"] == true; got != s.regressed {
+				t.Errorf("%s, step %d: regressed %t, want %t", reaction, i, got, s.regressed)
+			}
+		}
+	}
+}
