@@ -13,7 +13,7 @@
 // # What a code is
 //
 // Fifteen symbols of an alphabet of 23 that are not mistaken for one another (67.8 bits) and a check character, in four
-// groups: 3WJT-9K4M-XCPD-27HF. The check character makes the weighted sum of all symbols a multiple of 23, with the
+// groups: 3WJT-9K4M-XCPD-27H9. The check character makes the weighted sum of all symbols a multiple of 23, with the
 // weights 16, 15, ... 1, as ISBN-10 (ISO 2108) does with 11. Because 23 is prime and all weights differ, no single wrong
 // symbol and no two symbols that changed places, neighbours or not, leave the sum right. WellFormed tells a typing error
 // from a wrong code without asking anybody, and at no cost in tries.

@@ -1,8 +1,12 @@
 package totp
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
 	"strings"
 
 	"github.com/skip2/go-qrcode"
@@ -13,20 +17,30 @@ const pixels = 8
 
 // PNG draws a text, an otpauth:// URI usually, as a QR code with the white border that scanners need.
 func PNG(text string) ([]byte, error) {
-	code, err := newQR(text)
+	modules, err := encode(text)
 	if err != nil {
 		return nil, err
 	}
-	return code.PNG(-pixels)
+	side := len(modules) * pixels
+	img := image.NewPaletted(image.Rect(0, 0, side, side), color.Palette{color.White, color.Black})
+	for i := range img.Pix {
+		if modules[i/side/pixels][i%side/pixels] {
+			img.Pix[i] = 1
+		}
+	}
+	var b bytes.Buffer
+	if err := png.Encode(&b, img); err != nil {
+		return nil, fmt.Errorf("totp: QR code: %w", err)
+	}
+	return b.Bytes(), nil
 }
 
 // SVG draws the same as an image that scales: a document of its own, which may also stand inside a page.
 func SVG(text string) (string, error) {
-	code, err := newQR(text)
+	modules, err := encode(text)
 	if err != nil {
 		return "", err
 	}
-	modules := code.Bitmap()
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%[1]dv%[1]dH0z"/><path d="`, len(modules))
 	for y, row := range modules {
@@ -49,11 +63,12 @@ func dataURI(text string) (string, error) {
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(img), nil
 }
 
-// newQR encodes with 15 % error correction. The error does not repeat the text, which is a secret.
-func newQR(text string) (*qrcode.QRCode, error) {
+// encode returns the rows of a QR code, true for black, with 15 % error correction and the white around it. The error does
+// not repeat the text, which is a secret.
+func encode(text string) ([][]bool, error) {
 	code, err := qrcode.New(text, qrcode.Medium)
 	if err != nil {
 		return nil, fmt.Errorf("totp: %d bytes do not fit into a QR code", len(text))
 	}
-	return code, nil
+	return code.Bitmap(), nil
 }

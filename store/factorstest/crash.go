@@ -2,6 +2,7 @@ package factorstest
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -26,6 +27,9 @@ const (
 	shortKills, longKills = 4, 100
 	workers               = 8
 	crashApp              = "crash"
+
+	// Exit codes of a child that was not killed: it gave up, or panicked.
+	gaveUp, panicked = 3, 2
 )
 
 // CrashChild makes this process the one that is killed, if Crash started it; otherwise it returns at once. Call it first
@@ -39,8 +43,8 @@ func CrashChild(open func(ctx context.Context, target string) (watchword.Factors
 	if err == nil {
 		err = loadFactors(f)
 	}
-	fmt.Fprintln(os.Stderr, "child:", err)
-	os.Exit(1)
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(gaveUp)
 }
 
 // loadFactors enrols and spends on many goroutines until something fails. What was answered with success it says on
@@ -71,12 +75,12 @@ func enrolAndSpend(f watchword.Factors, id string) error {
 		if _, err := os.Stdout.WriteString(fmt.Sprintf("%s %d\n", id, spent)); err != nil {
 			return err
 		}
-		read, err := f.List(ctx, crashApp, id)
-		if err != nil || len(read) != 1 {
-			return fmt.Errorf("list: %d, %w", len(read), err)
+		read, err := f.Get(ctx, crashApp, id)
+		if err != nil {
+			return err
 		}
-		binary.BigEndian.PutUint64(read[0].Data, uint64(spent+1))
-		if err := f.Update(ctx, read[0]); err != nil {
+		binary.BigEndian.PutUint64(read.Data, uint64(spent+1))
+		if err := f.Update(ctx, read); err != nil {
 			return err
 		}
 	}
@@ -96,10 +100,8 @@ func Crash(t *testing.T, target string, open func(t *testing.T) watchword.Factor
 	for range kills {
 		child := startChild(t, target)
 		time.Sleep(200*time.Millisecond + rand.N(300*time.Millisecond))
-		if instead == nil || !instead() {
-			child.kill(t)
-		}
-		for id, spent := range child.wait() {
+		other := instead != nil && instead()
+		for id, spent := range child.end(t, other) {
 			answered[id] = spent
 		}
 		checkAnswered(t, open(t), answered)
@@ -134,15 +136,17 @@ func checkAnswered(t *testing.T, f watchword.Factors, answered map[string]int) {
 
 // A child is a process that loads a store.
 type child struct {
-	cmd  *exec.Cmd
-	said sync.WaitGroup
-	last map[string]int // of each factor, how often it was spent at the last word
+	cmd     *exec.Cmd
+	said    sync.WaitGroup
+	last    map[string]int // of each factor, how often it was spent at the last word
+	failure bytes.Buffer
 }
 
 func startChild(t *testing.T, target string) *child {
 	t.Helper()
 	c := &child{cmd: exec.Command(os.Args[0]), last: map[string]int{}}
 	c.cmd.Env = append(os.Environ(), crashTarget+"="+target)
+	c.cmd.Stderr = &c.failure
 	out, err := c.cmd.StdoutPipe()
 	if err == nil {
 		err = c.cmd.Start()
@@ -174,15 +178,16 @@ func (c *child) read(out io.Reader, first func()) {
 	}
 }
 
-func (c *child) kill(t *testing.T) {
+// end waits for the child, which was killed unless it loses what it works on, and returns its last words.
+func (c *child) end(t *testing.T, loses bool) map[string]int {
 	t.Helper()
-	if err := c.cmd.Process.Kill(); err != nil {
-		t.Errorf("the child ended by itself: %v", err)
+	if !loses {
+		_ = c.cmd.Process.Kill()
 	}
-}
-
-func (c *child) wait() map[string]int {
 	c.said.Wait()
 	_ = c.cmd.Wait()
+	if code := c.cmd.ProcessState.ExitCode(); !loses && (code == gaveUp || code == panicked) {
+		t.Errorf("the child ended before it was killed: %s", c.failure.String())
+	}
 	return c.last
 }
