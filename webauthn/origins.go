@@ -45,7 +45,7 @@ func (c *Config) originProblems() (problems []error) {
 			refuse("NativeOrigins", o, errors.New("is no origin of a native app, such as android:apk-key-hash:..."))
 		}
 	}
-	if len(c.RelatedOrigins) > 0 && len(problems) == 0 {
+	if len(problems) == 0 {
 		_, err := c.relatedOrigins()
 		refuse("RelatedOrigins", strings.Join(c.RelatedOrigins, " "), err)
 	}
@@ -91,8 +91,11 @@ const hostCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-."
 // within reports whether a host is a domain or below it.
 func within(host, domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }
 
-// relatedOrigins is the document of Level 3 §5.11. Browsers read at most five registrable labels of it.
-func (c *Config) relatedOrigins() (*protocol.RelatedOrigins, error) {
+// relatedOrigins is the document of Level 3 §5.11, if there is one. Browsers read at most five registrable labels of it.
+func (c *Config) relatedOrigins() (http.Handler, error) {
+	if len(c.RelatedOrigins) == 0 {
+		return http.NotFoundHandler(), nil
+	}
 	return protocol.NewRelatedOriginsWithLabeler(registrableLabel, c.RelatedOrigins...)
 }
 
@@ -112,13 +115,4 @@ func registrableLabel(origin string) (string, error) {
 
 // RelatedOrigins serves /.well-known/webauthn of the RP id's own host: the other sites whose pages may use the keys
 // (Level 3 §5.11). It is not found where there are none.
-func (s *Strategy) RelatedOrigins() http.Handler {
-	if len(s.cfg.RelatedOrigins) == 0 {
-		return http.NotFoundHandler()
-	}
-	document, err := s.cfg.relatedOrigins()
-	if err != nil {
-		return http.NotFoundHandler() // New has checked it
-	}
-	return document
-}
+func (s *Strategy) RelatedOrigins() http.Handler { return s.related }

@@ -13,9 +13,10 @@ type refusal string
 // Error is the reason's name.
 func (r refusal) Error() string { return "webauthn: refused: " + string(r) }
 
-// The refusals, by the step of Level 3 §7.1 or §7.2 that fails.
+// The refusals. Those without a comment are named after what Level 3 §7.1 and §7.2 compare.
 const (
 	refusedForm         refusal = "malformed"
+	refusedTooLong      refusal = "too_long"
 	refusedType         refusal = "type"
 	refusedChallenge    refusal = "challenge"
 	refusedOrigin       refusal = "origin"
@@ -25,20 +26,19 @@ const (
 	refusedPresence     refusal = "user_presence"
 	refusedVerification refusal = "user_verification"
 	refusedBackupState  refusal = "backup_state"  // backed up, though it cannot be
-	refusedBackupChange refusal = "backup_change" // BE is not what it was
+	refusedBackupChange refusal = "backup_change" // its backup eligibility is not what it was
 	refusedCounter      refusal = "counter"       // did not grow
 	refusedHandle       refusal = "user_handle"   // another user's, or none where the key must name its own
 	refusedUnknown      refusal = "unknown_key"   // not enrolled, or for another app or RP id
 	refusedForeign      refusal = "foreign_key"   // another subject's
 	refusedFactor       refusal = "other_factor"  // not the one factor that may answer
-	refusedDisabled     refusal = "disabled_key"  //
-	refusedSignature    refusal = "signature"     //
-	refusedAlgorithm    refusal = "algorithm"     // not offered
-	refusedCredentialID refusal = "credential_id" // the attested one is another, or too long
+	refusedDisabled     refusal = "disabled_key"
+	refusedSignature    refusal = "signature"
+	refusedAlgorithm    refusal = "algorithm"     // not offered, or a key that does not fit it
+	refusedCredentialID refusal = "credential_id" // the attested one is another
 	refusedAttestation  refusal = "attestation"   // does not verify, or is none where one is needed
 	refusedModel        refusal = "model"         // the AAGUID is not allowed
 	refusedByLibrary    refusal = "other"         // what only go-webauthn looks at
-	refusedTooLong      refusal = "too_long"      // longer than maxAnswer
 )
 
 // refuse logs why an answer is wrong and says no more than that it is. Errors that are no refusals, of a store that cannot

@@ -3,6 +3,7 @@ package webauthn
 import (
 	"context"
 	"errors"
+	"net/http"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ type Strategy struct {
 	names   map[string]string // of authenticators, by AAGUID
 	allowed map[string]bool   // AAGUIDs; none: all
 	denied  map[string]bool
+	related http.Handler
 	library lib.Config
 	asserts *lib.WebAuthn // go-webauthn, without metadata
 }
@@ -33,18 +35,23 @@ func New(cfg Config) (*Strategy, error) {
 	}
 	s := &Strategy{cfg: cfg, names: modelNames(), origins: slices.Concat(cfg.Origins, cfg.RelatedOrigins, cfg.NativeOrigins)}
 	var err error
-	if cfg.Attestation != nil {
-		if s.allowed, err = aaguids(cfg.Attestation.Allow); err != nil {
+	if rules := cfg.Attestation; rules != nil {
+		if s.allowed, err = aaguids(rules.Allow); err != nil {
 			return nil, err
 		}
-		if s.denied, err = aaguids(cfg.Attestation.Deny); err != nil {
+		if s.denied, err = aaguids(rules.Deny); err != nil {
 			return nil, err
 		}
 	}
+	if s.related, err = cfg.relatedOrigins(); err != nil {
+		return nil, err
+	}
 	s.library = cfg.library()
 	asserts := s.library
-	s.asserts, err = lib.New(&asserts)
-	return s, err
+	if s.asserts, err = lib.New(&asserts); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Name is "webauthn".
