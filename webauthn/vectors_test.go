@@ -203,18 +203,18 @@ func TestVectorsChanged(t *testing.T) {
 			if bytes.Contains(v.Authentication.ClientDataJSON, []byte(`"crossOrigin":true`)) {
 				both("cross origin", &alone, refusedCrossOrigin, func(*vector) {})
 			}
-			v.everyBit(t, s, k)
+			v.everyPart(t, s, k)
 		})
 	}
 }
 
-// everyBit: no byte of what is signed, nor of the signature, can change.
-func (v *vector) everyBit(t *testing.T, s *Strategy, k *key) {
+// everyPart: no byte of what is signed, nor of the signature, can change. Of long parts every few are tried.
+func (v *vector) everyPart(t *testing.T, s *Strategy, k *key) {
 	t.Helper()
 	changed := v.clone()
 	for name, part := range map[string][]byte{"authenticator data": changed.Authentication.AuthenticatorData,
 		"client data": changed.Authentication.ClientDataJSON, "signature": changed.Authentication.Signature, "public key": k.PublicKey} {
-		for i := range part {
+		for i := 0; i < len(part); i += 1 + len(part)/64 {
 			part[i] ^= 1
 			if err := changed.authenticate(s, *k); err == nil {
 				t.Errorf("%s: byte %d changed and accepted", name, i)
@@ -230,7 +230,7 @@ func (v *vector) everyBit(t *testing.T, s *Strategy, k *key) {
 	}
 	object := changed.Registration.AttestationObject
 	start := bytes.LastIndex(object, changed.Authentication.AuthenticatorData[:32])
-	for i := start; i < len(object); i++ {
+	for i := start; i < len(object); i += 1 + (len(object)-start)/64 {
 		const header = 32 + 1 // the hash of the RP id, the flags
 		if at := i - start - header; bytes.Contains(object, []byte("fido-u2f")) && at >= 0 && at < 4+16 {
 			continue // the U2F format signs neither the counter nor the AAGUID (§8.6)
