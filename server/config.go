@@ -47,6 +47,7 @@ type App struct {
 	Signer    watchword.Signer  // of its receipts; required. Apps may share one
 	Keys      []APIKey          // at least one; two, while one replaces the other
 	PublicURL string            // as people and receipts see the server: https, no slash at the end; the engine's Issuer
+	Pages     Pages             // how its hosted pages look
 }
 
 // An APIKey lets its bearer act for an app. The server keeps no key, only its digest.
@@ -119,6 +120,7 @@ func (a *App) problems(development bool, seen map[[sha256.Size]byte]bool) (out [
 	if err := checkPublicURL(a.PublicURL); err != nil {
 		out = append(out, err)
 	}
+	out = append(out, a.Pages.problems()...)
 	for n, k := range a.Keys {
 		refuse(k.SHA256 == [sha256.Size]byte{}, "Keys[%d]: SHA256 is missing", n)
 		refuse(k.SHA256 == sha256.Sum256(nil), "Keys[%d]: SHA256 is that of an empty key", n)

@@ -23,7 +23,8 @@ type exchange struct {
 	server  *Server
 	request *http.Request
 	began   time.Time
-	id      string // of the request, in the answer and the log
+	arrived time.Time // by the real clock; for pages
+	id      string    // of the request, in the answer and the log
 
 	app    *app // whose key it was; nil: nobody's
 	status int  // 0: nothing was answered yet

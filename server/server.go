@@ -34,6 +34,7 @@ type app struct {
 	signer    watchword.Signer
 	publicURL string
 	waiting   chan struct{} // holds one element for each caller who waits
+	pages     appPages
 }
 
 // maxWaiting bounds how many callers of one app wait for a challenge (?wait) at the same time. Further ones are
@@ -63,7 +64,7 @@ func New(cfg Config) (*Server, error) {
 }
 
 func (s *Server) add(a App) {
-	tenant := &app{engine: a.Engine, signer: a.Signer, publicURL: a.PublicURL, waiting: make(chan struct{}, maxWaiting)}
+	tenant := &app{engine: a.Engine, signer: a.Signer, publicURL: a.PublicURL, waiting: make(chan struct{}, maxWaiting), pages: a.Pages.prepare()}
 	s.apps = append(s.apps, tenant)
 	for _, k := range a.Keys {
 		s.keys[k.SHA256] = newCredential(tenant, k.Scopes)
@@ -122,6 +123,13 @@ func (s *Server) routes(mount map[string]http.Handler) error {
 	get("/openapi.json", func(x *exchange) { x.send(http.StatusOK, typeJSON, document) })
 	get("/problems", pages.list)
 	get("/problems/{code}", pages.one)
+	hosted, err := s.newHosted()
+	if err != nil {
+		return err
+	}
+	if err := hosted.routes(methods); err != nil {
+		return err
+	}
 	for path, allowed := range methods {
 		s.mux.Handle(path, notAllowed(allowed))
 	}

@@ -1,0 +1,298 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/magiclink"
+	"github.com/watchword-auth/watchword/otp"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+// A site is a server with hosted pages at a real address, and an app next to it that people come from and go back to.
+type site struct {
+	t      testing.TB
+	web    *httptest.Server
+	engine *watchword.Engine
+	outbox *outbox
+	clock  *clock
+	log    *lockedBuffer
+	seen   *traffic
+	app    *backend
+}
+
+// siteOptions change how a site is made.
+type siteOptions struct {
+	links  magiclink.Config
+	pages  server.Pages
+	public string // the public URL; empty: where the server is
+	engine func(*watchword.Config)
+}
+
+func newSite(t testing.TB, o siteOptions) *site {
+	t.Helper()
+	s := &site{t: t, outbox: &outbox{}, log: &lockedBuffer{}, seen: &traffic{}, clock: &clock{now: time.Now().UTC()}}
+	var h http.Handler
+	s.web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.seen.note(r)
+		h.ServeHTTP(w, r)
+	}))
+	s.web.Start()
+	t.Cleanup(s.web.Close)
+	s.app = newBackend(t)
+	public := o.public
+	if public == "" {
+		public = strings.Replace(s.web.URL, "127.0.0.1", "localhost", 1)
+	}
+	h = s.newServer(o, public)
+	return s
+}
+
+func (s *site) newServer(o siteOptions, public string) http.Handler {
+	links, err := magiclink.New(o.links)
+	must(s.t, err)
+	digits, err := otp.New(otp.Config{Clock: s.clock.Now})
+	must(s.t, err)
+	ring, err := watchword.NewKey("2026", bytes.Repeat([]byte{1}, 32))
+	must(s.t, err)
+	identity, err := watchword.NewKey("identity", bytes.Repeat([]byte{2}, 32))
+	must(s.t, err)
+	cfg := watchword.Config{App: "shop", Name: "Example Shop", Issuer: public, Keys: []watchword.Key{ring}, Identity: identity,
+		Store: memory.New(memory.Config{Clock: s.clock.Now}), Outbox: s.outbox, Strategies: []watchword.Strategy{links, digits},
+		Addresses: anyAddress, Channels: []string{"sms", "email"}, Clock: s.clock.Now, ReturnOrigins: []string{s.app.web.URL},
+		Events: func(_ context.Context, e watchword.Event) { s.seen.event(e) },
+		Logger: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	if o.engine != nil {
+		o.engine(&cfg)
+	}
+	s.engine, err = watchword.New(cfg)
+	must(s.t, err)
+	s.app.engine = s.engine
+	h, err := server.New(server.Config{Apps: []server.App{{Engine: s.engine, Signer: newSigner(s.t, "k"), PublicURL: public, Pages: o.pages,
+		Keys: []server.APIKey{key(shopKey, server.ScopeChallenges)}}}, Clock: s.clock.Now,
+		Logger: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	must(s.t, err)
+	return h
+}
+
+// traffic is what came in, and what was told.
+type traffic struct {
+	mu     sync.Mutex
+	lines  []string
+	events []string
+}
+
+func (l *traffic) note(r *http.Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, r.Method+" "+r.RequestURI+" referer="+r.Referer())
+}
+
+func (l *traffic) event(e watchword.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, e.Type)
+}
+
+func (l *traffic) all() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Join(l.lines, "\n")
+}
+
+func (l *traffic) count(event string) (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.events {
+		if e == event {
+			n++
+		}
+	}
+	return n
+}
+
+// A backend is an app's own web server: whoever is sent back to it has the receipt collected with the app's handle.
+type backend struct {
+	web      *httptest.Server
+	engine   *watchword.Engine
+	mu       sync.Mutex
+	started  *watchword.Started
+	redeemed []error
+	visits   []string
+}
+
+func newBackend(t testing.TB) *backend {
+	b := &backend{}
+	b.web = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/done" {
+			http.NotFound(w, r)
+			return
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.visits = append(b.visits, r.RequestURI+" referer="+r.Referer())
+		b.redeemed = append(b.redeemed, b.redeem(r.Context()))
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = io.WriteString(w, "<!doctype html><title>App</title><h1 id=welcome>Signed in</h1>")
+	}))
+	t.Cleanup(b.web.Close)
+	return b
+}
+
+func (b *backend) redeem(ctx context.Context) error {
+	_, err := b.engine.Redeem(ctx, b.started.ID, watchword.RedeemRequest{Handle: b.started.Handle.Reveal(), Purpose: "sign_in", To: "ada@example.com"})
+	return err
+}
+
+func (b *backend) results() []error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.redeemed)
+}
+
+// A begun is a challenge with everything that its message and its screens show.
+type begun struct {
+	*watchword.Started
+	page, link, token, code, number string
+}
+
+const firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+// begin starts a challenge by a link, a minute before now: nobody opens a mail sooner than it was sent.
+func (s *site) begin(change ...func(*watchword.StartRequest)) begun {
+	s.t.Helper()
+	req := watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: "ada@example.com", ReturnURL: s.app.web.URL + "/done", Locale: "en",
+		Client: watchword.Client{IP: "203.0.113.7", UserAgent: firefox}}
+	for _, c := range change {
+		c(&req)
+	}
+	started, err := s.engine.Start(s.t.Context(), req)
+	must(s.t, err)
+	s.app.mu.Lock()
+	s.app.started = started
+	s.app.mu.Unlock()
+	s.clock.move(10 * time.Second)
+	out := begun{Started: started, page: "/c/" + started.ID}
+	out.number, _ = started.Public["number"].(string)
+	m, err := s.engine.Compose(s.t.Context(), s.outbox.kept[len(s.outbox.kept)-1])
+	must(s.t, err)
+	out.link, out.code = m.Link.Reveal(), m.Code.Reveal()
+	_, out.token, _ = strings.Cut(out.link, "#")
+	return out
+}
+
+func (s *site) status(id string) watchword.View {
+	s.t.Helper()
+	v, err := s.engine.Status(s.t.Context(), id)
+	must(s.t, err)
+	return v
+}
+
+// A visitor is a browser without a screen: it keeps cookies, and says where its requests come from.
+type visitor struct {
+	s    *site
+	http *http.Client
+}
+
+func (s *site) visitor() *visitor {
+	jar, err := cookiejar.New(nil)
+	must(s.t, err)
+	return &visitor{s: s, http: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
+}
+
+// A shown is what a visitor got.
+type shown struct {
+	status int
+	header http.Header
+	text   string
+	html   string
+	next   string
+	final  bool
+}
+
+func (v *visitor) do(method, path, contentType, body string, headers ...string) shown {
+	v.s.t.Helper()
+	r, err := http.NewRequestWithContext(v.s.t.Context(), method, v.s.web.URL+path, strings.NewReader(body))
+	must(v.s.t, err)
+	if contentType != "" {
+		r.Header.Set("Content-Type", contentType)
+	}
+	r.Header.Set("User-Agent", firefox)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	for n := 0; n+1 < len(headers); n += 2 {
+		r.Header.Set(headers[n], headers[n+1])
+	}
+	w, err := v.http.Do(r)
+	must(v.s.t, err)
+	defer func() { _ = w.Body.Close() }()
+	text, err := io.ReadAll(w.Body)
+	must(v.s.t, err)
+	out := shown{status: w.StatusCode, header: w.Header, text: string(text)}
+	var part struct {
+		HTML, Next string
+		Final      bool
+	}
+	if json.Unmarshal(text, &part) == nil {
+		out.html, out.next, out.final = part.HTML, part.Next, part.Final
+	}
+	return out
+}
+
+// post sends what the pages' script would.
+func (v *visitor) post(path string, fields map[string]string, headers ...string) shown {
+	v.s.t.Helper()
+	if fields == nil {
+		fields = map[string]string{}
+	}
+	body, err := json.Marshal(fields)
+	must(v.s.t, err)
+	return v.do(http.MethodPost, path, "application/json", string(body), headers...)
+}
+
+func (v *visitor) get(path string, headers ...string) shown {
+	v.s.t.Helper()
+	return v.do(http.MethodGet, path, "", "", headers...)
+}
+
+// form sends what the page without script would.
+func (v *visitor) form(path, body string, headers ...string) shown {
+	v.s.t.Helper()
+	return v.do(http.MethodPost, path, "application/x-www-form-urlencoded", body, headers...)
+}
+
+// opened is the starter's own browser, at the challenge's page.
+func (s *site) opened(c begun) *visitor {
+	s.t.Helper()
+	v := s.visitor()
+	if got := v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()}); got.status != http.StatusOK {
+		s.t.Fatalf("the page did not open: %d %s", got.status, got.text)
+	}
+	return v
+}
+
+// want checks the status, and texts that the part shows.
+func (g shown) want(t testing.TB, status int, texts ...string) shown {
+	t.Helper()
+	if g.status != status {
+		t.Fatalf("got %d, want %d: %s", g.status, status, g.text)
+	}
+	for _, text := range texts {
+		if !strings.Contains(g.html, text) {
+			t.Errorf("%q is not shown: %s", text, g.text)
+		}
+	}
+	return g
+}
