@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
@@ -26,14 +27,15 @@ type house struct {
 
 // A builder makes a house from settings.
 type builder struct {
-	settings settings
-	log      *slog.Logger
-	metrics  *metrics // nil: nothing is counted
-	offline  bool     // nothing is opened, because nothing will run
-	checks   ratelimit.Store
-	signer   *receipt.Signer
-	related  map[string]http.Handler // by RP id
-	house    house
+	settings  settings
+	log       *slog.Logger
+	metrics   *metrics // nil: nothing is counted
+	offline   bool     // nothing is opened, because nothing will run
+	checks    ratelimit.Store
+	signer    *receipt.Signer
+	related   map[string]http.Handler // by RP id
+	callbacks map[string]http.Handler // by pattern
+	house     house
 }
 
 // build makes the house, or reports everything that keeps it from being made. The database is opened; nothing else is
@@ -45,7 +47,7 @@ func build(ctx context.Context, s settings, log *slog.Logger, m *metrics) (*hous
 }
 
 func newBuilder(s settings, log *slog.Logger) *builder {
-	return &builder{settings: s, log: log, related: map[string]http.Handler{}, checks: ratelimit.NewMemory(ratelimit.MemoryConfig{})}
+	return &builder{settings: s, log: log, related: map[string]http.Handler{}, callbacks: map[string]http.Handler{}, checks: ratelimit.NewMemory(ratelimit.MemoryConfig{})}
 }
 
 func (b *builder) build(ctx context.Context) (*house, []error) {
@@ -103,6 +105,7 @@ func (b *builder) openFactors(ctx context.Context) error {
 func (b *builder) door(apps []server.App, box *inbox) (err error) {
 	cfg := server.Config{Apps: apps, Development: b.settings.development, TrustedProxies: b.settings.proxies, Logger: b.log,
 		Mount: map[string]http.Handler{"GET /webauthn.js": keyScript(), "GET /.well-known/webauthn": keySites(b.related)}}
+	maps.Copy(cfg.Mount, b.callbacks)
 	if b.settings.development {
 		cfg.Mount["GET /inbox"], cfg.Mount["GET /inbox/"] = box.Handler(), box.Handler()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"strings"
@@ -22,6 +23,7 @@ type parts struct {
 	router         *delivery.Router
 	sender         watchword.Sender
 	breaker        *delivery.PrefixBreaker // nil without limits
+	callbacks      *callbacks
 }
 
 // parts makes them, or reports everything that is wrong with any of them.
@@ -30,7 +32,8 @@ func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, e
 	p.offer, problems[0] = strategies(a, b.house.storage.factors != nil, b.log)
 	p.addresses, problems[1] = delivery.NewAddressPolicy(a.addresses)
 	p.starts, p.checks, problems[2] = b.limiters(a)
-	p.router, problems[3] = b.router(a, providers)
+	p.callbacks = newCallbacks(a)
+	p.router, problems[3] = b.router(a, providers, p.callbacks)
 	var templates *delivery.Templates
 	if templates, problems[4] = loadTemplates(a.templates); p.router != nil && templates != nil {
 		p.sender, problems[5] = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
@@ -62,6 +65,8 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 	if err != nil {
 		return server.App{}, err
 	}
+	p.callbacks.engine = engine
+	maps.Copy(b.callbacks, p.callbacks.mounts)
 	if p.offer.related != nil {
 		b.related[a.rpID] = p.offer.related
 	}
@@ -104,18 +109,24 @@ func (b *builder) limiters(a appSettings) (starts, checks *ratelimit.Limiter, er
 	return starts, checks, errors.Join(errStarts, errChecks)
 }
 
+// environment is what the program lends to whatever connects to a configured URL.
+func (b *builder) environment() delivery.Environment {
+	return delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed}
+}
+
 // router opens the senders of every channel.
-func (b *builder) router(a appSettings, providers delivery.Providers) (*delivery.Router, error) {
-	env := delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed}
+func (b *builder) router(a appSettings, providers delivery.Providers, reports *callbacks) (*delivery.Router, error) {
 	routes := map[string][]delivery.Provider{}
 	var problems []error
 	for _, channel := range channelsOf(a) {
 		for i, secret := range a.send[channel] {
+			env := reports.lend(b.environment())
 			sender, err := providers.Open(context.Background(), secret.Reveal(), env)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("send: %s[%d]: %w", channel, i, err))
 				continue
 			}
+			reports.serve(sender, env)
 			routes[channel] = append(routes[channel], delivery.Provider{Name: schemeOf(secret), Sender: sender})
 		}
 	}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// startHouse runs a development server inside the test, with what the test changes in its settings.
+func startHouse(t *testing.T, change func(*settings)) *node {
+	t.Helper()
+	n := &node{t: t, log: &lockedBuffer{}}
+	var c checker
+	s := c.development(fileConfig{DataDir: t.TempDir()})
+	s.apps[0].publicURL, s.apps[0].rpID = "https://verify.example.com", ""
+	change(&s)
+	h, problems := build(t.Context(), s, slog.New(slog.NewJSONHandler(n.log, nil)), nil)
+	if problems = append(c.problems, problems...); len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	r := &run{settings: s, log: slog.New(slog.NewJSONHandler(n.log, nil))}
+	ctx, stop := context.WithCancel(context.Background())
+	drained := r.work(ctx, h)
+	web := httptest.NewServer(h.server)
+	t.Cleanup(func() {
+		web.Close()
+		stop()
+		drained()
+		if err := h.storage.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	n.url = web.URL
+	return n
+}
+
+// delivery is what GET says of the last message.
+func (n *node) delivery(id string) string {
+	d, _ := n.call("GET", "/v1/challenges/"+id, nil).body["delivery"].(object)
+	return fmt.Sprint(d["status"], " ", d["provider"])
+}
+
+// becomes waits for a value.
+func becomes(t *testing.T, want string, get func() string) {
+	t.Helper()
+	got := ""
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+		if got = get(); got == want {
+			return
+		}
+	}
+	t.Fatalf("got %q, never %q", got, want)
+}
+
+// A fakeTwilio takes messages when it is told to, and knows how to report.
+type fakeTwilio struct {
+	*httptest.Server
+	release   chan struct{}
+	callbacks chan string // the StatusCallback of each message
+}
+
+const twilioToken = "tokentokentoken"
+
+func newFakeTwilio(t *testing.T) *fakeTwilio {
+	f := &fakeTwilio{release: make(chan struct{}, 10), callbacks: make(chan string, 10)}
+	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = r.ParseForm()
+		f.callbacks <- r.PostForm.Get("StatusCallback")
+		<-f.release
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, `{"sid": "SM1"}`)
+	}))
+	t.Cleanup(f.Close)
+	return f
+}
+
+// report posts what Twilio would to n, in the place of the public URL, signed with a token over a URL.
+func (f *fakeTwilio) report(n *node, callback, signed, token, status string) int {
+	n.t.Helper()
+	form := url.Values{"MessageSid": {"SM1"}, "MessageStatus": {status}}
+	mac := hmac.New(sha1.New, []byte(token))
+	_, _ = mac.Write([]byte(signed + "MessageSidSM1" + "MessageStatus" + status))
+	req, err := http.NewRequest("POST", strings.Replace(callback, "https://verify.example.com", n.url, 1), strings.NewReader(form.Encode()))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("X-Twilio-Signature", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
+}
+
+// What a provider reports is believed if it has signed it for that message, and moves a delivery's status on, never
+// back.
+func TestAMessageIsReportedDelivered(t *testing.T) {
+	f := newFakeTwilio(t)
+	n := startHouse(t, func(s *settings) {
+		s.apps[0].send["sms"] = []watchword.Code{watchword.NewCode("twilio://AC1:" + twilioToken + "@/?from=%2B14155550100&base_url=" + url.QueryEscape(f.URL))}
+	})
+	sms := func(to, subject string) func(object) {
+		return func(o object) { o["channel"], o["to"], o["subject"] = "sms", to, subject }
+	}
+	id := n.start(sms("+14155550123", "a")).str("id")
+	callback := <-f.callbacks
+	if !strings.HasPrefix(callback, "https://verify.example.com/callbacks/dev/") || !strings.HasSuffix(callback, "/"+id+"/1/sms") {
+		t.Fatalf("Twilio is to report to %q", callback)
+	}
+	becomes(t, "queued <nil>", func() string { return n.delivery(id) })
+	f.release <- struct{}{}
+	becomes(t, "sent twilio", func() string { return n.delivery(id) })
+
+	other := n.start(sms("+14155550124", "b")).str("id")
+	otherCallback := <-f.callbacks
+	f.release <- struct{}{}
+	becomes(t, "sent twilio", func() string { return n.delivery(other) })
+
+	for name, status := range map[string]int{
+		"forged":               f.report(n, callback, callback, "another token", "delivered"),
+		"another challenge's":  f.report(n, callback, otherCallback, twilioToken, "delivered"),
+		"the address as it is": f.report(n, callback, strings.Replace(callback, "https://verify.example.com", n.url, 1), twilioToken, "delivered"),
+	} {
+		if status != http.StatusForbidden || n.delivery(id) != "sent twilio" {
+			t.Errorf("%s: answered %d; the delivery is %s", name, status, n.delivery(id))
+		}
+	}
+	for _, status := range []string{"delivered", "sent", "sending", "undelivered", "delivered"} {
+		if code := f.report(n, callback, callback, twilioToken, status); code != http.StatusNoContent || n.delivery(id) != "delivered twilio" {
+			t.Errorf("%s: answered %d; the delivery is %s", status, code, n.delivery(id))
+		}
+	}
+	if got := n.delivery(other); got != "sent twilio" {
+		t.Errorf("the other challenge's delivery is %s", got)
+	}
+	unknown := strings.Replace(callback, id, id[:len(id)-8]+"AAAAAAAA", 1)
+	if code := f.report(n, unknown, unknown, twilioToken, "delivered"); code != http.StatusNoContent {
+		t.Errorf("a challenge that nobody knows is answered %d", code)
+	}
+	if log := n.log.String(); strings.Contains(log, twilioToken) {
+		t.Error("the token is in the log")
+	}
+}
+
+// Without a public URL that a provider can reach none is given one.
+func TestNoReportsOverHTTP(t *testing.T) {
+	f := newFakeTwilio(t)
+	n := startHouse(t, func(s *settings) {
+		s.apps[0].publicURL = "http://localhost:8080"
+		s.apps[0].send["sms"] = []watchword.Code{watchword.NewCode("twilio://AC1:" + twilioToken + "@/?from=%2B14155550100&base_url=" + url.QueryEscape(f.URL))}
+	})
+	n.start(func(o object) { o["channel"], o["to"] = "sms", "+14155550123" })
+	f.release <- struct{}{}
+	if callback := <-f.callbacks; callback != "" {
+		t.Errorf("Twilio is to report to %q", callback)
+	}
+}
+
+// Two senders never share a URL, and those that take no reports serve nothing.
+func TestEachSenderHasItsCallbackURL(t *testing.T) {
+	a := watchword.NewCode("twilio://AC1:" + twilioToken + "@/?from=%2B14155550100")
+	b := newBuilder(settings{}, slog.New(slog.DiscardHandler))
+	reports := newCallbacks(appSettings{id: "shop", publicURL: "https://verify.example.com"})
+	app := appSettings{send: map[string][]watchword.Code{"sms": {a, a}, "voice": {a},
+		"email": {watchword.NewCode("webhook+https://example.com/?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}}}
+	if _, err := b.router(app, providers(newInbox()), reports); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"POST /callbacks/shop/1/", "POST /callbacks/shop/2/", "POST /callbacks/shop/3/"}
+	got := make([]string, 0, len(want))
+	for pattern := range reports.mounts {
+		got = append(got, pattern)
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		t.Errorf("mounted %v", got)
+	}
+}
