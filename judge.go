@@ -17,6 +17,9 @@ func (e *Engine) judge(ctx context.Context, s Judge, rec *record, entry Entry, a
 	if !now.Before(rec.ExpiresAt) {
 		return nil, ErrChallengeExpired
 	}
+	if rec.Decoy && rec.Purpose != PurposeEnrol {
+		_, _ = s.Verify(ctx, &rec.Challenge, a.answer.Text) // a decoy takes as long as a real one
+	}
 	if a.mismatch || rec.Decoy || a.purpose != rec.Purpose || !sameWho(a.who, rec) ||
 		a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction) {
 		return nil, e.judgedWrong(ctx, rec, entry, a, nil)
