@@ -30,6 +30,7 @@ func TestOnEachStore(t *testing.T) {
 			}{
 				{"SpentForEver", testSpentForEver}, {"OneApprovalForACode", testOneApprovalForACode}, {"Enrolments", testEnrolments},
 				{"ForeignFactors", testForeignFactors}, {"DisabledForGood", testDisabledForGood}, {"ExchangedRows", testExchangedRows},
+				{"RotationUnderLoad", testRotationUnderLoad},
 			} {
 				t.Run(test.name, func(t *testing.T) {
 					test.run(t, newKit(t, func(_ *Config, c *watchword.Config) { c.Factors, c.App = factors, fmt.Sprint("shop", n) }))

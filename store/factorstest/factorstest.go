@@ -262,13 +262,8 @@ func testCanceled(t *testing.T, s *suite) {
 	}
 }
 
-// A Pager can be read from the first to the last, for sealing what is kept with a new key.
-type Pager interface {
-	Page(ctx context.Context, app, after string, limit int) ([]watchword.SealedFactor, error)
-}
-
 func testPage(t *testing.T, s *suite) {
-	pager, ok := s.Factors.(Pager)
+	pager, ok := s.Factors.(watchword.FactorPager)
 	if !ok {
 		t.Skip("this store has no pages")
 	}

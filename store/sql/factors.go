@@ -24,8 +24,9 @@ type Writer interface {
 }
 
 var (
-	_ watchword.Factors = (*Factors)(nil)
-	_ watchword.Pinger  = (*Factors)(nil)
+	_ watchword.Factors     = (*Factors)(nil)
+	_ watchword.FactorPager = (*Factors)(nil)
+	_ watchword.Pinger      = (*Factors)(nil)
 )
 
 // New uses one pool for statements that change something and one for those that do not; they may be the same. Both
@@ -71,8 +72,7 @@ func (f *Factors) List(ctx context.Context, app, subject string) ([]watchword.Se
 		WHERE app = $1 AND subject = $2 ORDER BY created_at, id`, app, subject)
 }
 
-// Page reads up to limit factors of an app whose ids come after the given one, in the order of their bytes; the empty id
-// comes before all. Who reads page after page sees every factor that was there all the time, once.
+// Page implements watchword.FactorPager, in the order of the ids' bytes; the empty id comes before all. Who reads page after page sees every factor that was there all the time, once.
 func (f *Factors) Page(ctx context.Context, app, after string, limit int) ([]watchword.SealedFactor, error) {
 	return f.rows(ctx, `SELECT id, app, subject, strategy, created_at, version, data FROM watchword_factors
 		WHERE app = $1 AND id > $2 ORDER BY id LIMIT $3`, app, after, limit)
