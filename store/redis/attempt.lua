@@ -1,6 +1,6 @@
 -- Charges one try and compares: watchword.Store.Attempt, in its order.
 --
--- KEYS: the entry; its budget, if it has one: a list of the times of charges in µs, the newest first.
+-- KEYS: the entry; its budget, if it has one: the times of charges in µs, 8 bytes each, the newest first.
 -- ARGV: 1 if the first try of an entry is free; the number of limits; Max and Per (µs) of each; then digest, state and
 -- mark of each guess.
 -- Answers with one letter for what it came to and, but for w, the entry's state, tries left and tries used:
@@ -25,19 +25,19 @@ end
 
 -- A limit refuses while its Max-th most recent charge is younger than Per. A time that has not come yet (another server's
 -- clock was ahead) counts as now.
+local log = KEYS[2] and redis.call('GET', KEYS[2]) or ''
+if #log % 8 ~= 0 then
+	return redis.error_reply('ERR watchword: not a budget')
+end
 local guesses = 3 + 2 * ARGV[2]
 local wait, most, longest = 0, 1, 0
 for i = 3, guesses - 2, 2 do
 	local max, per = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
 	most, longest = math.max(most, max), math.max(longest, per)
-	local charged = max > 0 and redis.call('LINDEX', KEYS[2], max - 1)
 	if max <= 0 then
 		wait = math.max(wait, per)
-	elseif charged then
-		charged = tonumber(charged)
-		if not charged or charged ~= charged then
-			return redis.error_reply('ERR watchword: not a budget')
-		end
+	elseif #log >= 8 * max then
+		local charged = struct.unpack('>I8', log, 8 * max - 7)
 		wait = math.max(wait, per - math.max(now - charged, 0))
 	end
 end
@@ -55,20 +55,20 @@ while at <= #all do
 	at = at + 2 + length
 end
 
--- Nothing was written so far; from here on nothing can fail but the first write.
+-- Nothing was written so far; from here on nothing can fail but the first write. First the charge: the log keeps as many
+-- times as its largest limit looks at, for as long as its longest window.
 if longest > 0 then
-	if redis.call('LPUSH', KEYS[2], string.format('%.0f', now)) > most then
-		redis.call('LTRIM', KEYS[2], 0, most - 1)
-	end
-	redis.call('PEXPIRE', KEYS[2], math.ceil(longest / 1000))
+	log = struct.pack('>I8', now) .. string.sub(log, 1, 8 * (most - 1))
+	redis.call('SET', KEYS[2], log, 'PX', math.ceil(longest / 1000))
 end
 e.tries, e.used, e.last = e.tries - 1, e.used + 1, now
+redis.call('SETRANGE', KEYS[1], 1, counters(e))
 if #all == 0 then
-	redis.call('SETRANGE', KEYS[1], 1, counters(e))
 	return 'w' .. '\1' .. counters(e) .. string.sub(e.value, 19)
 end
 
--- Digests are keyed, so how long it takes to compare them tells nothing. An empty one is nobody's answer.
+-- Then the guesses, in turn. Digests are keyed, so how long it takes to compare them tells nothing. An empty one is
+-- nobody's answer.
 for i = guesses, #ARGV, 3 do
 	if ARGV[i] ~= '' and known[ARGV[i]] then
 		e.state = tonumber(ARGV[i + 1])
@@ -81,6 +81,6 @@ for i = guesses, #ARGV, 3 do
 end
 if e.tries == 0 then
 	e.state = 2
+	redis.call('SETRANGE', KEYS[1], 1, counters(e))
 end
-redis.call('SETRANGE', KEYS[1], 1, counters(e))
 return told('m')

@@ -86,40 +86,32 @@ func garbageBudget(t *testing.T, client goredis.UniversalClient, s *redis.Store)
 	const key = "{garbage:0}:b:g.any"
 	b := watchword.Budget{Key: "g.any", Limits: []watchword.Window{{Max: 1, Per: time.Hour}}}
 	for i, plant := range []func() error{
-		func() error { return client.Set(ctx, key, "a string", 0).Err() },
-		func() error { return client.RPush(ctx, key, "not a number").Err() },
-		func() error { return client.RPush(ctx, key, "nan").Err() },
+		func() error { return client.Set(ctx, key, "garbage!!", 0).Err() },
+		func() error { return client.RPush(ctx, key, "a list").Err() },
 		func() error { return client.SAdd(ctx, key, "a set").Err() },
 	} {
 		must(t, client.Del(ctx, key).Err())
 		must(t, plant())
 		id := fmt.Sprintf("g.budget%d", i)
 		must(t, s.Create(ctx, entry(id)))
-		if _, err := s.Attempt(ctx, id, guess("right"), b); err == nil || errors.Is(err, watchword.ErrMismatch) {
+		if _, err := s.Attempt(ctx, id, guess("right"), b); !goredis.HasErrorPrefix(err, "watchword: not a budget") && !goredis.HasErrorPrefix(err, "WRONGTYPE") {
 			t.Errorf("budget %d: got %v", i, err)
-		}
-		// The list is touched only where it is written to; that must fail before the entry changes.
-		free := b
-		free.Limits = []watchword.Window{{Max: 0, Per: time.Hour}}
-		free.FirstFree = true
-		if i == 0 {
-			if _, err := s.Attempt(ctx, id, guess("right"), free); err == nil {
-				t.Error("a budget that is no list was charged")
-			}
 		}
 		if e, err := s.Get(ctx, id); err != nil || e.Used != 0 || e.State != watchword.StatePending {
 			t.Errorf("budget %d: the entry is %+v, %v", i, e, err)
 		}
 	}
-	for stamp, refused := range map[string]bool{"9e99": true, "inf": true, "99999999999999999999": true, "-inf": false, "-5": false, "0": false} {
-		must(t, client.Del(ctx, key).Err())
-		must(t, client.RPush(ctx, key, stamp).Err())
-		id := "g.stamp" + stamp
+	for i, c := range []struct {
+		stamp   string
+		refused bool
+	}{{"\xff\xff\xff\xff\xff\xff\xff\xff", true}, {"\x7f\xff\xff\xff\xff\xff\xff\xff", true}, {"\x00\x00\x00\x00\x00\x00\x00\x00", false}, {"", false}} {
+		must(t, client.Set(ctx, key, c.stamp, 0).Err())
+		id := fmt.Sprintf("g.stamp%d", i)
 		must(t, s.Create(ctx, entry(id)))
 		_, err := s.Attempt(ctx, id, guess("wrong"), b)
 		var spent *watchword.BudgetError
-		if errors.As(err, &spent) != refused || spent != nil && spent.RetryAfter != time.Hour {
-			t.Errorf("a charge at %s: %v", stamp, err)
+		if errors.As(err, &spent) != c.refused || spent != nil && spent.RetryAfter != time.Hour {
+			t.Errorf("a charge at %q: %v", c.stamp, err)
 		}
 	}
 }

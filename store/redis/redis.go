@@ -2,11 +2,11 @@
 // Cluster, through a go-redis client that the caller opens (Open does it with the right settings) and closes.
 //
 // Each method of Store is one command and one round trip: a SET, a GET, or one Lua script, which Redis runs as one step.
-// An entry is one string and its budget one list; both carry the hash tag {prefix:partition}, where the partition is
+// An entry is one string and its budget another; both carry the hash tag {prefix:partition}, where the partition is
 // computed from the part of the id before the dot, so on a Cluster too a script finds them on one node. Keys:
 //
-//	{watchword:7}:e:AbCdEfGhIjk.0123456789abcdefABCDEF   an entry, until its KeepUntil
-//	{watchword:7}:b:AbCdEfGhIjk.any                      a budget, until its longest window has passed
+//	{watchword:59}:e:AbCdEfGhIjk.0123456789abcdefABCDEF   an entry, until its KeepUntil
+//	{watchword:59}:b:AbCdEfGhIjk.any                      a budget, until its longest window has passed
 //
 // Windows and expiry run on the server's clock. Nothing is repeated when a connection is cut: the caller gets an error
 // and does not know whether the step was taken, as with any network.

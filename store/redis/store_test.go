@@ -2,10 +2,10 @@ package redis_test
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -108,18 +108,21 @@ func keys(t *testing.T, client goredis.UniversalClient) {
 	if !slices.Equal(found, []string{budgetKey, entryKey}) {
 		t.Fatalf("keys: %q", found)
 	}
-	for _, stamp := range client.LRange(ctx, budgetKey, 0, -1).Val() {
-		if n, err := strconv.ParseInt(stamp, 10, 64); err != nil || time.Since(time.UnixMicro(n)).Abs() > time.Minute {
-			t.Errorf("a charge is kept as %q, which is not the time in microseconds", stamp)
+	log, newest := []byte(client.Get(ctx, budgetKey).Val()), time.Now().Add(time.Minute)
+	if len(log) != 3*8 {
+		t.Errorf("%d bytes of charges after three wrong guesses", len(log))
+	}
+	for ; len(log) >= 8; log = log[8:] {
+		charged := time.UnixMicro(int64(binary.BigEndian.Uint64(log)))
+		if !charged.Before(newest) || time.Since(charged) > time.Minute {
+			t.Errorf("a charge is kept as of %s, the one after it as of %s", charged, newest)
 		}
+		newest = charged
 	}
 	for key, want := range map[string]time.Duration{entryKey: 25 * time.Minute, budgetKey: 24 * time.Hour} {
 		if ttl := client.PTTL(ctx, key).Val(); ttl > want+time.Second || ttl < want-time.Minute {
 			t.Errorf("%s lives for %s, want %s", key, ttl, want)
 		}
-	}
-	if n := client.LLen(ctx, budgetKey).Val(); n != 3 {
-		t.Errorf("%d charges after three wrong guesses", n)
 	}
 	_, err = s.Attempt(ctx, "AbCdEfGhIjk.xyz", guess("right"), limited("AbCdEfGhIjk.any"))
 	must(t, err)
@@ -149,8 +152,8 @@ func shrinkingLimits(t *testing.T, client goredis.UniversalClient) {
 		for range most + 5 {
 			_, _ = s.Attempt(ctx, e.ID, nil, b)
 		}
-		if n := client.LLen(ctx, "{shrink:0}:b:g.any").Val(); n > int64(most) {
-			t.Errorf("%d charges are kept for limits of %d", n, most)
+		if n := client.StrLen(ctx, "{shrink:0}:b:g.any").Val(); n != int64(8*most) {
+			t.Errorf("%d bytes are kept for limits of %d", n, most)
 		}
 	}
 }
