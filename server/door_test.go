@@ -3,7 +3,9 @@ package server_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -272,6 +274,27 @@ func TestStoresOutOfReach(t *testing.T) {
 	b.check(id, code).want(t, http.StatusOK, "")
 }
 
+// TestEveryAppMustBeReady, whichever it is that cannot be.
+func TestEveryAppMustBeReady(t *testing.T) {
+	store := &moody{}
+	well, ill := newBench(t, options{}), newBench(t, options{store: store})
+	store.Store = memory.New(memory.Config{})
+	store.down.Store(true)
+	apps := []server.App{goodApps(t, well)[0], goodApps(t, ill)[0]}
+	apps[1].Engine, apps[1].Keys = ill.engines["bank"], []server.APIKey{key("other", server.ScopeChallenges)}
+	apps[1].Signer = apps[0].Signer
+	for range 2 {
+		s, err := server.New(server.Config{Apps: apps})
+		must(t, err)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		if w.Code != http.StatusServiceUnavailable {
+			t.Errorf("ready with %d, though one app is not", w.Code)
+		}
+		apps[0], apps[1] = apps[1], apps[0]
+	}
+}
+
 // TestOtherErrorsStayInside: what is no error of the engine's is the log's business.
 func TestOtherErrorsStayInside(t *testing.T) {
 	b := newBench(t, options{strategies: []watchword.Strategy{faulty{func() error { return errDown }}}})
@@ -279,6 +302,11 @@ func TestOtherErrorsStayInside(t *testing.T) {
 	if strings.Contains(r.text, "dial") || !strings.Contains(b.log.String(), r.header.Get("X-Request-Id")) {
 		t.Errorf("answer %s, log %s", r.text, b.log.String())
 	}
+}
+
+func TestTimeThatRanOutIsUnavailable(t *testing.T) {
+	b := newBench(t, options{strategies: []watchword.Strategy{faulty{func() error { return fmt.Errorf("asking: %w", context.DeadlineExceeded) }}}})
+	b.post("/v1/challenges", `{"strategy":"faulty","purpose":"mfa"}`).want(t, http.StatusServiceUnavailable, "unavailable")
 }
 
 func TestRateLimited(t *testing.T) {

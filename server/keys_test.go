@@ -35,7 +35,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	twice := request(http.MethodGet, "/v1/challenges/"+id, "")
-	twice.Header["Authorization"] = []string{"Bearer nobody's", "Bearer " + shopKey}
+	twice.Header["Authorization"] = []string{"Bearer " + shopKey, "Bearer " + shopKey2}
 	b.do(twice).want(t, http.StatusUnauthorized, "unauthorized")
 }
 

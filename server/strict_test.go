@@ -112,6 +112,9 @@ func refuses(t *testing.T, b *bench, target string, c bad) {
 	if !slices.Equal(r.fields(), []string{c.field}) {
 		t.Errorf("names %q, want %q: %s", r.fields(), c.field, r.text)
 	}
+	if strings.Contains(r.text, "unmarshal") || strings.Contains(r.text, "json:") || strings.Contains(r.text, "jsontext") {
+		t.Errorf("the words of a library: %s", r.text)
+	}
 }
 
 // TestBadChecks shows also that none of them costs a try.
