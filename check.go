@@ -206,7 +206,7 @@ func (e *Engine) tooLate(ctx context.Context, i ident) error {
 }
 
 // wrong records a wrong answer; it was charged before it was compared.
-func (e *Engine) wrong(ctx context.Context, i ident, a attempt, entry Entry) error {
+func (e *Engine) wrong(ctx context.Context, i ident, a attempt, entry Entry) *Error {
 	about := &Challenge{ID: i.id, Strategy: e.strategyOf(i).Name(), Purpose: a.purpose}
 	e.emit(ctx, EventFailed, about)
 	if entry.State == StateLocked {

@@ -11,13 +11,14 @@ import (
 // the door: Code is the stable name that API callers see; the other fields are set where the name calls for them.
 // Errors compare by Code, so errors.Is(err, ErrIncorrectAnswer) holds however the error was wrapped.
 type Error struct {
-	Code       string        // the stable name, one of those below
-	Fields     []FieldError  // invalid_request: what is wrong, field by field
-	Remaining  int           // incorrect_answer: tries that are left
-	Limit      string        // rate_limited: the rule that refused
-	Reason     string        // destination_refused: country, line_type, prefix or blocked
-	RetryAfter time.Duration // rate_limited, too_many_guesses, resend_too_soon, factor_disabled while it waits
-	Cause      error         // unavailable: what could not be reached; for logs, never for callers
+	Code       string         // the stable name, one of those below
+	Fields     []FieldError   // invalid_request: what is wrong, field by field
+	Remaining  int            // incorrect_answer: tries that are left
+	Limit      string         // rate_limited: the rule that refused
+	Reason     string         // destination_refused: country, line_type, prefix or blocked
+	RetryAfter time.Duration  // rate_limited, too_many_guesses, resend_too_soon, factor_disabled while it waits
+	Extra      map[string]any // incorrect_answer: what a strategy tells the app's backend, a wrong clock say
+	Cause      error          // unavailable: what could not be reached; for logs, never for callers
 }
 
 // A FieldError names one field of a request and what is wrong with it. It never repeats the field's value.

@@ -54,7 +54,7 @@ var floorsHeavy = []string{
 var floorsLight = []string{"", "otp", "receipt", "ratelimit", "delivery", "store/memory", "server", "magiclink"}
 
 // floorsRooms are those that are no plug-ins: the program may know them by name.
-var floorsRooms = []string{"", "ratelimit", "delivery", "receipt", "server"}
+var floorsRooms = []string{"", "ratelimit", "delivery", "receipt", "server", "store/sql"}
 
 // A floorsPackage is what go list tells of a package. Its folder is relative to the module; the root's is empty.
 type floorsPackage struct {

@@ -215,12 +215,12 @@ type Candidate struct {
 
 // A Proof is a Judge's decision and what it has to be paid with.
 type Proof struct {
-	AMR      []string // RFC 8176, and no more than happened
-	Spend    *Factor  // the factor as it must be stored before the challenge is won: counter moved, code used up
-	Subject  string   // a discoverable passkey's owner, where the challenge has no subject
-	Compared []Factor // with ErrMismatch: the factors whose consecutive failures grow by this one
-	Low      bool     // little is left of the factor: the app should tell its user
-	Extra    map[string]any
+	AMR      []string       // RFC 8176, and no more than happened
+	Spend    *Factor        // the factor as it must be stored before the challenge is won: counter moved, code used up
+	Subject  string         // a discoverable passkey's owner, where the challenge has no subject
+	Compared []Factor       // with ErrMismatch: the factors whose consecutive failures grow by this one
+	Low      bool           // little is left of the factor: the app should tell its user
+	Extra    map[string]any // what the strategy adds to the receipt or, with ErrMismatch, tells the app's backend
 }
 
 // An Address is what an AddressPolicy makes of one.

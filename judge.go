@@ -22,12 +22,12 @@ func (e *Engine) judge(ctx context.Context, s Judge, rec *record, entry Entry, a
 	}
 	if a.mismatch || rec.Decoy || a.purpose != rec.Purpose || !sameWho(a.who, rec) ||
 		a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction) {
-		return nil, e.judgedWrong(ctx, rec, entry, a, nil)
+		return nil, e.judgedWrong(ctx, rec, entry, a, &wrongAnswer{})
 	}
 	result, err := e.spend(ctx, s, rec, a, now)
 	var wrong *wrongAnswer
 	if errors.As(err, &wrong) {
-		return nil, e.judgedWrong(ctx, rec, entry, a, wrong.compared)
+		return nil, e.judgedWrong(ctx, rec, entry, a, wrong)
 	}
 	if err != nil {
 		return nil, err
@@ -38,8 +38,11 @@ func (e *Engine) judge(ctx context.Context, s Judge, rec *record, entry Entry, a
 // sameWho compares the caller's word with the challenge. A discoverable passkey's challenge names nobody.
 func sameWho(claimed string, rec *record) bool { return claimed == who(rec.Subject, rec.Address) }
 
-// wrongAnswer carries a Judge's mismatch and what it was compared with.
-type wrongAnswer struct{ compared []Factor }
+// wrongAnswer carries a Judge's mismatch, what it was compared with, and what the app's backend is told.
+type wrongAnswer struct {
+	compared []Factor
+	extra    map[string]any
+}
 
 func (*wrongAnswer) Error() string { return ErrMismatch.Error() }
 
@@ -61,7 +64,7 @@ func (e *Engine) judgeOnce(ctx context.Context, s Judge, rec *record, a attempt,
 	}
 	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
 	if errors.Is(err, ErrMismatch) {
-		return nil, &wrongAnswer{proof.Compared}
+		return nil, &wrongAnswer{proof.Compared, proof.Extra}
 	}
 	if err != nil {
 		return nil, factorError(err)
@@ -171,8 +174,8 @@ func (e *Engine) win(ctx context.Context, rec *record, a attempt, r *Result, now
 }
 
 // judgedWrong records a wrong answer: each factor it was compared with has failed once more, and the last try locks.
-func (e *Engine) judgedWrong(ctx context.Context, rec *record, entry Entry, a attempt, compared []Factor) error {
-	for _, f := range compared {
+func (e *Engine) judgedWrong(ctx context.Context, rec *record, entry Entry, a attempt, w *wrongAnswer) error {
+	for _, f := range w.compared {
 		if err := e.factorFailed(ctx, rec, f); err != nil {
 			return err
 		}
@@ -185,5 +188,9 @@ func (e *Engine) judgedWrong(ctx context.Context, rec *record, entry Entry, a at
 			return unavailable(err)
 		}
 	}
-	return e.wrong(ctx, rec.ident, a, entry)
+	refusal := e.wrong(ctx, rec.ident, a, entry)
+	if a.what == markCollected {
+		refusal.Extra = w.extra
+	}
+	return refusal
 }

@@ -355,3 +355,19 @@ func TestNamelessChallengesAreAnsweredWithoutAName(t *testing.T) {
 		t.Fatal("it cost a try")
 	}
 }
+
+func TestOnlyTheBackendHearsWhyAnAnswerIsWrong(t *testing.T) {
+	l := &liar{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+		return watchword.Proof{Extra: map[string]any{"clock_offset_seconds": 70}}, watchword.ErrMismatch
+	}}
+	k := newKit(t, withLiar(l))
+	s := k.start(judged())
+	_, err := k.check(s.ID, "x")
+	if e := k.mustCode(err, watchword.ErrIncorrectAnswer); e.Extra["clock_offset_seconds"] != 70 {
+		t.Fatalf("%+v", e)
+	}
+	err = k.Answer(context.Background(), s.ID, watchword.Answer{Text: "x"}, watchword.Client{})
+	if e := k.mustCode(err, watchword.ErrIncorrectAnswer); e.Extra != nil {
+		t.Fatalf("%+v", e)
+	}
+}

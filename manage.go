@@ -118,6 +118,30 @@ func (e *Engine) factor(ctx context.Context, id string) (Factor, error) {
 	return f, nil
 }
 
+// ImportFactor takes over what a subject had enrolled elsewhere, as a strategy's Import made it. Importing the same again
+// changes nothing.
+func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error {
+	if e.cfg.Factors == nil || e.strategies[f.Strategy] == nil {
+		return invalid("strategy", "nothing can be enrolled with it")
+	}
+	if !plain(f.Subject, maxText) || f.Subject == "" || f.ID == "" {
+		return invalid("subject", "is required, and at most 255 plain characters")
+	}
+	if _, err := e.authorize(ctx, f.Subject, a); err != nil {
+		return err
+	}
+	f.CreatedAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
+	err := e.env.factors.create(ctx, f)
+	if errors.Is(err, ErrExists) {
+		return nil
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	e.emit(ctx, EventFactorEnrolled, &Challenge{Strategy: f.Strategy, Subject: f.Subject}, func(ev *Event) { ev.Factor = f.ID })
+	return nil
+}
+
 // RenameFactor changes a factor's label.
 func (e *Engine) RenameFactor(ctx context.Context, id, label string, a Authority) (Factor, error) {
 	if !plain(label, maxText) {

@@ -219,3 +219,21 @@ func TestReseal(t *testing.T) {
 		t.Fatalf("%d factors under the new key alone: %v", len(all), err)
 	}
 }
+
+func TestImportedFactorsAnswerAndNeedAuthority(t *testing.T) {
+	ctx := context.Background()
+	k := newKeeperKit(t)
+	f := watchword.Factor{ID: "fa_old", Subject: subject, Strategy: "weak", Data: []byte("secret")}
+	for range 2 {
+		if err := k.ImportFactor(ctx, f, watchword.Authority{Admin: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := k.ListFactors(ctx, subject); err != nil || len(all) != 1 {
+		t.Fatalf("%+v %v", all, err)
+	}
+	f.ID = "fa_other"
+	k.mustCode(k.ImportFactor(ctx, f, watchword.Authority{}), watchword.ErrProofRequired)
+	f.Strategy = "riddle"
+	k.mustCode(k.ImportFactor(ctx, f, watchword.Authority{Admin: true}), watchword.ErrInvalidRequest)
+}

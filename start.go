@@ -62,11 +62,12 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 			return nil, err
 		}
 	}
+	c.Decoy = req.Decoy
 	prompt, err := begin(ctx, strategy, c)
 	if err != nil {
 		return nil, err
 	}
-	c.Ask, c.Decoy = prompt.Ask, req.Decoy || prompt.Decoy
+	c.Ask, c.Decoy = prompt.Ask, c.Decoy || prompt.Decoy
 	entry, rec, err := e.newEntry(ident, strategy.Traits(), c, prompt)
 	if err != nil {
 		return nil, err
