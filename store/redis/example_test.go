@@ -1,0 +1,22 @@
+package redis_test
+
+import (
+	"context"
+	"log"
+
+	"github.com/watchword-auth/watchword/store/redis"
+)
+
+// A program opens the client once, refuses to start on a Redis that would forget, and gives the store to its engines.
+func Example() {
+	client, err := redis.Open("redis+cluster://:password@redis-1.internal:6379?addr=redis-2.internal:6379")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	store := redis.New(client, redis.Config{WaitReplicas: 1})
+	if err := store.CheckPolicy(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// watchword.New(watchword.Config{Store: store, ...})
+}
