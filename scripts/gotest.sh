@@ -11,9 +11,10 @@ fi
 
 # shellcheck disable=SC2086 # an empty $race is no argument
 go test -v $race "$@" 2>&1 | awk '
-	# What t.Skip says comes before the line that says SKIP.
-	/^ *[A-Za-z0-9_]+\.go:[0-9]+: /  { said = $0; sub(/^ *[A-Za-z0-9_]+\.go:[0-9]+: /, "", said) }
-	/^ *--- SKIP: /                  { skipped[++skips] = $3; because[skips] = said }
+	# What t.Skip says comes before the line that says SKIP, with lines of other tests in between.
+	/^=== (RUN|CONT|NAME) /          { test = $3 }
+	/^ *[A-Za-z0-9_]+\.go:[0-9]+: /  { said[test] = $0; sub(/^ *[A-Za-z0-9_]+\.go:[0-9]+: /, "", said[test]) }
+	/^ *--- SKIP: /                  { skipped[++skips] = $3; because[skips] = said[$3] }
 	/^ok  \t/ || /^\?   \t/ || /^\t/ { results[++lines] = $0; output = ""; next }
 	/^FAIL\t/                        { printf "%s", output; results[++lines] = $0; output = ""; next }
 	/^(=== |PASS$|FAIL$)/ || /^ *--- (PASS|SKIP): / { next }

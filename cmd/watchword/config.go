@@ -57,6 +57,7 @@ type appConfig struct {
 	PrefixBreaker   breakerConfig        `yaml:"prefix_breaker"`
 	Codes           codesConfig          `yaml:"codes"`
 	Links           linksConfig          `yaml:"links"`
+	Pages           pagesConfig          `yaml:"pages"`
 	Events          []eventsConfig       `yaml:"events"`
 }
 
@@ -102,6 +103,12 @@ type codesConfig struct {
 type linksConfig struct {
 	Confirm string `yaml:"confirm"`
 	NoCode  bool   `yaml:"no_code"`
+}
+
+// A pagesConfig says how the hosted pages look.
+type pagesConfig struct {
+	Color string `yaml:"color"`
+	Logo  string `yaml:"logo"` // a file
 }
 
 // A testConfig is a test identity: an address with a fixed code, to which nothing is sent.

@@ -17,6 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/receipt"
+	"github.com/watchword-auth/watchword/server"
 )
 
 // settings are a configuration that was read and checked: what the house is built from.
@@ -52,6 +53,7 @@ type appSettings struct {
 	breaker    breakerConfig
 	codes      codesConfig
 	links      linksConfig
+	pages      server.Pages
 	rpID       string         // empty: no keys
 	keySecret  watchword.Code // of user handles
 	returnURLs []string

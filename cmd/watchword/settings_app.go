@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -33,11 +34,23 @@ func (c *checker) app(where string, cfg fileConfig, a appConfig) appSettings {
 	for _, o := range a.ReturnURLs {
 		c.note(where+": return_urls: "+o, checkHTTPS(o))
 	}
+	s.pages = c.pages(where, a)
 	s.keys = c.apiKeys(where, a.Keys)
 	s.send = c.senders(where, cfg.Send, a.Send)
 	s.limits = c.limits(where, a.Limits)
 	c.refuse(len(a.Events) > 0, "%s: events: this version sends none yet; leave them out", where)
 	return s
+}
+
+// pages must agree with the strategy of links about how a link is confirmed.
+func (c *checker) pages(where string, a appConfig) server.Pages {
+	p := server.Pages{Color: a.Pages.Color, PressConfirms: a.Links.Confirm == "button"}
+	if a.Pages.Logo != "" {
+		var err error
+		p.Logo, err = os.ReadFile(c.path(a.Pages.Logo))
+		c.note(where+": pages: logo", err)
+	}
+	return p
 }
 
 func (c *checker) apiKeys(where string, keys []apiKeyConfig) (out []apiKey) {

@@ -72,7 +72,7 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 	}
 	b.house.engines = append(b.house.engines, engine)
 	b.house.workers = append(b.house.workers, worker)
-	app := server.App{Engine: engine, Signer: b.signer, PublicURL: a.publicURL}
+	app := server.App{Engine: engine, Signer: b.signer, PublicURL: a.publicURL, Pages: a.pages}
 	for _, k := range a.keys {
 		app.Keys = append(app.Keys, server.APIKey{SHA256: k.sha256, Scopes: k.scopes})
 	}
