@@ -168,34 +168,9 @@ func TestPagesNeedTheirTicket(t *testing.T) {
 	}
 }
 
-// paged lends the factors in memory a way to list them.
-type paged struct {
-	watchword.Factors
-	ids []string
-}
-
-func (p *paged) Create(ctx context.Context, f watchword.SealedFactor) error {
-	p.ids = append(p.ids, f.ID)
-	slices.Sort(p.ids)
-	return p.Factors.Create(ctx, f)
-}
-
-func (p *paged) Page(ctx context.Context, app, after string, limit int) (out []watchword.SealedFactor, err error) {
-	for _, id := range p.ids {
-		if id > after && len(out) < limit {
-			f, err := p.Get(ctx, app, id)
-			if err != nil {
-				return nil, err
-			}
-			out = append(out, f)
-		}
-	}
-	return out, nil
-}
-
 func TestReseal(t *testing.T) {
 	ctx := context.Background()
-	store := &paged{Factors: &memory.Factors{}}
+	store := &memory.Factors{}
 	k := newKit(t, func(c *watchword.Config) { c.Factors = store }, func(c *watchword.Config) {
 		c.Strategies = append(c.Strategies, keeper("weak", watchword.StrengthOTP))
 	})

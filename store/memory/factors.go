@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -13,26 +14,53 @@ import (
 // zero value is empty and ready; it is safe for concurrent use and must not be copied.
 type Factors struct {
 	mu   sync.Mutex
-	apps map[string]map[string]watchword.SealedFactor // by app and id
+	apps map[string]*shelf
 }
 
-var _ watchword.Factors = (*Factors)(nil)
+// shelf is one app's factors.
+type shelf struct {
+	factors  map[string]watchword.SealedFactor // by id
+	subjects map[string][]string               // ids of a subject's factors, the oldest first
+}
+
+var (
+	_ watchword.Factors     = (*Factors)(nil)
+	_ watchword.FactorPager = (*Factors)(nil)
+)
+
+// of is an app's shelf; f.mu must be held.
+func (f *Factors) of(app string) *shelf {
+	if f.apps == nil {
+		f.apps = map[string]*shelf{}
+	}
+	if f.apps[app] == nil {
+		f.apps[app] = &shelf{factors: map[string]watchword.SealedFactor{}, subjects: map[string][]string{}}
+	}
+	return f.apps[app]
+}
+
+// get reads a factor that the caller may change.
+func (s *shelf) get(id string) (watchword.SealedFactor, bool) {
+	f, there := s.factors[id]
+	f.Data = clone(f.Data)
+	return f, there
+}
 
 // Create implements watchword.Factors.
 func (f *Factors) Create(_ context.Context, s watchword.SealedFactor) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, there := f.apps[s.App][s.ID]; there {
+	shelf := f.of(s.App)
+	if _, there := shelf.factors[s.ID]; there {
 		return watchword.ErrExists
 	}
-	if f.apps == nil {
-		f.apps = map[string]map[string]watchword.SealedFactor{}
-	}
-	if f.apps[s.App] == nil {
-		f.apps[s.App] = map[string]watchword.SealedFactor{}
-	}
 	s.Version, s.Data = 1, clone(s.Data)
-	f.apps[s.App][s.ID] = s
+	shelf.factors[s.ID] = s
+	ids := append(shelf.subjects[s.Subject], s.ID)
+	slices.SortFunc(ids, func(a, b string) int {
+		return cmp.Or(shelf.factors[a].CreatedAt.Compare(shelf.factors[b].CreatedAt), cmp.Compare(a, b))
+	})
+	shelf.subjects[s.Subject] = ids
 	return nil
 }
 
@@ -40,28 +68,36 @@ func (f *Factors) Create(_ context.Context, s watchword.SealedFactor) error {
 func (f *Factors) Get(_ context.Context, app, id string) (watchword.SealedFactor, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s, there := f.apps[app][id]
+	s, there := f.of(app).get(id)
 	if !there {
 		return watchword.SealedFactor{}, watchword.ErrNotFound
 	}
-	s.Data = clone(s.Data)
 	return s, nil
 }
 
 // List implements watchword.Factors.
-func (f *Factors) List(_ context.Context, app, subject string) ([]watchword.SealedFactor, error) {
+func (f *Factors) List(_ context.Context, app, subject string) (found []watchword.SealedFactor, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var found []watchword.SealedFactor
-	for _, s := range f.apps[app] {
-		if s.Subject == subject {
-			s.Data = clone(s.Data)
+	shelf := f.of(app)
+	for _, id := range shelf.subjects[subject] {
+		s, _ := shelf.get(id)
+		found = append(found, s)
+	}
+	return found, nil
+}
+
+// Page implements watchword.FactorPager.
+func (f *Factors) Page(_ context.Context, app, after string, limit int) (found []watchword.SealedFactor, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	shelf := f.of(app)
+	for _, id := range slices.Sorted(maps.Keys(shelf.factors)) {
+		if id > after && len(found) < limit {
+			s, _ := shelf.get(id)
 			found = append(found, s)
 		}
 	}
-	slices.SortFunc(found, func(a, b watchword.SealedFactor) int {
-		return cmp.Or(a.CreatedAt.Compare(b.CreatedAt), cmp.Compare(a.ID, b.ID))
-	})
 	return found, nil
 }
 
@@ -69,7 +105,8 @@ func (f *Factors) List(_ context.Context, app, subject string) ([]watchword.Seal
 func (f *Factors) Update(_ context.Context, s watchword.SealedFactor) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	stored, there := f.apps[s.App][s.ID]
+	shelf := f.of(s.App)
+	stored, there := shelf.factors[s.ID]
 	switch {
 	case !there:
 		return watchword.ErrNotFound
@@ -78,7 +115,7 @@ func (f *Factors) Update(_ context.Context, s watchword.SealedFactor) error {
 	}
 	stored.Data = clone(s.Data)
 	stored.Version++
-	f.apps[s.App][s.ID] = stored
+	shelf.factors[s.ID] = stored
 	return nil
 }
 
@@ -86,9 +123,15 @@ func (f *Factors) Update(_ context.Context, s watchword.SealedFactor) error {
 func (f *Factors) Delete(_ context.Context, app, id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if _, there := f.apps[app][id]; !there {
+	shelf := f.of(app)
+	s, there := shelf.factors[id]
+	if !there {
 		return watchword.ErrNotFound
 	}
-	delete(f.apps[app], id)
+	delete(shelf.factors, id)
+	left := slices.DeleteFunc(shelf.subjects[s.Subject], func(other string) bool { return other == id })
+	if shelf.subjects[s.Subject] = left; len(left) == 0 {
+		delete(shelf.subjects, s.Subject)
+	}
 	return nil
 }
