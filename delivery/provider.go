@@ -57,8 +57,8 @@ func (e Environment) DialContext(ctx context.Context, network, address string) (
 	return e.policy().DialContext(ctx, network, address)
 }
 
-// filled returns e with every field usable.
-func (e Environment) filled() Environment {
+// Filled returns e with every field usable, for whoever opens something without Providers.
+func (e Environment) Filled() Environment {
 	if e.Logger == nil {
 		e.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -103,7 +103,7 @@ func (p Providers) Open(ctx context.Context, rawURL string, env Environment) (wa
 	if !known {
 		return nil, fmt.Errorf("delivery: no sender has the scheme %q; there are %s", u.Scheme, p.schemes())
 	}
-	sender, err := open(ctx, u, env.filled())
+	sender, err := open(ctx, u, env.Filled())
 	if err != nil {
 		return nil, fmt.Errorf("delivery: %s: %w", u.Scheme, err)
 	}

@@ -1,0 +1,52 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// eventTypes are all that an engine has.
+func eventTypes() []string {
+	return []string{
+		watchword.EventStarted, watchword.EventApproved, watchword.EventFailed, watchword.EventLocked, watchword.EventExpired,
+		watchword.EventCanceled, watchword.EventReported,
+		watchword.EventMessageSent, watchword.EventMessageDelivered, watchword.EventMessageFailed,
+		watchword.EventFactorEnrolled, watchword.EventFactorRemoved, watchword.EventFactorDisabled, watchword.EventFactorFailing, watchword.EventFactorLow,
+		watchword.EventLimitReached,
+		watchword.EventLinkOpened, watchword.EventScannerSuspected,
+	}
+}
+
+// types are the events that an endpoint gets; nil: all.
+type types map[string]bool
+
+func (t types) wants(name string) bool { return t == nil || t[name] }
+
+// parseTypes reads names and beginnings such as challenge.*, and reports every one that fits no event. It does not repeat
+// them: what stands in the wrong place may be a secret.
+func parseTypes(patterns []string) (types, error) {
+	if len(patterns) == 0 {
+		return nil, nil
+	}
+	out := types{}
+	var problems []error
+	for i, pattern := range patterns {
+		beginning, many := strings.CutSuffix(pattern, "*")
+		fits := func(name string) bool {
+			return name == pattern || many && strings.HasSuffix(beginning, ".") && strings.HasPrefix(name, beginning)
+		}
+		if !slices.ContainsFunc(eventTypes(), fits) {
+			problems = append(problems, fmt.Errorf("types[%d]: is no event; there are %s, and beginnings such as challenge.*", i, strings.Join(eventTypes(), ", ")))
+		}
+		for _, name := range eventTypes() {
+			if fits(name) {
+				out[name] = true
+			}
+		}
+	}
+	return out, errors.Join(problems...)
+}
