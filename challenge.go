@@ -14,36 +14,36 @@ const (
 	PurposeManageFactors = "manage_factors"
 )
 
-// A Challenge is one question put to one subject, answerable once. Its JSON form is what an entry seals.
+// A Challenge is one question put to one subject, answerable once.
 type Challenge struct {
-	ID          string            `json:"-"`
-	Strategy    string            `json:"st"`
-	Purpose     string            `json:"pu"`
-	Subject     string            `json:"su,omitempty"`
-	Channel     string            `json:"ch,omitempty"`
-	Address     string            `json:"to,omitempty"` // canonical
-	SentTo      string            `json:"ma,omitempty"` // masked
-	Locale      string            `json:"lo,omitempty"`
-	ReturnURL   string            `json:"re,omitempty"`
-	Nonce       string            `json:"no,omitempty"`
-	Label       string            `json:"la,omitempty"` // of what is enrolled
-	Factor      string            `json:"fa,omitempty"` // the one factor that may answer, or that did
-	Transaction map[string]string `json:"tx,omitempty"`
-	Metadata    map[string]string `json:"me,omitempty"`
-	Client      Client            `json:"cl,omitzero"`
-	CreatedAt   time.Time         `json:"cr"`
-	ExpiresAt   time.Time         `json:"ex"`
-	Ask         Ask               `json:"as"`
-	Decoy       bool              `json:"de,omitempty"`
-	Authorized  bool              `json:"au,omitempty"` // an enrolment beside factors that are active
+	ID          string
+	Strategy    string
+	Purpose     string
+	Subject     string
+	Channel     string
+	Address     string // canonical
+	SentTo      string // masked
+	Locale      string
+	ReturnURL   string
+	Nonce       string
+	Label       string // of what is enrolled
+	Factor      string // the one factor that may answer, or that did
+	Transaction map[string]string
+	Metadata    map[string]string
+	Client      Client
+	CreatedAt   time.Time
+	ExpiresAt   time.Time
+	Ask         Ask
+	Decoy       bool
+	Authorized  bool // an enrolment beside factors that are active
 
-	Sends    int       `json:"ns,omitempty"` // messages asked for so far
-	SentAt   time.Time `json:"sa,omitzero"`  // when the last one was asked for
-	CodeOf   int       `json:"co,omitempty"` // which send's code is in force; it moves when each resend brings a new one
-	Delivery Delivery  `json:"dl,omitzero"`
+	Sends    int       // messages asked for so far
+	SentAt   time.Time // when the last one was asked for
+	CodeOf   int       // which send's code is in force; it moves when each resend brings a new one
+	Delivery Delivery
 
 	// Data is what the strategy must remember. It is sealed like the rest.
-	Data []byte `json:"da,omitempty"`
+	Data []byte
 
 	env  *environment
 	salt []byte
@@ -52,16 +52,16 @@ type Challenge struct {
 
 // A Client is whom the app is serving; limits use it, and pages say from where a challenge was started.
 type Client struct {
-	IP        string `json:"ip,omitempty"`
-	UserAgent string `json:"ua,omitempty"`
-	Known     bool   `json:"kn,omitempty"` // the app recognises the device: it has budgets and limits of its own
+	IP        string
+	UserAgent string
+	Known     bool // the app recognises the device: it has budgets and limits of its own
 }
 
 // A Delivery is what became of the last message.
 type Delivery struct {
-	Status   string `json:"st,omitempty"` // queued, sent, delivered, failed
-	Provider string `json:"pr,omitempty"` // from sent on
-	Channel  string `json:"ch,omitempty"` // by which it was sent
+	Status   string // queued, sent, delivered, failed
+	Provider string // from sent on
+	Channel  string // by which it was sent
 }
 
 // The statuses of a delivery; they only move on in this order.
@@ -83,6 +83,25 @@ const (
 	Canceled Status = "canceled"
 	Locked   Status = "locked"
 )
+
+// fields lists what an entry seals of a challenge.
+func (c *Challenge) fields(f *codec) {
+	for _, text := range []*string{&c.Strategy, &c.Purpose, &c.Subject, &c.Channel, &c.Address, &c.SentTo, &c.Locale, &c.ReturnURL, &c.Nonce, &c.Label,
+		&c.Factor, (*string)(&c.Ask), &c.Client.IP, &c.Client.UserAgent, &c.Delivery.Status, &c.Delivery.Provider, &c.Delivery.Channel} {
+		f.text(text)
+	}
+	f.texts(&c.Transaction)
+	f.texts(&c.Metadata)
+	for _, moment := range []*time.Time{&c.CreatedAt, &c.ExpiresAt, &c.SentAt} {
+		f.moment(moment)
+	}
+	for _, flag := range []*bool{&c.Client.Known, &c.Decoy, &c.Authorized} {
+		f.flag(flag)
+	}
+	f.number(&c.Sends)
+	f.number(&c.CodeOf)
+	f.bytes(&c.Data)
+}
 
 // environment is what the engine lends a challenge's strategy: time, randomness and the app's factors.
 type environment struct {

@@ -2,7 +2,6 @@ package watchword
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -28,17 +27,19 @@ type Factor struct {
 	CreatedBy  string // the challenge that enrolled it, which makes creating idempotent
 }
 
-// factorData is a factor's sealed part.
-type factorData struct {
-	Label      string         `json:"la,omitempty"`
-	LastUsedAt time.Time      `json:"us,omitzero"`
-	Disabled   bool           `json:"di,omitempty"`
-	Failures   int            `json:"fa,omitempty"`
-	WaitUntil  time.Time      `json:"wa,omitzero"`
-	Version    int64          `json:"ve"`
-	Data       []byte         `json:"da,omitempty"`
-	Public     map[string]any `json:"pu,omitempty"`
-	CreatedBy  string         `json:"by,omitempty"`
+// fields lists a factor's sealed part. The version is there to tell an older one from the one that is stored.
+func (f *Factor) fields(version *int64) func(*codec) {
+	return func(c *codec) {
+		c.number64(version)
+		c.text(&f.Label)
+		c.text(&f.CreatedBy)
+		c.moment(&f.LastUsedAt)
+		c.moment(&f.WaitUntil)
+		c.flag(&f.Disabled)
+		c.number(&f.Failures)
+		c.bytes(&f.Data)
+		c.document(f.Public != nil, &f.Public)
+	}
 }
 
 // vault is an app's factors, opened and sealed on the way.
@@ -91,22 +92,20 @@ func (v *vault) open(s SealedFactor) (Factor, error) {
 	if err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
 	}
-	var d factorData
-	if err := json.Unmarshal(plain, &d); err != nil {
+	f := Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version}
+	var version int64
+	if err := decode(plain, f.fields(&version)); err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
 	}
-	if d.Version != s.Version {
-		return Factor{}, fmt.Errorf("factor %s: version %d is sealed as %d: %w", s.ID, s.Version, d.Version, errSeal)
+	if version != s.Version {
+		return Factor{}, fmt.Errorf("factor %s: version %d is sealed as %d: %w", s.ID, s.Version, version, errSeal)
 	}
-	return Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version,
-		Label: d.Label, LastUsedAt: d.LastUsedAt, Disabled: d.Disabled, Failures: d.Failures, WaitUntil: d.WaitUntil,
-		Data: d.Data, Public: d.Public, CreatedBy: d.CreatedBy}, nil
+	return f, nil
 }
 
 // seal prepares a factor for the given version: 1 to create it, its own plus one to update it.
 func (v *vault) seal(f Factor, version int64) (SealedFactor, error) {
-	plain, err := json.Marshal(factorData{Label: f.Label, LastUsedAt: f.LastUsedAt, Disabled: f.Disabled,
-		Failures: f.Failures, WaitUntil: f.WaitUntil, Version: version, Data: f.Data, Public: f.Public, CreatedBy: f.CreatedBy})
+	plain, err := encoded(f.fields(&version))
 	if err != nil {
 		return SealedFactor{}, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"time"
 )
@@ -13,11 +12,20 @@ import (
 // is believed are these.
 type sealed struct {
 	Challenge
-	Salt      []byte   `json:"sl"`
-	Digests   [][]byte `json:"dg,omitempty"`
-	Collected bool     `json:"cd,omitempty"` // the receipt was given out by Redeem
-	Redeemed  bool     `json:"rd,omitempty"` // and then redeemed itself
-	Claims    *Claims  `json:"cm,omitempty"` // of a judged answer; for digests they are built when collected
+	Salt      []byte
+	Digests   [][]byte
+	Collected bool    // the receipt was given out by Redeem
+	Redeemed  bool    // and then redeemed itself
+	Claims    *Claims // of a judged answer; for digests they are built when collected
+}
+
+func (s *sealed) fields(f *codec) {
+	s.Challenge.fields(f)
+	f.bytes(&s.Salt)
+	f.list(&s.Digests)
+	f.flag(&s.Collected)
+	f.flag(&s.Redeemed)
+	f.document(s.Claims != nil, &s.Claims)
 }
 
 // record is an opened entry.
@@ -45,7 +53,7 @@ func (e *Engine) open(ctx context.Context, i ident, entry Entry) (*record, error
 	plain, key, err := e.ring.open(i.id, entry.Sealed)
 	rec := &record{ident: i, version: entry.Version}
 	if err == nil {
-		err = json.Unmarshal(plain, &rec.sealed)
+		err = decode(plain, rec.fields)
 	}
 	if err != nil {
 		e.log.ErrorContext(ctx, "a challenge's seal does not open", "challenge", i.id, "error", err)
@@ -57,7 +65,7 @@ func (e *Engine) open(ctx context.Context, i ident, entry Entry) (*record, error
 
 // seal is what an entry keeps of the record, under the key that made it.
 func (r *record) seal() ([]byte, error) {
-	plain, err := json.Marshal(&r.sealed)
+	plain, err := encoded(r.fields)
 	if err != nil {
 		return nil, err
 	}

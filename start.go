@@ -58,8 +58,8 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 		return nil, err
 	}
 	if req.Purpose == PurposeEnrol {
-		if c.Authorized, err = e.authorize(ctx, req.Subject, req.Authority); err != nil {
-			return nil, err
+		if before, err := e.authorizeEnrolment(ctx, ident, c, req); before != nil || err != nil {
+			return before, err
 		}
 	}
 	c.Decoy = req.Decoy
@@ -81,6 +81,18 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	}
 	e.emit(ctx, EventStarted, c)
 	return e.started(rec, entry, prompt.Public), nil
+}
+
+// authorizeEnrolment spends the proof that an enrolment needs. With a seed it looks first whether the challenge is there:
+// then the proof was spent on it.
+func (e *Engine) authorizeEnrolment(ctx context.Context, i ident, c *Challenge, req StartRequest) (before *Started, err error) {
+	if req.Seed != nil {
+		if before, err = e.startedBefore(ctx, i); err == nil || !errors.Is(err, ErrUnknownChallenge) {
+			return before, err
+		}
+	}
+	c.Authorized, err = e.authorize(ctx, req.Subject, req.Authority)
+	return nil, err
 }
 
 // begin asks the strategy; enrolling is a purpose that an Enroller serves by methods of its own.
