@@ -69,8 +69,8 @@ type Limiter interface {
 //
 // Any error but those named means that the store could not be reached or refused to answer.
 type Store interface {
-	// Create keeps a new entry until its KeepUntil, or fails with ErrExists. What must be sent joins the outbox in
-	// the same step; out is given only to a store that is an Outbox too.
+	// Create keeps a new entry, pending, unused and at version 1, until its KeepUntil, or fails with ErrExists. What
+	// must be sent joins the outbox in the same step; out is given only to a store that is an Outbox too.
 	Create(ctx context.Context, e Entry, out ...Outgoing) error
 	// Get reads an entry, closed and expired ones included, until its KeepUntil. ErrNotFound after that.
 	Get(ctx context.Context, id string) (Entry, error)
