@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
@@ -32,13 +31,11 @@ func startHouse(t *testing.T, change func(*settings)) *node {
 		t.Fatal(problems)
 	}
 	r := &run{settings: s, log: slog.New(slog.NewJSONHandler(n.log, nil))}
-	ctx, stop := context.WithCancel(context.Background())
-	drained := r.work(ctx, h)
+	finish := r.work(h)
 	web := httptest.NewServer(h.server)
 	t.Cleanup(func() {
 		web.Close()
-		stop()
-		drained()
+		finish()
 		if err := h.storage.close(); err != nil {
 			t.Error(err)
 		}

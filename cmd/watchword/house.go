@@ -8,7 +8,6 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/delivery"
 	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/receipt"
 	"github.com/watchword-auth/watchword/server"
@@ -17,12 +16,19 @@ import (
 // queueLength is how many messages of an app may wait or be sent at a time; a start beyond is refused.
 const queueLength = 10_000
 
-// A house is everything that runs: one engine and one worker for each app, over shared stores, behind one server.
+// A house is everything that runs: for each app one engine, one worker who sends its messages and one announcer of its
+// events, over shared stores, behind one server.
 type house struct {
-	server  http.Handler
-	engines []*watchword.Engine
-	workers []*delivery.Worker
-	storage storage
+	server     http.Handler
+	engines    []*watchword.Engine
+	workers    []runner
+	announcers []runner
+	storage    storage
+}
+
+// A runner works until its context ends, and then a little longer. Its error says what was left undone.
+type runner interface {
+	Run(ctx context.Context) error
 }
 
 // A builder makes a house from settings.

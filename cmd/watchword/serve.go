@@ -50,9 +50,7 @@ func (r *run) serve(ctx context.Context) error {
 		return err
 	}
 	defer stopMetrics()
-	working, stopWorkers := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopWorkers()
-	drained := r.work(working, h)
+	defer r.work(h)()
 	web := server.HTTPServer(r.settings.listen, r.readiness(h.server))
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
@@ -62,8 +60,6 @@ func (r *run) serve(ctx context.Context) error {
 	case <-ctx.Done():
 		err = r.shutdown(web)
 	}
-	stopWorkers()
-	drained()
 	return err
 }
 
@@ -74,18 +70,33 @@ func (r *run) ready(ctx context.Context, h *house) error {
 	return h.storage.ready(ctx)
 }
 
-// work starts the workers; the function that it returns waits until they have sent what they could. What they could not
-// send is recorded as failed, so the log says it and the exit status does not.
-func (r *run) work(ctx context.Context, h *house) (drained func()) {
-	var workers sync.WaitGroup
-	for _, w := range h.workers {
-		workers.Go(func() {
-			if err := w.Run(ctx); err != nil {
-				r.log.Error("not everything was sent", "error", err)
+// work starts whatever works beside the requests. The function that it returns ends it: first what sends messages, then,
+// since what became of messages are events, what tells of events.
+func (r *run) work(h *house) (finish func()) {
+	finishSending := r.background(h.workers, "not everything was sent")
+	finishTelling := r.background(h.announcers, "not every event was told")
+	return func() {
+		finishSending()
+		finishTelling()
+	}
+}
+
+// background starts runners; the function that it returns tells them to end and waits until they have. What they leave
+// undone is in the log and not in the exit status.
+func (r *run) background(all []runner, complaint string) (finish func()) {
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, one := range all {
+		running.Go(func() {
+			if err := one.Run(ctx); err != nil {
+				r.log.Error(complaint, "error", err)
 			}
 		})
 	}
-	return workers.Wait
+	return func() {
+		stop()
+		running.Wait()
+	}
 }
 
 func (r *run) announce(addr net.Addr) {

@@ -49,6 +49,7 @@ type appSettings struct {
 	addresses  delivery.Addresses
 	templates  string // a folder; empty: the embedded ones
 	send       map[string][]watchword.Code
+	events     []eventsSettings
 	limits     []ratelimit.Rule
 	breaker    breakerConfig
 	codes      codesConfig
@@ -57,6 +58,12 @@ type appSettings struct {
 	rpID       string         // empty: no keys
 	keySecret  watchword.Code // of user handles
 	returnURLs []string
+}
+
+// eventsSettings are those of one endpoint that wants events.
+type eventsSettings struct {
+	url   watchword.Code
+	types []string
 }
 
 // apiKey is the digest of an API key and what it may be used for.

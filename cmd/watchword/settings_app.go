@@ -38,7 +38,10 @@ func (c *checker) app(where string, cfg fileConfig, a appConfig) appSettings {
 	s.keys = c.apiKeys(where, a.Keys)
 	s.send = c.senders(where, cfg.Send, a.Send)
 	s.limits = c.limits(where, a.Limits)
-	c.refuse(len(a.Events) > 0, "%s: events: this version sends none yet; leave them out", where)
+	for i, e := range a.Events {
+		url := c.secret(fmt.Sprintf("%s: events[%d]", where, i), secretURL{URL: e.URL, File: e.URLFile})
+		s.events = append(s.events, eventsSettings{url, e.Types})
+	}
 	return s
 }
 

@@ -57,9 +57,13 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 		return server.App{}, err
 	}
 	queue := delivery.NewQueue(queueLength, nil)
-	engine, err := watchword.New(b.engineConfig(a, p, queue))
-	if err != nil {
-		return server.App{}, errors.Unwrap(err) // the problems; that the app cannot start is said already
+	env := b.environment()
+	env.Logger = b.log.With("app", a.id)
+	announcer, errEvents := newAnnouncer(a.events, env)
+	engine, err := watchword.New(b.engineConfig(a, p, queue, announcer))
+	// Of the engine's error its problems; that the app cannot start is said already.
+	if err = errors.Join(errEvents, errors.Unwrap(err)); err != nil {
+		return server.App{}, err
 	}
 	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: engine, Outbox: queue, Sender: p.sender, Logger: b.log})
 	if err != nil {
@@ -72,6 +76,7 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 	}
 	b.house.engines = append(b.house.engines, engine)
 	b.house.workers = append(b.house.workers, worker)
+	b.house.announcers = append(b.house.announcers, announcer)
 	app := server.App{Engine: engine, Signer: b.signer, PublicURL: a.publicURL, Pages: a.pages}
 	for _, k := range a.keys {
 		app.Keys = append(app.Keys, server.APIKey{SHA256: k.sha256, Scopes: k.scopes})
@@ -79,7 +84,7 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 	return app, nil
 }
 
-func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue) watchword.Config {
+func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, told *announcer) watchword.Config {
 	cfg := watchword.Config{
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
@@ -87,7 +92,7 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue) wa
 		Channels: p.router.Channels(), Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
-		NoBudget: b.settings.noLimits, Logger: b.log, Events: b.events(p.breaker),
+		NoBudget: b.settings.noLimits, Logger: b.log, Events: b.events(p.breaker, told),
 	}
 	if !b.settings.noLimits { // a nil *Limiter in the interface would be one
 		cfg.Starts, cfg.Checks = p.starts, p.checks
@@ -170,8 +175,8 @@ func loadTemplates(folder string) (*delivery.Templates, error) {
 	return delivery.LoadTemplates(os.DirFS(folder))
 }
 
-// events tells an app's events to the metrics and to its breaker.
-func (b *builder) events(breaker *delivery.PrefixBreaker) func(context.Context, watchword.Event) {
+// events tells an app's events to the metrics, to its breaker and to its endpoints.
+func (b *builder) events(breaker *delivery.PrefixBreaker, told *announcer) func(context.Context, watchword.Event) {
 	return func(ctx context.Context, e watchword.Event) {
 		if b.metrics != nil {
 			b.metrics.event(e)
@@ -179,5 +184,6 @@ func (b *builder) events(breaker *delivery.PrefixBreaker) func(context.Context, 
 		if breaker != nil {
 			breaker.Event(ctx, e)
 		}
+		told.Event(ctx, e)
 	}
 }

@@ -85,6 +85,17 @@ type inbox = devinbox.Inbox
 
 func newInbox() *inbox { return &inbox{} }
 
+// An announcer tells an app's endpoints of its events.
+type announcer = webhook.Events
+
+func newAnnouncer(wanted []eventsSettings, env delivery.Environment) (*announcer, error) {
+	endpoints := make([]webhook.Endpoint, len(wanted))
+	for i, w := range wanted {
+		endpoints[i] = webhook.Endpoint{URL: w.url, Types: w.types}
+	}
+	return webhook.NewEvents(webhook.EventsConfig{Endpoints: endpoints, Environment: env})
+}
+
 // memoryURL keeps everything in the process, which must then be the only one.
 const memoryURL = "memory:"
 

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const eventsSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+// An eventLog is an app's endpoint of events. It takes what the Standard Webhooks library verifies.
+type eventLog struct {
+	*httptest.Server
+	mu     sync.Mutex
+	types  map[string][]object // the data of each event
+	bodies []string
+}
+
+func newEventLog(t *testing.T) *eventLog {
+	l := &eventLog{types: map[string][]object{}}
+	oracle, err := standardwebhooks.NewWebhook(eventsSecret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if err := oracle.Verify(body, r.Header); err != nil {
+			t.Errorf("the library refuses an event: %v", err)
+		}
+		var event struct {
+			Type string
+			Data object
+		}
+		if err := json.Unmarshal(body, &event); err != nil {
+			t.Error(err)
+		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.types[event.Type] = append(l.types[event.Type], event.Data)
+		l.bodies = append(l.bodies, string(body))
+	}))
+	t.Cleanup(l.Close)
+	return l
+}
+
+func (l *eventLog) settings(types ...string) eventsSettings {
+	return eventsSettings{watchword.NewCode(l.URL + "/?secret=" + eventsSecret), types}
+}
+
+// of returns the data of the events of a type about a challenge; an empty id is any.
+func (l *eventLog) of(kind, challenge string) (found []object) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, data := range l.types[kind] {
+		if challenge == "" || data["challenge_id"] == challenge {
+			found = append(found, data)
+		}
+	}
+	return found
+}
+
+// heard is the events' types and bodies so far.
+func (l *eventLog) heard() (types, bodies []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.types)), slices.Clone(l.bodies)
+}
+
+func (l *eventLog) waitFor(t *testing.T, kind, challenge string) object {
+	t.Helper()
+	becomes(t, "told", func() string {
+		if len(l.of(kind, challenge)) > 0 {
+			return "told"
+		}
+		return "nothing of " + kind
+	})
+	return l.of(kind, challenge)[0]
+}
+
+// What happens on the way is told to the app's endpoints, each what it asked for, and holds no secret and no address.
+func TestAnAppHearsOfItsEvents(t *testing.T) {
+	all, approvals := newEventLog(t), newEventLog(t)
+	hold := make(chan struct{})
+	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hold }))
+	t.Cleanup(slow.Close)
+	n := startHouse(t, func(s *settings) {
+		s.apps[0].events = []eventsSettings{{watchword.NewCode(slow.URL + "/?secret=" + eventsSecret), nil}, all.settings(),
+			approvals.settings("challenge.approved", "factor.*")}
+	})
+	t.Cleanup(func() { close(hold) }) // before the house ends: cleanups run backwards
+
+	good := n.start(func(o object) { o["metadata"] = object{"order": "17"} })
+	id, code := good.str("id"), n.code(good.str("id"))
+	if r := n.check(id, otherCode(code)); r.code() != "incorrect_answer" {
+		t.Fatal(r.text)
+	}
+	if r := n.check(id, code); r.status != http.StatusOK {
+		t.Fatal(r.text)
+	}
+	locked := n.start(func(o object) { o["to"] = "bob@example.com" }).str("id")
+	wrong := otherCode(n.code(locked))
+	for range 5 {
+		n.check(locked, wrong)
+	}
+	canceled := n.start(func(o object) { o["to"] = "carol@example.com" }).str("id")
+	n.call("POST", "/v1/challenges/"+canceled+"/cancel", object{})
+	limited := func(o object) { o["to"] = "dave@example.com" }
+	for range 5 {
+		n.start(limited)
+	}
+	if r := n.call("POST", "/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "dave@example.com"}); r.code() != "rate_limited" {
+		t.Fatal(r.text)
+	}
+	enrolled := n.enrolRecovery()
+
+	for kind, challenge := range map[string]string{watchword.EventStarted: id, watchword.EventMessageSent: id, watchword.EventFailed: id,
+		watchword.EventLocked: locked, watchword.EventCanceled: canceled, watchword.EventFactorEnrolled: enrolled, watchword.EventLimitReached: ""} {
+		data := all.waitFor(t, kind, challenge)
+		if data["app"] != devApp {
+			t.Errorf("%s: %v", kind, data)
+		}
+	}
+	data := all.waitFor(t, watchword.EventApproved, id)
+	want := object{"app": devApp, "challenge_id": id, "strategy": "otp", "purpose": "sign_in", "subject": "user_42", "channel": "email", "metadata": object{"order": "17"}}
+	if fmt.Sprint(data) != fmt.Sprint(want) {
+		t.Errorf("approved: %v, want %v", data, want)
+	}
+	approvals.waitFor(t, watchword.EventApproved, id)
+	if f := approvals.waitFor(t, watchword.EventFactorEnrolled, enrolled)["factor"]; f == nil {
+		t.Error("the enrolment names no factor")
+	}
+	asked, _ := approvals.heard()
+	for _, kind := range asked {
+		if kind != watchword.EventApproved && !strings.HasPrefix(kind, "factor.") {
+			t.Errorf("%s was told to whom did not ask for it", kind)
+		}
+	}
+	_, bodies := all.heard()
+	everything := strings.Join(bodies, "\n") + n.log.String()
+	for _, secret := range []string{`"` + code + `"`, "alice@", "bob@", good.str("handle"), "whsec_", "/?secret"} {
+		if strings.Contains(everything, secret) {
+			t.Errorf("%q is in an event or in the log", secret)
+		}
+	}
+}
+
+// enrolRecovery enrols recovery codes, and returns the challenge's id.
+func (n *node) enrolRecovery() string {
+	n.t.Helper()
+	r := n.call("POST", "/v1/challenges", object{"strategy": "recovery", "purpose": "enrol", "subject": "user_42"})
+	codes, _ := r.body["public"].(object)["codes"].([]any)
+	if r.status != http.StatusCreated || len(codes) == 0 {
+		n.t.Fatal(r.text)
+	}
+	done := n.call("POST", "/v1/challenges/"+r.str("id")+"/check", object{"purpose": "enrol", "subject": "user_42", "answer": codes[0]})
+	if done.status != http.StatusOK {
+		n.t.Fatal(done.text)
+	}
+	return r.str("id")
+}
+
+// An app's events are told to its own endpoints, and what is on its way when the server ends is still told.
+func TestEventsAreToldAtTheEnd(t *testing.T) {
+	l := newEventLog(t)
+	var id string
+	t.Run("serve", func(t *testing.T) {
+		n := startHouse(t, func(s *settings) { s.apps[0].events = []eventsSettings{l.settings()} })
+		id = n.start().str("id")
+	})
+	for _, kind := range []string{watchword.EventStarted, watchword.EventMessageSent} {
+		if len(l.of(kind, id)) != 1 {
+			t.Errorf("%s was told %d times", kind, len(l.of(kind, id)))
+		}
+	}
+}
+
+// A runnerFunc is a runner.
+type runnerFunc func(ctx context.Context) error
+
+func (f runnerFunc) Run(ctx context.Context) error { return f(ctx) }
+
+// What became of the last messages is an event too, so the messages come first.
+func TestSendingEndsBeforeTelling(t *testing.T) {
+	var ended []string
+	ending := func(what string) []runner {
+		return []runner{runnerFunc(func(ctx context.Context) error {
+			<-ctx.Done()
+			ended = append(ended, what)
+			return nil
+		})}
+	}
+	r := &run{log: slog.New(slog.DiscardHandler)}
+	r.work(&house{workers: ending("sending"), announcers: ending("telling")})()
+	if !slices.Equal(ended, []string{"sending", "telling"}) {
+		t.Errorf("ended %v", ended)
+	}
+}
