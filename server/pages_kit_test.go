@@ -26,6 +26,7 @@ import (
 type site struct {
 	t      testing.TB
 	web    *httptest.Server
+	public string
 	engine *watchword.Engine
 	outbox *outbox
 	clock  *clock
@@ -39,6 +40,7 @@ type siteOptions struct {
 	links  magiclink.Config
 	pages  server.Pages
 	public string // the public URL; empty: where the server is
+	tls    bool
 	engine func(*watchword.Config)
 }
 
@@ -50,13 +52,18 @@ func newSite(t testing.TB, o siteOptions) *site {
 		s.seen.note(r)
 		h.ServeHTTP(w, r)
 	}))
-	s.web.Start()
+	if o.tls {
+		s.web.StartTLS()
+	} else {
+		s.web.Start()
+	}
 	t.Cleanup(s.web.Close)
 	s.app = newBackend(t)
 	public := o.public
 	if public == "" {
 		public = strings.Replace(s.web.URL, "127.0.0.1", "localhost", 1)
 	}
+	s.public = public
 	h = s.newServer(o, public)
 	return s
 }

@@ -131,12 +131,12 @@ main.addEventListener("submit", (e) => {
   send(e.target.dataset.do, fields);
 });
 
+// What ends everything is not in the document before a person has asked for it: programs press every button there is.
 main.addEventListener("click", (e) => {
-  const id = e.target.dataset.show;
-  if (!id) return;
-  const shown = document.getElementById(id);
-  shown.hidden = !shown.hidden;
-  e.target.ariaExpanded = String(!shown.hidden);
+  const hidden = document.getElementById(e.target.dataset.show);
+  if (!hidden || !e.isTrusted) return;
+  e.target.parentElement.replaceWith(hidden.content);
+  main.querySelector("[data-do=report] button").focus();
 });
 
 tabs.addEventListener("message", () => { elsewhere = !isLink; });
