@@ -26,6 +26,7 @@ import (
 type site struct {
 	t      testing.TB
 	web    *httptest.Server
+	server *server.Server
 	public string
 	engine *watchword.Engine
 	outbox *outbox
@@ -88,11 +89,11 @@ func (s *site) newServer(o siteOptions, public string) http.Handler {
 	s.engine, err = watchword.New(cfg)
 	must(s.t, err)
 	s.app.engine = s.engine
-	h, err := server.New(server.Config{Apps: []server.App{{Engine: s.engine, Signer: newSigner(s.t, "k"), PublicURL: public, Pages: o.pages,
+	s.server, err = server.New(server.Config{Apps: []server.App{{Engine: s.engine, Signer: newSigner(s.t, "k"), PublicURL: public, Pages: o.pages,
 		Keys: []server.APIKey{key(shopKey, server.ScopeChallenges)}}}, Clock: s.clock.Now,
 		Logger: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	must(s.t, err)
-	return h
+	return s.server
 }
 
 // traffic is what came in, and what was told.

@@ -1,0 +1,214 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"image"
+	"image/png"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+// stream opens the events of a challenge's page and reads on until text has come.
+func (v *visitor) stream(path, text string) string {
+	v.s.t.Helper()
+	ctx, cancel := context.WithTimeout(v.s.t.Context(), 20*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, v.s.web.URL+path, nil)
+	must(v.s.t, err)
+	w, err := v.http.Do(r)
+	must(v.s.t, err)
+	defer func() { _ = w.Body.Close() }()
+	var got []byte
+	for piece := make([]byte, 4096); !bytes.Contains(got, []byte(text)); {
+		n, err := w.Body.Read(piece)
+		if got = append(got, piece[:n]...); err != nil {
+			break
+		}
+	}
+	return string(got)
+}
+
+func TestEvents(t *testing.T) {
+	s := newSite(t, siteOptions{})
+	c := s.begin()
+	v := s.opened(c)
+	must(t, s.engine.Record(t.Context(), s.outbox.kept[0], watchword.Delivery{Status: watchword.DeliveryFailed}))
+	if got := v.stream(c.page+"/events", "event: note"); !strings.Contains(got, "could not be delivered") {
+		t.Errorf("a message that did not arrive: %s", got)
+	}
+	go func() {
+		_ = s.engine.Answer(context.Background(), c.ID, watchword.Answer{Text: c.token, Starter: true}, watchword.Client{})
+	}()
+	got := v.stream(c.page+"/events", "\n\n\n")
+	if !strings.HasSuffix(got, "\n\n") || strings.Count(got, "event: part") != 1 || !strings.Contains(got, `"next":"`+s.app.web.URL+`/done"`) || strings.Contains(got, "receipt") {
+		t.Errorf("the end: %s", got)
+	}
+	s.visitor().get(c.page+"/events").want(t, http.StatusNotFound)
+}
+
+// Those who listen are bounded, and give their places back.
+func TestStreamsAreBounded(t *testing.T) {
+	s := newSite(t, siteOptions{})
+	c := s.begin()
+	v := s.opened(c)
+	leave := s.server.CrowdStreams("shop")
+	v.get(c.page+"/events").want(t, http.StatusServiceUnavailable)
+	v.get(c.page+"/state").want(t, http.StatusOK)
+	leave()
+	_, err := s.engine.Cancel(t.Context(), c.ID)
+	must(t, err)
+	v.get(c.page+"/events").want(t, http.StatusOK)
+	if n := s.server.Streams("shop"); n != 0 {
+		t.Errorf("%d places are still taken", n)
+	}
+}
+
+// All that a browser loads for the longest page is under 30 kB, and all of it is ours.
+func TestThePagesAreLight(t *testing.T) {
+	s := newSite(t, siteOptions{})
+	c := s.begin(func(q *watchword.StartRequest) {
+		q.Transaction = map[string]string{"amount": "40.00", "currency": "EUR", "payee": "ACME GmbH"}
+	})
+	v := s.visitor()
+	whole := v.get("/l/"+c.ID).text + v.get("/pages/page.css").text + v.get("/pages/page.js").text +
+		v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).text + v.get(c.page).text + v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()}).text
+	if len(whole) > 30_000 {
+		t.Errorf("the pages weigh %d bytes", len(whole))
+	}
+	if strings.Contains(strings.ReplaceAll(whole, s.app.web.URL, ""), "http") && strings.Contains(whole, "//") && strings.Contains(whole, "src=\"http") {
+		t.Error("something comes from elsewhere")
+	}
+}
+
+// A store that cannot be reached: nothing is shown, sent or ended, and the page says so.
+func TestPagesWithoutAStore(t *testing.T) {
+	store := &moody{}
+	s := newSite(t, siteOptions{engine: func(c *watchword.Config) { c.Store = store }})
+	store.Store = memory.New(memory.Config{Clock: s.clock.Now})
+	c := s.begin()
+	v := s.opened(c)
+	store.down.Store(true)
+	for _, got := range []shown{v.get(c.page + "/state"), v.post(c.page+"/answer", map[string]string{"answer": c.code}), v.post(c.page+"/resend", nil), v.post(c.page+"/cancel", nil),
+		v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()}), v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}),
+		v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}), v.post("/l/"+c.ID+"/report", map[string]string{"token": c.token})} {
+		got.want(t, http.StatusServiceUnavailable, "Something went wrong")
+	}
+	v.form("/l/"+c.ID, "code="+c.code+"&number="+c.number).want(t, http.StatusServiceUnavailable)
+	store.down.Store(false)
+	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusOK)
+}
+
+// Forty spellings of somewhere else are refused at the start, by the name of the field.
+func TestReturnURLTricks(t *testing.T) {
+	s := newSite(t, siteOptions{public: "https://verify.example.com", engine: func(c *watchword.Config) {
+		c.ReturnOrigins = []string{"https://app.example.com", "https://app.example.com:8443"}
+	}})
+	start := func(url string) (int, string) {
+		body, err := json.Marshal(map[string]string{"strategy": "magiclink", "purpose": "sign_in", "to": "ada@example.com", "return_url": url})
+		must(t, err)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.web.URL+"/v1/challenges", bytes.NewReader(body))
+		must(t, err)
+		r.Header.Set("Authorization", "Bearer "+shopKey)
+		r.Header.Set("Content-Type", "application/json")
+		w, err := http.DefaultClient.Do(r)
+		must(t, err)
+		defer func() { _ = w.Body.Close() }()
+		text, err := io.ReadAll(w.Body)
+		must(t, err)
+		return w.StatusCode, string(text)
+	}
+	for _, good := range []string{"https://app.example.com", "https://app.example.com/done?x=1&y=%2F#z", "https://app.example.com:8443/done"} {
+		if status, text := start(good); status != http.StatusCreated {
+			t.Errorf("%q: %d %s", good, status, text)
+		}
+	}
+	tricks := []string{
+		"https://app.example.com@evil.example/", "https://app.example.com:443@evil.example/", "https://app.example.com%40evil.example/", "https://user@app.example.com/", "https://:@app.example.com/",
+		"https://app.example.com.evil.example/", "https://evil.example/app.example.com", "https://evil.example/?https://app.example.com", "https://evil.example/#https://app.example.com/", "https://evilapp.example.com/",
+		"https://app.example.com./", "https://app.example.com../", "https://APP.example.com/", "HTTPS://app.example.com/", "http://app.example.com/",
+		`https://app.example.com\.evil.example/`, `https:\\app.example.com/`, `https:/\evil.example/`, `https://evil.example\@app.example.com/`, `\\evil.example\`,
+		"//evil.example/", "///evil.example/", "/done", "done", "https:app.example.com/", "https:///app.example.com/", "://app.example.com/",
+		"javascript:alert(1)", "javascript://app.example.com/%0aalert(1)", "data:text/html,<script>alert(1)</script>", "vbscript:msgbox(1)", "blob:https://app.example.com/1", "file:///etc/passwd",
+		"https://app.example.com\t@evil.example/", "https://app.example.com\n.evil.example/", "\x00https://app.example.com/", " https://app.example.com/", "java\tscript:alert(1)",
+		"https://app.example.com:80443/", "https://app.example.com:444/", "https://app.example.com:/", "https://app.example.com:08443/",
+		"https://аpp.example.com/", "https://app。example.com/", "https://xn--pp-7lc.example.com/", "https://app%2eexample.com/", "https://app.example.com%2f.evil.example/", "https://[::1]/", "https://2130706433/",
+		"https://app.example.com|evil.example/", "https://app.example.com;evil.example/", "https://app.example.com,evil.example/", "https://app.example.com/" + strings.Repeat("a", 2100),
+	}
+	for _, bad := range tricks {
+		if status, text := start(bad); status != http.StatusBadRequest || !strings.Contains(text, `"field":"return_url"`) || strings.Contains(text, "evil") {
+			t.Errorf("%q: %d %s", bad, status, text)
+		}
+	}
+	if len(tricks) < 40 {
+		t.Errorf("%d tricks", len(tricks))
+	}
+}
+
+// What an app says of its pages is checked at the start.
+func TestHowPagesLook(t *testing.T) {
+	var picture bytes.Buffer
+	must(t, png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8))))
+	for name, p := range map[string]server.Pages{"a color": {Color: "#123abc"}, "a PNG": {Logo: picture.Bytes()}, "an SVG": {Logo: []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)}} {
+		s := newSite(t, siteOptions{pages: p})
+		c := s.begin()
+		got := s.visitor().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK)
+		if p.Logo != nil && !strings.Contains(got.html, `alt="Example Shop"`) || p.Color != "" && !strings.Contains(got.text, `"--button":"#123abc","--button-ink":"#ffffff"`) {
+			t.Errorf("%s: %s", name, got.text)
+		}
+	}
+	b := newBench(t, options{})
+	for name, p := range map[string]server.Pages{"a word": {Color: "red"}, "too short": {Color: "#fff"}, "more": {Color: "#ffffff;}"}, "no picture": {Logo: []byte("<script>")},
+		"a huge one": {Logo: append(picture.Bytes(), make([]byte, 1<<14)...)}} {
+		apps := goodApps(t, b)
+		apps[0].Pages = p
+		if _, err := server.New(server.Config{Apps: apps}); err == nil || !strings.Contains(err.Error(), "Pages: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A limit of checks holds on pages too, and says how long to wait.
+func TestPagesAreLimited(t *testing.T) {
+	limits := &switchable{}
+	s := newSite(t, siteOptions{engine: func(c *watchword.Config) { c.Checks = limits }})
+	c := s.begin()
+	v := s.opened(c)
+	limits.set(&watchword.LimitError{Rule: "ip-1m", RetryAfter: 90 * time.Second})
+	got := v.post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusTooManyRequests, "Please wait 2 min", c.number)
+	if got.header.Get("Retry-After") != "90" {
+		t.Errorf("Retry-After is %q", got.header.Get("Retry-After"))
+	}
+	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusTooManyRequests, "Please wait 2 min")
+	limits.set(nil)
+	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK)
+}
+
+// Answers are of the kind that is asked for; nothing else costs a try.
+func TestPagesAreStrict(t *testing.T) {
+	s := newSite(t, siteOptions{})
+	c := s.begin()
+	v := s.opened(c)
+	for _, body := range []string{`{}`, `{"answer":""}`, `{"answer":null}`, `{"answer":7}`, `{"answer":["` + c.code + `"]}`, `{"answer":{"id":"x"}}`, `{"answer":"1","answer":"` + c.code + `"}`,
+		`{"Answer":"` + c.code + `"}`, `{"answer":"` + c.code + `","starter":true}`, `{"answer":"` + c.code + `"}{}`, `"` + c.code + `"`, strings.Repeat(" ", 1<<17)} {
+		v.do(http.MethodPost, c.page+"/answer", "application/json", body).want(t, http.StatusBadRequest)
+	}
+	for _, body := range []string{`{"token":["` + c.token + `"]}`, `{"token":"` + c.token + `","starter":true}`, `{"token":"` + c.token + `","number":42}`} {
+		v.do(http.MethodPost, "/l/"+c.ID+"/answer", "application/json", body).want(t, http.StatusBadRequest)
+	}
+	if got := s.status(c.ID); got.TriesLeft != 5 || got.Status != watchword.Pending {
+		t.Errorf("%+v", got)
+	}
+	if err := s.app.redeem(t.Context()); !errors.Is(err, watchword.ErrNotAnswered) {
+		t.Error(err)
+	}
+}
