@@ -1,6 +1,7 @@
 package watchword
 
 import (
+	"encoding/json"
 	"net/netip"
 	"regexp"
 	"unicode"
@@ -12,6 +13,8 @@ const (
 	maxText    = 255 // bytes of a subject, nonce, label or locale
 	maxLong    = 2048
 	maxEntries = 16 // of a transaction or metadata
+
+	maxInReceipt = 8 << 10 // bytes of JSON that a receipt repeats
 )
 
 var (
@@ -58,9 +61,11 @@ func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
 	}
 	refuse(req.ReturnURL != "" && !e.mayReturn(req.ReturnURL), "return_url", "is not of an origin on the app's list")
 	refuse(!plain(req.Client.UserAgent, maxLong), "client.user_agent", "is too long or holds control characters")
-	_, err := netip.ParseAddr(req.Client.IP)
-	refuse(req.Client.IP != "" && err != nil, "client.ip", "is not an IP address")
+	ip, err := netip.ParseAddr(req.Client.IP)
+	refuse(req.Client.IP != "" && (err != nil || ip.Zone() != ""), "client.ip", "is not an IP address")
 	refuse(!plainMap(req.Transaction), "transaction", "holds at most 16 short texts")
+	inReceipt, err := json.Marshal([]any{req.Transaction, req.Nonce, req.Subject})
+	refuse(err != nil || len(inReceipt) > maxInReceipt, "transaction", "is too long for a receipt")
 	refuse(!plainMap(req.Metadata), "metadata", "holds at most 16 short texts")
 	return out
 }

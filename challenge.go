@@ -35,12 +35,13 @@ type Challenge struct {
 	ExpiresAt   time.Time
 	Ask         Ask
 	Decoy       bool
-	Authorized  bool // an enrolment beside factors that are active
+	Enrolment   enrolment
 
 	Sends    int       // messages asked for so far
 	SentAt   time.Time // when the last one was asked for
 	CodeOf   int       // which send's code is in force; it moves when each resend brings a new one
 	Delivery Delivery
+	SentBy   string // the channel by which a message was last accepted; empty: by none so far
 
 	// Data is what the strategy must remember. It is sealed like the rest.
 	Data []byte
@@ -72,6 +73,12 @@ const (
 	DeliveryFailed    = "failed"
 )
 
+// An enrolment is what allowed it to begin. It is looked at again when it ends, because what is active may have changed.
+type enrolment struct {
+	Proof  int      // the strength of the proof; 0: nothing was enrolled, so none was needed
+	Beside [][]byte // ids of the factors that were there
+}
+
 // A Status is what became of a challenge.
 type Status string
 
@@ -87,7 +94,7 @@ const (
 // fields lists what an entry seals of a challenge.
 func (c *Challenge) fields(f *codec) {
 	for _, text := range []*string{&c.Strategy, &c.Purpose, &c.Subject, &c.Channel, &c.Address, &c.SentTo, &c.Locale, &c.ReturnURL, &c.Nonce, &c.Label,
-		&c.Factor, (*string)(&c.Ask), &c.Client.IP, &c.Client.UserAgent, &c.Delivery.Status, &c.Delivery.Provider, &c.Delivery.Channel} {
+		&c.Factor, (*string)(&c.Ask), &c.Client.IP, &c.Client.UserAgent, &c.Delivery.Status, &c.Delivery.Provider, &c.Delivery.Channel, &c.SentBy} {
 		f.text(text)
 	}
 	f.texts(&c.Transaction)
@@ -95,9 +102,11 @@ func (c *Challenge) fields(f *codec) {
 	for _, moment := range []*time.Time{&c.CreatedAt, &c.ExpiresAt, &c.SentAt} {
 		f.moment(moment)
 	}
-	for _, flag := range []*bool{&c.Client.Known, &c.Decoy, &c.Authorized} {
+	for _, flag := range []*bool{&c.Client.Known, &c.Decoy} {
 		f.flag(flag)
 	}
+	f.number(&c.Enrolment.Proof)
+	f.list(&c.Enrolment.Beside)
 	f.number(&c.Sends)
 	f.number(&c.CodeOf)
 	f.bytes(&c.Data)
@@ -133,11 +142,27 @@ func (c *Challenge) DeriveBytes(label string, n int) []byte {
 	return block[:n]
 }
 
+// DeriveLasting is DeriveCode, but stays the same when a resend brings a new code: for what stands on a screen.
+func (c *Challenge) DeriveLasting(label, alphabet string, n int) Code {
+	lasting := *c
+	lasting.CodeOf = 0
+	return lasting.DeriveCode(label, alphabet, n)
+}
+
 func (c *Challenge) stream(label string) func(counter byte) [32]byte {
 	transaction := canonicalMap(c.Transaction)
 	return func(counter byte) [32]byte {
 		return c.key.codes.sum(label, c.ID, c.Purpose, transaction, string(c.salt), string([]byte{byte(c.CodeOf), counter}))
 	}
+}
+
+// Travelled is the channel by which the code really went: the one that last took a message or, while none has, the one
+// that was asked for.
+func (c *Challenge) Travelled() string {
+	if c.SentBy != "" {
+		return c.SentBy
+	}
+	return c.Channel
 }
 
 // Factors lists what the challenge's subject has enrolled with its strategy, disabled ones included.

@@ -2,8 +2,10 @@ package watchword
 
 import (
 	"context"
+	"crypto/hmac"
 	"errors"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -23,6 +25,8 @@ type CheckRequest struct {
 type Result struct {
 	Claims *Claims // of the receipt, to be signed by whoever serves it
 	Factor *Factor // what was enrolled, if that was the purpose
+
+	created bool // the factor is a new one
 }
 
 // attempt is one answer on its way through the ceremony.
@@ -142,7 +146,7 @@ func (e *Engine) check(ctx context.Context, i ident, a attempt) (*Result, error)
 		return nil, err
 	}
 	if compared {
-		return e.matched(ctx, rec, entry, a)
+		return e.matched(ctx, rec, entry, a, guesses)
 	}
 	return e.judge(ctx, s.(Judge), rec, entry, a, now)
 }
@@ -230,13 +234,16 @@ func (e *Engine) expired(ctx context.Context, i ident, about *Challenge) {
 }
 
 // matched believes a store's match only if the seal agrees: the digest that won, the expiry and, in the digest, the
-// purpose and who.
-func (e *Engine) matched(ctx context.Context, rec *record, entry Entry, a attempt) (*Result, error) {
+// purpose and who. The mark must be one that this attempt offered: one of an earlier approval is no answer to this one.
+func (e *Engine) matched(ctx context.Context, rec *record, entry Entry, a attempt, offered []Guess) (*Result, error) {
 	if entry.State == StateLocked {
 		e.locked(ctx, rec.ident, &rec.Challenge)
 		return nil, &Error{Code: ErrIncorrectAnswer.Code}
 	}
 	at, _, ok := rec.won(entry.Mark)
+	ok = ok && entry.State == StateApproved && slices.ContainsFunc(offered, func(g Guess) bool {
+		return g.State == StateApproved && hmac.Equal(g.Mark, entry.Mark)
+	})
 	switch {
 	case !ok && at.After(rec.ExpiresAt):
 		return nil, ErrChallengeExpired

@@ -138,10 +138,7 @@ func (e *Engine) claims(rec *record, at time.Time) *Claims {
 	now := e.cfg.Clock()
 	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, IssuedAt: now.Unix(),
 		ExpiresAt: now.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: at.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
-		Channel: rec.Channel, SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
-	if rec.Delivery.Channel != "" {
-		c.Channel = rec.Delivery.Channel
-	}
+		Channel: rec.Travelled(), SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
 	if rec.Address != "" {
 		c.AddressHash = e.AddressHash(rec.Address)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -25,6 +26,8 @@ type Factor struct {
 	Data       []byte    // the strategy's own: secret, last step, public key
 	Public     map[string]any
 	CreatedBy  string // the challenge that enrolled it, which makes creating idempotent
+
+	damaged bool // its seal does not open: it can be removed and nothing else
 }
 
 // fields lists a factor's sealed part. The version is there to tell an older one from the one that is stored.
@@ -47,6 +50,7 @@ type vault struct {
 	app   string
 	store Factors
 	ring  ring
+	log   *slog.Logger
 }
 
 // sealID is the associated data of a factor's seal: moved to another app, subject, strategy or id it does not open.
@@ -67,11 +71,7 @@ func (v *vault) list(ctx context.Context, subject, strategy string) ([]Factor, e
 		if strategy != "" && s.Strategy != strategy {
 			continue
 		}
-		f, err := v.open(s)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, f)
+		out = append(out, v.open(ctx, s))
 	}
 	return out, nil
 }
@@ -84,10 +84,21 @@ func (v *vault) get(ctx context.Context, id string) (Factor, error) {
 	if err != nil {
 		return Factor{}, err
 	}
-	return v.open(s)
+	return v.open(ctx, s), nil
 }
 
-func (v *vault) open(s SealedFactor) (Factor, error) {
+// open unseals a factor. One that was tampered with, or whose key has left the ring, is disabled: it answers nothing and
+// still has to be protected, but its subject goes on with the others, and it can be removed.
+func (v *vault) open(ctx context.Context, s SealedFactor) Factor {
+	f, err := v.unseal(s)
+	if err != nil {
+		v.log.ErrorContext(ctx, "a factor's seal does not open", "factor", s.ID, "error", err)
+		return Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version, Disabled: true, damaged: true}
+	}
+	return f
+}
+
+func (v *vault) unseal(s SealedFactor) (Factor, error) {
 	plain, _, err := v.ring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
 	if err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
@@ -124,6 +135,9 @@ func (v *vault) create(ctx context.Context, f Factor) error {
 
 // update is compare-and-set: ErrConflict if somebody changed the factor since it was read.
 func (v *vault) update(ctx context.Context, f Factor) error {
+	if f.damaged {
+		return errSeal
+	}
 	s, err := v.seal(f, f.Version+1)
 	if err != nil {
 		return err

@@ -15,7 +15,8 @@ const lease = 30 * time.Second
 type Reservation struct {
 	// Answer is the first answer, if this request was answered before: repeat it and do nothing else.
 	Answer []byte
-	// Seed is the same for each request with the same key; with it a start that is taken over makes no second challenge.
+	// Seed is the same for each request with the same key and body; with it a start that is taken over makes no second
+	// challenge.
 	Seed []byte
 
 	engine  *Engine
@@ -39,7 +40,8 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 	print := e.identity.tags.sum("fingerprint", string(name[:]), string(body))
 	ref := storeID([randomSize]byte(name[groupSize:]), [groupSize]byte(name[:]), [kindSize]byte(name[groupSize+randomSize:]))
 	now := e.cfg.Clock().UTC()
-	r := &Reservation{Seed: name[:], engine: e, ref: ref, id: "idempotency " + ref, version: 1,
+	seed := e.identity.tags.sum("seed", string(print[:]))
+	r := &Reservation{Seed: seed[:], engine: e, ref: ref, id: "idempotency " + ref, version: 1,
 		held: reserved{Fingerprint: print[:], Until: now.Add(lease)}}
 	data, err := r.seal()
 	if err != nil {

@@ -88,8 +88,9 @@ type Store interface {
 	// Close ends a pending entry, once: ErrClosed if it is not pending any more (somebody else won), ErrExpired if
 	// its time is over and it would be approved, ErrNotFound.
 	Close(ctx context.Context, id string, c Closing) error
-	// Update replaces the sealed data and the digests if the entry's version is still e.Version, and adds one to it;
-	// ErrConflict if not, ErrNotFound. It works on closed entries too and never touches tries, state, mark or times.
+	// Update replaces the sealed data and the digests if the entry's version is still e.Version and its state still
+	// e.State, and adds one to the version; ErrConflict if not, ErrNotFound. So what was decided on a pending entry is
+	// not written to one that was closed meanwhile. It never touches tries, state, mark or times.
 	Update(ctx context.Context, e Entry, out ...Outgoing) error
 }
 

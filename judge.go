@@ -17,8 +17,12 @@ func (e *Engine) judge(ctx context.Context, s Judge, rec *record, entry Entry, a
 	if !now.Before(rec.ExpiresAt) {
 		return nil, ErrChallengeExpired
 	}
+	if rec.Claims != nil {
+		e.log.ErrorContext(ctx, "the store reopened a challenge that was won", "challenge", rec.ID)
+		return nil, ErrChallengeApproved
+	}
 	if rec.Decoy && rec.Purpose != PurposeEnrol {
-		_, _ = s.Verify(ctx, &rec.Challenge, a.answer.Text) // a decoy takes as long as a real one
+		_, _ = s.Verify(ctx, &rec.Challenge, a.answer.Text) // as much work as a real one, but for what a failure writes
 	}
 	if a.mismatch || rec.Decoy || a.purpose != rec.Purpose || !sameWho(a.who, rec) ||
 		a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction) {
@@ -79,10 +83,10 @@ func (e *Engine) judgeOnce(ctx context.Context, s Judge, rec *record, a attempt,
 			e.emit(ctx, EventFactorLow, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
 		}
 	}
-	if rec.Subject == "" {
-		rec.Subject = proof.Subject
-	}
 	claims := e.claims(rec, now)
+	if rec.Subject == "" {
+		claims.Subject = proof.Subject // the challenge goes on naming nobody, and so does who collects
+	}
 	claims.AMR, claims.Extra = proof.AMR, proof.Extra
 	return &Result{Claims: claims}, nil
 }
@@ -116,7 +120,8 @@ func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a attempt, 
 	if f.Label == "" {
 		f.Label = rec.Label
 	}
-	if f.Version == 0 {
+	created := f.Version == 0
+	if created {
 		f.CreatedAt, f.Version = now.UTC().Truncate(time.Millisecond), 1
 		err = e.env.factors.create(ctx, f)
 		if errors.Is(err, ErrExists) {
@@ -132,7 +137,7 @@ func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a attempt, 
 	claims := e.claims(rec, now)
 	claims.Purpose = PurposeManageFactors
 	claims.ExpiresAt = claims.IssuedAt + int64(min(e.cfg.ReceiptLifetime, 5*time.Minute)/time.Second)
-	return &Result{Claims: claims, Factor: &f}, nil
+	return &Result{Claims: claims, Factor: &f, created: created}, nil
 }
 
 func (e *Engine) enrolledBefore(ctx context.Context, f *Factor) error {
@@ -150,27 +155,45 @@ func (e *Engine) enrolledBefore(ctx context.Context, f *Factor) error {
 // win closes the challenge: of any number of right answers one gets here first.
 func (e *Engine) win(ctx context.Context, rec *record, a attempt, r *Result, now time.Time) (*Result, error) {
 	rec.Claims = r.Claims
-	data, err := rec.seal()
+	data, err := rec.seal(rec.version + 1)
 	if err != nil {
 		return nil, err
 	}
 	closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a.what, now, nil), Sealed: data,
 		Clear: e.budget(rec.ident, e.strategyOf(rec.ident).Traits()).Key}
 	err = e.cfg.Store.Close(ctx, rec.ident.ref, closing)
-	switch {
-	case errors.Is(err, ErrClosed):
-		return nil, e.tooLate(ctx, rec.ident)
-	case errors.Is(err, ErrExpired):
-		return nil, ErrChallengeExpired
-	case errors.Is(err, ErrNotFound):
-		return nil, ErrUnknownChallenge
-	case err != nil:
-		return nil, unavailable(err)
+	if err != nil {
+		return nil, e.lost(ctx, rec, r, err)
 	}
 	if r.Factor != nil {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
 	}
 	return e.record(ctx, rec, a, r)
+}
+
+// lost says why a right answer did not win. What it had enrolled is taken back, unless another right answer to the same
+// challenge has won with it; a set that it replaced cannot be, and the app hears of it.
+func (e *Engine) lost(ctx context.Context, rec *record, r *Result, err error) error {
+	refusal := unavailable(err)
+	switch {
+	case errors.Is(err, ErrClosed):
+		refusal = e.tooLate(ctx, rec.ident)
+	case errors.Is(err, ErrExpired):
+		refusal = ErrChallengeExpired
+	case errors.Is(err, ErrNotFound):
+		refusal = ErrUnknownChallenge
+	}
+	if r.Factor == nil || errors.Is(refusal, ErrChallengeApproved) || errors.Is(refusal, ErrUnavailable) {
+		return refusal
+	}
+	if !r.created {
+		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
+		return refusal
+	}
+	if err := e.cfg.Factors.Delete(ctx, e.cfg.App, r.Factor.ID); err != nil && !errors.Is(err, ErrNotFound) {
+		return unavailable(err)
+	}
+	return refusal
 }
 
 // judgedWrong records a wrong answer: each factor it was compared with has failed once more, and the last try locks.

@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -16,52 +17,64 @@ type Authority struct {
 	Admin  bool
 }
 
-// authorize spends the authority to change a subject's factors, and reports whether one was needed: none is where
-// nothing is enrolled. The proof must be at least as strong as the strongest active factor; recovery codes are there
-// to replace any of them.
-func (e *Engine) authorize(ctx context.Context, subject string, a Authority) (needed bool, err error) {
-	if a.Admin {
-		e.log.InfoContext(ctx, "factors are changed on the app's own authority", "app", e.cfg.App)
-		return true, nil
-	}
+// admin is stronger than any proof.
+const admin = 1 << 10
+
+// authorize spends the authority to change a subject's factors; none is needed where nothing is enrolled. The proof must
+// be at least as strong as the strongest active factor; recovery codes are there to replace any of them.
+func (e *Engine) authorize(ctx context.Context, subject string, a Authority) (enrolment, error) {
 	factors, err := e.env.factors.list(ctx, subject, "")
 	if err != nil {
-		return false, factorError(err)
+		return enrolment{}, factorError(err)
+	}
+	var allowed enrolment
+	for _, f := range factors {
+		allowed.Beside = append(allowed.Beside, []byte(f.ID))
+	}
+	if a.Admin {
+		e.log.InfoContext(ctx, "factors are changed on the app's own authority", "app", e.cfg.App)
+		allowed.Proof = admin
+		return allowed, nil
 	}
 	if len(factors) == 0 {
-		return false, nil
+		return allowed, nil
 	}
 	c := a.Claims
 	now := e.cfg.Clock()
 	if c == nil || c.Purpose != PurposeManageFactors || c.Subject != subject || now.Sub(time.Unix(c.AuthTime, 0)) > freshProof {
-		return true, ErrProofRequired
+		return allowed, ErrProofRequired
 	}
-	if proof := e.strength(c.Strategy); proof != StrengthRecovery && proof < e.strongest(factors) {
-		return true, ErrProofRequired
+	if allowed.Proof = e.strength(c.Strategy); !e.suffices(allowed.Proof, factors) {
+		return allowed, ErrProofRequired
 	}
 	if err := e.RedeemReceipt(ctx, *c, PurposeManageFactors); err != nil {
 		if errors.Is(err, ErrUnavailable) {
-			return true, err
+			return allowed, err
 		}
-		return true, ErrProofRequired
+		return allowed, ErrProofRequired
 	}
-	return true, nil
+	return allowed, nil
 }
 
-// overtaken reports whether an enrolment that needed no authority when it began would need one now: otherwise whoever
-// began it before the owner did could add a factor of his own to the owner's.
+// suffices compares a proof with what is active.
+func (e *Engine) suffices(proof int, factors []Factor) bool {
+	return proof == StrengthRecovery || proof >= e.strongest(factors)
+}
+
+// overtaken reports whether what allowed an enrolment to begin would not allow it any more: something stronger has become
+// active, or all that was there is gone. Otherwise whoever began it in time could add a factor of his own to the owner's,
+// or to a subject that was removed.
 func (e *Engine) overtaken(ctx context.Context, rec *record) error {
-	if rec.Authorized {
-		return nil
-	}
 	factors, err := e.env.factors.list(ctx, rec.Subject, "")
 	if err != nil {
 		return factorError(err)
 	}
-	for _, f := range factors {
-		if !f.Disabled && f.CreatedBy != rec.ID {
-			return ErrProofRequired
-		}
+	others := slices.DeleteFunc(factors, func(f Factor) bool { return f.CreatedBy == rec.ID })
+	remain := len(rec.Enrolment.Beside) == 0 || slices.ContainsFunc(others, func(f Factor) bool {
+		return slices.ContainsFunc(rec.Enrolment.Beside, func(id []byte) bool { return string(id) == f.ID })
+	})
+	if !remain || !e.suffices(rec.Enrolment.Proof, others) {
+		return ErrProofRequired
 	}
 	return nil
 }
@@ -76,12 +89,12 @@ func (e *Engine) strength(strategy string) int {
 
 func (e *Engine) strongest(factors []Factor) (most int) {
 	for _, f := range factors {
-		if f.Disabled {
+		if f.Disabled && !f.damaged {
 			continue
 		}
 		strength := e.strength(f.Strategy)
-		if strength == 0 {
-			strength = StrengthKey // of a strategy that is switched off: protect it like the best
+		if strength == 0 || f.damaged {
+			strength = StrengthKey // nobody knows how strong it was: protect it like the best
 		}
 		most = max(most, strength)
 	}
@@ -121,7 +134,7 @@ func (e *Engine) factor(ctx context.Context, id string) (Factor, error) {
 // ImportFactor takes over what a subject had enrolled elsewhere, as a strategy's Import made it. Importing the same again
 // changes nothing.
 func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error {
-	if e.cfg.Factors == nil || e.strategies[f.Strategy] == nil {
+	if _, enrols := e.strategies[f.Strategy].(Enroller); !enrols || e.cfg.Factors == nil {
 		return invalid("strategy", "nothing can be enrolled with it")
 	}
 	if !plain(f.Subject, maxText) || f.Subject == "" || f.ID == "" {
@@ -133,7 +146,11 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 	f.CreatedAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	err := e.env.factors.create(ctx, f)
 	if errors.Is(err, ErrExists) {
-		return nil
+		before, err := e.factor(ctx, f.ID)
+		if err == nil && (before.Subject != f.Subject || before.Strategy != f.Strategy) {
+			err = invalid("id", "is another factor's")
+		}
+		return err
 	}
 	if err != nil {
 		return unavailable(err)

@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -13,64 +14,59 @@ func (e *Engine) Resend(ctx context.Context, id, channel string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	entry, rec, err := e.read(ctx, i)
-	if err != nil {
-		return View{}, err
+	counted := false // by the limits, once, however often the record is read again
+	for range casTries {
+		entry, rec, err := e.read(ctx, i)
+		if err != nil {
+			return View{}, err
+		}
+		to, err := e.resendable(rec, entry, channel)
+		if err != nil {
+			return View{}, err
+		}
+		if !counted {
+			req := StartRequest{Subject: rec.Subject, Channel: rec.Channel, Client: rec.Client}
+			if err := e.takeStart(ctx, e.strategyOf(i).Traits(), req, to); err != nil {
+				return View{}, err
+			}
+			counted = true
+		}
+		switch err := e.again(ctx, e.strategyOf(i), rec); {
+		case err == nil:
+			return e.view(rec, entry), nil
+		case errors.Is(err, ErrNotFound):
+			return View{}, ErrUnknownChallenge
+		case !errors.Is(err, ErrConflict):
+			return View{}, unavailable(err)
+		}
 	}
-	if err := e.resendable(rec, entry, channel); err != nil {
-		return View{}, err
-	}
-	if err := e.moveTo(rec, channel); err != nil {
-		return View{}, err
-	}
-	s := e.strategyOf(i)
-	to, err := e.cfg.Addresses(rec.Channel, rec.Address)
-	if err != nil {
-		return View{}, err
-	}
-	err = e.takeStart(ctx, s.Traits(), StartRequest{Subject: rec.Subject, Channel: rec.Channel, Client: rec.Client}, to)
-	if err != nil {
-		return View{}, err
-	}
-	if err := e.again(ctx, s, rec); err != nil {
-		return View{}, err
-	}
-	entry.Version = rec.version
-	return e.view(rec, entry), nil
+	return View{}, unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
 }
 
-func (e *Engine) resendable(rec *record, entry Entry, channel string) error {
+// resendable says where another message may go now, with the channel changed if another one is named.
+func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, error) {
 	now := e.cfg.Clock()
 	status, _, _ := e.status(rec, entry)
 	switch at := e.resendAt(&rec.Challenge); {
 	case status != Pending:
-		return closedError(status)
+		return Address{}, closedError(status)
 	case rec.Sends == 0:
-		return invalid("strategy", "nothing is sent with this strategy")
+		return Address{}, invalid("strategy", "nothing is sent with this strategy")
 	case channel != "" && !e.channels[channel]:
-		return invalid("channel", "is not one that this app can send by")
+		return Address{}, invalid("channel", "is not one that this app can send by")
 	case rec.Sends >= e.cfg.Sends:
-		return ErrSendsExhausted
+		return Address{}, ErrSendsExhausted
 	case now.Before(at):
-		return &Error{Code: ErrResendTooSoon.Code, RetryAfter: at.Sub(now)}
+		return Address{}, &Error{Code: ErrResendTooSoon.Code, RetryAfter: at.Sub(now)}
 	}
-	return nil
-}
-
-// moveTo changes the channel; the address must be one that the other channel reaches.
-func (e *Engine) moveTo(rec *record, channel string) error {
-	if channel == "" || channel == rec.Channel {
-		return nil
+	if channel != "" {
+		rec.Channel = channel
 	}
-	to, err := e.cfg.Addresses(channel, rec.Address)
-	if err != nil {
-		return err
+	to, err := e.cfg.Addresses(rec.Channel, rec.Address)
+	if err == nil && to.Value != rec.Address {
+		err = invalid("channel", "does not reach this address")
 	}
-	if to.Value != rec.Address {
-		return invalid("channel", "does not reach this address")
-	}
-	rec.Channel = channel
-	return nil
+	return to, err
 }
 
 // again counts one more send, brings the digests up to date if it has a new code, and hands the message over.
@@ -92,21 +88,14 @@ func (e *Engine) again(ctx context.Context, s Strategy, rec *record) error {
 	}
 	out := Outgoing{ChallengeID: rec.ID, Send: rec.Sends}
 	if e.cfg.Outbox == nil {
-		err = e.update(ctx, rec, out)
-	} else if err = e.update(ctx, rec); err == nil {
-		rec.version++
-		out.fresh = rec
-		err = e.cfg.Outbox.Put(ctx, out)
+		return e.update(ctx, rec, out)
 	}
-	switch {
-	case errors.Is(err, ErrConflict):
-		return &Error{Code: ErrResendTooSoon.Code, RetryAfter: e.cfg.Cooldown} // somebody else was a moment earlier
-	case errors.Is(err, ErrNotFound):
-		return ErrUnknownChallenge
-	case err != nil:
-		return unavailable(err)
+	if err := e.update(ctx, rec); err != nil {
+		return err
 	}
-	return nil
+	e.closed.end(rec.ident.rand, endSend(rec.Sends-1), Canceled)
+	rec.version++
+	return e.put(ctx, out, rec)
 }
 
 // resendAt is when the next message may be asked for: the cool-down doubles with each send.
@@ -118,7 +107,7 @@ func (e *Engine) resendAt(c *Challenge) time.Time {
 // and ErrNotFound mean that the message is not wanted any more. The message is not rendered yet.
 func (e *Engine) Compose(ctx context.Context, o Outgoing) (Message, error) {
 	rec := o.fresh
-	if rec == nil || o.Attempt > 0 {
+	if rec == nil || o.Attempt > 0 || e.stale(rec, o) {
 		var err error
 		if rec, err = e.wanted(ctx, o); err != nil {
 			return Message{}, err
@@ -141,6 +130,16 @@ func (e *Engine) Compose(ctx context.Context, o Outgoing) (Message, error) {
 	return e.message(rec, prompt), nil
 }
 
+// stillFresh is how long what was just written is taken for what is there.
+const stillFresh = time.Second
+
+// stale reports whether a challenge that this process has written may have changed: it ended here, another message was
+// asked for here, or it is long enough ago that another node may have done so.
+func (e *Engine) stale(rec *record, o Outgoing) bool {
+	_, ended := e.closed.find(rec.ident.rand)
+	return ended || e.closed.knows(rec.ident.rand, endSend(o.Send)) || e.cfg.Clock().Sub(rec.SentAt) > stillFresh
+}
+
 // wanted reads a challenge, and says whether this send is still the one that is waited for.
 func (e *Engine) wanted(ctx context.Context, o Outgoing) (*record, error) {
 	i, err := e.parse(o.ChallengeID)
@@ -154,7 +153,10 @@ func (e *Engine) wanted(ctx context.Context, o Outgoing) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if status, _, _ := e.status(rec, entry); status != Pending || rec.Sends != o.Send {
+	switch status, _, _ := e.status(rec, entry); {
+	case status == Expired:
+		return nil, ErrExpired
+	case status != Pending || rec.Sends != o.Send:
 		return nil, ErrClosed
 	}
 	return rec, nil
@@ -177,7 +179,7 @@ func (r *record) messageID() string {
 }
 
 // deliveryOrder sees to it that a delivery's status only moves on.
-var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, DeliveryFailed: 3, DeliveryDelivered: 3}
+var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, DeliveryFailed: 3, DeliveryDelivered: 4}
 
 // Record keeps what became of a message. An older send's outcome does not overwrite a newer one's.
 func (e *Engine) Record(ctx context.Context, o Outgoing, d Delivery) error {
@@ -189,18 +191,22 @@ func (e *Engine) Record(ctx context.Context, o Outgoing, d Delivery) error {
 		if rec.Sends != o.Send || deliveryOrder[d.Status] <= deliveryOrder[rec.Delivery.Status] {
 			return ErrClosed
 		}
-		rec.Delivery = d
+		if rec.Delivery = d; d.Status != DeliveryFailed {
+			rec.SentBy = d.Channel
+		}
 		return nil
 	}
 	err = e.recordFresh(ctx, o, edit)
 	if errors.Is(err, ErrConflict) {
 		err = e.change(ctx, i, edit)
 	}
-	if err != nil && !errors.Is(err, ErrClosed) {
-		return err
+	if errors.Is(err, ErrClosed) {
+		return nil // nothing new
 	}
-	e.emitDelivery(ctx, o, d)
-	return nil
+	if err == nil {
+		e.emitDelivery(ctx, o, d)
+	}
+	return err
 }
 
 // recordFresh saves reading what this process has just written; ErrConflict if it is not that any more.

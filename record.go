@@ -5,13 +5,15 @@ import (
 	"crypto/hmac"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 )
 
-// sealed is everything an entry hides. Digests, expiry and purpose stand in the open too, in the entry or its id: what
-// is believed are these.
+// sealed is everything an entry hides. Digests, expiry, purpose and version stand in the open too, in the entry or its
+// id: what is believed are these.
 type sealed struct {
 	Challenge
+	Version   int64 // of the entry: an older seal does not pass for a newer one
 	Salt      []byte
 	Digests   [][]byte
 	Collected bool    // the receipt was given out by Redeem
@@ -20,6 +22,7 @@ type sealed struct {
 }
 
 func (s *sealed) fields(f *codec) {
+	f.number64(&s.Version)
 	s.Challenge.fields(f)
 	f.bytes(&s.Salt)
 	f.list(&s.Digests)
@@ -33,6 +36,7 @@ type record struct {
 	sealed
 	ident   ident
 	version int64
+	state   State
 }
 
 // read gets an entry and opens it.
@@ -51,9 +55,12 @@ func (e *Engine) read(ctx context.Context, i ident) (Entry, *record, error) {
 // open unseals an entry. One that does not open was tampered with, or its key has left the ring: it is unknown.
 func (e *Engine) open(ctx context.Context, i ident, entry Entry) (*record, error) {
 	plain, key, err := e.ring.open(i.id, entry.Sealed)
-	rec := &record{ident: i, version: entry.Version}
+	rec := &record{ident: i, version: entry.Version, state: entry.State}
 	if err == nil {
 		err = decode(plain, rec.fields)
+	}
+	if err == nil && rec.Version != entry.Version {
+		err = fmt.Errorf("version %d is sealed as %d: %w", entry.Version, rec.Version, errSeal)
 	}
 	if err != nil {
 		e.log.ErrorContext(ctx, "a challenge's seal does not open", "challenge", i.id, "error", err)
@@ -63,8 +70,9 @@ func (e *Engine) open(ctx context.Context, i ident, entry Entry) (*record, error
 	return rec, nil
 }
 
-// seal is what an entry keeps of the record, under the key that made it.
-func (r *record) seal() ([]byte, error) {
+// seal is what an entry keeps of the record as its given version, under the key that made it.
+func (r *record) seal(version int64) ([]byte, error) {
+	r.Version = version
 	plain, err := encoded(r.fields)
 	if err != nil {
 		return nil, err
@@ -74,11 +82,11 @@ func (r *record) seal() ([]byte, error) {
 
 // update writes the record back by compare-and-set: ErrConflict if somebody else was first.
 func (e *Engine) update(ctx context.Context, r *record, out ...Outgoing) error {
-	data, err := r.seal()
+	data, err := r.seal(r.version + 1)
 	if err != nil {
 		return err
 	}
-	return e.cfg.Store.Update(ctx, Entry{ID: r.ident.ref, Version: r.version, Sealed: data, Digests: r.Digests}, out...)
+	return e.cfg.Store.Update(ctx, Entry{ID: r.ident.ref, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
 }
 
 // handle is the starter's own secret of the challenge.

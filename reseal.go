@@ -53,7 +53,7 @@ func (e *Engine) resealOne(ctx context.Context, s SealedFactor) (bool, error) {
 	if err != nil || key == v.ring[0] {
 		return false, err
 	}
-	f, err := v.open(s)
+	f, err := v.unseal(s)
 	if err != nil {
 		return false, err
 	}

@@ -91,7 +91,7 @@ func (e *Engine) authorizeEnrolment(ctx context.Context, i ident, c *Challenge, 
 			return before, err
 		}
 	}
-	c.Authorized, err = e.authorize(ctx, req.Subject, req.Authority)
+	c.Enrolment, err = e.authorize(ctx, req.Subject, req.Authority)
 	return nil, err
 }
 
@@ -138,7 +138,11 @@ func (e *Engine) newID(req StartRequest, strategy string, t Traits, to Address) 
 	case GroupAddress:
 		group = e.identity.groupTag(e.cfg.App, "address", to.key())
 	case GroupSubject:
-		group = e.identity.groupTag(e.cfg.App, "subject", strategy, req.Subject)
+		about := "subject"
+		if req.Purpose == PurposeEnrol {
+			about = "enrolment" // of a secret that was just shown: it neither spends nor refills the budget of the others
+		}
+		group = e.identity.groupTag(e.cfg.App, about, strategy, req.Subject)
 	default:
 		copy(group[:], draw[randomSize:])
 	}
@@ -154,7 +158,7 @@ func (e *Engine) newEntry(i ident, t Traits, c *Challenge, p Prompt) (Entry, *re
 		return Entry{}, nil, err
 	}
 	entry := Entry{ID: i.ref, Tries: e.tries(t), Version: 1, Digests: rec.Digests, ExpiresAt: c.ExpiresAt, KeepUntil: c.ExpiresAt.Add(keepClosed)}
-	entry.Sealed, err = rec.seal()
+	entry.Sealed, err = rec.seal(1)
 	return entry, rec, err
 }
 
@@ -204,15 +208,30 @@ func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
 	if err := e.cfg.Store.Create(ctx, entry); err != nil {
 		return err
 	}
-	out.fresh = rec
-	return e.cfg.Outbox.Put(ctx, out)
+	return e.put(ctx, out, rec)
 }
 
-// startedBefore answers for a seed that was used before: the challenge of that time, which sends nothing again. What
-// is asked is derived from it once more.
+// put hands a message to an outbox of its own. If that takes no more, the delivery reads failed, as far as the store can
+// still be reached: whoever starts again with the same seed, or resends, sends it.
+func (e *Engine) put(ctx context.Context, out Outgoing, rec *record) error {
+	out.fresh = rec
+	err := e.cfg.Outbox.Put(ctx, out)
+	if err != nil {
+		unsent := *rec
+		unsent.Delivery.Status = DeliveryFailed
+		err = errors.Join(err, e.update(ctx, &unsent))
+	}
+	return err
+}
+
+// startedBefore answers for a seed that was used before: the challenge of that time, which sends nothing again unless
+// its message never came into the outbox. What is asked is derived from it once more.
 func (e *Engine) startedBefore(ctx context.Context, i ident) (*Started, error) {
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.requeue(ctx, rec, entry); err != nil {
 		return nil, err
 	}
 	prompt, err := begin(ctx, e.strategyOf(i), &rec.Challenge)
@@ -220,6 +239,28 @@ func (e *Engine) startedBefore(ctx context.Context, i ident) (*Started, error) {
 		return nil, err
 	}
 	return e.started(rec, entry, prompt.Public), nil
+}
+
+// requeue hands over a first message that its start failed to hand over, or died before it could.
+func (e *Engine) requeue(ctx context.Context, rec *record, entry Entry) error {
+	status, _, _ := e.status(rec, entry)
+	lost := rec.Delivery.Status == DeliveryFailed || rec.Delivery.Status == DeliveryQueued && e.cfg.Clock().Sub(rec.SentAt) > lease
+	if rec.Sends != 1 || e.cfg.Outbox == nil || status != Pending || !lost {
+		return nil
+	}
+	rec.Delivery.Status, rec.SentAt = DeliveryQueued, e.cfg.Clock().UTC().Truncate(time.Millisecond)
+	err := e.update(ctx, rec)
+	if errors.Is(err, ErrConflict) {
+		return nil // somebody else was a moment earlier
+	}
+	if err == nil {
+		rec.version++
+		err = e.put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}, rec)
+	}
+	if err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
 func (e *Engine) started(rec *record, entry Entry, public map[string]any) *Started {

@@ -158,7 +158,9 @@ func TestVandalOfTheStore(t *testing.T) {
 			e.Sealed = before.Sealed
 			return e
 		})
-		sc.mustCode(redeem(), watchword.ErrReceiptUsed)
+		if redeem() == nil {
+			t.Error("collected twice")
+		}
 	})
 	t.Run("extended expiry", func(t *testing.T) {
 		sc := set(t)

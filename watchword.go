@@ -96,7 +96,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("watchword: app %q cannot start: %w", cfg.App, errors.Join(problems...))
 	}
 	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App,
-		factors: &vault{app: cfg.App, store: cfg.Factors, ring: e.ring}}
+		factors: &vault{app: cfg.App, store: cfg.Factors, ring: e.ring, log: cfg.Logger}}
 	return e, nil
 }
 
@@ -144,6 +144,11 @@ func (c *Config) problems() (out []error) {
 	refuse(c.Tries < 1 || c.Sends < 1, "Tries and Sends: must be positive")
 	refuse(c.SMSOrigin != "" && !hostPattern.MatchString(c.SMSOrigin), "SMSOrigin: %q is not a lower-case host name", c.SMSOrigin)
 	refuse(c.Cooldown < time.Second, "Cooldown: %s is less than a second", c.Cooldown)
+	refuse(c.Sends > 100, "Sends: %d is more than 100", c.Sends)
+	refuse(len(c.Budget) == 0, "Budget: an empty list would be no limit; NoBudget says so")
+	for _, w := range c.Budget {
+		refuse(w.Max < 1 || w.Per < time.Second, "Budget: %d in %s is no limit", w.Max, w.Per)
+	}
 	seen := map[string]bool{c.Identity.ID: true}
 	for _, k := range c.Keys {
 		refuse(seen[k.ID], "Keys: %q is there twice, or is the identity key's id", k.ID)

@@ -89,7 +89,7 @@ func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.P
 	}
 	number := ""
 	if s.match {
-		number = c.DeriveCode("number", digits, numberDigits).Reveal()
+		number = c.DeriveLasting("number", digits, numberDigits).Reveal()
 		p.Public["number"] = number
 	}
 	for _, a := range answers {
@@ -139,10 +139,7 @@ func only(text, alphabet string, n int) bool {
 // AMR is "sms" where the message really went that way. A mailbox adds nothing: e-mail is no out-of-band factor, and RFC
 // 8176 has no value for it, nor for links.
 func (s *Strategy) AMR(c *watchword.Challenge) []string {
-	channel := c.Delivery.Channel
-	if channel == "" {
-		channel = c.Channel
-	}
+	channel := c.Travelled()
 	if channel == sms {
 		return []string{sms}
 	}

@@ -164,11 +164,7 @@ func (s *Strategy) canonical(answer string) (string, bool) {
 // AMR is "otp", with "sms" or "tel" where the code really went that way. A mailbox adds nothing: e-mail is no
 // out-of-band factor, and RFC 8176 has no value for it.
 func (s *Strategy) AMR(c *watchword.Challenge) []string {
-	channel := c.Delivery.Channel
-	if channel == "" {
-		channel = c.Channel
-	}
-	switch channel {
+	switch c.Travelled() {
 	case "sms":
 		return []string{"otp", "sms"}
 	case "voice":

@@ -120,7 +120,7 @@ func (sh *shard) update(e watchword.Entry) error {
 	if r == nil {
 		return watchword.ErrNotFound
 	}
-	if r.version != e.Version {
+	if r.version != e.Version || r.state != e.State {
 		return watchword.ErrConflict
 	}
 	r.replace(e.Digests, e.Sealed)

@@ -158,7 +158,7 @@ func cut(t *testing.T, s, direct *redis.Store, proxy *redistest.Proxy) {
 	_, err := s.Attempt(ctx, "g.0", guess("right"), b)
 	must(t, err)
 	wants(t, "Close", s.Close(ctx, "g.0", watchword.Closing{State: watchword.StateApproved}), watchword.ErrClosed)
-	must(t, s.Update(ctx, watchword.Entry{ID: "g.0", Version: 1}))
+	must(t, s.Update(ctx, watchword.Entry{ID: "g.0", Version: 1, State: watchword.StateApproved}))
 
 	lost := func(what, word string, call func() error) {
 		t.Helper()

@@ -145,7 +145,7 @@ func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 		return err
 	}
 	was := binary.BigEndian.AppendUint64(nil, uint64(e.Version))
-	reply, err := s.run(ctx, s.update, []string{s.entryKey(e.ID)}, succeeded, was, digests, e.Sealed)
+	reply, err := s.run(ctx, s.update, []string{s.entryKey(e.ID)}, succeeded, was, digests, e.Sealed, int(e.State))
 	if err != nil {
 		return failed("update", err)
 	}

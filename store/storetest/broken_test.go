@@ -49,6 +49,7 @@ var broken = []struct{ fault, promise string }{
 	{"close races", "Race/Attempt and Close are linearizable"},
 	{"update overwrites", "Update/compare and set"},
 	{"update pending only", "Update/works on closed and expired entries"},
+	{"update of a closed one", "Update/works on closed and expired entries"},
 	{"update refills", "Update/touches nothing else"},
 	{"update extends", "Update/touches nothing else"},
 	{"update keeps digests", "Update/new digests are what counts"},

@@ -120,6 +120,8 @@ func updateClosed(h *harness) {
 	e := h.create()
 	h.close(e.ID, watchword.Closing{State: watchword.StateApproved, Mark: mark("won"), Sealed: []byte("claims")}, nil)
 	e.Version, e.Sealed, e.Mark = 2, []byte("collected"), mark("won")
+	h.update(e, watchword.ErrConflict) // decided when it was pending
+	e.State = watchword.StateApproved
 	h.update(e, nil)
 	h.update(e, watchword.ErrConflict)
 	e.Version = 3
@@ -137,7 +139,7 @@ func updateTouches(h *harness) {
 	h.mustAttempt(e.ID, "wrong", watchword.Budget{}, watchword.ErrMismatch)
 	before := h.get(e.ID)
 	changed := before
-	changed.State, changed.Tries, changed.Used, changed.Mark = watchword.StateApproved, 50, 0, mark("planted")
+	changed.Tries, changed.Used, changed.Mark = 50, 0, mark("planted")
 	changed.ExpiresAt, changed.KeepUntil, changed.LastTry = e.ExpiresAt.Add(time.Hour), e.KeepUntil.Add(time.Hour), time.Time{}
 	changed.Sealed = []byte("resent")
 	h.update(changed, nil)

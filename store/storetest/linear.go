@@ -135,7 +135,7 @@ func (l *life) step(o operation) result {
 	switch {
 	case o.call == "get":
 		return result{"ok", l.state, l.tries, l.used, l.version}
-	case o.call == "update" && o.version != l.version:
+	case o.call == "update" && (o.version != l.version || closed):
 		return result{outcome: "conflict"}
 	case o.call == "update":
 		l.version++

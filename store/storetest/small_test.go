@@ -198,7 +198,7 @@ func (s *small) Update(_ context.Context, n watchword.Entry, _ ...watchword.Outg
 	if e == nil {
 		return watchword.ErrNotFound
 	}
-	stale := e.Version != n.Version
+	stale := e.Version != n.Version || e.State != n.State && s.fault != "update of a closed one"
 	s.race("update races")
 	if stale && s.fault != "update overwrites" || s.fault == "update pending only" && e.State != watchword.StatePending {
 		return watchword.ErrConflict
