@@ -5,16 +5,20 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 const (
 	idempotencyHeader = "Idempotency-Key"
 	longestKey        = 255
+
+	// keepTime is for keeping an answer, or giving its key back, however long the operation took.
+	keepTime = 2 * time.Second
 )
 
 // once performs an operation at most once for each idempotency key of its app and path, and repeats the answer byte for
 // byte to whoever asks again. Answers that would be others the next time (5xx and 429) are not kept. An answer is kept
-// before it is sent: whoever has seen it sees the same one again.
+// before it is sent, so whoever has seen it sees the same one again, unless the store failed just then.
 func (x *exchange) once(ctx context.Context, o *operation, c *call, header []string) answer {
 	if len(header) != 1 || !isIdempotencyKey(header[0]) {
 		return x.refusal(invalid(idempotencyHeader, "must be 1 to 255 visible ASCII characters"))
@@ -30,20 +34,24 @@ func (x *exchange) once(ctx context.Context, o *operation, c *call, header []str
 	finished := false
 	defer func() { // after a panic too
 		if !finished {
-			x.note(ctx, "an idempotency key could not be given back", r.Release(ctx))
+			x.keep(ctx, "an idempotency key could not be given back", r.Release)
 		}
 	}()
 	a := x.perform(ctx, o, c)
 	if a.status < http.StatusInternalServerError && a.status != http.StatusTooManyRequests {
 		finished = true
-		x.note(ctx, "an answer could not be kept for its idempotency key", r.Finish(ctx, a.record()))
+		x.keep(ctx, "an answer could not be kept for its idempotency key", func(ctx context.Context) error {
+			return r.Finish(ctx, a.record())
+		})
 	}
 	return a
 }
 
-// note logs what went wrong beside the answer, which is right all the same.
-func (x *exchange) note(ctx context.Context, what string, err error) {
-	if err != nil {
+// keep ends a reservation, in time of its own; what went wrong with that is logged, and the answer is right all the same.
+func (x *exchange) keep(ctx context.Context, what string, end func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
+	defer cancel()
+	if err := end(ctx); err != nil {
 		x.server.log.WarnContext(ctx, what, "request", x.id, "app", x.app.engine.App(), "cause", err.Error())
 	}
 }
