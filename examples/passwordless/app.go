@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"errors"
+	"html/template"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/watchword-auth/watchword"
+)
+
+//go:embed pages.html
+var pagesHTML embed.FS
+
+// app is the web app: its sessions, and the engine that has people prove their mailbox.
+type app struct {
+	engine   *watchword.Engine
+	origin   string
+	pages    *template.Template
+	mu       sync.Mutex
+	sessions map[string]session
+}
+
+// A session is what the app remembers of one browser. The handle stays here: whoever holds it collects the receipt.
+type session struct {
+	email     string // signed in
+	asked     string // who is asked to open a link
+	challenge string
+	handle    string
+}
+
+// newApp makes the app as it is seen at origin. It works until ctx ends.
+func newApp(ctx context.Context, origin string) (http.Handler, error) {
+	s, err := newEngine(ctx, origin)
+	if err != nil {
+		return nil, err
+	}
+	a := &app{engine: s.engine, origin: origin, sessions: map[string]session{}}
+	if a.pages, err = template.ParseFS(pagesHTML, "pages.html"); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", a.home)
+	mux.HandleFunc("POST /sign-in", a.signIn)
+	mux.HandleFunc("GET /done", a.done)
+	mux.HandleFunc("POST /sign-out", a.signOut)
+	for _, path := range []string{"/c/", "/l/", "/pages/"} {
+		mux.Handle(path, s.pages)
+	}
+	mux.Handle("GET /inbox", s.inbox)
+	mux.Handle("GET /inbox/", s.inbox)
+	return http.NewCrossOriginProtection().Handler(mux), nil
+}
+
+// signIn starts the challenge and sends the browser to its hosted page. The page's ticket travels in the fragment, which
+// no server sees.
+func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
+	email := r.FormValue("email")
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	started, err := a.engine.Start(r.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: watchword.PurposeSignIn,
+		To: email, ReturnURL: a.origin + "/done", Client: watchword.Client{IP: host, UserAgent: r.UserAgent()}})
+	if err != nil {
+		a.show(w, page{Name: "sign-in", Message: explain(err)})
+		return
+	}
+	a.keep(w, r, session{asked: email, challenge: started.ID, handle: started.Handle.Reveal()})
+	http.Redirect(w, r, a.origin+"/c/"+started.ID+"#"+started.Ticket.Reveal(), http.StatusSeeOther)
+}
+
+// done is where the hosted page leads back to. Coming here proves nothing: the receipt does, and this session's handle
+// collects it, once.
+func (a *app) done(w http.ResponseWriter, r *http.Request) {
+	s := a.session(r)
+	if s.asked != "" {
+		_, err := a.engine.Redeem(r.Context(), s.challenge, watchword.RedeemRequest{Handle: s.handle, Purpose: watchword.PurposeSignIn, To: s.asked})
+		if err != nil {
+			a.show(w, page{Name: "sign-in", Message: explain(err)})
+			return
+		}
+		a.keep(w, r, session{email: s.asked})
+	}
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (a *app) home(w http.ResponseWriter, r *http.Request) {
+	if s := a.session(r); s.email != "" {
+		a.show(w, page{Name: "welcome", Email: s.email})
+		return
+	}
+	a.show(w, page{Name: "sign-in"})
+}
+
+func (a *app) signOut(w http.ResponseWriter, r *http.Request) {
+	a.keep(w, r, session{})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+// A page is what one of the templates shows.
+type page struct{ Name, Email, Message string }
+
+func (a *app) show(w http.ResponseWriter, p page) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if err := a.pages.ExecuteTemplate(w, p.Name, p); err != nil {
+		log.Print(err)
+	}
+}
+
+const cookie = "session"
+
+func (a *app) session(r *http.Request) session {
+	c, err := r.Cookie(cookie)
+	if err != nil {
+		return session{}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.sessions[c.Value]
+}
+
+// keep stores a session under a new id, so that an id from before signing in is worth nothing afterwards.
+func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
+	id := rand.Text()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if c, err := r.Cookie(cookie); err == nil {
+		delete(a.sessions, c.Value)
+	}
+	a.sessions[id] = s
+	http.SetCookie(w, &http.Cookie{Name: cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+}
+
+// explain says to the person what the engine said.
+func explain(err error) string {
+	switch {
+	case errors.Is(err, watchword.ErrInvalidRequest), errors.Is(err, watchword.ErrDestinationRefused):
+		return "Please give an e-mail address."
+	case errors.Is(err, watchword.ErrRateLimited):
+		return "Too many mails to this address. Please wait a while."
+	case errors.Is(err, watchword.ErrNotAnswered):
+		return "Please open the link in your mail first."
+	}
+	log.Print(err)
+	return "That did not work. Please begin again."
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+const ann = "ann@example.com"
+
+// A site is the app at an address of its own.
+type site struct {
+	t   *testing.T
+	url string
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	var handler http.Handler
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	t.Cleanup(srv.Close)
+	url := strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+	var err error
+	if handler, err = newApp(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	return &site{t, url}
+}
+
+// A device is a browser with its cookies. It runs no script: tests send what the pages' script would.
+type device struct {
+	*site
+	client *http.Client
+}
+
+func (s *site) device() *device {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return &device{s, &http.Client{Jar: jar, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+func (d *device) do(method, target, contentType, body string) (*http.Response, string) {
+	d.t.Helper()
+	r, err := http.NewRequestWithContext(d.t.Context(), method, target, strings.NewReader(body))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", contentType)
+	res, err := d.client.Do(r)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return res, string(text)
+}
+
+// begin signs in up to the hosted page, and returns the number it shows.
+func (d *device) begin() (number string) {
+	d.t.Helper()
+	res, text := d.do(http.MethodPost, d.url+"/sign-in", "application/x-www-form-urlencoded", "email="+url.QueryEscape(ann))
+	page, ticket, ok := strings.Cut(res.Header.Get("Location"), "#")
+	if !ok {
+		d.t.Fatalf("no page: %s", text)
+	}
+	return d.part(page+"/open", map[string]string{"ticket": ticket}, `class=\\"number\\"[^0-9]*([0-9]{2})`)
+}
+
+// part sends what the pages' script would, and finds something in the answer.
+func (d *device) part(target string, fields map[string]string, find string) string {
+	d.t.Helper()
+	body, err := json.Marshal(fields)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	_, text := d.do(http.MethodPost, target, "application/json", string(body))
+	text = strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(text)
+	found := regexp.MustCompile(find).FindStringSubmatch(text)
+	if found == nil {
+		d.t.Fatalf("%s: nothing like %q in %s", target, find, text)
+	}
+	return found[len(found)-1]
+}
+
+// mail waits for the mail and takes the link out of it.
+func (d *device) mail() (page, token string) {
+	d.t.Helper()
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+		_, text := d.do(http.MethodGet, d.url+"/inbox/messages?to="+url.QueryEscape(ann), "", "")
+		var found []struct{ Link string }
+		if err := json.Unmarshal([]byte(text), &found); err != nil {
+			d.t.Fatal(err)
+		}
+		if len(found) > 0 {
+			page, token, _ = strings.Cut(found[0].Link, "#")
+			return page, token
+		}
+	}
+	d.t.Fatal("there is no mail")
+	return "", ""
+}
+
+// home is what the app's first page says.
+func (d *device) home() string {
+	_, text := d.do(http.MethodGet, d.url+"/", "", "")
+	return text
+}
+
+// The laptop starts, the phone opens the link and types the number, and the laptop is signed in. The phone is not.
+func TestTwoDevices(t *testing.T) {
+	s := newSite(t)
+	laptop, phone := s.device(), s.device()
+	number := laptop.begin()
+	if _, text := laptop.do(http.MethodGet, s.url+"/done", "", ""); !strings.Contains(text, "open the link in your mail first") {
+		t.Errorf("before the link: %s", text)
+	}
+	page, token := phone.mail()
+	phone.part(page+"/open", map[string]string{"token": token}, "Example Notes")
+	phone.part(page+"/answer", map[string]string{"token": token, "number": number}, "Go back to where you started")
+	phone.do(http.MethodGet, s.url+"/done", "", "")
+	if strings.Contains(phone.home(), "signed in") {
+		t.Error("the phone is signed in")
+	}
+	laptop.do(http.MethodGet, s.url+"/done", "", "")
+	if !strings.Contains(laptop.home(), "signed in as "+ann) {
+		t.Error("the laptop is not signed in")
+	}
+	laptop.do(http.MethodGet, s.url+"/done", "", "")
+	if !strings.Contains(laptop.home(), "signed in as "+ann) {
+		t.Error("coming back a second time signs out")
+	}
+}
+
+// A stranger's challenge, opened by its victim with one press, signs nobody in.
+func TestAStrangersLink(t *testing.T) {
+	s := newSite(t)
+	stranger, victim := s.device(), s.device()
+	stranger.begin()
+	page, token := victim.mail()
+	victim.part(page+"/answer", map[string]string{"token": token}, "Type the two digits")
+	stranger.do(http.MethodGet, s.url+"/done", "", "")
+	if strings.Contains(stranger.home(), "signed in") {
+		t.Error("the stranger is signed in")
+	}
+}
