@@ -225,7 +225,7 @@ func (e *Engine) put(ctx context.Context, out Outgoing, rec *record) error {
 }
 
 // startedBefore answers for a seed that was used before: the challenge of that time, which sends nothing again unless
-// its message never came into the outbox. What is asked is derived from it once more.
+// its message reads failed. What is asked is derived from it once more.
 func (e *Engine) startedBefore(ctx context.Context, i ident) (*Started, error) {
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
@@ -241,11 +241,11 @@ func (e *Engine) startedBefore(ctx context.Context, i ident) (*Started, error) {
 	return e.started(rec, entry, prompt.Public), nil
 }
 
-// requeue hands over a first message that its start failed to hand over, or died before it could.
+// requeue hands over a first message that its start failed to hand over. One that is queued is left alone, so that nothing
+// is sent twice.
 func (e *Engine) requeue(ctx context.Context, rec *record, entry Entry) error {
 	status, _, _ := e.status(rec, entry)
-	lost := rec.Delivery.Status == DeliveryFailed || rec.Delivery.Status == DeliveryQueued && e.cfg.Clock().Sub(rec.SentAt) > lease
-	if rec.Sends != 1 || e.cfg.Outbox == nil || status != Pending || !lost {
+	if rec.Sends != 1 || e.cfg.Outbox == nil || status != Pending || rec.Delivery.Status != DeliveryFailed {
 		return nil
 	}
 	rec.Delivery.Status, rec.SentAt = DeliveryQueued, e.cfg.Clock().UTC().Truncate(time.Millisecond)
