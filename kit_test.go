@@ -238,11 +238,10 @@ func (e *events) types() (out []string) {
 // meddler is whoever can read and write the store but has no key: a vandal, or a store that is out of reach.
 type meddler struct {
 	watchword.Store
-	mu     sync.Mutex
-	down   error
-	sees   func(id string, guesses []watchword.Guess)                // MONITOR
-	swap   map[string]func(watchword.Entry) watchword.Entry          // what Get and Attempt answer for an entry
-	before func(ctx context.Context, id string, g []watchword.Guess) // just before an attempt
+	mu   sync.Mutex
+	down error
+	sees func(id string, guesses []watchword.Guess)       // MONITOR
+	swap map[string]func(watchword.Entry) watchword.Entry // what Get and Attempt answer for an entry
 }
 
 func (m *meddler) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
@@ -293,44 +292,18 @@ func (m *meddler) answer(id string, with func(watchword.Entry) watchword.Entry) 
 	m.swap[id] = with
 }
 
-// spy remembers the store's ids and entries as they are created.
+// spy remembers the store's entries as they are created.
 type spy struct {
 	watchword.Store
 	mu      sync.Mutex
 	created []watchword.Entry
-	calls   int
 }
 
 func (s *spy) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
 	s.mu.Lock()
 	s.created = append(s.created, e)
-	s.calls++
 	s.mu.Unlock()
 	return s.Store.Create(ctx, e, out...)
-}
-
-func (s *spy) Get(ctx context.Context, id string) (watchword.Entry, error) {
-	s.mu.Lock()
-	s.calls++
-	s.mu.Unlock()
-	return s.Store.Get(ctx, id)
-}
-
-func (s *spy) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
-	s.mu.Lock()
-	s.calls++
-	s.mu.Unlock()
-	return s.Store.Attempt(ctx, id, g, b)
-}
-
-func (s *spy) count(f func()) int {
-	s.mu.Lock()
-	before := s.calls
-	s.mu.Unlock()
-	f()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.calls - before
 }
 
 // together runs n copies of f at once and counts the outcomes by the error's code; "" is success.

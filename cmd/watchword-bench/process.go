@@ -26,7 +26,6 @@ type process struct {
 	command func(ctx context.Context) (*exec.Cmd, error)
 	cmd     *exec.Cmd
 	url     string
-	dir     string
 }
 
 // readyLine is what a server prints when it listens.

@@ -48,7 +48,9 @@ func TestWaitReplicas(t *testing.T) {
 		return ignore(err, watchword.ErrClosed)
 	})
 	waits("Close", 1, func() error { return s.Close(ctx, "g.2", watchword.Closing{State: watchword.StateCanceled}) })
-	waits("Update", 1, func() error { return s.Update(ctx, watchword.Entry{ID: "g.1", Version: 1, State: watchword.StateApproved}) })
+	waits("Update", 1, func() error {
+		return s.Update(ctx, watchword.Entry{ID: "g.1", Version: 1, State: watchword.StateApproved})
+	})
 	for id, want := range map[string]watchword.State{"g.1": watchword.StateApproved, "g.2": watchword.StateCanceled} {
 		if e, err := onReplica.Get(ctx, id); err != nil || e.State != want {
 			t.Errorf("the replica has %s in state %d (%v)", id, e.State, err)
