@@ -54,6 +54,7 @@ func (r *run) serve(ctx context.Context) error {
 	web := server.HTTPServer(r.settings.listen, r.readiness(h.server))
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
+	relaxGC()
 	r.announce(listener.Addr())
 	select {
 	case err = <-failed:
