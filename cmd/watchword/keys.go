@@ -18,8 +18,8 @@ import (
 )
 
 func keysCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "Make keys, and show the one that an app needs"}
-	cmd.AddCommand(newKeysCommand(), addressHashCommand())
+	cmd := &cobra.Command{Use: "keys", Short: "Make keys, rotate them, and show the one that an app needs"}
+	cmd.AddCommand(newKeysCommand(), rotateCommand(), addressHashCommand())
 	return cmd
 }
 
@@ -34,8 +34,9 @@ func newKeysCommand() *cobra.Command {
 		Long: "Make the keys of a server: a secret of the keyring, the identity key, a key that signs receipts; and an API key for an\n" +
 			"app. They are printed or, with --dir, written into files that only their owner can read; files that are there stay\n" +
 			"as they are. Beside them stands what belongs into the configuration.\n\n" +
-			"To rotate: make keys under a new --name and put them in the list. The first of the keyring makes codes, all of them\n" +
-			"verify; of the signing keys, put the new one second for an hour, then first. The identity key stays for ever.",
+			"To rotate: make keys under a new --name. Put the new one second in its list and restart every server, so that all of them\n" +
+			"know it; then put it first, of the signing keys an hour later, and restart again; then run watchword keys rotate.\n" +
+			"The identity key stays for ever. docs/operating.md has the steps.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			made, err := makeKeys(name)
