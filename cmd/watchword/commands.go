@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -35,7 +36,8 @@ func serveCommand() *cobra.Command {
 			"is at /inbox. Otherwise it needs a configuration; see docs/configuration.md.\n\n" +
 			"A flag wins over its environment variable, which wins over the file.",
 	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
-		r := &run{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), stdout: cmd.OutOrStdout()}
+		r := &run{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), telling: newLogger(cmd.ErrOrStderr(), slog.LevelInfo), stdout: cmd.OutOrStdout()}
+		logStores(r.log)
 		return r.serve(ctx)
 	})
 }

@@ -10,6 +10,7 @@ type fileConfig struct {
 	Listen        string               `yaml:"listen"`
 	MetricsListen string               `yaml:"metrics_listen"`
 	PublicURL     string               `yaml:"public_url"`
+	ReturnURLs    []string             `yaml:"return_urls"`
 	Redis         redisConfig          `yaml:"redis"`
 	Database      secretURL            `yaml:"database"`
 	DataDir       string               `yaml:"data_dir"`

@@ -44,12 +44,36 @@ func (c *checker) development(cfg fileConfig) settings {
 	if s.database.IsZero() {
 		s.database = watchword.NewCode("sqlite://" + filepath.Join(dir, databaseFile))
 	}
-	app := appSettings{id: devApp, name: devApp, rpID: "localhost", publicURL: cfg.PublicURL, limits: ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
+	app := appSettings{id: devApp, name: devApp, rpID: devRPID(cfg.PublicURL), publicURL: cfg.PublicURL, returnURLs: cfg.ReturnURLs, limits: ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
 		addresses: delivery.Addresses{AllCountries: true}, send: c.senders("development", devSenders(), cfg.Send),
 		keys: []apiKey{{sha256.Sum256([]byte(devKey)), []string{server.ScopeChallenges, server.ScopeFactors, server.ScopeFactorsAdmin}}}}
+	if app.returnURLs == nil {
+		app.returnURLs = devReturnURLs()
+	}
 	s.apps = []appSettings{app}
 	c.keySecrets(&s)
 	return s
+}
+
+// devReturnURLs are where an app in development usually listens; nameAfter adds the server itself.
+func devReturnURLs() []string { return []string{"http://localhost:3000", "http://localhost:8000"} }
+
+// devRPID is the domain that keys belong to: localhost, or the host under which the server is shown to the world. An
+// address has no keys, since a browser takes a domain only.
+func devRPID(publicURL string) string {
+	u, err := url.Parse(publicURL)
+	switch {
+	case err != nil || publicURL == "":
+		return "localhost"
+	case isIP(u.Hostname()):
+		return ""
+	}
+	return u.Hostname()
+}
+
+func isIP(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }
 
 func devSenders() map[string][]sendURL {
@@ -69,7 +93,7 @@ func (s *settings) nameAfter(addr net.Addr) {
 			s.apps[i].publicURL = "http://localhost:" + port
 		}
 		if s.development {
-			s.apps[i].returnURLs = []string{s.apps[i].publicURL}
+			s.apps[i].returnURLs = append(s.apps[i].returnURLs, s.apps[i].publicURL)
 		}
 	}
 }

@@ -16,10 +16,16 @@ type option struct {
 	flag, env string
 	usage     string
 	secret    bool
+	split     func(text string) []string // the variable of a list; nil: one value
 	apply     func(cfg *fileConfig, values []string) error
 }
 
-func (o option) isList() bool { return o.flag == "send" }
+func (o option) isList() bool { return o.split != nil }
+
+// byCommas is how the variable of a list of origins is read; spaces around them do no harm.
+func byCommas(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
+}
 
 // options are those of every command that needs a configuration.
 func options() []option {
@@ -30,22 +36,25 @@ func options() []option {
 		}
 	}
 	return []option{
-		{"listen", "WATCHWORD_LISTEN", "`address` to serve on (default 127.0.0.1:8080)", false,
+		{"listen", "WATCHWORD_LISTEN", "`address` to serve on (default 127.0.0.1:8080)", false, nil,
 			text(func(c *fileConfig) *string { return &c.Listen })},
-		{"metrics-listen", "WATCHWORD_METRICS_LISTEN", "`address` to serve /metrics on (default: not at all)", false,
+		{"metrics-listen", "WATCHWORD_METRICS_LISTEN", "`address` to serve /metrics on (default: not at all)", false, nil,
 			text(func(c *fileConfig) *string { return &c.MetricsListen })},
-		{"public-url", "WATCHWORD_PUBLIC_URL", "`URL` under which people and apps reach the server", false,
+		{"public-url", "WATCHWORD_PUBLIC_URL", "`URL` under which people and apps reach the server", false, nil,
 			text(func(c *fileConfig) *string { return &c.PublicURL })},
-		{"redis", "WATCHWORD_REDIS_URL", "`URL` of Redis: redis://, rediss://, redis+sentinel:// or redis+cluster://", true,
+		{"redis", "WATCHWORD_REDIS_URL", "`URL` of Redis: redis://, rediss://, redis+sentinel:// or redis+cluster://", true, nil,
 			func(c *fileConfig, v []string) error { c.Redis.secretURL = secretURL{URL: v[0]}; return nil }},
-		{"database", "WATCHWORD_DATABASE_URL", "`URL` of the database of factors: sqlite:///path or postgres://", true,
+		{"database", "WATCHWORD_DATABASE_URL", "`URL` of the database of factors: sqlite:///path or postgres://", true, nil,
 			func(c *fileConfig, v []string) error { c.Database = secretURL{URL: v[0]}; return nil }},
-		{"log-level", "WATCHWORD_LOG_LEVEL", "least `level` that is logged: debug, info, warn or error (default info)", false,
+		{"log-level", "WATCHWORD_LOG_LEVEL", "least `level` that is logged: debug, info, warn or error (default info)", false, nil,
 			text(func(c *fileConfig) *string { return &c.LogLevel })},
-		{"data-dir", "WATCHWORD_DATA_DIR", "`folder` of the development keys (default ./.watchword)", false,
+		{"data-dir", "WATCHWORD_DATA_DIR", "`folder` of the development keys (default ./.watchword)", false, nil,
 			text(func(c *fileConfig) *string { return &c.DataDir })},
-		{"send", "WATCHWORD_SEND", "`CHANNEL=URL` of a sender; repeatable, a channel's senders in order", true, applySend},
-		{"dev-no-limits", "WATCHWORD_DEV_NO_LIMITS", "no limits and no guess budgets, for load tests; development only", false, applyNoLimits},
+		{"send", "WATCHWORD_SEND", "`CHANNEL=URL` of a sender; repeatable, a channel's senders in order", true,
+			strings.Fields, applySend}, // a URL has no spaces in it
+		{"return-url", "WATCHWORD_RETURN_URLS", "`ORIGIN` that pages may send people back to; repeatable; in the variable, between commas", false,
+			byCommas, func(c *fileConfig, v []string) error { c.ReturnURLs = v; return nil }},
+		{"dev-no-limits", "WATCHWORD_DEV_NO_LIMITS", "no limits and no guess budgets, for load tests; development only", false, nil, applyNoLimits},
 	}
 }
 
@@ -125,7 +134,7 @@ func (o option) given(flags *pflag.FlagSet, lookup func(string) (string, bool)) 
 	case text == "":
 		return nil, name, nil
 	case o.isList():
-		return strings.Fields(text), name, nil // a URL has no spaces in it
+		return o.split(text), name, nil
 	}
 	return []string{text}, name, nil
 }

@@ -23,6 +23,7 @@ const (
 type run struct {
 	settings settings
 	log      *slog.Logger
+	telling  *slog.Logger // of what is said at every level: that the server is ready
 	stdout   io.Writer
 	ending   atomic.Bool // readiness is red from now on
 }
@@ -104,7 +105,7 @@ func (r *run) announce(addr net.Addr) {
 	if r.settings.development {
 		hints(r.stdout, r.settings.apps[0].publicURL)
 	}
-	r.log.Info("listening", "addr", addr.String())
+	r.telling.Info("listening", "addr", addr.String())
 }
 
 func (r *run) shutdown(web *http.Server) error {

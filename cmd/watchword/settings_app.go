@@ -31,7 +31,10 @@ func (c *checker) app(where string, cfg fileConfig, a appConfig) appSettings {
 	for _, o := range a.Origins {
 		c.note(where+": origins: "+o, checkOrigin(o))
 	}
-	for _, o := range a.ReturnURLs {
+	if s.returnURLs == nil {
+		s.returnURLs = cfg.ReturnURLs
+	}
+	for _, o := range s.returnURLs {
 		c.note(where+": return_urls: "+o, checkHTTPS(o))
 	}
 	s.pages = c.pages(where, a)
