@@ -114,6 +114,23 @@ func (c *codec) list(v *[][]byte) {
 	}
 }
 
+func (c *codec) words(v *[]string) {
+	n := len(*v)
+	c.number(&n)
+	if c.reading {
+		if n < 0 || n > len(c.rest) {
+			c.err = errCodec
+			return
+		}
+		if n > 0 {
+			*v = make([]string, n)
+		}
+	}
+	for i := range *v {
+		c.text(&(*v)[i])
+	}
+}
+
 // moment keeps milliseconds; the zero time stays zero.
 func (c *codec) moment(v *time.Time) {
 	var ms int64

@@ -16,7 +16,8 @@ func fill(t *rapid.T, v reflect.Value, name string) {
 		v.Set(reflect.ValueOf(time.UnixMilli(ms).UTC()))
 		return
 	case *Claims:
-		v.Set(reflect.ValueOf(&Claims{Subject: rapid.String().Draw(t, name), AMR: []string{"otp"}}))
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), name)
 		return
 	}
 	switch v.Kind() {

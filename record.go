@@ -28,7 +28,27 @@ func (s *sealed) fields(f *codec) {
 	f.list(&s.Digests)
 	f.flag(&s.Collected)
 	f.flag(&s.Redeemed)
-	f.document(s.Claims != nil, &s.Claims)
+	won := s.Claims != nil
+	if f.flag(&won); !won {
+		return
+	}
+	if s.Claims == nil {
+		s.Claims = &Claims{}
+	}
+	s.Claims.fields(f)
+}
+
+// fields lists what is kept of a judged answer's claims until they are collected.
+func (c *Claims) fields(f *codec) {
+	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce} {
+		f.text(text)
+	}
+	for _, seconds := range []*int64{&c.IssuedAt, &c.ExpiresAt, &c.AuthTime} {
+		f.number64(seconds)
+	}
+	f.words(&c.AMR)
+	f.texts(&c.Transaction)
+	f.document(c.Extra != nil, &c.Extra)
 }
 
 // record is an opened entry.
