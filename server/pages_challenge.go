@@ -230,7 +230,7 @@ func (h *hosted) unopened(x *exchange, err error, name string) {
 
 // unknown is the one answer for what is not known, was used or has expired, whichever it is.
 func (h *hosted) unknown(x *exchange, name string) {
-	x.app, x.code = nil, watchword.ErrUnknownChallenge.Code
+	x.code = watchword.ErrUnknownChallenge.Code
 	x.pause()
 	h.show(x, http.StatusNotFound, name, &partView{language: h.words.accepted(x.request), final: true})
 }

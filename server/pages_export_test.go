@@ -15,3 +15,6 @@ func (s *Server) CrowdStreams(app string) (leave func()) {
 
 // Streams counts the browsers that listen.
 func (s *Server) Streams(app string) int { return len(s.tenant(app).pages.streams) }
+
+// RefusalTime is the least that saying "unknown" takes.
+const RefusalTime = refusalTime

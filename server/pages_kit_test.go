@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -91,7 +92,8 @@ func (s *site) newServer(o siteOptions, public string) http.Handler {
 	s.app.engine = s.engine
 	s.server, err = server.New(server.Config{Apps: []server.App{{Engine: s.engine, Signer: newSigner(s.t, "k"), PublicURL: public, Pages: o.pages,
 		Keys: []server.APIKey{key(shopKey, server.ScopeChallenges)}}}, Clock: s.clock.Now,
-		Logger: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		Logger:         slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	must(s.t, err)
 	return s.server
 }
@@ -229,6 +231,7 @@ type shown struct {
 	html   string
 	next   string
 	final  bool
+	took   time.Duration
 }
 
 func (v *visitor) do(method, path, contentType, body string, headers ...string) shown {
@@ -243,12 +246,13 @@ func (v *visitor) do(method, path, contentType, body string, headers ...string) 
 	for n := 0; n+1 < len(headers); n += 2 {
 		r.Header.Set(headers[n], headers[n+1])
 	}
+	began := time.Now()
 	w, err := v.http.Do(r)
 	must(v.s.t, err)
 	defer func() { _ = w.Body.Close() }()
 	text, err := io.ReadAll(w.Body)
 	must(v.s.t, err)
-	out := shown{status: w.StatusCode, header: w.Header, text: string(text)}
+	out := shown{status: w.StatusCode, header: w.Header, text: string(text), took: time.Since(began)}
 	var part struct {
 		HTML, Next string
 		Final      bool

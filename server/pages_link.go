@@ -44,8 +44,15 @@ func (h *hosted) opened(ctx context.Context, x *exchange, token string) *opened 
 		h.unopened(x, err, "unknown_link")
 		return nil
 	}
-	_, err = h.holding(ctx, x)
-	return &opened{app: a, id: id, view: v, starter: err == nil}
+	return &opened{app: a, id: id, view: v, starter: h.starter(ctx, x, v)}
+}
+
+// starter reports whether a link is opened in the browser that started: it has the page's cookie and, as far as can be
+// told, comes from where the app says that it was started. So the cookie alone does not do if a stranger has sent
+// somebody to the page of the stranger's own challenge.
+func (h *hosted) starter(ctx context.Context, x *exchange, v watchword.View) bool {
+	_, err := h.holding(ctx, x)
+	return err == nil && !farApart(v.Client.IP, h.server.ClientAddress(x.request))
 }
 
 // openLink shows who asks for what, and from where. Nothing comes of it.
@@ -190,9 +197,7 @@ func (h *hosted) codeAnswer(ctx context.Context, x *exchange, code, number strin
 	if l.view, err = a.engine.Status(ctx, l.id); err != nil {
 		return nil, err
 	}
-	if _, err := h.holding(ctx, x); err == nil {
-		l.starter = true
-	}
+	l.starter = h.starter(ctx, x, l.view)
 	if l.view.Ask != watchword.AskLink || !l.starter && l.view.TriesLeft <= triesKept || l.asksNumber() && !twoDigits(number) {
 		return nil, watchword.ErrUnknownChallenge
 	}
@@ -204,7 +209,7 @@ func (h *hosted) codeFailed(x *exchange, err error) {
 	status, _ := h.explain(x, words, h.server.apps[0], err)
 	if status < http.StatusInternalServerError {
 		status = http.StatusUnprocessableEntity
-		x.app, x.code = nil, watchword.ErrIncorrectAnswer.Code
+		x.code = watchword.ErrIncorrectAnswer.Code
 		x.Header().Del("Retry-After")
 		x.pause()
 	} else {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 )
@@ -62,4 +63,24 @@ func (h *hosted) suspect(x *exchange) {
 	if a := h.owner(x); a != nil && h.suspects.first(id) {
 		a.engine.SuspectScanner(x.request.Context(), id)
 	}
+}
+
+// farApart reports whether two addresses, both known and both public, are of different networks. A browser that changes
+// its network in the meantime is taken for another one, and asked for the number like others.
+func farApart(started string, now netip.Addr) bool {
+	then, err := netip.ParseAddr(started)
+	if err != nil {
+		return false
+	}
+	public := func(a netip.Addr) bool { return a.IsGlobalUnicast() && !a.IsPrivate() }
+	then = then.Unmap().WithZone("")
+	if !public(then) || !public(now) {
+		return false
+	}
+	bits := 24
+	if then.Is6() {
+		bits = 48
+	}
+	network, err := then.Prefix(bits)
+	return err != nil || !network.Contains(now)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/magiclink"
+	"github.com/watchword-auth/watchword/server"
 )
 
 func TestThePageOfACode(t *testing.T) {
@@ -86,9 +87,47 @@ func TestALinkInTheSameBrowser(t *testing.T) {
 	}
 }
 
+// The cookie skips the number only where the browser can be the one that started: a stranger can send his victim to the
+// page of his own challenge, but he cannot start it from the victim's network.
+func TestTheCookieOfAStranger(t *testing.T) {
+	s := newSite(t, siteOptions{})
+	for address, starter := range map[string]bool{"203.0.113.7": true, "203.0.113.99": true, "198.51.100.1": false, "2001:db8::1": false, "10.0.0.1": true, "": true} {
+		c := s.begin()
+		got := s.opened(c).post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}, "X-Forwarded-For", address)
+		if (got.status == http.StatusOK) != starter {
+			t.Errorf("from %q: %d %s", address, got.status, got.text)
+		}
+	}
+	c := s.begin(func(q *watchword.StartRequest) { q.Client = watchword.Client{IP: "2001:db8:1:2::3"} })
+	v := s.opened(c)
+	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}, "X-Forwarded-For", "2001:db8:2::3").want(t, http.StatusBadRequest)
+	if got := v.form("/l/"+c.ID, "code="+c.code, "X-Forwarded-For", "2001:db8:2::3"); got.status != http.StatusUnprocessableEntity {
+		t.Errorf("without script: %d", got.status)
+	}
+	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}, "X-Forwarded-For", "2001:db8:1:9::4").want(t, http.StatusOK)
+}
+
 func TestAPressConfirmsWhereTheAppSaysSo(t *testing.T) {
-	s := newSite(t, siteOptions{links: magiclink.Config{Confirm: magiclink.ConfirmButton}})
+	s := newSite(t, siteOptions{links: magiclink.Config{Confirm: magiclink.ConfirmButton}, pages: server.Pages{PressConfirms: true}})
 	c := s.begin()
+	if got := s.opened(c).get(c.page+"/state").want(t, http.StatusOK); strings.Contains(got.html, `class="number"`) {
+		t.Error("the starting screen shows a number")
+	}
+	phone := s.visitor()
+	if got := phone.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK); strings.Contains(got.html, "pattern=") {
+		t.Error("the number is asked for")
+	}
+	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK, "Done")
+
+	// Settings that do not agree refuse, rather than confirm too easily.
+	s = newSite(t, siteOptions{pages: server.Pages{PressConfirms: true}})
+	c = s.begin()
+	s.visitor().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusUnprocessableEntity)
+	if got := s.status(c.ID); got.Status != watchword.Pending {
+		t.Errorf("%s", got.Status)
+	}
+	s = newSite(t, siteOptions{links: magiclink.Config{Confirm: magiclink.ConfirmButton}})
+	c = s.begin()
 	s.visitor().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusBadRequest)
 	if got := s.status(c.ID); got.TriesLeft != 5 {
 		t.Error("pages that ask for a number cost a try")
@@ -119,6 +158,9 @@ func TestAnIDAloneShowsNothing(t *testing.T) {
 		t.Helper()
 		got.header.Del("Date")
 		got.header.Del("X-Request-Id")
+		if got.status != http.StatusOK && got.took < server.RefusalTime {
+			t.Errorf("%s: after %s, which tells that nothing was looked up", what, got.took)
+		}
 		want, ok := first[what]
 		if !ok {
 			first[what] = got
