@@ -230,7 +230,8 @@ func TestTwoServersOnOneRedis(t *testing.T) {
 					r := nodes[i%2].check(id, code)
 					return fmt.Sprint(r.status, " ", r.code())
 				})
-				if got["200 "] != 1 || got["409 challenge_approved"] != 199 {
+				// On a busy machine Redis may not answer a loser in time, which approves nothing.
+				if got["200 "] != 1 || got["409 challenge_approved"]+got["503 unavailable"] != 199 {
 					t.Fatalf("outcomes: %v", got)
 				}
 			})
@@ -291,6 +292,14 @@ func TestRedisStoppedAndBack(t *testing.T) {
 	}
 	if r := n.check(id, code); r.status != http.StatusOK {
 		t.Fatalf("after Redis came back: %d %s", r.status, r.text)
+	}
+	if log := n.log.String(); !strings.Contains(log, `"msg":"redis client"`) {
+		t.Error("the log does not have what the Redis client said")
+	}
+	for line := range strings.Lines(n.log.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("the log has a line that is no JSON: %s", line)
+		}
 	}
 }
 

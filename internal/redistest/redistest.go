@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -141,18 +142,30 @@ func (s *Server) await() error {
 		case <-s.exited:
 			return fmt.Errorf("%w: redis-server ended at once; its log: %s", errGiveUp, s.log())
 		default:
-			c, err := net.Dial("tcp", s.Addr) // which go-redis would log as a failure
-			if err != nil {
-				return err
-			}
-			_ = c.Close()
-			_, err = s.Do(ctx, "ping")
-			if redis.HasErrorPrefix(err, "NOAUTH") { // it has a password, so it is up
-				return nil
-			}
-			return err
+			return s.answers(ctx)
 		}
 	})
+}
+
+// answers is nil if this very process answers. Another may do so that took the port before: ours ends then, but perhaps
+// later than the other one answers.
+func (s *Server) answers(ctx context.Context) error {
+	c, err := net.Dial("tcp", s.Addr) // which go-redis would log as a failure
+	if err != nil {
+		return err
+	}
+	_ = c.Close()
+	info, err := s.Do(ctx, "info", "server")
+	if redis.HasErrorPrefix(err, "NOAUTH") { // it has a password, so it is up; whose it is it does not say
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if text, _ := info.(string); !strings.Contains(text, fmt.Sprintf("\r\nprocess_id:%d\r\n", s.process.Process.Pid)) {
+		return errors.New("another process answers at " + s.Addr)
+	}
+	return nil
 }
 
 func (s *Server) log() string {
