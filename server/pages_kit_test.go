@@ -3,11 +3,9 @@ package server_test
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
-	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/netip"
 	"slices"
@@ -209,102 +207,4 @@ func (s *site) status(id string) watchword.View {
 	v, err := s.engine.Status(s.t.Context(), id)
 	must(s.t, err)
 	return v
-}
-
-// A visitor is a browser without a screen: it keeps cookies, and says where its requests come from.
-type visitor struct {
-	s    *site
-	http *http.Client
-}
-
-func (s *site) visitor() *visitor {
-	jar, err := cookiejar.New(nil)
-	must(s.t, err)
-	return &visitor{s: s, http: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
-}
-
-// A shown is what a visitor got.
-type shown struct {
-	status int
-	header http.Header
-	text   string
-	html   string
-	next   string
-	final  bool
-	took   time.Duration
-}
-
-func (v *visitor) do(method, path, contentType, body string, headers ...string) shown {
-	v.s.t.Helper()
-	r, err := http.NewRequestWithContext(v.s.t.Context(), method, v.s.web.URL+path, strings.NewReader(body))
-	must(v.s.t, err)
-	if contentType != "" {
-		r.Header.Set("Content-Type", contentType)
-	}
-	r.Header.Set("User-Agent", firefox)
-	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	for n := 0; n+1 < len(headers); n += 2 {
-		r.Header.Set(headers[n], headers[n+1])
-	}
-	began := time.Now()
-	w, err := v.http.Do(r)
-	must(v.s.t, err)
-	defer func() { _ = w.Body.Close() }()
-	text, err := io.ReadAll(w.Body)
-	must(v.s.t, err)
-	out := shown{status: w.StatusCode, header: w.Header, text: string(text), took: time.Since(began)}
-	var part struct {
-		HTML, Next string
-		Final      bool
-	}
-	if json.Unmarshal(text, &part) == nil {
-		out.html, out.next, out.final = part.HTML, part.Next, part.Final
-	}
-	return out
-}
-
-// post sends what the pages' script would.
-func (v *visitor) post(path string, fields map[string]string, headers ...string) shown {
-	v.s.t.Helper()
-	if fields == nil {
-		fields = map[string]string{}
-	}
-	body, err := json.Marshal(fields)
-	must(v.s.t, err)
-	return v.do(http.MethodPost, path, "application/json", string(body), headers...)
-}
-
-func (v *visitor) get(path string, headers ...string) shown {
-	v.s.t.Helper()
-	return v.do(http.MethodGet, path, "", "", headers...)
-}
-
-// form sends what the page without script would.
-func (v *visitor) form(path, body string, headers ...string) shown {
-	v.s.t.Helper()
-	return v.do(http.MethodPost, path, "application/x-www-form-urlencoded", body, headers...)
-}
-
-// opened is the starter's own browser, at the challenge's page.
-func (s *site) opened(c begun) *visitor {
-	s.t.Helper()
-	v := s.visitor()
-	if got := v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()}); got.status != http.StatusOK {
-		s.t.Fatalf("the page did not open: %d %s", got.status, got.text)
-	}
-	return v
-}
-
-// want checks the status, and texts that the part shows.
-func (g shown) want(t testing.TB, status int, texts ...string) shown {
-	t.Helper()
-	if g.status != status {
-		t.Fatalf("got %d, want %d: %s", g.status, status, g.text)
-	}
-	for _, text := range texts {
-		if !strings.Contains(g.html, text) {
-			t.Errorf("%q is not shown: %s", text, g.text)
-		}
-	}
-	return g
 }

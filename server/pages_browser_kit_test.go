@@ -1,0 +1,113 @@
+package server_test
+
+import (
+	"context"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+)
+
+// A browser is a real Chromium without a window. Each of its devices keeps cookies of its own.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("Chromium is not installed: apt-get install chromium")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	t.Cleanup(cancel)
+	flags := []chromedp.ExecAllocatorOption{chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+		chromedp.UserDataDir(t.TempDir()), chromedp.IgnoreCertErrors}
+	for _, f := range []string{"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync"} {
+		flags = append(flags, chromedp.Flag(f, true))
+	}
+	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(flags...))
+	t.Cleanup(cancel)
+	must(t, chromedp.Do(ctx, chromedp.Navigate("about:blank")))
+	return &browser{t, ctx}
+}
+
+// A tab is one page of a device.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+}
+
+// device is another browser profile, with one tab.
+func (b *browser) device(t *testing.T) *tab {
+	return b.tab(t, b.ctx, chromedp.WithNewBrowserContext())
+}
+
+func (b *browser) tab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(parent, options...)
+	t.Cleanup(cancel)
+	must(t, chromedp.Do(ctx, chromedp.Navigate("about:blank"))) // by a context that lasts: the tab lives as long
+	return &tab{t, ctx}
+}
+
+func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		where, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`location.href.split("#")[0] + "\n" + document.body.innerText`))
+		p.t.Fatalf("%v; the page is %s", err, where)
+	}
+}
+
+func (p *tab) open(url string)        { p.t.Helper(); p.do(chromedp.Navigate(url)) }
+func (p *tab) sees(css string)        { p.t.Helper(); p.do(chromedp.WaitVisible(chromedp.CSS(css))) }
+func (p *tab) click(css string)       { p.t.Helper(); p.do(chromedp.Click(chromedp.CSS(css))) }
+func (p *tab) types(css, keys string) { p.t.Helper(); p.do(chromedp.SendKeys(chromedp.CSS(css), keys)) }
+func (p *tab) text(css string) string {
+	p.t.Helper()
+	return eval[string](p, `document.querySelector("`+css+`").innerText`)
+}
+func (p *tab) has(css string) bool {
+	p.t.Helper()
+	return eval[bool](p, `document.querySelector("`+css+`") !== null`)
+}
+func (p *tab) heading(text string) {
+	p.t.Helper()
+	p.until(`document.querySelector("h1")?.innerText === "` + text + `"`)
+}
+
+// until waits for an expression to be true, whatever the page goes through meanwhile.
+func (p *tab) until(expression string) {
+	p.t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		ok, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		if err == nil && ok {
+			return
+		}
+		if time.Now().After(end) {
+			text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+			p.t.Fatalf("%s never came true (%v); the page is %s", expression, err, text)
+		}
+	}
+}
+
+// scripts turns the page's scripts off and on.
+func (p *tab) scripts(on bool) {
+	p.t.Helper()
+	_, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
+	must(p.t, err)
+}
+
+func eval[T any](p *tab, expression string) T {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	must(p.t, err)
+	return v
+}
