@@ -121,7 +121,11 @@ func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.P
 		s.log.Warn("a test identity is used: its code is fixed and nothing is sent", "challenge", c.ID, "purpose", c.Purpose)
 		code = watchword.NewCode(test.Code)
 	}
-	return watchword.Prompt{Ask: watchword.AskCode, Accepts: []watchword.Code{code}, Code: code, Silent: silent}, nil
+	prompt := watchword.Prompt{Ask: watchword.AskCode, Accepts: []watchword.Code{code}, Code: code, Silent: silent}
+	if s.letters {
+		prompt.Public = map[string]any{"letters": true} // so that a page does not show digits only to type on
+	}
+	return prompt, nil
 }
 
 func (s *Strategy) testFor(c *watchword.Challenge) (TestIdentity, bool) {

@@ -34,6 +34,8 @@ type problem struct {
 	ChallengeStatus string `json:"challenge_status,omitempty" enum:"locked" doc:"attempts_exhausted: the challenge is locked."`
 	Limit           string `json:"limit,omitempty" doc:"rate_limited: the limit that refused."`
 	Reason          string `json:"reason,omitempty" doc:"destination_refused: country, line_type, prefix or blocked."`
+	// Details are for the app's backend, which is why the engine has none where somebody else answers.
+	Details map[string]any `json:"details,omitempty" doc:"incorrect_answer: what the strategy found out about the answer, such as clock_offset_seconds of an authenticator app whose clock is wrong (negative: it is behind)."`
 }
 
 // A fieldProblem names one field of a request, dotted where it is nested, and what is wrong with it. It never repeats
@@ -79,7 +81,7 @@ func (s *Server) translate(err error, publicURL string) (problem, time.Duration)
 	}
 	switch k.Code {
 	case watchword.ErrIncorrectAnswer.Code:
-		p.AttemptsRemaining = &known.Remaining
+		p.AttemptsRemaining, p.Details = &known.Remaining, known.Extra
 	case watchword.ErrAttemptsExhausted.Code:
 		p.ChallengeStatus = string(watchword.Locked)
 	}
@@ -102,8 +104,9 @@ func (x *exchange) refusal(err error) answer {
 		x.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	body, err := json.Marshal(p)
-	if err != nil { // cannot happen: it is made of texts and numbers
-		body = []byte("{}")
+	if err != nil { // details are a strategy's own; without them it is made of texts and numbers
+		p.Details = nil
+		body, _ = json.Marshal(p)
 	}
 	return answer{p.Status, body}
 }
