@@ -39,7 +39,7 @@ func catalogue() []kind {
 		{"unknown_factor", http.StatusNotFound, "There is no such factor",
 			"Your app has no factor of this id.", "List the subject's factors."},
 		{"incorrect_answer", http.StatusUnprocessableEntity, "The answer is wrong",
-			"The answer is not the right one for this challenge, this purpose and this subject or address. The try is used up; attempts_remaining says how many are left.",
+			"The answer is not the right one for this challenge, this purpose and this subject or address. The try is used up; attempts_remaining says how many are left. details, where there are any, say what else was noticed, such as by how many seconds the clock of an authenticator app is off.",
 			"Let the person try again while attempts_remaining is more than 0. Check that purpose and subject are those of the start."},
 		{"attempts_exhausted", http.StatusGone, "The challenge is locked",
 			"All tries of this challenge are used up. Right answers are refused too.", "Start a new challenge."},
