@@ -44,3 +44,14 @@ func TestDetailsOfAWrongAnswer(t *testing.T) {
 		t.Errorf("details of nothing: %s", r.text)
 	}
 }
+
+// A start may name the one factor that answers, which may be gone, then or at the check. The bench holds the answers
+// against the document.
+func TestAFactorThatIsGone(t *testing.T) {
+	var err error
+	b := newBench(t, options{strategies: []watchword.Strategy{faulty{func() error { return err }}}})
+	started := b.post("/v1/challenges", `{"strategy":"faulty","purpose":"mfa","subject":"user_42","factor":"fa_1"}`).want(t, http.StatusCreated, "")
+	err = watchword.ErrUnknownFactor
+	b.post("/v1/challenges/"+started.str("id")+"/check", `{"purpose":"mfa","subject":"user_42","answer":"1"}`).want(t, http.StatusNotFound, "unknown_factor")
+	b.post("/v1/challenges", `{"strategy":"faulty","purpose":"mfa","subject":"user_42","factor":"fa_1"}`).want(t, http.StatusNotFound, "unknown_factor")
+}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"strconv"
 	"time"
 
+	"github.com/pquerna/otp/hotp"
 	"github.com/pquerna/otp/totp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -15,6 +17,15 @@ func totpInScript(ts *testscript.TestScript, _ bool, args []string) {
 		at = at.Add(30 * time.Second)
 	}
 	code, err := totp.GenerateCode(args[1], at)
+	ts.Check(err)
+	ts.Setenv(args[0], code)
+}
+
+// hotpInScript: hotp NAME SECRET COUNTER sets $NAME to a token's code.
+func hotpInScript(ts *testscript.TestScript, _ bool, args []string) {
+	counter, err := strconv.ParseUint(args[2], 10, 64)
+	ts.Check(err)
+	code, err := hotp.GenerateCode(args[1], counter)
 	ts.Check(err)
 	ts.Setenv(args[0], code)
 }

@@ -208,7 +208,7 @@ func keepInScript(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // httpMain: http METHOD URL [BODY] prints the status and the body as one JSON document, {"status": 200, "body": ...}.
-// The key is dev, or $KEY.
+// The key is dev, or $KEY; what proves who changes factors is $PROOF.
 func httpMain() {
 	args := os.Args[1:]
 	body := ""
@@ -224,6 +224,9 @@ func httpMain() {
 	req.Header.Set("Authorization", "Bearer "+key)
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	if proof := os.Getenv("PROOF"); proof != "" {
+		req.Header.Set("Watchword-Authorization", proof)
 	}
 	res, err := http.DefaultClient.Do(req)
 	exitOn(err)
