@@ -50,6 +50,10 @@ func (c *checker) development(cfg fileConfig) settings {
 	if app.returnURLs == nil {
 		app.returnURLs = devReturnURLs()
 	}
+	for _, o := range app.returnURLs {
+		c.refuse(!isPublicURL(o), "return_urls: %q must be scheme and host only, as in http://localhost:3000", o)
+	}
+	app.devOrigins = app.returnURLs
 	s.apps = []appSettings{app}
 	c.keySecrets(&s)
 	return s

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
@@ -24,14 +25,14 @@ func (a appSettings) ownOrigins() []string     { return a.originsBelow(true) }
 func (a appSettings) relatedOrigins() []string { return a.originsBelow(false) }
 
 func (a appSettings) originsBelow(below bool) (found []string) {
-	for i, origin := range append([]string{a.publicURL}, a.origins...) {
+	for i, origin := range slices.Concat([]string{a.publicURL}, a.origins, a.devOrigins) {
 		u, err := url.Parse(origin)
 		if err != nil {
 			continue
 		}
 		host := u.Hostname()
 		own := host == a.rpID || strings.HasSuffix(host, "."+a.rpID)
-		if own == below && (own || i > 0) { // hosted pages elsewhere are no site of the app's
+		if own == below && (own || 0 < i && i <= len(a.origins)) { // hosted pages elsewhere are no site of the app's
 			found = append(found, origin)
 		}
 	}

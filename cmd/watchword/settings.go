@@ -58,6 +58,7 @@ type appSettings struct {
 	rpID       string         // empty: no keys
 	keySecret  watchword.Code // of user handles
 	returnURLs []string
+	devOrigins []string // of the app's pages in development, where keys may be used
 }
 
 // eventsSettings are those of one endpoint that wants events.

@@ -1,0 +1,29 @@
+package main
+
+import (
+	"slices"
+	"testing"
+)
+
+// Keys may be used on pages at the RP id or below it; others of the app's are related ones. In development the app's own
+// pages count too, and are never related.
+func TestWhereKeysMayBeUsed(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		app          appSettings
+		own, related []string
+	}{
+		{"production", appSettings{rpID: "example.com", publicURL: "https://verify.example.com", origins: []string{"https://example.com", "https://example.net", "https://badexample.com"}},
+			[]string{"https://verify.example.com", "https://example.com"}, []string{"https://example.net", "https://badexample.com"}},
+		{"pages elsewhere", appSettings{rpID: "example.com", publicURL: "https://verify.example.org", origins: []string{"https://example.com"}},
+			[]string{"https://example.com"}, nil},
+		{"development", appSettings{rpID: "localhost", publicURL: "http://localhost:8080", devOrigins: []string{"http://localhost:3000", "http://127.0.0.1:4000"}},
+			[]string{"http://localhost:8080", "http://localhost:3000"}, nil},
+		{"a tunnel", appSettings{rpID: "dev.example.com", publicURL: "https://dev.example.com", devOrigins: []string{"http://localhost:3000"}},
+			[]string{"https://dev.example.com"}, nil},
+	} {
+		if own, related := c.app.ownOrigins(), c.app.relatedOrigins(); !slices.Equal(own, c.own) || !slices.Equal(related, c.related) {
+			t.Errorf("%s: own %q, related %q", c.name, own, related)
+		}
+	}
+}
