@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"html/template"
+	"log"
+	"net"
+	"net/http"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/webauthn"
+)
+
+//go:embed pages.html page.js
+var files embed.FS
+
+// app is the web app: its users and sessions, and the engine that has people prove what is theirs.
+type app struct {
+	services
+	users    users
+	sessions sessions
+	pages    *template.Template
+}
+
+// newApp makes the app as it is seen at origin. It works until ctx ends.
+func newApp(ctx context.Context, origin string) (http.Handler, error) {
+	a := &app{users: users{byEmail: map[string]string{}, byID: map[string]string{}}, sessions: sessions{by: map[string]session{}}}
+	var err error
+	if a.services, err = newEngine(ctx, origin); err != nil {
+		return nil, err
+	}
+	if a.pages, err = template.ParseFS(files, "pages.html"); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", a.home)
+	mux.HandleFunc("POST /link", a.sendLink)
+	mux.HandleFunc("GET /l/{id}", a.openLink)
+	mux.HandleFunc("POST /link/answer", a.answerLink)
+	mux.HandleFunc("POST /key/{purpose}", a.askKey)
+	mux.HandleFunc("POST /key/answer", a.answerKey)
+	mux.HandleFunc("POST /key/remove", a.removeKey)
+	mux.HandleFunc("POST /sign-out", a.signOut)
+	mux.Handle("GET /webauthn.js", webauthn.Script())
+	mux.HandleFunc("GET /page.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "page.js") })
+	mux.Handle("GET /inbox", a.inbox)
+	mux.Handle("GET /inbox/", a.inbox)
+	return http.NewCrossOriginProtection().Handler(mux), nil
+}
+
+// A page is what one of the templates shows.
+type page struct {
+	Name    string // of the template
+	Email   string
+	SentTo  string
+	Keys    []watchword.Factor
+	Message string
+}
+
+func (a *app) home(w http.ResponseWriter, r *http.Request) {
+	s := a.session(r)
+	if s.user == "" {
+		a.show(w, page{Name: "sign-in"})
+		return
+	}
+	keys, err := a.engine.ListFactors(r.Context(), s.user)
+	p := page{Name: "welcome", Email: a.users.email(s.user), Keys: keys}
+	if err != nil {
+		p.Message = explain(err)
+	}
+	a.show(w, p)
+}
+
+func (a *app) signOut(w http.ResponseWriter, r *http.Request) {
+	a.keep(w, r, session{})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (a *app) show(w http.ResponseWriter, p page) {
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	if err := a.pages.ExecuteTemplate(w, p.Name, p); err != nil {
+		log.Print(err)
+	}
+}
+
+const cookie = "session"
+
+func (a *app) session(r *http.Request) session {
+	c, err := r.Cookie(cookie)
+	if err != nil {
+		return session{}
+	}
+	return a.sessions.get(c.Value)
+}
+
+func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
+	old := ""
+	if c, err := r.Cookie(cookie); err == nil {
+		old = c.Value
+	}
+	http.SetCookie(w, &http.Cookie{Name: cookie, Value: a.sessions.save(old, s), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
+}
+
+// client is whom the app is serving: limits count by it.
+func client(r *http.Request) watchword.Client {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
+}
+
+var (
+	errSignedOut = errors.New("nobody is signed in")
+	errNoAddress = errors.New("no e-mail address")
+)
+
+// explain says to the person what the engine said.
+func explain(err error) string {
+	switch {
+	case errors.Is(err, errSignedOut):
+		return "Please sign in again."
+	case errors.Is(err, errNoAddress):
+		return "Please give an e-mail address."
+	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited):
+		return "Too many tries. Please wait a while."
+	case errors.Is(err, watchword.ErrIncorrectAnswer):
+		return "That was not right."
+	case errors.Is(err, watchword.ErrProofRequired):
+		return "Please use one of your passkeys first."
+	case errors.Is(err, watchword.ErrUnknownChallenge), errors.Is(err, watchword.ErrChallengeExpired), errors.Is(err, watchword.ErrAttemptsExhausted):
+		return "That took too long. Please begin again."
+	}
+	log.Print(err)
+	return "That did not work. Please begin again."
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	virtual "github.com/chromedp/cdproto/webauthn"
+	"github.com/chromedp/chromedp"
+)
+
+const ann = "ann@example.com"
+
+// newSite is the app at an address of its own.
+func newSite(t *testing.T) (url string) {
+	t.Helper()
+	var handler http.Handler
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	t.Cleanup(srv.Close)
+	url = strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+	var err error
+	if handler, err = newApp(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// mail waits for the n-th mail to Ann.
+func mail(t *testing.T, site string, n int) (link, code string) {
+	t.Helper()
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+		res, err := http.Get(site + "/inbox/messages?to=" + url.QueryEscape(ann))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		var found []struct{ Link, Code string }
+		if err == nil {
+			err = json.Unmarshal(body, &found)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == n {
+			return found[0].Link, found[0].Code
+		}
+	}
+	t.Fatalf("there is no mail number %d", n)
+	return "", ""
+}
+
+// A browser is a real one, with a virtual authenticator that does at once whatever it is asked.
+type browser struct {
+	t    *testing.T
+	ctx  context.Context
+	site string
+	id   virtual.AuthenticatorID
+}
+
+func newBrowser(t *testing.T) *browser {
+	t.Helper()
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("Chromium is not installed: apt-get install chromium")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	b := &browser{t: t, site: newSite(t)}
+	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir())))
+	t.Cleanup(cancel)
+	if err := chromedp.Do(b.ctx, chromedp.Navigate(b.site)); err != nil { // by a context that lasts: the browser lives as long
+		t.Fatal(err)
+	}
+	call(b, virtual.Enable, virtual.EnableParams{})
+	b.id = call(b, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{
+		Protocol: "ctap2", Transport: "internal", HasResidentKey: true, HasUserVerification: true, IsUserVerified: true,
+		AutomaticPresenceSimulation: true}}).AuthenticatorID
+	return b
+}
+
+// call sends the browser a command of its debugging protocol.
+func call[P, R any](b *browser, c cdp.Command[P, R], params P) R {
+	b.t.Helper()
+	r, err := chromedp.Run(b.ctx, func(ctx context.Context, target *chromedp.Target) (R, error) { return cdp.Call(ctx, target, c, params) })
+	if err != nil {
+		b.t.Fatalf("%s: %v", c.Method, err)
+	}
+	return r
+}
+
+func (b *browser) open(url string)  { b.t.Helper(); b.do(chromedp.Navigate(url)) }
+func (b *browser) click(css string) { b.t.Helper(); b.do(chromedp.Click(chromedp.CSS(css))) }
+func (b *browser) types(css, keys string) {
+	b.t.Helper()
+	b.do(chromedp.SendKeys(chromedp.CSS(css), keys))
+}
+
+func (b *browser) do(step chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, step); err != nil {
+		b.t.Fatalf("%v on the page\n%s", err, b.text())
+	}
+}
+
+// leaves clicks what leads to another page, and marks this one, so that nothing is seen on it any more.
+func (b *browser) leaves(css string) {
+	b.t.Helper()
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("window.left = true")); err != nil {
+		b.t.Fatal(err)
+	}
+	b.click(css)
+}
+
+// text is what the page says once its script has run.
+func (b *browser) text() string {
+	text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.readyState === "complete" && !window.left ? document.body.innerText : ""`))
+	return text
+}
+
+// sees waits for a text. Pages change while it looks, so it looks again.
+func (b *browser) sees(want string) {
+	b.t.Helper()
+	for until := time.Now().Add(15 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+		if strings.Contains(b.text(), want) {
+			return
+		}
+	}
+	b.t.Fatalf("the page does not say %q:\n%s", want, b.text())
+}
+
+// status is that of a request which the page's own script could send.
+func (b *browser) status(path, form string) int {
+	b.t.Helper()
+	status, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](fmt.Sprintf(
+		`fetch(%q, {method: "POST", body: new URLSearchParams(%q)}).then((r) => r.status)`, path, form), chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return status
+}
+
+func (b *browser) keys() int {
+	b.t.Helper()
+	return len(call(b, virtual.GetCredentials, virtual.GetCredentialsParams{AuthenticatorID: b.id}).Credentials)
+}
+
+const signOut = `form[action="/sign-out"] button`
+
+// The whole journey: a link as long as there is no passkey, then suggestions, then none again.
+func TestPasskeys(t *testing.T) {
+	b := newBrowser(t)
+	b.types("input[type=email]", ann)
+	b.leaves("form button")
+	b.sees("We sent a link to a•••@e•••.com")
+	link, _ := mail(t, b.site, 1)
+	b.open(link)
+	b.sees("Sign in")
+	b.leaves("form button")
+	b.sees("You are signed in as " + ann)
+	b.sees("None yet")
+
+	b.leaves("#add")
+	b.sees("Remove")
+	if n := b.keys(); n != 1 {
+		t.Errorf("the authenticator has %d keys", n)
+	}
+	b.click("#add")
+	b.sees("This device has a passkey already") // proven, but the authenticator is asked not to make a second one
+	b.leaves(signOut)
+	b.sees("You are signed in as " + ann) // chosen from the suggestions, at once
+
+	// Who is signed in but shows no key changes nothing.
+	b.open(b.site)
+	id, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.querySelector("[data-remove]").dataset.remove`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, form := range map[string]string{"/key/remove": "id=" + id, "/key/enrol": ""} {
+		if status := b.status(path, form); status != http.StatusForbidden {
+			t.Errorf("%s without a proof: %d", path, status)
+		}
+	}
+
+	b.leaves("[data-remove]")
+	b.sees("None yet")
+	if n := b.keys(); n != 0 {
+		t.Errorf("the authenticator still has %d keys", n)
+	}
+	b.leaves(signOut)
+	b.sees("Sign in with a link")
+	b.types("input[type=email]", ann)
+	b.leaves("form button")
+	b.sees("We sent a link")
+	_, code := mail(t, b.site, 2)
+	b.types("input[name=answer]", code)
+	b.leaves("form button")
+	b.sees("You are signed in as " + ann)
+}

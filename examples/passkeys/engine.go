@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/delivery/inbox"
+	"github.com/watchword-auth/watchword/magiclink"
+	"github.com/watchword-auth/watchword/ratelimit"
+	"github.com/watchword-auth/watchword/store/memory"
+	"github.com/watchword-auth/watchword/webauthn"
+)
+
+const (
+	appID   = "diary"
+	appName = "Example Diary"
+)
+
+// services are what the app builds on.
+type services struct {
+	engine    *watchword.Engine
+	keys      *webauthn.Strategy
+	addresses watchword.AddressPolicy
+	inbox     http.Handler
+}
+
+// newEngine sets watchword up for this app: passkeys, links by e-mail, everything in memory, the default limits. A real
+// app reads its keys from where it keeps secrets, keeps factors with store/sql or in its own tables, opens delivery/smtp
+// instead of the inbox and, with more than one process, uses store/redis and ratelimit/redis. The worker sends until ctx
+// ends.
+func newEngine(ctx context.Context, origin string) (services, error) {
+	var s services
+	var err error
+	if s.keys, err = newKeys(origin); err != nil {
+		return s, err
+	}
+	links, err := magiclink.New(magiclink.Config{})
+	if err != nil {
+		return s, err
+	}
+	if s.addresses, err = delivery.NewAddressPolicy(delivery.Addresses{}); err != nil {
+		return s, err
+	}
+	// Each sign-in page asks for a key, so it counts as a start. An app behind whose addresses many people sit raises the
+	// rules by IP; where they refuse there are no suggestions, and the form stays.
+	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.Defaults(), appID)
+	if err != nil {
+		return s, err
+	}
+	ring, err := newSecret("1")
+	if err != nil {
+		return s, err
+	}
+	identity, err := newSecret("identity")
+	if err != nil {
+		return s, err
+	}
+	queue := delivery.NewQueue(1000, nil)
+	s.engine, err = watchword.New(watchword.Config{
+		App: appID, Name: appName, Issuer: origin,
+		Keys: []watchword.Key{ring}, Identity: identity,
+		Store: memory.New(memory.Config{}), Outbox: queue, Factors: &memory.Factors{}, Starts: limits,
+		Strategies: []watchword.Strategy{s.keys, links}, Addresses: s.addresses, Channels: []string{"email"},
+		Purposes: []string{watchword.PurposeSignIn, watchword.PurposeEnrol, watchword.PurposeManageFactors},
+	})
+	if err != nil {
+		return s, err
+	}
+	s.inbox, err = send(ctx, s.engine, queue)
+	return s, err
+}
+
+// newKeys asks for passkeys: only a key that is discoverable can be suggested before anybody has said who they are.
+func newKeys(origin string) (*webauthn.Strategy, error) {
+	return webauthn.New(webauthn.Config{
+		RPID: "localhost", RPName: appName, Origins: []string{origin},
+		Secret:   watchword.NewCode(rand.Text() + rand.Text()),
+		Policies: map[string]webauthn.Policy{watchword.PurposeEnrol: {ResidentKey: webauthn.Required}},
+	})
+}
+
+// send puts messages into words and carries them to the inbox, which is what the handler shows.
+func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
+	var box inbox.Inbox
+	mail, err := delivery.Providers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
+	if err != nil {
+		return nil, err
+	}
+	router, err := delivery.NewRouter(delivery.RouterConfig{Routes: map[string][]delivery.Provider{"email": {{Name: "inbox", Sender: mail}}}})
+	if err != nil {
+		return nil, err
+	}
+	templates, err := delivery.LoadTemplates(nil)
+	if err != nil {
+		return nil, err
+	}
+	render, err := delivery.NewRender(delivery.RenderConfig{Next: router, Templates: templates})
+	if err != nil {
+		return nil, err
+	}
+	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: engine, Outbox: queue, Sender: render})
+	if err != nil {
+		return nil, err
+	}
+	go func() { _ = worker.Run(ctx) }()
+	return box.Handler(), nil
+}
+
+// newSecret is good until the process ends, like everything else here.
+func newSecret(id string) (watchword.Key, error) {
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return watchword.Key{}, err
+	}
+	return watchword.NewKey(id, secret)
+}
