@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/store/memory"
@@ -39,7 +40,7 @@ func benchmarkCheck(b *testing.B, factors watchword.Factors) {
 			}
 			challenges[i] = k.start(watchword.StartRequest{Purpose: "mfa", Subject: subject}).ID
 		}
-		k.pass(1)
+		k.pass(time.Minute) // what is over makes room
 		b.StartTimer()
 		var all sync.WaitGroup
 		for client := range benchClients {

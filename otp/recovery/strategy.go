@@ -7,6 +7,7 @@ import (
 	"errors"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -92,7 +93,7 @@ func (*Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer
 	default:
 		f.CreatedAt, f.Version = before.CreatedAt, before.Version
 	}
-	s.Confirmed = c.Now().UTC()
+	s.Confirmed = c.Now().UTC().Truncate(time.Millisecond) // as precise as when a challenge was created
 	return f, s.write(&f)
 }
 

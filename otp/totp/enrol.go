@@ -2,7 +2,6 @@ package totp
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 
 	"github.com/watchword-auth/watchword"
@@ -40,15 +39,15 @@ func beginEnrol(c *watchword.Challenge, settings key, kind, issuer string) (watc
 
 // pending is the key that a challenge enrols: always the same one.
 func pending(c *watchword.Challenge) (*key, error) {
-	var k key
-	if err := json.Unmarshal(c.Data, &k); err != nil {
-		return nil, fmt.Errorf("totp: a challenge's data: %w", err)
+	k, err := readKey(c.Data)
+	if err != nil {
+		return nil, err
 	}
 	_, size, _ := k.Algorithm.hash()
 	for part := 0; len(k.Secret) < size; part++ {
 		k.Secret = append(k.Secret, c.DeriveBytes(fmt.Sprintf("secret %d", part), min(size-len(k.Secret), 32))...)
 	}
-	return &k, nil
+	return k, nil
 }
 
 // verifyEnrol makes the factor. Its id is the challenge's own, so that proving twice creates one.

@@ -3,9 +3,10 @@ package totp
 import (
 	"crypto/subtle"
 	"encoding/base32"
-	"encoding/json"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	lib "github.com/pquerna/otp"
@@ -15,42 +16,85 @@ import (
 // unpadded is base32 as otpauth:// URIs want it.
 var unpadded = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// A key is what a factor's Data holds. Its JSON form is sealed by the engine, and so is what BeginEnrol leaves in the
-// challenge (then without the secret, which is derived).
+// A key is what a factor's Data holds. The engine seals it, and so it does what BeginEnrol leaves in the challenge (then
+// without the secret, which is derived).
 type key struct {
-	Secret    []byte    `json:"s,omitempty"`
-	Algorithm Algorithm `json:"a"`
-	Digits    int       `json:"d"`
-	Period    int64     `json:"p,omitempty"` // seconds of a step; 0 for a counter
+	Secret    []byte
+	Algorithm Algorithm
+	Digits    int
+	Period    int64 // seconds of a step; 0 for a counter
 
 	// Next is the first step or counter that has not been spent: nothing before it passes.
-	Next int64 `json:"n,omitempty"`
+	Next int64
 	// Drift is by how many steps the device's clock is off, as its last accepted code said.
-	Drift int64 `json:"r,omitempty"`
+	Drift int64
 	// Far is the last code that was right but too far off to pass; any other answer ends it.
-	Far *far `json:"f,omitempty"`
+	Far *far
 }
 
 // far says where a code was found that did not pass.
 type far struct {
-	At  int64 `json:"a"`           // its step or counter
-	Off int64 `json:"o,omitempty"` // of a step: from the present one
+	At  int64 // its step or counter
+	Off int64 // of a step: from the present one
 }
+
+// algorithms are numbered in a factor's data by their place, which must not change.
+var algorithms = [...]Algorithm{SHA1, SHA256, SHA512}
+
+// A factor's data is read and written with every check, so it is compact: a format number, then as varints the algorithm,
+// digits, period, next, drift, and far's presence, step and offset; what is left is the secret.
+const dataFormat = 1
 
 // parseKey reads a factor's Data.
 func parseKey(data []byte) (*key, error) {
-	var k key
-	if err := json.Unmarshal(data, &k); err != nil {
-		return nil, fmt.Errorf("totp: a factor's data: %w", err)
-	}
-	if _, _, ok := k.Algorithm.hash(); !ok || len(k.Secret) == 0 || k.Digits < minDigits || k.Digits > maxDigits {
+	k, err := readKey(data)
+	if err == nil && (len(k.Secret) == 0 || k.Digits < minDigits || k.Digits > maxDigits) {
 		return nil, errors.New("totp: a factor's data is incomplete")
 	}
-	return &k, nil
+	return k, err
+}
+
+// readKey reads what data has written, a key without its secret too.
+func readKey(data []byte) (*key, error) {
+	if len(data) == 0 || data[0] != dataFormat {
+		return nil, errors.New("totp: a factor's data is of another format")
+	}
+	var numbers [8]int64
+	rest := data[1:]
+	for i := range numbers {
+		n, size := binary.Varint(rest)
+		if size <= 0 {
+			return nil, errors.New("totp: a factor's data is cut short")
+		}
+		numbers[i], rest = n, rest[size:]
+	}
+	k := &key{Secret: rest, Digits: int(numbers[1]), Period: numbers[2], Next: numbers[3], Drift: numbers[4]}
+	if numbers[5] == 1 {
+		k.Far = &far{At: numbers[6], Off: numbers[7]}
+	}
+	if a := numbers[0]; a < 0 || a >= int64(len(algorithms)) {
+		return nil, errors.New("totp: a factor's data has an algorithm that is unknown")
+	}
+	k.Algorithm = algorithms[numbers[0]]
+	return k, nil
 }
 
 // data is what parseKey reads.
-func (k *key) data() ([]byte, error) { return json.Marshal(k) }
+func (k *key) data() ([]byte, error) {
+	algorithm := slices.Index(algorithms[:], k.Algorithm)
+	if algorithm < 0 {
+		return nil, fmt.Errorf("totp: the algorithm %q is unknown", k.Algorithm)
+	}
+	numbers := [8]int64{int64(algorithm), int64(k.Digits), k.Period, k.Next, k.Drift}
+	if k.Far != nil {
+		numbers[5], numbers[6], numbers[7] = 1, k.Far.At, k.Far.Off
+	}
+	data := append(make([]byte, 0, 32+len(k.Secret)), dataFormat)
+	for _, n := range numbers {
+		data = binary.AppendVarint(data, n)
+	}
+	return append(data, k.Secret...), nil
+}
 
 // wellFormed reports whether a text could be one of the key's codes: so many ASCII digits and nothing else.
 func (k *key) wellFormed(code string) bool {

@@ -1,8 +1,10 @@
 package totp
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -124,10 +126,30 @@ func FuzzAnswer(f *testing.F) {
 }
 
 func TestDamagedDataIsNoKey(t *testing.T) {
-	for _, data := range []string{"", "{}", `{"a":"SHA1","d":6}`, `{"s":"AAAA","a":"MD5","d":6}`, `{"s":"AAAA","a":"SHA1","d":60}`, `{"s":7}`} {
-		if _, err := parseKey([]byte(data)); err == nil {
-			t.Errorf("%s is a key", data)
+	whole := key{Secret: []byte("12345678901234567890"), Algorithm: SHA256, Digits: 8, Period: 30, Next: 1 << 40, Drift: -3, Far: &far{At: 7, Off: -2}}
+	data, err := whole.data()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back, err := parseKey(data); err != nil || !reflect.DeepEqual(*back, whole) {
+		t.Fatalf("%+v %v", back, err)
+	}
+	for n := range len(data) - len(whole.Secret) + 1 {
+		if k, err := parseKey(data[:n]); err == nil {
+			t.Errorf("%d bytes of it are the key %+v", n, k)
 		}
+	}
+	for name, change := range map[string]func([]byte){
+		"format": func(d []byte) { d[0]++ }, "algorithm": func(d []byte) { d[1] = 6 }, "negative algorithm": func(d []byte) { d[1] = 1 }, "digits": func(d []byte) { d[2] = 60 },
+	} {
+		changed := bytes.Clone(data)
+		change(changed)
+		if _, err := parseKey(changed); err == nil {
+			t.Errorf("another %s is a key", name)
+		}
+	}
+	if _, err := (&key{Algorithm: "MD5"}).data(); err == nil {
+		t.Error("an unknown algorithm was written")
 	}
 }
 
