@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// The hosted pages are for the people who answer. They are written per ask (type a code, open a link), never per
-// strategy, and have one shape: a shell that is the same for every id, so that an id alone shows nothing and a GET
+// The hosted pages are for the people who answer. They are written per ask (type a code, open a link, scan,
+// keep codes, use a key, make a key), never per strategy, and have one shape: a shell that is the same for every id, so that an id alone shows nothing and a GET
 // neither reads nor changes anything; and parts, which the shell's script asks for with the secret from its URL's fragment
 // and puts in place. Parts are rendered here, in the person's language, so the script knows no words.
 //
@@ -122,7 +122,7 @@ func (h *hosted) routes(methods map[string][]string) error {
 	add(http.MethodPost, "/l/{id}/open", posted(h, h.openLink))
 	add(http.MethodPost, "/l/{id}/answer", posted(h, h.answerLink))
 	add(http.MethodPost, "/l/{id}/report", posted(h, h.reportLink))
-	for name, contentType := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"} {
+	for name, contentType := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": typeScript, "keys.js": typeScript} {
 		file, err := pageFiles.ReadFile("pages/" + name)
 		if err != nil {
 			return err
@@ -132,7 +132,10 @@ func (h *hosted) routes(methods map[string][]string) error {
 	return nil
 }
 
-const typeHTML = "text/html; charset=utf-8"
+const (
+	typeHTML   = "text/html; charset=utf-8"
+	typeScript = "text/javascript; charset=utf-8"
+)
 
 // pagePolicy is the pages' Content-Security-Policy: their own style and script, pictures that stand in the page itself
 // (logos, QR codes), and nothing from elsewhere.

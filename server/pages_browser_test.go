@@ -27,7 +27,9 @@ func TestInABrowser(t *testing.T) {
 	t.Run("that was not me", func(t *testing.T) { notMeInBrowser(t, b) })
 	t.Run("without script", func(t *testing.T) { withoutScriptInBrowser(t, b) })
 	t.Run("languages and colors", func(t *testing.T) { languagesInBrowser(t, b) })
-	t.Run("looks", func(t *testing.T) { looks(t, b) })
+	t.Run("looks", func(t *testing.T) {
+		looks(t, b, newSite(t, siteOptions{pages: server.Pages{Color: "#0a6b4f"}}), everyLook(t))
+	})
 }
 
 // The laptop starts, the phone confirms, the laptop's page moves on by itself within a second, and its backend redeems

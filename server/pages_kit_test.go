@@ -161,7 +161,11 @@ func newBackend(t testing.TB) *backend {
 }
 
 func (b *backend) redeem(ctx context.Context) error {
-	_, err := b.engine.Redeem(ctx, b.started.ID, watchword.RedeemRequest{Handle: b.started.Handle.Reveal(), Purpose: "sign_in", To: "ada@example.com"})
+	who := watchword.RedeemRequest{Handle: b.started.Handle.Reveal(), Purpose: b.started.Purpose, Subject: b.started.Subject}
+	if who.Subject == "" {
+		who.To = "ada@example.com"
+	}
+	_, err := b.engine.Redeem(ctx, b.started.ID, who)
 	return err
 }
 

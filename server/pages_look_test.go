@@ -14,7 +14,6 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/server"
 )
 
 // A look is a page in one of its states.
@@ -24,7 +23,7 @@ type look struct {
 	show func(s *site, p *tab)
 }
 
-// everyLook is each page and each state that people come to see.
+// everyLook is each page of codes and links, and each state that people come to see.
 func everyLook(t *testing.T) []look {
 	starter := func(change ...func(*watchword.StartRequest)) func(*site, *tab) {
 		return func(s *site, p *tab) {
@@ -103,11 +102,10 @@ func everyLook(t *testing.T) []look {
 }
 
 // looks holds every page against axe-core, in light and dark; with WATCHWORD_SHOTS=FOLDER it leaves pictures there.
-func looks(t *testing.T, b *browser) {
+func looks(t *testing.T, b *browser, s *site, all []look) {
 	axe := axeCore(t)
 	shots := os.Getenv("WATCHWORD_SHOTS")
-	s := newSite(t, siteOptions{pages: server.Pages{Color: "#0a6b4f"}})
-	for _, l := range everyLook(t) {
+	for _, l := range all {
 		p := b.device(t)
 		l.show(s, p)
 		p.do(chromedp.WaitVisible(chromedp.CSS(l.wait)))

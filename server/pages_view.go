@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"html/template"
 	"maps"
 	"math"
@@ -29,6 +30,13 @@ type partView struct {
 	ResendIn    int    // seconds
 	Note        string // what became of the message, if it did not arrive
 	SMS         bool   // the code comes by text message
+
+	Secret []string     // for scanning: the secret in groups,
+	OpenIn template.URL // the link to an app on the same device,
+	QR     template.URL // and the picture of it
+	Codes  []string     // to be kept
+	NewKey bool         // a key is to be made, not used
+	public map[string]any
 
 	Label   string // of the code's field
 	Letters bool   // the code has letters
@@ -106,8 +114,14 @@ func from(words language, c watchword.Client) string {
 // asking is the part of a challenge that waits for an answer, by its ask.
 func (h *hosted) asking(v *partView, p *watchword.Page) (name string) {
 	v.Label, _ = v.T("code_label")
+	v.public = p.Public
 	switch p.Ask {
 	case watchword.AskCode:
+		if v.Codes, _ = p.Public["codes"].([]string); len(v.Codes) > 0 {
+			v.Label, _ = v.T("codes_code")
+			v.Letters = true
+			return "ask_codes"
+		}
 		v.Letters, _ = p.Public["letters"].(bool)
 		v.Focus = true
 		return "ask_code"
@@ -116,8 +130,44 @@ func (h *hosted) asking(v *partView, p *watchword.Page) (name string) {
 		v.Number, _ = p.Public["number"].(string)
 		v.HasCode, _ = p.Public["code"].(bool)
 		return "ask_link"
+	case watchword.AskScan:
+		v.Label, _ = v.T("scan_code")
+		v.Secret = grouped(v.shown("secret"))
+		v.OpenIn, v.QR = v.address("uri", "otpauth://"), v.address("qr", "data:image/png;base64,")
+		return "ask_scan"
+	case watchword.AskKey, watchword.AskNewKey:
+		v.NewKey = p.Ask == watchword.AskNewKey
+		return "ask_key"
 	}
 	return "ask_other"
+}
+
+// shown is a text of what the ask needs; empty if there is none.
+func (v *partView) shown(name string) string {
+	text, _ := v.public[name].(string)
+	return text
+}
+
+// address is one that the template may take as it is, because it is of the one kind that belongs there.
+func (v *partView) address(name, kind string) template.URL {
+	if text := v.shown(name); strings.HasPrefix(text, kind) {
+		return template.URL(text)
+	}
+	return ""
+}
+
+// Options are what the browser is to ask a key for, as JSON.
+func (v *partView) Options() (string, error) {
+	options, err := json.Marshal(v.public)
+	return string(options), err
+}
+
+// grouped cuts a secret into pieces that people can type without losing their place.
+func grouped(secret string) (out []string) {
+	for group := range slices.Chunk([]byte(secret), 4) {
+		out = append(out, string(group))
+	}
+	return out
 }
 
 // ended is the part of a challenge that is over.

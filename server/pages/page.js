@@ -1,7 +1,9 @@
-// The one script of the hosted pages. The server renders every part, in its words and languages; this puts parts in
-// place, sends forms as JSON, waits for the end, and does what only a browser can: countdowns, codes out of text messages.
-// What a part wants is said in its attributes (data-do, data-wait, data-show, data-sms), so a new ask needs a new part
-// and, if it uses something of the browser, a line in `wire`.
+// The script of the hosted pages. The server renders every part, in its words and languages; this puts parts in place,
+// sends forms as JSON, waits for the end, and does what only a browser can: countdowns, codes out of text messages, keys.
+// What a part wants is said in its attributes (data-do, data-wait, data-show, data-sms, data-key, data-copy, data-print),
+// so a new ask needs a new part and, if it uses something of the browser, a line in `wire` or in a listener below.
+
+import { credential } from "./keys.js";
 
 const main = document.querySelector("main");
 const path = location.pathname;
@@ -10,7 +12,9 @@ const secret = location.hash.slice(1); // a page's ticket, or a link's token
 const tabs = new BroadcastChannel(path.slice(path.lastIndexOf("/") + 1)); // the link's page and the challenge's, in one browser
 let events = null;
 let typing = null; // ends listening for a text message
+let keying = null; // ends the browser's asking for a key
 let ticking = 0;
+let over = false; // the end is shown; it comes twice to whoever answered: to his request and among the events
 let elsewhere = false; // the link's page goes on, in another tab of this browser
 
 async function send(action, fields) {
@@ -39,6 +43,7 @@ function busy(yes) {
 }
 
 function broken() {
+  if (over) return;
   busy(false);
   main.querySelector(".error[role=alert]")?.remove();
   document.querySelector("#wait")?.remove();
@@ -46,6 +51,7 @@ function broken() {
 }
 
 function show(part) {
+  if (over) return;
   if (!part.html) return broken(); // a problem of the API's kind: nothing for people
   stop();
   document.documentElement.lang = part.lang;
@@ -75,9 +81,11 @@ function wire() {
 function stop() {
   clearInterval(ticking);
   typing?.abort();
+  keying?.abort();
 }
 
 function finish(next) {
+  over = true;
   events?.close();
   if (isLink) history.replaceState(null, "", path);
   if (next && !elsewhere) location.replace(next);
@@ -108,6 +116,43 @@ async function listen(input) {
   }
 }
 
+// What a browser says when it brings no key, and the attribute that has the words for it.
+const refusals = { NotAllowedError: "refused", AbortError: "refused", InvalidStateError: "twice", NotSupportedError: "missing" };
+
+// useKey has the browser ask for a key, which it does only after a press, and sends what the key says. Whoever did not
+// succeed may press again.
+async function useKey(form) {
+  const button = form.querySelector("button");
+  keying = new AbortController();
+  const { signal } = keying;
+  button.disabled = true;
+  main.querySelector(".error[role=alert]")?.remove();
+  try {
+    send("answer", { answer: await credential(form.dataset.key, JSON.parse(form.dataset.options), signal) });
+  } catch (e) {
+    if (signal.aborted) return; // another part is in place
+    const error = document.createElement("p");
+    error.className = "error";
+    error.setAttribute("role", "alert");
+    error.textContent = form.dataset[refusals[e.name] ?? "failed"];
+    button.before(error);
+    button.disabled = false;
+    button.focus();
+  }
+}
+
+// copy marks a text, so that it can be copied by hand too, and copies it.
+async function copy(button) {
+  const text = document.getElementById(button.dataset.copy);
+  getSelection().selectAllChildren(text);
+  try {
+    await navigator.clipboard.writeText(text.innerText);
+    button.nextElementSibling.textContent = button.dataset.copied;
+  } catch {
+    // The browser does not allow it: the text stays marked.
+  }
+}
+
 // watch waits for the end. A server that is full or restarting closes the stream for good: then it is asked again later.
 function watch() {
   events = new EventSource(`${path}/events`);
@@ -123,12 +168,18 @@ function watch() {
 
 main.addEventListener("submit", (e) => {
   e.preventDefault();
+  if (e.target.dataset.key) return useKey(e.target);
   const fields = Object.fromEntries(new FormData(e.target));
   if (isLink) {
     fields.token = secret;
     if (e.target.dataset.do === "answer") tabs.postMessage("here");
   }
   send(e.target.dataset.do, fields);
+});
+
+main.addEventListener("click", (e) => {
+  if (e.target.dataset.copy) copy(e.target);
+  if ("print" in e.target.dataset) print();
 });
 
 // What ends everything is not in the document before a person has asked for it: programs press every button there is.

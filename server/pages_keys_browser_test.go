@@ -1,0 +1,204 @@
+package server_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/cdp"
+	virtual "github.com/chromedp/cdproto/webauthn"
+	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
+)
+
+// The asks of what is enrolled, in a real browser with a virtual authenticator.
+func TestAsksInABrowser(t *testing.T) {
+	b := newBrowser(t)
+	t.Run("a key", func(t *testing.T) { keyInBrowser(t, b) })
+	t.Run("a key before Level 3", func(t *testing.T) { oldBrowser(t, b) })
+	t.Run("a person who says no", func(t *testing.T) { noKeyInBrowser(t, b) })
+	t.Run("an authenticator app", func(t *testing.T) { scanInBrowser(t, b) })
+	t.Run("codes to keep", func(t *testing.T) { codesInBrowser(t, b) })
+	t.Run("looks", func(t *testing.T) { looks(t, b, enrolling(t, server.Pages{Color: "#0a6b4f"}), askLooks()) })
+}
+
+func command[P, R any](p *tab, c cdp.Command[P, R], params P) R {
+	p.t.Helper()
+	r, err := chromedp.Run(p.ctx, func(ctx context.Context, target *chromedp.Target) (R, error) { return cdp.Call(ctx, target, c, params) })
+	if err != nil {
+		p.t.Fatalf("%s: %v", c.Method, err)
+	}
+	return r
+}
+
+// authenticator gives the tab one whose user is there and verified.
+func (p *tab) authenticator() virtual.AuthenticatorID {
+	p.t.Helper()
+	command(p, virtual.Enable, virtual.EnableParams{})
+	return command(p, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{Protocol: "ctap2",
+		Transport: "internal", HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true}}).AuthenticatorID
+}
+
+const keyButton = "[data-key] button"
+
+// use opens a page that asks for a key, and presses its button.
+func (p *tab) use(s *site, purpose string) begun {
+	p.t.Helper()
+	c := s.start("webauthn", purpose)
+	p.open("about:blank")
+	p.open(s.pageURL(c))
+	p.sees(keyButton)
+	p.click(keyButton)
+	return c
+}
+
+// A key is made on the page and then used on it; each time the app that started collects its receipt, once.
+func keyInBrowser(t *testing.T, b *browser) {
+	s := enrolling(t, server.Pages{})
+	p := b.device(t)
+	p.authenticator()
+	p.use(s, watchword.PurposeEnrol)
+	p.sees(welcome)
+	if s.factors("webauthn") != 1 {
+		t.Fatal("no key is enrolled")
+	}
+	p.use(s, "sign_in")
+	p.sees(welcome)
+	if got := s.app.results(); len(got) != 2 || got[0] != nil || got[1] != nil {
+		t.Errorf("redeemed: %v", got)
+	}
+	if s.app.redeem(t.Context()) == nil {
+		t.Error("redeemed twice")
+	}
+	again := p.use(s, watchword.PurposeEnrol)
+	p.until(`document.querySelector("[role=alert]")?.innerText.startsWith("This device or key was added already")`)
+	if s.status(again.ID).Status != watchword.Pending || s.factors("webauthn") != 1 {
+		t.Error("the same authenticator has a second key, or its refusal was an answer")
+	}
+}
+
+// Browsers without the JSON methods of Level 3 do as well.
+func oldBrowser(t *testing.T, b *browser) {
+	s := enrolling(t, server.Pages{})
+	p := b.device(t)
+	p.authenticator()
+	for _, purpose := range []string{watchword.PurposeEnrol, "sign_in"} {
+		c := s.start("webauthn", purpose)
+		p.open(s.pageURL(c))
+		p.sees(keyButton)
+		if eval[bool](p, `delete PublicKeyCredential.parseCreationOptionsFromJSON, delete PublicKeyCredential.parseRequestOptionsFromJSON,
+			delete PublicKeyCredential.prototype.toJSON, "toJSON" in PublicKeyCredential.prototype`) {
+			t.Fatal("the browser still has toJSON")
+		}
+		p.click(keyButton)
+		p.sees(welcome)
+	}
+	if got := s.app.results(); len(got) != 2 || got[1] != nil {
+		t.Errorf("redeemed: %v", got)
+	}
+}
+
+// Saying no costs nothing: the page says so, and a second press succeeds. By the keyboard alone.
+func noKeyInBrowser(t *testing.T, b *browser) {
+	s := enrolling(t, server.Pages{})
+	p := b.device(t)
+	id := p.authenticator()
+	command(p, virtual.SetUserVerified, virtual.SetUserVerifiedParams{AuthenticatorID: id, IsUserVerified: false})
+	c := p.use(s, watchword.PurposeEnrol)
+	p.until(`document.querySelector("[role=alert]")?.innerText.includes("You can try again")`)
+	if !eval[bool](p, `document.activeElement.matches("`+keyButton+`")`) {
+		t.Error("the keyboard's place is lost")
+	}
+	if got := s.status(c.ID); got.Status != watchword.Pending {
+		t.Errorf("saying no made it %s", got.Status)
+	}
+	command(p, virtual.SetUserVerified, virtual.SetUserVerifiedParams{AuthenticatorID: id, IsUserVerified: true})
+	p.do(chromedp.SendKeys(chromedp.CSS(keyButton), "\r"))
+	p.sees(welcome)
+
+	p.open("about:blank")
+	p.open(s.pageURL(s.start("webauthn", "sign_in")))
+	p.sees(keyButton)
+	eval[bool](p, `delete window.PublicKeyCredential`)
+	p.click(keyButton)
+	p.until(`document.querySelector("[role=alert]")?.innerText.startsWith("This browser cannot")`)
+
+	// Whoever stops while the browser still asks is not told of an error.
+	command(p, virtual.SetAutomaticPresenceSimulation, virtual.SetAutomaticPresenceSimulationParams{AuthenticatorID: id, Enabled: false})
+	p.use(s, "sign_in")
+	p.click("[data-do=cancel] button")
+	p.heading("Stopped")
+	if p.has("[role=alert]") {
+		t.Errorf("after stopping: %s", p.text("main"))
+	}
+}
+
+func scanInBrowser(t *testing.T, b *browser) {
+	s := enrolling(t, server.Pages{})
+	c := s.start("totp", watchword.PurposeEnrol)
+	p := b.device(t)
+	p.open(s.pageURL(c))
+	p.sees("#secret")
+	p.until(`document.querySelector(".qr").complete && document.querySelector(".qr").naturalWidth > 100`)
+	secret := p.text("#secret")
+	if secret != c.Public["secret"] {
+		t.Fatalf("copied, the secret would be %q", secret)
+	}
+	if got := eval[string](p, `document.querySelector("a").href`); got != c.Public["uri"] {
+		t.Errorf("the link for this device is %s", got)
+	}
+	p.types("#answer", wrong(s.appCode(secret))+"\r")
+	p.sees("#error")
+	p.types("#answer", s.appCode(secret)+"\r")
+	p.sees(welcome)
+	if got := s.app.results(); s.factors("totp") != 1 || len(got) != 1 || got[0] != nil {
+		t.Errorf("%d factors, redeemed: %v", s.factors("totp"), got)
+	}
+}
+
+func codesInBrowser(t *testing.T, b *browser) {
+	s := enrolling(t, server.Pages{})
+	c := s.start("recovery", watchword.PurposeEnrol)
+	codes := c.Public["codes"].([]string)
+	p := b.device(t)
+	p.open(s.pageURL(c))
+	p.sees("#codes")
+	if got := p.text("#codes"); got != strings.Join(codes, "\n") {
+		t.Errorf("copied, the codes would be %q", got)
+	}
+	eval[bool](p, `(window.printed = 0, window.print = () => printed++, true)`)
+	p.click("[data-print]")
+	p.click("[data-copy]")
+	if eval[int](p, "printed") != 1 || eval[string](p, "getSelection().toString().trim()") != strings.Join(codes, "\n") {
+		t.Error("the codes are not printed or not marked")
+	}
+	p.types("#answer", codes[9]+"\r")
+	p.sees(welcome)
+	if s.factors("recovery") != 1 {
+		t.Error("nothing is enrolled")
+	}
+}
+
+// askLooks is each ask of what is enrolled, as people come to see it.
+func askLooks() []look {
+	at := func(strategy, purpose, locale string) func(*site, *tab) {
+		return func(s *site, p *tab) {
+			p.open(s.pageURL(s.start(strategy, purpose, func(q *watchword.StartRequest) { q.Locale = locale })))
+		}
+	}
+	return []look{
+		{"scan", ".qr", at("totp", watchword.PurposeEnrol, "en")},
+		{"scan-de", ".qr", at("totp", watchword.PurposeEnrol, "de")},
+		{"codes", "#codes", at("recovery", watchword.PurposeEnrol, "en")},
+		{"codes-fr", "#codes", at("recovery", watchword.PurposeEnrol, "fr")},
+		{"key", keyButton, at("webauthn", "sign_in", "en")},
+		{"new-key", keyButton, at("webauthn", watchword.PurposeEnrol, "en")},
+		{"new-key-zh", keyButton, at("webauthn", watchword.PurposeEnrol, "zh")},
+		{"key-refused", "[role=alert]", func(s *site, p *tab) {
+			p.authenticator()
+			p.use(s, "sign_in")
+		}},
+	}
+}
