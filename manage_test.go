@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -189,6 +190,14 @@ func TestReseal(t *testing.T) {
 		if err := rotated.Reseal(ctx, func(s, r int) { seen, resealed = s, r }); err != nil || seen != 3 || resealed != want {
 			t.Fatalf("%d of %d: %v", resealed, seen, err)
 		}
+	}
+	bad := watchword.SealedFactor{ID: "fa_0_damaged", App: "shop", Subject: "user_9", Strategy: "weak", Data: []byte("damaged")}
+	if err := store.Create(ctx, bad); err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	if err := rotated.Reseal(ctx, func(s, _ int) { seen = s }); err == nil || !strings.Contains(err.Error(), bad.ID) || seen != 4 {
+		t.Fatalf("%d seen with one that does not open: %v", seen, err)
 	}
 	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || all[0].Disabled {
 		t.Fatalf("%d factors under the new key alone: %v", len(all), err)

@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // A FactorPager hands out all factors of an app in the order of their ids, those after the given one, at most limit.
@@ -15,7 +16,8 @@ type FactorPager interface {
 const resealPage = 200
 
 // Reseal seals under the first key of the ring what older keys sealed, while everything goes on. It tells how far it got
-// after each page, and may be interrupted and run again. When it has returned nil, and every node has the new first key,
+// after each page, and may be interrupted and run again. A factor whose seal does not open is left as it is and named in
+// the error, after all others were done. When it has returned nil, and every node has the new first key,
 // and the longest challenge is over, an older key may leave the ring.
 func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) error {
 	pager, ok := e.cfg.Factors.(FactorPager)
@@ -23,6 +25,7 @@ func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) 
 		return errors.New("watchword: this store of factors cannot list them all")
 	}
 	seen, resealed := 0, 0
+	var damaged []error
 	for after := ""; ; {
 		page, err := pager.Page(ctx, e.cfg.App, after, resealPage)
 		if err != nil {
@@ -30,18 +33,21 @@ func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) 
 		}
 		for _, s := range page {
 			changed, err := e.resealOne(ctx, s)
-			if err != nil {
+			switch {
+			case errors.Is(err, errSeal):
+				damaged = append(damaged, fmt.Errorf("factor %s: %w", s.ID, err))
+			case err != nil:
 				return err
-			}
-			if after = s.ID; changed {
+			case changed:
 				resealed++
 			}
+			after = s.ID
 		}
 		if seen += len(page); len(page) > 0 {
 			progress(seen, resealed)
 		}
 		if len(page) < resealPage {
-			return nil
+			return errors.Join(damaged...)
 		}
 	}
 }
