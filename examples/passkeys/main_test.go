@@ -1,0 +1,122 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+const ann = "ann@example.com"
+
+// newSite is the app at an address of its own.
+func newSite(t *testing.T) (url string) {
+	t.Helper()
+	var handler http.Handler
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	t.Cleanup(srv.Close)
+	url = strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+	var err error
+	if handler, err = newApp(t.Context(), url); err != nil {
+		t.Fatal(err)
+	}
+	return url
+}
+
+// mail waits for the n-th mail to Ann.
+func mail(t *testing.T, site string, n int) (link, code string) {
+	t.Helper()
+	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+		res, err := http.Get(site + "/inbox/messages?to=" + url.QueryEscape(ann))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		var found []struct{ Link, Code string }
+		if err == nil {
+			err = json.Unmarshal(body, &found)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(found) == n {
+			return found[0].Link, found[0].Code
+		}
+	}
+	t.Fatalf("there is no mail number %d", n)
+	return "", ""
+}
+
+// A visitor is a browser with its cookies, yet without script.
+type visitor struct {
+	t      *testing.T
+	client *http.Client
+}
+
+func newVisitor(t *testing.T) *visitor {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &visitor{t, &http.Client{Jar: jar}}
+}
+
+// reads expects a text on the page that an address leads to; with a form it is posted.
+func (v *visitor) reads(want, address string, form url.Values) {
+	v.t.Helper()
+	get := v.client.Get
+	if form != nil {
+		get = func(address string) (*http.Response, error) { return v.client.PostForm(address, form) }
+	}
+	res, err := get(address)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	page, err := io.ReadAll(res.Body)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	if !strings.Contains(string(page), want) {
+		v.t.Fatalf("%s does not say %q:\n%s", address, want, page)
+	}
+}
+
+// A link signs in the browser that asked for it, and no other.
+func TestLinkElsewhere(t *testing.T) {
+	site := newSite(t)
+	owner, other := newVisitor(t), newVisitor(t)
+	owner.reads("We sent a link", site+"/link", url.Values{"email": {"Ann@Example.com"}})
+	link, _ := mail(t, site, 1)
+	page, token, _ := strings.Cut(link, "#")
+	answer := url.Values{"answer": {token}}
+
+	other.reads("in the browser in which you asked for it", page, nil)
+	other.reads("Sign in with a link", site+"/link/answer", answer)
+	other.reads("We sent a link", site+"/link", url.Values{"email": {"bob@example.com"}})
+	other.reads("That was not right", site+"/link/answer", answer) // it is no answer to a challenge of his own
+
+	owner.reads("<button>Sign in", page, nil)
+	owner.reads("You are signed in as", site+"/link/answer", answer)
+	owner.reads("Sign in with a link", site+"/sign-out", url.Values{})
+	owner.reads("Sign in with a link", site+"/link/answer", answer) // it worked once
+}
+
+// Nobody adds or removes a key, or proves one, without being signed in.
+func TestKeysOfNobody(t *testing.T) {
+	site, nobody := newSite(t), newVisitor(t)
+	nobody.reads("Please sign in again", site+"/key/enrol", url.Values{})
+	nobody.reads("Please sign in again", site+"/key/manage_factors", url.Values{})
+	nobody.reads("message", site+"/key/remove", url.Values{"id": {"nothing"}})
+	nobody.reads("Please begin again", site+"/key/answer", url.Values{})
+	nobody.reads("challenge", site+"/key/sign_in", url.Values{})
+	nobody.reads("message", site+"/key/answer", url.Values{"id": {"no credential"}})
+	nobody.reads("e-mail address", site+"/link", url.Values{"email": {"ann"}})
+}
