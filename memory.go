@@ -20,6 +20,7 @@ const (
 	endChallenge = 'c'
 	endCollected = 'r'
 	endRedeemed  = 's'
+	endUnopened  = 'o' // that nobody had opened the link: told once
 
 	generationSize = 1 << 16
 )

@@ -80,7 +80,9 @@ func (e *Engine) Opened(ctx context.Context, id, token string) (View, error) {
 	if v.Status != Pending {
 		return View{}, ErrUnknownChallenge
 	}
-	e.emit(ctx, EventLinkOpened, &rec.Challenge)
+	if e.closed.end(i.rand, endUnopened, Pending) {
+		e.emit(ctx, EventLinkOpened, &rec.Challenge)
+	}
 	return v, nil
 }
 
