@@ -80,7 +80,7 @@ func TestThePagesAreLight(t *testing.T) {
 		q.Transaction = map[string]string{"amount": "40.00", "currency": "EUR", "payee": "ACME GmbH"}
 	})
 	v := s.visitor()
-	whole := v.get("/l/"+c.ID).text + v.get("/pages/page.css").text + v.get("/pages/page.js").text +
+	whole := v.get("/l/"+c.ID).text + v.get("/pages/page.css").text + v.get("/pages/page.js").text + v.get("/pages/keys.js").text +
 		v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).text + v.get(c.page).text + v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()}).text
 	if len(whole) > 30_000 {
 		t.Errorf("the pages weigh %d bytes", len(whole))

@@ -13,7 +13,7 @@ func TestPageHeaders(t *testing.T) {
 	c := s.begin()
 	v := s.visitor()
 	opened := v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()})
-	for path, got := range map[string]shown{"shell": v.get(c.page), "link": v.get("/l/" + c.ID), "css": v.get("/pages/page.css"), "js": v.get("/pages/page.js"), "part": opened,
+	for path, got := range map[string]shown{"shell": v.get(c.page), "link": v.get("/l/" + c.ID), "css": v.get("/pages/page.css"), "js": v.get("/pages/page.js"), "keys": v.get("/pages/keys.js"), "part": opened,
 		"unknown": v.get("/c/ch_x/state"), "problem": v.do(http.MethodPost, c.page+"/open", "text/plain", "")} {
 		for name, want := range map[string]string{"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
 			"Cross-Origin-Opener-Policy": "same-origin"} {
@@ -25,8 +25,11 @@ func TestPageHeaders(t *testing.T) {
 		if !strings.HasPrefix(policy, "default-src 'none'; ") || strings.Contains(policy, "unsafe") || !strings.Contains(policy, "frame-ancestors 'none'") {
 			t.Errorf("%s: policy %q", path, policy)
 		}
-		if !strings.Contains(got.header.Get("Permissions-Policy"), "camera=()") {
-			t.Errorf("%s: no Permissions-Policy", path)
+		permissions := got.header.Get("Permissions-Policy")
+		for _, want := range []string{"camera=()", "publickey-credentials-get=(self)", "publickey-credentials-create=(self)"} {
+			if !strings.Contains(permissions, want) {
+				t.Errorf("%s: no %s in the Permissions-Policy", path, want)
+			}
 		}
 	}
 	form := regexp.MustCompile(`^__Host-` + c.ID + `=ck_[A-Za-z0-9_-]{43}; Path=/; Max-Age=1490; HttpOnly; Secure; SameSite=Strict$`)

@@ -117,20 +117,18 @@ async function listen(input) {
 }
 
 // What a browser says when it brings no key, and the attribute that has the words for it.
-const refusals = { NotAllowedError: "refused", AbortError: "refused", InvalidStateError: "twice", NotSupportedError: "missing" };
+const refusals = { NotAllowedError: "refused", InvalidStateError: "twice", NotSupportedError: "missing" };
 
 // useKey has the browser ask for a key, which it does only after a press, and sends what the key says. Whoever did not
-// succeed may press again.
+// succeed may press again. When another part has come meanwhile, this form is out of sight, and so is what it would say.
 async function useKey(form) {
   const button = form.querySelector("button");
   keying = new AbortController();
-  const { signal } = keying;
   button.disabled = true;
   main.querySelector(".error[role=alert]")?.remove();
   try {
-    send("answer", { answer: await credential(form.dataset.key, JSON.parse(form.dataset.options), signal) });
+    send("answer", { answer: await credential(form.dataset.key, JSON.parse(form.dataset.options), keying.signal) });
   } catch (e) {
-    if (signal.aborted) return; // another part is in place
     const error = document.createElement("p");
     error.className = "error";
     error.setAttribute("role", "alert");
