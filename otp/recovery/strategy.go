@@ -39,7 +39,7 @@ func (*Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.P
 	if _, _, err := usable(ctx, c); err != nil && (!c.Decoy || errors.Is(err, watchword.ErrUnavailable)) {
 		return watchword.Prompt{}, err
 	}
-	return watchword.Prompt{Ask: watchword.AskCode}, nil
+	return watchword.Prompt{Ask: watchword.AskCode, Public: map[string]any{"letters": true}}, nil
 }
 
 // few codes left are told to the app each time that one is used.
