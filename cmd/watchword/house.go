@@ -107,10 +107,10 @@ func (b *builder) openFactors(ctx context.Context) error {
 	return nil
 }
 
-// door makes the server, with what keys need beside it and, in development, the inbox.
+// door makes the server, with what strategies show beside it and, in development, the inbox.
 func (b *builder) door(apps []server.App, box *inbox) (err error) {
 	cfg := server.Config{Apps: apps, Development: b.settings.development, TrustedProxies: b.settings.proxies, Logger: b.log,
-		Mount: map[string]http.Handler{"GET /webauthn.js": keyScript(), "GET /.well-known/webauthn": keySites(b.related)}}
+		Mount: besideAPI(b.related)}
 	maps.Copy(cfg.Mount, b.callbacks)
 	if b.settings.development {
 		cfg.Mount["GET /inbox"], cfg.Mount["GET /inbox/"] = box.Handler(), box.Handler()

@@ -65,8 +65,11 @@ func strategies(a appSettings, enrolled bool, log *slog.Logger) (o offer, err er
 	return o, errors.Join(errCodes, errLinks, errTime, errCounter, errKeys)
 }
 
-// keyScript is the ES module that pages use keys with.
-func keyScript() http.Handler { return webauthn.Script() }
+// besideAPI is what strategies show over HTTP beside the API: the ES module that pages use keys with, and, at each RP id's
+// own host, where else its keys may be used.
+func besideAPI(related map[string]http.Handler) map[string]http.Handler {
+	return map[string]http.Handler{"GET /webauthn.js": webauthn.Script(), "GET /.well-known/webauthn": keySites(related)}
+}
 
 // providers are the senders, by the scheme of the URL that configures one. The inbox is shared by all that open it.
 func providers(box *inbox) delivery.Providers {
