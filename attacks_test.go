@@ -409,3 +409,42 @@ func TestWhatCannotBeServedIsRefusedAtTheStart(t *testing.T) {
 		}
 	}
 }
+
+// A store that shows the mark of this attempt has not won it for that: it must say approved too.
+func TestAMarkWithoutAnApprovalIsNone(t *testing.T) {
+	k := newKit(t)
+	ref, s := k.storeID(func() *watchword.Started { return k.start(byMail()) })
+	code := k.code(s.ID)
+	e, err := k.store.Store.Get(context.Background(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.store.sees = func(_ string, g []watchword.Guess) {
+		k.store.answer(ref, func(watchword.Entry) watchword.Entry {
+			shown := e
+			shown.Mark = g[0].Mark
+			return shown
+		})
+	}
+	_, err = k.check(s.ID, code)
+	k.mustCode(err, watchword.ErrIncorrectAnswer)
+}
+
+func TestAJudgedChallengeThatWasWonIsNotJudgedAgainElsewhere(t *testing.T) {
+	k := newKit(t, withLiar(&liar{verify: yes}))
+	ref, s := k.storeID(func() *watchword.Started { return k.start(judged()) })
+	if _, err := k.check(s.ID, "x"); err != nil {
+		t.Fatal(err)
+	}
+	won, err := k.store.Store.Get(context.Background(), ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.store.answer(ref, func(watchword.Entry) watchword.Entry {
+		again := won
+		again.State, again.Mark, again.Tries = watchword.StatePending, nil, 3
+		return again
+	})
+	_, err = check(k.sibling(), s.ID, "x")
+	k.mustCode(err, watchword.ErrChallengeApproved)
+}

@@ -10,7 +10,7 @@ type memory struct {
 	now, old map[ending]Status
 }
 
-// ending names what ended: a challenge, the collection of its receipt, the receipt's redemption, or one of its sends.
+// ending names what ended: a challenge, the collection of its receipt, or the receipt's redemption.
 type ending struct {
 	challenge [randomSize]byte
 	what      byte
@@ -48,17 +48,6 @@ func (m *memory) find(challenge [randomSize]byte) (Status, bool) {
 	defer m.mu.Unlock()
 	return m.lookUp(ending{challenge, endChallenge})
 }
-
-// knows reports whether something ended here.
-func (m *memory) knows(challenge [randomSize]byte, what byte) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	_, ok := m.lookUp(ending{challenge, what})
-	return ok
-}
-
-// endSend names that a later message has made one of a challenge's sends pointless.
-func endSend(send int) byte { return 0x80 | byte(send) }
 
 func (m *memory) lookUp(key ending) (Status, bool) {
 	if s, ok := m.now[key]; ok {

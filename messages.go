@@ -93,7 +93,6 @@ func (e *Engine) again(ctx context.Context, s Strategy, rec *record) error {
 	if err := e.update(ctx, rec); err != nil {
 		return err
 	}
-	e.closed.end(rec.ident.rand, endSend(rec.Sends-1), Canceled)
 	rec.version++
 	return e.put(ctx, out, rec)
 }
@@ -107,7 +106,7 @@ func (e *Engine) resendAt(c *Challenge) time.Time {
 // and ErrNotFound mean that the message is not wanted any more. The message is not rendered yet.
 func (e *Engine) Compose(ctx context.Context, o Outgoing) (Message, error) {
 	rec := o.fresh
-	if rec == nil || o.Attempt > 0 || e.stale(rec, o) {
+	if rec == nil || o.Attempt > 0 || e.stale(rec) {
 		var err error
 		if rec, err = e.wanted(ctx, o); err != nil {
 			return Message{}, err
@@ -130,14 +129,15 @@ func (e *Engine) Compose(ctx context.Context, o Outgoing) (Message, error) {
 	return e.message(rec, prompt), nil
 }
 
-// stillFresh is how long what was just written is taken for what is there.
+// stillFresh is how long what was just written is taken for what is there. No cool-down is shorter, so no later message
+// can have been asked for within it.
 const stillFresh = time.Second
 
-// stale reports whether a challenge that this process has written may have changed: it ended here, another message was
-// asked for here, or it is long enough ago that another node may have done so.
-func (e *Engine) stale(rec *record, o Outgoing) bool {
+// stale reports whether a challenge that this process has written may have changed: it ended here, or it is long enough
+// ago that somebody may have ended it elsewhere or asked for another message.
+func (e *Engine) stale(rec *record) bool {
 	_, ended := e.closed.find(rec.ident.rand)
-	return ended || e.closed.knows(rec.ident.rand, endSend(o.Send)) || e.cfg.Clock().Sub(rec.SentAt) > stillFresh
+	return ended || e.cfg.Clock().Sub(rec.SentAt) >= stillFresh
 }
 
 // wanted reads a challenge, and says whether this send is still the one that is waited for.

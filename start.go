@@ -219,7 +219,9 @@ func (e *Engine) put(ctx context.Context, out Outgoing, rec *record) error {
 	if err != nil {
 		unsent := *rec
 		unsent.Delivery.Status = DeliveryFailed
-		err = errors.Join(err, e.update(ctx, &unsent))
+		if also := e.update(ctx, &unsent); also != nil {
+			err = fmt.Errorf("%w; nor could that be recorded: %v", err, also)
+		}
 	}
 	return err
 }

@@ -143,7 +143,7 @@ func (c *Config) problems() (out []error) {
 	refuse(c.ReceiptLifetime < time.Second || c.ReceiptLifetime > maxReceiptLifetime, "ReceiptLifetime: %s is not between a second and %s", c.ReceiptLifetime, maxReceiptLifetime)
 	refuse(c.Tries < 1 || c.Sends < 1, "Tries and Sends: must be positive")
 	refuse(c.SMSOrigin != "" && !hostPattern.MatchString(c.SMSOrigin), "SMSOrigin: %q is not a lower-case host name", c.SMSOrigin)
-	refuse(c.Cooldown < time.Second, "Cooldown: %s is less than a second", c.Cooldown)
+	refuse(c.Cooldown < stillFresh, "Cooldown: %s is less than a second", c.Cooldown)
 	refuse(c.Sends > 100, "Sends: %d is more than 100", c.Sends)
 	refuse(len(c.Budget) == 0, "Budget: an empty list would be no limit; NoBudget says so")
 	for _, w := range c.Budget {
