@@ -146,6 +146,9 @@ func (c *codec) moment(v *time.Time) {
 func (c *codec) texts(v *map[string]string) {
 	n := len(*v)
 	c.number(&n)
+	if n == 0 {
+		return
+	}
 	if !c.reading {
 		for _, name := range slices.Sorted(maps.Keys(*v)) {
 			text := (*v)[name]
@@ -158,9 +161,7 @@ func (c *codec) texts(v *map[string]string) {
 		c.err = errCodec
 		return
 	}
-	if n > 0 {
-		*v = make(map[string]string, n)
-	}
+	*v = make(map[string]string, n)
 	for range n {
 		var name, text string
 		c.text(&name)

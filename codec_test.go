@@ -73,7 +73,7 @@ func TestWhatIsSealedComesBackWhole(t *testing.T) {
 		if err := decode(data, g.fields(&got)); err != nil || got != version {
 			t.Fatal(err, got)
 		}
-		g.ID, g.Subject, g.Strategy, g.CreatedAt, g.Version = f.ID, f.Subject, f.Strategy, f.CreatedAt, f.Version // the open part
+		g.ID, g.Subject, g.Strategy, g.CreatedAt, g.Version, g.Public = f.ID, f.Subject, f.Strategy, f.CreatedAt, f.Version, f.Public // not sealed
 		if !reflect.DeepEqual(f, g) {
 			t.Fatalf("\n in %+v\nout %+v", f, g)
 		}
@@ -91,4 +91,34 @@ func FuzzSealedData(f *testing.F) {
 		var out sealed
 		_ = decode(data, out.fields) // only our own keys seal, so this never comes from outside; it must not panic all the same
 	})
+}
+
+// A factor keeps the sealer that it was opened with, and is sealed by another one as soon as that is not its own any more.
+func TestAFactorsSealFollowsItsName(t *testing.T) {
+	secret := make([]byte, minKeyBytes)
+	key, err := NewKey("k", secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	derived, err := key.derive("shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &vault{app: "shop", ring: ring{derived}}
+	reopened := func(f Factor) Factor {
+		t.Helper()
+		s, err := v.seal(f, f.Version)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f, err = v.unseal(s); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	f := reopened(Factor{ID: "fa_1", Subject: "user_42", Strategy: "totp", Version: 1, Data: []byte("secret")})
+	f.Subject = "user_43"
+	if f = reopened(f); string(f.Data) != "secret" {
+		t.Errorf("%+v", f)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -23,10 +24,12 @@ type Factor struct {
 	Disabled   bool
 	Failures   int       // consecutive, whatever their age
 	WaitUntil  time.Time // after many failures: nothing is compared before
-	Data       []byte    // the strategy's own: secret, last step, public key
-	Public     map[string]any
-	CreatedBy  string // the challenge that enrolled it, which makes creating idempotent
+	Data       []byte    // the strategy's own: secret, last step, public key; never shown
+	CreatedBy  string    // the challenge that enrolled it, which makes creating idempotent
 
+	Public map[string]any // what its strategy says of it in listings; not stored
+
+	sealer  *sealer
 	damaged bool // its seal does not open: it can be removed and nothing else
 }
 
@@ -41,7 +44,6 @@ func (f *Factor) fields(version *int64) func(*codec) {
 		c.flag(&f.Disabled)
 		c.number(&f.Failures)
 		c.bytes(&f.Data)
-		c.document(f.Public != nil, &f.Public)
 	}
 }
 
@@ -55,7 +57,11 @@ type vault struct {
 
 // sealID is the associated data of a factor's seal: moved to another app, subject, strategy or id it does not open.
 func (v *vault) sealID(subject, strategy, id string) string {
-	return fmt.Sprintf("factor %q %q %q %q", v.app, subject, strategy, id)
+	out := append(make([]byte, 0, 160), "factor"...)
+	for _, part := range [...]string{v.app, subject, strategy, id} {
+		out = strconv.AppendQuote(append(out, ' '), part)
+	}
+	return string(out)
 }
 
 func (v *vault) list(ctx context.Context, subject, strategy string) ([]Factor, error) {
@@ -99,11 +105,11 @@ func (v *vault) open(ctx context.Context, s SealedFactor) Factor {
 }
 
 func (v *vault) unseal(s SealedFactor) (Factor, error) {
-	plain, _, err := v.ring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
+	plain, sealer, err := v.ring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
 	if err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
 	}
-	f := Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version}
+	f := Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version, sealer: sealer}
 	var version int64
 	if err := decode(plain, f.fields(&version)); err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
@@ -120,9 +126,14 @@ func (v *vault) seal(f Factor, version int64) (SealedFactor, error) {
 	if err != nil {
 		return SealedFactor{}, err
 	}
-	data, err := v.ring[0].seal(v.sealID(f.Subject, f.Strategy, f.ID), plain)
+	id := v.sealID(f.Subject, f.Strategy, f.ID)
+	if f.sealer == nil || f.sealer.key != v.ring[0] || f.sealer.id != id {
+		if f.sealer, err = v.ring[0].sealer(id); err != nil {
+			return SealedFactor{}, err
+		}
+	}
 	return SealedFactor{ID: f.ID, App: v.app, Subject: f.Subject, Strategy: f.Strategy, CreatedAt: f.CreatedAt,
-		Version: f.Version, Data: data}, err
+		Version: f.Version, Data: f.sealer.seal(plain)}, nil
 }
 
 func (v *vault) create(ctx context.Context, f Factor) error {

@@ -20,6 +20,7 @@ type Reservation struct {
 	Seed []byte
 
 	engine  *Engine
+	sealer  *sealer
 	ref, id string
 	version int64
 	held    reserved
@@ -100,7 +101,12 @@ func (r *Reservation) seal() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.engine.ring[0].seal(r.id, plain)
+	if r.sealer == nil {
+		if r.sealer, err = r.engine.ring[0].sealer(r.id); err != nil {
+			return nil, err
+		}
+	}
+	return r.sealer.seal(plain), nil
 }
 
 func (r *Reservation) write(ctx context.Context) error {

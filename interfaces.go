@@ -49,6 +49,12 @@ type Enroller interface {
 	VerifyEnrol(ctx context.Context, c *Challenge, answer string) (Factor, error)
 }
 
+// A Describer says what may be shown of a factor beside what the engine knows of it: what its owner or the app can use,
+// and no secret. Listings ask; nothing of it is stored.
+type Describer interface {
+	Describe(f Factor) map[string]any
+}
+
 // A Sender carries a message. Routing, failover, retrying and rendering are Senders around Senders. An error that is
 // not a *SendError may pass; the message keeps its ID however often it is tried.
 type Sender interface {

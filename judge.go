@@ -17,7 +17,7 @@ func (e *Engine) judge(ctx context.Context, s Judge, rec *record, entry Entry, a
 	if !now.Before(rec.ExpiresAt) {
 		return nil, ErrChallengeExpired
 	}
-	if rec.Claims != nil {
+	if rec.Approved {
 		e.log.ErrorContext(ctx, "the store reopened a challenge that was won", "challenge", rec.ID)
 		return nil, ErrChallengeApproved
 	}
@@ -137,6 +137,7 @@ func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a attempt, 
 	claims := e.claims(rec, now)
 	claims.Purpose = PurposeManageFactors
 	claims.ExpiresAt = claims.IssuedAt + int64(min(e.cfg.ReceiptLifetime, 5*time.Minute)/time.Second)
+	f = e.shown(f)
 	return &Result{Claims: claims, Factor: &f, created: created}, nil
 }
 
@@ -154,7 +155,9 @@ func (e *Engine) enrolledBefore(ctx context.Context, f *Factor) error {
 
 // win closes the challenge: of any number of right answers one gets here first.
 func (e *Engine) win(ctx context.Context, rec *record, a attempt, r *Result, now time.Time) (*Result, error) {
-	rec.Claims = r.Claims
+	if rec.Approved = true; a.what == markWaiting {
+		rec.Claims = r.Claims
+	}
 	data, err := rec.seal(rec.version + 1)
 	if err != nil {
 		return nil, err

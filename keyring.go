@@ -164,25 +164,29 @@ func uniform(block func(counter byte) [32]byte, alphabet string, n int) string {
 // A seal starts with a version, the length of the key's id and the id.
 const sealVersion = 1
 
-// seal encrypts with AES-256-GCM under a key derived for this one id, so that random nonces never come near their bound
-// (NIST SP 800-38D §8.3); the id is associated data too.
-func (k *ringKey) seal(id string, plain []byte) ([]byte, error) {
-	aead, err := k.aead(id)
-	if err != nil {
-		return nil, err
-	}
-	head := append(make([]byte, 0, 2+len(k.id)+len(plain)+aead.Overhead()), sealVersion, byte(len(k.id)))
-	head = append(head, k.id...)
-	return aead.Seal(head, nil, plain, []byte(id)), nil
+// A sealer encrypts with AES-256-GCM under a key derived for one id, so that random nonces never come near their bound
+// (NIST SP 800-38D §8.3); the id is associated data too. Whatever was opened to be changed keeps its sealer, because making
+// one costs as much as sealing.
+type sealer struct {
+	key  *ringKey
+	id   string
+	aead cipher.AEAD
 }
 
-func (k *ringKey) aead(id string) (cipher.AEAD, error) {
-	key := k.seals.sum(id)
-	block, err := aes.NewCipher(key[:])
+func (k *ringKey) sealer(id string) (*sealer, error) {
+	derived := k.seals.sum(id)
+	block, err := aes.NewCipher(derived[:])
 	if err != nil {
 		return nil, err
 	}
-	return cipher.NewGCMWithRandomNonce(block)
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	return &sealer{k, id, aead}, err
+}
+
+func (s *sealer) seal(plain []byte) []byte {
+	head := append(make([]byte, 0, 2+len(s.key.id)+len(plain)+s.aead.Overhead()), sealVersion, byte(len(s.key.id)))
+	head = append(head, s.key.id...)
+	return s.aead.Seal(head, nil, plain, []byte(s.id))
 }
 
 var errSeal = errors.New("watchword: a seal does not open")
@@ -190,8 +194,8 @@ var errSeal = errors.New("watchword: a seal does not open")
 // ring is the keys of one app: the first makes, all of them verify.
 type ring []*ringKey
 
-// open decrypts what seal made with whichever key of the ring made it.
-func (r ring) open(id string, data []byte) ([]byte, *ringKey, error) {
+// open decrypts what was sealed with whichever key of the ring sealed it, and returns its sealer.
+func (r ring) open(id string, data []byte) ([]byte, *sealer, error) {
 	if len(data) < 2 || data[0] != sealVersion || len(data) < 2+int(data[1]) {
 		return nil, nil, errSeal
 	}
@@ -200,15 +204,15 @@ func (r ring) open(id string, data []byte) ([]byte, *ringKey, error) {
 		if k.id != keyID {
 			continue
 		}
-		aead, err := k.aead(id)
+		s, err := k.sealer(id)
 		if err != nil {
 			return nil, nil, err
 		}
-		plain, err := aead.Open(nil, nil, body, []byte(id))
+		plain, err := s.aead.Open(nil, nil, body, []byte(id))
 		if err != nil {
 			return nil, nil, errSeal
 		}
-		return plain, k, nil
+		return plain, s, nil
 	}
 	return nil, nil, errSeal
 }

@@ -108,16 +108,27 @@ func (e *Engine) ListFactors(ctx context.Context, subject string) ([]Factor, err
 		return nil, factorError(err)
 	}
 	for i := range factors {
-		factors[i].Data = nil
+		factors[i] = e.shown(factors[i])
 	}
 	return factors, nil
+}
+
+// shown is what leaves the engine of a factor.
+func (e *Engine) shown(f Factor) Factor {
+	if d, ok := e.strategies[f.Strategy].(Describer); ok && !f.damaged {
+		f.Public = d.Describe(f)
+	}
+	f.Data, f.sealer = nil, nil
+	return f
 }
 
 // GetFactor reads one factor; another app's is ErrUnknownFactor.
 func (e *Engine) GetFactor(ctx context.Context, id string) (Factor, error) {
 	f, err := e.factor(ctx, id)
-	f.Data = nil
-	return f, err
+	if err != nil {
+		return Factor{}, err
+	}
+	return e.shown(f), nil
 }
 
 func (e *Engine) factor(ctx context.Context, id string) (Factor, error) {
@@ -176,8 +187,7 @@ func (e *Engine) RenameFactor(ctx context.Context, id, label string, a Authority
 		err := e.env.factors.update(ctx, f)
 		if err == nil {
 			f.Version++
-			f.Data = nil
-			return f, nil
+			return e.shown(f), nil
 		}
 		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
 			return Factor{}, unavailable(err)

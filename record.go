@@ -18,7 +18,8 @@ type sealed struct {
 	Digests   [][]byte
 	Collected bool    // the receipt was given out by Redeem
 	Redeemed  bool    // and then redeemed itself
-	Claims    *Claims // of a judged answer; for digests they are built when collected
+	Approved  bool    // a judged answer has won; the mark says so too, but a store could drop it
+	Claims    *Claims // of a judged answer whose receipt waits; for digests they are built when collected
 }
 
 func (s *sealed) fields(f *codec) {
@@ -28,8 +29,9 @@ func (s *sealed) fields(f *codec) {
 	f.list(&s.Digests)
 	f.flag(&s.Collected)
 	f.flag(&s.Redeemed)
-	won := s.Claims != nil
-	if f.flag(&won); !won {
+	f.flag(&s.Approved)
+	waits := s.Claims != nil
+	if f.flag(&waits); !waits {
 		return
 	}
 	if s.Claims == nil {
@@ -55,6 +57,7 @@ func (c *Claims) fields(f *codec) {
 type record struct {
 	sealed
 	ident   ident
+	sealer  *sealer
 	version int64
 	state   State
 }
@@ -74,8 +77,8 @@ func (e *Engine) read(ctx context.Context, i ident) (Entry, *record, error) {
 
 // open unseals an entry. One that does not open was tampered with, or its key has left the ring: it is unknown.
 func (e *Engine) open(ctx context.Context, i ident, entry Entry) (*record, error) {
-	plain, key, err := e.ring.open(i.id, entry.Sealed)
-	rec := &record{ident: i, version: entry.Version, state: entry.State}
+	plain, sealer, err := e.ring.open(i.id, entry.Sealed)
+	rec := &record{ident: i, sealer: sealer, version: entry.Version, state: entry.State}
 	if err == nil {
 		err = decode(plain, rec.fields)
 	}
@@ -86,7 +89,7 @@ func (e *Engine) open(ctx context.Context, i ident, entry Entry) (*record, error
 		e.log.ErrorContext(ctx, "a challenge's seal does not open", "challenge", i.id, "error", err)
 		return nil, ErrUnknownChallenge
 	}
-	rec.ID, rec.env, rec.key, rec.salt = i.id, e.env, key, rec.Salt
+	rec.ID, rec.env, rec.key, rec.salt = i.id, e.env, sealer.key, rec.Salt
 	return rec, nil
 }
 
@@ -97,7 +100,12 @@ func (r *record) seal(version int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.key.seal(r.ID, plain)
+	if r.sealer == nil {
+		if r.sealer, err = r.key.sealer(r.ID); err != nil {
+			return nil, err
+		}
+	}
+	return r.sealer.seal(plain), nil
 }
 
 // update writes the record back by compare-and-set: ErrConflict if somebody else was first.

@@ -42,8 +42,10 @@ func (k keeper) VerifyEnrol(_ context.Context, _ *watchword.Challenge, answer st
 	if !k.right(answer) {
 		return watchword.Factor{}, watchword.ErrMismatch
 	}
-	return watchword.Factor{ID: "fa_1", Data: []byte("a secret of the factor"), Public: map[string]any{"backed_up": true}}, nil
+	return watchword.Factor{ID: "fa_1", Data: []byte("a secret of the factor")}, nil
 }
+
+func (k keeper) Describe(watchword.Factor) map[string]any { return map[string]any{"backed_up": true} }
 
 // A faulty strategy fails in its own ways.
 type faulty struct{ begin func() error }

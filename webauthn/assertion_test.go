@@ -96,7 +96,6 @@ func clientCases(otherType string) map[string]struct {
 		"answer's type gone":   {answerWith("type", nil), refusedForm},
 		"response missing":     {answerWith("response", nil), refusedForm},
 		"response a list":      {answerWith("response", []any{}), refusedForm},
-		"extensions no object": {answerWith("clientExtensionResults", "x"), refusedForm},
 	}
 	return out
 }

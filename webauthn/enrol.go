@@ -44,24 +44,11 @@ func (s *Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answ
 	if err != nil {
 		return watchword.Factor{}, s.refuse(ctx, c, err)
 	}
-	name := s.names[k.AAGUID]
 	f := watchword.Factor{ID: s.factorID(c.App(), k.ID)}
 	if c.Label == "" {
-		f.Label = either(name, unnamed)
+		f.Label = either(s.names[k.AAGUID], unnamed)
 	}
-	return f, k.store(&f, name)
-}
-
-// parseRegistration reads RegistrationResponseJSON (Level 3 §5.1).
-func parseRegistration(answer string) (*protocol.ParsedCredentialCreationData, error) {
-	if len(answer) > maxAnswer {
-		return nil, refusedTooLong
-	}
-	r, err := protocol.ParseCredentialCreationResponseBytes([]byte(answer))
-	if err != nil {
-		return nil, refusedForm
-	}
-	return r, nil
+	return f, k.store(&f)
 }
 
 // register takes the steps of Level 3 §7.1 and returns the key to keep. The error is a refusal, or that metadata is not

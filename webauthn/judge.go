@@ -11,9 +11,6 @@ import (
 	lib "github.com/go-webauthn/webauthn/webauthn"
 )
 
-// maxAnswer is how long an answer may be, in bytes: enough for the longest chain of attestation certificates.
-const maxAnswer = 64 << 10
-
 // expected is what an answer must show.
 type expected struct {
 	challenge string // in base64url
@@ -27,18 +24,6 @@ type use struct {
 	methods       []protocol.UserVerificationMethod
 	regressed     bool // the counter did not grow
 	backupChanged bool // the backup eligibility is not what it was
-}
-
-// parseAssertion reads AuthenticationResponseJSON (Level 3 §5.1).
-func parseAssertion(answer string) (*protocol.ParsedCredentialAssertionData, error) {
-	if len(answer) > maxAnswer {
-		return nil, refusedTooLong
-	}
-	a, err := protocol.ParseCredentialRequestResponseBytes([]byte(answer))
-	if err != nil {
-		return nil, refusedForm
-	}
-	return a, nil
 }
 
 // judge takes the steps of Level 3 §7.2 for an assertion by this key, and changes the key as a right one asks for: its

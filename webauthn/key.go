@@ -45,18 +45,27 @@ func openKey(f watchword.Factor) (*key, error) {
 	return k, nil
 }
 
-// store writes the key back into its factor. What a listing may show names no other site's key and signs nothing.
-func (k *key) store(f *watchword.Factor, name string) (err error) {
+// store writes the key back into its factor.
+func (k *key) store(f *watchword.Factor) (err error) {
 	f.Data, err = cbor.Marshal(k)
-	f.Public = map[string]any{"credential_id": b64.EncodeToString(k.ID), "rp_id": k.RPID, "aaguid": k.AAGUID,
+	return err
+}
+
+// Describe says what a key is: enough to tell one's keys apart, and nothing that signs.
+func (s *Strategy) Describe(f watchword.Factor) map[string]any {
+	k, err := openKey(f)
+	if err != nil {
+		return nil
+	}
+	out := map[string]any{"credential_id": b64.EncodeToString(k.ID), "rp_id": k.RPID, "aaguid": k.AAGUID,
 		"backup_eligible": k.BackupEligible, "backed_up": k.BackedUp, "attested": k.Attested}
 	if len(k.Transports) > 0 {
-		f.Public["transports"] = k.Transports
+		out["transports"] = k.Transports
 	}
-	if name != "" {
-		f.Public["model"] = name
+	if name := s.names[k.AAGUID]; name != "" {
+		out["model"] = name
 	}
-	return err
+	return out
 }
 
 // record is the key as go-webauthn knows it.

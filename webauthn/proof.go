@@ -8,16 +8,19 @@ import (
 
 // proof is what a right answer earns, and what it is paid with: the key as it must be stored now.
 func (s *Strategy) proof(c *watchword.Challenge, f watchword.Factor, k *key, u use) (watchword.Proof, error) {
-	if err := k.store(&f, s.names[k.AAGUID]); err != nil {
+	if err := k.store(&f); err != nil {
 		return watchword.Proof{}, err
 	}
 	extra := map[string]any{"user_verified": u.verified, "backup_eligible": k.BackupEligible, "backed_up": k.BackedUp, "aaguid": k.AAGUID}
-	for name, holds := range map[string]bool{
-		"attested": k.Attested, "transaction_signed": len(c.Transaction) > 0, "counter_regressed": u.regressed,
-		"backup_eligibility_changed": u.backupChanged,
+	for _, fact := range [...]struct {
+		name  string
+		holds bool
+	}{
+		{"attested", k.Attested}, {"transaction_signed", len(c.Transaction) > 0}, {"counter_regressed", u.regressed},
+		{"backup_eligibility_changed", u.backupChanged},
 	} {
-		if holds {
-			extra[name] = true
+		if fact.holds {
+			extra[fact.name] = true
 		}
 	}
 	return watchword.Proof{AMR: amr(k, u), Spend: &f, Subject: f.Subject, Extra: extra}, nil

@@ -57,6 +57,7 @@ func TestRegistrationRefused(t *testing.T) {
 	more("key without a coordinate", refusedAlgorithm, cose(map[int]any{1: 2, 3: -7, -1: 1, -2: x}))
 	more("key no map", refusedAlgorithm, attestedAs(func(_ *[16]byte, _, key *[]byte) { *key = []byte{0x80} })(d))
 	more("statement with format none", refusedAttestation, func(c *ceremony) { c.statement["x"] = 1 })
+	more("extensions no object", refusedForm, answerWith("clientExtensionResults", "x"))
 	more("unknown format", refusedAttestation, func(c *ceremony) { c.format = "x" })
 	more("self attestation by another key", refusedAttestation, func(c *ceremony) {
 		c.format, c.statement["alg"], c.private = "packed", -7, newDevice(t).private
@@ -91,7 +92,7 @@ func TestEnrolled(t *testing.T) {
 		t.Errorf("label %q, id %q", f.Label, f.ID)
 	}
 	want := map[string]any{"credential_id": b64.EncodeToString(d.id), "rp_id": "example.com", "aaguid": "2fc0579f-8113-47ea-b116-bb5a8db9202a",
-		"model": "YubiKey 5 NFC", "backup_eligible": false, "backed_up": false, "attested": false, "transports": []any{"usb", "nfc"}}
+		"model": "YubiKey 5 NFC", "backup_eligible": false, "backed_up": false, "attested": false, "transports": []string{"usb", "nfc"}}
 	got, err := k.GetFactor(context.Background(), f.ID)
 	if err != nil || !reflect.DeepEqual(got.Public, want) || got.Data != nil {
 		t.Errorf("listed as %v, %v", got.Public, err)

@@ -32,7 +32,7 @@ func testUsedOnce(t *testing.T, k *kit) {
 		if err != nil || r.Claims.Extra[Remaining] != 9-n || r.Claims.AMR != nil || r.Claims.Factor == "" {
 			t.Fatalf("code %d: %+v, %v", n, r, err)
 		}
-		if left := k.factor("user_42").Public[Remaining]; left != float64(9-n) {
+		if left := k.factor("user_42").Public[Remaining]; left != 9-n {
 			t.Errorf("after code %d: %v left", n, left)
 		}
 		if n == 9 {
@@ -75,7 +75,7 @@ func testOneApprovalForACode(t *testing.T, k *kit) {
 			t.Errorf("%d of 6 approved", approved.Load())
 		}
 	}
-	if left := k.factor("user_42").Public[Remaining]; left != float64(5) {
+	if left := k.factor("user_42").Public[Remaining]; left != 5 {
 		t.Errorf("%v left, want 5", left)
 	}
 }
@@ -106,7 +106,7 @@ func testNewSet(t *testing.T, k *kit) {
 	}
 	wantError(t, "the old set afterwards", k.try("user_42", first[2]), watchword.ErrIncorrectAnswer)
 	after := k.factor("user_42")
-	if after.ID != before.ID || !after.CreatedAt.Equal(before.CreatedAt) || after.Public[Remaining] != float64(10) {
+	if after.ID != before.ID || !after.CreatedAt.Equal(before.CreatedAt) || after.Public[Remaining] != 10 {
 		t.Errorf("before %+v, after %+v", before, after)
 	}
 	_, err = k.answer(late, "user_42", watchword.PurposeEnrol, lateCodes[0])

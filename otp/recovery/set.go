@@ -58,10 +58,9 @@ func (s *set) find(typed string) int {
 	return at
 }
 
-// write puts the set into its factor, and what the app may know of it: how many codes are left.
-func (s *set) write(f *watchword.Factor) error {
-	data, err := json.Marshal(s)
-	f.Data, f.Public = data, map[string]any{Remaining: len(s.Digests)}
+// write puts the set into its factor.
+func (s *set) write(f *watchword.Factor) (err error) {
+	f.Data, err = json.Marshal(s)
 	return err
 }
 

@@ -63,6 +63,15 @@ func (*Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer stri
 	return watchword.Proof{Spend: f, Low: len(s.Digests) <= few, Extra: map[string]any{Remaining: len(s.Digests)}}, nil
 }
 
+// Describe says how many codes are left.
+func (*Strategy) Describe(f watchword.Factor) map[string]any {
+	s, err := parseSet(f.Data)
+	if err != nil {
+		return nil
+	}
+	return map[string]any{Remaining: len(s.Digests)}
+}
+
 // BeginEnrol shows the codes of a new set.
 func (*Strategy) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	_, plain := newSet(c)
