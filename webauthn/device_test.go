@@ -119,7 +119,7 @@ func (d *device) create(options map[string]any, spoilers ...spoiler) string {
 		s(c)
 	}
 	data, client := c.data(), c.clientData(d.t)
-	if c.format == "packed" { // self attestation
+	if _, signs := c.statement["alg"]; signs {
 		c.statement["sig"] = c.sign(d.t, data, client)
 	}
 	object := encode(d.t, map[string]any{"fmt": c.format, "attStmt": c.statement, "authData": data})
