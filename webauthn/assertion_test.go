@@ -88,14 +88,14 @@ func clientCases(otherType string) map[string]struct {
 		"extensions announced only":   {with(flagED), refusedForm},
 		"extensions with a tail":      {together(with(flagED), func(c *ceremony) { c.tail = append(c.tail, 0xa0, 0x00) }), refusedForm},
 
-		"id missing":           {answerWith("id", nil), refusedForm},
-		"rawId missing":        {answerWith("rawId", nil), refusedForm},
-		"id and rawId differ":  {answerWith("rawId", "AAAA"), refusedForm},
-		"id no base64url":      {together(answerWith("id", "+/+/"), answerWith("rawId", "+/+/")), refusedForm},
-		"answer's type":        {answerWith("type", "password"), refusedForm},
-		"answer's type gone":   {answerWith("type", nil), refusedForm},
-		"response missing":     {answerWith("response", nil), refusedForm},
-		"response a list":      {answerWith("response", []any{}), refusedForm},
+		"id missing":          {answerWith("id", nil), refusedForm},
+		"rawId missing":       {answerWith("rawId", nil), refusedForm},
+		"id and rawId differ": {answerWith("rawId", "AAAA"), refusedForm},
+		"id no base64url":     {together(answerWith("id", "+/+/"), answerWith("rawId", "+/+/")), refusedForm},
+		"answer's type":       {answerWith("type", "password"), refusedForm},
+		"answer's type gone":  {answerWith("type", nil), refusedForm},
+		"response missing":    {answerWith("response", nil), refusedForm},
+		"response a list":     {answerWith("response", []any{}), refusedForm},
 	}
 	return out
 }
