@@ -179,3 +179,28 @@ func TestLimitsCountByKeyedDigests(t *testing.T) {
 		t.Fatalf("counted by %v", by)
 	}
 }
+
+// Who looks at a page that offers passkeys is counted, but not with those who ask for something.
+func TestVisitorsAreCountedApart(t *testing.T) {
+	counted := map[string]bool{}
+	k := newKit(t, func(c *watchword.Config) {
+		c.Strategies = append(c.Strategies, &liar{verify: no, traits: watchword.Traits{Tries: 1}})
+		c.Starts = limiterFunc(func(buckets ...watchword.Bucket) error {
+			clear(counted)
+			for _, b := range buckets {
+				counted[b.By] = true
+			}
+			return nil
+		})
+	})
+	req := watchword.StartRequest{Strategy: "liar", Purpose: "sign_in", Client: watchword.Client{IP: "203.0.113.7"}}
+	k.start(req)
+	if !counted["visitor"] || counted["ip"] || !counted["app"] || !counted["all"] {
+		t.Errorf("nobody: counted by %v", counted)
+	}
+	req.Subject = subject
+	k.start(req)
+	if counted["visitor"] || !counted["ip"] || !counted["subject"] {
+		t.Errorf("somebody: counted by %v", counted)
+	}
+}

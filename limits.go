@@ -28,12 +28,21 @@ func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to A
 	}
 	add("address", to.key(), known)
 	add("subject", req.Subject, known)
-	add("ip", clientNetwork(req.Client.IP), "")
+	add(clientIs(t, req), clientNetwork(req.Client.IP), "")
 	add("prefix", to.Prefix, "")
 	add("country", to.Country, "")
 	add("app", e.cfg.App, "")
 	buckets = append(buckets, Bucket{By: "all", Key: "all", Channel: channel})
 	return e.limited(ctx, e.cfg.Starts.Take(ctx, buckets...))
+}
+
+// clientIs says what a client is counted as. A page that offers passkeys in its form starts a challenge with each view;
+// those who only look do not use up the starts of everybody behind their address.
+func clientIs(t Traits, req StartRequest) string {
+	if !t.Sends && req.Subject == "" {
+		return "visitor"
+	}
+	return "ip"
 }
 
 // takeCheck asks this process's own limits for one check.

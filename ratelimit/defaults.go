@@ -25,6 +25,9 @@ func phone() []string { return []string{"sms", "voice", "whatsapp"} }
 //   - ip_10m: 30 in 10 minutes from one client: an office behind one address still gets in, one visitor with a list of
 //     numbers does not get far.
 //   - ip_day: 200 a day from one client.
+//   - visitor_10m: 300 in 10 minutes from one client of what names nobody and sends nothing, one for each view of a page
+//     that offers passkeys. They count here and not by IP.
+//   - visitor_day: 3,000 a day of those.
 //   - prefix_hour: 200 an hour to numbers of one prefix, since whoever is paid for incoming messages owns such a block.
 //   - country_hour: 2,000 an hour to one country, the bill that is at risk there before somebody looks.
 //   - app_hour: 10,000 an hour of everything, which an app's own mistake reaches, a loop say, not its people.
@@ -37,6 +40,8 @@ func Defaults() []Rule {
 		{Name: "subject_day", Limit: 100, Window: day, By: BySubject},
 		{Name: "ip_10m", Limit: 30, Window: tenMinutes, By: ByIP},
 		{Name: "ip_day", Limit: 200, Window: day, By: ByIP},
+		{Name: "visitor_10m", Limit: 300, Window: tenMinutes, By: ByVisitor},
+		{Name: "visitor_day", Limit: 3_000, Window: day, By: ByVisitor},
 		{Name: "prefix_hour", Limit: 200, Window: hour, By: ByPrefix, Channels: phone()},
 		{Name: "country_hour", Limit: 2_000, Window: hour, By: ByCountry, Channels: phone()},
 		{Name: "app_hour", Limit: 10_000, Window: hour, By: ByApp},

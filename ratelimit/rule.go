@@ -13,6 +13,7 @@ const (
 	ByAddress = "address" // the canonical phone number or mail address
 	BySubject = "subject" // the app's own id of who is asked
 	ByIP      = "ip"      // the client's address; IPv6 by its /64
+	ByVisitor = "visitor" // the same, of a client who is nobody yet: nothing is sent, nobody is named, a passkey may answer
 	ByPrefix  = "prefix"  // a number's calling code and leading digits
 	ByCountry = "country" // a number's country
 	ByApp     = "app"     // everything that one app does
@@ -20,7 +21,7 @@ const (
 )
 
 // bys lists the valid values of Rule.By.
-var bys = []string{ByAddress, BySubject, ByIP, ByPrefix, ByCountry, ByApp, ByAll}
+var bys = []string{ByAddress, BySubject, ByIP, ByVisitor, ByPrefix, ByCountry, ByApp, ByAll}
 
 // MaxWindow is the longest window of a rule, so that nothing is remembered for longer.
 const MaxWindow = 30 * 24 * time.Hour
