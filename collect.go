@@ -47,7 +47,8 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		}
 		rec.Collected = true
 		result = &Result{Claims: e.collect(rec, at)}
-		return nil
+		result.Factor, err = e.enrolled(ctx, rec)
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -56,6 +57,19 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		return nil, ErrReceiptUsed
 	}
 	return result, nil
+}
+
+// enrolled is what the challenge has enrolled, as Check would have returned it; nil if that was not its purpose, or if it
+// is gone by now.
+func (e *Engine) enrolled(ctx context.Context, rec *record) (*Factor, error) {
+	if rec.Purpose != PurposeEnrol || rec.Claims == nil {
+		return nil, nil
+	}
+	f, err := e.GetFactor(ctx, rec.Claims.Factor)
+	if errors.Is(err, ErrUnknownFactor) {
+		return nil, nil
+	}
+	return &f, err
 }
 
 // collectable reports when the challenge was won, if its receipt still waits.

@@ -22,7 +22,9 @@ func (e *Engine) judge(ctx context.Context, s Judge, rec *record, entry Entry, a
 		return nil, ErrChallengeApproved
 	}
 	if rec.Decoy && rec.Purpose != PurposeEnrol {
-		_, _ = s.Verify(ctx, &rec.Challenge, a.answer.Text) // as much work as a real one, but for what a failure writes
+		if err := judgeDecoy(ctx, s, rec, a); err != nil {
+			return nil, err
+		}
 	}
 	if a.mismatch || rec.Decoy || a.purpose != rec.Purpose || !sameWho(a.who, rec) ||
 		a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction) {
@@ -37,6 +39,19 @@ func (e *Engine) judge(ctx context.Context, s Judge, rec *record, entry Entry, a
 		return nil, err
 	}
 	return e.win(ctx, rec, a, result, now)
+}
+
+// judgeDecoy does as much work as a real answer needs, but for what a failure writes. A store that is out of reach shows
+// as with a real one; whatever else is said is not.
+func judgeDecoy(ctx context.Context, s Judge, rec *record, a attempt) error {
+	_, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
+	if err == nil || errors.Is(err, ErrMismatch) {
+		return nil
+	}
+	if err = factorError(err); errors.Is(err, ErrUnavailable) {
+		return err
+	}
+	return nil
 }
 
 // sameWho compares the caller's word with the challenge. A discoverable passkey's challenge names nobody.
@@ -186,10 +201,10 @@ func (e *Engine) lost(ctx context.Context, rec *record, r *Result, err error) er
 	case errors.Is(err, ErrNotFound):
 		refusal = ErrUnknownChallenge
 	}
-	if r.Factor == nil || errors.Is(refusal, ErrChallengeApproved) || errors.Is(refusal, ErrUnavailable) {
+	if r.Factor == nil || errors.Is(refusal, ErrChallengeApproved) {
 		return refusal
 	}
-	if !r.created {
+	if !r.created || errors.Is(refusal, ErrUnavailable) && !e.calledOff(ctx, rec) {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
 		return refusal
 	}
@@ -197,6 +212,16 @@ func (e *Engine) lost(ctx context.Context, rec *record, r *Result, err error) er
 		return unavailable(err)
 	}
 	return refusal
+}
+
+// lastWord bounds how long an answer waits for a store that has just failed.
+const lastWord = 2 * time.Second
+
+// calledOff ends a challenge whose approval may have failed or not. If it does, nobody was or will be told of one.
+func (e *Engine) calledOff(ctx context.Context, rec *record) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	defer cancel()
+	return e.cfg.Store.Close(ctx, rec.ident.ref, Closing{State: StateCanceled}) == nil
 }
 
 // judgedWrong records a wrong answer: each factor it was compared with has failed once more, and the last try locks.

@@ -373,3 +373,55 @@ func TestOnlyTheBackendHearsWhyAnAnswerIsWrong(t *testing.T) {
 		t.Fatalf("%+v", e)
 	}
 }
+
+// closeless is a store that cannot be reached when a challenge is to be closed, the first times.
+type closeless struct {
+	watchword.Store
+	failures int
+}
+
+func (c *closeless) Close(ctx context.Context, id string, closing watchword.Closing) error {
+	if c.failures > 0 {
+		c.failures--
+		return errors.New("no route")
+	}
+	return c.Store.Close(ctx, id, closing)
+}
+
+// An enrolment whose end fails leaves nothing; if even that cannot be made sure, the app hears of what is there.
+func TestAnEnrolmentWhoseClosingFails(t *testing.T) {
+	for failures, want := range map[int]struct{ factors, told int }{1: {0, 0}, 2: {1, 1}} {
+		store := &closeless{failures: failures}
+		told := 0
+		k := newKit(t, withLiar(&liar{verify: no, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+			return watchword.Factor{ID: "fa_1"}, nil
+		}}), func(c *watchword.Config) {
+			store.Store, c.Store = c.Store, store
+			c.Events = func(_ context.Context, e watchword.Event) {
+				if e.Type == watchword.EventFactorEnrolled {
+					told++
+				}
+			}
+		})
+		_, err := k.check(k.start(enrolment()).ID, "x", enrolling)
+		k.mustCode(err, watchword.ErrUnavailable)
+		if f, err := k.ListFactors(context.Background(), subject); err != nil || len(f) != want.factors || told != want.told {
+			t.Errorf("%d failures: %d factors, told of %d, %v", failures, len(f), told, err)
+		}
+	}
+}
+
+// What was enrolled on a page is told to whoever collects, as Check tells it.
+func TestCollectingAnEnrolment(t *testing.T) {
+	k := newKit(t, withLiar(&liar{verify: no, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+		return watchword.Factor{ID: "fa_1", Data: []byte("secret")}, nil
+	}}))
+	s := k.start(enrolment())
+	if err := k.Answer(context.Background(), s.ID, watchword.Answer{Text: "x"}, watchword.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := k.sibling().Redeem(context.Background(), s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "enrol", Subject: subject})
+	if err != nil || r.Factor == nil || r.Factor.ID != "fa_1" || r.Factor.Label != "my phone" || r.Factor.Data != nil {
+		t.Fatalf("%+v %v", r, err)
+	}
+}

@@ -56,6 +56,21 @@ func (e *Engine) authorize(ctx context.Context, subject string, a Authority) (en
 	return allowed, nil
 }
 
+// maxFactors of one subject can be enrolled: all of them are read whenever the subject is asked for one.
+const maxFactors = 50
+
+// hasRoom refuses another factor before anything is spent for it.
+func (e *Engine) hasRoom(ctx context.Context, subject string) error {
+	factors, err := e.env.factors.list(ctx, subject, "")
+	if err != nil {
+		return factorError(err)
+	}
+	if len(factors) >= maxFactors {
+		return invalid("subject", "has as many factors as can be kept; remove one first")
+	}
+	return nil
+}
+
 // suffices compares a proof with what is active.
 func (e *Engine) suffices(proof int, factors []Factor) bool {
 	return proof == StrengthRecovery || proof >= e.strongest(factors)
@@ -63,7 +78,8 @@ func (e *Engine) suffices(proof int, factors []Factor) bool {
 
 // overtaken reports whether what allowed an enrolment to begin would not allow it any more: something stronger has become
 // active, or all that was there is gone. Otherwise whoever began it in time could add a factor of his own to the owner's,
-// or to a subject that was removed.
+// or to a subject that was removed. (One that began while nothing was enrolled needed no proof, and still adds its factor
+// to a subject that has nothing again.)
 func (e *Engine) overtaken(ctx context.Context, rec *record) error {
 	factors, err := e.env.factors.list(ctx, rec.Subject, "")
 	if err != nil {

@@ -221,3 +221,24 @@ func TestImportedFactorsAnswerAndNeedAuthority(t *testing.T) {
 	f.Strategy = "riddle"
 	k.mustCode(k.ImportFactor(ctx, f, watchword.Authority{Admin: true}), watchword.ErrInvalidRequest)
 }
+
+// A subject has as many factors as can be read at once, and the proof for one more is not spent.
+func TestAsManyFactorsAsCanBeKept(t *testing.T) {
+	k := newKeeperKit(t)
+	vouched := watchword.Authority{Admin: true}
+	for range 50 {
+		if _, err := k.enrol("weak", vouched); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proof := k.proof("weak")
+	_, err := k.enrol("weak", proof)
+	k.mustCode(err, watchword.ErrInvalidRequest)
+	factors, err := k.ListFactors(context.Background(), subject)
+	if err != nil || len(factors) != 50 {
+		t.Fatalf("%d %v", len(factors), err)
+	}
+	if err := k.RemoveFactor(context.Background(), factors[0].ID, proof); err != nil {
+		t.Errorf("with the proof that was not spent: %v", err)
+	}
+}

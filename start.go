@@ -91,6 +91,9 @@ func (e *Engine) authorizeEnrolment(ctx context.Context, i ident, c *Challenge, 
 			return before, err
 		}
 	}
+	if err := e.hasRoom(ctx, req.Subject); err != nil {
+		return nil, err
+	}
 	c.Enrolment, err = e.authorize(ctx, req.Subject, req.Authority)
 	return nil, err
 }
