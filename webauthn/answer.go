@@ -8,8 +8,8 @@ import (
 // maxAnswer is how long an answer may be, in bytes: enough for the longest chain of attestation certificates.
 const maxAnswer = 64 << 10
 
-// An assertion is AuthenticationResponseJSON (Level 3 §5.1) as far as it is judged. No extension is asked for, so what an
-// answer says of any is not read. It is decoded here and not by go-webauthn because that would be a tenth of a check.
+// An assertion is AuthenticationResponseJSON (Level 3 §5.1) as far as it is judged. What it says of extensions is not
+// read: the one that is asked for (uvm) stands in what the authenticator signs. It is decoded here and not by go-webauthn because that would be a tenth of a check.
 type assertion struct {
 	ID       string `json:"id"`
 	RawID    string `json:"rawId"`

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-webauthn/webauthn/protocol"
+
 	"github.com/watchword-auth/watchword"
 )
 
@@ -173,4 +175,25 @@ func FuzzRegistration(f *testing.F) {
 			t.Errorf("accepted %q", text)
 		}
 	})
+}
+
+// Long parts of a statement are found wherever they stand.
+func TestStatementsAreBounded(t *testing.T) {
+	fits, long := make([]byte, maxPart), make([]byte, maxPart+1)
+	object := func(part any) *protocol.AttestationObject {
+		return &protocol.AttestationObject{AttStatement: map[string]any{"alg": int64(-7), "x": part}}
+	}
+	for name, part := range map[string]any{"bytes": long, "a text": string(long), "in a list": []any{fits, long},
+		"in a map": map[any]any{int64(1): []any{long}}, "in named parts": map[string]any{"y": long}} {
+		if statementsBounded(object(part)) {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if !statementsBounded(object([]any{fits, string(fits)})) {
+		t.Error("what fits is refused")
+	}
+	compound := &protocol.AttestationObject{SubStatements: []protocol.NonCompoundAttestationObject{{}, {AttStatement: map[string]any{"x5c": []any{long}}}}}
+	if statementsBounded(compound) {
+		t.Error("in a part of a compound statement: accepted")
+	}
 }

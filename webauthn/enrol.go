@@ -41,6 +41,9 @@ func (s *Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answ
 	}
 	want := expected{challenge: s.challenge(c), verified: s.requires(c) == Required}
 	k, err := s.register(ctx, r, want, s.handle(c.App(), c.Subject))
+	if err == nil && s.isDecoy(c.App(), k.ID) {
+		err = refusedTaken
+	}
 	if err != nil {
 		return watchword.Factor{}, s.refuse(ctx, c, err)
 	}
@@ -68,6 +71,9 @@ func (s *Strategy) register(ctx context.Context, r *protocol.ParsedCredentialCre
 	if !offered(data.AttData.CredentialPublicKey) {
 		return nil, refusedAlgorithm
 	}
+	if !statementsBounded(&r.Response.AttestationObject) {
+		return nil, refusedAttestation
+	}
 	library, err := s.registrar()
 	if err != nil {
 		return nil, err
@@ -85,6 +91,9 @@ func (s *Strategy) register(ctx context.Context, r *protocol.ParsedCredentialCre
 
 // offered reports whether a COSE key is one that go-webauthn can use, for an algorithm of the options.
 func offered(cose []byte) bool {
+	if len(cose) > maxAttested {
+		return false
+	}
 	var public webauthncose.PublicKeyData
 	if err := webauthncbor.Unmarshal(cose, &public); err != nil {
 		return false
@@ -92,8 +101,8 @@ func offered(cose []byte) bool {
 	if !slices.Contains(algorithms(), webauthncose.COSEAlgorithmIdentifier(public.Algorithm)) {
 		return false
 	}
-	_, err := webauthncose.ParsePublicKey(cose)
-	return err == nil
+	key, err := webauthncose.ParsePublicKey(cose)
+	return err == nil && usableSize(key)
 }
 
 // transports keeps what looks like one.

@@ -40,14 +40,14 @@ func (s *Strategy) judge(a *protocol.ParsedCredentialAssertionData, want expecte
 	if handle := a.Response.UserHandle; len(handle) > 0 && !bytes.Equal(handle, k.Handle) || len(handle) == 0 && !want.named {
 		return use{}, refusedHandle
 	}
-	if u.backupChanged && s.cfg.BackupChange == Reject {
-		return use{}, refusedBackupChange
-	}
 	k.BackupEligible, k.BackedUp = data.Flags.HasBackupEligible(), data.Flags.HasBackupState()
 	record, err := s.asserts.ValidateLogin(owner{k.Handle, []lib.Credential{k.record()}},
 		lib.SessionData{Challenge: want.challenge, RelyingPartyID: s.cfg.RPID, UserID: k.Handle}, a)
 	if err != nil {
 		return use{}, libraryRefusal(err)
+	}
+	if u.backupChanged && s.cfg.BackupChange == Reject {
+		return use{}, refusedBackupChange
 	}
 	if u.regressed = record.Authenticator.CloneWarning; u.regressed && s.cfg.Counter == Reject {
 		return use{}, refusedCounter

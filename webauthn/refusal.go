@@ -33,6 +33,7 @@ const (
 	refusedForeign      refusal = "foreign_key"   // another subject's
 	refusedFactor       refusal = "other_factor"  // not the one factor that may answer
 	refusedDisabled     refusal = "disabled_key"
+	refusedTaken        refusal = "taken_id" // one that decoys have
 	refusedSignature    refusal = "signature"
 	refusedAlgorithm    refusal = "algorithm"     // not offered, or a key that does not fit it
 	refusedCredentialID refusal = "credential_id" // the attested one is another

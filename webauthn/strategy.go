@@ -88,11 +88,12 @@ func (s *Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer st
 	if err != nil {
 		return watchword.Proof{}, s.refuse(ctx, c, err)
 	}
+	want := expected{challenge: s.challenge(c), verified: s.requires(c) == Required, named: c.Subject != ""}
 	f, k, err := s.find(ctx, c, a.RawID)
 	if err != nil {
+		_, _ = s.judge(a, want, s.nobody(c.App(), c.Subject, a.RawID))
 		return watchword.Proof{}, s.refuse(ctx, c, err)
 	}
-	want := expected{challenge: s.challenge(c), verified: s.requires(c) == Required, named: c.Subject != ""}
 	use, err := s.judge(a, want, k)
 	if err != nil {
 		return watchword.Proof{}, s.refuse(ctx, c, err)
@@ -109,11 +110,14 @@ func (s *Strategy) keys(ctx context.Context, c *watchword.Challenge) ([]*key, er
 	}
 	var keys []*key
 	for _, f := range factors {
+		if f.Disabled {
+			continue // one whose seal does not open is, too: its subject goes on with the others
+		}
 		k, err := openKey(f)
 		if err != nil {
 			return nil, err
 		}
-		if !f.Disabled && k.RPID == s.cfg.RPID && (c.Factor == "" || c.Factor == f.ID) {
+		if k.RPID == s.cfg.RPID && (c.Factor == "" || c.Factor == f.ID) {
 			keys = append(keys, k)
 		}
 	}

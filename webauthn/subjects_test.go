@@ -2,14 +2,18 @@ package webauthn
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
 
-	"github.com/watchword-auth/watchword"
 	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
 )
 
 // A challenge that names nobody is answered by any passkey, which then says whose it is.
@@ -264,4 +268,102 @@ func TestDecoysArePlausible(t *testing.T) {
 	if len(seen) < 50 || two == 0 {
 		t.Errorf("%d different keys, %d subjects with two", len(seen), two)
 	}
+}
+
+// listed is the id of the first key that a subject is asked for.
+func (k *kit) listed(subject string) []byte {
+	k.t.Helper()
+	text := k.ask("sign_in", subject).options["allowCredentials"].([]any)[0].(map[string]any)["id"].(string)
+	id, err := b64.DecodeString(text)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return id
+}
+
+// Whether a subject has a key does not show by trying to enrol the id that is listed for it.
+func TestListedIDsCannotBeEnrolled(t *testing.T) {
+	k := newKit(t)
+	k.enrol("has", newDevice(t))
+	subjects := []string{"has"}
+	for i := range 40 { // decoys of all shapes
+		subjects = append(subjects, fmt.Sprintf("has_not_%d", i))
+	}
+	for _, subject := range subjects {
+		mine := newDevice(t)
+		mine.id = k.listed(subject)
+		a := k.ask(watchword.PurposeEnrol, "stranger")
+		if _, err := k.answer(a, mine.create(a.options)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+			t.Errorf("%s: %v", subject, err)
+		}
+	}
+}
+
+// unreachable is a store of factors that stops answering.
+type unreachable struct {
+	watchword.Factors
+	down bool
+}
+
+func (u *unreachable) Get(ctx context.Context, app, id string) (watchword.SealedFactor, error) {
+	if u.down {
+		return watchword.SealedFactor{}, errors.New("no route")
+	}
+	return u.Factors.Get(ctx, app, id)
+}
+
+// Nor by a store that is out of reach.
+func TestAnOutageTellsNobodyApart(t *testing.T) {
+	store := &unreachable{}
+	k := newKit(t, func(_ *Config, c *watchword.Config) { store.Factors, c.Factors = c.Factors, store })
+	d := newDevice(t)
+	k.enrol("has", d)
+	for _, subject := range []string{"has", "has_not"} {
+		a := k.ask("sign_in", subject)
+		store.down = true
+		if _, err := k.answer(a, d.get(a.options)); !errors.Is(err, watchword.ErrUnavailable) {
+			t.Errorf("%s: %v", subject, err)
+		}
+		store.down = false
+	}
+}
+
+// An answer by a key that may not answer is judged to its end, signature included, and refused all the same.
+func TestRefusedKeysTakeAllSteps(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), append(make([]byte, 31), 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.private = private
+	d.id, d.handle = k.listed("has_not"), k.strategy.handle("shop", "has_not")
+	a := k.ask("sign_in", "has_not")
+	answer := d.get(a.options)
+	parsed, err := parseAssertion(answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := k.strategy.nobody("shop", "has_not", d.id)
+	if _, err := k.strategy.judge(parsed, expected{challenge: a.options["challenge"].(string), verified: true, named: true}, nobody); err != nil {
+		t.Errorf("the steps end early: %v", err)
+	}
+	_, err = k.answer(a, answer)
+	k.mustRefuse(err, refusedUnknown)
+}
+
+// A key that cannot be opened is not asked for, and its subject goes on with the others.
+func TestADamagedKeyStopsNobody(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	k.enrol("user_42", d)
+	err := k.config.Factors.Create(t.Context(), watchword.SealedFactor{ID: "bad", App: "shop", Subject: "user_42", Strategy: "webauthn",
+		CreatedAt: k.time(), Data: []byte("damaged")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, purpose := range []string{"sign_in", "mfa", "manage_factors"} {
+		k.mustSignIn(purpose, "user_42", d)
+	}
+	k.start(watchword.StartRequest{Purpose: watchword.PurposeEnrol, Subject: "user_42", Authority: watchword.Authority{Admin: true}})
 }
