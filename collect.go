@@ -38,6 +38,9 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		if subtle.ConstantTimeCompare([]byte(req.Handle), []byte(rec.handle().Reveal())) != 1 {
 			return ErrUnknownChallenge
 		}
+		if claimed == "" && who(rec.Subject, rec.Address) != "" {
+			return invalid("subject", "is required, or to where the challenge has no subject")
+		}
 		at, err := e.collectable(rec, entry)
 		if err != nil {
 			return err

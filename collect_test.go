@@ -29,6 +29,8 @@ func TestRedeemOnceByTheHandle(t *testing.T) {
 	k.mustCode(err, watchword.ErrIncorrectAnswer)
 	_, err = k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: "user_43"})
 	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	_, err = k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in"})
+	k.mustCode(err, watchword.ErrInvalidRequest)
 	nodes := []*watchword.Engine{k.Engine, k.sibling(), k.sibling()}
 	got := together(60, func(i int) error { return redeem(nodes[i%3], s.Handle.Reveal()) })
 	if got[""] != 1 || got["receipt_used"] != 59 {

@@ -71,8 +71,9 @@ func (r *Reservation) meet(ctx context.Context, fingerprint []byte, now time.Tim
 	if err == nil {
 		err = json.Unmarshal(plain, &r.held)
 	}
+	released := err == nil && r.held.Until.IsZero() && r.held.Answer == nil // nothing of that request is remembered
 	switch {
-	case err != nil, !hmac.Equal(r.held.Fingerprint, fingerprint):
+	case err != nil, !released && !hmac.Equal(r.held.Fingerprint, fingerprint):
 		return ErrIdempotencyMismatch
 	case r.held.Answer != nil:
 		r.Answer = r.held.Answer
@@ -80,7 +81,7 @@ func (r *Reservation) meet(ctx context.Context, fingerprint []byte, now time.Tim
 	case now.Before(r.held.Until):
 		return ErrIdempotencyInFlight
 	}
-	r.version, r.held.Until = entry.Version, now.Add(lease)
+	r.version, r.held.Fingerprint, r.held.Until = entry.Version, fingerprint, now.Add(lease)
 	return r.write(ctx)
 }
 

@@ -50,9 +50,21 @@ func TestReservationGivenUp(t *testing.T) {
 		if err := r.Release(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := k.Reserve(ctx, "POST /a", "other", nil); err != nil {
+		if r, err = k.Reserve(ctx, "POST /a", "other", nil); err != nil {
 			t.Fatal(err)
 		}
+		if err := r.Release(ctx); err != nil {
+			t.Fatal(err)
+		}
+		r, err := k.Reserve(ctx, "POST /a", "other", []byte("another body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Finish(ctx, []byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+		_, err = k.Reserve(ctx, "POST /a", "other", nil)
+		k.mustCode(err, watchword.ErrIdempotencyMismatch)
 	})
 	k.clock.advance(31 * time.Second)
 	won := make(chan *watchword.Reservation, 50)

@@ -73,7 +73,7 @@ func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, 
 func (e *Engine) again(ctx context.Context, s Strategy, rec *record) error {
 	rec.Sends++
 	rec.SentAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
-	rec.Delivery.Status = DeliveryQueued
+	rec.Delivery = Delivery{Status: DeliveryQueued} // by which channel the code went already, SentBy knows
 	if e.cfg.NewCodes {
 		rec.CodeOf = rec.Sends
 	}
@@ -121,7 +121,7 @@ func (e *Engine) Compose(ctx context.Context, o Outgoing) (Message, error) {
 		return Message{}, err
 	}
 	if prompt.Silent || rec.Decoy {
-		if err := e.Record(ctx, o, Delivery{Status: DeliverySent, Channel: rec.Channel}); err != nil {
+		if err := e.Record(ctx, o, Delivery{Status: DeliverySent, Provider: e.cfg.Carrier(rec.Channel), Channel: rec.Channel}); err != nil {
 			return Message{}, err
 		}
 		return Message{}, ErrClosed

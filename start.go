@@ -253,7 +253,7 @@ func (e *Engine) requeue(ctx context.Context, rec *record, entry Entry) error {
 	if rec.Sends != 1 || e.cfg.Outbox == nil || status != Pending || rec.Delivery.Status != DeliveryFailed {
 		return nil
 	}
-	rec.Delivery.Status, rec.SentAt = DeliveryQueued, e.cfg.Clock().UTC().Truncate(time.Millisecond)
+	rec.Delivery, rec.SentAt = Delivery{Status: DeliveryQueued}, e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	err := e.update(ctx, rec)
 	if errors.Is(err, ErrConflict) {
 		return nil // somebody else was a moment earlier

@@ -26,8 +26,9 @@ type Config struct {
 	Factors    Factors
 	Strategies []Strategy // required
 	Addresses  AddressPolicy
-	Channels   []string // by which messages can be sent
-	Purposes   []string // the only ones allowed; none: every well-formed one
+	Channels   []string                    // by which messages can be sent
+	Carrier    func(channel string) string // names who carries messages, for those that only look sent; nil: nobody is named
+	Purposes   []string                    // the only ones allowed; none: every well-formed one
 
 	// ReturnOrigins are where a person may be sent back to, https://app.example.com say. A return_url is matched by
 	// exact origin; without a list none is accepted.
@@ -109,6 +110,9 @@ func (c *Config) setDefaults() {
 	orDefault(&c.ReceiptLifetime, 5*time.Minute)
 	if c.Budget == nil {
 		c.Budget = []Window{{5, 15 * time.Minute}, {30, 24 * time.Hour}}
+	}
+	if c.Carrier == nil {
+		c.Carrier = func(string) string { return "" }
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now

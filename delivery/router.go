@@ -74,6 +74,14 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 // Channels lists the channels that there are providers for, sorted.
 func (r *Router) Channels() []string { return slices.Sorted(maps.Keys(r.routes)) }
 
+// First names the provider that a channel's messages are given to first.
+func (r *Router) First(channel string) string {
+	if route := r.routes[channel]; len(route) > 0 {
+		return route[0].name
+	}
+	return ""
+}
+
 // Send carries the message by the first provider of its channel that takes it.
 func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	route := r.routes[m.Channel]

@@ -150,6 +150,20 @@ func TestThePagesOfKeys(t *testing.T) {
 	}
 }
 
+// A stranger may send somebody to the page of a challenge of his own. The page says where it was started, unless it is
+// close by.
+func TestAKeyThatIsAskedForElsewhere(t *testing.T) {
+	s := enrolling(t, server.Pages{})
+	for _, purpose := range []string{watchword.PurposeEnrol, "sign_in"} {
+		c := s.start("webauthn", purpose, func(q *watchword.StartRequest) { q.Client.IP = "203.0.113.7" })
+		v := s.opened(c)
+		v.get(c.page+"/state", "X-Forwarded-For", "198.51.100.1").want(t, http.StatusOK, "another network than yours", "203.0.113.7", "data-key=")
+		if got := v.get(c.page+"/state", "X-Forwarded-For", "203.0.113.9"); strings.Contains(got.text, "another network") || strings.Contains(got.text, "203.0.113.7") {
+			t.Errorf("%s: %s", purpose, got.text)
+		}
+	}
+}
+
 // What an app's user is named goes into the options and the link, and must not become a part of the page.
 func TestAsksAreEscaped(t *testing.T) {
 	s := enrolling(t, server.Pages{})

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	virtual "github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 
@@ -196,6 +197,13 @@ func askLooks() []look {
 		{"key", keyButton, at("webauthn", "sign_in", "en")},
 		{"new-key", keyButton, at("webauthn", watchword.PurposeEnrol, "en")},
 		{"new-key-zh", keyButton, at("webauthn", watchword.PurposeEnrol, "zh")},
+		{"key-elsewhere", keyButton, func(s *site, p *tab) {
+			command(p, network.Enable, network.EnableParams{})
+			command(p, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"X-Forwarded-For": "198.51.100.1"}})
+			p.open(s.pageURL(s.start("webauthn", "sign_in", func(q *watchword.StartRequest) {
+				q.Client = watchword.Client{IP: "203.0.113.7", UserAgent: "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
+			})))
+		}},
 		{"key-refused", "[role=alert]", func(s *site, p *tab) {
 			p.authenticator()
 			p.use(s, "sign_in")

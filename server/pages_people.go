@@ -66,7 +66,7 @@ func (h *hosted) suspect(x *exchange) {
 }
 
 // farApart reports whether two addresses, both known and both public, are of different networks. A browser that changes
-// its network in the meantime is taken for another one, and asked for the number like others.
+// its network in the meantime is taken for another one: asked for the number like others, or told.
 func farApart(started string, now netip.Addr) bool {
 	then, err := netip.ParseAddr(started)
 	if err != nil {

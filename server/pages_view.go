@@ -36,6 +36,9 @@ type partView struct {
 	QR     template.URL // and the picture of it
 	Codes  []string     // to be kept
 	NewKey bool         // a key is to be made, not used
+
+	Elsewhere bool // started on another network
+
 	public map[string]any
 
 	Label   string // of the code's field
@@ -59,7 +62,7 @@ func (h *hosted) view(x *exchange, a *app, v watchword.View) *partView {
 	words := h.words.spoken(v.Locale, x.request)
 	return &partView{language: words, app: a, App: a.engine.Name(), Logo: a.pages.logo, Transaction: rows(words, v.Transaction),
 		SentTo: v.SentTo, TriesLeft: v.TriesLeft, Sends: v.Sends, SendsLeft: v.SendsLeft, ResendIn: h.seconds(v.ResendAt),
-		Note: note(words, v), SMS: v.Channel == "sms", Purpose: purpose(words, v.Purpose), From: from(words, v.Client), At: v.CreatedAt}
+		Elsewhere: farApart(v.Client.IP, h.server.ClientAddress(x.request)), Note: note(words, v), SMS: v.Channel == "sms", Purpose: purpose(words, v.Purpose), From: from(words, v.Client), At: v.CreatedAt}
 }
 
 // seconds until then, rounded up.

@@ -89,7 +89,7 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, to
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
 		Store: b.house.storage.store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.offer.strategies, Addresses: p.addresses,
-		Channels: p.router.Channels(), Purposes: a.purposes, ReturnOrigins: a.returnURLs,
+		Channels: p.router.Channels(), Carrier: p.router.First, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
 		NoBudget: b.settings.noLimits, Logger: b.log, Events: b.events(p.breaker, told),
