@@ -153,6 +153,9 @@ func (c *Config) problems() (out []error) {
 	for _, w := range c.Budget {
 		refuse(w.Max < 1 || w.Per < time.Second, "Budget: %d in %s is no limit", w.Max, w.Per)
 	}
+	for _, p := range c.Purposes {
+		refuse(!purposePattern.MatchString(p), "Purposes: %q needs 1 to 40 of a-z, 0-9 and _", p)
+	}
 	seen := map[string]bool{c.Identity.ID: true}
 	for _, k := range c.Keys {
 		refuse(seen[k.ID], "Keys: %q is there twice, or is the identity key's id", k.ID)

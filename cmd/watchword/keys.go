@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/watchword-auth/watchword"
 )
 
 func keysCommand() *cobra.Command {
@@ -89,29 +91,34 @@ func (k newKeys) text() string {
 		fmt.Fprintf(&b, "# %s: keep it secret, readable by the server alone\n%s\n", f.name, f.content)
 	}
 	fmt.Fprintf(&b, "# the API key, for the app's backend; it is stored nowhere, so keep it now\n%s\n\n", k.api)
-	b.WriteString(k.config())
+	b.WriteString(k.config(""))
 	return b.String()
 }
 
-// config is what belongs into the configuration. It holds no secret.
-func (k newKeys) config() string {
+// config is what belongs into the configuration, wherever that is kept. It holds no secret.
+func (k newKeys) config(dir string) string {
+	in := func(f keyFile) string { return filepath.Join(dir, f.name) }
 	sum := sha256.Sum256([]byte(k.api))
 	return fmt.Sprintf(`# for the configuration:
 keyring:
-  - {id: %q, secret_file: %s}
-identity_key_file: %s
+  - {id: %q, secret_file: %q}
+identity_key_file: %q
 signing:
-  - {kid: %q, key_file: %s}
+  - {kid: %q, key_file: %q}
 apps:
   - keys:
       - {sha256: %s, scopes: [challenges, factors]}
-`, k.name, k.keyring.name, k.identity.name, k.name, k.signing.name, hex.EncodeToString(sum[:]))
+`, k.name, in(k.keyring), in(k.identity), k.name, in(k.signing), hex.EncodeToString(sum[:]))
 }
 
 // write makes the files. The identity key must never change, and another key of the same name is a mistake, so what is
 // there stays. The API key is the app's: it is shown.
 func (k newKeys) write(cmd *cobra.Command, dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	absolute, err := filepath.Abs(dir)
+	if err != nil {
 		return err
 	}
 	for _, f := range []keyFile{k.keyring, k.identity, k.signing} {
@@ -125,8 +132,20 @@ func (k newKeys) write(cmd *cobra.Command, dir string) error {
 			cmd.Printf("# wrote: %s\n", path)
 		}
 	}
-	cmd.Printf("\n# the API key, for the app's backend; it is stored nowhere, so keep it now\n%s\n\n%s", k.api, k.config())
+	cmd.Printf("\n# the API key, for the app's backend; it is stored nowhere, so keep it now\n%s\n\n%s", k.api, k.config(absolute))
 	return nil
+}
+
+// noSuchApp says which apps there are.
+func noSuchApp(app string, engines []*watchword.Engine) error {
+	var names []string
+	for _, e := range engines {
+		names = append(names, e.App())
+	}
+	if app == "" {
+		return fmt.Errorf("--app: which one? There are %s", strings.Join(names, ", "))
+	}
+	return fmt.Errorf("--app: there is no such app; there is %s", strings.Join(names, ", "))
 }
 
 func addressHashCommand() *cobra.Command {
@@ -147,7 +166,7 @@ func addressHashCommand() *cobra.Command {
 				return h.storage.close()
 			}
 		}
-		return errors.Join(errors.New("--app: there is no such app"), h.storage.close())
+		return errors.Join(noSuchApp(app, h.engines), h.storage.close())
 	})
 	cmd.Flags().StringVar(&app, "app", "", "the app's `id`; may be left out if there is only one")
 	return cmd

@@ -142,7 +142,7 @@ func (c *checker) production(cfg fileConfig) settings {
 	var s settings
 	c.common(cfg, &s)
 	c.refuse(cfg.DevNoLimits, "dev_no_limits: is for development only")
-	c.refuse(s.redis.IsZero(), "redis: missing; without it each process would have guess budgets of its own (memory: says that there will only be one process)")
+	c.refuse(s.redis.IsZero(), "redis: missing; without it each process would have guess budgets of its own (\"memory:\", quoted, says that there will only be one process)")
 	c.keys(cfg, &s)
 	s.proxies = c.networks("trusted_proxies", cfg.TrustedProxies)
 	s.allowed = c.networks("allowed_networks", cfg.AllowedNetworks)

@@ -37,6 +37,8 @@ func (c *checker) app(where string, cfg fileConfig, a appConfig) appSettings {
 	for _, o := range s.returnURLs {
 		c.note(where+": return_urls: "+o, checkHTTPS(o))
 	}
+	c.refuse(s.rpID != "" && cfg.Database == (secretURL{}), "%s: rp_id: needs a database, where keys are kept", where)
+	c.refuse(s.rpID != "" && len(s.ownOrigins()) == 0, "%s: rp_id: neither public_url nor any of origins is at %q or below it", where, s.rpID)
 	s.pages = c.pages(where, a)
 	s.keys = c.apiKeys(where, a.Keys)
 	s.send = c.senders(where, cfg.Send, a.Send)

@@ -21,6 +21,7 @@ type parts struct {
 	addresses      watchword.AddressPolicy
 	starts, checks *ratelimit.Limiter
 	router         *delivery.Router
+	carrier        func(channel string) string // the router's word; nil without one
 	sender         watchword.Sender
 	breaker        *delivery.PrefixBreaker // nil without limits
 	callbacks      *callbacks
@@ -34,6 +35,9 @@ func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, e
 	p.starts, p.checks, problems[2] = b.limiters(a)
 	p.callbacks = newCallbacks(a)
 	p.router, problems[3] = b.router(a, providers, p.callbacks)
+	if p.router != nil {
+		p.carrier = p.router.First
+	}
 	var templates *delivery.Templates
 	if templates, problems[4] = loadTemplates(a.templates); p.router != nil && templates != nil {
 		p.sender, problems[5] = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
@@ -53,13 +57,13 @@ func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, e
 // app makes one tenant: its senders, its engine, its worker.
 func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, error) {
 	p, err := b.parts(a, providers)
-	if err != nil {
-		return server.App{}, err
-	}
-	queue := delivery.NewQueue(queueLength, nil)
 	env := b.environment()
 	env.Logger = b.log.With("app", a.id)
 	announcer, errEvents := newAnnouncer(a.events, env)
+	if err != nil {
+		return server.App{}, errors.Join(err, errEvents, b.engineProblems(a, p))
+	}
+	queue := delivery.NewQueue(queueLength, nil)
 	engine, err := watchword.New(b.engineConfig(a, p, queue, announcer))
 	// Of the engine's error its problems; that the app cannot start is said already.
 	if err = errors.Join(errEvents, errors.Unwrap(err)); err != nil {
@@ -71,8 +75,8 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 	}
 	p.callbacks.engine = engine
 	maps.Copy(b.callbacks, p.callbacks.mounts)
-	if p.offer.related != nil {
-		b.related[a.rpID] = p.offer.related
+	if err := b.relate(a, p.offer); err != nil {
+		return server.App{}, err
 	}
 	b.house.engines = append(b.house.engines, engine)
 	b.house.workers = append(b.house.workers, worker)
@@ -84,12 +88,37 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 	return app, nil
 }
 
+// engineProblems are those of the engine's own settings, where some of its parts could not be made.
+func (b *builder) engineProblems(a appSettings, p parts) error {
+	var err error
+	if p.offer.strategies, err = standInStrategies(); err != nil {
+		return err
+	}
+	if p.addresses == nil {
+		p.addresses = func(string, string) (watchword.Address, error) { return watchword.Address{}, nil }
+	}
+	_, err = watchword.New(b.engineConfig(a, p, delivery.NewQueue(1, nil), nil))
+	return errors.Unwrap(err)
+}
+
+// relate serves the list of other sites where keys may be used; an RP id has one, whatever apps share it.
+func (b *builder) relate(a appSettings, o offer) error {
+	if o.related == nil || len(a.relatedOrigins()) == 0 {
+		return nil
+	}
+	if b.related[a.rpID] != nil {
+		return errors.New("origins: another app has the same rp_id and origins outside of it; browsers read one list for both, so name them all in one app")
+	}
+	b.related[a.rpID] = o.related
+	return nil
+}
+
 func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, told *announcer) watchword.Config {
 	cfg := watchword.Config{
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
 		Store: b.house.storage.store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.offer.strategies, Addresses: p.addresses,
-		Channels: p.router.Channels(), Carrier: p.router.First, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
+		Channels: channelsOf(a), Carrier: p.carrier, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
 		NoBudget: b.settings.noLimits, Logger: b.log, Events: b.events(p.breaker, told),

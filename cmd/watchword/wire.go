@@ -54,7 +54,7 @@ func strategies(a appSettings, enrolled bool, log *slog.Logger) (o offer, err er
 	byTime, errTime := totp.New(totp.Config{Issuer: issuer})
 	byCounter, errCounter := totp.NewHOTP(totp.HOTPConfig{Issuer: issuer})
 	o.strategies = append(o.strategies, byTime, byCounter, recovery.New())
-	if a.rpID == "" {
+	if a.rpID == "" || len(a.ownOrigins()) == 0 {
 		return o, errors.Join(errCodes, errLinks, errTime, errCounter)
 	}
 	keys, errKeys := webauthn.New(webauthn.Config{RPID: a.rpID, RPName: issuer, Secret: a.keySecret, Origins: a.ownOrigins(),
@@ -63,6 +63,12 @@ func strategies(a appSettings, enrolled bool, log *slog.Logger) (o offer, err er
 		o.strategies, o.related = append(o.strategies, keys), keys.RelatedOrigins()
 	}
 	return o, errors.Join(errCodes, errLinks, errTime, errCounter, errKeys)
+}
+
+// standInStrategies are for looking at an engine's settings where the app's own strategies could not be made.
+func standInStrategies() ([]watchword.Strategy, error) {
+	codes, err := otp.New(otp.Config{})
+	return []watchword.Strategy{codes}, err
 }
 
 // besideAPI is what strategies show over HTTP beside the API: the ES module that pages use keys with, and, at each RP id's
