@@ -2,6 +2,7 @@ package watchword_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -107,5 +108,29 @@ func TestDeliveryMovesOnOnly(t *testing.T) {
 	r, err := k.check(s.ID, k.code(s.ID))
 	if err != nil || r.Claims.Channel != "sms" || !slices.Contains(r.Claims.AMR, "sms") {
 		t.Fatalf("the code really went by sms: %+v %v", r.Claims, err)
+	}
+}
+
+// While a message waits nobody has it; and what only looks sent names who would have carried it.
+func TestWhoCarriesAMessage(t *testing.T) {
+	ctx := context.Background()
+	k := newKit(t, func(c *watchword.Config) { c.Carrier = func(channel string) string { return "carrier of " + channel } })
+	s := k.start(byMail())
+	if err := k.Record(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: watchword.DeliverySent, Provider: "p", Channel: "email"}); err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(time.Minute)
+	if v, err := k.Resend(ctx, s.ID, ""); err != nil || v.Delivery != (watchword.Delivery{Status: watchword.DeliveryQueued}) {
+		t.Errorf("waiting again: %+v %v", v.Delivery, err)
+	}
+	req := byMail()
+	req.Decoy = true
+	decoy := k.start(req)
+	if _, err := k.Compose(ctx, k.outbox.last(decoy.ID)); !errors.Is(err, watchword.ErrClosed) {
+		t.Fatal(err)
+	}
+	want := watchword.Delivery{Status: watchword.DeliverySent, Provider: "carrier of email", Channel: "email"}
+	if v, err := k.Status(ctx, decoy.ID); err != nil || v.Delivery != want {
+		t.Errorf("a decoy: %+v %v", v.Delivery, err)
 	}
 }

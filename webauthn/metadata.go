@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,8 +30,8 @@ const signer = "mds.fidoalliance.org"
 const maxMetadata = 64 << 20
 
 // Metadata is the FIDO Metadata Service's word on models of authenticators (MDS 3): the certificates that prove them, and
-// warnings. It is empty until it is loaded, and nothing is ever downloaded but by [Metadata.Refresh]. It is safe for
-// concurrent use, and may be renewed at any time.
+// warnings. It is empty until it is loaded; documents are downloaded by [Metadata.Refresh] only. It is safe for concurrent
+// use, and may be renewed at any time.
 type Metadata struct {
 	root    string
 	current atomic.Pointer[catalogue]
@@ -57,7 +58,7 @@ func (m *Metadata) LoadFile(path string) error {
 	return m.load(f)
 }
 
-// Refresh downloads a document. The client's limits on time and addresses apply.
+// Refresh downloads a document. The client's limits on time and addresses apply to that.
 func (m *Metadata) Refresh(ctx context.Context, client *http.Client, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -83,7 +84,7 @@ func (m *Metadata) NextUpdate() time.Time {
 }
 
 // load verifies a document and puts it into force, unless an edition that is newer is there already. On the way the
-// issuers of its certificates are asked whether these were revoked; without an answer it goes on.
+// issuers of its certificates are asked, by [http.DefaultClient], whether these were revoked; without an answer it goes on.
 func (m *Metadata) load(r io.Reader) error {
 	blob, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
 	if err != nil {
@@ -110,11 +111,14 @@ func (m *Metadata) load(r io.Reader) error {
 // parseMetadata reads a signed document. Models that it cannot read are unknown, and so refused.
 func parseMetadata(blob []byte, root string) (*catalogue, error) {
 	options := []metadata.DecoderOption{metadata.WithIgnoreEntryParsingErrors()}
-	if root != "" {
-		options = append(options, metadata.WithRootCertificate(root))
-	} else if err := checkSigner(blob); err != nil {
+	name := ""
+	if root == "" {
+		root, name = metadata.ProductionMDSRoot, signer
+	}
+	if err := checkSigner(blob, root, name); err != nil {
 		return nil, err
 	}
+	options = append(options, metadata.WithRootCertificate(root))
 	decoder, err := metadata.NewDecoder(options...)
 	if err != nil {
 		return nil, err
@@ -145,9 +149,10 @@ func (m *Metadata) keyProtection(ctx context.Context, aaguid string) ([]string, 
 	return entry.MetadataStatement.KeyProtection, nil
 }
 
-// checkSigner looks whose certificate a document names as its signer's (RFC 7515 §4.1.6). That it leads to the root and
-// made the signature is for others to verify.
-func checkSigner(blob []byte) error {
+// checkSigner verifies that the certificate that a document names as its signer's (RFC 7515 §4.1.6) leads to the root and,
+// if a name is given, is for that. go-webauthn verifies it too, and that it made the signature, but asks whether it was
+// revoked before: by then the addresses that it asks are those of certificates that are to be believed.
+func checkSigner(blob []byte, root, name string) error {
 	first, _, _ := bytes.Cut(blob, []byte("."))
 	data, err := b64.DecodeString(string(first))
 	if err != nil {
@@ -159,9 +164,23 @@ func checkSigner(blob []byte) error {
 	if err := json.Unmarshal(data, &header); err != nil || len(header.X5C) == 0 {
 		return errors.New("the document names no certificate")
 	}
-	certificate, err := x509.ParseCertificate(header.X5C[0])
+	options := x509.VerifyOptions{DNSName: name, Roots: x509.NewCertPool(), Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}}
+	trusted, err := base64.StdEncoding.DecodeString(root)
 	if err != nil {
-		return err
+		return fmt.Errorf("the root: %w", err)
 	}
-	return certificate.VerifyHostname(signer)
+	anchor, err := x509.ParseCertificate(trusted)
+	if err != nil {
+		return fmt.Errorf("the root: %w", err)
+	}
+	options.Roots.AddCert(anchor)
+	chain := make([]*x509.Certificate, len(header.X5C))
+	for i, der := range header.X5C {
+		if chain[i], err = x509.ParseCertificate(der); err != nil {
+			return err
+		}
+		options.Intermediates.AddCert(chain[i])
+	}
+	_, err = chain[0].Verify(options)
+	return err
 }

@@ -260,3 +260,30 @@ func TestMetadataRefresh(t *testing.T) {
 		t.Error("no URL is accepted")
 	}
 }
+
+// An address that an unsigned document names is not asked for anything.
+func TestMetadataOfStrangersReachesNobody(t *testing.T) {
+	asked := false
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer inside.Close()
+	stranger := newMaker(t)
+	key, cert := stranger.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "metadata"}, DNSNames: []string{signer},
+		CRLDistributionPoints: []string{inside.URL}, OCSPServer: []string{inside.URL}}, nil)
+	chain := []string{base64.StdEncoding.EncodeToString(cert.Raw), base64.StdEncoding.EncodeToString(stranger.cert.Raw)}
+	text := b64.EncodeToString([]byte(object(map[string]any{"alg": "ES256", "typ": "JWT", "x5c": chain}))) + "." + b64.EncodeToString([]byte(`{}`))
+	digest := sha256.Sum256([]byte(text))
+	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	text += "." + b64.EncodeToString(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...))
+	known, _ := metadataOf(t, newMaker(t), 1)
+	for _, root := range []string{"", known} {
+		if err := NewMetadata(root).load(strings.NewReader(text)); err == nil {
+			t.Error("accepted")
+		}
+	}
+	if asked {
+		t.Error("an address was asked that only the document names")
+	}
+}
