@@ -425,3 +425,48 @@ func TestCollectingAnEnrolment(t *testing.T) {
 		t.Fatalf("%+v %v", r, err)
 	}
 }
+
+// A challenge whose subject has removed what it needs is over for whoever looks, and waits for nobody.
+func TestWhatAChallengeNeedsIsRemoved(t *testing.T) {
+	ctx := context.Background()
+	gone := false
+	l := &needy{liar{verify: no}, &gone}
+	k := newKit(t, withLiar(&l.liar), func(c *watchword.Config) { c.Strategies[len(c.Strategies)-1] = l })
+	s, onPage, enrolling, decoy := k.start(judged()), k.start(judged()), k.start(enrolment()), judged()
+	decoy.Decoy = true
+	d := k.start(decoy)
+	cookie, err := k.OpenPage(ctx, onPage.ID, onPage.Ticket.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*watchword.Started{s, onPage, enrolling, d} {
+		if v, err := k.Status(ctx, c.ID); err != nil || v.Status != watchword.Pending {
+			t.Fatalf("%+v %v", v, err)
+		}
+	}
+	gone = true
+	if v, err := k.sibling().Wait(ctx, s.ID); err != nil || v.Status != watchword.Canceled {
+		t.Errorf("%+v %v", v, err)
+	}
+	if p, err := k.Page(ctx, onPage.ID, cookie.Reveal()); err != nil || p.Status != watchword.Canceled {
+		t.Errorf("the page: %+v %v", p, err)
+	}
+	for _, c := range []*watchword.Started{enrolling, d} {
+		if v, err := k.Status(ctx, c.ID); err != nil || v.Status != watchword.Pending {
+			t.Errorf("an enrolment, a decoy: %+v %v", v, err)
+		}
+	}
+}
+
+// needy asks for what may be gone.
+type needy struct {
+	liar
+	gone *bool
+}
+
+func (n *needy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	if *n.gone {
+		return watchword.Prompt{}, watchword.ErrNotEnrolled
+	}
+	return n.liar.Begin(ctx, c)
+}

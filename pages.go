@@ -35,6 +35,10 @@ func (e *Engine) Page(ctx context.Context, id, cookie string) (*Page, error) {
 	}
 	c := rec.Challenge
 	prompt, err := begin(ctx, e.strategyOf(rec.ident), &c)
+	if (err != nil || prompt.Decoy) && e.orphaned(ctx, rec) {
+		p.View, err = e.Cancel(ctx, id)
+		return p, err
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -7,21 +7,42 @@ import (
 	"time"
 )
 
-// Status is what became of a challenge. It is a hint: only a receipt proves.
+// Status is what became of a challenge. It is a hint: only a receipt proves. A challenge whose subject has removed what it
+// needs is canceled when somebody looks.
 func (e *Engine) Status(ctx context.Context, id string) (View, error) {
+	v, rec, err := e.look(ctx, id)
+	if err == nil && v.Status == Pending && e.orphaned(ctx, rec) {
+		return e.Cancel(ctx, id)
+	}
+	return v, err
+}
+
+// look reads a challenge's status.
+func (e *Engine) look(ctx context.Context, id string) (View, *record, error) {
 	i, err := e.parse(id)
 	if err != nil {
-		return View{}, err
+		return View{}, nil, err
 	}
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
-		return View{}, err
+		return View{}, nil, err
 	}
 	v := e.view(rec, entry)
 	if v.Status == Expired {
 		e.expired(ctx, i, &rec.Challenge)
 	}
-	return v, nil
+	return v, rec, nil
+}
+
+// orphaned reports whether a challenge asks for something that its subject has had and has no more.
+func (e *Engine) orphaned(ctx context.Context, rec *record) bool {
+	judge, ok := e.strategyOf(rec.ident).(Judge)
+	if !ok || rec.Subject == "" || rec.Decoy || rec.Purpose == PurposeEnrol {
+		return false
+	}
+	c := rec.Challenge
+	prompt, err := judge.Begin(ctx, &c)
+	return err == nil && prompt.Decoy || errors.Is(err, ErrNotEnrolled) || errors.Is(err, ErrUnknownFactor)
 }
 
 // Cancel ends a challenge that is still pending; canceling it again changes nothing.
@@ -66,11 +87,9 @@ const (
 func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 	wake, stop := e.watchers.watch(id)
 	defer stop()
-	for pause := firstPoll; ; pause = min(pause*3/2, lastPoll) {
-		v, err := e.Status(context.WithoutCancel(ctx), id)
-		if err != nil || v.Status != Pending {
-			return v, err
-		}
+	reading := context.WithoutCancel(ctx)
+	v, err := e.Status(reading, id)
+	for pause := firstPoll; err == nil && v.Status == Pending; pause = min(pause*3/2, lastPoll) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -80,7 +99,9 @@ func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 		case <-timer.C:
 		}
 		timer.Stop()
+		v, _, err = e.look(reading, id)
 	}
+	return v, err
 }
 
 // watchers are this process's callers who wait for a challenge.
