@@ -180,6 +180,24 @@ func TestLimitsCountByKeyedDigests(t *testing.T) {
 	}
 }
 
+// What cannot be asked is no start: the limits do not count it.
+func TestARefusedStartIsNotCounted(t *testing.T) {
+	taken, gone := 0, true
+	l := &needy{liar{verify: no}, &gone}
+	k := newKit(t, withLiar(&l.liar), func(c *watchword.Config) {
+		c.Strategies[len(c.Strategies)-1] = l
+		c.Starts = limiterFunc(func(...watchword.Bucket) error { taken++; return nil })
+	})
+	_, err := k.Start(context.Background(), judged())
+	if k.mustCode(err, watchword.ErrNotEnrolled); taken != 0 {
+		t.Errorf("counted %d times", taken)
+	}
+	gone = false
+	if k.start(judged()); taken != 1 {
+		t.Errorf("counted %d times", taken)
+	}
+}
+
 // Who looks at a page that offers passkeys is counted, but not with those who ask for something.
 func TestVisitorsAreCountedApart(t *testing.T) {
 	counted := map[string]bool{}

@@ -39,8 +39,8 @@ type Started struct {
 	Public map[string]any // what the ask needs
 }
 
-// Start begins a challenge: the limits are asked (one step for all of them; what they refuse does not count), the
-// strategy says what is asked, the entry is created, and what must be sent is handed to the outbox. It returns when the
+// Start begins a challenge: the strategy says what is asked, the limits are asked (one step for all of them; what is
+// refused, by whomever, does not count), the entry is created, and what must be sent is handed to the outbox. It returns when the
 // message is queued, not when it has been sent.
 func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) {
 	if s := e.strategies[req.Strategy]; s != nil && req.Channel == "" && req.To != "" {
@@ -50,22 +50,13 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := e.takeStart(ctx, strategy.Traits(), req, address); err != nil {
-		return nil, err
-	}
 	c, ident, err := e.newChallenge(req, strategy, address)
 	if err != nil {
 		return nil, err
 	}
-	if req.Purpose == PurposeEnrol {
-		if before, err := e.authorizeEnrolment(ctx, ident, c, req); before != nil || err != nil {
-			return before, err
-		}
-	}
-	c.Decoy = req.Decoy
-	prompt, err := begin(ctx, strategy, c)
-	if err != nil {
-		return nil, err
+	prompt, before, err := e.ask(ctx, ident, c, req, address)
+	if before != nil || err != nil {
+		return before, err
 	}
 	c.Ask, c.Decoy = prompt.Ask, c.Decoy || prompt.Decoy
 	entry, rec, err := e.newEntry(ident, strategy.Traits(), c, prompt)
@@ -81,6 +72,27 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	}
 	e.emit(ctx, EventStarted, c)
 	return e.started(rec, entry, prompt.Public), nil
+}
+
+// ask says what is asked. What cannot be asked is not counted by the limits; but they come before the proof of an enrolment,
+// which would be spent for nothing. An enrolment that was begun before comes back as it was.
+func (e *Engine) ask(ctx context.Context, i ident, c *Challenge, req StartRequest, to Address) (prompt Prompt, before *Started, err error) {
+	s := e.strategyOf(i)
+	c.Decoy = req.Decoy
+	if req.Purpose != PurposeEnrol {
+		if prompt, err = begin(ctx, s, c); err != nil {
+			return prompt, nil, err
+		}
+		return prompt, nil, e.takeStart(ctx, s.Traits(), req, to)
+	}
+	if err = e.takeStart(ctx, s.Traits(), req, to); err != nil {
+		return prompt, nil, err
+	}
+	if before, err = e.authorizeEnrolment(ctx, i, c, req); before != nil || err != nil {
+		return prompt, before, err
+	}
+	prompt, err = begin(ctx, s, c)
+	return prompt, nil, err
 }
 
 // authorizeEnrolment spends the proof that an enrolment needs. With a seed it looks first whether the challenge is there:

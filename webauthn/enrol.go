@@ -2,6 +2,7 @@ package webauthn
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"regexp"
 	"slices"
@@ -49,7 +50,7 @@ func (s *Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answ
 	}
 	f := watchword.Factor{ID: s.factorID(c.App(), k.ID)}
 	if c.Label == "" {
-		f.Label = either(s.names[k.AAGUID], unnamed)
+		f.Label = cmp.Or(s.names[k.AAGUID], unnamed)
 	}
 	return f, k.store(&f)
 }

@@ -1,6 +1,7 @@
 package webauthn
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"maps"
 	"slices"
@@ -13,8 +14,8 @@ import (
 
 // Metadata of an enrolment that browsers show when they list the new key. Without them they show the subject.
 const (
-	MetadataUserName    = "user_name"         // the account: ada@example.com
-	MetadataDisplayName = "user_display_name" // the person: Ada Lovelace
+	MetadataAccount     = "account"      // ada@example.com; authenticator apps show it too
+	MetadataDisplayName = "display_name" // the person: Ada Lovelace
 )
 
 // algorithms are those that keys may sign with, the preferred one first (Level 3 §5.4, RFC 9053).
@@ -74,12 +75,12 @@ func (s *Strategy) creationOptions(c *watchword.Challenge, keys []*key) map[stri
 	if p.Attachment != "" {
 		selection["authenticatorAttachment"] = p.Attachment
 	}
-	name := either(c.Metadata[MetadataUserName], c.Subject)
+	name := cmp.Or(c.Metadata[MetadataAccount], c.Subject)
 	options := map[string]any{
 		"challenge": s.challenge(c),
 		"rp":        map[string]any{"id": s.cfg.RPID, "name": s.cfg.RPName},
 		"user": map[string]any{"id": b64.EncodeToString(s.handle(c.App(), c.Subject)), "name": name,
-			"displayName": either(c.Metadata[MetadataDisplayName], name)},
+			"displayName": cmp.Or(c.Metadata[MetadataDisplayName], name)},
 		"pubKeyCredParams":       parameters(),
 		"timeout":                lifetime.Milliseconds(),
 		"excludeCredentials":     descriptors(keys),
@@ -90,11 +91,4 @@ func (s *Strategy) creationOptions(c *watchword.Challenge, keys []*key) map[stri
 		options["hints"] = p.Hints
 	}
 	return options
-}
-
-func either(text, fallback string) string {
-	if text != "" {
-		return text
-	}
-	return fallback
 }

@@ -133,7 +133,7 @@ func TestCreationOptions(t *testing.T) {
 	})
 	first := k.enrol("user_42", newDevice(t))
 	a := k.start(watchword.StartRequest{Purpose: watchword.PurposeEnrol, Subject: "user_42",
-		Metadata: map[string]string{MetadataUserName: "ada@example.com", MetadataDisplayName: "Ada"}})
+		Metadata: map[string]string{MetadataAccount: "ada@example.com", MetadataDisplayName: "Ada"}})
 	o := a.options
 	delete(o, "challenge")
 	want := map[string]any{

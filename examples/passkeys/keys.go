@@ -26,7 +26,7 @@ func (a *app) askKey(w http.ResponseWriter, r *http.Request) {
 		req.Subject = s.user
 	}
 	if req.Purpose == watchword.PurposeEnrol {
-		req.Metadata = map[string]string{webauthn.MetadataUserName: a.users.email(s.user)}
+		req.Metadata = map[string]string{webauthn.MetadataAccount: a.users.email(s.user)}
 		req.Authority, s.proof = watchword.Authority{Claims: s.proof}, nil
 	}
 	started, err := a.engine.Start(r.Context(), req)

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -108,8 +109,8 @@ func explain(err error) (message string, again bool) {
 	switch {
 	case errors.Is(err, watchword.ErrIncorrectAnswer) && errors.As(err, &problem):
 		return fmt.Sprintf("That was not the code. Tries left: %d", problem.Remaining), true
-	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited):
-		return "Too many tries. Please wait a while.", false
+	case (errors.Is(err, watchword.ErrTooManyGuesses) || errors.Is(err, watchword.ErrRateLimited)) && errors.As(err, &problem):
+		return fmt.Sprintf("Too many tries. Please wait %s.", problem.RetryAfter.Round(time.Second)), false
 	case errors.Is(err, watchword.ErrChallengeExpired), errors.Is(err, watchword.ErrAttemptsExhausted), errors.Is(err, watchword.ErrUnknownChallenge):
 		return "This code is of no use any more. Please begin again.", false
 	}

@@ -34,6 +34,16 @@ func newBrowser(t *testing.T) *browser {
 	return &browser{t: t, client: &http.Client{Jar: jar}, url: srv.URL}
 }
 
+// another is somebody else's browser at the same app.
+func (b *browser) another() *browser {
+	b.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &browser{t: b.t, client: &http.Client{Jar: jar}, url: b.url}
+}
+
 // post sends a form, given as name, value, ..., and expects to read a text on the page that follows.
 func (b *browser) post(path, want string, form ...string) {
 	b.t.Helper()
@@ -111,6 +121,18 @@ func TestPasswordReset(t *testing.T) {
 	b.post("/reset", "Your password was changed", "code", code, "password", "battery staple")
 	b.post("/sign-in", "Wrong e-mail address or password", "email", ann, "password", "correct horse")
 	b.post("/sign-in", "We sent a code to", "email", ann, "password", "battery staple")
+	b.post("/sign-in/code", "You are signed in", "code", b.code(ann, 2))
+}
+
+// A reset ends the sessions of whoever had signed in with the old password.
+func TestAResetSignsOut(t *testing.T) {
+	b := newBrowser(t)
+	b.post("/sign-in", "We sent a code to", "email", ann, "password", "correct horse")
+	b.post("/sign-in/code", "You are signed in", "code", b.code(ann, 1))
+	other := b.another()
+	other.post("/forgot", "If somebody has an account", "email", ann)
+	other.post("/reset", "Your password was changed", "code", b.code(ann, 2), "password", "battery staple")
+	b.post("/sign-in/code", "I forgot my password", "code", "123456") // the session that was signed in
 }
 
 // An address that nobody has looks the same, gets nothing and opens nothing.

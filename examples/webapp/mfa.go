@@ -20,7 +20,7 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 		a.show(w, page{Name: "sign-in", Message: message})
 		return
 	}
-	a.keep(w, r, session{asked: u, challenge: started.ID})
+	a.keep(w, r, session{asked: u, challenge: started.ID, sentTo: started.SentTo})
 	a.show(w, page{Name: "mfa", SentTo: started.SentTo})
 }
 
@@ -36,7 +36,7 @@ func (a *app) signInCode(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		message, again := explain(err)
 		if again {
-			a.show(w, page{Name: "mfa", Message: message})
+			a.show(w, page{Name: "mfa", SentTo: s.sentTo, Message: message})
 			return
 		}
 		a.keep(w, r, session{})

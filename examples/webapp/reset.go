@@ -17,7 +17,7 @@ func (a *app) forgot(w http.ResponseWriter, r *http.Request) {
 		a.show(w, page{Name: "sign-in", Message: message})
 		return
 	}
-	a.keep(w, r, session{challenge: started.ID, email: email})
+	a.keep(w, r, session{challenge: started.ID, email: email, sentTo: started.SentTo})
 	a.show(w, page{Name: "reset", SentTo: started.SentTo})
 }
 
@@ -31,12 +31,14 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) {
 	_, err := a.engine.Check(r.Context(), s.challenge, watchword.CheckRequest{Purpose: watchword.PurposePasswordReset,
 		To: s.email, Answer: watchword.Answer{Text: r.FormValue("code")}, Client: client(r)})
 	if err == nil {
-		err = a.users.add(a.users.find(s.email).id, s.email, r.FormValue("password"))
+		id := a.users.find(s.email).id
+		err = a.users.add(id, s.email, r.FormValue("password"))
+		a.sessions.endAll(id) // whoever had got in with the old password is out
 	}
 	if err != nil {
 		message, again := explain(err)
 		if again {
-			a.show(w, page{Name: "reset", Message: message})
+			a.show(w, page{Name: "reset", SentTo: s.sentTo, Message: message})
 			return
 		}
 		a.keep(w, r, session{})

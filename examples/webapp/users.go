@@ -64,6 +64,7 @@ type session struct {
 	user      *user  // signed in
 	asked     *user  // who gave a password, and is asked for a code
 	challenge string // that is open
+	sentTo    string // where its code went, as it may be shown
 	email     string // the password of which is being reset, whether or not it is known
 }
 
@@ -87,4 +88,15 @@ func (s *sessions) save(old string, changed session) (id string) {
 	delete(s.by, old)
 	s.by[id] = changed
 	return id
+}
+
+// endAll ends every session of a user, in whatever browser.
+func (s *sessions) endAll(userID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, open := range s.by {
+		if open.user != nil && open.user.id == userID || open.asked != nil && open.asked.id == userID {
+			delete(s.by, id)
+		}
+	}
 }
