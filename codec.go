@@ -97,24 +97,12 @@ func (c *codec) bytes(v *[]byte) {
 	}
 }
 
-func (c *codec) list(v *[][]byte) {
-	n := len(*v)
-	c.number(&n)
-	if c.reading {
-		if n < 0 || n > len(c.rest) {
-			c.err = errCodec
-			return
-		}
-		if n > 0 {
-			*v = make([][]byte, n)
-		}
-	}
-	for i := range *v {
-		c.bytes(&(*v)[i])
-	}
-}
+func (c *codec) list(v *[][]byte) { each(c, v, c.bytes) }
 
-func (c *codec) words(v *[]string) {
+func (c *codec) words(v *[]string) { each(c, v, c.text) }
+
+// each is a list of any kind: how many, and then one after the other.
+func each[T any](c *codec, v *[]T, one func(*T)) {
 	n := len(*v)
 	c.number(&n)
 	if c.reading {
@@ -123,11 +111,11 @@ func (c *codec) words(v *[]string) {
 			return
 		}
 		if n > 0 {
-			*v = make([]string, n)
+			*v = make([]T, n)
 		}
 	}
 	for i := range *v {
-		c.text(&(*v)[i])
+		one(&(*v)[i])
 	}
 }
 

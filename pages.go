@@ -77,7 +77,14 @@ func (e *Engine) Opened(ctx context.Context, id, token string) (View, error) {
 		return View{}, err
 	}
 	guesser, ok := e.strategyOf(i).(Guesser)
-	if !ok || !e.holdsLink(rec, guesser, token) {
+	if !ok {
+		return View{}, ErrUnknownChallenge
+	}
+	holds, err := holdsLink(ctx, rec, guesser, token)
+	if err != nil {
+		return View{}, err
+	}
+	if !holds {
 		return View{}, ErrUnknownChallenge
 	}
 	v := e.view(rec, entry)
@@ -91,10 +98,10 @@ func (e *Engine) Opened(ctx context.Context, id, token string) (View, error) {
 }
 
 // holdsLink compares a token with the link that the challenge's message carries.
-func (e *Engine) holdsLink(rec *record, g Guesser, token string) bool {
+func holdsLink(ctx context.Context, rec *record, g Guesser, token string) (bool, error) {
 	c := rec.Challenge
-	prompt, err := g.Begin(context.Background(), &c)
-	return err == nil && !rec.Decoy && !prompt.Link.IsZero() && hmac.Equal([]byte(prompt.Link.Reveal()), []byte(token))
+	prompt, err := g.Begin(ctx, &c)
+	return err == nil && !rec.Decoy && !prompt.Link.IsZero() && hmac.Equal([]byte(prompt.Link.Reveal()), []byte(token)), err
 }
 
 // Report is the link's reader saying that it was not him who started: the challenge ends, and the app hears of it.

@@ -87,8 +87,9 @@ const (
 func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 	wake, stop := e.watchers.watch(id)
 	defer stop()
-	reading := context.WithoutCancel(ctx)
-	v, err := e.Status(reading, id)
+	first, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	v, err := e.Status(first, id)
+	cancel()
 	for pause := firstPoll; err == nil && v.Status == Pending; pause = min(pause*3/2, lastPoll) {
 		timer := time.NewTimer(pause)
 		select {
@@ -99,7 +100,11 @@ func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 		case <-timer.C:
 		}
 		timer.Stop()
-		v, _, err = e.look(reading, id)
+		var now View
+		if now, _, err = e.look(ctx, id); ctx.Err() != nil {
+			return v, nil
+		}
+		v = now
 	}
 	return v, err
 }

@@ -16,7 +16,6 @@ import (
 const (
 	devApp        = "dev"
 	defaultDevDir = ".watchword"
-	devSender     = "inbox:" // of every channel that has none of its own
 )
 
 // devChannels are those that work without being configured.
@@ -42,7 +41,7 @@ func (c *checker) development(cfg fileConfig) settings {
 		c.note("data_dir", loadDataDir(dir, &s))
 	}
 	if s.database.IsZero() {
-		s.database = watchword.NewCode("sqlite://" + filepath.Join(dir, databaseFile))
+		s.database = embeddedDatabase(filepath.Join(dir, databaseFile))
 	}
 	app := appSettings{id: devApp, name: devApp, rpID: devRPID(cfg.PublicURL), publicURL: cfg.PublicURL, returnURLs: cfg.ReturnURLs, limits: ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
 		addresses: delivery.Addresses{AllCountries: true}, send: c.senders("development", devSenders(), cfg.Send),

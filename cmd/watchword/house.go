@@ -113,7 +113,7 @@ func (b *builder) door(apps []server.App, box *inbox) (err error) {
 		Mount: besideAPI(b.related)}
 	maps.Copy(cfg.Mount, b.callbacks)
 	if b.settings.development {
-		cfg.Mount["GET /inbox"], cfg.Mount["GET /inbox/"] = box.Handler(), box.Handler()
+		maps.Copy(cfg.Mount, shown(box))
 	}
 	if b.metrics != nil {
 		cfg.Metrics = b.metrics

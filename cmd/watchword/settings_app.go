@@ -52,7 +52,7 @@ func (c *checker) app(where string, cfg fileConfig, a appConfig) appSettings {
 
 // pages must agree with the strategy of links about how a link is confirmed.
 func (c *checker) pages(where string, a appConfig) server.Pages {
-	p := server.Pages{Color: a.Pages.Color, PressConfirms: a.Links.Confirm == "button"}
+	p := server.Pages{Color: a.Pages.Color, PressConfirms: pressConfirms(a.Links.Confirm)}
 	if a.Pages.Logo != "" {
 		var err error
 		p.Logo, err = os.ReadFile(c.path(a.Pages.Logo))

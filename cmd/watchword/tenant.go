@@ -29,21 +29,21 @@ type parts struct {
 
 // parts makes them, or reports everything that is wrong with any of them.
 func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, err error) {
-	var problems [6]error
-	p.offer, problems[0] = strategies(a, b.house.storage.factors != nil, b.log)
-	p.addresses, problems[1] = delivery.NewAddressPolicy(a.addresses)
-	p.starts, p.checks, problems[2] = b.limiters(a)
+	var errOffer, errAddresses, errLimits, errRouter, errTemplates, errRender error
+	p.offer, errOffer = strategies(a, b.house.storage.factors != nil, b.log)
+	p.addresses, errAddresses = delivery.NewAddressPolicy(a.addresses)
+	p.starts, p.checks, errLimits = b.limiters(a)
 	p.callbacks = newCallbacks(a)
-	p.router, problems[3] = b.router(a, providers, p.callbacks)
+	p.router, errRouter = b.router(a, providers, p.callbacks)
 	if p.router != nil {
 		p.carrier = p.router.First
 	}
 	var templates *delivery.Templates
-	if templates, problems[4] = loadTemplates(a.templates); p.router != nil && templates != nil {
-		p.sender, problems[5] = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
+	if templates, errTemplates = loadTemplates(a.templates); p.router != nil && templates != nil {
+		p.sender, errRender = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
 			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
 	}
-	if err = errors.Join(problems[:]...); err != nil || b.settings.noLimits {
+	if err = errors.Join(errOffer, errAddresses, errLimits, errRouter, errTemplates, errRender); err != nil || b.settings.noLimits {
 		return p, err
 	}
 	p.breaker, err = delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{Window: a.breaker.Window, Sent: a.breaker.Sent,

@@ -94,6 +94,19 @@ type inbox = devinbox.Inbox
 
 func newInbox() *inbox { return &inbox{} }
 
+// devSender is the sender of every channel that has none of its own in development, and shown is where it can be read.
+const devSender = "inbox:"
+
+func shown(box *inbox) map[string]http.Handler {
+	return map[string]http.Handler{"GET /inbox": box.Handler(), "GET /inbox/": box.Handler()}
+}
+
+// pressConfirms reports whether a setting of links lets a press alone confirm; pages must know it too.
+func pressConfirms(confirm string) bool { return magiclink.Confirm(confirm) == magiclink.ConfirmButton }
+
+// embeddedDatabase is a database in a file, for development.
+func embeddedDatabase(path string) watchword.Code { return watchword.NewCode("sqlite://" + path) }
+
 // An announcer tells an app's endpoints of its events.
 type announcer = webhook.Events
 
