@@ -63,7 +63,7 @@ func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, 
 		rec.Channel = channel
 	}
 	to, err := e.cfg.Addresses(rec.Channel, rec.Address)
-	if err == nil && to.Value != rec.Address {
+	if errors.Is(err, ErrInvalidRequest) || err == nil && to.Value != rec.Address {
 		err = invalid("channel", "does not reach this address")
 	}
 	return to, err

@@ -134,3 +134,14 @@ func TestWhoCarriesAMessage(t *testing.T) {
 		t.Errorf("a decoy: %+v %v", v.Delivery, err)
 	}
 }
+
+// A channel that does not reach the challenge's address is the caller's mistake, and named as such.
+func TestResendByAChannelThatDoesNotFit(t *testing.T) {
+	k := newKit(t)
+	s := k.start(byMail())
+	k.clock.advance(time.Minute)
+	_, err := k.Resend(context.Background(), s.ID, "sms")
+	if refused := k.mustCode(err, watchword.ErrInvalidRequest); len(refused.Fields) != 1 || refused.Fields[0].Field != "channel" {
+		t.Errorf("%+v", refused.Fields)
+	}
+}

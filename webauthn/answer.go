@@ -31,35 +31,39 @@ func parseAssertion(answer string) (*protocol.ParsedCredentialAssertionData, err
 	if err := json.Unmarshal([]byte(answer), &a); err != nil {
 		return nil, refusedForm
 	}
-	raw, err := a.decode()
-	if err != nil {
+	if a.ID == "" || a.ID != a.RawID || a.Type != string(protocol.PublicKeyCredentialType) {
 		return nil, refusedForm
 	}
-	parsed, err := raw.Parse()
-	if err != nil {
+	parsed := &protocol.ParsedCredentialAssertionData{}
+	if err := a.decode(parsed); err != nil {
 		return nil, refusedForm
 	}
 	return parsed, nil
 }
 
-// decode takes the base64url off.
-func (a *assertion) decode() (out protocol.CredentialAssertionResponse, err error) {
-	out.ID, out.Type = a.ID, a.Type
+// decode takes the base64url off, and reads what was under it.
+func (a *assertion) decode(out *protocol.ParsedCredentialAssertionData) (err error) {
+	raw := &out.Raw.AssertionResponse
 	for _, part := range []struct {
 		text string
 		to   *protocol.URLEncodedBase64
 	}{
-		{a.RawID, &out.RawID},
-		{a.Response.ClientDataJSON, &out.AssertionResponse.ClientDataJSON},
-		{a.Response.AuthenticatorData, &out.AssertionResponse.AuthenticatorData},
-		{a.Response.Signature, &out.AssertionResponse.Signature},
-		{a.Response.UserHandle, &out.AssertionResponse.UserHandle},
+		{a.RawID, &out.Raw.RawID},
+		{a.Response.ClientDataJSON, &raw.ClientDataJSON},
+		{a.Response.AuthenticatorData, &raw.AuthenticatorData},
+		{a.Response.Signature, &raw.Signature},
+		{a.Response.UserHandle, &raw.UserHandle},
 	} {
 		if *part.to, err = b64.DecodeString(part.text); err != nil {
-			return out, err
+			return err
 		}
 	}
-	return out, nil
+	out.ID, out.Type, out.RawID = a.ID, a.Type, out.Raw.RawID
+	out.Response.Signature, out.Response.UserHandle = raw.Signature, raw.UserHandle
+	if err = json.Unmarshal(raw.ClientDataJSON, &out.Response.CollectedClientData); err != nil {
+		return err
+	}
+	return out.Response.AuthenticatorData.Unmarshal(raw.AuthenticatorData)
 }
 
 // parseRegistration reads RegistrationResponseJSON (Level 3 §5.1), the answer of navigator.credentials.create.

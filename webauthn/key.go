@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
-	"hash"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/go-webauthn/webauthn/protocol"
@@ -101,9 +100,8 @@ func descriptors(keys []*key) []map[string]any {
 // factorID is the id of the factor that keeps a credential: SHA-256(app | RP id | credential id). So one key is one factor
 // of an app, whoever its subject is.
 func (s *Strategy) factorID(app string, credential []byte) string {
-	h := sha256.New()
-	frame(h, app, s.cfg.RPID, string(credential))
-	return b64.EncodeToString(h.Sum(nil))
+	sum := sha256.Sum256(framed(nil, app, s.cfg.RPID, string(credential)))
+	return b64.EncodeToString(sum[:])
 }
 
 // handle is a subject's user handle: it says nothing of the subject, and is the same for each of the subject's keys
@@ -113,16 +111,15 @@ func (s *Strategy) handle(app, subject string) []byte { return s.derive("user ha
 // derive is HMAC-SHA-256(Secret, parts).
 func (s *Strategy) derive(parts ...string) []byte {
 	h := hmac.New(sha256.New, []byte(s.cfg.Secret.Reveal()))
-	frame(h, parts...)
+	h.Write(framed(nil, parts...))
 	return h.Sum(nil)
 }
 
-// frame writes parts so that no two lists of them are written alike: each after its length.
-func frame(h hash.Hash, parts ...string) {
-	var length [8]byte
+// framed appends parts so that no two lists of them are written alike: each after its length.
+func framed(out []byte, parts ...string) []byte {
 	for _, p := range parts {
-		binary.BigEndian.PutUint64(length[:], uint64(len(p)))
-		h.Write(length[:])
-		h.Write([]byte(p))
+		out = binary.BigEndian.AppendUint64(out, uint64(len(p)))
+		out = append(out, p...)
 	}
+	return out
 }

@@ -42,11 +42,12 @@ func (s *Strategy) challenge(c *watchword.Challenge) string {
 	if len(c.Transaction) == 0 {
 		return b64.EncodeToString(derived)
 	}
-	entries := sha256.New()
+	var entries []byte
 	for _, name := range slices.Sorted(maps.Keys(c.Transaction)) {
-		frame(entries, name, c.Transaction[name])
+		entries = framed(entries, name, c.Transaction[name])
 	}
-	sum := sha256.Sum256(append(derived, entries.Sum(nil)...))
+	hash := sha256.Sum256(entries)
+	sum := sha256.Sum256(append(derived, hash[:]...))
 	return b64.EncodeToString(sum[:])
 }
 

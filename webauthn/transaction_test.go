@@ -64,9 +64,8 @@ func TestTransactionHash(t *testing.T) {
 	if seen[k.strategy.challenge(&spied.challenge)] != "as it was" {
 		t.Error("the challenge is not always the same")
 	}
-	entries := sha256.New()
-	frame(entries, "amount", "40.00", "payee", "ACME")
-	sum := sha256.Sum256(entries.Sum(spied.challenge.DeriveBytes("webauthn", 32)))
+	entries := sha256.Sum256(framed(nil, "amount", "40.00", "payee", "ACME"))
+	sum := sha256.Sum256(append(spied.challenge.DeriveBytes("webauthn", 32), entries[:]...))
 	if seen[b64.EncodeToString(sum[:])] != "as it was" {
 		t.Error("the hash of the transaction is not in the challenge")
 	}
