@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -25,5 +27,26 @@ func TestWhereKeysMayBeUsed(t *testing.T) {
 		if own, related := c.app.ownOrigins(), c.app.relatedOrigins(); !slices.Equal(own, c.own) || !slices.Equal(related, c.related) {
 			t.Errorf("%s: own %q, related %q", c.name, own, related)
 		}
+	}
+}
+
+// The hosted pages and the ES module for apps do the same by hand where a browser lacks it. The server imports no strategy,
+// so each has it for itself.
+func TestPagesAndModuleReadKeysAlike(t *testing.T) {
+	const second = "// What follows does by hand"
+	byHand := func(path string) string {
+		t.Helper()
+		script, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, half, found := strings.Cut(string(script), second)
+		if !found {
+			t.Fatalf("%s has no second half", path)
+		}
+		return half
+	}
+	if byHand("../../server/pages/keys.js") != byHand("../../webauthn/webauthn.js") {
+		t.Error("server/pages/keys.js and webauthn/webauthn.js differ in what they do by hand")
 	}
 }

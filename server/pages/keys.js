@@ -1,16 +1,20 @@
 // Security keys and passkeys for the hosted pages. A part brings the browser's own options, as JSON; what comes back is an
-// answer. The pages know no strategy and load nothing of one, so what older browsers lack is done by hand here.
-
-const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-const listed = (keys) => keys?.map((key) => ({ ...key, id: bytes(key.id) }));
+// answer. The pages know no strategy and load nothing of one, so the second half stands in the ES module for apps too; a test
+// keeps the two alike.
 
 // credential makes a key ("create") or uses one ("get"), and ends when signal says so.
 export async function credential(what, options, signal) {
   if (!window.PublicKeyCredential) throw new DOMException("no keys here", "NotSupportedError");
   const publicKey = what === "create" ? creation(options) : request(options);
-  return answer(await navigator.credentials[what]({ publicKey, signal }));
+  return toJSON(await navigator.credentials[what]({ publicKey, signal }));
 }
+
+// What follows does by hand what browsers before Level 3 lack.
+
+const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+const text = (buffer) =>
+  btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+const listed = (keys) => keys?.map((key) => ({ ...key, id: bytes(key.id) }));
 
 function creation(o) {
   if (PublicKeyCredential.parseCreationOptionsFromJSON) return PublicKeyCredential.parseCreationOptionsFromJSON(o);
@@ -23,12 +27,11 @@ function request(o) {
   return { ...o, challenge: bytes(o.challenge), allowCredentials: listed(o.allowCredentials) };
 }
 
-function answer(key) {
+function toJSON(key) {
   if (key.toJSON) return key.toJSON();
   const response = { transports: key.response.getTransports?.() };
-  for (const name of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]) {
+  for (const name of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"])
     if (key.response[name]) response[name] = text(key.response[name]);
-  }
   const { id, type, authenticatorAttachment } = key;
   return { id, rawId: id, type, response, authenticatorAttachment, clientExtensionResults: key.getClientExtensionResults() };
 }
