@@ -2,11 +2,11 @@ package watchword
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -59,7 +59,7 @@ type vault struct {
 func (v *vault) sealID(subject, strategy, id string) string {
 	out := append(make([]byte, 0, 160), "factor"...)
 	for _, part := range [...]string{v.app, subject, strategy, id} {
-		out = strconv.AppendQuote(append(out, ' '), part)
+		out = append(binary.AppendUvarint(out, uint64(len(part))), part...)
 	}
 	return string(out)
 }
