@@ -9,7 +9,8 @@ import (
 const maxAnswer = 64 << 10
 
 // An assertion is AuthenticationResponseJSON (Level 3 §5.1) as far as it is judged. What it says of extensions is not
-// read: the one that is asked for (uvm) stands in what the authenticator signs. It is decoded here and not by go-webauthn because that would be a tenth of a check.
+// read: the one that is asked for (uvm) stands in what the authenticator signs. It is decoded here and not by go-webauthn,
+// because that takes a tenth of a check and lets duplicate names and other spellings of them pass.
 type assertion struct {
 	ID       string `json:"id"`
 	RawID    string `json:"rawId"`
