@@ -18,6 +18,7 @@ type Error struct {
 	Reason     string         // destination_refused: country, line_type, prefix or blocked
 	RetryAfter time.Duration  // rate_limited, too_many_guesses, resend_too_soon, factor_disabled while it waits
 	Extra      map[string]any // incorrect_answer: what a strategy tells the app's backend, a wrong clock say
+	Unknown    bool           // unavailable: the step may have been taken; the same request with the same seed tells
 	Cause      error          // unavailable: what could not be reached; for logs, never for callers
 }
 
@@ -87,6 +88,11 @@ var (
 	ErrExpired  = errors.New("watchword: expired")           // Attempt, Close: the entry's time is over
 	ErrSpent    = errors.New("watchword: no tries left")     // Attempt: the entry's own tries are used up
 	ErrMismatch = errors.New("watchword: wrong answer")      // Attempt and Judge.Verify: charged, compared, and wrong
+	ErrInFlight = errors.New("watchword: tries in flight")   // Close: still pending, as Closing.Idle says
+
+	// ErrOutcomeUnknown is wrapped by errors of stores whose step may have been taken: a reply was lost. An error that
+	// does not wrap it means that nothing was changed, and that nothing will be later.
+	ErrOutcomeUnknown = errors.New("watchword: the outcome is unknown")
 )
 
 // A BudgetError is returned by Store.Attempt when the group's guess budget is spent: nothing was charged or compared.
@@ -129,5 +135,5 @@ func invalid(field, reason string) error {
 
 // unavailable wraps what a store or limiter said. A context that the caller gave up stays recognisable.
 func unavailable(cause error) error {
-	return &Error{Code: ErrUnavailable.Code, Cause: cause}
+	return &Error{Code: ErrUnavailable.Code, Cause: cause, Unknown: errors.Is(cause, ErrOutcomeUnknown)}
 }

@@ -67,6 +67,16 @@ type Limiter interface {
 	Take(ctx context.Context, buckets ...Bucket) error
 }
 
+// A Refunder is a Limiter that can give back what it took for a start that did not come about.
+type Refunder interface {
+	Limiter
+	// TakeNamed is Take under a name that no other Take has, for Refund. Under a name that was used before, and not given
+	// back, it spends nothing more.
+	TakeNamed(ctx context.Context, name string, buckets ...Bucket) error
+	// Refund gives back what TakeNamed spent under a name at most half a minute ago, once; nothing if it spent nothing.
+	Refund(ctx context.Context, name string, buckets ...Bucket) error
+}
+
 // A Store keeps short-lived entries. It is blind: it sees ids, counters, expiry, digests and sealed bytes. Every method
 // is one atomic step, also across processes and on a Redis Cluster.
 //
@@ -86,13 +96,16 @@ type Store interface {
 	// budget are charged; then each guess in turn is looked for among the entry's digests. The first that is found
 	// closes the entry with the guess's State and Mark and, if it approves, empties the budget.
 	//
+	// With b.Repeats nothing is compared, and of an entry that is neither closed nor expired one repeat is charged
+	// instead of a try and the budget: ErrSpent if the entry has had as many repeats.
+	//
 	// With a nil error the entry is complete: it was won (State is the guess's) or, for an entry without digests, its
-	// try was charged and it is still pending. An entry with digests that no guess matched is ErrMismatch, and is
-	// StateLocked if that was its last try. With ErrClosed, ErrSpent and ErrMismatch the entry has at least its
-	// State, Tries and Used.
+	// try was charged and it is still pending; LastTry is the time of this charge. An entry with digests that no guess
+	// matched is ErrMismatch, and is StateLocked if that was its last try. With ErrClosed, ErrSpent, ErrMismatch and a
+	// *BudgetError the entry has at least its State, Tries, Used and Settled.
 	Attempt(ctx context.Context, id string, guesses []Guess, b Budget) (Entry, error)
 	// Close ends a pending entry, once: ErrClosed if it is not pending any more (somebody else won), ErrExpired if
-	// its time is over and it would be approved, ErrNotFound.
+	// its time, or c.Before, is over and it would be approved, ErrNotFound; ErrInFlight as c.Idle says.
 	Close(ctx context.Context, id string, c Closing) error
 	// Update replaces the sealed data and the digests if the entry's version is still e.Version and its state still
 	// e.State, and adds one to the version; ErrConflict if not, ErrNotFound. So what was decided on a pending entry is
@@ -259,7 +272,8 @@ type Entry struct {
 	Mark      []byte // of the guess that won, or of the Closing
 	ExpiresAt time.Time
 	KeepUntil time.Time // closed and expired entries stay readable until then
-	LastTry   time.Time // zero before the first
+	LastTry   time.Time // when the last try or repeat was charged; zero before the first
+	Settled   int       // tries that were evaluated, and wrong: Closing.Settles. Others are in flight, or their process died
 }
 
 // A State is a Store's view of an entry; that time is over is no state.
@@ -285,6 +299,7 @@ type Budget struct {
 	Key       string // begins with the same part as the ids of its entries; empty: no budget
 	Limits    []Window
 	FirstFree bool // the first try of each entry is charged, but never refused
+	Repeats   int  // instead of a try, one of so many repeats of the entry is charged; 0: a try, as usual
 }
 
 // A Window allows Max events in any stretch of time of length Per.
@@ -299,6 +314,14 @@ type Closing struct {
 	Mark   []byte
 	Sealed []byte // replaces the sealed data and adds one to the version; nil: it stays
 	Clear  string // budget key that is emptied; empty: none
+
+	// Before is when an approval comes too late, by the store's clock: ErrExpired. Zero: only ExpiresAt counts.
+	Before time.Time
+	// Settles counts one try more as settled, whatever else becomes of the closing of a pending entry.
+	Settles bool
+	// Idle, if set, ends the entry only when it has no tries left and none is in flight: all are settled, or the last
+	// was charged at least that long ago. Else it stays pending: ErrInFlight.
+	Idle time.Duration
 }
 
 // Outgoing names a message that has to be sent. It holds ids only.

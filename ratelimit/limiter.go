@@ -30,8 +30,8 @@ type counted struct {
 }
 
 var (
-	_ watchword.Limiter = (*Limiter)(nil)
-	_ watchword.Pinger  = (*Limiter)(nil)
+	_ watchword.Refunder = (*Limiter)(nil)
+	_ watchword.Pinger   = (*Limiter)(nil)
 )
 
 // New makes the limiter of an app over a store that others may use too: apps share nothing but what rules by ByAll
@@ -73,21 +73,42 @@ func validApp(app string) error {
 // a *watchword.LimitError with the rule that makes one wait longest. A bucket that no rule counts costs nothing; a window
 // that several of the buckets fall into pays for each of them. Any other error is the store's.
 func (l *Limiter) Take(ctx context.Context, buckets ...watchword.Bucket) error {
-	buffer := l.pool.Get().(*[]Charge)
+	return l.TakeNamed(ctx, "", buckets...)
+}
+
+// TakeNamed implements watchword.Refunder.
+func (l *Limiter) TakeNamed(ctx context.Context, name string, buckets ...watchword.Bucket) error {
+	buffer, charges := l.charges(buckets)
 	defer l.release(buffer)
-	charges := (*buffer)[:0]
-	for i := range buckets {
-		charges = l.charge(charges, &buckets[i])
-	}
-	*buffer = charges
 	if len(charges) == 0 {
 		return nil
 	}
-	refusal, err := l.store.TakeAll(ctx, l.group, charges)
+	refusal, err := l.store.TakeAll(ctx, l.group, name, charges)
 	if err != nil || refusal == nil {
 		return err
 	}
 	return &watchword.LimitError{Rule: l.ruleOf(charges[refusal.Charge].Space), RetryAfter: refusal.RetryAfter}
+}
+
+// Refund implements watchword.Refunder.
+func (l *Limiter) Refund(ctx context.Context, name string, buckets ...watchword.Bucket) error {
+	buffer, charges := l.charges(buckets)
+	defer l.release(buffer)
+	if len(charges) == 0 {
+		return nil
+	}
+	return l.store.GiveBack(ctx, l.group, name, charges)
+}
+
+// charges is what buckets cost, in a buffer that must be released.
+func (l *Limiter) charges(buckets []watchword.Bucket) (buffer *[]Charge, charges []Charge) {
+	buffer = l.pool.Get().(*[]Charge)
+	charges = (*buffer)[:0]
+	for i := range buckets {
+		charges = l.charge(charges, &buckets[i])
+	}
+	*buffer = charges
+	return buffer, charges
 }
 
 // charge adds what one bucket costs.

@@ -31,6 +31,7 @@ type Memory struct {
 	windows map[windowKey]*window
 	lanes   map[time.Duration]*list.List // windows of one length, by their end
 	found   []*window                    // scratch of TakeAll
+	names   names
 }
 
 var _ Store = (*Memory)(nil)
@@ -53,10 +54,13 @@ func NewMemory(c MemoryConfig) *Memory {
 }
 
 // TakeAll implements Store. The error is ErrFull, if any.
-func (m *Memory) TakeAll(_ context.Context, _ string, charges []Charge) (*Refusal, error) {
+func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*Refusal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := m.elapsed()
+	if m.names.has(now, name) {
+		return nil, nil
+	}
 	if r := m.look(now, charges); r != nil {
 		return r, nil
 	}
@@ -66,7 +70,25 @@ func (m *Memory) TakeAll(_ context.Context, _ string, charges []Charge) (*Refusa
 	for i, w := range m.found {
 		m.spend(now, &charges[i], w)
 	}
+	m.names.add(now, name)
 	return nil, nil
+}
+
+// GiveBack implements Store. It cannot fail.
+func (m *Memory) GiveBack(_ context.Context, _, name string, charges []Charge) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := m.elapsed()
+	if !m.names.has(now, name) {
+		return nil
+	}
+	m.names.remove(name)
+	for i := range charges {
+		if w := m.find(now, &charges[i]); w != nil {
+			w.giveBack(charges[i].Cost)
+		}
+	}
+	return nil
 }
 
 // look finds the window of each charge (nil: it has none that still counts) and the charge that waits longest, if any

@@ -24,9 +24,15 @@ type Store interface {
 	limiter.Store
 	// TakeAll spends every charge or none. The Refusal is of the charge that makes one wait longest, nil if all were
 	// spent. Charges of the same Space and Key must be one charge. Group says which windows are ever charged
-	// together: a store that is spread over machines keeps all windows of a group on one of them.
-	TakeAll(ctx context.Context, group string, charges []Charge) (*Refusal, error)
+	// together: a store that is spread over machines keeps all windows of a group on one of them. A name, if there is one,
+	// is remembered for RefundTime: TakeAll under it again spends nothing more.
+	TakeAll(ctx context.Context, group, name string, charges []Charge) (*Refusal, error)
+	// GiveBack takes back what TakeAll spent under the name within RefundTime, once; nothing if it spent nothing.
+	GiveBack(ctx context.Context, group, name string, charges []Charge) error
 }
+
+// RefundTime is for how long the name of a TakeAll is remembered.
+const RefundTime = 30 * time.Second
 
 // A Charge is what is spent from one window.
 type Charge struct {

@@ -66,3 +66,13 @@ func (w *window) add(at, length, cost int64) {
 	w.events = append(w.events, event{at, cost})
 	w.until = at + length
 }
+
+// giveBack forgets the latest tokens that were spent, as many as that.
+func (w *window) giveBack(cost int64) {
+	for n := len(w.events) - 1; n >= w.head && cost > 0; n-- {
+		back := min(cost, w.events[n].count)
+		w.events[n].count -= back
+		w.total -= back
+		cost -= back
+	}
+}

@@ -54,7 +54,7 @@ func (s *suite) largeTake(r *rapid.T, h *largeHistory) {
 }
 
 func (s *suite) takeCharge(r *rapid.T, c ratelimit.Charge) *ratelimit.Refusal {
-	refusal, err := s.Nodes[0].TakeAll(r.Context(), "large", []ratelimit.Charge{c})
+	refusal, err := s.Nodes[0].TakeAll(r.Context(), "large", "", []ratelimit.Charge{c})
 	if err != nil {
 		r.Fatal(err)
 	}

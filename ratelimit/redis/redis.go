@@ -7,7 +7,8 @@
 // octets an event, at most 15 kB; it leaves a second after its last event has stopped to count.
 //
 // A script is not repeated when its connection breaks, since it may have run: the Take then fails, though its tokens may
-// have been spent. Give the client short time-outs, and contexts that end (ContextTimeoutEnabled).
+// have been spent; a named one can be given back. One that has not run when its caller gives up does not run later. Give
+// the client short time-outs, and contexts that end (ContextTimeoutEnabled).
 package redis
 
 import (
@@ -31,6 +32,8 @@ var (
 	windowSource string
 	//go:embed take.lua
 	takeSource string
+	//go:embed giveback.lua
+	giveBackSource string
 	//go:embed single.lua
 	singleSource string
 )
@@ -39,8 +42,10 @@ var (
 type Store struct {
 	client redis.UniversalClient
 	prefix string
-	take   *script.Script
-	single *script.Script
+	clocks *script.Clocks
+	take   script.Timed
+	give   script.Timed
+	single script.Timed
 }
 
 var (
@@ -61,22 +66,16 @@ func newStore(client redis.UniversalClient, prefix, window string) *Store {
 	return &Store{
 		client: client,
 		prefix: prefix,
-		take:   script.New(window + takeSource),
-		single: script.New(window + singleSource),
+		clocks: script.NewClocks(client),
+		take:   script.NewTimed(window + takeSource),
+		give:   script.NewTimed(window + giveBackSource),
+		single: script.NewTimed(window + singleSource),
 	}
 }
 
 // TakeAll implements ratelimit.Store.
-func (s *Store) TakeAll(ctx context.Context, group string, charges []ratelimit.Charge) (*ratelimit.Refusal, error) {
-	tag := "{" + s.prefix + "}:"
-	if group != "" {
-		tag = "{" + s.prefix + ":" + group + "}:"
-	}
-	keys := make([]string, len(charges))
-	for i := range charges {
-		keys[i] = tag + charges[i].Space + ":" + charges[i].Key
-	}
-	reply, err := integers(s.take.Run(ctx, s.client, keys, arguments(charges)...))
+func (s *Store) TakeAll(ctx context.Context, group, name string, charges []ratelimit.Charge) (*ratelimit.Refusal, error) {
+	reply, err := integers(s.take.Run(ctx, s.clocks, s.client, s.keys(group, name, charges), arguments(charges)...))
 	if err != nil {
 		return nil, err
 	}
@@ -87,6 +86,28 @@ func (s *Store) TakeAll(ctx context.Context, group string, charges []ratelimit.C
 		return &ratelimit.Refusal{Charge: int(reply[0]), RetryAfter: time.Duration(reply[1]) * time.Microsecond}, nil
 	}
 	return nil, errors.New("ratelimit: redis: unexpected reply")
+}
+
+// GiveBack implements ratelimit.Store.
+func (s *Store) GiveBack(ctx context.Context, group, name string, charges []ratelimit.Charge) error {
+	_, err := integers(s.give.Run(ctx, s.clocks, s.client, s.keys(group, name, charges), arguments(charges)...))
+	return err
+}
+
+// keys are those of the charges' windows and, if there is a name, the one that remembers it. No space begins with =.
+func (s *Store) keys(group, name string, charges []ratelimit.Charge) []string {
+	tag := "{" + s.prefix + "}:"
+	if group != "" {
+		tag = "{" + s.prefix + ":" + group + "}:"
+	}
+	keys := make([]string, len(charges), len(charges)+1)
+	for i := range charges {
+		keys[i] = tag + charges[i].Space + ":" + charges[i].Key
+	}
+	if name != "" {
+		keys = append(keys, tag+"="+name)
+	}
+	return keys
 }
 
 // arguments is what window.lua reads: the settings of all windows in one string, since a script pays for each number
@@ -119,6 +140,9 @@ func microseconds(d time.Duration) int64 {
 // integers reads a script's reply. Its error says only what Redis or the connection said.
 func integers(reply any, err error) ([]int64, error) {
 	if err != nil {
+		if script.MayHaveRun(err) {
+			err = fmt.Errorf("%w: %w", watchword.ErrOutcomeUnknown, err)
+		}
 		return nil, fmt.Errorf("ratelimit: redis: %w", err)
 	}
 	items, ok := reply.([]any)

@@ -44,7 +44,7 @@ func (s *Store) one(ctx context.Context, key string, count int64, rate limiter.R
 	if err != nil {
 		return limiter.Context{}, err
 	}
-	reply, err := integers(s.single.Run(ctx, s.client, []string{s.singleKey(c)}, append(arguments([]ratelimit.Charge{c}), spend)...))
+	reply, err := integers(s.single.Run(ctx, s.clocks, s.client, []string{s.singleKey(c)}, append(arguments([]ratelimit.Charge{c}), spend)...))
 	if err != nil {
 		return limiter.Context{}, err
 	}

@@ -1,10 +1,15 @@
--- Spends from the windows KEYS, all of them or none.
+-- Spends from the windows KEYS, all of them or none. One key more than there are windows remembers that it was done:
+-- then nothing is spent again.
 -- Reply: nothing when all were spent; else which window makes one wait longest, counted from 0, and for how long.
 
+local windows = #ARGV[1] / SETTINGS
 local values = redis.call('MGET', unpack(KEYS))
+if windows < #KEYS and values[#KEYS] then
+  return {}
+end
 local froms, befores, sums, grains = {}, {}, {}, {}
 local refused, longest = nil, 0
-for i = 1, #KEYS do
+for i = 1, windows do
   local limit, cost, length, grain = settings(i)
   local value = values[i] or ''
   local from, before, sum = read(value, length)
@@ -19,7 +24,10 @@ end
 if refused then
   return {refused, longest}
 end
-for i = 1, #KEYS do
+for i = 1, windows do
   spend(i, values[i], froms[i], befores[i], sums[i], grains[i])
+end
+if windows < #KEYS then
+  redis.call('SET', KEYS[#KEYS], '', 'PX', 30000)
 end
 return {}

@@ -10,9 +10,7 @@ local EVENT, SETTINGS = 14, 24
 -- when there are some of them: building long strings is what a script spends its time with.
 local LONG, DEAD = 40 * EVENT, 16 * EVENT
 
--- now is the server's time.
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
+-- now is the server's time, from what each script begins with (internal/script).
 
 -- settings returns the limit, the cost, the length and the grain of a window.
 local function settings(i)

@@ -21,6 +21,8 @@ type record struct {
 	tries   int32
 	used    int32
 	place   int32 // in the shard's queue
+	settled uint16
+	repeats uint8
 	state   watchword.State
 }
 
@@ -51,20 +53,33 @@ func (r *record) entry() watchword.Entry {
 
 // summary is what comes with an error: nothing that would have to be copied.
 func (r *record) summary() watchword.Entry {
-	return watchword.Entry{ID: r.id, State: r.state, Tries: int(r.tries), Used: int(r.used)}
+	return watchword.Entry{ID: r.id, State: r.state, Tries: int(r.tries), Used: int(r.used), Settled: int(r.settled)}
 }
 
-// refuses says why no try can be charged.
-func (r *record) refuses(now int64) error {
+// refuses says why no try, or none of so many repeats, can be charged.
+func (r *record) refuses(now int64, repeats int) error {
 	switch {
 	case r.state != watchword.StatePending:
 		return watchword.ErrClosed
 	case now >= r.expires:
 		return watchword.ErrExpired
-	case r.tries == 0:
+	case repeats > 0 && int(r.repeats) >= min(repeats, math.MaxUint8), repeats == 0 && r.tries == 0:
 		return watchword.ErrSpent
 	}
 	return nil
+}
+
+// settle counts one try more that was evaluated.
+func (r *record) settle() {
+	if r.settled < math.MaxUint16 {
+		r.settled++
+	}
+}
+
+// inFlight reports whether the entry has tries left, or one that may still be right: it was charged less than idle ago,
+// and not every one is settled.
+func (r *record) inFlight(now int64, idle time.Duration) bool {
+	return r.tries > 0 || int32(r.settled) < r.used && now-r.lastTry < int64(idle)
 }
 
 // match returns the first guess that is one of the digests. The time it takes says nothing about the digests.

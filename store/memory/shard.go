@@ -62,8 +62,13 @@ func (sh *shard) attempt(id string, guesses []watchword.Guess, b watchword.Budge
 	if r == nil {
 		return watchword.Entry{}, watchword.ErrNotFound
 	}
-	if err := r.refuses(now); err != nil {
+	if err := r.refuses(now, b.Repeats); err != nil {
 		return r.summary(), err
+	}
+	if b.Repeats > 0 {
+		r.repeats++
+		r.lastTry = now
+		return r.entry(), nil
 	}
 	if wait := sh.wait(now, b); wait > 0 && !(b.FirstFree && r.used == 0) {
 		return r.summary(), &watchword.BudgetError{RetryAfter: wait}
@@ -101,8 +106,14 @@ func (sh *shard) close(id string, c watchword.Closing) error {
 		return watchword.ErrNotFound
 	case r.state != watchword.StatePending:
 		return watchword.ErrClosed
-	case c.State == watchword.StateApproved && now >= r.expires:
+	case c.State == watchword.StateApproved && (now >= r.expires || !c.Before.IsZero() && now >= c.Before.UnixNano()):
 		return watchword.ErrExpired
+	}
+	if c.Settles {
+		r.settle()
+	}
+	if c.Idle > 0 && r.inFlight(now, c.Idle) {
+		return watchword.ErrInFlight
 	}
 	r.state, r.mark = c.State, clone(c.Mark)
 	if c.Sealed != nil {

@@ -1,9 +1,9 @@
 -- Charges one try and compares: watchword.Store.Attempt, in its order.
 --
 -- KEYS: the entry; its budget, if it has one: the times of charges in µs, 8 bytes each, the newest first.
--- ARGV: 1 if the first try of an entry is free; the number of limits; Max and Per (µs) of each; then digest, state and
--- mark of each guess.
--- Answers with one letter for what it came to and, but for w, the entry's state, tries left and tries used:
+-- ARGV: 1 if the first try of an entry is free; how many repeats it may have, if one is charged instead of a try, or 0; the
+-- number of limits; Max and Per (µs) of each; then digest, state and mark of each guess.
+-- Answers with one letter for what it came to and, but for w, the entry's state, tries left, used and settled:
 --   c closed   x expired   s spent   b budget, and the µs to wait   m mismatch   w won or charged, and the whole entry
 local e, err = read(KEYS[1])
 if not e then
@@ -11,16 +11,21 @@ if not e then
 end
 
 local function told(letter)
-	return letter .. struct.pack('>BI4I4', e.state, e.tries, e.used)
+	return letter .. struct.pack('>BI4I4I2', e.state, e.tries, e.used, e.settled)
 end
 
-local now = clock()
+local repeats = tonumber(ARGV[2])
 if e.state ~= 0 then
 	return told('c')
 elseif now >= e.expires then
 	return told('x')
-elseif e.tries == 0 then
+elseif repeats > 0 and e.repeats >= math.min(repeats, 255) or repeats == 0 and e.tries == 0 then
 	return told('s')
+end
+if repeats > 0 then
+	e.repeats, e.last = e.repeats + 1, now
+	redis.call('SETRANGE', KEYS[1], 1, counters(e))
+	return 'w' .. '\1' .. counters(e) .. string.sub(e.value, 22)
 end
 
 -- A limit refuses while its Max-th most recent charge is younger than Per. A time that has not come yet (another server's
@@ -29,9 +34,9 @@ local log = KEYS[2] and redis.call('GET', KEYS[2]) or ''
 if #log % 8 ~= 0 then
 	return redis.error_reply('ERR watchword: not a budget')
 end
-local guesses = 3 + 2 * ARGV[2]
+local guesses = 4 + 2 * ARGV[3]
 local wait, most, longest = 0, 1, 0
-for i = 3, guesses - 2, 2 do
+for i = 4, guesses - 2, 2 do
 	local max, per = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
 	most, longest = math.max(most, max), math.max(longest, per)
 	if max <= 0 then
@@ -64,7 +69,7 @@ end
 e.tries, e.used, e.last = e.tries - 1, e.used + 1, now
 redis.call('SETRANGE', KEYS[1], 1, counters(e))
 if #all == 0 then
-	return 'w' .. '\1' .. counters(e) .. string.sub(e.value, 19)
+	return 'w' .. '\1' .. counters(e) .. string.sub(e.value, 22)
 end
 
 -- Then the guesses, in turn. Digests are keyed, so how long it takes to compare them tells nothing. An empty one is

@@ -1,8 +1,10 @@
 -- Ends a pending entry, once: watchword.Store.Close.
 --
 -- KEYS: the entry; the budget to empty, if any.
--- ARGV: state, mark, 1 if the sealed data is replaced, the new sealed data.
--- Answers with one letter: c closed before   x expired, and not to be approved   w closed now
+-- ARGV: state, mark, 1 if the sealed data is replaced, the new sealed data, the time (µs) from which on an approval comes
+-- too late, 1 if a try is settled, and for how long (µs) nothing must have been tried if it may end only when no try is
+-- left or in flight, or 0.
+-- Answers with one letter: c closed before   x too late to be approved   f tries in flight   w closed now
 local e, err = read(KEYS[1])
 if not e then
 	return err
@@ -11,8 +13,16 @@ if e.state ~= 0 then
 	return 'c'
 end
 local state = tonumber(ARGV[1])
-if state == 1 and clock() >= e.expires then
+if state == 1 and now >= math.min(e.expires, tonumber(ARGV[5])) then
 	return 'x'
+end
+if ARGV[6] == '1' then
+	e.settled = e.settled + 1
+end
+local idle = tonumber(ARGV[7])
+if idle > 0 and (e.tries > 0 or e.settled < e.used and now - e.last < idle) then
+	redis.call('SETRANGE', KEYS[1], 1, counters(e))
+	return 'f'
 end
 e.state = state
 local data = sealed(e)

@@ -13,7 +13,7 @@ import (
 // data. entry.lua has the head's offsets. Times are microseconds since 1970, as Redis counts them.
 const (
 	format    = 1
-	headSize  = 48
+	headSize  = 51
 	maxMark   = math.MaxUint16
 	maxDigest = math.MaxUint16
 )
@@ -34,6 +34,7 @@ func encode(e watchword.Entry) ([]byte, error) {
 	b = binary.BigEndian.AppendUint32(b, uint32(min(max(e.Tries, 0), math.MaxInt32)))
 	b = binary.BigEndian.AppendUint32(b, 0)
 	b = binary.BigEndian.AppendUint64(b, 0)
+	b = append(b, 0, 0, 0) // settled and repeats
 	b = binary.BigEndian.AppendUint64(b, 1)
 	b = binary.BigEndian.AppendUint64(b, micros(e.ExpiresAt))
 	b = binary.BigEndian.AppendUint64(b, micros(e.KeepUntil))
@@ -66,13 +67,14 @@ func decode(id, value string) (watchword.Entry, error) {
 	}
 	b := []byte(value)
 	e := decodeCounters(id, b[1:])
-	last, version := binary.BigEndian.Uint64(b[10:]), binary.BigEndian.Uint64(b[18:])
+	last, version := binary.BigEndian.Uint64(b[10:]), binary.BigEndian.Uint64(b[21:])
+	e.Settled = int(binary.BigEndian.Uint16(b[18:]))
 	e.Version = int64(version)
 	if last != 0 {
 		e.LastTry = fromMicros(last)
 	}
-	e.ExpiresAt, e.KeepUntil = fromMicros(binary.BigEndian.Uint64(b[26:])), fromMicros(binary.BigEndian.Uint64(b[34:]))
-	marked, digested := int(binary.BigEndian.Uint16(b[42:])), int(binary.BigEndian.Uint32(b[44:]))
+	e.ExpiresAt, e.KeepUntil = fromMicros(binary.BigEndian.Uint64(b[29:])), fromMicros(binary.BigEndian.Uint64(b[37:]))
+	marked, digested := int(binary.BigEndian.Uint16(b[45:])), int(binary.BigEndian.Uint32(b[47:]))
 	rest := b[headSize:]
 	if marked+digested > len(rest) {
 		return watchword.Entry{}, errDamaged
@@ -99,8 +101,9 @@ func decodeDigests(b []byte) (digests [][]byte, err error) {
 	return digests, nil
 }
 
-// countersSize is that of state, tries left and tries used: what comes with a refusal.
-const countersSize = 9
+// countersSize is that of state, tries left, used and settled: what comes with a refusal. decodeCounters reads the first
+// three, which begin an entry too.
+const countersSize = 11
 
 func decodeCounters(id string, b []byte) watchword.Entry {
 	return watchword.Entry{ID: id, State: watchword.State(b[0]),

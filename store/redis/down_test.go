@@ -167,7 +167,7 @@ func cut(t *testing.T, s, direct *redis.Store, proxy *redistest.Proxy) {
 			t.Errorf("%s, cut off: got %v", what, err)
 		}
 	}
-	lost("Create", "pxat", func() error { return s.Create(ctx, entry("g.1")) })
+	lost("Create", "evalsha", func() error { return s.Create(ctx, entry("g.1")) })
 	lost("a wrong guess", "evalsha", func() error { _, err := s.Attempt(ctx, "g.1", guess("wrong"), b); return err })
 	e, err := direct.Get(ctx, "g.1")
 	if err != nil || e.Used != 1 || e.Tries != 4 {

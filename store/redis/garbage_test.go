@@ -21,10 +21,10 @@ func garbage(t *testing.T, client goredis.UniversalClient) {
 	must(t, s.Create(ctx, entry("g.1")))
 	whole, err := client.Get(ctx, key).Result()
 	must(t, err)
-	damaged := []string{"", "x", whole[:47], whole[:48], whole[:60], "\x02" + whole[1:], whole[:42] + "\xff\xff" + whole[44:],
-		whole[:44] + "\xff\xff\xff\xff" + whole[48:], whole[:44] + "\x00\x00\x00\x21" + whole[48:], whole[:44] + "\x00\x00\x00\x01" + whole[48:],
-		whole[:48] + "\xff\xff" + whole[50:]}
-	values := []string{whole[:2] + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" + whole[26:]}
+	damaged := []string{"", "x", whole[:50], whole[:51], whole[:63], "\x02" + whole[1:], whole[:45] + "\xff\xff" + whole[47:],
+		whole[:47] + "\xff\xff\xff\xff" + whole[51:], whole[:47] + "\x00\x00\x00\x21" + whole[51:], whole[:47] + "\x00\x00\x00\x01" + whole[51:],
+		whole[:51] + "\xff\xff" + whole[53:]}
+	values := []string{whole[:2] + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" + whole[29:]}
 	for _, value := range damaged {
 		must(t, client.Set(ctx, key, value, time.Hour).Err())
 		if _, err := s.Attempt(ctx, "g.1", guess("right"), watchword.Budget{}); !goredis.HasErrorPrefix(err, "watchword: not an entry") {

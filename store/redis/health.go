@@ -18,7 +18,7 @@ const minVersion = 7
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return failed("ping", s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error { return c.Ping(ctx).Err() }))
+	return checked("ping", s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error { return c.Ping(ctx).Err() }))
 }
 
 // CheckPolicy returns an error unless the server, and on a Cluster every master, is Redis 7 or later (or a Valkey) and
@@ -26,7 +26,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) CheckPolicy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return failed("check", s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
+	return checked("check", s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
 		info, err := c.Info(ctx).Result()
 		if err != nil {
 			return err
@@ -59,4 +59,12 @@ func checkInfo(info string) error {
 		problems = append(problems, fmt.Errorf("maxmemory-policy is %q; it must be noeviction, because an evicted guess budget is a fresh one", policy))
 	}
 	return errors.Join(problems...)
+}
+
+// checked says what could not be found out.
+func checked(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("redis: %s: %w", what, err)
 }

@@ -1,7 +1,7 @@
 // Package redis keeps challenges and guess budgets in Redis 7 or later, or Valkey: one server, one behind Sentinel, or a
 // Cluster, through a go-redis client that the caller opens (Open does it with the right settings) and closes.
 //
-// Each method of Store is one command and one round trip: a SET, a GET, or one Lua script, which Redis runs as one step.
+// Each method of Store is one command and one round trip: a GET, or one Lua script, which Redis runs as one step.
 // An entry is one string and its budget another; both carry the hash tag {prefix:partition}, where the partition is
 // computed from the part of the id before the dot, so on a Cluster too a script finds them on one node. Keys:
 //
@@ -9,7 +9,9 @@
 //	{watchword:59}:b:AbCdEfGhIjk.any                      a budget, until its longest window has passed
 //
 // Windows and expiry run on the server's clock. Nothing is repeated when a connection is cut: the caller gets an error
-// and does not know whether the step was taken, as with any network.
+// that wraps watchword.ErrOutcomeUnknown if the step may have been taken. A step that has not been taken when its caller
+// gives up is not taken later: each script carries a deadline in the server's own time, whose difference from ours is
+// learned from its answers.
 //
 // Redis must not evict (maxmemory-policy noeviction): an evicted budget is a fresh one, an evicted entry a lost
 // challenge. CheckPolicy refuses a server that would.
@@ -48,6 +50,9 @@ type Config struct {
 //go:embed entry.lua
 var entryLua string
 
+//go:embed create.lua
+var createLua string
+
 //go:embed attempt.lua
 var attemptLua string
 
@@ -63,9 +68,11 @@ type Store struct {
 	tags         []string // of each partition
 	waitReplicas int
 	timeout      time.Duration
-	attempt      *script.Script
-	closing      *script.Script
-	update       *script.Script
+	clocks       *script.Clocks
+	create       script.Timed
+	attempt      script.Timed
+	closing      script.Timed
+	update       script.Timed
 }
 
 var (
@@ -87,8 +94,9 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = time.Second
 	}
-	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout,
-		attempt: script.New(entryLua + attemptLua), closing: script.New(entryLua + closeLua), update: script.New(entryLua + updateLua)}
+	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, clocks: script.NewClocks(client),
+		create: script.NewTimed(createLua), attempt: script.NewTimed(entryLua + attemptLua),
+		closing: script.NewTimed(entryLua + closeLua), update: script.NewTimed(entryLua + updateLua)}
 	for p := range cfg.Partitions {
 		s.tags = append(s.tags, "{"+cfg.Prefix+":"+strconv.Itoa(p)+"}")
 	}

@@ -16,7 +16,7 @@ var ErrNotReplicated = errors.New("redis: written, but not to enough replicas")
 // runAndWait runs a script and WAITs for its writes. Redis counts the writes of one connection, so both go over the same,
 // to the master of the keys' slot; where a slot has moved to the client learns on the way. While a slot is being moved,
 // what has moved already is not reached.
-func (s *Store) runAndWait(ctx context.Context, sc *script.Script, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
+func (s *Store) runAndWait(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
 		reply, err := s.runOnMaster(ctx, sc, keys, wrote, args...)
 		cluster, ok := s.client.(*redis.ClusterClient)
@@ -32,13 +32,13 @@ func (s *Store) runAndWait(ctx context.Context, sc *script.Script, keys []string
 	}
 }
 
-func (s *Store) runOnMaster(ctx context.Context, sc *script.Script, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
+func (s *Store) runOnMaster(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
 	conn, err := s.connection(ctx, keys[0])
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = conn.Close() }()
-	reply, err := text(sc.Run(ctx, conn, keys, args...))
+	reply, err := text(sc.Run(ctx, s.clocks, conn, keys, args...))
 	if err != nil || !wrote(reply) {
 		return reply, err
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,9 +22,11 @@ const (
 	budget   = 'b'
 	mismatch = 'm'
 	version  = 'v'
+	exists   = 'e'
+	inFlight = 'f'
 )
 
-// Create implements watchword.Store with one SET. The Store is no outbox, so out is not looked at.
+// Create implements watchword.Store with create.lua. The Store is no outbox, so out is not looked at.
 func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -32,11 +35,11 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 		return err
 	}
 	until := max((e.KeepUntil.UnixMicro()+999)/1000, 1)
-	_, err = script.Do(ctx, s.client, "set", s.entryKey(e.ID), value, "pxat", until, "nx")
-	if errors.Is(err, redis.Nil) {
-		return watchword.ErrExists
+	reply, err := text(s.create.Run(ctx, s.clocks, s.client, []string{s.entryKey(e.ID)}, value, until))
+	if err != nil {
+		return failed("create", err)
 	}
-	return failed("create", err)
+	return said(reply)
 }
 
 // Get implements watchword.Store with one GET.
@@ -44,8 +47,11 @@ func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	value, err := text(script.Do(ctx, s.client, "get", s.entryKey(id)))
+	if errors.Is(err, watchword.ErrNotFound) {
+		return watchword.Entry{}, err
+	}
 	if err != nil {
-		return watchword.Entry{}, failed("get", err)
+		return watchword.Entry{}, fmt.Errorf("redis: get: %w", err)
 	}
 	return decode(id, value)
 }
@@ -71,6 +77,7 @@ func (s *Store) Attempt(ctx context.Context, id string, guesses []watchword.Gues
 		return watchword.Entry{}, errDamaged
 	}
 	e := decodeCounters(id, []byte(reply[1:1+countersSize]))
+	e.Settled = int(binary.BigEndian.Uint16([]byte(reply[countersSize-1:])))
 	if wait := reply[1+countersSize:]; reply[0] == budget && len(wait) == 8 {
 		return e, &watchword.BudgetError{RetryAfter: time.Duration(binary.BigEndian.Uint64([]byte(wait))) * time.Microsecond}
 	}
@@ -81,12 +88,8 @@ func attemptArgs(guesses []watchword.Guess, b watchword.Budget) ([]any, error) {
 	if b.Key == "" {
 		b.Limits = nil
 	}
-	free := 0
-	if b.FirstFree {
-		free = 1
-	}
-	args := make([]any, 0, 2+2*len(b.Limits)+3*len(guesses))
-	args = append(args, free, len(b.Limits))
+	args := make([]any, 0, 4+2*len(b.Limits)+3*len(guesses))
+	args = append(args, number(b.FirstFree), b.Repeats, len(b.Limits))
 	for _, w := range b.Limits {
 		args = append(args, w.Max, (w.Per + time.Microsecond - 1).Microseconds())
 	}
@@ -127,11 +130,12 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	if err != nil {
 		return err
 	}
-	replace := 0
-	if c.Sealed != nil {
-		replace = 1
+	before := int64(math.MaxInt64)
+	if !c.Before.IsZero() {
+		before = c.Before.UnixMicro()
 	}
-	reply, err := s.run(ctx, s.closing, keys, succeeded, int(c.State), c.Mark, replace, c.Sealed)
+	reply, err := s.run(ctx, s.closing, keys, succeeded, int(c.State), c.Mark, number(c.Sealed != nil), c.Sealed,
+		before, number(c.Settles), c.Idle.Microseconds())
 	if err != nil {
 		return failed("close", err)
 	}
@@ -152,6 +156,14 @@ func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	return said(reply)
 }
 
+// number is a flag as scripts read it.
+func number(flag bool) int {
+	if flag {
+		return 1
+	}
+	return 0
+}
+
 func succeeded(reply string) bool { return reply[0] == won }
 
 // keys are the entry's and its budget's. A budget of another group may lie on another node.
@@ -166,13 +178,13 @@ func (s *Store) keys(id, budget string) ([]string, error) {
 }
 
 // run runs a script and, when that is asked for and its reply says that it wrote, waits for replicas.
-func (s *Store) run(ctx context.Context, sc *script.Script, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
+func (s *Store) run(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if s.waitReplicas > 0 {
 		return s.runAndWait(ctx, sc, keys, wrote, args...)
 	}
-	return text(sc.Run(ctx, s.client, keys, args...))
+	return text(sc.Run(ctx, s.clocks, s.client, keys, args...))
 }
 
 // text is a reply that is a string with something in it. Nothing is an entry that there is not.
@@ -204,14 +216,21 @@ func said(reply string) error {
 		return watchword.ErrMismatch
 	case version:
 		return watchword.ErrConflict
+	case exists:
+		return watchword.ErrExists
+	case inFlight:
+		return watchword.ErrInFlight
 	}
 	return errDamaged
 }
 
-// failed says what could not be done. The errors of go-redis and Redis name addresses and keys, no data.
+// failed says which step could not be taken, or may have been. The errors of go-redis and Redis name addresses and keys, no data.
 func failed(what string, err error) error {
 	if err == nil || errors.Is(err, watchword.ErrNotFound) {
 		return err
+	}
+	if script.MayHaveRun(err) || errors.Is(err, ErrNotReplicated) {
+		return fmt.Errorf("redis: %s: %w: %w", what, watchword.ErrOutcomeUnknown, err)
 	}
 	return fmt.Errorf("redis: %s: %w", what, err)
 }

@@ -7,7 +7,7 @@ local e, err = read(KEYS[1])
 if not e then
 	return err
 end
-if string.sub(e.value, 19, 26) ~= ARGV[1] or e.state ~= tonumber(ARGV[4]) then
+if string.sub(e.value, 22, 29) ~= ARGV[1] or e.state ~= tonumber(ARGV[4]) then
 	return 'v'
 end
 e.version = e.version + 1

@@ -211,7 +211,7 @@ func outcome(err error) string {
 		err  error
 		name string
 	}{{watchword.ErrNotFound, "not found"}, {watchword.ErrExists, "exists"}, {watchword.ErrConflict, "conflict"}, {watchword.ErrClosed, "closed"},
-		{watchword.ErrExpired, "expired"}, {watchword.ErrSpent, "spent"}, {watchword.ErrMismatch, "mismatch"}} {
+		{watchword.ErrExpired, "expired"}, {watchword.ErrSpent, "spent"}, {watchword.ErrMismatch, "mismatch"}, {watchword.ErrInFlight, "in flight"}} {
 		if errors.Is(err, known.err) {
 			return known.name
 		}

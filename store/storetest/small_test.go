@@ -16,11 +16,12 @@ type small struct {
 	now     func() time.Time
 	mu      sync.Mutex
 	entries map[string]*watchword.Entry
+	repeats map[string]int         // of entries
 	log     map[string][]time.Time // of budgets, the newest first
 }
 
 func newSmall(fault string, now func() time.Time) *small {
-	return &small{fault: fault, now: now, entries: map[string]*watchword.Entry{}, log: map[string][]time.Time{}}
+	return &small{fault: fault, now: now, entries: map[string]*watchword.Entry{}, repeats: map[string]int{}, log: map[string][]time.Time{}}
 }
 
 // lock begins an atomic step. A store that races lets go of it between looking and doing.
@@ -99,6 +100,9 @@ func (s *small) Attempt(_ context.Context, id string, guesses []watchword.Guess,
 		return copied(*e), err
 	}
 	s.race("attempt races")
+	if b.Repeats > 0 {
+		return s.repeat(e, b), nil
+	}
 	s.charge(b)
 	if s.fault != "wrong guesses are free" {
 		e.Tries--
@@ -122,6 +126,8 @@ func (s *small) refuses(e *watchword.Entry, b watchword.Budget) error {
 		return &watchword.BudgetError{RetryAfter: wait}
 	case !s.now().Before(e.ExpiresAt) && s.fault != "never expires":
 		return watchword.ErrExpired
+	case b.Repeats > 0:
+		return s.refusesRepeat(e, b)
 	case e.Tries == 0 && s.fault != "endless tries":
 		return watchword.ErrSpent
 	case wait > 0 && !(b.FirstFree && e.Used == 0 && s.fault != "no free try") && !(s.fault == "every try free" && b.FirstFree):
@@ -180,6 +186,12 @@ func (s *small) Close(_ context.Context, id string, c watchword.Closing) error {
 	}
 	if c.State == watchword.StateApproved && !s.now().Before(e.ExpiresAt) && s.fault != "approves expired" {
 		return watchword.ErrExpired
+	}
+	if late := c.State == watchword.StateApproved && !c.Before.IsZero() && !s.now().Before(c.Before); late && s.fault != "approves too late" {
+		return watchword.ErrExpired
+	}
+	if s.inFlight(e, c) {
+		return watchword.ErrInFlight
 	}
 	e.State, e.Mark = c.State, bytes.Clone(c.Mark)
 	if c.Sealed != nil || s.fault == "close unseals" {

@@ -60,7 +60,7 @@ type promise struct {
 }
 
 func promises() (all []promise) {
-	for _, some := range [][]promise{entryPromises, attemptPromises, closePromises, updatePromises, budgetPromises, racePromises} {
+	for _, some := range [][]promise{entryPromises, attemptPromises, closePromises, updatePromises, budgetPromises, flightPromises, racePromises} {
 		all = append(all, some...)
 	}
 	return all

@@ -1,0 +1,144 @@
+package script
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Clocks are what is known of the clocks of a client's servers. A single server, also behind Sentinel, has one. On a
+// Cluster each hash tag has one, which follows it to whichever node has its slot.
+type Clocks struct {
+	began   time.Time     // times in this package are durations since then, by the monotonic clock
+	timeout time.Duration // for how long the client waits for an answer; 0: as long as the context
+	cluster bool
+	one     clock
+	tags    sync.Map // of hash tags, *clock
+	dials   atomic.Int64
+}
+
+// noLimit bounds a call whose context and client have no limit.
+const noLimit = 5 * time.Second
+
+// NewClocks begins to learn the clocks of a client's servers. Nothing is sent.
+func NewClocks(client redis.UniversalClient) *Clocks {
+	c := &Clocks{began: time.Now()}
+	c.one.all = c
+	switch client := client.(type) {
+	case *redis.Client:
+		c.timeout = client.Options().ReadTimeout
+		client.AddHook(&dials{clocks: c})
+	case *redis.ClusterClient:
+		c.cluster, c.timeout = true, client.Options().ReadTimeout
+		client.OnNewNode(func(node *redis.Client) { node.AddHook(&dials{clocks: c}) })
+	}
+	return c
+}
+
+func (c *Clocks) now() time.Duration { return time.Since(c.began) }
+
+// giveUp is when the caller does not wait for an answer any more.
+func (c *Clocks) giveUp(ctx context.Context) time.Duration {
+	now := c.now()
+	wait := noLimit
+	if c.timeout > 0 {
+		wait = c.timeout
+	}
+	if until, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(until))
+	}
+	return now + wait
+}
+
+// of is the clock of the server that has the keys.
+func (c *Clocks) of(keys []string) *clock {
+	if !c.cluster || len(keys) == 0 {
+		return &c.one
+	}
+	_, tag, _ := strings.Cut(keys[0], "{")
+	tag, _, _ = strings.Cut(tag, "}")
+	if known, ok := c.tags.Load(tag); ok {
+		return known.(*clock)
+	}
+	known, _ := c.tags.LoadOrStore(tag, &clock{all: c})
+	return known.(*clock)
+}
+
+// A clock is what is known of one server's: by how much, in µs, it is at least ahead of ours.
+type clock struct {
+	all   *Clocks
+	mu    sync.Mutex
+	ahead int64
+	at    time.Duration // of the latest answer
+	dials int64         // Clocks.dials at that time; fewer than now: it may be another server's
+	known bool
+}
+
+// drift is how much two clocks may go apart, one part in so many: 500 ppm.
+const drift = 2000
+
+// learn takes in what a server's clock showed at a moment between two of ours. How far it is ahead is then known but for
+// the time that the command took; the estimate is never too high, so a deadline is never too late.
+func (c *clock) learn(sent, received time.Duration, server int64) {
+	low, high := server-received.Microseconds(), server-sent.Microseconds()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	aged := c.ahead - (received-c.at).Microseconds()/drift
+	if c.known && c.dials == c.all.dials.Load() && aged <= high {
+		low = max(low, aged)
+	}
+	c.ahead, c.at, c.dials, c.known = low, received, c.all.dials.Load(), true
+}
+
+// serverTime is one of our times by the server's clock, or a little earlier. Of a server that has not answered yet it is
+// long over.
+func (c *clock) serverTime(t time.Duration) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.known || c.dials != c.all.dials.Load() {
+		return 0
+	}
+	aged := c.ahead - (c.all.now()-c.at).Microseconds()/drift
+	return t.Microseconds() + aged
+}
+
+// dials notices that a client is connected to another server than before, after a failover say: what was known of the
+// clock is not believed any more.
+type dials struct {
+	clocks *Clocks
+	mu     sync.Mutex
+	last   string
+}
+
+// DialHook looks at who was reached.
+func (d *dials) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if err == nil {
+			d.connected(conn.RemoteAddr().String())
+		}
+		return conn, err
+	}
+}
+
+func (d *dials) connected(to string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if to != d.last {
+		d.last = to
+		d.clocks.dials.Add(1)
+	}
+}
+
+// ProcessHook changes nothing.
+func (d *dials) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+// ProcessPipelineHook changes nothing.
+func (d *dials) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}

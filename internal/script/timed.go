@@ -1,0 +1,110 @@
+package script
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ErrLate means that the server refused a script because its caller had given up by then. Nothing was done.
+var ErrLate = errors.New("script: refused, its caller's time was over")
+
+// A Timed script takes effect before its caller gives up, or not at all: a server that was stopped, or a packet that was
+// held up, does nothing later. The body sees the server's time as now, in µs since 1970.
+type Timed struct{ *Script }
+
+// NewTimed names a timed script. Its last argument, which the body does not see, is when it comes too late by the server's
+// clock. It answers with the server's time and, unless it came too late, what the body returned.
+func NewTimed(body string) Timed {
+	return Timed{New(`local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+if now >= tonumber(table.remove(ARGV)) then
+	return {now}
+end
+local reply = (function()
+` + body + `
+end)()
+if type(reply) == 'table' and reply.err then
+	return reply
+end
+return {now, reply or false}`)}
+}
+
+// lateTries bounds how often a script is sent again that the server refused as too late while its caller still waits:
+// what is known of the server's clock was wrong, and each refusal brings it up to date.
+const lateTries = 5
+
+// Run executes the script as Script.Run does. clocks are those of the client that c is, or is a connection of. ErrLate
+// means that nothing was done.
+func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string, args ...any) (any, error) {
+	clock := clocks.of(keys)
+	limit := clocks.giveUp(ctx)
+	args = append(args, deadline{clock, limit})
+	for range lateTries {
+		sent := clocks.now()
+		reply, err := t.Script.Run(ctx, c, keys, args...)
+		if err != nil {
+			return nil, err
+		}
+		received := clocks.now()
+		parts, ok := reply.([]any)
+		if !ok || len(parts) == 0 {
+			return nil, errReply
+		}
+		server, ok := parts[0].(int64)
+		if !ok {
+			return nil, errReply
+		}
+		clock.learn(sent, received, server)
+		if len(parts) == 2 {
+			return body(parts[1])
+		}
+		if received >= limit {
+			break
+		}
+	}
+	return nil, ErrLate
+}
+
+var errReply = errors.New("script: unexpected reply")
+
+// body is what a script's body returned; redis.Nil if that is nothing.
+func body(reply any) (any, error) {
+	if reply == nil {
+		return nil, redis.Nil
+	}
+	if err, failed := reply.(error); failed {
+		return nil, err
+	}
+	return reply, nil
+}
+
+// deadline is a script's argument: when it comes too late by the server's clock. It is computed when the command is
+// written, so that it knows of the connection that was made for it.
+type deadline struct {
+	clock *clock
+	limit time.Duration
+}
+
+// MarshalBinary is how go-redis writes an argument.
+func (d deadline) MarshalBinary() ([]byte, error) {
+	return strconv.AppendInt(nil, d.clock.serverTime(d.limit), 10), nil
+}
+
+// MayHaveRun reports whether a command that ended with this error may have been carried out: it was sent, and no answer
+// came. What the server refused, and what never left, was not.
+func MayHaveRun(err error) bool {
+	if err == nil || errors.Is(err, ErrLate) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed) {
+		return false
+	}
+	var answered redis.Error
+	if errors.As(err, &answered) {
+		return false
+	}
+	var network *net.OpError
+	return !errors.As(err, &network) || network.Op != "dial"
+}

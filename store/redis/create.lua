@@ -1,0 +1,9 @@
+-- Keeps a new entry: watchword.Store.Create.
+--
+-- KEYS: the entry.
+-- ARGV: its value, and until when it is kept, in ms since 1970.
+-- Answers with one letter: e exists already   w kept
+if redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[2], 'NX') then
+	return 'w'
+end
+return 'e'
