@@ -52,13 +52,13 @@ func TestAnOlderSealDoesNotPassForTheNewerOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, _ := k.store.Store.Get(ctx, ref)
-	if err := k.RedeemReceipt(ctx, *r.Claims, "sign_in"); err != nil {
+	if err := k.RedeemReceipt(ctx, *r.Claims, "sign_in", nil); err != nil {
 		t.Fatal(err)
 	}
 	after, _ := k.store.Store.Get(ctx, ref)
 	before.Version = after.Version
 	k.store.answer(ref, func(watchword.Entry) watchword.Entry { return before })
-	k.mustCode(k.sibling().RedeemReceipt(ctx, *r.Claims, "sign_in"), watchword.ErrReceiptInvalid)
+	k.mustCode(k.sibling().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptInvalid)
 }
 
 // between runs something just before the store's next Update.

@@ -73,10 +73,13 @@ const (
 	DeliveryFailed    = "failed"
 )
 
-// An enrolment is what allowed it to begin. It is looked at again when it ends, because what is active may have changed.
+// An enrolment is what allowed it to begin. It is looked at again when it ends: authority dies with the factor that it
+// was earned by, and with its subject, and what is active may have changed.
 type enrolment struct {
-	Proof  int      // the strength of the proof; 0: nothing was enrolled, so none was needed
-	Beside [][]byte // ids of the factors that were there
+	Proof    int    // the strength of the proof; 0: nothing was enrolled, so none was needed
+	Factor   string // that the proof was earned by; empty: by none
+	FactorOf string // the challenge that had enrolled it: an id may be used again
+	Life     string // of the subject's set of factors; empty: there was none
 }
 
 // A Status is what became of a challenge.
@@ -106,7 +109,9 @@ func (c *Challenge) fields(f *codec) {
 		f.flag(flag)
 	}
 	f.number(&c.Enrolment.Proof)
-	f.list(&c.Enrolment.Beside)
+	for _, text := range []*string{&c.Enrolment.Factor, &c.Enrolment.FactorOf, &c.Enrolment.Life} {
+		f.text(text)
+	}
 	f.number(&c.Sends)
 	f.number(&c.CodeOf)
 	f.bytes(&c.Data)
@@ -118,6 +123,7 @@ type environment struct {
 	random  func(n int) ([]byte, error)
 	factors *vault
 	app     string
+	decoy   func(ctx context.Context, c *Challenge) (*Factor, error)
 }
 
 // Now is the engine's clock.
@@ -165,8 +171,16 @@ func (c *Challenge) Travelled() string {
 	return c.Channel
 }
 
-// Factors lists what the challenge's subject has enrolled with its strategy, disabled ones included.
+// Factors lists what the challenge's subject has enrolled with its strategy, disabled ones included. Of a decoy it is the
+// one factor of a DecoyMaker, which nobody has.
 func (c *Challenge) Factors(ctx context.Context) ([]Factor, error) {
+	if c.Decoy && c.Purpose != PurposeEnrol {
+		if f, err := c.env.decoy(ctx, c); err != nil {
+			return nil, err
+		} else if f != nil {
+			return []Factor{*f}, nil
+		}
+	}
 	return c.env.factors.list(ctx, c.Subject, c.Strategy)
 }
 

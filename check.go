@@ -19,6 +19,9 @@ type CheckRequest struct {
 	Answer      Answer
 	Transaction map[string]string // if set, it must be the challenge's
 	Client      Client
+
+	// Seed, if set, names this request: the same one again, after its answer was lost, gets the same receipt.
+	Seed []byte
 }
 
 // A Result is what a right answer earns.
@@ -26,11 +29,13 @@ type Result struct {
 	Claims *Claims // of the receipt, to be signed by whoever serves it
 	Factor *Factor // what was enrolled, if that was the purpose
 
-	created bool // the factor is a new one
+	created bool    // the factor is a new one
+	noted   *Factor // that the answer was paid with, as it was stored; nil: nothing was spent
 }
 
 // attempt is one answer on its way through the ceremony.
 type attempt struct {
+	id          attemptID
 	purpose     string
 	who         string
 	answer      Answer
@@ -54,12 +59,15 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 	}
 	a := attempt{purpose: req.Purpose, who: e.whoIs(req), answer: req.Answer, transaction: req.Transaction, what: markCollected}
 	a.answer.Starter = true
+	if a.id, err = e.newAttempt(req.Seed); err != nil {
+		return nil, err
+	}
 	if req.Transaction != nil || a.who == "" {
 		if err := e.readFirst(ctx, i, &a); err != nil {
 			return nil, err
 		}
 	}
-	return e.check(ctx, i, a)
+	return e.check(ctx, i, &a)
 }
 
 // readFirst compares what is not part of the digest. An answer that names nobody is one to a challenge that names nobody;
@@ -90,7 +98,11 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	if err != nil {
 		return err
 	}
-	_, err = e.check(ctx, i, attempt{purpose: rec.Purpose, who: who(rec.Subject, rec.Address), answer: answer, what: markWaiting})
+	a := attempt{purpose: rec.Purpose, who: who(rec.Subject, rec.Address), answer: answer, what: markWaiting}
+	if a.id, err = e.newAttempt(nil); err != nil {
+		return err
+	}
+	_, err = e.check(ctx, i, &a)
 	return err
 }
 
@@ -127,32 +139,68 @@ func (e *Engine) whoIs(req CheckRequest) string {
 	return who("", "?"+req.To)
 }
 
-// check is the ceremony, and the only place where an answer becomes a receipt: charge the try, judge, spend what is
-// spent once, win, record. For digests the first, second and fourth are one atomic step of the store.
-func (e *Engine) check(ctx context.Context, i ident, a attempt) (*Result, error) {
+// check is the ceremony, and the only place where an answer becomes a receipt: charge the try, evaluate, spend what is
+// single-use, win, record. For digests the first, second and fourth are one atomic step of the store.
+func (e *Engine) check(ctx context.Context, i ident, a *attempt) (*Result, error) {
 	s := e.strategyOf(i)
-	now := e.cfg.Clock()
-	var guesses []Guess
-	guesser, compared := s.(Guesser)
-	if compared && !a.mismatch {
-		guesses = e.guesses(i, guesser, a, now)
+	judge, evaluated := s.(Judge)
+	if evaluated {
+		began := time.Now()
+		result, err := e.checkEvaluated(ctx, i, judge, a)
+		if err != nil {
+			holdBack(ctx, began)
+		}
+		return result, err
+	}
+	guesses := []Guess(nil)
+	if !a.mismatch {
+		guesses = e.guesses(i, s.(Guesser), a, e.cfg.Clock())
 	}
 	entry, err := e.cfg.Store.Attempt(ctx, i.ref, guesses, e.budget(i, s.Traits()))
 	if err != nil {
-		return nil, e.refused(ctx, i, a, entry, err)
+		return e.refused(ctx, i, a, entry, err)
 	}
 	rec, err := e.open(ctx, i, entry)
 	if err != nil {
 		return nil, err
 	}
-	if compared {
-		return e.matched(ctx, rec, entry, a, guesses)
+	return e.matched(ctx, rec, entry, a, guesses)
+}
+
+// checkEvaluated is the ceremony for answers that the strategy evaluates after the try was charged.
+func (e *Engine) checkEvaluated(ctx context.Context, i ident, s Judge, a *attempt) (*Result, error) {
+	entry, err := e.cfg.Store.Attempt(ctx, i.ref, nil, e.budget(i, s.Traits()))
+	var spent *BudgetError
+	if errors.Is(err, ErrSpent) || errors.As(err, &spent) {
+		_, refusal := e.refused(ctx, i, a, entry, err)
+		return e.checkWithoutTry(ctx, i, s, a, entry, refusal)
 	}
-	return e.judge(ctx, s.(Judge), rec, entry, a, now)
+	if err != nil {
+		return e.refused(ctx, i, a, entry, err)
+	}
+	rec, err := e.open(ctx, i, entry)
+	if err != nil {
+		return nil, err
+	}
+	return e.evaluate(ctx, s, rec, entry, a)
+}
+
+// leastRefusal is the least time that a refused answer takes where factors are compared, so that the time does not tell
+// whose factor was compared, and where its failure was counted.
+const leastRefusal = 40 * time.Millisecond
+
+// holdBack waits until a refusal is as late as each is.
+func holdBack(ctx context.Context, began time.Time) {
+	timer := time.NewTimer(leastRefusal - time.Since(began))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // guesses are the digests of what the answer may mean, under every key of the ring.
-func (e *Engine) guesses(i ident, s Guesser, a attempt, now time.Time) []Guess {
+func (e *Engine) guesses(i ident, s Guesser, a *attempt, now time.Time) []Guess {
 	candidates := s.Candidates(a.answer)
 	out := make([]Guess, 0, len(candidates)*len(e.ring))
 	for _, c := range candidates {
@@ -160,7 +208,7 @@ func (e *Engine) guesses(i ident, s Guesser, a attempt, now time.Time) []Guess {
 			digest := k.digest(i.id, a.purpose, a.who, c.Text)
 			g := Guess{Digest: digest[:], State: StateLocked}
 			if !c.Locks {
-				g.State, g.Mark = StateApproved, k.mark(i.id, a.what, now, digest[:])
+				g.State, g.Mark = StateApproved, k.mark(i.id, a, now, digest[:])
 			}
 			out = append(out, g)
 		}
@@ -175,42 +223,61 @@ func (e *Engine) budget(i ident, t Traits) Budget {
 	return Budget{Key: i.budgetKey(), Limits: e.cfg.Budget, FirstFree: t.Group == GroupAddress}
 }
 
-// refused says why an attempt was not won.
-func (e *Engine) refused(ctx context.Context, i ident, a attempt, entry Entry, err error) error {
+// refused says why an attempt was not won. The repetition of a request that has won, and whose answer was lost, gets its
+// receipt.
+func (e *Engine) refused(ctx context.Context, i ident, a *attempt, entry Entry, err error) (*Result, error) {
 	var spent *BudgetError
 	switch {
 	case errors.Is(err, ErrMismatch):
-		return e.wrong(ctx, i, a, entry)
+		return nil, e.wrong(ctx, i, a, entry)
 	case errors.Is(err, ErrNotFound):
-		return ErrUnknownChallenge
+		return nil, ErrUnknownChallenge
 	case errors.Is(err, ErrExpired):
 		e.expired(ctx, i, &Challenge{ID: i.id, Strategy: e.strategyOf(i).Name(), Purpose: a.purpose})
-		return ErrChallengeExpired
+		return nil, ErrChallengeExpired
 	case errors.Is(err, ErrSpent):
-		return ErrAttemptsExhausted
+		return nil, ErrAttemptsExhausted
 	case errors.As(err, &spent):
-		return &Error{Code: ErrTooManyGuesses.Code, RetryAfter: spent.RetryAfter}
+		return nil, &Error{Code: ErrTooManyGuesses.Code, RetryAfter: spent.RetryAfter}
 	case errors.Is(err, ErrClosed):
-		return e.tooLate(ctx, i)
+		return e.tooLate(ctx, i, a)
 	}
-	return unavailable(err)
+	return nil, unavailable(err)
 }
 
 // tooLate reads how a closed challenge ended.
-func (e *Engine) tooLate(ctx context.Context, i ident) error {
+func (e *Engine) tooLate(ctx context.Context, i ident, a *attempt) (*Result, error) {
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	status, _, _ := e.status(rec, entry)
+	status, won := e.status(rec, entry)
+	if status == Approved && won.by == a.id && !won.waits && a.what == markCollected {
+		return e.wonBefore(ctx, rec, won)
+	}
 	if err := closedError(status); err != nil {
-		return err
+		return nil, err
 	}
-	return ErrAttemptsExhausted
+	return nil, ErrAttemptsExhausted
+}
+
+// wonBefore is the receipt of an approval whose answer was lost, for the very request that has won it: the same claims
+// with the first expiry, as long as the receipt was not used.
+func (e *Engine) wonBefore(ctx context.Context, rec *record, won approval) (*Result, error) {
+	r := &Result{Claims: rec.Claims}
+	if rec.Claims == nil {
+		r.Claims = e.claims(rec, won.at, won.at)
+	}
+	if rec.Redeemed || e.cfg.Clock().Unix() >= r.Claims.ExpiresAt {
+		return nil, ErrChallengeApproved
+	}
+	var err error
+	r.Factor, err = e.enrolled(ctx, rec)
+	return r, err
 }
 
 // wrong records a wrong answer; it was charged before it was compared.
-func (e *Engine) wrong(ctx context.Context, i ident, a attempt, entry Entry) *Error {
+func (e *Engine) wrong(ctx context.Context, i ident, a *attempt, entry Entry) *Error {
 	about := &Challenge{ID: i.id, Strategy: e.strategyOf(i).Name(), Purpose: a.purpose}
 	e.emit(ctx, EventFailed, about)
 	if entry.State == StateLocked {
@@ -235,27 +302,28 @@ func (e *Engine) expired(ctx context.Context, i ident, about *Challenge) {
 
 // matched believes a store's match only if the seal agrees: the digest that won, the expiry and, in the digest, the
 // purpose and who. The mark must be one that this attempt offered: one of an earlier approval is no answer to this one.
-func (e *Engine) matched(ctx context.Context, rec *record, entry Entry, a attempt, offered []Guess) (*Result, error) {
+func (e *Engine) matched(ctx context.Context, rec *record, entry Entry, a *attempt, offered []Guess) (*Result, error) {
 	if entry.State == StateLocked {
 		e.locked(ctx, rec.ident, &rec.Challenge)
 		return nil, &Error{Code: ErrIncorrectAnswer.Code}
 	}
-	at, _, ok := rec.won(entry.Mark)
-	ok = ok && entry.State == StateApproved && slices.ContainsFunc(offered, func(g Guess) bool {
-		return g.State == StateApproved && hmac.Equal(g.Mark, entry.Mark)
-	})
+	won, valid := rec.won(entry.Mark)
+	ours := slices.ContainsFunc(offered, func(g Guess) bool { return g.State == StateApproved && hmac.Equal(g.Mark, entry.Mark) })
 	switch {
-	case !ok && at.After(rec.ExpiresAt):
+	case !valid && won.at.After(rec.ExpiresAt):
 		return nil, ErrChallengeExpired
-	case !ok:
+	case valid && entry.State == StateApproved && !ours:
+		e.log.ErrorContext(ctx, "the store matched an answer to a challenge that was won before", "challenge", rec.ID)
+		return nil, ErrChallengeApproved
+	case !valid || entry.State != StateApproved:
 		e.log.ErrorContext(ctx, "the store matched an answer that the seal does not know", "challenge", rec.ID)
 		return nil, &Error{Code: ErrIncorrectAnswer.Code}
 	}
-	return e.record(ctx, rec, a, &Result{Claims: e.claims(rec, at)})
+	return e.record(ctx, rec, a, &Result{Claims: e.claims(rec, won.at, won.at)})
 }
 
 // record is the end of the ceremony: the challenge was won, here, for the first time.
-func (e *Engine) record(ctx context.Context, rec *record, a attempt, r *Result) (*Result, error) {
+func (e *Engine) record(ctx context.Context, rec *record, a *attempt, r *Result) (*Result, error) {
 	if !e.closed.end(rec.ident.rand, endChallenge, Approved) {
 		e.log.ErrorContext(ctx, "the store reopened a challenge that had ended here", "challenge", rec.ID)
 		return nil, e.endedHere(rec)

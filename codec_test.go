@@ -35,6 +35,10 @@ func fill(t *rapid.T, v reflect.Value, name string) {
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		fill(t, v.Index(0), name)
 		fill(t, v.Index(1), name)
+	case reflect.Array:
+		for i := range v.Len() {
+			v.Index(i).SetUint(uint64(rapid.Byte().Draw(t, name)))
+		}
 	case reflect.Map:
 		if v.Type().Elem().Kind() == reflect.String {
 			v.Set(reflect.ValueOf(rapid.MapOfN(rapid.String(), rapid.String(), 1, 5).Draw(t, name)))

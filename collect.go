@@ -17,6 +17,9 @@ type RedeemRequest struct {
 	Purpose string
 	Subject string
 	To      string
+
+	// Seed, if set, names this request: the same one again, after its answer was lost, gets the same receipt.
+	Seed []byte
 }
 
 // Redeem gives the claims of the waiting receipt to whoever holds the handle, once. A wrong handle is
@@ -33,6 +36,10 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		return nil, invalid("to", "must not be given beside subject")
 	}
 	claimed := e.whoIs(CheckRequest{Subject: req.Subject, To: req.To})
+	by, err := e.newAttempt(req.Seed)
+	if err != nil {
+		return nil, err
+	}
 	var result *Result
 	err = e.change(ctx, i, func(rec *record, entry Entry) error {
 		if subtle.ConstantTimeCompare([]byte(req.Handle), []byte(rec.handle().Reveal())) != 1 {
@@ -41,18 +48,26 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		if claimed == "" && who(rec.Subject, rec.Address) != "" {
 			return invalid("subject", "is required, or to where the challenge has no subject")
 		}
-		at, err := e.collectable(rec, entry)
-		if err != nil {
+		won, err := e.collectable(rec, entry, by)
+		again := errors.Is(err, errCollected)
+		if err != nil && !again {
 			return err
 		}
 		if req.Purpose != rec.Purpose || !sameWho(claimed, rec) {
 			return &Error{Code: ErrIncorrectAnswer.Code, Remaining: max(entry.Tries, 0)}
 		}
-		rec.Collected = true
-		result = &Result{Claims: e.collect(rec, at)}
-		result.Factor, err = e.enrolled(ctx, rec)
+		if !again {
+			rec.Collected, rec.CollectedBy, rec.CollectedAt = true, by, e.cfg.Clock().UTC()
+		}
+		result = &Result{Claims: e.collect(rec, won.at, rec.CollectedAt)}
+		if result.Factor, err = e.enrolled(ctx, rec); err == nil && again {
+			err = errCollected
+		}
 		return err
 	})
+	if errors.Is(err, errCollected) {
+		return result, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +76,9 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 	}
 	return result, nil
 }
+
+// errCollected ends a change that has been made already, by the same request.
+var errCollected = errors.New("watchword: done already by the same request")
 
 // enrolled is what the challenge has enrolled, as Check would have returned it; nil if that was not its purpose, or if it
 // is gone by now.
@@ -75,53 +93,73 @@ func (e *Engine) enrolled(ctx context.Context, rec *record) (*Factor, error) {
 	return &f, err
 }
 
-// collectable reports when the challenge was won, if its receipt still waits.
-func (e *Engine) collectable(rec *record, entry Entry) (time.Time, error) {
-	status, at, waits := e.status(rec, entry)
+// collectable reports how the challenge was won, if its receipt still waits; errCollected if this very request has collected
+// it, and nobody has redeemed it since.
+func (e *Engine) collectable(rec *record, entry Entry, by attemptID) (approval, error) {
+	status, won := e.status(rec, entry)
 	switch {
 	case status == Pending:
-		return at, ErrNotAnswered
+		return won, ErrNotAnswered
 	case status != Approved:
-		return at, closedError(status)
-	case !waits:
-		return at, ErrReceiptUsed
+		return won, closedError(status)
+	case rec.Collected && rec.CollectedBy == by && !rec.Redeemed:
+		return won, errCollected
+	case !won.waits || rec.Collected:
+		return won, ErrReceiptUsed
 	}
-	return at, nil
+	return won, nil
 }
 
 // collect brings the claims up to date: a receipt is issued when it is collected.
-func (e *Engine) collect(rec *record, at time.Time) *Claims {
+func (e *Engine) collect(rec *record, won, collected time.Time) *Claims {
 	if rec.Claims == nil {
-		return e.claims(rec, at)
+		return e.claims(rec, won, collected)
 	}
 	claims := *rec.Claims
-	now := e.cfg.Clock().Unix()
-	claims.ExpiresAt += now - claims.IssuedAt
-	claims.IssuedAt = now
+	claims.ExpiresAt += collected.Unix() - claims.IssuedAt
+	claims.IssuedAt = collected.Unix()
 	return &claims
 }
 
 // RedeemReceipt spends a receipt, once: claims are what its signature proved. ErrReceiptInvalid if it is not for the
-// purpose or its challenge is not known any more, ErrReceiptUsed the second time.
-func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose string) error {
-	i, err := e.parse(claims.ID)
-	if err != nil || claims.Audience != e.cfg.App || claims.Purpose != purpose {
+// purpose or its challenge is not known any more, ErrReceiptUsed the second time, but for a repetition with the same seed.
+func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose string, seed []byte) error {
+	if claims.Purpose != purpose {
 		return ErrReceiptInvalid
+	}
+	return e.spendReceipt(ctx, claims, seed, func(*record) error { return nil })
+}
+
+// spendReceipt spends a receipt if what is known of its challenge passes a check.
+func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, check func(*record) error) error {
+	i, err := e.parse(claims.ID)
+	if err != nil || claims.Audience != e.cfg.App {
+		return ErrReceiptInvalid
+	}
+	by, err := e.newAttempt(seed)
+	if err != nil {
+		return err
 	}
 	err = e.change(ctx, i, func(rec *record, entry Entry) error {
-		if status, _, _ := e.status(rec, entry); status != Approved {
+		if status, _ := e.status(rec, entry); status != Approved {
 			return ErrReceiptInvalid
 		}
-		if rec.Redeemed {
+		again := rec.Redeemed && rec.RedeemedBy == by
+		if rec.Redeemed && !again {
 			return ErrReceiptUsed
 		}
-		rec.Redeemed = true
-		return nil
+		rec.Redeemed, rec.RedeemedBy = true, by
+		if err := check(rec); err != nil || !again {
+			return err
+		}
+		return errCollected
 	})
-	if errors.Is(err, ErrUnknownChallenge) {
+	switch {
+	case errors.Is(err, errCollected):
+		return nil
+	case errors.Is(err, ErrUnknownChallenge):
 		return ErrReceiptInvalid
-	}
-	if err == nil && !e.closed.end(i.rand, endRedeemed, Approved) {
+	case err == nil && !e.closed.end(i.rand, endRedeemed, Approved):
 		return ErrReceiptUsed
 	}
 	return err
@@ -150,11 +188,10 @@ func (e *Engine) change(ctx context.Context, i ident, edit func(*record, Entry) 
 	return unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
 }
 
-// claims states what happened. An answer that was judged adds its own AMR.
-func (e *Engine) claims(rec *record, at time.Time) *Claims {
-	now := e.cfg.Clock()
-	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, IssuedAt: now.Unix(),
-		ExpiresAt: now.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: at.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
+// claims states what happened, in a receipt that is issued at the given time. An answer that was evaluated adds its own AMR.
+func (e *Engine) claims(rec *record, won, issued time.Time) *Claims {
+	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, IssuedAt: issued.Unix(),
+		ExpiresAt: issued.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: won.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
 		Channel: rec.Travelled(), SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
 	if rec.Address != "" {
 		c.AddressHash = e.AddressHash(rec.Address)

@@ -58,16 +58,16 @@ func TestReceiptIsRedeemedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.mustCode(k.RedeemReceipt(ctx, *r.Claims, "mfa"), watchword.ErrReceiptInvalid)
+	k.mustCode(k.RedeemReceipt(ctx, *r.Claims, "mfa", nil), watchword.ErrReceiptInvalid)
 	pending := k.start(byMail())
 	forged := *r.Claims
 	forged.ID = pending.ID
-	k.mustCode(k.RedeemReceipt(ctx, forged, "sign_in"), watchword.ErrReceiptInvalid)
+	k.mustCode(k.RedeemReceipt(ctx, forged, "sign_in", nil), watchword.ErrReceiptInvalid)
 	nodes := []*watchword.Engine{k.Engine, k.sibling()}
-	got := together(60, func(i int) error { return nodes[i%2].RedeemReceipt(ctx, *r.Claims, "sign_in") })
+	got := together(60, func(i int) error { return nodes[i%2].RedeemReceipt(ctx, *r.Claims, "sign_in", nil) })
 	if got[""] != 1 || got["receipt_used"] != 59 {
 		t.Fatalf("outcomes: %v", got)
 	}
 	k.clock.advance(26 * time.Minute)
-	k.mustCode(k.sibling().RedeemReceipt(ctx, *r.Claims, "sign_in"), watchword.ErrReceiptInvalid)
+	k.mustCode(k.sibling().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptInvalid)
 }

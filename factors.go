@@ -27,8 +27,11 @@ type Factor struct {
 	Data       []byte    // the strategy's own: secret, last step, public key; never shown
 	CreatedBy  string    // the challenge that enrolled it, which makes creating idempotent
 
+	notes []note
+
 	Public map[string]any // what its strategy says of it in listings; not stored
 
+	readAt  time.Time // by the clock of the store of factors; zero: it does not say, or the factor is new
 	sealer  *sealer
 	damaged bool // its seal does not open: it can be removed and nothing else
 }
@@ -44,6 +47,7 @@ func (f *Factor) fields(version *int64) func(*codec) {
 		c.flag(&f.Disabled)
 		c.number(&f.Failures)
 		c.bytes(&f.Data)
+		each(c, &f.notes, func(n *note) { n.fields(c) })
 	}
 }
 
@@ -52,6 +56,7 @@ type vault struct {
 	app   string
 	store Factors
 	ring  ring
+	ids   *prf
 	log   *slog.Logger
 }
 
@@ -74,7 +79,7 @@ func (v *vault) list(ctx context.Context, subject, strategy string) ([]Factor, e
 	}
 	var out []Factor
 	for _, s := range stored {
-		if strategy != "" && s.Strategy != strategy {
+		if s.Strategy == setStrategy || strategy != "" && s.Strategy != strategy {
 			continue
 		}
 		out = append(out, v.open(ctx, s))
@@ -87,6 +92,9 @@ func (v *vault) get(ctx context.Context, id string) (Factor, error) {
 		return Factor{}, ErrNotFound
 	}
 	s, err := v.store.Get(ctx, v.app, id)
+	if err == nil && s.Strategy == setStrategy {
+		err = ErrNotFound
+	}
 	if err != nil {
 		return Factor{}, err
 	}
@@ -99,7 +107,8 @@ func (v *vault) open(ctx context.Context, s SealedFactor) Factor {
 	f, err := v.unseal(s)
 	if err != nil {
 		v.log.ErrorContext(ctx, "a factor's seal does not open", "factor", s.ID, "error", err)
-		return Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version, Disabled: true, damaged: true}
+		return Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version, Disabled: true,
+			readAt: s.ReadAt, damaged: true}
 	}
 	return f
 }
@@ -109,7 +118,7 @@ func (v *vault) unseal(s SealedFactor) (Factor, error) {
 	if err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
 	}
-	f := Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version, sealer: sealer}
+	f := Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version, readAt: s.ReadAt, sealer: sealer}
 	var version int64
 	if err := decode(plain, f.fields(&version)); err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
@@ -147,7 +156,7 @@ func (v *vault) create(ctx context.Context, f Factor) error {
 // update is compare-and-set: ErrConflict if somebody changed the factor since it was read.
 func (v *vault) update(ctx context.Context, f Factor) error {
 	if f.damaged {
-		return errSeal
+		return fmt.Errorf("factor %s: %w", f.ID, errSeal)
 	}
 	s, err := v.seal(f, f.Version+1)
 	if err != nil {
@@ -180,33 +189,33 @@ func (f *Factor) Usable(now time.Time) error {
 	return nil
 }
 
-// factorFailed counts one more consecutive failure of a factor, durably and by compare-and-set.
-func (e *Engine) factorFailed(ctx context.Context, rec *record, f Factor) error {
-	for range casTries {
-		f.Failures++
-		if f.Failures%waitEvery == 0 {
-			f.WaitUntil = e.cfg.Clock().UTC().Add(min(firstWait<<(f.Failures/waitEvery-1), longestWait))
-		}
-		f.Disabled = f.Disabled || f.Failures >= disableAfter
-		err := e.env.factors.update(ctx, f)
-		if err == nil {
-			if slices.Contains(warnAt[:], f.Failures) {
-				e.emit(ctx, EventFactorFailing, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
-			}
-			if f.Failures == disableAfter {
-				e.emit(ctx, EventFactorDisabled, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
-			}
-			return nil
-		}
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		if !errors.Is(err, ErrConflict) {
-			return unavailable(err)
-		}
-		if f, err = e.env.factors.get(ctx, f.ID); err != nil {
-			return unavailable(err)
-		}
+// fail counts one more consecutive failure.
+func (f *Factor) fail(now time.Time) {
+	f.Failures++
+	if f.Failures%waitEvery == 0 {
+		f.WaitUntil = now.UTC().Add(min(firstWait<<(f.Failures/waitEvery-1), longestWait))
 	}
-	return unavailable(ErrConflict)
+	f.Disabled = f.Disabled || f.Failures >= disableAfter
+}
+
+// countFailure stores one more consecutive failure of a factor, by compare-and-set: ErrConflict if somebody changed it
+// since it was read. A factor that is gone does not fail.
+func (e *Engine) countFailure(ctx context.Context, rec *record, f Factor) error {
+	f.fail(e.cfg.Clock())
+	err := e.env.factors.update(ctx, f)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil
+	case errors.Is(err, ErrConflict):
+		return err
+	case err != nil:
+		return unavailable(err)
+	}
+	if slices.Contains(warnAt[:], f.Failures) {
+		e.emit(ctx, EventFactorFailing, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
+	}
+	if f.Failures == disableAfter {
+		e.emit(ctx, EventFactorDisabled, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
+	}
+	return nil
 }

@@ -49,6 +49,20 @@ type Enroller interface {
 	VerifyEnrol(ctx context.Context, c *Challenge, answer string) (Factor, error)
 }
 
+// A Locator names the factor that an answer says it is of, where a challenge names nobody: a discoverable passkey's. Empty:
+// the answer says nothing, or is none.
+type Locator interface {
+	Locate(c *Challenge, answer string) (factor string)
+}
+
+// A DecoyMaker's decoys are evaluated like anybody's: against a factor that nobody has.
+type DecoyMaker interface {
+	Judge
+	// DecoyFactor returns what Data of a factor would hold that the challenge's subject had enrolled. It is derived from
+	// the challenge; no answer to it is ever approved.
+	DecoyFactor(c *Challenge) ([]byte, error)
+}
+
 // A Describer says what may be shown of a factor beside what the engine knows of it: what its owner or the app can use,
 // and no secret. Listings ask; nothing of it is stored.
 type Describer interface {
@@ -372,4 +386,5 @@ type SealedFactor struct {
 	CreatedAt time.Time
 	Version   int64 // 1 after Create
 	Data      []byte
+	ReadAt    time.Time // the store's clock when Get or List read it, to a second or better; zero: the store does not say
 }

@@ -3,7 +3,7 @@ package watchword
 import (
 	"context"
 	"errors"
-	"slices"
+	"fmt"
 	"time"
 )
 
@@ -15,22 +15,29 @@ const freshProof = 5 * time.Minute
 type Authority struct {
 	Claims *Claims
 	Admin  bool
+	Seed   []byte // of the request: with the same one the receipt may be spent again
 }
 
 // admin is stronger than any proof.
 const admin = 1 << 10
 
+// maxFactors of one subject can be enrolled: all of them are read whenever the subject is asked for one.
+const maxFactors = 50
+
+// hasRoom refuses another factor before anything is spent for it.
+func hasRoom(factors []Factor) error {
+	if len(factors) >= maxFactors {
+		return invalid("subject", "has as many factors as can be kept; remove one first")
+	}
+	return nil
+}
+
 // authorize spends the authority to change a subject's factors; none is needed where nothing is enrolled. The proof must
-// be at least as strong as the strongest active factor; recovery codes are there to replace any of them.
-func (e *Engine) authorize(ctx context.Context, subject string, a Authority) (enrolment, error) {
-	factors, err := e.env.factors.list(ctx, subject, "")
-	if err != nil {
-		return enrolment{}, factorError(err)
-	}
-	var allowed enrolment
-	for _, f := range factors {
-		allowed.Beside = append(allowed.Beside, []byte(f.ID))
-	}
+// be at least as strong as the strongest active factor; recovery codes are there to replace any of them. A proof that was
+// earned by a factor is worth nothing when that factor is gone.
+func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (enrolment, error) {
+	allowed := enrolment{Life: set.life}
+	factors := set.others("")
 	if a.Admin {
 		e.log.InfoContext(ctx, "factors are changed on the app's own authority", "app", e.cfg.App)
 		allowed.Proof = admin
@@ -40,35 +47,78 @@ func (e *Engine) authorize(ctx context.Context, subject string, a Authority) (en
 		return allowed, nil
 	}
 	c := a.Claims
-	now := e.cfg.Clock()
-	if c == nil || c.Purpose != PurposeManageFactors || c.Subject != subject || now.Sub(time.Unix(c.AuthTime, 0)) > freshProof {
+	if c == nil || c.Purpose != PurposeManageFactors || c.Subject != set.subject || e.cfg.Clock().Sub(time.Unix(c.AuthTime, 0)) > freshProof {
 		return allowed, ErrProofRequired
 	}
 	if allowed.Proof = e.strength(c.Strategy); !e.suffices(allowed.Proof, factors) {
 		return allowed, ErrProofRequired
 	}
-	if err := e.RedeemReceipt(ctx, *c, PurposeManageFactors); err != nil {
-		if errors.Is(err, ErrUnavailable) {
-			return allowed, err
+	err := e.spendReceipt(ctx, *c, a.Seed, func(rec *record) error {
+		if rec.Claims != nil { // evaluated by the strategy, and so earned by a factor
+			allowed.Factor, allowed.FactorOf = rec.Factor, rec.FactorOf
 		}
-		return allowed, ErrProofRequired
+		return e.stillEarned(ctx, set, allowed, rec.CreatedAt)
+	})
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		err = ErrProofRequired
 	}
-	return allowed, nil
+	return allowed, err
 }
 
-// maxFactors of one subject can be enrolled: all of them are read whenever the subject is asked for one.
-const maxFactors = 50
+// stillEarned refuses what was allowed by a factor that is not active any more, or before the subject was removed.
+func (e *Engine) stillEarned(ctx context.Context, set *factorSet, allowed enrolment, began time.Time) error {
+	if allowed.Factor != "" {
+		f := set.find(allowed.Factor)
+		if f == nil || f.Disabled || f.CreatedBy != allowed.FactorOf {
+			return ErrProofRequired
+		}
+	}
+	removed, err := e.removedSince(ctx, set.subject, began)
+	if err == nil && removed {
+		err = ErrProofRequired
+	}
+	return err
+}
 
-// hasRoom refuses another factor before anything is spent for it.
-func (e *Engine) hasRoom(ctx context.Context, subject string) error {
-	factors, err := e.env.factors.list(ctx, subject, "")
+// changeFactors authorizes a change of what a subject has enrolled, once, and makes it: the set is brought to a new
+// version first, so that the change is of the set that was looked at.
+func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority, change func(*factorSet) error, add ...addition) error {
+	authorized := false
+	var allowed enrolment
+	for range casTries {
+		set, err := e.env.factors.set(ctx, subject, e.cfg.Clock())
+		if err != nil {
+			return err
+		}
+		if !authorized {
+			if allowed, err = e.authorize(ctx, set, a); err != nil {
+				return err
+			}
+			authorized = true
+		} else if !e.suffices(allowed.Proof, set.others("")) {
+			return ErrProofRequired
+		}
+		if set.entry != nil || len(set.factors)+len(add) > 0 {
+			err = e.bump(ctx, set, add...)
+		}
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return change(set)
+	}
+	return unavailable(fmt.Errorf("a subject's factors kept changing: %w", ErrConflict))
+}
+
+// bump brings a set to a new version; if it has no life yet it gets one that no other has had.
+func (e *Engine) bump(ctx context.Context, set *factorSet, add ...addition) error {
+	life, err := e.random(randomSize)
 	if err != nil {
-		return factorError(err)
+		return err
 	}
-	if len(factors) >= maxFactors {
-		return invalid("subject", "has as many factors as can be kept; remove one first")
-	}
-	return nil
+	return e.env.factors.bump(ctx, set, string(life), add...)
 }
 
 // suffices compares a proof with what is active.
@@ -77,22 +127,27 @@ func (e *Engine) suffices(proof int, factors []Factor) bool {
 }
 
 // overtaken reports whether what allowed an enrolment to begin would not allow it any more: something stronger has become
-// active, or all that was there is gone. Otherwise whoever began it in time could add a factor of his own to the owner's,
-// or to a subject that was removed. (One that began while nothing was enrolled needed no proof, and still adds its factor
-// to a subject that has nothing again.)
-func (e *Engine) overtaken(ctx context.Context, rec *record) error {
-	factors, err := e.env.factors.list(ctx, rec.Subject, "")
-	if err != nil {
-		return factorError(err)
+// active, the factor that earned the proof is gone, or the subject was removed meanwhile.
+func (e *Engine) overtaken(ctx context.Context, rec *record, set *factorSet) error {
+	if err := e.outlived(ctx, rec, set); err != nil {
+		return err
 	}
-	others := slices.DeleteFunc(factors, func(f Factor) bool { return f.CreatedBy == rec.ID })
-	remain := len(rec.Enrolment.Beside) == 0 || slices.ContainsFunc(others, func(f Factor) bool {
-		return slices.ContainsFunc(rec.Enrolment.Beside, func(id []byte) bool { return string(id) == f.ID })
-	})
-	if !remain || !e.suffices(rec.Enrolment.Proof, others) {
+	others := set.others(rec.ID)
+	if !e.suffices(rec.Enrolment.Proof, others) {
 		return ErrProofRequired
 	}
-	return nil
+	return hasRoom(others)
+}
+
+// outlived refuses an enrolment whose authority is gone. A set that the challenge itself has begun is named after it; an
+// app that vouches for an enrolment where nothing was enrolled vouches for it beside others too.
+func (e *Engine) outlived(ctx context.Context, rec *record, set *factorSet) error {
+	began := rec.Enrolment.Life
+	own := began == "" && (set.life == rec.ID || rec.Enrolment.Proof == admin)
+	if began != set.life && !own {
+		return ErrProofRequired
+	}
+	return e.stillEarned(ctx, set, rec.Enrolment, rec.CreatedAt)
 }
 
 // strength of a strategy that this engine does not offer is nobody's: as a proof it is worth nothing.
@@ -167,11 +222,13 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 	if !plain(f.Subject, maxText) || f.Subject == "" || f.ID == "" {
 		return invalid("subject", "is required, and at most 255 plain characters")
 	}
-	if _, err := e.authorize(ctx, f.Subject, a); err != nil {
-		return err
-	}
 	f.CreatedAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
-	err := e.env.factors.create(ctx, f)
+	err := e.changeFactors(ctx, f.Subject, a, func(set *factorSet) error {
+		if err := hasRoom(set.others("")); err != nil && !set.has(f.ID) {
+			return err
+		}
+		return e.env.factors.create(ctx, f)
+	}, addition{factor: f.ID, strategy: f.Strategy})
 	if errors.Is(err, ErrExists) {
 		before, err := e.factor(ctx, f.ID)
 		if err == nil && (before.Subject != f.Subject || before.Strategy != f.Strategy) {
@@ -180,7 +237,7 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 		return err
 	}
 	if err != nil {
-		return unavailable(err)
+		return factorError(err)
 	}
 	e.emit(ctx, EventFactorEnrolled, &Challenge{Strategy: f.Strategy, Subject: f.Subject}, func(ev *Event) { ev.Factor = f.ID })
 	return nil
@@ -195,9 +252,15 @@ func (e *Engine) RenameFactor(ctx context.Context, id, label string, a Authority
 	if err != nil {
 		return Factor{}, err
 	}
-	if _, err := e.authorize(ctx, f.Subject, a); err != nil {
-		return Factor{}, err
-	}
+	err = e.changeFactors(ctx, f.Subject, a, func(*factorSet) error {
+		f, err = e.rename(ctx, f, label)
+		return err
+	})
+	return f, err
+}
+
+func (e *Engine) rename(ctx context.Context, f Factor, label string) (Factor, error) {
+	id := f.ID
 	for range casTries {
 		f.Label = label
 		err := e.env.factors.update(ctx, f)
@@ -221,13 +284,14 @@ func (e *Engine) RemoveFactor(ctx context.Context, id string, a Authority) error
 	if err != nil {
 		return err
 	}
-	if _, err := e.authorize(ctx, f.Subject, a); err != nil {
-		return err
-	}
-	return e.remove(ctx, f)
+	return e.changeFactors(ctx, f.Subject, a, func(*factorSet) error { return e.remove(ctx, f) })
 }
 
+// remove ends the challenge that enrolled the factor, if it is still open, so that it does not create the factor again.
 func (e *Engine) remove(ctx context.Context, f Factor) error {
+	if err := e.endEnrolment(ctx, f.CreatedBy); err != nil {
+		return err
+	}
 	err := e.cfg.Factors.Delete(ctx, e.cfg.App, f.ID)
 	if errors.Is(err, ErrNotFound) {
 		return ErrUnknownFactor
@@ -241,17 +305,39 @@ func (e *Engine) remove(ctx context.Context, f Factor) error {
 
 // RemoveSubject removes everything that a subject has enrolled, and with it every answer to a challenge that needs it.
 func (e *Engine) RemoveSubject(ctx context.Context, subject string, a Authority) error {
-	if _, err := e.authorize(ctx, subject, a); err != nil {
-		return err
-	}
-	factors, err := e.env.factors.list(ctx, subject, "")
-	if err != nil {
-		return factorError(err)
-	}
-	for _, f := range factors {
-		if err := e.remove(ctx, f); err != nil && !errors.Is(err, ErrUnknownFactor) {
+	return e.changeFactors(ctx, subject, a, func(set *factorSet) error {
+		if err := e.rememberRemoval(ctx, subject); err != nil {
 			return err
 		}
+		for _, f := range set.factors {
+			if err := e.remove(ctx, f); err != nil && !errors.Is(err, ErrUnknownFactor) {
+				return err
+			}
+		}
+		return e.removeSet(ctx, subject)
+	})
+}
+
+// removeSet removes the entry of a subject's set, and with it the life that open enrolments began in.
+func (e *Engine) removeSet(ctx context.Context, subject string) error {
+	if e.cfg.Factors == nil {
+		return nil
+	}
+	err := e.cfg.Factors.Delete(ctx, e.cfg.App, e.env.factors.setID(subject))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return unavailable(err)
+	}
+	return nil
+}
+
+// endEnrolment cancels an enrolment that is still open.
+func (e *Engine) endEnrolment(ctx context.Context, id string) error {
+	if id == "" {
+		return nil
+	}
+	_, err := e.Cancel(ctx, id)
+	if errors.Is(err, ErrUnavailable) {
+		return err
 	}
 	return nil
 }

@@ -46,7 +46,7 @@ func (e *Engine) Resend(ctx context.Context, id, channel string) (View, error) {
 // resendable says where another message may go now, with the channel changed if another one is named.
 func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, error) {
 	now := e.cfg.Clock()
-	status, _, _ := e.status(rec, entry)
+	status, _ := e.status(rec, entry)
 	switch at := e.resendAt(&rec.Challenge); {
 	case status != Pending:
 		return Address{}, closedError(status)
@@ -153,7 +153,7 @@ func (e *Engine) wanted(ctx context.Context, o Outgoing) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch status, _, _ := e.status(rec, entry); {
+	switch status, _ := e.status(rec, entry); {
 	case status == Expired:
 		return nil, ErrExpired
 	case status != Pending || rec.Sends != o.Send:

@@ -18,8 +18,14 @@ type sealed struct {
 	Digests   [][]byte
 	Collected bool    // the receipt was given out by Redeem
 	Redeemed  bool    // and then redeemed itself
-	Approved  bool    // a judged answer has won; the mark says so too, but a store could drop it
-	Claims    *Claims // of a judged answer whose receipt waits; for digests they are built when collected
+	Approved  bool    // an evaluated answer has won; the mark says so too, but a store could drop it
+	Claims    *Claims // of an evaluated answer; for digests they are built when collected
+	FactorOf  string  // the challenge that had enrolled the factor which answered
+
+	// What Collected and Redeemed were done by, and when the receipt was given out: the same request gets the same again.
+	CollectedBy attemptID
+	CollectedAt time.Time
+	RedeemedBy  attemptID
 }
 
 func (s *sealed) fields(f *codec) {
@@ -30,6 +36,10 @@ func (s *sealed) fields(f *codec) {
 	f.flag(&s.Collected)
 	f.flag(&s.Redeemed)
 	f.flag(&s.Approved)
+	f.text(&s.FactorOf)
+	s.CollectedBy.field(f)
+	f.moment(&s.CollectedAt)
+	s.RedeemedBy.field(f)
 	waits := s.Claims != nil
 	if f.flag(&waits); !waits {
 		return
@@ -40,7 +50,35 @@ func (s *sealed) fields(f *codec) {
 	s.Claims.fields(f)
 }
 
-// fields lists what is kept of a judged answer's claims until they are collected.
+// An attemptID names one request. It is random or, where the caller gave a seed, derived from it, so that exactly the
+// repetition of a request whose answer was lost is recognized.
+type attemptID [attemptSize]byte
+
+const attemptSize = 16
+
+func (a *attemptID) field(f *codec) {
+	var text []byte
+	if *a != (attemptID{}) {
+		text = a[:]
+	}
+	f.bytes(&text)
+	copy(a[:], text)
+}
+
+// newAttempt names a request.
+func (e *Engine) newAttempt(seed []byte) (a attemptID, err error) {
+	if seed != nil {
+		sum := e.identity.tags.sum("attempt", e.cfg.App, string(seed))
+		return attemptID(sum[:]), nil
+	}
+	b, err := e.random(attemptSize)
+	if err == nil {
+		a = attemptID(b)
+	}
+	return a, err
+}
+
+// fields lists what is kept of an evaluated answer's claims.
 func (c *Claims) fields(f *codec) {
 	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce} {
 		f.text(text)
@@ -72,6 +110,17 @@ func (e *Engine) read(ctx context.Context, i ident) (Entry, *record, error) {
 		return Entry{}, nil, unavailable(err)
 	}
 	rec, err := e.open(ctx, i, entry)
+	if err != nil {
+		return entry, nil, err
+	}
+	if now := e.lockIdle(ctx, rec, entry); now.State != entry.State {
+		entry = now
+		if rec.version != now.Version { // it was closed with other content
+			rec, err = e.open(ctx, i, now)
+		} else {
+			rec.state = now.State
+		}
+	}
 	return entry, rec, err
 }
 
@@ -129,33 +178,42 @@ func (r *record) secret(prefix, use string) Code {
 }
 
 // A mark is the engine's own word in a store's entry that an answer was right: what becomes of the receipt (waits for
-// Redeem, or was given out by Check), the time in milliseconds, and
+// Redeem, or was given out by Check), the time in milliseconds, which request it was, and
 //
-//	HMAC(key of the app, id | what | time | digest)
+//	HMAC(key of the app, id | what | time | request | digest)
 //
 // A store can repeat a mark it has seen but not make one; and it only counts with a digest that the seal holds.
 const (
 	markWaiting   = 'w'
 	markCollected = 'c'
-	markHead      = 1 + 8
+	markHead      = 1 + 8 + attemptSize
 	markSize      = markHead + 32
 )
 
-func (k *ringKey) mark(id string, what byte, at time.Time, digest []byte) []byte {
-	mark := append(make([]byte, 0, markSize), what)
+func (k *ringKey) mark(id string, a *attempt, at time.Time, digest []byte) []byte {
+	mark := append(make([]byte, 0, markSize), a.what)
 	mark = binary.BigEndian.AppendUint64(mark, uint64(at.UnixMilli()))
+	mark = append(mark, a.id[:]...)
 	sum := k.marks.sum(id, string(mark), string(digest))
 	return append(mark, sum[:]...)
 }
 
-// won reports whether a mark proves that the challenge was answered in time, when, and whether its receipt waits.
-func (r *record) won(mark []byte) (at time.Time, waits, ok bool) {
+// An approval is what a valid mark says.
+type approval struct {
+	at    time.Time
+	waits bool // the receipt was left to Redeem
+	by    attemptID
+}
+
+// won reads a mark, and reports whether it proves that the challenge was answered in time.
+func (r *record) won(mark []byte) (won approval, ok bool) {
 	if len(mark) != markSize || r.Decoy {
-		return time.Time{}, false, false
+		return approval{}, false
 	}
-	at = time.UnixMilli(int64(binary.BigEndian.Uint64(mark[1:markHead]))).UTC()
-	if at.After(r.ExpiresAt) {
-		return at, false, false
+	won = approval{at: time.UnixMilli(int64(binary.BigEndian.Uint64(mark[1:]))).UTC(), waits: mark[0] == markWaiting,
+		by: attemptID(mark[markHead-attemptSize:])}
+	if won.at.After(r.ExpiresAt) {
+		return won, false
 	}
 	digests := r.Digests
 	if len(digests) == 0 {
@@ -163,10 +221,10 @@ func (r *record) won(mark []byte) (at time.Time, waits, ok bool) {
 	}
 	for _, d := range digests {
 		if sum := r.key.marks.sum(r.ID, string(mark[:markHead]), string(d)); hmac.Equal(mark[markHead:], sum[:]) {
-			return at, mark[0] == markWaiting, true
+			return won, true
 		}
 	}
-	return at, false, false
+	return won, false
 }
 
 // A View is what may be shown of a challenge: it holds no secret and no full address.
@@ -194,7 +252,7 @@ type View struct {
 }
 
 func (e *Engine) view(r *record, entry Entry) View {
-	status, _, _ := e.status(r, entry)
+	status, _ := e.status(r, entry)
 	v := View{ID: r.ID, Status: status, Strategy: r.Strategy, Channel: r.Channel, Purpose: r.Purpose, Subject: r.Subject,
 		SentTo: r.SentTo, Ask: r.Ask, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
 		Client: r.Client, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, TriesLeft: max(entry.Tries, 0)}
@@ -205,37 +263,54 @@ func (e *Engine) view(r *record, entry Entry) View {
 	return v
 }
 
-// judging is how long a judged answer may take after its try was charged; a challenge whose last try is older is locked
-// even if the node that judged it never said so.
-const judging = 30 * time.Second
+// tryTime is how long a try may take after it was charged. An approval that comes later is refused by the store, and a
+// challenge without further tries is locked then, though the node that evaluated the last one never said what came of it.
+const tryTime = 10 * time.Second
 
-// status is what became of a challenge, when it was won, and whether its receipt waits. The store is believed where it
-// only refuses; that something was approved is believed with a valid mark alone.
-func (e *Engine) status(r *record, entry Entry) (s Status, at time.Time, waits bool) {
+// status is what became of a challenge and, if it was approved, how. The store is believed where it only refuses; that
+// something was approved is believed with a valid mark alone.
+func (e *Engine) status(r *record, entry Entry) (Status, approval) {
 	switch entry.State {
 	case StateApproved:
-		at, waits, ok := r.won(entry.Mark)
+		won, ok := r.won(entry.Mark)
 		if !ok {
 			e.log.Error("a challenge reads approved without a valid mark", "challenge", r.ID)
-			return Locked, at, false
+			return Locked, approval{}
 		}
-		return Approved, at, waits && !r.Collected
+		return Approved, won
 	case StateLocked:
-		return Locked, at, false
+		return Locked, approval{}
 	case StateCanceled:
-		return Canceled, at, false
+		return Canceled, approval{}
 	}
-	now := e.cfg.Clock()
 	if before, ok := e.closed.find(r.ident.rand); ok {
-		return before, at, false
+		return before, approval{}
 	}
 	switch {
-	case !now.Before(r.ExpiresAt):
-		return Expired, at, false
-	case entry.Tries <= 0 && (len(r.Digests) > 0 || now.Sub(entry.LastTry) > judging):
-		return Locked, at, false
+	case !e.cfg.Clock().Before(r.ExpiresAt):
+		return Expired, approval{}
+	case entry.Tries <= 0 && len(r.Digests) > 0:
+		return Locked, approval{}
 	}
-	return Pending, at, false
+	return Pending, approval{}
+}
+
+// lockIdle locks a challenge without tries whose last one was never settled, once it can win no more. The entry comes
+// back as it is then.
+func (e *Engine) lockIdle(ctx context.Context, rec *record, entry Entry) Entry {
+	if entry.State != StatePending || entry.Tries > 0 || len(rec.Digests) > 0 || e.cfg.Clock().Sub(entry.LastTry) < tryTime {
+		return entry
+	}
+	switch err := e.cfg.Store.Close(ctx, rec.ident.ref, Closing{State: StateLocked, Idle: tryTime}); {
+	case err == nil:
+		entry.State = StateLocked
+		e.locked(ctx, rec.ident, &rec.Challenge)
+	case errors.Is(err, ErrClosed):
+		if now, err := e.cfg.Store.Get(ctx, rec.ident.ref); err == nil {
+			return now
+		}
+	}
+	return entry
 }
 
 // closedError is what a caller is told who comes too late.

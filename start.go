@@ -103,10 +103,14 @@ func (e *Engine) authorizeEnrolment(ctx context.Context, i ident, c *Challenge, 
 			return before, err
 		}
 	}
-	if err := e.hasRoom(ctx, req.Subject); err != nil {
+	set, err := e.env.factors.set(ctx, req.Subject, e.cfg.Clock())
+	if err != nil {
 		return nil, err
 	}
-	c.Enrolment, err = e.authorize(ctx, req.Subject, req.Authority)
+	if err := hasRoom(set.others("")); err != nil {
+		return nil, err
+	}
+	c.Enrolment, err = e.authorize(ctx, set, req.Authority)
 	return nil, err
 }
 
@@ -261,7 +265,7 @@ func (e *Engine) startedBefore(ctx context.Context, i ident) (*Started, error) {
 // requeue hands over a first message that its start failed to hand over. One that is queued is left alone, so that nothing
 // is sent twice.
 func (e *Engine) requeue(ctx context.Context, rec *record, entry Entry) error {
-	status, _, _ := e.status(rec, entry)
+	status, _ := e.status(rec, entry)
 	if rec.Sends != 1 || e.cfg.Outbox == nil || status != Pending || rec.Delivery.Status != DeliveryFailed {
 		return nil
 	}

@@ -55,7 +55,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	if status, _, _ := e.status(rec, entry); status == Canceled {
+	if status, _ := e.status(rec, entry); status == Canceled {
 		return e.view(rec, entry), nil
 	} else if status != Pending {
 		return View{}, closedError(status)
@@ -63,7 +63,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	err = e.cfg.Store.Close(ctx, i.ref, Closing{State: StateCanceled})
 	switch {
 	case errors.Is(err, ErrClosed):
-		return View{}, e.tooLate(ctx, i)
+		return View{}, e.howItEnded(ctx, i)
 	case errors.Is(err, ErrNotFound):
 		return View{}, ErrUnknownChallenge
 	case err != nil:
@@ -74,6 +74,19 @@ func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	e.emit(ctx, EventCanceled, &rec.Challenge)
 	entry.State = StateCanceled
 	return e.view(rec, entry), nil
+}
+
+// howItEnded reads how a closed challenge ended.
+func (e *Engine) howItEnded(ctx context.Context, i ident) error {
+	entry, rec, err := e.read(ctx, i)
+	if err != nil {
+		return err
+	}
+	status, _ := e.status(rec, entry)
+	if err := closedError(status); err != nil {
+		return err
+	}
+	return ErrAttemptsExhausted
 }
 
 // How often a waiting caller reads: at first soon, then once a second.

@@ -67,7 +67,10 @@ type Engine struct {
 	closed     *memory
 	watchers   *watchers
 	env        *environment
-	log        *slog.Logger
+	background *background
+
+	placeholder SealedFactor // for decoys to decrypt
+	log         *slog.Logger
 }
 
 const (
@@ -83,7 +86,7 @@ var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, kinds: map[[kindSize]byte]Strategy{},
-		channels: set(cfg.Channels), purposes: set(cfg.Purposes), closed: newMemory(), watchers: newWatchers(), log: cfg.Logger}
+		channels: set(cfg.Channels), purposes: set(cfg.Purposes), closed: newMemory(), watchers: newWatchers(), background: newBackground(), log: cfg.Logger}
 	problems := append(cfg.problems(), e.deriveKeys()...)
 	returns, err := returnOrigins(cfg.ReturnOrigins)
 	if e.returns = returns; err != nil {
@@ -96,9 +99,9 @@ func New(cfg Config) (*Engine, error) {
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("watchword: app %q cannot start: %w", cfg.App, errors.Join(problems...))
 	}
-	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App,
-		factors: &vault{app: cfg.App, store: cfg.Factors, ring: e.ring, log: cfg.Logger}}
-	return e, nil
+	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App, decoy: e.decoyFactor,
+		factors: &vault{app: cfg.App, store: cfg.Factors, ring: e.ring, ids: e.identity.tags, log: cfg.Logger}}
+	return e, e.prepareDecoys()
 }
 
 func (c *Config) setDefaults() {
@@ -187,6 +190,9 @@ func (e *Engine) addStrategies() (problems []error) {
 		_, judges := s.(Judge)
 		if guesses == judges {
 			problems = append(problems, fmt.Errorf("strategy %q: must be either a Guesser or a Judge", name))
+		}
+		if name == setStrategy {
+			problems = append(problems, fmt.Errorf("strategy %q: the name is taken", name))
 		}
 		if e.strategies[name] != nil {
 			problems = append(problems, fmt.Errorf("strategy %q: is there twice", name))

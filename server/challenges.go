@@ -107,13 +107,13 @@ func check(ctx context.Context, c *call, in *checkRequest) (*approvedView, error
 		}
 	}
 	result, err := c.engine.Check(ctx, c.request.PathValue("id"), watchword.CheckRequest{Purpose: in.Purpose, Subject: in.Subject,
-		To: in.To, Answer: in.Answer.Answer, Transaction: in.Transaction, Client: in.Client.engine()})
+		To: in.To, Answer: in.Answer.Answer, Transaction: in.Transaction, Client: in.Client.engine(), Seed: c.seed})
 	return c.approved(ctx, result, err)
 }
 
 func redeem(ctx context.Context, c *call, in *redeemRequest) (*approvedView, error) {
 	result, err := c.engine.Redeem(ctx, c.request.PathValue("id"), watchword.RedeemRequest{Handle: in.Handle, Purpose: in.Purpose,
-		Subject: in.Subject, To: in.To})
+		Subject: in.Subject, To: in.To, Seed: c.seed})
 	return c.approved(ctx, result, err)
 }
 
@@ -150,5 +150,5 @@ func redeemReceipt(ctx context.Context, c *call, in *redeemReceiptRequest) (*wat
 	if err != nil {
 		return nil, err
 	}
-	return &claims, c.engine.RedeemReceipt(ctx, claims, in.Purpose)
+	return &claims, c.engine.RedeemReceipt(ctx, claims, in.Purpose, c.seed)
 }

@@ -112,5 +112,5 @@ func (c *call) authority(ctx context.Context, receipt string) (watchword.Authori
 	case err != nil:
 		return watchword.Authority{}, err
 	}
-	return watchword.Authority{Claims: &claims}, nil
+	return watchword.Authority{Claims: &claims, Seed: c.seed}, nil
 }

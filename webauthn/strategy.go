@@ -102,6 +102,15 @@ func (s *Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer st
 	return s.proof(c, f, k, use)
 }
 
+// Locate names the key that an assertion says it is by.
+func (s *Strategy) Locate(c *watchword.Challenge, answer string) string {
+	a, err := parseAssertion(answer)
+	if err != nil {
+		return ""
+	}
+	return s.factorID(c.App(), a.RawID)
+}
+
 // keys are those of the subject that may answer the challenge.
 func (s *Strategy) keys(ctx context.Context, c *watchword.Challenge) ([]*key, error) {
 	factors, err := c.Factors(ctx)

@@ -4,7 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
+	"encoding/json"
+	"fmt"
 	"math"
 	"strconv"
 	"time"
@@ -19,7 +20,10 @@ const Remaining = "codes_remaining"
 // A Strategy checks recovery codes. It has no settings and is a watchword.Enroller.
 type Strategy struct{}
 
-var _ watchword.Enroller = (*Strategy)(nil)
+var (
+	_ watchword.Enroller   = (*Strategy)(nil)
+	_ watchword.DecoyMaker = (*Strategy)(nil)
+)
 
 // New makes the strategy.
 func New() *Strategy { return &Strategy{} }
@@ -35,8 +39,7 @@ func (*Strategy) Traits() watchword.Traits {
 
 // Begin asks for a code. ErrNotEnrolled if the subject has none, or none left.
 func (*Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	// A decoy's subject needs no codes; they are looked for all the same, so that it takes as long.
-	if _, _, err := usable(ctx, c); err != nil && (!c.Decoy || errors.Is(err, watchword.ErrUnavailable)) {
+	if _, _, err := usable(ctx, c); err != nil {
 		return watchword.Prompt{}, err
 	}
 	return watchword.Prompt{Ask: watchword.AskCode, Public: map[string]any{"letters": true}}, nil
@@ -61,6 +64,15 @@ func (*Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer stri
 		return watchword.Proof{}, err
 	}
 	return watchword.Proof{Spend: f, Low: len(s.Digests) <= few, Extra: map[string]any{Remaining: len(s.Digests)}}, nil
+}
+
+// DecoyFactor makes a set that nobody has.
+func (*Strategy) DecoyFactor(c *watchword.Challenge) ([]byte, error) {
+	s := &set{Key: c.DeriveBytes("decoy key", 32), Confirmed: c.CreatedAt}
+	for i := range codes {
+		s.Digests = append(s.Digests, c.DeriveBytes(fmt.Sprintf("decoy %d", i), sha256.Size))
+	}
+	return json.Marshal(s)
 }
 
 // Describe says how many codes are left.
@@ -114,7 +126,7 @@ func current(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *s
 	}
 	id := factorID(c.App(), c.Subject)
 	for i := range enrolled {
-		if enrolled[i].ID != id {
+		if enrolled[i].ID != id && !c.Decoy { // a decoy's only one is nobody's
 			continue
 		}
 		s, err := parseSet(enrolled[i].Data)

@@ -125,7 +125,7 @@ func testEnrolments(t *testing.T, k *kit) {
 	k.pass(11 * time.Minute)
 	_, err = k.answer(two.ID, "user_42", watchword.PurposeEnrol, second.at(k.time()))
 	wantError(t, "a late one", err, watchword.ErrChallengeExpired)
-	if after := list(); len(after) != 1 || after[0].Version != before[0].Version+1 || after[0].Failures != 1 {
+	if after := list(); len(after) != 1 || after[0].Failures != 1 {
 		t.Errorf("enrolled afterwards: %+v", after)
 	}
 }

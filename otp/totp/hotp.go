@@ -11,7 +11,10 @@ import (
 // A HOTP checks the codes of tokens that count. It is a watchword.Enroller.
 type HOTP struct{ config HOTPConfig }
 
-var _ watchword.Enroller = (*HOTP)(nil)
+var (
+	_ watchword.Enroller   = (*HOTP)(nil)
+	_ watchword.DecoyMaker = (*HOTP)(nil)
+)
 
 // NewHOTP makes the strategy, or reports everything that is wrong with its settings.
 func NewHOTP(cfg HOTPConfig) (*HOTP, error) {
@@ -39,8 +42,14 @@ func (s *HOTP) Verify(ctx context.Context, c *watchword.Challenge, answer string
 
 // BeginEnrol shows a secret that is derived from the challenge, to be counted from 0.
 func (s *HOTP) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	return beginEnrol(c, key{Algorithm: SHA1, Digits: s.config.Digits}, s.Name(), s.config.Issuer)
+	return beginEnrol(c, s.settings(), s.Name(), s.config.Issuer)
 }
+
+// settings are those of a new key.
+func (s *HOTP) settings() key { return key{Algorithm: SHA1, Digits: s.config.Digits} }
+
+// DecoyFactor makes a token that nobody has, like one that is enrolled now.
+func (s *HOTP) DecoyFactor(c *watchword.Challenge) ([]byte, error) { return decoyKey(c, s.settings()) }
 
 // VerifyEnrol returns the token that the first code proves; the code's counter is spent.
 func (s *HOTP) VerifyEnrol(_ context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {

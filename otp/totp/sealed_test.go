@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
@@ -81,11 +82,16 @@ func testExchangedRows(t *testing.T, k *kit) {
 	k.pass(step)
 	read := func(id string) watchword.SealedFactor {
 		t.Helper()
-		s, err := k.config.Factors.Get(t.Context(), k.App(), id)
-		if err != nil {
-			t.Fatal(err)
+		for { // the first version is the one with the enrolment's note, which is erased soon
+			s, err := k.config.Factors.Get(t.Context(), k.App(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Version > 1 {
+				return s
+			}
+			time.Sleep(time.Millisecond)
 		}
-		return s
 	}
 	put := func(s watchword.SealedFactor, data []byte) {
 		t.Helper()

@@ -20,7 +20,10 @@ type Strategy struct {
 	window int64
 }
 
-var _ watchword.Enroller = (*Strategy)(nil)
+var (
+	_ watchword.Enroller   = (*Strategy)(nil)
+	_ watchword.DecoyMaker = (*Strategy)(nil)
+)
 
 // New makes the strategy, or reports everything that is wrong with its settings. What is allowed but unwise,
 // Config.Warnings says.
@@ -54,8 +57,17 @@ func (s *Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer st
 
 // BeginEnrol shows a secret that is derived from the challenge.
 func (s *Strategy) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	settings := key{Algorithm: s.config.Algorithm, Digits: s.config.Digits, Period: int64(s.config.Period / time.Second)}
-	return beginEnrol(c, settings, s.Name(), s.config.Issuer)
+	return beginEnrol(c, s.settings(), s.Name(), s.config.Issuer)
+}
+
+// settings are those of a new key.
+func (s *Strategy) settings() key {
+	return key{Algorithm: s.config.Algorithm, Digits: s.config.Digits, Period: int64(s.config.Period / time.Second)}
+}
+
+// DecoyFactor makes a device that nobody has, like one that is enrolled now.
+func (s *Strategy) DecoyFactor(c *watchword.Challenge) ([]byte, error) {
+	return decoyKey(c, s.settings())
 }
 
 // VerifyEnrol returns the device that the first code proves; the code's step is spent.

@@ -3,6 +3,7 @@ package totp
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -12,10 +13,9 @@ import (
 // The offset of the device's clock is nil as long as nothing is known of it.
 type try func(k *key, code string) (passed bool, offset *time.Duration)
 
-// begin asks for a code if there is a device that may answer. A decoy's subject needs none; its devices are read all the
-// same, so that it takes as long.
+// begin asks for a code if there is a device that may answer.
 func begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	if _, err := usable(ctx, c); err != nil && (!c.Decoy || errors.Is(err, watchword.ErrUnavailable)) {
+	if _, err := usable(ctx, c); err != nil {
 		return watchword.Prompt{}, err
 	}
 	return watchword.Prompt{Ask: watchword.AskCode}, nil
@@ -91,4 +91,13 @@ func verify(ctx context.Context, c *watchword.Challenge, answer string, try try)
 		}
 	}
 	return refused, watchword.ErrMismatch
+}
+
+// decoyKey is the data of a device that nobody has.
+func decoyKey(c *watchword.Challenge, settings key) ([]byte, error) {
+	_, size, _ := settings.Algorithm.hash()
+	for part := 0; len(settings.Secret) < size; part++ {
+		settings.Secret = append(settings.Secret, c.DeriveBytes(fmt.Sprintf("decoy %d", part), min(size-len(settings.Secret), 32))...)
+	}
+	return settings.data()
 }

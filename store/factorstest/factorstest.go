@@ -30,7 +30,7 @@ func Run(t *testing.T, open func(t *testing.T) watchword.Factors) {
 		run  func(*testing.T, *suite)
 	}{
 		{"Create", testCreate}, {"Get", testGet}, {"List", testList}, {"Update", testUpdate}, {"Delete", testDelete},
-		{"Apps", testApps}, {"Texts", testTexts}, {"Copies", testCopies}, {"Canceled", testCanceled}, {"Page", testPage},
+		{"Apps", testApps}, {"Texts", testTexts}, {"Copies", testCopies}, {"Canceled", testCanceled}, {"ReadAt", testReadAt}, {"Page", testPage},
 		{"RacingUpdates", testRacingUpdates}, {"RacingCreates", testRacingCreates}, {"RacingEverything", testRacingEverything},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -259,6 +259,32 @@ func testCanceled(t *testing.T, s *suite) {
 	if s.Create(gone, s.factor("b", "user")) != nil {
 		_, err := s.Get(t.Context(), s.app, "b")
 		wantError(t, "created for somebody who was gone", err, watchword.ErrNotFound)
+	}
+}
+
+// Get and List say when they read, by one clock: it goes on between two calls, and not between two factors of one.
+func testReadAt(t *testing.T, s *suite) {
+	f := s.create(s.factor("a", "user"))
+	f.ReadAt = time.Unix(1, 0) // what a caller says does not count
+	if err := s.Update(t.Context(), f); err != nil {
+		t.Fatal(err)
+	}
+	s.create(s.factor("b", "user"))
+	began := time.Now()
+	first, err := s.Get(t.Context(), s.app, "a")
+	if err != nil || first.ReadAt.IsZero() {
+		t.Fatalf("Get read at %s, %v", first.ReadAt, err)
+	}
+	time.Sleep(20 * time.Millisecond)
+	listed, err := s.List(t.Context(), s.app, "user")
+	if err != nil || len(listed) != 2 {
+		t.Fatalf("listed %d, %v", len(listed), err)
+	}
+	took := time.Since(began)
+	for _, l := range listed {
+		if between := l.ReadAt.Sub(first.ReadAt); between < 15*time.Millisecond || between > took+10*time.Millisecond {
+			t.Errorf("read %s after the first call, of %s in all", between, took)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -13,6 +14,8 @@ import (
 // Factors is a watchword.Factors in memory, for tests and trials: what subjects enrolled is lost with the process. The
 // zero value is empty and ready; it is safe for concurrent use and must not be copied.
 type Factors struct {
+	Clock func() time.Time // default time.Now
+
 	mu   sync.Mutex
 	apps map[string]*shelf
 }
@@ -46,6 +49,13 @@ func (s *shelf) get(id string) (watchword.SealedFactor, bool) {
 	return f, there
 }
 
+func (f *Factors) now() time.Time {
+	if f.Clock != nil {
+		return f.Clock()
+	}
+	return time.Now()
+}
+
 // Create implements watchword.Factors.
 func (f *Factors) Create(_ context.Context, s watchword.SealedFactor) error {
 	f.mu.Lock()
@@ -72,6 +82,7 @@ func (f *Factors) Get(_ context.Context, app, id string) (watchword.SealedFactor
 	if !there {
 		return watchword.SealedFactor{}, watchword.ErrNotFound
 	}
+	s.ReadAt = f.now()
 	return s, nil
 }
 
@@ -80,8 +91,10 @@ func (f *Factors) List(_ context.Context, app, subject string) (found []watchwor
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	shelf := f.of(app)
+	now := f.now()
 	for _, id := range shelf.subjects[subject] {
 		s, _ := shelf.get(id)
+		s.ReadAt = now
 		found = append(found, s)
 	}
 	return found, nil

@@ -12,8 +12,9 @@ import (
 
 // Factors is a watchword.Factors over a database. It is safe for concurrent use.
 type Factors struct {
-	write Writer
-	read  *sql.DB
+	write   Writer
+	read    *sql.DB
+	columns string
 }
 
 // A Writer executes single statements, from many goroutines. When it returns without an error the statement has been
@@ -30,15 +31,17 @@ var (
 )
 
 // New uses one pool for statements that change something and one for those that do not; they may be the same. Both
-// belong to the Factors.
-func New(write Writer, read *sql.DB) *Factors { return &Factors{write: write, read: read} }
+// belong to the Factors. now is the database's expression of its clock, in milliseconds since 1970.
+func New(write Writer, read *sql.DB, now string) *Factors {
+	return &Factors{write: write, read: read, columns: "id, app, subject, strategy, created_at, version, data, " + now}
+}
 
 // Close closes both pools.
 func (f *Factors) Close() error { return errors.Join(f.write.Close(), f.read.Close()) }
 
 // Ping reads from the table.
 func (f *Factors) Ping(ctx context.Context) error {
-	_, err := f.rows(ctx, `SELECT id, app, subject, strategy, created_at, version, data FROM watchword_factors LIMIT 1`)
+	_, err := f.rows(ctx, "FROM watchword_factors LIMIT 1")
 	return err
 }
 
@@ -55,7 +58,7 @@ func (f *Factors) Create(ctx context.Context, s watchword.SealedFactor) error {
 
 // Get implements watchword.Factors.
 func (f *Factors) Get(ctx context.Context, app, id string) (watchword.SealedFactor, error) {
-	found, err := f.rows(ctx, `SELECT id, app, subject, strategy, created_at, version, data FROM watchword_factors
+	found, err := f.rows(ctx, `FROM watchword_factors
 		WHERE app = $1 AND id = $2`, app, id)
 	if err != nil {
 		return watchword.SealedFactor{}, err
@@ -68,13 +71,13 @@ func (f *Factors) Get(ctx context.Context, app, id string) (watchword.SealedFact
 
 // List implements watchword.Factors.
 func (f *Factors) List(ctx context.Context, app, subject string) ([]watchword.SealedFactor, error) {
-	return f.rows(ctx, `SELECT id, app, subject, strategy, created_at, version, data FROM watchword_factors
+	return f.rows(ctx, `FROM watchword_factors
 		WHERE app = $1 AND subject = $2 ORDER BY created_at, id`, app, subject)
 }
 
 // Page implements watchword.FactorPager, in the order of the ids' bytes; the empty id comes before all. Who reads page after page sees every factor that was there all the time, once.
 func (f *Factors) Page(ctx context.Context, app, after string, limit int) ([]watchword.SealedFactor, error) {
-	return f.rows(ctx, `SELECT id, app, subject, strategy, created_at, version, data FROM watchword_factors
+	return f.rows(ctx, `FROM watchword_factors
 		WHERE app = $1 AND id > $2 ORDER BY id LIMIT $3`, app, after, limit)
 }
 
@@ -104,7 +107,7 @@ func (f *Factors) Delete(ctx context.Context, app, id string) error {
 func (f *Factors) change(ctx context.Context, statement string, args ...any) (bool, error) {
 	result, err := f.write.ExecContext(ctx, statement, args...)
 	if err != nil {
-		return false, fmt.Errorf("store/sql: %w", err)
+		return false, fmt.Errorf("store/sql: %w: %w", watchword.ErrOutcomeUnknown, err)
 	}
 	n, err := result.RowsAffected()
 	if err != nil {
@@ -113,19 +116,20 @@ func (f *Factors) change(ctx context.Context, statement string, args ...any) (bo
 	return n > 0, nil
 }
 
-func (f *Factors) rows(ctx context.Context, query string, args ...any) (found []watchword.SealedFactor, err error) {
-	rows, err := f.read.QueryContext(ctx, query, args...)
+// rows reads factors: from is the query but for its columns.
+func (f *Factors) rows(ctx context.Context, from string, args ...any) (found []watchword.SealedFactor, err error) {
+	rows, err := f.read.QueryContext(ctx, "SELECT "+f.columns+" "+from, args...)
 	if err != nil {
 		return nil, fmt.Errorf("store/sql: %w", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var s watchword.SealedFactor
-		var created int64
-		if err := rows.Scan(&s.ID, &s.App, &s.Subject, &s.Strategy, &created, &s.Version, &s.Data); err != nil {
+		var created, now int64
+		if err := rows.Scan(&s.ID, &s.App, &s.Subject, &s.Strategy, &created, &s.Version, &s.Data, &now); err != nil {
 			return nil, fmt.Errorf("store/sql: %w", err)
 		}
-		s.CreatedAt = time.UnixMilli(created).UTC()
+		s.CreatedAt, s.ReadAt = time.UnixMilli(created).UTC(), time.UnixMilli(now).UTC()
 		found = append(found, s)
 	}
 	if err := rows.Err(); err != nil {

@@ -21,6 +21,9 @@ var migrations embed.FS
 
 const connections = 16
 
+// now is PostgreSQL's clock, also within a transaction, in milliseconds since 1970.
+const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+
 // Open connects to postgres://user:password@host:port/database?sslmode=... (or what else libpq takes) and brings the
 // schema up to date. Errors hold no password.
 func Open(ctx context.Context, url string) (*sql.Factors, error) {
@@ -31,7 +34,7 @@ func Open(ctx context.Context, url string) (*sql.Factors, error) {
 	if err := migrate(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return sql.New(db, db), nil
+	return sql.New(db, db, now), nil
 }
 
 func connect(url string) (*databasesql.DB, error) {

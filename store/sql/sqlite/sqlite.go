@@ -26,6 +26,9 @@ var migrations embed.FS
 
 const readers = 4
 
+// now is SQLite's clock, which is the machine's, in milliseconds since 1970.
+const now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+
 // Open opens the file, creating it readable for its owner alone, and brings its schema up to date. Beside it SQLite
 // keeps path-wal and path-shm; path-lock is what processes that start together wait for.
 func Open(ctx context.Context, path string) (*sql.Factors, error) {
@@ -50,7 +53,7 @@ func Open(ctx context.Context, path string) (*sql.Factors, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close(), read.Close())
 	}
-	return sql.New(newWriter(write), read), nil
+	return sql.New(newWriter(write), read, now), nil
 }
 
 // create makes an empty file if there is none. What SQLite puts beside it gets the same permissions.

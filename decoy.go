@@ -1,0 +1,171 @@
+package watchword
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Decoys of a DecoyMaker are evaluated against a factor that nobody has. Its consecutive failures, and what comes of them,
+// are kept in the short-lived store and not among the factors, so that strangers cannot fill a database; they are
+// forgotten when nothing failed for longer than decoyPeriod.
+
+// decoyPeriod is longer than a factor is ever locked for. An entry is named after the period that it was made in, and kept
+// until the next one is over.
+const decoyPeriod = 3 * 24 * time.Hour
+
+// A decoyState is what is kept of a decoy's factor.
+type decoyState struct {
+	failures  int
+	waitUntil time.Time
+	disabled  bool
+
+	version int64 // of the entry; 0: there is none yet in this period
+}
+
+func (d *decoyState) fields(c *codec) {
+	c.number(&d.failures)
+	c.moment(&d.waitUntil)
+	c.flag(&d.disabled)
+}
+
+// prepareDecoys makes something for decoys to decrypt where a subject's factor is decrypted.
+func (e *Engine) prepareDecoys() error {
+	f := Factor{ID: "fa_decoy", Subject: "decoy", Strategy: "decoy", Version: 1, Data: make([]byte, 64)}
+	sealed, err := e.env.factors.seal(f, 1)
+	sealed.Version = 1
+	e.placeholder = sealed
+	return err
+}
+
+// decoyFactor is the factor of a decoy, as it stands; nil if the strategy makes none. The subject's own are read all the
+// same, at the same time, so that it takes as long.
+func (e *Engine) decoyFactor(ctx context.Context, c *Challenge) (*Factor, error) {
+	maker, ok := e.strategies[c.Strategy].(DecoyMaker)
+	if !ok {
+		return nil, nil
+	}
+	i, err := e.parse(c.ID)
+	if err != nil {
+		return nil, err
+	}
+	read := make(chan error, 1)
+	go func() {
+		_, err := e.env.factors.list(ctx, c.Subject, c.Strategy)
+		read <- err
+	}()
+	state, err := e.decoyState(ctx, i, c)
+	if failed := <-read; err == nil {
+		err = failed
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := e.env.factors.unseal(e.placeholder); err != nil {
+		return nil, err
+	}
+	data, err := maker.DecoyFactor(c)
+	if err != nil {
+		return nil, err
+	}
+	f := &Factor{ID: c.Factor, Subject: c.Subject, Strategy: c.Strategy, CreatedAt: c.CreatedAt, Version: 1, Data: data,
+		Failures: state.failures, WaitUntil: state.waitUntil, Disabled: state.disabled}
+	if f.ID == "" {
+		f.ID = "fa_" + b64.EncodeToString(c.DeriveBytes("decoy factor", 16))
+	}
+	return f, nil
+}
+
+// evaluateDecoy does what a real answer needs. Whatever it says, it is wrong.
+func (e *Engine) evaluateDecoy(ctx context.Context, s Judge, rec *record, entry Entry, a *attempt) (*Result, error) {
+	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
+	if err != nil && !errors.Is(err, ErrMismatch) {
+		err = factorError(err)
+		var known *Error
+		if _, makes := s.(DecoyMaker); makes && errors.As(err, &known) || errors.Is(err, ErrUnavailable) {
+			return nil, e.settled(ctx, rec, err)
+		}
+	}
+	for range proof.Compared {
+		if err := e.decoyFailed(ctx, rec); err != nil {
+			return nil, err
+		}
+	}
+	return e.settle(ctx, rec, entry, a, &wrongAnswer{})
+}
+
+// decoyFailed counts one more consecutive failure of a decoy.
+func (e *Engine) decoyFailed(ctx context.Context, rec *record) error {
+	for range casTries {
+		state, err := e.decoyState(ctx, rec.ident, &rec.Challenge)
+		if err != nil {
+			return err
+		}
+		f := Factor{Failures: state.failures, WaitUntil: state.waitUntil, Disabled: state.disabled}
+		f.fail(e.cfg.Clock())
+		state.failures, state.waitUntil, state.disabled = f.Failures, f.WaitUntil, f.Disabled
+		err = e.writeDecoyState(ctx, rec.ident, &rec.Challenge, state)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrExists) && !errors.Is(err, ErrNotFound) {
+			return unavailable(err)
+		}
+	}
+	return unavailable(fmt.Errorf("a decoy kept changing: %w", ErrConflict))
+}
+
+// decoyRef names a decoy's entry in a period: beside the budget of its group.
+func (e *Engine) decoyRef(i ident, c *Challenge, period int64) (ref, id string) {
+	sum := e.identity.tags.sum("decoy", e.cfg.App, c.Strategy, c.Subject, string(binary.BigEndian.AppendUint64(nil, uint64(period))))
+	ref = storeID([randomSize]byte(sum[:]), i.group, [kindSize]byte(sum[randomSize:]))
+	return ref, "decoy " + ref
+}
+
+func (e *Engine) period() int64 { return e.cfg.Clock().UnixNano() / int64(decoyPeriod) }
+
+// decoyState reads what is kept of a decoy, in this period or from the one before.
+func (e *Engine) decoyState(ctx context.Context, i ident, c *Challenge) (decoyState, error) {
+	now := e.period()
+	for _, period := range [...]int64{now, now - 1} {
+		ref, id := e.decoyRef(i, c, period)
+		entry, err := e.cfg.Store.Get(ctx, ref)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return decoyState{}, unavailable(err)
+		}
+		var state decoyState
+		if plain, _, err := e.ring.open(id, entry.Sealed); err != nil || decode(plain, state.fields) != nil {
+			e.log.ErrorContext(ctx, "a decoy's entry does not open", "strategy", c.Strategy)
+			state = decoyState{}
+		}
+		if period == now {
+			state.version = entry.Version
+		}
+		return state, nil
+	}
+	return decoyState{}, nil
+}
+
+func (e *Engine) writeDecoyState(ctx context.Context, i ident, c *Challenge, state decoyState) error {
+	period := e.period()
+	ref, id := e.decoyRef(i, c, period)
+	sealer, err := e.ring[0].sealer(id)
+	if err != nil {
+		return err
+	}
+	plain, err := encoded(state.fields)
+	if err != nil {
+		return err
+	}
+	end := time.Unix(0, (period+1)*int64(decoyPeriod))
+	entry := Entry{ID: ref, Version: max(state.version, 1), Sealed: sealer.seal(plain), ExpiresAt: end, KeepUntil: end.Add(decoyPeriod)}
+	if state.version == 0 {
+		return e.cfg.Store.Create(ctx, entry)
+	}
+	return e.cfg.Store.Update(ctx, entry)
+}

@@ -1,0 +1,203 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// evaluate is the second half of the ceremony for answers that are no digests. The try is charged already; the strategy
+// decides, what is single-use is spent, and only then is the challenge won. What is spent leaves a note in its factor, so
+// a copy of this answer that comes too late for spending goes on by the note, and one of them wins.
+func (e *Engine) evaluate(ctx context.Context, s Judge, rec *record, entry Entry, a *attempt) (*Result, error) {
+	if err := e.over(ctx, rec); err != nil {
+		return nil, err
+	}
+	if contradicts(rec, a) {
+		return e.settle(ctx, rec, entry, a, &wrongAnswer{})
+	}
+	if rec.Decoy && rec.Purpose != PurposeEnrol {
+		return e.evaluateDecoy(ctx, s, rec, entry, a)
+	}
+	// Only a try of this challenge can have left its note: the first one needs not look.
+	look := entry.Used > 1
+	for range casTries {
+		result, err := e.evaluateOnce(ctx, s, rec, a, look)
+		if errors.Is(err, ErrConflict) {
+			look = true
+			continue
+		}
+		var wrong *wrongAnswer
+		if errors.As(err, &wrong) {
+			return e.settle(ctx, rec, entry, a, wrong)
+		}
+		if err != nil {
+			return nil, e.settled(ctx, rec, err)
+		}
+		return e.win(ctx, rec, a, result, entry.LastTry.Add(tryTime))
+	}
+	return nil, unavailable(fmt.Errorf("a factor kept changing: %w", ErrConflict))
+}
+
+// over refuses what has ended by what is known here, whatever the store says.
+func (e *Engine) over(ctx context.Context, rec *record) error {
+	if !e.cfg.Clock().Before(rec.ExpiresAt) {
+		return ErrChallengeExpired
+	}
+	if rec.Approved {
+		e.log.ErrorContext(ctx, "the store reopened a challenge that was won", "challenge", rec.ID)
+		return ErrChallengeApproved
+	}
+	return e.endedHere(rec)
+}
+
+// contradicts reports whether the caller's word is not the challenge's: another purpose, somebody else, another
+// transaction. That is a wrong answer, whatever it says. A discoverable passkey's challenge names nobody.
+func contradicts(rec *record, a *attempt) bool {
+	return a.mismatch || a.purpose != rec.Purpose || !sameWho(a.who, rec) ||
+		a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction)
+}
+
+// sameWho compares the caller's word with the challenge.
+func sameWho(claimed string, rec *record) bool { return claimed == who(rec.Subject, rec.Address) }
+
+// wrongAnswer carries a Judge's mismatch, what it was compared with, and what the app's backend is told.
+type wrongAnswer struct {
+	compared []Factor
+	extra    map[string]any
+}
+
+func (*wrongAnswer) Error() string { return ErrMismatch.Error() }
+
+// evaluateOnce evaluates and spends, by compare-and-set: ErrConflict if somebody else changed the factor meanwhile, so
+// that the answer is evaluated again by what it has become, and two nodes cannot both accept it.
+func (e *Engine) evaluateOnce(ctx context.Context, s Judge, rec *record, a *attempt, look bool) (*Result, error) {
+	if look {
+		if result, err := e.resultOfNote(ctx, s, rec, a); result != nil || err != nil {
+			return result, err
+		}
+	}
+	if rec.Purpose == PurposeEnrol {
+		return e.enrol(ctx, s.(Enroller), rec, a)
+	}
+	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
+	if errors.Is(err, ErrMismatch) {
+		return nil, &wrongAnswer{proof.Compared, proof.Extra}
+	}
+	if err != nil {
+		return nil, factorError(err)
+	}
+	return e.spend(ctx, rec, a, proof)
+}
+
+// spend stores what the answer is paid with, with its note.
+func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof) (*Result, error) {
+	now := e.cfg.Clock()
+	n := note{challenge: rec.ident.rand, digest: rec.answerDigest(a), amr: proof.AMR, extra: proof.Extra, subject: proof.Subject}
+	f := proof.Spend
+	if f != nil {
+		n.at = f.readTime(now)
+		f.Failures, f.WaitUntil, f.LastUsedAt = 0, time.Time{}, now.UTC()
+		f.leaveNote(n, n.at)
+		if err := e.env.factors.update(ctx, *f); err != nil {
+			return nil, factorError(err)
+		}
+		f.Version++
+		if proof.Low {
+			e.emit(ctx, EventFactorLow, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
+		}
+	}
+	return e.proven(rec, &n, f), nil
+}
+
+// proven is what a right answer earns. The challenge of a discoverable passkey goes on naming nobody.
+func (e *Engine) proven(rec *record, n *note, f *Factor) *Result {
+	now := e.cfg.Clock()
+	if f != nil {
+		rec.Factor, rec.FactorOf = f.ID, f.CreatedBy
+	}
+	claims := e.claims(rec, now, now)
+	if rec.Subject == "" {
+		claims.Subject = n.subject
+	}
+	claims.AMR, claims.Extra = n.amr, n.extra
+	return &Result{Claims: claims, noted: f}
+}
+
+// factorError keeps the errors that mean something and calls the rest unavailable.
+func factorError(err error) error {
+	var known *Error
+	switch {
+	case errors.As(err, &known), errors.Is(err, ErrConflict):
+		return err
+	case errors.Is(err, ErrNotFound):
+		return ErrConflict // removed meanwhile: evaluate again without it
+	}
+	return unavailable(err)
+}
+
+// win closes the challenge: of any number of right answers one gets here first. After the deadline, by the store's clock,
+// it is too late.
+func (e *Engine) win(ctx context.Context, rec *record, a *attempt, r *Result, deadline time.Time) (*Result, error) {
+	rec.Approved, rec.Claims = true, r.Claims
+	data, err := rec.seal(rec.version + 1)
+	if err != nil {
+		return nil, err
+	}
+	closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Before: deadline,
+		Clear: e.budget(rec.ident, e.strategyOf(rec.ident).Traits()).Key}
+	if err := e.cfg.Store.Close(ctx, rec.ident.ref, closing); err != nil {
+		return e.lost(ctx, rec, a, r, err)
+	}
+	e.eraseNote(ctx, rec, r.noted)
+	if r.Factor != nil {
+		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
+	}
+	return e.record(ctx, rec, a, r)
+}
+
+// lost says why a right answer did not win.
+func (e *Engine) lost(ctx context.Context, rec *record, a *attempt, r *Result, err error) (*Result, error) {
+	var before *Result
+	refusal := unavailable(err)
+	switch {
+	case errors.Is(err, ErrClosed):
+		before, refusal = e.tooLate(ctx, rec.ident, a)
+	case errors.Is(err, ErrExpired) && !e.cfg.Clock().Before(rec.ExpiresAt):
+		refusal = ErrChallengeExpired
+	case errors.Is(err, ErrNotFound):
+		refusal = ErrUnknownChallenge
+	}
+	if before != nil {
+		return before, nil
+	}
+	return nil, e.takeBack(ctx, rec, r, refusal)
+}
+
+// takeBack removes what an answer that did not win had enrolled, unless another right answer to the same challenge has
+// won with it; a set that it replaced cannot be, and the app hears of it.
+func (e *Engine) takeBack(ctx context.Context, rec *record, r *Result, refusal error) error {
+	if r.Factor == nil || errors.Is(refusal, ErrChallengeApproved) {
+		return refusal
+	}
+	if !r.created || errors.Is(refusal, ErrUnavailable) && !e.calledOff(ctx, rec) {
+		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
+		return refusal
+	}
+	if err := e.cfg.Factors.Delete(ctx, e.cfg.App, r.Factor.ID); err != nil && !errors.Is(err, ErrNotFound) {
+		return unavailable(err)
+	}
+	return refusal
+}
+
+// lastWord bounds how long an answer waits for a store that has just failed.
+const lastWord = 2 * time.Second
+
+// calledOff ends a challenge whose approval may have failed or not. If it does, nobody was or will be told of one.
+func (e *Engine) calledOff(ctx context.Context, rec *record) bool {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	defer cancel()
+	return e.cfg.Store.Close(ctx, rec.ident.ref, Closing{State: StateCanceled}) == nil
+}

@@ -1,0 +1,105 @@
+package watchword
+
+import (
+	"crypto/hmac"
+	"slices"
+	"time"
+)
+
+// A note stands in the factor that a right answer has spent something of: whose answer it was, and when. With it the very
+// same answer to the very same challenge goes on to win, so that a right answer does not lose to a copy of itself that
+// was a moment earlier, and one whose process died before it won can be sent again.
+//
+// A note proves nothing by itself. It is believed for noteLife, and only of a challenge that is still open; it holds the
+// answer as a keyed digest; and it is erased when the challenge is won.
+type note struct {
+	challenge [randomSize]byte // the random part of its id
+	digest    []byte           // of the answer: record.answerDigest
+	at        time.Time        // by the clock of the store of factors
+	subject   string           // the factor's owner, where the challenge named nobody
+	amr       []string
+	extra     map[string]any
+	created   bool // the factor is a new one
+}
+
+const (
+	noteLife = time.Minute
+	maxNotes = 16 // of one factor; the oldest goes
+)
+
+func (n *note) fields(c *codec) {
+	id := n.challenge[:]
+	c.bytes(&id)
+	copy(n.challenge[:], id)
+	c.bytes(&n.digest)
+	c.moment(&n.at)
+	c.text(&n.subject)
+	c.words(&n.amr)
+	c.document(n.extra != nil, &n.extra)
+	c.flag(&n.created)
+}
+
+// answerDigest is a keyed digest of an answer to the challenge, as it is compared with a note's.
+func (r *record) answerDigest(a *attempt) []byte {
+	text := a.answer.Text
+	if !a.answer.Object {
+		text = foldTyped(text)
+	}
+	sum := r.key.digests.sum("note", r.ID, r.Purpose, text)
+	return sum[:]
+}
+
+// foldTyped makes spellings of one typed code equal: spaces and hyphens do not count, nor does the case of letters.
+func foldTyped(text string) string {
+	folded := make([]byte, 0, len(text))
+	for i := range len(text) {
+		switch b := text[i]; {
+		case b == ' ' || b == '-':
+		case 'a' <= b && b <= 'z':
+			folded = append(folded, b-'a'+'A')
+		default:
+			folded = append(folded, b)
+		}
+	}
+	return string(folded)
+}
+
+// leaveNote adds a note to a factor that is about to be stored. What is too old to be believed leaves.
+func (f *Factor) leaveNote(n note, now time.Time) {
+	f.notes = slices.DeleteFunc(slices.Clone(f.notes), func(old note) bool {
+		return old.challenge == n.challenge || !old.believed(now)
+	})
+	if extra := len(f.notes) + 1 - maxNotes; extra > 0 {
+		f.notes = f.notes[extra:]
+	}
+	f.notes = append(f.notes, n)
+}
+
+// noteOf finds the challenge's note in a factor as it was just read.
+func (f *Factor) noteOf(challenge [randomSize]byte, now time.Time) *note {
+	for i := range f.notes {
+		if n := &f.notes[i]; n.challenge == challenge && n.believed(f.readTime(now)) {
+			return n
+		}
+	}
+	return nil
+}
+
+func (n *note) believed(now time.Time) bool { return now.Sub(n.at) < noteLife }
+
+func (n *note) isOf(digest []byte) bool { return hmac.Equal(n.digest, digest) }
+
+// readTime is the clock of the store of factors when the factor was read; where a store does not say, the engine's.
+func (f *Factor) readTime(now time.Time) time.Time {
+	if f.readAt.IsZero() {
+		return now
+	}
+	return f.readAt
+}
+
+// dropNote removes the challenge's note, and reports whether there was one.
+func (f *Factor) dropNote(challenge [randomSize]byte) bool {
+	before := len(f.notes)
+	f.notes = slices.DeleteFunc(slices.Clone(f.notes), func(n note) bool { return n.challenge == challenge })
+	return len(f.notes) < before
+}

@@ -1,0 +1,194 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	maxRepeats  = 3               // answers to one challenge that are compared with its note when no try or budget is left
+	flightTime  = 2 * time.Second // the longest that such an answer waits for a try in flight
+	firstFlight = 20 * time.Millisecond
+	lastFlight  = 250 * time.Millisecond
+)
+
+// checkWithoutTry is for an answer that came when no try or no budget was left. It may be a copy of one that is being
+// evaluated, or that was right when its process died. So it is compared with the challenge's note and nothing else; without
+// one it waits for the tries in flight, and says how the challenge ended, whatever it brought. If none is in flight the
+// refusal stands at once.
+func (e *Engine) checkWithoutTry(ctx context.Context, i ident, s Judge, a *attempt, entry Entry, refusal error) (*Result, error) {
+	if entry.Settled >= entry.Used {
+		return nil, refusal
+	}
+	result, err := e.repeat(ctx, i, s, a)
+	if !errors.Is(err, errNoNote) {
+		return result, err
+	}
+	pending, err := e.awaitFlight(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	if !pending {
+		if result, err := e.tooLate(ctx, i, a); !errors.Is(err, ErrAttemptsExhausted) {
+			return result, err
+		}
+		return nil, refusal
+	}
+	if result, err = e.repeat(ctx, i, s, a); errors.Is(err, errNoNote) {
+		return nil, refusal
+	}
+	return result, err
+}
+
+// errNoNote says that there is no note of the challenge, or none that this answer left.
+var errNoNote = errors.New("watchword: no note of this answer")
+
+// repeat wins by the challenge's note, if this very answer has left it.
+func (e *Engine) repeat(ctx context.Context, i ident, s Judge, a *attempt) (*Result, error) {
+	entry, rec, err := e.read(ctx, i)
+	if err != nil {
+		return nil, err
+	}
+	if status, _ := e.status(rec, entry); status != Pending || rec.Decoy || contradicts(rec, a) || e.over(ctx, rec) != nil {
+		return nil, errNoNote
+	}
+	f, n, err := e.findNote(ctx, s, rec, a)
+	if err != nil {
+		return nil, err
+	}
+	if n == nil {
+		return nil, errNoNote
+	}
+	entry, err = e.cfg.Store.Attempt(ctx, i.ref, nil, Budget{Repeats: maxRepeats})
+	switch {
+	case errors.Is(err, ErrSpent):
+		return nil, errNoNote
+	case err != nil:
+		return e.refused(ctx, i, a, entry, err)
+	case !n.isOf(rec.answerDigest(a)):
+		return nil, errNoNote
+	}
+	result, err := e.resultOf(ctx, rec, n, f)
+	if err != nil {
+		return nil, err
+	}
+	return e.win(ctx, rec, a, result, entry.LastTry.Add(tryTime))
+}
+
+// awaitFlight waits until a challenge has ended, or none of its tries is in flight any more, or long enough. It reports
+// whether the challenge is still pending.
+func (e *Engine) awaitFlight(ctx context.Context, i ident) (pending bool, err error) {
+	wake, stop := e.watchers.watch(i.id)
+	defer stop()
+	until := time.NewTimer(flightTime)
+	defer until.Stop()
+	for pause := firstFlight; ; pause = min(2*pause, lastFlight) {
+		entry, rec, err := e.read(ctx, i)
+		if err != nil {
+			return false, err
+		}
+		if status, _ := e.status(rec, entry); status != Pending {
+			return false, nil
+		}
+		if entry.Settled >= entry.Used || e.cfg.Clock().Sub(entry.LastTry) >= tryTime {
+			return true, nil
+		}
+		next := time.NewTimer(pause)
+		select {
+		case <-wake:
+		case <-next.C:
+		case <-until.C:
+			next.Stop()
+			return true, nil
+		case <-ctx.Done():
+			next.Stop()
+			return false, unavailable(ctx.Err())
+		}
+		next.Stop()
+	}
+}
+
+// resultOfNote is what the answer has earned already, if it left the challenge's note; nil if not.
+func (e *Engine) resultOfNote(ctx context.Context, s Judge, rec *record, a *attempt) (*Result, error) {
+	f, n, err := e.findNote(ctx, s, rec, a)
+	if err != nil || n == nil || !n.isOf(rec.answerDigest(a)) {
+		return nil, err
+	}
+	return e.resultOf(ctx, rec, n, f)
+}
+
+// resultOf is what the answer has earned that left a note.
+func (e *Engine) resultOf(ctx context.Context, rec *record, n *note, f *Factor) (*Result, error) {
+	if rec.Purpose != PurposeEnrol {
+		return e.proven(rec, n, f), nil
+	}
+	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
+	if err == nil {
+		err = e.overtaken(ctx, rec, set)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.enrolledResult(rec, *f, n.created), nil
+}
+
+// findNote looks for the challenge's note among the factors that its answer may have been paid with; nil: there is none
+// that is still believed.
+func (e *Engine) findNote(ctx context.Context, s Judge, rec *record, a *attempt) (*Factor, *note, error) {
+	factors, err := e.payers(ctx, s, rec, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range factors {
+		if f := &factors[i]; !f.Disabled {
+			if n := f.noteOf(rec.ident.rand, e.cfg.Clock()); n != nil {
+				return f, n, nil
+			}
+		}
+	}
+	return nil, nil, nil
+}
+
+// payers are the factors that an answer may have been paid with.
+func (e *Engine) payers(ctx context.Context, s Judge, rec *record, a *attempt) ([]Factor, error) {
+	if rec.Subject != "" {
+		return e.env.factors.list(ctx, rec.Subject, rec.Strategy)
+	}
+	locator, ok := s.(Locator)
+	if !ok {
+		return nil, nil
+	}
+	f, err := e.env.factors.get(ctx, locator.Locate(&rec.Challenge, a.answer.Text))
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return []Factor{f}, nil
+}
+
+// eraseNote removes a note whose challenge was won. No receipt waits for that: a note that stays is believed for a minute
+// at most, and never of a challenge that is known closed.
+func (e *Engine) eraseNote(ctx context.Context, rec *record, f *Factor) {
+	if f == nil {
+		return
+	}
+	challenge, current := rec.ident.rand, *f
+	e.background.try(ctx, func(ctx context.Context) error {
+		for range casTries {
+			if !current.dropNote(challenge) {
+				return nil
+			}
+			err := e.env.factors.update(ctx, current)
+			if !errors.Is(err, ErrConflict) {
+				return err
+			}
+			if current, err = e.env.factors.get(ctx, current.ID); err != nil {
+				return err
+			}
+		}
+		return ErrConflict
+	})
+}

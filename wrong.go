@@ -1,0 +1,68 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+)
+
+// settle records a wrong answer. First the try is settled: the challenge is locked if it was the last and none is in
+// flight; if it has ended meanwhile, this answer is told how and counts as no failure, because a copy of it may have won.
+// Then each factor that it was compared with has failed once more.
+func (e *Engine) settle(ctx context.Context, rec *record, entry Entry, a *attempt, w *wrongAnswer) (*Result, error) {
+	err := e.cfg.Store.Close(ctx, rec.ident.ref, Closing{State: StateLocked, Settles: true, Idle: tryTime})
+	switch {
+	case err == nil:
+		entry.State = StateLocked
+	case errors.Is(err, ErrInFlight):
+	case errors.Is(err, ErrClosed):
+		return e.tooLate(ctx, rec.ident, a)
+	case errors.Is(err, ErrNotFound):
+		return nil, ErrUnknownChallenge
+	default:
+		return nil, unavailable(err)
+	}
+	for _, f := range w.compared {
+		if result, err := e.failOrWin(ctx, rec, entry, a, f); result != nil || err != nil {
+			return result, err
+		}
+	}
+	refusal := e.wrong(ctx, rec.ident, a, entry)
+	if a.what == markCollected {
+		refusal.Extra = w.extra
+	}
+	return nil, refusal
+}
+
+// failOrWin counts a factor's failure. If somebody changed the factor meanwhile it may have been a copy of this answer,
+// which was right then: it goes on by its note.
+func (e *Engine) failOrWin(ctx context.Context, rec *record, entry Entry, a *attempt, f Factor) (*Result, error) {
+	for range casTries {
+		err := e.countFailure(ctx, rec, f)
+		if !errors.Is(err, ErrConflict) {
+			return nil, err
+		}
+		if f, err = e.env.factors.get(ctx, f.ID); errors.Is(err, ErrNotFound) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, unavailable(err)
+		}
+		if n := f.noteOf(rec.ident.rand, e.cfg.Clock()); n != nil && n.isOf(rec.answerDigest(a)) {
+			return e.win(ctx, rec, a, e.proven(rec, n, &f), entry.LastTry.Add(tryTime))
+		}
+	}
+	return nil, unavailable(ErrConflict)
+}
+
+// settled settles a try that was refused for another reason than a wrong answer, a factor that is temporarily locked say.
+// One whose outcome is not known stays in flight.
+func (e *Engine) settled(ctx context.Context, rec *record, refusal error) error {
+	if errors.Is(refusal, ErrUnavailable) {
+		return refusal
+	}
+	err := e.cfg.Store.Close(ctx, rec.ident.ref, Closing{State: StateLocked, Settles: true, Idle: tryTime})
+	if err == nil {
+		e.locked(ctx, rec.ident, &rec.Challenge)
+	}
+	return refusal
+}
