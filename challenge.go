@@ -2,6 +2,7 @@ package watchword
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -46,9 +47,10 @@ type Challenge struct {
 	// Data is what the strategy must remember. It is sealed like the rest.
 	Data []byte
 
-	env  *environment
-	salt []byte
-	key  *ringKey
+	env   *environment
+	salt  []byte
+	key   *ringKey
+	reads *factorReads // of one evaluation; nil: nobody asks
 }
 
 // A Client is whom the app is serving; limits use it, and pages say from where a challenge was started.
@@ -181,10 +183,27 @@ func (c *Challenge) Factors(ctx context.Context) ([]Factor, error) {
 			return []Factor{*f}, nil
 		}
 	}
-	return c.env.factors.list(ctx, c.Subject, c.Strategy)
+	if c.reads != nil && c.reads.listed {
+		return slices.Clone(c.reads.factors), nil
+	}
+	all, err := c.env.factors.list(ctx, c.Subject, c.Strategy)
+	if err == nil && c.reads != nil {
+		c.reads.listed, c.reads.factors = true, append(c.reads.factors, all...)
+	}
+	return slices.Clone(all), err
 }
 
 // FindFactor reads one factor of the app by its id, whoever its subject is: ErrNotFound.
 func (c *Challenge) FindFactor(ctx context.Context, id string) (Factor, error) {
-	return c.env.factors.get(ctx, id)
+	f, err := c.env.factors.get(ctx, id)
+	if err == nil && c.reads != nil {
+		c.reads.factors = append(c.reads.factors, f)
+	}
+	return f, err
+}
+
+// factorReads are the factors that one evaluation of an answer has read: the strategy and the engine look at the same.
+type factorReads struct {
+	listed  bool
+	factors []Factor
 }

@@ -74,9 +74,12 @@ func (*wrongAnswer) Error() string { return ErrMismatch.Error() }
 // evaluateOnce evaluates and spends, by compare-and-set: ErrConflict if somebody else changed the factor meanwhile, so
 // that the answer is evaluated again by what it has become, and two nodes cannot both accept it.
 func (e *Engine) evaluateOnce(ctx context.Context, s Judge, rec *record, a *attempt, look bool) (*Result, error) {
+	rec.reads = &factorReads{}
 	if look {
-		if result, err := e.resultOfNote(ctx, s, rec, a); result != nil || err != nil {
-			return result, err
+		if f, n, err := e.findNote(ctx, s, rec, a); err != nil {
+			return nil, err
+		} else if n != nil && n.isOf(rec.answerDigest(a)) {
+			return e.resultOf(ctx, rec, n, f)
 		}
 	}
 	if rec.Purpose == PurposeEnrol {
@@ -84,6 +87,10 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Judge, rec *record, a *atte
 	}
 	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
 	if errors.Is(err, ErrMismatch) {
+		// It may have been spent by a copy of this answer, between two looks at the factor.
+		if f, n := e.noteIn(rec.reads.factors, rec); n != nil && n.isOf(rec.answerDigest(a)) {
+			return e.resultOf(ctx, rec, n, f)
+		}
 		return nil, &wrongAnswer{proof.Compared, proof.Extra}
 	}
 	if err != nil {

@@ -8,16 +8,18 @@ import (
 	"time"
 )
 
-// lease is how long a request may take before another one with the same key takes over.
-const lease = 30 * time.Second
+// lease is how long a request may take before another one with the same key takes over: it, or its process, is gone.
+const lease = 12 * time.Second
 
 // A Reservation is one request's claim to an idempotency key. It ends with Finish or Release.
 type Reservation struct {
 	// Answer is the first answer, if this request was answered before: repeat it and do nothing else.
 	Answer []byte
-	// Seed is the same for each request with the same key and body; with it a start that is taken over makes no second
-	// challenge.
+	// Seed is the same for each request with the same key and body, as long as the key is remembered; with it a start that
+	// is taken over makes no second challenge, and a check that is repeated gets its receipt.
 	Seed []byte
+	// TakenOver says that an earlier request with the same key and body was begun, and not answered.
+	TakenOver bool
 
 	engine  *Engine
 	sealer  *sealer
@@ -29,8 +31,10 @@ type Reservation struct {
 // reserved is the sealed part of a record: whose request, until when it is being answered, and the answer.
 type reserved struct {
 	Fingerprint []byte    `json:"fp"`
+	Life        []byte    `json:"li"` // of this record: what a seed makes after it is gone has other ids
 	Until       time.Time `json:"un"`
 	Answer      []byte    `json:"an,omitempty"`
+	While       string    `json:"wh,omitempty"` // the challenge that must be pending for the answer to be repeated
 }
 
 // Reserve claims an idempotency key within its scope (method and path) for a request with this body. The record is kept
@@ -41,9 +45,12 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 	print := e.identity.tags.sum("fingerprint", string(name[:]), string(body))
 	ref := storeID([randomSize]byte(name[groupSize:]), [groupSize]byte(name[:]), [kindSize]byte(name[groupSize+randomSize:]))
 	now := e.cfg.Clock().UTC()
-	seed := e.identity.tags.sum("seed", string(print[:]))
-	r := &Reservation{Seed: seed[:], engine: e, ref: ref, id: "idempotency " + ref, version: 1,
-		held: reserved{Fingerprint: print[:], Until: now.Add(lease)}}
+	life, err := e.random(randomSize)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reservation{engine: e, ref: ref, id: "idempotency " + ref, version: 1,
+		held: reserved{Fingerprint: print[:], Life: life, Until: now.Add(lease)}}
 	data, err := r.seal()
 	if err != nil {
 		return nil, err
@@ -51,10 +58,16 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 	err = e.cfg.Store.Create(ctx, Entry{ID: ref, Version: 1, Sealed: data, ExpiresAt: now.Add(maxLifetime), KeepUntil: now.Add(maxLifetime + keepClosed)})
 	switch {
 	case errors.Is(err, ErrExists):
-		return r, r.meet(ctx, print[:], now)
+		err = r.meet(ctx, print[:], now)
 	case err != nil:
-		return nil, unavailable(err)
+		r.releaseLater(ctx) // it may have been created
+		err = unavailable(err)
 	}
+	if err != nil {
+		return nil, err
+	}
+	seed := e.identity.tags.sum("seed", string(r.held.Fingerprint), string(r.held.Life))
+	r.Seed = seed[:]
 	return r, nil
 }
 
@@ -68,33 +81,80 @@ func (r *Reservation) meet(ctx context.Context, fingerprint []byte, now time.Tim
 		return unavailable(err)
 	}
 	plain, _, err := r.engine.ring.open(r.id, entry.Sealed)
+	own := r.held
 	if err == nil {
+		r.held = reserved{}
 		err = json.Unmarshal(plain, &r.held)
 	}
+	same := err == nil && hmac.Equal(r.held.Fingerprint, fingerprint)
 	released := err == nil && r.held.Until.IsZero() && r.held.Answer == nil // nothing of that request is remembered
 	switch {
-	case err != nil, !released && !hmac.Equal(r.held.Fingerprint, fingerprint):
+	case err != nil, !released && !same:
 		return ErrIdempotencyMismatch
 	case r.held.Answer != nil:
 		r.Answer = r.held.Answer
-		return nil
+		return r.repeatable(ctx)
 	case now.Before(r.held.Until):
 		return ErrIdempotencyInFlight
+	case same:
+		own.Life, r.TakenOver = r.held.Life, true
 	}
-	r.version, r.held.Fingerprint, r.held.Until = entry.Version, fingerprint, now.Add(lease)
+	r.version, r.held = entry.Version, own
 	return r.write(ctx)
 }
 
-// Finish keeps the answer for those who ask again.
+// repeatable refuses to show a secret again after what it belongs to has ended.
+func (r *Reservation) repeatable(ctx context.Context) error {
+	if r.held.While == "" {
+		return nil
+	}
+	v, err := r.engine.Status(ctx, r.held.While)
+	if err == nil {
+		err = closedError(v.Status)
+	}
+	return err
+}
+
+// RepeatWhile lets the answer be repeated only as long as the challenge is pending: it holds a secret that is shown to
+// whoever enrols it, and to nobody afterwards. Call it before Finish.
+func (r *Reservation) RepeatWhile(challenge string) { r.held.While = challenge }
+
+// Finish keeps the answer for those who ask again. If that fails it is tried again for a while, behind the caller's back.
 func (r *Reservation) Finish(ctx context.Context, answer []byte) error {
 	r.held.Answer = answer
-	return r.write(ctx)
+	err := r.write(ctx)
+	if err != nil {
+		r.later(ctx)
+	}
+	return err
 }
 
-// Release gives the key back: the answer is not to be remembered.
+// Release gives the key back: the answer is not to be remembered. If that fails it is tried again for a while, so that the
+// key is not taken for one that is being answered.
 func (r *Reservation) Release(ctx context.Context) error {
 	r.held.Until = time.Time{}
-	return r.write(ctx)
+	err := r.write(ctx)
+	if err != nil {
+		r.later(ctx)
+	}
+	return err
+}
+
+// releaseLater gives back a key whose record may have been made though its maker heard nothing.
+func (r *Reservation) releaseLater(ctx context.Context) {
+	r.held.Until = time.Time{}
+	r.later(ctx)
+}
+
+// later writes the record as soon as the store can be reached, unless somebody else has written it meanwhile.
+func (r *Reservation) later(ctx context.Context) {
+	again := *r
+	r.engine.background.retry(ctx, func(ctx context.Context) error {
+		if err := again.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
+			return err
+		}
+		return nil
+	})
 }
 
 func (r *Reservation) seal() ([]byte, error) {

@@ -6,12 +6,48 @@ import (
 	"net/netip"
 )
 
+// A taken is what the shared limits were charged with for one start or resend, so that it can be given back.
+type taken struct {
+	name    string
+	buckets []Bucket
+}
+
 // takeStart asks the shared limits for one start or resend. Keys are digests under the identity key, and a device that
 // the app knows is counted apart from strangers, so that they cannot use up its sends.
-func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to Address) error {
+func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to Address) (taken, error) {
 	if e.cfg.Starts == nil {
-		return nil
+		return taken{}, nil
 	}
+	took := taken{buckets: e.startBuckets(t, req, to)}
+	refunder, ok := e.cfg.Starts.(Refunder)
+	if !ok {
+		return taken{}, e.limited(ctx, e.cfg.Starts.Take(ctx, took.buckets...))
+	}
+	name, err := e.random(randomSize)
+	if err != nil {
+		return taken{}, err
+	}
+	took.name = b64.EncodeToString(name)
+	err = e.limited(ctx, refunder.TakeNamed(ctx, took.name, took.buckets...))
+	if err != nil {
+		e.giveBack(ctx, took, err) // a lost reply: it may have been charged
+	}
+	return took, err
+}
+
+// giveBack takes the charge of a start back that was answered with this error, if it says that a store could not be
+// reached: what did not come about does not count. No answer waits for it.
+func (e *Engine) giveBack(ctx context.Context, took taken, err error) {
+	if took.name == "" || !errors.Is(err, ErrUnavailable) {
+		return
+	}
+	refunder := e.cfg.Starts.(Refunder)
+	e.background.retry(ctx, func(ctx context.Context) error {
+		return refunder.Refund(ctx, took.name, took.buckets...)
+	})
+}
+
+func (e *Engine) startBuckets(t Traits, req StartRequest, to Address) []Bucket {
 	channel := ""
 	if t.Sends {
 		channel = req.Channel
@@ -32,8 +68,7 @@ func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to A
 	add("prefix", to.Prefix, "")
 	add("country", to.Country, "")
 	add("app", e.cfg.App, "")
-	buckets = append(buckets, Bucket{By: "all", Key: "all", Channel: channel})
-	return e.limited(ctx, e.cfg.Starts.Take(ctx, buckets...))
+	return append(buckets, Bucket{By: "all", Key: "all", Channel: channel})
 }
 
 // clientIs says what a client is counted as. A page that offers passkeys in its form starts a challenge with each view;

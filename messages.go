@@ -14,7 +14,8 @@ func (e *Engine) Resend(ctx context.Context, id, channel string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	counted := false // by the limits, once, however often the record is read again
+	var took taken // from the limits, once, however often the record is read again
+	counted := false
 	for range casTries {
 		entry, rec, err := e.read(ctx, i)
 		if err != nil {
@@ -26,7 +27,7 @@ func (e *Engine) Resend(ctx context.Context, id, channel string) (View, error) {
 		}
 		if !counted {
 			req := StartRequest{Subject: rec.Subject, Channel: rec.Channel, Client: rec.Client}
-			if err := e.takeStart(ctx, e.strategyOf(i).Traits(), req, to); err != nil {
+			if took, err = e.takeStart(ctx, e.strategyOf(i).Traits(), req, to); err != nil {
 				return View{}, err
 			}
 			counted = true
@@ -37,7 +38,9 @@ func (e *Engine) Resend(ctx context.Context, id, channel string) (View, error) {
 		case errors.Is(err, ErrNotFound):
 			return View{}, ErrUnknownChallenge
 		case !errors.Is(err, ErrConflict):
-			return View{}, unavailable(err)
+			err = unavailable(err)
+			e.giveBack(ctx, took, err)
+			return View{}, err
 		}
 	}
 	return View{}, unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
@@ -156,7 +159,7 @@ func (e *Engine) wanted(ctx context.Context, o Outgoing) (*record, error) {
 	switch status, _ := e.status(rec, entry); {
 	case status == Expired:
 		return nil, ErrExpired
-	case status != Pending || rec.Sends != o.Send:
+	case status != Pending || rec.Sends != o.Send || deliveryOrder[rec.Delivery.Status] >= deliveryOrder[DeliverySent]:
 		return nil, ErrClosed
 	}
 	return rec, nil

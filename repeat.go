@@ -109,15 +109,6 @@ func (e *Engine) awaitFlight(ctx context.Context, i ident) (pending bool, err er
 	}
 }
 
-// resultOfNote is what the answer has earned already, if it left the challenge's note; nil if not.
-func (e *Engine) resultOfNote(ctx context.Context, s Judge, rec *record, a *attempt) (*Result, error) {
-	f, n, err := e.findNote(ctx, s, rec, a)
-	if err != nil || n == nil || !n.isOf(rec.answerDigest(a)) {
-		return nil, err
-	}
-	return e.resultOf(ctx, rec, n, f)
-}
-
 // resultOf is what the answer has earned that left a note.
 func (e *Engine) resultOf(ctx context.Context, rec *record, n *note, f *Factor) (*Result, error) {
 	if rec.Purpose != PurposeEnrol {
@@ -140,26 +131,32 @@ func (e *Engine) findNote(ctx context.Context, s Judge, rec *record, a *attempt)
 	if err != nil {
 		return nil, nil, err
 	}
+	f, n := e.noteIn(factors, rec)
+	return f, n, nil
+}
+
+// noteIn finds the challenge's note in factors that were just read.
+func (e *Engine) noteIn(factors []Factor, rec *record) (*Factor, *note) {
 	for i := range factors {
 		if f := &factors[i]; !f.Disabled {
 			if n := f.noteOf(rec.ident.rand, e.cfg.Clock()); n != nil {
-				return f, n, nil
+				return f, n
 			}
 		}
 	}
-	return nil, nil, nil
+	return nil, nil
 }
 
 // payers are the factors that an answer may have been paid with.
 func (e *Engine) payers(ctx context.Context, s Judge, rec *record, a *attempt) ([]Factor, error) {
 	if rec.Subject != "" {
-		return e.env.factors.list(ctx, rec.Subject, rec.Strategy)
+		return rec.Challenge.Factors(ctx)
 	}
 	locator, ok := s.(Locator)
 	if !ok {
 		return nil, nil
 	}
-	f, err := e.env.factors.get(ctx, locator.Locate(&rec.Challenge, a.answer.Text))
+	f, err := rec.FindFactor(ctx, locator.Locate(&rec.Challenge, a.answer.Text))
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}

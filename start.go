@@ -29,6 +29,9 @@ type StartRequest struct {
 	// Seed, if set, decides the challenge's id: starting again with the same one finds the challenge of the first
 	// time, and nothing is sent twice.
 	Seed []byte
+	// Unanswered says that an earlier start with this Seed was not answered: its message may never have been handed over,
+	// and is unless it was sent.
+	Unanswered bool
 }
 
 // Started is a challenge that was just begun, with what only its starter sees, this once.
@@ -54,8 +57,9 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if err != nil {
 		return nil, err
 	}
-	prompt, before, err := e.ask(ctx, ident, c, req, address)
+	prompt, took, before, err := e.ask(ctx, ident, c, req, address)
 	if before != nil || err != nil {
+		e.giveBack(ctx, took, err)
 		return before, err
 	}
 	c.Ask, c.Decoy = prompt.Ask, c.Decoy || prompt.Decoy
@@ -65,10 +69,12 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	}
 	err = e.create(ctx, entry, rec)
 	if errors.Is(err, ErrExists) {
-		return e.startedBefore(ctx, ident)
+		return e.startedBefore(ctx, ident, req.Unanswered)
 	}
 	if err != nil {
-		return nil, unavailable(err)
+		err = unavailable(err)
+		e.giveBack(ctx, took, err)
+		return nil, err
 	}
 	e.emit(ctx, EventStarted, c)
 	return e.started(rec, entry, prompt.Public), nil
@@ -76,30 +82,30 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 
 // ask says what is asked. What cannot be asked is not counted by the limits; but they come before the proof of an enrolment,
 // which would be spent for nothing. An enrolment that was begun before comes back as it was.
-func (e *Engine) ask(ctx context.Context, i ident, c *Challenge, req StartRequest, to Address) (prompt Prompt, before *Started, err error) {
+func (e *Engine) ask(ctx context.Context, i ident, c *Challenge, req StartRequest, to Address) (prompt Prompt, took taken, before *Started, err error) {
 	s := e.strategyOf(i)
 	c.Decoy = req.Decoy
 	if req.Purpose != PurposeEnrol {
-		if prompt, err = begin(ctx, s, c); err != nil {
-			return prompt, nil, err
+		if prompt, err = begin(ctx, s, c); err == nil {
+			took, err = e.takeStart(ctx, s.Traits(), req, to)
 		}
-		return prompt, nil, e.takeStart(ctx, s.Traits(), req, to)
+		return prompt, took, nil, err
 	}
-	if err = e.takeStart(ctx, s.Traits(), req, to); err != nil {
-		return prompt, nil, err
+	if took, err = e.takeStart(ctx, s.Traits(), req, to); err != nil {
+		return prompt, took, nil, err
 	}
 	if before, err = e.authorizeEnrolment(ctx, i, c, req); before != nil || err != nil {
-		return prompt, before, err
+		return prompt, took, before, err
 	}
 	prompt, err = begin(ctx, s, c)
-	return prompt, nil, err
+	return prompt, took, nil, err
 }
 
 // authorizeEnrolment spends the proof that an enrolment needs. With a seed it looks first whether the challenge is there:
 // then the proof was spent on it.
 func (e *Engine) authorizeEnrolment(ctx context.Context, i ident, c *Challenge, req StartRequest) (before *Started, err error) {
 	if req.Seed != nil {
-		if before, err = e.startedBefore(ctx, i); err == nil || !errors.Is(err, ErrUnknownChallenge) {
+		if before, err = e.startedBefore(ctx, i, req.Unanswered); err == nil || !errors.Is(err, ErrUnknownChallenge) {
 			return before, err
 		}
 	}
@@ -247,12 +253,15 @@ func (e *Engine) put(ctx context.Context, out Outgoing, rec *record) error {
 
 // startedBefore answers for a seed that was used before: the challenge of that time, which sends nothing again unless
 // its message reads failed. What is asked is derived from it once more.
-func (e *Engine) startedBefore(ctx context.Context, i ident) (*Started, error) {
+func (e *Engine) startedBefore(ctx context.Context, i ident, unanswered bool) (*Started, error) {
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
 		return nil, err
 	}
-	if err := e.requeue(ctx, rec, entry); err != nil {
+	if status, _ := e.status(rec, entry); status != Pending {
+		return nil, closedError(status)
+	}
+	if err := e.requeue(ctx, rec, unanswered); err != nil {
 		return nil, err
 	}
 	prompt, err := begin(ctx, e.strategyOf(i), &rec.Challenge)
@@ -262,11 +271,19 @@ func (e *Engine) startedBefore(ctx context.Context, i ident) (*Started, error) {
 	return e.started(rec, entry, prompt.Public), nil
 }
 
-// requeue hands over a first message that its start failed to hand over. One that is queued is left alone, so that nothing
-// is sent twice.
-func (e *Engine) requeue(ctx context.Context, rec *record, entry Entry) error {
-	status, _ := e.status(rec, entry)
-	if rec.Sends != 1 || e.cfg.Outbox == nil || status != Pending || rec.Delivery.Status != DeliveryFailed {
+// requeue hands over a first message that its start failed to hand over, or may have. One that another start has queued
+// is left alone, so that nothing is sent twice.
+func (e *Engine) requeue(ctx context.Context, rec *record, unanswered bool) error {
+	if rec.Sends != 1 || e.cfg.Outbox == nil {
+		return nil
+	}
+	if rec.Delivery.Status == DeliveryQueued && unanswered {
+		if err := e.cfg.Outbox.Put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}); err != nil {
+			return unavailable(err)
+		}
+		return nil
+	}
+	if rec.Delivery.Status != DeliveryFailed {
 		return nil
 	}
 	rec.Delivery, rec.SentAt = Delivery{Status: DeliveryQueued}, e.cfg.Clock().UTC().Truncate(time.Millisecond)

@@ -78,7 +78,8 @@ func catalogue() []kind {
 		{"internal_error", http.StatusInternalServerError, "Something went wrong in the server",
 			"This is a defect of the server or its set-up. Its log has a line with the value of the header X-Request-Id.", "Tell whoever runs the server."},
 		{"unavailable", http.StatusServiceUnavailable, "The server cannot work at the moment",
-			"A store that the server needs cannot be reached. Nothing was sent and nothing was approved.", "Try again in a moment."},
+			"A store that the server needs cannot be reached. Nothing was sent and nothing was approved, unless outcome is unknown: then a reply was lost, and the step may have been taken.",
+			"Try again in a moment. Where outcome is unknown repeat the very same request with the same Idempotency-Key: if it was approved you get its receipt."},
 	}
 }
 

@@ -25,7 +25,8 @@ func challengeOperations() []operation {
 	return []operation{
 		taking(operation{method: http.MethodPost, path: "/v1/challenges", id: "startChallenge", summary: "Start a challenge",
 			scope: ScopeChallenges, status: http.StatusCreated,
-			problems: []string{"destination_refused", "rate_limited", "not_enrolled", "unknown_factor", "factor_disabled", "proof_required", "too_many_guesses"}}, start),
+			problems: []string{"destination_refused", "rate_limited", "not_enrolled", "unknown_factor", "factor_disabled", "proof_required", "too_many_guesses",
+				"challenge_approved", "challenge_expired", "challenge_canceled", "attempts_exhausted", "unknown_challenge"}}, start),
 		reading(operation{method: http.MethodGet, path: one, id: "readChallenge", summary: "Read a challenge, or wait for it",
 			scope: ScopeChallenges, status: http.StatusOK, parameters: []parameter{wait}, problems: []string{"unknown_challenge"}}, read),
 		taking(operation{method: http.MethodPost, path: one + "/check", id: "checkChallenge", summary: "Check an answer",
@@ -55,9 +56,13 @@ func start(ctx context.Context, c *call, in *startRequest) (*startedView, error)
 	}
 	started, err := c.engine.Start(ctx, watchword.StartRequest{Strategy: in.Strategy, Purpose: in.Purpose, Subject: in.Subject,
 		Channel: in.Channel, To: in.To, Locale: in.Locale, ReturnURL: in.ReturnURL, Nonce: in.Nonce, Label: in.Label, Factor: in.Factor,
-		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.engine(), Decoy: in.Decoy, Authority: authority, Seed: c.seed})
+		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.engine(), Decoy: in.Decoy, Authority: authority, Seed: c.seed,
+		Unanswered: c.reservation != nil && c.reservation.TakenOver})
 	if err != nil {
 		return nil, err
+	}
+	if c.reservation != nil && in.Purpose == watchword.PurposeEnrol {
+		c.reservation.RepeatWhile(started.ID)
 	}
 	out := &startedView{challengeView: viewChallenge(started.View), Handle: started.Handle.Reveal(), Public: json.RawMessage("{}"),
 		PageURL: c.publicURL + "/c/" + started.ID + "#" + started.Ticket.Reveal()}

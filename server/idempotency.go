@@ -30,7 +30,7 @@ func (x *exchange) once(ctx context.Context, o *operation, c *call, header []str
 	if r.Answer != nil {
 		return x.repeat(r.Answer)
 	}
-	c.seed = r.Seed
+	c.seed, c.reservation = r.Seed, r
 	finished := false
 	defer func() { // after a panic too
 		if !finished {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/watchword-auth/watchword"
 )
 
 // An operation is one line of the API. The same line routes it, guards it, decodes its request and describes it.
@@ -48,6 +50,8 @@ type call struct {
 	query   map[string]string
 	body    []byte
 	seed    []byte // of an idempotency key: the same for each request with it; nil: there is none
+
+	reservation *watchword.Reservation // of that key
 }
 
 // operationTime bounds how long an operation may take. It does not end when the caller hangs up: what was begun, a try

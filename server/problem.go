@@ -21,6 +21,8 @@ const (
 	codeInternalError    = "internal_error"
 )
 
+const outcomeUnknown = "unknown"
+
 // A problem is an answer of type application/problem+json (RFC 9457). Beyond the members of §3.1 it has code, the
 // stable name, and what that code calls for.
 type problem struct {
@@ -34,6 +36,7 @@ type problem struct {
 	ChallengeStatus string `json:"challenge_status,omitempty" enum:"locked" doc:"attempts_exhausted: the challenge is locked."`
 	Limit           string `json:"limit,omitempty" doc:"rate_limited: the limit that refused."`
 	Reason          string `json:"reason,omitempty" doc:"destination_refused: country, line_type, prefix or blocked."`
+	Outcome         string `json:"outcome,omitempty" enum:"unknown" doc:"unavailable: the step may have been taken. Repeat the request with the same Idempotency-Key."`
 	// Details are for the app's backend, which is why the engine has none where somebody else answers.
 	Details map[string]any `json:"details,omitempty" doc:"incorrect_answer: what the strategy found out about the answer, such as clock_offset_seconds of an authenticator app whose clock is wrong (negative: it is behind)."`
 }
@@ -84,6 +87,10 @@ func (s *Server) translate(err error, publicURL string) (problem, time.Duration)
 		p.AttemptsRemaining, p.Details = &known.Remaining, known.Extra
 	case watchword.ErrAttemptsExhausted.Code:
 		p.ChallengeStatus = string(watchword.Locked)
+	case watchword.ErrUnavailable.Code:
+		if known.Unknown {
+			p.Outcome = outcomeUnknown
+		}
 	}
 	return p, known.RetryAfter
 }
