@@ -101,11 +101,11 @@ func (e *Engine) collect(rec *record, at time.Time) *Claims {
 	return &claims
 }
 
-// RedeemReceipt spends a receipt, once: claims are what its signature proved. ErrReceiptInvalid if it is not for the
-// purpose or its challenge is not known any more, ErrReceiptUsed the second time.
+// RedeemReceipt spends a receipt, once: claims are what its signature proved. ErrReceiptInvalid if another issuer made it,
+// it is not for the purpose or its challenge is not known any more, ErrReceiptUsed the second time.
 func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose string) error {
 	i, err := e.parse(claims.ID)
-	if err != nil || claims.Audience != e.cfg.App || claims.Purpose != purpose {
+	if err != nil || claims.Issuer != e.cfg.Issuer || claims.Audience != e.cfg.App || claims.Purpose != purpose {
 		return ErrReceiptInvalid
 	}
 	err = e.change(ctx, i, func(rec *record, entry Entry) error {
