@@ -213,5 +213,8 @@ func failed(what string, err error) error {
 	if err == nil || errors.Is(err, watchword.ErrNotFound) {
 		return err
 	}
+	if redis.HasErrorPrefix(err, "NOREPLICAS") {
+		err = fmt.Errorf("%w: %w", ErrTooFewReplicas, err)
+	}
 	return fmt.Errorf("redis: %s: %w", what, err)
 }
