@@ -133,6 +133,7 @@ func (c *checker) common(cfg fileConfig, s *settings) {
 	s.redis = c.secret("redis", cfg.Redis.secretURL)
 	s.waitReplicas = cfg.Redis.WaitReplicas
 	c.refuse(s.waitReplicas < 0, "redis: wait_replicas must not be negative")
+	c.refuse(s.waitReplicas > 0 && s.redis.Reveal() == memoryURL, "redis: wait_replicas: %q has no replicas; leave it out, or name a Redis", memoryURL)
 	s.database = c.secret("database", cfg.Database)
 	s.noLimits = cfg.DevNoLimits
 }

@@ -15,7 +15,7 @@ var ErrNotReplicated = errors.New("redis: written, but not to enough replicas")
 
 // ErrTooFewReplicas means that the step was not taken: fewer replicas are online than Config.WaitReplicas or the server's
 // own min-replicas-to-write asks for.
-var ErrTooFewReplicas = errors.New("redis: nothing written, because too few replicas are online")
+var ErrTooFewReplicas = errors.New("redis: too few replicas are online, so nothing is written")
 
 // runAndWait runs a script and WAITs for its writes. Redis counts the writes of one connection, so both go over the same,
 // to the master of the keys' slot; where a slot has moved to the client learns on the way, or looks for when the master that

@@ -18,7 +18,7 @@ func TestWaitReplicas(t *testing.T) {
 	host, port := server.HostPort()
 	replica := redistest.Start(t, "--replicaof", host+" "+port)
 	ctx := t.Context()
-	linked(t, server)
+	must(t, server.AwaitReplica(ctx))
 	client, sent := open(t, server.URL()), &commands{}
 	s := redis.New(client, redis.Config{WaitReplicas: 1})
 	onReplica := redis.New(open(t, replica.URL()), redis.Config{})
@@ -71,29 +71,13 @@ func ignore(err, expected error) error {
 	return err
 }
 
-// linked waits until a replica has a write of its master's; a replica that is online may still get none for a second.
-func linked(t *testing.T, master *redistest.Server) {
-	t.Helper()
-	conn := master.Client(t).Conn()
-	defer func() { _ = conn.Close() }()
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		must(t, conn.Set(t.Context(), "linked", 1, 0).Err())
-		if n, err := conn.Wait(t.Context(), 1, 100*time.Millisecond).Result(); err == nil && n == 1 {
-			return
-		}
-		if time.Since(begin) > 20*time.Second {
-			t.Fatal("the replica does not follow")
-		}
-	}
-}
-
 // replicated makes a store that waits for one replica, with the open entries g.1 to g.4, and a replica that follows.
 func replicated(t *testing.T) (s *redis.Store, master, replica *redistest.Server, sent *commands) {
 	t.Helper()
 	master = redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port := master.HostPort()
 	replica = redistest.Start(t, "--replicaof", host+" "+port)
-	linked(t, master)
+	must(t, master.AwaitReplica(t.Context()))
 	client, sent := open(t, master.URL()), &commands{}
 	s = redis.New(client, redis.Config{WaitReplicas: 1})
 	for _, id := range []string{"g.1", "g.2", "g.3", "g.4", "g.5"} {
@@ -134,18 +118,9 @@ func writesNothing(t *testing.T, s *redis.Store, sent *commands) {
 func replicatesAgain(t *testing.T, s *redis.Store, master *redistest.Server) {
 	t.Helper()
 	backSoon(t, s)
-	linked(t, master)
+	must(t, master.AwaitReplica(t.Context()))
 	_, err := s.Attempt(t.Context(), "g.2", guess("right"), limited("g.any"))
 	must(t, err)
-}
-
-func eventually(t *testing.T, what string, happened func() bool) {
-	t.Helper()
-	for begin := time.Now(); !happened(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(begin) > 20*time.Second {
-			t.Fatalf("not seen within 20 seconds: %s", what)
-		}
-	}
 }
 
 func TestStoreWritesNothingWhileReplicaIsGone(t *testing.T) {
@@ -178,11 +153,7 @@ func TestStoreWritesNothingWhileReplicaHangs(t *testing.T) {
 func TestPingFindsReplicaGoneBeforeAnythingIsWritten(t *testing.T) {
 	s, master, replica, sent := replicated(t)
 	replica.Stop()
-	eventually(t, "the master notices", func() bool {
-		info, err := master.Do(t.Context(), "info", "replication")
-		must(t, err)
-		return strings.Contains(info.(string), "connected_slaves:0")
-	})
+	must(t, master.AwaitNoReplica(t.Context()))
 	wants(t, "Ping", s.Ping(t.Context()), redis.ErrTooFewReplicas)
 	writesNothing(t, s, sent)
 	must(t, replica.Start())
@@ -272,8 +243,11 @@ func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	_, err = unaware.Attempt(ctx, "g.2", guess("wrong"), limited("g.any"))
 	wants(t, "a wrong guess where the slot has moved to", err, watchword.ErrMismatch)
 	// What is remembered is about the old master; the store finds out that there is another.
-	eventually(t, "the store follows the slot", func() bool {
+	err = nil
+	for begin := time.Now(); !errors.Is(err, watchword.ErrMismatch); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("the slot has moved, but not for the store: %v", err)
+		}
 		_, err = s.Attempt(ctx, "g.2", guess("wrong"), limited("g.any"))
-		return errors.Is(err, watchword.ErrMismatch)
-	})
+	}
 }
