@@ -121,8 +121,9 @@ func (e *Engine) collect(rec *record, won, collected time.Time) *Claims {
 	return &claims
 }
 
-// RedeemReceipt spends a receipt, once: claims are what its signature proved. ErrReceiptInvalid if it is not for the
-// purpose or its challenge is not known any more, ErrReceiptUsed the second time, but for a repetition with the same seed.
+// RedeemReceipt spends a receipt, once: claims are what its signature proved. ErrReceiptInvalid if another issuer made it,
+// it is not for the purpose or its challenge is not known any more, ErrReceiptUsed the second time, but for a repetition
+// with the same seed.
 func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose string, seed []byte) error {
 	if claims.Purpose != purpose {
 		return ErrReceiptInvalid
@@ -133,7 +134,7 @@ func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose strin
 // spendReceipt spends a receipt if what is known of its challenge passes a check.
 func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, check func(*record) error) error {
 	i, err := e.parse(claims.ID)
-	if err != nil || claims.Audience != e.cfg.App {
+	if err != nil || claims.Issuer != e.cfg.Issuer || claims.Audience != e.cfg.App {
 		return ErrReceiptInvalid
 	}
 	by, err := e.newAttempt(seed)

@@ -2,6 +2,7 @@ package watchword_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -70,4 +71,30 @@ func TestReceiptIsRedeemedOnce(t *testing.T) {
 	}
 	k.clock.advance(26 * time.Minute)
 	k.mustCode(k.sibling().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptInvalid)
+}
+
+// Two deployments may share a signing key, so a signature alone does not say whose receipt it is.
+func TestRedeemReceiptRejectsAnotherIssuerOrAudience(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	s := k.start(byMail())
+	r, err := k.check(s.ID, k.code(s.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*watchword.Claims){
+		"another issuer":                 func(c *watchword.Claims) { c.Issuer = "https://staging.example.com" },
+		"an issuer spelled with a slash": func(c *watchword.Claims) { c.Issuer += "/" },
+		"no issuer":                      func(c *watchword.Claims) { c.Issuer = "" },
+		"another audience":               func(c *watchword.Claims) { c.Audience = "bank" },
+	} {
+		claims := *r.Claims
+		change(&claims)
+		if err := k.RedeemReceipt(ctx, claims, "sign_in", nil); !errors.Is(err, watchword.ErrReceiptInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := k.RedeemReceipt(ctx, *r.Claims, "sign_in", nil); err != nil {
+		t.Errorf("its own receipt, after the others: %v", err)
+	}
 }

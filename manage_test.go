@@ -90,6 +90,10 @@ func TestChangingFactorsNeedsProofAtLeastAsStrong(t *testing.T) {
 	others.Claims.Subject = "user_43"
 	_, err = k.enrol("weak", others)
 	k.mustCode(err, watchword.ErrProofRequired)
+	elsewhere := k.proof("strong")
+	elsewhere.Claims.Issuer = "https://staging.example.com"
+	_, err = k.enrol("weak", elsewhere)
+	k.mustCode(err, watchword.ErrProofRequired)
 	_, err = k.RenameFactor(ctx, first.Factor.ID, "x", watchword.Authority{})
 	k.mustCode(err, watchword.ErrProofRequired)
 	k.mustCode(k.RemoveFactor(ctx, first.Factor.ID, watchword.Authority{}), watchword.ErrProofRequired)

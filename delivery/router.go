@@ -23,7 +23,7 @@ type Provider struct {
 // A RouterConfig says who carries what. Zero values are usable, but for Routes.
 type RouterConfig struct {
 	Routes  map[string][]Provider // by channel, in the order in which they are tried
-	Tries   int                   // of one provider before it is the next one's turn; zero: 2
+	Tries   int                   // of one provider that fails quickly, before it is the next one's turn; zero: 2
 	Timeout time.Duration         // of one try; zero: 10 seconds
 	Backoff time.Duration         // the longest wait before the second try; it doubles with each; zero: 250 ms
 
@@ -33,9 +33,12 @@ type RouterConfig struct {
 }
 
 // A Router is a Sender that carries each message by its channel's providers in order, as one logical send: the message
-// keeps its id. A provider that refuses for good is not asked again; one that fails is, after a wait with full jitter,
-// before it is the next one's turn; one that fails again and again is skipped for a while, so that a dead provider
-// costs no time. Nothing is sent after the message's code has died. It is safe for concurrent use.
+// keeps its id. A provider that refuses for good is not asked again. One that fails within a second is asked again, after a
+// wait with full jitter, before it is the next one's turn: a dropped connection is most often gone at the second try, and
+// two tries cost little. One that fails later than that, by a time-out or not, is asked once, since a person is waiting for
+// the message and another provider may have it sent at once; whoever repeats the whole Send, as a Worker does, asks it
+// again. One that fails again and again is skipped for a while, so that a dead provider costs no time. Nothing is sent after
+// the message's code has died. It is safe for concurrent use.
 //
 // The error of Send is a *watchword.SendError: permanent if every provider refused for good, else with the time after
 // which none of them is asked earlier than it wants to be.
@@ -125,25 +128,38 @@ func asSendError(err error) *watchword.SendError {
 	return &watchword.SendError{Cause: err}
 }
 
-// try asks one provider until it takes the message, refuses it, or has had its tries. A provider that says when to come
-// back is not waited for: others may be faster.
+// quickFailure is how long a try may take for the provider to be asked again before the next one is.
+const quickFailure = time.Second
+
+// try asks one provider until it takes the message, refuses it, fails slowly, or has had its tries. A provider that says
+// when to come back is not waited for: others may be faster.
 func (r *Router) try(ctx context.Context, p *provider, m watchword.Message) (watchword.Sent, error) {
 	for try := 1; ; try++ {
 		timeout, alive := r.timeLeft(m)
 		if !alive {
 			return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: p.name, Cause: watchword.ErrExpired}
 		}
-		sent, err := p.send(ctx, m, timeout)
+		sent, quick, err := r.ask(ctx, p, m, timeout)
 		if err == nil {
 			return sent, nil
 		}
 		failed := asSendError(err)
 		r.log.WarnContext(ctx, "message not taken", "provider", p.name, "channel", m.Channel, "message", m.ID, "try", try,
 			"permanent", failed.Permanent, "error", err)
-		if failed.Permanent || failed.RetryAfter > 0 || errors.Is(err, errSkipped) || try >= r.tries || !pause(ctx, r.jitter(r.backoff<<(try-1))) {
+		again := quick && !failed.Permanent && failed.RetryAfter == 0 && !errors.Is(err, errSkipped) && try < r.tries
+		if !again || !pause(ctx, r.jitter(r.backoff<<(try-1))) {
 			return watchword.Sent{}, err
 		}
 	}
+}
+
+// ask asks a provider once, and reports whether its answer came quickly.
+func (r *Router) ask(ctx context.Context, p *provider, m watchword.Message, timeout time.Duration) (sent watchword.Sent, quick bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	began := r.now()
+	sent, err = p.send(ctx, m)
+	return sent, ctx.Err() == nil && r.now().Sub(began) < quickFailure, err
 }
 
 // timeLeft says how long a try may take: not longer than the code lives.
@@ -182,12 +198,8 @@ func newProvider(p Provider, log *slog.Logger) *provider {
 }
 
 // send asks the provider once, unless its breaker is open.
-func (p *provider) send(ctx context.Context, m watchword.Message, timeout time.Duration) (watchword.Sent, error) {
-	sent, err := p.breaker.Execute(func() (watchword.Sent, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		return p.sender.Send(ctx, m)
-	})
+func (p *provider) send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
+	sent, err := p.breaker.Execute(func() (watchword.Sent, error) { return p.sender.Send(ctx, m) })
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = &watchword.SendError{Provider: p.name, Cause: errSkipped}
 	}

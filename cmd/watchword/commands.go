@@ -75,14 +75,22 @@ func buildOnly(cmd *cobra.Command, s settings, offline bool) (*house, error) {
 
 // withConfig gives a command the options of a configuration, and runs it with settings that have no mistake.
 func withConfig(cmd *cobra.Command, do func(context.Context, *cobra.Command, settings) error) *cobra.Command {
+	return withChecked(cmd, checker{}, do)
+}
+
+// withChecked does the same with a checker that is lenient in something.
+func withChecked(cmd *cobra.Command, c checker, do func(context.Context, *cobra.Command, settings) error) *cobra.Command {
 	cmd.Args = cobra.NoArgs
 	cmd.Flags().Bool("dev", false, "development mode")
 	cmd.Flags().String("config", "", "the configuration `file`; WATCHWORD_CONFIG")
 	addFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s, err := load(cmd)
+		s, err := load(cmd, c)
 		if err != nil {
 			return err
+		}
+		for _, warning := range s.warnings {
+			newLogger(cmd.ErrOrStderr(), s.logLevel).Warn("configuration leaves something open", "warning", warning)
 		}
 		return do(cmd.Context(), cmd, s)
 	}
@@ -90,7 +98,7 @@ func withConfig(cmd *cobra.Command, do func(context.Context, *cobra.Command, set
 }
 
 // load reads the configuration that a command's flags and the environment ask for.
-func load(cmd *cobra.Command) (settings, error) {
+func load(cmd *cobra.Command, c checker) (settings, error) {
 	dev, _ := cmd.Flags().GetBool("dev")
 	path, _ := cmd.Flags().GetString("config")
 	fromEnv := !cmd.Flags().Changed("config") && os.Getenv("WATCHWORD_CONFIG") != ""
@@ -98,7 +106,6 @@ func load(cmd *cobra.Command) (settings, error) {
 		path = os.Getenv("WATCHWORD_CONFIG")
 	}
 	var cfg fileConfig
-	var c checker
 	readable := true
 	switch {
 	case dev && path != "":
@@ -115,6 +122,7 @@ func load(cmd *cobra.Command) (settings, error) {
 	case dev:
 		s = c.development(cfg)
 	case readable:
+		c.checkModes(os.LookupEnv)
 		s = c.production(cfg)
 	}
 	if len(c.problems) == 0 {

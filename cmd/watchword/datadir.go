@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -87,7 +86,7 @@ func newSecret() ([]byte, error) {
 	if _, err := rand.Read(secret); err != nil {
 		return nil, fmt.Errorf("random source: %w", err)
 	}
-	return append([]byte(base64.RawURLEncoding.EncodeToString(secret)), '\n'), nil
+	return append([]byte(encodeSecret(secret)), '\n'), nil
 }
 
 // newSigningPEM makes a key that signs receipts. Its name is given where it is configured, not in the file.

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -8,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/watchword-auth/watchword/delivery/webhook"
+	"github.com/watchword-auth/watchword/server"
 )
 
 func readDoc(t *testing.T, path string) string {
@@ -79,4 +85,63 @@ func TestTheSecurityModelNamesRealTests(t *testing.T) {
 			t.Errorf("docs/security-model.md names %s, which is not in %q", m[2], m[1])
 		}
 	}
+}
+
+// Samples are copied. Whatever the documentation and the examples show as a secret keeps a production server from starting.
+func TestSamplesOfTheDocumentationAreRefused(t *testing.T) {
+	text := allDocs(t)
+	refusedDigest := func(digest string) bool {
+		var c checker
+		c.apiKeys("app", []apiKeyConfig{{SHA256: digest, Scopes: []string{server.ScopeChallenges}}})
+		c.checkSecrets()
+		return len(c.problems) > 0
+	}
+	refusedURL := func(url string) bool {
+		strong := func(s usedSecret) bool { return s.weakness() == "" }
+		return !slices.ContainsFunc(secretsOfURL("url", url), strong)
+	}
+	for _, kind := range []struct {
+		name, pattern string
+		refused       func(sample string) bool
+	}{
+		{"digest of an API key", `sha256: *"?([0-9a-fA-F]{64})`, refusedDigest},
+		{"API key", `Bearer ([A-Za-z0-9_-]+)`, func(key string) bool {
+			sum := sha256.Sum256([]byte(key))
+			return refusedDigest(hex.EncodeToString(sum[:]))
+		}},
+		{"password in a URL", `([a-z]+(?:\+[a-z]+)?://[^\s/@]*:[^\s/@]+@)`, func(url string) bool { return refusedURL(url + "host") }},
+		{"secret of webhooks", `secret=((?:v1,)?whsec_[A-Za-z0-9+/=.]*)`, func(secret string) bool {
+			_, err := webhook.ParseSecret(secret)
+			return err != nil || refusedURL("https://host/?secret="+secret)
+		}},
+	} {
+		samples := regexp.MustCompile(kind.pattern).FindAllStringSubmatch(text, -1)
+		if len(samples) == 0 {
+			t.Errorf("no %s was found: the pattern finds nothing any more", kind.name)
+		}
+		for _, sample := range samples {
+			if !kind.refused(sample[1]) {
+				t.Errorf("the %s %q is in the documentation, and a production server starts with it", kind.name, sample[1])
+			}
+		}
+	}
+}
+
+// allDocs is everything that people copy from.
+func allDocs(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	all.WriteString(readDoc(t, "../../README.md"))
+	for _, folder := range []string{"../../docs", "../../examples"} {
+		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && !entry.IsDir() {
+				all.WriteString(readDoc(t, path))
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all.String()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,6 +27,8 @@ import (
 type beside struct {
 	servers map[string]*serverProcess
 	sink    *heldSink
+	redis   *redistest.Server // the one at $REDIS
+	replica *redistest.Server // of it
 }
 
 type besideKey struct{}
@@ -183,6 +186,25 @@ func redisInScript(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(server.Stop)
 	ts.Setenv("REDIS", server.URL())
+	besideOf(ts).redis = server
+}
+
+// replicaInScript: replica starts a replica of the redis-server at $REDIS and waits until it has what is written there;
+// replica end stops it and waits until the server has noticed.
+func replicaInScript(ts *testscript.TestScript, _ bool, args []string) {
+	b := besideOf(ts)
+	if len(args) > 0 {
+		b.replica.Stop()
+		ts.Check(b.redis.AwaitNoReplica(context.Background()))
+		return
+	}
+	dir, err := os.MkdirTemp(ts.Getenv("WORK"), "replica")
+	ts.Check(err)
+	host, port := b.redis.HostPort()
+	b.replica, err = redistest.Run(dir, "--replicaof", host+" "+port)
+	ts.Check(err)
+	ts.Defer(b.replica.Stop)
+	ts.Check(b.redis.AwaitReplica(context.Background()))
 }
 
 // keepInScript: keep NAME PATH sets $NAME to what stands at the path (a.0.b) of the JSON document in stdout.

@@ -138,3 +138,12 @@ func (o option) given(flags *pflag.FlagSet, lookup func(string) (string, bool)) 
 	}
 	return []string{text}, name, nil
 }
+
+// checkModes looks at the files that variables name.
+func (c *checker) checkModes(lookup func(string) (string, bool)) {
+	for _, o := range options() {
+		if path, _ := lookup(o.env + "_FILE"); o.secret && path != "" {
+			c.checkMode(o.env+"_FILE", path)
+		}
+	}
+}

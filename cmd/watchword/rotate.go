@@ -18,12 +18,12 @@ import (
 const longestEntry = 25 * time.Minute
 
 func rotateCommand() *cobra.Command {
-	return withConfig(&cobra.Command{
+	return withChecked(&cobra.Command{
 		Use:   "rotate",
 		Short: "Seal what is enrolled under the first key of the keyring",
 		Long: "Seal what is enrolled under the first key of the keyring, so that an older one can leave it. Servers go on meanwhile.\n" +
 			"It may be interrupted and run again. docs/operating.md has the steps before and after.",
-	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
+	}, checker{rotating: true}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
 		if s.database.IsZero() {
 			return errors.New("no database is configured (--database, WATCHWORD_DATABASE_URL, or database in the file), so nothing is enrolled and nothing needs to be sealed again")
 		}

@@ -69,7 +69,13 @@ func (r *run) serve(ctx context.Context) error {
 func (r *run) ready(ctx context.Context, h *house) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
-	return h.storage.ready(ctx)
+	if err := h.storage.ready(ctx); err != nil {
+		return err
+	}
+	for _, warning := range h.storage.warn(ctx) {
+		r.log.Warn("store settings leave something open", "warning", warning)
+	}
+	return nil
 }
 
 // work starts whatever works beside the requests. The function that it returns ends it: first what sends messages, then,

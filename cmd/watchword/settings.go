@@ -37,6 +37,7 @@ type settings struct {
 	proxies       []netip.Prefix
 	allowed       []netip.Prefix
 	apps          []appSettings
+	warnings      []string // of what is allowed and leaves something open
 }
 
 // appSettings are those of one tenant.
@@ -81,7 +82,10 @@ const (
 // A checker collects everything that is missing or unsafe, so that it is reported at once.
 type checker struct {
 	base     string // folder that relative paths in the file start from
+	rotating bool   // older keys of the keyring are only there to be replaced
 	problems []error
+	warnings []string
+	secrets  []usedSecret
 }
 
 func (c *checker) refuse(bad bool, format string, args ...any) {
@@ -133,6 +137,7 @@ func (c *checker) common(cfg fileConfig, s *settings) {
 	s.redis = c.secret("redis", cfg.Redis.secretURL)
 	s.waitReplicas = cfg.Redis.WaitReplicas
 	c.refuse(s.waitReplicas < 0, "redis: wait_replicas must not be negative")
+	c.refuse(s.waitReplicas > 0 && s.redis.Reveal() == memoryURL, "redis: wait_replicas: %q has no replicas; leave it out, or name a Redis", memoryURL)
 	s.database = c.secret("database", cfg.Database)
 	s.noLimits = cfg.DevNoLimits
 }
@@ -156,17 +161,22 @@ func (c *checker) production(cfg fileConfig) settings {
 	}
 	c.unique(s.apps)
 	c.keySecrets(&s)
+	c.checkSecrets()
+	s.warnings = c.warnings
 	return s
 }
 
 // secret reads a URL that may stand in a file of its own.
 func (c *checker) secret(where string, u secretURL) watchword.Code {
 	c.refuse(u.URL != "" && u.File != "", "%s: url and url_file are both there", where)
-	if u.File == "" {
-		return watchword.NewCode(u.URL)
+	text := u.URL
+	if u.File != "" {
+		var err error
+		text, err = readSecret(c.path(u.File))
+		c.note(where, err)
+		c.checkMode(where, c.path(u.File))
 	}
-	text, err := readSecret(c.path(u.File))
-	c.note(where, err)
+	c.uses(secretsOfURL(where, text)...)
 	return watchword.NewCode(text)
 }
 

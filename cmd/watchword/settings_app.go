@@ -72,8 +72,14 @@ func (c *checker) apiKeys(where string, keys []apiKeyConfig) (out []apiKey) {
 			continue
 		}
 		dev, empty := sha256.Sum256([]byte(devKey)), sha256.Sum256(nil)
-		c.refuse(bytes.Equal(sum, dev[:]), "%s: the key %q is for development only", where, devKey)
-		c.refuse(bytes.Equal(sum, empty[:]), "%s: sha256: is that of an empty key", where)
+		switch {
+		case bytes.Equal(sum, dev[:]):
+			c.refuse(true, "%s: the key %q is for development only", where, devKey)
+		case bytes.Equal(sum, empty[:]):
+			c.refuse(true, "%s: sha256: is that of an empty key", where)
+		default:
+			c.uses(usedSecret{where: where, use: useAPIKey, value: sum})
+		}
 		c.refuse(len(k.Scopes) == 0, "%s: scopes: at least one is needed", where)
 		for _, s := range k.Scopes {
 			c.refuse(!slices.Contains(scopes, s), "%s: scopes: %q is none of %s", where, s, strings.Join(scopes, ", "))

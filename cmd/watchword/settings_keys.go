@@ -19,28 +19,53 @@ func (c *checker) keys(cfg fileConfig, s *settings) {
 	c.refuse(len(cfg.Keyring) == 0, "keyring: at least one key is needed; `watchword keys new` makes one")
 	seen := map[string]bool{identityKeyID: true}
 	for i, k := range cfg.Keyring {
-		where := fmt.Sprintf("keyring[%d]", i)
-		key, err := readKey(k.ID, c.path(k.SecretFile))
+		where, path := fmt.Sprintf("keyring[%d]", i), c.path(k.SecretFile)
+		secret, err := readBytes(path)
+		var key watchword.Key
+		if err == nil {
+			c.uses(usedSecret{where: where, use: useKey, value: secret, text: encodeSecret(secret), older: i > 0})
+			key, err = watchword.NewKey(k.ID, secret)
+		}
 		c.note(where, err)
+		c.checkMode(where, path)
 		c.refuse(seen[k.ID], "%s: the id %q is taken", where, k.ID)
 		if err == nil && !seen[k.ID] {
 			s.keys = append(s.keys, key)
 		}
 		seen[k.ID] = true
 	}
-	if cfg.IdentityKeyFile == "" {
-		c.refuse(true, "identity_key_file: missing; `watchword keys new` makes one")
-	} else {
-		c.note("identity_key_file", s.readIdentity(c.path(cfg.IdentityKeyFile)))
-	}
+	c.identityKey(cfg.IdentityKeyFile, s)
 	c.refuse(len(cfg.Signing) == 0, "signing: at least one key is needed; `watchword keys new` makes one")
 	for i, k := range cfg.Signing {
-		key, err := readSigningKey(k.KID, c.path(k.KeyFile))
-		c.note(fmt.Sprintf("signing[%d]", i), err)
+		where, path := fmt.Sprintf("signing[%d]", i), c.path(k.KeyFile)
+		key, err := readSigningKey(k.KID, path)
+		c.note(where, err)
+		c.checkMode(where, path)
 		if err == nil {
 			s.signing = append(s.signing, key)
+			c.signingKey(where, key)
 		}
 	}
+}
+
+func (c *checker) identityKey(file string, s *settings) {
+	const where = "identity_key_file"
+	if file == "" {
+		c.refuse(true, "identity_key_file: missing; `watchword keys new` makes one")
+		return
+	}
+	c.note(where, s.readIdentity(c.path(file)))
+	c.checkMode(where, c.path(file))
+	if s.identityBytes != nil {
+		c.uses(usedSecret{where: where, use: useKey, value: s.identityBytes, text: encodeSecret(s.identityBytes)})
+	}
+}
+
+func (c *checker) signingKey(where string, key receipt.Key) {
+	text, err := key.PEM()
+	c.note(where, err)
+	secret := signingSecret(text)
+	c.uses(usedSecret{where: where, use: useSigning, value: secret, text: encodeSecret(secret)})
 }
 
 // readIdentity reads the identity key, and keeps its secret for what else must not rotate.
@@ -73,6 +98,9 @@ func readBytes(path string) ([]byte, error) {
 	}
 	return secret, nil
 }
+
+// encodeSecret is how a secret is written into a file.
+func encodeSecret(secret []byte) string { return base64.RawURLEncoding.EncodeToString(secret) }
 
 func decodeSecret(text string) ([]byte, error) {
 	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)

@@ -127,6 +127,7 @@ type storage struct {
 	limits  ratelimit.Store
 	factors watchword.Factors                        // nil: nothing can be enrolled
 	ready   func(context.Context) error              // an error if it cannot be reached, or must not be used
+	warn    func(context.Context) []string           // what of its settings leaves something open
 	clock   func(context.Context) (time.Time, error) // by which challenges expire
 	closers []func() error
 }
@@ -145,6 +146,7 @@ func inMemory() storage {
 		store:  memory.New(memory.Config{}),
 		limits: ratelimit.NewMemory(ratelimit.MemoryConfig{}),
 		ready:  func(context.Context) error { return nil },
+		warn:   func(context.Context) []string { return nil },
 		clock:  func(context.Context) (time.Time, error) { return time.Now(), nil },
 	}
 }
@@ -168,6 +170,7 @@ func openStorage(s settings) (storage, error) {
 		store:   store,
 		limits:  limits,
 		ready:   store.CheckPolicy,
+		warn:    store.Warnings,
 		clock:   func(ctx context.Context) (time.Time, error) { return client.Time(ctx).Result() },
 		closers: []func() error{client.Close},
 	}, nil

@@ -209,5 +209,38 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
+// AwaitReplica waits until one replica has a write of this server's; one that is online may still get none for a second.
+func (s *Server) AwaitReplica(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c := redis.NewClient(s.options())
+	defer func() { _ = c.Close() }()
+	conn := c.Conn()
+	defer func() { _ = conn.Close() }()
+	return poll(ctx, func() error {
+		if err := conn.Set(ctx, "awaited", 1, 0).Err(); err != nil {
+			return err
+		}
+		n, err := conn.Wait(ctx, 1, 100*time.Millisecond).Result()
+		if err == nil && n < 1 {
+			err = errors.New("no replica follows")
+		}
+		return err
+	})
+}
+
+// AwaitNoReplica waits until this server has noticed that its replicas are gone.
+func (s *Server) AwaitNoReplica(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return poll(ctx, func() error {
+		info, err := s.Do(ctx, "info", "replication")
+		if text, _ := info.(string); err == nil && !strings.Contains(text, "connected_slaves:0\r\n") {
+			err = errors.New("a replica is still connected")
+		}
+		return err
+	})
+}
+
 // HostPort is the server's address in two parts.
 func (s *Server) HostPort() (host, port string) { return "127.0.0.1", strconv.Itoa(s.port) }

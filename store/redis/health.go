@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -14,15 +16,21 @@ import (
 // minVersion is the oldest Redis whose scripts and options are known to do.
 const minVersion = 7
 
-// Ping implements watchword.Pinger: an error unless the server, and on a Cluster every master, answers.
+// Ping implements watchword.Pinger: an error unless the server, and on a Cluster every master, answers and has as many
+// replicas online as Config.WaitReplicas asks for.
 func (s *Store) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return checked("ping", s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error { return c.Ping(ctx).Err() }))
+	return checked("ping", s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
+		if s.waitReplicas > 0 {
+			return s.checkReplicas(ctx, c, nameOf(c))
+		}
+		return c.Ping(ctx).Err()
+	}))
 }
 
-// CheckPolicy returns an error unless the server, and on a Cluster every master, is Redis 7 or later (or a Valkey) and
-// evicts nothing. Call it at start.
+// CheckPolicy returns an error unless the server, and on a Cluster every master, is Redis 7 or later (or a Valkey), evicts
+// nothing, and has as many replicas online as Config.WaitReplicas asks for. Call it at start.
 func (s *Store) CheckPolicy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -31,8 +39,38 @@ func (s *Store) CheckPolicy(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return checkInfo(info)
+		fields := infoFields(info)
+		err = checkInfo(fields)
+		if s.waitReplicas > 0 {
+			err = errors.Join(err, s.enoughReplicas(nameOf(c), fields))
+		}
+		return err
 	}))
+}
+
+// Warnings says which servers could lose less than they are set to: where Config.WaitReplicas asks for replicas and the
+// server's own min-replicas-to-write for fewer, a write is only found to have reached too few after it was made. A server
+// that does not show its settings is not complained of.
+func (s *Store) Warnings(ctx context.Context) (warnings []string) {
+	if s.waitReplicas == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	var mu sync.Mutex // masters are asked at the same time
+	_ = s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
+		const setting = "min-replicas-to-write"
+		settings, err := c.ConfigGet(ctx, setting).Result()
+		if n, errNumber := strconv.Atoi(settings[setting]); err == nil && errNumber == nil && n < s.waitReplicas {
+			mu.Lock()
+			defer mu.Unlock()
+			warnings = append(warnings, fmt.Sprintf("%s is %d at %s: set it to %d or more, so that the server refuses what too few replicas would get",
+				setting, n, nameOf(c), s.waitReplicas))
+		}
+		return nil
+	})
+	slices.Sort(warnings)
+	return warnings
 }
 
 func (s *Store) eachMaster(ctx context.Context, f func(ctx context.Context, c redis.UniversalClient) error) error {
@@ -42,14 +80,19 @@ func (s *Store) eachMaster(ctx context.Context, f func(ctx context.Context, c re
 	return f(ctx, s.client)
 }
 
-// checkInfo reads what INFO says of version and policy. Valkey says which Redis it is compatible with.
-func checkInfo(info string) error {
+// infoFields reads what INFO says, by name.
+func infoFields(info string) map[string]string {
 	fields := map[string]string{}
 	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
 		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
 			fields[name] = strings.TrimSpace(value)
 		}
 	}
+	return fields
+}
+
+// checkInfo looks at version and policy. Valkey says which Redis it is compatible with.
+func checkInfo(fields map[string]string) error {
 	var problems []error
 	major, _, _ := strings.Cut(fields["redis_version"], ".")
 	if n, err := strconv.Atoi(major); err != nil || n < minVersion {

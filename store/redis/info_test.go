@@ -14,7 +14,7 @@ func TestCheckInfo(t *testing.T) {
 		"redis_version:\r\nmaxmemory_policy:noeviction": false,
 		"": false,
 	} {
-		if err := checkInfo(info); (err == nil) != fine {
+		if err := checkInfo(infoFields(info)); (err == nil) != fine {
 			t.Errorf("%q: %v", info, err)
 		}
 	}

@@ -38,9 +38,10 @@ type Config struct {
 	// is alive.
 	Partitions int
 	// WaitReplicas is how many replicas must have what closes an entry or changes its sealed data before the caller hears
-	// of it; fewer are an error though the step was taken. It costs a second round trip (WAIT), and narrows the time in
-	// which a failover could reopen a closed challenge or a spent receipt; it does not end it, because Redis may still
-	// promote another replica. By default 0: nobody waits.
+	// of it; fewer are ErrNotReplicated though the step was taken. After that, and where Ping or CheckPolicy find fewer
+	// online, nothing is tried until enough are: ErrTooFewReplicas. It costs a second round trip (WAIT), and narrows the
+	// time in which a failover could reopen a closed challenge or a spent receipt; it does not end it, because Redis may
+	// still promote another replica. By default 0: nobody waits.
 	WaitReplicas int
 	// Timeout bounds each call, topology look-ups of a Cluster included; by default one second. The client needs
 	// ContextTimeoutEnabled for it.
@@ -67,6 +68,7 @@ type Store struct {
 	client       redis.UniversalClient
 	tags         []string // of each partition
 	waitReplicas int
+	replication  replication
 	timeout      time.Duration
 	clocks       *script.Clocks
 	create       script.Timed

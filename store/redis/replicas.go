@@ -13,17 +13,24 @@ import (
 // ErrNotReplicated means that the step was taken but fewer replicas than Config.WaitReplicas said in time that they have it.
 var ErrNotReplicated = errors.New("redis: written, but not to enough replicas")
 
+// ErrTooFewReplicas means that the step was not taken: fewer replicas are online than Config.WaitReplicas or the server's
+// own min-replicas-to-write asks for.
+var ErrTooFewReplicas = errors.New("redis: too few replicas are online, so nothing is written")
+
 // runAndWait runs a script and WAITs for its writes. Redis counts the writes of one connection, so both go over the same,
-// to the master of the keys' slot; where a slot has moved to the client learns on the way. While a slot is being moved,
-// what has moved already is not reached.
+// to the master of the keys' slot; where a slot has moved to the client learns on the way, or looks for when the master that
+// it knows has too few replicas: it may be none any more. While a slot is being moved, what has moved already is not reached.
 func (s *Store) runAndWait(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
 		reply, err := s.runOnMaster(ctx, sc, keys, wrote, args...)
 		cluster, ok := s.client.(*redis.ClusterClient)
-		if !ok || !redis.HasErrorPrefix(err, "MOVED") || wait > 160*time.Millisecond {
+		moved := redis.HasErrorPrefix(err, "MOVED")
+		if ok && (moved || errors.Is(err, ErrTooFewReplicas)) {
+			cluster.ReloadState(ctx)
+		}
+		if !ok || !moved || wait > 160*time.Millisecond {
 			return reply, err
 		}
-		cluster.ReloadState(ctx)
 		select {
 		case <-ctx.Done():
 			return "", err
@@ -33,36 +40,39 @@ func (s *Store) runAndWait(ctx context.Context, sc script.Timed, keys []string, 
 }
 
 func (s *Store) runOnMaster(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
-	conn, err := s.connection(ctx, keys[0])
+	master, err := s.master(ctx, keys[0])
 	if err != nil {
 		return "", err
 	}
+	conn, name := master.Conn(), nameOf(master)
 	defer func() { _ = conn.Close() }()
+	if s.replication.isShort(name) {
+		if err := s.checkReplicas(ctx, conn, name); err != nil {
+			return "", err
+		}
+	}
 	reply, err := text(sc.Run(ctx, s.clocks, conn, keys, args...))
 	if err != nil || !wrote(reply) {
 		return reply, err
 	}
 	have, err := script.Do(ctx, conn, "wait", s.waitReplicas, (s.timeout / 2).Milliseconds())
+	if n, ok := have.(int64); err == nil && ok && n >= int64(s.waitReplicas) {
+		return reply, nil
+	}
+	s.replication.noteShort(name)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotReplicated, err)
 	}
-	if n, ok := have.(int64); !ok || n < int64(s.waitReplicas) {
-		return "", ErrNotReplicated
-	}
-	return reply, nil
+	return "", ErrNotReplicated
 }
 
-// connection is one to the master of a key, until it is closed.
-func (s *Store) connection(ctx context.Context, key string) (*redis.Conn, error) {
+// master is the one of a key. On one server, or behind Sentinel, there is no other.
+func (s *Store) master(ctx context.Context, key string) (*redis.Client, error) {
 	switch c := s.client.(type) {
 	case *redis.Client:
-		return c.Conn(), nil
+		return c, nil
 	case *redis.ClusterClient:
-		master, err := c.MasterForKey(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		return master.Conn(), nil
+		return c.MasterForKey(ctx, key)
 	}
 	return nil, fmt.Errorf("redis: WaitReplicas needs a *redis.Client or *redis.ClusterClient, not a %T", s.client)
 }

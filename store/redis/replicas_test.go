@@ -2,6 +2,8 @@ package redis_test
 
 import (
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +18,7 @@ func TestWaitReplicas(t *testing.T) {
 	host, port := server.HostPort()
 	replica := redistest.Start(t, "--replicaof", host+" "+port)
 	ctx := t.Context()
-	linked(t, server)
+	must(t, server.AwaitReplica(ctx))
 	client, sent := open(t, server.URL()), &commands{}
 	s := redis.New(client, redis.Config{WaitReplicas: 1})
 	onReplica := redis.New(open(t, replica.URL()), redis.Config{})
@@ -69,32 +71,167 @@ func ignore(err, expected error) error {
 	return err
 }
 
-// linked waits until a replica has a write of its master's; a replica that is online may still get none for a second.
-func linked(t *testing.T, master *redistest.Server) {
+// replicated makes a store that waits for one replica, with the open entries g.1 to g.4, and a replica that follows.
+func replicated(t *testing.T) (s *redis.Store, master, replica *redistest.Server, sent *commands) {
 	t.Helper()
-	conn := master.Client(t).Conn()
-	defer func() { _ = conn.Close() }()
-	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		must(t, conn.Set(t.Context(), "linked", 1, 0).Err())
-		if n, err := conn.Wait(t.Context(), 1, 100*time.Millisecond).Result(); err == nil && n == 1 {
-			return
+	master = redistest.Start(t, "--repl-diskless-sync-delay", "0")
+	host, port := master.HostPort()
+	replica = redistest.Start(t, "--replicaof", host+" "+port)
+	must(t, master.AwaitReplica(t.Context()))
+	client, sent := open(t, master.URL()), &commands{}
+	s = redis.New(client, redis.Config{WaitReplicas: 1})
+	for _, id := range []string{"g.1", "g.2", "g.3", "g.4", "g.5"} {
+		must(t, s.Create(t.Context(), entry(id)))
+	}
+	_, err := s.Attempt(t.Context(), "g.5", guess("right"), limited("g.any")) // so that the server knows the script
+	must(t, err)
+	client.AddHook(sent)
+	return s, master, replica, sent
+}
+
+// writesNothing calls whatever writes: each call is refused before it does, and open entries stay as they are.
+func writesNothing(t *testing.T, s *redis.Store, sent *commands) {
+	t.Helper()
+	ctx := t.Context()
+	sent.take()
+	for name, call := range map[string]func() error{
+		"a right guess": func() error { _, err := s.Attempt(ctx, "g.2", guess("right"), limited("g.any")); return err },
+		"a wrong guess": func() error { _, err := s.Attempt(ctx, "g.3", guess("wrong"), limited("g.any")); return err },
+		"Close":         func() error { return s.Close(ctx, "g.4", watchword.Closing{State: watchword.StateCanceled}) },
+		"Update":        func() error { return s.Update(ctx, watchword.Entry{ID: "g.4", Version: 1}) },
+	} {
+		if err := call(); !errors.Is(err, redis.ErrTooFewReplicas) || errors.Is(err, redis.ErrNotReplicated) {
+			t.Errorf("%s: got %v, want %v", name, err, redis.ErrTooFewReplicas)
 		}
-		if time.Since(begin) > 20*time.Second {
-			t.Fatal("the replica does not follow")
+	}
+	if names := sent.take(); slices.Contains(names, "evalsha") || slices.Contains(names, "eval") {
+		t.Errorf("sent %v", names)
+	}
+	for _, id := range []string{"g.2", "g.3", "g.4"} {
+		if e, err := s.Get(ctx, id); err != nil || e.State != watchword.StatePending || e.Used != 0 || e.Version != 1 {
+			t.Errorf("%s is in state %d after %d tries, version %d (%v)", id, e.State, e.Used, e.Version, err)
 		}
 	}
 }
 
-// On a Cluster the WAIT goes to the node that ran the script. Without replicas it says so.
+// replicatesAgain waits until the store is ready, and sees to it that it works then.
+func replicatesAgain(t *testing.T, s *redis.Store, master *redistest.Server) {
+	t.Helper()
+	backSoon(t, s)
+	must(t, master.AwaitReplica(t.Context()))
+	_, err := s.Attempt(t.Context(), "g.2", guess("right"), limited("g.any"))
+	must(t, err)
+}
+
+func TestStoreWritesNothingWhileReplicaIsGone(t *testing.T) {
+	s, master, replica, sent := replicated(t)
+	must(t, s.Ping(t.Context()))
+	replica.Stop()
+	_, err := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
+	wants(t, "the first right guess without the replica", err, redis.ErrNotReplicated)
+	writesNothing(t, s, sent)
+	wants(t, "Ping", s.Ping(t.Context()), redis.ErrTooFewReplicas)
+	must(t, replica.Start())
+	replicatesAgain(t, s, master)
+}
+
+// A replica that hangs is online for a minute yet, but has not what was written before.
+func TestStoreWritesNothingWhileReplicaHangs(t *testing.T) {
+	s, master, replica, sent := replicated(t)
+	must(t, replica.Pause())
+	_, err := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
+	wants(t, "the first right guess without the replica", err, redis.ErrNotReplicated)
+	for range 3 {
+		writesNothing(t, s, sent)
+	}
+	wants(t, "Ping", s.Ping(t.Context()), redis.ErrTooFewReplicas)
+	must(t, replica.Resume())
+	replicatesAgain(t, s, master)
+}
+
+// Where readiness looks first, not even one right answer is used up.
+func TestPingFindsReplicaGoneBeforeAnythingIsWritten(t *testing.T) {
+	s, master, replica, sent := replicated(t)
+	replica.Stop()
+	must(t, master.AwaitNoReplica(t.Context()))
+	wants(t, "Ping", s.Ping(t.Context()), redis.ErrTooFewReplicas)
+	writesNothing(t, s, sent)
+	must(t, replica.Start())
+	replicatesAgain(t, s, master)
+}
+
+func TestCheckPolicyRefusesTooFewReplicas(t *testing.T) {
+	server := redistest.Start(t)
+	client := open(t, server.URL())
+	wants(t, "with one to wait for", redis.New(client, redis.Config{WaitReplicas: 1}).CheckPolicy(t.Context()), redis.ErrTooFewReplicas)
+	must(t, redis.New(client, redis.Config{}).CheckPolicy(t.Context()))
+	s, _, _, _ := replicated(t)
+	must(t, s.CheckPolicy(t.Context()))
+}
+
+// With min-replicas-to-write the server refuses by itself, whatever the store waits for.
+func TestServerRefusesWithTooFewReplicas(t *testing.T) {
+	server := redistest.Start(t)
+	s := redis.New(open(t, server.URL()), redis.Config{})
+	must(t, s.Create(t.Context(), entry("g.1")))
+	_, err := server.Do(t.Context(), "config", "set", "min-replicas-to-write", 1)
+	must(t, err)
+	_, err = s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
+	wants(t, "a right guess", err, redis.ErrTooFewReplicas)
+	_, err = s.Attempt(t.Context(), "g.1", guess("wrong"), limited("g.any"))
+	wants(t, "a wrong guess", err, redis.ErrTooFewReplicas)
+	wants(t, "Close", s.Close(t.Context(), "g.1", watchword.Closing{State: watchword.StateCanceled}), redis.ErrTooFewReplicas)
+	wants(t, "Update", s.Update(t.Context(), watchword.Entry{ID: "g.1", Version: 1}), redis.ErrTooFewReplicas)
+	wants(t, "Create", s.Create(t.Context(), entry("g.2")), redis.ErrTooFewReplicas)
+	if e, err := s.Get(t.Context(), "g.1"); err != nil || e.State != watchword.StatePending || e.Used != 0 || e.Version != 1 {
+		t.Errorf("after refusals: %+v, %v", e, err)
+	}
+}
+
+func TestWarningsNameServersThatAcceptWhatReplicasMayMiss(t *testing.T) {
+	ctx := t.Context()
+	server := redistest.Start(t)
+	client := open(t, server.URL())
+	s := redis.New(client, redis.Config{WaitReplicas: 2})
+	for setting, warned := range map[int]int{0: 1, 1: 1, 2: 0, 3: 0} {
+		_, err := server.Do(ctx, "config", "set", "min-replicas-to-write", setting)
+		must(t, err)
+		if got := s.Warnings(ctx); len(got) != warned || warned == 1 && !strings.Contains(got[0], server.Addr) {
+			t.Errorf("set to %d: %q", setting, got)
+		}
+	}
+	_, err := server.Do(ctx, "config", "set", "min-replicas-to-write", 0)
+	must(t, err)
+	if got := redis.New(client, redis.Config{}).Warnings(ctx); got != nil {
+		t.Errorf("nobody waits for replicas, but %q", got)
+	}
+	_, err = server.Do(ctx, "acl", "setuser", "limited", "on", ">secret", "~*", "+@all", "-config")
+	must(t, err)
+	denied := redis.New(open(t, "redis://limited:secret@"+server.Addr), redis.Config{WaitReplicas: 2})
+	if got := denied.Warnings(ctx); got != nil {
+		t.Errorf("a server that does not show its settings: %q", got)
+	}
+}
+
+// On a Cluster the WAIT goes to the node that ran the script, and each master needs replicas of its own.
 func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
-	s := redis.New(open(t, cluster.URL()), redis.Config{Prefix: "wait", WaitReplicas: 1, Partitions: 1, Timeout: 400 * time.Millisecond})
+	client, cfg := open(t, cluster.URL()), redis.Config{Prefix: "wait", WaitReplicas: 1, Partitions: 1, Timeout: 400 * time.Millisecond}
+	s := redis.New(client, cfg)
 	must(t, s.Create(ctx, entry("g.1")))
 	must(t, s.Create(ctx, entry("g.2")))
 	_, err := s.Attempt(ctx, "g.1", guess("wrong"), limited("g.any"))
 	wants(t, "a wrong guess", err, watchword.ErrMismatch)
 	_, err = s.Attempt(ctx, "g.1", guess("right"), limited("g.any"))
 	wants(t, "a right guess without replicas", err, redis.ErrNotReplicated)
+	_, err = s.Attempt(ctx, "g.2", guess("right"), limited("g.any"))
+	wants(t, "the next one", err, redis.ErrTooFewReplicas)
+	unaware := redis.New(client, cfg) // of what has come to the others
+	wants(t, "Ping", redis.New(client, cfg).Ping(ctx), redis.ErrTooFewReplicas)
+	wants(t, "CheckPolicy", redis.New(client, cfg).CheckPolicy(ctx), redis.ErrTooFewReplicas)
+	if warnings := s.Warnings(ctx); len(warnings) != len(cluster.Nodes) {
+		t.Errorf("of %d masters: %q", len(cluster.Nodes), warnings)
+	}
 
 	const tag = "{wait:0}"
 	from, err := cluster.Owner(ctx, tag)
@@ -103,6 +240,14 @@ func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	must(t, cluster.Moving(ctx, tag, from, to))
 	must(t, cluster.Move(ctx, from, to, tag+":e:g.1", tag+":e:g.2", tag+":b:g.any"))
 	must(t, cluster.Moved(ctx, tag, to))
-	_, err = s.Attempt(ctx, "g.2", guess("wrong"), limited("g.any"))
+	_, err = unaware.Attempt(ctx, "g.2", guess("wrong"), limited("g.any"))
 	wants(t, "a wrong guess where the slot has moved to", err, watchword.ErrMismatch)
+	// What is remembered is about the old master; the store finds out that there is another.
+	err = nil
+	for begin := time.Now(); !errors.Is(err, watchword.ErrMismatch); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begin) > 20*time.Second {
+			t.Fatalf("the slot has moved, but not for the store: %v", err)
+		}
+		_, err = s.Attempt(ctx, "g.2", guess("wrong"), limited("g.any"))
+	}
 }

@@ -229,7 +229,10 @@ func failed(what string, err error) error {
 	if err == nil || errors.Is(err, watchword.ErrNotFound) {
 		return err
 	}
-	if script.MayHaveRun(err) || errors.Is(err, ErrNotReplicated) {
+	if redis.HasErrorPrefix(err, "NOREPLICAS") {
+		err = fmt.Errorf("%w: %w", ErrTooFewReplicas, err)
+	}
+	if script.MayHaveRun(err) && !errors.Is(err, ErrTooFewReplicas) || errors.Is(err, ErrNotReplicated) {
 		return fmt.Errorf("redis: %s: %w: %w", what, watchword.ErrOutcomeUnknown, err)
 	}
 	return fmt.Errorf("redis: %s: %w", what, err)

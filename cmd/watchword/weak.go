@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// What makes a secret one that strangers know or guess. A reason completes "the secret ..." and never repeats it.
+
+const knownReason = "is a well-known one"
+
+// knownWords are what people, and this project's documentation, put where a secret belongs.
+var knownWords = strings.Fields(`
+	admin administrator api api-key api_key apikey bar baz change-me change_me changeit changeme default demo dev dev-admin
+	dev-key development example foo foobar guest hello hunter2 key letmein local my-key my-secret mykey mysecret none null pass
+	passw0rd passwd password placeholder postgres prod production qwerty redis root s3cr3t s3cret sample secret shop staging
+	supersecret test test-key testing todo token user username watchword your-key your-secret
+	1234 12345 123456 1234567 12345678 123456789 1234567890`)
+
+// publishedSecrets are examples of specifications, in base64url: Standard Webhooks 1.0, RFC 8037 A.1, RFC 7515 A.3.1, RFC
+// 7517 A.2.
+var publishedSecrets = []string{
+	"MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+	"nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A",
+	"jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
+	"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE",
+}
+
+// isKnownDigest reports whether a digest is that of a word that people put where an API key belongs, with or without the
+// prefix of API keys, in lower or upper case, and with the line end that echo adds.
+func isKnownDigest(digest []byte) bool {
+	for _, word := range append([]string{""}, knownWords...) {
+		for _, text := range []string{word, strings.ToUpper(word), apiKeyPrefix + word} {
+			for _, end := range []string{"", "\n"} {
+				sum := sha256.Sum256([]byte(text + end))
+				if bytes.Equal(digest, sum[:]) {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// weakPassword says why a password must not be used; empty if nothing speaks against it. Short ones are not refused: another
+// service has set it.
+func weakPassword(password string) string {
+	switch {
+	case slices.Contains(knownWords, strings.ToLower(password)):
+		return knownReason
+	case len(password) > 1 && strings.Count(password, password[:1]) == len(password):
+		return "is one character, repeated"
+	}
+	return ""
+}
+
+// weakSecret says the same of a secret that ought to be as many random bytes as the least, or more.
+func weakSecret(secret []byte, least int) string {
+	switch {
+	case isPublished(secret):
+		return knownReason
+	case isSeries(secret), hasPeriod(secret):
+		return "is a repetition or a series, not random"
+	case distinct(secret) < minDistinct:
+		return "has hardly any different bytes, so it is not random"
+	}
+	return weakText(string(secret), least)
+}
+
+func isPublished(secret []byte) bool {
+	return isKnownDigest(secret) || slices.Contains(publishedSecrets, base64.RawURLEncoding.EncodeToString(secret))
+}
+
+// isSeries reports whether at least half of the bytes follow from the one before by the same step: 0, 0, 0 or 1, 2, 3.
+func isSeries(secret []byte) bool {
+	var steps [256]int
+	for i := 1; i < len(secret); i++ {
+		steps[secret[i]-secret[i-1]]++
+	}
+	return len(secret) > 1 && 2*slices.Max(steps[:]) >= len(secret)-1
+}
+
+// hasPeriod reports whether something of at most half the length is repeated, the last time perhaps in part.
+func hasPeriod(secret []byte) bool {
+	for period := 1; 2*period <= len(secret); period++ {
+		if bytes.Equal(secret[period:], secret[:len(secret)-period]) {
+			return true
+		}
+	}
+	return false
+}
+
+// minDistinct is so low that random bytes, in hexadecimal too, never have as few.
+const minDistinct = 11
+
+func distinct(secret []byte) (n int) {
+	var seen [256]bool
+	for _, b := range secret {
+		if !seen[b] {
+			seen[b] = true
+			n++
+		}
+	}
+	return n
+}
+
+// weakText looks at secrets that are printable, which random bytes are not: a character holds 4 bits in hexadecimal, and
+// six and a half at most.
+func weakText(text string, least int) string {
+	printable := func(r rune) bool { return r >= ' ' && r <= '~' }
+	if strings.ContainsFunc(text, func(r rune) bool { return !printable(r) }) {
+		return ""
+	}
+	bits := len(text) * 13 / 2
+	if strings.Trim(strings.ToLower(text), "0123456789abcdef") == "" {
+		bits = len(text) * 4
+	}
+	lower := strings.ToLower(text)
+	known := func(word string) bool { return len(word) >= 6 && strings.Contains(lower, word) } // shorter ones occur by chance
+	switch {
+	case slices.ContainsFunc(knownWords, known), repeatsWord(lower):
+		return "is made of words, not random"
+	case bits < 8*least:
+		return fmt.Sprintf("is a text that cannot hold %d random bytes", least)
+	}
+	return ""
+}
+
+// repeatsWord reports whether a word of at least four letters is there twice.
+func repeatsWord(text string) bool {
+	words := strings.FieldsFunc(text, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	for i, word := range words {
+		if len(word) >= 4 && slices.Contains(words[:i], word) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,61 @@
+package redis
+
+import (
+	"slices"
+	"testing"
+)
+
+const replicationOfMaster = "role:master\r\nmaster_replid:abc\r\nmaster_repl_offset:100\r\n"
+
+func TestParseReplicationCountsReplicasOnline(t *testing.T) {
+	for info, want := range map[string][]int64{
+		replicationOfMaster: nil,
+		replicationOfMaster + "slave0:ip=10.0.0.1,port=6379,state=online,offset=98,lag=0\r\n":                                             {98},
+		replicationOfMaster + "slave0:ip=::1,port=1,state=online,offset=98,lag=1\r\nslave1:ip=::1,port=2,state=online,offset=100,lag=10":  {98, 100},
+		replicationOfMaster + "slave0:ip=::1,port=1,state=wait_bgsave,offset=0,lag=0\r\nslave1:ip=::1,port=2,state=online,offset=7,lag=0": {7},
+		replicationOfMaster + "slave0:ip=::1,port=1,state=send_bulk,offset=0,lag=0":                                                       nil,
+		replicationOfMaster + "slave0:ip=::1,port=1,state=online,offset=98,lag=11":                                                        nil, // silent
+		replicationOfMaster + "slave0:ip=::1,port=1,state=online,offset=x,lag=0":                                                          nil,
+		replicationOfMaster + "slave0:ip=::1,port=1,state=online,offset=1":                                                                nil,
+		"role:slave\r\nslave0:ip=::1,port=1,state=online,offset=98,lag=0":                                                                 nil,
+		"": nil,
+	} {
+		if got := parseReplication(infoFields(info)).acknowledged; !slices.Equal(got, want) {
+			t.Errorf("%q: got %v, want %v", info, got, want)
+		}
+	}
+}
+
+// Once too few replicas had a write, those count that have acknowledged all that had been written by the first look.
+func TestReplicationEndsShortageWhenReplicasHaveCaughtUp(t *testing.T) {
+	var r replication
+	info := func(history string, offset int64, acknowledged ...int64) replicationInfo {
+		return replicationInfo{position{history, offset}, acknowledged}
+	}
+	for i, step := range []struct {
+		noted bool // a WAIT came back short before
+		info  replicationInfo
+		have  int
+		short bool
+	}{
+		{false, info("a", 100, 50), 1, false}, // never short: how far it is does not matter
+		{true, info("a", 100, 90), 0, true},
+		{false, info("a", 120, 99), 0, true},
+		{false, info("a", 140, 100), 1, false}, // it is behind still, as replicas are, but has what was missing
+		{false, info("a", 140), 0, true},
+		{false, info("a", 150, 139), 0, true},
+		{false, info("b", 60, 59), 0, true}, // a failover: offsets of another history
+		{true, info("b", 70, 60), 0, true},  // again, and later
+		{false, info("b", 80, 70), 1, false},
+	} {
+		if step.noted {
+			r.noteShort("m")
+		}
+		if have := r.update("m", step.info, 1); have != step.have || r.isShort("m") != step.short {
+			t.Errorf("step %d: %d replicas, short %t; want %d, %t", i, have, r.isShort("m"), step.have, step.short)
+		}
+	}
+	if r.isShort("another") {
+		t.Error("what is remembered of one master is said of another")
+	}
+}
