@@ -298,20 +298,27 @@ func TestMovedFactorsDoNotOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	mine, err := k.config.Factors.Get(ctx, "shop", "fa_user_42")
-	if err != nil {
-		t.Fatal(err)
+	// The second version is the one without the enrolment's note.
+	second := func(id string) watchword.SealedFactor {
+		for {
+			f, err := k.config.Factors.Get(ctx, "shop", id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Version == 2 {
+				return f
+			}
+			time.Sleep(time.Millisecond)
+		}
 	}
-	others, err := k.config.Factors.Get(ctx, "shop", "fa_user_43")
-	if err != nil {
-		t.Fatal(err)
-	}
+	mine, others := second("fa_user_42"), second("fa_user_43")
 	put := func(f watchword.SealedFactor) error {
 		t.Helper()
 		if err := k.config.Factors.Delete(ctx, "shop", mine.ID); err != nil {
 			t.Fatal(err)
 		}
-		if err := k.config.Factors.Create(ctx, f); err != nil {
+		f.Version = 1
+		if err := errors.Join(k.config.Factors.Create(ctx, f), k.config.Factors.Update(ctx, f)); err != nil {
 			t.Fatal(err)
 		}
 		k.clock.advance(time.Hour)
@@ -332,7 +339,7 @@ func TestMovedFactorsDoNotOpen(t *testing.T) {
 	if err := k.config.Factors.Update(ctx, mine); err != nil {
 		t.Fatal(err)
 	}
-	_, err = k.check(k.start(judged()).ID, "x")
+	_, err := k.check(k.start(judged()).ID, "x")
 	k.mustCode(err, watchword.ErrFactorDisabled) // an older ciphertext does not pass for the newer version
 }
 

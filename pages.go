@@ -35,7 +35,7 @@ func (e *Engine) Page(ctx context.Context, id, cookie string) (*Page, error) {
 	}
 	c := rec.Challenge
 	prompt, err := begin(ctx, e.strategyOf(rec.ident), &c)
-	if (err != nil || prompt.Decoy) && e.orphaned(ctx, rec) {
+	if (err != nil || prompt.Decoy || rec.Purpose == PurposeEnrol) && e.orphaned(ctx, rec) {
 		p.View, err = e.Cancel(ctx, id)
 		return p, err
 	}

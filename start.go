@@ -261,6 +261,12 @@ func (e *Engine) startedBefore(ctx context.Context, i ident, unanswered bool) (*
 	if status, _ := e.status(rec, entry); status != Pending {
 		return nil, closedError(status)
 	}
+	if rec.Purpose == PurposeEnrol && e.orphaned(ctx, rec) {
+		if _, err := e.Cancel(ctx, rec.ID); err != nil {
+			return nil, err
+		}
+		return nil, ErrChallengeCanceled
+	}
 	if err := e.requeue(ctx, rec, unanswered); err != nil {
 		return nil, err
 	}

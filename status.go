@@ -34,11 +34,16 @@ func (e *Engine) look(ctx context.Context, id string) (View, *record, error) {
 	return v, rec, nil
 }
 
-// orphaned reports whether a challenge asks for something that its subject has had and has no more.
+// orphaned reports whether a challenge asks for something that its subject has had and has no more, or enrols by an
+// authority that is gone.
 func (e *Engine) orphaned(ctx context.Context, rec *record) bool {
 	judge, ok := e.strategyOf(rec.ident).(Judge)
-	if !ok || rec.Subject == "" || rec.Decoy || rec.Purpose == PurposeEnrol {
+	if !ok || rec.Subject == "" || rec.Decoy {
 		return false
+	}
+	if rec.Purpose == PurposeEnrol {
+		set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
+		return err == nil && errors.Is(e.outlived(ctx, rec, set), ErrProofRequired)
 	}
 	c := rec.Challenge
 	prompt, err := judge.Begin(ctx, &c)

@@ -122,19 +122,123 @@ func TestOneOfManyIsAnswered(t *testing.T) {
 	}
 }
 
-// TestAFirstThatNeverEnds is taken over when its lease is over, and sends nothing again.
-func TestAFirstThatNeverEnds(t *testing.T) {
+// TestAnswerThatCouldNotBeKeptIsKeptLater: the key is not taken for one in flight until its lease is over.
+func TestAnswerThatCouldNotBeKeptIsKeptLater(t *testing.T) {
 	store := &moody{}
 	b := newBench(t, options{store: store})
 	store.Store = memory.New(memory.Config{Clock: b.clock.Now})
-	store.update.Store(true) // the answer cannot be kept: as if the process had died
+	store.update.Store(true)
 	first := b.post("/v1/challenges", signIn, idempotencyKey, "k").want(t, http.StatusCreated, "")
-	store.update.Store(false)
 	b.post("/v1/challenges", signIn, idempotencyKey, "k").want(t, http.StatusConflict, "idempotency_in_flight")
-	b.clock.move(31 * time.Second)
-	again := b.post("/v1/challenges", signIn, idempotencyKey, "k").want(t, http.StatusCreated, "")
-	if again.str("id") != first.str("id") || again.str("handle") != first.str("handle") || b.outbox.count() != 1 {
+	store.update.Store(false)
+	if again := b.until(signIn, "k", http.StatusCreated); again.text != first.text || b.outbox.count() != 1 {
 		t.Errorf("%d messages; first %s, then %s", b.outbox.count(), first.text, again.text)
+	}
+}
+
+// until repeats a start until it is answered by this status.
+func (b *bench) until(body, key string, status int) *reply {
+	b.t.Helper()
+	for range 500 {
+		if r := b.post("/v1/challenges", body, idempotencyKey, key); r.status == status {
+			return r
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	b.t.Fatalf("it is not answered by %d", status)
+	return nil
+}
+
+// TestRequestOfAProcessThatDiedIsTakenOver after its lease: the challenge is the first one's, and its message, which may
+// have died with the process, is handed over.
+func TestRequestOfAProcessThatDiedIsTakenOver(t *testing.T) {
+	b := newBench(t, options{})
+	r, err := b.engines["shop"].Reserve(t.Context(), "POST /v1/challenges", "k", []byte(signIn))
+	must(t, err)
+	first, err := b.engines["shop"].Start(t.Context(), watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Subject: "user_42", Channel: "sms",
+		To: "+14155550123", Seed: r.Seed})
+	must(t, err)
+	b.post("/v1/challenges", signIn, idempotencyKey, "k").want(t, http.StatusConflict, "idempotency_in_flight")
+	b.clock.move(12 * time.Second)
+	again := b.post("/v1/challenges", signIn, idempotencyKey, "k").want(t, http.StatusCreated, "")
+	if again.str("id") != first.ID || again.str("handle") != first.Handle.Reveal() || b.outbox.count() != 2 {
+		t.Errorf("%d messages, %s", b.outbox.count(), again.text)
+	}
+}
+
+// TestRequestThatWas503IsNotInFlight: neither when it failed itself, nor when its key's record was made and nobody heard.
+func TestRequestThatWas503IsNotInFlight(t *testing.T) {
+	store := &moody{}
+	b := newBench(t, options{store: store})
+	store.Store = memory.New(memory.Config{Clock: b.clock.Now})
+	store.deaf.Store(true)
+	if r := b.post("/v1/challenges", signIn, idempotencyKey, "k").want(t, http.StatusServiceUnavailable, "unavailable"); r.str("outcome") != "unknown" {
+		t.Error(r.text)
+	}
+	store.deaf.Store(false)
+	b.until(signIn, "k", http.StatusCreated)
+	if n := b.outbox.count(); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// TestKeyThatIsForgottenMakesSomethingNew: what its first request made ended long ago, and is not answered as new.
+func TestKeyThatIsForgottenMakesSomethingNew(t *testing.T) {
+	b := newBench(t, options{})
+	first := b.post("/v1/challenges", signIn, idempotencyKey, "k").want(t, http.StatusCreated, "")
+	message := b.compose("shop", first.str("id")).ID
+	b.check(first.str("id"), b.code("shop", first.str("id"))).want(t, http.StatusOK, "")
+	b.clock.move(26 * time.Minute)
+	again := b.post("/v1/challenges", signIn, idempotencyKey, "k").want(t, http.StatusCreated, "")
+	if again.str("status") != "pending" || again.str("id") == first.str("id") || b.compose("shop", again.str("id")).ID == message {
+		t.Errorf("first %s, then %s", first.text, again.text)
+	}
+	b.check(again.str("id"), b.code("shop", again.str("id"))).want(t, http.StatusOK, "")
+}
+
+func (b *bench) compose(app, id string) watchword.Message {
+	b.t.Helper()
+	m, err := b.engines[app].Compose(b.t.Context(), watchword.Outgoing{ChallengeID: id, Send: 1})
+	must(b.t, err)
+	return m
+}
+
+// TestRepeatedEnrolmentShowsItsSecretOnlyWhileItIsPending
+func TestRepeatedEnrolmentShowsItsSecretOnlyWhileItIsPending(t *testing.T) {
+	b := newBench(t, options{strategies: []watchword.Strategy{keeper{}}})
+	const body = `{"strategy":"keeper","purpose":"enrol","subject":"user_42"}`
+	first := b.post("/v1/challenges", body, idempotencyKey, "k").want(t, http.StatusCreated, "")
+	if again := b.post("/v1/challenges", body, idempotencyKey, "k").want(t, http.StatusCreated, ""); again.text != first.text {
+		t.Errorf("while it is pending: %s", again.text)
+	}
+	b.post("/v1/challenges/"+first.str("id")+"/check", `{"purpose":"enrol","subject":"user_42","answer":"right"}`).want(t, http.StatusOK, "")
+	b.post("/v1/challenges", body, idempotencyKey, "k").want(t, http.StatusConflict, "challenge_approved")
+
+	const other = `{"strategy":"keeper","purpose":"enrol","subject":"user_43"}`
+	b.post("/v1/challenges", other, idempotencyKey, "l").want(t, http.StatusCreated, "")
+	b.clock.move(time.Second)
+	b.change(http.MethodDelete, "/v1/subjects/user_43", "", "").want(t, http.StatusNoContent, "")
+	b.post("/v1/challenges", other, idempotencyKey, "l").want(t, http.StatusGone, "challenge_canceled")
+}
+
+// TestRepeatedCheckWithItsKeyGetsItsReceipt after its reply was lost, once redeemed no more.
+func TestRepeatedCheckWithItsKeyGetsItsReceipt(t *testing.T) {
+	store := &moody{}
+	b := newBench(t, options{store: store})
+	store.Store = memory.New(memory.Config{Clock: b.clock.Now})
+	id := b.start()
+	body := `{"purpose":"sign_in","subject":"user_42","answer":"` + b.code("shop", id) + `"}`
+	check := func(key string) *reply { return b.post("/v1/challenges/"+id+"/check", body, idempotencyKey, key) }
+	store.lose.Store(true)
+	if r := check("k").want(t, http.StatusServiceUnavailable, "unavailable"); r.str("outcome") != "unknown" {
+		t.Error(r.text)
+	}
+	store.lose.Store(false)
+	check("other").want(t, http.StatusConflict, "challenge_approved")
+	b.post("/v1/challenges/"+id+"/check", body).want(t, http.StatusConflict, "challenge_approved")
+	first := check("k").want(t, http.StatusOK, "")
+	if again := check("k").want(t, http.StatusOK, ""); first.str("claims", "jti") != id || again.text != first.text {
+		t.Errorf("%s, then %s", first.text, again.text)
 	}
 }
 

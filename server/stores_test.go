@@ -3,6 +3,7 @@ package server_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/watchword-auth/watchword"
@@ -15,6 +16,7 @@ var errDown = errors.New("dial tcp 10.0.0.7:6379: connection refused")
 type moody struct {
 	watchword.Store
 	down, update atomic.Bool // everything fails; only Update does
+	deaf, lose   atomic.Bool // Create, or Attempt, does its work, and its reply is lost
 	calls        atomic.Int64
 	during       func(ctx context.Context) // called in Attempt
 }
@@ -31,7 +33,11 @@ func (m *moody) Create(ctx context.Context, e watchword.Entry, out ...watchword.
 	if err := m.ask(); err != nil {
 		return err
 	}
-	return m.Store.Create(ctx, e, out...)
+	err := m.Store.Create(ctx, e, out...)
+	if m.deaf.Load() {
+		return fmt.Errorf("create: %w", watchword.ErrOutcomeUnknown)
+	}
+	return err
 }
 
 func (m *moody) Get(ctx context.Context, id string) (watchword.Entry, error) {
@@ -48,7 +54,11 @@ func (m *moody) Attempt(ctx context.Context, id string, g []watchword.Guess, b w
 	if m.during != nil {
 		m.during(ctx)
 	}
-	return m.Store.Attempt(ctx, id, g, b)
+	entry, err := m.Store.Attempt(ctx, id, g, b)
+	if m.lose.Load() {
+		return watchword.Entry{}, fmt.Errorf("attempt: %w", watchword.ErrOutcomeUnknown)
+	}
+	return entry, err
 }
 
 func (m *moody) Close(ctx context.Context, id string, c watchword.Closing) error {
