@@ -19,29 +19,36 @@ const racers = 32
 func race(t *testing.T, nodes []*ratelimit.Limiter, times int, buckets func(racer int) []watchword.Bucket) int {
 	t.Helper()
 	var passed atomic.Int64
+	together(racers, func(racer int) {
+		l, b := nodes[racer%len(nodes)], buckets(racer)
+		for range times {
+			err := l.Take(context.Background(), b...)
+			if err == nil {
+				passed.Add(1)
+			} else if limit := (*watchword.LimitError)(nil); !errors.As(err, &limit) {
+				t.Errorf("Take = %v, want nil or a *LimitError", err)
+				return
+			}
+		}
+	})
+	return int(passed.Load())
+}
+
+// together runs goroutines that wait for each other at the start.
+func together(n int, run func(racer int)) {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
-	for racer := range racers {
+	for racer := range n {
 		ready.Add(1)
 		done.Go(func() {
-			l, b := nodes[racer%len(nodes)], buckets(racer)
 			ready.Done()
 			<-start
-			for range times {
-				err := l.Take(context.Background(), b...)
-				if err == nil {
-					passed.Add(1)
-				} else if limit := (*watchword.LimitError)(nil); !errors.As(err, &limit) {
-					t.Errorf("Take = %v, want nil or a *LimitError", err)
-					return
-				}
-			}
+			run(racer)
 		})
 	}
 	ready.Wait()
 	close(start)
 	done.Wait()
-	return int(passed.Load())
 }
 
 func (s *suite) exactlyTheLimit(t *testing.T) {

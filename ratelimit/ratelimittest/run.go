@@ -39,6 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"all apps share a rule by all", s.allAppsShare},
 		{"a bucket named twice pays twice", s.paysTwice},
 		{"passes after RetryAfter", s.passesAfterRetry},
+		{"a named take can be given back", s.refunds},
+		{"refunds race", s.refundsRace},
 		{"is a limiter.Store", s.limiterStore},
 		{"limiter.Store increments and resets", s.incrementAndReset},
 		{"its middleware works", s.middleware},
