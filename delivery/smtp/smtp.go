@@ -16,7 +16,6 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/url"
 	"sync"
@@ -79,5 +78,3 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 		return watchword.Sent{}, failed(ctx, err)
 	}
 }
-
-var errNoUTF8 = errors.New("the server does not offer SMTPUTF8, which the recipient's address needs")
