@@ -3,13 +3,13 @@ package smtp
 import (
 	"errors"
 	netmail "net/mail"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // settings are what a sender's URL says.
@@ -43,6 +43,9 @@ func parse(u *url.URL, canonical watchword.AddressPolicy) (settings, error) {
 	}
 	refuse(u.Scheme != "smtp" && u.Scheme != "smtps", "the scheme is neither smtp nor smtps")
 	refuse(s.host == "", "the URL has no host")
+	if err := outbound.CheckHost(s.host); err != nil {
+		problems = append(problems, err)
+	}
 	refuse((s.user == "") != (password == ""), "a user needs a password, and a password a user")
 	refuse(strings.Trim(u.Path, "/") != "" || u.Fragment != "", "the URL has a path or a fragment (is a / or # of the password not escaped?)")
 	s.port = portSTARTTLS
@@ -81,7 +84,7 @@ func (s *settings) parseQuery(raw string, canonical watchword.AddressPolicy) (pr
 }
 
 func (s *settings) chooseTLS(starttls string) (problems []error) {
-	s.startTLS = !s.implicitTLS && (starttls == "required" || !loopback(s.host))
+	s.startTLS = !s.implicitTLS && (starttls == "required" || !outbound.IsLoopback(s.host))
 	switch {
 	case starttls != "" && starttls != "required":
 		problems = append(problems, errors.New("the parameter starttls can only be required: to loopback it is not, to any other host it always is"))
@@ -89,12 +92,4 @@ func (s *settings) chooseTLS(starttls string) (problems []error) {
 		problems = append(problems, errors.New("the parameter starttls has no use with smtps"))
 	}
 	return problems
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }

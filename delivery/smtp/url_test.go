@@ -17,6 +17,8 @@ func TestURLs(t *testing.T) {
 		{"smtp://localhost?from=noreply@acme.example", ""},
 		{"smtps://user:p%40ss@mail.example.com:465?from=noreply@acme.example", ""},
 		{"smtps://[2001:db8::1]?from=noreply@acme.example", ""},
+		{"smtp://[::ffff:127.0.0.1]?from=noreply@acme.example", "IPv4-mapped"},
+		{"smtps://[::ffff:8.8.8.8]?from=noreply@acme.example", "IPv4-mapped"},
 		{"smtp://mail.example.com?from=noreply@acme.example&starttls=off", "only be required"},
 		{"smtp://localhost?from=noreply@acme.example&starttls=off", "only be required"},
 		{"smtps://mail.example.com?from=noreply@acme.example&starttls=required", "no use with smtps"},
