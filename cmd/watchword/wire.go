@@ -173,7 +173,7 @@ func openStorage(s settings) (storage, error) {
 	}, nil
 }
 
-// logStores sends what the stores' clients say of their own accord to the program's log. It holds for the whole process.
+// logStores sends what the stores' clients log of their own accord to the program's log. It holds for the whole process.
 func logStores(log *slog.Logger) { redisstore.LogTo(log) }
 
 // A database opens factors and brings their schema up to date.
