@@ -15,6 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery/smtp"
 	"github.com/watchword-auth/watchword/delivery/twilio"
 	"github.com/watchword-auth/watchword/delivery/webhook"
+	"github.com/watchword-auth/watchword/internal/script"
 	"github.com/watchword-auth/watchword/magiclink"
 	"github.com/watchword-auth/watchword/otp"
 	"github.com/watchword-auth/watchword/otp/recovery"
@@ -165,10 +166,13 @@ func openStorage(s settings) (storage, error) {
 	}
 	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas})
 	return storage{
-		store:   store,
-		limits:  limits,
-		ready:   store.CheckPolicy,
-		clock:   func(ctx context.Context) (time.Time, error) { return client.Time(ctx).Result() },
+		store:  store,
+		limits: limits,
+		ready:  store.CheckPolicy,
+		clock: func(ctx context.Context) (time.Time, error) {
+			now, err := client.Time(ctx).Result()
+			return now, script.Reason(err)
+		},
 		closers: []func() error{client.Close},
 	}, nil
 }

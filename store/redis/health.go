@@ -3,12 +3,13 @@ package redis
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // minVersion is the oldest Redis whose scripts and options are known to do.
@@ -42,7 +43,12 @@ func (s *Store) eachMaster(ctx context.Context, f func(ctx context.Context, c re
 	return f(ctx, s.client)
 }
 
-// checkInfo reads what INFO says of version and policy. Valkey says which Redis it is compatible with.
+// policies are all that a server may have (redis.conf, maxmemory-policy).
+var policies = []string{"noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-lrm", "allkeys-random",
+	"volatile-lru", "volatile-lfu", "volatile-lrm", "volatile-random", "volatile-ttl"}
+
+// checkInfo reads what INFO says of version and policy. Valkey says which Redis it is compatible with. The error is a
+// Failure, which repeats no text of the server's but a policy that is known.
 func checkInfo(info string) error {
 	fields := map[string]string{}
 	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
@@ -50,13 +56,19 @@ func checkInfo(info string) error {
 			fields[name] = strings.TrimSpace(value)
 		}
 	}
-	var problems []error
+	var problems []string
 	major, _, _ := strings.Cut(fields["redis_version"], ".")
 	if n, err := strconv.Atoi(major); err != nil || n < minVersion {
-		problems = append(problems, fmt.Errorf("the server is version %q; %d or later is needed", fields["redis_version"], minVersion))
+		problems = append(problems, fmt.Sprintf("the server is version %d; %d or later is needed", n, minVersion))
 	}
 	if policy := fields["maxmemory_policy"]; policy != "noeviction" {
-		problems = append(problems, fmt.Errorf("maxmemory-policy is %q; it must be noeviction, because an evicted guess budget is a fresh one", policy))
+		if !slices.Contains(policies, policy) {
+			policy = "unknown"
+		}
+		problems = append(problems, fmt.Sprintf("maxmemory-policy is %q; it must be noeviction, because an evicted guess budget is a fresh one", policy))
 	}
-	return errors.Join(problems...)
+	if len(problems) > 0 {
+		return outbound.Failure(strings.Join(problems, "; "))
+	}
+	return nil
 }

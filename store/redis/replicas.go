@@ -7,11 +7,14 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/watchword-auth/watchword/internal/outbound"
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
 // ErrNotReplicated means that the step was taken but fewer replicas than Config.WaitReplicas said in time that they have it.
 var ErrNotReplicated = errors.New("redis: written, but not to enough replicas")
+
+const errClient outbound.Failure = "WaitReplicas needs a *redis.Client or *redis.ClusterClient"
 
 // runAndWait runs a script and WAITs for its writes. Redis counts the writes of one connection, so both go over the same,
 // to the master of the keys' slot; where a slot has moved to the client learns on the way. While a slot is being moved,
@@ -44,7 +47,7 @@ func (s *Store) runOnMaster(ctx context.Context, sc *script.Script, keys []strin
 	}
 	have, err := script.Do(ctx, conn, "wait", s.waitReplicas, (s.timeout / 2).Milliseconds())
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNotReplicated, err)
+		return "", fmt.Errorf("%w: %w", ErrNotReplicated, script.Reason(err))
 	}
 	if n, ok := have.(int64); !ok || n < int64(s.waitReplicas) {
 		return "", ErrNotReplicated
@@ -64,5 +67,5 @@ func (s *Store) connection(ctx context.Context, key string) (*redis.Conn, error)
 		}
 		return master.Conn(), nil
 	}
-	return nil, fmt.Errorf("redis: WaitReplicas needs a *redis.Client or *redis.ClusterClient, not a %T", s.client)
+	return nil, errClient
 }

@@ -208,10 +208,13 @@ func said(reply string) error {
 	return errDamaged
 }
 
-// failed says what could not be done. The errors of go-redis and Redis name addresses and keys, no data.
+// failed says what could not be done and why, without what the server or go-redis says of it, which may repeat a command.
 func failed(what string, err error) error {
-	if err == nil || errors.Is(err, watchword.ErrNotFound) {
+	switch {
+	case err == nil, errors.Is(err, watchword.ErrNotFound):
 		return err
+	case errors.Is(err, ErrNotReplicated), errors.Is(err, errDamaged): // our own
+		return fmt.Errorf("redis: %s: %w", what, err)
 	}
-	return fmt.Errorf("redis: %s: %w", what, err)
+	return fmt.Errorf("redis: %s: %w", what, script.Reason(err))
 }
