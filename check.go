@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/wait"
 )
 
 // A CheckRequest brings an answer, and says again what it answers: the purpose, and who, by the subject or, for a
@@ -148,7 +150,7 @@ func (e *Engine) check(ctx context.Context, i ident, a *attempt) (*Result, error
 		began := time.Now()
 		result, err := e.checkEvaluated(ctx, i, judge, a)
 		if err != nil {
-			holdBack(ctx, began)
+			wait.Until(ctx, began.Add(leastRefusal))
 		}
 		return result, err
 	}
@@ -188,16 +190,6 @@ func (e *Engine) checkEvaluated(ctx context.Context, i ident, s Judge, a *attemp
 // leastRefusal is the least time that a refused answer takes where factors are compared, so that the time does not tell
 // whose factor was compared, and where its failure was counted.
 const leastRefusal = 40 * time.Millisecond
-
-// holdBack waits until a refusal is as late as each is.
-func holdBack(ctx context.Context, began time.Time) {
-	timer := time.NewTimer(leastRefusal - time.Since(began))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
 
 // guesses are the digests of what the answer may mean, under every key of the ring.
 func (e *Engine) guesses(i ident, s Guesser, a *attempt, now time.Time) []Guess {

@@ -151,12 +151,10 @@ func compareTimes(t *testing.T, k *factorKit) {
 				}
 				measure[n%2]()
 				measure[1-n%2]()
-				if n%5 == 4 { // the right one ends what is consecutive
+				if n%5 == 4 && strategy != "recovery" { // the right one ends what is consecutive
 					k.clock.advance(13 * time.Hour)
-					if strategy == "totp" {
-						if _, err := k.check(k.ask(strategy), k.right(strategy)); err != nil {
-							t.Fatal(err)
-						}
+					if _, err := k.check(k.ask(strategy), k.right(strategy)); err != nil {
+						t.Fatal(err)
 					}
 				}
 			}

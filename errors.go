@@ -114,12 +114,12 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("watchword: limit %q, retry after %s", e.Rule, e.RetryAfter)
 }
 
-// A SendError is a Sender's refusal. Any other error of a Sender counts as one that may pass.
+// A SendError is a Sender's refusal. Any other error of a Sender counts as one that may pass, and only its kind is logged.
 type SendError struct {
 	Permanent  bool          // this sender will never take this message: go on to the next one
 	RetryAfter time.Duration // the earliest time that the provider wants to see it again; zero: it did not say
 	Provider   string
-	Cause      error // must not hold the recipient, the code or credentials
+	Cause      error // is logged: must not hold the recipient, the code or credentials, and so no text of the provider's
 }
 
 // Error names the provider and its cause.

@@ -16,6 +16,10 @@
 // A PrefixBreaker may watch over it all for number ranges that are sent to but never verified. It wraps the policy and
 // the outermost Sender.
 //
+// No error of the senders here, and none of Environment's connections, holds what a peer sent. One thing a library cannot
+// keep back: net/http writes what arrives unasked on an idle connection to the standard logger of package log, and a receiver
+// may send the request back. A program gives that logger an output that leaves the text out, as the watchword server does.
+//
 // Each provider has a folder of its own, and its configuration is a URL that it parses itself (Opener). What it needs of
 // the program comes in an Environment. One whose provider reports later what became of a message is a Reporter.
 package delivery

@@ -12,6 +12,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // A Provider is a Sender under the name that it has in logs and in a challenge's delivery.
@@ -42,6 +43,9 @@ type RouterConfig struct {
 //
 // The error of Send is a *watchword.SendError: permanent if every provider refused for good, else with the time after
 // which none of them is asked earlier than it wants to be.
+//
+// Of a provider's error, what a *watchword.SendError says is logged and handed on. Of any other the kind is, "time-out"
+// or "connection refused", and never the text, which may hold what the provider answered.
 type Router struct {
 	routes  map[string][]*provider
 	tries   int
@@ -97,7 +101,7 @@ func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 		if err == nil {
 			return sent, nil
 		}
-		addFailure(failure, err)
+		addFailure(failure, asSendError(err, p.name))
 		if ctx.Err() != nil {
 			break
 		}
@@ -112,20 +116,20 @@ var (
 
 // addFailure sums up: one failure that may pass makes the whole one that may pass, and whoever comes back before the
 // latest RetryAfter would ask one of the providers too early.
-func addFailure(sum *watchword.SendError, err error) {
-	failed := asSendError(err)
+func addFailure(sum, failed *watchword.SendError) {
 	sum.Permanent = sum.Permanent && failed.Permanent
 	sum.RetryAfter = max(sum.RetryAfter, failed.RetryAfter)
-	sum.Cause = errors.Join(sum.Cause, err)
+	sum.Cause = errors.Join(sum.Cause, failed)
 }
 
-// asSendError reads any error as a SendError; what is none may pass.
-func asSendError(err error) *watchword.SendError {
+// asSendError reads any error as a SendError; what is none may pass. Of such an error only its kind is kept: nobody has
+// promised that its text, or one that was wrapped around a SendError, does not hold the recipient or the code.
+func asSendError(err error, provider string) *watchword.SendError {
 	var failed *watchword.SendError
 	if errors.As(err, &failed) {
 		return failed
 	}
-	return &watchword.SendError{Cause: err}
+	return &watchword.SendError{Provider: provider, Cause: outbound.Reason(err)}
 }
 
 // quickFailure is how long a try may take for the provider to be asked again before the next one is.
@@ -143,9 +147,9 @@ func (r *Router) try(ctx context.Context, p *provider, m watchword.Message) (wat
 		if err == nil {
 			return sent, nil
 		}
-		failed := asSendError(err)
+		failed := asSendError(err, p.name)
 		r.log.WarnContext(ctx, "message not taken", "provider", p.name, "channel", m.Channel, "message", m.ID, "try", try,
-			"permanent", failed.Permanent, "error", err)
+			"permanent", failed.Permanent, "error", failed)
 		again := quick && !failed.Permanent && failed.RetryAfter == 0 && !errors.Is(err, errSkipped) && try < r.tries
 		if !again || !pause(ctx, r.jitter(r.backoff<<(try-1))) {
 			return watchword.Sent{}, err
@@ -189,7 +193,7 @@ func newProvider(p Provider, log *slog.Logger) *provider {
 		Timeout:     breakerPause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
 		// Whoever refuses a message for good is alive, and who was not waited for has not failed.
-		IsSuccessful: func(err error) bool { return err == nil || asSendError(err).Permanent },
+		IsSuccessful: func(err error) bool { return err == nil || asSendError(err, p.Name).Permanent },
 		IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) },
 		OnStateChange: func(name string, from, to gobreaker.State) {
 			log.Warn("provider's circuit breaker", "provider", name, "from", from.String(), "to", to.String())

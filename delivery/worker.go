@@ -144,7 +144,7 @@ func (w *Worker) handle(sending, settling context.Context, o watchword.Outgoing)
 		w.settle("done", w.cfg.Outbox.Done(settling, o), o)
 		return
 	case err != nil:
-		w.again(settling, o, watchword.Message{}, err)
+		w.again(settling, o, watchword.Message{}, &watchword.SendError{Provider: "engine", Cause: err})
 		return
 	}
 	sent, err := w.cfg.Sender.Send(sending, m)
@@ -159,11 +159,11 @@ func (w *Worker) handle(sending, settling context.Context, o watchword.Outgoing)
 
 // again gives a message back for later, or up.
 func (w *Worker) again(ctx context.Context, o watchword.Outgoing, m watchword.Message, err error) {
-	failed := asSendError(err)
+	failed := asSendError(err, "sender")
 	at := w.cfg.Now().Add(failed.RetryAfter + w.cfg.Jitter(min(maxBackoff, w.cfg.Backoff<<min(o.Attempt, 16))))
 	hopeless := failed.Permanent || o.Attempt+1 >= w.cfg.Tries || !m.ExpiresAt.IsZero() && !at.Before(m.ExpiresAt)
 	w.cfg.Logger.Warn("message not sent", "challenge", o.ChallengeID, "message", m.ID, "channel", m.Channel, "try", o.Attempt+1,
-		"given_up", hopeless, "error", err)
+		"given_up", hopeless, "error", failed)
 	if hopeless {
 		w.fail(ctx, o, m.Channel)
 		return

@@ -18,7 +18,7 @@ const (
 
 // HTTPServer returns an http.Server for the handler whose times and sizes are bounded. Its Shutdown ends the contexts of
 // the requests that are being answered, so that nobody goes on waiting for a challenge; what was begun is finished all
-// the same.
+// the same. Set its ErrorLog, or what net/http has to say goes to the standard logger, clients' addresses included.
 func HTTPServer(addr string, handler http.Handler) *http.Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	srv := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,

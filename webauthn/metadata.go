@@ -2,6 +2,7 @@ package webauthn
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/base64"
@@ -17,6 +18,8 @@ import (
 	"github.com/go-webauthn/webauthn/metadata"
 	"github.com/go-webauthn/webauthn/metadata/providers/memory"
 	"github.com/google/uuid"
+
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // MetadataURL is where the FIDO Alliance publishes its metadata.
@@ -66,11 +69,11 @@ func (m *Metadata) Refresh(ctx context.Context, client *http.Client, url string)
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("webauthn: metadata: %w", err)
+		return fmt.Errorf("webauthn: metadata: %w", outbound.Reason(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("webauthn: metadata: the server answered %s", resp.Status)
+		return fmt.Errorf("webauthn: metadata: the server answered %d", resp.StatusCode)
 	}
 	return m.load(resp.Body)
 }
@@ -88,7 +91,7 @@ func (m *Metadata) NextUpdate() time.Time {
 func (m *Metadata) load(r io.Reader) error {
 	blob, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
 	if err != nil {
-		return fmt.Errorf("webauthn: metadata: %w", err)
+		return fmt.Errorf("webauthn: metadata: %w", outbound.Reason(err))
 	}
 	if len(blob) > maxMetadata {
 		return errors.New("webauthn: metadata: the document is too large")
@@ -108,6 +111,12 @@ func (m *Metadata) load(r io.Reader) error {
 	}
 }
 
+// Why a document is not taken. What go-webauthn says of it is left out, because it quotes the document.
+var (
+	errNotVerified = errors.New("the document's signature cannot be verified")
+	errNotRead     = errors.New("the document cannot be read")
+)
+
 // parseMetadata reads a signed document. Models that it cannot read are unknown, and so refused.
 func parseMetadata(blob []byte, root string) (*catalogue, error) {
 	options := []metadata.DecoderOption{metadata.WithIgnoreEntryParsingErrors()}
@@ -125,15 +134,18 @@ func parseMetadata(blob []byte, root string) (*catalogue, error) {
 	}
 	payload, err := decoder.DecodeBytes(blob)
 	if err != nil {
-		return nil, err
+		return nil, errNotVerified
 	}
 	document, err := decoder.Parse(payload)
 	if err != nil {
-		return nil, err
+		return nil, errNotRead
 	}
 	provider, err := memory.New(memory.WithMetadata(document.ToMap()), memory.WithMetadataKeyIdentifiers(document.ToKeyIdentifierMap()),
 		memory.WithValidateEntryKeyIdentifier(true))
-	return &catalogue{provider: provider, number: document.Parsed.Number, nextUpdate: document.Parsed.NextUpdate}, err
+	if err != nil {
+		return nil, errNotRead
+	}
+	return &catalogue{provider: provider, number: document.Parsed.Number, nextUpdate: document.Parsed.NextUpdate}, nil
 }
 
 // keyProtection is how metadata says that a model keeps its keys; none if it does not say.
@@ -177,10 +189,12 @@ func checkSigner(blob []byte, root, name string) error {
 	chain := make([]*x509.Certificate, len(header.X5C))
 	for i, der := range header.X5C {
 		if chain[i], err = x509.ParseCertificate(der); err != nil {
-			return err
+			return errors.New("the document's certificate cannot be read")
 		}
 		options.Intermediates.AddCert(chain[i])
 	}
-	_, err = chain[0].Verify(options)
-	return err
+	if _, err = chain[0].Verify(options); err != nil { // which quotes the certificate
+		return fmt.Errorf("the document is not signed by %s: %w", cmp.Or(name, "whom the root vouches for"), outbound.Reason(err))
+	}
+	return nil
 }

@@ -37,7 +37,7 @@ func serveCommand() *cobra.Command {
 			"A flag wins over its environment variable, which wins over the file.",
 	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
 		r := &run{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), telling: newLogger(cmd.ErrOrStderr(), slog.LevelInfo), stdout: cmd.OutOrStdout()}
-		logStores(r.log)
+		takeLibraryLogs(r.log)
 		return r.serve(ctx)
 	})
 }
@@ -64,7 +64,9 @@ func buildOnly(cmd *cobra.Command, s settings, offline bool) (*house, error) {
 			s.apps[i].publicURL = "http://localhost" // development, and not listening
 		}
 	}
-	b := newBuilder(s, newLogger(cmd.ErrOrStderr(), s.logLevel))
+	log := newLogger(cmd.ErrOrStderr(), s.logLevel)
+	takeLibraryLogs(log)
+	b := newBuilder(s, log)
 	b.offline = offline
 	h, problems := b.build(cmd.Context())
 	if len(problems) > 0 {

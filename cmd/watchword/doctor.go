@@ -21,7 +21,6 @@ func doctorCommand() *cobra.Command {
 		Short: "Look whether what the server needs is there and works",
 		Long:  "Look whether what the server needs is there and works: the stores, their settings and their clocks. It sends no message.",
 	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
-		logStores(newLogger(cmd.ErrOrStderr(), s.logLevel))
 		h, err := buildOnly(cmd, s, false)
 		if err != nil {
 			return err

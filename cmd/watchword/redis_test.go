@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
@@ -28,9 +29,11 @@ import (
 
 // A node is one server process.
 type node struct {
-	t   testing.TB
-	url string
-	log *lockedBuffer
+	t    testing.TB
+	url  string
+	key  string // of the API; empty: that of development
+	log  *lockedBuffer
+	stop func() // ends the process, and returns when its log is complete; nil: none of its own
 }
 
 type lockedBuffer struct {
@@ -53,9 +56,15 @@ func (b *lockedBuffer) String() string {
 // startNode runs a development server on a Redis; nodes of one directory share their keys.
 func startNode(t testing.TB, dir, redisURL string, args ...string) *node {
 	t.Helper()
+	return startServer(t, nil, append([]string{"--dev", "--listen", "127.0.0.1:0", "--data-dir", dir, "--redis", redisURL}, args...)...)
+}
+
+// startServer runs `watchword serve` with arguments, and with variables beside those of the test.
+func startServer(t testing.TB, env []string, args ...string) *node {
+	t.Helper()
 	n := &node{t: t, log: &lockedBuffer{}}
-	cmd := exec.Command("watchword", append([]string{"serve", "--dev", "--listen", "127.0.0.1:0", "--data-dir", dir, "--redis", redisURL,
-		"--log-level", "debug"}, args...)...)
+	cmd := exec.Command("watchword", append([]string{"serve", "--log-level", "debug"}, args...)...)
+	cmd.Env = append(cmd.Environ(), env...)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +84,7 @@ func startNode(t testing.TB, dir, redisURL string, args ...string) *node {
 		}
 		_ = cmd.Wait()
 	}()
-	t.Cleanup(func() {
+	n.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
@@ -84,6 +93,7 @@ func startNode(t testing.TB, dir, redisURL string, args ...string) *node {
 			<-ended
 		}
 	})
+	t.Cleanup(n.stop)
 	select {
 	case a := <-addr:
 		n.url = "http://" + a
@@ -122,7 +132,7 @@ func (n *node) call(method, path string, body any) reply {
 		n.t.Error(err)
 		return reply{}
 	}
-	req.Header.Set("Authorization", "Bearer dev")
+	req.Header.Set("Authorization", "Bearer "+cmp.Or(n.key, "dev"))
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -52,7 +52,7 @@ func (r *run) serve(ctx context.Context) error {
 	}
 	defer stopMetrics()
 	defer r.work(h)()
-	web := server.HTTPServer(r.settings.listen, r.readiness(h.server))
+	web := r.httpServer(r.settings.listen, r.readiness(h.server))
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
 	relaxGC()
@@ -134,6 +134,13 @@ func (r *run) readiness(next http.Handler) http.Handler {
 	})
 }
 
+// httpServer is a server whose own messages go where the program's log goes.
+func (r *run) httpServer(addr string, handler http.Handler) *http.Server {
+	web := server.HTTPServer(addr, handler)
+	web.ErrorLog = libraryLogger(r.log)
+	return web
+}
+
 // serveMetrics serves /metrics on its own listener, if one is asked for.
 func (r *run) serveMetrics(m *metrics) (stop func(), err error) {
 	if r.settings.metricsListen == "" {
@@ -143,7 +150,7 @@ func (r *run) serveMetrics(m *metrics) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	web := server.HTTPServer(r.settings.metricsListen, m.handler())
+	web := r.httpServer(r.settings.metricsListen, m.handler())
 	go func() {
 		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			r.log.Error("metrics are not served any more", "error", err)

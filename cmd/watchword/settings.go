@@ -200,6 +200,8 @@ func (c *checker) networks(where string, texts []string) (out []netip.Prefix) {
 			}
 		}
 		c.refuse(err != nil, "%s: %q is neither an address nor a network such as 10.0.0.0/8", where, text)
+		// No connection's address is IPv4-mapped, so the network would hold none.
+		c.refuse(err == nil && prefix.Addr().Is4In6(), "%s: %q is an IPv4 network written as an IPv6 one: write it as IPv4", where, text)
 		out = append(out, prefix)
 	}
 	return out

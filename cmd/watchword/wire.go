@@ -15,6 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery/smtp"
 	"github.com/watchword-auth/watchword/delivery/twilio"
 	"github.com/watchword-auth/watchword/delivery/webhook"
+	"github.com/watchword-auth/watchword/internal/script"
 	"github.com/watchword-auth/watchword/magiclink"
 	"github.com/watchword-auth/watchword/otp"
 	"github.com/watchword-auth/watchword/otp/recovery"
@@ -167,16 +168,19 @@ func openStorage(s settings) (storage, error) {
 	}
 	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas})
 	return storage{
-		store:   store,
-		limits:  limits,
-		ready:   store.CheckPolicy,
-		warn:    store.Warnings,
-		clock:   func(ctx context.Context) (time.Time, error) { return client.Time(ctx).Result() },
+		store:  store,
+		limits: limits,
+		ready:  store.CheckPolicy,
+		warn:   store.Warnings,
+		clock: func(ctx context.Context) (time.Time, error) {
+			now, err := client.Time(ctx).Result()
+			return now, script.Reason(err)
+		},
 		closers: []func() error{client.Close},
 	}, nil
 }
 
-// logStores sends what the stores' clients say of their own accord to the program's log. It holds for the whole process.
+// logStores sends what the stores' clients log of their own accord to the program's log. It holds for the whole process.
 func logStores(log *slog.Logger) { redisstore.LogTo(log) }
 
 // A database opens factors and brings their schema up to date.

@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"errors"
 	netmail "net/mail"
 	"regexp"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // idPattern is what a message's id must look like to be the left side of a Message-ID (RFC 5322 §3.6.4).
@@ -20,13 +20,13 @@ var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // compose makes the mail: from the configured sender, to the one recipient, the plain text before the HTML.
 func (s *sender) compose(m watchword.Message) (*mail.Msg, error) {
 	if m.Channel != delivery.ChannelEmail {
-		return nil, errors.New("mail carries the channel email only")
+		return nil, outbound.Failure("mail carries the channel email only")
 	}
 	if to, err := s.canonical(delivery.ChannelEmail, m.To); err != nil || to.Value != m.To {
-		return nil, errors.New("the recipient is not one canonical address")
+		return nil, outbound.Failure("the recipient is not one canonical address")
 	}
 	if !idPattern.MatchString(m.ID) {
-		return nil, errors.New("the message's id cannot become a Message-ID")
+		return nil, outbound.Failure("the message's id cannot become a Message-ID")
 	}
 	from := s.from
 	if from.Name == "" {

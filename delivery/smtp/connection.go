@@ -114,14 +114,30 @@ func (s *sender) newClient(ctx context.Context, c *connection) (*mail.Client, er
 	}
 	options := []mail.Option{
 		mail.WithPort(s.port), mail.WithTimeout(commandTimeout), mail.WithDialContextFunc(dial),
-		mail.WithTLSConfig(s.tls.Clone()), mail.WithTLSPolicy(mail.NoTLS),
-	}
-	if s.startTLS {
-		options = append(options, mail.WithTLSPolicy(mail.TLSMandatory))
+		mail.WithTLSConfig(s.tls.Clone()), mail.WithTLSPolicy(s.tlsPolicy()),
 	}
 	if s.user != "" {
-		options = append(options, mail.WithUsername(s.user), mail.WithPassword(s.password.Reveal()),
-			mail.WithOpportunisticSMTPAuth(mail.SMTPAuthPlain, mail.SMTPAuthLogin, mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthCramMD5))
+		options = append(options, mail.WithUsername(s.user), mail.WithPassword(s.password.Reveal()), mail.WithOpportunisticSMTPAuth(s.mechanisms()...))
 	}
 	return mail.NewClient(s.host, options...)
+}
+
+func (s *settings) tlsPolicy() mail.TLSPolicy {
+	switch {
+	case s.implicitTLS: // nothing is left to do after the handshake
+		return mail.NoTLS
+	case s.startTLS:
+		return mail.TLSMandatory
+	}
+	return mail.TLSOpportunistic
+}
+
+// mechanisms are the ways to authenticate. go-mail itself sends a password without TLS to names of loopback, and with
+// NoEnc to any; so it is the policy that keeps the password, by demanding TLS wherever clearPassword is not set.
+func (s *settings) mechanisms() []mail.SMTPAuthType {
+	plain, login := mail.SMTPAuthPlain, mail.SMTPAuthLogin
+	if s.clearPassword {
+		plain, login = mail.SMTPAuthPlainNoEnc, mail.SMTPAuthLoginNoEnc
+	}
+	return []mail.SMTPAuthType{plain, login, mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthCramMD5}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/textproto"
+	"regexp"
+	"strings"
 
 	"github.com/wneessen/go-mail"
 
@@ -12,31 +14,81 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
+// Failures that are known without the server's text.
+const (
+	errNoUTF8     outbound.Failure = "server does not offer SMTPUTF8, which the recipient's address needs"
+	errNoSTARTTLS outbound.Failure = "server does not offer STARTTLS"
+	errNoAuth     outbound.Failure = "server offers no way to authenticate that is supported"
+	errNotSMTP    outbound.Failure = "answer is not valid SMTP"
+)
+
 func refused(cause error) error {
-	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
+	return &watchword.SendError{Provider: provider, Permanent: true, Cause: outbound.Reason(cause)}
 }
 
-// failed makes a *watchword.SendError. What the server says is left out but for its codes, and so are go-mail's texts
-// about a mail: both may hold the recipient.
+// failed makes a *watchword.SendError. What the server says is left out but for its codes, and so are the texts of go-mail
+// and crypto/tls: they quote the server and may hold the recipient.
 func failed(ctx context.Context, err error) error {
 	out := &watchword.SendError{Provider: provider}
 	var sending *mail.SendError
-	var reply *textproto.Error
+	var answer *textproto.Error
 	switch {
 	case ctx.Err() != nil:
-		out.Cause = ctx.Err()
+		out.Cause = outbound.Reason(ctx.Err())
 	case errors.Is(err, errNoUTF8), errors.Is(err, outbound.ErrRefused):
-		out.Permanent, out.Cause = true, err
+		out.Permanent, out.Cause = true, outbound.Reason(err)
 	case errors.As(err, &sending):
 		out.Permanent = permanent(sending.ErrorCode())
-		out.Cause = fmt.Errorf("%s: the server replied %d %s", sending.Reason, sending.ErrorCode(), sending.EnhancedStatusCode())
-	case errors.As(err, &reply):
-		out.Permanent = permanent(reply.Code)
-		out.Cause = fmt.Errorf("connecting: the server replied %d", reply.Code)
+		out.Cause = reply{step: sending.Reason.String(), code: sending.ErrorCode(), enhanced: enhancedCode(sending.EnhancedStatusCode())}
+	case errors.As(err, &answer):
+		out.Permanent = permanent(answer.Code)
+		out.Cause = reply{step: "connecting", code: answer.Code}
 	default:
-		out.Cause = fmt.Errorf("connecting: %w", err)
+		out.Cause = fmt.Errorf("connecting: %w", connectFailure(err))
 	}
 	return out
+}
+
+// connectFailure says why there is no connection, past TLS and authentication. Two of go-mail's errors have no type.
+func connectFailure(err error) error {
+	var protocol textproto.ProtocolError
+	switch {
+	case strings.HasPrefix(err.Error(), "STARTTLS mode set to"):
+		return errNoSTARTTLS
+	case strings.HasPrefix(err.Error(), "server does not support SMTP AUTH"), errors.Is(err, mail.ErrNoSupportedAuthDiscovered):
+		return errNoAuth
+	case errors.As(err, &protocol):
+		return errNotSMTP
+	}
+	return outbound.Reason(err)
+}
+
+// A reply is what the server answered, in numbers.
+type reply struct {
+	step     string // one of go-mail's constants, or ours
+	code     int    // RFC 5321 §4.2; 0: none came
+	enhanced string // RFC 3463 §2; empty: none came
+}
+
+// Error leaves out what did not come.
+func (r reply) Error() string {
+	switch {
+	case r.code == 0:
+		return r.step + ": no valid reply from the server"
+	case r.enhanced == "":
+		return fmt.Sprintf("%s: the server replied %d", r.step, r.code)
+	}
+	return fmt.Sprintf("%s: the server replied %d %s", r.step, r.code, r.enhanced)
+}
+
+var enhancedPattern = regexp.MustCompile(`^[245]\.\d{1,3}\.\d{1,3}$`)
+
+// enhancedCode is the code, or nothing if the text is anything else.
+func enhancedCode(text string) string {
+	if !enhancedPattern.MatchString(text) {
+		return ""
+	}
+	return text
 }
 
 // permanent tells a reply that stands from one that may pass (RFC 5321 §4.2.1); 0 is no reply at all.

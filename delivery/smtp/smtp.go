@@ -2,12 +2,13 @@
 //
 //	smtp://user:password@host:587?from=ACME%20%3Cnoreply@acme.example%3E   STARTTLS, which the server must offer
 //	smtps://user:password@host:465?from=noreply@acme.example               TLS from the first byte
-//	smtp://localhost:25?from=noreply@acme.example                          a server on this machine, without TLS
-//	smtp://localhost:25?from=noreply@acme.example&starttls=required        the same with STARTTLS
+//	smtp://localhost:25?from=noreply@acme.example                          a server on this machine: STARTTLS where it is offered
+//	smtp://localhost:25?from=noreply@acme.example&starttls=required        the same, and STARTTLS must be offered
 //
-// The server's certificate is always verified. Only for a loopback host is TLS left out, or asked for with
-// starttls=required; for any other host it cannot be turned off. Outside development a loopback or private address must
-// be among the networks that the configuration allows.
+// STARTTLS is used wherever it is offered, and the server's certificate is always verified. Only a loopback host need not
+// offer it, and only if there is no password to protect. A URL of a loopback host with a password and
+// password_without_tls=allowed sends the password in the clear where STARTTLS is not offered; a warning says so when it is
+// opened. Outside development a loopback or private address must be among the networks that the configuration allows.
 //
 // Each mail goes to exactly one recipient, carries the plain text first and, whatever happens on the way, the same
 // Message-ID each time it is tried. Where from has no display name the app's is used.
@@ -16,7 +17,6 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
 	"net/url"
 	"sync"
@@ -49,6 +49,9 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if err != nil {
 		return nil, err
 	}
+	if settings.clearPassword {
+		env.Logger.Warn("SMTP password is sent without TLS where the server does not offer STARTTLS", "host", settings.host)
+	}
 	return &sender{
 		settings: settings, dial: env.DialContext, canonical: canonical, now: env.Now,
 		tls: &tls.Config{ServerName: settings.host, MinVersion: tls.VersionTLS12},
@@ -79,5 +82,3 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 		return watchword.Sent{}, failed(ctx, err)
 	}
 }
-
-var errNoUTF8 = errors.New("the server does not offer SMTPUTF8, which the recipient's address needs")

@@ -16,7 +16,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-const from = "?from=noreply@acme.example"
+const (
+	from          = "?from=noreply@acme.example"
+	clearPassword = "&password_without_tls=allowed"
+)
 
 func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
 	for _, tt := range []struct {
@@ -26,8 +29,11 @@ func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
 	}{
 		{"TLS", "smtps://ada:s3cret%2Fw@", from, true, []serverOption{withTLS(&trusted)}},
 		{"STARTTLS", "smtp://ada:s3cret%2Fw@", from + "&starttls=required", false, []serverOption{withTLS(&trusted)}},
-		{"loopback", "smtp://ada:s3cret%2Fw@", from, false, nil},
-		{"no password", "smtp://", from, false, nil},
+		{"loopback with STARTTLS", "smtp://ada:s3cret%2Fw@", from, false, []serverOption{withTLS(&trusted)}},
+		{"loopback with STARTTLS and without a password", "smtp://", from, false, []serverOption{withTLS(&trusted)}},
+		{"loopback with STARTTLS and clear password allowed", "smtp://ada:s3cret%2Fw@", from + clearPassword, false, []serverOption{withTLS(&trusted)}},
+		{"loopback without STARTTLS and clear password allowed", "smtp://ada:s3cret%2Fw@", from + clearPassword, false, nil},
+		{"loopback without STARTTLS and without a password", "smtp://", from, false, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server := startServer(t, tt.implicit, tt.options...)
@@ -46,6 +52,15 @@ func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
 				t.Errorf("logins %q", server.logins)
 			}
 		})
+	}
+}
+
+// go-mail knows three names of loopback by itself; where the URL allows it, the password goes to any.
+func TestPasswordInTheClearWhereAllowedByAnyNameOfLoopback(t *testing.T) {
+	server := startServer(t, false)
+	address := strings.Replace(server.address, "127.0.0.1", "LOCALHOST", 1)
+	if _, err := open(t, "smtp://ada:s3cret%2Fw@"+address+from+clearPassword).Send(t.Context(), message()); err != nil || len(server.logins) != 1 {
+		t.Errorf("%v, logins %q", err, server.logins)
 	}
 }
 
@@ -138,11 +153,16 @@ func TestWrongPassword(t *testing.T) {
 func TestTLSIsDemandedAndVerified(t *testing.T) {
 	none, forged, implicit := startServer(t, false), startServer(t, false, withTLS(&stranger)), startServer(t, true, withTLS(&stranger))
 	for name, url := range map[string]string{
-		"no STARTTLS":       "smtp://ada:s3cret%2Fw@" + none.address + from + "&starttls=required",
-		"forged STARTTLS":   "smtp://ada:s3cret%2Fw@" + forged.address + from + "&starttls=required",
-		"forged TLS":        "smtps://ada:s3cret%2Fw@" + implicit.address + from,
-		"another's name":    "smtps://ada:s3cret%2Fw@" + strings.Replace(implicit.address, "127.0.0.1", "127.0.0.2", 1) + from,
-		"TLS where is none": "smtps://ada:s3cret%2Fw@" + none.address + from,
+		"no STARTTLS":              "smtp://ada:s3cret%2Fw@" + none.address + from + "&starttls=required",
+		"no STARTTLS, by loopback": "smtp://ada:s3cret%2Fw@" + none.address + from,
+		"no STARTTLS, by name":     "smtp://ada:s3cret%2Fw@" + strings.Replace(none.address, "127.0.0.1", "localhost", 1) + from,
+		"forged STARTTLS":          "smtp://ada:s3cret%2Fw@" + forged.address + from + "&starttls=required",
+		"forged, by loopback":      "smtp://ada:s3cret%2Fw@" + forged.address + from,
+		"forged, no password":      "smtp://" + forged.address + from,
+		"forged, clear password":   "smtp://ada:s3cret%2Fw@" + forged.address + from + clearPassword,
+		"forged TLS":               "smtps://ada:s3cret%2Fw@" + implicit.address + from,
+		"another's name":           "smtps://ada:s3cret%2Fw@" + strings.Replace(implicit.address, "127.0.0.1", "127.0.0.2", 1) + from,
+		"TLS where is none":        "smtps://ada:s3cret%2Fw@" + none.address + from,
 	} {
 		if _, err := open(t, url).Send(t.Context(), message()); err == nil {
 			t.Errorf("%s: sent", name)

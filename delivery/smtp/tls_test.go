@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// Only on loopback may a mail travel without TLS.
+// Only on loopback may a mail travel without TLS, and a password only where the URL allows it.
 func TestWhoNeedsTLS(t *testing.T) {
 	policy, err := delivery.NewAddressPolicy(delivery.Addresses{})
 	if err != nil {
@@ -24,6 +24,9 @@ func TestWhoNeedsTLS(t *testing.T) {
 		{"smtp://localhost", false, false, 587},
 		{"smtp://127.0.0.9:1025", false, false, 1025},
 		{"smtp://[::1]", false, false, 587},
+		{"smtp://ada:pass@localhost", true, false, 587},
+		{"smtp://ada:pass@127.0.0.9", true, false, 587},
+		{"smtp://ada:pass@[::1]", true, false, 587},
 		{"smtps://localhost", false, true, 465},
 		{"smtps://mail.example.com", false, true, 465},
 	} {

@@ -3,13 +3,13 @@ package smtp
 import (
 	"errors"
 	netmail "net/mail"
-	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // settings are what a sender's URL says.
@@ -17,10 +17,12 @@ type settings struct {
 	host        string
 	port        int
 	implicitTLS bool // TLS from the first byte
-	startTLS    bool // STARTTLS, or nothing is sent
+	startTLS    bool // STARTTLS, or nothing is sent; else it is used where it is offered
 	user        string
 	password    watchword.Code
 	from        netmail.Address
+
+	clearPassword bool // the password may travel without TLS
 }
 
 // The ports of submission, RFC 8314 §3.3.
@@ -43,6 +45,9 @@ func parse(u *url.URL, canonical watchword.AddressPolicy) (settings, error) {
 	}
 	refuse(u.Scheme != "smtp" && u.Scheme != "smtps", "the scheme is neither smtp nor smtps")
 	refuse(s.host == "", "the URL has no host")
+	if err := outbound.CheckHost(s.host); err != nil {
+		problems = append(problems, err)
+	}
 	refuse((s.user == "") != (password == ""), "a user needs a password, and a password a user")
 	refuse(strings.Trim(u.Path, "/") != "" || u.Fragment != "", "the URL has a path or a fragment (is a / or # of the password not escaped?)")
 	s.port = portSTARTTLS
@@ -64,8 +69,8 @@ func (s *settings) parseQuery(raw string, canonical watchword.AddressPolicy) (pr
 		problems = append(problems, errors.New("the parameters cannot be read (is a % not escaped as %25?)"))
 	}
 	for name, values := range query {
-		if name != "from" && name != "starttls" || len(values) != 1 {
-			problems = append(problems, errors.New("a parameter is unknown or there twice: there are from and starttls"))
+		if name != "from" && name != "starttls" && name != "password_without_tls" || len(values) != 1 {
+			problems = append(problems, errors.New("a parameter is unknown or there twice: there are from, starttls and password_without_tls"))
 			break
 		}
 	}
@@ -77,24 +82,26 @@ func (s *settings) parseQuery(raw string, canonical watchword.AddressPolicy) (pr
 	if err != nil || !ascii(s.from.Address) {
 		problems = append(problems, errors.New("the parameter from is not an address like noreply@acme.example or ACME <noreply@acme.example>"))
 	}
-	return append(problems, s.chooseTLS(query.Get("starttls"))...)
+	return append(problems, s.chooseTLS(query.Get("starttls"), query.Get("password_without_tls"))...)
 }
 
-func (s *settings) chooseTLS(starttls string) (problems []error) {
-	s.startTLS = !s.implicitTLS && (starttls == "required" || !loopback(s.host))
+// chooseTLS demands STARTTLS unless the server is on this machine and either gets no password or the URL says that it may
+// get it in the clear.
+func (s *settings) chooseTLS(starttls, clearPassword string) (problems []error) {
+	s.clearPassword = clearPassword != ""
+	local := outbound.IsLoopback(s.host)
+	s.startTLS = !s.implicitTLS && (starttls == "required" || !local || s.user != "" && !s.clearPassword)
 	switch {
 	case starttls != "" && starttls != "required":
-		problems = append(problems, errors.New("the parameter starttls can only be required: to loopback it is not, to any other host it always is"))
+		problems = append(problems, errors.New("the parameter starttls can only be required: to loopback without a password it is not, else it always is"))
 	case starttls != "" && s.implicitTLS:
 		problems = append(problems, errors.New("the parameter starttls has no use with smtps"))
 	}
-	return problems
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
+	switch {
+	case clearPassword != "" && clearPassword != "allowed":
+		problems = append(problems, errors.New("the parameter password_without_tls can only be allowed"))
+	case clearPassword != "" && (s.implicitTLS || starttls != "" || s.user == "" || !local):
+		problems = append(problems, errors.New("the parameter password_without_tls is for smtp to loopback, with a password and without starttls"))
 	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
+	return problems
 }

@@ -1,8 +1,10 @@
 package smtp_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -17,9 +19,18 @@ func TestURLs(t *testing.T) {
 		{"smtp://localhost?from=noreply@acme.example", ""},
 		{"smtps://user:p%40ss@mail.example.com:465?from=noreply@acme.example", ""},
 		{"smtps://[2001:db8::1]?from=noreply@acme.example", ""},
+		{"smtp://[::ffff:127.0.0.1]?from=noreply@acme.example", "IPv4-mapped"},
+		{"smtps://[::ffff:8.8.8.8]?from=noreply@acme.example", "IPv4-mapped"},
 		{"smtp://mail.example.com?from=noreply@acme.example&starttls=off", "only be required"},
 		{"smtp://localhost?from=noreply@acme.example&starttls=off", "only be required"},
 		{"smtps://mail.example.com?from=noreply@acme.example&starttls=required", "no use with smtps"},
+		{"smtp://user:pass@localhost?from=noreply@acme.example&password_without_tls=allowed", ""},
+		{"smtp://user:pass@localhost?from=noreply@acme.example&password_without_tls=yes", "can only be allowed"},
+		{"smtp://localhost?from=noreply@acme.example&password_without_tls=allowed", "is for smtp to loopback"},
+		{"smtp://user:pass@mail.example.com?from=noreply@acme.example&password_without_tls=allowed", "is for smtp to loopback"},
+		{"smtp://user:pass@10.0.0.1?from=noreply@acme.example&password_without_tls=allowed", "is for smtp to loopback"},
+		{"smtp://user:pass@localhost?from=noreply@acme.example&password_without_tls=allowed&starttls=required", "is for smtp to loopback"},
+		{"smtps://user:pass@localhost?from=noreply@acme.example&password_without_tls=allowed", "is for smtp to loopback"},
 		{"smtp://mail.example.com", "parameter from"},
 		{"smtp://mail.example.com?from=", "parameter from"},
 		{"smtp://mail.example.com?from=acme", "parameter from"},
@@ -66,6 +77,22 @@ func TestEverythingWrongIsReportedAtOnceAndNothingSecret(t *testing.T) {
 	}
 }
 
+func TestOpenWarnsOfAPasswordInTheClear(t *testing.T) {
+	for _, tt := range []struct {
+		parameters string
+		warns      bool
+	}{{"", false}, {"&starttls=required", false}, {clearPassword, true}} {
+		var log bytes.Buffer
+		env := delivery.Environment{Logger: slog.New(slog.NewJSONHandler(&log, nil))}
+		if _, err := providers.Open(t.Context(), "smtp://ada:hunter2@localhost"+from+tt.parameters, env); err != nil {
+			t.Fatal(err)
+		}
+		if text := log.String(); strings.Contains(text, `"level":"WARN"`) != tt.warns || strings.Contains(text, "hunter2") {
+			t.Errorf("%q: the log says %q", tt.parameters, text)
+		}
+	}
+}
+
 // Nothing private is reached unless the configuration allows it.
 func TestPrivateServersAreRefusedForGood(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]"} {
@@ -96,6 +123,6 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// delivery: smtps: a parameter is unknown or there twice: there are from and starttls
+	// delivery: smtps: a parameter is unknown or there twice: there are from, starttls and password_without_tls
 	// the parameter from is not an address like noreply@acme.example or ACME <noreply@acme.example>
 }

@@ -115,13 +115,14 @@ func sendError(err error) error {
 	if errors.As(err, &answered) {
 		return &watchword.SendError{Provider: provider, Permanent: answered.permanent(), RetryAfter: answered.retryAfter, Cause: answered}
 	}
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		return &watchword.SendError{Provider: provider, Permanent: errors.Is(err, outbound.ErrRefused), Cause: wrapped.Err}
+	var request *url.Error
+	var reading outbound.Failure
+	if errors.As(err, &request) || errors.As(err, &reading) {
+		return &watchword.SendError{Provider: provider, Permanent: errors.Is(err, outbound.ErrRefused), Cause: outbound.Reason(err)}
 	}
-	return &watchword.SendError{Provider: provider, Cause: errors.New("the API's answer cannot be read")}
+	return &watchword.SendError{Provider: provider, Cause: outbound.Failure("the API's answer cannot be read")}
 }
 
-func refused(cause error) error {
+func refused(cause outbound.Failure) error {
 	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
 }

@@ -12,7 +12,6 @@ package twilio
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -61,11 +60,11 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 // Send asks Twilio once to take the message. Its errors are *watchword.SendError.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	if !number.MatchString(m.To) {
-		return watchword.Sent{}, refused(errors.New("the recipient is not an E.164 number"))
+		return watchword.Sent{}, refused("the recipient is not an E.164 number")
 	}
 	left := m.ExpiresAt.Sub(s.now())
 	if left < minValidity {
-		return watchword.Sent{}, refused(errors.New("the code has died"))
+		return watchword.Sent{}, refused("the code has died")
 	}
 	service := api.NewApiService(&client.RequestHandler{Client: &restClient{ctx: ctx, sender: s}})
 	var reference *string
@@ -78,7 +77,7 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	case "voice":
 		reference, err = s.call(service, m)
 	default:
-		err = refused(errors.New("Twilio carries sms, whatsapp and voice only"))
+		err = refused("Twilio carries sms, whatsapp and voice only")
 	}
 	if err != nil {
 		return watchword.Sent{}, sendError(err)
@@ -114,7 +113,7 @@ func (s *sender) text(service *api.ApiService, m watchword.Message, prefix strin
 
 func (s *sender) call(service *api.ApiService, m watchword.Message) (*string, error) {
 	if s.from == "" {
-		return nil, refused(errors.New("a call needs the parameter from"))
+		return nil, refused("a call needs the parameter from")
 	}
 	params := new(api.CreateCallParams)
 	params.SetTo(m.To)

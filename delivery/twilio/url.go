@@ -2,12 +2,12 @@ package twilio
 
 import (
 	"errors"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // settings are what a sender's URL says.
@@ -81,18 +81,10 @@ func (s *settings) checkQuery(base string, development bool) (problems []error) 
 	}
 	if base != "" {
 		u, err := url.Parse(base)
-		if err != nil || !development || !loopback(u.Hostname()) || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Trim(u.Path, "/") != "" {
+		if err != nil || !development || !outbound.IsLoopback(u.Hostname()) || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Trim(u.Path, "/") != "" {
 			return append(problems, errors.New("the parameter base_url is for loopback in development only"))
 		}
 		s.base = u
 	}
 	return problems
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }

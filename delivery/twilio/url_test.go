@@ -20,6 +20,7 @@ func TestURLs(t *testing.T) {
 		{"twilio://sid:token@/?from=+14155550100&messaging_service=MG12&status_callback=https://v.example.com/t?x=1", false, ""},
 		{"twilio://sid:token@/?from=ACME&base_url=http://127.0.0.1:1", true, ""},
 		{"twilio://sid:token@/?from=ACME&base_url=http://127.0.0.1:1", false, "loopback in development only"},
+		{"twilio://sid:token@/?from=ACME&base_url=http://[::ffff:127.0.0.1]:1", true, "loopback in development only"},
 		{"twilio://sid:token@/?from=ACME&base_url=http://api.example.com", true, "loopback in development only"},
 		{"twilio://sid:token@/?from=ACME&base_url=ftp://localhost", true, "loopback in development only"},
 		{"twilio://sid:token@/?from=ACME&base_url=http://localhost/path", true, "loopback in development only"},

@@ -1,13 +1,13 @@
 package webhook
 
 import (
-	"errors"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-var errNoVoice = errors.New("this format knows no calls")
+const errNoVoice outbound.Failure = "this format knows no calls"
 
 // clerkEvent is what a receiver of Clerk's sms.created and email.created events understands.
 type clerkEvent struct {

@@ -28,6 +28,8 @@ func TestEndpoints(t *testing.T) {
 		{"http://localhost:1/?secret=" + secretA, nil, true, ""},
 		{"http://localhost:1/?secret=" + secretA, nil, false, "plain http"},
 		{"http://example.com/?secret=" + secretA, nil, true, "plain http"},
+		{"http://[::ffff:127.0.0.1]:1/?secret=" + secretA, nil, true, "IPv4-mapped"},
+		{"https://[::ffff:a00:1]/?secret=" + secretA, nil, false, "IPv4-mapped"},
 		{"", nil, false, "missing"},
 		{"https://example.com/events", nil, false, "secret is missing"},
 		{"https://exa mple.com/\x7f", nil, false, "cannot be parsed"},

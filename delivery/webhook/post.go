@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -25,7 +24,7 @@ const maxRetryAfter = 24 * time.Hour
 func (s *settings) post(ctx context.Context, client *http.Client, id string, now time.Time, body []byte) error {
 	request, err := s.request(ctx, id, now, body)
 	if err != nil {
-		return refused(errors.New("the request cannot be made"))
+		return refused(outbound.Failure("request cannot be made"))
 	}
 	answer, err := client.Do(request)
 	if err != nil {
@@ -70,7 +69,7 @@ func judge(answer *http.Response, now time.Time) error {
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
 		return &watchword.SendError{Provider: provider, Cause: cause, RetryAfter: retryAfter(answer.Header.Get("Retry-After"), now)}
 	}
-	return refused(cause)
+	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
 }
 
 // retryAfter reads seconds or a date (RFC 9110 §10.2.3); zero if there is neither.
@@ -84,15 +83,13 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return min(max(wait, 0), maxRetryAfter)
 }
 
+// refused is for good, and for a reason that is known without the receiver.
 func refused(cause error) error {
-	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
+	return &watchword.SendError{Provider: provider, Permanent: true, Cause: outbound.Reason(cause)}
 }
 
-// unreachable leaves out the URL that net/http puts into its errors: its path may be a secret of the receiver's.
+// unreachable leaves out what net/http puts into its errors: the URL, whose path may be a secret of the receiver's, and
+// what the receiver answered, which may repeat the request.
 func unreachable(err error) error {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
-	return &watchword.SendError{Provider: provider, Permanent: errors.Is(err, outbound.ErrRefused), Cause: err}
+	return &watchword.SendError{Provider: provider, Permanent: errors.Is(err, outbound.ErrRefused), Cause: outbound.Reason(err)}
 }

@@ -3,9 +3,10 @@ package webhook
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // settings are what a sender's URL says.
@@ -26,10 +27,13 @@ func parse(u *url.URL, development bool) (settings, error) {
 	switch {
 	case u.Hostname() == "":
 		problems = append(problems, errors.New("the URL has no host"))
-	case scheme == "http" && !(development && loopback(u.Hostname())):
+	case scheme == "http" && !(development && outbound.IsLoopback(u.Hostname())):
 		problems = append(problems, errors.New("plain http is for loopback in development only: use webhook+https"))
 	case scheme != "http" && scheme != "https":
 		problems = append(problems, errors.New("the scheme is neither webhook+https nor webhook+http"))
+	}
+	if err := outbound.CheckHost(u.Hostname()); err != nil {
+		problems = append(problems, err)
 	}
 	if u.User != nil {
 		problems = append(problems, errors.New("a user and password have no use here: requests are signed with the secret"))
@@ -90,12 +94,4 @@ func chooseFormat(names []string) (format, []string, error) {
 		return supabase, standardPrefixes, nil
 	}
 	return nil, nil, errors.New("the parameter format is neither clerk nor supabase")
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }

@@ -17,13 +17,13 @@ package webhook
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 const provider = "webhook"
@@ -52,7 +52,7 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	}
 	body, err := json.Marshal(document)
 	if err != nil {
-		return watchword.Sent{}, refused(errors.New("the message cannot be written as JSON"))
+		return watchword.Sent{}, refused(outbound.Failure("message cannot be written as JSON"))
 	}
 	if err := s.post(ctx, s.client, m.ID, now, body); err != nil {
 		return watchword.Sent{}, err

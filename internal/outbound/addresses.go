@@ -1,9 +1,10 @@
 package outbound
 
 import (
-	"fmt"
+	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // publicIPv6 is all that is handed out for the public network (IANA IPv6 address space). What lies outside is unique
@@ -39,20 +40,44 @@ func (p Policy) Check(ip netip.Addr) error {
 	contains := func(n netip.Prefix) bool { return n.Contains(ip) }
 	switch {
 	case ip.Zone() != "": // a zone belongs to link-local addresses only
-	case slices.ContainsFunc(p.Allowed, contains), p.Development && ip.IsLoopback() && !ip.Is4In6():
+	case slices.ContainsFunc(p.Allowed, contains), p.Development && isLoopback(ip):
 		return nil
 	case ip.Is6() && !publicIPv6.Contains(ip):
 	case slices.ContainsFunc(special, contains):
 	default:
 		return nil
 	}
-	return fmt.Errorf("%w: %s is not a public address and not allowed by configuration", ErrRefused, ip)
+	return &refusal{ip.String() + " is not a public address and not allowed by configuration"}
 }
 
 // checkLoopback is the policy of plain http.
 func checkLoopback(ip netip.Addr) error {
-	if ip.IsLoopback() && !ip.Is4In6() {
+	if isLoopback(ip) {
 		return nil
 	}
-	return fmt.Errorf("%w: plain http to %s, which is not a loopback address", ErrRefused, ip)
+	return &refusal{"plain http to " + ip.String() + ", which is not a loopback address"}
 }
+
+// isLoopback leaves out what only some parsers read as loopback: IPv4-mapped addresses, and those with a zone.
+func isLoopback(ip netip.Addr) bool { return ip.IsLoopback() && !ip.Is4In6() && ip.Zone() == "" }
+
+// IsLoopback says whether the host of a configured URL is this machine by its spelling alone: localhost, or a loopback
+// address. Nothing is resolved.
+func IsLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && isLoopback(ip)
+}
+
+// CheckHost refuses the host of a configured URL that is an IPv4 address written as an IPv6 one (RFC 4291 §2.5.5.2):
+// programs disagree about which of the two it is. The error does not repeat it.
+func CheckHost(host string) error {
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4In6() {
+		return errMapped
+	}
+	return nil
+}
+
+var errMapped = errors.New("the host is an IPv4-mapped IPv6 address: write it as an IPv4 address")

@@ -37,6 +37,13 @@ var ErrRefused = errors.New("outbound: refused")
 // ErrTooLarge is what reading an answer ends with when the answer is longer than the policy's MaxBody.
 var ErrTooLarge = errors.New("outbound: answer is too large")
 
+// A refusal is an ErrRefused with its reason, which is made of what this process knows by itself.
+type refusal struct{ why string }
+
+func (r *refusal) Error() string { return ErrRefused.Error() + ": " + r.why }
+
+func (r *refusal) Unwrap() error { return ErrRefused }
+
 // A Policy says what may be reached. The zero Policy allows https to public addresses.
 type Policy struct {
 	Development bool           // allows loopback addresses, and plain http to them
@@ -45,8 +52,10 @@ type Policy struct {
 	MaxBody     int64          // octets of an answer's body, after decompression; zero: DefaultMaxBody
 }
 
-// Client returns a client that keeps to the policy. It follows no redirect: the 3xx answer itself is returned. Make one
-// for each provider and keep it, because it holds the idle connections.
+// Client returns a client that keeps to the policy. It follows no redirect: the 3xx answer itself is returned, without
+// its Location. What its transport returns, and reading an answer, fails with a Failure, an ErrRefused or an ErrTooLarge,
+// never with anything that the peer sent; http.Client puts the URL in front, which Reason takes away. Make one client for
+// each provider and keep it, because it holds the idle connections.
 func (p Policy) Client() *http.Client {
 	timeout, limit := p.Timeout, p.MaxBody
 	if timeout == 0 {
@@ -55,9 +64,9 @@ func (p Policy) Client() *http.Client {
 	if limit == 0 {
 		limit = DefaultMaxBody
 	}
-	guard := &guard{secure: transport(p.DialContext), limit: limit}
+	guard := &guard{secure: transport(dialer{p.Check}.DialContext), limit: limit}
 	if p.Development {
-		guard.plain = transport(dialer(checkLoopback).DialContext)
+		guard.plain = transport(dialer{checkLoopback}.DialContext)
 	}
 	return &http.Client{
 		Transport:     guard,
@@ -67,34 +76,39 @@ func (p Policy) Client() *http.Client {
 }
 
 // DialContext connects to an address that the policy allows; its form is that of net.Dialer. It is for protocols other
-// than HTTP.
+// than HTTP. Its errors are what Reason returns.
 func (p Policy) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	// An IPv4-mapped literal is turned into IPv4 by the net package, so it is looked at before.
+	conn, err := dialer{p.Check}.DialContext(ctx, network, address)
+	return conn, Reason(err)
+}
+
+// A dialer asks check about each address that it is about to connect to.
+type dialer struct{ check func(netip.Addr) error }
+
+// DialContext has the form of net.Dialer's.
+func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	// The net package turns an IPv4-mapped literal into IPv4, so it is looked at before.
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		if ip, err := netip.ParseAddr(host); err == nil {
-			if err := p.Check(ip); err != nil {
+			if err := d.check(ip); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return dialer(p.Check).DialContext(ctx, network, address)
+	checked := net.Dialer{Timeout: dialTimeout, ControlContext: d.control}
+	return checked.DialContext(ctx, network, address)
 }
 
-// dialer returns a net.Dialer that asks check about each address it is about to connect to.
-func dialer(check func(netip.Addr) error) *net.Dialer {
-	return &net.Dialer{
-		Timeout: dialTimeout,
-		ControlContext: func(_ context.Context, network, address string, _ syscall.RawConn) error {
-			if network != "tcp4" && network != "tcp6" {
-				return fmt.Errorf("%w: network %s", ErrRefused, network)
-			}
-			target, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return fmt.Errorf("%w: not an IP address and port", ErrRefused)
-			}
-			return check(target.Addr())
-		},
+// control runs after the name was resolved, before each connection.
+func (d dialer) control(_ context.Context, network, address string, _ syscall.RawConn) error {
+	if network != "tcp4" && network != "tcp6" {
+		return &refusal{"network " + network}
 	}
+	target, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return &refusal{"not an IP address and port"}
+	}
+	return d.check(target.Addr())
 }
 
 func transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
@@ -127,11 +141,14 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Body != nil {
 			_ = r.Body.Close() // a RoundTripper closes it, on errors too
 		}
-		return nil, fmt.Errorf("%w: scheme %q", ErrRefused, r.URL.Scheme)
+		return nil, &refusal{fmt.Sprintf("scheme %q", r.URL.Scheme)}
 	}
 	answer, err := via.RoundTrip(r)
 	if err != nil {
-		return nil, err
+		return nil, reason(err, NoHTTPAnswer)
+	}
+	if answer.StatusCode >= 300 && answer.StatusCode <= 399 {
+		answer.Header.Del("Location") // nobody goes there, but http.Client parses it and quotes it when it cannot
 	}
 	answer.Body = &boundedBody{ReadCloser: answer.Body, left: g.limit}
 	return answer, nil
@@ -157,8 +174,11 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 		p = p[:b.left+1]
 	}
 	n, err := b.ReadCloser.Read(p)
-	if int64(n) > b.left {
+	switch {
+	case int64(n) > b.left:
 		n, err = int(b.left), ErrTooLarge
+	case err != nil && err != io.EOF:
+		err = reason(err, NoHTTPAnswer)
 	}
 	b.left -= int64(n)
 	return n, err

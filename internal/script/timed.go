@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // ErrLate means that the server refused a script because its caller had given up by then. Nothing was done.
-var ErrLate = errors.New("script: refused, its caller's time was over")
+const ErrLate outbound.Failure = "refused, because its caller's time was over"
 
 // A Timed script takes effect before its caller gives up, or not at all: a server that was stopped, or a packet that was
 // held up, does nothing later. The body sees the server's time as now, in µs since 1970.
@@ -70,7 +71,7 @@ func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string,
 	return nil, ErrLate
 }
 
-var errReply = errors.New("script: unexpected reply")
+const errReply outbound.Failure = "unexpected reply of a script"
 
 // body is what a script's body returned; redis.Nil if that is nothing.
 func body(reply any) (any, error) {

@@ -137,13 +137,14 @@ func microseconds(d time.Duration) int64 {
 	return int64((d + time.Microsecond - 1) / time.Microsecond)
 }
 
-// integers reads a script's reply. Its error says only what Redis or the connection said.
+// integers reads a script's reply. Its error repeats nothing of the server's, which may repeat a command.
 func integers(reply any, err error) ([]int64, error) {
 	if err != nil {
+		cause := script.Reason(err)
 		if script.MayHaveRun(err) {
-			err = fmt.Errorf("%w: %w", watchword.ErrOutcomeUnknown, err)
+			cause = fmt.Errorf("%w: %w", watchword.ErrOutcomeUnknown, cause)
 		}
-		return nil, fmt.Errorf("ratelimit: redis: %w", err)
+		return nil, fmt.Errorf("ratelimit: redis: %w", cause)
 	}
 	items, ok := reply.([]any)
 	numbers := make([]int64, len(items))
@@ -167,7 +168,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		err = ping(ctx, s.client)
 	}
 	if err != nil {
-		return fmt.Errorf("ratelimit: redis: %w", err)
+		return fmt.Errorf("ratelimit: redis: %w", script.Reason(err))
 	}
 	return nil
 }

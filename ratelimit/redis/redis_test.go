@@ -3,13 +3,13 @@ package redis
 import (
 	"context"
 	"errors"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/ulule/limiter/v3"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/redistest"
@@ -271,7 +271,23 @@ func TestForeignValue(t *testing.T) {
 	if _, err := integers([]any{int64(1), "text"}, nil); err == nil {
 		t.Error("a reply of other items is taken")
 	}
-	if _, err := integers(nil, net.ErrClosed); !errors.Is(err, net.ErrClosed) {
+	if _, err := integers(nil, context.DeadlineExceeded); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error("the cause of an error is lost")
+	}
+}
+
+func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
+	client := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(redistest.StartHostile(t, "-ERR unknown command '492039'\r\n"), "redis://"), Protocol: 2})
+	t.Cleanup(func() { _ = client.Close() })
+	s := open(t, client)
+	l, err := ratelimit.New(s, []ratelimit.Rule{{Name: "app", Limit: 3, Window: time.Hour, By: ratelimit.ByApp}}, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, errReset := s.Reset(t.Context(), "k", limiter.Rate{Limit: 1, Period: time.Hour})
+	for call, err := range map[string]error{"Take": l.Take(t.Context(), watchword.Bucket{By: ratelimit.ByApp}), "Ping": s.Ping(t.Context()), "Reset": errReset} {
+		if err == nil || strings.Contains(err.Error(), "492039") {
+			t.Errorf("%s: %v", call, err)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ulule/limiter/v3"
 
+	"github.com/watchword-auth/watchword/internal/script"
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
@@ -33,7 +34,7 @@ func (s *Store) Reset(ctx context.Context, key string, rate limiter.Rate) (limit
 		return limiter.Context{}, err
 	}
 	if err := s.client.Del(ctx, s.singleKey(c)).Err(); err != nil {
-		return limiter.Context{}, fmt.Errorf("ratelimit: redis: %w", err)
+		return limiter.Context{}, fmt.Errorf("ratelimit: redis: %w", script.Reason(err))
 	}
 	return s.Peek(ctx, key, rate)
 }

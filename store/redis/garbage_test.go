@@ -27,7 +27,7 @@ func garbage(t *testing.T, client goredis.UniversalClient) {
 	values := []string{whole[:2] + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" + whole[29:]}
 	for _, value := range damaged {
 		must(t, client.Set(ctx, key, value, time.Hour).Err())
-		if _, err := s.Attempt(ctx, "g.1", guess("right"), watchword.Budget{}); !goredis.HasErrorPrefix(err, "watchword: not an entry") {
+		if _, err := s.Attempt(ctx, "g.1", guess("right"), watchword.Budget{}); !says(err, "watchword: not an entry") {
 			t.Errorf("an attempt at %.70q: %v", value, err)
 		}
 		if now := client.Get(ctx, key).Val(); now != value {
@@ -56,6 +56,10 @@ func garbage(t *testing.T, client goredis.UniversalClient) {
 	garbageBudget(t, client, s)
 }
 
+func says(err error, text string) bool {
+	return err != nil && strings.HasSuffix(err.Error(), ": "+text)
+}
+
 // everyCall makes each call; when it is refused as damaged nothing may have been written.
 func everyCall(t *testing.T, s *redis.Store, what string) {
 	t.Helper()
@@ -70,7 +74,7 @@ func everyCall(t *testing.T, s *redis.Store, what string) {
 		switch err := f(); {
 		case err == nil, errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrExpired), errors.Is(err, watchword.ErrSpent),
 			errors.Is(err, watchword.ErrMismatch), errors.Is(err, watchword.ErrConflict):
-		case goredis.HasErrorPrefix(err, "watchword: not an entry"), goredis.HasErrorPrefix(err, "WRONGTYPE"):
+		case says(err, "watchword: not an entry"), says(err, "server replied WRONGTYPE"):
 		default:
 			if !strings.HasSuffix(err.Error(), "redis: what is stored is not an entry") {
 				t.Errorf("%s of %s: %v", name, what, err)
@@ -94,7 +98,7 @@ func garbageBudget(t *testing.T, client goredis.UniversalClient, s *redis.Store)
 		must(t, plant())
 		id := fmt.Sprintf("g.budget%d", i)
 		must(t, s.Create(ctx, entry(id)))
-		if _, err := s.Attempt(ctx, id, guess("right"), b); !goredis.HasErrorPrefix(err, "watchword: not a budget") && !goredis.HasErrorPrefix(err, "WRONGTYPE") {
+		if _, err := s.Attempt(ctx, id, guess("right"), b); !says(err, "watchword: not a budget") && !says(err, "server replied WRONGTYPE") {
 			t.Errorf("budget %d: got %v", i, err)
 		}
 		if e, err := s.Get(ctx, id); err != nil || e.Used != 0 || e.State != watchword.StatePending {

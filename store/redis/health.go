@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // minVersion is the oldest Redis whose scripts and options are known to do.
@@ -91,17 +92,28 @@ func infoFields(info string) map[string]string {
 	return fields
 }
 
-// checkInfo looks at version and policy. Valkey says which Redis it is compatible with.
+// policies are all that a server may have (redis.conf, maxmemory-policy).
+var policies = []string{"noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-lrm", "allkeys-random",
+	"volatile-lru", "volatile-lfu", "volatile-lrm", "volatile-random", "volatile-ttl"}
+
+// checkInfo looks at version and policy. Valkey says which Redis it is compatible with. The error is a Failure, which
+// repeats no text of the server's but a policy that is known.
 func checkInfo(fields map[string]string) error {
-	var problems []error
+	var problems []string
 	major, _, _ := strings.Cut(fields["redis_version"], ".")
 	if n, err := strconv.Atoi(major); err != nil || n < minVersion {
-		problems = append(problems, fmt.Errorf("the server is version %q; %d or later is needed", fields["redis_version"], minVersion))
+		problems = append(problems, fmt.Sprintf("the server is version %d; %d or later is needed", n, minVersion))
 	}
 	if policy := fields["maxmemory_policy"]; policy != "noeviction" {
-		problems = append(problems, fmt.Errorf("maxmemory-policy is %q; it must be noeviction, because an evicted guess budget is a fresh one", policy))
+		if !slices.Contains(policies, policy) {
+			policy = "unknown"
+		}
+		problems = append(problems, fmt.Sprintf("maxmemory-policy is %q; it must be noeviction, because an evicted guess budget is a fresh one", policy))
 	}
-	return errors.Join(problems...)
+	if len(problems) > 0 {
+		return outbound.Failure(strings.Join(problems, "; "))
+	}
+	return nil
 }
 
 // checked says what could not be found out.
@@ -109,5 +121,5 @@ func checked(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("redis: %s: %w", what, err)
+	return fmt.Errorf("redis: %s: %w", what, cause(err))
 }

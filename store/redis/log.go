@@ -2,20 +2,51 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/watchword-auth/watchword/internal/script"
 )
 
-// LogTo sends what go-redis says of its own accord, of servers that it cannot reach say, to a logger as warnings. It holds
-// for every go-redis client of the process; otherwise such lines go to stderr. Call it once, at start.
+// LogTo sends what go-redis logs of its own accord, of servers that it cannot reach say, to a logger as warnings: what kind
+// of message it is, and why something failed, but never its text, which quotes servers. It holds for every go-redis client
+// of the process; otherwise such lines go to stderr. Call it once, at start.
 func LogTo(logger *slog.Logger) { redis.SetLogger(lines{logger}) }
 
 // lines is a logger of go-redis.
 type lines struct{ to *slog.Logger }
 
-// Printf takes one line.
+// Printf takes one message. Of its arguments only an error is looked at.
 func (l lines) Printf(ctx context.Context, format string, args ...any) {
-	l.to.WarnContext(ctx, "redis client", slog.String("said", fmt.Sprintf(format, args...)))
+	attributes := []slog.Attr{slog.String("kind", kindOf(format))}
+	for _, arg := range args {
+		if err, ok := arg.(error); ok {
+			attributes = append(attributes, slog.Any("error", script.Reason(err)))
+		}
+	}
+	l.to.LogAttrs(ctx, slog.LevelWarn, "redis client", attributes...)
+}
+
+// clientMessages are the beginnings of go-redis' formats, the longer ones first. They are constants there.
+var clientMessages = []struct{ beginning, kind string }{
+	{"sentinel: new master=", "Sentinel names a new master"},
+	{"sentinel: GetMasterAddrByName", "Sentinel does not name the master"},
+	{"sentinel: discovered new sentinel=", "Sentinel found"},
+	{"sentinel: ", "Sentinel"},
+	{"cluster: ", "Cluster"},
+	{"redis: all nodes are marked as failed", "all nodes fail"},
+	{"redis: connection pool: failed to dial", "connection failed"},
+	{"redis: connection pool: ", "connection pool"},
+	{"redis: failed to close", "connection not closed"},
+	{"pubsub: ", "subscription"},
+}
+
+func kindOf(format string) string {
+	for _, known := range clientMessages {
+		if strings.HasPrefix(format, known.beginning) {
+			return known.kind
+		}
+	}
+	return "unknown"
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/watchword-auth/watchword/internal/outbound"
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
@@ -16,6 +17,8 @@ var ErrNotReplicated = errors.New("redis: written, but not to enough replicas")
 // ErrTooFewReplicas means that the step was not taken: fewer replicas are online than Config.WaitReplicas or the server's
 // own min-replicas-to-write asks for.
 var ErrTooFewReplicas = errors.New("redis: too few replicas are online, so nothing is written")
+
+const errClient outbound.Failure = "WaitReplicas needs a *redis.Client or *redis.ClusterClient"
 
 // runAndWait runs a script and WAITs for its writes. Redis counts the writes of one connection, so both go over the same,
 // to the master of the keys' slot; where a slot has moved to the client learns on the way, or looks for when the master that
@@ -61,7 +64,7 @@ func (s *Store) runOnMaster(ctx context.Context, sc script.Timed, keys []string,
 	}
 	s.replication.noteShort(name)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrNotReplicated, err)
+		return "", fmt.Errorf("%w: %w", ErrNotReplicated, script.Reason(err))
 	}
 	return "", ErrNotReplicated
 }
@@ -74,5 +77,5 @@ func (s *Store) master(ctx context.Context, key string) (*redis.Client, error) {
 	case *redis.ClusterClient:
 		return c.MasterForKey(ctx, key)
 	}
-	return nil, fmt.Errorf("redis: WaitReplicas needs a *redis.Client or *redis.ClusterClient, not a %T", s.client)
+	return nil, errClient
 }

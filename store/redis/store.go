@@ -51,7 +51,7 @@ func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
 		return watchword.Entry{}, err
 	}
 	if err != nil {
-		return watchword.Entry{}, fmt.Errorf("redis: get: %w", err)
+		return watchword.Entry{}, fmt.Errorf("redis: get: %w", cause(err))
 	}
 	return decode(id, value)
 }
@@ -224,16 +224,26 @@ func said(reply string) error {
 	return errDamaged
 }
 
-// failed says which step could not be taken, or may have been. The errors of go-redis and Redis name addresses and keys, no data.
+// failed says which step could not be taken, or may have been, and why, without what the server or go-redis says of it,
+// which may repeat a command.
 func failed(what string, err error) error {
-	if err == nil || errors.Is(err, watchword.ErrNotFound) {
+	switch {
+	case err == nil, errors.Is(err, watchword.ErrNotFound):
 		return err
+	case redis.HasErrorPrefix(err, "NOREPLICAS"):
+		err = ErrTooFewReplicas
+	case script.MayHaveRun(err) && !errors.Is(err, ErrTooFewReplicas), errors.Is(err, ErrNotReplicated):
+		return fmt.Errorf("redis: %s: %w: %w", what, watchword.ErrOutcomeUnknown, cause(err))
 	}
-	if redis.HasErrorPrefix(err, "NOREPLICAS") {
-		err = fmt.Errorf("%w: %w", ErrTooFewReplicas, err)
+	return fmt.Errorf("redis: %s: %w", what, cause(err))
+}
+
+// cause is an error of our own as it is; of any other one it is the kind.
+func cause(err error) error {
+	for _, own := range []error{ErrNotReplicated, ErrTooFewReplicas, errDamaged} {
+		if errors.Is(err, own) {
+			return err
+		}
 	}
-	if script.MayHaveRun(err) && !errors.Is(err, ErrTooFewReplicas) || errors.Is(err, ErrNotReplicated) {
-		return fmt.Errorf("redis: %s: %w: %w", what, watchword.ErrOutcomeUnknown, err)
-	}
-	return fmt.Errorf("redis: %s: %w", what, err)
+	return script.Reason(err)
 }

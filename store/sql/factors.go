@@ -107,11 +107,11 @@ func (f *Factors) Delete(ctx context.Context, app, id string) error {
 func (f *Factors) change(ctx context.Context, statement string, args ...any) (bool, error) {
 	result, err := f.write.ExecContext(ctx, statement, args...)
 	if err != nil {
-		return false, fmt.Errorf("store/sql: %w: %w", watchword.ErrOutcomeUnknown, err)
+		return false, fmt.Errorf("store/sql: %w: %w", watchword.ErrOutcomeUnknown, reason(err))
 	}
 	n, err := result.RowsAffected()
 	if err != nil {
-		return false, fmt.Errorf("store/sql: %w", err)
+		return false, fmt.Errorf("store/sql: %w", reason(err))
 	}
 	return n > 0, nil
 }
@@ -120,20 +120,20 @@ func (f *Factors) change(ctx context.Context, statement string, args ...any) (bo
 func (f *Factors) rows(ctx context.Context, from string, args ...any) (found []watchword.SealedFactor, err error) {
 	rows, err := f.read.QueryContext(ctx, "SELECT "+f.columns+" "+from, args...)
 	if err != nil {
-		return nil, fmt.Errorf("store/sql: %w", err)
+		return nil, fmt.Errorf("store/sql: %w", reason(err))
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var s watchword.SealedFactor
 		var created, now int64
 		if err := rows.Scan(&s.ID, &s.App, &s.Subject, &s.Strategy, &created, &s.Version, &s.Data, &now); err != nil {
-			return nil, fmt.Errorf("store/sql: %w", err)
+			return nil, fmt.Errorf("store/sql: %w", reason(err))
 		}
 		s.CreatedAt, s.ReadAt = time.UnixMilli(created).UTC(), time.UnixMilli(now).UTC()
 		found = append(found, s)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("store/sql: %w", err)
+		return nil, fmt.Errorf("store/sql: %w", reason(err))
 	}
 	return found, nil
 }

@@ -1,0 +1,195 @@
+package outbound
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const secretBody = "code=492039&to=+14155550123"
+
+// brokenServer answers each connection's first request with raw bytes, in which ECHO stands for what the request said.
+func brokenServer(t *testing.T, answer string) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			request, err := http.ReadRequest(bufio.NewReader(conn))
+			if err == nil {
+				body, _ := io.ReadAll(request.Body)
+				echo := request.Method + " " + request.URL.Path + " " + string(body)
+				_, _ = io.WriteString(conn, strings.ReplaceAll(answer, "ECHO", echo))
+			}
+			_ = conn.Close()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// Whatever a peer answers, the errors of the client hold nothing of it once Reason has taken the URL away.
+func TestClientErrorsHoldNothingThatThePeerSent(t *testing.T) {
+	for name, c := range map[string]struct {
+		answer string
+		want   error // nil: the answer is read
+	}{
+		"header without colon":      {"HTTP/1.1 200 OK\r\nECHO\r\n\r\n", NoHTTPAnswer},
+		"header name":               {"HTTP/1.1 200 OK\r\nECHO: x\r\n\r\n", NoHTTPAnswer},
+		"status line":               {"ECHO\r\n\r\n", NoHTTPAnswer},
+		"status code":               {"HTTP/1.1 ECHO\r\n\r\n", NoHTTPAnswer},
+		"HTTP version":              {"HTTP/ECHO 200 OK\r\n\r\n", NoHTTPAnswer},
+		"Content-Length":            {"HTTP/1.1 200 OK\r\nContent-Length: ECHO\r\n\r\n", NoHTTPAnswer},
+		"two Content-Lengths":       {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: ECHO\r\n\r\n", NoHTTPAnswer},
+		"Transfer-Encoding":         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: ECHO\r\n\r\n", NoHTTPAnswer},
+		"chunk":                     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nECHO\r\n", NoHTTPAnswer},
+		"trailer":                   {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nECHO\r\n\r\n", NoHTTPAnswer},
+		"gzip":                      {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nECHO", NoHTTPAnswer},
+		"Location that parses not":  {"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: %zzECHO\r\n\r\n", nil},
+		"Location with other bytes": {"HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nLocation: http://[ECHO\r\n\r\n", nil},
+		"half an answer":            {"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nECHO", ConnClosed},
+		"nothing":                   {"", ConnClosed},
+		"interim answers":           {strings.Repeat("HTTP/1.1 103 ECHO\r\n\r\n", 9), ConnClosed},
+		"long header":               {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("ECHO", 5000), NoHTTPAnswer},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Reason(exchange(t, Policy{Development: true}, "http://"+brokenServer(t, c.answer)+"/secret-path"))
+			if !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+			for _, secret := range []string{"492039", "4155550123", "secret-path"} {
+				if err != nil && strings.Contains(err.Error(), secret) {
+					t.Errorf("%s is in %q", secret, err)
+				}
+			}
+		})
+	}
+}
+
+// exchange posts something secret and reads the whole answer.
+func exchange(t *testing.T, policy Policy, url string) error {
+	t.Helper()
+	answer, err := policy.Client().Post(url, "text/plain", strings.NewReader(secretBody))
+	if err != nil {
+		return err
+	}
+	_, err = io.ReadAll(answer.Body)
+	_ = answer.Body.Close()
+	return err
+}
+
+func TestReasonNamesTheKindOfAFailure(t *testing.T) {
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = closed.Close()
+	development := Policy{Development: true}
+	for name, c := range map[string]struct {
+		policy Policy
+		url    string
+		want   error
+	}{
+		"nobody listens":     {development, "http://" + closed.Addr().String(), ConnRefused},
+		"nobody answers":     {Policy{Development: true, Timeout: 50 * time.Millisecond}, "http://" + silent.Addr().String(), TimedOut},
+		"unknown authority":  {development, secure.URL, NotTrusted},
+		"plain HTTP":         {development, "https" + strings.TrimPrefix(plain.URL, "http"), NotTLS},
+		"not TLS":            {development, "https://" + brokenTLS(t), NotTLS},
+		"no TLS any more":    {development, "https://" + brokenServer(t, ""), ConnClosed},
+		"not allowed":        {Policy{}, "https://127.0.0.1", ErrRefused},
+		"scheme not allowed": {Policy{}, "http://127.0.0.1", ErrRefused},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := Reason(exchange(t, c.policy, c.url)); !errors.Is(err, c.want) {
+				t.Errorf("got %v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
+// brokenTLS is a server that says something else than TLS.
+func brokenTLS(t *testing.T) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "220 mail.example 492039\r\n")
+			_, _ = io.Copy(io.Discard, conn)
+			_ = conn.Close()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+func TestReasonKeepsWhatCallersDecideBy(t *testing.T) {
+	wrap := func(err error) error {
+		return &url.Error{Op: "Post", URL: "https://example.com/secret-path", Err: fmt.Errorf("492039: %w", err)}
+	}
+	for _, c := range []struct{ err, want error }{
+		{context.Canceled, context.Canceled},
+		{context.DeadlineExceeded, context.DeadlineExceeded},
+		{os.ErrDeadlineExceeded, context.DeadlineExceeded},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, ConnRefused},
+		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, ConnClosed},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}, Unreachable},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}, TooManyFiles},
+		{&net.OpError{Op: "remote error", Err: tls.AlertError(40)}, HandshakeFailed},
+		{errors.New("tls: server selected 492039"), HandshakeFailed},
+		{&net.DNSError{Err: "492039", IsNotFound: true}, HostNotFound},
+		{&net.DNSError{Err: "492039"}, NameNotResolved},
+		{(Policy{}).Check(netip.MustParseAddr("10.0.0.1")), ErrRefused},
+		{ErrTooLarge, ErrTooLarge},
+		{NotTrusted, NotTrusted},
+		{errors.New("492039"), ExchangeFailed},
+	} {
+		got := Reason(wrap(c.err))
+		if !errors.Is(got, c.want) || strings.Contains(got.Error(), "492039") || strings.Contains(got.Error(), "secret-path") {
+			t.Errorf("%v: got %v, want %v", c.err, got, c.want)
+		}
+		if again := Reason(got); again != got && again.Error() != got.Error() {
+			t.Errorf("%v: the reason of a reason is %v", got, again)
+		}
+	}
+	if err := Reason(nil); err != nil {
+		t.Errorf("the reason of nothing is %v", err)
+	}
+}

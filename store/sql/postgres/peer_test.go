@@ -1,0 +1,55 @@
+package postgres
+
+import (
+	"encoding/binary"
+	"io"
+	"net"
+	"strings"
+	"testing"
+)
+
+// startHostile is a server that answers whatever it gets with the same bytes, and says its address.
+func startHostile(t *testing.T, reply string) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1024))
+			_, _ = io.WriteString(conn, reply)
+			_ = conn.Close()
+		}
+	}()
+	return listener.Addr().String()
+}
+
+// errorResponse is an error as a server sends it (PostgreSQL, Frontend/Backend Protocol, Message Formats).
+func errorResponse(state, text string) string {
+	fields := "SFATAL\x00C" + state + "\x00M" + text + "\x00D" + text + "\x00\x00"
+	return "E" + string(binary.BigEndian.AppendUint32(nil, uint32(4+len(fields)))) + fields
+}
+
+func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
+	for name, c := range map[string]struct{ reply, want string }{
+		"refusal":               {errorResponse("28P01", "492039"), "SQLSTATE 28P01"},
+		"state that is none":    {errorResponse("492039", "492039"), "server replied with an error"},
+		"no message":            {"492039 492039 492039", ""},
+		"message of no form":    {"R\x00\x00\x00\x0a492039", ""},
+		"unknown authenticator": {"R\x00\x00\x00\x0a\x00\x0492039", ""},
+		"hangs up":              {"", "connection closed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Open(t.Context(), "postgres://ada:hunter2@"+startHostile(t, c.reply)+"/db?sslmode=disable")
+			if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "492039") || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("got %v, want it to say %q", err, c.want)
+			}
+		})
+	}
+}
