@@ -28,9 +28,10 @@ import (
 
 // A node is one server process.
 type node struct {
-	t   testing.TB
-	url string
-	log *lockedBuffer
+	t    testing.TB
+	url  string
+	log  *lockedBuffer
+	kill func() // ends the process as kill -9 does, and waits for its end
 }
 
 type lockedBuffer struct {
@@ -75,13 +76,16 @@ func startNode(t testing.TB, dir, redisURL string, args ...string) *node {
 		}
 		_ = cmd.Wait()
 	}()
+	n.kill = func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
 		case <-time.After(patience):
-			_ = cmd.Process.Kill()
-			<-ended
+			n.kill()
 		}
 	})
 	select {
