@@ -56,17 +56,19 @@ func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
 	refuse(t.Sends && req.Channel != "" && !e.channels[req.Channel], "channel", "is not one that this app can send by")
 	refuse(!t.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
 	refuse(req.Locale != "" && (len(req.Locale) > 35 || !localePattern.MatchString(req.Locale)), "locale", "is not a language tag (BCP 47)")
-	for _, f := range [][2]string{{"subject", req.Subject}, {"nonce", req.Nonce}, {"label", req.Label}, {"factor", req.Factor}} {
+	refuse(!isSubject(req.Subject), "subject", badSubject)
+	refuse(!legible(req.Label, maxText), "label", badLegible)
+	for _, f := range [][2]string{{"nonce", req.Nonce}, {"factor", req.Factor}} {
 		refuse(!plain(f[1], maxText), f[0], "is too long or holds control characters")
 	}
 	refuse(req.ReturnURL != "" && !e.mayReturn(req.ReturnURL), "return_url", "is not of an origin on the app's list")
 	refuse(!plain(req.Client.UserAgent, maxLong), "client.user_agent", "is too long or holds control characters")
 	ip, err := netip.ParseAddr(req.Client.IP)
 	refuse(req.Client.IP != "" && (err != nil || ip.Zone() != ""), "client.ip", "is not an IP address")
-	refuse(!plainMap(req.Transaction), "transaction", "holds at most 16 short texts")
+	refuse(!shortTexts(req.Transaction, legible), "transaction", "holds at most 16 short texts, all of them visible")
 	inReceipt, err := json.Marshal([]any{req.Transaction, req.Nonce, req.Subject})
 	refuse(err != nil || len(inReceipt) > maxInReceipt, "transaction", "is too long for a receipt")
-	refuse(!plainMap(req.Metadata), "metadata", "holds at most 16 short texts")
+	refuse(!shortTexts(req.Metadata, plain), "metadata", "holds at most 16 short texts")
 	return out
 }
 
@@ -88,12 +90,12 @@ func plain(text string, longest int) bool {
 	return true
 }
 
-func plainMap(m map[string]string) bool {
+func shortTexts(m map[string]string, fits func(text string, longest int) bool) bool {
 	if len(m) > maxEntries {
 		return false
 	}
 	for name, text := range m {
-		if name == "" || !plain(name, maxText) || !plain(text, maxText) {
+		if name == "" || !fits(name, maxText) || !fits(text, maxText) {
 			return false
 		}
 	}

@@ -124,6 +124,8 @@ func (e *Engine) wellFormed(s Strategy, req CheckRequest) error {
 		return invalid("to", "must not be given beside subject")
 	case req.Subject == "" && req.To == "" && (t.Subject || t.Sends):
 		return invalid("subject", "is required, or to where the challenge has no subject")
+	case !isSubject(req.Subject):
+		return invalid("subject", badSubject)
 	}
 	return nil
 }

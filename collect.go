@@ -34,6 +34,8 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		return nil, invalid("purpose", "is required")
 	case req.Subject != "" && req.To != "":
 		return nil, invalid("to", "must not be given beside subject")
+	case !isSubject(req.Subject):
+		return nil, invalid("subject", badSubject)
 	}
 	claimed := e.whoIs(CheckRequest{Subject: req.Subject, To: req.To})
 	by, err := e.newAttempt(req.Seed)

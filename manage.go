@@ -219,8 +219,13 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 	if _, enrols := e.strategies[f.Strategy].(Enroller); !enrols || e.cfg.Factors == nil {
 		return invalid("strategy", "nothing can be enrolled with it")
 	}
-	if !plain(f.Subject, maxText) || f.Subject == "" || f.ID == "" {
-		return invalid("subject", "is required, and at most 255 plain characters")
+	switch {
+	case f.Subject == "" || f.ID == "":
+		return invalid("subject", "is required, and so is an id")
+	case !isSubject(f.Subject):
+		return invalid("subject", badSubject)
+	case !legible(f.Label, maxText):
+		return invalid("label", badLegible)
 	}
 	f.CreatedAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	err := e.changeFactors(ctx, f.Subject, a, func(set *factorSet) error {
@@ -245,8 +250,8 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 
 // RenameFactor changes a factor's label.
 func (e *Engine) RenameFactor(ctx context.Context, id, label string, a Authority) (Factor, error) {
-	if !plain(label, maxText) {
-		return Factor{}, invalid("label", "is too long or holds control characters")
+	if !legible(label, maxText) {
+		return Factor{}, invalid("label", badLegible)
 	}
 	f, err := e.factor(ctx, id)
 	if err != nil {

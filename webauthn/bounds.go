@@ -1,25 +1,9 @@
 package webauthn
 
-import (
-	"github.com/go-webauthn/webauthn/protocol"
-	"github.com/go-webauthn/webauthn/protocol/webauthncose"
-)
+import "github.com/go-webauthn/webauthn/protocol"
 
-// Neither go-webauthn nor the standard library minds how large an RSA key is, and a large one makes every check slow: a
-// quarter of a million bits, seconds.
-const (
-	minModulus  = 2048 / 8 // bytes
-	maxModulus  = 4096 / 8
-	maxExponent = 3       // bytes: 65537 has three
-	maxPart     = 4 << 10 // bytes of each part of an attestation statement, certificates above all
-	maxAttested = 2 << 10 // bytes of a public key in COSE form, of whatever kind
-)
-
-// usableSize reports whether a parsed public key is no more work than others.
-func usableSize(public any) bool {
-	rsa, ok := public.(webauthncose.RSAPublicKeyData)
-	return !ok || len(rsa.Modulus) >= minModulus && len(rsa.Modulus) <= maxModulus && len(rsa.Exponent) <= maxExponent
-}
+// maxPart is how long each part of an attestation statement may be, in bytes, certificates above all.
+const maxPart = 4 << 10
 
 // statementsBounded looks at the sizes of an attestation statement, or of all that a compound one is made of. SafetyNet's
 // is longer than that, and not offered: Google has ended the service.

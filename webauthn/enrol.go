@@ -8,8 +8,6 @@ import (
 	"slices"
 
 	"github.com/go-webauthn/webauthn/protocol"
-	"github.com/go-webauthn/webauthn/protocol/webauthncbor"
-	"github.com/go-webauthn/webauthn/protocol/webauthncose"
 	lib "github.com/go-webauthn/webauthn/webauthn"
 
 	"github.com/watchword-auth/watchword"
@@ -88,22 +86,6 @@ func (s *Strategy) register(ctx context.Context, r *protocol.ParsedCredentialCre
 		BackupEligible: data.Flags.HasBackupEligible(), BackedUp: data.Flags.HasBackupState(), Verifies: verified,
 		Transports: transports(record.Transport), AAGUID: aaguidText(record.Authenticator.AAGUID), Format: record.AttestationFormat}
 	return k, s.attest(ctx, k, record.AttestationType)
-}
-
-// offered reports whether a COSE key is one that go-webauthn can use, for an algorithm of the options.
-func offered(cose []byte) bool {
-	if len(cose) > maxAttested {
-		return false
-	}
-	var public webauthncose.PublicKeyData
-	if err := webauthncbor.Unmarshal(cose, &public); err != nil {
-		return false
-	}
-	if !slices.Contains(algorithms(), webauthncose.COSEAlgorithmIdentifier(public.Algorithm)) {
-		return false
-	}
-	key, err := webauthncose.ParsePublicKey(cose)
-	return err == nil && usableSize(key)
 }
 
 // transports keeps what looks like one.

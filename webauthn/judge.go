@@ -40,6 +40,9 @@ func (s *Strategy) judge(a *protocol.ParsedCredentialAssertionData, want expecte
 	if handle := a.Response.UserHandle; len(handle) > 0 && !bytes.Equal(handle, k.Handle) || len(handle) == 0 && !want.named {
 		return use{}, refusedHandle
 	}
+	if !sound(k.PublicKey) {
+		return use{}, refusedAlgorithm // enrolled by an earlier version
+	}
 	k.BackupEligible, k.BackedUp = data.Flags.HasBackupEligible(), data.Flags.HasBackupState()
 	record, err := s.asserts.ValidateLogin(owner{k.Handle, []lib.Credential{k.record()}},
 		lib.SessionData{Challenge: want.challenge, RelyingPartyID: s.cfg.RPID, UserID: k.Handle}, a)

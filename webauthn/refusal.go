@@ -35,7 +35,7 @@ const (
 	refusedDisabled     refusal = "disabled_key"
 	refusedTaken        refusal = "taken_id" // one that decoys have
 	refusedSignature    refusal = "signature"
-	refusedAlgorithm    refusal = "algorithm"     // not offered, or a key that does not fit it
+	refusedAlgorithm    refusal = "algorithm"     // not offered, or a key that does not fit it or is not sound
 	refusedCredentialID refusal = "credential_id" // the attested one is another
 	refusedAttestation  refusal = "attestation"   // does not verify, or is none where one is needed
 	refusedModel        refusal = "model"         // the AAGUID is not allowed

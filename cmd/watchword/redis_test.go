@@ -34,6 +34,7 @@ type node struct {
 	key  string // of the API; empty: that of development
 	log  *lockedBuffer
 	stop func() // ends the process, and returns when its log is complete; nil: none of its own
+	kill func() // ends the process as kill -9 does, and waits for its end
 }
 
 type lockedBuffer struct {
@@ -84,13 +85,16 @@ func startServer(t testing.TB, env []string, args ...string) *node {
 		}
 		_ = cmd.Wait()
 	}()
+	n.kill = func() {
+		_ = cmd.Process.Kill()
+		<-ended
+	}
 	n.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
 		case <-time.After(patience):
-			_ = cmd.Process.Kill()
-			<-ended
+			n.kill()
 		}
 	})
 	t.Cleanup(n.stop)

@@ -6,47 +6,48 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
-// A Proxy passes connections on to a server, and can lose a reply: the command was carried out, but whoever sent it is
-// cut off before they hear of it.
+// A Proxy passes connections on to a server, and does what a network does to them: it can delay what passes, hold a
+// command, and lose a reply: the command was carried out, but whoever sent it is cut off before they hear of it.
 type Proxy struct {
 	Addr string
+	*faults
 
 	target   string
 	listener net.Listener
+	rewrite  func(reply []byte) []byte // nil: replies pass as they are
+	over     chan struct{}             // closed when the test has ended
 	mu       sync.Mutex
-	word     []byte // of the command whose reply is to be lost
-	cuts     int
 	open     map[net.Conn]bool
 }
 
 // StartProxy stands before a server until the test ends.
 func StartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
+	p := newProxy(t, target, &faults{})
+	p.start(t)
+	return p
+}
+
+// newProxy listens, and passes nothing on before it is started.
+func newProxy(t testing.TB, target string, f *faults) *Proxy {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{Addr: l.Addr().String(), target: target, listener: l, open: map[net.Conn]bool{}}
+	return &Proxy{Addr: l.Addr().String(), faults: f, target: target, listener: l, over: make(chan struct{}), open: map[net.Conn]bool{}}
+}
+
+func (p *Proxy) start(t testing.TB) {
 	go p.accept()
 	t.Cleanup(p.close)
-	return p
 }
 
-// CutNext loses the reply to the next command that holds a word, its verb say, and with the reply the connection.
-func (p *Proxy) CutNext(word string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.word = []byte(word)
-}
-
-// Cuts is the number of replies that were lost.
-func (p *Proxy) Cuts() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.cuts
-}
+// URL is the redis:// address under which the server is reached through the proxy.
+func (p *Proxy) URL() string { return "redis://" + p.Addr }
 
 func (p *Proxy) accept() {
 	for {
@@ -63,41 +64,61 @@ func (p *Proxy) accept() {
 			return
 		}
 		cut := new(atomic.Bool)
-		go p.pass(client, server, func(request []byte) bool {
-			if p.meant(request) {
+		go p.pass(client, server, p.lagToServer, func(request []byte) ([]byte, bool) {
+			if p.loses(request) {
 				cut.Store(true) // before the server sees it, so before it answers
 			}
-			return true
+			return request, p.passes(request, p.over)
 		})
-		go p.pass(server, client, func([]byte) bool { return !cut.Load() })
+		go p.pass(server, client, p.lagToClient, func(reply []byte) ([]byte, bool) {
+			if p.rewrite != nil {
+				reply = p.rewrite(reply)
+			}
+			return reply, !cut.Load()
+		})
 	}
 }
 
-// pass copies one direction of a connection until either side ends or it is told to stop.
-func (p *Proxy) pass(from, to net.Conn, look func([]byte) bool) {
+// pass copies one direction of a connection, each part of it later by the lag, until either side ends or it is told to
+// stop. What follows a part that is delayed is delayed from its own arrival on, as on a long line.
+func (p *Proxy) pass(from, to net.Conn, lag func() time.Duration, look func([]byte) ([]byte, bool)) {
 	defer p.drop(from, to)
+	late, written := make(chan part, 1024), make(chan struct{})
+	go func() {
+		defer close(written)
+		p.write(to, late)
+	}()
+	defer func() {
+		close(late)
+		<-written
+	}()
 	buffer := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buffer)
-		if err != nil || !look(buffer[:n]) {
+		if err != nil {
 			return
 		}
-		if _, err := to.Write(buffer[:n]); err != nil {
+		bytes, ok := look(bytes.Clone(buffer[:n]))
+		if !ok {
 			return
 		}
+		late <- part{bytes, time.Now().Add(lag())}
 	}
 }
 
-// meant reports whether this is the command whose reply is to be lost; it is, once.
-func (p *Proxy) meant(request []byte) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.word == nil || !bytes.Contains(request, p.word) {
-		return false
+// A part of a stream, and when it is passed on.
+type part struct {
+	bytes []byte
+	due   time.Time
+}
+
+func (p *Proxy) write(to net.Conn, parts <-chan part) {
+	for next := range parts {
+		time.Sleep(time.Until(next.due))
+		if _, err := to.Write(next.bytes); err != nil {
+			p.drop(to) // the rest is read and goes nowhere
+		}
 	}
-	p.word = nil
-	p.cuts++
-	return true
 }
 
 func (p *Proxy) keep(conns ...net.Conn) bool {
@@ -124,6 +145,7 @@ func (p *Proxy) drop(conns ...net.Conn) {
 
 func (p *Proxy) close() {
 	_ = p.listener.Close()
+	close(p.over)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.open {

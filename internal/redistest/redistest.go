@@ -1,7 +1,7 @@
 // Package redistest starts real Redis servers for tests and benchmarks: one, or a Cluster of three masters, on free
 // loopback ports, keeping nothing. Each ends with its test, by its process id. Tests call Start and StartCluster, which
-// skip where redis-server is not installed; programs call Run and RunCluster. Proxy stands between a client and a server
-// and cuts connections at the worst moment.
+// skip where redis-server is not installed; programs call Run and RunCluster. A Proxy or ClusterProxy stands between clients
+// and servers, and cuts, delays and holds at the worst moment.
 package redistest
 
 import (

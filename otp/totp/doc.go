@@ -17,12 +17,20 @@
 //
 // # Clocks
 //
-// A code passes within one step of the present one, or of Config.Exact only then. The step of each accepted code says
-// how far the device's clock is off; the window of three steps moves there, up to ten steps, and never grows. A device
-// that was set right meanwhile fails once, by a code that is right by our own clock, and the window moves back.
-// A device that is further off fails; after two codes in a row that are off by the same number of steps, Verify adds
-// ClockOffset to its refusal, so that a person can be told to set the clock. Both codes are wrong answers and cost a
-// try; one alone says nothing, because one could be a guess.
+// A code passes if its step is the one in the centre of the window or at most one away (Config.Exact: the present step
+// alone). The centre is the present step by our own clock, and it moves on agreeing evidence alone: when two consecutive
+// accepted codes have the same offset from the step that was present, both a step late say, the centre moves to that
+// offset for the codes that come after them. So the centre moves by one step at most for two codes, never by one code, and
+// no further than ten steps either way; the window has three steps wherever it is, and within one step of our clock no
+// more than three codes pass. An accepted code at another offset begins anew; two at the offset 0 bring the centre back. The
+// consequence: a device that is a step late is asked for codes that are right, one step either way, by its own clock, and
+// so a code that is two steps old by ours passes for this one device.
+//
+// A code further away is refused and does not move the window. After two consecutive ones that are off by the same number
+// of steps, Verify adds ClockOffset to its refusal, so that a person can be told to set the clock. Both are wrong answers and
+// cost a try; one alone says nothing, because one could be a guess. When a device that had been followed was set right, and
+// two consecutive codes at one offset are refused that are within one step of our own clock, the centre goes back to the
+// present step, and the next code passes.
 //
 // # Counters
 //

@@ -26,8 +26,11 @@ type key struct {
 
 	// Next is the first step or counter that has not been spent: nothing before it passes.
 	Next int64
-	// Drift is by how many steps the device's clock is off, as its last accepted code said.
+	// Drift is where the centre of the window is, in steps from the present one: by how many the device's clock is off, as
+	// two consecutive accepted codes said.
 	Drift int64
+	// Last is the offset of the last accepted code from the step that was then present; 0 before the first.
+	Last int64
 	// Far is the last code that was right but too far off to pass; any other answer ends it.
 	Far *far
 }
@@ -42,8 +45,8 @@ type far struct {
 var algorithms = [...]Algorithm{SHA1, SHA256, SHA512}
 
 // A factor's data is read and written with every check, so it is compact: a format number, then as varints the algorithm,
-// digits, period, next, drift, and far's presence, step and offset; what is left is the secret.
-const dataFormat = 1
+// digits, period, next, drift, last, and far's presence, step and offset; what is left is the secret.
+const dataFormat = 2
 
 // parseKey reads a factor's Data.
 func parseKey(data []byte) (*key, error) {
@@ -59,7 +62,7 @@ func readKey(data []byte) (*key, error) {
 	if len(data) == 0 || data[0] != dataFormat {
 		return nil, errors.New("totp: a factor's data is of another format")
 	}
-	var numbers [8]int64
+	var numbers [9]int64
 	rest := data[1:]
 	for i := range numbers {
 		n, size := binary.Varint(rest)
@@ -68,9 +71,9 @@ func readKey(data []byte) (*key, error) {
 		}
 		numbers[i], rest = n, rest[size:]
 	}
-	k := &key{Secret: rest, Digits: int(numbers[1]), Period: numbers[2], Next: numbers[3], Drift: numbers[4]}
-	if numbers[5] == 1 {
-		k.Far = &far{At: numbers[6], Off: numbers[7]}
+	k := &key{Secret: rest, Digits: int(numbers[1]), Period: numbers[2], Next: numbers[3], Drift: numbers[4], Last: numbers[5]}
+	if numbers[6] == 1 {
+		k.Far = &far{At: numbers[7], Off: numbers[8]}
 	}
 	if a := numbers[0]; a < 0 || a >= int64(len(algorithms)) {
 		return nil, errors.New("totp: a factor's data has an algorithm that is unknown")
@@ -85,9 +88,9 @@ func (k *key) data() ([]byte, error) {
 	if algorithm < 0 {
 		return nil, fmt.Errorf("totp: the algorithm %q is unknown", k.Algorithm)
 	}
-	numbers := [8]int64{int64(algorithm), int64(k.Digits), k.Period, k.Next, k.Drift}
+	numbers := [9]int64{int64(algorithm), int64(k.Digits), k.Period, k.Next, k.Drift, k.Last}
 	if k.Far != nil {
-		numbers[5], numbers[6], numbers[7] = 1, k.Far.At, k.Far.Off
+		numbers[6], numbers[7], numbers[8] = 1, k.Far.At, k.Far.Off
 	}
 	data := append(make([]byte, 0, 32+len(k.Secret)), dataFormat)
 	for _, n := range numbers {

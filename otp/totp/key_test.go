@@ -126,7 +126,7 @@ func FuzzAnswer(f *testing.F) {
 }
 
 func TestDamagedDataIsNoKey(t *testing.T) {
-	whole := key{Secret: []byte("12345678901234567890"), Algorithm: SHA256, Digits: 8, Period: 30, Next: 1 << 40, Drift: -3, Far: &far{At: 7, Off: -2}}
+	whole := key{Secret: []byte("12345678901234567890"), Algorithm: SHA256, Digits: 8, Period: 30, Next: 1 << 40, Drift: -3, Last: -4, Far: &far{At: 7, Off: -2}}
 	data, err := whole.data()
 	if err != nil {
 		t.Fatal(err)

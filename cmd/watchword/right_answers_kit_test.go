@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/internal/redistest"
+	"github.com/watchword-auth/watchword/otp/recovery"
+	"github.com/watchword-auth/watchword/otp/totp"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+// soak is the environment variable that asks for more rounds, as make soak does.
+const soak = "WATCHWORD_SOAK"
+
+// rounds is how often each case is tried.
+func rounds(usually, soaking int) int {
+	if os.Getenv(soak) != "" {
+		return soaking
+	}
+	return usually
+}
+
+// A redisProxy stands before a Redis, or before all nodes of a Cluster.
+type redisProxy interface {
+	URL() string
+	SetLag(toServer, toClient time.Duration)
+	HoldNth(word string, n int) *redistest.Hold
+}
+
+// A testStorage is where servers keep what they know: a Redis, which they reach through proxies, and a database.
+type testStorage struct {
+	dir      string // of the development keys
+	database string // its URL
+	proxy    func() redisProxy
+}
+
+// eachStorage runs a test on each combination that is supported, on both at once.
+func eachStorage(t *testing.T, test func(t *testing.T, s testStorage)) {
+	t.Run("redis and sqlite", func(t *testing.T) {
+		t.Parallel()
+		server, dir := redistest.Start(t), t.TempDir()
+		test(t, testStorage{dir, embeddedDatabase(filepath.Join(dir, databaseFile)).Reveal(),
+			func() redisProxy { return redistest.StartProxy(t, server.Addr) }})
+	})
+	t.Run("cluster and postgres", func(t *testing.T) {
+		t.Parallel()
+		cluster, database := redistest.StartCluster(t), pgtest.Start(t).Database(t)
+		test(t, testStorage{t.TempDir(), database, func() redisProxy { return redistest.StartClusterProxy(t, cluster) }})
+	})
+}
+
+// server starts a server that reaches Redis through a proxy.
+func (s testStorage) server(t *testing.T, through redisProxy) *node {
+	t.Helper()
+	return startNode(t, s.dir, through.URL(), "--database", s.database, "--log-level", "error")
+}
+
+// factors looks into the database, with the keys of the servers.
+func (s testStorage) factors(t *testing.T) *watchword.Engine {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var keys settings
+	must(loadDataDir(s.dir, &keys))
+	open, err := openDatabase(s.database)
+	must(err)
+	factors, err := open(t.Context())
+	must(err)
+	t.Cleanup(func() { _ = factors.Close() })
+	byTime, err := totp.New(totp.Config{Issuer: devApp})
+	must(err)
+	byCounter, err := totp.NewHOTP(totp.HOTPConfig{Issuer: devApp})
+	must(err)
+	engine, err := watchword.New(watchword.Config{App: devApp, Issuer: "https://verify.example.com", Keys: keys.keys, Identity: keys.identity,
+		Store: memory.New(memory.Config{}), Factors: factors, Strategies: []watchword.Strategy{byTime, byCounter, recovery.New()}})
+	must(err)
+	return engine
+}
+
+// people counts subjects; each case has its own, with budgets and limits of its own.
+var people atomic.Int64
+
+func newSubject() string { return fmt.Sprintf("person_%d", people.Add(1)) }
+
+// manyConnections keeps as many open as copies are sent at once.
+var manyConnections = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}, Timeout: patience}
+
+// post calls the API. Its error is that of a connection.
+func (n *node) post(path string, body object) (reply, error) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return reply{}, err
+	}
+	req, err := http.NewRequest(http.MethodPost, n.url+path, bytes.NewReader(text))
+	if err != nil {
+		return reply{}, err
+	}
+	req.Header.Set("Authorization", "Bearer dev")
+	req.Header.Set("Content-Type", "application/json")
+	res, err := manyConnections.Do(req)
+	if err != nil {
+		return reply{}, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	r := reply{status: res.StatusCode}
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return reply{}, err
+	}
+	r.text = string(answer)
+	return r, json.Unmarshal(answer, &r.body)
+}
+
+// begin starts a challenge for a subject.
+func (n *node) begin(strategy, purpose, subject string) (reply, error) {
+	r, err := n.post("/v1/challenges", object{"strategy": strategy, "purpose": purpose, "subject": subject})
+	if err == nil && r.status != http.StatusCreated {
+		err = fmt.Errorf("start: %d %s", r.status, r.text)
+	}
+	return r, err
+}
+
+// answer gives an answer to a challenge of a purpose.
+func (n *node) answer(id, purpose, subject string, answer any) (reply, error) {
+	return n.post("/v1/challenges/"+id+"/check", object{"purpose": purpose, "subject": subject, "answer": answer})
+}
+
+// outcome is a status and, where it is a problem, its code.
+func (r reply) outcome() string {
+	if r.code() == "" {
+		return fmt.Sprint(r.status)
+	}
+	return fmt.Sprint(r.status, " ", r.code())
+}

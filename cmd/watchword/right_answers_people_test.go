@@ -1,0 +1,168 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/descope/virtualwebauthn"
+	"github.com/pquerna/otp/hotp"
+	"github.com/pquerna/otp/totp"
+)
+
+// A person is a subject with one factor, and knows the right answer to a challenge and some wrong ones.
+type person struct {
+	strategy, subject string
+	right             func(started reply) any
+	wrong             []string
+}
+
+// A kind is a strategy whose answers are spent: how many tries its challenges have, and how somebody enrols.
+type kind struct {
+	strategy string
+	tries    int
+	enrol    func(n *node, p *person) error
+}
+
+func kinds(t *testing.T, n *node) []kind {
+	return []kind{
+		{"totp", 3, enrolTOTP},
+		{"hotp", 3, enrolHOTP},
+		{"recovery", 5, enrolRecovery(unusedCodes(t, n))},
+		{"webauthn", 1, enrolKey},
+	}
+}
+
+// newPerson enrols somebody new.
+func (k kind) newPerson(n *node) (*person, error) {
+	p := &person{strategy: k.strategy, subject: newSubject()}
+	return p, k.enrol(n, p)
+}
+
+// proven starts an enrolment and finishes it with the answer that follows from what is shown.
+func (p *person) proven(n *node, answer func(public object) any) error {
+	started, err := n.begin(p.strategy, "enrol", p.subject)
+	if err != nil {
+		return err
+	}
+	public, _ := started.body["public"].(object)
+	r, err := n.answer(started.str("id"), "enrol", p.subject, answer(public))
+	if err == nil && r.status != http.StatusOK {
+		err = fmt.Errorf("enrol %s: %d %s", p.strategy, r.status, r.text)
+	}
+	return err
+}
+
+// enrolTOTP proves by the present code; the right answer is the next one, which passes for as long as a round takes.
+func enrolTOTP(n *node, p *person) error {
+	const period = 30 * time.Second
+	return p.proven(n, func(public object) any {
+		now := time.Now()
+		code := func(steps int) string {
+			code, _ := totp.GenerateCode(fmt.Sprint(public["secret"]), now.Add(time.Duration(steps)*period))
+			return code
+		}
+		p.right, p.wrong = fixed(code(1)), noneOf(code, -12, 14)
+		return code(0)
+	})
+}
+
+func enrolHOTP(n *node, p *person) error {
+	return p.proven(n, func(public object) any {
+		code := func(counter int) string {
+			code, _ := hotp.GenerateCode(fmt.Sprint(public["secret"]), uint64(counter))
+			return code
+		}
+		p.right, p.wrong = fixed(code(1)), noneOf(code, 0, 14)
+		return code(0)
+	})
+}
+
+func fixed(answer string) func(reply) any { return func(reply) any { return answer } }
+
+// noneOf are codes that are not among those of a range.
+func noneOf(code func(int) string, from, to int) (wrong []string) {
+	var taken []string
+	for n := from; n <= to; n++ {
+		taken = append(taken, code(n))
+	}
+	for n := 0; len(wrong) < 4; n++ {
+		if guess := fmt.Sprintf("%06d", n); !slices.Contains(taken, guess) {
+			wrong = append(wrong, guess)
+		}
+	}
+	return wrong
+}
+
+// unusedCodes are well-formed recovery codes that are nobody's.
+func unusedCodes(t *testing.T, n *node) []string {
+	t.Helper()
+	started, err := n.begin("recovery", "enrol", newSubject())
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _ := started.body["public"].(object)
+	return texts(public["codes"])
+}
+
+func texts(list any) (out []string) {
+	all, _ := list.([]any)
+	for _, v := range all {
+		out = append(out, fmt.Sprint(v))
+	}
+	return out
+}
+
+// enrolRecovery confirms a set by its first code, which stays unused; the right answer is the second.
+func enrolRecovery(wrong []string) func(*node, *person) error {
+	return func(n *node, p *person) error {
+		p.wrong = wrong
+		return p.proven(n, func(public object) any {
+			codes := texts(public["codes"])
+			p.right = fixed(codes[1])
+			return codes[0]
+		})
+	}
+}
+
+// enrolKey registers an authenticator of another maker.
+func enrolKey(n *node, p *person) error {
+	rp := virtualwebauthn.RelyingParty{ID: "localhost", Name: devApp, Origin: "http://localhost:3000"}
+	auth, credential := virtualwebauthn.NewAuthenticator(), newCredential()
+	p.right = func(started reply) any {
+		request, err := virtualwebauthn.ParseAssertionOptions(string(asJSON(started.body["public"])))
+		if err != nil {
+			return err.Error()
+		}
+		credential.Counter++
+		return json.RawMessage(virtualwebauthn.CreateAssertionResponse(rp, auth, credential, *request))
+	}
+	return p.proven(n, func(public object) any {
+		creation, err := virtualwebauthn.ParseAttestationOptions(string(asJSON(public)))
+		if err != nil {
+			return err.Error()
+		}
+		auth.Options.UserHandle = []byte(creation.UserID)
+		auth.AddCredential(credential)
+		return json.RawMessage(virtualwebauthn.CreateAttestationResponse(rp, auth, credential, *creation))
+	})
+}
+
+// newCredential makes a key whose coordinates are both of 32 bytes: the library leaves out leading zeros, which is wrong for
+// one key in 128.
+func newCredential() virtualwebauthn.Credential {
+	const whole = 77 // bytes in COSE form
+	for {
+		if c := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2); len(c.Key.AttestationData()) == whole {
+			return c
+		}
+	}
+}
+
+func asJSON(v any) []byte {
+	text, _ := json.Marshal(v)
+	return text
+}

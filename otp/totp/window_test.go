@@ -1,0 +1,191 @@
+package totp
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"pgregory.net/rapid"
+)
+
+// answerAt is what the key says to the code of the step that is so far from the present one, at the window of one step.
+func answerAt(k *key, d *device, now time.Time, offset int64) (passes bool) {
+	code := d.count(k.step(now) + offset)
+	if k.acceptStep(code, k.step(now), 1) {
+		return true
+	}
+	k.noticeStep(code, now, 1)
+	return false
+}
+
+// An answer is the code of a step, by its offset, an hour after the one before, and whether it passes.
+type answer struct {
+	offset int64
+	passes bool
+}
+
+// checkAnswers gives a new device's codes to its key and compares what passes, and where the centre is in the end.
+func checkAnswers(t *testing.T, drift int64, answers ...answer) {
+	t.Helper()
+	k, d, now := newDevice()
+	for n, a := range answers {
+		if got := answerAt(k, d, now, a.offset); got != a.passes {
+			t.Errorf("code %d, %d steps off: passes %t, with the centre at %d", n, a.offset, got, k.Drift)
+		}
+		now = now.Add(time.Hour)
+	}
+	if k.Drift != drift {
+		t.Errorf("the centre is at %d, want %d", k.Drift, drift)
+	}
+}
+
+func TestAcceptStepRefusesCodeTwoStepsOldAfterOneLateCode(t *testing.T) {
+	checkAnswers(t, 0, answer{-1, true}, answer{-2, false})
+	checkAnswers(t, 0, answer{1, true}, answer{2, false})
+}
+
+// The consequence of following a device: what is two steps old by our clock is one step old by its own.
+func TestAcceptStepMovesCentreAfterTwoCodesOfOneOffset(t *testing.T) {
+	checkAnswers(t, -1, answer{-1, true}, answer{-1, true}, answer{-2, true}, answer{-3, false}, answer{1, false}, answer{0, true})
+	checkAnswers(t, 1, answer{1, true}, answer{1, true}, answer{2, true}, answer{3, false}, answer{-1, false}, answer{0, true})
+	checkAnswers(t, -2, answer{-1, true}, answer{-1, true}, answer{-2, true}, answer{-2, true}, answer{-3, true}, answer{0, false})
+}
+
+func TestAcceptStepForgetsOffsetAfterCodeOfAnother(t *testing.T) {
+	checkAnswers(t, 0, answer{-1, true}, answer{0, true}, answer{-1, true}, answer{1, true}, answer{-1, true}, answer{-2, false})
+}
+
+func TestAcceptStepMovesCentreBackAfterTwoPunctualCodes(t *testing.T) {
+	checkAnswers(t, -1, answer{-1, true}, answer{-1, true}, answer{0, true}, answer{1, false})
+	checkAnswers(t, 0, answer{-1, true}, answer{-1, true}, answer{0, true}, answer{0, true}, answer{1, true}, answer{-2, false})
+}
+
+// Codes of the same step of our clock cannot move the window on from one to the next.
+func TestAcceptStepPassesThreeStepsAtOneMomentAtMost(t *testing.T) {
+	for _, history := range [][]answer{nil, {{-1, true}}, {{1, true}}, {{-1, true}, {-1, true}}, {{1, true}, {1, true}}} {
+		k, d, now := newDevice()
+		for _, a := range history {
+			answerAt(k, d, now, a.offset)
+			now = now.Add(time.Hour)
+		}
+		passing := 0
+		for offset := int64(-farSteps); offset <= farSteps; offset++ {
+			if answerAt(k, d, now, offset) {
+				passing++
+			}
+		}
+		if passing > 3 {
+			t.Errorf("after %v codes of %d steps pass one after another", history, passing)
+		}
+	}
+}
+
+func TestAcceptStepMovesCentreTenStepsAtMost(t *testing.T) {
+	k, d, now := newDevice()
+	for offset := int64(1); offset <= farSteps+2; offset++ {
+		for range 2 {
+			now = now.Add(time.Hour)
+			if got, want := answerAt(k, d, now, offset), offset <= farSteps+1; got != want {
+				t.Errorf("%d steps off: passes %t, with the centre at %d", offset, got, k.Drift)
+			}
+		}
+	}
+	if k.Drift != farSteps {
+		t.Errorf("the centre is at %d", k.Drift)
+	}
+}
+
+// What was learned under another setting does not decide which step is the present one.
+func TestAcceptStepIgnoresLearnedOffsetWhenExact(t *testing.T) {
+	for offset := int64(-2); offset <= 2; offset++ {
+		k, d, now := newDevice()
+		k.Drift, k.Last = -1, -1
+		if got := k.acceptStep(d.count(k.step(now)+offset), k.step(now), 0); got != (offset == 0) {
+			t.Errorf("%d steps off: passes %t", offset, got)
+		}
+	}
+}
+
+// A device that is too far off is told so and not followed: only codes that pass move the window away from our own clock.
+func TestNoticeStepLeavesCentreWhenDeviceIsFarOff(t *testing.T) {
+	checkAnswers(t, 0, answer{-2, false}, answer{-2, false}, answer{-2, false}, answer{0, true}, answer{-1, true})
+}
+
+func TestNoticeStepMovesCentreBackAfterTwoCodesRightByOurClock(t *testing.T) {
+	followed := []answer{{1, true}, {1, true}, {2, true}, {2, true}, {3, true}, {3, true}}
+	checkAnswers(t, 3, append(followed, answer{0, false})...)
+	checkAnswers(t, 3, append(followed, answer{0, false}, answer{1, false}, answer{0, false})...)
+	checkAnswers(t, 3, append(followed, answer{0, false}, answer{-8, false}, answer{0, false})...)
+	checkAnswers(t, 0, append(followed, answer{0, false}, answer{0, false}, answer{0, true}, answer{2, false})...)
+}
+
+// The same through the engine: two wrong answers, and then the device goes on.
+func TestCheckAcceptsDeviceSetRightAfterTwoCodes(t *testing.T) {
+	k := newKit(t)
+	d := k.enrol("totp", "user_42")
+	for _, d.off = range []time.Duration{-step, -step, -2 * step, -2 * step, -3 * step} {
+		k.pass(time.Hour)
+		if err := k.try("totp", "user_42", d.at(k.time())); err != nil {
+			t.Fatalf("%s off: %v", d.off, err)
+		}
+	}
+	d.off = 0
+	for _, wait := range []time.Duration{step, 0, step} { // the same code again is no evidence
+		k.pass(wait)
+		if err := k.try("totp", "user_42", d.at(k.time())); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+			t.Fatalf("a step outside of the window that has moved: %v", err)
+		}
+	}
+	k.pass(step)
+	if err := k.try("totp", "user_42", d.at(k.time())); err != nil {
+		t.Fatalf("after the clock was seen to be right: %v", err)
+	}
+}
+
+// However codes come: what passes is at most one step from the centre and later than what passed before, no more than three
+// pass within a step, and the centre moves by one step at a time, to the offset of two consecutive accepted codes, or back
+// to our own clock after two consecutive refused ones that are right by it. (The device's secret is fixed, and no two of
+// the steps that can come share a code.)
+func TestCentreMovesByTwoAgreeingCodesAlone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		k, d, now := newDevice()
+		var lastOffset *int64
+		passed := 0
+		for range rapid.IntRange(1, 60).Draw(t, "codes") {
+			if wait := rapid.Int64Range(0, 3).Draw(t, "steps until it comes"); wait > 0 {
+				now, passed = now.Add(time.Duration(wait)*step), 0
+			}
+			before, offset := *k, rapid.Int64Range(-1, 1).Draw(t, "from the centre")+rapid.SampledFrom([]int64{0, 0, 0, 2, -2, -k.Drift}).Draw(t, "more")+k.Drift
+			passes := answerAt(k, d, now, offset)
+			at, inside := k.step(now)+offset, offset >= before.Drift-1 && offset <= before.Drift+1
+			if passes != (inside && at >= before.Next) {
+				t.Fatalf("%d steps off with the centre at %d, %d the first that is not spent: passes %t", offset, before.Drift, before.Next-k.step(now), passes)
+			}
+			if passes {
+				passed++
+			}
+			agreed := passes && lastOffset != nil && *lastOffset == offset
+			back := !passes && before.Far != nil && before.Far.Off == offset && offset >= -1 && offset <= 1
+			want := before.Drift
+			switch {
+			case agreed:
+				want = min(max(offset, -farSteps), farSteps)
+			case back && at > before.Far.At:
+				want = 0
+			}
+			if k.Drift != want {
+				t.Fatalf("%d steps off: the centre moved from %d to %d, want %d", offset, before.Drift, k.Drift, want)
+			}
+			if passed > 3 {
+				t.Fatalf("%d codes pass within a step", passed)
+			}
+			switch {
+			case passes:
+				lastOffset = &offset
+			case k.Drift != before.Drift:
+				lastOffset = nil
+			}
+		}
+	})
+}

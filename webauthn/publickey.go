@@ -1,0 +1,78 @@
+package webauthn
+
+import (
+	"math/big"
+	"slices"
+
+	"github.com/go-webauthn/webauthn/protocol/webauthncbor"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+)
+
+// Neither go-webauthn nor the standard library minds how large an RSA key is, and a large one makes every check slow: a
+// quarter of a million bits, seconds.
+const (
+	minModulus  = 2048 // bits
+	maxModulus  = 4096
+	maxExponent = 3       // bytes: 65537 has three
+	maxAttested = 2 << 10 // bytes of a public key in COSE form, of whatever kind
+)
+
+// offered reports whether a COSE key is for an algorithm of the options, and sound.
+func offered(cose []byte) bool {
+	if len(cose) > maxAttested {
+		return false
+	}
+	var public webauthncose.PublicKeyData
+	if err := webauthncbor.Unmarshal(cose, &public); err != nil {
+		return false
+	}
+	return slices.Contains(algorithms(), webauthncose.COSEAlgorithmIdentifier(public.Algorithm)) && sound(cose)
+}
+
+// sound reports whether a COSE key is one that go-webauthn can use, no more work than others, and of no kind for which
+// anybody can sign or nobody can. go-webauthn itself looks at curves, points and lengths.
+func sound(cose []byte) bool {
+	public, err := webauthncose.ParsePublicKey(cose)
+	if err != nil {
+		return false
+	}
+	switch public := public.(type) {
+	case webauthncose.RSAPublicKeyData:
+		// go-webauthn minds the algorithms of the other kinds only
+		return webauthncose.COSEAlgorithmIdentifier(public.Algorithm) == webauthncose.AlgRS256 && soundRSA(public.Modulus, public.Exponent)
+	case webauthncose.OKPPublicKeyData:
+		return !hasSmallOrder(public.XCoord)
+	}
+	return true
+}
+
+// soundRSA looks at modulus and exponent, both without leading zeros (RFC 8230 §4). By the exponent 1 a text is its own
+// signature; an even one, or an even modulus, belongs to no key (RFC 8017 §3.1).
+func soundRSA(modulus, exponent []byte) bool {
+	if len(modulus) == 0 || len(exponent) == 0 || len(exponent) > maxExponent || modulus[0] == 0 || exponent[0] == 0 {
+		return false
+	}
+	n, e := new(big.Int).SetBytes(modulus), new(big.Int).SetBytes(exponent)
+	return n.BitLen() >= minModulus && n.BitLen() <= maxModulus && n.Bit(0) == 1 && e.Bit(0) == 1 && e.Int64() >= 3
+}
+
+// hasSmallOrder reports whether an Ed25519 key is one of the eight points of small order, in any encoding: by these anybody can
+// sign, since the part of a signature's equation that the key stands for vanishes. The list is of y coordinates, in the
+// order of their bytes, without the sign of x (RFC 8032 §5.1.2).
+func hasSmallOrder(key []byte) bool {
+	const (
+		zeros = "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+		ones  = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+	)
+	y := slices.Clone(key)
+	y[len(y)-1] &= 0x7f
+	switch string(y) {
+	case "\x00" + zeros + "\x00", "\x01" + zeros + "\x00", // order 4, and 1
+		"\xec" + ones + "\x7f",                         // -1, order 2
+		"\xed" + ones + "\x7f", "\xee" + ones + "\x7f", // 0 and 1 once more, not reduced
+		"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05", // order 8
+		"\xc7\x17\x6a\x70\x3d\x4d\xd8\x4f\xba\x3c\x0b\x76\x0d\x10\x67\x0f\x2a\x20\x53\xfa\x2c\x39\xcc\xc6\x4e\xc7\xfd\x77\x92\xac\x03\x7a":
+		return true
+	}
+	return false
+}
