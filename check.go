@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"crypto/hmac"
+	"encoding/binary"
 	"errors"
 	"maps"
 	"slices"
@@ -152,7 +153,7 @@ func (e *Engine) check(ctx context.Context, i ident, a *attempt) (*Result, error
 		began := time.Now()
 		result, err := e.checkEvaluated(ctx, i, judge, a)
 		if err != nil {
-			wait.Until(ctx, began.Add(leastRefusal))
+			e.holdBack(ctx, began, leastRefusal)
 		}
 		return result, err
 	}
@@ -189,9 +190,23 @@ func (e *Engine) checkEvaluated(ctx context.Context, i ident, s Judge, a *attemp
 	return e.evaluate(ctx, s, rec, entry, a)
 }
 
-// leastRefusal is the least time that a refused answer takes where factors are compared, so that the time does not tell
-// whose factor was compared, and where its failure was counted.
-const leastRefusal = 40 * time.Millisecond
+// The least time that a refused answer takes where factors are compared, and a start that reads them, so that the time does
+// not tell whose factor it was, if anybody's, and where its failure was counted.
+const (
+	leastRefusal = 40 * time.Millisecond
+	leastStart   = 3 * time.Millisecond
+)
+
+// holdBack waits until an answer is as late as each is, and by up to a millisecond longer: what a few microseconds more or
+// less of work leave behind drowns in that.
+func (e *Engine) holdBack(ctx context.Context, began time.Time, least time.Duration) {
+	random, err := e.random(2)
+	if err != nil {
+		random = []byte{0, 0}
+	}
+	extra := time.Duration(binary.BigEndian.Uint16(random)) * (time.Millisecond >> 16)
+	wait.Until(ctx, began.Add(least+extra))
+}
 
 // guesses are the digests of what the answer may mean, under every key of the ring.
 func (e *Engine) guesses(i ident, s Guesser, a *attempt, now time.Time) []Guess {

@@ -9,7 +9,8 @@ import (
 // faults are what the proxies of one server, or of all nodes of a Cluster, do to what passes.
 type faults struct {
 	mu       sync.Mutex
-	word     []byte // of the command whose reply is to be lost
+	word     []byte // of the command whose reply is to be lost; nil: none
+	before   int    // such commands that pass before it
 	cuts     int
 	toServer time.Duration
 	toClient time.Duration
@@ -17,10 +18,20 @@ type faults struct {
 }
 
 // CutNext loses the reply to the next command that holds a word, its verb say, and with the reply the connection.
-func (f *faults) CutNext(word string) {
+func (f *faults) CutNext(word string) { f.CutNth(word, 1) }
+
+// CutNth is CutNext for the nth such command from now on, counted from 1.
+func (f *faults) CutNth(word string, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.word = []byte(word)
+	f.word, f.before = []byte(word), n-1
+}
+
+// CutNone forgets a cut that has not been made.
+func (f *faults) CutNone() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.word = nil
 }
 
 // Cuts is the number of replies that were lost.
@@ -35,6 +46,9 @@ func (f *faults) loses(request []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.word == nil || !bytes.Contains(request, f.word) {
+		return false
+	}
+	if f.before--; f.before >= 0 {
 		return false
 	}
 	f.word = nil

@@ -35,7 +35,7 @@ func (s *Store) Ping(ctx context.Context) error {
 func (s *Store) CheckPolicy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return checked("check", s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
+	err := s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
 		info, err := c.Info(ctx).Result()
 		if err != nil {
 			return err
@@ -46,7 +46,12 @@ func (s *Store) CheckPolicy(ctx context.Context) error {
 			err = errors.Join(err, s.enoughReplicas(nameOf(c), fields))
 		}
 		return err
-	}))
+	})
+	if err == nil {
+		// The first request need not learn the server's clock then. On a Cluster each partition's first one does.
+		_, err = s.probe.Run(ctx, s.clocks, s.client, []string{s.tags[0]})
+	}
+	return checked("check", err)
 }
 
 // Warnings says which servers could lose less than they are set to: where Config.WaitReplicas asks for replicas and the

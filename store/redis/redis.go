@@ -71,6 +71,7 @@ type Store struct {
 	replication  replication
 	timeout      time.Duration
 	clocks       *script.Clocks
+	probe        script.Timed // does nothing
 	create       script.Timed
 	attempt      script.Timed
 	closing      script.Timed
@@ -97,7 +98,7 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 		cfg.Timeout = time.Second
 	}
 	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, clocks: script.NewClocks(client),
-		create: script.NewTimed(createLua), attempt: script.NewTimed(entryLua + attemptLua),
+		probe: script.NewTimed(`return 1`), create: script.NewTimed(createLua), attempt: script.NewTimed(entryLua + attemptLua),
 		closing: script.NewTimed(entryLua + closeLua), update: script.NewTimed(entryLua + updateLua)}
 	for p := range cfg.Partitions {
 		s.tags = append(s.tags, "{"+cfg.Prefix+":"+strconv.Itoa(p)+"}")
