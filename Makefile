@@ -20,7 +20,7 @@ run: ## the development server on 127.0.0.1:8080, everything embedded
 	@go run ./cmd/watchword serve --dev
 
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
-	@scripts/gotest.sh -p 2 -timeout 9m ./...
+	@scripts/gotest.sh -p 2 -parallel 12 -timeout 9m ./...
 
 tools: ## installs redis-server, PostgreSQL, Chromium and gcc through apt where they are missing and that is possible; says what it did
 	@scripts/tools.sh
