@@ -9,7 +9,7 @@ import (
 type background struct{ slots chan struct{} }
 
 const (
-	maxBackground     = 256
+	maxBackground     = 1024
 	backgroundTimeout = 2 * time.Second // of one try of a task
 	backgroundPause   = 100 * time.Millisecond
 	backgroundTries   = 100
@@ -17,33 +17,41 @@ const (
 
 func newBackground() *background { return &background{make(chan struct{}, maxBackground)} }
 
-// try runs a task once. If too many are running it is left out: nothing that must happen is given to it.
-func (b *background) try(ctx context.Context, task func(ctx context.Context) error) {
-	b.run(ctx, 1, task)
+// later runs a task once, after a while. If too many are waiting it does not, and reports false: nothing that must happen is
+// given to it.
+func (b *background) later(ctx context.Context, after time.Duration, task func(ctx context.Context) error) bool {
+	if !b.take() {
+		return false
+	}
+	time.AfterFunc(after, func() { b.work(context.WithoutCancel(ctx), 1, task) })
+	return true
 }
 
 // retry runs a task until it succeeds, for about ten seconds of refusals or longer where each takes its time.
 func (b *background) retry(ctx context.Context, task func(ctx context.Context) error) {
-	b.run(ctx, backgroundTries, task)
+	if b.take() {
+		go b.work(context.WithoutCancel(ctx), backgroundTries, task)
+	}
 }
 
-func (b *background) run(ctx context.Context, tries int, task func(ctx context.Context) error) {
+func (b *background) take() bool {
 	select {
 	case b.slots <- struct{}{}:
+		return true
 	default:
-		return
+		return false
 	}
-	ctx = context.WithoutCancel(ctx)
-	go func() {
-		defer func() { <-b.slots }()
-		for n := 1; ; n++ {
-			limited, cancel := context.WithTimeout(ctx, backgroundTimeout)
-			err := task(limited)
-			cancel()
-			if err == nil || n >= tries {
-				return
-			}
-			time.Sleep(backgroundPause)
+}
+
+func (b *background) work(ctx context.Context, tries int, task func(ctx context.Context) error) {
+	defer func() { <-b.slots }()
+	for n := 1; ; n++ {
+		limited, cancel := context.WithTimeout(ctx, backgroundTimeout)
+		err := task(limited)
+		cancel()
+		if err == nil || n >= tries {
+			return
 		}
-	}()
+		time.Sleep(backgroundPause)
+	}
 }

@@ -102,12 +102,15 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Judge, rec *record, a *atte
 // spend stores what the answer is paid with, with its note.
 func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof) (*Result, error) {
 	now := e.cfg.Clock()
-	n := note{challenge: rec.ident.rand, digest: rec.answerDigest(a), amr: proof.AMR, extra: proof.Extra, subject: proof.Subject}
 	f := proof.Spend
+	n := note{challenge: rec.ident.rand, digest: rec.answerDigest(a), amr: proof.AMR, subject: proof.Subject}
+	if err := n.setExtra(proof.Extra); err != nil {
+		return nil, err
+	}
 	if f != nil {
 		n.at = f.readTime(now)
 		f.Failures, f.WaitUntil, f.LastUsedAt = 0, time.Time{}, now.UTC()
-		f.leaveNote(n, n.at)
+		e.leaveNote(f, n)
 		if err := e.env.factors.update(ctx, *f); err != nil {
 			return nil, factorError(err)
 		}
@@ -116,20 +119,22 @@ func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof
 			e.emit(ctx, EventFactorLow, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
 		}
 	}
-	return e.proven(rec, &n, f), nil
+	result := e.proven(rec, proof, f)
+	result.Claims.extra = n.extra
+	return result, nil
 }
 
 // proven is what a right answer earns. The challenge of a discoverable passkey goes on naming nobody.
-func (e *Engine) proven(rec *record, n *note, f *Factor) *Result {
+func (e *Engine) proven(rec *record, proof Proof, f *Factor) *Result {
 	now := e.cfg.Clock()
 	if f != nil {
 		rec.Factor, rec.FactorOf = f.ID, f.CreatedBy
 	}
 	claims := e.claims(rec, now, now)
 	if rec.Subject == "" {
-		claims.Subject = n.subject
+		claims.Subject = proof.Subject
 	}
-	claims.AMR, claims.Extra = n.amr, n.extra
+	claims.AMR, claims.Extra = proof.AMR, proof.Extra
 	return &Result{Claims: claims, noted: f}
 }
 
@@ -158,11 +163,12 @@ func (e *Engine) win(ctx context.Context, rec *record, a *attempt, r *Result, de
 	if err := e.cfg.Store.Close(ctx, rec.ident.ref, closing); err != nil {
 		return e.lost(ctx, rec, a, r, err)
 	}
-	e.eraseNote(ctx, rec, r.noted)
 	if r.Factor != nil {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
 	}
-	return e.record(ctx, rec, a, r)
+	won, err := e.record(ctx, rec, a, r)
+	e.eraseNote(ctx, r.noted)
+	return won, err
 }
 
 // lost says why a right answer did not win.

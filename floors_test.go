@@ -87,7 +87,8 @@ func TestImportLawRefuses(t *testing.T) {
 		refused          bool
 	}{
 		{"", "crypto/hmac", false},
-		{"", house("internal/script"), true},
+		{"", house("internal/wait"), false},
+		{"", house("otp"), true},
 		{"", "golang.org/x/crypto/argon2", true},
 		{"otp", floorsModule, false},
 		{"otp", house("delivery"), true},
@@ -130,8 +131,8 @@ func floorsRefuse(folder, imported string) string {
 		return "nobody knows a program"
 	case top:
 		return ""
-	case folder == "":
-		return "the root imports the standard library only"
+	case folder == "" && !floorsWithin(below, "internal"):
+		return "the root imports the standard library and what is internal only"
 	case below == "" || floorsWithin(below, "internal"):
 		return ""
 	case floorsWithin(folder, "internal"):
@@ -176,6 +177,16 @@ func TestLibrariesStayBehindTheirDoors(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What the root needs and is no vocabulary of its users may be internal, if that needs nothing but the standard library.
+func TestRootLinksTheStandardLibraryOnly(t *testing.T) {
+	for _, dependency := range strings.Fields(string(floorsGo(t, "list", "-deps", "."))) {
+		first, _, _ := strings.Cut(dependency, "/")
+		if folder := floorsFolder(dependency); strings.Contains(first, ".") && folder != "" && !floorsWithin(folder, "internal") {
+			t.Errorf("whoever imports the root links %s", dependency)
+		}
+	}
 }
 
 func TestWhatIsNotImportedIsNotLinked(t *testing.T) {

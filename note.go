@@ -2,6 +2,7 @@ package watchword
 
 import (
 	"crypto/hmac"
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -18,8 +19,8 @@ type note struct {
 	at        time.Time        // by the clock of the store of factors
 	subject   string           // the factor's owner, where the challenge named nobody
 	amr       []string
-	extra     map[string]any
-	created   bool // the factor is a new one
+	extra     []byte // of the proof, as JSON; nil: none
+	created   bool   // the factor is a new one
 }
 
 const (
@@ -35,8 +36,25 @@ func (n *note) fields(c *codec) {
 	c.moment(&n.at)
 	c.text(&n.subject)
 	c.words(&n.amr)
-	c.document(n.extra != nil, &n.extra)
+	c.bytes(&n.extra)
 	c.flag(&n.created)
+}
+
+// setExtra keeps what the strategy adds to the receipt.
+func (n *note) setExtra(extra map[string]any) (err error) {
+	if extra != nil {
+		n.extra, err = json.Marshal(extra)
+	}
+	return err
+}
+
+// proof is what the strategy said when it accepted the answer, but for the factor.
+func (n *note) proof() (Proof, error) {
+	p := Proof{AMR: n.amr, Subject: n.subject}
+	if n.extra == nil {
+		return p, nil
+	}
+	return p, json.Unmarshal(n.extra, &p.Extra)
 }
 
 // answerDigest is a keyed digest of an answer to the challenge, as it is compared with a note's.
@@ -64,10 +82,11 @@ func foldTyped(text string) string {
 	return string(folded)
 }
 
-// leaveNote adds a note to a factor that is about to be stored. What is too old to be believed leaves.
-func (f *Factor) leaveNote(n note, now time.Time) {
+// leaveNote adds a note to a factor that is about to be stored. What is too old to be believed leaves, and what belongs to
+// a challenge that ended here.
+func (e *Engine) leaveNote(f *Factor, n note) {
 	f.notes = slices.DeleteFunc(slices.Clone(f.notes), func(old note) bool {
-		return old.challenge == n.challenge || !old.believed(now)
+		return e.endedNote(old) || old.challenge == n.challenge || !old.believed(n.at)
 	})
 	if extra := len(f.notes) + 1 - maxNotes; extra > 0 {
 		f.notes = f.notes[extra:]
@@ -95,11 +114,4 @@ func (f *Factor) readTime(now time.Time) time.Time {
 		return now
 	}
 	return f.readAt
-}
-
-// dropNote removes the challenge's note, and reports whether there was one.
-func (f *Factor) dropNote(challenge [randomSize]byte) bool {
-	before := len(f.notes)
-	f.notes = slices.DeleteFunc(slices.Clone(f.notes), func(n note) bool { return n.challenge == challenge })
-	return len(f.notes) < before
 }

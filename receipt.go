@@ -20,4 +20,6 @@ type Claims struct {
 	Nonce       string            `json:"nonce,omitempty"`
 	Transaction map[string]string `json:"transaction,omitempty"`
 	Extra       map[string]any    `json:"extra,omitempty"` // what a strategy adds
+
+	extra []byte // Extra as JSON, where it is there already
 }

@@ -88,6 +88,10 @@ func (c *Claims) fields(f *codec) {
 	}
 	f.words(&c.AMR)
 	f.texts(&c.Transaction)
+	if !f.reading && c.extra != nil {
+		f.bytes(&c.extra)
+		return
+	}
 	f.document(c.Extra != nil, &c.Extra)
 }
 

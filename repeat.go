@@ -112,7 +112,8 @@ func (e *Engine) awaitFlight(ctx context.Context, i ident) (pending bool, err er
 // resultOf is what the answer has earned that left a note.
 func (e *Engine) resultOf(ctx context.Context, rec *record, n *note, f *Factor) (*Result, error) {
 	if rec.Purpose != PurposeEnrol {
-		return e.proven(rec, n, f), nil
+		proof, err := n.proof()
+		return e.proven(rec, proof, f), err
 	}
 	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
 	if err == nil {
@@ -164,28 +165,4 @@ func (e *Engine) payers(ctx context.Context, s Judge, rec *record, a *attempt) (
 		return nil, unavailable(err)
 	}
 	return []Factor{f}, nil
-}
-
-// eraseNote removes a note whose challenge was won. No receipt waits for that: a note that stays is believed for a minute
-// at most, and never of a challenge that is known closed.
-func (e *Engine) eraseNote(ctx context.Context, rec *record, f *Factor) {
-	if f == nil {
-		return
-	}
-	challenge, current := rec.ident.rand, *f
-	e.background.try(ctx, func(ctx context.Context) error {
-		for range casTries {
-			if !current.dropNote(challenge) {
-				return nil
-			}
-			err := e.env.factors.update(ctx, current)
-			if !errors.Is(err, ErrConflict) {
-				return err
-			}
-			if current, err = e.env.factors.get(ctx, current.ID); err != nil {
-				return err
-			}
-		}
-		return ErrConflict
-	})
 }

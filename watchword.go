@@ -68,6 +68,7 @@ type Engine struct {
 	watchers   *watchers
 	env        *environment
 	background *background
+	erasures   erasures
 
 	placeholder SealedFactor // for decoys to decrypt
 	log         *slog.Logger
@@ -86,7 +87,7 @@ var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, kinds: map[[kindSize]byte]Strategy{},
-		channels: set(cfg.Channels), purposes: set(cfg.Purposes), closed: newMemory(), watchers: newWatchers(), background: newBackground(), log: cfg.Logger}
+		channels: set(cfg.Channels), purposes: set(cfg.Purposes), closed: newMemory(), watchers: newWatchers(), background: newBackground(), erasures: erasures{waiting: map[string]Factor{}}, log: cfg.Logger}
 	problems := append(cfg.problems(), e.deriveKeys()...)
 	returns, err := returnOrigins(cfg.ReturnOrigins)
 	if e.returns = returns; err != nil {

@@ -48,7 +48,11 @@ func (e *Engine) failOrWin(ctx context.Context, rec *record, entry Entry, a *att
 			return nil, unavailable(err)
 		}
 		if n := f.noteOf(rec.ident.rand, e.cfg.Clock()); n != nil && n.isOf(rec.answerDigest(a)) {
-			return e.win(ctx, rec, a, e.proven(rec, n, &f), entry.LastTry.Add(tryTime))
+			result, err := e.resultOf(ctx, rec, n, &f)
+			if err != nil {
+				return nil, err
+			}
+			return e.win(ctx, rec, a, result, entry.LastTry.Add(tryTime))
 		}
 	}
 	return nil, unavailable(ErrConflict)

@@ -40,7 +40,7 @@ func (s *Strategy) judge(a *protocol.ParsedCredentialAssertionData, want expecte
 	if handle := a.Response.UserHandle; len(handle) > 0 && !bytes.Equal(handle, k.Handle) || len(handle) == 0 && !want.named {
 		return use{}, refusedHandle
 	}
-	if !sound(k.PublicKey) {
+	if !isEC2(k.PublicKey) && !sound(k.PublicKey) {
 		return use{}, refusedAlgorithm // enrolled by an earlier version
 	}
 	k.BackupEligible, k.BackedUp = data.Flags.HasBackupEligible(), data.Flags.HasBackupState()

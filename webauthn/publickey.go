@@ -46,6 +46,10 @@ func sound(cose []byte) bool {
 	return true
 }
 
+// isEC2 reports whether a COSE key says first that it is of an elliptic curve, as CTAP2's canonical form does (RFC 9053 §7.1):
+// then go-webauthn looks at all that sound would.
+func isEC2(cose []byte) bool { return len(cose) > 3 && cose[0]>>5 == 5 && cose[1] == 1 && cose[2] == 2 }
+
 // soundRSA looks at modulus and exponent, both without leading zeros (RFC 8230 §4). By the exponent 1 a text is its own
 // signature; an even one, or an even modulus, belongs to no key (RFC 8017 §3.1).
 func soundRSA(modulus, exponent []byte) bool {
