@@ -458,3 +458,70 @@ func TestApprovalThatComesTooLateTakesNoEffect(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// gated is a store where an approval waits at a gate.
+type gated struct {
+	watchword.Store
+	arrived, open chan struct{}
+}
+
+func (g *gated) Close(ctx context.Context, id string, c watchword.Closing) error {
+	if c.State == watchword.StateApproved {
+		close(g.arrived)
+		<-g.open
+	}
+	return g.Store.Close(ctx, id, c)
+}
+
+// Of two copies of a right answer one has spent and not won yet, when the other one's evaluation has begun and looks at the
+// factor, or counts its failure. Then it is no wrong answer.
+func TestCopyThatIsOvertakenWhileItIsEvaluatedIsNotWrong(t *testing.T) {
+	for name, looksFirst := range map[string]bool{"before it looks at the factor": false, "after it has looked": true} {
+		t.Run(name, func(t *testing.T) {
+			factor := func(ctx context.Context, c *watchword.Challenge) watchword.Factor {
+				all, err := c.Factors(ctx)
+				if err != nil || len(all) != 1 {
+					t.Errorf("%d factors, %v", len(all), err)
+				}
+				return all[0]
+			}
+			spends := func(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
+				f := factor(ctx, c)
+				f.Data = []byte("spent")
+				return watchword.Proof{AMR: []string{"otp"}, Spend: &f}, nil
+			}
+			l := &liar{verify: spends, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+				return watchword.Factor{ID: "fa_1", Data: []byte("new")}, nil
+			}}
+			k := newKit(t, withLiar(l))
+			if _, err := k.check(k.start(enrolment()).ID, "x", enrolling); err != nil {
+				t.Fatal(err)
+			}
+			id := k.start(judged()).ID
+			gate := &gated{k.store.Store, make(chan struct{}), make(chan struct{})}
+			fast := k.sibling(func(c *watchword.Config) { c.Store = gate })
+			overtaking := make(chan error, 1)
+			l.verify = func(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
+				var seen watchword.Factor
+				if looksFirst {
+					seen = factor(ctx, c)
+				}
+				l.verify = spends
+				go func() { _, err := check(fast, id, "x"); overtaking <- err }()
+				<-gate.arrived
+				if !looksFirst {
+					seen = factor(ctx, c)
+				}
+				return watchword.Proof{Compared: []watchword.Factor{seen}}, watchword.ErrMismatch
+			}
+			if _, err := k.check(id, "x"); err != nil {
+				t.Errorf("the copy: %v", err)
+			}
+			close(gate.open)
+			k.mustCode(<-overtaking, watchword.ErrChallengeApproved)
+			if all, err := k.ListFactors(context.Background(), subject); err != nil || all[0].Failures != 0 {
+				t.Errorf("%+v %v", all, err)
+			}
+		})
+	}
+}
