@@ -257,3 +257,37 @@ func TestSubjectRemovedWhileItEnrolsHasNothing(t *testing.T) {
 		}
 	})
 }
+
+// slowFactors is a store of factors where creating one waits at a gate, and the entries of sets do not.
+type slowFactors struct {
+	watchword.Factors
+	arrived, open chan struct{}
+}
+
+func (s *slowFactors) Create(ctx context.Context, f watchword.SealedFactor) error {
+	if f.Strategy != "factor_set" {
+		s.arrived <- struct{}{}
+		<-s.open
+	}
+	return s.Factors.Create(ctx, f)
+}
+
+// What is just being added counts as enrolled: whoever looks before it is there needs a proof all the same.
+func TestFactorThatIsBeingAddedCountsAsEnrolled(t *testing.T) {
+	k := newKeeperKit(t)
+	slow := &slowFactors{k.config.Factors, make(chan struct{}), make(chan struct{})}
+	node := k.sibling(func(c *watchword.Config) { c.Factors = slow })
+	first, second := k.begin("weak", subject, watchword.Authority{}), k.begin("strong", subject, watchword.Authority{})
+	added := make(chan error, 1)
+	go func() { _, err := check(node, first, "x", enrolling); added <- err }()
+	<-slow.arrived
+	_, err := k.check(second, "x", enrolling)
+	k.mustCode(err, watchword.ErrProofRequired)
+	_, err = k.Start(t.Context(), watchword.StartRequest{Strategy: "strong", Purpose: "enrol", Subject: subject})
+	k.mustCode(err, watchword.ErrProofRequired)
+	k.mustCode(k.RemoveSubject(t.Context(), subject, watchword.Authority{}), watchword.ErrProofRequired)
+	close(slow.open)
+	if err := <-added; err != nil {
+		t.Error(err)
+	}
+}

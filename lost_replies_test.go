@@ -347,3 +347,22 @@ func TestRepeatedStartHandsItsMessageOver(t *testing.T) {
 		t.Errorf("%d messages after it was sent, %v", len(k.outbox.of(s.ID)), err)
 	}
 }
+
+// A start with a seed that was used before is not answered by a challenge that has ended.
+func TestRepeatedStartOfAnEndedChallengeSaysHowItEnded(t *testing.T) {
+	k := newKit(t)
+	req := byMail()
+	req.Seed = []byte("one")
+	s := k.start(req)
+	if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := k.sibling().Start(context.Background(), req)
+	k.mustCode(err, watchword.ErrChallengeApproved)
+	req.Seed = []byte("two")
+	if _, err := k.Cancel(context.Background(), k.start(req).ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = k.sibling().Start(context.Background(), req)
+	k.mustCode(err, watchword.ErrChallengeCanceled)
+}
