@@ -38,14 +38,14 @@ func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a *attempt)
 	if err := e.env.factors.bump(ctx, set, rec.ID, adding); err != nil {
 		return nil, err
 	}
-	return e.add(ctx, rec, a, set.now, f)
+	return e.add(ctx, rec, a, set, f)
 }
 
 // add creates a factor, or replaces the one that it is a new version of, and looks whether the set that it was added to
 // is still there.
-func (e *Engine) add(ctx context.Context, rec *record, a *attempt, now time.Time, f Factor) (*Result, error) {
+func (e *Engine) add(ctx context.Context, rec *record, a *attempt, to *factorSet, f Factor) (*Result, error) {
 	created := f.Version == 0
-	n := note{challenge: rec.ident.rand, digest: rec.answerDigest(a), at: now, created: created}
+	n := note{challenge: rec.ident.rand, digest: rec.answerDigest(a), at: to.now, created: created}
 	f.notes = []note{n}
 	var err error
 	if created {
@@ -64,7 +64,11 @@ func (e *Engine) add(ctx context.Context, rec *record, a *attempt, now time.Time
 		return nil, err
 	}
 	result := e.enrolledResult(rec, f, created)
-	if err := e.outlived(ctx, rec, set); err != nil {
+	err = e.outlived(ctx, rec, set)
+	if err == nil && set.life != to.life {
+		err = ErrProofRequired
+	}
+	if err != nil {
 		return nil, e.takeBack(ctx, rec, result, err)
 	}
 	return result, nil

@@ -291,3 +291,43 @@ func TestFactorThatIsBeingAddedCountsAsEnrolled(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The subject is removed while its factor is being created: then it is not.
+func TestFactorThatIsBeingAddedDiesWithItsSubject(t *testing.T) {
+	k := newKeeperKit(t)
+	slow := &slowFactors{k.config.Factors, make(chan struct{}), make(chan struct{})}
+	node := k.sibling(func(c *watchword.Config) { c.Factors = slow })
+	id := k.begin("weak", subject, watchword.Authority{})
+	added := make(chan error, 1)
+	go func() { _, err := check(node, id, "x", enrolling); added <- err }()
+	<-slow.arrived
+	if err := k.RemoveSubject(t.Context(), subject, watchword.Authority{Admin: true}); err != nil {
+		t.Fatal(err)
+	}
+	close(slow.open)
+	k.mustCode(<-added, watchword.ErrProofRequired)
+	if all, err := k.ListFactors(t.Context(), subject); err != nil || len(all) != 0 {
+		t.Errorf("%d factors, %v", len(all), err)
+	}
+}
+
+// Also where the short-lived store has forgotten that the subject was removed, its database has not.
+func TestAuthorityDiesWithItsSubjectThoughTheStoreForgets(t *testing.T) {
+	k := newKeeperKit(t)
+	vouched := watchword.Authority{Admin: true}
+	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
+		t.Fatal(err)
+	}
+	begun := k.begin("weak", subject, vouched)
+	elsewhere := k.sibling(func(c *watchword.Config) { c.Store = memory.New(memory.Config{Clock: c.Clock}) })
+	if err := elsewhere.RemoveSubject(t.Context(), subject, vouched); err != nil {
+		t.Fatal(err)
+	}
+	_, err := k.check(begun, "x", enrolling)
+	k.mustCode(err, watchword.ErrProofRequired)
+	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = k.check(begun, "x", enrolling)
+	k.mustCode(err, watchword.ErrProofRequired)
+}

@@ -75,12 +75,15 @@ func (v *vault) set(ctx context.Context, subject string, now time.Time) (*factor
 	return set, nil
 }
 
-// bump brings the set's entry to a new version, with what is being added; ErrConflict if somebody else was first. life is
-// the set's if it has none yet.
+// bump brings the set's entry to a new version, with what is being added; ErrConflict if somebody else was first, or if there
+// was no entry: then there is an empty one, of this life, that can be looked at by the clock of its store.
 func (v *vault) bump(ctx context.Context, set *factorSet, life string, add ...addition) error {
 	next := factorSet{life: set.life}
 	if set.entry == nil || set.entry.damaged {
 		next.life = life
+	}
+	if set.entry == nil {
+		add = nil
 	}
 	for _, a := range set.adding {
 		if set.now.Sub(a.at) < additionTime && !set.has(a.factor) {
@@ -97,7 +100,9 @@ func (v *vault) bump(ctx context.Context, set *factorSet, life string, add ...ad
 	}
 	f := Factor{ID: v.setID(set.subject), Subject: set.subject, Strategy: setStrategy, CreatedAt: set.now.UTC().Truncate(time.Millisecond), Data: data}
 	if set.entry == nil {
-		err = v.create(ctx, f)
+		if err = v.create(ctx, f); err == nil {
+			err = ErrConflict
+		}
 	} else {
 		f.Version, f.CreatedAt = set.entry.Version, set.entry.CreatedAt
 		err = v.update(ctx, f)

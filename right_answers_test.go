@@ -357,6 +357,8 @@ func (f *forgetful) Attempt(context.Context, string, []watchword.Guess, watchwor
 	return f.old, nil
 }
 
+func (f *forgetful) Close(context.Context, string, watchword.Closing) error { return nil }
+
 // The node that saw a challenge end does not believe the note, whatever the store says; and when a challenge is won its
 // note is erased, so that another node does not either.
 func TestNoteIsNotBelievedAfterTheChallengeWasWon(t *testing.T) {
