@@ -3,10 +3,14 @@ package webauthn
 import (
 	"context"
 	"errors"
+	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/memory"
+	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
 // Of two subjects who register one key at once exactly one has it.
@@ -46,25 +50,91 @@ func TestRegisteredInARace(t *testing.T) {
 	}
 }
 
-// Of one right answer that comes in many times at once exactly one wins.
-func TestAnsweredInARace(t *testing.T) {
+// Of identical right answers, by two nodes, exactly one is approved, and the others hear that the challenge is. So it is
+// where the challenge names nobody, and where a key is made.
+func TestIdenticalRightAnswersApproveExactlyOnce(t *testing.T) {
+	for name, open := range map[string]func() watchword.Factors{
+		"memory": func() watchword.Factors { return &memory.Factors{} },
+		"sqlite": func() watchword.Factors {
+			f, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "watchword.db"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = f.Close() })
+			return f
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newKit(t, func(_ *Config, c *watchword.Config) { c.Factors = open() })
+			nodes := []*watchword.Engine{k.node(), k.node()}
+			d := newDevice(t)
+			k.enrol("user_42", d)
+			for round := range 20 {
+				copies := []int{2, 3, 5, 10, 40}[round%5]
+				a := k.ask("sign_in", []string{"user_42", ""}[round/5%2])
+				once(t, nodes, a, copies, d.get(a.options))
+				fresh := newDevice(t)
+				a = k.ask(watchword.PurposeEnrol, fmt.Sprint("newcomer ", round))
+				once(t, nodes, a, copies, fresh.create(a.options))
+			}
+		})
+	}
+}
+
+func once(t *testing.T, nodes []*watchword.Engine, a asked, copies int, answer string) {
+	t.Helper()
+	won := 0
+	for _, err := range race(copies, func(i int) error {
+		_, err := nodes[i%2].Check(context.Background(), a.id, watchword.CheckRequest{Purpose: a.purpose, Subject: a.subject,
+			Answer: watchword.Answer{Text: answer, Object: true}})
+		return err
+	}) {
+		switch {
+		case err == nil:
+			won++
+		case !errors.Is(err, watchword.ErrChallengeApproved):
+			t.Errorf("%s of %q, %d copies: a copy is told %v", a.purpose, a.subject, copies, err)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%s of %q, %d copies: %d have won", a.purpose, a.subject, copies, won)
+	}
+}
+
+// dying is a store of a process that dies when it would close a challenge.
+type dying struct{ watchword.Store }
+
+func (dying) Close(context.Context, string, watchword.Closing) error {
+	return errors.New("the process died")
+}
+
+// A process dies between storing the counter, or a new key, and winning. Its one try is gone; the same answer wins.
+func TestAnswerIsHealedAfterACrash(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
-	for range 20 {
-		a := k.ask("sign_in", "user_42")
-		right := d.get(a.options)
-		won := 0
-		for _, err := range race(8, func(int) error { _, err := k.answer(a, right); return err }) {
-			switch {
-			case err == nil:
-				won++
-			case !errors.Is(err, watchword.ErrChallengeApproved) && !errors.Is(err, watchword.ErrAttemptsExhausted):
-				t.Fatalf("a loser is told %v", err)
-			}
+	config := k.config
+	config.Store = dying{config.Store}
+	dead, err := watchword.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(e *watchword.Engine, a asked, answer string) error {
+		_, err := e.Check(context.Background(), a.id, watchword.CheckRequest{Purpose: a.purpose, Subject: a.subject,
+			Answer: watchword.Answer{Text: answer, Object: true}})
+		return err
+	}
+	fresh := newDevice(t)
+	signIn, nobody, enrolment := k.ask("sign_in", "user_42"), k.ask("sign_in", ""), k.ask(watchword.PurposeEnrol, "user_43")
+	for a, answer := range map[*asked]string{&signIn: d.get(signIn.options), &nobody: d.get(nobody.options), &enrolment: fresh.create(enrolment.options)} {
+		if err := check(dead, *a, answer); !errors.Is(err, watchword.ErrUnavailable) {
+			t.Fatalf("%s of %q: %v", a.purpose, a.subject, err)
 		}
-		if won != 1 {
-			t.Fatalf("%d have won", won)
+		if err := check(k.Engine, *a, answer); err != nil {
+			t.Errorf("%s of %q, again: %v", a.purpose, a.subject, err)
+		}
+		if err := check(k.Engine, *a, answer); !errors.Is(err, watchword.ErrChallengeApproved) {
+			t.Errorf("%s of %q, once more: %v", a.purpose, a.subject, err)
 		}
 	}
 }
