@@ -20,7 +20,7 @@ run: ## the development server on 127.0.0.1:8080, everything embedded
 	@go run ./cmd/watchword serve --dev
 
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
-	@scripts/gotest.sh -p 2 -parallel 12 -timeout 9m ./...
+	@scripts/gotest.sh -p 2 -timeout 9m ./...
 
 tools: ## installs redis-server, PostgreSQL, Chromium and gcc through apt where they are missing and that is possible; says what it did
 	@scripts/tools.sh
@@ -40,7 +40,7 @@ bench: build ## the benchmarks of every package, then the server against bare ha
 soak: ## a hundred kills of each database under load, 60 rounds of each right answer, 5 rounds of the engine, then SOAK=50 of the packages whose tests race
 	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m ./store/sql/...
 	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m -run RightAnswer . ./cmd/watchword
-	@go test -race -p 1 -parallel 12 -count=5 -timeout 30m .
+	@go test -race -count=5 -timeout 30m .
 	@go test -race -p 1 -count=$(SOAK) -timeout 60m ./store/... ./ratelimit/... ./delivery/...
 
 fuzz: ## each fuzz target for FUZZTIME=10s

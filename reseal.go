@@ -38,12 +38,15 @@ func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) 
 				damaged = append(damaged, fmt.Errorf("factor %s: %w", s.ID, err))
 			case err != nil:
 				return err
-			case changed:
+			case changed && s.Strategy != setStrategy:
 				resealed++
+			}
+			if s.Strategy != setStrategy {
+				seen++
 			}
 			after = s.ID
 		}
-		if seen += len(page); len(page) > 0 {
+		if len(page) > 0 {
 			progress(seen, resealed)
 		}
 		if len(page) < resealPage {

@@ -175,8 +175,12 @@ func TestVerifyRefusesUnsoundKeysThatAreEnrolled(t *testing.T) {
 			t.Fatal(err)
 		}
 		a.Response.Signature = forged()
-		if _, err := k.strategy.judge(a, expected{challenge: challenge, verified: true, named: true}, &used); err != refusedAlgorithm {
-			t.Errorf("%s: %v", name, err)
+		want := refusedAlgorithm
+		if isEC2(cose) { // go-webauthn finds out by itself
+			want = refusedSignature
+		}
+		if _, err := k.strategy.judge(a, expected{challenge: challenge, verified: true, named: true}, &used); err != want {
+			t.Errorf("%s: %v, want %v", name, err, want)
 		}
 	}
 }

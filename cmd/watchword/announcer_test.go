@@ -19,7 +19,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-const eventsSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+const eventsSecret = "whsec_Wk0k6eKK29JxVqMVKTdvHDMOAjlrAo0Y"
 
 // An eventLog is an app's endpoint of events. It takes what the Standard Webhooks library verifies.
 type eventLog struct {

@@ -434,10 +434,10 @@ func newEntry(t *testing.T, c *goredis.Client, start func()) string {
 const (
 	atState   = 1
 	atTries   = 2
-	atExpires = 26
-	atMarked  = 42
-	atDigests = 44
-	atMark    = 48
+	atExpires = 29
+	atMarked  = 45
+	atDigests = 47
+	atMark    = 51
 )
 
 func TestVandalOfRedis(t *testing.T) {
@@ -562,9 +562,9 @@ func guessOf(t *testing.T, monitored, key string) (digest, mark []byte) {
 			continue
 		}
 		args := monitorArgs(line)
-		digest, mark = args[len(args)-3], args[len(args)-1]
+		digest, mark = args[len(args)-4], args[len(args)-2] // the last one is the deadline
 	}
-	if len(digest) != 32 || len(mark) != 41 {
+	if len(digest) != 32 || len(mark) != 57 {
 		t.Fatalf("no attempt on %s among:\n%s", key, monitored)
 	}
 	return digest, mark

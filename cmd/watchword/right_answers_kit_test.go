@@ -43,7 +43,6 @@ type testStorage struct {
 	dir      string // of the development keys
 	database string // its URL
 	proxy    func() redisProxy
-	clusters bool // each of the Cluster's partitions has a clock that a process has to learn
 }
 
 // eachStorage runs a test on each combination that is supported, on both at once.
@@ -52,12 +51,12 @@ func eachStorage(t *testing.T, test func(t *testing.T, s testStorage)) {
 		t.Parallel()
 		server, dir := redistest.Start(t), t.TempDir()
 		test(t, testStorage{dir, embeddedDatabase(filepath.Join(dir, databaseFile)).Reveal(),
-			func() redisProxy { return redistest.StartProxy(t, server.Addr) }, false})
+			func() redisProxy { return redistest.StartProxy(t, server.Addr) }})
 	})
 	t.Run("cluster and postgres", func(t *testing.T) {
 		t.Parallel()
 		cluster, database := redistest.StartCluster(t), pgtest.Start(t).Database(t)
-		test(t, testStorage{t.TempDir(), database, func() redisProxy { return redistest.StartClusterProxy(t, cluster) }, true})
+		test(t, testStorage{t.TempDir(), database, func() redisProxy { return redistest.StartClusterProxy(t, cluster) }})
 	})
 }
 

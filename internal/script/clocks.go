@@ -42,17 +42,20 @@ func NewClocks(client redis.UniversalClient) *Clocks {
 
 func (c *Clocks) now() time.Duration { return time.Since(c.began) }
 
-// giveUp is when the caller does not wait for an answer any more.
-func (c *Clocks) giveUp(ctx context.Context) time.Duration {
-	now := c.now()
-	wait := noLimit
-	if c.timeout > 0 {
-		wait = c.timeout
-	}
+// end is when the context of a call does.
+func (c *Clocks) end(ctx context.Context) time.Duration {
 	if until, ok := ctx.Deadline(); ok {
-		wait = min(wait, time.Until(until))
+		return c.now() + time.Until(until)
 	}
-	return now + wait
+	return c.now() + noLimit
+}
+
+// giveUp is when the caller of a command that is being written does not wait for its answer any more.
+func (c *Clocks) giveUp(end time.Duration) time.Duration {
+	if c.timeout > 0 {
+		return min(end, c.now()+c.timeout)
+	}
+	return end
 }
 
 // of is the clock of the server that has the keys.

@@ -43,7 +43,7 @@ const lateTries = 5
 // means that nothing was done.
 func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string, args ...any) (any, error) {
 	clock := clocks.of(keys)
-	limit := clocks.giveUp(ctx)
+	limit := clocks.end(ctx)
 	args = append(args, deadline{clock, limit})
 	for range lateTries {
 		sent := clocks.now()
@@ -85,15 +85,15 @@ func body(reply any) (any, error) {
 }
 
 // deadline is a script's argument: when it comes too late by the server's clock. It is computed when the command is
-// written, so that it knows of the connection that was made for it.
+// written, since it knows of the connection that was made for it then, and the client's time-out begins.
 type deadline struct {
 	clock *clock
-	limit time.Duration
+	end   time.Duration // of the caller's context
 }
 
 // MarshalBinary is how go-redis writes an argument.
 func (d deadline) MarshalBinary() ([]byte, error) {
-	return strconv.AppendInt(nil, d.clock.serverTime(d.limit), 10), nil
+	return strconv.AppendInt(nil, d.clock.serverTime(d.clock.all.giveUp(d.end)), 10), nil
 }
 
 // MayHaveRun reports whether a command that ended with this error may have been carried out: it was sent, and no answer
