@@ -88,7 +88,7 @@ func TestAResendThatMeetsAnAnswerChangesNothing(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	_, err := k.Resend(ctx, s.ID, "")
+	_, err := k.Resend(ctx, s.ID, watchword.ResendRequest{})
 	k.mustCode(err, watchword.ErrChallengeApproved)
 	if n := len(k.outbox.of(s.ID)); n != 1 {
 		t.Errorf("%d messages", n)
@@ -109,7 +109,7 @@ func TestAResendThatMeetsADeliveryReportGoesOn(t *testing.T) {
 	k.beforeUpdate(func() {
 		_ = k.Record(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 1}, watchword.Delivery{Status: "delivered", Channel: "email"})
 	})
-	if _, err := k.Resend(ctx, s.ID, ""); err != nil {
+	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	if taken != 2 {
@@ -129,7 +129,7 @@ func TestWhatIsOverIsNotSentEvenWhenItIsFresh(t *testing.T) {
 	}
 	s = k.start(byMail())
 	k.clock.advance(time.Minute)
-	if _, err := k.Resend(ctx, s.ID, ""); err != nil {
+	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := k.Compose(ctx, k.outbox.of(s.ID)[0]); !errors.Is(err, watchword.ErrClosed) {
@@ -188,7 +188,7 @@ func TestTheStartersNumberOutlivesANewCode(t *testing.T) {
 	k := newKit(t, func(c *watchword.Config) { c.NewCodes = true; c.Strategies = append(c.Strategies, links) })
 	s := k.start(watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: alice, Subject: subject})
 	k.clock.advance(time.Minute)
-	if _, err := k.Resend(ctx, s.ID, ""); err != nil {
+	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	m, err := k.Compose(ctx, k.outbox.last(s.ID))
@@ -211,7 +211,7 @@ func TestAReceiptNamesTheChannelThatTheCodeTook(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.clock.advance(time.Minute)
-	if _, err := k.Resend(ctx, s.ID, "voice"); err != nil {
+	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{Channel: "voice"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := k.Record(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 2}, watchword.Delivery{Status: "failed", Channel: "voice"}); err != nil {

@@ -36,7 +36,7 @@ func hasRoom(factors []Factor) error {
 // be at least as strong as the strongest active factor; recovery codes are there to replace any of them. A proof that was
 // earned by a factor is worth nothing when that factor is gone.
 func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (enrolment, error) {
-	allowed := enrolment{Life: set.life}
+	allowed := enrolment{Life: set.life, began: e.cfg.Clock()}
 	factors := set.others("")
 	if a.Admin {
 		e.log.InfoContext(ctx, "factors are changed on the app's own authority", "app", e.cfg.App)
@@ -54,10 +54,11 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 		return allowed, ErrProofRequired
 	}
 	err := e.spendReceipt(ctx, *c, a.Seed, func(rec *record) error {
+		allowed.began = rec.CreatedAt
 		if rec.Claims != nil { // evaluated by the strategy, and so earned by a factor
 			allowed.Factor, allowed.FactorOf = rec.Factor, rec.FactorOf
 		}
-		return e.stillEarned(ctx, set, allowed, rec.CreatedAt)
+		return e.stillEarned(ctx, set, allowed, "")
 	})
 	if err != nil && !errors.Is(err, ErrUnavailable) {
 		err = ErrProofRequired
@@ -65,15 +66,16 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 	return allowed, err
 }
 
-// stillEarned refuses what was allowed by a factor that is not active any more, or before the subject was removed.
-func (e *Engine) stillEarned(ctx context.Context, set *factorSet, allowed enrolment, began time.Time) error {
+// stillEarned refuses what was allowed by a factor that is not active any more, or before the subject was removed. A factor
+// that the enrolment itself has replaced, a set of recovery codes say, was there until then.
+func (e *Engine) stillEarned(ctx context.Context, set *factorSet, allowed enrolment, enrolment string) error {
 	if allowed.Factor != "" {
 		f := set.find(allowed.Factor)
-		if f == nil || f.Disabled || f.CreatedBy != allowed.FactorOf {
+		if f == nil || f.Disabled || f.CreatedBy != allowed.FactorOf && (enrolment == "" || f.CreatedBy != enrolment) {
 			return ErrProofRequired
 		}
 	}
-	removed, err := e.removedSince(ctx, set.subject, began)
+	removed, err := e.removedSince(ctx, set.subject, allowed.began)
 	if err == nil && removed {
 		err = ErrProofRequired
 	}
@@ -91,12 +93,13 @@ func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority,
 			return err
 		}
 		if !authorized {
-			if allowed, err = e.authorize(ctx, set, a); err != nil {
-				return err
-			}
+			allowed, err = e.authorize(ctx, set, a)
 			authorized = true
-		} else if !e.suffices(allowed.Proof, set.others("")) {
-			return ErrProofRequired
+		} else if err = e.stillEarned(ctx, set, allowed, ""); err == nil && !e.suffices(allowed.Proof, set.others("")) {
+			err = ErrProofRequired
+		}
+		if err != nil {
+			return err
 		}
 		if set.entry != nil || len(set.factors)+len(add) > 0 {
 			err = e.bump(ctx, set, add...)
@@ -147,7 +150,9 @@ func (e *Engine) outlived(ctx context.Context, rec *record, set *factorSet) erro
 	if began != set.life && !own {
 		return ErrProofRequired
 	}
-	return e.stillEarned(ctx, set, rec.Enrolment, rec.CreatedAt)
+	allowed := rec.Enrolment
+	allowed.began = rec.CreatedAt
+	return e.stillEarned(ctx, set, allowed, rec.ID)
 }
 
 // strength of a strategy that this engine does not offer is nobody's: as a proof it is worth nothing.

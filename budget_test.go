@@ -80,7 +80,7 @@ func TestGuessBudgetBelongsToTheAddress(t *testing.T) {
 		s = k.start(byMail())
 		k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer)
 		k.clock.advance(31 * time.Second)
-		if _, err := k.Resend(context.Background(), s.ID, ""); err != nil {
+		if _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); err != nil {
 			t.Fatal(err)
 		}
 		k.mustCode(k.guessWrong(s.ID), watchword.ErrTooManyGuesses)

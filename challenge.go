@@ -82,6 +82,8 @@ type enrolment struct {
 	Factor   string // that the proof was earned by; empty: by none
 	FactorOf string // the challenge that had enrolled it: an id may be used again
 	Life     string // of the subject's set of factors; empty: there was none
+
+	began time.Time // when it was earned: a subject that was removed since has lost it
 }
 
 // A Status is what became of a challenge.

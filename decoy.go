@@ -12,9 +12,9 @@ import (
 // are kept in the short-lived store and not among the factors, so that strangers cannot fill a database; they are
 // forgotten when nothing failed for longer than decoyPeriod.
 
-// decoyPeriod is longer than a factor is ever locked for. An entry is named after the period that it was made in, and kept
-// until the next one is over.
-const decoyPeriod = 3 * 24 * time.Hour
+// decoyPeriod is longer than a factor that is not disabled is ever locked for. An entry is named after the period that it
+// was made in, and kept until the next one is over: about as long as a guess budget.
+const decoyPeriod = longestWait + time.Hour
 
 // A decoyState is what is kept of a decoy's factor.
 type decoyState struct {
@@ -23,6 +23,7 @@ type decoyState struct {
 	disabled  bool
 
 	version int64 // of the entry; 0: there is none yet in this period
+	err     error
 }
 
 func (d *decoyState) fields(c *codec) {
@@ -126,29 +127,34 @@ func (e *Engine) decoyRef(i ident, c *Challenge, period int64) (ref, id string) 
 
 func (e *Engine) period() int64 { return e.cfg.Clock().UnixNano() / int64(decoyPeriod) }
 
-// decoyState reads what is kept of a decoy, in this period or from the one before.
+// decoyState reads what is kept of a decoy, in this period or from the one before. Both are read at once.
 func (e *Engine) decoyState(ctx context.Context, i ident, c *Challenge) (decoyState, error) {
 	now := e.period()
-	for _, period := range [...]int64{now, now - 1} {
-		ref, id := e.decoyRef(i, c, period)
-		entry, err := e.cfg.Store.Get(ctx, ref)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return decoyState{}, unavailable(err)
-		}
-		var state decoyState
-		if plain, _, err := e.ring.open(id, entry.Sealed); err != nil || decode(plain, state.fields) != nil {
-			e.log.ErrorContext(ctx, "a decoy's entry does not open", "strategy", c.Strategy)
-			state = decoyState{}
-		}
-		if period == now {
-			state.version = entry.Version
-		}
-		return state, nil
+	before := make(chan decoyState, 1)
+	go func() { before <- e.readDecoyState(ctx, i, c, now-1) }()
+	state, older := e.readDecoyState(ctx, i, c, now), <-before
+	if state.err == nil && state.version == 0 {
+		state = older
+		state.version = 0
 	}
-	return decoyState{}, nil
+	return state, state.err
+}
+
+func (e *Engine) readDecoyState(ctx context.Context, i ident, c *Challenge, period int64) (state decoyState) {
+	ref, id := e.decoyRef(i, c, period)
+	entry, err := e.cfg.Store.Get(ctx, ref)
+	if errors.Is(err, ErrNotFound) {
+		return decoyState{}
+	}
+	if err != nil {
+		return decoyState{err: unavailable(err)}
+	}
+	if plain, _, err := e.ring.open(id, entry.Sealed); err != nil || decode(plain, state.fields) != nil {
+		e.log.ErrorContext(ctx, "a decoy's entry does not open", "strategy", c.Strategy)
+		state = decoyState{}
+	}
+	state.version = entry.Version
+	return state
 }
 
 func (e *Engine) writeDecoyState(ctx context.Context, i ident, c *Challenge, state decoyState) error {

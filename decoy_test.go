@@ -52,7 +52,7 @@ func TestOlderMessagesAreNotSentAfterANewerOne(t *testing.T) {
 	k := newKit(t)
 	s := k.start(byMail())
 	k.clock.advance(time.Minute)
-	if _, err := k.Resend(context.Background(), s.ID, ""); err != nil {
+	if _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	node := k.sibling()

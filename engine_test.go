@@ -201,7 +201,7 @@ func TestStoreOutOfReachMeansUnavailable(t *testing.T) {
 	k.mustCode(k.Answer(ctx, s.ID, watchword.Answer{Text: code}, watchword.Client{}), watchword.ErrUnavailable)
 	_, err = k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: subject})
 	k.mustCode(err, watchword.ErrUnavailable)
-	_, err = k.Resend(ctx, s.ID, "")
+	_, err = k.Resend(ctx, s.ID, watchword.ResendRequest{})
 	k.mustCode(err, watchword.ErrUnavailable)
 	_, err = k.Reserve(ctx, "POST /", "k", nil)
 	k.mustCode(err, watchword.ErrUnavailable)

@@ -59,12 +59,11 @@ func (e *Engine) add(ctx context.Context, rec *record, a *attempt, to *factorSet
 	if err != nil {
 		return nil, factorError(err)
 	}
-	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
-	if err != nil {
-		return nil, err
-	}
 	result := e.enrolledResult(rec, f, created)
-	err = e.outlived(ctx, rec, set)
+	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
+	if err == nil {
+		err = e.outlived(ctx, rec, set)
+	}
 	if err == nil && set.life != to.life {
 		err = ErrProofRequired
 	}

@@ -54,9 +54,9 @@ func (e *Engine) over(ctx context.Context, rec *record) error {
 }
 
 // contradicts reports whether the caller's word is not the challenge's: another purpose, somebody else, another
-// transaction. That is a wrong answer, whatever it says. A discoverable passkey's challenge names nobody.
+// transaction. That is a wrong answer, whatever it says; so is each to a decoy of an enrolment. A discoverable passkey's challenge names nobody.
 func contradicts(rec *record, a *attempt) bool {
-	return a.mismatch || a.purpose != rec.Purpose || !sameWho(a.who, rec) ||
+	return a.mismatch || rec.Decoy && rec.Purpose == PurposeEnrol || a.purpose != rec.Purpose || !sameWho(a.who, rec) ||
 		a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction)
 }
 
@@ -86,14 +86,14 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Judge, rec *record, a *atte
 		return e.enrol(ctx, s.(Enroller), rec, a)
 	}
 	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
-	if errors.Is(err, ErrMismatch) {
+	if err != nil {
 		// It may have been spent by a copy of this answer, between two looks at the factor.
 		if f, n := e.noteIn(rec.reads.factors, rec); n != nil && n.isOf(rec.answerDigest(a)) {
 			return e.resultOf(ctx, rec, n, f)
 		}
-		return nil, &wrongAnswer{proof.Compared, proof.Extra}
-	}
-	if err != nil {
+		if errors.Is(err, ErrMismatch) {
+			return nil, &wrongAnswer{proof.Compared, proof.Extra}
+		}
 		return nil, factorError(err)
 	}
 	return e.spend(ctx, rec, a, proof)
@@ -189,13 +189,14 @@ func (e *Engine) lost(ctx context.Context, rec *record, a *attempt, r *Result, e
 	return nil, e.takeBack(ctx, rec, r, refusal)
 }
 
-// takeBack removes what an answer that did not win had enrolled, unless another right answer to the same challenge has
-// won with it; a set that it replaced cannot be, and the app hears of it.
+// takeBack removes what an answer that did not win had enrolled, unless another right answer to the same challenge has won
+// with it. Where it is not known whether one has, or will, it stays: the same answer goes on with it, and the app hears of
+// it; and so it is with a set that was replaced.
 func (e *Engine) takeBack(ctx context.Context, rec *record, r *Result, refusal error) error {
 	if r.Factor == nil || errors.Is(refusal, ErrChallengeApproved) {
 		return refusal
 	}
-	if !r.created || errors.Is(refusal, ErrUnavailable) && !e.calledOff(ctx, rec) {
+	if !r.created || errors.Is(refusal, ErrUnavailable) {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
 		return refusal
 	}
@@ -203,14 +204,4 @@ func (e *Engine) takeBack(ctx context.Context, rec *record, r *Result, refusal e
 		return unavailable(err)
 	}
 	return refusal
-}
-
-// lastWord bounds how long an answer waits for a store that has just failed.
-const lastWord = 2 * time.Second
-
-// calledOff ends a challenge whose approval may have failed or not. If it does, nobody was or will be told of one.
-func (e *Engine) calledOff(ctx context.Context, rec *record) bool {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
-	defer cancel()
-	return e.cfg.Store.Close(ctx, rec.ident.ref, Closing{State: StateCanceled}) == nil
 }

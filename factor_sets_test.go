@@ -236,7 +236,7 @@ func TestEnrolmentIsHealedAfterACrash(t *testing.T) {
 	})
 }
 
-// Removing a subject while it enrols leaves nothing.
+// Removing a subject while it enrols leaves no factor of an enrolment that was refused.
 func TestSubjectRemovedWhileItEnrolsHasNothing(t *testing.T) {
 	eachFactorStore(t, func(t *testing.T, k *kit) {
 		for round := range 40 {

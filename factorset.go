@@ -143,22 +143,27 @@ func (s *factorSet) others(challenge string) (out []Factor) {
 }
 
 // A removal of a subject is remembered in the short-lived store, longer than anything lives that began before it: an
-// enrolment that began while nothing was enrolled has no set that it could have lost.
-func (e *Engine) removalRef(subject string) (ref, id string) {
-	sum := e.identity.tags.sum("removed subject", e.cfg.App, subject)
+// enrolment that began while nothing was enrolled has no set that it could have lost. An entry is named after the period
+// that it was made in, and kept until the next one is over.
+const removalPeriod = maxLifetime + keepClosed
+
+func (e *Engine) removalRef(subject string, period int64) (ref, id string) {
+	sum := e.identity.tags.sum("removed subject", e.cfg.App, subject, string(binary.BigEndian.AppendUint64(nil, uint64(period))))
 	ref = storeID([randomSize]byte(sum[groupSize:]), [groupSize]byte(sum[:]), [kindSize]byte(sum[groupSize+randomSize:]))
 	return ref, "removed " + ref
 }
 
-// rememberRemoval keeps when the subject was removed.
+// rememberRemoval keeps when the subject was removed last.
 func (e *Engine) rememberRemoval(ctx context.Context, subject string) error {
-	ref, id := e.removalRef(subject)
 	now := e.cfg.Clock()
+	period := now.UnixNano() / int64(removalPeriod)
+	ref, id := e.removalRef(subject, period)
 	sealer, err := e.ring[0].sealer(id)
 	if err != nil {
 		return err
 	}
-	entry := Entry{ID: ref, Version: 1, ExpiresAt: now.Add(maxLifetime), KeepUntil: now.Add(maxLifetime + keepClosed),
+	end := time.Unix(0, (period+1)*int64(removalPeriod))
+	entry := Entry{ID: ref, Version: 1, ExpiresAt: end, KeepUntil: end.Add(removalPeriod),
 		Sealed: sealer.seal(binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())))}
 	err = e.cfg.Store.Create(ctx, entry)
 	for n := 0; errors.Is(err, ErrExists) && n < casTries; n++ {
@@ -177,19 +182,23 @@ func (e *Engine) rememberRemoval(ctx context.Context, subject string) error {
 	return nil
 }
 
-// removedSince reports whether the subject was removed at this time or later.
+// removedSince reports whether the subject was removed after this time.
 func (e *Engine) removedSince(ctx context.Context, subject string, began time.Time) (bool, error) {
-	ref, id := e.removalRef(subject)
-	entry, err := e.cfg.Store.Get(ctx, ref)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
+	now := e.cfg.Clock().UnixNano() / int64(removalPeriod)
+	for _, period := range [...]int64{now, now - 1} {
+		ref, id := e.removalRef(subject, period)
+		entry, err := e.cfg.Store.Get(ctx, ref)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return false, unavailable(err)
+		}
+		plain, _, err := e.ring.open(id, entry.Sealed)
+		if err != nil || len(plain) != 8 {
+			return true, nil // tampered with
+		}
+		return time.UnixMilli(int64(binary.BigEndian.Uint64(plain))).After(began), nil
 	}
-	if err != nil {
-		return false, unavailable(err)
-	}
-	plain, _, err := e.ring.open(id, entry.Sealed)
-	if err != nil || len(plain) != 8 {
-		return true, nil // tampered with
-	}
-	return time.UnixMilli(int64(binary.BigEndian.Uint64(plain))).After(began), nil
+	return false, nil
 }

@@ -60,7 +60,9 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 	case errors.Is(err, ErrExists):
 		err = r.meet(ctx, print[:], now)
 	case err != nil:
-		r.releaseLater(ctx) // it may have been created
+		if errors.Is(err, ErrOutcomeUnknown) {
+			r.releaseLater(ctx)
+		}
 		err = unavailable(err)
 	}
 	if err != nil {
@@ -140,10 +142,29 @@ func (r *Reservation) Release(ctx context.Context) error {
 	return err
 }
 
-// releaseLater gives back a key whose record may have been made though its maker heard nothing.
+// releaseLater gives back a key whose record may have been made though its maker heard nothing. The record that is there may
+// be another request's, which has a life of its own.
 func (r *Reservation) releaseLater(ctx context.Context) {
-	r.held.Until = time.Time{}
-	r.later(ctx)
+	own := *r
+	own.held.Until = time.Time{}
+	own.engine.background.retry(ctx, func(ctx context.Context) error {
+		entry, err := own.engine.cfg.Store.Get(ctx, own.ref)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var there reserved
+		plain, _, err := own.engine.ring.open(own.id, entry.Sealed)
+		if err != nil || json.Unmarshal(plain, &there) != nil || !hmac.Equal(there.Life, own.held.Life) {
+			return nil
+		}
+		if err := own.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
+			return err
+		}
+		return nil
+	})
 }
 
 // later writes the record as soon as the store can be reached, unless somebody else has written it meanwhile.

@@ -29,16 +29,15 @@ func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to A
 	}
 	took.name = b64.EncodeToString(name)
 	err = e.limited(ctx, refunder.TakeNamed(ctx, took.name, took.buckets...))
-	if err != nil {
-		e.giveBack(ctx, took, err) // a lost reply: it may have been charged
+	if errors.Is(err, ErrUnavailable) { // a lost reply: it may have been charged
+		e.giveBack(ctx, took)
 	}
 	return took, err
 }
 
-// giveBack takes the charge of a start back that was answered with this error, if it says that a store could not be
-// reached: what did not come about does not count. No answer waits for it.
-func (e *Engine) giveBack(ctx context.Context, took taken, err error) {
-	if took.name == "" || !errors.Is(err, ErrUnavailable) {
+// giveBack takes the charge of a start or resend back that did not come about. No answer waits for it.
+func (e *Engine) giveBack(ctx context.Context, took taken) {
+	if took.name == "" {
 		return
 	}
 	refunder := e.cfg.Starts.(Refunder)

@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -144,16 +145,26 @@ func (e *Engine) remove(ctx context.Context, f Factor) error {
 
 // RemoveSubject removes everything that a subject has enrolled, and with it every answer to a challenge that needs it.
 func (e *Engine) RemoveSubject(ctx context.Context, subject string, a Authority) error {
-	return e.changeFactors(ctx, subject, a, func(set *factorSet) error {
+	return e.changeFactors(ctx, subject, a, func(*factorSet) error {
 		if err := e.rememberRemoval(ctx, subject); err != nil {
 			return err
 		}
-		for _, f := range set.factors {
-			if err := e.remove(ctx, f); err != nil && !errors.Is(err, ErrUnknownFactor) {
+		// What is being added may have come since the set was read; from here on nothing is.
+		for range casTries {
+			set, err := e.env.factors.set(ctx, subject, e.cfg.Clock())
+			if err != nil {
 				return err
 			}
+			for _, f := range set.factors {
+				if err := e.remove(ctx, f); err != nil && !errors.Is(err, ErrUnknownFactor) {
+					return err
+				}
+			}
+			if len(set.factors) == 0 {
+				return e.removeSet(ctx, subject)
+			}
 		}
-		return e.removeSet(ctx, subject)
+		return unavailable(fmt.Errorf("a subject's factors kept changing: %w", ErrConflict))
 	})
 }
 

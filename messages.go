@@ -7,43 +7,96 @@ import (
 	"time"
 )
 
-// Resend sends the message again, by another channel if one is named. It is the same code, though nothing of it is
-// stored, unless Config.NewCodes asks for a new one. Budgets and tries stay as they are.
-func (e *Engine) Resend(ctx context.Context, id, channel string) (View, error) {
+// A ResendRequest asks for the message again.
+type ResendRequest struct {
+	Channel string // another one; empty: the one that the challenge has
+
+	// Seed, if set, names this request: the same one again, after its answer was lost, sends nothing twice.
+	Seed []byte
+}
+
+// Resend sends the message again. It is the same code, though nothing of it is stored, unless Config.NewCodes asks for a new
+// one. Budgets and tries stay as they are. What was not sent does not count in the limits.
+func (e *Engine) Resend(ctx context.Context, id string, req ResendRequest) (View, error) {
 	i, err := e.parse(id)
 	if err != nil {
 		return View{}, err
 	}
-	var took taken // from the limits, once, however often the record is read again
-	counted := false
+	by, err := e.newAttempt(req.Seed)
+	if err != nil {
+		return View{}, err
+	}
+	r := &resending{engine: e, ident: i, by: by, channel: req.Channel}
 	for range casTries {
-		entry, rec, err := e.read(ctx, i)
-		if err != nil {
+		view, err := r.once(ctx)
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil && r.counted {
+			e.giveBack(ctx, r.took)
+		}
+		return view, err
+	}
+	e.giveBack(ctx, r.took)
+	return View{}, unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
+}
+
+// resending is one request to send again, however often the challenge is read for it.
+type resending struct {
+	engine  *Engine
+	ident   ident
+	by      attemptID
+	channel string
+	took    taken // from the limits, once
+	counted bool
+}
+
+// once reads the challenge and sends again; ErrConflict if somebody else changed it meanwhile.
+func (r *resending) once(ctx context.Context) (View, error) {
+	e := r.engine
+	s := e.strategyOf(r.ident)
+	entry, rec, err := e.read(ctx, r.ident)
+	if err != nil {
+		return View{}, err
+	}
+	if rec.ResentBy == r.by {
+		return e.resentBefore(ctx, rec, entry)
+	}
+	to, err := e.resendable(rec, entry, r.channel)
+	if err != nil {
+		return View{}, err
+	}
+	if !r.counted {
+		req := StartRequest{Subject: rec.Subject, Channel: rec.Channel, Client: rec.Client}
+		if r.took, err = e.takeStart(ctx, s.Traits(), req, to); err != nil {
 			return View{}, err
 		}
-		to, err := e.resendable(rec, entry, channel)
-		if err != nil {
-			return View{}, err
-		}
-		if !counted {
-			req := StartRequest{Subject: rec.Subject, Channel: rec.Channel, Client: rec.Client}
-			if took, err = e.takeStart(ctx, e.strategyOf(i).Traits(), req, to); err != nil {
-				return View{}, err
-			}
-			counted = true
-		}
-		switch err := e.again(ctx, e.strategyOf(i), rec); {
-		case err == nil:
-			return e.view(rec, entry), nil
-		case errors.Is(err, ErrNotFound):
-			return View{}, ErrUnknownChallenge
-		case !errors.Is(err, ErrConflict):
-			err = unavailable(err)
-			e.giveBack(ctx, took, err)
-			return View{}, err
+		r.counted = true
+	}
+	rec.ResentBy = r.by
+	switch err := e.again(ctx, s, rec); {
+	case err == nil:
+		return e.view(rec, entry), nil
+	case errors.Is(err, ErrConflict):
+		return View{}, err
+	case errors.Is(err, ErrNotFound):
+		return View{}, ErrUnknownChallenge
+	default:
+		return View{}, unavailable(err)
+	}
+}
+
+// resentBefore answers for a request that was taken before, and whose message may never have been handed over.
+func (e *Engine) resentBefore(ctx context.Context, rec *record, entry Entry) (View, error) {
+	if status, _ := e.status(rec, entry); status != Pending {
+		return View{}, closedError(status)
+	}
+	if e.cfg.Outbox != nil && deliveryOrder[rec.Delivery.Status] <= deliveryOrder[DeliveryQueued] {
+		if err := e.cfg.Outbox.Put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}); err != nil {
+			return View{}, unavailable(err)
 		}
 	}
-	return View{}, unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
+	return e.view(rec, entry), nil
 }
 
 // resendable says where another message may go now, with the channel changed if another one is named.

@@ -26,6 +26,7 @@ type sealed struct {
 	CollectedBy attemptID
 	CollectedAt time.Time
 	RedeemedBy  attemptID
+	ResentBy    attemptID // the last resend's request
 }
 
 func (s *sealed) fields(f *codec) {
@@ -40,6 +41,7 @@ func (s *sealed) fields(f *codec) {
 	s.CollectedBy.field(f)
 	f.moment(&s.CollectedAt)
 	s.RedeemedBy.field(f)
+	s.ResentBy.field(f)
 	waits := s.Claims != nil
 	if f.flag(&waits); !waits {
 		return

@@ -57,6 +57,9 @@ func (e *Engine) wonBefore(ctx context.Context, rec *record, won approval) (*Res
 	if rec.Redeemed || e.cfg.Clock().Unix() >= r.Claims.ExpiresAt {
 		return nil, ErrChallengeApproved
 	}
+	if e.closed.end(rec.ident.rand, endChallenge, Approved) { // nobody here has told of it
+		e.emit(ctx, EventApproved, &rec.Challenge)
+	}
 	var err error
 	r.Factor, err = e.enrolled(ctx, rec)
 	return r, err

@@ -30,15 +30,21 @@ func (e *Engine) checkWithoutTry(ctx context.Context, i ident, s Judge, a *attem
 		return nil, err
 	}
 	if !pending {
-		if result, err := e.tooLate(ctx, i, a); !errors.Is(err, ErrAttemptsExhausted) {
-			return result, err
-		}
-		return nil, refusal
+		return e.tooLate(ctx, i, a)
 	}
 	if result, err = e.repeat(ctx, i, s, a); errors.Is(err, errNoNote) {
-		return nil, refusal
+		return nil, stillInFlight(refusal)
 	}
 	return result, err
+}
+
+// stillInFlight is what a caller is told while a try may still win: nobody is told that a challenge is locked which may be
+// approved after that.
+func stillInFlight(refusal error) error {
+	if !errors.Is(refusal, ErrAttemptsExhausted) {
+		return refusal
+	}
+	return &Error{Code: ErrUnavailable.Code, Unknown: true, RetryAfter: time.Second, Cause: ErrInFlight}
 }
 
 // errNoNote says that there is no note of the challenge, or none that this answer left.

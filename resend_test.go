@@ -15,13 +15,13 @@ func TestResendBringsTheSameCode(t *testing.T) {
 	ctx := context.Background()
 	s := k.start(watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: alicePhone, Subject: subject})
 	first := k.code(s.ID)
-	_, err := k.Resend(ctx, s.ID, "")
+	_, err := k.Resend(ctx, s.ID, watchword.ResendRequest{})
 	if e := k.mustCode(err, watchword.ErrResendTooSoon); e.RetryAfter != 30*time.Second {
 		t.Fatalf("retry after %s", e.RetryAfter)
 	}
 	for i, wait := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute} {
 		k.clock.advance(wait)
-		v, err := k.Resend(ctx, s.ID, []string{"voice", "sms"}[i%2])
+		v, err := k.Resend(ctx, s.ID, watchword.ResendRequest{Channel: []string{"voice", "sms"}[i%2]})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,12 +30,12 @@ func TestResendBringsTheSameCode(t *testing.T) {
 		}
 	}
 	k.clock.advance(2 * time.Minute)
-	_, err = k.Resend(ctx, s.ID, "")
+	_, err = k.Resend(ctx, s.ID, watchword.ResendRequest{})
 	k.mustCode(err, watchword.ErrSendsExhausted)
 	if _, err := k.check(s.ID, first); err != nil {
 		t.Fatal(err)
 	}
-	_, err = k.Resend(ctx, s.ID, "")
+	_, err = k.Resend(ctx, s.ID, watchword.ResendRequest{})
 	k.mustCode(err, watchword.ErrChallengeApproved)
 }
 
@@ -44,7 +44,7 @@ func TestResendByAChannelThatDoesNotReach(t *testing.T) {
 	s := k.start(byMail())
 	k.clock.advance(time.Minute)
 	for _, channel := range []string{"sms", "pigeon"} {
-		_, err := k.Resend(context.Background(), s.ID, channel)
+		_, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{Channel: channel})
 		k.mustCode(err, watchword.ErrInvalidRequest)
 	}
 }
@@ -54,7 +54,7 @@ func TestNewCodesEndTheOlderOne(t *testing.T) {
 	s := k.start(byMail())
 	first := k.code(s.ID)
 	k.clock.advance(time.Minute)
-	if _, err := k.Resend(context.Background(), s.ID, ""); err != nil {
+	if _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	if k.code(s.ID) == first {
@@ -71,7 +71,7 @@ func TestResendsAtOnceAreOne(t *testing.T) {
 	k := newKit(t)
 	s := k.start(byMail())
 	k.clock.advance(time.Minute)
-	got := together(50, func(int) error { _, err := k.Resend(context.Background(), s.ID, ""); return err })
+	got := together(50, func(int) error { _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); return err })
 	if got[""] != 1 || got["resend_too_soon"] != 49 || len(k.outbox.of(s.ID)) != 2 {
 		t.Fatalf("outcomes: %v, messages: %d", got, len(k.outbox.of(s.ID)))
 	}
@@ -99,7 +99,7 @@ func TestDeliveryMovesOnOnly(t *testing.T) {
 		}
 	}
 	k.clock.advance(time.Minute)
-	if _, err := k.Resend(ctx, s.ID, "voice"); err != nil {
+	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{Channel: "voice"}); err != nil {
 		t.Fatal(err)
 	}
 	if got := record(watchword.Delivery{Status: "failed"}); got != "queued" {
@@ -120,7 +120,7 @@ func TestWhoCarriesAMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.clock.advance(time.Minute)
-	if v, err := k.Resend(ctx, s.ID, ""); err != nil || v.Delivery != (watchword.Delivery{Status: watchword.DeliveryQueued}) {
+	if v, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil || v.Delivery != (watchword.Delivery{Status: watchword.DeliveryQueued}) {
 		t.Errorf("waiting again: %+v %v", v.Delivery, err)
 	}
 	req := byMail()
@@ -140,7 +140,7 @@ func TestResendByAChannelThatDoesNotFit(t *testing.T) {
 	k := newKit(t)
 	s := k.start(byMail())
 	k.clock.advance(time.Minute)
-	_, err := k.Resend(context.Background(), s.ID, "sms")
+	_, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{Channel: "sms"})
 	if refused := k.mustCode(err, watchword.ErrInvalidRequest); len(refused.Fields) != 1 || refused.Fields[0].Field != "channel" {
 		t.Errorf("%+v", refused.Fields)
 	}

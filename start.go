@@ -61,8 +61,10 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 		return nil, err
 	}
 	prompt, took, before, err := e.ask(ctx, ident, c, req, address)
+	if before != nil || errors.Is(err, ErrUnavailable) {
+		e.giveBack(ctx, took)
+	}
 	if before != nil || err != nil {
-		e.giveBack(ctx, took, err)
 		return before, err
 	}
 	c.Ask, c.Decoy = prompt.Ask, c.Decoy || prompt.Decoy
@@ -71,13 +73,14 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 		return nil, err
 	}
 	err = e.create(ctx, entry, rec)
+	if err != nil {
+		e.giveBack(ctx, took)
+	}
 	if errors.Is(err, ErrExists) {
 		return e.startedBefore(ctx, ident, req.Unanswered)
 	}
 	if err != nil {
-		err = unavailable(err)
-		e.giveBack(ctx, took, err)
-		return nil, err
+		return nil, unavailable(err)
 	}
 	e.emit(ctx, EventStarted, c)
 	return e.started(rec, entry, prompt.Public), nil
@@ -92,10 +95,13 @@ func (e *Engine) ask(ctx context.Context, i ident, c *Challenge, req StartReques
 		if prompt, err = begin(ctx, s, c); err == nil {
 			took, err = e.takeStart(ctx, s.Traits(), req, to)
 		}
+		if err != nil {
+			took = taken{}
+		}
 		return prompt, took, nil, err
 	}
 	if took, err = e.takeStart(ctx, s.Traits(), req, to); err != nil {
-		return prompt, took, nil, err
+		return prompt, taken{}, nil, err
 	}
 	if before, err = e.authorizeEnrolment(ctx, i, c, req); before != nil || err != nil {
 		return prompt, took, before, err

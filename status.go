@@ -11,10 +11,15 @@ import (
 // needs is canceled when somebody looks.
 func (e *Engine) Status(ctx context.Context, id string) (View, error) {
 	v, rec, err := e.look(ctx, id)
-	if err == nil && v.Status == Pending && e.orphaned(ctx, rec) {
-		return e.Cancel(ctx, id)
+	if err != nil || v.Status != Pending || !e.orphaned(ctx, rec) {
+		return v, err
 	}
-	return v, err
+	canceled, err := e.Cancel(ctx, id)
+	if err != nil && !errors.Is(err, ErrUnavailable) { // it ended meanwhile
+		v, _, err = e.look(ctx, id)
+		return v, err
+	}
+	return canceled, err
 }
 
 // look reads a challenge's status.
@@ -38,7 +43,7 @@ func (e *Engine) look(ctx context.Context, id string) (View, *record, error) {
 // authority that is gone.
 func (e *Engine) orphaned(ctx context.Context, rec *record) bool {
 	judge, ok := e.strategyOf(rec.ident).(Judge)
-	if !ok || rec.Subject == "" || rec.Decoy {
+	if !ok || rec.Subject == "" {
 		return false
 	}
 	if rec.Purpose == PurposeEnrol {
@@ -47,7 +52,8 @@ func (e *Engine) orphaned(ctx context.Context, rec *record) bool {
 	}
 	c := rec.Challenge
 	prompt, err := judge.Begin(ctx, &c)
-	return err == nil && prompt.Decoy || errors.Is(err, ErrNotEnrolled) || errors.Is(err, ErrUnknownFactor)
+	gone := err == nil && prompt.Decoy || errors.Is(err, ErrNotEnrolled) || errors.Is(err, ErrUnknownFactor)
+	return gone && !rec.Decoy // which takes as long
 }
 
 // Cancel ends a challenge that is still pending; canceling it again changes nothing.
@@ -93,6 +99,9 @@ func (e *Engine) howItEnded(ctx context.Context, i ident) error {
 	}
 	return ErrAttemptsExhausted
 }
+
+// lastWord bounds how long the first look of a waiting caller may take.
+const lastWord = 2 * time.Second
 
 // How often a waiting caller reads: at first soon, then once a second.
 const (

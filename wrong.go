@@ -10,10 +10,9 @@ import (
 // Then each factor that it was compared with has failed once more.
 func (e *Engine) settle(ctx context.Context, rec *record, entry Entry, a *attempt, w *wrongAnswer) (*Result, error) {
 	err := e.cfg.Store.Close(ctx, rec.ident.ref, Closing{State: StateLocked, Settles: true, Idle: tryTime})
+	locked := err == nil
 	switch {
-	case err == nil:
-		entry.State = StateLocked
-	case errors.Is(err, ErrInFlight):
+	case locked, errors.Is(err, ErrInFlight):
 	case errors.Is(err, ErrClosed):
 		return e.tooLate(ctx, rec.ident, a)
 	case errors.Is(err, ErrNotFound):
@@ -22,9 +21,16 @@ func (e *Engine) settle(ctx context.Context, rec *record, entry Entry, a *attemp
 		return nil, unavailable(err)
 	}
 	for _, f := range w.compared {
-		if result, err := e.failOrWin(ctx, rec, entry, a, f); result != nil || err != nil {
+		result, err := e.failOrWin(ctx, rec, entry, a, f)
+		if locked && err != nil {
+			e.locked(ctx, rec.ident, &rec.Challenge)
+		}
+		if result != nil || err != nil {
 			return result, err
 		}
+	}
+	if locked {
+		entry.State = StateLocked
 	}
 	refusal := e.wrong(ctx, rec.ident, a, entry)
 	if a.what == markCollected {

@@ -179,7 +179,7 @@ func TestResend(t *testing.T) {
 	r := newRig(t, magiclink.Config{})
 	s := r.start()
 	r.now = r.now.Add(time.Minute)
-	if _, err := r.Resend(t.Context(), s.ID, ""); err != nil {
+	if _, err := r.Resend(t.Context(), s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	if again := r.read(s.ID); again.token != s.token || again.code != s.code {
@@ -190,7 +190,7 @@ func TestResend(t *testing.T) {
 	r = newRig(t, magiclink.Config{}, func(c *watchword.Config) { c.NewCodes = true })
 	s = r.start()
 	r.now = r.now.Add(time.Minute)
-	if _, err := r.Resend(t.Context(), s.ID, ""); err != nil {
+	if _, err := r.Resend(t.Context(), s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
 	}
 	again := r.read(s.ID)
@@ -292,7 +292,7 @@ func TestChannels(t *testing.T) {
 	}
 	s := r.start()
 	r.now = r.now.Add(time.Minute)
-	_, err = r.Resend(t.Context(), s.ID, "voice")
+	_, err = r.Resend(t.Context(), s.ID, watchword.ResendRequest{Channel: "voice"})
 	wantError(t, "resend by voice", err, watchword.ErrInvalidRequest)
 }
 

@@ -94,7 +94,7 @@ func (l *Limiter) TakeNamed(ctx context.Context, name string, buckets ...watchwo
 func (l *Limiter) Refund(ctx context.Context, name string, buckets ...watchword.Bucket) error {
 	buffer, charges := l.charges(buckets)
 	defer l.release(buffer)
-	if len(charges) == 0 {
+	if name == "" || len(charges) == 0 {
 		return nil
 	}
 	return l.store.GiveBack(ctx, l.group, name, charges)

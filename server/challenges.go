@@ -139,7 +139,7 @@ func (c *call) approved(ctx context.Context, result *watchword.Result, err error
 }
 
 func resend(ctx context.Context, c *call, in *resendRequest) (*challengeView, error) {
-	view, err := c.engine.Resend(ctx, c.request.PathValue("id"), in.Channel)
+	view, err := c.engine.Resend(ctx, c.request.PathValue("id"), watchword.ResendRequest{Channel: in.Channel, Seed: c.seed})
 	out := viewChallenge(view)
 	return &out, err
 }

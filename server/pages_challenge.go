@@ -151,7 +151,7 @@ func (h *hosted) resendChallenge(x *exchange, _ *nothingIn) {
 	ctx, cancel := x.bounded()
 	defer cancel()
 	if c := h.held(ctx, x); c != nil {
-		_, err := c.engine.Resend(ctx, c.id, "")
+		_, err := c.engine.Resend(ctx, c.id, watchword.ResendRequest{})
 		h.done(ctx, x, c, err)
 	}
 }

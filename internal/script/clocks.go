@@ -12,7 +12,8 @@ import (
 )
 
 // Clocks are what is known of the clocks of a client's servers. A single server, also behind Sentinel, has one. On a
-// Cluster each hash tag has one, which follows it to whichever node has its slot.
+// Cluster each hash tag has one. What is known is forgotten when another server is connected to, after a failover say; where
+// a slot moves to a node that is connected already, the first answer from there brings it up to date.
 type Clocks struct {
 	began   time.Time     // times in this package are durations since then, by the monotonic clock
 	timeout time.Duration // for how long the client waits for an answer; 0: as long as the context
@@ -85,17 +86,18 @@ type clock struct {
 // drift is how much two clocks may go apart, one part in so many: 500 ppm.
 const drift = 2000
 
-// learn takes in what a server's clock showed at a moment between two of ours. How far it is ahead is then known but for
-// the time that the command took; the estimate is never too high, so a deadline is never too late.
-func (c *clock) learn(sent, received time.Duration, server int64) {
+// learn takes in what a server's clock showed at a moment between two of ours, over a connection that was made before so many
+// dials. How far it is ahead is then known but for the time that the command took; the estimate is never too high, so a
+// deadline is never too late by the clock of the server that answered.
+func (c *clock) learn(sent, received time.Duration, server, dials int64) {
 	low, high := server-received.Microseconds(), server-sent.Microseconds()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	aged := c.ahead - (received-c.at).Microseconds()/drift
-	if c.known && c.dials == c.all.dials.Load() && aged <= high {
+	if c.known && c.dials == dials && aged <= high {
 		low = max(low, aged)
 	}
-	c.ahead, c.at, c.dials, c.known = low, received, c.all.dials.Load(), true
+	c.ahead, c.at, c.dials, c.known = low, received, dials, true
 }
 
 // serverTime is one of our times by the server's clock, or a little earlier. Of a server that has not answered yet it is

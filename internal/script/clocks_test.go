@@ -28,10 +28,26 @@ func TestDeadlineIsNeverLateByTheServersClock(t *testing.T) {
 		sent := local
 		there := sent + time.Duration(r.Int64N(int64(50*time.Millisecond)))
 		received := there + time.Duration(r.Int64N(int64(50*time.Millisecond)))
-		c.learn(sent, received, there.Microseconds()+ahead)
+		c.learn(sent, received, there.Microseconds()+ahead, all.dials.Load())
 		if c.ahead > ahead || c.ahead < ahead-100_000 {
 			t.Fatalf("answer %d: thought to be %d µs ahead, it is %d", n, c.ahead, ahead)
 		}
 		local = received
+	}
+}
+
+// The last answer of a server that has failed over comes after the connection to the new one was made. What it says of the
+// old server's clock is not believed of the new one's.
+func TestAnswerOfTheOldServerAfterTheNewOneWasReachedIsNotBelieved(t *testing.T) {
+	all := &Clocks{began: time.Now()}
+	all.one.all = all
+	connections := &dials{clocks: all}
+	connections.connected("old:6379")
+	sent, before := all.now(), all.dials.Load()
+	connections.connected("new:6379") // whose clock is ten seconds behind the old one's
+	received := all.now() + time.Millisecond
+	all.one.learn(sent, received, received.Microseconds()+10_000_000, before)
+	if limit := all.now() + time.Second; all.one.serverTime(limit) > limit.Microseconds() {
+		t.Error("a deadline by the new server's clock is too late")
 	}
 }

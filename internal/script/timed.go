@@ -44,7 +44,8 @@ const lateTries = 5
 func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string, args ...any) (any, error) {
 	clock := clocks.of(keys)
 	limit := clocks.end(ctx)
-	args = append(args, deadline{clock, limit})
+	written := &deadline{clock: clock, end: limit}
+	args = append(args, written)
 	for range lateTries {
 		sent := clocks.now()
 		reply, err := t.Script.Run(ctx, c, keys, args...)
@@ -60,7 +61,7 @@ func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string,
 		if !ok {
 			return nil, errReply
 		}
-		clock.learn(sent, received, server)
+		clock.learn(sent, received, server, written.dials)
 		if len(parts) == 2 {
 			return body(parts[1])
 		}
@@ -89,10 +90,12 @@ func body(reply any) (any, error) {
 type deadline struct {
 	clock *clock
 	end   time.Duration // of the caller's context
+	dials int64         // Clocks.dials when it was written
 }
 
 // MarshalBinary is how go-redis writes an argument.
-func (d deadline) MarshalBinary() ([]byte, error) {
+func (d *deadline) MarshalBinary() ([]byte, error) {
+	d.dials = d.clock.all.dials.Load()
 	return strconv.AppendInt(nil, d.clock.serverTime(d.clock.all.giveUp(d.end)), 10), nil
 }
 

@@ -291,3 +291,29 @@ func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
 		}
 	}
 }
+
+// Take is TakeNamed without a name. What was taken so cannot be given back, and Refund without a name gives nothing back.
+func TestRefundWithoutANameGivesNothingBack(t *testing.T) {
+	for name, store := range map[string]ratelimit.Store{"memory": ratelimit.NewMemory(ratelimit.MemoryConfig{}), "redis": open(t, redistest.Start(t).Client(t))} {
+		l, err := ratelimit.New(store, []ratelimit.Rule{{Name: "three", Limit: 3, Window: time.Hour, By: ratelimit.ByApp}}, "shop")
+		if err != nil {
+			t.Fatal(err)
+		}
+		app := watchword.Bucket{By: ratelimit.ByApp}
+		for range 3 {
+			if err := l.TakeNamed(t.Context(), "", app); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Refund(t.Context(), "", app); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		passed := 0
+		for l.Take(t.Context(), app) == nil && passed < 10 {
+			passed++
+		}
+		if passed != 0 {
+			t.Errorf("%s: after a Refund without a name %d more pass: the window is gone", name, passed)
+		}
+	}
+}
