@@ -12,7 +12,7 @@ const (
 	maxBackground     = 1024
 	backgroundTimeout = 2 * time.Second // of one try of a task
 	backgroundPause   = 100 * time.Millisecond
-	backgroundTries   = 100
+	backgroundTime    = 30 * time.Second // for all tries of a task
 )
 
 func newBackground() *background { return &background{make(chan struct{}, maxBackground)} }
@@ -23,14 +23,14 @@ func (b *background) later(ctx context.Context, after time.Duration, task func(c
 	if !b.take() {
 		return false
 	}
-	time.AfterFunc(after, func() { b.work(context.WithoutCancel(ctx), 1, task) })
+	time.AfterFunc(after, func() { b.work(context.WithoutCancel(ctx), 0, task) })
 	return true
 }
 
-// retry runs a task until it succeeds, for about ten seconds of refusals or longer where each takes its time.
+// retry runs a task until it succeeds, for half a minute.
 func (b *background) retry(ctx context.Context, task func(ctx context.Context) error) {
 	if b.take() {
-		go b.work(context.WithoutCancel(ctx), backgroundTries, task)
+		go b.work(context.WithoutCancel(ctx), backgroundTime, task)
 	}
 }
 
@@ -43,13 +43,14 @@ func (b *background) take() bool {
 	}
 }
 
-func (b *background) work(ctx context.Context, tries int, task func(ctx context.Context) error) {
+// work runs a task at least once, and again within a time if it fails.
+func (b *background) work(ctx context.Context, within time.Duration, task func(ctx context.Context) error) {
 	defer func() { <-b.slots }()
-	for n := 1; ; n++ {
+	for began := time.Now(); ; {
 		limited, cancel := context.WithTimeout(ctx, backgroundTimeout)
 		err := task(limited)
 		cancel()
-		if err == nil || n >= tries {
+		if err == nil || time.Since(began) >= within {
 			return
 		}
 		time.Sleep(backgroundPause)

@@ -331,3 +331,44 @@ func TestAuthorityDiesWithItsSubjectThoughTheStoreForgets(t *testing.T) {
 	_, err = k.check(begun, "x", enrolling)
 	k.mustCode(err, watchword.ErrProofRequired)
 }
+
+// An entry of a set that does not open is made anew, and stops nobody.
+func TestDamagedSetIsMadeAnew(t *testing.T) {
+	k := newKeeperKit(t)
+	ctx := t.Context()
+	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
+		t.Fatal(err)
+	}
+	begun := k.begin("strong", subject, k.proof("weak"))
+	for _, f := range k.rows() {
+		if f.Strategy == "factor_set" {
+			f.Data = []byte("damaged")
+			if err := k.config.Factors.Update(ctx, f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	_, err := k.check(begun, "x", enrolling)
+	k.mustCode(err, watchword.ErrProofRequired)
+	_, err = k.enrol("strong", watchword.Authority{})
+	k.mustCode(err, watchword.ErrProofRequired)
+	var last error
+	for range 2 { // the first of them, or of these changes, makes it anew
+		_, last = k.enrol("strong", k.proof("weak"))
+		if last == nil {
+			break
+		}
+	}
+	if last != nil {
+		t.Error(last)
+	}
+}
+
+func (k *kit) rows() []watchword.SealedFactor {
+	k.t.Helper()
+	rows, err := k.config.Factors.List(k.t.Context(), "shop", subject)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return rows
+}

@@ -50,7 +50,7 @@ func (v *vault) setID(subject string) string {
 }
 
 // set reads everything that a subject has enrolled. An entry whose seal does not open was tampered with, or its key has
-// left the ring: then nothing that was begun before goes on.
+// left the ring: the next change makes it anew, and no enrolment that is open then goes on.
 func (v *vault) set(ctx context.Context, subject string, now time.Time) (*factorSet, error) {
 	set := &factorSet{subject: subject, now: now}
 	if v.store == nil {
@@ -76,14 +76,11 @@ func (v *vault) set(ctx context.Context, subject string, now time.Time) (*factor
 }
 
 // bump brings the set's entry to a new version, with what is being added; ErrConflict if somebody else was first, or if there
-// was no entry: then there is an empty one, of this life, that can be looked at by the clock of its store.
+// was no entry that opens: then there is an empty one, of this life, that can be looked at by the clock of its store.
 func (v *vault) bump(ctx context.Context, set *factorSet, life string, add ...addition) error {
-	next := factorSet{life: set.life}
-	if set.entry == nil || set.entry.damaged {
-		next.life = life
-	}
-	if set.entry == nil {
-		add = nil
+	next, fresh := factorSet{life: set.life}, set.entry == nil || set.entry.damaged
+	if fresh {
+		next.life, add = life, nil
 	}
 	for _, a := range set.adding {
 		if set.now.Sub(a.at) < additionTime && !set.has(a.factor) {
@@ -100,15 +97,13 @@ func (v *vault) bump(ctx context.Context, set *factorSet, life string, add ...ad
 	}
 	f := Factor{ID: v.setID(set.subject), Subject: set.subject, Strategy: setStrategy, CreatedAt: set.now.UTC().Truncate(time.Millisecond), Data: data}
 	if set.entry == nil {
-		if err = v.create(ctx, f); err == nil {
-			err = ErrConflict
-		}
+		err = v.create(ctx, f)
 	} else {
 		f.Version, f.CreatedAt = set.entry.Version, set.entry.CreatedAt
 		err = v.update(ctx, f)
 	}
 	switch {
-	case errors.Is(err, ErrExists), errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict):
+	case err == nil && fresh, errors.Is(err, ErrExists), errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict):
 		return ErrConflict
 	case err != nil:
 		return unavailable(err)
