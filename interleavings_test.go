@@ -44,8 +44,8 @@ func TestRecoveryCodeRenewsItsOwnSet(t *testing.T) {
 // heldFactors is a store of factors whose calls a test can hold up.
 type heldFactors struct {
 	watchword.Factors
-	list, get, create, update func()
-	failList                  atomic.Int32 // counts down: the list after so many fails
+	list, create, update func()
+	failList             atomic.Int32 // counts down: the list after so many fails
 }
 
 func call(f func()) {
