@@ -62,13 +62,22 @@ func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
 		refuse(!plain(f[1], maxText), f[0], "is too long or holds control characters")
 	}
 	refuse(req.ReturnURL != "" && !e.mayReturn(req.ReturnURL), "return_url", "is not of an origin on the app's list")
-	refuse(!plain(req.Client.UserAgent, maxLong), "client.user_agent", "is too long or holds control characters")
-	ip, err := netip.ParseAddr(req.Client.IP)
-	refuse(req.Client.IP != "" && (err != nil || ip.Zone() != ""), "client.ip", "is not an IP address")
+	out = append(out, req.Client.wrongFields()...)
 	refuse(!shortTexts(req.Transaction, legible), "transaction", "holds at most 16 short texts, all of them visible")
 	inReceipt, err := json.Marshal([]any{req.Transaction, req.Nonce, req.Subject})
 	refuse(err != nil || len(inReceipt) > maxInReceipt, "transaction", "is too long for a receipt")
 	refuse(!shortTexts(req.Metadata, plain), "metadata", "holds at most 16 short texts")
+	return out
+}
+
+// wrongFields says what is wrong with what the app's backend says of a client.
+func (c Client) wrongFields() (out []FieldError) {
+	if !plain(c.UserAgent, maxLong) {
+		out = append(out, FieldError{"client.user_agent", "is too long or holds control characters"})
+	}
+	if ip, err := netip.ParseAddr(c.IP); c.IP != "" && (err != nil || ip.Zone() != "") {
+		out = append(out, FieldError{"client.ip", "is not an IP address"})
+	}
 	return out
 }
 

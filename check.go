@@ -125,6 +125,9 @@ func wellFormed(t Traits, req CheckRequest) error {
 	case !isSubject(req.Subject):
 		return invalid("subject", badSubject)
 	}
+	if fields := req.Client.wrongFields(); len(fields) > 0 {
+		return &Error{Code: ErrInvalidRequest.Code, Fields: fields}
+	}
 	return nil
 }
 

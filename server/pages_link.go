@@ -168,6 +168,11 @@ func (h *hosted) answerWithoutScript(x *exchange) {
 		if form, err = url.ParseQuery(string(body)); err != nil {
 			return invalid(bodyField, "is not a form")
 		}
+		for name, values := range form {
+			if len(values) > 1 {
+				return invalid(nameOr(name, bodyField), "is there twice")
+			}
+		}
 		return nil
 	})
 	if err != nil {
