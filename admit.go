@@ -26,7 +26,7 @@ var (
 func (e *Engine) admit(req StartRequest) (Strategy, Address, error) {
 	s := e.strategies[req.Strategy]
 	if s == nil {
-		return nil, Address{}, invalid("strategy", "is not one that this app offers")
+		return nil, Address{}, invalid("strategy", notOneOf("offers", e.strategies))
 	}
 	if fields := e.wrongFields(req, s); len(fields) > 0 {
 		return nil, Address{}, &Error{Code: ErrInvalidRequest.Code, Fields: fields}
@@ -45,15 +45,15 @@ func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
 		}
 	}
 	t := s.Traits()
-	refuse(!purposePattern.MatchString(req.Purpose), "purpose", "needs 1 to 40 of a-z, 0-9 and _")
-	refuse(len(e.purposes) > 0 && !e.purposes[req.Purpose], "purpose", "is not one that this app uses")
+	wrongPurpose := e.wrongPurpose(req.Purpose)
+	refuse(wrongPurpose != "", "purpose", wrongPurpose)
 	_, enrols := s.(Enroller)
 	refuse(req.Purpose == PurposeEnrol && !enrols, "purpose", "nothing can be enrolled with this strategy")
 	refuse((t.Subject || req.Purpose == PurposeEnrol) && req.Subject == "", "subject", "is required")
 	refuse(t.Sends && req.To == "", "to", "is required")
 	refuse(!t.Sends && req.To != "", "to", "nothing is sent with this strategy")
 	refuse(t.Sends && req.Channel == "", "channel", "is required")
-	refuse(t.Sends && req.Channel != "" && !e.channels[req.Channel], "channel", "is not one that this app can send by")
+	refuse(t.Sends && req.Channel != "" && !e.channels[req.Channel], "channel", notOneOf("can send by", e.channels))
 	refuse(!t.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
 	refuse(req.Locale != "" && (len(req.Locale) > 35 || !localePattern.MatchString(req.Locale)), "locale", "is not a language tag (BCP 47)")
 	refuse(!isSubject(req.Subject), "subject", badSubject)
@@ -61,14 +61,23 @@ func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
 	for _, f := range [][2]string{{"nonce", req.Nonce}, {"factor", req.Factor}} {
 		refuse(!plain(f[1], maxText), f[0], "is too long or holds control characters")
 	}
-	refuse(req.ReturnURL != "" && !e.mayReturn(req.ReturnURL), "return_url", "is not of an origin on the app's list")
-	refuse(!plain(req.Client.UserAgent, maxLong), "client.user_agent", "is too long or holds control characters")
-	ip, err := netip.ParseAddr(req.Client.IP)
-	refuse(req.Client.IP != "" && (err != nil || ip.Zone() != ""), "client.ip", "is not an IP address")
+	refuse(req.ReturnURL != "" && !e.mayReturn(req.ReturnURL), "return_url", "is not of an origin on the app's list, the setting return_urls")
+	out = append(out, req.Client.wrongFields()...)
 	refuse(!shortTexts(req.Transaction, legible), "transaction", "holds at most 16 short texts, all of them visible")
 	inReceipt, err := json.Marshal([]any{req.Transaction, req.Nonce, req.Subject})
 	refuse(err != nil || len(inReceipt) > maxInReceipt, "transaction", "is too long for a receipt")
 	refuse(!shortTexts(req.Metadata, plain), "metadata", "holds at most 16 short texts")
+	return out
+}
+
+// wrongFields says what is wrong with what the app's backend says of a client.
+func (c Client) wrongFields() (out []FieldError) {
+	if !plain(c.UserAgent, maxLong) {
+		out = append(out, FieldError{"client.user_agent", "is too long or holds control characters"})
+	}
+	if ip, err := netip.ParseAddr(c.IP); c.IP != "" && (err != nil || ip.Zone() != "") {
+		out = append(out, FieldError{"client.ip", "is not an IP address"})
+	}
 	return out
 }
 

@@ -51,14 +51,18 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 	if err != nil {
 		return nil, err
 	}
-	if err := e.wellFormed(e.strategyOf(i), req); err != nil {
+	traits := e.strategyOf(i).Traits()
+	if err := wellFormed(traits, req); err != nil {
+		return nil, err
+	}
+	req.Answer.Starter = true
+	if req.Answer, err = readAnswer(traits, req.Answer); err != nil {
 		return nil, err
 	}
 	if err := e.takeCheck(ctx, req.Client); err != nil {
 		return nil, err
 	}
 	a := attempt{purpose: req.Purpose, who: e.whoIs(req), answer: req.Answer, transaction: req.Transaction, what: markCollected}
-	a.answer.Starter = true
 	if a.id, err = e.newAttempt(req.Seed); err != nil {
 		return nil, err
 	}
@@ -91,6 +95,9 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	if err != nil {
 		return err
 	}
+	if answer, err = readAnswer(e.strategyOf(i).Traits(), answer); err != nil {
+		return err
+	}
 	if err := e.takeCheck(ctx, client); err != nil {
 		return err
 	}
@@ -106,24 +113,20 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	return err
 }
 
-// wellFormed refuses what cannot be an answer; it costs nothing.
-func (e *Engine) wellFormed(s Strategy, req CheckRequest) error {
-	t := s.Traits()
+// wellFormed refuses a request that does not say what is answered, and by whom; it costs nothing.
+func wellFormed(t Traits, req CheckRequest) error {
 	switch {
 	case req.Purpose == "":
 		return invalid("purpose", "is required")
-	case req.Answer.Text == "":
-		return invalid("answer", "is required")
-	case req.Answer.Object && !t.Object:
-		return invalid("answer", "must be a string")
-	case !req.Answer.Object && t.Object:
-		return invalid("answer", "must be an object")
 	case req.Subject != "" && req.To != "":
 		return invalid("to", "must not be given beside subject")
 	case req.Subject == "" && req.To == "" && (t.Subject || t.Sends):
 		return invalid("subject", "is required, or to where the challenge has no subject")
 	case !isSubject(req.Subject):
 		return invalid("subject", badSubject)
+	}
+	if fields := req.Client.wrongFields(); len(fields) > 0 {
+		return &Error{Code: ErrInvalidRequest.Code, Fields: fields}
 	}
 	return nil
 }

@@ -55,8 +55,8 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		if err != nil && !again {
 			return err
 		}
-		if req.Purpose != rec.Purpose || !sameWho(claimed, rec) {
-			return &Error{Code: ErrIncorrectAnswer.Code, Remaining: max(entry.Tries, 0)}
+		if a := (&attempt{purpose: req.Purpose, who: claimed}); contradicts(rec, a) {
+			return &Error{Code: ErrIncorrectAnswer.Code, Remaining: max(entry.Tries, 0), Extra: e.explain(ctx, rec, a)}
 		}
 		if !again {
 			rec.Collected, rec.CollectedBy, rec.CollectedAt = true, by, e.cfg.Clock().UTC()

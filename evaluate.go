@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 )
 
@@ -15,8 +14,8 @@ func (e *Engine) evaluate(ctx context.Context, s Judge, rec *record, entry Entry
 	if err := e.over(ctx, rec); err != nil {
 		return nil, err
 	}
-	if contradicts(rec, a) {
-		return e.settle(ctx, rec, entry, a, &wrongAnswer{})
+	if contradicts(rec, a) || rec.Decoy && rec.Purpose == PurposeEnrol {
+		return e.settle(ctx, rec, entry, a, &wrongAnswer{extra: e.explain(ctx, rec, a)})
 	}
 	if rec.Decoy && rec.Purpose != PurposeEnrol {
 		return e.evaluateDecoy(ctx, s, rec, entry, a)
@@ -52,16 +51,6 @@ func (e *Engine) over(ctx context.Context, rec *record) error {
 	}
 	return e.endedHere(rec)
 }
-
-// contradicts reports whether the caller's word is not the challenge's: another purpose, somebody else, another
-// transaction. That is a wrong answer, whatever it says; so is each to a decoy of an enrolment. A discoverable passkey's challenge names nobody.
-func contradicts(rec *record, a *attempt) bool {
-	return a.mismatch || rec.Decoy && rec.Purpose == PurposeEnrol || a.purpose != rec.Purpose || !sameWho(a.who, rec) ||
-		a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction)
-}
-
-// sameWho compares the caller's word with the challenge.
-func sameWho(claimed string, rec *record) bool { return claimed == who(rec.Subject, rec.Address) }
 
 // wrongAnswer carries a Judge's mismatch, what it was compared with, and what the app's backend is told.
 type wrongAnswer struct {

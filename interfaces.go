@@ -186,6 +186,7 @@ type Traits struct {
 	Channel  string        // by which it travels where the caller names no channel; empty: the caller must
 	Subject  bool          // the subject is required
 	Object   bool          // the answer is a JSON object, not a string
+	Typed    Typed         // what its codes look like that people type; zero: answers are exact
 	Tries    int           // tries of a challenge; 0: Config.Tries
 	Lifetime time.Duration // of a challenge; 0: Config.Lifetime
 	Space    float64       // how many answers there could be; 0: too many to guess (2^112 and more)
@@ -236,9 +237,9 @@ type Prompt struct {
 
 // An Answer is what the subject gives back.
 type Answer struct {
-	Text    string // what was typed, a link's token, or a JSON object
+	Text    string // what was typed, a link's token, or a JSON object; a strategy sees the one spelling that Typed speaks of
 	Object  bool   // Text is a JSON object
-	Number  string // from a link's page: the number that the starting screen shows
+	Number  string // from a link's page: the number that the starting screen shows, spelled as Text is
 	Starter bool   // the caller is the app's backend, or the opener has shown the starter's own cookie
 }
 

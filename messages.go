@@ -109,7 +109,7 @@ func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, 
 	case rec.Sends == 0:
 		return Address{}, invalid("strategy", "nothing is sent with this strategy")
 	case channel != "" && !e.channels[channel]:
-		return Address{}, invalid("channel", "is not one that this app can send by")
+		return Address{}, invalid("channel", notOneOf("can send by", e.channels))
 	case rec.Sends >= e.cfg.Sends:
 		return Address{}, ErrSendsExhausted
 	case now.Before(at):

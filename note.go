@@ -59,27 +59,8 @@ func (n *note) proof() (Proof, error) {
 
 // answerDigest is a keyed digest of an answer to the challenge, as it is compared with a note's.
 func (r *record) answerDigest(a *attempt) []byte {
-	text := a.answer.Text
-	if !a.answer.Object {
-		text = foldTyped(text)
-	}
-	sum := r.key.digests.sum("note", r.ID, r.Purpose, text)
+	sum := r.key.digests.sum("note", r.ID, r.Purpose, a.answer.Text)
 	return sum[:]
-}
-
-// foldTyped makes spellings of one typed code equal: spaces and hyphens do not count, nor does the case of letters.
-func foldTyped(text string) string {
-	folded := make([]byte, 0, len(text))
-	for i := range len(text) {
-		switch b := text[i]; {
-		case b == ' ' || b == '-':
-		case 'a' <= b && b <= 'z':
-			folded = append(folded, b-'a'+'A')
-		default:
-			folded = append(folded, b)
-		}
-	}
-	return string(folded)
 }
 
 // leaveNote adds a note to a factor that is about to be stored. What is too old to be believed leaves, and what belongs to

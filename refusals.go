@@ -15,7 +15,9 @@ func (e *Engine) refused(ctx context.Context, i ident, a *attempt, entry Entry, 
 	var spent *BudgetError
 	switch {
 	case errors.Is(err, ErrMismatch):
-		return nil, e.wrong(ctx, i, a, entry)
+		refusal := e.wrong(ctx, i, a, entry)
+		refusal.Extra = e.explainUnread(ctx, i, a)
+		return nil, refusal
 	case errors.Is(err, ErrNotFound):
 		return nil, ErrUnknownChallenge
 	case errors.Is(err, ErrExpired):

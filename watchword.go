@@ -46,6 +46,7 @@ type Config struct {
 	SMSOrigin       string        // host of the @host #code line that browsers bind a code to; empty: no such line
 	Budget          []Window      // of a group's wrong answers, by default 5 in 15 minutes and 30 a day
 	NoBudget        bool          // for load tests: wrong answers are limited by a challenge's own tries alone
+	Development     bool          // an answer for another purpose or somebody else hears so, in Error.Extra
 
 	Clock  func() time.Time                   // default time.Now
 	Random io.Reader                          // default crypto/rand

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/typed"
 )
 
 // A Confirm is what the link's page asks of a person before the link counts.
@@ -43,8 +44,7 @@ func New(cfg Config) (*Strategy, error) {
 // The three secrets of a challenge. A token is 22 letters and digits, 2^131 of them: no hyphen, dot or underscore stands
 // at its end, which programs that find links in texts would leave out. No code has its prefix.
 const (
-	digits       = "0123456789"
-	alphanumeric = digits + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	alphanumeric = typed.Digits + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 	tokenPrefix  = "lk_"
 	tokenSymbols = 22
@@ -68,6 +68,10 @@ func (s *Strategy) Traits() watchword.Traits {
 	t := watchword.Traits{Group: watchword.GroupNone, Sends: true, Channel: email, Strength: watchword.StrengthSent}
 	if s.codes {
 		t.Group, t.Space, t.Accepted = watchword.GroupAddress, codeSpace, 1
+		t.Typed = watchword.Typed{Alphabet: typed.Digits, Min: codeDigits, Max: codeDigits, Exact: tokenPrefix}
+	}
+	if s.match {
+		t.Typed.Number = numberDigits
 	}
 	return t
 }
@@ -84,12 +88,12 @@ func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.P
 	p := watchword.Prompt{Ask: watchword.AskLink, Link: watchword.NewCode(token), Public: map[string]any{"code": s.codes}}
 	answers := []string{token}
 	if s.codes {
-		p.Code = c.DeriveCode("code", digits, codeDigits)
+		p.Code = c.DeriveCode("code", typed.Digits, codeDigits)
 		answers = append(answers, p.Code.Reveal())
 	}
 	number := ""
 	if s.match {
-		number = c.DeriveLasting("number", digits, numberDigits).Reveal()
+		number = c.DeriveLasting("number", typed.Digits, numberDigits).Reveal()
 		p.Public["number"] = number
 	}
 	for _, a := range answers {
@@ -104,31 +108,26 @@ func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.P
 // matched is an answer together with the number; neither holds a bar.
 func matched(answer, number string) string { return answer + "|" + number }
 
-// Candidates is what the table in the package's comment says. A stranger's answer without a number is a wrong one that
-// ends nothing; pages ask for the number before they answer, so that it costs no try either.
+// Candidates is what the table in the package's comment says. A stranger's answer without a number ends nothing; the engine
+// refuses it before, so that it costs no try either.
 func (s *Strategy) Candidates(a watchword.Answer) []watchword.Candidate {
-	answer, ok := s.canonical(a.Text)
 	switch {
-	case !ok:
+	case !s.isAnswer(a.Text):
 		return nil
 	case a.Starter || !s.match:
-		return []watchword.Candidate{{Text: answer}}
-	case !only(a.Number, digits, numberDigits):
+		return []watchword.Candidate{{Text: a.Text}}
+	case !only(a.Number, typed.Digits, numberDigits):
 		return nil
 	}
-	return []watchword.Candidate{{Text: matched(answer, a.Number)}, {Text: answer, Locks: true}}
+	return []watchword.Candidate{{Text: matched(a.Text, a.Number)}, {Text: a.Text, Locks: true}}
 }
 
-// canonical is the one spelling of a token, or of a code without the spaces and hyphens that people type.
-func (s *Strategy) canonical(answer string) (string, bool) {
+// isAnswer reports whether a text is a token or a code.
+func (s *Strategy) isAnswer(answer string) bool {
 	if rest, ok := strings.CutPrefix(answer, tokenPrefix); ok {
-		return answer, only(rest, alphanumeric, tokenSymbols)
+		return only(rest, alphanumeric, tokenSymbols)
 	}
-	if !s.codes || len(answer) > 4*codeDigits {
-		return "", false
-	}
-	code := strings.NewReplacer(" ", "", "-", "").Replace(answer)
-	return code, only(code, digits, codeDigits)
+	return s.codes && only(answer, typed.Digits, codeDigits)
 }
 
 // only reports whether a text is n symbols of an alphabet.

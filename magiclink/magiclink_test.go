@@ -22,6 +22,7 @@ const (
 	approves outcome = "approves"
 	mistaken outcome = "is wrong"
 	ends     outcome = "ends it"
+	free     outcome = "is no answer" // and costs no try
 )
 
 // TestEveryCombination is the table in the package's comment, and everything around it.
@@ -33,24 +34,27 @@ func TestEveryCombination(t *testing.T) {
 		button       outcome
 	}
 	for _, c := range []combination{
-		{"token", "none", mistaken, approves, approves},
+		{"token", "none", free, approves, approves},
 		{"token", "right", approves, approves, approves},
 		{"token", "other", ends, approves, approves},
-		{"code", "none", mistaken, approves, approves},
+		{"code", "none", free, approves, approves},
 		{"code", "right", approves, approves, approves},
 		{"code", "other", ends, approves, approves},
-		{"token", "7", mistaken, approves, approves},
-		{"token", "007", mistaken, approves, approves},
-		{"token", " 42", mistaken, approves, approves},
-		{"token", "٤٢", mistaken, approves, approves},
+		{"token", "7", free, approves, approves},
+		{"token", "007", free, approves, approves},
+		{"token", "4²", free, approves, approves},
+		{"token", "right, spelled", approves, approves, approves},
+		{"code", "right, spelled", approves, approves, approves},
+		{"token", "other, spelled", ends, approves, approves},
+		{" token", "right", free, free, free},
 		{"wrong token", "right", mistaken, mistaken, mistaken},
 		{"wrong token", "other", mistaken, mistaken, mistaken},
 		{"wrong code", "right", mistaken, mistaken, mistaken},
 		{"wrong code", "other", mistaken, mistaken, mistaken},
-		{"token|number", "none", mistaken, mistaken, mistaken},
+		{"token|number", "none", free, mistaken, mistaken},
 		{"token|number", "right", mistaken, mistaken, mistaken},
-		{"number", "right", mistaken, mistaken, mistaken},
-		{"", "right", mistaken, mistaken, mistaken},
+		{"number", "right", free, free, free},
+		{"", "right", free, free, free},
 	} {
 		for _, way := range []struct {
 			name    string
@@ -72,7 +76,11 @@ func TestEveryCombination(t *testing.T) {
 				a := watchword.Answer{Text: spell(s, c.text), Number: spell(s, c.number), Starter: way.starter}
 				err := r.answer(s.ID, a)
 				v := r.status(s.ID)
-				if got := outcomeOf(err, v); got != way.want || v.TriesLeft != 4 {
+				tries := 4
+				if way.want == free {
+					tries = 5
+				}
+				if got := outcomeOf(err, v); got != way.want || v.TriesLeft != tries {
 					t.Errorf("%s: %v, status %s, %d tries left", got, err, v.Status, v.TriesLeft)
 				}
 			})
@@ -92,14 +100,25 @@ func spell(s sent, what string) string {
 		return wrong(s.code)
 	case "token|number":
 		return s.token + "|" + s.number
+	case " token":
+		return " " + s.token
 	case "number", "right":
 		return s.number
+	case "right, spelled":
+		return respelled(s.number)
+	case "other, spelled":
+		return respelled(wrong(s.number))
 	case "other":
 		return wrong(s.number)
 	case "none":
 		return ""
 	}
 	return what
+}
+
+// respelled is a number with a space, in full-width digits and between marks that nobody sees.
+func respelled(number string) string {
+	return "\u200e" + string(rune(number[0])-'0'+'０') + " " + string(rune(number[1])-'0'+'０') + "\u2069"
 }
 
 func outcomeOf(err error, v watchword.View) outcome {
@@ -110,6 +129,8 @@ func outcomeOf(err error, v watchword.View) outcome {
 		return mistaken
 	case errors.Is(err, watchword.ErrIncorrectAnswer) && v.Status == watchword.Locked:
 		return ends
+	case errors.Is(err, watchword.ErrInvalidRequest) && v.Status == watchword.Pending:
+		return free
 	}
 	return "?"
 }

@@ -13,15 +13,13 @@ import (
 	"log/slog"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/typed"
 )
 
 const (
-	digits = "0123456789"
-
 	// Unambiguous is an alphabet whose symbols are not mistaken for one another: none of 0 and O, 1, I and L, 2 and Z,
 	// 5 and S, 8 and B, U and V; and no vowels, which would spell words.
 	Unambiguous = "34679CDFGHJKMNPRTWXY"
@@ -61,7 +59,7 @@ var _ watchword.Guesser = (*Strategy)(nil)
 
 // New makes the strategy, or reports everything that is wrong with its settings.
 func New(cfg Config) (*Strategy, error) {
-	s := &Strategy{alphabet: digits, length: cfg.Length, letters: cfg.Letters, tests: map[string]TestIdentity{}, log: cfg.Logger}
+	s := &Strategy{alphabet: typed.Digits, length: cfg.Length, letters: cfg.Letters, tests: map[string]TestIdentity{}, log: cfg.Logger}
 	now := time.Now()
 	if cfg.Clock != nil {
 		now = cfg.Clock()
@@ -88,7 +86,7 @@ func New(cfg Config) (*Strategy, error) {
 }
 
 func (s *Strategy) addTest(t TestIdentity, now time.Time) error {
-	code, ok := s.canonical(t.Code)
+	code, ok := s.shape().Fold(t.Code)
 	switch {
 	case t.Address == "":
 		return errors.New("otp: a test identity needs an address")
@@ -110,6 +108,7 @@ func (s *Strategy) Name() string { return "otp" }
 // Traits says that codes are sent, and that guesses are counted by address.
 func (s *Strategy) Traits() watchword.Traits {
 	return watchword.Traits{Group: watchword.GroupAddress, Sends: true, Strength: watchword.StrengthSent,
+		Typed: watchword.Typed{Alphabet: s.alphabet, Min: s.length, Max: s.length},
 		Space: math.Pow(float64(len(s.alphabet)), float64(s.length)), Accepted: 1}
 }
 
@@ -133,36 +132,17 @@ func (s *Strategy) testFor(c *watchword.Challenge) (TestIdentity, bool) {
 	return t, ok && c.Now().Before(t.Until) && slices.Contains(t.Purposes, c.Purpose)
 }
 
-// Candidates is the answer without the spaces and hyphens that people type, if it is a code at all.
+// Candidates is the answer, if it is a code at all.
 func (s *Strategy) Candidates(a watchword.Answer) []watchword.Candidate {
-	code, ok := s.canonical(a.Text)
+	code, ok := s.shape().Fold(a.Text)
 	if !ok {
 		return nil
 	}
 	return []watchword.Candidate{{Text: code}}
 }
 
-func (s *Strategy) canonical(answer string) (string, bool) {
-	if len(answer) > 4*maxLength {
-		return "", false
-	}
-	var code [maxLength]byte
-	n := 0
-	for i := range len(answer) {
-		b := answer[i]
-		if b == ' ' || b == '-' {
-			continue
-		}
-		if s.letters && 'a' <= b && b <= 'z' {
-			b -= 'a' - 'A'
-		}
-		if n == s.length || strings.IndexByte(s.alphabet, b) < 0 {
-			return "", false
-		}
-		code[n] = b
-		n++
-	}
-	return string(code[:n]), n == s.length
+func (s *Strategy) shape() typed.Shape {
+	return typed.Shape{Alphabet: s.alphabet, Min: s.length, Max: s.length}
 }
 
 // AMR is "otp", with "sms" or "tel" where the code really went that way. A mailbox adds nothing: e-mail is no

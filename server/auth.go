@@ -27,20 +27,23 @@ func newCredential(a *app, scopes []string) credential {
 // up by digest, so the time that takes says nothing about how much of a guessed key is right.
 func (x *exchange) authorize(scope string) (credential, error) {
 	header := x.request.Header["Authorization"]
-	if len(header) != 1 {
-		return credential{}, refuse(codeUnauthorized)
+	if len(header) == 0 {
+		return credential{}, refuseFor(codeUnauthorized, "The request has no key.")
+	}
+	if len(header) > 1 {
+		return credential{}, refuseFor(codeUnauthorized, "The header Authorization is there twice.")
 	}
 	scheme, key, ok := strings.Cut(header[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return credential{}, refuse(codeUnauthorized)
+		return credential{}, refuseFor(codeUnauthorized, "The header Authorization is not of the form Bearer KEY.")
 	}
 	c, ok := x.server.keys[sha256.Sum256([]byte(key))]
 	if !ok {
-		return credential{}, refuse(codeUnauthorized)
+		return credential{}, refuseFor(codeUnauthorized, "The key is not one that this server knows.")
 	}
 	x.app = c.app
 	if !c.scopes[scope] {
-		return credential{}, refuse(codeForbidden)
+		return credential{}, refuseFor(codeForbidden, "The key has not the scope "+scope+", which this operation needs.")
 	}
 	return c, nil
 }

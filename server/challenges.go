@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -76,7 +75,7 @@ func read(ctx context.Context, c *call) (*challengeView, error) {
 	seconds := 0
 	if text, given := c.query["wait"]; given {
 		var err error
-		if seconds, err = strconv.Atoi(text); err != nil || seconds < 0 || seconds > longestWait {
+		if seconds, err = strconv.Atoi(text); err != nil || strconv.Itoa(seconds) != text || seconds < 0 || seconds > longestWait {
 			return nil, invalid("wait", "must be 0 to 25 seconds")
 		}
 	}
@@ -106,11 +105,6 @@ func (c *call) status(ctx context.Context, wait time.Duration) (watchword.View, 
 }
 
 func check(ctx context.Context, c *call, in *checkRequest) (*approvedView, error) {
-	if in.Client.IP != "" {
-		if _, err := netip.ParseAddr(in.Client.IP); err != nil {
-			return nil, invalid("client.ip", "is not an IP address")
-		}
-	}
 	result, err := c.engine.Check(ctx, c.request.PathValue("id"), watchword.CheckRequest{Purpose: in.Purpose, Subject: in.Subject,
 		To: in.To, Answer: in.Answer.Answer, Transaction: in.Transaction, Client: in.Client.engine(), Seed: c.seed})
 	return c.approved(ctx, result, err)

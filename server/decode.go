@@ -60,10 +60,11 @@ func checkContentType(h http.Header) error {
 }
 
 // A decoder reads requests into values of one type, strictly: exactly one document of valid UTF-8, no name twice, none
-// that is unknown or spelled in another case, no value of another type, and no null, which is neither a text nor
-// nothing. Fields of the type that are not omitted when they are zero are required.
+// that is unknown or spelled in another case, and no value of another type. Fields of the type that are not omitted when
+// they are zero are required; null for one of the others is the same as leaving it out, and anywhere else it is refused.
 type decoder struct {
 	required []requiredField
+	optional map[jsontext.Pointer]bool // fields that may be null, nested ones too
 	options  json.Options
 }
 
@@ -76,7 +77,8 @@ type requiredField struct {
 var errNull = reason("must not be null")
 
 func newDecoder(t reflect.Type) *decoder {
-	d := &decoder{}
+	d := &decoder{optional: map[jsontext.Pointer]bool{}}
+	d.addOptional(t, "")
 	for n := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(n).Tag.Get("json"), ",")
 		if options == "" {
@@ -84,13 +86,28 @@ func newDecoder(t reflect.Type) *decoder {
 		}
 	}
 	refuseNull := json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ any) error {
-		if dec.PeekKind() == 'n' {
-			return errNull
+		switch {
+		case dec.PeekKind() != 'n':
+			return errors.ErrUnsupported // everything else goes its usual way
+		case d.optional[dec.StackPointer()]:
+			return dec.SkipValue()
 		}
-		return errors.ErrUnsupported // everything else goes its usual way
+		return errNull
 	})
 	d.options = json.JoinOptions(json.RejectUnknownMembers(true), json.WithUnmarshalers(refuseNull))
 	return d
+}
+
+// addOptional notes the fields of a type, which is found at a place in the document, that may be left out.
+func (d *decoder) addOptional(t reflect.Type, at jsontext.Pointer) {
+	for n := range t.NumField() {
+		name, options, _ := strings.Cut(t.Field(n).Tag.Get("json"), ",")
+		place := at.AppendToken(name)
+		d.optional[place] = options != ""
+		if field := t.Field(n).Type; field.Kind() == reflect.Struct && name != "" {
+			d.addOptional(field, place)
+		}
+	}
 }
 
 // decode fills into, a pointer to a value of the decoder's type.

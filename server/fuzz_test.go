@@ -16,7 +16,7 @@ func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"purpose":"sign_in","subject":"user_42","answer":"492039"}`,
 		`{"purpose":"sign_in","answer":{"id":"x","response":{"userHandle":null}},"transaction":{"amount":"40.00"},"client":{"known":true,"ip":"::1"}}`,
-		`{"purpose":null}`, `{"answer":[1]}`, `{"answer":{"a":1,"a":2}}`, `{"Purpose":""}`, `{"purpose":"a"}{}`, `[]`, ``, `{"answer":"\ud800"}`, `{"":{}}`,
+		`{"purpose":null}`, `{"purpose":"a","to":null,"answer":"1","client":{"ip":null}}`, `{"purpose":"a","answer":"1","transaction":{"a":null}}`, `{"answer":[1]}`, `{"answer":{"a":1,"a":2}}`, `{"Purpose":""}`, `{"purpose":"a"}{}`, `[]`, ``, `{"answer":"\ud800"}`, `{"":{}}`,
 	} {
 		f.Add(seed)
 	}

@@ -13,30 +13,36 @@ func TestKeys(t *testing.T) {
 		authorization string
 		status        int
 		code          string
+		detail        string
 	}{
-		{"", http.StatusUnauthorized, "unauthorized"},
-		{"Bearer", http.StatusUnauthorized, "unauthorized"},
-		{"Bearer ", http.StatusUnauthorized, "unauthorized"},
-		{"Bearer nobody's", http.StatusUnauthorized, "unauthorized"},
-		{"Bearer dev", http.StatusUnauthorized, "unauthorized"},
-		{"Bearer  " + shopKey, http.StatusUnauthorized, "unauthorized"},
-		{"Bearer " + shopKey + " ", http.StatusUnauthorized, "unauthorized"},
-		{"Bearer " + strings.ToUpper(shopKey), http.StatusUnauthorized, "unauthorized"},
-		{"Basic " + shopKey, http.StatusUnauthorized, "unauthorized"},
-		{shopKey, http.StatusUnauthorized, "unauthorized"},
-		{"Bearer " + factorsKey, http.StatusForbidden, "forbidden"},
-		{"Bearer " + shopKey, http.StatusOK, ""},
-		{"bearer " + shopKey, http.StatusOK, ""},
-		{"Bearer " + shopKey2, http.StatusOK, ""},
+		{"", http.StatusUnauthorized, "unauthorized", "The request has no key."},
+		{"Bearer", http.StatusUnauthorized, "unauthorized", "of the form Bearer KEY"},
+		{"Bearer ", http.StatusUnauthorized, "unauthorized", "not one that this server knows"},
+		{"Bearer nobody's", http.StatusUnauthorized, "unauthorized", "not one that this server knows"},
+		{"Bearer dev", http.StatusUnauthorized, "unauthorized", "not one that this server knows"},
+		{"Bearer  " + shopKey, http.StatusUnauthorized, "unauthorized", "not one that this server knows"},
+		{"Bearer " + shopKey + " ", http.StatusUnauthorized, "unauthorized", "not one that this server knows"},
+		{"Bearer " + strings.ToUpper(shopKey), http.StatusUnauthorized, "unauthorized", "not one that this server knows"},
+		{"Basic " + shopKey, http.StatusUnauthorized, "unauthorized", "of the form Bearer KEY"},
+		{shopKey, http.StatusUnauthorized, "unauthorized", "of the form Bearer KEY"},
+		{"Bearer " + factorsKey, http.StatusForbidden, "forbidden", "the scope challenges"},
+		{"Bearer " + shopKey, http.StatusOK, "", ""},
+		{"bearer " + shopKey, http.StatusOK, "", ""},
+		{"Bearer " + shopKey2, http.StatusOK, "", ""},
 	} {
 		r := b.get("/v1/challenges/"+id, "Authorization", c.authorization).want(t, c.status, c.code)
 		if challenge := r.header.Get("WWW-Authenticate"); (challenge == "Bearer") != (c.status == http.StatusUnauthorized) {
 			t.Errorf("%q: WWW-Authenticate is %q", c.authorization, challenge)
 		}
+		if got := r.str("detail"); !strings.Contains(got, c.detail) || (got == "") != (c.detail == "") {
+			t.Errorf("%q: detail is %q, want %q", c.authorization, got, c.detail)
+		}
 	}
 	twice := request(http.MethodGet, "/v1/challenges/"+id, "")
 	twice.Header["Authorization"] = []string{"Bearer " + shopKey, "Bearer " + shopKey2}
-	b.do(twice).want(t, http.StatusUnauthorized, "unauthorized")
+	if r := b.do(twice).want(t, http.StatusUnauthorized, "unauthorized"); !strings.Contains(r.str("detail"), "twice") {
+		t.Errorf("two keys: %s", r.text)
+	}
 }
 
 // TestEveryOperationNeedsAKey goes through the document, so that none can be forgotten.

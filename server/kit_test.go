@@ -48,6 +48,7 @@ type options struct {
 	starts      watchword.Limiter
 	configure   func(*server.Config)
 	development bool
+	engine      func(*watchword.Config)
 }
 
 func newBench(t testing.TB, o options) *bench {
@@ -90,10 +91,14 @@ func (b *bench) newEngine(name string, o options) *watchword.Engine {
 	must(b.t, err)
 	digits, err := otp.New(otp.Config{Clock: b.clock.Now})
 	must(b.t, err)
-	e, err := watchword.New(watchword.Config{App: name, Issuer: "https://" + name + ".example.com", Keys: []watchword.Key{ring},
+	cfg := watchword.Config{App: name, Issuer: "https://" + name + ".example.com", Keys: []watchword.Key{ring},
 		Identity: identity, Store: o.store, Outbox: b.outbox, Factors: &memory.Factors{}, Strategies: append([]watchword.Strategy{digits}, o.strategies...),
 		Addresses: anyAddress, Channels: []string{"sms", "email", "voice"}, ReturnOrigins: []string{"https://app.example.com"}, Starts: o.starts, Clock: b.clock.Now,
-		Logger: slog.New(slog.NewJSONHandler(b.log, nil))})
+		Development: o.development, Logger: slog.New(slog.NewJSONHandler(b.log, nil))}
+	if o.engine != nil {
+		o.engine(&cfg)
+	}
+	e, err := watchword.New(cfg)
 	must(b.t, err)
 	return e
 }

@@ -24,7 +24,7 @@ func describeAPI(operations []operation, publicURL string) ([]byte, error) {
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "watchword", Version: apiVersion,
-			Description: "Have somebody prove something, and get a receipt for it. Requests are read strictly: names that are unknown, twice or in another case, nulls and values of another type are refused."},
+			Description: "Have somebody prove something, and get a receipt for it. Requests are read strictly: names that are unknown, twice or in another case and values of another type are refused. null for a field that may be left out is the same as leaving it out."},
 		Servers: []*huma.Server{{URL: publicURL}},
 		Components: &huma.Components{Schemas: d.schemas, SecuritySchemes: map[string]*huma.SecurityScheme{
 			keyScheme: {Type: "http", Scheme: "bearer", Description: "A key of the app, with the scopes that an operation names."}}},
@@ -63,6 +63,7 @@ func (d *describer) operation(o *operation) *huma.Operation {
 	}
 	if o.in != nil {
 		out.RequestBody = &huma.RequestBody{Required: !o.optional, Content: d.content(typeJSON, o.in)}
+		d.allowNulls(o.in)
 	}
 	return out
 }
@@ -109,6 +110,24 @@ func (d *describer) content(contentType string, t reflect.Type) map[string]*huma
 		return nil
 	}
 	return map[string]*huma.MediaType{contentType: {Schema: d.schemas.Schema(t, true, t.Name())}}
+}
+
+// allowNulls says of the fields of a request that may be left out that they may be null too.
+func (d *describer) allowNulls(request reflect.Type) {
+	properties := d.schemas.Map()[schemaName(request, "")].Properties
+	for n := range request.NumField() {
+		field := request.Field(n)
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		schema := properties[name]
+		switch {
+		case options == "":
+		case schema.Ref != "":
+			d.allowNulls(field.Type)
+			properties[name] = &huma.Schema{Description: schema.Description, AnyOf: []*huma.Schema{{Ref: schema.Ref}, {Type: "null"}}}
+		default:
+			schema.Nullable = true
+		}
+	}
 }
 
 // nameCodes lists what a problem's code can be.

@@ -181,7 +181,7 @@ func posted[In any](h *hosted, serve func(*exchange, *In)) func(*exchange) {
 // read hands over the body of a request that comes from a page of ours. Browsers say so by Sec-Fetch-Site or Origin.
 func (h *hosted) read(x *exchange, decode func(body []byte) error) error {
 	if err := h.origins.Check(x.request); err != nil {
-		return refuse(codeForbidden)
+		return refuseFor(codeForbidden, "The request comes from another origin than the page's.")
 	}
 	body, err := readBody(x, x.request)
 	if err != nil {

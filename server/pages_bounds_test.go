@@ -212,3 +212,25 @@ func TestPagesAreStrict(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A field that is there twice is one answer for whoever reads the first and another for whoever reads the last.
+func TestTheFormWithoutScriptRefusesAFieldThatIsThereTwice(t *testing.T) {
+	s := newSite(t, siteOptions{})
+	c := s.begin()
+	for _, body := range []string{
+		"code=" + c.code + "&code=" + c.code + "&number=" + c.number,
+		"code=" + c.code + "&number=" + c.number + "&number=" + c.number,
+		"code=" + c.code + "&number=" + c.number + "&number=",
+		"code=" + c.code + "&%63ode=000000&number=" + c.number,
+	} {
+		if got := s.visitor().form("/l/"+c.ID, body); got.status != http.StatusBadRequest || !strings.Contains(got.text, "is there twice") {
+			t.Errorf("%s: %d %s", body, got.status, got.text)
+		}
+	}
+	if v := s.status(c.ID); v.TriesLeft != 5 || v.Status != watchword.Pending {
+		t.Errorf("%s, %d tries left", v.Status, v.TriesLeft)
+	}
+	if got := s.visitor().form("/l/"+c.ID, "code="+c.code+"&number="+c.number); got.status != http.StatusOK {
+		t.Errorf("once: %d %s", got.status, got.text)
+	}
+}

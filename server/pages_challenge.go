@@ -202,7 +202,7 @@ func (h *hosted) explain(x *exchange, words language, a *app, err error) (status
 		x.Header().Set("Retry-After", retryAfter(wait))
 	}
 	switch {
-	case errors.Is(err, watchword.ErrIncorrectAnswer):
+	case errors.Is(err, watchword.ErrIncorrectAnswer), errors.Is(err, watchword.ErrInvalidRequest): // or it cannot be a code at all
 		message, _ = words.T("wrong_code")
 	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited), errors.Is(err, watchword.ErrFactorDisabled) && wait > 0:
 		message, _ = words.T("too_many", "minutes", int(math.Ceil(max(wait, time.Second).Minutes())))

@@ -9,6 +9,7 @@ import (
 	"net/url"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/typed"
 )
 
 // The page of whoever opens a link. Its token comes with each request; what it may do beyond looking depends on the
@@ -88,7 +89,7 @@ func (h *hosted) answerLink(x *exchange, in *confirmIn) {
 		return
 	}
 	words := h.words.spoken(l.view.Locale, x.request)
-	if l.asksNumber() && !twoDigits(in.Number) {
+	if l.asksNumber() && !isNumber(in.Number) {
 		message, _ := words.T("number_missing")
 		h.showLink(x, http.StatusBadRequest, l, message)
 		return
@@ -101,8 +102,10 @@ func (h *hosted) answerLink(x *exchange, in *confirmIn) {
 	h.notConfirmed(x, l, words, err)
 }
 
-func twoDigits(text string) bool {
-	return len(text) == 2 && '0' <= text[0] && text[0] <= '9' && '0' <= text[1] && text[1] <= '9'
+// isNumber reports whether a text is two digits, spelled as people spell codes.
+func isNumber(text string) bool {
+	_, ok := typed.Shape{Alphabet: typed.Digits, Min: 2, Max: 2}.Fold(text)
+	return ok
 }
 
 func (h *hosted) confirmed(x *exchange, l *opened) {
@@ -118,6 +121,9 @@ func (h *hosted) confirmed(x *exchange, l *opened) {
 func (h *hosted) notConfirmed(x *exchange, l *opened, words language, err error) {
 	status, message := h.explain(x, words, l.app, err)
 	switch {
+	case errors.Is(err, watchword.ErrInvalidRequest): // the engine asks for the number, though the page's settings do not
+		message, _ = words.T("number_missing")
+		h.showLink(x, status, l, message)
 	case errors.Is(err, watchword.ErrIncorrectAnswer):
 		v := h.view(x, l.app, l.view)
 		v.final = true
@@ -162,6 +168,11 @@ func (h *hosted) answerWithoutScript(x *exchange) {
 		if form, err = url.ParseQuery(string(body)); err != nil {
 			return invalid(bodyField, "is not a form")
 		}
+		for name, values := range form {
+			if len(values) > 1 {
+				return invalid(nameOr(name, bodyField), "is there twice")
+			}
+		}
 		return nil
 	})
 	if err != nil {
@@ -198,7 +209,7 @@ func (h *hosted) codeAnswer(ctx context.Context, x *exchange, code, number strin
 		return nil, err
 	}
 	l.starter = h.starter(ctx, x, l.view)
-	if l.view.Ask != watchword.AskLink || !l.starter && l.view.TriesLeft <= triesKept || l.asksNumber() && !twoDigits(number) {
+	if l.view.Ask != watchword.AskLink || !l.starter && l.view.TriesLeft <= triesKept || l.asksNumber() && !isNumber(number) {
 		return nil, watchword.ErrUnknownChallenge
 	}
 	return l, a.engine.Answer(ctx, l.id, watchword.Answer{Text: code, Number: number, Starter: l.starter}, h.client(x))

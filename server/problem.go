@@ -30,6 +30,7 @@ type problem struct {
 	Title             string         `json:"title"`
 	Status            int            `json:"status" doc:"The HTTP status again."`
 	Code              string         `json:"code" doc:"The stable name of the problem."`
+	Detail            string         `json:"detail,omitempty" doc:"unauthorized, forbidden: what is wrong with the key, or which scope it has not. For people; it may change."`
 	Errors            []fieldProblem `json:"errors,omitempty" doc:"invalid_request: what is wrong, field by field."`
 	AttemptsRemaining *int           `json:"attempts_remaining,omitempty" minimum:"0" doc:"incorrect_answer: tries that are left."`
 	// RFC 9457 keeps the member status for the number, so what became of a challenge needs a name of its own.
@@ -38,7 +39,7 @@ type problem struct {
 	Reason          string `json:"reason,omitempty" doc:"destination_refused: country, line_type, prefix or blocked."`
 	Outcome         string `json:"outcome,omitempty" enum:"unknown" doc:"unavailable: the step may have been taken. Repeat the request with the same Idempotency-Key."`
 	// Details are for the app's backend, which is why the engine has none where somebody else answers.
-	Details map[string]any `json:"details,omitempty" doc:"incorrect_answer: what the strategy found out about the answer, such as clock_offset_seconds of an authenticator app whose clock is wrong (negative: it is behind)."`
+	Details map[string]any `json:"details,omitempty" doc:"incorrect_answer: what the strategy found out about the answer, such as clock_offset_seconds of an authenticator app whose clock is wrong (negative: it is behind). In development also which of purpose, subject, to and transaction are not the start's."`
 }
 
 // A fieldProblem names one field of a request, dotted where it is nested, and what is wrong with it. It never repeats
@@ -60,6 +61,17 @@ func invalidAll(fields []string, reason string) error {
 // refuse is an error of the server's own.
 func refuse(code string) error { return &watchword.Error{Code: code} }
 
+// refuseFor is refuse with a sentence about this request, which repeats nothing of it.
+func refuseFor(code, detail string) error { return &detailedError{refuse(code), detail} }
+
+// A detailedError is an error with the sentence that its problem says in detail (RFC 9457 §3.1.4).
+type detailedError struct {
+	error
+	detail string
+}
+
+func (e *detailedError) Unwrap() error { return e.error }
+
 // invalid is an invalid_request of one field.
 func invalid(field, reason string) error { return invalidAll([]string{field}, reason) }
 
@@ -79,6 +91,10 @@ func (s *Server) translate(err error, publicURL string) (problem, time.Duration)
 	}
 	p := problem{Type: publicURL + "/problems/" + k.Code, Title: k.Title, Status: k.Status, Code: k.Code,
 		Limit: known.Limit, Reason: known.Reason}
+	var detailed *detailedError
+	if errors.As(err, &detailed) {
+		p.Detail = detailed.detail
+	}
 	for _, f := range known.Fields {
 		p.Errors = append(p.Errors, fieldProblem{f.Field, f.Reason})
 	}

@@ -78,7 +78,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.open()
 	switch {
 	case s.development && !loopbackHost(r.Host):
-		x.fail(refuse(codeForbidden))
+		x.fail(refuseFor(codeForbidden, "In development the server answers only requests whose Host is a loopback name."))
 	case !clean(r.URL.EscapedPath()):
 		x.fail(refuse(codeNotFound))
 	default:

@@ -121,7 +121,7 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, to
 		Channels: channelsOf(a), Carrier: p.carrier, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
-		NoBudget: b.settings.noLimits, Logger: b.log, Events: b.events(p.breaker, told),
+		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.events(p.breaker, told),
 	}
 	if !b.settings.noLimits { // a nil *Limiter in the interface would be one
 		cfg.Starts, cfg.Checks = p.starts, p.checks

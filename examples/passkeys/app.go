@@ -124,7 +124,7 @@ func explain(err error) string {
 		return "Please give an e-mail address."
 	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited):
 		return "Too many tries. Please wait a while."
-	case errors.Is(err, watchword.ErrIncorrectAnswer):
+	case errors.Is(err, watchword.ErrIncorrectAnswer), errors.Is(err, watchword.ErrInvalidRequest): // or it cannot be an answer at all
 		return "That was not right."
 	case errors.Is(err, watchword.ErrProofRequired):
 		return "Please use one of your passkeys first."

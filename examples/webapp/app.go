@@ -109,6 +109,8 @@ func explain(err error) (message string, again bool) {
 	switch {
 	case errors.Is(err, watchword.ErrIncorrectAnswer) && errors.As(err, &problem):
 		return fmt.Sprintf("That was not the code. Tries left: %d", problem.Remaining), true
+	case errors.Is(err, watchword.ErrInvalidRequest): // of what is sent only this was typed; it cost no try
+		return "Please look again at what you typed.", true
 	case (errors.Is(err, watchword.ErrTooManyGuesses) || errors.Is(err, watchword.ErrRateLimited)) && errors.As(err, &problem):
 		return fmt.Sprintf("Too many tries. Please wait %s.", problem.RetryAfter.Round(time.Second)), false
 	case errors.Is(err, watchword.ErrChallengeExpired), errors.Is(err, watchword.ErrAttemptsExhausted), errors.Is(err, watchword.ErrUnknownChallenge):

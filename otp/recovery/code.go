@@ -4,6 +4,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"strings"
+
+	"github.com/watchword-auth/watchword/internal/typed"
 )
 
 const (
@@ -11,39 +13,24 @@ const (
 	// which would spell words. Its size must be prime: the check character relies on it.
 	alphabet = "2346789CDFGHJKMNPRTVWXY"
 
-	drawn   = 15        // symbols of a code that are random: 67.8 bits
-	length  = drawn + 1 // with the check character
-	group   = 4
-	longest = 4 * length // of what is typed, with spaces and hyphens
+	drawn  = 15        // symbols of a code that are random: 67.8 bits
+	length = drawn + 1 // with the check character
+	group  = 4
 )
 
 // WellFormed reports whether what was typed could be a code: of the right length and symbols, and with the right check
 // character. If it could not, it has a typing error, and there is no need to spend a try on it.
-func WellFormed(typed string) bool {
-	_, ok := canonical(typed)
+func WellFormed(text string) bool {
+	_, ok := canonical(text)
 	return ok
 }
 
-// canonical is the one spelling that is digested: no spaces and hyphens, capital letters.
-func canonical(typed string) (string, bool) {
-	if len(typed) > longest {
-		return "", false
-	}
-	code := make([]byte, 0, length)
-	for i := range len(typed) {
-		b := typed[i]
-		switch {
-		case b == ' ' || b == '-':
-			continue
-		case 'a' <= b && b <= 'z':
-			b -= 'a' - 'A'
-		}
-		if len(code) == length || strings.IndexByte(alphabet, b) < 0 {
-			return "", false
-		}
-		code = append(code, b)
-	}
-	return string(code), len(code) == length && weighted(code) == 0
+var shape = typed.Shape{Alphabet: alphabet, Min: length, Max: length}
+
+// canonical is the one spelling that is digested, if its check character is right.
+func canonical(text string) (string, bool) {
+	code, ok := shape.Fold(text)
+	return code, ok && weighted([]byte(code)) == 0
 }
 
 // complete appends the check character.

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword/internal/typed"
 )
 
 // examples are the random parts of codes.
@@ -97,7 +99,7 @@ func TestSpellings(t *testing.T) {
 	if len(shown) != 19 || strings.Count(shown, "-") != 3 {
 		t.Errorf("shown as %s", shown)
 	}
-	for typed, ok := range map[string]bool{
+	for text, ok := range map[string]bool{
 		code:                                true,
 		shown:                               true,
 		strings.ToLower(shown):              true,
@@ -108,16 +110,16 @@ func TestSpellings(t *testing.T) {
 		"":                                       false,
 		"----":                                   false,
 		strings.ReplaceAll(shown, "-", "_"):      false,
-		strings.ReplaceAll(shown, "-", "\u2013"): false,
-		shown + "\n":                             false,
+		strings.ReplaceAll(shown, "-", "\u2013"): true,
+		shown + "\n":                             true,
 		shown + "\x00":                           false,
 		"O" + shown[1:]:                          false,
-		strings.Repeat(" ", longest) + code:      false,
-		strings.Repeat(code, 1000):               false,
+		strings.Repeat(" ", typed.MaxInput) + code: false,
+		strings.Repeat(code, 1000):                 false,
 	} {
-		got, is := canonical(typed)
+		got, is := canonical(text)
 		if is != ok || is && got != code {
-			t.Errorf("%.40q: %q, %t", typed, got, is)
+			t.Errorf("%.40q: %q, %t", text, got, is)
 		}
 	}
 }
@@ -129,7 +131,7 @@ func TestCanonicalHasOneForm(t *testing.T) {
 		code := complete(string(rapid.SliceOfN(symbol, drawn, drawn).Draw(t, "random")))
 		var typed strings.Builder
 		for i, b := range []byte(code) {
-			if i > 0 && typed.Len() < longest-2*length {
+			if i > 0 {
 				typed.WriteString(rapid.SampledFrom([]string{"", " ", "-"}).Draw(t, "between"))
 			}
 			typed.WriteString(rapid.SampledFrom([]string{string(b), strings.ToLower(string(b))}).Draw(t, "case"))

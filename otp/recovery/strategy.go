@@ -33,6 +33,7 @@ func (*Strategy) Name() string { return "recovery" }
 // Traits says that guesses are counted by subject, and that ten codes are right at a time.
 func (*Strategy) Traits() watchword.Traits {
 	return watchword.Traits{Group: watchword.GroupSubject, Subject: true, Strength: watchword.StrengthRecovery,
+		Typed: watchword.Typed{Alphabet: alphabet, Min: length, Max: length},
 		Space: math.Pow(float64(len(alphabet)), drawn), Accepted: codes}
 }
 

@@ -99,19 +99,6 @@ func (k *key) data() ([]byte, error) {
 	return append(data, k.Secret...), nil
 }
 
-// wellFormed reports whether a text could be one of the key's codes: so many ASCII digits and nothing else.
-func (k *key) wellFormed(code string) bool {
-	if len(code) != k.Digits {
-		return false
-	}
-	for i := range len(code) {
-		if code[i] < '0' || code[i] > '9' {
-			return false
-		}
-	}
-	return true
-}
-
 // code is the one of a step or counter. The secret is encoded here, so the library cannot fail to decode it; an empty
 // code would equal none.
 func (k *key) code(encoded string, at int64) string {

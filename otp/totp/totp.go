@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/typed"
 )
 
 // ClockOffset is a name in the Extra of a refused Proof: by how many seconds the device's clock seems to be off, as an
@@ -85,5 +86,6 @@ func (s *Strategy) try(now time.Time) try {
 }
 
 func traits(accepted int) watchword.Traits {
-	return watchword.Traits{Group: watchword.GroupSubject, Subject: true, Tries: tries, Space: 1e6, Accepted: accepted, Strength: watchword.StrengthOTP}
+	return watchword.Traits{Group: watchword.GroupSubject, Subject: true, Tries: tries, Space: 1e6, Accepted: accepted, Strength: watchword.StrengthOTP,
+		Typed: watchword.Typed{Alphabet: typed.Digits, Min: minDigits, Max: maxDigits}}
 }

@@ -1,0 +1,66 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// requestTypes are those of the API, and of the pages' scripts.
+func requestTypes() map[string]reflect.Type {
+	out := map[string]reflect.Type{"ticket": reflect.TypeFor[ticketIn](), "token": reflect.TypeFor[tokenIn](), "confirm": reflect.TypeFor[confirmIn](), "answer": reflect.TypeFor[answerIn]()}
+	for _, o := range append(challengeOperations(), factorOperations()...) {
+		if o.in != nil {
+			out[o.id] = o.in
+		}
+	}
+	return out
+}
+
+// sample is a document of a type whose optional fields are all null, also those of nested ones, and the required ones a text.
+func sample(t reflect.Type) map[string]any {
+	out := map[string]any{}
+	for n := range t.NumField() {
+		name, options, _ := strings.Cut(t.Field(n).Tag.Get("json"), ",")
+		if options == "" {
+			out[name] = "x"
+		} else {
+			out[name] = nil
+		}
+		if t.Field(n).Type == reflect.TypeFor[clientField]() {
+			out[name] = sample(reflect.TypeFor[clientField]())
+		}
+	}
+	return out
+}
+
+func TestNullIsRefusedForRequiredFieldsOnly(t *testing.T) {
+	for id, in := range requestTypes() {
+		decode := func(document map[string]any) error {
+			text, err := json.Marshal(document)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return newDecoder(in).decode(text, reflect.New(in).Interface())
+		}
+		if err := decode(sample(in)); err != nil {
+			t.Errorf("%s: optional fields that are null: %v", id, err)
+		}
+		for name, value := range sample(in) {
+			if value != "x" {
+				continue
+			}
+			document := sample(in)
+			document[name] = nil
+			var refused *watchword.Error
+			if err := decode(document); !errors.As(err, &refused) || !slices.ContainsFunc(refused.Fields, func(f watchword.FieldError) bool { return f.Field == name }) {
+				t.Errorf("%s: %s is null: %v", id, name, err)
+			}
+		}
+	}
+}

@@ -1,0 +1,226 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pquerna/otp/hotp"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/typed"
+	"github.com/watchword-auth/watchword/internal/typed/typedtest"
+	"github.com/watchword-auth/watchword/otp"
+	"github.com/watchword-auth/watchword/otp/recovery"
+	"github.com/watchword-auth/watchword/otp/totp"
+	"github.com/watchword-auth/watchword/server"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+// A codeKind is one kind of code that people type.
+type codeKind struct {
+	name, strategy string
+	letters        bool // of codes that are sent
+	shape          typed.Shape
+	enrol          func(s *site, subject string) (next string) // nil: codes are sent
+}
+
+func codeKinds() []codeKind {
+	six := typed.Shape{Alphabet: typed.Digits, Min: 6, Max: 6}
+	device := typed.Shape{Alphabet: typed.Digits, Min: 6, Max: 8}
+	return []codeKind{
+		{name: "sent digits", strategy: "otp", shape: six},
+		{name: "sent letters", strategy: "otp", letters: true, shape: typed.Shape{Alphabet: otp.Unambiguous, Min: 6, Max: 6}},
+		{name: "a code beside a link", strategy: "magiclink", shape: six},
+		{name: "totp", strategy: "totp", shape: device, enrol: enrolTOTP},
+		{name: "hotp", strategy: "hotp", shape: device, enrol: enrolHOTP},
+		{name: "recovery", strategy: "recovery", shape: typed.Shape{Alphabet: "2346789CDFGHJKMNPRTVWXY", Min: 16, Max: 16}, enrol: enrolRecovery},
+	}
+}
+
+// typingSite has every strategy whose codes people type.
+func typingSite(t *testing.T, kind codeKind) *site {
+	t.Helper()
+	return newSite(t, siteOptions{engine: func(c *watchword.Config) {
+		sent, err := otp.New(otp.Config{Letters: kind.letters, Clock: c.Clock})
+		must(t, err)
+		apps, err := totp.New(totp.Config{Issuer: "Example Shop"})
+		must(t, err)
+		tokens, err := totp.NewHOTP(totp.HOTPConfig{Issuer: "Example Shop"})
+		must(t, err)
+		c.Factors, c.NoBudget = &memory.Factors{}, true
+		c.Strategies = []watchword.Strategy{c.Strategies[0], sent, apps, tokens, recovery.New()}
+	}})
+}
+
+// confirm begins an enrolment, and ends it with the code that its screen leads to.
+func (s *site) confirm(strategy, subject string, code func(public map[string]any) string) map[string]any {
+	s.t.Helper()
+	c := s.start(strategy, watchword.PurposeEnrol, func(q *watchword.StartRequest) { q.Subject = subject })
+	_, err := s.engine.Check(s.t.Context(), c.ID, watchword.CheckRequest{Purpose: watchword.PurposeEnrol, Subject: subject, Answer: watchword.Answer{Text: code(c.Public)}})
+	must(s.t, err)
+	return c.Public
+}
+
+func enrolTOTP(s *site, subject string) string {
+	secret := s.confirm("totp", subject, func(public map[string]any) string { return s.appCode(public["secret"].(string)) })["secret"].(string)
+	before := s.appCode(secret)
+	for {
+		if s.clock.move(30 * time.Second); s.appCode(secret) != before {
+			return s.appCode(secret)
+		}
+	}
+}
+
+func enrolHOTP(s *site, subject string) string {
+	at := func(secret any, counter uint64) string {
+		code, err := hotp.GenerateCode(secret.(string), counter)
+		must(s.t, err)
+		return code
+	}
+	secret := s.confirm("hotp", subject, func(public map[string]any) string { return at(public["secret"], 0) })["secret"]
+	return at(secret, 1)
+}
+
+func enrolRecovery(s *site, subject string) string {
+	shown := s.confirm("recovery", subject, func(public map[string]any) string { return public["codes"].([]string)[0] })["codes"].([]string)
+	return strings.ReplaceAll(shown[1], "-", "")
+}
+
+// ask begins a challenge for a subject.
+func (k codeKind) ask(s *site, subject string) begun {
+	s.t.Helper()
+	return s.start(k.strategy, "sign_in", func(q *watchword.StartRequest) {
+		if q.Subject = subject; k.enrol == nil {
+			q.To = "ada@example.com"
+		}
+		if k.strategy == "otp" {
+			q.Channel = "email"
+		}
+	})
+}
+
+// fresh begins a challenge for a subject of its own, and returns its right answer.
+func (k codeKind) fresh(s *site, subject string) (begun, string) {
+	s.t.Helper()
+	if k.enrol != nil {
+		code := k.enrol(s, subject)
+		return k.ask(s, subject), code
+	}
+	c := k.ask(s, subject)
+	m, err := s.engine.Compose(s.t.Context(), s.outbox.kept[len(s.outbox.kept)-1])
+	must(s.t, err)
+	return c, m.Code.Reveal()
+}
+
+// A wayIn brings an answer to a challenge, and returns the status.
+type wayIn func(s *site, c begun, answer string) shown
+
+var waysIn = map[string]wayIn{"api": answerByAPI, "page": answerByPage}
+
+func answerByAPI(s *site, c begun, answer string) shown {
+	body := `{"purpose":"sign_in","subject":` + strconv.Quote(c.Subject) + `,"answer":` + toJSON(s.t, answer) + `}`
+	return s.visitor().do(http.MethodPost, "/v1/challenges/"+c.ID+"/check", "application/json", body, "Authorization", "Bearer "+shopKey)
+}
+
+func toJSON(t testing.TB, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	must(t, err)
+	return string(text)
+}
+
+func answerByPage(s *site, c begun, answer string) shown {
+	return s.opened(c).post(c.page+"/answer", map[string]string{"answer": answer})
+}
+
+func TestTypedCodesInAnySpellingAreAcceptedOnce(t *testing.T) {
+	for _, kind := range codeKinds() {
+		for name, answer := range waysIn {
+			t.Run(kind.name+" by "+name, func(t *testing.T) {
+				t.Parallel()
+				s := typingSite(t, kind)
+				for n := range typedtest.Spelled {
+					c, code := kind.fresh(s, "user_"+strconv.Itoa(n))
+					spelled := typedtest.Spellings(code)
+					if got := answer(s, c, spelled[n]); got.status != http.StatusOK {
+						t.Fatalf("%+q: %d %s", spelled[n], got.status, got.text)
+					}
+					again := spelled[(n+5)%len(spelled)]
+					if got := answer(s, c, again); got.status != http.StatusConflict {
+						t.Errorf("%+q to the same challenge: %d %s", again, got.status, got.text)
+					}
+					if kind.enrol == nil {
+						continue
+					}
+					next := kind.ask(s, c.Subject)
+					if got := answer(s, next, again); got.status != http.StatusUnprocessableEntity {
+						t.Errorf("%+q to the next challenge: %d %s", again, got.status, got.text)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestWhatCannotBeACodeIsRefusedAndCostsNoTry(t *testing.T) {
+	for _, kind := range codeKinds() {
+		for name, answer := range waysIn {
+			t.Run(kind.name+" by "+name, func(t *testing.T) {
+				t.Parallel()
+				s := typingSite(t, kind)
+				c, code := kind.fresh(s, "user_42")
+				tries := s.status(c.ID).TriesLeft
+				for _, text := range typedtest.NotCodes(kind.shape, code) {
+					got := answer(s, c, text)
+					if got.status != http.StatusBadRequest || name == "api" && !strings.Contains(got.text, `"errors":[{"field":"answer"`) {
+						t.Errorf("%+q: %d %s", text, got.status, got.text)
+					}
+				}
+				if v := s.status(c.ID); v.TriesLeft != tries || v.Status != watchword.Pending {
+					t.Errorf("%s, %d tries of %d left", v.Status, v.TriesLeft, tries)
+				}
+				if got := answer(s, c, code); got.status != http.StatusOK {
+					t.Errorf("the right code: %d %s", got.status, got.text)
+				}
+			})
+		}
+	}
+}
+
+// A page whose fields took less than is forgiven would refuse what the engine takes.
+func TestFieldsOfPagesTakeEverySpelling(t *testing.T) {
+	s := newSite(t, siteOptions{})
+	c := s.begin()
+	for name, html := range map[string]string{
+		"the starter's page":      s.opened(c).get(c.page + "/state").html,
+		"the link's page":         s.visitor().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).html,
+		"the page without script": s.visitor().form("/l/"+c.ID, "code=1").text,
+	} {
+		if strings.Contains(html, "pattern=") || strings.Count(html, "maxlength=") != strings.Count(html, `maxlength="`+strconv.Itoa(typed.MaxInput)+`"`) || !strings.Contains(html, "<input") {
+			t.Errorf("%s: %s", name, html)
+		}
+	}
+}
+
+// The number and the code of a link are typed too, with script and without.
+func TestTheNumberOfALinkIsTakenInAnySpelling(t *testing.T) {
+	s := newSite(t, siteOptions{pages: server.Pages{}})
+	for n := 0; n < typedtest.Spelled; n += 3 {
+		c := s.begin()
+		number := typedtest.Spellings(c.number)[n]
+		s.visitor().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": number}).want(t, http.StatusOK)
+		c = s.begin()
+		form := url.Values{"code": {typedtest.Spellings(c.code)[n]}, "number": {typedtest.Spellings(c.number)[n]}}
+		if got := s.visitor().form("/l/"+c.ID, form.Encode()); got.status != http.StatusOK {
+			t.Errorf("%v: %d %s", form, got.status, got.text)
+		}
+		c = s.begin()
+		other := typedtest.Spellings(wrong(c.number))[n]
+		s.visitor().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": other}).want(t, http.StatusUnprocessableEntity, "That was not the number")
+	}
+}
