@@ -75,7 +75,7 @@ func TestLinks(t *testing.T) {
 		t.Skip("skipped: the go command is not at hand: ", err)
 	}
 	for _, dep := range strings.Fields(string(out)) {
-		if strings.Contains(dep, "redis") || strings.Contains(dep, "watchword/internal") && !strings.HasSuffix(dep, "internal/wait") {
+		if strings.Contains(dep, "redis") || strings.HasSuffix(dep, "watchword/internal/script") {
 			t.Errorf("package ratelimit links %s", dep)
 		}
 	}
