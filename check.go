@@ -63,9 +63,7 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 		return nil, err
 	}
 	a := attempt{purpose: req.Purpose, who: e.whoIs(req), answer: req.Answer, transaction: req.Transaction, what: markCollected}
-	if a.id, err = e.newAttempt(req.Seed); err != nil {
-		return nil, err
-	}
+	a.id = e.newAttempt(req.Seed)
 	if req.Transaction != nil || a.who == "" {
 		if err := e.readFirst(ctx, i, &a); err != nil {
 			return nil, err
@@ -106,9 +104,7 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 		return err
 	}
 	a := attempt{purpose: rec.Purpose, who: who(rec.Subject, rec.Address), answer: answer, what: markWaiting}
-	if a.id, err = e.newAttempt(nil); err != nil {
-		return err
-	}
+	a.id = e.newAttempt(nil)
 	_, err = e.check(ctx, i, &a)
 	return err
 }

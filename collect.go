@@ -38,10 +38,7 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		return nil, invalid("subject", badSubject)
 	}
 	claimed := e.whoIs(CheckRequest{Subject: req.Subject, To: req.To})
-	by, err := e.newAttempt(req.Seed)
-	if err != nil {
-		return nil, err
-	}
+	by := e.newAttempt(req.Seed)
 	var result *Result
 	err = e.change(ctx, i, func(rec *record, entry Entry) error {
 		if subtle.ConstantTimeCompare([]byte(req.Handle), []byte(rec.handle().Reveal())) != 1 {
@@ -139,10 +136,7 @@ func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, c
 	if err != nil || claims.Issuer != e.cfg.Issuer || claims.Audience != e.cfg.App {
 		return ErrReceiptInvalid
 	}
-	by, err := e.newAttempt(seed)
-	if err != nil {
-		return err
-	}
+	by := e.newAttempt(seed)
 	err = e.change(ctx, i, func(rec *record, entry Entry) error {
 		if status, _ := e.status(rec, entry); status != Approved {
 			return ErrReceiptInvalid

@@ -191,7 +191,7 @@ func (e *Engine) removedSince(ctx context.Context, subject string, began time.Ti
 		}
 		plain, _, err := e.ring.open(id, entry.Sealed)
 		if err != nil || len(plain) != 8 {
-			return true, nil // tampered with
+			continue // its key has left the ring, or it was tampered with, which is no more than deleting it
 		}
 		return time.UnixMilli(int64(binary.BigEndian.Uint64(plain))).After(began), nil
 	}

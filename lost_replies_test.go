@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/redistest"
 	"github.com/watchword-auth/watchword/ratelimit"
+	redisstore "github.com/watchword-auth/watchword/store/redis"
 )
 
 // unreliable is a store whose next step of one kind is taken, or not, and whose caller hears nothing of it either way.
@@ -365,4 +367,52 @@ func TestRepeatedStartOfAnEndedChallengeSaysHowItEnded(t *testing.T) {
 	}
 	_, err = k.sibling().Start(context.Background(), req)
 	k.mustCode(err, watchword.ErrChallengeCanceled)
+}
+
+// A replica is lost while a right answer is on its way: the answer was taken, which nobody can be sure of, and the same
+// request gets its receipt when a replica is there again. What comes meanwhile is refused before it is written.
+func TestCheckThatNoReplicaConfirmedGetsItsReceiptLater(t *testing.T) {
+	server := redistest.Start(t, "--repl-diskless-sync-delay", "0")
+	host, port := server.HostPort()
+	replica := redistest.Start(t, "--replicaof", host+" "+port)
+	if err := server.AwaitReplica(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k := newKit(t, func(c *watchword.Config) {
+		c.Clock = time.Now
+		c.Store = redisstore.New(server.Client(t), redisstore.Config{WaitReplicas: 1})
+	})
+	first, second := k.start(byMail()), k.start(byMail())
+	code, other := k.code(first.ID), k.code(second.ID)
+	if err := replica.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := k.check(first.ID, code, seeded("one"))
+	if e := k.mustCode(err, watchword.ErrUnavailable); !e.Unknown {
+		t.Errorf("the outcome is said to be known: %v", err)
+	}
+	_, err = k.check(second.ID, other, seeded("two"))
+	if e := k.mustCode(err, watchword.ErrUnavailable); e.Unknown {
+		t.Errorf("what was refused before it was written is said to be unknown: %v", err)
+	}
+	if v, err := k.Status(t.Context(), second.ID); err != nil || v.Status != watchword.Pending || v.TriesLeft != 5 {
+		t.Errorf("%+v %v", v, err)
+	}
+	if err := replica.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	for id, answer := range map[string][2]string{first.ID: {code, "one"}, second.ID: {other, "two"}} {
+		for n := 0; ; n++ {
+			_, err := k.check(id, answer[0], seeded(answer[1]))
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, watchword.ErrUnavailable) || n > 200 {
+				t.Fatalf("request %s, again: %v", answer[1], err)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	_, err = k.check(first.ID, code)
+	k.mustCode(err, watchword.ErrChallengeApproved)
 }

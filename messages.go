@@ -22,10 +22,7 @@ func (e *Engine) Resend(ctx context.Context, id string, req ResendRequest) (View
 	if err != nil {
 		return View{}, err
 	}
-	by, err := e.newAttempt(req.Seed)
-	if err != nil {
-		return View{}, err
-	}
+	by := e.newAttempt(req.Seed)
 	r := &resending{engine: e, ident: i, by: by, channel: req.Channel}
 	for range casTries {
 		view, err := r.once(ctx)

@@ -52,8 +52,8 @@ func (s *sealed) fields(f *codec) {
 	s.Claims.fields(f)
 }
 
-// An attemptID names one request. It is random or, where the caller gave a seed, derived from it, so that exactly the
-// repetition of a request whose answer was lost is recognized.
+// An attemptID names one request: this process, and how many came before or, where the caller gave a seed, what is derived
+// from that, so that exactly the repetition of a request whose answer was lost is recognized. It is no secret.
 type attemptID [attemptSize]byte
 
 const attemptSize = 16
@@ -68,16 +68,14 @@ func (a *attemptID) field(f *codec) {
 }
 
 // newAttempt names a request.
-func (e *Engine) newAttempt(seed []byte) (a attemptID, err error) {
+func (e *Engine) newAttempt(seed []byte) (a attemptID) {
 	if seed != nil {
 		sum := e.identity.tags.sum("attempt", e.cfg.App, string(seed))
-		return attemptID(sum[:]), nil
+		return attemptID(sum[:])
 	}
-	b, err := e.random(attemptSize)
-	if err == nil {
-		a = attemptID(b)
-	}
-	return a, err
+	copy(a[:], e.process[:])
+	binary.BigEndian.PutUint64(a[len(e.process):], e.attempts.Add(1))
+	return a
 }
 
 // fields lists what is kept of an evaluated answer's claims.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"regexp"
+	"sync/atomic"
 	"time"
 )
 
@@ -71,7 +72,9 @@ type Engine struct {
 	background *background
 	erasures   erasures
 
-	placeholder SealedFactor // for decoys to decrypt
+	placeholder SealedFactor  // for decoys to decrypt
+	process     [8]byte       // random: names this process in an attemptID
+	attempts    atomic.Uint64 // so far
 	log         *slog.Logger
 }
 
@@ -103,6 +106,11 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App, decoy: e.decoyFactor,
 		factors: &vault{app: cfg.App, store: cfg.Factors, ring: e.ring, ids: e.identity.tags, log: cfg.Logger}}
+	process, err := e.random(len(e.process))
+	if err != nil {
+		return nil, fmt.Errorf("watchword: random source: %w", err)
+	}
+	copy(e.process[:], process)
 	return e, e.prepareDecoys()
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
 // An order notes which senders are asked, in turn.
@@ -130,22 +131,8 @@ func TestRouterFailsOverFromServerThatNeverAnswers(t *testing.T) {
 // listenAndSayNothing takes every connection and reads from it until it is closed.
 func listenAndSayNothing(t *testing.T) (addr string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			c, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				_, _ = io.Copy(io.Discard, c)
-				_ = c.Close()
-			}()
-		}
-	}()
-	return listener.Addr().String()
+	return peertest.Listen(t, func(c net.Conn) {
+		_, _ = io.Copy(io.Discard, c)
+		_ = c.Close()
+	})
 }

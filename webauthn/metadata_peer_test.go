@@ -10,29 +10,19 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
 // startRaw is a server that answers each request with the same bytes, and says its URL.
 func startRaw(t *testing.T, answer string) (url string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-				_, _ = io.WriteString(conn, answer)
-			}
-			_ = conn.Close()
+	return "http://" + peertest.Listen(t, func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			_, _ = io.WriteString(conn, answer)
 		}
-	}()
-	return "http://" + listener.Addr().String()
+		_ = conn.Close()
+	})
 }
 
 func TestMetadataErrorsHoldNothingThatTheServerSent(t *testing.T) {

@@ -8,27 +8,14 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
 // startScriptedServer is a server that answers each command with what the script has for it, else with 250; the greeting
 // is the answer to the command "". An answer of "hang up" closes the connection.
 func startScriptedServer(t *testing.T, script map[string]string) (address string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			raw, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go answer(textproto.NewConn(raw), script)
-		}
-	}()
-	return listener.Addr().String()
+	return peertest.Listen(t, func(raw net.Conn) { answer(textproto.NewConn(raw), script) })
 }
 
 func answer(c *textproto.Conn, script map[string]string) {

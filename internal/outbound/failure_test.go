@@ -18,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
 const secretBody = "code=492039&to=+14155550123"
@@ -25,27 +27,15 @@ const secretBody = "code=492039&to=+14155550123"
 // brokenServer answers each connection's first request with raw bytes, in which ECHO stands for what the request said.
 func brokenServer(t *testing.T, answer string) (address string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			request, err := http.ReadRequest(bufio.NewReader(conn))
-			if err == nil {
-				body, _ := io.ReadAll(request.Body)
-				echo := request.Method + " " + request.URL.Path + " " + string(body)
-				_, _ = io.WriteString(conn, strings.ReplaceAll(answer, "ECHO", echo))
-			}
-			_ = conn.Close()
+	return peertest.Listen(t, func(conn net.Conn) {
+		request, err := http.ReadRequest(bufio.NewReader(conn))
+		if err == nil {
+			body, _ := io.ReadAll(request.Body)
+			echo := request.Method + " " + request.URL.Path + " " + string(body)
+			_, _ = io.WriteString(conn, strings.ReplaceAll(answer, "ECHO", echo))
 		}
-	}()
-	return listener.Addr().String()
+		_ = conn.Close()
+	})
 }
 
 // Whatever a peer answers, the errors of the client hold nothing of it once Reason has taken the URL away.
@@ -141,23 +131,11 @@ func TestReasonNamesTheKindOfAFailure(t *testing.T) {
 // brokenTLS is a server that says something else than TLS.
 func brokenTLS(t *testing.T) (address string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = io.WriteString(conn, "220 mail.example 492039\r\n")
-			_, _ = io.Copy(io.Discard, conn)
-			_ = conn.Close()
-		}
-	}()
-	return listener.Addr().String()
+	return peertest.Listen(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "220 mail.example 492039\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+		_ = conn.Close()
+	})
 }
 
 func TestReasonKeepsWhatCallersDecideBy(t *testing.T) {

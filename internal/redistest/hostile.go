@@ -6,27 +6,15 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
 // StartHostile starts a server that answers every command with the same bytes, and returns its URL. A server that is not
 // what it should be may send anything, what it was sent included.
 func StartHostile(t testing.TB, reply string) (url string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go answerAll(conn, reply)
-		}
-	}()
-	return "redis://" + listener.Addr().String()
+	return "redis://" + peertest.Listen(t, func(conn net.Conn) { answerAll(conn, reply) })
 }
 
 // answerAll reads commands (arrays of RESP2), of which it knows HELLO alone: it refuses that as servers did that did not

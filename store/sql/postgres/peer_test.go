@@ -6,28 +6,18 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
 // startHostile is a server that answers whatever it gets with the same bytes, and says its address.
 func startHostile(t *testing.T, reply string) (address string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			_, _ = conn.Read(make([]byte, 1024))
-			_, _ = io.WriteString(conn, reply)
-			_ = conn.Close()
-		}
-	}()
-	return listener.Addr().String()
+	return peertest.Listen(t, func(conn net.Conn) {
+		_, _ = conn.Read(make([]byte, 1024))
+		_, _ = io.WriteString(conn, reply)
+		_ = conn.Close()
+	})
 }
 
 // errorResponse is an error as a server sends it (PostgreSQL, Frontend/Backend Protocol, Message Formats).
