@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/subtle"
 	"errors"
+	"time"
 )
 
 // A Page is what a challenge's hosted page shows to whoever started the challenge.
@@ -25,10 +26,12 @@ func (e *Engine) OpenPage(ctx context.Context, id, ticket string) (Code, error) 
 
 // Page shows a challenge to the holder of its page's cookie; an id alone shows nothing.
 func (e *Engine) Page(ctx context.Context, id, cookie string) (*Page, error) {
+	began := time.Now()
 	rec, entry, err := e.held(ctx, id, cookie, (*record).cookie)
 	if err != nil {
 		return nil, err
 	}
+	defer e.showAlike(ctx, began, e.strategyOf(rec.ident), rec.Purpose)
 	p := &Page{View: e.view(rec, entry)}
 	if p.Status != Pending {
 		return p, nil

@@ -91,20 +91,33 @@ func (e *Engine) expired(ctx context.Context, i ident, about *Challenge) {
 	}
 }
 
-// The least time that a refused answer takes where factors are compared, and a start that reads them, so that the time does
+// The least time that a refused answer takes where factors are compared, and whatever shows a challenge that reads them, so that the time does
 // not tell whose factor it was, if anybody's, and where its failure was counted.
 const (
 	leastRefusal = 40 * time.Millisecond
-	leastStart   = 3 * time.Millisecond
+	leastShown   = 3 * time.Millisecond
+
+	// what took longer ends whole steps later
+	laterStep = 3 * time.Millisecond
 )
 
-// holdBack waits until an answer is as late as each is, and by up to a millisecond longer: what a few microseconds more or
-// less of work leave behind drowns in that.
+// holdBack waits until an answer is as late as each is, or, with stores that are farther away, until the next step after
+// that, and by up to a millisecond longer: what a few microseconds more or less of work leave behind drowns in that.
 func (e *Engine) holdBack(ctx context.Context, began time.Time, least time.Duration) {
 	random, err := e.random(2)
 	if err != nil {
 		random = []byte{0, 0}
 	}
 	extra := time.Duration(binary.BigEndian.Uint16(random)) * (time.Millisecond >> 16)
+	if late := time.Since(began) - least; late > 0 {
+		least += late.Truncate(laterStep) + laterStep
+	}
 	wait.Until(ctx, began.Add(least+extra))
+}
+
+// showAlike holds back a start, a status or a page, where the strategy has decoys.
+func (e *Engine) showAlike(ctx context.Context, began time.Time, s Strategy, purpose string) {
+	if _, makes := s.(DecoyMaker); makes && purpose != PurposeEnrol {
+		e.holdBack(ctx, began, leastShown)
+	}
 }

@@ -53,9 +53,7 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if err != nil {
 		return nil, err
 	}
-	if _, makes := strategy.(DecoyMaker); makes && req.Purpose != PurposeEnrol {
-		defer e.holdBack(ctx, time.Now(), leastStart)
-	}
+	defer e.showAlike(ctx, time.Now(), strategy, req.Purpose)
 	c, ident, err := e.newChallenge(req, strategy, address)
 	if err != nil {
 		return nil, err

@@ -10,9 +10,14 @@ import (
 // Status is what became of a challenge. It is a hint: only a receipt proves. A challenge whose subject has removed what it
 // needs is canceled when somebody looks.
 func (e *Engine) Status(ctx context.Context, id string) (View, error) {
+	began := time.Now()
 	v, rec, err := e.look(ctx, id)
-	if err != nil || v.Status != Pending || !e.orphaned(ctx, rec) {
+	if err != nil || v.Status != Pending {
 		return v, err
+	}
+	defer e.showAlike(ctx, began, e.strategyOf(rec.ident), rec.Purpose)
+	if !e.orphaned(ctx, rec) {
+		return v, nil
 	}
 	canceled, err := e.Cancel(ctx, id)
 	if err != nil && !errors.Is(err, ErrUnavailable) { // it ended meanwhile
