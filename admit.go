@@ -53,7 +53,9 @@ func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
 	refuse(t.Sends && req.To == "", "to", "is required")
 	refuse(!t.Sends && req.To != "", "to", "nothing is sent with this strategy")
 	refuse(t.Sends && req.Channel == "", "channel", "is required")
-	refuse(t.Sends && req.Channel != "" && !e.channels[req.Channel], "channel", notOneOf("can send by", e.channels))
+	if t.Sends && req.Channel != "" && !e.channels[req.Channel] {
+		refuse(true, "channel", notOneOf("can send by", e.channels))
+	}
 	refuse(!t.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
 	refuse(req.Locale != "" && (len(req.Locale) > 35 || !localePattern.MatchString(req.Locale)), "locale", "is not a language tag (BCP 47)")
 	refuse(!isSubject(req.Subject), "subject", badSubject)

@@ -31,10 +31,10 @@ func (s Shape) Fold(text string) (string, bool) {
 	}
 	code := make([]byte, 0, s.Max)
 	for _, r := range text {
-		if isIgnored(r) {
+		b, ok := s.symbol(toASCII(r))
+		if !ok && isIgnored(r) {
 			continue
 		}
-		b, ok := s.symbol(toASCII(r))
 		if !ok || len(code) == s.Max {
 			return "", false
 		}
