@@ -19,7 +19,7 @@ type Typed struct {
 	Number   int    // how many digits Answer.Number has, which everybody but the starter must give; 0: there is none
 }
 
-// notACode is said of every text that cannot be a code, whatever is wrong with it.
+// notACode is the reason given for every text that cannot be a code, whatever is wrong with it.
 const notACode = "cannot be a code: it has characters that no code has, or is too long or too short"
 
 // readAnswer refuses what cannot be an answer to a strategy, and returns the one spelling of what was typed. That is decided

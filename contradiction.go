@@ -41,7 +41,7 @@ func (e *Engine) explains(ctx context.Context) bool {
 }
 
 // explain logs in which fields a wrong answer contradicts its challenge, so that a wrong call is not taken for a person who
-// mistyped. In development the caller is told too. Neither holds what the caller sent.
+// mistyped. In development the answer to the caller holds it too. Neither holds what the caller sent.
 func (e *Engine) explain(ctx context.Context, rec *record, a *attempt) map[string]any {
 	fields := contradictions(rec, a)
 	if len(fields) == 0 {

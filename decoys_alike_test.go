@@ -22,8 +22,8 @@ func by(who string) func(*watchword.CheckRequest) {
 	return func(r *watchword.CheckRequest) { r.Subject = who }
 }
 
-// said is how an answer or a start was refused: what a person could be told apart by.
-func (k *kit) said(err error) string {
+// refusalOf describes how an answer or a start was refused: what could distinguish a person from a decoy.
+func (k *kit) refusalOf(err error) string {
 	var known *watchword.Error
 	if !errors.As(err, &known) {
 		return fmt.Sprint(err)
@@ -39,23 +39,23 @@ func TestDecoyIsLockedAsLongAsARealFactor(t *testing.T) {
 			t.Parallel()
 			k := newFactorKit(t, func(c *watchword.Config) { c.NoBudget = true })
 			nodes := []*watchword.Engine{k.Engine, k.sibling()}
-			tell := func(e *watchword.Engine, req watchword.StartRequest) (said []string, wait time.Duration) {
+			lockOut := func(e *watchword.Engine, req watchword.StartRequest) (refusals []string, wait time.Duration) {
 				s, err := e.Start(context.Background(), req)
 				if err != nil {
 					var known *watchword.Error
 					_ = errors.As(err, &known)
-					return []string{k.said(err)}, known.RetryAfter
+					return []string{k.refusalOf(err)}, known.RetryAfter
 				}
 				for range s.TriesLeft + 1 {
 					_, err := check(e, s.ID, k.wrong(strategy), by(req.Subject))
-					said = append(said, k.said(err))
+					refusals = append(refusals, k.refusalOf(err))
 				}
 				v, _ := e.Status(context.Background(), s.ID)
-				return append(said, string(v.Status)), 0
+				return append(refusals, string(v.Status)), 0
 			}
 			for round := range 36 {
-				real, wait := tell(nodes[round%2], watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: subject})
-				decoy, _ := tell(nodes[(round+1)%2], decoyOf(strategy, "nobody"))
+				real, wait := lockOut(nodes[round%2], watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: subject})
+				decoy, _ := lockOut(nodes[(round+1)%2], decoyOf(strategy, "nobody"))
 				if !slices.Equal(real, decoy) {
 					t.Fatalf("round %d: somebody %v, a decoy %v", round, real, decoy)
 				}
@@ -114,7 +114,7 @@ func TestDecoysFailuresAreNotAmongTheFactorsAndExpire(t *testing.T) {
 	lock() // forgotten: it begins anew
 }
 
-// A decoy is told apart by no time either: of 400 interleaved pairs of wrong answers, by somebody who is enrolled and by a
+// No time distinguishes a decoy either: of 400 interleaved pairs of wrong answers, by somebody who is enrolled and by a
 // decoy, the area under the ROC curve is at most 0.55, and the medians are within 5 %. It needs a quiet machine:
 //
 //	WATCHWORD_TIMING=1 go test -run TestDecoyTakesAsLong -count=3 -v .
@@ -161,7 +161,7 @@ func compareTimes(t *testing.T, k *factorKit) {
 			auc, apart := areaUnderCurve(real, decoy), medianOf(decoy).Seconds()/medianOf(real).Seconds()-1
 			t.Logf("%s, %s: somebody %s, a decoy %s (medians, %+.1f %%), AUC %.3f", strategy, what, medianOf(real), medianOf(decoy), 100*apart, auc)
 			if max(auc, 1-auc) > 0.55 || max(apart, -apart) > 0.05 {
-				t.Errorf("%s: a decoy can be told apart", strategy)
+				t.Errorf("%s: a decoy can be distinguished", strategy)
 			}
 		}
 	}

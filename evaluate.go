@@ -52,12 +52,13 @@ func (e *Engine) over(ctx context.Context, rec *record) error {
 	return e.endedHere(rec)
 }
 
-// wrongAnswer carries a Judge's mismatch, what it was compared with, and what the app's backend is told.
+// wrongAnswer carries a Judge's mismatch, what it was compared with, and what the error holds for the app's backend.
 type wrongAnswer struct {
 	compared []Factor
 	extra    map[string]any
 }
 
+// Error is the text of ErrMismatch.
 func (*wrongAnswer) Error() string { return ErrMismatch.Error() }
 
 // evaluateOnce evaluates and spends, by compare-and-set: ErrConflict if somebody else changed the factor meanwhile, so

@@ -293,7 +293,7 @@ func TestDoubleClickOnAnEnrolmentIsNotCanceledByAFailure(t *testing.T) {
 	}
 }
 
-// A last try that takes longer than two seconds: its copy is told that the challenge is locked, and then it is approved.
+// A last try that takes longer than two seconds: its copy hears that the challenge is locked, and then it is approved.
 func TestNobodyIsToldLockedBeforeAnApproval(t *testing.T) {
 	k := newFactorKit(t)
 	id := k.ask("hotp")
@@ -316,7 +316,7 @@ func TestNobodyIsToldLockedBeforeAnApproval(t *testing.T) {
 		t.Fatal(err)
 	}
 	if e := k.mustCode(copied, watchword.ErrUnavailable); !e.Unknown {
-		t.Errorf("a copy is told %v, then the challenge is approved", copied)
+		t.Errorf("a copy gets %v, then the challenge is approved", copied)
 	}
 }
 
@@ -409,7 +409,7 @@ func TestDecoyTakesAsLongOverANetwork(t *testing.T) {
 		auc, apart := areaUnderCurve(a, b), medianOf(b).Seconds()/medianOf(a).Seconds()-1
 		t.Logf("%s: somebody %s, a decoy %s (medians, %+.1f %%), AUC %.3f", name, medianOf(a), medianOf(b), 100*apart, auc)
 		if max(auc, 1-auc) > 0.55 || max(apart, -apart) > 0.05 {
-			t.Errorf("%s: a decoy can be told apart", name)
+			t.Errorf("%s: a decoy can be distinguished", name)
 		}
 	}
 }
@@ -553,7 +553,7 @@ func TestLockIsToldThoughTheFailureCannotBeCounted(t *testing.T) {
 	_, err := check(node, id, k.wrong("hotp"))
 	v, _ := k.Status(context.Background(), id)
 	if n := len(k.events.of("challenge.locked")); v.Status == watchword.Locked && n != 1 {
-		t.Errorf("the last answer is told %v, the challenge reads %s, and %d events say so", err, v.Status, n)
+		t.Errorf("the last answer gets %v, the challenge reads %s, and %d events say so", err, v.Status, n)
 	}
 }
 
@@ -583,7 +583,7 @@ func TestResendAnswered503SendsWhenItIsRepeated(t *testing.T) {
 	}
 }
 
-// An approval whose reply was lost and that the same request has heard of is told to those who listen to events.
+// An approval whose reply was lost and that the same request has heard of sends its event.
 func TestApprovalIsToldAfterALostReply(t *testing.T) {
 	k := newFactorKit(t)
 	store := &unreliable{Store: k.store.Store, taken: true}
@@ -597,7 +597,7 @@ func TestApprovalIsToldAfterALostReply(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := len(k.events.of("challenge.approved")) - before; n != 1 {
-		t.Errorf("challenge.approved is told %d times", n)
+		t.Errorf("%d events challenge.approved", n)
 	}
 }
 

@@ -398,22 +398,22 @@ func (c *closeless) Close(ctx context.Context, id string, closing watchword.Clos
 // An enrolment whose closing fails has its factor, of which the app hears, and the same answer goes on with it.
 func TestEnrolmentWhoseClosingFailsIsHealedByTheSameAnswer(t *testing.T) {
 	store := &closeless{failures: 1}
-	told := 0
+	removals := 0
 	k := newKit(t, withLiar(&liar{verify: no, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
 		return watchword.Factor{ID: "fa_1"}, nil
 	}}), func(c *watchword.Config) {
 		store.Store, c.Store = c.Store, store
 		c.Events = func(_ context.Context, e watchword.Event) {
 			if e.Type == watchword.EventFactorEnrolled {
-				told++
+				removals++
 			}
 		}
 	})
 	id := k.start(enrolment()).ID
 	_, err := k.check(id, "x", enrolling)
 	k.mustCode(err, watchword.ErrUnavailable)
-	if told != 1 {
-		t.Errorf("told %d times of the factor that is there", told)
+	if removals != 1 {
+		t.Errorf("%d events about the factor that is there", removals)
 	}
 	if r, err := k.check(id, "x", enrolling); err != nil || r.Factor == nil {
 		t.Fatalf("the same answer: %+v %v", r, err)

@@ -104,7 +104,7 @@ func TestRepeatedCheckGetsItsReceiptAfterALostReply(t *testing.T) {
 		store.step = c.step
 		_, err := k.check(id, answer, seeded("one"))
 		if e := k.mustCode(err, watchword.ErrUnavailable); !e.Unknown {
-			t.Errorf("%s: the outcome is said to be known: %v", name, err)
+			t.Errorf("%s: the error does not say that the outcome is unknown: %v", name, err)
 		}
 		won := k.clock.Now()
 		k.clock.advance(time.Minute)
@@ -389,11 +389,11 @@ func TestCheckThatNoReplicaConfirmedGetsItsReceiptLater(t *testing.T) {
 	}
 	_, err := k.check(first.ID, code, seeded("one"))
 	if e := k.mustCode(err, watchword.ErrUnavailable); !e.Unknown {
-		t.Errorf("the outcome is said to be known: %v", err)
+		t.Errorf("the error does not say that the outcome is unknown: %v", err)
 	}
 	_, err = k.check(second.ID, other, seeded("two"))
 	if e := k.mustCode(err, watchword.ErrUnavailable); e.Unknown {
-		t.Errorf("what was refused before it was written is said to be unknown: %v", err)
+		t.Errorf("what was refused before it was written is reported as unknown: %v", err)
 	}
 	if v, err := k.Status(t.Context(), second.ID); err != nil || v.Status != watchword.Pending || v.TriesLeft != 5 {
 		t.Errorf("%+v %v", v, err)

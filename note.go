@@ -48,7 +48,7 @@ func (n *note) setExtra(extra map[string]any) (err error) {
 	return err
 }
 
-// proof is what the strategy said when it accepted the answer, but for the factor.
+// proof is the result of the strategy that accepted the answer, but for the factor.
 func (n *note) proof() (Proof, error) {
 	p := Proof{AMR: n.amr, Subject: n.subject}
 	if n.extra == nil {

@@ -47,7 +47,7 @@ func (e *Engine) wrongPurpose(purpose string) string {
 	return ""
 }
 
-// notOneOf is said of a name that is not among those that the app offers, uses or can send by.
+// notOneOf is the reason for refusing a name that is not among those that the app offers, uses or can send by.
 func notOneOf[V any](verb string, names map[string]V) string {
 	list := "none"
 	if len(names) > 0 {

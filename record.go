@@ -268,7 +268,7 @@ func (e *Engine) view(r *record, entry Entry) View {
 }
 
 // tryTime is how long a try may take after it was charged. An approval that comes later is refused by the store, and a
-// challenge without further tries is locked then, though the node that evaluated the last one never said what came of it.
+// challenge without further tries is locked then, though the node that evaluated the last one never recorded the result.
 const tryTime = 10 * time.Second
 
 // status is what became of a challenge and, if it was approved, how. The store is believed where it only refuses; that
@@ -317,7 +317,7 @@ func (e *Engine) lockIdle(ctx context.Context, rec *record, entry Entry) Entry {
 	return entry
 }
 
-// closedError is what a caller is told who comes too late.
+// closedError is the error of a call that comes too late.
 func closedError(s Status) error {
 	switch s {
 	case Approved:

@@ -59,7 +59,7 @@ func (e *Engine) wonBefore(ctx context.Context, rec *record, won approval) (*Res
 	if rec.Redeemed || e.cfg.Clock().Unix() >= r.Claims.ExpiresAt {
 		return nil, ErrChallengeApproved
 	}
-	if e.closed.end(rec.ident.rand, endChallenge, Approved) { // nobody here has told of it
+	if e.closed.end(rec.ident.rand, endChallenge, Approved) { // this node has sent no event yet
 		e.emit(ctx, EventApproved, &rec.Challenge)
 	}
 	var err error
@@ -83,7 +83,7 @@ func (e *Engine) locked(ctx context.Context, i ident, about *Challenge) {
 	e.emit(ctx, EventLocked, about)
 }
 
-// expired tells, once, that a challenge's time is over. Nothing waits for that moment: it is noticed when somebody comes.
+// expired sends the event, once, that a challenge's time is over. Nothing waits for that moment: it is noticed when somebody comes.
 func (e *Engine) expired(ctx context.Context, i ident, about *Challenge) {
 	if e.closed.end(i.rand, endChallenge, Expired) {
 		e.watchers.wake(i.id)

@@ -38,7 +38,7 @@ func (e *Engine) checkWithoutTry(ctx context.Context, i ident, s Judge, a *attem
 	return result, err
 }
 
-// stillInFlight is what a caller is told while a try may still win: nobody is told that a challenge is locked which may be
+// stillInFlight is the error while a try may still win: no caller hears that a challenge is locked which may be
 // approved after that.
 func stillInFlight(refusal error) error {
 	if !errors.Is(refusal, ErrAttemptsExhausted) {

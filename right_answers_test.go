@@ -418,7 +418,7 @@ func TestNoteIsComparedThreeTimesAtMostWithoutTries(t *testing.T) {
 		t.Errorf("after that it reads %s", v.Status)
 	}
 	if n := len(k.events.of("challenge.locked")); n != 1 {
-		t.Errorf("told %d times that it is locked", n)
+		t.Errorf("%d events of the lock", n)
 	}
 }
 

@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// badSubject is what is said of a subject that isSubject refuses.
+// badSubject is the reason given for a subject that isSubject refuses.
 const badSubject = "is at most 255 bytes, all of them visible, with no space at either end, and not ., .. or / alone"
 
 // isSubject reports whether a text can name a subject, or is empty and names nobody. All of it can be seen, and it can be a
@@ -20,7 +20,7 @@ func isSubject(text string) bool {
 	return plain(text, maxText) && text == strings.TrimSpace(text) && !strings.ContainsFunc(text, isInvisible)
 }
 
-// badLegible is what is said of a text that legible refuses.
+// badLegible is the reason given for a text that legible refuses.
 const badLegible = "is too long or holds control characters, or such as cannot be seen"
 
 // legible reports whether a plain text, which people are to read, is read as it is: nothing in it is hidden, or changes the

@@ -6,7 +6,7 @@ import (
 )
 
 // settle records a wrong answer. First the try is settled: the challenge is locked if it was the last and none is in
-// flight; if it has ended meanwhile, this answer is told how and counts as no failure, because a copy of it may have won.
+// flight; if it has ended meanwhile, this answer gets that end as its error and counts as no failure, because a copy of it may have won.
 // Then each factor that it was compared with has failed once more.
 func (e *Engine) settle(ctx context.Context, rec *record, entry Entry, a *attempt, w *wrongAnswer) (*Result, error) {
 	err := e.cfg.Store.Close(ctx, rec.ident.ref, Closing{State: StateLocked, Settles: true, Idle: tryTime})

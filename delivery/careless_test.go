@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// careless are errors of senders that hold what a provider answered, and what may be said of each.
+// careless are errors of senders that hold what a provider answered, and what may be logged of each.
 func careless() map[string]error {
 	const echo = "answer: 492039 to +14155550123"
 	return map[string]error{

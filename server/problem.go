@@ -70,6 +70,7 @@ type detailedError struct {
 	detail string
 }
 
+// Unwrap is the error without its sentence.
 func (e *detailedError) Unwrap() error { return e.error }
 
 // invalid is an invalid_request of one field.

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// reason is what is said of the one field of an invalid_request.
+// reason returns the reason given for the one field of an invalid_request.
 func (r *reply) reason(t *testing.T, field string) string {
 	t.Helper()
 	r.want(t, http.StatusBadRequest, "invalid_request")

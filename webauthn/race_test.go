@@ -93,7 +93,7 @@ func once(t *testing.T, nodes []*watchword.Engine, a asked, copies int, answer s
 		case err == nil:
 			won++
 		case !errors.Is(err, watchword.ErrChallengeApproved):
-			t.Errorf("%s of %q, %d copies: a copy is told %v", a.purpose, a.subject, copies, err)
+			t.Errorf("%s of %q, %d copies: a copy gets %v", a.purpose, a.subject, copies, err)
 		}
 	}
 	if won != 1 {

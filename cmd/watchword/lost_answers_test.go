@@ -95,7 +95,7 @@ func TestCheckWhileRedisStandsStillTakesNoEffect(t *testing.T) {
 	}
 }
 
-// The reply of each step in turn is lost on its way to one of two nodes. Whatever the first request is told, the same one
+// The reply of each step in turn is lost on its way to one of two nodes. Whatever the first request is answered, the same one
 // with the same key gets the receipt, of one approval, from either node; everybody else hears that it is approved.
 func TestRequestWhoseReplyWasLostGetsItsReceipt(t *testing.T) {
 	redis := redistest.Start(t)

@@ -159,7 +159,7 @@ func secretsOfURL(where, text string) (found []usedSecret) {
 	return found
 }
 
-// secretOfParameter tells a secret of Standard Webhooks, whsec_ and base64, from a password.
+// secretOfParameter distinguishes a secret of Standard Webhooks, whsec_ and base64, from a password.
 func secretOfParameter(where, host, text string) usedSecret {
 	encoded, isWebhook := strings.CutPrefix(strings.TrimPrefix(text, "v1,"), "whsec_")
 	encoded = strings.TrimRight(strings.ReplaceAll(encoded, " ", "+"), "=") // a + that nobody escaped

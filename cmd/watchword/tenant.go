@@ -113,7 +113,7 @@ func (b *builder) relate(a appSettings, o offer) error {
 	return nil
 }
 
-func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, told *announcer) watchword.Config {
+func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, announcer *announcer) watchword.Config {
 	cfg := watchword.Config{
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
@@ -121,7 +121,7 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, to
 		Channels: channelsOf(a), Carrier: p.carrier, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
-		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.events(p.breaker, told),
+		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.events(p.breaker, announcer),
 	}
 	if !b.settings.noLimits { // a nil *Limiter in the interface would be one
 		cfg.Starts, cfg.Checks = p.starts, p.checks
@@ -205,7 +205,7 @@ func loadTemplates(folder string) (*delivery.Templates, error) {
 }
 
 // events tells an app's events to the metrics, to its breaker and to its endpoints.
-func (b *builder) events(breaker *delivery.PrefixBreaker, told *announcer) func(context.Context, watchword.Event) {
+func (b *builder) events(breaker *delivery.PrefixBreaker, announcer *announcer) func(context.Context, watchword.Event) {
 	return func(ctx context.Context, e watchword.Event) {
 		if b.metrics != nil {
 			b.metrics.event(e)
@@ -213,6 +213,6 @@ func (b *builder) events(breaker *delivery.PrefixBreaker, told *announcer) func(
 		if breaker != nil {
 			breaker.Event(ctx, e)
 		}
-		told.Event(ctx, e)
+		announcer.Event(ctx, e)
 	}
 }

@@ -40,8 +40,10 @@ var ErrTooLarge = errors.New("outbound: answer is too large")
 // A refusal is an ErrRefused with its reason, which is made of what this process knows by itself.
 type refusal struct{ why string }
 
+// Error is the text of ErrRefused with the reason.
 func (r *refusal) Error() string { return ErrRefused.Error() + ": " + r.why }
 
+// Unwrap is ErrRefused.
 func (r *refusal) Unwrap() error { return ErrRefused }
 
 // A Policy says what may be reached. The zero Policy allows https to public addresses.

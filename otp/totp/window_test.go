@@ -107,7 +107,7 @@ func TestAcceptStepIgnoresLearnedOffsetWhenExact(t *testing.T) {
 	}
 }
 
-// A device that is too far off is told so and not followed: only codes that pass move the window away from our own clock.
+// A device that is too far off gets an error that says so, and is not followed: only codes that pass move the window away from our own clock.
 func TestNoticeStepLeavesCentreWhenDeviceIsFarOff(t *testing.T) {
 	checkAnswers(t, 0, answer{-2, false}, answer{-2, false}, answer{-2, false}, answer{0, true}, answer{-1, true})
 }

@@ -56,6 +56,6 @@ func TestReplicationEndsShortageWhenReplicasHaveCaughtUp(t *testing.T) {
 		}
 	}
 	if r.isShort("another") {
-		t.Error("what is remembered of one master is said of another")
+		t.Error("one master is taken for another")
 	}
 }

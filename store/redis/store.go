@@ -39,7 +39,7 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	if err != nil {
 		return failed("create", err)
 	}
-	return said(reply)
+	return errorOf(reply)
 }
 
 // Get implements watchword.Store with one GET.
@@ -81,7 +81,7 @@ func (s *Store) Attempt(ctx context.Context, id string, guesses []watchword.Gues
 	if wait := reply[1+countersSize:]; reply[0] == budget && len(wait) == 8 {
 		return e, &watchword.BudgetError{RetryAfter: time.Duration(binary.BigEndian.Uint64([]byte(wait))) * time.Microsecond}
 	}
-	return e, said(reply)
+	return e, errorOf(reply)
 }
 
 func attemptArgs(guesses []watchword.Guess, b watchword.Budget) ([]any, error) {
@@ -139,7 +139,7 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	if err != nil {
 		return failed("close", err)
 	}
-	return said(reply)
+	return errorOf(reply)
 }
 
 // Update implements watchword.Store with update.lua. The Store is no outbox, so out is not looked at.
@@ -153,7 +153,7 @@ func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	if err != nil {
 		return failed("update", err)
 	}
-	return said(reply)
+	return errorOf(reply)
 }
 
 // number is a flag as scripts read it.
@@ -201,8 +201,8 @@ func text(reply any, err error) (string, error) {
 	return "", errDamaged
 }
 
-// said is what the letter of an answer means.
-func said(reply string) error {
+// errorOf is the error that the letter of a reply stands for; nil if the step was taken.
+func errorOf(reply string) error {
 	switch reply[0] {
 	case won:
 		return nil

@@ -9,7 +9,7 @@ import (
 
 var statePattern = regexp.MustCompile(`^[0-9A-Z]{5}$`)
 
-// reason says why a statement failed. What a server replied is told by its SQLSTATE, because its text may repeat values,
+// reason says why a statement failed. A reply of a server is named by its SQLSTATE, because its text may repeat values,
 // and what happened on the way by its kind. Any other error is the driver's own.
 func reason(err error) error {
 	var reply interface{ SQLState() string }
