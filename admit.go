@@ -77,10 +77,15 @@ func (c Client) wrongFields() (out []FieldError) {
 	if !plain(c.UserAgent, maxLong) {
 		out = append(out, FieldError{"client.user_agent", "is too long or holds control characters"})
 	}
-	if ip, err := netip.ParseAddr(c.IP); c.IP != "" && (err != nil || ip.Zone() != "") {
+	if c.IP != "" && !isClientIP(c.IP) {
 		out = append(out, FieldError{"client.ip", "is not an IP address"})
 	}
 	return out
+}
+
+func isClientIP(text string) bool {
+	ip, err := netip.ParseAddr(text)
+	return err == nil && ip.Zone() == ""
 }
 
 func (e *Engine) mayReturn(url string) bool {

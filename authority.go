@@ -150,7 +150,7 @@ func (e *Engine) outlived(ctx context.Context, rec *record, set *factorSet) erro
 	if began != set.life && !own {
 		return ErrProofRequired
 	}
-	allowed := rec.Enrolment
+	allowed := *rec.Enrolment
 	allowed.began = rec.CreatedAt
 	return e.stillEarned(ctx, set, allowed, rec.ID)
 }

@@ -36,7 +36,7 @@ type Challenge struct {
 	ExpiresAt   time.Time
 	Ask         Ask
 	Decoy       bool
-	Enrolment   enrolment
+	Enrolment   *enrolment
 
 	Sends    int       // messages asked for so far
 	SentAt   time.Time // when the last one was asked for
@@ -86,6 +86,13 @@ type enrolment struct {
 	began time.Time // when it was earned: a subject that was removed since has lost it
 }
 
+func (n *enrolment) fields(f *codec) {
+	f.number(&n.Proof)
+	for _, text := range []*string{&n.Factor, &n.FactorOf, &n.Life} {
+		f.text(text)
+	}
+}
+
 // A Status is what became of a challenge.
 type Status string
 
@@ -112,10 +119,7 @@ func (c *Challenge) fields(f *codec) {
 	for _, flag := range []*bool{&c.Client.Known, &c.Decoy} {
 		f.flag(flag)
 	}
-	f.number(&c.Enrolment.Proof)
-	for _, text := range []*string{&c.Enrolment.Factor, &c.Enrolment.FactorOf, &c.Enrolment.Life} {
-		f.text(text)
-	}
+	optional(f, &c.Enrolment, (*enrolment).fields)
 	f.number(&c.Sends)
 	f.number(&c.CodeOf)
 	f.bytes(&c.Data)

@@ -43,6 +43,10 @@ func (c *codec) number64(v *int64) {
 	if c.rest == "" || c.err != nil {
 		return
 	}
+	if first := c.rest[0]; first < 0x80 { // one byte, as most are: the sign is the last bit
+		*v, c.rest = int64(first>>1)^-int64(first&1), c.rest[1:]
+		return
+	}
 	// A varint is never longer than this, so the conversion stays small.
 	n, size := binary.Varint([]byte(c.rest[:min(len(c.rest), binary.MaxVarintLen64)]))
 	if size <= 0 {
@@ -117,6 +121,18 @@ func each[T any](c *codec, v *[]T, one func(*T)) {
 	for i := range *v {
 		one(&(*v)[i])
 	}
+}
+
+// optional is what may not be there: nil is one byte.
+func optional[T any](c *codec, v **T, fields func(*T, *codec)) {
+	present := *v != nil
+	if c.flag(&present); !present {
+		return
+	}
+	if c.reading {
+		*v = new(T)
+	}
+	fields(*v, c)
 }
 
 // moment keeps milliseconds; the zero time stays zero.

@@ -15,12 +15,11 @@ func fill(t *rapid.T, v reflect.Value, name string) {
 		ms := rapid.Int64Range(1, 4e12).Draw(t, name)
 		v.Set(reflect.ValueOf(time.UnixMilli(ms).UTC()))
 		return
-	case *Claims:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(t, v.Elem(), name)
-		return
 	}
 	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(t, v.Elem(), name)
 	case reflect.String:
 		v.SetString(rapid.StringN(1, 40, -1).Draw(t, name))
 	case reflect.Int, reflect.Int64:

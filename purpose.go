@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// ownPurposes are those that mean something to the engine.
+var ownPurposes = []string{PurposeSignIn, PurposeMFA, PurposePasswordReset, PurposeEnrol, PurposeManageFactors}
+
 // knownPurposes are the engine's own by their letters alone, with the spellings of other people's dictionaries.
 var knownPurposes = map[string]string{
 	"signin":        PurposeSignIn,
@@ -33,10 +36,10 @@ func meantPurpose(purpose string) string {
 
 // wrongPurpose says what is wrong with the purpose of a start; empty: nothing is. What the app lists it means.
 func (e *Engine) wrongPurpose(purpose string) string {
-	meant := meantPurpose(purpose)
-	switch {
-	case e.purposes[purpose]:
+	if e.purposes[purpose] || len(e.purposes) == 0 && slices.Contains(ownPurposes, purpose) {
 		return ""
+	}
+	switch meant := meantPurpose(purpose); {
 	case meant != "":
 		return "is nearly " + meant + ": use that, or list yours in the setting purposes"
 	case !purposePattern.MatchString(purpose):

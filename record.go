@@ -42,14 +42,7 @@ func (s *sealed) fields(f *codec) {
 	f.moment(&s.CollectedAt)
 	s.RedeemedBy.field(f)
 	s.ResentBy.field(f)
-	waits := s.Claims != nil
-	if f.flag(&waits); !waits {
-		return
-	}
-	if s.Claims == nil {
-		s.Claims = &Claims{}
-	}
-	s.Claims.fields(f)
+	optional(f, &s.Claims, (*Claims).fields)
 }
 
 // An attemptID names one request: this process, and how many came before or, where the caller gave a seed, what is derived

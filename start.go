@@ -123,7 +123,8 @@ func (e *Engine) authorizeEnrolment(ctx context.Context, i ident, c *Challenge, 
 	if err := hasRoom(set.others("")); err != nil {
 		return nil, err
 	}
-	c.Enrolment, err = e.authorize(ctx, set, req.Authority)
+	allowed, err := e.authorize(ctx, set, req.Authority)
+	c.Enrolment = &allowed
 	return nil, err
 }
 

@@ -32,7 +32,7 @@ func legible(text string, longest int) bool {
 // isInvisible is about Default_Ignorable_Code_Point (Unicode Standard Annex 44), to which format characters belong; of
 // these a few in Arabic and Syriac are visible.
 func isInvisible(r rune) bool {
-	return unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) &&
+	return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) &&
 		!unicode.Is(unicode.Prepended_Concatenation_Mark, r)
 }
 

@@ -26,6 +26,9 @@ type Shape struct {
 // equals an ASCII one, however alike they look: neither by Unicode's case folding (the Kelvin sign, the long s) nor by its
 // compatibility mappings.
 func (s Shape) Fold(text string) (string, bool) {
+	if s.isCode(text) {
+		return text, true
+	}
 	if len(text) > MaxInput || !utf8.ValidString(text) {
 		return "", false
 	}
@@ -41,6 +44,19 @@ func (s Shape) Fold(text string) (string, bool) {
 		code = append(code, b)
 	}
 	return string(code), len(code) >= s.Min
+}
+
+// isCode reports whether a text is spelled as codes are made, as most are.
+func (s Shape) isCode(text string) bool {
+	if len(text) < s.Min || len(text) > min(s.Max, MaxInput) {
+		return false
+	}
+	for i := range len(text) {
+		if strings.IndexByte(s.Alphabet, text[i]) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // isIgnored reports whether a character stands between symbols without being one.
