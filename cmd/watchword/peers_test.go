@@ -25,6 +25,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
 // What receivers send back never reaches the log. They are raw sockets here, because no HTTP server answers so badly.
@@ -66,16 +67,7 @@ type brokenReceiver struct {
 func startBrokenReceiver(t *testing.T, listener net.Listener, topics map[string]brokenAnswer) *brokenReceiver {
 	t.Helper()
 	r := &brokenReceiver{address: listener.Addr().String(), topics: topics, broken: map[string]bool{}, good: map[string]bool{}}
-	t.Cleanup(func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			go r.serve(conn)
-		}
-	}()
+	peertest.Serve(t, listener, r.serve)
 	return r
 }
 

@@ -14,6 +14,13 @@ func Listen(t testing.TB, serve func(net.Conn)) (address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	Serve(t, listener, serve)
+	return listener.Addr().String()
+}
+
+// Serve is Listen on a listener of the test's own; it is closed when the test ends.
+func Serve(t testing.TB, listener net.Listener, serve func(net.Conn)) {
+	t.Helper()
 	t.Cleanup(func() { _ = listener.Close() })
 	go func() {
 		for {
@@ -24,5 +31,4 @@ func Listen(t testing.TB, serve func(net.Conn)) (address string) {
 			go serve(conn)
 		}
 	}()
-	return listener.Addr().String()
 }
