@@ -20,15 +20,15 @@ run: ## the development server on 127.0.0.1:8080, everything embedded
 	@go run ./cmd/watchword serve --dev
 
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
-	@scripts/gotest.sh -p 2 -timeout 9m ./...
+	@scripts/progress.sh test scripts/gotest.sh -p 2 -timeout 9m ./...
 
 tools: ## installs redis-server, PostgreSQL, Chromium and gcc through apt where they are missing and that is possible; says what it did
-	@scripts/tools.sh
+	@scripts/progress.sh tools scripts/tools.sh
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: not formatted:"; echo "$$unformatted"; exit 1; fi
-	@go vet ./...
-	@scripts/gotool.sh $(STATICCHECK) ./...
+	@scripts/progress.sh "go vet" go vet ./...
+	@scripts/progress.sh staticcheck scripts/gotool.sh $(STATICCHECK) ./...
 
 vulncheck: ## known vulnerabilities in what is linked; needs the network, and is no verdict
 	@scripts/gotool.sh $(GOVULNCHECK) ./... || true
