@@ -5,25 +5,29 @@ import (
 	"strings"
 )
 
-// A challenge's id is ch_ and 40 characters: 16 random bytes, then 14 that are masked with a PRF of the random ones, so
+// A challenge's id is ch_ and 44 characters: 16 random bytes, then 17 that are masked with a PRF of the random ones, so
 // that ids of one app or one group do not look related:
 //
-//	random 16 | app 4 | group 8 | strategy 2 (the top bit: a known device)
+//	random 16 | app 5 | group 8 | strategy 4 (the top bit: a known device)
+//
+// Apps and strategies are few but nobody can rename them, so their tags are wide enough that two of one deployment do not
+// meet: with a thousand apps in one of two million deployments, with twenty strategies in one of ten million. Groups that
+// meet share a budget and nothing else.
 //
 // So a node that has read nothing yet knows the app, the budget, the strategy and the partition of an id. Nothing is
 // believed of an id alone: the store's id repeats the group and the strategy, and of those made up there is no entry.
 const (
 	idPrefix   = "ch_"
 	randomSize = 16
-	appSize    = 4
+	appSize    = 5
 	groupSize  = 8
-	kindSize   = 2
+	kindSize   = 4
 	maskedSize = appSize + groupSize + kindSize
 	idSize     = randomSize + maskedSize
 	saltSize   = 32
 	knownBit   = 0x80
 	groupText  = 11 // characters of a group in base64
-	ownText    = 24 // and of the random part and the kind
+	ownText    = 27 // and of the random part and the kind
 )
 
 var b64 = base64.RawURLEncoding.Strict()
@@ -73,7 +77,7 @@ func (i *identity) groupTag(app string, parts ...string) (t [groupSize]byte) {
 	return t
 }
 
-// kindTag names a strategy in an id; New sees to it that no two have the same.
+// kindTag names a strategy in an id.
 func (i *identity) kindTag(strategy string, known bool) (t [kindSize]byte) {
 	sum := i.tag("strategy", strategy)
 	copy(t[:], sum[:])

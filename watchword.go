@@ -220,7 +220,7 @@ func (e *Engine) addStrategies() (problems []error) {
 		}
 		kind := e.identity.kindTag(name, false)
 		if other := e.kinds[kind]; other != nil {
-			problems = append(problems, fmt.Errorf("strategy %q: its tag is %q's; rename one of them", name, other.Name()))
+			problems = append(problems, fmt.Errorf("strategy %q: its tag under this identity key is that of %q", name, other.Name()))
 		}
 		e.strategies[name], e.kinds[kind] = s, s
 	}
