@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/watchword-auth/watchword/internal/hosts"
 )
 
 // Bounds of what a caller may send along; longer texts are refused before anything is read or written.
@@ -89,7 +91,7 @@ func isClientIP(text string) bool {
 }
 
 func (e *Engine) mayReturn(url string) bool {
-	origin, err := originOf(url)
+	origin, err := hosts.OriginOf(url)
 	return err == nil && len(url) <= maxLong && e.returns[origin]
 }
 

@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"sync/atomic"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // A Config is what an Engine is made of. Zero values are the defaults that API.md names; what is missing or unsafe New
@@ -82,6 +84,7 @@ const (
 	maxLifetime        = 10 * time.Minute
 	maxReceiptLifetime = 10 * time.Minute
 	maxGuessChance     = 1e-5             // tries × accepted values ÷ code space
+	maxSends           = 100
 	keepClosed         = 15 * time.Minute // entries stay readable that long after they expired
 )
 
@@ -146,32 +149,34 @@ func orDefault[T comparable](v *T, fallback T) {
 }
 
 func (c *Config) problems() (out []error) {
-	refuse := func(bad bool, format string, args ...any) {
+	refuse := func(bad bool, field, format string, args ...any) {
 		if bad {
-			out = append(out, fmt.Errorf(format, args...))
+			out = append(out, setting.Errorf(field, format, args...))
 		}
 	}
-	refuse(!appPattern.MatchString(c.App), "App: needs 1 to 40 of a-z, 0-9, _ and -, beginning with a letter or digit")
-	refuse(c.Issuer == "", "Issuer: the public URL is missing")
-	refuse(c.Store == nil, "Store: missing")
-	refuse(len(c.Strategies) == 0, "Strategies: at least one is needed")
-	refuse(len(c.Keys) == 0, "Keys: at least one is needed")
-	refuse(c.Lifetime < time.Second || c.Lifetime > maxLifetime, "Lifetime: %s is not between a second and %s (NIST SP 800-63B-4 §3.1.3.2)", c.Lifetime, maxLifetime)
-	refuse(c.ReceiptLifetime < time.Second || c.ReceiptLifetime > maxReceiptLifetime, "ReceiptLifetime: %s is not between a second and %s", c.ReceiptLifetime, maxReceiptLifetime)
-	refuse(c.Tries < 1 || c.Sends < 1, "Tries and Sends: must be positive")
-	refuse(c.SMSOrigin != "" && !hostPattern.MatchString(c.SMSOrigin), "SMSOrigin: %q is not a lower-case host name", c.SMSOrigin)
-	refuse(c.Cooldown < stillFresh, "Cooldown: %s is less than a second", c.Cooldown)
-	refuse(c.Sends > 100, "Sends: %d is more than 100", c.Sends)
-	refuse(len(c.Budget) == 0, "Budget: an empty list would be no limit; NoBudget says so")
-	for _, w := range c.Budget {
-		refuse(w.Max < 1 || w.Per < time.Second, "Budget: %d in %s is no limit", w.Max, w.Per)
+	refuse(!appPattern.MatchString(c.App), "App", "needs 1 to 40 of a-z, 0-9, _ and -, beginning with a letter or digit")
+	if err := checkIssuer(c.Issuer); err != nil {
+		refuse(true, "Issuer", "%w", err)
 	}
-	for _, p := range c.Purposes {
-		refuse(!purposePattern.MatchString(p), "Purposes: %q needs 1 to 40 of a-z, 0-9 and _", p)
+	refuse(c.Store == nil, "Store", "missing")
+	refuse(len(c.Strategies) == 0, "Strategies", "at least one is needed")
+	refuse(len(c.Keys) == 0, "Keys", "at least one is needed")
+	refuse(c.Lifetime < time.Second || c.Lifetime > maxLifetime, "Lifetime", "%s is not between a second and %s (NIST SP 800-63B-4 §3.1.3.2)", c.Lifetime, maxLifetime)
+	refuse(c.ReceiptLifetime < time.Second || c.ReceiptLifetime > maxReceiptLifetime, "ReceiptLifetime", "%s is not between a second and %s", c.ReceiptLifetime, maxReceiptLifetime)
+	refuse(c.Tries < 1, "Tries", "must be positive")
+	refuse(c.Sends < 1 || c.Sends > maxSends, "Sends", "%d is not between 1 and %d", c.Sends, maxSends)
+	refuse(c.SMSOrigin != "" && !isSMSOrigin(c.SMSOrigin), "SMSOrigin", "%q is not a lower-case host name", c.SMSOrigin)
+	refuse(c.Cooldown < stillFresh, "Cooldown", "%s is less than a second", c.Cooldown)
+	refuse(len(c.Budget) == 0, "Budget", "an empty list would be no limit; NoBudget says so")
+	for _, w := range c.Budget {
+		refuse(w.Max < 1 || w.Per < time.Second, "Budget", "%d in %s is no limit", w.Max, w.Per)
+	}
+	for i, p := range c.Purposes {
+		refuse(!purposePattern.MatchString(p), fmt.Sprintf("Purposes[%d]", i), "%q needs 1 to 40 of a-z, 0-9 and _", p)
 	}
 	seen := map[string]bool{c.Identity.ID: true}
-	for _, k := range c.Keys {
-		refuse(seen[k.ID], "Keys: %q is there twice, or is the identity key's id", k.ID)
+	for i, k := range c.Keys {
+		refuse(seen[k.ID], fmt.Sprintf("Keys[%d]", i), "%q is there twice, or is the identity key's id", k.ID)
 		seen[k.ID] = true
 	}
 	return out
@@ -209,7 +214,7 @@ func (e *Engine) addStrategies() (problems []error) {
 		}
 		t := s.Traits()
 		if chance := float64(e.tries(t)*max(t.Accepted, 1)) / t.Space; t.Space > 0 && chance > maxGuessChance {
-			problems = append(problems, fmt.Errorf("strategy %q: %d tries with %d accepted values out of %.0f is a chance of more than 1 in 100,000: use longer codes or fewer tries",
+			problems = append(problems, setting.Errorf("Tries", "strategy %q: %d tries with %d accepted values out of %.0f is a chance of more than 1 in 100,000: use longer codes or fewer tries",
 				name, e.tries(t), max(t.Accepted, 1), t.Space))
 		}
 		if t.Sends && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {

@@ -52,9 +52,10 @@ func TestClientAddress(t *testing.T) {
 
 func TestTrustedProxiesAreNotEverybody(t *testing.T) {
 	b := newBench(t, options{})
-	for _, p := range []netip.Prefix{{}, netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")} {
-		if _, err := server.New(server.Config{Apps: goodApps(t, b), TrustedProxies: []netip.Prefix{p}}); err == nil {
-			t.Errorf("%v is accepted", p)
+	for _, proxies := range [][]netip.Prefix{{{}}, {netip.MustParsePrefix("0.0.0.0/0")}, {netip.MustParsePrefix("::/0")}, {netip.MustParsePrefix("::ffff:10.0.0.0/104")},
+		{netip.MustParsePrefix("0.0.0.0/1"), netip.MustParsePrefix("128.0.0.0/1")}} {
+		if _, err := server.New(server.Config{Apps: goodApps(t, b), TrustedProxies: proxies}); err == nil {
+			t.Errorf("%v are accepted", proxies)
 		}
 	}
 }

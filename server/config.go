@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/hosts"
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // A Config is what a Server is made of. New reports everything that is missing or unsafe at once.
@@ -99,10 +101,8 @@ func (c *Config) problems() (out []error) {
 			out = append(out, fmt.Errorf("%s: %w", name, err))
 		}
 	}
-	for _, p := range c.TrustedProxies {
-		if !p.IsValid() || p.Bits() == 0 {
-			out = append(out, fmt.Errorf("TrustedProxies: %s is no network of proxies", p))
-		}
+	if err := hosts.CheckNetworks(c.TrustedProxies); err != nil {
+		out = append(out, setting.Errorf("TrustedProxies", "%w", err))
 	}
 	return out
 }
@@ -137,16 +137,12 @@ func (a *App) problems(development bool, seen map[[sha256.Size]byte]bool) (out [
 
 // checkPublicURL wants https, except for a loopback name: links, problems and receipts are made of it.
 func checkPublicURL(text string) error {
-	u, err := url.Parse(text)
-	switch {
-	case text == "":
-		return errors.New("PublicURL: missing")
-	case err != nil || u.Host == "" || u.Opaque != "":
-		return errors.New("PublicURL: is no URL of the form https://verify.example.com")
-	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(text, "/") || strings.HasSuffix(text, "#"):
-		return errors.New("PublicURL: has a user, a query, a fragment or a slash at the end")
-	case u.Scheme != "https" && (u.Scheme != "http" || !loopbackHost(u.Host)):
-		return errors.New("PublicURL: must be https, or http at a loopback name")
+	_, err := hosts.OriginOf(text)
+	if u, _ := url.Parse(text); err == nil && (strings.ContainsAny(text, "?#") || strings.HasSuffix(text, "/") || u.Scheme == "http" && !loopbackHost(u.Host)) {
+		err = errors.New("has a query, a fragment or a slash at the end, or plain http elsewhere than at a loopback name")
+	}
+	if err != nil {
+		return setting.Errorf("PublicURL", "%w", err)
 	}
 	return nil
 }

@@ -171,7 +171,7 @@ func TestHowPagesLook(t *testing.T) {
 		"a huge one": {Logo: append(picture.Bytes(), make([]byte, 1<<14)...)}} {
 		apps := goodApps(t, b)
 		apps[0].Pages = p
-		if _, err := server.New(server.Config{Apps: apps}); err == nil || !strings.Contains(err.Error(), "Pages: ") {
+		if _, err := server.New(server.Config{Apps: apps}); err == nil || !strings.Contains(err.Error(), "Pages.") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

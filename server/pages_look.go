@@ -3,14 +3,14 @@ package server
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"html/template"
 	"math"
 	"net/http"
 	"regexp"
 	"strconv"
 	"strings"
+
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // Pages says how an app's hosted pages look, and what they ask for. The zero value shows the app's name.
@@ -61,7 +61,7 @@ func (p Pages) colors() (map[string]string, error) {
 		return nil, nil
 	}
 	if !colorPattern.MatchString(p.Color) {
-		return nil, errors.New("Pages: Color: is not of the form #rrggbb")
+		return nil, setting.Errorf("Pages.Color", "is not of the form #rrggbb")
 	}
 	ink := "#ffffff"
 	if dark := luminance(p.Color) + 0.05; dark/0.05 > 1.05/dark {
@@ -91,7 +91,7 @@ func (p Pages) picture() (template.URL, error) {
 		return "", nil
 	}
 	if len(p.Logo) > maxLogo {
-		return "", fmt.Errorf("Pages: Logo: has %d bytes; at most %d stand in a page", len(p.Logo), maxLogo)
+		return "", setting.Errorf("Pages.Logo", "has %d bytes; at most %d stand in a page", len(p.Logo), maxLogo)
 	}
 	kind := http.DetectContentType(p.Logo)
 	if bytes.HasPrefix(bytes.TrimSpace(p.Logo), []byte("<svg")) {
@@ -101,5 +101,5 @@ func (p Pages) picture() (template.URL, error) {
 	case "image/png", "image/jpeg", "image/gif", "image/webp", "image/svg+xml":
 		return template.URL("data:" + kind + ";base64," + base64.StdEncoding.EncodeToString(p.Logo)), nil
 	}
-	return "", errors.New("Pages: Logo: is no PNG, JPEG, GIF, WebP or SVG")
+	return "", setting.Errorf("Pages.Logo", "is no PNG, JPEG, GIF, WebP or SVG")
 }

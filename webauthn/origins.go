@@ -3,12 +3,16 @@ package webauthn
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/watchword-auth/watchword/internal/hosts"
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // localhost is the one RP id that needs no https.
@@ -18,23 +22,23 @@ const localhost = "localhost"
 func (c *Config) originProblems() (problems []error) {
 	refuse := func(field, value string, err error) {
 		if err != nil {
-			problems = append(problems, fmt.Errorf("%s: %q %w", field, value, err))
+			problems = append(problems, setting.Errorf(field, "%q %w", value, err))
 		}
 	}
 	refuse("RPID", c.RPID, checkRPID(c.RPID))
-	for _, o := range c.Origins {
+	for i, o := range c.Origins {
 		host, err := originHost(o)
 		if err == nil && !within(host, c.RPID) {
 			err = errors.New("is not at the RP id or below it; list other sites as RelatedOrigins")
 		}
-		refuse("Origins", o, err)
+		refuse(fmt.Sprintf("Origins[%d]", i), o, err)
 	}
-	for _, o := range c.RelatedOrigins {
+	for i, o := range c.RelatedOrigins {
 		host, err := originHost(o)
 		if err == nil && within(host, c.RPID) {
 			err = errors.New("is at the RP id or below it; list it in Origins")
 		}
-		refuse("RelatedOrigins", o, err)
+		refuse(fmt.Sprintf("RelatedOrigins[%d]", i), o, err)
 	}
 	for _, o := range c.TopOrigins {
 		_, err := originHost(o)
@@ -68,25 +72,15 @@ func checkRPID(id string) error {
 
 // originHost returns the host of a web origin, if it is spelled as browsers spell it: anything else would never match.
 func originHost(origin string) (string, error) {
+	if err := hosts.CheckOrigin(origin); err != nil {
+		return "", err
+	}
 	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin || origin != strings.ToLower(origin) {
-		return "", errors.New("is no origin of the form https://login.example.com")
+	if err != nil || net.ParseIP(u.Hostname()) != nil {
+		return "", errors.New("has an address instead of a domain")
 	}
-	host := u.Hostname()
-	if strings.Trim(host, hostCharacters) != "" {
-		return "", errors.New("names no host; there are no wildcards")
-	}
-	switch {
-	case u.Scheme != "https" && (u.Scheme != "http" || !within(host, localhost)):
-		return "", errors.New("must be https, or http at localhost")
-	case u.Scheme == "https" && u.Port() == "443", u.Scheme == "http" && u.Port() == "80":
-		return "", errors.New("names its scheme's own port, which browsers leave out")
-	}
-	return host, nil
+	return u.Hostname(), nil
 }
-
-// hostCharacters are those of a domain in the form that browsers write it (A-labels).
-const hostCharacters = "abcdefghijklmnopqrstuvwxyz0123456789-."
 
 // within reports whether a host is a domain or below it.
 func within(host, domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }

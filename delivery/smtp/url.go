@@ -9,6 +9,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/hosts"
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
@@ -44,8 +45,7 @@ func parse(u *url.URL, canonical watchword.AddressPolicy) (settings, error) {
 		}
 	}
 	refuse(u.Scheme != "smtp" && u.Scheme != "smtps", "the scheme is neither smtp nor smtps")
-	refuse(s.host == "", "the URL has no host")
-	if err := outbound.CheckHost(s.host); err != nil {
+	if err := hosts.CheckTarget(u); err != nil {
 		problems = append(problems, err)
 	}
 	refuse((s.user == "") != (password == ""), "a user needs a password, and a password a user")
@@ -55,9 +55,7 @@ func parse(u *url.URL, canonical watchword.AddressPolicy) (settings, error) {
 		s.port = portTLS
 	}
 	if u.Port() != "" {
-		port, err := strconv.ParseUint(u.Port(), 10, 16)
-		refuse(err != nil || port == 0, "the port is not between 1 and 65535")
-		s.port = int(port)
+		s.port, _ = strconv.Atoi(u.Port())
 	}
 	problems = append(problems, s.parseQuery(u.RawQuery, canonical)...)
 	return s, errors.Join(problems...)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/hosts"
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
@@ -75,13 +76,13 @@ func (s *settings) checkQuery(base string, development bool) (problems []error) 
 		problems = append(problems, errors.New("the parameter messaging_service is not a sid (MG...)"))
 	}
 	if s.statusCallback != "" {
-		if u, err := url.Parse(s.statusCallback); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || u.Fragment != "" {
+		if u, err := url.Parse(s.statusCallback); err != nil || u.Scheme != "https" || hosts.CheckTarget(u) != nil || u.User != nil || u.Fragment != "" {
 			problems = append(problems, errors.New("the parameter status_callback is not an https URL without user and fragment"))
 		}
 	}
 	if base != "" {
 		u, err := url.Parse(base)
-		if err != nil || !development || !outbound.IsLoopback(u.Hostname()) || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Trim(u.Path, "/") != "" {
+		if err != nil || !development || !outbound.IsLoopback(u.Hostname()) || hosts.CheckTarget(u) != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Trim(u.Path, "/") != "" {
 			return append(problems, errors.New("the parameter base_url is for loopback in development only"))
 		}
 		s.base = u

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/watchword-auth/watchword/internal/hosts"
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
@@ -25,14 +26,12 @@ func parse(u *url.URL, development bool) (settings, error) {
 	s, problems := parseQuery(u.RawQuery)
 	scheme := strings.TrimPrefix(u.Scheme, "webhook+")
 	switch {
-	case u.Hostname() == "":
-		problems = append(problems, errors.New("the URL has no host"))
 	case scheme == "http" && !(development && outbound.IsLoopback(u.Hostname())):
 		problems = append(problems, errors.New("plain http is for loopback in development only: use webhook+https"))
 	case scheme != "http" && scheme != "https":
 		problems = append(problems, errors.New("the scheme is neither webhook+https nor webhook+http"))
 	}
-	if err := outbound.CheckHost(u.Hostname()); err != nil {
+	if err := hosts.CheckTarget(u); err != nil {
 		problems = append(problems, err)
 	}
 	if u.User != nil {

@@ -1,7 +1,6 @@
 package outbound
 
 import (
-	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -70,14 +69,3 @@ func IsLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return err == nil && isLoopback(ip)
 }
-
-// CheckHost refuses the host of a configured URL that is an IPv4 address written as an IPv6 one (RFC 4291 §2.5.5.2):
-// programs disagree about which of the two it is. The error does not repeat it.
-func CheckHost(host string) error {
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Is4In6() {
-		return errMapped
-	}
-	return nil
-}
-
-var errMapped = errors.New("the host is an IPv4-mapped IPv6 address: write it as an IPv4 address")
