@@ -32,4 +32,6 @@ func checkIssuer(text string) error {
 }
 
 // isSMSOrigin reports whether a code in an SMS can be bound to a host.
-func isSMSOrigin(host string) bool { return hosts.CheckHost(host) == nil && !strings.Contains(host, ":") }
+func isSMSOrigin(host string) bool {
+	return hosts.CheckHost(host) == nil && !strings.Contains(host, ":")
+}

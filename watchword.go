@@ -83,7 +83,7 @@ type Engine struct {
 const (
 	maxLifetime        = 10 * time.Minute
 	maxReceiptLifetime = 10 * time.Minute
-	maxGuessChance     = 1e-5             // tries × accepted values ÷ code space
+	maxGuessChance     = 1e-5 // tries × accepted values ÷ code space
 	maxSends           = 100
 	keepClosed         = 15 * time.Minute // entries stay readable that long after they expired
 )

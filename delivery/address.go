@@ -10,6 +10,7 @@ import (
 	"github.com/nyaruka/phonenumbers"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // ChannelEmail is the one channel whose addresses are mailboxes. Those of every other channel are phone numbers.
@@ -55,26 +56,26 @@ func NewAddressPolicy(a Addresses) (watchword.AddressPolicy, error) {
 	}
 	p := &addressPolicy{Addresses: a, callingCodes: map[int]bool{}, blocked: map[string]bool{}}
 	var problems []error
-	for _, country := range a.Countries {
+	for i, country := range a.Countries {
 		code := phonenumbers.GetCountryCodeForRegion(country)
 		if code == 0 {
-			problems = append(problems, fmt.Errorf("delivery: country %q is not an ISO 3166-1 alpha-2 code in upper case", country))
+			problems = append(problems, setting.Errorf(fmt.Sprintf("Countries[%d]", i), "%q is not an ISO 3166-1 alpha-2 code in upper case", country))
 		}
 		p.callingCodes[code] = true
 	}
 	if a.DefaultRegion != "" && phonenumbers.GetCountryCodeForRegion(a.DefaultRegion) == 0 {
-		problems = append(problems, fmt.Errorf("delivery: default region %q is not an ISO 3166-1 alpha-2 code in upper case", a.DefaultRegion))
+		problems = append(problems, setting.Errorf("DefaultRegion", "%q is not an ISO 3166-1 alpha-2 code in upper case", a.DefaultRegion))
 	}
 	for i, address := range a.Blocked {
 		canonical, err := p.canonical("", address)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("delivery: blocked address %d is not a valid address", i+1))
+			problems = append(problems, setting.Errorf(fmt.Sprintf("Blocked[%d]", i), "is neither a mail address nor a phone number"))
 		}
 		p.blocked[blockKey(canonical.Value)] = true
 	}
 	for i, prefix := range a.BlockedPrefixes {
 		if !prefixPattern.MatchString(prefix) {
-			problems = append(problems, fmt.Errorf("delivery: blocked prefix %d is not a + and up to 15 digits", i+1))
+			problems = append(problems, setting.Errorf(fmt.Sprintf("BlockedPrefixes[%d]", i), "is not a + and up to 15 digits"))
 		}
 	}
 	if len(problems) > 0 {

@@ -175,7 +175,7 @@ func TestPolicyReportsAllThatIsWrong(t *testing.T) {
 	if err == nil {
 		t.Fatal("accepted")
 	}
-	for _, want := range []string{`"xx"`, `"UK"`, `"us"`, "blocked address 1", "blocked prefix 1"} {
+	for _, want := range []string{`"xx"`, `"UK"`, `"us"`, "Blocked[0]: ", "BlockedPrefixes[0]: "} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: does not name %s", err, want)
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // ChannelSMS and ChannelVoice are the channels whose messages have a form of their own beside mail.
@@ -53,7 +54,7 @@ func NewRender(cfg RenderConfig) (*Render, error) {
 		return nil, errors.New("delivery: rendering needs a next sender and templates")
 	}
 	if cfg.RetrieverHash != "" && !retrieverHash.MatchString(cfg.RetrieverHash) {
-		return nil, errors.New("delivery: an SMS Retriever hash is 11 characters of base64")
+		return nil, setting.Errorf("RetrieverHash", "is not 11 characters of base64")
 	}
 	cfg.Logger, cfg.Now, _ = ambient(cfg.Logger, cfg.Now, nil)
 	return &Render{cfg: cfg, gsm: newAlphabet()}, nil

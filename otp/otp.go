@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/setting"
 	"github.com/watchword-auth/watchword/internal/typed"
 )
 
@@ -75,27 +76,27 @@ func New(cfg Config) (*Strategy, error) {
 	}
 	var problems []error
 	if s.length < minLength || s.length > maxLength {
-		problems = append(problems, fmt.Errorf("otp: a code has %d to %d symbols, not %d", minLength, maxLength, s.length))
+		problems = append(problems, setting.Errorf("Length", "a code has %d to %d symbols, not %d", minLength, maxLength, s.length))
 	}
-	for _, t := range cfg.TestAddresses {
-		if err := s.addTest(t, now); err != nil {
+	for i, t := range cfg.TestAddresses {
+		if err := s.addTest(fmt.Sprintf("TestAddresses[%d]", i), t, now); err != nil {
 			problems = append(problems, err)
 		}
 	}
 	return s, errors.Join(problems...)
 }
 
-func (s *Strategy) addTest(t TestIdentity, now time.Time) error {
+func (s *Strategy) addTest(field string, t TestIdentity, now time.Time) error {
 	code, ok := s.shape().Fold(t.Code)
 	switch {
 	case t.Address == "":
-		return errors.New("otp: a test identity needs an address")
+		return setting.Errorf(field+".Address", "missing")
 	case !ok || code != t.Code:
-		return fmt.Errorf("otp: a test identity's code needs %d symbols of %s", s.length, s.alphabet)
+		return setting.Errorf(field+".Code", "needs %d symbols of %s", s.length, s.alphabet)
 	case len(t.Purposes) == 0:
-		return errors.New("otp: a test identity needs the purposes that it may be used for")
+		return setting.Errorf(field+".Purposes", "missing: those that the test identity may be used for")
 	case t.Until.IsZero() || t.Until.After(now.Add(longestTest)):
-		return errors.New("otp: a test identity needs an expiry date at most 90 days ahead")
+		return setting.Errorf(field+".Until", "needs an expiry date at most 90 days ahead")
 	}
 	s.tests[t.Address] = t
 	s.log.Warn("a test identity with a fixed code is configured", "purposes", t.Purposes, "until", t.Until)

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // What a rule counts by. A rule matches buckets of its own By only.
@@ -55,30 +57,28 @@ func Validate(rules []Rule) error {
 	seen := make(map[string]bool, len(rules))
 	for i, r := range rules {
 		if seen[r.Name] {
-			problems = append(problems, fmt.Errorf("limit %d: the name %q is taken by an earlier one", i+1, r.Name))
+			problems = append(problems, setting.Errorf(fmt.Sprintf("Rules[%d].Name", i), "%q is taken by an earlier rule", r.Name))
 		}
 		seen[r.Name] = true
-		for _, p := range r.problems() {
-			problems = append(problems, fmt.Errorf("limit %d (%q): %w", i+1, r.Name, p))
-		}
+		problems = append(problems, r.problems(fmt.Sprintf("Rules[%d].", i))...)
 	}
 	return errors.Join(problems...)
 }
 
-// problems lists what is wrong with one rule.
-func (r Rule) problems() []error {
+// problems lists what is wrong with one rule, whose path begins each field.
+func (r Rule) problems(rule string) []error {
 	var found []error
-	check := func(ok bool, format string, args ...any) {
+	check := func(ok bool, field, format string, args ...any) {
 		if !ok {
-			found = append(found, fmt.Errorf(format, args...))
+			found = append(found, setting.Errorf(rule+field, format, args...))
 		}
 	}
-	check(plainName.MatchString(r.Name), "name must be 1 to 40 of a-z, 0-9 and _")
-	check(r.Limit >= 1 && r.Limit <= MaxLimit, "limit must be 1 to %d, not %d", MaxLimit, r.Limit)
-	check(r.Window >= minWindow && r.Window <= MaxWindow, "window must be %s to %s, not %s", minWindow, MaxWindow, r.Window)
-	check(slices.Contains(bys, r.By), "by must be one of %v, not %q", bys, r.By)
-	for _, c := range r.Channels {
-		check(plainName.MatchString(c), "channel %q must be 1 to 40 of a-z, 0-9 and _", c)
+	check(plainName.MatchString(r.Name), "Name", "must be 1 to 40 of a-z, 0-9 and _")
+	check(r.Limit >= 1 && r.Limit <= MaxLimit, "Limit", "must be 1 to %d, not %d", MaxLimit, r.Limit)
+	check(r.Window >= minWindow && r.Window <= MaxWindow, "Window", "must be %s to %s, not %s", minWindow, MaxWindow, r.Window)
+	check(slices.Contains(bys, r.By), "By", "must be one of %v, not %q", bys, r.By)
+	for i, c := range r.Channels {
+		check(plainName.MatchString(c), fmt.Sprintf("Channels[%d]", i), "%q must be 1 to 40 of a-z, 0-9 and _", c)
 	}
 	return found
 }

@@ -18,21 +18,21 @@ func TestValidate(t *testing.T) {
 		{"as it is", func(*ratelimit.Rule) {}, ""},
 		{"largest", func(r *ratelimit.Rule) { r.Limit, r.Window = ratelimit.MaxLimit, ratelimit.MaxWindow }, ""},
 		{"channels", func(r *ratelimit.Rule) { r.Channels = []string{"sms", "email"} }, ""},
-		{"no limit", func(r *ratelimit.Rule) { r.Limit = 0 }, "limit must be"},
-		{"negative limit", func(r *ratelimit.Rule) { r.Limit = -1 }, "limit must be"},
-		{"huge limit", func(r *ratelimit.Rule) { r.Limit = ratelimit.MaxLimit + 1 }, "limit must be"},
-		{"no window", func(r *ratelimit.Rule) { r.Window = 0 }, "window must be"},
-		{"negative window", func(r *ratelimit.Rule) { r.Window = -time.Hour }, "window must be"},
-		{"tiny window", func(r *ratelimit.Rule) { r.Window = time.Microsecond }, "window must be"},
-		{"endless window", func(r *ratelimit.Rule) { r.Window = 31 * 24 * time.Hour }, "window must be"},
-		{"no by", func(r *ratelimit.Rule) { r.By = "" }, "by must be"},
-		{"unknown by", func(r *ratelimit.Rule) { r.By = "Address" }, "by must be"},
-		{"no name", func(r *ratelimit.Rule) { r.Name = "" }, "name must be"},
-		{"name with a colon", func(r *ratelimit.Rule) { r.Name = "a:b" }, "name must be"},
-		{"name with a new line", func(r *ratelimit.Rule) { r.Name = "a\n" }, "name must be"},
-		{"long name", func(r *ratelimit.Rule) { r.Name = strings.Repeat("a", 41) }, "name must be"},
-		{"empty channel", func(r *ratelimit.Rule) { r.Channels = []string{""} }, "channel"},
-		{"upper-case channel", func(r *ratelimit.Rule) { r.Channels = []string{"sms", "EMAIL"} }, "channel"},
+		{"no limit", func(r *ratelimit.Rule) { r.Limit = 0 }, "Limit: must be"},
+		{"negative limit", func(r *ratelimit.Rule) { r.Limit = -1 }, "Limit: must be"},
+		{"huge limit", func(r *ratelimit.Rule) { r.Limit = ratelimit.MaxLimit + 1 }, "Limit: must be"},
+		{"no window", func(r *ratelimit.Rule) { r.Window = 0 }, "Window: must be"},
+		{"negative window", func(r *ratelimit.Rule) { r.Window = -time.Hour }, "Window: must be"},
+		{"tiny window", func(r *ratelimit.Rule) { r.Window = time.Microsecond }, "Window: must be"},
+		{"endless window", func(r *ratelimit.Rule) { r.Window = 31 * 24 * time.Hour }, "Window: must be"},
+		{"no by", func(r *ratelimit.Rule) { r.By = "" }, "By: must be"},
+		{"unknown by", func(r *ratelimit.Rule) { r.By = "Address" }, "By: must be"},
+		{"no name", func(r *ratelimit.Rule) { r.Name = "" }, "Name: must be"},
+		{"name with a colon", func(r *ratelimit.Rule) { r.Name = "a:b" }, "Name: must be"},
+		{"name with a new line", func(r *ratelimit.Rule) { r.Name = "a\n" }, "Name: must be"},
+		{"long name", func(r *ratelimit.Rule) { r.Name = strings.Repeat("a", 41) }, "Name: must be"},
+		{"empty channel", func(r *ratelimit.Rule) { r.Channels = []string{""} }, "Channels["},
+		{"upper-case channel", func(r *ratelimit.Rule) { r.Channels = []string{"sms", "EMAIL"} }, "Channels["},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rule := good
@@ -52,7 +52,7 @@ func TestValidateAll(t *testing.T) {
 		{Name: "two", Limit: 1, Window: time.Hour, By: ratelimit.ByIP},
 		{Name: "two", Limit: 1, Window: 366 * 24 * time.Hour, By: ratelimit.ByIP},
 	}, "a:b")
-	for _, want := range []string{`limit 1 ("one"): limit`, `limit 1 ("one"): window`, `limit 1 ("one"): by`, `limit 3: the name "two" is taken`, `limit 3 ("two"): window`, "app's id"} {
+	for _, want := range []string{`Rules[0].Limit: `, `Rules[0].Window: `, `Rules[0].By: `, `Rules[2].Name: "two" is taken`, `Rules[2].Window: `, "app's id"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New = %v, want it to say %q", err, want)
 		}

@@ -120,7 +120,9 @@ func (a *App) problems(development bool, seen map[[sha256.Size]byte]bool) (out [
 	if err := checkPublicURL(a.PublicURL); err != nil {
 		out = append(out, err)
 	}
-	out = append(out, a.Pages.problems()...)
+	if err := a.Pages.Check(); err != nil {
+		out = append(out, err)
+	}
 	for n, k := range a.Keys {
 		refuse(k.SHA256 == [sha256.Size]byte{}, "Keys[%d]: SHA256 is missing", n)
 		refuse(k.SHA256 == sha256.Sum256(nil), "Keys[%d]: SHA256 is that of an empty key", n)

@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"html/template"
 	"math"
 	"net/http"
@@ -37,14 +38,11 @@ type appPages struct {
 // maxStreams bounds how many browsers of one app listen at the same time. Others ask again later.
 const maxStreams = 1000
 
-func (p Pages) problems() (out []error) {
-	if _, err := p.colors(); err != nil {
-		out = append(out, err)
-	}
-	if _, err := p.picture(); err != nil {
-		out = append(out, err)
-	}
-	return out
+// Check reports everything that is wrong with the settings, as New does.
+func (p Pages) Check() error {
+	_, errColor := p.colors()
+	_, errLogo := p.picture()
+	return errors.Join(errColor, errLogo)
 }
 
 // prepare expects settings without problems.

@@ -26,19 +26,19 @@ func (c *Config) originProblems() (problems []error) {
 		}
 	}
 	refuse("RPID", c.RPID, checkRPID(c.RPID))
-	for i, o := range c.Origins {
+	for _, o := range c.Origins {
 		host, err := originHost(o)
 		if err == nil && !within(host, c.RPID) {
 			err = errors.New("is not at the RP id or below it; list other sites as RelatedOrigins")
 		}
-		refuse(fmt.Sprintf("Origins[%d]", i), o, err)
+		refuse("Origins", o, err)
 	}
-	for i, o := range c.RelatedOrigins {
+	for _, o := range c.RelatedOrigins {
 		host, err := originHost(o)
 		if err == nil && within(host, c.RPID) {
 			err = errors.New("is at the RP id or below it; list it in Origins")
 		}
-		refuse(fmt.Sprintf("RelatedOrigins[%d]", i), o, err)
+		refuse("RelatedOrigins", o, err)
 	}
 	for _, o := range c.TopOrigins {
 		_, err := originHost(o)

@@ -109,7 +109,7 @@ func (f *fakeTwilio) report(n *node, callback, signed, token, status string) int
 func TestAMessageIsReportedDelivered(t *testing.T) {
 	f := newFakeTwilio(t)
 	n := startHouse(t, func(s *settings) {
-		s.apps[0].send["sms"] = []watchword.Code{watchword.NewCode("twilio://AC1:" + twilioToken + "@/?from=%2B14155550100&base_url=" + url.QueryEscape(f.URL))}
+		s.apps[0].send["sms"] = []senderSettings{{"send.sms[0]", watchword.NewCode("twilio://AC1:" + twilioToken + "@/?from=%2B14155550100&base_url=" + url.QueryEscape(f.URL))}}
 	})
 	sms := func(to, subject string) func(object) {
 		return func(o object) { o["channel"], o["to"], o["subject"] = "sms", to, subject }
@@ -159,7 +159,7 @@ func TestNoReportsOverHTTP(t *testing.T) {
 	f := newFakeTwilio(t)
 	n := startHouse(t, func(s *settings) {
 		s.apps[0].publicURL = "http://localhost:8080"
-		s.apps[0].send["sms"] = []watchword.Code{watchword.NewCode("twilio://AC1:" + twilioToken + "@/?from=%2B14155550100&base_url=" + url.QueryEscape(f.URL))}
+		s.apps[0].send["sms"] = []senderSettings{{"send.sms[0]", watchword.NewCode("twilio://AC1:" + twilioToken + "@/?from=%2B14155550100&base_url=" + url.QueryEscape(f.URL))}}
 	})
 	n.start(func(o object) { o["channel"], o["to"] = "sms", "+14155550123" })
 	f.release <- struct{}{}
@@ -170,11 +170,12 @@ func TestNoReportsOverHTTP(t *testing.T) {
 
 // Two senders never share a URL, and those that take no reports serve nothing.
 func TestEachSenderHasItsCallbackURL(t *testing.T) {
-	a := watchword.NewCode("twilio://AC1:" + twilioToken + "@/?from=%2B14155550100")
+	sender := func(path, url string) senderSettings { return senderSettings{path, watchword.NewCode(url)} }
+	twilio := "twilio://AC1:" + twilioToken + "@/?from=%2B14155550100"
 	b := newBuilder(settings{}, slog.New(slog.DiscardHandler))
 	reports := newCallbacks(appSettings{id: "shop", publicURL: "https://verify.example.com"})
-	app := appSettings{send: map[string][]watchword.Code{"sms": {a, a}, "voice": {a},
-		"email": {watchword.NewCode("webhook+https://example.com/?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}}}
+	app := appSettings{send: map[string][]senderSettings{"sms": {sender("send.sms[0]", twilio), sender("send.sms[1]", twilio)}, "voice": {sender("send.voice[0]", twilio)},
+		"email": {sender("send.email[0]", "webhook+https://example.com/?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}}}
 	if _, err := b.router(app, providers(newInbox()), reports); err != nil {
 		t.Fatal(err)
 	}

@@ -131,17 +131,11 @@ type eventsConfig struct {
 type secretURL struct {
 	URL  string `yaml:"url"`
 	File string `yaml:"url_file"`
+
+	folder string // that a relative path in the URL starts from; empty: the working directory
 }
 
-// UnmarshalYAML takes a plain text or a mapping. It is the older of the library's two forms, because only that one is
-// as strict about unknown keys as the rest of the file.
-func (s *secretURL) UnmarshalYAML(decode func(any) error) error {
-	if decode(&s.URL) == nil {
-		return nil
-	}
-	type plain secretURL
-	return decode((*plain)(s))
-}
+func (s *secretURL) setText(text string) { s.URL = text }
 
 // A sendURL is the URL of a sender.
 type sendURL = secretURL
@@ -149,21 +143,5 @@ type sendURL = secretURL
 // A redisConfig is a Redis URL and how many replicas must have a write before it counts.
 type redisConfig struct {
 	secretURL
-	WaitReplicas int
-}
-
-// UnmarshalYAML takes a plain URL or a mapping.
-func (r *redisConfig) UnmarshalYAML(decode func(any) error) error {
-	if decode(&r.URL) == nil {
-		return nil
-	}
-	type address struct {
-		URL          string `yaml:"url"`
-		File         string `yaml:"url_file"`
-		WaitReplicas int    `yaml:"wait_replicas"`
-	}
-	var a address
-	err := decode(&a)
-	r.URL, r.File, r.WaitReplicas = a.URL, a.File, a.WaitReplicas
-	return err
+	WaitReplicas int `yaml:"wait_replicas"`
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/hosts"
 	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/server"
 )
@@ -31,7 +33,7 @@ func (c *checker) development(cfg fileConfig) settings {
 		s.redis = watchword.NewCode(memoryURL)
 	}
 	if cfg.PublicURL != "" {
-		c.refuse(!isPublicURL(cfg.PublicURL), "public_url: must be scheme and host only, as in http://localhost:8080")
+		c.note("public_url", hosts.CheckOrigin(cfg.PublicURL))
 	}
 	dir := cfg.DataDir
 	if dir == "" {
@@ -44,13 +46,13 @@ func (c *checker) development(cfg fileConfig) settings {
 		s.database = embeddedDatabase(filepath.Join(dir, databaseFile))
 	}
 	app := appSettings{id: devApp, name: devApp, rpID: devRPID(cfg.PublicURL), publicURL: cfg.PublicURL, returnURLs: cfg.ReturnURLs, limits: ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
-		addresses: delivery.Addresses{AllCountries: true}, send: c.senders("development", devSenders(), cfg.Send),
+		addresses: delivery.Addresses{AllCountries: true}, send: c.senders("", devSenders(), cfg.Send), paths: fieldPaths{"Issuer": "public_url", "ReturnOrigins": "return_urls"},
 		keys: []apiKey{{sha256.Sum256([]byte(devKey)), []string{server.ScopeChallenges, server.ScopeFactors, server.ScopeFactorsAdmin}}}}
 	if app.returnURLs == nil {
 		app.returnURLs = devReturnURLs()
 	}
-	for _, o := range app.returnURLs {
-		c.refuse(!isPublicURL(o), "return_urls: %q must be scheme and host only, as in http://localhost:3000", o)
+	for i, o := range app.returnURLs {
+		c.note(fmt.Sprintf("return_urls[%d]", i), hosts.CheckOrigin(o))
 	}
 	app.devOrigins = app.returnURLs
 	s.apps = []appSettings{app}
@@ -104,16 +106,11 @@ func (s *settings) nameAfter(addr net.Addr) {
 func isLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return true // isAddress has complained
+		return true // reported already
 	}
 	if host == "localhost" {
 		return true
 	}
 	a, err := netip.ParseAddr(host)
 	return err == nil && a.IsLoopback()
-}
-
-func isPublicURL(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && u.Host != "" && text == u.Scheme+"://"+u.Host
 }

@@ -92,7 +92,7 @@ func TestSamplesOfTheDocumentationAreRefused(t *testing.T) {
 	text := allDocs(t)
 	refusedDigest := func(digest string) bool {
 		var c checker
-		c.apiKeys("app", []apiKeyConfig{{SHA256: digest, Scopes: []string{server.ScopeChallenges}}})
+		c.apiKeys("apps[0]", []apiKeyConfig{{SHA256: digest, Scopes: []string{server.ScopeChallenges}}})
 		c.checkSecrets()
 		return len(c.problems) > 0
 	}

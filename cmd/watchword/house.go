@@ -80,7 +80,7 @@ func (b *builder) rooms(ctx context.Context, c *checker, box *inbox) (apps []ser
 	c.note("signing", err)
 	for _, a := range b.settings.apps {
 		app, err := b.app(a, providers(box))
-		c.note(fmt.Sprintf("app %q", a.id), err)
+		c.noteFields(fmt.Sprintf("app %q", a.id), a.paths, err)
 		apps = append(apps, app)
 	}
 	return apps

@@ -6,7 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
+	"path/filepath"
+	"reflect"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -15,8 +16,8 @@ import (
 // maxConfig is the largest configuration file, in bytes.
 const maxConfig = 1 << 20
 
-// readConfig reads a file strictly. What is wrong in it, line by line, is among the problems, which never repeat a value:
-// it may be a secret. If the file is readable nevertheless, the rest of it can be checked too.
+// readConfig reads a file strictly. What is wrong in it is among the problems, which never repeat a value: it may be a
+// secret. If the file is readable nevertheless, the rest of it can be checked too.
 func readConfig(path string) (cfg fileConfig, readable bool, problems []error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -26,67 +27,92 @@ func readConfig(path string) (cfg fileConfig, readable bool, problems []error) {
 		return cfg, false, []error{fmt.Errorf("%s: more than %d bytes", path, maxConfig)}
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
-	decoder.KnownFields(true)
-	readable, problems = located(path, decoder.Decode(&cfg))
-	if len(problems) == 0 {
-		if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-			problems = append(problems, fmt.Errorf("%s: more than one document", path))
+	var document yaml.Node
+	err = decoder.Decode(&document)
+	switch {
+	case errors.Is(err, io.EOF): // nothing but comments
+		return cfg, true, nil
+	case err != nil:
+		return cfg, false, []error{fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))}
+	case !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF):
+		return cfg, false, []error{fmt.Errorf("%s: more than one document", path)}
+	}
+	f := fileReader{name: path}
+	f.read(document.Content[0], reflect.ValueOf(&cfg).Elem(), "")
+	cfg.Database.folder = filepath.Dir(path)
+	return cfg, true, f.problems
+}
+
+// A fileReader fills settings from YAML. It is stricter than the library: a setting that is there has a value, since nothing,
+// an empty text, list or mapping could mean all or none; a number counts something; a duration has a unit. What it refuses
+// it names by its path, apps[0].codes.tries say.
+type fileReader struct {
+	name     string
+	problems []error
+}
+
+func (f *fileReader) refuse(n *yaml.Node, path, format string, args ...any) {
+	if path != "" {
+		path += ": "
+	}
+	f.problems = append(f.problems, fmt.Errorf("%s%s (%s, line %d)", path, fmt.Sprintf(format, args...), f.name, n.Line))
+}
+
+// A shortForm is a mapping that can also be written as a text.
+type shortForm interface{ setText(text string) }
+
+// read fills one value. Types end at some depth, so anchors that contain themselves do no harm.
+func (f *fileReader) read(n *yaml.Node, into reflect.Value, path string) {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	short, isShort := into.Addr().Interface().(shortForm)
+	switch {
+	case isEmpty(n):
+		f.refuse(n, path, "is empty: give it a value, or leave it out for the default")
+	case isShort && n.Kind == yaml.ScalarNode:
+		short.setText(n.Value)
+	case isLeaf(into.Type()):
+		f.readLeaf(n, into, path)
+	case into.Kind() == reflect.Pointer:
+		into.Set(reflect.New(into.Type().Elem()))
+		f.read(n, into.Elem(), path)
+	case n.Kind != yamlKind(into.Type()):
+		f.refuse(n, path, "is %s where %s belongs", nodeName(n), typeName(into.Type()))
+	case into.Kind() == reflect.Slice:
+		into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
+		for i, element := range n.Content {
+			f.read(element, into.Index(i), fmt.Sprintf("%s[%d]", path, i))
+		}
+	default:
+		f.readMapping(n, into, path)
+	}
+}
+
+// readMapping fills a structure by the names of its fields, or a map.
+func (f *fileReader) readMapping(n *yaml.Node, into reflect.Value, path string) {
+	if into.Kind() == reflect.Map {
+		into.Set(reflect.MakeMap(into.Type()))
+	}
+	for _, p := range f.pairs(n, path, nil) {
+		at := below(path, p.key.Value)
+		if into.Kind() == reflect.Map {
+			value := reflect.New(into.Type().Elem()).Elem()
+			f.read(p.value, value, at)
+			into.SetMapIndex(reflect.ValueOf(p.key.Value), value)
+		} else if field, ok := fieldNamed(into.Type(), p.key.Value); ok {
+			f.read(p.value, into.FieldByIndex(field.Index), at)
+		} else {
+			f.refuse(p.key, at, "there is no such setting")
 		}
 	}
-	return cfg, readable, problems
 }
 
-// The library's complaints, and how they read to somebody who does not know the Go types behind the file. A mapping with
-// a name twice is not read any further.
-var (
-	nameTwice  = regexp.MustCompile(`^(line \d+): mapping key ("[^"]*") already defined at (line \d+)$`)
-	unknownKey = regexp.MustCompile(`^(line \d+): field (.*) not found in type .*$`)
-	wrongType  = regexp.MustCompile("(?s)^(line \\d+): cannot unmarshal !!(\\w+)(?: `.*`)? into (.*)$")
-)
-
-var typeNames = map[string]string{
-	"str": "a text", "int": "a number", "float": "a number with a fraction", "bool": "true or false", "seq": "a list", "map": "a mapping",
-	"timestamp": "a date", "null": "nothing",
-}
-
-// located turns the decoder's error into one problem a line; an empty file is none.
-func located(path string, err error) (readable bool, problems []error) {
-	var several *yaml.TypeError
-	switch {
-	case err == nil, errors.Is(err, io.EOF):
-		return true, nil
-	case !errors.As(err, &several):
-		return false, []error{fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))}
-	}
-	readable = true
-	for _, text := range several.Errors {
-		if m := unknownKey.FindStringSubmatch(text); m != nil {
-			text = fmt.Sprintf("%s: there is no setting %q here", m[1], m[2])
-		} else if m := wrongType.FindStringSubmatch(text); m != nil {
-			text = fmt.Sprintf("%s: %s where %s belongs", m[1], typeNames[m[2]], goTypeName(m[3]))
-		} else if m := nameTwice.FindStringSubmatch(text); m != nil {
-			readable = false
-			text = fmt.Sprintf("%s: %s is there already, in %s", m[1], m[2], m[3])
+func fieldNamed(t reflect.Type, key string) (reflect.StructField, bool) {
+	for _, field := range reflect.VisibleFields(t) {
+		if tag := field.Tag.Get("yaml"); tag == key && tag != "" {
+			return field, true
 		}
-		problems = append(problems, fmt.Errorf("%s: %s", path, text))
 	}
-	return readable, problems
-}
-
-func goTypeName(name string) string {
-	switch {
-	case name == "string":
-		return "a text"
-	case name == "int":
-		return "a whole number"
-	case name == "bool":
-		return "true or false"
-	case name == "time.Duration":
-		return "a duration such as 10m"
-	case name == "time.Time":
-		return "a date"
-	case strings.HasPrefix(name, "[]"):
-		return "a list"
-	}
-	return "a mapping"
+	return reflect.StructField{}, false
 }

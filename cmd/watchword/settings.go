@@ -2,19 +2,16 @@ package main
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/hosts"
 	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/receipt"
 	"github.com/watchword-auth/watchword/server"
@@ -48,10 +45,11 @@ type appSettings struct {
 	origins    []string
 	purposes   []string
 	addresses  delivery.Addresses
-	templates  string // a folder; empty: the embedded ones
-	send       map[string][]watchword.Code
+	templates  string                      // a folder; empty: the embedded ones
+	send       map[string][]senderSettings // by channel
 	events     []eventsSettings
 	limits     []ratelimit.Rule
+	paths      fieldPaths
 	breaker    breakerConfig
 	codes      codesConfig
 	links      linksConfig
@@ -60,6 +58,12 @@ type appSettings struct {
 	keySecret  watchword.Code // of user handles
 	returnURLs []string
 	devOrigins []string // of the app's pages in development, where keys may be used
+}
+
+// senderSettings are the URL of a sender and its path in the file.
+type senderSettings struct {
+	path string
+	url  watchword.Code
 }
 
 // eventsSettings are those of one endpoint that wants events.
@@ -79,42 +83,6 @@ const (
 	devKey        = "dev" // the API key of development mode, which everybody knows
 )
 
-// A checker collects everything that is missing or unsafe, so that it is reported at once.
-type checker struct {
-	base     string // folder that relative paths in the file start from
-	rotating bool   // older keys of the keyring are only there to be replaced
-	problems []error
-	warnings []string
-	secrets  []usedSecret
-}
-
-func (c *checker) refuse(bad bool, format string, args ...any) {
-	if bad {
-		c.problems = append(c.problems, fmt.Errorf(format, args...))
-	}
-}
-
-// note keeps each of the errors that err joins as a problem of its own, with whatever was written before them.
-func (c *checker) note(where string, err error) {
-	var joined interface {
-		error
-		Unwrap() []error
-	}
-	switch {
-	case err == nil:
-	case errors.As(err, &joined):
-		before := strings.TrimSuffix(err.Error(), joined.Error())
-		if before != "" {
-			where += ": " + strings.TrimSuffix(before, ": ")
-		}
-		for _, e := range joined.Unwrap() {
-			c.note(where, e)
-		}
-	default:
-		c.problems = append(c.problems, fmt.Errorf("%s: %w", where, err))
-	}
-}
-
 // path makes a relative path of the file start from the file's own folder.
 func (c *checker) path(p string) string {
 	if p == "" || filepath.IsAbs(p) {
@@ -129,18 +97,24 @@ func (c *checker) common(cfg fileConfig, s *settings) {
 	if s.listen == "" {
 		s.listen = defaultListen
 	}
-	c.refuse(!isAddress(s.listen), "listen: must be of the form HOST:PORT")
-	c.refuse(s.metricsListen != "" && !isAddress(s.metricsListen), "metrics_listen: must be of the form HOST:PORT")
-	if cfg.LogLevel != "" && s.logLevel.UnmarshalText([]byte(cfg.LogLevel)) != nil {
+	errListen, errMetrics := hosts.CheckListen(s.listen), error(nil)
+	if s.metricsListen != "" {
+		errMetrics = hosts.CheckListen(s.metricsListen)
+		c.refuse(errListen == nil && errMetrics == nil && hosts.ListenTwice(s.listen, s.metricsListen), "metrics_listen: is where listen is already")
+	}
+	c.note("listen", errListen)
+	c.note("metrics_listen", errMetrics)
+	if cfg.LogLevel != "" && (s.logLevel.UnmarshalText([]byte(cfg.LogLevel)) != nil || !slices.Contains(logLevels, cfg.LogLevel)) {
 		c.refuse(true, "log_level: must be debug, info, warn or error")
 	}
 	s.redis = c.secret("redis", cfg.Redis.secretURL)
 	s.waitReplicas = cfg.Redis.WaitReplicas
-	c.refuse(s.waitReplicas < 0, "redis: wait_replicas must not be negative")
-	c.refuse(s.waitReplicas > 0 && s.redis.Reveal() == memoryURL, "redis: wait_replicas: %q has no replicas; leave it out, or name a Redis", memoryURL)
-	s.database = c.secret("database", cfg.Database)
+	c.refuse(s.waitReplicas > 0 && s.redis.Reveal() == memoryURL, "redis.wait_replicas: %q has no replicas; leave it out, or name a Redis", memoryURL)
+	s.database = databaseFrom(cfg.Database.folder, c.secret("database", cfg.Database))
 	s.noLimits = cfg.DevNoLimits
 }
+
+var logLevels = []string{"debug", "info", "warn", "error"}
 
 // production checks a whole configuration. The settings are of use only if no problem was found.
 func (c *checker) production(cfg fileConfig) settings {
@@ -153,11 +127,7 @@ func (c *checker) production(cfg fileConfig) settings {
 	s.allowed = c.networks("allowed_networks", cfg.AllowedNetworks)
 	c.refuse(len(cfg.Apps) == 0, "apps: at least one is needed")
 	for i, a := range cfg.Apps {
-		where := "apps[" + strconv.Itoa(i) + "]"
-		if a.ID != "" {
-			where = "app " + strconv.Quote(a.ID)
-		}
-		s.apps = append(s.apps, c.app(where, cfg, a))
+		s.apps = append(s.apps, c.app(fmt.Sprintf("apps[%d]", i), cfg, a))
 	}
 	c.unique(s.apps)
 	c.keySecrets(&s)
@@ -173,8 +143,8 @@ func (c *checker) secret(where string, u secretURL) watchword.Code {
 	if u.File != "" {
 		var err error
 		text, err = readSecret(c.path(u.File))
-		c.note(where, err)
-		c.checkMode(where, c.path(u.File))
+		c.note(where+".url_file", err)
+		c.checkMode(where+".url_file", c.path(u.File))
 	}
 	c.uses(secretsOfURL(where, text)...)
 	return watchword.NewCode(text)
@@ -191,54 +161,30 @@ func (c *checker) keySecrets(s *settings) {
 
 // networks reads addresses and CIDR prefixes.
 func (c *checker) networks(where string, texts []string) (out []netip.Prefix) {
-	for _, text := range texts {
-		prefix, err := netip.ParsePrefix(text)
+	for i, text := range texts {
+		network, err := hosts.ParseNetwork(text)
 		if err != nil {
-			var a netip.Addr
-			if a, err = netip.ParseAddr(text); err == nil {
-				prefix = netip.PrefixFrom(a, a.BitLen())
-			}
+			c.refuse(true, "%s[%d]: %q %w", where, i, text, err)
+			continue
 		}
-		c.refuse(err != nil, "%s: %q is neither an address nor a network such as 10.0.0.0/8", where, text)
-		// No connection's address is IPv4-mapped, so the network would hold none.
-		c.refuse(err == nil && prefix.Addr().Is4In6(), "%s: %q is an IPv4 network written as an IPv6 one: write it as IPv4", where, text)
-		out = append(out, prefix)
+		out = append(out, network)
 	}
+	c.note(where, hosts.CheckNetworks(out))
 	return out
 }
 
 // unique refuses what would let one app act for another.
 func (c *checker) unique(apps []appSettings) {
 	ids, keys := map[string]bool{}, map[[sha256.Size]byte]string{}
-	for _, a := range apps {
-		c.refuse(ids[a.id] && a.id != "", "apps: %q is there twice", a.id)
+	for i, a := range apps {
+		c.refuse(ids[a.id] && a.id != "", "apps[%d].id: %q is there twice", i, a.id)
 		ids[a.id] = true
-		for _, k := range a.keys {
-			c.refuse(keys[k.sha256] != "", "apps: %q and %q have the same key", keys[k.sha256], a.id)
-			keys[k.sha256] = a.id
+		for n, k := range a.keys {
+			where := fmt.Sprintf("apps[%d].keys[%d]", i, n)
+			c.refuse(keys[k.sha256] != "", "%s: is the key of %s already", where, keys[k.sha256])
+			keys[k.sha256] = where
 		}
 	}
-}
-
-func isAddress(text string) bool {
-	_, port, err := net.SplitHostPort(text)
-	if err != nil {
-		return false
-	}
-	_, err = strconv.ParseUint(port, 10, 16)
-	return err == nil
-}
-
-// A configError says everything that keeps a server from starting.
-type configError struct{ problems []error }
-
-func (e configError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d problem(s) in the configuration; the server does not start:", len(e.problems))
-	for _, p := range e.problems {
-		b.WriteString("\n  - " + p.Error())
-	}
-	return b.String()
 }
 
 // channelsOf are the channels that an app can send by, sorted.

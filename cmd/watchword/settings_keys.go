@@ -19,7 +19,7 @@ func (c *checker) keys(cfg fileConfig, s *settings) {
 	c.refuse(len(cfg.Keyring) == 0, "keyring: at least one key is needed; `watchword keys new` makes one")
 	seen := map[string]bool{identityKeyID: true}
 	for i, k := range cfg.Keyring {
-		where, path := fmt.Sprintf("keyring[%d]", i), c.path(k.SecretFile)
+		where, path := fmt.Sprintf("keyring[%d].secret_file", i), c.path(k.SecretFile)
 		secret, err := readBytes(path)
 		var key watchword.Key
 		if err == nil {
@@ -28,7 +28,7 @@ func (c *checker) keys(cfg fileConfig, s *settings) {
 		}
 		c.note(where, err)
 		c.checkMode(where, path)
-		c.refuse(seen[k.ID], "%s: the id %q is taken", where, k.ID)
+		c.refuse(seen[k.ID], "keyring[%d].id: %q is taken", i, k.ID)
 		if err == nil && !seen[k.ID] {
 			s.keys = append(s.keys, key)
 		}
@@ -37,7 +37,7 @@ func (c *checker) keys(cfg fileConfig, s *settings) {
 	c.identityKey(cfg.IdentityKeyFile, s)
 	c.refuse(len(cfg.Signing) == 0, "signing: at least one key is needed; `watchword keys new` makes one")
 	for i, k := range cfg.Signing {
-		where, path := fmt.Sprintf("signing[%d]", i), c.path(k.KeyFile)
+		where, path := fmt.Sprintf("signing[%d].key_file", i), c.path(k.KeyFile)
 		key, err := readSigningKey(k.KID, path)
 		c.note(where, err)
 		c.checkMode(where, path)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/setting"
 	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/server"
 )
@@ -107,7 +108,7 @@ func (b *builder) relate(a appSettings, o offer) error {
 		return nil
 	}
 	if b.related[a.rpID] != nil {
-		return errors.New("origins: another app has the same rp_id and origins outside of it; browsers read one list for both, so name them all in one app")
+		return setting.Errorf("RelatedOrigins", "another app has the same rp_id and origins outside of it; browsers read one list for both, so name them all in one app")
 	}
 	b.related[a.rpID] = o.related
 	return nil
@@ -153,15 +154,15 @@ func (b *builder) router(a appSettings, providers delivery.Providers, reports *c
 	routes := map[string][]delivery.Provider{}
 	var problems []error
 	for _, channel := range channelsOf(a) {
-		for i, secret := range a.send[channel] {
+		for _, s := range a.send[channel] {
 			env := reports.lend(b.environment())
-			sender, err := providers.Open(context.Background(), secret.Reveal(), env)
+			sender, err := providers.Open(context.Background(), s.url.Reveal(), env)
 			if err != nil {
-				problems = append(problems, fmt.Errorf("send: %s[%d]: %w", channel, i, err))
+				problems = append(problems, setting.Errorf(s.path, "%w", err))
 				continue
 			}
 			reports.serve(sender, env)
-			routes[channel] = append(routes[channel], delivery.Provider{Name: schemeOf(secret), Sender: sender})
+			routes[channel] = append(routes[channel], delivery.Provider{Name: schemeOf(s.url), Sender: sender})
 		}
 	}
 	if len(problems) > 0 {
@@ -199,9 +200,13 @@ func loadTemplates(folder string) (*delivery.Templates, error) {
 		err = fmt.Errorf("%s is no folder", folder)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("templates: %w", err)
+		return nil, setting.Errorf("Templates", "%w", err)
 	}
-	return delivery.LoadTemplates(os.DirFS(folder))
+	templates, err := delivery.LoadTemplates(os.DirFS(folder))
+	if err != nil {
+		return nil, setting.Errorf("Templates", "%w", err)
+	}
+	return templates, nil
 }
 
 // events tells an app's events to the metrics, to its breaker and to its endpoints.

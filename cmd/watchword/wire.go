@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -106,7 +107,7 @@ func shown(box *inbox) map[string]http.Handler {
 func pressConfirms(confirm string) bool { return magiclink.Confirm(confirm) == magiclink.ConfirmButton }
 
 // embeddedDatabase is a database in a file, for development.
-func embeddedDatabase(path string) watchword.Code { return watchword.NewCode("sqlite://" + path) }
+func embeddedDatabase(path string) watchword.Code { return watchword.NewCode(sqliteScheme + path) }
 
 // An announcer tells an app's endpoints of its events.
 type announcer = webhook.Events
@@ -191,14 +192,28 @@ type factorsCloser interface {
 	Close() error
 }
 
-// openDatabase finds out which database a URL names; nothing is opened yet.
+const sqliteScheme = "sqlite://"
+
+// databaseFrom is a database's URL whose path, if it is a relative one, starts from a folder.
+func databaseFrom(folder string, url watchword.Code) watchword.Code {
+	path, isFile := strings.CutPrefix(url.Reveal(), sqliteScheme)
+	if !isFile || folder == "" || path == "" || filepath.IsAbs(path) {
+		return url
+	}
+	return embeddedDatabase(filepath.Join(folder, path))
+}
+
+// openDatabase finds out which database a URL names, and whether it can be one; nothing is opened yet.
 func openDatabase(rawURL string) (database, error) {
-	scheme, path, _ := strings.Cut(rawURL, "://")
+	path, isFile := strings.CutPrefix(rawURL, sqliteScheme)
+	scheme, _, _ := strings.Cut(rawURL, "://")
 	switch {
-	case scheme == "sqlite" && path != "":
-		return func(ctx context.Context) (factorsCloser, error) { return sqlite.Open(ctx, path) }, nil
+	case isFile && strings.ContainsAny(path, "?#%"):
+		return nil, errors.New("sqlite:// has a path and nothing else: no parameters, and no characters that are escaped")
+	case isFile && path != "":
+		return func(ctx context.Context) (factorsCloser, error) { return sqlite.Open(ctx, path) }, sqlite.Check(path)
 	case scheme == "postgres" || scheme == "postgresql":
-		return func(ctx context.Context) (factorsCloser, error) { return postgres.Open(ctx, rawURL) }, nil
+		return func(ctx context.Context) (factorsCloser, error) { return postgres.Open(ctx, rawURL) }, postgres.Check(rawURL)
 	}
 	return nil, errors.New("not a URL of a database: sqlite:///path or postgres://user:password@host/name")
 }

@@ -3,12 +3,14 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // endpoint is an Endpoint at work. What is not in its backlog belongs to the one goroutine that works for it.
@@ -25,8 +27,12 @@ type endpoint struct {
 }
 
 func newEndpoint(number int, wanted Endpoint, cfg *EventsConfig) (*endpoint, error) {
+	field := fmt.Sprintf("Endpoints[%d].", number)
 	settings, errURL := parseEndpoint(wanted.URL.Reveal(), cfg.Environment.Development)
-	types, errTypes := parseTypes(wanted.Types)
+	if errURL != nil {
+		errURL = setting.Errorf(field+"URL", "%w", errURL)
+	}
+	types, errTypes := parseTypes(field+"Types", wanted.Types)
 	if err := errors.Join(errURL, errTypes); err != nil {
 		return nil, err
 	}

@@ -37,8 +37,8 @@ func TestEndpoints(t *testing.T) {
 		{good + "&format=clerk", nil, false, "one form"},
 		{good + "&token=1", nil, false, "unknown parameter"},
 		{good, []string{"challenge.approved", "factor.*"}, false, ""},
-		{good, []string{"challenge.approve"}, false, "types[0]: is no event"},
-		{good, []string{"challenge.*", "chalenge.*"}, false, "types[1]: is no event"},
+		{good, []string{"challenge.approve"}, false, "Endpoints[0].Types[0]: is no event"},
+		{good, []string{"challenge.*", "chalenge.*"}, false, "Endpoints[0].Types[1]: is no event"},
 		{good, []string{"challenge*"}, false, "is no event"},
 		{good, []string{"*"}, false, "is no event"},
 		{good, []string{".*"}, false, "is no event"},
@@ -65,7 +65,7 @@ func TestEndpoints(t *testing.T) {
 func TestEverythingWrongWithEndpointsIsReportedAtOnce(t *testing.T) {
 	_, err := webhook.NewEvents(webhook.EventsConfig{Endpoints: []webhook.Endpoint{
 		{URL: watchword.NewCode("http://hunter2@example.com/"), Types: []string{"hunter2"}}, {}}})
-	for _, want := range []string{"events[0]: ", "plain http", "user and password", "secret is missing", "types[0]", "events[1]: url: missing"} {
+	for _, want := range []string{"Endpoints[0].URL: ", "plain http", "user and password", "secret is missing", "Endpoints[0].Types[0]", "Endpoints[1].URL: missing"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
 		}

@@ -63,7 +63,7 @@ func NewEvents(cfg EventsConfig) (*Events, error) {
 	for i, wanted := range cfg.Endpoints {
 		e, err := newEndpoint(i, wanted, &s.cfg)
 		if err != nil {
-			problems = append(problems, fmt.Errorf("events[%d]: %w", i, err))
+			problems = append(problems, err)
 		}
 		s.endpoints = append(s.endpoints, e)
 	}
@@ -98,7 +98,7 @@ func (c *EventsConfig) wait(tries int) time.Duration {
 // parseEndpoint reads an endpoint's URL like a sender's; its errors hold no part of it.
 func parseEndpoint(text string, development bool) (settings, error) {
 	if text == "" {
-		return settings{}, errors.New("url: missing")
+		return settings{}, errors.New("missing")
 	}
 	u, err := url.Parse(text)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // eventTypes are all that an engine has.
@@ -28,7 +29,7 @@ func (t types) wants(name string) bool { return t == nil || t[name] }
 
 // parseTypes reads names and beginnings such as challenge.*, and reports every one that fits no event. It does not repeat
 // them: what stands in the wrong place may be a secret.
-func parseTypes(patterns []string) (types, error) {
+func parseTypes(field string, patterns []string) (types, error) {
 	if len(patterns) == 0 {
 		return nil, nil
 	}
@@ -40,7 +41,7 @@ func parseTypes(patterns []string) (types, error) {
 			return name == pattern || many && strings.HasSuffix(beginning, ".") && strings.HasPrefix(name, beginning)
 		}
 		if !slices.ContainsFunc(eventTypes(), fits) {
-			problems = append(problems, fmt.Errorf("types[%d]: is no event; there are %s, and beginnings such as challenge.*", i, strings.Join(eventTypes(), ", ")))
+			problems = append(problems, setting.Errorf(fmt.Sprintf("%s[%d]", field, i), "is no event; there are %s, and beginnings such as challenge.*", strings.Join(eventTypes(), ", ")))
 		}
 		for _, name := range eventTypes() {
 			if fits(name) {

@@ -37,11 +37,25 @@ func Open(ctx context.Context, url string) (*sql.Factors, error) {
 	return sql.New(db, db, now), nil
 }
 
-func connect(url string) (*databasesql.DB, error) {
+// Check says whether a URL can be parsed. Nothing is connected.
+func Check(url string) error {
+	_, err := parse(url)
+	return err
+}
+
+func parse(url string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		// The cause may hold the password in a place where nobody expects one.
 		return nil, errors.New("store/sql/postgres: the database's URL cannot be parsed")
+	}
+	return cfg, nil
+}
+
+func connect(url string) (*databasesql.DB, error) {
+	cfg, err := parse(url)
+	if err != nil {
+		return nil, err
 	}
 	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(prepare))
 	db.SetMaxOpenConns(connections)

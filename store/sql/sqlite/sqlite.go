@@ -14,6 +14,8 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 	driver "modernc.org/sqlite"
@@ -32,8 +34,8 @@ const now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
 // Open opens the file, creating it readable for its owner alone, and brings its schema up to date. Beside it SQLite
 // keeps path-wal and path-shm; path-lock is what processes that start together wait for.
 func Open(ctx context.Context, path string) (*sql.Factors, error) {
-	if path == "" || path == ":memory:" {
-		return nil, errors.New("store/sql/sqlite: the path of a file is needed; for memory there is store/memory")
+	if err := Check(path); err != nil {
+		return nil, fmt.Errorf("store/sql/sqlite: %w", err)
 	}
 	if err := create(path); err != nil {
 		return nil, fmt.Errorf("store/sql/sqlite: %w", err)
@@ -54,6 +56,22 @@ func Open(ctx context.Context, path string) (*sql.Factors, error) {
 		return nil, errors.Join(err, write.Close(), read.Close())
 	}
 	return sql.New(newWriter(write), read, now), nil
+}
+
+// Check says why there cannot be a database at a path: it names no file, or one in a folder that does not exist.
+func Check(path string) error {
+	if path == "" || filepath.Base(path) == ":memory:" {
+		return errors.New("the path of a file is needed; for memory there is store/memory")
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() || strings.HasSuffix(path, "/") {
+		return fmt.Errorf("%s is a folder, not a file", path)
+	}
+	folder := filepath.Dir(path)
+	info, err := os.Stat(folder)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a folder", folder)
+	}
+	return err
 }
 
 // create makes an empty file if there is none. What SQLite puts beside it gets the same permissions.
