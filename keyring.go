@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"hash"
 	"sync"
+
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // minKeyBytes is the least length of a secret: as strong as the PRF that it keys.
@@ -26,10 +28,10 @@ type Key struct {
 // NewKey takes a secret of at least 32 random bytes. The id (1 to 64 bytes) is stored with what the key made.
 func NewKey(id string, secret []byte) (Key, error) {
 	if id == "" || len(id) > 64 {
-		return Key{}, errors.New("watchword: a key's id has 1 to 64 bytes")
+		return Key{}, fmt.Errorf("watchword: %w", setting.Errorf("ID", "a key's id has 1 to 64 bytes"))
 	}
 	if len(secret) < minKeyBytes {
-		return Key{}, fmt.Errorf("watchword: key %q has %d bytes; at least %d random bytes are needed", id, len(secret), minKeyBytes)
+		return Key{}, fmt.Errorf("watchword: %w", setting.Errorf("Secret", "key %q has %d bytes; at least %d random bytes are needed", id, len(secret), minKeyBytes))
 	}
 	own := append([]byte(nil), secret...)
 	return Key{ID: id, secret: func() []byte { return own }}, nil

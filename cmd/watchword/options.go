@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -115,6 +116,9 @@ func (o option) given(flags *pflag.FlagSet, lookup func(string) (string, bool)) 
 		} else {
 			values = []string{flags.Lookup(o.flag).Value.String()}
 		}
+		if slices.Contains(values, "") {
+			err = errors.New("is empty: give it a value, or leave it out for the default")
+		}
 		return values, "--" + o.flag, err
 	}
 	text, _ := lookup(o.env) // set to nothing is not set
@@ -128,7 +132,9 @@ func (o option) given(flags *pflag.FlagSet, lookup func(string) (string, bool)) 
 		if err != nil {
 			return nil, name, err
 		}
-		text = strings.TrimRight(string(content), "\r\n")
+		if text = strings.TrimSpace(string(content)); text == "" {
+			return nil, name, errors.New("names an empty file")
+		}
 	}
 	switch {
 	case text == "":

@@ -55,7 +55,7 @@ func appPaths(where string, a appConfig) fieldPaths {
 	paths := fieldPaths{"App": ".id", "Purposes": ".purposes", "SMSOrigin": ".origins[0]", "Lifetime": ".codes.lifetime", "Tries": ".codes.tries",
 		"Sends": ".codes.sends", "Cooldown": ".codes.cooldown", "ReceiptLifetime": ".codes.receipt_lifetime", "Length": ".codes.length",
 		"TestAddresses": ".codes.test", "RetrieverHash": ".codes.sms_retriever_hash", "Confirm": ".links.confirm", "RPID": ".rp_id", "RelatedOrigins": ".origins", "Countries": ".countries",
-		"DefaultRegion": ".default_region", "Blocked": ".blocked", "BlockedPrefixes": ".blocked_prefixes", "Rules": ".limits", "Templates": ".templates",
+		"DefaultRegion": ".default_region", "Blocked": ".blocked", "BlockedPrefixes": ".blocked_prefixes", "Rules": ".limits", "Templates": ".templates", "PrefixBreaker": ".prefix_breaker",
 		"Endpoints": ".events", "Pages.Color": ".pages.color", "Pages.Logo": ".pages.logo", "Issuer": ".public_url", "ReturnOrigins": ".return_urls"}
 	for field, path := range paths {
 		paths[field] = where + path

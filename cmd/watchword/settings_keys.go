@@ -26,7 +26,7 @@ func (c *checker) keys(cfg fileConfig, s *settings) {
 			c.uses(usedSecret{where: where, use: useKey, value: secret, text: encodeSecret(secret), older: i > 0})
 			key, err = watchword.NewKey(k.ID, secret)
 		}
-		c.note(where, err)
+		c.noteFields(where, fieldPaths{"ID": fmt.Sprintf("keyring[%d].id", i), "Secret": where}, err)
 		c.checkMode(where, path)
 		c.refuse(seen[k.ID], "keyring[%d].id: %q is taken", i, k.ID)
 		if err == nil && !seen[k.ID] {
@@ -54,7 +54,7 @@ func (c *checker) identityKey(file string, s *settings) {
 		c.refuse(true, "identity_key_file: missing; `watchword keys new` makes one")
 		return
 	}
-	c.note(where, s.readIdentity(c.path(file)))
+	c.noteFields(where, fieldPaths{"Secret": where}, s.readIdentity(c.path(file)))
 	c.checkMode(where, c.path(file))
 	if s.identityBytes != nil {
 		c.uses(usedSecret{where: where, use: useKey, value: s.identityBytes, text: encodeSecret(s.identityBytes)})

@@ -30,7 +30,7 @@ type parts struct {
 
 // parts makes them, or reports everything that is wrong with any of them.
 func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, err error) {
-	var errOffer, errAddresses, errLimits, errRouter, errTemplates, errRender error
+	var errOffer, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender error
 	p.offer, errOffer = strategies(a, b.house.storage.factors != nil, b.log)
 	p.addresses, errAddresses = delivery.NewAddressPolicy(a.addresses)
 	p.starts, p.checks, errLimits = b.limiters(a)
@@ -44,15 +44,22 @@ func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, e
 		p.sender, errRender = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
 			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
 	}
-	if err = errors.Join(errOffer, errAddresses, errLimits, errRouter, errTemplates, errRender); err != nil || b.settings.noLimits {
-		return p, err
+	if !b.settings.noLimits {
+		p.breaker, errBreaker = b.prefixBreaker(a.breaker)
 	}
-	p.breaker, err = delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{Window: a.breaker.Window, Sent: a.breaker.Sent,
-		Percent: a.breaker.Percent, Pause: a.breaker.Pause, Shadow: a.breaker.Shadow, Logger: b.log})
-	if err == nil {
+	if err = errors.Join(errOffer, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender); err == nil && p.breaker != nil {
 		p.addresses, p.sender = p.breaker.Policy(p.addresses), p.breaker.Sender(p.sender)
 	}
 	return p, err
+}
+
+func (b *builder) prefixBreaker(cfg breakerConfig) (*delivery.PrefixBreaker, error) {
+	breaker, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{Window: cfg.Window, Sent: cfg.Sent, Percent: cfg.Percent, Pause: cfg.Pause,
+		Shadow: cfg.Shadow, Logger: b.log})
+	if err != nil {
+		return nil, setting.Errorf("PrefixBreaker", "%w", err)
+	}
+	return breaker, nil
 }
 
 // app makes one tenant: its senders, its engine, its worker.
@@ -149,7 +156,7 @@ func (b *builder) environment() delivery.Environment {
 	return delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed}
 }
 
-// router opens the senders of every channel.
+// router opens the senders of every channel. With an error it holds those that could be opened, so that the rest can be checked.
 func (b *builder) router(a appSettings, providers delivery.Providers, reports *callbacks) (*delivery.Router, error) {
 	routes := map[string][]delivery.Provider{}
 	var problems []error
@@ -165,10 +172,8 @@ func (b *builder) router(a appSettings, providers delivery.Providers, reports *c
 			routes[channel] = append(routes[channel], delivery.Provider{Name: schemeOf(s.url), Sender: sender})
 		}
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
-	return delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
+	router, err := delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
+	return router, errors.Join(append(problems, err)...)
 }
 
 // schemeOf is the sender's name in logs and in a challenge's delivery: webhook+https is webhook.

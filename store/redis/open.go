@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"runtime"
 	"strconv"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/watchword-auth/watchword/internal/hosts"
 )
 
 // bufferSize is what a connection reads and writes at once; entries are smaller than a kilobyte.
@@ -36,6 +39,9 @@ func Open(rawURL string) (redis.UniversalClient, error) {
 	if err != nil || scheme != "redis" && scheme != "rediss" || u.Host == "" {
 		return nil, errURL
 	}
+	if err := checkAddresses(u); err != nil {
+		return nil, err
+	}
 	switch kind {
 	case "":
 		return openSingle(u)
@@ -45,6 +51,19 @@ func Open(rawURL string) (redis.UniversalClient, error) {
 		return openSentinel(u)
 	}
 	return nil, errURL
+}
+
+// checkAddresses looks at the URL's host and at the further ones of a Cluster or of Sentinel: go-redis dials what it is given.
+func checkAddresses(u *url.URL) error {
+	if err := hosts.CheckTarget(u); err != nil {
+		return fmt.Errorf("redis: %w", err)
+	}
+	for _, addr := range u.Query()["addr"] {
+		if err := hosts.CheckHostPort(addr); err != nil {
+			return fmt.Errorf("redis: an addr of the URL %w", err)
+		}
+	}
+	return nil
 }
 
 func openSingle(u *url.URL) (redis.UniversalClient, error) {
@@ -58,6 +77,9 @@ func openSingle(u *url.URL) (redis.UniversalClient, error) {
 }
 
 func openCluster(u *url.URL) (redis.UniversalClient, error) {
+	if strings.Trim(u.Path, "/") != "" {
+		return nil, errors.New("redis: a Cluster has no numbered databases: leave the path out")
+	}
 	o, err := redis.ParseClusterURL(withDefaults(u))
 	if err != nil || o.ReadOnly || o.RouteByLatency || o.RouteRandomly { // a replica does not know the latest
 		return nil, errURL
@@ -74,8 +96,11 @@ func openSentinel(u *url.URL) (redis.UniversalClient, error) {
 	query.Del("sentinel_username")
 	query.Del("sentinel_password")
 	u.RawQuery = query.Encode()
+	if query.Get("master_name") == "" {
+		return nil, errors.New("redis: the option master_name is missing, the name that Sentinel has for the master")
+	}
 	o, err := redis.ParseFailoverURL(withDefaults(u))
-	if err != nil || o.MasterName == "" || o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly {
+	if err != nil || o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly {
 		return nil, errURL
 	}
 	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword // which is where go-redis puts the URL's

@@ -42,7 +42,8 @@ func TestOpenRefuses(t *testing.T) {
 	for _, url := range []string{"", "redis:", "http://:hunter2@host", "redis+other://:hunter2@host", "redis://:hunter2@host/x", "redis://:hun/ter2@host",
 		"redis://:hunter2@host?nonsense=1", "redis://:hunter2@host:port", "redis://:hunter2%@host", "redis+sentinel://:hunter2@host", "+cluster://host",
 		"redis+cluster://:hunter2@host?addr=hunter2", "redis+cluster://:hunter2@host?read_only=true", "redis+sentinel://h?master_name=m&replica_only=true",
-		"redis+sentinel://:hunter2@host?master_name=m&route_randomly=true", "unix:///tmp/redis.sock", " redis://host"} {
+		"redis+sentinel://:hunter2@host?master_name=m&route_randomly=true", "unix:///tmp/redis.sock", " redis://host",
+		"redis://:hunter2@host:0", "redis://:hunter2@host:99999", "redis://:hunter2@host:", "redis://:hunter2@h\u00f6st", "redis+cluster://host?addr=other:99999", "redis+cluster://host/3"} {
 		client, err := redis.Open(url)
 		if err == nil {
 			_ = client.Close()
