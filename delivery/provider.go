@@ -32,6 +32,7 @@ type Environment struct {
 	Random      io.Reader        // must be a cryptographic source; nil: crypto/rand
 	Development bool             // allows what is never allowed in production: the inbox, loopback, plain http to it
 	Allowed     []netip.Prefix   // networks that providers may connect to although they are not public
+	Channel     string           // by which the provider is to send; an Opener refuses one that it cannot serve. Empty: any
 
 	// CallbackURL is where this sender's provider may report what became of messages: an https URL without a slash at
 	// its end, below which whoever mounts the sender's Callbacks serves. Each sender has its own. Empty: nobody does.
@@ -55,6 +56,23 @@ func (e Environment) HTTPClient() *http.Client { return e.policy().Client() }
 // DialContext connects under the same rules as HTTPClient, for protocols other than HTTP.
 func (e Environment) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return e.policy().DialContext(ctx, network, address)
+}
+
+// CheckHost refuses the host of a URL if it is an address, or localhost, to which HTTPClient and DialContext would not
+// connect. What a name resolves to is checked when it is dialled.
+func (e Environment) CheckHost(host string) error {
+	addresses := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	if host != "localhost" {
+		ip, err := netip.ParseAddr(host)
+		if err != nil {
+			return nil
+		}
+		addresses = []netip.Addr{ip}
+	}
+	if slices.ContainsFunc(addresses, func(ip netip.Addr) bool { return e.policy().Check(ip) == nil }) {
+		return nil
+	}
+	return errors.New("the URL's host is not a public address, and not in a network that is allowed for senders")
 }
 
 // Filled returns e with every field usable, for whoever opens something without Providers.
@@ -104,7 +122,7 @@ func (p Providers) Open(ctx context.Context, rawURL string, env Environment) (wa
 		return nil, fmt.Errorf("delivery: no sender has the scheme %q; there are %s", u.Scheme, p.schemes())
 	}
 	sender, err := open(ctx, u, env.Filled())
-	if err != nil {
+	if err = errors.Join(err, env.CheckHost(u.Hostname())); err != nil {
 		return nil, fmt.Errorf("delivery: %s: %w", u.Scheme, err)
 	}
 	return sender, nil

@@ -28,8 +28,12 @@ func (c *checker) refuse(bad bool, format string, args ...any) {
 // apps[0].purposes, say.
 type fieldPaths map[string]string
 
-// of is the path of a field such as Purposes[1] or Rules[0].Window; empty if the field is not in the file.
+// of is the path of a field such as Purposes[1] or Rules[0].Window; empty if the field is not in the file. What begins with a
+// small letter is a path already.
 func (p fieldPaths) of(field string) string {
+	if field[0] >= 'a' {
+		return field
+	}
 	name := field
 	if at := strings.Index(field, "["); at >= 0 {
 		name = field[:at]

@@ -173,9 +173,9 @@ func (c *checker) networks(where string, texts []string) (out []netip.Prefix) {
 	return out
 }
 
-// unique refuses what would let one app act for another.
+// unique refuses what would let one app act for another, and what only one of them can have.
 func (c *checker) unique(apps []appSettings) {
-	ids, keys := map[string]bool{}, map[[sha256.Size]byte]string{}
+	ids, related, keys := map[string]bool{}, map[string]bool{}, map[[sha256.Size]byte]string{}
 	for i, a := range apps {
 		c.refuse(ids[a.id] && a.id != "", "apps[%d].id: %q is there twice", i, a.id)
 		ids[a.id] = true
@@ -183,6 +183,10 @@ func (c *checker) unique(apps []appSettings) {
 			where := fmt.Sprintf("apps[%d].keys[%d]", i, n)
 			c.refuse(keys[k.sha256] != "", "%s: is the key of %s already", where, keys[k.sha256])
 			keys[k.sha256] = where
+		}
+		if a.rpID != "" && len(a.relatedOrigins()) > 0 {
+			c.refuse(related[a.rpID], "apps[%d].origins: another app has the same rp_id and origins outside of it; browsers read one list for both, so name them all in one app", i)
+			related[a.rpID] = true
 		}
 	}
 }

@@ -83,9 +83,7 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 	}
 	p.callbacks.engine = engine
 	maps.Copy(b.callbacks, p.callbacks.mounts)
-	if err := b.relate(a, p.offer); err != nil {
-		return server.App{}, err
-	}
+	b.relate(a, p.offer)
 	b.house.engines = append(b.house.engines, engine)
 	b.house.workers = append(b.house.workers, worker)
 	b.house.announcers = append(b.house.announcers, announcer)
@@ -110,15 +108,10 @@ func (b *builder) engineProblems(a appSettings, p parts) error {
 }
 
 // relate serves the list of other sites where keys may be used; an RP id has one, whatever apps share it.
-func (b *builder) relate(a appSettings, o offer) error {
-	if o.related == nil || len(a.relatedOrigins()) == 0 {
-		return nil
+func (b *builder) relate(a appSettings, o offer) {
+	if o.related != nil && len(a.relatedOrigins()) > 0 {
+		b.related[a.rpID] = o.related
 	}
-	if b.related[a.rpID] != nil {
-		return setting.Errorf("RelatedOrigins", "another app has the same rp_id and origins outside of it; browsers read one list for both, so name them all in one app")
-	}
-	b.related[a.rpID] = o.related
-	return nil
 }
 
 func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, announcer *announcer) watchword.Config {
@@ -163,6 +156,7 @@ func (b *builder) router(a appSettings, providers delivery.Providers, reports *c
 	for _, channel := range channelsOf(a) {
 		for _, s := range a.send[channel] {
 			env := reports.lend(b.environment())
+			env.Channel = channel
 			sender, err := providers.Open(context.Background(), s.url.Reveal(), env)
 			if err != nil {
 				problems = append(problems, setting.Errorf(s.path, "%w", err))

@@ -17,6 +17,7 @@ package smtp
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/url"
 	"sync"
@@ -46,6 +47,9 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 		return nil, err
 	}
 	settings, err := parse(u, canonical)
+	if env.Channel != "" && env.Channel != delivery.ChannelEmail {
+		err = errors.Join(err, errors.New("mail is for the channel email only"))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,12 +5,17 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/watchword-auth/watchword/delivery"
 	"github.com/watchword-auth/watchword/delivery/smtp"
 )
+
+// reachable are the networks of the addresses in this file's URLs.
+var reachable = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
 
 func TestURLs(t *testing.T) {
 	tests := []struct{ url, want string }{ // want: part of the error; empty: it opens
@@ -50,7 +55,7 @@ func TestURLs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.url, func(t *testing.T) {
-			_, err := providers.Open(t.Context(), tt.url, delivery.Environment{})
+			_, err := providers.Open(t.Context(), tt.url, delivery.Environment{Channel: delivery.ChannelEmail, Allowed: reachable})
 			switch {
 			case tt.want == "" && err != nil:
 				t.Error(err)
@@ -83,7 +88,7 @@ func TestOpenWarnsOfAPasswordInTheClear(t *testing.T) {
 		warns      bool
 	}{{"", false}, {"&starttls=required", false}, {clearPassword, true}} {
 		var log bytes.Buffer
-		env := delivery.Environment{Logger: slog.New(slog.NewJSONHandler(&log, nil))}
+		env := delivery.Environment{Logger: slog.New(slog.NewJSONHandler(&log, nil)), Allowed: reachable}
 		if _, err := providers.Open(t.Context(), "smtp://ada:hunter2@localhost"+from+tt.parameters, env); err != nil {
 			t.Fatal(err)
 		}
@@ -96,11 +101,24 @@ func TestOpenWarnsOfAPasswordInTheClear(t *testing.T) {
 // Nothing private is reached unless the configuration allows it.
 func TestPrivateServersAreRefusedForGood(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]"} {
-		sender, err := providers.Open(t.Context(), "smtp://"+host+"?from=a@b.example", delivery.Environment{})
+		if _, err := providers.Open(t.Context(), "smtp://"+host+"?from=a@b.example", delivery.Environment{}); err == nil {
+			t.Errorf("%s can be configured", host)
+		}
+		u := &url.URL{Scheme: "smtp", Host: host, RawQuery: "from=a@b.example"}
+		sender, err := smtp.Open(t.Context(), u, delivery.Environment{}.Filled()) // as if a name had resolved to it
 		if err != nil {
 			t.Fatal(err)
 		}
 		requirePermanent(t, sender, message())
+	}
+}
+
+func TestOpenRefusesChannelsOtherThanEmail(t *testing.T) {
+	for channel, ok := range map[string]bool{"": true, "email": true, "sms": false, "voice": false} {
+		_, err := providers.Open(t.Context(), "smtp://mail.example.com?from=a@b.example", delivery.Environment{Channel: channel})
+		if ok != (err == nil) {
+			t.Errorf("channel %q: %v", channel, err)
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ package twilio
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 const provider = "twilio"
@@ -51,11 +53,27 @@ type sender struct {
 // Open is the delivery.Opener of twilio.
 func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Sender, error) {
 	settings, err := parse(u, env.Development)
-	if err != nil {
+	if err = errors.Join(err, settings.checkChannel(env.Channel)); err != nil {
 		return nil, err
 	}
 	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, callbackURL: env.CallbackURL}, nil
 }
+
+// checkChannel refuses a channel that Twilio does not carry, or not with these settings.
+func (s *settings) checkChannel(channel string) error {
+	switch {
+	case channel == "voice" && s.from == "":
+		return errCallFrom
+	case channel != "" && channel != "voice" && channel != "sms" && channel != "whatsapp":
+		return errChannel
+	}
+	return nil
+}
+
+const (
+	errCallFrom outbound.Failure = "a call needs the parameter from"
+	errChannel  outbound.Failure = "Twilio carries sms, whatsapp and voice only"
+)
 
 // Send asks Twilio once to take the message. Its errors are *watchword.SendError.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
@@ -77,7 +95,7 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	case "voice":
 		reference, err = s.call(service, m)
 	default:
-		err = refused("Twilio carries sms, whatsapp and voice only")
+		err = refused(errChannel)
 	}
 	if err != nil {
 		return watchword.Sent{}, sendError(err)
@@ -113,7 +131,7 @@ func (s *sender) text(service *api.ApiService, m watchword.Message, prefix strin
 
 func (s *sender) call(service *api.ApiService, m watchword.Message) (*string, error) {
 	if s.from == "" {
-		return nil, refused("a call needs the parameter from")
+		return nil, refused(errCallFrom)
 	}
 	params := new(api.CreateCallParams)
 	params.SetTo(m.To)

@@ -76,3 +76,18 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestOpenRefusesChannelsThatTwilioDoesNotCarry(t *testing.T) {
+	for _, c := range []struct {
+		channel, query string
+		ok             bool
+	}{
+		{"", "from=ACME", true}, {"sms", "from=ACME", true}, {"sms", "messaging_service=MG12", true}, {"voice", "from=%2B14155550100", true},
+		{"voice", "messaging_service=MG12", false}, {"email", "from=ACME", false}, {"pager", "from=ACME", false},
+	} {
+		_, err := providers.Open(t.Context(), "twilio://sid:token@/?"+c.query, delivery.Environment{Channel: c.channel})
+		if c.ok != (err == nil) {
+			t.Errorf("channel %q with %s: %v", c.channel, c.query, err)
+		}
+	}
+}

@@ -28,7 +28,7 @@ type endpoint struct {
 
 func newEndpoint(number int, wanted Endpoint, cfg *EventsConfig) (*endpoint, error) {
 	field := fmt.Sprintf("Endpoints[%d].", number)
-	settings, errURL := parseEndpoint(wanted.URL.Reveal(), cfg.Environment.Development)
+	settings, errURL := parseEndpoint(wanted.URL.Reveal(), cfg.Environment)
 	if errURL != nil {
 		errURL = setting.Errorf(field+"URL", "%w", errURL)
 	}

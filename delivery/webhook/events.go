@@ -96,7 +96,7 @@ func (c *EventsConfig) wait(tries int) time.Duration {
 }
 
 // parseEndpoint reads an endpoint's URL like a sender's; its errors hold no part of it.
-func parseEndpoint(text string, development bool) (settings, error) {
+func parseEndpoint(text string, env delivery.Environment) (settings, error) {
 	if text == "" {
 		return settings{}, errors.New("missing")
 	}
@@ -104,7 +104,8 @@ func parseEndpoint(text string, development bool) (settings, error) {
 	if err != nil {
 		return settings{}, errors.New("the URL cannot be parsed") // url.Error holds it
 	}
-	s, err := parse(u, development)
+	s, err := parse(u, env.Development)
+	err = errors.Join(err, env.CheckHost(u.Hostname()))
 	if u.Query().Has("format") {
 		err = errors.Join(err, errors.New("the parameter format is for messages; events have one form"))
 	}

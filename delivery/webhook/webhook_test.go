@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -218,7 +219,11 @@ func TestHugeAnswerIsNotRead(t *testing.T) {
 
 func TestPrivateAddressesAreRefusedForGood(t *testing.T) {
 	for _, host := range []string{"10.0.0.1", "169.254.169.254", "127.0.0.1"} {
-		sender, err := providers.Open(t.Context(), "webhook+https://"+host+"/?secret="+secretA, delivery.Environment{})
+		if _, err := providers.Open(t.Context(), "webhook+https://"+host+"/?secret="+secretA, delivery.Environment{}); err == nil {
+			t.Errorf("%s can be configured", host)
+		}
+		u := &url.URL{Scheme: "webhook+https", Host: host, RawQuery: "secret=" + secretA}
+		sender, err := webhook.Open(t.Context(), u, delivery.Environment{}.Filled()) // as if a name had resolved to it
 		if err != nil {
 			t.Fatal(err)
 		}
