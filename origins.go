@@ -26,7 +26,7 @@ func returnOrigins(list []string) (map[string]bool, error) {
 func checkIssuer(text string) error {
 	_, err := hosts.OriginOf(text)
 	if err == nil && (strings.ContainsAny(text, "?#") || strings.HasSuffix(text, "/")) {
-		err = errors.New("has a query, a fragment or a slash at the end")
+		err = hosts.CheckOrigin(text)
 	}
 	return err
 }

@@ -58,3 +58,17 @@ func TestSMSOriginIsAHost(t *testing.T) {
 		}
 	}
 }
+
+// Links and receipts are made of the issuer, so what a browser reads as another URL, or as none, is no issuer.
+func TestNewRefusesIssuersThatNoLinkCanBeMadeOf(t *testing.T) {
+	k := newKit(t)
+	for issuer, ok := range map[string]bool{"https://verify.example.com": true, "https://example.com:8443/verify": true, "http://localhost:8080": true,
+		"": false, "https://verify.bücher.example": false, "https://verify.example.com:0": false, "https://verify.example.com:99999": false, "https://verify.example.com/": false,
+		"https://Verify.example.com": false, "http://verify.example.com": false, "https://verify.example.com?a=b": false, "verify.example.com": false} {
+		cfg := k.config
+		cfg.Issuer = issuer
+		if _, err := watchword.New(cfg); (err == nil) != ok {
+			t.Errorf("%q: %v", issuer, err)
+		}
+	}
+}

@@ -38,7 +38,7 @@ func New(cfg Config) (*Strategy, error) {
 	case "", ConfirmMatch, ConfirmButton:
 		return &Strategy{match: cfg.Confirm != ConfirmButton, codes: !cfg.NoCode}, nil
 	}
-	return nil, setting.Errorf("Confirm", "is match or button")
+	return nil, setting.Errorf("Confirm", "must be match or button")
 }
 
 // The three secrets of a challenge. A token is 22 letters and digits, 2^131 of them: no hyphen, dot or underscore stands

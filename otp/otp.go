@@ -79,28 +79,27 @@ func New(cfg Config) (*Strategy, error) {
 		problems = append(problems, setting.Errorf("Length", "a code has %d to %d symbols, not %d", minLength, maxLength, s.length))
 	}
 	for i, t := range cfg.TestAddresses {
-		if err := s.addTest(fmt.Sprintf("TestAddresses[%d]", i), t, now); err != nil {
-			problems = append(problems, err)
-		}
+		problems = append(problems, s.addTest(fmt.Sprintf("TestAddresses[%d]", i), t, now)...)
 	}
 	return s, errors.Join(problems...)
 }
 
-func (s *Strategy) addTest(field string, t TestIdentity, now time.Time) error {
-	code, ok := s.shape().Fold(t.Code)
-	switch {
-	case t.Address == "":
-		return setting.Errorf(field+".Address", "missing")
-	case !ok || code != t.Code:
-		return setting.Errorf(field+".Code", "needs %d symbols of %s", s.length, s.alphabet)
-	case len(t.Purposes) == 0:
-		return setting.Errorf(field+".Purposes", "missing: those that the test identity may be used for")
-	case t.Until.IsZero() || t.Until.After(now.Add(longestTest)):
-		return setting.Errorf(field+".Until", "needs an expiry date at most 90 days ahead")
+func (s *Strategy) addTest(field string, t TestIdentity, now time.Time) (problems []error) {
+	refuse := func(bad bool, name, format string, args ...any) {
+		if bad {
+			problems = append(problems, setting.Errorf(field+name, format, args...))
+		}
 	}
-	s.tests[t.Address] = t
-	s.log.Warn("a test identity with a fixed code is configured", "purposes", t.Purposes, "until", t.Until)
-	return nil
+	code, ok := s.shape().Fold(t.Code)
+	refuse(t.Address == "", ".Address", "missing")
+	refuse(!ok || code != t.Code, ".Code", "needs %d symbols of %s", s.length, s.alphabet)
+	refuse(len(t.Purposes) == 0, ".Purposes", "missing: those that the test identity may be used for")
+	refuse(t.Until.IsZero() || t.Until.After(now.Add(longestTest)), ".Until", "needs an expiry date at most 90 days ahead")
+	if len(problems) == 0 {
+		s.tests[t.Address] = t
+		s.log.Warn("a test identity with a fixed code is configured", "purposes", t.Purposes, "until", t.Until)
+	}
+	return problems
 }
 
 // Name is "otp".

@@ -140,8 +140,11 @@ func (a *App) problems(development bool, seen map[[sha256.Size]byte]bool) (out [
 // checkPublicURL wants https, except for a loopback name: links, problems and receipts are made of it.
 func checkPublicURL(text string) error {
 	_, err := hosts.OriginOf(text)
-	if u, _ := url.Parse(text); err == nil && (strings.ContainsAny(text, "?#") || strings.HasSuffix(text, "/") || u.Scheme == "http" && !loopbackHost(u.Host)) {
-		err = errors.New("has a query, a fragment or a slash at the end, or plain http elsewhere than at a loopback name")
+	if err == nil && (strings.ContainsAny(text, "?#") || strings.HasSuffix(text, "/")) {
+		err = hosts.CheckOrigin(text)
+	}
+	if u, _ := url.Parse(text); err == nil && u.Scheme == "http" && !loopbackHost(u.Host) {
+		err = errors.New("must be https, or http at a name that the server answers in development")
 	}
 	if err != nil {
 		return setting.Errorf("PublicURL", "%w", err)

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -119,6 +120,7 @@ func load(cmd *cobra.Command, c checker) (settings, error) {
 		cfg, readable, c.problems = readConfig(path)
 	}
 	c.problems = append(c.problems, overlay(&cfg, cmd.Flags(), os.LookupEnv)...)
+	unread := slices.Clone(c.problems)
 	var s settings
 	switch {
 	case dev:
@@ -133,7 +135,7 @@ func load(cmd *cobra.Command, c checker) (settings, error) {
 	if readable {
 		c.problems = append(c.problems, s.otherProblems()...)
 	}
-	return settings{}, configError{c.problems}
+	return settings{}, configError{append(unread, withoutConsequences(c.problems[len(unread):], unread)...)}
 }
 
 func versionCommand() *cobra.Command {

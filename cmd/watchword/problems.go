@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -65,12 +66,27 @@ func (c *checker) noteFields(where string, paths fieldPaths, err error) {
 	default:
 		inner := errors.Unwrap(err)
 		if holds[joinedErrors](inner) || holds[*setting.Error](inner) {
-			before := strings.TrimSuffix(err.Error(), inner.Error())
+			before := packageName.ReplaceAllString(strings.TrimSuffix(err.Error(), inner.Error()), "")
 			c.noteFields(strings.TrimSuffix(where+": "+before, ": "), paths, inner)
 			return
 		}
-		c.problems = append(c.problems, fmt.Errorf("%s: %w", where, err))
+		c.problems = append(c.problems, fmt.Errorf("%s: %s", where, packageName.ReplaceAllString(err.Error(), "")))
 	}
+}
+
+// packageName is what errors of Go packages begin with. It means nothing to an operator.
+var packageName = regexp.MustCompile(`^(delivery|receipt|redis|store/[a-z/]+): `)
+
+// withoutConsequences removes what was reported of settings that could not even be read.
+func withoutConsequences(problems, unread []error) []error {
+	return slices.DeleteFunc(problems, func(err error) bool {
+		return slices.ContainsFunc(unread, func(first error) bool { return strings.HasPrefix(first.Error(), pathOf(err)+": ") })
+	})
+}
+
+func pathOf(err error) string {
+	path, _, _ := strings.Cut(err.Error(), ": ")
+	return path
 }
 
 type joinedErrors interface {

@@ -91,16 +91,18 @@ func (f *fileReader) readLeaf(n *yaml.Node, into reflect.Value, path string) {
 		d, err := time.ParseDuration(n.Value)
 		if err != nil || d <= 0 {
 			f.refuse(n, path, "must be a positive duration with its unit, such as 30s, 10m or 24h")
+			return
 		}
 		into.SetInt(int64(d))
 	case into.Kind() == reflect.Int:
-		number, err := strconv.Atoi(n.Value)
-		if n.Tag == "!!str" {
+		switch number, err := strconv.Atoi(n.Value); {
+		case n.Tag == "!!str":
 			f.refuse(n, path, "is a text where a whole number belongs")
-		} else if err != nil || number < 1 {
+		case err != nil || number < 1:
 			f.refuse(n, path, "must be a whole number, 1 or more; leave it out for the default")
+		default:
+			into.SetInt(int64(number))
 		}
-		into.SetInt(int64(number))
 	case n.Decode(into.Addr().Interface()) != nil:
 		f.refuse(n, path, "is %s where %s belongs", nodeName(n), typeName(into.Type()))
 	}

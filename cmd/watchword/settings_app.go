@@ -84,9 +84,9 @@ func (c *checker) rpID(where string, cfg fileConfig, s appSettings) {
 		return
 	}
 	c.refuse(cfg.Database.URL == "" && cfg.Database.File == "", "%s: needs a database, where keys are kept", where)
-	err := hosts.CheckHost(s.rpID)
-	c.note(where, err)
-	c.refuse(err == nil && len(s.ownOrigins()) == 0, "%s: neither public_url nor any of origins is at %q or below it", where, s.rpID)
+	isDomain := hosts.CheckHost(s.rpID) == nil && !isIP(s.rpID)
+	c.refuse(!isDomain, "%s: must be a domain such as example.com, in lower case", where)
+	c.refuse(isDomain && len(s.ownOrigins()) == 0, "%s: neither public_url nor any of origins is at %q or below it", where, s.rpID)
 }
 
 // pages must agree with the strategy of links about how a link is confirmed.
@@ -187,7 +187,7 @@ func (c *checker) testIdentities(where string, s appSettings) {
 		switch {
 		case t.Address == "": // reported where the strategy is made
 		case address.Value == "":
-			c.refuse(true, "%s.address: is no address", where)
+			c.refuse(true, "%s.address: must be a mail address, or a number such as +14155550100", where)
 		case address.Value != t.Address:
 			c.refuse(true, "%s.address: is compared as %q: write it so", where, address.Value)
 		case err != nil:

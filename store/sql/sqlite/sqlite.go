@@ -71,7 +71,10 @@ func Check(path string) error {
 	if err == nil && !info.IsDir() {
 		err = fmt.Errorf("%s is not a folder", folder)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("the folder of the file must exist: %w", err)
+	}
+	return nil
 }
 
 // create makes an empty file if there is none. What SQLite puts beside it gets the same permissions.
