@@ -90,7 +90,7 @@ type bodyData struct {
 	Link string
 }
 
-// render fills Text, Title and HTML.
+// render fills Text, Title, HTML and Language.
 func (s *templateSet) render(m *watchword.Message, left time.Duration, hash string) error {
 	data, err := s.data(m, left)
 	if err != nil {
@@ -104,7 +104,7 @@ func (s *templateSet) render(m *watchword.Message, left time.Duration, hash stri
 	if m.Channel == ChannelSMS {
 		m.Text += smsTail(m, hash)
 	}
-	m.Title, m.HTML = "", ""
+	m.Title, m.HTML, m.Language = "", "", s.locale
 	if m.Channel != ChannelEmail {
 		return nil
 	}

@@ -43,6 +43,41 @@ func TestFallbacks(t *testing.T) {
 	}
 }
 
+// An operator's words for one channel are for that channel, and Simplified is nobody else's script.
+func TestEachChannelChoosesItsLanguageByItself(t *testing.T) {
+	render := renderer(t, fstest.MapFS{
+		"default/sms.it.tmpl": file(`{{define "what"}}il codice{{end}}{{define "here"}}qui:{{end}}{{define "payment"}}pago {{.amount}} {{.currency}} {{.payee}}{{end}}` +
+			`{{define "text"}}it {{.Code}}{{.Link}}{{with .Transaction}} {{template "payment" .}}{{end}}{{end}}`),
+		"wire/voice.it.tmpl": file(`{{define "text"}}pronto {{.Code}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
+	}, nil)
+	for _, c := range []struct{ purpose, channel, locale, want string }{
+		{"mfa", "sms", "it", "it 492039"},
+		{"mfa", "whatsapp", "it", "it 492039"},
+		{"mfa", "email", "it", "Somebody, most likely you, wants to go on at ACME."},
+		{"sign_in", "email", "it-IT", "Somebody, most likely you, wants to sign in to ACME."},
+		{"mfa", "voice", "it", "This is ACME."},
+		{"wire", "voice", "it", "pronto 4, 9, 2, 0, 3, 9"},
+		{"wire", "sms", "it", "it 492039"},
+		{"mfa", "email", "de-LI", "Jemand, wahrscheinlich Sie,"},
+		{"mfa", "sms", "zh", "【ACME】"}, {"mfa", "email", "zh-Hans-HK", "有人"},
+		{"mfa", "sms", "zh-TW", "ACME: 492039"}, {"mfa", "email", "zh-Hant", "Somebody"}, {"mfa", "voice", "zh-HK", "This is"}, {"mfa", "whatsapp", "zh-MO", "ACME: 492039"},
+	} {
+		m := sample(c.channel, c.locale)
+		m.Purpose = c.purpose
+		got, err := render(m)
+		if err != nil || !strings.HasPrefix(got.Text, c.want) || (c.channel == "email") != (got.Title != "" && got.HTML != "") {
+			t.Errorf("%s %s %s: %v\n got %q\nwant %q", c.purpose, c.channel, c.locale, err, got.Text, c.want)
+		}
+	}
+}
+
+func TestTemplatesMustBeOfALanguage(t *testing.T) {
+	words := file(`{{define "text"}}{{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`)
+	if _, err := LoadTemplates(fstest.MapFS{"default/sms.italiano.tmpl": words}); err == nil || !strings.Contains(err.Error(), `"italiano"`) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestMailLayoutCanBeReplaced(t *testing.T) {
 	render := renderer(t, fstest.MapFS{"email.tmpl": file(
 		`{{define "html"}}<h1>{{.App}}</h1>{{template "intro" .}} {{.Code}} <a href="{{.Link}}">{{.Link}}</a> {{with .Transaction}}{{template "payment" .}}{{end}}{{end}}`)}, nil)

@@ -21,7 +21,7 @@ type startRequest struct {
 	Channel       string            `json:"channel,omitzero" doc:"By which a message travels."`
 	To            string            `json:"to,omitzero" doc:"The address that a message goes to."`
 	Subject       string            `json:"subject,omitzero" doc:"The app's own id of who is asked."`
-	Locale        string            `json:"locale,omitzero" doc:"Of messages and pages, a BCP 47 tag."`
+	Locale        string            `json:"locale,omitzero" doc:"The reader's, a BCP 47 tag as in pt-BR: messages and pages are in the language that serves it best, else English."`
 	Transaction   map[string]string `json:"transaction,omitzero" doc:"What is approved; copied into the receipt."`
 	Client        clientField       `json:"client,omitzero" doc:"Whom the app is serving; limits use it."`
 	ReturnURL     string            `json:"return_url,omitzero" doc:"Where pages lead back to; one that the app is known for."`

@@ -12,9 +12,11 @@ package twilio
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/twilio/twilio-go/client"
@@ -22,6 +24,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/languages"
 )
 
 const provider = "twilio"
@@ -46,6 +49,7 @@ type sender struct {
 	report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 
 	callbackURL string // empty: nothing is reported to this sender
+	voices      *languages.Matcher
 }
 
 // Open is the delivery.Opener of twilio.
@@ -54,7 +58,11 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if err != nil {
 		return nil, err
 	}
-	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, callbackURL: env.CallbackURL}, nil
+	spoken, err := languages.NewMatcher(slices.Sorted(maps.Keys(voices)))
+	if err != nil {
+		return nil, err
+	}
+	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, callbackURL: env.CallbackURL, voices: spoken}, nil
 }
 
 // Send asks Twilio once to take the message. Its errors are *watchword.SendError.
@@ -118,7 +126,7 @@ func (s *sender) call(service *api.ApiService, m watchword.Message) (*string, er
 	params := new(api.CreateCallParams)
 	params.SetTo(m.To)
 	params.SetFrom(s.from)
-	params.SetTwiml(twiml(m))
+	params.SetTwiml(s.twiml(m))
 	params.SetTimeout(ringTime)
 	if to := s.reportsTo(m); to != "" {
 		params.SetStatusCallback(to)

@@ -217,12 +217,15 @@ func TestSilenceBrokenAndUnreadableAnswers(t *testing.T) {
 }
 
 func TestVoices(t *testing.T) {
-	for locale, want := range map[string]string{"de": "de-DE", "de-AT": "de-DE", "fr_CA": "fr-FR", "en-GB": "en-GB", "en-AU": "en-US", "es": "es-ES",
-		"pt": "pt-BR", "zh-Hans": "cmn-CN", "it": "en-US", "": "en-US", `"><Dial>`: "en-US"} {
+	for _, tt := range []struct{ locale, words, want string }{
+		{"de", "", "de-DE"}, {"de-AT", "", "de-DE"}, {"fr_CA", "", "fr-FR"}, {"en-GB", "", "en-GB"}, {"en-AU", "", "en-GB"}, {"en-US", "", "en-US"}, {"en-CA", "", "en-GB"}, {"es", "", "es-ES"},
+		{"pt", "", "pt-BR"}, {"zh-Hans", "", "cmn-CN"}, {"zh-TW", "", "en-US"}, {"it", "", "en-US"}, {"", "", "en-US"}, {`"><Dial>`, "", "en-US"},
+		{"en-GB", "en", "en-GB"}, {"zh-Hant", "en", "en-US"}, {"de", "en", "en-US"}, {"", "de", "de-DE"}, {"it", "it", "en-US"},
+	} {
 		m := message("voice")
-		m.Locale = locale
-		if say := says(t, m); say[0].Language != want {
-			t.Errorf("%q is read in %s, want %s", locale, say[0].Language, want)
+		m.Locale, m.Language = tt.locale, tt.words
+		if say := says(t, m); say[0].Language != tt.want {
+			t.Errorf("%q with words in %q is read in %s, want %s", tt.locale, tt.words, say[0].Language, tt.want)
 		}
 	}
 }
