@@ -23,7 +23,8 @@ type parts struct {
 	router         *delivery.Router
 	carrier        func(channel string) string // the router's word; nil without one
 	sender         watchword.Sender
-	breaker        *delivery.PrefixBreaker // nil without limits
+	check          func(watchword.Message) error // whether messages show what is approved; nil without a sender
+	breaker        *delivery.PrefixBreaker       // nil without limits
 	callbacks      *callbacks
 }
 
@@ -40,8 +41,12 @@ func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, e
 	}
 	var templates *delivery.Templates
 	if templates, errTemplates = loadTemplates(a.templates); p.router != nil && templates != nil {
-		p.sender, errRender = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
+		var render *delivery.Render
+		render, errRender = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
 			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
+		if errRender == nil {
+			p.sender, p.check = render, render.CheckMessage
+		}
 	}
 	if err = errors.Join(errOffer, errAddresses, errLimits, errRouter, errTemplates, errRender); err != nil || b.settings.noLimits {
 		return p, err
@@ -118,7 +123,7 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, an
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
 		Store: b.house.storage.store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.offer.strategies, Addresses: p.addresses,
-		Channels: channelsOf(a), Carrier: p.carrier, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
+		Channels: channelsOf(a), Carrier: p.carrier, CheckMessage: p.check, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
 		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.events(p.breaker, announcer),
