@@ -33,6 +33,9 @@ type Environment struct {
 	Development bool             // allows what is never allowed in production: the inbox, loopback, plain http to it
 	Allowed     []netip.Prefix   // networks that providers may connect to although they are not public
 
+	// Channel is the one that the provider is opened for, so that what it needs for that can be missed at the start. Empty: any.
+	Channel string
+
 	// CallbackURL is where this sender's provider may report what became of messages: an https URL without a slash at
 	// its end, below which whoever mounts the sender's Callbacks serves. Each sender has its own. Empty: nobody does.
 	CallbackURL string

@@ -160,6 +160,7 @@ func (b *builder) router(a appSettings, providers delivery.Providers, reports *c
 	for _, channel := range channelsOf(a) {
 		for i, secret := range a.send[channel] {
 			env := reports.lend(b.environment())
+			env.Channel = channel
 			sender, err := providers.Open(context.Background(), secret.Reveal(), env)
 			if err != nil {
 				problems = append(problems, fmt.Errorf("send: %s[%d]: %w", channel, i, err))
