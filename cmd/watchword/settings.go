@@ -76,7 +76,8 @@ type apiKey struct {
 
 const (
 	defaultListen = "127.0.0.1:8080"
-	devKey        = "dev" // the API key of development mode, which everybody knows
+	devKey        = "dev"       // the API key of development mode, which everybody knows
+	devAdminKey   = "dev-admin" // the one that has factors:admin too
 )
 
 // A checker collects everything that is missing or unsafe, so that it is reported at once.

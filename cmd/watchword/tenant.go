@@ -32,7 +32,9 @@ type parts struct {
 func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, err error) {
 	var errOffer, errAddresses, errLimits, errRouter, errTemplates, errRender error
 	p.offer, errOffer = strategies(a, b.house.storage.factors != nil, b.log)
-	p.addresses, errAddresses = delivery.NewAddressPolicy(a.addresses)
+	if p.addresses, errAddresses = delivery.NewAddressPolicy(a.addresses); errAddresses == nil && b.settings.development {
+		p.addresses, errAddresses = noteCountries(p.addresses, b.log)
+	}
 	p.starts, p.checks, errLimits = b.limiters(a)
 	p.callbacks = newCallbacks(a)
 	p.router, errRouter = b.router(a, providers, p.callbacks)
@@ -218,6 +220,9 @@ func (b *builder) events(breaker *delivery.PrefixBreaker, announcer *announcer) 
 		}
 		if breaker != nil {
 			breaker.Event(ctx, e)
+		}
+		if b.settings.development && e.Type == watchword.EventLimitReached {
+			b.log.Warn("a limit is reached; --dev-no-limits lifts them", "limit", e.Limit)
 		}
 		announcer.Event(ctx, e)
 	}
