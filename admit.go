@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"regexp"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -21,7 +22,11 @@ const (
 
 var (
 	purposePattern = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
-	localePattern  = regexp.MustCompile(`^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$`)
+	// localePattern is the grammar of RFC 5646 §2.1: a language with its script, region, variants and extensions, private
+	// use, or one of the irregular tags that were registered before it.
+	localePattern = regexp.MustCompile(`(?i)^(?:(?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})(?:-[a-z]{4})?(?:-(?:[a-z]{2}|[0-9]{3}))?` +
+		`(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*(?:-[0-9a-wy-z](?:-[a-z0-9]{2,8})+)*(?:-x(?:-[a-z0-9]{1,8})+)?` +
+		`|x(?:-[a-z0-9]{1,8})+|en-gb-oed|i-(?:ami|bnn|default|enochian|hak|klingon|lux|mingo|navajo|pwn|tao|tay|tsu)|sgn-(?:be-fr|be-nl|ch-de))$`)
 )
 
 // admit says whether a challenge can be started as asked, and makes its address canonical.
@@ -59,7 +64,7 @@ func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
 		refuse(true, "channel", notOneOf("can send by", e.channels))
 	}
 	refuse(!t.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
-	refuse(req.Locale != "" && (len(req.Locale) > 35 || !localePattern.MatchString(req.Locale)), "locale", "is not a language tag (BCP 47)")
+	refuse(req.Locale != "" && !isLocale(req.Locale), "locale", "is not a language tag (BCP 47), as in pt-BR")
 	refuse(!isSubject(req.Subject), "subject", badSubject)
 	refuse(!legible(req.Label, maxText), "label", badLegible)
 	for _, f := range [][2]string{{"nonce", req.Nonce}, {"factor", req.Factor}} {
@@ -88,6 +93,13 @@ func (c Client) wrongFields() (out []FieldError) {
 func isClientIP(text string) bool {
 	ip, err := netip.ParseAddr(text)
 	return err == nil && ip.Zone() == ""
+}
+
+// isLocale reports whether a text is well-formed by BCP 47. Letters are ASCII: a pattern that ignores case also takes the
+// Kelvin sign for a K.
+func isLocale(text string) bool {
+	return len(text) <= maxText && localePattern.MatchString(text) &&
+		!strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
 func (e *Engine) mayReturn(url string) bool {

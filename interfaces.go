@@ -304,9 +304,10 @@ type Message struct {
 	Transaction map[string]string
 	Client      Client
 
-	Title string // a mail's subject
-	Text  string
-	HTML  string
+	Title    string // a mail's subject
+	Text     string
+	HTML     string
+	Language string // of these three, as a BCP 47 tag: the one that there are words in for Locale
 }
 
 // Sent is a provider's acknowledgement.

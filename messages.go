@@ -59,11 +59,15 @@ func (r *resending) once(ctx context.Context) (View, error) {
 	if rec.ResentBy == r.by {
 		return e.resentBefore(ctx, rec, entry)
 	}
+	before := rec.Challenge
 	to, err := e.resendable(rec, entry, r.channel)
 	if err != nil {
 		return View{}, err
 	}
 	if !r.counted {
+		if err := e.checkChannel(ctx, s, before, r.channel); err != nil {
+			return View{}, err
+		}
 		req := StartRequest{Subject: rec.Subject, Channel: rec.Channel, Client: rec.Client}
 		if r.took, err = e.takeStart(ctx, s.Traits(), req, to); err != nil {
 			return View{}, err
@@ -216,13 +220,44 @@ func (e *Engine) wanted(ctx context.Context, o Outgoing) (*record, error) {
 }
 
 func (e *Engine) message(rec *record, p Prompt) Message {
-	m := Message{ID: rec.messageID(), ChallengeID: rec.ID, Send: rec.Sends, App: e.cfg.Name, Channel: rec.Channel, To: rec.Address, Locale: rec.Locale,
-		Purpose: rec.Purpose, Subject: rec.Subject, Code: p.Code, ExpiresAt: rec.ExpiresAt, Lifetime: rec.ExpiresAt.Sub(rec.CreatedAt),
-		Transaction: rec.Transaction, Client: rec.Client, Origin: e.cfg.SMSOrigin}
+	m := e.messageOf(&rec.Challenge, p)
+	m.ID = rec.messageID()
+	return m
+}
+
+// messageOf is the message of a challenge, but for its id.
+func (e *Engine) messageOf(c *Challenge, p Prompt) Message {
+	m := Message{ChallengeID: c.ID, Send: c.Sends, App: e.cfg.Name, Channel: c.Channel, To: c.Address, Locale: c.Locale,
+		Purpose: c.Purpose, Subject: c.Subject, Code: p.Code, ExpiresAt: c.ExpiresAt, Lifetime: c.ExpiresAt.Sub(c.CreatedAt),
+		Transaction: c.Transaction, Client: c.Client, Origin: e.cfg.SMSOrigin}
 	if !p.Link.IsZero() {
-		m.Link = NewCode(e.cfg.Issuer + "/l/" + rec.ID + "#" + p.Link.Reveal())
+		m.Link = NewCode(e.cfg.Issuer + "/l/" + c.ID + "#" + p.Link.Reveal())
 	}
 	return m
+}
+
+// checkMessage reports whether the message of a challenge shows the transaction that it is about.
+func (e *Engine) checkMessage(c *Challenge, p Prompt) error {
+	if e.cfg.CheckMessage == nil || c.Sends == 0 || len(c.Transaction) == 0 {
+		return nil
+	}
+	return e.cfg.CheckMessage(e.messageOf(c, p))
+}
+
+// checkChannel reports whether the message of a challenge would also show its transaction by another channel.
+func (e *Engine) checkChannel(ctx context.Context, s Strategy, c Challenge, channel string) error {
+	if channel == "" || channel == c.Channel {
+		return nil
+	}
+	c.Channel = channel
+	prompt, err := s.Begin(ctx, &c)
+	if err == nil {
+		err = e.checkMessage(&c, prompt)
+	}
+	if errors.Is(err, ErrInvalidRequest) {
+		return invalid("channel", "cannot carry this challenge's message")
+	}
+	return err
 }
 
 // messageID names one send, however often it is tried.

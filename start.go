@@ -91,6 +91,9 @@ func (e *Engine) ask(ctx context.Context, i ident, c *Challenge, req StartReques
 	c.Decoy = req.Decoy
 	if req.Purpose != PurposeEnrol {
 		if prompt, err = begin(ctx, s, c); err == nil {
+			err = e.checkMessage(c, prompt)
+		}
+		if err == nil {
 			took, err = e.takeStart(ctx, s.Traits(), req, to)
 		}
 		if err != nil {

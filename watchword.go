@@ -33,6 +33,11 @@ type Config struct {
 	Carrier    func(channel string) string // names who carries messages, for those that only look sent; nil: nobody is named
 	Purposes   []string                    // the only ones allowed; none: every well-formed one
 
+	// CheckMessage refuses a message that would not show what is approved. It is asked with the message of every start that
+	// sends and has a transaction, before anything is counted, and again where a resend goes by another channel; its
+	// error is a *Error of ErrInvalidRequest that names the fields. It must do no I/O. nil: every message can be sent.
+	CheckMessage func(m Message) error
+
 	// ReturnOrigins are where a person may be sent back to, https://app.example.com say. A return_url is matched by
 	// exact origin; without a list none is accepted.
 	ReturnOrigins []string

@@ -47,7 +47,8 @@ type Addresses struct {
 //   - A mailbox is one addr-spec (RFC 5321 §4.1.2) of at most 254 octets with an unquoted local part. The domain becomes
 //     lower-case A-labels (RFC 5891); apart from the case of ASCII letters nothing in it is mapped, so a look-alike is
 //     another domain or refused, and never taken for the domain it looks like. The local part is not changed.
-//   - A number becomes E.164. It must be plain: + and digits, or digits only where there is a default region.
+//   - A number becomes E.164. It must be plain: + and digits, or digits only where there is a default region. Digits that
+//     are one number of that region when its calling code is added, and another when only the + is, are refused.
 //
 // Without a channel the address is only made canonical, not refused; an @ then tells a mailbox from a number.
 func NewAddressPolicy(a Addresses) (watchword.AddressPolicy, error) {

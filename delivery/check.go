@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"fmt"
 	"html"
 	"maps"
 	"slices"
@@ -19,8 +20,18 @@ const (
 	sampleLink   = "https://verify.example.com/l/ch_sample#token"
 )
 
-func sampleTransaction() map[string]string {
-	return map[string]string{"amount": "40.25", "currency": "EUR", "payee": "Payee GmbH"}
+// sampleTransactions are none, payments whole and in part, and what is none, up to as many rows as there may be.
+func sampleTransactions() []map[string]string {
+	many := map[string]string{"amount": "40.25", "payee": "Payee GmbH"}
+	for i := len(many); i < 16; i++ {
+		many[fmt.Sprintf("row_%c", 'a'+i)] = fmt.Sprintf("%c%c sample %d", 'A'+i, 'Z'-i, 7000+i)
+	}
+	return []map[string]string{nil,
+		{"amount": "40.25", "currency": "EUR", "payee": "Payee GmbH"},
+		{"amount": "40.25", "currency": "EUR"}, {"payee": "Payee GmbH", "action": "remove a payee"}, {"currency": "EUR"},
+		{"action": "change IBAN", "iban": "DE89 3704 0044 0532 0130 00"}, {"new_email": "ann@new-example"},
+		many,
+	}
 }
 
 // checkSet executes the templates in every combination of what a message may hold, and looks whether the person is told
@@ -43,7 +54,7 @@ func checkSet(set *templateSet, channel string) error {
 }
 
 func samples(channel string) (out []watchword.Message) {
-	for _, transaction := range []map[string]string{nil, sampleTransaction()} {
+	for _, transaction := range sampleTransactions() {
 		for _, link := range []string{"", sampleLink} {
 			for _, code := range []string{"", sampleCode} {
 				if code == "" && (link == "" || channel == ChannelVoice) {
@@ -62,18 +73,19 @@ func checkMessage(m watchword.Message) (problems []string) {
 	if m.Channel == ChannelVoice {
 		code, link = sampleSpoken, ""
 	}
-	must := map[string]string{"code": code, "link": link}
-	for key, value := range m.Transaction {
-		must["transaction's "+key] = value
-	}
 	parts := map[string]string{"text": m.Text}
 	if m.HTML != "" {
 		parts["html"] = html.UnescapeString(m.HTML)
 	}
 	for part, text := range parts {
-		for what, sample := range must {
+		for what, sample := range map[string]string{"code": code, "link": link} {
 			if !strings.Contains(text, sample) {
 				problems = append(problems, part+" does not show the "+what)
+			}
+		}
+		for _, value := range m.Transaction {
+			if shown, _ := showExactly(value); !strings.Contains(text, shown) {
+				problems = append(problems, part+" does not show the transaction, every row of it: {{range .Transaction}} {{.Name}}: {{.Value}}{{end}} does")
 			}
 		}
 	}

@@ -45,12 +45,26 @@ func parseNumber(text, defaultRegion string) (parsedAddress, error) {
 		callingCode: code,
 		lineType:    phonenumbers.GetNumberType(number),
 	}
+	if !international && isAmbiguous(digits, value, code) {
+		return parsedAddress{}, invalidTo("can be read with and without its calling code: write it in E.164, with the +")
+	}
 	// The networks without a country are refused as what they are, whether or not the number is assigned.
 	if wrong || a.lineType == phonenumbers.UNKNOWN && !globalCodes[code] {
 		return parsedAddress{}, invalidTo("is not an assigned phone number")
 	}
 	a.Country = phonenumbers.GetRegionCodeForNumber(number)
 	return a, nil
+}
+
+// isAmbiguous reports whether digits that were read as a national number are also a number of the same country that only
+// lacks its +. One of the two is somebody else's: 4915112345678 in Germany is a mobile, and one in the area 04915.
+func isAmbiguous(digits, value string, code int) bool {
+	other := "+" + digits
+	if value == other || !strings.HasPrefix(digits, strconv.Itoa(code)) {
+		return false
+	}
+	number, err := phonenumbers.Parse(other, "")
+	return err == nil && phonenumbers.IsValidNumber(number)
 }
 
 // ordinaryLine reports whether a line belongs to a person and costs what a call costs. Fixed lines are: voice reaches

@@ -11,13 +11,7 @@ import (
 // and control, format and other space characters) becomes a space, and a dot inside a word is
 // followed by one unless the word is a number: "evil.com" reads "evil. com". What is plain already stays as it is.
 func plain(s string, limit int) string {
-	words := strings.Fields(strings.Map(plainRune, s))
-	for i, w := range words {
-		if strings.Contains(w, ".") && !decimal.MatchString(w) {
-			words[i] = strings.TrimSpace(strings.ReplaceAll(w, ".", ". "))
-		}
-	}
-	s = strings.Join(words, " ")
+	s = spaceDots(strings.Map(plainRune, s))
 	for i := range s {
 		if limit == 0 {
 			s = s[:i]
@@ -26,6 +20,17 @@ func plain(s string, limit int) string {
 		limit--
 	}
 	return strings.TrimRight(s, " .") // what follows brings its own full stop
+}
+
+// spaceDots puts one space between words, and one behind each dot inside a word that is no number.
+func spaceDots(s string) string {
+	words := strings.Fields(s)
+	for i, w := range words {
+		if strings.Contains(w, ".") && !decimal.MatchString(w) {
+			words[i] = strings.TrimSpace(strings.ReplaceAll(w, ".", ". "))
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // decimal is a word with one dot, which stands between two digits, and no letters: 40.00, (3.5%), €1,234.50.

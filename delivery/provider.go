@@ -42,6 +42,13 @@ type Environment struct {
 	Report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 }
 
+// A Checker is a Sender that does not take every message. CheckMessage says without sending why it will never take this one,
+// rendered, as a *watchword.Error of ErrInvalidRequest that names the fields; nil if it may.
+type Checker interface {
+	watchword.Sender
+	CheckMessage(m watchword.Message) error
+}
+
 // A Reporter is a Sender whose provider reports what became of messages, later and over HTTP.
 type Reporter interface {
 	watchword.Sender

@@ -20,10 +20,10 @@ const (
 	ChannelVoice = "voice"
 )
 
-const (
-	maxAppName = 40 // characters of a variable that are shown
-	maxValue   = 60
-)
+const maxAppName = 40 // characters of an app's or a purpose's name that are shown
+
+// maxSegments is how many segments an SMS about a transaction may have.
+const maxSegments = 3
 
 // A RenderConfig says how messages are put into words. Next and Templates are required.
 type RenderConfig struct {
@@ -62,26 +62,49 @@ func NewRender(cfg RenderConfig) (*Render, error) {
 
 // Send renders and goes on.
 func (r *Render) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
-	set := r.cfg.Templates.find(m.Purpose, m.Channel, m.Locale)
-	if err := set.render(&m, m.ExpiresAt.Sub(r.cfg.Now()), r.cfg.RetrieverHash); err != nil {
+	n, encoding, err := r.render(&m)
+	if err != nil {
 		return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: "render", Cause: err}
 	}
-	if m.Channel == ChannelSMS {
-		if n, encoding := r.gsm.segments(m.Text); n > 1 {
-			r.cfg.Logger.WarnContext(ctx, "SMS is longer than one segment", "message", m.ID, "purpose", m.Purpose,
-				"locale", set.locale, "segments", n, "encoding", encoding)
-		}
+	if n > 1 {
+		r.cfg.Logger.WarnContext(ctx, "SMS is longer than one segment", "message", m.ID, "purpose", m.Purpose,
+			"locale", m.Language, "segments", n, "encoding", encoding)
 	}
 	return r.cfg.Next.Send(ctx, m)
+}
+
+// CheckMessage is the watchword.Config's CheckMessage: it puts the message into words, asks the next one where that is a
+// Checker, and sends nothing.
+func (r *Render) CheckMessage(m watchword.Message) error {
+	if _, _, err := r.render(&m); err != nil {
+		return err
+	}
+	if next, ok := r.cfg.Next.(Checker); ok {
+		return next.CheckMessage(m)
+	}
+	return nil
+}
+
+// render fills in the words, and counts the segments of an SMS. An SMS about a transaction is short enough to be read.
+func (r *Render) render(m *watchword.Message) (segments int, encoding string, err error) {
+	set := r.cfg.Templates.find(m.Purpose, m.Channel, m.Locale)
+	if err := set.render(m, m.ExpiresAt.Sub(r.cfg.Now()), r.cfg.RetrieverHash); err != nil || m.Channel != ChannelSMS {
+		return 0, "", err
+	}
+	segments, encoding = r.gsm.segments(m.Text)
+	if len(m.Transaction) > 0 && segments > maxSegments {
+		return 0, "", RefuseTransaction(fmt.Sprintf("makes an SMS of %d segments (%s), and %d is the most: shorten it, or use another channel", segments, encoding, maxSegments))
+	}
+	return segments, encoding, nil
 }
 
 // titleData is what a title may show: no code and no link, because titles appear on locked screens.
 type titleData struct {
 	App         string
 	Purpose     string
-	Lang        string            // of the template
-	Minutes     int               // that the code still lives
-	Transaction map[string]string // what is approved: amount, currency, payee and whatever else the app names
+	Lang        string      // of the template
+	Minutes     int         // that the code still lives
+	Transaction transaction // what is approved; every row of it must be in the text
 }
 
 // bodyData is what a text may show. Code or Link may be empty, but not both.
@@ -91,7 +114,7 @@ type bodyData struct {
 	Link string
 }
 
-// render fills Text, Title and HTML.
+// render fills Text, Title, HTML and Language.
 func (s *templateSet) render(m *watchword.Message, left time.Duration, hash string) error {
 	data, err := s.data(m, left)
 	if err != nil {
@@ -105,7 +128,7 @@ func (s *templateSet) render(m *watchword.Message, left time.Duration, hash stri
 	if m.Channel == ChannelSMS {
 		m.Text += smsTail(m, hash)
 	}
-	m.Title, m.HTML = "", ""
+	m.Title, m.HTML, m.Language = "", "", s.locale
 	if m.Channel != ChannelEmail {
 		return nil
 	}
@@ -127,7 +150,6 @@ func (s *templateSet) render(m *watchword.Message, left time.Duration, hash stri
 
 var (
 	codePattern   = regexp.MustCompile(`^[0-9A-Za-z]+(-[0-9A-Za-z]+)*$`)
-	keyPattern    = regexp.MustCompile(`^[0-9A-Za-z_]{1,40}$`)
 	originPattern = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?$`)
 	linkPattern   = regexp.MustCompile(`^https?://[!-~]+$`)
 )
@@ -146,13 +168,9 @@ func (s *templateSet) data(m *watchword.Message, left time.Duration) (bodyData, 
 		App: plain(m.App, maxAppName), Purpose: plain(m.Purpose, maxAppName), Lang: s.locale,
 		Minutes: max(1, int((left+time.Minute/2)/time.Minute)),
 	}}
-	if len(m.Transaction) > 0 {
-		d.Transaction = make(map[string]string, len(m.Transaction))
-		for key, value := range m.Transaction {
-			if keyPattern.MatchString(key) { // a template cannot name the others
-				d.Transaction[key] = plain(value, maxValue)
-			}
-		}
+	var err error
+	if d.Transaction, err = newTransaction(m.Transaction); err != nil {
+		return d, err
 	}
 	if m.Channel == ChannelVoice {
 		d.Link = "" // nobody can open what he hears

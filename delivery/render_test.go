@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"html"
 	"log/slog"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+	"unicode"
 
 	"pgregory.net/rapid"
 
@@ -72,7 +76,14 @@ func TestRenderedTexts(t *testing.T) {
 			"ACME: 492039 is your sign-in code. Valid for 10 min. Do not share it.\n@app.example.com #492039"},
 		{"transaction", func(m *watchword.Message) {
 			m.Transaction = map[string]string{"amount": "40.00", "currency": "EUR", "payee": "Shop & Co.", "order": "17"}
-		}, "ACME: 492039 is your sign-in code. Payment: 40.00 EUR to Shop & Co. Valid for 10 min. Do not share it."},
+		}, "ACME: 492039 is your sign-in code. Payment: 40.00 EUR to Shop & Co. order: 17. Valid for 10 min. Do not share it."},
+		{"a transaction that is no payment", func(m *watchword.Message) {
+			m.Transaction = map[string]string{"action": "change IBAN", "iban": "DE89 3704 0044 0532 0130 00", "new_e-mail": "ann@new.example"}
+		}, "ACME: 492039 is your sign-in code. action: change IBAN. iban: DE89 3704 0044 0532 0130 00. new e-mail: ann@new. example. Valid for 10 min. Do not share it."},
+		{"a spoken transaction", func(m *watchword.Message) {
+			m.Channel, m.Transaction = "voice", map[string]string{"action": "close account"}
+		},
+			"This is ACME. action: close account. Your code is: 4, 9, 2, 0, 3, 9. Again, your code is: 4, 9, 2, 0, 3, 9. Tell it to nobody. Goodbye."},
 		{"amount only", func(m *watchword.Message) { m.Transaction = map[string]string{"amount": "40"} },
 			"ACME: 492039 is your sign-in code. Payment: 40. Valid for 10 min. Do not share it."},
 		{"link", func(m *watchword.Message) { m.Code, m.Link, m.Origin = watchword.Code{}, link, "app.example.com" },
@@ -100,14 +111,16 @@ func TestRenderedMail(t *testing.T) {
 	render := renderer(t, nil, nil)
 	m := sample("email", "de-AT")
 	m.Link = watchword.NewCode("https://verify.example.com/l/ch_1#tok")
-	m.Transaction = map[string]string{"amount": "40.00", "currency": "EUR", "payee": "Bäcker <b>&</b> Co"}
+	m.Transaction = map[string]string{"amount": "40.00", "currency": "EUR", "payee": "Bäcker & Co", "iban": "DE89 3704", "zweck": "Müll & mehr"}
 	got, err := render(m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := `Jemand, wahrscheinlich Sie, möchte sich bei ACME anmelden.
 
-Zahlung: 40.00 EUR an Bäcker b & b Co
+Zahlung: 40.00 EUR an Bäcker & Co
+iban: DE89 3704
+zweck: Müll & mehr
 
 Ihr Code: 492039
 
@@ -122,7 +135,7 @@ Wenn das nicht von Ihnen kommt, beachten Sie es nicht. Niemand bei ACME wird Sie
 	if got.Title != "Anmelden bei ACME" {
 		t.Errorf("title %q", got.Title)
 	}
-	for _, want := range []string{`<html lang="de">`, `>492039</strong>`, `href="https://verify.example.com/l/ch_1#tok"`, "Bäcker b &amp; b Co"} {
+	for _, want := range []string{`<html lang="de">`, `>492039</strong>`, `href="https://verify.example.com/l/ch_1#tok"`, "Bäcker &amp; Co", "<p>iban: <strong>DE89 3704</strong><br>zweck: <strong>Müll &amp; mehr</strong><br></p>"} {
 		if !strings.Contains(got.HTML, want) {
 			t.Errorf("html lacks %s:\n%s", want, got.HTML)
 		}
@@ -187,14 +200,15 @@ func TestNothingCanBeInjected(t *testing.T) {
 			rapid.SampledFrom([]string{"en", "de", "fr", "es", "pt", "zh", "", "../../etc", "en\n"}).Draw(t, "locale"))
 		m.Purpose = rapid.SampledFrom([]string{"sign_in", "mfa", "password_reset", "own"}).Draw(t, "purpose")
 		m.App = hostileText().Draw(t, "app")
-		m.Transaction = rapid.MapOf(rapid.SampledFrom([]string{"amount", "currency", "payee", "x\ny"}), hostileText()).Draw(t, "transaction")
+		m.Transaction = rapid.MapOf(rapid.OneOf(rapid.SampledFrom([]string{"amount", "currency", "payee", "x\ny"}), hostileText()), hostileText()).Draw(t, "transaction")
 		m.Origin = rapid.SampledFrom([]string{"", "app.example.com"}).Draw(t, "origin")
 		harmless := m
 		harmless.App, harmless.Transaction = "ACME", map[string]string{}
-		for key, value := range m.Transaction {
-			if plain(value, maxValue) != "" {
-				harmless.Transaction[key] = "x"
+		for i, key := range slices.Sorted(maps.Keys(m.Transaction)) {
+			if !slices.Contains(first, key) {
+				key = fmt.Sprint("x", i)
 			}
+			harmless.Transaction[key] = "x"
 		}
 		if rapid.Bool().Draw(t, "link") {
 			m.Link, harmless.Link = watchword.NewCode(link), watchword.NewCode(link)
@@ -202,11 +216,56 @@ func TestNothingCanBeInjected(t *testing.T) {
 		want, _ := render(harmless)
 		got, err := render(m)
 		if err != nil {
-			t.Fatal(err)
+			requireNamedRows(t, err, m.Transaction)
+			return
 		}
 		checkInjection(t, m, got, want, link)
+		checkRows(t, m, got)
 	})
 }
+
+// requireNamedRows: only a transaction keeps a message from being rendered, and the error names which of its rows.
+func requireNamedRows(t *rapid.T, err error, rows map[string]string) {
+	var refusal *watchword.Error
+	if !errors.As(err, &refusal) || refusal.Code != watchword.ErrInvalidRequest.Code || len(refusal.Fields) == 0 {
+		t.Fatalf("%v", err)
+	}
+	for _, f := range refusal.Fields {
+		if _, named := rows[strings.TrimPrefix(f.Field, "transaction.")]; !named && f.Field != "transaction" {
+			t.Fatalf("%q is named for %v", f.Field, rows)
+		}
+	}
+}
+
+// checkRows: what is rendered shows every row, and nothing of it is left out but invisible characters, white space and the
+// dots at its end.
+func checkRows(t *rapid.T, m, got watchword.Message) {
+	squeeze := func(text string) string {
+		return strings.TrimRight(strings.Map(func(r rune) rune {
+			switch {
+			case unicode.IsSpace(r), unicode.In(r, unicode.Join_Control, unicode.Variation_Selector):
+				return -1
+			case r == '’':
+				return '\''
+			case r == '–' || r == '—':
+				return '-'
+			}
+			return r
+		}, text), ".")
+	}
+	for _, text := range []string{got.Text, html.UnescapeString(got.HTML)} {
+		for name, value := range m.Transaction {
+			if text != "" && !strings.Contains(squeeze(text), squeeze(value)) {
+				t.Fatalf("%q=%q is not in %q", name, value, text)
+			}
+		}
+	}
+}
+
+// atWordStart counts the signs that begin a word: those that a browser reads a host behind.
+func atWordStart(text string) int { return len(atStart.FindAllString(text, -1)) }
+
+var atStart = regexp.MustCompile(`(^|[^\pL\pN\pM])@`)
 
 func checkInjection(t *rapid.T, m, got, want watchword.Message, link string) {
 	for part, texts := range map[string][2]string{"text": {got.Text, want.Text}, "html": {html.UnescapeString(got.HTML), html.UnescapeString(want.HTML)}, "title": {got.Title, want.Title}} {
@@ -217,7 +276,7 @@ func checkInjection(t *rapid.T, m, got, want watchword.Message, link string) {
 		if strings.Count(text, "://") != strings.Count(calm, "://") || strings.Count(text, link) != strings.Count(calm, link) {
 			t.Fatalf("%s has links of its own: %q", part, text)
 		}
-		if strings.Count(text, "@") != strings.Count(calm, "@") || strings.Count(text, "#") != strings.Count(calm, "#") || strings.Count(text, "<") != strings.Count(calm, "<") {
+		if atWordStart(text) != atWordStart(calm) || strings.Count(text, "#") != strings.Count(calm, "#") || strings.Count(text, "<") != strings.Count(calm, "<") {
 			t.Fatalf("%s has signs of its own: %q", part, text)
 		}
 		if bare := strings.ReplaceAll(strings.ReplaceAll(text, link, ""), "@app.example.com", ""); part != "html" && regexp.MustCompile(`[\pL\pN]\.\pL`).MatchString(bare) {
@@ -244,10 +303,13 @@ func FuzzRender(f *testing.F) {
 		m.Transaction = map[string]string{"amount": amount, "currency": currency, "payee": payee}
 		got, err := render(m)
 		if err != nil {
-			t.Fatal(err)
+			if !errors.Is(err, watchword.ErrInvalidRequest) {
+				t.Fatal(err)
+			}
+			return
 		}
 		body, last, _ := strings.Cut(got.Text, "\n")
-		if last != "@app.example.com #492039" || strings.ContainsAny(body, "@#/\r") || linkLike.MatchString(strings.ReplaceAll(body, "www", "")) {
+		if last != "@app.example.com #492039" || strings.ContainsAny(body, "#\r") || linkInRow.MatchString(body) {
 			t.Errorf("%q", got.Text)
 		}
 	})

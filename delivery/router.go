@@ -89,6 +89,25 @@ func (r *Router) First(channel string) string {
 	return ""
 }
 
+// CheckMessage asks the channel's providers whether they will ever take a message, and returns why not if none will.
+func (r *Router) CheckMessage(m watchword.Message) error {
+	var refusal error
+	for _, p := range r.routes[m.Channel] {
+		checker, ok := p.sender.(Checker)
+		if !ok {
+			return nil
+		}
+		err := checker.CheckMessage(m)
+		if err == nil {
+			return nil
+		}
+		if refusal == nil {
+			refusal = err
+		}
+	}
+	return refusal
+}
+
 // Send carries the message by the first provider of its channel that takes it.
 func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	route := r.routes[m.Channel]

@@ -202,3 +202,37 @@ func TestRouterLogsNoSecretNorAddress(t *testing.T) {
 		t.Errorf("the log does not name the message: %s", log.String())
 	}
 }
+
+// choosy is a Sender that checks messages.
+type choosy struct {
+	script
+	refusal error
+}
+
+func (c *choosy) CheckMessage(watchword.Message) error { return c.refusal }
+
+func TestRouterChecksMessageWithEveryProvider(t *testing.T) {
+	no := delivery.RefuseTransaction("no")
+	for name, tt := range map[string]struct {
+		route   []watchword.Sender
+		refuses bool
+	}{
+		"one that takes all":          {[]watchword.Sender{&script{}}, false},
+		"one that refuses":            {[]watchword.Sender{&choosy{refusal: no}}, true},
+		"all refuse":                  {[]watchword.Sender{&choosy{refusal: no}, &choosy{refusal: no}}, true},
+		"the second takes it":         {[]watchword.Sender{&choosy{refusal: no}, &choosy{}}, false},
+		"the second takes everything": {[]watchword.Sender{&choosy{refusal: no}, &script{}}, false},
+	} {
+		var route []delivery.Provider
+		for _, s := range tt.route {
+			route = append(route, delivery.Provider{Name: "p", Sender: s})
+		}
+		r, err := delivery.NewRouter(delivery.RouterConfig{Routes: map[string][]delivery.Provider{"sms": route}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.CheckMessage(watchword.Message{Channel: "sms"}); errors.Is(err, watchword.ErrInvalidRequest) != tt.refuses {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

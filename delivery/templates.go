@@ -9,8 +9,9 @@ import (
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 	texttemplate "text/template"
+
+	"github.com/watchword-auth/watchword/internal/languages"
 )
 
 //go:embed templates
@@ -29,16 +30,24 @@ const (
 //	{purpose}/{channel}.{locale}.tmpl  other words for one purpose
 //
 // each a file of {{define}} blocks that are read in this order, so that a later file replaces single blocks of an earlier
-// one. "text" is executed for every channel and, where they are defined, "title" and "html". A locale without a file
-// falls back to its language and then to English (RFC 4647 §3.4), a purpose to default, a channel to sms.
+// one. "text" is executed for every channel and, where they are defined, "title" and "html".
+//
+// Each purpose and channel has the languages that there are files for, and of them the message gets the one that serves
+// its locale, else English. A purpose without files falls back to default. Mail and voice have words of their own only;
+// any other channel falls back to sms.
 type Templates struct {
-	sets map[templateKey]*templateSet
+	sets     map[templateKey]*templateSet
+	purposes map[string]bool
+	channels map[string]bool
+	choices  map[choiceKey]*languages.Matcher // for every known purpose with every known channel
 }
 
-type templateKey struct{ purpose, channel, locale string } // locale in lower case
+type templateKey struct{ purpose, channel, locale string }
+
+type choiceKey struct{ purpose, channel string }
 
 type templateSet struct {
-	locale string // as the file spells it
+	locale string
 	text   *texttemplate.Template
 	html   *htmltemplate.Template // nil: no HTML
 }
@@ -56,7 +65,7 @@ func LoadTemplates(folder fs.FS) (*Templates, error) {
 	if folder != nil {
 		l.read(folder)
 	}
-	t := &Templates{sets: map[templateKey]*templateSet{}}
+	t := &Templates{sets: map[templateKey]*templateSet{}, purposes: map[string]bool{}, channels: map[string]bool{}}
 	for _, name := range slices.Sorted(maps.Keys(l.files)) {
 		purpose, channel, locale, ok := splitName(name)
 		if !ok {
@@ -70,12 +79,45 @@ func LoadTemplates(folder fs.FS) (*Templates, error) {
 			l.problems = append(l.problems, fmt.Errorf("delivery: template %s: %w", name, err))
 			continue
 		}
-		t.sets[templateKey{purpose, channel, strings.ToLower(locale)}] = set
+		t.sets[templateKey{purpose, channel, locale}] = set
+		t.purposes[purpose], t.channels[channel] = true, true
+	}
+	if len(l.problems) == 0 {
+		l.problems = t.choose()
 	}
 	if len(l.problems) > 0 {
 		return nil, errors.Join(l.problems...)
 	}
 	return t, nil
+}
+
+// choose finds the languages of every purpose and channel.
+func (t *Templates) choose() (problems []error) {
+	t.choices = map[choiceKey]*languages.Matcher{}
+	for purpose := range t.purposes {
+		for channel := range t.channels {
+			locales := map[string]bool{}
+			for key := range t.sets {
+				if slices.Contains(wordsOf(channel), key.channel) && (key.purpose == purpose || key.purpose == defaultPurpose) {
+					locales[key.locale] = true
+				}
+			}
+			var err error
+			if t.choices[choiceKey{purpose, channel}], err = languages.NewMatcher(slices.Sorted(maps.Keys(locales))); err != nil {
+				problems = append(problems, fmt.Errorf("delivery: templates of %s/%s: %w", purpose, channel, err))
+			}
+		}
+	}
+	return problems
+}
+
+// wordsOf lists the channels whose words serve a channel. Those of an SMS have no title, and are not written to be heard.
+func wordsOf(channel string) []string {
+	switch channel {
+	case ChannelEmail, ChannelVoice, defaultChannel:
+		return []string{channel}
+	}
+	return []string{channel, defaultChannel}
 }
 
 var (
@@ -144,25 +186,22 @@ func (l *loader) parse(name, purpose, channel, locale string) (*templateSet, err
 // find returns the words for a message. The reader's language matters more than words made for the channel, and those
 // more than words made for the purpose.
 func (t *Templates) find(purpose, channel, locale string) *templateSet {
-	for _, l := range fallbacks(locale) {
-		for _, c := range [...]string{channel, defaultChannel} {
-			for _, p := range [...]string{purpose, defaultPurpose} {
-				if set := t.sets[templateKey{p, c, l}]; set != nil {
-					return set
-				}
+	if !t.purposes[purpose] {
+		purpose = defaultPurpose
+	}
+	if !t.channels[channel] {
+		channel = defaultChannel
+	}
+	chosen, ok := t.choices[choiceKey{purpose, channel}].Match(locale)
+	if !ok {
+		chosen = defaultLocale
+	}
+	for _, c := range wordsOf(channel) {
+		for _, p := range [...]string{purpose, defaultPurpose} {
+			if set := t.sets[templateKey{p, c, chosen}]; set != nil {
+				return set
 			}
 		}
 	}
-	return nil // cannot be: there is default/sms.en.tmpl
-}
-
-// fallbacks lists the locales that serve a reader: his own, ever less of it, and English.
-func fallbacks(locale string) []string {
-	locale = strings.ToLower(strings.ReplaceAll(locale, "_", "-"))
-	out := make([]string, 0, 4)
-	for locale != "" {
-		out = append(out, locale)
-		locale = locale[:max(0, strings.LastIndexByte(locale, '-'))]
-	}
-	return append(out, defaultLocale)
+	return nil // cannot be: each of the three has default words in English, and a choice is of a set
 }

@@ -10,12 +10,12 @@ func file(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(tex
 
 func TestFallbacks(t *testing.T) {
 	render := renderer(t, fstest.MapFS{
-		"default/sms.it.tmpl":       file(`{{define "text"}}it default {{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
-		"sign_in/sms.it.tmpl":       file(`{{define "text"}}it sign_in {{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
+		"default/sms.it.tmpl":       file(`{{define "text"}}it default {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+		"sign_in/sms.it.tmpl":       file(`{{define "text"}}it sign_in {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
 		"sign_in/sms.en.tmpl":       file(`{{define "what"}}your door code{{end}}`),
-		"default/whatsapp.en.tmpl":  file(`{{define "text"}}en whatsapp {{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
-		"default/sms.pt-BR.tmpl":    file(`{{define "text"}}br {{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
-		"default/sms.zh-Hant.tmpl":  file(`{{define "text"}}hant {{.Code}}{{.Link}}{{with .Transaction}}{{.amount}}{{.currency}}{{.payee}}{{end}}{{end}}`),
+		"default/whatsapp.en.tmpl":  file(`{{define "text"}}en whatsapp {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+		"default/sms.pt-BR.tmpl":    file(`{{define "text"}}br {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+		"default/sms.zh-Hant.tmpl":  file(`{{define "text"}}hant {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
 		"wire_transfer/sms.en.tmpl": file(`{{define "what"}}your wire code{{end}}`),
 	}, nil)
 	for _, c := range []struct{ purpose, channel, locale, want string }{
@@ -43,9 +43,44 @@ func TestFallbacks(t *testing.T) {
 	}
 }
 
+// An operator's words for one channel are for that channel, and Simplified is nobody else's script.
+func TestEachChannelChoosesItsLanguageByItself(t *testing.T) {
+	render := renderer(t, fstest.MapFS{
+		"default/sms.it.tmpl": file(`{{define "what"}}il codice{{end}}{{define "here"}}qui:{{end}}{{define "payment"}}pago {{.Amount}} {{.Currency}} {{.Payee}}{{end}}` +
+			`{{define "text"}}it {{.Code}}{{.Link}}{{with .Transaction}} {{template "payment" .}}{{end}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+		"wire/voice.it.tmpl": file(`{{define "text"}}pronto {{.Code}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+	}, nil)
+	for _, c := range []struct{ purpose, channel, locale, want string }{
+		{"mfa", "sms", "it", "it 492039"},
+		{"mfa", "whatsapp", "it", "it 492039"},
+		{"mfa", "email", "it", "Somebody, most likely you, wants to go on at ACME."},
+		{"sign_in", "email", "it-IT", "Somebody, most likely you, wants to sign in to ACME."},
+		{"mfa", "voice", "it", "This is ACME."},
+		{"wire", "voice", "it", "pronto 4, 9, 2, 0, 3, 9"},
+		{"wire", "sms", "it", "it 492039"},
+		{"mfa", "email", "de-LI", "Jemand, wahrscheinlich Sie,"},
+		{"mfa", "sms", "zh", "【ACME】"}, {"mfa", "email", "zh-Hans-HK", "有人"},
+		{"mfa", "sms", "zh-TW", "ACME: 492039"}, {"mfa", "email", "zh-Hant", "Somebody"}, {"mfa", "voice", "zh-HK", "This is"}, {"mfa", "whatsapp", "zh-MO", "ACME: 492039"},
+	} {
+		m := sample(c.channel, c.locale)
+		m.Purpose = c.purpose
+		got, err := render(m)
+		if err != nil || !strings.HasPrefix(got.Text, c.want) || (c.channel == "email") != (got.Title != "" && got.HTML != "") {
+			t.Errorf("%s %s %s: %v\n got %q\nwant %q", c.purpose, c.channel, c.locale, err, got.Text, c.want)
+		}
+	}
+}
+
+func TestTemplatesMustBeOfALanguage(t *testing.T) {
+	words := file(`{{define "text"}}{{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`)
+	if _, err := LoadTemplates(fstest.MapFS{"default/sms.italiano.tmpl": words}); err == nil || !strings.Contains(err.Error(), `"italiano"`) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestMailLayoutCanBeReplaced(t *testing.T) {
 	render := renderer(t, fstest.MapFS{"email.tmpl": file(
-		`{{define "html"}}<h1>{{.App}}</h1>{{template "intro" .}} {{.Code}} <a href="{{.Link}}">{{.Link}}</a> {{with .Transaction}}{{template "payment" .}}{{end}}{{end}}`)}, nil)
+		`{{define "html"}}<h1>{{.App}}</h1>{{template "intro" .}} {{.Code}} <a href="{{.Link}}">{{.Link}}</a> {{range .Transaction}}{{.Name}}: {{.Value}}{{end}}{{end}}`)}, nil)
 	m := sample("email", "fr")
 	if got, err := render(m); err != nil || !strings.HasPrefix(got.HTML, "<h1>ACME</h1>Quelqu'un") || !strings.Contains(got.Text, "Votre code : 492039") {
 		t.Errorf("%v\n%s\n%s", err, got.HTML, got.Text)
@@ -69,7 +104,7 @@ func TestTemplatesReportAllThatIsWrong(t *testing.T) {
 		t.Fatal("accepted")
 	}
 	for _, want := range []string{"default/sms.it.tmpl", "default/sms.nl.tmpl", "default/sms.sv.tmpl: text does not show the code", "default/sms.da.tmpl: text", "sign_in/email.en.tmpl: title: template",
-		"sign_in/email.de.tmpl: title is not one line", "default/voice.en.tmpl: text does not show the code", "mfa/email.fr.tmpl", "mfa/sms.en.tmpl: text does not show the transaction's", "mfa/sms_en.txt"} {
+		"sign_in/email.de.tmpl: title is not one line", "default/voice.en.tmpl: text does not show the code", "mfa/email.fr.tmpl", "mfa/sms.en.tmpl: text does not show the transaction", "mfa/sms_en.txt"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%s is not reported in\n%v", want, err)
 		}

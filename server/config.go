@@ -23,9 +23,11 @@ type Config struct {
 	// public URL.
 	Apps []App
 	// Development answers only requests whose Host is a loopback name (localhost, 127.0.0.0/8, [::1]), so that a page
-	// in the developer's browser cannot reach the server under a name of its own (DNS rebinding). The key "dev" is
-	// allowed in development only.
+	// in the developer's browser cannot reach the server under a name of its own (DNS rebinding). The keys "dev" and
+	// "dev-admin" are allowed in development only.
 	Development bool
+	// LimitDetail is the detail of a rate_limited problem, how to lift limits in development say; empty: it has none.
+	LimitDetail string
 	// TrustedProxies are the addresses of the proxies in front of the server, those of a CDN included. What they say in
 	// X-Forwarded-For is believed, from the right, up to the first address that is none of them. None: the header is
 	// ignored.
@@ -71,8 +73,8 @@ type Metrics interface {
 	Request(method, route string, status int, took time.Duration)
 }
 
-// developmentKey is the key of development mode, which everybody knows.
-const developmentKey = "dev"
+// developmentKeys are the keys of development mode, which everybody knows.
+var developmentKeys = []string{"dev", "dev-admin"}
 
 func (c *Config) setDefaults() {
 	if c.Logger == nil {
@@ -126,7 +128,9 @@ func (a *App) problems(development bool, seen map[[sha256.Size]byte]bool) (out [
 	for n, k := range a.Keys {
 		refuse(k.SHA256 == [sha256.Size]byte{}, "Keys[%d]: SHA256 is missing", n)
 		refuse(k.SHA256 == sha256.Sum256(nil), "Keys[%d]: SHA256 is that of an empty key", n)
-		refuse(k.SHA256 == sha256.Sum256([]byte(developmentKey)) && !development, "Keys[%d]: the key %q is for development only", n, developmentKey)
+		for _, known := range developmentKeys {
+			refuse(k.SHA256 == sha256.Sum256([]byte(known)) && !development, "Keys[%d]: the key %q is for development only", n, known)
+		}
 		refuse(seen[k.SHA256], "Keys[%d]: the key is there twice", n)
 		seen[k.SHA256] = true
 		refuse(len(k.Scopes) == 0, "Keys[%d]: Scopes: at least one is needed", n)

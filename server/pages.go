@@ -52,7 +52,7 @@ func (s *Server) newHosted() (*hosted, error) {
 	if h.templates, err = template.ParseFS(pageFiles, "pages/*.html"); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	for language := range h.words {
+	for language := range h.words.texts {
 		for _, page := range []string{challengePage, linkPage} {
 			if h.shells[language+page], err = h.shell(shellView{language: h.words.in(language), Page: page, Script: true}); err != nil {
 				return nil, err

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"encoding/json"
 	"html/template"
 	"maps"
@@ -78,9 +79,18 @@ func note(words language, v watchword.View) string {
 	return text
 }
 
-// rows are a transaction's, sorted; the names that messages know too have a translation.
+// rows are a transaction's, all of them: in the order in which messages have them, those with a translation first.
 func rows(words language, transaction map[string]string) (out []row) {
-	for _, name := range slices.Sorted(maps.Keys(transaction)) {
+	rank := func(name string) int {
+		if at := slices.Index([]string{"amount", "currency", "payee"}, name); at >= 0 {
+			return at
+		}
+		return math.MaxInt
+	}
+	names := slices.SortedFunc(maps.Keys(transaction), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
+	for _, name := range names {
 		out = append(out, row{named(words, "transaction_", name), transaction[name]})
 	}
 	return out

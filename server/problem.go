@@ -30,7 +30,7 @@ type problem struct {
 	Title             string         `json:"title"`
 	Status            int            `json:"status" doc:"The HTTP status again."`
 	Code              string         `json:"code" doc:"The stable name of the problem."`
-	Detail            string         `json:"detail,omitempty" doc:"unauthorized, forbidden: what is wrong with the key, or which scope it has not. For people; it may change."`
+	Detail            string         `json:"detail,omitempty" doc:"unauthorized, forbidden: what is wrong with the key, or which scope it has not. rate_limited: in development, how to lift limits. For people; it may change."`
 	Errors            []fieldProblem `json:"errors,omitempty" doc:"invalid_request: what is wrong, field by field."`
 	AttemptsRemaining *int           `json:"attempts_remaining,omitempty" minimum:"0" doc:"incorrect_answer: tries that are left."`
 	// RFC 9457 keeps the member status for the number, so what became of a challenge needs a name of its own.
@@ -102,6 +102,8 @@ func (s *Server) translate(err error, publicURL string) (problem, time.Duration)
 	switch k.Code {
 	case watchword.ErrIncorrectAnswer.Code:
 		p.AttemptsRemaining, p.Details = &known.Remaining, known.Extra
+	case watchword.ErrRateLimited.Code:
+		p.Detail = s.limitDetail
 	case watchword.ErrAttemptsExhausted.Code:
 		p.ChallengeStatus = string(watchword.Locked)
 	case watchword.ErrUnavailable.Code:

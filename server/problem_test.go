@@ -149,7 +149,7 @@ func TestNewReportsEverythingAtOnce(t *testing.T) {
 	good := goodApps(t, b)[0]
 	zero, dev, unscoped, misnamed := good, good, good, good
 	zero.Keys = []server.APIKey{{Scopes: []string{server.ScopeChallenges}}, key("", server.ScopeChallenges)}
-	dev.Keys = []server.APIKey{key("dev", server.ScopeChallenges)}
+	dev.Keys = []server.APIKey{key("dev", server.ScopeChallenges), key("dev-admin", server.ScopeFactorsAdmin)}
 	unscoped.Keys = []server.APIKey{key("a")}
 	misnamed.Keys = []server.APIKey{key("b", "challenge")}
 	twice := good
@@ -161,7 +161,7 @@ func TestNewReportsEverythingAtOnce(t *testing.T) {
 		"nothing":     {server.Config{}, []string{"Apps: at least one"}},
 		"an empty":    {server.Config{Apps: []server.App{{}, {}}}, []string{"Apps[0]: Engine", "Apps[0]: Signer", "Apps[0]: Keys", "Apps[0]: PublicURL", "Apps[1]: Engine"}},
 		"zero keys":   {server.Config{Apps: []server.App{zero}}, []string{`app "shop": Keys[0]: SHA256 is missing`, "Keys[1]: SHA256 is that of an empty key"}},
-		"dev":         {server.Config{Apps: []server.App{dev}}, []string{"for development only"}},
+		"dev":         {server.Config{Apps: []server.App{dev}}, []string{`Keys[0]: the key "dev" is for development only`, `Keys[1]: the key "dev-admin" is for development only`}},
 		"no scope":    {server.Config{Apps: []server.App{unscoped}}, []string{"Scopes: at least one"}},
 		"a bad scope": {server.Config{Apps: []server.App{misnamed}}, []string{`"challenge" is none`}},
 		"one key":     {server.Config{Apps: []server.App{good, twice}}, []string{`app "bank": Keys[0]: the key is there twice`}},

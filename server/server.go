@@ -21,6 +21,7 @@ type Server struct {
 	keys        map[[sha256.Size]byte]credential
 	clients     clients
 	development bool
+	limitDetail string
 	kinds       map[string]kind
 	mux         *http.ServeMux
 	metrics     Metrics
@@ -45,7 +46,7 @@ const maxWaiting = 500
 func New(cfg Config) (*Server, error) {
 	cfg.setDefaults()
 	problems := cfg.problems()
-	s := &Server{keys: map[[sha256.Size]byte]credential{}, development: cfg.Development, kinds: kinds(),
+	s := &Server{keys: map[[sha256.Size]byte]credential{}, development: cfg.Development, limitDetail: cfg.LimitDetail, kinds: kinds(),
 		mux: http.NewServeMux(), metrics: cfg.Metrics, log: cfg.Logger, clock: cfg.Clock}
 	var err error
 	if s.clients, err = newClients(cfg.TrustedProxies); err != nil {

@@ -21,8 +21,8 @@ type startRequest struct {
 	Channel       string            `json:"channel,omitzero" doc:"By which a message travels."`
 	To            string            `json:"to,omitzero" doc:"The address that a message goes to."`
 	Subject       string            `json:"subject,omitzero" doc:"The app's own id of who is asked."`
-	Locale        string            `json:"locale,omitzero" doc:"Of messages and pages, a BCP 47 tag."`
-	Transaction   map[string]string `json:"transaction,omitzero" doc:"What is approved; copied into the receipt."`
+	Locale        string            `json:"locale,omitzero" doc:"The reader's, a BCP 47 tag as in pt-BR: messages and pages are in the language that serves it best, else English."`
+	Transaction   map[string]string `json:"transaction,omitzero" doc:"What is approved: every row is in the message and in the receipt. One that the message cannot show as it is is refused."`
 	Client        clientField       `json:"client,omitzero" doc:"Whom the app is serving; limits use it."`
 	ReturnURL     string            `json:"return_url,omitzero" doc:"Where pages lead back to; one that the app is known for."`
 	Nonce         string            `json:"nonce,omitzero" doc:"The app's own, copied into the receipt."`

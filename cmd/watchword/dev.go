@@ -2,11 +2,15 @@ package main
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
+	"sync"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -47,7 +51,7 @@ func (c *checker) development(cfg fileConfig) settings {
 	}
 	app := appSettings{id: devApp, name: devApp, rpID: devRPID(cfg.PublicURL), publicURL: cfg.PublicURL, returnURLs: cfg.ReturnURLs, limits: ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
 		addresses: delivery.Addresses{AllCountries: true}, send: c.senders("", devSenders(), cfg.Send), paths: fieldPaths{"Issuer": "public_url", "ReturnOrigins": "return_urls"},
-		keys: []apiKey{{sha256.Sum256([]byte(devKey)), []string{server.ScopeChallenges, server.ScopeFactors, server.ScopeFactorsAdmin}}}}
+		keys: devKeys()}
 	if app.returnURLs == nil {
 		app.returnURLs = devReturnURLs()
 	}
@@ -59,6 +63,36 @@ func (c *checker) development(cfg fileConfig) settings {
 	c.keySecrets(&s)
 	return s
 }
+
+// devKeys are the keys that everybody knows: one with the scopes that `keys new` gives, so that what needs a proof in
+// production needs it in development too, and one with all.
+func devKeys() []apiKey {
+	scopes := []string{server.ScopeChallenges, server.ScopeFactors}
+	return []apiKey{{sha256.Sum256([]byte(devKey)), scopes}, {sha256.Sum256([]byte(devAdminKey)), append(slices.Clone(scopes), server.ScopeFactorsAdmin)}}
+}
+
+// noteCountries is the policy of development, which refuses no country, with a line in the log for each country that a
+// production server refuses as long as it is not listed.
+func noteCountries(policy watchword.AddressPolicy, log *slog.Logger) (watchword.AddressPolicy, error) {
+	production, err := delivery.NewAddressPolicy(delivery.Addresses{})
+	var noted sync.Map
+	return func(channel, address string) (watchword.Address, error) {
+		to, err := policy(channel, address)
+		if err != nil {
+			return to, err
+		}
+		var refused *watchword.Error
+		if _, err := production(channel, to.Value); errors.As(err, &refused) && refused.Reason == delivery.ReasonCountry {
+			if _, before := noted.LoadOrStore(to.Country, true); !before {
+				log.Warn("a production server refuses this country until the app lists it in countries", "country", to.Country)
+			}
+		}
+		return to, nil
+	}, err
+}
+
+// devLimitDetail is what development adds to a 429 of a limit.
+const devLimitDetail = "Limits are as in production. To lift them, for an end-to-end test say, start the server with --dev-no-limits."
 
 // devReturnURLs are where an app in development usually listens; nameAfter adds the server itself.
 func devReturnURLs() []string { return []string{"http://localhost:3000", "http://localhost:8000"} }

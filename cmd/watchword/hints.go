@@ -14,6 +14,6 @@ M=$(curl -sS 'URL/inbox/messages?to=you@example.com'); curl -sS URL/v1/challenge
 
 // hints says what there is in development mode.
 func hints(w io.Writer, publicURL string) {
-	fmt.Fprintf(w, "watchword in development mode: %s, API key dev, inbox at %s/inbox\n\nProve a code; paste these two lines:\n\n%s\n",
+	fmt.Fprintf(w, "watchword in development mode: %s, API key dev (dev-admin changes factors without a proof), inbox at %s/inbox\n\nProve a code; paste these two lines:\n\n%s\n",
 		publicURL, publicURL, strings.ReplaceAll(helloLines, "URL", publicURL))
 }

@@ -114,6 +114,7 @@ func (b *builder) door(apps []server.App, box *inbox) (err error) {
 	maps.Copy(cfg.Mount, b.callbacks)
 	if b.settings.development {
 		maps.Copy(cfg.Mount, shown(box))
+		cfg.LimitDetail = devLimitDetail
 	}
 	if b.metrics != nil {
 		cfg.Metrics = b.metrics

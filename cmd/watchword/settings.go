@@ -80,7 +80,8 @@ type apiKey struct {
 
 const (
 	defaultListen = "127.0.0.1:8080"
-	devKey        = "dev" // the API key of development mode, which everybody knows
+	devKey        = "dev"       // the API key of development mode, which everybody knows
+	devAdminKey   = "dev-admin" // the one that has factors:admin too
 )
 
 // path makes a relative path of the file start from the file's own folder.

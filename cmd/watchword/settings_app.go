@@ -110,10 +110,12 @@ func (c *checker) apiKeys(where string, keys []apiKeyConfig) (out []apiKey) {
 			c.refuse(true, "%s.sha256: must be the 64 hexadecimal digits that `watchword keys new` printed, not the key itself", where)
 			continue
 		}
-		dev, empty := sha256.Sum256([]byte(devKey)), sha256.Sum256(nil)
+		dev, admin, empty := sha256.Sum256([]byte(devKey)), sha256.Sum256([]byte(devAdminKey)), sha256.Sum256(nil)
 		switch {
 		case bytes.Equal(sum, dev[:]):
 			c.refuse(true, "%s.sha256: the key %q is for development only", where, devKey)
+		case bytes.Equal(sum, admin[:]):
+			c.refuse(true, "%s.sha256: the key %q is for development only", where, devAdminKey)
 		case bytes.Equal(sum, empty[:]):
 			c.refuse(true, "%s.sha256: is that of an empty key", where)
 		default:

@@ -150,7 +150,7 @@ func secretsOfURL(where, text string) (found []usedSecret) {
 	}
 	for name, values := range u.Query() {
 		for _, value := range values {
-			if value == "" || name != "secret" && !strings.HasSuffix(name, "password") {
+			if value == "" || name != "secret" && !strings.HasSuffix(name, "password") && !strings.HasSuffix(name, "_token") {
 				continue
 			}
 			found = append(found, secretOfParameter(where, u.Host, value))

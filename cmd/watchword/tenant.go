@@ -24,7 +24,8 @@ type parts struct {
 	router         *delivery.Router
 	carrier        func(channel string) string // the router's word; nil without one
 	sender         watchword.Sender
-	breaker        *delivery.PrefixBreaker // nil without limits
+	check          func(watchword.Message) error // whether messages show what is approved; nil without a sender
+	breaker        *delivery.PrefixBreaker       // nil without limits
 	callbacks      *callbacks
 }
 
@@ -32,7 +33,9 @@ type parts struct {
 func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, err error) {
 	var errOffer, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender error
 	p.offer, errOffer = strategies(a, b.house.storage.factors != nil, b.log)
-	p.addresses, errAddresses = delivery.NewAddressPolicy(a.addresses)
+	if p.addresses, errAddresses = delivery.NewAddressPolicy(a.addresses); errAddresses == nil && b.settings.development {
+		p.addresses, errAddresses = noteCountries(p.addresses, b.log)
+	}
 	p.starts, p.checks, errLimits = b.limiters(a)
 	p.callbacks = newCallbacks(a)
 	p.router, errRouter = b.router(a, providers, p.callbacks)
@@ -41,8 +44,12 @@ func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, e
 	}
 	var templates *delivery.Templates
 	if templates, errTemplates = loadTemplates(a.templates); p.router != nil && templates != nil {
-		p.sender, errRender = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
+		var render *delivery.Render
+		render, errRender = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
 			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
+		if errRender == nil {
+			p.sender, p.check = render, render.CheckMessage
+		}
 	}
 	if !b.settings.noLimits {
 		p.breaker, errBreaker = b.prefixBreaker(a.breaker)
@@ -119,7 +126,7 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, an
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
 		Store: b.house.storage.store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.offer.strategies, Addresses: p.addresses,
-		Channels: channelsOf(a), Carrier: p.carrier, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
+		Channels: channelsOf(a), Carrier: p.carrier, CheckMessage: p.check, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
 		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.events(p.breaker, announcer),
@@ -216,6 +223,9 @@ func (b *builder) events(breaker *delivery.PrefixBreaker, announcer *announcer) 
 		}
 		if breaker != nil {
 			breaker.Event(ctx, e)
+		}
+		if b.settings.development && e.Type == watchword.EventLimitReached {
+			b.log.Warn("a limit is reached; --dev-no-limits lifts them", "limit", e.Limit)
 		}
 		announcer.Event(ctx, e)
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,9 +17,6 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// maxRetryAfter bounds what Twilio may ask for; no code lives that long.
-const maxRetryAfter = 24 * time.Hour
-
 // A restClient is twilio-go's client.BaseClient for one call of its API. The library's own knows neither contexts nor
 // another base URL, and puts the number into its errors.
 type restClient struct {
@@ -29,12 +25,12 @@ type restClient struct {
 }
 
 // AccountSid is what the library puts into the path.
-func (c *restClient) AccountSid() string { return c.sender.sid }
+func (c *restClient) AccountSid() string { return c.sender.account }
 
 // SetTimeout has no effect: the context and the HTTP client bound the time.
 func (c *restClient) SetTimeout(time.Duration) {}
 
-// SetOauth has no effect: requests are authenticated by sid and token.
+// SetOauth has no effect: requests are authenticated by the sid and token of the account or of an API key.
 func (c *restClient) SetOauth(client.OAuth) {}
 
 // OAuth is nil, see SetOauth.
@@ -56,14 +52,14 @@ func (c *restClient) SendRequest(method, rawURL string, form url.Values, _ map[s
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", "watchword")
-	request.SetBasicAuth(c.sender.sid, c.sender.token.Reveal())
+	request.SetBasicAuth(c.sender.user, c.sender.token.Reveal())
 	answer, err := c.sender.client.Do(request)
 	if err != nil {
 		return nil, err
 	}
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
 		defer func() { _ = answer.Body.Close() }()
-		return nil, readError(answer)
+		return nil, readError(answer, c.sender.now())
 	}
 	return answer, nil
 }
@@ -79,14 +75,11 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("the API answered %d, error %d", e.status, e.code)
 }
 
-func readError(answer *http.Response) *apiError {
-	e := &apiError{status: answer.StatusCode}
+func readError(answer *http.Response, now time.Time) *apiError {
+	e := &apiError{status: answer.StatusCode, retryAfter: outbound.RetryAfter(answer.Header.Get("Retry-After"), now)}
 	var body struct{ Code int }
 	if raw, err := io.ReadAll(answer.Body); err == nil && json.Unmarshal(raw, &body) == nil {
 		e.code = body.Code
-	}
-	if seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 63); err == nil {
-		e.retryAfter = time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	}
 	return e
 }

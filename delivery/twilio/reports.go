@@ -11,9 +11,9 @@ import (
 )
 
 // reportsTo is where Twilio reports what became of the message. The URL names the message, and Twilio signs the URL, so
-// that a report is about that message and no other.
+// that a report is about that message and no other. With an API key alone nobody is to report: nobody could verify it.
 func (s *sender) reportsTo(m watchword.Message) string {
-	if s.statusCallback != "" || s.callbackURL == "" {
+	if s.statusCallback != "" || s.callbackURL == "" || s.accountToken.IsZero() {
 		return s.statusCallback
 	}
 	return s.callbackURL + "/" + url.PathEscape(m.ChallengeID) + "/" + strconv.Itoa(m.Send) + "/" + url.PathEscape(m.Channel)
@@ -27,7 +27,7 @@ func (s *sender) Callbacks() http.Handler {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		signed := Callbacks{URL: s.callbackURL + r.URL.EscapedPath(), Token: s.token, Report: func(ctx context.Context, report Report) error {
+		signed := Callbacks{URL: s.callbackURL + r.URL.EscapedPath(), Token: s.accountToken, Report: func(ctx context.Context, report Report) error {
 			if report.Status == watchword.DeliverySent { // recorded when Twilio took the message
 				return nil
 			}

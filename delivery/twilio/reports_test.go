@@ -25,7 +25,7 @@ type reported struct {
 func openReporter(t *testing.T, f *fake, parameters string, fail error) (delivery.Reporter, *[]reported) {
 	t.Helper()
 	var got []reported
-	sender, err := providers.Open(t.Context(), "twilio://AC1:s3cret%2Ft@/?from=%2B14155550100"+parameters+"&base_url="+url.QueryEscape(f.URL),
+	sender, err := providers.Open(t.Context(), "twilio://"+f.user+":s3cret%2Ft@/?from=%2B14155550100"+parameters+"&base_url="+url.QueryEscape(f.URL),
 		delivery.Environment{Development: true, Now: noonNow, CallbackURL: ownURL,
 			Report: func(_ context.Context, o watchword.Outgoing, d watchword.Delivery) error {
 				got = append(got, reported{o, d})
@@ -52,7 +52,7 @@ func status(s string) url.Values { return url.Values{"MessageSid": {"SM1"}, "Mes
 func TestEachMessageReportsToItsOwnURL(t *testing.T) {
 	for channel, path := range map[string]string{"sms": "/ch_A-b_1/2/sms", "whatsapp": "/ch_A-b_1/2/whatsapp", "voice": "/ch_A-b_1/2/voice"} {
 		f := newFake(t, created)
-		sender, got := openReporter(t, f, "", nil)
+		sender, got := openReporter(t, f, "&content_sid=HX1", nil)
 		m := message(channel)
 		m.ChallengeID, m.Send = "ch_A-b_1", 2
 		if _, err := sender.Send(t.Context(), m); err != nil {
@@ -126,6 +126,28 @@ func TestAnswersToReports(t *testing.T) {
 		sender, got := openReporter(t, newFake(t, created), "", tt.fail)
 		if code := tell(sender, "/ch_1/1/sms", ownURL+"/ch_1/1/sms", status(tt.status)); code != tt.want || len(*got) != tt.handed {
 			t.Errorf("%s with %v: answered %d, handed on %v", tt.status, tt.fail, code, *got)
+		}
+	}
+}
+
+// Twilio signs reports with the account's token, whoever posted the message. Without it they are not asked for.
+func TestReportsOfAnAPIKeyAreSignedByTheAccount(t *testing.T) {
+	f := newFake(t, created)
+	f.user = "SK1"
+	sender, _ := openReporter(t, f, "&account=AC9", nil)
+	if _, err := sender.Send(t.Context(), message("sms")); err != nil || f.forms[0].Has("StatusCallback") {
+		t.Errorf("%v; reports to %q", err, f.forms[0].Get("StatusCallback"))
+	}
+	if code := tell(sender, "/ch_1/1/sms", ownURL+"/ch_1/1/sms", status("delivered")); code != http.StatusForbidden {
+		t.Errorf("a report signed with the key's secret is answered %d", code)
+	}
+	for token, want := range map[string]int{"s3cret%2Ft": http.StatusNoContent, "another": http.StatusForbidden} {
+		sender, got := openReporter(t, f, "&account=AC9&account_token="+token, nil)
+		if _, err := sender.Send(t.Context(), message("sms")); err != nil || !strings.HasPrefix(f.forms[len(f.forms)-1].Get("StatusCallback"), ownURL) {
+			t.Errorf("%v; reports to %q", err, f.forms[len(f.forms)-1].Get("StatusCallback"))
+		}
+		if code := tell(sender, "/ch_1/1/sms", ownURL+"/ch_1/1/sms", status("delivered")); code != want || (len(*got) == 1) != (want == http.StatusNoContent) {
+			t.Errorf("account_token=%s: answered %d, reported %v", token, code, *got)
 		}
 	}
 }

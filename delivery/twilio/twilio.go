@@ -1,9 +1,17 @@
 // Package twilio sends through Twilio's REST API: SMS, WhatsApp messages and calls that read the code digit by digit.
 //
-//	twilio://ACsid:token@/?from=+14155550100                      a number, for SMS, WhatsApp and calls; or a sender id
-//	twilio://ACsid:token@/?messaging_service=MG...                Twilio chooses the number; not for calls
-//	twilio://ACsid:token@/?from=...&status_callback=https://...   Twilio reports there instead of to the sender
-//	twilio://ACsid:token@/?from=...&base_url=http://localhost:1   a Twilio of one's own, in development only
+//	twilio://ACsid:token@/?from=+14155550100                         a number, for SMS, WhatsApp and calls; or a sender id
+//	twilio://ACsid:token@/?messaging_service=MG...                   Twilio chooses the number; not for calls
+//	twilio://ACsid:token@/?from=...&content_sid=HX...                the template of WhatsApp messages, whose variable 1 is the code
+//	twilio://ACsid:token@/?...&content_variables=1:code,2:minutes    its variables: app, code, link, minutes, text, transaction
+//	twilio://SKsid:secret@/?account=AC...&from=...                   an API key, and the account that it is of
+//	twilio://SKsid:secret@/?account=AC...&account_token=...&from=... the account's token too, by which reports are signed
+//	twilio://ACsid:token@/?from=...&region=ie1&edge=dublin           where the account is
+//	twilio://ACsid:token@/?from=...&status_callback=https://...      Twilio reports there instead of to the sender
+//	twilio://ACsid:token@/?from=...&base_url=http://localhost:1      a Twilio of one's own, in development only
+//
+// Outside of a session that the person began WhatsApp takes approved templates only, so that channel needs a content_sid. A
+// template without the variable transaction or text carries no transactions.
 //
 // A message that waits at Twilio is dropped there when its code dies. What became of it Twilio reports to a URL of its own,
 // below Environment.CallbackURL, which the sender serves as a delivery.Reporter; a program that serves a status_callback
@@ -12,10 +20,11 @@ package twilio
 
 import (
 	"context"
-	"errors"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/twilio/twilio-go/client"
@@ -23,10 +32,17 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
-	"github.com/watchword-auth/watchword/internal/outbound"
+	"github.com/watchword-auth/watchword/internal/languages"
 )
 
 const provider = "twilio"
+
+// The channels that Twilio carries.
+const (
+	channelSMS      = "sms"
+	channelWhatsApp = "whatsapp"
+	channelVoice    = "voice"
+)
 
 // Twilio's bounds of how long a message may wait in its queue.
 const (
@@ -48,32 +64,32 @@ type sender struct {
 	report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 
 	callbackURL string // empty: nothing is reported to this sender
+	voices      *languages.Matcher
 }
 
 // Open is the delivery.Opener of twilio.
 func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Sender, error) {
-	settings, err := parse(u, env.Development)
-	if err = errors.Join(err, settings.checkChannel(env.Channel)); err != nil {
+	settings, err := parse(u, env.Channel, env.Development)
+	if err != nil {
 		return nil, err
 	}
-	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, callbackURL: env.CallbackURL}, nil
+	if env.CallbackURL != "" && settings.accountToken.IsZero() && settings.statusCallback == "" {
+		env.Logger.Warn("delivery reports are off: an API key needs the parameter account_token for them", "sender", provider)
+	}
+	spoken, err := languages.NewMatcher(slices.Sorted(maps.Keys(voices)))
+	if err != nil {
+		return nil, err
+	}
+	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, callbackURL: env.CallbackURL, voices: spoken}, nil
 }
 
-// checkChannel refuses a channel that Twilio does not carry, or not with these settings.
-func (s *settings) checkChannel(channel string) error {
-	switch {
-	case channel == "voice" && s.from == "":
-		return errCallFrom
-	case channel != "" && channel != "voice" && channel != "sms" && channel != "whatsapp":
-		return errChannel
+// CheckMessage is a delivery.Checker's: a template without a place for it must not carry a code that approves something.
+func (s *sender) CheckMessage(m watchword.Message) error {
+	if m.Channel == channelWhatsApp && s.content.hides(m) {
+		return delivery.RefuseTransaction("is in no message of this channel: " + errHidesTransaction.Error())
 	}
 	return nil
 }
-
-const (
-	errCallFrom outbound.Failure = "a call needs the parameter from"
-	errChannel  outbound.Failure = "Twilio carries sms, whatsapp and voice only"
-)
 
 // Send asks Twilio once to take the message. Its errors are *watchword.SendError.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
@@ -84,15 +100,15 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	if left < minValidity {
 		return watchword.Sent{}, refused("the code has died")
 	}
-	service := api.NewApiService(&client.RequestHandler{Client: &restClient{ctx: ctx, sender: s}})
+	service := api.NewApiService(&client.RequestHandler{Client: &restClient{ctx: ctx, sender: s}, Region: s.region, Edge: s.edge})
 	var reference *string
 	var err error
 	switch m.Channel {
-	case "sms":
-		reference, err = s.text(service, m, "", left)
-	case "whatsapp":
-		reference, err = s.text(service, m, "whatsapp:", left)
-	case "voice":
+	case channelSMS:
+		reference, err = s.message(service, new(api.CreateMessageParams).SetBody(m.Text), m, "", left)
+	case channelWhatsApp:
+		reference, err = s.whatsApp(service, m, left)
+	case channelVoice:
 		reference, err = s.call(service, m)
 	default:
 		err = refused(errChannel)
@@ -107,11 +123,22 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	return sent, nil
 }
 
-// text sends an SMS or, with the prefix of its addresses, a WhatsApp message.
-func (s *sender) text(service *api.ApiService, m watchword.Message, prefix string, left time.Duration) (*string, error) {
-	params := new(api.CreateMessageParams)
+// whatsApp sends the template with the message's values.
+func (s *sender) whatsApp(service *api.ApiService, m watchword.Message, left time.Duration) (*string, error) {
+	if s.content.sid == "" {
+		return nil, refused(errNoContent)
+	}
+	variables, err := s.content.fill(m, left)
+	if err != nil {
+		return nil, err
+	}
+	params := new(api.CreateMessageParams).SetContentSid(s.content.sid).SetContentVariables(variables)
+	return s.message(service, params, m, "whatsapp:", left)
+}
+
+// message sends what the parameters say, with the prefix of the channel's addresses.
+func (s *sender) message(service *api.ApiService, params *api.CreateMessageParams, m watchword.Message, prefix string, left time.Duration) (*string, error) {
 	params.SetTo(prefix + m.To)
-	params.SetBody(m.Text)
 	params.SetValidityPeriod(int(min(left, maxValidity) / time.Second))
 	if s.from != "" {
 		params.SetFrom(prefix + s.from)
@@ -131,12 +158,12 @@ func (s *sender) text(service *api.ApiService, m watchword.Message, prefix strin
 
 func (s *sender) call(service *api.ApiService, m watchword.Message) (*string, error) {
 	if s.from == "" {
-		return nil, refused(errCallFrom)
+		return nil, refused(errNoFrom)
 	}
 	params := new(api.CreateCallParams)
 	params.SetTo(m.To)
 	params.SetFrom(s.from)
-	params.SetTwiml(twiml(m))
+	params.SetTwiml(s.twiml(m))
 	params.SetTimeout(ringTime)
 	if to := s.reportsTo(m); to != "" {
 		params.SetStatusCallback(to)

@@ -29,6 +29,7 @@ func noonNow() time.Time { return noon }
 // fake is a Twilio: it checks who calls, keeps the forms and answers as told.
 type fake struct {
 	*httptest.Server
+	user  string // who may sign in, with the secret s3cret/t
 	mu    sync.Mutex
 	paths []string
 	forms []url.Values
@@ -36,9 +37,9 @@ type fake struct {
 
 func newFake(t *testing.T, answer http.HandlerFunc) *fake {
 	t.Helper()
-	f := new(fake)
+	f := &fake{user: "AC1"}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if sid, token, ok := r.BasicAuth(); !ok || sid != "AC1" || token != "s3cret/t" {
+		if sid, token, ok := r.BasicAuth(); !ok || sid != f.user || token != "s3cret/t" {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
@@ -59,7 +60,7 @@ func created(w http.ResponseWriter, _ *http.Request) {
 
 func (f *fake) open(t *testing.T, parameters string) watchword.Sender {
 	t.Helper()
-	sender, err := providers.Open(t.Context(), "twilio://AC1:s3cret%2Ft@/?"+parameters+"&base_url="+url.QueryEscape(f.URL),
+	sender, err := providers.Open(t.Context(), "twilio://"+f.user+":s3cret%2Ft@/?"+parameters+"&base_url="+url.QueryEscape(f.URL),
 		delivery.Environment{Development: true, Now: noonNow})
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +69,7 @@ func (f *fake) open(t *testing.T, parameters string) watchword.Sender {
 }
 
 func message(channel string) watchword.Message {
-	return watchword.Message{ID: "msg_1", Channel: channel, To: "+14155550123", Locale: "en", Text: "492039 is your code.",
+	return watchword.Message{ID: "msg_1", App: "ACME", Channel: channel, To: "+14155550123", Locale: "en", Text: "492039 is your code.",
 		Code: watchword.NewCode("492039"), ExpiresAt: noon.Add(90*time.Second + 700*time.Millisecond)}
 }
 
@@ -81,8 +82,13 @@ func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
 		{"sender id", "from=ACME%20Inc", "sms", "Messages", url.Values{"To": {"+14155550123"}, "From": {"ACME Inc"}, "Body": {"492039 is your code."}, "ValidityPeriod": {"90"}}},
 		{"service", "messaging_service=MG1&status_callback=https%3A%2F%2Fv.example.com%2Ft", "sms", "Messages", url.Values{"To": {"+14155550123"},
 			"MessagingServiceSid": {"MG1"}, "Body": {"492039 is your code."}, "ValidityPeriod": {"90"}, "StatusCallback": {"https://v.example.com/t"}}},
-		{"whatsapp", "from=whatsapp:%2B14155550100", "whatsapp", "Messages", url.Values{"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155550100"},
-			"Body": {"492039 is your code."}, "ValidityPeriod": {"90"}}},
+		{"whatsapp", "from=whatsapp:%2B14155550100&content_sid=HX1", "whatsapp", "Messages", url.Values{"To": {"whatsapp:+14155550123"}, "From": {"whatsapp:+14155550100"},
+			"ContentSid": {"HX1"}, "ContentVariables": {`{"1":"492039"}`}, "ValidityPeriod": {"90"}}},
+		{"whatsapp with variables", "messaging_service=MG1&content_sid=HX1&content_variables=code:code,2:minutes,3:app,4:text,5:transaction", "whatsapp", "Messages",
+			url.Values{"To": {"whatsapp:+14155550123"}, "MessagingServiceSid": {"MG1"}, "ContentSid": {"HX1"}, "ValidityPeriod": {"90"},
+				"ContentVariables": {`{"2":"2","3":"ACME","4":"492039 is your code.","5":"-","code":"492039"}`}}},
+		{"a text whose sender has a template", "from=%2B14155550100&content_sid=HX1", "sms", "Messages",
+			url.Values{"To": {"+14155550123"}, "From": {"+14155550100"}, "Body": {"492039 is your code."}, "ValidityPeriod": {"90"}}},
 		{"voice", "from=%2B14155550100&status_callback=https%3A%2F%2Fv.example.com%2Ft", "voice", "Calls", url.Values{"To": {"+14155550123"}, "From": {"+14155550100"},
 			"Timeout": {"20"}, "StatusCallback": {"https://v.example.com/t"}, "StatusCallbackEvent": {"answered", "completed"},
 			"Twiml": {`<Response><Say language="en-US" voice="Polly.Joanna">4, 9, 2, 0, 3, 9 is your code.</Say><Pause length="1"/>` +
@@ -149,7 +155,8 @@ func TestRefusals(t *testing.T) {
 		{400, 21211, "", true, 0}, {400, 21610, "", true, 0}, {400, 21614, "", true, 0}, {400, 21408, "", true, 0}, {401, 20003, "", true, 0},
 		{403, 20403, "", true, 0}, {404, 20404, "", true, 0}, {301, 0, "", true, 0}, {307, 0, "", true, 0},
 		{429, 20429, "", false, 0}, {429, 0, "3", false, 3 * time.Second}, {400, 14107, "", false, 0}, {400, 21611, "", false, 0},
-		{500, 20500, "", false, 0}, {503, 0, "9223372036854775807", false, 24 * time.Hour}, {503, 20503, "soon", false, 0}, {408, 0, "", false, 0},
+		{500, 20500, "", false, 0}, {503, 0, "9223372036854775807", false, 24 * time.Hour}, {503, 20503, "soon", false, 0}, {503, 20504, "Sat, 01 Aug 2026 12:00:05 GMT", false, 5 * time.Second},
+		{429, 20429, "Saturday, 01-Aug-26 12:01:00 GMT", false, time.Minute}, {503, 20505, "Sat, 01 Aug 2026 11:59:00 GMT", false, 0}, {503, 20506, "Fri, 01 Aug 2036 12:00:00 GMT", false, 24 * time.Hour}, {408, 0, "", false, 0},
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.status, tt.code), func(t *testing.T) {
@@ -217,12 +224,15 @@ func TestSilenceBrokenAndUnreadableAnswers(t *testing.T) {
 }
 
 func TestVoices(t *testing.T) {
-	for locale, want := range map[string]string{"de": "de-DE", "de-AT": "de-DE", "fr_CA": "fr-FR", "en-GB": "en-GB", "en-AU": "en-US", "es": "es-ES",
-		"pt": "pt-BR", "zh-Hans": "cmn-CN", "it": "en-US", "": "en-US", `"><Dial>`: "en-US"} {
+	for _, tt := range []struct{ locale, words, want string }{
+		{"de", "", "de-DE"}, {"de-AT", "", "de-DE"}, {"fr_CA", "", "fr-FR"}, {"en-GB", "", "en-GB"}, {"en-AU", "", "en-GB"}, {"en-US", "", "en-US"}, {"en-CA", "", "en-GB"}, {"es", "", "es-ES"},
+		{"pt", "", "pt-BR"}, {"zh-Hans", "", "cmn-CN"}, {"zh-TW", "", "en-US"}, {"it", "", "en-US"}, {"", "", "en-US"}, {`"><Dial>`, "", "en-US"},
+		{"en-GB", "en", "en-GB"}, {"zh-Hant", "en", "en-US"}, {"de", "en", "en-US"}, {"", "de", "de-DE"}, {"it", "it", "en-US"},
+	} {
 		m := message("voice")
-		m.Locale = locale
-		if say := says(t, m); say[0].Language != want {
-			t.Errorf("%q is read in %s, want %s", locale, say[0].Language, want)
+		m.Locale, m.Language = tt.locale, tt.words
+		if say := says(t, m); say[0].Language != tt.want {
+			t.Errorf("%q with words in %q is read in %s, want %s", tt.locale, tt.words, say[0].Language, tt.want)
 		}
 	}
 }

@@ -40,6 +40,24 @@ func TestURLs(t *testing.T) {
 		{"twilio:///?from=A", false, "sid and token are missing"},
 		{"twilio://a%2F..:token@/?from=A", false, "sid and token are missing"},
 		{"twilio:sid:token?from=A", false, "sid and token are missing"},
+		{"twilio://SK1:token@/?from=A&account=AC1", false, ""},
+		{"twilio://SK1:token@/?from=A&account=AC1&account_token=t", false, ""},
+		{"twilio://AC1:token@/?from=A&account=AC2", false, ""},
+		{"twilio://AC1:token@/?from=A&account=AC1", false, ""},
+		{"twilio://SK1:token@/?from=A", false, "an API key (SK...) needs the parameter account"},
+		{"twilio://SK1:token@/?from=A&account=SK1", false, "not the sid of an account"},
+		{"twilio://SK1:token@/?from=A&account=AC/../x", false, "not the sid of an account"},
+		{"twilio://AC1:token@/?from=A&region=ie1&edge=dublin", false, ""},
+		{"twilio://AC1:token@/?from=A&region=ie1.evil.example", false, "region is not"},
+		{"twilio://AC1:token@/?from=A&region=ie1%2Fx", false, "region is not"},
+		{"twilio://AC1:token@/?from=A&edge=evil.example%23", false, "edge is not"},
+		{"twilio://AC1:token@/?from=A&content_sid=HX1&content_variables=1:code,2:minutes,name:app", false, ""},
+		{"twilio://AC1:token@/?from=A&content_sid=MG1", false, "not the sid of a content template"},
+		{"twilio://AC1:token@/?from=A&content_variables=1:code", false, "needs content_sid"},
+		{"twilio://AC1:token@/?from=A&content_sid=HX1&content_variables=1:app", false, "neither code nor link nor text"},
+		{"twilio://AC1:token@/?from=A&content_sid=HX1&content_variables=1:code,1:app", false, "not like 1:code"},
+		{"twilio://AC1:token@/?from=A&content_sid=HX1&content_variables=1:kode", false, "not like 1:code"},
+		{"twilio://AC1:token@/?from=A&content_sid=HX1&content_variables=code", false, "not like 1:code"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.url, func(t *testing.T) {
@@ -51,6 +69,20 @@ func TestURLs(t *testing.T) {
 				t.Errorf("got %v, want it to say %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// What a channel needs is missed when the sender is opened, not when the first message fails.
+func TestURLsServeTheirChannel(t *testing.T) {
+	for _, tt := range []struct{ channel, parameters, want string }{
+		{"whatsapp", "from=A", "content_sid is missing"}, {"whatsapp", "from=A&content_sid=HX1", ""}, {"whatsapp", "messaging_service=MG1&content_sid=HX1", ""},
+		{"voice", "messaging_service=MG1", "a call needs the parameter from"}, {"voice", "from=A", ""},
+		{"sms", "from=A", ""}, {"sms", "from=A&content_sid=HX1", ""}, {"email", "from=A", "sms, whatsapp and voice only"}, {"", "from=A", ""},
+	} {
+		_, err := providers.Open(t.Context(), "twilio://AC1:token@/?"+tt.parameters, delivery.Environment{Channel: tt.channel})
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s with %s: %v, want %q", tt.channel, tt.parameters, err, tt.want)
+		}
 	}
 }
 

@@ -16,7 +16,7 @@ var english = voice{"en-US", "Polly.Joanna"}
 // read by the English one.
 var voices = map[string]voice{
 	"en":    english,
-	"en-gb": {"en-GB", "Polly.Amy"},
+	"en-GB": {"en-GB", "Polly.Amy"},
 	"de":    {"de-DE", "Polly.Vicki"},
 	"fr":    {"fr-FR", "Polly.Lea"},
 	"es":    {"es-ES", "Polly.Lucia"},
@@ -26,24 +26,31 @@ var voices = map[string]voice{
 
 // twiml is what Twilio does when the call is answered: it reads the message twice. The text is escaped, so that nothing
 // in it becomes an instruction.
-func twiml(m watchword.Message) string {
-	v := voiceOf(m.Locale)
+func (s *sender) twiml(m watchword.Message) string {
+	v := s.voiceOf(m)
 	var text strings.Builder
 	_ = xml.EscapeText(&text, []byte(spoken(m))) // a strings.Builder does not fail
 	say := `<Say language="` + v.language + `" voice="` + v.name + `">` + text.String() + `</Say>`
 	return `<Response>` + say + `<Pause length="1"/>` + say + `</Response>`
 }
 
-func voiceOf(locale string) voice {
-	locale = strings.ToLower(strings.ReplaceAll(locale, "_", "-"))
-	if v, ok := voices[locale]; ok {
-		return v
+// voiceOf is the reader's own voice if the words are in that language (a Briton hears an English text in British
+// English), else the one of the words.
+func (s *sender) voiceOf(m watchword.Message) voice {
+	name, _ := s.voices.Match(m.Locale)
+	if m.Language != "" && primary(name) != primary(m.Language) {
+		name, _ = s.voices.Match(m.Language)
 	}
-	language, _, _ := strings.Cut(locale, "-")
-	if v, ok := voices[language]; ok {
+	if v, ok := voices[name]; ok {
 		return v
 	}
 	return english
+}
+
+// primary is a tag's primary language (RFC 5646 §2.2.1).
+func primary(tag string) string {
+	language, _, _ := strings.Cut(tag, "-")
+	return language
 }
 
 // spoken is the text with its code taken apart, for 492039 would be read as a number of hundred thousands. Without a

@@ -2,11 +2,13 @@ package webhook_test
 
 import (
 	"encoding/json"
+	"errors"
 	"reflect"
 	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
 )
 
 // posted returns what a receiver of the format got for the message.
@@ -33,6 +35,7 @@ func TestForeignFormats(t *testing.T) {
 	whatsapp.Channel = "whatsapp"
 	link := mail()
 	link.Code = watchword.Code{}
+	code.Transaction, whatsapp.Transaction = nil, nil // which the format has no place for
 	tests := []struct {
 		name, format string
 		message      watchword.Message
@@ -87,7 +90,7 @@ func TestSupabaseActions(t *testing.T) {
 		"signup": "signup", "email_change": "email_change",
 	} {
 		m := mail()
-		m.Purpose = purpose
+		m.Purpose, m.Transaction = purpose, nil
 		_, got := posted(t, "supabase", m)
 		if action := got["email_data"].(map[string]any)["email_action_type"]; action != want {
 			t.Errorf("%s is %v, want %s", purpose, action, want)
@@ -99,7 +102,7 @@ func TestSupabaseActions(t *testing.T) {
 func TestSupabaseUUIDIsStable(t *testing.T) {
 	uuid := func(id string) any {
 		m := sms()
-		m.ID = id
+		m.ID, m.Transaction = id, nil
 		_, got := posted(t, "supabase", m)
 		return got["metadata"].(map[string]any)["uuid"]
 	}
@@ -118,5 +121,28 @@ func TestForeignFormatsKnowNoCalls(t *testing.T) {
 		if !ok || !refusal.Permanent || len(r.bodies) != 0 {
 			t.Errorf("%s: got %v and %d requests", format, err, len(r.bodies))
 		}
+	}
+}
+
+// A receiver of Supabase's hooks writes the message itself and gets no transaction to write into it.
+func TestFormatWithoutTransactionsRefusesThem(t *testing.T) {
+	r := newReceiver(t, accept)
+	for format, refuses := range map[string]bool{"": false, "&format=clerk": false, "&format=supabase": true} {
+		for _, m := range []watchword.Message{sms(), mail()} {
+			sender := open(t, r.url("secret="+secretA+format), time.Now)
+			checked := sender.(delivery.Checker).CheckMessage(m)
+			_, sent := sender.Send(t.Context(), m)
+			var failed *watchword.SendError
+			if errors.Is(checked, watchword.ErrInvalidRequest) != refuses || (errors.As(sent, &failed) && failed.Permanent) != refuses {
+				t.Errorf("%q: %v, %v", format, checked, sent)
+			}
+			m.Transaction = nil
+			if err := sender.(delivery.Checker).CheckMessage(m); err != nil {
+				t.Errorf("%q without a transaction: %v", format, err)
+			}
+		}
+	}
+	if len(r.bodies) != 4 {
+		t.Errorf("%d messages were posted", len(r.bodies))
 	}
 }

@@ -17,9 +17,6 @@ import (
 // drainLimit is how much of an answer is read so that its connection can be used again. Nobody looks at it.
 const drainLimit = 16 << 10
 
-// maxRetryAfter bounds what a receiver may ask for; no code lives that long.
-const maxRetryAfter = 24 * time.Hour
-
 // post sends a signed body once. The id stays the same however often that is tried. Errors are *watchword.SendError.
 func (s *settings) post(ctx context.Context, client *http.Client, id string, now time.Time, body []byte) error {
 	request, err := s.request(ctx, id, now, body)
@@ -67,20 +64,9 @@ func judge(answer *http.Response, now time.Time) error {
 	case status >= 200 && status < 300:
 		return nil
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
-		return &watchword.SendError{Provider: provider, Cause: cause, RetryAfter: retryAfter(answer.Header.Get("Retry-After"), now)}
+		return &watchword.SendError{Provider: provider, Cause: cause, RetryAfter: outbound.RetryAfter(answer.Header.Get("Retry-After"), now)}
 	}
 	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
-}
-
-// retryAfter reads seconds or a date (RFC 9110 §10.2.3); zero if there is neither.
-func retryAfter(text string, now time.Time) time.Duration {
-	wait := time.Duration(0)
-	if seconds, err := strconv.ParseUint(text, 10, 63); err == nil {
-		wait = time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
-	} else if at, err := http.ParseTime(text); err == nil {
-		wait = at.Sub(now)
-	}
-	return min(max(wait, 0), maxRetryAfter)
 }
 
 // refused is for good, and for a reason that is known without the receiver.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 // supabaseHook is what a receiver of Supabase's Send-SMS and Send-Email hooks understands.
@@ -45,7 +46,12 @@ type supabaseEmail struct {
 	TokenHashNew string `json:"token_hash_new"`
 }
 
+const errNoTransaction outbound.Failure = "this format has no place for a transaction"
+
 func supabase(m watchword.Message, now time.Time) (any, error) {
+	if len(m.Transaction) > 0 {
+		return nil, errNoTransaction
+	}
 	out := supabaseHook{
 		Metadata: supabaseMetadata{UUID: stableUUID(m.ID), Time: now.UTC().Truncate(time.Millisecond), IP: m.Client.IP},
 		User:     supabaseUser{ID: m.Subject},

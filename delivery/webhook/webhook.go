@@ -4,7 +4,7 @@
 //	webhook+https://host/path?secret=whsec_...
 //	webhook+https://host/path?secret=whsec_new...&secret=whsec_old...   while a secret is changed
 //	webhook+https://host/path?secret=whsec_...&format=clerk             as Clerk's sms.created and email.created
-//	webhook+https://host/path?secret=v1,whsec_...&format=supabase       as Supabase's Send-SMS and Send-Email hooks
+//	webhook+https://host/path?secret=v1,whsec_...&format=supabase       as Supabase's Send-SMS and Send-Email hooks; no transactions
 //	webhook+http://localhost:3000/path?secret=whsec_...                 in development only
 //
 // Beside messages, Events tells an app's endpoints what happened.
@@ -17,6 +17,7 @@ package webhook
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -41,6 +42,14 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 		return nil, err
 	}
 	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now}, nil
+}
+
+// CheckMessage is a delivery.Checker's: a format that has no words for a transaction must not carry a code that approves one.
+func (s *sender) CheckMessage(m watchword.Message) error {
+	if _, err := s.format(m, s.now()); errors.Is(err, errNoTransaction) {
+		return delivery.RefuseTransaction("is in no message of this channel: " + errNoTransaction.Error())
+	}
+	return nil
 }
 
 // Send posts the message once. Its errors are *watchword.SendError.

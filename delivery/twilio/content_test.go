@@ -1,0 +1,83 @@
+package twilio_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+)
+
+func TestWhatsAppWithoutATemplateReachesNobody(t *testing.T) {
+	f := newFake(t, created)
+	requirePermanent(t, f.open(t, "from=%2B14155550100"), message("whatsapp"))
+	if len(f.forms) != 0 {
+		t.Errorf("%d requests", len(f.forms))
+	}
+}
+
+func TestAPIKeyPostsForItsAccount(t *testing.T) {
+	f := newFake(t, created)
+	f.user = "SK1"
+	for channel, path := range map[string]string{"sms": "Messages", "whatsapp": "Messages", "voice": "Calls"} {
+		if _, err := f.open(t, "from=%2B14155550100&content_sid=HX1&account=AC9").Send(t.Context(), message(channel)); err != nil {
+			t.Error(err)
+		}
+		if got := f.paths[len(f.paths)-1]; got != "POST /2010-04-01/Accounts/AC9/"+path+".json" {
+			t.Errorf("%s is posted to %s", channel, got)
+		}
+	}
+}
+
+// What is approved is in a variable, every row of it, or the message is refused before it is sent.
+func TestTemplatesShowTheTransaction(t *testing.T) {
+	pays := func() watchword.Message {
+		m := message("whatsapp")
+		m.Text = "492039 is your code.\naction: change IBAN."
+		m.Transaction = map[string]string{"new_iban": "DE89 3704", "amount": "40.00", "action": "change IBAN"}
+		return m
+	}
+	for variables, want := range map[string]string{
+		"":                                    "",
+		"&content_variables=1:code,2:app":     "",
+		"&content_variables=1:code,x:minutes": "",
+		"&content_variables=1:text":           `{"1":"492039 is your code. action: change IBAN."}`,
+		"&content_variables=1:code,2:transaction": `{"1":"492039","2":"amount: 40.00, action: change IBAN, new iban: DE89 3704"}`,
+	} {
+		f := newFake(t, created)
+		sender := f.open(t, "from=%2B14155550100&content_sid=HX1"+variables)
+		checked := sender.(delivery.Checker).CheckMessage(pays())
+		if errors.Is(checked, watchword.ErrInvalidRequest) != (want == "") {
+			t.Errorf("%q: %v", variables, checked)
+		}
+		if want == "" {
+			requirePermanent(t, sender, pays())
+		} else if _, err := sender.Send(t.Context(), pays()); err != nil || f.forms[0].Get("ContentVariables") != want {
+			t.Errorf("%q: %v; %s", variables, err, f.forms[0].Get("ContentVariables"))
+		}
+		if sent := len(f.forms); sent == 0 != (want == "") {
+			t.Errorf("%q: %d requests", variables, sent)
+		}
+		sms := pays()
+		sms.Channel = "sms"
+		if err := sender.(delivery.Checker).CheckMessage(sms); err != nil {
+			t.Errorf("an SMS: %v", err)
+		}
+	}
+}
+
+// An empty variable is an error of Twilio's (21656): a link's template does not carry a code, nor a code's a link.
+func TestTemplatesOfAnotherKindReachNobody(t *testing.T) {
+	f := newFake(t, created)
+	link := message("whatsapp")
+	link.Code, link.Link = watchword.Code{}, watchword.NewCode("https://verify.example.com/l/ch_1#t")
+	requirePermanent(t, f.open(t, "from=%2B14155550100&content_sid=HX1"), link)
+	requirePermanent(t, f.open(t, "from=%2B14155550100&content_sid=HX1&content_variables=1:link"), message("whatsapp"))
+	if len(f.forms) != 0 {
+		t.Errorf("%d requests", len(f.forms))
+	}
+	if _, err := f.open(t, "from=%2B14155550100&content_sid=HX1&content_variables=1:link").Send(t.Context(), link); err != nil || !strings.Contains(f.forms[0].Get("ContentVariables"), "/l/ch_1#t") {
+		t.Errorf("%v", err)
+	}
+}
