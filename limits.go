@@ -52,22 +52,23 @@ func (e *Engine) startBuckets(t Traits, req StartRequest, to Address) []Bucket {
 		channel = req.Channel
 	}
 	buckets := make([]Bucket, 0, 7)
-	add := func(by, value, known string) {
-		if value != "" {
-			buckets = append(buckets, Bucket{By: by, Key: e.bucketKey(by, value, known), Channel: channel})
-		}
-	}
 	known := ""
 	if req.Client.Known {
 		known = "known"
 	}
-	add("address", to.key(), known)
-	add("subject", req.Subject, known)
-	add(clientIs(t, req), clientNetwork(req.Client.IP), "")
-	add("prefix", to.Prefix, "")
-	add("country", to.Country, "")
-	add("app", e.cfg.App, "")
-	return append(buckets, Bucket{By: "all", Key: "all", Channel: channel})
+	add := func(by, value string) {
+		if value != "" {
+			buckets = append(buckets, Bucket{By: by, Key: e.bucketKey(by, value, known), Channel: channel, Known: req.Client.Known})
+		}
+	}
+	add("address", to.key())
+	add("subject", req.Subject)
+	add(clientIs(t, req), clientNetwork(req.Client.IP))
+	add("prefix", to.Prefix)
+	add("country", to.Country)
+	add("app", e.cfg.App)
+	add("all", "all")
+	return buckets
 }
 
 // clientIs says what a client is counted as. A page that offers passkeys in its form starts a challenge with each view;
