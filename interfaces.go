@@ -171,7 +171,8 @@ type Signer interface {
 
 // An AddressPolicy makes an address canonical and decides whether messages may go there. Channel is empty when only the
 // canonical form is asked for. A *Error of ErrDestinationRefused or ErrInvalidRequest says what is wrong with it; for a
-// refused destination the Address is still filled.
+// refused destination the Address is still filled. A *Error of ErrRateLimited, with Limit and RetryAfter, refuses it for a
+// while: devices that the app knows are let in all the same, and as many others as Config.Reserved allows.
 type AddressPolicy func(channel, address string) (Address, error)
 
 // A Pinger can say whether it can be reached. Stores, limiters and factor stores behind a network implement it.
@@ -273,6 +274,8 @@ type Address struct {
 	Kind    string // email or phone
 	Country string // ISO 3166-1 alpha-2, of a number
 	Prefix  string // what a limit by number prefix counts: calling code and leading digits
+
+	refusal *Error // for a while, by the policy; nil: none
 }
 
 // A Bucket is one thing that limits count by. A limiter applies every rule whose By (and channel) fits.

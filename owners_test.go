@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/otp"
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
@@ -109,4 +112,146 @@ func TestTemporaryLockOfAFactorDoesNotStopAKnownDevice(t *testing.T) {
 	}
 	right = true
 	k.mustCode(try(true), watchword.ErrFactorDisabled)
+}
+
+// refusing is an address policy that refuses every number for an hour, as a breaker does.
+func refusing(c *watchword.Config) {
+	policy := c.Addresses
+	c.Addresses = func(channel, to string) (watchword.Address, error) {
+		a, err := policy(channel, to)
+		if err == nil && channel != "" {
+			err = &watchword.Error{Code: watchword.ErrRateLimited.Code, Limit: "breaker", RetryAfter: time.Hour}
+		}
+		return a, err
+	}
+}
+
+// A refusal for a while is a limit: it says which and when to come back, and the app hears of it. A device that the app knows
+// is let in.
+func TestAddressThatIsRefusedForAWhileLetsKnownDevicesIn(t *testing.T) {
+	k := newKit(t, refusing)
+	_, err := k.Start(context.Background(), bySMS(1))
+	if refused := k.mustCode(err, watchword.ErrRateLimited); refused.Limit != "breaker" || refused.RetryAfter != time.Hour {
+		t.Errorf("%+v", refused)
+	}
+	if len(k.events.all) != 1 || k.events.all[0].Type != watchword.EventLimitReached || k.events.all[0].Limit != "breaker" {
+		t.Errorf("events %+v", k.events.all)
+	}
+	if len(k.outbox.all) != 0 {
+		t.Error("something is sent")
+	}
+	known := bySMS(1)
+	known.Client.Known = true
+	s := k.start(known)
+	k.clock.advance(time.Minute)
+	if _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); err != nil {
+		t.Errorf("its resend: %v", err)
+	}
+}
+
+// The reserved starts are counted by prefix, name their own limit, and what they refuse is not counted elsewhere.
+func TestReservedStartsToARefusedPrefix(t *testing.T) {
+	limiter := func(app string, rule ratelimit.Rule) *ratelimit.Limiter {
+		l, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), []ratelimit.Rule{rule}, app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	k := newKit(t, refusing, func(c *watchword.Config) {
+		c.Reserved = limiter(c.App, ratelimit.Rule{Name: "reserved", Limit: 2, Window: 2 * time.Hour, By: ratelimit.ByPrefix})
+		c.Starts = limiter(c.App, ratelimit.Rule{Name: "starts", Limit: 4, Window: time.Hour, By: ratelimit.ByApp})
+	})
+	limitOf := func(n int) string {
+		_, err := k.Start(context.Background(), bySMS(n))
+		refused := k.mustCode(err, watchword.ErrRateLimited)
+		if refused.RetryAfter > time.Hour {
+			t.Errorf("%s: come back after %s, though the refusal ends before", refused.Limit, refused.RetryAfter)
+		}
+		return refused.Limit
+	}
+	k.start(bySMS(1))
+	k.start(bySMS(2))
+	for n := range 10 {
+		for limitOf(3+n) != "reserved" { // what was refused is given back in the background
+			time.Sleep(time.Millisecond)
+		}
+	}
+	known := bySMS(4)
+	known.Client.Known = true
+	k.start(known)
+}
+
+// What counts messages in the process hears of each challenge's first message and of its approval once, and of nothing that
+// only looks sent.
+func TestEventsSayWhatIsCounted(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	counted := func() (out []string) {
+		for _, ev := range k.events.all {
+			if ev.Prefix != "" && !ev.Repeated && !ev.StartedAt.IsZero() && (strings.HasPrefix(ev.Type, "message.") || ev.Type == watchword.EventApproved) {
+				out = append(out, ev.Type)
+			}
+		}
+		return out
+	}
+	s := k.start(bySMS(1))
+	record := func(status string) {
+		t.Helper()
+		if err := k.Record(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: status, Provider: "p", Channel: "sms"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record(watchword.DeliverySent)
+	record(watchword.DeliverySent)
+	record(watchword.DeliveryDelivered)
+	k.clock.advance(time.Minute)
+	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{Channel: "voice"}); err != nil {
+		t.Fatal(err)
+	}
+	record(watchword.DeliverySent)
+	check := watchword.CheckRequest{Purpose: "sign_in", Subject: "user_1", Answer: watchword.Answer{Text: k.code(s.ID)}, Seed: []byte("again")}
+	for _, node := range []*watchword.Engine{k.Engine, k.sibling(), k.Engine} {
+		if _, err := node.Check(ctx, s.ID, check); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := counted(); !slices.Equal(got, []string{watchword.EventMessageSent, watchword.EventApproved}) {
+		t.Errorf("counted %v", got)
+	}
+
+	k.events.all = nil
+	s = k.start(byMail())
+	record(watchword.DeliverySent)
+	decoy := bySMS(2)
+	decoy.Decoy = true
+	s = k.start(decoy)
+	if _, err := k.Compose(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
+		t.Fatal(err)
+	}
+	if got := counted(); len(got) != 0 {
+		t.Errorf("mail and decoys: counted %v", got)
+	}
+
+	test := newKit(t, func(c *watchword.Config) {
+		codes, err := otp.New(otp.Config{Clock: c.Clock, TestAddresses: []otp.TestIdentity{
+			{Address: bySMS(1).To, Code: "000000", Purposes: []string{"sign_in"}, Until: c.Clock().Add(time.Hour)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Strategies = []watchword.Strategy{codes}
+	})
+	s = test.start(bySMS(1))
+	if _, err := test.Compose(ctx, test.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
+		t.Fatal(err)
+	}
+	check.Answer.Text = "000000"
+	if _, err := test.Check(ctx, s.ID, check); err != nil {
+		t.Fatal(err)
+	}
+	for _, ev := range test.events.all {
+		if ev.Prefix != "" {
+			t.Errorf("a test identity's %s is counted for %s", ev.Type, ev.Prefix)
+		}
+	}
 }

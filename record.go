@@ -43,13 +43,13 @@ func (s *sealed) fields(f *codec) {
 	s.RedeemedBy.field(f)
 	s.ResentBy.field(f)
 	waits := s.Claims != nil
-	if f.flag(&waits); !waits {
-		return
+	if f.flag(&waits); waits {
+		if s.Claims == nil {
+			s.Claims = &Claims{}
+		}
+		s.Claims.fields(f)
 	}
-	if s.Claims == nil {
-		s.Claims = &Claims{}
-	}
-	s.Claims.fields(f)
+	f.text(&s.prefix)
 }
 
 // An attemptID names one request: this process, and how many came before or, where the caller gave a seed, what is derived
