@@ -117,6 +117,7 @@ func (c *checker) limits(where string, limits *[]limitConfig) []ratelimit.Rule {
 	c.refuse(len(*limits) == 0, "%s: limits: an empty list would allow everything; leave it out for the defaults", where)
 	rules := make([]ratelimit.Rule, len(*limits))
 	for i, l := range *limits {
+		c.refuse(l.Name == delivery.LimitPrefixBreaker, "%s: limits[%d]: name: %q is the prefix breaker's own", where, i, l.Name)
 		rules[i] = ratelimit.Rule{Name: l.Name, Limit: l.Limit, Window: l.Window, By: l.By, Channels: l.Channels}
 	}
 	return rules
