@@ -2,6 +2,7 @@ package watchword
 
 import (
 	"encoding/json"
+	"errors"
 	"net/netip"
 	"regexp"
 	"strings"
@@ -41,8 +42,19 @@ func (e *Engine) admit(req StartRequest) (Strategy, Address, error) {
 	if !s.Traits().Sends {
 		return s, Address{}, nil
 	}
-	address, err := e.cfg.Addresses(req.Channel, req.To)
+	address, err := e.addressOf(req.Channel, req.To)
 	return s, address, err
+}
+
+// addressOf asks the address policy. An address that it refuses for a while comes back all the same, and takeStart decides
+// who is let in.
+func (e *Engine) addressOf(channel, to string) (Address, error) {
+	address, err := e.cfg.Addresses(channel, to)
+	var refusal *Error
+	if errors.As(err, &refusal) && errors.Is(refusal, ErrRateLimited) && address.Value != "" {
+		address.refusal, err = refusal, nil
+	}
+	return address, err
 }
 
 func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {

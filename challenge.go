@@ -47,6 +47,8 @@ type Challenge struct {
 	// Data is what the strategy must remember. It is sealed like the rest.
 	Data []byte
 
+	prefix string // of the number that its messages go to; empty: they go to none, or only look sent
+
 	env   *environment
 	salt  []byte
 	key   *ringKey

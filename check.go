@@ -207,7 +207,7 @@ func (e *Engine) budget(i ident, t Traits) Budget {
 	if t.Group == GroupNone || e.cfg.NoBudget {
 		return Budget{}
 	}
-	return Budget{Key: i.budgetKey(), Limits: e.cfg.Budget, FirstFree: t.Group == GroupAddress}
+	return Budget{Key: i.budgetKey(), Limits: e.cfg.Budget, FirstFree: t.Group == GroupAddress || t.unguessable()}
 }
 
 // matched believes a store's match only if the seal agrees: the digest that won, the expiry and, in the digest, the

@@ -41,6 +41,11 @@ type Event struct {
 	Factor      string
 	Limit       string
 	Metadata    map[string]string
+
+	// What follows is for whoever counts in this process. It is not for endpoints.
+	Prefix    string    // of the number that the challenge's messages go to; empty: they go to none, or only look sent
+	StartedAt time.Time // when the challenge was created; zero where the event does not know
+	Repeated  bool      // a message: another one of the challenge was sent before; an approval: an earlier request has won it
 }
 
 // emit tells whoever listens; c may be nil.
@@ -51,7 +56,7 @@ func (e *Engine) emit(ctx context.Context, kind string, c *Challenge, more ...fu
 	ev := Event{Type: kind, At: e.cfg.Clock().UTC(), App: e.cfg.App}
 	if c != nil {
 		ev.ChallengeID, ev.Strategy, ev.Purpose, ev.Subject = c.ID, c.Strategy, c.Purpose, c.Subject
-		ev.Channel, ev.Metadata = c.Channel, c.Metadata
+		ev.Channel, ev.Metadata, ev.Prefix, ev.StartedAt = c.Channel, c.Metadata, c.prefix, c.CreatedAt
 	}
 	for _, add := range more {
 		add(&ev)

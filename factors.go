@@ -177,13 +177,14 @@ const (
 // warnAt are the numbers of consecutive failures that the app hears of.
 var warnAt = [...]int{10, 50, 90}
 
-// Usable says whether an answer may be compared with the factor now. ErrFactorDisabled, with RetryAfter while it
-// only waits.
-func (f *Factor) Usable(now time.Time) error {
+// Usable says whether an answer to the challenge may be compared with the factor now: ErrFactorDisabled, or
+// ErrTooManyGuesses with RetryAfter while it is temporarily locked. The temporary lock slows strangers down; a device that
+// the app recognises is bounded by its own guess budget and by the number of consecutive failures, and is not locked out.
+func (f *Factor) Usable(c *Challenge) error {
 	if f.Disabled {
 		return ErrFactorDisabled
 	}
-	if now.Before(f.WaitUntil) {
+	if now := c.Now(); now.Before(f.WaitUntil) && !c.Client.Known {
 		return &Error{Code: ErrTooManyGuesses.Code, RetryAfter: f.WaitUntil.Sub(now)}
 	}
 	return nil

@@ -30,7 +30,7 @@ var floorsDoors = map[string][]string{
 	"github.com/pquerna/otp":                  {"otp/totp"},
 	"github.com/go-webauthn/webauthn":         {"webauthn"},
 	"github.com/twilio/twilio-go":             {"delivery/twilio"},
-	"github.com/redis/go-redis":               {"store/redis", "ratelimit/redis", "internal", "cmd/watchword-bench", floorsWire},
+	"github.com/redis/go-redis":               {"store/redis", "ratelimit/redis", "delivery/redis", "internal", "cmd/watchword-bench", floorsWire},
 	"github.com/ulule/limiter":                {"ratelimit"},
 	"github.com/wneessen/go-mail":             {"delivery/smtp"},
 	"github.com/nyaruka/phonenumbers":         {"delivery"},

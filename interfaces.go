@@ -171,7 +171,8 @@ type Signer interface {
 
 // An AddressPolicy makes an address canonical and decides whether messages may go there. Channel is empty when only the
 // canonical form is asked for. A *Error of ErrDestinationRefused or ErrInvalidRequest says what is wrong with it; for a
-// refused destination the Address is still filled.
+// refused destination the Address is still filled. A *Error of ErrRateLimited, with Limit and RetryAfter, refuses it for a
+// while: devices that the app knows are let in all the same, and as many others as Config.Reserved allows.
 type AddressPolicy func(channel, address string) (Address, error)
 
 // A Pinger can say whether it can be reached. Stores, limiters and factor stores behind a network implement it.
@@ -192,6 +193,12 @@ type Traits struct {
 	Space    float64       // how many answers there could be; 0: too many to guess (2^112 and more)
 	Accepted int           // how many of them are right at a time
 	Strength int           // for changing factors: only a proof at least as strong as the strongest factor will do
+}
+
+// unguessable reports whether answers are drawn from so many that a limit on guesses protects nothing: a million guesses a
+// second for a year find one with a chance of less than 1 in 1,000.
+func (t Traits) unguessable() bool {
+	return t.Space > 0 && float64(max(t.Accepted, 1))/t.Space < 1e-17
 }
 
 // Strengths of strategies, for Traits.
@@ -267,6 +274,8 @@ type Address struct {
 	Kind    string // email or phone
 	Country string // ISO 3166-1 alpha-2, of a number
 	Prefix  string // what a limit by number prefix counts: calling code and leading digits
+
+	refusal *Error // for a while, by the policy; nil: none
 }
 
 // A Bucket is one thing that limits count by. A limiter applies every rule whose By (and channel) fits.
@@ -274,6 +283,7 @@ type Bucket struct {
 	By      string // address, subject, ip, prefix, country, app or all
 	Key     string // whose, as a keyed digest that does not rotate
 	Channel string // of what is sent; empty if nothing is
+	Known   bool   // of a device that the app recognises: it is never counted with others, whatever the key
 }
 
 // Outgoing names a message that has to be sent. It holds ids only.

@@ -234,7 +234,7 @@ func TestFactorWaitsAndIsDisabled(t *testing.T) {
 			if err != nil {
 				return watchword.Proof{}, err
 			}
-			if err := f.Usable(c.Now()); err != nil {
+			if err := f.Usable(c); err != nil {
 				return watchword.Proof{}, err
 			}
 			return watchword.Proof{Compared: []watchword.Factor{f}}, watchword.ErrMismatch
@@ -286,7 +286,7 @@ func TestMovedFactorsDoNotOpen(t *testing.T) {
 			if err != nil {
 				return watchword.Proof{}, err
 			}
-			return watchword.Proof{}, factors[0].Usable(c.Now())
+			return watchword.Proof{}, factors[0].Usable(c)
 		},
 	}
 	k := newKit(t, withLiar(l))

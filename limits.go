@@ -6,8 +6,12 @@ import (
 	"net/netip"
 )
 
-// A taken is what the shared limits were charged with for one start or resend, so that it can be given back.
-type taken struct {
+// A taken is what shared limits were charged with for one start or resend, so that it can be given back.
+type taken []charge
+
+// A charge is what one limiter took under a name.
+type charge struct {
+	by      Refunder
 	name    string
 	buckets []Bucket
 }
@@ -15,35 +19,59 @@ type taken struct {
 // takeStart asks the shared limits for one start or resend. Keys are digests under the identity key, and a device that
 // the app knows is counted apart from strangers, so that they cannot use up its sends.
 func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to Address) (taken, error) {
-	if e.cfg.Starts == nil {
-		return taken{}, nil
+	took, err := e.take(ctx, e.cfg.Starts, e.startBuckets(t, req, to)...)
+	if err != nil || to.refusal == nil || req.Client.Known {
+		return took, err
 	}
-	took := taken{buckets: e.startBuckets(t, req, to)}
-	refunder, ok := e.cfg.Starts.(Refunder)
-	if !ok {
-		return taken{}, e.limited(ctx, e.cfg.Starts.Take(ctx, took.buckets...))
-	}
-	name, err := e.random(randomSize)
+	reserved, err := e.takeReserved(ctx, req.Channel, to)
 	if err != nil {
-		return taken{}, err
-	}
-	took.name = b64.EncodeToString(name)
-	err = e.limited(ctx, refunder.TakeNamed(ctx, took.name, took.buckets...))
-	if errors.Is(err, ErrUnavailable) { // a lost reply: it may have been charged
 		e.giveBack(ctx, took)
+		return nil, err
+	}
+	return append(took, reserved...), nil
+}
+
+// takeReserved asks for one of the few starts that strangers have to an address that is refused for a while.
+func (e *Engine) takeReserved(ctx context.Context, channel string, to Address) (taken, error) {
+	if e.cfg.Reserved == nil {
+		return nil, e.limited(ctx, &LimitError{Rule: to.refusal.Limit, RetryAfter: to.refusal.RetryAfter})
+	}
+	took, err := e.take(ctx, e.cfg.Reserved, Bucket{By: "prefix", Key: e.bucketKey("prefix", to.Prefix), Channel: channel})
+	var refused *Error
+	if errors.As(err, &refused) && refused.RetryAfter > to.refusal.RetryAfter {
+		refused.RetryAfter = to.refusal.RetryAfter // the refusal ends earlier than that
 	}
 	return took, err
 }
 
-// giveBack takes the charge of a start or resend back that did not come about. No answer waits for it.
-func (e *Engine) giveBack(ctx context.Context, took taken) {
-	if took.name == "" {
-		return
+// take spends from a limiter, in a way that can be given back where the limiter knows how.
+func (e *Engine) take(ctx context.Context, from Limiter, buckets ...Bucket) (taken, error) {
+	if from == nil {
+		return nil, nil
 	}
-	refunder := e.cfg.Starts.(Refunder)
-	e.background.retry(ctx, func(ctx context.Context) error {
-		return refunder.Refund(ctx, took.name, took.buckets...)
-	})
+	refunder, ok := from.(Refunder)
+	if !ok {
+		return nil, e.limited(ctx, from.Take(ctx, buckets...))
+	}
+	name, err := e.random(randomSize)
+	if err != nil {
+		return nil, err
+	}
+	took := taken{{refunder, b64.EncodeToString(name), buckets}}
+	if err = e.limited(ctx, refunder.TakeNamed(ctx, took[0].name, buckets...)); err == nil {
+		return took, nil
+	}
+	if errors.Is(err, ErrUnavailable) { // a lost reply: it may have been charged
+		e.giveBack(ctx, took)
+	}
+	return nil, err
+}
+
+// giveBack takes the charges of a start or resend back that did not come about. No answer waits for it.
+func (e *Engine) giveBack(ctx context.Context, took taken) {
+	for _, c := range took {
+		e.background.retry(ctx, func(ctx context.Context) error { return c.by.Refund(ctx, c.name, c.buckets...) })
+	}
 }
 
 func (e *Engine) startBuckets(t Traits, req StartRequest, to Address) []Bucket {
@@ -52,22 +80,23 @@ func (e *Engine) startBuckets(t Traits, req StartRequest, to Address) []Bucket {
 		channel = req.Channel
 	}
 	buckets := make([]Bucket, 0, 7)
-	add := func(by, value, known string) {
-		if value != "" {
-			buckets = append(buckets, Bucket{By: by, Key: e.bucketKey(by, value, known), Channel: channel})
-		}
-	}
 	known := ""
 	if req.Client.Known {
 		known = "known"
 	}
-	add("address", to.key(), known)
-	add("subject", req.Subject, known)
-	add(clientIs(t, req), clientNetwork(req.Client.IP), "")
-	add("prefix", to.Prefix, "")
-	add("country", to.Country, "")
-	add("app", e.cfg.App, "")
-	return append(buckets, Bucket{By: "all", Key: "all", Channel: channel})
+	add := func(by, value string) {
+		if value != "" {
+			buckets = append(buckets, Bucket{By: by, Key: e.bucketKey(by, value, known), Channel: channel, Known: req.Client.Known})
+		}
+	}
+	add("address", to.key())
+	add("subject", req.Subject)
+	add(clientIs(t, req), clientNetwork(req.Client.IP))
+	add("prefix", to.Prefix)
+	add("country", to.Country)
+	add("app", e.cfg.App)
+	add("all", "all")
+	return buckets
 }
 
 // clientIs says what a client is counted as. A page that offers passkeys in its form starts a challenge with each view;

@@ -119,7 +119,7 @@ func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, 
 	if channel != "" {
 		rec.Channel = channel
 	}
-	to, err := e.cfg.Addresses(rec.Channel, rec.Address)
+	to, err := e.addressOf(rec.Channel, rec.Address)
 	if errors.Is(err, ErrInvalidRequest) || err == nil && to.Value != rec.Address {
 		err = invalid("channel", "does not reach this address")
 	}
@@ -275,10 +275,13 @@ func (e *Engine) Record(ctx context.Context, o Outgoing, d Delivery) error {
 	if err != nil {
 		return ErrNotFound
 	}
+	var about Challenge
+	var repeated bool
 	edit := func(rec *record, _ Entry) error {
 		if rec.Sends != o.Send || deliveryOrder[d.Status] <= deliveryOrder[rec.Delivery.Status] {
 			return ErrClosed
 		}
+		about, repeated = Challenge{ID: o.ChallengeID, Channel: d.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}, rec.SentBy != ""
 		if rec.Delivery = d; d.Status != DeliveryFailed {
 			rec.SentBy = d.Channel
 		}
@@ -292,7 +295,7 @@ func (e *Engine) Record(ctx context.Context, o Outgoing, d Delivery) error {
 		return nil // nothing new
 	}
 	if err == nil {
-		e.emitDelivery(ctx, o, d)
+		e.emitDelivery(ctx, &about, d, repeated)
 	}
 	return err
 }
@@ -313,10 +316,10 @@ func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record,
 	return err
 }
 
-func (e *Engine) emitDelivery(ctx context.Context, o Outgoing, d Delivery) {
+func (e *Engine) emitDelivery(ctx context.Context, about *Challenge, d Delivery, repeated bool) {
 	kind := map[string]string{DeliverySent: EventMessageSent, DeliveryDelivered: EventMessageDelivered, DeliveryFailed: EventMessageFailed}[d.Status]
 	if kind == "" {
 		return
 	}
-	e.emit(ctx, kind, &Challenge{ID: o.ChallengeID, Channel: d.Channel}, func(ev *Event) { ev.Provider = d.Provider })
+	e.emit(ctx, kind, about, func(ev *Event) { ev.Provider, ev.Repeated = d.Provider, repeated })
 }

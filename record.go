@@ -43,6 +43,7 @@ func (s *sealed) fields(f *codec) {
 	s.RedeemedBy.field(f)
 	s.ResentBy.field(f)
 	optional(f, &s.Claims, (*Claims).fields)
+	f.text(&s.prefix)
 }
 
 // An attemptID names one request: this process, and how many came before or, where the caller gave a seed, what is derived

@@ -60,7 +60,7 @@ func (e *Engine) wonBefore(ctx context.Context, rec *record, won approval) (*Res
 		return nil, ErrChallengeApproved
 	}
 	if e.closed.end(rec.ident.rand, endChallenge, Approved) { // this node has sent no event yet
-		e.emit(ctx, EventApproved, &rec.Challenge)
+		e.emit(ctx, EventApproved, &rec.Challenge, func(ev *Event) { ev.Repeated = true })
 	}
 	var err error
 	r.Factor, err = e.enrolled(ctx, rec)

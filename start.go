@@ -66,6 +66,9 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 		return before, err
 	}
 	c.Ask, c.Decoy = prompt.Ask, c.Decoy || prompt.Decoy
+	if !c.Decoy && !prompt.Silent {
+		c.prefix = address.Prefix
+	}
 	entry, rec, err := e.newEntry(ident, strategy.Traits(), c, prompt)
 	if err != nil {
 		return nil, err
@@ -96,13 +99,10 @@ func (e *Engine) ask(ctx context.Context, i ident, c *Challenge, req StartReques
 		if err == nil {
 			took, err = e.takeStart(ctx, s.Traits(), req, to)
 		}
-		if err != nil {
-			took = taken{}
-		}
 		return prompt, took, nil, err
 	}
 	if took, err = e.takeStart(ctx, s.Traits(), req, to); err != nil {
-		return prompt, taken{}, nil, err
+		return prompt, nil, nil, err
 	}
 	if before, err = e.authorizeEnrolment(ctx, i, c, req); before != nil || err != nil {
 		return prompt, took, before, err

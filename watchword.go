@@ -45,6 +45,10 @@ type Config struct {
 	Starts Limiter // of starts and resends, shared by all nodes; nil: none
 	Checks Limiter // of checks, kept by each process; nil: none
 
+	// Reserved is the limit of starts and resends to addresses that Addresses refuses for a while, by devices that the app
+	// does not know. It counts by prefix and is shared by all nodes. Nil: none of them passes.
+	Reserved Limiter
+
 	Lifetime        time.Duration // of a challenge, at most and by default 10 minutes
 	Tries           int           // of a challenge, by default 5
 	Sends           int           // messages of a challenge, by default 5

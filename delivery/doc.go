@@ -13,8 +13,9 @@
 // message keeps its id, and nothing is sent after its code has died: a provider is tried a few times at short notice by
 // the Router; when all of the channel's providers failed, the Worker comes back later, until the code would be dead.
 //
-// A PrefixBreaker may watch over it all for number ranges that are sent to but never verified. It wraps the policy and
-// the outermost Sender.
+// A PrefixBreaker may watch over it all for number ranges that are sent to but never verified. It wraps the policy and is
+// given the engine's events. It counts in Counters, which all processes of a deployment share: in memory for one process, and
+// on Redis in the package delivery/redis. The suite that holds counters to their promises is in delivery/counterstest.
 //
 // No error of the senders here, and none of Environment's connections, holds what a peer sent. One thing a library cannot
 // keep back: net/http writes what arrives unasked on an idle connection to the standard logger of package log, and a receiver

@@ -10,47 +10,57 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
+// LimitPrefixBreaker is the name of the limit that a PrefixBreaker refuses by.
+const LimitPrefixBreaker = "prefix_breaker"
+
 // A PrefixBreakerConfig says when a range of numbers is refused. Zero values are usable.
 type PrefixBreakerConfig struct {
+	App      string   // whose challenges are counted
+	Counters Counters // where all processes count; nil: in the memory of this one
+
 	Window  time.Duration // that challenges are counted in; zero: an hour
-	Sent    int           // challenges of a prefix before it is judged; zero: 50
+	Sent    int           // challenges of a prefix before it is evaluated; zero: 50
 	Percent int           // of them that must be verified; zero: 10
 	Pause   time.Duration // that a prefix is refused for; zero: an hour
-	Shadow  bool          // nothing is refused, only logged what would be
+	Settle  time.Duration // the age at which challenges are evaluated: those that are younger may still be answered; zero: 10 minutes
+	Shadow  bool          // a dry run: nothing is refused, the log says what would be
 
 	Logger *slog.Logger
 	Now    func() time.Time // the engine's clock; nil: time.Now
 }
 
 const (
-	slots       = 12      // of a window
-	openSlots   = 2       // the youngest, in which people may still be typing: not judged yet
-	maxTracked  = 100_000 // challenges that are waited for; more are not counted
-	maxPrefixes = 20_000  // beyond, prefixes are not counted until others have been quiet for a window
+	slots      = 12                     // of a window
+	maxPending = 20_000                 // counts that wait to be exchanged; more are dropped
+	maxBatch   = 500                    // of them are exchanged at a time
+	exchanges  = 800 * time.Millisecond // between two exchanges, so that a decision reaches every process within two seconds
 )
 
 // A PrefixBreaker finds number ranges to which messages are sent for the money that sending them earns somebody: many
 // messages, few of which anybody verifies. It counts, for each watchword.Address.Prefix in a sliding window, challenges
-// sent against challenges approved, and refuses the prefix for a while when too few are. It must see all three ways:
-// wrap the AddressPolicy and the Sender, and give it the engine's events. It is safe for concurrent use, and counts in
-// this process only.
+// sent against challenges approved, and refuses the prefix for a while when too few are. It wraps the AddressPolicy, and must
+// be given the engine's events. It is safe for concurrent use.
+//
+// All processes count in the same Counters, so it does not matter which of them sends and which verifies. Run exchanges, in
+// the background, what was counted here for what all have counted: neither the policy nor an event waits for anything, and a
+// decision is at most two seconds old. While Counters are unavailable, prefixes stay refused until their time is over, and
+// counts wait.
 type PrefixBreaker struct {
 	cfg  PrefixBreakerConfig
 	slot time.Duration
 
-	mu       sync.Mutex
-	prefixes map[string]*prefixCount
-	tracked  map[string]sentChallenge // by challenge, until it is approved or too old to be judged
-	swept    int64                    // the slot in which what is old was last removed
+	mu      sync.Mutex
+	pending map[pendingKey]Count
+	refused map[string]time.Time // by prefix: until when
+
+	exchanging sync.Mutex // one exchange at a time; what follows is its own
+	batch      *Batch     // that was not answered yet
+	batchSince time.Time
+	watched    map[string][]Count // of prefixes that may have to be refused as they get older
+	failing    bool
 }
 
-type prefixCount struct {
-	slots   [slots]struct{ sent, verified int }
-	newest  int64 // the slot that was last counted in
-	refused time.Time
-}
-
-type sentChallenge struct {
+type pendingKey struct {
 	prefix string
 	slot   int64
 }
@@ -61,144 +71,77 @@ func NewPrefixBreaker(cfg PrefixBreakerConfig) (*PrefixBreaker, error) {
 	orDefault(&cfg.Sent, 50)
 	orDefault(&cfg.Percent, 10)
 	orDefault(&cfg.Pause, time.Hour)
+	orDefault(&cfg.Settle, 10*time.Minute)
 	cfg.Logger, cfg.Now, _ = ambient(cfg.Logger, cfg.Now, nil)
-	if cfg.Window < time.Minute || cfg.Sent < 1 || cfg.Percent < 1 || cfg.Percent > 100 || cfg.Pause < 0 {
-		return nil, errors.New("delivery: a prefix breaker needs a window of a minute or more, a positive number of challenges and 1 to 100 percent")
+	if cfg.Counters == nil {
+		cfg.Counters = NewMemoryCounters(cfg.Now)
 	}
-	return &PrefixBreaker{cfg: cfg, slot: cfg.Window / slots, prefixes: map[string]*prefixCount{}, tracked: map[string]sentChallenge{}}, nil
+	if cfg.Window < time.Minute || cfg.Sent < 1 || cfg.Percent < 1 || cfg.Percent > 100 || cfg.Pause < time.Second || cfg.Settle < 0 {
+		return nil, errors.New("delivery: a prefix breaker needs a window of a minute or more, a positive number of challenges, 1 to 100 percent and a pause of a second or more")
+	}
+	return &PrefixBreaker{cfg: cfg, slot: cfg.Window / slots, pending: map[pendingKey]Count{}, refused: map[string]time.Time{}, watched: map[string][]Count{}}, nil
 }
 
-// Policy wraps an AddressPolicy: what it allows is refused while its prefix is.
+// Policy wraps an AddressPolicy: what it allows is refused, as rate_limited, while its prefix is.
 func (b *PrefixBreaker) Policy(next watchword.AddressPolicy) watchword.AddressPolicy {
 	return func(channel, address string) (watchword.Address, error) {
 		a, err := next(channel, address)
-		if err == nil && channel != "" && a.Prefix != "" && b.refuses(a.Prefix) {
-			err = refused(ReasonPrefix)
+		if err != nil || channel == "" || a.Prefix == "" || b.cfg.Shadow {
+			return a, err
+		}
+		if left := b.refusedFor(a.Prefix); left > 0 {
+			err = &watchword.Error{Code: watchword.ErrRateLimited.Code, Limit: LimitPrefixBreaker, RetryAfter: left}
 		}
 		return a, err
 	}
 }
 
-func (b *PrefixBreaker) refuses(prefix string) bool {
+// refusedFor is how long a prefix is still refused.
+func (b *PrefixBreaker) refusedFor(prefix string) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	count := b.prefixes[prefix]
-	return count != nil && b.cfg.Now().Before(count.refused) && !b.cfg.Shadow
+	until, refused := b.refused[prefix]
+	if !refused {
+		return 0
+	}
+	return until.Sub(b.cfg.Now())
 }
 
-// Sender wraps a Sender: what it takes is counted, once for each challenge.
-func (b *PrefixBreaker) Sender(next watchword.Sender) watchword.Sender {
-	return prefixSender{b, next}
-}
+// Reserved is how often one start to a refused prefix should be let in, for people who are none of those that are fought: ten
+// times in a pause. It is what a limiter for watchword.Config.Reserved allows.
+func (b *PrefixBreaker) Reserved() time.Duration { return b.cfg.Pause / 10 }
 
-type prefixSender struct {
-	breaker *PrefixBreaker
-	next    watchword.Sender
-}
-
-func (s prefixSender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
-	if m.Channel == ChannelEmail {
-		return s.next.Send(ctx, m)
-	}
-	fresh := s.breaker.track(m) // before it is sent: people can be faster than providers' answers
-	sent, err := s.next.Send(ctx, m)
-	if err != nil && fresh {
-		s.breaker.forget(m.ChallengeID)
-	}
-	return sent, err
-}
-
-// track begins to wait for a challenge's answer. It reports false if the challenge was counted before, or cannot be.
-func (b *PrefixBreaker) track(m watchword.Message) bool {
-	number, err := parseNumber(m.To, "")
-	if err != nil {
-		return false
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	now := b.now()
-	b.sweep(now)
-	_, known := b.tracked[m.ChallengeID]
-	count := b.prefixes[number.Prefix]
-	if known || len(b.tracked) >= maxTracked || count == nil && len(b.prefixes) >= maxPrefixes {
-		return false
-	}
-	if count == nil {
-		count = &prefixCount{newest: now}
-		b.prefixes[number.Prefix] = count
-	}
-	b.tracked[m.ChallengeID] = sentChallenge{number.Prefix, now}
-	count.moveTo(now)
-	count.slots[now%slots].sent++
-	b.judge(number.Prefix, count, now)
-	return true
-}
-
-// Event takes the engine's events; approvals are what it counts.
+// Event takes the engine's events. A challenge counts as sent with the first of its messages that a provider took.
 func (b *PrefixBreaker) Event(_ context.Context, e watchword.Event) {
-	if e.Type != watchword.EventApproved {
+	if e.Prefix == "" || e.Repeated {
 		return
 	}
-	b.settle(e.ChallengeID, func(count *prefixCount, slot int64) { count.slots[slot%slots].verified++ })
+	switch e.Type {
+	case watchword.EventMessageSent, watchword.EventMessageDelivered:
+		b.count(e, 1, 0)
+	case watchword.EventApproved:
+		b.count(e, 0, 1)
+	}
 }
 
-// forget takes back what was not sent after all.
-func (b *PrefixBreaker) forget(challenge string) {
-	b.settle(challenge, func(count *prefixCount, slot int64) { count.slots[slot%slots].sent-- })
-}
-
-// settle ends the waiting for a challenge, and counts in the slot in which it was sent.
-func (b *PrefixBreaker) settle(challenge string, change func(count *prefixCount, slot int64)) {
+// count adds to what the next exchange takes along. Both are counted where the challenge was created.
+func (b *PrefixBreaker) count(e watchword.Event, sent, verified int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	sent, known := b.tracked[challenge]
-	delete(b.tracked, challenge)
-	if count := b.prefixes[sent.prefix]; known && count != nil {
-		count.moveTo(b.now())
-		if sent.slot > count.newest-slots && count.slots[sent.slot%slots].sent > 0 {
-			change(count, sent.slot)
-		}
-	}
-}
-
-// judge refuses the prefix if too few of those who had time to answer did. Its count then begins anew.
-func (b *PrefixBreaker) judge(prefix string, count *prefixCount, now int64) {
-	sent, verified := 0, 0
-	for slot := now - slots + 1; slot <= now-openSlots; slot++ {
-		sent, verified = sent+count.slots[slot%slots].sent, verified+count.slots[slot%slots].verified
-	}
-	if sent < b.cfg.Sent || verified*100 >= sent*b.cfg.Percent {
+	key := pendingKey{e.Prefix, b.slotOf(e.StartedAt)}
+	c, known := b.pending[key]
+	if !known && len(b.pending) >= maxPending {
 		return
 	}
-	*count = prefixCount{newest: now, refused: b.cfg.Now().Add(b.cfg.Pause)}
-	b.cfg.Logger.Warn("number prefix is sent to, but hardly verified", "prefix", prefix, "sent", sent, "verified", verified, "shadow", b.cfg.Shadow)
+	b.pending[key] = Count{Key: key.prefix, Slot: key.slot, Sent: c.Sent + sent, Verified: c.Verified + verified}
 }
 
-// now is the number of the present slot.
-func (b *PrefixBreaker) now() int64 { return b.cfg.Now().UnixNano() / int64(b.slot) }
+// slotOf is the number of the slot that a time is in.
+func (b *PrefixBreaker) slotOf(t time.Time) int64 { return t.UnixNano() / int64(b.slot) }
 
-// moveTo empties the slots that are used again.
-func (c *prefixCount) moveTo(now int64) {
-	for slot := max(c.newest+1, now-slots+1); slot <= now; slot++ {
-		c.slots[slot%slots] = struct{ sent, verified int }{}
-	}
-	c.newest = max(c.newest, now)
-}
-
-// sweep removes, once in each slot, what can change nothing any more.
-func (b *PrefixBreaker) sweep(now int64) {
-	if b.swept == now {
-		return
-	}
-	b.swept = now
-	for id, sent := range b.tracked {
-		if sent.slot <= now-slots {
-			delete(b.tracked, id)
-		}
-	}
-	for prefix, count := range b.prefixes {
-		if count.newest <= now-slots && !b.cfg.Now().Before(count.refused) {
-			delete(b.prefixes, prefix)
-		}
-	}
+// evaluated are the first and the last slot of the window: the last one is over since the time that challenges need to
+// settle.
+func (b *PrefixBreaker) evaluated() (first, last int64) {
+	last = b.slotOf(b.cfg.Now().Add(-b.cfg.Settle)) - 1
+	return last - slots + 1, last
 }

@@ -15,100 +15,158 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// traffic drives a PrefixBreaker on a clock of its own.
+// traffic drives the PrefixBreakers of several processes on one clock, over counters that they share.
 type traffic struct {
-	t       *testing.T
-	now     time.Time
-	breaker *delivery.PrefixBreaker
-	policy  watchword.AddressPolicy
-	sender  watchword.Sender
-	script  *script
-	log     bytes.Buffer
-	n       int
+	t        *testing.T
+	now      time.Time
+	counters *flaky
+	breakers []*delivery.PrefixBreaker
+	log      bytes.Buffer
+	n        int
 }
 
-func newTraffic(t *testing.T, cfg delivery.PrefixBreakerConfig) *traffic {
+func newTraffic(t *testing.T, processes int, cfg delivery.PrefixBreakerConfig) *traffic {
 	t.Helper()
-	f := &traffic{t: t, now: time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC), script: &script{}}
+	f := &traffic{t: t, now: time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)}
 	cfg.Now, cfg.Logger = func() time.Time { return f.now }, slog.New(slog.NewTextHandler(&f.log, nil))
-	var err error
-	if f.breaker, err = delivery.NewPrefixBreaker(cfg); err != nil {
-		t.Fatal(err)
+	f.counters = &flaky{Counters: delivery.NewMemoryCounters(cfg.Now)}
+	cfg.App, cfg.Counters = "shop", f.counters
+	for range processes {
+		b, err := delivery.NewPrefixBreaker(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.breakers = append(f.breakers, b)
 	}
-	f.policy, f.sender = f.breaker.Policy(policy(t, delivery.Addresses{AllCountries: true})), f.breaker.Sender(f.script)
 	return f
 }
 
-// send sends n challenges to the prefix over ten minutes; every each-th is approved, none for 0.
+// flaky are counters that can be unavailable, before a step is taken or after it.
+type flaky struct {
+	delivery.Counters
+	down, lost bool
+}
+
+var errNoCounters = errors.New("no counters")
+
+func (f *flaky) Add(ctx context.Context, app string, b delivery.Batch) ([]delivery.Count, error) {
+	if f.down {
+		return nil, errNoCounters
+	}
+	counts, err := f.Counters.Add(ctx, app, b)
+	if f.lost {
+		err = errNoCounters
+	}
+	return counts, err
+}
+
+func (f *flaky) Refused(ctx context.Context, app string) (map[string]time.Duration, error) {
+	if f.down || f.lost {
+		return nil, errNoCounters
+	}
+	return f.Counters.Refused(ctx, app)
+}
+
+// send sends n challenges to the prefix over ten minutes, in turn by each process; every each-th is approved at the next
+// process, none for 0.
 func (f *traffic) send(prefix string, n, each int) {
 	for i := range n {
 		f.n++
-		id := fmt.Sprintf("ch_%d", f.n)
-		_, _ = f.sender.Send(context.Background(), watchword.Message{ChallengeID: id, Channel: "sms", To: fmt.Sprintf("%s%04d", prefix, i)})
+		e := watchword.Event{Type: watchword.EventMessageSent, ChallengeID: fmt.Sprintf("ch_%d", f.n), Prefix: prefix, StartedAt: f.now}
+		f.breakers[f.n%len(f.breakers)].Event(context.Background(), e)
 		if each > 0 && i%each == 0 {
-			f.breaker.Event(context.Background(), watchword.Event{Type: watchword.EventApproved, ChallengeID: id})
+			e.Type = watchword.EventApproved
+			f.breakers[(f.n+1)%len(f.breakers)].Event(context.Background(), e)
 		}
 		f.now = f.now.Add(10 * time.Minute / time.Duration(n))
 	}
+	f.exchange()
 }
 
+// exchange is what happens within two seconds: each process exchanges twice.
+func (f *traffic) exchange() {
+	f.t.Helper()
+	for range 2 {
+		for _, b := range f.breakers {
+			if err := b.Exchange(context.Background()); err != nil && !f.counters.down && !f.counters.lost {
+				f.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// refused reports whether the prefix is; all processes must agree.
 func (f *traffic) refused(prefix string) bool {
 	f.t.Helper()
-	a, err := f.policy("sms", prefix+"0199")
-	var problem *watchword.Error
-	if err != nil && (!errors.As(err, &problem) || !errors.Is(err, watchword.ErrDestinationRefused) || problem.Reason != "prefix") || a.Value == "" {
-		f.t.Fatalf("%+v, %v", a, err)
+	refusals := 0
+	for _, b := range f.breakers {
+		a, err := b.Policy(policy(f.t, delivery.Addresses{AllCountries: true}))("sms", prefix+"0199")
+		var problem *watchword.Error
+		if err != nil && (!errors.As(err, &problem) || problem.Code != watchword.ErrRateLimited.Code || problem.Limit != delivery.LimitPrefixBreaker ||
+			problem.RetryAfter <= 0 || problem.RetryAfter > time.Hour) || a.Value == "" {
+			f.t.Fatalf("%+v, %v", a, err)
+		}
+		if err != nil {
+			refusals++
+		}
 	}
-	return err != nil
+	if refusals != 0 && refusals != len(f.breakers) {
+		f.t.Fatalf("%d of %d processes refuse %s", refusals, len(f.breakers), prefix)
+	}
+	return refusals > 0
 }
 
-func TestPrefixBreaker(t *testing.T) {
-	const pumped, other = "+1415555", "+1212555"
+const pumped, otherPrefix = "+1415555", "+1212555"
+
+func TestPrefixBreakerRefusesPrefixesThatHardlyAnybodyVerifies(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		cfg     delivery.PrefixBreakerConfig
+		sent    int
 		each    int
-		answers []error
 		refused bool
-		logged  bool
+		logged  string
 	}{
-		{"nobody verifies", delivery.PrefixBreakerConfig{}, 0, nil, true, true},
-		{"one in twenty verifies", delivery.PrefixBreakerConfig{}, 20, nil, true, true},
-		{"one in eight verifies", delivery.PrefixBreakerConfig{}, 8, nil, false, false},
-		{"one in eight is too few here", delivery.PrefixBreakerConfig{Percent: 20}, 8, nil, true, true},
-		{"too few to judge", delivery.PrefixBreakerConfig{Sent: 500}, 0, nil, false, false},
-		{"in shadow", delivery.PrefixBreakerConfig{Shadow: true}, 0, nil, false, true},
-		{"nothing was sent", delivery.PrefixBreakerConfig{}, 0, times(100, errDown), false, false},
+		{"nobody verifies", delivery.PrefixBreakerConfig{}, 100, 0, true, "sent=100 verified=0"},
+		{"72 are sent and none verified", delivery.PrefixBreakerConfig{}, 72, 0, true, "sent=72 verified=0"},
+		{"one in twenty verifies", delivery.PrefixBreakerConfig{}, 100, 20, true, "sent=100 verified=5"},
+		{"18 percent verify", delivery.PrefixBreakerConfig{}, 100, 6, false, ""},
+		{"one in eight verifies", delivery.PrefixBreakerConfig{}, 100, 8, false, ""},
+		{"everybody verifies", delivery.PrefixBreakerConfig{}, 80, 1, false, ""},
+		{"one in eight is too few here", delivery.PrefixBreakerConfig{Percent: 20}, 100, 8, true, "sent=100 verified=13"},
+		{"too few to evaluate", delivery.PrefixBreakerConfig{Sent: 500}, 100, 0, false, ""},
+		{"dry run", delivery.PrefixBreakerConfig{Shadow: true}, 100, 20, false, "sent=100 verified=5"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			f := newTraffic(t, c.cfg)
-			f.script.answers = c.answers
-			f.send(pumped, 100, c.each)
-			if f.refused(pumped) {
-				t.Error("judged while people may still be typing")
-			}
-			f.now = f.now.Add(10 * time.Minute)
-			f.send(pumped, 1, 0)
-			if f.refused(pumped) != c.refused || f.refused(other) {
-				t.Errorf("refused %v, the other %v", f.refused(pumped), f.refused(other))
-			}
-			if logged := strings.Contains(f.log.String(), "prefix=+1415555"); logged != c.logged || strings.Contains(f.log.String(), "+14155550") {
-				t.Errorf("log: %s", f.log.String())
-			}
-			if _, err := f.policy("", pumped+"0199"); err != nil {
-				t.Errorf("the canonical form alone: %v", err)
-			}
-		})
+		for _, processes := range []int{1, 2, 8} {
+			t.Run(fmt.Sprintf("%s, %d processes", c.name, processes), func(t *testing.T) {
+				f := newTraffic(t, processes, c.cfg)
+				f.send(pumped, c.sent, c.each)
+				f.now = f.now.Add(4 * time.Minute)
+				if f.exchange(); f.refused(pumped) {
+					t.Error("evaluated while people may still be typing")
+				}
+				f.now = f.now.Add(11 * time.Minute)
+				f.exchange()
+				if f.refused(pumped) != c.refused || f.refused(otherPrefix) {
+					t.Errorf("refused %v, the other %v", f.refused(pumped), f.refused(otherPrefix))
+				}
+				lines := strings.Count(f.log.String(), "number prefix")
+				if c.logged == "" && lines != 0 || c.logged != "" && (lines != 1 || !strings.Contains(f.log.String(), "prefix="+pumped+" "+c.logged)) {
+					t.Errorf("log: %s", f.log.String())
+				}
+				if _, err := f.breakers[0].Policy(policy(t, delivery.Addresses{}))("", pumped+"0199"); err != nil {
+					t.Errorf("the canonical form alone: %v", err)
+				}
+			})
+		}
 	}
 }
 
 func TestPrefixBreakerForgets(t *testing.T) {
-	const pumped = "+1415555"
-	f := newTraffic(t, delivery.PrefixBreakerConfig{})
+	f := newTraffic(t, 2, delivery.PrefixBreakerConfig{})
 	f.send(pumped, 100, 0)
-	f.now = f.now.Add(10 * time.Minute)
-	f.send(pumped, 1, 0)
-	if !f.refused(pumped) {
+	f.now = f.now.Add(15 * time.Minute)
+	if f.exchange(); !f.refused(pumped) {
 		t.Fatal("not refused")
 	}
 	f.now = f.now.Add(time.Hour)
@@ -119,26 +177,136 @@ func TestPrefixBreakerForgets(t *testing.T) {
 	for _, step := range []struct {
 		n     int
 		pause time.Duration
-	}{{40, 25 * time.Minute}, {1, 20 * time.Minute}, {1, 0}, {40, 15 * time.Minute}, {1, 0}} {
+	}{{40, 25 * time.Minute}, {1, 20 * time.Minute}, {1, 0}, {40, 20 * time.Minute}, {1, 0}} {
 		f.send(pumped, step.n, 0)
 		f.now = f.now.Add(step.pause)
+		f.exchange()
 	}
 	if f.refused(pumped) {
 		t.Error("counts what is older than the window")
 	}
 }
 
-// A resend is no second challenge, and an approval counts once.
-func TestPrefixBreakerCountsChallenges(t *testing.T) {
-	f := newTraffic(t, delivery.PrefixBreakerConfig{Sent: 2, Percent: 100})
-	m := watchword.Message{ChallengeID: "ch_1", Channel: "sms", To: "+14155550100"}
-	for range 5 {
-		_, _ = f.sender.Send(context.Background(), m)
+// With a short window too, nobody is refused who is still typing.
+func TestPrefixBreakerLeavesTimeForAnswersWhateverTheWindow(t *testing.T) {
+	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{Window: time.Minute})
+	started := f.now
+	for range 60 {
+		f.breakers[0].Event(t.Context(), watchword.Event{Type: watchword.EventMessageSent, Prefix: pumped, StartedAt: started})
 	}
+	for f.now.Before(started.Add(10 * time.Minute)) {
+		if f.exchange(); f.refused(pumped) {
+			t.Fatalf("refused after %s", f.now.Sub(started))
+		}
+		f.now = f.now.Add(5 * time.Second)
+	}
+	f.now = f.now.Add(10 * time.Second)
+	if f.exchange(); !f.refused(pumped) {
+		t.Error("never refused")
+	}
+}
+
+// A resend is no second challenge, an approval counts once, and what has no prefix not at all.
+func TestPrefixBreakerCountsChallenges(t *testing.T) {
+	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{Sent: 2, Percent: 100})
+	e := watchword.Event{Type: watchword.EventMessageSent, Prefix: pumped, StartedAt: f.now}
+	tell := func(change func(e *watchword.Event)) {
+		e := e
+		change(&e)
+		f.breakers[0].Event(t.Context(), e)
+	}
+	tell(func(*watchword.Event) {})
+	for range 5 {
+		tell(func(e *watchword.Event) { e.Repeated = true })
+		tell(func(e *watchword.Event) { e.Type, e.Repeated = watchword.EventMessageDelivered, true })
+		tell(func(e *watchword.Event) { e.Type, e.Repeated = watchword.EventApproved, true })
+		tell(func(e *watchword.Event) { e.Type = watchword.EventMessageFailed })
+		tell(func(e *watchword.Event) { e.Prefix = "" })
+	}
+	tell(func(e *watchword.Event) { e.Type = watchword.EventMessageDelivered }) // whose message.sent never came
+	f.exchange()
+	counts, err := f.counters.Counters.Add(t.Context(), "shop", delivery.Batch{Name: "look", Counts: []delivery.Count{{Key: pumped}}})
+	if err != nil || len(counts) != 1 || counts[0].Sent != 2 || counts[0].Verified != 0 {
+		t.Errorf("%+v, %v", counts, err)
+	}
+}
+
+// Without counters the last known decision holds until its time is over, what was counted waits, and then counts once.
+func TestPrefixBreakerOutlastsItsCounters(t *testing.T) {
+	for _, how := range []func(*flaky, bool){func(f *flaky, down bool) { f.down = down }, func(f *flaky, lost bool) { f.lost = lost }} {
+		f := newTraffic(t, 2, delivery.PrefixBreakerConfig{})
+		f.send(otherPrefix, 60, 0)
+		f.now = f.now.Add(15 * time.Minute)
+		if f.exchange(); !f.refused(otherPrefix) {
+			t.Fatal("not refused")
+		}
+		how(f.counters, true)
+		f.send(pumped, 60, 0)
+		for range 5 {
+			f.exchange()
+		}
+		if !f.refused(otherPrefix) || f.refused(pumped) {
+			t.Error("the last known decision does not hold")
+		}
+		how(f.counters, false)
+		f.exchange()
+		f.now = f.now.Add(15 * time.Minute)
+		if f.exchange(); !f.refused(pumped) || !strings.Contains(f.log.String(), "prefix=+1415555 sent=60 verified=0") {
+			t.Errorf("what was counted meanwhile: %s", f.log.String())
+		}
+		how(f.counters, true)
+		f.now = f.now.Add(time.Hour)
+		if f.refused(otherPrefix) {
+			t.Error("the last known decision holds for ever")
+		}
+	}
+}
+
+// A batch whose name may have been forgotten is dropped: it never counts twice.
+func TestPrefixBreakerDropsABatchThatIsTooOld(t *testing.T) {
+	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{})
+	f.counters.lost = true
+	f.send(pumped, 60, 0)
+	f.now = f.now.Add(delivery.BatchLife)
+	f.counters.lost = false
+	f.send(pumped, 1, 0)
 	f.now = f.now.Add(15 * time.Minute)
-	f.send("+1415555", 1, 1)
-	if f.refused("+1415555") {
-		t.Error("five messages of one challenge count as five")
+	if f.exchange(); !strings.Contains(f.log.String(), "sent=60 ") || !strings.Contains(f.log.String(), "prefix counts dropped") {
+		t.Errorf("log: %s", f.log.String())
+	}
+}
+
+// Run exchanges by itself, and once more at the end.
+func TestPrefixBreakerRunHandsOverWhatIsLeft(t *testing.T) {
+	shared := delivery.NewMemoryCounters(nil)
+	b, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: "shop", Counters: shared})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := func() (n int64) {
+		counts, err := shared.Add(context.Background(), "shop", delivery.Batch{Name: fmt.Sprint(time.Now().UnixNano()), Counts: []delivery.Count{{Key: pumped}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range counts {
+			n += c.Sent
+		}
+		return n
+	}
+	count := func() {
+		b.Event(context.Background(), watchword.Event{Type: watchword.EventMessageSent, Prefix: pumped, StartedAt: time.Now()})
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Run(ctx) }()
+	count()
+	for sent() != 1 {
+		time.Sleep(10 * time.Millisecond)
+	}
+	count()
+	stop()
+	if err := <-ended; err != nil || sent() != 2 {
+		t.Errorf("%d sent, %v", sent(), err)
 	}
 }
 
@@ -147,16 +315,22 @@ func TestPrefixBreakerRace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sender, judged := b.Sender(&script{}), b.Policy(policy(t, delivery.Addresses{}))
+	allows := b.Policy(policy(t, delivery.Addresses{}))
 	var group sync.WaitGroup
 	for g := range 8 {
 		group.Go(func() {
 			for i := range 100 {
-				id := fmt.Sprintf("ch_%d_%d", g, i)
-				_, _ = sender.Send(context.Background(), watchword.Message{ChallengeID: id, Channel: "sms", To: "+14155550123"})
-				b.Event(context.Background(), watchword.Event{Type: watchword.EventApproved, ChallengeID: id})
-				if _, err := judged("sms", "+14155550123"); err != nil {
+				e := watchword.Event{Type: watchword.EventMessageSent, Prefix: fmt.Sprint("+1415", g%3), StartedAt: time.Now().Add(-20 * time.Minute)}
+				b.Event(context.Background(), e)
+				e.Type = watchword.EventApproved
+				b.Event(context.Background(), e)
+				if _, err := allows("sms", "+14155550123"); err != nil {
 					t.Error(err)
+				}
+				if i%10 == 0 {
+					if err := b.Exchange(context.Background()); err != nil {
+						t.Error(err)
+					}
 				}
 			}
 		})
@@ -165,7 +339,7 @@ func TestPrefixBreakerRace(t *testing.T) {
 }
 
 func TestPrefixBreakerConfiguration(t *testing.T) {
-	for _, cfg := range []delivery.PrefixBreakerConfig{{Window: time.Second}, {Sent: -1}, {Percent: 101}, {Pause: -1}} {
+	for _, cfg := range []delivery.PrefixBreakerConfig{{Window: time.Second}, {Sent: -1}, {Percent: 101}, {Pause: -1}, {Pause: time.Millisecond}, {Settle: -1}} {
 		if _, err := delivery.NewPrefixBreaker(cfg); err == nil {
 			t.Errorf("%+v is accepted", cfg)
 		}

@@ -13,7 +13,8 @@ const (
 func phone() []string { return []string{"sms", "voice", "whatsapp"} }
 
 // Defaults returns the rules for starts that hold where an app has none of its own. They fit an app with some thousand
-// sign-ins a day and are meant to be replaced one by one:
+// sign-ins a day and are meant to be replaced one by one. Devices that the app knows are counted apart, each rule twice: so
+// strangers who fill a limit do not shut them out, and the most that can be started is twice a rule's limit.
 //
 //   - address_10m: 5 in 10 minutes to one address. Somebody who asks for a code again gets the first one again, so five
 //     are plenty; more would only fill a mailbox.

@@ -117,6 +117,9 @@ func (l *Limiter) charge(charges []Charge, b *watchword.Bucket) []Charge {
 	key := b.Key
 	if b.By == ByAll {
 		key = "" // apps have keys of their own for it, but it is one bucket
+		if b.Known {
+			key = "known"
+		}
 	}
 	for i := range rules {
 		r := &rules[i]

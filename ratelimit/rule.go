@@ -19,7 +19,7 @@ const (
 	ByPrefix  = "prefix"  // a number's calling code and leading digits
 	ByCountry = "country" // a number's country
 	ByApp     = "app"     // everything that one app does
-	ByAll     = "all"     // everything that all apps with this rule do, whatever the bucket's key
+	ByAll     = "all"     // everything that all apps with this rule do, whatever the bucket's key; known devices apart
 )
 
 // bys lists the valid values of Rule.By.

@@ -16,12 +16,13 @@ import (
 // queueLength is how many messages of an app may wait or be sent at a time; a start beyond is refused.
 const queueLength = 10_000
 
-// A house is everything that runs: for each app one engine, one worker who sends its messages and one announcer of its
-// events, over shared stores, behind one server.
+// A house is everything that runs: for each app one engine, one worker who sends its messages, one breaker that counts them
+// and one announcer of its events, over shared stores, behind one server.
 type house struct {
 	server     http.Handler
 	engines    []*watchword.Engine
 	workers    []runner
+	breakers   []runner
 	announcers []runner
 	storage    storage
 }

@@ -12,13 +12,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// metrics counts requests and events. Every label has few values: apps and providers are configured, routes, statuses
-// and event types are fixed. None is a subject, an address, an id or anything else that a caller chooses.
+// metrics counts requests and events. Every label has few values: apps, providers and limits are configured, routes,
+// statuses and event types are fixed. None is a subject, an address, an id or anything else that a caller chooses.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
 	events   *prometheus.CounterVec
 	sent     *prometheus.CounterVec
+	limits   *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -31,8 +32,10 @@ func newMetrics() *metrics {
 			Help: "What happened to challenges, factors and limits, by app and event."}, []string{"app", "event"}),
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_messages_total",
 			Help: "Messages by app, event, channel and provider."}, []string{"app", "event", "channel", "provider"}),
+		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_limits_reached_total",
+			Help: "Requests that a limit refused, by app and limit."}, []string{"app", "limit"}),
 	}
-	m.registry.MustRegister(m.requests, m.events, m.sent, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.events, m.sent, m.limits, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -49,6 +52,9 @@ func (m *metrics) event(e watchword.Event) {
 		m.sent.WithLabelValues(e.App, e.Type, e.Channel, e.Provider).Inc()
 	default:
 		m.events.WithLabelValues(e.App, e.Type).Inc()
+	}
+	if e.Type == watchword.EventLimitReached {
+		m.limits.WithLabelValues(e.App, e.Limit).Inc()
 	}
 }
 

@@ -79,12 +79,14 @@ func (r *run) ready(ctx context.Context, h *house) error {
 }
 
 // work starts whatever works beside the requests. The function that it returns ends it: first what sends messages, then,
-// since what became of messages are events, what tells of events.
+// since what became of messages are events, what counts and posts events.
 func (r *run) work(h *house) (finish func()) {
 	finishSending := r.background(h.workers, "not everything was sent")
+	finishCounting := r.background(h.breakers, "not every message was counted")
 	finishTelling := r.background(h.announcers, "not every event was told")
 	return func() {
 		finishSending()
+		finishCounting()
 		finishTelling()
 	}
 }

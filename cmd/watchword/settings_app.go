@@ -41,7 +41,7 @@ func (c *checker) app(where string, cfg fileConfig, a appConfig) appSettings {
 	c.noteFields(where+".pages", s.paths, s.pages.Check())
 	s.keys = c.apiKeys(where, a.Keys)
 	s.send = c.senders(where, cfg.Send, a.Send)
-	s.limits = limits(a.Limits)
+	s.limits = c.limits(where, a.Limits)
 	c.testIdentities(where, s)
 	for i, e := range a.Events {
 		url := c.secret(fmt.Sprintf("%s.events[%d]", where, i), secretURL{URL: e.URL, File: e.URLFile})
@@ -161,12 +161,13 @@ var channelPattern = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
 func below(where, path string) string { return strings.TrimPrefix(where+"."+path, ".") }
 
 // limits are the app's own rules, all of them, or the defaults.
-func limits(limits *[]limitConfig) []ratelimit.Rule {
+func (c *checker) limits(where string, limits *[]limitConfig) []ratelimit.Rule {
 	if limits == nil {
 		return ratelimit.Defaults()
 	}
 	rules := make([]ratelimit.Rule, len(*limits))
 	for i, l := range *limits {
+		c.refuse(l.Name == delivery.LimitPrefixBreaker, "%s.limits[%d].name: %q is the prefix breaker's own", where, i, l.Name)
 		rules[i] = ratelimit.Rule{Name: l.Name, Limit: l.Limit, Window: l.Window, By: l.By, Channels: l.Channels}
 	}
 	return rules

@@ -21,6 +21,7 @@ type parts struct {
 	offer          offer
 	addresses      watchword.AddressPolicy
 	starts, checks *ratelimit.Limiter
+	reserved       *ratelimit.Limiter // of starts to prefixes that the breaker refuses; nil without one
 	router         *delivery.Router
 	carrier        func(channel string) string // the router's word; nil without one
 	sender         watchword.Sender
@@ -52,21 +53,22 @@ func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, e
 		}
 	}
 	if !b.settings.noLimits {
-		p.breaker, errBreaker = b.prefixBreaker(a.breaker)
+		errBreaker = b.breaker(a, &p)
 	}
-	if err = errors.Join(errOffer, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender); err == nil && p.breaker != nil {
-		p.addresses, p.sender = p.breaker.Policy(p.addresses), p.breaker.Sender(p.sender)
-	}
-	return p, err
+	return p, errors.Join(errOffer, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender)
 }
 
-func (b *builder) prefixBreaker(cfg breakerConfig) (*delivery.PrefixBreaker, error) {
-	breaker, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{Window: cfg.Window, Sent: cfg.Sent, Percent: cfg.Percent, Pause: cfg.Pause,
-		Shadow: cfg.Shadow, Logger: b.log})
+// breaker makes the app's, which watches over its addresses and lets a few starts to refused prefixes in.
+func (b *builder) breaker(a appSettings, p *parts) (err error) {
+	p.breaker, err = delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: a.id, Counters: b.house.storage.counts, Window: a.breaker.Window,
+		Sent: a.breaker.Sent, Percent: a.breaker.Percent, Pause: a.breaker.Pause, Shadow: a.breaker.Shadow, Settle: a.codes.Lifetime, Logger: b.log})
 	if err != nil {
-		return nil, setting.Errorf("PrefixBreaker", "%w", err)
+		return setting.Errorf("PrefixBreaker", "%w", err)
 	}
-	return breaker, nil
+	p.addresses = p.breaker.Policy(p.addresses)
+	reserved := []ratelimit.Rule{{Name: delivery.LimitPrefixBreaker, Limit: 1, Window: p.breaker.Reserved(), By: ratelimit.ByPrefix}}
+	p.reserved, err = ratelimit.New(b.house.storage.limits, reserved, a.id)
+	return err
 }
 
 // app makes one tenant: its senders, its engine, its worker.
@@ -94,6 +96,9 @@ func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, 
 	b.house.engines = append(b.house.engines, engine)
 	b.house.workers = append(b.house.workers, worker)
 	b.house.announcers = append(b.house.announcers, announcer)
+	if p.breaker != nil {
+		b.house.breakers = append(b.house.breakers, p.breaker)
+	}
 	app := server.App{Engine: engine, Signer: b.signer, PublicURL: a.publicURL, Pages: a.pages}
 	for _, k := range a.keys {
 		app.Keys = append(app.Keys, server.APIKey{SHA256: k.sha256, Scopes: k.scopes})
@@ -132,7 +137,7 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, an
 		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.events(p.breaker, announcer),
 	}
 	if !b.settings.noLimits { // a nil *Limiter in the interface would be one
-		cfg.Starts, cfg.Checks = p.starts, p.checks
+		cfg.Starts, cfg.Checks, cfg.Reserved = p.starts, p.checks, p.reserved
 	}
 	return cfg
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
 	devinbox "github.com/watchword-auth/watchword/delivery/inbox"
+	rediscounters "github.com/watchword-auth/watchword/delivery/redis"
 	"github.com/watchword-auth/watchword/delivery/smtp"
 	"github.com/watchword-auth/watchword/delivery/twilio"
 	"github.com/watchword-auth/watchword/delivery/webhook"
@@ -127,6 +128,7 @@ const memoryURL = "memory:"
 type storage struct {
 	store   watchword.Store
 	limits  ratelimit.Store
+	counts  delivery.Counters                        // of messages that were sent and verified
 	factors watchword.Factors                        // nil: nothing can be enrolled
 	ready   func(context.Context) error              // an error if it cannot be reached, or must not be used
 	warn    func(context.Context) []string           // what of its settings leaves something open
@@ -147,6 +149,7 @@ func inMemory() storage {
 	return storage{
 		store:  memory.New(memory.Config{}),
 		limits: ratelimit.NewMemory(ratelimit.MemoryConfig{}),
+		counts: delivery.NewMemoryCounters(nil),
 		ready:  func(context.Context) error { return nil },
 		warn:   func(context.Context) []string { return nil },
 		clock:  func(context.Context) (time.Time, error) { return time.Now(), nil },
@@ -163,14 +166,16 @@ func openStorage(s settings) (storage, error) {
 	if err != nil {
 		return inMemory(), err
 	}
-	limits, err := redislimit.New(client, "watchword")
-	if err != nil {
+	limits, errLimits := redislimit.New(client, "watchword")
+	counts, errCounts := rediscounters.New(client, "watchword")
+	if err := errors.Join(errLimits, errCounts); err != nil {
 		return inMemory(), errors.Join(err, client.Close())
 	}
 	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas})
 	return storage{
 		store:  store,
 		limits: limits,
+		counts: counts,
 		ready:  store.CheckPolicy,
 		warn:   store.Warnings,
 		clock: func(ctx context.Context) (time.Time, error) {

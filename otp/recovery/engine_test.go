@@ -185,6 +185,30 @@ func TestWrongCodesAreNoFailures(t *testing.T) {
 	}
 }
 
+// Recovery codes are what is left when all else is lost. They cannot be guessed, so a stranger who has spent the guess
+// budget does not stop the owner's first try.
+func TestStrangersWrongCodesDoNotStopTheOwnersFirstTry(t *testing.T) {
+	k := newKit(t, "shop", &memory.Factors{})
+	codes := k.enrol("user_42")
+	k.config.NoBudget = false
+	k.Engine = k.node()
+	wrong := grouped(complete(examples[0]))
+	owners := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: "user_42"})
+	strangers := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: "user_42"})
+	for range 5 {
+		_, err := k.answer(strangers.ID, "user_42", "password_reset", wrong)
+		wantError(t, "a stranger's guess", err, watchword.ErrIncorrectAnswer)
+	}
+	other := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: "user_42"})
+	_, err := k.answer(other.ID, "user_42", "password_reset", wrong)
+	wantError(t, "the first try of another challenge", err, watchword.ErrIncorrectAnswer)
+	_, err = k.answer(other.ID, "user_42", "password_reset", wrong)
+	wantError(t, "its second", err, watchword.ErrTooManyGuesses)
+	if _, err := k.answer(owners.ID, "user_42", "password_reset", codes[0]); err != nil {
+		t.Errorf("the owner's first try: %v", err)
+	}
+}
+
 // What is stored tells no code, in the seal or out of it.
 func TestStoredDigestsTellNothing(t *testing.T) {
 	k := newKit(t, "shop", &memory.Factors{})

@@ -146,7 +146,7 @@ func usable(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *se
 	case f == nil || len(s.Digests) == 0:
 		return nil, nil, watchword.ErrNotEnrolled
 	}
-	return f, s, f.Usable(c.Now())
+	return f, s, f.Usable(c)
 }
 
 // factorID names the one set of a subject.

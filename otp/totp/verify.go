@@ -37,7 +37,7 @@ func usable(ctx context.Context, c *watchword.Challenge) ([]watchword.Factor, er
 		if c.Factor != "" && f.ID != c.Factor {
 			continue
 		}
-		if err := f.Usable(c.Now()); err != nil {
+		if err := f.Usable(c); err != nil {
 			why = sooner(why, err)
 			continue
 		}

@@ -83,6 +83,10 @@ func (s *suite) allAppsShare(t *testing.T) {
 	passes(t, second, all("second app's own key"), address("a"))
 	refused(t, rules[0].Name, second, all("second app's own key"), address("b"))
 	refused(t, rules[0].Name, first, all("first app's own key"), address("b"))
+	known := watchword.Bucket{By: ratelimit.ByAll, Key: "first app's own key", Known: true}
+	passes(t, first, known, address("b"))
+	passes(t, second, known, address("b"))
+	refused(t, rules[0].Name, first, known, address("c"))
 }
 
 func (s *suite) paysTwice(t *testing.T) {

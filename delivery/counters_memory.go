@@ -1,0 +1,139 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// MemoryCounters are Counters in the memory of one process.
+type MemoryCounters struct {
+	now func() time.Time
+
+	mu   sync.Mutex
+	apps map[string]*appCounts
+}
+
+var _ Counters = (*MemoryCounters)(nil)
+
+// appCounts are those of one app.
+type appCounts struct {
+	keys    map[string]*keyCounts
+	refused map[string]time.Time // until when
+	names   map[string]time.Time // of batches, and until when they are remembered
+}
+
+type keyCounts struct {
+	slots map[int64]*Count
+	until time.Time
+}
+
+// NewMemoryCounters makes empty counters. The clock may be nil: time.Now.
+func NewMemoryCounters(now func() time.Time) *MemoryCounters {
+	if now == nil {
+		now = time.Now
+	}
+	return &MemoryCounters{now: now, apps: map[string]*appCounts{}}
+}
+
+// app returns an app's counts without what has left. The caller has the lock.
+func (m *MemoryCounters) app(name string) *appCounts {
+	a := m.apps[name]
+	if a == nil {
+		a = &appCounts{keys: map[string]*keyCounts{}, refused: map[string]time.Time{}, names: map[string]time.Time{}}
+		m.apps[name] = a
+	}
+	now := m.now()
+	for key, k := range a.keys {
+		if !now.Before(k.until) {
+			delete(a.keys, key)
+		}
+	}
+	deleteEnded(a.refused, now)
+	deleteEnded(a.names, now)
+	return a
+}
+
+func deleteEnded(m map[string]time.Time, now time.Time) {
+	for key, until := range m {
+		if !now.Before(until) {
+			delete(m, key)
+		}
+	}
+}
+
+// Add implements Counters. It cannot fail.
+func (m *MemoryCounters) Add(_ context.Context, app string, b Batch) ([]Count, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a, now := m.app(app), m.now()
+	_, repeated := a.names[b.Name]
+	a.names[b.Name] = now.Add(BatchLife)
+	asked := map[string]bool{}
+	for _, c := range b.Counts {
+		asked[c.Key] = true
+		if !repeated && c.Slot >= b.Oldest && c.Sent+c.Verified > 0 {
+			a.add(c, now.Add(b.Keep))
+		}
+	}
+	var out []Count
+	for key := range asked {
+		if k := a.keys[key]; k != nil {
+			out = k.since(b.Oldest, out)
+		}
+	}
+	return out, nil
+}
+
+func (a *appCounts) add(c Count, until time.Time) {
+	k := a.keys[c.Key]
+	if k == nil {
+		if len(a.keys) >= MaxKeys {
+			return
+		}
+		k = &keyCounts{slots: map[int64]*Count{}}
+		a.keys[c.Key] = k
+	}
+	k.until = until
+	if sum := k.slots[c.Slot]; sum != nil {
+		sum.Sent, sum.Verified = sum.Sent+c.Sent, sum.Verified+c.Verified
+		return
+	}
+	k.slots[c.Slot] = &c
+}
+
+// since adds what is kept from a slot on to a list, and forgets what is older.
+func (k *keyCounts) since(oldest int64, out []Count) []Count {
+	for slot, c := range k.slots {
+		if slot < oldest {
+			delete(k.slots, slot)
+			continue
+		}
+		out = append(out, *c)
+	}
+	return out
+}
+
+// Refuse implements Counters. It cannot fail.
+func (m *MemoryCounters) Refuse(_ context.Context, app, key string, d time.Duration) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	a := m.app(app)
+	if _, refused := a.refused[key]; refused || len(a.refused) >= MaxKeys {
+		return false, nil
+	}
+	a.refused[key] = m.now().Add(d)
+	delete(a.keys, key)
+	return true, nil
+}
+
+// Refused implements Counters. It cannot fail.
+func (m *MemoryCounters) Refused(_ context.Context, app string) (map[string]time.Duration, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	out, now := map[string]time.Duration{}, m.now()
+	for key, until := range m.app(app).refused {
+		out[key] = until.Sub(now)
+	}
+	return out, nil
+}

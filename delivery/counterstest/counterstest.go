@@ -1,0 +1,257 @@
+// Package counterstest holds implementations of delivery.Counters to their promises.
+package counterstest
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword/delivery"
+)
+
+// Run tests counters. Nodes are clients of one and the same state, as several processes would have them; at least one. They
+// may hold what earlier tests counted: each test uses apps of its own.
+func Run(t *testing.T, nodes ...delivery.Counters) {
+	s := &suite{nodes: nodes}
+	for _, test := range []struct {
+		name string
+		run  func(t *testing.T)
+	}{
+		{"all nodes see what each counts", s.countsTogether},
+		{"concurrent batches are all counted", s.countsAtomically},
+		{"a batch counts once under its name", s.countsOnce},
+		{"apps and keys are apart", s.countsApart},
+		{"a count of zero only asks", s.asks},
+		{"old slots are forgotten", s.forgetsSlots},
+		{"keys are forgotten", s.forgetsKeys},
+		{"keys are bounded", s.boundsKeys},
+		{"a key is refused once and counted anew", s.refuses},
+		{"one of concurrent refusals is the first", s.refusesOnce},
+		{"a refusal ends", s.refusalEnds},
+	} {
+		t.Run(test.name, test.run)
+	}
+}
+
+type suite struct {
+	nodes []delivery.Counters
+	named atomic.Int64
+}
+
+// name is one that nobody has used.
+func (s *suite) name() string { return fmt.Sprintf("n%d-%d", time.Now().UnixNano(), s.named.Add(1)) }
+
+func (s *suite) batch(counts ...delivery.Count) delivery.Batch {
+	return delivery.Batch{Name: s.name(), Counts: counts, Keep: time.Hour}
+}
+
+func add(t *testing.T, c delivery.Counters, app string, b delivery.Batch) []delivery.Count {
+	t.Helper()
+	counts, err := c.Add(context.Background(), app, b)
+	if err != nil {
+		t.Fatalf("Add: %v", err)
+	}
+	slices.SortFunc(counts, func(a, b delivery.Count) int { return cmp.Or(cmp.Compare(a.Key, b.Key), cmp.Compare(a.Slot, b.Slot)) })
+	return counts
+}
+
+func (s *suite) want(t *testing.T, app string, key string, want ...delivery.Count) {
+	t.Helper()
+	for i, node := range s.nodes {
+		if got := add(t, node, app, s.batch(delivery.Count{Key: key})); !slices.Equal(got, want) {
+			t.Errorf("node %d: %v, want %v", i, got, want)
+		}
+	}
+}
+
+func (s *suite) last() delivery.Counters { return s.nodes[len(s.nodes)-1] }
+
+func (s *suite) countsTogether(t *testing.T) {
+	app := s.name()
+	add(t, s.nodes[0], app, s.batch(delivery.Count{Key: "+1415555", Slot: 7, Sent: 3}, delivery.Count{Key: "+1415555", Slot: 8, Sent: 1, Verified: 1}))
+	got := add(t, s.last(), app, s.batch(delivery.Count{Key: "+1415555", Slot: 7, Verified: 2}))
+	if want := []delivery.Count{{Key: "+1415555", Slot: 7, Sent: 3, Verified: 2}, {Key: "+1415555", Slot: 8, Sent: 1, Verified: 1}}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
+func (s *suite) countsAtomically(t *testing.T) {
+	const workers, batches = 8, 25
+	app := s.name()
+	var all sync.WaitGroup
+	for w := range workers {
+		all.Go(func() {
+			for range batches {
+				b := s.batch(delivery.Count{Key: "a", Slot: 1, Sent: 2, Verified: 1}, delivery.Count{Key: "b", Slot: int64(w), Sent: 1})
+				if _, err := s.nodes[w%len(s.nodes)].Add(context.Background(), app, b); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	s.want(t, app, "a", delivery.Count{Key: "a", Slot: 1, Sent: 2 * workers * batches, Verified: workers * batches})
+	for w, got := range add(t, s.last(), app, s.batch(delivery.Count{Key: "b"})) {
+		if want := (delivery.Count{Key: "b", Slot: int64(w), Sent: batches}); got != want {
+			t.Errorf("%v, want %v", got, want)
+		}
+	}
+}
+
+func (s *suite) countsOnce(t *testing.T) {
+	app := s.name()
+	b := s.batch(delivery.Count{Key: "a", Slot: 1, Sent: 5})
+	want := []delivery.Count{{Key: "a", Slot: 1, Sent: 5}}
+	for i := range 6 {
+		if got := add(t, s.nodes[i%len(s.nodes)], app, b); !slices.Equal(got, want) {
+			t.Errorf("repetition %d: %v", i, got)
+		}
+	}
+}
+
+func (s *suite) countsApart(t *testing.T) {
+	one, two := s.name(), s.name()
+	add(t, s.nodes[0], one, s.batch(delivery.Count{Key: "a", Slot: 1, Sent: 1}, delivery.Count{Key: "b", Slot: 1, Sent: 2}))
+	add(t, s.nodes[0], two, s.batch(delivery.Count{Key: "a", Slot: 1, Sent: 4}))
+	s.want(t, one, "a", delivery.Count{Key: "a", Slot: 1, Sent: 1})
+	s.want(t, one, "b", delivery.Count{Key: "b", Slot: 1, Sent: 2})
+	s.want(t, two, "a", delivery.Count{Key: "a", Slot: 1, Sent: 4})
+	s.want(t, two, "b")
+	s.refuse(t, s.nodes[0], one, "a", time.Hour, true)
+	s.wantRefused(t, two)
+}
+
+func (s *suite) asks(t *testing.T) {
+	app := s.name()
+	s.want(t, app, "a")
+	add(t, s.nodes[0], app, s.batch(delivery.Count{Key: "a", Slot: 3, Sent: 1}))
+	s.want(t, app, "a", delivery.Count{Key: "a", Slot: 3, Sent: 1})
+}
+
+func (s *suite) forgetsSlots(t *testing.T) {
+	app := s.name()
+	add(t, s.nodes[0], app, s.batch(delivery.Count{Key: "a", Slot: 1, Sent: 1}, delivery.Count{Key: "a", Slot: 5, Sent: 2}))
+	b := s.batch(delivery.Count{Key: "a", Slot: 4, Sent: 9}, delivery.Count{Key: "a", Slot: 6, Sent: 3})
+	b.Oldest = 5
+	add(t, s.nodes[0], app, b)
+	s.want(t, app, "a", delivery.Count{Key: "a", Slot: 5, Sent: 2}, delivery.Count{Key: "a", Slot: 6, Sent: 3})
+}
+
+// eventually waits until something holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for until := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal(what)
+		}
+	}
+}
+
+func (s *suite) forgetsKeys(t *testing.T) {
+	app := s.name()
+	b := s.batch(delivery.Count{Key: "a", Slot: 1, Sent: 1})
+	b.Keep = 50 * time.Millisecond
+	add(t, s.nodes[0], app, b)
+	eventually(t, "the key stays", func() bool {
+		return len(add(t, s.last(), app, s.batch(delivery.Count{Key: "a"}))) == 0
+	})
+}
+
+func (s *suite) boundsKeys(t *testing.T) {
+	app := s.name()
+	key := func(n int) string { return fmt.Sprintf("+%d", n) }
+	for n := 0; n < delivery.MaxKeys; n += 500 {
+		b := s.batch()
+		for i := range 500 {
+			b.Counts = append(b.Counts, delivery.Count{Key: key(n + i), Slot: 1, Sent: 1})
+		}
+		add(t, s.nodes[0], app, b)
+	}
+	add(t, s.last(), app, s.batch(delivery.Count{Key: "one more", Slot: 1, Sent: 1}, delivery.Count{Key: key(0), Slot: 1, Sent: 1}))
+	s.want(t, app, "one more")
+	s.want(t, app, key(0), delivery.Count{Key: key(0), Slot: 1, Sent: 2})
+	s.want(t, app, key(delivery.MaxKeys-1), delivery.Count{Key: key(delivery.MaxKeys - 1), Slot: 1, Sent: 1})
+	s.refuse(t, s.nodes[0], app, key(1), time.Hour, true) // which makes room
+	add(t, s.last(), app, s.batch(delivery.Count{Key: "one more", Slot: 1, Sent: 1}))
+	s.want(t, app, "one more", delivery.Count{Key: "one more", Slot: 1, Sent: 1})
+}
+
+func (s *suite) refuse(t *testing.T, c delivery.Counters, app, key string, d time.Duration, want bool) {
+	t.Helper()
+	if first, err := c.Refuse(context.Background(), app, key, d); err != nil || first != want {
+		t.Errorf("Refuse(%s): %t, %v; want %t", key, first, err, want)
+	}
+}
+
+// wantRefused expects that all nodes know these keys to be refused, for an hour or less.
+func (s *suite) wantRefused(t *testing.T, app string, keys ...string) {
+	t.Helper()
+	for i, node := range s.nodes {
+		got, err := node.Refused(context.Background(), app)
+		if err != nil || len(got) != len(keys) {
+			t.Errorf("node %d: refused %v, %v; want %v", i, got, err, keys)
+		}
+		for _, key := range keys {
+			if left := got[key]; left <= 0 || left > time.Hour {
+				t.Errorf("node %d: %s is refused for %s", i, key, left)
+			}
+		}
+	}
+}
+
+func (s *suite) refuses(t *testing.T) {
+	app := s.name()
+	s.wantRefused(t, app)
+	add(t, s.nodes[0], app, s.batch(delivery.Count{Key: "a", Slot: 1, Sent: 1}, delivery.Count{Key: "b", Slot: 1, Sent: 2}))
+	s.refuse(t, s.nodes[0], app, "a", time.Hour, true)
+	s.want(t, app, "a")
+	add(t, s.nodes[0], app, s.batch(delivery.Count{Key: "a", Slot: 2, Sent: 3}))
+	s.refuse(t, s.last(), app, "a", time.Hour, false)
+	s.want(t, app, "a", delivery.Count{Key: "a", Slot: 2, Sent: 3})
+	s.want(t, app, "b", delivery.Count{Key: "b", Slot: 1, Sent: 2})
+	s.wantRefused(t, app, "a")
+	s.refuse(t, s.last(), app, "b", time.Minute, true)
+	s.wantRefused(t, app, "a", "b")
+}
+
+func (s *suite) refusesOnce(t *testing.T) {
+	app := s.name()
+	var all sync.WaitGroup
+	var first atomic.Int64
+	for w := range 16 {
+		all.Go(func() {
+			ok, err := s.nodes[w%len(s.nodes)].Refuse(context.Background(), app, "a", time.Hour)
+			if err != nil {
+				t.Error(err)
+			}
+			if ok {
+				first.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if first.Load() != 1 {
+		t.Errorf("%d are the first", first.Load())
+	}
+}
+
+func (s *suite) refusalEnds(t *testing.T) {
+	app := s.name()
+	s.refuse(t, s.nodes[0], app, "a", 50*time.Millisecond, true)
+	s.refuse(t, s.nodes[0], app, "b", time.Hour, true)
+	eventually(t, "the refusal stays", func() bool {
+		got, err := s.last().Refused(context.Background(), app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, refused := got["a"]
+		return !refused
+	})
+	s.wantRefused(t, app, "b")
+	s.refuse(t, s.last(), app, "a", time.Hour, true)
+}

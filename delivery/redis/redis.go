@@ -1,0 +1,155 @@
+// Package redis keeps delivery.Counters on Redis 7 or Valkey, where any number of processes count together: single, behind
+// Sentinel, or on a Cluster. Each method is one script and one round trip, and its time is the server's.
+//
+// What belongs to an app carries one hash tag, {prefix:counts:app}, and so lives on one node of a Cluster: a hash of at most
+// a kilobyte or two for each key that is counted, and two sorted sets. All of it expires.
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/script"
+)
+
+var (
+	//go:embed add.lua
+	addSource string
+	//go:embed refuse.lua
+	refuseSource string
+	//go:embed refused.lua
+	refusedSource string
+)
+
+// Counters are delivery.Counters on Redis. Safe for concurrent use.
+type Counters struct {
+	client  redis.UniversalClient
+	prefix  string
+	clocks  *script.Clocks
+	add     script.Timed
+	refuse  script.Timed
+	refused script.Timed
+}
+
+var _ delivery.Counters = (*Counters)(nil)
+
+// New makes counters whose keys begin with the prefix, "watchword" say. Nothing is sent to the server. Counters with the same
+// prefix count together.
+func New(client redis.UniversalClient, prefix string) (*Counters, error) {
+	if prefix == "" || strings.ContainsAny(prefix, ":{}") {
+		return nil, errors.New("delivery: the prefix of keys on Redis must not be empty or contain colons or braces")
+	}
+	return &Counters{client: client, prefix: prefix, clocks: script.NewClocks(client),
+		add: script.NewTimed(addSource), refuse: script.NewTimed(refuseSource), refused: script.NewTimed(refusedSource)}, nil
+}
+
+// What an app's keys on Redis are called, behind the hash tag.
+const (
+	namesKey   = "=" // and the name of a batch
+	keysKey    = "keys"
+	refusedKey = "refused"
+	countsKey  = "of:" // and the key that is counted
+)
+
+func (c *Counters) key(app, name string) string {
+	return "{" + c.prefix + ":counts:" + app + "}:" + name
+}
+
+// Add implements delivery.Counters.
+func (c *Counters) Add(ctx context.Context, app string, b delivery.Batch) ([]delivery.Count, error) {
+	keys := []string{c.key(app, namesKey+b.Name), c.key(app, keysKey)}
+	args := []any{delivery.BatchLife.Milliseconds(), delivery.MaxKeys, b.Oldest, b.Keep.Milliseconds()}
+	var names []string
+	number := map[string]int{} // from 1
+	for _, count := range b.Counts {
+		if number[count.Key] == 0 {
+			names = append(names, count.Key)
+			number[count.Key] = len(names)
+			keys, args = append(keys, c.key(app, countsKey+count.Key)), append(args, count.Key)
+		}
+	}
+	for _, count := range b.Counts {
+		args = append(args, number[count.Key], count.Slot, count.Sent, count.Verified)
+	}
+	reply, err := items(c.add.Run(ctx, c.clocks, c.client, keys, args...))
+	if err != nil {
+		return nil, err
+	}
+	return readCounts(reply, names)
+}
+
+func readCounts(reply []any, names []string) ([]delivery.Count, error) {
+	if len(reply)%4 != 0 {
+		return nil, errReply
+	}
+	out := make([]delivery.Count, len(reply)/4)
+	for i := range out {
+		var n [4]int64
+		for k := range n {
+			var ok bool
+			if n[k], ok = reply[4*i+k].(int64); !ok {
+				return nil, errReply
+			}
+		}
+		if n[0] < 1 || n[0] > int64(len(names)) {
+			return nil, errReply
+		}
+		out[i] = delivery.Count{Key: names[n[0]-1], Slot: n[1], Sent: n[2], Verified: n[3]}
+	}
+	return out, nil
+}
+
+// Refuse implements delivery.Counters.
+func (c *Counters) Refuse(ctx context.Context, app, key string, d time.Duration) (bool, error) {
+	keys := []string{c.key(app, refusedKey), c.key(app, keysKey), c.key(app, countsKey+key)}
+	reply, err := c.refuse.Run(ctx, c.clocks, c.client, keys, key, d.Milliseconds(), delivery.MaxKeys)
+	if err != nil {
+		return false, unavailable(err)
+	}
+	return reply == int64(1), nil
+}
+
+// Refused implements delivery.Counters.
+func (c *Counters) Refused(ctx context.Context, app string) (map[string]time.Duration, error) {
+	reply, err := items(c.refused.Run(ctx, c.clocks, c.client, []string{c.key(app, refusedKey)}))
+	if err != nil {
+		return nil, err
+	}
+	if len(reply)%2 != 0 {
+		return nil, errReply
+	}
+	out := make(map[string]time.Duration, len(reply)/2)
+	for i := 0; i < len(reply); i += 2 {
+		key, isText := reply[i].(string)
+		ms, isNumber := reply[i+1].(int64)
+		if !isText || !isNumber {
+			return nil, errReply
+		}
+		out[key] = time.Duration(ms) * time.Millisecond
+	}
+	return out, nil
+}
+
+var errReply = errors.New("delivery: redis: unexpected reply")
+
+// items reads a list.
+func items(reply any, err error) ([]any, error) {
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	list, ok := reply.([]any)
+	if !ok {
+		return nil, errReply
+	}
+	return list, nil
+}
+
+// unavailable repeats nothing of the server's, which may repeat a command.
+func unavailable(err error) error { return fmt.Errorf("delivery: redis: %w", script.Reason(err)) }

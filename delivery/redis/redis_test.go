@@ -1,0 +1,91 @@
+package redis
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/delivery/counterstest"
+	"github.com/watchword-auth/watchword/internal/redistest"
+)
+
+func open(t testing.TB, c redis.UniversalClient) *Counters {
+	t.Helper()
+	counters, err := New(c, "watchword")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return counters
+}
+
+func TestSingleServer(t *testing.T) {
+	server := redistest.Start(t)
+	counterstest.Run(t, open(t, server.Client(t)), open(t, server.Client(t)))
+}
+
+func TestCluster(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	counterstest.Run(t, open(t, cluster.Client(t)), open(t, cluster.Client(t)))
+}
+
+func TestEveryKeyExpires(t *testing.T) {
+	client := redistest.Start(t).Client(t)
+	c := open(t, client)
+	batch := delivery.Batch{Name: "one", Counts: []delivery.Count{{Key: "+1415555", Slot: 1, Sent: 1, Verified: 1}}, Keep: time.Hour}
+	if _, err := c.Add(t.Context(), "shop", batch); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Refuse(t.Context(), "shop", "+1212555", time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	keys := client.Keys(t.Context(), "*").Val()
+	if len(keys) != 4 {
+		t.Errorf("keys %q", keys)
+	}
+	for _, key := range keys {
+		if ttl := client.PTTL(t.Context(), key).Val(); ttl <= 0 || ttl > time.Hour || !strings.HasPrefix(key, "{watchword:counts:shop}:") {
+			t.Errorf("%s stays for %s", key, ttl)
+		}
+	}
+}
+
+// An error repeats nothing of what was sent, and what is not answered may be repeated.
+func TestBatchThatWasNotAnsweredCountsOnce(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	slow := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(proxy.URL(), "redis://"), DialerRetries: 1, ContextTimeoutEnabled: true})
+	t.Cleanup(func() { _ = slow.Close() })
+	c := open(t, slow)
+	count := func(name string) delivery.Batch {
+		return delivery.Batch{Name: name, Counts: []delivery.Count{{Key: "+1415555", Slot: 1, Sent: 1}}, Keep: time.Hour}
+	}
+	if _, err := c.Add(t.Context(), "shop", count("one")); err != nil { // the script is known, and so is the clock
+		t.Fatal(err)
+	}
+	proxy.SetLag(0, time.Hour)
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	_, err := c.Add(ctx, "shop", count("two"))
+	cancel()
+	if err == nil || strings.Contains(err.Error(), "1415555") {
+		t.Fatalf("%v", err)
+	}
+	proxy.SetLag(0, 0)
+	direct := open(t, server.Client(t))
+	for range 3 {
+		if counts, err := direct.Add(t.Context(), "shop", count("two")); err != nil || len(counts) != 1 || counts[0].Sent != 2 {
+			t.Fatalf("%v, %v", counts, err)
+		}
+	}
+}
+
+func TestNewRefusesPrefixes(t *testing.T) {
+	for _, prefix := range []string{"", "a:b", "{a", "a}"} {
+		if _, err := New(nil, prefix); err == nil {
+			t.Errorf("%q is accepted", prefix)
+		}
+	}
+}
