@@ -210,6 +210,12 @@ func (e *Engine) budget(i ident, t Traits) Budget {
 	return Budget{Key: i.budgetKey(), Limits: e.cfg.Budget, FirstFree: t.Group == GroupAddress || t.unguessable()}
 }
 
+// unguessable reports whether answers are drawn from so many that a limit on guesses protects nothing: a million guesses a
+// second for a year find one with a chance of less than 1 in 1,000.
+func (t Traits) unguessable() bool {
+	return t.Space > 0 && float64(max(t.Accepted, 1))/t.Space < 1e-17
+}
+
 // matched believes a store's match only if the seal agrees: the digest that won, the expiry and, in the digest, the
 // purpose and who. The mark must be one that this attempt offered: one of an earlier approval is no answer to this one.
 func (e *Engine) matched(ctx context.Context, rec *record, entry Entry, a *attempt, offered []Guess) (*Result, error) {

@@ -195,12 +195,6 @@ type Traits struct {
 	Strength int           // for changing factors: only a proof at least as strong as the strongest factor will do
 }
 
-// unguessable reports whether answers are drawn from so many that a limit on guesses protects nothing: a million guesses a
-// second for a year find one with a chance of less than 1 in 1,000.
-func (t Traits) unguessable() bool {
-	return t.Space > 0 && float64(max(t.Accepted, 1))/t.Space < 1e-17
-}
-
 // Strengths of strategies, for Traits.
 const (
 	StrengthSent     = 1 // sent codes and links

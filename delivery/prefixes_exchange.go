@@ -9,7 +9,7 @@ import (
 
 const (
 	exchangeTime = 2 * time.Second // for one exchange
-	flushTime    = 5 * time.Second // for the last one
+	flushTime    = 3 * time.Second // for the last one
 )
 
 // Run exchanges counts until the context ends, and then once more. The error says what could not be handed over by then.

@@ -1,8 +1,8 @@
 // Package redis keeps delivery.Counters on Redis 7 or Valkey, where any number of processes count together: single, behind
 // Sentinel, or on a Cluster. Each method is one script and one round trip, and its time is the server's.
 //
-// What belongs to an app carries one hash tag, {prefix:counts:app}, and so lives on one node of a Cluster: a hash of at most
-// a kilobyte or two for each key that is counted, and two sorted sets. All of it expires.
+// What belongs to an app carries one hash tag, {prefix:counts:app}, and so lives on one node of a Cluster: a hash of a
+// few kilobytes at most for each key that is counted, and two sorted sets. All of it expires.
 package redis
 
 import (

@@ -1,0 +1,129 @@
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+)
+
+// traffic drives the PrefixBreakers of several processes on one clock, over counters that they share.
+type traffic struct {
+	t        *testing.T
+	now      time.Time
+	counters *flaky
+	breakers []*delivery.PrefixBreaker
+	log      bytes.Buffer
+	n        int
+}
+
+func newTraffic(t *testing.T, processes int, cfg delivery.PrefixBreakerConfig) *traffic {
+	t.Helper()
+	f := &traffic{t: t, now: time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)}
+	cfg.Now, cfg.Logger = func() time.Time { return f.now }, slog.New(slog.NewTextHandler(&f.log, nil))
+	f.counters = &flaky{Counters: delivery.NewMemoryCounters(cfg.Now)}
+	cfg.App, cfg.Counters = "shop", f.counters
+	for range processes {
+		b, err := delivery.NewPrefixBreaker(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.breakers = append(f.breakers, b)
+	}
+	return f
+}
+
+// flaky are counters that can be unavailable, before a step is taken or after it.
+type flaky struct {
+	delivery.Counters
+	down, lost bool
+}
+
+var errNoCounters = errors.New("no counters")
+
+func (f *flaky) Add(ctx context.Context, app string, b delivery.Batch) ([]delivery.Count, error) {
+	if f.down {
+		return nil, errNoCounters
+	}
+	counts, err := f.Counters.Add(ctx, app, b)
+	if f.lost {
+		err = errNoCounters
+	}
+	return counts, err
+}
+
+func (f *flaky) Refused(ctx context.Context, app string) (map[string]time.Duration, error) {
+	if f.down || f.lost {
+		return nil, errNoCounters
+	}
+	return f.Counters.Refused(ctx, app)
+}
+
+// send sends n challenges to the prefix over ten minutes, in turn by each process; every each-th is approved at the next
+// process, none for 0.
+func (f *traffic) send(prefix string, n, each int) {
+	for i := range n {
+		f.n++
+		e := watchword.Event{Type: watchword.EventMessageSent, ChallengeID: fmt.Sprintf("ch_%d", f.n), Prefix: prefix, StartedAt: f.now}
+		f.breakers[f.n%len(f.breakers)].Event(context.Background(), e)
+		if each > 0 && i%each == 0 {
+			e.Type = watchword.EventApproved
+			f.breakers[(f.n+1)%len(f.breakers)].Event(context.Background(), e)
+		}
+		f.now = f.now.Add(10 * time.Minute / time.Duration(n))
+	}
+	f.exchange()
+}
+
+// exchange is what happens within two seconds: each process exchanges twice.
+func (f *traffic) exchange() {
+	f.t.Helper()
+	for range 2 {
+		for _, b := range f.breakers {
+			if err := b.Exchange(context.Background()); err != nil && !f.counters.down && !f.counters.lost {
+				f.t.Fatal(err)
+			}
+		}
+	}
+}
+
+// refused reports whether the prefix is; all processes must agree.
+func (f *traffic) refused(prefix string) bool {
+	f.t.Helper()
+	refusals := 0
+	for _, b := range f.breakers {
+		a, err := b.Policy(policy(f.t, delivery.Addresses{AllCountries: true}))("sms", prefix+"0199")
+		var problem *watchword.Error
+		if err != nil && (!errors.As(err, &problem) || problem.Code != watchword.ErrRateLimited.Code || problem.Limit != delivery.LimitPrefixBreaker ||
+			problem.RetryAfter <= 0 || problem.RetryAfter > time.Hour) || a.Value == "" {
+			f.t.Fatalf("%+v, %v", a, err)
+		}
+		if err != nil {
+			refusals++
+		}
+	}
+	if refusals != 0 && refusals != len(f.breakers) {
+		f.t.Fatalf("%d of %d processes refuse %s", refusals, len(f.breakers), prefix)
+	}
+	return refusals > 0
+}
+
+const pumped, otherPrefix = "+1415555", "+1212555"
+
+// hanging are counters that do not answer.
+type hanging struct {
+	delivery.Counters
+	asked chan struct{}
+}
+
+func (s hanging) Refused(ctx context.Context, _ string) (map[string]time.Duration, error) {
+	s.asked <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
