@@ -121,6 +121,11 @@ func TestForeignFormatsKnowNoCalls(t *testing.T) {
 		if !ok || !refusal.Permanent || len(r.bodies) != 0 {
 			t.Errorf("%s: got %v and %d requests", format, err, len(r.bodies))
 		}
+		for channel, opens := range map[string]bool{"voice": false, "sms": true, "email": true, "": true} {
+			if _, err := providers.Open(t.Context(), r.url("secret="+secretA+"&format="+format), delivery.Environment{Development: true, Channel: channel}); (err == nil) != opens {
+				t.Errorf("%s is opened for %q: %v", format, channel, err)
+			}
+		}
 	}
 }
 

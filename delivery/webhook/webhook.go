@@ -41,6 +41,9 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if err != nil {
 		return nil, err
 	}
+	if _, err := settings.format(watchword.Message{Channel: env.Channel}, env.Now()); errors.Is(err, errNoVoice) {
+		return nil, err
+	}
 	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now}, nil
 }
 
