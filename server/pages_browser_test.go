@@ -26,6 +26,7 @@ func TestInABrowser(t *testing.T) {
 	t.Run("a wrong number", func(t *testing.T) { wrongNumberInBrowser(t, b) })
 	t.Run("one browser", func(t *testing.T) { oneBrowser(t, b) })
 	t.Run("without channels between tabs", func(t *testing.T) { withoutChannels(t, b) })
+	t.Run("other origins", func(t *testing.T) { otherOriginsInBrowser(t, b) })
 	t.Run("a code", func(t *testing.T) { codeInBrowser(t, b) })
 	t.Run("that was not me", func(t *testing.T) { notMeInBrowser(t, b) })
 	t.Run("without script", func(t *testing.T) { withoutScriptInBrowser(t, b) })
