@@ -18,9 +18,12 @@ const apiVersion = "1"
 // keyScheme is the document's name for API keys.
 const keyScheme = "key"
 
+// schemasPath is where the document's schemas are.
+const schemasPath = "#/components/schemas/"
+
 // describeAPI makes the OpenAPI 3.1 document of the operations.
 func describeAPI(operations []operation, publicURL string) ([]byte, error) {
-	d := describer{known: kinds(), requests: map[string]bool{}, schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)}
+	d := describer{known: kinds(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "watchword", Version: apiVersion,

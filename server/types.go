@@ -77,9 +77,12 @@ func (a *answerField) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 }
 
 // Schema describes it; Go's types cannot.
-func (answerField) Schema(huma.Registry) *huma.Schema {
+func (answerField) Schema(r huma.Registry) *huma.Schema {
+	const credential = "Credential"
+	r.Map()[credential] = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true,
+		Description: "RegistrationResponseJSON or AuthenticationResponseJSON (WebAuthn Level 3 §5.1), base64url with or without padding."}
 	return &huma.Schema{Description: "What the subject gave back: a code or a link's token, or a credential.",
-		OneOf: []*huma.Schema{{Type: huma.TypeString}, {Type: huma.TypeObject, AdditionalProperties: true}}}
+		OneOf: []*huma.Schema{{Type: huma.TypeString}, {Ref: schemasPath + credential}}}
 }
 
 type redeemRequest struct {
