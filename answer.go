@@ -24,7 +24,8 @@ const notACode = "cannot be a code: it has characters that no code has, or is to
 
 // readAnswer refuses what cannot be an answer to a strategy, and returns the one spelling of what was typed. That is decided
 // before anything is read, so it costs nothing and tells nobody anything.
-func readAnswer(t Traits, a Answer) (Answer, error) {
+func readAnswer(s Strategy, a Answer) (_ Answer, err error) {
+	t := s.Traits()
 	switch {
 	case a.Text == "":
 		return a, invalid("answer", "is required")
@@ -32,6 +33,10 @@ func readAnswer(t Traits, a Answer) (Answer, error) {
 		return a, invalid("answer", "must be a string")
 	case !a.Object && t.Object:
 		return a, invalid("answer", "must be an object")
+	}
+	if reader, ok := s.(AnswerReader); ok {
+		a.Text, err = reader.ReadAnswer(a.Text)
+		return a, err
 	}
 	var isCode bool
 	if a.Text, isCode = t.Typed.read(a.Text); !isCode {

@@ -51,12 +51,12 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 	if err != nil {
 		return nil, err
 	}
-	traits := e.strategyOf(i).Traits()
-	if err := wellFormed(traits, req); err != nil {
+	s := e.strategyOf(i)
+	if err := wellFormed(s.Traits(), req); err != nil {
 		return nil, err
 	}
 	req.Answer.Starter = true
-	if req.Answer, err = readAnswer(traits, req.Answer); err != nil {
+	if req.Answer, err = readAnswer(s, req.Answer); err != nil {
 		return nil, err
 	}
 	if err := e.takeCheck(ctx, req.Client); err != nil {
@@ -93,7 +93,7 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	if err != nil {
 		return err
 	}
-	if answer, err = readAnswer(e.strategyOf(i).Traits(), answer); err != nil {
+	if answer, err = readAnswer(e.strategyOf(i), answer); err != nil {
 		return err
 	}
 	if err := e.takeCheck(ctx, client); err != nil {

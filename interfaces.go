@@ -49,6 +49,15 @@ type Enroller interface {
 	VerifyEnrol(ctx context.Context, c *Challenge, answer string) (Factor, error)
 }
 
+// An AnswerReader's answers are JSON objects with a form of their own. It reads them before anything else is read, so that
+// what is not an answer at all costs no try.
+type AnswerReader interface {
+	Strategy
+	// ReadAnswer returns the one spelling of an answer, for the methods that evaluate it, or an *Error of ErrInvalidRequest
+	// that names the members: answer.id say. It decides by the text alone.
+	ReadAnswer(answer string) (string, error)
+}
+
 // A Locator names the factor that an answer says it is of, where a challenge names nobody: a discoverable passkey's. Empty:
 // the answer says nothing, or is none.
 type Locator interface {

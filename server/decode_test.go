@@ -32,8 +32,8 @@ func sample(t reflect.Type) map[string]any {
 		} else {
 			out[name] = nil
 		}
-		if t.Field(n).Type == reflect.TypeFor[clientField]() {
-			out[name] = sample(reflect.TypeFor[clientField]())
+		if t.Field(n).Type == reflect.TypeFor[clientInfo]() {
+			out[name] = sample(reflect.TypeFor[clientInfo]())
 		}
 	}
 	return out

@@ -93,6 +93,9 @@ func (x *exchange) open() {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("X-Request-Id", x.id)
+	if isPublic(x.request.URL.Path) {
+		h.Set("Access-Control-Allow-Origin", "*")
+	}
 }
 
 // end recovers a panic, writes the log's line and counts the request. An answer that was begun cannot be taken back: its

@@ -50,7 +50,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("the object %q became %q", plain.Answer, answer)
 		}
 		if got.Purpose != plain.Purpose || got.Subject != plain.Subject || got.To != plain.To || answer != got.Answer.Text ||
-			!reflect.DeepEqual(got.Transaction, plain.Transaction) || got.Client != clientField(plain.Client) {
+			!reflect.DeepEqual(got.Transaction, plain.Transaction) || got.Client != clientInfo(plain.Client) {
 			t.Fatalf("reads %+v, others read %+v", got, plain)
 		}
 	})

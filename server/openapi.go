@@ -18,9 +18,12 @@ const apiVersion = "1"
 // keyScheme is the document's name for API keys.
 const keyScheme = "key"
 
+// schemasPath is where the document's schemas are.
+const schemasPath = "#/components/schemas/"
+
 // describeAPI makes the OpenAPI 3.1 document of the operations.
 func describeAPI(operations []operation, publicURL string) ([]byte, error) {
-	d := describer{known: kinds(), schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)}
+	d := describer{known: kinds(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "watchword", Version: apiVersion,
@@ -33,6 +36,7 @@ func describeAPI(operations []operation, publicURL string) ([]byte, error) {
 		doc.AddOperation(d.operation(&operations[n]))
 	}
 	d.nameCodes()
+	d.describeAnswers()
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("marshal: %w", err)
@@ -42,8 +46,9 @@ func describeAPI(operations []operation, publicURL string) ([]byte, error) {
 
 // describer turns operations into the document's.
 type describer struct {
-	known   map[string]kind
-	schemas huma.Registry
+	known    map[string]kind
+	schemas  huma.Registry
+	requests map[string]bool // the schemas that are parts of requests
 }
 
 // schemaName is a type's name without what tells requests and views apart only here.
@@ -114,7 +119,9 @@ func (d *describer) content(contentType string, t reflect.Type) map[string]*huma
 
 // allowNulls says of the fields of a request that may be left out that they may be null too.
 func (d *describer) allowNulls(request reflect.Type) {
-	properties := d.schemas.Map()[schemaName(request, "")].Properties
+	name := schemaName(request, "")
+	d.requests[name] = true
+	properties := d.schemas.Map()[name].Properties
 	for n := range request.NumField() {
 		field := request.Field(n)
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
@@ -126,6 +133,22 @@ func (d *describer) allowNulls(request reflect.Type) {
 			properties[name] = &huma.Schema{Description: schema.Description, AnyOf: []*huma.Schema{{Ref: schema.Ref}, {Type: "null"}}}
 		default:
 			schema.Nullable = true
+		}
+	}
+}
+
+// describeAnswers says of answers what huma says of requests only: fields may be added, which clients ignore, and what is
+// empty is left out, so nothing is null.
+func (d *describer) describeAnswers() {
+	for name, schema := range d.schemas.Map() {
+		if d.requests[name] {
+			continue
+		}
+		if schema.AdditionalProperties == false {
+			schema.AdditionalProperties = nil
+		}
+		for _, property := range schema.Properties {
+			property.Nullable = false
 		}
 	}
 }

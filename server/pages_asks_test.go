@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"html"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -146,8 +147,50 @@ func TestThePagesOfKeys(t *testing.T) {
 		if got := s.status(c.ID); got.Status != watchword.Pending {
 			t.Errorf("%s: a text where a key is asked for: %s", purpose, got.Status)
 		}
-		v.do(http.MethodPost, c.page+"/answer", "application/json", `{"answer":{"id":"AAAA"}}`).want(t, http.StatusUnprocessableEntity, "Refused")
+		v.do(http.MethodPost, c.page+"/answer", "application/json", `{"answer":{"id":"AAAA"}}`).want(t, http.StatusBadRequest, "That did not work")
+		if got := s.status(c.ID); got.Status != watchword.Pending {
+			t.Errorf("%s: an object that is not a credential: %s", purpose, got.Status)
+		}
+		v.do(http.MethodPost, c.page+"/answer", "application/json", `{"answer":`+wrongCredential()+`}`).want(t, http.StatusUnprocessableEntity, "Refused")
 	}
+}
+
+// wrongCredential has the form of an assertion.
+func wrongCredential() string {
+	return `{"id":"AAAA","rawId":"AAAA","type":"public-key","response":{"clientDataJSON":"e30","signature":"AAAA","authenticatorData":"` +
+		strings.Repeat("AAAA", 12) + `AA"}}`
+}
+
+// Callers of the API learn which member of a credential is wrong; it costs nothing, and a wrong credential does.
+func TestCheckNamesTheMemberOfACredential(t *testing.T) {
+	s := enrolling(t, server.Pages{})
+	c := s.start("webauthn", "sign_in")
+	for credential, want := range map[string]string{
+		strings.Replace(wrongCredential(), "rawId", "rawID", 1):               `{"field":"answer.rawId","reason":"is written in other capitals"}`,
+		strings.Replace(wrongCredential(), `"signature"`, `"SIGNATURE"`, 1):   `{"field":"answer.response.signature","reason":"is written in other capitals"}`,
+		strings.Replace(wrongCredential(), `"AAAA"`, `"+/+/"`, 1):             `{"field":"answer.id","reason":"must be base64url"}`,
+		strings.Replace(wrongCredential(), `{"id":`, `{"id":"AAAA","id":`, 1): `{"field":"answer.id","reason":"is there twice"}`,
+		strings.Replace(wrongCredential(), `"e30"`, `null`, 1):                `{"field":"answer.response.clientDataJSON","reason":"is required"}`,
+	} {
+		if status, text := s.check(c, credential); status != http.StatusBadRequest || !strings.Contains(text, `"errors":[`+want+`]`) {
+			t.Errorf("%s: %d %s", credential, status, text)
+		}
+	}
+	if got := s.status(c.ID); got.Status != watchword.Pending || got.TriesLeft != 1 {
+		t.Fatalf("what is not a credential was charged: %+v", got)
+	}
+	if status, text := s.check(c, wrongCredential()); status != http.StatusUnprocessableEntity {
+		t.Errorf("a wrong credential: %d %s", status, text)
+	}
+}
+
+// check answers by the API.
+func (s *site) check(c begun, credential string) (status int, text string) {
+	s.t.Helper()
+	body := `{"purpose":"sign_in","subject":"` + c.Subject + `","answer":` + credential + `}`
+	w := httptest.NewRecorder()
+	s.server.ServeHTTP(w, request(http.MethodPost, "/v1/challenges/"+c.ID+"/check", body))
+	return w.Code, w.Body.String()
 }
 
 // A stranger may send somebody to the page of a challenge of his own. The page says where it was started, unless it is

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword"
@@ -24,6 +25,8 @@ func TestInABrowser(t *testing.T) {
 	t.Run("programs that press", func(t *testing.T) { programsThatPress(t, b) })
 	t.Run("a wrong number", func(t *testing.T) { wrongNumberInBrowser(t, b) })
 	t.Run("one browser", func(t *testing.T) { oneBrowser(t, b) })
+	t.Run("without channels between tabs", func(t *testing.T) { withoutChannels(t, b) })
+	t.Run("other origins", func(t *testing.T) { otherOriginsInBrowser(t, b) })
 	t.Run("a code", func(t *testing.T) { codeInBrowser(t, b) })
 	t.Run("that was not me", func(t *testing.T) { notMeInBrowser(t, b) })
 	t.Run("without script", func(t *testing.T) { withoutScriptInBrowser(t, b) })
@@ -163,6 +166,27 @@ func oneBrowser(t *testing.T, b *browser) {
 	if first.has(welcome) || !first.has("a.button") {
 		t.Error("both tabs went on")
 	}
+}
+
+// Browsers without BroadcastChannel do as well: both pages work, and whichever is looked at goes on.
+func withoutChannels(t *testing.T, b *browser) {
+	s := newSite(t, siteOptions{})
+	c := s.begin()
+	first := b.device(t)
+	second := b.tab(t, first.ctx)
+	for _, p := range []*tab{first, second} {
+		command(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: "delete window.BroadcastChannel"})
+	}
+	first.open(s.pageURL(c))
+	first.sees(".number")
+	second.open(c.link)
+	second.heading("Is it you?")
+	if eval[bool](second, `"BroadcastChannel" in window`) {
+		t.Fatal("the browser still has BroadcastChannel")
+	}
+	second.click("button")
+	second.sees(welcome)
+	first.sees(welcome)
 }
 
 func codeInBrowser(t *testing.T, b *browser) {

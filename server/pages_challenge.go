@@ -137,14 +137,17 @@ func (h *hosted) answerChallenge(x *exchange, in *answerIn) {
 	if c == nil {
 		return
 	}
-	key := c.page.Ask == watchword.AskKey || c.page.Ask == watchword.AskNewKey
-	if in.Answer.Object != key {
+	if in.Answer.Object != asksForKey(c.page) {
 		x.fail(invalid("answer", "is not of the kind that is asked for"))
 		return
 	}
 	answer := in.Answer.Answer
 	answer.Starter = true
 	h.done(ctx, x, c, c.engine.Answer(ctx, c.id, answer, h.client(x)))
+}
+
+func asksForKey(p *watchword.Page) bool {
+	return p.Ask == watchword.AskKey || p.Ask == watchword.AskNewKey
 }
 
 func (h *hosted) resendChallenge(x *exchange, _ *nothingIn) {
@@ -186,7 +189,11 @@ func (h *hosted) done(ctx context.Context, x *exchange, c *holder, err error) {
 		h.showPage(x, http.StatusOK, c, "")
 		return
 	}
-	status, message := h.explain(x, h.words.spoken(page.Locale, x.request), c.app, err)
+	words := h.words.spoken(page.Locale, x.request)
+	status, message := h.explain(x, words, c.app, err)
+	if asksForKey(page) && errors.Is(err, watchword.ErrInvalidRequest) {
+		message, _ = words.T("failed", "app", c.engine.Name()) // no code was asked for
+	}
 	if status == http.StatusServiceUnavailable {
 		h.unopened(x, err, "unknown")
 		return

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"context"
+	"os"
 	"strings"
 	"testing"
 
@@ -19,6 +20,9 @@ func TestAsksInABrowser(t *testing.T) {
 	b := newBrowser(t)
 	t.Run("a key", func(t *testing.T) { keyInBrowser(t, b) })
 	t.Run("a key before Level 3", func(t *testing.T) { oldBrowser(t, b) })
+	t.Run("a key of an extension", func(t *testing.T) { extensionInBrowser(t, b) })
+	t.Run("an extension that fails", func(t *testing.T) { failingExtension(t, b) })
+	t.Run("an extension that answers nonsense", func(t *testing.T) { nonsenseOfExtension(t, b) })
 	t.Run("a person who says no", func(t *testing.T) { noKeyInBrowser(t, b) })
 	t.Run("an authenticator app", func(t *testing.T) { scanInBrowser(t, b) })
 	t.Run("codes to keep", func(t *testing.T) { codesInBrowser(t, b) })
@@ -99,6 +103,62 @@ func oldBrowser(t *testing.T, b *browser) {
 	if got := s.app.results(); len(got) != 2 || got[1] != nil {
 		t.Errorf("redeemed: %v", got)
 	}
+}
+
+// A password manager's credentials, which inherit from the browser's and whose methods throw, do as well.
+func extensionInBrowser(t *testing.T, b *browser) {
+	script, err := os.ReadFile("../webauthn/testdata/extension.js")
+	must(t, err)
+	for _, form := range []string{"views", "text"} {
+		s := enrolling(t, server.Pages{})
+		p := b.device(t)
+		p.authenticator()
+		for _, purpose := range []string{watchword.PurposeEnrol, "sign_in"} {
+			p.open("about:blank")
+			p.open(s.pageURL(s.start("webauthn", purpose)))
+			p.sees(keyButton)
+			eval[bool](p, string(script)+`; wrapCredentials("`+form+`", false); true`)
+			p.click(keyButton)
+			p.sees(welcome)
+		}
+		if got := s.app.results(); len(got) != 2 || got[0] != nil || got[1] != nil {
+			t.Errorf("%s: redeemed: %v", form, got)
+		}
+	}
+}
+
+// Whatever an extension throws, the person is told and may try again; names of Object.prototype are nothing special.
+func failingExtension(t *testing.T, b *browser) {
+	s := enrolling(t, server.Pages{})
+	p := b.device(t)
+	p.authenticator()
+	p.open(s.pageURL(s.start("webauthn", watchword.PurposeEnrol)))
+	p.sees(keyButton)
+	for _, thrown := range []string{`undefined`, `null`, `"text"`, `{ name: "toString" }`, `{ name: "constructor" }`, `{ name: "__proto__" }`} {
+		eval[bool](p, `(navigator.credentials.create = async () => { throw `+thrown+` }, document.querySelector("[role=alert]")?.remove(), true)`)
+		p.click(keyButton)
+		p.until(`document.querySelector("[role=alert]")?.innerText.startsWith("That did not work")`)
+	}
+	eval[bool](p, `delete navigator.credentials.create`)
+	p.click(keyButton)
+	p.sees(welcome)
+}
+
+// What is not a credential costs nothing: the page says that it did not work, not that a code was wrong, and the key does.
+func nonsenseOfExtension(t *testing.T, b *browser) {
+	s := enrolling(t, server.Pages{})
+	p := b.device(t)
+	p.authenticator()
+	p.open(s.pageURL(s.start("webauthn", watchword.PurposeEnrol)))
+	p.sees(keyButton)
+	for _, credential := range []string{`{}`, `{ rawId: "AAAA" }`, `{ id: "AAAA", response: { clientDataJSON: "AAAA", attestationObject: "AAAA" } }`} {
+		eval[bool](p, `(navigator.credentials.create = async () => (`+credential+`), document.querySelector("[role=alert]")?.remove(), true)`)
+		p.click(keyButton)
+		p.until(`document.querySelector("[role=alert]")?.innerText.startsWith("That did not work")`)
+	}
+	eval[bool](p, `delete navigator.credentials.create`)
+	p.click(keyButton)
+	p.sees(welcome)
 }
 
 // Saying no costs nothing: the page says so, and a second press succeeds. By the keyboard alone.

@@ -121,7 +121,7 @@ func (s *Server) routes(mount map[string]http.Handler) error {
 		methods[o.path] = append(methods[o.path], o.method)
 		s.mux.Handle(o.method+" "+o.path, handler(func(x *exchange) { x.operate(&o) }))
 	}
-	get("/openapi.json", func(x *exchange) { x.send(http.StatusOK, typeJSON, document) })
+	get(documentPath, func(x *exchange) { x.send(http.StatusOK, typeJSON, document) })
 	get("/problems", pages.list)
 	get("/problems/{code}", pages.one)
 	hosted, err := s.newHosted()
@@ -132,6 +132,10 @@ func (s *Server) routes(mount map[string]http.Handler) error {
 		return err
 	}
 	for path, allowed := range methods {
+		if isPublic(path) {
+			allowed = append(allowed, http.MethodOptions)
+			s.mux.Handle("OPTIONS "+path, handler(answerPreflight))
+		}
 		s.mux.Handle(path, notAllowed(allowed))
 	}
 	s.mux.Handle(everywhere, handler(func(x *exchange) { x.fail(refuse(codeNotFound)) }))

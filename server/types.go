@@ -23,7 +23,7 @@ type startRequest struct {
 	Subject       string            `json:"subject,omitzero" doc:"The app's own id of who is asked."`
 	Locale        string            `json:"locale,omitzero" doc:"The reader's, a BCP 47 tag as in pt-BR: messages and pages are in the language that serves it best, else English."`
 	Transaction   map[string]string `json:"transaction,omitzero" doc:"What is approved: every row is in the message and in the receipt. One that the message cannot show as it is is refused."`
-	Client        clientField       `json:"client,omitzero" doc:"Whom the app is serving; limits use it."`
+	Client        clientInfo        `json:"client,omitzero" doc:"Whom the app is serving; limits use it."`
 	ReturnURL     string            `json:"return_url,omitzero" doc:"Where pages lead back to; one that the app is known for."`
 	Nonce         string            `json:"nonce,omitzero" doc:"The app's own, copied into the receipt."`
 	Metadata      map[string]string `json:"metadata,omitzero" doc:"The app's own, copied into events."`
@@ -33,14 +33,15 @@ type startRequest struct {
 	Authorization string            `json:"authorization,omitzero" doc:"A receipt of purpose manage_factors, for enrolling where a factor is active."`
 }
 
-// clientField is a person's device, as the app sees it.
-type clientField struct {
+// clientInfo is a person's device, as the app sees it. Generators call what they make of the document Client, so the schema
+// is not called that.
+type clientInfo struct {
 	IP        string `json:"ip,omitzero" doc:"An IPv4 or IPv6 address."`
 	UserAgent string `json:"user_agent,omitzero"`
 	Known     bool   `json:"known,omitzero" doc:"The app recognises this device."`
 }
 
-func (c clientField) engine() watchword.Client { return watchword.Client(c) }
+func (c clientInfo) engine() watchword.Client { return watchword.Client(c) }
 
 type checkRequest struct {
 	Purpose     string            `json:"purpose" doc:"That of the start."`
@@ -48,7 +49,7 @@ type checkRequest struct {
 	To          string            `json:"to,omitzero" doc:"That of the start, where it has no subject."`
 	Answer      answerField       `json:"answer"`
 	Transaction map[string]string `json:"transaction,omitzero" doc:"That of the start, if it shall be compared."`
-	Client      clientField       `json:"client,omitzero" doc:"Whom the app is serving; limits use it."`
+	Client      clientInfo        `json:"client,omitzero" doc:"Whom the app is serving; limits use it."`
 }
 
 // answerField is what the subject gave back: a string, or the JSON object of a credential.
@@ -76,9 +77,12 @@ func (a *answerField) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 }
 
 // Schema describes it; Go's types cannot.
-func (answerField) Schema(huma.Registry) *huma.Schema {
+func (answerField) Schema(r huma.Registry) *huma.Schema {
+	const credential = "Credential"
+	r.Map()[credential] = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true,
+		Description: "RegistrationResponseJSON or AuthenticationResponseJSON (WebAuthn Level 3 §5.1), base64url with or without padding."}
 	return &huma.Schema{Description: "What the subject gave back: a code or a link's token, or a credential.",
-		OneOf: []*huma.Schema{{Type: huma.TypeString}, {Type: huma.TypeObject}}}
+		OneOf: []*huma.Schema{{Type: huma.TypeString}, {Ref: schemasPath + credential}}}
 }
 
 type redeemRequest struct {

@@ -15,7 +15,7 @@ import (
 // operations is the whole API.
 func (s *Server) operations() []operation {
 	return append(append(challengeOperations(), factorOperations()...),
-		reading(operation{method: http.MethodGet, path: "/.well-known/jwks.json", id: "keySet", summary: "The public keys of receipts",
+		reading(operation{method: http.MethodGet, path: keySetPath, id: "keySet", summary: "The public keys of receipts",
 			status: http.StatusOK, problems: []string{codeInternalError}}, s.keySet),
 		reading(operation{method: http.MethodGet, path: "/healthz", id: "health", summary: "Whether the process is alive",
 			status: http.StatusOK}, s.health),

@@ -1,80 +1,150 @@
 package webauthn
 
 import (
+	"bytes"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-webauthn/webauthn/protocol"
+
+	"github.com/watchword-auth/watchword"
 )
 
-// maxAnswer is how long an answer may be, in bytes: enough for the longest chain of attestation certificates.
-const maxAnswer = 64 << 10
+// The bounds of an answer, in bytes.
+const (
+	maxAnswer     = 64 << 10 // enough for the longest chain of attestation certificates
+	maxID         = 1023     // of a credential (Level 3 §5.1.3)
+	maxUserHandle = 64       // Level 3 §5.4.3
+)
 
-// An assertion is AuthenticationResponseJSON (Level 3 §5.1) as far as it is judged. What it says of extensions is not
-// read: the one that is asked for (uvm) stands in what the authenticator signs. It is decoded here and not by go-webauthn,
-// because that takes a tenth of a check and lets duplicate names and other spellings of them pass.
-type assertion struct {
-	ID       string `json:"id"`
-	RawID    string `json:"rawId"`
-	Type     string `json:"type"`
-	Response struct {
-		ClientDataJSON    string `json:"clientDataJSON"`
-		AuthenticatorData string `json:"authenticatorData"`
-		Signature         string `json:"signature"`
-		UserHandle        string `json:"userHandle"`
-	} `json:"response"`
+// A credential is RegistrationResponseJSON or AuthenticationResponseJSON (Level 3 §5.1), as far as it is evaluated. Both
+// ceremonies read it here, and not by go-webauthn, which lets duplicate names and other spellings of them pass.
+type credential struct {
+	ID       octets   `json:"id"`
+	RawID    octets   `json:"rawId"`
+	Type     string   `json:"type"`
+	Response response `json:"response"`
 }
 
-// parseAssertion reads the answer of navigator.credentials.get.
-func parseAssertion(answer string) (*protocol.ParsedCredentialAssertionData, error) {
-	if len(answer) > maxAnswer {
-		return nil, refusedTooLong
-	}
-	var a assertion
-	if err := json.Unmarshal([]byte(answer), &a); err != nil {
-		return nil, refusedForm
-	}
-	if a.ID == "" || a.ID != a.RawID || a.Type != string(protocol.PublicKeyCredentialType) {
-		return nil, refusedForm
-	}
-	parsed := &protocol.ParsedCredentialAssertionData{}
-	if err := a.decode(parsed); err != nil {
-		return nil, refusedForm
-	}
-	return parsed, nil
+// A response is what the authenticator says: AttestationObject where a key was made, AuthenticatorData and Signature where
+// one was used.
+type response struct {
+	ClientDataJSON    octets   `json:"clientDataJSON"`
+	AttestationObject octets   `json:"attestationObject,omitempty"`
+	AuthenticatorData octets   `json:"authenticatorData,omitempty"`
+	Signature         octets   `json:"signature,omitempty"`
+	UserHandle        octets   `json:"userHandle,omitempty"`
+	Transports        []string `json:"transports,omitempty"`
 }
 
-// decode takes the base64url off, and reads what was under it.
-func (a *assertion) decode(out *protocol.ParsedCredentialAssertionData) (err error) {
-	raw := &out.Raw.AssertionResponse
-	for _, part := range []struct {
-		text string
-		to   *protocol.URLEncodedBase64
-	}{
-		{a.RawID, &out.Raw.RawID},
-		{a.Response.ClientDataJSON, &raw.ClientDataJSON},
-		{a.Response.AuthenticatorData, &raw.AuthenticatorData},
-		{a.Response.Signature, &raw.Signature},
-		{a.Response.UserHandle, &raw.UserHandle},
-	} {
-		if *part.to, err = b64.DecodeString(part.text); err != nil {
-			return err
-		}
-	}
-	out.ID, out.Type, out.RawID = a.ID, a.Type, out.Raw.RawID
-	out.Response.Signature, out.Response.UserHandle = raw.Signature, raw.UserHandle
-	if err = json.Unmarshal(raw.ClientDataJSON, &out.Response.CollectedClientData); err != nil {
-		return err
-	}
-	return out.Response.AuthenticatorData.Unmarshal(raw.AuthenticatorData)
-}
-
-// parseRegistration reads RegistrationResponseJSON (Level 3 §5.1), the answer of navigator.credentials.create.
-func parseRegistration(answer string) (*protocol.ParsedCredentialCreationData, error) {
-	if len(answer) > maxAnswer {
-		return nil, refusedTooLong
-	}
-	r, err := protocol.ParseCredentialCreationResponseBytes([]byte(answer))
+// ReadAnswer returns the one spelling of a credential: without what is not evaluated, and in base64url without padding.
+// What is not a credential is an invalid_request that names the member. It is decided by the text alone.
+func (s *Strategy) ReadAnswer(answer string) (string, error) {
+	c, err := readCredential(answer)
 	if err != nil {
-		return nil, refusedForm
+		return "", err
 	}
-	return r, nil
+	if c.isAssertion() {
+		_, err = c.assertion()
+	} else {
+		_, err = c.registration()
+	}
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(c)
+	return string(text), err
+}
+
+// readCredential reads an answer of either ceremony.
+func readCredential(answer string) (*credential, error) {
+	if len(answer) > maxAnswer {
+		return nil, invalid(answerField, "is longer than 64 KiB")
+	}
+	c := &credential{}
+	if err := json.Unmarshal([]byte(answer), c); err != nil {
+		return nil, explain(err, answerField, "must be an object")
+	}
+	return c, c.check()
+}
+
+// check finds what every credential has. Some managers pad one of the two ids, so they are compared as bytes.
+func (c *credential) check() error {
+	const response = answerField + ".response"
+	switch {
+	case len(c.ID) == 0:
+		return invalid(answerField+".id", required)
+	case len(c.ID) > maxID:
+		return invalid(answerField+".id", "is longer than 1023 bytes")
+	case !bytes.Equal(c.ID, c.RawID):
+		return invalid(answerField+".rawId", "must be the id")
+	case c.Type != string(protocol.PublicKeyCredentialType):
+		return invalid(answerField+".type", "must be public-key")
+	case len(c.Response.ClientDataJSON) == 0:
+		return invalid(response+".clientDataJSON", required)
+	case len(c.Response.UserHandle) > maxUserHandle:
+		return invalid(response+".userHandle", "is longer than 64 bytes")
+	case c.isAssertion() && len(c.Response.AuthenticatorData) == 0:
+		return invalid(response+".authenticatorData", required)
+	case !c.isAssertion() && len(c.Response.AttestationObject) == 0:
+		return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{
+			{Field: response + ".signature", Reason: "is required where a key is used"},
+			{Field: response + ".attestationObject", Reason: "is required where a key is made"}}}
+	}
+	return nil
+}
+
+// isAssertion tells the ceremonies apart. A new key has no signature here: its own stands in the attestation object.
+func (c *credential) isAssertion() bool { return len(c.Response.Signature) > 0 }
+
+// clientData reads what the browser signed.
+func (c *credential) clientData() (out protocol.CollectedClientData, err error) {
+	if err := json.Unmarshal(c.Response.ClientDataJSON, &out); err != nil {
+		return out, invalid(answerField+".response.clientDataJSON", "is not the client data of a browser")
+	}
+	return out, nil
+}
+
+// assertion is the answer of navigator.credentials.get. What it says of extensions is not read: the one that is asked for
+// (uvm) stands in what the authenticator signs.
+func (c *credential) assertion() (*protocol.ParsedCredentialAssertionData, error) {
+	if !c.isAssertion() {
+		return nil, refusedType
+	}
+	client, err := c.clientData()
+	if err != nil {
+		return nil, err
+	}
+	out := &protocol.ParsedCredentialAssertionData{}
+	raw := &out.Raw.AssertionResponse
+	raw.ClientDataJSON, raw.AuthenticatorData = protocol.URLEncodedBase64(c.Response.ClientDataJSON), protocol.URLEncodedBase64(c.Response.AuthenticatorData)
+	raw.Signature, raw.UserHandle = protocol.URLEncodedBase64(c.Response.Signature), protocol.URLEncodedBase64(c.Response.UserHandle)
+	out.ID, out.Type, out.RawID, out.Raw.RawID = b64.EncodeToString(c.ID), c.Type, c.RawID, protocol.URLEncodedBase64(c.RawID)
+	out.Response.CollectedClientData, out.Response.Signature, out.Response.UserHandle = client, c.Response.Signature, c.Response.UserHandle
+	if err := out.Response.AuthenticatorData.Unmarshal(c.Response.AuthenticatorData); err != nil {
+		return nil, invalid(answerField+".response.authenticatorData", "is not authenticator data")
+	}
+	return out, nil
+}
+
+// registration is the answer of navigator.credentials.create.
+func (c *credential) registration() (*protocol.ParsedCredentialCreationData, error) {
+	if c.isAssertion() {
+		return nil, refusedType
+	}
+	client, err := c.clientData()
+	if err != nil {
+		return nil, err
+	}
+	out := &protocol.ParsedCredentialCreationData{}
+	out.ID, out.Type, out.RawID = b64.EncodeToString(c.ID), c.Type, c.RawID
+	out.Raw.ID, out.Raw.Type, out.Raw.RawID = out.ID, out.Type, protocol.URLEncodedBase64(c.RawID)
+	raw := &out.Raw.AttestationResponse
+	raw.ClientDataJSON, raw.AttestationObject = protocol.URLEncodedBase64(c.Response.ClientDataJSON), protocol.URLEncodedBase64(c.Response.AttestationObject)
+	raw.Transports = c.Response.Transports
+	parsed, err := raw.Parse()
+	if err != nil {
+		return nil, invalid(answerField+".response.attestationObject", "is not the attestation object of a new key")
+	}
+	out.Response, out.Response.CollectedClientData = *parsed, client
+	return out, nil
 }

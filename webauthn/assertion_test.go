@@ -49,7 +49,7 @@ func clientCases(otherType string) map[string]struct {
 		"challenge missing":            {client("challenge", nil), refusedChallenge},
 		"challenge empty":              {client("challenge", ""), refusedChallenge},
 		"challenge padded":             {func(c *ceremony) { c.client["challenge"] = c.client["challenge"].(string) + "=" }, refusedChallenge},
-		"challenge a number":           {client("challenge", 1), refusedForm},
+		"challenge a number":           {client("challenge", 1), malformed},
 		"origin missing":               {client("origin", nil), refusedOrigin},
 		"origin null":                  {client("origin", "null"), refusedOrigin},
 		"origin of another site":       {client("origin", "https://example.net"), refusedOrigin},
@@ -72,30 +72,30 @@ func clientCases(otherType string) map[string]struct {
 		"embedded elsewhere":           {client("crossOrigin", true), refusedCrossOrigin},
 		"embedded, top origin known":   {together(client("crossOrigin", true), client("topOrigin", "https://login.example.com")), refusedCrossOrigin},
 		"top origin, not embedded":     {client("topOrigin", "https://login.example.com"), refusedTopOrigin},
-		"crossOrigin a string":         {client("crossOrigin", "true"), refusedForm},
-		"client data no JSON":          {func(c *ceremony) { c.raw = []byte("{") }, refusedForm},
-		"client data a list":           {func(c *ceremony) { c.raw = []byte("[]") }, refusedForm},
-		"client data with a tail":      {func(c *ceremony) { c.raw = []byte(`{"type":"webauthn.get"} {}`) }, refusedForm},
-		"client data empty":            {responseWith("clientDataJSON", ""), refusedForm},
-		"client data missing":          {responseWith("clientDataJSON", nil), refusedForm},
+		"crossOrigin a string":         {client("crossOrigin", "true"), malformed},
+		"client data no JSON":          {func(c *ceremony) { c.raw = []byte("{") }, malformed},
+		"client data a list":           {func(c *ceremony) { c.raw = []byte("[]") }, malformed},
+		"client data with a tail":      {func(c *ceremony) { c.raw = []byte(`{"type":"webauthn.get"} {}`) }, malformed},
+		"client data empty":            {responseWith("clientDataJSON", ""), malformed},
+		"client data missing":          {responseWith("clientDataJSON", nil), malformed},
 
 		"another RP id":               {func(c *ceremony) { c.rpID = "example.net" }, refusedRPID},
 		"RP id of the origin":         {func(c *ceremony) { c.rpID = "login.example.com" }, refusedRPID},
 		"nobody there":                {without(flagUP), refusedPresence},
 		"user not verified":           {without(flagUV), refusedVerification},
 		"backed up, though it cannot": {with(flagBS), refusedBackupState},
-		"bytes after":                 {func(c *ceremony) { c.tail = append(c.tail, 0) }, refusedForm},
-		"extensions announced only":   {with(flagED), refusedForm},
-		"extensions with a tail":      {together(with(flagED), func(c *ceremony) { c.tail = append(c.tail, 0xa0, 0x00) }), refusedForm},
+		"bytes after":                 {func(c *ceremony) { c.tail = append(c.tail, 0) }, malformed},
+		"extensions announced only":   {with(flagED), malformed},
+		"extensions with a tail":      {together(with(flagED), func(c *ceremony) { c.tail = append(c.tail, 0xa0, 0x00) }), malformed},
 
-		"id missing":          {answerWith("id", nil), refusedForm},
-		"rawId missing":       {answerWith("rawId", nil), refusedForm},
-		"id and rawId differ": {answerWith("rawId", "AAAA"), refusedForm},
-		"id no base64url":     {together(answerWith("id", "+/+/"), answerWith("rawId", "+/+/")), refusedForm},
-		"answer's type":       {answerWith("type", "password"), refusedForm},
-		"answer's type gone":  {answerWith("type", nil), refusedForm},
-		"response missing":    {answerWith("response", nil), refusedForm},
-		"response a list":     {answerWith("response", []any{}), refusedForm},
+		"id missing":          {answerWith("id", nil), malformed},
+		"rawId missing":       {answerWith("rawId", nil), malformed},
+		"id and rawId differ": {answerWith("rawId", "AAAA"), malformed},
+		"id no base64url":     {together(answerWith("id", "+/+/"), answerWith("rawId", "+/+/")), malformed},
+		"answer's type":       {answerWith("type", "password"), malformed},
+		"answer's type gone":  {answerWith("type", nil), malformed},
+		"response missing":    {answerWith("response", nil), malformed},
+		"response a list":     {answerWith("response", []any{}), malformed},
 	}
 	return out
 }
@@ -123,21 +123,25 @@ func TestAssertionRefused(t *testing.T) {
 		c.answer["id"], c.answer["rawId"] = b64.EncodeToString(other.id), b64.EncodeToString(other.id)
 	})
 	more("signed by another key", refusedSignature, func(c *ceremony) { c.private = other.private })
-	more("signature empty", refusedSignature, responseWith("signature", ""))
-	more("signature missing", refusedSignature, responseWith("signature", nil))
+	more("signature empty", malformed, responseWith("signature", ""))
+	more("signature missing", malformed, responseWith("signature", nil))
 	more("signature of zeros", refusedSignature, responseWith("signature", b64.EncodeToString([]byte{0x30, 6, 2, 1, 0, 2, 1, 0})))
 	more("signature no DER", refusedSignature, responseWith("signature", b64.EncodeToString(make([]byte, 64))))
-	more("authenticator data short", refusedForm, responseWith("authenticatorData", b64.EncodeToString(make([]byte, 36))))
-	more("authenticator data missing", refusedForm, responseWith("authenticatorData", nil))
+	more("authenticator data short", malformed, responseWith("authenticatorData", b64.EncodeToString(make([]byte, 36))))
+	more("authenticator data missing", malformed, responseWith("authenticatorData", nil))
 	more("counter changed after signing", refusedSignature, func(c *ceremony) {
 		c.response["authenticatorData"] = b64.EncodeToString(flip(c.data()))
 	})
-	more("attested data announced only", refusedForm, with(flagAT))
+	more("attested data announced only", malformed, with(flagAT))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
-			_, err := k.signIn("sign_in", "user_42", d, c.spoil)
+			a := k.ask("sign_in", "user_42")
+			_, err := k.answer(a, d.get(a.options, c.spoil))
 			k.mustRefuse(err, c.reason)
+			if _, err := k.answer(a, d.get(a.options)); (err == nil) != (c.reason == malformed) {
+				t.Errorf("then the right answer: %v", err)
+			}
 		})
 	}
 	if len(cases) < 60 {

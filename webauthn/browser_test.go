@@ -247,6 +247,41 @@ func TestBrowserBeforeLevel3(t *testing.T) {
 	b.proven(t, "autofill", b.do(t, "autofill"))
 }
 
+//go:embed testdata/extension.js
+var extension string
+
+// A password manager's credentials, which inherit from the browser's and whose methods throw, do as well.
+func TestBrowserWithCredentialsOfAnExtension(t *testing.T) {
+	for _, form := range []string{"views", "text"} {
+		b := newBrowserKit(t)
+		b.authenticator(t, "internal")
+		b.wrap(t, form, false)
+		b.proven(t, form+", enrol", b.do(t, "enrol", "user_42"))
+		b.proven(t, form+", sign in", b.do(t, "use", "sign_in", "user_42"))
+		if _, err := chromedp.Run(b.ctx, chromedp.Reload()); err != nil {
+			t.Fatal(err)
+		}
+		b.wrap(t, form, true)
+		b.proven(t, form+", nameless", b.do(t, "use", "sign_in", ""))
+		b.proven(t, form+", autofill", b.do(t, "autofill"))
+	}
+}
+
+// wrap puts an extension into the page, and makes sure that its credentials are what the test is about.
+func (b *browserKit) wrap(t *testing.T, form string, keepsUserHandle bool) {
+	t.Helper()
+	script := fmt.Sprintf("%s; wrapCredentials(%q, %t); typeof app", extension, form, keepsUserHandle)
+	for ready := ""; ready != "object"; { // the page's module is loaded after the page
+		var err error
+		if ready, err = chromedp.Run(b.ctx, chromedp.Evaluate[string]("typeof app")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](script)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // An autofill waits for its person, and gives way to a button.
 func TestBrowserAutofillGivesWay(t *testing.T) {
 	b := newBrowserKit(t)

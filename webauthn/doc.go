@@ -11,13 +11,13 @@
 //
 // What Begin returns as Prompt.Public goes as it is into PublicKeyCredential.parseRequestOptionsFromJSON, or
 // parseCreationOptionsFromJSON where a key is made, and the answer is what the credential's toJSON returns. [Script] is a
-// module for browsers that does both, also in those that lack these methods.
+// module for browsers that does both, also in those that lack these methods and with password managers that get them wrong.
 //
 // # The ceremony
 //
-// Nothing is kept between asking and judging: the options are derived from the challenge. Its try is charged before an
-// answer is looked at, so that an answer is judged once, right or wrong. Parsing, the signature and attestation statements
-// are go-webauthn's; what it leaves to its caller is done here: origins are compared byte for byte, what this assertion
+// Nothing is kept between asking and judging: the options are derived from the challenge. What is not a credential of either
+// ceremony is refused by its text alone, and names the member ([Strategy.ReadAnswer]). Then the try is charged, so that an
+// answer is judged once, right or wrong. Authenticator data, the signature and attestation statements are go-webauthn's; what it leaves to its caller is done here: origins are compared byte for byte, what this assertion
 // says of the user counts and not what an earlier one said, a signature counter that does not grow and a changed backup
 // eligibility meet the configured [Reaction], and a key's id names its factor, so that a key is registered once and found
 // whoever it belongs to. The new counter and backup state are stored, by compare-and-set, before the challenge is won.

@@ -34,7 +34,11 @@ func (s *Strategy) BeginEnrol(ctx context.Context, c *watchword.Challenge) (watc
 // VerifyEnrol judges a registration (Level 3 §7.1) and returns the factor to create. Its id is the key's own, so the engine
 // refuses a key that is registered already, whoever it belongs to.
 func (s *Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
-	r, err := parseRegistration(answer)
+	answered, err := readCredential(answer)
+	if err != nil {
+		return watchword.Factor{}, err
+	}
+	r, err := answered.registration()
 	if err != nil {
 		return watchword.Factor{}, s.refuse(ctx, c, err)
 	}

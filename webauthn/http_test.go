@@ -44,6 +44,16 @@ func TestScript(t *testing.T) {
 		w.Header().Get("X-Content-Type-Options") != "nosniff" || !strings.Contains(w.Body.String(), "export async function autofill") {
 		t.Errorf("%d %s", w.Code, w.Header())
 	}
+	preflight := httptest.NewRecorder()
+	Script().ServeHTTP(preflight, httptest.NewRequest(http.MethodOptions, "/webauthn.js", nil))
+	if preflight.Code != http.StatusNoContent || preflight.Body.Len() > 0 || preflight.Header().Get("Access-Control-Allow-Methods") != "GET, HEAD" {
+		t.Errorf("OPTIONS: %d %s", preflight.Code, preflight.Header())
+	}
+	for _, h := range []http.Header{w.Header(), preflight.Header()} {
+		if h.Get("Access-Control-Allow-Origin") != "*" || h.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("for pages of other origins: %v", h)
+		}
+	}
 }
 
 // What passkey providers are told after a removal, and of a key that is not known.

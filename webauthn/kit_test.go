@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/go-webauthn/webauthn/protocol"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/store/memory"
@@ -147,15 +150,52 @@ func (k *kit) mustSignIn(purpose, subject string, d *device, spoilers ...spoiler
 	return r.Claims
 }
 
-// mustRefuse expects a wrong answer like any other, and the reason in the log.
+// malformed is what mustRefuse expects of an answer that is not a credential.
+const malformed refusal = ""
+
+// mustRefuse expects a wrong answer like any other, and the reason in the log; or, of what is not a credential, an
+// invalid request that names members of the answer.
 func (k *kit) mustRefuse(err error, reason refusal) {
 	k.t.Helper()
+	if reason == malformed {
+		if fields := invalidFields(err); len(fields) == 0 || !strings.HasPrefix(fields[0], "answer") {
+			k.t.Errorf("got %v, want an invalid request that names members of the answer", err)
+		}
+		return
+	}
 	if !errors.Is(err, watchword.ErrIncorrectAnswer) || err.Error() != watchword.ErrIncorrectAnswer.Error() {
 		k.t.Errorf("got %v, want a wrong answer", err)
 	}
 	if got := k.reasons.last(); got != string(reason) {
 		k.t.Errorf("refused for %q, want %q", got, reason)
 	}
+}
+
+// invalidFields are those that an invalid request names.
+func invalidFields(err error) (names []string) {
+	var refused *watchword.Error
+	if errors.As(err, &refused) && errors.Is(err, watchword.ErrInvalidRequest) {
+		for _, f := range refused.Fields {
+			names = append(names, f.Field)
+		}
+	}
+	return names
+}
+
+func parseAssertion(answer string) (*protocol.ParsedCredentialAssertionData, error) {
+	c, err := readCredential(answer)
+	if err != nil {
+		return nil, err
+	}
+	return c.assertion()
+}
+
+func parseRegistration(answer string) (*protocol.ParsedCredentialCreationData, error) {
+	c, err := readCredential(answer)
+	if err != nil {
+		return nil, err
+	}
+	return c.registration()
 }
 
 // reasons is a log that keeps the reasons of refusals.

@@ -15,9 +15,7 @@ func (r refusal) Error() string { return "webauthn: refused: " + string(r) }
 
 // The refusals. Those without a comment are named after what Level 3 §7.1 and §7.2 compare.
 const (
-	refusedForm         refusal = "malformed"
-	refusedTooLong      refusal = "too_long"
-	refusedType         refusal = "type"
+	refusedType         refusal = "type" // of the other ceremony
 	refusedChallenge    refusal = "challenge"
 	refusedOrigin       refusal = "origin"
 	refusedCrossOrigin  refusal = "cross_origin"

@@ -44,10 +44,10 @@ func TestRegistrationRefused(t *testing.T) {
 	x, y := point[1:33], point[33:]
 	more("credential id is not the attested one", refusedCredentialID, together(answerWith("id", "AAAA"), answerWith("rawId", "AAAA")))
 	more("attested id is another", refusedCredentialID, attestedAs(func(_ *[16]byte, id, _ *[]byte) { (*id)[0] ^= 1 })(d))
-	more("attested id of 1024 bytes", refusedForm, attestedAs(func(_ *[16]byte, id, _ *[]byte) { *id = make([]byte, 1024) })(d))
-	more("attested id longer than all", refusedForm, func(c *ceremony) { c.tail[16], c.tail[17] = 3, 255 })
-	more("no attested data", refusedForm, together(without(flagAT), func(c *ceremony) { c.tail = nil }))
-	more("attested data cut short", refusedForm, func(c *ceremony) { c.tail = c.tail[:len(c.tail)-1] })
+	more("attested id of 1024 bytes", malformed, attestedAs(func(_ *[16]byte, id, _ *[]byte) { *id = make([]byte, 1024) })(d))
+	more("attested id longer than all", malformed, func(c *ceremony) { c.tail[16], c.tail[17] = 3, 255 })
+	more("no attested data", malformed, together(without(flagAT), func(c *ceremony) { c.tail = nil }))
+	more("attested data cut short", malformed, func(c *ceremony) { c.tail = c.tail[:len(c.tail)-1] })
 	more("algorithm not offered, ES256K", refusedAlgorithm, cose(map[int]any{1: 2, 3: -47, -1: 8, -2: x, -3: y}))
 	more("algorithm not offered, RS1", refusedAlgorithm, cose(map[int]any{1: 3, 3: -65535, -1: make([]byte, 256), -2: []byte{1, 0, 1}}))
 	more("algorithm 0", refusedAlgorithm, cose(map[int]any{1: 2, 3: 0, -1: 1, -2: x, -3: y}))
@@ -60,15 +60,14 @@ func TestRegistrationRefused(t *testing.T) {
 	})
 	more("a large part of a part", refusedAttestation, func(c *ceremony) { c.statement["x"] = map[string]any{"y": []any{string(large)}} })
 	more("statement with format none", refusedAttestation, func(c *ceremony) { c.statement["x"] = 1 })
-	more("extensions no object", refusedForm, answerWith("clientExtensionResults", "x"))
 	more("unknown format", refusedAttestation, func(c *ceremony) { c.format = "x" })
 	more("self attestation by another key", refusedAttestation, func(c *ceremony) {
 		c.format, c.statement["alg"], c.private = "packed", -7, newDevice(t).private
 	})
 	more("self attestation by another algorithm", refusedAttestation, func(c *ceremony) { c.format, c.statement["alg"] = "packed", -257 })
-	more("attestation object missing", refusedForm, responseWith("attestationObject", nil))
-	more("attestation object empty", refusedForm, responseWith("attestationObject", ""))
-	more("attestation object a list", refusedForm, responseWith("attestationObject", b64.EncodeToString([]byte{0x80})))
+	more("attestation object missing", malformed, responseWith("attestationObject", nil))
+	more("attestation object empty", malformed, responseWith("attestationObject", ""))
+	more("attestation object a list", malformed, responseWith("attestationObject", b64.EncodeToString([]byte{0x80})))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			k.t = t

@@ -32,7 +32,7 @@ type UnknownKey struct {
 // it only if Engine.GetFactor says ErrUnknownFactor of that id, and only where the challenge named nobody: a wrong answer
 // alone does not mean that the key is unknown, and a provider that is told so would hide a good key.
 func (s *Strategy) UnknownKey(app, answer string) (factor string, k UnknownKey, ok bool) {
-	a, err := parseAssertion(answer)
+	a, err := readCredential(answer)
 	if err != nil {
 		return "", UnknownKey{}, false
 	}

@@ -84,7 +84,11 @@ func (s *Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword
 // Verify judges an assertion (Level 3 §7.2). Whatever is wrong with it is ErrMismatch; Proof.Spend is the key with its new
 // counter and backup state.
 func (s *Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
-	a, err := parseAssertion(answer)
+	answered, err := readCredential(answer)
+	if err != nil {
+		return watchword.Proof{}, err
+	}
+	a, err := answered.assertion()
 	if err != nil {
 		return watchword.Proof{}, s.refuse(ctx, c, err)
 	}
@@ -104,7 +108,7 @@ func (s *Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer st
 
 // Locate names the key that an assertion says it is by.
 func (s *Strategy) Locate(c *watchword.Challenge, answer string) string {
-	a, err := parseAssertion(answer)
+	a, err := readCredential(answer)
 	if err != nil {
 		return ""
 	}

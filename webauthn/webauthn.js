@@ -19,13 +19,13 @@ export const available = () => typeof PublicKeyCredential === "function";
 /** Makes a key. */
 export async function register(options) {
   waiting?.abort();
-  return toJSON(await navigator.credentials.create({ publicKey: creation(options) }));
+  return readCredential(await navigator.credentials.create({ publicKey: creation(options) }));
 }
 
 /** Uses a key that the person picks now. */
 export async function authenticate(options) {
   waiting?.abort();
-  return toJSON(await navigator.credentials.get({ publicKey: request(options) }));
+  return readCredential(await navigator.credentials.get({ publicKey: request(options) }));
 }
 
 /** Uses a passkey that the person picks from the suggestions of a form. */
@@ -35,7 +35,7 @@ export async function autofill(options) {
   const own = (waiting = new AbortController());
   try {
     const publicKey = request(options);
-    return toJSON(await navigator.credentials.get({ publicKey, mediation: "conditional", signal: own.signal }));
+    return readCredential(await navigator.credentials.get({ publicKey, mediation: "conditional", signal: own.signal }));
   } finally {
     if (waiting === own) waiting = undefined;
   }
@@ -48,11 +48,11 @@ export async function signal(what) {
   if (available()) await PublicKeyCredential[method]?.(what);
 }
 
-// What follows does by hand what browsers before Level 3 lack.
+// What follows does by hand what browsers before Level 3 lack, and what extensions get wrong: a password manager may put an
+// object of its own in place of the browser's, whose inherited methods and accessors throw. So an answer is built from the
+// credential's fields, none of which is taken for granted.
 
 const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-const text = (buffer) =>
-  btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
 const listed = (keys) => keys?.map((key) => ({ ...key, id: bytes(key.id) }));
 
 function creation(o) {
@@ -66,11 +66,31 @@ function request(o) {
   return { ...o, challenge: bytes(o.challenge), allowCredentials: listed(o.allowCredentials) };
 }
 
-function toJSON(key) {
-  if (key.toJSON) return key.toJSON();
-  const response = { transports: key.response.getTransports?.() };
-  for (const name of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"])
-    if (key.response[name]) response[name] = text(key.response[name]);
-  const { id, type, authenticatorAttachment } = key;
-  return { id, rawId: id, type, response, authenticatorAttachment, clientExtensionResults: key.getClientExtensionResults() };
+function attempt(read) {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+// base64url spells a buffer, or what is spelled already.
+function base64url(value) {
+  if (typeof value !== "string") {
+    const octets = ArrayBuffer.isView(value) ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : new Uint8Array(value);
+    value = btoa(Array.from(octets, (o) => String.fromCharCode(o)).join(""));
+  }
+  return value.replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+function readCredential(key) {
+  const id = base64url(attempt(() => key.rawId) || key.id);
+  const response = {};
+  for (const name of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]) {
+    const value = attempt(() => key.response[name]);
+    if (value) response[name] = base64url(value);
+  }
+  const transports = attempt(() => key.response.getTransports());
+  if (Array.isArray(transports)) response.transports = transports.filter((t) => typeof t === "string");
+  return { id, rawId: id, type: "public-key", response };
 }

@@ -77,7 +77,7 @@ func standInStrategies() ([]watchword.Strategy, error) {
 // besideAPI is what strategies show over HTTP beside the API: the ES module that pages use keys with, and, at each RP id's
 // own host, where else its keys may be used.
 func besideAPI(related map[string]http.Handler) map[string]http.Handler {
-	return map[string]http.Handler{"GET /webauthn.js": webauthn.Script(), "GET /.well-known/webauthn": keySites(related)}
+	return map[string]http.Handler{"GET /webauthn.js": webauthn.Script(), "OPTIONS /webauthn.js": webauthn.Script(), "GET /.well-known/webauthn": keySites(related)}
 }
 
 // providers are the senders, by the scheme of the URL that configures one. The inbox is shared by all that open it.

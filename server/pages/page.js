@@ -9,7 +9,8 @@ const main = document.querySelector("main");
 const path = location.pathname;
 const isLink = document.body.dataset.page === "link";
 const secret = location.hash.slice(1); // a page's ticket, or a link's token
-const tabs = new BroadcastChannel(path.slice(path.lastIndexOf("/") + 1)); // the link's page and the challenge's, in one browser
+// The link's page and the challenge's, in one browser. Where it has no such channel both go on to the app.
+const tabs = window.BroadcastChannel ? new BroadcastChannel(path.slice(path.lastIndexOf("/") + 1)) : null;
 let events = null;
 let typing = null; // ends listening for a text message
 let keying = null; // ends the browser's asking for a key
@@ -117,7 +118,7 @@ async function listen(input) {
 }
 
 // What a browser says when it brings no key, and the attribute that has the words for it.
-const refusals = { NotAllowedError: "refused", InvalidStateError: "twice", NotSupportedError: "missing" };
+const refusals = new Map([["NotAllowedError", "refused"], ["InvalidStateError", "twice"], ["NotSupportedError", "missing"]]);
 
 // useKey has the browser ask for a key, which it does only after a press, and sends what the key says. Whoever did not
 // succeed may press again. When another part has come meanwhile, this form is out of sight, and so is what it would say.
@@ -132,7 +133,7 @@ async function useKey(form) {
     const error = document.createElement("p");
     error.className = "error";
     error.setAttribute("role", "alert");
-    error.textContent = form.dataset[refusals[e.name] ?? "failed"];
+    error.textContent = form.dataset[refusals.get(e?.name) ?? "failed"];
     button.before(error);
     button.disabled = false;
     button.focus();
@@ -170,7 +171,7 @@ main.addEventListener("submit", (e) => {
   const fields = Object.fromEntries(new FormData(e.target));
   if (isLink) {
     fields.token = secret;
-    if (e.target.dataset.do === "answer") tabs.postMessage("here");
+    if (e.target.dataset.do === "answer") tabs?.postMessage("here");
   }
   send(e.target.dataset.do, fields);
 });
@@ -188,7 +189,7 @@ main.addEventListener("click", (e) => {
   main.querySelector("[data-do=report] button").focus();
 });
 
-tabs.addEventListener("message", () => { elsewhere = !isLink; });
+tabs?.addEventListener("message", () => { elsewhere = !isLink; });
 
 document.querySelector("#wait").hidden = false;
 if (isLink) {

@@ -1,0 +1,121 @@
+// Generators has a challenge started and checked by each of the clients that are generated from the OpenAPI document: its
+// arguments are the server's URL and a key. Of each challenge it prints the id, and reads the code that was sent.
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log"
+	"net/http"
+	"os"
+
+	"example.com/generators/api"
+	"example.com/generators/openapi"
+)
+
+const address = "+14155550123"
+
+func main() {
+	url, key := os.Args[1], os.Args[2]
+	codes := bufio.NewScanner(os.Stdin)
+	code := func(id string) string {
+		fmt.Println(id)
+		codes.Scan()
+		return codes.Text()
+	}
+	if err := byOapiCodegen(url, key, code); err != nil {
+		log.Fatal("oapi-codegen: ", err)
+	}
+	if err := byOgen(url, key, code); err != nil {
+		log.Fatal("ogen: ", err)
+	}
+}
+
+func byOapiCodegen(url, key string, code func(id string) string) error {
+	ctx := context.Background()
+	authorize := openapi.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
+		r.Header.Set("Authorization", "Bearer "+key)
+		return nil
+	})
+	client, err := openapi.NewClientWithResponses(url, authorize)
+	if err != nil {
+		return err
+	}
+	channel, to := "sms", address
+	started, err := client.StartChallengeWithResponse(ctx, nil, openapi.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: &channel, To: &to})
+	if err != nil {
+		return err
+	}
+	if started.JSON201 == nil || started.JSON201.Status != "pending" {
+		return fmt.Errorf("started: %s", started.Body)
+	}
+	id := started.JSON201.Id
+	right := code(id)
+	for _, answer := range []string{wrong(right), right} {
+		check := openapi.CheckRequest{Purpose: "sign_in", To: &to}
+		if err := check.Answer.FromCheckRequestAnswer0(answer); err != nil {
+			return err
+		}
+		checked, err := client.CheckChallengeWithResponse(ctx, id, nil, check)
+		if err != nil {
+			return err
+		}
+		refused := checked.ApplicationproblemJSON422
+		if answer == right && (checked.JSON200 == nil || checked.JSON200.Claims.Jti != id) || answer != right && (refused == nil || refused.Code != "incorrect_answer") {
+			return fmt.Errorf("checked: %s", checked.Body)
+		}
+	}
+	return nil
+}
+
+// wrong is another code than the given one.
+func wrong(code string) string {
+	if code[0] == '9' {
+		return "0" + code[1:]
+	}
+	return "9" + code[1:]
+}
+
+// bearer is the key of the app.
+type bearer string
+
+func (b bearer) Key(context.Context, api.OperationName) (api.Key, error) {
+	return api.Key{Token: string(b)}, nil
+}
+
+func byOgen(url, key string, code func(id string) string) error {
+	ctx := context.Background()
+	client, err := api.NewClient(url, bearer(key))
+	if err != nil {
+		return err
+	}
+	to := api.NewOptNilString(address)
+	got, err := client.StartChallenge(ctx, &api.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: api.NewOptNilString("sms"), To: to}, api.StartChallengeParams{})
+	if err != nil {
+		return err
+	}
+	started, ok := got.(*api.Started)
+	if !ok || started.Status != api.StartedStatusPending {
+		return fmt.Errorf("started: %+v", got)
+	}
+	right := code(started.ID)
+	credential := &api.CheckRequest{Purpose: "sign_in", To: to, Answer: api.NewCredentialCheckRequestAnswer(api.Credential{"id": []byte(`"AAAA"`)})}
+	refusal, err := client.CheckChallenge(ctx, credential, api.CheckChallengeParams{ID: started.ID})
+	if bad, ok := refusal.(*api.CheckChallengeBadRequest); err != nil || !ok || bad.Code != "invalid_request" || bad.Errors[0].Field != "answer" {
+		return fmt.Errorf("a credential where a code is asked: %+v, %w", refusal, err)
+	}
+	for _, answer := range []string{wrong(right), right} {
+		check := &api.CheckRequest{Purpose: "sign_in", To: to, Answer: api.NewStringCheckRequestAnswer(answer)}
+		got, err := client.CheckChallenge(ctx, check, api.CheckChallengeParams{ID: started.ID})
+		if err != nil {
+			return err
+		}
+		approved, isApproved := got.(*api.Approved)
+		refused, isRefused := got.(*api.CheckChallengeUnprocessableEntity)
+		if answer == right && (!isApproved || approved.Claims.Jti != started.ID) || answer != right && (!isRefused || refused.Code != "incorrect_answer") {
+			return fmt.Errorf("checked: %+v", got)
+		}
+	}
+	return nil
+}
