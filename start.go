@@ -123,7 +123,9 @@ func (e *Engine) authorizeEnrolment(ctx context.Context, i ident, c *Challenge, 
 	if err := hasRoom(set.others("")); err != nil {
 		return nil, err
 	}
-	c.Enrolment, err = e.authorize(ctx, set, req.Authority)
+	if c.Enrolment, err = e.authorize(ctx, set, req.Authority); err == nil && set.damaged() {
+		c.Enrolment.Life, err = e.renewSet(ctx, set)
+	}
 	return nil, err
 }
 
