@@ -19,6 +19,7 @@ type metrics struct {
 	requests *prometheus.HistogramVec
 	events   *prometheus.CounterVec
 	sent     *prometheus.CounterVec
+	damaged  *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -31,8 +32,10 @@ func newMetrics() *metrics {
 			Help: "What happened to challenges, factors and limits, by app and event."}, []string{"app", "event"}),
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_messages_total",
 			Help: "Messages by app, event, channel and provider."}, []string{"app", "event", "channel", "provider"}),
+		damaged: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_damaged_values_total",
+			Help: "Values in the store of challenges and limits that were damaged, by what they should have been."}, []string{"what"}),
 	}
-	m.registry.MustRegister(m.requests, m.events, m.sent, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.events, m.sent, m.damaged, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

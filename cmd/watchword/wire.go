@@ -153,8 +153,8 @@ func inMemory() storage {
 }
 
 // openStorage makes the stores of challenges and limits that a URL names. Nothing is connected yet. With an error it is
-// memory, so that the rest can be checked.
-func openStorage(s settings) (storage, error) {
+// memory, so that the rest can be checked. Where something damaged is found, damaged is called with what it should have been.
+func openStorage(s settings, damaged func(what string)) (storage, error) {
 	if s.redis.Reveal() == memoryURL {
 		return inMemory(), nil
 	}
@@ -162,11 +162,15 @@ func openStorage(s settings) (storage, error) {
 	if err != nil {
 		return inMemory(), err
 	}
-	limits, err := redislimit.New(client, "watchword")
+	limits, err := redislimit.New(client, redislimit.Config{Prefix: "watchword", Damaged: func(windows int) {
+		for range windows {
+			damaged("limit")
+		}
+	}})
 	if err != nil {
 		return inMemory(), errors.Join(err, client.Close())
 	}
-	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas})
+	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: damaged})
 	return storage{
 		store:  store,
 		limits: limits,

@@ -20,8 +20,8 @@ const (
 var replyCodes = []string{"ASK", "BUSY", "CLUSTERDOWN", "CROSSSLOT", "EXECABORT", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH",
 	"NOPERM", "NOREPLICAS", "NOSCRIPT", "OOM", "READONLY", "TRYAGAIN", "UNKILLABLE", "WRONGPASS", "WRONGTYPE"}
 
-// knownReplies are whole errors: our scripts' own, and of the server's the one that has no code and is worth telling apart.
-var knownReplies = []string{"watchword: not an entry", "watchword: not a budget", "max number of clients reached"}
+// knownReplies are whole errors: of the server's the one that has no code and is worth telling apart.
+var knownReplies = []string{"max number of clients reached"}
 
 // Reason says why a command failed without repeating the server, or go-redis, which quotes it: by the code of an error
 // reply, or as outbound.Reason does. Commands are repeated and redirected by the error as it came, so call it last.

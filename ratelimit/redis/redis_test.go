@@ -20,7 +20,7 @@ import (
 // open makes a store over a client.
 func open(t testing.TB, c redis.UniversalClient) *Store {
 	t.Helper()
-	s, err := New(c, "watchword")
+	s, err := New(c, Config{Prefix: "watchword"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestExact(t *testing.T) {
 	advance(0)
 	ratelimittest.Run(t, func(*testing.T) ratelimittest.Fixture {
 		return ratelimittest.Fixture{
-			Nodes:   []ratelimit.Store{newStore(c, "watchword", source)},
+			Nodes:   []ratelimit.Store{newStore(c, Config{Prefix: "watchword", Damaged: func(n int) { t.Errorf("%d sound windows are taken for damaged", n) }}, source)},
 			Advance: advance,
 			Unit:    time.Microsecond,
 		}
@@ -178,7 +178,7 @@ func TestSize(t *testing.T) {
 
 func TestNew(t *testing.T) {
 	for _, prefix := range []string{"", "a:b", "{a", "a}"} {
-		if _, err := New(nil, prefix); err == nil {
+		if _, err := New(nil, Config{Prefix: prefix}); err == nil {
 			t.Errorf("New takes the prefix %q", prefix)
 		}
 	}
@@ -254,17 +254,7 @@ func TestCutConnection(t *testing.T) {
 	}
 }
 
-// TestForeignValue finds something else where a window should be, or a reply should: an error, never a pass or a panic.
-func TestForeignValue(t *testing.T) {
-	client := redistest.Start(t).Client(t)
-	l, err := ratelimit.New(open(t, client), []ratelimit.Rule{{Name: "app", Limit: 3, Window: time.Hour, By: ratelimit.ByApp}}, "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
-	client.Set(t.Context(), "{watchword:shop}:shop:app:", "short", 0)
-	if err := l.Take(t.Context(), watchword.Bucket{By: ratelimit.ByApp}); err == nil {
-		t.Error("Take passes over a value that is no window")
-	}
+func TestReplyOfAnotherFormIsAnError(t *testing.T) {
 	if _, err := integers("text", nil); err == nil {
 		t.Error("a reply of another kind is taken")
 	}
