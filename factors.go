@@ -84,7 +84,7 @@ func (v *vault) list(ctx context.Context, subject, strategy string) ([]Factor, e
 	}
 	var out []Factor
 	for _, s := range stored {
-		if s.Strategy == setStrategy || strategy != "" && s.Strategy != strategy {
+		if isInternal(s.Strategy) || strategy != "" && s.Strategy != strategy {
 			continue
 		}
 		out = append(out, v.open(ctx, s))
@@ -97,7 +97,7 @@ func (v *vault) get(ctx context.Context, id string) (Factor, error) {
 		return Factor{}, ErrNotFound
 	}
 	s, err := v.store.Get(ctx, v.app, id)
-	if err == nil && s.Strategy == setStrategy {
+	if err == nil && isInternal(s.Strategy) {
 		err = ErrNotFound
 	}
 	if err != nil {

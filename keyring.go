@@ -202,7 +202,7 @@ type missingKeyError struct{ id string }
 
 // Error names the key.
 func (e *missingKeyError) Error() string {
-	return fmt.Sprintf("watchword: key %q, under which it was sealed, is not in the keyring", e.id)
+	return fmt.Sprintf("key %q is not in the keyring, and something was sealed under it", e.id)
 }
 
 // Unwrap is errSeal.

@@ -52,10 +52,7 @@ type Store struct {
 	single script.Timed
 }
 
-var (
-	_ ratelimit.Store  = (*Store)(nil)
-	_ watchword.Pinger = (*Store)(nil)
-)
+var _ ratelimit.Store = (*Store)(nil)
 
 // Config is how a Store uses its Redis.
 type Config struct {
@@ -185,19 +182,4 @@ func integers(reply any, err error) ([]int64, error) {
 		return nil, errReply
 	}
 	return numbers, nil
-}
-
-// Ping asks the server, or each master of a Cluster, whether it can be reached.
-func (s *Store) Ping(ctx context.Context) error {
-	ping := func(ctx context.Context, c redis.Cmdable) error { return c.Ping(ctx).Err() }
-	var err error
-	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		err = cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return ping(ctx, c) })
-	} else {
-		err = ping(ctx, s.client)
-	}
-	if err != nil {
-		return fmt.Errorf("ratelimit: redis: %w", script.Reason(err))
-	}
-	return nil
 }

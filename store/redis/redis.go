@@ -29,6 +29,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/probe"
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
@@ -77,8 +78,9 @@ type Store struct {
 	replication  replication
 	timeout      time.Duration
 	damaged      func(what string)
+	gate         probe.Gate
 	clocks       *script.Clocks
-	probe        script.Timed // does nothing
+	clock        script.Timed // does nothing
 	create       script.Timed
 	attempt      script.Timed
 	closing      script.Timed
@@ -108,7 +110,7 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 		cfg.Damaged = func(string) {}
 	}
 	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, damaged: cfg.Damaged, clocks: script.NewClocks(client),
-		probe: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
+		clock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
 		closing: script.NewTimed(entryLua + closeLua), update: script.NewTimed(entryLua + updateLua)}
 	for p := range cfg.Partitions {
 		s.tags = append(s.tags, "{"+cfg.Prefix+":"+strconv.Itoa(p)+"}")
