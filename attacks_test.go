@@ -356,7 +356,7 @@ func TestOneDamagedFactorStopsNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	damage := func() {
-		err := k.config.Factors.Create(ctx, watchword.SealedFactor{ID: "fa_bad", App: "shop", Subject: subject, Strategy: "weak", CreatedAt: k.clock.Now(), Data: []byte("damaged")})
+		err := k.config.Factors.Create(ctx, watchword.SealedFactor{ID: "fa_bad", App: "shop", Subject: subject, Strategy: "strong", CreatedAt: k.clock.Now(), Data: []byte("damaged")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -366,7 +366,7 @@ func TestOneDamagedFactorStopsNobody(t *testing.T) {
 		t.Fatalf("%+v %v", all, err)
 	}
 	_, err := k.enrol("weak", k.proof("weak"))
-	k.mustCode(err, watchword.ErrProofRequired) // nobody knows how strong it was
+	k.mustCode(err, watchword.ErrProofRequired) // it is protected like any of its strategy
 	if _, err := k.RenameFactor(ctx, "fa_bad", "x", vouched); err == nil {
 		t.Error("what does not open was sealed again")
 	}

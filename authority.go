@@ -43,6 +43,9 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 		allowed.Proof = admin
 		return allowed, nil
 	}
+	if set.fault != nil {
+		return allowed, unavailable(set.fault)
+	}
 	if len(factors) == 0 {
 		return allowed, nil
 	}
@@ -71,6 +74,9 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 func (e *Engine) stillEarned(ctx context.Context, set *factorSet, allowed enrolment, enrolment string) error {
 	if allowed.Factor != "" {
 		f := set.find(allowed.Factor)
+		if f != nil && f.keyless != nil {
+			return unavailable(f.keyless)
+		}
 		if f == nil || f.Disabled || f.CreatedBy != allowed.FactorOf && (enrolment == "" || f.CreatedBy != enrolment) {
 			return ErrProofRequired
 		}
@@ -124,6 +130,21 @@ func (e *Engine) bump(ctx context.Context, set *factorSet, add ...addition) erro
 	return e.env.factors.bump(ctx, set, string(life), add...)
 }
 
+// renewSet makes the damaged entry of a set anew, and returns the life that the set has now.
+func (e *Engine) renewSet(ctx context.Context, set *factorSet) (life string, err error) {
+	if err := e.bump(ctx, set); err != nil && !errors.Is(err, ErrConflict) {
+		return "", err
+	}
+	now, err := e.env.factors.set(ctx, set.subject, e.cfg.Clock())
+	if err != nil {
+		return "", err
+	}
+	if now.damaged() {
+		return "", unavailable(fmt.Errorf("a subject's set of factors stays damaged: %w", errSeal))
+	}
+	return now.life, nil
+}
+
 // suffices compares a proof with what is active.
 func (e *Engine) suffices(proof int, factors []Factor) bool {
 	return proof == StrengthRecovery || proof >= e.strongest(factors)
@@ -146,6 +167,9 @@ func (e *Engine) overtaken(ctx context.Context, rec *record, set *factorSet) err
 // app that vouches for an enrolment where nothing was enrolled vouches for it beside others too.
 func (e *Engine) outlived(ctx context.Context, rec *record, set *factorSet) error {
 	began := rec.Enrolment.Life
+	if set.fault != nil && rec.Enrolment.Proof != admin {
+		return unavailable(set.fault)
+	}
 	own := began == "" && (set.life == rec.ID || rec.Enrolment.Proof == admin)
 	if began != set.life && !own {
 		return ErrProofRequired
@@ -169,7 +193,7 @@ func (e *Engine) strongest(factors []Factor) (most int) {
 			continue
 		}
 		strength := e.strength(f.Strategy)
-		if strength == 0 || f.damaged {
+		if strength == 0 {
 			strength = StrengthKey // nobody knows how strong it was: protect it like the best
 		}
 		most = max(most, strength)

@@ -143,8 +143,26 @@ func (c *codec) moment(v *time.Time) {
 	}
 	c.number64(&ms)
 	if c.reading && ms != 0 {
-		*v = time.UnixMilli(ms).UTC()
+		*v = serializable(time.UnixMilli(ms).UTC())
 	}
+}
+
+// The first and the last time that RFC 3339, and so JSON, can write.
+var (
+	firstTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+)
+
+// serializable is a stored time, or the nearest one that can be written as JSON: a damaged row must not make every answer
+// fail that it is part of.
+func serializable(t time.Time) time.Time {
+	switch {
+	case t.Before(firstTime):
+		return firstTime
+	case t.After(lastTime):
+		return lastTime
+	}
+	return t
 }
 
 func (c *codec) texts(v *map[string]string) {

@@ -19,6 +19,7 @@ type Error struct {
 	RetryAfter time.Duration  // rate_limited, too_many_guesses, resend_too_soon, factor_disabled while it waits
 	Extra      map[string]any // incorrect_answer: what a strategy tells the app's backend, a wrong clock say; in development also what contradicts
 	Unknown    bool           // unavailable: the step may have been taken; the same request with the same seed tells
+	Faults     []Fault        // unavailable, of Ping: what does not work
 	Cause      error          // unavailable: what could not be reached; for logs, never for callers
 }
 

@@ -30,7 +30,8 @@ func (e *Engine) evaluate(ctx context.Context, s Judge, rec *record, entry Entry
 		}
 		var wrong *wrongAnswer
 		if errors.As(err, &wrong) {
-			return e.settle(ctx, rec, entry, a, wrong)
+			result, err := e.settle(ctx, rec, entry, a, wrong)
+			return result, rec.faultOr(err)
 		}
 		if err != nil {
 			return nil, e.settled(ctx, rec, err)
@@ -87,6 +88,20 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Judge, rec *record, a *atte
 		return nil, factorError(err)
 	}
 	return e.spend(ctx, rec, a, proof)
+}
+
+// faultOr is the refusal of a wrong answer, unless a factor that it may be of cannot be read because a key is missing: nobody
+// can say then that it is wrong. It was charged all the same.
+func (r *record) faultOr(refusal error) error {
+	if refusal == nil || r.reads == nil || r.Purpose == PurposeEnrol {
+		return refusal
+	}
+	for _, f := range r.reads.factors {
+		if f.keyless != nil && (r.Factor == "" || r.Factor == f.ID) {
+			return unavailable(f.keyless)
+		}
+	}
+	return refusal
 }
 
 // spend stores what the answer is paid with, with its note.

@@ -33,8 +33,13 @@ type Factor struct {
 
 	readAt  time.Time // by the clock of the store of factors; zero: it does not say, or the factor is new
 	sealer  *sealer
-	damaged bool // its seal does not open: it can be removed and nothing else
+	damaged bool  // its seal does not open: it can be removed or replaced, and nothing else
+	keyless error // why, if it is only that its key is not in the keyring
 }
+
+// Unreadable reports whether the factor's seal does not open: then Data is empty, and the factor can be removed, or replaced
+// by an enrolment, and nothing else. Usable says whether the server is at fault.
+func (f *Factor) Unreadable() bool { return f.damaged }
 
 // fields lists a factor's sealed part. The version is there to tell an older one from the one that is stored.
 func (f *Factor) fields(version *int64) func(*codec) {
@@ -79,7 +84,7 @@ func (v *vault) list(ctx context.Context, subject, strategy string) ([]Factor, e
 	}
 	var out []Factor
 	for _, s := range stored {
-		if s.Strategy == setStrategy || strategy != "" && s.Strategy != strategy {
+		if isInternal(s.Strategy) || strategy != "" && s.Strategy != strategy {
 			continue
 		}
 		out = append(out, v.open(ctx, s))
@@ -92,7 +97,7 @@ func (v *vault) get(ctx context.Context, id string) (Factor, error) {
 		return Factor{}, ErrNotFound
 	}
 	s, err := v.store.Get(ctx, v.app, id)
-	if err == nil && s.Strategy == setStrategy {
+	if err == nil && isInternal(s.Strategy) {
 		err = ErrNotFound
 	}
 	if err != nil {
@@ -101,14 +106,20 @@ func (v *vault) get(ctx context.Context, id string) (Factor, error) {
 	return v.open(ctx, s), nil
 }
 
-// open unseals a factor. One that was tampered with, or whose key has left the ring, is disabled: it answers nothing and
-// still has to be protected, but its subject goes on with the others, and it can be removed.
+// open unseals a factor. One that was damaged is disabled: it answers nothing and still has to be protected, but its subject
+// goes on with the others, and it can be removed or replaced. So is one whose key is not in the ring, but that is the
+// server's fault, and whoever needs it hears so.
 func (v *vault) open(ctx context.Context, s SealedFactor) Factor {
 	f, err := v.unseal(s)
-	if err != nil {
-		v.log.ErrorContext(ctx, "a factor's seal does not open", "factor", s.ID, "error", err)
-		return Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version, Disabled: true,
-			readAt: s.ReadAt, damaged: true}
+	if err == nil {
+		return f
+	}
+	v.log.ErrorContext(ctx, "a factor's seal does not open", "app", v.app, "factor", s.ID, "error", err)
+	f = Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: serializable(s.CreatedAt), Version: s.Version, Disabled: true,
+		readAt: s.ReadAt, damaged: true}
+	var missing *missingKeyError
+	if errors.As(err, &missing) {
+		f.keyless = missing
 	}
 	return f
 }
@@ -118,7 +129,8 @@ func (v *vault) unseal(s SealedFactor) (Factor, error) {
 	if err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
 	}
-	f := Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: s.CreatedAt, Version: s.Version, readAt: s.ReadAt, sealer: sealer}
+	f := Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: serializable(s.CreatedAt), Version: s.Version,
+		readAt: s.ReadAt, sealer: sealer}
 	var version int64
 	if err := decode(plain, f.fields(&version)); err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
@@ -178,9 +190,13 @@ const (
 var warnAt = [...]int{10, 50, 90}
 
 // Usable says whether an answer to the challenge may be compared with the factor now: ErrFactorDisabled, or
-// ErrTooManyGuesses with RetryAfter while it is temporarily locked. The temporary lock slows strangers down; a device that
+// ErrTooManyGuesses with RetryAfter while it is temporarily locked, or ErrUnavailable if the key that it was sealed under is
+// not in the keyring. The temporary lock slows strangers down; a device that
 // the app recognises is bounded by its own guess budget and by the number of consecutive failures, and is not locked out.
 func (f *Factor) Usable(c *Challenge) error {
+	if f.keyless != nil {
+		return unavailable(f.keyless)
+	}
 	if f.Disabled {
 		return ErrFactorDisabled
 	}

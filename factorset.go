@@ -18,6 +18,7 @@ type factorSet struct {
 	life    string  // of the set: another one after the subject was removed; empty while there is no entry
 	adding  []addition
 	now     time.Time // by the clock of the store of factors
+	fault   error     // the key that the entry was sealed under is not in the keyring
 }
 
 // An addition is a factor that is about to be created. It counts as enrolled for additionTime, so that nobody who looks
@@ -31,6 +32,7 @@ type addition struct {
 const (
 	setStrategy  = "factor_set" // no strategy can be called that
 	additionTime = 30 * time.Second
+	damagedLife  = "damaged" // of a set whose entry does not open; a life of a set that is made has other bytes
 )
 
 func (s *factorSet) fields(c *codec) {
@@ -49,8 +51,9 @@ func (v *vault) setID(subject string) string {
 	return "fs_" + b64.EncodeToString(sum[:16])
 }
 
-// set reads everything that a subject has enrolled. An entry whose seal does not open was tampered with, or its key has
-// left the ring: the next change makes it anew, and no enrolment that is open then goes on.
+// set reads everything that a subject has enrolled. An entry whose seal does not open was damaged: the next change makes it
+// anew, and no enrolment that is open then goes on. Where only its key is missing nobody's proof is refused for that, and
+// the app's own authority alone changes the set.
 func (v *vault) set(ctx context.Context, subject string, now time.Time) (*factorSet, error) {
 	set := &factorSet{subject: subject, now: now}
 	if v.store == nil {
@@ -69,8 +72,9 @@ func (v *vault) set(ctx context.Context, subject string, now time.Time) (*factor
 		}
 		set.entry = &f
 		if f.damaged || decode(f.Data, set.fields) != nil {
-			set.life, set.adding = "damaged", nil
+			set.life, set.adding = damagedLife, nil
 		}
+		set.fault = f.keyless
 	}
 	return set, nil
 }
@@ -78,7 +82,7 @@ func (v *vault) set(ctx context.Context, subject string, now time.Time) (*factor
 // bump brings the set's entry to a new version, with what is being added; ErrConflict if somebody else was first, or if there
 // was no entry that opens: then there is an empty one, of this life, that can be looked at by the clock of its store.
 func (v *vault) bump(ctx context.Context, set *factorSet, life string, add ...addition) error {
-	next, fresh := factorSet{life: set.life}, set.entry == nil || set.entry.damaged
+	next, fresh := factorSet{life: set.life}, set.entry == nil || set.damaged()
 	if fresh {
 		next.life, add = life, nil
 	}
@@ -110,6 +114,9 @@ func (v *vault) bump(ctx context.Context, set *factorSet, life string, add ...ad
 	}
 	return nil
 }
+
+// damaged reports whether there is an entry and it does not open.
+func (s *factorSet) damaged() bool { return s.entry != nil && s.life == damagedLife }
 
 func (s *factorSet) has(id string) bool { return s.find(id) != nil }
 

@@ -90,7 +90,10 @@ func (r *Reservation) meet(ctx context.Context, fingerprint []byte, now time.Tim
 	}
 	same := err == nil && hmac.Equal(r.held.Fingerprint, fingerprint)
 	released := err == nil && r.held.Until.IsZero() && r.held.Answer == nil // nothing of that request is remembered
+	var missing *missingKeyError
 	switch {
+	case errors.As(err, &missing):
+		return unavailable(missing)
 	case err != nil, !released && !same:
 		return ErrIdempotencyMismatch
 	case r.held.Answer != nil:

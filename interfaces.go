@@ -154,7 +154,8 @@ type Outbox interface {
 
 // Factors keeps what subjects enrolled. It is durable, and Data arrives sealed. An app with a database of its users may
 // implement it over its own tables. Beside a subject's factors the engine keeps one entry of its own, of the strategy
-// factor_set: whoever changes the set changes it first.
+// factor_set: whoever changes the set changes it first. Of the empty subject it keeps one entry for each key of the keyring
+// that has sealed something, of the strategy sealing_key.
 type Factors interface {
 	// Create keeps a new factor; ErrExists if the app has one of that ID.
 	Create(ctx context.Context, f SealedFactor) error
@@ -184,7 +185,12 @@ type Signer interface {
 // while: devices that the app knows are let in all the same, and as many others as Config.Reserved allows.
 type AddressPolicy func(channel, address string) (Address, error)
 
-// A Pinger can say whether it can be reached. Stores, limiters and factor stores behind a network implement it.
+// A Pinger can say whether it can be used. Stores, limiters and factor stores behind a network implement it.
+//
+// Ping tries what requests do, with the same rights and on entries of its own that leave by themselves, and changes nothing else.
+// It may be called at any rate, and so bounds what it costs. An error that has a method Reason() string, in its chain, is
+// shown with that to everybody who asks whether the server is ready: plain words, without a secret, an address or anything
+// that a server said.
 type Pinger interface {
 	Ping(ctx context.Context) error
 }

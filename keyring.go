@@ -10,13 +10,18 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // minKeyBytes is the least length of a secret: as strong as the PRF that it keys.
 const minKeyBytes = 32
+
+// maxKeyID is the longest id of a key, in bytes.
+const maxKeyID = 64
 
 // A Key is one named secret of a keyring. It cannot be printed: fmt follows pointers, but nobody prints what a function
 // would return.
@@ -27,7 +32,7 @@ type Key struct {
 
 // NewKey takes a secret of at least 32 random bytes. The id (1 to 64 bytes) is stored with what the key made.
 func NewKey(id string, secret []byte) (Key, error) {
-	if id == "" || len(id) > 64 {
+	if id == "" || len(id) > maxKeyID {
 		return Key{}, fmt.Errorf("watchword: %w", setting.Errorf("ID", "a key's id has 1 to 64 bytes"))
 	}
 	if len(secret) < minKeyBytes {
@@ -193,10 +198,28 @@ func (s *sealer) seal(plain []byte) []byte {
 
 var errSeal = errors.New("watchword: a seal does not open")
 
+// A missingKeyError says that something was sealed under a key that is not in the keyring: the configuration is at fault
+// and not whoever answers. It is an errSeal too.
+type missingKeyError struct{ id string }
+
+// Error names the key.
+func (e *missingKeyError) Error() string {
+	return fmt.Sprintf("key %q is not in the keyring, and something was sealed under it", e.id)
+}
+
+// Unwrap is errSeal.
+func (*missingKeyError) Unwrap() error { return errSeal }
+
+// isKeyID reports whether this can be a key's id that is worth naming. What is damaged seldom looks like one.
+func isKeyID(id string) bool {
+	return id != "" && len(id) <= maxKeyID && !strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
+}
+
 // ring is the keys of one app: the first makes, all of them verify.
 type ring []*ringKey
 
-// open decrypts what was sealed with whichever key of the ring sealed it, and returns its sealer.
+// open decrypts what was sealed with whichever key of the ring sealed it, and returns its sealer. A *missingKeyError if that
+// key is not in the ring.
 func (r ring) open(id string, data []byte) ([]byte, *sealer, error) {
 	if len(data) < 2 || data[0] != sealVersion || len(data) < 2+int(data[1]) {
 		return nil, nil, errSeal
@@ -215,6 +238,9 @@ func (r ring) open(id string, data []byte) ([]byte, *sealer, error) {
 			return nil, nil, errSeal
 		}
 		return plain, s, nil
+	}
+	if isKeyID(keyID) {
+		return nil, nil, &missingKeyError{keyID}
 	}
 	return nil, nil, errSeal
 }

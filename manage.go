@@ -24,6 +24,9 @@ func (e *Engine) shown(f Factor) Factor {
 	if d, ok := e.strategies[f.Strategy].(Describer); ok && !f.damaged {
 		f.Public = d.Describe(f)
 	}
+	if f.keyless != nil {
+		f.Disabled = false // that it cannot be used now is the server's fault and nothing to remove it for
+	}
 	f.Data, f.sealer = nil, nil
 	return f
 }

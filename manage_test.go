@@ -186,7 +186,7 @@ func TestReseal(t *testing.T) {
 	}
 	rotated := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2"), key(t, "k1")} })
 	only := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2")} })
-	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || !all[0].Disabled {
+	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || !all[0].Unreadable() {
 		t.Fatalf("the new key alone opens what the old one sealed: %+v %v", all, err)
 	}
 	for _, want := range []int{3, 0} { // the entry of their set is sealed again too, and not counted
@@ -203,7 +203,7 @@ func TestReseal(t *testing.T) {
 	if err := rotated.Reseal(ctx, func(s, _ int) { seen = s }); err == nil || !strings.Contains(err.Error(), bad.ID) || seen != 4 {
 		t.Fatalf("%d seen with one that does not open: %v", seen, err)
 	}
-	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || all[0].Disabled {
+	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || all[0].Unreadable() {
 		t.Fatalf("%d factors under the new key alone: %v", len(all), err)
 	}
 }

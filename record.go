@@ -256,7 +256,7 @@ func (e *Engine) view(r *record, entry Entry) View {
 		Client: r.Client, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, TriesLeft: max(entry.Tries, 0)}
 	if r.Sends > 0 {
 		v.Sends, v.SendsLeft, v.Delivery = true, max(e.cfg.Sends-r.Sends, 0), r.Delivery
-		v.ResendAt = e.resendAt(&r.Challenge)
+		v.ResendAt = serializable(e.resendAt(&r.Challenge))
 	}
 	return v
 }

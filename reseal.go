@@ -16,43 +16,38 @@ type FactorPager interface {
 const resealPage = 200
 
 // Reseal seals under the first key of the ring what older keys sealed, while everything goes on. It tells how far it got
-// after each page, and may be interrupted and run again. A factor whose seal does not open is left as it is and named in
+// now and then, and may be interrupted and run again. A factor whose seal does not open is left as it is and named in
 // the error, after all others were done. When it has returned nil, and every node has the new first key,
 // and the longest challenge is over, an older key may leave the ring.
 func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) error {
-	pager, ok := e.cfg.Factors.(FactorPager)
-	if !ok {
-		return errors.New("watchword: this store of factors cannot list them all")
-	}
-	seen, resealed := 0, 0
+	seen, resealed, told := 0, 0, 0
 	var damaged []error
-	for after := ""; ; {
-		page, err := pager.Page(ctx, e.cfg.App, after, resealPage)
-		if err != nil {
-			return unavailable(err)
+	err := e.eachSealed(ctx, func(s SealedFactor) error {
+		changed, err := e.resealOne(ctx, s)
+		switch {
+		case errors.Is(err, errSeal):
+			damaged = append(damaged, fmt.Errorf("factor %s: %w", s.ID, err))
+		case err != nil:
+			return err
+		case changed && !isInternal(s.Strategy):
+			resealed++
 		}
-		for _, s := range page {
-			changed, err := e.resealOne(ctx, s)
-			switch {
-			case errors.Is(err, errSeal):
-				damaged = append(damaged, fmt.Errorf("factor %s: %w", s.ID, err))
-			case err != nil:
-				return err
-			case changed && s.Strategy != setStrategy:
-				resealed++
-			}
-			if s.Strategy != setStrategy {
-				seen++
-			}
-			after = s.ID
+		if isInternal(s.Strategy) {
+			return nil
 		}
-		if len(page) > 0 {
+		if seen++; seen%resealPage == 0 {
+			told = seen
 			progress(seen, resealed)
 		}
-		if len(page) < resealPage {
-			return errors.Join(damaged...)
-		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
+	if seen > told {
+		progress(seen, resealed)
+	}
+	return errors.Join(damaged...)
 }
 
 // resealOne leaves alone what is sealed by the first key already; what somebody changes meanwhile is sealed by it anyway.

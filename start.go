@@ -127,6 +127,9 @@ func (e *Engine) authorizeEnrolment(ctx context.Context, i ident, c *Challenge, 
 		return nil, err
 	}
 	allowed, err := e.authorize(ctx, set, req.Authority)
+	if err == nil && set.damaged() {
+		allowed.Life, err = e.renewSet(ctx, set)
+	}
 	c.Enrolment = &allowed
 	return nil, err
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/watchword-auth/watchword/internal/probe"
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
@@ -82,6 +83,7 @@ type Engine struct {
 	env        *environment
 	background *background
 	erasures   erasures
+	keys       probe.Gate
 
 	placeholder SealedFactor  // for decoys to decrypt
 	process     [8]byte       // random: names this process in an attemptID
@@ -215,7 +217,7 @@ func (e *Engine) addStrategies() (problems []error) {
 		if guesses == judges {
 			problems = append(problems, fmt.Errorf("strategy %q: must be either a Guesser or a Judge", name))
 		}
-		if name == setStrategy {
+		if isInternal(name) {
 			problems = append(problems, fmt.Errorf("strategy %q: the name is taken", name))
 		}
 		if e.strategies[name] != nil {
@@ -274,22 +276,6 @@ func (e *Engine) Name() string { return e.cfg.Name }
 func (e *Engine) Owns(id string) bool {
 	_, err := e.parse(id)
 	return err == nil
-}
-
-// Ping asks every part that can be out of reach; a nil error means that the engine is ready.
-func (e *Engine) Ping(ctx context.Context) error {
-	var failed []error
-	for _, part := range []any{e.cfg.Store, e.cfg.Factors, e.cfg.Starts} {
-		if p, ok := part.(Pinger); ok {
-			if err := p.Ping(ctx); err != nil {
-				failed = append(failed, err)
-			}
-		}
-	}
-	if len(failed) > 0 {
-		return unavailable(errors.Join(failed...))
-	}
-	return nil
 }
 
 // parse returns what an id says; an id of another app is as unknown as one that nobody made.

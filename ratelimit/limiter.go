@@ -2,22 +2,27 @@ package ratelimit
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/ulule/limiter/v3"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/probe"
 )
 
 // A Limiter applies rules to the buckets of one app. It is a watchword.Limiter and a watchword.Pinger, safe for
 // concurrent use.
 type Limiter struct {
 	store Store
+	app   string
 	group string
+	gate  probe.Gate
 	by    map[string][]counted
 	pool  sync.Pool // of *[]Charge
 }
@@ -44,7 +49,7 @@ func New(store Store, rules []Rule, app string) (*Limiter, error) {
 	if err := errors.Join(validApp(app), Validate(rules)); err != nil {
 		return nil, fmt.Errorf("ratelimit: %w", err)
 	}
-	l := &Limiter{store: store, group: app, by: make(map[string][]counted, len(bys))}
+	l := &Limiter{store: store, app: app, group: app, by: make(map[string][]counted, len(bys))}
 	for _, r := range rules {
 		owner := app
 		if r.By == ByAll {
@@ -156,10 +161,15 @@ func (l *Limiter) release(buffer *[]Charge) {
 	l.pool.Put(buffer)
 }
 
-// Ping asks the store whether it can be reached; a store in memory always can.
-func (l *Limiter) Ping(ctx context.Context) error {
-	if p, ok := l.store.(watchword.Pinger); ok {
-		return p.Ping(ctx)
+// Ping takes and gives back a token of a window of its own in the place where the app's windows are, as starts do, at most
+// once a second; in between the last result holds.
+func (l *Limiter) Ping(ctx context.Context) error { return l.gate.Run(ctx, l.try) }
+
+func (l *Limiter) try(ctx context.Context) error {
+	name := "readiness " + rand.Text()
+	charges := []Charge{{Space: l.app + ":=readiness", Rate: limiter.Rate{Period: time.Second, Limit: MaxLimit}, Cost: 1}} // no rule's name has an =
+	if _, err := l.store.TakeAll(ctx, l.group, name, charges); err != nil {
+		return err
 	}
-	return nil
+	return l.store.GiveBack(ctx, l.group, name, charges)
 }

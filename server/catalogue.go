@@ -55,7 +55,7 @@ func catalogue() []kind {
 		{"not_enrolled", http.StatusConflict, "Nothing is enrolled",
 			"The subject has no factor for this strategy.", "Enrol one, or use another strategy."},
 		{"factor_disabled", http.StatusForbidden, "The factor is disabled",
-			"Too many wrong answers in a row were given for this factor.", "Enrol it again, or use another factor."},
+			"Too many wrong answers in a row were given for this factor, or what is stored of it is damaged.", "Enrol it again, or use another factor."},
 		{"proof_required", http.StatusForbidden, "Changing factors needs a fresh proof",
 			"The subject has an active factor already, so a receipt of purpose manage_factors is needed: for the same subject, at most five minutes old, not used before, and of a factor that is at least as strong.",
 			"Run a challenge of purpose manage_factors and send its receipt."},

@@ -126,6 +126,7 @@ func (x *exchange) account() {
 	}
 	level := slog.LevelDebug
 	switch {
+	case route == readyPath: // what it says is logged when it changes
 	case x.status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	case x.status == http.StatusUnauthorized, x.status == http.StatusForbidden, x.status == http.StatusTooManyRequests:

@@ -30,7 +30,7 @@ type problem struct {
 	Title             string         `json:"title"`
 	Status            int            `json:"status" doc:"The HTTP status again."`
 	Code              string         `json:"code" doc:"The stable name of the problem."`
-	Detail            string         `json:"detail,omitempty" doc:"unauthorized, forbidden: what is wrong with the key, or which scope it has not. rate_limited: in development, how to lift limits. For people; it may change."`
+	Detail            string         `json:"detail,omitempty" doc:"unauthorized, forbidden: what is wrong with the key, or which scope it has not. rate_limited: in development, how to lift limits. unavailable, of readiness: which parts do not work, and why. For people; it may change."`
 	Errors            []fieldProblem `json:"errors,omitempty" doc:"invalid_request: what is wrong, field by field."`
 	AttemptsRemaining *int           `json:"attempts_remaining,omitempty" minimum:"0" doc:"incorrect_answer: tries that are left."`
 	// RFC 9457 keeps the member status for the number, so what became of a challenge needs a name of its own.

@@ -27,6 +27,7 @@ type Server struct {
 	metrics     Metrics
 	log         *slog.Logger
 	clock       func() time.Time
+	readiness   readiness
 }
 
 // app is one tenant.

@@ -19,6 +19,7 @@ type moody struct {
 	deaf, lose   atomic.Bool // Create, or Attempt, does its work, and its reply is lost
 	calls        atomic.Int64
 	during       func(ctx context.Context) // called in Attempt
+	ping         func(ctx context.Context) error
 }
 
 func (m *moody) ask() error {
@@ -75,9 +76,12 @@ func (m *moody) Update(ctx context.Context, e watchword.Entry, out ...watchword.
 	return m.Store.Update(ctx, e, out...)
 }
 
-func (m *moody) Ping(context.Context) error {
-	if m.down.Load() {
+func (m *moody) Ping(ctx context.Context) error {
+	switch {
+	case m.down.Load():
 		return errDown
+	case m.ping != nil:
+		return m.ping(ctx)
 	}
 	return nil
 }

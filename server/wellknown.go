@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,7 +22,7 @@ func (s *Server) operations() []operation {
 			status: http.StatusOK, problems: []string{codeInternalError}}, s.keySet),
 		reading(operation{method: http.MethodGet, path: "/healthz", id: "health", summary: "Whether the process is alive",
 			status: http.StatusOK}, s.health),
-		reading(operation{method: http.MethodGet, path: "/readyz", id: "readiness", summary: "Whether every store can be reached",
+		reading(operation{method: http.MethodGet, path: readyPath, id: "readiness", summary: "Whether challenges can be started, sent and checked",
 			status: http.StatusOK, problems: []string{"unavailable"}}, s.ready),
 	)
 }
@@ -73,10 +76,12 @@ type healthView struct {
 
 func (s *Server) health(context.Context, *call) (*healthView, error) { return &healthView{"ok"}, nil }
 
+const readyPath = "/readyz"
+
 // readyTime bounds how long the stores are waited for; a probe wants an answer, not the truth of a slow network.
 const readyTime = time.Second
 
-// ready asks the parts of all engines at the same time.
+// ready tries the parts of all engines at the same time. How often that asks the stores they bound themselves.
 func (s *Server) ready(ctx context.Context, _ *call) (*healthView, error) {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
@@ -86,8 +91,48 @@ func (s *Server) ready(ctx context.Context, _ *call) (*healthView, error) {
 		all.Go(func() { failed[n] = a.engine.Ping(ctx) })
 	}
 	all.Wait()
-	if err := errors.Join(failed...); err != nil {
-		return nil, &watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: err}
+	cause := errors.Join(failed...)
+	detail := describeFaults(failed)
+	s.readiness.note(ctx, s.log, detail, cause)
+	if cause == nil {
+		return &healthView{"ok"}, nil
 	}
-	return &healthView{"ok"}, nil
+	return nil, &detailedError{&watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: cause}, detail}
+}
+
+// describeFaults names each part that does not work, once however many apps have it, and why.
+func describeFaults(failed []error) string {
+	var all []string
+	for _, err := range failed {
+		var known *watchword.Error
+		if !errors.As(err, &known) {
+			continue
+		}
+		for _, f := range known.Faults {
+			if text := f.Part + ": " + f.Reason; !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+// readiness logs when it changes, and not each time that somebody asks.
+type readiness struct {
+	mu  sync.Mutex
+	red bool
+}
+
+func (r *readiness) note(ctx context.Context, log *slog.Logger, faults string, cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if red := cause != nil; red == r.red {
+		return
+	}
+	r.red = cause != nil
+	if r.red {
+		log.ErrorContext(ctx, "server is not ready", "faults", faults, "cause", cause.Error())
+		return
+	}
+	log.InfoContext(ctx, "server is ready again")
 }

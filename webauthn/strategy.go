@@ -1,6 +1,7 @@
 package webauthn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -122,9 +123,11 @@ func (s *Strategy) keys(ctx context.Context, c *watchword.Challenge) ([]*key, er
 		return nil, err
 	}
 	var keys []*key
+	var fault error
 	for _, f := range factors {
-		if f.Disabled {
-			continue // one whose seal does not open is, too: its subject goes on with the others
+		if f.Disabled { // one whose seal does not open is, too: its subject goes on with the others
+			fault = cmp.Or(fault, faultOf(&f, c))
+			continue
 		}
 		k, err := openKey(f)
 		if err != nil {
@@ -134,7 +137,18 @@ func (s *Strategy) keys(ctx context.Context, c *watchword.Challenge) ([]*key, er
 			keys = append(keys, k)
 		}
 	}
+	if len(keys) == 0 && c.Purpose != watchword.PurposeEnrol {
+		return nil, fault
+	}
 	return keys, nil
+}
+
+// faultOf is the server's fault that keeps a factor from being used, if it is one.
+func faultOf(f *watchword.Factor, c *watchword.Challenge) error {
+	if err := f.Usable(c); errors.Is(err, watchword.ErrUnavailable) {
+		return err
+	}
+	return nil
 }
 
 // find reads the key that an answer names, if it may answer this challenge.
@@ -149,7 +163,7 @@ func (s *Strategy) find(ctx context.Context, c *watchword.Challenge, id []byte) 
 	case c.Factor != "" && f.ID != c.Factor:
 		err = refusedFactor
 	case f.Disabled:
-		err = refusedDisabled
+		err = cmp.Or(faultOf(&f, c), error(refusedDisabled))
 	}
 	if err != nil {
 		return f, nil, err

@@ -370,3 +370,29 @@ func TestADamagedKeyStopsNobody(t *testing.T) {
 	}
 	k.start(watchword.StartRequest{Purpose: watchword.PurposeEnrol, Subject: "user_42", Authority: watchword.Authority{Admin: true}})
 }
+
+// Keys that cannot be opened because a key of the keyring is missing are the server's fault: nobody is asked for a decoy.
+func TestKeyWhoseSealKeyIsMissingIsTheServersFault(t *testing.T) {
+	k := newKit(t)
+	d := newDevice(t)
+	k.enrol("user_42", d)
+	a := k.ask("sign_in", "user_42")
+	answer := d.get(a.options)
+	cfg := k.config
+	cfg.Keys = []watchword.Key{testKey(t, "other")}
+	lacking, err := watchword.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := watchword.StartRequest{Strategy: "webauthn", Purpose: "sign_in", Subject: "user_42"}
+	if _, err := lacking.Start(t.Context(), ask); !errors.Is(err, watchword.ErrUnavailable) {
+		t.Errorf("start: %v", err)
+	}
+	enrol := watchword.StartRequest{Strategy: "webauthn", Purpose: watchword.PurposeEnrol, Subject: "user_42", Authority: watchword.Authority{Admin: true}}
+	if _, err := lacking.Start(t.Context(), enrol); err != nil {
+		t.Errorf("another one on the app's authority: %v", err)
+	}
+	if _, err := k.answer(a, answer); err != nil {
+		t.Errorf("with the key: %v", err)
+	}
+}

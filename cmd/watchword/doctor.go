@@ -19,7 +19,7 @@ func doctorCommand() *cobra.Command {
 	return withConfig(&cobra.Command{
 		Use:   "doctor",
 		Short: "Look whether what the server needs is there and works",
-		Long:  "Look whether what the server needs is there and works: the stores, their settings and their clocks. It sends no message.",
+		Long:  "Look whether what the server needs is there and works: the stores, their settings and their clocks, whether challenges can be kept and\ncounted there, and whether the keyring opens what is enrolled. It sends no message.",
 	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
 		h, err := buildOnly(cmd, s, false)
 		if err != nil {

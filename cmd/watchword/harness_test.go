@@ -178,7 +178,7 @@ func (s *heldSink) waitForRefusal(ts *testscript.TestScript, url string) {
 	ts.Fatalf("the server goes on taking connections")
 }
 
-// redisInScript: redis [ARGUMENTS...] starts a redis-server, whose URL is $REDIS.
+// redisInScript: redis [ARGUMENTS...] starts a redis-server, whose URL is $REDIS, at $REDIS_ADDR.
 func redisInScript(ts *testscript.TestScript, _ bool, args []string) {
 	dir, err := os.MkdirTemp(ts.Getenv("WORK"), "redis")
 	ts.Check(err)
@@ -186,6 +186,7 @@ func redisInScript(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(server.Stop)
 	ts.Setenv("REDIS", server.URL())
+	ts.Setenv("REDIS_ADDR", server.Addr)
 	besideOf(ts).redis = server
 }
 
@@ -205,6 +206,32 @@ func replicaInScript(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Defer(b.replica.Stop)
 	ts.Check(b.redis.AwaitReplica(context.Background()))
+}
+
+// operateInScript: operate COMMAND... sends the redis-server at $REDIS one command of its operator's.
+func operateInScript(ts *testscript.TestScript, _ bool, args []string) {
+	words := make([]any, len(args))
+	for i, word := range args {
+		words[i] = word
+	}
+	_, err := besideOf(ts).redis.Do(context.Background(), words...)
+	ts.Check(err)
+}
+
+// awaitInScript: await NAME STATUS [TEXT] waits until /readyz of a server is answered so, and says TEXT.
+func awaitInScript(ts *testscript.TestScript, _ bool, args []string) {
+	var last string
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		res, err := http.Get(ts.Getenv(args[0]) + "/readyz")
+		ts.Check(err)
+		text, err := io.ReadAll(res.Body)
+		ts.Check(errors.Join(err, res.Body.Close()))
+		last = fmt.Sprintf("%d %s", res.StatusCode, text)
+		if strings.HasPrefix(last, args[1]) && (len(args) < 3 || strings.Contains(last, args[2])) {
+			return
+		}
+	}
+	ts.Fatalf("await %s: %s", args[0], last)
 }
 
 // keepInScript: keep NAME PATH sets $NAME to what stands at the path (a.0.b) of the JSON document in stdout.

@@ -74,7 +74,7 @@ func (b *builder) build(ctx context.Context) (*house, []error) {
 // rooms makes everything but the server, and notes what is wrong with any of it.
 func (b *builder) rooms(ctx context.Context, c *checker, box *inbox) (apps []server.App) {
 	var err error
-	b.house.storage, err = openStorage(b.settings)
+	b.house.storage, err = openStorage(b.settings, b.noteDamaged)
 	c.note("redis", err)
 	c.note("database", b.openFactors(ctx))
 	b.signer, err = receipt.NewSigner(receipt.SignerConfig{Keys: b.settings.signing})
@@ -85,6 +85,14 @@ func (b *builder) rooms(ctx context.Context, c *checker, box *inbox) (apps []ser
 		apps = append(apps, app)
 	}
 	return apps
+}
+
+// noteDamaged logs and counts a value in the store of challenges or limits that was damaged: an entry, a budget or a limit.
+func (b *builder) noteDamaged(what string) {
+	b.log.Error("damaged value found in the store", "what", what)
+	if b.metrics != nil {
+		b.metrics.damaged.WithLabelValues(what).Inc()
+	}
 }
 
 // openFactors opens the database, if there is one.

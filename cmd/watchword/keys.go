@@ -20,8 +20,8 @@ import (
 )
 
 func keysCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "Make keys, rotate them, and show the one that an app needs"}
-	cmd.AddCommand(newKeysCommand(), rotateCommand(), addressHashCommand())
+	cmd := &cobra.Command{Use: "keys", Short: "Make keys, rotate them, forget a lost one, and show the one that an app needs"}
+	cmd.AddCommand(newKeysCommand(), rotateCommand(), forgetCommand(), addressHashCommand())
 	return cmd
 }
 

@@ -20,6 +20,7 @@ type metrics struct {
 	events   *prometheus.CounterVec
 	sent     *prometheus.CounterVec
 	limits   *prometheus.CounterVec
+	damaged  *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -34,8 +35,10 @@ func newMetrics() *metrics {
 			Help: "Messages by app, event, channel and provider."}, []string{"app", "event", "channel", "provider"}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_limits_reached_total",
 			Help: "Requests that a limit refused, by app and limit."}, []string{"app", "limit"}),
+		damaged: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_damaged_values_total",
+			Help: "Values in the store of challenges and limits that were damaged, by what they should have been."}, []string{"what"}),
 	}
-	m.registry.MustRegister(m.requests, m.events, m.sent, m.limits, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.events, m.sent, m.limits, m.damaged, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

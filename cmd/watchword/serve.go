@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -65,12 +66,17 @@ func (r *run) serve(ctx context.Context) error {
 	return err
 }
 
-// ready asks the stores once, so that a server that could not work, or that would lose budgets, does not start.
+// ready tries the stores once, so that a server that could not work, or that would lose budgets, does not start.
 func (r *run) ready(ctx context.Context, h *house) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	if err := h.storage.ready(ctx); err != nil {
 		return err
+	}
+	for _, e := range h.engines {
+		if err := e.Ping(ctx); err != nil {
+			return fmt.Errorf("app %q: %w", e.App(), err)
+		}
 	}
 	for _, warning := range h.storage.warn(ctx) {
 		r.log.Warn("store settings leave something open", "warning", warning)

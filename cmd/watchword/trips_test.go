@@ -121,7 +121,7 @@ func overRedis(t *testing.T, client goredis.UniversalClient, outbox watchword.Ou
 		must(err)
 		return k
 	}
-	windows, err := redislimit.New(client, "watchword")
+	windows, err := redislimit.New(client, redislimit.Config{Prefix: "watchword"})
 	must(err)
 	limits, err := ratelimit.New(windows, ratelimit.Defaults(), "shop")
 	must(err)

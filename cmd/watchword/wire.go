@@ -157,8 +157,8 @@ func inMemory() storage {
 }
 
 // openStorage makes the stores of challenges and limits that a URL names. Nothing is connected yet. With an error it is
-// memory, so that the rest can be checked.
-func openStorage(s settings) (storage, error) {
+// memory, so that the rest can be checked. Where something damaged is found, damaged is called with what it should have been.
+func openStorage(s settings, damaged func(what string)) (storage, error) {
 	if s.redis.Reveal() == memoryURL {
 		return inMemory(), nil
 	}
@@ -166,12 +166,16 @@ func openStorage(s settings) (storage, error) {
 	if err != nil {
 		return inMemory(), err
 	}
-	limits, errLimits := redislimit.New(client, "watchword")
 	counts, errCounts := rediscounters.New(client, "watchword")
+	limits, errLimits := redislimit.New(client, redislimit.Config{Prefix: "watchword", Damaged: func(windows int) {
+		for range windows {
+			damaged("limit")
+		}
+	}})
 	if err := errors.Join(errLimits, errCounts); err != nil {
 		return inMemory(), errors.Join(err, client.Close())
 	}
-	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas})
+	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: damaged})
 	return storage{
 		store:  store,
 		limits: limits,

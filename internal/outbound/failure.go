@@ -40,6 +40,9 @@ const (
 // Error is the text.
 func (f Failure) Error() string { return string(f) }
 
+// Reason is the text too: it may be shown to anybody (watchword.Pinger).
+func (f Failure) Reason() string { return string(f) }
+
 // Is keeps the two ends of a context recognisable.
 func (f Failure) Is(target error) bool {
 	return f == Canceled && target == context.Canceled || f == TimedOut && target == context.DeadlineExceeded

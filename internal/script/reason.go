@@ -2,7 +2,6 @@ package script
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -16,12 +15,30 @@ const (
 	unknownReply outbound.Failure = "server replied with an error"
 )
 
-// replyCodes are the words with which a server's errors begin. The text behind them may repeat the command.
-var replyCodes = []string{"ASK", "BUSY", "CLUSTERDOWN", "CROSSSLOT", "EXECABORT", "LOADING", "MASTERDOWN", "MISCONF", "MOVED", "NOAUTH",
-	"NOPERM", "NOREPLICAS", "NOSCRIPT", "OOM", "READONLY", "TRYAGAIN", "UNKILLABLE", "WRONGPASS", "WRONGTYPE"}
+// replyCodes are the words with which a server's errors begin, and what some of them mean to whoever runs it. The text behind
+// them may repeat the command.
+var replyCodes = map[string]outbound.Failure{"ASK": "", "BUSY": "", "CROSSSLOT": "", "EXECABORT": "", "MOVED": "", "NOSCRIPT": "", "TRYAGAIN": "", "UNKILLABLE": "",
+	"WRONGTYPE": "", "NOREPLICAS": "",
+	"CLUSTERDOWN": "Cluster does not serve every slot",
+	"LOADING":     "server is loading its data",
+	"MASTERDOWN":  "server is a replica that has lost its master",
+	"MISCONF":     "server cannot save its data and takes no writes",
+	"NOAUTH":      "server asks for a password",
+	"NOPERM":      noRight,
+	"OOM":         "server's memory is full",
+	"READONLY":    "server is a replica and takes no writes",
+	"WRONGPASS":   "user or password is wrong",
+}
 
-// knownReplies are whole errors: our scripts' own, and of the server's the one that has no code and is worth telling apart.
-var knownReplies = []string{"watchword: not an entry", "watchword: not a budget", "max number of clients reached"}
+// knownReplies are how errors without a code begin that are worth telling apart, and what they mean.
+var knownReplies = map[string]outbound.Failure{
+	"max number of clients reached":     "max number of clients reached",
+	"The user executing the script can": noRight, // Redis: ... can't run this command, ... can't access at least one of the keys
+	"ACL failure in script":             noRight, // Valkey
+}
+
+// noRight is what NOPERM means, and what scripts say instead.
+const noRight outbound.Failure = "user has no right to a command or a key"
 
 // Reason says why a command failed without repeating the server, or go-redis, which quotes it: by the code of an error
 // reply, or as outbound.Reason does. Commands are repeated and redirected by the error as it came, so call it last.
@@ -36,14 +53,18 @@ func Reason(err error) error {
 		return outbound.Reason(err)
 	}
 	text := strings.TrimPrefix(reply.Error(), "ERR ")
-	for _, known := range knownReplies {
-		if strings.HasPrefix(text, known) {
-			return outbound.Failure(known)
+	for beginning, meaning := range knownReplies {
+		if strings.HasPrefix(text, beginning) {
+			return meaning
 		}
 	}
 	code, _, _ := strings.Cut(text, " ")
-	if !slices.Contains(replyCodes, code) {
+	meaning, known := replyCodes[code]
+	switch {
+	case !known:
 		return unknownReply
+	case meaning != "":
+		return meaning + outbound.Failure(" ("+code+")")
 	}
 	return outbound.Failure("server replied " + code)
 }

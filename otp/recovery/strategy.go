@@ -94,8 +94,9 @@ func (*Strategy) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchwor
 	return watchword.Prompt{Ask: watchword.AskCode, Public: map[string]any{"codes": shown}}, nil
 }
 
-// VerifyEnrol returns the set that one of its codes confirms, in the place of the set in force. A set that this very
-// challenge has confirmed already comes back as it is now, so that proving twice restores no code.
+// VerifyEnrol returns the set that one of its codes confirms, in the place of the set in force, also where that cannot be read
+// any more. A set that this very challenge has confirmed already comes back as it is now, so that proving twice restores no
+// code.
 func (*Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
 	s, _ := newSet(c)
 	if s.find(answer) < 0 {
@@ -109,7 +110,7 @@ func (*Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer
 	case before == nil:
 	case before.CreatedBy == c.ID:
 		return *before, nil
-	case inForce.Confirmed.After(c.CreatedAt):
+	case inForce != nil && inForce.Confirmed.After(c.CreatedAt):
 		return watchword.Factor{}, watchword.ErrMismatch
 	default:
 		f.CreatedAt, f.Version = before.CreatedAt, before.Version
@@ -118,7 +119,7 @@ func (*Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer
 	return f, s.write(&f)
 }
 
-// current reads the subject's set; nil if there is none.
+// current reads the subject's set; nil if there is none. Of a factor that cannot be read the set is nil.
 func current(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *set, error) {
 	enrolled, err := c.Factors(ctx)
 	if err != nil {
@@ -128,6 +129,9 @@ func current(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *s
 	for i := range enrolled {
 		if enrolled[i].ID != id && !c.Decoy { // a decoy's only one is nobody's
 			continue
+		}
+		if enrolled[i].Unreadable() {
+			return &enrolled[i], nil, nil
 		}
 		s, err := parseSet(enrolled[i].Data)
 		return &enrolled[i], s, err
@@ -143,6 +147,8 @@ func usable(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *se
 		return nil, nil, err
 	case c.Factor != "" && (f == nil || f.ID != c.Factor):
 		return nil, nil, watchword.ErrUnknownFactor
+	case f != nil && s == nil:
+		return nil, nil, f.Usable(c)
 	case f == nil || len(s.Digests) == 0:
 		return nil, nil, watchword.ErrNotEnrolled
 	}

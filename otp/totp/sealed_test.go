@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -115,5 +116,17 @@ func testExchangedRows(t *testing.T, k *kit) {
 	put(read(mine.id), a.Data)
 	if f, err := k.GetFactor(t.Context(), mine.id); err != nil || !f.Disabled {
 		t.Error("an older state of the row opens: its spent codes would pass again")
+	}
+}
+
+// A device that cannot be opened because a key of the keyring is missing is the server's fault, beside others too.
+func TestDeviceWhoseSealKeyIsMissingIsTheServersFault(t *testing.T) {
+	k := newKit(t)
+	k.enrol("totp", "user_42")
+	k.config.Keys = []watchword.Key{testKey(t, "another")}
+	k.Engine = k.node()
+	ask := watchword.StartRequest{Strategy: "totp", Purpose: "mfa", Subject: "user_42"}
+	if _, err := k.Start(t.Context(), ask); !errors.Is(err, watchword.ErrUnavailable) {
+		t.Errorf("start: %v", err)
 	}
 }

@@ -22,13 +22,14 @@ func begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error
 }
 
 // usable lists the devices that may answer now: the one that the challenge names, or all but those that wait or are
-// disabled. If there is none the error says why, that of the one that may be used soonest.
+// disabled. If there is none the error says why: that the server cannot read one, or that of the one that may be used soonest.
 func usable(ctx context.Context, c *watchword.Challenge) ([]watchword.Factor, error) {
 	enrolled, err := c.Factors(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []watchword.Factor
+	var fault error
 	why := error(watchword.ErrNotEnrolled)
 	if c.Factor != "" {
 		why = watchword.ErrUnknownFactor
@@ -37,13 +38,19 @@ func usable(ctx context.Context, c *watchword.Challenge) ([]watchword.Factor, er
 		if c.Factor != "" && f.ID != c.Factor {
 			continue
 		}
-		if err := f.Usable(c); err != nil {
+		if err := f.Usable(c); errors.Is(err, watchword.ErrUnavailable) {
+			fault = err
+			continue
+		} else if err != nil {
 			why = sooner(why, err)
 			continue
 		}
 		out = append(out, f)
 	}
-	if len(out) == 0 {
+	switch {
+	case len(out) == 0 && fault != nil:
+		return nil, fault
+	case len(out) == 0:
 		return nil, why
 	}
 	return out, nil

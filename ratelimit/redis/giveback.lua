@@ -1,14 +1,13 @@
 -- Gives back what take.lua spent from the windows KEYS, if the last key remembers it: the latest tokens of each window, as
 -- many as it costs.
--- Reply: nothing.
+-- Reply: how many windows were damaged.
 
 if redis.call('DEL', KEYS[#KEYS]) == 0 then
-  return {}
+  return {0}
 end
 for i = 1, #KEYS - 1 do
-  local _, cost, length = settings(i)
-  local value = redis.call('GET', KEYS[i]) or ''
-  local from, before, sum = read(value, length)
+  local _, cost, length, grain = settings(i)
+  local value, from, before, sum = window(KEYS[i], get(KEYS[i]), length, grain)
   local left = math.max(sum - cost, before)
   local to = #value - EVENT + 1
   while to >= from do
@@ -20,4 +19,4 @@ for i = 1, #KEYS - 1 do
     to = to - EVENT
   end
 end
-return {}
+return {damaged}

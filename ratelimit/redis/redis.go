@@ -9,6 +9,10 @@
 // A script is not repeated when its connection breaks, since it may have run: the Take then fails, though its tokens may
 // have been spent; a named one can be given back. One that has not run when its caller gives up does not run later. Give
 // the client short time-outs, and contexts that end (ContextTimeoutEnabled).
+//
+// What stands in a window's place and cannot be one is removed, and the window counts from nothing, as if its key were lost:
+// it would refuse everybody for ever. Config.Damaged hears of it, but for what is no string and is about to be charged,
+// which is replaced without a word.
 package redis
 
 import (
@@ -41,31 +45,36 @@ var (
 // A Store keeps windows on Redis. Safe for concurrent use.
 type Store struct {
 	client redis.UniversalClient
-	prefix string
+	cfg    Config
 	clocks *script.Clocks
 	take   script.Timed
 	give   script.Timed
 	single script.Timed
 }
 
-var (
-	_ ratelimit.Store  = (*Store)(nil)
-	_ watchword.Pinger = (*Store)(nil)
-)
+var _ ratelimit.Store = (*Store)(nil)
 
-// New makes a store whose keys begin with the prefix, "watchword" say. Nothing is sent to the server. Stores with the
-// same prefix share their windows.
-func New(client redis.UniversalClient, prefix string) (*Store, error) {
-	if prefix == "" || strings.ContainsAny(prefix, ":{}") {
-		return nil, errors.New("ratelimit: the prefix of keys on Redis must not be empty or contain colons or braces")
-	}
-	return newStore(client, prefix, windowSource), nil
+// Config is how a Store uses its Redis.
+type Config struct {
+	Prefix  string            // with which keys begin, "watchword" say; stores with the same one share their windows; required
+	Damaged func(windows int) // called when so many windows were damaged and count from nothing now; nil: nobody hears of it
 }
 
-func newStore(client redis.UniversalClient, prefix, window string) *Store {
+// New makes a store. Nothing is sent to the server.
+func New(client redis.UniversalClient, cfg Config) (*Store, error) {
+	if cfg.Prefix == "" || strings.ContainsAny(cfg.Prefix, ":{}") {
+		return nil, errors.New("ratelimit: the prefix of keys on Redis must not be empty or contain colons or braces")
+	}
+	if cfg.Damaged == nil {
+		cfg.Damaged = func(int) {}
+	}
+	return newStore(client, cfg, windowSource), nil
+}
+
+func newStore(client redis.UniversalClient, cfg Config, window string) *Store {
 	return &Store{
 		client: client,
-		prefix: prefix,
+		cfg:    cfg,
 		clocks: script.NewClocks(client),
 		take:   script.NewTimed(window + takeSource),
 		give:   script.NewTimed(window + giveBackSource),
@@ -75,7 +84,7 @@ func newStore(client redis.UniversalClient, prefix, window string) *Store {
 
 // TakeAll implements ratelimit.Store.
 func (s *Store) TakeAll(ctx context.Context, group, name string, charges []ratelimit.Charge) (*ratelimit.Refusal, error) {
-	reply, err := integers(s.take.Run(ctx, s.clocks, s.client, s.keys(group, name, charges), arguments(charges)...))
+	reply, err := s.reply(s.take.Run(ctx, s.clocks, s.client, s.keys(group, name, charges), arguments(charges)...))
 	if err != nil {
 		return nil, err
 	}
@@ -85,20 +94,20 @@ func (s *Store) TakeAll(ctx context.Context, group, name string, charges []ratel
 	case len(reply) == 2 && reply[0] >= 0 && reply[0] < int64(len(charges)):
 		return &ratelimit.Refusal{Charge: int(reply[0]), RetryAfter: time.Duration(reply[1]) * time.Microsecond}, nil
 	}
-	return nil, errors.New("ratelimit: redis: unexpected reply")
+	return nil, errReply
 }
 
 // GiveBack implements ratelimit.Store.
 func (s *Store) GiveBack(ctx context.Context, group, name string, charges []ratelimit.Charge) error {
-	_, err := integers(s.give.Run(ctx, s.clocks, s.client, s.keys(group, name, charges), arguments(charges)...))
+	_, err := s.reply(s.give.Run(ctx, s.clocks, s.client, s.keys(group, name, charges), arguments(charges)...))
 	return err
 }
 
 // keys are those of the charges' windows and, if there is a name, the one that remembers it. No space begins with =.
 func (s *Store) keys(group, name string, charges []ratelimit.Charge) []string {
-	tag := "{" + s.prefix + "}:"
+	tag := "{" + s.cfg.Prefix + "}:"
 	if group != "" {
-		tag = "{" + s.prefix + ":" + group + "}:"
+		tag = "{" + s.cfg.Prefix + ":" + group + "}:"
 	}
 	keys := make([]string, len(charges), len(charges)+1)
 	for i := range charges {
@@ -137,6 +146,23 @@ func microseconds(d time.Duration) int64 {
 	return int64((d + time.Microsecond - 1) / time.Microsecond)
 }
 
+var errReply = errors.New("ratelimit: redis: unexpected reply")
+
+// reply reads what a script says, but for how many windows were damaged, which is reported.
+func (s *Store) reply(raw any, err error) ([]int64, error) {
+	numbers, err := integers(raw, err)
+	if err != nil {
+		return nil, err
+	}
+	if len(numbers) == 0 {
+		return nil, errReply
+	}
+	if damaged := numbers[0]; damaged > 0 {
+		s.cfg.Damaged(int(damaged))
+	}
+	return numbers[1:], nil
+}
+
 // integers reads a script's reply. Its error repeats nothing of the server's, which may repeat a command.
 func integers(reply any, err error) ([]int64, error) {
 	if err != nil {
@@ -153,22 +179,7 @@ func integers(reply any, err error) ([]int64, error) {
 		numbers[i], ok = n, ok && isNumber
 	}
 	if !ok {
-		return nil, errors.New("ratelimit: redis: unexpected reply")
+		return nil, errReply
 	}
 	return numbers, nil
-}
-
-// Ping asks the server, or each master of a Cluster, whether it can be reached.
-func (s *Store) Ping(ctx context.Context) error {
-	ping := func(ctx context.Context, c redis.Cmdable) error { return c.Ping(ctx).Err() }
-	var err error
-	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		err = cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return ping(ctx, c) })
-	} else {
-		err = ping(ctx, s.client)
-	}
-	if err != nil {
-		return fmt.Errorf("ratelimit: redis: %w", script.Reason(err))
-	}
-	return nil
 }

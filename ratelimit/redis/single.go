@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -45,15 +44,17 @@ func (s *Store) one(ctx context.Context, key string, count int64, rate limiter.R
 	if err != nil {
 		return limiter.Context{}, err
 	}
-	reply, err := integers(s.single.Run(ctx, s.clocks, s.client, []string{s.singleKey(c)}, append(arguments([]ratelimit.Charge{c}), spend)...))
+	reply, err := s.reply(s.single.Run(ctx, s.clocks, s.client, []string{s.singleKey(c)}, append(arguments([]ratelimit.Charge{c}), spend)...))
 	if err != nil {
 		return limiter.Context{}, err
 	}
 	if len(reply) != 3 {
-		return limiter.Context{}, errors.New("ratelimit: redis: unexpected reply")
+		return limiter.Context{}, errReply
 	}
 	return ratelimit.Describe(rate, reply[1], time.UnixMicro(reply[2]), reply[0] == 1), nil
 }
 
 // singleKey has no hash tag: such windows are never charged together.
-func (s *Store) singleKey(c ratelimit.Charge) string { return s.prefix + ":" + c.Space + ":" + c.Key }
+func (s *Store) singleKey(c ratelimit.Charge) string {
+	return s.cfg.Prefix + ":" + c.Space + ":" + c.Key
+}

@@ -1,18 +1,18 @@
 -- Spends from the windows KEYS, all of them or none. One key more than there are windows remembers that it was done:
 -- then nothing is spent again.
--- Reply: nothing when all were spent; else which window makes one wait longest, counted from 0, and for how long.
+-- Reply: how many windows were damaged; and unless all were spent, which window makes one wait longest, counted from 0, and
+-- for how long.
 
 local windows = #ARGV[1] / SETTINGS
 local values = redis.call('MGET', unpack(KEYS))
 if windows < #KEYS and values[#KEYS] then
-  return {}
+  return {0}
 end
 local froms, befores, sums, grains = {}, {}, {}, {}
 local refused, longest = nil, 0
 for i = 1, windows do
   local limit, cost, length, grain = settings(i)
-  local value = values[i] or ''
-  local from, before, sum = read(value, length)
+  local value, from, before, sum = window(KEYS[i], values[i] or '', length, grain)
   if sum + cost - before > limit then
     local w = (ends(value, from, length, sum + cost - limit) or now + length) - now
     if w > longest then
@@ -22,7 +22,7 @@ for i = 1, windows do
   values[i], froms[i], befores[i], sums[i], grains[i] = value, from, before, sum + cost, grain
 end
 if refused then
-  return {refused, longest}
+  return {damaged, refused, longest}
 end
 for i = 1, windows do
   spend(i, values[i], froms[i], befores[i], sums[i], grains[i])
@@ -30,4 +30,4 @@ end
 if windows < #KEYS then
   redis.call('SET', KEYS[#KEYS], '', 'PX', 30000)
 end
-return {}
+return {damaged}

@@ -16,10 +16,19 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/probe"
 )
 
 // ErrFull means that the Store holds as many live entries or budgets as its Config allows. Nothing was changed.
-var ErrFull = errors.New("memory: the store is full")
+var ErrFull error = fullError{}
+
+type fullError struct{}
+
+// Error says which store it is.
+func (fullError) Error() string { return "memory: " + fullError{}.Reason() }
+
+// Reason is for everybody (watchword.Pinger).
+func (fullError) Reason() string { return "the store is full" }
 
 // Config bounds a Store. Zero values are the defaults.
 type Config struct {
@@ -39,10 +48,14 @@ type Store struct {
 	entries    atomic.Int64
 	budgets    atomic.Int64
 	seed       maphash.Seed
+	gate       probe.Gate
 	shards     [shardCount]shard
 }
 
-var _ watchword.Store = (*Store)(nil)
+var (
+	_ watchword.Store  = (*Store)(nil)
+	_ watchword.Pinger = (*Store)(nil)
+)
 
 // New makes an empty Store.
 func New(cfg Config) *Store {
@@ -73,6 +86,16 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 		err = sh.create(r)
 	}
 	return err
+}
+
+// Ping implements watchword.Pinger: ErrFull while nothing can be created. It looks at most once a second.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.gate.Run(ctx, func(context.Context) error {
+		if s.entries.Load() >= s.maxEntries && !s.sweep() {
+			return ErrFull
+		}
+		return nil
+	})
 }
 
 // Get implements watchword.Store.

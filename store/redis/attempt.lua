@@ -5,13 +5,16 @@
 -- number of limits; Max and Per (µs) of each; then digest, state and mark of each guess.
 -- Answers with one letter for what it came to and, but for w, the entry's state, tries left, used and settled:
 --   c closed   x expired   s spent   b budget, and the µs to wait   m mismatch   w won or charged, and the whole entry
+--   d damaged, and nothing else
+-- An exclamation mark before it says that the budget was damaged and counts from nothing, as if its key were lost.
 local e, err = read(KEYS[1])
 if not e then
 	return err
 end
 
+local lost = ''
 local function told(letter)
-	return letter .. struct.pack('>BI4I4I2', e.state, e.tries, e.used, e.settled)
+	return lost .. letter .. struct.pack('>BI4I4I2', e.state, e.tries, e.used, e.settled)
 end
 
 local repeats = tonumber(ARGV[2])
@@ -30,15 +33,22 @@ end
 
 -- A limit refuses while its Max-th most recent charge is younger than Per. A time that has not come yet (another server's
 -- clock was ahead) counts as now.
-local log = KEYS[2] and redis.call('GET', KEYS[2]) or ''
-if #log % 8 ~= 0 then
-	return redis.error_reply('ERR watchword: not a budget')
-end
 local guesses = 4 + 2 * ARGV[3]
 local wait, most, longest = 0, 1, 0
 for i = 4, guesses - 2, 2 do
+	most, longest = math.max(most, tonumber(ARGV[i])), math.max(longest, tonumber(ARGV[i + 1]))
+end
+local log = ''
+if KEYS[2] then
+	log = get(KEYS[2])
+	if log == false then
+		log = ''
+	elseif not log or #log % 8 ~= 0 or #log > 0 and struct.unpack('>I8', log) > now + longest then
+		log, lost = '', '!'
+	end
+end
+for i = 4, guesses - 2, 2 do
 	local max, per = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
-	most, longest = math.max(most, max), math.max(longest, per)
 	if max <= 0 then
 		wait = math.max(wait, per)
 	elseif #log >= 8 * max then
@@ -50,14 +60,9 @@ if wait > 0 and not (ARGV[1] == '1' and e.used == 0) then
 	return told('b') .. struct.pack('>I8', wait)
 end
 
-local known, all, at = {}, digests(e), 1
-while at <= #all do
-	local length = #all > at and struct.unpack('>I2', all, at) or #all
-	if at + 1 + length > #all then
-		return redis.error_reply('ERR watchword: not an entry')
-	end
-	known[string.sub(all, at + 2, at + 1 + length)] = true
-	at = at + 2 + length
+local all, right = digests(e), known(e)
+if not right then
+	return 'd'
 end
 
 -- Nothing was written so far; from here on nothing can fail but the first write. First the charge: the log keeps as many
@@ -69,19 +74,19 @@ end
 e.tries, e.used, e.last = e.tries - 1, e.used + 1, now
 redis.call('SETRANGE', KEYS[1], 1, counters(e))
 if #all == 0 then
-	return 'w' .. '\1' .. counters(e) .. string.sub(e.value, 22)
+	return lost .. 'w' .. '\1' .. counters(e) .. string.sub(e.value, 22)
 end
 
 -- Then the guesses, in turn. Digests are keyed, so how long it takes to compare them tells nothing. An empty one is
 -- nobody's answer.
 for i = guesses, #ARGV, 3 do
-	if ARGV[i] ~= '' and known[ARGV[i]] then
+	if ARGV[i] ~= '' and right[ARGV[i]] then
 		e.state = tonumber(ARGV[i + 1])
 		local value = write(KEYS[1], e, ARGV[i + 2], all, sealed(e))
 		if e.state == 1 and KEYS[2] then
 			redis.call('DEL', KEYS[2])
 		end
-		return 'w' .. value
+		return lost .. 'w' .. value
 	end
 end
 if e.tries == 0 then

@@ -20,6 +20,7 @@ const (
 
 var (
 	errDamaged = errors.New("redis: what is stored is not an entry")
+	errReply   = errors.New("redis: unexpected reply")
 	errTooLong = errors.New("redis: a digest or mark is longer than 65,535 bytes")
 )
 

@@ -22,7 +22,7 @@ func TestServerStopsAndComesBack(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	must(t, s.Create(t.Context(), entry("g.1")))
-	must(t, s.Ping(t.Context()))
+	must(t, s.PingNow(t.Context()))
 	server.Stop()
 	unreachable(t, s)
 	must(t, server.Start())
@@ -47,7 +47,7 @@ func TestServerHangs(t *testing.T) {
 // A node of a Cluster that is gone takes its own entries with it, and readiness.
 func nodeStops(t *testing.T, cluster *redistest.Cluster) {
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
-	must(t, s.Ping(t.Context()))
+	must(t, s.PingNow(t.Context()))
 	reached := map[bool]int{}
 	cluster.Nodes[2].Stop()
 	for _, g := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"} {
@@ -59,7 +59,7 @@ func nodeStops(t *testing.T, cluster *redistest.Cluster) {
 	if reached[true] == 0 || reached[false] == 0 {
 		t.Errorf("with one node of three gone, reached or not: %v", reached)
 	}
-	if s.Ping(t.Context()) == nil {
+	if s.PingNow(t.Context()) == nil {
 		t.Error("Ping finds nothing wrong though a node is gone")
 	}
 }
@@ -68,7 +68,7 @@ func nodeStops(t *testing.T, cluster *redistest.Cluster) {
 func unreachable(t *testing.T, s *redis.Store) {
 	t.Helper()
 	calls := []func(ctx context.Context) error{
-		s.Ping,
+		s.PingNow,
 		s.CheckPolicy,
 		func(ctx context.Context) error { return s.Create(ctx, entry("g.3")) },
 		func(ctx context.Context) error { _, err := s.Get(ctx, "g.1"); return err },
@@ -107,7 +107,7 @@ func unreachable(t *testing.T, s *redis.Store) {
 func backSoon(t *testing.T, s *redis.Store) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
-		err := s.Ping(t.Context())
+		err := s.PingNow(t.Context())
 		if err == nil {
 			return
 		}

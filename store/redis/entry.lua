@@ -8,13 +8,26 @@
 --
 -- now is the server's time in µs since 1970, from what each script begins with (internal/script).
 --
--- Whoever can write to Redis may put anything here. What cannot be an entry is refused before anything is written.
+-- Whoever can write to Redis may put anything here. What cannot be an entry is as good as none: it is answered with d before
+-- anything is written, and a new entry takes its place.
 
--- read returns the entry under a key, nil if there is none, or nil and an error to answer with.
+-- get returns the string under a key, false if there is none, or nil if there is something else.
+local function get(key)
+	local value = redis.pcall('GET', key)
+	if type(value) ~= 'table' then
+		return value
+	elseif string.find(value.err, 'WRONGTYPE', 1, true) ~= 1 then
+		return redis.call('GET', key)
+	end
+end
+
+-- read returns the entry under a key, or nil and what to answer with: false if there is none, d if it is damaged.
 local function read(key)
-	local value = redis.call('GET', key)
-	if not value then
+	local value = get(key)
+	if value == false then
 		return nil, false
+	elseif not value then
+		return nil, 'd'
 	end
 	local e = {value = value}
 	if #value >= 51 and string.byte(value, 1) == 1 then
@@ -24,7 +37,7 @@ local function read(key)
 			return e
 		end
 	end
-	return nil, redis.error_reply('ERR watchword: not an entry')
+	return nil, 'd'
 end
 
 -- counters are the bytes that a try changes, from the second on.
@@ -43,5 +56,19 @@ end
 local function mark(e) return string.sub(e.value, 52, 51 + e.marked) end
 
 local function digests(e) return string.sub(e.value, 52 + e.marked, 51 + e.marked + e.digested) end
+
+-- known returns the digests of an entry as a set, or nothing if they are damaged.
+local function known(e)
+	local set, all, at = {}, digests(e), 1
+	while at <= #all do
+		local length = #all > at and struct.unpack('>I2', all, at) or #all
+		if at + 1 + length > #all then
+			return
+		end
+		set[string.sub(all, at + 2, at + 1 + length)] = true
+		at = at + 2 + length
+	end
+	return set
+end
 
 local function sealed(e) return string.sub(e.value, 52 + e.marked + e.digested) end

@@ -17,19 +17,6 @@ import (
 // minVersion is the oldest Redis whose scripts and options are known to do.
 const minVersion = 7
 
-// Ping implements watchword.Pinger: an error unless the server, and on a Cluster every master, answers and has as many
-// replicas online as Config.WaitReplicas asks for.
-func (s *Store) Ping(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	return checked("ping", s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
-		if s.waitReplicas > 0 {
-			return s.checkReplicas(ctx, c, nameOf(c))
-		}
-		return c.Ping(ctx).Err()
-	}))
-}
-
 // CheckPolicy returns an error unless the server, and on a Cluster every master, is Redis 7 or later (or a Valkey), evicts
 // nothing, and has as many replicas online as Config.WaitReplicas asks for. Call it at start.
 func (s *Store) CheckPolicy(ctx context.Context) error {
@@ -49,7 +36,7 @@ func (s *Store) CheckPolicy(ctx context.Context) error {
 	})
 	if err == nil {
 		// The first request need not learn the server's clock then. On a Cluster each partition's first one does.
-		_, err = s.probe.Run(ctx, s.clocks, s.client, []string{s.tags[0]})
+		_, err = s.clock.Run(ctx, s.clocks, s.client, []string{s.tags[0]})
 	}
 	return checked("check", err)
 }

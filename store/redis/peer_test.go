@@ -33,7 +33,7 @@ func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
 			_, errGet := s.Get(t.Context(), "g.1")
 			_, errAttempt := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
 			for call, err := range map[string]error{"Create": s.Create(t.Context(), entry("g.1")), "Get": errGet, "Attempt": errAttempt,
-				"Update": s.Update(t.Context(), entry("g.1")), "Ping": s.Ping(t.Context()), "CheckPolicy": s.CheckPolicy(t.Context())} {
+				"Update": s.Update(t.Context(), entry("g.1")), "Ping": s.PingNow(t.Context()), "CheckPolicy": s.CheckPolicy(t.Context())} {
 				if err != nil && strings.Contains(err.Error(), "492039") {
 					t.Errorf("%s: %v", call, err)
 				}

@@ -13,6 +13,9 @@
 // gives up is not taken later: each script carries a deadline in the server's own time, whose difference from ours is
 // learned from its answers.
 //
+// What stands in an entry's place and cannot be one is as good as none (watchword.ErrNotFound), and a new entry takes its
+// place; what cannot be a budget counts from nothing, as if its key were lost. Config.Damaged hears of both.
+//
 // Redis must not evict (maxmemory-policy noeviction): an evicted budget is a fresh one, an evicted entry a lost
 // challenge. CheckPolicy refuses a server that would.
 package redis
@@ -26,6 +29,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/probe"
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
@@ -46,6 +50,9 @@ type Config struct {
 	// Timeout bounds each call, topology look-ups of a Cluster included; by default one second. The client needs
 	// ContextTimeoutEnabled for it.
 	Timeout time.Duration
+	// Damaged is called when something was found that is no entry or no budget: what it should have been, "entry" or
+	// "budget". By default nobody hears of it.
+	Damaged func(what string)
 }
 
 //go:embed entry.lua
@@ -70,8 +77,10 @@ type Store struct {
 	waitReplicas int
 	replication  replication
 	timeout      time.Duration
+	damaged      func(what string)
+	gate         probe.Gate
 	clocks       *script.Clocks
-	probe        script.Timed // does nothing
+	clock        script.Timed // does nothing
 	create       script.Timed
 	attempt      script.Timed
 	closing      script.Timed
@@ -97,8 +106,11 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 	if cfg.Timeout <= 0 {
 		cfg.Timeout = time.Second
 	}
-	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, clocks: script.NewClocks(client),
-		probe: script.NewTimed(`return 1`), create: script.NewTimed(createLua), attempt: script.NewTimed(entryLua + attemptLua),
+	if cfg.Damaged == nil {
+		cfg.Damaged = func(string) {}
+	}
+	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, damaged: cfg.Damaged, clocks: script.NewClocks(client),
+		clock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
 		closing: script.NewTimed(entryLua + closeLua), update: script.NewTimed(entryLua + updateLua)}
 	for p := range cfg.Partitions {
 		s.tags = append(s.tags, "{"+cfg.Prefix+":"+strconv.Itoa(p)+"}")

@@ -12,11 +12,11 @@ import (
 )
 
 // ErrNotReplicated means that the step was taken but fewer replicas than Config.WaitReplicas said in time that they have it.
-var ErrNotReplicated = errors.New("redis: written, but not to enough replicas")
+var ErrNotReplicated error = outbound.Failure("redis: written, but not to enough replicas")
 
 // ErrTooFewReplicas means that the step was not taken: fewer replicas are online than Config.WaitReplicas or the server's
 // own min-replicas-to-write asks for.
-var ErrTooFewReplicas = errors.New("redis: too few replicas are online, so nothing is written")
+var ErrTooFewReplicas error = outbound.Failure("redis: too few replicas are online, so nothing is written")
 
 const errClient outbound.Failure = "WaitReplicas needs a *redis.Client or *redis.ClusterClient"
 

@@ -126,12 +126,12 @@ func replicatesAgain(t *testing.T, s *redis.Store, master *redistest.Server) {
 
 func TestStoreWritesNothingWhileReplicaIsGone(t *testing.T) {
 	s, master, replica, sent := replicated(t)
-	must(t, s.Ping(t.Context()))
+	must(t, s.PingNow(t.Context()))
 	replica.Stop()
 	_, err := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
 	wants(t, "the first right guess without the replica", err, redis.ErrNotReplicated)
 	writesNothing(t, s, sent)
-	wants(t, "Ping", s.Ping(t.Context()), redis.ErrTooFewReplicas)
+	wants(t, "Ping", s.PingNow(t.Context()), redis.ErrTooFewReplicas)
 	must(t, replica.Start())
 	replicatesAgain(t, s, master)
 }
@@ -145,7 +145,7 @@ func TestStoreWritesNothingWhileReplicaHangs(t *testing.T) {
 	for range 3 {
 		writesNothing(t, s, sent)
 	}
-	wants(t, "Ping", s.Ping(t.Context()), redis.ErrTooFewReplicas)
+	wants(t, "Ping", s.PingNow(t.Context()), redis.ErrTooFewReplicas)
 	must(t, replica.Resume())
 	replicatesAgain(t, s, master)
 }
@@ -155,7 +155,7 @@ func TestPingFindsReplicaGoneBeforeAnythingIsWritten(t *testing.T) {
 	s, master, replica, sent := replicated(t)
 	replica.Stop()
 	must(t, master.AwaitNoReplica(t.Context()))
-	wants(t, "Ping", s.Ping(t.Context()), redis.ErrTooFewReplicas)
+	wants(t, "Ping", s.PingNow(t.Context()), redis.ErrTooFewReplicas)
 	writesNothing(t, s, sent)
 	must(t, replica.Start())
 	replicatesAgain(t, s, master)
@@ -228,7 +228,7 @@ func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	_, err = s.Attempt(ctx, "g.2", guess("right"), limited("g.any"))
 	wants(t, "the next one", err, redis.ErrTooFewReplicas)
 	unaware := redis.New(client, cfg) // of what has come to the others
-	wants(t, "Ping", redis.New(client, cfg).Ping(ctx), redis.ErrTooFewReplicas)
+	wants(t, "Ping", redis.New(client, cfg).PingNow(ctx), redis.ErrTooFewReplicas)
 	wants(t, "CheckPolicy", redis.New(client, cfg).CheckPolicy(ctx), redis.ErrTooFewReplicas)
 	if warnings := s.Warnings(ctx); len(warnings) != len(cluster.Nodes) {
 		t.Errorf("of %d masters: %q", len(cluster.Nodes), warnings)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -24,6 +25,16 @@ const (
 	version  = 'v'
 	exists   = 'e'
 	inFlight = 'f'
+	damaged  = 'd'
+)
+
+// lost stands before the letter where something damaged was replaced.
+const lost = "!"
+
+// What Config.Damaged is told.
+const (
+	entryKind  = "entry"
+	budgetKind = "budget"
 )
 
 // Create implements watchword.Store with create.lua. The Store is no outbox, so out is not looked at.
@@ -39,7 +50,11 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	if err != nil {
 		return failed("create", err)
 	}
-	return errorOf(reply)
+	reply, replaced := strings.CutPrefix(reply, lost)
+	if replaced {
+		s.damaged(entryKind)
+	}
+	return s.errorOf(reply)
 }
 
 // Get implements watchword.Store with one GET.
@@ -50,10 +65,17 @@ func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	if errors.Is(err, watchword.ErrNotFound) {
 		return watchword.Entry{}, err
 	}
-	if err != nil {
+	if redis.HasErrorPrefix(err, "WRONGTYPE") {
+		return watchword.Entry{}, s.errorOf(string(damaged))
+	}
+	if err != nil && !errors.Is(err, errDamaged) {
 		return watchword.Entry{}, fmt.Errorf("redis: get: %w", cause(err))
 	}
-	return decode(id, value)
+	e, err := decode(id, value)
+	if err != nil {
+		return watchword.Entry{}, s.errorOf(string(damaged))
+	}
+	return e, nil
 }
 
 // Attempt implements watchword.Store with attempt.lua.
@@ -70,18 +92,25 @@ func (s *Store) Attempt(ctx context.Context, id string, guesses []watchword.Gues
 	if err != nil {
 		return watchword.Entry{}, failed("attempt", err)
 	}
-	if reply[0] == won {
+	reply, refilled := strings.CutPrefix(reply, lost)
+	if refilled {
+		s.damaged(budgetKind)
+	}
+	switch reply[0] {
+	case won:
 		return decode(id, reply[1:])
+	case damaged:
+		return watchword.Entry{}, s.errorOf(reply)
 	}
 	if len(reply) < 1+countersSize {
-		return watchword.Entry{}, errDamaged
+		return watchword.Entry{}, errReply
 	}
 	e := decodeCounters(id, []byte(reply[1:1+countersSize]))
 	e.Settled = int(binary.BigEndian.Uint16([]byte(reply[countersSize-1:])))
 	if wait := reply[1+countersSize:]; reply[0] == budget && len(wait) == 8 {
 		return e, &watchword.BudgetError{RetryAfter: time.Duration(binary.BigEndian.Uint64([]byte(wait))) * time.Microsecond}
 	}
-	return e, errorOf(reply)
+	return e, s.errorOf(reply)
 }
 
 func attemptArgs(guesses []watchword.Guess, b watchword.Budget) ([]any, error) {
@@ -107,6 +136,7 @@ func attemptArgs(guesses []watchword.Guess, b watchword.Budget) ([]any, error) {
 
 // closes reports whether an attempt ended the entry.
 func closes(reply string) bool {
+	reply = strings.TrimPrefix(reply, lost)
 	switch reply[0] {
 	case won, mismatch:
 		at := 1 // state follows the letter, or the letter and the format
@@ -139,7 +169,7 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	if err != nil {
 		return failed("close", err)
 	}
-	return errorOf(reply)
+	return s.errorOf(reply)
 }
 
 // Update implements watchword.Store with update.lua. The Store is no outbox, so out is not looked at.
@@ -153,7 +183,7 @@ func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	if err != nil {
 		return failed("update", err)
 	}
-	return errorOf(reply)
+	return s.errorOf(reply)
 }
 
 // number is a flag as scripts read it.
@@ -195,15 +225,22 @@ func text(reply any, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if s, ok := reply.(string); ok && s != "" {
-		return s, nil
+	s, ok := reply.(string)
+	switch {
+	case !ok:
+		return "", errReply
+	case s == "":
+		return "", errDamaged
 	}
-	return "", errDamaged
+	return s, nil
 }
 
-// errorOf is the error that the letter of a reply stands for; nil if the step was taken.
-func errorOf(reply string) error {
+// errorOf is the error that the letter of a reply stands for; nil if the step was taken. What is damaged is reported.
+func (s *Store) errorOf(reply string) error {
 	switch reply[0] {
+	case damaged:
+		s.damaged(entryKind)
+		return watchword.ErrNotFound
 	case won:
 		return nil
 	case closed:
@@ -221,7 +258,7 @@ func errorOf(reply string) error {
 	case inFlight:
 		return watchword.ErrInFlight
 	}
-	return errDamaged
+	return errReply
 }
 
 // failed says which step could not be taken, or may have been, and why, without what the server or go-redis says of it,
@@ -240,7 +277,7 @@ func failed(what string, err error) error {
 
 // cause is an error of our own as it is; of any other one it is the kind.
 func cause(err error) error {
-	for _, own := range []error{ErrNotReplicated, ErrTooFewReplicas, errDamaged} {
+	for _, own := range []error{ErrNotReplicated, ErrTooFewReplicas, errReply} {
 		if errors.Is(err, own) {
 			return err
 		}

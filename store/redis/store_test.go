@@ -35,6 +35,7 @@ func TestCluster(t *testing.T) {
 	t.Run("a slot moves", func(t *testing.T) { slotMoves(t, cluster) })
 	t.Run("cut connection", func(t *testing.T) { cutOnCluster(t, cluster) })
 	t.Run("policy", func(t *testing.T) { policyOnCluster(t, cluster) })
+	t.Run("ping", func(t *testing.T) { pingOnCluster(t, cluster) })
 	t.Run("waiting for replicas", func(t *testing.T) { waitOnCluster(t, cluster) })
 	t.Run("a node stops", func(t *testing.T) { nodeStops(t, cluster) }) // the last: it does not come back
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/probe"
 )
 
 // Factors is a watchword.Factors over a database. It is safe for concurrent use.
@@ -15,6 +16,7 @@ type Factors struct {
 	write   Writer
 	read    *sql.DB
 	columns string
+	gate    probe.Gate
 }
 
 // A Writer executes single statements, from many goroutines. When it returns without an error the statement has been
@@ -39,10 +41,26 @@ func New(write Writer, read *sql.DB, now string) *Factors {
 // Close closes both pools.
 func (f *Factors) Close() error { return errors.Join(f.write.Close(), f.read.Close()) }
 
-// Ping reads from the table.
-func (f *Factors) Ping(ctx context.Context) error {
-	_, err := f.rows(ctx, "FROM watchword_factors LIMIT 1")
-	return err
+// Ping makes, reads, changes and removes a row of no app, as enrolments do with theirs, at most once a second; in between the
+// last result holds. Other nodes do the same with that row.
+func (f *Factors) Ping(ctx context.Context) error { return f.gate.Run(ctx, f.try) }
+
+func (f *Factors) try(ctx context.Context) error {
+	row := watchword.SealedFactor{ID: "readiness", Strategy: "readiness", Version: 1, Data: []byte{}}
+	read := func() error { _, err := f.List(ctx, row.App, row.Subject); return err }
+	for _, step := range []func() error{
+		func() error { return f.Create(ctx, row) },
+		read,
+		func() error { return f.Update(ctx, row) },
+		func() error { return f.Delete(ctx, row.App, row.ID) },
+	} {
+		err := step()
+		overtaken := errors.Is(err, watchword.ErrExists) || errors.Is(err, watchword.ErrConflict) || errors.Is(err, watchword.ErrNotFound)
+		if err != nil && !overtaken {
+			return err
+		}
+	}
+	return nil
 }
 
 // Create implements watchword.Factors.

@@ -9,12 +9,29 @@ import (
 
 var statePattern = regexp.MustCompile(`^[0-9A-Z]{5}$`)
 
+// states are those that mean something to whoever runs a server (PostgreSQL, Appendix A).
+var states = map[string]outbound.Failure{
+	"25006": "database is read-only",
+	"28000": "user may not connect",
+	"28P01": "password is wrong",
+	"3D000": "there is no such database",
+	"42501": "user has no right to the table",
+	"42P01": "table is missing",
+	"53100": "disk is full",
+	"53300": "too many connections",
+	"57P03": "server is starting or ending",
+}
+
 // reason says why a statement failed. A reply of a server is named by its SQLSTATE, because its text may repeat values,
 // and what happened on the way by its kind. Any other error is the driver's own.
 func reason(err error) error {
 	var reply interface{ SQLState() string }
 	if errors.As(err, &reply) {
-		if state := reply.SQLState(); statePattern.MatchString(state) {
+		state := reply.SQLState()
+		if meaning := states[state]; meaning != "" {
+			return meaning + outbound.Failure(" (SQLSTATE "+state+")")
+		}
+		if statePattern.MatchString(state) {
 			return outbound.Failure("server replied SQLSTATE " + state)
 		}
 		return outbound.Failure("server replied with an error")

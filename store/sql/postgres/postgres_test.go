@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/pgtest"
@@ -45,6 +46,7 @@ func TestOnServer(t *testing.T) {
 	})
 	t.Run("OpenTogether", func(t *testing.T) { testOpenTogether(t, server.Database(t)) })
 	t.Run("Settings", func(t *testing.T) { testSettings(t, server) })
+	t.Run("ReadOnly", func(t *testing.T) { testReadOnly(t, server.Database(t)) })
 }
 
 func TestCrashes(t *testing.T) {
@@ -121,9 +123,65 @@ func alter(t *testing.T, url, set string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("SET default_transaction_read_only = off"); err != nil {
+		t.Fatal(err)
+	}
 	_, err = db.Exec("DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || $s$ SET " + set + "$s$; END $$")
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// awaitPing waits until Ping, whose result holds for a second, says one of these reasons, or nothing if there is none.
+func awaitPing(t *testing.T, f *storesql.Factors, reasons ...string) {
+	t.Helper()
+	var err error
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		err = f.Ping(t.Context())
+		if err == nil && len(reasons) == 0 {
+			return
+		}
+		for _, reason := range reasons {
+			if err != nil && strings.Contains(err.Error(), reason) {
+				return
+			}
+		}
+	}
+	t.Errorf("Ping = %v, want one of %q", err, reasons)
+}
+
+// A database that takes no writes, a replica say, is noticed, and that it takes them again.
+func testReadOnly(t *testing.T, url string) {
+	f := openURL(t, url)
+	awaitPing(t, f)
+	turn := func(set string) {
+		t.Helper()
+		alter(t, url, set)
+		db, err := sql.Open("pgx", url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = db.Exec("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+		if err := errors.Join(err, db.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	turn("default_transaction_read_only = on")
+	awaitPing(t, f, "database is read-only (SQLSTATE 25006)")
+	turn("default_transaction_read_only = off")
+	awaitPing(t, f)
+	if err := f.Create(t.Context(), watchword.SealedFactor{App: "shop", ID: "a", Subject: "user_42", Strategy: "totp", Data: []byte("x")}); err != nil {
+		t.Error(err)
+	}
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var rows int
+	if err := db.QueryRow("SELECT count(*) FROM watchword_factors WHERE app = ''").Scan(&rows); err != nil || rows > 1 {
+		t.Errorf("probes left %d rows, %v", rows, err)
 	}
 }
 
@@ -138,16 +196,12 @@ func testGoesAndComesBack(t *testing.T, server *pgtest.Server) {
 		t.Fatal(err)
 	}
 	server.Crash()
-	if err := f.Ping(t.Context()); err == nil {
-		t.Error("gone, and can be reached")
-	}
+	awaitPing(t, f, "exchange with the peer failed", "connection")
 	if _, err := f.Get(t.Context(), "shop", "a"); err == nil || strings.Contains(err.Error(), watchword.ErrNotFound.Error()) {
 		t.Errorf("gone, and answers: %v", err)
 	}
 	server.Restart(t)
-	if err := f.Ping(t.Context()); err != nil {
-		t.Errorf("back, and cannot be reached: %v", err)
-	}
+	awaitPing(t, f)
 	if got, err := f.Get(t.Context(), "shop", "a"); err != nil || got.Version != 1 {
 		t.Errorf("after the crash: %+v, %v", got, err)
 	}

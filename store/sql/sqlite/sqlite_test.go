@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/store/factorstest"
@@ -140,7 +141,17 @@ func TestPing(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := f.Ping(t.Context()); err == nil {
+	if err := await(func() error { return f.Ping(t.Context()) }, func(err error) bool { return err != nil }); err == nil {
 		t.Error("closed, and can be reached")
 	}
+}
+
+// await repeats a call, whose result holds for a second, until it is as it should be.
+func await(call func() error, done func(error) bool) (err error) {
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if err = call(); done(err) {
+			break
+		}
+	}
+	return err
 }

@@ -53,7 +53,7 @@ func (w *writer) ExecContext(ctx context.Context, statement string, args ...any)
 	}
 	select {
 	case <-j.done:
-		return j.result, j.err
+		return j.result, plain(j.err)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -1,0 +1,121 @@
+package redis_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword/internal/redistest"
+	"github.com/watchword-auth/watchword/store/redis"
+)
+
+// configure sends a server one command of its operator's.
+func configure(t *testing.T, server *redistest.Server, words ...any) {
+	t.Helper()
+	if _, err := server.Do(t.Context(), words...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// reasonOf is what an error says for everybody.
+func reasonOf(err error) string {
+	var plain interface{ Reason() string }
+	if errors.As(err, &plain) {
+		return plain.Reason()
+	}
+	return ""
+}
+
+// Where challenges could not be started or checked Ping says so, in plain words, and takes it back by itself.
+func TestPingFailsWhereRequestsWould(t *testing.T) {
+	user := func(rules ...any) []any {
+		return append([]any{"acl", "setuser", "app", "reset", "on", ">secret"}, rules...)
+	}
+	for name, c := range map[string]struct {
+		breaks, heals []any
+		reason        string
+	}{
+		"key pattern without the hash tag": {user("~watchword*", "+@all"), user("~{watchword:*", "+@all"), "no right"},
+		"key pattern without budgets":      {user("~{watchword:0}:e:*", "+@all"), user("~{watchword:*", "+@all"), "no right"},
+		"no right to scripts":              {user("~*", "+@all", "-@scripting"), user("~*", "+@all"), "no right"},
+		"no right to write in scripts":     {user("~*", "+@all", "-setrange"), user("~*", "+@all"), "no right"},
+		"no right to read":                 {user("~*", "+@all", "-get"), user("~*", "+@all"), "no right"},
+		"a replica":                        {[]any{"replicaof", "127.0.0.1", "1"}, []any{"replicaof", "no", "one"}, "replica"},
+		"full":                             {[]any{"config", "set", "maxmemory", 1}, []any{"config", "set", "maxmemory", 0}, "memory is full"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			configure(t, server, user("~*", "+@all")...)
+			s := redis.New(open(t, "redis://app:secret@"+server.Addr), redis.Config{})
+			must(t, s.PingNow(t.Context()))
+			configure(t, server, c.breaks...)
+			err := s.PingNow(t.Context())
+			if err == nil || !strings.Contains(reasonOf(err), c.reason) {
+				t.Errorf("%v, for everybody %q", err, reasonOf(err))
+			}
+			if created := s.Create(t.Context(), entry("g.1")); created == nil {
+				_, err := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
+				if err == nil {
+					t.Error("a request is answered all the same")
+				}
+			}
+			configure(t, server, c.heals...)
+			if err := s.PingNow(t.Context()); err != nil {
+				t.Errorf("after that: %v", err)
+			}
+		})
+	}
+}
+
+// A probe leaves nothing that stays, and no budget.
+func TestPingLeavesNothingBehind(t *testing.T) {
+	server := redistest.Start(t)
+	s := redis.New(open(t, server.URL()), redis.Config{})
+	for range 3 {
+		must(t, s.PingNow(t.Context()))
+	}
+	client := server.Client(t)
+	keys := client.Keys(t.Context(), "*").Val()
+	if len(keys) != 3 {
+		t.Errorf("%d keys: %v", len(keys), keys)
+	}
+	for _, key := range keys {
+		if ttl := client.PTTL(t.Context(), key).Val(); ttl <= 0 || ttl > 5*time.Minute+time.Second || !strings.HasPrefix(key, "{watchword:0}:e:readiness") {
+			t.Errorf("%s stays for %s", key, ttl)
+		}
+	}
+}
+
+// However often it is called, Ping sends one round of commands a second.
+func TestPingIsBounded(t *testing.T) {
+	server := redistest.Start(t)
+	client := open(t, server.URL())
+	sent := &commands{}
+	client.AddHook(sent)
+	s := redis.New(client, redis.Config{})
+	must(t, s.PingNow(t.Context()))
+	round := len(sent.take()) // and the scripts that the server did not know
+	began := time.Now()
+	for range 5000 {
+		must(t, s.Ping(t.Context()))
+	}
+	rounds := 1 + int(time.Since(began)/time.Second)
+	if n := len(sent.take()); n > rounds*round {
+		t.Errorf("%d commands in %d seconds, %d a round", n, rounds, round)
+	}
+}
+
+// Each master of a Cluster is tried.
+func pingOnCluster(t *testing.T, cluster *redistest.Cluster) {
+	s := redis.New(open(t, cluster.URL()), redis.Config{})
+	must(t, s.PingNow(t.Context()))
+	for _, node := range cluster.Nodes {
+		configure(t, node, "config", "set", "maxmemory", 1)
+		if err := s.PingNow(t.Context()); !strings.Contains(reasonOf(err), "memory is full") {
+			t.Errorf("one master is full: %v", err)
+		}
+		configure(t, node, "config", "set", "maxmemory", 0)
+	}
+	must(t, s.PingNow(t.Context()))
+}
