@@ -35,8 +35,8 @@ type Config struct {
 	// exact origin; without a list none is accepted.
 	ReturnOrigins []string
 
-	Starts Limiter // of starts and resends, shared by all nodes; nil: none
-	Checks Limiter // of checks, kept by each process; nil: none
+	Starts Limiter  // of starts and resends, shared by all nodes; nil: none
+	Checks Throttle // of checks, counted by each process; nil: none
 
 	Lifetime        time.Duration // of a challenge, at most and by default 10 minutes
 	Tries           int           // of a challenge, by default 5

@@ -124,13 +124,18 @@ const memoryURL = "memory:"
 
 // A storage is where challenges and limits are kept, and what subjects have enrolled.
 type storage struct {
-	store   watchword.Store
-	limits  ratelimit.Store
+	apps    map[string]appStorage                    // by id
 	factors watchword.Factors                        // nil: nothing can be enrolled
 	ready   func(context.Context) error              // an error if it cannot be reached, or must not be used
 	warn    func(context.Context) []string           // what of its settings leaves something open
 	clock   func(context.Context) (time.Time, error) // by which challenges expire
 	closers []func() error
+}
+
+// An appStorage is what an app's challenges and limits are kept in.
+type appStorage struct {
+	store  watchword.Store
+	limits ratelimit.Store
 }
 
 func (s *storage) close() error {
@@ -141,43 +146,57 @@ func (s *storage) close() error {
 	return errors.Join(all...)
 }
 
-// inMemory is the storage of one process, which forgets.
-func inMemory() storage {
-	return storage{
-		store:  memory.New(memory.Config{}),
-		limits: ratelimit.NewMemory(ratelimit.MemoryConfig{}),
-		ready:  func(context.Context) error { return nil },
-		warn:   func(context.Context) []string { return nil },
-		clock:  func(context.Context) (time.Time, error) { return time.Now(), nil },
+// inMemory is the storage of one process, which forgets. It is bounded whatever the number of apps, and each has its equal
+// part of it, so that none can fill another's.
+func inMemory(apps []appSettings) storage {
+	part := func(all int) int { return max(all/max(len(apps), 1), 1) }
+	s := storage{
+		apps:  map[string]appStorage{},
+		ready: func(context.Context) error { return nil },
+		warn:  func(context.Context) []string { return nil },
+		clock: func(context.Context) (time.Time, error) { return time.Now(), nil },
 	}
+	limits := ratelimit.NewMemory(ratelimit.MemoryConfig{MaxWindows: part(ratelimit.DefaultMaxWindows / 2)})
+	for _, a := range apps {
+		s.apps[a.id] = appStorage{memory.New(memory.Config{MaxEntries: part(memory.DefaultMaxEntries / 2)}), limits}
+	}
+	return s
 }
 
 // openStorage makes the stores of challenges and limits that a URL names. Nothing is connected yet. With an error it is
-// memory, so that the rest can be checked.
+// memory, so that the rest can be checked. Each app has connections of its own, so that none can take another's.
 func openStorage(s settings) (storage, error) {
 	if s.redis.Reveal() == memoryURL {
-		return inMemory(), nil
+		return inMemory(s.apps), nil
 	}
 	client, err := redisstore.Open(s.redis.Reveal())
 	if err != nil {
-		return inMemory(), err
-	}
-	limits, err := redislimit.New(client, "watchword")
-	if err != nil {
-		return inMemory(), errors.Join(err, client.Close())
+		return inMemory(s.apps), err
 	}
 	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas})
-	return storage{
-		store:  store,
-		limits: limits,
-		ready:  store.CheckPolicy,
-		warn:   store.Warnings,
+	all := storage{
+		apps:  map[string]appStorage{},
+		ready: store.CheckPolicy,
+		warn:  store.Warnings,
 		clock: func(ctx context.Context) (time.Time, error) {
 			now, err := client.Time(ctx).Result()
 			return now, script.Reason(err)
 		},
 		closers: []func() error{client.Close},
-	}, nil
+	}
+	for _, a := range s.apps {
+		client, errOpen := redisstore.Open(s.redis.Reveal())
+		if errOpen != nil {
+			return inMemory(s.apps), errors.Join(errOpen, all.close())
+		}
+		all.closers = append(all.closers, client.Close)
+		limits, errLimits := redislimit.New(client, "watchword")
+		if errLimits != nil {
+			return inMemory(s.apps), errors.Join(errLimits, all.close())
+		}
+		all.apps[a.id] = appStorage{redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas}), limits}
+	}
+	return all, nil
 }
 
 // logStores sends what the stores' clients log of their own accord to the program's log. It holds for the whole process.
