@@ -90,6 +90,14 @@ type Limiter interface {
 	Take(ctx context.Context, buckets ...Bucket) error
 }
 
+// A Throttle keeps noise away. It counts in this process, cannot fail, and may forget what it counted: nothing that protects
+// a guess or a send may rest on it, and so it is no Limiter. Safe for concurrent use.
+type Throttle interface {
+	// Allow counts one event in every bucket, or in none: then the LimitError says which rule refuses, and when to come
+	// back. Nil: it was counted.
+	Allow(buckets ...Bucket) *LimitError
+}
+
 // A Refunder is a Limiter that can give back what it took for a start that did not come about.
 type Refunder interface {
 	Limiter
@@ -302,6 +310,12 @@ type Outgoing struct {
 	Attempt     int // how often it has been given back
 
 	fresh *record // in process: what was just written, so that the first try need not read it
+}
+
+// IDs is the Outgoing without what this process remembers of it: composing it reads the challenge again.
+func (o Outgoing) IDs() Outgoing {
+	o.fresh = nil
+	return o
 }
 
 // A Message is what travels. Text, HTML and Title are empty until it was rendered.

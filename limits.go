@@ -108,7 +108,7 @@ func clientIs(t Traits, req StartRequest) string {
 	return "ip"
 }
 
-// takeCheck asks this process's own limits for one check.
+// takeCheck asks this process's own throttle for one check.
 func (e *Engine) takeCheck(ctx context.Context, client Client) error {
 	if e.cfg.Checks == nil {
 		return nil
@@ -117,7 +117,10 @@ func (e *Engine) takeCheck(ctx context.Context, client Client) error {
 	if network := clientNetwork(client.IP); network != "" {
 		buckets = append(buckets, Bucket{By: "ip", Key: network})
 	}
-	return e.limited(ctx, e.cfg.Checks.Take(ctx, buckets...))
+	if refused := e.cfg.Checks.Allow(buckets...); refused != nil {
+		return e.limited(ctx, refused)
+	}
+	return nil
 }
 
 func (e *Engine) limited(ctx context.Context, err error) error {

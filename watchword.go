@@ -43,8 +43,8 @@ type Config struct {
 	// exact origin; without a list none is accepted.
 	ReturnOrigins []string
 
-	Starts Limiter // of starts and resends, shared by all nodes; nil: none
-	Checks Limiter // of checks, kept by each process; nil: none
+	Starts Limiter  // of starts and resends, shared by all nodes; nil: none
+	Checks Throttle // of checks, counted by each process; nil: none
 
 	// Reserved is the limit of starts and resends to addresses that Addresses refuses for a while, by devices that the app
 	// does not know. It counts by prefix and is shared by all nodes. Nil: none of them passes.

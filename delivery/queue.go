@@ -30,6 +30,10 @@ type Queue struct {
 	until    time.Time // while draining: nothing waits longer
 }
 
+// maxWhole is how many messages that were not tried yet are kept with what the process remembers of them, some kilobytes each.
+// Of the others, which wait for a while anyway, the ids are kept: a few hundred bytes.
+const maxWhole = 256
+
 // A delayed message becomes ready when its timer fires.
 type delayed struct {
 	out   watchword.Outgoing
@@ -56,8 +60,10 @@ func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 	case q.live+len(out) > cap(q.ready):
 		return ErrQueueFull
 	}
-	q.live += len(out)
 	for _, o := range out {
+		if q.live++; q.live > maxWhole {
+			o = o.IDs()
+		}
 		q.ready <- o
 	}
 	return nil
@@ -95,7 +101,7 @@ func (q *Queue) Bury(ctx context.Context, o watchword.Outgoing) error { return q
 // Retry gives a claimed message back, due at the given time. ErrDrained: the queue ends before that; it is still claimed.
 func (q *Queue) Retry(_ context.Context, o watchword.Outgoing, at time.Time) error {
 	o.Attempt++
-	d := &delayed{out: o, at: at}
+	d := &delayed{out: o.IDs(), at: at}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.draining && at.After(q.until) {

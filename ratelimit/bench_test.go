@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/ratelimit/ratelimittest"
 )
@@ -19,13 +18,13 @@ func BenchmarkTake(b *testing.B) {
 	})
 }
 
-// BenchmarkCheck spends from the three windows of a check.
+// BenchmarkCheck counts in the three buckets of a check.
 func BenchmarkCheck(b *testing.B) {
 	rules := ratelimit.CheckDefaults()
 	for i := range rules {
 		rules[i].Limit = ratelimit.MaxLimit
 	}
-	l, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), rules, "bench")
+	throttle, err := ratelimit.NewThrottle(rules, ratelimit.ThrottleConfig{})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -35,9 +34,8 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		err := l.Take(b.Context(), watchword.Bucket{By: ratelimit.ByIP, Key: ips[i%len(ips)]}, watchword.Bucket{By: ratelimit.ByApp, Key: "bench"})
-		if err != nil {
-			b.Fatal(err)
+		if refused := throttle.Allow(byIP(ips[i%len(ips)]), inApp("bench")); refused != nil {
+			b.Fatal(refused)
 		}
 	}
 }

@@ -50,10 +50,10 @@ func Defaults() []Rule {
 }
 
 // CheckDefaults returns the rules for checks. They keep noise away from the store; codes are protected by guess budgets,
-// which need no rule. They belong into a limiter over a Memory, so that a check costs no round trip for them:
+// which need no rule. They belong into a Throttle, so that a check costs no round trip for them:
 //
-//   - check_ip_minute: 60 a minute from one client, each of them a person typing.
-//   - check_ip_hour: 600 an hour from one client.
+//   - check_ip_minute: 60 at once from one client and one a second, each of them a person typing.
+//   - check_ip_hour: 600 an hour from one client, 600 at once and one each six seconds.
 //   - check_app_minute: 60,000 a minute of one app (a thousand a second), so that one app cannot starve the others.
 func CheckDefaults() []Rule {
 	return []Rule{

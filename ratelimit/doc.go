@@ -26,7 +26,13 @@
 // its middleware work on top of them. When a store cannot be reached, Take returns its plain error: nothing passes.
 // The suite that holds a store to these promises is in ratelimit/ratelimittest.
 //
-// Limits on starts are shared, so they belong into Redis when there are several processes. Limits on checks are there to
-// keep noise away (what protects codes are the guess budgets in watchword.Store), so each process counts its own in
-// memory, without a round trip: see CheckDefaults.
+// Limits on starts are shared, so they belong into Redis when there are several processes. A Store never forgets what counts:
+// where it has no place left it refuses, and in memory each app has a place of its own.
+//
+// # Throttles
+//
+// Limits on checks are there to keep noise away; what protects codes are the guess budgets in watchword.Store. So each process
+// counts its own, for each app apart, in a Throttle: without a round trip, in bounded memory, and without ever refusing
+// somebody for want of space, since it forgets what was not used for longest. A Throttle is no watchword.Limiter, and a Limiter no
+// watchword.Throttle: what may forget cannot take the place of what must not. See CheckDefaults.
 package ratelimit

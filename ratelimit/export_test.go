@@ -6,3 +6,15 @@ func (m *Memory) Len() int {
 	defer m.mu.Unlock()
 	return len(m.windows)
 }
+
+// Len is how many buckets are kept, those included that say nothing any more.
+func (t *Throttle) Len() (n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, rules := range t.by {
+		for _, r := range rules {
+			n += len(r.young) + len(r.old)
+		}
+	}
+	return n
+}

@@ -4,24 +4,28 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"time"
 )
 
-// DefaultMaxWindows is how many windows a Memory keeps unless it is told otherwise: about 250 MB of them.
+// DefaultMaxWindows is how many windows a Memory keeps for an app unless it is told otherwise. A window takes about 300
+// bytes, and 16 more for each further event that counts in it.
 const DefaultMaxWindows = 1_000_000
 
-// ErrFull is returned by a Memory that would have to forget what still counts: nothing passes until windows have ended.
+// ErrFull is returned by a Memory that would have to forget what still counts: it keeps as many windows for the app as it
+// may, and takes no new ones for it until some have ended. Other apps are not concerned.
 var ErrFull = errors.New("ratelimit: the store in memory is full")
 
 // A MemoryConfig says how a Memory works. The zero value is fine.
 type MemoryConfig struct {
 	Now        func() time.Time // the clock; nil: time.Now
-	MaxWindows int              // how many windows are kept at most; 0: DefaultMaxWindows
+	MaxWindows int              // how many windows are kept for each app at most; 0: DefaultMaxWindows
 }
 
-// A Memory is a Store in the process's memory. It is bounded, and windows leave when they have ended: each new one takes
-// two of those with it. One lock is enough: a step takes less than a microsecond.
+// A Memory is a Store in the process's memory. It is bounded for each app (each owner of windows, see Charge.Space), and
+// windows leave when they have ended: each new one takes two of those with it. One lock is enough: a step takes less than a
+// microsecond.
 type Memory struct {
 	now   func() time.Time
 	start time.Time // times are counted from here, so that the clock's monotonic reading is used where it has one
@@ -31,6 +35,12 @@ type Memory struct {
 	windows map[windowKey]*window
 	lanes   map[time.Duration]*list.List // windows of one length, by their end
 	found   []*window                    // scratch of TakeAll
+	shares  map[string]*share            // by owner
+}
+
+// A share is what one owner of windows has of a Memory.
+type share struct {
+	windows int
 	names   names
 }
 
@@ -50,6 +60,7 @@ func NewMemory(c MemoryConfig) *Memory {
 		max:     c.MaxWindows,
 		windows: make(map[windowKey]*window),
 		lanes:   make(map[time.Duration]*list.List),
+		shares:  make(map[string]*share),
 	}
 }
 
@@ -57,20 +68,20 @@ func NewMemory(c MemoryConfig) *Memory {
 func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*Refusal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.elapsed()
-	if m.names.has(now, name) {
+	now, names := m.elapsed(), &m.share(&charges[0]).names
+	if names.has(now, name) {
 		return nil, nil
 	}
 	if r := m.look(now, charges); r != nil {
 		return r, nil
 	}
-	if !m.room(now) {
+	if !m.reserve(now, charges) {
 		return nil, ErrFull
 	}
 	for i, w := range m.found {
 		m.spend(now, &charges[i], w)
 	}
-	m.names.add(now, name)
+	names.add(now, name)
 	return nil, nil
 }
 
@@ -78,11 +89,11 @@ func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*
 func (m *Memory) GiveBack(_ context.Context, _, name string, charges []Charge) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now := m.elapsed()
-	if !m.names.has(now, name) {
+	now, names := m.elapsed(), &m.share(&charges[0]).names
+	if !names.has(now, name) {
 		return nil
 	}
-	m.names.remove(name)
+	names.remove(name)
 	for i := range charges {
 		if w := m.find(now, &charges[i]); w != nil {
 			w.giveBack(charges[i].Cost)
@@ -132,24 +143,48 @@ func waitFor(now int64, c *Charge, w *window) int64 {
 	return w.wait(now, int64(c.Rate.Period), c.Rate.Limit, c.Cost)
 }
 
-// room makes sure that the windows which look did not find may be added.
-func (m *Memory) room(now int64) bool {
-	missing := 0
-	for _, w := range m.found {
-		if w == nil {
-			missing++
-		}
+// share is that of the charge's owner.
+func (m *Memory) share(c *Charge) *share {
+	owner, _, _ := strings.Cut(c.Space, ":")
+	s := m.shares[owner]
+	if s == nil {
+		s = &share{}
+		m.shares[owner] = s
 	}
-	if len(m.windows)+missing <= m.max {
+	return s
+}
+
+// reserve counts the windows that look did not find for their owners, unless those would have too many.
+func (m *Memory) reserve(now int64, charges []Charge) bool {
+	if m.count(charges) {
 		return true
 	}
 	for _, lane := range m.lanes {
 		m.sweep(now, lane, lane.Len())
 	}
-	return len(m.windows)+missing <= m.max
+	return m.count(charges)
 }
 
-// spend charges a window, which is made if there is none.
+func (m *Memory) count(charges []Charge) bool {
+	for i, w := range m.found {
+		if w != nil {
+			continue
+		}
+		if s := m.share(&charges[i]); s.windows < m.max {
+			s.windows++
+			continue
+		}
+		for n, w := range m.found[:i] {
+			if w == nil {
+				m.share(&charges[n]).windows--
+			}
+		}
+		return false
+	}
+	return true
+}
+
+// spend charges a window, which is made if there is none; reserve has counted it.
 func (m *Memory) spend(now int64, c *Charge, w *window) {
 	if w == nil {
 		w = m.add(now, c)
@@ -167,7 +202,7 @@ func (m *Memory) add(now int64, c *Charge) *window {
 		m.lanes[c.Rate.Period] = lane
 	}
 	m.sweep(now, lane, 2)
-	w := &window{key: windowKey{c.Space, c.Key}, lane: lane}
+	w := &window{key: windowKey{c.Space, c.Key}, lane: lane, share: m.share(c)}
 	w.events = w.first[:0]
 	w.place = lane.PushBack(w)
 	m.windows[w.key] = w
@@ -188,6 +223,7 @@ func (m *Memory) sweep(now int64, lane *list.List, n int) {
 func (m *Memory) remove(w *window) {
 	w.lane.Remove(w.place)
 	delete(m.windows, w.key)
+	w.share.windows--
 }
 
 // elapsed is the time in nanoseconds since the store began.

@@ -23,7 +23,7 @@ func (m *Memory) Increment(ctx context.Context, key string, count int64, rate li
 	charges, now := []Charge{c}, m.elapsed()
 	refused := m.look(now, charges) != nil
 	if !refused {
-		if !m.room(now) {
+		if !m.reserve(now, charges) {
 			return limiter.Context{}, ErrFull
 		}
 		m.spend(now, &charges[0], m.found[0])

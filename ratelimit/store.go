@@ -23,7 +23,7 @@ const grains = 100
 type Store interface {
 	limiter.Store
 	// TakeAll spends every charge or none. The Refusal is of the charge that makes one wait longest, nil if all were
-	// spent. Charges of the same Space and Key must be one charge. Group says which windows are ever charged
+	// spent. There is at least one charge; those of the same Space and Key must be one. Group says which windows are ever charged
 	// together: a store that is spread over machines keeps all windows of a group on one of them. A name, if there is one,
 	// is remembered for RefundTime: TakeAll under it again spends nothing more.
 	TakeAll(ctx context.Context, group, name string, charges []Charge) (*Refusal, error)
@@ -36,7 +36,7 @@ const RefundTime = 30 * time.Second
 
 // A Charge is what is spent from one window.
 type Charge struct {
-	Space string // whose rule: windows of different spaces have nothing in common
+	Space string // whose rule, OWNER:RULE: windows of different spaces have nothing in common
 	Key   string // which window of the space
 	Rate  limiter.Rate
 	Cost  int64 // 1 or more

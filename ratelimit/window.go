@@ -8,8 +8,9 @@ type window struct {
 	events []event  // oldest first; those before head do not count any more
 	first  [1]event // where events begins: most windows never see a second one
 	head   int
-	total  int64 // the counts of the events from head on
-	until  int64 // when nothing counts any more
+	total  int64  // the counts of the events from head on
+	until  int64  // when nothing counts any more
+	share  *share // its owner's
 	lane   *list.List
 	place  *list.Element // in its lane
 }

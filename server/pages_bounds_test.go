@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/server"
 	"github.com/watchword-auth/watchword/store/memory"
 )
@@ -179,17 +180,25 @@ func TestHowPagesLook(t *testing.T) {
 
 // A limit of checks holds on pages too, and says how long to wait.
 func TestPagesAreLimited(t *testing.T) {
-	limits := &switchable{}
-	s := newSite(t, siteOptions{engine: func(c *watchword.Config) { c.Checks = limits }})
+	var throttle *ratelimit.Throttle
+	s := newSite(t, siteOptions{engine: func(c *watchword.Config) {
+		var err error
+		throttle, err = ratelimit.NewThrottle([]ratelimit.Rule{{Name: "one", Limit: 1, Window: 90 * time.Second, By: ratelimit.ByApp}},
+			ratelimit.ThrottleConfig{Now: c.Clock})
+		must(t, err)
+		c.Checks = throttle
+	}})
 	c := s.begin()
 	v := s.opened(c)
-	limits.set(&watchword.LimitError{Rule: "ip-1m", RetryAfter: 90 * time.Second})
+	if refused := throttle.Allow(watchword.Bucket{By: ratelimit.ByApp, Key: s.engine.App()}); refused != nil {
+		t.Fatal(refused)
+	}
 	got := v.post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusTooManyRequests, "Please wait 2 min", c.number)
 	if got.header.Get("Retry-After") != "90" {
 		t.Errorf("Retry-After is %q", got.header.Get("Retry-After"))
 	}
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusTooManyRequests, "Please wait 2 min")
-	limits.set(nil)
+	s.clock.move(90 * time.Second)
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK)
 }
 

@@ -21,6 +21,13 @@ import (
 // startHouse runs a development server inside the test, with what the test changes in its settings.
 func startHouse(t *testing.T, change func(*settings)) *node {
 	t.Helper()
+	n, _ := startWithEngines(t, change)
+	return n
+}
+
+// startWithEngines also returns the engines, in the order of their apps.
+func startWithEngines(t *testing.T, change func(*settings)) (*node, []*watchword.Engine) {
+	t.Helper()
 	n := &node{t: t, log: &lockedBuffer{}}
 	var c checker
 	s := c.development(fileConfig{DataDir: t.TempDir()})
@@ -41,7 +48,7 @@ func startHouse(t *testing.T, change func(*settings)) *node {
 		}
 	})
 	n.url = web.URL
-	return n
+	return n, h.engines
 }
 
 // delivery is what GET says of the last message.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/receipt"
 	"github.com/watchword-auth/watchword/server"
 )
@@ -38,7 +37,6 @@ type builder struct {
 	log       *slog.Logger
 	metrics   *metrics // nil: nothing is counted
 	offline   bool     // nothing is opened, because nothing will run
-	checks    ratelimit.Store
 	signer    *receipt.Signer
 	related   map[string]http.Handler // by RP id
 	callbacks map[string]http.Handler // by pattern
@@ -54,7 +52,7 @@ func build(ctx context.Context, s settings, log *slog.Logger, m *metrics) (*hous
 }
 
 func newBuilder(s settings, log *slog.Logger) *builder {
-	return &builder{settings: s, log: log, related: map[string]http.Handler{}, callbacks: map[string]http.Handler{}, checks: ratelimit.NewMemory(ratelimit.MemoryConfig{})}
+	return &builder{settings: s, log: log, related: map[string]http.Handler{}, callbacks: map[string]http.Handler{}}
 }
 
 func (b *builder) build(ctx context.Context) (*house, []error) {

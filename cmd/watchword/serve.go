@@ -56,7 +56,7 @@ func (r *run) serve(ctx context.Context) error {
 	web := r.httpServer(r.settings.listen, r.readiness(h.server))
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
-	relaxGC()
+	relaxGC(r.settings.redis.Reveal() == memoryURL)
 	r.announce(listener.Addr())
 	select {
 	case err = <-failed:

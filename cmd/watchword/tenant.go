@@ -18,16 +18,17 @@ import (
 
 // parts is what an app's engine and worker are made of.
 type parts struct {
-	offer          offer
-	addresses      watchword.AddressPolicy
-	starts, checks *ratelimit.Limiter
-	reserved       *ratelimit.Limiter // of starts to prefixes that the breaker refuses; nil without one
-	router         *delivery.Router
-	carrier        func(channel string) string // the router's word; nil without one
-	sender         watchword.Sender
-	check          func(watchword.Message) error // whether messages show what is approved; nil without a sender
-	breaker        *delivery.PrefixBreaker       // nil without limits
-	callbacks      *callbacks
+	offer     offer
+	addresses watchword.AddressPolicy
+	starts    *ratelimit.Limiter
+	checks    *ratelimit.Throttle
+	reserved  *ratelimit.Limiter // of starts to prefixes that the breaker refuses; nil without one
+	router    *delivery.Router
+	carrier   func(channel string) string // the router's word; nil without one
+	sender    watchword.Sender
+	check     func(watchword.Message) error // whether messages show what is approved; nil without a sender
+	breaker   *delivery.PrefixBreaker       // nil without limits
+	callbacks *callbacks
 }
 
 // parts makes them, or reports everything that is wrong with any of them.
@@ -67,7 +68,7 @@ func (b *builder) breaker(a appSettings, p *parts) (err error) {
 	}
 	p.addresses = p.breaker.Policy(p.addresses)
 	reserved := []ratelimit.Rule{{Name: delivery.LimitPrefixBreaker, Limit: 1, Window: p.breaker.Reserved(), By: ratelimit.ByPrefix}}
-	p.reserved, err = ratelimit.New(b.house.storage.limits, reserved, a.id)
+	p.reserved, err = ratelimit.New(b.house.storage.apps[a.id].limits, reserved, a.id)
 	return err
 }
 
@@ -130,26 +131,26 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, an
 	cfg := watchword.Config{
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
-		Store: b.house.storage.store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.offer.strategies, Addresses: p.addresses,
+		Store: b.house.storage.apps[a.id].store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.offer.strategies, Addresses: p.addresses,
 		Channels: channelsOf(a), Carrier: p.carrier, CheckMessage: p.check, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
 		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.events(p.breaker, announcer),
 	}
-	if !b.settings.noLimits { // a nil *Limiter in the interface would be one
+	if !b.settings.noLimits { // a nil pointer in the interface would be a limiter
 		cfg.Starts, cfg.Checks, cfg.Reserved = p.starts, p.checks, p.reserved
 	}
 	return cfg
 }
 
-// limiters are the app's: of starts, shared by all processes, and of checks, which each process counts by itself. With
-// --dev-no-limits there are none.
-func (b *builder) limiters(a appSettings) (starts, checks *ratelimit.Limiter, err error) {
+// limiters are the app's: of starts, shared by all processes, and of checks, which each process counts by itself and each app
+// apart. With --dev-no-limits there are none.
+func (b *builder) limiters(a appSettings) (starts *ratelimit.Limiter, checks *ratelimit.Throttle, err error) {
 	if b.settings.noLimits {
 		return nil, nil, nil
 	}
-	starts, errStarts := ratelimit.New(b.house.storage.limits, a.limits, a.id)
-	checks, errChecks := ratelimit.New(b.checks, ratelimit.CheckDefaults(), a.id)
+	starts, errStarts := ratelimit.New(b.house.storage.apps[a.id].limits, a.limits, a.id)
+	checks, errChecks := ratelimit.NewThrottle(ratelimit.CheckDefaults(), ratelimit.ThrottleConfig{})
 	for _, danger := range ratelimit.Warnings(a.limits, channelsOf(a)) {
 		b.log.Warn("limits leave something open", "app", a.id, "danger", danger)
 	}

@@ -126,14 +126,19 @@ const memoryURL = "memory:"
 
 // A storage is where challenges and limits are kept, and what subjects have enrolled.
 type storage struct {
-	store   watchword.Store
-	limits  ratelimit.Store
+	apps    map[string]appStorage                    // by id
 	counts  delivery.Counters                        // of messages that were sent and verified
 	factors watchword.Factors                        // nil: nothing can be enrolled
 	ready   func(context.Context) error              // an error if it cannot be reached, or must not be used
 	warn    func(context.Context) []string           // what of its settings leaves something open
 	clock   func(context.Context) (time.Time, error) // by which challenges expire
 	closers []func() error
+}
+
+// An appStorage is what an app's challenges and limits are kept in.
+type appStorage struct {
+	store  watchword.Store
+	limits ratelimit.Store
 }
 
 func (s *storage) close() error {
@@ -144,41 +149,42 @@ func (s *storage) close() error {
 	return errors.Join(all...)
 }
 
-// inMemory is the storage of one process, which forgets.
-func inMemory() storage {
-	return storage{
-		store:  memory.New(memory.Config{}),
-		limits: ratelimit.NewMemory(ratelimit.MemoryConfig{}),
+// inMemory is the storage of one process, which forgets. It is bounded whatever the number of apps, and each has its equal
+// part of it, so that none can fill another's.
+func inMemory(apps []appSettings) storage {
+	part := func(all int) int { return max(all/max(len(apps), 1), 1) }
+	s := storage{
+		apps:   map[string]appStorage{},
 		counts: delivery.NewMemoryCounters(nil),
 		ready:  func(context.Context) error { return nil },
 		warn:   func(context.Context) []string { return nil },
 		clock:  func(context.Context) (time.Time, error) { return time.Now(), nil },
 	}
+	limits := ratelimit.NewMemory(ratelimit.MemoryConfig{MaxWindows: part(ratelimit.DefaultMaxWindows / 2)})
+	for _, a := range apps {
+		s.apps[a.id] = appStorage{memory.New(memory.Config{MaxEntries: part(memory.DefaultMaxEntries / 2)}), limits}
+	}
+	return s
 }
 
 // openStorage makes the stores of challenges and limits that a URL names. Nothing is connected yet. With an error it is
-// memory, so that the rest can be checked. Where something damaged is found, damaged is called with what it should have been.
+// memory, so that the rest can be checked. Each app has connections of its own, so that none can take another's. Where
+// something damaged is found, damaged is called with what it should have been.
 func openStorage(s settings, damaged func(what string)) (storage, error) {
 	if s.redis.Reveal() == memoryURL {
-		return inMemory(), nil
+		return inMemory(s.apps), nil
 	}
 	client, err := redisstore.Open(s.redis.Reveal())
 	if err != nil {
-		return inMemory(), err
+		return inMemory(s.apps), err
 	}
-	counts, errCounts := rediscounters.New(client, "watchword")
-	limits, errLimits := redislimit.New(client, redislimit.Config{Prefix: "watchword", Damaged: func(windows int) {
-		for range windows {
-			damaged("limit")
-		}
-	}})
-	if err := errors.Join(errLimits, errCounts); err != nil {
-		return inMemory(), errors.Join(err, client.Close())
+	counts, err := rediscounters.New(client, "watchword")
+	if err != nil {
+		return inMemory(s.apps), errors.Join(err, client.Close())
 	}
 	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: damaged})
-	return storage{
-		store:  store,
-		limits: limits,
+	all := storage{
+		apps:   map[string]appStorage{},
 		counts: counts,
 		ready:  store.CheckPolicy,
 		warn:   store.Warnings,
@@ -187,7 +193,32 @@ func openStorage(s settings, damaged func(what string)) (storage, error) {
 			return now, script.Reason(err)
 		},
 		closers: []func() error{client.Close},
-	}, nil
+	}
+	for _, a := range s.apps {
+		app, closeApp, err := openAppStorage(s, damaged)
+		if err != nil {
+			return inMemory(s.apps), errors.Join(err, all.close())
+		}
+		all.apps[a.id] = app
+		all.closers = append(all.closers, closeApp)
+	}
+	return all, nil
+}
+
+func openAppStorage(s settings, damaged func(what string)) (app appStorage, closeApp func() error, err error) {
+	client, err := redisstore.Open(s.redis.Reveal())
+	if err != nil {
+		return app, nil, err
+	}
+	limits, err := redislimit.New(client, redislimit.Config{Prefix: "watchword", Damaged: func(windows int) {
+		for range windows {
+			damaged("limit")
+		}
+	}})
+	if err != nil {
+		return app, nil, errors.Join(err, client.Close())
+	}
+	return appStorage{redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: damaged}), limits}, client.Close, nil
 }
 
 // logStores sends what the stores' clients log of their own accord to the program's log. It holds for the whole process.

@@ -24,7 +24,7 @@ type pending struct {
 // backlog is what one endpoint has yet to take: bounded, in the order of age and in that of what is due. One goroutine
 // takes from it; any may put into it, and none ever waits for more than its lock.
 type backlog struct {
-	limit int
+	limit int           // of events
 	wake  chan struct{} // holds one element when there is news for whoever awaits it
 
 	mu      sync.Mutex
@@ -33,6 +33,7 @@ type backlog struct {
 	flying  *pending // is being posted
 	came    int      // how many were put in since the start
 	dropped int      // and how many of them dropped
+	size    int      // bytes of the bodies
 	closed  bool
 }
 
@@ -40,7 +41,10 @@ func newBacklog(limit int) *backlog {
 	return &backlog{limit: limit, wake: make(chan struct{}, 1), byAge: list.New()}
 }
 
-// put adds an event. If it made the oldest one drop, the count of all that were dropped is returned, else zero. A closed
+// maxBacklog is how many bytes of events wait for one endpoint at most: as many as its default limit of usual events has.
+const maxBacklog = 8 << 20
+
+// put adds an event. If it made older ones drop, the count of all that were dropped is returned, else zero. A closed
 // backlog takes nothing.
 func (b *backlog) put(p pending) (dropped int) {
 	b.mu.Lock()
@@ -48,7 +52,7 @@ func (b *backlog) put(p pending) (dropped int) {
 	if b.closed {
 		return 0
 	}
-	if b.byAge.Len() >= b.limit {
+	for b.byAge.Len() > 0 && (b.byAge.Len() >= b.limit || b.size+len(p.body) > maxBacklog) {
 		oldest := b.byAge.Front()
 		if oldest.Value == b.flying && oldest.Next() != nil { // it may be arriving right now
 			oldest = oldest.Next()
@@ -57,6 +61,7 @@ func (b *backlog) put(p pending) (dropped int) {
 		b.dropped++
 		dropped = b.dropped
 	}
+	b.size += len(p.body)
 	b.came++
 	p.turn = b.came
 	p.age = b.byAge.PushBack(&p)
@@ -136,6 +141,7 @@ func (b *backlog) drop(p *pending) {
 	if p.slot >= 0 {
 		heap.Remove(&b.byDue, p.slot)
 		b.byAge.Remove(p.age)
+		b.size -= len(p.body)
 	}
 }
 

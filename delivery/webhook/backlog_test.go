@@ -136,3 +136,28 @@ func TestRetryAfterHoldsTheWholeEndpoint(t *testing.T) {
 		t.Error("nothing is due")
 	}
 }
+
+// Many small events wait, or few large ones: what waits takes no more than so many bytes.
+func TestBacklogIsBoundedInBytes(t *testing.T) {
+	b := newBacklog(10_000)
+	put := func(id string, size int) int {
+		return b.put(pending{id: id, body: make([]byte, size), due: time.Unix(0, 0)})
+	}
+	for n := range 1000 {
+		put(fmt.Sprint(n), maxBacklog/100)
+		if b.size > maxBacklog || b.byAge.Len() > 100 {
+			t.Fatalf("%d events of %d bytes wait", b.byAge.Len(), b.size)
+		}
+	}
+	if b.byAge.Len() != 100 || b.byAge.Front().Value.(*pending).id != "900" {
+		t.Errorf("%d events wait, the oldest is %v", b.byAge.Len(), b.byAge.Front().Value.(*pending).id)
+	}
+	if dropped := put("large", maxBacklog); dropped != 1000 || b.byAge.Len() != 1 {
+		t.Errorf("a large one dropped %d in all and leaves %d", dropped, b.byAge.Len())
+	}
+	p, _ := b.next(time.Unix(1, 0))
+	b.remove(p)
+	if b.size != 0 || len(b.byDue) != 0 {
+		t.Errorf("an empty backlog has %d bytes", b.size)
+	}
+}

@@ -31,7 +31,7 @@ type EventsConfig struct {
 	Endpoints   []Endpoint
 	Environment delivery.Environment
 
-	Length  int           // events that may wait for one endpoint; beyond, its oldest is dropped; zero: 10,000
+	Length  int           // events that may wait for one endpoint, 8 MiB of them at most; beyond, its oldest is dropped; zero: 10,000
 	Backoff time.Duration // the longest wait before the second try; it doubles with each, up to 4 hours; zero: 5 seconds
 	Drain   time.Duration // how long Run goes on after its context has ended; zero: 5 seconds
 

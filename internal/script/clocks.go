@@ -12,14 +12,14 @@ import (
 )
 
 // Clocks are what is known of the clocks of a client's servers. A single server, also behind Sentinel, has one. On a
-// Cluster each hash tag has one. What is known is forgotten when another server is connected to, after a failover say; where
+// Cluster each hash slot has one. What is known is forgotten when another server is connected to, after a failover say; where
 // a slot moves to a node that is connected already, the first answer from there brings it up to date.
 type Clocks struct {
 	began   time.Time     // times in this package are durations since then, by the monotonic clock
 	timeout time.Duration // for how long the client waits for an answer; 0: as long as the context
 	cluster bool
 	one     clock
-	tags    sync.Map // of hash tags, *clock
+	slots   [slots]atomic.Pointer[clock] // of a Cluster
 	dials   atomic.Int64
 }
 
@@ -66,11 +66,28 @@ func (c *Clocks) of(keys []string) *clock {
 	}
 	_, tag, _ := strings.Cut(keys[0], "{")
 	tag, _, _ = strings.Cut(tag, "}")
-	if known, ok := c.tags.Load(tag); ok {
-		return known.(*clock)
+	slot := &c.slots[slotOf(tag)]
+	if known := slot.Load(); known != nil {
+		return known
 	}
-	known, _ := c.tags.LoadOrStore(tag, &clock{all: c})
-	return known.(*clock)
+	slot.CompareAndSwap(nil, &clock{all: c})
+	return slot.Load()
+}
+
+// slots is how many hash slots a Cluster has.
+const slots = 1 << 14
+
+// slotOf is a hash tag's slot: CRC-16/XMODEM, modulo slots (Redis Cluster specification, "Key distribution model").
+func slotOf(tag string) int {
+	var crc uint16
+	for _, b := range []byte(tag) {
+		crc ^= uint16(b) << 8
+		for range 8 {
+			carry := crc >> 15
+			crc = crc<<1 ^ carry*0x1021
+		}
+	}
+	return int(crc % slots)
 }
 
 // A clock is what is known of one server's: by how much, in µs, it is at least ahead of ours.

@@ -2,6 +2,7 @@ package script
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -49,5 +50,25 @@ func TestAnswerOfTheOldServerAfterTheNewOneWasReachedIsNotBelieved(t *testing.T)
 	all.one.learn(sent, received, received.Microseconds()+10_000_000, before)
 	if limit := all.now() + time.Second; all.one.serverTime(limit) > limit.Microseconds() {
 		t.Error("a deadline by the new server's clock is too late")
+	}
+}
+
+// However many keys there are, no more clocks are kept than a Cluster has slots. The numbers are what CLUSTER KEYSLOT says.
+func TestClusterHasOneClockForEachSlot(t *testing.T) {
+	for tag, want := range map[string]int{"": 0, "123456789": 0x31c3, "foo": 12182, "user1000": 3443} {
+		if got := slotOf(tag); got != want {
+			t.Errorf("slot of %q: %d, not %d", tag, got, want)
+		}
+	}
+	all := &Clocks{cluster: true}
+	different := map[*clock]bool{}
+	for n := range 100_000 {
+		different[all.of([]string{"ww:{" + strconv.Itoa(n) + "}.x"})] = true
+	}
+	if len(different) > slots {
+		t.Errorf("%d clocks are kept", len(different))
+	}
+	if all.of([]string{"a:{foo}"}) != all.of([]string{"b:{foo}:c"}) {
+		t.Error("keys of one tag have different clocks")
 	}
 }

@@ -30,9 +30,12 @@ func (fullError) Error() string { return "memory: " + fullError{}.Reason() }
 // Reason is for everybody (watchword.Pinger).
 func (fullError) Reason() string { return "the store is full" }
 
+// DefaultMaxEntries is how many entries a Store keeps unless it is told otherwise.
+const DefaultMaxEntries = 200_000
+
 // Config bounds a Store. Zero values are the defaults.
 type Config struct {
-	MaxEntries int              // by default 200,000; a challenge takes somewhat less than a kilobyte
+	MaxEntries int              // by default DefaultMaxEntries; one of more than a kilobyte counts once for each that it begins
 	MaxBudgets int              // groups with wrong answers to remember, by default twice MaxEntries
 	Clock      func() time.Time // by default time.Now; it is called while a shard is locked
 }
@@ -60,7 +63,7 @@ var (
 // New makes an empty Store.
 func New(cfg Config) *Store {
 	if cfg.MaxEntries <= 0 {
-		cfg.MaxEntries = 200_000
+		cfg.MaxEntries = DefaultMaxEntries
 	}
 	if cfg.MaxBudgets <= 0 {
 		cfg.MaxBudgets = 2 * cfg.MaxEntries
@@ -137,13 +140,17 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	return sh.close(id, c)
 }
 
-// Update implements watchword.Store. The Store is no outbox, so out is not looked at.
+// Update implements watchword.Store; ErrFull if the entry has grown and that is too much. The Store is no outbox, so out is not
+// looked at.
 func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
 	sh, err := s.shardOf(ctx, e.ID, "")
 	if err != nil {
 		return err
 	}
-	return sh.update(e)
+	if err = sh.update(e); errors.Is(err, ErrFull) && s.sweep() {
+		err = sh.update(e)
+	}
+	return err
 }
 
 // shardOf finds the shard of an entry and its budget, which must begin with the same part as the entry's id.
@@ -170,10 +177,10 @@ func (s *Store) sweep() (found bool) {
 	return found
 }
 
-// reserve counts one more, unless that would be too many.
-func reserve(count *atomic.Int64, most int64) bool {
-	if count.Add(1) > most {
-		count.Add(-1)
+// reserve counts so many more, unless that would be too many.
+func reserve(count *atomic.Int64, more, most int64) bool {
+	if count.Add(more) > most && more > 0 {
+		count.Add(-more)
 		return false
 	}
 	return true

@@ -232,3 +232,40 @@ func TestRefusesNonsense(t *testing.T) {
 		t.Errorf("after nothing but refusals: %+v, %v", e, err)
 	}
 }
+
+// Large entries count as several, when they are made and when they grow, and take nothing with them when they are over.
+func TestFullOfLargeEntries(t *testing.T) {
+	clock := storetest.NewClock()
+	s := memory.New(memory.Config{MaxEntries: 10, Clock: clock.Now})
+	large := func(n, size int) watchword.Entry {
+		e := small(clock, n, time.Minute)
+		e.Digests, e.Sealed, e.Version = nil, make([]byte, size), 1
+		return e
+	}
+	for range 3 { // each time that everything is over there is as much room as before
+		for n, size := range []int{4096, 1024, 0} { // which count as 4, 1 and 1
+			if err := s.Create(t.Context(), large(n, size)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Create(t.Context(), large(3, 4097)); !errors.Is(err, memory.ErrFull) {
+			t.Fatalf("an entry that counts as 5 where 4 are left: %v", err)
+		}
+		if err := s.Update(t.Context(), large(1, 5121)); !errors.Is(err, memory.ErrFull) {
+			t.Fatalf("an entry that counts as 1 and grows to 6 where 4 are left: %v", err)
+		}
+		if err := s.Update(t.Context(), large(1, 5120)); err != nil {
+			t.Fatalf("an entry that counts as 1 and grows to 5 where 4 are left: %v", err)
+		}
+		if err := s.Create(t.Context(), large(3, 0)); !errors.Is(err, memory.ErrFull) {
+			t.Fatalf("an entry where nothing is left: %v", err)
+		}
+		if err := s.Close(t.Context(), large(0, 0).ID, watchword.Closing{State: watchword.StateCanceled, Sealed: make([]byte, 10)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Create(t.Context(), large(3, 3072)); err != nil {
+			t.Fatalf("an entry that counts as 3 where one has become smaller by 3: %v", err)
+		}
+		clock.Advance(time.Minute)
+	}
+}

@@ -39,6 +39,18 @@ func (r *record) replace(digests [][]byte, sealed []byte) {
 	r.digests, r.sealed, _ = copyAll(digests, sealed, nil)
 }
 
+// weight is how many entries the record counts as.
+func (r *record) weight() int64 { return weight(r.digests, r.sealed) }
+
+// weight is how many kilobytes something of an entry's begins; 1 if it has nothing.
+func weight(digests [][]byte, sealed []byte) int64 {
+	size := len(sealed)
+	for _, d := range digests {
+		size += len(d)
+	}
+	return int64(max(size-1, 0)>>10 + 1)
+}
+
 // entry is the whole record, copied.
 func (r *record) entry() watchword.Entry {
 	e := r.summary()

@@ -35,7 +35,7 @@ func (sh *shard) create(r *record) error {
 	if sh.find(r.id, now) != nil {
 		return watchword.ErrExists
 	}
-	if !reserve(&sh.store.entries, sh.store.maxEntries) {
+	if !reserve(&sh.store.entries, r.weight(), sh.store.maxEntries) {
 		return ErrFull
 	}
 	sh.entries[r.id] = r
@@ -117,8 +117,10 @@ func (sh *shard) close(id string, c watchword.Closing) error {
 	}
 	r.state, r.mark = c.State, clone(c.Mark)
 	if c.Sealed != nil {
+		before := r.weight()
 		r.replace(r.digests, c.Sealed)
 		r.version++
+		sh.store.entries.Add(r.weight() - before) // what ends is never refused
 	}
 	sh.empty(c.Clear)
 	return nil
@@ -133,6 +135,9 @@ func (sh *shard) update(e watchword.Entry) error {
 	}
 	if r.version != e.Version || r.state != e.State {
 		return watchword.ErrConflict
+	}
+	if !reserve(&sh.store.entries, weight(e.Digests, e.Sealed)-r.weight(), sh.store.maxEntries) {
+		return ErrFull
 	}
 	r.replace(e.Digests, e.Sealed)
 	r.version++
@@ -170,7 +175,7 @@ func (sh *shard) charge(now int64, limits watchword.Budget) bool {
 		return true
 	}
 	sh.forget(now, sweepBatch)
-	if !reserve(&sh.store.budgets, sh.store.maxBudgets) {
+	if !reserve(&sh.store.budgets, 1, sh.store.maxBudgets) {
 		return false
 	}
 	b = &budget{key: limits.Key}
@@ -199,7 +204,7 @@ func (sh *shard) forget(now int64, most int) (found bool) {
 		if r == sh.entries[r.id] { // else it was over, and its id has been used again
 			delete(sh.entries, r.id)
 		}
-		sh.store.entries.Add(-1)
+		sh.store.entries.Add(-r.weight())
 		found = true
 	}
 	for range most {
