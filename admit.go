@@ -30,16 +30,16 @@ var (
 		`|x(?:-[a-z0-9]{1,8})+|en-gb-oed|i-(?:ami|bnn|default|enochian|hak|klingon|lux|mingo|navajo|pwn|tao|tay|tsu)|sgn-(?:be-fr|be-nl|ch-de))$`)
 )
 
-// admit says whether a challenge can be started as asked, and makes its address canonical.
-func (e *Engine) admit(req StartRequest) (Strategy, Address, error) {
+// validateStart says whether a challenge can be started as asked, and makes its address canonical.
+func (e *Engine) validateStart(req StartRequest) (Strategy, Address, error) {
 	s := e.strategies[req.Strategy]
 	if s == nil {
-		return nil, Address{}, invalid("strategy", notOneOf("offers", e.strategies))
+		return nil, Address{}, invalid("strategy", notListed("offers", e.strategies))
 	}
-	if fields := e.wrongFields(req, s); len(fields) > 0 {
+	if fields := e.invalidFields(req, s); len(fields) > 0 {
 		return nil, Address{}, &Error{Code: ErrInvalidRequest.Code, Fields: fields}
 	}
-	if !s.Traits().Sends {
+	if !s.Properties().Sends {
 		return s, Address{}, nil
 	}
 	address, err := e.addressOf(req.Channel, req.To)
@@ -57,14 +57,14 @@ func (e *Engine) addressOf(channel, to string) (Address, error) {
 	return address, err
 }
 
-func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
+func (e *Engine) invalidFields(req StartRequest, s Strategy) (out []FieldError) {
 	refuse := func(bad bool, field, reason string) {
 		if bad {
 			out = append(out, FieldError{field, reason})
 		}
 	}
-	t := s.Traits()
-	wrongPurpose := e.wrongPurpose(req.Purpose)
+	t := s.Properties()
+	wrongPurpose := e.purposeProblem(req.Purpose)
 	refuse(wrongPurpose != "", "purpose", wrongPurpose)
 	_, enrols := s.(Enroller)
 	refuse(req.Purpose == PurposeEnrol && !enrols, "purpose", "nothing can be enrolled with this strategy")
@@ -73,27 +73,27 @@ func (e *Engine) wrongFields(req StartRequest, s Strategy) (out []FieldError) {
 	refuse(!t.Sends && req.To != "", "to", "nothing is sent with this strategy")
 	refuse(t.Sends && req.Channel == "", "channel", "is required")
 	if t.Sends && req.Channel != "" && !e.channels[req.Channel] {
-		refuse(true, "channel", notOneOf("can send by", e.channels))
+		refuse(true, "channel", notListed("can send by", e.channels))
 	}
 	refuse(!t.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
 	refuse(req.Locale != "" && !isLocale(req.Locale), "locale", "is not a language tag (BCP 47), as in pt-BR")
-	refuse(!isSubject(req.Subject), "subject", badSubject)
-	refuse(!legible(req.Label, maxText), "label", badLegible)
+	refuse(!isSubject(req.Subject), "subject", subjectReason)
+	refuse(!isLegibleText(req.Label, maxText), "label", illegibleReason)
 	for _, f := range [][2]string{{"nonce", req.Nonce}, {"factor", req.Factor}} {
-		refuse(!plain(f[1], maxText), f[0], "is too long or holds control characters")
+		refuse(!isPlainText(f[1], maxText), f[0], "is too long or holds control characters")
 	}
-	refuse(req.ReturnURL != "" && !e.mayReturn(req.ReturnURL), "return_url", "is not of an origin on the app's list, the setting return_urls")
-	out = append(out, req.Client.wrongFields()...)
-	refuse(!shortTexts(req.Transaction, legible), "transaction", "holds at most 16 short texts, all of them visible")
+	refuse(req.ReturnURL != "" && !e.allowsReturnURL(req.ReturnURL), "return_url", "is not of an origin on the app's list, the setting return_urls")
+	out = append(out, req.Client.invalidFields()...)
+	refuse(!shortTexts(req.Transaction, isLegibleText), "transaction", "holds at most 16 short texts, all of them visible")
 	inReceipt, err := json.Marshal([]any{req.Transaction, req.Nonce, req.Subject})
 	refuse(err != nil || len(inReceipt) > maxInReceipt, "transaction", "is too long for a receipt")
-	refuse(!shortTexts(req.Metadata, plain), "metadata", "holds at most 16 short texts")
+	refuse(!shortTexts(req.Metadata, isPlainText), "metadata", "holds at most 16 short texts")
 	return out
 }
 
-// wrongFields says what is wrong with what the app's backend says of a client.
-func (c Client) wrongFields() (out []FieldError) {
-	if !plain(c.UserAgent, maxLong) {
+// invalidFields says what is wrong with what the app's backend says of a client.
+func (c Client) invalidFields() (out []FieldError) {
+	if !isPlainText(c.UserAgent, maxLong) {
 		out = append(out, FieldError{"client.user_agent", "is too long or holds control characters"})
 	}
 	if c.IP != "" && !isClientIP(c.IP) {
@@ -114,13 +114,13 @@ func isLocale(text string) bool {
 		!strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
-func (e *Engine) mayReturn(url string) bool {
+func (e *Engine) allowsReturnURL(url string) bool {
 	origin, err := hosts.OriginOf(url)
 	return err == nil && len(url) <= maxLong && e.returns[origin]
 }
 
-// plain reports whether a text is UTF-8, short enough and free of control characters.
-func plain(text string, longest int) bool {
+// isPlainText reports whether a text is UTF-8, short enough and free of control characters.
+func isPlainText(text string, longest int) bool {
 	if len(text) > longest || !utf8.ValidString(text) {
 		return false
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/typed"
 )
 
-// Typed is what the codes of a strategy look like that people type, for Traits: from Min to Max symbols of an Alphabet of
+// Typed is what the codes of a strategy look like that people type, for StrategyProperties: from Min to Max symbols of an Alphabet of
 // ASCII letters and digits. The zero Typed says that answers are exact.
 //
 // What people type is forgiven before a strategy sees it: white space, hyphens, dashes and invisible characters do not
@@ -25,7 +25,7 @@ const notACode = "cannot be a code: it has characters that no code has, or is to
 // readAnswer refuses what cannot be an answer to a strategy, and returns the one spelling of what was typed. That is decided
 // before anything is read, so it costs nothing and tells nobody anything.
 func readAnswer(s Strategy, a Answer) (_ Answer, err error) {
-	t := s.Traits()
+	t := s.Properties()
 	switch {
 	case a.Text == "":
 		return a, invalid("answer", "is required")

@@ -107,7 +107,7 @@ func TestAResendThatMeetsADeliveryReportGoesOn(t *testing.T) {
 	s := k.start(byMail())
 	k.clock.advance(time.Minute)
 	k.beforeUpdate(func() {
-		_ = k.Record(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 1}, watchword.Delivery{Status: "delivered", Channel: "email"})
+		_ = k.RecordDelivery(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 1}, watchword.Delivery{Status: "delivered", Channel: "email"})
 	})
 	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
@@ -124,7 +124,7 @@ func TestWhatIsOverIsNotSentEvenWhenItIsFresh(t *testing.T) {
 	if _, err := k.Cancel(ctx, s.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Compose(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
 		t.Errorf("canceled: %v", err)
 	}
 	s = k.start(byMail())
@@ -132,7 +132,7 @@ func TestWhatIsOverIsNotSentEvenWhenItIsFresh(t *testing.T) {
 	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Compose(ctx, k.outbox.of(s.ID)[0]); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := k.ComposeMessage(ctx, k.outbox.of(s.ID)[0]); !errors.Is(err, watchword.ErrClosed) {
 		t.Errorf("the older message: %v", err)
 	}
 	s = k.start(byMail())
@@ -140,7 +140,7 @@ func TestWhatIsOverIsNotSentEvenWhenItIsFresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.clock.advance(2 * time.Second) // a queue that is behind reads what another node did
-	if _, err := k.Compose(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
 		t.Errorf("canceled by another node: %v", err)
 	}
 }
@@ -191,7 +191,7 @@ func TestTheStartersNumberOutlivesANewCode(t *testing.T) {
 	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	m, err := k.Compose(ctx, k.outbox.last(s.ID))
+	m, err := k.ComposeMessage(ctx, k.outbox.last(s.ID))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -207,14 +207,14 @@ func TestAReceiptNamesTheChannelThatTheCodeTook(t *testing.T) {
 	k := newKit(t)
 	s := k.start(watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: alicePhone, Subject: subject})
 	code := k.code(s.ID)
-	if err := k.Record(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 1}, watchword.Delivery{Status: "sent", Channel: "sms"}); err != nil {
+	if err := k.RecordDelivery(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 1}, watchword.Delivery{Status: "sent", Channel: "sms"}); err != nil {
 		t.Fatal(err)
 	}
 	k.clock.advance(time.Minute)
 	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{Channel: "voice"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := k.Record(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 2}, watchword.Delivery{Status: "failed", Channel: "voice"}); err != nil {
+	if err := k.RecordDelivery(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 2}, watchword.Delivery{Status: "failed", Channel: "voice"}); err != nil {
 		t.Fatal(err)
 	}
 	r, err := k.check(s.ID, code)
@@ -228,7 +228,7 @@ func TestReportsThatChangeNothingAreNoEvents(t *testing.T) {
 	k := newKit(t)
 	s := k.start(byMail())
 	for _, status := range []string{"failed", "delivered", "delivered", "sent", "failed"} {
-		if err := k.Record(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 1}, watchword.Delivery{Status: status, Channel: "email"}); err != nil {
+		if err := k.RecordDelivery(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 1}, watchword.Delivery{Status: status, Channel: "email"}); err != nil {
 			t.Fatal(err)
 		}
 	}

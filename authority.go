@@ -53,7 +53,7 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 	if c == nil || c.Purpose != PurposeManageFactors || c.Subject != set.subject || e.cfg.Clock().Sub(time.Unix(c.AuthTime, 0)) > freshProof {
 		return allowed, ErrProofRequired
 	}
-	if allowed.Proof = e.strength(c.Strategy); !e.suffices(allowed.Proof, factors) {
+	if allowed.Proof = e.strength(c.Strategy); !e.proofSuffices(allowed.Proof, factors) {
 		return allowed, ErrProofRequired
 	}
 	err := e.spendReceipt(ctx, *c, a.Seed, func(rec *record) error {
@@ -61,7 +61,7 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 		if rec.Claims != nil { // evaluated by the strategy, and so earned by a factor
 			allowed.Factor, allowed.FactorOf = rec.Factor, rec.FactorOf
 		}
-		return e.stillEarned(ctx, set, allowed, "")
+		return e.checkProofFactor(ctx, set, allowed, "")
 	})
 	if err != nil && !errors.Is(err, ErrUnavailable) {
 		err = ErrProofRequired
@@ -69,9 +69,9 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 	return allowed, err
 }
 
-// stillEarned refuses what was allowed by a factor that is not active any more, or before the subject was removed. A factor
+// checkProofFactor refuses what was allowed by a factor that is not active any more, or before the subject was removed. A factor
 // that the enrolment itself has replaced, a set of recovery codes say, was there until then.
-func (e *Engine) stillEarned(ctx context.Context, set *factorSet, allowed enrolment, enrolment string) error {
+func (e *Engine) checkProofFactor(ctx context.Context, set *factorSet, allowed enrolment, enrolment string) error {
 	if allowed.Factor != "" {
 		f := set.find(allowed.Factor)
 		if f != nil && f.keyless != nil {
@@ -101,14 +101,14 @@ func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority,
 		if !authorized {
 			allowed, err = e.authorize(ctx, set, a)
 			authorized = true
-		} else if err = e.stillEarned(ctx, set, allowed, ""); err == nil && !e.suffices(allowed.Proof, set.others("")) {
+		} else if err = e.checkProofFactor(ctx, set, allowed, ""); err == nil && !e.proofSuffices(allowed.Proof, set.others("")) {
 			err = ErrProofRequired
 		}
 		if err != nil {
 			return err
 		}
 		if set.entry != nil || len(set.factors)+len(add) > 0 {
-			err = e.bump(ctx, set, add...)
+			err = e.bumpSet(ctx, set, add...)
 		}
 		if errors.Is(err, ErrConflict) {
 			continue
@@ -121,8 +121,8 @@ func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority,
 	return unavailable(fmt.Errorf("a subject's factors kept changing: %w", ErrConflict))
 }
 
-// bump brings a set to a new version; if it has no life yet it gets one that no other has had.
-func (e *Engine) bump(ctx context.Context, set *factorSet, add ...addition) error {
+// bumpSet brings a set to a new version; if it has no life yet it gets one that no other has had.
+func (e *Engine) bumpSet(ctx context.Context, set *factorSet, add ...addition) error {
 	life, err := e.random(randomSize)
 	if err != nil {
 		return err
@@ -132,7 +132,7 @@ func (e *Engine) bump(ctx context.Context, set *factorSet, add ...addition) erro
 
 // renewSet makes the damaged entry of a set anew, and returns the life that the set has now.
 func (e *Engine) renewSet(ctx context.Context, set *factorSet) (life string, err error) {
-	if err := e.bump(ctx, set); err != nil && !errors.Is(err, ErrConflict) {
+	if err := e.bumpSet(ctx, set); err != nil && !errors.Is(err, ErrConflict) {
 		return "", err
 	}
 	now, err := e.env.factors.set(ctx, set.subject, e.cfg.Clock())
@@ -145,27 +145,27 @@ func (e *Engine) renewSet(ctx context.Context, set *factorSet) (life string, err
 	return now.life, nil
 }
 
-// suffices compares a proof with what is active.
-func (e *Engine) suffices(proof int, factors []Factor) bool {
-	return proof == StrengthRecovery || proof >= e.strongest(factors)
+// proofSuffices compares a proof with what is active.
+func (e *Engine) proofSuffices(proof int, factors []Factor) bool {
+	return proof == StrengthRecovery || proof >= e.strongestFactor(factors)
 }
 
-// overtaken reports whether what allowed an enrolment to begin would not allow it any more: something stronger has become
+// checkEnrolmentAuthority reports whether what allowed an enrolment to begin would not allow it any more: something stronger has become
 // active, the factor that earned the proof is gone, or the subject was removed meanwhile.
-func (e *Engine) overtaken(ctx context.Context, rec *record, set *factorSet) error {
-	if err := e.outlived(ctx, rec, set); err != nil {
+func (e *Engine) checkEnrolmentAuthority(ctx context.Context, rec *record, set *factorSet) error {
+	if err := e.checkAuthorityLives(ctx, rec, set); err != nil {
 		return err
 	}
 	others := set.others(rec.ID)
-	if !e.suffices(rec.Enrolment.Proof, others) {
+	if !e.proofSuffices(rec.Enrolment.Proof, others) {
 		return ErrProofRequired
 	}
 	return hasRoom(others)
 }
 
-// outlived refuses an enrolment whose authority is gone. A set that the challenge itself has begun is named after it; an
+// checkAuthorityLives refuses an enrolment whose authority is gone. A set that the challenge itself has begun is named after it; an
 // app that vouches for an enrolment where nothing was enrolled vouches for it beside others too.
-func (e *Engine) outlived(ctx context.Context, rec *record, set *factorSet) error {
+func (e *Engine) checkAuthorityLives(ctx context.Context, rec *record, set *factorSet) error {
 	began := rec.Enrolment.Life
 	if set.fault != nil && rec.Enrolment.Proof != admin {
 		return unavailable(set.fault)
@@ -176,18 +176,18 @@ func (e *Engine) outlived(ctx context.Context, rec *record, set *factorSet) erro
 	}
 	allowed := *rec.Enrolment
 	allowed.began = rec.CreatedAt
-	return e.stillEarned(ctx, set, allowed, rec.ID)
+	return e.checkProofFactor(ctx, set, allowed, rec.ID)
 }
 
 // strength of a strategy that this engine does not offer is nobody's: as a proof it is worth nothing.
 func (e *Engine) strength(strategy string) int {
 	if s := e.strategies[strategy]; s != nil {
-		return s.Traits().Strength
+		return s.Properties().Strength
 	}
 	return 0
 }
 
-func (e *Engine) strongest(factors []Factor) (most int) {
+func (e *Engine) strongestFactor(factors []Factor) (most int) {
 	for _, f := range factors {
 		if f.Disabled && !f.damaged {
 			continue

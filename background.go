@@ -17,24 +17,24 @@ const (
 
 func newBackground() *background { return &background{make(chan struct{}, maxBackground)} }
 
-// later runs a task once, after a while. If too many are waiting it does not, and reports false: nothing that must happen is
+// runLater runs a task once, after a while. If too many are waiting it does not, and reports false: nothing that must happen is
 // given to it.
-func (b *background) later(ctx context.Context, after time.Duration, task func(ctx context.Context) error) bool {
-	if !b.take() {
+func (b *background) runLater(ctx context.Context, after time.Duration, task func(ctx context.Context) error) bool {
+	if !b.takeSlot() {
 		return false
 	}
-	time.AfterFunc(after, func() { b.work(context.WithoutCancel(ctx), 0, task) })
+	time.AfterFunc(after, func() { b.runTask(context.WithoutCancel(ctx), 0, task) })
 	return true
 }
 
-// retry runs a task until it succeeds, for half a minute.
-func (b *background) retry(ctx context.Context, task func(ctx context.Context) error) {
-	if b.take() {
-		go b.work(context.WithoutCancel(ctx), backgroundTime, task)
+// runUntilDone runs a task until it succeeds, for half a minute.
+func (b *background) runUntilDone(ctx context.Context, task func(ctx context.Context) error) {
+	if b.takeSlot() {
+		go b.runTask(context.WithoutCancel(ctx), backgroundTime, task)
 	}
 }
 
-func (b *background) take() bool {
+func (b *background) takeSlot() bool {
 	select {
 	case b.slots <- struct{}{}:
 		return true
@@ -43,8 +43,8 @@ func (b *background) take() bool {
 	}
 }
 
-// work runs a task at least once, and again within a time if it fails.
-func (b *background) work(ctx context.Context, within time.Duration, task func(ctx context.Context) error) {
+// runTask runs a task at least once, and again within a time if it fails.
+func (b *background) runTask(ctx context.Context, within time.Duration, task func(ctx context.Context) error) {
 	defer func() { <-b.slots }()
 	for began := time.Now(); ; {
 		limited, cancel := context.WithTimeout(ctx, backgroundTimeout)

@@ -201,7 +201,7 @@ func TestARefusedStartIsNotCounted(t *testing.T) {
 func TestVisitorsAreCountedApart(t *testing.T) {
 	counted := map[string]bool{}
 	k := newKit(t, func(c *watchword.Config) {
-		c.Strategies = append(c.Strategies, &liar{verify: no, traits: watchword.Traits{Tries: 1}})
+		c.Strategies = append(c.Strategies, &liar{verify: no, traits: watchword.StrategyProperties{Tries: 1}})
 		c.Starts = limiterFunc(func(buckets ...watchword.Bucket) error {
 			clear(counted)
 			for _, b := range buckets {

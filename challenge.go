@@ -131,7 +131,7 @@ func (c *Challenge) fields(f *codec) {
 type environment struct {
 	now     func() time.Time
 	random  func(n int) ([]byte, error)
-	factors *vault
+	factors *factorStore
 	app     string
 	decoy   func(ctx context.Context, c *Challenge) (*Factor, error)
 }
@@ -158,8 +158,8 @@ func (c *Challenge) DeriveBytes(label string, n int) []byte {
 	return block[:n]
 }
 
-// DeriveLasting is DeriveCode, but stays the same when a resend brings a new code: for what stands on a screen.
-func (c *Challenge) DeriveLasting(label, alphabet string, n int) Code {
+// DeriveStableCode is DeriveCode, but stays the same when a resend brings a new code: for what stands on a screen.
+func (c *Challenge) DeriveStableCode(label, alphabet string, n int) Code {
 	lasting := *c
 	lasting.CodeOf = 0
 	return lasting.DeriveCode(label, alphabet, n)
@@ -172,9 +172,9 @@ func (c *Challenge) stream(label string) func(counter byte) [32]byte {
 	}
 }
 
-// Travelled is the channel by which the code really went: the one that last took a message or, while none has, the one
+// SentChannel is the channel by which the code really went: the one that last took a message or, while none has, the one
 // that was asked for.
-func (c *Challenge) Travelled() string {
+func (c *Challenge) SentChannel() string {
 	if c.SentBy != "" {
 		return c.SentBy
 	}

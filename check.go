@@ -37,10 +37,10 @@ type Result struct {
 type attempt struct {
 	id          attemptID
 	purpose     string
-	who         string
+	respondent  string
 	answer      Answer
 	transaction map[string]string
-	what        byte // markCollected: the caller gets the receipt at once; markWaiting: it waits for Redeem
+	mark        byte // markCollected: the caller gets the receipt at once; markWaiting: it waits for Redeem
 	mismatch    bool // known to be wrong before it is compared; the try is charged all the same
 }
 
@@ -51,35 +51,35 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 	if err != nil {
 		return nil, err
 	}
-	s := e.strategyOf(i)
-	if err := wellFormed(s.Traits(), req); err != nil {
+	s := i.strategy
+	if err := validateCheck(s.Properties(), req); err != nil {
 		return nil, err
 	}
 	req.Answer.Starter = true
 	if req.Answer, err = readAnswer(s, req.Answer); err != nil {
 		return nil, err
 	}
-	if err := e.takeCheck(ctx, req.Client); err != nil {
+	if err := e.chargeCheck(ctx, req.Client); err != nil {
 		return nil, err
 	}
-	a := attempt{purpose: req.Purpose, who: e.whoIs(req), answer: req.Answer, transaction: req.Transaction, what: markCollected}
+	a := attempt{purpose: req.Purpose, respondent: e.claimedRespondent(req), answer: req.Answer, transaction: req.Transaction, mark: markCollected}
 	a.id = e.newAttempt(req.Seed)
-	if req.Transaction != nil || a.who == "" {
-		if err := e.readFirst(ctx, i, &a); err != nil {
+	if req.Transaction != nil || a.respondent == "" {
+		if err := e.compareUndigested(ctx, i, &a); err != nil {
 			return nil, err
 		}
 	}
 	return e.check(ctx, i, &a)
 }
 
-// readFirst compares what is not part of the digest. An answer that names nobody is one to a challenge that names nobody;
+// compareUndigested compares what is not part of the digest. An answer that names nobody is one to a challenge that names nobody;
 // to any other it is no answer, and costs nothing.
-func (e *Engine) readFirst(ctx context.Context, i ident, a *attempt) error {
+func (e *Engine) compareUndigested(ctx context.Context, i challengeID, a *attempt) error {
 	_, rec, err := e.read(ctx, i)
 	if err != nil {
 		return err
 	}
-	if a.who == "" && who(rec.Subject, rec.Address) != "" {
+	if a.respondent == "" && respondentOf(rec.Subject, rec.Address) != "" {
 		return invalid("subject", "is required")
 	}
 	a.mismatch = a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction)
@@ -93,24 +93,24 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	if err != nil {
 		return err
 	}
-	if answer, err = readAnswer(e.strategyOf(i), answer); err != nil {
+	if answer, err = readAnswer(i.strategy, answer); err != nil {
 		return err
 	}
-	if err := e.takeCheck(ctx, client); err != nil {
+	if err := e.chargeCheck(ctx, client); err != nil {
 		return err
 	}
 	_, rec, err := e.read(ctx, i)
 	if err != nil {
 		return err
 	}
-	a := attempt{purpose: rec.Purpose, who: who(rec.Subject, rec.Address), answer: answer, what: markWaiting}
+	a := attempt{purpose: rec.Purpose, respondent: respondentOf(rec.Subject, rec.Address), answer: answer, mark: markWaiting}
 	a.id = e.newAttempt(nil)
 	_, err = e.check(ctx, i, &a)
 	return err
 }
 
-// wellFormed refuses a request that does not say what is answered, and by whom; it costs nothing.
-func wellFormed(t Traits, req CheckRequest) error {
+// validateCheck refuses a request that does not say what is answered, and by whom; it costs nothing.
+func validateCheck(t StrategyProperties, req CheckRequest) error {
 	switch {
 	case req.Purpose == "":
 		return invalid("purpose", "is required")
@@ -119,82 +119,82 @@ func wellFormed(t Traits, req CheckRequest) error {
 	case req.Subject == "" && req.To == "" && (t.Subject || t.Sends):
 		return invalid("subject", "is required, or to where the challenge has no subject")
 	case !isSubject(req.Subject):
-		return invalid("subject", badSubject)
+		return invalid("subject", subjectReason)
 	}
-	if fields := req.Client.wrongFields(); len(fields) > 0 {
+	if fields := req.Client.invalidFields(); len(fields) > 0 {
 		return &Error{Code: ErrInvalidRequest.Code, Fields: fields}
 	}
 	return nil
 }
 
-// whoIs is the caller's word of who answers. An address that cannot be made canonical is nobody's.
-func (e *Engine) whoIs(req CheckRequest) string {
+// claimedRespondent is the caller's word of who answers. An address that cannot be made canonical is nobody's.
+func (e *Engine) claimedRespondent(req CheckRequest) string {
 	if req.To == "" {
-		return who(req.Subject, "")
+		return respondentOf(req.Subject, "")
 	}
 	if e.cfg.Addresses != nil {
 		if a, _ := e.cfg.Addresses("", req.To); a.Value != "" {
-			return who("", a.Value)
+			return respondentOf("", a.Value)
 		}
 	}
-	return who("", "?"+req.To)
+	return respondentOf("", "?"+req.To)
 }
 
 // check is the ceremony, and the only place where an answer becomes a receipt: charge the try, evaluate, spend what is
 // single-use, win, record. For digests the first, second and fourth are one atomic step of the store.
-func (e *Engine) check(ctx context.Context, i ident, a *attempt) (*Result, error) {
-	s := e.strategyOf(i)
-	judge, evaluated := s.(Judge)
+func (e *Engine) check(ctx context.Context, i challengeID, a *attempt) (*Result, error) {
+	s := i.strategy
+	verifier, evaluated := s.(Verifier)
 	if evaluated {
 		began := time.Now()
-		result, err := e.checkEvaluated(ctx, i, judge, a)
+		result, err := e.checkWithVerifier(ctx, i, verifier, a)
 		if err != nil {
-			e.holdBack(ctx, began, leastRefusal)
+			e.delayUntil(ctx, began, minRefusalTime)
 		}
 		return result, err
 	}
 	guesses := []Guess(nil)
 	if !a.mismatch {
-		guesses = e.guesses(i, s.(Guesser), a, e.cfg.Clock())
+		guesses = e.guesses(i, s.(Matcher), a, e.cfg.Clock())
 	}
-	entry, err := e.cfg.Store.Attempt(ctx, i.ref, guesses, e.budget(i, s.Traits()))
+	entry, err := e.cfg.Store.Attempt(ctx, i.ref, guesses, e.budget(i))
 	if err != nil {
-		return e.refused(ctx, i, a, entry, err)
+		return e.explainRefusal(ctx, i, a, entry, err)
 	}
 	rec, err := e.open(ctx, i, entry)
 	if err != nil {
 		return nil, err
 	}
-	return e.matched(ctx, rec, entry, a, guesses)
+	return e.acceptMatch(ctx, rec, entry, a, guesses)
 }
 
-// checkEvaluated is the ceremony for answers that the strategy evaluates after the try was charged.
-func (e *Engine) checkEvaluated(ctx context.Context, i ident, s Judge, a *attempt) (*Result, error) {
-	entry, err := e.cfg.Store.Attempt(ctx, i.ref, nil, e.budget(i, s.Traits()))
+// checkWithVerifier is the ceremony for answers that the strategy evaluates after the try was charged.
+func (e *Engine) checkWithVerifier(ctx context.Context, i challengeID, s Verifier, a *attempt) (*Result, error) {
+	entry, err := e.cfg.Store.Attempt(ctx, i.ref, nil, e.budget(i))
 	var spent *BudgetError
 	if errors.Is(err, ErrSpent) || errors.As(err, &spent) {
-		_, refusal := e.refused(ctx, i, a, entry, err)
+		_, refusal := e.explainRefusal(ctx, i, a, entry, err)
 		return e.checkWithoutTry(ctx, i, s, a, entry, refusal)
 	}
 	if err != nil {
-		return e.refused(ctx, i, a, entry, err)
+		return e.explainRefusal(ctx, i, a, entry, err)
 	}
 	rec, err := e.open(ctx, i, entry)
 	if err != nil {
 		return nil, err
 	}
-	return e.evaluate(ctx, s, rec, entry, a)
+	return e.evaluateAnswer(ctx, s, rec, entry, a)
 }
 
 // guesses are the digests of what the answer may mean, under every key of the ring.
-func (e *Engine) guesses(i ident, s Guesser, a *attempt, now time.Time) []Guess {
+func (e *Engine) guesses(i challengeID, s Matcher, a *attempt, now time.Time) []Guess {
 	candidates := s.Candidates(a.answer)
-	out := make([]Guess, 0, len(candidates)*len(e.ring))
+	out := make([]Guess, 0, len(candidates)*len(e.keyring))
 	for _, c := range candidates {
-		for _, k := range e.ring {
-			digest := k.digest(i.id, a.purpose, a.who, c.Text)
+		for _, k := range e.keyring {
+			digest := k.digest(i.id, a.purpose, a.respondent, c.Text)
 			g := Guess{Digest: digest[:], State: StateLocked}
-			if !c.Locks {
+			if !c.LocksChallenge {
 				g.State, g.Mark = StateApproved, k.mark(i.id, a, now, digest[:])
 			}
 			out = append(out, g)
@@ -203,7 +203,8 @@ func (e *Engine) guesses(i ident, s Guesser, a *attempt, now time.Time) []Guess 
 	return out
 }
 
-func (e *Engine) budget(i ident, t Traits) Budget {
+func (e *Engine) budget(i challengeID) Budget {
+	t := i.strategy.Properties()
 	if t.Group == GroupNone || e.cfg.NoBudget {
 		return Budget{}
 	}
@@ -212,15 +213,15 @@ func (e *Engine) budget(i ident, t Traits) Budget {
 
 // unguessable reports whether answers are drawn from so many that a limit on guesses protects nothing: a million guesses a
 // second for a year find one with a chance of less than 1 in 1,000.
-func (t Traits) unguessable() bool {
-	return t.Space > 0 && float64(max(t.Accepted, 1))/t.Space < 1e-17
+func (t StrategyProperties) unguessable() bool {
+	return t.Space > 0 && float64(max(t.RightAnswers, 1))/t.Space < 1e-17
 }
 
-// matched believes a store's match only if the seal agrees: the digest that won, the expiry and, in the digest, the
+// acceptMatch believes a store's match only if the seal agrees: the digest that won, the expiry and, in the digest, the
 // purpose and who. The mark must be one that this attempt offered: one of an earlier approval is no answer to this one.
-func (e *Engine) matched(ctx context.Context, rec *record, entry Entry, a *attempt, offered []Guess) (*Result, error) {
+func (e *Engine) acceptMatch(ctx context.Context, rec *record, entry Entry, a *attempt, offered []Guess) (*Result, error) {
 	if entry.State == StateLocked {
-		e.locked(ctx, rec.ident, &rec.Challenge)
+		e.recordLocked(ctx, rec.id, &rec.Challenge)
 		return nil, &Error{Code: ErrIncorrectAnswer.Code}
 	}
 	won, valid := rec.won(entry.Mark)
@@ -235,24 +236,24 @@ func (e *Engine) matched(ctx context.Context, rec *record, entry Entry, a *attem
 		e.log.ErrorContext(ctx, "the store matched an answer that the seal does not know", "challenge", rec.ID)
 		return nil, &Error{Code: ErrIncorrectAnswer.Code}
 	}
-	return e.record(ctx, rec, a, &Result{Claims: e.claims(rec, won.at, won.at)})
+	return e.recordApproval(ctx, rec, a, &Result{Claims: e.claims(rec, won.at, won.at)})
 }
 
-// record is the end of the ceremony: the challenge was won, here, for the first time.
-func (e *Engine) record(ctx context.Context, rec *record, a *attempt, r *Result) (*Result, error) {
-	if !e.closed.end(rec.ident.rand, endChallenge, Approved) {
+// recordApproval is the end of the ceremony: the challenge was won, here, for the first time.
+func (e *Engine) recordApproval(ctx context.Context, rec *record, a *attempt, r *Result) (*Result, error) {
+	if !e.tombstones.end(rec.id.rand, endChallenge, Approved) {
 		e.log.ErrorContext(ctx, "the store reopened a challenge that had ended here", "challenge", rec.ID)
-		return nil, e.endedHere(rec)
+		return nil, e.endedError(rec)
 	}
-	if a.what == markCollected {
-		e.closed.end(rec.ident.rand, endCollected, Approved)
+	if a.mark == markCollected {
+		e.tombstones.end(rec.id.rand, endCollected, Approved)
 	}
 	e.watchers.wake(rec.ID)
 	e.emit(ctx, EventApproved, &rec.Challenge)
 	return r, nil
 }
 
-func (e *Engine) endedHere(rec *record) error {
-	status, _ := e.closed.find(rec.ident.rand)
+func (e *Engine) endedError(rec *record) error {
+	status, _ := e.tombstones.find(rec.id.rand)
 	return closedError(status)
 }

@@ -107,7 +107,7 @@ func TestAFactorsSealFollowsItsName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &vault{app: "shop", ring: ring{derived}}
+	v := &factorStore{app: "shop", keyring: keyring{derived}}
 	reopened := func(f Factor) Factor {
 		t.Helper()
 		s, err := v.seal(f, f.Version)

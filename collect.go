@@ -35,30 +35,30 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 	case req.Subject != "" && req.To != "":
 		return nil, invalid("to", "must not be given beside subject")
 	case !isSubject(req.Subject):
-		return nil, invalid("subject", badSubject)
+		return nil, invalid("subject", subjectReason)
 	}
-	claimed := e.whoIs(CheckRequest{Subject: req.Subject, To: req.To})
+	claimed := e.claimedRespondent(CheckRequest{Subject: req.Subject, To: req.To})
 	by := e.newAttempt(req.Seed)
 	var result *Result
-	err = e.change(ctx, i, func(rec *record, entry Entry) error {
+	err = e.updateRecord(ctx, i, func(rec *record, entry Entry) error {
 		if subtle.ConstantTimeCompare([]byte(req.Handle), []byte(rec.handle().Reveal())) != 1 {
 			return ErrUnknownChallenge
 		}
-		if claimed == "" && who(rec.Subject, rec.Address) != "" {
+		if claimed == "" && respondentOf(rec.Subject, rec.Address) != "" {
 			return invalid("subject", "is required, or to where the challenge has no subject")
 		}
-		won, err := e.collectable(rec, entry, by)
+		won, err := e.collectableApproval(rec, entry, by)
 		again := errors.Is(err, errCollected)
 		if err != nil && !again {
 			return err
 		}
-		if a := (&attempt{purpose: req.Purpose, who: claimed}); contradicts(rec, a) {
-			return &Error{Code: ErrIncorrectAnswer.Code, Remaining: max(entry.Tries, 0), Extra: e.explain(ctx, rec, a)}
+		if a := (&attempt{purpose: req.Purpose, respondent: claimed}); contradicts(rec, a) {
+			return &Error{Code: ErrIncorrectAnswer.Code, Remaining: max(entry.Tries, 0), Extra: e.explainContradiction(ctx, rec, a)}
 		}
 		if !again {
 			rec.Collected, rec.CollectedBy, rec.CollectedAt = true, by, e.cfg.Clock().UTC()
 		}
-		result = &Result{Claims: e.collect(rec, won.at, rec.CollectedAt)}
+		result = &Result{Claims: e.refreshClaims(rec, won.at, rec.CollectedAt)}
 		if result.Factor, err = e.enrolled(ctx, rec); err == nil && again {
 			err = errCollected
 		}
@@ -70,7 +70,7 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 	if err != nil {
 		return nil, err
 	}
-	if !e.closed.end(i.rand, endCollected, Approved) {
+	if !e.tombstones.end(i.rand, endCollected, Approved) {
 		return nil, ErrReceiptUsed
 	}
 	return result, nil
@@ -92,9 +92,9 @@ func (e *Engine) enrolled(ctx context.Context, rec *record) (*Factor, error) {
 	return &f, err
 }
 
-// collectable reports how the challenge was won, if its receipt still waits; errCollected if this very request has collected
+// collectableApproval reports how the challenge was won, if its receipt still waits; errCollected if this very request has collected
 // it, and nobody has redeemed it since.
-func (e *Engine) collectable(rec *record, entry Entry, by attemptID) (approval, error) {
+func (e *Engine) collectableApproval(rec *record, entry Entry, by attemptID) (approval, error) {
 	status, won := e.status(rec, entry)
 	switch {
 	case status == Pending:
@@ -109,8 +109,8 @@ func (e *Engine) collectable(rec *record, entry Entry, by attemptID) (approval, 
 	return won, nil
 }
 
-// collect brings the claims up to date: a receipt is issued when it is collected.
-func (e *Engine) collect(rec *record, won, collected time.Time) *Claims {
+// refreshClaims brings the claims up to date: a receipt is issued when it is collected.
+func (e *Engine) refreshClaims(rec *record, won, collected time.Time) *Claims {
 	if rec.Claims == nil {
 		return e.claims(rec, won, collected)
 	}
@@ -137,7 +137,7 @@ func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, c
 		return ErrReceiptInvalid
 	}
 	by := e.newAttempt(seed)
-	err = e.change(ctx, i, func(rec *record, entry Entry) error {
+	err = e.updateRecord(ctx, i, func(rec *record, entry Entry) error {
 		if status, _ := e.status(rec, entry); status != Approved {
 			return ErrReceiptInvalid
 		}
@@ -156,15 +156,15 @@ func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, c
 		return nil
 	case errors.Is(err, ErrUnknownChallenge):
 		return ErrReceiptInvalid
-	case err == nil && !e.closed.end(i.rand, endRedeemed, Approved):
+	case err == nil && !e.tombstones.end(i.rand, endRedeemed, Approved):
 		return ErrReceiptUsed
 	}
 	return err
 }
 
-// change reads a record, lets edit change it, and writes it back unless somebody else changed it meanwhile: then it is
+// updateRecord reads a record, lets edit change it, and writes it back unless somebody else changed it meanwhile: then it is
 // read again. What edit refuses is returned and nothing is written.
-func (e *Engine) change(ctx context.Context, i ident, edit func(*record, Entry) error, out ...Outgoing) error {
+func (e *Engine) updateRecord(ctx context.Context, i challengeID, edit func(*record, Entry) error, out ...Outgoing) error {
 	for range casTries {
 		entry, rec, err := e.read(ctx, i)
 		if err != nil {
@@ -189,11 +189,11 @@ func (e *Engine) change(ctx context.Context, i ident, edit func(*record, Entry) 
 func (e *Engine) claims(rec *record, won, issued time.Time) *Claims {
 	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, IssuedAt: issued.Unix(),
 		ExpiresAt: issued.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: won.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
-		Channel: rec.Travelled(), SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
+		Channel: rec.SentChannel(), SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
 	if rec.Address != "" {
 		c.AddressHash = e.AddressHash(rec.Address)
 	}
-	if g, ok := e.strategyOf(rec.ident).(Guesser); ok {
+	if g, ok := rec.id.strategy.(Matcher); ok {
 		c.AMR = g.AMR(&rec.Challenge)
 	}
 	return c

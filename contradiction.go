@@ -13,8 +13,8 @@ func contradictions(rec *record, a *attempt) (fields []string) {
 	if a.purpose != rec.Purpose {
 		fields = append(fields, "purpose")
 	}
-	if !sameWho(a.who, rec) {
-		fields = append(fields, whoField(a.who))
+	if !sameRespondent(a.respondent, rec) {
+		fields = append(fields, respondentField(a.respondent))
 	}
 	if a.mismatch || a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction) {
 		fields = append(fields, "transaction")
@@ -24,25 +24,27 @@ func contradictions(rec *record, a *attempt) (fields []string) {
 
 func contradicts(rec *record, a *attempt) bool { return len(contradictions(rec, a)) > 0 }
 
-// sameWho compares the caller's word with the challenge.
-func sameWho(claimed string, rec *record) bool { return claimed == who(rec.Subject, rec.Address) }
+// sameRespondent compares the caller's word with the challenge.
+func sameRespondent(claimed string, rec *record) bool {
+	return claimed == respondentOf(rec.Subject, rec.Address)
+}
 
-// whoField is the request's field that the result of who came from.
-func whoField(claimed string) string {
+// respondentField is the request's field that the result of who came from.
+func respondentField(claimed string) string {
 	if strings.HasPrefix(claimed, "address ") {
 		return "to"
 	}
 	return "subject"
 }
 
-// explains reports whether somebody wants to know why an answer contradicts its challenge.
-func (e *Engine) explains(ctx context.Context) bool {
+// explainsContradictions reports whether somebody wants to know why an answer contradicts its challenge.
+func (e *Engine) explainsContradictions(ctx context.Context) bool {
 	return e.cfg.Development || e.log.Enabled(ctx, slog.LevelDebug)
 }
 
-// explain logs in which fields a wrong answer contradicts its challenge, so that a wrong call is not taken for a person who
+// explainContradiction logs in which fields a wrong answer contradicts its challenge, so that a wrong call is not taken for a person who
 // mistyped. In development the answer to the caller holds it too. Neither holds what the caller sent.
-func (e *Engine) explain(ctx context.Context, rec *record, a *attempt) map[string]any {
+func (e *Engine) explainContradiction(ctx context.Context, rec *record, a *attempt) map[string]any {
 	fields := contradictions(rec, a)
 	if len(fields) == 0 {
 		return nil
@@ -53,13 +55,13 @@ func (e *Engine) explain(ctx context.Context, rec *record, a *attempt) map[strin
 	}
 	details := map[string]any{}
 	for _, f := range fields {
-		details[f] = hint(f, rec)
+		details[f] = contradictionReason(f, rec)
 	}
 	return details
 }
 
-// hint says what to send instead in a field that contradicts the challenge.
-func hint(field string, rec *record) string {
+// contradictionReason says what to send instead in a field that contradicts the challenge.
+func contradictionReason(field string, rec *record) string {
 	switch {
 	case field == "purpose":
 		return "is not the start's, which is " + rec.Purpose
@@ -74,15 +76,15 @@ func hint(field string, rec *record) string {
 	return "is not the start's"
 }
 
-// explainUnread is explain for an answer that the store compared, so that the challenge was not read. That is read only if
+// explainUnreadContradiction is explain for an answer that the store compared, so that the challenge was not read. That is read only if
 // somebody wants to know.
-func (e *Engine) explainUnread(ctx context.Context, i ident, a *attempt) map[string]any {
-	if a.what != markCollected || !e.explains(ctx) {
+func (e *Engine) explainUnreadContradiction(ctx context.Context, i challengeID, a *attempt) map[string]any {
+	if a.mark != markCollected || !e.explainsContradictions(ctx) {
 		return nil
 	}
 	_, rec, err := e.read(ctx, i)
 	if err != nil {
 		return nil
 	}
-	return e.explain(ctx, rec, a)
+	return e.explainContradiction(ctx, rec, a)
 }

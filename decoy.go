@@ -80,34 +80,34 @@ func (e *Engine) decoyFactor(ctx context.Context, c *Challenge) (*Factor, error)
 }
 
 // evaluateDecoy does what a real answer needs. Whatever it says, it is wrong.
-func (e *Engine) evaluateDecoy(ctx context.Context, s Judge, rec *record, entry Entry, a *attempt) (*Result, error) {
+func (e *Engine) evaluateDecoy(ctx context.Context, s Verifier, rec *record, entry Entry, a *attempt) (*Result, error) {
 	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
 	if err != nil && !errors.Is(err, ErrMismatch) {
 		err = factorError(err)
 		var known *Error
 		if _, makes := s.(DecoyMaker); makes && errors.As(err, &known) || errors.Is(err, ErrUnavailable) {
-			return nil, e.settled(ctx, rec, err)
+			return nil, e.settleRefusal(ctx, rec, err)
 		}
 	}
 	for range proof.Compared {
-		if err := e.decoyFailed(ctx, rec); err != nil {
+		if err := e.countDecoyFailure(ctx, rec); err != nil {
 			return nil, err
 		}
 	}
-	return e.settle(ctx, rec, entry, a, &wrongAnswer{})
+	return e.settleWrongAnswer(ctx, rec, entry, a, &wrongAnswer{})
 }
 
-// decoyFailed counts one more consecutive failure of a decoy.
-func (e *Engine) decoyFailed(ctx context.Context, rec *record) error {
+// countDecoyFailure counts one more consecutive failure of a decoy.
+func (e *Engine) countDecoyFailure(ctx context.Context, rec *record) error {
 	for range casTries {
-		state, err := e.decoyState(ctx, rec.ident, &rec.Challenge)
+		state, err := e.decoyState(ctx, rec.id, &rec.Challenge)
 		if err != nil {
 			return err
 		}
 		f := Factor{Failures: state.failures, WaitUntil: state.waitUntil, Disabled: state.disabled}
 		f.fail(e.cfg.Clock())
 		state.failures, state.waitUntil, state.disabled = f.Failures, f.WaitUntil, f.Disabled
-		err = e.writeDecoyState(ctx, rec.ident, &rec.Challenge, state)
+		err = e.writeDecoyState(ctx, rec.id, &rec.Challenge, state)
 		if err == nil {
 			return nil
 		}
@@ -119,17 +119,17 @@ func (e *Engine) decoyFailed(ctx context.Context, rec *record) error {
 }
 
 // decoyRef names a decoy's entry in a period: beside the budget of its group.
-func (e *Engine) decoyRef(i ident, c *Challenge, period int64) (ref, id string) {
+func (e *Engine) decoyRef(i challengeID, c *Challenge, period int64) (ref, id string) {
 	sum := e.identity.tags.sum("decoy", e.cfg.App, c.Strategy, c.Subject, string(binary.BigEndian.AppendUint64(nil, uint64(period))))
 	ref = storeID([randomSize]byte(sum[:]), i.group, [kindSize]byte(sum[randomSize:]))
 	return ref, "decoy " + ref
 }
 
-func (e *Engine) period() int64 { return e.cfg.Clock().UnixNano() / int64(decoyPeriod) }
+func (e *Engine) decoyPeriodNow() int64 { return e.cfg.Clock().UnixNano() / int64(decoyPeriod) }
 
 // decoyState reads what is kept of a decoy, in this period or from the one before. Both are read at once.
-func (e *Engine) decoyState(ctx context.Context, i ident, c *Challenge) (decoyState, error) {
-	now := e.period()
+func (e *Engine) decoyState(ctx context.Context, i challengeID, c *Challenge) (decoyState, error) {
+	now := e.decoyPeriodNow()
 	before := make(chan decoyState, 1)
 	go func() { before <- e.readDecoyState(ctx, i, c, now-1) }()
 	state, older := e.readDecoyState(ctx, i, c, now), <-before
@@ -140,7 +140,7 @@ func (e *Engine) decoyState(ctx context.Context, i ident, c *Challenge) (decoySt
 	return state, state.err
 }
 
-func (e *Engine) readDecoyState(ctx context.Context, i ident, c *Challenge, period int64) (state decoyState) {
+func (e *Engine) readDecoyState(ctx context.Context, i challengeID, c *Challenge, period int64) (state decoyState) {
 	ref, id := e.decoyRef(i, c, period)
 	entry, err := e.cfg.Store.Get(ctx, ref)
 	if errors.Is(err, ErrNotFound) {
@@ -149,7 +149,7 @@ func (e *Engine) readDecoyState(ctx context.Context, i ident, c *Challenge, peri
 	if err != nil {
 		return decoyState{err: unavailable(err)}
 	}
-	if plain, _, err := e.ring.open(id, entry.Sealed); err != nil || decode(plain, state.fields) != nil {
+	if plain, _, err := e.keyring.open(id, entry.Sealed); err != nil || decode(plain, state.fields) != nil {
 		e.log.ErrorContext(ctx, "a decoy's entry does not open", "strategy", c.Strategy)
 		state = decoyState{}
 	}
@@ -157,10 +157,10 @@ func (e *Engine) readDecoyState(ctx context.Context, i ident, c *Challenge, peri
 	return state
 }
 
-func (e *Engine) writeDecoyState(ctx context.Context, i ident, c *Challenge, state decoyState) error {
-	period := e.period()
+func (e *Engine) writeDecoyState(ctx context.Context, i challengeID, c *Challenge, state decoyState) error {
+	period := e.decoyPeriodNow()
 	ref, id := e.decoyRef(i, c, period)
-	sealer, err := e.ring[0].sealer(id)
+	sealer, err := e.keyring[0].sealer(id)
 	if err != nil {
 		return err
 	}

@@ -56,10 +56,10 @@ func TestOlderMessagesAreNotSentAfterANewerOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	node := k.sibling()
-	if _, err := node.Compose(context.Background(), watchword.Outgoing{ChallengeID: s.ID, Send: 1}); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := node.ComposeMessage(context.Background(), watchword.Outgoing{ChallengeID: s.ID, Send: 1}); !errors.Is(err, watchword.ErrClosed) {
 		t.Fatalf("the first message: %v", err)
 	}
-	if _, err := node.Compose(context.Background(), watchword.Outgoing{ChallengeID: s.ID, Send: 2}); err != nil {
+	if _, err := node.ComposeMessage(context.Background(), watchword.Outgoing{ChallengeID: s.ID, Send: 2}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -158,7 +158,7 @@ func TestExpiryIsExact(t *testing.T) {
 	if got := k.events.types(); !slices.Equal(got, []string{"challenge.started", "challenge.expired"}) {
 		t.Fatalf("events: %v", got)
 	}
-	if _, err := k.Compose(context.Background(), k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrExpired) {
+	if _, err := k.ComposeMessage(context.Background(), k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrExpired) {
 		t.Fatalf("compose after death: %v", err)
 	}
 }
@@ -176,7 +176,7 @@ func TestCancel(t *testing.T) {
 	_, err := k.check(s.ID, code)
 	k.mustCode(err, watchword.ErrChallengeCanceled)
 	out := k.outbox.last(s.ID)
-	if _, err := k.sibling().Compose(ctx, watchword.Outgoing{ChallengeID: out.ChallengeID, Send: out.Send}); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := k.sibling().ComposeMessage(ctx, watchword.Outgoing{ChallengeID: out.ChallengeID, Send: out.Send}); !errors.Is(err, watchword.ErrClosed) {
 		t.Fatalf("compose after cancel: %v", err)
 	}
 	s = k.start(byMail())

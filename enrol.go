@@ -12,7 +12,7 @@ import (
 func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a *attempt) (*Result, error) {
 	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
 	if err == nil {
-		err = e.overtaken(ctx, rec, set)
+		err = e.checkEnrolmentAuthority(ctx, rec, set)
 	}
 	if err != nil {
 		return nil, err
@@ -38,20 +38,20 @@ func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a *attempt)
 	if err := e.env.factors.bump(ctx, set, rec.ID, adding); err != nil {
 		return nil, err
 	}
-	return e.add(ctx, rec, a, set, f)
+	return e.addFactor(ctx, rec, a, set, f)
 }
 
-// add creates a factor, or replaces the one that it is a new version of, and looks whether the set that it was added to
+// addFactor creates a factor, or replaces the one that it is a new version of, and looks whether the set that it was added to
 // is still there.
-func (e *Engine) add(ctx context.Context, rec *record, a *attempt, to *factorSet, f Factor) (*Result, error) {
+func (e *Engine) addFactor(ctx context.Context, rec *record, a *attempt, to *factorSet, f Factor) (*Result, error) {
 	created := f.Version == 0
-	n := note{challenge: rec.ident.rand, digest: rec.answerDigest(a), at: to.now, created: created}
+	n := note{challenge: rec.id.rand, digest: rec.answerDigest(a), at: to.now, created: created}
 	f.notes = []note{n}
 	var err error
 	if created {
 		f.CreatedAt, f.Version = e.cfg.Clock().UTC().Truncate(time.Millisecond), 1
 		if err = e.env.factors.create(ctx, f); errors.Is(err, ErrExists) {
-			err = e.enrolledBefore(ctx, &f)
+			err = e.adoptEnrolled(ctx, &f)
 		}
 	} else if err = e.env.factors.update(ctx, f); err == nil {
 		f.Version++
@@ -62,13 +62,13 @@ func (e *Engine) add(ctx context.Context, rec *record, a *attempt, to *factorSet
 	result := e.enrolledResult(rec, f, created)
 	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
 	if err == nil {
-		err = e.outlived(ctx, rec, set)
+		err = e.checkAuthorityLives(ctx, rec, set)
 	}
 	if err == nil && set.life != to.life {
 		err = ErrProofRequired
 	}
 	if err != nil {
-		return nil, e.takeBack(ctx, rec, result, err)
+		return nil, e.removeUnwonFactor(ctx, rec, result, err)
 	}
 	return result, nil
 }
@@ -80,13 +80,13 @@ func (e *Engine) enrolledResult(rec *record, f Factor, created bool) *Result {
 	claims := e.claims(rec, now, now)
 	claims.Purpose = PurposeManageFactors
 	claims.ExpiresAt = claims.IssuedAt + int64(min(e.cfg.ReceiptLifetime, freshProof)/time.Second)
-	shown := e.shown(f)
+	shown := e.withoutSecrets(f)
 	return &Result{Claims: claims, Factor: &shown, created: created, noted: &f}
 }
 
-// enrolledBefore looks at a factor whose id exists: this challenge's own is the one, somebody else's (a passkey that is
+// adoptEnrolled looks at a factor whose id exists: this challenge's own is the one, somebody else's (a passkey that is
 // registered twice) makes the answer a wrong one.
-func (e *Engine) enrolledBefore(ctx context.Context, f *Factor) error {
+func (e *Engine) adoptEnrolled(ctx context.Context, f *Factor) error {
 	before, err := e.env.factors.get(ctx, f.ID)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ type Entry struct {
 	Tries     int      // left
 	Used      int      // charged
 	Version   int64    // of Sealed and Digests; 1 after Create
-	Digests   [][]byte // what guesses are compared with; none: the answer is judged by the engine
+	Digests   [][]byte // what guesses are compared with; none: its strategy verifies the answer
 	Sealed    []byte
 	Mark      []byte // of the guess that won, or of the Closing
 	ExpiresAt time.Time

@@ -88,7 +88,7 @@ var (
 	ErrClosed   = errors.New("watchword: closed already")    // Attempt, Close: somebody else won, or it was canceled or locked
 	ErrExpired  = errors.New("watchword: expired")           // Attempt, Close: the entry's time is over
 	ErrSpent    = errors.New("watchword: no tries left")     // Attempt: the entry's own tries are used up
-	ErrMismatch = errors.New("watchword: wrong answer")      // Attempt and Judge.Verify: charged, compared, and wrong
+	ErrMismatch = errors.New("watchword: wrong answer")      // Attempt and Verifier.Verify: charged, compared, and wrong
 	ErrInFlight = errors.New("watchword: tries in flight")   // Close: still pending, as Closing.Idle says
 
 	// ErrOutcomeUnknown is wrapped by errors of stores whose step may have been taken: a reply was lost. An error that

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// evaluate is the second half of the ceremony for answers that are no digests. The try is charged already; the strategy
+// evaluateAnswer is the second half of the ceremony for answers that are no digests. The try is charged already; the strategy
 // decides, what is single-use is spent, and only then is the challenge won. What is spent leaves a note in its factor, so
 // a copy of this answer that comes too late for spending goes on by the note, and one of them wins.
-func (e *Engine) evaluate(ctx context.Context, s Judge, rec *record, entry Entry, a *attempt) (*Result, error) {
-	if err := e.over(ctx, rec); err != nil {
+func (e *Engine) evaluateAnswer(ctx context.Context, s Verifier, rec *record, entry Entry, a *attempt) (*Result, error) {
+	if err := e.checkNotEnded(ctx, rec); err != nil {
 		return nil, err
 	}
 	if contradicts(rec, a) || rec.Decoy && rec.Purpose == PurposeEnrol {
-		return e.settle(ctx, rec, entry, a, &wrongAnswer{extra: e.explain(ctx, rec, a)})
+		return e.settleWrongAnswer(ctx, rec, entry, a, &wrongAnswer{extra: e.explainContradiction(ctx, rec, a)})
 	}
 	if rec.Decoy && rec.Purpose != PurposeEnrol {
 		return e.evaluateDecoy(ctx, s, rec, entry, a)
@@ -30,19 +30,19 @@ func (e *Engine) evaluate(ctx context.Context, s Judge, rec *record, entry Entry
 		}
 		var wrong *wrongAnswer
 		if errors.As(err, &wrong) {
-			result, err := e.settle(ctx, rec, entry, a, wrong)
+			result, err := e.settleWrongAnswer(ctx, rec, entry, a, wrong)
 			return result, rec.faultOr(err)
 		}
 		if err != nil {
-			return nil, e.settled(ctx, rec, err)
+			return nil, e.settleRefusal(ctx, rec, err)
 		}
 		return e.win(ctx, rec, a, result, entry.LastTry.Add(tryTime))
 	}
 	return nil, unavailable(fmt.Errorf("a factor kept changing: %w", ErrConflict))
 }
 
-// over refuses what has ended by what is known here, whatever the store says.
-func (e *Engine) over(ctx context.Context, rec *record) error {
+// checkNotEnded refuses what has ended by what is known here, whatever the store says.
+func (e *Engine) checkNotEnded(ctx context.Context, rec *record) error {
 	if !e.cfg.Clock().Before(rec.ExpiresAt) {
 		return ErrChallengeExpired
 	}
@@ -50,10 +50,10 @@ func (e *Engine) over(ctx context.Context, rec *record) error {
 		e.log.ErrorContext(ctx, "the store reopened a challenge that was won", "challenge", rec.ID)
 		return ErrChallengeApproved
 	}
-	return e.endedHere(rec)
+	return e.endedError(rec)
 }
 
-// wrongAnswer carries a Judge's mismatch, what it was compared with, and what the error holds for the app's backend.
+// wrongAnswer carries a Verifier's mismatch, what it was compared with, and what the error holds for the app's backend.
 type wrongAnswer struct {
 	compared []Factor
 	extra    map[string]any
@@ -64,13 +64,13 @@ func (*wrongAnswer) Error() string { return ErrMismatch.Error() }
 
 // evaluateOnce evaluates and spends, by compare-and-set: ErrConflict if somebody else changed the factor meanwhile, so
 // that the answer is evaluated again by what it has become, and two nodes cannot both accept it.
-func (e *Engine) evaluateOnce(ctx context.Context, s Judge, rec *record, a *attempt, look bool) (*Result, error) {
+func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *attempt, look bool) (*Result, error) {
 	rec.reads = &factorReads{}
 	if look {
 		if f, n, err := e.findNote(ctx, s, rec, a); err != nil {
 			return nil, err
-		} else if n != nil && n.isOf(rec.answerDigest(a)) {
-			return e.resultOf(ctx, rec, n, f)
+		} else if n != nil && n.matchesDigest(rec.answerDigest(a)) {
+			return e.resultOfNote(ctx, rec, n, f)
 		}
 	}
 	if rec.Purpose == PurposeEnrol {
@@ -79,8 +79,8 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Judge, rec *record, a *atte
 	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
 	if err != nil {
 		// It may have been spent by a copy of this answer, between two looks at the factor.
-		if f, n := e.noteIn(rec.reads.factors, rec); n != nil && n.isOf(rec.answerDigest(a)) {
-			return e.resultOf(ctx, rec, n, f)
+		if f, n := e.noteIn(rec.reads.factors, rec); n != nil && n.matchesDigest(rec.answerDigest(a)) {
+			return e.resultOfNote(ctx, rec, n, f)
 		}
 		if errors.Is(err, ErrMismatch) {
 			return nil, &wrongAnswer{proof.Compared, proof.Extra}
@@ -108,14 +108,14 @@ func (r *record) faultOr(refusal error) error {
 func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof) (*Result, error) {
 	now := e.cfg.Clock()
 	f := proof.Spend
-	n := note{challenge: rec.ident.rand, digest: rec.answerDigest(a), amr: proof.AMR, subject: proof.Subject}
+	n := note{challenge: rec.id.rand, digest: rec.answerDigest(a), amr: proof.AMR, subject: proof.Subject}
 	if err := n.setExtra(proof.Extra); err != nil {
 		return nil, err
 	}
 	if f != nil {
 		n.at = f.readTime(now)
 		f.Failures, f.WaitUntil, f.LastUsedAt = 0, time.Time{}, now.UTC()
-		e.leaveNote(f, n)
+		e.addNote(f, n)
 		if err := e.env.factors.update(ctx, *f); err != nil {
 			return nil, factorError(err)
 		}
@@ -124,13 +124,13 @@ func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof
 			e.emit(ctx, EventFactorLow, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
 		}
 	}
-	result := e.proven(rec, proof, f)
+	result := e.resultOfProof(rec, proof, f)
 	result.Claims.extra = n.extra
 	return result, nil
 }
 
-// proven is what a right answer earns. The challenge of a discoverable passkey goes on naming nobody.
-func (e *Engine) proven(rec *record, proof Proof, f *Factor) *Result {
+// resultOfProof is what a right answer earns. The challenge of a discoverable passkey goes on naming nobody.
+func (e *Engine) resultOfProof(rec *record, proof Proof, f *Factor) *Result {
 	now := e.cfg.Clock()
 	if f != nil {
 		rec.Factor, rec.FactorOf = f.ID, f.CreatedBy
@@ -164,25 +164,25 @@ func (e *Engine) win(ctx context.Context, rec *record, a *attempt, r *Result, de
 		return nil, err
 	}
 	closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Before: deadline,
-		Clear: e.budget(rec.ident, e.strategyOf(rec.ident).Traits()).Key}
-	if err := e.cfg.Store.Close(ctx, rec.ident.ref, closing); err != nil {
-		return e.lost(ctx, rec, a, r, err)
+		Clear: e.budget(rec.id).Key}
+	if err := e.cfg.Store.Close(ctx, rec.id.ref, closing); err != nil {
+		return e.explainLostWin(ctx, rec, a, r, err)
 	}
 	if r.Factor != nil {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
 	}
-	won, err := e.record(ctx, rec, a, r)
-	e.eraseNote(ctx, r.noted)
+	won, err := e.recordApproval(ctx, rec, a, r)
+	e.scheduleNoteRemoval(ctx, r.noted)
 	return won, err
 }
 
-// lost says why a right answer did not win.
-func (e *Engine) lost(ctx context.Context, rec *record, a *attempt, r *Result, err error) (*Result, error) {
+// explainLostWin says why a right answer did not win.
+func (e *Engine) explainLostWin(ctx context.Context, rec *record, a *attempt, r *Result, err error) (*Result, error) {
 	var before *Result
 	refusal := unavailable(err)
 	switch {
 	case errors.Is(err, ErrClosed):
-		before, refusal = e.tooLate(ctx, rec.ident, a)
+		before, refusal = e.resolveClosed(ctx, rec.id, a)
 	case errors.Is(err, ErrExpired) && !e.cfg.Clock().Before(rec.ExpiresAt):
 		refusal = ErrChallengeExpired
 	case errors.Is(err, ErrNotFound):
@@ -191,13 +191,13 @@ func (e *Engine) lost(ctx context.Context, rec *record, a *attempt, r *Result, e
 	if before != nil {
 		return before, nil
 	}
-	return nil, e.takeBack(ctx, rec, r, refusal)
+	return nil, e.removeUnwonFactor(ctx, rec, r, refusal)
 }
 
-// takeBack removes what an answer that did not win had enrolled, unless another right answer to the same challenge has won
+// removeUnwonFactor removes what an answer that did not win had enrolled, unless another right answer to the same challenge has won
 // with it. Where it is not known whether one has, or will, it stays: the same answer goes on with it, and the app hears of
 // it; and so it is with a set that was replaced.
-func (e *Engine) takeBack(ctx context.Context, rec *record, r *Result, refusal error) error {
+func (e *Engine) removeUnwonFactor(ctx context.Context, rec *record, r *Result, refusal error) error {
 	if r.Factor == nil || errors.Is(refusal, ErrChallengeApproved) {
 		return refusal
 	}

@@ -56,17 +56,17 @@ func (f *Factor) fields(version *int64) func(*codec) {
 	}
 }
 
-// vault is an app's factors, opened and sealed on the way.
-type vault struct {
-	app   string
-	store Factors
-	ring  ring
-	ids   *prf
-	log   *slog.Logger
+// factorStore is an app's factors, opened and sealed on the way.
+type factorStore struct {
+	app     string
+	store   Factors
+	keyring keyring
+	ids     *prf
+	log     *slog.Logger
 }
 
 // sealID is the associated data of a factor's seal: moved to another app, subject, strategy or id it does not open.
-func (v *vault) sealID(subject, strategy, id string) string {
+func (v *factorStore) sealID(subject, strategy, id string) string {
 	out := append(make([]byte, 0, 160), "factor"...)
 	for _, part := range [...]string{v.app, subject, strategy, id} {
 		out = append(binary.AppendUvarint(out, uint64(len(part))), part...)
@@ -74,7 +74,7 @@ func (v *vault) sealID(subject, strategy, id string) string {
 	return string(out)
 }
 
-func (v *vault) list(ctx context.Context, subject, strategy string) ([]Factor, error) {
+func (v *factorStore) list(ctx context.Context, subject, strategy string) ([]Factor, error) {
 	if v.store == nil {
 		return nil, nil
 	}
@@ -92,7 +92,7 @@ func (v *vault) list(ctx context.Context, subject, strategy string) ([]Factor, e
 	return out, nil
 }
 
-func (v *vault) get(ctx context.Context, id string) (Factor, error) {
+func (v *factorStore) get(ctx context.Context, id string) (Factor, error) {
 	if v.store == nil {
 		return Factor{}, ErrNotFound
 	}
@@ -109,7 +109,7 @@ func (v *vault) get(ctx context.Context, id string) (Factor, error) {
 // open unseals a factor. One that was damaged is disabled: it answers nothing and still has to be protected, but its subject
 // goes on with the others, and it can be removed or replaced. So is one whose key is not in the ring, but that is the
 // server's fault, and whoever needs it hears so.
-func (v *vault) open(ctx context.Context, s SealedFactor) Factor {
+func (v *factorStore) open(ctx context.Context, s SealedFactor) Factor {
 	f, err := v.unseal(s)
 	if err == nil {
 		return f
@@ -124,8 +124,8 @@ func (v *vault) open(ctx context.Context, s SealedFactor) Factor {
 	return f
 }
 
-func (v *vault) unseal(s SealedFactor) (Factor, error) {
-	plain, sealer, err := v.ring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
+func (v *factorStore) unseal(s SealedFactor) (Factor, error) {
+	plain, sealer, err := v.keyring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
 	if err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
 	}
@@ -142,14 +142,14 @@ func (v *vault) unseal(s SealedFactor) (Factor, error) {
 }
 
 // seal prepares a factor for the given version: 1 to create it, its own plus one to update it.
-func (v *vault) seal(f Factor, version int64) (SealedFactor, error) {
+func (v *factorStore) seal(f Factor, version int64) (SealedFactor, error) {
 	plain, err := encoded(f.fields(&version))
 	if err != nil {
 		return SealedFactor{}, err
 	}
 	id := v.sealID(f.Subject, f.Strategy, f.ID)
-	if f.sealer == nil || f.sealer.key != v.ring[0] || f.sealer.id != id {
-		if f.sealer, err = v.ring[0].sealer(id); err != nil {
+	if f.sealer == nil || f.sealer.key != v.keyring[0] || f.sealer.id != id {
+		if f.sealer, err = v.keyring[0].sealer(id); err != nil {
 			return SealedFactor{}, err
 		}
 	}
@@ -157,7 +157,7 @@ func (v *vault) seal(f Factor, version int64) (SealedFactor, error) {
 		Version: f.Version, Data: f.sealer.seal(plain)}, nil
 }
 
-func (v *vault) create(ctx context.Context, f Factor) error {
+func (v *factorStore) create(ctx context.Context, f Factor) error {
 	s, err := v.seal(f, 1)
 	if err != nil {
 		return err
@@ -166,7 +166,7 @@ func (v *vault) create(ctx context.Context, f Factor) error {
 }
 
 // update is compare-and-set: ErrConflict if somebody changed the factor since it was read.
-func (v *vault) update(ctx context.Context, f Factor) error {
+func (v *factorStore) update(ctx context.Context, f Factor) error {
 	if f.damaged {
 		return fmt.Errorf("factor %s: %w", f.ID, errSeal)
 	}

@@ -46,7 +46,7 @@ func (s *factorSet) fields(c *codec) {
 }
 
 // setID names the entry of a subject's set.
-func (v *vault) setID(subject string) string {
+func (v *factorStore) setID(subject string) string {
 	sum := v.ids.sum("factor set", v.app, subject)
 	return "fs_" + b64.EncodeToString(sum[:16])
 }
@@ -54,7 +54,7 @@ func (v *vault) setID(subject string) string {
 // set reads everything that a subject has enrolled. An entry whose seal does not open was damaged: the next change makes it
 // anew, and no enrolment that is open then goes on. Where only its key is missing nobody's proof is refused for that, and
 // the app's own authority alone changes the set.
-func (v *vault) set(ctx context.Context, subject string, now time.Time) (*factorSet, error) {
+func (v *factorStore) set(ctx context.Context, subject string, now time.Time) (*factorSet, error) {
 	set := &factorSet{subject: subject, now: now}
 	if v.store == nil {
 		return set, nil
@@ -81,7 +81,7 @@ func (v *vault) set(ctx context.Context, subject string, now time.Time) (*factor
 
 // bump brings the set's entry to a new version, with what is being added; ErrConflict if somebody else was first, or if there
 // was no entry that opens: then there is an empty one, of this life, that can be looked at by the clock of its store.
-func (v *vault) bump(ctx context.Context, set *factorSet, life string, add ...addition) error {
+func (v *factorStore) bump(ctx context.Context, set *factorSet, life string, add ...addition) error {
 	next, fresh := factorSet{life: set.life}, set.entry == nil || set.damaged()
 	if fresh {
 		next.life, add = life, nil
@@ -155,12 +155,12 @@ func (e *Engine) removalRef(subject string, period int64) (ref, id string) {
 	return ref, "removed " + ref
 }
 
-// rememberRemoval keeps when the subject was removed last.
-func (e *Engine) rememberRemoval(ctx context.Context, subject string) error {
+// recordRemoval keeps when the subject was removed last.
+func (e *Engine) recordRemoval(ctx context.Context, subject string) error {
 	now := e.cfg.Clock()
 	period := now.UnixNano() / int64(removalPeriod)
 	ref, id := e.removalRef(subject, period)
-	sealer, err := e.ring[0].sealer(id)
+	sealer, err := e.keyring[0].sealer(id)
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (e *Engine) removedSince(ctx context.Context, subject string, began time.Ti
 		if err != nil {
 			return false, unavailable(err)
 		}
-		plain, _, err := e.ring.open(id, entry.Sealed)
+		plain, _, err := e.keyring.open(id, entry.Sealed)
 		if err != nil || len(plain) != 8 {
 			continue // its key has left the ring, or it was tampered with, which is no more than deleting it
 		}

@@ -9,7 +9,7 @@ import (
 // returns how many factors that were. People then enrol again, without a proof where nothing else is enrolled. A key that
 // is in the keyring is refused. It may be interrupted and run again.
 func (e *Engine) ForgetKey(ctx context.Context, id string) (removed int, err error) {
-	for _, k := range e.ring {
+	for _, k := range e.keyring {
 		if k.id == id {
 			return 0, errors.New("watchword: a key that is in the keyring is not lost")
 		}

@@ -25,11 +25,11 @@ type Reservation struct {
 	sealer  *sealer
 	ref, id string
 	version int64
-	held    reserved
+	state   reservationState
 }
 
-// reserved is the sealed part of a record: whose request, until when it is being answered, and the answer.
-type reserved struct {
+// reservationState is the sealed part of a record: whose request, until when it is being answered, and the answer.
+type reservationState struct {
 	Fingerprint []byte    `json:"fp"`
 	Life        []byte    `json:"li"` // of this record: what a seed makes after it is gone has other ids
 	Until       time.Time `json:"un"`
@@ -50,7 +50,7 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 		return nil, err
 	}
 	r := &Reservation{engine: e, ref: ref, id: "idempotency " + ref, version: 1,
-		held: reserved{Fingerprint: print[:], Life: life, Until: now.Add(lease)}}
+		state: reservationState{Fingerprint: print[:], Life: life, Until: now.Add(lease)}}
 	data, err := r.seal()
 	if err != nil {
 		return nil, err
@@ -58,7 +58,7 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 	err = e.cfg.Store.Create(ctx, Entry{ID: ref, Version: 1, Sealed: data, ExpiresAt: now.Add(maxLifetime), KeepUntil: now.Add(maxLifetime + keepClosed)})
 	switch {
 	case errors.Is(err, ErrExists):
-		err = r.meet(ctx, print[:], now)
+		err = r.resolveExisting(ctx, print[:], now)
 	case err != nil:
 		if errors.Is(err, ErrOutcomeUnknown) {
 			r.releaseLater(ctx)
@@ -68,13 +68,13 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 	if err != nil {
 		return nil, err
 	}
-	seed := e.identity.tags.sum("seed", string(r.held.Fingerprint), string(r.held.Life))
+	seed := e.identity.tags.sum("seed", string(r.state.Fingerprint), string(r.state.Life))
 	r.Seed = seed[:]
 	return r, nil
 }
 
-// meet reads an earlier record: it was answered, is being answered, or was given up and is taken over.
-func (r *Reservation) meet(ctx context.Context, fingerprint []byte, now time.Time) error {
+// resolveExisting reads an earlier record: it was answered, is being answered, or was given up and is taken over.
+func (r *Reservation) resolveExisting(ctx context.Context, fingerprint []byte, now time.Time) error {
 	entry, err := r.engine.cfg.Store.Get(ctx, r.ref)
 	if errors.Is(err, ErrNotFound) {
 		return ErrIdempotencyInFlight // it ended between two steps; the caller comes again
@@ -82,38 +82,38 @@ func (r *Reservation) meet(ctx context.Context, fingerprint []byte, now time.Tim
 	if err != nil {
 		return unavailable(err)
 	}
-	plain, _, err := r.engine.ring.open(r.id, entry.Sealed)
-	own := r.held
+	plain, _, err := r.engine.keyring.open(r.id, entry.Sealed)
+	own := r.state
 	if err == nil {
-		r.held = reserved{}
-		err = json.Unmarshal(plain, &r.held)
+		r.state = reservationState{}
+		err = json.Unmarshal(plain, &r.state)
 	}
-	same := err == nil && hmac.Equal(r.held.Fingerprint, fingerprint)
-	released := err == nil && r.held.Until.IsZero() && r.held.Answer == nil // nothing of that request is remembered
+	same := err == nil && hmac.Equal(r.state.Fingerprint, fingerprint)
+	released := err == nil && r.state.Until.IsZero() && r.state.Answer == nil // nothing of that request is remembered
 	var missing *missingKeyError
 	switch {
 	case errors.As(err, &missing):
 		return unavailable(missing)
 	case err != nil, !released && !same:
 		return ErrIdempotencyMismatch
-	case r.held.Answer != nil:
-		r.Answer = r.held.Answer
+	case r.state.Answer != nil:
+		r.Answer = r.state.Answer
 		return r.repeatable(ctx)
-	case now.Before(r.held.Until):
+	case now.Before(r.state.Until):
 		return ErrIdempotencyInFlight
 	case same:
-		own.Life, r.TakenOver = r.held.Life, true
+		own.Life, r.TakenOver = r.state.Life, true
 	}
-	r.version, r.held = entry.Version, own
+	r.version, r.state = entry.Version, own
 	return r.write(ctx)
 }
 
 // repeatable refuses to show a secret again after what it belongs to has ended.
 func (r *Reservation) repeatable(ctx context.Context) error {
-	if r.held.While == "" {
+	if r.state.While == "" {
 		return nil
 	}
-	v, err := r.engine.Status(ctx, r.held.While)
+	v, err := r.engine.Status(ctx, r.state.While)
 	if err == nil {
 		err = closedError(v.Status)
 	}
@@ -122,14 +122,14 @@ func (r *Reservation) repeatable(ctx context.Context) error {
 
 // RepeatWhile lets the answer be repeated only as long as the challenge is pending: it holds a secret that is shown to
 // whoever enrols it, and to nobody afterwards. Call it before Finish.
-func (r *Reservation) RepeatWhile(challenge string) { r.held.While = challenge }
+func (r *Reservation) RepeatWhile(challenge string) { r.state.While = challenge }
 
 // Finish keeps the answer for those who ask again. If that fails it is tried again for a while, behind the caller's back.
 func (r *Reservation) Finish(ctx context.Context, answer []byte) error {
-	r.held.Answer = answer
+	r.state.Answer = answer
 	err := r.write(ctx)
 	if err != nil {
-		r.later(ctx)
+		r.writeLater(ctx)
 	}
 	return err
 }
@@ -137,10 +137,10 @@ func (r *Reservation) Finish(ctx context.Context, answer []byte) error {
 // Release gives the key back: the answer is not to be remembered. If that fails it is tried again for a while, so that the
 // key is not taken for one that is being answered.
 func (r *Reservation) Release(ctx context.Context) error {
-	r.held.Until = time.Time{}
+	r.state.Until = time.Time{}
 	err := r.write(ctx)
 	if err != nil {
-		r.later(ctx)
+		r.writeLater(ctx)
 	}
 	return err
 }
@@ -149,8 +149,8 @@ func (r *Reservation) Release(ctx context.Context) error {
 // be another request's, which has a life of its own.
 func (r *Reservation) releaseLater(ctx context.Context) {
 	own := *r
-	own.held.Until = time.Time{}
-	own.engine.background.retry(ctx, func(ctx context.Context) error {
+	own.state.Until = time.Time{}
+	own.engine.background.runUntilDone(ctx, func(ctx context.Context) error {
 		entry, err := own.engine.cfg.Store.Get(ctx, own.ref)
 		if errors.Is(err, ErrNotFound) {
 			return nil
@@ -158,9 +158,9 @@ func (r *Reservation) releaseLater(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		var there reserved
-		plain, _, err := own.engine.ring.open(own.id, entry.Sealed)
-		if err != nil || json.Unmarshal(plain, &there) != nil || !hmac.Equal(there.Life, own.held.Life) {
+		var there reservationState
+		plain, _, err := own.engine.keyring.open(own.id, entry.Sealed)
+		if err != nil || json.Unmarshal(plain, &there) != nil || !hmac.Equal(there.Life, own.state.Life) {
 			return nil
 		}
 		if err := own.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
@@ -170,10 +170,10 @@ func (r *Reservation) releaseLater(ctx context.Context) {
 	})
 }
 
-// later writes the record as soon as the store can be reached, unless somebody else has written it meanwhile.
-func (r *Reservation) later(ctx context.Context) {
+// writeLater writes the record as soon as the store can be reached, unless somebody else has written it meanwhile.
+func (r *Reservation) writeLater(ctx context.Context) {
 	again := *r
-	r.engine.background.retry(ctx, func(ctx context.Context) error {
+	r.engine.background.runUntilDone(ctx, func(ctx context.Context) error {
 		if err := again.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
 			return err
 		}
@@ -182,12 +182,12 @@ func (r *Reservation) later(ctx context.Context) {
 }
 
 func (r *Reservation) seal() ([]byte, error) {
-	plain, err := json.Marshal(r.held)
+	plain, err := json.Marshal(r.state)
 	if err != nil {
 		return nil, err
 	}
 	if r.sealer == nil {
-		if r.sealer, err = r.engine.ring[0].sealer(r.id); err != nil {
+		if r.sealer, err = r.engine.keyring[0].sealer(r.id); err != nil {
 			return nil, err
 		}
 	}

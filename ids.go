@@ -32,20 +32,22 @@ const (
 
 var b64 = base64.RawURLEncoding.Strict()
 
-// ident is a parsed id.
-type ident struct {
+// challengeID is a parsed id.
+type challengeID struct {
 	id    string // as callers see it
 	ref   string // as the store sees it: group, dot, random and kind
 	rand  [randomSize]byte
 	kind  [kindSize]byte
 	app   [appSize]byte
 	group [groupSize]byte
+
+	strategy Strategy // that made the challenge
 }
 
-func (i *ident) known() bool { return i.kind[0]&knownBit != 0 }
+func (i *challengeID) known() bool { return i.kind[0]&knownBit != 0 }
 
 // budgetKey is the group's, or of the group's known devices.
-func (i *ident) budgetKey() string {
+func (i *challengeID) budgetKey() string {
 	if i.known() {
 		return i.ref[:groupText] + ".known"
 	}
@@ -88,14 +90,14 @@ func (i *identity) kindTag(strategy string, known bool) (t [kindSize]byte) {
 	return t
 }
 
-func (i *identity) newIdent(random [randomSize]byte, app [appSize]byte, group [groupSize]byte, kind [kindSize]byte) ident {
+func (i *identity) newChallengeID(random [randomSize]byte, app [appSize]byte, group [groupSize]byte, kind [kindSize]byte) challengeID {
 	var rest [maskedSize]byte
 	copy(rest[:], app[:])
 	copy(rest[appSize:], group[:])
 	copy(rest[appSize+groupSize:], kind[:])
 	rest = i.masked(random, rest)
 	raw := append(random[:], rest[:]...)
-	return ident{id: idPrefix + b64.EncodeToString(raw), ref: storeID(random, group, kind), rand: random, app: app, group: group, kind: kind}
+	return challengeID{id: idPrefix + b64.EncodeToString(raw), ref: storeID(random, group, kind), rand: random, app: app, group: group, kind: kind}
 }
 
 // storeID is the group, a dot, and the random part and the kind.
@@ -110,18 +112,18 @@ func storeID(random [randomSize]byte, group [groupSize]byte, kind [kindSize]byte
 	return string(text[:])
 }
 
-func (i *identity) parseID(id string) (ident, bool) {
+func (i *identity) parseID(id string) (challengeID, bool) {
 	text, ok := strings.CutPrefix(id, idPrefix)
 	if !ok || len(text) != b64.EncodedLen(idSize) {
-		return ident{}, false
+		return challengeID{}, false
 	}
 	var raw [idSize]byte
 	if n, err := b64.Decode(raw[:], []byte(text)); err != nil || n != idSize {
-		return ident{}, false
+		return challengeID{}, false
 	}
 	random := [randomSize]byte(raw[:])
 	rest := i.masked(random, [maskedSize]byte(raw[randomSize:]))
-	out := ident{id: id, rand: random, app: [appSize]byte(rest[:]), group: [groupSize]byte(rest[appSize:]), kind: [kindSize]byte(rest[appSize+groupSize:])}
+	out := challengeID{id: id, rand: random, app: [appSize]byte(rest[:]), group: [groupSize]byte(rest[appSize:]), kind: [kindSize]byte(rest[appSize+groupSize:])}
 	out.ref = storeID(random, out.group, out.kind)
 	return out, true
 }

@@ -9,21 +9,21 @@ import (
 // outside that folder, only where a program is wired together.
 
 // A Strategy is one way to prove something. It holds settings, never state: what it must remember goes into the
-// Challenge. Beside these three methods it is a Guesser or a Judge, and an Enroller if its subjects keep something.
+// Challenge. Beside these three methods it is a Matcher or a Verifier, and an Enroller if its subjects keep something.
 type Strategy interface {
 	// Name is the strategy's name on the wire: otp, totp, magiclink, ...
 	Name() string
-	// Traits says what the engine must know before it has read a challenge.
-	Traits() Traits
+	// StrategyProperties says what the engine must know before it has read a challenge.
+	Properties() StrategyProperties
 	// Begin says what is asked of the subject. It must be a pure function of the challenge (and of what the subject has
 	// enrolled), with codes and secrets from its Derive methods: it is called again for each message, so that the
 	// same code can be sent again though none is stored.
 	Begin(ctx context.Context, c *Challenge) (Prompt, error)
 }
 
-// A Guesser's answers are secrets that were made here and sent, so they are compared as keyed digests inside the store,
+// A Matcher's answers are secrets that were made here and sent, so they are compared as keyed digests inside the store,
 // in the same step that charges the try and before the entry has been read.
-type Guesser interface {
+type Matcher interface {
 	Strategy
 	// Candidates lists what the answer may mean, in the one spelling that Begin accepts, the approving ones first.
 	// None is a wrong answer.
@@ -32,8 +32,8 @@ type Guesser interface {
 	AMR(c *Challenge) []string
 }
 
-// A Judge decides in Go, after the try has been charged: its answers are not digests of something that was sent.
-type Judge interface {
+// A Verifier decides in Go, after the try has been charged: its answers are not digests of something that was sent.
+type Verifier interface {
 	Strategy
 	// Verify returns ErrMismatch for a wrong answer, with Proof.Compared naming the factors it was compared with.
 	// It spends and stores nothing: Proof.Spend is what the engine spends.
@@ -42,7 +42,7 @@ type Judge interface {
 
 // An Enroller's subjects keep something. Its methods are called instead of Begin and Verify when the purpose is Enrol.
 type Enroller interface {
-	Judge
+	Verifier
 	// BeginEnrol is as pure as Begin, and may leave what it must remember in c.Data.
 	BeginEnrol(ctx context.Context, c *Challenge) (Prompt, error)
 	// VerifyEnrol returns the factor to create or, with an ID that exists and its Version, to replace.
@@ -58,15 +58,15 @@ type AnswerReader interface {
 	ReadAnswer(answer string) (string, error)
 }
 
-// A Locator names the factor that an answer says it is of, where a challenge names nobody: a discoverable passkey's. Empty:
+// A FactorLocator names the factor that an answer says it is of, where a challenge names nobody: a discoverable passkey's. Empty:
 // the answer says nothing, or is none.
-type Locator interface {
+type FactorLocator interface {
 	Locate(c *Challenge, answer string) (factor string)
 }
 
 // A DecoyMaker's decoys are evaluated like anybody's: against a factor that nobody has.
 type DecoyMaker interface {
-	Judge
+	Verifier
 	// DecoyFactor returns what Data of a factor would hold that the challenge's subject had enrolled. It is derived from
 	// the challenge; no answer to it is ever approved.
 	DecoyFactor(c *Challenge) ([]byte, error)
@@ -203,22 +203,22 @@ type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
-// Traits is what the engine must know of a strategy before it has read a challenge.
-type Traits struct {
-	Group    Group         // what a guess is about
-	Sends    bool          // a message travels: channel and address are required
-	Channel  string        // by which it travels where the caller names no channel; empty: the caller must
-	Subject  bool          // the subject is required
-	Object   bool          // the answer is a JSON object, not a string
-	Typed    Typed         // what its codes look like that people type; zero: answers are exact
-	Tries    int           // tries of a challenge; 0: Config.Tries
-	Lifetime time.Duration // of a challenge; 0: Config.Lifetime
-	Space    float64       // how many answers there could be; 0: too many to guess (2^112 and more)
-	Accepted int           // how many of them are right at a time
-	Strength int           // for changing factors: only a proof at least as strong as the strongest factor will do
+// StrategyProperties is what the engine must know of a strategy before it has read a challenge.
+type StrategyProperties struct {
+	Group        Group         // what a guess is about
+	Sends        bool          // a message travels: channel and address are required
+	Channel      string        // by which it travels where the caller names no channel; empty: the caller must
+	Subject      bool          // the subject is required
+	Object       bool          // the answer is a JSON object, not a string
+	Typed        Typed         // what its codes look like that people type; zero: answers are exact
+	Tries        int           // tries of a challenge; 0: Config.Tries
+	Lifetime     time.Duration // of a challenge; 0: Config.Lifetime
+	Space        float64       // how many answers there could be; 0: too many to guess (2^112 and more)
+	RightAnswers int           // how many of them are right at a time
+	Strength     int           // for changing factors: only a proof at least as strong as the strongest factor will do
 }
 
-// Strengths of strategies, for Traits.
+// Strengths of strategies, for StrategyProperties.
 const (
 	StrengthSent     = 1 // sent codes and links
 	StrengthRecovery = 2 // recovery codes; they may replace any factor
@@ -252,7 +252,7 @@ const (
 type Prompt struct {
 	Ask     Ask
 	Public  map[string]any // what the ask needs: options of a key, a secret to scan; shown to the starter once
-	Accepts []Code         // a Guesser's right answers, in the spelling of Candidates; only their digests are stored
+	Accepts []Code         // a Matcher's right answers, in the spelling of Candidates; only their digests are stored
 	Code    Code           // for the message: digits or letters to type
 	Link    Code           // for the message: the token of a link
 	Silent  bool           // nothing is sent, though everything else is as if it were (test identities)
@@ -269,11 +269,11 @@ type Answer struct {
 
 // A Candidate is one meaning of an answer. A right one approves the challenge, or locks it.
 type Candidate struct {
-	Text  string
-	Locks bool
+	Text           string
+	LocksChallenge bool
 }
 
-// A Proof is a Judge's decision and what it has to be paid with.
+// A Proof is a Verifier's decision and what it has to be paid with.
 type Proof struct {
 	AMR      []string       // RFC 8176, and no more than happened
 	Spend    *Factor        // the factor as it must be stored before the challenge is won: counter moved, code used up

@@ -391,7 +391,7 @@ func TestDecoyTakesAsLongOverANetwork(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			if _, err := node.Page(ctx, s.ID, cookie.Reveal()); err != nil {
+			if _, err := node.ViewPage(ctx, s.ID, cookie.Reveal()); err != nil {
 				t.Fatal(err)
 			}
 			return time.Since(began)

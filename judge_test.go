@@ -14,12 +14,12 @@ import (
 type liar struct {
 	verify func(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error)
 	enrol  func(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error)
-	traits watchword.Traits
+	traits watchword.StrategyProperties
 	begin  watchword.Prompt
 }
 
-func (*liar) Name() string               { return "liar" }
-func (l *liar) Traits() watchword.Traits { return l.traits }
+func (*liar) Name() string                               { return "liar" }
+func (l *liar) Properties() watchword.StrategyProperties { return l.traits }
 func (l *liar) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
 	return l.begin, nil
 }
@@ -347,7 +347,7 @@ func TestNamelessChallengesAreAnsweredWithoutAName(t *testing.T) {
 	l := &liar{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
 		return watchword.Proof{Subject: "user_7"}, nil
 	}}
-	k := newKit(t, withLiar(l), func(*watchword.Config) { l.traits = watchword.Traits{Tries: 1} })
+	k := newKit(t, withLiar(l), func(*watchword.Config) { l.traits = watchword.StrategyProperties{Tries: 1} })
 	nobody := func(r *watchword.CheckRequest) { r.Subject = "" }
 	req := judged()
 	req.Subject = ""
@@ -462,7 +462,7 @@ func TestWhatAChallengeNeedsIsRemoved(t *testing.T) {
 	if v, err := k.sibling().Wait(ended, s.ID); err != nil || v.Status != watchword.Canceled {
 		t.Errorf("%+v %v", v, err)
 	}
-	if p, err := k.Page(ctx, onPage.ID, cookie.Reveal()); err != nil || p.Status != watchword.Canceled {
+	if p, err := k.ViewPage(ctx, onPage.ID, cookie.Reveal()); err != nil || p.Status != watchword.Canceled {
 		t.Errorf("the page: %+v %v", p, err)
 	}
 	for _, c := range []*watchword.Started{enrolling, d} {

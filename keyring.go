@@ -215,12 +215,12 @@ func isKeyID(id string) bool {
 	return id != "" && len(id) <= maxKeyID && !strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
 }
 
-// ring is the keys of one app: the first makes, all of them verify.
-type ring []*ringKey
+// keyring is the keys of one app: the first makes, all of them verify.
+type keyring []*ringKey
 
 // open decrypts what was sealed with whichever key of the ring sealed it, and returns its sealer. A *missingKeyError if that
 // key is not in the ring.
-func (r ring) open(id string, data []byte) ([]byte, *sealer, error) {
+func (r keyring) open(id string, data []byte) ([]byte, *sealer, error) {
 	if len(data) < 2 || data[0] != sealVersion || len(data) < 2+int(data[1]) {
 		return nil, nil, errSeal
 	}

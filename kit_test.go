@@ -91,7 +91,7 @@ func (k *kit) start(req watchword.StartRequest) *watchword.Started {
 // code is what was sent last for a challenge.
 func (k *kit) code(id string) string {
 	k.t.Helper()
-	m, err := k.Compose(context.Background(), k.outbox.last(id))
+	m, err := k.ComposeMessage(context.Background(), k.outbox.last(id))
 	if err != nil {
 		k.t.Fatalf("compose: %v", err)
 	}

@@ -6,8 +6,8 @@ import (
 	"net/netip"
 )
 
-// A taken is what shared limits were charged with for one start or resend, so that it can be given back.
-type taken []charge
+// A startCharge is what shared limits were charged with for one start or resend, so that it can be given back.
+type startCharge []charge
 
 // A charge is what one limiter took under a name.
 type charge struct {
@@ -16,25 +16,25 @@ type charge struct {
 	buckets []Bucket
 }
 
-// takeStart asks the shared limits for one start or resend. Keys are digests under the identity key, and a device that
+// chargeStart asks the shared limits for one start or resend. Keys are digests under the identity key, and a device that
 // the app knows is counted apart from strangers, so that they cannot use up its sends.
-func (e *Engine) takeStart(ctx context.Context, t Traits, req StartRequest, to Address) (taken, error) {
+func (e *Engine) chargeStart(ctx context.Context, t StrategyProperties, req StartRequest, to Address) (startCharge, error) {
 	took, err := e.take(ctx, e.cfg.Starts, e.startBuckets(t, req, to)...)
 	if err != nil || to.refusal == nil || req.Client.Known {
 		return took, err
 	}
 	reserved, err := e.takeReserved(ctx, req.Channel, to)
 	if err != nil {
-		e.giveBack(ctx, took)
+		e.refundStart(ctx, took)
 		return nil, err
 	}
 	return append(took, reserved...), nil
 }
 
 // takeReserved asks for one of the few starts that strangers have to an address that is refused for a while.
-func (e *Engine) takeReserved(ctx context.Context, channel string, to Address) (taken, error) {
+func (e *Engine) takeReserved(ctx context.Context, channel string, to Address) (startCharge, error) {
 	if e.cfg.Reserved == nil {
-		return nil, e.limited(ctx, &LimitError{Rule: to.refusal.Limit, RetryAfter: to.refusal.RetryAfter})
+		return nil, e.limitError(ctx, &LimitError{Rule: to.refusal.Limit, RetryAfter: to.refusal.RetryAfter})
 	}
 	took, err := e.take(ctx, e.cfg.Reserved, Bucket{By: "prefix", Key: e.bucketKey("prefix", to.Prefix), Channel: channel})
 	var refused *Error
@@ -45,36 +45,36 @@ func (e *Engine) takeReserved(ctx context.Context, channel string, to Address) (
 }
 
 // take spends from a limiter, in a way that can be given back where the limiter knows how.
-func (e *Engine) take(ctx context.Context, from Limiter, buckets ...Bucket) (taken, error) {
+func (e *Engine) take(ctx context.Context, from Limiter, buckets ...Bucket) (startCharge, error) {
 	if from == nil {
 		return nil, nil
 	}
 	refunder, ok := from.(Refunder)
 	if !ok {
-		return nil, e.limited(ctx, from.Take(ctx, buckets...))
+		return nil, e.limitError(ctx, from.Take(ctx, buckets...))
 	}
 	name, err := e.random(randomSize)
 	if err != nil {
 		return nil, err
 	}
-	took := taken{{refunder, b64.EncodeToString(name), buckets}}
-	if err = e.limited(ctx, refunder.TakeNamed(ctx, took[0].name, buckets...)); err == nil {
+	took := startCharge{{refunder, b64.EncodeToString(name), buckets}}
+	if err = e.limitError(ctx, refunder.TakeNamed(ctx, took[0].name, buckets...)); err == nil {
 		return took, nil
 	}
 	if errors.Is(err, ErrUnavailable) { // a lost reply: it may have been charged
-		e.giveBack(ctx, took)
+		e.refundStart(ctx, took)
 	}
 	return nil, err
 }
 
-// giveBack takes the charges of a start or resend back that did not come about. No answer waits for it.
-func (e *Engine) giveBack(ctx context.Context, took taken) {
+// refundStart takes the charges of a start or resend back that did not come about. No answer waits for it.
+func (e *Engine) refundStart(ctx context.Context, took startCharge) {
 	for _, c := range took {
-		e.background.retry(ctx, func(ctx context.Context) error { return c.by.Refund(ctx, c.name, c.buckets...) })
+		e.background.runUntilDone(ctx, func(ctx context.Context) error { return c.by.Refund(ctx, c.name, c.buckets...) })
 	}
 }
 
-func (e *Engine) startBuckets(t Traits, req StartRequest, to Address) []Bucket {
+func (e *Engine) startBuckets(t StrategyProperties, req StartRequest, to Address) []Bucket {
 	channel := ""
 	if t.Sends {
 		channel = req.Channel
@@ -91,7 +91,7 @@ func (e *Engine) startBuckets(t Traits, req StartRequest, to Address) []Bucket {
 	}
 	add("address", to.key())
 	add("subject", req.Subject)
-	add(clientIs(t, req), clientNetwork(req.Client.IP))
+	add(clientLimit(t, req), clientNetwork(req.Client.IP))
 	add("prefix", to.Prefix)
 	add("country", to.Country)
 	add("app", e.cfg.App)
@@ -99,17 +99,17 @@ func (e *Engine) startBuckets(t Traits, req StartRequest, to Address) []Bucket {
 	return buckets
 }
 
-// clientIs says what a client is counted as. A page that offers passkeys in its form starts a challenge with each view;
+// clientLimit says what a client is counted as. A page that offers passkeys in its form starts a challenge with each view;
 // those who only look do not use up the starts of everybody behind their address.
-func clientIs(t Traits, req StartRequest) string {
+func clientLimit(t StrategyProperties, req StartRequest) string {
 	if !t.Sends && req.Subject == "" {
 		return "visitor"
 	}
 	return "ip"
 }
 
-// takeCheck asks this process's own throttle for one check.
-func (e *Engine) takeCheck(ctx context.Context, client Client) error {
+// chargeCheck asks this process's own throttle for one check.
+func (e *Engine) chargeCheck(ctx context.Context, client Client) error {
 	if e.cfg.Checks == nil {
 		return nil
 	}
@@ -118,12 +118,12 @@ func (e *Engine) takeCheck(ctx context.Context, client Client) error {
 		buckets = append(buckets, Bucket{By: "ip", Key: network})
 	}
 	if refused := e.cfg.Checks.Allow(buckets...); refused != nil {
-		return e.limited(ctx, refused)
+		return e.limitError(ctx, refused)
 	}
 	return nil
 }
 
-func (e *Engine) limited(ctx context.Context, err error) error {
+func (e *Engine) limitError(ctx context.Context, err error) error {
 	var refused *LimitError
 	switch {
 	case err == nil:

@@ -336,13 +336,13 @@ func TestRepeatedStartHandsItsMessageOver(t *testing.T) {
 		t.Fatalf("%d messages were handed over", len(out))
 	}
 	out := k.outbox.last(s.ID)
-	if m, err := k.Compose(context.Background(), out); err != nil || m.Code.Reveal() == "" {
+	if m, err := k.ComposeMessage(context.Background(), out); err != nil || m.Code.Reveal() == "" {
 		t.Fatalf("%+v %v", m, err)
 	}
-	if err := k.Record(context.Background(), out, watchword.Delivery{Status: watchword.DeliverySent, Provider: "p", Channel: "email"}); err != nil {
+	if err := k.RecordDelivery(context.Background(), out, watchword.Delivery{Status: watchword.DeliverySent, Provider: "p", Channel: "email"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.Compose(context.Background(), out); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := k.ComposeMessage(context.Background(), out); !errors.Is(err, watchword.ErrClosed) {
 		t.Errorf("a message that was sent is sent again: %v", err)
 	}
 	if _, err := k.sibling().Start(context.Background(), req); err != nil || len(k.outbox.of(s.ID)) != 1 {

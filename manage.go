@@ -14,13 +14,13 @@ func (e *Engine) ListFactors(ctx context.Context, subject string) ([]Factor, err
 		return nil, factorError(err)
 	}
 	for i := range factors {
-		factors[i] = e.shown(factors[i])
+		factors[i] = e.withoutSecrets(factors[i])
 	}
 	return factors, nil
 }
 
-// shown is what leaves the engine of a factor.
-func (e *Engine) shown(f Factor) Factor {
+// withoutSecrets is what leaves the engine of a factor.
+func (e *Engine) withoutSecrets(f Factor) Factor {
 	if d, ok := e.strategies[f.Strategy].(Describer); ok && !f.damaged {
 		f.Public = d.Describe(f)
 	}
@@ -33,14 +33,14 @@ func (e *Engine) shown(f Factor) Factor {
 
 // GetFactor reads one factor; another app's is ErrUnknownFactor.
 func (e *Engine) GetFactor(ctx context.Context, id string) (Factor, error) {
-	f, err := e.factor(ctx, id)
+	f, err := e.readFactor(ctx, id)
 	if err != nil {
 		return Factor{}, err
 	}
-	return e.shown(f), nil
+	return e.withoutSecrets(f), nil
 }
 
-func (e *Engine) factor(ctx context.Context, id string) (Factor, error) {
+func (e *Engine) readFactor(ctx context.Context, id string) (Factor, error) {
 	f, err := e.env.factors.get(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return Factor{}, ErrUnknownFactor
@@ -61,9 +61,9 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 	case f.Subject == "" || f.ID == "":
 		return invalid("subject", "is required, and so is an id")
 	case !isSubject(f.Subject):
-		return invalid("subject", badSubject)
-	case !legible(f.Label, maxText):
-		return invalid("label", badLegible)
+		return invalid("subject", subjectReason)
+	case !isLegibleText(f.Label, maxText):
+		return invalid("label", illegibleReason)
 	}
 	f.CreatedAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	err := e.changeFactors(ctx, f.Subject, a, func(set *factorSet) error {
@@ -73,7 +73,7 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 		return e.env.factors.create(ctx, f)
 	}, addition{factor: f.ID, strategy: f.Strategy})
 	if errors.Is(err, ErrExists) {
-		before, err := e.factor(ctx, f.ID)
+		before, err := e.readFactor(ctx, f.ID)
 		if err == nil && (before.Subject != f.Subject || before.Strategy != f.Strategy) {
 			err = invalid("id", "is another factor's")
 		}
@@ -88,33 +88,33 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 
 // RenameFactor changes a factor's label.
 func (e *Engine) RenameFactor(ctx context.Context, id, label string, a Authority) (Factor, error) {
-	if !legible(label, maxText) {
-		return Factor{}, invalid("label", badLegible)
+	if !isLegibleText(label, maxText) {
+		return Factor{}, invalid("label", illegibleReason)
 	}
-	f, err := e.factor(ctx, id)
+	f, err := e.readFactor(ctx, id)
 	if err != nil {
 		return Factor{}, err
 	}
 	err = e.changeFactors(ctx, f.Subject, a, func(*factorSet) error {
-		f, err = e.rename(ctx, f, label)
+		f, err = e.renameFactor(ctx, f, label)
 		return err
 	})
 	return f, err
 }
 
-func (e *Engine) rename(ctx context.Context, f Factor, label string) (Factor, error) {
+func (e *Engine) renameFactor(ctx context.Context, f Factor, label string) (Factor, error) {
 	id := f.ID
 	for range casTries {
 		f.Label = label
 		err := e.env.factors.update(ctx, f)
 		if err == nil {
 			f.Version++
-			return e.shown(f), nil
+			return e.withoutSecrets(f), nil
 		}
 		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
 			return Factor{}, unavailable(err)
 		}
-		if f, err = e.factor(ctx, id); err != nil {
+		if f, err = e.readFactor(ctx, id); err != nil {
 			return Factor{}, err
 		}
 	}
@@ -123,15 +123,15 @@ func (e *Engine) rename(ctx context.Context, f Factor, label string) (Factor, er
 
 // RemoveFactor removes one factor. Challenges that need it can no longer be answered.
 func (e *Engine) RemoveFactor(ctx context.Context, id string, a Authority) error {
-	f, err := e.factor(ctx, id)
+	f, err := e.readFactor(ctx, id)
 	if err != nil {
 		return err
 	}
-	return e.changeFactors(ctx, f.Subject, a, func(*factorSet) error { return e.remove(ctx, f) })
+	return e.changeFactors(ctx, f.Subject, a, func(*factorSet) error { return e.removeFactor(ctx, f) })
 }
 
-// remove ends the challenge that enrolled the factor, if it is still open, so that it does not create the factor again.
-func (e *Engine) remove(ctx context.Context, f Factor) error {
+// removeFactor ends the challenge that enrolled the factor, if it is still open, so that it does not create the factor again.
+func (e *Engine) removeFactor(ctx context.Context, f Factor) error {
 	if err := e.endEnrolment(ctx, f.CreatedBy); err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func (e *Engine) remove(ctx context.Context, f Factor) error {
 // RemoveSubject removes everything that a subject has enrolled, and with it every answer to a challenge that needs it.
 func (e *Engine) RemoveSubject(ctx context.Context, subject string, a Authority) error {
 	return e.changeFactors(ctx, subject, a, func(*factorSet) error {
-		if err := e.rememberRemoval(ctx, subject); err != nil {
+		if err := e.recordRemoval(ctx, subject); err != nil {
 			return err
 		}
 		// What is being added may have come since the set was read; from here on nothing is.
@@ -159,7 +159,7 @@ func (e *Engine) RemoveSubject(ctx context.Context, subject string, a Authority)
 				return err
 			}
 			for _, f := range set.factors {
-				if err := e.remove(ctx, f); err != nil && !errors.Is(err, ErrUnknownFactor) {
+				if err := e.removeFactor(ctx, f); err != nil && !errors.Is(err, ErrUnknownFactor) {
 					return err
 				}
 			}

@@ -14,7 +14,7 @@ import (
 
 // weak and strong are strategies whose every answer is right; they enrol a factor for each challenge.
 func keeper(name string, strength int) *keeperStrategy {
-	return &keeperStrategy{liar: liar{verify: yes, traits: watchword.Traits{Group: watchword.GroupSubject, Subject: true, Tries: 3, Strength: strength}}, name: name}
+	return &keeperStrategy{liar: liar{verify: yes, traits: watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Tries: 3, Strength: strength}}, name: name}
 }
 
 type keeperStrategy struct {
@@ -160,11 +160,11 @@ func TestPagesNeedTheirTicket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := k.Page(ctx, s.ID, cookie.Reveal()); err != nil || p.ID != s.ID {
+	if p, err := k.ViewPage(ctx, s.ID, cookie.Reveal()); err != nil || p.ID != s.ID {
 		t.Fatalf("%+v %v", p, err)
 	}
 	for _, wrong := range []string{"", "x", s.Ticket.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {
-		_, err := k.Page(ctx, s.ID, wrong)
+		_, err := k.ViewPage(ctx, s.ID, wrong)
 		k.mustCode(err, watchword.ErrUnknownChallenge)
 	}
 	for _, wrong := range []string{"", "x", cookie.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {

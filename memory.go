@@ -2,10 +2,10 @@ package watchword
 
 import "sync"
 
-// memory is what this process saw end. The store decides who wins; memory is there for a store that forgets: after a
+// tombstones is what this process saw end. The store decides who wins; memory is there for a store that forgets: after a
 // failover that lost the last write, or when somebody restores an old copy of an entry, what ended here stays ended here.
 // It is bounded, two generations of entries, the older of which goes when the younger is full.
-type memory struct {
+type tombstones struct {
 	mu       sync.Mutex
 	now, old map[ending]Status
 }
@@ -25,10 +25,10 @@ const (
 	generationSize = 1 << 16
 )
 
-func newMemory() *memory { return &memory{now: map[ending]Status{}} }
+func newTombstones() *tombstones { return &tombstones{now: map[ending]Status{}} }
 
 // end remembers, and reports whether this is the first time.
-func (m *memory) end(challenge [randomSize]byte, what byte, s Status) (first bool) {
+func (m *tombstones) end(challenge [randomSize]byte, what byte, s Status) (first bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	key := ending{challenge, what}
@@ -43,13 +43,13 @@ func (m *memory) end(challenge [randomSize]byte, what byte, s Status) (first boo
 }
 
 // find returns how a challenge ended here.
-func (m *memory) find(challenge [randomSize]byte) (Status, bool) {
+func (m *tombstones) find(challenge [randomSize]byte) (Status, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.lookUp(ending{challenge, endChallenge})
 }
 
-func (m *memory) lookUp(key ending) (Status, bool) {
+func (m *tombstones) lookUp(key ending) (Status, bool) {
 	if s, ok := m.now[key]; ok {
 		return s, true
 	}

@@ -23,59 +23,59 @@ func (e *Engine) Resend(ctx context.Context, id string, req ResendRequest) (View
 		return View{}, err
 	}
 	by := e.newAttempt(req.Seed)
-	r := &resending{engine: e, ident: i, by: by, channel: req.Channel}
+	r := &resendAttempt{engine: e, id: i, by: by, channel: req.Channel}
 	for range casTries {
-		view, err := r.once(ctx)
+		view, err := r.attemptOnce(ctx)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
-		if err != nil && r.counted {
-			e.giveBack(ctx, r.took)
+		if err != nil && r.charged {
+			e.refundStart(ctx, r.charge)
 		}
 		return view, err
 	}
-	e.giveBack(ctx, r.took)
+	e.refundStart(ctx, r.charge)
 	return View{}, unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
 }
 
-// resending is one request to send again, however often the challenge is read for it.
-type resending struct {
+// resendAttempt is one request to send again, however often the challenge is read for it.
+type resendAttempt struct {
 	engine  *Engine
-	ident   ident
+	id      challengeID
 	by      attemptID
 	channel string
-	took    taken // from the limits, once
-	counted bool
+	charge  startCharge // from the limits, once
+	charged bool
 }
 
-// once reads the challenge and sends again; ErrConflict if somebody else changed it meanwhile.
-func (r *resending) once(ctx context.Context) (View, error) {
+// attemptOnce reads the challenge and sends again; ErrConflict if somebody else changed it meanwhile.
+func (r *resendAttempt) attemptOnce(ctx context.Context) (View, error) {
 	e := r.engine
-	s := e.strategyOf(r.ident)
-	entry, rec, err := e.read(ctx, r.ident)
+	s := r.id.strategy
+	entry, rec, err := e.read(ctx, r.id)
 	if err != nil {
 		return View{}, err
 	}
 	if rec.ResentBy == r.by {
-		return e.resentBefore(ctx, rec, entry)
+		return e.repeatResend(ctx, rec, entry)
 	}
 	before := rec.Challenge
 	to, err := e.resendable(rec, entry, r.channel)
 	if err != nil {
 		return View{}, err
 	}
-	if !r.counted {
+	if !r.charged {
 		if err := e.checkChannel(ctx, s, before, r.channel); err != nil {
 			return View{}, err
 		}
 		req := StartRequest{Subject: rec.Subject, Channel: rec.Channel, Client: rec.Client}
-		if r.took, err = e.takeStart(ctx, s.Traits(), req, to); err != nil {
+		if r.charge, err = e.chargeStart(ctx, s.Properties(), req, to); err != nil {
 			return View{}, err
 		}
-		r.counted = true
+		r.charged = true
 	}
 	rec.ResentBy = r.by
-	switch err := e.again(ctx, s, rec); {
+	switch err := e.sendAgain(ctx, s, rec); {
 	case err == nil:
 		return e.view(rec, entry), nil
 	case errors.Is(err, ErrConflict):
@@ -87,8 +87,8 @@ func (r *resending) once(ctx context.Context) (View, error) {
 	}
 }
 
-// resentBefore answers for a request that was taken before, and whose message may never have been handed over.
-func (e *Engine) resentBefore(ctx context.Context, rec *record, entry Entry) (View, error) {
+// repeatResend answers for a request that was taken before, and whose message may never have been handed over.
+func (e *Engine) repeatResend(ctx context.Context, rec *record, entry Entry) (View, error) {
 	if status, _ := e.status(rec, entry); status != Pending {
 		return View{}, closedError(status)
 	}
@@ -110,7 +110,7 @@ func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, 
 	case rec.Sends == 0:
 		return Address{}, invalid("strategy", "nothing is sent with this strategy")
 	case channel != "" && !e.channels[channel]:
-		return Address{}, invalid("channel", notOneOf("can send by", e.channels))
+		return Address{}, invalid("channel", notListed("can send by", e.channels))
 	case rec.Sends >= e.cfg.Sends:
 		return Address{}, ErrSendsExhausted
 	case now.Before(at):
@@ -126,8 +126,8 @@ func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, 
 	return to, err
 }
 
-// again counts one more send, brings the digests up to date if it has a new code, and hands the message over.
-func (e *Engine) again(ctx context.Context, s Strategy, rec *record) error {
+// sendAgain counts one more send, brings the digests up to date if it has a new code, and hands the message over.
+func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 	rec.Sends++
 	rec.SentAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	rec.Delivery = Delivery{Status: DeliveryQueued} // by which channel the code went already, SentBy knows
@@ -151,7 +151,7 @@ func (e *Engine) again(ctx context.Context, s Strategy, rec *record) error {
 		return err
 	}
 	rec.version++
-	return e.put(ctx, out, rec)
+	return e.handOver(ctx, out, rec)
 }
 
 // resendAt is when the next message may be asked for: the cool-down doubles with each send.
@@ -159,13 +159,13 @@ func (e *Engine) resendAt(c *Challenge) time.Time {
 	return c.SentAt.Add(e.cfg.Cooldown << min(max(c.Sends-1, 0), 16))
 }
 
-// Compose is for whoever works the outbox: it reads the challenge and derives what must be sent. ErrClosed, ErrExpired
+// ComposeMessage is for whoever works the outbox: it reads the challenge and derives what must be sent. ErrClosed, ErrExpired
 // and ErrNotFound mean that the message is not wanted any more. The message is not rendered yet.
-func (e *Engine) Compose(ctx context.Context, o Outgoing) (Message, error) {
+func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error) {
 	rec := o.fresh
-	if rec == nil || o.Attempt > 0 || e.stale(rec) {
+	if rec == nil || o.Attempt > 0 || e.isStale(rec) {
 		var err error
-		if rec, err = e.wanted(ctx, o); err != nil {
+		if rec, err = e.readWanted(ctx, o); err != nil {
 			return Message{}, err
 		}
 	}
@@ -173,32 +173,32 @@ func (e *Engine) Compose(ctx context.Context, o Outgoing) (Message, error) {
 		return Message{}, ErrExpired
 	}
 	c := rec.Challenge // its own: the starter may still be reading the fresh one
-	prompt, err := e.strategyOf(rec.ident).Begin(ctx, &c)
+	prompt, err := rec.id.strategy.Begin(ctx, &c)
 	if err != nil {
 		return Message{}, err
 	}
 	if prompt.Silent || rec.Decoy {
-		if err := e.Record(ctx, o, Delivery{Status: DeliverySent, Provider: e.cfg.Carrier(rec.Channel), Channel: rec.Channel}); err != nil {
+		if err := e.RecordDelivery(ctx, o, Delivery{Status: DeliverySent, Provider: e.cfg.ProviderName(rec.Channel), Channel: rec.Channel}); err != nil {
 			return Message{}, err
 		}
 		return Message{}, ErrClosed
 	}
-	return e.message(rec, prompt), nil
+	return e.composeMessage(rec, prompt), nil
 }
 
-// stillFresh is how long what was just written is taken for what is there. No cool-down is shorter, so no later message
+// freshTime is how long what was just written is taken for what is there. No cool-down is shorter, so no later message
 // can have been asked for within it.
-const stillFresh = time.Second
+const freshTime = time.Second
 
-// stale reports whether a challenge that this process has written may have changed: it ended here, or it is long enough
+// isStale reports whether a challenge that this process has written may have changed: it ended here, or it is long enough
 // ago that somebody may have ended it elsewhere or asked for another message.
-func (e *Engine) stale(rec *record) bool {
-	_, ended := e.closed.find(rec.ident.rand)
-	return ended || e.cfg.Clock().Sub(rec.SentAt) >= stillFresh
+func (e *Engine) isStale(rec *record) bool {
+	_, ended := e.tombstones.find(rec.id.rand)
+	return ended || e.cfg.Clock().Sub(rec.SentAt) >= freshTime
 }
 
-// wanted reads a challenge, and says whether this send is still the one that is waited for.
-func (e *Engine) wanted(ctx context.Context, o Outgoing) (*record, error) {
+// readWanted reads a challenge, and says whether this send is still the one that is waited for.
+func (e *Engine) readWanted(ctx context.Context, o Outgoing) (*record, error) {
 	i, err := e.parse(o.ChallengeID)
 	if err != nil {
 		return nil, ErrNotFound
@@ -219,7 +219,7 @@ func (e *Engine) wanted(ctx context.Context, o Outgoing) (*record, error) {
 	return rec, nil
 }
 
-func (e *Engine) message(rec *record, p Prompt) Message {
+func (e *Engine) composeMessage(rec *record, p Prompt) Message {
 	m := e.messageOf(&rec.Challenge, p)
 	m.ID = rec.messageID()
 	return m
@@ -269,8 +269,8 @@ func (r *record) messageID() string {
 // deliveryOrder sees to it that a delivery's status only moves on.
 var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, DeliveryFailed: 3, DeliveryDelivered: 4}
 
-// Record keeps what became of a message. An older send's outcome does not overwrite a newer one's.
-func (e *Engine) Record(ctx context.Context, o Outgoing, d Delivery) error {
+// RecordDelivery keeps what became of a message. An older send's outcome does not overwrite a newer one's.
+func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) error {
 	i, err := e.parse(o.ChallengeID)
 	if err != nil {
 		return ErrNotFound
@@ -289,7 +289,7 @@ func (e *Engine) Record(ctx context.Context, o Outgoing, d Delivery) error {
 	}
 	err = e.recordFresh(ctx, o, edit)
 	if errors.Is(err, ErrConflict) {
-		err = e.change(ctx, i, edit)
+		err = e.updateRecord(ctx, i, edit)
 	}
 	if errors.Is(err, ErrClosed) {
 		return nil // nothing new

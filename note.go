@@ -63,11 +63,11 @@ func (r *record) answerDigest(a *attempt) []byte {
 	return sum[:]
 }
 
-// leaveNote adds a note to a factor that is about to be stored. What is too old to be believed leaves, and what belongs to
+// addNote adds a note to a factor that is about to be stored. What is too old to be believed leaves, and what belongs to
 // a challenge that ended here.
-func (e *Engine) leaveNote(f *Factor, n note) {
+func (e *Engine) addNote(f *Factor, n note) {
 	f.notes = slices.DeleteFunc(slices.Clone(f.notes), func(old note) bool {
-		return e.endedNote(old) || old.challenge == n.challenge || !old.believed(n.at)
+		return e.isEndedNote(old) || old.challenge == n.challenge || !old.isCurrent(n.at)
 	})
 	if extra := len(f.notes) + 1 - maxNotes; extra > 0 {
 		f.notes = f.notes[extra:]
@@ -75,19 +75,19 @@ func (e *Engine) leaveNote(f *Factor, n note) {
 	f.notes = append(f.notes, n)
 }
 
-// noteOf finds the challenge's note in a factor as it was just read.
-func (f *Factor) noteOf(challenge [randomSize]byte, now time.Time) *note {
+// findNote finds the challenge's note in a factor as it was just read.
+func (f *Factor) findNote(challenge [randomSize]byte, now time.Time) *note {
 	for i := range f.notes {
-		if n := &f.notes[i]; n.challenge == challenge && n.believed(f.readTime(now)) {
+		if n := &f.notes[i]; n.challenge == challenge && n.isCurrent(f.readTime(now)) {
 			return n
 		}
 	}
 	return nil
 }
 
-func (n *note) believed(now time.Time) bool { return now.Sub(n.at) < noteLife }
+func (n *note) isCurrent(now time.Time) bool { return now.Sub(n.at) < noteLife }
 
-func (n *note) isOf(digest []byte) bool { return hmac.Equal(n.digest, digest) }
+func (n *note) matchesDigest(digest []byte) bool { return hmac.Equal(n.digest, digest) }
 
 // readTime is the clock of the store of factors when the factor was read; where a store does not say, the engine's.
 func (f *Factor) readTime(now time.Time) time.Time {

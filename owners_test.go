@@ -198,7 +198,7 @@ func TestEventsSayWhatIsCounted(t *testing.T) {
 	s := k.start(bySMS(1))
 	record := func(status string) {
 		t.Helper()
-		if err := k.Record(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: status, Provider: "p", Channel: "sms"}); err != nil {
+		if err := k.RecordDelivery(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: status, Provider: "p", Channel: "sms"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -226,7 +226,7 @@ func TestEventsSayWhatIsCounted(t *testing.T) {
 	decoy := bySMS(2)
 	decoy.Decoy = true
 	s = k.start(decoy)
-	if _, err := k.Compose(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
 		t.Fatal(err)
 	}
 	if got := counted(); len(got) != 0 {
@@ -242,7 +242,7 @@ func TestEventsSayWhatIsCounted(t *testing.T) {
 		c.Strategies = []watchword.Strategy{codes}
 	})
 	s = test.start(bySMS(1))
-	if _, err := test.Compose(ctx, test.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := test.ComposeMessage(ctx, test.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
 		t.Fatal(err)
 	}
 	check.Answer.Text = "000000"

@@ -17,28 +17,28 @@ type Page struct {
 // OpenPage exchanges the ticket of a page's link for the secret that the page's cookie carries. Whatever is wrong, the id
 // or the ticket, the answer is ErrUnknownChallenge.
 func (e *Engine) OpenPage(ctx context.Context, id, ticket string) (Code, error) {
-	rec, _, err := e.held(ctx, id, ticket, (*record).ticket)
+	rec, _, err := e.readWithSecret(ctx, id, ticket, (*record).ticket)
 	if err != nil {
 		return Code{}, err
 	}
 	return rec.cookie(), nil
 }
 
-// Page shows a challenge to the holder of its page's cookie; an id alone shows nothing.
-func (e *Engine) Page(ctx context.Context, id, cookie string) (*Page, error) {
+// ViewPage shows a challenge to the holder of its page's cookie; an id alone shows nothing.
+func (e *Engine) ViewPage(ctx context.Context, id, cookie string) (*Page, error) {
 	began := time.Now()
-	rec, entry, err := e.held(ctx, id, cookie, (*record).cookie)
+	rec, entry, err := e.readWithSecret(ctx, id, cookie, (*record).cookie)
 	if err != nil {
 		return nil, err
 	}
-	defer e.showAlike(ctx, began, e.strategyOf(rec.ident), rec.Purpose)
+	defer e.delayView(ctx, began, rec.id.strategy, rec.Purpose)
 	p := &Page{View: e.view(rec, entry)}
 	if p.Status != Pending {
 		return p, nil
 	}
 	c := rec.Challenge
-	prompt, err := begin(ctx, e.strategyOf(rec.ident), &c)
-	if (err != nil || prompt.Decoy || rec.Purpose == PurposeEnrol) && e.orphaned(ctx, rec) {
+	prompt, err := beginStrategy(ctx, rec.id.strategy, &c)
+	if (err != nil || prompt.Decoy || rec.Purpose == PurposeEnrol) && e.lacksPrerequisite(ctx, rec) {
 		p.View, err = e.Cancel(ctx, id)
 		return p, err
 	}
@@ -49,8 +49,8 @@ func (e *Engine) Page(ctx context.Context, id, cookie string) (*Page, error) {
 	return p, nil
 }
 
-// held reads a challenge for whoever holds one of its secrets.
-func (e *Engine) held(ctx context.Context, id, shown string, secret func(*record) Code) (*record, Entry, error) {
+// readWithSecret reads a challenge for whoever holds one of its secrets.
+func (e *Engine) readWithSecret(ctx context.Context, id, shown string, secret func(*record) Code) (*record, Entry, error) {
 	i, err := e.parse(id)
 	if err != nil {
 		return nil, Entry{}, err
@@ -68,9 +68,9 @@ func (e *Engine) held(ctx context.Context, id, shown string, secret func(*record
 // cookie is what the starter's own browser shows.
 func (r *record) cookie() Code { return r.secret("ck_", "cookie") }
 
-// Opened shows a challenge to the holder of its link's token; nothing changes by it and no try is charged, since tokens
+// OpenLink shows a challenge to the holder of its link's token; nothing changes by it and no try is charged, since tokens
 // cannot be guessed. Used, expired and forged links look alike: ErrUnknownChallenge.
-func (e *Engine) Opened(ctx context.Context, id, token string) (View, error) {
+func (e *Engine) OpenLink(ctx context.Context, id, token string) (View, error) {
 	i, err := e.parse(id)
 	if err != nil {
 		return View{}, err
@@ -79,11 +79,11 @@ func (e *Engine) Opened(ctx context.Context, id, token string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	guesser, ok := e.strategyOf(i).(Guesser)
+	matcher, ok := i.strategy.(Matcher)
 	if !ok {
 		return View{}, ErrUnknownChallenge
 	}
-	holds, err := holdsLink(ctx, rec, guesser, token)
+	holds, err := matchesLink(ctx, rec, matcher, token)
 	if err != nil {
 		return View{}, err
 	}
@@ -94,22 +94,22 @@ func (e *Engine) Opened(ctx context.Context, id, token string) (View, error) {
 	if v.Status != Pending {
 		return View{}, ErrUnknownChallenge
 	}
-	if e.closed.end(i.rand, endUnopened, Pending) {
+	if e.tombstones.end(i.rand, endUnopened, Pending) {
 		e.emit(ctx, EventLinkOpened, &rec.Challenge)
 	}
 	return v, nil
 }
 
-// holdsLink compares a token with the link that the challenge's message carries.
-func holdsLink(ctx context.Context, rec *record, g Guesser, token string) (bool, error) {
+// matchesLink compares a token with the link that the challenge's message carries.
+func matchesLink(ctx context.Context, rec *record, g Matcher, token string) (bool, error) {
 	c := rec.Challenge
 	prompt, err := g.Begin(ctx, &c)
 	return err == nil && !rec.Decoy && !prompt.Link.IsZero() && hmac.Equal([]byte(prompt.Link.Reveal()), []byte(token)), err
 }
 
-// Report is the link's reader saying that it was not him who started: the challenge ends, and the app hears of it.
-func (e *Engine) Report(ctx context.Context, id, token string) error {
-	v, err := e.Opened(ctx, id, token)
+// ReportLink is the link's reader saying that it was not him who started: the challenge ends, and the app hears of it.
+func (e *Engine) ReportLink(ctx context.Context, id, token string) error {
+	v, err := e.OpenLink(ctx, id, token)
 	if err != nil {
 		return err
 	}
@@ -123,6 +123,6 @@ func (e *Engine) Report(ctx context.Context, id, token string) error {
 // SuspectScanner lets the app's operator see that a program seems to have opened a link. Nothing else comes of it.
 func (e *Engine) SuspectScanner(ctx context.Context, id string) {
 	if i, err := e.parse(id); err == nil {
-		e.emit(ctx, EventScannerSuspected, &Challenge{ID: i.id, Strategy: e.strategyOf(i).Name()})
+		e.emit(ctx, EventScannerSuspected, &Challenge{ID: i.id, Strategy: i.strategy.Name()})
 	}
 }

@@ -22,36 +22,36 @@ var knownPurposes = map[string]string{
 	"managefactors": PurposeManageFactors,
 }
 
-var betweenWords = strings.NewReplacer("_", "", "-", "", " ", "")
+var wordSeparators = strings.NewReplacer("_", "", "-", "", " ", "")
 
-// meantPurpose is the purpose of the engine's that another one is nearly, or empty. Such a challenge would do something else
+// intendedPurpose is the purpose of the engine's that another one is nearly, or empty. Such a challenge would do something else
 // than was meant, without a word.
-func meantPurpose(purpose string) string {
-	meant := knownPurposes[betweenWords.Replace(strings.ToLower(purpose))]
+func intendedPurpose(purpose string) string {
+	meant := knownPurposes[wordSeparators.Replace(strings.ToLower(purpose))]
 	if meant == purpose {
 		return ""
 	}
 	return meant
 }
 
-// wrongPurpose says what is wrong with the purpose of a start; empty: nothing is. What the app lists it means.
-func (e *Engine) wrongPurpose(purpose string) string {
+// purposeProblem says what is wrong with the purpose of a start; empty: nothing is. What the app lists it means.
+func (e *Engine) purposeProblem(purpose string) string {
 	if e.purposes[purpose] || len(e.purposes) == 0 && slices.Contains(ownPurposes, purpose) {
 		return ""
 	}
-	switch meant := meantPurpose(purpose); {
+	switch meant := intendedPurpose(purpose); {
 	case meant != "":
 		return "is nearly " + meant + ": use that, or list yours in the setting purposes"
 	case !purposePattern.MatchString(purpose):
 		return "needs 1 to 40 of a-z, 0-9 and _"
 	case len(e.purposes) > 0:
-		return notOneOf("uses", e.purposes)
+		return notListed("uses", e.purposes)
 	}
 	return ""
 }
 
-// notOneOf is the reason for refusing a name that is not among those that the app offers, uses or can send by.
-func notOneOf[V any](verb string, names map[string]V) string {
+// notListed is the reason for refusing a name that is not among those that the app offers, uses or can send by.
+func notListed[V any](verb string, names map[string]V) string {
 	list := "none"
 	if len(names) > 0 {
 		list = strings.Join(slices.Sorted(maps.Keys(names)), ", ")

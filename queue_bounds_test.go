@@ -27,7 +27,7 @@ func TestQueueKeepsIDsAloneOfMessagesThatWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = k.Compose(t.Context(), o)
+		_, err = k.ComposeMessage(t.Context(), o)
 		switch {
 		case err == nil && n == whole:
 			whole++

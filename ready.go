@@ -105,7 +105,7 @@ const keyStrategy = "sealing_key"
 func isInternal(strategy string) bool { return strategy == setStrategy || strategy == keyStrategy }
 
 // keyRowID names the row of a key.
-func (v *vault) keyRowID(key string) string {
+func (v *factorStore) keyRowID(key string) string {
 	sum := v.ids.sum("sealing key", v.app, key)
 	return "sk_" + b64.EncodeToString(sum[:16])
 }
@@ -117,7 +117,7 @@ func (e *Engine) checkKeys(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	own, noted := v.keyRowID(v.ring[0].id), false
+	own, noted := v.keyRowID(v.keyring[0].id), false
 	var faults []error
 	for _, s := range rows {
 		if s.Strategy != keyStrategy {
@@ -127,7 +127,7 @@ func (e *Engine) checkKeys(ctx context.Context) error {
 		switch {
 		case err != nil:
 			faults = append(faults, &keyFault{err})
-		case s.ID == own && f.sealer.key != v.ring[0]: // from a rotation that was taken back
+		case s.ID == own && f.sealer.key != v.keyring[0]: // from a rotation that was taken back
 			err = v.update(ctx, f)
 		}
 		if noted = noted || s.ID == own; err != nil && !errors.Is(err, errSeal) && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {

@@ -92,14 +92,14 @@ func (c *Claims) fields(f *codec) {
 // record is an opened entry.
 type record struct {
 	sealed
-	ident   ident
+	id      challengeID
 	sealer  *sealer
 	version int64
 	state   State
 }
 
 // read gets an entry and opens it.
-func (e *Engine) read(ctx context.Context, i ident) (Entry, *record, error) {
+func (e *Engine) read(ctx context.Context, i challengeID) (Entry, *record, error) {
 	entry, err := e.cfg.Store.Get(ctx, i.ref)
 	if errors.Is(err, ErrNotFound) {
 		return Entry{}, nil, ErrUnknownChallenge
@@ -123,9 +123,9 @@ func (e *Engine) read(ctx context.Context, i ident) (Entry, *record, error) {
 }
 
 // open unseals an entry. One that does not open was tampered with, or its key has left the ring: it is unknown.
-func (e *Engine) open(ctx context.Context, i ident, entry Entry) (*record, error) {
-	plain, sealer, err := e.ring.open(i.id, entry.Sealed)
-	rec := &record{ident: i, sealer: sealer, version: entry.Version, state: entry.State}
+func (e *Engine) open(ctx context.Context, i challengeID, entry Entry) (*record, error) {
+	plain, sealer, err := e.keyring.open(i.id, entry.Sealed)
+	rec := &record{id: i, sealer: sealer, version: entry.Version, state: entry.State}
 	if err == nil {
 		err = decode(plain, rec.fields)
 	}
@@ -161,7 +161,7 @@ func (e *Engine) update(ctx context.Context, r *record, out ...Outgoing) error {
 	if err != nil {
 		return err
 	}
-	return e.cfg.Store.Update(ctx, Entry{ID: r.ident.ref, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
+	return e.cfg.Store.Update(ctx, Entry{ID: r.id.ref, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
 }
 
 // handle is the starter's own secret of the challenge.
@@ -189,7 +189,7 @@ const (
 )
 
 func (k *ringKey) mark(id string, a *attempt, at time.Time, digest []byte) []byte {
-	mark := append(make([]byte, 0, markSize), a.what)
+	mark := append(make([]byte, 0, markSize), a.mark)
 	mark = binary.BigEndian.AppendUint64(mark, uint64(at.UnixMilli()))
 	mark = append(mark, a.id[:]...)
 	sum := k.marks.sum(id, string(mark), string(digest))
@@ -281,7 +281,7 @@ func (e *Engine) status(r *record, entry Entry) (Status, approval) {
 	case StateCanceled:
 		return Canceled, approval{}
 	}
-	if before, ok := e.closed.find(r.ident.rand); ok {
+	if before, ok := e.tombstones.find(r.id.rand); ok {
 		return before, approval{}
 	}
 	switch {
@@ -299,12 +299,12 @@ func (e *Engine) lockIdle(ctx context.Context, rec *record, entry Entry) Entry {
 	if entry.State != StatePending || entry.Tries > 0 || len(rec.Digests) > 0 || e.cfg.Clock().Sub(entry.LastTry) < tryTime {
 		return entry
 	}
-	switch err := e.cfg.Store.Close(ctx, rec.ident.ref, Closing{State: StateLocked, Idle: tryTime}); {
+	switch err := e.cfg.Store.Close(ctx, rec.id.ref, Closing{State: StateLocked, Idle: tryTime}); {
 	case err == nil:
 		entry.State = StateLocked
-		e.locked(ctx, rec.ident, &rec.Challenge)
+		e.recordLocked(ctx, rec.id, &rec.Challenge)
 	case errors.Is(err, ErrClosed):
-		if now, err := e.cfg.Store.Get(ctx, rec.ident.ref); err == nil {
+		if now, err := e.cfg.Store.Get(ctx, rec.id.ref); err == nil {
 			return now
 		}
 	}

@@ -17,11 +17,11 @@ const (
 // evaluated, or that was right when its process died. So it is compared with the challenge's note and nothing else; without
 // one it waits for the tries in flight, and says how the challenge ended, whatever it brought. If none is in flight the
 // refusal stands at once.
-func (e *Engine) checkWithoutTry(ctx context.Context, i ident, s Judge, a *attempt, entry Entry, refusal error) (*Result, error) {
+func (e *Engine) checkWithoutTry(ctx context.Context, i challengeID, s Verifier, a *attempt, entry Entry, refusal error) (*Result, error) {
 	if entry.Settled >= entry.Used {
 		return nil, refusal
 	}
-	result, err := e.repeat(ctx, i, s, a)
+	result, err := e.winByNote(ctx, i, s, a)
 	if !errors.Is(err, errNoNote) {
 		return result, err
 	}
@@ -30,17 +30,17 @@ func (e *Engine) checkWithoutTry(ctx context.Context, i ident, s Judge, a *attem
 		return nil, err
 	}
 	if !pending {
-		return e.tooLate(ctx, i, a)
+		return e.resolveClosed(ctx, i, a)
 	}
-	if result, err = e.repeat(ctx, i, s, a); errors.Is(err, errNoNote) {
-		return nil, stillInFlight(refusal)
+	if result, err = e.winByNote(ctx, i, s, a); errors.Is(err, errNoNote) {
+		return nil, inFlightError(refusal)
 	}
 	return result, err
 }
 
-// stillInFlight is the error while a try may still win: no caller hears that a challenge is locked which may be
+// inFlightError is the error while a try may still win: no caller hears that a challenge is locked which may be
 // approved after that.
-func stillInFlight(refusal error) error {
+func inFlightError(refusal error) error {
 	if !errors.Is(refusal, ErrAttemptsExhausted) {
 		return refusal
 	}
@@ -50,13 +50,13 @@ func stillInFlight(refusal error) error {
 // errNoNote says that there is no note of the challenge, or none that this answer left.
 var errNoNote = errors.New("watchword: no note of this answer")
 
-// repeat wins by the challenge's note, if this very answer has left it.
-func (e *Engine) repeat(ctx context.Context, i ident, s Judge, a *attempt) (*Result, error) {
+// winByNote wins by the challenge's note, if this very answer has left it.
+func (e *Engine) winByNote(ctx context.Context, i challengeID, s Verifier, a *attempt) (*Result, error) {
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
 		return nil, err
 	}
-	if status, _ := e.status(rec, entry); status != Pending || rec.Decoy || contradicts(rec, a) || e.over(ctx, rec) != nil {
+	if status, _ := e.status(rec, entry); status != Pending || rec.Decoy || contradicts(rec, a) || e.checkNotEnded(ctx, rec) != nil {
 		return nil, errNoNote
 	}
 	f, n, err := e.findNote(ctx, s, rec, a)
@@ -71,11 +71,11 @@ func (e *Engine) repeat(ctx context.Context, i ident, s Judge, a *attempt) (*Res
 	case errors.Is(err, ErrSpent):
 		return nil, errNoNote
 	case err != nil:
-		return e.refused(ctx, i, a, entry, err)
-	case !n.isOf(rec.answerDigest(a)):
+		return e.explainRefusal(ctx, i, a, entry, err)
+	case !n.matchesDigest(rec.answerDigest(a)):
 		return nil, errNoNote
 	}
-	result, err := e.resultOf(ctx, rec, n, f)
+	result, err := e.resultOfNote(ctx, rec, n, f)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (e *Engine) repeat(ctx context.Context, i ident, s Judge, a *attempt) (*Res
 
 // awaitFlight waits until a challenge has ended, or none of its tries is in flight any more, or long enough. It reports
 // whether the challenge is still pending.
-func (e *Engine) awaitFlight(ctx context.Context, i ident) (pending bool, err error) {
+func (e *Engine) awaitFlight(ctx context.Context, i challengeID) (pending bool, err error) {
 	wake, stop := e.watchers.watch(i.id)
 	defer stop()
 	until := time.NewTimer(flightTime)
@@ -115,15 +115,15 @@ func (e *Engine) awaitFlight(ctx context.Context, i ident) (pending bool, err er
 	}
 }
 
-// resultOf is what the answer has earned that left a note.
-func (e *Engine) resultOf(ctx context.Context, rec *record, n *note, f *Factor) (*Result, error) {
+// resultOfNote is what the answer has earned that left a note.
+func (e *Engine) resultOfNote(ctx context.Context, rec *record, n *note, f *Factor) (*Result, error) {
 	if rec.Purpose != PurposeEnrol {
 		proof, err := n.proof()
-		return e.proven(rec, proof, f), err
+		return e.resultOfProof(rec, proof, f), err
 	}
 	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
 	if err == nil {
-		err = e.overtaken(ctx, rec, set)
+		err = e.checkEnrolmentAuthority(ctx, rec, set)
 	}
 	if err != nil {
 		return nil, err
@@ -133,8 +133,8 @@ func (e *Engine) resultOf(ctx context.Context, rec *record, n *note, f *Factor) 
 
 // findNote looks for the challenge's note among the factors that its answer may have been paid with; nil: there is none
 // that is still believed.
-func (e *Engine) findNote(ctx context.Context, s Judge, rec *record, a *attempt) (*Factor, *note, error) {
-	factors, err := e.payers(ctx, s, rec, a)
+func (e *Engine) findNote(ctx context.Context, s Verifier, rec *record, a *attempt) (*Factor, *note, error) {
+	factors, err := e.spendableFactors(ctx, s, rec, a)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -146,7 +146,7 @@ func (e *Engine) findNote(ctx context.Context, s Judge, rec *record, a *attempt)
 func (e *Engine) noteIn(factors []Factor, rec *record) (*Factor, *note) {
 	for i := range factors {
 		if f := &factors[i]; !f.Disabled {
-			if n := f.noteOf(rec.ident.rand, e.cfg.Clock()); n != nil {
+			if n := f.findNote(rec.id.rand, e.cfg.Clock()); n != nil {
 				return f, n
 			}
 		}
@@ -154,12 +154,12 @@ func (e *Engine) noteIn(factors []Factor, rec *record) (*Factor, *note) {
 	return nil, nil
 }
 
-// payers are the factors that an answer may have been paid with.
-func (e *Engine) payers(ctx context.Context, s Judge, rec *record, a *attempt) ([]Factor, error) {
+// spendableFactors are the factors that an answer may have been paid with.
+func (e *Engine) spendableFactors(ctx context.Context, s Verifier, rec *record, a *attempt) ([]Factor, error) {
 	if rec.Subject != "" {
 		return rec.Challenge.Factors(ctx)
 	}
-	locator, ok := s.(Locator)
+	locator, ok := s.(FactorLocator)
 	if !ok {
 		return nil, nil
 	}

@@ -53,8 +53,8 @@ func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) 
 // resealOne leaves alone what is sealed by the first key already; what somebody changes meanwhile is sealed by it anyway.
 func (e *Engine) resealOne(ctx context.Context, s SealedFactor) (bool, error) {
 	v := e.env.factors
-	_, sealer, err := v.ring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
-	if err != nil || sealer.key == v.ring[0] {
+	_, sealer, err := v.keyring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
+	if err != nil || sealer.key == v.keyring[0] {
 		return false, err
 	}
 	f, err := v.unseal(s)

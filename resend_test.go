@@ -84,7 +84,7 @@ func TestDeliveryMovesOnOnly(t *testing.T) {
 	out := k.outbox.last(s.ID)
 	record := func(d watchword.Delivery) string {
 		t.Helper()
-		if err := k.Record(ctx, out, d); err != nil {
+		if err := k.RecordDelivery(ctx, out, d); err != nil {
 			t.Fatal(err)
 		}
 		v, err := k.Status(ctx, s.ID)
@@ -114,9 +114,11 @@ func TestDeliveryMovesOnOnly(t *testing.T) {
 // While a message waits nobody has it; and what only looks sent names who would have carried it.
 func TestWhoCarriesAMessage(t *testing.T) {
 	ctx := context.Background()
-	k := newKit(t, func(c *watchword.Config) { c.Carrier = func(channel string) string { return "carrier of " + channel } })
+	k := newKit(t, func(c *watchword.Config) {
+		c.ProviderName = func(channel string) string { return "carrier of " + channel }
+	})
 	s := k.start(byMail())
-	if err := k.Record(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: watchword.DeliverySent, Provider: "p", Channel: "email"}); err != nil {
+	if err := k.RecordDelivery(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: watchword.DeliverySent, Provider: "p", Channel: "email"}); err != nil {
 		t.Fatal(err)
 	}
 	k.clock.advance(time.Minute)
@@ -126,7 +128,7 @@ func TestWhoCarriesAMessage(t *testing.T) {
 	req := byMail()
 	req.Decoy = true
 	decoy := k.start(req)
-	if _, err := k.Compose(ctx, k.outbox.last(decoy.ID)); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := k.ComposeMessage(ctx, k.outbox.last(decoy.ID)); !errors.Is(err, watchword.ErrClosed) {
 		t.Fatal(err)
 	}
 	want := watchword.Delivery{Status: watchword.DeliverySent, Provider: "carrier of email", Channel: "email"}

@@ -47,20 +47,20 @@ type Started struct {
 // message is queued, not when it has been sent.
 func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) {
 	if s := e.strategies[req.Strategy]; s != nil && req.Channel == "" && req.To != "" {
-		req.Channel = s.Traits().Channel
+		req.Channel = s.Properties().Channel
 	}
-	strategy, address, err := e.admit(req)
+	strategy, address, err := e.validateStart(req)
 	if err != nil {
 		return nil, err
 	}
-	defer e.showAlike(ctx, time.Now(), strategy, req.Purpose)
-	c, ident, err := e.newChallenge(req, strategy, address)
+	defer e.delayView(ctx, time.Now(), strategy, req.Purpose)
+	c, id, err := e.newChallenge(req, strategy, address)
 	if err != nil {
 		return nil, err
 	}
-	prompt, took, before, err := e.ask(ctx, ident, c, req, address)
+	prompt, took, before, err := e.prepareStart(ctx, id, c, req, address)
 	if before != nil || errors.Is(err, ErrUnavailable) {
-		e.giveBack(ctx, took)
+		e.refundStart(ctx, took)
 	}
 	if before != nil || err != nil {
 		return before, err
@@ -69,16 +69,16 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if !c.Decoy && !prompt.Silent {
 		c.prefix = address.Prefix
 	}
-	entry, rec, err := e.newEntry(ident, strategy.Traits(), c, prompt)
+	entry, rec, err := e.newEntry(id, strategy.Properties(), c, prompt)
 	if err != nil {
 		return nil, err
 	}
 	err = e.create(ctx, entry, rec)
 	if err != nil {
-		e.giveBack(ctx, took)
+		e.refundStart(ctx, took)
 	}
 	if errors.Is(err, ErrExists) {
-		return e.startedBefore(ctx, ident, req.Unanswered)
+		return e.repeatStart(ctx, id, req.Unanswered)
 	}
 	if err != nil {
 		return nil, unavailable(err)
@@ -87,35 +87,35 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	return e.started(rec, entry, prompt.Public), nil
 }
 
-// ask says what is asked. What cannot be asked is not counted by the limits; but they come before the proof of an enrolment,
+// prepareStart says what is asked. What cannot be asked is not counted by the limits; but they come before the proof of an enrolment,
 // which would be spent for nothing. An enrolment that was begun before comes back as it was.
-func (e *Engine) ask(ctx context.Context, i ident, c *Challenge, req StartRequest, to Address) (prompt Prompt, took taken, before *Started, err error) {
-	s := e.strategyOf(i)
+func (e *Engine) prepareStart(ctx context.Context, i challengeID, c *Challenge, req StartRequest, to Address) (prompt Prompt, took startCharge, before *Started, err error) {
+	s := i.strategy
 	c.Decoy = req.Decoy
 	if req.Purpose != PurposeEnrol {
-		if prompt, err = begin(ctx, s, c); err == nil {
+		if prompt, err = beginStrategy(ctx, s, c); err == nil {
 			err = e.checkMessage(c, prompt)
 		}
 		if err == nil {
-			took, err = e.takeStart(ctx, s.Traits(), req, to)
+			took, err = e.chargeStart(ctx, s.Properties(), req, to)
 		}
 		return prompt, took, nil, err
 	}
-	if took, err = e.takeStart(ctx, s.Traits(), req, to); err != nil {
+	if took, err = e.chargeStart(ctx, s.Properties(), req, to); err != nil {
 		return prompt, nil, nil, err
 	}
 	if before, err = e.authorizeEnrolment(ctx, i, c, req); before != nil || err != nil {
 		return prompt, took, before, err
 	}
-	prompt, err = begin(ctx, s, c)
+	prompt, err = beginStrategy(ctx, s, c)
 	return prompt, took, nil, err
 }
 
 // authorizeEnrolment spends the proof that an enrolment needs. With a seed it looks first whether the challenge is there:
 // then the proof was spent on it.
-func (e *Engine) authorizeEnrolment(ctx context.Context, i ident, c *Challenge, req StartRequest) (before *Started, err error) {
+func (e *Engine) authorizeEnrolment(ctx context.Context, i challengeID, c *Challenge, req StartRequest) (before *Started, err error) {
 	if req.Seed != nil {
-		if before, err = e.startedBefore(ctx, i, req.Unanswered); err == nil || !errors.Is(err, ErrUnknownChallenge) {
+		if before, err = e.repeatStart(ctx, i, req.Unanswered); err == nil || !errors.Is(err, ErrUnknownChallenge) {
 			return before, err
 		}
 	}
@@ -134,37 +134,37 @@ func (e *Engine) authorizeEnrolment(ctx context.Context, i ident, c *Challenge, 
 	return nil, err
 }
 
-// begin asks the strategy; enrolling is a purpose that an Enroller serves by methods of its own.
-func begin(ctx context.Context, s Strategy, c *Challenge) (Prompt, error) {
+// beginStrategy asks the strategy; enrolling is a purpose that an Enroller serves by methods of its own.
+func beginStrategy(ctx context.Context, s Strategy, c *Challenge) (Prompt, error) {
 	if c.Purpose == PurposeEnrol {
 		return s.(Enroller).BeginEnrol(ctx, c)
 	}
 	return s.Begin(ctx, c)
 }
 
-func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challenge, ident, error) {
-	t := s.Traits()
+func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challenge, challengeID, error) {
+	t := s.Properties()
 	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
-	ident, salt, err := e.newID(req, s.Name(), t, to)
+	id, salt, err := e.newID(req, s, to)
 	if err != nil {
-		return nil, ident, err
+		return nil, id, err
 	}
-	c := &Challenge{ID: ident.id, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
+	c := &Challenge{ID: id.id, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
 		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
 		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
-		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(t)), env: e.env, salt: salt, key: e.ring[0]}
+		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(t)), env: e.env, salt: salt, key: e.keyring[0]}
 	if t.Sends {
 		c.Sends, c.SentAt, c.CodeOf = 1, now, 1
 		c.Delivery = Delivery{Status: DeliveryQueued}
 	}
-	return c, ident, nil
+	return c, id, nil
 }
 
 // newID draws the random part of an id and the salt of what is derived; a seed fixes both.
-func (e *Engine) newID(req StartRequest, strategy string, t Traits, to Address) (ident, []byte, error) {
+func (e *Engine) newID(req StartRequest, s Strategy, to Address) (challengeID, []byte, error) {
 	draw, err := e.random(2*randomSize + saltSize)
 	if err != nil {
-		return ident{}, nil, fmt.Errorf("watchword: random source: %w", err)
+		return challengeID{}, nil, fmt.Errorf("watchword: random source: %w", err)
 	}
 	if req.Seed != nil {
 		sum := e.identity.tags.sum("seed", e.cfg.App, string(req.Seed))
@@ -173,7 +173,7 @@ func (e *Engine) newID(req StartRequest, strategy string, t Traits, to Address) 
 		copy(draw[randomSize:2*randomSize], again[:])
 	}
 	var group [groupSize]byte
-	switch t.Group {
+	switch s.Properties().Group {
 	case GroupAddress:
 		group = e.identity.groupTag(e.cfg.App, "address", to.key())
 	case GroupSubject:
@@ -181,17 +181,18 @@ func (e *Engine) newID(req StartRequest, strategy string, t Traits, to Address) 
 		if req.Purpose == PurposeEnrol {
 			about = "enrolment" // of a secret that was just shown: it neither spends nor refills the budget of the others
 		}
-		group = e.identity.groupTag(e.cfg.App, about, strategy, req.Subject)
+		group = e.identity.groupTag(e.cfg.App, about, s.Name(), req.Subject)
 	default:
 		copy(group[:], draw[randomSize:])
 	}
-	kind := e.identity.kindTag(strategy, req.Client.Known)
-	return e.identity.newIdent([randomSize]byte(draw), e.appTag, group, kind), draw[2*randomSize:], nil
+	id := e.identity.newChallengeID([randomSize]byte(draw), e.appTag, group, e.identity.kindTag(s.Name(), req.Client.Known))
+	id.strategy = s
+	return id, draw[2*randomSize:], nil
 }
 
 // newEntry makes what the store keeps, and what it hides.
-func (e *Engine) newEntry(i ident, t Traits, c *Challenge, p Prompt) (Entry, *record, error) {
-	rec := &record{ident: i, version: 1, sealed: sealed{Challenge: *c, Salt: c.salt}}
+func (e *Engine) newEntry(i challengeID, t StrategyProperties, c *Challenge, p Prompt) (Entry, *record, error) {
+	rec := &record{id: i, version: 1, sealed: sealed{Challenge: *c, Salt: c.salt}}
 	var err error
 	if rec.Digests, err = e.acceptedDigests(c, p); err != nil {
 		return Entry{}, nil, err
@@ -213,14 +214,14 @@ func (e *Engine) acceptedDigests(c *Challenge, p Prompt) ([][]byte, error) {
 			digests[i] = nothing
 			continue
 		}
-		sum := c.key.digest(c.ID, c.Purpose, who(c.Subject, c.Address), answer.Reveal())
+		sum := c.key.digest(c.ID, c.Purpose, respondentOf(c.Subject, c.Address), answer.Reveal())
 		digests[i] = sum[:]
 	}
 	return digests, nil
 }
 
-// who is the subject, or the address of a challenge without one; neither for a discoverable passkey.
-func who(subject, address string) string {
+// respondentOf is the subject, or the address of a challenge without one; neither for a discoverable passkey.
+func respondentOf(subject, address string) string {
 	switch {
 	case subject != "":
 		return "subject " + subject
@@ -247,12 +248,12 @@ func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
 	if err := e.cfg.Store.Create(ctx, entry); err != nil {
 		return err
 	}
-	return e.put(ctx, out, rec)
+	return e.handOver(ctx, out, rec)
 }
 
-// put hands a message to an outbox of its own. If that takes no more, the delivery reads failed, as far as the store can
+// handOver hands a message to an outbox of its own. If that takes no more, the delivery reads failed, as far as the store can
 // still be reached: whoever starts again with the same seed, or resends, sends it.
-func (e *Engine) put(ctx context.Context, out Outgoing, rec *record) error {
+func (e *Engine) handOver(ctx context.Context, out Outgoing, rec *record) error {
 	out.fresh = rec
 	err := e.cfg.Outbox.Put(ctx, out)
 	if err != nil {
@@ -265,9 +266,9 @@ func (e *Engine) put(ctx context.Context, out Outgoing, rec *record) error {
 	return err
 }
 
-// startedBefore answers for a seed that was used before: the challenge of that time, which sends nothing again unless
+// repeatStart answers for a seed that was used before: the challenge of that time, which sends nothing again unless
 // its message reads failed. What is asked is derived from it once more.
-func (e *Engine) startedBefore(ctx context.Context, i ident, unanswered bool) (*Started, error) {
+func (e *Engine) repeatStart(ctx context.Context, i challengeID, unanswered bool) (*Started, error) {
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
 		return nil, err
@@ -275,25 +276,25 @@ func (e *Engine) startedBefore(ctx context.Context, i ident, unanswered bool) (*
 	if status, _ := e.status(rec, entry); status != Pending {
 		return nil, closedError(status)
 	}
-	if rec.Purpose == PurposeEnrol && e.orphaned(ctx, rec) {
+	if rec.Purpose == PurposeEnrol && e.lacksPrerequisite(ctx, rec) {
 		if _, err := e.Cancel(ctx, rec.ID); err != nil {
 			return nil, err
 		}
 		return nil, ErrChallengeCanceled
 	}
-	if err := e.requeue(ctx, rec, unanswered); err != nil {
+	if err := e.handOverAgain(ctx, rec, unanswered); err != nil {
 		return nil, err
 	}
-	prompt, err := begin(ctx, e.strategyOf(i), &rec.Challenge)
+	prompt, err := beginStrategy(ctx, i.strategy, &rec.Challenge)
 	if err != nil {
 		return nil, err
 	}
 	return e.started(rec, entry, prompt.Public), nil
 }
 
-// requeue hands over a first message that its start failed to hand over, or may have. One that another start has queued
+// handOverAgain hands over a first message that its start failed to hand over, or may have. One that another start has queued
 // is left alone, so that nothing is sent twice.
-func (e *Engine) requeue(ctx context.Context, rec *record, unanswered bool) error {
+func (e *Engine) handOverAgain(ctx context.Context, rec *record, unanswered bool) error {
 	if rec.Sends != 1 || e.cfg.Outbox == nil {
 		return nil
 	}
@@ -313,7 +314,7 @@ func (e *Engine) requeue(ctx context.Context, rec *record, unanswered bool) erro
 	}
 	if err == nil {
 		rec.version++
-		err = e.put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}, rec)
+		err = e.handOver(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}, rec)
 	}
 	if err != nil {
 		return unavailable(err)

@@ -23,7 +23,7 @@ func TestDecoyLooksRealAndIsNeverApproved(t *testing.T) {
 	if view.Status != real.Status || view.SentTo != real.SentTo || view.TriesLeft != real.TriesLeft || view.Delivery != real.Delivery || len(s.ID) != len(real.ID) {
 		t.Fatalf("a decoy shows: %+v", view)
 	}
-	if _, err := k.Compose(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
 		t.Fatalf("a decoy is sent: %v", err)
 	}
 	if v, _ := k.Status(ctx, s.ID); v.Delivery.Status != "sent" {
@@ -39,7 +39,7 @@ func TestRotationLosesNoChallenge(t *testing.T) {
 	code := k.code(s.ID)
 	rotated := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2"), key(t, "k1")} })
 	out := k.outbox.last(s.ID)
-	m, err := rotated.Compose(context.Background(), watchword.Outgoing{ChallengeID: out.ChallengeID, Send: 1})
+	m, err := rotated.ComposeMessage(context.Background(), watchword.Outgoing{ChallengeID: out.ChallengeID, Send: 1})
 	if err != nil || m.Code.Reveal() != code {
 		t.Fatalf("the code is derived again under its old key: %v", err)
 	}

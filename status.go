@@ -11,24 +11,24 @@ import (
 // needs is canceled when somebody looks.
 func (e *Engine) Status(ctx context.Context, id string) (View, error) {
 	began := time.Now()
-	v, rec, err := e.look(ctx, id)
+	v, rec, err := e.readView(ctx, id)
 	if err != nil || v.Status != Pending {
 		return v, err
 	}
-	defer e.showAlike(ctx, began, e.strategyOf(rec.ident), rec.Purpose)
-	if !e.orphaned(ctx, rec) {
+	defer e.delayView(ctx, began, rec.id.strategy, rec.Purpose)
+	if !e.lacksPrerequisite(ctx, rec) {
 		return v, nil
 	}
 	canceled, err := e.Cancel(ctx, id)
 	if err != nil && !errors.Is(err, ErrUnavailable) { // it ended meanwhile
-		v, _, err = e.look(ctx, id)
+		v, _, err = e.readView(ctx, id)
 		return v, err
 	}
 	return canceled, err
 }
 
-// look reads a challenge's status.
-func (e *Engine) look(ctx context.Context, id string) (View, *record, error) {
+// readView reads a challenge's status.
+func (e *Engine) readView(ctx context.Context, id string) (View, *record, error) {
 	i, err := e.parse(id)
 	if err != nil {
 		return View{}, nil, err
@@ -39,24 +39,24 @@ func (e *Engine) look(ctx context.Context, id string) (View, *record, error) {
 	}
 	v := e.view(rec, entry)
 	if v.Status == Expired {
-		e.expired(ctx, i, &rec.Challenge)
+		e.recordExpired(ctx, i, &rec.Challenge)
 	}
 	return v, rec, nil
 }
 
-// orphaned reports whether a challenge asks for something that its subject has had and has no more, or enrols by an
+// lacksPrerequisite reports whether a challenge asks for something that its subject has had and has no more, or enrols by an
 // authority that is gone.
-func (e *Engine) orphaned(ctx context.Context, rec *record) bool {
-	judge, ok := e.strategyOf(rec.ident).(Judge)
+func (e *Engine) lacksPrerequisite(ctx context.Context, rec *record) bool {
+	verifier, ok := rec.id.strategy.(Verifier)
 	if !ok || rec.Subject == "" {
 		return false
 	}
 	if rec.Purpose == PurposeEnrol {
 		set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
-		return err == nil && errors.Is(e.outlived(ctx, rec, set), ErrProofRequired)
+		return err == nil && errors.Is(e.checkAuthorityLives(ctx, rec, set), ErrProofRequired)
 	}
 	c := rec.Challenge
-	prompt, err := judge.Begin(ctx, &c)
+	prompt, err := verifier.Begin(ctx, &c)
 	gone := err == nil && prompt.Decoy || errors.Is(err, ErrNotEnrolled) || errors.Is(err, ErrUnknownFactor)
 	return gone && !rec.Decoy // which takes as long
 }
@@ -79,21 +79,21 @@ func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	err = e.cfg.Store.Close(ctx, i.ref, Closing{State: StateCanceled})
 	switch {
 	case errors.Is(err, ErrClosed):
-		return View{}, e.howItEnded(ctx, i)
+		return View{}, e.endingOf(ctx, i)
 	case errors.Is(err, ErrNotFound):
 		return View{}, ErrUnknownChallenge
 	case err != nil:
 		return View{}, unavailable(err)
 	}
-	e.closed.end(i.rand, endChallenge, Canceled)
+	e.tombstones.end(i.rand, endChallenge, Canceled)
 	e.watchers.wake(id)
 	e.emit(ctx, EventCanceled, &rec.Challenge)
 	entry.State = StateCanceled
 	return e.view(rec, entry), nil
 }
 
-// howItEnded reads how a closed challenge ended.
-func (e *Engine) howItEnded(ctx context.Context, i ident) error {
+// endingOf reads how a closed challenge ended.
+func (e *Engine) endingOf(ctx context.Context, i challengeID) error {
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
 		return err
@@ -105,8 +105,8 @@ func (e *Engine) howItEnded(ctx context.Context, i ident) error {
 	return ErrAttemptsExhausted
 }
 
-// lastWord bounds how long the first look of a waiting caller may take.
-const lastWord = 2 * time.Second
+// lastReadTimeout bounds how long the first look of a waiting caller may take.
+const lastReadTimeout = 2 * time.Second
 
 // How often a waiting caller reads: at first soon, then once a second.
 const (
@@ -119,7 +119,7 @@ const (
 func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 	wake, stop := e.watchers.watch(id)
 	defer stop()
-	first, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWord)
+	first, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastReadTimeout)
 	v, err := e.Status(first, id)
 	cancel()
 	for pause := firstPoll; err == nil && v.Status == Pending; pause = min(pause*3/2, lastPoll) {
@@ -133,7 +133,7 @@ func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 		}
 		timer.Stop()
 		var now View
-		if now, _, err = e.look(ctx, id); ctx.Err() != nil {
+		if now, _, err = e.readView(ctx, id); ctx.Err() != nil {
 			return v, nil
 		}
 		v = now

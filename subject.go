@@ -5,8 +5,8 @@ import (
 	"unicode"
 )
 
-// badSubject is the reason given for a subject that isSubject refuses.
-const badSubject = "is at most 255 bytes, all of them visible, with no space at either end, and not ., .. or / alone"
+// subjectReason is the reason given for a subject that isSubject refuses.
+const subjectReason = "is at most 255 bytes, all of them visible, with no space at either end, and not ., .. or / alone"
 
 // isSubject reports whether a text can name a subject, or is empty and names nobody. All of it can be seen, and it can be a
 // segment of the path under which everything of a subject is removed: clients and servers take . and .. out of a path,
@@ -17,16 +17,16 @@ func isSubject(text string) bool {
 	case ".", "..", "/":
 		return false
 	}
-	return plain(text, maxText) && text == strings.TrimSpace(text) && !strings.ContainsFunc(text, isInvisible)
+	return isPlainText(text, maxText) && text == strings.TrimSpace(text) && !strings.ContainsFunc(text, isInvisible)
 }
 
-// badLegible is the reason given for a text that legible refuses.
-const badLegible = "is too long or holds control characters, or such as cannot be seen"
+// illegibleReason is the reason given for a text that legible refuses.
+const illegibleReason = "is too long or holds control characters, or such as cannot be seen"
 
-// legible reports whether a plain text, which people are to read, is read as it is: nothing in it is hidden, or changes the
+// isLegibleText reports whether a plain text, which people are to read, is read as it is: nothing in it is hidden, or changes the
 // direction of what is around it. Joiners and variation selectors stay, since scripts and emoji need them.
-func legible(text string, longest int) bool {
-	return plain(text, longest) && !strings.ContainsFunc(text, func(r rune) bool { return isInvisible(r) && !joins(r) })
+func isLegibleText(text string, longest int) bool {
+	return isPlainText(text, longest) && !strings.ContainsFunc(text, func(r rune) bool { return isInvisible(r) && !isJoiner(r) })
 }
 
 // isInvisible is about Default_Ignorable_Code_Point (Unicode Standard Annex 44), to which format characters belong; of
@@ -36,6 +36,6 @@ func isInvisible(r rune) bool {
 		!unicode.Is(unicode.Prepended_Concatenation_Mark, r)
 }
 
-func joins(r rune) bool {
+func isJoiner(r rune) bool {
 	return unicode.In(r, unicode.Join_Control, unicode.Variation_Selector)
 }

@@ -48,7 +48,7 @@ func TestStartRefusesMessageThatHidesItsTransactionAtNoCost(t *testing.T) {
 	}
 	req.Decoy, req.Channel = false, "voice"
 	started := k.start(req)
-	sent, err := k.Compose(t.Context(), k.outbox.last(started.ID))
+	sent, err := k.ComposeMessage(t.Context(), k.outbox.last(started.ID))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -198,7 +198,7 @@ func TestVandalOfTheStore(t *testing.T) {
 // code2 is a challenge's code, by a node that has not seen it start.
 func (k *kit) code2(s *watchword.Started) string {
 	k.t.Helper()
-	m, err := k.sibling().Compose(context.Background(), watchword.Outgoing{ChallengeID: s.ID, Send: 1})
+	m, err := k.sibling().ComposeMessage(context.Background(), watchword.Outgoing{ChallengeID: s.ID, Send: 1})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -318,7 +318,7 @@ func FuzzChallengeID(f *testing.F) {
 	f.Add("ch_")
 	other := k.sibling(func(c *watchword.Config) { c.App = "bank" })
 	f.Fuzz(func(t *testing.T, id string) {
-		if k.Owns(id) && other.Owns(id) {
+		if k.OwnsChallenge(id) && other.OwnsChallenge(id) {
 			t.Fatal("two apps own one id")
 		}
 	})

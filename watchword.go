@@ -25,14 +25,14 @@ type Config struct {
 	Keys     []Key // the first makes codes and seals, all of them verify; required
 	Identity Key   // names groups and limits; does not rotate with Keys; required
 
-	Store      Store // required
-	Outbox     Outbox
-	Factors    Factors
-	Strategies []Strategy // required
-	Addresses  AddressPolicy
-	Channels   []string                    // by which messages can be sent
-	Carrier    func(channel string) string // names who carries messages, for those that only look sent; nil: nobody is named
-	Purposes   []string                    // the only ones allowed; none: every well-formed one
+	Store        Store // required
+	Outbox       Outbox
+	Factors      Factors
+	Strategies   []Strategy // required
+	Addresses    AddressPolicy
+	Channels     []string                    // by which messages can be sent
+	ProviderName func(channel string) string // names who carries messages, for those that only look sent; nil: nobody is named
+	Purposes     []string                    // the only ones allowed; none: every well-formed one
 
 	// CheckMessage refuses a message that would not show what is approved. It is asked with the message of every start that
 	// sends and has a transaction, before anything is counted, and again where a resend goes by another channel; its
@@ -69,21 +69,21 @@ type Config struct {
 
 // An Engine verifies for one app. It is safe for concurrent use and keeps nothing that another node would need.
 type Engine struct {
-	cfg        Config
-	ring       ring
-	identity   *identity
-	appTag     [appSize]byte
-	strategies map[string]Strategy
-	kinds      map[[kindSize]byte]Strategy
-	channels   map[string]bool
-	purposes   map[string]bool
-	returns    map[string]bool
-	closed     *memory
-	watchers   *watchers
-	env        *environment
-	background *background
-	erasures   erasures
-	keys       probe.Gate
+	cfg          Config
+	keyring      keyring
+	identity     *identity
+	appTag       [appSize]byte
+	strategies   map[string]Strategy
+	kinds        map[[kindSize]byte]Strategy
+	channels     map[string]bool
+	purposes     map[string]bool
+	returns      map[string]bool
+	tombstones   *tombstones
+	watchers     *watchers
+	env          *environment
+	background   *background
+	noteRemovals noteRemovals
+	keys         probe.Gate
 
 	placeholder SealedFactor  // for decoys to decrypt
 	process     [8]byte       // random: names this process in an attemptID
@@ -105,7 +105,7 @@ var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, kinds: map[[kindSize]byte]Strategy{},
-		channels: set(cfg.Channels), purposes: set(cfg.Purposes), closed: newMemory(), watchers: newWatchers(), background: newBackground(), erasures: erasures{waiting: map[string]Factor{}}, log: cfg.Logger}
+		channels: set(cfg.Channels), purposes: set(cfg.Purposes), tombstones: newTombstones(), watchers: newWatchers(), background: newBackground(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
 	problems := append(cfg.problems(), e.deriveKeys()...)
 	returns, err := returnOrigins(cfg.ReturnOrigins)
 	if e.returns = returns; err != nil {
@@ -119,7 +119,7 @@ func New(cfg Config) (*Engine, error) {
 		return nil, fmt.Errorf("watchword: app %q cannot start: %w", cfg.App, errors.Join(problems...))
 	}
 	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App, decoy: e.decoyFactor,
-		factors: &vault{app: cfg.App, store: cfg.Factors, ring: e.ring, ids: e.identity.tags, log: cfg.Logger}}
+		factors: &factorStore{app: cfg.App, store: cfg.Factors, keyring: e.keyring, ids: e.identity.tags, log: cfg.Logger}}
 	process, err := e.random(len(e.process))
 	if err != nil {
 		return nil, fmt.Errorf("watchword: random source: %w", err)
@@ -138,8 +138,8 @@ func (c *Config) setDefaults() {
 	if c.Budget == nil {
 		c.Budget = []Window{{5, 15 * time.Minute}, {30, 24 * time.Hour}}
 	}
-	if c.Carrier == nil {
-		c.Carrier = func(string) string { return "" }
+	if c.ProviderName == nil {
+		c.ProviderName = func(string) string { return "" }
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -177,7 +177,7 @@ func (c *Config) problems() (out []error) {
 	refuse(c.Tries < 1, "Tries", "must be positive")
 	refuse(c.Sends < 1 || c.Sends > maxSends, "Sends", "%d is not between 1 and %d", c.Sends, maxSends)
 	refuse(c.SMSOrigin != "" && !isSMSOrigin(c.SMSOrigin), "SMSOrigin", "%q is not a lower-case host name", c.SMSOrigin)
-	refuse(c.Cooldown < stillFresh, "Cooldown", "%s is less than a second", c.Cooldown)
+	refuse(c.Cooldown < freshTime, "Cooldown", "%s is less than a second", c.Cooldown)
 	refuse(len(c.Budget) == 0, "Budget", "an empty list would be no limit; NoBudget says so")
 	for _, w := range c.Budget {
 		refuse(w.Max < 1 || w.Per < time.Second, "Budget", "%d in %s is no limit", w.Max, w.Per)
@@ -200,7 +200,7 @@ func (e *Engine) deriveKeys() (problems []error) {
 			problems = append(problems, fmt.Errorf("Keys: %w", err))
 			continue
 		}
-		e.ring = append(e.ring, derived)
+		e.keyring = append(e.keyring, derived)
 	}
 	var err error
 	if e.identity, err = newIdentity(e.cfg.Identity, e.cfg.App); err != nil {
@@ -212,10 +212,10 @@ func (e *Engine) deriveKeys() (problems []error) {
 func (e *Engine) addStrategies() (problems []error) {
 	for _, s := range e.cfg.Strategies {
 		name := s.Name()
-		_, guesses := s.(Guesser)
-		_, judges := s.(Judge)
-		if guesses == judges {
-			problems = append(problems, fmt.Errorf("strategy %q: must be either a Guesser or a Judge", name))
+		_, matches := s.(Matcher)
+		_, verifies := s.(Verifier)
+		if matches == verifies {
+			problems = append(problems, fmt.Errorf("strategy %q: must be either a Matcher or a Verifier", name))
 		}
 		if isInternal(name) {
 			problems = append(problems, fmt.Errorf("strategy %q: the name is taken", name))
@@ -223,10 +223,10 @@ func (e *Engine) addStrategies() (problems []error) {
 		if e.strategies[name] != nil {
 			problems = append(problems, fmt.Errorf("strategy %q: is there twice", name))
 		}
-		t := s.Traits()
-		if chance := float64(e.tries(t)*max(t.Accepted, 1)) / t.Space; t.Space > 0 && chance > maxGuessChance {
+		t := s.Properties()
+		if chance := float64(e.tries(t)*max(t.RightAnswers, 1)) / t.Space; t.Space > 0 && chance > maxGuessChance {
 			problems = append(problems, setting.Errorf("Tries", "strategy %q: %d tries with %d accepted values out of %.0f is a chance of more than 1 in 100,000: use longer codes or fewer tries",
-				name, e.tries(t), max(t.Accepted, 1), t.Space))
+				name, e.tries(t), max(t.RightAnswers, 1), t.Space))
 		}
 		if t.Sends && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Addresses, and an Outbox to send from", name))
@@ -245,14 +245,14 @@ func (e *Engine) addStrategies() (problems []error) {
 
 func isOutbox(s Store) bool { _, ok := s.(Outbox); return ok }
 
-func (e *Engine) tries(t Traits) int {
+func (e *Engine) tries(t StrategyProperties) int {
 	if t.Tries > 0 {
 		return t.Tries
 	}
 	return e.cfg.Tries
 }
 
-func (e *Engine) lifetime(t Traits) time.Duration {
+func (e *Engine) lifetime(t StrategyProperties) time.Duration {
 	if t.Lifetime > 0 {
 		return min(t.Lifetime, maxLifetime)
 	}
@@ -271,29 +271,25 @@ func (e *Engine) App() string { return e.cfg.App }
 // Name is the app's name for people.
 func (e *Engine) Name() string { return e.cfg.Name }
 
-// Owns reports whether the engine's app made a challenge of this id; nothing is read for it. With it a server finds the
+// OwnsChallenge reports whether the engine's app made a challenge of this id; nothing is read for it. With it a server finds the
 // engine of a page or a callback.
-func (e *Engine) Owns(id string) bool {
+func (e *Engine) OwnsChallenge(id string) bool {
 	_, err := e.parse(id)
 	return err == nil
 }
 
 // parse returns what an id says; an id of another app is as unknown as one that nobody made.
-func (e *Engine) parse(id string) (ident, error) {
+func (e *Engine) parse(id string) (challengeID, error) {
 	i, ok := e.identity.parseID(id)
 	if !ok || i.app != e.appTag {
-		return ident{}, ErrUnknownChallenge
+		return challengeID{}, ErrUnknownChallenge
 	}
-	if e.strategyOf(i) == nil {
-		return ident{}, ErrUnknownChallenge
-	}
-	return i, nil
-}
-
-func (e *Engine) strategyOf(i ident) Strategy {
 	kind := i.kind
 	kind[0] &^= knownBit
-	return e.kinds[kind]
+	if i.strategy = e.kinds[kind]; i.strategy == nil {
+		return challengeID{}, ErrUnknownChallenge
+	}
+	return i, nil
 }
 
 func set(names []string) map[string]bool {

@@ -62,7 +62,7 @@ type fakeEngine struct {
 	tries    map[string][]int
 }
 
-func (e *fakeEngine) Compose(_ context.Context, o watchword.Outgoing) (watchword.Message, error) {
+func (e *fakeEngine) ComposeMessage(_ context.Context, o watchword.Outgoing) (watchword.Message, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.tries == nil {
@@ -75,7 +75,7 @@ func (e *fakeEngine) Compose(_ context.Context, o watchword.Outgoing) (watchword
 	return watchword.Message{ID: "msg_" + o.ChallengeID, ChallengeID: o.ChallengeID, Channel: "sms"}, nil
 }
 
-func (e *fakeEngine) Record(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
+func (e *fakeEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -14,10 +14,10 @@ import (
 
 // An Engine is what a Worker needs of a watchword.Engine.
 type Engine interface {
-	// Compose makes the message. ErrClosed, ErrExpired and ErrNotFound: it is not wanted any more.
-	Compose(ctx context.Context, o watchword.Outgoing) (watchword.Message, error)
-	// Record keeps what became of it.
-	Record(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
+	// ComposeMessage makes the message. ErrClosed, ErrExpired and ErrNotFound: it is not wanted any more.
+	ComposeMessage(ctx context.Context, o watchword.Outgoing) (watchword.Message, error)
+	// RecordDelivery keeps what became of it.
+	RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 }
 
 // A WorkerConfig says what a Worker does its work with. Zero values are usable, but for the first three.
@@ -138,7 +138,7 @@ func (w *Worker) work(claiming, sending, settling context.Context) {
 
 // handle brings one claimed message as far as it comes.
 func (w *Worker) handle(sending, settling context.Context, o watchword.Outgoing) {
-	m, err := w.cfg.Engine.Compose(sending, o)
+	m, err := w.cfg.Engine.ComposeMessage(sending, o)
 	switch {
 	case errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrExpired), errors.Is(err, watchword.ErrNotFound):
 		w.settle("done", w.cfg.Outbox.Done(settling, o), o)
@@ -181,7 +181,7 @@ func (w *Worker) fail(ctx context.Context, o watchword.Outgoing, channel string)
 }
 
 func (w *Worker) record(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) {
-	if err := w.cfg.Engine.Record(ctx, o, d); err != nil {
+	if err := w.cfg.Engine.RecordDelivery(ctx, o, d); err != nil {
 		w.cfg.Logger.Error("delivery not recorded", "challenge", o.ChallengeID, "status", d.Status, "error", err)
 	}
 }

@@ -285,7 +285,9 @@ func BenchmarkQueue(b *testing.B) {
 
 type quietEngine struct{}
 
-func (quietEngine) Compose(context.Context, watchword.Outgoing) (watchword.Message, error) {
+func (quietEngine) ComposeMessage(context.Context, watchword.Outgoing) (watchword.Message, error) {
 	return watchword.Message{Channel: "sms"}, nil
 }
-func (quietEngine) Record(context.Context, watchword.Outgoing, watchword.Delivery) error { return nil }
+func (quietEngine) RecordDelivery(context.Context, watchword.Outgoing, watchword.Delivery) error {
+	return nil
+}

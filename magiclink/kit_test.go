@@ -100,7 +100,7 @@ func (r *rig) read(id string) sent {
 		if r.outbox.all[n].ChallengeID != id {
 			continue
 		}
-		m, err := r.Compose(r.t.Context(), r.outbox.all[n])
+		m, err := r.ComposeMessage(r.t.Context(), r.outbox.all[n])
 		must(r.t, err)
 		link, token, ok := strings.Cut(m.Link.Reveal(), "#")
 		if !ok || link != issuer+"/l/"+id {

@@ -24,13 +24,13 @@ type Config struct {
 	NoCode  bool // the message carries the link alone
 }
 
-// A Strategy sends links. It is a watchword.Guesser.
+// A Strategy sends links. It is a watchword.Matcher.
 type Strategy struct {
 	match bool
 	codes bool
 }
 
-var _ watchword.Guesser = (*Strategy)(nil)
+var _ watchword.Matcher = (*Strategy)(nil)
 
 // New makes the strategy, or says what is wrong with its settings.
 func New(cfg Config) (*Strategy, error) {
@@ -62,12 +62,12 @@ const (
 // Name is "magiclink".
 func (s *Strategy) Name() string { return "magiclink" }
 
-// Traits says that links are sent, by e-mail if nobody says otherwise. A token cannot be guessed and belongs to no group;
+// StrategyProperties says that links are sent, by e-mail if nobody says otherwise. A token cannot be guessed and belongs to no group;
 // where a code is sent beside it, all tries of the challenge count as guesses of the address.
-func (s *Strategy) Traits() watchword.Traits {
-	t := watchword.Traits{Group: watchword.GroupNone, Sends: true, Channel: email, Strength: watchword.StrengthSent}
+func (s *Strategy) Properties() watchword.StrategyProperties {
+	t := watchword.StrategyProperties{Group: watchword.GroupNone, Sends: true, Channel: email, Strength: watchword.StrengthSent}
 	if s.codes {
-		t.Group, t.Space, t.Accepted = watchword.GroupAddress, codeSpace, 1
+		t.Group, t.Space, t.RightAnswers = watchword.GroupAddress, codeSpace, 1
 		t.Typed = watchword.Typed{Alphabet: typed.Digits, Min: codeDigits, Max: codeDigits, Exact: tokenPrefix}
 	}
 	if s.match {
@@ -93,7 +93,7 @@ func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.P
 	}
 	number := ""
 	if s.match {
-		number = c.DeriveLasting("number", typed.Digits, numberDigits).Reveal()
+		number = c.DeriveStableCode("number", typed.Digits, numberDigits).Reveal()
 		p.Public["number"] = number
 	}
 	for _, a := range answers {
@@ -119,7 +119,7 @@ func (s *Strategy) Candidates(a watchword.Answer) []watchword.Candidate {
 	case !only(a.Number, typed.Digits, numberDigits):
 		return nil
 	}
-	return []watchword.Candidate{{Text: matched(a.Text, a.Number)}, {Text: a.Text, Locks: true}}
+	return []watchword.Candidate{{Text: matched(a.Text, a.Number)}, {Text: a.Text, LocksChallenge: true}}
 }
 
 // isAnswer reports whether a text is a token or a code.
@@ -138,7 +138,7 @@ func only(text, alphabet string, n int) bool {
 // AMR is "sms" where the message really went that way. A mailbox adds nothing: e-mail is no out-of-band factor, and RFC
 // 8176 has no value for it, nor for links.
 func (s *Strategy) AMR(c *watchword.Challenge) []string {
-	channel := c.Travelled()
+	channel := c.SentChannel()
 	if channel == sms {
 		return []string{sms}
 	}

@@ -149,7 +149,7 @@ func TestAWrongNumberEndsIt(t *testing.T) {
 	if !slices.Contains(r.events, watchword.EventLocked) {
 		t.Errorf("events %v", r.events)
 	}
-	_, err := r.Opened(t.Context(), s.ID, s.token)
+	_, err := r.OpenLink(t.Context(), s.ID, s.token)
 	wantError(t, "opened", err, watchword.ErrUnknownChallenge)
 }
 
@@ -227,22 +227,22 @@ func TestOpened(t *testing.T) {
 	r := newRig(t, magiclink.Config{})
 	s, other := r.start(), r.start()
 	for range 20 {
-		v, err := r.Opened(t.Context(), s.ID, s.token)
+		v, err := r.OpenLink(t.Context(), s.ID, s.token)
 		if err != nil || v.Status != watchword.Pending || v.TriesLeft != 5 {
 			t.Fatalf("%+v %v", v, err)
 		}
 	}
 	for name, token := range map[string]string{"empty": "", "forged": spell(s, "wrong token"), "another's": other.token, "a code": s.code} {
-		_, err := r.Opened(t.Context(), s.ID, token)
+		_, err := r.OpenLink(t.Context(), s.ID, token)
 		wantError(t, name, err, watchword.ErrUnknownChallenge)
-		wantError(t, name, r.Report(t.Context(), s.ID, token), watchword.ErrUnknownChallenge)
+		wantError(t, name, r.ReportLink(t.Context(), s.ID, token), watchword.ErrUnknownChallenge)
 	}
-	must(t, r.Report(t.Context(), s.ID, s.token))
+	must(t, r.ReportLink(t.Context(), s.ID, s.token))
 	if v := r.status(s.ID); v.Status != watchword.Canceled || !slices.Contains(r.events, watchword.EventReported) {
 		t.Errorf("after a report: %s, events %v", v.Status, r.events)
 	}
 	r.now = r.now.Add(10 * time.Minute)
-	_, err := r.Opened(t.Context(), other.ID, other.token)
+	_, err := r.OpenLink(t.Context(), other.ID, other.token)
 	wantError(t, "expired", err, watchword.ErrUnknownChallenge)
 }
 
@@ -290,7 +290,7 @@ func TestDecoy(t *testing.T) {
 	if number, _ := s.Public["number"].(string); len(number) != 2 || s.Public["code"] != true {
 		t.Errorf("public %v", s.Public)
 	}
-	_, err = r.Compose(t.Context(), r.outbox.all[0])
+	_, err = r.ComposeMessage(t.Context(), r.outbox.all[0])
 	wantError(t, "the message", err, watchword.ErrClosed)
 }
 
@@ -374,7 +374,7 @@ func TestNothingElseApproves(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a := watchword.Answer{Text: rapid.String().Draw(t, "text"), Number: rapid.String().Draw(t, "number")}
 		for _, c := range s.Candidates(a) {
-			if _, number, with := strings.Cut(c.Text, "|"); c.Locks == with || with && number != a.Number {
+			if _, number, with := strings.Cut(c.Text, "|"); c.LocksChallenge == with || with && number != a.Number {
 				t.Fatalf("%+v means %+v", a, c)
 			}
 		}

@@ -47,7 +47,7 @@ type TestIdentity struct {
 
 const longestTest = 90 * 24 * time.Hour
 
-// A Strategy sends codes. It is a watchword.Guesser.
+// A Strategy sends codes. It is a watchword.Matcher.
 type Strategy struct {
 	alphabet string
 	length   int
@@ -56,7 +56,7 @@ type Strategy struct {
 	log      *slog.Logger
 }
 
-var _ watchword.Guesser = (*Strategy)(nil)
+var _ watchword.Matcher = (*Strategy)(nil)
 
 // New makes the strategy, or reports everything that is wrong with its settings.
 func New(cfg Config) (*Strategy, error) {
@@ -105,11 +105,11 @@ func (s *Strategy) addTest(field string, t TestIdentity, now time.Time) (problem
 // Name is "otp".
 func (s *Strategy) Name() string { return "otp" }
 
-// Traits says that codes are sent, and that guesses are counted by address.
-func (s *Strategy) Traits() watchword.Traits {
-	return watchword.Traits{Group: watchword.GroupAddress, Sends: true, Strength: watchword.StrengthSent,
+// StrategyProperties says that codes are sent, and that guesses are counted by address.
+func (s *Strategy) Properties() watchword.StrategyProperties {
+	return watchword.StrategyProperties{Group: watchword.GroupAddress, Sends: true, Strength: watchword.StrengthSent,
 		Typed: watchword.Typed{Alphabet: s.alphabet, Min: s.length, Max: s.length},
-		Space: math.Pow(float64(len(s.alphabet)), float64(s.length)), Accepted: 1}
+		Space: math.Pow(float64(len(s.alphabet)), float64(s.length)), RightAnswers: 1}
 }
 
 // Begin derives the code: always the same for the same challenge, so that it can be sent again.
@@ -148,7 +148,7 @@ func (s *Strategy) shape() typed.Shape {
 // AMR is "otp", with "sms" or "tel" where the code really went that way. A mailbox adds nothing: e-mail is no
 // out-of-band factor, and RFC 8176 has no value for it.
 func (s *Strategy) AMR(c *watchword.Challenge) []string {
-	switch c.Travelled() {
+	switch c.SentChannel() {
 	case "sms":
 		return []string{"otp", "sms"}
 	case "voice":

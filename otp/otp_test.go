@@ -71,7 +71,7 @@ func (r *rig) send(t testing.TB, channel, to, purpose string) (id, code string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := r.Compose(context.Background(), r.outbox.all[len(r.outbox.all)-1])
+	m, err := r.ComposeMessage(context.Background(), r.outbox.all[len(r.outbox.all)-1])
 	return s.ID, m.Code.Reveal(), err
 }
 
@@ -137,7 +137,7 @@ func TestOneSpelling(t *testing.T) {
 			typed += rapid.SampledFrom([]string{string(r), strings.ToLower(string(r))}).Draw(t, "case")
 		}
 		got := s.Candidates(watchword.Answer{Text: typed})
-		if len(got) != 1 || got[0].Text != code || got[0].Locks {
+		if len(got) != 1 || got[0].Text != code || got[0].LocksChallenge {
 			t.Fatalf("%q means %v", typed, got)
 		}
 	})

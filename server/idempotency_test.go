@@ -198,7 +198,7 @@ func TestKeyThatIsForgottenMakesSomethingNew(t *testing.T) {
 
 func (b *bench) compose(app, id string) watchword.Message {
 	b.t.Helper()
-	m, err := b.engines[app].Compose(b.t.Context(), watchword.Outgoing{ChallengeID: id, Send: 1})
+	m, err := b.engines[app].ComposeMessage(b.t.Context(), watchword.Outgoing{ChallengeID: id, Send: 1})
 	must(b.t, err)
 	return m
 }

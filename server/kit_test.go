@@ -185,7 +185,7 @@ func (b *bench) code(app, id string) string {
 	defer b.outbox.mu.Unlock()
 	for n := len(b.outbox.kept) - 1; n >= 0; n-- {
 		if b.outbox.kept[n].ChallengeID == id {
-			m, err := b.engines[app].Compose(b.t.Context(), b.outbox.kept[n])
+			m, err := b.engines[app].ComposeMessage(b.t.Context(), b.outbox.kept[n])
 			must(b.t, err)
 			return m.Code.Reveal()
 		}

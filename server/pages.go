@@ -193,7 +193,7 @@ func (h *hosted) read(x *exchange, decode func(body []byte) error) error {
 // owner is the app whose challenge an id is; nil: nobody's.
 func (h *hosted) owner(x *exchange) *app {
 	for _, a := range h.server.apps {
-		if a.engine.Owns(x.request.PathValue("id")) {
+		if a.engine.OwnsChallenge(x.request.PathValue("id")) {
 			x.app = a
 			return a
 		}

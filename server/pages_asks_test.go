@@ -223,8 +223,10 @@ func TestAsksAreEscaped(t *testing.T) {
 // An oddScan has addresses of other kinds than those that belong there.
 type oddScan struct{}
 
-func (oddScan) Name() string             { return "odd" }
-func (oddScan) Traits() watchword.Traits { return watchword.Traits{Subject: true} }
+func (oddScan) Name() string { return "odd" }
+func (oddScan) Properties() watchword.StrategyProperties {
+	return watchword.StrategyProperties{Subject: true}
+}
 
 func (oddScan) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
 	return watchword.Prompt{Ask: watchword.AskScan, Public: map[string]any{"uri": "javascript:alert(1)", "qr": "https://elsewhere.example/x.png"}}, nil

@@ -43,7 +43,7 @@ func TestEvents(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c := s.begin()
 	v := s.opened(c)
-	must(t, s.engine.Record(t.Context(), s.outbox.kept[0], watchword.Delivery{Status: watchword.DeliveryFailed}))
+	must(t, s.engine.RecordDelivery(t.Context(), s.outbox.kept[0], watchword.Delivery{Status: watchword.DeliveryFailed}))
 	if got := v.stream(c.page+"/events", "event: note"); !strings.Contains(got, "could not be delivered") {
 		t.Errorf("a message that did not arrive: %s", got)
 	}

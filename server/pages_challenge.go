@@ -51,7 +51,7 @@ func (h *hosted) openChallenge(x *exchange, in *ticketIn) {
 		h.unopened(x, err, "unknown")
 		return
 	}
-	p, err := a.engine.Page(ctx, id, cookie.Reveal())
+	p, err := a.engine.ViewPage(ctx, id, cookie.Reveal())
 	if err != nil {
 		h.unopened(x, err, "unknown")
 		return
@@ -99,7 +99,7 @@ func (h *hosted) holding(ctx context.Context, x *exchange) (*holder, error) {
 	if err != nil {
 		return nil, watchword.ErrUnknownChallenge
 	}
-	p, err := a.engine.Page(ctx, id, c.Value)
+	p, err := a.engine.ViewPage(ctx, id, c.Value)
 	if err != nil {
 		return nil, err
 	}
@@ -179,7 +179,7 @@ func (h *hosted) client(x *exchange) watchword.Client {
 
 // done shows what became of the challenge, and what was wrong.
 func (h *hosted) done(ctx context.Context, x *exchange, c *holder, err error) {
-	page, again := c.engine.Page(ctx, c.id, c.cookie)
+	page, again := c.engine.ViewPage(ctx, c.id, c.cookie)
 	if again != nil {
 		h.unopened(x, again, "unknown")
 		return

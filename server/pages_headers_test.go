@@ -65,7 +65,7 @@ func TestPoisonedHeaders(t *testing.T) {
 		if w.StatusCode != http.StatusCreated {
 			t.Fatalf("%s: %s", name, w.Status)
 		}
-		m, err := s.engine.Compose(t.Context(), s.outbox.kept[n])
+		m, err := s.engine.ComposeMessage(t.Context(), s.outbox.kept[n])
 		must(t, err)
 		if n++; !strings.HasPrefix(m.Link.Reveal(), "https://verify.example.com/l/ch_") {
 			t.Errorf("%s: the link goes to %s", name, m.Link.Reveal()[:30])

@@ -199,7 +199,7 @@ func (s *site) begin(change ...func(*watchword.StartRequest)) begun {
 	s.clock.move(10 * time.Second)
 	out := begun{Started: started, page: "/c/" + started.ID}
 	out.number, _ = started.Public["number"].(string)
-	m, err := s.engine.Compose(s.t.Context(), s.outbox.kept[len(s.outbox.kept)-1])
+	m, err := s.engine.ComposeMessage(s.t.Context(), s.outbox.kept[len(s.outbox.kept)-1])
 	must(s.t, err)
 	out.link, out.code = m.Link.Reveal(), m.Code.Reveal()
 	_, out.token, _ = strings.Cut(out.link, "#")

@@ -40,7 +40,7 @@ func (h *hosted) opened(ctx context.Context, x *exchange, token string) *opened 
 		return nil
 	}
 	id := x.request.PathValue("id")
-	v, err := a.engine.Opened(ctx, id, token)
+	v, err := a.engine.OpenLink(ctx, id, token)
 	if err != nil {
 		h.unopened(x, err, "unknown_link")
 		return nil
@@ -145,7 +145,7 @@ func (h *hosted) reportLink(x *exchange, in *tokenIn) {
 	if l == nil {
 		return
 	}
-	if err := l.engine.Report(ctx, l.id, in.Token); err != nil {
+	if err := l.engine.ReportLink(ctx, l.id, in.Token); err != nil {
 		h.unopened(x, err, "unknown_link")
 		return
 	}

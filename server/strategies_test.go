@@ -13,8 +13,8 @@ const rightObject = `{"id":"right","userHandle":null}`
 
 func (keeper) Name() string { return "keeper" }
 
-func (k keeper) Traits() watchword.Traits {
-	return watchword.Traits{Subject: true, Object: k.object, Strength: watchword.StrengthKey}
+func (k keeper) Properties() watchword.StrategyProperties {
+	return watchword.StrategyProperties{Subject: true, Object: k.object, Strength: watchword.StrengthKey}
 }
 
 func (k keeper) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
@@ -52,7 +52,7 @@ type faulty struct{ begin func() error }
 
 func (faulty) Name() string { return "faulty" }
 
-func (faulty) Traits() watchword.Traits { return watchword.Traits{} }
+func (faulty) Properties() watchword.StrategyProperties { return watchword.StrategyProperties{} }
 
 func (f faulty) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
 	return watchword.Prompt{Ask: watchword.AskKey}, f.begin()

@@ -112,7 +112,7 @@ func (k codeKind) fresh(s *site, subject string) (begun, string) {
 		return k.ask(s, subject), code
 	}
 	c := k.ask(s, subject)
-	m, err := s.engine.Compose(s.t.Context(), s.outbox.kept[len(s.outbox.kept)-1])
+	m, err := s.engine.ComposeMessage(s.t.Context(), s.outbox.kept[len(s.outbox.kept)-1])
 	must(s.t, err)
 	return c, m.Code.Reveal()
 }

@@ -137,8 +137,8 @@ func TestDefaultPolicies(t *testing.T) {
 
 func TestTraits(t *testing.T) {
 	s := newKit(t).strategy
-	want := watchword.Traits{Object: true, Tries: 1, Lifetime: lifetime, Strength: watchword.StrengthKey}
-	if s.Name() != "webauthn" || s.Traits() != want {
-		t.Errorf("%s: %+v", s.Name(), s.Traits())
+	want := watchword.StrategyProperties{Object: true, Tries: 1, Lifetime: lifetime, Strength: watchword.StrengthKey}
+	if s.Name() != "webauthn" || s.Properties() != want {
+		t.Errorf("%s: %+v", s.Name(), s.Properties())
 	}
 }

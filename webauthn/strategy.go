@@ -58,10 +58,10 @@ func New(cfg Config) (*Strategy, error) {
 // Name is "webauthn".
 func (s *Strategy) Name() string { return "webauthn" }
 
-// Traits says that the answer is an object, that it cannot be guessed, and that a discoverable passkey names its own
+// StrategyProperties says that the answer is an object, that it cannot be guessed, and that a discoverable passkey names its own
 // subject.
-func (s *Strategy) Traits() watchword.Traits {
-	return watchword.Traits{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: lifetime, Strength: watchword.StrengthKey}
+func (s *Strategy) Properties() watchword.StrategyProperties {
+	return watchword.StrategyProperties{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: lifetime, Strength: watchword.StrengthKey}
 }
 
 // Begin asks for one of the subject's keys, or for any discoverable one where the challenge names nobody. A subject

@@ -47,5 +47,5 @@ func (c *callbacks) serve(sender watchword.Sender, env delivery.Environment) {
 }
 
 func (c *callbacks) report(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
-	return c.engine.Record(ctx, o, d)
+	return c.engine.RecordDelivery(ctx, o, d)
 }

@@ -132,7 +132,7 @@ func (b *builder) engineConfig(a appSettings, p parts, queue *delivery.Queue, an
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
 		Store: b.house.storage.apps[a.id].store, Factors: b.house.storage.factors, Outbox: queue, Strategies: p.offer.strategies, Addresses: p.addresses,
-		Channels: channelsOf(a), Carrier: p.carrier, CheckMessage: p.check, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
+		Channels: channelsOf(a), ProviderName: p.carrier, CheckMessage: p.check, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: smsOrigin(a.origins),
 		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.events(p.breaker, announcer),

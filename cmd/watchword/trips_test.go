@@ -93,7 +93,7 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 	cycle := func() (start, wrong, right int64) {
 		start, answer := post("/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "alice@example.com", "subject": "user_42",
 			"client": object{"ip": "203.0.113.7"}}, http.StatusCreated)
-		m, err := engine.Compose(ctx, outbox.last)
+		m, err := engine.ComposeMessage(ctx, outbox.last)
 		if err != nil {
 			t.Fatal(err)
 		}

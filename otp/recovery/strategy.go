@@ -30,11 +30,11 @@ func New() *Strategy { return &Strategy{} }
 // Name is "recovery".
 func (*Strategy) Name() string { return "recovery" }
 
-// Traits says that guesses are counted by subject, and that ten codes are right at a time.
-func (*Strategy) Traits() watchword.Traits {
-	return watchword.Traits{Group: watchword.GroupSubject, Subject: true, Strength: watchword.StrengthRecovery,
+// StrategyProperties says that guesses are counted by subject, and that ten codes are right at a time.
+func (*Strategy) Properties() watchword.StrategyProperties {
+	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Strength: watchword.StrengthRecovery,
 		Typed: watchword.Typed{Alphabet: alphabet, Min: length, Max: length},
-		Space: math.Pow(float64(len(alphabet)), drawn), Accepted: codes}
+		Space: math.Pow(float64(len(alphabet)), drawn), RightAnswers: codes}
 }
 
 // Begin asks for a code. ErrNotEnrolled if the subject has none, or none left.

@@ -27,8 +27,8 @@ func NewHOTP(cfg HOTPConfig) (*HOTP, error) {
 // Name is "hotp".
 func (s *HOTP) Name() string { return "hotp" }
 
-// Traits says that guesses are counted by subject, and that three counters pass.
-func (s *HOTP) Traits() watchword.Traits { return traits(nearCounters) }
+// StrategyProperties says that guesses are counted by subject, and that three counters pass.
+func (s *HOTP) Properties() watchword.StrategyProperties { return traits(nearCounters) }
 
 // Begin is Strategy.Begin.
 func (s *HOTP) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {

@@ -196,7 +196,7 @@ func TestChanceOfAGuess(t *testing.T) {
 		s        watchword.Strategy
 		accepted int
 	}{{s, 3}, {h, 3}, {exact, 1}} {
-		if got := c.s.Traits(); got.Accepted != c.accepted || float64(got.Tries*got.Accepted)/got.Space > 1e-5 {
+		if got := c.s.Properties(); got.RightAnswers != c.accepted || float64(got.Tries*got.RightAnswers)/got.Space > 1e-5 {
 			t.Errorf("%s: %s", c.s.Name(), fmt.Sprintf("%+v", got))
 		}
 	}

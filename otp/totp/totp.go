@@ -40,8 +40,8 @@ func New(cfg Config) (*Strategy, error) {
 // Name is "totp".
 func (s *Strategy) Name() string { return "totp" }
 
-// Traits says that guesses are counted by subject. The code space is that of six digits, whatever new devices get.
-func (s *Strategy) Traits() watchword.Traits {
+// StrategyProperties says that guesses are counted by subject. The code space is that of six digits, whatever new devices get.
+func (s *Strategy) Properties() watchword.StrategyProperties {
 	return traits(int(1 + 2*s.window))
 }
 
@@ -85,7 +85,7 @@ func (s *Strategy) try(now time.Time) try {
 	}
 }
 
-func traits(accepted int) watchword.Traits {
-	return watchword.Traits{Group: watchword.GroupSubject, Subject: true, Tries: tries, Space: 1e6, Accepted: accepted, Strength: watchword.StrengthOTP,
+func traits(accepted int) watchword.StrategyProperties {
+	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Tries: tries, Space: 1e6, RightAnswers: accepted, Strength: watchword.StrengthOTP,
 		Typed: watchword.Typed{Alphabet: typed.Digits, Min: minDigits, Max: maxDigits}}
 }
