@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/codec"
 )
 
 // Purposes that mean something to the engine. An app may use others, of the form [a-z0-9_]{1,40}.
@@ -88,10 +90,10 @@ type enrolment struct {
 	began time.Time // when it was earned: a subject that was removed since has lost it
 }
 
-func (n *enrolment) fields(f *codec) {
-	f.number(&n.Proof)
+func (n *enrolment) fields(f *codec.Codec) {
+	f.Number(&n.Proof)
 	for _, text := range []*string{&n.Factor, &n.FactorOf, &n.Life} {
-		f.text(text)
+		f.Text(text)
 	}
 }
 
@@ -108,23 +110,23 @@ const (
 )
 
 // fields lists what an entry seals of a challenge.
-func (c *Challenge) fields(f *codec) {
+func (c *Challenge) fields(f *codec.Codec) {
 	for _, text := range []*string{&c.Strategy, &c.Purpose, &c.Subject, &c.Channel, &c.Address, &c.SentTo, &c.Locale, &c.ReturnURL, &c.Nonce, &c.Label,
 		&c.Factor, (*string)(&c.Ask), &c.Client.IP, &c.Client.UserAgent, &c.Delivery.Status, &c.Delivery.Provider, &c.Delivery.Channel, &c.SentBy} {
-		f.text(text)
+		f.Text(text)
 	}
-	f.texts(&c.Transaction)
-	f.texts(&c.Metadata)
+	f.Texts(&c.Transaction)
+	f.Texts(&c.Metadata)
 	for _, moment := range []*time.Time{&c.CreatedAt, &c.ExpiresAt, &c.SentAt} {
-		f.moment(moment)
+		f.Moment(moment)
 	}
 	for _, flag := range []*bool{&c.Client.Known, &c.Decoy} {
-		f.flag(flag)
+		f.Flag(flag)
 	}
-	optional(f, &c.Enrolment, (*enrolment).fields)
-	f.number(&c.Sends)
-	f.number(&c.CodeOf)
-	f.bytes(&c.Data)
+	codec.Optional(f, &c.Enrolment, (*enrolment).fields)
+	f.Number(&c.Sends)
+	f.Number(&c.CodeOf)
+	f.Bytes(&c.Data)
 }
 
 // environment is what the engine lends a challenge's strategy: time, randomness and the app's factors.
@@ -166,7 +168,7 @@ func (c *Challenge) DeriveStableCode(label, alphabet string, n int) Code {
 }
 
 func (c *Challenge) stream(label string) func(counter byte) [32]byte {
-	transaction := canonicalMap(c.Transaction)
+	transaction := codec.CanonicalMap(c.Transaction)
 	return func(counter byte) [32]byte {
 		return c.key.codes.sum(label, c.ID, c.Purpose, transaction, string(c.salt), string([]byte{byte(c.CodeOf), counter}))
 	}

@@ -241,19 +241,19 @@ func (e *Engine) acceptMatch(ctx context.Context, rec *record, entry Entry, a *a
 
 // recordApproval is the end of the ceremony: the challenge was won, here, for the first time.
 func (e *Engine) recordApproval(ctx context.Context, rec *record, a *attempt, r *Result) (*Result, error) {
-	if !e.tombstones.end(rec.id.rand, endChallenge, Approved) {
+	if !e.tombstones.Add(rec.id.rand, endChallenge, Approved) {
 		e.log.ErrorContext(ctx, "the store reopened a challenge that had ended here", "challenge", rec.ID)
 		return nil, e.endedError(rec)
 	}
 	if a.mark == markCollected {
-		e.tombstones.end(rec.id.rand, endCollected, Approved)
+		e.tombstones.Add(rec.id.rand, endCollected, Approved)
 	}
-	e.watchers.wake(rec.ID)
+	e.watchers.Wake(rec.ID)
 	e.emit(ctx, EventApproved, &rec.Challenge)
 	return r, nil
 }
 
 func (e *Engine) endedError(rec *record) error {
-	status, _ := e.tombstones.find(rec.id.rand)
+	status, _ := e.tombstones.Find(rec.id.rand, endChallenge)
 	return closedError(status)
 }

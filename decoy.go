@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/codec"
 )
 
 // Decoys of a DecoyMaker are evaluated against a factor that nobody has. Its consecutive failures, and what comes of them,
@@ -26,10 +28,10 @@ type decoyState struct {
 	err     error
 }
 
-func (d *decoyState) fields(c *codec) {
-	c.number(&d.failures)
-	c.moment(&d.waitUntil)
-	c.flag(&d.disabled)
+func (d *decoyState) fields(c *codec.Codec) {
+	c.Number(&d.failures)
+	c.Moment(&d.waitUntil)
+	c.Flag(&d.disabled)
 }
 
 // prepareDecoys makes something for decoys to decrypt where a subject's factor is decrypted.
@@ -149,7 +151,7 @@ func (e *Engine) readDecoyState(ctx context.Context, i challengeID, c *Challenge
 	if err != nil {
 		return decoyState{err: unavailable(err)}
 	}
-	if plain, _, err := e.keyring.open(id, entry.Sealed); err != nil || decode(plain, state.fields) != nil {
+	if plain, _, err := e.keyring.open(id, entry.Sealed); err != nil || codec.Decode(plain, state.fields) != nil {
 		e.log.ErrorContext(ctx, "a decoy's entry does not open", "strategy", c.Strategy)
 		state = decoyState{}
 	}
@@ -164,7 +166,7 @@ func (e *Engine) writeDecoyState(ctx context.Context, i challengeID, c *Challeng
 	if err != nil {
 		return err
 	}
-	plain, err := encoded(state.fields)
+	plain, err := codec.Encode(state.fields)
 	if err != nil {
 		return err
 	}

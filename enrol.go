@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -96,4 +97,198 @@ func (e *Engine) adoptEnrolled(ctx context.Context, f *Factor) error {
 	}
 	*f = before
 	return nil
+}
+
+// freshProof is how old a manage_factors receipt may be.
+const freshProof = 5 * time.Minute
+
+// An Authority is why somebody may change what a subject has enrolled: the claims of a manage_factors receipt, whose
+// signature was verified, or that the app vouches for it by other means.
+type Authority struct {
+	Claims *Claims
+	Admin  bool
+	Seed   []byte // of the request: with the same one the receipt may be spent again
+}
+
+// admin is stronger than any proof.
+const admin = 1 << 10
+
+// maxFactors of one subject can be enrolled: all of them are read whenever the subject is asked for one.
+const maxFactors = 50
+
+// hasRoom refuses another factor before anything is spent for it.
+func hasRoom(factors []Factor) error {
+	if len(factors) >= maxFactors {
+		return invalid("subject", "has as many factors as can be kept; remove one first")
+	}
+	return nil
+}
+
+// authorize spends the authority to change a subject's factors; none is needed where nothing is enrolled. The proof must
+// be at least as strong as the strongest active factor; recovery codes are there to replace any of them. A proof that was
+// earned by a factor is worth nothing when that factor is gone.
+func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (enrolment, error) {
+	allowed := enrolment{Life: set.life, began: e.cfg.Clock()}
+	factors := set.others("")
+	if a.Admin {
+		e.log.InfoContext(ctx, "factors are changed on the app's own authority", "app", e.cfg.App)
+		allowed.Proof = admin
+		return allowed, nil
+	}
+	if set.fault != nil {
+		return allowed, unavailable(set.fault)
+	}
+	if len(factors) == 0 {
+		return allowed, nil
+	}
+	c := a.Claims
+	if c == nil || c.Purpose != PurposeManageFactors || c.Subject != set.subject || e.cfg.Clock().Sub(time.Unix(c.AuthTime, 0)) > freshProof {
+		return allowed, ErrProofRequired
+	}
+	if allowed.Proof = e.strength(c.Strategy); !e.proofSuffices(allowed.Proof, factors) {
+		return allowed, ErrProofRequired
+	}
+	err := e.spendReceipt(ctx, *c, a.Seed, func(rec *record) error {
+		allowed.began = rec.CreatedAt
+		if rec.Claims != nil { // evaluated by the strategy, and so earned by a factor
+			allowed.Factor, allowed.FactorOf = rec.Factor, rec.FactorOf
+		}
+		return e.checkProofFactor(ctx, set, allowed, "")
+	})
+	if err != nil && !errors.Is(err, ErrUnavailable) {
+		err = ErrProofRequired
+	}
+	return allowed, err
+}
+
+// checkProofFactor refuses what was allowed by a factor that is not active any more, or before the subject was removed. A factor
+// that the enrolment itself has replaced, a set of recovery codes say, was there until then.
+func (e *Engine) checkProofFactor(ctx context.Context, set *factorSet, allowed enrolment, enrolment string) error {
+	if allowed.Factor != "" {
+		f := set.find(allowed.Factor)
+		if f != nil && f.keyless != nil {
+			return unavailable(f.keyless)
+		}
+		if f == nil || f.Disabled || f.CreatedBy != allowed.FactorOf && (enrolment == "" || f.CreatedBy != enrolment) {
+			return ErrProofRequired
+		}
+	}
+	removed, err := e.removedSince(ctx, set.subject, allowed.began)
+	if err == nil && removed {
+		err = ErrProofRequired
+	}
+	return err
+}
+
+// changeFactors authorizes a change of what a subject has enrolled, once, and makes it: the set is brought to a new
+// version first, so that the change is of the set that was looked at.
+func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority, change func(*factorSet) error, add ...addition) error {
+	authorized := false
+	var allowed enrolment
+	for range casTries {
+		set, err := e.env.factors.set(ctx, subject, e.cfg.Clock())
+		if err != nil {
+			return err
+		}
+		if !authorized {
+			allowed, err = e.authorize(ctx, set, a)
+			authorized = true
+		} else if err = e.checkProofFactor(ctx, set, allowed, ""); err == nil && !e.proofSuffices(allowed.Proof, set.others("")) {
+			err = ErrProofRequired
+		}
+		if err != nil {
+			return err
+		}
+		if set.entry != nil || len(set.factors)+len(add) > 0 {
+			err = e.bumpSet(ctx, set, add...)
+		}
+		if errors.Is(err, ErrConflict) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return change(set)
+	}
+	return unavailable(fmt.Errorf("a subject's factors kept changing: %w", ErrConflict))
+}
+
+// bumpSet brings a set to a new version; if it has no life yet it gets one that no other has had.
+func (e *Engine) bumpSet(ctx context.Context, set *factorSet, add ...addition) error {
+	life, err := e.random(randomSize)
+	if err != nil {
+		return err
+	}
+	return e.env.factors.bump(ctx, set, string(life), add...)
+}
+
+// renewSet makes the damaged entry of a set anew, and returns the life that the set has now.
+func (e *Engine) renewSet(ctx context.Context, set *factorSet) (life string, err error) {
+	if err := e.bumpSet(ctx, set); err != nil && !errors.Is(err, ErrConflict) {
+		return "", err
+	}
+	now, err := e.env.factors.set(ctx, set.subject, e.cfg.Clock())
+	if err != nil {
+		return "", err
+	}
+	if now.damaged() {
+		return "", unavailable(fmt.Errorf("a subject's set of factors stays damaged: %w", errSeal))
+	}
+	return now.life, nil
+}
+
+// proofSuffices compares a proof with what is active.
+func (e *Engine) proofSuffices(proof int, factors []Factor) bool {
+	return proof == StrengthRecovery || proof >= e.strongestFactor(factors)
+}
+
+// checkEnrolmentAuthority reports whether what allowed an enrolment to begin would not allow it any more: something stronger has become
+// active, the factor that earned the proof is gone, or the subject was removed meanwhile.
+func (e *Engine) checkEnrolmentAuthority(ctx context.Context, rec *record, set *factorSet) error {
+	if err := e.checkAuthorityLives(ctx, rec, set); err != nil {
+		return err
+	}
+	others := set.others(rec.ID)
+	if !e.proofSuffices(rec.Enrolment.Proof, others) {
+		return ErrProofRequired
+	}
+	return hasRoom(others)
+}
+
+// checkAuthorityLives refuses an enrolment whose authority is gone. A set that the challenge itself has begun is named after it; an
+// app that vouches for an enrolment where nothing was enrolled vouches for it beside others too.
+func (e *Engine) checkAuthorityLives(ctx context.Context, rec *record, set *factorSet) error {
+	began := rec.Enrolment.Life
+	if set.fault != nil && rec.Enrolment.Proof != admin {
+		return unavailable(set.fault)
+	}
+	own := began == "" && (set.life == rec.ID || rec.Enrolment.Proof == admin)
+	if began != set.life && !own {
+		return ErrProofRequired
+	}
+	allowed := *rec.Enrolment
+	allowed.began = rec.CreatedAt
+	return e.checkProofFactor(ctx, set, allowed, rec.ID)
+}
+
+// strength of a strategy that this engine does not offer is nobody's: as a proof it is worth nothing.
+func (e *Engine) strength(strategy string) int {
+	if s := e.strategies[strategy]; s != nil {
+		return s.Properties().Strength
+	}
+	return 0
+}
+
+func (e *Engine) strongestFactor(factors []Factor) (most int) {
+	for _, f := range factors {
+		if f.Disabled && !f.damaged {
+			continue
+		}
+		strength := e.strength(f.Strategy)
+		if strength == 0 {
+			strength = StrengthKey // nobody knows how strong it was: protect it like the best
+		}
+		most = max(most, strength)
+	}
+	return most
 }

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/codec"
 )
 
 // A Factor is what a subject has enrolled: an authenticator app, a passkey, a set of recovery codes.
@@ -42,17 +44,17 @@ type Factor struct {
 func (f *Factor) Unreadable() bool { return f.damaged }
 
 // fields lists a factor's sealed part. The version is there to tell an older one from the one that is stored.
-func (f *Factor) fields(version *int64) func(*codec) {
-	return func(c *codec) {
-		c.number64(version)
-		c.text(&f.Label)
-		c.text(&f.CreatedBy)
-		c.moment(&f.LastUsedAt)
-		c.moment(&f.WaitUntil)
-		c.flag(&f.Disabled)
-		c.number(&f.Failures)
-		c.bytes(&f.Data)
-		each(c, &f.notes, func(n *note) { n.fields(c) })
+func (f *Factor) fields(version *int64) func(*codec.Codec) {
+	return func(c *codec.Codec) {
+		c.Number64(version)
+		c.Text(&f.Label)
+		c.Text(&f.CreatedBy)
+		c.Moment(&f.LastUsedAt)
+		c.Moment(&f.WaitUntil)
+		c.Flag(&f.Disabled)
+		c.Number(&f.Failures)
+		c.Bytes(&f.Data)
+		codec.Each(c, &f.notes, func(n *note) { n.fields(c) })
 	}
 }
 
@@ -115,7 +117,7 @@ func (v *factorStore) open(ctx context.Context, s SealedFactor) Factor {
 		return f
 	}
 	v.log.ErrorContext(ctx, "a factor's seal does not open", "app", v.app, "factor", s.ID, "error", err)
-	f = Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: serializable(s.CreatedAt), Version: s.Version, Disabled: true,
+	f = Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: codec.ClampTime(s.CreatedAt), Version: s.Version, Disabled: true,
 		readAt: s.ReadAt, damaged: true}
 	var missing *missingKeyError
 	if errors.As(err, &missing) {
@@ -129,10 +131,10 @@ func (v *factorStore) unseal(s SealedFactor) (Factor, error) {
 	if err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
 	}
-	f := Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: serializable(s.CreatedAt), Version: s.Version,
+	f := Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: codec.ClampTime(s.CreatedAt), Version: s.Version,
 		readAt: s.ReadAt, sealer: sealer}
 	var version int64
-	if err := decode(plain, f.fields(&version)); err != nil {
+	if err := codec.Decode(plain, f.fields(&version)); err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
 	}
 	if version != s.Version {
@@ -143,7 +145,7 @@ func (v *factorStore) unseal(s SealedFactor) (Factor, error) {
 
 // seal prepares a factor for the given version: 1 to create it, its own plus one to update it.
 func (v *factorStore) seal(f Factor, version int64) (SealedFactor, error) {
-	plain, err := encoded(f.fields(&version))
+	plain, err := codec.Encode(f.fields(&version))
 	if err != nil {
 		return SealedFactor{}, err
 	}

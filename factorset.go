@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/codec"
 )
 
 // A factorSet is everything that a subject has enrolled, as it was read, and the entry that changes of the set compare
@@ -35,13 +37,13 @@ const (
 	damagedLife  = "damaged" // of a set whose entry does not open; a life of a set that is made has other bytes
 )
 
-func (s *factorSet) fields(c *codec) {
-	c.text(&s.life)
-	each(c, &s.adding, func(a *addition) {
-		c.text(&a.factor)
-		c.text(&a.strategy)
-		c.text(&a.challenge)
-		c.moment(&a.at)
+func (s *factorSet) fields(c *codec.Codec) {
+	c.Text(&s.life)
+	codec.Each(c, &s.adding, func(a *addition) {
+		c.Text(&a.factor)
+		c.Text(&a.strategy)
+		c.Text(&a.challenge)
+		c.Moment(&a.at)
 	})
 }
 
@@ -71,7 +73,7 @@ func (v *factorStore) set(ctx context.Context, subject string, now time.Time) (*
 			continue
 		}
 		set.entry = &f
-		if f.damaged || decode(f.Data, set.fields) != nil {
+		if f.damaged || codec.Decode(f.Data, set.fields) != nil {
 			set.life, set.adding = damagedLife, nil
 		}
 		set.fault = f.keyless
@@ -95,7 +97,7 @@ func (v *factorStore) bump(ctx context.Context, set *factorSet, life string, add
 		add[i].at = set.now
 	}
 	next.adding = append(next.adding, add...)
-	data, err := encoded(next.fields)
+	data, err := codec.Encode(next.fields)
 	if err != nil {
 		return err
 	}

@@ -150,7 +150,7 @@ func (r *Reservation) Release(ctx context.Context) error {
 func (r *Reservation) releaseLater(ctx context.Context) {
 	own := *r
 	own.state.Until = time.Time{}
-	own.engine.background.runUntilDone(ctx, func(ctx context.Context) error {
+	own.engine.background.RunUntilDone(ctx, func(ctx context.Context) error {
 		entry, err := own.engine.cfg.Store.Get(ctx, own.ref)
 		if errors.Is(err, ErrNotFound) {
 			return nil
@@ -173,7 +173,7 @@ func (r *Reservation) releaseLater(ctx context.Context) {
 // writeLater writes the record as soon as the store can be reached, unless somebody else has written it meanwhile.
 func (r *Reservation) writeLater(ctx context.Context) {
 	again := *r
-	r.engine.background.runUntilDone(ctx, func(ctx context.Context) error {
+	r.engine.background.RunUntilDone(ctx, func(ctx context.Context) error {
 		if err := again.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
 			return err
 		}

@@ -70,7 +70,7 @@ func (e *Engine) take(ctx context.Context, from Limiter, buckets ...Bucket) (sta
 // refundStart takes the charges of a start or resend back that did not come about. No answer waits for it.
 func (e *Engine) refundStart(ctx context.Context, took startCharge) {
 	for _, c := range took {
-		e.background.runUntilDone(ctx, func(ctx context.Context) error { return c.by.Refund(ctx, c.name, c.buckets...) })
+		e.background.RunUntilDone(ctx, func(ctx context.Context) error { return c.by.Refund(ctx, c.name, c.buckets...) })
 	}
 }
 

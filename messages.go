@@ -193,7 +193,7 @@ const freshTime = time.Second
 // isStale reports whether a challenge that this process has written may have changed: it ended here, or it is long enough
 // ago that somebody may have ended it elsewhere or asked for another message.
 func (e *Engine) isStale(rec *record) bool {
-	_, ended := e.tombstones.find(rec.id.rand)
+	_, ended := e.tombstones.Find(rec.id.rand, endChallenge)
 	return ended || e.cfg.Clock().Sub(rec.SentAt) >= freshTime
 }
 

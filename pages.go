@@ -94,7 +94,7 @@ func (e *Engine) OpenLink(ctx context.Context, id, token string) (View, error) {
 	if v.Status != Pending {
 		return View{}, ErrUnknownChallenge
 	}
-	if e.tombstones.end(i.rand, endUnopened, Pending) {
+	if e.tombstones.Add(i.rand, endUnopened, Pending) {
 		e.emit(ctx, EventLinkOpened, &rec.Challenge)
 	}
 	return v, nil

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/codec"
 )
 
 // sealed is everything an entry hides. Digests, expiry, purpose and version stand in the open too, in the entry or its
@@ -29,21 +31,21 @@ type sealed struct {
 	ResentBy    attemptID // the last resend's request
 }
 
-func (s *sealed) fields(f *codec) {
-	f.number64(&s.Version)
+func (s *sealed) fields(f *codec.Codec) {
+	f.Number64(&s.Version)
 	s.Challenge.fields(f)
-	f.bytes(&s.Salt)
-	f.list(&s.Digests)
-	f.flag(&s.Collected)
-	f.flag(&s.Redeemed)
-	f.flag(&s.Approved)
-	f.text(&s.FactorOf)
+	f.Bytes(&s.Salt)
+	f.List(&s.Digests)
+	f.Flag(&s.Collected)
+	f.Flag(&s.Redeemed)
+	f.Flag(&s.Approved)
+	f.Text(&s.FactorOf)
 	s.CollectedBy.field(f)
-	f.moment(&s.CollectedAt)
+	f.Moment(&s.CollectedAt)
 	s.RedeemedBy.field(f)
 	s.ResentBy.field(f)
-	optional(f, &s.Claims, (*Claims).fields)
-	f.text(&s.prefix)
+	codec.Optional(f, &s.Claims, (*Claims).fields)
+	f.Text(&s.prefix)
 }
 
 // An attemptID names one request: this process, and how many came before or, where the caller gave a seed, what is derived
@@ -52,12 +54,12 @@ type attemptID [attemptSize]byte
 
 const attemptSize = 16
 
-func (a *attemptID) field(f *codec) {
+func (a *attemptID) field(f *codec.Codec) {
 	var text []byte
 	if *a != (attemptID{}) {
 		text = a[:]
 	}
-	f.bytes(&text)
+	f.Bytes(&text)
 	copy(a[:], text)
 }
 
@@ -73,20 +75,20 @@ func (e *Engine) newAttempt(seed []byte) (a attemptID) {
 }
 
 // fields lists what is kept of an evaluated answer's claims.
-func (c *Claims) fields(f *codec) {
+func (c *Claims) fields(f *codec.Codec) {
 	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce} {
-		f.text(text)
+		f.Text(text)
 	}
 	for _, seconds := range []*int64{&c.IssuedAt, &c.ExpiresAt, &c.AuthTime} {
-		f.number64(seconds)
+		f.Number64(seconds)
 	}
-	f.words(&c.AMR)
-	f.texts(&c.Transaction)
-	if !f.reading && c.extra != nil {
-		f.bytes(&c.extra)
+	f.Words(&c.AMR)
+	f.Texts(&c.Transaction)
+	if !f.Reading() && c.extra != nil {
+		f.Bytes(&c.extra)
 		return
 	}
-	f.document(c.Extra != nil, &c.Extra)
+	f.Document(c.Extra != nil, &c.Extra)
 }
 
 // record is an opened entry.
@@ -127,7 +129,7 @@ func (e *Engine) open(ctx context.Context, i challengeID, entry Entry) (*record,
 	plain, sealer, err := e.keyring.open(i.id, entry.Sealed)
 	rec := &record{id: i, sealer: sealer, version: entry.Version, state: entry.State}
 	if err == nil {
-		err = decode(plain, rec.fields)
+		err = codec.Decode(plain, rec.fields)
 	}
 	if err == nil && rec.Version != entry.Version {
 		err = fmt.Errorf("version %d is sealed as %d: %w", entry.Version, rec.Version, errSeal)
@@ -143,7 +145,7 @@ func (e *Engine) open(ctx context.Context, i challengeID, entry Entry) (*record,
 // seal is what an entry keeps of the record as its given version, under the key that made it.
 func (r *record) seal(version int64) ([]byte, error) {
 	r.Version = version
-	plain, err := encoded(r.fields)
+	plain, err := codec.Encode(r.fields)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +258,7 @@ func (e *Engine) view(r *record, entry Entry) View {
 		Client: r.Client, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, TriesLeft: max(entry.Tries, 0)}
 	if r.Sends > 0 {
 		v.Sends, v.SendsLeft, v.Delivery = true, max(e.cfg.Sends-r.Sends, 0), r.Delivery
-		v.ResendAt = serializable(e.resendAt(&r.Challenge))
+		v.ResendAt = codec.ClampTime(e.resendAt(&r.Challenge))
 	}
 	return v
 }
@@ -281,7 +283,7 @@ func (e *Engine) status(r *record, entry Entry) (Status, approval) {
 	case StateCanceled:
 		return Canceled, approval{}
 	}
-	if before, ok := e.tombstones.find(r.id.rand); ok {
+	if before, ok := e.tombstones.Find(r.id.rand, endChallenge); ok {
 		return before, approval{}
 	}
 	switch {

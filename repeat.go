@@ -85,7 +85,7 @@ func (e *Engine) winByNote(ctx context.Context, i challengeID, s Verifier, a *at
 // awaitFlight waits until a challenge has ended, or none of its tries is in flight any more, or long enough. It reports
 // whether the challenge is still pending.
 func (e *Engine) awaitFlight(ctx context.Context, i challengeID) (pending bool, err error) {
-	wake, stop := e.watchers.watch(i.id)
+	wake, stop := e.watchers.Watch(i.id)
 	defer stop()
 	until := time.NewTimer(flightTime)
 	defer until.Stop()

@@ -3,7 +3,6 @@ package watchword
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 )
 
@@ -85,8 +84,8 @@ func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	case err != nil:
 		return View{}, unavailable(err)
 	}
-	e.tombstones.end(i.rand, endChallenge, Canceled)
-	e.watchers.wake(id)
+	e.tombstones.Add(i.rand, endChallenge, Canceled)
+	e.watchers.Wake(id)
 	e.emit(ctx, EventCanceled, &rec.Challenge)
 	entry.State = StateCanceled
 	return e.view(rec, entry), nil
@@ -117,7 +116,7 @@ const (
 // Wait returns when the challenge is no longer pending, or its status when the context is done. Answers that this process
 // takes in are seen at once, those of other nodes within a second.
 func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
-	wake, stop := e.watchers.watch(id)
+	wake, stop := e.watchers.Watch(id)
 	defer stop()
 	first, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastReadTimeout)
 	v, err := e.Status(first, id)
@@ -141,38 +140,10 @@ func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 	return v, err
 }
 
-// watchers are this process's callers who wait for a challenge.
-type watchers struct {
-	mu sync.Mutex
-	of map[string]map[chan struct{}]bool
-}
-
-func newWatchers() *watchers { return &watchers{of: map[string]map[chan struct{}]bool{}} }
-
-func (w *watchers) watch(id string) (<-chan struct{}, func()) {
-	ch := make(chan struct{}, 1)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.of[id] == nil {
-		w.of[id] = map[chan struct{}]bool{}
-	}
-	w.of[id][ch] = true
-	return ch, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if delete(w.of[id], ch); len(w.of[id]) == 0 {
-			delete(w.of, id)
-		}
-	}
-}
-
-func (w *watchers) wake(id string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for ch := range w.of[id] {
-		select {
-		case ch <- struct{}{}:
-		default:
-		}
-	}
-}
+// What of a challenge ended in this process, for its tombstones.
+const (
+	endChallenge = 'c' // the challenge itself; how is its Status
+	endCollected = 'r' // its receipt was given out
+	endRedeemed  = 's' // its receipt was redeemed
+	endUnopened  = 'o' // its link was opened for the first time
+)

@@ -11,8 +11,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/watchword-auth/watchword/internal/background"
 	"github.com/watchword-auth/watchword/internal/probe"
 	"github.com/watchword-auth/watchword/internal/setting"
+	"github.com/watchword-auth/watchword/internal/tombstones"
+	"github.com/watchword-auth/watchword/internal/watch"
 )
 
 // A Config is what an Engine is made of. Zero values are the defaults that API.md names; what is missing or unsafe New
@@ -78,10 +81,10 @@ type Engine struct {
 	channels     map[string]bool
 	purposes     map[string]bool
 	returns      map[string]bool
-	tombstones   *tombstones
-	watchers     *watchers
+	tombstones   *tombstones.Set[Status]
+	watchers     *watch.Watchers
 	env          *environment
-	background   *background
+	background   *background.Runner
 	noteRemovals noteRemovals
 	keys         probe.Gate
 
@@ -105,7 +108,7 @@ var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, kinds: map[[kindSize]byte]Strategy{},
-		channels: set(cfg.Channels), purposes: set(cfg.Purposes), tombstones: newTombstones(), watchers: newWatchers(), background: newBackground(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
+		channels: set(cfg.Channels), purposes: set(cfg.Purposes), tombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
 	problems := append(cfg.problems(), e.deriveKeys()...)
 	returns, err := returnOrigins(cfg.ReturnOrigins)
 	if e.returns = returns; err != nil {

@@ -32,7 +32,7 @@ import (
 )
 
 // This file is the one list of plug-ins: outside their own folders, strategies, senders and stores are named nowhere
-// else. floors_test.go sees to that.
+// else. layers_test.go holds that.
 
 // An offer is what an app's people can prove things by, and what has to be served for it.
 type offer struct {

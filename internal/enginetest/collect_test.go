@@ -1,0 +1,100 @@
+package enginetest_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+func TestRedeemOnceByTheHandle(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	s := k.start(byMail())
+	redeem := func(e *watchword.Engine, handle string) error {
+		r, err := e.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: handle, Purpose: "sign_in", Subject: subject})
+		if err == nil && r.Claims.Subject != subject {
+			t.Errorf("claims: %+v", r.Claims)
+		}
+		return err
+	}
+	k.mustCode(redeem(k.Engine, s.Handle.Reveal()), watchword.ErrNotAnswered)
+	if err := k.Answer(ctx, s.ID, watchword.Answer{Text: k.code(s.ID)}, watchword.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	k.mustCode(redeem(k.Engine, "hd_wrong"), watchword.ErrUnknownChallenge)
+	k.mustCode(redeem(k.Engine, ""), watchword.ErrUnknownChallenge)
+	_, err := k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "mfa", Subject: subject})
+	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	_, err = k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: "user_43"})
+	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	_, err = k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in"})
+	k.mustCode(err, watchword.ErrInvalidRequest)
+	nodes := []*watchword.Engine{k.Engine, k.sibling(), k.sibling()}
+	got := together(60, func(i int) error { return redeem(nodes[i%3], s.Handle.Reveal()) })
+	if got[""] != 1 || got["receipt_used"] != 59 {
+		t.Fatalf("outcomes: %v", got)
+	}
+}
+
+func TestCheckCollectsTheReceipt(t *testing.T) {
+	k := newKit(t)
+	s := k.start(byMail())
+	if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []*watchword.Engine{k.Engine, k.sibling()} {
+		_, err := e.Redeem(context.Background(), s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: subject})
+		k.mustCode(err, watchword.ErrReceiptUsed)
+	}
+}
+
+func TestReceiptIsRedeemedOnce(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	s := k.start(byMail())
+	r, err := k.check(s.ID, k.code(s.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.mustCode(k.RedeemReceipt(ctx, *r.Claims, "mfa", nil), watchword.ErrReceiptInvalid)
+	pending := k.start(byMail())
+	forged := *r.Claims
+	forged.ID = pending.ID
+	k.mustCode(k.RedeemReceipt(ctx, forged, "sign_in", nil), watchword.ErrReceiptInvalid)
+	nodes := []*watchword.Engine{k.Engine, k.sibling()}
+	got := together(60, func(i int) error { return nodes[i%2].RedeemReceipt(ctx, *r.Claims, "sign_in", nil) })
+	if got[""] != 1 || got["receipt_used"] != 59 {
+		t.Fatalf("outcomes: %v", got)
+	}
+	k.clock.advance(26 * time.Minute)
+	k.mustCode(k.sibling().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptInvalid)
+}
+
+// Two deployments may share a signing key, so a signature alone does not say whose receipt it is.
+func TestRedeemReceiptRejectsAnotherIssuerOrAudience(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	s := k.start(byMail())
+	r, err := k.check(s.ID, k.code(s.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*watchword.Claims){
+		"another issuer":                 func(c *watchword.Claims) { c.Issuer = "https://staging.example.com" },
+		"an issuer spelled with a slash": func(c *watchword.Claims) { c.Issuer += "/" },
+		"no issuer":                      func(c *watchword.Claims) { c.Issuer = "" },
+		"another audience":               func(c *watchword.Claims) { c.Audience = "bank" },
+	} {
+		claims := *r.Claims
+		change(&claims)
+		if err := k.RedeemReceipt(ctx, claims, "sign_in", nil); !errors.Is(err, watchword.ErrReceiptInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := k.RedeemReceipt(ctx, *r.Claims, "sign_in", nil); err != nil {
+		t.Errorf("its own receipt, after the others: %v", err)
+	}
+}

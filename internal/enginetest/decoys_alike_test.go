@@ -1,0 +1,201 @@
+package enginetest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/sql/postgres"
+)
+
+func decoyOf(strategy, who string) watchword.StartRequest {
+	return watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: who, Decoy: true}
+}
+
+func by(who string) func(*watchword.CheckRequest) {
+	return func(r *watchword.CheckRequest) { r.Subject = who }
+}
+
+// refusalOf describes how an answer or a start was refused: what could distinguish a person from a decoy.
+func (k *kit) refusalOf(err error) string {
+	var known *watchword.Error
+	if !errors.As(err, &known) {
+		return fmt.Sprint(err)
+	}
+	return fmt.Sprintf("%s, %d left, after %s", known.Code, known.Remaining, known.RetryAfter)
+}
+
+// Wrong answers to a decoy are followed by the same waits as those to somebody who is enrolled, until both are disabled,
+// on whichever node and however the challenges are begun.
+func TestDecoyIsLockedAsLongAsARealFactor(t *testing.T) {
+	for _, strategy := range []string{"totp", "hotp", "recovery"} {
+		t.Run(strategy, func(t *testing.T) {
+			t.Parallel()
+			k := newFactorKit(t, func(c *watchword.Config) { c.NoBudget = true })
+			nodes := []*watchword.Engine{k.Engine, k.sibling()}
+			lockOut := func(e *watchword.Engine, req watchword.StartRequest) (refusals []string, wait time.Duration) {
+				s, err := e.Start(context.Background(), req)
+				if err != nil {
+					var known *watchword.Error
+					_ = errors.As(err, &known)
+					return []string{k.refusalOf(err)}, known.RetryAfter
+				}
+				for range s.TriesLeft + 1 {
+					_, err := check(e, s.ID, k.wrong(strategy), by(req.Subject))
+					refusals = append(refusals, k.refusalOf(err))
+				}
+				v, _ := e.Status(context.Background(), s.ID)
+				return append(refusals, string(v.Status)), 0
+			}
+			for round := range 36 {
+				real, wait := lockOut(nodes[round%2], watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: subject})
+				decoy, _ := lockOut(nodes[(round+1)%2], decoyOf(strategy, "nobody"))
+				if !slices.Equal(real, decoy) {
+					t.Fatalf("round %d: somebody %v, a decoy %v", round, real, decoy)
+				}
+				k.clock.advance(wait)
+			}
+		})
+	}
+}
+
+// What is kept of decoys is bounded and expires, and nothing of it is among the factors.
+func TestDecoysFailuresAreNotAmongTheFactorsAndExpire(t *testing.T) {
+	k := newFactorKit(t, func(c *watchword.Config) { c.NoBudget = true })
+	spy := &spy{Store: k.store.Store}
+	k.store.Store = spy
+	lock := func() {
+		t.Helper()
+		for range 10 {
+			s := k.start(decoyOf("totp", "nobody"))
+			if _, err := k.check(s.ID, k.wrong("totp"), by("nobody")); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+				t.Fatal(err)
+			}
+		}
+		_, err := k.Start(context.Background(), decoyOf("totp", "nobody"))
+		k.mustCode(err, watchword.ErrTooManyGuesses)
+	}
+	lock()
+	if rows, err := k.config.Factors.List(context.Background(), "shop", "nobody"); err != nil || len(rows) != 0 {
+		t.Errorf("%d rows of a decoy, %v", len(rows), err)
+	}
+	kept := 0
+	for _, e := range spy.created {
+		if e.KeepUntil.Sub(e.ExpiresAt) > time.Hour {
+			kept++
+			if e.KeepUntil.Sub(k.clock.Now()) > 26*time.Hour {
+				t.Errorf("kept until %s", e.KeepUntil)
+			}
+		}
+	}
+	if kept != 1 {
+		t.Errorf("%d entries for one decoy", kept)
+	}
+	k.clock.advance(13 * time.Hour) // into the next period: it goes on
+	s := k.start(decoyOf("totp", "nobody"))
+	if _, err := k.check(s.ID, k.wrong("totp"), by("nobody")); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+		t.Fatal(err)
+	}
+	for range 9 {
+		s := k.start(decoyOf("totp", "nobody"))
+		_, _ = k.check(s.ID, k.wrong("totp"), by("nobody"))
+	}
+	_, err := k.Start(context.Background(), decoyOf("totp", "nobody"))
+	if e := k.mustCode(err, watchword.ErrTooManyGuesses); e.RetryAfter != 2*time.Hour {
+		t.Errorf("after twenty failures it is locked for %s", e.RetryAfter)
+	}
+	k.clock.advance(39 * time.Hour)
+	lock() // forgotten: it begins anew
+}
+
+// No time distinguishes a decoy either: of 400 interleaved pairs of wrong answers, by somebody who is enrolled and by a
+// decoy, the area under the ROC curve is at most 0.55, and the medians are within 5 %. It needs a quiet machine:
+//
+//	WATCHWORD_TIMING=1 go test -run TestDecoyTakesAsLong -count=3 -v ./internal/enginetest
+func TestDecoyTakesAsLongAsARealFactor(t *testing.T) {
+	if os.Getenv("WATCHWORD_TIMING") == "" {
+		t.Skip("measures time: WATCHWORD_TIMING=1")
+	}
+	t.Run("memory", func(t *testing.T) { compareTimes(t, newFactorKit(t, realTime)) })
+	t.Run("postgres", func(t *testing.T) {
+		f, err := postgres.Open(t.Context(), pgtest.Start(t).Database(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		compareTimes(t, newFactorKit(t, realTime, func(c *watchword.Config) { c.Factors = f }))
+	})
+}
+
+func realTime(c *watchword.Config) { c.NoBudget = true }
+
+func compareTimes(t *testing.T, k *factorKit) {
+	const pairs = 400
+	for _, strategy := range []string{"totp", "hotp", "recovery"} {
+		for _, what := range []string{"start", "wrong answer"} {
+			var real, decoy []time.Duration
+			for n := range pairs {
+				k.clock.advance(13 * time.Hour) // no factor is locked for longer
+				who := fmt.Sprint("nobody ", n/50)
+				measure := []func(){
+					func() {
+						real = append(real, k.timeOf(what, watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: subject}))
+					},
+					func() { decoy = append(decoy, k.timeOf(what, decoyOf(strategy, who))) },
+				}
+				measure[n%2]()
+				measure[1-n%2]()
+				if n%5 == 4 && strategy != "recovery" { // the right one ends what is consecutive
+					k.clock.advance(13 * time.Hour)
+					if _, err := k.check(k.ask(strategy), k.right(strategy)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			auc, apart := areaUnderCurve(real, decoy), medianOf(decoy).Seconds()/medianOf(real).Seconds()-1
+			t.Logf("%s, %s: somebody %s, a decoy %s (medians, %+.1f %%), AUC %.3f", strategy, what, medianOf(real), medianOf(decoy), 100*apart, auc)
+			if max(auc, 1-auc) > 0.55 || max(apart, -apart) > 0.05 {
+				t.Errorf("%s: a decoy can be distinguished", strategy)
+			}
+		}
+	}
+}
+
+func (k *factorKit) timeOf(what string, req watchword.StartRequest) time.Duration {
+	began := time.Now()
+	s, err := k.Start(context.Background(), req)
+	if what == "start" {
+		return time.Since(began)
+	}
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	began = time.Now()
+	_, _ = k.check(s.ID, k.wrong(req.Strategy), by(req.Subject))
+	return time.Since(began)
+}
+
+func medianOf(all []time.Duration) time.Duration {
+	return slices.Sorted(slices.Values(all))[len(all)/2]
+}
+
+// areaUnderCurve is the chance that one of a is longer than one of b.
+func areaUnderCurve(a, b []time.Duration) float64 {
+	longer := 0.0
+	for _, x := range a {
+		for _, y := range b {
+			if x > y {
+				longer++
+			} else if x == y {
+				longer += 0.5
+			}
+		}
+	}
+	return longer / float64(len(a)*len(b))
+}

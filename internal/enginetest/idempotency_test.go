@@ -1,0 +1,85 @@
+package enginetest_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+func TestReserve(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	reserve := func(e *watchword.Engine, scope, key, body string) (*watchword.Reservation, error) {
+		return e.Reserve(ctx, scope, key, []byte(body))
+	}
+	r, err := reserve(k.Engine, "POST /a", "key", "body")
+	if err != nil || r.Answer != nil {
+		t.Fatalf("%v %v", r, err)
+	}
+	_, err = reserve(k.sibling(), "POST /a", "key", "body")
+	k.mustCode(err, watchword.ErrIdempotencyInFlight)
+	_, err = reserve(k.Engine, "POST /a", "key", "another")
+	k.mustCode(err, watchword.ErrIdempotencyMismatch)
+	for name, e := range map[string]*watchword.Engine{"POST /b": k.Engine, "POST /a": k.sibling(func(c *watchword.Config) { c.App = "bank" })} {
+		if _, err := reserve(e, name, "key", "another"); err != nil {
+			t.Fatalf("another scope or app: %v", err)
+		}
+	}
+	if err := r.Finish(ctx, []byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	again, err := reserve(k.sibling(), "POST /a", "key", "body")
+	if err != nil || string(again.Answer) != "answer" {
+		t.Fatalf("%q %v", again.Answer, err)
+	}
+	_, err = reserve(k.Engine, "POST /a", "key", "another")
+	k.mustCode(err, watchword.ErrIdempotencyMismatch)
+}
+
+func TestReservationGivenUp(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	first, err := k.Reserve(ctx, "POST /a", "key", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("released at once", func(t *testing.T) {
+		r, _ := k.Reserve(ctx, "POST /a", "other", nil)
+		if err := r.Release(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if r, err = k.Reserve(ctx, "POST /a", "other", nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Release(ctx); err != nil {
+			t.Fatal(err)
+		}
+		r, err := k.Reserve(ctx, "POST /a", "other", []byte("another body"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Finish(ctx, []byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+		_, err = k.Reserve(ctx, "POST /a", "other", nil)
+		k.mustCode(err, watchword.ErrIdempotencyMismatch)
+	})
+	k.clock.advance(31 * time.Second)
+	won := make(chan *watchword.Reservation, 50)
+	got := together(50, func(int) error {
+		r, err := k.Reserve(ctx, "POST /a", "key", nil)
+		if err == nil {
+			won <- r
+		}
+		return err
+	})
+	if got[""] != 1 || got["idempotency_in_flight"] != 49 {
+		t.Fatalf("outcomes: %v", got)
+	}
+	if string((<-won).Seed) != string(first.Seed) {
+		t.Fatal("the one that takes over would start another challenge")
+	}
+	k.mustCode(first.Finish(ctx, []byte("late")), watchword.ErrIdempotencyInFlight)
+}

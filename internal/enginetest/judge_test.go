@@ -1,0 +1,486 @@
+package enginetest_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// liar is a strategy that breaks what it can: the engine's own promises must hold all the same.
+type liar struct {
+	verify func(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error)
+	enrol  func(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error)
+	traits watchword.StrategyProperties
+	begin  watchword.Prompt
+}
+
+func (*liar) Name() string                               { return "liar" }
+func (l *liar) Properties() watchword.StrategyProperties { return l.traits }
+func (l *liar) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
+	return l.begin, nil
+}
+func (l *liar) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	c.Data = c.DeriveBytes("secret", 20)
+	return watchword.Prompt{Ask: watchword.AskScan, Public: map[string]any{"secret": string(c.Data)}}, nil
+}
+func (l *liar) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
+	return l.verify(ctx, c, answer)
+}
+func (l *liar) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
+	return l.enrol(ctx, c, answer)
+}
+
+func yes(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+	return watchword.Proof{AMR: []string{"otp"}}, nil
+}
+
+func no(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+	return watchword.Proof{}, watchword.ErrMismatch
+}
+
+func withLiar(l *liar) func(*watchword.Config) {
+	l.traits.Group, l.traits.Subject, l.traits.Tries = watchword.GroupSubject, true, 3
+	return func(c *watchword.Config) { c.Strategies = append(c.Strategies, l) }
+}
+
+func judged() watchword.StartRequest {
+	return watchword.StartRequest{Strategy: "liar", Purpose: "sign_in", Subject: subject}
+}
+
+func TestJudgeThatSaysYesToEverything(t *testing.T) {
+	l := &liar{verify: yes}
+	k := newKit(t, withLiar(l))
+	t.Run("one of many wins", func(t *testing.T) {
+		s := k.start(judged())
+		other := k.sibling()
+		got := together(100, func(i int) error {
+			_, err := check([]*watchword.Engine{k.Engine, other}[i%2], s.ID, "x")
+			return err
+		})
+		if got[""] != 1 {
+			t.Fatalf("outcomes: %v", got)
+		}
+	})
+	t.Run("not for another purpose, subject, transaction or a decoy", func(t *testing.T) {
+		for name, change := range map[string]func(*watchword.CheckRequest){
+			"purpose":     func(r *watchword.CheckRequest) { r.Purpose = "mfa" },
+			"subject":     func(r *watchword.CheckRequest) { r.Subject = "user_43" },
+			"address":     func(r *watchword.CheckRequest) { r.Subject, r.To = "", alice },
+			"transaction": func(r *watchword.CheckRequest) { r.Transaction = map[string]string{"a": "b"} },
+		} {
+			k.clock.advance(time.Hour)
+			s := k.start(judged())
+			_, err := k.check(s.ID, "x", change)
+			if e := k.mustCode(err, watchword.ErrIncorrectAnswer); e.Remaining != 2 {
+				t.Errorf("%s: %d tries left", name, e.Remaining)
+			}
+		}
+		req := judged()
+		req.Decoy = true
+		_, err := k.check(k.start(req).ID, "x")
+		k.mustCode(err, watchword.ErrIncorrectAnswer)
+	})
+	t.Run("not when it took too long", func(t *testing.T) {
+		k.clock.advance(time.Hour)
+		s := k.start(judged())
+		l.verify = func(ctx context.Context, c *watchword.Challenge, a string) (watchword.Proof, error) {
+			k.clock.advance(time.Hour)
+			return yes(ctx, c, a)
+		}
+		defer func() { l.verify = yes }()
+		_, err := k.check(s.ID, "x")
+		if err == nil {
+			t.Fatal("approved")
+		}
+		if v, err := k.Status(context.Background(), s.ID); err == nil && v.Status == watchword.Approved {
+			t.Fatal("reads approved")
+		}
+	})
+	t.Run("waits for redeem with its claims", func(t *testing.T) {
+		s := k.start(judged())
+		if err := k.Answer(context.Background(), s.ID, watchword.Answer{Text: "x"}, watchword.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		k.clock.advance(time.Minute)
+		r, err := k.sibling().Redeem(context.Background(), s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: subject})
+		if err != nil || !slices.Equal(r.Claims.AMR, []string{"otp"}) || r.Claims.IssuedAt-r.Claims.AuthTime != 60 {
+			t.Fatalf("%+v %v", r, err)
+		}
+	})
+}
+
+func TestJudgedTriesAreChargedFirst(t *testing.T) {
+	calls := make(chan struct{}, 1000)
+	l := &liar{verify: func(ctx context.Context, c *watchword.Challenge, a string) (watchword.Proof, error) {
+		calls <- struct{}{}
+		return no(ctx, c, a)
+	}}
+	k := newKit(t, withLiar(l))
+	s := k.start(judged())
+	got := together(200, func(int) error { _, err := k.check(s.ID, "x"); return err })
+	if got["incorrect_answer"] != 3 || len(calls) != 3 {
+		t.Fatalf("outcomes: %v, %d judged", got, len(calls))
+	}
+	if v, _ := k.sibling().Status(context.Background(), s.ID); v.Status != watchword.Locked {
+		t.Fatal(v.Status)
+	}
+	s = k.start(judged())
+	_, _ = k.check(s.ID, "x")
+	_, _ = k.check(s.ID, "x")
+	_, err := k.check(k.start(judged()).ID, "x")
+	k.mustCode(err, watchword.ErrTooManyGuesses) // for what is not sent not even the first try is free
+}
+
+func TestJudgeThatNeverComesBackLocksAfterAWhile(t *testing.T) {
+	l := &liar{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+		return watchword.Proof{}, errors.New("the node died")
+	}}
+	k := newKit(t, withLiar(l))
+	s := k.start(judged())
+	for range 3 {
+		_, err := k.check(s.ID, "x")
+		k.mustCode(err, watchword.ErrUnavailable)
+	}
+	if v, _ := k.Status(context.Background(), s.ID); v.Status != watchword.Pending {
+		t.Fatal(v.Status)
+	}
+	k.clock.advance(31 * time.Second)
+	if v, _ := k.Status(context.Background(), s.ID); v.Status != watchword.Locked {
+		t.Fatal(v.Status)
+	}
+}
+
+func enrolment() watchword.StartRequest {
+	return watchword.StartRequest{Strategy: "liar", Purpose: "enrol", Subject: subject, Label: "my phone"}
+}
+
+func enrolling(r *watchword.CheckRequest) { r.Purpose = "enrol" }
+
+func TestWhatIsSpentOnceIsSpentOnce(t *testing.T) {
+	l := &liar{
+		enrol: func(_ context.Context, c *watchword.Challenge, _ string) (watchword.Factor, error) {
+			return watchword.Factor{ID: "fa_1", Data: []byte{1}}, nil
+		},
+		verify: func(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
+			factors, err := c.Factors(ctx)
+			if err != nil || len(factors) != 1 {
+				return watchword.Proof{}, errors.Join(err, watchword.ErrNotEnrolled)
+			}
+			f := factors[0]
+			if f.Data[0] == 0 {
+				return watchword.Proof{Compared: factors}, watchword.ErrMismatch
+			}
+			f.Data = []byte{f.Data[0] - 1}
+			return watchword.Proof{Spend: &f}, nil
+		},
+	}
+	k := newKit(t, withLiar(l))
+	started := k.start(enrolment())
+	r, err := k.check(started.ID, "x", enrolling)
+	if err != nil || r.Factor.ID != "fa_1" || r.Factor.Label != "my phone" || r.Claims.Purpose != "manage_factors" {
+		t.Fatalf("%+v %v", r, err)
+	}
+	var ids []string
+	for range 20 {
+		ids = append(ids, k.start(judged()).ID)
+	}
+	nodes := []*watchword.Engine{k.Engine, k.sibling()}
+	got := together(20, func(i int) error { _, err := check(nodes[i%2], ids[i], "x"); return err })
+	if got[""] != 1 {
+		t.Fatalf("a step was spent by %v", got)
+	}
+	if !slices.Contains(k.events.types(), "factor.enrolled") {
+		t.Error("no event of the enrolment")
+	}
+}
+
+func TestEnrolmentIsHarmlessUntilProven(t *testing.T) {
+	l := &liar{enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+		return watchword.Factor{}, watchword.ErrMismatch
+	}}
+	k := newKit(t, withLiar(l))
+	s := k.start(enrolment())
+	if s.Ask != watchword.AskScan || s.Public["secret"] == "" {
+		t.Fatalf("%+v", s)
+	}
+	_, err := k.check(s.ID, "x", enrolling)
+	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	if f, _ := k.config.Factors.List(context.Background(), "shop", subject); len(f) != 0 {
+		t.Fatal("a factor was stored")
+	}
+	l.enrol = func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+		return watchword.Factor{ID: "fa_taken"}, nil
+	}
+	if _, err := k.check(s.ID, "x", enrolling); err != nil {
+		t.Fatal(err)
+	}
+	again := enrolment()
+	again.Authority.Admin = true
+	_, err = k.check(k.start(again).ID, "x", enrolling)
+	k.mustCode(err, watchword.ErrIncorrectAnswer) // an id that another enrolment has taken
+}
+
+func TestFactorWaitsAndIsDisabled(t *testing.T) {
+	l := &liar{
+		enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+			return watchword.Factor{ID: "fa_1"}, nil
+		},
+		verify: func(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
+			f, err := c.FindFactor(ctx, "fa_1")
+			if err != nil {
+				return watchword.Proof{}, err
+			}
+			if err := f.Usable(c); err != nil {
+				return watchword.Proof{}, err
+			}
+			return watchword.Proof{Compared: []watchword.Factor{f}}, watchword.ErrMismatch
+		},
+	}
+	k := newKit(t, withLiar(l), func(c *watchword.Config) { c.NoBudget = true })
+	if _, err := k.check(k.start(enrolment()).ID, "x", enrolling); err != nil {
+		t.Fatal(err)
+	}
+	failures, waits := 0, []time.Duration{}
+	for failures < 100 {
+		_, err := k.check(k.start(judged()).ID, "x")
+		var e *watchword.Error
+		if !errors.As(err, &e) {
+			t.Fatal(err)
+		}
+		switch e.Code {
+		case "incorrect_answer":
+			failures++
+		case "too_many_guesses":
+			waits = append(waits, e.RetryAfter)
+			k.clock.advance(e.RetryAfter)
+		default:
+			t.Fatal(err)
+		}
+	}
+	h := time.Hour
+	if want := []time.Duration{h, 2 * h, 4 * h, 8 * h, 12 * h, 12 * h, 12 * h, 12 * h, 12 * h}; !slices.Equal(waits, want) {
+		t.Fatalf("waits %v", waits)
+	}
+	k.clock.advance(365 * 24 * time.Hour)
+	_, err := k.sibling().Status(context.Background(), "x")
+	k.mustCode(err, watchword.ErrUnknownChallenge)
+	_, err = k.check(k.start(judged()).ID, "x")
+	k.mustCode(err, watchword.ErrFactorDisabled)
+	types := k.events.types()
+	if n := len(slices.DeleteFunc(types, func(s string) bool { return s != "factor.failing" && s != "factor.disabled" })); n != 4 {
+		t.Fatalf("%d events about failures", n)
+	}
+}
+
+func TestMovedFactorsDoNotOpen(t *testing.T) {
+	l := &liar{
+		enrol: func(_ context.Context, c *watchword.Challenge, _ string) (watchword.Factor, error) {
+			return watchword.Factor{ID: "fa_" + c.Subject, Data: []byte(c.Subject)}, nil
+		},
+		verify: func(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
+			factors, err := c.Factors(ctx)
+			if err != nil {
+				return watchword.Proof{}, err
+			}
+			return watchword.Proof{}, factors[0].Usable(c)
+		},
+	}
+	k := newKit(t, withLiar(l))
+	ctx := context.Background()
+	for _, who := range []string{"user_42", "user_43"} {
+		req := enrolment()
+		req.Subject = who
+		if _, err := k.check(k.start(req).ID, "x", enrolling, func(r *watchword.CheckRequest) { r.Subject = who }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// The second version is the one without the enrolment's note.
+	second := func(id string) watchword.SealedFactor {
+		for {
+			f, err := k.config.Factors.Get(ctx, "shop", id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f.Version == 2 {
+				return f
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	mine, others := second("fa_user_42"), second("fa_user_43")
+	put := func(f watchword.SealedFactor) error {
+		t.Helper()
+		if err := k.config.Factors.Delete(ctx, "shop", mine.ID); err != nil {
+			t.Fatal(err)
+		}
+		f.Version = 1
+		if err := errors.Join(k.config.Factors.Create(ctx, f), k.config.Factors.Update(ctx, f)); err != nil {
+			t.Fatal(err)
+		}
+		k.clock.advance(time.Hour)
+		_, err := k.check(k.start(judged()).ID, "x")
+		return err
+	}
+	if err := put(mine); err != nil {
+		t.Fatal(err)
+	}
+	moved := mine
+	moved.Data = others.Data
+	if put(moved) == nil {
+		t.Fatal("another subject's ciphertext opened")
+	}
+	if err := put(mine); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.config.Factors.Update(ctx, mine); err != nil {
+		t.Fatal(err)
+	}
+	_, err := k.check(k.start(judged()).ID, "x")
+	k.mustCode(err, watchword.ErrFactorDisabled) // an older ciphertext does not pass for the newer version
+}
+
+func TestNamelessChallengesAreAnsweredWithoutAName(t *testing.T) {
+	l := &liar{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+		return watchword.Proof{Subject: "user_7"}, nil
+	}}
+	k := newKit(t, withLiar(l), func(*watchword.Config) { l.traits = watchword.StrategyProperties{Tries: 1} })
+	nobody := func(r *watchword.CheckRequest) { r.Subject = "" }
+	req := judged()
+	req.Subject = ""
+	r, err := k.check(k.start(req).ID, "x", nobody)
+	if err != nil || r.Claims.Subject != "user_7" {
+		t.Fatalf("%+v %v", r, err)
+	}
+	_, err = k.check(k.start(req).ID, "x")
+	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	named := k.start(judged())
+	_, err = k.check(named.ID, "x", nobody)
+	k.mustCode(err, watchword.ErrInvalidRequest)
+	if v, _ := k.Status(context.Background(), named.ID); v.TriesLeft != 1 {
+		t.Fatal("it cost a try")
+	}
+}
+
+func TestOnlyTheBackendHearsWhyAnAnswerIsWrong(t *testing.T) {
+	l := &liar{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+		return watchword.Proof{Extra: map[string]any{"clock_offset_seconds": 70}}, watchword.ErrMismatch
+	}}
+	k := newKit(t, withLiar(l))
+	s := k.start(judged())
+	_, err := k.check(s.ID, "x")
+	if e := k.mustCode(err, watchword.ErrIncorrectAnswer); e.Extra["clock_offset_seconds"] != 70 {
+		t.Fatalf("%+v", e)
+	}
+	err = k.Answer(context.Background(), s.ID, watchword.Answer{Text: "x"}, watchword.Client{})
+	if e := k.mustCode(err, watchword.ErrIncorrectAnswer); e.Extra != nil {
+		t.Fatalf("%+v", e)
+	}
+}
+
+// closeless is a store that cannot be reached when a challenge is to be closed, the first times.
+type closeless struct {
+	watchword.Store
+	failures int
+}
+
+func (c *closeless) Close(ctx context.Context, id string, closing watchword.Closing) error {
+	if c.failures > 0 {
+		c.failures--
+		return errors.New("no route")
+	}
+	return c.Store.Close(ctx, id, closing)
+}
+
+// An enrolment whose closing fails has its factor, of which the app hears, and the same answer goes on with it.
+func TestEnrolmentWhoseClosingFailsIsHealedByTheSameAnswer(t *testing.T) {
+	store := &closeless{failures: 1}
+	removals := 0
+	k := newKit(t, withLiar(&liar{verify: no, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+		return watchword.Factor{ID: "fa_1"}, nil
+	}}), func(c *watchword.Config) {
+		store.Store, c.Store = c.Store, store
+		c.Events = func(_ context.Context, e watchword.Event) {
+			if e.Type == watchword.EventFactorEnrolled {
+				removals++
+			}
+		}
+	})
+	id := k.start(enrolment()).ID
+	_, err := k.check(id, "x", enrolling)
+	k.mustCode(err, watchword.ErrUnavailable)
+	if removals != 1 {
+		t.Errorf("%d events about the factor that is there", removals)
+	}
+	if r, err := k.check(id, "x", enrolling); err != nil || r.Factor == nil {
+		t.Fatalf("the same answer: %+v %v", r, err)
+	}
+	if f, err := k.ListFactors(context.Background(), subject); err != nil || len(f) != 1 {
+		t.Errorf("%d factors, %v", len(f), err)
+	}
+}
+
+// What was enrolled on a page is told to whoever collects, as Check tells it.
+func TestCollectingAnEnrolment(t *testing.T) {
+	k := newKit(t, withLiar(&liar{verify: no, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+		return watchword.Factor{ID: "fa_1", Data: []byte("secret")}, nil
+	}}))
+	s := k.start(enrolment())
+	if err := k.Answer(context.Background(), s.ID, watchword.Answer{Text: "x"}, watchword.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := k.sibling().Redeem(context.Background(), s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "enrol", Subject: subject})
+	if err != nil || r.Factor == nil || r.Factor.ID != "fa_1" || r.Factor.Label != "my phone" || r.Factor.Data != nil {
+		t.Fatalf("%+v %v", r, err)
+	}
+}
+
+// A challenge whose subject has removed what it needs is over for whoever looks, and waits for nobody.
+func TestWhatAChallengeNeedsIsRemoved(t *testing.T) {
+	ctx := context.Background()
+	gone := false
+	l := &needy{liar{verify: no}, &gone}
+	k := newKit(t, withLiar(&l.liar), func(c *watchword.Config) { c.Strategies[len(c.Strategies)-1] = l })
+	s, onPage, enrolling, decoy := k.start(judged()), k.start(judged()), k.start(enrolment()), judged()
+	decoy.Decoy = true
+	d := k.start(decoy)
+	cookie, err := k.OpenPage(ctx, onPage.ID, onPage.Ticket.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*watchword.Started{s, onPage, enrolling, d} {
+		if v, err := k.Status(ctx, c.ID); err != nil || v.Status != watchword.Pending {
+			t.Fatalf("%+v %v", v, err)
+		}
+	}
+	gone = true
+	ended, cancel := context.WithCancel(ctx)
+	cancel() // a wait that is over at once looks once
+	if v, err := k.sibling().Wait(ended, s.ID); err != nil || v.Status != watchword.Canceled {
+		t.Errorf("%+v %v", v, err)
+	}
+	if p, err := k.ViewPage(ctx, onPage.ID, cookie.Reveal()); err != nil || p.Status != watchword.Canceled {
+		t.Errorf("the page: %+v %v", p, err)
+	}
+	for _, c := range []*watchword.Started{enrolling, d} {
+		if v, err := k.Status(ctx, c.ID); err != nil || v.Status != watchword.Pending {
+			t.Errorf("an enrolment, a decoy: %+v %v", v, err)
+		}
+	}
+}
+
+// needy asks for what may be gone.
+type needy struct {
+	liar
+	gone *bool
+}
+
+func (n *needy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	if *n.gone {
+		return watchword.Prompt{}, watchword.ErrNotEnrolled
+	}
+	return n.liar.Begin(ctx, c)
+}

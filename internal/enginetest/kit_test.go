@@ -1,0 +1,336 @@
+package enginetest_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/otp"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+// kit is an engine with everything around it that a test looks at.
+type kit struct {
+	*watchword.Engine
+	t      testing.TB
+	clock  *clock
+	store  *meddler
+	outbox *outbox
+	events *events
+	log    *bytes.Buffer
+	config watchword.Config
+}
+
+// newKit makes an engine over store/memory; each option changes its configuration first.
+func newKit(t testing.TB, options ...func(*watchword.Config)) *kit {
+	t.Helper()
+	k := &kit{t: t, clock: &clock{now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}, outbox: &outbox{}, events: &events{}, log: &bytes.Buffer{}}
+	k.store = &meddler{Store: memory.New(memory.Config{Clock: k.clock.Now})}
+	codes, err := otp.New(otp.Config{Clock: k.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.config = watchword.Config{
+		App: "shop", Name: "Shop", Issuer: "https://verify.example.com",
+		Keys: []watchword.Key{key(t, "k1")}, Identity: key(t, "identity"),
+		Store: k.store, Outbox: k.outbox, Factors: &memory.Factors{}, Addresses: addresses, Channels: []string{"sms", "voice", "email"},
+		Strategies: []watchword.Strategy{codes}, Clock: k.clock.Now, Events: k.events.add,
+		Logger: slog.New(slog.NewJSONHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	for _, o := range options {
+		o(&k.config)
+	}
+	if k.Engine, err = watchword.New(k.config); err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// sibling is another node, or another app, over the same store.
+func (k *kit) sibling(options ...func(*watchword.Config)) *watchword.Engine {
+	k.t.Helper()
+	cfg := k.config
+	for _, o := range options {
+		o(&cfg)
+	}
+	e, err := watchword.New(cfg)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return e
+}
+
+const (
+	alice      = "alice@example.com"
+	alicePhone = "+14155550123"
+	subject    = "user_42"
+)
+
+func byMail() watchword.StartRequest {
+	return watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "email", To: alice, Subject: subject}
+}
+
+func (k *kit) start(req watchword.StartRequest) *watchword.Started {
+	k.t.Helper()
+	s, err := k.Start(context.Background(), req)
+	if err != nil {
+		k.t.Fatalf("start: %v", err)
+	}
+	return s
+}
+
+// code is what was sent last for a challenge.
+func (k *kit) code(id string) string {
+	k.t.Helper()
+	m, err := k.ComposeMessage(context.Background(), k.outbox.last(id))
+	if err != nil {
+		k.t.Fatalf("compose: %v", err)
+	}
+	return m.Code.Reveal()
+}
+
+func (k *kit) check(id, answer string, change ...func(*watchword.CheckRequest)) (*watchword.Result, error) {
+	return check(k.Engine, id, answer, change...)
+}
+
+func check(e *watchword.Engine, id, answer string, change ...func(*watchword.CheckRequest)) (*watchword.Result, error) {
+	req := watchword.CheckRequest{Purpose: "sign_in", Subject: subject, Answer: watchword.Answer{Text: answer}}
+	for _, c := range change {
+		c(&req)
+	}
+	return e.Check(context.Background(), id, req)
+}
+
+// wrongCode is a code of the right form that is not the given one.
+func wrongCode(right string) string {
+	last := right[len(right)-1]
+	return right[:len(right)-1] + string('0'+(last-'0'+1)%10)
+}
+
+func (k *kit) mustCode(err error, want *watchword.Error) *watchword.Error {
+	k.t.Helper()
+	var got *watchword.Error
+	if !errors.As(err, &got) || got.Code != want.Code {
+		k.t.Fatalf("got %v, want %s", err, want.Code)
+	}
+	return got
+}
+
+func (k *kit) guessWrong(id string) error {
+	k.t.Helper()
+	_, err := k.check(id, wrongCode(k.code(id)))
+	if err == nil {
+		k.t.Fatal("a wrong code was approved")
+	}
+	return err
+}
+
+func key(t testing.TB, id string) watchword.Key {
+	t.Helper()
+	seed := [32]byte{}
+	copy(seed[:], id)
+	secret := make([]byte, 32)
+	r := rand.NewChaCha8(seed)
+	for i := 0; i < len(secret); i += 8 {
+		binary.LittleEndian.PutUint64(secret[i:], r.Uint64())
+	}
+	k, err := watchword.NewKey(id, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// addresses is a small policy: the domain of a mailbox is lower-cased, spellings of its local part share a key, and
+// numbers stay.
+func addresses(channel, address string) (watchword.Address, error) {
+	mail := strings.Contains(address, "@")
+	if channel != "" && mail != (channel == "email") {
+		return watchword.Address{}, &watchword.Error{Code: "invalid_request", Fields: []watchword.FieldError{{Field: "to", Reason: "is no address of this channel"}}}
+	}
+	if mail {
+		local, domain, _ := strings.Cut(address, "@")
+		return watchword.Address{Value: local + "@" + strings.ToLower(domain), Key: strings.ToLower(address), Masked: "a•••@e•••.com", Kind: "email"}, nil
+	}
+	return watchword.Address{Value: address, Masked: "+1 ••• ••• ••23", Kind: "phone", Country: "US", Prefix: "+1415"}, nil
+}
+
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// outbox keeps what would be sent.
+type outbox struct {
+	watchword.Outbox
+	mu  sync.Mutex
+	all []watchword.Outgoing
+	err error
+}
+
+func (o *outbox) Put(_ context.Context, out ...watchword.Outgoing) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all = append(o.all, out...)
+	return o.err
+}
+
+func (o *outbox) of(id string) (out []watchword.Outgoing) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, m := range o.all {
+		if m.ChallengeID == id {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func (o *outbox) last(id string) watchword.Outgoing {
+	all := o.of(id)
+	if len(all) == 0 {
+		return watchword.Outgoing{ChallengeID: id}
+	}
+	return all[len(all)-1]
+}
+
+type events struct {
+	mu  sync.Mutex
+	all []watchword.Event
+}
+
+func (e *events) add(_ context.Context, ev watchword.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = append(e.all, ev)
+}
+
+func (e *events) types() (out []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, ev := range e.all {
+		out = append(out, ev.Type)
+	}
+	return out
+}
+
+// meddler is whoever can read and write the store but has no key: a vandal, or a store that is out of reach.
+type meddler struct {
+	watchword.Store
+	mu   sync.Mutex
+	down error
+	sees func(id string, guesses []watchword.Guess)       // MONITOR
+	swap map[string]func(watchword.Entry) watchword.Entry // what Get and Attempt answer for an entry
+}
+
+func (m *meddler) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	if m.down != nil {
+		return m.down
+	}
+	return m.Store.Create(ctx, e, out...)
+}
+
+func (m *meddler) Get(ctx context.Context, id string) (watchword.Entry, error) {
+	if m.down != nil {
+		return watchword.Entry{}, m.down
+	}
+	m.mu.Lock()
+	swap := m.swap[id]
+	m.mu.Unlock()
+	e, err := m.Store.Get(ctx, id)
+	if swap != nil {
+		return swap(e), nil
+	}
+	return e, err
+}
+
+func (m *meddler) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+	if m.down != nil {
+		return watchword.Entry{}, m.down
+	}
+	if m.sees != nil {
+		m.sees(id, g)
+	}
+	m.mu.Lock()
+	swap := m.swap[id]
+	m.mu.Unlock()
+	e, err := m.Store.Attempt(ctx, id, g, b)
+	if swap != nil {
+		return swap(e), nil
+	}
+	return e, err
+}
+
+// answer makes the store answer for an entry as the vandal wrote it.
+func (m *meddler) answer(id string, with func(watchword.Entry) watchword.Entry) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.swap == nil {
+		m.swap = map[string]func(watchword.Entry) watchword.Entry{}
+	}
+	m.swap[id] = with
+}
+
+// spy remembers the store's entries as they are created.
+type spy struct {
+	watchword.Store
+	mu      sync.Mutex
+	created []watchword.Entry
+}
+
+func (s *spy) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	s.mu.Lock()
+	s.created = append(s.created, e)
+	s.mu.Unlock()
+	return s.Store.Create(ctx, e, out...)
+}
+
+// together runs n copies of f at once and counts the outcomes by the error's code; "" is success.
+func together(n int, f func(i int) error) map[string]int {
+	var (
+		mu    sync.Mutex
+		wg    sync.WaitGroup
+		gate  = make(chan struct{})
+		count = map[string]int{}
+	)
+	for i := range n {
+		wg.Go(func() {
+			<-gate
+			err := f(i)
+			name := ""
+			if err != nil {
+				var known *watchword.Error
+				if name = fmt.Sprint(err); errors.As(err, &known) {
+					name = known.Code
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			count[name]++
+		})
+	}
+	close(gate)
+	wg.Wait()
+	return count
+}

@@ -1,0 +1,16 @@
+package enginetest_test
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+// Most tests that run in parallel wait for time to pass, so more of them may than there are processors.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "12"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}

@@ -1,0 +1,248 @@
+package enginetest_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/memory"
+)
+
+// weak and strong are strategies whose every answer is right; they enrol a factor for each challenge.
+func keeper(name string, strength int) *keeperStrategy {
+	return &keeperStrategy{liar: liar{verify: yes, traits: watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Tries: 3, Strength: strength}}, name: name}
+}
+
+type keeperStrategy struct {
+	liar
+	name string
+}
+
+func (s *keeperStrategy) Name() string { return s.name }
+func (s *keeperStrategy) VerifyEnrol(_ context.Context, c *watchword.Challenge, _ string) (watchword.Factor, error) {
+	return watchword.Factor{ID: fmt.Sprintf("fa_%s_%x", s.name, c.DeriveBytes("id", 8)), Data: []byte("secret")}, nil
+}
+
+func newKeeperKit(t *testing.T) *kit {
+	return newKit(t, func(c *watchword.Config) {
+		c.Strategies = append(c.Strategies, keeper("weak", watchword.StrengthOTP), keeper("strong", watchword.StrengthKey), keeper("last_resort", watchword.StrengthRecovery))
+	})
+}
+
+func (k *kit) enrol(strategy string, a watchword.Authority) (*watchword.Result, error) {
+	s, err := k.Start(context.Background(), watchword.StartRequest{Strategy: strategy, Purpose: "enrol", Subject: subject, Authority: a})
+	if err != nil {
+		return nil, err
+	}
+	return k.check(s.ID, "x", enrolling)
+}
+
+func (k *kit) proof(strategy string) watchword.Authority {
+	k.t.Helper()
+	req := watchword.StartRequest{Strategy: strategy, Purpose: "manage_factors", Subject: subject}
+	if strategy == "otp" {
+		req.Channel, req.To = "email", alice
+	}
+	s := k.start(req)
+	answer := "x"
+	if strategy == "otp" {
+		answer = k.code(s.ID)
+	}
+	r, err := k.check(s.ID, answer, func(r *watchword.CheckRequest) { r.Purpose = "manage_factors" })
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return watchword.Authority{Claims: r.Claims}
+}
+
+func TestChangingFactorsNeedsProofAtLeastAsStrong(t *testing.T) {
+	ctx := context.Background()
+	k := newKeeperKit(t)
+	first, err := k.enrol("strong", watchword.Authority{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = k.enrol("weak", watchword.Authority{})
+	k.mustCode(err, watchword.ErrProofRequired)
+	for _, tooWeak := range []string{"otp", "weak"} {
+		_, err = k.enrol("weak", k.proof(tooWeak))
+		k.mustCode(err, watchword.ErrProofRequired)
+	}
+	for _, enough := range []watchword.Authority{k.proof("strong"), k.proof("last_resort"), {Claims: first.Claims}, {Admin: true}} {
+		if _, err := k.enrol("weak", enough); err != nil {
+			t.Fatal(err)
+		}
+		if enough.Admin {
+			continue
+		}
+		_, err = k.enrol("weak", enough)
+		k.mustCode(err, watchword.ErrProofRequired) // spent
+	}
+	stale := k.proof("strong")
+	k.clock.advance(5*time.Minute + time.Second)
+	_, err = k.enrol("weak", stale)
+	k.mustCode(err, watchword.ErrProofRequired)
+	others := k.proof("strong")
+	others.Claims.Subject = "user_43"
+	_, err = k.enrol("weak", others)
+	k.mustCode(err, watchword.ErrProofRequired)
+	elsewhere := k.proof("strong")
+	elsewhere.Claims.Issuer = "https://staging.example.com"
+	_, err = k.enrol("weak", elsewhere)
+	k.mustCode(err, watchword.ErrProofRequired)
+	_, err = k.RenameFactor(ctx, first.Factor.ID, "x", watchword.Authority{})
+	k.mustCode(err, watchword.ErrProofRequired)
+	k.mustCode(k.RemoveFactor(ctx, first.Factor.ID, watchword.Authority{}), watchword.ErrProofRequired)
+	k.mustCode(k.RemoveSubject(ctx, subject, watchword.Authority{}), watchword.ErrProofRequired)
+}
+
+func TestAnEnrolmentIsNotOvertaken(t *testing.T) {
+	k := newKeeperKit(t)
+	strangers := k.start(watchword.StartRequest{Strategy: "weak", Purpose: "enrol", Subject: subject})
+	if _, err := k.enrol("strong", watchword.Authority{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := k.check(strangers.ID, "x", enrolling)
+	k.mustCode(err, watchword.ErrProofRequired)
+}
+
+func TestFactorsAreListedRenamedAndRemoved(t *testing.T) {
+	ctx := context.Background()
+	k := newKeeperKit(t)
+	admin := watchword.Authority{Admin: true}
+	r, err := k.enrol("weak", admin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(time.Second)
+	if _, err := k.enrol("strong", admin); err != nil {
+		t.Fatal(err)
+	}
+	f, err := k.RenameFactor(ctx, r.Factor.ID, "work phone", admin)
+	if err != nil || f.Label != "work phone" {
+		t.Fatalf("%+v %v", f, err)
+	}
+	all, err := k.ListFactors(ctx, subject)
+	if err != nil || len(all) != 2 || all[0].Label != "work phone" || all[0].Data != nil {
+		t.Fatalf("%+v %v", all, err)
+	}
+	other := k.sibling(func(c *watchword.Config) { c.App = "bank" })
+	if _, err := other.GetFactor(ctx, f.ID); err == nil {
+		t.Fatal("another app reads the factor")
+	}
+	k.mustCode(other.RemoveFactor(ctx, f.ID, admin), watchword.ErrUnknownFactor)
+	if err := k.RemoveFactor(ctx, f.ID, admin); err != nil {
+		t.Fatal(err)
+	}
+	_, err = k.GetFactor(ctx, f.ID)
+	k.mustCode(err, watchword.ErrUnknownFactor)
+	if err := k.RemoveSubject(ctx, subject, admin); err != nil {
+		t.Fatal(err)
+	}
+	if all, _ := k.ListFactors(ctx, subject); len(all) != 0 {
+		t.Fatalf("%+v", all)
+	}
+	if n := len(slices.DeleteFunc(k.events.types(), func(s string) bool { return s != "factor.removed" })); n != 2 {
+		t.Fatalf("%d events", n)
+	}
+}
+
+func TestPagesNeedTheirTicket(t *testing.T) {
+	ctx := context.Background()
+	k := newKit(t)
+	s := k.start(byMail())
+	other := k.start(byMail())
+	cookie, err := k.OpenPage(ctx, s.ID, s.Ticket.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := k.ViewPage(ctx, s.ID, cookie.Reveal()); err != nil || p.ID != s.ID {
+		t.Fatalf("%+v %v", p, err)
+	}
+	for _, wrong := range []string{"", "x", s.Ticket.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {
+		_, err := k.ViewPage(ctx, s.ID, wrong)
+		k.mustCode(err, watchword.ErrUnknownChallenge)
+	}
+	for _, wrong := range []string{"", "x", cookie.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {
+		_, err := k.OpenPage(ctx, s.ID, wrong)
+		k.mustCode(err, watchword.ErrUnknownChallenge)
+	}
+}
+
+func TestReseal(t *testing.T) {
+	ctx := context.Background()
+	store := &memory.Factors{}
+	k := newKit(t, func(c *watchword.Config) { c.Factors = store }, func(c *watchword.Config) {
+		c.Strategies = append(c.Strategies, keeper("weak", watchword.StrengthOTP))
+	})
+	for range 3 {
+		if _, err := k.enrol("weak", watchword.Authority{Admin: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotated := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2"), key(t, "k1")} })
+	only := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2")} })
+	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || !all[0].Unreadable() {
+		t.Fatalf("the new key alone opens what the old one sealed: %+v %v", all, err)
+	}
+	for _, want := range []int{3, 0} { // the entry of their set is sealed again too, and not counted
+		seen, resealed := 0, 0
+		if err := rotated.Reseal(ctx, func(s, r int) { seen, resealed = s, r }); err != nil || seen != 3 || resealed != want {
+			t.Fatalf("%d of %d: %v", resealed, seen, err)
+		}
+	}
+	bad := watchword.SealedFactor{ID: "fa_0_damaged", App: "shop", Subject: "user_9", Strategy: "weak", Data: []byte("damaged")}
+	if err := store.Create(ctx, bad); err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	if err := rotated.Reseal(ctx, func(s, _ int) { seen = s }); err == nil || !strings.Contains(err.Error(), bad.ID) || seen != 4 {
+		t.Fatalf("%d seen with one that does not open: %v", seen, err)
+	}
+	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || all[0].Unreadable() {
+		t.Fatalf("%d factors under the new key alone: %v", len(all), err)
+	}
+}
+
+func TestImportedFactorsAnswerAndNeedAuthority(t *testing.T) {
+	ctx := context.Background()
+	k := newKeeperKit(t)
+	f := watchword.Factor{ID: "fa_old", Subject: subject, Strategy: "weak", Data: []byte("secret")}
+	for range 2 {
+		if err := k.ImportFactor(ctx, f, watchword.Authority{Admin: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := k.ListFactors(ctx, subject); err != nil || len(all) != 1 {
+		t.Fatalf("%+v %v", all, err)
+	}
+	f.ID = "fa_other"
+	k.mustCode(k.ImportFactor(ctx, f, watchword.Authority{}), watchword.ErrProofRequired)
+	f.Strategy = "riddle"
+	k.mustCode(k.ImportFactor(ctx, f, watchword.Authority{Admin: true}), watchword.ErrInvalidRequest)
+}
+
+// A subject has as many factors as can be read at once, and the proof for one more is not spent.
+func TestAsManyFactorsAsCanBeKept(t *testing.T) {
+	k := newKeeperKit(t)
+	vouched := watchword.Authority{Admin: true}
+	for range 50 {
+		if _, err := k.enrol("weak", vouched); err != nil {
+			t.Fatal(err)
+		}
+	}
+	proof := k.proof("weak")
+	_, err := k.enrol("weak", proof)
+	k.mustCode(err, watchword.ErrInvalidRequest)
+	factors, err := k.ListFactors(context.Background(), subject)
+	if err != nil || len(factors) != 50 {
+		t.Fatalf("%d %v", len(factors), err)
+	}
+	if err := k.RemoveFactor(context.Background(), factors[0].ID, proof); err != nil {
+		t.Errorf("with the proof that was not spent: %v", err)
+	}
+}

@@ -1,0 +1,45 @@
+package enginetest_test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/magiclink"
+)
+
+func TestALinkShowsItsChallengeToItsHolderAndIsToldOnce(t *testing.T) {
+	ctx := context.Background()
+	links, err := magiclink.New(magiclink.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newKit(t, func(c *watchword.Config) { c.Strategies = append(c.Strategies, links) })
+	s := k.start(watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: alice, Subject: subject})
+	m, err := k.ComposeMessage(ctx, k.outbox.last(s.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, token, _ := strings.Cut(m.Link.Reveal(), "#")
+	for range 3 {
+		if v, err := k.OpenLink(ctx, s.ID, token); err != nil || v.ID != s.ID {
+			t.Fatalf("%+v %v", v, err)
+		}
+	}
+	for _, wrong := range []string{"", token + "x", m.Code.Reveal(), s.Handle.Reveal()} {
+		_, err := k.OpenLink(ctx, s.ID, wrong)
+		k.mustCode(err, watchword.ErrUnknownChallenge)
+	}
+	k.mustCode(k.ReportLink(ctx, s.ID, "forged"), watchword.ErrUnknownChallenge)
+	if err := k.ReportLink(ctx, s.ID, token); err != nil {
+		t.Fatal(err)
+	}
+	_, err = k.OpenLink(ctx, s.ID, token)
+	k.mustCode(err, watchword.ErrUnknownChallenge)
+	want := []string{"challenge.started", "link.opened", "challenge.canceled", "challenge.reported"}
+	if got := k.events.types(); !slices.Equal(got, want) {
+		t.Fatalf("events: %v", got)
+	}
+}

@@ -1,0 +1,149 @@
+package enginetest_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+func TestResendBringsTheSameCode(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	s := k.start(watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: alicePhone, Subject: subject})
+	first := k.code(s.ID)
+	_, err := k.Resend(ctx, s.ID, watchword.ResendRequest{})
+	if e := k.mustCode(err, watchword.ErrResendTooSoon); e.RetryAfter != 30*time.Second {
+		t.Fatalf("retry after %s", e.RetryAfter)
+	}
+	for i, wait := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute} {
+		k.clock.advance(wait)
+		v, err := k.Resend(ctx, s.ID, watchword.ResendRequest{Channel: []string{"voice", "sms"}[i%2]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v.SendsLeft != 3-i || k.code(s.ID) != first || v.Channel != []string{"voice", "sms"}[i%2] {
+			t.Fatalf("resend %d: %+v", i, v)
+		}
+	}
+	k.clock.advance(2 * time.Minute)
+	_, err = k.Resend(ctx, s.ID, watchword.ResendRequest{})
+	k.mustCode(err, watchword.ErrSendsExhausted)
+	if _, err := k.check(s.ID, first); err != nil {
+		t.Fatal(err)
+	}
+	_, err = k.Resend(ctx, s.ID, watchword.ResendRequest{})
+	k.mustCode(err, watchword.ErrChallengeApproved)
+}
+
+func TestResendByAChannelThatDoesNotReach(t *testing.T) {
+	k := newKit(t)
+	s := k.start(byMail())
+	k.clock.advance(time.Minute)
+	for _, channel := range []string{"sms", "pigeon"} {
+		_, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{Channel: channel})
+		k.mustCode(err, watchword.ErrInvalidRequest)
+	}
+}
+
+func TestNewCodesEndTheOlderOne(t *testing.T) {
+	k := newKit(t, func(c *watchword.Config) { c.NewCodes = true })
+	s := k.start(byMail())
+	first := k.code(s.ID)
+	k.clock.advance(time.Minute)
+	if _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if k.code(s.ID) == first {
+		t.Fatal("the code did not change")
+	}
+	_, err := k.check(s.ID, first)
+	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestResendsAtOnceAreOne(t *testing.T) {
+	k := newKit(t)
+	s := k.start(byMail())
+	k.clock.advance(time.Minute)
+	got := together(50, func(int) error { _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); return err })
+	if got[""] != 1 || got["resend_too_soon"] != 49 || len(k.outbox.of(s.ID)) != 2 {
+		t.Fatalf("outcomes: %v, messages: %d", got, len(k.outbox.of(s.ID)))
+	}
+}
+
+func TestDeliveryMovesOnOnly(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	s := k.start(watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: alicePhone, Subject: subject})
+	out := k.outbox.last(s.ID)
+	record := func(d watchword.Delivery) string {
+		t.Helper()
+		if err := k.RecordDelivery(ctx, out, d); err != nil {
+			t.Fatal(err)
+		}
+		v, err := k.Status(ctx, s.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.Delivery.Status
+	}
+	for _, step := range [][2]string{{"sent", "sent"}, {"delivered", "delivered"}, {"sent", "delivered"}, {"failed", "delivered"}} {
+		if got := record(watchword.Delivery{Status: step[0], Provider: "p", Channel: "sms"}); got != step[1] {
+			t.Fatalf("%s made it %s", step[0], got)
+		}
+	}
+	k.clock.advance(time.Minute)
+	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{Channel: "voice"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := record(watchword.Delivery{Status: "failed"}); got != "queued" {
+		t.Fatalf("an older send's outcome made it %s", got)
+	}
+	r, err := k.check(s.ID, k.code(s.ID))
+	if err != nil || r.Claims.Channel != "sms" || !slices.Contains(r.Claims.AMR, "sms") {
+		t.Fatalf("the code really went by sms: %+v %v", r.Claims, err)
+	}
+}
+
+// While a message waits nobody has it; and what only looks sent names who would have carried it.
+func TestWhoCarriesAMessage(t *testing.T) {
+	ctx := context.Background()
+	k := newKit(t, func(c *watchword.Config) {
+		c.ProviderName = func(channel string) string { return "carrier of " + channel }
+	})
+	s := k.start(byMail())
+	if err := k.RecordDelivery(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: watchword.DeliverySent, Provider: "p", Channel: "email"}); err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(time.Minute)
+	if v, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil || v.Delivery != (watchword.Delivery{Status: watchword.DeliveryQueued}) {
+		t.Errorf("waiting again: %+v %v", v.Delivery, err)
+	}
+	req := byMail()
+	req.Decoy = true
+	decoy := k.start(req)
+	if _, err := k.ComposeMessage(ctx, k.outbox.last(decoy.ID)); !errors.Is(err, watchword.ErrClosed) {
+		t.Fatal(err)
+	}
+	want := watchword.Delivery{Status: watchword.DeliverySent, Provider: "carrier of email", Channel: "email"}
+	if v, err := k.Status(ctx, decoy.ID); err != nil || v.Delivery != want {
+		t.Errorf("a decoy: %+v %v", v.Delivery, err)
+	}
+}
+
+// A channel that does not reach the challenge's address is the caller's mistake, and named as such.
+func TestResendByAChannelThatDoesNotFit(t *testing.T) {
+	k := newKit(t)
+	s := k.start(byMail())
+	k.clock.advance(time.Minute)
+	_, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{Channel: "sms"})
+	if refused := k.mustCode(err, watchword.ErrInvalidRequest); len(refused.Fields) != 1 || refused.Fields[0].Field != "channel" {
+		t.Errorf("%+v", refused.Fields)
+	}
+}

@@ -1,0 +1,129 @@
+package enginetest_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+func TestDecoyLooksRealAndIsNeverApproved(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	real := k.start(byMail())
+	req := byMail()
+	req.Decoy = true
+	s := k.start(req)
+	view := s.View
+	view.ID, view.CreatedAt, view.ExpiresAt = real.ID, real.CreatedAt, real.ExpiresAt
+	if view.Status != real.Status || view.SentTo != real.SentTo || view.TriesLeft != real.TriesLeft || view.Delivery != real.Delivery || len(s.ID) != len(real.ID) {
+		t.Fatalf("a decoy shows: %+v", view)
+	}
+	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
+		t.Fatalf("a decoy is sent: %v", err)
+	}
+	if v, _ := k.Status(ctx, s.ID); v.Delivery.Status != "sent" {
+		t.Fatalf("a decoy's delivery: %+v", v.Delivery)
+	}
+	_, err := k.check(s.ID, "123456")
+	k.mustCode(err, watchword.ErrIncorrectAnswer)
+}
+
+func TestRotationLosesNoChallenge(t *testing.T) {
+	k := newKit(t)
+	s := k.start(byMail())
+	code := k.code(s.ID)
+	rotated := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2"), key(t, "k1")} })
+	out := k.outbox.last(s.ID)
+	m, err := rotated.ComposeMessage(context.Background(), watchword.Outgoing{ChallengeID: out.ChallengeID, Send: 1})
+	if err != nil || m.Code.Reveal() != code {
+		t.Fatalf("the code is derived again under its old key: %v", err)
+	}
+	for range 5 {
+		_, _ = check(rotated, s.ID, wrongCode(code))
+	}
+	s2, err := rotated.Start(context.Background(), byMail())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = check(rotated, s2.ID, wrongCode("000000"))
+	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	_, err = check(rotated, s2.ID, wrongCode("000000"))
+	k.mustCode(err, watchword.ErrTooManyGuesses) // a rotation hands out no fresh budget
+	k.clock.advance(time.Hour)
+	s = k.start(byMail())
+	if _, err := check(rotated, s.ID, k.code(s.ID)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNewReportsEverythingAtOnce(t *testing.T) {
+	_, err := watchword.New(watchword.Config{App: "Shop!", Lifetime: time.Hour, ReceiptLifetime: time.Hour, Cooldown: time.Millisecond})
+	if err == nil {
+		t.Fatal("an empty configuration was accepted")
+	}
+	for _, part := range []string{"App:", "Issuer:", "Store:", "Strategies:", "Keys:", "Identity:", "Lifetime:", "ReceiptLifetime:", "Cooldown:"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%s is not reported in: %v", part, err)
+		}
+	}
+	if _, err := watchword.NewKey("short", make([]byte, 31)); err == nil {
+		t.Error("a key of 31 bytes was accepted")
+	}
+	k := newKit(t)
+	for name, change := range map[string]func(*watchword.Config){
+		"guessable": func(c *watchword.Config) { c.Tries = 11 },
+		"no outbox": func(c *watchword.Config) { c.Outbox = nil },
+		"two keys":  func(c *watchword.Config) { c.Keys = append(c.Keys, c.Keys[0]) },
+		"twice":     func(c *watchword.Config) { c.Strategies = append(c.Strategies, c.Strategies[0]) },
+	} {
+		cfg := k.config
+		cfg.Keys, cfg.Strategies = slices.Clone(cfg.Keys), slices.Clone(cfg.Strategies)
+		change(&cfg)
+		if _, err := watchword.New(cfg); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+}
+
+func TestStartRefusesWhatItCannotServe(t *testing.T) {
+	k := newKit(t, func(c *watchword.Config) { c.Purposes = []string{"sign_in"} })
+	for field, change := range map[string]func(*watchword.StartRequest){
+		"strategy":          func(r *watchword.StartRequest) { r.Strategy = "riddle" },
+		"purpose":           func(r *watchword.StartRequest) { r.Purpose = "mfa" },
+		"channel":           func(r *watchword.StartRequest) { r.Channel = "pigeon" },
+		"to":                func(r *watchword.StartRequest) { r.To = "" },
+		"subject":           func(r *watchword.StartRequest) { r.Subject = "a\nb" },
+		"locale":            func(r *watchword.StartRequest) { r.Locale = "../en" },
+		"nonce":             func(r *watchword.StartRequest) { r.Nonce = strings.Repeat("n", 256) },
+		"client.ip":         func(r *watchword.StartRequest) { r.Client.IP = "300.1.1.1" },
+		"client.user_agent": func(r *watchword.StartRequest) { r.Client.UserAgent = "a\x1b[31m" },
+		"transaction":       func(r *watchword.StartRequest) { r.Transaction = map[string]string{"a": "\u2028"} },
+		"metadata":          func(r *watchword.StartRequest) { r.Metadata = map[string]string{"": "x"} },
+	} {
+		req := byMail()
+		change(&req)
+		_, err := k.Start(context.Background(), req)
+		e := k.mustCode(err, watchword.ErrInvalidRequest)
+		if len(e.Fields) != 1 || e.Fields[0].Field != field {
+			t.Errorf("%s: %+v", field, e.Fields)
+		}
+	}
+	if len(k.outbox.all) != 0 {
+		t.Fatal("something was sent")
+	}
+}
+
+func TestSeedMakesOneChallenge(t *testing.T) {
+	k := newKit(t)
+	req := byMail()
+	req.Seed = []byte("the request's own")
+	first, again := k.start(req), k.start(req)
+	if first.ID != again.ID || first.Handle.Reveal() != again.Handle.Reveal() || len(k.outbox.all) != 1 {
+		t.Fatalf("%s and %s, %d messages", first.ID, again.ID, len(k.outbox.all))
+	}
+}

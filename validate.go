@@ -1,0 +1,264 @@
+package watchword
+
+import (
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/watchword-auth/watchword/internal/hosts"
+	"github.com/watchword-auth/watchword/internal/setting"
+)
+
+// Bounds of what a caller may send along; longer texts are refused before anything is read or written.
+const (
+	maxText    = 255 // bytes of a subject, nonce, label or locale
+	maxLong    = 2048
+	maxEntries = 16 // of a transaction or metadata
+
+	maxInReceipt = 8 << 10 // bytes of JSON that a receipt repeats
+)
+
+var (
+	purposePattern = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
+	// localePattern is the grammar of RFC 5646 §2.1: a language with its script, region, variants and extensions, private
+	// use, or one of the irregular tags that were registered before it.
+	localePattern = regexp.MustCompile(`(?i)^(?:(?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})(?:-[a-z]{4})?(?:-(?:[a-z]{2}|[0-9]{3}))?` +
+		`(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*(?:-[0-9a-wy-z](?:-[a-z0-9]{2,8})+)*(?:-x(?:-[a-z0-9]{1,8})+)?` +
+		`|x(?:-[a-z0-9]{1,8})+|en-gb-oed|i-(?:ami|bnn|default|enochian|hak|klingon|lux|mingo|navajo|pwn|tao|tay|tsu)|sgn-(?:be-fr|be-nl|ch-de))$`)
+)
+
+// validateStart says whether a challenge can be started as asked, and makes its address canonical.
+func (e *Engine) validateStart(req StartRequest) (Strategy, Address, error) {
+	s := e.strategies[req.Strategy]
+	if s == nil {
+		return nil, Address{}, invalid("strategy", notListed("offers", e.strategies))
+	}
+	if fields := e.invalidFields(req, s); len(fields) > 0 {
+		return nil, Address{}, &Error{Code: ErrInvalidRequest.Code, Fields: fields}
+	}
+	if !s.Properties().Sends {
+		return s, Address{}, nil
+	}
+	address, err := e.addressOf(req.Channel, req.To)
+	return s, address, err
+}
+
+// addressOf asks the address policy. An address that it refuses for a while comes back all the same, and takeStart decides
+// who is let in.
+func (e *Engine) addressOf(channel, to string) (Address, error) {
+	address, err := e.cfg.Addresses(channel, to)
+	var refusal *Error
+	if errors.As(err, &refusal) && errors.Is(refusal, ErrRateLimited) && address.Value != "" {
+		address.refusal, err = refusal, nil
+	}
+	return address, err
+}
+
+func (e *Engine) invalidFields(req StartRequest, s Strategy) (out []FieldError) {
+	refuse := func(bad bool, field, reason string) {
+		if bad {
+			out = append(out, FieldError{field, reason})
+		}
+	}
+	t := s.Properties()
+	wrongPurpose := e.purposeProblem(req.Purpose)
+	refuse(wrongPurpose != "", "purpose", wrongPurpose)
+	_, enrols := s.(Enroller)
+	refuse(req.Purpose == PurposeEnrol && !enrols, "purpose", "nothing can be enrolled with this strategy")
+	refuse((t.Subject || req.Purpose == PurposeEnrol) && req.Subject == "", "subject", "is required")
+	refuse(t.Sends && req.To == "", "to", "is required")
+	refuse(!t.Sends && req.To != "", "to", "nothing is sent with this strategy")
+	refuse(t.Sends && req.Channel == "", "channel", "is required")
+	if t.Sends && req.Channel != "" && !e.channels[req.Channel] {
+		refuse(true, "channel", notListed("can send by", e.channels))
+	}
+	refuse(!t.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
+	refuse(req.Locale != "" && !isLocale(req.Locale), "locale", "is not a language tag (BCP 47), as in pt-BR")
+	refuse(!isSubject(req.Subject), "subject", subjectReason)
+	refuse(!isLegibleText(req.Label, maxText), "label", illegibleReason)
+	for _, f := range [][2]string{{"nonce", req.Nonce}, {"factor", req.Factor}} {
+		refuse(!isPlainText(f[1], maxText), f[0], "is too long or holds control characters")
+	}
+	refuse(req.ReturnURL != "" && !e.allowsReturnURL(req.ReturnURL), "return_url", "is not of an origin on the app's list, the setting return_urls")
+	out = append(out, req.Client.invalidFields()...)
+	refuse(!shortTexts(req.Transaction, isLegibleText), "transaction", "holds at most 16 short texts, all of them visible")
+	inReceipt, err := json.Marshal([]any{req.Transaction, req.Nonce, req.Subject})
+	refuse(err != nil || len(inReceipt) > maxInReceipt, "transaction", "is too long for a receipt")
+	refuse(!shortTexts(req.Metadata, isPlainText), "metadata", "holds at most 16 short texts")
+	return out
+}
+
+// invalidFields says what is wrong with what the app's backend says of a client.
+func (c Client) invalidFields() (out []FieldError) {
+	if !isPlainText(c.UserAgent, maxLong) {
+		out = append(out, FieldError{"client.user_agent", "is too long or holds control characters"})
+	}
+	if c.IP != "" && !isClientIP(c.IP) {
+		out = append(out, FieldError{"client.ip", "is not an IP address"})
+	}
+	return out
+}
+
+func isClientIP(text string) bool {
+	ip, err := netip.ParseAddr(text)
+	return err == nil && ip.Zone() == ""
+}
+
+// isLocale reports whether a text is well-formed by BCP 47. Letters are ASCII: a pattern that ignores case also takes the
+// Kelvin sign for a K.
+func isLocale(text string) bool {
+	return len(text) <= maxText && localePattern.MatchString(text) &&
+		!strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
+}
+
+func (e *Engine) allowsReturnURL(url string) bool {
+	origin, err := hosts.OriginOf(url)
+	return err == nil && len(url) <= maxLong && e.returns[origin]
+}
+
+// isPlainText reports whether a text is UTF-8, short enough and free of control characters.
+func isPlainText(text string, longest int) bool {
+	if len(text) > longest || !utf8.ValidString(text) {
+		return false
+	}
+	for _, r := range text {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+			return false
+		}
+	}
+	return true
+}
+
+func shortTexts(m map[string]string, fits func(text string, longest int) bool) bool {
+	if len(m) > maxEntries {
+		return false
+	}
+	for name, text := range m {
+		if name == "" || !fits(name, maxText) || !fits(text, maxText) {
+			return false
+		}
+	}
+	return true
+}
+
+// ownPurposes are those that mean something to the engine.
+var ownPurposes = []string{PurposeSignIn, PurposeMFA, PurposePasswordReset, PurposeEnrol, PurposeManageFactors}
+
+// knownPurposes are the engine's own by their letters alone, with the spellings of other people's dictionaries.
+var knownPurposes = map[string]string{
+	"signin":        PurposeSignIn,
+	"mfa":           PurposeMFA,
+	"passwordreset": PurposePasswordReset,
+	"enrol":         PurposeEnrol,
+	"enroll":        PurposeEnrol,
+	"enrolment":     PurposeEnrol,
+	"enrollment":    PurposeEnrol,
+	"managefactor":  PurposeManageFactors,
+	"managefactors": PurposeManageFactors,
+}
+
+var wordSeparators = strings.NewReplacer("_", "", "-", "", " ", "")
+
+// intendedPurpose is the purpose of the engine's that another one is nearly, or empty. Such a challenge would do something else
+// than was meant, without a word.
+func intendedPurpose(purpose string) string {
+	meant := knownPurposes[wordSeparators.Replace(strings.ToLower(purpose))]
+	if meant == purpose {
+		return ""
+	}
+	return meant
+}
+
+// purposeProblem says what is wrong with the purpose of a start; empty: nothing is. What the app lists it means.
+func (e *Engine) purposeProblem(purpose string) string {
+	if e.purposes[purpose] || len(e.purposes) == 0 && slices.Contains(ownPurposes, purpose) {
+		return ""
+	}
+	switch meant := intendedPurpose(purpose); {
+	case meant != "":
+		return "is nearly " + meant + ": use that, or list yours in the setting purposes"
+	case !purposePattern.MatchString(purpose):
+		return "needs 1 to 40 of a-z, 0-9 and _"
+	case len(e.purposes) > 0:
+		return notListed("uses", e.purposes)
+	}
+	return ""
+}
+
+// notListed is the reason for refusing a name that is not among those that the app offers, uses or can send by.
+func notListed[V any](verb string, names map[string]V) string {
+	list := "none"
+	if len(names) > 0 {
+		list = strings.Join(slices.Sorted(maps.Keys(names)), ", ")
+	}
+	return "is not one that this app " + verb + ": " + list
+}
+
+// subjectReason is the reason given for a subject that isSubject refuses.
+const subjectReason = "is at most 255 bytes, all of them visible, with no space at either end, and not ., .. or / alone"
+
+// isSubject reports whether a text can name a subject, or is empty and names nobody. All of it can be seen, and it can be a
+// segment of the path under which everything of a subject is removed: clients and servers take . and .. out of a path,
+// however they are escaped, and net/http takes an escaped / alone for the end of one. Every other text arrives when it is
+// escaped.
+func isSubject(text string) bool {
+	switch text {
+	case ".", "..", "/":
+		return false
+	}
+	return isPlainText(text, maxText) && text == strings.TrimSpace(text) && !strings.ContainsFunc(text, isInvisible)
+}
+
+// illegibleReason is the reason given for a text that legible refuses.
+const illegibleReason = "is too long or holds control characters, or such as cannot be seen"
+
+// isLegibleText reports whether a plain text, which people are to read, is read as it is: nothing in it is hidden, or changes the
+// direction of what is around it. Joiners and variation selectors stay, since scripts and emoji need them.
+func isLegibleText(text string, longest int) bool {
+	return isPlainText(text, longest) && !strings.ContainsFunc(text, func(r rune) bool { return isInvisible(r) && !isJoiner(r) })
+}
+
+// isInvisible is about Default_Ignorable_Code_Point (Unicode Standard Annex 44), to which format characters belong; of
+// these a few in Arabic and Syriac are visible.
+func isInvisible(r rune) bool {
+	return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) &&
+		!unicode.Is(unicode.Prepended_Concatenation_Mark, r)
+}
+
+func isJoiner(r rune) bool {
+	return unicode.In(r, unicode.Join_Control, unicode.Variation_Selector)
+}
+
+// returnOrigins checks the app's list: each entry is an origin and nothing more.
+func returnOrigins(list []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	var problems []error
+	for i, text := range list {
+		if err := hosts.CheckOrigin(text); err != nil {
+			problems = append(problems, setting.Errorf("ReturnOrigins["+strconv.Itoa(i)+"]", "%w", err))
+		}
+		out[text] = true
+	}
+	return out, errors.Join(problems...)
+}
+
+// checkIssuer wants a URL that links and receipts can be made of: an origin and perhaps a path, without a slash at the end.
+func checkIssuer(text string) error {
+	_, err := hosts.OriginOf(text)
+	if err == nil && (strings.ContainsAny(text, "?#") || strings.HasSuffix(text, "/")) {
+		err = hosts.CheckOrigin(text)
+	}
+	return err
+}
+
+// isSMSOrigin reports whether a code in an SMS can be bound to a host.
+func isSMSOrigin(host string) bool {
+	return hosts.CheckHost(host) == nil && !strings.Contains(host, ":")
+}
