@@ -11,10 +11,10 @@ FUZZTIME ?= 10s
 SOAK     ?= 50
 
 .DEFAULT_GOAL := help
-.PHONY: help run test generators tools lint vulncheck bench soak fuzz build docker
+.PHONY: help run test test-all generators tools lint vulncheck bench soak fuzz build docker
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
 
 run: ## the development server on 127.0.0.1:8080, everything embedded
 	@go run ./cmd/watchword serve --dev
@@ -22,8 +22,10 @@ run: ## the development server on 127.0.0.1:8080, everything embedded
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
 	@scripts/progress.sh test scripts/gotest.sh -p 2 -timeout 9m ./...
 
+test-all: test generators ## test, and what is heavier or needs the network
+
 generators: tools ## what four OpenAPI generators make of the server's document is compiled and tried, where they can be fetched
-	@WATCHWORD_GENERATORS=1 scripts/gotest.sh -count=1 -timeout 15m -run Generated ./server
+	@WATCHWORD_GENERATORS=1 scripts/progress.sh generators scripts/gotest.sh -count=1 -timeout 15m -run Generated ./server
 
 tools: ## installs redis-server, PostgreSQL, Chromium and gcc through apt where they are missing and that is possible; says what it did
 	@scripts/progress.sh tools scripts/tools.sh
