@@ -23,7 +23,7 @@ func Example() {
 	codes, _ := otp.New(otp.Config{})
 	const publicURL = "https://www.example.com/verify"
 	engine, err := watchword.New(watchword.Config{App: "shop", Issuer: publicURL, Keys: []watchword.Key{key}, Identity: identity,
-		Store: memory.New(memory.Config{}), Outbox: &outbox{}, Strategies: []watchword.Strategy{codes}, Addresses: anyAddress, Channels: []string{"sms"}})
+		Store: memory.New(memory.Config{}), Outbox: &outbox{}, Strategies: []watchword.Strategy{codes}, Addresses: acceptAnyAddress, Channels: []string{"sms"}})
 	if err != nil {
 		fmt.Println(err)
 		return

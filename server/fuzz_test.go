@@ -25,7 +25,7 @@ func FuzzDecode(f *testing.F) {
 		var got checkRequest
 		err := d.decode([]byte(text), &got)
 		if err != nil {
-			checkRefusal(t, text, err)
+			checkDecodeError(t, text, err)
 			return
 		}
 		var plain struct {
@@ -56,14 +56,14 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func checkRefusal(t *testing.T, text string, err error) {
+func checkDecodeError(t *testing.T, text string, err error) {
 	t.Helper()
 	var known *watchword.Error
 	if !errors.As(err, &known) || known.Code != "invalid_request" || len(known.Fields) == 0 {
 		t.Fatalf("refuses with %v", err)
 	}
 	for _, field := range known.Fields {
-		if field.Reason == "" || len(field.Field) > deepest*(longestName+1) {
+		if field.Reason == "" || len(field.Field) > maxNameDepth*(maxNameLength+1) {
 			t.Fatalf("names %q: %q", field.Field, field.Reason)
 		}
 		for name := range strings.SplitSeq(field.Field, ".") {

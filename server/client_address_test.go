@@ -9,10 +9,10 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-func TestClientAddress(t *testing.T) {
+func TestClientAddressTrustsConfiguredProxiesOnly(t *testing.T) {
 	proxies := []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8"), netip.MustParsePrefix("2001:db8:ffff::/48"), netip.MustParsePrefix("198.51.100.1/32")}
-	b := newBench(t, options{configure: func(c *server.Config) { c.TrustedProxies = proxies }})
-	direct := newBench(t, options{})
+	ts := newTestServer(t, serverOptions{configure: func(c *server.Config) { c.TrustedProxies = proxies }})
+	direct := newTestServer(t, serverOptions{})
 	for _, c := range []struct {
 		remote    string
 		forwarded []string
@@ -39,7 +39,7 @@ func TestClientAddress(t *testing.T) {
 		r.Header.Set("Forwarded", "for=192.0.2.99")
 		r.Header.Set("X-Real-IP", "192.0.2.98")
 		want, _ := netip.ParseAddr(c.want)
-		if got := b.server.ClientAddress(r); got != want {
+		if got := ts.server.ClientAddress(r); got != want {
 			t.Errorf("%s with %q: %v, want %v", c.remote, c.forwarded, got, want)
 		}
 		if socket, err := netip.ParseAddrPort(c.remote); err == nil {
@@ -50,11 +50,11 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-func TestTrustedProxiesAreNotEverybody(t *testing.T) {
-	b := newBench(t, options{})
+func TestNewRejectsTrustedProxiesThatCoverAllAddresses(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
 	for _, proxies := range [][]netip.Prefix{{{}}, {netip.MustParsePrefix("0.0.0.0/0")}, {netip.MustParsePrefix("::/0")}, {netip.MustParsePrefix("::ffff:10.0.0.0/104")},
 		{netip.MustParsePrefix("0.0.0.0/1"), netip.MustParsePrefix("128.0.0.0/1")}} {
-		if _, err := server.New(server.Config{Apps: goodApps(t, b), TrustedProxies: proxies}); err == nil {
+		if _, err := server.New(server.Config{Apps: validApps(t, ts), TrustedProxies: proxies}); err == nil {
 			t.Errorf("%v are accepted", proxies)
 		}
 	}
