@@ -13,23 +13,23 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// useProductionLog is how a server in production logs: nothing of what goes well.
+// useProductionLog configures the log level of production, at which successful requests are not logged.
 func useProductionLog(c *server.Config) {
 	c.Logger = slog.New(slog.NewJSONHandler(&syncBuffer{}, nil))
 	c.Clock = time.Now
 }
 
-// discardResponse is a ResponseWriter that costs next to nothing.
+// A discardResponse is a ResponseWriter that discards the body.
 type discardResponse struct {
 	header http.Header
 	status int
 }
 
-func (n *discardResponse) Header() http.Header         { return n.header }
-func (n *discardResponse) WriteHeader(status int)      { n.status = status }
-func (n *discardResponse) Write(b []byte) (int, error) { return len(b), nil }
+func (r *discardResponse) Header() http.Header         { return r.header }
+func (r *discardResponse) WriteHeader(status int)      { r.status = status }
+func (r *discardResponse) Write(b []byte) (int, error) { return len(b), nil }
 
-// serveBenchmark runs one request of a benchmark.
+// serveBenchmark sends one request and returns the status.
 func (ts *testServer) serveBenchmark(target, body string) int {
 	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+shopKey)
@@ -39,14 +39,14 @@ func (ts *testServer) serveBenchmark(target, body string) int {
 	return w.status
 }
 
-func BenchmarkStart(bm *testing.B) {
-	ts := newTestServer(bm, serverOptions{configure: useProductionLog})
-	bm.ReportAllocs()
+func BenchmarkStart(b *testing.B) {
+	ts := newTestServer(b, serverOptions{configure: useProductionLog})
+	b.ReportAllocs()
 	n := 0
-	for bm.Loop() {
+	for b.Loop() {
 		n++
 		if status := ts.serveBenchmark("/v1/challenges", fmt.Sprintf(`{"strategy":"otp","purpose":"sign_in","channel":"sms","to":"+1%d","subject":"u"}`, n)); status != http.StatusCreated {
-			bm.Fatal(status)
+			b.Fatal(status)
 		}
 		if n%1000 == 0 {
 			ts.clock.advance(time.Hour)
@@ -55,35 +55,35 @@ func BenchmarkStart(bm *testing.B) {
 	}
 }
 
-// BenchmarkWrongCheck and BenchmarkWrongCheckEngine differ by what HTTP costs.
-func BenchmarkWrongCheck(bm *testing.B) {
-	ts := newTestServer(bm, serverOptions{configure: useProductionLog})
-	bm.ReportAllocs()
+// BenchmarkWrongCheck and BenchmarkWrongCheckEngine differ by the cost of HTTP.
+func BenchmarkWrongCheck(b *testing.B) {
+	ts := newTestServer(b, serverOptions{configure: useProductionLog})
+	b.ReportAllocs()
 	target := "/v1/challenges/" + ts.startChallenge() + "/check"
-	for bm.Loop() {
+	for b.Loop() {
 		if status := ts.serveBenchmark(target, `{"purpose":"sign_in","subject":"user_42","answer":"abc"}`); status < 400 {
-			bm.Fatal(status)
+			b.Fatal(status)
 		}
 	}
 }
 
-func BenchmarkWrongCheckEngine(bm *testing.B) {
-	ts := newTestServer(bm, serverOptions{configure: useProductionLog})
-	bm.ReportAllocs()
+func BenchmarkWrongCheckEngine(b *testing.B) {
+	ts := newTestServer(b, serverOptions{configure: useProductionLog})
+	b.ReportAllocs()
 	id := ts.startChallenge()
-	for bm.Loop() {
-		_, err := ts.engines["shop"].Check(bm.Context(), id, watchword.CheckRequest{Purpose: "sign_in", Subject: "user_42", Answer: watchword.Answer{Text: "abc"}})
+	for b.Loop() {
+		_, err := ts.engines["shop"].Check(b.Context(), id, watchword.CheckRequest{Purpose: "sign_in", Subject: "user_42", Answer: watchword.Answer{Text: "abc"}})
 		if err == nil {
-			bm.Fatal("approved")
+			b.Fatal("approved")
 		}
 	}
 }
 
-// BenchmarkOverhead is what the benchmark itself costs.
-func BenchmarkOverhead(bm *testing.B) {
-	ts := newTestServer(bm, serverOptions{configure: useProductionLog})
-	bm.ReportAllocs()
-	for bm.Loop() {
+// BenchmarkOverhead measures the cost of the benchmark itself.
+func BenchmarkOverhead(b *testing.B) {
+	ts := newTestServer(b, serverOptions{configure: useProductionLog})
+	b.ReportAllocs()
+	for b.Loop() {
 		ts.serveBenchmark("/healthz", `{"purpose":"sign_in","subject":"user_42","answer":"abc"}`)
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// TestChallengeLifecycleReturnsDocumentedFields walks the whole way and looks at every name of every answer.
+// TestChallengeLifecycleReturnsDocumentedFields starts, reads, checks and redeems, and compares all fields of each response.
 func TestChallengeLifecycleReturnsDocumentedFields(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
 	started := ts.post("/v1/challenges", `{"strategy":"otp","purpose":"pay","channel":"sms","to":"+14155550123","subject":"user_42","locale":"en",
@@ -70,7 +70,7 @@ func TestChallengeLifecycleReturnsDocumentedFields(t *testing.T) {
 	redeem("pay").want(t, http.StatusConflict, "receipt_used")
 }
 
-// requireFields wants exactly these in an answer.
+// requireFields requires exactly these fields in a response.
 func requireFields(t *testing.T, r *apiResponse, want ...string) {
 	t.Helper()
 	got := slices.Sorted(maps.Keys(r.body))
@@ -80,7 +80,7 @@ func requireFields(t *testing.T, r *apiResponse, want ...string) {
 	}
 }
 
-// requireReceipt compares the receipt's payload with the claims beside it.
+// requireReceipt requires that the receipt's payload equals the claims of the response.
 func requireReceipt(t *testing.T, r *apiResponse) {
 	t.Helper()
 	parts := strings.Split(r.stringAt("receipt"), ".")
@@ -96,14 +96,14 @@ func requireReceipt(t *testing.T, r *apiResponse) {
 	}
 }
 
-// TestReceiptVerifiesWithPublishedKeys uses what an app would use.
+// TestReceiptVerifiesWithPublishedKeys uses the Verifier, as apps do.
 func TestReceiptVerifiesWithPublishedKeys(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
 	id := ts.startChallenge()
 	approved := ts.checkAnswer(id, ts.sentCode("shop", id)).want(t, http.StatusOK, "")
 	keys := ts.get("/.well-known/jwks.json", "Authorization", "").want(t, http.StatusOK, "")
 	if list, _ := keys.body["keys"].([]any); len(list) != 1 {
-		t.Errorf("two apps with one signer publish %s", keys.text)
+		t.Errorf("key set of two apps with the same signer: %s", keys.text)
 	}
 	v, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: "https://shop.example.com", Clock: ts.clock.Now,
 		Client: &http.Client{Transport: ts}})
@@ -183,7 +183,7 @@ func TestEndedChallengeRejectsAnswers(t *testing.T) {
 			t.Errorf("status %q, want %q", got, status)
 		}
 	}
-	next := ts.startChallenge() // the budget of the address is spent: the first try is judged, the second is not
+	next := ts.startChallenge() // the address has reached its failed-attempt limit: only the first try is evaluated
 	ts.checkAnswer(next, wrongCode(ts.sentCode("shop", next))).want(t, http.StatusUnprocessableEntity, "incorrect_answer")
 	if r := ts.checkAnswer(next, ts.sentCode("shop", next)).want(t, http.StatusTooManyRequests, "too_many_guesses"); r.header.Get("Retry-After") != "900" {
 		t.Errorf("Retry-After %q", r.header.Get("Retry-After"))
@@ -205,12 +205,12 @@ func TestDecoyLooksLikeRealChallenge(t *testing.T) {
 	ts.checkAnswer(decoy.stringAt("id"), "000000").want(t, http.StatusUnprocessableEntity, "incorrect_answer")
 }
 
-// TestCheckAcceptsCredentialAndReturnsFactor has what a strategy with keys needs: options that come through as they are, an object as the
-// answer, and a factor when that was the purpose.
+// TestCheckAcceptsCredentialAndReturnsFactor checks what strategies with keys need: the response to the start has their
+// options unchanged, the answer may be an object, and an enrolment returns the factor.
 func TestCheckAcceptsCredentialAndReturnsFactor(t *testing.T) {
 	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{factorStrategy{object: true}}})
 	start := func(purpose string) *apiResponse {
-		return ts.post("/v1/challenges", `{"strategy":"keeper","purpose":"`+purpose+`","subject":"user_42","label":"My key"}`).want(t, http.StatusCreated, "")
+		return ts.post("/v1/challenges", `{"strategy":"hardware","purpose":"`+purpose+`","subject":"user_42","label":"My key"}`).want(t, http.StatusCreated, "")
 	}
 	check := func(id, purpose, answer string) *apiResponse {
 		return ts.post("/v1/challenges/"+id+"/check", `{"purpose":"`+purpose+`","subject":"user_42","answer": `+answer+` }`)
@@ -225,7 +225,7 @@ func TestCheckAcceptsCredentialAndReturnsFactor(t *testing.T) {
 
 	enrolled := check(start("enrol").stringAt("id"), "enrol", rightCredential).want(t, http.StatusOK, "")
 	requireReceipt(t, enrolled)
-	want := map[string]any{"id": "fa_1", "strategy": "keeper", "subject": "user_42", "label": "My key", "status": "active",
+	want := map[string]any{"id": "fa_1", "strategy": "hardware", "subject": "user_42", "label": "My key", "status": "active",
 		"created_at": "2026-11-24T12:00:00Z", "public": map[string]any{"backed_up": true}}
 	if !reflect.DeepEqual(enrolled.valueAt("factor"), want) {
 		t.Errorf("factor: %s", enrolled.text)

@@ -19,7 +19,7 @@ func TestClientAddressTrustsConfiguredProxiesOnly(t *testing.T) {
 		want      string
 	}{
 		{"203.0.113.7:1", nil, "203.0.113.7"},
-		{"203.0.113.7:1", []string{"192.0.2.1"}, "203.0.113.7"}, // no proxy: whatever it says
+		{"203.0.113.7:1", []string{"192.0.2.1"}, "203.0.113.7"}, // not a trusted proxy
 		{"10.0.0.1:1", nil, "10.0.0.1"},
 		{"10.0.0.1:1", []string{"203.0.113.7"}, "203.0.113.7"},
 		{"10.0.0.1:1", []string{"192.0.2.66, 203.0.113.7"}, "203.0.113.7"},
@@ -27,7 +27,7 @@ func TestClientAddressTrustsConfiguredProxiesOnly(t *testing.T) {
 		{"10.0.0.1:1", []string{"192.0.2.66, 203.0.113.7, 198.51.100.1, 10.9.9.9"}, "203.0.113.7"},
 		{"[2001:db8:ffff::1]:1", []string{"2001:db8::7"}, "2001:db8::7"},
 		{"[::ffff:10.0.0.1]:1", []string{"::ffff:203.0.113.7"}, "203.0.113.7"},
-		{"10.0.0.1:1", []string{"203.0.113.7, nonsense"}, "10.0.0.1"}, // a proxy that does not tell
+		{"10.0.0.1:1", []string{"203.0.113.7, nonsense"}, "10.0.0.1"}, // a proxy that sends no valid address
 		{"10.0.0.1:1", []string{"203.0.113.7, "}, "10.0.0.1"},
 		{"10.0.0.1:1", []string{"10.0.0.2, 10.0.0.3"}, "10.0.0.1"},
 		{"nonsense", []string{"203.0.113.7"}, ""},
@@ -55,7 +55,7 @@ func TestNewRejectsTrustedProxiesThatCoverAllAddresses(t *testing.T) {
 	for _, proxies := range [][]netip.Prefix{{{}}, {netip.MustParsePrefix("0.0.0.0/0")}, {netip.MustParsePrefix("::/0")}, {netip.MustParsePrefix("::ffff:10.0.0.0/104")},
 		{netip.MustParsePrefix("0.0.0.0/1"), netip.MustParsePrefix("128.0.0.0/1")}} {
 		if _, err := server.New(server.Config{Apps: validApps(t, ts), TrustedProxies: proxies}); err == nil {
-			t.Errorf("%v are accepted", proxies)
+			t.Errorf("%v is accepted", proxies)
 		}
 	}
 }

@@ -10,21 +10,21 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// fieldReason returns the reason given for the one field of an invalid_request.
+// fieldReason returns the reason of an invalid_request for its only field.
 func (r *apiResponse) fieldReason(t *testing.T, field string) string {
 	t.Helper()
 	r.want(t, http.StatusBadRequest, "invalid_request")
 	if !slices.Equal(r.errorFields(), []string{field}) {
 		t.Fatalf("names %q, want %q: %s", r.errorFields(), field, r.text)
 	}
-	said, _ := r.body["errors"].([]any)[0].(map[string]any)["reason"].(string)
-	return said
+	reason, _ := r.body["errors"].([]any)[0].(map[string]any)["reason"].(string)
+	return reason
 }
 
 func TestStartRejectsMisspelledPurpose(t *testing.T) {
 	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{factorStrategy{}}})
 	start := func(ts *testServer, purpose string) *apiResponse {
-		return ts.post("/v1/challenges", `{"strategy":"keeper","subject":"user_42","purpose":"`+purpose+`"}`)
+		return ts.post("/v1/challenges", `{"strategy":"hardware","subject":"user_42","purpose":"`+purpose+`"}`)
 	}
 	for purpose, meant := range map[string]string{
 		"enroll": "enrol", "enrolment": "enrol", "enrollment": "enrol", "Enrol": "enrol", "signin": "sign_in", "sign-in": "sign_in", "signIn": "sign_in", "SIGN_IN": "sign_in",
@@ -49,7 +49,7 @@ func TestStartRejectsMisspelledPurpose(t *testing.T) {
 func TestInvalidNamesAreReportedWithAllowedOnes(t *testing.T) {
 	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{factorStrategy{}}})
 	for _, c := range []struct{ body, field, want string }{
-		{`{"strategy":"palm","purpose":"pay"}`, "strategy", "keeper, otp"},
+		{`{"strategy":"palm","purpose":"pay"}`, "strategy", "hardware, otp"},
 		{`{"strategy":"otp","purpose":"pay","channel":"pigeon","to":"+1"}`, "channel", "email, sms, voice"},
 		{`{"strategy":"otp","purpose":"pay","channel":"sms","to":"+1","return_url":"https://other.example/"}`, "return_url", "return_urls"},
 		{`{"strategy":"otp","purpose":"pay","channel":"sms","to":"+1","return_url":"app"}`, "return_url", "return_urls"},
@@ -63,7 +63,7 @@ func TestInvalidNamesAreReportedWithAllowedOnes(t *testing.T) {
 	}
 }
 
-// contradictingChecks are checks that contradict the usual challenge with a right answer, and the field in which each does.
+// contradictingChecks returns checks with a right answer whose other values differ from the start, and the differing field.
 func contradictingChecks(answer string) map[string]string {
 	return map[string]string{
 		`{"purpose":"mfa","subject":"user_42","answer":"` + answer + `"}`:                             "purpose",
@@ -85,7 +85,7 @@ func TestContradictingCheckIsLoggedAndExplainedInDevelopment(t *testing.T) {
 			r.Host = "localhost"
 			return ts.send(r)
 		}
-		for strategy, start := range map[string]string{"otp": signInRequest, "keeper": `{"strategy":"keeper","purpose":"sign_in","subject":"user_42"}`} {
+		for strategy, start := range map[string]string{"otp": signInRequest, "hardware": `{"strategy":"hardware","purpose":"sign_in","subject":"user_42"}`} {
 			id := post("/v1/challenges", start).want(t, http.StatusCreated, "").stringAt("id")
 			answer := "right"
 			if strategy == "otp" {
@@ -107,7 +107,7 @@ func TestContradictingCheckIsLoggedAndExplainedInDevelopment(t *testing.T) {
 	}
 }
 
-// An answer that is only wrong says nothing more, and a debug log does not call it a contradiction.
+// A wrong answer with the values of the start has no details and no log line about a contradiction.
 func TestWrongAnswerIsNotExplained(t *testing.T) {
 	log := &syncBuffer{}
 	ts := newTestServer(t, serverOptions{development: true, engine: func(c *watchword.Config) {
@@ -123,7 +123,6 @@ func TestWrongAnswerIsNotExplained(t *testing.T) {
 	}
 }
 
-// The receipt that waits is collected by the same word.
 func TestContradictingRedeemIsExplainedInDevelopment(t *testing.T) {
 	ts := newTestServer(t, serverOptions{development: true})
 	post := func(target, body string) *apiResponse {

@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-// Pages of other origins may read the two public documents and nothing else, whatever they ask with.
 func TestCrossOriginRequestsReadPublicDocumentsOnly(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
 	public := []string{"/.well-known/jwks.json", "/openapi.json"}
@@ -39,8 +38,7 @@ func TestCrossOriginRequestsReadPublicDocumentsOnly(t *testing.T) {
 	}
 }
 
-// What the headers are for, in a real browser: a page of the app's origin reads the key set, with a header of its own too,
-// and nothing of the API.
+// In a browser, a page of the app's origin can read the public documents, also with a custom header, and nothing of the API.
 func testCrossOriginReads(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
 	p := b.newDevice(t)

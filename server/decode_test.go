@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// listRequestTypes are those of the API, and of the pages' scripts.
+// listRequestTypes returns the request types of the API and of the pages' script.
 func listRequestTypes() map[string]reflect.Type {
 	out := map[string]reflect.Type{"ticket": reflect.TypeFor[ticketRequest](), "token": reflect.TypeFor[tokenRequest](), "confirm": reflect.TypeFor[confirmRequest](), "answer": reflect.TypeFor[answerRequest]()}
 	for _, o := range append(challengeOperations(), factorOperations()...) {
@@ -22,7 +22,7 @@ func listRequestTypes() map[string]reflect.Type {
 	return out
 }
 
-// newSampleDocument is a document of a type whose optional fields are all null, also those of nested ones, and the required ones a text.
+// newSampleDocument returns a document in which all required fields are "x" and all optional fields, also nested ones, null.
 func newSampleDocument(t reflect.Type) map[string]any {
 	out := map[string]any{}
 	for n := range t.NumField() {

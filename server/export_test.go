@@ -1,7 +1,7 @@
 package server
 
-// FillWaiters takes all the places of those who wait; the function that comes back frees them again.
-func (s *Server) FillWaiters(app string) (leave func()) {
+// FillWaiters simulates the maximum number of waiting callers until release is called.
+func (s *Server) FillWaiters(app string) (release func()) {
 	waiting := s.findApp(app).waiters
 	for range cap(waiting) {
 		waiting <- struct{}{}
@@ -13,10 +13,10 @@ func (s *Server) FillWaiters(app string) (leave func()) {
 	}
 }
 
-// WaiterCount counts those who wait.
+// WaiterCount returns the number of waiting callers.
 func (s *Server) WaiterCount(app string) int { return len(s.findApp(app).waiters) }
 
-// WaitersFull reports whether nobody else may wait.
+// WaitersFull reports whether no further caller may wait.
 func (s *Server) WaitersFull(app string) bool { return s.WaiterCount(app) == maxWaiters }
 
 func (s *Server) findApp(name string) *app {

@@ -10,14 +10,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// enrolFactor lets a subject of the shop keep something, and returns the receipt that the check comes with.
+// enrolFactor enrols a factor for a subject of the shop and returns the response to the check, or to a start that failed.
 func (ts *testServer) enrolFactor(subject, authorization string) *apiResponse {
 	ts.t.Helper()
 	proof := ""
 	if authorization != "" {
 		proof = `,"authorization":"` + authorization + `"`
 	}
-	started := ts.post("/v1/challenges", `{"strategy":"keeper","purpose":"enrol","subject":"`+subject+`","label":"My key"`+proof+`}`)
+	started := ts.post("/v1/challenges", `{"strategy":"hardware","purpose":"enrol","subject":"`+subject+`","label":"My key"`+proof+`}`)
 	if started.status != http.StatusCreated {
 		return started
 	}
@@ -48,9 +48,9 @@ func TestFactorChangesNeedProofOrAdminKey(t *testing.T) {
 	if r := ts.sendWithProof(http.MethodPatch, "/v1/factors/fa_1", label, receipt).want(t, http.StatusOK, ""); r.stringAt("label") != "Another" {
 		t.Errorf("renamed: %s", r.text)
 	}
-	ts.sendWithProof(http.MethodPatch, "/v1/factors/fa_1", label, receipt).want(t, http.StatusForbidden, "proof_required") // spent
+	ts.sendWithProof(http.MethodPatch, "/v1/factors/fa_1", label, receipt).want(t, http.StatusForbidden, "proof_required") // the proof was used
 	admin := []string{"Authorization", "Bearer " + adminKey}
-	ts.sendWithProof(http.MethodPatch, "/v1/factors/fa_1", label, receipt, admin...).want(t, http.StatusForbidden, "proof_required") // a proof that is shown counts
+	ts.sendWithProof(http.MethodPatch, "/v1/factors/fa_1", label, receipt, admin...).want(t, http.StatusForbidden, "proof_required") // a proof that is sent must be valid
 	ts.sendWithProof(http.MethodPatch, "/v1/factors/fa_1", label, "", admin...).want(t, http.StatusOK, "")
 	if r := ts.sendWithProof(http.MethodDelete, "/v1/factors/fa_1", "", "", admin...).want(t, http.StatusNoContent, ""); r.text != "" || r.header.Get("Content-Type") != "" {
 		t.Errorf("204 with %q", r.text)
@@ -67,12 +67,11 @@ func TestSecondEnrolmentNeedsFreshProof(t *testing.T) {
 	ts.enrolFactor("user_42", "eyJ").want(t, http.StatusForbidden, "proof_required")
 	ts.clock.advance(5*time.Minute - time.Second)
 	if r := ts.enrolFactor("user_42", receipt); r.stringAt("code") == "proof_required" {
-		t.Errorf("a proof that is still fresh: %s", r.text)
+		t.Errorf("a proof that has not expired: %s", r.text)
 	}
 	ts.enrolFactor("user_42", receipt).want(t, http.StatusForbidden, "proof_required")
 }
 
-// TestRemoveSubjectAcceptsEscapedSubject go through path and query as they are.
 func TestRemoveSubjectAcceptsEscapedSubject(t *testing.T) {
 	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{factorStrategy{}}})
 	ts.enrolFactor("a//b/../ü", "").want(t, http.StatusOK, "")
@@ -93,7 +92,7 @@ func TestFactorsOfAnotherAppAreUnknown(t *testing.T) {
 		foreign := ts.send(newRequest(method, "/v1/factors/fa_1", body, "Authorization", "Bearer "+bankKey)).want(t, http.StatusNotFound, "unknown_factor")
 		unknown := ts.send(newRequest(method, "/v1/factors/fa_2", body, "Authorization", "Bearer "+bankKey)).want(t, http.StatusNotFound, "unknown_factor")
 		if foreign.text != unknown.text {
-			t.Errorf("%s tells them apart: %s and %s", method, foreign.text, unknown.text)
+			t.Errorf("%s: responses differ: %s and %s", method, foreign.text, unknown.text)
 		}
 	}
 }

@@ -9,16 +9,16 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// errConnectionRefused is what a store says that cannot be reached; it holds what must stay inside.
+// errConnectionRefused is the error of an unavailable store. Responses must not contain its text.
 var errConnectionRefused = errors.New("dial tcp 10.0.0.7:6379: connection refused")
 
-// faultyStore is a store that can be told to fail, and counts what it is asked.
+// A faultyStore fails as a test has set, and counts its calls.
 type faultyStore struct {
 	watchword.Store
-	failAll, failUpdate               atomic.Bool // everything fails; only Update does
-	loseCreateReply, loseAttemptReply atomic.Bool // Create, or Attempt, does its work, and its reply is lost
+	failAll, failUpdate               atomic.Bool // all methods fail; only Update fails
+	loseCreateReply, loseAttemptReply atomic.Bool // Create or Attempt takes effect and its reply is lost
 	calls                             atomic.Int64
-	onAttempt                         func(ctx context.Context) // called in Attempt
+	onAttempt                         func(ctx context.Context) // called by Attempt
 	onPing                            func(ctx context.Context) error
 }
 

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// What widespread generators make of the OpenAPI document compiles, without options, and works. The generators are no part of
-// the module: testdata/generators names their versions, and each test runs where they can be fetched. They are large, so
-// `make generators` asks for them.
+// These tests compile and run the clients that common generators make from the OpenAPI document. The generators are not
+// dependencies of the module: testdata/generators has their versions. They are large, so only `make generators` downloads
+// them, and a test is skipped if the download fails.
 
-// A generatorWorkspace is a folder of its own, with what testdata/generators holds and the server's document.
+// A generatorWorkspace is a temporary folder with a copy of testdata/generators and the server's OpenAPI document.
 type generatorWorkspace struct {
 	t      *testing.T
 	folder string
@@ -25,7 +25,7 @@ type generatorWorkspace struct {
 func newGeneratorWorkspace(t *testing.T, ts *testServer) *generatorWorkspace {
 	t.Helper()
 	if os.Getenv("WATCHWORD_GENERATORS") == "" {
-		t.Skip("the generators are fetched and run by `make generators`")
+		t.Skip("the generators are downloaded and run by `make generators`")
 	}
 	w := &generatorWorkspace{t, t.TempDir()}
 	must(t, os.CopyFS(w.folder, os.DirFS("testdata/generators")))
@@ -41,11 +41,11 @@ func (w *generatorWorkspace) command(name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// fetch skips the test where what it needs is not to be had.
+// fetch runs a command that downloads generators, and skips the test if it fails.
 func (w *generatorWorkspace) fetch(name string, args ...string) {
 	w.t.Helper()
 	if out, err := w.command(name, args...).CombinedOutput(); err != nil {
-		w.t.Skipf("the generators cannot be fetched here, so what they make was NOT compiled: %s %v: %v %.300s", name, args, err, out)
+		w.t.Skipf("the generators cannot be downloaded, so their clients were NOT compiled: %s %v: %v %.300s", name, args, err, out)
 	}
 }
 
@@ -54,11 +54,11 @@ func (w *generatorWorkspace) run(name string, args ...string) []byte {
 	c := w.command(name, args...)
 	out, err := c.Output()
 	if err != nil {
-		var said []byte
+		var stderr []byte
 		if exit, ok := err.(*exec.ExitError); ok {
-			said = exit.Stderr
+			stderr = exit.Stderr
 		}
-		w.t.Fatalf("%s %v: %v\n%s\n%s", name, args, err, out, said)
+		w.t.Fatalf("%s %v: %v\n%s\n%s", name, args, err, out, stderr)
 	}
 	return out
 }

@@ -22,24 +22,24 @@ func TestIdempotencyKeyRepeatsFirstResponse(t *testing.T) {
 	ts.post("/v1/challenges/"+id+"/cancel", "").want(t, http.StatusOK, "")
 	again := ts.post("/v1/challenges", signInRequest, idempotencyKey, "order-17")
 	if again.status != first.status || again.text != first.text || again.header.Get("Content-Type") != first.header.Get("Content-Type") {
-		t.Errorf("another answer: %d %s", again.status, again.text)
+		t.Errorf("another response: %d %s", again.status, again.text)
 	}
 	if n := ts.outbox.count(); n != 1 {
 		t.Errorf("%d messages", n)
 	}
 	ts.post("/v1/challenges", signInRequest+" ", idempotencyKey, "order-17").want(t, http.StatusUnprocessableEntity, "idempotency_mismatch")
 	if ts.post("/v1/challenges", signInRequest, idempotencyKey, "order-18").stringAt("id") == id {
-		t.Error("another key, the same challenge")
+		t.Error("another key returned the same challenge")
 	}
 	if ts.post("/v1/challenges", signInRequest, idempotencyKey, "order-17", "Authorization", "Bearer "+bankKey).stringAt("id") == id {
-		t.Error("another app, the same challenge")
+		t.Error("another app got the same challenge")
 	}
 	if ts.post("/v1/challenges", signInRequest, idempotencyKey, "order-17", "Authorization", "Bearer "+shopKey2).stringAt("id") != id {
-		t.Error("the app's other key, another challenge")
+		t.Error("the other API key of the app got another challenge")
 	}
 }
 
-// TestIdempotencyKeyWorksOnEveryPost uses one key on all paths: each has its own.
+// TestIdempotencyKeyWorksOnEveryPost uses one key on all paths, because a key belongs to its path.
 func TestIdempotencyKeyWorksOnEveryPost(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
 	started := ts.post("/v1/challenges", signInRequest, idempotencyKey, "k")
@@ -69,7 +69,7 @@ func TestIdempotencyKeyWorksOnEveryPost(t *testing.T) {
 	twice("/v1/challenges", `{"strategy":"otp"}`, http.StatusUnprocessableEntity) // the key was used for another body
 }
 
-// TestIdempotencyKeyDoesNotStoreTemporaryErrors: 5xx and 429 are not remembered, everything else is.
+// Responses with 5xx and 429 are not stored, all others are.
 func TestIdempotencyKeyDoesNotStoreTemporaryErrors(t *testing.T) {
 	limits := &settableLimiter{}
 	ts := newTestServer(t, serverOptions{starts: limits})
@@ -93,7 +93,7 @@ func TestIdempotencyKeyDoesNotStoreTemporaryErrors(t *testing.T) {
 	ts.post("/v1/challenges", signInRequest, idempotencyKey, "bad").want(t, http.StatusUnprocessableEntity, "idempotency_mismatch")
 }
 
-// TestConcurrentRequestsWithOneKeyStartOnce races the same request: one is answered, the others get its answer or are told to wait.
+// One of the concurrent requests starts a challenge; the others get its response or idempotency_in_flight.
 func TestConcurrentRequestsWithOneKeyStartOnce(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
 	var all sync.WaitGroup
@@ -122,7 +122,7 @@ func TestConcurrentRequestsWithOneKeyStartOnce(t *testing.T) {
 	}
 }
 
-// TestResponseIsStoredAfterStoreRecovers: the key is not taken for one in flight until its lease is over.
+// The server stores a response later if the store fails at first, so the key is in flight only until the store recovers.
 func TestResponseIsStoredAfterStoreRecovers(t *testing.T) {
 	store := &faultyStore{}
 	ts := newTestServer(t, serverOptions{store: store})
@@ -136,7 +136,7 @@ func TestResponseIsStoredAfterStoreRecovers(t *testing.T) {
 	}
 }
 
-// retryUntil repeats a start until it is answered by this status.
+// retryUntil repeats a start until the response has this status.
 func (ts *testServer) retryUntil(body, key string, status int) *apiResponse {
 	ts.t.Helper()
 	for range 500 {
@@ -145,12 +145,12 @@ func (ts *testServer) retryUntil(body, key string, status int) *apiResponse {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	ts.t.Fatalf("it is not answered by %d", status)
+	ts.t.Fatalf("no response with status %d", status)
 	return nil
 }
 
-// TestRequestIsTakenOverAfterLeaseExpires after its lease: the challenge is the first one's, and its message, which may
-// have died with the process, is handed over.
+// A process that stops leaves its request in flight. After the lease a repeated request gets the same challenge, and the
+// message is sent again, because the process may have stopped before sending it.
 func TestRequestIsTakenOverAfterLeaseExpires(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
 	r, err := ts.engines["shop"].Reserve(t.Context(), "POST /v1/challenges", "k", []byte(signInRequest))
@@ -166,7 +166,7 @@ func TestRequestIsTakenOverAfterLeaseExpires(t *testing.T) {
 	}
 }
 
-// TestRequestIsNotInFlightAfterUnavailable: neither when it failed itself, nor when its key's record was made and nobody heard.
+// The reply to creating the key's record is lost, so the request fails with an unknown outcome.
 func TestRequestIsNotInFlightAfterUnavailable(t *testing.T) {
 	store := &faultyStore{}
 	ts := newTestServer(t, serverOptions{store: store})
@@ -182,7 +182,6 @@ func TestRequestIsNotInFlightAfterUnavailable(t *testing.T) {
 	}
 }
 
-// TestExpiredIdempotencyKeyStartsNewChallenge: what its first request made ended long ago, and is not answered as new.
 func TestExpiredIdempotencyKeyStartsNewChallenge(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
 	first := ts.post("/v1/challenges", signInRequest, idempotencyKey, "k").want(t, http.StatusCreated, "")
@@ -203,10 +202,9 @@ func (ts *testServer) composeMessage(app, id string) watchword.Message {
 	return m
 }
 
-// TestRepeatedEnrolmentReturnsSecretOnlyWhilePending
 func TestRepeatedEnrolmentReturnsSecretOnlyWhilePending(t *testing.T) {
 	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{factorStrategy{}}})
-	const body = `{"strategy":"keeper","purpose":"enrol","subject":"user_42"}`
+	const body = `{"strategy":"hardware","purpose":"enrol","subject":"user_42"}`
 	first := ts.post("/v1/challenges", body, idempotencyKey, "k").want(t, http.StatusCreated, "")
 	if again := ts.post("/v1/challenges", body, idempotencyKey, "k").want(t, http.StatusCreated, ""); again.text != first.text {
 		t.Errorf("while it is pending: %s", again.text)
@@ -214,14 +212,14 @@ func TestRepeatedEnrolmentReturnsSecretOnlyWhilePending(t *testing.T) {
 	ts.post("/v1/challenges/"+first.stringAt("id")+"/check", `{"purpose":"enrol","subject":"user_42","answer":"right"}`).want(t, http.StatusOK, "")
 	ts.post("/v1/challenges", body, idempotencyKey, "k").want(t, http.StatusConflict, "challenge_approved")
 
-	const other = `{"strategy":"keeper","purpose":"enrol","subject":"user_43"}`
+	const other = `{"strategy":"hardware","purpose":"enrol","subject":"user_43"}`
 	ts.post("/v1/challenges", other, idempotencyKey, "l").want(t, http.StatusCreated, "")
 	ts.clock.advance(time.Second)
 	ts.sendWithProof(http.MethodDelete, "/v1/subjects/user_43", "", "").want(t, http.StatusNoContent, "")
 	ts.post("/v1/challenges", other, idempotencyKey, "l").want(t, http.StatusGone, "challenge_canceled")
 }
 
-// TestRepeatedCheckWithSameKeyReturnsReceipt after its reply was lost, once redeemed no more.
+// The reply of the store to the first check is lost, so its outcome is unknown.
 func TestRepeatedCheckWithSameKeyReturnsReceipt(t *testing.T) {
 	store := &faultyStore{}
 	ts := newTestServer(t, serverOptions{store: store})
@@ -244,45 +242,43 @@ func TestRepeatedCheckWithSameKeyReturnsReceipt(t *testing.T) {
 	}
 }
 
-// TestPanicReleasesIdempotencyKey
 func TestPanicReleasesIdempotencyKey(t *testing.T) {
 	fails := &atomic.Bool{}
 	fails.Store(true)
 	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{failingStrategy{func() error {
 		if fails.Load() {
-			panic("out of order")
+			panic("strategy failed")
 		}
 		return nil
 	}}}})
-	const body = `{"strategy":"faulty","purpose":"mfa"}`
+	const body = `{"strategy":"failing","purpose":"mfa"}`
 	ts.post("/v1/challenges", body, idempotencyKey, "k").want(t, http.StatusInternalServerError, "internal_error")
 	fails.Store(false)
 	ts.post("/v1/challenges", body, idempotencyKey, "k").want(t, http.StatusCreated, "")
 }
 
-// TestRequestWithoutKeyAddsNoStoreCalls counts what the store is asked.
 func TestRequestWithoutKeyAddsNoStoreCalls(t *testing.T) {
 	store := &faultyStore{}
 	ts := newTestServer(t, serverOptions{store: store})
 	store.Store = memory.New(memory.Config{Clock: ts.clock.Now})
 	id := ts.startChallenge()
 	if n := store.calls.Load(); n != 1 {
-		t.Errorf("a start asks the store %d times", n)
+		t.Errorf("a start makes %d store calls", n)
 	}
 	code := ts.sentCode("shop", id)
 	store.calls.Store(0)
 	ts.checkAnswer(id, code)
 	if n := store.calls.Load(); n != 1 {
-		t.Errorf("a check asks the store %d times", n)
+		t.Errorf("a check makes %d store calls", n)
 	}
 	store.calls.Store(0)
 	ts.post("/v1/challenges", signInRequest, idempotencyKey, "k")
 	if n := store.calls.Load(); n != 3 {
-		t.Errorf("a start with a key asks the store %d times", n)
+		t.Errorf("a start with a key makes %d store calls", n)
 	}
 }
 
-// settableLimiter is a limiter that says what it is told to.
+// A settableLimiter returns the error that a test has set.
 type settableLimiter struct {
 	mu  sync.Mutex
 	err error

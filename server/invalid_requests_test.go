@@ -115,7 +115,7 @@ func requireInvalidField(t *testing.T, ts *testServer, target string, c invalidR
 func TestCheckNamesInvalidFieldAndChargesNoTry(t *testing.T) {
 	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{factorStrategy{object: true}}})
 	id := ts.startChallenge()
-	object := ts.post("/v1/challenges", `{"strategy":"keeper","purpose":"mfa","subject":"user_42"}`).want(t, http.StatusCreated, "").stringAt("id")
+	object := ts.post("/v1/challenges", `{"strategy":"hardware","purpose":"mfa","subject":"user_42"}`).want(t, http.StatusCreated, "").stringAt("id")
 	const who = `"purpose":"sign_in","subject":"user_42"`
 	cases := []invalidRequest{
 		{name: "no answer", body: `{` + who + `}`, field: "answer"},

@@ -15,7 +15,7 @@ import (
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 )
 
-// A apiContract is the OpenAPI document that a server publishes, read with another library.
+// An apiContract is the OpenAPI document of a server, parsed by another library than the one that wrote it.
 type apiContract struct {
 	validator validator.Validator
 	model     *v3.Document
@@ -39,30 +39,30 @@ func newAPIContract(t testing.TB, ts *testServer) *apiContract {
 	return &apiContract{validator: v, model: &model.Model}
 }
 
-// forbidUnknownFields makes a document of which an answer may hold nothing that it does not name, so that nothing is forgotten in it.
-// To clients it says that fields may be added.
+// forbidUnknownFields returns the document with additionalProperties false for responses, so that validation finds fields that
+// the document does not name. The published document allows additional fields.
 func forbidUnknownFields(t testing.TB, document []byte) []byte {
 	t.Helper()
 	var doc map[string]any
 	must(t, json.Unmarshal(document, &doc))
-	opened := 0
+	changed := 0
 	for _, schema := range doc["components"].(map[string]any)["schemas"].(map[string]any) {
 		s := schema.(map[string]any)
 		if _, given := s["additionalProperties"]; !given && s["properties"] != nil {
 			s["additionalProperties"] = false
-			opened++
+			changed++
 		}
 	}
-	if opened < 5 {
-		t.Errorf("only %d schemas of answers may grow", opened)
+	if changed < 5 {
+		t.Errorf("only %d schemas allow additional fields", changed)
 	}
 	text, err := json.Marshal(doc)
 	must(t, err)
 	return text
 }
 
-// validate checks one exchange of an operation against the document: the request, if it was accepted; the answer always; and
-// that the document names the problem's code for that operation.
+// validate checks request and response of an operation against the document: the request only if it was accepted. It also
+// checks that the document names the problem's code for the operation.
 func (c *apiContract) validate(t testing.TB, r *http.Request, body []byte, response *http.Response, out *apiResponse) {
 	t.Helper()
 	operation := c.findOperation(r)
@@ -79,7 +79,7 @@ func (c *apiContract) validate(t testing.TB, r *http.Request, body []byte, respo
 	response.Body = io.NopCloser(strings.NewReader(out.text))
 	again.Body = io.NopCloser(bytes.NewReader(body))
 	if ok, errs := c.validator.ValidateHttpResponse(again, response); !ok {
-		t.Errorf("%s %s: an answer that the document does not allow: %v\n%s", r.Method, r.URL.Path, errs, out.text)
+		t.Errorf("%s %s: a response that the document does not allow: %v\n%s", r.Method, r.URL.Path, errs, out.text)
 	}
 	if code := out.stringAt("code"); code != "" {
 		documented := operation.Responses.Codes.GetOrZero(response.Status[:3])
@@ -89,7 +89,7 @@ func (c *apiContract) validate(t testing.TB, r *http.Request, body []byte, respo
 	}
 }
 
-// findOperation finds the document's entry for a request; nil if there is none, for pages and what is not found.
+// findOperation returns the operation of a request, or nil if the document has none, as for pages.
 func (c *apiContract) findOperation(r *http.Request) *v3.Operation {
 	for path, item := range c.model.Paths.PathItems.FromOldest() {
 		if !matchesTemplate(path, r.URL.Path) {

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// An id alone shows nothing, and everything that is not known looks the same: status, headers, body.
+// Without a ticket or a token, and for unknown ids, all responses are equal: status, headers and body.
 func TestChallengeIDAloneRevealsNothing(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c, other := s.startLink(), s.startLink()
@@ -24,7 +24,7 @@ func TestChallengeIDAloneRevealsNothing(t *testing.T) {
 		got.header.Del("Date")
 		got.header.Del("X-Request-Id")
 		if got.status != http.StatusOK && got.took < server.MinRefusalTime {
-			t.Errorf("%s: after %s, which tells that nothing was looked up", what, got.took)
+			t.Errorf("%s: after %s, less than the minimum time", what, got.took)
 		}
 		want, ok := first[what]
 		if !ok {
@@ -58,7 +58,7 @@ func TestChallengeIDAloneRevealsNothing(t *testing.T) {
 	s.clock.advance(10 * time.Minute)
 	same("a link", s.newPageClient().post("/l/"+expired.ID+"/open", map[string]string{"token": expired.token}))
 	if got := s.engine; got == nil || s.status(other.ID).TriesLeft != 5 {
-		t.Error("somebody was charged")
+		t.Error("a try was charged")
 	}
 }
 
@@ -74,7 +74,6 @@ func equalHeaders(a, b http.Header) bool {
 	return true
 }
 
-// Requests of other sites change nothing: they are refused before anything is read.
 func TestPagesRejectCrossSiteRequests(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
@@ -99,7 +98,7 @@ func TestPagesRejectCrossSiteRequests(t *testing.T) {
 	}
 }
 
-// Fetching a link's page, however often and by whom, changes nothing; then the person's press works, once.
+// Requests for the page of a link, also with the token, change nothing. Afterwards the person can confirm, once.
 func TestFetchingLinkChangesNothing(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
@@ -119,10 +118,10 @@ func TestFetchingLinkChangesNothing(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	if n := s.traffic.eventCount(watchword.EventScannerSuspected); n != 1 {
-		t.Errorf("the operator heard of scanners %d times", n)
+		t.Errorf("a scanner was reported %d times", n)
 	}
 	if s.traffic.eventCount(watchword.EventLinkOpened) != 1 {
-		t.Error("the operator must hear once that it was opened")
+		t.Error("the event of an opened link was not sent once")
 	}
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusOK, "Done")
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusNotFound)
@@ -135,11 +134,11 @@ func TestScannerIsReportedForAutomatedRequestsOnly(t *testing.T) {
 	v.get("/l/" + c.ID)
 	v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token})
 	if s.traffic.eventCount(watchword.EventScannerSuspected) != 0 {
-		t.Error("a person is taken for a scanner")
+		t.Error("a person was reported as a scanner")
 	}
 	s.clock.advance(-10 * time.Second)
 	v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token})
 	if s.traffic.eventCount(watchword.EventScannerSuspected) != 1 {
-		t.Error("nobody is that fast")
+		t.Error("a request immediately after the start was not reported")
 	}
 }

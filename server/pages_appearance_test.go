@@ -16,14 +16,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A pageState is a page in one of its states.
+// A pageState is a state of a page that people see.
 type pageState struct {
 	name     string
-	selector string // what is there when the page is
+	selector string // matches when the page is complete
 	open     func(s *site, p *tab)
 }
 
-// listPageStates is each page of codes and links, and each state that people come to see.
+// listPageStates returns the states of the pages of codes and links.
 func listPageStates(t *testing.T) []pageState {
 	starter := func(change ...func(*watchword.StartRequest)) func(*site, *tab) {
 		return func(s *site, p *tab) {
@@ -43,7 +43,7 @@ func listPageStates(t *testing.T) []pageState {
 			then(s, p, c)
 		}
 	}
-	nothing := func(*site, *tab, startedChallenge) {}
+	stay := func(*site, *tab, startedChallenge) {}
 	ended := func(end func(s *site, c startedChallenge)) func(*site, *tab) {
 		return func(s *site, p *tab) {
 			c := s.startLink(func(q *watchword.StartRequest) { q.ReturnURL = "" })
@@ -75,8 +75,8 @@ func listPageStates(t *testing.T) []pageState {
 		})},
 		{"expired", "h1", ended(func(s *site, _ startedChallenge) { s.clock.advance(10 * time.Minute) })},
 		{"unknown", "h1", func(s *site, p *tab) { p.open(s.public + "/c/ch_x") }},
-		{"confirm", "#number", link(nothing)},
-		{"confirm-payment-de", "#number", link(nothing, payment, func(q *watchword.StartRequest) { q.Locale = "de" })},
+		{"confirm", "#number", link(stay)},
+		{"confirm-payment-de", "#number", link(stay, payment, func(q *watchword.StartRequest) { q.Locale = "de" })},
 		{"confirm-not-me", "[data-do=report]", link(func(_ *site, p *tab, _ startedChallenge) { p.click("[data-show]") })},
 		{"confirm-refused", "h1", link(func(_ *site, p *tab, c startedChallenge) {
 			p.typeText("#number", wrongCode(c.number)+"\r")
@@ -96,12 +96,13 @@ func listPageStates(t *testing.T) []pageState {
 			p.enableScripts(false)
 			p.open(s.public + "/l/ch_x")
 			p.do(chromedp.SendKeys(chromedp.CSS("noscript #code"), "123456\r"), chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
-			p.enableScripts(true) // for the tests' own
+			p.enableScripts(true) // axe-core needs scripts
 		}},
 	}
 }
 
-// checkPageStates holds every page against axe-core, in light and dark; with WATCHWORD_SHOTS=FOLDER it leaves pictures there.
+// checkPageStates checks the width and, with axe-core, the accessibility of pages in light and dark mode. If WATCHWORD_SHOTS
+// is the path of a folder, it writes screenshots there.
 func checkPageStates(t *testing.T, b *browser, s *site, all []pageState) {
 	axe := axeCore(t)
 	shots := os.Getenv("WATCHWORD_SHOTS")
@@ -124,7 +125,7 @@ func checkPageStates(t *testing.T, b *browser, s *site, all []pageState) {
 					must(t, os.WriteFile(filepath.Join(shots, l.name+"-"+size.name+"-"+scheme+".png"), picture, 0o600))
 				}
 				if over := evaluate[bool](p, "document.documentElement.scrollWidth > innerWidth"); over {
-					t.Errorf("%s, %s: it is wider than the screen", l.name, size.name)
+					t.Errorf("%s, %s: the page is wider than the screen", l.name, size.name)
 				}
 			}
 			for _, v := range findViolations(p, axe) {
@@ -134,7 +135,7 @@ func checkPageStates(t *testing.T, b *browser, s *site, all []pageState) {
 	}
 }
 
-// findViolations is what axe-core finds: rule and element.
+// findViolations returns the violations that axe-core finds, with rule and element.
 func findViolations(p *tab, axe string) (out []string) {
 	if axe == "" {
 		return nil
@@ -146,7 +147,7 @@ func findViolations(p *tab, axe string) (out []string) {
 
 const axeVersion = "4.14.1"
 
-// axeCore is the source of axe-core, fetched once through npm; empty if it cannot be had.
+// axeCore returns the source of axe-core, which npm downloads once. It returns an empty text if the download fails.
 func axeCore(t *testing.T) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -160,7 +161,7 @@ func axeCore(t *testing.T) string {
 		defer cancel()
 		out, err := exec.CommandContext(ctx, "npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, "axe-core@"+axeVersion).CombinedOutput()
 		if err != nil {
-			t.Logf("axe-core cannot be had, so accessibility was NOT checked: install npm, or see to the network: %v %s", err, lastLine(out))
+			t.Logf("axe-core cannot be downloaded, so accessibility was NOT checked: install npm, or check the network: %v %s", err, lastLine(out))
 			return ""
 		}
 	}

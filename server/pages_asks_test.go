@@ -21,7 +21,7 @@ import (
 	"github.com/watchword-auth/watchword/webauthn"
 )
 
-// newEnrolmentSite is a site whose people have authenticator apps, recovery codes and keys.
+// newEnrolmentSite returns a site with the strategies totp, recovery and webauthn.
 func newEnrolmentSite(t *testing.T, pages server.Pages) *site {
 	t.Helper()
 	return newSite(t, siteOptions{pages: pages, engine: func(c *watchword.Config) {
@@ -35,7 +35,7 @@ func newEnrolmentSite(t *testing.T, pages server.Pages) *site {
 	}})
 }
 
-// startForSubject begins a challenge that sends nothing, for user_42.
+// startForSubject starts a challenge that sends nothing, for user_42.
 func (s *site) startForSubject(strategy, purpose string, change ...func(*watchword.StartRequest)) startedChallenge {
 	s.t.Helper()
 	req := watchword.StartRequest{Strategy: strategy, Purpose: purpose, Subject: "user_42", ReturnURL: s.app.web.URL + "/done", Locale: "en",
@@ -51,7 +51,7 @@ func (s *site) startForSubject(strategy, purpose string, change ...func(*watchwo
 	return startedChallenge{Started: started, page: "/c/" + started.ID}
 }
 
-// countFactors are what user_42 has of a kind.
+// countFactors returns the number of factors of user_42 for a strategy.
 func (s *site) countFactors(strategy string) (n int) {
 	s.t.Helper()
 	all, err := s.engine.ListFactors(s.t.Context(), "user_42")
@@ -64,7 +64,7 @@ func (s *site) countFactors(strategy string) (n int) {
 	return n
 }
 
-// appCode is what an authenticator app shows now.
+// appCode returns the current code of an authenticator app.
 func (s *site) appCode(secret string) string {
 	s.t.Helper()
 	code, err := authenticator.GenerateCode(secret, s.clock.Now())
@@ -77,20 +77,20 @@ func TestScanPageEnrolsAuthenticatorApp(t *testing.T) {
 	c := s.startForSubject("totp", watchword.PurposeEnrol)
 	secret, uri, qr := c.Public["secret"].(string), c.Public["uri"].(string), c.Public["qr"].(string)
 	if got := s.newPageClient().get(c.page); strings.Contains(got.text, secret[:8]) {
-		t.Error("an id alone shows the secret")
+		t.Error("the id alone reveals the secret")
 	}
 	v := s.openPage(c)
 	got := v.get(c.page+"/state").want(t, http.StatusOK, "Set up your authenticator app", `<img class="qr" src="data:image/png;base64,`, "<span>"+secret[:4]+"</span><span>"+secret[4:8]+"</span>",
 		`inputmode="numeric"`, `autocomplete="one-time-code"`)
 	if shown := html.UnescapeString(got.html); !strings.Contains(shown, `href="`+uri+`"`) || !strings.Contains(shown, `src="`+qr+`"`) {
-		t.Errorf("not the link or not the picture: %s", got.html)
+		t.Errorf("the link or the QR code is missing: %s", got.html)
 	}
 	if !strings.Contains(got.header.Get("Content-Security-Policy"), "img-src data:;") {
-		t.Errorf("the picture is not allowed: %s", got.header.Get("Content-Security-Policy"))
+		t.Errorf("the policy does not allow the QR code: %s", got.header.Get("Content-Security-Policy"))
 	}
 	v.post(c.page+"/answer", map[string]string{"answer": wrongCode(s.appCode(secret))}).want(t, http.StatusUnprocessableEntity, "That was not the code.", `class="qr"`, "autofocus")
 	if s.countFactors("totp") != 0 {
-		t.Error("a wrong code enrolled")
+		t.Error("a wrong code enrolled a factor")
 	}
 	v.post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
 	if s.countFactors("totp") != 1 {
@@ -98,7 +98,7 @@ func TestScanPageEnrolsAuthenticatorApp(t *testing.T) {
 	}
 	must(t, s.app.redeem(t.Context()))
 	if got := v.get(c.page + "/state"); strings.Contains(got.text, secret[:8]) {
-		t.Error("the secret is shown again when it is enrolled")
+		t.Error("the secret is shown again after the enrolment")
 	}
 }
 
@@ -145,23 +145,23 @@ func TestKeyPageReturnsOptionsAndRejectsOtherAnswers(t *testing.T) {
 		}
 		v.post(c.page+"/answer", map[string]string{"answer": "123456"}).want(t, http.StatusBadRequest)
 		if got := s.status(c.ID); got.Status != watchword.Pending {
-			t.Errorf("%s: a text where a key is asked for: %s", purpose, got.Status)
+			t.Errorf("%s: status after a text instead of a credential: %s", purpose, got.Status)
 		}
 		v.do(http.MethodPost, c.page+"/answer", "application/json", `{"answer":{"id":"AAAA"}}`).want(t, http.StatusBadRequest, "That did not work")
 		if got := s.status(c.ID); got.Status != watchword.Pending {
-			t.Errorf("%s: an object that is not a credential: %s", purpose, got.Status)
+			t.Errorf("%s: status after an object that is not a credential: %s", purpose, got.Status)
 		}
 		v.do(http.MethodPost, c.page+"/answer", "application/json", `{"answer":`+wrongCredential()+`}`).want(t, http.StatusUnprocessableEntity, "Refused")
 	}
 }
 
-// wrongCredential has the form of an assertion.
+// wrongCredential returns a credential that has the form of an assertion.
 func wrongCredential() string {
 	return `{"id":"AAAA","rawId":"AAAA","type":"public-key","response":{"clientDataJSON":"e30","signature":"AAAA","authenticatorData":"` +
 		strings.Repeat("AAAA", 12) + `AA"}}`
 }
 
-// Callers of the API learn which member of a credential is wrong; it costs nothing, and a wrong credential does.
+// A malformed credential charges no try, and the problem names the member. A wrong credential charges a try.
 func TestCheckNamesInvalidMemberOfCredential(t *testing.T) {
 	s := newEnrolmentSite(t, server.Pages{})
 	c := s.startForSubject("webauthn", "sign_in")
@@ -169,7 +169,7 @@ func TestCheckNamesInvalidMemberOfCredential(t *testing.T) {
 		strings.Replace(wrongCredential(), "rawId", "rawID", 1):               `{"field":"answer.rawId","reason":"is written in other capitals"}`,
 		strings.Replace(wrongCredential(), `"signature"`, `"SIGNATURE"`, 1):   `{"field":"answer.response.signature","reason":"is written in other capitals"}`,
 		strings.Replace(wrongCredential(), `"AAAA"`, `"+/+/"`, 1):             `{"field":"answer.id","reason":"must be base64url"}`,
-		strings.Replace(wrongCredential(), `{"id":`, `{"id":"AAAA","id":`, 1): `{"field":"answer.id","reason":"is there twice"}`,
+		strings.Replace(wrongCredential(), `{"id":`, `{"id":"AAAA","id":`, 1): `{"field":"answer.id","reason":"appears more than once"}`,
 		strings.Replace(wrongCredential(), `"e30"`, `null`, 1):                `{"field":"answer.response.clientDataJSON","reason":"is required"}`,
 	} {
 		if status, text := s.checkByAPI(c, credential); status != http.StatusBadRequest || !strings.Contains(text, `"errors":[`+want+`]`) {
@@ -177,14 +177,14 @@ func TestCheckNamesInvalidMemberOfCredential(t *testing.T) {
 		}
 	}
 	if got := s.status(c.ID); got.Status != watchword.Pending || got.TriesLeft != 1 {
-		t.Fatalf("what is not a credential was charged: %+v", got)
+		t.Fatalf("a malformed credential charged a try: %+v", got)
 	}
 	if status, text := s.checkByAPI(c, wrongCredential()); status != http.StatusUnprocessableEntity {
 		t.Errorf("a wrong credential: %d %s", status, text)
 	}
 }
 
-// checkByAPI answers by the API.
+// checkByAPI sends a credential to the check operation.
 func (s *site) checkByAPI(c startedChallenge, credential string) (status int, text string) {
 	s.t.Helper()
 	body := `{"purpose":"sign_in","subject":"` + c.Subject + `","answer":` + credential + `}`
@@ -193,8 +193,8 @@ func (s *site) checkByAPI(c startedChallenge, credential string) (status int, te
 	return w.Code, w.Body.String()
 }
 
-// A stranger may send somebody to the page of a challenge of his own. The page says where it was started, unless it is
-// close by.
+// An attacker can send a person to the page of the attacker's challenge, so the page warns if the challenge was started on
+// another network.
 func TestKeyPageWarnsOnAnotherNetwork(t *testing.T) {
 	s := newEnrolmentSite(t, server.Pages{})
 	for _, purpose := range []string{watchword.PurposeEnrol, "sign_in"} {
@@ -207,7 +207,7 @@ func TestKeyPageWarnsOnAnotherNetwork(t *testing.T) {
 	}
 }
 
-// What an app's user is named goes into the options and the link, and must not become a part of the page.
+// The names of a user are in the WebAuthn options and in the otpauth link, which the page contains.
 func TestPagesEscapeUserNames(t *testing.T) {
 	s := newEnrolmentSite(t, server.Pages{})
 	for _, strategy := range []string{"webauthn", "totp"} {
@@ -220,32 +220,31 @@ func TestPagesEscapeUserNames(t *testing.T) {
 	}
 }
 
-// An oddScan has addresses of other kinds than those that belong there.
-type oddScan struct{}
+// An unsafeScan strategy returns URLs with unexpected schemes.
+type unsafeScan struct{}
 
-func (oddScan) Name() string { return "odd" }
-func (oddScan) Properties() watchword.StrategyProperties {
+func (unsafeScan) Name() string { return "unsafe" }
+func (unsafeScan) Properties() watchword.StrategyProperties {
 	return watchword.StrategyProperties{Subject: true}
 }
 
-func (oddScan) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
+func (unsafeScan) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
 	return watchword.Prompt{Ask: watchword.AskScan, Public: map[string]any{"uri": "javascript:alert(1)", "qr": "https://elsewhere.example/x.png"}}, nil
 }
 
-func (oddScan) Verify(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+func (unsafeScan) Verify(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
 	return watchword.Proof{}, watchword.ErrMismatch
 }
 
-// An address that is not of the kind that belongs there is not taken over.
 func TestScanPageDropsUnexpectedURLs(t *testing.T) {
-	s := newSite(t, siteOptions{engine: func(c *watchword.Config) { c.Strategies = append(c.Strategies, oddScan{}) }})
-	c := s.startForSubject("odd", "mfa")
+	s := newSite(t, siteOptions{engine: func(c *watchword.Config) { c.Strategies = append(c.Strategies, unsafeScan{}) }})
+	c := s.startForSubject("unsafe", "mfa")
 	if got := s.openPage(c).get(c.page+"/state").want(t, http.StatusOK, "Set up your"); strings.Contains(got.html, "javascript:") || strings.Contains(got.html, "elsewhere") {
 		t.Errorf("%s", got.html)
 	}
 }
 
-// Whatever a page asks, all that a browser loads for it is under 30 kB.
+// All resources that a browser loads for a page are under 30 kB.
 func TestAskPagesStayUnderSizeLimit(t *testing.T) {
 	s := newEnrolmentSite(t, server.Pages{})
 	for _, strategy := range []string{"totp", "recovery", "webauthn"} {
@@ -259,7 +258,6 @@ func TestAskPagesStayUnderSizeLimit(t *testing.T) {
 	}
 }
 
-// A whole life on the pages: an app is enrolled, and its next code signs in.
 func TestEnrolledAuthenticatorSignsInOnPages(t *testing.T) {
 	s := newEnrolmentSite(t, server.Pages{})
 	c := s.startForSubject("totp", watchword.PurposeEnrol)

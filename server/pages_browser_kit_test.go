@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A browser is a real Chromium without a window. Each of its devices keeps cookies of its own.
+// A browser is a headless Chromium. Its devices have separate cookies.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
@@ -35,13 +35,13 @@ func newBrowser(t *testing.T) *browser {
 	return &browser{t, ctx}
 }
 
-// A tab is one page of a device.
+// A tab is a browser tab of a device.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-// newDevice is another browser profile, with one tab.
+// newDevice returns the tab of a new browser profile.
 func (b *browser) newDevice(t *testing.T) *tab {
 	return b.newTab(t, b.ctx, chromedp.WithNewBrowserContext())
 }
@@ -50,7 +50,7 @@ func (b *browser) newTab(t *testing.T, parent context.Context, options ...chrome
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(parent, options...)
 	t.Cleanup(cancel)
-	must(t, chromedp.Do(ctx, chromedp.Navigate("about:blank"))) // by a context that lasts: the tab lives as long
+	must(t, chromedp.Do(ctx, chromedp.Navigate("about:blank"))) // creates the tab, which exists as long as ctx
 	return &tab{t, ctx}
 }
 
@@ -84,7 +84,7 @@ func (p *tab) waitHeading(text string) {
 	p.waitUntil(`document.querySelector("h1")?.innerText === "` + text + `"`)
 }
 
-// waitUntil waits for an expression to be true, whatever the page goes through meanwhile.
+// waitUntil waits until an expression is true, also across navigations.
 func (p *tab) waitUntil(expression string) {
 	p.t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
@@ -94,12 +94,12 @@ func (p *tab) waitUntil(expression string) {
 		}
 		if time.Now().After(end) {
 			text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
-			p.t.Fatalf("%s never came true (%v); the page is %s", expression, err, text)
+			p.t.Fatalf("%s did not become true (%v); the page is %s", expression, err, text)
 		}
 	}
 }
 
-// enableScripts turns the page's scripts off and on.
+// enableScripts allows or forbids the scripts of pages.
 func (p *tab) enableScripts(on bool) {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})

@@ -14,30 +14,30 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// pageURL is what the app sends the starter's browser to.
+// pageURL returns the page_url of a challenge.
 func (s *site) pageURL(c startedChallenge) string { return s.public + c.page + "#" + c.Ticket.Reveal() }
 
 const welcome = "#welcome"
 
 func TestPagesInBrowser(t *testing.T) {
 	b := newBrowser(t)
-	t.Run("a laptop and a phone", func(t *testing.T) { testLinkOnAnotherDevice(t, b) })
-	t.Run("programs that press", func(t *testing.T) { testAutomatedClicks(t, b) })
+	t.Run("a link on another device", func(t *testing.T) { testLinkOnAnotherDevice(t, b) })
+	t.Run("automated clicks", func(t *testing.T) { testAutomatedClicks(t, b) })
 	t.Run("a wrong number", func(t *testing.T) { testWrongNumber(t, b) })
-	t.Run("one browser", func(t *testing.T) { testLinkInSameBrowser(t, b) })
-	t.Run("without channels between tabs", func(t *testing.T) { testWithoutBroadcastChannel(t, b) })
-	t.Run("other origins", func(t *testing.T) { testCrossOriginReads(t, b) })
+	t.Run("a link in the same browser", func(t *testing.T) { testLinkInSameBrowser(t, b) })
+	t.Run("without BroadcastChannel", func(t *testing.T) { testWithoutBroadcastChannel(t, b) })
+	t.Run("cross-origin reads", func(t *testing.T) { testCrossOriginReads(t, b) })
 	t.Run("a code", func(t *testing.T) { testCode(t, b) })
-	t.Run("that was not me", func(t *testing.T) { testReport(t, b) })
+	t.Run("a report", func(t *testing.T) { testReport(t, b) })
 	t.Run("without script", func(t *testing.T) { testWithoutScript(t, b) })
 	t.Run("languages and colors", func(t *testing.T) { testLanguages(t, b) })
-	t.Run("looks", func(t *testing.T) {
+	t.Run("appearance", func(t *testing.T) {
 		checkPageStates(t, b, newSite(t, siteOptions{pages: server.Pages{Color: "#0a6b4f"}}), listPageStates(t))
 	})
 }
 
-// The laptop starts, the phone confirms, the laptop's page moves on by itself within a second, and its backend redeems
-// once. Over TLS, so with the cookie that production has.
+// A laptop starts and a phone confirms; then the laptop's page opens return_url and the app redeems once. The site uses TLS,
+// so the cookie is the one of production.
 func testLinkOnAnotherDevice(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{tls: true})
 	c := s.startLink()
@@ -58,14 +58,14 @@ func testLinkOnAnotherDevice(t *testing.T, b *browser) {
 		t.Errorf("the link's page says %q", got)
 	}
 	if phone.contains(".number") || slices.Contains(strings.Fields(phone.innerText("main")), c.number) {
-		t.Error("the link's page tells the number")
+		t.Error("the page of the link shows the number")
 	}
 	phone.typeText("#number", c.number)
 	phone.click("button")
 	began := time.Now()
 	laptop.waitVisible(welcome)
 	if took := time.Since(began); took > time.Second {
-		t.Logf("the laptop moved on after %s", took) // on a busy machine; the promise is a second
+		t.Logf("the laptop opened return_url after %s", took) // a log line, not a failure, because the machine may be busy
 	}
 	phone.waitHeading("Done")
 	if got := s.app.redeemErrors(); len(got) != 1 || got[0] != nil {
@@ -77,24 +77,24 @@ func testLinkOnAnotherDevice(t *testing.T, b *browser) {
 	checkNoSecretLeaks(t, s, c)
 }
 
-// checkNoSecretLeaks: the secrets of links and pages are in no address, Referer, log line or visit of the app.
+// checkNoSecretLeaks checks that no secret of a challenge is in a URL, a Referer header or the log.
 func checkNoSecretLeaks(t *testing.T, s *site, c startedChallenge) {
 	t.Helper()
-	everything := s.traffic.requests() + s.log.String() + strings.Join(s.app.visits, "\n")
+	recorded := s.traffic.requests() + s.log.String() + strings.Join(s.app.visits, "\n")
 	if !strings.Contains(s.traffic.requests(), "POST /c/"+c.ID+"/open") || !strings.Contains(s.log.String(), `"route":"/l/{id}/answer"`) {
 		t.Fatal("nothing was recorded")
 	}
 	for name, secret := range map[string]string{"token": c.token, "ticket": c.Ticket.Reveal(), "handle": c.Handle.Reveal(), "code": c.code} {
-		if strings.Contains(everything, secret) {
+		if strings.Contains(recorded, secret) {
 			t.Errorf("the %s is in an address, a Referer or the log", name)
 		}
 	}
-	if strings.Contains(everything, "referer=http") {
+	if strings.Contains(recorded, "referer=http") {
 		t.Error("a Referer was sent")
 	}
 }
 
-// A program that opens the link in a browser, runs its scripts, and presses whatever can be pressed has used nothing up.
+// A program that opens the link in a browser, runs its scripts and clicks all buttons does not use up the link.
 func testAutomatedClicks(t *testing.T, b *browser) {
 	for name, script := range map[string]string{
 		"clicks everything": `for (const b of [...document.querySelectorAll("button, a, input")]) b.click()`,
@@ -110,7 +110,7 @@ func testAutomatedClicks(t *testing.T, b *browser) {
 		scanner.open(c.link)
 		scanner.waitHeading("Is it you?")
 		_, _ = chromedp.Run(scanner.ctx, chromedp.Evaluate[any](script))
-		time.Sleep(300 * time.Millisecond) // for what the script sets off
+		time.Sleep(300 * time.Millisecond) // for the requests of the script
 		if got := s.status(c.ID); got.Status != watchword.Pending || got.TriesLeft != 5 {
 			t.Errorf("%s: %s, %d tries left", name, got.Status, got.TriesLeft)
 		}
@@ -120,7 +120,7 @@ func testAutomatedClicks(t *testing.T, b *browser) {
 		person.typeText("#number", c.number+"\r")
 		person.waitHeading("Done")
 		if s.status(c.ID).Status != watchword.Approved {
-			t.Errorf("%s: the person's press did not work", name)
+			t.Errorf("%s: the person could not confirm", name)
 		}
 	}
 }
@@ -140,11 +140,11 @@ func testWrongNumber(t *testing.T, b *browser) {
 	victim.open(c.link)
 	victim.waitHeading("This link is of no use any more")
 	if s.app.redeemErrors() != nil {
-		t.Error("somebody was sent on")
+		t.Error("a browser was sent to return_url")
 	}
 }
 
-// In the browser that started, one press is enough: the link's tab goes on, and the tab that waits does not go there too.
+// In the browser that started, the link needs no number: its tab opens return_url, and the other tab does not.
 func testLinkInSameBrowser(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
@@ -155,7 +155,7 @@ func testLinkInSameBrowser(t *testing.T, b *browser) {
 	second.open(c.link)
 	second.waitHeading("Is it you?")
 	if second.contains("#number") {
-		t.Error("the number is asked for in the browser that shows it")
+		t.Error("the page asks for the number in the browser that shows it")
 	}
 	second.click("button")
 	second.waitVisible(welcome)
@@ -164,11 +164,11 @@ func testLinkInSameBrowser(t *testing.T, b *browser) {
 		t.Errorf("redeemed: %v", got)
 	}
 	if first.contains(welcome) || !first.contains("a.button") {
-		t.Error("both tabs went on")
+		t.Error("both tabs opened return_url")
 	}
 }
 
-// Browsers without BroadcastChannel do as well: both pages work, and whichever is looked at goes on.
+// Without BroadcastChannel both tabs open return_url.
 func testWithoutBroadcastChannel(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
@@ -196,7 +196,7 @@ func testCode(t *testing.T, b *browser) {
 	p.open(s.pageURL(c))
 	p.waitVisible("#answer")
 	if !evaluate[bool](p, `document.activeElement.id === "answer"`) {
-		t.Error("typing goes nowhere")
+		t.Error("the input has no focus")
 	}
 	if got := p.innerText("[data-wait]"); !strings.HasPrefix(got, "Send again in 0:") {
 		t.Errorf("the countdown says %q", got)
@@ -233,12 +233,12 @@ func testReport(t *testing.T, b *browser) {
 	p.click("[data-show]")
 	p.waitVisible("[data-do=report] button")
 	if s.status(c.ID).Status != watchword.Pending {
-		t.Error("one press on it was enough")
+		t.Error("one click canceled the challenge")
 	}
 	p.click("[data-do=report] button")
 	p.waitHeading("Thank you")
 	if s.status(c.ID).Status != watchword.Canceled {
-		t.Error("it was not stopped")
+		t.Error("the challenge was not canceled")
 	}
 }
 
@@ -253,7 +253,7 @@ func testWithoutScript(t *testing.T, b *browser) {
 	p.do(chromedp.SendKeys(chromedp.CSS("#code"), c.code), chromedp.SendKeys(chromedp.CSS("#number"), c.number+"\r"))
 	p.do(chromedp.WaitNotPresent(chromedp.CSS("#code")))
 	if s.status(c.ID).Status != watchword.Approved {
-		t.Error("the code and the number did not do")
+		t.Error("the code and the number did not confirm")
 	}
 }
 

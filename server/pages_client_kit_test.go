@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A pageClient is a browser without a screen: it keeps cookies, and says where its requests come from.
+// A pageClient sends the requests that the pages send in a browser, with cookies and Sec-Fetch-Site.
 type pageClient struct {
 	s    *site
 	http *http.Client
@@ -22,7 +22,7 @@ func (s *site) newPageClient() *pageClient {
 	return &pageClient{s: s, http: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
 }
 
-// A pageResponse is what a visitor got.
+// A pageResponse is a response to a pageClient, with the members of a part.
 type pageResponse struct {
 	status int
 	header http.Header
@@ -62,7 +62,7 @@ func (v *pageClient) do(method, path, contentType, body string, headers ...strin
 	return out
 }
 
-// post sends what the pages' script would.
+// post sends a JSON request, as the script of a page does.
 func (v *pageClient) post(path string, fields map[string]string, headers ...string) pageResponse {
 	v.s.t.Helper()
 	if fields == nil {
@@ -78,13 +78,13 @@ func (v *pageClient) get(path string, headers ...string) pageResponse {
 	return v.do(http.MethodGet, path, "", "", headers...)
 }
 
-// form sends what the page without script would.
+// form sends the form of the page without script.
 func (v *pageClient) form(path, body string, headers ...string) pageResponse {
 	v.s.t.Helper()
 	return v.do(http.MethodPost, path, "application/x-www-form-urlencoded", body, headers...)
 }
 
-// openPage is the starter's own browser, at the challenge's page.
+// openPage opens the page of a challenge and returns its client, which has the cookie.
 func (s *site) openPage(c startedChallenge) *pageClient {
 	s.t.Helper()
 	v := s.newPageClient()
@@ -94,7 +94,7 @@ func (s *site) openPage(c startedChallenge) *pageClient {
 	return v
 }
 
-// want checks the status, and texts that the part shows.
+// want requires the status, and texts that the part contains.
 func (g pageResponse) want(t testing.TB, status int, texts ...string) pageResponse {
 	t.Helper()
 	if g.status != status {

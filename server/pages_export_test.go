@@ -1,7 +1,7 @@
 package server
 
-// FillStreams takes all the places of browsers that listen; the function that comes back frees them again.
-func (s *Server) FillStreams(app string) (leave func()) {
+// FillStreams simulates the maximum number of event streams until release is called.
+func (s *Server) FillStreams(app string) (release func()) {
 	streams := s.findApp(app).pages.streams
 	for range cap(streams) {
 		streams <- struct{}{}
@@ -13,8 +13,8 @@ func (s *Server) FillStreams(app string) (leave func()) {
 	}
 }
 
-// StreamCount counts the browsers that listen.
+// StreamCount returns the number of event streams.
 func (s *Server) StreamCount(app string) int { return len(s.findApp(app).pages.streams) }
 
-// MinRefusalTime is the least that saying "unknown" takes.
+// MinRefusalTime is the minimum time of a response for an unknown challenge.
 const MinRefusalTime = minRefusalTime

@@ -7,7 +7,6 @@ import (
 	"testing"
 )
 
-// What a page's answers have, all of them.
 func TestPagesSendSecurityHeaders(t *testing.T) {
 	s := newSite(t, siteOptions{public: "https://verify.example.com"})
 	c := s.startLink()
@@ -38,7 +37,7 @@ func TestPagesSendSecurityHeaders(t *testing.T) {
 	}
 }
 
-// Twenty-five poisoned headers: the link's origin stays the configured one.
+// The origin of a link is the configured public URL, whatever a header says.
 func TestLinkIgnoresForgedHostHeaders(t *testing.T) {
 	s := newSite(t, siteOptions{public: "https://verify.example.com"})
 	const evil = "evil.example"

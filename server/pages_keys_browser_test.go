@@ -15,18 +15,18 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The asks of what is enrolled, in a real browser with a virtual authenticator.
+// TestAsksInBrowser tests the asks of factors in Chromium with a virtual authenticator.
 func TestAsksInBrowser(t *testing.T) {
 	b := newBrowser(t)
 	t.Run("a key", func(t *testing.T) { testKeyEnrolAndUse(t, b) })
-	t.Run("a key before Level 3", func(t *testing.T) { testKeyWithoutJSONMethods(t, b) })
+	t.Run("a browser without the JSON methods", func(t *testing.T) { testKeyWithoutJSONMethods(t, b) })
 	t.Run("a key of an extension", func(t *testing.T) { testKeyOfExtension(t, b) })
-	t.Run("an extension that fails", func(t *testing.T) { testExtensionThatThrows(t, b) })
-	t.Run("an extension that answers nonsense", func(t *testing.T) { testExtensionWithInvalidCredential(t, b) })
-	t.Run("a person who says no", func(t *testing.T) { testKeyRefusedByPerson(t, b) })
+	t.Run("an extension that throws", func(t *testing.T) { testExtensionThatThrows(t, b) })
+	t.Run("an extension with an invalid credential", func(t *testing.T) { testExtensionWithInvalidCredential(t, b) })
+	t.Run("a person who refuses", func(t *testing.T) { testKeyRefusedByPerson(t, b) })
 	t.Run("an authenticator app", func(t *testing.T) { testAuthenticatorApp(t, b) })
-	t.Run("codes to keep", func(t *testing.T) { testRecoveryCodes(t, b) })
-	t.Run("looks", func(t *testing.T) {
+	t.Run("recovery codes", func(t *testing.T) { testRecoveryCodes(t, b) })
+	t.Run("appearance", func(t *testing.T) {
 		checkPageStates(t, b, newEnrolmentSite(t, server.Pages{Color: "#0a6b4f"}), listAskStates())
 	})
 }
@@ -40,7 +40,7 @@ func callBrowser[P, R any](p *tab, c cdp.Command[P, R], params P) R {
 	return r
 }
 
-// addAuthenticator gives the tab one whose user is there and verified.
+// addAuthenticator adds an authenticator that confirms presence and verifies the user automatically.
 func (p *tab) addAuthenticator() virtual.AuthenticatorID {
 	p.t.Helper()
 	callBrowser(p, virtual.Enable, virtual.EnableParams{})
@@ -50,7 +50,7 @@ func (p *tab) addAuthenticator() virtual.AuthenticatorID {
 
 const keyButton = "[data-key] button"
 
-// clickKeyButton opens a page that asks for a key, and presses its button.
+// clickKeyButton starts a webauthn challenge, opens its page and clicks the button.
 func (p *tab) clickKeyButton(s *site, purpose string) startedChallenge {
 	p.t.Helper()
 	c := s.startForSubject("webauthn", purpose)
@@ -61,7 +61,7 @@ func (p *tab) clickKeyButton(s *site, purpose string) startedChallenge {
 	return c
 }
 
-// A key is made on the page and then used on it; each time the app that started collects its receipt, once.
+// A person adds a key on the page and then uses it. The app redeems each challenge once.
 func testKeyEnrolAndUse(t *testing.T, b *browser) {
 	s := newEnrolmentSite(t, server.Pages{})
 	p := b.newDevice(t)
@@ -82,11 +82,11 @@ func testKeyEnrolAndUse(t *testing.T, b *browser) {
 	again := p.clickKeyButton(s, watchword.PurposeEnrol)
 	p.waitUntil(`document.querySelector("[role=alert]")?.innerText.startsWith("This device or key was added already")`)
 	if s.status(again.ID).Status != watchword.Pending || s.countFactors("webauthn") != 1 {
-		t.Error("the same authenticator has a second key, or its refusal was an answer")
+		t.Error("the authenticator has a second key, or its refusal ended the challenge")
 	}
 }
 
-// Browsers without the JSON methods of Level 3 do as well.
+// The pages support browsers without the JSON methods of WebAuthn Level 3.
 func testKeyWithoutJSONMethods(t *testing.T, b *browser) {
 	s := newEnrolmentSite(t, server.Pages{})
 	p := b.newDevice(t)
@@ -107,7 +107,7 @@ func testKeyWithoutJSONMethods(t *testing.T, b *browser) {
 	}
 }
 
-// A password manager's credentials, which inherit from the browser's and whose methods throw, do as well.
+// The pages support credentials of password managers, whose inherited methods throw.
 func testKeyOfExtension(t *testing.T, b *browser) {
 	script, err := os.ReadFile("../webauthn/testdata/extension.js")
 	must(t, err)
@@ -129,7 +129,8 @@ func testKeyOfExtension(t *testing.T, b *browser) {
 	}
 }
 
-// Whatever an extension throws, the person is told and may try again; names of Object.prototype are nothing special.
+// The page shows a message for every value that an extension throws, also for names of Object.prototype members, and the
+// person can try again.
 func testExtensionThatThrows(t *testing.T, b *browser) {
 	s := newEnrolmentSite(t, server.Pages{})
 	p := b.newDevice(t)
@@ -146,7 +147,7 @@ func testExtensionThatThrows(t *testing.T, b *browser) {
 	p.waitVisible(welcome)
 }
 
-// What is not a credential costs nothing: the page says that it did not work, not that a code was wrong, and the key does.
+// An invalid credential charges no try. The message is not about codes, and the key can be used afterwards.
 func testExtensionWithInvalidCredential(t *testing.T, b *browser) {
 	s := newEnrolmentSite(t, server.Pages{})
 	p := b.newDevice(t)
@@ -163,7 +164,7 @@ func testExtensionWithInvalidCredential(t *testing.T, b *browser) {
 	p.waitVisible(welcome)
 }
 
-// Saying no costs nothing: the page says so, and a second press succeeds. By the keyboard alone.
+// A refused prompt charges no try: the page shows a message, and a second attempt by the keyboard succeeds.
 func testKeyRefusedByPerson(t *testing.T, b *browser) {
 	s := newEnrolmentSite(t, server.Pages{})
 	p := b.newDevice(t)
@@ -172,10 +173,10 @@ func testKeyRefusedByPerson(t *testing.T, b *browser) {
 	c := p.clickKeyButton(s, watchword.PurposeEnrol)
 	p.waitUntil(`document.querySelector("[role=alert]")?.innerText.includes("You can try again")`)
 	if !evaluate[bool](p, `document.activeElement.matches("`+keyButton+`")`) {
-		t.Error("the keyboard's place is lost")
+		t.Error("the button has no focus")
 	}
 	if got := s.status(c.ID); got.Status != watchword.Pending {
-		t.Errorf("saying no made it %s", got.Status)
+		t.Errorf("status after the refusal: %s", got.Status)
 	}
 	callBrowser(p, virtual.SetUserVerified, virtual.SetUserVerifiedParams{AuthenticatorID: id, IsUserVerified: true})
 	p.do(chromedp.SendKeys(chromedp.CSS(keyButton), "\r"))
@@ -188,7 +189,7 @@ func testKeyRefusedByPerson(t *testing.T, b *browser) {
 	p.click(keyButton)
 	p.waitUntil(`document.querySelector("[role=alert]")?.innerText.startsWith("This browser cannot")`)
 
-	// Whoever stops while the browser still asks is not told of an error.
+	// Canceling while the browser shows its prompt is not an error.
 	callBrowser(p, virtual.SetAutomaticPresenceSimulation, virtual.SetAutomaticPresenceSimulationParams{AuthenticatorID: id, Enabled: false})
 	p.clickKeyButton(s, "sign_in")
 	p.click("[data-do=cancel] button")
@@ -244,7 +245,7 @@ func testRecoveryCodes(t *testing.T, b *browser) {
 	}
 }
 
-// listAskStates is each ask of what is enrolled, as people come to see it.
+// listAskStates returns the states of the pages of factors.
 func listAskStates() []pageState {
 	at := func(strategy, purpose, locale string) func(*site, *tab) {
 		return func(s *site, p *tab) {

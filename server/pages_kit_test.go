@@ -21,7 +21,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// A site is a server with hosted pages at a real address, and an app next to it that people come from and go back to.
+// A site is a listening server with hosted pages, and the app that starts challenges and that pages return to.
 type site struct {
 	t       testing.TB
 	web     *httptest.Server
@@ -35,11 +35,11 @@ type site struct {
 	app     *appBackend
 }
 
-// siteOptions change how a site is made.
+// siteOptions are the settings of a site.
 type siteOptions struct {
 	links  magiclink.Config
 	pages  server.Pages
-	public string // the public URL; empty: where the server is
+	public string // the public URL; empty: the server's address
 	tls    bool
 	engine func(*watchword.Config)
 }
@@ -96,7 +96,7 @@ func (s *site) newServer(o siteOptions, public string) http.Handler {
 	return s.server
 }
 
-// trafficLog is what came in, and what was told.
+// A trafficLog records requests and events.
 type trafficLog struct {
 	mu     sync.Mutex
 	lines  []string
@@ -132,7 +132,7 @@ func (l *trafficLog) eventCount(event string) (n int) {
 	return n
 }
 
-// A appBackend is an app's own web server: whoever is sent back to it has the receipt collected with the app's handle.
+// An appBackend is the web server of an app. It redeems the last started challenge when a browser opens return_url.
 type appBackend struct {
 	web      *httptest.Server
 	engine   *watchword.Engine
@@ -175,7 +175,7 @@ func (b *appBackend) redeemErrors() []error {
 	return slices.Clone(b.redeemed)
 }
 
-// A startedChallenge is a challenge with everything that its message and its screens show.
+// A startedChallenge is a challenge with the values of its message and its page.
 type startedChallenge struct {
 	*watchword.Started
 	page, link, token, code, number string
@@ -183,7 +183,7 @@ type startedChallenge struct {
 
 const firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
-// startLink starts a challenge by a link, a minute before now: nobody opens a mail sooner than it was sent.
+// startLink starts a magic link and advances the clock by 10 s, because links that are opened at once look automated.
 func (s *site) startLink(change ...func(*watchword.StartRequest)) startedChallenge {
 	s.t.Helper()
 	req := watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: "ada@example.com", ReturnURL: s.app.web.URL + "/done", Locale: "en",

@@ -52,7 +52,7 @@ func TestLinkOnAnotherDeviceNeedsNumber(t *testing.T) {
 	}
 	got := phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusOK, "Go back to where you started")
 	if got.next != "" {
-		t.Errorf("the other device goes on to %s", got.next)
+		t.Errorf("the other device is sent to %s", got.next)
 	}
 	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusNotFound, "of no use any more")
 	must(t, s.app.redeem(t.Context()))
@@ -79,15 +79,15 @@ func TestLinkInSameBrowserNeedsNoNumber(t *testing.T) {
 	v := s.openPage(c)
 	got := v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK, "You started this in this browser.")
 	if strings.Contains(got.html, `id="number"`) {
-		t.Error("the number is asked for")
+		t.Error("the page asks for the number")
 	}
 	if got := v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK, "Done"); got.next != s.app.web.URL+"/done" {
-		t.Errorf("it goes on to %q", got.next)
+		t.Errorf("the browser is sent to %q", got.next)
 	}
 }
 
-// The cookie skips the number only where the browser can be the one that started: a stranger can send his victim to the
-// page of his own challenge, but he cannot start it from the victim's network.
+// The cookie replaces the number only on the network of the client that started. An attacker can send a person to the page
+// of the attacker's challenge, but cannot start it from the person's network.
 func TestCookieSkipsNumberOnStartersNetworkOnly(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	for address, starter := range map[string]bool{"203.0.113.7": true, "203.0.113.99": true, "198.51.100.1": false, "2001:db8::1": false, "10.0.0.1": true, "": true} {
@@ -114,11 +114,11 @@ func TestButtonConfirmsWhereConfigured(t *testing.T) {
 	}
 	phone := s.newPageClient()
 	if got := phone.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK); strings.Contains(got.html, `id="number"`) {
-		t.Error("the number is asked for")
+		t.Error("the page asks for the number")
 	}
 	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK, "Done")
 
-	// Settings that do not agree refuse, rather than confirm too easily.
+	// If the settings of pages and strategy differ, links are rejected.
 	s = newSite(t, siteOptions{pages: server.Pages{ButtonConfirms: true}})
 	c = s.startLink()
 	s.newPageClient().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusBadRequest)
@@ -129,7 +129,7 @@ func TestButtonConfirmsWhereConfigured(t *testing.T) {
 	c = s.startLink()
 	s.newPageClient().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusBadRequest)
 	if got := s.status(c.ID); got.TriesLeft != 5 {
-		t.Error("pages that ask for a number cost a try")
+		t.Error("a rejected link charged a try")
 	}
 }
 
@@ -140,11 +140,11 @@ func TestReportCancelsChallenge(t *testing.T) {
 	s.newPageClient().post("/l/"+c.ID+"/report", map[string]string{"token": c.token}).want(t, http.StatusOK, "Example Shop was told")
 	starter.get(c.page+"/state").want(t, http.StatusOK, "Stopped")
 	if s.traffic.eventCount(watchword.EventReported) != 1 {
-		t.Error("nobody was told")
+		t.Error("the event was not sent")
 	}
 }
 
-// Without script the link's page takes the mail's code, and the number with it; and leaves tries for others.
+// Without script the page of a link accepts the code together with the number. It does not use up the last tries.
 func TestFormWithoutScriptNeedsCodeAndNumber(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
@@ -154,13 +154,13 @@ func TestFormWithoutScriptNeedsCodeAndNumber(t *testing.T) {
 	}
 	v.form("/l/"+c.ID, "code="+c.code).want(t, http.StatusUnprocessableEntity)
 	if s.status(c.ID).TriesLeft != 5 {
-		t.Error("the code without the number cost a try")
+		t.Error("the code without the number charged a try")
 	}
 	for range 9 {
 		v.form("/l/"+c.ID, "code="+wrongCode(c.code)+"&number="+c.number).want(t, http.StatusUnprocessableEntity)
 	}
 	if got := s.status(c.ID); got.TriesLeft != 2 || got.Status != watchword.Pending {
-		t.Errorf("strangers with an id left %d tries", got.TriesLeft)
+		t.Errorf("requests with the id alone left %d tries", got.TriesLeft)
 	}
 	s.openPage(c).post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusOK)
 
@@ -171,7 +171,7 @@ func TestFormWithoutScriptNeedsCodeAndNumber(t *testing.T) {
 	c = s.startLink(func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "email" })
 	v.form("/l/"+c.ID, "code="+c.code+"&number=42").want(t, http.StatusUnprocessableEntity)
 	if s.status(c.ID).TriesLeft != 5 {
-		t.Error("a code that came without a link was taken at a link's page")
+		t.Error("the page of a link checked a code of another strategy")
 	}
 	c = s.startLink()
 	if got := s.openPage(c).form("/l/"+c.ID, "code="+c.code); got.status != http.StatusOK || !strings.Contains(got.text, s.app.web.URL+"/done") {

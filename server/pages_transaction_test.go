@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// requireRows: the page shows each row, its name with it, amount before what is less important.
+// requireRows requires that a page shows every row with its name, in the order of messages.
 func requireRows(t *testing.T, what string, page pageResponse) {
 	t.Helper()
 	text := html.UnescapeString(page.html)

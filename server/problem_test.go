@@ -39,7 +39,7 @@ func TestEveryProblemCodeReturnsItsStatus(t *testing.T) {
 	for code, status := range problemStatuses {
 		err = &watchword.Error{Code: code, Remaining: 3, Limit: "the-limit", Reason: "country", RetryAfter: time.Millisecond,
 			Fields: []watchword.FieldError{{Field: "to", Reason: "is bad"}}, Cause: errConnectionRefused}
-		r := ts.post("/v1/challenges", `{"strategy":"faulty","purpose":"mfa"}`).want(t, status, code)
+		r := ts.post("/v1/challenges", `{"strategy":"failing","purpose":"mfa"}`).want(t, status, code)
 		if r.header.Get("Retry-After") != "1" {
 			t.Errorf("%s: Retry-After %q", code, r.header.Get("Retry-After"))
 		}
@@ -51,7 +51,7 @@ func TestEveryProblemCodeReturnsItsStatus(t *testing.T) {
 		}
 	}
 	err = &watchword.Error{Code: "something_new"}
-	ts.post("/v1/challenges", `{"strategy":"faulty","purpose":"mfa"}`).want(t, http.StatusInternalServerError, "internal_error")
+	ts.post("/v1/challenges", `{"strategy":"failing","purpose":"mfa"}`).want(t, http.StatusInternalServerError, "internal_error")
 }
 
 // TestEngineErrorCodesAreDocumented reads the codes from the source of the root package.

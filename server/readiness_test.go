@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// Readiness says which part does not work to everybody, and the log why, when that begins and when it ends.
+// The response names the parts that do not work. The cause is in the log only, once for each change.
 func TestReadinessNamesFailedPartsAndLogsChangesOnce(t *testing.T) {
 	store := &faultyStore{}
 	ts := newTestServer(t, serverOptions{store: store})
@@ -24,14 +24,14 @@ func TestReadinessNamesFailedPartsAndLogsChangesOnce(t *testing.T) {
 			}
 		}
 		if n := count("server is not ready"); n != round+1 {
-			t.Errorf("that it is not ready is logged %d times", n)
+			t.Errorf("'server is not ready' is logged %d times", n)
 		}
 		store.failAll.Store(false)
 		for range 50 {
 			ts.get("/readyz", "Authorization", "").want(t, http.StatusOK, "")
 		}
 		if n := count("server is ready again"); n != round+1 {
-			t.Errorf("that it is ready again is logged %d times", n)
+			t.Errorf("'server is ready again' is logged %d times", n)
 		}
 	}
 	if n := count(`"level":"ERROR"`); n != 2 || count(errConnectionRefused.Error()) < n {
@@ -39,7 +39,7 @@ func TestReadinessNamesFailedPartsAndLogsChangesOnce(t *testing.T) {
 	}
 }
 
-// A memory store that is full creates nothing, so the server is not ready.
+// A full memory store rejects new challenges, so the server is not ready.
 func TestReadinessFailsWhenStoreIsFull(t *testing.T) {
 	store := &faultyStore{}
 	ts := newTestServer(t, serverOptions{store: store})

@@ -296,7 +296,7 @@ func TestReadinessFailsWhenOneAppIsNotReady(t *testing.T) {
 
 func TestUnknownErrorReturnsInternalErrorWithoutCause(t *testing.T) {
 	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{failingStrategy{func() error { return errConnectionRefused }}}})
-	r := ts.post("/v1/challenges", `{"strategy":"faulty","purpose":"mfa"}`).want(t, http.StatusInternalServerError, "internal_error")
+	r := ts.post("/v1/challenges", `{"strategy":"failing","purpose":"mfa"}`).want(t, http.StatusInternalServerError, "internal_error")
 	if strings.Contains(r.text, "dial") || !strings.Contains(ts.log.String(), r.header.Get("X-Request-Id")) {
 		t.Errorf("answer %s, log %s", r.text, ts.log.String())
 	}
@@ -304,7 +304,7 @@ func TestUnknownErrorReturnsInternalErrorWithoutCause(t *testing.T) {
 
 func TestExceededDeadlineReturnsUnavailable(t *testing.T) {
 	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{failingStrategy{func() error { return fmt.Errorf("asking: %w", context.DeadlineExceeded) }}}})
-	ts.post("/v1/challenges", `{"strategy":"faulty","purpose":"mfa"}`).want(t, http.StatusServiceUnavailable, "unavailable")
+	ts.post("/v1/challenges", `{"strategy":"failing","purpose":"mfa"}`).want(t, http.StatusServiceUnavailable, "unavailable")
 }
 
 func TestRateLimitReturnsLimitAndRetryAfter(t *testing.T) {

@@ -6,12 +6,12 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A factorStrategy is a strategy whose subjects keep something: any answer that holds "right" is right.
+// A factorStrategy is a strategy with factors. Its right answer is "right" or, with object set, rightCredential.
 type factorStrategy struct{ object bool }
 
 const rightCredential = `{"id":"right","userHandle":null}`
 
-func (factorStrategy) Name() string { return "keeper" }
+func (factorStrategy) Name() string { return "hardware" }
 
 func (s factorStrategy) Properties() watchword.StrategyProperties {
 	return watchword.StrategyProperties{Subject: true, Object: s.object, Strength: watchword.StrengthKey}
@@ -49,10 +49,10 @@ func (s factorStrategy) Describe(watchword.Factor) map[string]any {
 	return map[string]any{"backed_up": true}
 }
 
-// A failingStrategy strategy fails in its own ways.
+// A failingStrategy returns the errors of begin.
 type failingStrategy struct{ begin func() error }
 
-func (failingStrategy) Name() string { return "faulty" }
+func (failingStrategy) Name() string { return "failing" }
 
 func (failingStrategy) Properties() watchword.StrategyProperties {
 	return watchword.StrategyProperties{}

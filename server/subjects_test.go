@@ -14,7 +14,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// sendRequest sends a request to a listening server, as an app's client does, and reads what comes back.
+// sendRequest sends a request over TCP, as clients do, and decodes the response.
 func sendRequest(t rapid.TB, method, target, body string) (status int, out map[string]any) {
 	t.Helper()
 	r, err := http.NewRequest(method, target, strings.NewReader(body))
@@ -45,8 +45,8 @@ func sendRequest(t rapid.TB, method, target, body string) (status int, out map[s
 	return w.StatusCode, out
 }
 
-// enrolListRemove enrols a subject, lists what it has and removes it. It reports whether the start accepted the subject; if
-// so everything else has to work.
+// enrolListRemove enrols a factor for a subject, lists its factors and removes the subject. It returns false if the start
+// rejected the subject, and fails if a later step does not work.
 func enrolListRemove(t rapid.TB, base, subject string) bool {
 	t.Helper()
 	body := func(more string) string {
@@ -56,7 +56,7 @@ func enrolListRemove(t rapid.TB, base, subject string) bool {
 		}
 		return `{"purpose":"enrol","subject":` + string(text) + more + `}`
 	}
-	status, started := sendRequest(t, http.MethodPost, base+"/v1/challenges", body(`,"strategy":"keeper"`))
+	status, started := sendRequest(t, http.MethodPost, base+"/v1/challenges", body(`,"strategy":"hardware"`))
 	if status == http.StatusBadRequest {
 		return false
 	}

@@ -21,10 +21,10 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// A codeKind is one kind of code that people type.
+// A codeKind is a kind of code that people type.
 type codeKind struct {
 	name, strategy string
-	letters        bool // of codes that are sent
+	letters        bool // the sent codes have letters
 	shape          typed.Shape
 	enrol          func(s *site, subject string) (next string) // nil: codes are sent
 }
@@ -42,7 +42,7 @@ func codeKinds() []codeKind {
 	}
 }
 
-// newCodeSite has every strategy whose codes people type.
+// newCodeSite returns a site with all strategies whose codes people type.
 func newCodeSite(t *testing.T, kind codeKind) *site {
 	t.Helper()
 	return newSite(t, siteOptions{engine: func(c *watchword.Config) {
@@ -57,7 +57,7 @@ func newCodeSite(t *testing.T, kind codeKind) *site {
 	}})
 }
 
-// enrol begins an enrolment, and ends it with the code that its screen leads to.
+// enrol enrols a factor with the code that the function derives from the public data, which it returns.
 func (s *site) enrol(strategy, subject string, code func(public map[string]any) string) map[string]any {
 	s.t.Helper()
 	c := s.startForSubject(strategy, watchword.PurposeEnrol, func(q *watchword.StartRequest) { q.Subject = subject })
@@ -91,7 +91,7 @@ func enrolRecovery(s *site, subject string) string {
 	return strings.ReplaceAll(shown[1], "-", "")
 }
 
-// startChallenge begins a challenge for a subject.
+// startChallenge starts a challenge for a subject.
 func (k codeKind) startChallenge(s *site, subject string) startedChallenge {
 	s.t.Helper()
 	return s.startForSubject(k.strategy, "sign_in", func(q *watchword.StartRequest) {
@@ -104,7 +104,7 @@ func (k codeKind) startChallenge(s *site, subject string) startedChallenge {
 	})
 }
 
-// startWithCode begins a challenge for a subject of its own, and returns its right answer.
+// startWithCode starts a challenge for a new subject and returns its right answer.
 func (k codeKind) startWithCode(s *site, subject string) (startedChallenge, string) {
 	s.t.Helper()
 	if k.enrol != nil {
@@ -117,7 +117,7 @@ func (k codeKind) startWithCode(s *site, subject string) (startedChallenge, stri
 	return c, m.Code.Reveal()
 }
 
-// A answerMethod brings an answer to a challenge, and returns the status.
+// An answerMethod sends an answer to a challenge.
 type answerMethod func(s *site, c startedChallenge, answer string) pageResponse
 
 var answerMethods = map[string]answerMethod{"api": answerByAPI, "page": answerByPage}
@@ -192,7 +192,7 @@ func TestCheckRejectsImpossibleCodeWithoutChargingTry(t *testing.T) {
 	}
 }
 
-// A page whose fields took less than is forgiven would refuse what the engine takes.
+// The attributes of the inputs must not reject spellings that the engine accepts.
 func TestPageInputsAllowEverySpelling(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
@@ -207,7 +207,7 @@ func TestPageInputsAllowEverySpelling(t *testing.T) {
 	}
 }
 
-// The number and the code of a link are typed too, with script and without.
+// The test covers the pages with script and the form without.
 func TestLinkNumberIsAcceptedInEverySpelling(t *testing.T) {
 	s := newSite(t, siteOptions{pages: server.Pages{}})
 	for n := 0; n < typedtest.Spelled; n += 3 {

@@ -12,10 +12,10 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// maxWaitTime is less than a wait that nobody ends, and more than anything else takes.
+// maxWaitTime is less than the wait of 25 s that the tests ask for, and more than any other step takes.
 const maxWaitTime = 20 * time.Second
 
-// requireEnds fails if a wait was not ended.
+// requireEnds fails if f takes longer than maxWaitTime.
 func requireEnds(t *testing.T, what string, f func()) {
 	t.Helper()
 	began := time.Now()
@@ -27,7 +27,7 @@ func requireEnds(t *testing.T, what string, f func()) {
 
 func TestWaitReturnsWhenChallengeEnds(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
-	requireEnds(t, "a challenge that is answered", func() {
+	requireEnds(t, "an approved challenge", func() {
 		id := ts.startChallenge()
 		code := ts.sentCode("shop", id)
 		answered := make(chan *apiResponse)
@@ -37,17 +37,17 @@ func TestWaitReturnsWhenChallengeEnds(t *testing.T) {
 			t.Errorf("after the answer: %s", r.text)
 		}
 	})
-	requireEnds(t, "a challenge that is over", func() {
+	requireEnds(t, "a canceled challenge", func() {
 		id := ts.startChallenge()
 		ts.post("/v1/challenges/"+id+"/cancel", "")
 		if r := ts.get("/v1/challenges/" + id + "?wait=25"); r.stringAt("status") != "canceled" {
 			t.Errorf("canceled: %s", r.text)
 		}
 	})
-	requireEnds(t, "a challenge that is unknown", func() {
+	requireEnds(t, "an unknown challenge", func() {
 		ts.get("/v1/challenges/ch_x?wait=25").want(t, http.StatusNotFound, "unknown_challenge")
 	})
-	requireEnds(t, "a caller who leaves", func() {
+	requireEnds(t, "a caller that disconnects", func() {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		r := newRequest(http.MethodGet, "/v1/challenges/"+ts.startChallenge()+"?wait=25", "").WithContext(ctx)
@@ -57,28 +57,27 @@ func TestWaitReturnsWhenChallengeEnds(t *testing.T) {
 	})
 }
 
-// TestWaitersAreBounded: one too many is answered at once, and another app's callers can still wait.
+// A caller beyond the maximum gets a response at once. Callers of other apps can still wait.
 func TestWaitersAreBounded(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
-	leave := ts.server.FillWaiters("shop")
+	release := ts.server.FillWaiters("shop")
 	requireEnds(t, "one too many", func() {
 		if r := ts.get("/v1/challenges/"+ts.startChallenge()+"?wait=25").want(t, http.StatusOK, ""); r.stringAt("status") != "pending" {
 			t.Errorf("%s", r.text)
 		}
 	})
 	if ts.server.WaitersFull("bank") {
-		t.Error("one app's waiters take another's places")
+		t.Error("callers of one app count for another app")
 	}
-	leave()
+	release()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	ts.send(newRequest(http.MethodGet, "/v1/challenges/"+ts.startChallenge()+"?wait=25", "").WithContext(ctx))
 	if n := ts.server.WaiterCount("shop"); n != 0 {
-		t.Errorf("%d places are still taken", n)
+		t.Errorf("%d callers are still counted", n)
 	}
 }
 
-// TestShutdownEndsWaits over a real connection.
 func TestShutdownEndsWaits(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
 	id := ts.startChallenge()
@@ -116,20 +115,19 @@ func TestNewHTTPServerSetsLimits(t *testing.T) {
 	}
 }
 
-// TestCheckCompletesAfterClientDisconnects: what was begun is brought to its end.
 func TestCheckCompletesAfterClientDisconnects(t *testing.T) {
 	store := &faultyStore{}
 	ts := newTestServer(t, serverOptions{store: store})
 	store.Store = memory.New(memory.Config{Clock: ts.clock.Now})
 	id := ts.startChallenge()
-	ctx, hangUp := context.WithCancel(t.Context())
+	ctx, disconnect := context.WithCancel(t.Context())
 	store.onAttempt = func(ctx context.Context) {
-		hangUp()
+		disconnect()
 		if err := ctx.Err(); err != nil {
-			t.Errorf("the store is told that nobody waits: %v", err)
+			t.Errorf("the context of the store has ended: %v", err)
 		}
 		if _, bounded := ctx.Deadline(); !bounded {
-			t.Error("the store may take for ever")
+			t.Error("the context of the store has no deadline")
 		}
 	}
 	r := newRequest(http.MethodPost, "/v1/challenges/"+id+"/check", `{"purpose":"sign_in","subject":"user_42","answer":"`+ts.sentCode("shop", id)+`"}`)
