@@ -49,5 +49,5 @@ func Example() {
 	mux.ServeHTTP(w, r)
 	fmt.Println(w.Body)
 	// Output:
-	// {"type":"https://www.example.com/verify/problems/invalid_request","title":"The request is not well-formed","status":400,"code":"invalid_request","errors":[{"field":"to","reason":"is required"}]}
+	// {"type":"https://www.example.com/verify/problems/invalid_request","title":"The request is not valid","status":400,"code":"invalid_request","errors":[{"field":"to","reason":"is required"}]}
 }
