@@ -91,7 +91,7 @@ func TestChallengeOfAnotherAppIsUnknown(t *testing.T) {
 		}
 		for _, text := range texts {
 			if text != texts[0] {
-				t.Errorf("%s tells them apart: %s and %s", target, texts[0], text)
+				t.Errorf("%s: responses differ: %s and %s", target, texts[0], text)
 			}
 		}
 	}

@@ -35,8 +35,8 @@ type Config struct {
 	Mount map[string]http.Handler
 	// Metrics observes every request. It may be nil.
 	Metrics Metrics
-	// Logger gets one line for each request: status 5xx at level error; 401, 403 and 429 at level info; all others at level
-	// debug. A line contains no body, key, id or address. If Logger is nil, nothing is logged.
+	// Logger gets one line for each request: status 5xx at level error; 401, 403 and 429 at level info; all others, and
+	// readiness checks, at level debug. A line contains no body, key, id or address. If Logger is nil, nothing is logged.
 	Logger *slog.Logger
 	// Clock measures the durations in log and metrics. The default is time.Now.
 	Clock func() time.Time
@@ -109,14 +109,14 @@ func (c *Config) findErrors() (out []error) {
 
 // findErrors also adds the app's keys to seen, so that no key belongs to two apps.
 func (a *App) findErrors(development bool, seen map[[sha256.Size]byte]bool) (out []error) {
-	refuse := func(bad bool, format string, args ...any) {
+	report := func(bad bool, format string, args ...any) {
 		if bad {
 			out = append(out, fmt.Errorf(format, args...))
 		}
 	}
-	refuse(a.Engine == nil, "Engine: missing")
-	refuse(a.Signer == nil, "Signer: missing")
-	refuse(len(a.Keys) == 0, "Keys: at least one is needed")
+	report(a.Engine == nil, "Engine: missing")
+	report(a.Signer == nil, "Signer: missing")
+	report(len(a.Keys) == 0, "Keys: at least one is needed")
 	if err := checkPublicURL(a.PublicURL); err != nil {
 		out = append(out, err)
 	}
@@ -124,16 +124,16 @@ func (a *App) findErrors(development bool, seen map[[sha256.Size]byte]bool) (out
 		out = append(out, err)
 	}
 	for n, k := range a.Keys {
-		refuse(k.SHA256 == [sha256.Size]byte{}, "Keys[%d]: SHA256 is missing", n)
-		refuse(k.SHA256 == sha256.Sum256(nil), "Keys[%d]: SHA256 is that of an empty key", n)
-		for _, known := range developmentKeys {
-			refuse(k.SHA256 == sha256.Sum256([]byte(known)) && !development, "Keys[%d]: the key %q is for development only", n, known)
+		report(k.SHA256 == [sha256.Size]byte{}, "Keys[%d]: SHA256 is missing", n)
+		report(k.SHA256 == sha256.Sum256(nil), "Keys[%d]: SHA256 is that of an empty key", n)
+		for _, devKey := range developmentKeys {
+			report(k.SHA256 == sha256.Sum256([]byte(devKey)) && !development, "Keys[%d]: the key %q is for development only", n, devKey)
 		}
-		refuse(seen[k.SHA256], "Keys[%d]: the key is listed twice", n)
+		report(seen[k.SHA256], "Keys[%d]: the key is listed twice", n)
 		seen[k.SHA256] = true
-		refuse(len(k.Scopes) == 0, "Keys[%d]: Scopes: at least one is needed", n)
+		report(len(k.Scopes) == 0, "Keys[%d]: Scopes: at least one is needed", n)
 		for _, s := range k.Scopes {
-			refuse(!slices.Contains([]string{ScopeChallenges, ScopeFactors, ScopeFactorsAdmin}, s), "Keys[%d]: Scopes: unknown scope %q", n, s)
+			report(!slices.Contains([]string{ScopeChallenges, ScopeFactors, ScopeFactorsAdmin}, s), "Keys[%d]: Scopes: unknown scope %q", n, s)
 		}
 	}
 	return out
@@ -146,7 +146,7 @@ func checkPublicURL(text string) error {
 		err = hosts.CheckOrigin(text)
 	}
 	if u, _ := url.Parse(text); err == nil && u.Scheme == "http" && !isLoopbackHost(u.Host) {
-		err = errors.New("must be https, or http at a name that the server answers in development")
+		err = errors.New("must be https, or http with a loopback host")
 	}
 	if err != nil {
 		return setting.Errorf("PublicURL", "%w", err)

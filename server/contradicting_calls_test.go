@@ -95,7 +95,7 @@ func TestContradictingCheckIsLoggedAndExplainedInDevelopment(t *testing.T) {
 				before := len(log.String())
 				r := post("/v1/challenges/"+id+"/check", body).want(t, http.StatusUnprocessableEntity, "incorrect_answer")
 				if line := log.String()[before:]; !strings.Contains(line, `"msg":"answer contradicts its challenge"`) || !strings.Contains(line, `"fields":["`+field+`"]`) || strings.Contains(line, "user_43") {
-					t.Errorf("%s, %s: the log says %s", strategy, field, line)
+					t.Errorf("%s, %s: the log is %s", strategy, field, line)
 				}
 				details, _ := r.valueAt("details").(map[string]any)
 				if _, named := details[field]; named != development || len(details) > 1 {
@@ -119,7 +119,7 @@ func TestWrongAnswerIsNotExplained(t *testing.T) {
 	r = newRequest(http.MethodPost, "/v1/challenges/"+id+"/check", `{"purpose":"sign_in","subject":"user_42","answer":"`+wrongCode(ts.sentCode("shop", id))+`"}`)
 	r.Host = "localhost"
 	if got := ts.send(r).want(t, http.StatusUnprocessableEntity, "incorrect_answer"); got.valueAt("details") != nil || strings.Contains(log.String(), "contradicts") {
-		t.Errorf("%s, the log says %s", got.text, log.String())
+		t.Errorf("%s, the log is %s", got.text, log.String())
 	}
 }
 

@@ -82,7 +82,7 @@ func TestScanPageEnrolsAuthenticatorApp(t *testing.T) {
 	v := s.openPage(c)
 	got := v.get(c.page+"/state").want(t, http.StatusOK, "Set up your authenticator app", `<img class="qr" src="data:image/png;base64,`, "<span>"+secret[:4]+"</span><span>"+secret[4:8]+"</span>",
 		`inputmode="numeric"`, `autocomplete="one-time-code"`)
-	if shown := html.UnescapeString(got.html); !strings.Contains(shown, `href="`+uri+`"`) || !strings.Contains(shown, `src="`+qr+`"`) {
+	if text := html.UnescapeString(got.html); !strings.Contains(text, `href="`+uri+`"`) || !strings.Contains(text, `src="`+qr+`"`) {
 		t.Errorf("the link or the QR code is missing: %s", got.html)
 	}
 	if !strings.Contains(got.header.Get("Content-Security-Policy"), "img-src data:;") {

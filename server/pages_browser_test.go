@@ -55,7 +55,7 @@ func testLinkOnAnotherDevice(t *testing.T, b *browser) {
 	phone.open(c.link)
 	phone.waitHeading("Is it you?")
 	if got := phone.innerText("dl"); !strings.Contains(got, "Sign in") || !strings.Contains(got, "Firefox on Windows, 203.0.113.7") {
-		t.Errorf("the link's page says %q", got)
+		t.Errorf("the page of the link shows %q", got)
 	}
 	if phone.contains(".number") || slices.Contains(strings.Fields(phone.innerText("main")), c.number) {
 		t.Error("the page of the link shows the number")
@@ -128,14 +128,14 @@ func testAutomatedClicks(t *testing.T, b *browser) {
 func testWrongNumber(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
-	stranger, victim := b.newDevice(t), b.newDevice(t)
-	stranger.open(s.pageURL(c))
-	stranger.waitVisible(".number")
+	attacker, victim := b.newDevice(t), b.newDevice(t)
+	attacker.open(s.pageURL(c))
+	attacker.waitVisible(".number")
 	victim.open(c.link)
 	victim.waitVisible("#number")
 	victim.typeText("#number", wrongCode(c.number)+"\r")
 	victim.waitHeading("That was not the number")
-	stranger.waitHeading("Refused")
+	attacker.waitHeading("Refused")
 	victim.open("about:blank")
 	victim.open(c.link)
 	victim.waitHeading("This link is of no use any more")
@@ -199,7 +199,7 @@ func testCode(t *testing.T, b *browser) {
 		t.Error("the input has no focus")
 	}
 	if got := p.innerText("[data-wait]"); !strings.HasPrefix(got, "Send again in 0:") {
-		t.Errorf("the countdown says %q", got)
+		t.Errorf("the countdown shows %q", got)
 	}
 	p.typeText("#answer", wrongCode(c.code)+"\r")
 	p.waitVisible("#error")

@@ -227,9 +227,9 @@ func (ps *pageServer) explainError(x *exchange, texts pageTexts, a *app, err err
 const minRefusalTime = 40 * time.Millisecond
 
 // writeLoadError responds to an error of reading a challenge: that it is unknown, or that the server failed.
-func (ps *pageServer) writeLoadError(x *exchange, err error, name string) {
+func (ps *pageServer) writeLoadError(x *exchange, err error, template string) {
 	if errors.Is(err, watchword.ErrUnknownChallenge) {
-		ps.writeUnknown(x, name)
+		ps.writeUnknown(x, template)
 		return
 	}
 	p, _ := ps.server.translateError(err, x.publicURL())
@@ -238,10 +238,10 @@ func (ps *pageServer) writeLoadError(x *exchange, err error, name string) {
 }
 
 // writeUnknown sends the response that unknown, used and expired challenges share.
-func (ps *pageServer) writeUnknown(x *exchange, name string) {
+func (ps *pageServer) writeUnknown(x *exchange, template string) {
 	x.problemCode = watchword.ErrUnknownChallenge.Code
 	x.delayRefusal()
-	ps.writePart(x, http.StatusNotFound, name, &partView{pageTexts: ps.translations.forBrowser(x.request), final: true})
+	ps.writePart(x, http.StatusNotFound, template, &partView{pageTexts: ps.translations.forBrowser(x.request), final: true})
 }
 
 // delayRefusal waits until minRefusalTime after the arrival of the request.

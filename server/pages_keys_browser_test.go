@@ -23,7 +23,7 @@ func TestAsksInBrowser(t *testing.T) {
 	t.Run("a key of an extension", func(t *testing.T) { testKeyOfExtension(t, b) })
 	t.Run("an extension that throws", func(t *testing.T) { testExtensionThatThrows(t, b) })
 	t.Run("an extension with an invalid credential", func(t *testing.T) { testExtensionWithInvalidCredential(t, b) })
-	t.Run("a person who refuses", func(t *testing.T) { testKeyRefusedByPerson(t, b) })
+	t.Run("a refused prompt", func(t *testing.T) { testKeyRefusedByPerson(t, b) })
 	t.Run("an authenticator app", func(t *testing.T) { testAuthenticatorApp(t, b) })
 	t.Run("recovery codes", func(t *testing.T) { testRecoveryCodes(t, b) })
 	t.Run("appearance", func(t *testing.T) {

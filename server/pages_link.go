@@ -56,7 +56,7 @@ func (ps *pageServer) isStarter(ctx context.Context, x *exchange, v watchword.Vi
 	return err == nil && !onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request))
 }
 
-// openLink responds with the details of the challenge. It does not change the challenge.
+// openLink responds with the details of the challenge. It charges no try and ends nothing.
 func (ps *pageServer) openLink(x *exchange, in *tokenRequest) {
 	ctx, cancel := x.operationContext()
 	defer cancel()

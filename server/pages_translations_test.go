@@ -14,13 +14,13 @@ func TestPagesChooseLanguage(t *testing.T) {
 		{"", "zh-TW,zh;q=0.9,en-US;q=0.8,en;q=0.7", "en"}, {"", "zh-TW,zh;q=0.9,de;q=0.8", "de"}, {"", "zh-Hant", "en"}, {"", "zh-CN,zh;q=0.9", "zh"},
 		{"zh-TW", "", "en"}, {"zh-Hant", "", "en"}, {"zh-HK", "fr", "fr"}, {"zh-Hans-TW", "fr", "zh"}, {"zh", "fr", "zh"}, {"de-CH", "fr", "de"}, {"it", "", "en"},
 	} {
-		begun := s.startLink(func(q *watchword.StartRequest) { q.Locale = c.locale })
+		started := s.startLink(func(q *watchword.StartRequest) { q.Locale = c.locale })
 		title := map[string]string{"en": "Is it you?", "de": "Sind Sie es?", "fr": "Est-ce bien vous ?", "pt": "É você?", "zh": "是您本人吗？"}[c.want]
-		got := s.newPageClient().post("/l/"+begun.ID+"/open", map[string]string{"token": begun.token}, "Accept-Language", c.header)
+		got := s.newPageClient().post("/l/"+started.ID+"/open", map[string]string{"token": started.token}, "Accept-Language", c.header)
 		if !strings.Contains(got.html, title) {
 			t.Errorf("locale %q, browser %q: no %q in %s", c.locale, c.header, title, got.text)
 		}
-		shell := s.newPageClient().get("/l/"+begun.ID, "Accept-Language", c.header)
+		shell := s.newPageClient().get("/l/"+started.ID, "Accept-Language", c.header)
 		if c.locale == "" && !strings.Contains(shell.text, `<html lang="`+c.want+`">`) {
 			t.Errorf("browser %q: %.60s", c.header, shell.text)
 		}

@@ -2,9 +2,11 @@ package server_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/watchword-auth/watchword/server"
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
@@ -49,5 +51,25 @@ func TestReadinessFailsWhenStoreIsFull(t *testing.T) {
 	r := ts.get("/readyz", "Authorization", "").want(t, http.StatusServiceUnavailable, "unavailable")
 	if r.stringAt("detail") != "challenges: the store is full" {
 		t.Errorf("answered %s", r.text)
+	}
+}
+
+func TestReadinessFailsWhenOneAppIsNotReady(t *testing.T) {
+	store := &faultyStore{}
+	ready, failing := newTestServer(t, serverOptions{}), newTestServer(t, serverOptions{store: store})
+	store.Store = memory.New(memory.Config{})
+	store.failAll.Store(true)
+	apps := []server.App{validApps(t, ready)[0], validApps(t, failing)[0]}
+	apps[1].Engine, apps[1].Keys = failing.engines["bank"], []server.APIKey{newAPIKey("other", server.ScopeChallenges)}
+	apps[1].Signer = apps[0].Signer
+	for range 2 {
+		s, err := server.New(server.Config{Apps: apps})
+		must(t, err)
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+		if w.Code != http.StatusServiceUnavailable {
+			t.Errorf("status %d, though one app is not ready", w.Code)
+		}
+		apps[0], apps[1] = apps[1], apps[0]
 	}
 }

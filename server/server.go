@@ -46,20 +46,20 @@ const maxWaiters = 500
 // New returns a Server. Its error lists all settings that are missing or unsafe.
 func New(cfg Config) (*Server, error) {
 	cfg.setDefaults()
-	problems := cfg.findErrors()
+	errs := cfg.findErrors()
 	s := &Server{keys: map[[sha256.Size]byte]authorizedKey{}, development: cfg.Development, limitDetail: cfg.LimitDetail, problemTypes: indexProblemTypes(),
 		mux: http.NewServeMux(), metrics: cfg.Metrics, log: cfg.Logger, clock: cfg.Clock}
 	var err error
 	if s.addresses, err = newAddressResolver(cfg.TrustedProxies); err != nil {
-		problems = append(problems, fmt.Errorf("TrustedProxies: %w", err))
+		errs = append(errs, fmt.Errorf("TrustedProxies: %w", err))
 	}
 	for _, a := range cfg.Apps {
 		s.addApp(a)
 	}
-	if len(problems) == 0 {
-		problems = append(problems, s.checkKeySets(), s.registerRoutes(cfg.Mount))
+	if len(errs) == 0 {
+		errs = append(errs, s.checkKeySets(), s.registerRoutes(cfg.Mount))
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("server: cannot start: %w", err)
 	}
 	return s, nil
@@ -140,11 +140,11 @@ func (s *Server) registerRoutes(mount map[string]http.Handler) error {
 		s.mux.Handle(path, methodNotAllowed(allowed))
 	}
 	s.mux.Handle(catchAllPattern, exchangeHandler(func(x *exchange) { x.writeProblem(newError(codeNotFound)) }))
-	var problems []error
+	var errs []error
 	for pattern, h := range mount {
-		problems = append(problems, registerHandler(s.mux, pattern, h))
+		errs = append(errs, registerHandler(s.mux, pattern, h))
 	}
-	return errors.Join(problems...)
+	return errors.Join(errs...)
 }
 
 // exchangeHandler adapts a function to the mux, which passes on the exchange that ServeHTTP gave it as ResponseWriter.

@@ -1,22 +1,14 @@
 package server_test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
-	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/server"
-	"github.com/watchword-auth/watchword/store/memory"
 )
 
 func TestUnknownPathReturnsNotFound(t *testing.T) {
@@ -171,148 +163,4 @@ func TestMountServesHandlersAndRejectsTakenPatterns(t *testing.T) {
 
 func validApps(t *testing.T, ts *testServer) []server.App {
 	return []server.App{{Engine: ts.engines["shop"], Signer: newSigner(t, "k"), PublicURL: "https://shop.example.com", Keys: []server.APIKey{newAPIKey("k", server.ScopeChallenges)}}}
-}
-
-// TestRequestLogHoldsNoSecrets also checks that each line is a JSON object, whatever the request contains.
-func TestRequestLogHoldsNoSecrets(t *testing.T) {
-	ts := newTestServer(t, serverOptions{})
-	started := ts.post("/v1/challenges", signInRequest, "User-Agent", "x\r\n\x1b[31m{\"level\":\"ERROR\"}", idempotencyKey, "order-17")
-	id, code := started.stringAt("id"), ts.sentCode("shop", started.stringAt("id"))
-	ts.checkAnswer(id, wrongCode(code))
-	approved := ts.checkAnswer(id, code)
-	ts.get("/v1/%1b[31m%0d%0a%7b%22msg%22:%22forged%22%7d")
-	ts.send(newRequest("FORGED", "/v1/challenges", ""))
-	ts.get("/healthz", "Authorization", "Bearer "+shopKey)
-	ts.post("/v1/challenges", signInRequest, "Authorization", "Bearer "+factorsKey)
-	log := ts.log.String()
-	lines := bufio.NewScanner(strings.NewReader(log))
-	var requests []map[string]any
-	for lines.Scan() {
-		var line map[string]any
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			t.Fatalf("no JSON object: %q", lines.Text())
-		}
-		if line["msg"] == "request" {
-			requests = append(requests, line)
-		}
-	}
-	requests = requests[1:] // the first request fetched the OpenAPI document
-	if len(requests) != 7 {
-		t.Errorf("%d lines for 7 requests", len(requests))
-	}
-	for name, want := range map[string]any{"method": "POST", "route": "/v1/challenges", "status": 201.0, "app": "shop", "request": started.header.Get("X-Request-Id")} {
-		if requests[0][name] != want {
-			t.Errorf("%s is %v, want %v", name, requests[0][name], want)
-		}
-	}
-	if requests[3]["route"] != "" || requests[4]["method"] != "other" || requests[6]["level"] != "INFO" {
-		t.Errorf("routes and methods of others: %v", requests)
-	}
-	for _, secret := range []string{code, started.stringAt("handle"), started.stringAt("page_url"), approved.stringAt("receipt"), "14155550123", "user_42", shopKey,
-		factorsKey, "order-17", "\x1b", "forged", "FORGED", "192.0.2.1", id} {
-		if strings.Contains(log, secret) {
-			t.Errorf("the log holds %q", secret)
-		}
-	}
-}
-
-// A requestCounter records the labels of requests.
-type requestCounter struct {
-	mu   sync.Mutex
-	seen []string
-}
-
-func (c *requestCounter) ObserveRequest(method, route string, status int, took time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if took < 0 {
-		panic("negative duration")
-	}
-	c.seen = append(c.seen, method+" "+route+" "+http.StatusText(status))
-}
-
-func TestMetricsHaveBoundedLabels(t *testing.T) {
-	count := &requestCounter{}
-	ts := newTestServer(t, serverOptions{configure: func(c *server.Config) { c.Metrics = count }})
-	count.seen = nil
-	id := ts.startChallenge()
-	ts.get("/v1/challenges/" + id)
-	ts.get("/v1/" + id)
-	ts.send(newRequest("BREW", "/v1/challenges", ""))
-	ts.get("/v1//challenges")
-	want := []string{"POST /v1/challenges Created", "GET /v1/challenges/{id} OK", "GET  Not Found", "other /v1/challenges Method Not Allowed", "GET  Not Found"}
-	if !slices.Equal(count.seen, want) {
-		t.Errorf("counted %q", count.seen)
-	}
-}
-
-func TestUnavailableStoreReturns503(t *testing.T) {
-	store := &faultyStore{}
-	ts := newTestServer(t, serverOptions{store: store})
-	store.Store = memory.New(memory.Config{Clock: ts.clock.Now})
-	id := ts.startChallenge()
-	code := ts.sentCode("shop", id)
-	ts.get("/readyz", "Authorization", "").want(t, http.StatusOK, "")
-	store.failAll.Store(true)
-	for _, r := range []*apiResponse{ts.get("/readyz", "Authorization", ""), ts.post("/v1/challenges", signInRequest), ts.checkAnswer(id, code), ts.get("/v1/challenges/" + id),
-		ts.get("/v1/challenges/" + id + "?wait=25"), ts.post("/v1/challenges/"+id+"/resend", ""), ts.post("/v1/challenges/"+id+"/cancel", ""),
-		ts.post("/v1/challenges", signInRequest, idempotencyKey, "k")} {
-		r.want(t, http.StatusServiceUnavailable, "unavailable")
-		if strings.Contains(r.text, "10.0.0.7") {
-			t.Errorf("the response contains the address of the store: %s", r.text)
-		}
-	}
-	ts.get("/healthz", "Authorization", "").want(t, http.StatusOK, "")
-	if n := ts.outbox.count(); n != 1 {
-		t.Errorf("%d messages", n)
-	}
-	if !strings.Contains(ts.log.String(), errConnectionRefused.Error()) {
-		t.Error("the log does not contain the cause")
-	}
-	store.failAll.Store(false)
-	ts.get("/readyz", "Authorization", "").want(t, http.StatusOK, "")
-	ts.checkAnswer(id, code).want(t, http.StatusOK, "")
-}
-
-func TestReadinessFailsWhenOneAppIsNotReady(t *testing.T) {
-	store := &faultyStore{}
-	ready, failing := newTestServer(t, serverOptions{}), newTestServer(t, serverOptions{store: store})
-	store.Store = memory.New(memory.Config{})
-	store.failAll.Store(true)
-	apps := []server.App{validApps(t, ready)[0], validApps(t, failing)[0]}
-	apps[1].Engine, apps[1].Keys = failing.engines["bank"], []server.APIKey{newAPIKey("other", server.ScopeChallenges)}
-	apps[1].Signer = apps[0].Signer
-	for range 2 {
-		s, err := server.New(server.Config{Apps: apps})
-		must(t, err)
-		w := httptest.NewRecorder()
-		s.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
-		if w.Code != http.StatusServiceUnavailable {
-			t.Errorf("status %d, though one app is not ready", w.Code)
-		}
-		apps[0], apps[1] = apps[1], apps[0]
-	}
-}
-
-func TestUnknownErrorReturnsInternalErrorWithoutCause(t *testing.T) {
-	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{failingStrategy{func() error { return errConnectionRefused }}}})
-	r := ts.post("/v1/challenges", `{"strategy":"failing","purpose":"mfa"}`).want(t, http.StatusInternalServerError, "internal_error")
-	if strings.Contains(r.text, "dial") || !strings.Contains(ts.log.String(), r.header.Get("X-Request-Id")) {
-		t.Errorf("answer %s, log %s", r.text, ts.log.String())
-	}
-}
-
-func TestExceededDeadlineReturnsUnavailable(t *testing.T) {
-	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{failingStrategy{func() error { return fmt.Errorf("asking: %w", context.DeadlineExceeded) }}}})
-	ts.post("/v1/challenges", `{"strategy":"failing","purpose":"mfa"}`).want(t, http.StatusServiceUnavailable, "unavailable")
-}
-
-func TestRateLimitReturnsLimitAndRetryAfter(t *testing.T) {
-	limits := &settableLimiter{}
-	ts := newTestServer(t, serverOptions{starts: limits})
-	limits.set(&watchword.LimitError{Rule: "address-10m", RetryAfter: 90*time.Second + 1})
-	r := ts.post("/v1/challenges", signInRequest).want(t, http.StatusTooManyRequests, "rate_limited")
-	if r.stringAt("limit") != "address-10m" || r.header.Get("Retry-After") != "91" {
-		t.Errorf("%s, Retry-After %q", r.text, r.header.Get("Retry-After"))
-	}
 }

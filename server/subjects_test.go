@@ -10,8 +10,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/watchword-auth/watchword"
 	"pgregory.net/rapid"
+
+	"github.com/watchword-auth/watchword"
 )
 
 // sendRequest sends a request over TCP, as clients do, and decodes the response.
@@ -106,7 +107,7 @@ func TestRemoveSubjectRemovesSubjectsThatNeedEscaping(t *testing.T) {
 	base := startListening(t)
 	for _, subject := range []string{"a/b", "//", "a//b", "a/", "/a", "a/..", "../a", "...", ".a", "%2F", "%", "%2e%2e", "a b", "a?b=c", "a#b", "a+b", "a;b", "a\\b", "ü/ü"} {
 		if !enrolListRemove(t, base, subject) {
-			t.Errorf("%q is refused", subject)
+			t.Errorf("%q is rejected", subject)
 		}
 	}
 	for _, subject := range []string{".", "..", "/", " a", "a ", "a\u200bb", "a\u202eb"} {

@@ -87,8 +87,8 @@ func enrolHOTP(s *site, subject string) string {
 }
 
 func enrolRecovery(s *site, subject string) string {
-	shown := s.enrol("recovery", subject, func(public map[string]any) string { return public["codes"].([]string)[0] })["codes"].([]string)
-	return strings.ReplaceAll(shown[1], "-", "")
+	codes := s.enrol("recovery", subject, func(public map[string]any) string { return public["codes"].([]string)[0] })["codes"].([]string)
+	return strings.ReplaceAll(codes[1], "-", "")
 }
 
 // startChallenge starts a challenge for a subject.
