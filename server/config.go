@@ -64,7 +64,7 @@ const (
 	ScopeFactorsAdmin = "factors:admin" // read factors; change them without a proof
 )
 
-// Metrics observes requests. Its labels are bounded.
+// Metrics observes requests. The labels have a bounded number of values.
 type Metrics interface {
 	// ObserveRequest is called after each response. The method is one that RFC 9110 defines, or "other". The route is a
 	// pattern of the server or of Config.Mount, or empty if the path has no handler.

@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// A program that has an HTTP server already mounts watchword under a path of its own.
+// A program with its own HTTP server mounts watchword under a path.
 func Example() {
-	secret := func(n byte) []byte { return bytes.Repeat([]byte{n}, 32) } // in earnest: 32 random bytes from a file
+	secret := func(n byte) []byte { return bytes.Repeat([]byte{n}, 32) } // in production: 32 random bytes from a file
 	key, _ := watchword.NewKey("2026-11", secret(1))
 	identity, _ := watchword.NewKey("identity", secret(2))
 	codes, _ := otp.New(otp.Config{})
