@@ -39,8 +39,8 @@ type app struct {
 	pages     appPages
 }
 
-// maxWaiters bounds how many callers of one app wait for a challenge (?wait) at the same time. The server answers
-// further callers at once, so that one app cannot exhaust the connections and store reads of the others.
+// maxWaiters bounds how many callers of one app wait for a challenge (?wait) at the same time. The server responds
+// to further callers at once, so that one app cannot exhaust the connections and store reads of the others.
 const maxWaiters = 500
 
 // New returns a Server. Its error lists all settings that are missing or unsafe.
@@ -80,7 +80,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.setHeaders()
 	switch {
 	case s.development && !isLoopbackHost(r.Host):
-		x.writeProblem(newDetailedError(codeForbidden, "In development the server answers only requests whose Host is a loopback name."))
+		x.writeProblem(newDetailedError(codeForbidden, "In development the server accepts only requests whose Host is a loopback name."))
 	case !isCleanPath(r.URL.EscapedPath()):
 		x.writeProblem(newError(codeNotFound))
 	default:
