@@ -5,45 +5,45 @@ import (
 	"strings"
 )
 
-// A credential is what a key stands for.
-type credential struct {
+// An authorizedKey is the app and the scopes of an API key.
+type authorizedKey struct {
 	app    *app
 	scopes map[string]bool
 }
 
-// newCredential gives who may change factors without a proof also the right to do it with one.
-func newCredential(a *app, scopes []string) credential {
-	c := credential{app: a, scopes: map[string]bool{}}
+// newAuthorizedKey returns the key with its scopes; factors:admin includes factors.
+func newAuthorizedKey(a *app, scopes []string) authorizedKey {
+	k := authorizedKey{app: a, scopes: map[string]bool{}}
 	for _, s := range scopes {
-		c.scopes[s] = true
+		k.scopes[s] = true
 		if s == ScopeFactorsAdmin {
-			c.scopes[ScopeFactors] = true
+			k.scopes[ScopeFactors] = true
 		}
 	}
-	return c
+	return k
 }
 
-// authorize finds the app whose key the request bears (RFC 6750 §2.1), and asks that it has the scope. Keys are looked
-// up by digest, so the time that takes says nothing about how much of a guessed key is right.
-func (x *exchange) authorize(scope string) (credential, error) {
+// authorize finds the API key of the request (RFC 6750 §2.1) and checks its scope. Keys are looked up by digest, so the
+// time of the lookup reveals nothing about a guessed key.
+func (x *exchange) authorize(scope string) (authorizedKey, error) {
 	header := x.request.Header["Authorization"]
 	if len(header) == 0 {
-		return credential{}, refuseFor(codeUnauthorized, "The request has no key.")
+		return authorizedKey{}, newDetailedError(codeUnauthorized, "The request has no API key.")
 	}
 	if len(header) > 1 {
-		return credential{}, refuseFor(codeUnauthorized, "The header Authorization is there twice.")
+		return authorizedKey{}, newDetailedError(codeUnauthorized, "The Authorization header appears more than once.")
 	}
 	scheme, key, ok := strings.Cut(header[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return credential{}, refuseFor(codeUnauthorized, "The header Authorization is not of the form Bearer KEY.")
+		return authorizedKey{}, newDetailedError(codeUnauthorized, "The Authorization header is not of the form Bearer KEY.")
 	}
-	c, ok := x.server.keys[sha256.Sum256([]byte(key))]
+	k, ok := x.server.keys[sha256.Sum256([]byte(key))]
 	if !ok {
-		return credential{}, refuseFor(codeUnauthorized, "The key is not one that this server knows.")
+		return authorizedKey{}, newDetailedError(codeUnauthorized, "The API key is unknown to this server.")
 	}
-	x.app = c.app
-	if !c.scopes[scope] {
-		return credential{}, refuseFor(codeForbidden, "The key has not the scope "+scope+", which this operation needs.")
+	x.app = k.app
+	if !k.scopes[scope] {
+		return authorizedKey{}, newDetailedError(codeForbidden, "The API key does not have the scope "+scope+", which this operation requires.")
 	}
-	return c, nil
+	return k, nil
 }

@@ -12,50 +12,50 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// longestWait is the most that a caller may wait for a challenge, in seconds.
-const longestWait = 25
+// maxWaitSeconds is the longest time that a caller may wait for a challenge, in seconds.
+const maxWaitSeconds = 25
 
-// challengeOperations are those of challenges and their receipts.
+// challengeOperations returns the operations of challenges and receipts.
 func challengeOperations() []operation {
 	const one = "/v1/challenges/{id}"
-	seconds := &huma.Schema{Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(longestWait))}
+	seconds := &huma.Schema{Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(maxWaitSeconds))}
 	wait := parameter{in: inQuery, name: "wait", schema: seconds,
-		description: "Answer as soon as the challenge is no longer pending, or after so many seconds."}
+		description: "Respond as soon as the challenge is no longer pending, or after this many seconds."}
 	return []operation{
-		taking(operation{method: http.MethodPost, path: "/v1/challenges", id: "startChallenge", summary: "Start a challenge",
+		newBodyOperation(operation{method: http.MethodPost, path: "/v1/challenges", id: "startChallenge", summary: "Start a challenge",
 			scope: ScopeChallenges, status: http.StatusCreated,
 			problems: []string{"destination_refused", "rate_limited", "not_enrolled", "unknown_factor", "factor_disabled", "proof_required", "too_many_guesses",
-				"challenge_approved", "challenge_expired", "challenge_canceled", "attempts_exhausted", "unknown_challenge"}}, start),
-		reading(operation{method: http.MethodGet, path: one, id: "readChallenge", summary: "Read a challenge, or wait for it",
-			scope: ScopeChallenges, status: http.StatusOK, parameters: []parameter{wait}, problems: []string{"unknown_challenge"}}, read),
-		taking(operation{method: http.MethodPost, path: one + "/check", id: "checkChallenge", summary: "Check an answer",
+				"challenge_approved", "challenge_expired", "challenge_canceled", "attempts_exhausted", "unknown_challenge"}}, startChallenge),
+		newReadOperation(operation{method: http.MethodGet, path: one, id: "readChallenge", summary: "Read a challenge, or wait until it ends",
+			scope: ScopeChallenges, status: http.StatusOK, parameters: []parameter{wait}, problems: []string{"unknown_challenge"}}, readChallenge),
+		newBodyOperation(operation{method: http.MethodPost, path: one + "/check", id: "checkChallenge", summary: "Check an answer",
 			scope: ScopeChallenges, status: http.StatusOK,
 			problems: []string{"unknown_challenge", "incorrect_answer", "attempts_exhausted", "challenge_expired", "challenge_canceled",
-				"challenge_approved", "too_many_guesses", "rate_limited", "not_enrolled", "unknown_factor", "factor_disabled", "proof_required"}}, check),
-		taking(operation{method: http.MethodPost, path: one + "/redeem", id: "redeemChallenge", summary: "Collect the receipt of a challenge that was answered on a page or by a link",
+				"challenge_approved", "too_many_guesses", "rate_limited", "not_enrolled", "unknown_factor", "factor_disabled", "proof_required"}}, checkChallenge),
+		newBodyOperation(operation{method: http.MethodPost, path: one + "/redeem", id: "redeemChallenge", summary: "Collect the receipt of a challenge that was answered on a page or by a link",
 			scope: ScopeChallenges, status: http.StatusOK,
 			problems: []string{"unknown_challenge", "not_answered", "incorrect_answer", "attempts_exhausted", "challenge_expired",
-				"challenge_canceled", "receipt_used"}}, redeem),
-		taking(operation{method: http.MethodPost, path: one + "/resend", id: "resendChallenge", summary: "Send the message again",
-			scope: ScopeChallenges, status: http.StatusOK, optional: true,
+				"challenge_canceled", "receipt_used"}}, redeemChallenge),
+		newBodyOperation(operation{method: http.MethodPost, path: one + "/resend", id: "resendChallenge", summary: "Send the message again",
+			scope: ScopeChallenges, status: http.StatusOK, optionalBody: true,
 			problems: []string{"unknown_challenge", "resend_too_soon", "sends_exhausted", "rate_limited", "destination_refused",
-				"challenge_approved", "challenge_expired", "challenge_canceled", "attempts_exhausted"}}, resend),
-		taking(operation{method: http.MethodPost, path: one + "/cancel", id: "cancelChallenge", summary: "End a challenge",
-			scope: ScopeChallenges, status: http.StatusOK, optional: true,
-			problems: []string{"unknown_challenge", "challenge_approved", "challenge_expired", "attempts_exhausted"}}, cancel),
-		taking(operation{method: http.MethodPost, path: "/v1/receipts/redeem", id: "redeemReceipt", summary: "Use a receipt, once",
+				"challenge_approved", "challenge_expired", "challenge_canceled", "attempts_exhausted"}}, resendChallenge),
+		newBodyOperation(operation{method: http.MethodPost, path: one + "/cancel", id: "cancelChallenge", summary: "Cancel a challenge",
+			scope: ScopeChallenges, status: http.StatusOK, optionalBody: true,
+			problems: []string{"unknown_challenge", "challenge_approved", "challenge_expired", "attempts_exhausted"}}, cancelChallenge),
+		newBodyOperation(operation{method: http.MethodPost, path: "/v1/receipts/redeem", id: "redeemReceipt", summary: "Redeem a receipt, once",
 			scope: ScopeChallenges, status: http.StatusOK, problems: []string{"receipt_invalid", "receipt_used"}}, redeemReceipt),
 	}
 }
 
-func start(ctx context.Context, c *call, in *startRequest) (*startedView, error) {
-	authority, err := c.enrolmentAuthority(ctx, in)
+func startChallenge(ctx context.Context, c *call, in *startRequest) (*startedView, error) {
+	authority, err := c.parseEnrolmentAuthority(ctx, in)
 	if err != nil {
 		return nil, err
 	}
 	started, err := c.engine.Start(ctx, watchword.StartRequest{Strategy: in.Strategy, Purpose: in.Purpose, Subject: in.Subject,
 		Channel: in.Channel, To: in.To, Locale: in.Locale, ReturnURL: in.ReturnURL, Nonce: in.Nonce, Label: in.Label, Factor: in.Factor,
-		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.engine(), Decoy: in.Decoy, Authority: authority, Seed: c.seed,
+		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.toClient(), Decoy: in.Decoy, Authority: authority, Seed: c.seed,
 		Unanswered: c.reservation != nil && c.reservation.TakenOver})
 	if err != nil {
 		return nil, err
@@ -63,7 +63,7 @@ func start(ctx context.Context, c *call, in *startRequest) (*startedView, error)
 	if c.reservation != nil && in.Purpose == watchword.PurposeEnrol {
 		c.reservation.RepeatWhile(started.ID)
 	}
-	out := &startedView{challengeView: viewChallenge(started.View), Handle: started.Handle.Reveal(), Public: json.RawMessage("{}"),
+	out := &startedView{challengeView: newChallengeView(started.View), Handle: started.Handle.Reveal(), Public: json.RawMessage("{}"),
 		PageURL: c.publicURL + "/c/" + started.ID + "#" + started.Ticket.Reveal()}
 	if len(started.Public) > 0 {
 		out.Public, err = json.Marshal(started.Public)
@@ -71,53 +71,54 @@ func start(ctx context.Context, c *call, in *startRequest) (*startedView, error)
 	return out, err
 }
 
-func read(ctx context.Context, c *call) (*challengeView, error) {
+func readChallenge(ctx context.Context, c *call) (*challengeView, error) {
 	seconds := 0
 	if text, given := c.query["wait"]; given {
 		var err error
-		if seconds, err = strconv.Atoi(text); err != nil || strconv.Itoa(seconds) != text || seconds < 0 || seconds > longestWait {
-			return nil, invalid("wait", "must be 0 to 25 seconds")
+		if seconds, err = strconv.Atoi(text); err != nil || strconv.Itoa(seconds) != text || seconds < 0 || seconds > maxWaitSeconds {
+			return nil, invalidField("wait", "must be 0 to 25 seconds")
 		}
 	}
-	view, err := c.status(ctx, time.Duration(seconds)*time.Second)
+	view, err := c.waitForStatus(ctx, time.Duration(seconds)*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	out := viewChallenge(view)
+	out := newChallengeView(view)
 	return &out, nil
 }
 
-// status waits if it may: as long as the caller stays, and there are not too many of them.
-func (c *call) status(ctx context.Context, wait time.Duration) (watchword.View, error) {
+// waitForStatus returns the challenge when it has ended, when wait has passed or when the caller disconnects. If too many
+// callers of the app are waiting, it returns at once.
+func (c *call) waitForStatus(ctx context.Context, wait time.Duration) (watchword.View, error) {
 	id := c.request.PathValue("id")
 	if wait <= 0 {
 		return c.engine.Status(ctx, id)
 	}
 	select {
-	case c.waiting <- struct{}{}:
-		defer func() { <-c.waiting }()
+	case c.waiters <- struct{}{}:
+		defer func() { <-c.waiters }()
 	default:
 		return c.engine.Status(ctx, id)
 	}
-	patience, cancel := context.WithTimeout(c.request.Context(), wait)
+	waitCtx, cancel := context.WithTimeout(c.request.Context(), wait)
 	defer cancel()
-	return c.engine.Wait(patience, id)
+	return c.engine.Wait(waitCtx, id)
 }
 
-func check(ctx context.Context, c *call, in *checkRequest) (*approvedView, error) {
+func checkChallenge(ctx context.Context, c *call, in *checkRequest) (*approvedView, error) {
 	result, err := c.engine.Check(ctx, c.request.PathValue("id"), watchword.CheckRequest{Purpose: in.Purpose, Subject: in.Subject,
-		To: in.To, Answer: in.Answer.Answer, Transaction: in.Transaction, Client: in.Client.engine(), Seed: c.seed})
-	return c.approved(ctx, result, err)
+		To: in.To, Answer: in.Answer.Answer, Transaction: in.Transaction, Client: in.Client.toClient(), Seed: c.seed})
+	return c.newApprovedView(ctx, result, err)
 }
 
-func redeem(ctx context.Context, c *call, in *redeemRequest) (*approvedView, error) {
+func redeemChallenge(ctx context.Context, c *call, in *redeemRequest) (*approvedView, error) {
 	result, err := c.engine.Redeem(ctx, c.request.PathValue("id"), watchword.RedeemRequest{Handle: in.Handle, Purpose: in.Purpose,
 		Subject: in.Subject, To: in.To, Seed: c.seed})
-	return c.approved(ctx, result, err)
+	return c.newApprovedView(ctx, result, err)
 }
 
-// approved signs the receipt. Only what was proven comes so far.
-func (c *call) approved(ctx context.Context, result *watchword.Result, err error) (*approvedView, error) {
+// newApprovedView signs the receipt of an approved challenge. It returns err unchanged if there is one.
+func (c *call) newApprovedView(ctx context.Context, result *watchword.Result, err error) (*approvedView, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -127,20 +128,20 @@ func (c *call) approved(ctx context.Context, result *watchword.Result, err error
 	}
 	out := &approvedView{Status: string(watchword.Approved), Receipt: receipt, Claims: result.Claims}
 	if result.Factor != nil {
-		out.Factor = viewFactor(result.Factor)
+		out.Factor = newFactorView(result.Factor)
 	}
 	return out, nil
 }
 
-func resend(ctx context.Context, c *call, in *resendRequest) (*challengeView, error) {
+func resendChallenge(ctx context.Context, c *call, in *resendRequest) (*challengeView, error) {
 	view, err := c.engine.Resend(ctx, c.request.PathValue("id"), watchword.ResendRequest{Channel: in.Channel, Seed: c.seed})
-	out := viewChallenge(view)
+	out := newChallengeView(view)
 	return &out, err
 }
 
-func cancel(ctx context.Context, c *call, _ *cancelRequest) (*challengeView, error) {
+func cancelChallenge(ctx context.Context, c *call, _ *cancelRequest) (*challengeView, error) {
 	view, err := c.engine.Cancel(ctx, c.request.PathValue("id"))
-	out := viewChallenge(view)
+	out := newChallengeView(view)
 	return &out, err
 }
 

@@ -17,63 +17,61 @@ import (
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
-// A Config is what a Server is made of. New reports everything that is missing or unsafe at once.
+// Config holds the settings of a Server.
 type Config struct {
-	// Apps are the tenants; at least one. Problems that concern no app in particular have links to the first one's
-	// public URL.
+	// Apps are the tenants; at least one is required. Problems that belong to no app link to the first one's public URL.
 	Apps []App
-	// Development answers only requests whose Host is a loopback name (localhost, 127.0.0.0/8, [::1]), so that a page
-	// in the developer's browser cannot reach the server under a name of its own (DNS rebinding). The keys "dev" and
-	// "dev-admin" are allowed in development only.
+	// Development accepts only requests whose Host is a loopback name (localhost, 127.0.0.0/8, [::1]), so that a web page
+	// in the developer's browser cannot reach the server through DNS rebinding. The keys "dev" and "dev-admin" are allowed
+	// in development only.
 	Development bool
-	// LimitDetail is the detail of a rate_limited problem, how to lift limits in development say; empty: it has none.
+	// LimitDetail is the detail of rate_limited problems, for example how to lift limits in development. It may be empty.
 	LimitDetail string
-	// TrustedProxies are the addresses of the proxies in front of the server, those of a CDN included. What they say in
-	// X-Forwarded-For is believed, from the right, up to the first address that is none of them. None: the header is
-	// ignored.
+	// TrustedProxies are the networks of the proxies in front of the server, including those of a CDN. The client is the
+	// right-most address in X-Forwarded-For that is in none of them. If there are none, the header is ignored.
 	TrustedProxies []netip.Prefix
-	// Mount adds handlers behind the server's door, by ServeMux pattern ("GET /inbox"). They get its headers, its host
-	// check, its log and its recovery; everything else is theirs.
+	// Mount adds handlers, by ServeMux pattern ("GET /inbox"). The server sets its common headers, checks the host, logs the
+	// request and recovers panics; the handler does everything else.
 	Mount map[string]http.Handler
-	// Metrics hears of every request; nil: nobody does.
+	// Metrics observes every request. It may be nil.
 	Metrics Metrics
-	// Logger gets a line for each request: internal errors and unreachable stores at error, what was refused at the
-	// door (no key, no right, too much) at info, everything else at debug. Lines hold no body, key, id or address.
-	// Nil: nothing is logged.
+	// Logger gets one line for each request: status 5xx at level error; 401, 403 and 429 at level info; all others, and
+	// readiness checks, at level debug. A line contains no body, key, id or address. If Logger is nil, nothing is logged.
 	Logger *slog.Logger
-	// Clock is for the durations in log and metrics; nil: time.Now.
+	// Clock measures the durations in log and metrics. The default is time.Now.
 	Clock func() time.Time
 }
 
-// An App is one tenant of the server.
+// App is one tenant of the server.
 type App struct {
 	Engine    *watchword.Engine // required
-	Signer    watchword.Signer  // of its receipts; required. Apps may share one
-	Keys      []APIKey          // at least one; two, while one replaces the other
-	PublicURL string            // as people and receipts see the server: https, no slash at the end; the engine's Issuer
-	Pages     Pages             // how its hosted pages look
+	Signer    watchword.Signer  // signs its receipts; required. Apps may share a Signer
+	Keys      []APIKey          // at least one; two while one replaces the other
+	PublicURL string            // the base of links and the engine's Issuer: https, without a slash at the end
+	Pages     Pages             // settings of its hosted pages
 }
 
-// An APIKey lets its bearer act for an app. The server keeps no key, only its digest.
+// APIKey lets its bearer act for an app. The server holds the digest of a key, never the key.
 type APIKey struct {
 	SHA256 [sha256.Size]byte // of the key's bytes
-	Scopes []string          // what it is for; at least one
+	Scopes []string          // at least one
 }
 
-// The scopes of keys.
+// The scopes of API keys.
 const (
 	ScopeChallenges   = "challenges"    // start, read, check, redeem, resend, cancel; redeem receipts
 	ScopeFactors      = "factors"       // read factors; change them with a proof
-	ScopeFactorsAdmin = "factors:admin" // change factors without a proof
+	ScopeFactorsAdmin = "factors:admin" // read factors; change them without a proof
 )
 
-// Metrics counts requests. Labels are bounded: the route is a pattern of the server's or of Config.Mount, or empty for
-// paths that nobody serves; the method is one that RFC 9110 defines, or "other".
+// Metrics observes requests. The labels have a bounded number of values.
 type Metrics interface {
-	Request(method, route string, status int, took time.Duration)
+	// ObserveRequest is called after each response. The method is one that RFC 9110 defines, or "other". The route is a
+	// pattern of the server or of Config.Mount, or empty if the path has no handler.
+	ObserveRequest(method, route string, status int, took time.Duration)
 }
 
-// developmentKeys are the keys of development mode, which everybody knows.
+// developmentKeys are the documented, public keys of development mode.
 var developmentKeys = []string{"dev", "dev-admin"}
 
 func (c *Config) setDefaults() {
@@ -85,7 +83,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-func (c *Config) problems() (out []error) {
+func (c *Config) findErrors() (out []error) {
 	if len(c.Apps) == 0 {
 		out = append(out, errors.New("Apps: at least one is needed"))
 	}
@@ -95,11 +93,11 @@ func (c *Config) problems() (out []error) {
 		if a.Engine != nil {
 			name = fmt.Sprintf("app %q", a.Engine.App())
 			if ids[a.Engine.App()] {
-				out = append(out, fmt.Errorf("%s: is there twice", name))
+				out = append(out, fmt.Errorf("%s: is listed twice", name))
 			}
 			ids[a.Engine.App()] = true
 		}
-		for _, err := range a.problems(c.Development, keys) {
+		for _, err := range a.findErrors(c.Development, keys) {
 			out = append(out, fmt.Errorf("%s: %w", name, err))
 		}
 	}
@@ -109,16 +107,16 @@ func (c *Config) problems() (out []error) {
 	return out
 }
 
-// problems also notes the app's keys in seen, so that no key belongs to two apps.
-func (a *App) problems(development bool, seen map[[sha256.Size]byte]bool) (out []error) {
-	refuse := func(bad bool, format string, args ...any) {
+// findErrors also adds the app's keys to seen, so that no key belongs to two apps.
+func (a *App) findErrors(development bool, seen map[[sha256.Size]byte]bool) (out []error) {
+	report := func(bad bool, format string, args ...any) {
 		if bad {
 			out = append(out, fmt.Errorf(format, args...))
 		}
 	}
-	refuse(a.Engine == nil, "Engine: missing")
-	refuse(a.Signer == nil, "Signer: missing")
-	refuse(len(a.Keys) == 0, "Keys: at least one is needed")
+	report(a.Engine == nil, "Engine: missing")
+	report(a.Signer == nil, "Signer: missing")
+	report(len(a.Keys) == 0, "Keys: at least one is needed")
 	if err := checkPublicURL(a.PublicURL); err != nil {
 		out = append(out, err)
 	}
@@ -126,29 +124,29 @@ func (a *App) problems(development bool, seen map[[sha256.Size]byte]bool) (out [
 		out = append(out, err)
 	}
 	for n, k := range a.Keys {
-		refuse(k.SHA256 == [sha256.Size]byte{}, "Keys[%d]: SHA256 is missing", n)
-		refuse(k.SHA256 == sha256.Sum256(nil), "Keys[%d]: SHA256 is that of an empty key", n)
-		for _, known := range developmentKeys {
-			refuse(k.SHA256 == sha256.Sum256([]byte(known)) && !development, "Keys[%d]: the key %q is for development only", n, known)
+		report(k.SHA256 == [sha256.Size]byte{}, "Keys[%d]: SHA256 is missing", n)
+		report(k.SHA256 == sha256.Sum256(nil), "Keys[%d]: SHA256 is that of an empty key", n)
+		for _, devKey := range developmentKeys {
+			report(k.SHA256 == sha256.Sum256([]byte(devKey)) && !development, "Keys[%d]: the key %q is for development only", n, devKey)
 		}
-		refuse(seen[k.SHA256], "Keys[%d]: the key is there twice", n)
+		report(seen[k.SHA256], "Keys[%d]: the key is listed twice", n)
 		seen[k.SHA256] = true
-		refuse(len(k.Scopes) == 0, "Keys[%d]: Scopes: at least one is needed", n)
+		report(len(k.Scopes) == 0, "Keys[%d]: Scopes: at least one is needed", n)
 		for _, s := range k.Scopes {
-			refuse(!slices.Contains([]string{ScopeChallenges, ScopeFactors, ScopeFactorsAdmin}, s), "Keys[%d]: Scopes: %q is none", n, s)
+			report(!slices.Contains([]string{ScopeChallenges, ScopeFactors, ScopeFactorsAdmin}, s), "Keys[%d]: Scopes: unknown scope %q", n, s)
 		}
 	}
 	return out
 }
 
-// checkPublicURL wants https, except for a loopback name: links, problems and receipts are made of it.
+// checkPublicURL requires https, except for a loopback name. Links, problems and receipts contain the URL.
 func checkPublicURL(text string) error {
 	_, err := hosts.OriginOf(text)
 	if err == nil && (strings.ContainsAny(text, "?#") || strings.HasSuffix(text, "/")) {
 		err = hosts.CheckOrigin(text)
 	}
-	if u, _ := url.Parse(text); err == nil && u.Scheme == "http" && !loopbackHost(u.Host) {
-		err = errors.New("must be https, or http at a name that the server answers in development")
+	if u, _ := url.Parse(text); err == nil && u.Scheme == "http" && !isLoopbackHost(u.Host) {
+		err = errors.New("must be https, or http with a loopback host")
 	}
 	if err != nil {
 		return setting.Errorf("PublicURL", "%w", err)

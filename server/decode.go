@@ -15,14 +15,14 @@ import (
 // maxBody is the largest request body, in bytes.
 const maxBody = 64 << 10
 
-// bodyField is what problems call the request's body as a whole.
+// bodyField is the field name for the request body as a whole.
 const bodyField = "body"
 
-// readBody returns the body of a request that may have one. Whatever is wrong with it is an invalid_request; so that
-// nothing is buffered in vain, what says that it is too long is not read. None is empty.
+// readBody returns the body of a request, empty if there is none. Its errors are invalid_request. It does not read a body
+// whose Content-Length exceeds the limit.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxBody {
-		return nil, invalid(bodyField, "is longer than 64 KiB")
+		return nil, invalidField(bodyField, "is longer than 64 KiB")
 	}
 	var text []byte
 	var err error
@@ -35,33 +35,32 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
-		return nil, invalid(bodyField, "is longer than 64 KiB")
+		return nil, invalidField(bodyField, "is longer than 64 KiB")
 	case err != nil:
-		return nil, invalid(bodyField, "could not be read to its end")
+		return nil, invalidField(bodyField, "could not be read completely")
 	}
 	return text, nil
 }
 
-// checkContentType wants JSON and says so by the header's name. A charset is allowed if it is what JSON has anyway
-// (RFC 8259 §8.1).
+// checkContentType requires application/json. The only charset that it accepts is UTF-8, that of JSON (RFC 8259 §8.1).
 func checkContentType(h http.Header) error {
 	values := h["Content-Type"]
-	if len(values) == 1 && values[0] == typeJSON {
+	if len(values) == 1 && values[0] == contentTypeJSON {
 		return nil
 	}
 	if len(values) == 1 {
 		media, parameters, err := mime.ParseMediaType(values[0])
 		charset, given := parameters["charset"]
-		if err == nil && media == typeJSON && (!given && len(parameters) == 0 || len(parameters) == 1 && strings.EqualFold(charset, "utf-8")) {
+		if err == nil && media == contentTypeJSON && (!given && len(parameters) == 0 || len(parameters) == 1 && strings.EqualFold(charset, "utf-8")) {
 			return nil
 		}
 	}
-	return invalid("Content-Type", "must be application/json")
+	return invalidField("Content-Type", "must be application/json")
 }
 
-// A decoder reads requests into values of one type, strictly: exactly one document of valid UTF-8, no name twice, none
-// that is unknown or spelled in another case, and no value of another type. Fields of the type that are not omitted when
-// they are zero are required; null for one of the others is the same as leaving it out, and anywhere else it is refused.
+// A decoder decodes requests into values of one type, strictly: exactly one document of valid UTF-8, without repeated names,
+// unknown names, names in another case, or values of another type. Fields without the option omitzero are required. For
+// optional fields null equals omission; everywhere else null is an error.
 type decoder struct {
 	required []requiredField
 	optional map[jsontext.Pointer]bool // fields that may be null, nested ones too
@@ -73,47 +72,47 @@ type requiredField struct {
 	name  string
 }
 
-// errNull is what the decoder says of null, wherever a value is expected.
-var errNull = reason("must not be null")
+// errNull is the reason for null where a value is required.
+var errNull = decodeReason("must not be null")
 
 func newDecoder(t reflect.Type) *decoder {
 	d := &decoder{optional: map[jsontext.Pointer]bool{}}
-	d.addOptional(t, "")
+	d.addOptionalFields(t, "")
 	for n := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(n).Tag.Get("json"), ",")
 		if options == "" {
 			d.required = append(d.required, requiredField{n, name})
 		}
 	}
-	refuseNull := json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ any) error {
+	rejectNull := json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ any) error {
 		switch {
 		case dec.PeekKind() != 'n':
-			return errors.ErrUnsupported // everything else goes its usual way
+			return errors.ErrUnsupported // decode as usual
 		case d.optional[dec.StackPointer()]:
 			return dec.SkipValue()
 		}
 		return errNull
 	})
-	d.options = json.JoinOptions(json.RejectUnknownMembers(true), json.WithUnmarshalers(refuseNull))
+	d.options = json.JoinOptions(json.RejectUnknownMembers(true), json.WithUnmarshalers(rejectNull))
 	return d
 }
 
-// addOptional notes the fields of a type, which is found at a place in the document, that may be left out.
-func (d *decoder) addOptional(t reflect.Type, at jsontext.Pointer) {
+// addOptionalFields adds the optional fields of a type that stands at the given position of the document.
+func (d *decoder) addOptionalFields(t reflect.Type, parent jsontext.Pointer) {
 	for n := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(n).Tag.Get("json"), ",")
-		place := at.AppendToken(name)
-		d.optional[place] = options != ""
-		if field := t.Field(n).Type; field.Kind() == reflect.Struct && name != "" {
-			d.addOptional(field, place)
+		field := parent.AppendToken(name)
+		d.optional[field] = options != ""
+		if nested := t.Field(n).Type; nested.Kind() == reflect.Struct && name != "" {
+			d.addOptionalFields(nested, field)
 		}
 	}
 }
 
-// decode fills into, a pointer to a value of the decoder's type.
+// decode decodes text into a value of the decoder's type, to which into points.
 func (d *decoder) decode(text []byte, into any) error {
 	if err := json.Unmarshal(text, into, d.options); err != nil {
-		return explain(err)
+		return describeDecodeError(err)
 	}
 	var missing []string
 	v := reflect.ValueOf(into).Elem()
@@ -123,46 +122,46 @@ func (d *decoder) decode(text []byte, into any) error {
 		}
 	}
 	if len(missing) > 0 {
-		return invalidAll(missing, "is required")
+		return invalidFields(missing, "is required")
 	}
 	return nil
 }
 
-// A reason is an error of a type's own decoding, in words that may go to the caller.
-type reason string
+// A decodeReason is an error of a type's own decoding method whose text may be sent to the caller.
+type decodeReason string
 
-func (r reason) Error() string { return string(r) }
+func (r decodeReason) Error() string { return string(r) }
 
-// explain says which field a decoding error is about, and what is wrong there. The library's own words may quote the
-// value, so none of them is used.
-func explain(err error) error {
+// describeDecodeError returns an invalid_request error with the field and the reason of a decoding error. It does not use the
+// library's texts, which may contain the value.
+func describeDecodeError(err error) error {
 	var syntax *jsontext.SyntacticError
 	var semantic *json.SemanticError
-	var own reason
+	var own decodeReason
 	switch {
 	case errors.As(err, &syntax):
-		return invalid(fieldAt(syntax.JSONPointer), syntaxReason(syntax))
+		return invalidField(fieldName(syntax.JSONPointer), describeSyntaxError(syntax))
 	case !errors.As(err, &semantic):
-		return invalid(bodyField, "is not a JSON document")
+		return invalidField(bodyField, "is not a JSON document")
 	case errors.As(err, &own):
-		return invalid(fieldAt(semantic.JSONPointer), string(own))
+		return invalidField(fieldName(semantic.JSONPointer), string(own))
 	case errors.Is(err, json.ErrUnknownName):
-		return invalid(fieldAt(semantic.JSONPointer), "is not a field of this request")
+		return invalidField(fieldName(semantic.JSONPointer), "is not a field of this request")
 	}
-	return invalid(fieldAt(semantic.JSONPointer), "must be "+typeName(semantic.GoType))
+	return invalidField(fieldName(semantic.JSONPointer), "must be "+describeType(semantic.GoType))
 }
 
-func syntaxReason(err *jsontext.SyntacticError) string {
+func describeSyntaxError(err *jsontext.SyntacticError) string {
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return "is there twice"
+		return "appears more than once"
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return "is not complete JSON"
 	}
 	return "is not well-formed JSON"
 }
 
-func typeName(t reflect.Type) string {
+func describeType(t reflect.Type) string {
 	if t == nil {
 		return "of another type"
 	}
@@ -175,15 +174,16 @@ func typeName(t reflect.Type) string {
 	return "an object"
 }
 
-// deepest bounds how many names of nested fields are repeated. No request is deeper, but an answer's object may be.
-const deepest = 4
+// maxNameDepth is the maximum number of names in the name of a nested field. No request type is deeper, but a credential
+// may be.
+const maxNameDepth = 4
 
-// fieldAt names a field as the contract does, client.ip say. Names that callers made up are repeated only as far as they look
-// like names; what encloses them is named then.
-func fieldAt(pointer jsontext.Pointer) string {
+// fieldName returns the name of a field as in the API, for example client.ip. It stops before a name that isName rejects, so
+// that the response repeats no arbitrary input.
+func fieldName(pointer jsontext.Pointer) string {
 	var names []string
 	for name := range pointer.Tokens() {
-		if !isName(name) || len(names) == deepest {
+		if !isName(name) || len(names) == maxNameDepth {
 			break
 		}
 		names = append(names, name)
@@ -194,19 +194,20 @@ func fieldAt(pointer jsontext.Pointer) string {
 	return strings.Join(names, ".")
 }
 
-// longestName bounds the names that are repeated.
-const longestName = 40
+// maxNameLength is the maximum length of a name in a response, in bytes.
+const maxNameLength = 40
 
-// nameOr is a name that a caller made up, if it looks like one.
-func nameOr(name, otherwise string) string {
+// nameOrDefault returns a name from a request if isName accepts it, otherwise the default.
+func nameOrDefault(name, defaultName string) string {
 	if isName(name) {
 		return name
 	}
-	return otherwise
+	return defaultName
 }
 
+// isName reports whether a text from a request has the form of a field name.
 func isName(text string) bool {
-	if len(text) > longestName {
+	if len(text) > maxNameLength {
 		return false
 	}
 	for _, c := range []byte(text) {

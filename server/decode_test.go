@@ -11,19 +11,19 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// requestTypes are those of the API, and of the pages' scripts.
-func requestTypes() map[string]reflect.Type {
-	out := map[string]reflect.Type{"ticket": reflect.TypeFor[ticketIn](), "token": reflect.TypeFor[tokenIn](), "confirm": reflect.TypeFor[confirmIn](), "answer": reflect.TypeFor[answerIn]()}
+// listRequestTypes returns the request types of the API and of the pages' script.
+func listRequestTypes() map[string]reflect.Type {
+	out := map[string]reflect.Type{"ticket": reflect.TypeFor[ticketRequest](), "token": reflect.TypeFor[tokenRequest](), "confirm": reflect.TypeFor[confirmRequest](), "answer": reflect.TypeFor[answerRequest]()}
 	for _, o := range append(challengeOperations(), factorOperations()...) {
-		if o.in != nil {
-			out[o.id] = o.in
+		if o.requestType != nil {
+			out[o.id] = o.requestType
 		}
 	}
 	return out
 }
 
-// sample is a document of a type whose optional fields are all null, also those of nested ones, and the required ones a text.
-func sample(t reflect.Type) map[string]any {
+// newSampleDocument returns a document in which all required fields are "x" and all optional fields, also nested ones, null.
+func newSampleDocument(t reflect.Type) map[string]any {
 	out := map[string]any{}
 	for n := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(n).Tag.Get("json"), ",")
@@ -33,14 +33,14 @@ func sample(t reflect.Type) map[string]any {
 			out[name] = nil
 		}
 		if t.Field(n).Type == reflect.TypeFor[clientInfo]() {
-			out[name] = sample(reflect.TypeFor[clientInfo]())
+			out[name] = newSampleDocument(reflect.TypeFor[clientInfo]())
 		}
 	}
 	return out
 }
 
-func TestNullIsRefusedForRequiredFieldsOnly(t *testing.T) {
-	for id, in := range requestTypes() {
+func TestDecodeRejectsNullForRequiredFieldsOnly(t *testing.T) {
+	for id, in := range listRequestTypes() {
 		decode := func(document map[string]any) error {
 			text, err := json.Marshal(document)
 			if err != nil {
@@ -48,14 +48,14 @@ func TestNullIsRefusedForRequiredFieldsOnly(t *testing.T) {
 			}
 			return newDecoder(in).decode(text, reflect.New(in).Interface())
 		}
-		if err := decode(sample(in)); err != nil {
+		if err := decode(newSampleDocument(in)); err != nil {
 			t.Errorf("%s: optional fields that are null: %v", id, err)
 		}
-		for name, value := range sample(in) {
+		for name, value := range newSampleDocument(in) {
 			if value != "x" {
 				continue
 			}
-			document := sample(in)
+			document := newSampleDocument(in)
 			document[name] = nil
 			var refused *watchword.Error
 			if err := decode(document); !errors.As(err, &refused) || !slices.ContainsFunc(refused.Fields, func(f watchword.FieldError) bool { return f.Field == name }) {

@@ -1,29 +1,29 @@
-// Package server puts engines on HTTP: the API and its OpenAPI document, problems and the pages that explain
-// them, receipts' public keys, health and readiness.
+// Package server serves the engines of package watchword over HTTP: the API with its OpenAPI document, the hosted pages,
+// the problem types and their pages, the public keys of receipts, health and readiness.
 //
-// One Server serves any number of apps, each with an Engine, a Signer and API keys of its own:
+// One [Server] serves any number of apps. Each app has its own Engine, Signer and API keys:
 //
 //	s, err := server.New(server.Config{Apps: []server.App{{
 //		Engine: engine, Signer: signer, PublicURL: "https://verify.example.com",
 //		Keys: []server.APIKey{{SHA256: sha256.Sum256(key), Scopes: []string{server.ScopeChallenges}}},
 //	}}})
-//	srv := server.HTTPServer("127.0.0.1:8080", s)
+//	srv := server.NewHTTPServer("127.0.0.1:8080", s)
 //
-// It is an http.Handler, so a program that has routes of its own mounts it among them (http.StripPrefix, if the public
-// URLs have a path), and one that wants its handlers behind the server's own door mounts them in it (Config.Mount).
+// A Server is an http.Handler. A program with routes of its own mounts the Server among them; it uses http.StripPrefix if
+// the public URLs have a path. Config.Mount adds the program's handlers to the Server, behind the same middleware.
 //
-// # How a request goes through
+// # How a request is processed
 //
-// ServeHTTP is the door. It sets the headers that every answer has, refuses foreign hosts in development, and when the
-// answer is out it recovers panics, writes the request's log line and counts it. Behind the door a ServeMux knows the
-// paths. Everything under /v1 is an operation: a line with its method, path, scope, the Go types of its request and
-// answer, and the function that calls the engine. All operations go the same way: key, body, idempotency, strict
-// decoding, engine, answer; and the same lines make the OpenAPI document, so neither can be changed without the other.
+// ServeHTTP is the middleware of all requests. It sets the headers that every response has and, in development, rejects
+// foreign hosts. After the response it recovers panics, writes the request's log line and updates the metrics. A ServeMux
+// selects the handler. Everything under /v1 is an operation: one table entry with its method, path, scope, the Go types of
+// its request and response, and the function that calls the engine. All operations follow the same steps: API key, body,
+// idempotency, strict decoding, engine, response. The OpenAPI document is generated from the same table, so the two cannot
+// differ.
 //
-// Errors are made by the engine and translated once, in problem.go. What is no *watchword.Error is an internal_error,
-// whose cause the log learns and the caller does not. No answer ever repeats what the request said.
+// The engine makes errors; problem.go translates them into problems in one place. An error that is not a *watchword.Error
+// becomes internal_error: its cause is logged and not returned. No response repeats values of the request that failed.
 //
-// The schemas and the document come from huma. Its request pipeline is not used: its validation errors hold the
-// submitted values, and it decodes, looks up parameters and negotiates formats by reflection on each request, which
-// costs more than all the rest of a check.
+// The schemas and the document come from huma. Its request pipeline is not used: its validation errors contain the
+// submitted values, and it decodes requests by reflection, which costs more than the rest of a check.
 package server

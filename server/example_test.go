@@ -15,15 +15,15 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// A program that has an HTTP server already mounts watchword under a path of its own.
+// A program with its own HTTP server mounts watchword under a path.
 func Example() {
-	secret := func(n byte) []byte { return bytes.Repeat([]byte{n}, 32) } // in earnest: 32 random bytes from a file
+	secret := func(n byte) []byte { return bytes.Repeat([]byte{n}, 32) } // in production: 32 random bytes from a file
 	key, _ := watchword.NewKey("2026-11", secret(1))
 	identity, _ := watchword.NewKey("identity", secret(2))
 	codes, _ := otp.New(otp.Config{})
 	const publicURL = "https://www.example.com/verify"
 	engine, err := watchword.New(watchword.Config{App: "shop", Issuer: publicURL, Keys: []watchword.Key{key}, Identity: identity,
-		Store: memory.New(memory.Config{}), Outbox: &outbox{}, Strategies: []watchword.Strategy{codes}, Addresses: anyAddress, Channels: []string{"sms"}})
+		Store: memory.New(memory.Config{}), Outbox: &outbox{}, Strategies: []watchword.Strategy{codes}, Addresses: acceptAnyAddress, Channels: []string{"sms"}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -49,5 +49,5 @@ func Example() {
 	mux.ServeHTTP(w, r)
 	fmt.Println(w.Body)
 	// Output:
-	// {"type":"https://www.example.com/verify/problems/invalid_request","title":"The request is not well-formed","status":400,"code":"invalid_request","errors":[{"field":"to","reason":"is required"}]}
+	// {"type":"https://www.example.com/verify/problems/invalid_request","title":"The request is not valid","status":400,"code":"invalid_request","errors":[{"field":"to","reason":"is required"}]}
 }

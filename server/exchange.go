@@ -12,27 +12,27 @@ import (
 )
 
 const (
-	typeJSON    = "application/json"
-	typeProblem = "application/problem+json"
+	contentTypeJSON    = "application/json"
+	contentTypeProblem = "application/problem+json"
 )
 
-// An exchange is one request and its answer on the way through the server. It is the ResponseWriter that handlers get,
-// so that the door knows in the end what was answered.
+// An exchange is one request and its response. It is the ResponseWriter that handlers get, so that ServeHTTP can log and
+// count the status.
 type exchange struct {
 	http.ResponseWriter
-	server  *Server
-	request *http.Request
-	began   time.Time
-	arrived time.Time // by the real clock; for pages
-	id      string    // of the request, in the answer and the log
+	server    *Server
+	request   *http.Request
+	startedAt time.Time
+	arrivedAt time.Time // in real time, for delayRefusal
+	requestID string    // in the response and the log
 
-	app    *app // whose key it was; nil: nobody's
-	status int  // 0: nothing was answered yet
-	code   string
-	cause  error // of a problem; for the log
+	app         *app // nil if the request belongs to no app
+	status      int  // 0 before the response
+	problemCode string
+	cause       error // of a problem, for the log
 }
 
-// WriteHeader remembers the status.
+// WriteHeader records the status.
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 {
 		x.status = status
@@ -40,7 +40,7 @@ func (x *exchange) WriteHeader(status int) {
 	x.ResponseWriter.WriteHeader(status)
 }
 
-// Write is a 200 where nothing else was said.
+// Write records the status 200 if WriteHeader was not called.
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
@@ -48,10 +48,10 @@ func (x *exchange) Write(b []byte) (int, error) {
 	return x.ResponseWriter.Write(b)
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap returns the ResponseWriter for http.ResponseController.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// publicURL is that of the app that asks; of the first one if that is not known.
+// publicURL returns the app's public URL, or that of the first app if the request belongs to none.
 func (x *exchange) publicURL() string {
 	if x.app != nil {
 		return x.app.publicURL
@@ -59,74 +59,74 @@ func (x *exchange) publicURL() string {
 	return x.server.apps[0].publicURL
 }
 
-// send answers.
-func (x *exchange) send(status int, contentType string, body []byte) {
+// writeBody sends a response.
+func (x *exchange) writeBody(status int, contentType string, body []byte) {
 	if len(body) == 0 {
 		x.WriteHeader(status)
 		return
 	}
 	x.Header().Set("Content-Type", contentType)
 	x.WriteHeader(status)
-	_, _ = x.Write(body) // whoever has hung up cannot be told so
+	_, _ = x.Write(body) // a client that has disconnected cannot be notified
 }
 
-// An answer is a status and one JSON document, or none.
-type answer struct {
+// A response is a status and one JSON document, or none.
+type response struct {
 	status int
 	body   []byte
 }
 
-// answer sends a document as what its status says it is.
-func (x *exchange) answer(a answer) {
-	contentType := typeJSON
-	if a.status >= http.StatusBadRequest {
-		contentType = typeProblem
+// writeResponse sends a JSON document, with the content type of problems for statuses from 400.
+func (x *exchange) writeResponse(r response) {
+	contentType := contentTypeJSON
+	if r.status >= http.StatusBadRequest {
+		contentType = contentTypeProblem
 	}
-	x.send(a.status, contentType, a.body)
+	x.writeBody(r.status, contentType, r.body)
 }
 
-// open sets what every answer has.
-func (x *exchange) open() {
-	x.id = rand.Text()
+// setHeaders sets the headers that every response has.
+func (x *exchange) setHeaders() {
+	x.requestID = rand.Text()
 	h := x.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Request-Id", x.id)
-	if isPublic(x.request.URL.Path) {
+	h.Set("X-Request-Id", x.requestID)
+	if isPublicDocument(x.request.URL.Path) {
 		h.Set("Access-Control-Allow-Origin", "*")
 	}
 }
 
-// end recovers a panic, writes the log's line and counts the request. An answer that was begun cannot be taken back: its
-// connection is cut, so that nobody takes a half for the whole.
-func (x *exchange) end() {
-	failure := recover()
-	cut := failure == http.ErrAbortHandler
-	if failure != nil && !cut {
-		x.server.log.Error("a handler panicked", "request", x.id, "panic", describe(failure), "stack", string(debug.Stack()))
-		if cut = x.status != 0; !cut {
-			x.fail(refuse(codeInternalError))
+// finish recovers a panic, and logs and counts the request. A response that has begun cannot be replaced: the connection is
+// closed instead, so that the client detects that the response is incomplete.
+func (x *exchange) finish() {
+	reason := recover()
+	abort := reason == http.ErrAbortHandler
+	if reason != nil && !abort {
+		x.server.log.Error("handler panicked", "request", x.requestID, "panic", describePanic(reason), "stack", string(debug.Stack()))
+		if abort = x.status != 0; !abort {
+			x.writeProblem(newError(codeInternalError))
 		}
 	}
-	x.account()
-	if cut {
+	x.recordRequest()
+	if abort {
 		panic(http.ErrAbortHandler)
 	}
 }
 
-func (x *exchange) account() {
-	if x.status == 0 { // nothing was said, which net/http takes for a 200
+func (x *exchange) recordRequest() {
+	if x.status == 0 { // net/http sends a 200 if the handler wrote nothing
 		x.status = http.StatusOK
 	}
-	took := x.server.clock().Sub(x.began)
-	method, route := x.label()
+	took := x.server.clock().Sub(x.startedAt)
+	method, route := x.metricLabels()
 	if x.server.metrics != nil {
-		x.server.metrics.Request(method, route, x.status, took)
+		x.server.metrics.ObserveRequest(method, route, x.status, took)
 	}
 	level := slog.LevelDebug
 	switch {
-	case route == readyPath: // what it says is logged when it changes
+	case route == readinessPath: // changes of readiness are logged by themselves
 	case x.status >= http.StatusInternalServerError:
 		level = slog.LevelError
 	case x.status == http.StatusUnauthorized, x.status == http.StatusForbidden, x.status == http.StatusTooManyRequests:
@@ -136,13 +136,13 @@ func (x *exchange) account() {
 	if !x.server.log.Enabled(ctx, level) {
 		return
 	}
-	line := []slog.Attr{slog.String("request", x.id), slog.String("method", method), slog.String("route", route),
+	line := []slog.Attr{slog.String("request", x.requestID), slog.String("method", method), slog.String("route", route),
 		slog.Int("status", x.status), slog.Int64("took_us", took.Microseconds())}
 	if x.app != nil {
 		line = append(line, slog.String("app", x.app.engine.App()))
 	}
-	if x.code != "" {
-		line = append(line, slog.String("code", x.code))
+	if x.problemCode != "" {
+		line = append(line, slog.String("code", x.problemCode))
 	}
 	if x.cause != nil && level == slog.LevelError {
 		line = append(line, slog.String("cause", x.cause.Error()))
@@ -150,8 +150,8 @@ func (x *exchange) account() {
 	x.server.log.LogAttrs(ctx, level, "request", line...)
 }
 
-// label names method and route with words of the server's own, never with the caller's.
-func (x *exchange) label() (method, route string) {
+// metricLabels returns method and route from a fixed set, so that callers cannot create labels.
+func (x *exchange) metricLabels() (method, route string) {
 	method = "other"
 	switch m := x.request.Method; m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
@@ -161,16 +161,16 @@ func (x *exchange) label() (method, route string) {
 	if _, path, ok := strings.Cut(route, " "); ok {
 		route = path
 	}
-	if route == everywhere {
+	if route == catchAllPattern {
 		route = ""
 	}
 	return method, route
 }
 
-// describe says what a panic was about. The runtime's own words hold no data; others may, so they give their type only.
-func describe(failure any) string {
-	if err, ok := failure.(runtime.Error); ok {
+// describePanic returns the message of a runtime error, which holds no data, and only the type of any other value.
+func describePanic(reason any) string {
+	if err, ok := reason.(runtime.Error); ok {
 		return err.Error()
 	}
-	return fmt.Sprintf("%T", failure)
+	return fmt.Sprintf("%T", reason)
 }

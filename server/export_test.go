@@ -1,8 +1,8 @@
 package server
 
-// CrowdOut takes all the places of those who wait; the function that comes back frees them again.
-func (s *Server) CrowdOut(app string) (leave func()) {
-	waiting := s.tenant(app).waiting
+// FillWaiters simulates the maximum number of waiting callers until release is called.
+func (s *Server) FillWaiters(app string) (release func()) {
+	waiting := s.findApp(app).waiters
 	for range cap(waiting) {
 		waiting <- struct{}{}
 	}
@@ -13,13 +13,13 @@ func (s *Server) CrowdOut(app string) (leave func()) {
 	}
 }
 
-// Waiting counts those who wait.
-func (s *Server) Waiting(app string) int { return len(s.tenant(app).waiting) }
+// WaiterCount returns the number of waiting callers.
+func (s *Server) WaiterCount(app string) int { return len(s.findApp(app).waiters) }
 
-// Crowded reports whether nobody else may wait.
-func (s *Server) Crowded(app string) bool { return s.Waiting(app) == maxWaiting }
+// WaitersFull reports whether no further caller may wait.
+func (s *Server) WaitersFull(app string) bool { return s.WaiterCount(app) == maxWaiters }
 
-func (s *Server) tenant(name string) *app {
+func (s *Server) findApp(name string) *app {
 	for _, a := range s.apps {
 		if a.engine.App() == name {
 			return a

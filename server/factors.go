@@ -10,29 +10,29 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// authorizationHeader carries the proof of who changes factors, where there is no body for it.
+// authorizationHeader carries the receipt that authorizes a change of factors, for requests without a body.
 const authorizationHeader = "Watchword-Authorization"
 
-// factorOperations are those of what subjects have enrolled.
+// factorOperations returns the operations of factors.
 func factorOperations() []operation {
 	const one = "/v1/factors/{id}"
 	text := &huma.Schema{Type: huma.TypeString}
-	subject := parameter{in: inQuery, name: "subject", required: true, schema: text, description: "Whose factors."}
+	subject := parameter{in: inQuery, name: "subject", required: true, schema: text, description: "The subject whose factors are listed."}
 	proof := parameter{in: inHeader, name: authorizationHeader, schema: text,
-		description: "A receipt of purpose manage_factors for the same subject, at most five minutes old; a key with the scope factors:admin does without."}
+		description: "A receipt of purpose manage_factors for the same subject, at most five minutes old. A key with the scope factors:admin needs none."}
 	unknown := []string{"unknown_factor"}
 	changing := append(unknown, "proof_required")
 	return []operation{
-		reading(operation{method: http.MethodGet, path: "/v1/factors", id: "listFactors", summary: "List what a subject has enrolled",
+		newReadOperation(operation{method: http.MethodGet, path: "/v1/factors", id: "listFactors", summary: "List a subject's factors",
 			scope: ScopeFactors, status: http.StatusOK, parameters: []parameter{subject}}, listFactors),
-		reading(operation{method: http.MethodGet, path: one, id: "readFactor", summary: "Read a factor",
+		newReadOperation(operation{method: http.MethodGet, path: one, id: "readFactor", summary: "Read a factor",
 			scope: ScopeFactors, status: http.StatusOK, problems: unknown}, readFactor),
-		taking(operation{method: http.MethodPatch, path: one, id: "renameFactor", summary: "Change a factor's label",
+		newBodyOperation(operation{method: http.MethodPatch, path: one, id: "renameFactor", summary: "Change a factor's label",
 			scope: ScopeFactors, status: http.StatusOK, parameters: []parameter{proof}, problems: changing}, renameFactor),
-		doing(operation{method: http.MethodDelete, path: one, id: "removeFactor", summary: "Remove a factor",
+		newDeleteOperation(operation{method: http.MethodDelete, path: one, id: "removeFactor", summary: "Remove a factor",
 			scope: ScopeFactors, parameters: []parameter{proof}, problems: changing}, removeFactor),
-		doing(operation{method: http.MethodDelete, path: "/v1/subjects/{subject}", id: "removeSubject",
-			summary: "Remove everything that a subject has enrolled", scope: ScopeFactors, parameters: []parameter{proof},
+		newDeleteOperation(operation{method: http.MethodDelete, path: "/v1/subjects/{subject}", id: "removeSubject",
+			summary: "Remove all factors of a subject", scope: ScopeFactors, parameters: []parameter{proof},
 			problems: []string{"proof_required"}}, removeSubject),
 	}
 }
@@ -40,32 +40,32 @@ func factorOperations() []operation {
 func listFactors(ctx context.Context, c *call) (*factorList, error) {
 	subject := c.query["subject"]
 	if subject == "" {
-		return nil, invalid("subject", "is required")
+		return nil, invalidField("subject", "is required")
 	}
 	factors, err := c.engine.ListFactors(ctx, subject)
 	out := &factorList{Factors: make([]*factorView, len(factors))}
 	for n := range factors {
-		out.Factors[n] = viewFactor(&factors[n])
+		out.Factors[n] = newFactorView(&factors[n])
 	}
 	return out, err
 }
 
 func readFactor(ctx context.Context, c *call) (*factorView, error) {
 	f, err := c.engine.GetFactor(ctx, c.request.PathValue("id"))
-	return viewFactor(&f), err
+	return newFactorView(&f), err
 }
 
 func renameFactor(ctx context.Context, c *call, in *renameRequest) (*factorView, error) {
-	authority, err := c.headerAuthority(ctx)
+	authority, err := c.parseHeaderAuthority(ctx)
 	if err != nil {
 		return nil, err
 	}
 	f, err := c.engine.RenameFactor(ctx, c.request.PathValue("id"), in.Label, authority)
-	return viewFactor(&f), err
+	return newFactorView(&f), err
 }
 
 func removeFactor(ctx context.Context, c *call) error {
-	authority, err := c.headerAuthority(ctx)
+	authority, err := c.parseHeaderAuthority(ctx)
 	if err != nil {
 		return err
 	}
@@ -73,35 +73,35 @@ func removeFactor(ctx context.Context, c *call) error {
 }
 
 func removeSubject(ctx context.Context, c *call) error {
-	authority, err := c.headerAuthority(ctx)
+	authority, err := c.parseHeaderAuthority(ctx)
 	if err != nil {
 		return err
 	}
 	return c.engine.RemoveSubject(ctx, c.request.PathValue("subject"), authority)
 }
 
-// enrolmentAuthority is what a start brings along; it serves enrolling only.
-func (c *call) enrolmentAuthority(ctx context.Context, in *startRequest) (watchword.Authority, error) {
+// parseEnrolmentAuthority returns the authority of a start. The field authorization is allowed for enrolment only.
+func (c *call) parseEnrolmentAuthority(ctx context.Context, in *startRequest) (watchword.Authority, error) {
 	if in.Authorization != "" && in.Purpose != watchword.PurposeEnrol {
-		return watchword.Authority{}, invalid("authorization", "is for enrolling only")
+		return watchword.Authority{}, invalidField("authorization", "is allowed for the purpose enrol only")
 	}
-	return c.authority(ctx, in.Authorization)
+	return c.parseAuthority(ctx, in.Authorization)
 }
 
-func (c *call) headerAuthority(ctx context.Context) (watchword.Authority, error) {
+func (c *call) parseHeaderAuthority(ctx context.Context) (watchword.Authority, error) {
 	values := c.request.Header[authorizationHeader]
 	if len(values) > 1 {
-		return watchword.Authority{}, invalid(authorizationHeader, "is there twice")
+		return watchword.Authority{}, invalidField(authorizationHeader, "appears more than once")
 	}
 	if len(values) == 0 {
-		return c.authority(ctx, "")
+		return c.parseAuthority(ctx, "")
 	}
-	return c.authority(ctx, values[0])
+	return c.parseAuthority(ctx, values[0])
 }
 
-// authority is a receipt's if there is one: whoever shows a proof wants it to count, also with a key that would do
-// without. One that is not valid proves nothing; what it is worth the engine says.
-func (c *call) authority(ctx context.Context, receipt string) (watchword.Authority, error) {
+// parseAuthority returns the authority of a receipt or, without one, that of the API key. A receipt that was sent must be
+// valid, even if the key has the scope factors:admin. The engine decides whether its claims suffice.
+func (c *call) parseAuthority(ctx context.Context, receipt string) (watchword.Authority, error) {
 	if receipt == "" {
 		return watchword.Authority{Admin: c.admin}, nil
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// FuzzDecode holds the decoder to this: whatever it accepts, an ordinary decoder reads the same way; whatever it refuses
-// is an invalid_request that names one field and repeats nothing but names.
+// FuzzDecode checks that encoding/json decodes what the decoder accepts to the same value, and that the decoder's errors are
+// invalid_request and repeat only names of fields.
 func FuzzDecode(f *testing.F) {
 	for _, seed := range []string{
 		`{"purpose":"sign_in","subject":"user_42","answer":"492039"}`,
@@ -25,7 +25,7 @@ func FuzzDecode(f *testing.F) {
 		var got checkRequest
 		err := d.decode([]byte(text), &got)
 		if err != nil {
-			checkRefusal(t, text, err)
+			checkDecodeError(t, text, err)
 			return
 		}
 		var plain struct {
@@ -39,7 +39,7 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		if err := json.Unmarshal([]byte(text), &plain); err != nil {
-			t.Fatalf("accepts what is no JSON: %v", err)
+			t.Fatalf("accepts a text that encoding/json rejects: %v", err)
 		}
 		answer := got.Answer.Text
 		if !got.Answer.Object {
@@ -47,23 +47,23 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("the answer: %v", err)
 			}
 		} else if answer != string(plain.Answer) {
-			t.Fatalf("the object %q became %q", plain.Answer, answer)
+			t.Fatalf("the object %q was decoded as %q", plain.Answer, answer)
 		}
 		if got.Purpose != plain.Purpose || got.Subject != plain.Subject || got.To != plain.To || answer != got.Answer.Text ||
 			!reflect.DeepEqual(got.Transaction, plain.Transaction) || got.Client != clientInfo(plain.Client) {
-			t.Fatalf("reads %+v, others read %+v", got, plain)
+			t.Fatalf("decoded %+v, encoding/json decoded %+v", got, plain)
 		}
 	})
 }
 
-func checkRefusal(t *testing.T, text string, err error) {
+func checkDecodeError(t *testing.T, text string, err error) {
 	t.Helper()
 	var known *watchword.Error
 	if !errors.As(err, &known) || known.Code != "invalid_request" || len(known.Fields) == 0 {
-		t.Fatalf("refuses with %v", err)
+		t.Fatalf("error %v", err)
 	}
 	for _, field := range known.Fields {
-		if field.Reason == "" || len(field.Field) > deepest*(longestName+1) {
+		if field.Reason == "" || len(field.Field) > maxNameDepth*(maxNameLength+1) {
 			t.Fatalf("names %q: %q", field.Field, field.Reason)
 		}
 		for name := range strings.SplitSeq(field.Field, ".") {

@@ -12,28 +12,28 @@ import (
 	"time"
 )
 
-// What widespread generators make of the OpenAPI document compiles, without options, and works. The generators are no part of
-// the module: testdata/generators names their versions, and each test runs where they can be fetched. They are large, so
-// `make generators` asks for them.
+// These tests compile and run the clients that common generators make from the OpenAPI document. The generators are not
+// dependencies of the module: testdata/generators has their versions. They are large, so only `make generators` downloads
+// them, and a test is skipped if the download fails.
 
-// A workshop is a folder of its own, with what testdata/generators holds and the server's document.
-type workshop struct {
+// A generatorWorkspace is a temporary folder with a copy of testdata/generators and the server's OpenAPI document.
+type generatorWorkspace struct {
 	t      *testing.T
 	folder string
 }
 
-func newWorkshop(t *testing.T, b *bench) *workshop {
+func newGeneratorWorkspace(t *testing.T, ts *testServer) *generatorWorkspace {
 	t.Helper()
 	if os.Getenv("WATCHWORD_GENERATORS") == "" {
-		t.Skip("the generators are fetched and run by `make generators`")
+		t.Skip("the generators are downloaded and run by `make generators`")
 	}
-	w := &workshop{t, t.TempDir()}
+	w := &generatorWorkspace{t, t.TempDir()}
 	must(t, os.CopyFS(w.folder, os.DirFS("testdata/generators")))
-	must(t, os.WriteFile(filepath.Join(w.folder, "openapi.json"), []byte(b.get("/openapi.json").text), 0o600))
+	must(t, os.WriteFile(filepath.Join(w.folder, "openapi.json"), []byte(ts.get("/openapi.json").text), 0o600))
 	return w
 }
 
-func (w *workshop) command(name string, args ...string) *exec.Cmd {
+func (w *generatorWorkspace) command(name string, args ...string) *exec.Cmd {
 	ctx, cancel := context.WithTimeout(w.t.Context(), 4*time.Minute)
 	w.t.Cleanup(cancel)
 	c := exec.CommandContext(ctx, name, args...)
@@ -41,38 +41,38 @@ func (w *workshop) command(name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// fetch skips the test where what it needs is not to be had.
-func (w *workshop) fetch(name string, args ...string) {
+// fetch runs a command that downloads generators, and skips the test if it fails.
+func (w *generatorWorkspace) fetch(name string, args ...string) {
 	w.t.Helper()
 	if out, err := w.command(name, args...).CombinedOutput(); err != nil {
-		w.t.Skipf("the generators cannot be fetched here, so what they make was NOT compiled: %s %v: %v %.300s", name, args, err, out)
+		w.t.Skipf("the generators cannot be downloaded, so their clients were NOT compiled: %s %v: %v %.300s", name, args, err, out)
 	}
 }
 
-func (w *workshop) run(name string, args ...string) []byte {
+func (w *generatorWorkspace) run(name string, args ...string) []byte {
 	w.t.Helper()
 	c := w.command(name, args...)
 	out, err := c.Output()
 	if err != nil {
-		var said []byte
+		var stderr []byte
 		if exit, ok := err.(*exec.ExitError); ok {
-			said = exit.Stderr
+			stderr = exit.Stderr
 		}
-		w.t.Fatalf("%s %v: %v\n%s\n%s", name, args, err, out, said)
+		w.t.Fatalf("%s %v: %v\n%s\n%s", name, args, err, out, stderr)
 	}
 	return out
 }
 
-func TestGoClientsThatAreGeneratedStartAndCheck(t *testing.T) {
-	b := newBench(t, options{})
-	w := newWorkshop(t, b)
+func TestGeneratedGoClientsStartAndCheck(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	w := newGeneratorWorkspace(t, ts)
 	w.fetch("go", "mod", "download")
 	must(t, os.Mkdir(filepath.Join(w.folder, "openapi"), 0o700))
 	must(t, os.WriteFile(filepath.Join(w.folder, "openapi", "client.go"), w.run("go", "tool", "oapi-codegen", "openapi.json"), 0o600))
 	w.run("go", "tool", "ogen", "openapi.json")
 	w.run("go", "build", "-o", "client", ".")
 
-	web := httptest.NewServer(b.server)
+	web := httptest.NewServer(ts.server)
 	t.Cleanup(web.Close)
 	client := w.command(filepath.Join(w.folder, "client"), web.URL, shopKey)
 	client.Stderr = os.Stderr
@@ -83,7 +83,7 @@ func TestGoClientsThatAreGeneratedStartAndCheck(t *testing.T) {
 	must(t, client.Start())
 	challenges := 0
 	for ids := bufio.NewScanner(out); ids.Scan(); challenges++ {
-		_, err := fmt.Fprintln(codes, b.code("shop", ids.Text()))
+		_, err := fmt.Fprintln(codes, ts.sentCode("shop", ids.Text()))
 		must(t, err)
 	}
 	if err := client.Wait(); err != nil || challenges != 2 {
@@ -91,8 +91,8 @@ func TestGoClientsThatAreGeneratedStartAndCheck(t *testing.T) {
 	}
 }
 
-func TestTypeScriptClientsThatAreGeneratedCompile(t *testing.T) {
-	w := newWorkshop(t, newBench(t, options{}))
+func TestGeneratedTypeScriptClientsCompile(t *testing.T) {
+	w := newGeneratorWorkspace(t, newTestServer(t, serverOptions{}))
 	w.fetch("npm", "install", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund")
 	w.run("npx", "--no-install", "openapi-typescript", "openapi.json", "-o", "types.d.ts")
 	w.run("npx", "--no-install", "openapi-ts", "-i", "openapi.json", "-o", "client")

@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// Bounds of a connection. Answers may take as long as a caller may wait for a challenge, and a bit.
+// Bounds of a connection. writeTimeout exceeds the longest time that a caller may wait for a challenge.
 const (
-	headerTime     = 5 * time.Second
-	readTime       = 10 * time.Second
-	writeTime      = (longestWait + 15) * time.Second
-	idleTime       = 2 * time.Minute
+	headerTimeout  = 5 * time.Second
+	readTimeout    = 10 * time.Second
+	writeTimeout   = (maxWaitSeconds + 15) * time.Second
+	idleTimeout    = 2 * time.Minute
 	maxHeaderBytes = 16 << 10
 )
 
-// HTTPServer returns an http.Server for the handler whose times and sizes are bounded. Its Shutdown ends the contexts of
-// the requests that are being answered, so that nobody goes on waiting for a challenge; what was begun is finished all
-// the same. Set its ErrorLog, or what net/http has to say goes to the standard logger, clients' addresses included.
-func HTTPServer(addr string, handler http.Handler) *http.Server {
+// NewHTTPServer returns an http.Server for the handler, with bounded timeouts and header sizes. Its Shutdown cancels the
+// contexts of active requests, so that callers stop waiting for challenges; operations that have begun still complete. Set
+// ErrorLog, or net/http writes its messages, which contain client addresses, to the standard logger.
+func NewHTTPServer(addr string, handler http.Handler) *http.Server {
 	ctx, cancel := context.WithCancel(context.Background())
-	srv := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime,
-		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, BaseContext: func(net.Listener) context.Context { return ctx }}
+	srv := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, BaseContext: func(net.Listener) context.Context { return ctx }}
 	srv.RegisterOnShutdown(cancel)
 	return srv
 }

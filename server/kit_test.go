@@ -21,7 +21,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// The keys of the two apps that most tests have.
+// The API keys of the two apps that most tests use.
 const (
 	shopKey    = "shop-key-1"
 	shopKey2   = "shop-key-2"
@@ -30,19 +30,19 @@ const (
 	bankKey    = "bank-key"
 )
 
-// A bench is a server with two apps over one store, a clock that tests move, and an outbox that keeps what is to be sent.
-type bench struct {
-	t       testing.TB
-	server  *server.Server
-	engines map[string]*watchword.Engine
-	outbox  *outbox
-	clock   *clock
-	log     *lockedBuffer
-	openapi *contract
+// A testServer is a server with two apps that share a store, with a clock that tests advance and an outbox that keeps messages.
+type testServer struct {
+	t        testing.TB
+	server   *server.Server
+	engines  map[string]*watchword.Engine
+	outbox   *outbox
+	clock    *clock
+	log      *syncBuffer
+	contract *apiContract
 }
 
-// options change how a bench is made.
-type options struct {
+// serverOptions are the settings of a testServer.
+type serverOptions struct {
 	store       watchword.Store
 	strategies  []watchword.Strategy
 	starts      watchword.Limiter
@@ -51,60 +51,60 @@ type options struct {
 	engine      func(*watchword.Config)
 }
 
-func newBench(t testing.TB, o options) *bench {
+func newTestServer(t testing.TB, o serverOptions) *testServer {
 	t.Helper()
-	b := &bench{t: t, engines: map[string]*watchword.Engine{}, outbox: &outbox{}, log: &lockedBuffer{},
+	ts := &testServer{t: t, engines: map[string]*watchword.Engine{}, outbox: &outbox{}, log: &syncBuffer{},
 		clock: &clock{now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)}}
 	if o.store == nil {
-		o.store = memory.New(memory.Config{Clock: b.clock.Now})
+		o.store = memory.New(memory.Config{Clock: ts.clock.Now})
 	}
 	signingKey, err := receipt.GenerateKey("2026-11", receipt.EdDSA)
 	must(t, err)
-	signer, err := receipt.NewSigner(receipt.SignerConfig{Keys: []receipt.Key{signingKey}, Clock: b.clock.Now})
+	signer, err := receipt.NewSigner(receipt.SignerConfig{Keys: []receipt.Key{signingKey}, Clock: ts.clock.Now})
 	must(t, err)
 	var apps []server.App
 	for _, name := range []string{"shop", "bank"} {
-		b.engines[name] = b.newEngine(name, o)
-		apps = append(apps, server.App{Engine: b.engines[name], Signer: signer, PublicURL: "https://" + name + ".example.com"})
+		ts.engines[name] = ts.newEngine(name, o)
+		apps = append(apps, server.App{Engine: ts.engines[name], Signer: signer, PublicURL: "https://" + name + ".example.com"})
 	}
 	all := []string{server.ScopeChallenges, server.ScopeFactors}
-	apps[0].Keys = []server.APIKey{key(shopKey, all...), key(shopKey2, server.ScopeChallenges), key(factorsKey, server.ScopeFactors),
-		key(adminKey, server.ScopeChallenges, server.ScopeFactorsAdmin)}
-	apps[1].Keys = []server.APIKey{key(bankKey, all...)}
-	cfg := server.Config{Apps: apps, Development: o.development, Clock: b.clock.Now,
-		Logger: slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	apps[0].Keys = []server.APIKey{newAPIKey(shopKey, all...), newAPIKey(shopKey2, server.ScopeChallenges), newAPIKey(factorsKey, server.ScopeFactors),
+		newAPIKey(adminKey, server.ScopeChallenges, server.ScopeFactorsAdmin)}
+	apps[1].Keys = []server.APIKey{newAPIKey(bankKey, all...)}
+	cfg := server.Config{Apps: apps, Development: o.development, Clock: ts.clock.Now,
+		Logger: slog.New(slog.NewJSONHandler(ts.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	if o.configure != nil {
 		o.configure(&cfg)
 	}
-	b.server, err = server.New(cfg)
+	ts.server, err = server.New(cfg)
 	must(t, err)
 	if !o.development {
-		b.openapi = newContract(t, b)
+		ts.contract = newAPIContract(t, ts)
 	}
-	return b
+	return ts
 }
 
-func (b *bench) newEngine(name string, o options) *watchword.Engine {
+func (ts *testServer) newEngine(name string, o serverOptions) *watchword.Engine {
 	ring, err := watchword.NewKey("2026", bytes.Repeat([]byte{1}, 32))
-	must(b.t, err)
+	must(ts.t, err)
 	identity, err := watchword.NewKey("identity", bytes.Repeat([]byte{2}, 32))
-	must(b.t, err)
-	digits, err := otp.New(otp.Config{Clock: b.clock.Now})
-	must(b.t, err)
+	must(ts.t, err)
+	digits, err := otp.New(otp.Config{Clock: ts.clock.Now})
+	must(ts.t, err)
 	cfg := watchword.Config{App: name, Issuer: "https://" + name + ".example.com", Keys: []watchword.Key{ring},
-		Identity: identity, Store: o.store, Outbox: b.outbox, Factors: &memory.Factors{}, Strategies: append([]watchword.Strategy{digits}, o.strategies...),
-		Addresses: anyAddress, Channels: []string{"sms", "email", "voice"}, ReturnOrigins: []string{"https://app.example.com"}, Starts: o.starts, Clock: b.clock.Now,
-		Development: o.development, Logger: slog.New(slog.NewJSONHandler(b.log, nil))}
+		Identity: identity, Store: o.store, Outbox: ts.outbox, Factors: &memory.Factors{}, Strategies: append([]watchword.Strategy{digits}, o.strategies...),
+		Addresses: acceptAnyAddress, Channels: []string{"sms", "email", "voice"}, ReturnOrigins: []string{"https://app.example.com"}, Starts: o.starts, Clock: ts.clock.Now,
+		Development: o.development, Logger: slog.New(slog.NewJSONHandler(ts.log, nil))}
 	if o.engine != nil {
 		o.engine(&cfg)
 	}
 	e, err := watchword.New(cfg)
-	must(b.t, err)
+	must(ts.t, err)
 	return e
 }
 
-// anyAddress stands for delivery's policy: everything is canonical as it is, but for one country.
-func anyAddress(_, address string) (watchword.Address, error) {
+// acceptAnyAddress is an address policy that accepts every address unchanged, except those of one country.
+func acceptAnyAddress(_, address string) (watchword.Address, error) {
 	a := watchword.Address{Value: address, Masked: address[:1] + "•••", Kind: "phone"}
 	if strings.HasPrefix(address, "+999") {
 		return a, &watchword.Error{Code: watchword.ErrDestinationRefused.Code, Reason: "country"}
@@ -112,11 +112,11 @@ func anyAddress(_, address string) (watchword.Address, error) {
 	return a, nil
 }
 
-func key(text string, scopes ...string) server.APIKey {
+func newAPIKey(text string, scopes ...string) server.APIKey {
 	return server.APIKey{SHA256: sha256.Sum256([]byte(text)), Scopes: scopes}
 }
 
-// newSigner has a new key of that name.
+// newSigner returns a Signer with a new key of that id.
 func newSigner(t testing.TB, kid string) watchword.Signer {
 	t.Helper()
 	k, err := receipt.GenerateKey(kid, receipt.EdDSA)
@@ -133,7 +133,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// A clock stands still until it is moved.
+// A clock changes only when a test advances it.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -145,26 +145,26 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-func (c *clock) move(d time.Duration) {
+func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// An outbox keeps what is to be sent, for tests to look at.
+// An outbox keeps messages, so that tests can read them.
 type outbox struct {
-	mu   sync.Mutex
-	kept []watchword.Outgoing
+	mu       sync.Mutex
+	messages []watchword.Outgoing
 }
 
 func (o *outbox) Put(_ context.Context, out ...watchword.Outgoing) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.kept = append(o.kept, out...)
+	o.messages = append(o.messages, out...)
 	return nil
 }
 
-func (o *outbox) Claim(context.Context) (watchword.Outgoing, error) { panic("nobody works here") }
+func (o *outbox) Claim(context.Context) (watchword.Outgoing, error) { panic("tests send no messages") }
 
 func (o *outbox) Done(context.Context, watchword.Outgoing) error { return nil }
 
@@ -175,183 +175,94 @@ func (o *outbox) Bury(context.Context, watchword.Outgoing) error { return nil }
 func (o *outbox) count() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.kept)
+	return len(o.messages)
 }
 
-// code is what the person would read in the latest message of a challenge.
-func (b *bench) code(app, id string) string {
-	b.t.Helper()
-	b.outbox.mu.Lock()
-	defer b.outbox.mu.Unlock()
-	for n := len(b.outbox.kept) - 1; n >= 0; n-- {
-		if b.outbox.kept[n].ChallengeID == id {
-			m, err := b.engines[app].ComposeMessage(b.t.Context(), b.outbox.kept[n])
-			must(b.t, err)
+// sentCode returns the code in the latest message of a challenge.
+func (ts *testServer) sentCode(app, id string) string {
+	ts.t.Helper()
+	ts.outbox.mu.Lock()
+	defer ts.outbox.mu.Unlock()
+	for n := len(ts.outbox.messages) - 1; n >= 0; n-- {
+		if ts.outbox.messages[n].ChallengeID == id {
+			m, err := ts.engines[app].ComposeMessage(ts.t.Context(), ts.outbox.messages[n])
+			must(ts.t, err)
 			return m.Code.Reveal()
 		}
 	}
-	b.t.Fatalf("no message for %s", id)
+	ts.t.Fatalf("no message for %s", id)
 	return ""
 }
 
-// wrong is a code of the same form that is not the right one.
-func wrong(code string) string {
+// wrongCode returns a wrong code of the same form.
+func wrongCode(code string) string {
 	digit := (code[0]-'0'+1)%10 + '0'
 	return string(digit) + code[1:]
 }
 
-// A reply is an answer as a test looks at it.
-type reply struct {
-	status int
-	header http.Header
-	text   string
-	body   map[string]any
-}
-
-func (r *reply) str(path ...string) string {
-	s, _ := r.at(path...).(string)
-	return s
-}
-
-func (r *reply) at(path ...string) any {
-	var v any = r.body
-	for _, p := range path {
-		m, _ := v.(map[string]any)
-		v = m[p]
-	}
-	return v
-}
-
-// fields are the names in errors.
-func (r *reply) fields() (out []string) {
-	list, _ := r.body["errors"].([]any)
-	for _, e := range list {
-		m, _ := e.(map[string]any)
-		name, _ := m["field"].(string)
-		out = append(out, name)
-	}
-	return out
-}
-
-// request makes one with the key of the shop and, if there is a body, the type of JSON. More headers come as pairs;
-// an empty value takes one away.
-func request(method, target, body string, headers ...string) *http.Request {
-	var reader io.Reader
-	if body != "" {
-		reader = strings.NewReader(body)
-	}
-	r := httptest.NewRequest(method, "https://shop.example.com"+target, reader)
-	r.Header.Set("Authorization", "Bearer "+shopKey)
-	if body != "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	for n := 0; n+1 < len(headers); n += 2 {
-		if headers[n+1] == "" {
-			r.Header.Del(headers[n])
-		} else {
-			r.Header.Set(headers[n], headers[n+1])
-		}
-	}
-	return r
-}
-
-// do sends a request, and holds it and its answer against the OpenAPI document and against what holds for every answer.
-func (b *bench) do(r *http.Request) *reply {
-	b.t.Helper()
+// send sends a request, and validates request and response against the OpenAPI document.
+func (ts *testServer) send(r *http.Request) *apiResponse {
+	ts.t.Helper()
 	body, err := io.ReadAll(r.Body)
-	must(b.t, err)
+	must(ts.t, err)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	w := httptest.NewRecorder()
-	b.server.ServeHTTP(w, r)
-	out := &reply{status: w.Code, header: w.Header(), text: w.Body.String()}
+	ts.server.ServeHTTP(w, r)
+	out := &apiResponse{status: w.Code, header: w.Header(), text: w.Body.String()}
 	if strings.Contains(out.header.Get("Content-Type"), "json") {
 		if err := json.Unmarshal(w.Body.Bytes(), &out.body); err != nil {
-			b.t.Errorf("%s %s: the answer is no JSON object: %v: %s", r.Method, r.URL.Path, err, out.text)
+			ts.t.Errorf("%s %s: the response is not a JSON object: %v: %s", r.Method, r.URL.Path, err, out.text)
 		}
 	}
-	everyAnswer(b.t, r, out)
-	if b.openapi != nil {
-		b.openapi.hold(b.t, r, body, w.Result(), out)
+	checkCommonProperties(ts.t, r, out)
+	if ts.contract != nil {
+		ts.contract.validate(ts.t, r, body, w.Result(), out)
 	}
 	return out
 }
 
-// everyAnswer checks what holds for all of them.
-func everyAnswer(t testing.TB, r *http.Request, out *reply) {
-	t.Helper()
-	for name, want := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"} {
-		if got := out.header.Get(name); got != want {
-			t.Errorf("%s %s: %s is %q, not %q", r.Method, r.URL.Path, name, got, want)
-		}
-	}
-	if out.header.Get("X-Request-Id") == "" {
-		t.Errorf("%s %s: no X-Request-Id", r.Method, r.URL.Path)
-	}
-	if out.status < 400 {
-		return
-	}
-	if got := out.header.Get("Content-Type"); got != "application/problem+json" {
-		t.Errorf("%s %s: a problem of type %q", r.Method, r.URL.Path, got)
-	}
-	code := out.str("code")
-	if out.at("status") != float64(out.status) || !strings.HasSuffix(out.str("type"), ".example.com/problems/"+code) || out.str("title") == "" {
-		t.Errorf("%s %s: not the shape of a problem: %s", r.Method, r.URL.Path, out.text)
-	}
+func (ts *testServer) post(target, body string, headers ...string) *apiResponse {
+	ts.t.Helper()
+	return ts.send(newRequest(http.MethodPost, target, body, headers...))
 }
 
-func (b *bench) post(target, body string, headers ...string) *reply {
-	b.t.Helper()
-	return b.do(request(http.MethodPost, target, body, headers...))
+func (ts *testServer) get(target string, headers ...string) *apiResponse {
+	ts.t.Helper()
+	return ts.send(newRequest(http.MethodGet, target, "", headers...))
 }
 
-func (b *bench) get(target string, headers ...string) *reply {
-	b.t.Helper()
-	return b.do(request(http.MethodGet, target, "", headers...))
+// startChallenge starts the challenge of signInRequest and returns its id.
+func (ts *testServer) startChallenge() string {
+	ts.t.Helper()
+	return ts.post("/v1/challenges", signInRequest).want(ts.t, http.StatusCreated, "").stringAt("id")
 }
 
-// want checks status and, for problems, the code.
-func (r *reply) want(t testing.TB, status int, code string) *reply {
-	t.Helper()
-	if r.status != status || r.str("code") != code {
-		t.Fatalf("got %d %q, want %d %q: %s", r.status, r.str("code"), status, code, r.text)
-	}
-	return r
+func (ts *testServer) checkAnswer(id, answer string) *apiResponse {
+	ts.t.Helper()
+	return ts.post("/v1/challenges/"+id+"/check", `{"purpose":"sign_in","subject":"user_42","answer":"`+answer+`"}`)
 }
 
-const signIn = `{"strategy":"otp","purpose":"sign_in","channel":"sms","to":"+14155550123","subject":"user_42"}`
-
-// start begins the usual challenge and returns its id.
-func (b *bench) start() string {
-	b.t.Helper()
-	return b.post("/v1/challenges", signIn).want(b.t, http.StatusCreated, "").str("id")
-}
-
-func (b *bench) check(id, answer string) *reply {
-	b.t.Helper()
-	return b.post("/v1/challenges/"+id+"/check", `{"purpose":"sign_in","subject":"user_42","answer":"`+answer+`"}`)
-}
-
-// A lockedBuffer is a log that may be read while it is written.
-type lockedBuffer struct {
+// A syncBuffer is a buffer that may be read while it is written.
+type syncBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (b *lockedBuffer) Write(p []byte) (int, error) {
+func (b *syncBuffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.Write(p)
 }
 
-func (b *lockedBuffer) String() string {
+func (b *syncBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
 }
 
-// RoundTrip lets a bench stand in for the network.
-func (b *bench) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip makes a testServer an http.RoundTripper.
+func (ts *testServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := httptest.NewRecorder()
-	b.server.ServeHTTP(w, r)
+	ts.server.ServeHTTP(w, r)
 	return w.Result(), nil
 }

@@ -12,31 +12,31 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// apiVersion is the contract's, in the document and the paths.
+// apiVersion is the version of the API, in the document and the paths.
 const apiVersion = "1"
 
-// keyScheme is the document's name for API keys.
+// keyScheme is the name of the document's security scheme.
 const keyScheme = "key"
 
-// schemasPath is where the document's schemas are.
+// schemasPath is the prefix of references to the document's schemas.
 const schemasPath = "#/components/schemas/"
 
-// describeAPI makes the OpenAPI 3.1 document of the operations.
+// describeAPI returns the OpenAPI 3.1 document of the operations.
 func describeAPI(operations []operation, publicURL string) ([]byte, error) {
-	d := describer{known: kinds(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
+	d := documentBuilder{problemTypes: indexProblemTypes(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "watchword", Version: apiVersion,
-			Description: "Have somebody prove something, and get a receipt for it. Requests are read strictly: names that are unknown, twice or in another case and values of another type are refused. null for a field that may be left out is the same as leaving it out."},
+			Description: "Verify that a person controls a phone number, a mailbox, an authenticator app or a security key, and get a signed, single-use receipt. Requests are decoded strictly: unknown names, repeated names, names in another case and values of another type are rejected. For an optional field, null equals omission."},
 		Servers: []*huma.Server{{URL: publicURL}},
 		Components: &huma.Components{Schemas: d.schemas, SecuritySchemes: map[string]*huma.SecurityScheme{
-			keyScheme: {Type: "http", Scheme: "bearer", Description: "A key of the app, with the scopes that an operation names."}}},
+			keyScheme: {Type: "http", Scheme: "bearer", Description: "An API key of the app with the scope of the operation."}}},
 	}
 	for n := range operations {
-		doc.AddOperation(d.operation(&operations[n]))
+		doc.AddOperation(d.buildOperation(&operations[n]))
 	}
-	d.nameCodes()
-	d.describeAnswers()
+	d.listProblemCodes()
+	d.relaxResponseSchemas()
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("marshal: %w", err)
@@ -44,14 +44,14 @@ func describeAPI(operations []operation, publicURL string) ([]byte, error) {
 	return text, nil
 }
 
-// describer turns operations into the document's.
-type describer struct {
-	known    map[string]kind
-	schemas  huma.Registry
-	requests map[string]bool // the schemas that are parts of requests
+// A documentBuilder converts operations to those of the OpenAPI document.
+type documentBuilder struct {
+	problemTypes map[string]problemType
+	schemas      huma.Registry
+	requests     map[string]bool // the names of the schemas of requests
 }
 
-// schemaName is a type's name without what tells requests and views apart only here.
+// schemaName returns the name of a type's schema: without the suffixes View and Field, which only the Go code uses.
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	for _, suffix := range []string{"View", "Field"} {
@@ -60,20 +60,20 @@ func schemaName(t reflect.Type, hint string) string {
 	return name
 }
 
-func (d *describer) operation(o *operation) *huma.Operation {
-	out := &huma.Operation{Method: o.method, Path: o.path, OperationID: o.id, Summary: o.summary, Parameters: d.parameters(o),
-		Responses: d.responses(o)}
+func (d *documentBuilder) buildOperation(o *operation) *huma.Operation {
+	out := &huma.Operation{Method: o.method, Path: o.path, OperationID: o.id, Summary: o.summary, Parameters: d.buildParameters(o),
+		Responses: d.buildResponses(o)}
 	if o.scope != "" {
 		out.Security = []map[string][]string{{keyScheme: {o.scope}}}
 	}
-	if o.in != nil {
-		out.RequestBody = &huma.RequestBody{Required: !o.optional, Content: d.content(typeJSON, o.in)}
-		d.allowNulls(o.in)
+	if o.requestType != nil {
+		out.RequestBody = &huma.RequestBody{Required: !o.optionalBody, Content: d.buildContent(contentTypeJSON, o.requestType)}
+		d.markNullable(o.requestType)
 	}
 	return out
 }
 
-func (d *describer) parameters(o *operation) (out []*huma.Param) {
+func (d *documentBuilder) buildParameters(o *operation) (out []*huma.Param) {
 	text := &huma.Schema{Type: huma.TypeString}
 	for segment := range strings.SplitSeq(o.path, "/") {
 		if name, ok := strings.CutPrefix(segment, "{"); ok {
@@ -85,23 +85,23 @@ func (d *describer) parameters(o *operation) (out []*huma.Param) {
 	}
 	if o.method == http.MethodPost {
 		out = append(out, &huma.Param{Name: idempotencyHeader, In: inHeader,
-			Description: "The same key with the same body gets the first answer again, and nothing is done twice.",
-			Schema:      &huma.Schema{Type: huma.TypeString, Pattern: "^[!-~]{1," + strconv.Itoa(longestKey) + "}$"}})
+			Description: "A request with the same key and the same body gets the first response again and has no further effect.",
+			Schema:      &huma.Schema{Type: huma.TypeString, Pattern: "^[!-~]{1," + strconv.Itoa(maxIdempotencyKey) + "}$"}})
 	}
 	return out
 }
 
-// responses are the good answer and, by status, the problems.
-func (d *describer) responses(o *operation) map[string]*huma.Response {
-	out := map[string]*huma.Response{strconv.Itoa(o.status): {Description: http.StatusText(o.status), Content: d.content(typeJSON, o.out)}}
+// buildResponses returns the successful response and the problems by status.
+func (d *documentBuilder) buildResponses(o *operation) map[string]*huma.Response {
+	out := map[string]*huma.Response{strconv.Itoa(o.status): {Description: http.StatusText(o.status), Content: d.buildContent(contentTypeJSON, o.responseType)}}
 	byStatus := map[int][]string{}
-	for _, code := range o.allProblems() {
-		status := d.known[code].Status
+	for _, code := range o.problemCodes() {
+		status := d.problemTypes[code].Status
 		byStatus[status] = append(byStatus[status], code)
 	}
 	for status, codes := range byStatus {
 		slices.Sort(codes)
-		r := &huma.Response{Description: strings.Join(codes, ", "), Content: d.content(typeProblem, reflect.TypeFor[problem]())}
+		r := &huma.Response{Description: strings.Join(codes, ", "), Content: d.buildContent(contentTypeProblem, reflect.TypeFor[problem]())}
 		if status == http.StatusTooManyRequests {
 			r.Headers = map[string]*huma.Param{"Retry-After": {Description: "Seconds.", Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0)}}}
 		}
@@ -110,15 +110,15 @@ func (d *describer) responses(o *operation) map[string]*huma.Response {
 	return out
 }
 
-func (d *describer) content(contentType string, t reflect.Type) map[string]*huma.MediaType {
+func (d *documentBuilder) buildContent(contentType string, t reflect.Type) map[string]*huma.MediaType {
 	if t == nil {
 		return nil
 	}
 	return map[string]*huma.MediaType{contentType: {Schema: d.schemas.Schema(t, true, t.Name())}}
 }
 
-// allowNulls says of the fields of a request that may be left out that they may be null too.
-func (d *describer) allowNulls(request reflect.Type) {
+// markNullable marks the optional fields of a request as nullable.
+func (d *documentBuilder) markNullable(request reflect.Type) {
 	name := schemaName(request, "")
 	d.requests[name] = true
 	properties := d.schemas.Map()[name].Properties
@@ -129,7 +129,7 @@ func (d *describer) allowNulls(request reflect.Type) {
 		switch {
 		case options == "":
 		case schema.Ref != "":
-			d.allowNulls(field.Type)
+			d.markNullable(field.Type)
 			properties[name] = &huma.Schema{Description: schema.Description, AnyOf: []*huma.Schema{{Ref: schema.Ref}, {Type: "null"}}}
 		default:
 			schema.Nullable = true
@@ -137,9 +137,9 @@ func (d *describer) allowNulls(request reflect.Type) {
 	}
 }
 
-// describeAnswers says of answers what huma says of requests only: fields may be added, which clients ignore, and what is
-// empty is left out, so nothing is null.
-func (d *describer) describeAnswers() {
+// relaxResponseSchemas allows additional fields in responses, so that later versions can add some, and marks no field as
+// nullable, because empty fields are omitted.
+func (d *documentBuilder) relaxResponseSchemas() {
 	for name, schema := range d.schemas.Map() {
 		if d.requests[name] {
 			continue
@@ -153,16 +153,16 @@ func (d *describer) describeAnswers() {
 	}
 }
 
-// nameCodes lists what a problem's code can be.
-func (d *describer) nameCodes() {
+// listProblemCodes adds all problem codes to the schema of a problem.
+func (d *documentBuilder) listProblemCodes() {
 	code := d.schemas.Map()[schemaName(reflect.TypeFor[problem](), "")].Properties["code"]
-	for _, k := range catalogue() {
+	for _, k := range listProblemTypes() {
 		code.Enum = append(code.Enum, k.Code)
 	}
 }
 
-// allProblems are the operation's own and those that its shape brings with it.
-func (o *operation) allProblems() []string {
+// problemCodes returns the codes of the operation, with those that authorization and idempotency add.
+func (o *operation) problemCodes() []string {
 	codes := slices.Clone(o.problems)
 	if o.scope != "" {
 		codes = append(codes, "invalid_request", codeUnauthorized, codeForbidden, "unavailable", codeInternalError)

@@ -15,17 +15,17 @@ import (
 	v3 "github.com/pb33f/libopenapi/datamodel/high/v3"
 )
 
-// A contract is the OpenAPI document that a server publishes, read with another library.
-type contract struct {
+// An apiContract is the OpenAPI document of a server, parsed by another library than the one that wrote it.
+type apiContract struct {
 	validator validator.Validator
 	model     *v3.Document
 }
 
-func newContract(t testing.TB, b *bench) *contract {
+func newAPIContract(t testing.TB, ts *testServer) *apiContract {
 	t.Helper()
 	w := httptest.NewRecorder()
-	b.server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
-	document, err := libopenapi.NewDocument(closeAnswers(t, w.Body.Bytes()))
+	ts.server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
+	document, err := libopenapi.NewDocument(forbidUnknownFields(t, w.Body.Bytes()))
 	must(t, err)
 	v, errs := validator.NewValidator(document)
 	if len(errs) > 0 {
@@ -36,36 +36,36 @@ func newContract(t testing.TB, b *bench) *contract {
 	}
 	model, err := document.BuildV3Model()
 	must(t, err)
-	return &contract{validator: v, model: &model.Model}
+	return &apiContract{validator: v, model: &model.Model}
 }
 
-// closeAnswers makes a document of which an answer may hold nothing that it does not name, so that nothing is forgotten in it.
-// To clients it says that fields may be added.
-func closeAnswers(t testing.TB, document []byte) []byte {
+// forbidUnknownFields returns the document with additionalProperties false for responses, so that validation finds fields that
+// the document does not name. The published document allows additional fields.
+func forbidUnknownFields(t testing.TB, document []byte) []byte {
 	t.Helper()
 	var doc map[string]any
 	must(t, json.Unmarshal(document, &doc))
-	opened := 0
+	changed := 0
 	for _, schema := range doc["components"].(map[string]any)["schemas"].(map[string]any) {
 		s := schema.(map[string]any)
 		if _, given := s["additionalProperties"]; !given && s["properties"] != nil {
 			s["additionalProperties"] = false
-			opened++
+			changed++
 		}
 	}
-	if opened < 5 {
-		t.Errorf("only %d schemas of answers may grow", opened)
+	if changed < 5 {
+		t.Errorf("only %d schemas allow additional fields", changed)
 	}
 	text, err := json.Marshal(doc)
 	must(t, err)
 	return text
 }
 
-// hold checks one exchange of an operation against the document: the request, if it was accepted; the answer always; and
-// that the document names the problem's code for that operation.
-func (c *contract) hold(t testing.TB, r *http.Request, body []byte, response *http.Response, out *reply) {
+// validate checks request and response of an operation against the document: the request only if it was accepted. It also
+// checks that the document names the problem's code for the operation.
+func (c *apiContract) validate(t testing.TB, r *http.Request, body []byte, response *http.Response, out *apiResponse) {
 	t.Helper()
-	operation := c.operation(r)
+	operation := c.findOperation(r)
 	if operation == nil {
 		return
 	}
@@ -79,9 +79,9 @@ func (c *contract) hold(t testing.TB, r *http.Request, body []byte, response *ht
 	response.Body = io.NopCloser(strings.NewReader(out.text))
 	again.Body = io.NopCloser(bytes.NewReader(body))
 	if ok, errs := c.validator.ValidateHttpResponse(again, response); !ok {
-		t.Errorf("%s %s: an answer that the document does not allow: %v\n%s", r.Method, r.URL.Path, errs, out.text)
+		t.Errorf("%s %s: a response that the document does not allow: %v\n%s", r.Method, r.URL.Path, errs, out.text)
 	}
-	if code := out.str("code"); code != "" {
+	if code := out.stringAt("code"); code != "" {
 		documented := operation.Responses.Codes.GetOrZero(response.Status[:3])
 		if documented == nil || !slices.Contains(strings.Split(documented.Description, ", "), code) {
 			t.Errorf("%s %s: the document does not name the problem %s", r.Method, r.URL.Path, code)
@@ -89,10 +89,10 @@ func (c *contract) hold(t testing.TB, r *http.Request, body []byte, response *ht
 	}
 }
 
-// operation finds the document's entry for a request; nil if there is none, for pages and what is not found.
-func (c *contract) operation(r *http.Request) *v3.Operation {
+// findOperation returns the operation of a request, or nil if the document has none, as for pages.
+func (c *apiContract) findOperation(r *http.Request) *v3.Operation {
 	for path, item := range c.model.Paths.PathItems.FromOldest() {
-		if !matches(path, r.URL.Path) {
+		if !matchesTemplate(path, r.URL.Path) {
 			continue
 		}
 		for method, o := range item.GetOperations().FromOldest() {
@@ -104,7 +104,7 @@ func (c *contract) operation(r *http.Request) *v3.Operation {
 	return nil
 }
 
-func matches(template, path string) bool {
+func matchesTemplate(template, path string) bool {
 	a, b := strings.Split(template, "/"), strings.Split(path, "/")
 	return slices.EqualFunc(a, b, func(part, actual string) bool {
 		return part == actual || strings.HasPrefix(part, "{") && actual != "" && actual != ".."

@@ -15,67 +15,67 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An operation is one line of the API. The same line routes it, guards it, decodes its request and describes it.
+// An operation is one entry of the API. Routing, authorization, decoding and the OpenAPI document all use it.
 type operation struct {
-	method, path string
-	id, summary  string // of the OpenAPI document
-	scope        string // of the keys that may; empty: nobody needs a key
-	status       int    // when it went well
-	problems     []string
-	parameters   []parameter
-	in, out      reflect.Type // of request and answer; nil: none
-	optional     bool         // the body may be missing, which is the same as {}
-	decoder      *decoder
-	run          func(ctx context.Context, c *call) (any, error)
+	method, path              string
+	id, summary               string // for the OpenAPI document
+	scope                     string // that the API key needs; empty: no key is needed
+	status                    int    // of the response without a problem
+	problems                  []string
+	parameters                []parameter
+	requestType, responseType reflect.Type // nil: no body
+	optionalBody              bool         // an empty body means {}
+	decoder                   *decoder
+	run                       func(ctx context.Context, c *call) (any, error)
 }
 
-// A parameter is one of the query or a header.
+// A parameter is a query parameter or a header.
 type parameter struct {
 	in, name, description string
 	required              bool
 	schema                *huma.Schema
 }
 
-// Where parameters are, in OpenAPI's words.
+// The values of parameter.in, as in OpenAPI.
 const (
 	inQuery  = "query"
 	inHeader = "header"
 )
 
-// A call is one request to an operation, as its function sees it.
+// A call is one authorized request to an operation.
 type call struct {
 	*app
-	admin   bool // the key may change factors without a proof
+	admin   bool // the API key may change factors without a proof
 	request *http.Request
 	query   map[string]string
 	body    []byte
-	seed    []byte // of an idempotency key: the same for each request with it; nil: there is none
+	seed    []byte // derived from the idempotency key, the same for each request with that key; nil without a key
 
-	reservation *watchword.Reservation // of that key
+	reservation *watchword.Reservation // of the idempotency key; nil without a key
 }
 
-// operationTime bounds how long an operation may take. It does not end when the caller hangs up: what was begun, a try
-// charged or a factor's step spent, is brought to its end.
-const operationTime = 10 * time.Second
+// operationTimeout bounds an operation. An operation is not canceled when the caller disconnects: a try that was charged or
+// a step that was spent must lead to a result.
+const operationTimeout = 10 * time.Second
 
-// reading makes an operation without a body.
-func reading[Out any](o operation, run func(context.Context, *call) (Out, error)) operation {
-	o.out = reflect.TypeFor[Out]()
+// newReadOperation returns an operation without a request body.
+func newReadOperation[Out any](o operation, run func(context.Context, *call) (Out, error)) operation {
+	o.responseType = reflect.TypeFor[Out]()
 	o.run = func(ctx context.Context, c *call) (any, error) { return run(ctx, c) }
 	return o
 }
 
-// doing makes one whose answer is that it was done.
-func doing(o operation, run func(context.Context, *call) error) operation {
+// newDeleteOperation returns an operation without bodies, which responds with 204.
+func newDeleteOperation(o operation, run func(context.Context, *call) error) operation {
 	o.status = http.StatusNoContent
 	o.run = func(ctx context.Context, c *call) (any, error) { return nil, run(ctx, c) }
 	return o
 }
 
-// taking makes an operation that takes a JSON object.
-func taking[In, Out any](o operation, run func(context.Context, *call, *In) (Out, error)) operation {
-	o.in, o.out = reflect.TypeFor[In](), reflect.TypeFor[Out]()
-	o.decoder = newDecoder(o.in)
+// newBodyOperation returns an operation whose request body is a JSON object.
+func newBodyOperation[In, Out any](o operation, run func(context.Context, *call, *In) (Out, error)) operation {
+	o.requestType, o.responseType = reflect.TypeFor[In](), reflect.TypeFor[Out]()
+	o.decoder = newDecoder(o.requestType)
 	o.run = func(ctx context.Context, c *call) (any, error) {
 		in := new(In)
 		if err := o.decoder.decode(c.body, in); err != nil {
@@ -86,24 +86,24 @@ func taking[In, Out any](o operation, run func(context.Context, *call, *In) (Out
 	return o
 }
 
-// operate takes a request through an operation: key, query, body, idempotency, and the operation itself.
-func (x *exchange) operate(o *operation) {
-	c, err := x.admit(o)
+// serveOperation authorizes and reads a request, runs the operation and sends the response.
+func (x *exchange) serveOperation(o *operation) {
+	c, err := x.readCall(o)
 	if err != nil {
-		x.fail(err)
+		x.writeProblem(err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.request.Context()), operationTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.request.Context()), operationTimeout)
 	defer cancel()
 	if key, given := x.request.Header[idempotencyHeader]; given && o.method == http.MethodPost {
-		x.answer(x.once(ctx, o, c, key))
+		x.writeResponse(x.runOnce(ctx, o, c, key))
 		return
 	}
-	x.answer(x.perform(ctx, o, c))
+	x.writeResponse(x.runOperation(ctx, o, c))
 }
 
-// admit reads what every operation needs.
-func (x *exchange) admit(o *operation) (*call, error) {
+// readCall checks the API key and reads query and body.
+func (x *exchange) readCall(o *operation) (*call, error) {
 	c := &call{request: x.request}
 	if o.scope != "" {
 		key, err := x.authorize(o.scope)
@@ -116,52 +116,52 @@ func (x *exchange) admit(o *operation) (*call, error) {
 	if c.query, err = readQuery(x.request, o.parameters); err != nil {
 		return nil, err
 	}
-	if o.in == nil {
+	if o.requestType == nil {
 		return c, nil
 	}
 	if c.body, err = readBody(x, x.request); err != nil {
 		return nil, err
 	}
-	if len(c.body) == 0 && o.optional {
+	if len(c.body) == 0 && o.optionalBody {
 		c.body = []byte("{}")
 		return c, nil
 	}
 	return c, checkContentType(x.request.Header)
 }
 
-// perform runs the operation.
-func (x *exchange) perform(ctx context.Context, o *operation, c *call) answer {
+// runOperation runs the operation and encodes its result.
+func (x *exchange) runOperation(ctx context.Context, o *operation, c *call) response {
 	out, err := o.run(ctx, c)
 	if err != nil {
-		return x.refusal(err)
+		return x.newProblemResponse(err)
 	}
-	if o.out == nil {
-		return answer{status: o.status}
+	if o.responseType == nil {
+		return response{status: o.status}
 	}
-	// encoding/json, like the receipts that hold the same claims; it is decoding that has to be stricter.
+	// Claims must have the same form as in receipts, which encoding/json writes too.
 	body, err := json.Marshal(out)
 	if err != nil {
-		return x.refusal(fmt.Errorf("an answer has no JSON form: %w", err))
+		return x.newProblemResponse(fmt.Errorf("encode response: %w", err))
 	}
-	return answer{o.status, body}
+	return response{o.status, body}
 }
 
-// readQuery returns the parameters that an operation knows; others, or one that is there twice, are refused.
+// readQuery returns the query parameters. It rejects unknown and repeated ones.
 func readQuery(r *http.Request, known []parameter) (map[string]string, error) {
 	if r.URL.RawQuery == "" {
 		return nil, nil
 	}
 	given, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, invalid("query", "is not well-formed")
+		return nil, invalidField("query", "is not well-formed")
 	}
 	out := map[string]string{}
 	for name, values := range given {
 		switch {
 		case !slices.ContainsFunc(known, func(p parameter) bool { return p.in == inQuery && p.name == name }):
-			return nil, invalid(nameOr(name, "query"), "is not a parameter of this request")
+			return nil, invalidField(nameOrDefault(name, "query"), "is not a parameter of this request")
 		case len(values) != 1:
-			return nil, invalid(name, "is there twice")
+			return nil, invalidField(name, "appears more than once")
 		}
 		out[name] = values[0]
 	}

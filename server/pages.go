@@ -14,47 +14,49 @@ import (
 	"time"
 )
 
-// The hosted pages are for the people who answer. They are written per ask (type a code, open a link, scan,
-// keep codes, use a key, make a key), never per strategy, and have one shape: a shell that is the same for every id, so that an id alone shows nothing and a GET
-// neither reads nor changes anything; and parts, which the shell's script asks for with the secret from its URL's fragment
-// and puts in place. Parts are rendered here, in the person's language, so the script knows no words.
+// The hosted pages serve the people who answer challenges. There is one page per ask (type a code, open a link, scan, keep
+// codes, use a key, add a key), not per strategy.
 //
-//	/c/{id}  the page of whoever started; its ticket is exchanged for a cookie that belongs to this one challenge
-//	/l/{id}  the page of whoever opens a link; its token stays in the fragment and goes along with each request
+// A page has a shell and a part. The shell is the same for every id, so a GET neither reads nor changes a challenge and an
+// id alone reveals nothing. The shell's script requests the part with the secret from the URL's fragment and inserts it.
+// The server renders parts in the person's language, so the script contains no texts.
 //
-// Whatever is not known, has expired or was used looks the same, in shape and time.
+//	/c/{id}  the page of a challenge, for the person who started it. Its ticket is exchanged for a cookie of this challenge.
+//	/l/{id}  the page of a magic link. Its token stays in the fragment, and the script sends it with each request.
+//
+// Unknown, expired and used challenges get the same response, after the same time.
 
 //go:embed pages
 var pageFiles embed.FS
 
-// The two pages.
+// The names of the pages.
 const (
 	challengePage = "challenge"
 	linkPage      = "link"
 )
 
-// hosted serves the pages of all apps.
-type hosted struct {
-	server    *Server
-	templates *template.Template
-	words     words
-	shells    map[string][]byte // by language and page
-	origins   *http.CrossOriginProtection
-	suspects  suspects
+// A pageServer serves the hosted pages of all apps.
+type pageServer struct {
+	server         *Server
+	templates      *template.Template
+	translations   translations
+	shells         map[string][]byte // by language and page, concatenated
+	origins        *http.CrossOriginProtection
+	suspectedLinks linkSet
 }
 
-func (s *Server) newHosted() (*hosted, error) {
-	h := &hosted{server: s, shells: map[string][]byte{}, origins: http.NewCrossOriginProtection(), suspects: suspects{seen: map[string]bool{}}}
+func (s *Server) newPageServer() (*pageServer, error) {
+	ps := &pageServer{server: s, shells: map[string][]byte{}, origins: http.NewCrossOriginProtection(), suspectedLinks: linkSet{ids: map[string]bool{}}}
 	var err error
-	if h.words, err = loadWords(pageFiles); err != nil {
+	if ps.translations, err = loadTranslations(pageFiles); err != nil {
 		return nil, err
 	}
-	if h.templates, err = template.ParseFS(pageFiles, "pages/*.html"); err != nil {
+	if ps.templates, err = template.ParseFS(pageFiles, "pages/*.html"); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	for language := range h.words.texts {
+	for language := range ps.translations.texts {
 		for _, page := range []string{challengePage, linkPage} {
-			if h.shells[language+page], err = h.shell(shellView{language: h.words.in(language), Page: page, Script: true}); err != nil {
+			if ps.shells[language+page], err = ps.renderShell(shellView{pageTexts: ps.translations.inLanguage(language), Page: page, Script: true}); err != nil {
 				return nil, err
 			}
 		}
@@ -62,91 +64,91 @@ func (s *Server) newHosted() (*hosted, error) {
 	for _, a := range s.apps {
 		u, err := url.Parse(a.publicURL)
 		if err == nil {
-			err = h.origins.AddTrustedOrigin(u.Scheme + "://" + u.Host)
+			err = ps.origins.AddTrustedOrigin(u.Scheme + "://" + u.Host)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("pages: public URL: %w", err)
 		}
 	}
-	return h, nil
+	return ps, nil
 }
 
-// A shellView is what a shell shows: a body or, for the script to fill, none.
+// A shellView is the data of the shell template. Without Body and Form the shell is empty and its script fills it.
 type shellView struct {
-	language
+	pageTexts
 	Page   string
 	Script bool
 	Body   template.HTML
-	Form   bool // the body is the form that works without script
+	Form   bool // show the form that works without script
 	Error  string
 }
 
-func (h *hosted) shell(v shellView) ([]byte, error) {
+func (ps *pageServer) renderShell(v shellView) ([]byte, error) {
 	var out bytes.Buffer
-	err := h.templates.ExecuteTemplate(&out, "shell.html", v)
+	err := ps.templates.ExecuteTemplate(&out, "shell.html", v)
 	return out.Bytes(), err
 }
 
-// document answers with a whole page that needs no script.
-func (h *hosted) document(x *exchange, status int, v shellView) {
-	page, err := h.shell(v)
+// writePage responds with a complete page that needs no script.
+func (ps *pageServer) writePage(x *exchange, status int, v shellView) {
+	page, err := ps.renderShell(v)
 	if err != nil {
-		x.fail(fmt.Errorf("pages: %w", err))
+		x.writeProblem(fmt.Errorf("pages: %w", err))
 		return
 	}
-	x.send(status, typeHTML, page)
+	x.writeBody(status, contentTypeHTML, page)
 }
 
-// routes adds the pages to the server's mux, and to the list of which path takes which method.
-func (h *hosted) routes(methods map[string][]string) error {
+// registerRoutes adds the pages to the server's mux, and their methods to the methods of each path.
+func (ps *pageServer) registerRoutes(methods map[string][]string) error {
 	add := func(method, path string, serve func(*exchange)) {
 		methods[path] = append(methods[path], method)
-		h.server.mux.Handle(method+" "+path, handler(func(x *exchange) {
-			x.arrived = time.Now()
-			pageHeaders(x.Header())
+		ps.server.mux.Handle(method+" "+path, exchangeHandler(func(x *exchange) {
+			x.arrivedAt = time.Now()
+			setPageHeaders(x.Header())
 			serve(x)
 		}))
 	}
-	add(http.MethodGet, "/c/{id}", func(x *exchange) { h.serveShell(x, challengePage) })
-	add(http.MethodGet, "/c/{id}/state", h.state)
-	add(http.MethodGet, "/c/{id}/events", h.events)
-	add(http.MethodPost, "/c/{id}/open", posted(h, h.openChallenge))
-	add(http.MethodPost, "/c/{id}/answer", posted(h, h.answerChallenge))
-	add(http.MethodPost, "/c/{id}/resend", posted(h, h.resendChallenge))
-	add(http.MethodPost, "/c/{id}/cancel", posted(h, h.cancelChallenge))
+	add(http.MethodGet, "/c/{id}", func(x *exchange) { ps.serveShell(x, challengePage) })
+	add(http.MethodGet, "/c/{id}/state", ps.serveState)
+	add(http.MethodGet, "/c/{id}/events", ps.serveEvents)
+	add(http.MethodPost, "/c/{id}/open", decodeJSON(ps, ps.openChallenge))
+	add(http.MethodPost, "/c/{id}/answer", decodeJSON(ps, ps.answerChallenge))
+	add(http.MethodPost, "/c/{id}/resend", decodeJSON(ps, ps.resendChallenge))
+	add(http.MethodPost, "/c/{id}/cancel", decodeJSON(ps, ps.cancelChallenge))
 	add(http.MethodGet, "/l/{id}", func(x *exchange) {
-		h.watchScanners(x)
-		h.serveShell(x, linkPage)
+		ps.detectScanner(x)
+		ps.serveShell(x, linkPage)
 	})
-	add(http.MethodPost, "/l/{id}", h.answerWithoutScript)
-	add(http.MethodPost, "/l/{id}/open", posted(h, h.openLink))
-	add(http.MethodPost, "/l/{id}/answer", posted(h, h.answerLink))
-	add(http.MethodPost, "/l/{id}/report", posted(h, h.reportLink))
-	for name, contentType := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": typeScript, "keys.js": typeScript} {
+	add(http.MethodPost, "/l/{id}", ps.answerWithoutScript)
+	add(http.MethodPost, "/l/{id}/open", decodeJSON(ps, ps.openLink))
+	add(http.MethodPost, "/l/{id}/answer", decodeJSON(ps, ps.answerLink))
+	add(http.MethodPost, "/l/{id}/report", decodeJSON(ps, ps.reportLink))
+	for name, contentType := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": contentTypeScript, "keys.js": contentTypeScript} {
 		file, err := pageFiles.ReadFile("pages/" + name)
 		if err != nil {
 			return err
 		}
-		add(http.MethodGet, "/pages/"+name, func(x *exchange) { x.send(http.StatusOK, contentType, file) })
+		add(http.MethodGet, "/pages/"+name, func(x *exchange) { x.writeBody(http.StatusOK, contentType, file) })
 	}
 	return nil
 }
 
 const (
-	typeHTML   = "text/html; charset=utf-8"
-	typeScript = "text/javascript; charset=utf-8"
+	contentTypeHTML   = "text/html; charset=utf-8"
+	contentTypeScript = "text/javascript; charset=utf-8"
 )
 
-// pagePolicy is the pages' Content-Security-Policy: their own style and script, pictures that stand in the page itself
-// (logos, QR codes), and nothing from elsewhere.
+// pagePolicy is the Content-Security-Policy of the pages: their own style and scripts, and images as data URLs (logos, QR
+// codes).
 const pagePolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'"
 
-// pagePermissions leaves the pages what they use: keys, and codes out of text messages.
+// pagePermissions is the Permissions-Policy of the pages: they use keys, and codes from text messages (WebOTP).
 const pagePermissions = "publickey-credentials-get=(self), publickey-credentials-create=(self), otp-credentials=(self), camera=(), microphone=(), " +
 	"geolocation=(), payment=(), usb=(), serial=(), hid=(), bluetooth=(), clipboard-read=(), display-capture=(), screen-wake-lock=()"
 
-func pageHeaders(h http.Header) {
+func setPageHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", pagePolicy)
 	h.Set("Permissions-Policy", pagePermissions)
 	h.Set("X-Frame-Options", "DENY")
@@ -156,32 +158,32 @@ func pageHeaders(h http.Header) {
 	h.Set("Vary", "Accept-Language, Cookie")
 }
 
-func (h *hosted) serveShell(x *exchange, page string) {
-	x.send(http.StatusOK, typeHTML, h.shells[h.words.accepted(x.request).Lang+page])
+func (ps *pageServer) serveShell(x *exchange, page string) {
+	x.writeBody(http.StatusOK, contentTypeHTML, ps.shells[ps.translations.forBrowser(x.request).Lang+page])
 }
 
-// posted reads what a page's script sends: JSON, which no form of another site can send, from a page of ours.
-func posted[In any](h *hosted, serve func(*exchange, *In)) func(*exchange) {
+// decodeJSON adapts a function to the JSON requests of the pages' script. A form on another site cannot send JSON.
+func decodeJSON[In any](ps *pageServer, serve func(*exchange, *In)) func(*exchange) {
 	decoder := newDecoder(reflect.TypeFor[In]())
 	return func(x *exchange) {
 		in := new(In)
-		if err := h.read(x, func(body []byte) error {
+		if err := ps.readRequest(x, func(body []byte) error {
 			if err := checkContentType(x.request.Header); err != nil {
 				return err
 			}
 			return decoder.decode(body, in)
 		}); err != nil {
-			x.fail(err)
+			x.writeProblem(err)
 			return
 		}
 		serve(x, in)
 	}
 }
 
-// read hands over the body of a request that comes from a page of ours. Browsers say so by Sec-Fetch-Site or Origin.
-func (h *hosted) read(x *exchange, decode func(body []byte) error) error {
-	if err := h.origins.Check(x.request); err != nil {
-		return refuseFor(codeForbidden, "The request comes from another origin than the page's.")
+// readRequest decodes the body of a request, after checking by Sec-Fetch-Site or Origin that one of the pages sent it.
+func (ps *pageServer) readRequest(x *exchange, decode func(body []byte) error) error {
+	if err := ps.origins.Check(x.request); err != nil {
+		return newDetailedError(codeForbidden, "The request comes from another origin.")
 	}
 	body, err := readBody(x, x.request)
 	if err != nil {
@@ -190,9 +192,9 @@ func (h *hosted) read(x *exchange, decode func(body []byte) error) error {
 	return decode(body)
 }
 
-// owner is the app whose challenge an id is; nil: nobody's.
-func (h *hosted) owner(x *exchange) *app {
-	for _, a := range h.server.apps {
+// findApp returns the app that the id of a challenge belongs to, or nil.
+func (ps *pageServer) findApp(x *exchange) *app {
+	for _, a := range ps.server.apps {
 		if a.engine.OwnsChallenge(x.request.PathValue("id")) {
 			x.app = a
 			return a
@@ -201,19 +203,19 @@ func (h *hosted) owner(x *exchange) *app {
 	return nil
 }
 
-// A part is what a page's script puts in place.
+// A part is the response that a page's script inserts into the page.
 type part struct {
 	HTML  string            `json:"html"`
 	Lang  string            `json:"lang"`
 	Title string            `json:"title"`
 	Theme map[string]string `json:"theme,omitempty"` // CSS variables
-	Final bool              `json:"final,omitempty"` // nothing more will happen here
-	Next  string            `json:"next,omitempty"`  // where to go on to
+	Final bool              `json:"final,omitempty"` // the challenge has ended
+	Next  string            `json:"next,omitempty"`  // the URL to open
 }
 
-func (h *hosted) render(name string, v *partView) (part, error) {
+func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 	var out bytes.Buffer
-	err := h.templates.ExecuteTemplate(&out, name, v)
+	err := ps.templates.ExecuteTemplate(&out, name, v)
 	title, _ := v.T("title")
 	p := part{HTML: out.String(), Lang: v.Lang, Title: title, Final: v.final, Next: string(v.Next)}
 	if v.app != nil {
@@ -222,36 +224,36 @@ func (h *hosted) render(name string, v *partView) (part, error) {
 	return p, err
 }
 
-// show answers with a part.
-func (h *hosted) show(x *exchange, status int, name string, v *partView) {
-	p, err := h.render(name, v)
+// writePart responds with a part.
+func (ps *pageServer) writePart(x *exchange, status int, name string, v *partView) {
+	p, err := ps.renderPart(name, v)
 	body, errJSON := json.Marshal(p)
 	if err := errors.Join(err, errJSON); err != nil {
-		x.fail(fmt.Errorf("page %q: %w", name, err))
+		x.writeProblem(fmt.Errorf("page %q: %w", name, err))
 		return
 	}
-	x.send(status, typeJSON, body)
+	x.writeBody(status, contentTypeJSON, body)
 }
 
-// suspects are ids of links that programs seem to have opened, so that the operator hears of each once. They are
-// bounded: when there are too many, all are forgotten.
-type suspects struct {
-	mu   sync.Mutex
-	seen map[string]bool
+// A linkSet holds the ids of links that automated clients seem to have opened, so that each is reported once. It is bounded:
+// when it is full, it is cleared.
+type linkSet struct {
+	mu  sync.Mutex
+	ids map[string]bool
 }
 
-const maxSuspects = 4096
+const maxSuspectedLinks = 4096
 
-// first reports whether an id is new.
-func (s *suspects) first(id string) bool {
+// add adds an id and reports whether it is new.
+func (s *linkSet) add(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.seen[id] {
+	if s.ids[id] {
 		return false
 	}
-	if len(s.seen) >= maxSuspects {
-		clear(s.seen)
+	if len(s.ids) >= maxSuspectedLinks {
+		clear(s.ids)
 	}
-	s.seen[id] = true
+	s.ids[id] = true
 	return true
 }

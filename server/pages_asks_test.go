@@ -21,8 +21,8 @@ import (
 	"github.com/watchword-auth/watchword/webauthn"
 )
 
-// enrolling is a site whose people have authenticator apps, recovery codes and keys.
-func enrolling(t *testing.T, pages server.Pages) *site {
+// newEnrolmentSite returns a site with the strategies totp, recovery and webauthn.
+func newEnrolmentSite(t *testing.T, pages server.Pages) *site {
 	t.Helper()
 	return newSite(t, siteOptions{pages: pages, engine: func(c *watchword.Config) {
 		apps, err := totp.New(totp.Config{Issuer: "Example Shop"})
@@ -35,8 +35,8 @@ func enrolling(t *testing.T, pages server.Pages) *site {
 	}})
 }
 
-// start begins a challenge that sends nothing, for user_42.
-func (s *site) start(strategy, purpose string, change ...func(*watchword.StartRequest)) begun {
+// startForSubject starts a challenge that sends nothing, for user_42.
+func (s *site) startForSubject(strategy, purpose string, change ...func(*watchword.StartRequest)) startedChallenge {
 	s.t.Helper()
 	req := watchword.StartRequest{Strategy: strategy, Purpose: purpose, Subject: "user_42", ReturnURL: s.app.web.URL + "/done", Locale: "en",
 		Authority: watchword.Authority{Admin: true}}
@@ -48,11 +48,11 @@ func (s *site) start(strategy, purpose string, change ...func(*watchword.StartRe
 	s.app.mu.Lock()
 	s.app.started = started
 	s.app.mu.Unlock()
-	return begun{Started: started, page: "/c/" + started.ID}
+	return startedChallenge{Started: started, page: "/c/" + started.ID}
 }
 
-// factors are what user_42 has of a kind.
-func (s *site) factors(strategy string) (n int) {
+// countFactors returns the number of factors of user_42 for a strategy.
+func (s *site) countFactors(strategy string) (n int) {
 	s.t.Helper()
 	all, err := s.engine.ListFactors(s.t.Context(), "user_42")
 	must(s.t, err)
@@ -64,7 +64,7 @@ func (s *site) factors(strategy string) (n int) {
 	return n
 }
 
-// appCode is what an authenticator app shows now.
+// appCode returns the current code of an authenticator app.
 func (s *site) appCode(secret string) string {
 	s.t.Helper()
 	code, err := authenticator.GenerateCode(secret, s.clock.Now())
@@ -72,41 +72,41 @@ func (s *site) appCode(secret string) string {
 	return code
 }
 
-func TestThePageThatIsScanned(t *testing.T) {
-	s := enrolling(t, server.Pages{})
-	c := s.start("totp", watchword.PurposeEnrol)
+func TestScanPageEnrolsAuthenticatorApp(t *testing.T) {
+	s := newEnrolmentSite(t, server.Pages{})
+	c := s.startForSubject("totp", watchword.PurposeEnrol)
 	secret, uri, qr := c.Public["secret"].(string), c.Public["uri"].(string), c.Public["qr"].(string)
-	if got := s.visitor().get(c.page); strings.Contains(got.text, secret[:8]) {
-		t.Error("an id alone shows the secret")
+	if got := s.newPageClient().get(c.page); strings.Contains(got.text, secret[:8]) {
+		t.Error("the id alone reveals the secret")
 	}
-	v := s.opened(c)
+	v := s.openPage(c)
 	got := v.get(c.page+"/state").want(t, http.StatusOK, "Set up your authenticator app", `<img class="qr" src="data:image/png;base64,`, "<span>"+secret[:4]+"</span><span>"+secret[4:8]+"</span>",
 		`inputmode="numeric"`, `autocomplete="one-time-code"`)
-	if shown := html.UnescapeString(got.html); !strings.Contains(shown, `href="`+uri+`"`) || !strings.Contains(shown, `src="`+qr+`"`) {
-		t.Errorf("not the link or not the picture: %s", got.html)
+	if text := html.UnescapeString(got.html); !strings.Contains(text, `href="`+uri+`"`) || !strings.Contains(text, `src="`+qr+`"`) {
+		t.Errorf("the link or the QR code is missing: %s", got.html)
 	}
 	if !strings.Contains(got.header.Get("Content-Security-Policy"), "img-src data:;") {
-		t.Errorf("the picture is not allowed: %s", got.header.Get("Content-Security-Policy"))
+		t.Errorf("the policy does not allow the QR code: %s", got.header.Get("Content-Security-Policy"))
 	}
-	v.post(c.page+"/answer", map[string]string{"answer": wrong(s.appCode(secret))}).want(t, http.StatusUnprocessableEntity, "That was not the code.", `class="qr"`, "autofocus")
-	if s.factors("totp") != 0 {
-		t.Error("a wrong code enrolled")
+	v.post(c.page+"/answer", map[string]string{"answer": wrongCode(s.appCode(secret))}).want(t, http.StatusUnprocessableEntity, "That was not the code.", `class="qr"`, "autofocus")
+	if s.countFactors("totp") != 0 {
+		t.Error("a wrong code enrolled a factor")
 	}
 	v.post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
-	if s.factors("totp") != 1 {
+	if s.countFactors("totp") != 1 {
 		t.Error("nothing is enrolled")
 	}
 	must(t, s.app.redeem(t.Context()))
 	if got := v.get(c.page + "/state"); strings.Contains(got.text, secret[:8]) {
-		t.Error("the secret is shown again when it is enrolled")
+		t.Error("the secret is shown again after the enrolment")
 	}
 }
 
-func TestThePageOfCodesToKeep(t *testing.T) {
-	s := enrolling(t, server.Pages{})
-	c := s.start("recovery", watchword.PurposeEnrol)
+func TestRecoveryCodesPageEnrolsCodes(t *testing.T) {
+	s := newEnrolmentSite(t, server.Pages{})
+	c := s.startForSubject("recovery", watchword.PurposeEnrol)
 	codes := c.Public["codes"].([]string)
-	v := s.opened(c)
+	v := s.openPage(c)
 	got := v.get(c.page+"/state").want(t, http.StatusOK, "Keep these codes", "data-print", `data-copy="codes"`, `inputmode="text"`)
 	for _, code := range codes {
 		if strings.Count(got.html, "<li>"+code+"</li>") != 1 {
@@ -115,24 +115,24 @@ func TestThePageOfCodesToKeep(t *testing.T) {
 	}
 	v.post(c.page+"/answer", map[string]string{"answer": codes[3][1:] + codes[3][:1]}).want(t, http.StatusUnprocessableEntity, codes[0])
 	v.post(c.page+"/answer", map[string]string{"answer": strings.ToLower(codes[3])}).want(t, http.StatusOK, "Done")
-	if s.factors("recovery") != 1 {
+	if s.countFactors("recovery") != 1 {
 		t.Error("nothing is enrolled")
 	}
 	if got := v.get(c.page + "/state"); strings.Contains(got.text, codes[0]) {
 		t.Error("the codes are shown again")
 	}
-	c = s.start("recovery", "sign_in")
-	s.opened(c).get(c.page+"/state").want(t, http.StatusOK, "Enter your code")
+	c = s.startForSubject("recovery", "sign_in")
+	s.openPage(c).get(c.page+"/state").want(t, http.StatusOK, "Enter your code")
 }
 
-func TestThePagesOfKeys(t *testing.T) {
-	s := enrolling(t, server.Pages{})
+func TestKeyPageReturnsOptionsAndRejectsOtherAnswers(t *testing.T) {
+	s := newEnrolmentSite(t, server.Pages{})
 	for purpose, want := range map[string][]string{
 		watchword.PurposeEnrol: {"Add a security key or passkey", `data-key="create"`, "Add key"},
 		"sign_in":              {"Use your security key or passkey", `data-key="get"`, "Use key"},
 	} {
-		c := s.start("webauthn", purpose)
-		v := s.opened(c)
+		c := s.startForSubject("webauthn", purpose)
+		v := s.openPage(c)
 		got := v.get(c.page+"/state").want(t, http.StatusOK, append(want, "data-refused=", "data-twice=", "data-missing=")...)
 		found := regexp.MustCompile(`data-options="([^"]*)"`).FindStringSubmatch(got.html)
 		if found == nil {
@@ -145,61 +145,61 @@ func TestThePagesOfKeys(t *testing.T) {
 		}
 		v.post(c.page+"/answer", map[string]string{"answer": "123456"}).want(t, http.StatusBadRequest)
 		if got := s.status(c.ID); got.Status != watchword.Pending {
-			t.Errorf("%s: a text where a key is asked for: %s", purpose, got.Status)
+			t.Errorf("%s: status after a text instead of a credential: %s", purpose, got.Status)
 		}
 		v.do(http.MethodPost, c.page+"/answer", "application/json", `{"answer":{"id":"AAAA"}}`).want(t, http.StatusBadRequest, "That did not work")
 		if got := s.status(c.ID); got.Status != watchword.Pending {
-			t.Errorf("%s: an object that is not a credential: %s", purpose, got.Status)
+			t.Errorf("%s: status after an object that is not a credential: %s", purpose, got.Status)
 		}
 		v.do(http.MethodPost, c.page+"/answer", "application/json", `{"answer":`+wrongCredential()+`}`).want(t, http.StatusUnprocessableEntity, "Refused")
 	}
 }
 
-// wrongCredential has the form of an assertion.
+// wrongCredential returns a credential that has the form of an assertion.
 func wrongCredential() string {
 	return `{"id":"AAAA","rawId":"AAAA","type":"public-key","response":{"clientDataJSON":"e30","signature":"AAAA","authenticatorData":"` +
 		strings.Repeat("AAAA", 12) + `AA"}}`
 }
 
-// Callers of the API learn which member of a credential is wrong; it costs nothing, and a wrong credential does.
-func TestCheckNamesTheMemberOfACredential(t *testing.T) {
-	s := enrolling(t, server.Pages{})
-	c := s.start("webauthn", "sign_in")
+// A malformed credential charges no try, and the problem names the member. A wrong credential charges a try.
+func TestCheckNamesInvalidMemberOfCredential(t *testing.T) {
+	s := newEnrolmentSite(t, server.Pages{})
+	c := s.startForSubject("webauthn", "sign_in")
 	for credential, want := range map[string]string{
 		strings.Replace(wrongCredential(), "rawId", "rawID", 1):               `{"field":"answer.rawId","reason":"is written in other capitals"}`,
 		strings.Replace(wrongCredential(), `"signature"`, `"SIGNATURE"`, 1):   `{"field":"answer.response.signature","reason":"is written in other capitals"}`,
 		strings.Replace(wrongCredential(), `"AAAA"`, `"+/+/"`, 1):             `{"field":"answer.id","reason":"must be base64url"}`,
-		strings.Replace(wrongCredential(), `{"id":`, `{"id":"AAAA","id":`, 1): `{"field":"answer.id","reason":"is there twice"}`,
+		strings.Replace(wrongCredential(), `{"id":`, `{"id":"AAAA","id":`, 1): `{"field":"answer.id","reason":"appears more than once"}`,
 		strings.Replace(wrongCredential(), `"e30"`, `null`, 1):                `{"field":"answer.response.clientDataJSON","reason":"is required"}`,
 	} {
-		if status, text := s.check(c, credential); status != http.StatusBadRequest || !strings.Contains(text, `"errors":[`+want+`]`) {
+		if status, text := s.checkByAPI(c, credential); status != http.StatusBadRequest || !strings.Contains(text, `"errors":[`+want+`]`) {
 			t.Errorf("%s: %d %s", credential, status, text)
 		}
 	}
 	if got := s.status(c.ID); got.Status != watchword.Pending || got.TriesLeft != 1 {
-		t.Fatalf("what is not a credential was charged: %+v", got)
+		t.Fatalf("a malformed credential charged a try: %+v", got)
 	}
-	if status, text := s.check(c, wrongCredential()); status != http.StatusUnprocessableEntity {
+	if status, text := s.checkByAPI(c, wrongCredential()); status != http.StatusUnprocessableEntity {
 		t.Errorf("a wrong credential: %d %s", status, text)
 	}
 }
 
-// check answers by the API.
-func (s *site) check(c begun, credential string) (status int, text string) {
+// checkByAPI sends a credential to the check operation.
+func (s *site) checkByAPI(c startedChallenge, credential string) (status int, text string) {
 	s.t.Helper()
 	body := `{"purpose":"sign_in","subject":"` + c.Subject + `","answer":` + credential + `}`
 	w := httptest.NewRecorder()
-	s.server.ServeHTTP(w, request(http.MethodPost, "/v1/challenges/"+c.ID+"/check", body))
+	s.server.ServeHTTP(w, newRequest(http.MethodPost, "/v1/challenges/"+c.ID+"/check", body))
 	return w.Code, w.Body.String()
 }
 
-// A stranger may send somebody to the page of a challenge of his own. The page says where it was started, unless it is
-// close by.
-func TestAKeyThatIsAskedForElsewhere(t *testing.T) {
-	s := enrolling(t, server.Pages{})
+// An attacker can send a person to the page of the attacker's challenge, so the page warns if the challenge was started on
+// another network.
+func TestKeyPageWarnsOnAnotherNetwork(t *testing.T) {
+	s := newEnrolmentSite(t, server.Pages{})
 	for _, purpose := range []string{watchword.PurposeEnrol, "sign_in"} {
-		c := s.start("webauthn", purpose, func(q *watchword.StartRequest) { q.Client.IP = "203.0.113.7" })
-		v := s.opened(c)
+		c := s.startForSubject("webauthn", purpose, func(q *watchword.StartRequest) { q.Client.IP = "203.0.113.7" })
+		v := s.openPage(c)
 		v.get(c.page+"/state", "X-Forwarded-For", "198.51.100.1").want(t, http.StatusOK, "another network than yours", "203.0.113.7", "data-key=")
 		if got := v.get(c.page+"/state", "X-Forwarded-For", "203.0.113.9"); strings.Contains(got.text, "another network") || strings.Contains(got.text, "203.0.113.7") {
 			t.Errorf("%s: %s", purpose, got.text)
@@ -207,50 +207,49 @@ func TestAKeyThatIsAskedForElsewhere(t *testing.T) {
 	}
 }
 
-// What an app's user is named goes into the options and the link, and must not become a part of the page.
-func TestAsksAreEscaped(t *testing.T) {
-	s := enrolling(t, server.Pages{})
+// The names of a user are in the WebAuthn options and in the otpauth link, which the page contains.
+func TestPagesEscapeUserNames(t *testing.T) {
+	s := newEnrolmentSite(t, server.Pages{})
 	for _, strategy := range []string{"webauthn", "totp"} {
-		c := s.start(strategy, watchword.PurposeEnrol, func(q *watchword.StartRequest) {
+		c := s.startForSubject(strategy, watchword.PurposeEnrol, func(q *watchword.StartRequest) {
 			q.Metadata = map[string]string{"display_name": `'"><b>`, "account": `"><script>alert(1)</script>`}
 		})
-		if got := s.opened(c).get(c.page + "/state"); strings.Contains(got.html, "<script") || strings.Contains(got.html, "<b>") || strings.Contains(got.html, "ZgotmplZ") {
+		if got := s.openPage(c).get(c.page + "/state"); strings.Contains(got.html, "<script") || strings.Contains(got.html, "<b>") || strings.Contains(got.html, "ZgotmplZ") {
 			t.Errorf("%s: %s", strategy, got.html)
 		}
 	}
 }
 
-// An oddScan has addresses of other kinds than those that belong there.
-type oddScan struct{}
+// An unsafeScan strategy returns URLs with unexpected schemes.
+type unsafeScan struct{}
 
-func (oddScan) Name() string { return "odd" }
-func (oddScan) Properties() watchword.StrategyProperties {
+func (unsafeScan) Name() string { return "unsafe" }
+func (unsafeScan) Properties() watchword.StrategyProperties {
 	return watchword.StrategyProperties{Subject: true}
 }
 
-func (oddScan) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
+func (unsafeScan) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
 	return watchword.Prompt{Ask: watchword.AskScan, Public: map[string]any{"uri": "javascript:alert(1)", "qr": "https://elsewhere.example/x.png"}}, nil
 }
 
-func (oddScan) Verify(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+func (unsafeScan) Verify(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
 	return watchword.Proof{}, watchword.ErrMismatch
 }
 
-// An address that is not of the kind that belongs there is not taken over.
-func TestAsksOfAnotherKind(t *testing.T) {
-	s := newSite(t, siteOptions{engine: func(c *watchword.Config) { c.Strategies = append(c.Strategies, oddScan{}) }})
-	c := s.start("odd", "mfa")
-	if got := s.opened(c).get(c.page+"/state").want(t, http.StatusOK, "Set up your"); strings.Contains(got.html, "javascript:") || strings.Contains(got.html, "elsewhere") {
+func TestScanPageDropsUnexpectedURLs(t *testing.T) {
+	s := newSite(t, siteOptions{engine: func(c *watchword.Config) { c.Strategies = append(c.Strategies, unsafeScan{}) }})
+	c := s.startForSubject("unsafe", "mfa")
+	if got := s.openPage(c).get(c.page+"/state").want(t, http.StatusOK, "Set up your"); strings.Contains(got.html, "javascript:") || strings.Contains(got.html, "elsewhere") {
 		t.Errorf("%s", got.html)
 	}
 }
 
-// Whatever a page asks, all that a browser loads for it is under 30 kB.
-func TestTheAsksAreLight(t *testing.T) {
-	s := enrolling(t, server.Pages{})
+// All resources that a browser loads for a page are under 30 kB.
+func TestAskPagesStayUnderSizeLimit(t *testing.T) {
+	s := newEnrolmentSite(t, server.Pages{})
 	for _, strategy := range []string{"totp", "recovery", "webauthn"} {
-		c := s.start(strategy, watchword.PurposeEnrol, func(q *watchword.StartRequest) { q.Locale = "fr" })
-		v := s.visitor()
+		c := s.startForSubject(strategy, watchword.PurposeEnrol, func(q *watchword.StartRequest) { q.Locale = "fr" })
+		v := s.newPageClient()
 		whole := v.get(c.page).text + v.get("/pages/page.css").text + v.get("/pages/page.js").text + v.get("/pages/keys.js").text +
 			v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()}).text
 		if t.Logf("%s: %d bytes", strategy, len(whole)); len(whole) > 30_000 {
@@ -259,14 +258,13 @@ func TestTheAsksAreLight(t *testing.T) {
 	}
 }
 
-// A whole life on the pages: an app is enrolled, and its next code signs in.
-func TestEnrolThenSignInOnThePages(t *testing.T) {
-	s := enrolling(t, server.Pages{})
-	c := s.start("totp", watchword.PurposeEnrol)
+func TestEnrolledAuthenticatorSignsInOnPages(t *testing.T) {
+	s := newEnrolmentSite(t, server.Pages{})
+	c := s.startForSubject("totp", watchword.PurposeEnrol)
 	secret := c.Public["secret"].(string)
-	s.opened(c).post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
-	s.clock.move(time.Minute)
-	c = s.start("totp", "sign_in")
-	s.opened(c).post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
+	s.openPage(c).post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
+	s.clock.advance(time.Minute)
+	c = s.startForSubject("totp", "sign_in")
+	s.openPage(c).post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
 	must(t, s.app.redeem(t.Context()))
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// stream opens the events of a challenge's page and reads on until text has come.
-func (v *visitor) stream(path, text string) string {
+// readEvents opens the event stream of a challenge's page and reads until it has received text.
+func (v *pageClient) readEvents(path, text string) string {
 	v.s.t.Helper()
 	ctx, cancel := context.WithTimeout(v.s.t.Context(), 20*time.Second)
 	defer cancel()
@@ -39,78 +39,75 @@ func (v *visitor) stream(path, text string) string {
 	return string(got)
 }
 
-func TestEvents(t *testing.T) {
+func TestEventStreamReportsDeliveryAndEnd(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	v := s.opened(c)
-	must(t, s.engine.RecordDelivery(t.Context(), s.outbox.kept[0], watchword.Delivery{Status: watchword.DeliveryFailed}))
-	if got := v.stream(c.page+"/events", "event: note"); !strings.Contains(got, "could not be delivered") {
-		t.Errorf("a message that did not arrive: %s", got)
+	c := s.startLink()
+	v := s.openPage(c)
+	must(t, s.engine.RecordDelivery(t.Context(), s.outbox.messages[0], watchword.Delivery{Status: watchword.DeliveryFailed}))
+	if got := v.readEvents(c.page+"/events", "event: note"); !strings.Contains(got, "could not be delivered") {
+		t.Errorf("after a failed delivery: %s", got)
 	}
 	go func() {
 		_ = s.engine.Answer(context.Background(), c.ID, watchword.Answer{Text: c.token, Starter: true}, watchword.Client{})
 	}()
-	got := v.stream(c.page+"/events", "\n\n\n")
+	got := v.readEvents(c.page+"/events", "\n\n\n")
 	if !strings.HasSuffix(got, "\n\n") || strings.Count(got, "event: part") != 1 || !strings.Contains(got, `"next":"`+s.app.web.URL+`/done"`) || strings.Contains(got, "receipt") {
 		t.Errorf("the end: %s", got)
 	}
-	s.visitor().get(c.page+"/events").want(t, http.StatusNotFound)
+	s.newPageClient().get(c.page+"/events").want(t, http.StatusNotFound)
 }
 
-// Those who listen are bounded, and give their places back.
-func TestStreamsAreBounded(t *testing.T) {
+func TestEventStreamsAreBounded(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	v := s.opened(c)
-	leave := s.server.CrowdStreams("shop")
+	c := s.startLink()
+	v := s.openPage(c)
+	release := s.server.FillStreams("shop")
 	v.get(c.page+"/events").want(t, http.StatusServiceUnavailable)
 	v.get(c.page+"/state").want(t, http.StatusOK)
-	leave()
+	release()
 	_, err := s.engine.Cancel(t.Context(), c.ID)
 	must(t, err)
 	v.get(c.page+"/events").want(t, http.StatusOK)
-	if n := s.server.Streams("shop"); n != 0 {
-		t.Errorf("%d places are still taken", n)
+	if n := s.server.StreamCount("shop"); n != 0 {
+		t.Errorf("%d streams are still counted", n)
 	}
 }
 
-// All that a browser loads for the longest page is under 30 kB, and all of it is ours.
-func TestThePagesAreLight(t *testing.T) {
+// All resources that a browser loads for the longest page are under 30 kB, and none is from another origin.
+func TestPagesStayUnderSizeLimit(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin(func(q *watchword.StartRequest) {
+	c := s.startLink(func(q *watchword.StartRequest) {
 		q.Transaction = map[string]string{"amount": "40.00", "currency": "EUR", "payee": "ACME GmbH"}
 	})
-	v := s.visitor()
+	v := s.newPageClient()
 	whole := v.get("/l/"+c.ID).text + v.get("/pages/page.css").text + v.get("/pages/page.js").text + v.get("/pages/keys.js").text +
 		v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).text + v.get(c.page).text + v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()}).text
 	if len(whole) > 30_000 {
 		t.Errorf("the pages weigh %d bytes", len(whole))
 	}
 	if strings.Contains(strings.ReplaceAll(whole, s.app.web.URL, ""), "http") && strings.Contains(whole, "//") && strings.Contains(whole, "src=\"http") {
-		t.Error("something comes from elsewhere")
+		t.Error("a resource is loaded from another origin")
 	}
 }
 
-// A store that cannot be reached: nothing is shown, sent or ended, and the page says so.
-func TestPagesWithoutAStore(t *testing.T) {
-	store := &moody{}
+func TestPagesReportUnavailableStore(t *testing.T) {
+	store := &faultyStore{}
 	s := newSite(t, siteOptions{engine: func(c *watchword.Config) { c.Store = store }})
 	store.Store = memory.New(memory.Config{Clock: s.clock.Now})
-	c := s.begin()
-	v := s.opened(c)
-	store.down.Store(true)
-	for _, got := range []shown{v.get(c.page + "/state"), v.post(c.page+"/answer", map[string]string{"answer": c.code}), v.post(c.page+"/resend", nil), v.post(c.page+"/cancel", nil),
+	c := s.startLink()
+	v := s.openPage(c)
+	store.failAll.Store(true)
+	for _, got := range []pageResponse{v.get(c.page + "/state"), v.post(c.page+"/answer", map[string]string{"answer": c.code}), v.post(c.page+"/resend", nil), v.post(c.page+"/cancel", nil),
 		v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()}), v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}),
 		v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}), v.post("/l/"+c.ID+"/report", map[string]string{"token": c.token})} {
 		got.want(t, http.StatusServiceUnavailable, "Something went wrong")
 	}
 	v.form("/l/"+c.ID, "code="+c.code+"&number="+c.number).want(t, http.StatusServiceUnavailable)
-	store.down.Store(false)
+	store.failAll.Store(false)
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusOK)
 }
 
-// Forty spellings of somewhere else are refused at the start, by the name of the field.
-func TestReturnURLTricks(t *testing.T) {
+func TestStartRejectsForeignReturnURLs(t *testing.T) {
 	s := newSite(t, siteOptions{public: "https://verify.example.com", engine: func(c *watchword.Config) {
 		c.ReturnOrigins = []string{"https://app.example.com", "https://app.example.com:8443"}
 	}})
@@ -133,7 +130,7 @@ func TestReturnURLTricks(t *testing.T) {
 			t.Errorf("%q: %d %s", good, status, text)
 		}
 	}
-	tricks := []string{
+	foreign := []string{
 		"https://app.example.com@evil.example/", "https://app.example.com:443@evil.example/", "https://app.example.com%40evil.example/", "https://user@app.example.com/", "https://:@app.example.com/",
 		"https://app.example.com.evil.example/", "https://evil.example/app.example.com", "https://evil.example/?https://app.example.com", "https://evil.example/#https://app.example.com/", "https://evilapp.example.com/",
 		"https://app.example.com./", "https://app.example.com../", "https://APP.example.com/", "HTTPS://app.example.com/", "http://app.example.com/",
@@ -145,32 +142,31 @@ func TestReturnURLTricks(t *testing.T) {
 		"https://аpp.example.com/", "https://app。example.com/", "https://xn--pp-7lc.example.com/", "https://app%2eexample.com/", "https://app.example.com%2f.evil.example/", "https://[::1]/", "https://2130706433/",
 		"https://app.example.com|evil.example/", "https://app.example.com;evil.example/", "https://app.example.com,evil.example/", "https://app.example.com/" + strings.Repeat("a", 2100),
 	}
-	for _, bad := range tricks {
+	for _, bad := range foreign {
 		if status, text := start(bad); status != http.StatusBadRequest || !strings.Contains(text, `"field":"return_url"`) || strings.Contains(text, "evil") {
 			t.Errorf("%q: %d %s", bad, status, text)
 		}
 	}
-	if len(tricks) < 40 {
-		t.Errorf("%d tricks", len(tricks))
+	if len(foreign) < 40 {
+		t.Errorf("only %d URLs", len(foreign))
 	}
 }
 
-// What an app says of its pages is checked at the start.
-func TestHowPagesLook(t *testing.T) {
+func TestNewChecksPageAppearance(t *testing.T) {
 	var picture bytes.Buffer
 	must(t, png.Encode(&picture, image.NewGray(image.Rect(0, 0, 8, 8))))
 	for name, p := range map[string]server.Pages{"a color": {Color: "#123abc"}, "a PNG": {Logo: picture.Bytes()}, "an SVG": {Logo: []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)}} {
 		s := newSite(t, siteOptions{pages: p})
-		c := s.begin()
-		got := s.visitor().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK)
+		c := s.startLink()
+		got := s.newPageClient().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK)
 		if p.Logo != nil && !strings.Contains(got.html, `alt="Example Shop"`) || p.Color != "" && !strings.Contains(got.text, `"--button":"#123abc","--button-ink":"#ffffff"`) {
 			t.Errorf("%s: %s", name, got.text)
 		}
 	}
-	b := newBench(t, options{})
+	ts := newTestServer(t, serverOptions{})
 	for name, p := range map[string]server.Pages{"a word": {Color: "red"}, "too short": {Color: "#fff"}, "more": {Color: "#ffffff;}"}, "no picture": {Logo: []byte("<script>")},
 		"a huge one": {Logo: append(picture.Bytes(), make([]byte, 1<<14)...)}} {
-		apps := goodApps(t, b)
+		apps := validApps(t, ts)
 		apps[0].Pages = p
 		if _, err := server.New(server.Config{Apps: apps}); err == nil || !strings.Contains(err.Error(), "Pages.") {
 			t.Errorf("%s: %v", name, err)
@@ -178,8 +174,7 @@ func TestHowPagesLook(t *testing.T) {
 	}
 }
 
-// A limit of checks holds on pages too, and says how long to wait.
-func TestPagesAreLimited(t *testing.T) {
+func TestPagesEnforceCheckLimits(t *testing.T) {
 	var throttle *ratelimit.Throttle
 	s := newSite(t, siteOptions{engine: func(c *watchword.Config) {
 		var err error
@@ -188,8 +183,8 @@ func TestPagesAreLimited(t *testing.T) {
 		must(t, err)
 		c.Checks = throttle
 	}})
-	c := s.begin()
-	v := s.opened(c)
+	c := s.startLink()
+	v := s.openPage(c)
 	if refused := throttle.Allow(watchword.Bucket{By: ratelimit.ByApp, Key: s.engine.App()}); refused != nil {
 		t.Fatal(refused)
 	}
@@ -198,15 +193,14 @@ func TestPagesAreLimited(t *testing.T) {
 		t.Errorf("Retry-After is %q", got.header.Get("Retry-After"))
 	}
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusTooManyRequests, "Please wait 2 min")
-	s.clock.move(90 * time.Second)
+	s.clock.advance(90 * time.Second)
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK)
 }
 
-// Answers are of the kind that is asked for; nothing else costs a try.
-func TestPagesAreStrict(t *testing.T) {
+func TestPagesRejectMalformedAnswers(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	v := s.opened(c)
+	c := s.startLink()
+	v := s.openPage(c)
 	for _, body := range []string{`{}`, `{"answer":""}`, `{"answer":null}`, `{"answer":7}`, `{"answer":["` + c.code + `"]}`, `{"answer":{"id":"x"}}`, `{"answer":"1","answer":"` + c.code + `"}`,
 		`{"Answer":"` + c.code + `"}`, `{"answer":"` + c.code + `","starter":true}`, `{"answer":"` + c.code + `"}{}`, `"` + c.code + `"`, strings.Repeat(" ", 1<<17)} {
 		v.do(http.MethodPost, c.page+"/answer", "application/json", body).want(t, http.StatusBadRequest)
@@ -222,24 +216,24 @@ func TestPagesAreStrict(t *testing.T) {
 	}
 }
 
-// A field that is there twice is one answer for whoever reads the first and another for whoever reads the last.
-func TestTheFormWithoutScriptRefusesAFieldThatIsThereTwice(t *testing.T) {
+// Parsers differ in which of two equal fields they use, so the form accepts each field once only.
+func TestFormWithoutScriptRejectsRepeatedField(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
+	c := s.startLink()
 	for _, body := range []string{
 		"code=" + c.code + "&code=" + c.code + "&number=" + c.number,
 		"code=" + c.code + "&number=" + c.number + "&number=" + c.number,
 		"code=" + c.code + "&number=" + c.number + "&number=",
 		"code=" + c.code + "&%63ode=000000&number=" + c.number,
 	} {
-		if got := s.visitor().form("/l/"+c.ID, body); got.status != http.StatusBadRequest || !strings.Contains(got.text, "is there twice") {
+		if got := s.newPageClient().form("/l/"+c.ID, body); got.status != http.StatusBadRequest || !strings.Contains(got.text, "appears more than once") {
 			t.Errorf("%s: %d %s", body, got.status, got.text)
 		}
 	}
 	if v := s.status(c.ID); v.TriesLeft != 5 || v.Status != watchword.Pending {
 		t.Errorf("%s, %d tries left", v.Status, v.TriesLeft)
 	}
-	if got := s.visitor().form("/l/"+c.ID, "code="+c.code+"&number="+c.number); got.status != http.StatusOK {
+	if got := s.newPageClient().form("/l/"+c.ID, "code="+c.code+"&number="+c.number); got.status != http.StatusOK {
 		t.Errorf("once: %d %s", got.status, got.text)
 	}
 }

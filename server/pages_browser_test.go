@@ -14,88 +14,88 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// pageURL is what the app sends the starter's browser to.
-func (s *site) pageURL(c begun) string { return s.public + c.page + "#" + c.Ticket.Reveal() }
+// pageURL returns the page_url of a challenge.
+func (s *site) pageURL(c startedChallenge) string { return s.public + c.page + "#" + c.Ticket.Reveal() }
 
 const welcome = "#welcome"
 
-func TestInABrowser(t *testing.T) {
+func TestPagesInBrowser(t *testing.T) {
 	b := newBrowser(t)
-	t.Run("a laptop and a phone", func(t *testing.T) { laptopAndPhone(t, b) })
-	t.Run("programs that press", func(t *testing.T) { programsThatPress(t, b) })
-	t.Run("a wrong number", func(t *testing.T) { wrongNumberInBrowser(t, b) })
-	t.Run("one browser", func(t *testing.T) { oneBrowser(t, b) })
-	t.Run("without channels between tabs", func(t *testing.T) { withoutChannels(t, b) })
-	t.Run("other origins", func(t *testing.T) { otherOriginsInBrowser(t, b) })
-	t.Run("a code", func(t *testing.T) { codeInBrowser(t, b) })
-	t.Run("that was not me", func(t *testing.T) { notMeInBrowser(t, b) })
-	t.Run("without script", func(t *testing.T) { withoutScriptInBrowser(t, b) })
-	t.Run("languages and colors", func(t *testing.T) { languagesInBrowser(t, b) })
-	t.Run("looks", func(t *testing.T) {
-		looks(t, b, newSite(t, siteOptions{pages: server.Pages{Color: "#0a6b4f"}}), everyLook(t))
+	t.Run("a link on another device", func(t *testing.T) { testLinkOnAnotherDevice(t, b) })
+	t.Run("automated clicks", func(t *testing.T) { testAutomatedClicks(t, b) })
+	t.Run("a wrong number", func(t *testing.T) { testWrongNumber(t, b) })
+	t.Run("a link in the same browser", func(t *testing.T) { testLinkInSameBrowser(t, b) })
+	t.Run("without BroadcastChannel", func(t *testing.T) { testWithoutBroadcastChannel(t, b) })
+	t.Run("cross-origin reads", func(t *testing.T) { testCrossOriginReads(t, b) })
+	t.Run("a code", func(t *testing.T) { testCode(t, b) })
+	t.Run("a report", func(t *testing.T) { testReport(t, b) })
+	t.Run("without script", func(t *testing.T) { testWithoutScript(t, b) })
+	t.Run("languages and colors", func(t *testing.T) { testLanguages(t, b) })
+	t.Run("appearance", func(t *testing.T) {
+		checkPageStates(t, b, newSite(t, siteOptions{pages: server.Pages{Color: "#0a6b4f"}}), listPageStates(t))
 	})
 }
 
-// The laptop starts, the phone confirms, the laptop's page moves on by itself within a second, and its backend redeems
-// once. Over TLS, so with the cookie that production has.
-func laptopAndPhone(t *testing.T, b *browser) {
+// A laptop starts and a phone confirms; then the laptop's page opens return_url and the app redeems once. The site uses TLS,
+// so the cookie is the one of production.
+func testLinkOnAnotherDevice(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{tls: true})
-	c := s.begin()
-	laptop, phone := b.device(t), b.device(t)
+	c := s.startLink()
+	laptop, phone := b.newDevice(t), b.newDevice(t)
 	laptop.open(s.pageURL(c))
-	laptop.sees(".number")
-	if got := laptop.text(".number"); got != c.number {
+	laptop.waitVisible(".number")
+	if got := laptop.innerText(".number"); got != c.number {
 		t.Errorf("the number is %q, not %q", got, c.number)
 	}
-	if eval[string](laptop, "location.hash") != "" || eval[string](laptop, "document.cookie") != "" {
+	if evaluate[string](laptop, "location.hash") != "" || evaluate[string](laptop, "document.cookie") != "" {
 		t.Error("the ticket is still in the address, or the cookie is open to scripts")
 	}
 	laptop.do(chromedp.Reload())
-	laptop.sees(".number")
+	laptop.waitVisible(".number")
 	phone.open(c.link)
-	phone.heading("Is it you?")
-	if got := phone.text("dl"); !strings.Contains(got, "Sign in") || !strings.Contains(got, "Firefox on Windows, 203.0.113.7") {
-		t.Errorf("the link's page says %q", got)
+	phone.waitHeading("Is it you?")
+	if got := phone.innerText("dl"); !strings.Contains(got, "Sign in") || !strings.Contains(got, "Firefox on Windows, 203.0.113.7") {
+		t.Errorf("the page of the link shows %q", got)
 	}
-	if phone.has(".number") || slices.Contains(strings.Fields(phone.text("main")), c.number) {
-		t.Error("the link's page tells the number")
+	if phone.contains(".number") || slices.Contains(strings.Fields(phone.innerText("main")), c.number) {
+		t.Error("the page of the link shows the number")
 	}
-	phone.types("#number", c.number)
+	phone.typeText("#number", c.number)
 	phone.click("button")
 	began := time.Now()
-	laptop.sees(welcome)
+	laptop.waitVisible(welcome)
 	if took := time.Since(began); took > time.Second {
-		t.Logf("the laptop moved on after %s", took) // on a busy machine; the promise is a second
+		t.Logf("the laptop opened return_url after %s", took) // a log line, not a failure, because the machine may be busy
 	}
-	phone.heading("Done")
-	if got := s.app.results(); len(got) != 1 || got[0] != nil {
+	phone.waitHeading("Done")
+	if got := s.app.redeemErrors(); len(got) != 1 || got[0] != nil {
 		t.Errorf("redeemed: %v", got)
 	}
 	if err := s.app.redeem(t.Context()); err == nil {
 		t.Error("redeemed twice")
 	}
-	noTraces(t, s, c)
+	checkNoSecretLeaks(t, s, c)
 }
 
-// noTraces: the secrets of links and pages are in no address, Referer, log line or visit of the app.
-func noTraces(t *testing.T, s *site, c begun) {
+// checkNoSecretLeaks checks that no secret of a challenge is in a URL, a Referer header or the log.
+func checkNoSecretLeaks(t *testing.T, s *site, c startedChallenge) {
 	t.Helper()
-	everything := s.seen.all() + s.log.String() + strings.Join(s.app.visits, "\n")
-	if !strings.Contains(s.seen.all(), "POST /c/"+c.ID+"/open") || !strings.Contains(s.log.String(), `"route":"/l/{id}/answer"`) {
+	recorded := s.traffic.requests() + s.log.String() + strings.Join(s.app.visits, "\n")
+	if !strings.Contains(s.traffic.requests(), "POST /c/"+c.ID+"/open") || !strings.Contains(s.log.String(), `"route":"/l/{id}/answer"`) {
 		t.Fatal("nothing was recorded")
 	}
 	for name, secret := range map[string]string{"token": c.token, "ticket": c.Ticket.Reveal(), "handle": c.Handle.Reveal(), "code": c.code} {
-		if strings.Contains(everything, secret) {
+		if strings.Contains(recorded, secret) {
 			t.Errorf("the %s is in an address, a Referer or the log", name)
 		}
 	}
-	if strings.Contains(everything, "referer=http") {
+	if strings.Contains(recorded, "referer=http") {
 		t.Error("a Referer was sent")
 	}
 }
 
-// A program that opens the link in a browser, runs its scripts, and presses whatever can be pressed has used nothing up.
-func programsThatPress(t *testing.T, b *browser) {
+// A program that opens the link in a browser, runs its scripts and clicks all buttons does not use up the link.
+func testAutomatedClicks(t *testing.T, b *browser) {
 	for name, script := range map[string]string{
 		"clicks everything": `for (const b of [...document.querySelectorAll("button, a, input")]) b.click()`,
 		"submits":           `document.querySelector("form").requestSubmit()`,
@@ -105,174 +105,174 @@ func programsThatPress(t *testing.T, b *browser) {
 			body: JSON.stringify({token: location.hash.slice(1)})}).then(r => r.text())`,
 	} {
 		s := newSite(t, siteOptions{})
-		c := s.begin()
-		scanner := b.device(t)
+		c := s.startLink()
+		scanner := b.newDevice(t)
 		scanner.open(c.link)
-		scanner.heading("Is it you?")
+		scanner.waitHeading("Is it you?")
 		_, _ = chromedp.Run(scanner.ctx, chromedp.Evaluate[any](script))
-		time.Sleep(300 * time.Millisecond) // for what the script sets off
+		time.Sleep(300 * time.Millisecond) // for the requests of the script
 		if got := s.status(c.ID); got.Status != watchword.Pending || got.TriesLeft != 5 {
 			t.Errorf("%s: %s, %d tries left", name, got.Status, got.TriesLeft)
 		}
-		person := b.device(t)
+		person := b.newDevice(t)
 		person.open(c.link)
-		person.sees("#number")
-		person.types("#number", c.number+"\r")
-		person.heading("Done")
+		person.waitVisible("#number")
+		person.typeText("#number", c.number+"\r")
+		person.waitHeading("Done")
 		if s.status(c.ID).Status != watchword.Approved {
-			t.Errorf("%s: the person's press did not work", name)
+			t.Errorf("%s: the person could not confirm", name)
 		}
 	}
 }
 
-func wrongNumberInBrowser(t *testing.T, b *browser) {
+func testWrongNumber(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	stranger, victim := b.device(t), b.device(t)
-	stranger.open(s.pageURL(c))
-	stranger.sees(".number")
+	c := s.startLink()
+	attacker, victim := b.newDevice(t), b.newDevice(t)
+	attacker.open(s.pageURL(c))
+	attacker.waitVisible(".number")
 	victim.open(c.link)
-	victim.sees("#number")
-	victim.types("#number", wrong(c.number)+"\r")
-	victim.heading("That was not the number")
-	stranger.heading("Refused")
+	victim.waitVisible("#number")
+	victim.typeText("#number", wrongCode(c.number)+"\r")
+	victim.waitHeading("That was not the number")
+	attacker.waitHeading("Refused")
 	victim.open("about:blank")
 	victim.open(c.link)
-	victim.heading("This link is of no use any more")
-	if s.app.results() != nil {
-		t.Error("somebody was sent on")
+	victim.waitHeading("This link is of no use any more")
+	if s.app.redeemErrors() != nil {
+		t.Error("a browser was sent to return_url")
 	}
 }
 
-// In the browser that started, one press is enough: the link's tab goes on, and the tab that waits does not go there too.
-func oneBrowser(t *testing.T, b *browser) {
+// In the browser that started, the link needs no number: its tab opens return_url, and the other tab does not.
+func testLinkInSameBrowser(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	first := b.device(t)
+	c := s.startLink()
+	first := b.newDevice(t)
 	first.open(s.pageURL(c))
-	first.sees(".number")
-	second := b.tab(t, first.ctx)
+	first.waitVisible(".number")
+	second := b.newTab(t, first.ctx)
 	second.open(c.link)
-	second.heading("Is it you?")
-	if second.has("#number") {
-		t.Error("the number is asked for in the browser that shows it")
+	second.waitHeading("Is it you?")
+	if second.contains("#number") {
+		t.Error("the page asks for the number in the browser that shows it")
 	}
 	second.click("button")
-	second.sees(welcome)
-	first.heading("Done")
-	if got := s.app.results(); len(got) != 1 || got[0] != nil {
+	second.waitVisible(welcome)
+	first.waitHeading("Done")
+	if got := s.app.redeemErrors(); len(got) != 1 || got[0] != nil {
 		t.Errorf("redeemed: %v", got)
 	}
-	if first.has(welcome) || !first.has("a.button") {
-		t.Error("both tabs went on")
+	if first.contains(welcome) || !first.contains("a.button") {
+		t.Error("both tabs opened return_url")
 	}
 }
 
-// Browsers without BroadcastChannel do as well: both pages work, and whichever is looked at goes on.
-func withoutChannels(t *testing.T, b *browser) {
+// Without BroadcastChannel both tabs open return_url.
+func testWithoutBroadcastChannel(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	first := b.device(t)
-	second := b.tab(t, first.ctx)
+	c := s.startLink()
+	first := b.newDevice(t)
+	second := b.newTab(t, first.ctx)
 	for _, p := range []*tab{first, second} {
-		command(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: "delete window.BroadcastChannel"})
+		callBrowser(p, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: "delete window.BroadcastChannel"})
 	}
 	first.open(s.pageURL(c))
-	first.sees(".number")
+	first.waitVisible(".number")
 	second.open(c.link)
-	second.heading("Is it you?")
-	if eval[bool](second, `"BroadcastChannel" in window`) {
+	second.waitHeading("Is it you?")
+	if evaluate[bool](second, `"BroadcastChannel" in window`) {
 		t.Fatal("the browser still has BroadcastChannel")
 	}
 	second.click("button")
-	second.sees(welcome)
-	first.sees(welcome)
+	second.waitVisible(welcome)
+	first.waitVisible(welcome)
 }
 
-func codeInBrowser(t *testing.T, b *browser) {
+func testCode(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
-	c := s.begin(func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "sms" })
-	p := b.device(t)
+	c := s.startLink(func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "sms" })
+	p := b.newDevice(t)
 	p.open(s.pageURL(c))
-	p.sees("#answer")
-	if !eval[bool](p, `document.activeElement.id === "answer"`) {
-		t.Error("typing goes nowhere")
+	p.waitVisible("#answer")
+	if !evaluate[bool](p, `document.activeElement.id === "answer"`) {
+		t.Error("the input has no focus")
 	}
-	if got := p.text("[data-wait]"); !strings.HasPrefix(got, "Send again in 0:") {
-		t.Errorf("the countdown says %q", got)
+	if got := p.innerText("[data-wait]"); !strings.HasPrefix(got, "Send again in 0:") {
+		t.Errorf("the countdown shows %q", got)
 	}
-	p.types("#answer", wrong(c.code)+"\r")
-	p.sees("#error")
-	if got := p.text("main"); !strings.Contains(got, "Tries left: 4") {
+	p.typeText("#answer", wrongCode(c.code)+"\r")
+	p.waitVisible("#error")
+	if got := p.innerText("main"); !strings.Contains(got, "Tries left: 4") {
 		t.Errorf("after a wrong code: %s", got)
 	}
-	s.clock.move(time.Minute)
+	s.clock.advance(time.Minute)
 	p.do(chromedp.Reload())
-	p.until(`document.querySelector("[data-wait]")?.innerText === "Send again"`)
+	p.waitUntil(`document.querySelector("[data-wait]")?.innerText === "Send again"`)
 	p.click("[data-wait]")
-	p.until(`document.querySelector("[data-wait]")?.innerText.startsWith("Send again in 1:")`)
+	p.waitUntil(`document.querySelector("[data-wait]")?.innerText.startsWith("Send again in 1:")`)
 	if s.outbox.count() != 2 {
 		t.Errorf("%d messages", s.outbox.count())
 	}
-	p.types("#answer", c.code[:3]+" "+c.code[3:]+"\r")
-	p.sees(welcome)
+	p.typeText("#answer", c.code[:3]+" "+c.code[3:]+"\r")
+	p.waitVisible(welcome)
 
-	c = s.begin()
+	c = s.startLink()
 	p.open(s.pageURL(c))
-	p.sees(".number")
-	s.clock.move(10 * time.Minute)
-	p.heading("Too late")
+	p.waitVisible(".number")
+	s.clock.advance(10 * time.Minute)
+	p.waitHeading("Too late")
 }
 
-func notMeInBrowser(t *testing.T, b *browser) {
+func testReport(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	p := b.device(t)
+	c := s.startLink()
+	p := b.newDevice(t)
 	p.open(c.link)
-	p.sees("[data-show]")
+	p.waitVisible("[data-show]")
 	p.click("[data-show]")
-	p.sees("[data-do=report] button")
+	p.waitVisible("[data-do=report] button")
 	if s.status(c.ID).Status != watchword.Pending {
-		t.Error("one press on it was enough")
+		t.Error("one click canceled the challenge")
 	}
 	p.click("[data-do=report] button")
-	p.heading("Thank you")
+	p.waitHeading("Thank you")
 	if s.status(c.ID).Status != watchword.Canceled {
-		t.Error("it was not stopped")
+		t.Error("the challenge was not canceled")
 	}
 }
 
-func withoutScriptInBrowser(t *testing.T, b *browser) {
+func testWithoutScript(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	p := b.device(t)
-	p.scripts(false)
+	c := s.startLink()
+	p := b.newDevice(t)
+	p.enableScripts(false)
 	p.open(s.pageURL(c))
 	p.do(chromedp.WaitVisible(chromedp.CSS("noscript h1")))
 	p.open(c.link)
 	p.do(chromedp.SendKeys(chromedp.CSS("#code"), c.code), chromedp.SendKeys(chromedp.CSS("#number"), c.number+"\r"))
 	p.do(chromedp.WaitNotPresent(chromedp.CSS("#code")))
 	if s.status(c.ID).Status != watchword.Approved {
-		t.Error("the code and the number did not do")
+		t.Error("the code and the number did not confirm")
 	}
 }
 
-func languagesInBrowser(t *testing.T, b *browser) {
+func testLanguages(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{pages: server.Pages{Color: "#FFD500"}, links: magiclink.Config{NoCode: true}})
-	p := b.device(t)
+	p := b.newDevice(t)
 	for locale, want := range map[string]string{"de-AT": "Sind Sie es?", "fr": "Est-ce bien vous ?", "es-MX": "¿Es usted?", "pt-BR": "É você?", "zh-Hans": "是您本人吗？", "xx": "Is it you?"} {
-		c := s.begin(func(q *watchword.StartRequest) { q.Locale = locale })
+		c := s.startLink(func(q *watchword.StartRequest) { q.Locale = locale })
 		p.open("about:blank")
 		p.open(c.link)
-		p.sees("#number")
-		if got := p.text("h1"); got != want {
+		p.waitVisible("#number")
+		if got := p.innerText("h1"); got != want {
 			t.Errorf("%s: %q", locale, got)
 		}
-		if got := eval[string](p, "document.documentElement.lang"); got != want[:0]+strings.ToLower(locale[:2]) && locale != "xx" {
+		if got := evaluate[string](p, "document.documentElement.lang"); got != want[:0]+strings.ToLower(locale[:2]) && locale != "xx" {
 			t.Errorf("%s: the page's language is %q", locale, got)
 		}
 	}
-	if got := eval[string](p, `getComputedStyle(document.querySelector("button")).backgroundColor + getComputedStyle(document.querySelector("button")).color`); got != "rgb(255, 213, 0)rgb(0, 0, 0)" {
+	if got := evaluate[string](p, `getComputedStyle(document.querySelector("button")).backgroundColor + getComputedStyle(document.querySelector("button")).color`); got != "rgb(255, 213, 0)rgb(0, 0, 0)" {
 		t.Errorf("the button is %s", got)
 	}
 }

@@ -11,86 +11,87 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The page of whoever started a challenge. Everything but opening it needs the cookie.
+// The page of a challenge (/c). Every request except open needs the cookie.
 
-type ticketIn struct {
+type ticketRequest struct {
 	Ticket string `json:"ticket,omitzero"`
 }
 
-type answerIn struct {
+type answerRequest struct {
 	Answer answerField `json:"answer"`
 }
 
-type nothingIn struct{}
+type emptyRequest struct{}
 
-// A holder is a request with the cookie of the challenge it is about.
-type holder struct {
+// A pageSession is a request with the cookie of its challenge.
+type pageSession struct {
 	*app
 	id     string
 	cookie string
 	page   *watchword.Page
 }
 
-// bounded is a context for what must come to its end even if the browser goes away.
-func (x *exchange) bounded() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(x.request.Context()), operationTime)
+// operationContext returns a context with the timeout of operations, which does not end when the browser disconnects.
+func (x *exchange) operationContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(x.request.Context()), operationTimeout)
 }
 
 // openChallenge exchanges the ticket for the cookie.
-func (h *hosted) openChallenge(x *exchange, in *ticketIn) {
-	ctx, cancel := x.bounded()
+func (ps *pageServer) openChallenge(x *exchange, in *ticketRequest) {
+	ctx, cancel := x.operationContext()
 	defer cancel()
-	a := h.owner(x)
+	a := ps.findApp(x)
 	if a == nil {
-		h.unknown(x, "unknown")
+		ps.writeUnknown(x, "unknown")
 		return
 	}
 	id := x.request.PathValue("id")
 	cookie, err := a.engine.OpenPage(ctx, id, in.Ticket)
 	if err != nil {
-		h.unopened(x, err, "unknown")
+		ps.writeLoadError(x, err, "unknown")
 		return
 	}
 	p, err := a.engine.ViewPage(ctx, id, cookie.Reveal())
 	if err != nil {
-		h.unopened(x, err, "unknown")
+		ps.writeLoadError(x, err, "unknown")
 		return
 	}
-	http.SetCookie(x, h.cookie(a, p.View, cookie.Reveal()))
-	h.showPage(x, http.StatusOK, &holder{app: a, id: id, cookie: cookie.Reveal(), page: p}, "")
+	http.SetCookie(x, ps.newCookie(a, p.View, cookie.Reveal()))
+	ps.writeChallenge(x, http.StatusOK, &pageSession{app: a, id: id, cookie: cookie.Reveal(), page: p}, "")
 }
 
-// keepCookie is how long a page's cookie outlives its challenge, as challenges stay readable.
-const keepCookie = 15 * time.Minute
+// cookieGracePeriod is how long a cookie outlives its challenge: as long as the challenge stays readable.
+const cookieGracePeriod = 15 * time.Minute
 
-// cookie belongs to one challenge, whose id is its name, and to this host alone: the __Host- prefix keeps neighbours from
-// setting it. In development, where there is no https, it does without.
-func (h *hosted) cookie(a *app, v watchword.View, secret string) *http.Cookie {
+// newCookie returns the cookie of a challenge. Its name is the challenge's id with the prefix __Host-, so that no other host
+// of the domain can set it. Without https, in development, the name has no prefix.
+func (ps *pageServer) newCookie(a *app, v watchword.View, secret string) *http.Cookie {
 	return &http.Cookie{Name: cookieName(a, v.ID), Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: a.secure(), MaxAge: h.seconds(v.ExpiresAt.Add(keepCookie))}
+		Secure: a.usesHTTPS(), MaxAge: ps.secondsUntil(v.ExpiresAt.Add(cookieGracePeriod))}
 }
 
-func (a *app) secure() bool { return strings.HasPrefix(a.publicURL, "https:") }
+func (a *app) usesHTTPS() bool { return strings.HasPrefix(a.publicURL, "https:") }
 
 func cookieName(a *app, id string) string {
-	if a.secure() {
+	if a.usesHTTPS() {
 		return "__Host-" + id
 	}
 	return id
 }
 
-// held finds the challenge of a request that has its cookie; nil: an answer went out already.
-func (h *hosted) held(ctx context.Context, x *exchange) *holder {
-	holder, err := h.holding(ctx, x)
+// requireSession returns the session of a request. It returns nil if there is none; then it has sent the response.
+func (ps *pageServer) requireSession(ctx context.Context, x *exchange) *pageSession {
+	session, err := ps.findSession(ctx, x)
 	if err != nil {
-		h.unopened(x, err, "unknown")
+		ps.writeLoadError(x, err, "unknown")
 		return nil
 	}
-	return holder
+	return session
 }
 
-func (h *hosted) holding(ctx context.Context, x *exchange) (*holder, error) {
-	a := h.owner(x)
+// findSession returns the session of a request, or ErrUnknownChallenge if its cookie is missing or wrong.
+func (ps *pageServer) findSession(ctx context.Context, x *exchange) (*pageSession, error) {
+	a := ps.findApp(x)
 	if a == nil {
 		return nil, watchword.ErrUnknownChallenge
 	}
@@ -103,148 +104,149 @@ func (h *hosted) holding(ctx context.Context, x *exchange) (*holder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &holder{app: a, id: id, cookie: c.Value, page: p}, nil
+	return &pageSession{app: a, id: id, cookie: c.Value, page: p}, nil
 }
 
-// showPage shows what the challenge is waiting for, or how it ended.
-func (h *hosted) showPage(x *exchange, status int, c *holder, message string) {
-	name, v := h.pagePart(x, c.app, c.page)
+// writeChallenge responds with the part of a challenge, and a message about an error if there is one.
+func (ps *pageServer) writeChallenge(x *exchange, status int, session *pageSession, message string) {
+	name, v := ps.choosePart(x, session.app, session.page)
 	v.Error = message
-	h.show(x, status, name, v)
+	ps.writePart(x, status, name, v)
 }
 
-func (h *hosted) pagePart(x *exchange, a *app, p *watchword.Page) (string, *partView) {
-	v := h.view(x, a, p.View)
+// choosePart returns the template and the data of a challenge: of its ask or, when it has ended, of its end.
+func (ps *pageServer) choosePart(x *exchange, a *app, p *watchword.Page) (string, *partView) {
+	v := ps.newPartView(x, a, p.View)
 	if p.Status == watchword.Pending {
-		return h.asking(v, p), v
+		return ps.fillAsk(v, p), v
 	}
-	return ended(v, p.View), v
+	return fillEnded(v, p.View), v
 }
 
-// state is for a page that is loaded again.
-func (h *hosted) state(x *exchange) {
-	ctx, cancel := x.bounded()
+// serveState responds with the current part, for a page that is reloaded.
+func (ps *pageServer) serveState(x *exchange) {
+	ctx, cancel := x.operationContext()
 	defer cancel()
-	if c := h.held(ctx, x); c != nil {
-		h.showPage(x, http.StatusOK, c, "")
+	if session := ps.requireSession(ctx, x); session != nil {
+		ps.writeChallenge(x, http.StatusOK, session, "")
 	}
 }
 
-func (h *hosted) answerChallenge(x *exchange, in *answerIn) {
-	ctx, cancel := x.bounded()
+func (ps *pageServer) answerChallenge(x *exchange, in *answerRequest) {
+	ctx, cancel := x.operationContext()
 	defer cancel()
-	c := h.held(ctx, x)
-	if c == nil {
+	session := ps.requireSession(ctx, x)
+	if session == nil {
 		return
 	}
-	if in.Answer.Object != asksForKey(c.page) {
-		x.fail(invalid("answer", "is not of the kind that is asked for"))
+	if in.Answer.Object != asksForKey(session.page) {
+		x.writeProblem(invalidField("answer", "has the wrong type for this challenge"))
 		return
 	}
 	answer := in.Answer.Answer
 	answer.Starter = true
-	h.done(ctx, x, c, c.engine.Answer(ctx, c.id, answer, h.client(x)))
+	ps.writeOutcome(ctx, x, session, session.engine.Answer(ctx, session.id, answer, ps.describeClient(x)))
 }
 
 func asksForKey(p *watchword.Page) bool {
 	return p.Ask == watchword.AskKey || p.Ask == watchword.AskNewKey
 }
 
-func (h *hosted) resendChallenge(x *exchange, _ *nothingIn) {
-	ctx, cancel := x.bounded()
+func (ps *pageServer) resendChallenge(x *exchange, _ *emptyRequest) {
+	ctx, cancel := x.operationContext()
 	defer cancel()
-	if c := h.held(ctx, x); c != nil {
-		_, err := c.engine.Resend(ctx, c.id, watchword.ResendRequest{})
-		h.done(ctx, x, c, err)
+	if session := ps.requireSession(ctx, x); session != nil {
+		_, err := session.engine.Resend(ctx, session.id, watchword.ResendRequest{})
+		ps.writeOutcome(ctx, x, session, err)
 	}
 }
 
-func (h *hosted) cancelChallenge(x *exchange, _ *nothingIn) {
-	ctx, cancel := x.bounded()
+func (ps *pageServer) cancelChallenge(x *exchange, _ *emptyRequest) {
+	ctx, cancel := x.operationContext()
 	defer cancel()
-	if c := h.held(ctx, x); c != nil {
-		_, err := c.engine.Cancel(ctx, c.id)
-		h.done(ctx, x, c, err)
+	if session := ps.requireSession(ctx, x); session != nil {
+		_, err := session.engine.Cancel(ctx, session.id)
+		ps.writeOutcome(ctx, x, session, err)
 	}
 }
 
-// client is whom a page serves; limits on checks count by it.
-func (h *hosted) client(x *exchange) watchword.Client {
+// describeClient returns the client of a request, which the limits of checks use.
+func (ps *pageServer) describeClient(x *exchange) watchword.Client {
 	c := watchword.Client{UserAgent: x.request.UserAgent()}
-	if ip := h.server.ClientAddress(x.request); ip.IsValid() {
+	if ip := ps.server.ClientAddress(x.request); ip.IsValid() {
 		c.IP = ip.String()
 	}
 	return c
 }
 
-// done shows what became of the challenge, and what was wrong.
-func (h *hosted) done(ctx context.Context, x *exchange, c *holder, err error) {
-	page, again := c.engine.ViewPage(ctx, c.id, c.cookie)
-	if again != nil {
-		h.unopened(x, again, "unknown")
+// writeOutcome responds with the part of a challenge after an operation that returned err.
+func (ps *pageServer) writeOutcome(ctx context.Context, x *exchange, session *pageSession, err error) {
+	page, errView := session.engine.ViewPage(ctx, session.id, session.cookie)
+	if errView != nil {
+		ps.writeLoadError(x, errView, "unknown")
 		return
 	}
-	c.page = page
+	session.page = page
 	if err == nil {
-		h.showPage(x, http.StatusOK, c, "")
+		ps.writeChallenge(x, http.StatusOK, session, "")
 		return
 	}
-	words := h.words.spoken(page.Locale, x.request)
-	status, message := h.explain(x, words, c.app, err)
+	texts := ps.translations.forLocale(page.Locale, x.request)
+	status, message := ps.explainError(x, texts, session.app, err)
 	if asksForKey(page) && errors.Is(err, watchword.ErrInvalidRequest) {
-		message, _ = words.T("failed", "app", c.engine.Name()) // no code was asked for
+		message, _ = texts.T("failed", "app", session.engine.Name()) // the default message is about codes
 	}
 	if status == http.StatusServiceUnavailable {
-		h.unopened(x, err, "unknown")
+		ps.writeLoadError(x, err, "unknown")
 		return
 	}
-	h.showPage(x, status, c, message)
+	ps.writeChallenge(x, status, session, message)
 }
 
-// explain says in the person's words what the engine refused, and notes it for the log.
-func (h *hosted) explain(x *exchange, words language, a *app, err error) (status int, message string) {
-	p, wait := h.server.translate(err, a.publicURL)
-	x.code, x.cause = p.Code, err
+// explainError returns the status and the message for an error of the engine, and records the error for the log.
+func (ps *pageServer) explainError(x *exchange, texts pageTexts, a *app, err error) (status int, message string) {
+	p, wait := ps.server.translateError(err, a.publicURL)
+	x.problemCode, x.cause = p.Code, err
 	if wait > 0 {
-		x.Header().Set("Retry-After", retryAfter(wait))
+		x.Header().Set("Retry-After", formatRetryAfter(wait))
 	}
 	switch {
-	case errors.Is(err, watchword.ErrIncorrectAnswer), errors.Is(err, watchword.ErrInvalidRequest): // or it cannot be a code at all
-		message, _ = words.T("wrong_code")
+	case errors.Is(err, watchword.ErrIncorrectAnswer), errors.Is(err, watchword.ErrInvalidRequest): // the text cannot be a code
+		message, _ = texts.T("wrong_code")
 	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited), errors.Is(err, watchword.ErrFactorDisabled) && wait > 0:
-		message, _ = words.T("too_many", "minutes", int(math.Ceil(max(wait, time.Second).Minutes())))
-	case errors.Is(err, watchword.ErrResendTooSoon), errors.Is(err, watchword.ErrSendsExhausted): // the part says so itself
+		message, _ = texts.T("too_many", "minutes", int(math.Ceil(max(wait, time.Second).Minutes())))
+	case errors.Is(err, watchword.ErrResendTooSoon), errors.Is(err, watchword.ErrSendsExhausted): // the part shows it
 	default:
-		message, _ = words.T("failed", "app", a.engine.Name())
+		message, _ = texts.T("failed", "app", a.engine.Name())
 	}
 	return p.Status, message
 }
 
-// refusalTime is the least that saying "unknown" takes, so that the time does not tell whether a store was asked.
-const refusalTime = 40 * time.Millisecond
+// minRefusalTime is the minimum time of a response for an unknown challenge, so that the time does not reveal whether a store
+// was read.
+const minRefusalTime = 40 * time.Millisecond
 
-// unopened answers for a challenge that could not be read: unknown, or nothing can be said because a store is out of
-// reach.
-func (h *hosted) unopened(x *exchange, err error, name string) {
+// writeLoadError responds to an error of reading a challenge: that it is unknown, or that the server failed.
+func (ps *pageServer) writeLoadError(x *exchange, err error, template string) {
 	if errors.Is(err, watchword.ErrUnknownChallenge) {
-		h.unknown(x, name)
+		ps.writeUnknown(x, template)
 		return
 	}
-	p, _ := h.server.translate(err, x.publicURL())
-	x.code, x.cause = p.Code, err
-	h.show(x, p.Status, "broken", &partView{language: h.words.accepted(x.request)})
+	p, _ := ps.server.translateError(err, x.publicURL())
+	x.problemCode, x.cause = p.Code, err
+	ps.writePart(x, p.Status, "broken", &partView{pageTexts: ps.translations.forBrowser(x.request)})
 }
 
-// unknown is the one answer for what is not known, was used or has expired, whichever it is.
-func (h *hosted) unknown(x *exchange, name string) {
-	x.code = watchword.ErrUnknownChallenge.Code
-	x.pause()
-	h.show(x, http.StatusNotFound, name, &partView{language: h.words.accepted(x.request), final: true})
+// writeUnknown sends the response that unknown, used and expired challenges share.
+func (ps *pageServer) writeUnknown(x *exchange, template string) {
+	x.problemCode = watchword.ErrUnknownChallenge.Code
+	x.delayRefusal()
+	ps.writePart(x, http.StatusNotFound, template, &partView{pageTexts: ps.translations.forBrowser(x.request), final: true})
 }
 
-// pause waits until the request is as old as every refusal is.
-func (x *exchange) pause() {
-	timer := time.NewTimer(refusalTime - time.Since(x.arrived))
+// delayRefusal waits until minRefusalTime after the arrival of the request.
+func (x *exchange) delayRefusal() {
+	timer := time.NewTimer(minRefusalTime - time.Since(x.arrivedAt))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -10,60 +10,59 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// How long a stream of events is silent at most, in which time what lies between notices that it is alive; and how long
-// one write may take.
+// The longest time between two events, which keeps proxies from closing the stream, and the time that a write may take.
 const (
-	streamStep  = 5 * time.Second
-	streamWrite = 10 * time.Second
+	streamInterval     = 5 * time.Second
+	streamWriteTimeout = 10 * time.Second
 )
 
-// events tells the starter's page what happens, by Server-Sent Events: "note" says that a message did not arrive, "part"
-// is what to show when the challenge has ended, which ends the stream too. A challenge ends within ten minutes.
-func (h *hosted) events(x *exchange) {
-	ctx, cancel := x.bounded()
+// serveEvents sends Server-Sent Events to the page of a challenge: "note" has the text about a message that was not
+// delivered, and is empty otherwise; "part" has the part of a challenge that has ended, and ends the stream.
+func (ps *pageServer) serveEvents(x *exchange) {
+	ctx, cancel := x.operationContext()
 	defer cancel()
-	c := h.held(ctx, x)
-	if c == nil {
+	session := ps.requireSession(ctx, x)
+	if session == nil {
 		return
 	}
 	select {
-	case c.pages.streams <- struct{}{}:
-		defer func() { <-c.pages.streams }()
-	default: // the page asks again
-		x.fail(&watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: errStreams})
+	case session.pages.streams <- struct{}{}:
+		defer func() { <-session.pages.streams }()
+	default: // the page connects again
+		x.writeProblem(&watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: errTooManyStreams})
 		return
 	}
 	x.Header().Set("Content-Type", "text/event-stream")
-	x.Header().Set("X-Accel-Buffering", "no") // what lies between shall pass events on at once
+	x.Header().Set("X-Accel-Buffering", "no") // nginx must not buffer events
 	x.WriteHeader(http.StatusOK)
-	for h.stream(x, c) == nil {
+	for ps.streamNext(x, session) == nil {
 	}
 }
 
-// An ended stream is no failure: it says so to its loop.
-type streamEnd string
+// A streamError is the reason why a stream ends or does not begin.
+type streamError string
 
-func (e streamEnd) Error() string { return string(e) }
+func (e streamError) Error() string { return string(e) }
 
 const (
-	errStreams   = streamEnd("too many browsers of this app listen")
-	errStreamEnd = streamEnd("the stream is over")
+	errTooManyStreams = streamError("too many event streams of this app")
+	errStreamEnd      = streamError("the stream has ended")
 )
 
-// stream waits a step and tells what it saw. An error ends the stream: the browser has gone, the server goes, or the
-// challenge has ended.
-func (h *hosted) stream(x *exchange, c *holder) error {
-	ctx, cancel := context.WithTimeout(x.request.Context(), streamStep)
+// streamNext waits for the end of the challenge, at most streamInterval, and sends an event. An error ends the stream: the
+// browser has disconnected, the server shuts down, or the challenge has ended.
+func (ps *pageServer) streamNext(x *exchange, session *pageSession) error {
+	ctx, cancel := context.WithTimeout(x.request.Context(), streamInterval)
 	defer cancel()
-	v, err := c.engine.Wait(ctx, c.id)
+	v, err := session.engine.Wait(ctx, session.id)
 	if err != nil {
 		return err
 	}
-	kind, data := "note", any(note(h.words.spoken(v.Locale, x.request), v))
+	kind, data := "note", any(describeDelivery(ps.translations.forLocale(v.Locale, x.request), v))
 	if v.Status != watchword.Pending {
-		c.page = &watchword.Page{View: v}
-		name, shown := h.pagePart(x, c.app, c.page)
-		if data, err = h.render(name, shown); err != nil {
+		session.page = &watchword.Page{View: v}
+		name, view := ps.choosePart(x, session.app, session.page)
+		if data, err = ps.renderPart(name, view); err != nil {
 			return err
 		}
 		kind = "part"
@@ -72,7 +71,7 @@ func (h *hosted) stream(x *exchange, c *holder) error {
 	if err != nil {
 		return err
 	}
-	if err := x.write(fmt.Sprintf("retry: 500\nevent: %s\ndata: %s\n\n", kind, text)); err != nil {
+	if err := x.writeEvent(fmt.Sprintf("retry: 500\nevent: %s\ndata: %s\n\n", kind, text)); err != nil {
 		return err
 	}
 	if kind == "part" {
@@ -81,10 +80,10 @@ func (h *hosted) stream(x *exchange, c *holder) error {
 	return x.request.Context().Err()
 }
 
-// write sends a piece of an answer on its way, within its own time.
-func (x *exchange) write(text string) error {
+// writeEvent sends an event with a write deadline of its own.
+func (x *exchange) writeEvent(text string) error {
 	control := http.NewResponseController(x)
-	if err := control.SetWriteDeadline(time.Now().Add(streamStep + streamWrite)); err != nil {
+	if err := control.SetWriteDeadline(time.Now().Add(streamInterval + streamWriteTimeout)); err != nil {
 		return err
 	}
 	if _, err := x.Write([]byte(text)); err != nil {

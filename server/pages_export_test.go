@@ -1,8 +1,8 @@
 package server
 
-// CrowdStreams takes all the places of browsers that listen; the function that comes back frees them again.
-func (s *Server) CrowdStreams(app string) (leave func()) {
-	streams := s.tenant(app).pages.streams
+// FillStreams simulates the maximum number of event streams until release is called.
+func (s *Server) FillStreams(app string) (release func()) {
+	streams := s.findApp(app).pages.streams
 	for range cap(streams) {
 		streams <- struct{}{}
 	}
@@ -13,8 +13,8 @@ func (s *Server) CrowdStreams(app string) (leave func()) {
 	}
 }
 
-// Streams counts the browsers that listen.
-func (s *Server) Streams(app string) int { return len(s.tenant(app).pages.streams) }
+// StreamCount returns the number of event streams.
+func (s *Server) StreamCount(app string) int { return len(s.findApp(app).pages.streams) }
 
-// RefusalTime is the least that saying "unknown" takes.
-const RefusalTime = refusalTime
+// MinRefusalTime is the minimum time of a response for an unknown challenge.
+const MinRefusalTime = minRefusalTime

@@ -7,13 +7,12 @@ import (
 	"testing"
 )
 
-// What a page's answers have, all of them.
-func TestPageHeaders(t *testing.T) {
+func TestPagesSendSecurityHeaders(t *testing.T) {
 	s := newSite(t, siteOptions{public: "https://verify.example.com"})
-	c := s.begin()
-	v := s.visitor()
+	c := s.startLink()
+	v := s.newPageClient()
 	opened := v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()})
-	for path, got := range map[string]shown{"shell": v.get(c.page), "link": v.get("/l/" + c.ID), "css": v.get("/pages/page.css"), "js": v.get("/pages/page.js"), "keys": v.get("/pages/keys.js"), "part": opened,
+	for path, got := range map[string]pageResponse{"shell": v.get(c.page), "link": v.get("/l/" + c.ID), "css": v.get("/pages/page.css"), "js": v.get("/pages/page.js"), "keys": v.get("/pages/keys.js"), "part": opened,
 		"unknown": v.get("/c/ch_x/state"), "problem": v.do(http.MethodPost, c.page+"/open", "text/plain", "")} {
 		for name, want := range map[string]string{"Cache-Control": "no-store", "Referrer-Policy": "no-referrer", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
 			"Cross-Origin-Opener-Policy": "same-origin"} {
@@ -38,8 +37,8 @@ func TestPageHeaders(t *testing.T) {
 	}
 }
 
-// Twenty-five poisoned headers: the link's origin stays the configured one.
-func TestPoisonedHeaders(t *testing.T) {
+// The origin of a link is the configured public URL, whatever a header says.
+func TestLinkIgnoresForgedHostHeaders(t *testing.T) {
 	s := newSite(t, siteOptions{public: "https://verify.example.com"})
 	const evil = "evil.example"
 	body := `{"strategy":"magiclink","purpose":"sign_in","to":"ada@example.com"}`
@@ -65,7 +64,7 @@ func TestPoisonedHeaders(t *testing.T) {
 		if w.StatusCode != http.StatusCreated {
 			t.Fatalf("%s: %s", name, w.Status)
 		}
-		m, err := s.engine.ComposeMessage(t.Context(), s.outbox.kept[n])
+		m, err := s.engine.ComposeMessage(t.Context(), s.outbox.messages[n])
 		must(t, err)
 		if n++; !strings.HasPrefix(m.Link.Reveal(), "https://verify.example.com/l/ch_") {
 			t.Errorf("%s: the link goes to %s", name, m.Link.Reveal()[:30])

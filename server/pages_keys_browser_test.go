@@ -15,21 +15,23 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// The asks of what is enrolled, in a real browser with a virtual authenticator.
-func TestAsksInABrowser(t *testing.T) {
+// TestAsksInBrowser tests the asks of factors in Chromium with a virtual authenticator.
+func TestAsksInBrowser(t *testing.T) {
 	b := newBrowser(t)
-	t.Run("a key", func(t *testing.T) { keyInBrowser(t, b) })
-	t.Run("a key before Level 3", func(t *testing.T) { oldBrowser(t, b) })
-	t.Run("a key of an extension", func(t *testing.T) { extensionInBrowser(t, b) })
-	t.Run("an extension that fails", func(t *testing.T) { failingExtension(t, b) })
-	t.Run("an extension that answers nonsense", func(t *testing.T) { nonsenseOfExtension(t, b) })
-	t.Run("a person who says no", func(t *testing.T) { noKeyInBrowser(t, b) })
-	t.Run("an authenticator app", func(t *testing.T) { scanInBrowser(t, b) })
-	t.Run("codes to keep", func(t *testing.T) { codesInBrowser(t, b) })
-	t.Run("looks", func(t *testing.T) { looks(t, b, enrolling(t, server.Pages{Color: "#0a6b4f"}), askLooks()) })
+	t.Run("a key", func(t *testing.T) { testKeyEnrolAndUse(t, b) })
+	t.Run("a browser without the JSON methods", func(t *testing.T) { testKeyWithoutJSONMethods(t, b) })
+	t.Run("a key of an extension", func(t *testing.T) { testKeyOfExtension(t, b) })
+	t.Run("an extension that throws", func(t *testing.T) { testExtensionThatThrows(t, b) })
+	t.Run("an extension with an invalid credential", func(t *testing.T) { testExtensionWithInvalidCredential(t, b) })
+	t.Run("a refused prompt", func(t *testing.T) { testKeyRefusedByPerson(t, b) })
+	t.Run("an authenticator app", func(t *testing.T) { testAuthenticatorApp(t, b) })
+	t.Run("recovery codes", func(t *testing.T) { testRecoveryCodes(t, b) })
+	t.Run("appearance", func(t *testing.T) {
+		checkPageStates(t, b, newEnrolmentSite(t, server.Pages{Color: "#0a6b4f"}), listAskStates())
+	})
 }
 
-func command[P, R any](p *tab, c cdp.Command[P, R], params P) R {
+func callBrowser[P, R any](p *tab, c cdp.Command[P, R], params P) R {
 	p.t.Helper()
 	r, err := chromedp.Run(p.ctx, func(ctx context.Context, target *chromedp.Target) (R, error) { return cdp.Call(ctx, target, c, params) })
 	if err != nil {
@@ -38,218 +40,219 @@ func command[P, R any](p *tab, c cdp.Command[P, R], params P) R {
 	return r
 }
 
-// authenticator gives the tab one whose user is there and verified.
-func (p *tab) authenticator() virtual.AuthenticatorID {
+// addAuthenticator adds an authenticator that confirms presence and verifies the user automatically.
+func (p *tab) addAuthenticator() virtual.AuthenticatorID {
 	p.t.Helper()
-	command(p, virtual.Enable, virtual.EnableParams{})
-	return command(p, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{Protocol: "ctap2",
+	callBrowser(p, virtual.Enable, virtual.EnableParams{})
+	return callBrowser(p, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{Protocol: "ctap2",
 		Transport: "internal", HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true}}).AuthenticatorID
 }
 
 const keyButton = "[data-key] button"
 
-// use opens a page that asks for a key, and presses its button.
-func (p *tab) use(s *site, purpose string) begun {
+// clickKeyButton starts a webauthn challenge, opens its page and clicks the button.
+func (p *tab) clickKeyButton(s *site, purpose string) startedChallenge {
 	p.t.Helper()
-	c := s.start("webauthn", purpose)
+	c := s.startForSubject("webauthn", purpose)
 	p.open("about:blank")
 	p.open(s.pageURL(c))
-	p.sees(keyButton)
+	p.waitVisible(keyButton)
 	p.click(keyButton)
 	return c
 }
 
-// A key is made on the page and then used on it; each time the app that started collects its receipt, once.
-func keyInBrowser(t *testing.T, b *browser) {
-	s := enrolling(t, server.Pages{})
-	p := b.device(t)
-	p.authenticator()
-	p.use(s, watchword.PurposeEnrol)
-	p.sees(welcome)
-	if s.factors("webauthn") != 1 {
+// A person adds a key on the page and then uses it. The app redeems each challenge once.
+func testKeyEnrolAndUse(t *testing.T, b *browser) {
+	s := newEnrolmentSite(t, server.Pages{})
+	p := b.newDevice(t)
+	p.addAuthenticator()
+	p.clickKeyButton(s, watchword.PurposeEnrol)
+	p.waitVisible(welcome)
+	if s.countFactors("webauthn") != 1 {
 		t.Fatal("no key is enrolled")
 	}
-	p.use(s, "sign_in")
-	p.sees(welcome)
-	if got := s.app.results(); len(got) != 2 || got[0] != nil || got[1] != nil {
+	p.clickKeyButton(s, "sign_in")
+	p.waitVisible(welcome)
+	if got := s.app.redeemErrors(); len(got) != 2 || got[0] != nil || got[1] != nil {
 		t.Errorf("redeemed: %v", got)
 	}
 	if s.app.redeem(t.Context()) == nil {
 		t.Error("redeemed twice")
 	}
-	again := p.use(s, watchword.PurposeEnrol)
-	p.until(`document.querySelector("[role=alert]")?.innerText.startsWith("This device or key was added already")`)
-	if s.status(again.ID).Status != watchword.Pending || s.factors("webauthn") != 1 {
-		t.Error("the same authenticator has a second key, or its refusal was an answer")
+	again := p.clickKeyButton(s, watchword.PurposeEnrol)
+	p.waitUntil(`document.querySelector("[role=alert]")?.innerText.startsWith("This device or key was added already")`)
+	if s.status(again.ID).Status != watchword.Pending || s.countFactors("webauthn") != 1 {
+		t.Error("the authenticator has a second key, or its refusal ended the challenge")
 	}
 }
 
-// Browsers without the JSON methods of Level 3 do as well.
-func oldBrowser(t *testing.T, b *browser) {
-	s := enrolling(t, server.Pages{})
-	p := b.device(t)
-	p.authenticator()
+// The pages support browsers without the JSON methods of WebAuthn Level 3.
+func testKeyWithoutJSONMethods(t *testing.T, b *browser) {
+	s := newEnrolmentSite(t, server.Pages{})
+	p := b.newDevice(t)
+	p.addAuthenticator()
 	for _, purpose := range []string{watchword.PurposeEnrol, "sign_in"} {
-		c := s.start("webauthn", purpose)
+		c := s.startForSubject("webauthn", purpose)
 		p.open(s.pageURL(c))
-		p.sees(keyButton)
-		if eval[bool](p, `delete PublicKeyCredential.parseCreationOptionsFromJSON, delete PublicKeyCredential.parseRequestOptionsFromJSON,
+		p.waitVisible(keyButton)
+		if evaluate[bool](p, `delete PublicKeyCredential.parseCreationOptionsFromJSON, delete PublicKeyCredential.parseRequestOptionsFromJSON,
 			delete PublicKeyCredential.prototype.toJSON, "toJSON" in PublicKeyCredential.prototype`) {
 			t.Fatal("the browser still has toJSON")
 		}
 		p.click(keyButton)
-		p.sees(welcome)
+		p.waitVisible(welcome)
 	}
-	if got := s.app.results(); len(got) != 2 || got[1] != nil {
+	if got := s.app.redeemErrors(); len(got) != 2 || got[1] != nil {
 		t.Errorf("redeemed: %v", got)
 	}
 }
 
-// A password manager's credentials, which inherit from the browser's and whose methods throw, do as well.
-func extensionInBrowser(t *testing.T, b *browser) {
+// The pages support credentials of password managers, whose inherited methods throw.
+func testKeyOfExtension(t *testing.T, b *browser) {
 	script, err := os.ReadFile("../webauthn/testdata/extension.js")
 	must(t, err)
 	for _, form := range []string{"views", "text"} {
-		s := enrolling(t, server.Pages{})
-		p := b.device(t)
-		p.authenticator()
+		s := newEnrolmentSite(t, server.Pages{})
+		p := b.newDevice(t)
+		p.addAuthenticator()
 		for _, purpose := range []string{watchword.PurposeEnrol, "sign_in"} {
 			p.open("about:blank")
-			p.open(s.pageURL(s.start("webauthn", purpose)))
-			p.sees(keyButton)
-			eval[bool](p, string(script)+`; wrapCredentials("`+form+`", false); true`)
+			p.open(s.pageURL(s.startForSubject("webauthn", purpose)))
+			p.waitVisible(keyButton)
+			evaluate[bool](p, string(script)+`; wrapCredentials("`+form+`", false); true`)
 			p.click(keyButton)
-			p.sees(welcome)
+			p.waitVisible(welcome)
 		}
-		if got := s.app.results(); len(got) != 2 || got[0] != nil || got[1] != nil {
+		if got := s.app.redeemErrors(); len(got) != 2 || got[0] != nil || got[1] != nil {
 			t.Errorf("%s: redeemed: %v", form, got)
 		}
 	}
 }
 
-// Whatever an extension throws, the person is told and may try again; names of Object.prototype are nothing special.
-func failingExtension(t *testing.T, b *browser) {
-	s := enrolling(t, server.Pages{})
-	p := b.device(t)
-	p.authenticator()
-	p.open(s.pageURL(s.start("webauthn", watchword.PurposeEnrol)))
-	p.sees(keyButton)
+// The page shows a message for every value that an extension throws, also for names of Object.prototype members, and the
+// person can try again.
+func testExtensionThatThrows(t *testing.T, b *browser) {
+	s := newEnrolmentSite(t, server.Pages{})
+	p := b.newDevice(t)
+	p.addAuthenticator()
+	p.open(s.pageURL(s.startForSubject("webauthn", watchword.PurposeEnrol)))
+	p.waitVisible(keyButton)
 	for _, thrown := range []string{`undefined`, `null`, `"text"`, `{ name: "toString" }`, `{ name: "constructor" }`, `{ name: "__proto__" }`} {
-		eval[bool](p, `(navigator.credentials.create = async () => { throw `+thrown+` }, document.querySelector("[role=alert]")?.remove(), true)`)
+		evaluate[bool](p, `(navigator.credentials.create = async () => { throw `+thrown+` }, document.querySelector("[role=alert]")?.remove(), true)`)
 		p.click(keyButton)
-		p.until(`document.querySelector("[role=alert]")?.innerText.startsWith("That did not work")`)
+		p.waitUntil(`document.querySelector("[role=alert]")?.innerText.startsWith("That did not work")`)
 	}
-	eval[bool](p, `delete navigator.credentials.create`)
+	evaluate[bool](p, `delete navigator.credentials.create`)
 	p.click(keyButton)
-	p.sees(welcome)
+	p.waitVisible(welcome)
 }
 
-// What is not a credential costs nothing: the page says that it did not work, not that a code was wrong, and the key does.
-func nonsenseOfExtension(t *testing.T, b *browser) {
-	s := enrolling(t, server.Pages{})
-	p := b.device(t)
-	p.authenticator()
-	p.open(s.pageURL(s.start("webauthn", watchword.PurposeEnrol)))
-	p.sees(keyButton)
+// An invalid credential charges no try. The message is not about codes, and the key can be used afterwards.
+func testExtensionWithInvalidCredential(t *testing.T, b *browser) {
+	s := newEnrolmentSite(t, server.Pages{})
+	p := b.newDevice(t)
+	p.addAuthenticator()
+	p.open(s.pageURL(s.startForSubject("webauthn", watchword.PurposeEnrol)))
+	p.waitVisible(keyButton)
 	for _, credential := range []string{`{}`, `{ rawId: "AAAA" }`, `{ id: "AAAA", response: { clientDataJSON: "AAAA", attestationObject: "AAAA" } }`} {
-		eval[bool](p, `(navigator.credentials.create = async () => (`+credential+`), document.querySelector("[role=alert]")?.remove(), true)`)
+		evaluate[bool](p, `(navigator.credentials.create = async () => (`+credential+`), document.querySelector("[role=alert]")?.remove(), true)`)
 		p.click(keyButton)
-		p.until(`document.querySelector("[role=alert]")?.innerText.startsWith("That did not work")`)
+		p.waitUntil(`document.querySelector("[role=alert]")?.innerText.startsWith("That did not work")`)
 	}
-	eval[bool](p, `delete navigator.credentials.create`)
+	evaluate[bool](p, `delete navigator.credentials.create`)
 	p.click(keyButton)
-	p.sees(welcome)
+	p.waitVisible(welcome)
 }
 
-// Saying no costs nothing: the page says so, and a second press succeeds. By the keyboard alone.
-func noKeyInBrowser(t *testing.T, b *browser) {
-	s := enrolling(t, server.Pages{})
-	p := b.device(t)
-	id := p.authenticator()
-	command(p, virtual.SetUserVerified, virtual.SetUserVerifiedParams{AuthenticatorID: id, IsUserVerified: false})
-	c := p.use(s, watchword.PurposeEnrol)
-	p.until(`document.querySelector("[role=alert]")?.innerText.includes("You can try again")`)
-	if !eval[bool](p, `document.activeElement.matches("`+keyButton+`")`) {
-		t.Error("the keyboard's place is lost")
+// A refused prompt charges no try: the page shows a message, and a second attempt by the keyboard succeeds.
+func testKeyRefusedByPerson(t *testing.T, b *browser) {
+	s := newEnrolmentSite(t, server.Pages{})
+	p := b.newDevice(t)
+	id := p.addAuthenticator()
+	callBrowser(p, virtual.SetUserVerified, virtual.SetUserVerifiedParams{AuthenticatorID: id, IsUserVerified: false})
+	c := p.clickKeyButton(s, watchword.PurposeEnrol)
+	p.waitUntil(`document.querySelector("[role=alert]")?.innerText.includes("You can try again")`)
+	if !evaluate[bool](p, `document.activeElement.matches("`+keyButton+`")`) {
+		t.Error("the button has no focus")
 	}
 	if got := s.status(c.ID); got.Status != watchword.Pending {
-		t.Errorf("saying no made it %s", got.Status)
+		t.Errorf("status after the refusal: %s", got.Status)
 	}
-	command(p, virtual.SetUserVerified, virtual.SetUserVerifiedParams{AuthenticatorID: id, IsUserVerified: true})
+	callBrowser(p, virtual.SetUserVerified, virtual.SetUserVerifiedParams{AuthenticatorID: id, IsUserVerified: true})
 	p.do(chromedp.SendKeys(chromedp.CSS(keyButton), "\r"))
-	p.sees(welcome)
+	p.waitVisible(welcome)
 
 	p.open("about:blank")
-	p.open(s.pageURL(s.start("webauthn", "sign_in")))
-	p.sees(keyButton)
-	eval[bool](p, `delete window.PublicKeyCredential`)
+	p.open(s.pageURL(s.startForSubject("webauthn", "sign_in")))
+	p.waitVisible(keyButton)
+	evaluate[bool](p, `delete window.PublicKeyCredential`)
 	p.click(keyButton)
-	p.until(`document.querySelector("[role=alert]")?.innerText.startsWith("This browser cannot")`)
+	p.waitUntil(`document.querySelector("[role=alert]")?.innerText.startsWith("This browser cannot")`)
 
-	// Whoever stops while the browser still asks is not told of an error.
-	command(p, virtual.SetAutomaticPresenceSimulation, virtual.SetAutomaticPresenceSimulationParams{AuthenticatorID: id, Enabled: false})
-	p.use(s, "sign_in")
+	// Canceling while the browser shows its prompt is not an error.
+	callBrowser(p, virtual.SetAutomaticPresenceSimulation, virtual.SetAutomaticPresenceSimulationParams{AuthenticatorID: id, Enabled: false})
+	p.clickKeyButton(s, "sign_in")
 	p.click("[data-do=cancel] button")
-	p.heading("Stopped")
-	if p.has("[role=alert]") {
-		t.Errorf("after stopping: %s", p.text("main"))
+	p.waitHeading("Stopped")
+	if p.contains("[role=alert]") {
+		t.Errorf("after stopping: %s", p.innerText("main"))
 	}
 }
 
-func scanInBrowser(t *testing.T, b *browser) {
-	s := enrolling(t, server.Pages{})
-	c := s.start("totp", watchword.PurposeEnrol)
-	p := b.device(t)
+func testAuthenticatorApp(t *testing.T, b *browser) {
+	s := newEnrolmentSite(t, server.Pages{})
+	c := s.startForSubject("totp", watchword.PurposeEnrol)
+	p := b.newDevice(t)
 	p.open(s.pageURL(c))
-	p.sees("#secret")
-	p.until(`document.querySelector(".qr").complete && document.querySelector(".qr").naturalWidth > 100`)
-	secret := p.text("#secret")
+	p.waitVisible("#secret")
+	p.waitUntil(`document.querySelector(".qr").complete && document.querySelector(".qr").naturalWidth > 100`)
+	secret := p.innerText("#secret")
 	if secret != c.Public["secret"] {
 		t.Fatalf("copied, the secret would be %q", secret)
 	}
-	if got := eval[string](p, `document.querySelector("a").href`); got != c.Public["uri"] {
+	if got := evaluate[string](p, `document.querySelector("a").href`); got != c.Public["uri"] {
 		t.Errorf("the link for this device is %s", got)
 	}
-	p.types("#answer", wrong(s.appCode(secret))+"\r")
-	p.sees("#error")
-	p.types("#answer", s.appCode(secret)+"\r")
-	p.sees(welcome)
-	if got := s.app.results(); s.factors("totp") != 1 || len(got) != 1 || got[0] != nil {
-		t.Errorf("%d factors, redeemed: %v", s.factors("totp"), got)
+	p.typeText("#answer", wrongCode(s.appCode(secret))+"\r")
+	p.waitVisible("#error")
+	p.typeText("#answer", s.appCode(secret)+"\r")
+	p.waitVisible(welcome)
+	if got := s.app.redeemErrors(); s.countFactors("totp") != 1 || len(got) != 1 || got[0] != nil {
+		t.Errorf("%d factors, redeemed: %v", s.countFactors("totp"), got)
 	}
 }
 
-func codesInBrowser(t *testing.T, b *browser) {
-	s := enrolling(t, server.Pages{})
-	c := s.start("recovery", watchword.PurposeEnrol)
+func testRecoveryCodes(t *testing.T, b *browser) {
+	s := newEnrolmentSite(t, server.Pages{})
+	c := s.startForSubject("recovery", watchword.PurposeEnrol)
 	codes := c.Public["codes"].([]string)
-	p := b.device(t)
+	p := b.newDevice(t)
 	p.open(s.pageURL(c))
-	p.sees("#codes")
-	if got := p.text("#codes"); got != strings.Join(codes, "\n") {
+	p.waitVisible("#codes")
+	if got := p.innerText("#codes"); got != strings.Join(codes, "\n") {
 		t.Errorf("copied, the codes would be %q", got)
 	}
-	eval[bool](p, `(window.printed = 0, window.print = () => printed++, true)`)
+	evaluate[bool](p, `(window.printed = 0, window.print = () => printed++, true)`)
 	p.click("[data-print]")
 	p.click("[data-copy]")
-	if eval[int](p, "printed") != 1 || eval[string](p, "getSelection().toString().trim()") != strings.Join(codes, "\n") {
+	if evaluate[int](p, "printed") != 1 || evaluate[string](p, "getSelection().toString().trim()") != strings.Join(codes, "\n") {
 		t.Error("the codes are not printed or not marked")
 	}
-	p.types("#answer", codes[9]+"\r")
-	p.sees(welcome)
-	if s.factors("recovery") != 1 {
+	p.typeText("#answer", codes[9]+"\r")
+	p.waitVisible(welcome)
+	if s.countFactors("recovery") != 1 {
 		t.Error("nothing is enrolled")
 	}
 }
 
-// askLooks is each ask of what is enrolled, as people come to see it.
-func askLooks() []look {
+// listAskStates returns the states of the pages of factors.
+func listAskStates() []pageState {
 	at := func(strategy, purpose, locale string) func(*site, *tab) {
 		return func(s *site, p *tab) {
-			p.open(s.pageURL(s.start(strategy, purpose, func(q *watchword.StartRequest) { q.Locale = locale })))
+			p.open(s.pageURL(s.startForSubject(strategy, purpose, func(q *watchword.StartRequest) { q.Locale = locale })))
 		}
 	}
-	return []look{
+	return []pageState{
 		{"scan", ".qr", at("totp", watchword.PurposeEnrol, "en")},
 		{"scan-de", ".qr", at("totp", watchword.PurposeEnrol, "de")},
 		{"codes", "#codes", at("recovery", watchword.PurposeEnrol, "en")},
@@ -258,15 +261,15 @@ func askLooks() []look {
 		{"new-key", keyButton, at("webauthn", watchword.PurposeEnrol, "en")},
 		{"new-key-zh", keyButton, at("webauthn", watchword.PurposeEnrol, "zh")},
 		{"key-elsewhere", keyButton, func(s *site, p *tab) {
-			command(p, network.Enable, network.EnableParams{})
-			command(p, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"X-Forwarded-For": "198.51.100.1"}})
-			p.open(s.pageURL(s.start("webauthn", "sign_in", func(q *watchword.StartRequest) {
+			callBrowser(p, network.Enable, network.EnableParams{})
+			callBrowser(p, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"X-Forwarded-For": "198.51.100.1"}})
+			p.open(s.pageURL(s.startForSubject("webauthn", "sign_in", func(q *watchword.StartRequest) {
 				q.Client = watchword.Client{IP: "203.0.113.7", UserAgent: "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
 			})))
 		}},
 		{"key-refused", "[role=alert]", func(s *site, p *tab) {
-			p.authenticator()
-			p.use(s, "sign_in")
+			p.addAuthenticator()
+			p.clickKeyButton(s, "sign_in")
 		}},
 	}
 }

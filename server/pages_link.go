@@ -12,220 +12,220 @@ import (
 	"github.com/watchword-auth/watchword/internal/typed"
 )
 
-// The page of whoever opens a link. Its token comes with each request; what it may do beyond looking depends on the
-// number, or on the starter's own cookie.
+// The page of a magic link (/l). Each request has the token. Confirming also needs the number of the starting screen, unless
+// the browser has the cookie of the challenge.
 
-type tokenIn struct {
+type tokenRequest struct {
 	Token string `json:"token,omitzero"`
 }
 
-type confirmIn struct {
+type confirmRequest struct {
 	Token  string `json:"token,omitzero"`
 	Number string `json:"number,omitzero"`
 }
 
-// An opened is a link that is good, in whoever's hands.
-type opened struct {
+// An openedLink is a valid link that somebody has opened.
+type openedLink struct {
 	*app
-	id      string
-	view    watchword.View
-	starter bool // in the browser that started
+	id        string
+	view      watchword.View
+	isStarter bool // opened in the browser that started the challenge
 }
 
-// opened finds the challenge of a token; nil: an answer went out already.
-func (h *hosted) opened(ctx context.Context, x *exchange, token string) *opened {
-	a := h.owner(x)
+// requireLink returns the link of a token. It returns nil if the token is not valid; then it has sent the response.
+func (ps *pageServer) requireLink(ctx context.Context, x *exchange, token string) *openedLink {
+	a := ps.findApp(x)
 	if a == nil {
-		h.unknown(x, "unknown_link")
+		ps.writeUnknown(x, "unknown_link")
 		return nil
 	}
 	id := x.request.PathValue("id")
 	v, err := a.engine.OpenLink(ctx, id, token)
 	if err != nil {
-		h.unopened(x, err, "unknown_link")
+		ps.writeLoadError(x, err, "unknown_link")
 		return nil
 	}
-	return &opened{app: a, id: id, view: v, starter: h.starter(ctx, x, v)}
+	return &openedLink{app: a, id: id, view: v, isStarter: ps.isStarter(ctx, x, v)}
 }
 
-// starter reports whether a link is opened in the browser that started: it has the page's cookie and, as far as can be
-// told, comes from where the app says that it was started. So the cookie alone does not do if a stranger has sent
-// somebody to the page of the stranger's own challenge.
-func (h *hosted) starter(ctx context.Context, x *exchange, v watchword.View) bool {
-	_, err := h.holding(ctx, x)
-	return err == nil && !farApart(v.Client.IP, h.server.ClientAddress(x.request))
+// isStarter reports whether a request comes from the browser that started the challenge: it has the cookie and, as far as
+// the addresses are known, the network of the client that the app named. The network matters because an attacker can send a
+// person to the page of the attacker's challenge, which gives that person's browser the cookie.
+func (ps *pageServer) isStarter(ctx context.Context, x *exchange, v watchword.View) bool {
+	_, err := ps.findSession(ctx, x)
+	return err == nil && !onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request))
 }
 
-// openLink shows who asks for what, and from where. Nothing comes of it.
-func (h *hosted) openLink(x *exchange, in *tokenIn) {
-	ctx, cancel := x.bounded()
+// openLink responds with the details of the challenge. It charges no try and ends nothing.
+func (ps *pageServer) openLink(x *exchange, in *tokenRequest) {
+	ctx, cancel := x.operationContext()
 	defer cancel()
-	l := h.opened(ctx, x, in.Token)
-	if l == nil {
+	link := ps.requireLink(ctx, x, in.Token)
+	if link == nil {
 		return
 	}
-	if isProgram(x.request.UserAgent()) || h.server.clock().Sub(l.view.CreatedAt) < fastest {
-		h.suspect(x)
+	if isAutomatedClient(x.request.UserAgent()) || ps.server.clock().Sub(link.view.CreatedAt) < minReadingTime {
+		ps.reportScanner(x)
 	}
-	h.showLink(x, http.StatusOK, l, "")
+	ps.writeLink(x, http.StatusOK, link, "")
 }
 
-// asksNumber: the number is asked of everybody but the starter's own browser.
-func (l *opened) asksNumber() bool { return !l.starter && !l.pages.pressConfirms }
+// needsNumber reports whether the link needs the number of the starting screen.
+func (link *openedLink) needsNumber() bool { return !link.isStarter && !link.pages.buttonConfirms }
 
-func (h *hosted) showLink(x *exchange, status int, l *opened, message string) {
-	v := h.view(x, l.app, l.view)
-	v.AskNumber, v.Starter, v.Error = l.asksNumber(), l.starter, message
-	h.show(x, status, "confirm", v)
+func (ps *pageServer) writeLink(x *exchange, status int, link *openedLink, message string) {
+	v := ps.newPartView(x, link.app, link.view)
+	v.AskNumber, v.Starter, v.Error = link.needsNumber(), link.isStarter, message
+	ps.writePart(x, status, "confirm", v)
 }
 
-// answerLink confirms. Without the number that is asked for, nothing is answered: it costs no try and ends nothing, so
-// that a program that presses the button has not spent the person's link.
-func (h *hosted) answerLink(x *exchange, in *confirmIn) {
-	ctx, cancel := x.bounded()
+// answerLink confirms a link. If a required number is missing, the engine is not called and no try is charged, so that an
+// automated client that clicks the button does not use up the link.
+func (ps *pageServer) answerLink(x *exchange, in *confirmRequest) {
+	ctx, cancel := x.operationContext()
 	defer cancel()
-	l := h.opened(ctx, x, in.Token)
-	if l == nil {
+	link := ps.requireLink(ctx, x, in.Token)
+	if link == nil {
 		return
 	}
-	words := h.words.spoken(l.view.Locale, x.request)
-	if l.asksNumber() && !isNumber(in.Number) {
-		message, _ := words.T("number_missing")
-		h.showLink(x, http.StatusBadRequest, l, message)
+	texts := ps.translations.forLocale(link.view.Locale, x.request)
+	if link.needsNumber() && !isNumber(in.Number) {
+		message, _ := texts.T("number_missing")
+		ps.writeLink(x, http.StatusBadRequest, link, message)
 		return
 	}
-	err := l.engine.Answer(ctx, l.id, watchword.Answer{Text: in.Token, Number: in.Number, Starter: l.starter}, h.client(x))
+	err := link.engine.Answer(ctx, link.id, watchword.Answer{Text: in.Token, Number: in.Number, Starter: link.isStarter}, ps.describeClient(x))
 	if err == nil {
-		h.confirmed(x, l)
+		ps.writeConfirmed(x, link)
 		return
 	}
-	h.notConfirmed(x, l, words, err)
+	ps.writeConfirmError(x, link, texts, err)
 }
 
-// isNumber reports whether a text is two digits, spelled as people spell codes.
+// isNumber reports whether a text is two digits, in any spelling that is accepted for codes.
 func isNumber(text string) bool {
 	_, ok := typed.Shape{Alphabet: typed.Digits, Min: 2, Max: 2}.Fold(text)
 	return ok
 }
 
-func (h *hosted) confirmed(x *exchange, l *opened) {
-	v := h.view(x, l.app, l.view)
+func (ps *pageServer) writeConfirmed(x *exchange, link *openedLink) {
+	v := ps.newPartView(x, link.app, link.view)
 	v.final = true
-	if l.starter {
-		v.Next = template.URL(l.view.ReturnURL)
+	if link.isStarter {
+		v.Next = template.URL(link.view.ReturnURL)
 	}
-	h.show(x, http.StatusOK, "confirmed", v)
+	ps.writePart(x, http.StatusOK, "confirmed", v)
 }
 
-// notConfirmed tells a wrong number from a link that somebody else has ended meanwhile.
-func (h *hosted) notConfirmed(x *exchange, l *opened, words language, err error) {
-	status, message := h.explain(x, words, l.app, err)
+// writeConfirmError responds to an error of confirming a link.
+func (ps *pageServer) writeConfirmError(x *exchange, link *openedLink, texts pageTexts, err error) {
+	status, message := ps.explainError(x, texts, link.app, err)
 	switch {
-	case errors.Is(err, watchword.ErrInvalidRequest): // the engine asks for the number, though the page's settings do not
-		message, _ = words.T("number_missing")
-		h.showLink(x, status, l, message)
+	case errors.Is(err, watchword.ErrInvalidRequest): // the strategy requires the number, though Pages.ButtonConfirms is set
+		message, _ = texts.T("number_missing")
+		ps.writeLink(x, status, link, message)
 	case errors.Is(err, watchword.ErrIncorrectAnswer):
-		v := h.view(x, l.app, l.view)
+		v := ps.newPartView(x, link.app, link.view)
 		v.final = true
-		h.show(x, status, "refused", v)
+		ps.writePart(x, status, "refused", v)
 	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited):
-		h.showLink(x, status, l, message)
+		ps.writeLink(x, status, link, message)
 	case status >= http.StatusInternalServerError:
-		h.unopened(x, err, "unknown_link")
+		ps.writeLoadError(x, err, "unknown_link")
 	default:
-		h.unknown(x, "unknown_link")
+		ps.writeUnknown(x, "unknown_link")
 	}
 }
 
-// reportLink is the reader saying that it was not him: it ends the challenge, and the app hears of it.
-func (h *hosted) reportLink(x *exchange, in *tokenIn) {
-	ctx, cancel := x.bounded()
+// reportLink cancels the challenge of a link whose recipient did not start it; the app gets an event.
+func (ps *pageServer) reportLink(x *exchange, in *tokenRequest) {
+	ctx, cancel := x.operationContext()
 	defer cancel()
-	l := h.opened(ctx, x, in.Token)
-	if l == nil {
+	link := ps.requireLink(ctx, x, in.Token)
+	if link == nil {
 		return
 	}
-	if err := l.engine.ReportLink(ctx, l.id, in.Token); err != nil {
-		h.unopened(x, err, "unknown_link")
+	if err := link.engine.ReportLink(ctx, link.id, in.Token); err != nil {
+		ps.writeLoadError(x, err, "unknown_link")
 		return
 	}
-	v := h.view(x, l.app, l.view)
+	v := ps.newPartView(x, link.app, link.view)
 	v.final = true
-	h.show(x, http.StatusOK, "reported", v)
+	ps.writePart(x, http.StatusOK, "reported", v)
 }
 
-// triesKept is how many tries the form without script leaves to those who have more to show than a challenge's id.
-const triesKept = 2
+// reservedTries is the number of tries that the form without script leaves, because that form needs only the challenge's id.
+const reservedTries = 2
 
-// answerWithoutScript takes the code of the mail, where no script can read the token, and with it the number. The answer to
-// everything that is not right is the same.
-func (h *hosted) answerWithoutScript(x *exchange) {
+// answerWithoutScript accepts the code and the number from the form that works without script, where nothing can read the
+// token. All rejected answers get the same response.
+func (ps *pageServer) answerWithoutScript(x *exchange) {
 	var form url.Values
-	err := h.read(x, func(body []byte) (err error) {
+	err := ps.readRequest(x, func(body []byte) (err error) {
 		if media, _, _ := mime.ParseMediaType(x.request.Header.Get("Content-Type")); media != "application/x-www-form-urlencoded" {
-			return invalid("Content-Type", "must be application/x-www-form-urlencoded")
+			return invalidField("Content-Type", "must be application/x-www-form-urlencoded")
 		}
 		if form, err = url.ParseQuery(string(body)); err != nil {
-			return invalid(bodyField, "is not a form")
+			return invalidField(bodyField, "is not a form")
 		}
 		for name, values := range form {
 			if len(values) > 1 {
-				return invalid(nameOr(name, bodyField), "is there twice")
+				return invalidField(nameOrDefault(name, bodyField), "appears more than once")
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		x.fail(err)
+		x.writeProblem(err)
 		return
 	}
-	ctx, cancel := x.bounded()
+	ctx, cancel := x.operationContext()
 	defer cancel()
-	l, err := h.codeAnswer(ctx, x, form.Get("code"), form.Get("number"))
+	link, err := ps.answerWithCode(ctx, x, form.Get("code"), form.Get("number"))
 	if err != nil {
-		h.codeFailed(x, err)
+		ps.writeCodeError(x, err)
 		return
 	}
-	v := h.view(x, l.app, l.view)
-	if l.starter {
-		v.Next = template.URL(l.view.ReturnURL)
+	v := ps.newPartView(x, link.app, link.view)
+	if link.isStarter {
+		v.Next = template.URL(link.view.ReturnURL)
 	}
-	p, err := h.render("confirmed", v)
+	p, err := ps.renderPart("confirmed", v)
 	if err != nil {
-		x.fail(err)
+		x.writeProblem(err)
 		return
 	}
-	h.document(x, http.StatusOK, shellView{language: v.language, Page: linkPage, Body: template.HTML(p.HTML)})
+	ps.writePage(x, http.StatusOK, shellView{pageTexts: v.pageTexts, Page: linkPage, Body: template.HTML(p.HTML)})
 }
 
-func (h *hosted) codeAnswer(ctx context.Context, x *exchange, code, number string) (*opened, error) {
-	a := h.owner(x)
+func (ps *pageServer) answerWithCode(ctx context.Context, x *exchange, code, number string) (*openedLink, error) {
+	a := ps.findApp(x)
 	if a == nil {
 		return nil, watchword.ErrUnknownChallenge
 	}
-	l := &opened{app: a, id: x.request.PathValue("id")}
+	link := &openedLink{app: a, id: x.request.PathValue("id")}
 	var err error
-	if l.view, err = a.engine.Status(ctx, l.id); err != nil {
+	if link.view, err = a.engine.Status(ctx, link.id); err != nil {
 		return nil, err
 	}
-	l.starter = h.starter(ctx, x, l.view)
-	if l.view.Ask != watchword.AskLink || !l.starter && l.view.TriesLeft <= triesKept || l.asksNumber() && !isNumber(number) {
+	link.isStarter = ps.isStarter(ctx, x, link.view)
+	if link.view.Ask != watchword.AskLink || !link.isStarter && link.view.TriesLeft <= reservedTries || link.needsNumber() && !isNumber(number) {
 		return nil, watchword.ErrUnknownChallenge
 	}
-	return l, a.engine.Answer(ctx, l.id, watchword.Answer{Text: code, Number: number, Starter: l.starter}, h.client(x))
+	return link, a.engine.Answer(ctx, link.id, watchword.Answer{Text: code, Number: number, Starter: link.isStarter}, ps.describeClient(x))
 }
 
-func (h *hosted) codeFailed(x *exchange, err error) {
-	words, name := h.words.accepted(x.request), "code_failed"
-	status, _ := h.explain(x, words, h.server.apps[0], err)
+func (ps *pageServer) writeCodeError(x *exchange, err error) {
+	texts, name := ps.translations.forBrowser(x.request), "code_failed"
+	status, _ := ps.explainError(x, texts, ps.server.apps[0], err)
 	if status < http.StatusInternalServerError {
 		status = http.StatusUnprocessableEntity
-		x.code = watchword.ErrIncorrectAnswer.Code
+		x.problemCode = watchword.ErrIncorrectAnswer.Code
 		x.Header().Del("Retry-After")
-		x.pause()
+		x.delayRefusal()
 	} else {
 		name = "broken"
 	}
-	message, _ := words.T(name)
-	h.document(x, status, shellView{language: words, Page: linkPage, Error: message, Form: true})
+	message, _ := texts.T(name)
+	ps.writePage(x, status, shellView{pageTexts: texts, Page: linkPage, Error: message, Form: true})
 }

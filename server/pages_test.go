@@ -11,14 +11,14 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-func TestThePageOfACode(t *testing.T) {
+func TestCodePageChecksResendsAndApproves(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin(func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "email" })
-	v := s.opened(c)
+	c := s.startLink(func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "email" })
+	v := s.openPage(c)
 	v.get(c.page+"/state").want(t, http.StatusOK, `autocomplete="one-time-code"`, `inputmode="numeric"`, "Tries left: 5", "a•••", `data-wait="20"`)
-	v.post(c.page+"/answer", map[string]string{"answer": wrong(c.code)}).want(t, http.StatusUnprocessableEntity, "That was not the code.", "Tries left: 4", `aria-invalid="true"`)
+	v.post(c.page+"/answer", map[string]string{"answer": wrongCode(c.code)}).want(t, http.StatusUnprocessableEntity, "That was not the code.", "Tries left: 4", `aria-invalid="true"`)
 	v.post(c.page+"/resend", nil).want(t, http.StatusTooManyRequests, `data-wait="20"`)
-	s.clock.move(20 * time.Second)
+	s.clock.advance(20 * time.Second)
 	v.post(c.page+"/resend", nil).want(t, http.StatusOK, `data-wait="60"`)
 	got := v.post(c.page+"/answer", map[string]string{"answer": " " + c.code[:3] + "-" + c.code[3:]}).want(t, http.StatusOK, "Done")
 	if got.next != s.app.web.URL+"/done" || !got.final {
@@ -28,19 +28,19 @@ func TestThePageOfACode(t *testing.T) {
 	must(t, s.app.redeem(t.Context()))
 }
 
-func TestThePageOfALink(t *testing.T) {
+func TestLinkStartPageShowsNumberAndAcceptsCode(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	v := s.opened(c)
+	c := s.startLink()
+	v := s.openPage(c)
 	v.get(c.page+"/state").want(t, http.StatusOK, `<p class="number" aria-describedby="number_text">`+c.number+`</p>`, "Keep this page open", "Or type the code")
 	v.post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusOK, "Done")
-	s.visitor().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusNotFound)
+	s.newPageClient().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusNotFound)
 }
 
-func TestALinkOnAnotherDevice(t *testing.T) {
+func TestLinkOnAnotherDeviceNeedsNumber(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	phone := s.visitor()
+	c := s.startLink()
+	phone := s.newPageClient()
 	token := map[string]string{"token": c.token}
 	phone.post("/l/"+c.ID+"/open", token).want(t, http.StatusOK, "Is it you?", "Example Shop", "Sign in", "Firefox on Windows, 203.0.113.7", `id="number"`)
 	for _, number := range []string{"", "7", "007", "ab", "4²", "４２２"} {
@@ -52,7 +52,7 @@ func TestALinkOnAnotherDevice(t *testing.T) {
 	}
 	got := phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusOK, "Go back to where you started")
 	if got.next != "" {
-		t.Errorf("the other device goes on to %s", got.next)
+		t.Errorf("the other device is sent to %s", got.next)
 	}
 	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusNotFound, "of no use any more")
 	must(t, s.app.redeem(t.Context()))
@@ -61,11 +61,11 @@ func TestALinkOnAnotherDevice(t *testing.T) {
 	}
 }
 
-func TestAWrongNumberOnThePage(t *testing.T) {
+func TestWrongNumberLocksChallenge(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	starter, phone := s.opened(c), s.visitor()
-	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": wrong(c.number)}).want(t, http.StatusUnprocessableEntity, "That was not the number")
+	c := s.startLink()
+	starter, phone := s.openPage(c), s.newPageClient()
+	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": wrongCode(c.number)}).want(t, http.StatusUnprocessableEntity, "That was not the number")
 	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusNotFound)
 	starter.get(c.page+"/state").want(t, http.StatusOK, "Refused")
 	if got := s.status(c.ID); got.Status != watchword.Locked {
@@ -73,32 +73,32 @@ func TestAWrongNumberOnThePage(t *testing.T) {
 	}
 }
 
-func TestALinkInTheSameBrowser(t *testing.T) {
+func TestLinkInSameBrowserNeedsNoNumber(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	v := s.opened(c)
+	c := s.startLink()
+	v := s.openPage(c)
 	got := v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK, "You started this in this browser.")
 	if strings.Contains(got.html, `id="number"`) {
-		t.Error("the number is asked for")
+		t.Error("the page asks for the number")
 	}
 	if got := v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK, "Done"); got.next != s.app.web.URL+"/done" {
-		t.Errorf("it goes on to %q", got.next)
+		t.Errorf("the browser is sent to %q", got.next)
 	}
 }
 
-// The cookie skips the number only where the browser can be the one that started: a stranger can send his victim to the
-// page of his own challenge, but he cannot start it from the victim's network.
-func TestTheCookieOfAStranger(t *testing.T) {
+// The cookie replaces the number only on the network of the client that started. An attacker can send a person to the page
+// of the attacker's challenge, but cannot start it from the person's network.
+func TestCookieSkipsNumberOnStartersNetworkOnly(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	for address, starter := range map[string]bool{"203.0.113.7": true, "203.0.113.99": true, "198.51.100.1": false, "2001:db8::1": false, "10.0.0.1": true, "": true} {
-		c := s.begin()
-		got := s.opened(c).post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}, "X-Forwarded-For", address)
+		c := s.startLink()
+		got := s.openPage(c).post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}, "X-Forwarded-For", address)
 		if (got.status == http.StatusOK) != starter {
 			t.Errorf("from %q: %d %s", address, got.status, got.text)
 		}
 	}
-	c := s.begin(func(q *watchword.StartRequest) { q.Client = watchword.Client{IP: "2001:db8:1:2::3"} })
-	v := s.opened(c)
+	c := s.startLink(func(q *watchword.StartRequest) { q.Client = watchword.Client{IP: "2001:db8:1:2::3"} })
+	v := s.openPage(c)
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}, "X-Forwarded-For", "2001:db8:2::3").want(t, http.StatusBadRequest)
 	if got := v.form("/l/"+c.ID, "code="+c.code, "X-Forwarded-For", "2001:db8:2::3"); got.status != http.StatusUnprocessableEntity {
 		t.Errorf("without script: %d", got.status)
@@ -106,75 +106,75 @@ func TestTheCookieOfAStranger(t *testing.T) {
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}, "X-Forwarded-For", "2001:db8:1:9::4").want(t, http.StatusOK)
 }
 
-func TestAPressConfirmsWhereTheAppSaysSo(t *testing.T) {
-	s := newSite(t, siteOptions{links: magiclink.Config{Confirm: magiclink.ConfirmButton}, pages: server.Pages{PressConfirms: true}})
-	c := s.begin()
-	if got := s.opened(c).get(c.page+"/state").want(t, http.StatusOK); strings.Contains(got.html, `class="number"`) {
+func TestButtonConfirmsWhereConfigured(t *testing.T) {
+	s := newSite(t, siteOptions{links: magiclink.Config{Confirm: magiclink.ConfirmButton}, pages: server.Pages{ButtonConfirms: true}})
+	c := s.startLink()
+	if got := s.openPage(c).get(c.page+"/state").want(t, http.StatusOK); strings.Contains(got.html, `class="number"`) {
 		t.Error("the starting screen shows a number")
 	}
-	phone := s.visitor()
+	phone := s.newPageClient()
 	if got := phone.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK); strings.Contains(got.html, `id="number"`) {
-		t.Error("the number is asked for")
+		t.Error("the page asks for the number")
 	}
 	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK, "Done")
 
-	// Settings that do not agree refuse, rather than confirm too easily.
-	s = newSite(t, siteOptions{pages: server.Pages{PressConfirms: true}})
-	c = s.begin()
-	s.visitor().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusBadRequest)
+	// If the settings of pages and strategy differ, links are rejected.
+	s = newSite(t, siteOptions{pages: server.Pages{ButtonConfirms: true}})
+	c = s.startLink()
+	s.newPageClient().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusBadRequest)
 	if got := s.status(c.ID); got.Status != watchword.Pending || got.TriesLeft != 5 {
 		t.Errorf("%s, %d tries left", got.Status, got.TriesLeft)
 	}
 	s = newSite(t, siteOptions{links: magiclink.Config{Confirm: magiclink.ConfirmButton}})
-	c = s.begin()
-	s.visitor().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusBadRequest)
+	c = s.startLink()
+	s.newPageClient().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusBadRequest)
 	if got := s.status(c.ID); got.TriesLeft != 5 {
-		t.Error("pages that ask for a number cost a try")
+		t.Error("a rejected link charged a try")
 	}
 }
 
-func TestThatWasNotMe(t *testing.T) {
+func TestReportCancelsChallenge(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	starter := s.opened(c)
-	s.visitor().post("/l/"+c.ID+"/report", map[string]string{"token": c.token}).want(t, http.StatusOK, "Example Shop was told")
+	c := s.startLink()
+	starter := s.openPage(c)
+	s.newPageClient().post("/l/"+c.ID+"/report", map[string]string{"token": c.token}).want(t, http.StatusOK, "Example Shop was told")
 	starter.get(c.page+"/state").want(t, http.StatusOK, "Stopped")
-	if s.seen.count(watchword.EventReported) != 1 {
-		t.Error("nobody was told")
+	if s.traffic.eventCount(watchword.EventReported) != 1 {
+		t.Error("the event was not sent")
 	}
 }
 
-// Without script the link's page takes the mail's code, and the number with it; and leaves tries for others.
-func TestWithoutScript(t *testing.T) {
+// Without script the page of a link accepts the code together with the number. It does not use up the last tries.
+func TestFormWithoutScriptNeedsCodeAndNumber(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	v := s.visitor()
+	c := s.startLink()
+	v := s.newPageClient()
 	if got := v.get("/l/" + c.ID); !strings.Contains(got.text, `name="code"`) || strings.Contains(got.text, c.ID) {
 		t.Errorf("%s", got.text)
 	}
 	v.form("/l/"+c.ID, "code="+c.code).want(t, http.StatusUnprocessableEntity)
 	if s.status(c.ID).TriesLeft != 5 {
-		t.Error("the code without the number cost a try")
+		t.Error("the code without the number charged a try")
 	}
 	for range 9 {
-		v.form("/l/"+c.ID, "code="+wrong(c.code)+"&number="+c.number).want(t, http.StatusUnprocessableEntity)
+		v.form("/l/"+c.ID, "code="+wrongCode(c.code)+"&number="+c.number).want(t, http.StatusUnprocessableEntity)
 	}
 	if got := s.status(c.ID); got.TriesLeft != 2 || got.Status != watchword.Pending {
-		t.Errorf("strangers with an id left %d tries", got.TriesLeft)
+		t.Errorf("requests with the id alone left %d tries", got.TriesLeft)
 	}
-	s.opened(c).post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusOK)
+	s.openPage(c).post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusOK)
 
-	c = s.begin()
+	c = s.startLink()
 	if got := v.form("/l/"+c.ID, "code="+c.code[:3]+"+"+c.code[3:]+"&number="+c.number); got.status != http.StatusOK || !strings.Contains(got.text, "Done") {
 		t.Errorf("%d %s", got.status, got.text)
 	}
-	c = s.begin(func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "email" })
+	c = s.startLink(func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "email" })
 	v.form("/l/"+c.ID, "code="+c.code+"&number=42").want(t, http.StatusUnprocessableEntity)
 	if s.status(c.ID).TriesLeft != 5 {
-		t.Error("a code that came without a link was taken at a link's page")
+		t.Error("the page of a link checked a code of another strategy")
 	}
-	c = s.begin()
-	if got := s.opened(c).form("/l/"+c.ID, "code="+c.code); got.status != http.StatusOK || !strings.Contains(got.text, s.app.web.URL+"/done") {
+	c = s.startLink()
+	if got := s.openPage(c).form("/l/"+c.ID, "code="+c.code); got.status != http.StatusOK || !strings.Contains(got.text, s.app.web.URL+"/done") {
 		t.Errorf("in the starter's browser: %d %s", got.status, got.text)
 	}
 }

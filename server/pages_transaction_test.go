@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// requireRows: the page shows each row, its name with it, amount before what is less important.
-func requireRows(t *testing.T, what string, page shown) {
+// requireRows requires that a page shows every row with its name, in the order of messages.
+func requireRows(t *testing.T, what string, page pageResponse) {
 	t.Helper()
 	text := html.UnescapeString(page.html)
 	at := -1
@@ -24,22 +24,22 @@ func requireRows(t *testing.T, what string, page shown) {
 	}
 }
 
-func TestEveryPageShowsEveryRow(t *testing.T) {
-	s := enrolling(t, server.Pages{})
+func TestPagesShowEveryTransactionRow(t *testing.T) {
+	s := newEnrolmentSite(t, server.Pages{})
 	pays := func(q *watchword.StartRequest) {
 		q.Transaction = map[string]string{"new_iban": "DE89 3704", "currency": "EUR", "action": "change <b>IBAN</b>", "amount": "40.00"}
 	}
 	code := func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "email" }
-	for what, c := range map[string]begun{
-		"a code":          s.begin(code, pays),
-		"a link's start":  s.begin(pays),
-		"a code to scan":  s.start("totp", watchword.PurposeEnrol, pays),
-		"codes to keep":   s.start("recovery", watchword.PurposeEnrol, pays),
-		"a key to be had": s.start("webauthn", "pay", pays),
-		"a new key":       s.start("webauthn", watchword.PurposeEnrol, pays),
+	for what, c := range map[string]startedChallenge{
+		"a code":          s.startLink(code, pays),
+		"a link's start":  s.startLink(pays),
+		"a code to scan":  s.startForSubject("totp", watchword.PurposeEnrol, pays),
+		"codes to keep":   s.startForSubject("recovery", watchword.PurposeEnrol, pays),
+		"a key to be had": s.startForSubject("webauthn", "pay", pays),
+		"a new key":       s.startForSubject("webauthn", watchword.PurposeEnrol, pays),
 	} {
-		requireRows(t, what, s.opened(c).get(c.page+"/state").want(t, http.StatusOK))
+		requireRows(t, what, s.openPage(c).get(c.page+"/state").want(t, http.StatusOK))
 	}
-	link := s.begin(pays)
-	requireRows(t, "a link", s.visitor().post("/l/"+link.ID+"/open", map[string]string{"token": link.token}).want(t, http.StatusOK))
+	link := s.startLink(pays)
+	requireRows(t, "a link", s.newPageClient().post("/l/"+link.ID+"/open", map[string]string{"token": link.token}).want(t, http.StatusOK))
 }

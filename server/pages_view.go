@@ -13,9 +13,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A partView is what a part shows. Everything that a caller had a say in is a string, for the template to escape.
+// A partView is the data of a part. Values from requests are strings, which the template escapes.
 type partView struct {
-	language
+	pageTexts
 	app   *app
 	App   string
 	Logo  template.URL
@@ -23,64 +23,65 @@ type partView struct {
 	final bool
 	Next  template.URL
 
-	Transaction []row
+	Transaction []transactionRow
 	SentTo      string
 	TriesLeft   int
 	Sends       bool
 	SendsLeft   int
 	ResendIn    int    // seconds
-	Note        string // what became of the message, if it did not arrive
-	SMS         bool   // the code comes by text message
+	Note        string // the text about a message that was not delivered
+	SMS         bool   // the code is sent by text message
 
-	Secret []string     // for scanning: the secret in groups,
-	OpenIn template.URL // the link to an app on the same device,
-	QR     template.URL // and the picture of it
-	Codes  []string     // to be kept
-	NewKey bool         // a key is to be made, not used
+	Secret []string     // to scan: the secret in groups,
+	OpenIn template.URL // the link to an app on the same device
+	QR     template.URL // and the QR code
+	Codes  []string     // recovery codes
+	NewKey bool         // add a key, do not use one
 
-	Elsewhere bool // started on another network
+	OtherNetwork bool // the challenge was started on another network
 
 	public map[string]any
 
-	Label   string // of the code's field
-	Letters bool   // the code has letters
-	Focus   bool   // begin with the code
-	Number  string // that the link's page asks for
-	HasCode bool   // the message has a code beside the link
+	Label   string // of the code's input
+	Letters bool   // the code contains letters
+	Focus   bool   // focus the input
+	Number  string // that the page of the link asks for
+	HasCode bool   // the message has a code in addition to the link
 
 	Purpose   string
-	From      string // browser and address of the starter
+	From      string // browser and address of the client that started
 	At        time.Time
 	AskNumber bool
 	Starter   bool
 }
 
-// A row is one line of what is approved.
-type row struct{ Name, Text string }
+// A transactionRow is one entry of a transaction.
+type transactionRow struct{ Name, Text string }
 
-// view is what all parts of a challenge have.
-func (h *hosted) view(x *exchange, a *app, v watchword.View) *partView {
-	words := h.words.spoken(v.Locale, x.request)
-	return &partView{language: words, app: a, App: a.engine.Name(), Logo: a.pages.logo, Transaction: rows(words, v.Transaction),
-		SentTo: v.SentTo, TriesLeft: v.TriesLeft, Sends: v.Sends, SendsLeft: v.SendsLeft, ResendIn: h.seconds(v.ResendAt),
-		Elsewhere: farApart(v.Client.IP, h.server.ClientAddress(x.request)), Note: note(words, v), SMS: v.Channel == "sms", Purpose: purpose(words, v.Purpose), From: from(words, v.Client), At: v.CreatedAt}
+// newPartView returns the data that all parts of a challenge have.
+func (ps *pageServer) newPartView(x *exchange, a *app, v watchword.View) *partView {
+	texts := ps.translations.forLocale(v.Locale, x.request)
+	return &partView{pageTexts: texts, app: a, App: a.engine.Name(), Logo: a.pages.logo, Transaction: transactionRows(texts, v.Transaction),
+		SentTo: v.SentTo, TriesLeft: v.TriesLeft, Sends: v.Sends, SendsLeft: v.SendsLeft, ResendIn: ps.secondsUntil(v.ResendAt),
+		OtherNetwork: onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request)), Note: describeDelivery(texts, v), SMS: v.Channel == "sms", Purpose: translatePurpose(texts, v.Purpose), From: describeStarter(texts, v.Client), At: v.CreatedAt}
 }
 
-// seconds until then, rounded up.
-func (h *hosted) seconds(until time.Time) int {
-	return max(int(math.Ceil(until.Sub(h.server.clock()).Seconds())), 0)
+// secondsUntil returns the time until t in whole seconds, rounded up, and 0 if t has passed.
+func (ps *pageServer) secondsUntil(t time.Time) int {
+	return max(int(math.Ceil(t.Sub(ps.server.clock()).Seconds())), 0)
 }
 
-func note(words language, v watchword.View) string {
+// describeDelivery returns the text about a message that was not delivered, otherwise an empty text.
+func describeDelivery(texts pageTexts, v watchword.View) string {
 	if v.Delivery.Status != watchword.DeliveryFailed {
 		return ""
 	}
-	text, _ := words.T("not_delivered")
+	text, _ := texts.T("not_delivered")
 	return text
 }
 
-// rows are a transaction's, all of them: in the order in which messages have them, those with a translation first.
-func rows(words language, transaction map[string]string) (out []row) {
+// transactionRows returns all entries of a transaction in the order of messages: amount, currency and payee first.
+func transactionRows(texts pageTexts, transaction map[string]string) (out []transactionRow) {
 	rank := func(name string) int {
 		if at := slices.Index([]string{"amount", "currency", "payee"}, name); at >= 0 {
 			return at
@@ -91,29 +92,31 @@ func rows(words language, transaction map[string]string) (out []row) {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 	})
 	for _, name := range names {
-		out = append(out, row{named(words, "transaction_", name), transaction[name]})
+		out = append(out, transactionRow{translateName(texts, "transaction_", name), transaction[name]})
 	}
 	return out
 }
 
-func purpose(words language, name string) string { return named(words, "purpose_", name) }
+func translatePurpose(texts pageTexts, name string) string {
+	return translateName(texts, "purpose_", name)
+}
 
-// named is the text of a name that the pages know; an app's own is shown as it is, without its underscores.
-func named(words language, kind, name string) string {
-	if words.has(kind + name) {
-		text, _ := words.T(kind + name)
+// translateName returns the text of a name that has a translation. Other names are shown without their underscores.
+func translateName(texts pageTexts, prefix, name string) string {
+	if texts.has(prefix + name) {
+		text, _ := texts.T(prefix + name)
 		return text
 	}
 	return strings.ReplaceAll(name, "_", " ")
 }
 
-// from tells simply from where a challenge was started.
-func from(words language, c watchword.Client) string {
-	browser, system := recognize(c.UserAgent)
+// describeStarter returns browser, system and address of the client that started a challenge.
+func describeStarter(texts pageTexts, c watchword.Client) string {
+	browser, system := recognizeBrowser(c.UserAgent)
 	parts := []string{}
 	switch {
 	case browser != "" && system != "":
-		text, _ := words.T("browser_on", "browser", browser, "system", system)
+		text, _ := texts.T("browser_on", "browser", browser, "system", system)
 		parts = append(parts, text)
 	case browser+system != "":
 		parts = append(parts, browser+system)
@@ -124,8 +127,8 @@ func from(words language, c watchword.Client) string {
 	return strings.Join(parts, ", ")
 }
 
-// asking is the part of a challenge that waits for an answer, by its ask.
-func (h *hosted) asking(v *partView, p *watchword.Page) (name string) {
+// fillAsk adds the data of a pending challenge's ask and returns the name of the template.
+func (ps *pageServer) fillAsk(v *partView, p *watchword.Page) (name string) {
 	v.Label, _ = v.T("code_label")
 	v.public = p.Public
 	switch p.Ask {
@@ -145,8 +148,8 @@ func (h *hosted) asking(v *partView, p *watchword.Page) (name string) {
 		return "ask_link"
 	case watchword.AskScan:
 		v.Label, _ = v.T("scan_code")
-		v.Secret = grouped(v.shown("secret"))
-		v.OpenIn, v.QR = v.address("uri", "otpauth://"), v.address("qr", "data:image/png;base64,")
+		v.Secret = splitSecret(v.publicText("secret"))
+		v.OpenIn, v.QR = v.publicURL("uri", "otpauth://"), v.publicURL("qr", "data:image/png;base64,")
 		return "ask_scan"
 	case watchword.AskKey, watchword.AskNewKey:
 		v.NewKey = p.Ask == watchword.AskNewKey
@@ -155,36 +158,36 @@ func (h *hosted) asking(v *partView, p *watchword.Page) (name string) {
 	return "ask_other"
 }
 
-// shown is a text of what the ask needs; empty if there is none.
-func (v *partView) shown(name string) string {
+// publicText returns a text of the public data, empty if there is none.
+func (v *partView) publicText(name string) string {
 	text, _ := v.public[name].(string)
 	return text
 }
 
-// address is one that the template may take as it is, because it is of the one kind that belongs there.
-func (v *partView) address(name, kind string) template.URL {
-	if text := v.shown(name); strings.HasPrefix(text, kind) {
+// publicURL returns a URL of the public data if it has the prefix. The template does not filter it further.
+func (v *partView) publicURL(name, prefix string) template.URL {
+	if text := v.publicText(name); strings.HasPrefix(text, prefix) {
 		return template.URL(text)
 	}
 	return ""
 }
 
-// Options are what the browser is to ask a key for, as JSON.
+// Options returns the WebAuthn options of the browser as JSON. The template calls it.
 func (v *partView) Options() (string, error) {
 	options, err := json.Marshal(v.public)
 	return string(options), err
 }
 
-// grouped cuts a secret into pieces that people can type without losing their place.
-func grouped(secret string) (out []string) {
+// splitSecret splits a secret into groups of four characters, which are easier to type.
+func splitSecret(secret string) (out []string) {
 	for group := range slices.Chunk([]byte(secret), 4) {
 		out = append(out, string(group))
 	}
 	return out
 }
 
-// ended is the part of a challenge that is over.
-func ended(v *partView, view watchword.View) (name string) {
+// fillEnded adds the data of a challenge that has ended and returns the name of the template.
+func fillEnded(v *partView, view watchword.View) (name string) {
 	v.final = true
 	switch view.Status {
 	case watchword.Approved:

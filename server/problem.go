@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Codes of problems that are the server's own; the engine's stand in the root package.
+// The codes of the server's own problems. The root package defines those of the engine.
 const (
 	codeNotFound         = "not_found"
 	codeMethodNotAllowed = "method_not_allowed"
@@ -23,34 +23,34 @@ const (
 
 const outcomeUnknown = "unknown"
 
-// A problem is an answer of type application/problem+json (RFC 9457). Beyond the members of §3.1 it has code, the
-// stable name, and what that code calls for.
+// A problem is a response of type application/problem+json (RFC 9457). Beyond the members of §3.1 it has code, the stable
+// name, and members for some of the codes.
 type problem struct {
-	Type              string         `json:"type" format:"uri" doc:"A page that explains the problem."`
+	Type              string         `json:"type" format:"uri" doc:"The URL of a page that explains the problem."`
 	Title             string         `json:"title"`
-	Status            int            `json:"status" doc:"The HTTP status again."`
+	Status            int            `json:"status" doc:"The HTTP status."`
 	Code              string         `json:"code" doc:"The stable name of the problem."`
-	Detail            string         `json:"detail,omitempty" doc:"unauthorized, forbidden: what is wrong with the key, or which scope it has not. rate_limited: in development, how to lift limits. unavailable, of readiness: which parts do not work, and why. For people; it may change."`
-	Errors            []fieldProblem `json:"errors,omitempty" doc:"invalid_request: what is wrong, field by field."`
-	AttemptsRemaining *int           `json:"attempts_remaining,omitempty" minimum:"0" doc:"incorrect_answer: tries that are left."`
-	// RFC 9457 keeps the member status for the number, so what became of a challenge needs a name of its own.
+	Detail            string         `json:"detail,omitempty" doc:"unauthorized, forbidden: what is wrong with the API key, or which scope it needs. rate_limited: in development, how to lift limits. unavailable, of readiness: which parts do not work, and why. The text is for people and may change."`
+	Errors            []fieldProblem `json:"errors,omitempty" doc:"invalid_request: the invalid fields."`
+	AttemptsRemaining *int           `json:"attempts_remaining,omitempty" minimum:"0" doc:"incorrect_answer: the number of tries left."`
+	// RFC 9457 defines the member status as a number, so the status of the challenge has another name.
 	ChallengeStatus string `json:"challenge_status,omitempty" enum:"locked" doc:"attempts_exhausted: the challenge is locked."`
-	Limit           string `json:"limit,omitempty" doc:"rate_limited: the limit that refused."`
+	Limit           string `json:"limit,omitempty" doc:"rate_limited: the name of the limit that was reached."`
 	Reason          string `json:"reason,omitempty" doc:"destination_refused: country, line_type, prefix or blocked."`
-	Outcome         string `json:"outcome,omitempty" enum:"unknown" doc:"unavailable: the step may have been taken. Repeat the request with the same Idempotency-Key."`
-	// Details are for the app's backend, which is why the engine has none where somebody else answers.
-	Details map[string]any `json:"details,omitempty" doc:"incorrect_answer: what the strategy found out about the answer, such as clock_offset_seconds of an authenticator app whose clock is wrong (negative: it is behind). In development also which of purpose, subject, to and transaction are not the start's."`
+	Outcome         string `json:"outcome,omitempty" enum:"unknown" doc:"unavailable: the operation may have taken effect. Repeat the request with the same Idempotency-Key."`
+	// Details are for the app's backend only; the engine sets none for answers from pages and links.
+	Details map[string]any `json:"details,omitempty" doc:"incorrect_answer: what the strategy found out about the answer, such as clock_offset_seconds of an authenticator app whose clock is wrong (negative: it is behind). In development also which of purpose, subject, to and transaction differ from the start."`
 }
 
-// A fieldProblem names one field of a request, dotted where it is nested, and what is wrong with it. It never repeats
-// what the field held.
+// A fieldProblem names one field of a request and the reason why it is invalid. Names of nested fields have dots. It never
+// contains the value of the field.
 type fieldProblem struct {
 	Field  string `json:"field"`
 	Reason string `json:"reason"`
 }
 
-// invalidAll is an invalid_request of several fields for the same reason.
-func invalidAll(fields []string, reason string) error {
+// invalidFields returns an invalid_request error for several fields with the same reason.
+func invalidFields(fields []string, reason string) error {
 	e := &watchword.Error{Code: watchword.ErrInvalidRequest.Code}
 	for _, f := range fields {
 		e.Fields = append(e.Fields, watchword.FieldError{Field: f, Reason: reason})
@@ -58,27 +58,27 @@ func invalidAll(fields []string, reason string) error {
 	return e
 }
 
-// refuse is an error of the server's own.
-func refuse(code string) error { return &watchword.Error{Code: code} }
+// newError returns an error with one of the server's own codes.
+func newError(code string) error { return &watchword.Error{Code: code} }
 
-// refuseFor is refuse with a sentence about this request, which repeats nothing of it.
-func refuseFor(code, detail string) error { return &detailedError{refuse(code), detail} }
+// newDetailedError returns an error with a sentence about the request. The sentence must not contain values of the request.
+func newDetailedError(code, detail string) error { return &detailedError{newError(code), detail} }
 
-// A detailedError is an error with the sentence that its problem says in detail (RFC 9457 §3.1.4).
+// A detailedError is an error with the detail of its problem (RFC 9457 §3.1.4).
 type detailedError struct {
 	error
 	detail string
 }
 
-// Unwrap is the error without its sentence.
+// Unwrap returns the error without its detail.
 func (e *detailedError) Unwrap() error { return e.error }
 
-// invalid is an invalid_request of one field.
-func invalid(field, reason string) error { return invalidAll([]string{field}, reason) }
+// invalidField returns an invalid_request error for one field.
+func invalidField(field, reason string) error { return invalidFields([]string{field}, reason) }
 
-// translate is the one place where errors become problems. What is neither the engine's nor the server's own error is
-// an internal_error, and time that ran out while a store was waited for is unavailable.
-func (s *Server) translate(err error, publicURL string) (problem, time.Duration) {
+// translateError is the only place where errors become problems. An exceeded deadline becomes unavailable; any other error
+// that is not a *watchword.Error becomes internal_error. The duration is the time for Retry-After; zero means none.
+func (s *Server) translateError(err error, publicURL string) (problem, time.Duration) {
 	var known *watchword.Error
 	if !errors.As(err, &known) {
 		known = &watchword.Error{Code: codeInternalError}
@@ -86,9 +86,9 @@ func (s *Server) translate(err error, publicURL string) (problem, time.Duration)
 			known.Code = watchword.ErrUnavailable.Code
 		}
 	}
-	k, ok := s.kinds[known.Code]
+	k, ok := s.problemTypes[known.Code]
 	if !ok {
-		k = s.kinds[codeInternalError]
+		k = s.problemTypes[codeInternalError]
 	}
 	p := problem{Type: publicURL + "/problems/" + k.Code, Title: k.Title, Status: k.Status, Code: k.Code,
 		Limit: known.Limit, Reason: known.Reason}
@@ -114,28 +114,28 @@ func (s *Server) translate(err error, publicURL string) (problem, time.Duration)
 	return p, known.RetryAfter
 }
 
-// retryAfter is the header's value (RFC 9110 §10.2.3): whole seconds, never too early, at least one.
-func retryAfter(d time.Duration) string {
+// formatRetryAfter returns the header's value (RFC 9110 §10.2.3): whole seconds, rounded up, at least one.
+func formatRetryAfter(d time.Duration) string {
 	return strconv.FormatInt(max(int64(math.Ceil(d.Seconds())), 1), 10)
 }
 
-// refusal is the answer that err is. It sets the headers that go with it.
-func (x *exchange) refusal(err error) answer {
-	p, wait := x.server.translate(err, x.publicURL())
-	x.code, x.cause = p.Code, err
+// newProblemResponse returns the problem of an error as a response, and sets the headers that belong to it.
+func (x *exchange) newProblemResponse(err error) response {
+	p, wait := x.server.translateError(err, x.publicURL())
+	x.problemCode, x.cause = p.Code, err
 	if wait > 0 {
-		x.Header().Set("Retry-After", retryAfter(wait))
+		x.Header().Set("Retry-After", formatRetryAfter(wait))
 	}
 	if p.Status == http.StatusUnauthorized {
 		x.Header().Set("WWW-Authenticate", "Bearer")
 	}
 	body, err := json.Marshal(p)
-	if err != nil { // details are a strategy's own; without them it is made of texts and numbers
+	if err != nil { // details come from a strategy; the rest always has a JSON form
 		p.Details = nil
 		body, _ = json.Marshal(p)
 	}
-	return answer{p.Status, body}
+	return response{p.Status, body}
 }
 
-// fail answers with the problem that err is.
-func (x *exchange) fail(err error) { x.answer(x.refusal(err)) }
+// writeProblem responds with the problem of an error.
+func (x *exchange) writeProblem(err error) { x.writeResponse(x.newProblemResponse(err)) }

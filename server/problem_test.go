@@ -20,8 +20,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// table is the contract's table of problems, once more: the test's own copy.
-var table = map[string]int{
+// problemStatuses are the statuses that the API contract defines, written independently of the code.
+var problemStatuses = map[string]int{
 	"invalid_request": 400, "not_found": 404, "method_not_allowed": 405, "internal_error": 500,
 	"idempotency_mismatch": 422, "idempotency_in_flight": 409, "unauthorized": 401, "forbidden": 403,
 	"unknown_challenge": 404, "unknown_factor": 404, "incorrect_answer": 422, "attempts_exhausted": 410,
@@ -31,31 +31,31 @@ var table = map[string]int{
 	"unavailable": 503,
 }
 
-// TestEveryProblem makes a strategy fail with each code in turn.
-func TestEveryProblem(t *testing.T) {
+// TestEveryProblemCodeReturnsItsStatus makes a strategy fail with each code.
+func TestEveryProblemCodeReturnsItsStatus(t *testing.T) {
 	var err error
-	b := newBench(t, options{strategies: []watchword.Strategy{faulty{func() error { return err }}}})
-	b.openapi = nil // a start does not have all of them
-	for code, status := range table {
+	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{failingStrategy{func() error { return err }}}})
+	ts.contract = nil // a start does not have all codes
+	for code, status := range problemStatuses {
 		err = &watchword.Error{Code: code, Remaining: 3, Limit: "the-limit", Reason: "country", RetryAfter: time.Millisecond,
-			Fields: []watchword.FieldError{{Field: "to", Reason: "is bad"}}, Cause: errDown}
-		r := b.post("/v1/challenges", `{"strategy":"faulty","purpose":"mfa"}`).want(t, status, code)
+			Fields: []watchword.FieldError{{Field: "to", Reason: "is bad"}}, Cause: errConnectionRefused}
+		r := ts.post("/v1/challenges", `{"strategy":"failing","purpose":"mfa"}`).want(t, status, code)
 		if r.header.Get("Retry-After") != "1" {
 			t.Errorf("%s: Retry-After %q", code, r.header.Get("Retry-After"))
 		}
-		if (r.at("attempts_remaining") == 3.0) != (code == "incorrect_answer") || (r.str("challenge_status") == "locked") != (code == "attempts_exhausted") {
+		if (r.valueAt("attempts_remaining") == 3.0) != (code == "incorrect_answer") || (r.stringAt("challenge_status") == "locked") != (code == "attempts_exhausted") {
 			t.Errorf("%s: %s", code, r.text)
 		}
 		if strings.Contains(r.text, "10.0.0.7") {
-			t.Errorf("%s tells its cause", code)
+			t.Errorf("%s: the response contains the cause", code)
 		}
 	}
 	err = &watchword.Error{Code: "something_new"}
-	b.post("/v1/challenges", `{"strategy":"faulty","purpose":"mfa"}`).want(t, http.StatusInternalServerError, "internal_error")
+	ts.post("/v1/challenges", `{"strategy":"failing","purpose":"mfa"}`).want(t, http.StatusInternalServerError, "internal_error")
 }
 
-// TestTheEnginesCodesAreKnown reads them in the source of the root package.
-func TestTheEnginesCodesAreKnown(t *testing.T) {
+// TestEngineErrorCodesAreDocumented reads the codes from the source of the root package.
+func TestEngineErrorCodesAreDocumented(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), "../errors.go", nil, 0)
 	must(t, err)
 	found := 0
@@ -66,7 +66,7 @@ func TestTheEnginesCodesAreKnown(t *testing.T) {
 					found++
 					code, err := strconv.Unquote(text.Value)
 					must(t, err)
-					if table[code] == 0 {
+					if problemStatuses[code] == 0 {
 						t.Errorf("%s is not in the table", code)
 					}
 				}
@@ -79,14 +79,14 @@ func TestTheEnginesCodesAreKnown(t *testing.T) {
 	}
 }
 
-// planned are codes that the contract has for verifications, which are not offered yet.
-var planned = map[string]bool{"unknown_verification": true, "unknown_method": true, "part_of_verification": true, "return_code_invalid": true}
+// plannedCodes are codes of verifications, which are in the contract and not implemented yet.
+var plannedCodes = map[string]bool{"unknown_verification": true, "unknown_method": true, "part_of_verification": true, "return_code_invalid": true}
 
-// TestTheTableIsTheContracts reads it where the contract lies beside the repository.
-func TestTheTableIsTheContracts(t *testing.T) {
+// TestProblemStatusesMatchContract reads the contract if it is next to the repository.
+func TestProblemStatusesMatchContract(t *testing.T) {
 	text, err := os.ReadFile("../../shared/API.md")
 	if err != nil {
-		t.Skip("the contract (API.md) is not at hand")
+		t.Skip("the contract (API.md) is not available")
 	}
 	_, problems, _ := strings.Cut(string(text), "## Problems")
 	problems, _, _ = strings.Cut(problems, "\n## ")
@@ -95,34 +95,34 @@ func TestTheTableIsTheContracts(t *testing.T) {
 		codes, statuses := regexp.MustCompile(`[a-z_]+`).FindAllString(row[1], -1), regexp.MustCompile(`\d+`).FindAllString(row[2], -1)
 		for n, code := range codes {
 			seen[code] = true
-			if planned[code] && table[code] == 0 {
+			if plannedCodes[code] && problemStatuses[code] == 0 {
 				continue
 			}
-			if want := statuses[min(n, len(statuses)-1)]; strconv.Itoa(table[code]) != want {
-				t.Errorf("%s is %d here and %s there", code, table[code], want)
+			if want := statuses[min(n, len(statuses)-1)]; strconv.Itoa(problemStatuses[code]) != want {
+				t.Errorf("%s is %d here and %s there", code, problemStatuses[code], want)
 			}
 		}
 	}
-	for code := range table {
+	for code := range problemStatuses {
 		if !seen[code] {
 			t.Errorf("%s is not in the contract", code)
 		}
 	}
 }
 
-func TestEveryProblemHasItsPage(t *testing.T) {
-	b := newBench(t, options{})
-	list := b.get("/problems", "Authorization", "").want(t, http.StatusOK, "")
+func TestEveryProblemHasPage(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	list := ts.get("/problems", "Authorization", "").want(t, http.StatusOK, "")
 	style := regexp.MustCompile(`(?s)<style>(.*)</style>`)
 	links := regexp.MustCompile(`href="problems/([a-z_]+)"`).FindAllStringSubmatch(list.text, -1)
-	if len(links) != len(table) {
-		t.Errorf("%d links for %d problems", len(links), len(table))
+	if len(links) != len(problemStatuses) {
+		t.Errorf("%d links for %d problems", len(links), len(problemStatuses))
 	}
-	for code, status := range table {
+	for code, status := range problemStatuses {
 		if !slices.ContainsFunc(links, func(l []string) bool { return l[1] == code }) {
 			t.Errorf("%s is not in the list", code)
 		}
-		page := b.get("/problems/"+code, "Authorization", "").want(t, http.StatusOK, "")
+		page := ts.get("/problems/"+code, "Authorization", "").want(t, http.StatusOK, "")
 		for _, part := range []string{"<code>" + code + "</code>", strconv.Itoa(status), "What it means", "What to do"} {
 			if !strings.Contains(page.text, part) {
 				t.Errorf("%s: its page has no %q", code, part)
@@ -138,39 +138,39 @@ func TestEveryProblemHasItsPage(t *testing.T) {
 			t.Errorf("%s: policy %q", code, policy)
 		}
 		if page.header.Get("Content-Type") != "text/html; charset=utf-8" || strings.Contains(page.text, "<script") || strings.Contains(html.UnescapeString(page.text), "src=") {
-			t.Errorf("%s: no plain page", code)
+			t.Errorf("%s: the page has a script or a resource", code)
 		}
 	}
-	b.get("/problems/nothing").want(t, http.StatusNotFound, "not_found")
+	ts.get("/problems/nothing").want(t, http.StatusNotFound, "not_found")
 }
 
-func TestNewReportsEverythingAtOnce(t *testing.T) {
-	b := newBench(t, options{})
-	good := goodApps(t, b)[0]
+func TestNewReportsAllConfigurationErrors(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	good := validApps(t, ts)[0]
 	zero, dev, unscoped, misnamed := good, good, good, good
-	zero.Keys = []server.APIKey{{Scopes: []string{server.ScopeChallenges}}, key("", server.ScopeChallenges)}
-	dev.Keys = []server.APIKey{key("dev", server.ScopeChallenges), key("dev-admin", server.ScopeFactorsAdmin)}
-	unscoped.Keys = []server.APIKey{key("a")}
-	misnamed.Keys = []server.APIKey{key("b", "challenge")}
+	zero.Keys = []server.APIKey{{Scopes: []string{server.ScopeChallenges}}, newAPIKey("", server.ScopeChallenges)}
+	dev.Keys = []server.APIKey{newAPIKey("dev", server.ScopeChallenges), newAPIKey("dev-admin", server.ScopeFactorsAdmin)}
+	unscoped.Keys = []server.APIKey{newAPIKey("a")}
+	misnamed.Keys = []server.APIKey{newAPIKey("b", "challenge")}
 	twice := good
-	twice.Engine = b.engines["bank"]
+	twice.Engine = ts.engines["bank"]
 	for name, c := range map[string]struct {
 		cfg  server.Config
-		says []string
+		want []string
 	}{
 		"nothing":     {server.Config{}, []string{"Apps: at least one"}},
 		"an empty":    {server.Config{Apps: []server.App{{}, {}}}, []string{"Apps[0]: Engine", "Apps[0]: Signer", "Apps[0]: Keys", "Apps[0]: PublicURL", "Apps[1]: Engine"}},
 		"zero keys":   {server.Config{Apps: []server.App{zero}}, []string{`app "shop": Keys[0]: SHA256 is missing`, "Keys[1]: SHA256 is that of an empty key"}},
 		"dev":         {server.Config{Apps: []server.App{dev}}, []string{`Keys[0]: the key "dev" is for development only`, `Keys[1]: the key "dev-admin" is for development only`}},
 		"no scope":    {server.Config{Apps: []server.App{unscoped}}, []string{"Scopes: at least one"}},
-		"a bad scope": {server.Config{Apps: []server.App{misnamed}}, []string{`"challenge" is none`}},
-		"one key":     {server.Config{Apps: []server.App{good, twice}}, []string{`app "bank": Keys[0]: the key is there twice`}},
-		"one app":     {server.Config{Apps: []server.App{good, good}}, []string{`app "shop": is there twice`}},
+		"a bad scope": {server.Config{Apps: []server.App{misnamed}}, []string{`unknown scope "challenge"`}},
+		"one key":     {server.Config{Apps: []server.App{good, twice}}, []string{`app "bank": Keys[0]: the key is listed twice`}},
+		"one app":     {server.Config{Apps: []server.App{good, good}}, []string{`app "shop": is listed twice`}},
 	} {
 		_, err := server.New(c.cfg)
-		for _, says := range c.says {
-			if err == nil || !strings.Contains(err.Error(), says) {
-				t.Errorf("%s: %v does not say %q", name, err, says)
+		for _, want := range c.want {
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %v does not contain %q", name, err, want)
 			}
 		}
 	}
@@ -178,14 +178,14 @@ func TestNewReportsEverythingAtOnce(t *testing.T) {
 		t.Error(err)
 	}
 	other := good
-	other.Engine, other.Keys, other.Signer = b.engines["bank"], []server.APIKey{key("c", server.ScopeChallenges)}, newSigner(t, "k")
+	other.Engine, other.Keys, other.Signer = ts.engines["bank"], []server.APIKey{newAPIKey("c", server.ScopeChallenges)}, newSigner(t, "k")
 	if _, err := server.New(server.Config{Apps: []server.App{good, other}}); err == nil || !strings.Contains(err.Error(), `another key "k"`) {
-		t.Errorf("two keys of one name: %v", err)
+		t.Errorf("two signing keys with one kid: %v", err)
 	}
 }
 
-func TestPublicURLs(t *testing.T) {
-	b := newBench(t, options{})
+func TestNewChecksPublicURL(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
 	for text, good := range map[string]bool{
 		"https://verify.example.com": true, "https://verify.example.com:8443": true, "https://example.com/verify": true,
 		"http://localhost:8080": true, "http://127.0.0.1:1": true, "http://[::1]:1": true,
@@ -194,7 +194,7 @@ func TestPublicURLs(t *testing.T) {
 		"https://verify.example.com#x": false, "https://verify.example.com#": false, "ftp://verify.example.com": false, "https://": false,
 		"https:verify.example.com": false, "https://verify example.com": false,
 	} {
-		app := goodApps(t, b)[0]
+		app := validApps(t, ts)[0]
 		app.PublicURL = text
 		if _, err := server.New(server.Config{Apps: []server.App{app}}); (err == nil) != good {
 			t.Errorf("%q: %v", text, err)

@@ -6,58 +6,62 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A keeper is a strategy whose subjects keep something: any answer that holds "right" is right.
-type keeper struct{ object bool }
+// A factorStrategy is a strategy with factors. Its right answer is "right" or, with object set, rightCredential.
+type factorStrategy struct{ object bool }
 
-const rightObject = `{"id":"right","userHandle":null}`
+const rightCredential = `{"id":"right","userHandle":null}`
 
-func (keeper) Name() string { return "keeper" }
+func (factorStrategy) Name() string { return "hardware" }
 
-func (k keeper) Properties() watchword.StrategyProperties {
-	return watchword.StrategyProperties{Subject: true, Object: k.object, Strength: watchword.StrengthKey}
+func (s factorStrategy) Properties() watchword.StrategyProperties {
+	return watchword.StrategyProperties{Subject: true, Object: s.object, Strength: watchword.StrengthKey}
 }
 
-func (k keeper) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
+func (s factorStrategy) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
 	return watchword.Prompt{Ask: watchword.AskKey, Public: map[string]any{"challenge": "<AAA>", "timeout": 300000}}, nil
 }
 
-func (k keeper) right(answer string) bool {
-	return !k.object && answer == "right" || answer == rightObject
+func (s factorStrategy) isRight(answer string) bool {
+	return !s.object && answer == "right" || answer == rightCredential
 }
 
-func (k keeper) Verify(_ context.Context, _ *watchword.Challenge, answer string) (watchword.Proof, error) {
-	if !k.right(answer) {
+func (s factorStrategy) Verify(_ context.Context, _ *watchword.Challenge, answer string) (watchword.Proof, error) {
+	if !s.isRight(answer) {
 		return watchword.Proof{}, watchword.ErrMismatch
 	}
 	return watchword.Proof{AMR: []string{"hwk"}}, nil
 }
 
-func (k keeper) BeginEnrol(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	p, err := k.Begin(ctx, c)
+func (s factorStrategy) BeginEnrol(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	p, err := s.Begin(ctx, c)
 	p.Ask = watchword.AskNewKey
 	return p, err
 }
 
-func (k keeper) VerifyEnrol(_ context.Context, _ *watchword.Challenge, answer string) (watchword.Factor, error) {
-	if !k.right(answer) {
+func (s factorStrategy) VerifyEnrol(_ context.Context, _ *watchword.Challenge, answer string) (watchword.Factor, error) {
+	if !s.isRight(answer) {
 		return watchword.Factor{}, watchword.ErrMismatch
 	}
 	return watchword.Factor{ID: "fa_1", Data: []byte("a secret of the factor")}, nil
 }
 
-func (k keeper) Describe(watchword.Factor) map[string]any { return map[string]any{"backed_up": true} }
-
-// A faulty strategy fails in its own ways.
-type faulty struct{ begin func() error }
-
-func (faulty) Name() string { return "faulty" }
-
-func (faulty) Properties() watchword.StrategyProperties { return watchword.StrategyProperties{} }
-
-func (f faulty) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
-	return watchword.Prompt{Ask: watchword.AskKey}, f.begin()
+func (s factorStrategy) Describe(watchword.Factor) map[string]any {
+	return map[string]any{"backed_up": true}
 }
 
-func (f faulty) Verify(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
-	return watchword.Proof{}, f.begin()
+// A failingStrategy returns the errors of begin.
+type failingStrategy struct{ begin func() error }
+
+func (failingStrategy) Name() string { return "failing" }
+
+func (failingStrategy) Properties() watchword.StrategyProperties {
+	return watchword.StrategyProperties{}
+}
+
+func (s failingStrategy) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
+	return watchword.Prompt{Ask: watchword.AskKey}, s.begin()
+}
+
+func (s failingStrategy) Verify(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+	return watchword.Proof{}, s.begin()
 }

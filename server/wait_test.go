@@ -12,79 +12,78 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// aLongTime is less than a wait that nobody ends, and more than anything else takes.
-const aLongTime = 20 * time.Second
+// maxWaitTime is less than the wait of 25 s that the tests ask for, and more than any other step takes.
+const maxWaitTime = 20 * time.Second
 
-// soon fails if a wait was not ended.
-func soon(t *testing.T, what string, f func()) {
+// requireEnds fails if f takes longer than maxWaitTime.
+func requireEnds(t *testing.T, what string, f func()) {
 	t.Helper()
 	began := time.Now()
 	f()
-	if took := time.Since(began); took > aLongTime {
+	if took := time.Since(began); took > maxWaitTime {
 		t.Errorf("%s: waited for %s", what, took)
 	}
 }
 
-func TestWaiting(t *testing.T) {
-	b := newBench(t, options{})
-	soon(t, "a challenge that is answered", func() {
-		id := b.start()
-		code := b.code("shop", id)
-		answered := make(chan *reply)
-		go func() { answered <- b.get("/v1/challenges/" + id + "?wait=25") }()
-		b.check(id, code).want(t, http.StatusOK, "")
-		if r := <-answered; r.str("status") != "approved" {
+func TestWaitReturnsWhenChallengeEnds(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	requireEnds(t, "an approved challenge", func() {
+		id := ts.startChallenge()
+		code := ts.sentCode("shop", id)
+		answered := make(chan *apiResponse)
+		go func() { answered <- ts.get("/v1/challenges/" + id + "?wait=25") }()
+		ts.checkAnswer(id, code).want(t, http.StatusOK, "")
+		if r := <-answered; r.stringAt("status") != "approved" {
 			t.Errorf("after the answer: %s", r.text)
 		}
 	})
-	soon(t, "a challenge that is over", func() {
-		id := b.start()
-		b.post("/v1/challenges/"+id+"/cancel", "")
-		if r := b.get("/v1/challenges/" + id + "?wait=25"); r.str("status") != "canceled" {
+	requireEnds(t, "a canceled challenge", func() {
+		id := ts.startChallenge()
+		ts.post("/v1/challenges/"+id+"/cancel", "")
+		if r := ts.get("/v1/challenges/" + id + "?wait=25"); r.stringAt("status") != "canceled" {
 			t.Errorf("canceled: %s", r.text)
 		}
 	})
-	soon(t, "a challenge that is unknown", func() {
-		b.get("/v1/challenges/ch_x?wait=25").want(t, http.StatusNotFound, "unknown_challenge")
+	requireEnds(t, "an unknown challenge", func() {
+		ts.get("/v1/challenges/ch_x?wait=25").want(t, http.StatusNotFound, "unknown_challenge")
 	})
-	soon(t, "a caller who leaves", func() {
+	requireEnds(t, "a caller that disconnects", func() {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		r := request(http.MethodGet, "/v1/challenges/"+b.start()+"?wait=25", "").WithContext(ctx)
-		if got := b.do(r); got.str("status") != "pending" {
+		r := newRequest(http.MethodGet, "/v1/challenges/"+ts.startChallenge()+"?wait=25", "").WithContext(ctx)
+		if got := ts.send(r); got.stringAt("status") != "pending" {
 			t.Errorf("%s", got.text)
 		}
 	})
 }
 
-// TestWaitersAreBounded: one too many is answered at once, and another app's callers can still wait.
+// A caller beyond the maximum gets a response at once. Callers of other apps can still wait.
 func TestWaitersAreBounded(t *testing.T) {
-	b := newBench(t, options{})
-	leave := b.server.CrowdOut("shop")
-	soon(t, "one too many", func() {
-		if r := b.get("/v1/challenges/"+b.start()+"?wait=25").want(t, http.StatusOK, ""); r.str("status") != "pending" {
+	ts := newTestServer(t, serverOptions{})
+	release := ts.server.FillWaiters("shop")
+	requireEnds(t, "one too many", func() {
+		if r := ts.get("/v1/challenges/"+ts.startChallenge()+"?wait=25").want(t, http.StatusOK, ""); r.stringAt("status") != "pending" {
 			t.Errorf("%s", r.text)
 		}
 	})
-	if b.server.Crowded("bank") {
-		t.Error("one app's waiters take another's places")
+	if ts.server.WaitersFull("bank") {
+		t.Error("callers of one app count for another app")
 	}
-	leave()
+	release()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	b.do(request(http.MethodGet, "/v1/challenges/"+b.start()+"?wait=25", "").WithContext(ctx))
-	if n := b.server.Waiting("shop"); n != 0 {
-		t.Errorf("%d places are still taken", n)
+	ts.send(newRequest(http.MethodGet, "/v1/challenges/"+ts.startChallenge()+"?wait=25", "").WithContext(ctx))
+	if n := ts.server.WaiterCount("shop"); n != 0 {
+		t.Errorf("%d callers are still counted", n)
 	}
 }
 
-// TestShutdownEndsWaits over a real connection.
 func TestShutdownEndsWaits(t *testing.T) {
-	b := newBench(t, options{})
-	id := b.start()
+	ts := newTestServer(t, serverOptions{})
+	id := ts.startChallenge()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	srv := server.HTTPServer("", b.server)
+	srv := server.NewHTTPServer("", ts.server)
 	go func() { _ = srv.Serve(listener) }()
 	answered := make(chan string, 1)
 	go func() {
@@ -98,10 +97,10 @@ func TestShutdownEndsWaits(t *testing.T) {
 		defer func() { _ = response.Body.Close() }()
 		answered <- response.Status
 	}()
-	for b.server.Waiting("shop") == 0 {
+	for ts.server.WaiterCount("shop") == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	soon(t, "a shutdown", func() {
+	requireEnds(t, "a shutdown", func() {
 		must(t, srv.Shutdown(t.Context()))
 		if got := <-answered; got != "200 OK" {
 			t.Errorf("the caller who waited got %s", got)
@@ -109,32 +108,31 @@ func TestShutdownEndsWaits(t *testing.T) {
 	})
 }
 
-func TestHTTPServerIsBounded(t *testing.T) {
-	srv := server.HTTPServer("127.0.0.1:1", http.NotFoundHandler())
+func TestNewHTTPServerSetsLimits(t *testing.T) {
+	srv := server.NewHTTPServer("127.0.0.1:1", http.NotFoundHandler())
 	if srv.ReadHeaderTimeout <= 0 || srv.ReadTimeout <= 0 || srv.WriteTimeout <= 25*time.Second || srv.IdleTimeout <= 0 || srv.MaxHeaderBytes <= 0 {
 		t.Errorf("not bounded: %+v", srv)
 	}
 }
 
-// TestWhoHangsUpDoesNotStopACheck: what was begun is brought to its end.
-func TestWhoHangsUpDoesNotStopACheck(t *testing.T) {
-	store := &moody{}
-	b := newBench(t, options{store: store})
-	store.Store = memory.New(memory.Config{Clock: b.clock.Now})
-	id := b.start()
-	ctx, hangUp := context.WithCancel(t.Context())
-	store.during = func(ctx context.Context) {
-		hangUp()
+func TestCheckCompletesAfterClientDisconnects(t *testing.T) {
+	store := &faultyStore{}
+	ts := newTestServer(t, serverOptions{store: store})
+	store.Store = memory.New(memory.Config{Clock: ts.clock.Now})
+	id := ts.startChallenge()
+	ctx, disconnect := context.WithCancel(t.Context())
+	store.onAttempt = func(ctx context.Context) {
+		disconnect()
 		if err := ctx.Err(); err != nil {
-			t.Errorf("the store is told that nobody waits: %v", err)
+			t.Errorf("the context of the store has ended: %v", err)
 		}
 		if _, bounded := ctx.Deadline(); !bounded {
-			t.Error("the store may take for ever")
+			t.Error("the context of the store has no deadline")
 		}
 	}
-	r := request(http.MethodPost, "/v1/challenges/"+id+"/check", `{"purpose":"sign_in","subject":"user_42","answer":"`+b.code("shop", id)+`"}`)
-	b.do(r.WithContext(ctx)).want(t, http.StatusOK, "")
-	if strings.Contains(b.log.String(), `"level":"ERROR"`) {
+	r := newRequest(http.MethodPost, "/v1/challenges/"+id+"/check", `{"purpose":"sign_in","subject":"user_42","answer":"`+ts.sentCode("shop", id)+`"}`)
+	ts.send(r.WithContext(ctx)).want(t, http.StatusOK, "")
+	if strings.Contains(ts.log.String(), `"level":"ERROR"`) {
 		t.Error("an error in the log")
 	}
 }

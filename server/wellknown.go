@@ -15,15 +15,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// operations is the whole API.
+// operations returns all operations of the API.
 func (s *Server) operations() []operation {
 	return append(append(challengeOperations(), factorOperations()...),
-		reading(operation{method: http.MethodGet, path: keySetPath, id: "keySet", summary: "The public keys of receipts",
-			status: http.StatusOK, problems: []string{codeInternalError}}, s.keySet),
-		reading(operation{method: http.MethodGet, path: "/healthz", id: "health", summary: "Whether the process is alive",
-			status: http.StatusOK}, s.health),
-		reading(operation{method: http.MethodGet, path: readyPath, id: "readiness", summary: "Whether challenges can be started, sent and checked",
-			status: http.StatusOK, problems: []string{"unavailable"}}, s.ready),
+		newReadOperation(operation{method: http.MethodGet, path: keySetPath, id: "keySet", summary: "Read the public keys of receipts",
+			status: http.StatusOK, problems: []string{codeInternalError}}, s.readKeySet),
+		newReadOperation(operation{method: http.MethodGet, path: "/healthz", id: "health", summary: "Report whether the process is alive",
+			status: http.StatusOK}, s.readHealth),
+		newReadOperation(operation{method: http.MethodGet, path: readinessPath, id: "readiness", summary: "Report whether challenges can be started, sent and checked",
+			status: http.StatusOK, problems: []string{"unavailable"}}, s.readReadiness),
 	)
 }
 
@@ -35,7 +35,7 @@ type keySet struct {
 // jwk is one public key, with the members that its kty calls for.
 type jwk map[string]any
 
-func (s *Server) keySet(context.Context, *call) (*keySet, error) {
+func (s *Server) readKeySet(context.Context, *call) (*keySet, error) {
 	set := &keySet{Keys: []jwk{}}
 	seen := map[string]string{}
 	for _, a := range s.apps {
@@ -63,74 +63,76 @@ func (s *Server) keySet(context.Context, *call) (*keySet, error) {
 	return set, nil
 }
 
-// checkKeySets finds at start what would keep the keys from being published.
+// checkKeySets reports at the start whether the key set can be published.
 func (s *Server) checkKeySets() error {
-	_, err := s.keySet(context.Background(), nil)
+	_, err := s.readKeySet(context.Background(), nil)
 	return err
 }
 
-// healthView says that all is well; that it is not is a problem.
+// healthView is the response of health and readiness; a failure is a problem.
 type healthView struct {
 	Status string `json:"status" enum:"ok"`
 }
 
-func (s *Server) health(context.Context, *call) (*healthView, error) { return &healthView{"ok"}, nil }
+func (s *Server) readHealth(context.Context, *call) (*healthView, error) {
+	return &healthView{"ok"}, nil
+}
 
-const readyPath = "/readyz"
+const readinessPath = "/readyz"
 
-// readyTime bounds how long the stores are waited for; a probe wants an answer, not the truth of a slow network.
-const readyTime = time.Second
+// readinessTimeout bounds the check of the stores, because probes time out early.
+const readinessTimeout = time.Second
 
-// ready tries the parts of all engines at the same time. How often that asks the stores they bound themselves.
-func (s *Server) ready(ctx context.Context, _ *call) (*healthView, error) {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+// readReadiness checks all engines concurrently. The engines bound how often they access the stores.
+func (s *Server) readReadiness(ctx context.Context, _ *call) (*healthView, error) {
+	ctx, cancel := context.WithTimeout(ctx, readinessTimeout)
 	defer cancel()
-	failed := make([]error, len(s.apps))
-	var all sync.WaitGroup
+	errs := make([]error, len(s.apps))
+	var group sync.WaitGroup
 	for n, a := range s.apps {
-		all.Go(func() { failed[n] = a.engine.Ping(ctx) })
+		group.Go(func() { errs[n] = a.engine.Ping(ctx) })
 	}
-	all.Wait()
-	cause := errors.Join(failed...)
-	detail := describeFaults(failed)
-	s.readiness.note(ctx, s.log, detail, cause)
+	group.Wait()
+	cause := errors.Join(errs...)
+	detail := describeFaults(errs)
+	s.readiness.logChange(ctx, s.log, detail, cause)
 	if cause == nil {
 		return &healthView{"ok"}, nil
 	}
 	return nil, &detailedError{&watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: cause}, detail}
 }
 
-// describeFaults names each part that does not work, once however many apps have it, and why.
-func describeFaults(failed []error) string {
-	var all []string
-	for _, err := range failed {
+// describeFaults lists the parts that do not work with their reasons, each once even if several apps share it.
+func describeFaults(errs []error) string {
+	var faults []string
+	for _, err := range errs {
 		var known *watchword.Error
 		if !errors.As(err, &known) {
 			continue
 		}
 		for _, f := range known.Faults {
-			if text := f.Part + ": " + f.Reason; !slices.Contains(all, text) {
-				all = append(all, text)
+			if text := f.Part + ": " + f.Reason; !slices.Contains(faults, text) {
+				faults = append(faults, text)
 			}
 		}
 	}
-	return strings.Join(all, "; ")
+	return strings.Join(faults, "; ")
 }
 
-// readiness logs when it changes, and not each time that somebody asks.
+// readiness holds the last result, so that only changes are logged.
 type readiness struct {
-	mu  sync.Mutex
-	red bool
+	mu      sync.Mutex
+	failing bool
 }
 
-func (r *readiness) note(ctx context.Context, log *slog.Logger, faults string, cause error) {
+func (r *readiness) logChange(ctx context.Context, log *slog.Logger, faults string, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if red := cause != nil; red == r.red {
+	if failing := cause != nil; failing == r.failing {
 		return
 	}
-	r.red = cause != nil
-	if r.red {
+	r.failing = cause != nil
+	if r.failing {
 		log.ErrorContext(ctx, "server is not ready", "faults", faults, "cause", cause.Error())
 		return
 	}

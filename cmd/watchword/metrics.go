@@ -43,8 +43,8 @@ func newMetrics() *metrics {
 	return m
 }
 
-// Request implements server.Metrics.
-func (m *metrics) Request(method, route string, status int, took time.Duration) {
+// ObserveRequest implements server.Metrics.
+func (m *metrics) ObserveRequest(method, route string, status int, took time.Duration) {
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 

@@ -144,7 +144,7 @@ func (r *run) readiness(next http.Handler) http.Handler {
 
 // httpServer is a server whose own messages go where the program's log goes.
 func (r *run) httpServer(addr string, handler http.Handler) *http.Server {
-	web := server.HTTPServer(addr, handler)
+	web := server.NewHTTPServer(addr, handler)
 	web.ErrorLog = libraryLogger(r.log)
 	return web
 }

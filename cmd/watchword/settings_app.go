@@ -91,7 +91,7 @@ func (c *checker) rpID(where string, cfg fileConfig, s appSettings) {
 
 // pages must agree with the strategy of links about how a link is confirmed.
 func (c *checker) pages(where string, a appConfig) server.Pages {
-	p := server.Pages{Color: a.Pages.Color, PressConfirms: pressConfirms(a.Links.Confirm)}
+	p := server.Pages{Color: a.Pages.Color, ButtonConfirms: pressConfirms(a.Links.Confirm)}
 	if a.Pages.Logo != "" {
 		var err error
 		p.Logo, err = os.ReadFile(c.path(a.Pages.Logo))

@@ -1,8 +1,7 @@
-// Security keys and passkeys for the hosted pages. A part brings the browser's own options, as JSON; what comes back is an
-// answer. The pages know no strategy and load nothing of one, so the second half stands in the ES module for apps too; a test
-// keeps the two alike.
+// Security keys and passkeys for the hosted pages. The options are those of the browser, as JSON, and the result is an answer.
+// The pages load no files of a strategy, so the second half is a copy of code of the ES module for apps; a test compares them.
 
-// credential makes a key ("create") or uses one ("get"), and ends when signal says so.
+// credential adds a key ("create") or uses one ("get"). The signal aborts it.
 export async function credential(what, options, signal) {
   if (!window.PublicKeyCredential) throw new DOMException("no keys here", "NotSupportedError");
   const publicKey = what === "create" ? creation(options) : request(options);

@@ -1,7 +1,7 @@
-// The script of the hosted pages. The server renders every part, in its words and languages; this puts parts in place,
-// sends forms as JSON, waits for the end, and does what only a browser can: countdowns, codes out of text messages, keys.
-// What a part wants is said in its attributes (data-do, data-wait, data-show, data-sms, data-key, data-copy, data-print),
-// so a new ask needs a new part and, if it uses something of the browser, a line in `wire` or in a listener below.
+// The script of the hosted pages. The server renders the parts, with all texts. This script inserts them, sends forms as
+// JSON, waits for the end of the challenge, and uses the browser: countdowns, codes from text messages, keys. Attributes
+// select what a part needs (data-do, data-wait, data-show, data-sms, data-key, data-copy, data-print), so a new ask needs a
+// new part and, for another browser function, a line in `activate` or in a listener below.
 
 import { credential } from "./keys.js";
 
@@ -9,87 +9,87 @@ const main = document.querySelector("main");
 const path = location.pathname;
 const isLink = document.body.dataset.page === "link";
 const secret = location.hash.slice(1); // a page's ticket, or a link's token
-// The link's page and the challenge's, in one browser. Where it has no such channel both go on to the app.
-const tabs = window.BroadcastChannel ? new BroadcastChannel(path.slice(path.lastIndexOf("/") + 1)) : null;
+// Connects the pages of the link and of the challenge in one browser. Without it both open return_url.
+const channel = window.BroadcastChannel ? new BroadcastChannel(path.slice(path.lastIndexOf("/") + 1)) : null;
 let events = null;
-let typing = null; // ends listening for a text message
-let keying = null; // ends the browser's asking for a key
-let ticking = 0;
-let over = false; // the end is shown; it comes twice to whoever answered: to his request and among the events
-let elsewhere = false; // the link's page goes on, in another tab of this browser
+let smsRequest = null; // aborts the request for a text message
+let keyRequest = null; // aborts the request for a key
+let timer = 0;
+let ended = false; // the end is shown; the page that answers gets it twice, as a response and as an event
+let otherTabActive = false; // the page of the link is answered in another tab
 
 async function send(action, fields) {
-  busy(true);
+  setBusy(true);
   try {
-    const answer = await fetch(`${path}/${action}`, {
+    const response = await fetch(`${path}/${action}`, {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields), cache: "no-store",
     });
-    show(await answer.json());
+    showPart(await response.json());
   } catch {
-    broken();
+    showFailure();
   }
 }
 
-async function look() {
+async function loadState() {
   try {
-    show(await (await fetch(`${path}/state`, { cache: "no-store" })).json());
+    showPart(await (await fetch(`${path}/state`, { cache: "no-store" })).json());
   } catch {
-    broken();
+    showFailure();
   }
 }
 
-function busy(yes) {
-  main.ariaBusy = String(yes);
-  for (const b of main.querySelectorAll("button:not([data-wait])")) b.disabled = yes;
+function setBusy(busy) {
+  main.ariaBusy = String(busy);
+  for (const b of main.querySelectorAll("button:not([data-wait])")) b.disabled = busy;
 }
 
-function broken() {
-  if (over) return;
-  busy(false);
+function showFailure() {
+  if (ended) return;
+  setBusy(false);
   main.querySelector(".error[role=alert]")?.remove();
   document.querySelector("#wait")?.remove();
   main.append(document.querySelector("#broken").content.cloneNode(true));
 }
 
-function show(part) {
-  if (over) return;
-  if (!part.html) return broken(); // a problem of the API's kind: nothing for people
-  stop();
+function showPart(part) {
+  if (ended) return;
+  if (!part.html) return showFailure(); // an API problem, which has no text for people
+  abortRequests();
   document.documentElement.lang = part.lang;
   document.title = part.title;
   for (const [name, value] of Object.entries(part.theme ?? {})) document.documentElement.style.setProperty(name, value);
   main.innerHTML = part.html;
-  busy(false);
-  wire();
+  setBusy(false);
+  activate();
   const first = main.querySelector("[autofocus]") ?? main.querySelector("h1");
   if (first?.tagName === "H1") first.tabIndex = -1;
   first?.focus();
   if (part.final) finish(part.next);
-  else if (!isLink && !events) watch();
+  else if (!isLink && !events) listen();
 }
 
-// wire brings to life what the new part asks for.
-function wire() {
+// activate starts what the attributes of a new part need.
+function activate() {
   for (const t of main.querySelectorAll("time")) {
     t.textContent = new Date(t.dateTime).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
   }
-  const later = main.querySelector("[data-wait]");
-  if (later) countDown(later);
-  const code = main.querySelector("[data-sms]");
-  if (code && "OTPCredential" in window) listen(code);
+  const button = main.querySelector("[data-wait]");
+  if (button) countDown(button);
+  const input = main.querySelector("[data-sms]");
+  if (input && "OTPCredential" in window) readSMS(input);
 }
 
-function stop() {
-  clearInterval(ticking);
-  typing?.abort();
-  keying?.abort();
+function abortRequests() {
+  clearInterval(timer);
+  smsRequest?.abort();
+  keyRequest?.abort();
 }
 
 function finish(next) {
-  over = true;
+  ended = true;
   events?.close();
   if (isLink) history.replaceState(null, "", path);
-  if (next && !elsewhere) location.replace(next);
+  if (next && !otherTabActive) location.replace(next);
 }
 
 function countDown(button) {
@@ -99,36 +99,36 @@ function countDown(button) {
     const left = Math.ceil((end - Date.now()) / 1000);
     button.disabled = left > 0;
     button.textContent = left > 0 ? button.dataset.waiting.replace("{time}", `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`) : text;
-    if (left <= 0) clearInterval(ticking);
+    if (left <= 0) clearInterval(timer);
   };
-  ticking = setInterval(tick, 1000);
+  timer = setInterval(tick, 1000);
   tick();
 }
 
-// listen takes the code out of a text message that is bound to this page's origin (WebOTP).
-async function listen(input) {
-  typing = new AbortController();
+// readSMS takes the code from a text message that is bound to the origin of this page (WebOTP).
+async function readSMS(input) {
+  smsRequest = new AbortController();
   try {
-    const { code } = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal: typing.signal });
+    const { code } = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal: smsRequest.signal });
     input.value = code;
     input.form.requestSubmit();
   } catch {
-    // Nothing came, or the person types.
+    // No message arrived, or the person typed the code.
   }
 }
 
-// What a browser says when it brings no key, and the attribute that has the words for it.
+// The errors of a browser, and the attributes with their texts.
 const refusals = new Map([["NotAllowedError", "refused"], ["InvalidStateError", "twice"], ["NotSupportedError", "missing"]]);
 
-// useKey has the browser ask for a key, which it does only after a press, and sends what the key says. Whoever did not
-// succeed may press again. When another part has come meanwhile, this form is out of sight, and so is what it would say.
+// useKey asks the browser for a credential, which requires a click, and sends it. After an error the person can try again. If
+// another part has replaced the form, the message is not visible.
 async function useKey(form) {
   const button = form.querySelector("button");
-  keying = new AbortController();
+  keyRequest = new AbortController();
   button.disabled = true;
   main.querySelector(".error[role=alert]")?.remove();
   try {
-    send("answer", { answer: await credential(form.dataset.key, JSON.parse(form.dataset.options), keying.signal) });
+    send("answer", { answer: await credential(form.dataset.key, JSON.parse(form.dataset.options), keyRequest.signal) });
   } catch (e) {
     const error = document.createElement("p");
     error.className = "error";
@@ -140,7 +140,7 @@ async function useKey(form) {
   }
 }
 
-// copy marks a text, so that it can be copied by hand too, and copies it.
+// copy selects a text, so that it can also be copied by hand, and copies it.
 async function copy(button) {
   const text = document.getElementById(button.dataset.copy);
   getSelection().selectAllChildren(text);
@@ -148,20 +148,20 @@ async function copy(button) {
     await navigator.clipboard.writeText(text.innerText);
     button.nextElementSibling.textContent = button.dataset.copied;
   } catch {
-    // The browser does not allow it: the text stays marked.
+    // The browser does not allow it. The text stays selected.
   }
 }
 
-// watch waits for the end. A server that is full or restarting closes the stream for good: then it is asked again later.
-function watch() {
+// listen waits for events. A server that is full or restarting closes the stream; then the page connects again later.
+function listen() {
   events = new EventSource(`${path}/events`);
-  events.addEventListener("part", (e) => show(JSON.parse(e.data)));
+  events.addEventListener("part", (e) => showPart(JSON.parse(e.data)));
   events.addEventListener("note", (e) => {
     const note = main.querySelector("#note");
     if (note && note.textContent !== JSON.parse(e.data)) note.textContent = JSON.parse(e.data);
   });
   events.addEventListener("error", () => {
-    if (events.readyState === EventSource.CLOSED) setTimeout(watch, 3000);
+    if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   });
 }
 
@@ -171,7 +171,7 @@ main.addEventListener("submit", (e) => {
   const fields = Object.fromEntries(new FormData(e.target));
   if (isLink) {
     fields.token = secret;
-    if (e.target.dataset.do === "answer") tabs?.postMessage("here");
+    if (e.target.dataset.do === "answer") channel?.postMessage("here");
   }
   send(e.target.dataset.do, fields);
 });
@@ -181,7 +181,7 @@ main.addEventListener("click", (e) => {
   if ("print" in e.target.dataset) print();
 });
 
-// What ends everything is not in the document before a person has asked for it: programs press every button there is.
+// The form that cancels is not in the document until a person asks for it, because automated clients click every button.
 main.addEventListener("click", (e) => {
   const hidden = document.getElementById(e.target.dataset.show);
   if (!hidden || !e.isTrusted) return;
@@ -189,7 +189,7 @@ main.addEventListener("click", (e) => {
   main.querySelector("[data-do=report] button").focus();
 });
 
-tabs?.addEventListener("message", () => { elsewhere = !isLink; });
+channel?.addEventListener("message", () => { otherTabActive = !isLink; });
 
 document.querySelector("#wait").hidden = false;
 if (isLink) {
@@ -198,5 +198,5 @@ if (isLink) {
   history.replaceState(null, "", path);
   send("open", { ticket: secret });
 } else {
-  look();
+  loadState();
 }

@@ -1,5 +1,5 @@
-// Generators has a challenge started and checked by each of the clients that are generated from the OpenAPI document: its
-// arguments are the server's URL and a key. Of each challenge it prints the id, and reads the code that was sent.
+// Generators starts and checks a challenge with each client that is generated from the OpenAPI document. Its arguments are
+// the server's URL and an API key. For each challenge it prints the id and reads the code that was sent.
 package main
 
 import (
@@ -24,15 +24,15 @@ func main() {
 		codes.Scan()
 		return codes.Text()
 	}
-	if err := byOapiCodegen(url, key, code); err != nil {
+	if err := checkWithOapiCodegen(url, key, code); err != nil {
 		log.Fatal("oapi-codegen: ", err)
 	}
-	if err := byOgen(url, key, code); err != nil {
+	if err := checkWithOgen(url, key, code); err != nil {
 		log.Fatal("ogen: ", err)
 	}
 }
 
-func byOapiCodegen(url, key string, code func(id string) string) error {
+func checkWithOapiCodegen(url, key string, code func(id string) string) error {
 	ctx := context.Background()
 	authorize := openapi.WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+key)
@@ -52,7 +52,7 @@ func byOapiCodegen(url, key string, code func(id string) string) error {
 	}
 	id := started.JSON201.Id
 	right := code(id)
-	for _, answer := range []string{wrong(right), right} {
+	for _, answer := range []string{wrongCode(right), right} {
 		check := openapi.CheckRequest{Purpose: "sign_in", To: &to}
 		if err := check.Answer.FromCheckRequestAnswer0(answer); err != nil {
 			return err
@@ -69,22 +69,22 @@ func byOapiCodegen(url, key string, code func(id string) string) error {
 	return nil
 }
 
-// wrong is another code than the given one.
-func wrong(code string) string {
+// wrongCode returns another code than the given one.
+func wrongCode(code string) string {
 	if code[0] == '9' {
 		return "0" + code[1:]
 	}
 	return "9" + code[1:]
 }
 
-// bearer is the key of the app.
+// bearer is the API key of the app.
 type bearer string
 
 func (b bearer) Key(context.Context, api.OperationName) (api.Key, error) {
 	return api.Key{Token: string(b)}, nil
 }
 
-func byOgen(url, key string, code func(id string) string) error {
+func checkWithOgen(url, key string, code func(id string) string) error {
 	ctx := context.Background()
 	client, err := api.NewClient(url, bearer(key))
 	if err != nil {
@@ -105,7 +105,7 @@ func byOgen(url, key string, code func(id string) string) error {
 	if bad, ok := refusal.(*api.CheckChallengeBadRequest); err != nil || !ok || bad.Code != "invalid_request" || bad.Errors[0].Field != "answer" {
 		return fmt.Errorf("a credential where a code is asked: %+v, %w", refusal, err)
 	}
-	for _, answer := range []string{wrong(right), right} {
+	for _, answer := range []string{wrongCode(right), right} {
 		check := &api.CheckRequest{Purpose: "sign_in", To: to, Answer: api.NewStringCheckRequestAnswer(answer)}
 		got, err := client.CheckChallenge(ctx, check, api.CheckChallengeParams{ID: started.ID})
 		if err != nil {

@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// A visitor is a browser without a screen: it keeps cookies, and says where its requests come from.
-type visitor struct {
+// A pageClient sends the requests that the pages send in a browser, with cookies and Sec-Fetch-Site.
+type pageClient struct {
 	s    *site
 	http *http.Client
 }
 
-func (s *site) visitor() *visitor {
+func (s *site) newPageClient() *pageClient {
 	jar, err := cookiejar.New(nil)
 	must(s.t, err)
-	return &visitor{s: s, http: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
+	return &pageClient{s: s, http: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
 }
 
-// A shown is what a visitor got.
-type shown struct {
+// A pageResponse is a response to a pageClient, with the members of a part.
+type pageResponse struct {
 	status int
 	header http.Header
 	text   string
@@ -33,7 +33,7 @@ type shown struct {
 	took   time.Duration
 }
 
-func (v *visitor) do(method, path, contentType, body string, headers ...string) shown {
+func (v *pageClient) do(method, path, contentType, body string, headers ...string) pageResponse {
 	v.s.t.Helper()
 	r, err := http.NewRequestWithContext(v.s.t.Context(), method, v.s.web.URL+path, strings.NewReader(body))
 	must(v.s.t, err)
@@ -51,7 +51,7 @@ func (v *visitor) do(method, path, contentType, body string, headers ...string) 
 	defer func() { _ = w.Body.Close() }()
 	text, err := io.ReadAll(w.Body)
 	must(v.s.t, err)
-	out := shown{status: w.StatusCode, header: w.Header, text: string(text), took: time.Since(began)}
+	out := pageResponse{status: w.StatusCode, header: w.Header, text: string(text), took: time.Since(began)}
 	var part struct {
 		HTML, Next string
 		Final      bool
@@ -62,8 +62,8 @@ func (v *visitor) do(method, path, contentType, body string, headers ...string) 
 	return out
 }
 
-// post sends what the pages' script would.
-func (v *visitor) post(path string, fields map[string]string, headers ...string) shown {
+// post sends a JSON request, as the script of a page does.
+func (v *pageClient) post(path string, fields map[string]string, headers ...string) pageResponse {
 	v.s.t.Helper()
 	if fields == nil {
 		fields = map[string]string{}
@@ -73,29 +73,29 @@ func (v *visitor) post(path string, fields map[string]string, headers ...string)
 	return v.do(http.MethodPost, path, "application/json", string(body), headers...)
 }
 
-func (v *visitor) get(path string, headers ...string) shown {
+func (v *pageClient) get(path string, headers ...string) pageResponse {
 	v.s.t.Helper()
 	return v.do(http.MethodGet, path, "", "", headers...)
 }
 
-// form sends what the page without script would.
-func (v *visitor) form(path, body string, headers ...string) shown {
+// form sends the form of the page without script.
+func (v *pageClient) form(path, body string, headers ...string) pageResponse {
 	v.s.t.Helper()
 	return v.do(http.MethodPost, path, "application/x-www-form-urlencoded", body, headers...)
 }
 
-// opened is the starter's own browser, at the challenge's page.
-func (s *site) opened(c begun) *visitor {
+// openPage opens the page of a challenge and returns its client, which has the cookie.
+func (s *site) openPage(c startedChallenge) *pageClient {
 	s.t.Helper()
-	v := s.visitor()
+	v := s.newPageClient()
 	if got := v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()}); got.status != http.StatusOK {
 		s.t.Fatalf("the page did not open: %d %s", got.status, got.text)
 	}
 	return v
 }
 
-// want checks the status, and texts that the part shows.
-func (g shown) want(t testing.TB, status int, texts ...string) shown {
+// want requires the status, and texts that the part contains.
+func (g pageResponse) want(t testing.TB, status int, texts ...string) pageResponse {
 	t.Helper()
 	if g.status != status {
 		t.Fatalf("got %d, want %d: %s", g.status, status, g.text)

@@ -10,21 +10,21 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// An id alone shows nothing, and everything that is not known looks the same: status, headers, body.
-func TestAnIDAloneShowsNothing(t *testing.T) {
+// Without a ticket or a token, and for unknown ids, all responses are equal: status, headers and body.
+func TestChallengeIDAloneRevealsNothing(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c, other := s.begin(), s.begin()
-	expired := s.begin()
-	usedUp := s.begin()
-	s.visitor().post("/l/"+usedUp.ID+"/answer", map[string]string{"token": usedUp.token, "number": usedUp.number}).want(t, http.StatusOK)
+	c, other := s.startLink(), s.startLink()
+	expired := s.startLink()
+	usedUp := s.startLink()
+	s.newPageClient().post("/l/"+usedUp.ID+"/answer", map[string]string{"token": usedUp.token, "number": usedUp.number}).want(t, http.StatusOK)
 	ids := []string{c.ID, "ch_x", "ch_" + strings.Repeat("A", 40), usedUp.ID}
-	first := map[string]shown{}
-	same := func(what string, got shown) {
+	first := map[string]pageResponse{}
+	same := func(what string, got pageResponse) {
 		t.Helper()
 		got.header.Del("Date")
 		got.header.Del("X-Request-Id")
-		if got.status != http.StatusOK && got.took < server.RefusalTime {
-			t.Errorf("%s: after %s, which tells that nothing was looked up", what, got.took)
+		if got.status != http.StatusOK && got.took < server.MinRefusalTime {
+			t.Errorf("%s: after %s, less than the minimum time", what, got.took)
 		}
 		want, ok := first[what]
 		if !ok {
@@ -36,7 +36,7 @@ func TestAnIDAloneShowsNothing(t *testing.T) {
 		}
 	}
 	for _, id := range ids {
-		v := s.visitor()
+		v := s.newPageClient()
 		same("the shell", v.get("/c/"+id))
 		same("the link's shell", v.get("/l/"+id))
 		for _, ticket := range []string{"", "pt_x", other.Ticket.Reveal()} {
@@ -52,13 +52,13 @@ func TestAnIDAloneShowsNothing(t *testing.T) {
 			same("a link", v.post("/l/"+id+"/answer", map[string]string{"token": token, "number": c.number}).want(t, http.StatusNotFound))
 			same("a link", v.post("/l/"+id+"/report", map[string]string{"token": token}).want(t, http.StatusNotFound))
 		}
-		same("a form", v.form("/l/"+id, "code="+wrong(c.code)+"&number=42"))
+		same("a form", v.form("/l/"+id, "code="+wrongCode(c.code)+"&number=42"))
 	}
-	same("a link", s.visitor().post("/l/"+usedUp.ID+"/open", map[string]string{"token": usedUp.token}))
-	s.clock.move(10 * time.Minute)
-	same("a link", s.visitor().post("/l/"+expired.ID+"/open", map[string]string{"token": expired.token}))
+	same("a link", s.newPageClient().post("/l/"+usedUp.ID+"/open", map[string]string{"token": usedUp.token}))
+	s.clock.advance(10 * time.Minute)
+	same("a link", s.newPageClient().post("/l/"+expired.ID+"/open", map[string]string{"token": expired.token}))
 	if got := s.engine; got == nil || s.status(other.ID).TriesLeft != 5 {
-		t.Error("somebody was charged")
+		t.Error("a try was charged")
 	}
 }
 
@@ -74,11 +74,10 @@ func equalHeaders(a, b http.Header) bool {
 	return true
 }
 
-// Requests of other sites change nothing: they are refused before anything is read.
-func TestRequestsOfOtherSites(t *testing.T) {
+func TestPagesRejectCrossSiteRequests(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	v := s.opened(c)
+	c := s.startLink()
+	v := s.openPage(c)
 	paths := map[string]string{c.page + "/answer": `{"answer":"` + c.code + `"}`, c.page + "/resend": `{}`, c.page + "/cancel": `{}`,
 		"/l/" + c.ID + "/answer": `{"token":"` + c.token + `","number":"` + c.number + `"}`, "/l/" + c.ID + "/report": `{"token":"` + c.token + `"}`}
 	for path, body := range paths {
@@ -99,11 +98,11 @@ func TestRequestsOfOtherSites(t *testing.T) {
 	}
 }
 
-// Fetching a link's page, however often and by whom, changes nothing; then the person's press works, once.
-func TestFetchingChangesNothing(t *testing.T) {
+// Requests for the page of a link, also with the token, change nothing. Afterwards the person can confirm, once.
+func TestFetchingLinkChangesNothing(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	v := s.visitor()
+	c := s.startLink()
+	v := s.newPageClient()
 	agents := []string{"", "curl/8.5", "Mozilla/5.0 (compatible; Barracuda Sentinel)", "Mimecast-URL-Scanner", "Mozilla/5.0 (compatible; MSIE 9.0) SafeLinks", "Slackbot-LinkExpanding 1.0",
 		"WhatsApp/2.23", "facebookexternalhit/1.1", "Googlebot/2.1", "python-requests/2.31", "Mozilla/5.0 HeadlessChrome/120", firefox}
 	for _, agent := range agents {
@@ -118,28 +117,28 @@ func TestFetchingChangesNothing(t *testing.T) {
 	if got := s.status(c.ID); got.Status != watchword.Pending || got.TriesLeft != 5 {
 		t.Fatalf("%+v", got)
 	}
-	if n := s.seen.count(watchword.EventScannerSuspected); n != 1 {
-		t.Errorf("the operator heard of scanners %d times", n)
+	if n := s.traffic.eventCount(watchword.EventScannerSuspected); n != 1 {
+		t.Errorf("a scanner was reported %d times", n)
 	}
-	if s.seen.count(watchword.EventLinkOpened) != 1 {
-		t.Error("the operator must hear once that it was opened")
+	if s.traffic.eventCount(watchword.EventLinkOpened) != 1 {
+		t.Error("the event of an opened link was not sent once")
 	}
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusOK, "Done")
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusNotFound)
 }
 
-func TestPeopleAreNoScanners(t *testing.T) {
+func TestScannerIsReportedForAutomatedRequestsOnly(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
-	v := s.visitor()
+	c := s.startLink()
+	v := s.newPageClient()
 	v.get("/l/" + c.ID)
 	v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token})
-	if s.seen.count(watchword.EventScannerSuspected) != 0 {
-		t.Error("a person is taken for a scanner")
+	if s.traffic.eventCount(watchword.EventScannerSuspected) != 0 {
+		t.Error("a person was reported as a scanner")
 	}
-	s.clock.move(-10 * time.Second)
+	s.clock.advance(-10 * time.Second)
 	v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token})
-	if s.seen.count(watchword.EventScannerSuspected) != 1 {
-		t.Error("nobody is that fast")
+	if s.traffic.eventCount(watchword.EventScannerSuspected) != 1 {
+		t.Error("a request immediately after the start was not reported")
 	}
 }

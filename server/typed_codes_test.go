@@ -21,10 +21,10 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// A codeKind is one kind of code that people type.
+// A codeKind is a kind of code that people type.
 type codeKind struct {
 	name, strategy string
-	letters        bool // of codes that are sent
+	letters        bool // the sent codes have letters
 	shape          typed.Shape
 	enrol          func(s *site, subject string) (next string) // nil: codes are sent
 }
@@ -42,8 +42,8 @@ func codeKinds() []codeKind {
 	}
 }
 
-// typingSite has every strategy whose codes people type.
-func typingSite(t *testing.T, kind codeKind) *site {
+// newCodeSite returns a site with all strategies whose codes people type.
+func newCodeSite(t *testing.T, kind codeKind) *site {
 	t.Helper()
 	return newSite(t, siteOptions{engine: func(c *watchword.Config) {
 		sent, err := otp.New(otp.Config{Letters: kind.letters, Clock: c.Clock})
@@ -57,20 +57,20 @@ func typingSite(t *testing.T, kind codeKind) *site {
 	}})
 }
 
-// confirm begins an enrolment, and ends it with the code that its screen leads to.
-func (s *site) confirm(strategy, subject string, code func(public map[string]any) string) map[string]any {
+// enrol enrols a factor with the code that the function derives from the public data, which it returns.
+func (s *site) enrol(strategy, subject string, code func(public map[string]any) string) map[string]any {
 	s.t.Helper()
-	c := s.start(strategy, watchword.PurposeEnrol, func(q *watchword.StartRequest) { q.Subject = subject })
+	c := s.startForSubject(strategy, watchword.PurposeEnrol, func(q *watchword.StartRequest) { q.Subject = subject })
 	_, err := s.engine.Check(s.t.Context(), c.ID, watchword.CheckRequest{Purpose: watchword.PurposeEnrol, Subject: subject, Answer: watchword.Answer{Text: code(c.Public)}})
 	must(s.t, err)
 	return c.Public
 }
 
 func enrolTOTP(s *site, subject string) string {
-	secret := s.confirm("totp", subject, func(public map[string]any) string { return s.appCode(public["secret"].(string)) })["secret"].(string)
+	secret := s.enrol("totp", subject, func(public map[string]any) string { return s.appCode(public["secret"].(string)) })["secret"].(string)
 	before := s.appCode(secret)
 	for {
-		if s.clock.move(30 * time.Second); s.appCode(secret) != before {
+		if s.clock.advance(30 * time.Second); s.appCode(secret) != before {
 			return s.appCode(secret)
 		}
 	}
@@ -82,19 +82,19 @@ func enrolHOTP(s *site, subject string) string {
 		must(s.t, err)
 		return code
 	}
-	secret := s.confirm("hotp", subject, func(public map[string]any) string { return at(public["secret"], 0) })["secret"]
+	secret := s.enrol("hotp", subject, func(public map[string]any) string { return at(public["secret"], 0) })["secret"]
 	return at(secret, 1)
 }
 
 func enrolRecovery(s *site, subject string) string {
-	shown := s.confirm("recovery", subject, func(public map[string]any) string { return public["codes"].([]string)[0] })["codes"].([]string)
-	return strings.ReplaceAll(shown[1], "-", "")
+	codes := s.enrol("recovery", subject, func(public map[string]any) string { return public["codes"].([]string)[0] })["codes"].([]string)
+	return strings.ReplaceAll(codes[1], "-", "")
 }
 
-// ask begins a challenge for a subject.
-func (k codeKind) ask(s *site, subject string) begun {
+// startChallenge starts a challenge for a subject.
+func (k codeKind) startChallenge(s *site, subject string) startedChallenge {
 	s.t.Helper()
-	return s.start(k.strategy, "sign_in", func(q *watchword.StartRequest) {
+	return s.startForSubject(k.strategy, "sign_in", func(q *watchword.StartRequest) {
 		if q.Subject = subject; k.enrol == nil {
 			q.To = "ada@example.com"
 		}
@@ -104,27 +104,27 @@ func (k codeKind) ask(s *site, subject string) begun {
 	})
 }
 
-// fresh begins a challenge for a subject of its own, and returns its right answer.
-func (k codeKind) fresh(s *site, subject string) (begun, string) {
+// startWithCode starts a challenge for a new subject and returns its right answer.
+func (k codeKind) startWithCode(s *site, subject string) (startedChallenge, string) {
 	s.t.Helper()
 	if k.enrol != nil {
 		code := k.enrol(s, subject)
-		return k.ask(s, subject), code
+		return k.startChallenge(s, subject), code
 	}
-	c := k.ask(s, subject)
-	m, err := s.engine.ComposeMessage(s.t.Context(), s.outbox.kept[len(s.outbox.kept)-1])
+	c := k.startChallenge(s, subject)
+	m, err := s.engine.ComposeMessage(s.t.Context(), s.outbox.messages[len(s.outbox.messages)-1])
 	must(s.t, err)
 	return c, m.Code.Reveal()
 }
 
-// A wayIn brings an answer to a challenge, and returns the status.
-type wayIn func(s *site, c begun, answer string) shown
+// An answerMethod sends an answer to a challenge.
+type answerMethod func(s *site, c startedChallenge, answer string) pageResponse
 
-var waysIn = map[string]wayIn{"api": answerByAPI, "page": answerByPage}
+var answerMethods = map[string]answerMethod{"api": answerByAPI, "page": answerByPage}
 
-func answerByAPI(s *site, c begun, answer string) shown {
+func answerByAPI(s *site, c startedChallenge, answer string) pageResponse {
 	body := `{"purpose":"sign_in","subject":` + strconv.Quote(c.Subject) + `,"answer":` + toJSON(s.t, answer) + `}`
-	return s.visitor().do(http.MethodPost, "/v1/challenges/"+c.ID+"/check", "application/json", body, "Authorization", "Bearer "+shopKey)
+	return s.newPageClient().do(http.MethodPost, "/v1/challenges/"+c.ID+"/check", "application/json", body, "Authorization", "Bearer "+shopKey)
 }
 
 func toJSON(t testing.TB, v any) string {
@@ -134,18 +134,18 @@ func toJSON(t testing.TB, v any) string {
 	return string(text)
 }
 
-func answerByPage(s *site, c begun, answer string) shown {
-	return s.opened(c).post(c.page+"/answer", map[string]string{"answer": answer})
+func answerByPage(s *site, c startedChallenge, answer string) pageResponse {
+	return s.openPage(c).post(c.page+"/answer", map[string]string{"answer": answer})
 }
 
-func TestTypedCodesInAnySpellingAreAcceptedOnce(t *testing.T) {
+func TestCheckAcceptsEverySpellingOfCodeOnce(t *testing.T) {
 	for _, kind := range codeKinds() {
-		for name, answer := range waysIn {
+		for name, answer := range answerMethods {
 			t.Run(kind.name+" by "+name, func(t *testing.T) {
 				t.Parallel()
-				s := typingSite(t, kind)
+				s := newCodeSite(t, kind)
 				for n := range typedtest.Spelled {
-					c, code := kind.fresh(s, "user_"+strconv.Itoa(n))
+					c, code := kind.startWithCode(s, "user_"+strconv.Itoa(n))
 					spelled := typedtest.Spellings(code)
 					if got := answer(s, c, spelled[n]); got.status != http.StatusOK {
 						t.Fatalf("%+q: %d %s", spelled[n], got.status, got.text)
@@ -157,7 +157,7 @@ func TestTypedCodesInAnySpellingAreAcceptedOnce(t *testing.T) {
 					if kind.enrol == nil {
 						continue
 					}
-					next := kind.ask(s, c.Subject)
+					next := kind.startChallenge(s, c.Subject)
 					if got := answer(s, next, again); got.status != http.StatusUnprocessableEntity {
 						t.Errorf("%+q to the next challenge: %d %s", again, got.status, got.text)
 					}
@@ -167,13 +167,13 @@ func TestTypedCodesInAnySpellingAreAcceptedOnce(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeACodeIsRefusedAndCostsNoTry(t *testing.T) {
+func TestCheckRejectsImpossibleCodeWithoutChargingTry(t *testing.T) {
 	for _, kind := range codeKinds() {
-		for name, answer := range waysIn {
+		for name, answer := range answerMethods {
 			t.Run(kind.name+" by "+name, func(t *testing.T) {
 				t.Parallel()
-				s := typingSite(t, kind)
-				c, code := kind.fresh(s, "user_42")
+				s := newCodeSite(t, kind)
+				c, code := kind.startWithCode(s, "user_42")
 				tries := s.status(c.ID).TriesLeft
 				for _, text := range typedtest.NotCodes(kind.shape, code) {
 					got := answer(s, c, text)
@@ -192,14 +192,14 @@ func TestWhatCannotBeACodeIsRefusedAndCostsNoTry(t *testing.T) {
 	}
 }
 
-// A page whose fields took less than is forgiven would refuse what the engine takes.
-func TestFieldsOfPagesTakeEverySpelling(t *testing.T) {
+// The attributes of the inputs must not reject spellings that the engine accepts.
+func TestPageInputsAllowEverySpelling(t *testing.T) {
 	s := newSite(t, siteOptions{})
-	c := s.begin()
+	c := s.startLink()
 	for name, html := range map[string]string{
-		"the starter's page":      s.opened(c).get(c.page + "/state").html,
-		"the link's page":         s.visitor().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).html,
-		"the page without script": s.visitor().form("/l/"+c.ID, "code=1").text,
+		"the starter's page":      s.openPage(c).get(c.page + "/state").html,
+		"the link's page":         s.newPageClient().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).html,
+		"the page without script": s.newPageClient().form("/l/"+c.ID, "code=1").text,
 	} {
 		if strings.Contains(html, "pattern=") || strings.Count(html, "maxlength=") != strings.Count(html, `maxlength="`+strconv.Itoa(typed.MaxInput)+`"`) || !strings.Contains(html, "<input") {
 			t.Errorf("%s: %s", name, html)
@@ -207,20 +207,20 @@ func TestFieldsOfPagesTakeEverySpelling(t *testing.T) {
 	}
 }
 
-// The number and the code of a link are typed too, with script and without.
-func TestTheNumberOfALinkIsTakenInAnySpelling(t *testing.T) {
+// The test covers the pages with script and the form without.
+func TestLinkNumberIsAcceptedInEverySpelling(t *testing.T) {
 	s := newSite(t, siteOptions{pages: server.Pages{}})
 	for n := 0; n < typedtest.Spelled; n += 3 {
-		c := s.begin()
+		c := s.startLink()
 		number := typedtest.Spellings(c.number)[n]
-		s.visitor().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": number}).want(t, http.StatusOK)
-		c = s.begin()
+		s.newPageClient().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": number}).want(t, http.StatusOK)
+		c = s.startLink()
 		form := url.Values{"code": {typedtest.Spellings(c.code)[n]}, "number": {typedtest.Spellings(c.number)[n]}}
-		if got := s.visitor().form("/l/"+c.ID, form.Encode()); got.status != http.StatusOK {
+		if got := s.newPageClient().form("/l/"+c.ID, form.Encode()); got.status != http.StatusOK {
 			t.Errorf("%v: %d %s", form, got.status, got.text)
 		}
-		c = s.begin()
-		other := typedtest.Spellings(wrong(c.number))[n]
-		s.visitor().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": other}).want(t, http.StatusUnprocessableEntity, "That was not the number")
+		c = s.startLink()
+		other := typedtest.Spellings(wrongCode(c.number))[n]
+		s.newPageClient().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": other}).want(t, http.StatusUnprocessableEntity, "That was not the number")
 	}
 }

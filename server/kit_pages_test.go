@@ -21,35 +21,35 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// A site is a server with hosted pages at a real address, and an app next to it that people come from and go back to.
+// A site is a listening server with hosted pages, and the app that starts challenges and that pages return to.
 type site struct {
-	t      testing.TB
-	web    *httptest.Server
-	server *server.Server
-	public string
-	engine *watchword.Engine
-	outbox *outbox
-	clock  *clock
-	log    *lockedBuffer
-	seen   *traffic
-	app    *backend
+	t       testing.TB
+	web     *httptest.Server
+	server  *server.Server
+	public  string
+	engine  *watchword.Engine
+	outbox  *outbox
+	clock   *clock
+	log     *syncBuffer
+	traffic *trafficLog
+	app     *appBackend
 }
 
-// siteOptions change how a site is made.
+// siteOptions are the settings of a site.
 type siteOptions struct {
 	links  magiclink.Config
 	pages  server.Pages
-	public string // the public URL; empty: where the server is
+	public string // the public URL; empty: the server's address
 	tls    bool
 	engine func(*watchword.Config)
 }
 
 func newSite(t testing.TB, o siteOptions) *site {
 	t.Helper()
-	s := &site{t: t, outbox: &outbox{}, log: &lockedBuffer{}, seen: &traffic{}, clock: &clock{now: time.Now().UTC()}}
+	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, clock: &clock{now: time.Now().UTC()}}
 	var h http.Handler
 	s.web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.seen.note(r)
+		s.traffic.addRequest(r)
 		h.ServeHTTP(w, r)
 	}))
 	if o.tls {
@@ -58,7 +58,7 @@ func newSite(t testing.TB, o siteOptions) *site {
 		s.web.Start()
 	}
 	t.Cleanup(s.web.Close)
-	s.app = newBackend(t)
+	s.app = newAppBackend(t)
 	public := o.public
 	if public == "" {
 		public = strings.Replace(s.web.URL, "127.0.0.1", "localhost", 1)
@@ -79,8 +79,8 @@ func (s *site) newServer(o siteOptions, public string) http.Handler {
 	must(s.t, err)
 	cfg := watchword.Config{App: "shop", Name: "Example Shop", Issuer: public, Keys: []watchword.Key{ring}, Identity: identity,
 		Store: memory.New(memory.Config{Clock: s.clock.Now}), Outbox: s.outbox, Strategies: []watchword.Strategy{links, digits},
-		Addresses: anyAddress, Channels: []string{"sms", "email"}, Clock: s.clock.Now, ReturnOrigins: []string{s.app.web.URL},
-		Events: func(_ context.Context, e watchword.Event) { s.seen.event(e) },
+		Addresses: acceptAnyAddress, Channels: []string{"sms", "email"}, Clock: s.clock.Now, ReturnOrigins: []string{s.app.web.URL},
+		Events: func(_ context.Context, e watchword.Event) { s.traffic.addEvent(e) },
 		Logger: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	if o.engine != nil {
 		o.engine(&cfg)
@@ -89,39 +89,39 @@ func (s *site) newServer(o siteOptions, public string) http.Handler {
 	must(s.t, err)
 	s.app.engine = s.engine
 	s.server, err = server.New(server.Config{Apps: []server.App{{Engine: s.engine, Signer: newSigner(s.t, "k"), PublicURL: public, Pages: o.pages,
-		Keys: []server.APIKey{key(shopKey, server.ScopeChallenges)}}}, Clock: s.clock.Now,
+		Keys: []server.APIKey{newAPIKey(shopKey, server.ScopeChallenges)}}}, Clock: s.clock.Now,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Logger:         slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	must(s.t, err)
 	return s.server
 }
 
-// traffic is what came in, and what was told.
-type traffic struct {
+// A trafficLog records requests and events.
+type trafficLog struct {
 	mu     sync.Mutex
 	lines  []string
 	events []string
 }
 
-func (l *traffic) note(r *http.Request) {
+func (l *trafficLog) addRequest(r *http.Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lines = append(l.lines, r.Method+" "+r.RequestURI+" referer="+r.Referer())
 }
 
-func (l *traffic) event(e watchword.Event) {
+func (l *trafficLog) addEvent(e watchword.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, e.Type)
 }
 
-func (l *traffic) all() string {
+func (l *trafficLog) requests() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Join(l.lines, "\n")
 }
 
-func (l *traffic) count(event string) (n int) {
+func (l *trafficLog) eventCount(event string) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range l.events {
@@ -132,8 +132,8 @@ func (l *traffic) count(event string) (n int) {
 	return n
 }
 
-// A backend is an app's own web server: whoever is sent back to it has the receipt collected with the app's handle.
-type backend struct {
+// An appBackend is the web server of an app. It redeems the last started challenge when a browser opens return_url.
+type appBackend struct {
 	web      *httptest.Server
 	engine   *watchword.Engine
 	mu       sync.Mutex
@@ -142,8 +142,8 @@ type backend struct {
 	visits   []string
 }
 
-func newBackend(t testing.TB) *backend {
-	b := &backend{}
+func newAppBackend(t testing.TB) *appBackend {
+	b := &appBackend{}
 	b.web = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/done" {
 			http.NotFound(w, r)
@@ -160,7 +160,7 @@ func newBackend(t testing.TB) *backend {
 	return b
 }
 
-func (b *backend) redeem(ctx context.Context) error {
+func (b *appBackend) redeem(ctx context.Context) error {
 	who := watchword.RedeemRequest{Handle: b.started.Handle.Reveal(), Purpose: b.started.Purpose, Subject: b.started.Subject}
 	if who.Subject == "" {
 		who.To = "ada@example.com"
@@ -169,22 +169,22 @@ func (b *backend) redeem(ctx context.Context) error {
 	return err
 }
 
-func (b *backend) results() []error {
+func (b *appBackend) redeemErrors() []error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.Clone(b.redeemed)
 }
 
-// A begun is a challenge with everything that its message and its screens show.
-type begun struct {
+// A startedChallenge is a challenge with the values of its message and its page.
+type startedChallenge struct {
 	*watchword.Started
 	page, link, token, code, number string
 }
 
 const firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
 
-// begin starts a challenge by a link, a minute before now: nobody opens a mail sooner than it was sent.
-func (s *site) begin(change ...func(*watchword.StartRequest)) begun {
+// startLink starts a magic link and advances the clock by 10 s, because links that are opened at once look automated.
+func (s *site) startLink(change ...func(*watchword.StartRequest)) startedChallenge {
 	s.t.Helper()
 	req := watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: "ada@example.com", ReturnURL: s.app.web.URL + "/done", Locale: "en",
 		Client: watchword.Client{IP: "203.0.113.7", UserAgent: firefox}}
@@ -196,10 +196,10 @@ func (s *site) begin(change ...func(*watchword.StartRequest)) begun {
 	s.app.mu.Lock()
 	s.app.started = started
 	s.app.mu.Unlock()
-	s.clock.move(10 * time.Second)
-	out := begun{Started: started, page: "/c/" + started.ID}
+	s.clock.advance(10 * time.Second)
+	out := startedChallenge{Started: started, page: "/c/" + started.ID}
 	out.number, _ = started.Public["number"].(string)
-	m, err := s.engine.ComposeMessage(s.t.Context(), s.outbox.kept[len(s.outbox.kept)-1])
+	m, err := s.engine.ComposeMessage(s.t.Context(), s.outbox.messages[len(s.outbox.messages)-1])
 	must(s.t, err)
 	out.link, out.code = m.Link.Reveal(), m.Code.Reveal()
 	_, out.token, _ = strings.Cut(out.link, "#")

@@ -9,8 +9,8 @@ import (
 	"github.com/realclientip/realclientip-go"
 )
 
-// loopbackHost reports whether a Host (RFC 9110 §7.2), with or without a port, is a loopback name.
-func loopbackHost(host string) bool {
+// isLoopbackHost reports whether a Host (RFC 9110 §7.2), with or without a port, is a loopback name.
+func isLoopbackHost(host string) bool {
 	name := host
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		name = h
@@ -27,14 +27,14 @@ func loopbackHost(host string) bool {
 	return a.Is4() && a.IsLoopback() || a == netip.IPv6Loopback()
 }
 
-// clients finds out who is at the other end, behind proxies that are trusted.
-type clients struct {
+// An addressResolver determines the address of a request's client behind trusted proxies.
+type addressResolver struct {
 	proxies []netip.Prefix
 	chain   realclientip.RightmostTrustedRangeStrategy
 }
 
-func newClients(proxies []netip.Prefix) (clients, error) {
-	c := clients{}
+func newAddressResolver(proxies []netip.Prefix) (addressResolver, error) {
+	c := addressResolver{}
 	ranges := make([]net.IPNet, len(proxies))
 	for n, p := range proxies {
 		p = p.Masked()
@@ -46,15 +46,16 @@ func newClients(proxies []netip.Prefix) (clients, error) {
 	return c, err
 }
 
-// address is the socket's other end or, if that is a trusted proxy, the right-most address in X-Forwarded-For that is
-// none. A header that does not tell is ignored: then it is the proxy's own. Invalid if there is no address at all.
-func (c *clients) address(r *http.Request) netip.Addr {
+// resolve returns the peer of the connection or, if the peer is a trusted proxy, the right-most address in X-Forwarded-For
+// that is not a trusted proxy. If the header has no such address, it returns the proxy's own. It returns the zero Addr if
+// the connection has no address.
+func (c *addressResolver) resolve(r *http.Request) netip.Addr {
 	socket, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
 	}
 	peer := socket.Addr().Unmap().WithZone("")
-	if !c.trusts(peer) {
+	if !c.isTrusted(peer) {
 		return peer
 	}
 	a, err := netip.ParseAddr(c.chain.ClientIP(r.Header, r.RemoteAddr))
@@ -64,7 +65,7 @@ func (c *clients) address(r *http.Request) netip.Addr {
 	return a.Unmap().WithZone("")
 }
 
-func (c *clients) trusts(a netip.Addr) bool {
+func (c *addressResolver) isTrusted(a netip.Addr) bool {
 	for _, p := range c.proxies {
 		if p.Contains(a) {
 			return true

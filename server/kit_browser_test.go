@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A browser is a real Chromium without a window. Each of its devices keeps cookies of its own.
+// A browser is a headless Chromium. Its devices have separate cookies.
 type browser struct {
 	t   *testing.T
 	ctx context.Context
@@ -35,22 +35,22 @@ func newBrowser(t *testing.T) *browser {
 	return &browser{t, ctx}
 }
 
-// A tab is one page of a device.
+// A tab is a browser tab of a device.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 }
 
-// device is another browser profile, with one tab.
-func (b *browser) device(t *testing.T) *tab {
-	return b.tab(t, b.ctx, chromedp.WithNewBrowserContext())
+// newDevice returns the tab of a new browser profile.
+func (b *browser) newDevice(t *testing.T) *tab {
+	return b.newTab(t, b.ctx, chromedp.WithNewBrowserContext())
 }
 
-func (b *browser) tab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
+func (b *browser) newTab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(parent, options...)
 	t.Cleanup(cancel)
-	must(t, chromedp.Do(ctx, chromedp.Navigate("about:blank"))) // by a context that lasts: the tab lives as long
+	must(t, chromedp.Do(ctx, chromedp.Navigate("about:blank"))) // creates the tab, which exists as long as ctx
 	return &tab{t, ctx}
 }
 
@@ -65,24 +65,27 @@ func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 }
 
 func (p *tab) open(url string)        { p.t.Helper(); p.do(chromedp.Navigate(url)) }
-func (p *tab) sees(css string)        { p.t.Helper(); p.do(chromedp.WaitVisible(chromedp.CSS(css))) }
+func (p *tab) waitVisible(css string) { p.t.Helper(); p.do(chromedp.WaitVisible(chromedp.CSS(css))) }
 func (p *tab) click(css string)       { p.t.Helper(); p.do(chromedp.Click(chromedp.CSS(css))) }
-func (p *tab) types(css, keys string) { p.t.Helper(); p.do(chromedp.SendKeys(chromedp.CSS(css), keys)) }
-func (p *tab) text(css string) string {
+func (p *tab) typeText(css, keys string) {
 	p.t.Helper()
-	return eval[string](p, `document.querySelector("`+css+`").innerText`)
+	p.do(chromedp.SendKeys(chromedp.CSS(css), keys))
 }
-func (p *tab) has(css string) bool {
+func (p *tab) innerText(css string) string {
 	p.t.Helper()
-	return eval[bool](p, `document.querySelector("`+css+`") !== null`)
+	return evaluate[string](p, `document.querySelector("`+css+`").innerText`)
 }
-func (p *tab) heading(text string) {
+func (p *tab) contains(css string) bool {
 	p.t.Helper()
-	p.until(`document.querySelector("h1")?.innerText === "` + text + `"`)
+	return evaluate[bool](p, `document.querySelector("`+css+`") !== null`)
+}
+func (p *tab) waitHeading(text string) {
+	p.t.Helper()
+	p.waitUntil(`document.querySelector("h1")?.innerText === "` + text + `"`)
 }
 
-// until waits for an expression to be true, whatever the page goes through meanwhile.
-func (p *tab) until(expression string) {
+// waitUntil waits until an expression is true, also across navigations.
+func (p *tab) waitUntil(expression string) {
 	p.t.Helper()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		ok, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
@@ -91,19 +94,19 @@ func (p *tab) until(expression string) {
 		}
 		if time.Now().After(end) {
 			text, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string]("document.body.innerText"))
-			p.t.Fatalf("%s never came true (%v); the page is %s", expression, err, text)
+			p.t.Fatalf("%s did not become true (%v); the page is %s", expression, err, text)
 		}
 	}
 }
 
-// scripts turns the page's scripts off and on.
-func (p *tab) scripts(on bool) {
+// enableScripts allows or forbids the scripts of pages.
+func (p *tab) enableScripts(on bool) {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
 	must(p.t, err)
 }
 
-func eval[T any](p *tab, expression string) T {
+func evaluate[T any](p *tab, expression string) T {
 	p.t.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
 	defer cancel()

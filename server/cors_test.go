@@ -7,18 +7,17 @@ import (
 	"testing"
 )
 
-// Pages of other origins may read the two public documents and nothing else, whatever they ask with.
-func TestOtherOriginsReadPublicDocumentsOnly(t *testing.T) {
-	b := newBench(t, options{})
+func TestCrossOriginRequestsReadPublicDocumentsOnly(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
 	public := []string{"/.well-known/jwks.json", "/openapi.json"}
 	targets := []string{"/", "/nowhere", "/problems", "/problems/incorrect_answer", "/c/ch_x", "/l/ch_x", "/pages/page.js", "/.well-known/jwks.json/x",
 		"/v1/openapi.json", "/v1/.well-known/jwks.json"}
-	for path := range b.openapi.model.Paths.PathItems.FromOldest() {
+	for path := range ts.contract.model.Paths.PathItems.FromOldest() {
 		targets = append(targets, strings.NewReplacer("{id}", "x", "{subject}", "x").Replace(path))
 	}
 	for _, target := range append(targets, "/openapi.json") {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodOptions} {
-			r := b.do(request(method, target, "", "Origin", "https://app.example.net", "Access-Control-Request-Method", "GET",
+			r := ts.send(newRequest(method, target, "", "Origin", "https://app.example.net", "Access-Control-Request-Method", "GET",
 				"Access-Control-Request-Headers", "x-version"))
 			allowed := ""
 			if slices.Contains(public, target) {
@@ -39,14 +38,13 @@ func TestOtherOriginsReadPublicDocumentsOnly(t *testing.T) {
 	}
 }
 
-// What the headers are for, in a real browser: a page of the app's origin reads the key set, with a header of its own too,
-// and nothing of the API.
-func otherOriginsInBrowser(t *testing.T, b *browser) {
+// In a browser, a page of the app's origin can read the public documents, also with a custom header, and nothing of the API.
+func testCrossOriginReads(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{})
-	p := b.device(t)
+	p := b.newDevice(t)
 	p.open(s.app.web.URL)
 	read := func(path, options string) string {
-		return eval[string](p, `fetch("`+s.public+path+`", `+options+`).then((r) => r.json()).then((o) => Object.keys(o).join(), (e) => e.name)`)
+		return evaluate[string](p, `fetch("`+s.public+path+`", `+options+`).then((r) => r.json()).then((o) => Object.keys(o).join(), (e) => e.name)`)
 	}
 	for _, c := range []struct{ path, options, want string }{
 		{"/.well-known/jwks.json", `{}`, "keys"},

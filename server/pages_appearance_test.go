@@ -16,18 +16,18 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A look is a page in one of its states.
-type look struct {
-	name string
-	wait string // what is there when the page is
-	show func(s *site, p *tab)
+// A pageState is a state of a page that people see.
+type pageState struct {
+	name     string
+	selector string // matches when the page is complete
+	open     func(s *site, p *tab)
 }
 
-// everyLook is each page of codes and links, and each state that people come to see.
-func everyLook(t *testing.T) []look {
+// listPageStates returns the states of the pages of codes and links.
+func listPageStates(t *testing.T) []pageState {
 	starter := func(change ...func(*watchword.StartRequest)) func(*site, *tab) {
 		return func(s *site, p *tab) {
-			c := s.begin(change...)
+			c := s.startLink(change...)
 			p.open(s.pageURL(c))
 		}
 	}
@@ -35,80 +35,81 @@ func everyLook(t *testing.T) []look {
 	payment := func(q *watchword.StartRequest) {
 		q.Purpose, q.Transaction = "approve_payment", map[string]string{"amount": "40.00", "currency": "EUR", "payee": "ACME GmbH"}
 	}
-	link := func(then func(s *site, p *tab, c begun), change ...func(*watchword.StartRequest)) func(*site, *tab) {
+	link := func(then func(s *site, p *tab, c startedChallenge), change ...func(*watchword.StartRequest)) func(*site, *tab) {
 		return func(s *site, p *tab) {
-			c := s.begin(change...)
+			c := s.startLink(change...)
 			p.open(c.link)
-			p.sees("#number")
+			p.waitVisible("#number")
 			then(s, p, c)
 		}
 	}
-	nothing := func(*site, *tab, begun) {}
-	ended := func(end func(s *site, c begun)) func(*site, *tab) {
+	stay := func(*site, *tab, startedChallenge) {}
+	ended := func(end func(s *site, c startedChallenge)) func(*site, *tab) {
 		return func(s *site, p *tab) {
-			c := s.begin(func(q *watchword.StartRequest) { q.ReturnURL = "" })
+			c := s.startLink(func(q *watchword.StartRequest) { q.ReturnURL = "" })
 			p.open(s.pageURL(c))
-			p.sees(".number")
+			p.waitVisible(".number")
 			end(s, c)
-			p.until(`document.querySelector(".number") === null`)
+			p.waitUntil(`document.querySelector(".number") === null`)
 		}
 	}
-	return []look{
+	return []pageState{
 		{"code", "#answer", starter(code)},
 		{"code-wrong", "#error", func(s *site, p *tab) {
-			c := s.begin(code)
+			c := s.startLink(code)
 			p.open(s.pageURL(c))
-			p.sees("#answer")
-			p.types("#answer", wrong(c.code)+"\r")
+			p.waitVisible("#answer")
+			p.typeText("#answer", wrongCode(c.code)+"\r")
 		}},
 		{"link", ".number", starter()},
 		{"link-payment", ".number", starter(payment)},
-		{"approved", "h1", ended(func(s *site, c begun) {
+		{"approved", "h1", ended(func(s *site, c startedChallenge) {
 			must(t, s.engine.Answer(t.Context(), c.ID, watchword.Answer{Text: c.token, Starter: true}, watchword.Client{}))
 		})},
-		{"canceled", "h1", ended(func(s *site, c begun) {
+		{"canceled", "h1", ended(func(s *site, c startedChallenge) {
 			_, err := s.engine.Cancel(t.Context(), c.ID)
 			must(t, err)
 		})},
-		{"locked", "h1", ended(func(s *site, c begun) {
-			_ = s.engine.Answer(t.Context(), c.ID, watchword.Answer{Text: c.token, Number: wrong(c.number)}, watchword.Client{})
+		{"locked", "h1", ended(func(s *site, c startedChallenge) {
+			_ = s.engine.Answer(t.Context(), c.ID, watchword.Answer{Text: c.token, Number: wrongCode(c.number)}, watchword.Client{})
 		})},
-		{"expired", "h1", ended(func(s *site, _ begun) { s.clock.move(10 * time.Minute) })},
+		{"expired", "h1", ended(func(s *site, _ startedChallenge) { s.clock.advance(10 * time.Minute) })},
 		{"unknown", "h1", func(s *site, p *tab) { p.open(s.public + "/c/ch_x") }},
-		{"confirm", "#number", link(nothing)},
-		{"confirm-payment-de", "#number", link(nothing, payment, func(q *watchword.StartRequest) { q.Locale = "de" })},
-		{"confirm-not-me", "[data-do=report]", link(func(_ *site, p *tab, _ begun) { p.click("[data-show]") })},
-		{"confirm-refused", "h1", link(func(_ *site, p *tab, c begun) {
-			p.types("#number", wrong(c.number)+"\r")
-			p.heading("That was not the number")
+		{"confirm", "#number", link(stay)},
+		{"confirm-payment-de", "#number", link(stay, payment, func(q *watchword.StartRequest) { q.Locale = "de" })},
+		{"confirm-not-me", "[data-do=report]", link(func(_ *site, p *tab, _ startedChallenge) { p.click("[data-show]") })},
+		{"confirm-refused", "h1", link(func(_ *site, p *tab, c startedChallenge) {
+			p.typeText("#number", wrongCode(c.number)+"\r")
+			p.waitHeading("That was not the number")
 		})},
-		{"confirmed", "h1", link(func(_ *site, p *tab, c begun) {
-			p.types("#number", c.number+"\r")
-			p.heading("Done")
+		{"confirmed", "h1", link(func(_ *site, p *tab, c startedChallenge) {
+			p.typeText("#number", c.number+"\r")
+			p.waitHeading("Done")
 		})},
-		{"reported", "h1", link(func(_ *site, p *tab, _ begun) {
+		{"reported", "h1", link(func(_ *site, p *tab, _ startedChallenge) {
 			p.click("[data-show]")
 			p.click("[data-do=report] button")
-			p.heading("Thank you")
+			p.waitHeading("Thank you")
 		})},
 		{"unknown-link", "h1", func(s *site, p *tab) { p.open(s.public + "/l/ch_x#lk_x") }},
 		{"without-script", "#code", func(s *site, p *tab) {
-			p.scripts(false)
+			p.enableScripts(false)
 			p.open(s.public + "/l/ch_x")
 			p.do(chromedp.SendKeys(chromedp.CSS("noscript #code"), "123456\r"), chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
-			p.scripts(true) // for the tests' own
+			p.enableScripts(true) // axe-core needs scripts
 		}},
 	}
 }
 
-// looks holds every page against axe-core, in light and dark; with WATCHWORD_SHOTS=FOLDER it leaves pictures there.
-func looks(t *testing.T, b *browser, s *site, all []look) {
+// checkPageStates checks the width and, with axe-core, the accessibility of pages in light and dark mode. If WATCHWORD_SHOTS
+// is the path of a folder, it writes screenshots there.
+func checkPageStates(t *testing.T, b *browser, s *site, all []pageState) {
 	axe := axeCore(t)
 	shots := os.Getenv("WATCHWORD_SHOTS")
 	for _, l := range all {
-		p := b.device(t)
-		l.show(s, p)
-		p.do(chromedp.WaitVisible(chromedp.CSS(l.wait)))
+		p := b.newDevice(t)
+		l.open(s, p)
+		p.do(chromedp.WaitVisible(chromedp.CSS(l.selector)))
 		for _, scheme := range []string{"light", "dark"} {
 			for _, size := range []struct {
 				name          string
@@ -123,30 +124,30 @@ func looks(t *testing.T, b *browser, s *site, all []look) {
 					must(t, err)
 					must(t, os.WriteFile(filepath.Join(shots, l.name+"-"+size.name+"-"+scheme+".png"), picture, 0o600))
 				}
-				if over := eval[bool](p, "document.documentElement.scrollWidth > innerWidth"); over {
-					t.Errorf("%s, %s: it is wider than the screen", l.name, size.name)
+				if over := evaluate[bool](p, "document.documentElement.scrollWidth > innerWidth"); over {
+					t.Errorf("%s, %s: the page is wider than the screen", l.name, size.name)
 				}
 			}
-			for _, v := range violations(p, axe) {
+			for _, v := range findViolations(p, axe) {
 				t.Errorf("%s, %s: %s", l.name, scheme, v)
 			}
 		}
 	}
 }
 
-// violations is what axe-core finds: rule and element.
-func violations(p *tab, axe string) (out []string) {
+// findViolations returns the violations that axe-core finds, with rule and element.
+func findViolations(p *tab, axe string) (out []string) {
 	if axe == "" {
 		return nil
 	}
-	text := eval[string](p, axe+`; axe.run().then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join("; "))))`)
+	text := evaluate[string](p, axe+`; axe.run().then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join("; "))))`)
 	must(p.t, json.Unmarshal([]byte(text), &out))
 	return out
 }
 
 const axeVersion = "4.14.1"
 
-// axeCore is the source of axe-core, fetched once through npm; empty if it cannot be had.
+// axeCore returns the source of axe-core, which npm downloads once. It returns an empty text if the download fails.
 func axeCore(t *testing.T) string {
 	t.Helper()
 	cache, err := os.UserCacheDir()
@@ -160,7 +161,7 @@ func axeCore(t *testing.T) string {
 		defer cancel()
 		out, err := exec.CommandContext(ctx, "npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, "axe-core@"+axeVersion).CombinedOutput()
 		if err != nil {
-			t.Logf("axe-core cannot be had, so accessibility was NOT checked: install npm, or see to the network: %v %s", err, lastLine(out))
+			t.Logf("axe-core cannot be downloaded, so accessibility was NOT checked: install npm, or check the network: %v %s", err, lastLine(out))
 			return ""
 		}
 	}

@@ -11,15 +11,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// bad is a request that must be refused, and the field that the problem must name.
-type bad struct {
+// An invalidRequest is a request that must be rejected, and the field that the problem must name.
+type invalidRequest struct {
 	name, body, field string
 	headers           []string
 }
 
-func badStarts() []bad {
+func invalidStarts() []invalidRequest {
 	const rest = `"strategy":"otp","purpose":"sign_in","channel":"sms"`
-	return []bad{
+	return []invalidRequest{
 		{name: "nothing", body: "", field: "body", headers: []string{"Content-Type", "application/json"}},
 		{name: "white space", body: "  ", field: "body"},
 		{name: "an array", body: `[]`, field: "body"},
@@ -30,13 +30,13 @@ func badStarts() []bad {
 		{name: "no JSON", body: `strategy=otp`, field: "body"},
 		{name: "cut off", body: `{"strategy":"otp"`, field: "body"},
 		{name: "cut off in a string", body: `{"strategy":"ot`, field: "strategy"},
-		{name: "a second document", body: signIn + `{}`, field: "body"},
-		{name: "a second document on a line of its own", body: signIn + "\n" + signIn, field: "body"},
-		{name: "text behind", body: signIn + `x`, field: "body"},
+		{name: "a second document", body: signInRequest + `{}`, field: "body"},
+		{name: "a second document on a line of its own", body: signInRequest + "\n" + signInRequest, field: "body"},
+		{name: "text behind", body: signInRequest + `x`, field: "body"},
 		{name: "a comment", body: `{/*x*/` + rest + `}`, field: "body"},
 		{name: "a comma at the end", body: `{` + rest + `,}`, field: "body"},
 		{name: "single quotes", body: `{'strategy':'otp'}`, field: "body"},
-		{name: "a byte order mark", body: "\ufeff" + signIn, field: "body"},
+		{name: "a byte order mark", body: "\ufeff" + signInRequest, field: "body"},
 		{name: "bytes that are no UTF-8", body: `{` + rest + `,"to":"+1` + "\xff" + `"}`, field: "to"},
 		{name: "half a surrogate pair", body: `{` + rest + `,"to":"\ud83d"}`, field: "to"},
 		{name: "a control character", body: `{` + rest + `,"to":"a` + "\x01" + `"}`, field: "to"},
@@ -77,48 +77,47 @@ func badStarts() []bad {
 		{name: "a subject with a line end", body: `{` + rest + `,"to":"+1","subject":"a\nb"}`, field: "subject"},
 		{name: "a proof for nothing", body: `{` + rest + `,"to":"+1","authorization":"eyJ"}`, field: "authorization"},
 		{name: "a place to return that is not listed", body: `{` + rest + `,"to":"+1","return_url":"https://app.example.org/"}`, field: "return_url"},
-		{name: "another type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "text/plain"}},
-		{name: "a form's type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}},
-		{name: "no type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", ""}},
-		{name: "a longer type", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "application/json5"}},
-		{name: "another charset", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "application/json; charset=utf-16"}},
-		{name: "a parameter", body: signIn, field: "Content-Type", headers: []string{"Content-Type", "application/json; version=2"}},
-		{name: "an empty idempotency key", body: signIn, field: "Idempotency-Key", headers: []string{"Idempotency-Key", " "}},
-		{name: "a long idempotency key", body: signIn, field: "Idempotency-Key", headers: []string{"Idempotency-Key", strings.Repeat("k", 256)}},
-		{name: "an idempotency key with a space", body: signIn, field: "Idempotency-Key", headers: []string{"Idempotency-Key", "a b"}},
-		{name: "an idempotency key beyond ASCII", body: signIn, field: "Idempotency-Key", headers: []string{"Idempotency-Key", "schlüssel"}},
+		{name: "another type", body: signInRequest, field: "Content-Type", headers: []string{"Content-Type", "text/plain"}},
+		{name: "a form's type", body: signInRequest, field: "Content-Type", headers: []string{"Content-Type", "application/x-www-form-urlencoded"}},
+		{name: "no type", body: signInRequest, field: "Content-Type", headers: []string{"Content-Type", ""}},
+		{name: "a longer type", body: signInRequest, field: "Content-Type", headers: []string{"Content-Type", "application/json5"}},
+		{name: "another charset", body: signInRequest, field: "Content-Type", headers: []string{"Content-Type", "application/json; charset=utf-16"}},
+		{name: "a parameter", body: signInRequest, field: "Content-Type", headers: []string{"Content-Type", "application/json; version=2"}},
+		{name: "an empty idempotency key", body: signInRequest, field: "Idempotency-Key", headers: []string{"Idempotency-Key", " "}},
+		{name: "a long idempotency key", body: signInRequest, field: "Idempotency-Key", headers: []string{"Idempotency-Key", strings.Repeat("k", 256)}},
+		{name: "an idempotency key with a space", body: signInRequest, field: "Idempotency-Key", headers: []string{"Idempotency-Key", "a b"}},
+		{name: "an idempotency key beyond ASCII", body: signInRequest, field: "Idempotency-Key", headers: []string{"Idempotency-Key", "schlüssel"}},
 	}
 }
 
-func TestBadStarts(t *testing.T) {
-	b := newBench(t, options{})
-	for _, c := range badStarts() {
-		t.Run(c.name, func(t *testing.T) { refuses(t, b, "/v1/challenges", c) })
+func TestStartNamesInvalidField(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	for _, c := range invalidStarts() {
+		t.Run(c.name, func(t *testing.T) { requireInvalidField(t, ts, "/v1/challenges", c) })
 	}
-	if n := b.outbox.count(); n != 0 {
-		t.Errorf("%d messages for requests that were refused", n)
+	if n := ts.outbox.count(); n != 0 {
+		t.Errorf("%d messages for rejected requests", n)
 	}
 }
 
-// refuses wants a 400 that names the field, and names it alone.
-func refuses(t *testing.T, b *bench, target string, c bad) {
+// requireInvalidField requires a 400 that names this field only.
+func requireInvalidField(t *testing.T, ts *testServer, target string, c invalidRequest) {
 	t.Helper()
-	r := b.post(target, c.body, c.headers...).want(t, http.StatusBadRequest, "invalid_request")
-	if !slices.Equal(r.fields(), []string{c.field}) {
-		t.Errorf("names %q, want %q: %s", r.fields(), c.field, r.text)
+	r := ts.post(target, c.body, c.headers...).want(t, http.StatusBadRequest, "invalid_request")
+	if !slices.Equal(r.errorFields(), []string{c.field}) {
+		t.Errorf("names %q, want %q: %s", r.errorFields(), c.field, r.text)
 	}
 	if strings.Contains(r.text, "unmarshal") || strings.Contains(r.text, "json:") || strings.Contains(r.text, "jsontext") {
-		t.Errorf("the words of a library: %s", r.text)
+		t.Errorf("the text of a library's error: %s", r.text)
 	}
 }
 
-// TestBadChecks shows also that none of them costs a try.
-func TestBadChecks(t *testing.T) {
-	b := newBench(t, options{strategies: []watchword.Strategy{keeper{object: true}}})
-	id := b.start()
-	object := b.post("/v1/challenges", `{"strategy":"keeper","purpose":"mfa","subject":"user_42"}`).want(t, http.StatusCreated, "").str("id")
+func TestCheckNamesInvalidFieldAndChargesNoTry(t *testing.T) {
+	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{factorStrategy{object: true}}})
+	id := ts.startChallenge()
+	object := ts.post("/v1/challenges", `{"strategy":"hardware","purpose":"mfa","subject":"user_42"}`).want(t, http.StatusCreated, "").stringAt("id")
 	const who = `"purpose":"sign_in","subject":"user_42"`
-	cases := []bad{
+	cases := []invalidRequest{
 		{name: "no answer", body: `{` + who + `}`, field: "answer"},
 		{name: "an empty answer", body: `{` + who + `,"answer":""}`, field: "answer"},
 		{name: "a number", body: `{` + who + `,"answer":492039}`, field: "answer"},
@@ -144,25 +143,25 @@ func TestBadChecks(t *testing.T) {
 		{name: "a megabyte", body: `{` + who + `,"answer":"` + strings.Repeat("0", 1<<20) + `"}`, field: "body"},
 	}
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { refuses(t, b, "/v1/challenges/"+id+"/check", c) })
+		t.Run(c.name, func(t *testing.T) { requireInvalidField(t, ts, "/v1/challenges/"+id+"/check", c) })
 	}
-	for _, c := range []bad{
+	for _, c := range []invalidRequest{
 		{name: "a string where an object is asked", body: `{"purpose":"mfa","subject":"user_42","answer":"{}"}`, field: "answer"},
 		{name: "a name twice in the object", body: `{"purpose":"mfa","subject":"user_42","answer":{"a":1,"a":2}}`, field: "answer.a"},
 	} {
-		t.Run(c.name, func(t *testing.T) { refuses(t, b, "/v1/challenges/"+object+"/check", c) })
+		t.Run(c.name, func(t *testing.T) { requireInvalidField(t, ts, "/v1/challenges/"+object+"/check", c) })
 	}
 	for _, id := range []string{id, object} {
-		if left := b.get("/v1/challenges/" + id).at("attempts_remaining"); left != 5.0 {
+		if left := ts.get("/v1/challenges/" + id).valueAt("attempts_remaining"); left != 5.0 {
 			t.Errorf("%v tries are left of 5", left)
 		}
 	}
 }
 
-func TestOtherBadRequests(t *testing.T) {
-	b := newBench(t, options{})
-	one := "/v1/challenges/" + b.start()
-	for target, cases := range map[string][]bad{
+func TestOtherOperationsNameInvalidField(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	one := "/v1/challenges/" + ts.startChallenge()
+	for target, cases := range map[string][]invalidRequest{
 		one + "/redeem": {
 			{name: "no handle", body: `{"purpose":"sign_in","subject":"user_42"}`, field: "handle"},
 			{name: "no purpose", body: `{"handle":"hd_x","subject":"user_42"}`, field: "purpose"},
@@ -185,17 +184,17 @@ func TestOtherBadRequests(t *testing.T) {
 		},
 	} {
 		for _, c := range cases {
-			t.Run(target[len(target)-6:]+" "+c.name, func(t *testing.T) { refuses(t, b, target, c) })
+			t.Run(target[len(target)-6:]+" "+c.name, func(t *testing.T) { requireInvalidField(t, ts, target, c) })
 		}
 	}
-	if r := b.get(one); r.str("status") != "pending" {
-		t.Errorf("a refused request changed the challenge: %s", r.text)
+	if r := ts.get(one); r.stringAt("status") != "pending" {
+		t.Errorf("a rejected request changed the challenge: %s", r.text)
 	}
 }
 
-func TestBadQueries(t *testing.T) {
-	b := newBench(t, options{})
-	one := "/v1/challenges/" + b.start()
+func TestQueryNamesInvalidParameter(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	one := "/v1/challenges/" + ts.startChallenge()
 	for query, field := range map[string]string{
 		"wait=":          "wait",
 		"wait=-1":        "wait",
@@ -216,55 +215,54 @@ func TestBadQueries(t *testing.T) {
 		"wait=%zz":       "query",
 		"wait=0;x=1":     "query",
 	} {
-		r := b.get(one+"?"+query).want(t, http.StatusBadRequest, "invalid_request")
-		if !slices.Equal(r.fields(), []string{field}) {
-			t.Errorf("%s: names %q, want %q", query, r.fields(), field)
+		r := ts.get(one+"?"+query).want(t, http.StatusBadRequest, "invalid_request")
+		if !slices.Equal(r.errorFields(), []string{field}) {
+			t.Errorf("%s: names %q, want %q", query, r.errorFields(), field)
 		}
 	}
-	b.get(one+"?wait=0").want(t, http.StatusOK, "")
+	ts.get(one+"?wait=0").want(t, http.StatusOK, "")
 }
 
-// TestEachMissingFieldIsNamed shows that they are named all at once.
-func TestEachMissingFieldIsNamed(t *testing.T) {
-	b := newBench(t, options{})
-	r := b.post("/v1/challenges", `{}`).want(t, http.StatusBadRequest, "invalid_request")
-	if !slices.Equal(r.fields(), []string{"strategy", "purpose"}) {
-		t.Errorf("names %q", r.fields())
+func TestStartNamesAllMissingFields(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	r := ts.post("/v1/challenges", `{}`).want(t, http.StatusBadRequest, "invalid_request")
+	if !slices.Equal(r.errorFields(), []string{"strategy", "purpose"}) {
+		t.Errorf("names %q", r.errorFields())
 	}
 }
 
-// TestBodiesOfUnknownLength arrive in chunks.
-func TestBodiesOfUnknownLength(t *testing.T) {
-	b := newBench(t, options{})
-	chunked := func(body string) *reply {
-		r := request(http.MethodPost, "/v1/challenges", body)
+// A chunked body has no Content-Length.
+func TestBodyOfUnknownLengthIsLimited(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	chunked := func(body string) *apiResponse {
+		r := newRequest(http.MethodPost, "/v1/challenges", body)
 		r.ContentLength = -1
-		return b.do(r)
+		return ts.send(r)
 	}
-	fitting := signIn + strings.Repeat(" ", 64<<10-len(signIn))
+	fitting := signInRequest + strings.Repeat(" ", 64<<10-len(signInRequest))
 	chunked(fitting).want(t, http.StatusCreated, "")
-	if r := chunked(fitting+" ").want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.fields(), []string{"body"}) {
-		t.Errorf("names %q", r.fields())
+	if r := chunked(fitting+" ").want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.errorFields(), []string{"body"}) {
+		t.Errorf("names %q", r.errorFields())
 	}
-	short := request(http.MethodPost, "/v1/challenges", signIn)
-	short.ContentLength = int64(len(signIn)) + 1
-	if r := b.do(short).want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.fields(), []string{"body"}) {
-		t.Errorf("names %q", r.fields())
+	short := newRequest(http.MethodPost, "/v1/challenges", signInRequest)
+	short.ContentLength = int64(len(signInRequest)) + 1
+	if r := ts.send(short).want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.errorFields(), []string{"body"}) {
+		t.Errorf("names %q", r.errorFields())
 	}
 }
 
-func TestAcceptedTypes(t *testing.T) {
-	b := newBench(t, options{})
+func TestContentTypeVariantsAreAccepted(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
 	for _, contentType := range []string{"application/json", "application/json; charset=utf-8", "Application/JSON;charset=UTF-8"} {
-		b.post("/v1/challenges", signIn, "Content-Type", contentType).want(t, http.StatusCreated, "")
+		ts.post("/v1/challenges", signInRequest, "Content-Type", contentType).want(t, http.StatusCreated, "")
 	}
 }
 
-// TestNothingIsEchoed puts a marker everywhere a value can be, and looks for it in whatever comes back. Only a start that
-// went well may repeat the subject.
-func TestNothingIsEchoed(t *testing.T) {
-	b := newBench(t, options{})
-	id := b.start()
+// TestErrorsDoNotRepeatInput sends a marker in every place that takes a value, and searches the responses for it. Only a
+// successful start may repeat the subject.
+func TestErrorsDoNotRepeatInput(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	id := ts.startChallenge()
 	const marker = "Ma4k3rQ"
 	values := []string{`"%s"`, `{"x":"%s"}`, `["%s"]`, `"%s`, `%s`, `"\u0000%s"`, `"%s\n"`, `{"%s`, `"+999%s"`, `"@%s"`}
 	names := []string{"strategy", "purpose", "channel", "to", "subject", "locale", "transaction", "client", "return_url", "nonce",
@@ -280,18 +278,18 @@ func TestNothingIsEchoed(t *testing.T) {
 		}
 		body.WriteString(`}`)
 		headers := []string{"Idempotency-Key", marker + " ", "Content-Type", "application/" + marker, "X-Forwarded-For", marker, "Authorization", "Bearer " + marker}
-		kept := headers[:2*rapid.IntRange(0, 4).Draw(t, "headers")]
-		r := b.post(rapid.SampledFrom(targets).Draw(t, "target"), body.String(), kept...)
+		chosen := headers[:2*rapid.IntRange(0, 4).Draw(t, "headers")]
+		r := ts.post(rapid.SampledFrom(targets).Draw(t, "target"), body.String(), chosen...)
 		if r.status >= 400 && strings.Contains(r.text, marker) {
-			t.Fatalf("%d: the answer repeats what was sent: %s", r.status, r.text)
+			t.Fatalf("%d: the response repeats the input: %s", r.status, r.text)
 		}
 		for name, value := range r.header {
 			if strings.Contains(strings.Join(value, ""), marker) {
-				t.Fatalf("the header %s repeats what was sent", name)
+				t.Fatalf("the header %s repeats the input", name)
 			}
 		}
 	})
-	if strings.Contains(b.log.String(), marker) {
-		t.Error("the log repeats what was sent")
+	if strings.Contains(ts.log.String(), marker) {
+		t.Error("the log repeats the input")
 	}
 }
