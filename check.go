@@ -9,43 +9,44 @@ import (
 	"time"
 )
 
-// A CheckRequest brings an answer, and says again what it answers: the purpose, and who, by the subject or, for a
-// challenge without one, the address. They are part of what is compared, so an answer to somebody else's challenge is
-// a wrong answer.
+// A CheckRequest is an answer to a challenge. It repeats the purpose and the subject or, for a challenge without a subject,
+// the address. They are part of the comparison: an answer to another person's challenge is wrong.
 type CheckRequest struct {
-	Purpose     string
-	Subject     string
-	To          string
-	Answer      Answer
-	Transaction map[string]string // if set, it must be the challenge's
-	Client      Client
+	Purpose     string            // of the start; required
+	Subject     string            // of the start; empty if the start had none
+	To          string            // the address of a start without a subject; not with Subject
+	Answer      Answer            // Answer.Starter is set by Check
+	Transaction map[string]string // if set, it must equal that of the start
+	Client      Client            // counted by Config.Checks
 
-	// Seed, if set, names this request: the same one again, after its answer was lost, gets the same receipt.
+	// Seed, if set, names the request. A repetition with the same seed returns the same receipt if the first response was
+	// lost.
 	Seed []byte
 }
 
-// A Result is what a right answer earns.
+// A Result is the outcome of a right answer.
 type Result struct {
-	Claims *Claims // of the receipt, to be signed by whoever serves it
-	Factor *Factor // what was enrolled, if that was the purpose
+	Claims *Claims // of the receipt; the caller signs them
+	Factor *Factor // the enrolled factor; nil for other purposes than PurposeEnrol
 
-	created bool    // the factor is a new one
-	noted   *Factor // that the answer was paid with, as it was stored; nil: nothing was spent
+	created bool    // Factor was created and not replaced
+	noted   *Factor // the factor that holds this answer's note, as stored; nil: none
 }
 
-// attempt is one answer on its way through the ceremony.
+// An attempt is one answer while it is checked.
 type attempt struct {
 	id          attemptID
 	purpose     string
 	respondent  string
 	answer      Answer
 	transaction map[string]string
-	mark        byte // markCollected: the caller gets the receipt at once; markWaiting: it waits for Redeem
-	mismatch    bool // known to be wrong before it is compared; the try is charged all the same
+	mark        byte // receiptReturned or receiptUncollected
+	mismatch    bool // the answer is known to be wrong before the comparison; the try is charged all the same
 }
 
-// Check is for trusted callers, the app's backend: it runs the ceremony and returns the claims of the receipt. Every
-// refusal is an *Error; a wrong answer is ErrIncorrectAnswer.
+// Check checks the answer of a trusted caller, the app's backend, and returns the claims of the receipt. It charges one try
+// of the challenge and one unit of the guess budget before it compares. Every error is an *Error; a wrong answer is
+// ErrIncorrectAnswer with Remaining.
 func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Result, error) {
 	i, err := e.parse(id)
 	if err != nil {
@@ -72,8 +73,8 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 	return e.check(ctx, i, &a)
 }
 
-// compareUndigested compares what is not part of the digest. An answer that names nobody is one to a challenge that names nobody;
-// to any other it is no answer, and costs nothing.
+// compareUndigested compares the fields that are not part of the stored digest. An answer without a subject and an address
+// can only be to a challenge without them; any other challenge refuses it with ErrInvalidRequest, and no try is charged.
 func (e *Engine) compareUndigested(ctx context.Context, i challengeID, a *attempt) error {
 	_, rec, err := e.read(ctx, i)
 	if err != nil {
@@ -86,8 +87,8 @@ func (e *Engine) compareUndigested(ctx context.Context, i challengeID, a *attemp
 	return nil
 }
 
-// Answer is for untrusted callers, a page or a link: it reads the entry to learn who was asked, runs the same ceremony,
-// and leaves the receipt to whoever started the challenge and calls Redeem.
+// Answer checks the answer of an untrusted caller: a hosted page or a link. It takes the purpose and the subject from the
+// challenge and does not return the receipt; the starter collects it with Redeem. Every error is an *Error.
 func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Client) error {
 	i, err := e.parse(id)
 	if err != nil {
@@ -109,7 +110,7 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	return err
 }
 
-// validateCheck refuses a request that does not say what is answered, and by whom; it costs nothing.
+// validateCheck refuses a request that lacks the purpose or the respondent. No try is charged.
 func validateCheck(t StrategyProperties, req CheckRequest) error {
 	switch {
 	case req.Purpose == "":
@@ -127,7 +128,7 @@ func validateCheck(t StrategyProperties, req CheckRequest) error {
 	return nil
 }
 
-// claimedRespondent is the caller's word of who answers. An address that cannot be made canonical is nobody's.
+// claimedRespondent returns the respondent that the request names. An address without a canonical form belongs to nobody.
 func (e *Engine) claimedRespondent(req CheckRequest) string {
 	if req.To == "" {
 		return respondentOf(req.Subject, "")
@@ -140,8 +141,9 @@ func (e *Engine) claimedRespondent(req CheckRequest) string {
 	return respondentOf("", "?"+req.To)
 }
 
-// check is the ceremony, and the only place where an answer becomes a receipt: charge the try, evaluate, spend what is
-// single-use, win, record. For digests the first, second and fourth are one atomic step of the store.
+// check evaluates an answer and is the only way to a receipt. In this order it charges the try, evaluates, spends what can be
+// used once, closes the challenge and records the approval. For a Matcher, charging, comparing and closing are one atomic
+// step of the store.
 func (e *Engine) check(ctx context.Context, i challengeID, a *attempt) (*Result, error) {
 	s := i.strategy
 	verifier, evaluated := s.(Verifier)
@@ -186,7 +188,7 @@ func (e *Engine) checkWithVerifier(ctx context.Context, i challengeID, s Verifie
 	return e.evaluateAnswer(ctx, s, rec, entry, a)
 }
 
-// guesses are the digests of what the answer may mean, under every key of the ring.
+// guesses returns the digests of every meaning of the answer under every key of the keyring.
 func (e *Engine) guesses(i challengeID, s Matcher, a *attempt, now time.Time) []Guess {
 	candidates := s.Candidates(a.answer)
 	out := make([]Guess, 0, len(candidates)*len(e.keyring))
@@ -211,14 +213,14 @@ func (e *Engine) budget(i challengeID) Budget {
 	return Budget{Key: i.budgetKey(), Limits: e.cfg.Budget, FirstFree: t.Group == GroupAddress || t.unguessable()}
 }
 
-// unguessable reports whether answers are drawn from so many that a limit on guesses protects nothing: a million guesses a
-// second for a year find one with a chance of less than 1 in 1,000.
+// unguessable reports whether a limit on guesses protects nothing: a million guesses a second for a year succeed with a
+// chance of less than 1 in 1,000.
 func (t StrategyProperties) unguessable() bool {
 	return t.Space > 0 && float64(max(t.RightAnswers, 1))/t.Space < 1e-17
 }
 
-// acceptMatch believes a store's match only if the seal agrees: the digest that won, the expiry and, in the digest, the
-// purpose and who. The mark must be one that this attempt offered: one of an earlier approval is no answer to this one.
+// acceptMatch accepts a match of the store only if the encrypted record agrees with it: the digest, which covers purpose and
+// respondent, and the expiry. The mark must be one that this attempt offered; the mark of an earlier approval is no match.
 func (e *Engine) acceptMatch(ctx context.Context, rec *record, entry Entry, a *attempt, offered []Guess) (*Result, error) {
 	if entry.State == StateLocked {
 		e.recordLocked(ctx, rec.id, &rec.Challenge)
@@ -239,7 +241,7 @@ func (e *Engine) acceptMatch(ctx context.Context, rec *record, entry Entry, a *a
 	return e.recordApproval(ctx, rec, a, &Result{Claims: e.claims(rec, won.at, won.at)})
 }
 
-// recordApproval is the end of the ceremony: the challenge was won, here, for the first time.
+// recordApproval ends the check of a right answer, if the challenge has not ended in this process before.
 func (e *Engine) recordApproval(ctx context.Context, rec *record, a *attempt, r *Result) (*Result, error) {
 	if !e.tombstones.Add(rec.id.rand, endChallenge, Approved) {
 		e.log.ErrorContext(ctx, "the store reopened a challenge that had ended here", "challenge", rec.ID)
@@ -253,6 +255,7 @@ func (e *Engine) recordApproval(ctx context.Context, rec *record, a *attempt, r 
 	return r, nil
 }
 
+// endedError returns the error for a challenge that has ended in this process; nil: it has not.
 func (e *Engine) endedError(rec *record) error {
 	status, _ := e.tombstones.Find(rec.id.rand, endChallenge)
 	return closedError(status)

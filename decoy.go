@@ -10,21 +10,20 @@ import (
 	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// Decoys of a DecoyMaker are evaluated against a factor that nobody has. Its consecutive failures, and what comes of them,
-// are kept in the short-lived store and not among the factors, so that strangers cannot fill a database; they are
-// forgotten when nothing failed for longer than decoyPeriod.
+// Decoys of a DecoyMaker are evaluated against a factor that nobody has. Their consecutive failures are kept in the Store and
+// not in Factors, so that strangers cannot fill a database. They expire when nothing failed for decoyPeriod.
 
-// decoyPeriod is longer than a factor that is not disabled is ever locked for. An entry is named after the period that it
-// was made in, and kept until the next one is over: about as long as a guess budget.
+// decoyPeriod is longer than any temporary lock of a factor. An entry is named after the period in which it was made and
+// expires at the end of the next one.
 const decoyPeriod = longestWait + time.Hour
 
-// A decoyState is what is kept of a decoy's factor.
+// A decoyState is the state of a decoy's factor.
 type decoyState struct {
 	failures  int
 	waitUntil time.Time
 	disabled  bool
 
-	version int64 // of the entry; 0: there is none yet in this period
+	version int64 // of the entry; 0: this period has no entry yet
 	err     error
 }
 
@@ -34,7 +33,7 @@ func (d *decoyState) fields(c *codec.Codec) {
 	c.Flag(&d.disabled)
 }
 
-// prepareDecoys makes something for decoys to decrypt where a subject's factor is decrypted.
+// prepareDecoys makes the data that decoys decrypt where a challenge of a real subject decrypts a factor.
 func (e *Engine) prepareDecoys() error {
 	f := Factor{ID: "fa_decoy", Subject: "decoy", Strategy: "decoy", Version: 1, Data: make([]byte, 64)}
 	sealed, err := e.env.factors.seal(f, 1)
@@ -43,8 +42,8 @@ func (e *Engine) prepareDecoys() error {
 	return err
 }
 
-// decoyFactor is the factor of a decoy, as it stands; nil if the strategy makes none. The subject's own are read all the
-// same, at the same time, so that it takes as long.
+// decoyFactor returns the factor of a decoy, or nil if the strategy is no DecoyMaker. It also reads the subject's factors, at
+// the same time, so that a decoy takes as long as a real challenge.
 func (e *Engine) decoyFactor(ctx context.Context, c *Challenge) (*Factor, error) {
 	maker, ok := e.strategies[c.Strategy].(DecoyMaker)
 	if !ok {
@@ -81,7 +80,7 @@ func (e *Engine) decoyFactor(ctx context.Context, c *Challenge) (*Factor, error)
 	return f, nil
 }
 
-// evaluateDecoy does what a real answer needs. Whatever it says, it is wrong.
+// evaluateDecoy takes the steps of a real evaluation. The answer is always wrong.
 func (e *Engine) evaluateDecoy(ctx context.Context, s Verifier, rec *record, entry Entry, a *attempt) (*Result, error) {
 	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
 	if err != nil && !errors.Is(err, ErrMismatch) {
@@ -99,7 +98,7 @@ func (e *Engine) evaluateDecoy(ctx context.Context, s Verifier, rec *record, ent
 	return e.settleWrongAnswer(ctx, rec, entry, a, &wrongAnswer{})
 }
 
-// countDecoyFailure counts one more consecutive failure of a decoy.
+// countDecoyFailure adds one consecutive failure to a decoy's state.
 func (e *Engine) countDecoyFailure(ctx context.Context, rec *record) error {
 	for range casTries {
 		state, err := e.decoyState(ctx, rec.id, &rec.Challenge)
@@ -120,7 +119,8 @@ func (e *Engine) countDecoyFailure(ctx context.Context, rec *record) error {
 	return unavailable(fmt.Errorf("a decoy kept changing: %w", ErrConflict))
 }
 
-// decoyRef names a decoy's entry in a period: beside the budget of its group.
+// decoyRef returns the store's id of a decoy's entry in a period, and the id for its encryption. The entry is stored beside
+// the budget of its group.
 func (e *Engine) decoyRef(i challengeID, c *Challenge, period int64) (ref, id string) {
 	sum := e.identity.tags.sum("decoy", e.cfg.App, c.Strategy, c.Subject, string(binary.BigEndian.AppendUint64(nil, uint64(period))))
 	ref = storeID([randomSize]byte(sum[:]), i.group, [kindSize]byte(sum[randomSize:]))
@@ -129,7 +129,7 @@ func (e *Engine) decoyRef(i challengeID, c *Challenge, period int64) (ref, id st
 
 func (e *Engine) decoyPeriodNow() int64 { return e.cfg.Clock().UnixNano() / int64(decoyPeriod) }
 
-// decoyState reads what is kept of a decoy, in this period or from the one before. Both are read at once.
+// decoyState reads the state of a decoy from the entries of this period and of the one before, both at once.
 func (e *Engine) decoyState(ctx context.Context, i challengeID, c *Challenge) (decoyState, error) {
 	now := e.decoyPeriodNow()
 	before := make(chan decoyState, 1)

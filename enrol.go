@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// enrol stores the new factor before the challenge is won. It is idempotent by challenge: a factor that this very
-// challenge has created already is the one. The subject's set is brought to a new version first, with the factor as being
-// added, so that of two enrolments which both looked at the same set one looks again.
+// enrol stores the new factor before the challenge is closed. It is idempotent by challenge: a factor that this challenge has
+// created before is used again. It updates the subject's set first and lists the factor there as pending, so that of two
+// concurrent enrolments one reads the set again.
 func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a *attempt) (*Result, error) {
 	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
 	if err == nil {
@@ -42,8 +42,8 @@ func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a *attempt)
 	return e.addFactor(ctx, rec, a, set, f)
 }
 
-// addFactor creates a factor, or replaces the one that it is a new version of, and looks whether the set that it was added to
-// is still there.
+// addFactor creates the factor, or replaces the factor that it is a new version of. Then it checks that the set it was added
+// to still exists.
 func (e *Engine) addFactor(ctx context.Context, rec *record, a *attempt, to *factorSet, f Factor) (*Result, error) {
 	created := f.Version == 0
 	n := note{challenge: rec.id.rand, digest: rec.answerDigest(a), at: to.now, created: created}
@@ -74,7 +74,8 @@ func (e *Engine) addFactor(ctx context.Context, rec *record, a *attempt, to *fac
 	return result, nil
 }
 
-// enrolledResult is what an enrolment earns: the factor, and a receipt to enrol more with.
+// enrolledResult returns the result of an enrolment: the factor, and the claims of a receipt that authorizes further
+// enrolments.
 func (e *Engine) enrolledResult(rec *record, f Factor, created bool) *Result {
 	rec.Factor, rec.FactorOf = f.ID, f.CreatedBy
 	now := e.cfg.Clock()
@@ -85,8 +86,8 @@ func (e *Engine) enrolledResult(rec *record, f Factor, created bool) *Result {
 	return &Result{Claims: claims, Factor: &shown, created: created, noted: &f}
 }
 
-// adoptEnrolled looks at a factor whose id exists: this challenge's own is the one, somebody else's (a passkey that is
-// registered twice) makes the answer a wrong one.
+// adoptEnrolled reads a factor whose id exists already. If this challenge created it, the enrolment goes on with it. If
+// another one did, for example because a passkey is registered twice, the answer is wrong.
 func (e *Engine) adoptEnrolled(ctx context.Context, f *Factor) error {
 	before, err := e.env.factors.get(ctx, f.ID)
 	if err != nil {
@@ -99,24 +100,24 @@ func (e *Engine) adoptEnrolled(ctx context.Context, f *Factor) error {
 	return nil
 }
 
-// freshProof is how old a manage_factors receipt may be.
+// maxProofAge is the greatest age of a manage_factors receipt that authorizes a change.
 const freshProof = 5 * time.Minute
 
-// An Authority is why somebody may change what a subject has enrolled: the claims of a manage_factors receipt, whose
-// signature was verified, or that the app vouches for it by other means.
+// An Authority authorizes a change of a subject's factors: by a receipt for PurposeManageFactors, or because the app vouches
+// for it. No authority is needed for a subject without factors.
 type Authority struct {
-	Claims *Claims
-	Admin  bool
-	Seed   []byte // of the request: with the same one the receipt may be spent again
+	Claims *Claims // of a receipt whose signature the caller has verified; nil: none
+	Admin  bool    // the app vouches for the change by other means
+	Seed   []byte  // of the request; with the same seed the receipt may be spent again
 }
 
-// admin is stronger than any proof.
+// adminProof is greater than the strength of every strategy.
 const admin = 1 << 10
 
-// maxFactors of one subject can be enrolled: all of them are read whenever the subject is asked for one.
+// maxFactors is the greatest number of factors of a subject. All of them are read for each challenge of the subject.
 const maxFactors = 50
 
-// hasRoom refuses another factor before anything is spent for it.
+// checkFactorLimit refuses another factor before anything is spent for it.
 func hasRoom(factors []Factor) error {
 	if len(factors) >= maxFactors {
 		return invalid("subject", "has as many factors as can be kept; remove one first")
@@ -124,9 +125,9 @@ func hasRoom(factors []Factor) error {
 	return nil
 }
 
-// authorize spends the authority to change a subject's factors; none is needed where nothing is enrolled. The proof must
-// be at least as strong as the strongest active factor; recovery codes are there to replace any of them. A proof that was
-// earned by a factor is worth nothing when that factor is gone.
+// authorize spends the authority to change a subject's factors. A subject without factors needs none. The proof must be at
+// least as strong as the strongest active factor; recovery codes may replace any factor. A proof ends with the factor that
+// earned it. The error is ErrProofRequired or ErrUnavailable.
 func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (enrolment, error) {
 	allowed := enrolment{Life: set.life, began: e.cfg.Clock()}
 	factors := set.others("")
@@ -161,8 +162,8 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 	return allowed, err
 }
 
-// checkProofFactor refuses what was allowed by a factor that is not active any more, or before the subject was removed. A factor
-// that the enrolment itself has replaced, a set of recovery codes say, was there until then.
+// checkProofFactor refuses a proof whose factor is not active any more, or whose subject was removed after the proof. A
+// factor that the enrolment itself has replaced, such as a set of recovery codes, counts as active.
 func (e *Engine) checkProofFactor(ctx context.Context, set *factorSet, allowed enrolment, enrolment string) error {
 	if allowed.Factor != "" {
 		f := set.find(allowed.Factor)
@@ -180,8 +181,8 @@ func (e *Engine) checkProofFactor(ctx context.Context, set *factorSet, allowed e
 	return err
 }
 
-// changeFactors authorizes a change of what a subject has enrolled, once, and makes it: the set is brought to a new
-// version first, so that the change is of the set that was looked at.
+// changeFactors authorizes a change of a subject's factors once, updates the set and calls change. It updates the set first,
+// so that a concurrent change makes it read the set again.
 func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority, change func(*factorSet) error, add ...addition) error {
 	authorized := false
 	var allowed enrolment
@@ -213,7 +214,7 @@ func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority,
 	return unavailable(fmt.Errorf("a subject's factors kept changing: %w", ErrConflict))
 }
 
-// bumpSet brings a set to a new version; if it has no life yet it gets one that no other has had.
+// updateSet brings a set to a new version. A set without a generation gets a new random one.
 func (e *Engine) bumpSet(ctx context.Context, set *factorSet, add ...addition) error {
 	life, err := e.random(randomSize)
 	if err != nil {
@@ -222,7 +223,7 @@ func (e *Engine) bumpSet(ctx context.Context, set *factorSet, add ...addition) e
 	return e.env.factors.bump(ctx, set, string(life), add...)
 }
 
-// renewSet makes the damaged entry of a set anew, and returns the life that the set has now.
+// replaceDamagedSet replaces the damaged entry of a set and returns the generation that the set then has.
 func (e *Engine) renewSet(ctx context.Context, set *factorSet) (life string, err error) {
 	if err := e.bumpSet(ctx, set); err != nil && !errors.Is(err, ErrConflict) {
 		return "", err
@@ -237,13 +238,13 @@ func (e *Engine) renewSet(ctx context.Context, set *factorSet) (life string, err
 	return now.life, nil
 }
 
-// proofSuffices compares a proof with what is active.
+// proofSuffices reports whether a proof is strong enough for the active factors.
 func (e *Engine) proofSuffices(proof int, factors []Factor) bool {
 	return proof == StrengthRecovery || proof >= e.strongestFactor(factors)
 }
 
-// checkEnrolmentAuthority reports whether what allowed an enrolment to begin would not allow it any more: something stronger has become
-// active, the factor that earned the proof is gone, or the subject was removed meanwhile.
+// checkEnrolmentAuthority refuses an enrolment whose authority would not suffice now: a stronger factor has become active,
+// the factor that earned the proof is gone, or the subject was removed.
 func (e *Engine) checkEnrolmentAuthority(ctx context.Context, rec *record, set *factorSet) error {
 	if err := e.checkAuthorityLives(ctx, rec, set); err != nil {
 		return err
@@ -255,8 +256,8 @@ func (e *Engine) checkEnrolmentAuthority(ctx context.Context, rec *record, set *
 	return hasRoom(others)
 }
 
-// checkAuthorityLives refuses an enrolment whose authority is gone. A set that the challenge itself has begun is named after it; an
-// app that vouches for an enrolment where nothing was enrolled vouches for it beside others too.
+// checkAuthorityValid refuses an enrolment whose authority has ended. A set that the challenge itself has created has the
+// challenge's id as its generation. The app's own authority for a subject without a set also holds beside other enrolments.
 func (e *Engine) checkAuthorityLives(ctx context.Context, rec *record, set *factorSet) error {
 	began := rec.Enrolment.Life
 	if set.fault != nil && rec.Enrolment.Proof != admin {
@@ -271,7 +272,7 @@ func (e *Engine) checkAuthorityLives(ctx context.Context, rec *record, set *fact
 	return e.checkProofFactor(ctx, set, allowed, rec.ID)
 }
 
-// strength of a strategy that this engine does not offer is nobody's: as a proof it is worth nothing.
+// strength returns the strength of a strategy; 0 if the engine does not have it, so that it is worth nothing as a proof.
 func (e *Engine) strength(strategy string) int {
 	if s := e.strategies[strategy]; s != nil {
 		return s.Properties().Strength
@@ -279,6 +280,7 @@ func (e *Engine) strength(strategy string) int {
 	return 0
 }
 
+// strongestFactor returns the strength of the strongest active factor. Damaged factors count as active.
 func (e *Engine) strongestFactor(factors []Factor) (most int) {
 	for _, f := range factors {
 		if f.Disabled && !f.damaged {
@@ -286,7 +288,7 @@ func (e *Engine) strongestFactor(factors []Factor) (most int) {
 		}
 		strength := e.strength(f.Strategy)
 		if strength == 0 {
-			strength = StrengthKey // nobody knows how strong it was: protect it like the best
+			strength = StrengthKey // the strength is unknown: protect it like the strongest
 		}
 		most = max(most, strength)
 	}

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// evaluateAnswer is the second half of the ceremony for answers that are no digests. The try is charged already; the strategy
-// decides, what is single-use is spent, and only then is the challenge won. What is spent leaves a note in its factor, so
-// a copy of this answer that comes too late for spending goes on by the note, and one of them wins.
+// evaluateAnswer checks an answer with its Verifier after the try was charged. The strategy decides, the engine spends what
+// can be used once, and only then closes the challenge. Spending leaves a note in the factor. A copy of the answer that comes
+// too late to spend continues with the note, and one of the copies closes the challenge.
 func (e *Engine) evaluateAnswer(ctx context.Context, s Verifier, rec *record, entry Entry, a *attempt) (*Result, error) {
 	if err := e.checkNotEnded(ctx, rec); err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (e *Engine) evaluateAnswer(ctx context.Context, s Verifier, rec *record, en
 	if rec.Decoy && rec.Purpose != PurposeEnrol {
 		return e.evaluateDecoy(ctx, s, rec, entry, a)
 	}
-	// Only a try of this challenge can have left its note: the first one needs not look.
+	// Only an earlier try of this challenge can have left its note, so the first try does not look for one.
 	look := entry.Used > 1
 	for range casTries {
 		result, err := e.evaluateOnce(ctx, s, rec, a, look)
@@ -41,7 +41,8 @@ func (e *Engine) evaluateAnswer(ctx context.Context, s Verifier, rec *record, en
 	return nil, unavailable(fmt.Errorf("a factor kept changing: %w", ErrConflict))
 }
 
-// checkNotEnded refuses what has ended by what is known here, whatever the store says.
+// checkNotEnded refuses a challenge that has ended by the encrypted record, the clock or what this process knows, whatever
+// the store returns.
 func (e *Engine) checkNotEnded(ctx context.Context, rec *record) error {
 	if !e.cfg.Clock().Before(rec.ExpiresAt) {
 		return ErrChallengeExpired
@@ -53,17 +54,17 @@ func (e *Engine) checkNotEnded(ctx context.Context, rec *record) error {
 	return e.endedError(rec)
 }
 
-// wrongAnswer carries a Verifier's mismatch, what it was compared with, and what the error holds for the app's backend.
+// A wrongAnswerError is a Verifier's ErrMismatch with the compared factors and the details for the app's backend.
 type wrongAnswer struct {
 	compared []Factor
 	extra    map[string]any
 }
 
-// Error is the text of ErrMismatch.
+// Error returns the text of ErrMismatch.
 func (*wrongAnswer) Error() string { return ErrMismatch.Error() }
 
-// evaluateOnce evaluates and spends, by compare-and-set: ErrConflict if somebody else changed the factor meanwhile, so
-// that the answer is evaluated again by what it has become, and two nodes cannot both accept it.
+// evaluateOnce evaluates and spends by compare-and-set: ErrConflict if the factor was changed meanwhile. The answer is then
+// evaluated again with the new version of the factor, so two nodes cannot both accept it.
 func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *attempt, look bool) (*Result, error) {
 	rec.reads = &factorReads{}
 	if look {
@@ -78,7 +79,7 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *a
 	}
 	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
 	if err != nil {
-		// It may have been spent by a copy of this answer, between two looks at the factor.
+		// A copy of this answer may have spent it after the factor was read for notes.
 		if f, n := e.noteIn(rec.reads.factors, rec); n != nil && n.matchesDigest(rec.answerDigest(a)) {
 			return e.resultOfNote(ctx, rec, n, f)
 		}
@@ -90,8 +91,8 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *a
 	return e.spend(ctx, rec, a, proof)
 }
 
-// faultOr is the refusal of a wrong answer, unless a factor that it may be of cannot be read because a key is missing: nobody
-// can say then that it is wrong. It was charged all the same.
+// unreadableOr returns refusal, or ErrUnavailable if the answer may be of a factor whose key is not in the keyring: the
+// engine cannot know then that the answer is wrong. The try stays charged.
 func (r *record) faultOr(refusal error) error {
 	if refusal == nil || r.reads == nil || r.Purpose == PurposeEnrol {
 		return refusal
@@ -104,7 +105,7 @@ func (r *record) faultOr(refusal error) error {
 	return refusal
 }
 
-// spend stores what the answer is paid with, with its note.
+// spend stores the spent factor together with the note of the answer. ErrConflict if the factor was changed meanwhile.
 func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof) (*Result, error) {
 	now := e.cfg.Clock()
 	f := proof.Spend
@@ -129,7 +130,8 @@ func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof
 	return result, nil
 }
 
-// resultOfProof is what a right answer earns. The challenge of a discoverable passkey goes on naming nobody.
+// resultOfProof returns the result of a right answer. The challenge of a discoverable passkey keeps its empty subject; the
+// claims have the owner.
 func (e *Engine) resultOfProof(rec *record, proof Proof, f *Factor) *Result {
 	now := e.cfg.Clock()
 	if f != nil {
@@ -143,7 +145,7 @@ func (e *Engine) resultOfProof(rec *record, proof Proof, f *Factor) *Result {
 	return &Result{Claims: claims, noted: f}
 }
 
-// factorError keeps the errors that mean something and calls the rest unavailable.
+// factorError returns errors of the engine and ErrConflict as they are, and all others as ErrUnavailable.
 func factorError(err error) error {
 	var known *Error
 	switch {
@@ -155,8 +157,8 @@ func factorError(err error) error {
 	return unavailable(err)
 }
 
-// win closes the challenge: of any number of right answers one gets here first. After the deadline, by the store's clock,
-// it is too late.
+// win closes the challenge. Of concurrent right answers the first one closes it. After the deadline, by the store's clock,
+// the store refuses.
 func (e *Engine) win(ctx context.Context, rec *record, a *attempt, r *Result, deadline time.Time) (*Result, error) {
 	rec.Approved, rec.Claims = true, r.Claims
 	data, err := rec.seal(rec.version + 1)
@@ -176,7 +178,7 @@ func (e *Engine) win(ctx context.Context, rec *record, a *attempt, r *Result, de
 	return won, err
 }
 
-// explainLostWin says why a right answer did not win.
+// explainLostWin returns the reason why a right answer did not close the challenge, or the result of a repeated request.
 func (e *Engine) explainLostWin(ctx context.Context, rec *record, a *attempt, r *Result, err error) (*Result, error) {
 	var before *Result
 	refusal := unavailable(err)
@@ -194,9 +196,9 @@ func (e *Engine) explainLostWin(ctx context.Context, rec *record, a *attempt, r 
 	return nil, e.removeUnwonFactor(ctx, rec, r, refusal)
 }
 
-// removeUnwonFactor removes what an answer that did not win had enrolled, unless another right answer to the same challenge has won
-// with it. Where it is not known whether one has, or will, it stays: the same answer goes on with it, and the app hears of
-// it; and so it is with a set that was replaced.
+// removeUnwonFactor removes the factor of an enrolment that did not close its challenge, unless another right answer closed
+// it with the same factor. If the outcome is unknown the factor stays, so that the same answer can continue with it, and the
+// engine sends the event of an enrolment. A replaced factor stays too.
 func (e *Engine) removeUnwonFactor(ctx context.Context, rec *record, r *Result, refusal error) error {
 	if r.Factor == nil || errors.Is(refusal, ErrChallengeApproved) {
 		return refusal

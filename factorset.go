@@ -9,22 +9,22 @@ import (
 	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// A factorSet is everything that a subject has enrolled, as it was read, and the entry that changes of the set compare
-// and set. That entry is a factor of a strategy of its own, kept beside the others: what adds or removes a factor first
-// brings it to a new version, so of two that looked at the same set one looks again. What is enrolled is what is there;
-// the entry says for how long the set has existed, and which factors are just being added.
+// A factorSet is everything that a subject has enrolled at one time, with the entry that serializes changes. The entry is a
+// row of the factor store with a strategy of its own. Whatever adds or removes a factor first updates the entry by
+// compare-and-set, so of two concurrent changes one reads the set again. The rows of the factors are what is enrolled; the
+// entry holds the generation of the set and the factors that are being created.
 type factorSet struct {
 	subject string
 	factors []Factor
-	entry   *Factor // nil: nothing was ever enrolled, or the subject was removed
-	life    string  // of the set: another one after the subject was removed; empty while there is no entry
+	entry   *Factor // nil: the subject has no set
+	life    string  // random; a new one after the subject was removed; empty: there is no entry
 	adding  []addition
-	now     time.Time // by the clock of the store of factors
-	fault   error     // the key that the entry was sealed under is not in the keyring
+	now     time.Time // by the clock of the factor store
+	fault   error     // the key of the entry is not in the keyring
 }
 
-// An addition is a factor that is about to be created. It counts as enrolled for additionTime, so that nobody who looks
-// meanwhile takes the set for what it was.
+// A pendingFactor is a factor that is being created. It counts as enrolled for pendingFactorTime, so that concurrent changes
+// do not overlook it.
 type addition struct {
 	factor, strategy string
 	challenge        string // that enrols it
@@ -32,9 +32,9 @@ type addition struct {
 }
 
 const (
-	setStrategy  = "factor_set" // no strategy can be called that
+	setStrategy  = "factor_set" // no strategy may have this name
 	additionTime = 30 * time.Second
-	damagedLife  = "damaged" // of a set whose entry does not open; a life of a set that is made has other bytes
+	damagedLife  = "damaged" // of a set whose entry cannot be decrypted; random generations have another length
 )
 
 func (s *factorSet) fields(c *codec.Codec) {
@@ -47,15 +47,14 @@ func (s *factorSet) fields(c *codec.Codec) {
 	})
 }
 
-// setID names the entry of a subject's set.
+// setID returns the id of the entry of a subject's set.
 func (v *factorStore) setID(subject string) string {
 	sum := v.ids.sum("factor set", v.app, subject)
 	return "fs_" + b64.EncodeToString(sum[:16])
 }
 
-// set reads everything that a subject has enrolled. An entry whose seal does not open was damaged: the next change makes it
-// anew, and no enrolment that is open then goes on. Where only its key is missing nobody's proof is refused for that, and
-// the app's own authority alone changes the set.
+// readSet reads everything that a subject has enrolled. If the entry is damaged the next change replaces it, which ends the
+// enrolments that are open. If only its key is missing, only the app's own authority may change the set.
 func (v *factorStore) set(ctx context.Context, subject string, now time.Time) (*factorSet, error) {
 	set := &factorSet{subject: subject, now: now}
 	if v.store == nil {
@@ -81,8 +80,9 @@ func (v *factorStore) set(ctx context.Context, subject string, now time.Time) (*
 	return set, nil
 }
 
-// bump brings the set's entry to a new version, with what is being added; ErrConflict if somebody else was first, or if there
-// was no entry that opens: then there is an empty one, of this life, that can be looked at by the clock of its store.
+// updateSet writes the set's entry as a new version with the pending factors. ErrConflict if the entry was changed meanwhile.
+// If there was no readable entry it creates an empty one of the given generation and returns ErrConflict too, so that the
+// caller reads it with the clock of the factor store.
 func (v *factorStore) bump(ctx context.Context, set *factorSet, life string, add ...addition) error {
 	next, fresh := factorSet{life: set.life}, set.entry == nil || set.damaged()
 	if fresh {
@@ -117,7 +117,7 @@ func (v *factorStore) bump(ctx context.Context, set *factorSet, life string, add
 	return nil
 }
 
-// damaged reports whether there is an entry and it does not open.
+// damaged reports whether the entry exists and cannot be decrypted.
 func (s *factorSet) damaged() bool { return s.entry != nil && s.life == damagedLife }
 
 func (s *factorSet) has(id string) bool { return s.find(id) != nil }
@@ -131,7 +131,7 @@ func (s *factorSet) find(id string) *Factor {
 	return nil
 }
 
-// others are the factors, those that are just being added included, which the challenge did not enrol itself.
+// others returns the factors and pending factors that the challenge has not enrolled itself.
 func (s *factorSet) others(challenge string) (out []Factor) {
 	for _, f := range s.factors {
 		if challenge == "" || f.CreatedBy != challenge {
@@ -146,9 +146,9 @@ func (s *factorSet) others(challenge string) (out []Factor) {
 	return out
 }
 
-// A removal of a subject is remembered in the short-lived store, longer than anything lives that began before it: an
-// enrolment that began while nothing was enrolled has no set that it could have lost. An entry is named after the period
-// that it was made in, and kept until the next one is over.
+// The removal of a subject is recorded in the Store, because an enrolment that began without a set has no generation that
+// could change. The record lives longer than every challenge that began before the removal. Its entry is named after the
+// period of the removal and expires at the end of the next one.
 const removalPeriod = maxLifetime + keepClosed
 
 func (e *Engine) removalRef(subject string, period int64) (ref, id string) {
@@ -157,7 +157,7 @@ func (e *Engine) removalRef(subject string, period int64) (ref, id string) {
 	return ref, "removed " + ref
 }
 
-// recordRemoval keeps when the subject was removed last.
+// recordRemoval stores the time of a subject's latest removal.
 func (e *Engine) recordRemoval(ctx context.Context, subject string) error {
 	now := e.cfg.Clock()
 	period := now.UnixNano() / int64(removalPeriod)
@@ -186,7 +186,7 @@ func (e *Engine) recordRemoval(ctx context.Context, subject string) error {
 	return nil
 }
 
-// removedSince reports whether the subject was removed after this time.
+// removedSince reports whether the subject was removed after the given time.
 func (e *Engine) removedSince(ctx context.Context, subject string, began time.Time) (bool, error) {
 	now := e.cfg.Clock().UnixNano() / int64(removalPeriod)
 	for _, period := range [...]int64{now, now - 1} {
@@ -200,7 +200,7 @@ func (e *Engine) removedSince(ctx context.Context, subject string, began time.Ti
 		}
 		plain, _, err := e.keyring.open(id, entry.Sealed)
 		if err != nil || len(plain) != 8 {
-			continue // its key has left the ring, or it was tampered with, which is no more than deleting it
+			continue // its key was removed from the keyring, or it was tampered with, which is no more than its deletion
 		}
 		return time.UnixMilli(int64(binary.BigEndian.Uint64(plain))).After(began), nil
 	}

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// lease is how long a request may take before another one with the same key takes over: it, or its process, is gone.
+// lease is the time after which another request with the same key takes over.
 const lease = 12 * time.Second
 
-// A Reservation is one request's claim to an idempotency key. It ends with Finish or Release.
+// A Reservation is the claim of one request to an idempotency key. It ends with Finish or Release.
 type Reservation struct {
-	// Answer is the first answer, if this request was answered before: repeat it and do nothing else.
+	// Answer is the stored response, if the request was answered before. Repeat it and do nothing else.
 	Answer []byte
-	// Seed is the same for each request with the same key and body, as long as the key is remembered; with it a start that
-	// is taken over makes no second challenge, and a check that is repeated gets its receipt.
+	// Seed is the same for all requests with the same key and body while the key is stored. Pass it to Start, Check and the
+	// other methods with a seed, so that a request that takes over makes no second challenge.
 	Seed []byte
-	// TakenOver says that an earlier request with the same key and body was begun, and not answered.
+	// TakenOver reports that an earlier request with the same key and body was begun and not answered.
 	TakenOver bool
 
 	engine  *Engine
@@ -28,18 +28,19 @@ type Reservation struct {
 	state   reservationState
 }
 
-// reservationState is the sealed part of a record: whose request, until when it is being answered, and the answer.
+// reservationState is the encrypted content of a reservation's entry.
 type reservationState struct {
 	Fingerprint []byte    `json:"fp"`
-	Life        []byte    `json:"li"` // of this record: what a seed makes after it is gone has other ids
+	Life        []byte    `json:"li"` // random id of the entry: after it expired, the same key gives another seed
 	Until       time.Time `json:"un"`
 	Answer      []byte    `json:"an,omitempty"`
 	While       string    `json:"wh,omitempty"` // the challenge that must be pending for the answer to be repeated
 }
 
-// Reserve claims an idempotency key within its scope (method and path) for a request with this body. The record is kept
-// like a challenge: sealed, named by a keyed digest, no longer than what the request can make. ErrIdempotencyMismatch:
-// the key was used with another body. ErrIdempotencyInFlight: it is being answered right now.
+// Reserve claims an idempotency key within its scope (method and path) for a request with this body. The entry is encrypted
+// and its id is a keyed digest. It expires with the challenges that the request can create. The errors are
+// ErrIdempotencyMismatch if the key was used with another body, ErrIdempotencyInFlight if a request with the key is being
+// answered, and ErrUnavailable.
 func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*Reservation, error) {
 	name := e.identity.tags.sum("idempotency", e.cfg.App, scope, key)
 	print := e.identity.tags.sum("fingerprint", string(name[:]), string(body))
@@ -73,11 +74,11 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 	return r, nil
 }
 
-// resolveExisting reads an earlier record: it was answered, is being answered, or was given up and is taken over.
+// resolveExisting reads the entry of an earlier request and returns its answer, refuses, or takes over.
 func (r *Reservation) resolveExisting(ctx context.Context, fingerprint []byte, now time.Time) error {
 	entry, err := r.engine.cfg.Store.Get(ctx, r.ref)
 	if errors.Is(err, ErrNotFound) {
-		return ErrIdempotencyInFlight // it ended between two steps; the caller comes again
+		return ErrIdempotencyInFlight // it expired between the two steps; the caller retries
 	}
 	if err != nil {
 		return unavailable(err)
@@ -89,7 +90,7 @@ func (r *Reservation) resolveExisting(ctx context.Context, fingerprint []byte, n
 		err = json.Unmarshal(plain, &r.state)
 	}
 	same := err == nil && hmac.Equal(r.state.Fingerprint, fingerprint)
-	released := err == nil && r.state.Until.IsZero() && r.state.Answer == nil // nothing of that request is remembered
+	released := err == nil && r.state.Until.IsZero() && r.state.Answer == nil // the entry is free for any body
 	var missing *missingKeyError
 	switch {
 	case errors.As(err, &missing):
@@ -108,7 +109,7 @@ func (r *Reservation) resolveExisting(ctx context.Context, fingerprint []byte, n
 	return r.write(ctx)
 }
 
-// repeatable refuses to show a secret again after what it belongs to has ended.
+// repeatable refuses an answer with a secret once its challenge has ended.
 func (r *Reservation) repeatable(ctx context.Context) error {
 	if r.state.While == "" {
 		return nil
@@ -120,11 +121,12 @@ func (r *Reservation) repeatable(ctx context.Context) error {
 	return err
 }
 
-// RepeatWhile lets the answer be repeated only as long as the challenge is pending: it holds a secret that is shown to
-// whoever enrols it, and to nobody afterwards. Call it before Finish.
+// RepeatWhile limits the repetition of the answer to the time while the challenge is pending: the answer contains a secret
+// that must not be shown after the enrolment. Call it before Finish.
 func (r *Reservation) RepeatWhile(challenge string) { r.state.While = challenge }
 
-// Finish keeps the answer for those who ask again. If that fails it is tried again for a while, behind the caller's back.
+// Finish stores the answer for repetitions of the request. If the store fails, the engine retries in the background for at
+// most 30 seconds, and Finish returns the error.
 func (r *Reservation) Finish(ctx context.Context, answer []byte) error {
 	r.state.Answer = answer
 	err := r.write(ctx)
@@ -134,8 +136,8 @@ func (r *Reservation) Finish(ctx context.Context, answer []byte) error {
 	return err
 }
 
-// Release gives the key back: the answer is not to be remembered. If that fails it is tried again for a while, so that the
-// key is not taken for one that is being answered.
+// Release frees the key without an answer, so that the next request with it is a new one. If the store fails, the engine
+// retries in the background for at most 30 seconds, and Release returns the error.
 func (r *Reservation) Release(ctx context.Context) error {
 	r.state.Until = time.Time{}
 	err := r.write(ctx)
@@ -145,8 +147,8 @@ func (r *Reservation) Release(ctx context.Context) error {
 	return err
 }
 
-// releaseLater gives back a key whose record may have been made though its maker heard nothing. The record that is there may
-// be another request's, which has a life of its own.
+// releaseLater frees a key in the background if its entry was created though the reply was lost. An entry with another id
+// belongs to another request.
 func (r *Reservation) releaseLater(ctx context.Context) {
 	own := *r
 	own.state.Until = time.Time{}
@@ -170,7 +172,7 @@ func (r *Reservation) releaseLater(ctx context.Context) {
 	})
 }
 
-// writeLater writes the record as soon as the store can be reached, unless somebody else has written it meanwhile.
+// writeLater writes the entry in the background, unless another request has written it meanwhile.
 func (r *Reservation) writeLater(ctx context.Context) {
 	again := *r
 	r.engine.background.RunUntilDone(ctx, func(ctx context.Context) error {

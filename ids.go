@@ -5,17 +5,16 @@ import (
 	"strings"
 )
 
-// A challenge's id is ch_ and 44 characters: 16 random bytes, then 17 that are masked with a PRF of the random ones, so
-// that ids of one app or one group do not look related:
+// The id of a challenge is "ch_" and 44 characters of base64url: 16 random bytes, then 17 bytes that are masked with a PRF of
+// the random ones, so that ids of one app or group do not look related:
 //
-//	random 16 | app 5 | group 8 | strategy 4 (the top bit: a known device)
+//	random 16 | app 5 | group 8 | strategy 4 (top bit: trusted device)
 //
-// Apps and strategies are few but nobody can rename them, so their tags are wide enough that two of one deployment do not
-// meet: with a thousand apps in one of two million deployments, with twenty strategies in one of ten million. Groups that
-// meet share a budget and nothing else.
+// The tags of apps and strategies are wide enough that two of one deployment do not collide: with a thousand apps in one of
+// two million deployments, with twenty strategies in one of ten million. Groups that collide share a budget and nothing else.
 //
-// So a node that has read nothing yet knows the app, the budget, the strategy and the partition of an id. Nothing is
-// believed of an id alone: the store's id repeats the group and the strategy, and of those made up there is no entry.
+// A node knows the app, the budget, the strategy and the partition of an id before it has read the store. An id alone proves
+// nothing: the store's id repeats the group and the strategy, and there is no entry for an invented one.
 const (
 	idPrefix   = "ch_"
 	randomSize = 16
@@ -27,7 +26,7 @@ const (
 	saltSize   = 32
 	knownBit   = 0x80
 	groupText  = 11 // characters of a group in base64
-	ownText    = 27 // and of the random part and the kind
+	ownText    = 27 // characters of the random part and the strategy's tag in base64
 )
 
 var b64 = base64.RawURLEncoding.Strict()
@@ -35,18 +34,18 @@ var b64 = base64.RawURLEncoding.Strict()
 // challengeID is a parsed id.
 type challengeID struct {
 	id    string // as callers see it
-	ref   string // as the store sees it: group, dot, random and kind
+	ref   string // id of the Entry: group, dot, random part and strategy's tag
 	rand  [randomSize]byte
 	kind  [kindSize]byte
 	app   [appSize]byte
 	group [groupSize]byte
 
-	strategy Strategy // that made the challenge
+	strategy Strategy // of the challenge
 }
 
 func (i *challengeID) known() bool { return i.kind[0]&knownBit != 0 }
 
-// budgetKey is the group's, or of the group's known devices.
+// budgetKey returns the key of the group's budget, or of the budget of its trusted devices.
 func (i *challengeID) budgetKey() string {
 	if i.known() {
 		return i.ref[:groupText] + ".known"
@@ -54,7 +53,7 @@ func (i *challengeID) budgetKey() string {
 	return i.ref[:groupText]
 }
 
-// masked applies the mask of an id's random part to the rest, or takes it off again.
+// mask applies the mask of an id's random part to the rest, or removes it.
 func (i *identity) masked(random [randomSize]byte, rest [maskedSize]byte) [maskedSize]byte {
 	for n, m := range i.masks.sum(string(random[:])) {
 		if n < maskedSize {
@@ -64,7 +63,7 @@ func (i *identity) masked(random [randomSize]byte, rest [maskedSize]byte) [maske
 	return rest
 }
 
-// tag is a short name of something, under the identity key.
+// tag returns a keyed digest under the identity key.
 func (i *identity) tag(parts ...string) [32]byte { return i.tags.sum(parts...) }
 
 func (i *identity) appTag(app string) (t [appSize]byte) {
@@ -79,7 +78,7 @@ func (i *identity) groupTag(app string, parts ...string) (t [groupSize]byte) {
 	return t
 }
 
-// kindTag names a strategy in an id.
+// strategyTag returns the tag of a strategy in an id.
 func (i *identity) kindTag(strategy string, known bool) (t [kindSize]byte) {
 	sum := i.tag("strategy", strategy)
 	copy(t[:], sum[:])
@@ -100,7 +99,7 @@ func (i *identity) newChallengeID(random [randomSize]byte, app [appSize]byte, gr
 	return challengeID{id: idPrefix + b64.EncodeToString(raw), ref: storeID(random, group, kind), rand: random, app: app, group: group, kind: kind}
 }
 
-// storeID is the group, a dot, and the random part and the kind.
+// storeID returns the id of an entry: the group, a dot, and the random part with the strategy's tag.
 func storeID(random [randomSize]byte, group [groupSize]byte, kind [kindSize]byte) string {
 	var own [randomSize + kindSize]byte
 	copy(own[:], random[:])

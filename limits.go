@@ -6,18 +6,18 @@ import (
 	"net/netip"
 )
 
-// A startCharge is what shared limits were charged with for one start or resend, so that it can be given back.
+// limitCharges are the charges of one start or resend, so that they can be refunded.
 type startCharge []charge
 
-// A charge is what one limiter took under a name.
+// A limitCharge is what one limiter was charged under a name.
 type charge struct {
 	by      Refunder
 	name    string
 	buckets []Bucket
 }
 
-// chargeStart asks the shared limits for one start or resend. Keys are digests under the identity key, and a device that
-// the app knows is counted apart from strangers, so that they cannot use up its sends.
+// chargeStart charges the shared limits for one start or resend. The keys are digests under the identity key. A trusted
+// device has counts of its own, so that strangers cannot use up its sends.
 func (e *Engine) chargeStart(ctx context.Context, t StrategyProperties, req StartRequest, to Address) (startCharge, error) {
 	took, err := e.take(ctx, e.cfg.Starts, e.startBuckets(t, req, to)...)
 	if err != nil || to.refusal == nil || req.Client.Known {
@@ -31,7 +31,8 @@ func (e *Engine) chargeStart(ctx context.Context, t StrategyProperties, req Star
 	return append(took, reserved...), nil
 }
 
-// takeReserved asks for one of the few starts that strangers have to an address that is refused for a while.
+// chargeReserved charges Config.Reserved, the few starts that unknown devices have to an address that the policy refuses for
+// a while.
 func (e *Engine) takeReserved(ctx context.Context, channel string, to Address) (startCharge, error) {
 	if e.cfg.Reserved == nil {
 		return nil, e.limitError(ctx, &LimitError{Rule: to.refusal.Limit, RetryAfter: to.refusal.RetryAfter})
@@ -39,12 +40,12 @@ func (e *Engine) takeReserved(ctx context.Context, channel string, to Address) (
 	took, err := e.take(ctx, e.cfg.Reserved, Bucket{By: "prefix", Key: e.bucketKey("prefix", to.Prefix), Channel: channel})
 	var refused *Error
 	if errors.As(err, &refused) && refused.RetryAfter > to.refusal.RetryAfter {
-		refused.RetryAfter = to.refusal.RetryAfter // the refusal ends earlier than that
+		refused.RetryAfter = to.refusal.RetryAfter // the refusal ends earlier
 	}
 	return took, err
 }
 
-// take spends from a limiter, in a way that can be given back where the limiter knows how.
+// charge charges a limiter, under a name if the limiter is a Refunder.
 func (e *Engine) take(ctx context.Context, from Limiter, buckets ...Bucket) (startCharge, error) {
 	if from == nil {
 		return nil, nil
@@ -61,13 +62,13 @@ func (e *Engine) take(ctx context.Context, from Limiter, buckets ...Bucket) (sta
 	if err = e.limitError(ctx, refunder.TakeNamed(ctx, took[0].name, buckets...)); err == nil {
 		return took, nil
 	}
-	if errors.Is(err, ErrUnavailable) { // a lost reply: it may have been charged
+	if errors.Is(err, ErrUnavailable) { // the reply may be lost and the charge made
 		e.refundStart(ctx, took)
 	}
 	return nil, err
 }
 
-// refundStart takes the charges of a start or resend back that did not come about. No answer waits for it.
+// refundStart refunds the charges of a start or resend that failed. It works in the background.
 func (e *Engine) refundStart(ctx context.Context, took startCharge) {
 	for _, c := range took {
 		e.background.RunUntilDone(ctx, func(ctx context.Context) error { return c.by.Refund(ctx, c.name, c.buckets...) })
@@ -99,8 +100,8 @@ func (e *Engine) startBuckets(t StrategyProperties, req StartRequest, to Address
 	return buckets
 }
 
-// clientLimit says what a client is counted as. A page that offers passkeys in its form starts a challenge with each view;
-// those who only look do not use up the starts of everybody behind their address.
+// clientLimit returns the bucket of a client. A page that offers passkeys in its form starts a challenge with each view; such
+// views have a bucket of their own, so that they do not use up the starts of everybody behind one IP address.
 func clientLimit(t StrategyProperties, req StartRequest) string {
 	if !t.Sends && req.Subject == "" {
 		return "visitor"
@@ -108,7 +109,7 @@ func clientLimit(t StrategyProperties, req StartRequest) string {
 	return "ip"
 }
 
-// chargeCheck asks this process's own throttle for one check.
+// chargeCheck charges the throttle of this process for one check.
 func (e *Engine) chargeCheck(ctx context.Context, client Client) error {
 	if e.cfg.Checks == nil {
 		return nil
@@ -140,7 +141,7 @@ func (e *Engine) bucketKey(parts ...string) string {
 	return b64.EncodeToString(sum[:12])
 }
 
-// clientNetwork is what a client's address counts as: an IPv6 host owns its /64.
+// clientNetwork returns the network that a client's IP address is counted as: an IPv6 host owns its /64.
 func clientNetwork(ip string) string {
 	a, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -154,8 +155,8 @@ func clientNetwork(ip string) string {
 	return network.Masked().String()
 }
 
-// key is what an address counts as. Spellings that reach the same person share one budget, though each is proven by
-// itself.
+// key returns the key that an address is counted by. Spellings that reach the same person share one budget, but each is
+// verified separately.
 func (a *Address) key() string {
 	if a.Key != "" {
 		return a.Key

@@ -7,16 +7,17 @@ import (
 	"time"
 )
 
-// A ResendRequest asks for the message again.
+// A ResendRequest asks for another message of a challenge.
 type ResendRequest struct {
-	Channel string // another one; empty: the one that the challenge has
+	Channel string // to send by; empty: the challenge's channel
 
-	// Seed, if set, names this request: the same one again, after its answer was lost, sends nothing twice.
+	// Seed, if set, names the request. A repetition with the same seed sends nothing twice.
 	Seed []byte
 }
 
-// Resend sends the message again. It is the same code, though nothing of it is stored, unless Config.NewCodes asks for a new
-// one. Budgets and tries stay as they are. What was not sent does not count in the limits.
+// Resend queues another message of a pending challenge. It contains the same code, or a new one if Config.NewCodes is set.
+// Tries and guess budget do not change. A resend that fails is refunded to the limits. The errors are ErrResendTooSoon,
+// ErrSendsExhausted, ErrRateLimited and those of a challenge that has ended.
 func (e *Engine) Resend(ctx context.Context, id string, req ResendRequest) (View, error) {
 	i, err := e.parse(id)
 	if err != nil {
@@ -38,17 +39,17 @@ func (e *Engine) Resend(ctx context.Context, id string, req ResendRequest) (View
 	return View{}, unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
 }
 
-// resendAttempt is one request to send again, however often the challenge is read for it.
+// resendAttempt is one request to resend, which may read the challenge several times.
 type resendAttempt struct {
 	engine  *Engine
 	id      challengeID
 	by      attemptID
 	channel string
-	charge  startCharge // from the limits, once
+	charge  startCharge // of the limits, made once
 	charged bool
 }
 
-// attemptOnce reads the challenge and sends again; ErrConflict if somebody else changed it meanwhile.
+// attemptOnce reads the challenge and sends again; ErrConflict if the challenge was changed meanwhile.
 func (r *resendAttempt) attemptOnce(ctx context.Context) (View, error) {
 	e := r.engine
 	s := r.id.strategy
@@ -87,7 +88,7 @@ func (r *resendAttempt) attemptOnce(ctx context.Context) (View, error) {
 	}
 }
 
-// repeatResend answers for a request that was taken before, and whose message may never have been handed over.
+// repeatResend answers the repetition of a request. It queues the message again unless it was sent.
 func (e *Engine) repeatResend(ctx context.Context, rec *record, entry Entry) (View, error) {
 	if status, _ := e.status(rec, entry); status != Pending {
 		return View{}, closedError(status)
@@ -100,7 +101,7 @@ func (e *Engine) repeatResend(ctx context.Context, rec *record, entry Entry) (Vi
 	return e.view(rec, entry), nil
 }
 
-// resendable says where another message may go now, with the channel changed if another one is named.
+// resendable returns the address for another message, after it has set the challenge's channel to the requested one.
 func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, error) {
 	now := e.cfg.Clock()
 	status, _ := e.status(rec, entry)
@@ -126,11 +127,11 @@ func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, 
 	return to, err
 }
 
-// sendAgain counts one more send, brings the digests up to date if it has a new code, and hands the message over.
+// sendAgain counts one more send, replaces the digests if the code is a new one, and queues the message.
 func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 	rec.Sends++
 	rec.SentAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
-	rec.Delivery = Delivery{Status: DeliveryQueued} // by which channel the code went already, SentBy knows
+	rec.Delivery = Delivery{Status: DeliveryQueued} // SentBy keeps the channel of an earlier message
 	if e.cfg.NewCodes {
 		rec.CodeOf = rec.Sends
 	}
@@ -154,13 +155,13 @@ func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 	return e.handOver(ctx, out, rec)
 }
 
-// resendAt is when the next message may be asked for: the cool-down doubles with each send.
+// resendAt returns the earliest time of the next message. The cool-down doubles with each send.
 func (e *Engine) resendAt(c *Challenge) time.Time {
 	return c.SentAt.Add(e.cfg.Cooldown << min(max(c.Sends-1, 0), 16))
 }
 
-// ComposeMessage is for whoever works the outbox: it reads the challenge and derives what must be sent. ErrClosed, ErrExpired
-// and ErrNotFound mean that the message is not wanted any more. The message is not rendered yet.
+// ComposeMessage returns the message of an Outgoing for the worker of the outbox. It reads the challenge and derives the code
+// again. ErrClosed, ErrExpired and ErrNotFound mean that the message is no longer wanted. The message is not rendered.
 func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error) {
 	rec := o.fresh
 	if rec == nil || o.Attempt > 0 || e.isStale(rec) {
@@ -172,7 +173,7 @@ func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error
 	if !e.cfg.Clock().Before(rec.ExpiresAt) {
 		return Message{}, ErrExpired
 	}
-	c := rec.Challenge // its own: the starter may still be reading the fresh one
+	c := rec.Challenge // a copy: the starter may still read the fresh one
 	prompt, err := rec.id.strategy.Begin(ctx, &c)
 	if err != nil {
 		return Message{}, err
@@ -186,18 +187,18 @@ func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error
 	return e.composeMessage(rec, prompt), nil
 }
 
-// freshTime is how long what was just written is taken for what is there. No cool-down is shorter, so no later message
-// can have been asked for within it.
+// freshTime is how long a record that this process has written is used without reading it again. No cool-down is shorter, so
+// no later message can have been requested within it.
 const freshTime = time.Second
 
-// isStale reports whether a challenge that this process has written may have changed: it ended here, or it is long enough
-// ago that somebody may have ended it elsewhere or asked for another message.
+// isStale reports whether a record that this process has written may have changed: the challenge ended here, or freshTime is
+// over.
 func (e *Engine) isStale(rec *record) bool {
 	_, ended := e.tombstones.Find(rec.id.rand, endChallenge)
 	return ended || e.cfg.Clock().Sub(rec.SentAt) >= freshTime
 }
 
-// readWanted reads a challenge, and says whether this send is still the one that is waited for.
+// readForSend reads a challenge and returns ErrExpired or ErrClosed if this send is not wanted any more.
 func (e *Engine) readWanted(ctx context.Context, o Outgoing) (*record, error) {
 	i, err := e.parse(o.ChallengeID)
 	if err != nil {
@@ -225,7 +226,7 @@ func (e *Engine) composeMessage(rec *record, p Prompt) Message {
 	return m
 }
 
-// messageOf is the message of a challenge, but for its id.
+// messageOf returns the message of a challenge without its id.
 func (e *Engine) messageOf(c *Challenge, p Prompt) Message {
 	m := Message{ChallengeID: c.ID, Send: c.Sends, App: e.cfg.Name, Channel: c.Channel, To: c.Address, Locale: c.Locale,
 		Purpose: c.Purpose, Subject: c.Subject, Code: p.Code, ExpiresAt: c.ExpiresAt, Lifetime: c.ExpiresAt.Sub(c.CreatedAt),
@@ -236,7 +237,7 @@ func (e *Engine) messageOf(c *Challenge, p Prompt) Message {
 	return m
 }
 
-// checkMessage reports whether the message of a challenge shows the transaction that it is about.
+// checkMessage returns the error of Config.CheckMessage for the message of a challenge with a transaction.
 func (e *Engine) checkMessage(c *Challenge, p Prompt) error {
 	if e.cfg.CheckMessage == nil || c.Sends == 0 || len(c.Transaction) == 0 {
 		return nil
@@ -244,7 +245,8 @@ func (e *Engine) checkMessage(c *Challenge, p Prompt) error {
 	return e.cfg.CheckMessage(e.messageOf(c, p))
 }
 
-// checkChannel reports whether the message of a challenge would also show its transaction by another channel.
+// checkChannel returns an error if the message of a challenge cannot be sent by another channel, because it would not show
+// the transaction.
 func (e *Engine) checkChannel(ctx context.Context, s Strategy, c Challenge, channel string) error {
 	if channel == "" || channel == c.Channel {
 		return nil
@@ -260,16 +262,17 @@ func (e *Engine) checkChannel(ctx context.Context, s Strategy, c Challenge, chan
 	return err
 }
 
-// messageID names one send, however often it is tried.
+// messageID returns the id of a send, the same for each attempt to deliver it.
 func (r *record) messageID() string {
 	sum := r.key.handles.sum("message", r.ID, string([]byte{byte(r.Sends)}))
 	return "msg_" + b64.EncodeToString(sum[:16])
 }
 
-// deliveryOrder sees to it that a delivery's status only moves on.
+// deliveryOrder ensures that a delivery's status is only replaced by a later one.
 var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, DeliveryFailed: 3, DeliveryDelivered: 4}
 
-// RecordDelivery keeps what became of a message. An older send's outcome does not overwrite a newer one's.
+// RecordDelivery stores the delivery status of a message. It ignores the status of an older send and a status that is not
+// later than the stored one. ErrNotFound if the challenge is unknown.
 func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) error {
 	i, err := e.parse(o.ChallengeID)
 	if err != nil {
@@ -300,7 +303,7 @@ func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) err
 	return err
 }
 
-// recordFresh saves reading what this process has just written; ErrConflict if it is not that any more.
+// recordFresh edits the record that this process has just written without reading it; ErrConflict if it has changed.
 func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record, Entry) error) error {
 	if o.fresh == nil || o.Attempt > 0 {
 		return ErrConflict

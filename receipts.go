@@ -8,46 +8,48 @@ import (
 	"time"
 )
 
-// Claims are what a receipt states. In JSON they are the receipt's payload; times are seconds since 1970
+// Claims are the content of a receipt. As JSON they are the payload of the receipt's JWT. Times are seconds since 1970
 // (NumericDate, RFC 7519 §2).
 type Claims struct {
-	Issuer      string            `json:"iss"`
-	Audience    string            `json:"aud"` // the app
+	Issuer      string            `json:"iss"` // Config.Issuer
+	Audience    string            `json:"aud"` // the id of the app
 	Subject     string            `json:"sub,omitempty"`
-	ID          string            `json:"jti"` // the challenge
+	ID          string            `json:"jti"` // the id of the challenge
 	IssuedAt    int64             `json:"iat"`
 	ExpiresAt   int64             `json:"exp"`
-	AuthTime    int64             `json:"auth_time"` // when the right answer came in
+	AuthTime    int64             `json:"auth_time"` // when the right answer arrived
 	Purpose     string            `json:"purpose"`
 	Strategy    string            `json:"strategy"`
 	Channel     string            `json:"channel,omitempty"`
-	AMR         []string          `json:"amr,omitempty"` // RFC 8176
-	SentTo      string            `json:"sent_to,omitempty"`
+	AMR         []string          `json:"amr,omitempty"`          // RFC 8176
+	SentTo      string            `json:"sent_to,omitempty"`      // masked address
 	AddressHash string            `json:"address_hash,omitempty"` // Engine.AddressHash of the canonical address
-	Factor      string            `json:"factor,omitempty"`
+	Factor      string            `json:"factor,omitempty"`       // id of the factor that answered
 	Nonce       string            `json:"nonce,omitempty"`
 	Transaction map[string]string `json:"transaction,omitempty"`
-	Extra       map[string]any    `json:"extra,omitempty"` // what a strategy adds
+	Extra       map[string]any    `json:"extra,omitempty"` // details that the strategy adds
 
-	extra []byte // Extra as JSON, where it is there already
+	extra []byte // Extra as JSON, if it was encoded already
 }
 
-// casTries bounds how often a record is read again because somebody else changed it meanwhile.
+// maxConflictRetries bounds how often a record or factor is read again because it was changed meanwhile.
 const casTries = 8
 
-// A RedeemRequest collects the receipt of a challenge that was answered on a page or by a link.
+// A RedeemRequest collects the receipt of a challenge that was answered on a page or by a link. It repeats the purpose and
+// the subject or address of the start.
 type RedeemRequest struct {
-	Handle  string // the starter's own secret
+	Handle  string // Started.Handle
 	Purpose string
-	Subject string
-	To      string
+	Subject string // empty if the start had none
+	To      string // the address of a start without a subject; not with Subject
 
-	// Seed, if set, names this request: the same one again, after its answer was lost, gets the same receipt.
+	// Seed, if set, names the request. A repetition with the same seed returns the same receipt if the first response was
+	// lost.
 	Seed []byte
 }
 
-// Redeem gives the claims of the waiting receipt to whoever holds the handle, once. A wrong handle is
-// ErrUnknownChallenge, whatever the challenge's state.
+// Redeem returns the claims of an approved challenge's receipt, once. A wrong handle returns ErrUnknownChallenge in every
+// state; a pending challenge returns ErrNotAnswered, and a receipt that was collected before returns ErrReceiptUsed.
 func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Result, error) {
 	i, err := e.parse(id)
 	if err != nil {
@@ -100,11 +102,11 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 	return result, nil
 }
 
-// errCollected ends a change that has been made already, by the same request.
+// errRepeatedRequest ends a change that the same request has made before.
 var errCollected = errors.New("watchword: done already by the same request")
 
-// enrolled is what the challenge has enrolled, as Check would have returned it; nil if that was not its purpose, or if it
-// is gone by now.
+// enrolledFactor returns the factor that the challenge has enrolled, as Check would have returned it; nil for another purpose
+// and if the factor was removed.
 func (e *Engine) enrolled(ctx context.Context, rec *record) (*Factor, error) {
 	if rec.Purpose != PurposeEnrol || rec.Claims == nil {
 		return nil, nil
@@ -116,8 +118,8 @@ func (e *Engine) enrolled(ctx context.Context, rec *record) (*Factor, error) {
 	return &f, err
 }
 
-// collectableApproval reports how the challenge was won, if its receipt still waits; errCollected if this very request has collected
-// it, and nobody has redeemed it since.
+// collectableApproval returns the approval of a challenge whose receipt can be collected; errRepeatedRequest if the same
+// request has collected it and it was not redeemed since.
 func (e *Engine) collectableApproval(rec *record, entry Entry, by attemptID) (approval, error) {
 	status, won := e.status(rec, entry)
 	switch {
@@ -133,7 +135,7 @@ func (e *Engine) collectableApproval(rec *record, entry Entry, by attemptID) (ap
 	return won, nil
 }
 
-// refreshClaims brings the claims up to date: a receipt is issued when it is collected.
+// refreshClaims sets the times of the claims: a receipt is issued when it is collected.
 func (e *Engine) refreshClaims(rec *record, won, collected time.Time) *Claims {
 	if rec.Claims == nil {
 		return e.claims(rec, won, collected)
@@ -144,9 +146,9 @@ func (e *Engine) refreshClaims(rec *record, won, collected time.Time) *Claims {
 	return &claims
 }
 
-// RedeemReceipt spends a receipt, once: claims are what its signature proved. ErrReceiptInvalid if another issuer made it,
-// it is not for the purpose or its challenge is not known any more, ErrReceiptUsed the second time, but for a repetition
-// with the same seed.
+// RedeemReceipt spends a receipt, once. The caller has verified the signature of the claims. ErrReceiptInvalid if another
+// issuer made the receipt, it is for another purpose, or its challenge is unknown. ErrReceiptUsed the second time, except for
+// a repetition with the same seed.
 func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose string, seed []byte) error {
 	if claims.Purpose != purpose {
 		return ErrReceiptInvalid
@@ -154,7 +156,7 @@ func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose strin
 	return e.spendReceipt(ctx, claims, seed, func(*record) error { return nil })
 }
 
-// spendReceipt spends a receipt if what is known of its challenge passes a check.
+// spendReceipt spends a receipt if its challenge's record passes the check.
 func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, check func(*record) error) error {
 	i, err := e.parse(claims.ID)
 	if err != nil || claims.Issuer != e.cfg.Issuer || claims.Audience != e.cfg.App {
@@ -186,8 +188,8 @@ func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, c
 	return err
 }
 
-// updateRecord reads a record, lets edit change it, and writes it back unless somebody else changed it meanwhile: then it is
-// read again. What edit refuses is returned and nothing is written.
+// updateRecord reads a record, calls edit and writes the record by compare-and-set. It starts again if the record was changed
+// meanwhile. An error of edit is returned and nothing is written.
 func (e *Engine) updateRecord(ctx context.Context, i challengeID, edit func(*record, Entry) error, out ...Outgoing) error {
 	for range casTries {
 		entry, rec, err := e.read(ctx, i)
@@ -209,7 +211,7 @@ func (e *Engine) updateRecord(ctx context.Context, i challengeID, edit func(*rec
 	return unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
 }
 
-// claims states what happened, in a receipt that is issued at the given time. An answer that was evaluated adds its own AMR.
+// claims returns the claims of a receipt that is issued at the given time. For a Verifier's answer the caller sets AMR.
 func (e *Engine) claims(rec *record, won, issued time.Time) *Claims {
 	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, IssuedAt: issued.Unix(),
 		ExpiresAt: issued.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: won.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
@@ -223,8 +225,8 @@ func (e *Engine) claims(rec *record, won, issued time.Time) *Claims {
 	return c
 }
 
-// AddressHash is the address_hash of a canonical address: HMAC-SHA-256 under AddressKey, base64url without padding.
-// An app compares it with its own record instead of storing what was sent to.
+// AddressHash returns the address_hash of a canonical address: HMAC-SHA-256 under AddressKey in base64url without padding. An
+// app compares it with the address in its own records.
 func (e *Engine) AddressHash(address string) string {
 	sum := e.identity.addresses.plain(address)
 	var text [43]byte
@@ -232,5 +234,5 @@ func (e *Engine) AddressHash(address string) string {
 	return string(text[:])
 }
 
-// AddressKey is the key of address_hash, for the app alone.
+// AddressKey returns the key of address_hash. It is a secret of the app.
 func (e *Engine) AddressKey() Code { return NewCode(b64.EncodeToString(e.identity.addresses.key)) }

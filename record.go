@@ -11,24 +11,24 @@ import (
 	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// sealed is everything an entry hides. Digests, expiry, purpose and version stand in the open too, in the entry or its
-// id: what is believed are these.
+// entryContent is the encrypted content of an entry. Digests, expiry, purpose and version are also stored in clear, in the
+// entry or its id; the encrypted ones count.
 type sealed struct {
 	Challenge
-	Version   int64 // of the entry: an older seal does not pass for a newer one
+	Version   int64 // of the entry, so that older content does not pass for newer
 	Salt      []byte
 	Digests   [][]byte
-	Collected bool    // the receipt was given out by Redeem
-	Redeemed  bool    // and then redeemed itself
-	Approved  bool    // an evaluated answer has won; the mark says so too, but a store could drop it
-	Claims    *Claims // of an evaluated answer; for digests they are built when collected
-	FactorOf  string  // the challenge that had enrolled the factor which answered
+	Collected bool    // the receipt was returned by Redeem
+	Redeemed  bool    // the receipt was spent by RedeemReceipt
+	Approved  bool    // a Verifier's answer was approved; a store could drop the mark
+	Claims    *Claims // of a Verifier's answer; for a Matcher they are built when they are collected
+	FactorOf  string  // challenge that enrolled the factor that answered
 
-	// What Collected and Redeemed were done by, and when the receipt was given out: the same request gets the same again.
+	// The requests that collected, redeemed and resent, and the time of the collection: a repetition gets the same receipt.
 	CollectedBy attemptID
 	CollectedAt time.Time
 	RedeemedBy  attemptID
-	ResentBy    attemptID // the last resend's request
+	ResentBy    attemptID // the last resend
 }
 
 func (s *sealed) fields(f *codec.Codec) {
@@ -48,8 +48,8 @@ func (s *sealed) fields(f *codec.Codec) {
 	f.Text(&s.prefix)
 }
 
-// An attemptID names one request: this process, and how many came before or, where the caller gave a seed, what is derived
-// from that, so that exactly the repetition of a request whose answer was lost is recognized. It is no secret.
+// A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the
+// seed. With a seed, the repetition of a request whose response was lost has the same id. It is no secret.
 type attemptID [attemptSize]byte
 
 const attemptSize = 16
@@ -63,7 +63,7 @@ func (a *attemptID) field(f *codec.Codec) {
 	copy(a[:], text)
 }
 
-// newAttempt names a request.
+// newRequestID returns the id of a request.
 func (e *Engine) newAttempt(seed []byte) (a attemptID) {
 	if seed != nil {
 		sum := e.identity.tags.sum("attempt", e.cfg.App, string(seed))
@@ -74,7 +74,7 @@ func (e *Engine) newAttempt(seed []byte) (a attemptID) {
 	return a
 }
 
-// fields lists what is kept of an evaluated answer's claims.
+// fields lists the encrypted fields of the claims.
 func (c *Claims) fields(f *codec.Codec) {
 	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce} {
 		f.Text(text)
@@ -91,7 +91,7 @@ func (c *Claims) fields(f *codec.Codec) {
 	f.Document(c.Extra != nil, &c.Extra)
 }
 
-// record is an opened entry.
+// record is a decrypted entry.
 type record struct {
 	sealed
 	id      challengeID
@@ -100,7 +100,7 @@ type record struct {
 	state   State
 }
 
-// read gets an entry and opens it.
+// read gets an entry and decrypts it. The error is ErrUnknownChallenge or ErrUnavailable.
 func (e *Engine) read(ctx context.Context, i challengeID) (Entry, *record, error) {
 	entry, err := e.cfg.Store.Get(ctx, i.ref)
 	if errors.Is(err, ErrNotFound) {
@@ -115,7 +115,7 @@ func (e *Engine) read(ctx context.Context, i challengeID) (Entry, *record, error
 	}
 	if now := e.lockIdle(ctx, rec, entry); now.State != entry.State {
 		entry = now
-		if rec.version != now.Version { // it was closed with other content
+		if rec.version != now.Version { // closed with other content
 			rec, err = e.open(ctx, i, now)
 		} else {
 			rec.state = now.State
@@ -124,7 +124,7 @@ func (e *Engine) read(ctx context.Context, i challengeID) (Entry, *record, error
 	return entry, rec, err
 }
 
-// open unseals an entry. One that does not open was tampered with, or its key has left the ring: it is unknown.
+// open decrypts an entry. An entry that was tampered with, or whose key is not in the keyring, is ErrUnknownChallenge.
 func (e *Engine) open(ctx context.Context, i challengeID, entry Entry) (*record, error) {
 	plain, sealer, err := e.keyring.open(i.id, entry.Sealed)
 	rec := &record{id: i, sealer: sealer, version: entry.Version, state: entry.State}
@@ -142,7 +142,7 @@ func (e *Engine) open(ctx context.Context, i challengeID, entry Entry) (*record,
 	return rec, nil
 }
 
-// seal is what an entry keeps of the record as its given version, under the key that made it.
+// seal encrypts the record as the given version, under the key that encrypted it before.
 func (r *record) seal(version int64) ([]byte, error) {
 	r.Version = version
 	plain, err := codec.Encode(r.fields)
@@ -157,7 +157,7 @@ func (r *record) seal(version int64) ([]byte, error) {
 	return r.sealer.seal(plain), nil
 }
 
-// update writes the record back by compare-and-set: ErrConflict if somebody else was first.
+// update writes the record by compare-and-set: ErrConflict if it was changed since it was read.
 func (e *Engine) update(ctx context.Context, r *record, out ...Outgoing) error {
 	data, err := r.seal(r.version + 1)
 	if err != nil {
@@ -166,10 +166,10 @@ func (e *Engine) update(ctx context.Context, r *record, out ...Outgoing) error {
 	return e.cfg.Store.Update(ctx, Entry{ID: r.id.ref, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
 }
 
-// handle is the starter's own secret of the challenge.
+// handle returns the secret with which the starter collects the receipt.
 func (r *record) handle() Code { return r.secret("hd_", "handle") }
 
-// ticket opens the challenge's hosted page.
+// ticket returns the secret that opens the challenge's hosted page.
 func (r *record) ticket() Code { return r.secret("pt_", "ticket") }
 
 func (r *record) secret(prefix, use string) Code {
@@ -177,12 +177,12 @@ func (r *record) secret(prefix, use string) Code {
 	return NewCode(prefix + b64.EncodeToString(sum[:]))
 }
 
-// A mark is the engine's own word in a store's entry that an answer was right: what becomes of the receipt (waits for
-// Redeem, or was given out by Check), the time in milliseconds, which request it was, and
+// A mark is the engine's proof in a store's entry that an answer was right. It holds whether Check returned the receipt or
+// Redeem has to collect it, the time in milliseconds, the request, and
 //
-//	HMAC(key of the app, id | what | time | request | digest)
+//	HMAC(key of the app, id | receipt | time | request | digest)
 //
-// A store can repeat a mark it has seen but not make one; and it only counts with a digest that the seal holds.
+// A store can repeat a mark but not make one. A mark counts only with a digest of the encrypted content.
 const (
 	markWaiting   = 'w'
 	markCollected = 'c'
@@ -198,14 +198,14 @@ func (k *ringKey) mark(id string, a *attempt, at time.Time, digest []byte) []byt
 	return append(mark, sum[:]...)
 }
 
-// An approval is what a valid mark says.
+// An approval is the content of a valid mark.
 type approval struct {
 	at    time.Time
 	waits bool // the receipt was left to Redeem
 	by    attemptID
 }
 
-// won reads a mark, and reports whether it proves that the challenge was answered in time.
+// readMark decodes a mark, and reports whether it proves that the challenge was answered in time.
 func (r *record) won(mark []byte) (won approval, ok bool) {
 	if len(mark) != markSize || r.Decoy {
 		return approval{}, false
@@ -227,7 +227,7 @@ func (r *record) won(mark []byte) (won approval, ok bool) {
 	return won, false
 }
 
-// A View is what may be shown of a challenge: it holds no secret and no full address.
+// A View is the public state of a challenge. It contains no secret and no full address.
 type View struct {
 	ID          string
 	Status      Status
@@ -235,7 +235,7 @@ type View struct {
 	Channel     string
 	Purpose     string
 	Subject     string
-	SentTo      string
+	SentTo      string // masked address; empty if nothing is sent
 	Ask         Ask
 	Locale      string
 	ReturnURL   string
@@ -244,10 +244,10 @@ type View struct {
 	Client      Client
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
-	TriesLeft   int
-	Sends       bool // something is sent: the next three hold
-	SendsLeft   int
-	ResendAt    time.Time // no resend before
+	TriesLeft   int       // tries left
+	Sends       bool      // messages are sent; SendsLeft, ResendAt and Delivery are set
+	SendsLeft   int       // messages left
+	ResendAt    time.Time // earliest time of a resend
 	Delivery    Delivery
 }
 
@@ -263,12 +263,12 @@ func (e *Engine) view(r *record, entry Entry) View {
 	return v
 }
 
-// tryTime is how long a try may take after it was charged. An approval that comes later is refused by the store, and a
-// challenge without further tries is locked then, though the node that evaluated the last one never recorded the result.
+// tryTimeout is the longest time from charging a try to its approval. The store refuses a later approval. A challenge without
+// tries left is locked after that time, even if the node that evaluated the last try never recorded a result.
 const tryTime = 10 * time.Second
 
-// status is what became of a challenge and, if it was approved, how. The store is believed where it only refuses; that
-// something was approved is believed with a valid mark alone.
+// status returns the state of a challenge and, if it was approved, the approval. An approval needs a valid mark; every other
+// state is taken from the store.
 func (e *Engine) status(r *record, entry Entry) (Status, approval) {
 	switch entry.State {
 	case StateApproved:
@@ -295,8 +295,8 @@ func (e *Engine) status(r *record, entry Entry) (Status, approval) {
 	return Pending, approval{}
 }
 
-// lockIdle locks a challenge without tries whose last one was never settled, once it can win no more. The entry comes
-// back as it is then.
+// lockUnsettled locks a challenge without tries left whose last try was never settled, after tryTimeout. It returns the entry
+// as it is then.
 func (e *Engine) lockIdle(ctx context.Context, rec *record, entry Entry) Entry {
 	if entry.State != StatePending || entry.Tries > 0 || len(rec.Digests) > 0 || e.cfg.Clock().Sub(entry.LastTry) < tryTime {
 		return entry
@@ -313,7 +313,7 @@ func (e *Engine) lockIdle(ctx context.Context, rec *record, entry Entry) Entry {
 	return entry
 }
 
-// closedError is the error of a call that comes too late.
+// closedError returns the error for a challenge that has ended; nil if it is pending.
 func closedError(s Status) error {
 	switch s {
 	case Approved:

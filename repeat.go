@@ -7,16 +7,16 @@ import (
 )
 
 const (
-	maxRepeats  = 3               // answers to one challenge that are compared with its note when no try or budget is left
-	flightTime  = 2 * time.Second // the longest that such an answer waits for a try in flight
+	maxRepeats  = 3               // most answers to a challenge that are compared with its note when no try or budget is left
+	flightTime  = 2 * time.Second // longest time that such an answer waits for a try in flight
 	firstFlight = 20 * time.Millisecond
 	lastFlight  = 250 * time.Millisecond
 )
 
-// checkWithoutTry is for an answer that came when no try or no budget was left. It may be a copy of one that is being
-// evaluated, or that was right when its process died. So it is compared with the challenge's note and nothing else; without
-// one it waits for the tries in flight, and says how the challenge ended, whatever it brought. If none is in flight the
-// refusal stands at once.
+// checkWithoutTry handles an answer that arrived when no try or no budget was left. It may be a copy of an answer that is
+// being evaluated, or that was right when its process died. So it is compared with the challenge's note and nothing else.
+// Without a note it waits for the tries in flight and returns how the challenge ended. If none is in flight it returns the
+// refusal at once.
 func (e *Engine) checkWithoutTry(ctx context.Context, i challengeID, s Verifier, a *attempt, entry Entry, refusal error) (*Result, error) {
 	if entry.Settled >= entry.Used {
 		return nil, refusal
@@ -38,8 +38,8 @@ func (e *Engine) checkWithoutTry(ctx context.Context, i challengeID, s Verifier,
 	return result, err
 }
 
-// inFlightError is the error while a try may still win: no caller hears that a challenge is locked which may be
-// approved after that.
+// inFlightError returns the error while a try may still be approved: ErrUnavailable and not ErrAttemptsExhausted, because the
+// challenge may be approved after that.
 func inFlightError(refusal error) error {
 	if !errors.Is(refusal, ErrAttemptsExhausted) {
 		return refusal
@@ -47,10 +47,10 @@ func inFlightError(refusal error) error {
 	return &Error{Code: ErrUnavailable.Code, Unknown: true, RetryAfter: time.Second, Cause: ErrInFlight}
 }
 
-// errNoNote says that there is no note of the challenge, or none that this answer left.
+// errNoNote means that the challenge has no note, or that another answer left it.
 var errNoNote = errors.New("watchword: no note of this answer")
 
-// winByNote wins by the challenge's note, if this very answer has left it.
+// winByNote closes the challenge if this answer left its note.
 func (e *Engine) winByNote(ctx context.Context, i challengeID, s Verifier, a *attempt) (*Result, error) {
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
@@ -82,8 +82,8 @@ func (e *Engine) winByNote(ctx context.Context, i challengeID, s Verifier, a *at
 	return e.win(ctx, rec, a, result, entry.LastTry.Add(tryTime))
 }
 
-// awaitFlight waits until a challenge has ended, or none of its tries is in flight any more, or long enough. It reports
-// whether the challenge is still pending.
+// awaitTriesInFlight waits until the challenge has ended, none of its tries is in flight, or maxInFlightWait is over. It
+// reports whether the challenge is still pending.
 func (e *Engine) awaitFlight(ctx context.Context, i challengeID) (pending bool, err error) {
 	wake, stop := e.watchers.Watch(i.id)
 	defer stop()
@@ -115,7 +115,7 @@ func (e *Engine) awaitFlight(ctx context.Context, i challengeID) (pending bool, 
 	}
 }
 
-// resultOfNote is what the answer has earned that left a note.
+// resultOfNote returns the result of the answer that left the note.
 func (e *Engine) resultOfNote(ctx context.Context, rec *record, n *note, f *Factor) (*Result, error) {
 	if rec.Purpose != PurposeEnrol {
 		proof, err := n.proof()
@@ -131,8 +131,7 @@ func (e *Engine) resultOfNote(ctx context.Context, rec *record, n *note, f *Fact
 	return e.enrolledResult(rec, *f, n.created), nil
 }
 
-// findNote looks for the challenge's note among the factors that its answer may have been paid with; nil: there is none
-// that is still believed.
+// findNote returns the challenge's valid note and its factor, or nil.
 func (e *Engine) findNote(ctx context.Context, s Verifier, rec *record, a *attempt) (*Factor, *note, error) {
 	factors, err := e.spendableFactors(ctx, s, rec, a)
 	if err != nil {
@@ -142,7 +141,7 @@ func (e *Engine) findNote(ctx context.Context, s Verifier, rec *record, a *attem
 	return f, n, nil
 }
 
-// noteIn finds the challenge's note in factors that were just read.
+// noteIn returns the challenge's note in factors that were just read, or nil.
 func (e *Engine) noteIn(factors []Factor, rec *record) (*Factor, *note) {
 	for i := range factors {
 		if f := &factors[i]; !f.Disabled {
@@ -154,7 +153,7 @@ func (e *Engine) noteIn(factors []Factor, rec *record) (*Factor, *note) {
 	return nil, nil
 }
 
-// spendableFactors are the factors that an answer may have been paid with.
+// spendableFactors returns the factors that the answer may have spent.
 func (e *Engine) spendableFactors(ctx context.Context, s Verifier, rec *record, a *attempt) ([]Factor, error) {
 	if rec.Subject != "" {
 		return rec.Challenge.Factors(ctx)

@@ -8,43 +8,43 @@ import (
 	"time"
 )
 
-// A StartRequest asks for a challenge.
+// A StartRequest asks for a new challenge.
 type StartRequest struct {
-	Strategy    string // required
-	Purpose     string // required
-	Subject     string // who is asked; opaque
-	Channel     string // how a message travels
-	To          string // where to
-	Locale      string
-	ReturnURL   string
-	Nonce       string // copied into the receipt
-	Label       string // of what is enrolled
-	Factor      string // the one factor that may answer
-	Transaction map[string]string
-	Metadata    map[string]string
+	Strategy    string            // name of the strategy; required
+	Purpose     string            // required
+	Subject     string            // the app's opaque id of the person; required by some strategies and for PurposeEnrol
+	Channel     string            // required if messages are sent, unless the strategy has a default
+	To          string            // address; required if messages are sent
+	Locale      string            // BCP 47 tag; may be empty
+	ReturnURL   string            // of an origin in Config.ReturnOrigins; may be empty
+	Nonce       string            // copied into the receipt
+	Label       string            // of the factor to enrol
+	Factor      string            // id of the only factor that may answer; empty: any
+	Transaction map[string]string // what the subject approves
+	Metadata    map[string]string // the app's own data, copied into views and events
 	Client      Client
-	Decoy       bool      // looks and takes as long as a real one, sends nothing and is never approved
-	Authority   Authority // for an enrolment where the subject has factors already
+	Decoy       bool      // take as long as a real challenge, send nothing and approve no answer
+	Authority   Authority // for PurposeEnrol, if the subject has factors
 
-	// Seed, if set, decides the challenge's id: starting again with the same one finds the challenge of the first
-	// time, and nothing is sent twice.
+	// Seed, if set, determines the challenge's id. A second start with the same seed returns the first challenge, and no
+	// message is sent twice.
 	Seed []byte
-	// Unanswered says that an earlier start with this Seed was not answered: its message may never have been handed over,
-	// and is unless it was sent.
+	// Unanswered reports that an earlier start with this Seed was not answered, so that its message may not have been queued.
+	// It is queued again unless it was sent.
 	Unanswered bool
 }
 
-// Started is a challenge that was just begun, with what only its starter sees, this once.
+// Started is a new challenge with the secrets that only its starter may see.
 type Started struct {
 	View
-	Handle Code           // with which the starter alone collects the receipt
-	Ticket Code           // opens the challenge's hosted page
-	Public map[string]any // what the ask needs
+	Handle Code           // collects the receipt; see Engine.Redeem
+	Ticket Code           // opens the hosted page; see Engine.OpenPage
+	Public map[string]any // Prompt.Public, such as the options of a passkey
 }
 
-// Start begins a challenge: the strategy says what is asked, the limits are asked (one step for all of them; what is
-// refused, by whomever, does not count), the entry is created, and what must be sent is handed to the outbox. It returns when the
-// message is queued, not when it has been sent.
+// Start creates a challenge. It charges the shared limits, all of them or none, stores the entry and queues the message; a
+// message may not have been sent when Start returns. If the start fails after that, the charges are refunded. Every error is
+// an *Error.
 func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) {
 	if s := e.strategies[req.Strategy]; s != nil && req.Channel == "" && req.To != "" {
 		req.Channel = s.Properties().Channel
@@ -87,8 +87,9 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	return e.started(rec, entry, prompt.Public), nil
 }
 
-// prepareStart says what is asked. What cannot be asked is not counted by the limits; but they come before the proof of an enrolment,
-// which would be spent for nothing. An enrolment that was begun before comes back as it was.
+// prepareStart asks the strategy for its prompt and charges the limits. It charges nothing for a challenge that cannot be
+// asked. For an enrolment it charges first, because the proof of authority would otherwise be spent for nothing. It returns
+// existing if an enrolment with the same seed exists.
 func (e *Engine) prepareStart(ctx context.Context, i challengeID, c *Challenge, req StartRequest, to Address) (prompt Prompt, took startCharge, before *Started, err error) {
 	s := i.strategy
 	c.Decoy = req.Decoy
@@ -111,8 +112,8 @@ func (e *Engine) prepareStart(ctx context.Context, i challengeID, c *Challenge, 
 	return prompt, took, nil, err
 }
 
-// authorizeEnrolment spends the proof that an enrolment needs. With a seed it looks first whether the challenge is there:
-// then the proof was spent on it.
+// authorizeEnrolment spends the proof that an enrolment needs. With a seed it first looks for the challenge of an earlier
+// request, which has spent the proof already.
 func (e *Engine) authorizeEnrolment(ctx context.Context, i challengeID, c *Challenge, req StartRequest) (before *Started, err error) {
 	if req.Seed != nil {
 		if before, err = e.repeatStart(ctx, i, req.Unanswered); err == nil || !errors.Is(err, ErrUnknownChallenge) {
@@ -134,7 +135,7 @@ func (e *Engine) authorizeEnrolment(ctx context.Context, i challengeID, c *Chall
 	return nil, err
 }
 
-// beginStrategy asks the strategy; enrolling is a purpose that an Enroller serves by methods of its own.
+// beginStrategy calls BeginEnrol for PurposeEnrol and Begin for other purposes.
 func beginStrategy(ctx context.Context, s Strategy, c *Challenge) (Prompt, error) {
 	if c.Purpose == PurposeEnrol {
 		return s.(Enroller).BeginEnrol(ctx, c)
@@ -160,7 +161,7 @@ func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challe
 	return c, id, nil
 }
 
-// newID draws the random part of an id and the salt of what is derived; a seed fixes both.
+// newID returns an id with a random part and a random salt. A seed determines both.
 func (e *Engine) newID(req StartRequest, s Strategy, to Address) (challengeID, []byte, error) {
 	draw, err := e.random(2*randomSize + saltSize)
 	if err != nil {
@@ -179,7 +180,7 @@ func (e *Engine) newID(req StartRequest, s Strategy, to Address) (challengeID, [
 	case GroupSubject:
 		about := "subject"
 		if req.Purpose == PurposeEnrol {
-			about = "enrolment" // of a secret that was just shown: it neither spends nor refills the budget of the others
+			about = "enrolment" // its secret was just shown: it neither spends nor refills the budget of other challenges
 		}
 		group = e.identity.groupTag(e.cfg.App, about, s.Name(), req.Subject)
 	default:
@@ -190,7 +191,7 @@ func (e *Engine) newID(req StartRequest, s Strategy, to Address) (challengeID, [
 	return id, draw[2*randomSize:], nil
 }
 
-// newEntry makes what the store keeps, and what it hides.
+// newEntry returns the entry of a new challenge and its record.
 func (e *Engine) newEntry(i challengeID, t StrategyProperties, c *Challenge, p Prompt) (Entry, *record, error) {
 	rec := &record{id: i, version: 1, sealed: sealed{Challenge: *c, Salt: c.salt}}
 	var err error
@@ -202,7 +203,7 @@ func (e *Engine) newEntry(i challengeID, t StrategyProperties, c *Challenge, p P
 	return entry, rec, err
 }
 
-// acceptedDigests are those of the right answers; a decoy has as many, of nothing.
+// acceptedDigests returns the digests of the right answers; for a decoy as many random ones.
 func (e *Engine) acceptedDigests(c *Challenge, p Prompt) ([][]byte, error) {
 	digests := make([][]byte, len(p.Accepts))
 	for i, answer := range p.Accepts {
@@ -220,7 +221,8 @@ func (e *Engine) acceptedDigests(c *Challenge, p Prompt) ([][]byte, error) {
 	return digests, nil
 }
 
-// respondentOf is the subject, or the address of a challenge without one; neither for a discoverable passkey.
+// respondentOf returns who must answer: the subject, or the address of a challenge without a subject; empty for a
+// discoverable passkey.
 func respondentOf(subject, address string) string {
 	switch {
 	case subject != "":
@@ -231,12 +233,12 @@ func respondentOf(subject, address string) string {
 	return ""
 }
 
-// digest is what is stored of an answer and what is compared: HMAC(key of the app, id | purpose | who | text).
+// digest returns the digest of an answer that is stored and compared: HMAC(key of the app, id | purpose | respondent | text).
 func (k *ringKey) digest(id, purpose, who, text string) [32]byte {
 	return k.digests.sum(id, purpose, who, text)
 }
 
-// create writes the entry and hands over what must be sent: within the same step if the store is the outbox too.
+// create stores the entry and queues its message, in one atomic step if the store is the outbox too.
 func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
 	if rec.Sends == 0 {
 		return e.cfg.Store.Create(ctx, entry)
@@ -251,8 +253,8 @@ func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
 	return e.handOver(ctx, out, rec)
 }
 
-// handOver hands a message to an outbox of its own. If that takes no more, the delivery reads failed, as far as the store can
-// still be reached: whoever starts again with the same seed, or resends, sends it.
+// enqueue puts a message into the outbox. If the outbox refuses it, the delivery is recorded as failed, so that a start with
+// the same seed, or a resend, sends it.
 func (e *Engine) handOver(ctx context.Context, out Outgoing, rec *record) error {
 	out.fresh = rec
 	err := e.cfg.Outbox.Put(ctx, out)
@@ -266,8 +268,8 @@ func (e *Engine) handOver(ctx context.Context, out Outgoing, rec *record) error 
 	return err
 }
 
-// repeatStart answers for a seed that was used before: the challenge of that time, which sends nothing again unless
-// its message reads failed. What is asked is derived from it once more.
+// repeatStart returns the challenge of an earlier start with the same seed. It queues its message again only if that was not
+// queued. The prompt is derived again.
 func (e *Engine) repeatStart(ctx context.Context, i challengeID, unanswered bool) (*Started, error) {
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
@@ -292,8 +294,8 @@ func (e *Engine) repeatStart(ctx context.Context, i challengeID, unanswered bool
 	return e.started(rec, entry, prompt.Public), nil
 }
 
-// handOverAgain hands over a first message that its start failed to hand over, or may have. One that another start has queued
-// is left alone, so that nothing is sent twice.
+// enqueueUnsent queues a first message that its start failed to queue, or may have failed to queue. It does nothing if
+// another start has queued it.
 func (e *Engine) handOverAgain(ctx context.Context, rec *record, unanswered bool) error {
 	if rec.Sends != 1 || e.cfg.Outbox == nil {
 		return nil
@@ -310,7 +312,7 @@ func (e *Engine) handOverAgain(ctx context.Context, rec *record, unanswered bool
 	rec.Delivery, rec.SentAt = Delivery{Status: DeliveryQueued}, e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	err := e.update(ctx, rec)
 	if errors.Is(err, ErrConflict) {
-		return nil // somebody else was a moment earlier
+		return nil // another request has queued it
 	}
 	if err == nil {
 		rec.version++

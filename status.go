@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Status is what became of a challenge. It is a hint: only a receipt proves. A challenge whose subject has removed what it
-// needs is canceled when somebody looks.
+// Status returns the state of a challenge. It proves nothing: only a receipt does. It cancels a pending challenge whose
+// subject has removed the factor that the challenge needs.
 func (e *Engine) Status(ctx context.Context, id string) (View, error) {
 	began := time.Now()
 	v, rec, err := e.readView(ctx, id)
@@ -26,7 +26,7 @@ func (e *Engine) Status(ctx context.Context, id string) (View, error) {
 	return canceled, err
 }
 
-// readView reads a challenge's status.
+// readView reads the state of a challenge.
 func (e *Engine) readView(ctx context.Context, id string) (View, *record, error) {
 	i, err := e.parse(id)
 	if err != nil {
@@ -43,8 +43,8 @@ func (e *Engine) readView(ctx context.Context, id string) (View, *record, error)
 	return v, rec, nil
 }
 
-// lacksPrerequisite reports whether a challenge asks for something that its subject has had and has no more, or enrols by an
-// authority that is gone.
+// lacksPrerequisite reports whether the subject has removed the factor that a challenge needs, or whether the authority of an
+// enrolment has ended.
 func (e *Engine) lacksPrerequisite(ctx context.Context, rec *record) bool {
 	verifier, ok := rec.id.strategy.(Verifier)
 	if !ok || rec.Subject == "" {
@@ -57,10 +57,10 @@ func (e *Engine) lacksPrerequisite(ctx context.Context, rec *record) bool {
 	c := rec.Challenge
 	prompt, err := verifier.Begin(ctx, &c)
 	gone := err == nil && prompt.Decoy || errors.Is(err, ErrNotEnrolled) || errors.Is(err, ErrUnknownFactor)
-	return gone && !rec.Decoy // which takes as long
+	return gone && !rec.Decoy // evaluated after Begin, so that a decoy takes as long
 }
 
-// Cancel ends a challenge that is still pending; canceling it again changes nothing.
+// Cancel cancels a pending challenge. It is idempotent. A challenge that ended otherwise returns the error of its state.
 func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	i, err := e.parse(id)
 	if err != nil {
@@ -91,7 +91,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	return e.view(rec, entry), nil
 }
 
-// endingOf reads how a closed challenge ended.
+// endingOf returns the error for the state of a closed challenge.
 func (e *Engine) endingOf(ctx context.Context, i challengeID) error {
 	entry, rec, err := e.read(ctx, i)
 	if err != nil {
@@ -104,17 +104,17 @@ func (e *Engine) endingOf(ctx context.Context, i challengeID) error {
 	return ErrAttemptsExhausted
 }
 
-// lastReadTimeout bounds how long the first look of a waiting caller may take.
+// firstReadTimeout bounds the first read of Wait.
 const lastReadTimeout = 2 * time.Second
 
-// How often a waiting caller reads: at first soon, then once a second.
+// The pauses between the reads of Wait.
 const (
 	firstPoll = 200 * time.Millisecond
 	lastPoll  = time.Second
 )
 
-// Wait returns when the challenge is no longer pending, or its status when the context is done. Answers that this process
-// takes in are seen at once, those of other nodes within a second.
+// Wait returns when the challenge is no longer pending, or with its pending status when the context is done. It notices
+// changes made by this process at once, and those of other nodes within a second.
 func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 	wake, stop := e.watchers.Watch(id)
 	defer stop()
@@ -140,10 +140,10 @@ func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 	return v, err
 }
 
-// What of a challenge ended in this process, for its tombstones.
+// What a tombstone records of a challenge.
 const (
-	endChallenge = 'c' // the challenge itself; how is its Status
-	endCollected = 'r' // its receipt was given out
+	endChallenge = 'c' // the challenge ended; the ending is its Status
+	endCollected = 'r' // its receipt was collected
 	endRedeemed  = 's' // its receipt was redeemed
-	endUnopened  = 'o' // its link was opened for the first time
+	endUnopened  = 'o' // its link was opened
 )

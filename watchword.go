@@ -18,59 +18,60 @@ import (
 	"github.com/watchword-auth/watchword/internal/watch"
 )
 
-// A Config is what an Engine is made of. Zero values are the defaults that API.md names; what is missing or unsafe New
-// reports all at once.
+// A Config is the configuration of an Engine. Zero values are replaced by defaults. New reports all missing and unsafe
+// settings at once.
 type Config struct {
-	App    string // the tenant: part of every key's derivation, and the audience of receipts; required
-	Name   string // the app's name for people; default App
-	Issuer string // the public URL, https://verify.example.com: issuer of receipts, origin of links; required
+	App    string // id of the app: part of every key's derivation, and the audience of receipts; required
+	Name   string // of the app, for people; default App
+	Issuer string // public URL, such as https://verify.example.com: issuer of receipts, origin of links; required
 
-	Keys     []Key // the first makes codes and seals, all of them verify; required
+	Keys     []Key // the first is active, all of them verify; required
 	Identity Key   // names groups and limits; does not rotate with Keys; required
 
-	Store        Store // required
-	Outbox       Outbox
-	Factors      Factors
-	Strategies   []Strategy // required
-	Addresses    AddressPolicy
-	Channels     []string                    // by which messages can be sent
-	ProviderName func(channel string) string // names who carries messages, for those that only look sent; nil: nobody is named
-	Purposes     []string                    // the only ones allowed; none: every well-formed one
+	Store        Store                       // required
+	Outbox       Outbox                      // required by strategies that send, unless Store is an Outbox
+	Factors      Factors                     // required by strategies that enrol
+	Strategies   []Strategy                  // required
+	Addresses    AddressPolicy               // required by strategies that send
+	Channels     []string                    // channels by which messages can be sent
+	ProviderName func(channel string) string // name of the provider of a channel, for messages that only look sent; nil: no name
+	Purposes     []string                    // the only purposes allowed; empty: every well-formed one
 
-	// CheckMessage refuses a message that would not show what is approved. It is asked with the message of every start that
-	// sends and has a transaction, before anything is counted, and again where a resend goes by another channel; its
-	// error is a *Error of ErrInvalidRequest that names the fields. It must do no I/O. nil: every message can be sent.
+	// CheckMessage refuses a message that would not show the transaction that is approved. It is called for every start that
+	// sends and has a transaction, before anything is counted, and for a resend by another channel. Its error is an *Error of
+	// ErrInvalidRequest that names the fields. It must do no I/O. Nil: no message is refused.
 	CheckMessage func(m Message) error
 
-	// ReturnOrigins are where a person may be sent back to, https://app.example.com say. A return_url is matched by
-	// exact origin; without a list none is accepted.
+	// ReturnOrigins are the origins of allowed return URLs, such as https://app.example.com. A return_url must match one
+	// exactly; with an empty list all are refused.
 	ReturnOrigins []string
 
-	Starts Limiter  // of starts and resends, shared by all nodes; nil: none
-	Checks Throttle // of checks, counted by each process; nil: none
+	Starts Limiter  // limits of starts and resends, shared by all nodes; nil: none
+	Checks Throttle // limits of checks, counted by each process; nil: none
 
-	// Reserved is the limit of starts and resends to addresses that Addresses refuses for a while, by devices that the app
-	// does not know. It counts by prefix and is shared by all nodes. Nil: none of them passes.
+	// Reserved limits starts and resends of unknown devices to addresses that Addresses refuses for a while. It counts by
+	// prefix and is shared by all nodes. Nil: all of them are refused.
 	Reserved Limiter
 
-	Lifetime        time.Duration // of a challenge, at most and by default 10 minutes
-	Tries           int           // of a challenge, by default 5
-	Sends           int           // messages of a challenge, by default 5
-	Cooldown        time.Duration // before the first resend, by default 30 seconds; it doubles with each send
-	ReceiptLifetime time.Duration // at most 10 minutes, by default 5
-	NewCodes        bool          // each resend brings a new code and ends the older one
+	Lifetime        time.Duration // of a challenge; at most and by default 10 minutes
+	Tries           int           // of a challenge; by default 5
+	Sends           int           // messages of a challenge; by default 5
+	Cooldown        time.Duration // before the first resend; by default 30 seconds; doubles with each send
+	ReceiptLifetime time.Duration // at most 10 minutes; by default 5
+	NewCodes        bool          // each resend brings a new code and invalidates the older one
 	SMSOrigin       string        // host of the @host #code line that browsers bind a code to; empty: no such line
-	Budget          []Window      // of a group's wrong answers, by default 5 in 15 minutes and 30 a day
-	NoBudget        bool          // for load tests: wrong answers are limited by a challenge's own tries alone
-	Development     bool          // an answer for another purpose or somebody else hears so, in Error.Extra
+	Budget          []Window      // of a group's wrong answers; by default 5 in 15 minutes and 30 a day
+	NoBudget        bool          // for load tests: only a challenge's own tries limit wrong answers
+	Development     bool          // Error.Extra explains answers for another purpose or respondent
 
-	Clock  func() time.Time                   // default time.Now
-	Random io.Reader                          // default crypto/rand
-	Logger *slog.Logger                       // default: nothing is logged
-	Events func(ctx context.Context, e Event) // called in line, so it must not block; nil: nobody listens
+	Clock  func() time.Time                   // default: time.Now
+	Random io.Reader                          // default: crypto/rand.Reader
+	Logger *slog.Logger                       // default: discards everything
+	Events func(ctx context.Context, e Event) // called synchronously, so it must not block; nil: no events
 }
 
-// An Engine verifies for one app. It is safe for concurrent use and keeps nothing that another node would need.
+// An Engine creates and checks challenges for one app. It is safe for concurrent use. It holds no state that other nodes
+// need.
 type Engine struct {
 	cfg          Config
 	keyring      keyring
@@ -88,9 +89,9 @@ type Engine struct {
 	noteRemovals noteRemovals
 	keys         probe.Gate
 
-	placeholder SealedFactor  // for decoys to decrypt
-	process     [8]byte       // random: names this process in an attemptID
-	attempts    atomic.Uint64 // so far
+	placeholder SealedFactor  // an encrypted factor for decoys to decrypt
+	process     [8]byte       // random; part of every requestID of this process
+	attempts    atomic.Uint64 // number of requests so far
 	log         *slog.Logger
 }
 
@@ -104,7 +105,7 @@ const (
 
 var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 
-// New makes an Engine, or reports everything that is missing or unsafe.
+// New returns an Engine, or an error with everything that is missing or unsafe in the configuration.
 func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, kinds: map[[kindSize]byte]Strategy{},
@@ -268,20 +269,20 @@ func (e *Engine) random(n int) ([]byte, error) {
 	return b, err
 }
 
-// App is the id of the app that the engine verifies for.
+// App returns the id of the app.
 func (e *Engine) App() string { return e.cfg.App }
 
-// Name is the app's name for people.
+// Name returns the app's name for people.
 func (e *Engine) Name() string { return e.cfg.Name }
 
-// OwnsChallenge reports whether the engine's app made a challenge of this id; nothing is read for it. With it a server finds the
-// engine of a page or a callback.
+// OwnsChallenge reports whether the id is of a challenge of the engine's app. It does not read the store. A server uses it to
+// find the engine of a page or a callback.
 func (e *Engine) OwnsChallenge(id string) bool {
 	_, err := e.parse(id)
 	return err == nil
 }
 
-// parse returns what an id says; an id of another app is as unknown as one that nobody made.
+// parse parses an id. An id of another app or of an unknown strategy is ErrUnknownChallenge.
 func (e *Engine) parse(id string) (challengeID, error) {
 	i, ok := e.identity.parseID(id)
 	if !ok || i.app != e.appTag {
