@@ -31,13 +31,13 @@ const notACode = "cannot be a code: it has characters that no code has, or is to
 // readAnswer returns the normalized answer, or refuses a text that cannot be an answer to the strategy. It decides by the
 // text alone, before the store is read, so a refusal costs no try and reveals nothing.
 func readAnswer(s Strategy, a Answer) (_ Answer, err error) {
-	t := s.Properties()
+	props := s.Properties()
 	switch {
 	case a.Text == "":
 		return a, invalid("answer", "is required")
-	case a.Object && !t.Object:
+	case a.Object && !props.Object:
 		return a, invalid("answer", "must be a string")
-	case !a.Object && t.Object:
+	case !a.Object && props.Object:
 		return a, invalid("answer", "must be an object")
 	}
 	if reader, ok := s.(AnswerReader); ok {
@@ -45,13 +45,13 @@ func readAnswer(s Strategy, a Answer) (_ Answer, err error) {
 		return a, err
 	}
 	var isCode bool
-	if a.Text, isCode = t.Typed.read(a.Text); !isCode {
+	if a.Text, isCode = props.Typed.read(a.Text); !isCode {
 		return a, invalid("answer", notACode)
 	}
-	if t.Typed.Number == 0 || a.Starter {
+	if props.Typed.Number == 0 || a.Starter {
 		return a, nil
 	}
-	number := typed.Shape{Alphabet: typed.Digits, Min: t.Typed.Number, Max: t.Typed.Number}
+	number := typed.Shape{Alphabet: typed.Digits, Min: props.Typed.Number, Max: props.Typed.Number}
 	if a.Number, isCode = number.Fold(a.Number); !isCode {
 		return a, invalid("number", notACode)
 	}

@@ -42,8 +42,8 @@ type Challenge struct {
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	Ask         Ask
-	Decoy       bool       // never approved
-	Enrolment   *enrolment // what authorizes an enrolment; nil for other purposes
+	Decoy       bool                // never approved
+	Enrolment   *enrolmentAuthority // what authorizes an enrolment; nil for other purposes
 
 	Sends    int       // number of messages requested so far
 	SentAt   time.Time // when the last message was requested
@@ -56,10 +56,10 @@ type Challenge struct {
 
 	prefix string // prefix of the phone number that messages go to; empty: no message is really sent
 
-	env   *environment
-	salt  []byte
-	key   *ringKey
-	reads *factorReads // factors that the current evaluation has read; nil outside an evaluation
+	env         *environment
+	salt        []byte
+	key         *ringKey
+	factorReads *factorReads // factors that the current evaluation has read; nil outside an evaluation
 }
 
 // A Client is the device that the app serves. Limits count by it, and hosted pages show where a challenge was started.
@@ -86,18 +86,18 @@ const (
 
 // An enrolmentAuthority is what authorized an enrolment to begin. The engine checks it again when the enrolment ends: the
 // authority ends with the factor that earned the proof and with the subject, and the active factors may have changed.
-type enrolment struct {
-	Proof    int    // strength of the proof; 0: the subject had no factors, so no proof was needed
-	Factor   string // id of the factor that earned the proof; empty: none
-	FactorOf string // challenge that enrolled Factor; ids of factors may be used again
-	Life     string // of the subject's factor set; empty: there was no set
+type enrolmentAuthority struct {
+	Proof            int    // strength of the proof; 0: the subject had no factors, so no proof was needed
+	Factor           string // id of the factor that earned the proof; empty: none
+	FactorEnrolledBy string // challenge that enrolled Factor; ids of factors may be used again
+	Generation       string // of the subject's factor set; empty: there was no set
 
-	began time.Time // when the proof was earned; the removal of the subject after that ends the authority
+	earnedAt time.Time // when the proof was earned; the removal of the subject after that ends the authority
 }
 
-func (n *enrolment) fields(f *codec.Codec) {
+func (n *enrolmentAuthority) fields(f *codec.Codec) {
 	f.Number(&n.Proof)
-	for _, text := range []*string{&n.Factor, &n.FactorOf, &n.Life} {
+	for _, text := range []*string{&n.Factor, &n.FactorEnrolledBy, &n.Generation} {
 		f.Text(text)
 	}
 }
@@ -128,7 +128,7 @@ func (c *Challenge) fields(f *codec.Codec) {
 	for _, flag := range []*bool{&c.Client.Known, &c.Decoy} {
 		f.Flag(flag)
 	}
-	codec.Optional(f, &c.Enrolment, (*enrolment).fields)
+	codec.Optional(f, &c.Enrolment, (*enrolmentAuthority).fields)
 	f.Number(&c.Sends)
 	f.Number(&c.CodeOf)
 	f.Bytes(&c.Data)
@@ -168,9 +168,9 @@ func (c *Challenge) DeriveBytes(label string, n int) []byte {
 // DeriveStableCode is DeriveCode with a result that does not change when a resend brings a new code. It is for codes that a
 // screen shows.
 func (c *Challenge) DeriveStableCode(label, alphabet string, n int) Code {
-	lasting := *c
-	lasting.CodeOf = 0
-	return lasting.DeriveCode(label, alphabet, n)
+	stable := *c
+	stable.CodeOf = 0
+	return stable.DeriveCode(label, alphabet, n)
 }
 
 func (c *Challenge) stream(label string) func(counter byte) [32]byte {
@@ -199,12 +199,12 @@ func (c *Challenge) Factors(ctx context.Context) ([]Factor, error) {
 			return []Factor{*f}, nil
 		}
 	}
-	if c.reads != nil && c.reads.listed {
-		return slices.Clone(c.reads.factors), nil
+	if c.factorReads != nil && c.factorReads.listed {
+		return slices.Clone(c.factorReads.factors), nil
 	}
 	all, err := c.env.factors.list(ctx, c.Subject, c.Strategy)
-	if err == nil && c.reads != nil {
-		c.reads.listed, c.reads.factors = true, append(c.reads.factors, all...)
+	if err == nil && c.factorReads != nil {
+		c.factorReads.listed, c.factorReads.factors = true, append(c.factorReads.factors, all...)
 	}
 	return slices.Clone(all), err
 }
@@ -212,8 +212,8 @@ func (c *Challenge) Factors(ctx context.Context) ([]Factor, error) {
 // FindFactor returns a factor of the app by its id, whatever its subject; ErrNotFound if there is none.
 func (c *Challenge) FindFactor(ctx context.Context, id string) (Factor, error) {
 	f, err := c.env.factors.get(ctx, id)
-	if err == nil && c.reads != nil {
-		c.reads.factors = append(c.reads.factors, f)
+	if err == nil && c.factorReads != nil {
+		c.factorReads.factors = append(c.factorReads.factors, f)
 	}
 	return f, err
 }

@@ -7,6 +7,24 @@ import (
 	"time"
 )
 
+// checkWithVerifier checks an answer that the strategy evaluates after the try was charged.
+func (e *Engine) checkWithVerifier(ctx context.Context, id challengeID, s Verifier, a *attempt) (*Result, error) {
+	entry, err := e.cfg.Store.Attempt(ctx, id.storeID, nil, e.budget(id))
+	var budgetErr *BudgetError
+	if errors.Is(err, ErrSpent) || errors.As(err, &budgetErr) {
+		_, refusal := e.explainRefusal(ctx, id, a, entry, err)
+		return e.checkWithoutTry(ctx, id, s, a, entry, refusal)
+	}
+	if err != nil {
+		return e.explainRefusal(ctx, id, a, entry, err)
+	}
+	rec, err := e.open(ctx, id, entry)
+	if err != nil {
+		return nil, err
+	}
+	return e.evaluateAnswer(ctx, s, rec, entry, a)
+}
+
 // evaluateAnswer checks an answer with its Verifier after the try was charged. The strategy decides, the engine spends what
 // can be used once, and only then closes the challenge. Spending leaves a note in the factor. A copy of the answer that comes
 // too late to spend continues with the note, and one of the copies closes the challenge.
@@ -15,28 +33,28 @@ func (e *Engine) evaluateAnswer(ctx context.Context, s Verifier, rec *record, en
 		return nil, err
 	}
 	if contradicts(rec, a) || rec.Decoy && rec.Purpose == PurposeEnrol {
-		return e.settleWrongAnswer(ctx, rec, entry, a, &wrongAnswer{extra: e.explainContradiction(ctx, rec, a)})
+		return e.settleWrongAnswer(ctx, rec, entry, a, &wrongAnswerError{extra: e.explainContradiction(ctx, rec, a)})
 	}
 	if rec.Decoy && rec.Purpose != PurposeEnrol {
 		return e.evaluateDecoy(ctx, s, rec, entry, a)
 	}
 	// Only an earlier try of this challenge can have left its note, so the first try does not look for one.
-	look := entry.Used > 1
-	for range casTries {
-		result, err := e.evaluateOnce(ctx, s, rec, a, look)
+	checkNote := entry.Used > 1
+	for range maxConflictRetries {
+		result, err := e.evaluateOnce(ctx, s, rec, a, checkNote)
 		if errors.Is(err, ErrConflict) {
-			look = true
+			checkNote = true
 			continue
 		}
-		var wrong *wrongAnswer
+		var wrong *wrongAnswerError
 		if errors.As(err, &wrong) {
 			result, err := e.settleWrongAnswer(ctx, rec, entry, a, wrong)
-			return result, rec.faultOr(err)
+			return result, rec.unreadableOr(err)
 		}
 		if err != nil {
 			return nil, e.settleRefusal(ctx, rec, err)
 		}
-		return e.win(ctx, rec, a, result, entry.LastTry.Add(tryTime))
+		return e.approve(ctx, rec, a, result, entry.LastTry.Add(tryTimeout))
 	}
 	return nil, unavailable(fmt.Errorf("a factor kept changing: %w", ErrConflict))
 }
@@ -48,26 +66,26 @@ func (e *Engine) checkNotEnded(ctx context.Context, rec *record) error {
 		return ErrChallengeExpired
 	}
 	if rec.Approved {
-		e.log.ErrorContext(ctx, "the store reopened a challenge that was won", "challenge", rec.ID)
+		e.log.ErrorContext(ctx, "store reopened an approved challenge", "challenge", rec.ID)
 		return ErrChallengeApproved
 	}
 	return e.endedError(rec)
 }
 
 // A wrongAnswerError is a Verifier's ErrMismatch with the compared factors and the details for the app's backend.
-type wrongAnswer struct {
+type wrongAnswerError struct {
 	compared []Factor
 	extra    map[string]any
 }
 
 // Error returns the text of ErrMismatch.
-func (*wrongAnswer) Error() string { return ErrMismatch.Error() }
+func (*wrongAnswerError) Error() string { return ErrMismatch.Error() }
 
 // evaluateOnce evaluates and spends by compare-and-set: ErrConflict if the factor was changed meanwhile. The answer is then
 // evaluated again with the new version of the factor, so two nodes cannot both accept it.
-func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *attempt, look bool) (*Result, error) {
-	rec.reads = &factorReads{}
-	if look {
+func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *attempt, checkNote bool) (*Result, error) {
+	rec.factorReads = &factorReads{}
+	if checkNote {
 		if f, n, err := e.findNote(ctx, s, rec, a); err != nil {
 			return nil, err
 		} else if n != nil && n.matchesDigest(rec.answerDigest(a)) {
@@ -80,11 +98,11 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *a
 	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
 	if err != nil {
 		// A copy of this answer may have spent it after the factor was read for notes.
-		if f, n := e.noteIn(rec.reads.factors, rec); n != nil && n.matchesDigest(rec.answerDigest(a)) {
+		if f, n := e.noteIn(rec.factorReads.factors, rec); n != nil && n.matchesDigest(rec.answerDigest(a)) {
 			return e.resultOfNote(ctx, rec, n, f)
 		}
 		if errors.Is(err, ErrMismatch) {
-			return nil, &wrongAnswer{proof.Compared, proof.Extra}
+			return nil, &wrongAnswerError{proof.Compared, proof.Extra}
 		}
 		return nil, factorError(err)
 	}
@@ -93,13 +111,13 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *a
 
 // unreadableOr returns refusal, or ErrUnavailable if the answer may be of a factor whose key is not in the keyring: the
 // engine cannot know then that the answer is wrong. The try stays charged.
-func (r *record) faultOr(refusal error) error {
-	if refusal == nil || r.reads == nil || r.Purpose == PurposeEnrol {
+func (r *record) unreadableOr(refusal error) error {
+	if refusal == nil || r.factorReads == nil || r.Purpose == PurposeEnrol {
 		return refusal
 	}
-	for _, f := range r.reads.factors {
-		if f.keyless != nil && (r.Factor == "" || r.Factor == f.ID) {
-			return unavailable(f.keyless)
+	for _, f := range r.factorReads.factors {
+		if f.missingKey != nil && (r.Factor == "" || r.Factor == f.ID) {
+			return unavailable(f.missingKey)
 		}
 	}
 	return refusal
@@ -109,7 +127,7 @@ func (r *record) faultOr(refusal error) error {
 func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof) (*Result, error) {
 	now := e.cfg.Clock()
 	f := proof.Spend
-	n := note{challenge: rec.id.rand, digest: rec.answerDigest(a), amr: proof.AMR, subject: proof.Subject}
+	n := note{challenge: rec.id.random, digest: rec.answerDigest(a), amr: proof.AMR, subject: proof.Subject}
 	if err := n.setExtra(proof.Extra); err != nil {
 		return nil, err
 	}
@@ -135,21 +153,21 @@ func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof
 func (e *Engine) resultOfProof(rec *record, proof Proof, f *Factor) *Result {
 	now := e.cfg.Clock()
 	if f != nil {
-		rec.Factor, rec.FactorOf = f.ID, f.CreatedBy
+		rec.Factor, rec.FactorEnrolledBy = f.ID, f.CreatedBy
 	}
 	claims := e.claims(rec, now, now)
 	if rec.Subject == "" {
 		claims.Subject = proof.Subject
 	}
 	claims.AMR, claims.Extra = proof.AMR, proof.Extra
-	return &Result{Claims: claims, noted: f}
+	return &Result{Claims: claims, spentFactor: f}
 }
 
 // factorError returns errors of the engine and ErrConflict as they are, and all others as ErrUnavailable.
 func factorError(err error) error {
-	var known *Error
+	var engineErr *Error
 	switch {
-	case errors.As(err, &known), errors.Is(err, ErrConflict):
+	case errors.As(err, &engineErr), errors.Is(err, ErrConflict):
 		return err
 	case errors.Is(err, ErrNotFound):
 		return ErrConflict // removed meanwhile: evaluate again without it
@@ -157,9 +175,9 @@ func factorError(err error) error {
 	return unavailable(err)
 }
 
-// win closes the challenge. Of concurrent right answers the first one closes it. After the deadline, by the store's clock,
+// approve closes the challenge. Of concurrent right answers the first one closes it. After the deadline, by the store's clock,
 // the store refuses.
-func (e *Engine) win(ctx context.Context, rec *record, a *attempt, r *Result, deadline time.Time) (*Result, error) {
+func (e *Engine) approve(ctx context.Context, rec *record, a *attempt, r *Result, deadline time.Time) (*Result, error) {
 	rec.Approved, rec.Claims = true, r.Claims
 	data, err := rec.seal(rec.version + 1)
 	if err != nil {
@@ -167,43 +185,43 @@ func (e *Engine) win(ctx context.Context, rec *record, a *attempt, r *Result, de
 	}
 	closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Before: deadline,
 		Clear: e.budget(rec.id).Key}
-	if err := e.cfg.Store.Close(ctx, rec.id.ref, closing); err != nil {
-		return e.explainLostWin(ctx, rec, a, r, err)
+	if err := e.cfg.Store.Close(ctx, rec.id.storeID, closing); err != nil {
+		return e.explainFailedApproval(ctx, rec, a, r, err)
 	}
 	if r.Factor != nil {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
 	}
-	won, err := e.recordApproval(ctx, rec, a, r)
-	e.scheduleNoteRemoval(ctx, r.noted)
-	return won, err
+	result, err := e.recordApproval(ctx, rec, a, r)
+	e.scheduleNoteRemoval(ctx, r.spentFactor)
+	return result, err
 }
 
-// explainLostWin returns the reason why a right answer did not close the challenge, or the result of a repeated request.
-func (e *Engine) explainLostWin(ctx context.Context, rec *record, a *attempt, r *Result, err error) (*Result, error) {
-	var before *Result
+// explainFailedApproval returns the reason why a right answer did not close the challenge, or the result of a repeated request.
+func (e *Engine) explainFailedApproval(ctx context.Context, rec *record, a *attempt, r *Result, err error) (*Result, error) {
+	var repeated *Result
 	refusal := unavailable(err)
 	switch {
 	case errors.Is(err, ErrClosed):
-		before, refusal = e.resolveClosed(ctx, rec.id, a)
+		repeated, refusal = e.resolveClosed(ctx, rec.id, a)
 	case errors.Is(err, ErrExpired) && !e.cfg.Clock().Before(rec.ExpiresAt):
 		refusal = ErrChallengeExpired
 	case errors.Is(err, ErrNotFound):
 		refusal = ErrUnknownChallenge
 	}
-	if before != nil {
-		return before, nil
+	if repeated != nil {
+		return repeated, nil
 	}
-	return nil, e.removeUnwonFactor(ctx, rec, r, refusal)
+	return nil, e.removeUnapprovedFactor(ctx, rec, r, refusal)
 }
 
-// removeUnwonFactor removes the factor of an enrolment that did not close its challenge, unless another right answer closed
+// removeUnapprovedFactor removes the factor of an enrolment that did not close its challenge, unless another right answer closed
 // it with the same factor. If the outcome is unknown the factor stays, so that the same answer can continue with it, and the
 // engine sends the event of an enrolment. A replaced factor stays too.
-func (e *Engine) removeUnwonFactor(ctx context.Context, rec *record, r *Result, refusal error) error {
+func (e *Engine) removeUnapprovedFactor(ctx context.Context, rec *record, r *Result, refusal error) error {
 	if r.Factor == nil || errors.Is(refusal, ErrChallengeApproved) {
 		return refusal
 	}
-	if !r.created || errors.Is(refusal, ErrUnavailable) {
+	if !r.factorCreated || errors.Is(refusal, ErrUnavailable) {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
 		return refusal
 	}

@@ -49,11 +49,11 @@ type Event struct {
 }
 
 // emit sends an event to Config.Events. c may be nil.
-func (e *Engine) emit(ctx context.Context, kind string, c *Challenge, more ...func(*Event)) {
+func (e *Engine) emit(ctx context.Context, eventType string, c *Challenge, more ...func(*Event)) {
 	if e.cfg.Events == nil {
 		return
 	}
-	ev := Event{Type: kind, At: e.cfg.Clock().UTC(), App: e.cfg.App}
+	ev := Event{Type: eventType, At: e.cfg.Clock().UTC(), App: e.cfg.App}
 	if c != nil {
 		ev.ChallengeID, ev.Strategy, ev.Purpose, ev.Subject = c.ID, c.Strategy, c.Purpose, c.Subject
 		ev.Channel, ev.Metadata, ev.Prefix, ev.StartedAt = c.Channel, c.Metadata, c.prefix, c.CreatedAt

@@ -33,10 +33,10 @@ type Factor struct {
 
 	Public map[string]any // the strategy's description for listings; not stored
 
-	readAt  time.Time // by the clock of the factor store; zero: the store does not report it, or the factor is new
-	sealer  *sealer
-	damaged bool  // it cannot be decrypted: it can be removed or replaced, and nothing else
-	keyless error // a *missingKeyError if damaged only means that its key is not in the keyring; else nil
+	readAt     time.Time // by the clock of the factor store; zero: the store does not report it, or the factor is new
+	sealer     *sealer
+	damaged    bool  // it cannot be decrypted: it can be removed or replaced, and nothing else
+	missingKey error // a *missingKeyError if damaged only means that its key is not in the keyring; else nil
 }
 
 // Unreadable reports whether the factor cannot be decrypted. Data is empty then, and the factor can only be removed, or
@@ -69,19 +69,19 @@ type factorStore struct {
 
 // sealID returns the associated data of a factor's encryption. A factor that is moved to another app, subject, strategy or id
 // does not decrypt.
-func (v *factorStore) sealID(subject, strategy, id string) string {
+func (fs *factorStore) sealID(subject, strategy, id string) string {
 	out := append(make([]byte, 0, 160), "factor"...)
-	for _, part := range [...]string{v.app, subject, strategy, id} {
+	for _, part := range [...]string{fs.app, subject, strategy, id} {
 		out = append(binary.AppendUvarint(out, uint64(len(part))), part...)
 	}
 	return string(out)
 }
 
-func (v *factorStore) list(ctx context.Context, subject, strategy string) ([]Factor, error) {
-	if v.store == nil {
+func (fs *factorStore) list(ctx context.Context, subject, strategy string) ([]Factor, error) {
+	if fs.store == nil {
 		return nil, nil
 	}
-	stored, err := v.store.List(ctx, v.app, subject)
+	stored, err := fs.store.List(ctx, fs.app, subject)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -90,45 +90,45 @@ func (v *factorStore) list(ctx context.Context, subject, strategy string) ([]Fac
 		if isInternal(s.Strategy) || strategy != "" && s.Strategy != strategy {
 			continue
 		}
-		out = append(out, v.open(ctx, s))
+		out = append(out, fs.open(ctx, s))
 	}
 	return out, nil
 }
 
-func (v *factorStore) get(ctx context.Context, id string) (Factor, error) {
-	if v.store == nil {
+func (fs *factorStore) get(ctx context.Context, id string) (Factor, error) {
+	if fs.store == nil {
 		return Factor{}, ErrNotFound
 	}
-	s, err := v.store.Get(ctx, v.app, id)
+	s, err := fs.store.Get(ctx, fs.app, id)
 	if err == nil && isInternal(s.Strategy) {
 		err = ErrNotFound
 	}
 	if err != nil {
 		return Factor{}, err
 	}
-	return v.open(ctx, s), nil
+	return fs.open(ctx, s), nil
 }
 
 // open decrypts a factor. A damaged factor becomes a disabled one: it accepts no answer, but it still has to be protected,
 // and it can be removed or replaced. The subject's other factors are not affected. The same holds for a factor whose key is
 // missing; the error is in missingKey then.
-func (v *factorStore) open(ctx context.Context, s SealedFactor) Factor {
-	f, err := v.unseal(s)
+func (fs *factorStore) open(ctx context.Context, s SealedFactor) Factor {
+	f, err := fs.unseal(s)
 	if err == nil {
 		return f
 	}
-	v.log.ErrorContext(ctx, "a factor's seal does not open", "app", v.app, "factor", s.ID, "error", err)
+	fs.log.ErrorContext(ctx, "a factor's seal does not open", "app", fs.app, "factor", s.ID, "error", err)
 	f = Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: codec.ClampTime(s.CreatedAt), Version: s.Version, Disabled: true,
 		readAt: s.ReadAt, damaged: true}
 	var missing *missingKeyError
 	if errors.As(err, &missing) {
-		f.keyless = missing
+		f.missingKey = missing
 	}
 	return f
 }
 
-func (v *factorStore) unseal(s SealedFactor) (Factor, error) {
-	plain, sealer, err := v.keyring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
+func (fs *factorStore) unseal(s SealedFactor) (Factor, error) {
+	plain, sealer, err := fs.keyring.open(fs.sealID(s.Subject, s.Strategy, s.ID), s.Data)
 	if err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
 	}
@@ -145,60 +145,60 @@ func (v *factorStore) unseal(s SealedFactor) (Factor, error) {
 }
 
 // seal encrypts a factor as the given version: 1 for a new factor, its own version plus one for an update.
-func (v *factorStore) seal(f Factor, version int64) (SealedFactor, error) {
+func (fs *factorStore) seal(f Factor, version int64) (SealedFactor, error) {
 	plain, err := codec.Encode(f.fields(&version))
 	if err != nil {
 		return SealedFactor{}, err
 	}
-	id := v.sealID(f.Subject, f.Strategy, f.ID)
-	if f.sealer == nil || f.sealer.key != v.keyring[0] || f.sealer.id != id {
-		if f.sealer, err = v.keyring[0].sealer(id); err != nil {
+	id := fs.sealID(f.Subject, f.Strategy, f.ID)
+	if f.sealer == nil || f.sealer.key != fs.keyring[0] || f.sealer.id != id {
+		if f.sealer, err = fs.keyring[0].sealer(id); err != nil {
 			return SealedFactor{}, err
 		}
 	}
-	return SealedFactor{ID: f.ID, App: v.app, Subject: f.Subject, Strategy: f.Strategy, CreatedAt: f.CreatedAt,
+	return SealedFactor{ID: f.ID, App: fs.app, Subject: f.Subject, Strategy: f.Strategy, CreatedAt: f.CreatedAt,
 		Version: f.Version, Data: f.sealer.seal(plain)}, nil
 }
 
-func (v *factorStore) create(ctx context.Context, f Factor) error {
-	s, err := v.seal(f, 1)
+func (fs *factorStore) create(ctx context.Context, f Factor) error {
+	s, err := fs.seal(f, 1)
 	if err != nil {
 		return err
 	}
-	return v.store.Create(ctx, s)
+	return fs.store.Create(ctx, s)
 }
 
 // update writes a factor by compare-and-set: ErrConflict if it was changed since it was read.
-func (v *factorStore) update(ctx context.Context, f Factor) error {
+func (fs *factorStore) update(ctx context.Context, f Factor) error {
 	if f.damaged {
 		return fmt.Errorf("factor %s: %w", f.ID, errSeal)
 	}
-	s, err := v.seal(f, f.Version+1)
+	s, err := fs.seal(f, f.Version+1)
 	if err != nil {
 		return err
 	}
-	return v.store.Update(ctx, s)
+	return fs.store.Update(ctx, s)
 }
 
 // After every lockEvery consecutive failures a factor is temporarily locked, each time for longer, and after disableAfter
 // failures it is disabled (NIST SP 800-63B-4 §3.2.2). Only a new enrolment replaces a disabled factor.
 const (
-	waitEvery    = 10 // consecutive failures
-	firstWait    = time.Hour
-	longestWait  = 12 * time.Hour
+	lockEvery    = 10 // consecutive failures
+	firstLock    = time.Hour
+	longestLock  = 12 * time.Hour
 	disableAfter = 100
 )
 
 // warningFailures are the numbers of consecutive failures that send EventFactorFailing.
-var warnAt = [...]int{10, 50, 90}
+var warningFailures = [...]int{10, 50, 90}
 
 // Usable returns nil if an answer to the challenge may be compared with the factor now. Otherwise it returns
 // ErrFactorDisabled, ErrTooManyGuesses with RetryAfter while the factor is temporarily locked, or ErrUnavailable if its key
 // is not in the keyring. The temporary lock does not apply to a trusted device, which is bounded by its own guess budget and
 // by the number of consecutive failures.
 func (f *Factor) Usable(c *Challenge) error {
-	if f.keyless != nil {
-		return unavailable(f.keyless)
+	if f.missingKey != nil {
+		return unavailable(f.missingKey)
 	}
 	if f.Disabled {
 		return ErrFactorDisabled
@@ -212,8 +212,8 @@ func (f *Factor) Usable(c *Challenge) error {
 // fail adds one consecutive failure.
 func (f *Factor) fail(now time.Time) {
 	f.Failures++
-	if f.Failures%waitEvery == 0 {
-		f.WaitUntil = now.UTC().Add(min(firstWait<<(f.Failures/waitEvery-1), longestWait))
+	if f.Failures%lockEvery == 0 {
+		f.WaitUntil = now.UTC().Add(min(firstLock<<(f.Failures/lockEvery-1), longestLock))
 	}
 	f.Disabled = f.Disabled || f.Failures >= disableAfter
 }
@@ -231,7 +231,7 @@ func (e *Engine) countFailure(ctx context.Context, rec *record, f Factor) error 
 	case err != nil:
 		return unavailable(err)
 	}
-	if slices.Contains(warnAt[:], f.Failures) {
+	if slices.Contains(warningFailures[:], f.Failures) {
 		e.emit(ctx, EventFactorFailing, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
 	}
 	if f.Failures == disableAfter {

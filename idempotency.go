@@ -21,20 +21,20 @@ type Reservation struct {
 	// TakenOver reports that an earlier request with the same key and body was begun and not answered.
 	TakenOver bool
 
-	engine  *Engine
-	sealer  *sealer
-	ref, id string
-	version int64
-	state   reservationState
+	engine          *Engine
+	sealer          *sealer
+	storeID, sealID string
+	version         int64
+	state           reservationState
 }
 
 // reservationState is the encrypted content of a reservation's entry.
 type reservationState struct {
-	Fingerprint []byte    `json:"fp"`
-	Life        []byte    `json:"li"` // random id of the entry: after it expired, the same key gives another seed
-	Until       time.Time `json:"un"`
-	Answer      []byte    `json:"an,omitempty"`
-	While       string    `json:"wh,omitempty"` // the challenge that must be pending for the answer to be repeated
+	Fingerprint  []byte    `json:"fp"`
+	EntryID      []byte    `json:"li"` // random id of the entry: after it expired, the same key gives another seed
+	Until        time.Time `json:"un"`
+	Answer       []byte    `json:"an,omitempty"`
+	WhilePending string    `json:"wh,omitempty"` // the challenge that must be pending for the answer to be repeated
 }
 
 // Reserve claims an idempotency key within its scope (method and path) for a request with this body. The entry is encrypted
@@ -43,23 +43,23 @@ type reservationState struct {
 // answered, and ErrUnavailable.
 func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*Reservation, error) {
 	name := e.identity.tags.sum("idempotency", e.cfg.App, scope, key)
-	print := e.identity.tags.sum("fingerprint", string(name[:]), string(body))
-	ref := storeID([randomSize]byte(name[groupSize:]), [groupSize]byte(name[:]), [kindSize]byte(name[groupSize+randomSize:]))
+	fingerprint := e.identity.tags.sum("fingerprint", string(name[:]), string(body))
+	ref := storeID([randomSize]byte(name[groupSize:]), [groupSize]byte(name[:]), [strategyTagSize]byte(name[groupSize+randomSize:]))
 	now := e.cfg.Clock().UTC()
-	life, err := e.random(randomSize)
+	entryID, err := e.random(randomSize)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reservation{engine: e, ref: ref, id: "idempotency " + ref, version: 1,
-		state: reservationState{Fingerprint: print[:], Life: life, Until: now.Add(lease)}}
+	r := &Reservation{engine: e, storeID: ref, sealID: "idempotency " + ref, version: 1,
+		state: reservationState{Fingerprint: fingerprint[:], EntryID: entryID, Until: now.Add(lease)}}
 	data, err := r.seal()
 	if err != nil {
 		return nil, err
 	}
-	err = e.cfg.Store.Create(ctx, Entry{ID: ref, Version: 1, Sealed: data, ExpiresAt: now.Add(maxLifetime), KeepUntil: now.Add(maxLifetime + keepClosed)})
+	err = e.cfg.Store.Create(ctx, Entry{ID: ref, Version: 1, Sealed: data, ExpiresAt: now.Add(maxLifetime), KeepUntil: now.Add(maxLifetime + keepAfterExpiry)})
 	switch {
 	case errors.Is(err, ErrExists):
-		err = r.resolveExisting(ctx, print[:], now)
+		err = r.resolveExisting(ctx, fingerprint[:], now)
 	case err != nil:
 		if errors.Is(err, ErrOutcomeUnknown) {
 			r.releaseLater(ctx)
@@ -69,22 +69,22 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 	if err != nil {
 		return nil, err
 	}
-	seed := e.identity.tags.sum("seed", string(r.state.Fingerprint), string(r.state.Life))
+	seed := e.identity.tags.sum("seed", string(r.state.Fingerprint), string(r.state.EntryID))
 	r.Seed = seed[:]
 	return r, nil
 }
 
 // resolveExisting reads the entry of an earlier request and returns its answer, refuses, or takes over.
 func (r *Reservation) resolveExisting(ctx context.Context, fingerprint []byte, now time.Time) error {
-	entry, err := r.engine.cfg.Store.Get(ctx, r.ref)
+	entry, err := r.engine.cfg.Store.Get(ctx, r.storeID)
 	if errors.Is(err, ErrNotFound) {
 		return ErrIdempotencyInFlight // it expired between the two steps; the caller retries
 	}
 	if err != nil {
 		return unavailable(err)
 	}
-	plain, _, err := r.engine.keyring.open(r.id, entry.Sealed)
-	own := r.state
+	plain, _, err := r.engine.keyring.open(r.sealID, entry.Sealed)
+	fresh := r.state
 	if err == nil {
 		r.state = reservationState{}
 		err = json.Unmarshal(plain, &r.state)
@@ -103,18 +103,18 @@ func (r *Reservation) resolveExisting(ctx context.Context, fingerprint []byte, n
 	case now.Before(r.state.Until):
 		return ErrIdempotencyInFlight
 	case same:
-		own.Life, r.TakenOver = r.state.Life, true
+		fresh.EntryID, r.TakenOver = r.state.EntryID, true
 	}
-	r.version, r.state = entry.Version, own
+	r.version, r.state = entry.Version, fresh
 	return r.write(ctx)
 }
 
 // repeatable refuses an answer with a secret once its challenge has ended.
 func (r *Reservation) repeatable(ctx context.Context) error {
-	if r.state.While == "" {
+	if r.state.WhilePending == "" {
 		return nil
 	}
-	v, err := r.engine.Status(ctx, r.state.While)
+	v, err := r.engine.Status(ctx, r.state.WhilePending)
 	if err == nil {
 		err = closedError(v.Status)
 	}
@@ -123,7 +123,7 @@ func (r *Reservation) repeatable(ctx context.Context) error {
 
 // RepeatWhile limits the repetition of the answer to the time while the challenge is pending: the answer contains a secret
 // that must not be shown after the enrolment. Call it before Finish.
-func (r *Reservation) RepeatWhile(challenge string) { r.state.While = challenge }
+func (r *Reservation) RepeatWhile(challenge string) { r.state.WhilePending = challenge }
 
 // Finish stores the answer for repetitions of the request. If the store fails, the engine retries in the background for at
 // most 30 seconds, and Finish returns the error.
@@ -150,22 +150,22 @@ func (r *Reservation) Release(ctx context.Context) error {
 // releaseLater frees a key in the background if its entry was created though the reply was lost. An entry with another id
 // belongs to another request.
 func (r *Reservation) releaseLater(ctx context.Context) {
-	own := *r
-	own.state.Until = time.Time{}
-	own.engine.background.RunUntilDone(ctx, func(ctx context.Context) error {
-		entry, err := own.engine.cfg.Store.Get(ctx, own.ref)
+	released := *r
+	released.state.Until = time.Time{}
+	released.engine.background.RunUntilDone(ctx, func(ctx context.Context) error {
+		entry, err := released.engine.cfg.Store.Get(ctx, released.storeID)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		var there reservationState
-		plain, _, err := own.engine.keyring.open(own.id, entry.Sealed)
-		if err != nil || json.Unmarshal(plain, &there) != nil || !hmac.Equal(there.Life, own.state.Life) {
+		var stored reservationState
+		plain, _, err := released.engine.keyring.open(released.sealID, entry.Sealed)
+		if err != nil || json.Unmarshal(plain, &stored) != nil || !hmac.Equal(stored.EntryID, released.state.EntryID) {
 			return nil
 		}
-		if err := own.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
+		if err := released.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
 			return err
 		}
 		return nil
@@ -174,9 +174,9 @@ func (r *Reservation) releaseLater(ctx context.Context) {
 
 // writeLater writes the entry in the background, unless another request has written it meanwhile.
 func (r *Reservation) writeLater(ctx context.Context) {
-	again := *r
+	reservation := *r
 	r.engine.background.RunUntilDone(ctx, func(ctx context.Context) error {
-		if err := again.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
+		if err := reservation.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
 			return err
 		}
 		return nil
@@ -189,7 +189,7 @@ func (r *Reservation) seal() ([]byte, error) {
 		return nil, err
 	}
 	if r.sealer == nil {
-		if r.sealer, err = r.engine.keyring[0].sealer(r.id); err != nil {
+		if r.sealer, err = r.engine.keyring[0].sealer(r.sealID); err != nil {
 			return nil, err
 		}
 	}
@@ -201,7 +201,7 @@ func (r *Reservation) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.engine.cfg.Store.Update(ctx, Entry{ID: r.ref, Version: r.version, Sealed: data})
+	err = r.engine.cfg.Store.Update(ctx, Entry{ID: r.storeID, Version: r.version, Sealed: data})
 	switch {
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound):
 		return ErrIdempotencyInFlight

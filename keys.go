@@ -39,8 +39,8 @@ func NewKey(id string, secret []byte) (Key, error) {
 	if len(secret) < minKeyBytes {
 		return Key{}, fmt.Errorf("watchword: %w", setting.Errorf("Secret", "key %q has %d bytes; at least %d random bytes are needed", id, len(secret), minKeyBytes))
 	}
-	own := append([]byte(nil), secret...)
-	return Key{ID: id, secret: func() []byte { return own }}, nil
+	copied := append([]byte(nil), secret...)
+	return Key{ID: id, secret: func() []byte { return copied }}, nil
 }
 
 // ringKey holds the keys that are derived from one Key for one app, one for each use (HKDF-SHA-256, RFC 5869).
@@ -92,18 +92,18 @@ type identity struct {
 }
 
 func newIdentity(k Key, app string) (*identity, error) {
-	var i identity
+	var keys identity
 	for _, use := range []struct {
 		name, app string
 		to        **prf
-	}{{"tags", "", &i.tags}, {"masks", "", &i.masks}, {"buckets", app, &i.buckets}, {"addresses", app, &i.addresses}} {
+	}{{"tags", "", &keys.tags}, {"masks", "", &keys.masks}, {"buckets", app, &keys.buckets}, {"addresses", app, &keys.addresses}} {
 		derived, err := k.deriveFor(use.name, use.app)
 		if err != nil {
 			return nil, err
 		}
 		*use.to = derived
 	}
-	return &i, nil
+	return &keys, nil
 }
 
 // A prf is HMAC-SHA-256 under one key over parts that are each preceded by their length. It is safe for concurrent use. It
@@ -140,6 +140,11 @@ func (p *prf) plain(text string) [32]byte {
 	h := p.pool.Get().(*keyedHash)
 	h.in = append(h.in, text...)
 	return p.finish(h)
+}
+
+// digest returns the digest of an answer that is stored and compared: HMAC(key of the app, id | purpose | respondent | text).
+func (k *ringKey) digest(id, purpose, who, text string) [32]byte {
+	return k.digests.sum(id, purpose, who, text)
 }
 
 func (p *prf) finish(h *keyedHash) [32]byte {

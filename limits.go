@@ -7,77 +7,77 @@ import (
 )
 
 // limitCharges are the charges of one start or resend, so that they can be refunded.
-type startCharge []charge
+type limitCharges []limitCharge
 
 // A limitCharge is what one limiter was charged under a name.
-type charge struct {
-	by      Refunder
-	name    string
-	buckets []Bucket
+type limitCharge struct {
+	refunder Refunder
+	name     string
+	buckets  []Bucket
 }
 
 // chargeStart charges the shared limits for one start or resend. The keys are digests under the identity key. A trusted
 // device has counts of its own, so that strangers cannot use up its sends.
-func (e *Engine) chargeStart(ctx context.Context, t StrategyProperties, req StartRequest, to Address) (startCharge, error) {
-	took, err := e.take(ctx, e.cfg.Starts, e.startBuckets(t, req, to)...)
+func (e *Engine) chargeStart(ctx context.Context, props StrategyProperties, req StartRequest, to Address) (limitCharges, error) {
+	charges, err := e.charge(ctx, e.cfg.Starts, e.startBuckets(props, req, to)...)
 	if err != nil || to.refusal == nil || req.Client.Known {
-		return took, err
+		return charges, err
 	}
-	reserved, err := e.takeReserved(ctx, req.Channel, to)
+	reserved, err := e.chargeReserved(ctx, req.Channel, to)
 	if err != nil {
-		e.refundStart(ctx, took)
+		e.refundStart(ctx, charges)
 		return nil, err
 	}
-	return append(took, reserved...), nil
+	return append(charges, reserved...), nil
 }
 
 // chargeReserved charges Config.Reserved, the few starts that unknown devices have to an address that the policy refuses for
 // a while.
-func (e *Engine) takeReserved(ctx context.Context, channel string, to Address) (startCharge, error) {
+func (e *Engine) chargeReserved(ctx context.Context, channel string, to Address) (limitCharges, error) {
 	if e.cfg.Reserved == nil {
 		return nil, e.limitError(ctx, &LimitError{Rule: to.refusal.Limit, RetryAfter: to.refusal.RetryAfter})
 	}
-	took, err := e.take(ctx, e.cfg.Reserved, Bucket{By: "prefix", Key: e.bucketKey("prefix", to.Prefix), Channel: channel})
+	charges, err := e.charge(ctx, e.cfg.Reserved, Bucket{By: "prefix", Key: e.bucketKey("prefix", to.Prefix), Channel: channel})
 	var refused *Error
 	if errors.As(err, &refused) && refused.RetryAfter > to.refusal.RetryAfter {
 		refused.RetryAfter = to.refusal.RetryAfter // the refusal ends earlier
 	}
-	return took, err
+	return charges, err
 }
 
 // charge charges a limiter, under a name if the limiter is a Refunder.
-func (e *Engine) take(ctx context.Context, from Limiter, buckets ...Bucket) (startCharge, error) {
-	if from == nil {
+func (e *Engine) charge(ctx context.Context, limiter Limiter, buckets ...Bucket) (limitCharges, error) {
+	if limiter == nil {
 		return nil, nil
 	}
-	refunder, ok := from.(Refunder)
+	refunder, ok := limiter.(Refunder)
 	if !ok {
-		return nil, e.limitError(ctx, from.Take(ctx, buckets...))
+		return nil, e.limitError(ctx, limiter.Take(ctx, buckets...))
 	}
 	name, err := e.random(randomSize)
 	if err != nil {
 		return nil, err
 	}
-	took := startCharge{{refunder, b64.EncodeToString(name), buckets}}
-	if err = e.limitError(ctx, refunder.TakeNamed(ctx, took[0].name, buckets...)); err == nil {
-		return took, nil
+	charges := limitCharges{{refunder, b64.EncodeToString(name), buckets}}
+	if err = e.limitError(ctx, refunder.TakeNamed(ctx, charges[0].name, buckets...)); err == nil {
+		return charges, nil
 	}
 	if errors.Is(err, ErrUnavailable) { // the reply may be lost and the charge made
-		e.refundStart(ctx, took)
+		e.refundStart(ctx, charges)
 	}
 	return nil, err
 }
 
 // refundStart refunds the charges of a start or resend that failed. It works in the background.
-func (e *Engine) refundStart(ctx context.Context, took startCharge) {
-	for _, c := range took {
-		e.background.RunUntilDone(ctx, func(ctx context.Context) error { return c.by.Refund(ctx, c.name, c.buckets...) })
+func (e *Engine) refundStart(ctx context.Context, charges limitCharges) {
+	for _, c := range charges {
+		e.background.RunUntilDone(ctx, func(ctx context.Context) error { return c.refunder.Refund(ctx, c.name, c.buckets...) })
 	}
 }
 
-func (e *Engine) startBuckets(t StrategyProperties, req StartRequest, to Address) []Bucket {
+func (e *Engine) startBuckets(props StrategyProperties, req StartRequest, to Address) []Bucket {
 	channel := ""
-	if t.Sends {
+	if props.Sends {
 		channel = req.Channel
 	}
 	buckets := make([]Bucket, 0, 7)
@@ -92,7 +92,7 @@ func (e *Engine) startBuckets(t StrategyProperties, req StartRequest, to Address
 	}
 	add("address", to.key())
 	add("subject", req.Subject)
-	add(clientLimit(t, req), clientNetwork(req.Client.IP))
+	add(clientLimit(props, req), clientNetwork(req.Client.IP))
 	add("prefix", to.Prefix)
 	add("country", to.Country)
 	add("app", e.cfg.App)
@@ -102,8 +102,8 @@ func (e *Engine) startBuckets(t StrategyProperties, req StartRequest, to Address
 
 // clientLimit returns the bucket of a client. A page that offers passkeys in its form starts a challenge with each view; such
 // views have a bucket of their own, so that they do not use up the starts of everybody behind one IP address.
-func clientLimit(t StrategyProperties, req StartRequest) string {
-	if !t.Sends && req.Subject == "" {
+func clientLimit(props StrategyProperties, req StartRequest) string {
+	if !props.Sends && req.Subject == "" {
 		return "visitor"
 	}
 	return "ip"
@@ -122,6 +122,20 @@ func (e *Engine) chargeCheck(ctx context.Context, client Client) error {
 		return e.limitError(ctx, refused)
 	}
 	return nil
+}
+
+func (e *Engine) budget(id challengeID) Budget {
+	props := id.strategy.Properties()
+	if props.Group == GroupNone || e.cfg.NoBudget {
+		return Budget{}
+	}
+	return Budget{Key: id.budgetKey(), Limits: e.cfg.Budget, FirstFree: props.Group == GroupAddress || props.unguessable()}
+}
+
+// unguessable reports whether a limit on guesses protects nothing: a million guesses a second for a year succeed with a
+// chance of less than 1 in 1,000.
+func (props StrategyProperties) unguessable() bool {
+	return props.Space > 0 && float64(max(props.RightAnswers, 1))/props.Space < 1e-17
 }
 
 func (e *Engine) limitError(ctx context.Context, err error) error {

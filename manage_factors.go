@@ -24,7 +24,7 @@ func (e *Engine) withoutSecrets(f Factor) Factor {
 	if d, ok := e.strategies[f.Strategy].(Describer); ok && !f.damaged {
 		f.Public = d.Describe(f)
 	}
-	if f.keyless != nil {
+	if f.missingKey != nil {
 		f.Disabled = false // its key is missing, which is no reason to remove it
 	}
 	f.Data, f.sealer = nil, nil
@@ -67,14 +67,14 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 	}
 	f.CreatedAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	err := e.changeFactors(ctx, f.Subject, a, func(set *factorSet) error {
-		if err := hasRoom(set.others("")); err != nil && !set.has(f.ID) {
+		if err := checkFactorLimit(set.others("")); err != nil && !set.contains(f.ID) {
 			return err
 		}
 		return e.env.factors.create(ctx, f)
-	}, addition{factor: f.ID, strategy: f.Strategy})
+	}, pendingFactor{factor: f.ID, strategy: f.Strategy})
 	if errors.Is(err, ErrExists) {
-		before, err := e.readFactor(ctx, f.ID)
-		if err == nil && (before.Subject != f.Subject || before.Strategy != f.Strategy) {
+		existing, err := e.readFactor(ctx, f.ID)
+		if err == nil && (existing.Subject != f.Subject || existing.Strategy != f.Strategy) {
 			err = invalid("id", "is another factor's")
 		}
 		return err
@@ -104,7 +104,7 @@ func (e *Engine) RenameFactor(ctx context.Context, id, label string, a Authority
 
 func (e *Engine) renameFactor(ctx context.Context, f Factor, label string) (Factor, error) {
 	id := f.ID
-	for range casTries {
+	for range maxConflictRetries {
 		f.Label = label
 		err := e.env.factors.update(ctx, f)
 		if err == nil {
@@ -154,8 +154,8 @@ func (e *Engine) RemoveSubject(ctx context.Context, subject string, a Authority)
 			return err
 		}
 		// A factor may have been created since the set was read; after recordRemoval none is.
-		for range casTries {
-			set, err := e.env.factors.set(ctx, subject, e.cfg.Clock())
+		for range maxConflictRetries {
+			set, err := e.env.factors.readSet(ctx, subject, e.cfg.Clock())
 			if err != nil {
 				return err
 			}

@@ -19,34 +19,34 @@ type ResendRequest struct {
 // Tries and guess budget do not change. A resend that fails is refunded to the limits. The errors are ErrResendTooSoon,
 // ErrSendsExhausted, ErrRateLimited and those of a challenge that has ended.
 func (e *Engine) Resend(ctx context.Context, id string, req ResendRequest) (View, error) {
-	i, err := e.parse(id)
+	parsed, err := e.parse(id)
 	if err != nil {
 		return View{}, err
 	}
-	by := e.newAttempt(req.Seed)
-	r := &resendAttempt{engine: e, id: i, by: by, channel: req.Channel}
-	for range casTries {
+	requestID := e.newRequestID(req.Seed)
+	r := &resendAttempt{engine: e, id: parsed, requestID: requestID, channel: req.Channel}
+	for range maxConflictRetries {
 		view, err := r.attemptOnce(ctx)
 		if errors.Is(err, ErrConflict) {
 			continue
 		}
 		if err != nil && r.charged {
-			e.refundStart(ctx, r.charge)
+			e.refundStart(ctx, r.charges)
 		}
 		return view, err
 	}
-	e.refundStart(ctx, r.charge)
+	e.refundStart(ctx, r.charges)
 	return View{}, unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
 }
 
 // resendAttempt is one request to resend, which may read the challenge several times.
 type resendAttempt struct {
-	engine  *Engine
-	id      challengeID
-	by      attemptID
-	channel string
-	charge  startCharge // of the limits, made once
-	charged bool
+	engine    *Engine
+	id        challengeID
+	requestID requestID
+	channel   string
+	charges   limitCharges // of the limits, made once
+	charged   bool
 }
 
 // attemptOnce reads the challenge and sends again; ErrConflict if the challenge was changed meanwhile.
@@ -57,25 +57,25 @@ func (r *resendAttempt) attemptOnce(ctx context.Context) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	if rec.ResentBy == r.by {
+	if rec.ResentBy == r.requestID {
 		return e.repeatResend(ctx, rec, entry)
 	}
-	before := rec.Challenge
+	original := rec.Challenge
 	to, err := e.resendable(rec, entry, r.channel)
 	if err != nil {
 		return View{}, err
 	}
 	if !r.charged {
-		if err := e.checkChannel(ctx, s, before, r.channel); err != nil {
+		if err := e.checkChannel(ctx, s, original, r.channel); err != nil {
 			return View{}, err
 		}
 		req := StartRequest{Subject: rec.Subject, Channel: rec.Channel, Client: rec.Client}
-		if r.charge, err = e.chargeStart(ctx, s.Properties(), req, to); err != nil {
+		if r.charges, err = e.chargeStart(ctx, s.Properties(), req, to); err != nil {
 			return View{}, err
 		}
 		r.charged = true
 	}
-	rec.ResentBy = r.by
+	rec.ResentBy = r.requestID
 	switch err := e.sendAgain(ctx, s, rec); {
 	case err == nil:
 		return e.view(rec, entry), nil
@@ -152,7 +152,7 @@ func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 		return err
 	}
 	rec.version++
-	return e.handOver(ctx, out, rec)
+	return e.enqueue(ctx, out, rec)
 }
 
 // resendAt returns the earliest time of the next message. The cool-down doubles with each send.
@@ -166,7 +166,7 @@ func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error
 	rec := o.fresh
 	if rec == nil || o.Attempt > 0 || e.isStale(rec) {
 		var err error
-		if rec, err = e.readWanted(ctx, o); err != nil {
+		if rec, err = e.readForSend(ctx, o); err != nil {
 			return Message{}, err
 		}
 	}
@@ -194,17 +194,17 @@ const freshTime = time.Second
 // isStale reports whether a record that this process has written may have changed: the challenge ended here, or freshTime is
 // over.
 func (e *Engine) isStale(rec *record) bool {
-	_, ended := e.tombstones.Find(rec.id.rand, endChallenge)
+	_, ended := e.tombstones.Find(rec.id.random, tombstoneChallenge)
 	return ended || e.cfg.Clock().Sub(rec.SentAt) >= freshTime
 }
 
 // readForSend reads a challenge and returns ErrExpired or ErrClosed if this send is not wanted any more.
-func (e *Engine) readWanted(ctx context.Context, o Outgoing) (*record, error) {
-	i, err := e.parse(o.ChallengeID)
+func (e *Engine) readForSend(ctx context.Context, o Outgoing) (*record, error) {
+	id, err := e.parse(o.ChallengeID)
 	if err != nil {
 		return nil, ErrNotFound
 	}
-	entry, rec, err := e.read(ctx, i)
+	entry, rec, err := e.read(ctx, id)
 	if errors.Is(err, ErrUnknownChallenge) {
 		return nil, ErrNotFound
 	}
@@ -274,17 +274,17 @@ var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, De
 // RecordDelivery stores the delivery status of a message. It ignores the status of an older send and a status that is not
 // later than the stored one. ErrNotFound if the challenge is unknown.
 func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) error {
-	i, err := e.parse(o.ChallengeID)
+	id, err := e.parse(o.ChallengeID)
 	if err != nil {
 		return ErrNotFound
 	}
-	var about Challenge
+	var challenge Challenge
 	var repeated bool
 	edit := func(rec *record, _ Entry) error {
 		if rec.Sends != o.Send || deliveryOrder[d.Status] <= deliveryOrder[rec.Delivery.Status] {
 			return ErrClosed
 		}
-		about, repeated = Challenge{ID: o.ChallengeID, Channel: d.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}, rec.SentBy != ""
+		challenge, repeated = Challenge{ID: o.ChallengeID, Channel: d.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}, rec.SentBy != ""
 		if rec.Delivery = d; d.Status != DeliveryFailed {
 			rec.SentBy = d.Channel
 		}
@@ -292,13 +292,13 @@ func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) err
 	}
 	err = e.recordFresh(ctx, o, edit)
 	if errors.Is(err, ErrConflict) {
-		err = e.updateRecord(ctx, i, edit)
+		err = e.updateRecord(ctx, id, edit)
 	}
 	if errors.Is(err, ErrClosed) {
 		return nil // nothing new
 	}
 	if err == nil {
-		e.emitDelivery(ctx, &about, d, repeated)
+		e.emitDelivery(ctx, &challenge, d, repeated)
 	}
 	return err
 }
@@ -319,10 +319,10 @@ func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record,
 	return err
 }
 
-func (e *Engine) emitDelivery(ctx context.Context, about *Challenge, d Delivery, repeated bool) {
-	kind := map[string]string{DeliverySent: EventMessageSent, DeliveryDelivered: EventMessageDelivered, DeliveryFailed: EventMessageFailed}[d.Status]
-	if kind == "" {
+func (e *Engine) emitDelivery(ctx context.Context, c *Challenge, d Delivery, repeated bool) {
+	eventType := map[string]string{DeliverySent: EventMessageSent, DeliveryDelivered: EventMessageDelivered, DeliveryFailed: EventMessageFailed}[d.Status]
+	if eventType == "" {
 		return
 	}
-	e.emit(ctx, kind, about, func(ev *Event) { ev.Provider, ev.Repeated = d.Provider, repeated })
+	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.Repeated = d.Provider, repeated })
 }

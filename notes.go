@@ -29,8 +29,8 @@ type note struct {
 }
 
 const (
-	noteLife = time.Minute
-	maxNotes = 16 // of a factor; the oldest is dropped
+	noteLifetime = time.Minute
+	maxNotes     = 16 // of a factor; the oldest is dropped
 )
 
 func (n *note) fields(c *codec.Codec) {
@@ -90,7 +90,7 @@ func (f *Factor) findNote(challenge [randomSize]byte, now time.Time) *note {
 	return nil
 }
 
-func (n *note) isCurrent(now time.Time) bool { return now.Sub(n.at) < noteLife }
+func (n *note) isCurrent(now time.Time) bool { return now.Sub(n.at) < noteLifetime }
 
 func (n *note) matchesDigest(digest []byte) bool { return hmac.Equal(n.digest, digest) }
 
@@ -143,9 +143,9 @@ func (r *noteRemovals) take(id string) Factor {
 // removeEndedNotes stores a factor without the notes of challenges that ended in this process.
 func (e *Engine) removeEndedNotes(ctx context.Context, id string) error {
 	f := e.noteRemovals.take(id)
-	for range casTries {
-		before := len(f.notes)
-		if f.notes = slices.DeleteFunc(slices.Clone(f.notes), e.isEndedNote); len(f.notes) == before {
+	for range maxConflictRetries {
+		count := len(f.notes)
+		if f.notes = slices.DeleteFunc(slices.Clone(f.notes), e.isEndedNote); len(f.notes) == count {
 			return nil
 		}
 		err := e.env.factors.update(ctx, f)
@@ -161,6 +161,6 @@ func (e *Engine) removeEndedNotes(ctx context.Context, id string) error {
 
 // isEndedNote reports whether a note's challenge ended in this process.
 func (e *Engine) isEndedNote(n note) bool {
-	_, ended := e.tombstones.Find(n.challenge, endChallenge)
+	_, ended := e.tombstones.Find(n.challenge, tombstoneChallenge)
 	return ended
 }

@@ -51,16 +51,16 @@ func (e *Engine) ViewPage(ctx context.Context, id, cookie string) (*Page, error)
 }
 
 // readWithSecret reads a challenge if the given text is the given secret of it.
-func (e *Engine) readWithSecret(ctx context.Context, id, shown string, secret func(*record) Code) (*record, Entry, error) {
-	i, err := e.parse(id)
+func (e *Engine) readWithSecret(ctx context.Context, id, given string, secret func(*record) Code) (*record, Entry, error) {
+	parsed, err := e.parse(id)
 	if err != nil {
 		return nil, Entry{}, err
 	}
-	entry, rec, err := e.read(ctx, i)
+	entry, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return nil, Entry{}, err
 	}
-	if subtle.ConstantTimeCompare([]byte(shown), []byte(secret(rec).Reveal())) != 1 {
+	if subtle.ConstantTimeCompare([]byte(given), []byte(secret(rec).Reveal())) != 1 {
 		return nil, Entry{}, ErrUnknownChallenge
 	}
 	return rec, entry, nil
@@ -72,39 +72,39 @@ func (r *record) cookie() Code { return r.secret("ck_", "cookie") }
 // OpenLink returns the view of a challenge for the token of its link. It charges no try and does not change the challenge. A
 // used, expired or invalid link returns ErrUnknownChallenge.
 func (e *Engine) OpenLink(ctx context.Context, id, token string) (View, error) {
-	i, err := e.parse(id)
+	parsed, err := e.parse(id)
 	if err != nil {
 		return View{}, err
 	}
-	entry, rec, err := e.read(ctx, i)
+	entry, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return View{}, err
 	}
-	matcher, ok := i.strategy.(Matcher)
+	matcher, ok := parsed.strategy.(Matcher)
 	if !ok {
 		return View{}, ErrUnknownChallenge
 	}
-	holds, err := matchesLink(ctx, rec, matcher, token)
+	matches, err := matchesLink(ctx, rec, matcher, token)
 	if err != nil {
 		return View{}, err
 	}
-	if !holds {
+	if !matches {
 		return View{}, ErrUnknownChallenge
 	}
 	v := e.view(rec, entry)
 	if v.Status != Pending {
 		return View{}, ErrUnknownChallenge
 	}
-	if e.tombstones.Add(i.rand, endUnopened, Pending) {
+	if e.tombstones.Add(parsed.random, tombstoneLinkOpened, Pending) {
 		e.emit(ctx, EventLinkOpened, &rec.Challenge)
 	}
 	return v, nil
 }
 
 // matchesLink reports whether the token is that of the link in the challenge's message.
-func matchesLink(ctx context.Context, rec *record, g Matcher, token string) (bool, error) {
+func matchesLink(ctx context.Context, rec *record, matcher Matcher, token string) (bool, error) {
 	c := rec.Challenge
-	prompt, err := g.Begin(ctx, &c)
+	prompt, err := matcher.Begin(ctx, &c)
 	return err == nil && !rec.Decoy && !prompt.Link.IsZero() && hmac.Equal([]byte(prompt.Link.Reveal()), []byte(token)), err
 }
 
@@ -123,7 +123,7 @@ func (e *Engine) ReportLink(ctx context.Context, id, token string) error {
 
 // SuspectScanner sends EventScannerSuspected: a program seems to have opened the link. It does not change the challenge.
 func (e *Engine) SuspectScanner(ctx context.Context, id string) {
-	if i, err := e.parse(id); err == nil {
-		e.emit(ctx, EventScannerSuspected, &Challenge{ID: i.id, Strategy: i.strategy.Name()})
+	if parsed, err := e.parse(id); err == nil {
+		e.emit(ctx, EventScannerSuspected, &Challenge{ID: parsed.text, Strategy: parsed.strategy.Name()})
 	}
 }

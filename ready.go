@@ -77,9 +77,9 @@ func (e *Engine) pingFactors(ctx context.Context) error {
 
 func faultsOf(failed []error) (faults []Fault) {
 	for _, err := range failed {
-		var of *partError
-		if errors.As(err, &of) {
-			faults = append(faults, Fault{Part: of.part, Reason: reasonOf(of.cause)})
+		var partErr *partError
+		if errors.As(err, &partErr) {
+			faults = append(faults, Fault{Part: partErr.part, Reason: reasonOf(partErr.cause)})
 		}
 	}
 	return faults
@@ -87,10 +87,10 @@ func faultsOf(failed []error) (faults []Fault) {
 
 // reasonOf returns the public reason of an error, as Pinger describes.
 func reasonOf(err error) string {
-	var plain interface{ Reason() string }
+	var withReason interface{ Reason() string }
 	switch {
-	case errors.As(err, &plain):
-		return plain.Reason()
+	case errors.As(err, &withReason):
+		return withReason.Reason()
 	case errors.Is(err, context.DeadlineExceeded):
 		return "does not answer in time"
 	}
@@ -105,39 +105,39 @@ const keyStrategy = "sealing_key"
 func isInternal(strategy string) bool { return strategy == setStrategy || strategy == keyStrategy }
 
 // keyRowID returns the id of a key's row.
-func (v *factorStore) keyRowID(key string) string {
-	sum := v.ids.sum("sealing key", v.app, key)
+func (fs *factorStore) keyRowID(key string) string {
+	sum := fs.ids.sum("sealing key", fs.app, key)
 	return "sk_" + b64.EncodeToString(sum[:16])
 }
 
 // checkKeys tests whether the keyring has all keys that were recorded, and records its active key.
 func (e *Engine) checkKeys(ctx context.Context) error {
-	v := e.env.factors
-	rows, err := v.store.List(ctx, v.app, "")
+	fs := e.env.factors
+	rows, err := fs.store.List(ctx, fs.app, "")
 	if err != nil {
 		return err
 	}
-	own, noted := v.keyRowID(v.keyring[0].id), false
+	ownRow, recorded := fs.keyRowID(fs.keyring[0].id), false
 	var faults []error
 	for _, s := range rows {
 		if s.Strategy != keyStrategy {
 			continue
 		}
-		f, err := v.unseal(s)
+		f, err := fs.unseal(s)
 		switch {
 		case err != nil:
 			faults = append(faults, &keyFault{err})
-		case s.ID == own && f.sealer.key != v.keyring[0]: // from a rotation that was taken back
-			err = v.update(ctx, f)
+		case s.ID == ownRow && f.sealer.key != fs.keyring[0]: // from a rotation that was taken back
+			err = fs.update(ctx, f)
 		}
-		if noted = noted || s.ID == own; err != nil && !errors.Is(err, errSeal) && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		if recorded = recorded || s.ID == ownRow; err != nil && !errors.Is(err, errSeal) && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
 			return err
 		}
 	}
-	if len(faults) > 0 || noted {
+	if len(faults) > 0 || recorded {
 		return errors.Join(faults...)
 	}
-	err = v.create(ctx, Factor{ID: own, Strategy: keyStrategy, CreatedAt: e.cfg.Clock().UTC().Truncate(time.Millisecond)})
+	err = fs.create(ctx, Factor{ID: ownRow, Strategy: keyStrategy, CreatedAt: e.cfg.Clock().UTC().Truncate(time.Millisecond)})
 	if errors.Is(err, ErrExists) {
 		return nil
 	}

@@ -4,8 +4,9 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/codec"
 )
 
 // Claims are the content of a receipt. As JSON they are the payload of the receipt's JWT. Times are seconds since 1970
@@ -32,8 +33,22 @@ type Claims struct {
 	extra []byte // Extra as JSON, if it was encoded already
 }
 
-// maxConflictRetries bounds how often a record or factor is read again because it was changed meanwhile.
-const casTries = 8
+// fields lists the encrypted fields of the claims.
+func (c *Claims) fields(f *codec.Codec) {
+	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce} {
+		f.Text(text)
+	}
+	for _, seconds := range []*int64{&c.IssuedAt, &c.ExpiresAt, &c.AuthTime} {
+		f.Number64(seconds)
+	}
+	f.Words(&c.AMR)
+	f.Texts(&c.Transaction)
+	if !f.Reading() && c.extra != nil {
+		f.Bytes(&c.extra)
+		return
+	}
+	f.Document(c.Extra != nil, &c.Extra)
+}
 
 // A RedeemRequest collects the receipt of a challenge that was answered on a page or by a link. It repeats the purpose and
 // the subject or address of the start.
@@ -51,7 +66,7 @@ type RedeemRequest struct {
 // Redeem returns the claims of an approved challenge's receipt, once. A wrong handle returns ErrUnknownChallenge in every
 // state; a pending challenge returns ErrNotAnswered, and a receipt that was collected before returns ErrReceiptUsed.
 func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Result, error) {
-	i, err := e.parse(id)
+	parsed, err := e.parse(id)
 	if err != nil {
 		return nil, err
 	}
@@ -64,50 +79,50 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		return nil, invalid("subject", subjectReason)
 	}
 	claimed := e.claimedRespondent(CheckRequest{Subject: req.Subject, To: req.To})
-	by := e.newAttempt(req.Seed)
+	requestID := e.newRequestID(req.Seed)
 	var result *Result
-	err = e.updateRecord(ctx, i, func(rec *record, entry Entry) error {
+	err = e.updateRecord(ctx, parsed, func(rec *record, entry Entry) error {
 		if subtle.ConstantTimeCompare([]byte(req.Handle), []byte(rec.handle().Reveal())) != 1 {
 			return ErrUnknownChallenge
 		}
 		if claimed == "" && respondentOf(rec.Subject, rec.Address) != "" {
 			return invalid("subject", "is required, or to where the challenge has no subject")
 		}
-		won, err := e.collectableApproval(rec, entry, by)
-		again := errors.Is(err, errCollected)
-		if err != nil && !again {
+		approved, err := e.collectableApproval(rec, entry, requestID)
+		repeated := errors.Is(err, errRepeatedRequest)
+		if err != nil && !repeated {
 			return err
 		}
 		if a := (&attempt{purpose: req.Purpose, respondent: claimed}); contradicts(rec, a) {
 			return &Error{Code: ErrIncorrectAnswer.Code, Remaining: max(entry.Tries, 0), Extra: e.explainContradiction(ctx, rec, a)}
 		}
-		if !again {
-			rec.Collected, rec.CollectedBy, rec.CollectedAt = true, by, e.cfg.Clock().UTC()
+		if !repeated {
+			rec.Collected, rec.CollectedBy, rec.CollectedAt = true, requestID, e.cfg.Clock().UTC()
 		}
-		result = &Result{Claims: e.refreshClaims(rec, won.at, rec.CollectedAt)}
-		if result.Factor, err = e.enrolled(ctx, rec); err == nil && again {
-			err = errCollected
+		result = &Result{Claims: e.refreshClaims(rec, approved.at, rec.CollectedAt)}
+		if result.Factor, err = e.enrolledFactor(ctx, rec); err == nil && repeated {
+			err = errRepeatedRequest
 		}
 		return err
 	})
-	if errors.Is(err, errCollected) {
+	if errors.Is(err, errRepeatedRequest) {
 		return result, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !e.tombstones.Add(i.rand, endCollected, Approved) {
+	if !e.tombstones.Add(parsed.random, tombstoneCollected, Approved) {
 		return nil, ErrReceiptUsed
 	}
 	return result, nil
 }
 
 // errRepeatedRequest ends a change that the same request has made before.
-var errCollected = errors.New("watchword: done already by the same request")
+var errRepeatedRequest = errors.New("watchword: done already by the same request")
 
 // enrolledFactor returns the factor that the challenge has enrolled, as Check would have returned it; nil for another purpose
 // and if the factor was removed.
-func (e *Engine) enrolled(ctx context.Context, rec *record) (*Factor, error) {
+func (e *Engine) enrolledFactor(ctx context.Context, rec *record) (*Factor, error) {
 	if rec.Purpose != PurposeEnrol || rec.Claims == nil {
 		return nil, nil
 	}
@@ -120,25 +135,25 @@ func (e *Engine) enrolled(ctx context.Context, rec *record) (*Factor, error) {
 
 // collectableApproval returns the approval of a challenge whose receipt can be collected; errRepeatedRequest if the same
 // request has collected it and it was not redeemed since.
-func (e *Engine) collectableApproval(rec *record, entry Entry, by attemptID) (approval, error) {
-	status, won := e.status(rec, entry)
+func (e *Engine) collectableApproval(rec *record, entry Entry, requestID requestID) (approval, error) {
+	status, approved := e.status(rec, entry)
 	switch {
 	case status == Pending:
-		return won, ErrNotAnswered
+		return approved, ErrNotAnswered
 	case status != Approved:
-		return won, closedError(status)
-	case rec.Collected && rec.CollectedBy == by && !rec.Redeemed:
-		return won, errCollected
-	case !won.waits || rec.Collected:
-		return won, ErrReceiptUsed
+		return approved, closedError(status)
+	case rec.Collected && rec.CollectedBy == requestID && !rec.Redeemed:
+		return approved, errRepeatedRequest
+	case !approved.uncollected || rec.Collected:
+		return approved, ErrReceiptUsed
 	}
-	return won, nil
+	return approved, nil
 }
 
 // refreshClaims sets the times of the claims: a receipt is issued when it is collected.
-func (e *Engine) refreshClaims(rec *record, won, collected time.Time) *Claims {
+func (e *Engine) refreshClaims(rec *record, approvedAt, collected time.Time) *Claims {
 	if rec.Claims == nil {
-		return e.claims(rec, won, collected)
+		return e.claims(rec, approvedAt, collected)
 	}
 	claims := *rec.Claims
 	claims.ExpiresAt += collected.Unix() - claims.IssuedAt
@@ -158,69 +173,46 @@ func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose strin
 
 // spendReceipt spends a receipt if its challenge's record passes the check.
 func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, check func(*record) error) error {
-	i, err := e.parse(claims.ID)
+	id, err := e.parse(claims.ID)
 	if err != nil || claims.Issuer != e.cfg.Issuer || claims.Audience != e.cfg.App {
 		return ErrReceiptInvalid
 	}
-	by := e.newAttempt(seed)
-	err = e.updateRecord(ctx, i, func(rec *record, entry Entry) error {
+	requestID := e.newRequestID(seed)
+	err = e.updateRecord(ctx, id, func(rec *record, entry Entry) error {
 		if status, _ := e.status(rec, entry); status != Approved {
 			return ErrReceiptInvalid
 		}
-		again := rec.Redeemed && rec.RedeemedBy == by
-		if rec.Redeemed && !again {
+		repeated := rec.Redeemed && rec.RedeemedBy == requestID
+		if rec.Redeemed && !repeated {
 			return ErrReceiptUsed
 		}
-		rec.Redeemed, rec.RedeemedBy = true, by
-		if err := check(rec); err != nil || !again {
+		rec.Redeemed, rec.RedeemedBy = true, requestID
+		if err := check(rec); err != nil || !repeated {
 			return err
 		}
-		return errCollected
+		return errRepeatedRequest
 	})
 	switch {
-	case errors.Is(err, errCollected):
+	case errors.Is(err, errRepeatedRequest):
 		return nil
 	case errors.Is(err, ErrUnknownChallenge):
 		return ErrReceiptInvalid
-	case err == nil && !e.tombstones.Add(i.rand, endRedeemed, Approved):
+	case err == nil && !e.tombstones.Add(id.random, tombstoneRedeemed, Approved):
 		return ErrReceiptUsed
 	}
 	return err
 }
 
-// updateRecord reads a record, calls edit and writes the record by compare-and-set. It starts again if the record was changed
-// meanwhile. An error of edit is returned and nothing is written.
-func (e *Engine) updateRecord(ctx context.Context, i challengeID, edit func(*record, Entry) error, out ...Outgoing) error {
-	for range casTries {
-		entry, rec, err := e.read(ctx, i)
-		if err != nil {
-			return err
-		}
-		if err := edit(rec, entry); err != nil {
-			return err
-		}
-		switch err := e.update(ctx, rec, out...); {
-		case err == nil:
-			return nil
-		case errors.Is(err, ErrNotFound):
-			return ErrUnknownChallenge
-		case !errors.Is(err, ErrConflict):
-			return unavailable(err)
-		}
-	}
-	return unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
-}
-
 // claims returns the claims of a receipt that is issued at the given time. For a Verifier's answer the caller sets AMR.
-func (e *Engine) claims(rec *record, won, issued time.Time) *Claims {
+func (e *Engine) claims(rec *record, approvedAt, issued time.Time) *Claims {
 	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, IssuedAt: issued.Unix(),
-		ExpiresAt: issued.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: won.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
+		ExpiresAt: issued.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: approvedAt.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
 		Channel: rec.SentChannel(), SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
 	if rec.Address != "" {
 		c.AddressHash = e.AddressHash(rec.Address)
 	}
-	if g, ok := rec.id.strategy.(Matcher); ok {
-		c.AMR = g.AMR(&rec.Challenge)
+	if matcher, ok := rec.id.strategy.(Matcher); ok {
+		c.AMR = matcher.AMR(&rec.Challenge)
 	}
 	return c
 }

@@ -59,7 +59,7 @@ func fill(t *rapid.T, v reflect.Value, name string) {
 
 func TestWhatIsSealedComesBackWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var in, out sealed
+		var in, out entryContent
 		fill(t, reflect.ValueOf(&in).Elem(), "sealed")
 		in.ID = "" // it is the seal's associated data
 		data, err := codec.Encode(in.fields)
@@ -86,14 +86,14 @@ func TestWhatIsSealedComesBackWhole(t *testing.T) {
 }
 
 func FuzzSealedData(f *testing.F) {
-	in := sealed{Challenge: Challenge{Strategy: "otp", Transaction: map[string]string{"a": "b"}}, Digests: [][]byte{{1}}, Claims: &Claims{}}
+	in := entryContent{Challenge: Challenge{Strategy: "otp", Transaction: map[string]string{"a": "b"}}, Digests: [][]byte{{1}}, Claims: &Claims{}}
 	data, err := codec.Encode(in.fields)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var out sealed
+		var out entryContent
 		_ = codec.Decode(data, out.fields) // only our own keys seal, so this never comes from outside; it must not panic all the same
 	})
 }
@@ -109,14 +109,14 @@ func TestAFactorsSealFollowsItsName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &factorStore{app: "shop", keyring: keyring{derived}}
+	fs := &factorStore{app: "shop", keyring: keyring{derived}}
 	reopened := func(f Factor) Factor {
 		t.Helper()
-		s, err := v.seal(f, f.Version)
+		s, err := fs.seal(f, f.Version)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f, err = v.unseal(s); err != nil {
+		if f, err = fs.unseal(s); err != nil {
 			t.Fatal(err)
 		}
 		return f

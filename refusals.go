@@ -14,37 +14,37 @@ import (
 
 // explainRefusal translates an error of Store.Attempt. The repetition of a request that was approved, and whose response was
 // lost, gets its receipt.
-func (e *Engine) explainRefusal(ctx context.Context, i challengeID, a *attempt, entry Entry, err error) (*Result, error) {
-	var spent *BudgetError
+func (e *Engine) explainRefusal(ctx context.Context, id challengeID, a *attempt, entry Entry, err error) (*Result, error) {
+	var budgetErr *BudgetError
 	switch {
 	case errors.Is(err, ErrMismatch):
-		refusal := e.recordWrongAnswer(ctx, i, a, entry)
-		refusal.Extra = e.explainUnreadContradiction(ctx, i, a)
+		refusal := e.recordWrongAnswer(ctx, id, a, entry)
+		refusal.Extra = e.explainUnreadContradiction(ctx, id, a)
 		return nil, refusal
 	case errors.Is(err, ErrNotFound):
 		return nil, ErrUnknownChallenge
 	case errors.Is(err, ErrExpired):
-		e.recordExpired(ctx, i, &Challenge{ID: i.id, Strategy: i.strategy.Name(), Purpose: a.purpose})
+		e.recordExpired(ctx, id, &Challenge{ID: id.text, Strategy: id.strategy.Name(), Purpose: a.purpose})
 		return nil, ErrChallengeExpired
 	case errors.Is(err, ErrSpent):
 		return nil, ErrAttemptsExhausted
-	case errors.As(err, &spent):
-		return nil, &Error{Code: ErrTooManyGuesses.Code, RetryAfter: spent.RetryAfter}
+	case errors.As(err, &budgetErr):
+		return nil, &Error{Code: ErrTooManyGuesses.Code, RetryAfter: budgetErr.RetryAfter}
 	case errors.Is(err, ErrClosed):
-		return e.resolveClosed(ctx, i, a)
+		return e.resolveClosed(ctx, id, a)
 	}
 	return nil, unavailable(err)
 }
 
 // resolveClosed returns the error for the state of a closed challenge, or the receipt if this request has closed it.
-func (e *Engine) resolveClosed(ctx context.Context, i challengeID, a *attempt) (*Result, error) {
-	entry, rec, err := e.read(ctx, i)
+func (e *Engine) resolveClosed(ctx context.Context, id challengeID, a *attempt) (*Result, error) {
+	entry, rec, err := e.read(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	status, won := e.status(rec, entry)
-	if status == Approved && won.by == a.id && !won.waits && a.mark == markCollected {
-		return e.repeatResult(ctx, rec, won)
+	status, approved := e.status(rec, entry)
+	if status == Approved && approved.requestID == a.requestID && !approved.uncollected && a.receipt == receiptReturned {
+		return e.repeatResult(ctx, rec, approved)
 	}
 	if err := closedError(status); err != nil {
 		return nil, err
@@ -54,46 +54,30 @@ func (e *Engine) resolveClosed(ctx context.Context, i challengeID, a *attempt) (
 
 // repeatResult returns the receipt of an approval to the repetition of the request that closed the challenge: the same claims
 // with the first expiry, unless the receipt was used.
-func (e *Engine) repeatResult(ctx context.Context, rec *record, won approval) (*Result, error) {
+func (e *Engine) repeatResult(ctx context.Context, rec *record, approved approval) (*Result, error) {
 	r := &Result{Claims: rec.Claims}
 	if rec.Claims == nil {
-		r.Claims = e.claims(rec, won.at, won.at)
+		r.Claims = e.claims(rec, approved.at, approved.at)
 	}
 	if rec.Redeemed || e.cfg.Clock().Unix() >= r.Claims.ExpiresAt {
 		return nil, ErrChallengeApproved
 	}
-	if e.tombstones.Add(rec.id.rand, endChallenge, Approved) { // this node has sent no event yet
+	if e.tombstones.Add(rec.id.random, tombstoneChallenge, Approved) { // this node has sent no event yet
 		e.emit(ctx, EventApproved, &rec.Challenge, func(ev *Event) { ev.Repeated = true })
 	}
 	var err error
-	r.Factor, err = e.enrolled(ctx, rec)
+	r.Factor, err = e.enrolledFactor(ctx, rec)
 	return r, err
 }
 
 // recordWrongAnswer sends the events of a wrong answer and returns the error. The try was charged before.
-func (e *Engine) recordWrongAnswer(ctx context.Context, i challengeID, a *attempt, entry Entry) *Error {
-	about := &Challenge{ID: i.id, Strategy: i.strategy.Name(), Purpose: a.purpose}
-	e.emit(ctx, EventFailed, about)
+func (e *Engine) recordWrongAnswer(ctx context.Context, id challengeID, a *attempt, entry Entry) *Error {
+	c := &Challenge{ID: id.text, Strategy: id.strategy.Name(), Purpose: a.purpose}
+	e.emit(ctx, EventFailed, c)
 	if entry.State == StateLocked {
-		e.recordLocked(ctx, i, about)
+		e.recordLocked(ctx, id, c)
 	}
 	return &Error{Code: ErrIncorrectAnswer.Code, Remaining: max(entry.Tries, 0)}
-}
-
-// recordLocked records that the challenge was locked: it adds a tombstone, wakes callers of Wait and sends the event.
-func (e *Engine) recordLocked(ctx context.Context, i challengeID, about *Challenge) {
-	e.tombstones.Add(i.rand, endChallenge, Locked)
-	e.watchers.Wake(i.id)
-	e.emit(ctx, EventLocked, about)
-}
-
-// recordExpired records that the challenge has expired, once in this process. An expiry is noticed when the challenge is
-// read.
-func (e *Engine) recordExpired(ctx context.Context, i challengeID, about *Challenge) {
-	if e.tombstones.Add(i.rand, endChallenge, Expired) {
-		e.watchers.Wake(i.id)
-		e.emit(ctx, EventExpired, about)
-	}
 }
 
 // The least durations of refusals by strategies with factors, and of reads that involve factors. They hide whether the
@@ -122,7 +106,7 @@ func (e *Engine) delayUntil(ctx context.Context, began time.Time, least time.Dur
 
 // delayView delays a start, a status or a page of a strategy with decoys.
 func (e *Engine) delayView(ctx context.Context, began time.Time, s Strategy, purpose string) {
-	if _, makes := s.(DecoyMaker); makes && purpose != PurposeEnrol {
+	if _, isDecoyMaker := s.(DecoyMaker); isDecoyMaker && purpose != PurposeEnrol {
 		e.delayUntil(ctx, began, minViewTime)
 	}
 }
@@ -130,8 +114,8 @@ func (e *Engine) delayView(ctx context.Context, began time.Time, s Strategy, pur
 // settleWrongAnswer records a wrong answer. It first settles the try, which locks the challenge if it has no tries left and
 // none is in flight. If the challenge has ended meanwhile, the answer gets the error of that state and counts as no failure,
 // because a copy of it may have been approved. Then it adds one failure to each compared factor.
-func (e *Engine) settleWrongAnswer(ctx context.Context, rec *record, entry Entry, a *attempt, w *wrongAnswer) (*Result, error) {
-	err := e.cfg.Store.Close(ctx, rec.id.ref, Closing{State: StateLocked, Settles: true, Idle: tryTime})
+func (e *Engine) settleWrongAnswer(ctx context.Context, rec *record, entry Entry, a *attempt, wrong *wrongAnswerError) (*Result, error) {
+	err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Settles: true, Idle: tryTimeout})
 	locked := err == nil
 	switch {
 	case locked, errors.Is(err, ErrInFlight):
@@ -142,8 +126,8 @@ func (e *Engine) settleWrongAnswer(ctx context.Context, rec *record, entry Entry
 	default:
 		return nil, unavailable(err)
 	}
-	for _, f := range w.compared {
-		result, err := e.countFailureOrWin(ctx, rec, entry, a, f)
+	for _, f := range wrong.compared {
+		result, err := e.countFailureOrApprove(ctx, rec, entry, a, f)
 		if locked && err != nil {
 			e.recordLocked(ctx, rec.id, &rec.Challenge)
 		}
@@ -155,16 +139,16 @@ func (e *Engine) settleWrongAnswer(ctx context.Context, rec *record, entry Entry
 		entry.State = StateLocked
 	}
 	refusal := e.recordWrongAnswer(ctx, rec.id, a, entry)
-	if a.mark == markCollected {
-		refusal.Extra = w.extra
+	if a.receipt == receiptReturned {
+		refusal.Extra = wrong.extra
 	}
 	return nil, refusal
 }
 
-// countFailureOrWin counts a failure of a factor. If the factor was changed meanwhile, a copy of this answer may have been
+// countFailureOrApprove counts a failure of a factor. If the factor was changed meanwhile, a copy of this answer may have been
 // right; then its note is there, and this answer is right too.
-func (e *Engine) countFailureOrWin(ctx context.Context, rec *record, entry Entry, a *attempt, f Factor) (*Result, error) {
-	for range casTries {
+func (e *Engine) countFailureOrApprove(ctx context.Context, rec *record, entry Entry, a *attempt, f Factor) (*Result, error) {
+	for range maxConflictRetries {
 		err := e.countFailure(ctx, rec, f)
 		if !errors.Is(err, ErrConflict) {
 			return nil, err
@@ -175,12 +159,12 @@ func (e *Engine) countFailureOrWin(ctx context.Context, rec *record, entry Entry
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		if n := f.findNote(rec.id.rand, e.cfg.Clock()); n != nil && n.matchesDigest(rec.answerDigest(a)) {
+		if n := f.findNote(rec.id.random, e.cfg.Clock()); n != nil && n.matchesDigest(rec.answerDigest(a)) {
 			result, err := e.resultOfNote(ctx, rec, n, &f)
 			if err != nil {
 				return nil, err
 			}
-			return e.win(ctx, rec, a, result, entry.LastTry.Add(tryTime))
+			return e.approve(ctx, rec, a, result, entry.LastTry.Add(tryTimeout))
 		}
 	}
 	return nil, unavailable(ErrConflict)
@@ -192,7 +176,7 @@ func (e *Engine) settleRefusal(ctx context.Context, rec *record, refusal error) 
 	if errors.Is(refusal, ErrUnavailable) {
 		return refusal
 	}
-	err := e.cfg.Store.Close(ctx, rec.id.ref, Closing{State: StateLocked, Settles: true, Idle: tryTime})
+	err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Settles: true, Idle: tryTimeout})
 	if err == nil {
 		e.recordLocked(ctx, rec.id, &rec.Challenge)
 	}
@@ -270,11 +254,11 @@ func contradictionReason(field string, rec *record) string {
 
 // explainUnreadContradiction is explainContradiction for an answer that the store compared. It reads the challenge only if
 // contradictions are logged or returned.
-func (e *Engine) explainUnreadContradiction(ctx context.Context, i challengeID, a *attempt) map[string]any {
-	if a.mark != markCollected || !e.explainsContradictions(ctx) {
+func (e *Engine) explainUnreadContradiction(ctx context.Context, id challengeID, a *attempt) map[string]any {
+	if a.receipt != receiptReturned || !e.explainsContradictions(ctx) {
 		return nil
 	}
-	_, rec, err := e.read(ctx, i)
+	_, rec, err := e.read(ctx, id)
 	if err != nil {
 		return nil
 	}

@@ -20,7 +20,7 @@ const resealPage = 200
 // returns an error that names them. Once it has returned nil, every node has the new active key, and the longest challenge is
 // over, an older key may be removed from the keyring.
 func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) error {
-	seen, resealed, told := 0, 0, 0
+	seen, resealed, reported := 0, 0, 0
 	var damaged []error
 	err := e.eachSealed(ctx, func(s SealedFactor) error {
 		changed, err := e.resealOne(ctx, s)
@@ -36,7 +36,7 @@ func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) 
 			return nil
 		}
 		if seen++; seen%resealPage == 0 {
-			told = seen
+			reported = seen
 			progress(seen, resealed)
 		}
 		return nil
@@ -44,7 +44,7 @@ func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) 
 	if err != nil {
 		return err
 	}
-	if seen > told {
+	if seen > reported {
 		progress(seen, resealed)
 	}
 	return errors.Join(damaged...)
@@ -53,16 +53,16 @@ func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) 
 // resealOne encrypts one factor again. It skips a factor that the active key encrypted, and one that is changed meanwhile,
 // because the change encrypts it with the active key.
 func (e *Engine) resealOne(ctx context.Context, s SealedFactor) (bool, error) {
-	v := e.env.factors
-	_, sealer, err := v.keyring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
-	if err != nil || sealer.key == v.keyring[0] {
+	fs := e.env.factors
+	_, sealer, err := fs.keyring.open(fs.sealID(s.Subject, s.Strategy, s.ID), s.Data)
+	if err != nil || sealer.key == fs.keyring[0] {
 		return false, err
 	}
-	f, err := v.unseal(s)
+	f, err := fs.unseal(s)
 	if err != nil {
 		return false, err
 	}
-	err = v.update(ctx, f)
+	err = fs.update(ctx, f)
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
 		return false, nil
 	}

@@ -2,7 +2,6 @@ package watchword
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -58,12 +57,12 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if err != nil {
 		return nil, err
 	}
-	prompt, took, before, err := e.prepareStart(ctx, id, c, req, address)
-	if before != nil || errors.Is(err, ErrUnavailable) {
-		e.refundStart(ctx, took)
+	prompt, charges, existing, err := e.prepareStart(ctx, id, c, req, address)
+	if existing != nil || errors.Is(err, ErrUnavailable) {
+		e.refundStart(ctx, charges)
 	}
-	if before != nil || err != nil {
-		return before, err
+	if existing != nil || err != nil {
+		return existing, err
 	}
 	c.Ask, c.Decoy = prompt.Ask, c.Decoy || prompt.Decoy
 	if !c.Decoy && !prompt.Silent {
@@ -75,7 +74,7 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	}
 	err = e.create(ctx, entry, rec)
 	if err != nil {
-		e.refundStart(ctx, took)
+		e.refundStart(ctx, charges)
 	}
 	if errors.Is(err, ErrExists) {
 		return e.repeatStart(ctx, id, req.Unanswered)
@@ -90,48 +89,48 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 // prepareStart asks the strategy for its prompt and charges the limits. It charges nothing for a challenge that cannot be
 // asked. For an enrolment it charges first, because the proof of authority would otherwise be spent for nothing. It returns
 // existing if an enrolment with the same seed exists.
-func (e *Engine) prepareStart(ctx context.Context, i challengeID, c *Challenge, req StartRequest, to Address) (prompt Prompt, took startCharge, before *Started, err error) {
-	s := i.strategy
+func (e *Engine) prepareStart(ctx context.Context, id challengeID, c *Challenge, req StartRequest, to Address) (prompt Prompt, charges limitCharges, existing *Started, err error) {
+	s := id.strategy
 	c.Decoy = req.Decoy
 	if req.Purpose != PurposeEnrol {
 		if prompt, err = beginStrategy(ctx, s, c); err == nil {
 			err = e.checkMessage(c, prompt)
 		}
 		if err == nil {
-			took, err = e.chargeStart(ctx, s.Properties(), req, to)
+			charges, err = e.chargeStart(ctx, s.Properties(), req, to)
 		}
-		return prompt, took, nil, err
+		return prompt, charges, nil, err
 	}
-	if took, err = e.chargeStart(ctx, s.Properties(), req, to); err != nil {
+	if charges, err = e.chargeStart(ctx, s.Properties(), req, to); err != nil {
 		return prompt, nil, nil, err
 	}
-	if before, err = e.authorizeEnrolment(ctx, i, c, req); before != nil || err != nil {
-		return prompt, took, before, err
+	if existing, err = e.authorizeEnrolment(ctx, id, c, req); existing != nil || err != nil {
+		return prompt, charges, existing, err
 	}
 	prompt, err = beginStrategy(ctx, s, c)
-	return prompt, took, nil, err
+	return prompt, charges, nil, err
 }
 
 // authorizeEnrolment spends the proof that an enrolment needs. With a seed it first looks for the challenge of an earlier
 // request, which has spent the proof already.
-func (e *Engine) authorizeEnrolment(ctx context.Context, i challengeID, c *Challenge, req StartRequest) (before *Started, err error) {
+func (e *Engine) authorizeEnrolment(ctx context.Context, id challengeID, c *Challenge, req StartRequest) (existing *Started, err error) {
 	if req.Seed != nil {
-		if before, err = e.repeatStart(ctx, i, req.Unanswered); err == nil || !errors.Is(err, ErrUnknownChallenge) {
-			return before, err
+		if existing, err = e.repeatStart(ctx, id, req.Unanswered); err == nil || !errors.Is(err, ErrUnknownChallenge) {
+			return existing, err
 		}
 	}
-	set, err := e.env.factors.set(ctx, req.Subject, e.cfg.Clock())
+	set, err := e.env.factors.readSet(ctx, req.Subject, e.cfg.Clock())
 	if err != nil {
 		return nil, err
 	}
-	if err := hasRoom(set.others("")); err != nil {
+	if err := checkFactorLimit(set.others("")); err != nil {
 		return nil, err
 	}
-	allowed, err := e.authorize(ctx, set, req.Authority)
+	authority, err := e.authorize(ctx, set, req.Authority)
 	if err == nil && set.damaged() {
-		allowed.Life, err = e.renewSet(ctx, set)
+		authority.Generation, err = e.replaceDamagedSet(ctx, set)
 	}
-	c.Enrolment = &allowed
+	c.Enrolment = &authority
 	return nil, err
 }
 
@@ -144,98 +143,21 @@ func beginStrategy(ctx context.Context, s Strategy, c *Challenge) (Prompt, error
 }
 
 func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challenge, challengeID, error) {
-	t := s.Properties()
+	props := s.Properties()
 	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	id, salt, err := e.newID(req, s, to)
 	if err != nil {
 		return nil, id, err
 	}
-	c := &Challenge{ID: id.id, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
+	c := &Challenge{ID: id.text, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
 		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
 		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
-		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(t)), env: e.env, salt: salt, key: e.keyring[0]}
-	if t.Sends {
+		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(props)), env: e.env, salt: salt, key: e.keyring[0]}
+	if props.Sends {
 		c.Sends, c.SentAt, c.CodeOf = 1, now, 1
 		c.Delivery = Delivery{Status: DeliveryQueued}
 	}
 	return c, id, nil
-}
-
-// newID returns an id with a random part and a random salt. A seed determines both.
-func (e *Engine) newID(req StartRequest, s Strategy, to Address) (challengeID, []byte, error) {
-	draw, err := e.random(2*randomSize + saltSize)
-	if err != nil {
-		return challengeID{}, nil, fmt.Errorf("watchword: random source: %w", err)
-	}
-	if req.Seed != nil {
-		sum := e.identity.tags.sum("seed", e.cfg.App, string(req.Seed))
-		copy(draw, sum[:randomSize])
-		again := sha256.Sum256(sum[:])
-		copy(draw[randomSize:2*randomSize], again[:])
-	}
-	var group [groupSize]byte
-	switch s.Properties().Group {
-	case GroupAddress:
-		group = e.identity.groupTag(e.cfg.App, "address", to.key())
-	case GroupSubject:
-		about := "subject"
-		if req.Purpose == PurposeEnrol {
-			about = "enrolment" // its secret was just shown: it neither spends nor refills the budget of other challenges
-		}
-		group = e.identity.groupTag(e.cfg.App, about, s.Name(), req.Subject)
-	default:
-		copy(group[:], draw[randomSize:])
-	}
-	id := e.identity.newChallengeID([randomSize]byte(draw), e.appTag, group, e.identity.kindTag(s.Name(), req.Client.Known))
-	id.strategy = s
-	return id, draw[2*randomSize:], nil
-}
-
-// newEntry returns the entry of a new challenge and its record.
-func (e *Engine) newEntry(i challengeID, t StrategyProperties, c *Challenge, p Prompt) (Entry, *record, error) {
-	rec := &record{id: i, version: 1, sealed: sealed{Challenge: *c, Salt: c.salt}}
-	var err error
-	if rec.Digests, err = e.acceptedDigests(c, p); err != nil {
-		return Entry{}, nil, err
-	}
-	entry := Entry{ID: i.ref, Tries: e.tries(t), Version: 1, Digests: rec.Digests, ExpiresAt: c.ExpiresAt, KeepUntil: c.ExpiresAt.Add(keepClosed)}
-	entry.Sealed, err = rec.seal(1)
-	return entry, rec, err
-}
-
-// acceptedDigests returns the digests of the right answers; for a decoy as many random ones.
-func (e *Engine) acceptedDigests(c *Challenge, p Prompt) ([][]byte, error) {
-	digests := make([][]byte, len(p.Accepts))
-	for i, answer := range p.Accepts {
-		if c.Decoy {
-			nothing, err := e.random(sha256.Size)
-			if err != nil {
-				return nil, err
-			}
-			digests[i] = nothing
-			continue
-		}
-		sum := c.key.digest(c.ID, c.Purpose, respondentOf(c.Subject, c.Address), answer.Reveal())
-		digests[i] = sum[:]
-	}
-	return digests, nil
-}
-
-// respondentOf returns who must answer: the subject, or the address of a challenge without a subject; empty for a
-// discoverable passkey.
-func respondentOf(subject, address string) string {
-	switch {
-	case subject != "":
-		return "subject " + subject
-	case address != "":
-		return "address " + address
-	}
-	return ""
-}
-
-// digest returns the digest of an answer that is stored and compared: HMAC(key of the app, id | purpose | respondent | text).
-func (k *ringKey) digest(id, purpose, who, text string) [32]byte {
-	return k.digests.sum(id, purpose, who, text)
 }
 
 // create stores the entry and queues its message, in one atomic step if the store is the outbox too.
@@ -250,12 +172,12 @@ func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
 	if err := e.cfg.Store.Create(ctx, entry); err != nil {
 		return err
 	}
-	return e.handOver(ctx, out, rec)
+	return e.enqueue(ctx, out, rec)
 }
 
 // enqueue puts a message into the outbox. If the outbox refuses it, the delivery is recorded as failed, so that a start with
 // the same seed, or a resend, sends it.
-func (e *Engine) handOver(ctx context.Context, out Outgoing, rec *record) error {
+func (e *Engine) enqueue(ctx context.Context, out Outgoing, rec *record) error {
 	out.fresh = rec
 	err := e.cfg.Outbox.Put(ctx, out)
 	if err != nil {
@@ -270,8 +192,8 @@ func (e *Engine) handOver(ctx context.Context, out Outgoing, rec *record) error 
 
 // repeatStart returns the challenge of an earlier start with the same seed. It queues its message again only if that was not
 // queued. The prompt is derived again.
-func (e *Engine) repeatStart(ctx context.Context, i challengeID, unanswered bool) (*Started, error) {
-	entry, rec, err := e.read(ctx, i)
+func (e *Engine) repeatStart(ctx context.Context, id challengeID, unanswered bool) (*Started, error) {
+	entry, rec, err := e.read(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -284,10 +206,10 @@ func (e *Engine) repeatStart(ctx context.Context, i challengeID, unanswered bool
 		}
 		return nil, ErrChallengeCanceled
 	}
-	if err := e.handOverAgain(ctx, rec, unanswered); err != nil {
+	if err := e.enqueueUnsent(ctx, rec, unanswered); err != nil {
 		return nil, err
 	}
-	prompt, err := beginStrategy(ctx, i.strategy, &rec.Challenge)
+	prompt, err := beginStrategy(ctx, id.strategy, &rec.Challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -296,7 +218,7 @@ func (e *Engine) repeatStart(ctx context.Context, i challengeID, unanswered bool
 
 // enqueueUnsent queues a first message that its start failed to queue, or may have failed to queue. It does nothing if
 // another start has queued it.
-func (e *Engine) handOverAgain(ctx context.Context, rec *record, unanswered bool) error {
+func (e *Engine) enqueueUnsent(ctx context.Context, rec *record, unanswered bool) error {
 	if rec.Sends != 1 || e.cfg.Outbox == nil {
 		return nil
 	}
@@ -316,7 +238,7 @@ func (e *Engine) handOverAgain(ctx context.Context, rec *record, unanswered bool
 	}
 	if err == nil {
 		rec.version++
-		err = e.handOver(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}, rec)
+		err = e.enqueue(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}, rec)
 	}
 	if err != nil {
 		return unavailable(err)

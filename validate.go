@@ -67,19 +67,19 @@ func (e *Engine) invalidFields(req StartRequest, s Strategy) (out []FieldError) 
 			out = append(out, FieldError{field, reason})
 		}
 	}
-	t := s.Properties()
-	wrongPurpose := e.purposeProblem(req.Purpose)
-	refuse(wrongPurpose != "", "purpose", wrongPurpose)
+	props := s.Properties()
+	purposeReason := e.purposeProblem(req.Purpose)
+	refuse(purposeReason != "", "purpose", purposeReason)
 	_, enrols := s.(Enroller)
 	refuse(req.Purpose == PurposeEnrol && !enrols, "purpose", "nothing can be enrolled with this strategy")
-	refuse((t.Subject || req.Purpose == PurposeEnrol) && req.Subject == "", "subject", "is required")
-	refuse(t.Sends && req.To == "", "to", "is required")
-	refuse(!t.Sends && req.To != "", "to", "nothing is sent with this strategy")
-	refuse(t.Sends && req.Channel == "", "channel", "is required")
-	if t.Sends && req.Channel != "" && !e.channels[req.Channel] {
+	refuse((props.Subject || req.Purpose == PurposeEnrol) && req.Subject == "", "subject", "is required")
+	refuse(props.Sends && req.To == "", "to", "is required")
+	refuse(!props.Sends && req.To != "", "to", "nothing is sent with this strategy")
+	refuse(props.Sends && req.Channel == "", "channel", "is required")
+	if props.Sends && req.Channel != "" && !e.channels[req.Channel] {
 		refuse(true, "channel", notListed("can send by", e.channels))
 	}
-	refuse(!t.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
+	refuse(!props.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
 	refuse(req.Locale != "" && !isLocale(req.Locale), "locale", "is not a language tag (BCP 47), as in pt-BR")
 	refuse(!isSubject(req.Subject), "subject", subjectReason)
 	refuse(!isLegibleText(req.Label, maxText), "label", illegibleReason)
@@ -120,7 +120,7 @@ func isLocale(text string) bool {
 
 func (e *Engine) allowsReturnURL(url string) bool {
 	origin, err := hosts.OriginOf(url)
-	return err == nil && len(url) <= maxLong && e.returns[origin]
+	return err == nil && len(url) <= maxLong && e.returnOrigins[origin]
 }
 
 // isPlainText reports whether a text is UTF-8, short enough and free of control characters.
@@ -149,10 +149,10 @@ func shortTexts(m map[string]string, fits func(text string, longest int) bool) b
 }
 
 // builtinPurposes are the purposes that the engine gives a meaning.
-var ownPurposes = []string{PurposeSignIn, PurposeMFA, PurposePasswordReset, PurposeEnrol, PurposeManageFactors}
+var builtinPurposes = []string{PurposeSignIn, PurposeMFA, PurposePasswordReset, PurposeEnrol, PurposeManageFactors}
 
 // purposeSpellings maps spellings of the engine's purposes, without separators, to the purpose.
-var knownPurposes = map[string]string{
+var purposeSpellings = map[string]string{
 	"signin":        PurposeSignIn,
 	"mfa":           PurposeMFA,
 	"passwordreset": PurposePasswordReset,
@@ -169,7 +169,7 @@ var wordSeparators = strings.NewReplacer("_", "", "-", "", " ", "")
 // intendedPurpose returns the purpose of the engine that another one resembles, or empty. A challenge with such a purpose
 // would silently do something else than intended.
 func intendedPurpose(purpose string) string {
-	meant := knownPurposes[wordSeparators.Replace(strings.ToLower(purpose))]
+	meant := purposeSpellings[wordSeparators.Replace(strings.ToLower(purpose))]
 	if meant == purpose {
 		return ""
 	}
@@ -179,7 +179,7 @@ func intendedPurpose(purpose string) string {
 // purposeProblem returns the reason to refuse the purpose of a start; empty: it is valid. Purposes that the app lists are
 // valid.
 func (e *Engine) purposeProblem(purpose string) string {
-	if e.purposes[purpose] || len(e.purposes) == 0 && slices.Contains(ownPurposes, purpose) {
+	if e.purposes[purpose] || len(e.purposes) == 0 && slices.Contains(builtinPurposes, purpose) {
 		return ""
 	}
 	switch meant := intendedPurpose(purpose); {
@@ -237,7 +237,7 @@ func isJoiner(r rune) bool {
 }
 
 // parseReturnOrigins checks the app's list: each entry must be an origin and nothing more.
-func returnOrigins(list []string) (map[string]bool, error) {
+func parseReturnOrigins(list []string) (map[string]bool, error) {
 	out := map[string]bool{}
 	var problems []error
 	for i, text := range list {

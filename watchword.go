@@ -73,25 +73,25 @@ type Config struct {
 // An Engine creates and checks challenges for one app. It is safe for concurrent use. It holds no state that other nodes
 // need.
 type Engine struct {
-	cfg          Config
-	keyring      keyring
-	identity     *identity
-	appTag       [appSize]byte
-	strategies   map[string]Strategy
-	kinds        map[[kindSize]byte]Strategy
-	channels     map[string]bool
-	purposes     map[string]bool
-	returns      map[string]bool
-	tombstones   *tombstones.Set[Status]
-	watchers     *watch.Watchers
-	env          *environment
-	background   *background.Runner
-	noteRemovals noteRemovals
-	keys         probe.Gate
+	cfg             Config
+	keyring         keyring
+	identity        *identity
+	appTag          [appSize]byte
+	strategies      map[string]Strategy
+	strategiesByTag map[[strategyTagSize]byte]Strategy
+	channels        map[string]bool
+	purposes        map[string]bool
+	returnOrigins   map[string]bool
+	tombstones      *tombstones.Set[Status]
+	watchers        *watch.Watchers
+	env             *environment
+	background      *background.Runner
+	noteRemovals    noteRemovals
+	keys            probe.Gate
 
 	placeholder SealedFactor  // an encrypted factor for decoys to decrypt
-	process     [8]byte       // random; part of every requestID of this process
-	attempts    atomic.Uint64 // number of requests so far
+	processID   [8]byte       // random; part of every requestID of this process
+	requests    atomic.Uint64 // number of requests so far
 	log         *slog.Logger
 }
 
@@ -100,7 +100,7 @@ const (
 	maxReceiptLifetime = 10 * time.Minute
 	maxGuessChance     = 1e-5 // tries × accepted values ÷ code space
 	maxSends           = 100
-	keepClosed         = 15 * time.Minute // entries stay readable that long after they expired
+	keepAfterExpiry    = 15 * time.Minute // entries stay readable that long after they expired
 )
 
 var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
@@ -108,11 +108,11 @@ var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 // New returns an Engine, or an error with everything that is missing or unsafe in the configuration.
 func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
-	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, kinds: map[[kindSize]byte]Strategy{},
-		channels: set(cfg.Channels), purposes: set(cfg.Purposes), tombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
-	problems := append(cfg.problems(), e.deriveKeys()...)
-	returns, err := returnOrigins(cfg.ReturnOrigins)
-	if e.returns = returns; err != nil {
+	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, strategiesByTag: map[[strategyTagSize]byte]Strategy{},
+		channels: stringSet(cfg.Channels), purposes: stringSet(cfg.Purposes), tombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
+	problems := append(cfg.invalidSettings(), e.deriveKeys()...)
+	returns, err := parseReturnOrigins(cfg.ReturnOrigins)
+	if e.returnOrigins = returns; err != nil {
 		problems = append(problems, err)
 	}
 	if e.identity != nil {
@@ -124,11 +124,11 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App, decoy: e.decoyFactor,
 		factors: &factorStore{app: cfg.App, store: cfg.Factors, keyring: e.keyring, ids: e.identity.tags, log: cfg.Logger}}
-	process, err := e.random(len(e.process))
+	process, err := e.random(len(e.processID))
 	if err != nil {
 		return nil, fmt.Errorf("watchword: random source: %w", err)
 	}
-	copy(e.process[:], process)
+	copy(e.processID[:], process)
 	return e, e.prepareDecoys()
 }
 
@@ -163,7 +163,7 @@ func orDefault[T comparable](v *T, fallback T) {
 	}
 }
 
-func (c *Config) problems() (out []error) {
+func (c *Config) invalidSettings() (out []error) {
 	refuse := func(bad bool, field, format string, args ...any) {
 		if bad {
 			out = append(out, setting.Errorf(field, format, args...))
@@ -227,38 +227,38 @@ func (e *Engine) addStrategies() (problems []error) {
 		if e.strategies[name] != nil {
 			problems = append(problems, fmt.Errorf("strategy %q: is there twice", name))
 		}
-		t := s.Properties()
-		if chance := float64(e.tries(t)*max(t.RightAnswers, 1)) / t.Space; t.Space > 0 && chance > maxGuessChance {
+		props := s.Properties()
+		if chance := float64(e.tries(props)*max(props.RightAnswers, 1)) / props.Space; props.Space > 0 && chance > maxGuessChance {
 			problems = append(problems, setting.Errorf("Tries", "strategy %q: %d tries with %d accepted values out of %.0f is a chance of more than 1 in 100,000: use longer codes or fewer tries",
-				name, e.tries(t), max(t.RightAnswers, 1), t.Space))
+				name, e.tries(props), max(props.RightAnswers, 1), props.Space))
 		}
-		if t.Sends && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {
+		if props.Sends && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Addresses, and an Outbox to send from", name))
 		}
 		if _, enrols := s.(Enroller); enrols && e.cfg.Factors == nil {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Factors", name))
 		}
-		kind := e.identity.kindTag(name, false)
-		if other := e.kinds[kind]; other != nil {
+		tag := e.identity.strategyTag(name, false)
+		if other := e.strategiesByTag[tag]; other != nil {
 			problems = append(problems, fmt.Errorf("strategy %q: its tag under this identity key is that of %q", name, other.Name()))
 		}
-		e.strategies[name], e.kinds[kind] = s, s
+		e.strategies[name], e.strategiesByTag[tag] = s, s
 	}
 	return problems
 }
 
 func isOutbox(s Store) bool { _, ok := s.(Outbox); return ok }
 
-func (e *Engine) tries(t StrategyProperties) int {
-	if t.Tries > 0 {
-		return t.Tries
+func (e *Engine) tries(props StrategyProperties) int {
+	if props.Tries > 0 {
+		return props.Tries
 	}
 	return e.cfg.Tries
 }
 
-func (e *Engine) lifetime(t StrategyProperties) time.Duration {
-	if t.Lifetime > 0 {
-		return min(t.Lifetime, maxLifetime)
+func (e *Engine) lifetime(props StrategyProperties) time.Duration {
+	if props.Lifetime > 0 {
+		return min(props.Lifetime, maxLifetime)
 	}
 	return e.cfg.Lifetime
 }
@@ -282,21 +282,7 @@ func (e *Engine) OwnsChallenge(id string) bool {
 	return err == nil
 }
 
-// parse parses an id. An id of another app or of an unknown strategy is ErrUnknownChallenge.
-func (e *Engine) parse(id string) (challengeID, error) {
-	i, ok := e.identity.parseID(id)
-	if !ok || i.app != e.appTag {
-		return challengeID{}, ErrUnknownChallenge
-	}
-	kind := i.kind
-	kind[0] &^= knownBit
-	if i.strategy = e.kinds[kind]; i.strategy == nil {
-		return challengeID{}, ErrUnknownChallenge
-	}
-	return i, nil
-}
-
-func set(names []string) map[string]bool {
+func stringSet(names []string) map[string]bool {
 	out := make(map[string]bool, len(names))
 	for _, n := range names {
 		out[n] = true
