@@ -61,6 +61,7 @@ type AnswerReader interface {
 
 // A FactorLocator finds the factor that an answer names, for a challenge without a subject, such as a discoverable passkey's.
 type FactorLocator interface {
+	// Locate returns the id of the factor; empty if the answer names none.
 	Locate(c *Challenge, answer string) (factor string)
 }
 
@@ -74,17 +75,22 @@ type DecoyMaker interface {
 
 // A Describer describes its factors in listings.
 type Describer interface {
+	// Describe returns what the factor's owner and the app may see beside the engine's own fields. It must contain no secret.
+	// The engine does not store it.
 	Describe(f Factor) map[string]any
 }
 
 // A Sender delivers messages. Routing, failover, retries and rendering are Senders that wrap others. An error that is no
 // *SendError counts as temporary. A message keeps its ID when it is sent again.
 type Sender interface {
+	// Send delivers a message. A nil error means that the provider has accepted it.
 	Send(ctx context.Context, m Message) (Sent, error)
 }
 
 // A Limiter counts events in buckets against its rules. It is safe for concurrent use.
 type Limiter interface {
+	// Take charges one token of every bucket, or none of any and returns a *LimitError. Any other error means that the limiter
+	// is unavailable.
 	Take(ctx context.Context, buckets ...Bucket) error
 }
 

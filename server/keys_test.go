@@ -99,7 +99,7 @@ func TestForeignLooksUnknown(t *testing.T) {
 	}
 }
 
-// TestOnlyTheDiagonalPasses tries a right code at everything that is off by one thing. Each is wrong, costs a try where
+// TestCheckRejectsCodeOfAnotherAppPurposeSubjectAddressOrTransaction tries a right code at everything that is off by one thing. Each is wrong, costs a try where
 // there is a challenge, and consumes nothing: the code still works in its own place.
 func TestOnlyTheDiagonalPasses(t *testing.T) {
 	b := newBench(t, options{})

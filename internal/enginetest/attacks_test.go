@@ -14,10 +14,10 @@ import (
 
 // Each test here was an attack that worked once.
 
-func TestTheMarkOfAnEarlierApprovalIsNoAnswer(t *testing.T) {
+func TestCheckRejectsMarkOfEarlierApproval(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t)
-	ref, s := k.storeID(func() *watchword.Started { return k.start(byMail()) })
+	ref, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
 	code := k.code(s.ID)
 	if _, err := k.check(s.ID, code); err != nil {
 		t.Fatal(err)
@@ -28,25 +28,25 @@ func TestTheMarkOfAnEarlierApprovalIsNoAnswer(t *testing.T) {
 	}
 	// What a store answers for an entry that is pending again, without digests, its old mark left in place.
 	for _, state := range []watchword.State{watchword.StatePending, watchword.StateApproved} {
-		k.store.answer(ref, func(watchword.Entry) watchword.Entry {
+		k.store.replaceEntry(ref, func(watchword.Entry) watchword.Entry {
 			e := won
 			e.State, e.Digests = state, nil
 			return e
 		})
-		if r, err := check(k.sibling(), s.ID, wrongCode(code)); err == nil {
+		if r, err := check(k.newNode(), s.ID, wrongCode(code)); err == nil {
 			t.Errorf("a wrong code was approved: %+v", r.Claims)
 		}
-		_, err := check(k.sibling(), s.ID, "garbage", func(c *watchword.CheckRequest) { c.Purpose, c.Subject = "pay", "mallory" })
+		_, err := check(k.newNode(), s.ID, "garbage", func(c *watchword.CheckRequest) { c.Purpose, c.Subject = "pay", "mallory" })
 		if err == nil {
 			t.Error("for another purpose and subject")
 		}
 	}
 }
 
-func TestAnOlderSealDoesNotPassForTheNewerOne(t *testing.T) {
+func TestRedeemReceiptRejectsRestoredOlderRecord(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t)
-	ref, s := k.storeID(func() *watchword.Started { return k.start(byMail()) })
+	ref, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
 	r, err := k.check(s.ID, k.code(s.ID))
 	if err != nil {
 		t.Fatal(err)
@@ -57,17 +57,17 @@ func TestAnOlderSealDoesNotPassForTheNewerOne(t *testing.T) {
 	}
 	after, _ := k.store.Store.Get(ctx, ref)
 	before.Version = after.Version
-	k.store.answer(ref, func(watchword.Entry) watchword.Entry { return before })
-	k.mustCode(k.sibling().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptInvalid)
+	k.store.replaceEntry(ref, func(watchword.Entry) watchword.Entry { return before })
+	k.requireCode(k.newNode().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptInvalid)
 }
 
-// between runs something just before the store's next Update.
-type between struct {
+// updateHookStore runs something just before the store's next Update.
+type updateHookStore struct {
 	watchword.Store
 	run func()
 }
 
-func (b *between) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+func (b *updateHookStore) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
 	if f := b.run; f != nil {
 		b.run = nil
 		f()
@@ -75,12 +75,12 @@ func (b *between) Update(ctx context.Context, e watchword.Entry, out ...watchwor
 	return b.Store.Update(ctx, e, out...)
 }
 
-func (k *kit) beforeUpdate(run func()) { k.store.Store = &between{k.store.Store, run} }
+func (k *kit) beforeUpdate(run func()) { k.store.Store = &updateHookStore{k.store.Store, run} }
 
-func TestAResendThatMeetsAnAnswerChangesNothing(t *testing.T) {
+func TestResendFailsAndSendsNothingWhenAnswerWinsFirst(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t, func(c *watchword.Config) { c.NewCodes = true })
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	code := k.code(s.ID)
 	k.clock.advance(time.Minute)
 	k.beforeUpdate(func() {
@@ -89,8 +89,8 @@ func TestAResendThatMeetsAnAnswerChangesNothing(t *testing.T) {
 		}
 	})
 	_, err := k.Resend(ctx, s.ID, watchword.ResendRequest{})
-	k.mustCode(err, watchword.ErrChallengeApproved)
-	if n := len(k.outbox.of(s.ID)); n != 1 {
+	k.requireCode(err, watchword.ErrChallengeApproved)
+	if n := len(k.outbox.ofChallenge(s.ID)); n != 1 {
 		t.Errorf("%d messages", n)
 	}
 	if _, err := k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: subject}); err != nil {
@@ -98,13 +98,13 @@ func TestAResendThatMeetsAnAnswerChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAResendThatMeetsADeliveryReportGoesOn(t *testing.T) {
+func TestResendSucceedsAndCountsOnceDespiteConcurrentDeliveryReport(t *testing.T) {
 	ctx := context.Background()
 	taken := 0
 	k := newKit(t, func(c *watchword.Config) {
 		c.Starts = limiterFunc(func(...watchword.Bucket) error { taken++; return nil })
 	})
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	k.clock.advance(time.Minute)
 	k.beforeUpdate(func() {
 		_ = k.RecordDelivery(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 1}, watchword.Delivery{Status: "delivered", Channel: "email"})
@@ -117,26 +117,26 @@ func TestAResendThatMeetsADeliveryReportGoesOn(t *testing.T) {
 	}
 }
 
-func TestWhatIsOverIsNotSentEvenWhenItIsFresh(t *testing.T) {
+func TestComposeMessageRefusesEndedChallengeAndOlderSend(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t, func(c *watchword.Config) { c.NewCodes = true })
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	if _, err := k.Cancel(ctx, s.ID); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
 		t.Errorf("canceled: %v", err)
 	}
-	s = k.start(byMail())
+	s = k.start(startByEmail())
 	k.clock.advance(time.Minute)
 	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := k.ComposeMessage(ctx, k.outbox.of(s.ID)[0]); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := k.ComposeMessage(ctx, k.outbox.ofChallenge(s.ID)[0]); !errors.Is(err, watchword.ErrClosed) {
 		t.Errorf("the older message: %v", err)
 	}
-	s = k.start(byMail())
-	if _, err := k.sibling().Cancel(ctx, s.ID); err != nil {
+	s = k.start(startByEmail())
+	if _, err := k.newNode().Cancel(ctx, s.ID); err != nil {
 		t.Fatal(err)
 	}
 	k.clock.advance(2 * time.Second) // a queue that is behind reads what another node did
@@ -145,15 +145,15 @@ func TestWhatIsOverIsNotSentEvenWhenItIsFresh(t *testing.T) {
 	}
 }
 
-func TestAMessageThatNeverCameIntoTheOutboxIsSentByTheRetry(t *testing.T) {
+func TestRepeatedStartsQueueRefusedMessageOnce(t *testing.T) {
 	k := newKit(t)
-	req := byMail()
+	req := startByEmail()
 	req.Seed = []byte("of one idempotency key")
 	k.outbox.err = errors.New("full")
 	_, err := k.Start(context.Background(), req)
-	k.mustCode(err, watchword.ErrUnavailable)
+	k.requireCode(err, watchword.ErrUnavailable)
 	k.outbox.err, k.outbox.all = nil, nil
-	got := together(20, func(int) error { _, err := k.Start(context.Background(), req); return err })
+	got := runConcurrently(20, func(int) error { _, err := k.Start(context.Background(), req); return err })
 	if got[""] != 20 || len(k.outbox.all) != 1 {
 		t.Fatalf("outcomes: %v, %d messages", got, len(k.outbox.all))
 	}
@@ -162,7 +162,7 @@ func TestAMessageThatNeverCameIntoTheOutboxIsSentByTheRetry(t *testing.T) {
 	}
 }
 
-func TestASeedBelongsToOneBody(t *testing.T) {
+func TestExpiredReservationGivesAnotherSeed(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t)
 	first, err := k.Reserve(ctx, "POST /v1/challenges", "key", []byte("alice"))
@@ -179,7 +179,7 @@ func TestASeedBelongsToOneBody(t *testing.T) {
 	}
 }
 
-func TestTheStartersNumberOutlivesANewCode(t *testing.T) {
+func TestStartersNumberStaysWhenResendBringsNewCode(t *testing.T) {
 	ctx := context.Background()
 	links, err := magiclink.New(magiclink.Config{})
 	if err != nil {
@@ -202,7 +202,7 @@ func TestTheStartersNumberOutlivesANewCode(t *testing.T) {
 	}
 }
 
-func TestAReceiptNamesTheChannelThatTheCodeTook(t *testing.T) {
+func TestReceiptNamesChannelThatDeliveredTheCode(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t)
 	s := k.start(watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: alicePhone, Subject: subject})
@@ -223,10 +223,10 @@ func TestAReceiptNamesTheChannelThatTheCodeTook(t *testing.T) {
 	}
 }
 
-func TestReportsThatChangeNothingAreNoEvents(t *testing.T) {
+func TestRecordDeliverySendsNoEventForUnchangedStatus(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	for _, status := range []string{"failed", "delivered", "delivered", "sent", "failed"} {
 		if err := k.RecordDelivery(ctx, watchword.Outgoing{ChallengeID: s.ID, Send: 1}, watchword.Delivery{Status: status, Channel: "email"}); err != nil {
 			t.Fatal(err)
@@ -237,13 +237,13 @@ func TestReportsThatChangeNothingAreNoEvents(t *testing.T) {
 	}
 }
 
-func TestANamelessChallengeIsCollectedWithoutAName(t *testing.T) {
+func TestRedeemCollectsChallengeWithoutSubject(t *testing.T) {
 	ctx := context.Background()
-	l := &liar{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+	l := &scriptedVerifier{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
 		return watchword.Proof{Subject: "owner"}, nil
 	}}
 	k := newKit(t, func(c *watchword.Config) { c.Strategies = append(c.Strategies, l) })
-	s := k.start(watchword.StartRequest{Strategy: "liar", Purpose: "sign_in"})
+	s := k.start(watchword.StartRequest{Strategy: "scripted", Purpose: "sign_in"})
 	if err := k.Answer(ctx, s.ID, watchword.Answer{Text: "x"}, watchword.Client{}); err != nil {
 		t.Fatal(err)
 	}
@@ -253,17 +253,17 @@ func TestANamelessChallengeIsCollectedWithoutAName(t *testing.T) {
 	}
 }
 
-func TestAnEnrolmentNeitherSpendsNorRefillsTheBudget(t *testing.T) {
-	l := &liar{verify: no, enrol: func(_ context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
+func TestEnrolmentLeavesGuessBudgetUnchanged(t *testing.T) {
+	l := &scriptedVerifier{verify: rejectAll, enrol: func(_ context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
 		if answer != "x" {
 			return watchword.Factor{}, watchword.ErrMismatch
 		}
 		return watchword.Factor{ID: "fa_1"}, nil
 	}}
-	k := newKit(t, withLiar(l))
+	k := newKit(t, withVerifier(l))
 	guesses := func(n int) (judgedWrong int) {
 		for range n {
-			if _, err := k.check(k.start(judged()).ID, "wrong"); errors.Is(err, watchword.ErrIncorrectAnswer) {
+			if _, err := k.check(k.start(verifierStart()).ID, "wrong"); errors.Is(err, watchword.ErrIncorrectAnswer) {
 				judgedWrong++
 			}
 		}
@@ -272,12 +272,12 @@ func TestAnEnrolmentNeitherSpendsNorRefillsTheBudget(t *testing.T) {
 	if n := guesses(4); n != 4 {
 		t.Fatalf("%d judged", n)
 	}
-	s := k.start(enrolment())
+	s := k.start(enrolmentStart())
 	for range 2 {
-		_, err := k.check(s.ID, "fumbled", enrolling)
-		k.mustCode(err, watchword.ErrIncorrectAnswer)
+		_, err := k.check(s.ID, "fumbled", forEnrolment)
+		k.requireCode(err, watchword.ErrIncorrectAnswer)
 	}
-	if _, err := k.check(s.ID, "x", enrolling); err != nil {
+	if _, err := k.check(s.ID, "x", forEnrolment); err != nil {
 		t.Fatal(err)
 	}
 	if n := guesses(5); n != 1 {
@@ -285,9 +285,9 @@ func TestAnEnrolmentNeitherSpendsNorRefillsTheBudget(t *testing.T) {
 	}
 }
 
-func TestAWeakEnrolmentEndsWhenSomethingStrongerIsActive(t *testing.T) {
+func TestEnrolmentFailsWhenStrongerFactorBecameActive(t *testing.T) {
 	ctx := context.Background()
-	k := newKeeperKit(t)
+	k := newEnrolmentKit(t)
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
@@ -302,42 +302,42 @@ func TestAWeakEnrolmentEndsWhenSomethingStrongerIsActive(t *testing.T) {
 	if _, err := k.enrol("strong", k.proof("weak")); err != nil {
 		t.Fatal(err)
 	}
-	_, err := k.check(thiefs, "x", enrolling)
-	k.mustCode(err, watchword.ErrProofRequired)
+	_, err := k.check(thiefs, "x", forEnrolment)
+	k.requireCode(err, watchword.ErrProofRequired)
 	for _, a := range []watchword.Authority{k.proof("strong"), {Admin: true}} {
 		pending := begin("weak", a)
 		if err := k.RemoveSubject(ctx, subject, watchword.Authority{Admin: true}); err != nil {
 			t.Fatal(err)
 		}
-		_, err = k.check(pending, "x", enrolling)
-		k.mustCode(err, watchword.ErrProofRequired)
+		_, err = k.check(pending, "x", forEnrolment)
+		k.requireCode(err, watchword.ErrProofRequired)
 		if _, err := k.enrol("weak", watchword.Authority{Admin: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func TestACanceledEnrolmentLeavesNothing(t *testing.T) {
+func TestCanceledEnrolmentLeavesNoFactor(t *testing.T) {
 	ctx := context.Background()
 	var k *kit
 	var id string
-	l := &liar{verify: no, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+	l := &scriptedVerifier{verify: rejectAll, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
 		if _, err := k.Cancel(ctx, id); err != nil {
 			t.Error(err)
 		}
 		return watchword.Factor{ID: "fa_1"}, nil
 	}}
-	k = newKit(t, withLiar(l))
-	id = k.start(enrolment()).ID
-	_, err := k.check(id, "x", enrolling)
-	k.mustCode(err, watchword.ErrChallengeCanceled)
+	k = newKit(t, withVerifier(l))
+	id = k.start(enrolmentStart()).ID
+	_, err := k.check(id, "x", forEnrolment)
+	k.requireCode(err, watchword.ErrChallengeCanceled)
 	if f, err := k.ListFactors(ctx, subject); err != nil || len(f) != 0 {
 		t.Fatalf("%+v %v", f, err)
 	}
 }
 
-func TestATakenOverEnrolmentFindsTheProofThatItSpent(t *testing.T) {
-	k := newKeeperKit(t)
+func TestRepeatedEnrolmentStartReusesItsSpentProof(t *testing.T) {
+	k := newEnrolmentKit(t)
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
@@ -348,9 +348,9 @@ func TestATakenOverEnrolmentFindsTheProofThatItSpent(t *testing.T) {
 	}
 }
 
-func TestOneDamagedFactorStopsNobody(t *testing.T) {
+func TestDamagedFactorDoesNotAffectOtherFactors(t *testing.T) {
 	ctx := context.Background()
-	k := newKeeperKit(t)
+	k := newEnrolmentKit(t)
 	vouched := watchword.Authority{Admin: true}
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
@@ -366,7 +366,7 @@ func TestOneDamagedFactorStopsNobody(t *testing.T) {
 		t.Fatalf("%+v %v", all, err)
 	}
 	_, err := k.enrol("weak", k.proof("weak"))
-	k.mustCode(err, watchword.ErrProofRequired) // it is protected like any of its strategy
+	k.requireCode(err, watchword.ErrProofRequired) // it is protected like any of its strategy
 	if _, err := k.RenameFactor(ctx, "fa_bad", "x", vouched); err == nil {
 		t.Error("what does not open was sealed again")
 	}
@@ -379,7 +379,7 @@ func TestOneDamagedFactorStopsNobody(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeServedIsRefusedAtTheStart(t *testing.T) {
+func TestStartRefusesZoneAndLongTransaction(t *testing.T) {
 	k := newKit(t)
 	for name, change := range map[string]func(*watchword.StartRequest){
 		"zone": func(r *watchword.StartRequest) { r.Client.IP = "fe80::1%<b>\x1b[31m" },
@@ -390,7 +390,7 @@ func TestWhatCannotBeServedIsRefusedAtTheStart(t *testing.T) {
 			}
 		},
 	} {
-		req := byMail()
+		req := startByEmail()
 		change(&req)
 		_, err := k.Start(context.Background(), req)
 		if !errors.Is(err, watchword.ErrInvalidRequest) {
@@ -411,28 +411,28 @@ func TestWhatCannotBeServedIsRefusedAtTheStart(t *testing.T) {
 }
 
 // A store that shows the mark of this attempt has not won it for that: it must say approved too.
-func TestAMarkWithoutAnApprovalIsNone(t *testing.T) {
+func TestCheckRejectsMarkOfEntryThatIsNotApproved(t *testing.T) {
 	k := newKit(t)
-	ref, s := k.storeID(func() *watchword.Started { return k.start(byMail()) })
+	ref, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
 	code := k.code(s.ID)
 	e, err := k.store.Store.Get(context.Background(), ref)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.store.sees = func(_ string, g []watchword.Guess) {
-		k.store.answer(ref, func(watchword.Entry) watchword.Entry {
+	k.store.onAttempt = func(_ string, g []watchword.Guess) {
+		k.store.replaceEntry(ref, func(watchword.Entry) watchword.Entry {
 			shown := e
 			shown.Mark = g[0].Mark
 			return shown
 		})
 	}
 	_, err = k.check(s.ID, code)
-	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
 }
 
-func TestAJudgedChallengeThatWasWonIsNotJudgedAgainElsewhere(t *testing.T) {
-	k := newKit(t, withLiar(&liar{verify: yes}))
-	ref, s := k.storeID(func() *watchword.Started { return k.start(judged()) })
+func TestCheckRefusesReopenedApprovedChallengeOnAnotherNode(t *testing.T) {
+	k := newKit(t, withVerifier(&scriptedVerifier{verify: acceptAll}))
+	ref, s := k.entryID(func() *watchword.Started { return k.start(verifierStart()) })
 	if _, err := k.check(s.ID, "x"); err != nil {
 		t.Fatal(err)
 	}
@@ -440,11 +440,11 @@ func TestAJudgedChallengeThatWasWonIsNotJudgedAgainElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.store.answer(ref, func(watchword.Entry) watchword.Entry {
+	k.store.replaceEntry(ref, func(watchword.Entry) watchword.Entry {
 		again := won
 		again.State, again.Mark, again.Tries = watchword.StatePending, nil, 3
 		return again
 	})
-	_, err = check(k.sibling(), s.ID, "x")
-	k.mustCode(err, watchword.ErrChallengeApproved)
+	_, err = check(k.newNode(), s.ID, "x")
+	k.requireCode(err, watchword.ErrChallengeApproved)
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestRedeemOnceByTheHandle(t *testing.T) {
+func TestRedeemReturnsReceiptOnceForTheHandle(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	redeem := func(e *watchword.Engine, handle string) error {
 		r, err := e.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: handle, Purpose: "sign_in", Subject: subject})
 		if err == nil && r.Claims.Subject != subject {
@@ -20,64 +20,64 @@ func TestRedeemOnceByTheHandle(t *testing.T) {
 		}
 		return err
 	}
-	k.mustCode(redeem(k.Engine, s.Handle.Reveal()), watchword.ErrNotAnswered)
+	k.requireCode(redeem(k.Engine, s.Handle.Reveal()), watchword.ErrNotAnswered)
 	if err := k.Answer(ctx, s.ID, watchword.Answer{Text: k.code(s.ID)}, watchword.Client{}); err != nil {
 		t.Fatal(err)
 	}
-	k.mustCode(redeem(k.Engine, "hd_wrong"), watchword.ErrUnknownChallenge)
-	k.mustCode(redeem(k.Engine, ""), watchword.ErrUnknownChallenge)
+	k.requireCode(redeem(k.Engine, "hd_wrong"), watchword.ErrUnknownChallenge)
+	k.requireCode(redeem(k.Engine, ""), watchword.ErrUnknownChallenge)
 	_, err := k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "mfa", Subject: subject})
-	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
 	_, err = k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: "user_43"})
-	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
 	_, err = k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in"})
-	k.mustCode(err, watchword.ErrInvalidRequest)
-	nodes := []*watchword.Engine{k.Engine, k.sibling(), k.sibling()}
-	got := together(60, func(i int) error { return redeem(nodes[i%3], s.Handle.Reveal()) })
+	k.requireCode(err, watchword.ErrInvalidRequest)
+	nodes := []*watchword.Engine{k.Engine, k.newNode(), k.newNode()}
+	got := runConcurrently(60, func(i int) error { return redeem(nodes[i%3], s.Handle.Reveal()) })
 	if got[""] != 1 || got["receipt_used"] != 59 {
 		t.Fatalf("outcomes: %v", got)
 	}
 }
 
-func TestCheckCollectsTheReceipt(t *testing.T) {
+func TestCheckCollectsReceiptItReturns(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range []*watchword.Engine{k.Engine, k.sibling()} {
+	for _, e := range []*watchword.Engine{k.Engine, k.newNode()} {
 		_, err := e.Redeem(context.Background(), s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: subject})
-		k.mustCode(err, watchword.ErrReceiptUsed)
+		k.requireCode(err, watchword.ErrReceiptUsed)
 	}
 }
 
-func TestReceiptIsRedeemedOnce(t *testing.T) {
+func TestRedeemReceiptSpendsReceiptOnce(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	r, err := k.check(s.ID, k.code(s.ID))
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.mustCode(k.RedeemReceipt(ctx, *r.Claims, "mfa", nil), watchword.ErrReceiptInvalid)
-	pending := k.start(byMail())
+	k.requireCode(k.RedeemReceipt(ctx, *r.Claims, "mfa", nil), watchword.ErrReceiptInvalid)
+	pending := k.start(startByEmail())
 	forged := *r.Claims
 	forged.ID = pending.ID
-	k.mustCode(k.RedeemReceipt(ctx, forged, "sign_in", nil), watchword.ErrReceiptInvalid)
-	nodes := []*watchword.Engine{k.Engine, k.sibling()}
-	got := together(60, func(i int) error { return nodes[i%2].RedeemReceipt(ctx, *r.Claims, "sign_in", nil) })
+	k.requireCode(k.RedeemReceipt(ctx, forged, "sign_in", nil), watchword.ErrReceiptInvalid)
+	nodes := []*watchword.Engine{k.Engine, k.newNode()}
+	got := runConcurrently(60, func(i int) error { return nodes[i%2].RedeemReceipt(ctx, *r.Claims, "sign_in", nil) })
 	if got[""] != 1 || got["receipt_used"] != 59 {
 		t.Fatalf("outcomes: %v", got)
 	}
 	k.clock.advance(26 * time.Minute)
-	k.mustCode(k.sibling().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptInvalid)
+	k.requireCode(k.newNode().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptInvalid)
 }
 
 // Two deployments may share a signing key, so a signature alone does not say whose receipt it is.
 func TestRedeemReceiptRejectsAnotherIssuerOrAudience(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	r, err := k.check(s.ID, k.code(s.ID))
 	if err != nil {
 		t.Fatal(err)

@@ -14,16 +14,16 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/postgres"
 )
 
-func decoyOf(strategy, who string) watchword.StartRequest {
+func decoyStart(strategy, who string) watchword.StartRequest {
 	return watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: who, Decoy: true}
 }
 
-func by(who string) func(*watchword.CheckRequest) {
+func answerAs(who string) func(*watchword.CheckRequest) {
 	return func(r *watchword.CheckRequest) { r.Subject = who }
 }
 
-// refusalOf describes how an answer or a start was refused: what could distinguish a person from a decoy.
-func (k *kit) refusalOf(err error) string {
+// describeRefusal describes how an answer or a start was refused: what could distinguish a person from a decoy.
+func (k *kit) describeRefusal(err error) string {
 	var known *watchword.Error
 	if !errors.As(err, &known) {
 		return fmt.Sprint(err)
@@ -38,24 +38,24 @@ func TestDecoyIsLockedAsLongAsARealFactor(t *testing.T) {
 		t.Run(strategy, func(t *testing.T) {
 			t.Parallel()
 			k := newFactorKit(t, func(c *watchword.Config) { c.NoBudget = true })
-			nodes := []*watchword.Engine{k.Engine, k.sibling()}
+			nodes := []*watchword.Engine{k.Engine, k.newNode()}
 			lockOut := func(e *watchword.Engine, req watchword.StartRequest) (refusals []string, wait time.Duration) {
 				s, err := e.Start(context.Background(), req)
 				if err != nil {
 					var known *watchword.Error
 					_ = errors.As(err, &known)
-					return []string{k.refusalOf(err)}, known.RetryAfter
+					return []string{k.describeRefusal(err)}, known.RetryAfter
 				}
 				for range s.TriesLeft + 1 {
-					_, err := check(e, s.ID, k.wrong(strategy), by(req.Subject))
-					refusals = append(refusals, k.refusalOf(err))
+					_, err := check(e, s.ID, k.wrongAnswer(strategy), answerAs(req.Subject))
+					refusals = append(refusals, k.describeRefusal(err))
 				}
 				v, _ := e.Status(context.Background(), s.ID)
 				return append(refusals, string(v.Status)), 0
 			}
 			for round := range 36 {
 				real, wait := lockOut(nodes[round%2], watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: subject})
-				decoy, _ := lockOut(nodes[(round+1)%2], decoyOf(strategy, "nobody"))
+				decoy, _ := lockOut(nodes[(round+1)%2], decoyStart(strategy, "nobody"))
 				if !slices.Equal(real, decoy) {
 					t.Fatalf("round %d: somebody %v, a decoy %v", round, real, decoy)
 				}
@@ -66,20 +66,20 @@ func TestDecoyIsLockedAsLongAsARealFactor(t *testing.T) {
 }
 
 // What is kept of decoys is bounded and expires, and nothing of it is among the factors.
-func TestDecoysFailuresAreNotAmongTheFactorsAndExpire(t *testing.T) {
+func TestDecoyFailuresExpireAndAreNotFactors(t *testing.T) {
 	k := newFactorKit(t, func(c *watchword.Config) { c.NoBudget = true })
-	spy := &spy{Store: k.store.Store}
+	spy := &recordingStore{Store: k.store.Store}
 	k.store.Store = spy
 	lock := func() {
 		t.Helper()
 		for range 10 {
-			s := k.start(decoyOf("totp", "nobody"))
-			if _, err := k.check(s.ID, k.wrong("totp"), by("nobody")); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+			s := k.start(decoyStart("totp", "nobody"))
+			if _, err := k.check(s.ID, k.wrongAnswer("totp"), answerAs("nobody")); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 				t.Fatal(err)
 			}
 		}
-		_, err := k.Start(context.Background(), decoyOf("totp", "nobody"))
-		k.mustCode(err, watchword.ErrTooManyGuesses)
+		_, err := k.Start(context.Background(), decoyStart("totp", "nobody"))
+		k.requireCode(err, watchword.ErrTooManyGuesses)
 	}
 	lock()
 	if rows, err := k.config.Factors.List(context.Background(), "shop", "nobody"); err != nil || len(rows) != 0 {
@@ -98,16 +98,16 @@ func TestDecoysFailuresAreNotAmongTheFactorsAndExpire(t *testing.T) {
 		t.Errorf("%d entries for one decoy", kept)
 	}
 	k.clock.advance(13 * time.Hour) // into the next period: it goes on
-	s := k.start(decoyOf("totp", "nobody"))
-	if _, err := k.check(s.ID, k.wrong("totp"), by("nobody")); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+	s := k.start(decoyStart("totp", "nobody"))
+	if _, err := k.check(s.ID, k.wrongAnswer("totp"), answerAs("nobody")); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 		t.Fatal(err)
 	}
 	for range 9 {
-		s := k.start(decoyOf("totp", "nobody"))
-		_, _ = k.check(s.ID, k.wrong("totp"), by("nobody"))
+		s := k.start(decoyStart("totp", "nobody"))
+		_, _ = k.check(s.ID, k.wrongAnswer("totp"), answerAs("nobody"))
 	}
-	_, err := k.Start(context.Background(), decoyOf("totp", "nobody"))
-	if e := k.mustCode(err, watchword.ErrTooManyGuesses); e.RetryAfter != 2*time.Hour {
+	_, err := k.Start(context.Background(), decoyStart("totp", "nobody"))
+	if e := k.requireCode(err, watchword.ErrTooManyGuesses); e.RetryAfter != 2*time.Hour {
 		t.Errorf("after twenty failures it is locked for %s", e.RetryAfter)
 	}
 	k.clock.advance(39 * time.Hour)
@@ -122,18 +122,18 @@ func TestDecoyTakesAsLongAsARealFactor(t *testing.T) {
 	if os.Getenv("WATCHWORD_TIMING") == "" {
 		t.Skip("measures time: WATCHWORD_TIMING=1")
 	}
-	t.Run("memory", func(t *testing.T) { compareTimes(t, newFactorKit(t, realTime)) })
+	t.Run("memory", func(t *testing.T) { compareTimes(t, newFactorKit(t, withoutBudget)) })
 	t.Run("postgres", func(t *testing.T) {
 		f, err := postgres.Open(t.Context(), pgtest.Start(t).Database(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = f.Close() })
-		compareTimes(t, newFactorKit(t, realTime, func(c *watchword.Config) { c.Factors = f }))
+		compareTimes(t, newFactorKit(t, withoutBudget, func(c *watchword.Config) { c.Factors = f }))
 	})
 }
 
-func realTime(c *watchword.Config) { c.NoBudget = true }
+func withoutBudget(c *watchword.Config) { c.NoBudget = true }
 
 func compareTimes(t *testing.T, k *factorKit) {
 	const pairs = 400
@@ -145,21 +145,21 @@ func compareTimes(t *testing.T, k *factorKit) {
 				who := fmt.Sprint("nobody ", n/50)
 				measure := []func(){
 					func() {
-						real = append(real, k.timeOf(what, watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: subject}))
+						real = append(real, k.measure(what, watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: subject}))
 					},
-					func() { decoy = append(decoy, k.timeOf(what, decoyOf(strategy, who))) },
+					func() { decoy = append(decoy, k.measure(what, decoyStart(strategy, who))) },
 				}
 				measure[n%2]()
 				measure[1-n%2]()
 				if n%5 == 4 && strategy != "recovery" { // the right one ends what is consecutive
 					k.clock.advance(13 * time.Hour)
-					if _, err := k.check(k.ask(strategy), k.right(strategy)); err != nil {
+					if _, err := k.check(k.startChallenge(strategy), k.rightAnswer(strategy)); err != nil {
 						t.Fatal(err)
 					}
 				}
 			}
-			auc, apart := areaUnderCurve(real, decoy), medianOf(decoy).Seconds()/medianOf(real).Seconds()-1
-			t.Logf("%s, %s: somebody %s, a decoy %s (medians, %+.1f %%), AUC %.3f", strategy, what, medianOf(real), medianOf(decoy), 100*apart, auc)
+			auc, apart := areaUnderCurve(real, decoy), median(decoy).Seconds()/median(real).Seconds()-1
+			t.Logf("%s, %s: somebody %s, a decoy %s (medians, %+.1f %%), AUC %.3f", strategy, what, median(real), median(decoy), 100*apart, auc)
 			if max(auc, 1-auc) > 0.55 || max(apart, -apart) > 0.05 {
 				t.Errorf("%s: a decoy can be distinguished", strategy)
 			}
@@ -167,7 +167,7 @@ func compareTimes(t *testing.T, k *factorKit) {
 	}
 }
 
-func (k *factorKit) timeOf(what string, req watchword.StartRequest) time.Duration {
+func (k *factorKit) measure(what string, req watchword.StartRequest) time.Duration {
 	began := time.Now()
 	s, err := k.Start(context.Background(), req)
 	if what == "start" {
@@ -177,11 +177,11 @@ func (k *factorKit) timeOf(what string, req watchword.StartRequest) time.Duratio
 		k.t.Fatal(err)
 	}
 	began = time.Now()
-	_, _ = k.check(s.ID, k.wrong(req.Strategy), by(req.Subject))
+	_, _ = k.check(s.ID, k.wrongAnswer(req.Strategy), answerAs(req.Subject))
 	return time.Since(began)
 }
 
-func medianOf(all []time.Duration) time.Duration {
+func median(all []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(all))[len(all)/2]
 }
 

@@ -10,54 +10,54 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// liar is a strategy that breaks what it can: the engine's own promises must hold all the same.
-type liar struct {
-	verify func(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error)
-	enrol  func(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error)
-	traits watchword.StrategyProperties
-	begin  watchword.Prompt
+// scriptedVerifier is a strategy that breaks what it can: the engine's own promises must hold all the same.
+type scriptedVerifier struct {
+	verify     func(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error)
+	enrol      func(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error)
+	properties watchword.StrategyProperties
+	begin      watchword.Prompt
 }
 
-func (*liar) Name() string                               { return "liar" }
-func (l *liar) Properties() watchword.StrategyProperties { return l.traits }
-func (l *liar) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
+func (*scriptedVerifier) Name() string                               { return "scripted" }
+func (l *scriptedVerifier) Properties() watchword.StrategyProperties { return l.properties }
+func (l *scriptedVerifier) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
 	return l.begin, nil
 }
-func (l *liar) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+func (l *scriptedVerifier) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	c.Data = c.DeriveBytes("secret", 20)
 	return watchword.Prompt{Ask: watchword.AskScan, Public: map[string]any{"secret": string(c.Data)}}, nil
 }
-func (l *liar) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
+func (l *scriptedVerifier) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
 	return l.verify(ctx, c, answer)
 }
-func (l *liar) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
+func (l *scriptedVerifier) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
 	return l.enrol(ctx, c, answer)
 }
 
-func yes(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+func acceptAll(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
 	return watchword.Proof{AMR: []string{"otp"}}, nil
 }
 
-func no(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+func rejectAll(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
 	return watchword.Proof{}, watchword.ErrMismatch
 }
 
-func withLiar(l *liar) func(*watchword.Config) {
-	l.traits.Group, l.traits.Subject, l.traits.Tries = watchword.GroupSubject, true, 3
+func withVerifier(l *scriptedVerifier) func(*watchword.Config) {
+	l.properties.Group, l.properties.Subject, l.properties.Tries = watchword.GroupSubject, true, 3
 	return func(c *watchword.Config) { c.Strategies = append(c.Strategies, l) }
 }
 
-func judged() watchword.StartRequest {
-	return watchword.StartRequest{Strategy: "liar", Purpose: "sign_in", Subject: subject}
+func verifierStart() watchword.StartRequest {
+	return watchword.StartRequest{Strategy: "scripted", Purpose: "sign_in", Subject: subject}
 }
 
-func TestJudgeThatSaysYesToEverything(t *testing.T) {
-	l := &liar{verify: yes}
-	k := newKit(t, withLiar(l))
+func TestEngineLimitsVerifierThatAcceptsEverything(t *testing.T) {
+	l := &scriptedVerifier{verify: acceptAll}
+	k := newKit(t, withVerifier(l))
 	t.Run("one of many wins", func(t *testing.T) {
-		s := k.start(judged())
-		other := k.sibling()
-		got := together(100, func(i int) error {
+		s := k.start(verifierStart())
+		other := k.newNode()
+		got := runConcurrently(100, func(i int) error {
 			_, err := check([]*watchword.Engine{k.Engine, other}[i%2], s.ID, "x")
 			return err
 		})
@@ -73,25 +73,25 @@ func TestJudgeThatSaysYesToEverything(t *testing.T) {
 			"transaction": func(r *watchword.CheckRequest) { r.Transaction = map[string]string{"a": "b"} },
 		} {
 			k.clock.advance(time.Hour)
-			s := k.start(judged())
+			s := k.start(verifierStart())
 			_, err := k.check(s.ID, "x", change)
-			if e := k.mustCode(err, watchword.ErrIncorrectAnswer); e.Remaining != 2 {
+			if e := k.requireCode(err, watchword.ErrIncorrectAnswer); e.Remaining != 2 {
 				t.Errorf("%s: %d tries left", name, e.Remaining)
 			}
 		}
-		req := judged()
+		req := verifierStart()
 		req.Decoy = true
 		_, err := k.check(k.start(req).ID, "x")
-		k.mustCode(err, watchword.ErrIncorrectAnswer)
+		k.requireCode(err, watchword.ErrIncorrectAnswer)
 	})
 	t.Run("not when it took too long", func(t *testing.T) {
 		k.clock.advance(time.Hour)
-		s := k.start(judged())
+		s := k.start(verifierStart())
 		l.verify = func(ctx context.Context, c *watchword.Challenge, a string) (watchword.Proof, error) {
 			k.clock.advance(time.Hour)
-			return yes(ctx, c, a)
+			return acceptAll(ctx, c, a)
 		}
-		defer func() { l.verify = yes }()
+		defer func() { l.verify = acceptAll }()
 		_, err := k.check(s.ID, "x")
 		if err == nil {
 			t.Fatal("approved")
@@ -101,49 +101,49 @@ func TestJudgeThatSaysYesToEverything(t *testing.T) {
 		}
 	})
 	t.Run("waits for redeem with its claims", func(t *testing.T) {
-		s := k.start(judged())
+		s := k.start(verifierStart())
 		if err := k.Answer(context.Background(), s.ID, watchword.Answer{Text: "x"}, watchword.Client{}); err != nil {
 			t.Fatal(err)
 		}
 		k.clock.advance(time.Minute)
-		r, err := k.sibling().Redeem(context.Background(), s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: subject})
+		r, err := k.newNode().Redeem(context.Background(), s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: subject})
 		if err != nil || !slices.Equal(r.Claims.AMR, []string{"otp"}) || r.Claims.IssuedAt-r.Claims.AuthTime != 60 {
 			t.Fatalf("%+v %v", r, err)
 		}
 	})
 }
 
-func TestJudgedTriesAreChargedFirst(t *testing.T) {
+func TestTryIsChargedBeforeVerify(t *testing.T) {
 	calls := make(chan struct{}, 1000)
-	l := &liar{verify: func(ctx context.Context, c *watchword.Challenge, a string) (watchword.Proof, error) {
+	l := &scriptedVerifier{verify: func(ctx context.Context, c *watchword.Challenge, a string) (watchword.Proof, error) {
 		calls <- struct{}{}
-		return no(ctx, c, a)
+		return rejectAll(ctx, c, a)
 	}}
-	k := newKit(t, withLiar(l))
-	s := k.start(judged())
-	got := together(200, func(int) error { _, err := k.check(s.ID, "x"); return err })
+	k := newKit(t, withVerifier(l))
+	s := k.start(verifierStart())
+	got := runConcurrently(200, func(int) error { _, err := k.check(s.ID, "x"); return err })
 	if got["incorrect_answer"] != 3 || len(calls) != 3 {
 		t.Fatalf("outcomes: %v, %d judged", got, len(calls))
 	}
-	if v, _ := k.sibling().Status(context.Background(), s.ID); v.Status != watchword.Locked {
+	if v, _ := k.newNode().Status(context.Background(), s.ID); v.Status != watchword.Locked {
 		t.Fatal(v.Status)
 	}
-	s = k.start(judged())
+	s = k.start(verifierStart())
 	_, _ = k.check(s.ID, "x")
 	_, _ = k.check(s.ID, "x")
-	_, err := k.check(k.start(judged()).ID, "x")
-	k.mustCode(err, watchword.ErrTooManyGuesses) // for what is not sent not even the first try is free
+	_, err := k.check(k.start(verifierStart()).ID, "x")
+	k.requireCode(err, watchword.ErrTooManyGuesses) // for what is not sent not even the first try is free
 }
 
-func TestJudgeThatNeverComesBackLocksAfterAWhile(t *testing.T) {
-	l := &liar{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+func TestChallengeLocksWhenVerifyNeverReturns(t *testing.T) {
+	l := &scriptedVerifier{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
 		return watchword.Proof{}, errors.New("the node died")
 	}}
-	k := newKit(t, withLiar(l))
-	s := k.start(judged())
+	k := newKit(t, withVerifier(l))
+	s := k.start(verifierStart())
 	for range 3 {
 		_, err := k.check(s.ID, "x")
-		k.mustCode(err, watchword.ErrUnavailable)
+		k.requireCode(err, watchword.ErrUnavailable)
 	}
 	if v, _ := k.Status(context.Background(), s.ID); v.Status != watchword.Pending {
 		t.Fatal(v.Status)
@@ -154,14 +154,14 @@ func TestJudgeThatNeverComesBackLocksAfterAWhile(t *testing.T) {
 	}
 }
 
-func enrolment() watchword.StartRequest {
-	return watchword.StartRequest{Strategy: "liar", Purpose: "enrol", Subject: subject, Label: "my phone"}
+func enrolmentStart() watchword.StartRequest {
+	return watchword.StartRequest{Strategy: "scripted", Purpose: "enrol", Subject: subject, Label: "my phone"}
 }
 
-func enrolling(r *watchword.CheckRequest) { r.Purpose = "enrol" }
+func forEnrolment(r *watchword.CheckRequest) { r.Purpose = "enrol" }
 
-func TestWhatIsSpentOnceIsSpentOnce(t *testing.T) {
-	l := &liar{
+func TestFactorIsSpentOnce(t *testing.T) {
+	l := &scriptedVerifier{
 		enrol: func(_ context.Context, c *watchword.Challenge, _ string) (watchword.Factor, error) {
 			return watchword.Factor{ID: "fa_1", Data: []byte{1}}, nil
 		},
@@ -178,18 +178,18 @@ func TestWhatIsSpentOnceIsSpentOnce(t *testing.T) {
 			return watchword.Proof{Spend: &f}, nil
 		},
 	}
-	k := newKit(t, withLiar(l))
-	started := k.start(enrolment())
-	r, err := k.check(started.ID, "x", enrolling)
+	k := newKit(t, withVerifier(l))
+	started := k.start(enrolmentStart())
+	r, err := k.check(started.ID, "x", forEnrolment)
 	if err != nil || r.Factor.ID != "fa_1" || r.Factor.Label != "my phone" || r.Claims.Purpose != "manage_factors" {
 		t.Fatalf("%+v %v", r, err)
 	}
 	var ids []string
 	for range 20 {
-		ids = append(ids, k.start(judged()).ID)
+		ids = append(ids, k.start(verifierStart()).ID)
 	}
-	nodes := []*watchword.Engine{k.Engine, k.sibling()}
-	got := together(20, func(i int) error { _, err := check(nodes[i%2], ids[i], "x"); return err })
+	nodes := []*watchword.Engine{k.Engine, k.newNode()}
+	got := runConcurrently(20, func(i int) error { _, err := check(nodes[i%2], ids[i], "x"); return err })
 	if got[""] != 1 {
 		t.Fatalf("a step was spent by %v", got)
 	}
@@ -198,34 +198,34 @@ func TestWhatIsSpentOnceIsSpentOnce(t *testing.T) {
 	}
 }
 
-func TestEnrolmentIsHarmlessUntilProven(t *testing.T) {
-	l := &liar{enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+func TestEnrolmentCreatesFactorOnlyAfterProof(t *testing.T) {
+	l := &scriptedVerifier{enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
 		return watchword.Factor{}, watchword.ErrMismatch
 	}}
-	k := newKit(t, withLiar(l))
-	s := k.start(enrolment())
+	k := newKit(t, withVerifier(l))
+	s := k.start(enrolmentStart())
 	if s.Ask != watchword.AskScan || s.Public["secret"] == "" {
 		t.Fatalf("%+v", s)
 	}
-	_, err := k.check(s.ID, "x", enrolling)
-	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	_, err := k.check(s.ID, "x", forEnrolment)
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
 	if f, _ := k.config.Factors.List(context.Background(), "shop", subject); len(f) != 0 {
 		t.Fatal("a factor was stored")
 	}
 	l.enrol = func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
 		return watchword.Factor{ID: "fa_taken"}, nil
 	}
-	if _, err := k.check(s.ID, "x", enrolling); err != nil {
+	if _, err := k.check(s.ID, "x", forEnrolment); err != nil {
 		t.Fatal(err)
 	}
-	again := enrolment()
+	again := enrolmentStart()
 	again.Authority.Admin = true
-	_, err = k.check(k.start(again).ID, "x", enrolling)
-	k.mustCode(err, watchword.ErrIncorrectAnswer) // an id that another enrolment has taken
+	_, err = k.check(k.start(again).ID, "x", forEnrolment)
+	k.requireCode(err, watchword.ErrIncorrectAnswer) // an id that another enrolment has taken
 }
 
-func TestFactorWaitsAndIsDisabled(t *testing.T) {
-	l := &liar{
+func TestFactorIsLockedAndDisabledAfterFailures(t *testing.T) {
+	l := &scriptedVerifier{
 		enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
 			return watchword.Factor{ID: "fa_1"}, nil
 		},
@@ -240,13 +240,13 @@ func TestFactorWaitsAndIsDisabled(t *testing.T) {
 			return watchword.Proof{Compared: []watchword.Factor{f}}, watchword.ErrMismatch
 		},
 	}
-	k := newKit(t, withLiar(l), func(c *watchword.Config) { c.NoBudget = true })
-	if _, err := k.check(k.start(enrolment()).ID, "x", enrolling); err != nil {
+	k := newKit(t, withVerifier(l), func(c *watchword.Config) { c.NoBudget = true })
+	if _, err := k.check(k.start(enrolmentStart()).ID, "x", forEnrolment); err != nil {
 		t.Fatal(err)
 	}
 	failures, waits := 0, []time.Duration{}
 	for failures < 100 {
-		_, err := k.check(k.start(judged()).ID, "x")
+		_, err := k.check(k.start(verifierStart()).ID, "x")
 		var e *watchword.Error
 		if !errors.As(err, &e) {
 			t.Fatal(err)
@@ -266,18 +266,18 @@ func TestFactorWaitsAndIsDisabled(t *testing.T) {
 		t.Fatalf("waits %v", waits)
 	}
 	k.clock.advance(365 * 24 * time.Hour)
-	_, err := k.sibling().Status(context.Background(), "x")
-	k.mustCode(err, watchword.ErrUnknownChallenge)
-	_, err = k.check(k.start(judged()).ID, "x")
-	k.mustCode(err, watchword.ErrFactorDisabled)
+	_, err := k.newNode().Status(context.Background(), "x")
+	k.requireCode(err, watchword.ErrUnknownChallenge)
+	_, err = k.check(k.start(verifierStart()).ID, "x")
+	k.requireCode(err, watchword.ErrFactorDisabled)
 	types := k.events.types()
 	if n := len(slices.DeleteFunc(types, func(s string) bool { return s != "factor.failing" && s != "factor.disabled" })); n != 4 {
 		t.Fatalf("%d events about failures", n)
 	}
 }
 
-func TestMovedFactorsDoNotOpen(t *testing.T) {
-	l := &liar{
+func TestFactorOfAnotherSubjectIDOrVersionDoesNotDecrypt(t *testing.T) {
+	l := &scriptedVerifier{
 		enrol: func(_ context.Context, c *watchword.Challenge, _ string) (watchword.Factor, error) {
 			return watchword.Factor{ID: "fa_" + c.Subject, Data: []byte(c.Subject)}, nil
 		},
@@ -289,12 +289,12 @@ func TestMovedFactorsDoNotOpen(t *testing.T) {
 			return watchword.Proof{}, factors[0].Usable(c)
 		},
 	}
-	k := newKit(t, withLiar(l))
+	k := newKit(t, withVerifier(l))
 	ctx := context.Background()
 	for _, who := range []string{"user_42", "user_43"} {
-		req := enrolment()
+		req := enrolmentStart()
 		req.Subject = who
-		if _, err := k.check(k.start(req).ID, "x", enrolling, func(r *watchword.CheckRequest) { r.Subject = who }); err != nil {
+		if _, err := k.check(k.start(req).ID, "x", forEnrolment, func(r *watchword.CheckRequest) { r.Subject = who }); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -322,7 +322,7 @@ func TestMovedFactorsDoNotOpen(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.clock.advance(time.Hour)
-		_, err := k.check(k.start(judged()).ID, "x")
+		_, err := k.check(k.start(verifierStart()).ID, "x")
 		return err
 	}
 	if err := put(mine); err != nil {
@@ -339,55 +339,55 @@ func TestMovedFactorsDoNotOpen(t *testing.T) {
 	if err := k.config.Factors.Update(ctx, mine); err != nil {
 		t.Fatal(err)
 	}
-	_, err := k.check(k.start(judged()).ID, "x")
-	k.mustCode(err, watchword.ErrFactorDisabled) // an older ciphertext does not pass for the newer version
+	_, err := k.check(k.start(verifierStart()).ID, "x")
+	k.requireCode(err, watchword.ErrFactorDisabled) // an older ciphertext does not pass for the newer version
 }
 
-func TestNamelessChallengesAreAnsweredWithoutAName(t *testing.T) {
-	l := &liar{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+func TestCheckAcceptsAnswerWithoutSubjectForChallengeWithoutSubject(t *testing.T) {
+	l := &scriptedVerifier{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
 		return watchword.Proof{Subject: "user_7"}, nil
 	}}
-	k := newKit(t, withLiar(l), func(*watchword.Config) { l.traits = watchword.StrategyProperties{Tries: 1} })
+	k := newKit(t, withVerifier(l), func(*watchword.Config) { l.properties = watchword.StrategyProperties{Tries: 1} })
 	nobody := func(r *watchword.CheckRequest) { r.Subject = "" }
-	req := judged()
+	req := verifierStart()
 	req.Subject = ""
 	r, err := k.check(k.start(req).ID, "x", nobody)
 	if err != nil || r.Claims.Subject != "user_7" {
 		t.Fatalf("%+v %v", r, err)
 	}
 	_, err = k.check(k.start(req).ID, "x")
-	k.mustCode(err, watchword.ErrIncorrectAnswer)
-	named := k.start(judged())
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
+	named := k.start(verifierStart())
 	_, err = k.check(named.ID, "x", nobody)
-	k.mustCode(err, watchword.ErrInvalidRequest)
+	k.requireCode(err, watchword.ErrInvalidRequest)
 	if v, _ := k.Status(context.Background(), named.ID); v.TriesLeft != 1 {
 		t.Fatal("it cost a try")
 	}
 }
 
-func TestOnlyTheBackendHearsWhyAnAnswerIsWrong(t *testing.T) {
-	l := &liar{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+func TestWrongAnswerDetailsAreReturnedToBackendOnly(t *testing.T) {
+	l := &scriptedVerifier{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
 		return watchword.Proof{Extra: map[string]any{"clock_offset_seconds": 70}}, watchword.ErrMismatch
 	}}
-	k := newKit(t, withLiar(l))
-	s := k.start(judged())
+	k := newKit(t, withVerifier(l))
+	s := k.start(verifierStart())
 	_, err := k.check(s.ID, "x")
-	if e := k.mustCode(err, watchword.ErrIncorrectAnswer); e.Extra["clock_offset_seconds"] != 70 {
+	if e := k.requireCode(err, watchword.ErrIncorrectAnswer); e.Extra["clock_offset_seconds"] != 70 {
 		t.Fatalf("%+v", e)
 	}
 	err = k.Answer(context.Background(), s.ID, watchword.Answer{Text: "x"}, watchword.Client{})
-	if e := k.mustCode(err, watchword.ErrIncorrectAnswer); e.Extra != nil {
+	if e := k.requireCode(err, watchword.ErrIncorrectAnswer); e.Extra != nil {
 		t.Fatalf("%+v", e)
 	}
 }
 
-// closeless is a store that cannot be reached when a challenge is to be closed, the first times.
-type closeless struct {
+// firstClosesFailStore is a store that cannot be reached when a challenge is to be closed, the first times.
+type firstClosesFailStore struct {
 	watchword.Store
 	failures int
 }
 
-func (c *closeless) Close(ctx context.Context, id string, closing watchword.Closing) error {
+func (c *firstClosesFailStore) Close(ctx context.Context, id string, closing watchword.Closing) error {
 	if c.failures > 0 {
 		c.failures--
 		return errors.New("no route")
@@ -396,10 +396,10 @@ func (c *closeless) Close(ctx context.Context, id string, closing watchword.Clos
 }
 
 // An enrolment whose closing fails has its factor, of which the app hears, and the same answer goes on with it.
-func TestEnrolmentWhoseClosingFailsIsHealedByTheSameAnswer(t *testing.T) {
-	store := &closeless{failures: 1}
+func TestSameAnswerCompletesEnrolmentAfterFailedClose(t *testing.T) {
+	store := &firstClosesFailStore{failures: 1}
 	removals := 0
-	k := newKit(t, withLiar(&liar{verify: no, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+	k := newKit(t, withVerifier(&scriptedVerifier{verify: rejectAll, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
 		return watchword.Factor{ID: "fa_1"}, nil
 	}}), func(c *watchword.Config) {
 		store.Store, c.Store = c.Store, store
@@ -409,13 +409,13 @@ func TestEnrolmentWhoseClosingFailsIsHealedByTheSameAnswer(t *testing.T) {
 			}
 		}
 	})
-	id := k.start(enrolment()).ID
-	_, err := k.check(id, "x", enrolling)
-	k.mustCode(err, watchword.ErrUnavailable)
+	id := k.start(enrolmentStart()).ID
+	_, err := k.check(id, "x", forEnrolment)
+	k.requireCode(err, watchword.ErrUnavailable)
 	if removals != 1 {
 		t.Errorf("%d events about the factor that is there", removals)
 	}
-	if r, err := k.check(id, "x", enrolling); err != nil || r.Factor == nil {
+	if r, err := k.check(id, "x", forEnrolment); err != nil || r.Factor == nil {
 		t.Fatalf("the same answer: %+v %v", r, err)
 	}
 	if f, err := k.ListFactors(context.Background(), subject); err != nil || len(f) != 1 {
@@ -424,27 +424,27 @@ func TestEnrolmentWhoseClosingFailsIsHealedByTheSameAnswer(t *testing.T) {
 }
 
 // What was enrolled on a page is told to whoever collects, as Check tells it.
-func TestCollectingAnEnrolment(t *testing.T) {
-	k := newKit(t, withLiar(&liar{verify: no, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+func TestRedeemReturnsEnrolledFactor(t *testing.T) {
+	k := newKit(t, withVerifier(&scriptedVerifier{verify: rejectAll, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
 		return watchword.Factor{ID: "fa_1", Data: []byte("secret")}, nil
 	}}))
-	s := k.start(enrolment())
+	s := k.start(enrolmentStart())
 	if err := k.Answer(context.Background(), s.ID, watchword.Answer{Text: "x"}, watchword.Client{}); err != nil {
 		t.Fatal(err)
 	}
-	r, err := k.sibling().Redeem(context.Background(), s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "enrol", Subject: subject})
+	r, err := k.newNode().Redeem(context.Background(), s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "enrol", Subject: subject})
 	if err != nil || r.Factor == nil || r.Factor.ID != "fa_1" || r.Factor.Label != "my phone" || r.Factor.Data != nil {
 		t.Fatalf("%+v %v", r, err)
 	}
 }
 
 // A challenge whose subject has removed what it needs is over for whoever looks, and waits for nobody.
-func TestWhatAChallengeNeedsIsRemoved(t *testing.T) {
+func TestChallengeIsCanceledWhenItsFactorIsRemoved(t *testing.T) {
 	ctx := context.Background()
 	gone := false
-	l := &needy{liar{verify: no}, &gone}
-	k := newKit(t, withLiar(&l.liar), func(c *watchword.Config) { c.Strategies[len(c.Strategies)-1] = l })
-	s, onPage, enrolling, decoy := k.start(judged()), k.start(judged()), k.start(enrolment()), judged()
+	l := &factorDependentVerifier{scriptedVerifier{verify: rejectAll}, &gone}
+	k := newKit(t, withVerifier(&l.scriptedVerifier), func(c *watchword.Config) { c.Strategies[len(c.Strategies)-1] = l })
+	s, onPage, enrolling, decoy := k.start(verifierStart()), k.start(verifierStart()), k.start(enrolmentStart()), verifierStart()
 	decoy.Decoy = true
 	d := k.start(decoy)
 	cookie, err := k.OpenPage(ctx, onPage.ID, onPage.Ticket.Reveal())
@@ -459,7 +459,7 @@ func TestWhatAChallengeNeedsIsRemoved(t *testing.T) {
 	gone = true
 	ended, cancel := context.WithCancel(ctx)
 	cancel() // a wait that is over at once looks once
-	if v, err := k.sibling().Wait(ended, s.ID); err != nil || v.Status != watchword.Canceled {
+	if v, err := k.newNode().Wait(ended, s.ID); err != nil || v.Status != watchword.Canceled {
 		t.Errorf("%+v %v", v, err)
 	}
 	if p, err := k.ViewPage(ctx, onPage.ID, cookie.Reveal()); err != nil || p.Status != watchword.Canceled {
@@ -472,15 +472,15 @@ func TestWhatAChallengeNeedsIsRemoved(t *testing.T) {
 	}
 }
 
-// needy asks for what may be gone.
-type needy struct {
-	liar
+// factorDependentVerifier asks for what may be gone.
+type factorDependentVerifier struct {
+	scriptedVerifier
 	gone *bool
 }
 
-func (n *needy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+func (n *factorDependentVerifier) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	if *n.gone {
 		return watchword.Prompt{}, watchword.ErrNotEnrolled
 	}
-	return n.liar.Begin(ctx, c)
+	return n.scriptedVerifier.Begin(ctx, c)
 }

@@ -23,7 +23,7 @@ type kit struct {
 	*watchword.Engine
 	t      testing.TB
 	clock  *clock
-	store  *meddler
+	store  *controlledStore
 	outbox *outbox
 	events *events
 	log    *bytes.Buffer
@@ -34,15 +34,15 @@ type kit struct {
 func newKit(t testing.TB, options ...func(*watchword.Config)) *kit {
 	t.Helper()
 	k := &kit{t: t, clock: &clock{now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}, outbox: &outbox{}, events: &events{}, log: &bytes.Buffer{}}
-	k.store = &meddler{Store: memory.New(memory.Config{Clock: k.clock.Now})}
+	k.store = &controlledStore{Store: memory.New(memory.Config{Clock: k.clock.Now})}
 	codes, err := otp.New(otp.Config{Clock: k.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.config = watchword.Config{
 		App: "shop", Name: "Shop", Issuer: "https://verify.example.com",
-		Keys: []watchword.Key{key(t, "k1")}, Identity: key(t, "identity"),
-		Store: k.store, Outbox: k.outbox, Factors: &memory.Factors{}, Addresses: addresses, Channels: []string{"sms", "voice", "email"},
+		Keys: []watchword.Key{newTestKey(t, "k1")}, Identity: newTestKey(t, "identity"),
+		Store: k.store, Outbox: k.outbox, Factors: &memory.Factors{}, Addresses: testAddresses, Channels: []string{"sms", "voice", "email"},
 		Strategies: []watchword.Strategy{codes}, Clock: k.clock.Now, Events: k.events.add,
 		Logger: slog.New(slog.NewJSONHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -55,8 +55,8 @@ func newKit(t testing.TB, options ...func(*watchword.Config)) *kit {
 	return k
 }
 
-// sibling is another node, or another app, over the same store.
-func (k *kit) sibling(options ...func(*watchword.Config)) *watchword.Engine {
+// newNode is another node, or another app, over the same store.
+func (k *kit) newNode(options ...func(*watchword.Config)) *watchword.Engine {
 	k.t.Helper()
 	cfg := k.config
 	for _, o := range options {
@@ -75,7 +75,7 @@ const (
 	subject    = "user_42"
 )
 
-func byMail() watchword.StartRequest {
+func startByEmail() watchword.StartRequest {
 	return watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "email", To: alice, Subject: subject}
 }
 
@@ -116,7 +116,7 @@ func wrongCode(right string) string {
 	return right[:len(right)-1] + string('0'+(last-'0'+1)%10)
 }
 
-func (k *kit) mustCode(err error, want *watchword.Error) *watchword.Error {
+func (k *kit) requireCode(err error, want *watchword.Error) *watchword.Error {
 	k.t.Helper()
 	var got *watchword.Error
 	if !errors.As(err, &got) || got.Code != want.Code {
@@ -125,7 +125,7 @@ func (k *kit) mustCode(err error, want *watchword.Error) *watchword.Error {
 	return got
 }
 
-func (k *kit) guessWrong(id string) error {
+func (k *kit) answerWrong(id string) error {
 	k.t.Helper()
 	_, err := k.check(id, wrongCode(k.code(id)))
 	if err == nil {
@@ -134,7 +134,7 @@ func (k *kit) guessWrong(id string) error {
 	return err
 }
 
-func key(t testing.TB, id string) watchword.Key {
+func newTestKey(t testing.TB, id string) watchword.Key {
 	t.Helper()
 	seed := [32]byte{}
 	copy(seed[:], id)
@@ -150,9 +150,9 @@ func key(t testing.TB, id string) watchword.Key {
 	return k
 }
 
-// addresses is a small policy: the domain of a mailbox is lower-cased, spellings of its local part share a key, and
+// testAddresses is a small policy: the domain of a mailbox is lower-cased, spellings of its local part share a key, and
 // numbers stay.
-func addresses(channel, address string) (watchword.Address, error) {
+func testAddresses(channel, address string) (watchword.Address, error) {
 	mail := strings.Contains(address, "@")
 	if channel != "" && mail != (channel == "email") {
 		return watchword.Address{}, &watchword.Error{Code: "invalid_request", Fields: []watchword.FieldError{{Field: "to", Reason: "is no address of this channel"}}}
@@ -196,7 +196,7 @@ func (o *outbox) Put(_ context.Context, out ...watchword.Outgoing) error {
 	return o.err
 }
 
-func (o *outbox) of(id string) (out []watchword.Outgoing) {
+func (o *outbox) ofChallenge(id string) (out []watchword.Outgoing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, m := range o.all {
@@ -208,7 +208,7 @@ func (o *outbox) of(id string) (out []watchword.Outgoing) {
 }
 
 func (o *outbox) last(id string) watchword.Outgoing {
-	all := o.of(id)
+	all := o.ofChallenge(id)
 	if len(all) == 0 {
 		return watchword.Outgoing{ChallengeID: id}
 	}
@@ -235,28 +235,28 @@ func (e *events) types() (out []string) {
 	return out
 }
 
-// meddler is whoever can read and write the store but has no key: a vandal, or a store that is out of reach.
-type meddler struct {
+// controlledStore is whoever can read and write the store but has no key: a vandal, or a store that is out of reach.
+type controlledStore struct {
 	watchword.Store
-	mu   sync.Mutex
-	down error
-	sees func(id string, guesses []watchword.Guess)       // MONITOR
-	swap map[string]func(watchword.Entry) watchword.Entry // what Get and Attempt answer for an entry
+	mu        sync.Mutex
+	failure   error
+	onAttempt func(id string, guesses []watchword.Guess)       // MONITOR
+	replaced  map[string]func(watchword.Entry) watchword.Entry // what Get and Attempt answer for an entry
 }
 
-func (m *meddler) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
-	if m.down != nil {
-		return m.down
+func (m *controlledStore) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	if m.failure != nil {
+		return m.failure
 	}
 	return m.Store.Create(ctx, e, out...)
 }
 
-func (m *meddler) Get(ctx context.Context, id string) (watchword.Entry, error) {
-	if m.down != nil {
-		return watchword.Entry{}, m.down
+func (m *controlledStore) Get(ctx context.Context, id string) (watchword.Entry, error) {
+	if m.failure != nil {
+		return watchword.Entry{}, m.failure
 	}
 	m.mu.Lock()
-	swap := m.swap[id]
+	swap := m.replaced[id]
 	m.mu.Unlock()
 	e, err := m.Store.Get(ctx, id)
 	if swap != nil {
@@ -265,15 +265,15 @@ func (m *meddler) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	return e, err
 }
 
-func (m *meddler) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
-	if m.down != nil {
-		return watchword.Entry{}, m.down
+func (m *controlledStore) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+	if m.failure != nil {
+		return watchword.Entry{}, m.failure
 	}
-	if m.sees != nil {
-		m.sees(id, g)
+	if m.onAttempt != nil {
+		m.onAttempt(id, g)
 	}
 	m.mu.Lock()
-	swap := m.swap[id]
+	swap := m.replaced[id]
 	m.mu.Unlock()
 	e, err := m.Store.Attempt(ctx, id, g, b)
 	if swap != nil {
@@ -282,32 +282,32 @@ func (m *meddler) Attempt(ctx context.Context, id string, g []watchword.Guess, b
 	return e, err
 }
 
-// answer makes the store answer for an entry as the vandal wrote it.
-func (m *meddler) answer(id string, with func(watchword.Entry) watchword.Entry) {
+// replaceEntry makes the store answer for an entry as the vandal wrote it.
+func (m *controlledStore) replaceEntry(id string, with func(watchword.Entry) watchword.Entry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.swap == nil {
-		m.swap = map[string]func(watchword.Entry) watchword.Entry{}
+	if m.replaced == nil {
+		m.replaced = map[string]func(watchword.Entry) watchword.Entry{}
 	}
-	m.swap[id] = with
+	m.replaced[id] = with
 }
 
-// spy remembers the store's entries as they are created.
-type spy struct {
+// recordingStore remembers the store's entries as they are created.
+type recordingStore struct {
 	watchword.Store
 	mu      sync.Mutex
 	created []watchword.Entry
 }
 
-func (s *spy) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+func (s *recordingStore) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
 	s.mu.Lock()
 	s.created = append(s.created, e)
 	s.mu.Unlock()
 	return s.Store.Create(ctx, e, out...)
 }
 
-// together runs n copies of f at once and counts the outcomes by the error's code; "" is success.
-func together(n int, f func(i int) error) map[string]int {
+// runConcurrently runs n copies of f at once and counts the outcomes by the error's code; "" is success.
+func runConcurrently(n int, f func(i int) error) map[string]int {
 	var (
 		mu    sync.Mutex
 		wg    sync.WaitGroup

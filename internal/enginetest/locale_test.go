@@ -13,7 +13,7 @@ func TestStartAcceptsLocalesOfBCP47(t *testing.T) {
 		"de-DE-u-co-phonebk-nu-latn", "en-US-u-islamcal", "en-a-bbb-x-a-ccc", "az-Arab-x-AZE-derbend", "x-whatever", "i-klingon", "en-GB-oed", "sgn-BE-FR", "art-lojban", "qaa-Qaaa-QM-x-southern",
 		"de-DE-t-it-latn-gothic-t0-und-u-ca-buddhist-x-a-longer-one"} {
 		k := newKit(t)
-		req := byMail()
+		req := startByEmail()
 		req.Locale = locale
 		if _, err := k.Start(context.Background(), req); err != nil {
 			t.Errorf("%q: %v", locale, err)
@@ -22,14 +22,14 @@ func TestStartAcceptsLocalesOfBCP47(t *testing.T) {
 	k := newKit(t)
 	for _, locale := range []string{"e", "en_US", "en-", "-en", "en--US", "en US", "englisch1", "419", "de-419-DE", "a-DE", "en-u", "en-x", "x", "i-none", "i-klingon-x", "../en", "en\n",
 		"de-DE, en", "de;q=0.5", "*", "en-İ", "deutsche-", "sgn-BE-FRA", "\u212Aa", "en-a-b", "x-" + strings.Repeat("abcdefgh-", 30) + "z"} {
-		req := byMail()
+		req := startByEmail()
 		req.Locale = locale
 		_, err := k.Start(context.Background(), req)
 		if err == nil {
 			t.Errorf("%q is accepted", locale)
 			continue
 		}
-		if e := k.mustCode(err, watchword.ErrInvalidRequest); len(e.Fields) != 1 || e.Fields[0].Field != "locale" {
+		if e := k.requireCode(err, watchword.ErrInvalidRequest); len(e.Fields) != 1 || e.Fields[0].Field != "locale" {
 			t.Errorf("%q: %+v", locale, e.Fields)
 		}
 	}

@@ -13,23 +13,23 @@ import (
 )
 
 // weak and strong are strategies whose every answer is right; they enrol a factor for each challenge.
-func keeper(name string, strength int) *keeperStrategy {
-	return &keeperStrategy{liar: liar{verify: yes, traits: watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Tries: 3, Strength: strength}}, name: name}
+func newEnrollingStrategy(name string, strength int) *enrollingStrategy {
+	return &enrollingStrategy{scriptedVerifier: scriptedVerifier{verify: acceptAll, properties: watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Tries: 3, Strength: strength}}, name: name}
 }
 
-type keeperStrategy struct {
-	liar
+type enrollingStrategy struct {
+	scriptedVerifier
 	name string
 }
 
-func (s *keeperStrategy) Name() string { return s.name }
-func (s *keeperStrategy) VerifyEnrol(_ context.Context, c *watchword.Challenge, _ string) (watchword.Factor, error) {
+func (s *enrollingStrategy) Name() string { return s.name }
+func (s *enrollingStrategy) VerifyEnrol(_ context.Context, c *watchword.Challenge, _ string) (watchword.Factor, error) {
 	return watchword.Factor{ID: fmt.Sprintf("fa_%s_%x", s.name, c.DeriveBytes("id", 8)), Data: []byte("secret")}, nil
 }
 
-func newKeeperKit(t *testing.T) *kit {
+func newEnrolmentKit(t *testing.T) *kit {
 	return newKit(t, func(c *watchword.Config) {
-		c.Strategies = append(c.Strategies, keeper("weak", watchword.StrengthOTP), keeper("strong", watchword.StrengthKey), keeper("last_resort", watchword.StrengthRecovery))
+		c.Strategies = append(c.Strategies, newEnrollingStrategy("weak", watchword.StrengthOTP), newEnrollingStrategy("strong", watchword.StrengthKey), newEnrollingStrategy("last_resort", watchword.StrengthRecovery))
 	})
 }
 
@@ -38,7 +38,7 @@ func (k *kit) enrol(strategy string, a watchword.Authority) (*watchword.Result, 
 	if err != nil {
 		return nil, err
 	}
-	return k.check(s.ID, "x", enrolling)
+	return k.check(s.ID, "x", forEnrolment)
 }
 
 func (k *kit) proof(strategy string) watchword.Authority {
@@ -61,16 +61,16 @@ func (k *kit) proof(strategy string) watchword.Authority {
 
 func TestChangingFactorsNeedsProofAtLeastAsStrong(t *testing.T) {
 	ctx := context.Background()
-	k := newKeeperKit(t)
+	k := newEnrolmentKit(t)
 	first, err := k.enrol("strong", watchword.Authority{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = k.enrol("weak", watchword.Authority{})
-	k.mustCode(err, watchword.ErrProofRequired)
+	k.requireCode(err, watchword.ErrProofRequired)
 	for _, tooWeak := range []string{"otp", "weak"} {
 		_, err = k.enrol("weak", k.proof(tooWeak))
-		k.mustCode(err, watchword.ErrProofRequired)
+		k.requireCode(err, watchword.ErrProofRequired)
 	}
 	for _, enough := range []watchword.Authority{k.proof("strong"), k.proof("last_resort"), {Claims: first.Claims}, {Admin: true}} {
 		if _, err := k.enrol("weak", enough); err != nil {
@@ -80,39 +80,39 @@ func TestChangingFactorsNeedsProofAtLeastAsStrong(t *testing.T) {
 			continue
 		}
 		_, err = k.enrol("weak", enough)
-		k.mustCode(err, watchword.ErrProofRequired) // spent
+		k.requireCode(err, watchword.ErrProofRequired) // spent
 	}
 	stale := k.proof("strong")
 	k.clock.advance(5*time.Minute + time.Second)
 	_, err = k.enrol("weak", stale)
-	k.mustCode(err, watchword.ErrProofRequired)
+	k.requireCode(err, watchword.ErrProofRequired)
 	others := k.proof("strong")
 	others.Claims.Subject = "user_43"
 	_, err = k.enrol("weak", others)
-	k.mustCode(err, watchword.ErrProofRequired)
+	k.requireCode(err, watchword.ErrProofRequired)
 	elsewhere := k.proof("strong")
 	elsewhere.Claims.Issuer = "https://staging.example.com"
 	_, err = k.enrol("weak", elsewhere)
-	k.mustCode(err, watchword.ErrProofRequired)
+	k.requireCode(err, watchword.ErrProofRequired)
 	_, err = k.RenameFactor(ctx, first.Factor.ID, "x", watchword.Authority{})
-	k.mustCode(err, watchword.ErrProofRequired)
-	k.mustCode(k.RemoveFactor(ctx, first.Factor.ID, watchword.Authority{}), watchword.ErrProofRequired)
-	k.mustCode(k.RemoveSubject(ctx, subject, watchword.Authority{}), watchword.ErrProofRequired)
+	k.requireCode(err, watchword.ErrProofRequired)
+	k.requireCode(k.RemoveFactor(ctx, first.Factor.ID, watchword.Authority{}), watchword.ErrProofRequired)
+	k.requireCode(k.RemoveSubject(ctx, subject, watchword.Authority{}), watchword.ErrProofRequired)
 }
 
-func TestAnEnrolmentIsNotOvertaken(t *testing.T) {
-	k := newKeeperKit(t)
+func TestEnrolmentFailsWhenAnotherFactorWasEnrolledFirst(t *testing.T) {
+	k := newEnrolmentKit(t)
 	strangers := k.start(watchword.StartRequest{Strategy: "weak", Purpose: "enrol", Subject: subject})
 	if _, err := k.enrol("strong", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := k.check(strangers.ID, "x", enrolling)
-	k.mustCode(err, watchword.ErrProofRequired)
+	_, err := k.check(strangers.ID, "x", forEnrolment)
+	k.requireCode(err, watchword.ErrProofRequired)
 }
 
 func TestFactorsAreListedRenamedAndRemoved(t *testing.T) {
 	ctx := context.Background()
-	k := newKeeperKit(t)
+	k := newEnrolmentKit(t)
 	admin := watchword.Authority{Admin: true}
 	r, err := k.enrol("weak", admin)
 	if err != nil {
@@ -130,16 +130,16 @@ func TestFactorsAreListedRenamedAndRemoved(t *testing.T) {
 	if err != nil || len(all) != 2 || all[0].Label != "work phone" || all[0].Data != nil {
 		t.Fatalf("%+v %v", all, err)
 	}
-	other := k.sibling(func(c *watchword.Config) { c.App = "bank" })
+	other := k.newNode(func(c *watchword.Config) { c.App = "bank" })
 	if _, err := other.GetFactor(ctx, f.ID); err == nil {
 		t.Fatal("another app reads the factor")
 	}
-	k.mustCode(other.RemoveFactor(ctx, f.ID, admin), watchword.ErrUnknownFactor)
+	k.requireCode(other.RemoveFactor(ctx, f.ID, admin), watchword.ErrUnknownFactor)
 	if err := k.RemoveFactor(ctx, f.ID, admin); err != nil {
 		t.Fatal(err)
 	}
 	_, err = k.GetFactor(ctx, f.ID)
-	k.mustCode(err, watchword.ErrUnknownFactor)
+	k.requireCode(err, watchword.ErrUnknownFactor)
 	if err := k.RemoveSubject(ctx, subject, admin); err != nil {
 		t.Fatal(err)
 	}
@@ -151,11 +151,11 @@ func TestFactorsAreListedRenamedAndRemoved(t *testing.T) {
 	}
 }
 
-func TestPagesNeedTheirTicket(t *testing.T) {
+func TestOpenPageRequiresTicket(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t)
-	s := k.start(byMail())
-	other := k.start(byMail())
+	s := k.start(startByEmail())
+	other := k.start(startByEmail())
 	cookie, err := k.OpenPage(ctx, s.ID, s.Ticket.Reveal())
 	if err != nil {
 		t.Fatal(err)
@@ -165,27 +165,27 @@ func TestPagesNeedTheirTicket(t *testing.T) {
 	}
 	for _, wrong := range []string{"", "x", s.Ticket.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {
 		_, err := k.ViewPage(ctx, s.ID, wrong)
-		k.mustCode(err, watchword.ErrUnknownChallenge)
+		k.requireCode(err, watchword.ErrUnknownChallenge)
 	}
 	for _, wrong := range []string{"", "x", cookie.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {
 		_, err := k.OpenPage(ctx, s.ID, wrong)
-		k.mustCode(err, watchword.ErrUnknownChallenge)
+		k.requireCode(err, watchword.ErrUnknownChallenge)
 	}
 }
 
-func TestReseal(t *testing.T) {
+func TestResealEncryptsWithActiveKeyAndSkipsDamagedFactors(t *testing.T) {
 	ctx := context.Background()
 	store := &memory.Factors{}
 	k := newKit(t, func(c *watchword.Config) { c.Factors = store }, func(c *watchword.Config) {
-		c.Strategies = append(c.Strategies, keeper("weak", watchword.StrengthOTP))
+		c.Strategies = append(c.Strategies, newEnrollingStrategy("weak", watchword.StrengthOTP))
 	})
 	for range 3 {
 		if _, err := k.enrol("weak", watchword.Authority{Admin: true}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	rotated := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2"), key(t, "k1")} })
-	only := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2")} })
+	rotated := k.newNode(func(c *watchword.Config) { c.Keys = []watchword.Key{newTestKey(t, "k2"), newTestKey(t, "k1")} })
+	only := k.newNode(func(c *watchword.Config) { c.Keys = []watchword.Key{newTestKey(t, "k2")} })
 	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || !all[0].Unreadable() {
 		t.Fatalf("the new key alone opens what the old one sealed: %+v %v", all, err)
 	}
@@ -208,9 +208,9 @@ func TestReseal(t *testing.T) {
 	}
 }
 
-func TestImportedFactorsAnswerAndNeedAuthority(t *testing.T) {
+func TestImportFactorRequiresAuthority(t *testing.T) {
 	ctx := context.Background()
-	k := newKeeperKit(t)
+	k := newEnrolmentKit(t)
 	f := watchword.Factor{ID: "fa_old", Subject: subject, Strategy: "weak", Data: []byte("secret")}
 	for range 2 {
 		if err := k.ImportFactor(ctx, f, watchword.Authority{Admin: true}); err != nil {
@@ -221,14 +221,14 @@ func TestImportedFactorsAnswerAndNeedAuthority(t *testing.T) {
 		t.Fatalf("%+v %v", all, err)
 	}
 	f.ID = "fa_other"
-	k.mustCode(k.ImportFactor(ctx, f, watchword.Authority{}), watchword.ErrProofRequired)
+	k.requireCode(k.ImportFactor(ctx, f, watchword.Authority{}), watchword.ErrProofRequired)
 	f.Strategy = "riddle"
-	k.mustCode(k.ImportFactor(ctx, f, watchword.Authority{Admin: true}), watchword.ErrInvalidRequest)
+	k.requireCode(k.ImportFactor(ctx, f, watchword.Authority{Admin: true}), watchword.ErrInvalidRequest)
 }
 
 // A subject has as many factors as can be read at once, and the proof for one more is not spent.
-func TestAsManyFactorsAsCanBeKept(t *testing.T) {
-	k := newKeeperKit(t)
+func TestEnrolmentBeyondFactorLimitKeepsProof(t *testing.T) {
+	k := newEnrolmentKit(t)
 	vouched := watchword.Authority{Admin: true}
 	for range 50 {
 		if _, err := k.enrol("weak", vouched); err != nil {
@@ -237,7 +237,7 @@ func TestAsManyFactorsAsCanBeKept(t *testing.T) {
 	}
 	proof := k.proof("weak")
 	_, err := k.enrol("weak", proof)
-	k.mustCode(err, watchword.ErrInvalidRequest)
+	k.requireCode(err, watchword.ErrInvalidRequest)
 	factors, err := k.ListFactors(context.Background(), subject)
 	if err != nil || len(factors) != 50 {
 		t.Fatalf("%d %v", len(factors), err)

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/magiclink"
 )
 
-func TestALinkShowsItsChallengeToItsHolderAndIsToldOnce(t *testing.T) {
+func TestOpenLinkReturnsViewAndSendsEventOnce(t *testing.T) {
 	ctx := context.Background()
 	links, err := magiclink.New(magiclink.Config{})
 	if err != nil {
@@ -30,14 +30,14 @@ func TestALinkShowsItsChallengeToItsHolderAndIsToldOnce(t *testing.T) {
 	}
 	for _, wrong := range []string{"", token + "x", m.Code.Reveal(), s.Handle.Reveal()} {
 		_, err := k.OpenLink(ctx, s.ID, wrong)
-		k.mustCode(err, watchword.ErrUnknownChallenge)
+		k.requireCode(err, watchword.ErrUnknownChallenge)
 	}
-	k.mustCode(k.ReportLink(ctx, s.ID, "forged"), watchword.ErrUnknownChallenge)
+	k.requireCode(k.ReportLink(ctx, s.ID, "forged"), watchword.ErrUnknownChallenge)
 	if err := k.ReportLink(ctx, s.ID, token); err != nil {
 		t.Fatal(err)
 	}
 	_, err = k.OpenLink(ctx, s.ID, token)
-	k.mustCode(err, watchword.ErrUnknownChallenge)
+	k.requireCode(err, watchword.ErrUnknownChallenge)
 	want := []string{"challenge.started", "link.opened", "challenge.canceled", "challenge.reported"}
 	if got := k.events.types(); !slices.Equal(got, want) {
 		t.Fatalf("events: %v", got)

@@ -7,12 +7,12 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestReturnURLsAreMatchedByExactOrigin(t *testing.T) {
+func TestStartAcceptsReturnURLOfListedOriginOnly(t *testing.T) {
 	k := newKit(t, func(c *watchword.Config) {
 		c.ReturnOrigins = []string{"https://app.example.com", "https://other.example.com:8443", "http://localhost:3000"}
 	})
 	try := func(url string) error {
-		req := byMail()
+		req := startByEmail()
 		req.ReturnURL = url
 		_, err := k.Start(context.Background(), req)
 		return err
@@ -36,7 +36,7 @@ func TestReturnURLsAreMatchedByExactOrigin(t *testing.T) {
 		if err := try(bad); err == nil {
 			t.Errorf("%q was accepted", bad)
 		} else {
-			k.mustCode(err, watchword.ErrInvalidRequest)
+			k.requireCode(err, watchword.ErrInvalidRequest)
 		}
 	}
 	for _, bad := range []string{"app.example.com", "http://app.example.com", "https://app.example.com/path", "https://*.example.com", "https://a@app.example.com", "*"} {
@@ -48,7 +48,7 @@ func TestReturnURLsAreMatchedByExactOrigin(t *testing.T) {
 	}
 }
 
-func TestSMSOriginIsAHost(t *testing.T) {
+func TestNewRefusesSMSOriginThatIsNoHost(t *testing.T) {
 	k := newKit(t)
 	for host, ok := range map[string]bool{"example.com": true, "app.example.com": true, "https://example.com": false, "example.com/x": false, "exa mple.com": false, "@example.com": false, "Example.com": false} {
 		cfg := k.config
@@ -60,7 +60,7 @@ func TestSMSOriginIsAHost(t *testing.T) {
 }
 
 // Links and receipts are made of the issuer, so what a browser reads as another URL, or as none, is no issuer.
-func TestNewRefusesIssuersThatNoLinkCanBeMadeOf(t *testing.T) {
+func TestNewRefusesInvalidIssuer(t *testing.T) {
 	k := newKit(t)
 	for issuer, ok := range map[string]bool{"https://verify.example.com": true, "https://example.com:8443/verify": true, "http://localhost:8080": true,
 		"": false, "https://verify.bücher.example": false, "https://verify.example.com:0": false, "https://verify.example.com:99999": false, "https://verify.example.com/": false,

@@ -11,16 +11,16 @@ import (
 
 // A queue keeps what the process remembers of a challenge for the messages that are sent soon. Of the others, and of those
 // that are tried again, it keeps the ids, and composing them reads the store.
-func TestQueueKeepsIDsAloneOfMessagesThatWait(t *testing.T) {
+func TestQueueKeepsOnlyIDsOfDelayedMessages(t *testing.T) {
 	queue := delivery.NewQueue(1000, nil)
 	k := newKit(t, func(c *watchword.Config) { c.Outbox = queue })
 	const started = 300
 	for n := range started {
-		req := byMail()
+		req := startByEmail()
 		req.Subject, req.To = fmt.Sprint("user-", n), fmt.Sprintf("user-%d@example.com", n)
 		k.start(req)
 	}
-	k.store.down = errors.New("the store is down")
+	k.store.failure = errors.New("the store is down")
 	whole := 0
 	for n := range started {
 		o, err := queue.Claim(t.Context())

@@ -10,15 +10,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// keyed is another node with these keys, whose Ping has found nothing yet.
-func (k *kit) keyed(keys ...watchword.Key) *watchword.Engine {
-	return k.sibling(func(c *watchword.Config) { c.Keys = keys })
+// nodeWithKeys is another node with these keys, whose Ping has found nothing yet.
+func (k *kit) nodeWithKeys(keys ...watchword.Key) *watchword.Engine {
+	return k.newNode(func(c *watchword.Config) { c.Keys = keys })
 }
 
-// mustBeFault checks that Ping finds one fault, and that the keys are named in the error alone.
-func (k *kit) mustBeFault(e *watchword.Engine, reason, named string) {
+// requireFault checks that Ping finds one fault, and that the keys are named in the error alone.
+func (k *kit) requireFault(e *watchword.Engine, reason, named string) {
 	k.t.Helper()
-	found := k.mustCode(e.Ping(k.t.Context()), watchword.ErrUnavailable)
+	found := k.requireCode(e.Ping(k.t.Context()), watchword.ErrUnavailable)
 	if len(found.Faults) != 1 || found.Faults[0] != (watchword.Fault{Part: "factors", Reason: reason}) || !strings.Contains(found.Error(), named) {
 		k.t.Errorf("%+v: %v", found.Faults, found)
 	}
@@ -27,38 +27,38 @@ func (k *kit) mustBeFault(e *watchword.Engine, reason, named string) {
 // What a server has sealed under its first key another server must be able to open, whatever is enrolled.
 func TestPingFailsWhereKeyIsMissing(t *testing.T) {
 	const missing = "a key that something was sealed under is not in the keyring"
-	eachFactorStore(t, func(t *testing.T, k *kit) {
+	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		ctx := t.Context()
-		k1, k2 := key(t, "k1"), key(t, "k2")
+		k1, k2 := newTestKey(t, "k1"), newTestKey(t, "k2")
 		if err := k.Ping(ctx); err != nil {
 			t.Fatal(err)
 		}
-		k.mustBeFault(k.keyed(k2), missing, `"k1"`)
-		rotated := k.keyed(k2, k1)
+		k.requireFault(k.nodeWithKeys(k2), missing, `"k1"`)
+		rotated := k.nodeWithKeys(k2, k1)
 		if err := rotated.Ping(ctx); err != nil {
 			t.Fatal(err)
 		}
-		k.mustBeFault(k.keyed(k1), missing, `"k2"`) // it cannot open what the rotated one seals
-		if err := k.keyed(k1, k2).Ping(ctx); err != nil {
+		k.requireFault(k.nodeWithKeys(k1), missing, `"k2"`) // it cannot open what the rotated one seals
+		if err := k.nodeWithKeys(k1, k2).Ping(ctx); err != nil {
 			t.Error(err)
 		}
 		if err := rotated.Reseal(ctx, func(seen, _ int) { t.Errorf("%d factors", seen) }); err != nil {
 			t.Fatal(err)
 		}
-		if err := k.keyed(k2).Ping(ctx); err != nil {
+		if err := k.nodeWithKeys(k2).Ping(ctx); err != nil {
 			t.Errorf("after everything was sealed again: %v", err)
 		}
-		if err := k.keyed(k1, k2).Ping(ctx); err != nil { // the rotation is taken back: k1 seals again
+		if err := k.nodeWithKeys(k1, k2).Ping(ctx); err != nil { // the rotation is taken back: k1 seals again
 			t.Error(err)
 		}
-		k.mustBeFault(k.keyed(k2), missing, `"k1"`)
+		k.requireFault(k.nodeWithKeys(k2), missing, `"k1"`)
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret)
 		other, err := watchword.NewKey("k1", secret)
 		if err != nil {
 			t.Fatal(err)
 		}
-		k.mustBeFault(k.keyed(other, k2), "a key of the keyring does not open what was sealed under it", "sk_")
+		k.requireFault(k.nodeWithKeys(other, k2), "a key of the keyring does not open what was sealed under it", "sk_")
 		if all, err := k.ListFactors(ctx, ""); err != nil || len(all) != 0 {
 			t.Errorf("%d factors of nobody, %v", len(all), err)
 		}
@@ -66,8 +66,8 @@ func TestPingFailsWhereKeyIsMissing(t *testing.T) {
 }
 
 // What was sealed under a key that is lost can be given up, and nothing else.
-func TestForgetKeyRemovesWhatNobodyCanOpen(t *testing.T) {
-	k := newKeeperKit(t)
+func TestForgetKeyRemovesFactorsOfLostKey(t *testing.T) {
+	k := newEnrolmentKit(t)
 	ctx := t.Context()
 	if err := k.Ping(ctx); err != nil {
 		t.Fatal(err)
@@ -76,8 +76,8 @@ func TestForgetKeyRemovesWhatNobodyCanOpen(t *testing.T) {
 	if _, err := k.enrol("weak", vouched); err != nil {
 		t.Fatal(err)
 	}
-	lacking := k.keyed(key(t, "k2"))
-	kept, err := k.enrolAt(lacking, "strong", vouched)
+	lacking := k.nodeWithKeys(newTestKey(t, "k2"))
+	kept, err := k.enrolOn(lacking, "strong", vouched)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,26 +98,26 @@ func TestForgetKeyRemovesWhatNobodyCanOpen(t *testing.T) {
 	}
 }
 
-// unwell is a part that cannot be used.
-type unwell struct {
+// failingPart is a part that cannot be used.
+type failingPart struct {
 	watchword.Limiter
 	err error
 }
 
-func (u unwell) Ping(context.Context) error { return u.err }
+func (u failingPart) Ping(context.Context) error { return u.err }
 
-type plainError struct{ error }
+type publicError struct{ error }
 
-func (plainError) Reason() string { return "is out of order" }
+func (publicError) Reason() string { return "is out of order" }
 
-func TestPingNamesEachPartThatDoesNotWork(t *testing.T) {
+func TestPingNamesEachFailedPart(t *testing.T) {
 	secret := errors.New("dial tcp 10.0.0.7:6379 with hunter2")
 	for _, c := range []struct {
 		err    error
 		reason string
-	}{{secret, "cannot be used"}, {plainError{secret}, "is out of order"}, {context.DeadlineExceeded, "does not answer in time"}} {
-		k := newKit(t, func(config *watchword.Config) { config.Starts = unwell{err: c.err} })
-		found := k.mustCode(k.Ping(t.Context()), watchword.ErrUnavailable)
+	}{{secret, "cannot be used"}, {publicError{secret}, "is out of order"}, {context.DeadlineExceeded, "does not answer in time"}} {
+		k := newKit(t, func(config *watchword.Config) { config.Starts = failingPart{err: c.err} })
+		found := k.requireCode(k.Ping(t.Context()), watchword.ErrUnavailable)
 		if len(found.Faults) != 1 || found.Faults[0] != (watchword.Fault{Part: "limits", Reason: c.reason}) {
 			t.Errorf("%+v", found.Faults)
 		}

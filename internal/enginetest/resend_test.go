@@ -10,13 +10,13 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestResendBringsTheSameCode(t *testing.T) {
+func TestResendSendsSameCode(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
 	s := k.start(watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: alicePhone, Subject: subject})
 	first := k.code(s.ID)
 	_, err := k.Resend(ctx, s.ID, watchword.ResendRequest{})
-	if e := k.mustCode(err, watchword.ErrResendTooSoon); e.RetryAfter != 30*time.Second {
+	if e := k.requireCode(err, watchword.ErrResendTooSoon); e.RetryAfter != 30*time.Second {
 		t.Fatalf("retry after %s", e.RetryAfter)
 	}
 	for i, wait := range []time.Duration{30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute} {
@@ -31,27 +31,27 @@ func TestResendBringsTheSameCode(t *testing.T) {
 	}
 	k.clock.advance(2 * time.Minute)
 	_, err = k.Resend(ctx, s.ID, watchword.ResendRequest{})
-	k.mustCode(err, watchword.ErrSendsExhausted)
+	k.requireCode(err, watchword.ErrSendsExhausted)
 	if _, err := k.check(s.ID, first); err != nil {
 		t.Fatal(err)
 	}
 	_, err = k.Resend(ctx, s.ID, watchword.ResendRequest{})
-	k.mustCode(err, watchword.ErrChallengeApproved)
+	k.requireCode(err, watchword.ErrChallengeApproved)
 }
 
-func TestResendByAChannelThatDoesNotReach(t *testing.T) {
+func TestResendRefusesChannelThatDoesNotReachAddress(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	k.clock.advance(time.Minute)
 	for _, channel := range []string{"sms", "pigeon"} {
 		_, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{Channel: channel})
-		k.mustCode(err, watchword.ErrInvalidRequest)
+		k.requireCode(err, watchword.ErrInvalidRequest)
 	}
 }
 
-func TestNewCodesEndTheOlderOne(t *testing.T) {
+func TestResendWithNewCodesInvalidatesOlderCode(t *testing.T) {
 	k := newKit(t, func(c *watchword.Config) { c.NewCodes = true })
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	first := k.code(s.ID)
 	k.clock.advance(time.Minute)
 	if _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); err != nil {
@@ -61,23 +61,23 @@ func TestNewCodesEndTheOlderOne(t *testing.T) {
 		t.Fatal("the code did not change")
 	}
 	_, err := k.check(s.ID, first)
-	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
 	if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestResendsAtOnceAreOne(t *testing.T) {
+func TestConcurrentResendsSendOneMessage(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	k.clock.advance(time.Minute)
-	got := together(50, func(int) error { _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); return err })
-	if got[""] != 1 || got["resend_too_soon"] != 49 || len(k.outbox.of(s.ID)) != 2 {
-		t.Fatalf("outcomes: %v, messages: %d", got, len(k.outbox.of(s.ID)))
+	got := runConcurrently(50, func(int) error { _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); return err })
+	if got[""] != 1 || got["resend_too_soon"] != 49 || len(k.outbox.ofChallenge(s.ID)) != 2 {
+		t.Fatalf("outcomes: %v, messages: %d", got, len(k.outbox.ofChallenge(s.ID)))
 	}
 }
 
-func TestDeliveryMovesOnOnly(t *testing.T) {
+func TestRecordDeliveryIgnoresEarlierStatus(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
 	s := k.start(watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: alicePhone, Subject: subject})
@@ -112,12 +112,12 @@ func TestDeliveryMovesOnOnly(t *testing.T) {
 }
 
 // While a message waits nobody has it; and what only looks sent names who would have carried it.
-func TestWhoCarriesAMessage(t *testing.T) {
+func TestDeliveryNamesProviderOnceSent(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t, func(c *watchword.Config) {
 		c.ProviderName = func(channel string) string { return "carrier of " + channel }
 	})
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	if err := k.RecordDelivery(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: watchword.DeliverySent, Provider: "p", Channel: "email"}); err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestWhoCarriesAMessage(t *testing.T) {
 	if v, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil || v.Delivery != (watchword.Delivery{Status: watchword.DeliveryQueued}) {
 		t.Errorf("waiting again: %+v %v", v.Delivery, err)
 	}
-	req := byMail()
+	req := startByEmail()
 	req.Decoy = true
 	decoy := k.start(req)
 	if _, err := k.ComposeMessage(ctx, k.outbox.last(decoy.ID)); !errors.Is(err, watchword.ErrClosed) {
@@ -138,12 +138,12 @@ func TestWhoCarriesAMessage(t *testing.T) {
 }
 
 // A channel that does not reach the challenge's address is the caller's mistake, and named as such.
-func TestResendByAChannelThatDoesNotFit(t *testing.T) {
+func TestResendNamesChannelThatDoesNotFitAddress(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	k.clock.advance(time.Minute)
 	_, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{Channel: "sms"})
-	if refused := k.mustCode(err, watchword.ErrInvalidRequest); len(refused.Fields) != 1 || refused.Fields[0].Field != "channel" {
+	if refused := k.requireCode(err, watchword.ErrInvalidRequest); len(refused.Fields) != 1 || refused.Fields[0].Field != "channel" {
 		t.Errorf("%+v", refused.Fields)
 	}
 }

@@ -28,25 +28,25 @@ func hotpCode(secret []byte, counter uint64) string {
 	return fmt.Sprintf("%06d", (binary.BigEndian.Uint32(sum[at:])&0x7fffffff)%1e6)
 }
 
-// slow is a store behind a network: each call takes a while to arrive, and its answer to come back.
-type slow struct {
+// slowStore is a store behind a network: each call takes a while to arrive, and its answer to come back.
+type slowStore struct {
 	watchword.Store
 	lag time.Duration
 }
 
-func (s *slow) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+func (s *slowStore) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
 	time.Sleep(s.lag)
 	defer time.Sleep(s.lag)
 	return s.Store.Attempt(ctx, id, g, b)
 }
 
-func (s *slow) Close(ctx context.Context, id string, c watchword.Closing) error {
+func (s *slowStore) Close(ctx context.Context, id string, c watchword.Closing) error {
 	time.Sleep(s.lag)
 	defer time.Sleep(s.lag)
 	return s.Store.Close(ctx, id, c)
 }
 
-func (s *slow) Get(ctx context.Context, id string) (watchword.Entry, error) {
+func (s *slowStore) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	time.Sleep(s.lag)
 	defer time.Sleep(s.lag)
 	return s.Store.Get(ctx, id)
@@ -94,17 +94,17 @@ func (k *factorKit) enrolAll(strategy string) {
 		}
 		k.secrets[strategy] = secret
 	}
-	answer := k.right(strategy)
+	answer := k.rightAnswer(strategy)
 	if strategy == "recovery" {
 		k.codes = append(k.codes, answer) // confirming spends none
 	}
-	if _, err := k.check(s.ID, answer, enrolling); err != nil {
+	if _, err := k.check(s.ID, answer, forEnrolment); err != nil {
 		k.t.Fatalf("enrol %s: %v", strategy, err)
 	}
 }
 
-// right is an answer that was not given yet.
-func (k *factorKit) right(strategy string) string {
+// rightAnswer is an answer that was not given yet.
+func (k *factorKit) rightAnswer(strategy string) string {
 	switch strategy {
 	case "totp":
 		return hotpCode(k.secrets[strategy], uint64(k.clock.Now().Unix()/30))
@@ -117,14 +117,14 @@ func (k *factorKit) right(strategy string) string {
 	return code
 }
 
-func (k *factorKit) wrong(strategy string) string {
+func (k *factorKit) wrongAnswer(strategy string) string {
 	if strategy == "recovery" {
 		return "2222-2222-2222-2222"
 	}
 	return wrongCode(hotpCode(k.secrets[strategy], 1<<40))
 }
 
-func (k *factorKit) ask(strategy string) string {
+func (k *factorKit) startChallenge(strategy string) string {
 	k.t.Helper()
 	return k.start(watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: subject}).ID
 }
@@ -174,9 +174,9 @@ func TestIdenticalRightAnswersApproveExactlyOnce(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%d", name, strategy, copies), func(t *testing.T) {
 					t.Parallel()
 					k := newFactorKit(t, open(t))
-					far := k.sibling(func(c *watchword.Config) { c.Store = &slow{c.Store, 12 * time.Millisecond} })
+					far := k.newNode(func(c *watchword.Config) { c.Store = &slowStore{c.Store, 12 * time.Millisecond} })
 					for round := range rounds() {
-						k.identical(strategy, copies, round, far)
+						k.answerConcurrently(strategy, copies, round, far)
 					}
 				})
 			}
@@ -184,25 +184,25 @@ func TestIdenticalRightAnswersApproveExactlyOnce(t *testing.T) {
 	}
 }
 
-func (k *factorKit) identical(strategy string, copies, round int, far *watchword.Engine) {
+func (k *factorKit) answerConcurrently(strategy string, copies, round int, far *watchword.Engine) {
 	k.t.Helper()
 	k.clock.advance(time.Hour) // the budget is whole again
 	if strategy == "recovery" && len(k.codes) < 2 {
 		k.enrolAll(strategy)
 	}
-	id := k.ask(strategy)
+	id := k.startChallenge(strategy)
 	v, err := k.Status(context.Background(), id)
 	if err != nil {
 		k.t.Fatal(err)
 	}
 	wrong := []int{0, 1, v.TriesLeft - 1}[round%3]
 	for range wrong {
-		if _, err := k.check(id, k.wrong(strategy)); err == nil {
+		if _, err := k.check(id, k.wrongAnswer(strategy)); err == nil {
 			k.t.Fatal("a wrong answer was approved")
 		}
 	}
-	answer, nodes := k.right(strategy), []*watchword.Engine{far, k.Engine}
-	got := together(copies, func(i int) error {
+	answer, nodes := k.rightAnswer(strategy), []*watchword.Engine{far, k.Engine}
+	got := runConcurrently(copies, func(i int) error {
 		time.Sleep(time.Duration(i%7) * 3 * time.Millisecond)
 		_, err := check(nodes[i%2], id, answer)
 		return err
@@ -214,55 +214,55 @@ func (k *factorKit) identical(strategy string, copies, round int, far *watchword
 		k.t.Errorf("round %d: %d failures", round, n)
 	}
 	k.clock.advance(time.Hour)
-	if _, err := k.check(k.ask(strategy), answer); err == nil {
+	if _, err := k.check(k.startChallenge(strategy), answer); err == nil {
 		k.t.Error("the same answer was right for another challenge")
 	}
 	k.clock.advance(time.Hour)
-	if _, err := k.check(k.ask(strategy), k.right(strategy)); err != nil { // and none was burned for nothing
+	if _, err := k.check(k.startChallenge(strategy), k.rightAnswer(strategy)); err != nil { // and none was burned for nothing
 		k.t.Errorf("the next answer: %v", err)
 	}
 }
 
-// dying is a store of a process that dies between spending and winning.
-type dying struct {
+// crashingStore is a store of a process that dies between spending and winning.
+type crashingStore struct {
 	watchword.Store
 	dead bool
 }
 
 var errDied = fmt.Errorf("the process died")
 
-func (d *dying) Close(ctx context.Context, id string, c watchword.Closing) error {
+func (d *crashingStore) Close(ctx context.Context, id string, c watchword.Closing) error {
 	if c.State == watchword.StateApproved && d.dead {
 		return errDied
 	}
 	return d.Store.Close(ctx, id, c)
 }
 
-// spent answers a challenge rightly on a node that dies before it wins.
-func (k *factorKit) spent(strategy string, wrong int) (id, answer string) {
+// answerAndCrash answers a challenge rightly on a node that dies before it wins.
+func (k *factorKit) answerAndCrash(strategy string, wrong int) (id, answer string) {
 	k.t.Helper()
-	id = k.ask(strategy)
+	id = k.startChallenge(strategy)
 	for range wrong {
-		if _, err := k.check(id, k.wrong(strategy)); err == nil {
+		if _, err := k.check(id, k.wrongAnswer(strategy)); err == nil {
 			k.t.Fatal("a wrong answer was approved")
 		}
 	}
-	answer = k.right(strategy)
-	node := k.sibling(func(c *watchword.Config) { c.Store = &dying{c.Store, true} })
+	answer = k.rightAnswer(strategy)
+	node := k.newNode(func(c *watchword.Config) { c.Store = &crashingStore{c.Store, true} })
 	if _, err := check(node, id, answer); err == nil {
 		k.t.Fatal("the node did not die")
 	}
 	return id, answer
 }
 
-func TestRightAnswerIsHealedAfterACrashBetweenSpendingAndWinning(t *testing.T) {
+func TestSameRightAnswerIsApprovedAfterCrash(t *testing.T) {
 	for _, strategy := range []string{"totp", "hotp", "recovery"} {
 		for wrong := range 3 { // the last one leaves no try
 			t.Run(fmt.Sprintf("%s after %d wrong answers", strategy, wrong), func(t *testing.T) {
 				t.Parallel()
 				k := newFactorKit(t)
-				id, answer := k.spent(strategy, wrong)
-				got := together(5, func(int) error { _, err := k.check(id, answer); return err })
+				id, answer := k.answerAndCrash(strategy, wrong)
+				got := runConcurrently(5, func(int) error { _, err := k.check(id, answer); return err })
 				if got[""] != 1 || got["challenge_approved"] != 4 {
 					t.Errorf("sent again: %v", got)
 				}
@@ -270,17 +270,17 @@ func TestRightAnswerIsHealedAfterACrashBetweenSpendingAndWinning(t *testing.T) {
 					t.Errorf("%d failures", n)
 				}
 				_, err := k.check(id, answer)
-				k.mustCode(err, watchword.ErrChallengeApproved)
+				k.requireCode(err, watchword.ErrChallengeApproved)
 			})
 		}
 	}
 }
 
 // What a note does not open. Each of these answers would be approved if its bound were taken away.
-func TestNoteOpensNothingElse(t *testing.T) {
+func TestNoteApprovesNoOtherAnswer(t *testing.T) {
 	for name, try := range map[string]func(k *factorKit, factors *clock, id, answer string) error{
 		"another challenge": func(k *factorKit, _ *clock, _, answer string) error {
-			_, err := k.check(k.ask("hotp"), answer)
+			_, err := k.check(k.startChallenge("hotp"), answer)
 			return err
 		},
 		"another answer": func(k *factorKit, _ *clock, id, answer string) error {
@@ -326,7 +326,7 @@ func TestNoteOpensNothingElse(t *testing.T) {
 			t.Parallel()
 			factors := &clock{now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}
 			k := newFactorKit(t, func(c *watchword.Config) { c.Factors = &memory.Factors{Clock: factors.Now} })
-			id, answer := k.spent("hotp", 0)
+			id, answer := k.answerAndCrash("hotp", 0)
 			if err := try(k, factors, id, answer); err == nil {
 				t.Fatal("approved")
 			}
@@ -347,36 +347,36 @@ func (k *factorKit) removeAll() {
 	}
 }
 
-// forgetful is a store that was rolled back: what was won is pending again.
-type forgetful struct {
+// rolledBackStore is a store that was rolled back: what was won is pending again.
+type rolledBackStore struct {
 	watchword.Store
 	old watchword.Entry
 }
 
-func (f *forgetful) Attempt(context.Context, string, []watchword.Guess, watchword.Budget) (watchword.Entry, error) {
+func (f *rolledBackStore) Attempt(context.Context, string, []watchword.Guess, watchword.Budget) (watchword.Entry, error) {
 	return f.old, nil
 }
 
-func (f *forgetful) Close(context.Context, string, watchword.Closing) error { return nil }
+func (f *rolledBackStore) Close(context.Context, string, watchword.Closing) error { return nil }
 
 // The node that saw a challenge end does not believe the note, whatever the store says; and when a challenge is won its
 // note is erased, so that another node does not either.
-func TestNoteIsNotBelievedAfterTheChallengeWasWon(t *testing.T) {
+func TestNoteIsInvalidAfterApproval(t *testing.T) {
 	k := newFactorKit(t)
-	id := k.ask("hotp")
-	if _, err := k.check(id, k.wrong("hotp")); err == nil {
+	id := k.startChallenge("hotp")
+	if _, err := k.check(id, k.wrongAnswer("hotp")); err == nil {
 		t.Fatal("approved")
 	}
-	spy := &attemptSpy{Store: k.store.Store}
+	spy := &attemptRecorder{Store: k.store.Store}
 	k.store.Store = spy
-	answer := k.right("hotp")
+	answer := k.rightAnswer("hotp")
 	if _, err := k.check(id, answer); err != nil {
 		t.Fatal(err)
 	}
-	rolledBack := func(c *watchword.Config) { c.Store = &forgetful{c.Store, spy.charged} }
+	rolledBack := func(c *watchword.Config) { c.Store = &rolledBackStore{c.Store, spy.charged} }
 	var err error
 	for range 100 { // it is erased soon
-		if _, err = check(k.sibling(rolledBack), id, answer); err != nil {
+		if _, err = check(k.newNode(rolledBack), id, answer); err != nil {
 			break
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -384,45 +384,45 @@ func TestNoteIsNotBelievedAfterTheChallengeWasWon(t *testing.T) {
 	if err == nil {
 		t.Error("a rollback approves the same answer for as long as the note lives")
 	}
-	k.store.Store = &forgetful{spy.Store, spy.charged}
+	k.store.Store = &rolledBackStore{spy.Store, spy.charged}
 	_, err = k.check(id, answer)
-	k.mustCode(err, watchword.ErrChallengeApproved)
+	k.requireCode(err, watchword.ErrChallengeApproved)
 }
 
-type attemptSpy struct {
+type attemptRecorder struct {
 	watchword.Store
 	charged watchword.Entry
 }
 
-func (s *attemptSpy) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+func (s *attemptRecorder) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
 	e, err := s.Store.Attempt(ctx, id, g, b)
 	s.charged = e
 	return e, err
 }
 
 // Without tries an answer is compared with the note at most three times, whatever the concurrency.
-func TestNoteIsComparedThreeTimesAtMostWithoutTries(t *testing.T) {
+func TestNoteIsComparedAtMostThreeTimesWithoutTries(t *testing.T) {
 	k := newFactorKit(t)
-	id, answer := k.spent("hotp", 2)
-	got := together(20, func(int) error { _, err := k.check(id, wrongCode(answer)); return err })
+	id, answer := k.answerAndCrash("hotp", 2)
+	got := runConcurrently(20, func(int) error { _, err := k.check(id, wrongCode(answer)); return err })
 	if got["unavailable"] != 20 { // the try that has left the note may still win
 		t.Errorf("other answers: %v", got)
 	}
 	_, err := k.check(id, answer)
-	k.mustCode(err, watchword.ErrUnavailable)
+	k.requireCode(err, watchword.ErrUnavailable)
 	if v, _ := k.Status(context.Background(), id); v.Status != watchword.Pending {
 		t.Errorf("while its try may still win the challenge reads %s", v.Status)
 	}
 	k.clock.advance(10 * time.Second)
-	if v, _ := k.sibling().Status(context.Background(), id); v.Status != watchword.Locked {
+	if v, _ := k.newNode().Status(context.Background(), id); v.Status != watchword.Locked {
 		t.Errorf("after that it reads %s", v.Status)
 	}
-	if n := len(k.events.of("challenge.locked")); n != 1 {
+	if n := len(k.events.ofType("challenge.locked")); n != 1 {
 		t.Errorf("%d events of the lock", n)
 	}
 }
 
-func (e *events) of(kind string) (out []watchword.Event) {
+func (e *events) ofType(kind string) (out []watchword.Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, ev := range e.all {
@@ -433,13 +433,13 @@ func (e *events) of(kind string) (out []watchword.Event) {
 	return out
 }
 
-// late is a store that a closing reaches only after a while, by the clock of all.
-type late struct {
+// delayedCloseStore is a store that a closing reaches only after a while, by the clock of all.
+type delayedCloseStore struct {
 	watchword.Store
 	pass func()
 }
 
-func (l *late) Close(ctx context.Context, id string, c watchword.Closing) error {
+func (l *delayedCloseStore) Close(ctx context.Context, id string, c watchword.Closing) error {
 	if c.State == watchword.StateApproved {
 		l.pass()
 	}
@@ -447,12 +447,12 @@ func (l *late) Close(ctx context.Context, id string, c watchword.Closing) error 
 }
 
 // An approval that comes later than ten seconds after its try takes no effect: by then the challenge may read locked.
-func TestApprovalThatComesTooLateTakesNoEffect(t *testing.T) {
+func TestLateApprovalIsRefused(t *testing.T) {
 	k := newFactorKit(t)
-	id, pass := k.ask("hotp"), func() { k.clock.advance(10 * time.Second) }
-	answer := k.right("hotp")
-	_, err := check(k.sibling(func(c *watchword.Config) { c.Store = &late{c.Store, pass} }), id, answer)
-	k.mustCode(err, watchword.ErrUnavailable)
+	id, pass := k.startChallenge("hotp"), func() { k.clock.advance(10 * time.Second) }
+	answer := k.rightAnswer("hotp")
+	_, err := check(k.newNode(func(c *watchword.Config) { c.Store = &delayedCloseStore{c.Store, pass} }), id, answer)
+	k.requireCode(err, watchword.ErrUnavailable)
 	if v, _ := k.Status(context.Background(), id); v.Status != watchword.Pending {
 		t.Fatal(v.Status)
 	}
@@ -461,13 +461,13 @@ func TestApprovalThatComesTooLateTakesNoEffect(t *testing.T) {
 	}
 }
 
-// gated is a store where an approval waits at a gate.
-type gated struct {
+// gatedStore is a store where an approval waits at a gate.
+type gatedStore struct {
 	watchword.Store
 	arrived, open chan struct{}
 }
 
-func (g *gated) Close(ctx context.Context, id string, c watchword.Closing) error {
+func (g *gatedStore) Close(ctx context.Context, id string, c watchword.Closing) error {
 	if c.State == watchword.StateApproved {
 		close(g.arrived)
 		<-g.open
@@ -477,7 +477,7 @@ func (g *gated) Close(ctx context.Context, id string, c watchword.Closing) error
 
 // Of two copies of a right answer one has spent and not won yet, when the other one's evaluation has begun and looks at the
 // factor, or counts its failure. Then it is no wrong answer.
-func TestCopyThatIsOvertakenWhileItIsEvaluatedIsNotWrong(t *testing.T) {
+func TestConcurrentCopyOfRightAnswerIsNotWrong(t *testing.T) {
 	for name, looksFirst := range map[string]bool{"before it looks at the factor": false, "after it has looked": true} {
 		t.Run(name, func(t *testing.T) {
 			factor := func(ctx context.Context, c *watchword.Challenge) watchword.Factor {
@@ -492,16 +492,16 @@ func TestCopyThatIsOvertakenWhileItIsEvaluatedIsNotWrong(t *testing.T) {
 				f.Data = []byte("spent")
 				return watchword.Proof{AMR: []string{"otp"}, Spend: &f}, nil
 			}
-			l := &liar{verify: spends, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
+			l := &scriptedVerifier{verify: spends, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
 				return watchword.Factor{ID: "fa_1", Data: []byte("new")}, nil
 			}}
-			k := newKit(t, withLiar(l))
-			if _, err := k.check(k.start(enrolment()).ID, "x", enrolling); err != nil {
+			k := newKit(t, withVerifier(l))
+			if _, err := k.check(k.start(enrolmentStart()).ID, "x", forEnrolment); err != nil {
 				t.Fatal(err)
 			}
-			id := k.start(judged()).ID
-			gate := &gated{k.store.Store, make(chan struct{}), make(chan struct{})}
-			fast := k.sibling(func(c *watchword.Config) { c.Store = gate })
+			id := k.start(verifierStart()).ID
+			gate := &gatedStore{k.store.Store, make(chan struct{}), make(chan struct{})}
+			fast := k.newNode(func(c *watchword.Config) { c.Store = gate })
 			overtaking := make(chan error, 1)
 			l.verify = func(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
 				var seen watchword.Factor
@@ -520,7 +520,7 @@ func TestCopyThatIsOvertakenWhileItIsEvaluatedIsNotWrong(t *testing.T) {
 				t.Errorf("the copy: %v", err)
 			}
 			close(gate.open)
-			k.mustCode(<-overtaking, watchword.ErrChallengeApproved)
+			k.requireCode(<-overtaking, watchword.ErrChallengeApproved)
 			if all, err := k.ListFactors(context.Background(), subject); err != nil || all[0].Failures != 0 {
 				t.Errorf("%+v %v", all, err)
 			}

@@ -11,11 +11,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestDecoyLooksRealAndIsNeverApproved(t *testing.T) {
+func TestDecoyLooksLikeRealChallengeAndIsNotApproved(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
-	real := k.start(byMail())
-	req := byMail()
+	real := k.start(startByEmail())
+	req := startByEmail()
 	req.Decoy = true
 	s := k.start(req)
 	view := s.View
@@ -30,14 +30,14 @@ func TestDecoyLooksRealAndIsNeverApproved(t *testing.T) {
 		t.Fatalf("a decoy's delivery: %+v", v.Delivery)
 	}
 	_, err := k.check(s.ID, "123456")
-	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
 }
 
-func TestRotationLosesNoChallenge(t *testing.T) {
+func TestRotationKeepsChallengesAndBudgets(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	code := k.code(s.ID)
-	rotated := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2"), key(t, "k1")} })
+	rotated := k.newNode(func(c *watchword.Config) { c.Keys = []watchword.Key{newTestKey(t, "k2"), newTestKey(t, "k1")} })
 	out := k.outbox.last(s.ID)
 	m, err := rotated.ComposeMessage(context.Background(), watchword.Outgoing{ChallengeID: out.ChallengeID, Send: 1})
 	if err != nil || m.Code.Reveal() != code {
@@ -46,22 +46,22 @@ func TestRotationLosesNoChallenge(t *testing.T) {
 	for range 5 {
 		_, _ = check(rotated, s.ID, wrongCode(code))
 	}
-	s2, err := rotated.Start(context.Background(), byMail())
+	s2, err := rotated.Start(context.Background(), startByEmail())
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = check(rotated, s2.ID, wrongCode("000000"))
-	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
 	_, err = check(rotated, s2.ID, wrongCode("000000"))
-	k.mustCode(err, watchword.ErrTooManyGuesses) // a rotation hands out no fresh budget
+	k.requireCode(err, watchword.ErrTooManyGuesses) // a rotation hands out no fresh budget
 	k.clock.advance(time.Hour)
-	s = k.start(byMail())
+	s = k.start(startByEmail())
 	if _, err := check(rotated, s.ID, k.code(s.ID)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestNewReportsEverythingAtOnce(t *testing.T) {
+func TestNewReportsAllProblemsAtOnce(t *testing.T) {
 	_, err := watchword.New(watchword.Config{App: "Shop!", Lifetime: time.Hour, ReceiptLifetime: time.Hour, Cooldown: time.Millisecond})
 	if err == nil {
 		t.Fatal("an empty configuration was accepted")
@@ -90,7 +90,7 @@ func TestNewReportsEverythingAtOnce(t *testing.T) {
 	}
 }
 
-func TestStartRefusesWhatItCannotServe(t *testing.T) {
+func TestStartRefusesInvalidRequests(t *testing.T) {
 	k := newKit(t, func(c *watchword.Config) { c.Purposes = []string{"sign_in"} })
 	for field, change := range map[string]func(*watchword.StartRequest){
 		"strategy":          func(r *watchword.StartRequest) { r.Strategy = "riddle" },
@@ -105,10 +105,10 @@ func TestStartRefusesWhatItCannotServe(t *testing.T) {
 		"transaction":       func(r *watchword.StartRequest) { r.Transaction = map[string]string{"a": "\u2028"} },
 		"metadata":          func(r *watchword.StartRequest) { r.Metadata = map[string]string{"": "x"} },
 	} {
-		req := byMail()
+		req := startByEmail()
 		change(&req)
 		_, err := k.Start(context.Background(), req)
-		e := k.mustCode(err, watchword.ErrInvalidRequest)
+		e := k.requireCode(err, watchword.ErrInvalidRequest)
 		if len(e.Fields) != 1 || e.Fields[0].Field != field {
 			t.Errorf("%s: %+v", field, e.Fields)
 		}
@@ -118,9 +118,9 @@ func TestStartRefusesWhatItCannotServe(t *testing.T) {
 	}
 }
 
-func TestSeedMakesOneChallenge(t *testing.T) {
+func TestRepeatedStartWithSeedReturnsSameChallenge(t *testing.T) {
 	k := newKit(t)
-	req := byMail()
+	req := startByEmail()
 	req.Seed = []byte("the request's own")
 	first, again := k.start(req), k.start(req)
 	if first.ID != again.ID || first.Handle.Reveal() != again.Handle.Reveal() || len(k.outbox.all) != 1 {

@@ -14,10 +14,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// storeID finds what the store calls a challenge.
-func (k *kit) storeID(start func() *watchword.Started) (string, *watchword.Started) {
+// entryID finds what the store calls a challenge.
+func (k *kit) entryID(start func() *watchword.Started) (string, *watchword.Started) {
 	k.t.Helper()
-	s := &spy{Store: k.store.Store}
+	s := &recordingStore{Store: k.store.Store}
 	k.store.Store = s
 	defer func() { k.store.Store = s.Store }()
 	started := start()
@@ -25,7 +25,7 @@ func (k *kit) storeID(start func() *watchword.Started) (string, *watchword.Start
 }
 
 // Whoever can read and write the store, but has no key, gets no answer approved and no status to read approved.
-func TestVandalOfTheStore(t *testing.T) {
+func TestAttackerWithStoreWriteAccessGetsNoApproval(t *testing.T) {
 	ctx := context.Background()
 	type scene struct {
 		*kit
@@ -35,7 +35,7 @@ func TestVandalOfTheStore(t *testing.T) {
 	}
 	set := func(t *testing.T) scene {
 		k := newKit(t)
-		ref, s := k.storeID(func() *watchword.Started { return k.start(byMail()) })
+		ref, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
 		return scene{k, ref, s, k.code(s.ID)}
 	}
 	notApproved := func(t *testing.T, sc scene, e *watchword.Engine) {
@@ -51,10 +51,10 @@ func TestVandalOfTheStore(t *testing.T) {
 	t.Run("planted digest", func(t *testing.T) {
 		sc := set(t)
 		var seen []watchword.Guess
-		sc.store.sees = func(_ string, g []watchword.Guess) { seen = g }
+		sc.store.onAttempt = func(_ string, g []watchword.Guess) { seen = g }
 		wrong := wrongCode(sc.code)
 		_, err := sc.check(sc.s.ID, wrong)
-		sc.mustCode(err, watchword.ErrIncorrectAnswer)
+		sc.requireCode(err, watchword.ErrIncorrectAnswer)
 		planted := func(e watchword.Entry) watchword.Entry {
 			e.State, e.Digests, e.Mark = watchword.StateApproved, append(e.Digests, seen[0].Digest), seen[0].Mark
 			return e
@@ -63,17 +63,17 @@ func TestVandalOfTheStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sc.store.answer(sc.ref, func(watchword.Entry) watchword.Entry { return planted(e) })
+		sc.store.replaceEntry(sc.ref, func(watchword.Entry) watchword.Entry { return planted(e) })
 		if _, err := sc.check(sc.s.ID, wrong); err == nil {
 			t.Error("the planted digest was approved")
 		}
 		notApproved(t, sc, sc.Engine)
-		notApproved(t, sc, sc.sibling())
+		notApproved(t, sc, sc.newNode())
 	})
 	t.Run("state set to approved", func(t *testing.T) {
 		sc := set(t)
 		for _, mark := range [][]byte{nil, []byte("w"), bytes.Repeat([]byte{'w'}, 41), make([]byte, 41)} {
-			sc.store.answer(sc.ref, func(e watchword.Entry) watchword.Entry {
+			sc.store.replaceEntry(sc.ref, func(e watchword.Entry) watchword.Entry {
 				e.State, e.Mark = watchword.StateApproved, mark
 				return e
 			})
@@ -86,8 +86,8 @@ func TestVandalOfTheStore(t *testing.T) {
 	})
 	t.Run("copied entry", func(t *testing.T) {
 		sc := set(t)
-		theirs, second := sc.storeID(func() *watchword.Started { return sc.start(byMail()) })
-		code := sc.code2(second)
+		theirs, second := sc.entryID(func() *watchword.Started { return sc.start(startByEmail()) })
+		code := sc.codeFromNewNode(second)
 		if err := sc.Answer(ctx, second.ID, watchword.Answer{Text: code}, watchword.Client{}); err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ func TestVandalOfTheStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sc.store.answer(sc.ref, func(watchword.Entry) watchword.Entry { return approved })
+		sc.store.replaceEntry(sc.ref, func(watchword.Entry) watchword.Entry { return approved })
 		notApproved(t, sc, sc.Engine)
 		if _, err := sc.check(sc.s.ID, code); err == nil {
 			t.Error("another challenge's entry was approved")
@@ -103,18 +103,18 @@ func TestVandalOfTheStore(t *testing.T) {
 	})
 	t.Run("copied seal", func(t *testing.T) {
 		sc := set(t)
-		ref, other := sc.storeID(func() *watchword.Started { return sc.start(byMail()) })
+		ref, other := sc.entryID(func() *watchword.Started { return sc.start(startByEmail()) })
 		e, err := sc.store.Store.Get(ctx, ref)
 		if err != nil {
 			t.Fatal(err)
 		}
-		code := sc.code2(other)
-		sc.store.answer(sc.ref, func(mine watchword.Entry) watchword.Entry {
+		code := sc.codeFromNewNode(other)
+		sc.store.replaceEntry(sc.ref, func(mine watchword.Entry) watchword.Entry {
 			mine.Sealed, mine.Digests, mine.State = e.Sealed, e.Digests, watchword.StateApproved
 			return mine
 		})
 		_, err = sc.check(sc.s.ID, code)
-		sc.mustCode(err, watchword.ErrUnknownChallenge)
+		sc.requireCode(err, watchword.ErrUnknownChallenge)
 		notApproved(t, sc, sc.Engine)
 	})
 	t.Run("restored entry", func(t *testing.T) {
@@ -130,13 +130,13 @@ func TestVandalOfTheStore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sc.store.answer(sc.ref, func(watchword.Entry) watchword.Entry { return before })
+		sc.store.replaceEntry(sc.ref, func(watchword.Entry) watchword.Entry { return before })
 		if v, _ := sc.Status(ctx, sc.s.ID); v.Status != watchword.Approved {
 			t.Errorf("what ended here reads %s", v.Status)
 		}
-		sc.store.answer(sc.ref, func(watchword.Entry) watchword.Entry { return won })
+		sc.store.replaceEntry(sc.ref, func(watchword.Entry) watchword.Entry { return won })
 		_, err = sc.check(sc.s.ID, sc.code)
-		sc.mustCode(err, watchword.ErrChallengeApproved)
+		sc.requireCode(err, watchword.ErrChallengeApproved)
 	})
 	t.Run("restored after redeem", func(t *testing.T) {
 		sc := set(t)
@@ -154,7 +154,7 @@ func TestVandalOfTheStore(t *testing.T) {
 		if err := redeem(); err != nil {
 			t.Fatal(err)
 		}
-		sc.store.answer(sc.ref, func(e watchword.Entry) watchword.Entry {
+		sc.store.replaceEntry(sc.ref, func(e watchword.Entry) watchword.Entry {
 			e.Sealed = before.Sealed
 			return e
 		})
@@ -165,7 +165,7 @@ func TestVandalOfTheStore(t *testing.T) {
 	t.Run("extended expiry", func(t *testing.T) {
 		sc := set(t)
 		var won watchword.Entry
-		sc.store.sees = func(_ string, g []watchword.Guess) {
+		sc.store.onAttempt = func(_ string, g []watchword.Guess) {
 			e, err := sc.store.Store.Get(ctx, sc.ref)
 			if err != nil {
 				t.Error(err)
@@ -174,20 +174,20 @@ func TestVandalOfTheStore(t *testing.T) {
 			won = e
 		}
 		sc.clock.advance(10*time.Minute + time.Second)
-		sc.store.answer(sc.ref, func(watchword.Entry) watchword.Entry { return won })
+		sc.store.replaceEntry(sc.ref, func(watchword.Entry) watchword.Entry { return won })
 		_, err := sc.check(sc.s.ID, sc.code)
-		sc.mustCode(err, watchword.ErrChallengeExpired)
+		sc.requireCode(err, watchword.ErrChallengeExpired)
 		notApproved(t, sc, sc.Engine)
 	})
 	t.Run("decoy", func(t *testing.T) {
 		k := newKit(t)
-		req := byMail()
+		req := startByEmail()
 		req.Decoy = true
-		ref, s := k.storeID(func() *watchword.Started { return k.start(req) })
+		ref, s := k.entryID(func() *watchword.Started { return k.start(req) })
 		var seen []watchword.Guess
-		k.store.sees = func(_ string, g []watchword.Guess) { seen = g }
+		k.store.onAttempt = func(_ string, g []watchword.Guess) { seen = g }
 		_, _ = k.check(s.ID, "123456")
-		k.store.answer(ref, func(e watchword.Entry) watchword.Entry {
+		k.store.replaceEntry(ref, func(e watchword.Entry) watchword.Entry {
 			e.State, e.Mark = watchword.StateApproved, seen[0].Mark
 			return e
 		})
@@ -195,10 +195,10 @@ func TestVandalOfTheStore(t *testing.T) {
 	})
 }
 
-// code2 is a challenge's code, by a node that has not seen it start.
-func (k *kit) code2(s *watchword.Started) string {
+// codeFromNewNode is a challenge's code, by a node that has not seen it start.
+func (k *kit) codeFromNewNode(s *watchword.Started) string {
 	k.t.Helper()
-	m, err := k.sibling().ComposeMessage(context.Background(), watchword.Outgoing{ChallengeID: s.ID, Send: 1})
+	m, err := k.newNode().ComposeMessage(context.Background(), watchword.Outgoing{ChallengeID: s.ID, Send: 1})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -206,22 +206,22 @@ func (k *kit) code2(s *watchword.Started) string {
 }
 
 // A thief of the store and the log finds nothing, in any usual encoding.
-func TestThiefFindsNothing(t *testing.T) {
+func TestAttackerWithStoreAndLogReadAccessFindsNoSecret(t *testing.T) {
 	k := newKit(t)
-	s := &spy{Store: k.store.Store}
+	s := &recordingStore{Store: k.store.Store}
 	k.store.Store = s
 	var seen bytes.Buffer
-	k.store.sees = func(_ string, g []watchword.Guess) {
+	k.store.onAttempt = func(_ string, g []watchword.Guess) {
 		for _, guess := range g {
 			seen.Write(guess.Digest)
 			seen.Write(guess.Mark)
 		}
 	}
-	req := byMail()
+	req := startByEmail()
 	req.Nonce, req.Metadata = "a-nonce-of-the-app", map[string]string{"order": "number-seventeen"}
 	started := k.start(req)
 	code := k.code(started.ID)
-	k.mustCode(k.guessWrong(started.ID), watchword.ErrIncorrectAnswer)
+	k.requireCode(k.answerWrong(started.ID), watchword.ErrIncorrectAnswer)
 	if err := k.Answer(context.Background(), started.ID, watchword.Answer{Text: code}, watchword.Client{}); err != nil {
 		t.Fatal(err)
 	}
@@ -258,10 +258,10 @@ func TestThiefFindsNothing(t *testing.T) {
 }
 
 // An id is one text only, and every change of it makes it unknown and charges nobody.
-func TestChangedIDsAreUnknown(t *testing.T) {
+func TestChangedIDIsUnknownAndChargesNothing(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
-	spy := &spy{Store: k.store.Store}
+	s := k.start(startByEmail())
+	spy := &recordingStore{Store: k.store.Store}
 	k.store.Store = spy
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	for i := 3; i < len(s.ID); i++ {
@@ -288,12 +288,12 @@ func TestChangedIDsAreUnknown(t *testing.T) {
 }
 
 // Ids of one group and one app share no bytes at any place, beyond chance.
-func TestIDsDoNotLookRelated(t *testing.T) {
+func TestIDsOfOneGroupShareNoBytes(t *testing.T) {
 	k := newKit(t)
 	const n = 200
 	var raw [][]byte
 	for range n {
-		b, err := base64.RawURLEncoding.DecodeString(k.start(byMail()).ID[3:])
+		b, err := base64.RawURLEncoding.DecodeString(k.start(startByEmail()).ID[3:])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -314,9 +314,9 @@ func TestIDsDoNotLookRelated(t *testing.T) {
 
 func FuzzChallengeID(f *testing.F) {
 	k := newKit(f)
-	f.Add(k.start(byMail()).ID)
+	f.Add(k.start(startByEmail()).ID)
 	f.Add("ch_")
-	other := k.sibling(func(c *watchword.Config) { c.App = "bank" })
+	other := k.newNode(func(c *watchword.Config) { c.App = "bank" })
 	f.Fuzz(func(t *testing.T, id string) {
 		if k.OwnsChallenge(id) && other.OwnsChallenge(id) {
 			t.Fatal("two apps own one id")
