@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// A check on store/memory, without the receipt's signature: at most 10 µs and 40 allocations.
+// BenchmarkCheck measures a check on store/memory without signing the receipt: at most 10 µs and 40 allocations.
 func BenchmarkCheck(b *testing.B) {
 	fresh := func(b *testing.B) *kit {
 		return newKit(b, func(c *watchword.Config) {

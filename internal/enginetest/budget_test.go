@@ -35,7 +35,7 @@ func TestWrongAnswerReturnsRemainingTries(t *testing.T) {
 	}
 }
 
-// Nothing that a caller can do refills a group's budget, except a right answer at that address.
+// No request refills a group's budget, except a right answer for that address.
 func TestGuessBudgetIsSharedByChallengesOfAnAddress(t *testing.T) {
 	spend := func(k *kit) {
 		s := k.start(startByEmail())
@@ -53,7 +53,7 @@ func TestGuessBudgetIsSharedByChallengesOfAnAddress(t *testing.T) {
 		s := k.start(req)
 		as := func(r *watchword.CheckRequest) { r.Purpose, r.Subject = req.Purpose, req.Subject }
 		_, err := k.check(s.ID, wrongCode(k.code(s.ID)), as)
-		k.requireCode(err, watchword.ErrIncorrectAnswer) // the first try of a challenge is always judged
+		k.requireCode(err, watchword.ErrIncorrectAnswer) // the first try of a challenge is always compared
 		_, err = k.check(s.ID, k.code(s.ID), as)
 		if e := k.requireCode(err, watchword.ErrTooManyGuesses); e.RetryAfter <= 0 || e.RetryAfter > 15*time.Minute {
 			t.Fatalf("retry after %s", e.RetryAfter)
@@ -111,7 +111,7 @@ func TestGuessBudgetIsSharedByChallengesOfAnAddress(t *testing.T) {
 		spend(k)
 		s := k.start(startByEmail())
 		if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
-			t.Fatal(err) // the first try, so it is judged
+			t.Fatal(err) // the first try, so it is compared
 		}
 		s = k.start(startByEmail())
 		k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer)
@@ -179,7 +179,7 @@ func TestStartPassesKeyedDigestsToLimiter(t *testing.T) {
 	}
 }
 
-// What cannot be asked is no start: the limits do not count it.
+// A start that the strategy refuses is not counted by the limits.
 func TestRefusedStartIsNotCounted(t *testing.T) {
 	taken, gone := 0, true
 	l := &factorDependentVerifier{scriptedVerifier{verify: rejectAll}, &gone}
@@ -197,7 +197,7 @@ func TestRefusedStartIsNotCounted(t *testing.T) {
 	}
 }
 
-// Who looks at a page that offers passkeys is counted, but not with those who ask for something.
+// Starts of a page that offers passkeys are counted, but not with other starts.
 func TestStartsWithoutSubjectAreCountedAsVisitors(t *testing.T) {
 	counted := map[string]bool{}
 	k := newKit(t, func(c *watchword.Config) {

@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// forEachFactorStore tests a kit whose strategies enrol a factor for each challenge, over each kind of store of factors.
+// forEachFactorStore runs a test with strategies that enrol a factor for each challenge, over each kind of factor store.
 func forEachFactorStore(t *testing.T, test func(t *testing.T, k *kit)) {
 	open := func(t *testing.T, factors watchword.Factors) *kit {
 		return newKit(t, func(c *watchword.Config) {
@@ -52,7 +52,8 @@ func enrolAs(who string) func(*watchword.CheckRequest) {
 	return func(r *watchword.CheckRequest) { r.Purpose, r.Subject = "enrol", who }
 }
 
-// Of two enrolments that began without a proof, because nothing was enrolled, one adds its factor, however close they end.
+// Of two enrolments that began without a proof, because nothing was enrolled, one adds its factor, whatever the order of
+// their ends.
 func TestConcurrentEnrolmentsWithoutProofAddOneFactor(t *testing.T) {
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		nodes := []*watchword.Engine{k.Engine, k.newNode()}
@@ -70,7 +71,7 @@ func TestConcurrentEnrolmentsWithoutProofAddOneFactor(t *testing.T) {
 	})
 }
 
-// No more than fifty factors, though many enrolments end at once.
+// A subject has at most fifty factors, also if many enrolments end at once.
 func TestConcurrentEnrolmentsDoNotExceedFactorLimit(t *testing.T) {
 	k := newEnrolmentKit(t)
 	var ids []string
@@ -78,7 +79,7 @@ func TestConcurrentEnrolmentsDoNotExceedFactorLimit(t *testing.T) {
 		ids = append(ids, k.beginEnrolment("weak", subject, watchword.Authority{Admin: true}))
 	}
 	var enrolled sync.Map
-	for len(ids) > 0 { // four at a time: more would give up, each looking again whenever another one adds
+	for len(ids) > 0 { // four at a time: with more of them some would exhaust their retries
 		batch := ids[:min(4, len(ids))]
 		ids = ids[len(batch):]
 		runConcurrently(len(batch), func(i int) error {
@@ -95,7 +96,7 @@ func TestConcurrentEnrolmentsDoNotExceedFactorLimit(t *testing.T) {
 	}
 }
 
-// Authority dies with the factor that gave it.
+// An authority ends with the factor that earned it.
 func TestAuthorityEndsWithItsFactor(t *testing.T) {
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		ctx := t.Context()
@@ -104,7 +105,7 @@ func TestAuthorityEndsWithItsFactor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := k.enrol("strong", vouched); err != nil { // the subject goes on having something
+		if _, err := k.enrol("strong", vouched); err != nil { // so that the subject always has a factor
 			t.Fatal(err)
 		}
 		enrolled := watchword.Authority{Claims: first.Claims} // the receipt of an enrolment is a proof too
@@ -124,7 +125,7 @@ func TestAuthorityEndsWithItsFactor(t *testing.T) {
 	})
 }
 
-// proofOfFactor is a receipt that one factor has earned.
+// proofOfFactor returns a receipt that one factor has earned.
 func (k *kit) proofOfFactor(strategy, factor string) watchword.Authority {
 	k.t.Helper()
 	for _, s := range k.config.Strategies {
@@ -139,7 +140,7 @@ func (k *kit) proofOfFactor(strategy, factor string) watchword.Authority {
 	return k.proof(strategy)
 }
 
-// Authority dies with the subject, also where the subject enrols afresh, and where there was nothing to remove.
+// An authority ends with its subject, also if the subject enrols again, and if there was nothing to remove.
 func TestAuthorityEndsWithItsSubject(t *testing.T) {
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		ctx := t.Context()
@@ -188,13 +189,13 @@ func TestAuthorityEndsWithItsSubject(t *testing.T) {
 				t.Errorf("a receipt of %s outlives its subject", name)
 			}
 		}
-		if _, err := k.enrol("weak", k.proof("weak")); err != nil { // what was earned since counts
+		if _, err := k.enrol("weak", k.proof("weak")); err != nil { // a proof earned after the removal is valid
 			t.Error(err)
 		}
 	})
 }
 
-// A factor that was removed is not created again by the challenge that had enrolled it.
+// A removed factor is not created again by the challenge that enrolled it.
 func TestChallengeDoesNotCreateItsRemovedFactorAgain(t *testing.T) {
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		id := k.beginEnrolment("weak", subject, watchword.Authority{})
@@ -215,12 +216,12 @@ func TestChallengeDoesNotCreateItsRemovedFactorAgain(t *testing.T) {
 	})
 }
 
-// closeFailingStore is a store of a process that dies when it would end a challenge, whichever way.
+// closeFailingStore fails every Close, like a process that dies before it closes a challenge.
 type closeFailingStore struct{ watchword.Store }
 
 func (closeFailingStore) Close(context.Context, string, watchword.Closing) error { return errDied }
 
-// A factor that is enrolled by a challenge which died before it won is healed by the same answer.
+// If the process dies before the challenge is closed, the same answer completes the enrolment.
 func TestSameAnswerCompletesEnrolmentAfterCrash(t *testing.T) {
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		id := k.beginEnrolment("weak", subject, watchword.Authority{})
@@ -236,7 +237,7 @@ func TestSameAnswerCompletesEnrolmentAfterCrash(t *testing.T) {
 	})
 }
 
-// Removing a subject while it enrols leaves no factor of an enrolment that was refused.
+// A subject that is removed while it enrols has no factor of an enrolment that was refused.
 func TestRemovedSubjectHasNoFactorOfRefusedEnrolment(t *testing.T) {
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		for round := range 40 {
@@ -258,7 +259,7 @@ func TestRemovedSubjectHasNoFactorOfRefusedEnrolment(t *testing.T) {
 	})
 }
 
-// gatedFactors is a store of factors where creating one waits at a gate, and the entries of sets do not.
+// gatedFactors is a factor store where Create of a factor blocks until the gate opens; the entries of sets do not block.
 type gatedFactors struct {
 	watchword.Factors
 	arrived, open chan struct{}
@@ -272,7 +273,7 @@ func (s *gatedFactors) Create(ctx context.Context, f watchword.SealedFactor) err
 	return s.Factors.Create(ctx, f)
 }
 
-// What is just being added counts as enrolled: whoever looks before it is there needs a proof all the same.
+// A factor that is being created counts as enrolled: a concurrent enrolment needs a proof.
 func TestPendingFactorCountsAsEnrolled(t *testing.T) {
 	k := newEnrolmentKit(t)
 	slow := &gatedFactors{k.config.Factors, make(chan struct{}), make(chan struct{})}
@@ -292,7 +293,7 @@ func TestPendingFactorCountsAsEnrolled(t *testing.T) {
 	}
 }
 
-// The subject is removed while its factor is being created: then it is not.
+// If the subject is removed while its factor is being created, the factor is removed too.
 func TestPendingFactorIsRemovedWithItsSubject(t *testing.T) {
 	k := newEnrolmentKit(t)
 	slow := &gatedFactors{k.config.Factors, make(chan struct{}), make(chan struct{})}
@@ -311,7 +312,7 @@ func TestPendingFactorIsRemovedWithItsSubject(t *testing.T) {
 	}
 }
 
-// Also where the short-lived store has forgotten that the subject was removed, its database has not.
+// If the Store has lost the removal of a subject, the factor store still ends the authority.
 func TestAuthorityEndsWithItsSubjectWhenStoreLosesRemoval(t *testing.T) {
 	k := newEnrolmentKit(t)
 	vouched := watchword.Authority{Admin: true}
@@ -332,7 +333,7 @@ func TestAuthorityEndsWithItsSubjectWhenStoreLosesRemoval(t *testing.T) {
 	k.requireCode(err, watchword.ErrProofRequired)
 }
 
-// An entry of a set that does not open is made anew, and stops nobody.
+// A damaged entry of a set is replaced and does not block anybody.
 func TestDamagedFactorSetIsReplaced(t *testing.T) {
 	k := newEnrolmentKit(t)
 	ctx := t.Context()
@@ -353,7 +354,7 @@ func TestDamagedFactorSetIsReplaced(t *testing.T) {
 	_, err = k.enrol("strong", watchword.Authority{})
 	k.requireCode(err, watchword.ErrProofRequired)
 	var last error
-	for range 2 { // the first of them, or of these changes, makes it anew
+	for range 2 { // the first of these changes replaces the entry
 		_, last = k.enrol("strong", k.proof("weak"))
 		if last == nil {
 			break

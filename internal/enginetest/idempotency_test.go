@@ -83,3 +83,20 @@ func TestReserveTakesOverAbandonedReservation(t *testing.T) {
 	}
 	k.requireCode(first.Finish(ctx, []byte("late")), watchword.ErrIdempotencyInFlight)
 }
+
+func TestExpiredReservationGivesAnotherSeed(t *testing.T) {
+	ctx := context.Background()
+	k := newKit(t)
+	first, err := k.Reserve(ctx, "POST /v1/challenges", "key", []byte("alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(26 * time.Minute) // the reservation has expired
+	second, err := k.Reserve(ctx, "POST /v1/challenges", "key", []byte("bob"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(first.Seed) == string(second.Seed) {
+		t.Fatal("bob would be answered with alice's challenge")
+	}
+}

@@ -18,7 +18,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// kit is an engine with everything around it that a test looks at.
+// kit is an engine with the components that a test observes.
 type kit struct {
 	*watchword.Engine
 	t      testing.TB
@@ -30,7 +30,7 @@ type kit struct {
 	config watchword.Config
 }
 
-// newKit makes an engine over store/memory; each option changes its configuration first.
+// newKit returns an engine on store/memory. Each option changes its configuration first.
 func newKit(t testing.TB, options ...func(*watchword.Config)) *kit {
 	t.Helper()
 	k := &kit{t: t, clock: &clock{now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}, outbox: &outbox{}, events: &events{}, log: &bytes.Buffer{}}
@@ -55,7 +55,7 @@ func newKit(t testing.TB, options ...func(*watchword.Config)) *kit {
 	return k
 }
 
-// newNode is another node, or another app, over the same store.
+// newNode returns an engine of another node, or of another app, on the same store.
 func (k *kit) newNode(options ...func(*watchword.Config)) *watchword.Engine {
 	k.t.Helper()
 	cfg := k.config
@@ -88,7 +88,7 @@ func (k *kit) start(req watchword.StartRequest) *watchword.Started {
 	return s
 }
 
-// code is what was sent last for a challenge.
+// code returns the code of a challenge's last message.
 func (k *kit) code(id string) string {
 	k.t.Helper()
 	m, err := k.ComposeMessage(context.Background(), k.outbox.last(id))
@@ -110,7 +110,7 @@ func check(e *watchword.Engine, id, answer string, change ...func(*watchword.Che
 	return e.Check(context.Background(), id, req)
 }
 
-// wrongCode is a code of the right form that is not the given one.
+// wrongCode returns a well-formed code that differs from the given one.
 func wrongCode(right string) string {
 	last := right[len(right)-1]
 	return right[:len(right)-1] + string('0'+(last-'0'+1)%10)
@@ -150,8 +150,8 @@ func newTestKey(t testing.TB, id string) watchword.Key {
 	return k
 }
 
-// testAddresses is a small policy: the domain of a mailbox is lower-cased, spellings of its local part share a key, and
-// numbers stay.
+// testAddresses is a small address policy: it lower-cases the domain of a mailbox, spellings of the local part share a key,
+// and phone numbers stay unchanged.
 func testAddresses(channel, address string) (watchword.Address, error) {
 	mail := strings.Contains(address, "@")
 	if channel != "" && mail != (channel == "email") {
@@ -181,7 +181,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// outbox keeps what would be sent.
+// outbox records the messages that are queued.
 type outbox struct {
 	watchword.Outbox
 	mu  sync.Mutex
@@ -235,13 +235,14 @@ func (e *events) types() (out []string) {
 	return out
 }
 
-// controlledStore is whoever can read and write the store but has no key: a vandal, or a store that is out of reach.
+// controlledStore is a store that can be unavailable and whose entries a test can replace, like an attacker with write access
+// but without a key.
 type controlledStore struct {
 	watchword.Store
 	mu        sync.Mutex
 	failure   error
-	onAttempt func(id string, guesses []watchword.Guess)       // MONITOR
-	replaced  map[string]func(watchword.Entry) watchword.Entry // what Get and Attempt answer for an entry
+	onAttempt func(id string, guesses []watchword.Guess)       // observes each Attempt, like the MONITOR command of Redis
+	replaced  map[string]func(watchword.Entry) watchword.Entry // what Get and Attempt return for an entry
 }
 
 func (m *controlledStore) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
@@ -282,7 +283,7 @@ func (m *controlledStore) Attempt(ctx context.Context, id string, g []watchword.
 	return e, err
 }
 
-// replaceEntry makes the store answer for an entry as the vandal wrote it.
+// replaceEntry makes the store return an entry that the attacker has changed.
 func (m *controlledStore) replaceEntry(id string, with func(watchword.Entry) watchword.Entry) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -292,7 +293,7 @@ func (m *controlledStore) replaceEntry(id string, with func(watchword.Entry) wat
 	m.replaced[id] = with
 }
 
-// recordingStore remembers the store's entries as they are created.
+// recordingStore records the entries that are created.
 type recordingStore struct {
 	watchword.Store
 	mu      sync.Mutex
@@ -306,7 +307,7 @@ func (s *recordingStore) Create(ctx context.Context, e watchword.Entry, out ...w
 	return s.Store.Create(ctx, e, out...)
 }
 
-// runConcurrently runs n copies of f at once and counts the outcomes by the error's code; "" is success.
+// runConcurrently runs n copies of f concurrently and counts the results by error code; "" is success.
 func runConcurrently(n int, f func(i int) error) map[string]int {
 	var (
 		mu    sync.Mutex
@@ -334,3 +335,31 @@ func runConcurrently(n int, f func(i int) error) map[string]int {
 	wg.Wait()
 	return count
 }
+
+// withFixedCode configures a test identity, so that every code is known.
+func withFixedCode(t *testing.T) func(*watchword.Config) {
+	return func(c *watchword.Config) {
+		codes, err := otp.New(otp.Config{Clock: c.Clock, TestAddresses: []otp.TestIdentity{
+			{Address: alice, Code: "000000", Purposes: []string{"sign_in"}, Until: c.Clock().Add(24 * time.Hour)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Strategies = []watchword.Strategy{codes}
+	}
+}
+
+// updateHookStore calls run before its next Update.
+type updateHookStore struct {
+	watchword.Store
+	run func()
+}
+
+func (b *updateHookStore) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	if f := b.run; f != nil {
+		b.run = nil
+		f()
+	}
+	return b.Store.Update(ctx, e, out...)
+}
+
+func (k *kit) beforeUpdate(run func()) { k.store.Store = &updateHookStore{k.store.Store, run} }

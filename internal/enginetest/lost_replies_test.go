@@ -14,10 +14,10 @@ import (
 	redisstore "github.com/watchword-auth/watchword/store/redis"
 )
 
-// lostReplyStore is a store whose next step of one kind is taken, or not, and whose caller hears nothing of it either way.
+// lostReplyStore fails its next step of one kind with an unknown outcome, either after the step was done or without doing it.
 type lostReplyStore struct {
 	watchword.Store
-	step  string // create, attempt, close or update; empty: all is well
+	step  string // create, attempt, close or update; empty: no step fails
 	taken bool
 }
 
@@ -75,10 +75,10 @@ func withSeed(seed string) func(*watchword.CheckRequest) {
 	return func(r *watchword.CheckRequest) { r.Seed = []byte(seed) }
 }
 
-// An answerCase is a challenge with its right answer, and the step of the store that wins it.
+// An answerCase is a challenge with its right answer, and the step of the store that approves it.
 type answerCase struct{ id, answer, step string }
 
-// answerCases begin a challenge of each kind, when they are called.
+// answerCases returns functions that start a challenge of each kind.
 func answerCases(k *factorKit) map[string]func() answerCase {
 	factor := func(strategy string) func() answerCase {
 		return func() answerCase { return answerCase{k.startChallenge(strategy), k.rightAnswer(strategy), "close"} }
@@ -92,8 +92,8 @@ func answerCases(k *factorKit) map[string]func() answerCase {
 	}
 }
 
-// A right answer whose reply was lost: the same request gets the receipt of the approval, with the first expiry, as often
-// as it is repeated and until the receipt is used. Whoever has not its seed hears that the challenge is approved.
+// A right answer whose reply was lost: the same request gets the receipt with the first expiry, as often as it is repeated
+// and until the receipt is used. A request without its seed gets ErrChallengeApproved.
 func TestRepeatedCheckGetsItsReceiptAfterALostReply(t *testing.T) {
 	k := newFactorKit(t)
 	store := &lostReplyStore{Store: k.store.Store, taken: true}
@@ -154,7 +154,7 @@ func TestRepeatedCheckGetsNoReceiptThatHasExpired(t *testing.T) {
 	k.requireCode(err, watchword.ErrChallengeApproved)
 }
 
-// What was answered 503 and was not taken can be done again, with and without a seed.
+// A check that got 503 and changed nothing can be repeated, with and without a seed.
 func TestFailedCheckHasNoEffectAndCanBeRepeated(t *testing.T) {
 	k := newFactorKit(t)
 	store := &lostReplyStore{Store: k.store.Store}
@@ -173,7 +173,7 @@ func TestFailedCheckHasNoEffectAndCanBeRepeated(t *testing.T) {
 	}
 }
 
-// Two nodes that check in the same millisecond give one receipt, and so do two requests with one seed; they get the same.
+// Two nodes that check in the same millisecond return one receipt. Two requests with one seed get the same receipt.
 func TestConcurrentChecksReturnOneReceipt(t *testing.T) {
 	k := newFactorKit(t)
 	nodes := []*watchword.Engine{k.Engine, k.newNode()}
@@ -228,7 +228,7 @@ func TestRepeatedRedeemGetsItsReceiptAfterALostReply(t *testing.T) {
 	k.requireCode(err, watchword.ErrReceiptUsed)
 }
 
-// A proof that was spent by a request whose reply was lost serves the same request again, and no other.
+// A proof that a request has spent whose reply was lost is valid for the repetition of the request, and for no other.
 func TestRepeatedChangeOfFactorsSpendsItsProofOnce(t *testing.T) {
 	k := newEnrolmentKit(t)
 	store := &lostReplyStore{Store: k.store.Store, taken: true}
@@ -301,7 +301,7 @@ func TestUnavailableStartIsNotCounted(t *testing.T) {
 	k.requireCode(err, watchword.ErrRateLimited)
 }
 
-// awaitRefund waits until what a failed start was charged with has been given back, behind its answer: then two more pass.
+// awaitRefund waits until the charge of a failed start was refunded in the background: then two more starts pass.
 func (l *lostReplyLimiter) awaitRefund(t *testing.T) {
 	t.Helper()
 	ctx, bucket := context.Background(), watchword.Bucket{By: ratelimit.BySubject, Key: l.key}
@@ -318,7 +318,7 @@ func (l *lostReplyLimiter) awaitRefund(t *testing.T) {
 	t.Fatal("a start that did not come about counts")
 }
 
-// A start whose reply was lost is not answered by a challenge whose message nobody has: the same request hands it over.
+// The repetition of a start whose reply was lost queues its message.
 func TestRepeatedStartQueuesItsMessage(t *testing.T) {
 	k := newKit(t)
 	store := &lostReplyStore{Store: k.store.Store, step: "create", taken: true}
@@ -350,7 +350,7 @@ func TestRepeatedStartQueuesItsMessage(t *testing.T) {
 	}
 }
 
-// A start with a seed that was used before is not answered by a challenge that has ended.
+// A start with the seed of a challenge that has ended returns the error of its state.
 func TestRepeatedStartOfEndedChallengeReturnsItsEnd(t *testing.T) {
 	k := newKit(t)
 	req := startByEmail()
@@ -369,8 +369,8 @@ func TestRepeatedStartOfEndedChallengeReturnsItsEnd(t *testing.T) {
 	k.requireCode(err, watchword.ErrChallengeCanceled)
 }
 
-// A replica is lost while a right answer is on its way: the answer was taken, which nobody can be sure of, and the same
-// request gets its receipt when a replica is there again. What comes meanwhile is refused before it is written.
+// A replica is lost while a right answer is written. The outcome is unknown, and the same request gets its receipt when a
+// replica is available again. Other writes are refused meanwhile.
 func TestRepeatedCheckGetsItsReceiptAfterReplicaLoss(t *testing.T) {
 	server := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port := server.HostPort()

@@ -8,14 +8,15 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// nodeWithKeys is another node with these keys, whose Ping has found nothing yet.
+// nodeWithKeys returns another node with these keys that has not run Ping.
 func (k *kit) nodeWithKeys(keys ...watchword.Key) *watchword.Engine {
 	return k.newNode(func(c *watchword.Config) { c.Keys = keys })
 }
 
-// requireFault checks that Ping finds one fault, and that the keys are named in the error alone.
+// requireFault requires that Ping returns one fault with the reason, and that only the error names the keys.
 func (k *kit) requireFault(e *watchword.Engine, reason, named string) {
 	k.t.Helper()
 	found := k.requireCode(e.Ping(k.t.Context()), watchword.ErrUnavailable)
@@ -24,7 +25,7 @@ func (k *kit) requireFault(e *watchword.Engine, reason, named string) {
 	}
 }
 
-// What a server has sealed under its first key another server must be able to open, whatever is enrolled.
+// Data that one server has encrypted with its active key must be readable by another server, whatever is enrolled.
 func TestPingFailsWhereKeyIsMissing(t *testing.T) {
 	const missing = "a key that something was sealed under is not in the keyring"
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
@@ -38,7 +39,7 @@ func TestPingFailsWhereKeyIsMissing(t *testing.T) {
 		if err := rotated.Ping(ctx); err != nil {
 			t.Fatal(err)
 		}
-		k.requireFault(k.nodeWithKeys(k1), missing, `"k2"`) // it cannot open what the rotated one seals
+		k.requireFault(k.nodeWithKeys(k1), missing, `"k2"`) // it cannot decrypt what the rotated server encrypts
 		if err := k.nodeWithKeys(k1, k2).Ping(ctx); err != nil {
 			t.Error(err)
 		}
@@ -48,7 +49,7 @@ func TestPingFailsWhereKeyIsMissing(t *testing.T) {
 		if err := k.nodeWithKeys(k2).Ping(ctx); err != nil {
 			t.Errorf("after everything was sealed again: %v", err)
 		}
-		if err := k.nodeWithKeys(k1, k2).Ping(ctx); err != nil { // the rotation is taken back: k1 seals again
+		if err := k.nodeWithKeys(k1, k2).Ping(ctx); err != nil { // the rotation is taken back: k1 is active again
 			t.Error(err)
 		}
 		k.requireFault(k.nodeWithKeys(k2), missing, `"k1"`)
@@ -65,7 +66,7 @@ func TestPingFailsWhereKeyIsMissing(t *testing.T) {
 	})
 }
 
-// What was sealed under a key that is lost can be given up, and nothing else.
+// ForgetKey removes what was encrypted with a lost key, and nothing else.
 func TestForgetKeyRemovesFactorsOfLostKey(t *testing.T) {
 	k := newEnrolmentKit(t)
 	ctx := t.Context()
@@ -98,7 +99,7 @@ func TestForgetKeyRemovesFactorsOfLostKey(t *testing.T) {
 	}
 }
 
-// failingPart is a part that cannot be used.
+// failingPart is a component whose Ping fails.
 type failingPart struct {
 	watchword.Limiter
 	err error
@@ -121,5 +122,40 @@ func TestPingNamesEachFailedPart(t *testing.T) {
 		if len(found.Faults) != 1 || found.Faults[0] != (watchword.Fault{Part: "limits", Reason: c.reason}) {
 			t.Errorf("%+v", found.Faults)
 		}
+	}
+}
+
+func TestResealEncryptsWithActiveKeyAndSkipsDamagedFactors(t *testing.T) {
+	ctx := context.Background()
+	store := &memory.Factors{}
+	k := newKit(t, func(c *watchword.Config) { c.Factors = store }, func(c *watchword.Config) {
+		c.Strategies = append(c.Strategies, newEnrollingStrategy("weak", watchword.StrengthOTP))
+	})
+	for range 3 {
+		if _, err := k.enrol("weak", watchword.Authority{Admin: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotated := k.newNode(func(c *watchword.Config) { c.Keys = []watchword.Key{newTestKey(t, "k2"), newTestKey(t, "k1")} })
+	only := k.newNode(func(c *watchword.Config) { c.Keys = []watchword.Key{newTestKey(t, "k2")} })
+	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || !all[0].Unreadable() {
+		t.Fatalf("the new key alone opens what the old one sealed: %+v %v", all, err)
+	}
+	for _, want := range []int{3, 0} { // the entry of their set is encrypted again too, and not counted
+		seen, resealed := 0, 0
+		if err := rotated.Reseal(ctx, func(s, r int) { seen, resealed = s, r }); err != nil || seen != 3 || resealed != want {
+			t.Fatalf("%d of %d: %v", resealed, seen, err)
+		}
+	}
+	bad := watchword.SealedFactor{ID: "fa_0_damaged", App: "shop", Subject: "user_9", Strategy: "weak", Data: []byte("damaged")}
+	if err := store.Create(ctx, bad); err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	if err := rotated.Reseal(ctx, func(s, _ int) { seen = s }); err == nil || !strings.Contains(err.Error(), bad.ID) || seen != 4 {
+		t.Fatalf("%d seen with one that does not open: %v", seen, err)
+	}
+	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || all[0].Unreadable() {
+		t.Fatalf("%d factors under the new key alone: %v", len(all), err)
 	}
 }

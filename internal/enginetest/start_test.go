@@ -11,28 +11,6 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestDecoyLooksLikeRealChallengeAndIsNotApproved(t *testing.T) {
-	k := newKit(t)
-	ctx := context.Background()
-	real := k.start(startByEmail())
-	req := startByEmail()
-	req.Decoy = true
-	s := k.start(req)
-	view := s.View
-	view.ID, view.CreatedAt, view.ExpiresAt = real.ID, real.CreatedAt, real.ExpiresAt
-	if view.Status != real.Status || view.SentTo != real.SentTo || view.TriesLeft != real.TriesLeft || view.Delivery != real.Delivery || len(s.ID) != len(real.ID) {
-		t.Fatalf("a decoy shows: %+v", view)
-	}
-	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
-		t.Fatalf("a decoy is sent: %v", err)
-	}
-	if v, _ := k.Status(ctx, s.ID); v.Delivery.Status != "sent" {
-		t.Fatalf("a decoy's delivery: %+v", v.Delivery)
-	}
-	_, err := k.check(s.ID, "123456")
-	k.requireCode(err, watchword.ErrIncorrectAnswer)
-}
-
 func TestRotationKeepsChallengesAndBudgets(t *testing.T) {
 	k := newKit(t)
 	s := k.start(startByEmail())
@@ -53,7 +31,7 @@ func TestRotationKeepsChallengesAndBudgets(t *testing.T) {
 	_, err = check(rotated, s2.ID, wrongCode("000000"))
 	k.requireCode(err, watchword.ErrIncorrectAnswer)
 	_, err = check(rotated, s2.ID, wrongCode("000000"))
-	k.requireCode(err, watchword.ErrTooManyGuesses) // a rotation hands out no fresh budget
+	k.requireCode(err, watchword.ErrTooManyGuesses) // a rotation does not reset the budget
 	k.clock.advance(time.Hour)
 	s = k.start(startByEmail())
 	if _, err := check(rotated, s.ID, k.code(s.ID)); err != nil {
@@ -125,5 +103,53 @@ func TestRepeatedStartWithSeedReturnsSameChallenge(t *testing.T) {
 	first, again := k.start(req), k.start(req)
 	if first.ID != again.ID || first.Handle.Reveal() != again.Handle.Reveal() || len(k.outbox.all) != 1 {
 		t.Fatalf("%s and %s, %d messages", first.ID, again.ID, len(k.outbox.all))
+	}
+}
+
+func TestRepeatedStartsQueueRefusedMessageOnce(t *testing.T) {
+	k := newKit(t)
+	req := startByEmail()
+	req.Seed = []byte("of one idempotency key")
+	k.outbox.err = errors.New("full")
+	_, err := k.Start(context.Background(), req)
+	k.requireCode(err, watchword.ErrUnavailable)
+	k.outbox.err, k.outbox.all = nil, nil
+	got := runConcurrently(20, func(int) error { _, err := k.Start(context.Background(), req); return err })
+	if got[""] != 20 || len(k.outbox.all) != 1 {
+		t.Fatalf("outcomes: %v, %d messages", got, len(k.outbox.all))
+	}
+	if k.code(k.outbox.all[0].ChallengeID) == "" {
+		t.Error("it has no code")
+	}
+}
+
+func TestStartRefusesZoneAndLongTransaction(t *testing.T) {
+	k := newKit(t)
+	for name, change := range map[string]func(*watchword.StartRequest){
+		"zone": func(r *watchword.StartRequest) { r.Client.IP = "fe80::1%<b>\x1b[31m" },
+		"a transaction that no receipt could repeat": func(r *watchword.StartRequest) {
+			r.Transaction = map[string]string{}
+			for _, c := range "abcdefghijklmnop" {
+				r.Transaction[string(c)] = strings.Repeat("<", 250)
+			}
+		},
+	} {
+		req := startByEmail()
+		change(&req)
+		_, err := k.Start(context.Background(), req)
+		if !errors.Is(err, watchword.ErrInvalidRequest) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, change := range map[string]func(*watchword.Config){
+		"no budget":    func(c *watchword.Config) { c.Budget = []watchword.Window{} },
+		"empty window": func(c *watchword.Config) { c.Budget = []watchword.Window{{Max: 0, Per: time.Hour}} },
+		"many sends":   func(c *watchword.Config) { c.Sends = 101 },
+	} {
+		cfg := k.config
+		change(&cfg)
+		if _, err := watchword.New(cfg); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/magiclink"
 )
 
-// messageChecker is a CheckMessage that keeps what it was asked.
+// messageChecker is a CheckMessage that refuses SMS and records its messages.
 type messageChecker struct{ asked []watchword.Message }
 
 func (r *messageChecker) check(m watchword.Message) error {
@@ -76,7 +76,7 @@ func TestResendRefusesUncountedChannelThatHidesTransaction(t *testing.T) {
 	}
 }
 
-// What a strategy does not send by a channel is refused as a start by it is.
+// A channel that the strategy does not use is refused as it is at a start.
 func TestResendRefusesChannelOfAnotherStrategy(t *testing.T) {
 	links, err := magiclink.New(magiclink.Config{})
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// compareFactors is a strategy's evaluation that finds every answer wrong, by the factors that can be used.
+// compareFactors is a Verify that rejects every answer and compares it with the usable factors.
 func compareFactors(ctx context.Context, c *watchword.Challenge, _ string) (proof watchword.Proof, err error) {
 	factors, err := c.Factors(ctx)
 	for _, f := range factors {
@@ -26,7 +26,7 @@ func compareFactors(ctx context.Context, c *watchword.Challenge, _ string) (proo
 	return proof, err
 }
 
-// verifierNodeWithKeys is another node with these keys and a strategy "weak" that compares.
+// verifierNodeWithKeys returns another node with these keys and a strategy "weak" that compares.
 func (k *kit) verifierNodeWithKeys(ids ...string) *watchword.Engine {
 	return k.newNode(func(c *watchword.Config) {
 		c.Keys = nil
@@ -39,7 +39,7 @@ func (k *kit) verifierNodeWithKeys(ids ...string) *watchword.Engine {
 	})
 }
 
-// signIn starts at a node and answers there.
+// signIn starts a challenge on a node and answers it there.
 func (k *kit) signIn(e *watchword.Engine) error {
 	k.t.Helper()
 	s, err := e.Start(k.t.Context(), watchword.StartRequest{Strategy: "weak", Purpose: "sign_in", Subject: subject})
@@ -62,7 +62,7 @@ func TestFactorWithMissingKeyIsUnavailable(t *testing.T) {
 	if all, err := lacking.ListFactors(t.Context(), subject); err != nil || len(all) != 1 || all[0].Disabled {
 		t.Errorf("listed as %+v, %v", all, err)
 	}
-	// Beside one that can be read, nobody knows whose a wrong answer is.
+	// beside a readable factor it is unknown which factor a wrong answer belongs to
 	if _, err := k.enrolOn(lacking, "weak", watchword.Authority{Admin: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestSetWithMissingKeyIsChangedByAppAuthorityOnly(t *testing.T) {
 	begun := k.beginEnrolment("strong", subject, k.proof("weak"))
 	lacking := k.verifierNodeWithKeys("k2", "k3")
 	proof := k.proof("weak")
-	_, err = check(lacking, begun, "x", forEnrolment) // its entry is sealed under the same key
+	_, err = check(lacking, begun, "x", forEnrolment) // its entry is encrypted with the same key
 	k.requireCode(err, watchword.ErrUnknownChallenge)
 	_, err = k.enrolOn(lacking, "strong", proof)
 	k.requireCode(err, watchword.ErrUnavailable)
@@ -102,7 +102,7 @@ func TestSetWithMissingKeyIsChangedByAppAuthorityOnly(t *testing.T) {
 	}
 }
 
-// A factor that does not open is worth what its strategy is: a proof as strong replaces it, a weaker one does not.
+// A damaged factor has the strength of its strategy: a proof as strong replaces it, a weaker one does not.
 func TestDamagedFactorIsReplacedByProofAsStrong(t *testing.T) {
 	for strategy, sufficient := range map[string]bool{"strong": false, "weak": true, "last_resort": true} {
 		k := newEnrolmentKit(t)
@@ -126,7 +126,7 @@ func TestDamagedFactorIsReplacedByProofAsStrong(t *testing.T) {
 	}
 }
 
-// damage spoils a row of the subject's, or the entry of its set.
+// damage overwrites a factor of the subject, or the entry of its set.
 func (k *kit) damage(what string) {
 	k.t.Helper()
 	for _, f := range k.rows() {
@@ -139,7 +139,7 @@ func (k *kit) damage(what string) {
 	}
 }
 
-// An enrolment that begins on a damaged set makes that anew, and ends.
+// An enrolment that begins on a damaged set replaces the set's entry and succeeds.
 func TestEnrolmentSucceedsOnDamagedSet(t *testing.T) {
 	for name, authority := range map[string]func(k *kit) watchword.Authority{
 		"proof": func(k *kit) watchword.Authority { return k.proof("weak") },
@@ -177,11 +177,42 @@ func TestListFactorsClampsTimesThatJSONCannotWrite(t *testing.T) {
 	})
 }
 
-// enrolOn is kit.enrol at another node.
+// enrolOn is kit.enrol on another node.
 func (k *kit) enrolOn(e *watchword.Engine, strategy string, a watchword.Authority) (*watchword.Result, error) {
 	s, err := e.Start(k.t.Context(), watchword.StartRequest{Strategy: strategy, Purpose: "enrol", Subject: subject, Authority: a})
 	if err != nil {
 		return nil, err
 	}
 	return check(e, s.ID, "x", forEnrolment)
+}
+
+func TestDamagedFactorDoesNotAffectOtherFactors(t *testing.T) {
+	ctx := context.Background()
+	k := newEnrolmentKit(t)
+	vouched := watchword.Authority{Admin: true}
+	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
+		t.Fatal(err)
+	}
+	damage := func() {
+		err := k.config.Factors.Create(ctx, watchword.SealedFactor{ID: "fa_bad", App: "shop", Subject: subject, Strategy: "strong", CreatedAt: k.clock.Now(), Data: []byte("damaged")})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage()
+	if all, err := k.ListFactors(ctx, subject); err != nil || len(all) != 2 {
+		t.Fatalf("%+v %v", all, err)
+	}
+	_, err := k.enrol("weak", k.proof("weak"))
+	k.requireCode(err, watchword.ErrProofRequired) // it is protected like every factor of its strategy
+	if _, err := k.RenameFactor(ctx, "fa_bad", "x", vouched); err == nil {
+		t.Error("what does not open was sealed again")
+	}
+	if err := k.RemoveFactor(ctx, "fa_bad", vouched); err != nil {
+		t.Fatal(err)
+	}
+	damage()
+	if err := k.RemoveSubject(ctx, subject, vouched); err != nil {
+		t.Fatal(err)
+	}
 }

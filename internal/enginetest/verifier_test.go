@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// scriptedVerifier is a strategy that breaks what it can: the engine's own promises must hold all the same.
+// scriptedVerifier is a Verifier and Enroller with functions of the test. The engine's guarantees must hold whatever they do.
 type scriptedVerifier struct {
 	verify     func(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error)
 	enrol      func(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error)
@@ -132,7 +132,7 @@ func TestTryIsChargedBeforeVerify(t *testing.T) {
 	_, _ = k.check(s.ID, "x")
 	_, _ = k.check(s.ID, "x")
 	_, err := k.check(k.start(verifierStart()).ID, "x")
-	k.requireCode(err, watchword.ErrTooManyGuesses) // for what is not sent not even the first try is free
+	k.requireCode(err, watchword.ErrTooManyGuesses) // without a message even the first try of a challenge needs budget
 }
 
 func TestChallengeLocksWhenVerifyNeverReturns(t *testing.T) {
@@ -153,12 +153,6 @@ func TestChallengeLocksWhenVerifyNeverReturns(t *testing.T) {
 		t.Fatal(v.Status)
 	}
 }
-
-func enrolmentStart() watchword.StartRequest {
-	return watchword.StartRequest{Strategy: "scripted", Purpose: "enrol", Subject: subject, Label: "my phone"}
-}
-
-func forEnrolment(r *watchword.CheckRequest) { r.Purpose = "enrol" }
 
 func TestFactorIsSpentOnce(t *testing.T) {
 	l := &scriptedVerifier{
@@ -196,32 +190,6 @@ func TestFactorIsSpentOnce(t *testing.T) {
 	if !slices.Contains(k.events.types(), "factor.enrolled") {
 		t.Error("no event of the enrolment")
 	}
-}
-
-func TestEnrolmentCreatesFactorOnlyAfterProof(t *testing.T) {
-	l := &scriptedVerifier{enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
-		return watchword.Factor{}, watchword.ErrMismatch
-	}}
-	k := newKit(t, withVerifier(l))
-	s := k.start(enrolmentStart())
-	if s.Ask != watchword.AskScan || s.Public["secret"] == "" {
-		t.Fatalf("%+v", s)
-	}
-	_, err := k.check(s.ID, "x", forEnrolment)
-	k.requireCode(err, watchword.ErrIncorrectAnswer)
-	if f, _ := k.config.Factors.List(context.Background(), "shop", subject); len(f) != 0 {
-		t.Fatal("a factor was stored")
-	}
-	l.enrol = func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
-		return watchword.Factor{ID: "fa_taken"}, nil
-	}
-	if _, err := k.check(s.ID, "x", forEnrolment); err != nil {
-		t.Fatal(err)
-	}
-	again := enrolmentStart()
-	again.Authority.Admin = true
-	_, err = k.check(k.start(again).ID, "x", forEnrolment)
-	k.requireCode(err, watchword.ErrIncorrectAnswer) // an id that another enrolment has taken
 }
 
 func TestFactorIsLockedAndDisabledAfterFailures(t *testing.T) {
@@ -298,7 +266,7 @@ func TestFactorOfAnotherSubjectIDOrVersionDoesNotDecrypt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// The second version is the one without the enrolment's note.
+	// version 2 is the factor without the enrolment's note
 	second := func(id string) watchword.SealedFactor {
 		for {
 			f, err := k.config.Factors.Get(ctx, "shop", id)
@@ -340,7 +308,7 @@ func TestFactorOfAnotherSubjectIDOrVersionDoesNotDecrypt(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := k.check(k.start(verifierStart()).ID, "x")
-	k.requireCode(err, watchword.ErrFactorDisabled) // an older ciphertext does not pass for the newer version
+	k.requireCode(err, watchword.ErrFactorDisabled) // an older ciphertext is not accepted as the newer version
 }
 
 func TestCheckAcceptsAnswerWithoutSubjectForChallengeWithoutSubject(t *testing.T) {
@@ -381,64 +349,7 @@ func TestWrongAnswerDetailsAreReturnedToBackendOnly(t *testing.T) {
 	}
 }
 
-// firstClosesFailStore is a store that cannot be reached when a challenge is to be closed, the first times.
-type firstClosesFailStore struct {
-	watchword.Store
-	failures int
-}
-
-func (c *firstClosesFailStore) Close(ctx context.Context, id string, closing watchword.Closing) error {
-	if c.failures > 0 {
-		c.failures--
-		return errors.New("no route")
-	}
-	return c.Store.Close(ctx, id, closing)
-}
-
-// An enrolment whose closing fails has its factor, of which the app hears, and the same answer goes on with it.
-func TestSameAnswerCompletesEnrolmentAfterFailedClose(t *testing.T) {
-	store := &firstClosesFailStore{failures: 1}
-	removals := 0
-	k := newKit(t, withVerifier(&scriptedVerifier{verify: rejectAll, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
-		return watchword.Factor{ID: "fa_1"}, nil
-	}}), func(c *watchword.Config) {
-		store.Store, c.Store = c.Store, store
-		c.Events = func(_ context.Context, e watchword.Event) {
-			if e.Type == watchword.EventFactorEnrolled {
-				removals++
-			}
-		}
-	})
-	id := k.start(enrolmentStart()).ID
-	_, err := k.check(id, "x", forEnrolment)
-	k.requireCode(err, watchword.ErrUnavailable)
-	if removals != 1 {
-		t.Errorf("%d events about the factor that is there", removals)
-	}
-	if r, err := k.check(id, "x", forEnrolment); err != nil || r.Factor == nil {
-		t.Fatalf("the same answer: %+v %v", r, err)
-	}
-	if f, err := k.ListFactors(context.Background(), subject); err != nil || len(f) != 1 {
-		t.Errorf("%d factors, %v", len(f), err)
-	}
-}
-
-// What was enrolled on a page is told to whoever collects, as Check tells it.
-func TestRedeemReturnsEnrolledFactor(t *testing.T) {
-	k := newKit(t, withVerifier(&scriptedVerifier{verify: rejectAll, enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
-		return watchword.Factor{ID: "fa_1", Data: []byte("secret")}, nil
-	}}))
-	s := k.start(enrolmentStart())
-	if err := k.Answer(context.Background(), s.ID, watchword.Answer{Text: "x"}, watchword.Client{}); err != nil {
-		t.Fatal(err)
-	}
-	r, err := k.newNode().Redeem(context.Background(), s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "enrol", Subject: subject})
-	if err != nil || r.Factor == nil || r.Factor.ID != "fa_1" || r.Factor.Label != "my phone" || r.Factor.Data != nil {
-		t.Fatalf("%+v %v", r, err)
-	}
-}
-
-// A challenge whose subject has removed what it needs is over for whoever looks, and waits for nobody.
+// A challenge whose subject has removed the needed factor is canceled when it is read, and Wait returns.
 func TestChallengeIsCanceledWhenItsFactorIsRemoved(t *testing.T) {
 	ctx := context.Background()
 	gone := false
@@ -458,7 +369,7 @@ func TestChallengeIsCanceledWhenItsFactorIsRemoved(t *testing.T) {
 	}
 	gone = true
 	ended, cancel := context.WithCancel(ctx)
-	cancel() // a wait that is over at once looks once
+	cancel() // the context is canceled: Wait reads once
 	if v, err := k.newNode().Wait(ended, s.ID); err != nil || v.Status != watchword.Canceled {
 		t.Errorf("%+v %v", v, err)
 	}
@@ -472,7 +383,7 @@ func TestChallengeIsCanceledWhenItsFactorIsRemoved(t *testing.T) {
 	}
 }
 
-// factorDependentVerifier asks for what may be gone.
+// factorDependentVerifier needs a factor that may be removed.
 type factorDependentVerifier struct {
 	scriptedVerifier
 	gone *bool

@@ -2,6 +2,9 @@ package enginetest_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"testing"
 	"time"
@@ -73,7 +76,7 @@ func TestRedeemReceiptSpendsReceiptOnce(t *testing.T) {
 	k.requireCode(k.newNode().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptInvalid)
 }
 
-// Two deployments may share a signing key, so a signature alone does not say whose receipt it is.
+// Two deployments may share a signing key, so a valid signature alone does not identify the issuer.
 func TestRedeemReceiptRejectsAnotherIssuerOrAudience(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
@@ -96,5 +99,37 @@ func TestRedeemReceiptRejectsAnotherIssuerOrAudience(t *testing.T) {
 	}
 	if err := k.RedeemReceipt(ctx, *r.Claims, "sign_in", nil); err != nil {
 		t.Errorf("its own receipt, after the others: %v", err)
+	}
+}
+
+func TestAddressHashIsHMACUnderAddressKey(t *testing.T) {
+	k := newKit(t)
+	key, err := base64.RawURLEncoding.DecodeString(k.AddressKey().Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(alice))
+	if want := base64.RawURLEncoding.EncodeToString(mac.Sum(nil)); k.AddressHash(alice) != want {
+		t.Fatalf("%s, want %s", k.AddressHash(alice), want)
+	}
+	if k.AddressHash(alice) == k.newNode(func(c *watchword.Config) { c.App = "bank" }).AddressHash(alice) {
+		t.Fatal("two apps can match their users")
+	}
+}
+
+func TestRedeemCollectsChallengeWithoutSubject(t *testing.T) {
+	ctx := context.Background()
+	l := &scriptedVerifier{verify: func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+		return watchword.Proof{Subject: "owner"}, nil
+	}}
+	k := newKit(t, func(c *watchword.Config) { c.Strategies = append(c.Strategies, l) })
+	s := k.start(watchword.StartRequest{Strategy: "scripted", Purpose: "sign_in"})
+	if err := k.Answer(ctx, s.ID, watchword.Answer{Text: "x"}, watchword.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	r, err := k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in"})
+	if err != nil || r.Claims.Subject != "owner" {
+		t.Fatalf("%+v %v", r, err)
 	}
 }

@@ -1,6 +1,7 @@
 package enginetest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -56,7 +57,7 @@ func TestOneOfConcurrentRightAnswersIsApproved(t *testing.T) {
 	}
 }
 
-// A code works for one app, purpose, subject, address, challenge and transaction.
+// A code is valid for one app, purpose, subject, address, challenge and transaction.
 func TestCheckRejectsCodeOfAnotherAppPurposeSubjectAddressOrTransaction(t *testing.T) {
 	k := newKit(t)
 	other := k.newNode(func(c *watchword.Config) { c.App = "bank" })
@@ -233,5 +234,16 @@ func TestWaitReturnsAtOnceAfterAnswer(t *testing.T) {
 	cancel()
 	if v, err := k.Wait(ctx, k.start(startByEmail()).ID); err != nil || v.Status != watchword.Pending {
 		t.Fatalf("%v %v", v.Status, err)
+	}
+}
+
+func TestDigestOfACodeDiffersByChallenge(t *testing.T) {
+	k := newKit(t, withFixedCode(t))
+	s := &recordingStore{Store: k.store.Store}
+	k.store.Store = s
+	k.start(startByEmail())
+	k.start(startByEmail())
+	if bytes.Equal(s.created[0].Digests[0], s.created[1].Digests[0]) {
+		t.Fatal("a digest could be moved")
 	}
 }

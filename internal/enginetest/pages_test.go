@@ -43,3 +43,25 @@ func TestOpenLinkReturnsViewAndSendsEventOnce(t *testing.T) {
 		t.Fatalf("events: %v", got)
 	}
 }
+
+func TestOpenPageRequiresTicket(t *testing.T) {
+	ctx := context.Background()
+	k := newKit(t)
+	s := k.start(startByEmail())
+	other := k.start(startByEmail())
+	cookie, err := k.OpenPage(ctx, s.ID, s.Ticket.Reveal())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := k.ViewPage(ctx, s.ID, cookie.Reveal()); err != nil || p.ID != s.ID {
+		t.Fatalf("%+v %v", p, err)
+	}
+	for _, wrong := range []string{"", "x", s.Ticket.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {
+		_, err := k.ViewPage(ctx, s.ID, wrong)
+		k.requireCode(err, watchword.ErrUnknownChallenge)
+	}
+	for _, wrong := range []string{"", "x", cookie.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {
+		_, err := k.OpenPage(ctx, s.ID, wrong)
+		k.requireCode(err, watchword.ErrUnknownChallenge)
+	}
+}

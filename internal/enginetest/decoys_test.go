@@ -11,6 +11,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/pgtest"
+	"github.com/watchword-auth/watchword/store/memory"
 	"github.com/watchword-auth/watchword/store/sql/postgres"
 )
 
@@ -22,7 +23,7 @@ func answerAs(who string) func(*watchword.CheckRequest) {
 	return func(r *watchword.CheckRequest) { r.Subject = who }
 }
 
-// describeRefusal describes how an answer or a start was refused: what could distinguish a person from a decoy.
+// describeRefusal returns everything in a refusal that could distinguish a real subject from a decoy.
 func (k *kit) describeRefusal(err error) string {
 	var known *watchword.Error
 	if !errors.As(err, &known) {
@@ -31,8 +32,8 @@ func (k *kit) describeRefusal(err error) string {
 	return fmt.Sprintf("%s, %d left, after %s", known.Code, known.Remaining, known.RetryAfter)
 }
 
-// Wrong answers to a decoy are followed by the same waits as those to somebody who is enrolled, until both are disabled,
-// on whichever node and however the challenges are begun.
+// Wrong answers to a decoy cause the same temporary locks as those to an enrolled subject, until both are disabled, on every
+// node.
 func TestDecoyIsLockedAsLongAsARealFactor(t *testing.T) {
 	for _, strategy := range []string{"totp", "hotp", "recovery"} {
 		t.Run(strategy, func(t *testing.T) {
@@ -65,7 +66,7 @@ func TestDecoyIsLockedAsLongAsARealFactor(t *testing.T) {
 	}
 }
 
-// What is kept of decoys is bounded and expires, and nothing of it is among the factors.
+// The state of decoys is bounded, expires and is not stored among the factors.
 func TestDecoyFailuresExpireAndAreNotFactors(t *testing.T) {
 	k := newFactorKit(t, func(c *watchword.Config) { c.NoBudget = true })
 	spy := &recordingStore{Store: k.store.Store}
@@ -97,7 +98,7 @@ func TestDecoyFailuresExpireAndAreNotFactors(t *testing.T) {
 	if kept != 1 {
 		t.Errorf("%d entries for one decoy", kept)
 	}
-	k.clock.advance(13 * time.Hour) // into the next period: it goes on
+	k.clock.advance(13 * time.Hour) // into the next period, which takes over the state
 	s := k.start(decoyStart("totp", "nobody"))
 	if _, err := k.check(s.ID, k.wrongAnswer("totp"), answerAs("nobody")); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 		t.Fatal(err)
@@ -111,11 +112,11 @@ func TestDecoyFailuresExpireAndAreNotFactors(t *testing.T) {
 		t.Errorf("after twenty failures it is locked for %s", e.RetryAfter)
 	}
 	k.clock.advance(39 * time.Hour)
-	lock() // forgotten: it begins anew
+	lock() // the state has expired
 }
 
-// No time distinguishes a decoy either: of 400 interleaved pairs of wrong answers, by somebody who is enrolled and by a
-// decoy, the area under the ROC curve is at most 0.55, and the medians are within 5 %. It needs a quiet machine:
+// The duration does not distinguish a decoy: of 400 interleaved pairs of wrong answers, to an enrolled subject and to a
+// decoy, the area under the ROC curve is at most 0.55, and the medians are within 5 %. It needs an idle machine:
 //
 //	WATCHWORD_TIMING=1 go test -run TestDecoyTakesAsLong -count=3 -v ./internal/enginetest
 func TestDecoyTakesAsLongAsARealFactor(t *testing.T) {
@@ -141,7 +142,7 @@ func compareTimes(t *testing.T, k *factorKit) {
 		for _, what := range []string{"start", "wrong answer"} {
 			var real, decoy []time.Duration
 			for n := range pairs {
-				k.clock.advance(13 * time.Hour) // no factor is locked for longer
+				k.clock.advance(13 * time.Hour) // the longest temporary lock is over
 				who := fmt.Sprint("nobody ", n/50)
 				measure := []func(){
 					func() {
@@ -151,7 +152,7 @@ func compareTimes(t *testing.T, k *factorKit) {
 				}
 				measure[n%2]()
 				measure[1-n%2]()
-				if n%5 == 4 && strategy != "recovery" { // the right one ends what is consecutive
+				if n%5 == 4 && strategy != "recovery" { // a right answer ends the consecutive failures
 					k.clock.advance(13 * time.Hour)
 					if _, err := k.check(k.startChallenge(strategy), k.rightAnswer(strategy)); err != nil {
 						t.Fatal(err)
@@ -185,7 +186,7 @@ func median(all []time.Duration) time.Duration {
 	return slices.Sorted(slices.Values(all))[len(all)/2]
 }
 
-// areaUnderCurve is the chance that one of a is longer than one of b.
+// areaUnderCurve returns the probability that a random duration of a is longer than one of b.
 func areaUnderCurve(a, b []time.Duration) float64 {
 	longer := 0.0
 	for _, x := range a {
@@ -198,4 +199,60 @@ func areaUnderCurve(a, b []time.Duration) float64 {
 		}
 	}
 	return longer / float64(len(a)*len(b))
+}
+
+func TestDecoyRejectsRightCode(t *testing.T) {
+	k := newKit(t, withFixedCode(t))
+	if _, err := k.check(k.start(startByEmail()).ID, "000000"); err != nil {
+		t.Fatal(err)
+	}
+	req := startByEmail()
+	req.Decoy = true
+	_, err := k.check(k.start(req).ID, "000000")
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
+}
+
+func TestDecoyLooksLikeRealChallengeAndIsNotApproved(t *testing.T) {
+	k := newKit(t)
+	ctx := context.Background()
+	real := k.start(startByEmail())
+	req := startByEmail()
+	req.Decoy = true
+	s := k.start(req)
+	view := s.View
+	view.ID, view.CreatedAt, view.ExpiresAt = real.ID, real.CreatedAt, real.ExpiresAt
+	if view.Status != real.Status || view.SentTo != real.SentTo || view.TriesLeft != real.TriesLeft || view.Delivery != real.Delivery || len(s.ID) != len(real.ID) {
+		t.Fatalf("a decoy shows: %+v", view)
+	}
+	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
+		t.Fatalf("a decoy is sent: %v", err)
+	}
+	if v, _ := k.Status(ctx, s.ID); v.Delivery.Status != "sent" {
+		t.Fatalf("a decoy's delivery: %+v", v.Delivery)
+	}
+	_, err := k.check(s.ID, "123456")
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
+}
+
+// The entries of decoys do not use up a bounded store.
+func TestDecoyEntriesLeaveRoomInStore(t *testing.T) {
+	var c *clock
+	k := newFactorKit(t, func(cfg *watchword.Config) {
+		cfg.Store = memory.New(memory.Config{Clock: cfg.Clock, MaxEntries: 100})
+	})
+	c = k.clock
+	for n := range 100 { // one wrong answer for each subject, ten minutes apart: their challenges have expired
+		who := fmt.Sprint("nobody ", n)
+		s, err := k.Start(context.Background(), decoyStart("totp", who))
+		if err != nil {
+			t.Fatalf("decoy %d: %v: nobody can start any more", n, err)
+		}
+		if _, err := k.check(s.ID, k.wrongAnswer("totp"), answerAs(who)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+			t.Fatalf("decoy %d: %v: nobody can start any more", n, err)
+		}
+		c.advance(30 * time.Minute)
+	}
+	if _, err := k.Start(context.Background(), startByEmail()); err != nil {
+		t.Errorf("100 decoys, one in half an hour, and nobody can start any more: %v", err)
+	}
 }

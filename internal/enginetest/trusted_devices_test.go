@@ -14,13 +14,13 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// startBySMS is a start to one of the numbers of a block, by a client with an address of its own.
+// startBySMS returns a start to one of the numbers of a block, by a client with its own IP address.
 func startBySMS(n int) watchword.StartRequest {
 	return watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: fmt.Sprintf("+1415555%04d", n),
 		Subject: fmt.Sprintf("user_%d", n), Client: watchword.Client{IP: fmt.Sprintf("203.0.%d.%d", n/250, n%250)}}
 }
 
-// Whatever limit strangers fill, a device that the app knows starts as if they were not there.
+// A trusted device can start whichever limit strangers have used up.
 func TestTrustedDeviceStartsWhenStrangersFilledLimits(t *testing.T) {
 	for _, by := range []string{ratelimit.ByPrefix, ratelimit.ByCountry, ratelimit.ByApp, ratelimit.ByAll, ratelimit.ByIP} {
 		t.Run(by, func(t *testing.T) {
@@ -38,7 +38,7 @@ func TestTrustedDeviceStartsWhenStrangersFilledLimits(t *testing.T) {
 			})
 			start := func(n int, known bool) error {
 				req := startBySMS(n)
-				if by == ratelimit.ByIP { // everybody behind one address
+				if by == ratelimit.ByIP { // all clients share one IP address
 					req.Client.IP = "203.0.113.7"
 				}
 				req.Client.Known = known
@@ -63,7 +63,8 @@ func TestTrustedDeviceStartsWhenStrangersFilledLimits(t *testing.T) {
 	}
 }
 
-// Strangers' wrong answers lock a factor for a while. A device that the app knows goes on, until there are 100 consecutive ones.
+// Wrong answers of strangers temporarily lock a factor. A trusted device can still answer, until there were 100 consecutive
+// failures.
 func TestTrustedDeviceIsNotTemporarilyLocked(t *testing.T) {
 	right := false
 	l := &scriptedVerifier{
@@ -114,7 +115,7 @@ func TestTrustedDeviceIsNotTemporarilyLocked(t *testing.T) {
 	k.requireCode(try(true), watchword.ErrFactorDisabled)
 }
 
-// refuseNumbers is an address policy that refuses every number for an hour, as a breaker does.
+// refuseNumbers is an address policy that refuses every number for an hour, as a circuit breaker does.
 func refuseNumbers(c *watchword.Config) {
 	policy := c.Addresses
 	c.Addresses = func(channel, to string) (watchword.Address, error) {
@@ -126,8 +127,7 @@ func refuseNumbers(c *watchword.Config) {
 	}
 }
 
-// A refusal for a while is a limit: it says which and when to come back, and the app hears of it. A device that the app knows
-// is let in.
+// A temporary refusal names its rule and the time to retry, and sends an event. A trusted device is accepted.
 func TestTemporarilyRefusedAddressAcceptsTrustedDevice(t *testing.T) {
 	k := newKit(t, refuseNumbers)
 	_, err := k.Start(context.Background(), startBySMS(1))
@@ -149,7 +149,7 @@ func TestTemporarilyRefusedAddressAcceptsTrustedDevice(t *testing.T) {
 	}
 }
 
-// The reserved starts are counted by prefix, name their own limit, and what they refuse is not counted elsewhere.
+// Reserved starts are counted by prefix and name their own limit. What they refuse is not counted by other limits.
 func TestReservedStartsAreCountedByPrefix(t *testing.T) {
 	limiter := func(app string, rule ratelimit.Rule) *ratelimit.Limiter {
 		l, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), []ratelimit.Rule{rule}, app)
@@ -173,7 +173,7 @@ func TestReservedStartsAreCountedByPrefix(t *testing.T) {
 	k.start(startBySMS(1))
 	k.start(startBySMS(2))
 	for n := range 10 {
-		for limitOf(3+n) != "reserved" { // what was refused is given back in the background
+		for limitOf(3+n) != "reserved" { // refused starts are refunded in the background
 			time.Sleep(time.Millisecond)
 		}
 	}
@@ -182,8 +182,7 @@ func TestReservedStartsAreCountedByPrefix(t *testing.T) {
 	k.start(known)
 }
 
-// What counts messages in the process hears of each challenge's first message and of its approval once, and of nothing that
-// only looks sent.
+// Metrics get one event for a challenge's first message and one for its approval, and none for messages that only look sent.
 func TestEventsCountFirstMessageAndApprovalOnce(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
