@@ -39,6 +39,18 @@ type Factor struct {
 	missingKey error // a *missingKeyError if damaged only means that its key is not in the keyring; else nil
 }
 
+// SealedFactor is a Factor as it is stored.
+type SealedFactor struct {
+	ID        string
+	App       string
+	Subject   string
+	Strategy  string
+	CreatedAt time.Time
+	Version   int64     // 1 after Create
+	Data      []byte    // encrypted content
+	ReadAt    time.Time // the store's clock when Get or List read it, to a second or better; zero: the store does not report it
+}
+
 // Unreadable reports whether the factor cannot be decrypted. Data is empty then, and the factor can only be removed, or
 // replaced by an enrolment. Usable returns whether its key is missing from the keyring.
 func (f *Factor) Unreadable() bool { return f.damaged }

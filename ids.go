@@ -129,6 +129,13 @@ func (keys *identity) parseID(id string) (challengeID, bool) {
 	return out, true
 }
 
+// OwnsChallenge reports whether the id is of a challenge of the engine's app. It does not read the store. A server uses it to
+// find the engine of a page or a callback.
+func (e *Engine) OwnsChallenge(id string) bool {
+	_, err := e.parse(id)
+	return err == nil
+}
+
 // parse parses an id. An id of another app or of an unknown strategy is ErrUnknownChallenge.
 func (e *Engine) parse(id string) (challengeID, error) {
 	parsed, ok := e.identity.parseID(id)
@@ -143,7 +150,7 @@ func (e *Engine) parse(id string) (challengeID, error) {
 	return parsed, nil
 }
 
-// newID returns an id with a random part and a random salt. A seed determines both.
+// newID returns an id with a random part, and a random salt. A seed determines the id and not the salt.
 func (e *Engine) newID(req StartRequest, s Strategy, to Address) (challengeID, []byte, error) {
 	randomBytes, err := e.random(2*randomSize + saltSize)
 	if err != nil {

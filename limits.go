@@ -16,6 +16,14 @@ type limitCharge struct {
 	buckets  []Bucket
 }
 
+// A Bucket is one value that limits count by. A limiter applies every rule whose By and channel match.
+type Bucket struct {
+	By      string // address, subject, ip, visitor, prefix, country, app or all
+	Key     string // keyed digest of the value; does not change when keys rotate
+	Channel string // of the message; empty if nothing is sent
+	Known   bool   // of a trusted device, which is never counted with others
+}
+
 // chargeStart charges the shared limits for one start or resend. The keys are digests under the identity key. A trusted
 // device has counts of its own, so that strangers cannot use up its sends.
 func (e *Engine) chargeStart(ctx context.Context, props StrategyProperties, req StartRequest, to Address) (limitCharges, error) {

@@ -1,3 +1,13 @@
+// Package watchword verifies people for an app: it sends codes and links and checks them, and it checks the factors that a
+// subject has enrolled, such as authenticator apps, passkeys and recovery codes. It knows no users and no sessions.
+//
+// An Engine serves one app. Engine.Start creates a challenge for a subject or an address, Engine.Check checks an answer of
+// the app's backend and returns the claims of a receipt. A hosted page or a link calls Engine.Answer instead, and the starter
+// of the challenge collects the receipt with Engine.Redeem.
+//
+// Strategies, stores, senders, limiters and signers implement the interfaces of this package in packages of their own. The
+// engine keeps challenges in a Store, where they are encrypted, and factors in Factors. Every node with the same keys and
+// stores can serve every request.
 package watchword
 
 import (
@@ -274,13 +284,6 @@ func (e *Engine) App() string { return e.cfg.App }
 
 // Name returns the app's name for people.
 func (e *Engine) Name() string { return e.cfg.Name }
-
-// OwnsChallenge reports whether the id is of a challenge of the engine's app. It does not read the store. A server uses it to
-// find the engine of a page or a callback.
-func (e *Engine) OwnsChallenge(id string) bool {
-	_, err := e.parse(id)
-	return err == nil
-}
 
 func stringSet(names []string) map[string]bool {
 	out := make(map[string]bool, len(names))

@@ -130,9 +130,9 @@ func TestGuessBudgetIsSharedByChallengesOfAnAddress(t *testing.T) {
 func TestFirstTryPassesWhenStrangersSpentTheBudget(t *testing.T) {
 	k := newKit(t)
 	owners := k.start(startByEmail())
-	strangers := k.start(startByEmail())
+	attackers := k.start(startByEmail())
 	for range 5 {
-		_ = k.answerWrong(strangers.ID)
+		_ = k.answerWrong(attackers.ID)
 	}
 	if _, err := k.check(owners.ID, k.code(owners.ID)); err != nil {
 		t.Fatalf("the owner's first try: %v", err)
@@ -171,7 +171,7 @@ func TestStartPassesKeyedDigestsToLimiter(t *testing.T) {
 			t.Errorf("bucket %+v", b)
 		}
 		if known := seen[1][i]; b.Key == known.Key || b.Known || !known.Known {
-			t.Errorf("by %s: a known device is counted with strangers: %+v, %+v", b.By, b, known)
+			t.Errorf("by %s: a trusted device is counted with strangers: %+v, %+v", b.By, b, known)
 		}
 	}
 	if len(by) != 7 {
@@ -213,11 +213,11 @@ func TestStartsWithoutSubjectAreCountedAsVisitors(t *testing.T) {
 	req := watchword.StartRequest{Strategy: "scripted", Purpose: "sign_in", Client: watchword.Client{IP: "203.0.113.7"}}
 	k.start(req)
 	if !counted["visitor"] || counted["ip"] || !counted["app"] || !counted["all"] {
-		t.Errorf("nobody: counted by %v", counted)
+		t.Errorf("without subject: counted by %v", counted)
 	}
 	req.Subject = subject
 	k.start(req)
 	if counted["visitor"] || !counted["ip"] || !counted["subject"] {
-		t.Errorf("somebody: counted by %v", counted)
+		t.Errorf("with subject: counted by %v", counted)
 	}
 }

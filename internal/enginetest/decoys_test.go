@@ -58,7 +58,7 @@ func TestDecoyIsLockedAsLongAsARealFactor(t *testing.T) {
 				real, wait := lockOut(nodes[round%2], watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: subject})
 				decoy, _ := lockOut(nodes[(round+1)%2], decoyStart(strategy, "nobody"))
 				if !slices.Equal(real, decoy) {
-					t.Fatalf("round %d: somebody %v, a decoy %v", round, real, decoy)
+					t.Fatalf("round %d: real subject %v, a decoy %v", round, real, decoy)
 				}
 				k.clock.advance(wait)
 			}
@@ -160,7 +160,7 @@ func compareTimes(t *testing.T, k *factorKit) {
 				}
 			}
 			auc, apart := areaUnderCurve(real, decoy), median(decoy).Seconds()/median(real).Seconds()-1
-			t.Logf("%s, %s: somebody %s, a decoy %s (medians, %+.1f %%), AUC %.3f", strategy, what, median(real), median(decoy), 100*apart, auc)
+			t.Logf("%s, %s: real subject %s, a decoy %s (medians, %+.1f %%), AUC %.3f", strategy, what, median(real), median(decoy), 100*apart, auc)
 			if max(auc, 1-auc) > 0.55 || max(apart, -apart) > 0.05 {
 				t.Errorf("%s: a decoy can be distinguished", strategy)
 			}
@@ -245,14 +245,14 @@ func TestDecoyEntriesLeaveRoomInStore(t *testing.T) {
 		who := fmt.Sprint("nobody ", n)
 		s, err := k.Start(context.Background(), decoyStart("totp", who))
 		if err != nil {
-			t.Fatalf("decoy %d: %v: nobody can start any more", n, err)
+			t.Fatalf("decoy %d: %v: the store is full", n, err)
 		}
 		if _, err := k.check(s.ID, k.wrongAnswer("totp"), answerAs(who)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
-			t.Fatalf("decoy %d: %v: nobody can start any more", n, err)
+			t.Fatalf("decoy %d: %v: the store is full", n, err)
 		}
 		c.advance(30 * time.Minute)
 	}
 	if _, err := k.Start(context.Background(), startByEmail()); err != nil {
-		t.Errorf("100 decoys, one in half an hour, and nobody can start any more: %v", err)
+		t.Errorf("100 decoys, one in half an hour, and the store is full: %v", err)
 	}
 }

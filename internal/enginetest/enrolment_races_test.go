@@ -42,13 +42,13 @@ func TestSecondRemovalOfSubjectIsRecordedAsLongAsFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.clock.advance(24 * time.Minute)
-	begun := k.beginEnrolment("weak", subject, watchword.Authority{})
+	started := k.beginEnrolment("weak", subject, watchword.Authority{})
 	k.clock.advance(30 * time.Second)
 	if err := k.RemoveSubject(ctx, subject, watchword.Authority{Admin: true}); err != nil {
 		t.Fatal(err)
 	}
 	k.clock.advance(time.Minute) // the enrolment is pending for eight more minutes
-	if _, err := k.check(begun, "x", forEnrolment); err == nil {
+	if _, err := k.check(started, "x", forEnrolment); err == nil {
 		t.Error("an enrolment that began before its subject was removed is approved")
 	}
 }
@@ -69,17 +69,17 @@ func (r *slowRemovalStore) Create(ctx context.Context, e watchword.Entry, out ..
 // An enrolment ends between two steps of the removal of its subject.
 func TestRemoveSubjectRemovesConcurrentEnrolment(t *testing.T) {
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
-		vouched := watchword.Authority{Admin: true}
+		adminAuthority := watchword.Authority{Admin: true}
 		if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 			t.Fatal(err)
 		}
-		begun := k.beginEnrolment("strong", subject, vouched)
+		started := k.beginEnrolment("strong", subject, adminAuthority)
 		k.clock.advance(time.Second)
 		var enrolled error
 		remover := k.newNode(func(c *watchword.Config) {
-			c.Store = &slowRemovalStore{c.Store, func() { _, enrolled = k.check(begun, "x", forEnrolment) }}
+			c.Store = &slowRemovalStore{c.Store, func() { _, enrolled = k.check(started, "x", forEnrolment) }}
 		})
-		if err := remover.RemoveSubject(t.Context(), subject, vouched); err != nil {
+		if err := remover.RemoveSubject(t.Context(), subject, adminAuthority); err != nil {
 			t.Fatal(err)
 		}
 		if all, err := k.ListFactors(t.Context(), subject); err != nil || len(all) > 0 {
@@ -92,12 +92,12 @@ func TestRemoveSubjectRemovesConcurrentEnrolment(t *testing.T) {
 func TestChangeThatConflictsChecksItsAuthorityAgain(t *testing.T) {
 	k := newEnrolmentKit(t)
 	ctx := context.Background()
-	vouched := watchword.Authority{Admin: true}
+	adminAuthority := watchword.Authority{Admin: true}
 	first, err := k.enrol("strong", watchword.Authority{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	second, err := k.enrol("strong", vouched)
+	second, err := k.enrol("strong", adminAuthority)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,13 +106,13 @@ func TestChangeThatConflictsChecksItsAuthorityAgain(t *testing.T) {
 	held := &hookedFactors{Factors: k.config.Factors}
 	held.update = func() {
 		once.Do(func() { // the owner removes the stolen key while its proof is in use
-			if err := k.RemoveFactor(ctx, first.Factor.ID, vouched); err != nil {
+			if err := k.RemoveFactor(ctx, first.Factor.ID, adminAuthority); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	thief := k.newNode(func(c *watchword.Config) { c.Factors = held })
-	if err := thief.RemoveFactor(ctx, second.Factor.ID, proof); !errors.Is(err, watchword.ErrProofRequired) {
+	attackerNode := k.newNode(func(c *watchword.Config) { c.Factors = held })
+	if err := attackerNode.RemoveFactor(ctx, second.Factor.ID, proof); !errors.Is(err, watchword.ErrProofRequired) {
 		t.Errorf("a proof by a factor that is gone removes another: %v", err)
 	}
 }
@@ -120,7 +120,7 @@ func TestChangeThatConflictsChecksItsAuthorityAgain(t *testing.T) {
 // The database fails after the factor was created. The same answer continues with that factor, and the app has got its event.
 func TestSameAnswerCompletesEnrolmentAfterDatabaseFailure(t *testing.T) {
 	k := newEnrolmentKit(t)
-	begun := k.beginEnrolment("weak", subject, watchword.Authority{})
+	started := k.beginEnrolment("weak", subject, watchword.Authority{})
 	held := &hookedFactors{Factors: k.config.Factors}
 	creations := 0
 	held.create = func() {
@@ -129,12 +129,12 @@ func TestSameAnswerCompletesEnrolmentAfterDatabaseFailure(t *testing.T) {
 		}
 	}
 	node := k.newNode(func(c *watchword.Config) { c.Factors = held })
-	_, err := check(node, begun, "x", forEnrolment)
+	_, err := check(node, started, "x", forEnrolment)
 	k.requireCode(err, watchword.ErrUnavailable)
 	if n := len(k.events.ofType("factor.enrolled")); n != 1 {
-		t.Errorf("told %d times of the factor that is there", n)
+		t.Errorf("%d enrolment events for the existing factor", n)
 	}
-	if _, err := k.check(begun, "x", forEnrolment); err != nil {
+	if _, err := k.check(started, "x", forEnrolment); err != nil {
 		t.Errorf("the same answer: %v", err)
 	}
 	if all, err := k.ListFactors(context.Background(), subject); err != nil || len(all) != 1 {
@@ -145,11 +145,11 @@ func TestSameAnswerCompletesEnrolmentAfterDatabaseFailure(t *testing.T) {
 // The same right answer to an enrolment is approved after a 503, which means that nothing was changed.
 func TestSameAnswerCompletesUnavailableEnrolment(t *testing.T) {
 	k := newEnrolmentKit(t)
-	begun := k.beginEnrolment("weak", subject, watchword.Authority{})
+	started := k.beginEnrolment("weak", subject, watchword.Authority{})
 	node := k.newNode(func(c *watchword.Config) { c.Store = &firstClosesFailStore{c.Store, 1} })
-	_, err := check(node, begun, "x", forEnrolment, withSeed("one"))
+	_, err := check(node, started, "x", forEnrolment, withSeed("one"))
 	k.requireCode(err, watchword.ErrUnavailable)
-	if _, err := k.check(begun, "x", forEnrolment, withSeed("one")); err != nil {
+	if _, err := k.check(started, "x", forEnrolment, withSeed("one")); err != nil {
 		t.Errorf("the same request: %v", err)
 	}
 }
@@ -157,17 +157,17 @@ func TestSameAnswerCompletesUnavailableEnrolment(t *testing.T) {
 // Two copies of an enrolment's answer, for one of which the store fails once.
 func TestConcurrentEnrolmentAnswersSucceedDespiteStoreFailure(t *testing.T) {
 	k := newEnrolmentKit(t)
-	begun := k.beginEnrolment("weak", subject, watchword.Authority{})
+	started := k.beginEnrolment("weak", subject, watchword.Authority{})
 	var other error
 	var once sync.Once
 	failing := &firstClosesFailStore{k.config.Store, 1}
 	node := k.newNode(func(c *watchword.Config) { c.Store = failing })
-	slowStore := &delayedCloseStore{k.config.Store, func() { once.Do(func() { _, other = check(node, begun, "x", forEnrolment) }) }}
-	_, err := check(k.newNode(func(c *watchword.Config) { c.Store = slowStore }), begun, "x", forEnrolment)
+	slowStore := &delayedCloseStore{k.config.Store, func() { once.Do(func() { _, other = check(node, started, "x", forEnrolment) }) }}
+	_, err := check(k.newNode(func(c *watchword.Config) { c.Store = slowStore }), started, "x", forEnrolment)
 	t.Logf("outer %v, inner %v", err, other)
 	all, _ := k.ListFactors(context.Background(), subject)
 	if err != nil {
-		t.Errorf("one click: %v; the other one: %v; %d factors: nobody is approved", other, err, len(all))
+		t.Errorf("one click: %v; the other one: %v; %d factors: no answer is approved", other, err, len(all))
 	}
 }
 

@@ -25,7 +25,7 @@ func TestEnrolmentLeavesGuessBudgetUnchanged(t *testing.T) {
 		return judgedWrong
 	}
 	if n := guesses(4); n != 4 {
-		t.Fatalf("%d judged", n)
+		t.Fatalf("%d compared", n)
 	}
 	s := k.start(enrolmentStart())
 	for range 2 {
@@ -36,7 +36,7 @@ func TestEnrolmentLeavesGuessBudgetUnchanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := guesses(5); n != 1 {
-		t.Fatalf("%d more guesses judged after an enrolment", n)
+		t.Fatalf("%d more guesses compared after an enrolment", n)
 	}
 }
 
@@ -97,8 +97,8 @@ func TestRepeatedEnrolmentStartReusesItsSpentProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	req := watchword.StartRequest{Strategy: "weak", Purpose: "enrol", Subject: subject, Authority: k.proof("weak"), Seed: []byte("of one idempotency key")}
-	first, again := k.start(req), k.start(req)
-	if first.ID != again.ID || first.Public["secret"] != again.Public["secret"] {
+	first, repeated := k.start(req), k.start(req)
+	if first.ID != repeated.ID || first.Public["secret"] != repeated.Public["secret"] {
 		t.Fatal("the second one is another enrolment")
 	}
 }
@@ -129,9 +129,9 @@ func TestEnrolmentCreatesFactorOnlyAfterProof(t *testing.T) {
 	if _, err := k.check(s.ID, "x", forEnrolment); err != nil {
 		t.Fatal(err)
 	}
-	again := enrolmentStart()
-	again.Authority.Admin = true
-	_, err = k.check(k.start(again).ID, "x", forEnrolment)
+	repeated := enrolmentStart()
+	repeated.Authority.Admin = true
+	_, err = k.check(k.start(repeated).ID, "x", forEnrolment)
 	k.requireCode(err, watchword.ErrIncorrectAnswer) // the id belongs to another enrolment
 }
 

@@ -100,21 +100,21 @@ func TestConcurrentEnrolmentsDoNotExceedFactorLimit(t *testing.T) {
 func TestAuthorityEndsWithItsFactor(t *testing.T) {
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		ctx := t.Context()
-		vouched := watchword.Authority{Admin: true}
+		adminAuthority := watchword.Authority{Admin: true}
 		first, err := k.enrol("strong", watchword.Authority{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := k.enrol("strong", vouched); err != nil { // so that the subject always has a factor
+		if _, err := k.enrol("strong", adminAuthority); err != nil { // so that the subject always has a factor
 			t.Fatal(err)
 		}
 		enrolled := watchword.Authority{Claims: first.Claims} // the receipt of an enrolment is a proof too
-		begun := k.beginEnrolment("weak", subject, k.proofOfFactor("strong", first.Factor.ID))
+		started := k.beginEnrolment("weak", subject, k.proofOfFactor("strong", first.Factor.ID))
 		proof := k.proofOfFactor("strong", first.Factor.ID)
-		if err := k.RemoveFactor(ctx, first.Factor.ID, vouched); err != nil {
+		if err := k.RemoveFactor(ctx, first.Factor.ID, adminAuthority); err != nil {
 			t.Fatal(err)
 		}
-		_, err = k.check(begun, "x", forEnrolment)
+		_, err = k.check(started, "x", forEnrolment)
 		k.requireCode(err, watchword.ErrProofRequired)
 		for name, a := range map[string]watchword.Authority{"a receipt": proof, "an enrolment's receipt": enrolled} {
 			if _, err := k.enrol("weak", a); err == nil {
@@ -144,18 +144,18 @@ func (k *kit) proofOfFactor(strategy, factor string) watchword.Authority {
 func TestAuthorityEndsWithItsSubject(t *testing.T) {
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		ctx := t.Context()
-		vouched := watchword.Authority{Admin: true}
-		nothing := k.beginEnrolment("weak", "somebody", watchword.Authority{})
-		vouchedFor := k.beginEnrolment("weak", "somebody", vouched)
+		adminAuthority := watchword.Authority{Admin: true}
+		nothing := k.beginEnrolment("weak", "user_43", watchword.Authority{})
+		vouchedFor := k.beginEnrolment("weak", "user_43", adminAuthority)
 		if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 			t.Fatal(err)
 		}
-		begun := k.beginEnrolment("weak", subject, k.proof("weak"))
-		admins := k.beginEnrolment("weak", subject, vouched)
+		started := k.beginEnrolment("weak", subject, k.proof("weak"))
+		admins := k.beginEnrolment("weak", subject, adminAuthority)
 		proof, sent := k.proof("weak"), k.proof("otp")
 		k.clock.advance(time.Second)
-		for _, who := range []string{subject, "somebody"} {
-			if err := k.RemoveSubject(ctx, who, vouched); err != nil {
+		for _, who := range []string{subject, "user_43"} {
+			if err := k.RemoveSubject(ctx, who, adminAuthority); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -165,19 +165,19 @@ func TestAuthorityEndsWithItsSubject(t *testing.T) {
 		k.clock.advance(time.Second)
 		dead := func(when string) {
 			t.Helper()
-			for name, id := range map[string]string{"with a proof": begun, "with the app's word": admins} {
+			for name, id := range map[string]string{"with a proof": started, "with the app's word": admins} {
 				if _, err := k.check(id, "x", forEnrolment); err == nil {
 					t.Errorf("%s, an enrolment that began %s", when, name)
 				}
 			}
 			for name, id := range map[string]string{"with nothing": nothing, "with the app's word": vouchedFor} {
-				if _, err := k.check(id, "x", enrolAs("somebody")); err == nil {
-					t.Errorf("%s, an enrolment of somebody else that began %s", when, name)
+				if _, err := k.check(id, "x", enrolAs("user_43")); err == nil {
+					t.Errorf("%s, an enrolment of another subject that began %s", when, name)
 				}
 			}
 		}
 		dead("nothing is enrolled")
-		if v, err := k.Status(ctx, begun); err != nil || v.Status != watchword.Locked && v.Status != watchword.Canceled {
+		if v, err := k.Status(ctx, started); err != nil || v.Status != watchword.Locked && v.Status != watchword.Canceled {
 			t.Errorf("it reads %s, %v", v.Status, err)
 		}
 		if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
@@ -259,77 +259,24 @@ func TestRemovedSubjectHasNoFactorOfRefusedEnrolment(t *testing.T) {
 	})
 }
 
-// gatedFactors is a factor store where Create of a factor blocks until the gate opens; the entries of sets do not block.
-type gatedFactors struct {
-	watchword.Factors
-	arrived, open chan struct{}
-}
-
-func (s *gatedFactors) Create(ctx context.Context, f watchword.SealedFactor) error {
-	if f.Strategy != "factor_set" {
-		s.arrived <- struct{}{}
-		<-s.open
-	}
-	return s.Factors.Create(ctx, f)
-}
-
-// A factor that is being created counts as enrolled: a concurrent enrolment needs a proof.
-func TestPendingFactorCountsAsEnrolled(t *testing.T) {
-	k := newEnrolmentKit(t)
-	slow := &gatedFactors{k.config.Factors, make(chan struct{}), make(chan struct{})}
-	node := k.newNode(func(c *watchword.Config) { c.Factors = slow })
-	first, second := k.beginEnrolment("weak", subject, watchword.Authority{}), k.beginEnrolment("strong", subject, watchword.Authority{})
-	added := make(chan error, 1)
-	go func() { _, err := check(node, first, "x", forEnrolment); added <- err }()
-	<-slow.arrived
-	_, err := k.check(second, "x", forEnrolment)
-	k.requireCode(err, watchword.ErrProofRequired)
-	_, err = k.Start(t.Context(), watchword.StartRequest{Strategy: "strong", Purpose: "enrol", Subject: subject})
-	k.requireCode(err, watchword.ErrProofRequired)
-	k.requireCode(k.RemoveSubject(t.Context(), subject, watchword.Authority{}), watchword.ErrProofRequired)
-	close(slow.open)
-	if err := <-added; err != nil {
-		t.Error(err)
-	}
-}
-
-// If the subject is removed while its factor is being created, the factor is removed too.
-func TestPendingFactorIsRemovedWithItsSubject(t *testing.T) {
-	k := newEnrolmentKit(t)
-	slow := &gatedFactors{k.config.Factors, make(chan struct{}), make(chan struct{})}
-	node := k.newNode(func(c *watchword.Config) { c.Factors = slow })
-	id := k.beginEnrolment("weak", subject, watchword.Authority{})
-	added := make(chan error, 1)
-	go func() { _, err := check(node, id, "x", forEnrolment); added <- err }()
-	<-slow.arrived
-	if err := k.RemoveSubject(t.Context(), subject, watchword.Authority{Admin: true}); err != nil {
-		t.Fatal(err)
-	}
-	close(slow.open)
-	k.requireCode(<-added, watchword.ErrProofRequired)
-	if all, err := k.ListFactors(t.Context(), subject); err != nil || len(all) != 0 {
-		t.Errorf("%d factors, %v", len(all), err)
-	}
-}
-
 // If the Store has lost the removal of a subject, the factor store still ends the authority.
 func TestAuthorityEndsWithItsSubjectWhenStoreLosesRemoval(t *testing.T) {
 	k := newEnrolmentKit(t)
-	vouched := watchword.Authority{Admin: true}
+	adminAuthority := watchword.Authority{Admin: true}
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
-	begun := k.beginEnrolment("weak", subject, vouched)
+	started := k.beginEnrolment("weak", subject, adminAuthority)
 	elsewhere := k.newNode(func(c *watchword.Config) { c.Store = memory.New(memory.Config{Clock: c.Clock}) })
-	if err := elsewhere.RemoveSubject(t.Context(), subject, vouched); err != nil {
+	if err := elsewhere.RemoveSubject(t.Context(), subject, adminAuthority); err != nil {
 		t.Fatal(err)
 	}
-	_, err := k.check(begun, "x", forEnrolment)
+	_, err := k.check(started, "x", forEnrolment)
 	k.requireCode(err, watchword.ErrProofRequired)
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = k.check(begun, "x", forEnrolment)
+	_, err = k.check(started, "x", forEnrolment)
 	k.requireCode(err, watchword.ErrProofRequired)
 }
 
@@ -340,7 +287,7 @@ func TestDamagedFactorSetIsReplaced(t *testing.T) {
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
-	begun := k.beginEnrolment("strong", subject, k.proof("weak"))
+	started := k.beginEnrolment("strong", subject, k.proof("weak"))
 	for _, f := range k.rows() {
 		if f.Strategy == "factor_set" {
 			f.Data = []byte("damaged")
@@ -349,7 +296,7 @@ func TestDamagedFactorSetIsReplaced(t *testing.T) {
 			}
 		}
 	}
-	_, err := k.check(begun, "x", forEnrolment)
+	_, err := k.check(started, "x", forEnrolment)
 	k.requireCode(err, watchword.ErrProofRequired)
 	_, err = k.enrol("strong", watchword.Authority{})
 	k.requireCode(err, watchword.ErrProofRequired)

@@ -30,9 +30,9 @@ func TestReserveReturnsStoredAnswerOrRefuses(t *testing.T) {
 	if err := r.Finish(ctx, []byte("answer")); err != nil {
 		t.Fatal(err)
 	}
-	again, err := reserve(k.newNode(), "POST /a", "key", "body")
-	if err != nil || string(again.Answer) != "answer" {
-		t.Fatalf("%q %v", again.Answer, err)
+	repeated, err := reserve(k.newNode(), "POST /a", "key", "body")
+	if err != nil || string(repeated.Answer) != "answer" {
+		t.Fatalf("%q %v", repeated.Answer, err)
 	}
 	_, err = reserve(k.Engine, "POST /a", "key", "another")
 	k.requireCode(err, watchword.ErrIdempotencyMismatch)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/redistest"
-	"github.com/watchword-auth/watchword/ratelimit"
 	redisstore "github.com/watchword-auth/watchword/store/redis"
 )
 
@@ -249,73 +248,6 @@ func TestRepeatedChangeOfFactorsSpendsItsProofOnce(t *testing.T) {
 	if _, err := k.newNode().Start(context.Background(), req); err != nil {
 		t.Errorf("the same request: %v", err)
 	}
-}
-
-// lostReplyLimiter is a limiter whose reply can be lost.
-type lostReplyLimiter struct {
-	*ratelimit.Limiter
-	lose bool
-	key  string // of the subject's bucket
-}
-
-func (l *lostReplyLimiter) TakeNamed(ctx context.Context, name string, buckets ...watchword.Bucket) error {
-	err := l.Limiter.TakeNamed(ctx, name, buckets...)
-	for _, b := range buckets {
-		if b.By == ratelimit.BySubject {
-			l.key = b.Key
-		}
-	}
-	if l.lose {
-		return errLostReply
-	}
-	return err
-}
-
-func TestUnavailableStartIsNotCounted(t *testing.T) {
-	var limiter *lostReplyLimiter
-	k := newKit(t, func(c *watchword.Config) {
-		l, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{Now: c.Clock}),
-			[]ratelimit.Rule{{Name: "two", Limit: 2, Window: time.Hour, By: ratelimit.BySubject}}, c.App)
-		if err != nil {
-			t.Fatal(err)
-		}
-		limiter = &lostReplyLimiter{Limiter: l}
-		c.Starts = limiter
-	})
-	store := &lostReplyStore{Store: k.store.Store, taken: true}
-	k.store.Store = store
-	for range 10 {
-		for _, lost := range []string{"create", "take"} {
-			if store.step = lost; lost == "take" {
-				limiter.lose = true
-			}
-			_, err := k.Start(context.Background(), startByEmail())
-			k.requireCode(err, watchword.ErrUnavailable)
-			store.step, limiter.lose = "", false
-			limiter.awaitRefund(t)
-		}
-	}
-	k.start(startByEmail())
-	k.start(startByEmail())
-	_, err := k.Start(context.Background(), startByEmail())
-	k.requireCode(err, watchword.ErrRateLimited)
-}
-
-// awaitRefund waits until the charge of a failed start was refunded in the background: then two more starts pass.
-func (l *lostReplyLimiter) awaitRefund(t *testing.T) {
-	t.Helper()
-	ctx, bucket := context.Background(), watchword.Bucket{By: ratelimit.BySubject, Key: l.key}
-	for range 1000 {
-		first, second := l.Limiter.TakeNamed(ctx, "first", bucket), l.Limiter.TakeNamed(ctx, "second", bucket)
-		if err := errors.Join(l.Refund(ctx, "first", bucket), l.Refund(ctx, "second", bucket)); err != nil {
-			t.Fatal(err)
-		}
-		if first == nil && second == nil {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal("a start that did not come about counts")
 }
 
 // The repetition of a start whose reply was lost queues its message.

@@ -100,11 +100,11 @@ func TestChangingFactorsNeedsProofAtLeastAsStrong(t *testing.T) {
 
 func TestEnrolmentFailsWhenAnotherFactorWasEnrolledFirst(t *testing.T) {
 	k := newEnrolmentKit(t)
-	strangers := k.start(watchword.StartRequest{Strategy: "weak", Purpose: "enrol", Subject: subject})
+	attackers := k.start(watchword.StartRequest{Strategy: "weak", Purpose: "enrol", Subject: subject})
 	if _, err := k.enrol("strong", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := k.check(strangers.ID, "x", forEnrolment)
+	_, err := k.check(attackers.ID, "x", forEnrolment)
 	k.requireCode(err, watchword.ErrProofRequired)
 }
 
@@ -170,9 +170,9 @@ func TestImportFactorRequiresAuthority(t *testing.T) {
 // A subject has a bounded number of factors, and the proof for one more is not spent.
 func TestEnrolmentBeyondFactorLimitKeepsProof(t *testing.T) {
 	k := newEnrolmentKit(t)
-	vouched := watchword.Authority{Admin: true}
+	adminAuthority := watchword.Authority{Admin: true}
 	for range 50 {
-		if _, err := k.enrol("weak", vouched); err != nil {
+		if _, err := k.enrol("weak", adminAuthority); err != nil {
 			t.Fatal(err)
 		}
 	}

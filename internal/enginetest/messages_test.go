@@ -5,13 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
-	"github.com/watchword-auth/watchword/magiclink"
 )
 
 func TestResendSendsSameCode(t *testing.T) {
@@ -299,28 +297,5 @@ func TestRecordDeliverySendsNoEventForUnchangedStatus(t *testing.T) {
 	}
 	if got := k.events.types(); !slices.Equal(got, []string{"challenge.started", "message.failed", "message.delivered"}) {
 		t.Fatalf("events: %v", got)
-	}
-}
-
-func TestStartersNumberStaysWhenResendBringsNewCode(t *testing.T) {
-	ctx := context.Background()
-	links, err := magiclink.New(magiclink.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := newKit(t, func(c *watchword.Config) { c.NewCodes = true; c.Strategies = append(c.Strategies, links) })
-	s := k.start(watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: alice, Subject: subject})
-	k.clock.advance(time.Minute)
-	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil {
-		t.Fatal(err)
-	}
-	m, err := k.ComposeMessage(ctx, k.outbox.last(s.ID))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, token, _ := strings.Cut(m.Link.Reveal(), "#")
-	err = k.Answer(ctx, s.ID, watchword.Answer{Text: token, Number: s.Public["number"].(string)}, watchword.Client{})
-	if err != nil {
-		t.Fatalf("the number on the screen with the new link: %v", err)
 	}
 }

@@ -102,7 +102,7 @@ func TestDecoyTakesAsLongOverANetwork(t *testing.T) {
 			measure[1-n%2]()
 		}
 		auc, apart := areaUnderCurve(a, b), median(b).Seconds()/median(a).Seconds()-1
-		t.Logf("%s: somebody %s, a decoy %s (medians, %+.1f %%), AUC %.3f", name, median(a), median(b), 100*apart, auc)
+		t.Logf("%s: real subject %s, a decoy %s (medians, %+.1f %%), AUC %.3f", name, median(a), median(b), 100*apart, auc)
 		if max(auc, 1-auc) > 0.55 || max(apart, -apart) > 0.05 {
 			t.Errorf("%s: a decoy can be distinguished", name)
 		}

@@ -163,12 +163,12 @@ func TestNoteIsValidForAMinuteByFactorStoreClock(t *testing.T) {
 		c.Strategies = append(c.Strategies, newEnrollingStrategy("weak", watchword.StrengthOTP))
 		c.Budget = []watchword.Window{{Max: 1, Per: time.Hour}}
 	})
-	begun := k.beginEnrolment("weak", subject, watchword.Authority{})
-	_, err := check(k.newNode(func(c *watchword.Config) { c.Store = &closeFailingStore{c.Store} }), begun, "x", forEnrolment)
+	started := k.beginEnrolment("weak", subject, watchword.Authority{})
+	_, err := check(k.newNode(func(c *watchword.Config) { c.Store = &closeFailingStore{c.Store} }), started, "x", forEnrolment)
 	k.requireCode(err, watchword.ErrUnavailable)
 	factors.advance(2 * time.Minute)
 	k.clock.advance(2 * time.Minute)
-	if _, err := k.check(begun, "x", forEnrolment); err == nil { // no budget is left: only the note could approve it
+	if _, err := k.check(started, "x", forEnrolment); err == nil { // no budget is left: only the note could approve it
 		t.Error("a note is believed after two minutes")
 	}
 }

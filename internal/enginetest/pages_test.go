@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/magiclink"
@@ -63,5 +64,28 @@ func TestOpenPageRequiresTicket(t *testing.T) {
 	for _, wrong := range []string{"", "x", cookie.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {
 		_, err := k.OpenPage(ctx, s.ID, wrong)
 		k.requireCode(err, watchword.ErrUnknownChallenge)
+	}
+}
+
+func TestStartersNumberStaysWhenResendBringsNewCode(t *testing.T) {
+	ctx := context.Background()
+	links, err := magiclink.New(magiclink.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newKit(t, func(c *watchword.Config) { c.NewCodes = true; c.Strategies = append(c.Strategies, links) })
+	s := k.start(watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: alice, Subject: subject})
+	k.clock.advance(time.Minute)
+	if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	m, err := k.ComposeMessage(ctx, k.outbox.last(s.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, token, _ := strings.Cut(m.Link.Reveal(), "#")
+	err = k.Answer(ctx, s.ID, watchword.Answer{Text: token, Number: s.Public["number"].(string)}, watchword.Client{})
+	if err != nil {
+		t.Fatalf("the number on the screen with the new link: %v", err)
 	}
 }

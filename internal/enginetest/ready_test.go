@@ -17,10 +17,10 @@ func (k *kit) nodeWithKeys(keys ...watchword.Key) *watchword.Engine {
 }
 
 // requireFault requires that Ping returns one fault with the reason, and that only the error names the keys.
-func (k *kit) requireFault(e *watchword.Engine, reason, named string) {
+func (k *kit) requireFault(e *watchword.Engine, reason, challengeWithSubject string) {
 	k.t.Helper()
 	found := k.requireCode(e.Ping(k.t.Context()), watchword.ErrUnavailable)
-	if len(found.Faults) != 1 || found.Faults[0] != (watchword.Fault{Part: "factors", Reason: reason}) || !strings.Contains(found.Error(), named) {
+	if len(found.Faults) != 1 || found.Faults[0] != (watchword.Fault{Part: "factors", Reason: reason}) || !strings.Contains(found.Error(), challengeWithSubject) {
 		k.t.Errorf("%+v: %v", found.Faults, found)
 	}
 }
@@ -61,7 +61,7 @@ func TestPingFailsWhereKeyIsMissing(t *testing.T) {
 		}
 		k.requireFault(k.nodeWithKeys(other, k2), "a key of the keyring does not open what was sealed under it", "sk_")
 		if all, err := k.ListFactors(ctx, ""); err != nil || len(all) != 0 {
-			t.Errorf("%d factors of nobody, %v", len(all), err)
+			t.Errorf("%d unowned factors, %v", len(all), err)
 		}
 	})
 }
@@ -73,12 +73,12 @@ func TestForgetKeyRemovesFactorsOfLostKey(t *testing.T) {
 	if err := k.Ping(ctx); err != nil {
 		t.Fatal(err)
 	}
-	vouched := watchword.Authority{Admin: true}
-	if _, err := k.enrol("weak", vouched); err != nil {
+	adminAuthority := watchword.Authority{Admin: true}
+	if _, err := k.enrol("weak", adminAuthority); err != nil {
 		t.Fatal(err)
 	}
 	lacking := k.nodeWithKeys(newTestKey(t, "k2"))
-	kept, err := k.enrolOn(lacking, "strong", vouched)
+	kept, err := k.enrolOn(lacking, "strong", adminAuthority)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,9 +20,9 @@ func TestIdenticalRightAnswersApproveExactlyOnce(t *testing.T) {
 				t.Run(fmt.Sprintf("%s/%s/%d", name, strategy, copies), func(t *testing.T) {
 					t.Parallel()
 					k := newFactorKit(t, open(t))
-					far := k.newNode(func(c *watchword.Config) { c.Store = &slowStore{c.Store, 12 * time.Millisecond} })
+					remoteNode := k.newNode(func(c *watchword.Config) { c.Store = &slowStore{c.Store, 12 * time.Millisecond} })
 					for round := range rounds() {
-						k.answerConcurrently(strategy, copies, round, far)
+						k.answerConcurrently(strategy, copies, round, remoteNode)
 					}
 				})
 			}
@@ -30,7 +30,7 @@ func TestIdenticalRightAnswersApproveExactlyOnce(t *testing.T) {
 	}
 }
 
-func (k *factorKit) answerConcurrently(strategy string, copies, round int, far *watchword.Engine) {
+func (k *factorKit) answerConcurrently(strategy string, copies, round int, remoteNode *watchword.Engine) {
 	k.t.Helper()
 	k.clock.advance(time.Hour) // the budget is full again
 	if strategy == "recovery" && len(k.codes) < 2 {
@@ -47,7 +47,7 @@ func (k *factorKit) answerConcurrently(strategy string, copies, round int, far *
 			k.t.Fatal("a wrong answer was approved")
 		}
 	}
-	answer, nodes := k.rightAnswer(strategy), []*watchword.Engine{far, k.Engine}
+	answer, nodes := k.rightAnswer(strategy), []*watchword.Engine{remoteNode, k.Engine}
 	got := runConcurrently(copies, func(i int) error {
 		time.Sleep(time.Duration(i%7) * 3 * time.Millisecond)
 		_, err := check(nodes[i%2], id, answer)
@@ -178,7 +178,7 @@ func (g *gatedStore) Close(ctx context.Context, id string, c watchword.Closing) 
 // Of two copies of a right answer, one has spent but not closed when the other reads the factor or counts its failure. The
 // other is not wrong.
 func TestConcurrentCopyOfRightAnswerIsNotWrong(t *testing.T) {
-	for name, looksFirst := range map[string]bool{"before it looks at the factor": false, "after it has looked": true} {
+	for name, readsFirst := range map[string]bool{"before it reads the factor": false, "after it has read the factor": true} {
 		t.Run(name, func(t *testing.T) {
 			factor := func(ctx context.Context, c *watchword.Challenge) watchword.Factor {
 				all, err := c.Factors(ctx)
@@ -205,13 +205,13 @@ func TestConcurrentCopyOfRightAnswerIsNotWrong(t *testing.T) {
 			overtaking := make(chan error, 1)
 			l.verify = func(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
 				var seen watchword.Factor
-				if looksFirst {
+				if readsFirst {
 					seen = factor(ctx, c)
 				}
 				l.verify = spends
 				go func() { _, err := check(fast, id, "x"); overtaking <- err }()
 				<-gate.arrived
-				if !looksFirst {
+				if !readsFirst {
 					seen = factor(ctx, c)
 				}
 				return watchword.Proof{Compared: []watchword.Factor{seen}}, watchword.ErrMismatch

@@ -100,9 +100,9 @@ func TestRepeatedStartWithSeedReturnsSameChallenge(t *testing.T) {
 	k := newKit(t)
 	req := startByEmail()
 	req.Seed = []byte("the request's own")
-	first, again := k.start(req), k.start(req)
-	if first.ID != again.ID || first.Handle.Reveal() != again.Handle.Reveal() || len(k.outbox.all) != 1 {
-		t.Fatalf("%s and %s, %d messages", first.ID, again.ID, len(k.outbox.all))
+	first, repeated := k.start(req), k.start(req)
+	if first.ID != repeated.ID || first.Handle.Reveal() != repeated.Handle.Reveal() || len(k.outbox.all) != 1 {
+		t.Fatalf("%s and %s, %d messages", first.ID, repeated.ID, len(k.outbox.all))
 	}
 }
 

@@ -78,26 +78,26 @@ func TestSetWithMissingKeyIsChangedByAppAuthorityOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	begun := k.beginEnrolment("strong", subject, k.proof("weak"))
+	started := k.beginEnrolment("strong", subject, k.proof("weak"))
 	lacking := k.verifierNodeWithKeys("k2", "k3")
 	proof := k.proof("weak")
-	_, err = check(lacking, begun, "x", forEnrolment) // its entry is encrypted with the same key
+	_, err = check(lacking, started, "x", forEnrolment) // its entry is encrypted with the same key
 	k.requireCode(err, watchword.ErrUnknownChallenge)
 	_, err = k.enrolOn(lacking, "strong", proof)
 	k.requireCode(err, watchword.ErrUnavailable)
 	k.requireCode(lacking.RemoveFactor(ctx, first.Factor.ID, proof), watchword.ErrUnavailable)
 	k.requireCode(lacking.RemoveSubject(ctx, subject, watchword.Authority{}), watchword.ErrUnavailable)
-	if _, err := k.check(begun, "x", forEnrolment); err != nil {
+	if _, err := k.check(started, "x", forEnrolment); err != nil {
 		t.Errorf("at a node with the key: %v", err)
 	}
-	vouched := watchword.Authority{Admin: true}
-	if _, err := k.enrolOn(lacking, "weak", vouched); err != nil {
+	adminAuthority := watchword.Authority{Admin: true}
+	if _, err := k.enrolOn(lacking, "weak", adminAuthority); err != nil {
 		t.Errorf("enrolling on the app's authority: %v", err)
 	}
-	if err := lacking.RemoveFactor(ctx, first.Factor.ID, vouched); err != nil {
+	if err := lacking.RemoveFactor(ctx, first.Factor.ID, adminAuthority); err != nil {
 		t.Errorf("removing on the app's authority: %v", err)
 	}
-	if err := lacking.RemoveSubject(ctx, subject, vouched); err != nil {
+	if err := lacking.RemoveSubject(ctx, subject, adminAuthority); err != nil {
 		t.Errorf("removing all on the app's authority: %v", err)
 	}
 }
@@ -189,7 +189,7 @@ func (k *kit) enrolOn(e *watchword.Engine, strategy string, a watchword.Authorit
 func TestDamagedFactorDoesNotAffectOtherFactors(t *testing.T) {
 	ctx := context.Background()
 	k := newEnrolmentKit(t)
-	vouched := watchword.Authority{Admin: true}
+	adminAuthority := watchword.Authority{Admin: true}
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
@@ -205,14 +205,14 @@ func TestDamagedFactorDoesNotAffectOtherFactors(t *testing.T) {
 	}
 	_, err := k.enrol("weak", k.proof("weak"))
 	k.requireCode(err, watchword.ErrProofRequired) // it is protected like every factor of its strategy
-	if _, err := k.RenameFactor(ctx, "fa_bad", "x", vouched); err == nil {
+	if _, err := k.RenameFactor(ctx, "fa_bad", "x", adminAuthority); err == nil {
 		t.Error("what does not open was sealed again")
 	}
-	if err := k.RemoveFactor(ctx, "fa_bad", vouched); err != nil {
+	if err := k.RemoveFactor(ctx, "fa_bad", adminAuthority); err != nil {
 		t.Fatal(err)
 	}
 	damage()
-	if err := k.RemoveSubject(ctx, subject, vouched); err != nil {
+	if err := k.RemoveSubject(ctx, subject, adminAuthority); err != nil {
 		t.Fatal(err)
 	}
 }

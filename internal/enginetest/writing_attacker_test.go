@@ -30,8 +30,8 @@ func TestAttackerWithStoreWriteAccessGetsNoApproval(t *testing.T) {
 	}
 	set := func(t *testing.T) scene {
 		k := newKit(t)
-		ref, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
-		return scene{k, ref, s, k.code(s.ID)}
+		entryID, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
+		return scene{k, entryID, s, k.code(s.ID)}
 	}
 	notApproved := func(t *testing.T, sc scene, e *watchword.Engine) {
 		t.Helper()
@@ -98,8 +98,8 @@ func TestAttackerWithStoreWriteAccessGetsNoApproval(t *testing.T) {
 	})
 	t.Run("copied seal", func(t *testing.T) {
 		sc := set(t)
-		ref, other := sc.entryID(func() *watchword.Started { return sc.start(startByEmail()) })
-		e, err := sc.store.Store.Get(ctx, ref)
+		entryID, other := sc.entryID(func() *watchword.Started { return sc.start(startByEmail()) })
+		e, err := sc.store.Store.Get(ctx, entryID)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -178,15 +178,15 @@ func TestAttackerWithStoreWriteAccessGetsNoApproval(t *testing.T) {
 		k := newKit(t)
 		req := startByEmail()
 		req.Decoy = true
-		ref, s := k.entryID(func() *watchword.Started { return k.start(req) })
+		entryID, s := k.entryID(func() *watchword.Started { return k.start(req) })
 		var seen []watchword.Guess
 		k.store.onAttempt = func(_ string, g []watchword.Guess) { seen = g }
 		_, _ = k.check(s.ID, "123456")
-		k.store.replaceEntry(ref, func(e watchword.Entry) watchword.Entry {
+		k.store.replaceEntry(entryID, func(e watchword.Entry) watchword.Entry {
 			e.State, e.Mark = watchword.StateApproved, seen[0].Mark
 			return e
 		})
-		notApproved(t, scene{k, ref, s, ""}, k.Engine)
+		notApproved(t, scene{k, entryID, s, ""}, k.Engine)
 	})
 }
 
@@ -202,13 +202,13 @@ func (k *kit) codeFromNewNode(s *watchword.Started) string {
 
 func TestCheckRefusesExpiredChallengeThatStoreExtends(t *testing.T) {
 	k := newKit(t, withVerifier(&scriptedVerifier{verify: acceptAll}))
-	ref, s := k.entryID(func() *watchword.Started { return k.start(verifierStart()) })
-	e, err := k.store.Store.Get(context.Background(), ref)
+	entryID, s := k.entryID(func() *watchword.Started { return k.start(verifierStart()) })
+	e, err := k.store.Store.Get(context.Background(), entryID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.clock.advance(11 * time.Minute)
-	k.store.replaceEntry(ref, func(watchword.Entry) watchword.Entry { return e })
+	k.store.replaceEntry(entryID, func(watchword.Entry) watchword.Entry { return e })
 	_, err = k.check(s.ID, "x")
 	k.requireCode(err, watchword.ErrChallengeExpired)
 }
@@ -216,18 +216,18 @@ func TestCheckRefusesExpiredChallengeThatStoreExtends(t *testing.T) {
 func TestCheckRejectsMarkOfEarlierApproval(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t)
-	ref, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
+	entryID, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
 	code := k.code(s.ID)
 	if _, err := k.check(s.ID, code); err != nil {
 		t.Fatal(err)
 	}
-	won, err := k.store.Store.Get(ctx, ref)
+	won, err := k.store.Store.Get(ctx, entryID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The entry as a store could return it: pending again, without digests, with its old mark.
 	for _, state := range []watchword.State{watchword.StatePending, watchword.StateApproved} {
-		k.store.replaceEntry(ref, func(watchword.Entry) watchword.Entry {
+		k.store.replaceEntry(entryID, func(watchword.Entry) watchword.Entry {
 			e := won
 			e.State, e.Digests = state, nil
 			return e
@@ -245,32 +245,32 @@ func TestCheckRejectsMarkOfEarlierApproval(t *testing.T) {
 func TestRedeemReceiptRejectsRestoredOlderRecord(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t)
-	ref, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
+	entryID, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
 	r, err := k.check(s.ID, k.code(s.ID))
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, _ := k.store.Store.Get(ctx, ref)
+	before, _ := k.store.Store.Get(ctx, entryID)
 	if err := k.RedeemReceipt(ctx, *r.Claims, "sign_in", nil); err != nil {
 		t.Fatal(err)
 	}
-	after, _ := k.store.Store.Get(ctx, ref)
+	after, _ := k.store.Store.Get(ctx, entryID)
 	before.Version = after.Version
-	k.store.replaceEntry(ref, func(watchword.Entry) watchword.Entry { return before })
+	k.store.replaceEntry(entryID, func(watchword.Entry) watchword.Entry { return before })
 	k.requireCode(k.newNode().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptInvalid)
 }
 
 // A mark of this attempt in an entry that is not approved is no approval.
 func TestCheckRejectsMarkOfEntryThatIsNotApproved(t *testing.T) {
 	k := newKit(t)
-	ref, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
+	entryID, s := k.entryID(func() *watchword.Started { return k.start(startByEmail()) })
 	code := k.code(s.ID)
-	e, err := k.store.Store.Get(context.Background(), ref)
+	e, err := k.store.Store.Get(context.Background(), entryID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.store.onAttempt = func(_ string, g []watchword.Guess) {
-		k.store.replaceEntry(ref, func(watchword.Entry) watchword.Entry {
+		k.store.replaceEntry(entryID, func(watchword.Entry) watchword.Entry {
 			shown := e
 			shown.Mark = g[0].Mark
 			return shown
@@ -282,18 +282,18 @@ func TestCheckRejectsMarkOfEntryThatIsNotApproved(t *testing.T) {
 
 func TestCheckRefusesReopenedApprovedChallengeOnAnotherNode(t *testing.T) {
 	k := newKit(t, withVerifier(&scriptedVerifier{verify: acceptAll}))
-	ref, s := k.entryID(func() *watchword.Started { return k.start(verifierStart()) })
+	entryID, s := k.entryID(func() *watchword.Started { return k.start(verifierStart()) })
 	if _, err := k.check(s.ID, "x"); err != nil {
 		t.Fatal(err)
 	}
-	won, err := k.store.Store.Get(context.Background(), ref)
+	won, err := k.store.Store.Get(context.Background(), entryID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.store.replaceEntry(ref, func(watchword.Entry) watchword.Entry {
-		again := won
-		again.State, again.Mark, again.Tries = watchword.StatePending, nil, 3
-		return again
+	k.store.replaceEntry(entryID, func(watchword.Entry) watchword.Entry {
+		repeated := won
+		repeated.State, repeated.Mark, repeated.Tries = watchword.StatePending, nil, 3
+		return repeated
 	})
 	_, err = check(k.newNode(), s.ID, "x")
 	k.requireCode(err, watchword.ErrChallengeApproved)
