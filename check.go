@@ -44,7 +44,7 @@ type attempt struct {
 }
 
 // Check checks the answer of a trusted caller, the app's backend, and returns the claims of the receipt. It charges one try
-// of the challenge and one unit of the guess budget before it compares. Every error is an *Error; a wrong answer is
+// of the challenge and one unit of the guess budget before it compares. Every refusal is an *Error; a wrong answer is
 // ErrIncorrectAnswer with Remaining.
 func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Result, error) {
 	parsed, err := e.parse(id)
@@ -73,7 +73,7 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 }
 
 // Answer checks the answer of an untrusted caller: a hosted page or a link. It takes the purpose and the subject from the
-// challenge and does not return the receipt; the starter collects it with Redeem. Every error is an *Error.
+// challenge and does not return the receipt; the starter collects it with Redeem. Every refusal is an *Error.
 func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Client) error {
 	parsed, err := e.parse(id)
 	if err != nil {

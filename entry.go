@@ -15,7 +15,7 @@ type Entry struct {
 	ExpiresAt time.Time // no attempt after this time
 	KeepUntil time.Time // the entry stays readable until then, whatever its state
 	LastTry   time.Time // when the last try or repeat was charged; zero: none so far
-	Settled   int       // tries whose evaluation ended with a wrong answer (Closing.Settles); the others are in flight, or their process died
+	Settled   int       // tries whose evaluation ended without an approval (Closing.Settles); the others are in flight, or their process died
 }
 
 // A State is the state of an entry in a Store. Expiry is no state.
@@ -40,7 +40,7 @@ type Guess struct {
 // unlimited.
 type Budget struct {
 	Key       string   // begins with the first part of the ids of its entries; empty: no budget
-	Limits    []Window // each of them must have room
+	Limits    []Window // all of them apply
 	FirstFree bool     // the first try of each entry is charged, but never refused
 	Repeats   int      // if positive, Attempt charges one of that many repeats of the entry instead of a try
 }

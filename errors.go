@@ -11,7 +11,7 @@ import (
 // codes that their comments name. Errors compare by Code, so errors.Is(err, ErrIncorrectAnswer) holds for every wrapped error
 // with that code.
 type Error struct {
-	Code       string         // stable name; one of those below
+	Code       string         // stable name, as in ErrInvalidRequest and the other variables
 	Fields     []FieldError   // invalid_request: the refused fields
 	Remaining  int            // incorrect_answer: tries left
 	Limit      string         // rate_limited: name of the rule

@@ -6,6 +6,14 @@ import (
 	"net/netip"
 )
 
+// A Bucket is one value that limits count by. A limiter applies every rule whose By and channel match.
+type Bucket struct {
+	By      string // address, subject, ip, visitor, prefix, country, app or all
+	Key     string // keyed digest of the value; does not change when keys rotate
+	Channel string // of the message; empty if nothing is sent
+	Known   bool   // of a trusted device, which is never counted with others
+}
+
 // limitCharges are the charges of one start or resend, so that they can be refunded.
 type limitCharges []limitCharge
 
@@ -14,14 +22,6 @@ type limitCharge struct {
 	refunder Refunder
 	name     string
 	buckets  []Bucket
-}
-
-// A Bucket is one value that limits count by. A limiter applies every rule whose By and channel match.
-type Bucket struct {
-	By      string // address, subject, ip, visitor, prefix, country, app or all
-	Key     string // keyed digest of the value; does not change when keys rotate
-	Channel string // of the message; empty if nothing is sent
-	Known   bool   // of a trusted device, which is never counted with others
 }
 
 // chargeStart charges the shared limits for one start or resend. The keys are digests under the identity key. A trusted

@@ -42,8 +42,8 @@ type Started struct {
 }
 
 // Start creates a challenge. It charges the shared limits, all of them or none, stores the entry and queues the message; a
-// message may not have been sent when Start returns. If the start fails after that, the charges are refunded. Every error is
-// an *Error.
+// message may not have been sent when Start returns. If the start fails after that, the charges are refunded. Every refusal
+// is an *Error.
 func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) {
 	if s := e.strategies[req.Strategy]; s != nil && req.Channel == "" && req.To != "" {
 		req.Channel = s.Properties().Channel

@@ -117,7 +117,7 @@ func TestRecordDeliveryIgnoresEarlierStatus(t *testing.T) {
 func TestDeliveryNamesProviderOnceSent(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t, func(c *watchword.Config) {
-		c.ProviderName = func(channel string) string { return "carrier of " + channel }
+		c.ProviderName = func(channel string) string { return "provider of " + channel }
 	})
 	s := k.start(startByEmail())
 	if err := k.RecordDelivery(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: watchword.DeliverySent, Provider: "p", Channel: "email"}); err != nil {
@@ -133,7 +133,7 @@ func TestDeliveryNamesProviderOnceSent(t *testing.T) {
 	if _, err := k.ComposeMessage(ctx, k.outbox.last(decoy.ID)); !errors.Is(err, watchword.ErrClosed) {
 		t.Fatal(err)
 	}
-	want := watchword.Delivery{Status: watchword.DeliverySent, Provider: "carrier of email", Channel: "email"}
+	want := watchword.Delivery{Status: watchword.DeliverySent, Provider: "provider of email", Channel: "email"}
 	if v, err := k.Status(ctx, decoy.ID); err != nil || v.Delivery != want {
 		t.Errorf("a decoy: %+v %v", v.Delivery, err)
 	}
