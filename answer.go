@@ -6,32 +6,38 @@ import (
 	"github.com/watchword-auth/watchword/internal/typed"
 )
 
-// Typed is what the codes of a strategy look like that people type, for StrategyProperties: from Min to Max symbols of an Alphabet of
-// ASCII letters and digits. The zero Typed says that answers are exact.
+// Typed describes the codes of a strategy that people type: from Min to Max symbols of Alphabet, which holds ASCII letters
+// and digits. With the zero Typed, answers are compared exactly.
 //
-// What people type is forgiven before a strategy sees it: white space, hyphens, dashes and invisible characters do not
-// count, nor does the case of letters (of an alphabet with one case); digits of any script and full-width letters are ASCII.
-// What then cannot be a code of the strategy is an invalid_request that costs no try.
+// The engine normalizes typed text before a strategy receives it. White space, hyphens, dashes and invisible characters are
+// removed. Digits of any script and full-width letters become ASCII. Letter case is ignored if the alphabet has one case.
+// Text that cannot be a code of the strategy after that is refused with ErrInvalidRequest, and no try is charged.
 type Typed struct {
+	// Alphabet holds the symbols of a code; empty: answers are compared exactly.
 	Alphabet string
+	// Min and Max are the least and the greatest number of symbols.
 	Min, Max int
-	Exact    string // the prefix of answers that nobody types, a link's token say: they pass as they are; empty: there are none
-	Number   int    // how many digits Answer.Number has, which everybody but the starter must give; 0: there is none
+	// Exact is the prefix of answers that are not typed, such as a link's token. The engine does not change them. Empty:
+	// there are none.
+	Exact string
+	// Number is the number of digits of Answer.Number, which every caller except the starter must send; 0: no number is
+	// needed.
+	Number int
 }
 
-// notACode is the reason given for every text that cannot be a code, whatever is wrong with it.
+// notACode is the reason for every text that cannot be a code. It does not depend on what is wrong with the text.
 const notACode = "cannot be a code: it has characters that no code has, or is too long or too short"
 
-// readAnswer refuses what cannot be an answer to a strategy, and returns the one spelling of what was typed. That is decided
-// before anything is read, so it costs nothing and tells nobody anything.
+// readAnswer returns the normalized answer, or refuses a text that cannot be an answer to the strategy. It decides by the
+// text alone, before the store is read, so a refusal costs no try and reveals nothing.
 func readAnswer(s Strategy, a Answer) (_ Answer, err error) {
-	t := s.Properties()
+	props := s.Properties()
 	switch {
 	case a.Text == "":
 		return a, invalid("answer", "is required")
-	case a.Object && !t.Object:
+	case a.Object && !props.Object:
 		return a, invalid("answer", "must be a string")
-	case !a.Object && t.Object:
+	case !a.Object && props.Object:
 		return a, invalid("answer", "must be an object")
 	}
 	if reader, ok := s.(AnswerReader); ok {
@@ -39,13 +45,13 @@ func readAnswer(s Strategy, a Answer) (_ Answer, err error) {
 		return a, err
 	}
 	var isCode bool
-	if a.Text, isCode = t.Typed.read(a.Text); !isCode {
+	if a.Text, isCode = props.Typed.read(a.Text); !isCode {
 		return a, invalid("answer", notACode)
 	}
-	if t.Typed.Number == 0 || a.Starter {
+	if props.Typed.Number == 0 || a.Starter {
 		return a, nil
 	}
-	number := typed.Shape{Alphabet: typed.Digits, Min: t.Typed.Number, Max: t.Typed.Number}
+	number := typed.Shape{Alphabet: typed.Digits, Min: props.Typed.Number, Max: props.Typed.Number}
 	if a.Number, isCode = number.Fold(a.Number); !isCode {
 		return a, invalid("number", notACode)
 	}

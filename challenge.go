@@ -8,70 +8,75 @@ import (
 	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// Purposes that mean something to the engine. An app may use others, of the form [a-z0-9_]{1,40}.
+// The purposes that the engine gives a meaning. An app may use others that match [a-z0-9_]{1,40}.
 const (
-	PurposeSignIn        = "sign_in"
-	PurposeMFA           = "mfa"
+	// PurposeSignIn is a sign-in.
+	PurposeSignIn = "sign_in"
+	// PurposeMFA is a second step after a sign-in.
+	PurposeMFA = "mfa"
+	// PurposePasswordReset is the reset of a password.
 	PurposePasswordReset = "password_reset"
-	PurposeEnrol         = "enrol"
+	// PurposeEnrol enrols a factor; only an Enroller supports it.
+	PurposeEnrol = "enrol"
+	// PurposeManageFactors authorizes changes of a subject's factors; see Authority.
 	PurposeManageFactors = "manage_factors"
 )
 
-// A Challenge is one question put to one subject, answerable once.
+// A Challenge is one attempt to verify one subject with one strategy. It can be answered once.
 type Challenge struct {
-	ID          string
+	ID          string // as callers see it; not the id of the store's Entry
 	Strategy    string
-	Purpose     string
-	Subject     string
-	Channel     string
-	Address     string // canonical
-	SentTo      string // masked
-	Locale      string
-	ReturnURL   string
-	Nonce       string
-	Label       string // of what is enrolled
-	Factor      string // the one factor that may answer, or that did
-	Transaction map[string]string
-	Metadata    map[string]string
+	Purpose     string            // an answer for another purpose is wrong
+	Subject     string            // the app's opaque id of the person; may be empty
+	Channel     string            // that the starter requested; empty if nothing is sent
+	Address     string            // in canonical form; empty if nothing is sent
+	SentTo      string            // Address, masked for display
+	Locale      string            // BCP 47 tag; may be empty
+	ReturnURL   string            // where a hosted page sends the person afterwards; may be empty
+	Nonce       string            // copied into the receipt
+	Label       string            // of the factor to enrol
+	Factor      string            // the id of the only factor that may answer, or of the factor that answered; empty: any
+	Transaction map[string]string // what the subject approves; copied into the receipt
+	Metadata    map[string]string // the app's own data; copied into views and events
 	Client      Client
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	Ask         Ask
-	Decoy       bool
-	Enrolment   *enrolment
+	Decoy       bool                // never approved
+	Enrolment   *enrolmentAuthority // what authorizes an enrolment; nil for other purposes
 
-	Sends    int       // messages asked for so far
-	SentAt   time.Time // when the last one was asked for
-	CodeOf   int       // which send's code is in force; it moves when each resend brings a new one
-	Delivery Delivery
-	SentBy   string // the channel by which a message was last accepted; empty: by none so far
+	Sends    int       // number of messages requested so far
+	SentAt   time.Time // when the last message was requested
+	CodeOf   int       // number of the send whose code is valid; changes only if Config.NewCodes is set; 0: no message is sent
+	Delivery Delivery  // status of the last message
+	SentBy   string    // channel of the last message that a provider accepted; empty: none so far
 
-	// Data is what the strategy must remember. It is sealed like the rest.
+	// Data is for the strategy. The engine encrypts it with the rest of the challenge.
 	Data []byte
 
-	prefix string // of the number that its messages go to; empty: they go to none, or only look sent
+	prefix string // prefix of the phone number that messages go to; empty: no message is really sent
 
-	env   *environment
-	salt  []byte
-	key   *ringKey
-	reads *factorReads // of one evaluation; nil: nobody asks
+	env         *environment
+	salt        []byte
+	key         *ringKey
+	factorReads *factorReads // factors that the current evaluation has read; nil outside an evaluation
 }
 
-// A Client is whom the app is serving; limits use it, and pages say from where a challenge was started.
+// A Client is the device that the app serves. Limits count by it, and hosted pages show where a challenge was started.
 type Client struct {
-	IP        string
-	UserAgent string
-	Known     bool // the app recognises the device: it has budgets and limits of its own
+	IP        string // without a zone; empty: unknown
+	UserAgent string // of the HTTP request; may be empty
+	Known     bool   // the app trusts the device, which then has budgets and limits of its own
 }
 
-// A Delivery is what became of the last message.
+// A Delivery is the state of the last message of a challenge.
 type Delivery struct {
-	Status   string // queued, sent, delivered, failed
-	Provider string // from sent on
-	Channel  string // by which it was sent
+	Status   string // DeliveryQueued, DeliverySent, DeliveryDelivered or DeliveryFailed; empty: nothing is sent
+	Provider string // set once the message was sent
+	Channel  string // that the message was sent by
 }
 
-// The statuses of a delivery; they only move on in this order.
+// The statuses of a Delivery. A status is only replaced by a later one: queued, sent, failed, delivered.
 const (
 	DeliveryQueued    = "queued"
 	DeliverySent      = "sent"
@@ -79,28 +84,28 @@ const (
 	DeliveryFailed    = "failed"
 )
 
-// An enrolment is what allowed it to begin. It is looked at again when it ends: authority dies with the factor that it
-// was earned by, and with its subject, and what is active may have changed.
-type enrolment struct {
-	Proof    int    // the strength of the proof; 0: nothing was enrolled, so none was needed
-	Factor   string // that the proof was earned by; empty: by none
-	FactorOf string // the challenge that had enrolled it: an id may be used again
-	Life     string // of the subject's set of factors; empty: there was none
+// An enrolmentAuthority is what authorized an enrolment to begin. The engine checks it again when the enrolment ends: the
+// authority ends with the factor that earned the proof and with the subject, and the active factors may have changed.
+type enrolmentAuthority struct {
+	Proof            int    // strength of the proof; 0: the subject had no factors, so no proof was needed
+	Factor           string // id of the factor that earned the proof; empty: none
+	FactorEnrolledBy string // challenge that enrolled Factor; ids of factors may be used again
+	Generation       string // of the subject's factor set; empty: there was no set
 
-	began time.Time // when it was earned: a subject that was removed since has lost it
+	earnedAt time.Time // when the proof was earned; the removal of the subject after that ends the authority
 }
 
-func (n *enrolment) fields(f *codec.Codec) {
+func (n *enrolmentAuthority) fields(f *codec.Codec) {
 	f.Number(&n.Proof)
-	for _, text := range []*string{&n.Factor, &n.FactorOf, &n.Life} {
+	for _, text := range []*string{&n.Factor, &n.FactorEnrolledBy, &n.Generation} {
 		f.Text(text)
 	}
 }
 
-// A Status is what became of a challenge.
+// A Status is the state of a challenge as callers see it.
 type Status string
 
-// The statuses.
+// The statuses of a challenge. Only Pending changes.
 const (
 	Pending  Status = "pending"
 	Approved Status = "approved"
@@ -109,7 +114,7 @@ const (
 	Locked   Status = "locked"
 )
 
-// fields lists what an entry seals of a challenge.
+// fields lists the encrypted fields of a challenge.
 func (c *Challenge) fields(f *codec.Codec) {
 	for _, text := range []*string{&c.Strategy, &c.Purpose, &c.Subject, &c.Channel, &c.Address, &c.SentTo, &c.Locale, &c.ReturnURL, &c.Nonce, &c.Label,
 		&c.Factor, (*string)(&c.Ask), &c.Client.IP, &c.Client.UserAgent, &c.Delivery.Status, &c.Delivery.Provider, &c.Delivery.Channel, &c.SentBy} {
@@ -123,13 +128,13 @@ func (c *Challenge) fields(f *codec.Codec) {
 	for _, flag := range []*bool{&c.Client.Known, &c.Decoy} {
 		f.Flag(flag)
 	}
-	codec.Optional(f, &c.Enrolment, (*enrolment).fields)
+	codec.Optional(f, &c.Enrolment, (*enrolmentAuthority).fields)
 	f.Number(&c.Sends)
 	f.Number(&c.CodeOf)
 	f.Bytes(&c.Data)
 }
 
-// environment is what the engine lends a challenge's strategy: time, randomness and the app's factors.
+// environment is what a Challenge gives its strategy: the clock, random bytes and the factors of the app.
 type environment struct {
 	now     func() time.Time
 	random  func(n int) ([]byte, error)
@@ -138,33 +143,34 @@ type environment struct {
 	decoy   func(ctx context.Context, c *Challenge) (*Factor, error)
 }
 
-// Now is the engine's clock.
+// Now returns the time of the engine's clock.
 func (c *Challenge) Now() time.Time { return c.env.now() }
 
 // Random returns n bytes of the engine's random source.
 func (c *Challenge) Random(n int) ([]byte, error) { return c.env.random(n) }
 
-// App is the tenant's id.
+// App returns the id of the app.
 func (c *Challenge) App() string { return c.env.app }
 
-// DeriveCode returns n symbols of the alphabet, uniformly distributed and always the same for the same challenge, send
-// and label: PRF(key, id | label | purpose | transaction | salt). Leading zeros are kept. The alphabet is ASCII of 2 to
-// 256 symbols.
+// DeriveCode returns n uniformly distributed symbols of the alphabet: PRF(key, label | id | purpose | transaction | salt |
+// send). The result depends on the challenge, the send in CodeOf and the label alone. Leading zeros are kept. The alphabet
+// has 2 to 256 ASCII symbols.
 func (c *Challenge) DeriveCode(label, alphabet string, n int) Code {
 	return NewCode(uniform(c.stream(label), alphabet, n))
 }
 
-// DeriveBytes returns n ≤ 32 bytes, always the same for the same challenge, send and label.
+// DeriveBytes returns n ≤ 32 bytes. The result depends on the challenge, the send in CodeOf and the label alone.
 func (c *Challenge) DeriveBytes(label string, n int) []byte {
 	block := c.stream(label)(0)
 	return block[:n]
 }
 
-// DeriveStableCode is DeriveCode, but stays the same when a resend brings a new code: for what stands on a screen.
+// DeriveStableCode is DeriveCode with a result that does not change when a resend brings a new code. It is for codes that a
+// screen shows.
 func (c *Challenge) DeriveStableCode(label, alphabet string, n int) Code {
-	lasting := *c
-	lasting.CodeOf = 0
-	return lasting.DeriveCode(label, alphabet, n)
+	stable := *c
+	stable.CodeOf = 0
+	return stable.DeriveCode(label, alphabet, n)
 }
 
 func (c *Challenge) stream(label string) func(counter byte) [32]byte {
@@ -174,8 +180,8 @@ func (c *Challenge) stream(label string) func(counter byte) [32]byte {
 	}
 }
 
-// SentChannel is the channel by which the code really went: the one that last took a message or, while none has, the one
-// that was asked for.
+// SentChannel returns the channel of the last message that a provider accepted, or the requested channel if there is none
+// yet.
 func (c *Challenge) SentChannel() string {
 	if c.SentBy != "" {
 		return c.SentBy
@@ -183,8 +189,8 @@ func (c *Challenge) SentChannel() string {
 	return c.Channel
 }
 
-// Factors lists what the challenge's subject has enrolled with its strategy, disabled ones included. Of a decoy it is the
-// one factor of a DecoyMaker, which nobody has.
+// Factors returns the factors of the challenge's subject and strategy, disabled ones included. For a decoy of a DecoyMaker it
+// returns one factor that nobody has. Errors are ErrUnavailable.
 func (c *Challenge) Factors(ctx context.Context) ([]Factor, error) {
 	if c.Decoy && c.Purpose != PurposeEnrol {
 		if f, err := c.env.decoy(ctx, c); err != nil {
@@ -193,26 +199,27 @@ func (c *Challenge) Factors(ctx context.Context) ([]Factor, error) {
 			return []Factor{*f}, nil
 		}
 	}
-	if c.reads != nil && c.reads.listed {
-		return slices.Clone(c.reads.factors), nil
+	if c.factorReads != nil && c.factorReads.listed {
+		return slices.Clone(c.factorReads.factors), nil
 	}
 	all, err := c.env.factors.list(ctx, c.Subject, c.Strategy)
-	if err == nil && c.reads != nil {
-		c.reads.listed, c.reads.factors = true, append(c.reads.factors, all...)
+	if err == nil && c.factorReads != nil {
+		c.factorReads.listed, c.factorReads.factors = true, append(c.factorReads.factors, all...)
 	}
 	return slices.Clone(all), err
 }
 
-// FindFactor reads one factor of the app by its id, whoever its subject is: ErrNotFound.
+// FindFactor returns a factor of the app by its id, whatever its subject; ErrNotFound if there is none.
 func (c *Challenge) FindFactor(ctx context.Context, id string) (Factor, error) {
 	f, err := c.env.factors.get(ctx, id)
-	if err == nil && c.reads != nil {
-		c.reads.factors = append(c.reads.factors, f)
+	if err == nil && c.factorReads != nil {
+		c.factorReads.factors = append(c.factorReads.factors, f)
 	}
 	return f, err
 }
 
-// factorReads are the factors that one evaluation of an answer has read: the strategy and the engine look at the same.
+// factorReads are the factors that one evaluation of an answer has read, so that the strategy and the engine use the same
+// versions.
 type factorReads struct {
 	listed  bool
 	factors []Factor

@@ -3,55 +3,55 @@ package watchword
 import (
 	"context"
 	"crypto/hmac"
-	"errors"
 	"maps"
 	"slices"
 	"time"
 )
 
-// A CheckRequest brings an answer, and says again what it answers: the purpose, and who, by the subject or, for a
-// challenge without one, the address. They are part of what is compared, so an answer to somebody else's challenge is
-// a wrong answer.
+// A CheckRequest is an answer to a challenge. It repeats the purpose and the subject or, for a challenge without a subject,
+// the address. They are part of the comparison: an answer to another person's challenge is wrong.
 type CheckRequest struct {
-	Purpose     string
-	Subject     string
-	To          string
-	Answer      Answer
-	Transaction map[string]string // if set, it must be the challenge's
-	Client      Client
+	Purpose     string            // of the start; required
+	Subject     string            // of the start; empty if the start had none
+	To          string            // the address of a start without a subject; not with Subject
+	Answer      Answer            // Answer.Starter is set by Check
+	Transaction map[string]string // if set, it must equal that of the start
+	Client      Client            // counted by Config.Checks
 
-	// Seed, if set, names this request: the same one again, after its answer was lost, gets the same receipt.
+	// Seed, if set, names the request. A repetition with the same seed returns the same receipt if the first response was
+	// lost.
 	Seed []byte
 }
 
-// A Result is what a right answer earns.
+// A Result is the outcome of a right answer.
 type Result struct {
-	Claims *Claims // of the receipt, to be signed by whoever serves it
-	Factor *Factor // what was enrolled, if that was the purpose
+	Claims *Claims // of the receipt; the caller signs them
+	Factor *Factor // the enrolled factor; nil for other purposes than PurposeEnrol
 
-	created bool    // the factor is a new one
-	noted   *Factor // that the answer was paid with, as it was stored; nil: nothing was spent
+	factorCreated bool    // Factor was created and not replaced
+	spentFactor   *Factor // the factor that holds this answer's note, as stored; nil: none
 }
 
-// attempt is one answer on its way through the ceremony.
+// An attempt is one answer while it is checked.
 type attempt struct {
-	id          attemptID
+	requestID   requestID
 	purpose     string
 	respondent  string
 	answer      Answer
 	transaction map[string]string
-	mark        byte // markCollected: the caller gets the receipt at once; markWaiting: it waits for Redeem
-	mismatch    bool // known to be wrong before it is compared; the try is charged all the same
+	receipt     byte // receiptReturned or receiptUncollected
+	mismatch    bool // the answer is known to be wrong before the comparison; the try is charged all the same
 }
 
-// Check is for trusted callers, the app's backend: it runs the ceremony and returns the claims of the receipt. Every
-// refusal is an *Error; a wrong answer is ErrIncorrectAnswer.
+// Check checks the answer of a trusted caller, the app's backend, and returns the claims of the receipt. It charges one try
+// of the challenge and one unit of the guess budget before it compares. Every refusal is an *Error; a wrong answer is
+// ErrIncorrectAnswer with Remaining.
 func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Result, error) {
-	i, err := e.parse(id)
+	parsed, err := e.parse(id)
 	if err != nil {
 		return nil, err
 	}
-	s := i.strategy
+	s := parsed.strategy
 	if err := validateCheck(s.Properties(), req); err != nil {
 		return nil, err
 	}
@@ -62,61 +62,47 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 	if err := e.chargeCheck(ctx, req.Client); err != nil {
 		return nil, err
 	}
-	a := attempt{purpose: req.Purpose, respondent: e.claimedRespondent(req), answer: req.Answer, transaction: req.Transaction, mark: markCollected}
-	a.id = e.newAttempt(req.Seed)
+	a := attempt{purpose: req.Purpose, respondent: e.claimedRespondent(req), answer: req.Answer, transaction: req.Transaction, receipt: receiptReturned}
+	a.requestID = e.newRequestID(req.Seed)
 	if req.Transaction != nil || a.respondent == "" {
-		if err := e.compareUndigested(ctx, i, &a); err != nil {
+		if err := e.compareUndigested(ctx, parsed, &a); err != nil {
 			return nil, err
 		}
 	}
-	return e.check(ctx, i, &a)
+	return e.check(ctx, parsed, &a)
 }
 
-// compareUndigested compares what is not part of the digest. An answer that names nobody is one to a challenge that names nobody;
-// to any other it is no answer, and costs nothing.
-func (e *Engine) compareUndigested(ctx context.Context, i challengeID, a *attempt) error {
-	_, rec, err := e.read(ctx, i)
-	if err != nil {
-		return err
-	}
-	if a.respondent == "" && respondentOf(rec.Subject, rec.Address) != "" {
-		return invalid("subject", "is required")
-	}
-	a.mismatch = a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction)
-	return nil
-}
-
-// Answer is for untrusted callers, a page or a link: it reads the entry to learn who was asked, runs the same ceremony,
-// and leaves the receipt to whoever started the challenge and calls Redeem.
+// Answer checks the answer of an untrusted caller: a hosted page or a link. It takes the purpose and the subject from the
+// challenge and does not return the receipt; the starter collects it with Redeem. Every refusal is an *Error.
 func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Client) error {
-	i, err := e.parse(id)
+	parsed, err := e.parse(id)
 	if err != nil {
 		return err
 	}
-	if answer, err = readAnswer(i.strategy, answer); err != nil {
+	if answer, err = readAnswer(parsed.strategy, answer); err != nil {
 		return err
 	}
 	if err := e.chargeCheck(ctx, client); err != nil {
 		return err
 	}
-	_, rec, err := e.read(ctx, i)
+	_, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return err
 	}
-	a := attempt{purpose: rec.Purpose, respondent: respondentOf(rec.Subject, rec.Address), answer: answer, mark: markWaiting}
-	a.id = e.newAttempt(nil)
-	_, err = e.check(ctx, i, &a)
+	a := attempt{purpose: rec.Purpose, respondent: respondentOf(rec.Subject, rec.Address), answer: answer, receipt: receiptUncollected}
+	a.requestID = e.newRequestID(nil)
+	_, err = e.check(ctx, parsed, &a)
 	return err
 }
 
-// validateCheck refuses a request that does not say what is answered, and by whom; it costs nothing.
-func validateCheck(t StrategyProperties, req CheckRequest) error {
+// validateCheck refuses a request that lacks the purpose or the respondent. No try is charged.
+func validateCheck(props StrategyProperties, req CheckRequest) error {
 	switch {
 	case req.Purpose == "":
 		return invalid("purpose", "is required")
 	case req.Subject != "" && req.To != "":
 		return invalid("to", "must not be given beside subject")
-	case req.Subject == "" && req.To == "" && (t.Subject || t.Sends):
+	case req.Subject == "" && req.To == "" && (props.Subject || props.Sends):
 		return invalid("subject", "is required, or to where the challenge has no subject")
 	case !isSubject(req.Subject):
 		return invalid("subject", subjectReason)
@@ -127,7 +113,7 @@ func validateCheck(t StrategyProperties, req CheckRequest) error {
 	return nil
 }
 
-// claimedRespondent is the caller's word of who answers. An address that cannot be made canonical is nobody's.
+// claimedRespondent returns the respondent that the request names. An address without a canonical form belongs to nobody.
 func (e *Engine) claimedRespondent(req CheckRequest) string {
 	if req.To == "" {
 		return respondentOf(req.Subject, "")
@@ -140,62 +126,75 @@ func (e *Engine) claimedRespondent(req CheckRequest) string {
 	return respondentOf("", "?"+req.To)
 }
 
-// check is the ceremony, and the only place where an answer becomes a receipt: charge the try, evaluate, spend what is
-// single-use, win, record. For digests the first, second and fourth are one atomic step of the store.
-func (e *Engine) check(ctx context.Context, i challengeID, a *attempt) (*Result, error) {
-	s := i.strategy
-	verifier, evaluated := s.(Verifier)
-	if evaluated {
-		began := time.Now()
-		result, err := e.checkWithVerifier(ctx, i, verifier, a)
-		if err != nil {
-			e.delayUntil(ctx, began, minRefusalTime)
-		}
-		return result, err
+// respondentOf returns who must answer: the subject, or the address of a challenge without a subject; empty for a
+// discoverable passkey.
+func respondentOf(subject, address string) string {
+	switch {
+	case subject != "":
+		return "subject " + subject
+	case address != "":
+		return "address " + address
 	}
-	guesses := []Guess(nil)
-	if !a.mismatch {
-		guesses = e.guesses(i, s.(Matcher), a, e.cfg.Clock())
-	}
-	entry, err := e.cfg.Store.Attempt(ctx, i.ref, guesses, e.budget(i))
+	return ""
+}
+
+// compareUndigested compares the fields that are not part of the stored digest. An answer without a subject and an address
+// can only be to a challenge without them; any other challenge refuses it with ErrInvalidRequest, and no try is charged.
+func (e *Engine) compareUndigested(ctx context.Context, id challengeID, a *attempt) error {
+	_, rec, err := e.read(ctx, id)
 	if err != nil {
-		return e.explainRefusal(ctx, i, a, entry, err)
+		return err
 	}
-	rec, err := e.open(ctx, i, entry)
+	if a.respondent == "" && respondentOf(rec.Subject, rec.Address) != "" {
+		return invalid("subject", "is required")
+	}
+	a.mismatch = a.transaction != nil && !maps.Equal(a.transaction, rec.Transaction)
+	return nil
+}
+
+// check evaluates an answer and is the only way to a receipt. In this order it charges the try, evaluates, spends what can be
+// used once, closes the challenge and records the approval.
+func (e *Engine) check(ctx context.Context, id challengeID, a *attempt) (*Result, error) {
+	verifier, ok := id.strategy.(Verifier)
+	if !ok {
+		return e.checkWithMatcher(ctx, id, id.strategy.(Matcher), a)
+	}
+	began := time.Now()
+	result, err := e.checkWithVerifier(ctx, id, verifier, a)
+	if err != nil {
+		e.delayUntil(ctx, began, minRefusalTime)
+	}
+	return result, err
+}
+
+// checkWithMatcher checks an answer whose digest the store compares. Charging, comparing and closing are one atomic step of
+// the store; nothing is spent.
+func (e *Engine) checkWithMatcher(ctx context.Context, id challengeID, s Matcher, a *attempt) (*Result, error) {
+	var guesses []Guess
+	if !a.mismatch {
+		guesses = e.guesses(id, s, a, e.cfg.Clock())
+	}
+	entry, err := e.cfg.Store.Attempt(ctx, id.storeID, guesses, e.budget(id))
+	if err != nil {
+		return e.explainRefusal(ctx, id, a, entry, err)
+	}
+	rec, err := e.open(ctx, id, entry)
 	if err != nil {
 		return nil, err
 	}
 	return e.acceptMatch(ctx, rec, entry, a, guesses)
 }
 
-// checkWithVerifier is the ceremony for answers that the strategy evaluates after the try was charged.
-func (e *Engine) checkWithVerifier(ctx context.Context, i challengeID, s Verifier, a *attempt) (*Result, error) {
-	entry, err := e.cfg.Store.Attempt(ctx, i.ref, nil, e.budget(i))
-	var spent *BudgetError
-	if errors.Is(err, ErrSpent) || errors.As(err, &spent) {
-		_, refusal := e.explainRefusal(ctx, i, a, entry, err)
-		return e.checkWithoutTry(ctx, i, s, a, entry, refusal)
-	}
-	if err != nil {
-		return e.explainRefusal(ctx, i, a, entry, err)
-	}
-	rec, err := e.open(ctx, i, entry)
-	if err != nil {
-		return nil, err
-	}
-	return e.evaluateAnswer(ctx, s, rec, entry, a)
-}
-
-// guesses are the digests of what the answer may mean, under every key of the ring.
-func (e *Engine) guesses(i challengeID, s Matcher, a *attempt, now time.Time) []Guess {
+// guesses returns the digests of every meaning of the answer under every key of the keyring.
+func (e *Engine) guesses(id challengeID, s Matcher, a *attempt, now time.Time) []Guess {
 	candidates := s.Candidates(a.answer)
 	out := make([]Guess, 0, len(candidates)*len(e.keyring))
 	for _, c := range candidates {
 		for _, k := range e.keyring {
-			digest := k.digest(i.id, a.purpose, a.respondent, c.Text)
+			digest := k.digest(id.text, a.purpose, a.respondent, c.Text)
 			g := Guess{Digest: digest[:], State: StateLocked}
 			if !c.LocksChallenge {
-				g.State, g.Mark = StateApproved, k.mark(i.id, a, now, digest[:])
+				g.State, g.Mark = StateApproved, k.mark(id.text, a, now, digest[:])
 			}
 			out = append(out, g)
 		}
@@ -203,57 +202,60 @@ func (e *Engine) guesses(i challengeID, s Matcher, a *attempt, now time.Time) []
 	return out
 }
 
-func (e *Engine) budget(i challengeID) Budget {
-	t := i.strategy.Properties()
-	if t.Group == GroupNone || e.cfg.NoBudget {
-		return Budget{}
-	}
-	return Budget{Key: i.budgetKey(), Limits: e.cfg.Budget, FirstFree: t.Group == GroupAddress || t.unguessable()}
-}
-
-// unguessable reports whether answers are drawn from so many that a limit on guesses protects nothing: a million guesses a
-// second for a year find one with a chance of less than 1 in 1,000.
-func (t StrategyProperties) unguessable() bool {
-	return t.Space > 0 && float64(max(t.RightAnswers, 1))/t.Space < 1e-17
-}
-
-// acceptMatch believes a store's match only if the seal agrees: the digest that won, the expiry and, in the digest, the
-// purpose and who. The mark must be one that this attempt offered: one of an earlier approval is no answer to this one.
+// acceptMatch accepts a match of the store only if the encrypted record agrees with it: the digest, which covers purpose and
+// respondent, and the expiry. The mark must be one that this attempt offered; the mark of an earlier approval is no match.
 func (e *Engine) acceptMatch(ctx context.Context, rec *record, entry Entry, a *attempt, offered []Guess) (*Result, error) {
 	if entry.State == StateLocked {
 		e.recordLocked(ctx, rec.id, &rec.Challenge)
 		return nil, &Error{Code: ErrIncorrectAnswer.Code}
 	}
-	won, valid := rec.won(entry.Mark)
-	ours := slices.ContainsFunc(offered, func(g Guess) bool { return g.State == StateApproved && hmac.Equal(g.Mark, entry.Mark) })
+	approved, valid := rec.readMark(entry.Mark)
+	isOffered := slices.ContainsFunc(offered, func(g Guess) bool { return g.State == StateApproved && hmac.Equal(g.Mark, entry.Mark) })
 	switch {
-	case !valid && won.at.After(rec.ExpiresAt):
+	case !valid && approved.at.After(rec.ExpiresAt):
 		return nil, ErrChallengeExpired
-	case valid && entry.State == StateApproved && !ours:
-		e.log.ErrorContext(ctx, "the store matched an answer to a challenge that was won before", "challenge", rec.ID)
+	case valid && entry.State == StateApproved && !isOffered:
+		e.log.ErrorContext(ctx, "store matched an answer to an approved challenge", "challenge", rec.ID)
 		return nil, ErrChallengeApproved
 	case !valid || entry.State != StateApproved:
-		e.log.ErrorContext(ctx, "the store matched an answer that the seal does not know", "challenge", rec.ID)
+		e.log.ErrorContext(ctx, "store matched an answer without a valid mark", "challenge", rec.ID)
 		return nil, &Error{Code: ErrIncorrectAnswer.Code}
 	}
-	return e.recordApproval(ctx, rec, a, &Result{Claims: e.claims(rec, won.at, won.at)})
+	return e.recordApproval(ctx, rec, a, &Result{Claims: e.claims(rec, approved.at, approved.at)})
 }
 
-// recordApproval is the end of the ceremony: the challenge was won, here, for the first time.
+// recordApproval ends the check of a right answer, if the challenge has not ended in this process before.
 func (e *Engine) recordApproval(ctx context.Context, rec *record, a *attempt, r *Result) (*Result, error) {
-	if !e.tombstones.Add(rec.id.rand, endChallenge, Approved) {
-		e.log.ErrorContext(ctx, "the store reopened a challenge that had ended here", "challenge", rec.ID)
+	if !e.tombstones.Add(rec.id.random, tombstoneChallenge, Approved) {
+		e.log.ErrorContext(ctx, "store reopened an ended challenge", "challenge", rec.ID)
 		return nil, e.endedError(rec)
 	}
-	if a.mark == markCollected {
-		e.tombstones.Add(rec.id.rand, endCollected, Approved)
+	if a.receipt == receiptReturned {
+		e.tombstones.Add(rec.id.random, tombstoneCollected, Approved)
 	}
 	e.watchers.Wake(rec.ID)
 	e.emit(ctx, EventApproved, &rec.Challenge)
 	return r, nil
 }
 
+// endedError returns the error for a challenge that has ended in this process; nil: it has not.
 func (e *Engine) endedError(rec *record) error {
-	status, _ := e.tombstones.Find(rec.id.rand, endChallenge)
+	status, _ := e.tombstones.Find(rec.id.random, tombstoneChallenge)
 	return closedError(status)
+}
+
+// recordLocked records that the challenge was locked: it adds a tombstone, wakes callers of Wait and sends the event.
+func (e *Engine) recordLocked(ctx context.Context, id challengeID, c *Challenge) {
+	e.tombstones.Add(id.random, tombstoneChallenge, Locked)
+	e.watchers.Wake(id.text)
+	e.emit(ctx, EventLocked, c)
+}
+
+// recordExpired records that the challenge has expired, once in this process. An expiry is noticed when the challenge is
+// read.
+func (e *Engine) recordExpired(ctx context.Context, id challengeID, c *Challenge) {
+	if e.tombstones.Add(id.random, tombstoneChallenge, Expired) {
+		e.watchers.Wake(id.text)
+		e.emit(ctx, EventExpired, c)
+	}
 }

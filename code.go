@@ -2,19 +2,18 @@ package watchword
 
 import "fmt"
 
-// secretText is what a Code shows to whoever did not ask for it by name.
+// secretText is printed instead of a Code.
 const secretText = "[secret]"
 
-// A Code is a secret that was made here: a code, a link's token, a handle or a page's ticket. It prints as
-// "[secret]" through fmt, log/slog, encoding/json and panics; Reveal is the one way out. The text is held by pointer
-// because fmt does not call methods of unexported fields: inside another struct it would print a string, but of a
-// pointer it prints the address only.
+// A Code is a secret that the engine made: a code, a link's token, a handle or a ticket. It prints as "[secret]" with fmt,
+// log/slog, encoding/json and panics; only Reveal returns it. The text is behind a pointer because fmt does not call methods
+// of unexported fields: of a pointer inside another struct it prints the address only.
 type Code struct{ text *string }
 
-// NewCode wraps a secret that came from elsewhere, a test identity's fixed code say.
+// NewCode returns a Code with the given text, such as the fixed code of a test identity.
 func NewCode(text string) Code { return Code{&text} }
 
-// Reveal returns the secret itself. Call it where the secret is used, never on the way there.
+// Reveal returns the secret. Call it only where the secret is used.
 func (c Code) Reveal() string {
 	if c.text == nil {
 		return ""
@@ -22,17 +21,17 @@ func (c Code) Reveal() string {
 	return *c.text
 }
 
-// IsZero reports whether there is no secret at all.
+// IsZero reports whether the secret is empty.
 func (c Code) IsZero() bool { return c.Reveal() == "" }
 
-// String keeps the secret; it serves fmt's %s, text/template, log/slog's text form and panics.
+// String returns "[secret]". It serves the verb %s, text/template, the text form of log/slog, and panics.
 func (c Code) String() string { return secretText }
 
-// GoString keeps the secret from %#v.
+// GoString returns "[secret]". It serves the verb %#v.
 func (c Code) GoString() string { return secretText }
 
-// Format keeps the secret from every verb of fmt, %x and %d of a struct around it included.
+// Format writes "[secret]" for every verb, also where the Code is a field of a struct that is printed with %x or %d.
 func (c Code) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(secretText)) }
 
-// MarshalText keeps the secret from encoders of text, encoding/json among them.
+// MarshalText returns "[secret]". It serves encoders of text such as encoding/json.
 func (c Code) MarshalText() ([]byte, error) { return []byte(secretText), nil }

@@ -10,31 +10,30 @@ import (
 	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// Decoys of a DecoyMaker are evaluated against a factor that nobody has. Its consecutive failures, and what comes of them,
-// are kept in the short-lived store and not among the factors, so that strangers cannot fill a database; they are
-// forgotten when nothing failed for longer than decoyPeriod.
+// Decoys of a DecoyMaker are evaluated against a factor that nobody has. Their consecutive failures are kept in the Store and
+// not in Factors, so that strangers cannot fill a database. They expire when nothing failed for decoyPeriod.
 
-// decoyPeriod is longer than a factor that is not disabled is ever locked for. An entry is named after the period that it
-// was made in, and kept until the next one is over: about as long as a guess budget.
-const decoyPeriod = longestWait + time.Hour
+// decoyPeriod is longer than any temporary lock of a factor. An entry is named after the period in which it was made and
+// expires at the end of the next one.
+const decoyPeriod = longestLock + time.Hour
 
-// A decoyState is what is kept of a decoy's factor.
+// A decoyState is the state of a decoy's factor.
 type decoyState struct {
-	failures  int
-	waitUntil time.Time
-	disabled  bool
+	failures    int
+	lockedUntil time.Time
+	disabled    bool
 
-	version int64 // of the entry; 0: there is none yet in this period
+	version int64 // of the entry; 0: this period has no entry yet
 	err     error
 }
 
 func (d *decoyState) fields(c *codec.Codec) {
 	c.Number(&d.failures)
-	c.Moment(&d.waitUntil)
+	c.Moment(&d.lockedUntil)
 	c.Flag(&d.disabled)
 }
 
-// prepareDecoys makes something for decoys to decrypt where a subject's factor is decrypted.
+// prepareDecoys makes the data that decoys decrypt where a challenge of a real subject decrypts a factor.
 func (e *Engine) prepareDecoys() error {
 	f := Factor{ID: "fa_decoy", Subject: "decoy", Strategy: "decoy", Version: 1, Data: make([]byte, 64)}
 	sealed, err := e.env.factors.seal(f, 1)
@@ -43,14 +42,14 @@ func (e *Engine) prepareDecoys() error {
 	return err
 }
 
-// decoyFactor is the factor of a decoy, as it stands; nil if the strategy makes none. The subject's own are read all the
-// same, at the same time, so that it takes as long.
+// decoyFactor returns the factor of a decoy, or nil if the strategy is no DecoyMaker. It also reads the subject's factors, at
+// the same time, so that a decoy takes as long as a real challenge.
 func (e *Engine) decoyFactor(ctx context.Context, c *Challenge) (*Factor, error) {
 	maker, ok := e.strategies[c.Strategy].(DecoyMaker)
 	if !ok {
 		return nil, nil
 	}
-	i, err := e.parse(c.ID)
+	id, err := e.parse(c.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +58,7 @@ func (e *Engine) decoyFactor(ctx context.Context, c *Challenge) (*Factor, error)
 		_, err := e.env.factors.list(ctx, c.Subject, c.Strategy)
 		read <- err
 	}()
-	state, err := e.decoyState(ctx, i, c)
+	state, err := e.decoyState(ctx, id, c)
 	if failed := <-read; err == nil {
 		err = failed
 	}
@@ -74,20 +73,20 @@ func (e *Engine) decoyFactor(ctx context.Context, c *Challenge) (*Factor, error)
 		return nil, err
 	}
 	f := &Factor{ID: c.Factor, Subject: c.Subject, Strategy: c.Strategy, CreatedAt: c.CreatedAt, Version: 1, Data: data,
-		Failures: state.failures, WaitUntil: state.waitUntil, Disabled: state.disabled}
+		Failures: state.failures, WaitUntil: state.lockedUntil, Disabled: state.disabled}
 	if f.ID == "" {
 		f.ID = "fa_" + b64.EncodeToString(c.DeriveBytes("decoy factor", 16))
 	}
 	return f, nil
 }
 
-// evaluateDecoy does what a real answer needs. Whatever it says, it is wrong.
+// evaluateDecoy takes the steps of a real evaluation. The answer is always wrong.
 func (e *Engine) evaluateDecoy(ctx context.Context, s Verifier, rec *record, entry Entry, a *attempt) (*Result, error) {
 	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
 	if err != nil && !errors.Is(err, ErrMismatch) {
 		err = factorError(err)
-		var known *Error
-		if _, makes := s.(DecoyMaker); makes && errors.As(err, &known) || errors.Is(err, ErrUnavailable) {
+		var engineErr *Error
+		if _, isDecoyMaker := s.(DecoyMaker); isDecoyMaker && errors.As(err, &engineErr) || errors.Is(err, ErrUnavailable) {
 			return nil, e.settleRefusal(ctx, rec, err)
 		}
 	}
@@ -96,19 +95,19 @@ func (e *Engine) evaluateDecoy(ctx context.Context, s Verifier, rec *record, ent
 			return nil, err
 		}
 	}
-	return e.settleWrongAnswer(ctx, rec, entry, a, &wrongAnswer{})
+	return e.settleWrongAnswer(ctx, rec, entry, a, &wrongAnswerError{})
 }
 
-// countDecoyFailure counts one more consecutive failure of a decoy.
+// countDecoyFailure adds one consecutive failure to a decoy's state.
 func (e *Engine) countDecoyFailure(ctx context.Context, rec *record) error {
-	for range casTries {
+	for range maxConflictRetries {
 		state, err := e.decoyState(ctx, rec.id, &rec.Challenge)
 		if err != nil {
 			return err
 		}
-		f := Factor{Failures: state.failures, WaitUntil: state.waitUntil, Disabled: state.disabled}
+		f := Factor{Failures: state.failures, WaitUntil: state.lockedUntil, Disabled: state.disabled}
 		f.fail(e.cfg.Clock())
-		state.failures, state.waitUntil, state.disabled = f.Failures, f.WaitUntil, f.Disabled
+		state.failures, state.lockedUntil, state.disabled = f.Failures, f.WaitUntil, f.Disabled
 		err = e.writeDecoyState(ctx, rec.id, &rec.Challenge, state)
 		if err == nil {
 			return nil
@@ -120,49 +119,50 @@ func (e *Engine) countDecoyFailure(ctx context.Context, rec *record) error {
 	return unavailable(fmt.Errorf("a decoy kept changing: %w", ErrConflict))
 }
 
-// decoyRef names a decoy's entry in a period: beside the budget of its group.
-func (e *Engine) decoyRef(i challengeID, c *Challenge, period int64) (ref, id string) {
+// decoyIDs returns the store's id of a decoy's entry in a period, and the id for its encryption. The entry is stored beside
+// the budget of its group.
+func (e *Engine) decoyIDs(id challengeID, c *Challenge, period int64) (entryID, sealID string) {
 	sum := e.identity.tags.sum("decoy", e.cfg.App, c.Strategy, c.Subject, string(binary.BigEndian.AppendUint64(nil, uint64(period))))
-	ref = storeID([randomSize]byte(sum[:]), i.group, [kindSize]byte(sum[randomSize:]))
-	return ref, "decoy " + ref
+	entryID = storeID([randomSize]byte(sum[:]), id.groupTag, [strategyTagSize]byte(sum[randomSize:]))
+	return entryID, "decoy " + entryID
 }
 
 func (e *Engine) decoyPeriodNow() int64 { return e.cfg.Clock().UnixNano() / int64(decoyPeriod) }
 
-// decoyState reads what is kept of a decoy, in this period or from the one before. Both are read at once.
-func (e *Engine) decoyState(ctx context.Context, i challengeID, c *Challenge) (decoyState, error) {
+// decoyState reads the state of a decoy from the entries of this period and of the one before, both at once.
+func (e *Engine) decoyState(ctx context.Context, id challengeID, c *Challenge) (decoyState, error) {
 	now := e.decoyPeriodNow()
-	before := make(chan decoyState, 1)
-	go func() { before <- e.readDecoyState(ctx, i, c, now-1) }()
-	state, older := e.readDecoyState(ctx, i, c, now), <-before
+	previous := make(chan decoyState, 1)
+	go func() { previous <- e.readDecoyState(ctx, id, c, now-1) }()
+	state, previousState := e.readDecoyState(ctx, id, c, now), <-previous
 	if state.err == nil && state.version == 0 {
-		state = older
+		state = previousState
 		state.version = 0
 	}
 	return state, state.err
 }
 
-func (e *Engine) readDecoyState(ctx context.Context, i challengeID, c *Challenge, period int64) (state decoyState) {
-	ref, id := e.decoyRef(i, c, period)
-	entry, err := e.cfg.Store.Get(ctx, ref)
+func (e *Engine) readDecoyState(ctx context.Context, id challengeID, c *Challenge, period int64) (state decoyState) {
+	entryID, sealID := e.decoyIDs(id, c, period)
+	entry, err := e.cfg.Store.Get(ctx, entryID)
 	if errors.Is(err, ErrNotFound) {
 		return decoyState{}
 	}
 	if err != nil {
 		return decoyState{err: unavailable(err)}
 	}
-	if plain, _, err := e.keyring.open(id, entry.Sealed); err != nil || codec.Decode(plain, state.fields) != nil {
-		e.log.ErrorContext(ctx, "a decoy's entry does not open", "strategy", c.Strategy)
+	if plain, _, err := e.keyring.open(sealID, entry.Sealed); err != nil || codec.Decode(plain, state.fields) != nil {
+		e.log.ErrorContext(ctx, "decoy entry does not open", "strategy", c.Strategy)
 		state = decoyState{}
 	}
 	state.version = entry.Version
 	return state
 }
 
-func (e *Engine) writeDecoyState(ctx context.Context, i challengeID, c *Challenge, state decoyState) error {
+func (e *Engine) writeDecoyState(ctx context.Context, id challengeID, c *Challenge, state decoyState) error {
 	period := e.decoyPeriodNow()
-	ref, id := e.decoyRef(i, c, period)
-	sealer, err := e.keyring[0].sealer(id)
+	entryID, sealID := e.decoyIDs(id, c, period)
+	sealer, err := e.keyring[0].sealer(sealID)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (e *Engine) writeDecoyState(ctx context.Context, i challengeID, c *Challeng
 		return err
 	}
 	end := time.Unix(0, (period+1)*int64(decoyPeriod))
-	entry := Entry{ID: ref, Version: max(state.version, 1), Sealed: sealer.seal(plain), ExpiresAt: end, KeepUntil: end.Add(decoyPeriod)}
+	entry := Entry{ID: entryID, Version: max(state.version, 1), Sealed: sealer.seal(plain), ExpiresAt: end, KeepUntil: end.Add(decoyPeriod)}
 	if state.version == 0 {
 		return e.cfg.Store.Create(ctx, entry)
 	}

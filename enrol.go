@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// enrol stores the new factor before the challenge is won. It is idempotent by challenge: a factor that this very
-// challenge has created already is the one. The subject's set is brought to a new version first, with the factor as being
-// added, so that of two enrolments which both looked at the same set one looks again.
+// enrol stores the new factor before the challenge is closed. It is idempotent by challenge: a factor that this challenge has
+// created before is used again. It updates the subject's set first and lists the factor there as pending, so that of two
+// concurrent enrolments one reads the set again.
 func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a *attempt) (*Result, error) {
-	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
+	set, err := e.env.factors.readSet(ctx, rec.Subject, e.cfg.Clock())
 	if err == nil {
 		err = e.checkEnrolmentAuthority(ctx, rec, set)
 	}
@@ -20,33 +20,33 @@ func (e *Engine) enrol(ctx context.Context, s Enroller, rec *record, a *attempt)
 	}
 	f, err := s.VerifyEnrol(ctx, &rec.Challenge, a.answer.Text)
 	if errors.Is(err, ErrMismatch) {
-		return nil, &wrongAnswer{}
+		return nil, &wrongAnswerError{}
 	}
 	if err != nil {
 		return nil, factorError(err)
 	}
-	if f.CreatedBy == rec.ID && f.Version > 0 { // replaced by this very challenge before
+	if f.CreatedBy == rec.ID && f.Version > 0 { // replaced by this challenge before
 		return e.enrolledResult(rec, f, false), nil
 	}
 	f.Subject, f.Strategy, f.CreatedBy = rec.Subject, rec.Strategy, rec.ID
 	if f.Label == "" {
 		f.Label = rec.Label
 	}
-	if own := set.find(f.ID); own != nil && own.CreatedBy == rec.ID {
-		return e.enrolledResult(rec, *own, true), nil
+	if existing := set.find(f.ID); existing != nil && existing.CreatedBy == rec.ID {
+		return e.enrolledResult(rec, *existing, true), nil
 	}
-	adding := addition{factor: f.ID, strategy: f.Strategy, challenge: rec.ID}
-	if err := e.env.factors.bump(ctx, set, rec.ID, adding); err != nil {
+	adding := pendingFactor{factor: f.ID, strategy: f.Strategy, challenge: rec.ID}
+	if err := e.env.factors.updateSet(ctx, set, rec.ID, adding); err != nil {
 		return nil, err
 	}
 	return e.addFactor(ctx, rec, a, set, f)
 }
 
-// addFactor creates a factor, or replaces the one that it is a new version of, and looks whether the set that it was added to
-// is still there.
-func (e *Engine) addFactor(ctx context.Context, rec *record, a *attempt, to *factorSet, f Factor) (*Result, error) {
+// addFactor creates the factor, or replaces the factor that it is a new version of. Then it checks that the set it was added
+// to still exists.
+func (e *Engine) addFactor(ctx context.Context, rec *record, a *attempt, set *factorSet, f Factor) (*Result, error) {
 	created := f.Version == 0
-	n := note{challenge: rec.id.rand, digest: rec.answerDigest(a), at: to.now, created: created}
+	n := note{challenge: rec.id.random, digest: rec.answerDigest(a), at: set.readAt, created: created}
 	f.notes = []note{n}
 	var err error
 	if created {
@@ -61,146 +61,147 @@ func (e *Engine) addFactor(ctx context.Context, rec *record, a *attempt, to *fac
 		return nil, factorError(err)
 	}
 	result := e.enrolledResult(rec, f, created)
-	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
+	current, err := e.env.factors.readSet(ctx, rec.Subject, e.cfg.Clock())
 	if err == nil {
-		err = e.checkAuthorityLives(ctx, rec, set)
+		err = e.checkAuthorityValid(ctx, rec, current)
 	}
-	if err == nil && set.life != to.life {
+	if err == nil && current.generation != set.generation {
 		err = ErrProofRequired
 	}
 	if err != nil {
-		return nil, e.removeUnwonFactor(ctx, rec, result, err)
+		return nil, e.removeUnapprovedFactor(ctx, rec, result, err)
 	}
 	return result, nil
 }
 
-// enrolledResult is what an enrolment earns: the factor, and a receipt to enrol more with.
+// enrolledResult returns the result of an enrolment: the factor, and the claims of a receipt that authorizes further
+// enrolments.
 func (e *Engine) enrolledResult(rec *record, f Factor, created bool) *Result {
-	rec.Factor, rec.FactorOf = f.ID, f.CreatedBy
+	rec.Factor, rec.FactorEnrolledBy = f.ID, f.CreatedBy
 	now := e.cfg.Clock()
 	claims := e.claims(rec, now, now)
 	claims.Purpose = PurposeManageFactors
-	claims.ExpiresAt = claims.IssuedAt + int64(min(e.cfg.ReceiptLifetime, freshProof)/time.Second)
-	shown := e.withoutSecrets(f)
-	return &Result{Claims: claims, Factor: &shown, created: created, noted: &f}
+	claims.ExpiresAt = claims.IssuedAt + int64(min(e.cfg.ReceiptLifetime, maxProofAge)/time.Second)
+	public := e.withoutSecrets(f)
+	return &Result{Claims: claims, Factor: &public, factorCreated: created, spentFactor: &f}
 }
 
-// adoptEnrolled looks at a factor whose id exists: this challenge's own is the one, somebody else's (a passkey that is
-// registered twice) makes the answer a wrong one.
+// adoptEnrolled reads a factor whose id exists already. If this challenge created it, the enrolment continues with it. If
+// another one did, for example because a passkey is registered twice, the answer is wrong.
 func (e *Engine) adoptEnrolled(ctx context.Context, f *Factor) error {
-	before, err := e.env.factors.get(ctx, f.ID)
+	existing, err := e.env.factors.get(ctx, f.ID)
 	if err != nil {
 		return err
 	}
-	if before.CreatedBy != f.CreatedBy {
-		return &wrongAnswer{}
+	if existing.CreatedBy != f.CreatedBy {
+		return &wrongAnswerError{}
 	}
-	*f = before
+	*f = existing
 	return nil
 }
 
-// freshProof is how old a manage_factors receipt may be.
-const freshProof = 5 * time.Minute
+// maxProofAge is the greatest age of a manage_factors receipt that authorizes a change.
+const maxProofAge = 5 * time.Minute
 
-// An Authority is why somebody may change what a subject has enrolled: the claims of a manage_factors receipt, whose
-// signature was verified, or that the app vouches for it by other means.
+// An Authority authorizes a change of a subject's factors: by a receipt for PurposeManageFactors, or because the app vouches
+// for it. No authority is needed for a subject without factors.
 type Authority struct {
-	Claims *Claims
-	Admin  bool
-	Seed   []byte // of the request: with the same one the receipt may be spent again
+	Claims *Claims // of a receipt whose signature the caller has verified; nil: none
+	Admin  bool    // the app vouches for the change by other means
+	Seed   []byte  // of the request; with the same seed the receipt may be spent again
 }
 
-// admin is stronger than any proof.
-const admin = 1 << 10
+// adminProof is greater than the strength of every strategy.
+const adminProof = 1 << 10
 
-// maxFactors of one subject can be enrolled: all of them are read whenever the subject is asked for one.
+// maxFactors is the greatest number of factors of a subject. All of them are read for each challenge of the subject.
 const maxFactors = 50
 
-// hasRoom refuses another factor before anything is spent for it.
-func hasRoom(factors []Factor) error {
+// checkFactorLimit refuses another factor before anything is spent for it.
+func checkFactorLimit(factors []Factor) error {
 	if len(factors) >= maxFactors {
 		return invalid("subject", "has as many factors as can be kept; remove one first")
 	}
 	return nil
 }
 
-// authorize spends the authority to change a subject's factors; none is needed where nothing is enrolled. The proof must
-// be at least as strong as the strongest active factor; recovery codes are there to replace any of them. A proof that was
-// earned by a factor is worth nothing when that factor is gone.
-func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (enrolment, error) {
-	allowed := enrolment{Life: set.life, began: e.cfg.Clock()}
+// authorize spends the authority to change a subject's factors. A subject without factors needs none. The proof must be at
+// least as strong as the strongest active factor; recovery codes may replace any factor. A proof ends with the factor that
+// earned it. The error is ErrProofRequired or ErrUnavailable.
+func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (enrolmentAuthority, error) {
+	authority := enrolmentAuthority{Generation: set.generation, earnedAt: e.cfg.Clock()}
 	factors := set.others("")
 	if a.Admin {
-		e.log.InfoContext(ctx, "factors are changed on the app's own authority", "app", e.cfg.App)
-		allowed.Proof = admin
-		return allowed, nil
+		e.log.InfoContext(ctx, "change of factors authorized by the app", "app", e.cfg.App)
+		authority.Proof = adminProof
+		return authority, nil
 	}
-	if set.fault != nil {
-		return allowed, unavailable(set.fault)
+	if set.keyError != nil {
+		return authority, unavailable(set.keyError)
 	}
 	if len(factors) == 0 {
-		return allowed, nil
+		return authority, nil
 	}
 	c := a.Claims
-	if c == nil || c.Purpose != PurposeManageFactors || c.Subject != set.subject || e.cfg.Clock().Sub(time.Unix(c.AuthTime, 0)) > freshProof {
-		return allowed, ErrProofRequired
+	if c == nil || c.Purpose != PurposeManageFactors || c.Subject != set.subject || e.cfg.Clock().Sub(time.Unix(c.AuthTime, 0)) > maxProofAge {
+		return authority, ErrProofRequired
 	}
-	if allowed.Proof = e.strength(c.Strategy); !e.proofSuffices(allowed.Proof, factors) {
-		return allowed, ErrProofRequired
+	if authority.Proof = e.strength(c.Strategy); !e.proofSuffices(authority.Proof, factors) {
+		return authority, ErrProofRequired
 	}
 	err := e.spendReceipt(ctx, *c, a.Seed, func(rec *record) error {
-		allowed.began = rec.CreatedAt
+		authority.earnedAt = rec.CreatedAt
 		if rec.Claims != nil { // evaluated by the strategy, and so earned by a factor
-			allowed.Factor, allowed.FactorOf = rec.Factor, rec.FactorOf
+			authority.Factor, authority.FactorEnrolledBy = rec.Factor, rec.FactorEnrolledBy
 		}
-		return e.checkProofFactor(ctx, set, allowed, "")
+		return e.checkProofFactor(ctx, set, authority, "")
 	})
 	if err != nil && !errors.Is(err, ErrUnavailable) {
 		err = ErrProofRequired
 	}
-	return allowed, err
+	return authority, err
 }
 
-// checkProofFactor refuses what was allowed by a factor that is not active any more, or before the subject was removed. A factor
-// that the enrolment itself has replaced, a set of recovery codes say, was there until then.
-func (e *Engine) checkProofFactor(ctx context.Context, set *factorSet, allowed enrolment, enrolment string) error {
-	if allowed.Factor != "" {
-		f := set.find(allowed.Factor)
-		if f != nil && f.keyless != nil {
-			return unavailable(f.keyless)
+// checkProofFactor refuses a proof whose factor is not active any more, or whose subject was removed after the proof. A
+// factor that the enrolment itself has replaced, such as a set of recovery codes, counts as active.
+func (e *Engine) checkProofFactor(ctx context.Context, set *factorSet, authority enrolmentAuthority, enrolmentID string) error {
+	if authority.Factor != "" {
+		f := set.find(authority.Factor)
+		if f != nil && f.missingKey != nil {
+			return unavailable(f.missingKey)
 		}
-		if f == nil || f.Disabled || f.CreatedBy != allowed.FactorOf && (enrolment == "" || f.CreatedBy != enrolment) {
+		if f == nil || f.Disabled || f.CreatedBy != authority.FactorEnrolledBy && (enrolmentID == "" || f.CreatedBy != enrolmentID) {
 			return ErrProofRequired
 		}
 	}
-	removed, err := e.removedSince(ctx, set.subject, allowed.began)
+	removed, err := e.removedSince(ctx, set.subject, authority.earnedAt)
 	if err == nil && removed {
 		err = ErrProofRequired
 	}
 	return err
 }
 
-// changeFactors authorizes a change of what a subject has enrolled, once, and makes it: the set is brought to a new
-// version first, so that the change is of the set that was looked at.
-func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority, change func(*factorSet) error, add ...addition) error {
+// changeFactors authorizes a change of a subject's factors once, updates the set and calls change. It updates the set first,
+// so that a concurrent change makes it read the set again.
+func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority, change func(*factorSet) error, pending ...pendingFactor) error {
 	authorized := false
-	var allowed enrolment
-	for range casTries {
-		set, err := e.env.factors.set(ctx, subject, e.cfg.Clock())
+	var authority enrolmentAuthority
+	for range maxConflictRetries {
+		set, err := e.env.factors.readSet(ctx, subject, e.cfg.Clock())
 		if err != nil {
 			return err
 		}
 		if !authorized {
-			allowed, err = e.authorize(ctx, set, a)
+			authority, err = e.authorize(ctx, set, a)
 			authorized = true
-		} else if err = e.checkProofFactor(ctx, set, allowed, ""); err == nil && !e.proofSuffices(allowed.Proof, set.others("")) {
+		} else if err = e.checkProofFactor(ctx, set, authority, ""); err == nil && !e.proofSuffices(authority.Proof, set.others("")) {
 			err = ErrProofRequired
 		}
 		if err != nil {
 			return err
 		}
-		if set.entry != nil || len(set.factors)+len(add) > 0 {
-			err = e.bumpSet(ctx, set, add...)
+		if set.entry != nil || len(set.factors)+len(pending) > 0 {
+			err = e.updateSet(ctx, set, pending...)
 		}
 		if errors.Is(err, ErrConflict) {
 			continue
@@ -213,65 +214,65 @@ func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority,
 	return unavailable(fmt.Errorf("a subject's factors kept changing: %w", ErrConflict))
 }
 
-// bumpSet brings a set to a new version; if it has no life yet it gets one that no other has had.
-func (e *Engine) bumpSet(ctx context.Context, set *factorSet, add ...addition) error {
-	life, err := e.random(randomSize)
+// updateSet brings a set to a new version. A set without a generation gets a new random one.
+func (e *Engine) updateSet(ctx context.Context, set *factorSet, pending ...pendingFactor) error {
+	generation, err := e.random(randomSize)
 	if err != nil {
 		return err
 	}
-	return e.env.factors.bump(ctx, set, string(life), add...)
+	return e.env.factors.updateSet(ctx, set, string(generation), pending...)
 }
 
-// renewSet makes the damaged entry of a set anew, and returns the life that the set has now.
-func (e *Engine) renewSet(ctx context.Context, set *factorSet) (life string, err error) {
-	if err := e.bumpSet(ctx, set); err != nil && !errors.Is(err, ErrConflict) {
+// replaceDamagedSet replaces the damaged entry of a set and returns the generation that the set then has.
+func (e *Engine) replaceDamagedSet(ctx context.Context, set *factorSet) (generation string, err error) {
+	if err := e.updateSet(ctx, set); err != nil && !errors.Is(err, ErrConflict) {
 		return "", err
 	}
-	now, err := e.env.factors.set(ctx, set.subject, e.cfg.Clock())
+	current, err := e.env.factors.readSet(ctx, set.subject, e.cfg.Clock())
 	if err != nil {
 		return "", err
 	}
-	if now.damaged() {
+	if current.damaged() {
 		return "", unavailable(fmt.Errorf("a subject's set of factors stays damaged: %w", errSeal))
 	}
-	return now.life, nil
+	return current.generation, nil
 }
 
-// proofSuffices compares a proof with what is active.
+// proofSuffices reports whether a proof is strong enough for the active factors.
 func (e *Engine) proofSuffices(proof int, factors []Factor) bool {
 	return proof == StrengthRecovery || proof >= e.strongestFactor(factors)
 }
 
-// checkEnrolmentAuthority reports whether what allowed an enrolment to begin would not allow it any more: something stronger has become
-// active, the factor that earned the proof is gone, or the subject was removed meanwhile.
+// checkEnrolmentAuthority refuses an enrolment whose authority would not suffice now: a stronger factor has become active,
+// the factor that earned the proof is gone, or the subject was removed.
 func (e *Engine) checkEnrolmentAuthority(ctx context.Context, rec *record, set *factorSet) error {
-	if err := e.checkAuthorityLives(ctx, rec, set); err != nil {
+	if err := e.checkAuthorityValid(ctx, rec, set); err != nil {
 		return err
 	}
 	others := set.others(rec.ID)
 	if !e.proofSuffices(rec.Enrolment.Proof, others) {
 		return ErrProofRequired
 	}
-	return hasRoom(others)
+	return checkFactorLimit(others)
 }
 
-// checkAuthorityLives refuses an enrolment whose authority is gone. A set that the challenge itself has begun is named after it; an
-// app that vouches for an enrolment where nothing was enrolled vouches for it beside others too.
-func (e *Engine) checkAuthorityLives(ctx context.Context, rec *record, set *factorSet) error {
-	began := rec.Enrolment.Life
-	if set.fault != nil && rec.Enrolment.Proof != admin {
-		return unavailable(set.fault)
+// checkAuthorityValid refuses an enrolment whose authority has ended. A set that the challenge itself has created has the
+// challenge's id as its generation. The app's own authority for a subject without a set also holds beside other enrolments.
+func (e *Engine) checkAuthorityValid(ctx context.Context, rec *record, set *factorSet) error {
+	generation := rec.Enrolment.Generation
+	if set.keyError != nil && rec.Enrolment.Proof != adminProof {
+		return unavailable(set.keyError)
 	}
-	own := began == "" && (set.life == rec.ID || rec.Enrolment.Proof == admin)
-	if began != set.life && !own {
+	ownSet := generation == "" && (set.generation == rec.ID || rec.Enrolment.Proof == adminProof)
+	if generation != set.generation && !ownSet {
 		return ErrProofRequired
 	}
-	allowed := *rec.Enrolment
-	allowed.began = rec.CreatedAt
-	return e.checkProofFactor(ctx, set, allowed, rec.ID)
+	authority := *rec.Enrolment
+	authority.earnedAt = rec.CreatedAt
+	return e.checkProofFactor(ctx, set, authority, rec.ID)
 }
 
-// strength of a strategy that this engine does not offer is nobody's: as a proof it is worth nothing.
+// strength returns the strength of a strategy; 0 if the engine does not have it, so that it is worth nothing as a proof.
 func (e *Engine) strength(strategy string) int {
 	if s := e.strategies[strategy]; s != nil {
 		return s.Properties().Strength
@@ -279,6 +280,7 @@ func (e *Engine) strength(strategy string) int {
 	return 0
 }
 
+// strongestFactor returns the strength of the strongest active factor. Damaged factors count as active.
 func (e *Engine) strongestFactor(factors []Factor) (most int) {
 	for _, f := range factors {
 		if f.Disabled && !f.damaged {
@@ -286,7 +288,7 @@ func (e *Engine) strongestFactor(factors []Factor) (most int) {
 		}
 		strength := e.strength(f.Strategy)
 		if strength == 0 {
-			strength = StrengthKey // nobody knows how strong it was: protect it like the best
+			strength = StrengthKey // the strength is unknown: protect it like the strongest
 		}
 		most = max(most, strength)
 	}

@@ -2,26 +2,26 @@ package watchword
 
 import "time"
 
-// An Entry is what a Store keeps of one challenge.
+// An Entry is the record of one challenge in a Store.
 type Entry struct {
-	ID        string
+	ID        string // two parts with a dot between; see Store
 	State     State
-	Tries     int      // left
-	Used      int      // charged
-	Version   int64    // of Sealed and Digests; 1 after Create
-	Digests   [][]byte // what guesses are compared with; none: its strategy verifies the answer
-	Sealed    []byte
-	Mark      []byte // of the guess that won, or of the Closing
-	ExpiresAt time.Time
-	KeepUntil time.Time // closed and expired entries stay readable until then
-	LastTry   time.Time // when the last try or repeat was charged; zero before the first
-	Settled   int       // tries that were evaluated, and wrong: Closing.Settles. Others are in flight, or their process died
+	Tries     int       // tries left
+	Used      int       // tries charged
+	Version   int64     // of Sealed and Digests; 1 after Create
+	Digests   [][]byte  // HMAC-SHA-256 of the right answers; none: the strategy verifies the answer
+	Sealed    []byte    // encrypted content; opaque to the store
+	Mark      []byte    // of the guess that matched, or of the Closing; opaque to the store
+	ExpiresAt time.Time // no attempt after this time
+	KeepUntil time.Time // the entry stays readable until then, whatever its state
+	LastTry   time.Time // when the last try or repeat was charged; zero: none so far
+	Settled   int       // tries whose evaluation ended without an approval (Closing.Settles); the others are in flight, or their process died
 }
 
-// A State is a Store's view of an entry; that time is over is no state.
+// A State is the state of an entry in a Store. Expiry is no state.
 type State uint8
 
-// The states. Only StatePending can change.
+// The states of an entry. Only StatePending changes.
 const (
 	StatePending State = iota
 	StateApproved
@@ -29,39 +29,41 @@ const (
 	StateCanceled
 )
 
-// A Guess is one digest that may match, and what its match does.
+// A Guess is one digest that an entry may have, and the effect of a match.
 type Guess struct {
-	Digest []byte
+	Digest []byte // HMAC-SHA-256
 	State  State  // StateApproved or StateLocked
-	Mark   []byte // stored with it; opaque to the store
+	Mark   []byte // stored if the digest matches; opaque to the store
 }
 
-// A Budget is what wrong answers of one group are charged to. Limits hold together; the zero Budget is unlimited.
+// A Budget is the guess budget of a group of entries. Wrong answers are charged to all Limits at once. The zero Budget is
+// unlimited.
 type Budget struct {
-	Key       string // begins with the same part as the ids of its entries; empty: no budget
-	Limits    []Window
-	FirstFree bool // the first try of each entry is charged, but never refused
-	Repeats   int  // instead of a try, one of so many repeats of the entry is charged; 0: a try, as usual
+	Key       string   // begins with the first part of the ids of its entries; empty: no budget
+	Limits    []Window // all of them apply
+	FirstFree bool     // the first try of each entry is charged, but never refused
+	Repeats   int      // if positive, Attempt charges one of that many repeats of the entry instead of a try
 }
 
-// A Window allows Max events in any stretch of time of length Per.
+// A Window allows Max events in every period of length Per.
 type Window struct {
 	Max int
 	Per time.Duration
 }
 
-// A Closing is how an entry ends.
+// A Closing describes how Store.Close ends an entry.
 type Closing struct {
-	State  State
-	Mark   []byte
-	Sealed []byte // replaces the sealed data and adds one to the version; nil: it stays
-	Clear  string // budget key that is emptied; empty: none
+	State  State  // StateApproved, StateLocked or StateCanceled
+	Mark   []byte // stored in the entry; opaque to the store
+	Sealed []byte // replaces the encrypted content and adds one to the version; nil: no change
+	Clear  string // key of a budget to empty; empty: none
 
-	// Before is when an approval comes too late, by the store's clock: ErrExpired. Zero: only ExpiresAt counts.
+	// Before, if set, is the last moment of an approval by the store's clock: ErrExpired after it. Zero: only ExpiresAt
+	// counts.
 	Before time.Time
-	// Settles counts one try more as settled, whatever else becomes of the closing of a pending entry.
+	// Settles adds one to Entry.Settled of a pending entry, also if Close then returns ErrInFlight.
 	Settles bool
-	// Idle, if set, ends the entry only when it has no tries left and none is in flight: all are settled, or the last
-	// was charged at least that long ago. Else it stays pending: ErrInFlight.
+	// Idle, if set, ends the entry only if it has no tries left and none is in flight: all tries are settled, or the last one
+	// was charged at least Idle ago. Otherwise the entry stays pending, and Close returns ErrInFlight.
 	Idle time.Duration
 }

@@ -7,26 +7,26 @@ import (
 	"time"
 )
 
-// An Error is what the engine answers when something is not proven. Errors are made inside and translated once, at
-// the door: Code is the stable name that API callers see; the other fields are set where the name calls for them.
-// Errors compare by Code, so errors.Is(err, ErrIncorrectAnswer) holds however the error was wrapped.
+// An Error is an error of the engine. Code is the stable name that callers of the API see; the other fields are set for the
+// codes that their comments name. Errors compare by Code, so errors.Is(err, ErrIncorrectAnswer) holds for every wrapped error
+// with that code.
 type Error struct {
-	Code       string         // the stable name, one of those below
-	Fields     []FieldError   // invalid_request: what is wrong, field by field
-	Remaining  int            // incorrect_answer: tries that are left
-	Limit      string         // rate_limited: the rule that refused
+	Code       string         // stable name, as in ErrInvalidRequest and the other variables
+	Fields     []FieldError   // invalid_request: the refused fields
+	Remaining  int            // incorrect_answer: tries left
+	Limit      string         // rate_limited: name of the rule
 	Reason     string         // destination_refused: country, line_type, prefix or blocked
-	RetryAfter time.Duration  // rate_limited, too_many_guesses, resend_too_soon, factor_disabled while it waits
-	Extra      map[string]any // incorrect_answer: what a strategy tells the app's backend, a wrong clock say; in development also what contradicts
-	Unknown    bool           // unavailable: the step may have been taken; the same request with the same seed tells
-	Faults     []Fault        // unavailable, of Ping: what does not work
-	Cause      error          // unavailable: what could not be reached; for logs, never for callers
+	RetryAfter time.Duration  // rate_limited, too_many_guesses, resend_too_soon, and unavailable with tries in flight; 0: unknown
+	Extra      map[string]any // incorrect_answer: details of the strategy for the app's backend; in development also the fields that contradict the challenge
+	Unknown    bool           // unavailable: the change may have been made; repeat the request with the same seed
+	Faults     []Fault        // unavailable, from Engine.Ping: the parts that do not work
+	Cause      error          // unavailable: for logs, not for callers
 }
 
-// A FieldError names one field of a request and what is wrong with it. It never repeats the field's value.
+// A FieldError names a field of a request and the reason for its refusal. The reason never repeats the field's value.
 type FieldError struct{ Field, Reason string }
 
-// Error says the stable name and, for logs, what lies behind it.
+// Error returns the stable name and the details for logs.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString("watchword: " + strings.ReplaceAll(e.Code, "_", " "))
@@ -44,7 +44,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Is compares by Code alone.
+// Is reports whether target is an *Error with the same Code.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Code == e.Code
@@ -53,88 +53,89 @@ func (e *Error) Is(target error) bool {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// What an engine's methods return; compare with errors.Is, and use errors.As with *Error for the details.
+// The errors of an Engine. Compare with errors.Is; errors.As with *Error gives the details.
 var (
-	ErrInvalidRequest     = &Error{Code: "invalid_request"}
-	ErrUnknownChallenge   = &Error{Code: "unknown_challenge"}
-	ErrUnknownFactor      = &Error{Code: "unknown_factor"}
-	ErrIncorrectAnswer    = &Error{Code: "incorrect_answer"}
-	ErrAttemptsExhausted  = &Error{Code: "attempts_exhausted"}
-	ErrChallengeExpired   = &Error{Code: "challenge_expired"}
-	ErrChallengeCanceled  = &Error{Code: "challenge_canceled"}
-	ErrChallengeApproved  = &Error{Code: "challenge_approved"}
-	ErrNotAnswered        = &Error{Code: "not_answered"}
-	ErrNotEnrolled        = &Error{Code: "not_enrolled"}
-	ErrFactorDisabled     = &Error{Code: "factor_disabled"}
-	ErrProofRequired      = &Error{Code: "proof_required"}
-	ErrRateLimited        = &Error{Code: "rate_limited"}
-	ErrTooManyGuesses     = &Error{Code: "too_many_guesses"}
-	ErrResendTooSoon      = &Error{Code: "resend_too_soon"}
-	ErrSendsExhausted     = &Error{Code: "sends_exhausted"}
-	ErrDestinationRefused = &Error{Code: "destination_refused"}
-	ErrReceiptUsed        = &Error{Code: "receipt_used"}
-	ErrReceiptInvalid     = &Error{Code: "receipt_invalid"}
-	ErrUnavailable        = &Error{Code: "unavailable"}
+	ErrInvalidRequest     = &Error{Code: "invalid_request"}     // a field of the request is missing or malformed; see Fields
+	ErrUnknownChallenge   = &Error{Code: "unknown_challenge"}   // the app has no challenge with this id, or not any more
+	ErrUnknownFactor      = &Error{Code: "unknown_factor"}      // the app has no factor with this id
+	ErrIncorrectAnswer    = &Error{Code: "incorrect_answer"}    // the answer is wrong; one try was charged
+	ErrAttemptsExhausted  = &Error{Code: "attempts_exhausted"}  // the challenge is locked: it has no tries left
+	ErrChallengeExpired   = &Error{Code: "challenge_expired"}   // the challenge has expired
+	ErrChallengeCanceled  = &Error{Code: "challenge_canceled"}  // the challenge was canceled
+	ErrChallengeApproved  = &Error{Code: "challenge_approved"}  // the challenge was approved before
+	ErrNotAnswered        = &Error{Code: "not_answered"}        // Redeem: the challenge is pending
+	ErrNotEnrolled        = &Error{Code: "not_enrolled"}        // the subject has no factor of the strategy
+	ErrFactorDisabled     = &Error{Code: "factor_disabled"}     // the factor is disabled
+	ErrProofRequired      = &Error{Code: "proof_required"}      // the authority to change factors is missing, too weak or has ended
+	ErrRateLimited        = &Error{Code: "rate_limited"}        // a limit refused; see Limit and RetryAfter
+	ErrTooManyGuesses     = &Error{Code: "too_many_guesses"}    // the guess budget is spent, or the factor is temporarily locked; see RetryAfter
+	ErrResendTooSoon      = &Error{Code: "resend_too_soon"}     // the cool-down of a resend is not over; see RetryAfter
+	ErrSendsExhausted     = &Error{Code: "sends_exhausted"}     // the challenge has sent as many messages as Config.Sends
+	ErrDestinationRefused = &Error{Code: "destination_refused"} // the address policy refused the address; see Reason
+	ErrReceiptUsed        = &Error{Code: "receipt_used"}        // the receipt was collected or redeemed before
+	ErrReceiptInvalid     = &Error{Code: "receipt_invalid"}     // the receipt is not of this engine, not for the purpose, or its challenge is unknown
+	ErrUnavailable        = &Error{Code: "unavailable"}         // a store, limiter or other component failed; see Unknown
 
-	ErrIdempotencyMismatch = &Error{Code: "idempotency_mismatch"}
-	ErrIdempotencyInFlight = &Error{Code: "idempotency_in_flight"}
+	ErrIdempotencyMismatch = &Error{Code: "idempotency_mismatch"}  // the idempotency key was used with another request body
+	ErrIdempotencyInFlight = &Error{Code: "idempotency_in_flight"} // a request with the idempotency key is being answered
 )
 
-// What the seams return to the engine. They stay inside: the engine turns each into one of the errors above.
+// The errors that stores, factor stores and strategies return to the engine. The engine translates each into one of the
+// errors above and never returns them to its caller.
 var (
-	ErrNotFound = errors.New("watchword: not found")         // Store.Get and others; Factors
+	ErrNotFound = errors.New("watchword: not found")         // Store, Factors: there is no such entry or factor
 	ErrExists   = errors.New("watchword: exists already")    // Store.Create, Factors.Create
-	ErrConflict = errors.New("watchword: changed meanwhile") // Update of Store and Factors: read again
-	ErrClosed   = errors.New("watchword: closed already")    // Attempt, Close: somebody else won, or it was canceled or locked
-	ErrExpired  = errors.New("watchword: expired")           // Attempt, Close: the entry's time is over
-	ErrSpent    = errors.New("watchword: no tries left")     // Attempt: the entry's own tries are used up
-	ErrMismatch = errors.New("watchword: wrong answer")      // Attempt and Verifier.Verify: charged, compared, and wrong
-	ErrInFlight = errors.New("watchword: tries in flight")   // Close: still pending, as Closing.Idle says
+	ErrConflict = errors.New("watchword: changed meanwhile") // Update of Store and Factors: the version has changed; read again
+	ErrClosed   = errors.New("watchword: closed already")    // Store.Attempt, Close: approved, canceled or locked already
+	ErrExpired  = errors.New("watchword: expired")           // Store.Attempt, Close: the entry has expired
+	ErrSpent    = errors.New("watchword: no tries left")     // Store.Attempt: the entry has no tries left
+	ErrMismatch = errors.New("watchword: wrong answer")      // Store.Attempt, Verifier.Verify: compared and wrong
+	ErrInFlight = errors.New("watchword: tries in flight")   // Store.Close: still pending; see Closing.Idle
 
-	// ErrOutcomeUnknown is wrapped by errors of stores whose step may have been taken: a reply was lost. An error that
-	// does not wrap it means that nothing was changed, and that nothing will be later.
+	// ErrOutcomeUnknown is wrapped by errors of a store whose change may have been made: a reply was lost. An error that does
+	// not wrap it means that nothing was changed and nothing will be changed later.
 	ErrOutcomeUnknown = errors.New("watchword: the outcome is unknown")
 )
 
-// A BudgetError is returned by Store.Attempt when the group's guess budget is spent: nothing was charged or compared.
+// A BudgetError is returned by Store.Attempt if the guess budget is spent. Nothing was charged or compared.
 type BudgetError struct{ RetryAfter time.Duration }
 
-// Error says when to come back.
+// Error returns the time after which the budget allows another guess.
 func (e *BudgetError) Error() string {
 	return fmt.Sprintf("watchword: guess budget spent, retry after %s", e.RetryAfter)
 }
 
-// A LimitError is returned by Limiter.Take when a rule refuses: no bucket was charged.
+// A LimitError is returned by Limiter.Take if a rule refuses. No bucket was charged.
 type LimitError struct {
-	Rule       string        // the rule's name in the configuration
-	RetryAfter time.Duration // a Take after this long is not refused by what has been counted so far; never too early
+	Rule       string        // name of the rule in the configuration
+	RetryAfter time.Duration // what has been counted so far refuses no Take after this time; never too short
 }
 
-// Error names the rule.
+// Error returns the name of the rule and RetryAfter.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("watchword: limit %q, retry after %s", e.Rule, e.RetryAfter)
 }
 
-// A SendError is a Sender's refusal. Any other error of a Sender counts as one that may pass, and only its kind is logged.
+// A SendError is the refusal of a Sender. The engine treats any other error of a Sender as temporary and logs only its type.
 type SendError struct {
-	Permanent  bool          // this sender will never take this message: go on to the next one
-	RetryAfter time.Duration // the earliest time that the provider wants to see it again; zero: it did not say
+	Permanent  bool          // this sender will never accept the message; the next sender is tried
+	RetryAfter time.Duration // as the provider requests; 0: the provider named no time
 	Provider   string
-	Cause      error // is logged: must not hold the recipient, the code or credentials, and so no text of the provider's
+	Cause      error // logged; must not contain the recipient, the code, credentials or the provider's text
 }
 
-// Error names the provider and its cause.
+// Error returns the provider and the cause.
 func (e *SendError) Error() string { return fmt.Sprintf("%s: %v", e.Provider, e.Cause) }
 
 // Unwrap returns the cause.
 func (e *SendError) Unwrap() error { return e.Cause }
 
-// invalid makes an invalid_request of one field.
+// invalid returns an ErrInvalidRequest for one field.
 func invalid(field, reason string) error {
 	return &Error{Code: ErrInvalidRequest.Code, Fields: []FieldError{{field, reason}}}
 }
 
-// unavailable wraps what a store or limiter said. A context that the caller gave up stays recognisable.
+// unavailable wraps an error of a store or limiter. errors.Is still finds a canceled context.
 func unavailable(cause error) error {
 	return &Error{Code: ErrUnavailable.Code, Cause: cause, Unknown: errors.Is(cause, ErrOutcomeUnknown)}
 }

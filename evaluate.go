@@ -7,66 +7,85 @@ import (
 	"time"
 )
 
-// evaluateAnswer is the second half of the ceremony for answers that are no digests. The try is charged already; the strategy
-// decides, what is single-use is spent, and only then is the challenge won. What is spent leaves a note in its factor, so
-// a copy of this answer that comes too late for spending goes on by the note, and one of them wins.
+// checkWithVerifier checks an answer that the strategy evaluates after the try was charged.
+func (e *Engine) checkWithVerifier(ctx context.Context, id challengeID, s Verifier, a *attempt) (*Result, error) {
+	entry, err := e.cfg.Store.Attempt(ctx, id.storeID, nil, e.budget(id))
+	var budgetErr *BudgetError
+	if errors.Is(err, ErrSpent) || errors.As(err, &budgetErr) {
+		_, refusal := e.explainRefusal(ctx, id, a, entry, err)
+		return e.checkWithoutTry(ctx, id, s, a, entry, refusal)
+	}
+	if err != nil {
+		return e.explainRefusal(ctx, id, a, entry, err)
+	}
+	rec, err := e.open(ctx, id, entry)
+	if err != nil {
+		return nil, err
+	}
+	return e.evaluateAnswer(ctx, s, rec, entry, a)
+}
+
+// evaluateAnswer checks an answer with its Verifier after the try was charged. The strategy decides, the engine spends what
+// can be used once, and only then closes the challenge. Spending leaves a note in the factor. A copy of the answer that comes
+// too late to spend continues with the note, and one of the copies closes the challenge.
 func (e *Engine) evaluateAnswer(ctx context.Context, s Verifier, rec *record, entry Entry, a *attempt) (*Result, error) {
 	if err := e.checkNotEnded(ctx, rec); err != nil {
 		return nil, err
 	}
 	if contradicts(rec, a) || rec.Decoy && rec.Purpose == PurposeEnrol {
-		return e.settleWrongAnswer(ctx, rec, entry, a, &wrongAnswer{extra: e.explainContradiction(ctx, rec, a)})
+		return e.settleWrongAnswer(ctx, rec, entry, a, &wrongAnswerError{extra: e.explainContradiction(ctx, rec, a)})
 	}
 	if rec.Decoy && rec.Purpose != PurposeEnrol {
 		return e.evaluateDecoy(ctx, s, rec, entry, a)
 	}
-	// Only a try of this challenge can have left its note: the first one needs not look.
-	look := entry.Used > 1
-	for range casTries {
-		result, err := e.evaluateOnce(ctx, s, rec, a, look)
+	// Only an earlier try of this challenge can have left its note, so the first try does not look for one.
+	checkNote := entry.Used > 1
+	for range maxConflictRetries {
+		result, err := e.evaluateOnce(ctx, s, rec, a, checkNote)
 		if errors.Is(err, ErrConflict) {
-			look = true
+			checkNote = true
 			continue
 		}
-		var wrong *wrongAnswer
+		var wrong *wrongAnswerError
 		if errors.As(err, &wrong) {
 			result, err := e.settleWrongAnswer(ctx, rec, entry, a, wrong)
-			return result, rec.faultOr(err)
+			return result, rec.unreadableOr(err)
 		}
 		if err != nil {
 			return nil, e.settleRefusal(ctx, rec, err)
 		}
-		return e.win(ctx, rec, a, result, entry.LastTry.Add(tryTime))
+		return e.approve(ctx, rec, a, result, entry.LastTry.Add(tryTimeout))
 	}
 	return nil, unavailable(fmt.Errorf("a factor kept changing: %w", ErrConflict))
 }
 
-// checkNotEnded refuses what has ended by what is known here, whatever the store says.
+// checkNotEnded refuses a challenge that has ended by the encrypted record, the clock or what this process knows, whatever
+// the store returns.
 func (e *Engine) checkNotEnded(ctx context.Context, rec *record) error {
 	if !e.cfg.Clock().Before(rec.ExpiresAt) {
 		return ErrChallengeExpired
 	}
 	if rec.Approved {
-		e.log.ErrorContext(ctx, "the store reopened a challenge that was won", "challenge", rec.ID)
+		e.log.ErrorContext(ctx, "store reopened an approved challenge", "challenge", rec.ID)
 		return ErrChallengeApproved
 	}
 	return e.endedError(rec)
 }
 
-// wrongAnswer carries a Verifier's mismatch, what it was compared with, and what the error holds for the app's backend.
-type wrongAnswer struct {
+// A wrongAnswerError is a Verifier's ErrMismatch with the compared factors and the details for the app's backend.
+type wrongAnswerError struct {
 	compared []Factor
 	extra    map[string]any
 }
 
-// Error is the text of ErrMismatch.
-func (*wrongAnswer) Error() string { return ErrMismatch.Error() }
+// Error returns the text of ErrMismatch.
+func (*wrongAnswerError) Error() string { return ErrMismatch.Error() }
 
-// evaluateOnce evaluates and spends, by compare-and-set: ErrConflict if somebody else changed the factor meanwhile, so
-// that the answer is evaluated again by what it has become, and two nodes cannot both accept it.
-func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *attempt, look bool) (*Result, error) {
-	rec.reads = &factorReads{}
-	if look {
+// evaluateOnce evaluates and spends by compare-and-set: ErrConflict if the factor was changed meanwhile. The answer is then
+// evaluated again with the new version of the factor, so two nodes cannot both accept it.
+func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *attempt, checkNote bool) (*Result, error) {
+	rec.factorReads = &factorReads{}
+	if checkNote {
 		if f, n, err := e.findNote(ctx, s, rec, a); err != nil {
 			return nil, err
 		} else if n != nil && n.matchesDigest(rec.answerDigest(a)) {
@@ -78,37 +97,37 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *a
 	}
 	proof, err := s.Verify(ctx, &rec.Challenge, a.answer.Text)
 	if err != nil {
-		// It may have been spent by a copy of this answer, between two looks at the factor.
-		if f, n := e.noteIn(rec.reads.factors, rec); n != nil && n.matchesDigest(rec.answerDigest(a)) {
+		// A copy of this answer may have spent it after the factor was read for notes.
+		if f, n := e.noteIn(rec.factorReads.factors, rec); n != nil && n.matchesDigest(rec.answerDigest(a)) {
 			return e.resultOfNote(ctx, rec, n, f)
 		}
 		if errors.Is(err, ErrMismatch) {
-			return nil, &wrongAnswer{proof.Compared, proof.Extra}
+			return nil, &wrongAnswerError{proof.Compared, proof.Extra}
 		}
 		return nil, factorError(err)
 	}
 	return e.spend(ctx, rec, a, proof)
 }
 
-// faultOr is the refusal of a wrong answer, unless a factor that it may be of cannot be read because a key is missing: nobody
-// can say then that it is wrong. It was charged all the same.
-func (r *record) faultOr(refusal error) error {
-	if refusal == nil || r.reads == nil || r.Purpose == PurposeEnrol {
+// unreadableOr returns refusal, or ErrUnavailable if the answer may be of a factor whose key is not in the keyring: the
+// engine cannot know then that the answer is wrong. The try stays charged.
+func (r *record) unreadableOr(refusal error) error {
+	if refusal == nil || r.factorReads == nil || r.Purpose == PurposeEnrol {
 		return refusal
 	}
-	for _, f := range r.reads.factors {
-		if f.keyless != nil && (r.Factor == "" || r.Factor == f.ID) {
-			return unavailable(f.keyless)
+	for _, f := range r.factorReads.factors {
+		if f.missingKey != nil && (r.Factor == "" || r.Factor == f.ID) {
+			return unavailable(f.missingKey)
 		}
 	}
 	return refusal
 }
 
-// spend stores what the answer is paid with, with its note.
+// spend stores the spent factor together with the note of the answer. ErrConflict if the factor was changed meanwhile.
 func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof) (*Result, error) {
 	now := e.cfg.Clock()
 	f := proof.Spend
-	n := note{challenge: rec.id.rand, digest: rec.answerDigest(a), amr: proof.AMR, subject: proof.Subject}
+	n := note{challenge: rec.id.random, digest: rec.answerDigest(a), amr: proof.AMR, subject: proof.Subject}
 	if err := n.setExtra(proof.Extra); err != nil {
 		return nil, err
 	}
@@ -129,25 +148,26 @@ func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof
 	return result, nil
 }
 
-// resultOfProof is what a right answer earns. The challenge of a discoverable passkey goes on naming nobody.
+// resultOfProof returns the result of a right answer. The challenge of a discoverable passkey keeps its empty subject; the
+// claims have the owner.
 func (e *Engine) resultOfProof(rec *record, proof Proof, f *Factor) *Result {
 	now := e.cfg.Clock()
 	if f != nil {
-		rec.Factor, rec.FactorOf = f.ID, f.CreatedBy
+		rec.Factor, rec.FactorEnrolledBy = f.ID, f.CreatedBy
 	}
 	claims := e.claims(rec, now, now)
 	if rec.Subject == "" {
 		claims.Subject = proof.Subject
 	}
 	claims.AMR, claims.Extra = proof.AMR, proof.Extra
-	return &Result{Claims: claims, noted: f}
+	return &Result{Claims: claims, spentFactor: f}
 }
 
-// factorError keeps the errors that mean something and calls the rest unavailable.
+// factorError returns errors of the engine and ErrConflict as they are, and all others as ErrUnavailable.
 func factorError(err error) error {
-	var known *Error
+	var engineErr *Error
 	switch {
-	case errors.As(err, &known), errors.Is(err, ErrConflict):
+	case errors.As(err, &engineErr), errors.Is(err, ErrConflict):
 		return err
 	case errors.Is(err, ErrNotFound):
 		return ErrConflict // removed meanwhile: evaluate again without it
@@ -155,9 +175,9 @@ func factorError(err error) error {
 	return unavailable(err)
 }
 
-// win closes the challenge: of any number of right answers one gets here first. After the deadline, by the store's clock,
-// it is too late.
-func (e *Engine) win(ctx context.Context, rec *record, a *attempt, r *Result, deadline time.Time) (*Result, error) {
+// approve closes the challenge. Of concurrent right answers the first one closes it. After the deadline, by the store's clock,
+// the store refuses.
+func (e *Engine) approve(ctx context.Context, rec *record, a *attempt, r *Result, deadline time.Time) (*Result, error) {
 	rec.Approved, rec.Claims = true, r.Claims
 	data, err := rec.seal(rec.version + 1)
 	if err != nil {
@@ -165,43 +185,43 @@ func (e *Engine) win(ctx context.Context, rec *record, a *attempt, r *Result, de
 	}
 	closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Before: deadline,
 		Clear: e.budget(rec.id).Key}
-	if err := e.cfg.Store.Close(ctx, rec.id.ref, closing); err != nil {
-		return e.explainLostWin(ctx, rec, a, r, err)
+	if err := e.cfg.Store.Close(ctx, rec.id.storeID, closing); err != nil {
+		return e.explainFailedApproval(ctx, rec, a, r, err)
 	}
 	if r.Factor != nil {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
 	}
-	won, err := e.recordApproval(ctx, rec, a, r)
-	e.scheduleNoteRemoval(ctx, r.noted)
-	return won, err
+	result, err := e.recordApproval(ctx, rec, a, r)
+	e.scheduleNoteRemoval(ctx, r.spentFactor)
+	return result, err
 }
 
-// explainLostWin says why a right answer did not win.
-func (e *Engine) explainLostWin(ctx context.Context, rec *record, a *attempt, r *Result, err error) (*Result, error) {
-	var before *Result
+// explainFailedApproval returns the reason why a right answer did not close the challenge, or the result of a repeated request.
+func (e *Engine) explainFailedApproval(ctx context.Context, rec *record, a *attempt, r *Result, err error) (*Result, error) {
+	var repeated *Result
 	refusal := unavailable(err)
 	switch {
 	case errors.Is(err, ErrClosed):
-		before, refusal = e.resolveClosed(ctx, rec.id, a)
+		repeated, refusal = e.resolveClosed(ctx, rec.id, a)
 	case errors.Is(err, ErrExpired) && !e.cfg.Clock().Before(rec.ExpiresAt):
 		refusal = ErrChallengeExpired
 	case errors.Is(err, ErrNotFound):
 		refusal = ErrUnknownChallenge
 	}
-	if before != nil {
-		return before, nil
+	if repeated != nil {
+		return repeated, nil
 	}
-	return nil, e.removeUnwonFactor(ctx, rec, r, refusal)
+	return nil, e.removeUnapprovedFactor(ctx, rec, r, refusal)
 }
 
-// removeUnwonFactor removes what an answer that did not win had enrolled, unless another right answer to the same challenge has won
-// with it. Where it is not known whether one has, or will, it stays: the same answer goes on with it, and the app hears of
-// it; and so it is with a set that was replaced.
-func (e *Engine) removeUnwonFactor(ctx context.Context, rec *record, r *Result, refusal error) error {
+// removeUnapprovedFactor removes the factor of an enrolment that did not close its challenge, unless another right answer closed
+// it with the same factor. If the outcome is unknown the factor stays, so that the same answer can continue with it, and the
+// engine sends the event of an enrolment. A replaced factor stays too.
+func (e *Engine) removeUnapprovedFactor(ctx context.Context, rec *record, r *Result, refusal error) error {
 	if r.Factor == nil || errors.Is(refusal, ErrChallengeApproved) {
 		return refusal
 	}
-	if !r.created || errors.Is(refusal, ErrUnavailable) {
+	if !r.factorCreated || errors.Is(refusal, ErrUnavailable) {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
 		return refusal
 	}

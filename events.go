@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// The events. They are thin and hold no secret and no address.
+// The types of events. Events contain no secret and no address.
 const (
 	EventStarted          = "challenge.started"
 	EventApproved         = "challenge.approved"
@@ -23,11 +23,11 @@ const (
 	EventLimitReached     = "limit.reached"
 	EventLinkOpened       = "link.opened"
 	EventScannerSuspected = "link.scanner_suspected"
-	EventReported         = "challenge.reported" // the link's reader says that it was not him
+	EventReported         = "challenge.reported" // the recipient of a link has reported that they did not start the challenge
 	EventFactorLow        = "factor.low"         // few recovery codes are left
 )
 
-// An Event says that something happened to a challenge, a factor or a limit.
+// An Event is a change of a challenge, a factor or a limit. Fields that do not apply are empty.
 type Event struct {
 	Type        string
 	At          time.Time
@@ -42,18 +42,18 @@ type Event struct {
 	Limit       string
 	Metadata    map[string]string
 
-	// What follows is for whoever counts in this process. It is not for endpoints.
-	Prefix    string    // of the number that the challenge's messages go to; empty: they go to none, or only look sent
-	StartedAt time.Time // when the challenge was created; zero where the event does not know
-	Repeated  bool      // a message: another one of the challenge was sent before; an approval: an earlier request has won it
+	// The fields that follow are for metrics in this process. They are not sent to webhook endpoints.
+	Prefix    string    // prefix of the phone number that the challenge's messages go to; empty: no message is really sent
+	StartedAt time.Time // when the challenge was created; zero: unknown
+	Repeated  bool      // message events: an earlier message of the challenge was sent; approvals: an earlier request approved it
 }
 
-// emit tells whoever listens; c may be nil.
-func (e *Engine) emit(ctx context.Context, kind string, c *Challenge, more ...func(*Event)) {
+// emit sends an event to Config.Events. c may be nil.
+func (e *Engine) emit(ctx context.Context, eventType string, c *Challenge, more ...func(*Event)) {
 	if e.cfg.Events == nil {
 		return
 	}
-	ev := Event{Type: kind, At: e.cfg.Clock().UTC(), App: e.cfg.App}
+	ev := Event{Type: eventType, At: e.cfg.Clock().UTC(), App: e.cfg.App}
 	if c != nil {
 		ev.ChallengeID, ev.Strategy, ev.Purpose, ev.Subject = c.ID, c.Strategy, c.Purpose, c.Subject
 		ev.Channel, ev.Metadata, ev.Prefix, ev.StartedAt = c.Channel, c.Metadata, c.prefix, c.CreatedAt

@@ -12,38 +12,50 @@ import (
 	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// A Factor is what a subject has enrolled: an authenticator app, a passkey, a set of recovery codes.
+// A Factor is something that a subject has enrolled: an authenticator app, a passkey, a set of recovery codes.
 type Factor struct {
-	ID        string
-	Subject   string
+	ID        string // unique within the app
+	Subject   string // the owner
 	Strategy  string
 	CreatedAt time.Time
-	Version   int64
+	Version   int64 // 1 after creation; plus one with each update
 
-	// What follows is sealed.
+	// The fields from here to CreatedBy are encrypted in the store.
 	Label      string
-	LastUsedAt time.Time
-	Disabled   bool
-	Failures   int       // consecutive, whatever their age
-	WaitUntil  time.Time // after many failures: nothing is compared before
-	Data       []byte    // the strategy's own: secret, last step, public key; never shown
-	CreatedBy  string    // the challenge that enrolled it, which makes creating idempotent
+	LastUsedAt time.Time // zero: not used yet
+	Disabled   bool      // no answer is compared with it
+	Failures   int       // consecutive wrong answers, whatever their age
+	WaitUntil  time.Time // end of the temporary lock; zero: none
+	Data       []byte    // the strategy's own: a secret, a counter, a public key; never shown
+	CreatedBy  string    // challenge that enrolled it; makes the creation idempotent
 
 	notes []note
 
-	Public map[string]any // what its strategy says of it in listings; not stored
+	Public map[string]any // the strategy's description for listings; not stored
 
-	readAt  time.Time // by the clock of the store of factors; zero: it does not say, or the factor is new
-	sealer  *sealer
-	damaged bool  // its seal does not open: it can be removed or replaced, and nothing else
-	keyless error // why, if it is only that its key is not in the keyring
+	readAt     time.Time // by the clock of the factor store; zero: the store does not report it, or the factor is new
+	sealer     *sealer
+	damaged    bool  // it cannot be decrypted: it can be removed or replaced, and nothing else
+	missingKey error // a *missingKeyError if damaged only means that its key is not in the keyring; else nil
 }
 
-// Unreadable reports whether the factor's seal does not open: then Data is empty, and the factor can be removed, or replaced
-// by an enrolment, and nothing else. Usable says whether the server is at fault.
+// SealedFactor is a Factor as it is stored.
+type SealedFactor struct {
+	ID        string
+	App       string
+	Subject   string
+	Strategy  string
+	CreatedAt time.Time
+	Version   int64     // 1 after Create
+	Data      []byte    // encrypted content
+	ReadAt    time.Time // the store's clock when Get or List read it, to a second or better; zero: the store does not report it
+}
+
+// Unreadable reports whether the factor cannot be decrypted. Data is empty then, and the factor can only be removed, or
+// replaced by an enrolment. Usable returns whether its key is missing from the keyring.
 func (f *Factor) Unreadable() bool { return f.damaged }
 
-// fields lists a factor's sealed part. The version is there to tell an older one from the one that is stored.
+// fields lists the encrypted fields of a factor. The version detects that an older version was restored.
 func (f *Factor) fields(version *int64) func(*codec.Codec) {
 	return func(c *codec.Codec) {
 		c.Number64(version)
@@ -58,7 +70,7 @@ func (f *Factor) fields(version *int64) func(*codec.Codec) {
 	}
 }
 
-// factorStore is an app's factors, opened and sealed on the way.
+// factorStore reads and writes the factors of an app. It decrypts and encrypts them.
 type factorStore struct {
 	app     string
 	store   Factors
@@ -67,20 +79,21 @@ type factorStore struct {
 	log     *slog.Logger
 }
 
-// sealID is the associated data of a factor's seal: moved to another app, subject, strategy or id it does not open.
-func (v *factorStore) sealID(subject, strategy, id string) string {
+// sealID returns the associated data of a factor's encryption. A factor that is moved to another app, subject, strategy or id
+// does not decrypt.
+func (fs *factorStore) sealID(subject, strategy, id string) string {
 	out := append(make([]byte, 0, 160), "factor"...)
-	for _, part := range [...]string{v.app, subject, strategy, id} {
+	for _, part := range [...]string{fs.app, subject, strategy, id} {
 		out = append(binary.AppendUvarint(out, uint64(len(part))), part...)
 	}
 	return string(out)
 }
 
-func (v *factorStore) list(ctx context.Context, subject, strategy string) ([]Factor, error) {
-	if v.store == nil {
+func (fs *factorStore) list(ctx context.Context, subject, strategy string) ([]Factor, error) {
+	if fs.store == nil {
 		return nil, nil
 	}
-	stored, err := v.store.List(ctx, v.app, subject)
+	stored, err := fs.store.List(ctx, fs.app, subject)
 	if err != nil {
 		return nil, unavailable(err)
 	}
@@ -89,45 +102,45 @@ func (v *factorStore) list(ctx context.Context, subject, strategy string) ([]Fac
 		if isInternal(s.Strategy) || strategy != "" && s.Strategy != strategy {
 			continue
 		}
-		out = append(out, v.open(ctx, s))
+		out = append(out, fs.open(ctx, s))
 	}
 	return out, nil
 }
 
-func (v *factorStore) get(ctx context.Context, id string) (Factor, error) {
-	if v.store == nil {
+func (fs *factorStore) get(ctx context.Context, id string) (Factor, error) {
+	if fs.store == nil {
 		return Factor{}, ErrNotFound
 	}
-	s, err := v.store.Get(ctx, v.app, id)
+	s, err := fs.store.Get(ctx, fs.app, id)
 	if err == nil && isInternal(s.Strategy) {
 		err = ErrNotFound
 	}
 	if err != nil {
 		return Factor{}, err
 	}
-	return v.open(ctx, s), nil
+	return fs.open(ctx, s), nil
 }
 
-// open unseals a factor. One that was damaged is disabled: it answers nothing and still has to be protected, but its subject
-// goes on with the others, and it can be removed or replaced. So is one whose key is not in the ring, but that is the
-// server's fault, and whoever needs it hears so.
-func (v *factorStore) open(ctx context.Context, s SealedFactor) Factor {
-	f, err := v.unseal(s)
+// open decrypts a factor. A damaged factor becomes a disabled one: it accepts no answer, but it still has to be protected,
+// and it can be removed or replaced. The subject's other factors are not affected. The same holds for a factor whose key is
+// missing; the error is in missingKey then.
+func (fs *factorStore) open(ctx context.Context, s SealedFactor) Factor {
+	f, err := fs.unseal(s)
 	if err == nil {
 		return f
 	}
-	v.log.ErrorContext(ctx, "a factor's seal does not open", "app", v.app, "factor", s.ID, "error", err)
+	fs.log.ErrorContext(ctx, "a factor's seal does not open", "app", fs.app, "factor", s.ID, "error", err)
 	f = Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: codec.ClampTime(s.CreatedAt), Version: s.Version, Disabled: true,
 		readAt: s.ReadAt, damaged: true}
 	var missing *missingKeyError
 	if errors.As(err, &missing) {
-		f.keyless = missing
+		f.missingKey = missing
 	}
 	return f
 }
 
-func (v *factorStore) unseal(s SealedFactor) (Factor, error) {
-	plain, sealer, err := v.keyring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
+func (fs *factorStore) unseal(s SealedFactor) (Factor, error) {
+	plain, sealer, err := fs.keyring.open(fs.sealID(s.Subject, s.Strategy, s.ID), s.Data)
 	if err != nil {
 		return Factor{}, fmt.Errorf("factor %s: %w", s.ID, err)
 	}
@@ -143,61 +156,61 @@ func (v *factorStore) unseal(s SealedFactor) (Factor, error) {
 	return f, nil
 }
 
-// seal prepares a factor for the given version: 1 to create it, its own plus one to update it.
-func (v *factorStore) seal(f Factor, version int64) (SealedFactor, error) {
+// seal encrypts a factor as the given version: 1 for a new factor, its own version plus one for an update.
+func (fs *factorStore) seal(f Factor, version int64) (SealedFactor, error) {
 	plain, err := codec.Encode(f.fields(&version))
 	if err != nil {
 		return SealedFactor{}, err
 	}
-	id := v.sealID(f.Subject, f.Strategy, f.ID)
-	if f.sealer == nil || f.sealer.key != v.keyring[0] || f.sealer.id != id {
-		if f.sealer, err = v.keyring[0].sealer(id); err != nil {
+	id := fs.sealID(f.Subject, f.Strategy, f.ID)
+	if f.sealer == nil || f.sealer.key != fs.keyring[0] || f.sealer.id != id {
+		if f.sealer, err = fs.keyring[0].sealer(id); err != nil {
 			return SealedFactor{}, err
 		}
 	}
-	return SealedFactor{ID: f.ID, App: v.app, Subject: f.Subject, Strategy: f.Strategy, CreatedAt: f.CreatedAt,
+	return SealedFactor{ID: f.ID, App: fs.app, Subject: f.Subject, Strategy: f.Strategy, CreatedAt: f.CreatedAt,
 		Version: f.Version, Data: f.sealer.seal(plain)}, nil
 }
 
-func (v *factorStore) create(ctx context.Context, f Factor) error {
-	s, err := v.seal(f, 1)
+func (fs *factorStore) create(ctx context.Context, f Factor) error {
+	s, err := fs.seal(f, 1)
 	if err != nil {
 		return err
 	}
-	return v.store.Create(ctx, s)
+	return fs.store.Create(ctx, s)
 }
 
-// update is compare-and-set: ErrConflict if somebody changed the factor since it was read.
-func (v *factorStore) update(ctx context.Context, f Factor) error {
+// update writes a factor by compare-and-set: ErrConflict if it was changed since it was read.
+func (fs *factorStore) update(ctx context.Context, f Factor) error {
 	if f.damaged {
 		return fmt.Errorf("factor %s: %w", f.ID, errSeal)
 	}
-	s, err := v.seal(f, f.Version+1)
+	s, err := fs.seal(f, f.Version+1)
 	if err != nil {
 		return err
 	}
-	return v.store.Update(ctx, s)
+	return fs.store.Update(ctx, s)
 }
 
-// A factor that is guessed at waits ever longer and is then disabled for good (NIST SP 800-63B-4 §3.2.2); only
-// enrolling again helps.
+// After every lockEvery consecutive failures a factor is temporarily locked, each time for longer, and after disableAfter
+// failures it is disabled (NIST SP 800-63B-4 §3.2.2). Only a new enrolment replaces a disabled factor.
 const (
-	waitEvery    = 10 // consecutive failures
-	firstWait    = time.Hour
-	longestWait  = 12 * time.Hour
+	lockEvery    = 10 // consecutive failures
+	firstLock    = time.Hour
+	longestLock  = 12 * time.Hour
 	disableAfter = 100
 )
 
-// warnAt are the numbers of consecutive failures that the app hears of.
-var warnAt = [...]int{10, 50, 90}
+// warningFailures are the numbers of consecutive failures that send EventFactorFailing.
+var warningFailures = [...]int{10, 50, 90}
 
-// Usable says whether an answer to the challenge may be compared with the factor now: ErrFactorDisabled, or
-// ErrTooManyGuesses with RetryAfter while it is temporarily locked, or ErrUnavailable if the key that it was sealed under is
-// not in the keyring. The temporary lock slows strangers down; a device that
-// the app recognises is bounded by its own guess budget and by the number of consecutive failures, and is not locked out.
+// Usable returns nil if an answer to the challenge may be compared with the factor now. Otherwise it returns
+// ErrFactorDisabled, ErrTooManyGuesses with RetryAfter while the factor is temporarily locked, or ErrUnavailable if its key
+// is not in the keyring. The temporary lock does not apply to a trusted device, which is bounded by its own guess budget and
+// by the number of consecutive failures.
 func (f *Factor) Usable(c *Challenge) error {
-	if f.keyless != nil {
-		return unavailable(f.keyless)
+	if f.missingKey != nil {
+		return unavailable(f.missingKey)
 	}
 	if f.Disabled {
 		return ErrFactorDisabled
@@ -208,17 +221,17 @@ func (f *Factor) Usable(c *Challenge) error {
 	return nil
 }
 
-// fail counts one more consecutive failure.
+// fail adds one consecutive failure.
 func (f *Factor) fail(now time.Time) {
 	f.Failures++
-	if f.Failures%waitEvery == 0 {
-		f.WaitUntil = now.UTC().Add(min(firstWait<<(f.Failures/waitEvery-1), longestWait))
+	if f.Failures%lockEvery == 0 {
+		f.WaitUntil = now.UTC().Add(min(firstLock<<(f.Failures/lockEvery-1), longestLock))
 	}
 	f.Disabled = f.Disabled || f.Failures >= disableAfter
 }
 
-// countFailure stores one more consecutive failure of a factor, by compare-and-set: ErrConflict if somebody changed it
-// since it was read. A factor that is gone does not fail.
+// countFailure stores one more consecutive failure of a factor by compare-and-set: ErrConflict if it was changed since it was
+// read. A factor that was removed is ignored.
 func (e *Engine) countFailure(ctx context.Context, rec *record, f Factor) error {
 	f.fail(e.cfg.Clock())
 	err := e.env.factors.update(ctx, f)
@@ -230,7 +243,7 @@ func (e *Engine) countFailure(ctx context.Context, rec *record, f Factor) error 
 	case err != nil:
 		return unavailable(err)
 	}
-	if slices.Contains(warnAt[:], f.Failures) {
+	if slices.Contains(warningFailures[:], f.Failures) {
 		e.emit(ctx, EventFactorFailing, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
 	}
 	if f.Failures == disableAfter {

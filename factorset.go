@@ -9,37 +9,37 @@ import (
 	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// A factorSet is everything that a subject has enrolled, as it was read, and the entry that changes of the set compare
-// and set. That entry is a factor of a strategy of its own, kept beside the others: what adds or removes a factor first
-// brings it to a new version, so of two that looked at the same set one looks again. What is enrolled is what is there;
-// the entry says for how long the set has existed, and which factors are just being added.
+// A factorSet is everything that a subject has enrolled at one time, with the entry that serializes changes. The entry is a
+// row of the factor store with a strategy of its own. Whatever adds or removes a factor first updates the entry by
+// compare-and-set, so of two concurrent changes one reads the set again. The rows of the factors are what is enrolled; the
+// entry holds the generation of the set and the factors that are being created.
 type factorSet struct {
-	subject string
-	factors []Factor
-	entry   *Factor // nil: nothing was ever enrolled, or the subject was removed
-	life    string  // of the set: another one after the subject was removed; empty while there is no entry
-	adding  []addition
-	now     time.Time // by the clock of the store of factors
-	fault   error     // the key that the entry was sealed under is not in the keyring
+	subject    string
+	factors    []Factor
+	entry      *Factor // nil: the subject has no set
+	generation string  // random; a new one after the subject was removed; empty: there is no entry
+	pending    []pendingFactor
+	readAt     time.Time // by the clock of the factor store
+	keyError   error     // the key of the entry is not in the keyring
 }
 
-// An addition is a factor that is about to be created. It counts as enrolled for additionTime, so that nobody who looks
-// meanwhile takes the set for what it was.
-type addition struct {
+// A pendingFactor is a factor that is being created. It counts as enrolled for pendingFactorTime, so that concurrent changes
+// do not overlook it.
+type pendingFactor struct {
 	factor, strategy string
 	challenge        string // that enrols it
 	at               time.Time
 }
 
 const (
-	setStrategy  = "factor_set" // no strategy can be called that
-	additionTime = 30 * time.Second
-	damagedLife  = "damaged" // of a set whose entry does not open; a life of a set that is made has other bytes
+	setStrategy       = "factor_set" // no strategy may have this name
+	pendingFactorTime = 30 * time.Second
+	damagedGeneration = "damaged" // of a set whose entry cannot be decrypted; random generations have another length
 )
 
 func (s *factorSet) fields(c *codec.Codec) {
-	c.Text(&s.life)
-	codec.Each(c, &s.adding, func(a *addition) {
+	c.Text(&s.generation)
+	codec.Each(c, &s.pending, func(a *pendingFactor) {
 		c.Text(&a.factor)
 		c.Text(&a.strategy)
 		c.Text(&a.challenge)
@@ -47,69 +47,69 @@ func (s *factorSet) fields(c *codec.Codec) {
 	})
 }
 
-// setID names the entry of a subject's set.
-func (v *factorStore) setID(subject string) string {
-	sum := v.ids.sum("factor set", v.app, subject)
+// setID returns the id of the entry of a subject's set.
+func (fs *factorStore) setID(subject string) string {
+	sum := fs.ids.sum("factor set", fs.app, subject)
 	return "fs_" + b64.EncodeToString(sum[:16])
 }
 
-// set reads everything that a subject has enrolled. An entry whose seal does not open was damaged: the next change makes it
-// anew, and no enrolment that is open then goes on. Where only its key is missing nobody's proof is refused for that, and
-// the app's own authority alone changes the set.
-func (v *factorStore) set(ctx context.Context, subject string, now time.Time) (*factorSet, error) {
-	set := &factorSet{subject: subject, now: now}
-	if v.store == nil {
+// readSet reads everything that a subject has enrolled. If the entry is damaged the next change replaces it, which ends the
+// enrolments that are open. If only its key is missing, only the app's own authority may change the set.
+func (fs *factorStore) readSet(ctx context.Context, subject string, now time.Time) (*factorSet, error) {
+	set := &factorSet{subject: subject, readAt: now}
+	if fs.store == nil {
 		return set, nil
 	}
-	stored, err := v.store.List(ctx, v.app, subject)
+	stored, err := fs.store.List(ctx, fs.app, subject)
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	for _, s := range stored {
-		f := v.open(ctx, s)
-		set.now = f.readTime(now)
+		f := fs.open(ctx, s)
+		set.readAt = f.readTime(now)
 		if s.Strategy != setStrategy {
 			set.factors = append(set.factors, f)
 			continue
 		}
 		set.entry = &f
 		if f.damaged || codec.Decode(f.Data, set.fields) != nil {
-			set.life, set.adding = damagedLife, nil
+			set.generation, set.pending = damagedGeneration, nil
 		}
-		set.fault = f.keyless
+		set.keyError = f.missingKey
 	}
 	return set, nil
 }
 
-// bump brings the set's entry to a new version, with what is being added; ErrConflict if somebody else was first, or if there
-// was no entry that opens: then there is an empty one, of this life, that can be looked at by the clock of its store.
-func (v *factorStore) bump(ctx context.Context, set *factorSet, life string, add ...addition) error {
-	next, fresh := factorSet{life: set.life}, set.entry == nil || set.damaged()
-	if fresh {
-		next.life, add = life, nil
+// updateSet writes the set's entry as a new version with the pending factors. ErrConflict if the entry was changed meanwhile.
+// If there was no readable entry it creates an empty one of the given generation and returns ErrConflict too, so that the
+// caller reads it with the clock of the factor store.
+func (fs *factorStore) updateSet(ctx context.Context, set *factorSet, generation string, pending ...pendingFactor) error {
+	next, isNew := factorSet{generation: set.generation}, set.entry == nil || set.damaged()
+	if isNew {
+		next.generation, pending = generation, nil
 	}
-	for _, a := range set.adding {
-		if set.now.Sub(a.at) < additionTime && !set.has(a.factor) {
-			next.adding = append(next.adding, a)
+	for _, p := range set.pending {
+		if set.readAt.Sub(p.at) < pendingFactorTime && !set.contains(p.factor) {
+			next.pending = append(next.pending, p)
 		}
 	}
-	for i := range add {
-		add[i].at = set.now
+	for i := range pending {
+		pending[i].at = set.readAt
 	}
-	next.adding = append(next.adding, add...)
+	next.pending = append(next.pending, pending...)
 	data, err := codec.Encode(next.fields)
 	if err != nil {
 		return err
 	}
-	f := Factor{ID: v.setID(set.subject), Subject: set.subject, Strategy: setStrategy, CreatedAt: set.now.UTC().Truncate(time.Millisecond), Data: data}
+	f := Factor{ID: fs.setID(set.subject), Subject: set.subject, Strategy: setStrategy, CreatedAt: set.readAt.UTC().Truncate(time.Millisecond), Data: data}
 	if set.entry == nil {
-		err = v.create(ctx, f)
+		err = fs.create(ctx, f)
 	} else {
 		f.Version, f.CreatedAt = set.entry.Version, set.entry.CreatedAt
-		err = v.update(ctx, f)
+		err = fs.update(ctx, f)
 	}
 	switch {
-	case err == nil && fresh, errors.Is(err, ErrExists), errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict):
+	case err == nil && isNew, errors.Is(err, ErrExists), errors.Is(err, ErrNotFound), errors.Is(err, ErrConflict):
 		return ErrConflict
 	case err != nil:
 		return unavailable(err)
@@ -117,10 +117,10 @@ func (v *factorStore) bump(ctx context.Context, set *factorSet, life string, add
 	return nil
 }
 
-// damaged reports whether there is an entry and it does not open.
-func (s *factorSet) damaged() bool { return s.entry != nil && s.life == damagedLife }
+// damaged reports whether the entry exists and cannot be decrypted.
+func (s *factorSet) damaged() bool { return s.entry != nil && s.generation == damagedGeneration }
 
-func (s *factorSet) has(id string) bool { return s.find(id) != nil }
+func (s *factorSet) contains(id string) bool { return s.find(id) != nil }
 
 func (s *factorSet) find(id string) *Factor {
 	for i := range s.factors {
@@ -131,51 +131,51 @@ func (s *factorSet) find(id string) *Factor {
 	return nil
 }
 
-// others are the factors, those that are just being added included, which the challenge did not enrol itself.
+// others returns the factors and pending factors that the challenge has not enrolled itself.
 func (s *factorSet) others(challenge string) (out []Factor) {
 	for _, f := range s.factors {
 		if challenge == "" || f.CreatedBy != challenge {
 			out = append(out, f)
 		}
 	}
-	for _, a := range s.adding {
-		if own := challenge != "" && a.challenge == challenge; !own && !s.has(a.factor) && s.now.Sub(a.at) < additionTime {
-			out = append(out, Factor{ID: a.factor, Strategy: a.strategy, CreatedBy: a.challenge})
+	for _, p := range s.pending {
+		if ofChallenge := challenge != "" && p.challenge == challenge; !ofChallenge && !s.contains(p.factor) && s.readAt.Sub(p.at) < pendingFactorTime {
+			out = append(out, Factor{ID: p.factor, Strategy: p.strategy, CreatedBy: p.challenge})
 		}
 	}
 	return out
 }
 
-// A removal of a subject is remembered in the short-lived store, longer than anything lives that began before it: an
-// enrolment that began while nothing was enrolled has no set that it could have lost. An entry is named after the period
-// that it was made in, and kept until the next one is over.
-const removalPeriod = maxLifetime + keepClosed
+// The removal of a subject is recorded in the Store, because an enrolment that began without a set has no generation that
+// could change. The record lives longer than every challenge that began before the removal. Its entry is named after the
+// period of the removal and expires at the end of the next one.
+const removalPeriod = maxLifetime + keepAfterExpiry
 
-func (e *Engine) removalRef(subject string, period int64) (ref, id string) {
+func (e *Engine) removalIDs(subject string, period int64) (entryID, sealID string) {
 	sum := e.identity.tags.sum("removed subject", e.cfg.App, subject, string(binary.BigEndian.AppendUint64(nil, uint64(period))))
-	ref = storeID([randomSize]byte(sum[groupSize:]), [groupSize]byte(sum[:]), [kindSize]byte(sum[groupSize+randomSize:]))
-	return ref, "removed " + ref
+	entryID = storeID([randomSize]byte(sum[groupSize:]), [groupSize]byte(sum[:]), [strategyTagSize]byte(sum[groupSize+randomSize:]))
+	return entryID, "removed " + entryID
 }
 
-// recordRemoval keeps when the subject was removed last.
+// recordRemoval stores the time of a subject's latest removal.
 func (e *Engine) recordRemoval(ctx context.Context, subject string) error {
 	now := e.cfg.Clock()
 	period := now.UnixNano() / int64(removalPeriod)
-	ref, id := e.removalRef(subject, period)
-	sealer, err := e.keyring[0].sealer(id)
+	entryID, sealID := e.removalIDs(subject, period)
+	sealer, err := e.keyring[0].sealer(sealID)
 	if err != nil {
 		return err
 	}
 	end := time.Unix(0, (period+1)*int64(removalPeriod))
-	entry := Entry{ID: ref, Version: 1, ExpiresAt: end, KeepUntil: end.Add(removalPeriod),
+	entry := Entry{ID: entryID, Version: 1, ExpiresAt: end, KeepUntil: end.Add(removalPeriod),
 		Sealed: sealer.seal(binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())))}
 	err = e.cfg.Store.Create(ctx, entry)
-	for n := 0; errors.Is(err, ErrExists) && n < casTries; n++ {
-		var before Entry
-		if before, err = e.cfg.Store.Get(ctx, ref); err != nil {
+	for n := 0; errors.Is(err, ErrExists) && n < maxConflictRetries; n++ {
+		var stored Entry
+		if stored, err = e.cfg.Store.Get(ctx, entryID); err != nil {
 			break
 		}
-		entry.Version = before.Version
+		entry.Version = stored.Version
 		if err = e.cfg.Store.Update(ctx, entry); errors.Is(err, ErrConflict) {
 			err = ErrExists
 		}
@@ -186,23 +186,23 @@ func (e *Engine) recordRemoval(ctx context.Context, subject string) error {
 	return nil
 }
 
-// removedSince reports whether the subject was removed after this time.
-func (e *Engine) removedSince(ctx context.Context, subject string, began time.Time) (bool, error) {
+// removedSince reports whether the subject was removed after the given time.
+func (e *Engine) removedSince(ctx context.Context, subject string, since time.Time) (bool, error) {
 	now := e.cfg.Clock().UnixNano() / int64(removalPeriod)
 	for _, period := range [...]int64{now, now - 1} {
-		ref, id := e.removalRef(subject, period)
-		entry, err := e.cfg.Store.Get(ctx, ref)
+		entryID, sealID := e.removalIDs(subject, period)
+		entry, err := e.cfg.Store.Get(ctx, entryID)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return false, unavailable(err)
 		}
-		plain, _, err := e.keyring.open(id, entry.Sealed)
+		plain, _, err := e.keyring.open(sealID, entry.Sealed)
 		if err != nil || len(plain) != 8 {
-			continue // its key has left the ring, or it was tampered with, which is no more than deleting it
+			continue // its key was removed from the keyring, or it was tampered with, which is no more than its deletion
 		}
-		return time.UnixMilli(int64(binary.BigEndian.Uint64(plain))).After(began), nil
+		return time.UnixMilli(int64(binary.BigEndian.Uint64(plain))).After(since), nil
 	}
 	return false, nil
 }

@@ -8,57 +8,58 @@ import (
 	"time"
 )
 
-// lease is how long a request may take before another one with the same key takes over: it, or its process, is gone.
+// lease is the time after which another request with the same key takes over.
 const lease = 12 * time.Second
 
-// A Reservation is one request's claim to an idempotency key. It ends with Finish or Release.
+// A Reservation is the claim of one request to an idempotency key. It ends with Finish or Release.
 type Reservation struct {
-	// Answer is the first answer, if this request was answered before: repeat it and do nothing else.
+	// Answer is the stored response, if the request was answered before. Repeat it and do nothing else.
 	Answer []byte
-	// Seed is the same for each request with the same key and body, as long as the key is remembered; with it a start that
-	// is taken over makes no second challenge, and a check that is repeated gets its receipt.
+	// Seed is the same for all requests with the same key and body while the key is stored. Pass it to Start, Check and the
+	// other methods with a seed, so that a request that takes over makes no second challenge.
 	Seed []byte
-	// TakenOver says that an earlier request with the same key and body was begun, and not answered.
+	// TakenOver reports that an earlier request with the same key and body was begun and not answered.
 	TakenOver bool
 
-	engine  *Engine
-	sealer  *sealer
-	ref, id string
-	version int64
-	state   reservationState
+	engine          *Engine
+	sealer          *sealer
+	storeID, sealID string
+	version         int64
+	state           reservationState
 }
 
-// reservationState is the sealed part of a record: whose request, until when it is being answered, and the answer.
+// reservationState is the encrypted content of a reservation's entry.
 type reservationState struct {
-	Fingerprint []byte    `json:"fp"`
-	Life        []byte    `json:"li"` // of this record: what a seed makes after it is gone has other ids
-	Until       time.Time `json:"un"`
-	Answer      []byte    `json:"an,omitempty"`
-	While       string    `json:"wh,omitempty"` // the challenge that must be pending for the answer to be repeated
+	Fingerprint  []byte    `json:"fp"`
+	EntryID      []byte    `json:"li"` // random id of the entry: after it expired, the same key gives another seed
+	Until        time.Time `json:"un"`
+	Answer       []byte    `json:"an,omitempty"`
+	WhilePending string    `json:"wh,omitempty"` // the challenge that must be pending for the answer to be repeated
 }
 
-// Reserve claims an idempotency key within its scope (method and path) for a request with this body. The record is kept
-// like a challenge: sealed, named by a keyed digest, no longer than what the request can make. ErrIdempotencyMismatch:
-// the key was used with another body. ErrIdempotencyInFlight: it is being answered right now.
+// Reserve claims an idempotency key within its scope (method and path) for a request with this body. The entry is encrypted
+// and its id is a keyed digest. It expires with the challenges that the request can create. The errors are
+// ErrIdempotencyMismatch if the key was used with another body, ErrIdempotencyInFlight if a request with the key is being
+// answered, and ErrUnavailable.
 func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*Reservation, error) {
 	name := e.identity.tags.sum("idempotency", e.cfg.App, scope, key)
-	print := e.identity.tags.sum("fingerprint", string(name[:]), string(body))
-	ref := storeID([randomSize]byte(name[groupSize:]), [groupSize]byte(name[:]), [kindSize]byte(name[groupSize+randomSize:]))
+	fingerprint := e.identity.tags.sum("fingerprint", string(name[:]), string(body))
+	ref := storeID([randomSize]byte(name[groupSize:]), [groupSize]byte(name[:]), [strategyTagSize]byte(name[groupSize+randomSize:]))
 	now := e.cfg.Clock().UTC()
-	life, err := e.random(randomSize)
+	entryID, err := e.random(randomSize)
 	if err != nil {
 		return nil, err
 	}
-	r := &Reservation{engine: e, ref: ref, id: "idempotency " + ref, version: 1,
-		state: reservationState{Fingerprint: print[:], Life: life, Until: now.Add(lease)}}
+	r := &Reservation{engine: e, storeID: ref, sealID: "idempotency " + ref, version: 1,
+		state: reservationState{Fingerprint: fingerprint[:], EntryID: entryID, Until: now.Add(lease)}}
 	data, err := r.seal()
 	if err != nil {
 		return nil, err
 	}
-	err = e.cfg.Store.Create(ctx, Entry{ID: ref, Version: 1, Sealed: data, ExpiresAt: now.Add(maxLifetime), KeepUntil: now.Add(maxLifetime + keepClosed)})
+	err = e.cfg.Store.Create(ctx, Entry{ID: ref, Version: 1, Sealed: data, ExpiresAt: now.Add(maxLifetime), KeepUntil: now.Add(maxLifetime + keepAfterExpiry)})
 	switch {
 	case errors.Is(err, ErrExists):
-		err = r.resolveExisting(ctx, print[:], now)
+		err = r.resolveExisting(ctx, fingerprint[:], now)
 	case err != nil:
 		if errors.Is(err, ErrOutcomeUnknown) {
 			r.releaseLater(ctx)
@@ -68,28 +69,28 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 	if err != nil {
 		return nil, err
 	}
-	seed := e.identity.tags.sum("seed", string(r.state.Fingerprint), string(r.state.Life))
+	seed := e.identity.tags.sum("seed", string(r.state.Fingerprint), string(r.state.EntryID))
 	r.Seed = seed[:]
 	return r, nil
 }
 
-// resolveExisting reads an earlier record: it was answered, is being answered, or was given up and is taken over.
+// resolveExisting reads the entry of an earlier request and returns its answer, refuses, or takes over.
 func (r *Reservation) resolveExisting(ctx context.Context, fingerprint []byte, now time.Time) error {
-	entry, err := r.engine.cfg.Store.Get(ctx, r.ref)
+	entry, err := r.engine.cfg.Store.Get(ctx, r.storeID)
 	if errors.Is(err, ErrNotFound) {
-		return ErrIdempotencyInFlight // it ended between two steps; the caller comes again
+		return ErrIdempotencyInFlight // it expired between the two steps; the caller retries
 	}
 	if err != nil {
 		return unavailable(err)
 	}
-	plain, _, err := r.engine.keyring.open(r.id, entry.Sealed)
-	own := r.state
+	plain, _, err := r.engine.keyring.open(r.sealID, entry.Sealed)
+	fresh := r.state
 	if err == nil {
 		r.state = reservationState{}
 		err = json.Unmarshal(plain, &r.state)
 	}
 	same := err == nil && hmac.Equal(r.state.Fingerprint, fingerprint)
-	released := err == nil && r.state.Until.IsZero() && r.state.Answer == nil // nothing of that request is remembered
+	released := err == nil && r.state.Until.IsZero() && r.state.Answer == nil // the entry is free for any body
 	var missing *missingKeyError
 	switch {
 	case errors.As(err, &missing):
@@ -102,29 +103,30 @@ func (r *Reservation) resolveExisting(ctx context.Context, fingerprint []byte, n
 	case now.Before(r.state.Until):
 		return ErrIdempotencyInFlight
 	case same:
-		own.Life, r.TakenOver = r.state.Life, true
+		fresh.EntryID, r.TakenOver = r.state.EntryID, true
 	}
-	r.version, r.state = entry.Version, own
+	r.version, r.state = entry.Version, fresh
 	return r.write(ctx)
 }
 
-// repeatable refuses to show a secret again after what it belongs to has ended.
+// repeatable refuses an answer with a secret once its challenge has ended.
 func (r *Reservation) repeatable(ctx context.Context) error {
-	if r.state.While == "" {
+	if r.state.WhilePending == "" {
 		return nil
 	}
-	v, err := r.engine.Status(ctx, r.state.While)
+	v, err := r.engine.Status(ctx, r.state.WhilePending)
 	if err == nil {
 		err = closedError(v.Status)
 	}
 	return err
 }
 
-// RepeatWhile lets the answer be repeated only as long as the challenge is pending: it holds a secret that is shown to
-// whoever enrols it, and to nobody afterwards. Call it before Finish.
-func (r *Reservation) RepeatWhile(challenge string) { r.state.While = challenge }
+// RepeatWhile limits the repetition of the answer to the time while the challenge is pending: the answer contains a secret
+// that must not be shown after the enrolment. Call it before Finish.
+func (r *Reservation) RepeatWhile(challenge string) { r.state.WhilePending = challenge }
 
-// Finish keeps the answer for those who ask again. If that fails it is tried again for a while, behind the caller's back.
+// Finish stores the answer for repetitions of the request. If the store fails, the engine retries in the background for at
+// most 30 seconds, and Finish returns the error.
 func (r *Reservation) Finish(ctx context.Context, answer []byte) error {
 	r.state.Answer = answer
 	err := r.write(ctx)
@@ -134,8 +136,8 @@ func (r *Reservation) Finish(ctx context.Context, answer []byte) error {
 	return err
 }
 
-// Release gives the key back: the answer is not to be remembered. If that fails it is tried again for a while, so that the
-// key is not taken for one that is being answered.
+// Release frees the key without an answer, so that the next request with it is a new one. If the store fails, the engine
+// retries in the background for at most 30 seconds, and Release returns the error.
 func (r *Reservation) Release(ctx context.Context) error {
 	r.state.Until = time.Time{}
 	err := r.write(ctx)
@@ -145,36 +147,36 @@ func (r *Reservation) Release(ctx context.Context) error {
 	return err
 }
 
-// releaseLater gives back a key whose record may have been made though its maker heard nothing. The record that is there may
-// be another request's, which has a life of its own.
+// releaseLater frees a key in the background if its entry was created though the reply was lost. An entry with another id
+// belongs to another request.
 func (r *Reservation) releaseLater(ctx context.Context) {
-	own := *r
-	own.state.Until = time.Time{}
-	own.engine.background.RunUntilDone(ctx, func(ctx context.Context) error {
-		entry, err := own.engine.cfg.Store.Get(ctx, own.ref)
+	released := *r
+	released.state.Until = time.Time{}
+	released.engine.background.RunUntilDone(ctx, func(ctx context.Context) error {
+		entry, err := released.engine.cfg.Store.Get(ctx, released.storeID)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		var there reservationState
-		plain, _, err := own.engine.keyring.open(own.id, entry.Sealed)
-		if err != nil || json.Unmarshal(plain, &there) != nil || !hmac.Equal(there.Life, own.state.Life) {
+		var stored reservationState
+		plain, _, err := released.engine.keyring.open(released.sealID, entry.Sealed)
+		if err != nil || json.Unmarshal(plain, &stored) != nil || !hmac.Equal(stored.EntryID, released.state.EntryID) {
 			return nil
 		}
-		if err := own.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
+		if err := released.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
 			return err
 		}
 		return nil
 	})
 }
 
-// writeLater writes the record as soon as the store can be reached, unless somebody else has written it meanwhile.
+// writeLater writes the entry in the background, unless another request has written it meanwhile.
 func (r *Reservation) writeLater(ctx context.Context) {
-	again := *r
+	reservation := *r
 	r.engine.background.RunUntilDone(ctx, func(ctx context.Context) error {
-		if err := again.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
+		if err := reservation.write(ctx); !errors.Is(err, ErrIdempotencyInFlight) {
 			return err
 		}
 		return nil
@@ -187,7 +189,7 @@ func (r *Reservation) seal() ([]byte, error) {
 		return nil, err
 	}
 	if r.sealer == nil {
-		if r.sealer, err = r.engine.keyring[0].sealer(r.id); err != nil {
+		if r.sealer, err = r.engine.keyring[0].sealer(r.sealID); err != nil {
 			return nil, err
 		}
 	}
@@ -199,7 +201,7 @@ func (r *Reservation) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = r.engine.cfg.Store.Update(ctx, Entry{ID: r.ref, Version: r.version, Sealed: data})
+	err = r.engine.cfg.Store.Update(ctx, Entry{ID: r.storeID, Version: r.version, Sealed: data})
 	switch {
 	case errors.Is(err, ErrConflict), errors.Is(err, ErrNotFound):
 		return ErrIdempotencyInFlight

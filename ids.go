@@ -1,118 +1,119 @@
 package watchword
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
 	"strings"
 )
 
-// A challenge's id is ch_ and 44 characters: 16 random bytes, then 17 that are masked with a PRF of the random ones, so
-// that ids of one app or one group do not look related:
+// The id of a challenge is "ch_" and 44 characters of base64url: 16 random bytes, then 17 bytes that are masked with a PRF of
+// the random ones, so that ids of one app or group do not look related:
 //
-//	random 16 | app 5 | group 8 | strategy 4 (the top bit: a known device)
+//	random 16 | app 5 | group 8 | strategy 4 (top bit: trusted device)
 //
-// Apps and strategies are few but nobody can rename them, so their tags are wide enough that two of one deployment do not
-// meet: with a thousand apps in one of two million deployments, with twenty strategies in one of ten million. Groups that
-// meet share a budget and nothing else.
+// The tags of apps and strategies are wide enough that two of one deployment do not collide: with a thousand apps in one of
+// two million deployments, with twenty strategies in one of ten million. Groups that collide share a budget and nothing else.
 //
-// So a node that has read nothing yet knows the app, the budget, the strategy and the partition of an id. Nothing is
-// believed of an id alone: the store's id repeats the group and the strategy, and of those made up there is no entry.
+// A node knows the app, the budget, the strategy and the partition of an id before it has read the store. An id alone proves
+// nothing: the store's id repeats the group and the strategy, and there is no entry for an invented one.
 const (
-	idPrefix   = "ch_"
-	randomSize = 16
-	appSize    = 5
-	groupSize  = 8
-	kindSize   = 4
-	maskedSize = appSize + groupSize + kindSize
-	idSize     = randomSize + maskedSize
-	saltSize   = 32
-	knownBit   = 0x80
-	groupText  = 11 // characters of a group in base64
-	ownText    = 27 // and of the random part and the kind
+	idPrefix         = "ch_"
+	randomSize       = 16
+	appSize          = 5
+	groupSize        = 8
+	strategyTagSize  = 4
+	maskedPartSize   = appSize + groupSize + strategyTagSize
+	idSize           = randomSize + maskedPartSize
+	saltSize         = 32
+	trustedDeviceBit = 0x80
+	groupTextSize    = 11 // characters of a group in base64
+	entryTextSize    = 27 // characters of the random part and the strategy's tag in base64
 )
 
 var b64 = base64.RawURLEncoding.Strict()
 
 // challengeID is a parsed id.
 type challengeID struct {
-	id    string // as callers see it
-	ref   string // as the store sees it: group, dot, random and kind
-	rand  [randomSize]byte
-	kind  [kindSize]byte
-	app   [appSize]byte
-	group [groupSize]byte
+	text        string // as callers see it
+	storeID     string // id of the Entry: group, dot, random part and strategy's tag
+	random      [randomSize]byte
+	strategyTag [strategyTagSize]byte
+	appTag      [appSize]byte
+	groupTag    [groupSize]byte
 
-	strategy Strategy // that made the challenge
+	strategy Strategy // of the challenge
 }
 
-func (i *challengeID) known() bool { return i.kind[0]&knownBit != 0 }
+func (id *challengeID) fromTrustedDevice() bool { return id.strategyTag[0]&trustedDeviceBit != 0 }
 
-// budgetKey is the group's, or of the group's known devices.
-func (i *challengeID) budgetKey() string {
-	if i.known() {
-		return i.ref[:groupText] + ".known"
+// budgetKey returns the key of the group's budget, or of the budget of its trusted devices.
+func (id *challengeID) budgetKey() string {
+	if id.fromTrustedDevice() {
+		return id.storeID[:groupTextSize] + ".known"
 	}
-	return i.ref[:groupText]
+	return id.storeID[:groupTextSize]
 }
 
-// masked applies the mask of an id's random part to the rest, or takes it off again.
-func (i *identity) masked(random [randomSize]byte, rest [maskedSize]byte) [maskedSize]byte {
-	for n, m := range i.masks.sum(string(random[:])) {
-		if n < maskedSize {
+// mask applies the mask of an id's random part to the rest, or removes it.
+func (keys *identity) mask(random [randomSize]byte, rest [maskedPartSize]byte) [maskedPartSize]byte {
+	for n, m := range keys.masks.sum(string(random[:])) {
+		if n < maskedPartSize {
 			rest[n] ^= m
 		}
 	}
 	return rest
 }
 
-// tag is a short name of something, under the identity key.
-func (i *identity) tag(parts ...string) [32]byte { return i.tags.sum(parts...) }
+// tag returns a keyed digest under the identity key.
+func (keys *identity) tag(parts ...string) [32]byte { return keys.tags.sum(parts...) }
 
-func (i *identity) appTag(app string) (t [appSize]byte) {
-	sum := i.tag("app", app)
+func (keys *identity) appTag(app string) (t [appSize]byte) {
+	sum := keys.tag("app", app)
 	copy(t[:], sum[:])
 	return t
 }
 
-func (i *identity) groupTag(app string, parts ...string) (t [groupSize]byte) {
-	sum := i.tag(append([]string{"group", app}, parts...)...)
+func (keys *identity) groupTag(app string, parts ...string) (t [groupSize]byte) {
+	sum := keys.tag(append([]string{"group", app}, parts...)...)
 	copy(t[:], sum[:])
 	return t
 }
 
-// kindTag names a strategy in an id.
-func (i *identity) kindTag(strategy string, known bool) (t [kindSize]byte) {
-	sum := i.tag("strategy", strategy)
+// strategyTag returns the tag of a strategy in an id.
+func (keys *identity) strategyTag(strategy string, known bool) (t [strategyTagSize]byte) {
+	sum := keys.tag("strategy", strategy)
 	copy(t[:], sum[:])
-	t[0] &^= knownBit
+	t[0] &^= trustedDeviceBit
 	if known {
-		t[0] |= knownBit
+		t[0] |= trustedDeviceBit
 	}
 	return t
 }
 
-func (i *identity) newChallengeID(random [randomSize]byte, app [appSize]byte, group [groupSize]byte, kind [kindSize]byte) challengeID {
-	var rest [maskedSize]byte
-	copy(rest[:], app[:])
-	copy(rest[appSize:], group[:])
-	copy(rest[appSize+groupSize:], kind[:])
-	rest = i.masked(random, rest)
+func (keys *identity) newChallengeID(random [randomSize]byte, appTag [appSize]byte, groupTag [groupSize]byte, strategyTag [strategyTagSize]byte) challengeID {
+	var rest [maskedPartSize]byte
+	copy(rest[:], appTag[:])
+	copy(rest[appSize:], groupTag[:])
+	copy(rest[appSize+groupSize:], strategyTag[:])
+	rest = keys.mask(random, rest)
 	raw := append(random[:], rest[:]...)
-	return challengeID{id: idPrefix + b64.EncodeToString(raw), ref: storeID(random, group, kind), rand: random, app: app, group: group, kind: kind}
+	return challengeID{text: idPrefix + b64.EncodeToString(raw), storeID: storeID(random, groupTag, strategyTag), random: random, appTag: appTag, groupTag: groupTag, strategyTag: strategyTag}
 }
 
-// storeID is the group, a dot, and the random part and the kind.
-func storeID(random [randomSize]byte, group [groupSize]byte, kind [kindSize]byte) string {
-	var own [randomSize + kindSize]byte
-	copy(own[:], random[:])
-	copy(own[randomSize:], kind[:])
-	var text [groupText + 1 + ownText]byte
-	b64.Encode(text[:], group[:])
-	text[groupText] = '.'
-	b64.Encode(text[groupText+1:], own[:])
+// storeID returns the id of an entry: the group, a dot, and the random part with the strategy's tag.
+func storeID(random [randomSize]byte, groupTag [groupSize]byte, strategyTag [strategyTagSize]byte) string {
+	var entryPart [randomSize + strategyTagSize]byte
+	copy(entryPart[:], random[:])
+	copy(entryPart[randomSize:], strategyTag[:])
+	var text [groupTextSize + 1 + entryTextSize]byte
+	b64.Encode(text[:], groupTag[:])
+	text[groupTextSize] = '.'
+	b64.Encode(text[groupTextSize+1:], entryPart[:])
 	return string(text[:])
 }
 
-func (i *identity) parseID(id string) (challengeID, bool) {
+func (keys *identity) parseID(id string) (challengeID, bool) {
 	text, ok := strings.CutPrefix(id, idPrefix)
 	if !ok || len(text) != b64.EncodedLen(idSize) {
 		return challengeID{}, false
@@ -122,8 +123,59 @@ func (i *identity) parseID(id string) (challengeID, bool) {
 		return challengeID{}, false
 	}
 	random := [randomSize]byte(raw[:])
-	rest := i.masked(random, [maskedSize]byte(raw[randomSize:]))
-	out := challengeID{id: id, rand: random, app: [appSize]byte(rest[:]), group: [groupSize]byte(rest[appSize:]), kind: [kindSize]byte(rest[appSize+groupSize:])}
-	out.ref = storeID(random, out.group, out.kind)
+	rest := keys.mask(random, [maskedPartSize]byte(raw[randomSize:]))
+	out := challengeID{text: id, random: random, appTag: [appSize]byte(rest[:]), groupTag: [groupSize]byte(rest[appSize:]), strategyTag: [strategyTagSize]byte(rest[appSize+groupSize:])}
+	out.storeID = storeID(random, out.groupTag, out.strategyTag)
 	return out, true
+}
+
+// OwnsChallenge reports whether the id is of a challenge of the engine's app. It does not read the store. A server uses it to
+// find the engine of a page or a callback.
+func (e *Engine) OwnsChallenge(id string) bool {
+	_, err := e.parse(id)
+	return err == nil
+}
+
+// parse parses an id. An id of another app or of an unknown strategy is ErrUnknownChallenge.
+func (e *Engine) parse(id string) (challengeID, error) {
+	parsed, ok := e.identity.parseID(id)
+	if !ok || parsed.appTag != e.appTag {
+		return challengeID{}, ErrUnknownChallenge
+	}
+	tag := parsed.strategyTag
+	tag[0] &^= trustedDeviceBit
+	if parsed.strategy = e.strategiesByTag[tag]; parsed.strategy == nil {
+		return challengeID{}, ErrUnknownChallenge
+	}
+	return parsed, nil
+}
+
+// newID returns an id with a random part, and a random salt. A seed determines the id and not the salt.
+func (e *Engine) newID(req StartRequest, s Strategy, to Address) (challengeID, []byte, error) {
+	randomBytes, err := e.random(2*randomSize + saltSize)
+	if err != nil {
+		return challengeID{}, nil, fmt.Errorf("watchword: random source: %w", err)
+	}
+	if req.Seed != nil {
+		sum := e.identity.tags.sum("seed", e.cfg.App, string(req.Seed))
+		copy(randomBytes, sum[:randomSize])
+		groupSum := sha256.Sum256(sum[:])
+		copy(randomBytes[randomSize:2*randomSize], groupSum[:])
+	}
+	var group [groupSize]byte
+	switch s.Properties().Group {
+	case GroupAddress:
+		group = e.identity.groupTag(e.cfg.App, "address", to.key())
+	case GroupSubject:
+		label := "subject"
+		if req.Purpose == PurposeEnrol {
+			label = "enrolment" // its secret was just shown: it neither spends nor refills the budget of other challenges
+		}
+		group = e.identity.groupTag(e.cfg.App, label, s.Name(), req.Subject)
+	default:
+		copy(group[:], randomBytes[randomSize:])
+	}
+	id := e.identity.newChallengeID([randomSize]byte(randomBytes), e.appTag, group, e.identity.strategyTag(s.Name(), req.Client.Known))
+	id.strategy = s
+	return id, randomBytes[2*randomSize:], nil
 }

@@ -17,20 +17,21 @@ import (
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
-// minKeyBytes is the least length of a secret: as strong as the PRF that it keys.
+// minKeyBytes is the least length of a secret: the output size of the PRF that it keys.
 const minKeyBytes = 32
 
-// maxKeyID is the longest id of a key, in bytes.
+// maxKeyID is the greatest length of a key's id in bytes.
 const maxKeyID = 64
 
-// A Key is one named secret of a keyring. It cannot be printed: fmt follows pointers, but nobody prints what a function
-// would return.
+// A Key is one named secret of a keyring. It cannot be printed: the secret is behind a function, and fmt does not call
+// functions.
 type Key struct {
 	ID     string
 	secret func() []byte
 }
 
-// NewKey takes a secret of at least 32 random bytes. The id (1 to 64 bytes) is stored with what the key made.
+// NewKey returns a Key with a secret of at least 32 random bytes. The id has 1 to 64 bytes; it is stored beside everything
+// that is encrypted with the key.
 func NewKey(id string, secret []byte) (Key, error) {
 	if id == "" || len(id) > maxKeyID {
 		return Key{}, fmt.Errorf("watchword: %w", setting.Errorf("ID", "a key's id has 1 to 64 bytes"))
@@ -38,18 +39,18 @@ func NewKey(id string, secret []byte) (Key, error) {
 	if len(secret) < minKeyBytes {
 		return Key{}, fmt.Errorf("watchword: %w", setting.Errorf("Secret", "key %q has %d bytes; at least %d random bytes are needed", id, len(secret), minKeyBytes))
 	}
-	own := append([]byte(nil), secret...)
-	return Key{ID: id, secret: func() []byte { return own }}, nil
+	copied := append([]byte(nil), secret...)
+	return Key{ID: id, secret: func() []byte { return copied }}, nil
 }
 
-// ringKey is what is derived from one Key for one app: a key for each use (HKDF-SHA-256, RFC 5869).
+// ringKey holds the keys that are derived from one Key for one app, one for each use (HKDF-SHA-256, RFC 5869).
 type ringKey struct {
 	id      string
-	codes   *prf // what is sent: codes, tokens
-	digests *prf // what is stored of them
-	marks   *prf // that the engine approved
-	handles *prf // handles and tickets
-	seals   *prf // a sealing key for each entry and factor
+	codes   *prf // codes and tokens that are sent
+	digests *prf // stored digests of answers
+	marks   *prf // proofs that the engine approved
+	handles *prf // handles, tickets and cookies
+	seals   *prf // one encryption key for each entry and factor
 }
 
 func (k Key) derive(app string) (*ringKey, error) {
@@ -82,31 +83,31 @@ func (k Key) deriveFor(use, app string) (*prf, error) {
 	return newPRF(key), nil
 }
 
-// identity is what must not change when keys rotate, or a rotation would hand out fresh budgets.
+// identity holds the keys that do not rotate: a rotation would otherwise reset all budgets.
 type identity struct {
-	tags      *prf // groups, apps, strategies, records
-	masks     *prf // ids
-	buckets   *prf // limits
+	tags      *prf // groups, apps, strategies, store ids
+	masks     *prf // ids of challenges
+	buckets   *prf // buckets of limits
 	addresses *prf // address_hash
 }
 
 func newIdentity(k Key, app string) (*identity, error) {
-	var i identity
+	var keys identity
 	for _, use := range []struct {
 		name, app string
 		to        **prf
-	}{{"tags", "", &i.tags}, {"masks", "", &i.masks}, {"buckets", app, &i.buckets}, {"addresses", app, &i.addresses}} {
+	}{{"tags", "", &keys.tags}, {"masks", "", &keys.masks}, {"buckets", app, &keys.buckets}, {"addresses", app, &keys.addresses}} {
 		derived, err := k.deriveFor(use.name, use.app)
 		if err != nil {
 			return nil, err
 		}
 		*use.to = derived
 	}
-	return &i, nil
+	return &keys, nil
 }
 
-// A prf is HMAC-SHA-256 under one key, over parts that are each preceded by their length. It is safe for concurrent use;
-// keyed hashes and their buffers are kept, because keying one costs more than a sum.
+// A prf is HMAC-SHA-256 under one key over parts that are each preceded by their length. It is safe for concurrent use. It
+// pools keyed hashes, because keying one costs more than a sum.
 type prf struct {
 	key  []byte
 	pool sync.Pool
@@ -134,11 +135,16 @@ func (p *prf) sum(parts ...string) [32]byte {
 	return p.finish(h)
 }
 
-// plain is HMAC-SHA-256 of one text and nothing else, for those outside who compute it too.
+// plain returns HMAC-SHA-256 of the text alone, which an app can compute too.
 func (p *prf) plain(text string) [32]byte {
 	h := p.pool.Get().(*keyedHash)
 	h.in = append(h.in, text...)
 	return p.finish(h)
+}
+
+// digest returns the digest of an answer that is stored and compared: HMAC(key of the app, id | purpose | respondent | text).
+func (k *ringKey) digest(id, purpose, who, text string) [32]byte {
+	return k.digests.sum(id, purpose, who, text)
 }
 
 func (p *prf) finish(h *keyedHash) [32]byte {
@@ -152,7 +158,8 @@ func (p *prf) finish(h *keyedHash) [32]byte {
 	return sum
 }
 
-// uniform draws n symbols of the alphabet from blocks of pseudo-random bytes, refusing the bytes that would favour some.
+// uniform draws n symbols of the alphabet from blocks of pseudo-random bytes. It rejects bytes that would favour some
+// symbols.
 func uniform(block func(counter byte) [32]byte, alphabet string, n int) string {
 	limit := 256 - 256%len(alphabet)
 	out := make([]byte, 0, n)
@@ -168,12 +175,12 @@ func uniform(block func(counter byte) [32]byte, alphabet string, n int) string {
 	}
 }
 
-// A seal starts with a version, the length of the key's id and the id.
+// sealVersion is the first byte of encrypted data. The length of the key's id and the id follow.
 const sealVersion = 1
 
-// A sealer encrypts with AES-256-GCM under a key derived for one id, so that random nonces never come near their bound
-// (NIST SP 800-38D §8.3); the id is associated data too. Whatever was opened to be changed keeps its sealer, because making
-// one costs as much as sealing.
+// A sealer encrypts with AES-256-GCM under a key derived for one id, so that random nonces stay far below their bound (NIST
+// SP 800-38D §8.3). The id is also the associated data. Records and factors keep the sealer that opened them, because
+// deriving one costs as much as encrypting.
 type sealer struct {
 	key  *ringKey
 	id   string
@@ -196,30 +203,31 @@ func (s *sealer) seal(plain []byte) []byte {
 	return s.aead.Seal(head, nil, plain, []byte(s.id))
 }
 
+// errSeal means that encrypted data does not decrypt.
 var errSeal = errors.New("watchword: a seal does not open")
 
-// A missingKeyError says that something was sealed under a key that is not in the keyring: the configuration is at fault
-// and not whoever answers. It is an errSeal too.
+// A missingKeyError means that data was encrypted under a key that is not in the keyring: a fault of the configuration. It is
+// an errSeal too.
 type missingKeyError struct{ id string }
 
-// Error names the key.
+// Error returns the id of the key.
 func (e *missingKeyError) Error() string {
 	return fmt.Sprintf("key %q is not in the keyring, and something was sealed under it", e.id)
 }
 
-// Unwrap is errSeal.
+// Unwrap returns errSeal.
 func (*missingKeyError) Unwrap() error { return errSeal }
 
-// isKeyID reports whether this can be a key's id that is worth naming. What is damaged seldom looks like one.
+// isKeyID reports whether the text can be the id of a key and is fit for a log. Damaged data seldom is.
 func isKeyID(id string) bool {
 	return id != "" && len(id) <= maxKeyID && !strings.ContainsFunc(id, func(r rune) bool { return !unicode.IsPrint(r) || r == unicode.ReplacementChar })
 }
 
-// keyring is the keys of one app: the first makes, all of them verify.
+// keyring holds the keys of one app. The first one is active: it encrypts and derives codes. All of them verify and decrypt.
 type keyring []*ringKey
 
-// open decrypts what was sealed with whichever key of the ring sealed it, and returns its sealer. A *missingKeyError if that
-// key is not in the ring.
+// open decrypts data with the key of the ring that encrypted it, and returns its sealer. The error is a *missingKeyError if
+// the key is not in the ring, or errSeal.
 func (r keyring) open(id string, data []byte) ([]byte, *sealer, error) {
 	if len(data) < 2 || data[0] != sealVersion || len(data) < 2+int(data[1]) {
 		return nil, nil, errSeal

@@ -44,7 +44,7 @@ var packagesOfLibrary = map[string][]string{
 	"github.com/realclientip/realclientip-go": {"server"},
 }
 
-// heavyLibraries are linked by those alone who import the package that needs them.
+// heavyLibraries are linked only by programs that import the package that needs them.
 var heavyLibraries = []string{
 	"github.com/redis/go-redis", "github.com/go-webauthn/webauthn", "github.com/twilio/twilio-go", "modernc.org/sqlite",
 	"github.com/jackc/pgx", "github.com/prometheus/client_golang", "github.com/spf13/cobra",
@@ -114,7 +114,7 @@ func TestRefuseImportKnowsTheLayers(t *testing.T) {
 	}
 }
 
-// refuseImport says why a package must not import another; empty if it may.
+// refuseImport returns the reason why a package must not import another; empty if it may.
 func refuseImport(folder, imported string) string {
 	below, own := strings.CutPrefix(imported+"/", modulePath+"/")
 	below = strings.TrimSuffix(below, "/")
@@ -146,7 +146,7 @@ func refuseImport(folder, imported string) string {
 	return ""
 }
 
-// packageGroup is the package of layer 1 that a folder belongs to: the first part of its path, of store/ the first two.
+// packageGroup returns the package of layer 1 that a folder belongs to: the first part of its path, of store/ the first two.
 func packageGroup(folder string) string {
 	parts := strings.SplitN(folder, "/", 3)
 	if parts[0] == "store" && len(parts) > 1 {
@@ -244,7 +244,7 @@ func isPlugin(folder string) bool {
 		!slices.Contains(strings.Split(folder, "/"), "internal")
 }
 
-// stringLiterals are all the string literals of a file, its imports included.
+// stringLiterals returns all string literals of a file, its imports included.
 func stringLiterals(syntax *ast.File) (texts []string) {
 	ast.Inspect(syntax, func(n ast.Node) bool {
 		if literal, ok := n.(*ast.BasicLit); ok && literal.Kind == token.STRING {

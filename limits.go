@@ -6,77 +6,86 @@ import (
 	"net/netip"
 )
 
-// A startCharge is what shared limits were charged with for one start or resend, so that it can be given back.
-type startCharge []charge
-
-// A charge is what one limiter took under a name.
-type charge struct {
-	by      Refunder
-	name    string
-	buckets []Bucket
+// A Bucket is one value that limits count by. A limiter applies every rule whose By and channel match.
+type Bucket struct {
+	By      string // address, subject, ip, visitor, prefix, country, app or all
+	Key     string // keyed digest of the value; does not change when keys rotate
+	Channel string // of the message; empty if nothing is sent
+	Known   bool   // of a trusted device, which is never counted with others
 }
 
-// chargeStart asks the shared limits for one start or resend. Keys are digests under the identity key, and a device that
-// the app knows is counted apart from strangers, so that they cannot use up its sends.
-func (e *Engine) chargeStart(ctx context.Context, t StrategyProperties, req StartRequest, to Address) (startCharge, error) {
-	took, err := e.take(ctx, e.cfg.Starts, e.startBuckets(t, req, to)...)
+// limitCharges are the charges of one start or resend, so that they can be refunded.
+type limitCharges []limitCharge
+
+// A limitCharge is what one limiter was charged under a name.
+type limitCharge struct {
+	refunder Refunder
+	name     string
+	buckets  []Bucket
+}
+
+// chargeStart charges the shared limits for one start or resend. The keys are digests under the identity key. A trusted
+// device has counts of its own, so that strangers cannot use up its sends.
+func (e *Engine) chargeStart(ctx context.Context, props StrategyProperties, req StartRequest, to Address) (limitCharges, error) {
+	charges, err := e.charge(ctx, e.cfg.Starts, e.startBuckets(props, req, to)...)
 	if err != nil || to.refusal == nil || req.Client.Known {
-		return took, err
+		return charges, err
 	}
-	reserved, err := e.takeReserved(ctx, req.Channel, to)
+	reserved, err := e.chargeReserved(ctx, req.Channel, to)
 	if err != nil {
-		e.refundStart(ctx, took)
+		e.refundStart(ctx, charges)
 		return nil, err
 	}
-	return append(took, reserved...), nil
+	return append(charges, reserved...), nil
 }
 
-// takeReserved asks for one of the few starts that strangers have to an address that is refused for a while.
-func (e *Engine) takeReserved(ctx context.Context, channel string, to Address) (startCharge, error) {
+// chargeReserved charges Config.Reserved, the few starts that unknown devices have to an address that the policy refuses for
+// a while.
+func (e *Engine) chargeReserved(ctx context.Context, channel string, to Address) (limitCharges, error) {
 	if e.cfg.Reserved == nil {
 		return nil, e.limitError(ctx, &LimitError{Rule: to.refusal.Limit, RetryAfter: to.refusal.RetryAfter})
 	}
-	took, err := e.take(ctx, e.cfg.Reserved, Bucket{By: "prefix", Key: e.bucketKey("prefix", to.Prefix), Channel: channel})
+	charges, err := e.charge(ctx, e.cfg.Reserved, Bucket{By: "prefix", Key: e.bucketKey("prefix", to.Prefix), Channel: channel})
 	var refused *Error
 	if errors.As(err, &refused) && refused.RetryAfter > to.refusal.RetryAfter {
-		refused.RetryAfter = to.refusal.RetryAfter // the refusal ends earlier than that
+		refused.RetryAfter = to.refusal.RetryAfter // the refusal ends earlier
 	}
-	return took, err
+	return charges, err
 }
 
-// take spends from a limiter, in a way that can be given back where the limiter knows how.
-func (e *Engine) take(ctx context.Context, from Limiter, buckets ...Bucket) (startCharge, error) {
-	if from == nil {
+// charge charges a limiter, under a name if the limiter is a Refunder.
+func (e *Engine) charge(ctx context.Context, limiter Limiter, buckets ...Bucket) (limitCharges, error) {
+	if limiter == nil {
 		return nil, nil
 	}
-	refunder, ok := from.(Refunder)
+	refunder, ok := limiter.(Refunder)
 	if !ok {
-		return nil, e.limitError(ctx, from.Take(ctx, buckets...))
+		return nil, e.limitError(ctx, limiter.Take(ctx, buckets...))
 	}
 	name, err := e.random(randomSize)
 	if err != nil {
 		return nil, err
 	}
-	took := startCharge{{refunder, b64.EncodeToString(name), buckets}}
-	if err = e.limitError(ctx, refunder.TakeNamed(ctx, took[0].name, buckets...)); err == nil {
-		return took, nil
+	charges := limitCharges{{refunder, b64.EncodeToString(name), buckets}}
+	if err = e.limitError(ctx, refunder.TakeNamed(ctx, charges[0].name, buckets...)); err == nil {
+		return charges, nil
 	}
-	if errors.Is(err, ErrUnavailable) { // a lost reply: it may have been charged
-		e.refundStart(ctx, took)
+	if errors.Is(err, ErrUnavailable) { // the reply may be lost and the charge made
+		e.refundStart(ctx, charges)
 	}
 	return nil, err
 }
 
-// refundStart takes the charges of a start or resend back that did not come about. No answer waits for it.
-func (e *Engine) refundStart(ctx context.Context, took startCharge) {
-	for _, c := range took {
-		e.background.RunUntilDone(ctx, func(ctx context.Context) error { return c.by.Refund(ctx, c.name, c.buckets...) })
+// refundStart refunds the charges of a start or resend that failed. It works in the background.
+func (e *Engine) refundStart(ctx context.Context, charges limitCharges) {
+	for _, c := range charges {
+		e.background.RunUntilDone(ctx, func(ctx context.Context) error { return c.refunder.Refund(ctx, c.name, c.buckets...) })
 	}
 }
 
-func (e *Engine) startBuckets(t StrategyProperties, req StartRequest, to Address) []Bucket {
+func (e *Engine) startBuckets(props StrategyProperties, req StartRequest, to Address) []Bucket {
 	channel := ""
-	if t.Sends {
+	if props.Sends {
 		channel = req.Channel
 	}
 	buckets := make([]Bucket, 0, 7)
@@ -91,7 +100,7 @@ func (e *Engine) startBuckets(t StrategyProperties, req StartRequest, to Address
 	}
 	add("address", to.key())
 	add("subject", req.Subject)
-	add(clientLimit(t, req), clientNetwork(req.Client.IP))
+	add(clientLimit(props, req), clientNetwork(req.Client.IP))
 	add("prefix", to.Prefix)
 	add("country", to.Country)
 	add("app", e.cfg.App)
@@ -99,16 +108,16 @@ func (e *Engine) startBuckets(t StrategyProperties, req StartRequest, to Address
 	return buckets
 }
 
-// clientLimit says what a client is counted as. A page that offers passkeys in its form starts a challenge with each view;
-// those who only look do not use up the starts of everybody behind their address.
-func clientLimit(t StrategyProperties, req StartRequest) string {
-	if !t.Sends && req.Subject == "" {
+// clientLimit returns the bucket of a client. A page that offers passkeys in its form starts a challenge with each view; such
+// views have a bucket of their own, so that they do not use up the starts of everybody behind one IP address.
+func clientLimit(props StrategyProperties, req StartRequest) string {
+	if !props.Sends && req.Subject == "" {
 		return "visitor"
 	}
 	return "ip"
 }
 
-// chargeCheck asks this process's own throttle for one check.
+// chargeCheck charges the throttle of this process for one check.
 func (e *Engine) chargeCheck(ctx context.Context, client Client) error {
 	if e.cfg.Checks == nil {
 		return nil
@@ -121,6 +130,20 @@ func (e *Engine) chargeCheck(ctx context.Context, client Client) error {
 		return e.limitError(ctx, refused)
 	}
 	return nil
+}
+
+func (e *Engine) budget(id challengeID) Budget {
+	props := id.strategy.Properties()
+	if props.Group == GroupNone || e.cfg.NoBudget {
+		return Budget{}
+	}
+	return Budget{Key: id.budgetKey(), Limits: e.cfg.Budget, FirstFree: props.Group == GroupAddress || props.unguessable()}
+}
+
+// unguessable reports whether a limit on guesses protects nothing: a million guesses a second for a year succeed with a
+// chance of less than 1 in 1,000.
+func (props StrategyProperties) unguessable() bool {
+	return props.Space > 0 && float64(max(props.RightAnswers, 1))/props.Space < 1e-17
 }
 
 func (e *Engine) limitError(ctx context.Context, err error) error {
@@ -140,7 +163,7 @@ func (e *Engine) bucketKey(parts ...string) string {
 	return b64.EncodeToString(sum[:12])
 }
 
-// clientNetwork is what a client's address counts as: an IPv6 host owns its /64.
+// clientNetwork returns the network that a client's IP address is counted as: an IPv6 host owns its /64.
 func clientNetwork(ip string) string {
 	a, err := netip.ParseAddr(ip)
 	if err != nil {
@@ -154,8 +177,8 @@ func clientNetwork(ip string) string {
 	return network.Masked().String()
 }
 
-// key is what an address counts as. Spellings that reach the same person share one budget, though each is proven by
-// itself.
+// key returns the key that an address is counted by. Spellings that reach the same person share one budget, but each is
+// verified separately.
 func (a *Address) key() string {
 	if a.Key != "" {
 		return a.Key

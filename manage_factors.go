@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// ListFactors lists what a subject has enrolled, the oldest first. Data stays inside: no secret is shown.
+// ListFactors returns the factors of a subject, the oldest first, without their Data.
 func (e *Engine) ListFactors(ctx context.Context, subject string) ([]Factor, error) {
 	factors, err := e.env.factors.list(ctx, subject, "")
 	if err != nil {
@@ -19,19 +19,19 @@ func (e *Engine) ListFactors(ctx context.Context, subject string) ([]Factor, err
 	return factors, nil
 }
 
-// withoutSecrets is what leaves the engine of a factor.
+// withoutSecrets returns a factor for callers: without Data and with its description.
 func (e *Engine) withoutSecrets(f Factor) Factor {
 	if d, ok := e.strategies[f.Strategy].(Describer); ok && !f.damaged {
 		f.Public = d.Describe(f)
 	}
-	if f.keyless != nil {
-		f.Disabled = false // that it cannot be used now is the server's fault and nothing to remove it for
+	if f.missingKey != nil {
+		f.Disabled = false // its key is missing, which is no reason to remove it
 	}
 	f.Data, f.sealer = nil, nil
 	return f
 }
 
-// GetFactor reads one factor; another app's is ErrUnknownFactor.
+// GetFactor returns a factor of the app without its Data; ErrUnknownFactor if there is none.
 func (e *Engine) GetFactor(ctx context.Context, id string) (Factor, error) {
 	f, err := e.readFactor(ctx, id)
 	if err != nil {
@@ -51,8 +51,8 @@ func (e *Engine) readFactor(ctx context.Context, id string) (Factor, error) {
 	return f, nil
 }
 
-// ImportFactor takes over what a subject had enrolled elsewhere, as a strategy's Import made it. Importing the same again
-// changes nothing.
+// ImportFactor stores a factor that a strategy's Import made from data of another system. It is idempotent. It needs the same
+// authority as an enrolment.
 func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error {
 	if _, enrols := e.strategies[f.Strategy].(Enroller); !enrols || e.cfg.Factors == nil {
 		return invalid("strategy", "nothing can be enrolled with it")
@@ -67,14 +67,14 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 	}
 	f.CreatedAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	err := e.changeFactors(ctx, f.Subject, a, func(set *factorSet) error {
-		if err := hasRoom(set.others("")); err != nil && !set.has(f.ID) {
+		if err := checkFactorLimit(set.others("")); err != nil && !set.contains(f.ID) {
 			return err
 		}
 		return e.env.factors.create(ctx, f)
-	}, addition{factor: f.ID, strategy: f.Strategy})
+	}, pendingFactor{factor: f.ID, strategy: f.Strategy})
 	if errors.Is(err, ErrExists) {
-		before, err := e.readFactor(ctx, f.ID)
-		if err == nil && (before.Subject != f.Subject || before.Strategy != f.Strategy) {
+		existing, err := e.readFactor(ctx, f.ID)
+		if err == nil && (existing.Subject != f.Subject || existing.Strategy != f.Strategy) {
 			err = invalid("id", "is another factor's")
 		}
 		return err
@@ -86,7 +86,7 @@ func (e *Engine) ImportFactor(ctx context.Context, f Factor, a Authority) error 
 	return nil
 }
 
-// RenameFactor changes a factor's label.
+// RenameFactor changes a factor's label and returns the factor without its Data.
 func (e *Engine) RenameFactor(ctx context.Context, id, label string, a Authority) (Factor, error) {
 	if !isLegibleText(label, maxText) {
 		return Factor{}, invalid("label", illegibleReason)
@@ -104,7 +104,7 @@ func (e *Engine) RenameFactor(ctx context.Context, id, label string, a Authority
 
 func (e *Engine) renameFactor(ctx context.Context, f Factor, label string) (Factor, error) {
 	id := f.ID
-	for range casTries {
+	for range maxConflictRetries {
 		f.Label = label
 		err := e.env.factors.update(ctx, f)
 		if err == nil {
@@ -121,7 +121,7 @@ func (e *Engine) renameFactor(ctx context.Context, f Factor, label string) (Fact
 	return Factor{}, unavailable(ErrConflict)
 }
 
-// RemoveFactor removes one factor. Challenges that need it can no longer be answered.
+// RemoveFactor removes a factor. Challenges that need it cannot be answered any more.
 func (e *Engine) RemoveFactor(ctx context.Context, id string, a Authority) error {
 	f, err := e.readFactor(ctx, id)
 	if err != nil {
@@ -130,7 +130,8 @@ func (e *Engine) RemoveFactor(ctx context.Context, id string, a Authority) error
 	return e.changeFactors(ctx, f.Subject, a, func(*factorSet) error { return e.removeFactor(ctx, f) })
 }
 
-// removeFactor ends the challenge that enrolled the factor, if it is still open, so that it does not create the factor again.
+// removeFactor removes a factor. It first cancels the challenge that enrolled it, if that is pending, so that the challenge
+// does not create the factor again.
 func (e *Engine) removeFactor(ctx context.Context, f Factor) error {
 	if err := e.endEnrolment(ctx, f.CreatedBy); err != nil {
 		return err
@@ -146,15 +147,15 @@ func (e *Engine) removeFactor(ctx context.Context, f Factor) error {
 	return nil
 }
 
-// RemoveSubject removes everything that a subject has enrolled, and with it every answer to a challenge that needs it.
+// RemoveSubject removes all factors of a subject. Challenges that need them cannot be answered any more.
 func (e *Engine) RemoveSubject(ctx context.Context, subject string, a Authority) error {
 	return e.changeFactors(ctx, subject, a, func(*factorSet) error {
 		if err := e.recordRemoval(ctx, subject); err != nil {
 			return err
 		}
-		// What is being added may have come since the set was read; from here on nothing is.
-		for range casTries {
-			set, err := e.env.factors.set(ctx, subject, e.cfg.Clock())
+		// A factor may have been created since the set was read; after recordRemoval none is.
+		for range maxConflictRetries {
+			set, err := e.env.factors.readSet(ctx, subject, e.cfg.Clock())
 			if err != nil {
 				return err
 			}
@@ -171,7 +172,7 @@ func (e *Engine) RemoveSubject(ctx context.Context, subject string, a Authority)
 	})
 }
 
-// removeSet removes the entry of a subject's set, and with it the life that open enrolments began in.
+// removeSet removes the entry of a subject's set, and with it the generation that open enrolments depend on.
 func (e *Engine) removeSet(ctx context.Context, subject string) error {
 	if e.cfg.Factors == nil {
 		return nil
@@ -183,7 +184,7 @@ func (e *Engine) removeSet(ctx context.Context, subject string) error {
 	return nil
 }
 
-// endEnrolment cancels an enrolment that is still open.
+// endEnrolment cancels an enrolment if it is pending.
 func (e *Engine) endEnrolment(ctx context.Context, id string) error {
 	if id == "" {
 		return nil

@@ -12,25 +12,25 @@ import (
 	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// A note stands in the factor that a right answer has spent something of: whose answer it was, and when. With it the very
-// same answer to the very same challenge goes on to win, so that a right answer does not lose to a copy of itself that
-// was a moment earlier, and one whose process died before it won can be sent again.
+// A note is stored in the factor that a right answer has spent. It identifies the answer and its time. With the note, the
+// same answer to the same challenge can still close the challenge: a copy that comes a moment later does not fail, and an
+// answer whose process died can be sent again.
 //
-// A note proves nothing by itself. It is believed for noteLife, and only of a challenge that is still open; it holds the
-// answer as a keyed digest; and it is erased when the challenge is won.
+// A note proves nothing by itself. It is valid for noteLifetime and only while its challenge is open. It holds the answer as
+// a keyed digest. It is removed when the challenge is approved.
 type note struct {
-	challenge [randomSize]byte // the random part of its id
-	digest    []byte           // of the answer: record.answerDigest
-	at        time.Time        // by the clock of the store of factors
-	subject   string           // the factor's owner, where the challenge named nobody
+	challenge [randomSize]byte // random part of the challenge's id
+	digest    []byte           // record.answerDigest
+	at        time.Time        // by the clock of the factor store
+	subject   string           // the factor's owner, if the challenge has no subject
 	amr       []string
-	extra     []byte // of the proof, as JSON; nil: none
-	created   bool   // the factor is a new one
+	extra     []byte // Proof.Extra as JSON; nil: none
+	created   bool   // the factor was created and not replaced
 }
 
 const (
-	noteLife = time.Minute
-	maxNotes = 16 // of one factor; the oldest goes
+	noteLifetime = time.Minute
+	maxNotes     = 16 // of a factor; the oldest is dropped
 )
 
 func (n *note) fields(c *codec.Codec) {
@@ -45,7 +45,7 @@ func (n *note) fields(c *codec.Codec) {
 	c.Flag(&n.created)
 }
 
-// setExtra keeps what the strategy adds to the receipt.
+// setExtra stores what the strategy adds to the receipt.
 func (n *note) setExtra(extra map[string]any) (err error) {
 	if extra != nil {
 		n.extra, err = json.Marshal(extra)
@@ -53,7 +53,7 @@ func (n *note) setExtra(extra map[string]any) (err error) {
 	return err
 }
 
-// proof is the result of the strategy that accepted the answer, but for the factor.
+// proof returns the strategy's proof without its factor.
 func (n *note) proof() (Proof, error) {
 	p := Proof{AMR: n.amr, Subject: n.subject}
 	if n.extra == nil {
@@ -62,14 +62,14 @@ func (n *note) proof() (Proof, error) {
 	return p, json.Unmarshal(n.extra, &p.Extra)
 }
 
-// answerDigest is a keyed digest of an answer to the challenge, as it is compared with a note's.
+// answerDigest returns a keyed digest of an answer to the challenge.
 func (r *record) answerDigest(a *attempt) []byte {
 	sum := r.key.digests.sum("note", r.ID, r.Purpose, a.answer.Text)
 	return sum[:]
 }
 
-// addNote adds a note to a factor that is about to be stored. What is too old to be believed leaves, and what belongs to
-// a challenge that ended here.
+// addNote adds a note to a factor that is about to be stored. It drops notes that are too old and those of challenges that
+// ended in this process.
 func (e *Engine) addNote(f *Factor, n note) {
 	f.notes = slices.DeleteFunc(slices.Clone(f.notes), func(old note) bool {
 		return e.isEndedNote(old) || old.challenge == n.challenge || !old.isCurrent(n.at)
@@ -80,7 +80,7 @@ func (e *Engine) addNote(f *Factor, n note) {
 	f.notes = append(f.notes, n)
 }
 
-// findNote finds the challenge's note in a factor as it was just read.
+// findNote returns the challenge's note in a factor that was just read, or nil.
 func (f *Factor) findNote(challenge [randomSize]byte, now time.Time) *note {
 	for i := range f.notes {
 		if n := &f.notes[i]; n.challenge == challenge && n.isCurrent(f.readTime(now)) {
@@ -90,11 +90,12 @@ func (f *Factor) findNote(challenge [randomSize]byte, now time.Time) *note {
 	return nil
 }
 
-func (n *note) isCurrent(now time.Time) bool { return now.Sub(n.at) < noteLife }
+func (n *note) isCurrent(now time.Time) bool { return now.Sub(n.at) < noteLifetime }
 
 func (n *note) matchesDigest(digest []byte) bool { return hmac.Equal(n.digest, digest) }
 
-// readTime is the clock of the store of factors when the factor was read; where a store does not say, the engine's.
+// readTime returns when the factor was read, by the clock of the factor store or, if the store does not report it, of the
+// engine.
 func (f *Factor) readTime(now time.Time) time.Time {
 	if f.readAt.IsZero() {
 		return now
@@ -102,8 +103,8 @@ func (f *Factor) readTime(now time.Time) time.Time {
 	return f.readAt
 }
 
-// noteRemovals are the factors that have a note of a challenge which was won here, as they were last stored. They are erased
-// together after eraseAfter; whoever uses such a factor again within that time erases them on the way.
+// noteRemovals are the factors with a note of a challenge that was approved here, as last stored. A factor's notes are
+// removed together after noteRemovalDelay; an update of the factor within that time removes them too.
 type noteRemovals struct {
 	mu      sync.Mutex
 	factors map[string]Factor
@@ -111,8 +112,8 @@ type noteRemovals struct {
 
 const noteRemovalDelay = 50 * time.Millisecond
 
-// scheduleNoteRemoval removes the note of a challenge that was won from the factor that paid for it. No receipt waits for that: a note
-// that stays is believed for a minute at most, and never of a challenge that is known closed.
+// scheduleNoteRemoval removes the note of an approved challenge in the background. A note that stays is valid for a minute at
+// most, and never for a challenge that is closed.
 func (e *Engine) scheduleNoteRemoval(ctx context.Context, f *Factor) {
 	if f == nil {
 		return
@@ -122,7 +123,7 @@ func (e *Engine) scheduleNoteRemoval(ctx context.Context, f *Factor) {
 	}
 }
 
-// add keeps the latest version of a factor, and reports whether it is the first one.
+// add keeps the latest version of a factor, and reports whether no removal was scheduled for it.
 func (r *noteRemovals) add(f *Factor) (first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -139,12 +140,12 @@ func (r *noteRemovals) take(id string) Factor {
 	return f
 }
 
-// removeEndedNotes stores a factor without the notes of challenges that ended here.
+// removeEndedNotes stores a factor without the notes of challenges that ended in this process.
 func (e *Engine) removeEndedNotes(ctx context.Context, id string) error {
 	f := e.noteRemovals.take(id)
-	for range casTries {
-		before := len(f.notes)
-		if f.notes = slices.DeleteFunc(slices.Clone(f.notes), e.isEndedNote); len(f.notes) == before {
+	for range maxConflictRetries {
+		count := len(f.notes)
+		if f.notes = slices.DeleteFunc(slices.Clone(f.notes), e.isEndedNote); len(f.notes) == count {
 			return nil
 		}
 		err := e.env.factors.update(ctx, f)
@@ -158,8 +159,8 @@ func (e *Engine) removeEndedNotes(ctx context.Context, id string) error {
 	return ErrConflict
 }
 
-// isEndedNote reports whether a note's challenge ended here.
+// isEndedNote reports whether a note's challenge ended in this process.
 func (e *Engine) isEndedNote(n note) bool {
-	_, ended := e.tombstones.Find(n.challenge, endChallenge)
+	_, ended := e.tombstones.Find(n.challenge, tombstoneChallenge)
 	return ended
 }

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// A Page is what a challenge's hosted page shows to whoever started the challenge.
+// A Page is what a hosted page shows to the person who started the challenge.
 type Page struct {
 	View
-	Public map[string]any // what the ask needs
+	Public map[string]any // Prompt.Public; nil if the challenge is not pending
 }
 
-// OpenPage exchanges the ticket of a page's link for the secret that the page's cookie carries. Whatever is wrong, the id
-// or the ticket, the answer is ErrUnknownChallenge.
+// OpenPage exchanges the ticket of a page's link for the secret of the page's cookie. A wrong id and a wrong ticket both
+// return ErrUnknownChallenge.
 func (e *Engine) OpenPage(ctx context.Context, id, ticket string) (Code, error) {
 	rec, _, err := e.readWithSecret(ctx, id, ticket, (*record).ticket)
 	if err != nil {
@@ -24,7 +24,8 @@ func (e *Engine) OpenPage(ctx context.Context, id, ticket string) (Code, error) 
 	return rec.cookie(), nil
 }
 
-// ViewPage shows a challenge to the holder of its page's cookie; an id alone shows nothing.
+// ViewPage returns the page of a challenge. The cookie is the secret that OpenPage returned; a wrong one returns
+// ErrUnknownChallenge.
 func (e *Engine) ViewPage(ctx context.Context, id, cookie string) (*Page, error) {
 	began := time.Now()
 	rec, entry, err := e.readWithSecret(ctx, id, cookie, (*record).cookie)
@@ -49,65 +50,65 @@ func (e *Engine) ViewPage(ctx context.Context, id, cookie string) (*Page, error)
 	return p, nil
 }
 
-// readWithSecret reads a challenge for whoever holds one of its secrets.
-func (e *Engine) readWithSecret(ctx context.Context, id, shown string, secret func(*record) Code) (*record, Entry, error) {
-	i, err := e.parse(id)
+// readWithSecret reads a challenge if the given text is the given secret of it.
+func (e *Engine) readWithSecret(ctx context.Context, id, given string, secret func(*record) Code) (*record, Entry, error) {
+	parsed, err := e.parse(id)
 	if err != nil {
 		return nil, Entry{}, err
 	}
-	entry, rec, err := e.read(ctx, i)
+	entry, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return nil, Entry{}, err
 	}
-	if subtle.ConstantTimeCompare([]byte(shown), []byte(secret(rec).Reveal())) != 1 {
+	if subtle.ConstantTimeCompare([]byte(given), []byte(secret(rec).Reveal())) != 1 {
 		return nil, Entry{}, ErrUnknownChallenge
 	}
 	return rec, entry, nil
 }
 
-// cookie is what the starter's own browser shows.
+// cookie returns the secret of the cookie in the starter's browser.
 func (r *record) cookie() Code { return r.secret("ck_", "cookie") }
 
-// OpenLink shows a challenge to the holder of its link's token; nothing changes by it and no try is charged, since tokens
-// cannot be guessed. Used, expired and forged links look alike: ErrUnknownChallenge.
+// OpenLink returns the view of a challenge for the token of its link. It charges no try and does not change the challenge. A
+// used, expired or invalid link returns ErrUnknownChallenge.
 func (e *Engine) OpenLink(ctx context.Context, id, token string) (View, error) {
-	i, err := e.parse(id)
+	parsed, err := e.parse(id)
 	if err != nil {
 		return View{}, err
 	}
-	entry, rec, err := e.read(ctx, i)
+	entry, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return View{}, err
 	}
-	matcher, ok := i.strategy.(Matcher)
+	matcher, ok := parsed.strategy.(Matcher)
 	if !ok {
 		return View{}, ErrUnknownChallenge
 	}
-	holds, err := matchesLink(ctx, rec, matcher, token)
+	matches, err := matchesLink(ctx, rec, matcher, token)
 	if err != nil {
 		return View{}, err
 	}
-	if !holds {
+	if !matches {
 		return View{}, ErrUnknownChallenge
 	}
 	v := e.view(rec, entry)
 	if v.Status != Pending {
 		return View{}, ErrUnknownChallenge
 	}
-	if e.tombstones.Add(i.rand, endUnopened, Pending) {
+	if e.tombstones.Add(parsed.random, tombstoneLinkOpened, Pending) {
 		e.emit(ctx, EventLinkOpened, &rec.Challenge)
 	}
 	return v, nil
 }
 
-// matchesLink compares a token with the link that the challenge's message carries.
-func matchesLink(ctx context.Context, rec *record, g Matcher, token string) (bool, error) {
+// matchesLink reports whether the token is that of the link in the challenge's message.
+func matchesLink(ctx context.Context, rec *record, matcher Matcher, token string) (bool, error) {
 	c := rec.Challenge
-	prompt, err := g.Begin(ctx, &c)
+	prompt, err := matcher.Begin(ctx, &c)
 	return err == nil && !rec.Decoy && !prompt.Link.IsZero() && hmac.Equal([]byte(prompt.Link.Reveal()), []byte(token)), err
 }
 
-// ReportLink is the link's reader saying that it was not him who started: the challenge ends, and the app hears of it.
+// ReportLink cancels a challenge because the recipient of its link did not start it, and sends EventReported.
 func (e *Engine) ReportLink(ctx context.Context, id, token string) error {
 	v, err := e.OpenLink(ctx, id, token)
 	if err != nil {
@@ -120,9 +121,9 @@ func (e *Engine) ReportLink(ctx context.Context, id, token string) error {
 	return nil
 }
 
-// SuspectScanner lets the app's operator see that a program seems to have opened a link. Nothing else comes of it.
+// SuspectScanner sends EventScannerSuspected: a program seems to have opened the link. It does not change the challenge.
 func (e *Engine) SuspectScanner(ctx context.Context, id string) {
-	if i, err := e.parse(id); err == nil {
-		e.emit(ctx, EventScannerSuspected, &Challenge{ID: i.id, Strategy: i.strategy.Name()})
+	if parsed, err := e.parse(id); err == nil {
+		e.emit(ctx, EventScannerSuspected, &Challenge{ID: parsed.text, Strategy: parsed.strategy.Name()})
 	}
 }

@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// A Fault is something that keeps an engine from working, in words that hold no secret and nothing that a server said.
+// A Fault is the reason why a part of an engine does not work. It contains no secret and no text of a server.
 type Fault struct {
 	Part   string // challenges, factors or limits
 	Reason string
 }
 
-// partError is the error of one part.
+// A partError is the error of one part.
 type partError struct {
 	part  string
 	cause error
 }
 
-// Error names the part.
+// Error returns the part and the cause.
 func (e *partError) Error() string { return e.part + ": " + e.cause.Error() }
 
-// Unwrap is the cause.
+// Unwrap returns the cause.
 func (e *partError) Unwrap() error { return e.cause }
 
-// Ping tries every part that can be out of reach, as requests use them, and looks whether the keyring has each key that
-// something enrolled was sealed under. A nil error means that challenges can be started and checked; else it is
-// ErrUnavailable with Faults. Parts that are behind a network run their probe at most once a second, whoever asks.
+// Ping tests every part that may be unavailable in the way that requests use it, and whether the keyring has each key that
+// enrolled factors are encrypted with. Nil means that challenges can be started and checked. Otherwise the error is
+// ErrUnavailable with Faults. Parts behind a network are tested at most once a second.
 func (e *Engine) Ping(ctx context.Context) error {
 	parts := []struct {
 		name string
@@ -56,7 +56,7 @@ func (e *Engine) Ping(ctx context.Context) error {
 	return &Error{Code: ErrUnavailable.Code, Cause: cause, Faults: faultsOf(failed)}
 }
 
-// pingOf is a part's Ping, if it has one.
+// pingOf returns the Ping method of a part; for a part without one, a function that returns nil.
 func pingOf(part any) func(context.Context) error {
 	if p, ok := part.(Pinger); ok {
 		return p.Ping
@@ -64,7 +64,7 @@ func pingOf(part any) func(context.Context) error {
 	return func(context.Context) error { return nil }
 }
 
-// pingFactors tries the store of factors, and then whether what is there can be opened.
+// pingFactors tests the factor store, and then whether its factors can be decrypted.
 func (e *Engine) pingFactors(ctx context.Context) error {
 	if e.cfg.Factors == nil {
 		return nil
@@ -77,77 +77,77 @@ func (e *Engine) pingFactors(ctx context.Context) error {
 
 func faultsOf(failed []error) (faults []Fault) {
 	for _, err := range failed {
-		var of *partError
-		if errors.As(err, &of) {
-			faults = append(faults, Fault{Part: of.part, Reason: reasonOf(of.cause)})
+		var partErr *partError
+		if errors.As(err, &partErr) {
+			faults = append(faults, Fault{Part: partErr.part, Reason: reasonOf(partErr.cause)})
 		}
 	}
 	return faults
 }
 
-// reasonOf is what an error says for everybody, as Pinger explains.
+// reasonOf returns the public reason of an error, as Pinger describes.
 func reasonOf(err error) string {
-	var plain interface{ Reason() string }
+	var withReason interface{ Reason() string }
 	switch {
-	case errors.As(err, &plain):
-		return plain.Reason()
+	case errors.As(err, &withReason):
+		return withReason.Reason()
 	case errors.Is(err, context.DeadlineExceeded):
 		return "does not answer in time"
 	}
 	return "cannot be used"
 }
 
-// keyStrategy is that of the rows in the store of factors by which an engine knows under which keys its app has sealed
-// something: one for each key that was the first of a keyring, sealed under it, of no subject. No strategy can be called that.
+// keyStrategy is the strategy of the rows of the factor store that record which keys the app has encrypted with. There is one
+// row for each key that was active, encrypted with it and without a subject. No strategy may have this name.
 const keyStrategy = "sealing_key"
 
-// isInternal reports whether rows of this strategy are the engine's own, and nothing that a subject has enrolled.
+// isInternal reports whether rows of this strategy belong to the engine and are no factors.
 func isInternal(strategy string) bool { return strategy == setStrategy || strategy == keyStrategy }
 
-// keyRowID names the row of a key.
-func (v *factorStore) keyRowID(key string) string {
-	sum := v.ids.sum("sealing key", v.app, key)
+// keyRowID returns the id of a key's row.
+func (fs *factorStore) keyRowID(key string) string {
+	sum := fs.ids.sum("sealing key", fs.app, key)
 	return "sk_" + b64.EncodeToString(sum[:16])
 }
 
-// checkKeys looks whether the keyring opens what it must, and leaves a row of its own first key.
+// checkKeys tests whether the keyring has all keys that were recorded, and records its active key.
 func (e *Engine) checkKeys(ctx context.Context) error {
-	v := e.env.factors
-	rows, err := v.store.List(ctx, v.app, "")
+	fs := e.env.factors
+	rows, err := fs.store.List(ctx, fs.app, "")
 	if err != nil {
 		return err
 	}
-	own, noted := v.keyRowID(v.keyring[0].id), false
+	ownRow, recorded := fs.keyRowID(fs.keyring[0].id), false
 	var faults []error
 	for _, s := range rows {
 		if s.Strategy != keyStrategy {
 			continue
 		}
-		f, err := v.unseal(s)
+		f, err := fs.unseal(s)
 		switch {
 		case err != nil:
 			faults = append(faults, &keyFault{err})
-		case s.ID == own && f.sealer.key != v.keyring[0]: // from a rotation that was taken back
-			err = v.update(ctx, f)
+		case s.ID == ownRow && f.sealer.key != fs.keyring[0]: // from a rotation that was taken back
+			err = fs.update(ctx, f)
 		}
-		if noted = noted || s.ID == own; err != nil && !errors.Is(err, errSeal) && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		if recorded = recorded || s.ID == ownRow; err != nil && !errors.Is(err, errSeal) && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
 			return err
 		}
 	}
-	if len(faults) > 0 || noted {
+	if len(faults) > 0 || recorded {
 		return errors.Join(faults...)
 	}
-	err = v.create(ctx, Factor{ID: own, Strategy: keyStrategy, CreatedAt: e.cfg.Clock().UTC().Truncate(time.Millisecond)})
+	err = fs.create(ctx, Factor{ID: ownRow, Strategy: keyStrategy, CreatedAt: e.cfg.Clock().UTC().Truncate(time.Millisecond)})
 	if errors.Is(err, ErrExists) {
 		return nil
 	}
 	return err
 }
 
-// A keyFault says that the keyring does not open what was sealed for this app.
+// A keyFault means that the keyring cannot decrypt what was encrypted for this app.
 type keyFault struct{ cause error }
 
-// Error names the key, for logs, or the row that was sealed under it.
+// Error returns the id of the missing key or of the row, for logs.
 func (f *keyFault) Error() string {
 	var missing *missingKeyError
 	if errors.As(f.cause, &missing) {
@@ -156,10 +156,10 @@ func (f *keyFault) Error() string {
 	return fmt.Sprintf("%s: %v", f.Reason(), f.cause)
 }
 
-// Unwrap is the cause.
+// Unwrap returns the cause.
 func (f *keyFault) Unwrap() error { return f.cause }
 
-// Reason names no key.
+// Reason returns a text without the id of the key.
 func (f *keyFault) Reason() string {
 	var missing *missingKeyError
 	if errors.As(f.cause, &missing) {

@@ -4,52 +4,69 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// Claims are what a receipt states. In JSON they are the receipt's payload; times are seconds since 1970
+// Claims are the content of a receipt. As JSON they are the payload of the receipt's JWT. Times are seconds since 1970
 // (NumericDate, RFC 7519 §2).
 type Claims struct {
-	Issuer      string            `json:"iss"`
-	Audience    string            `json:"aud"` // the app
+	Issuer      string            `json:"iss"` // Config.Issuer
+	Audience    string            `json:"aud"` // the id of the app
 	Subject     string            `json:"sub,omitempty"`
-	ID          string            `json:"jti"` // the challenge
+	ID          string            `json:"jti"` // the id of the challenge
 	IssuedAt    int64             `json:"iat"`
 	ExpiresAt   int64             `json:"exp"`
-	AuthTime    int64             `json:"auth_time"` // when the right answer came in
+	AuthTime    int64             `json:"auth_time"` // when the right answer arrived
 	Purpose     string            `json:"purpose"`
 	Strategy    string            `json:"strategy"`
 	Channel     string            `json:"channel,omitempty"`
-	AMR         []string          `json:"amr,omitempty"` // RFC 8176
-	SentTo      string            `json:"sent_to,omitempty"`
+	AMR         []string          `json:"amr,omitempty"`          // RFC 8176
+	SentTo      string            `json:"sent_to,omitempty"`      // masked address
 	AddressHash string            `json:"address_hash,omitempty"` // Engine.AddressHash of the canonical address
-	Factor      string            `json:"factor,omitempty"`
+	Factor      string            `json:"factor,omitempty"`       // id of the factor that answered
 	Nonce       string            `json:"nonce,omitempty"`
 	Transaction map[string]string `json:"transaction,omitempty"`
-	Extra       map[string]any    `json:"extra,omitempty"` // what a strategy adds
+	Extra       map[string]any    `json:"extra,omitempty"` // details that the strategy adds
 
-	extra []byte // Extra as JSON, where it is there already
+	extra []byte // Extra as JSON, if it was encoded already
 }
 
-// casTries bounds how often a record is read again because somebody else changed it meanwhile.
-const casTries = 8
+// fields lists the encrypted fields of the claims.
+func (c *Claims) fields(f *codec.Codec) {
+	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce} {
+		f.Text(text)
+	}
+	for _, seconds := range []*int64{&c.IssuedAt, &c.ExpiresAt, &c.AuthTime} {
+		f.Number64(seconds)
+	}
+	f.Words(&c.AMR)
+	f.Texts(&c.Transaction)
+	if !f.Reading() && c.extra != nil {
+		f.Bytes(&c.extra)
+		return
+	}
+	f.Document(c.Extra != nil, &c.Extra)
+}
 
-// A RedeemRequest collects the receipt of a challenge that was answered on a page or by a link.
+// A RedeemRequest collects the receipt of a challenge that was answered on a page or by a link. It repeats the purpose and
+// the subject or address of the start.
 type RedeemRequest struct {
-	Handle  string // the starter's own secret
+	Handle  string // Started.Handle
 	Purpose string
-	Subject string
-	To      string
+	Subject string // empty if the start had none
+	To      string // the address of a start without a subject; not with Subject
 
-	// Seed, if set, names this request: the same one again, after its answer was lost, gets the same receipt.
+	// Seed, if set, names the request. A repetition with the same seed returns the same receipt if the first response was
+	// lost.
 	Seed []byte
 }
 
-// Redeem gives the claims of the waiting receipt to whoever holds the handle, once. A wrong handle is
-// ErrUnknownChallenge, whatever the challenge's state.
+// Redeem returns the claims of an approved challenge's receipt, once. A wrong handle returns ErrUnknownChallenge in every
+// state; a pending challenge returns ErrNotAnswered, and a receipt that was collected before returns ErrReceiptUsed.
 func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Result, error) {
-	i, err := e.parse(id)
+	parsed, err := e.parse(id)
 	if err != nil {
 		return nil, err
 	}
@@ -62,50 +79,50 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		return nil, invalid("subject", subjectReason)
 	}
 	claimed := e.claimedRespondent(CheckRequest{Subject: req.Subject, To: req.To})
-	by := e.newAttempt(req.Seed)
+	requestID := e.newRequestID(req.Seed)
 	var result *Result
-	err = e.updateRecord(ctx, i, func(rec *record, entry Entry) error {
+	err = e.updateRecord(ctx, parsed, func(rec *record, entry Entry) error {
 		if subtle.ConstantTimeCompare([]byte(req.Handle), []byte(rec.handle().Reveal())) != 1 {
 			return ErrUnknownChallenge
 		}
 		if claimed == "" && respondentOf(rec.Subject, rec.Address) != "" {
 			return invalid("subject", "is required, or to where the challenge has no subject")
 		}
-		won, err := e.collectableApproval(rec, entry, by)
-		again := errors.Is(err, errCollected)
-		if err != nil && !again {
+		approved, err := e.collectableApproval(rec, entry, requestID)
+		repeated := errors.Is(err, errRepeatedRequest)
+		if err != nil && !repeated {
 			return err
 		}
 		if a := (&attempt{purpose: req.Purpose, respondent: claimed}); contradicts(rec, a) {
 			return &Error{Code: ErrIncorrectAnswer.Code, Remaining: max(entry.Tries, 0), Extra: e.explainContradiction(ctx, rec, a)}
 		}
-		if !again {
-			rec.Collected, rec.CollectedBy, rec.CollectedAt = true, by, e.cfg.Clock().UTC()
+		if !repeated {
+			rec.Collected, rec.CollectedBy, rec.CollectedAt = true, requestID, e.cfg.Clock().UTC()
 		}
-		result = &Result{Claims: e.refreshClaims(rec, won.at, rec.CollectedAt)}
-		if result.Factor, err = e.enrolled(ctx, rec); err == nil && again {
-			err = errCollected
+		result = &Result{Claims: e.refreshClaims(rec, approved.at, rec.CollectedAt)}
+		if result.Factor, err = e.enrolledFactor(ctx, rec); err == nil && repeated {
+			err = errRepeatedRequest
 		}
 		return err
 	})
-	if errors.Is(err, errCollected) {
+	if errors.Is(err, errRepeatedRequest) {
 		return result, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	if !e.tombstones.Add(i.rand, endCollected, Approved) {
+	if !e.tombstones.Add(parsed.random, tombstoneCollected, Approved) {
 		return nil, ErrReceiptUsed
 	}
 	return result, nil
 }
 
-// errCollected ends a change that has been made already, by the same request.
-var errCollected = errors.New("watchword: done already by the same request")
+// errRepeatedRequest ends a change that the same request has made before.
+var errRepeatedRequest = errors.New("watchword: done already by the same request")
 
-// enrolled is what the challenge has enrolled, as Check would have returned it; nil if that was not its purpose, or if it
-// is gone by now.
-func (e *Engine) enrolled(ctx context.Context, rec *record) (*Factor, error) {
+// enrolledFactor returns the factor that the challenge has enrolled, as Check would have returned it; nil for another purpose
+// and if the factor was removed.
+func (e *Engine) enrolledFactor(ctx context.Context, rec *record) (*Factor, error) {
 	if rec.Purpose != PurposeEnrol || rec.Claims == nil {
 		return nil, nil
 	}
@@ -116,27 +133,27 @@ func (e *Engine) enrolled(ctx context.Context, rec *record) (*Factor, error) {
 	return &f, err
 }
 
-// collectableApproval reports how the challenge was won, if its receipt still waits; errCollected if this very request has collected
-// it, and nobody has redeemed it since.
-func (e *Engine) collectableApproval(rec *record, entry Entry, by attemptID) (approval, error) {
-	status, won := e.status(rec, entry)
+// collectableApproval returns the approval of a challenge whose receipt can be collected; errRepeatedRequest if the same
+// request has collected it and it was not redeemed since.
+func (e *Engine) collectableApproval(rec *record, entry Entry, requestID requestID) (approval, error) {
+	status, approved := e.status(rec, entry)
 	switch {
 	case status == Pending:
-		return won, ErrNotAnswered
+		return approved, ErrNotAnswered
 	case status != Approved:
-		return won, closedError(status)
-	case rec.Collected && rec.CollectedBy == by && !rec.Redeemed:
-		return won, errCollected
-	case !won.waits || rec.Collected:
-		return won, ErrReceiptUsed
+		return approved, closedError(status)
+	case rec.Collected && rec.CollectedBy == requestID && !rec.Redeemed:
+		return approved, errRepeatedRequest
+	case !approved.uncollected || rec.Collected:
+		return approved, ErrReceiptUsed
 	}
-	return won, nil
+	return approved, nil
 }
 
-// refreshClaims brings the claims up to date: a receipt is issued when it is collected.
-func (e *Engine) refreshClaims(rec *record, won, collected time.Time) *Claims {
+// refreshClaims sets the times of the claims: a receipt is issued when it is collected.
+func (e *Engine) refreshClaims(rec *record, approvedAt, collected time.Time) *Claims {
 	if rec.Claims == nil {
-		return e.claims(rec, won, collected)
+		return e.claims(rec, approvedAt, collected)
 	}
 	claims := *rec.Claims
 	claims.ExpiresAt += collected.Unix() - claims.IssuedAt
@@ -144,9 +161,9 @@ func (e *Engine) refreshClaims(rec *record, won, collected time.Time) *Claims {
 	return &claims
 }
 
-// RedeemReceipt spends a receipt, once: claims are what its signature proved. ErrReceiptInvalid if another issuer made it,
-// it is not for the purpose or its challenge is not known any more, ErrReceiptUsed the second time, but for a repetition
-// with the same seed.
+// RedeemReceipt spends a receipt, once. The caller has verified the signature of the claims. ErrReceiptInvalid if another
+// issuer made the receipt, it is for another purpose, or its challenge is unknown. ErrReceiptUsed the second time, except for
+// a repetition with the same seed.
 func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose string, seed []byte) error {
 	if claims.Purpose != purpose {
 		return ErrReceiptInvalid
@@ -154,77 +171,54 @@ func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose strin
 	return e.spendReceipt(ctx, claims, seed, func(*record) error { return nil })
 }
 
-// spendReceipt spends a receipt if what is known of its challenge passes a check.
+// spendReceipt spends a receipt if its challenge's record passes the check.
 func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, check func(*record) error) error {
-	i, err := e.parse(claims.ID)
+	id, err := e.parse(claims.ID)
 	if err != nil || claims.Issuer != e.cfg.Issuer || claims.Audience != e.cfg.App {
 		return ErrReceiptInvalid
 	}
-	by := e.newAttempt(seed)
-	err = e.updateRecord(ctx, i, func(rec *record, entry Entry) error {
+	requestID := e.newRequestID(seed)
+	err = e.updateRecord(ctx, id, func(rec *record, entry Entry) error {
 		if status, _ := e.status(rec, entry); status != Approved {
 			return ErrReceiptInvalid
 		}
-		again := rec.Redeemed && rec.RedeemedBy == by
-		if rec.Redeemed && !again {
+		repeated := rec.Redeemed && rec.RedeemedBy == requestID
+		if rec.Redeemed && !repeated {
 			return ErrReceiptUsed
 		}
-		rec.Redeemed, rec.RedeemedBy = true, by
-		if err := check(rec); err != nil || !again {
+		rec.Redeemed, rec.RedeemedBy = true, requestID
+		if err := check(rec); err != nil || !repeated {
 			return err
 		}
-		return errCollected
+		return errRepeatedRequest
 	})
 	switch {
-	case errors.Is(err, errCollected):
+	case errors.Is(err, errRepeatedRequest):
 		return nil
 	case errors.Is(err, ErrUnknownChallenge):
 		return ErrReceiptInvalid
-	case err == nil && !e.tombstones.Add(i.rand, endRedeemed, Approved):
+	case err == nil && !e.tombstones.Add(id.random, tombstoneRedeemed, Approved):
 		return ErrReceiptUsed
 	}
 	return err
 }
 
-// updateRecord reads a record, lets edit change it, and writes it back unless somebody else changed it meanwhile: then it is
-// read again. What edit refuses is returned and nothing is written.
-func (e *Engine) updateRecord(ctx context.Context, i challengeID, edit func(*record, Entry) error, out ...Outgoing) error {
-	for range casTries {
-		entry, rec, err := e.read(ctx, i)
-		if err != nil {
-			return err
-		}
-		if err := edit(rec, entry); err != nil {
-			return err
-		}
-		switch err := e.update(ctx, rec, out...); {
-		case err == nil:
-			return nil
-		case errors.Is(err, ErrNotFound):
-			return ErrUnknownChallenge
-		case !errors.Is(err, ErrConflict):
-			return unavailable(err)
-		}
-	}
-	return unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
-}
-
-// claims states what happened, in a receipt that is issued at the given time. An answer that was evaluated adds its own AMR.
-func (e *Engine) claims(rec *record, won, issued time.Time) *Claims {
+// claims returns the claims of a receipt that is issued at the given time. For a Verifier's answer the caller sets AMR.
+func (e *Engine) claims(rec *record, approvedAt, issued time.Time) *Claims {
 	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, IssuedAt: issued.Unix(),
-		ExpiresAt: issued.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: won.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
+		ExpiresAt: issued.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: approvedAt.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
 		Channel: rec.SentChannel(), SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
 	if rec.Address != "" {
 		c.AddressHash = e.AddressHash(rec.Address)
 	}
-	if g, ok := rec.id.strategy.(Matcher); ok {
-		c.AMR = g.AMR(&rec.Challenge)
+	if matcher, ok := rec.id.strategy.(Matcher); ok {
+		c.AMR = matcher.AMR(&rec.Challenge)
 	}
 	return c
 }
 
-// AddressHash is the address_hash of a canonical address: HMAC-SHA-256 under AddressKey, base64url without padding.
-// An app compares it with its own record instead of storing what was sent to.
+// AddressHash returns the address_hash of a canonical address: HMAC-SHA-256 under AddressKey in base64url without padding. An
+// app compares it with the address in its own records.
 func (e *Engine) AddressHash(address string) string {
 	sum := e.identity.addresses.plain(address)
 	var text [43]byte
@@ -232,5 +226,5 @@ func (e *Engine) AddressHash(address string) string {
 	return string(text[:])
 }
 
-// AddressKey is the key of address_hash, for the app alone.
+// AddressKey returns the key of address_hash. It is a secret of the app.
 func (e *Engine) AddressKey() Code { return NewCode(b64.EncodeToString(e.identity.addresses.key)) }

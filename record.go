@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,27 +12,27 @@ import (
 	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// sealed is everything an entry hides. Digests, expiry, purpose and version stand in the open too, in the entry or its
-// id: what is believed are these.
-type sealed struct {
+// entryContent is the encrypted content of an entry. Digests, expiry, purpose and version are also stored in clear, in the
+// entry or its id; the encrypted ones count.
+type entryContent struct {
 	Challenge
-	Version   int64 // of the entry: an older seal does not pass for a newer one
-	Salt      []byte
-	Digests   [][]byte
-	Collected bool    // the receipt was given out by Redeem
-	Redeemed  bool    // and then redeemed itself
-	Approved  bool    // an evaluated answer has won; the mark says so too, but a store could drop it
-	Claims    *Claims // of an evaluated answer; for digests they are built when collected
-	FactorOf  string  // the challenge that had enrolled the factor which answered
+	Version          int64 // of the entry, so that older content does not pass for newer
+	Salt             []byte
+	Digests          [][]byte
+	Collected        bool    // the receipt was returned by Redeem
+	Redeemed         bool    // the receipt was spent by RedeemReceipt
+	Approved         bool    // a Verifier's answer was approved; a store could drop the mark
+	Claims           *Claims // of a Verifier's answer; for a Matcher they are built when they are collected
+	FactorEnrolledBy string  // challenge that enrolled the factor that answered
 
-	// What Collected and Redeemed were done by, and when the receipt was given out: the same request gets the same again.
-	CollectedBy attemptID
+	// The requests that collected, redeemed and resent, and the time of the collection: a repetition gets the same receipt.
+	CollectedBy requestID
 	CollectedAt time.Time
-	RedeemedBy  attemptID
-	ResentBy    attemptID // the last resend's request
+	RedeemedBy  requestID
+	ResentBy    requestID // the last resend
 }
 
-func (s *sealed) fields(f *codec.Codec) {
+func (s *entryContent) fields(f *codec.Codec) {
 	f.Number64(&s.Version)
 	s.Challenge.fields(f)
 	f.Bytes(&s.Salt)
@@ -39,7 +40,7 @@ func (s *sealed) fields(f *codec.Codec) {
 	f.Flag(&s.Collected)
 	f.Flag(&s.Redeemed)
 	f.Flag(&s.Approved)
-	f.Text(&s.FactorOf)
+	f.Text(&s.FactorEnrolledBy)
 	s.CollectedBy.field(f)
 	f.Moment(&s.CollectedAt)
 	s.RedeemedBy.field(f)
@@ -48,86 +49,99 @@ func (s *sealed) fields(f *codec.Codec) {
 	f.Text(&s.prefix)
 }
 
-// An attemptID names one request: this process, and how many came before or, where the caller gave a seed, what is derived
-// from that, so that exactly the repetition of a request whose answer was lost is recognized. It is no secret.
-type attemptID [attemptSize]byte
+// A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the
+// seed. With a seed, the repetition of a request whose response was lost has the same id. It is no secret.
+type requestID [requestIDSize]byte
 
-const attemptSize = 16
+const requestIDSize = 16
 
-func (a *attemptID) field(f *codec.Codec) {
+func (r *requestID) field(f *codec.Codec) {
 	var text []byte
-	if *a != (attemptID{}) {
-		text = a[:]
+	if *r != (requestID{}) {
+		text = r[:]
 	}
 	f.Bytes(&text)
-	copy(a[:], text)
+	copy(r[:], text)
 }
 
-// newAttempt names a request.
-func (e *Engine) newAttempt(seed []byte) (a attemptID) {
+// newRequestID returns the id of a request.
+func (e *Engine) newRequestID(seed []byte) (id requestID) {
 	if seed != nil {
 		sum := e.identity.tags.sum("attempt", e.cfg.App, string(seed))
-		return attemptID(sum[:])
+		return requestID(sum[:])
 	}
-	copy(a[:], e.process[:])
-	binary.BigEndian.PutUint64(a[len(e.process):], e.attempts.Add(1))
-	return a
+	copy(id[:], e.processID[:])
+	binary.BigEndian.PutUint64(id[len(e.processID):], e.requests.Add(1))
+	return id
 }
 
-// fields lists what is kept of an evaluated answer's claims.
-func (c *Claims) fields(f *codec.Codec) {
-	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce} {
-		f.Text(text)
-	}
-	for _, seconds := range []*int64{&c.IssuedAt, &c.ExpiresAt, &c.AuthTime} {
-		f.Number64(seconds)
-	}
-	f.Words(&c.AMR)
-	f.Texts(&c.Transaction)
-	if !f.Reading() && c.extra != nil {
-		f.Bytes(&c.extra)
-		return
-	}
-	f.Document(c.Extra != nil, &c.Extra)
-}
-
-// record is an opened entry.
+// record is a decrypted entry.
 type record struct {
-	sealed
+	entryContent
 	id      challengeID
 	sealer  *sealer
 	version int64
 	state   State
 }
 
-// read gets an entry and opens it.
-func (e *Engine) read(ctx context.Context, i challengeID) (Entry, *record, error) {
-	entry, err := e.cfg.Store.Get(ctx, i.ref)
+// newEntry returns the entry of a new challenge and its record.
+func (e *Engine) newEntry(id challengeID, props StrategyProperties, c *Challenge, p Prompt) (Entry, *record, error) {
+	rec := &record{id: id, version: 1, entryContent: entryContent{Challenge: *c, Salt: c.salt}}
+	var err error
+	if rec.Digests, err = e.acceptedDigests(c, p); err != nil {
+		return Entry{}, nil, err
+	}
+	entry := Entry{ID: id.storeID, Tries: e.tries(props), Version: 1, Digests: rec.Digests, ExpiresAt: c.ExpiresAt, KeepUntil: c.ExpiresAt.Add(keepAfterExpiry)}
+	entry.Sealed, err = rec.seal(1)
+	return entry, rec, err
+}
+
+// acceptedDigests returns the digests of the right answers; for a decoy as many random ones.
+func (e *Engine) acceptedDigests(c *Challenge, p Prompt) ([][]byte, error) {
+	digests := make([][]byte, len(p.Accepts))
+	for i, answer := range p.Accepts {
+		if c.Decoy {
+			randomDigest, err := e.random(sha256.Size)
+			if err != nil {
+				return nil, err
+			}
+			digests[i] = randomDigest
+			continue
+		}
+		sum := c.key.digest(c.ID, c.Purpose, respondentOf(c.Subject, c.Address), answer.Reveal())
+		digests[i] = sum[:]
+	}
+	return digests, nil
+}
+
+// read gets an entry and decrypts it. The error is ErrUnknownChallenge or ErrUnavailable.
+func (e *Engine) read(ctx context.Context, id challengeID) (Entry, *record, error) {
+	entry, err := e.cfg.Store.Get(ctx, id.storeID)
 	if errors.Is(err, ErrNotFound) {
 		return Entry{}, nil, ErrUnknownChallenge
 	}
 	if err != nil {
 		return Entry{}, nil, unavailable(err)
 	}
-	rec, err := e.open(ctx, i, entry)
+	rec, err := e.open(ctx, id, entry)
 	if err != nil {
 		return entry, nil, err
 	}
-	if now := e.lockIdle(ctx, rec, entry); now.State != entry.State {
-		entry = now
-		if rec.version != now.Version { // it was closed with other content
-			rec, err = e.open(ctx, i, now)
+	if current := e.lockUnsettled(ctx, rec, entry); current.State != entry.State {
+		entry = current
+		if rec.version != current.Version { // closed with other content
+			rec, err = e.open(ctx, id, current)
 		} else {
-			rec.state = now.State
+			rec.state = current.State
 		}
 	}
 	return entry, rec, err
 }
 
-// open unseals an entry. One that does not open was tampered with, or its key has left the ring: it is unknown.
-func (e *Engine) open(ctx context.Context, i challengeID, entry Entry) (*record, error) {
-	plain, sealer, err := e.keyring.open(i.id, entry.Sealed)
-	rec := &record{id: i, sealer: sealer, version: entry.Version, state: entry.State}
+// open decrypts an entry. An entry that was tampered with, or whose key is not in the keyring, is ErrUnknownChallenge.
+func (e *Engine) open(ctx context.Context, id challengeID, entry Entry) (*record, error) {
+	plain, sealer, err := e.keyring.open(id.text, entry.Sealed)
+	rec := &record{id: id, sealer: sealer, version: entry.Version, state: entry.State}
 	if err == nil {
 		err = codec.Decode(plain, rec.fields)
 	}
@@ -135,14 +149,14 @@ func (e *Engine) open(ctx context.Context, i challengeID, entry Entry) (*record,
 		err = fmt.Errorf("version %d is sealed as %d: %w", entry.Version, rec.Version, errSeal)
 	}
 	if err != nil {
-		e.log.ErrorContext(ctx, "a challenge's seal does not open", "challenge", i.id, "error", err)
+		e.log.ErrorContext(ctx, "a challenge's seal does not open", "challenge", id.text, "error", err)
 		return nil, ErrUnknownChallenge
 	}
-	rec.ID, rec.env, rec.key, rec.salt = i.id, e.env, sealer.key, rec.Salt
+	rec.ID, rec.env, rec.key, rec.salt = id.text, e.env, sealer.key, rec.Salt
 	return rec, nil
 }
 
-// seal is what an entry keeps of the record as its given version, under the key that made it.
+// seal encrypts the record as the given version, under the key that encrypted it before.
 func (r *record) seal(version int64) ([]byte, error) {
 	r.Version = version
 	plain, err := codec.Encode(r.fields)
@@ -157,19 +171,45 @@ func (r *record) seal(version int64) ([]byte, error) {
 	return r.sealer.seal(plain), nil
 }
 
-// update writes the record back by compare-and-set: ErrConflict if somebody else was first.
+// update writes the record by compare-and-set: ErrConflict if it was changed since it was read.
 func (e *Engine) update(ctx context.Context, r *record, out ...Outgoing) error {
 	data, err := r.seal(r.version + 1)
 	if err != nil {
 		return err
 	}
-	return e.cfg.Store.Update(ctx, Entry{ID: r.id.ref, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
+	return e.cfg.Store.Update(ctx, Entry{ID: r.id.storeID, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
 }
 
-// handle is the starter's own secret of the challenge.
+// maxConflictRetries bounds how often a record or factor is read again because it was changed meanwhile.
+const maxConflictRetries = 8
+
+// updateRecord reads a record, calls edit and writes the record by compare-and-set. It starts again if the record was changed
+// meanwhile. An error of edit is returned and nothing is written.
+func (e *Engine) updateRecord(ctx context.Context, id challengeID, edit func(*record, Entry) error, out ...Outgoing) error {
+	for range maxConflictRetries {
+		entry, rec, err := e.read(ctx, id)
+		if err != nil {
+			return err
+		}
+		if err := edit(rec, entry); err != nil {
+			return err
+		}
+		switch err := e.update(ctx, rec, out...); {
+		case err == nil:
+			return nil
+		case errors.Is(err, ErrNotFound):
+			return ErrUnknownChallenge
+		case !errors.Is(err, ErrConflict):
+			return unavailable(err)
+		}
+	}
+	return unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
+}
+
+// handle returns the secret with which the starter collects the receipt.
 func (r *record) handle() Code { return r.secret("hd_", "handle") }
 
-// ticket opens the challenge's hosted page.
+// ticket returns the secret that opens the challenge's hosted page.
 func (r *record) ticket() Code { return r.secret("pt_", "ticket") }
 
 func (r *record) secret(prefix, use string) Code {
@@ -177,43 +217,43 @@ func (r *record) secret(prefix, use string) Code {
 	return NewCode(prefix + b64.EncodeToString(sum[:]))
 }
 
-// A mark is the engine's own word in a store's entry that an answer was right: what becomes of the receipt (waits for
-// Redeem, or was given out by Check), the time in milliseconds, which request it was, and
+// A mark is the engine's proof in a store's entry that an answer was right. It holds whether Check returned the receipt or
+// Redeem has to collect it, the time in milliseconds, the request, and
 //
-//	HMAC(key of the app, id | what | time | request | digest)
+//	HMAC(key of the app, id | receipt | time | request | digest)
 //
-// A store can repeat a mark it has seen but not make one; and it only counts with a digest that the seal holds.
+// A store can repeat a mark but not make one. A mark counts only with a digest of the encrypted content.
 const (
-	markWaiting   = 'w'
-	markCollected = 'c'
-	markHead      = 1 + 8 + attemptSize
-	markSize      = markHead + 32
+	receiptUncollected = 'w'
+	receiptReturned    = 'c'
+	markHead           = 1 + 8 + requestIDSize
+	markSize           = markHead + 32
 )
 
 func (k *ringKey) mark(id string, a *attempt, at time.Time, digest []byte) []byte {
-	mark := append(make([]byte, 0, markSize), a.mark)
+	mark := append(make([]byte, 0, markSize), a.receipt)
 	mark = binary.BigEndian.AppendUint64(mark, uint64(at.UnixMilli()))
-	mark = append(mark, a.id[:]...)
+	mark = append(mark, a.requestID[:]...)
 	sum := k.marks.sum(id, string(mark), string(digest))
 	return append(mark, sum[:]...)
 }
 
-// An approval is what a valid mark says.
+// An approval is the content of a valid mark.
 type approval struct {
-	at    time.Time
-	waits bool // the receipt was left to Redeem
-	by    attemptID
+	at          time.Time
+	uncollected bool // the receipt was left to Redeem
+	requestID   requestID
 }
 
-// won reads a mark, and reports whether it proves that the challenge was answered in time.
-func (r *record) won(mark []byte) (won approval, ok bool) {
+// readMark decodes a mark, and reports whether it proves that the challenge was answered in time.
+func (r *record) readMark(mark []byte) (approved approval, ok bool) {
 	if len(mark) != markSize || r.Decoy {
 		return approval{}, false
 	}
-	won = approval{at: time.UnixMilli(int64(binary.BigEndian.Uint64(mark[1:]))).UTC(), waits: mark[0] == markWaiting,
-		by: attemptID(mark[markHead-attemptSize:])}
-	if won.at.After(r.ExpiresAt) {
-		return won, false
+	approved = approval{at: time.UnixMilli(int64(binary.BigEndian.Uint64(mark[1:]))).UTC(), uncollected: mark[0] == receiptUncollected,
+		requestID: requestID(mark[markHead-requestIDSize:])}
+	if approved.at.After(r.ExpiresAt) {
+		return approved, false
 	}
 	digests := r.Digests
 	if len(digests) == 0 {
@@ -221,109 +261,30 @@ func (r *record) won(mark []byte) (won approval, ok bool) {
 	}
 	for _, d := range digests {
 		if sum := r.key.marks.sum(r.ID, string(mark[:markHead]), string(d)); hmac.Equal(mark[markHead:], sum[:]) {
-			return won, true
+			return approved, true
 		}
 	}
-	return won, false
+	return approved, false
 }
 
-// A View is what may be shown of a challenge: it holds no secret and no full address.
-type View struct {
-	ID          string
-	Status      Status
-	Strategy    string
-	Channel     string
-	Purpose     string
-	Subject     string
-	SentTo      string
-	Ask         Ask
-	Locale      string
-	ReturnURL   string
-	Transaction map[string]string
-	Metadata    map[string]string
-	Client      Client
-	CreatedAt   time.Time
-	ExpiresAt   time.Time
-	TriesLeft   int
-	Sends       bool // something is sent: the next three hold
-	SendsLeft   int
-	ResendAt    time.Time // no resend before
-	Delivery    Delivery
-}
+// tryTimeout is the longest time from charging a try to its approval. The store refuses a later approval. A challenge without
+// tries left is locked after that time, even if the node that evaluated the last try never recorded a result.
+const tryTimeout = 10 * time.Second
 
-func (e *Engine) view(r *record, entry Entry) View {
-	status, _ := e.status(r, entry)
-	v := View{ID: r.ID, Status: status, Strategy: r.Strategy, Channel: r.Channel, Purpose: r.Purpose, Subject: r.Subject,
-		SentTo: r.SentTo, Ask: r.Ask, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
-		Client: r.Client, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, TriesLeft: max(entry.Tries, 0)}
-	if r.Sends > 0 {
-		v.Sends, v.SendsLeft, v.Delivery = true, max(e.cfg.Sends-r.Sends, 0), r.Delivery
-		v.ResendAt = codec.ClampTime(e.resendAt(&r.Challenge))
-	}
-	return v
-}
-
-// tryTime is how long a try may take after it was charged. An approval that comes later is refused by the store, and a
-// challenge without further tries is locked then, though the node that evaluated the last one never recorded the result.
-const tryTime = 10 * time.Second
-
-// status is what became of a challenge and, if it was approved, how. The store is believed where it only refuses; that
-// something was approved is believed with a valid mark alone.
-func (e *Engine) status(r *record, entry Entry) (Status, approval) {
-	switch entry.State {
-	case StateApproved:
-		won, ok := r.won(entry.Mark)
-		if !ok {
-			e.log.Error("a challenge reads approved without a valid mark", "challenge", r.ID)
-			return Locked, approval{}
-		}
-		return Approved, won
-	case StateLocked:
-		return Locked, approval{}
-	case StateCanceled:
-		return Canceled, approval{}
-	}
-	if before, ok := e.tombstones.Find(r.id.rand, endChallenge); ok {
-		return before, approval{}
-	}
-	switch {
-	case !e.cfg.Clock().Before(r.ExpiresAt):
-		return Expired, approval{}
-	case entry.Tries <= 0 && len(r.Digests) > 0:
-		return Locked, approval{}
-	}
-	return Pending, approval{}
-}
-
-// lockIdle locks a challenge without tries whose last one was never settled, once it can win no more. The entry comes
-// back as it is then.
-func (e *Engine) lockIdle(ctx context.Context, rec *record, entry Entry) Entry {
-	if entry.State != StatePending || entry.Tries > 0 || len(rec.Digests) > 0 || e.cfg.Clock().Sub(entry.LastTry) < tryTime {
+// lockUnsettled locks a challenge without tries left whose last try was never settled, after tryTimeout. It returns the entry
+// as it is then.
+func (e *Engine) lockUnsettled(ctx context.Context, rec *record, entry Entry) Entry {
+	if entry.State != StatePending || entry.Tries > 0 || len(rec.Digests) > 0 || e.cfg.Clock().Sub(entry.LastTry) < tryTimeout {
 		return entry
 	}
-	switch err := e.cfg.Store.Close(ctx, rec.id.ref, Closing{State: StateLocked, Idle: tryTime}); {
+	switch err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Idle: tryTimeout}); {
 	case err == nil:
 		entry.State = StateLocked
 		e.recordLocked(ctx, rec.id, &rec.Challenge)
 	case errors.Is(err, ErrClosed):
-		if now, err := e.cfg.Store.Get(ctx, rec.id.ref); err == nil {
-			return now
+		if current, err := e.cfg.Store.Get(ctx, rec.id.storeID); err == nil {
+			return current
 		}
 	}
 	return entry
-}
-
-// closedError is the error of a call that comes too late.
-func closedError(s Status) error {
-	switch s {
-	case Approved:
-		return ErrChallengeApproved
-	case Canceled:
-		return ErrChallengeCanceled
-	case Locked:
-		return ErrAttemptsExhausted
-	case Expired:
-		return ErrChallengeExpired
-	}
-	return nil
 }

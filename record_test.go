@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// fill draws a value for every field that can be set, so that one which fields() forgets does not come back.
+// fill draws a value for every field that can be set, so that a field which fields() omits is not decoded.
 func fill(t *rapid.T, v reflect.Value, name string) {
 	switch v.Interface().(type) {
 	case time.Time:
@@ -53,15 +53,15 @@ func fill(t *rapid.T, v reflect.Value, name string) {
 			}
 		}
 	default:
-		t.Fatalf("%s: a field of a kind that no sealed type has had so far", name)
+		t.Fatalf("%s: unsupported kind of field", name)
 	}
 }
 
-func TestWhatIsSealedComesBackWhole(t *testing.T) {
+func TestEncodedContentAndFactorsDecodeUnchanged(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var in, out sealed
-		fill(t, reflect.ValueOf(&in).Elem(), "sealed")
-		in.ID = "" // it is the seal's associated data
+		var in, out entryContent
+		fill(t, reflect.ValueOf(&in).Elem(), "content")
+		in.ID = "" // the associated data of the encryption
 		data, err := codec.Encode(in.fields)
 		if err != nil {
 			t.Fatal(err)
@@ -78,7 +78,7 @@ func TestWhatIsSealedComesBackWhole(t *testing.T) {
 		if err := codec.Decode(data, g.fields(&got)); err != nil || got != version {
 			t.Fatal(err, got)
 		}
-		g.ID, g.Subject, g.Strategy, g.CreatedAt, g.Version, g.Public = f.ID, f.Subject, f.Strategy, f.CreatedAt, f.Version, f.Public // not sealed
+		g.ID, g.Subject, g.Strategy, g.CreatedAt, g.Version, g.Public = f.ID, f.Subject, f.Strategy, f.CreatedAt, f.Version, f.Public // not encrypted
 		if !reflect.DeepEqual(f, g) {
 			t.Fatalf("\n in %+v\nout %+v", f, g)
 		}
@@ -86,20 +86,20 @@ func TestWhatIsSealedComesBackWhole(t *testing.T) {
 }
 
 func FuzzSealedData(f *testing.F) {
-	in := sealed{Challenge: Challenge{Strategy: "otp", Transaction: map[string]string{"a": "b"}}, Digests: [][]byte{{1}}, Claims: &Claims{}}
+	in := entryContent{Challenge: Challenge{Strategy: "otp", Transaction: map[string]string{"a": "b"}}, Digests: [][]byte{{1}}, Claims: &Claims{}}
 	data, err := codec.Encode(in.fields)
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(data)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var out sealed
-		_ = codec.Decode(data, out.fields) // only our own keys seal, so this never comes from outside; it must not panic all the same
+		var out entryContent
+		_ = codec.Decode(data, out.fields) // an attacker cannot encrypt such data, but it must not panic
 	})
 }
 
-// A factor keeps the sealer that it was opened with, and is sealed by another one as soon as that is not its own any more.
-func TestAFactorsSealFollowsItsName(t *testing.T) {
+// A factor keeps the sealer that opened it. With another subject it needs another sealer.
+func TestFactorWithNewSubjectIsEncryptedForIt(t *testing.T) {
 	secret := make([]byte, minKeyBytes)
 	key, err := NewKey("k", secret)
 	if err != nil {
@@ -109,14 +109,14 @@ func TestAFactorsSealFollowsItsName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &factorStore{app: "shop", keyring: keyring{derived}}
+	fs := &factorStore{app: "shop", keyring: keyring{derived}}
 	reopened := func(f Factor) Factor {
 		t.Helper()
-		s, err := v.seal(f, f.Version)
+		s, err := fs.seal(f, f.Version)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if f, err = v.unseal(s); err != nil {
+		if f, err = fs.unseal(s); err != nil {
 			t.Fatal(err)
 		}
 		return f

@@ -12,39 +12,39 @@ import (
 	"github.com/watchword-auth/watchword/internal/wait"
 )
 
-// explainRefusal says why an attempt was not won. The repetition of a request that has won, and whose answer was lost, gets its
-// receipt.
-func (e *Engine) explainRefusal(ctx context.Context, i challengeID, a *attempt, entry Entry, err error) (*Result, error) {
-	var spent *BudgetError
+// explainRefusal translates an error of Store.Attempt. The repetition of a request that was approved, and whose response was
+// lost, gets its receipt.
+func (e *Engine) explainRefusal(ctx context.Context, id challengeID, a *attempt, entry Entry, err error) (*Result, error) {
+	var budgetErr *BudgetError
 	switch {
 	case errors.Is(err, ErrMismatch):
-		refusal := e.recordWrongAnswer(ctx, i, a, entry)
-		refusal.Extra = e.explainUnreadContradiction(ctx, i, a)
+		refusal := e.recordWrongAnswer(ctx, id, a, entry)
+		refusal.Extra = e.explainUnreadContradiction(ctx, id, a)
 		return nil, refusal
 	case errors.Is(err, ErrNotFound):
 		return nil, ErrUnknownChallenge
 	case errors.Is(err, ErrExpired):
-		e.recordExpired(ctx, i, &Challenge{ID: i.id, Strategy: i.strategy.Name(), Purpose: a.purpose})
+		e.recordExpired(ctx, id, &Challenge{ID: id.text, Strategy: id.strategy.Name(), Purpose: a.purpose})
 		return nil, ErrChallengeExpired
 	case errors.Is(err, ErrSpent):
 		return nil, ErrAttemptsExhausted
-	case errors.As(err, &spent):
-		return nil, &Error{Code: ErrTooManyGuesses.Code, RetryAfter: spent.RetryAfter}
+	case errors.As(err, &budgetErr):
+		return nil, &Error{Code: ErrTooManyGuesses.Code, RetryAfter: budgetErr.RetryAfter}
 	case errors.Is(err, ErrClosed):
-		return e.resolveClosed(ctx, i, a)
+		return e.resolveClosed(ctx, id, a)
 	}
 	return nil, unavailable(err)
 }
 
-// resolveClosed reads how a closed challenge ended.
-func (e *Engine) resolveClosed(ctx context.Context, i challengeID, a *attempt) (*Result, error) {
-	entry, rec, err := e.read(ctx, i)
+// resolveClosed returns the error for the state of a closed challenge, or the receipt if this request has closed it.
+func (e *Engine) resolveClosed(ctx context.Context, id challengeID, a *attempt) (*Result, error) {
+	entry, rec, err := e.read(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	status, won := e.status(rec, entry)
-	if status == Approved && won.by == a.id && !won.waits && a.mark == markCollected {
-		return e.repeatResult(ctx, rec, won)
+	status, approved := e.status(rec, entry)
+	if status == Approved && approved.requestID == a.requestID && !approved.uncollected && a.receipt == receiptReturned {
+		return e.repeatResult(ctx, rec, approved)
 	}
 	if err := closedError(status); err != nil {
 		return nil, err
@@ -52,60 +52,46 @@ func (e *Engine) resolveClosed(ctx context.Context, i challengeID, a *attempt) (
 	return nil, ErrAttemptsExhausted
 }
 
-// repeatResult is the receipt of an approval whose answer was lost, for the very request that has won it: the same claims
-// with the first expiry, as long as the receipt was not used.
-func (e *Engine) repeatResult(ctx context.Context, rec *record, won approval) (*Result, error) {
+// repeatResult returns the receipt of an approval to the repetition of the request that closed the challenge: the same claims
+// with the first expiry, unless the receipt was used.
+func (e *Engine) repeatResult(ctx context.Context, rec *record, approved approval) (*Result, error) {
 	r := &Result{Claims: rec.Claims}
 	if rec.Claims == nil {
-		r.Claims = e.claims(rec, won.at, won.at)
+		r.Claims = e.claims(rec, approved.at, approved.at)
 	}
 	if rec.Redeemed || e.cfg.Clock().Unix() >= r.Claims.ExpiresAt {
 		return nil, ErrChallengeApproved
 	}
-	if e.tombstones.Add(rec.id.rand, endChallenge, Approved) { // this node has sent no event yet
+	if e.tombstones.Add(rec.id.random, tombstoneChallenge, Approved) { // this node has sent no event yet
 		e.emit(ctx, EventApproved, &rec.Challenge, func(ev *Event) { ev.Repeated = true })
 	}
 	var err error
-	r.Factor, err = e.enrolled(ctx, rec)
+	r.Factor, err = e.enrolledFactor(ctx, rec)
 	return r, err
 }
 
-// recordWrongAnswer records a wrong answer; it was charged before it was compared.
-func (e *Engine) recordWrongAnswer(ctx context.Context, i challengeID, a *attempt, entry Entry) *Error {
-	about := &Challenge{ID: i.id, Strategy: i.strategy.Name(), Purpose: a.purpose}
-	e.emit(ctx, EventFailed, about)
+// recordWrongAnswer sends the events of a wrong answer and returns the error. The try was charged before.
+func (e *Engine) recordWrongAnswer(ctx context.Context, id challengeID, a *attempt, entry Entry) *Error {
+	c := &Challenge{ID: id.text, Strategy: id.strategy.Name(), Purpose: a.purpose}
+	e.emit(ctx, EventFailed, c)
 	if entry.State == StateLocked {
-		e.recordLocked(ctx, i, about)
+		e.recordLocked(ctx, id, c)
 	}
 	return &Error{Code: ErrIncorrectAnswer.Code, Remaining: max(entry.Tries, 0)}
 }
 
-func (e *Engine) recordLocked(ctx context.Context, i challengeID, about *Challenge) {
-	e.tombstones.Add(i.rand, endChallenge, Locked)
-	e.watchers.Wake(i.id)
-	e.emit(ctx, EventLocked, about)
-}
-
-// recordExpired sends the event, once, that a challenge's time is over. Nothing waits for that moment: it is noticed when somebody comes.
-func (e *Engine) recordExpired(ctx context.Context, i challengeID, about *Challenge) {
-	if e.tombstones.Add(i.rand, endChallenge, Expired) {
-		e.watchers.Wake(i.id)
-		e.emit(ctx, EventExpired, about)
-	}
-}
-
-// The least time that a refused answer takes where factors are compared, and whatever shows a challenge that reads them, so that the time does
-// not tell whose factor it was, if anybody's, and where its failure was counted.
+// The least durations of refusals by strategies with factors, and of reads that involve factors. They hide whether the
+// subject exists, whose factor it was, and where its failure was counted.
 const (
 	minRefusalTime = 40 * time.Millisecond
 	minViewTime    = 3 * time.Millisecond
 
-	// what took longer ends whole steps later
+	// Longer operations end at whole steps after the least duration.
 	delayStep = 3 * time.Millisecond
 )
 
-// delayUntil waits until an answer is as late as each is, or, with stores that are farther away, until the next step after
-// that, and by up to a millisecond longer: what a few microseconds more or less of work leave behind drowns in that.
+// delayUntil waits for the least duration since began or, if that is over, for the end of the current step, plus up to a
+// random millisecond that hides differences of microseconds.
 func (e *Engine) delayUntil(ctx context.Context, began time.Time, least time.Duration) {
 	random, err := e.random(2)
 	if err != nil {
@@ -118,18 +104,18 @@ func (e *Engine) delayUntil(ctx context.Context, began time.Time, least time.Dur
 	wait.Until(ctx, began.Add(least+extra))
 }
 
-// delayView holds back a start, a status or a page, where the strategy has decoys.
+// delayView delays a start, a status or a page of a strategy with decoys.
 func (e *Engine) delayView(ctx context.Context, began time.Time, s Strategy, purpose string) {
-	if _, makes := s.(DecoyMaker); makes && purpose != PurposeEnrol {
+	if _, isDecoyMaker := s.(DecoyMaker); isDecoyMaker && purpose != PurposeEnrol {
 		e.delayUntil(ctx, began, minViewTime)
 	}
 }
 
-// settleWrongAnswer records a wrong answer. First the try is settled: the challenge is locked if it was the last and none is in
-// flight; if it has ended meanwhile, this answer gets that end as its error and counts as no failure, because a copy of it may have won.
-// Then each factor that it was compared with has failed once more.
-func (e *Engine) settleWrongAnswer(ctx context.Context, rec *record, entry Entry, a *attempt, w *wrongAnswer) (*Result, error) {
-	err := e.cfg.Store.Close(ctx, rec.id.ref, Closing{State: StateLocked, Settles: true, Idle: tryTime})
+// settleWrongAnswer records a wrong answer. It first settles the try, which locks the challenge if it has no tries left and
+// none is in flight. If the challenge has ended meanwhile, the answer gets the error of that state and counts as no failure,
+// because a copy of it may have been approved. Then it adds one failure to each compared factor.
+func (e *Engine) settleWrongAnswer(ctx context.Context, rec *record, entry Entry, a *attempt, wrong *wrongAnswerError) (*Result, error) {
+	err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Settles: true, Idle: tryTimeout})
 	locked := err == nil
 	switch {
 	case locked, errors.Is(err, ErrInFlight):
@@ -140,8 +126,8 @@ func (e *Engine) settleWrongAnswer(ctx context.Context, rec *record, entry Entry
 	default:
 		return nil, unavailable(err)
 	}
-	for _, f := range w.compared {
-		result, err := e.countFailureOrWin(ctx, rec, entry, a, f)
+	for _, f := range wrong.compared {
+		result, err := e.countFailureOrApprove(ctx, rec, entry, a, f)
 		if locked && err != nil {
 			e.recordLocked(ctx, rec.id, &rec.Challenge)
 		}
@@ -153,16 +139,16 @@ func (e *Engine) settleWrongAnswer(ctx context.Context, rec *record, entry Entry
 		entry.State = StateLocked
 	}
 	refusal := e.recordWrongAnswer(ctx, rec.id, a, entry)
-	if a.mark == markCollected {
-		refusal.Extra = w.extra
+	if a.receipt == receiptReturned {
+		refusal.Extra = wrong.extra
 	}
 	return nil, refusal
 }
 
-// countFailureOrWin counts a factor's failure. If somebody changed the factor meanwhile it may have been a copy of this answer,
-// which was right then: it goes on by its note.
-func (e *Engine) countFailureOrWin(ctx context.Context, rec *record, entry Entry, a *attempt, f Factor) (*Result, error) {
-	for range casTries {
+// countFailureOrApprove counts a failure of a factor. If the factor was changed meanwhile, a copy of this answer may have been
+// right; then its note is there, and this answer is right too.
+func (e *Engine) countFailureOrApprove(ctx context.Context, rec *record, entry Entry, a *attempt, f Factor) (*Result, error) {
+	for range maxConflictRetries {
 		err := e.countFailure(ctx, rec, f)
 		if !errors.Is(err, ErrConflict) {
 			return nil, err
@@ -173,32 +159,32 @@ func (e *Engine) countFailureOrWin(ctx context.Context, rec *record, entry Entry
 		if err != nil {
 			return nil, unavailable(err)
 		}
-		if n := f.findNote(rec.id.rand, e.cfg.Clock()); n != nil && n.matchesDigest(rec.answerDigest(a)) {
+		if n := f.findNote(rec.id.random, e.cfg.Clock()); n != nil && n.matchesDigest(rec.answerDigest(a)) {
 			result, err := e.resultOfNote(ctx, rec, n, &f)
 			if err != nil {
 				return nil, err
 			}
-			return e.win(ctx, rec, a, result, entry.LastTry.Add(tryTime))
+			return e.approve(ctx, rec, a, result, entry.LastTry.Add(tryTimeout))
 		}
 	}
 	return nil, unavailable(ErrConflict)
 }
 
-// settleRefusal settles a try that was refused for another reason than a wrong answer, a factor that is temporarily locked say.
-// One whose outcome is not known stays in flight.
+// settleRefusal settles a try that was refused for another reason than a wrong answer, such as a locked factor. A try with an
+// unknown outcome stays in flight.
 func (e *Engine) settleRefusal(ctx context.Context, rec *record, refusal error) error {
 	if errors.Is(refusal, ErrUnavailable) {
 		return refusal
 	}
-	err := e.cfg.Store.Close(ctx, rec.id.ref, Closing{State: StateLocked, Settles: true, Idle: tryTime})
+	err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Settles: true, Idle: tryTimeout})
 	if err == nil {
 		e.recordLocked(ctx, rec.id, &rec.Challenge)
 	}
 	return refusal
 }
 
-// contradictions lists the fields in which the caller's word is not the challenge's: another purpose, somebody else, another
-// transaction. Such an answer is wrong, whatever it says. A discoverable passkey's challenge names nobody.
+// contradictions returns the fields of a request that differ from the challenge: purpose, respondent or transaction. Such an
+// answer is wrong.
 func contradictions(rec *record, a *attempt) (fields []string) {
 	if a.purpose != rec.Purpose {
 		fields = append(fields, "purpose")
@@ -214,12 +200,12 @@ func contradictions(rec *record, a *attempt) (fields []string) {
 
 func contradicts(rec *record, a *attempt) bool { return len(contradictions(rec, a)) > 0 }
 
-// sameRespondent compares the caller's word with the challenge.
+// sameRespondent reports whether the claimed respondent is that of the challenge.
 func sameRespondent(claimed string, rec *record) bool {
 	return claimed == respondentOf(rec.Subject, rec.Address)
 }
 
-// respondentField is the request's field that the result of who came from.
+// respondentField returns the field of the request that the respondent came from.
 func respondentField(claimed string) string {
 	if strings.HasPrefix(claimed, "address ") {
 		return "to"
@@ -227,13 +213,13 @@ func respondentField(claimed string) string {
 	return "subject"
 }
 
-// explainsContradictions reports whether somebody wants to know why an answer contradicts its challenge.
+// explainsContradictions reports whether contradictions are logged or returned.
 func (e *Engine) explainsContradictions(ctx context.Context) bool {
 	return e.cfg.Development || e.log.Enabled(ctx, slog.LevelDebug)
 }
 
-// explainContradiction logs in which fields a wrong answer contradicts its challenge, so that a wrong call is not taken for a person who
-// mistyped. In development the answer to the caller holds it too. Neither holds what the caller sent.
+// explainContradiction logs the fields in which a wrong answer contradicts its challenge, so that an error in the app is not
+// taken for a mistyped code. In development it also returns them for the caller. It never contains what the caller sent.
 func (e *Engine) explainContradiction(ctx context.Context, rec *record, a *attempt) map[string]any {
 	fields := contradictions(rec, a)
 	if len(fields) == 0 {
@@ -250,7 +236,7 @@ func (e *Engine) explainContradiction(ctx context.Context, rec *record, a *attem
 	return details
 }
 
-// contradictionReason says what to send instead in a field that contradicts the challenge.
+// contradictionReason returns what to send in a field that contradicts the challenge.
 func contradictionReason(field string, rec *record) string {
 	switch {
 	case field == "purpose":
@@ -266,13 +252,13 @@ func contradictionReason(field string, rec *record) string {
 	return "is not the start's"
 }
 
-// explainUnreadContradiction is explain for an answer that the store compared, so that the challenge was not read. That is read only if
-// somebody wants to know.
-func (e *Engine) explainUnreadContradiction(ctx context.Context, i challengeID, a *attempt) map[string]any {
-	if a.mark != markCollected || !e.explainsContradictions(ctx) {
+// explainUnreadContradiction is explainContradiction for an answer that the store compared. It reads the challenge only if
+// contradictions are logged or returned.
+func (e *Engine) explainUnreadContradiction(ctx context.Context, id challengeID, a *attempt) map[string]any {
+	if a.receipt != receiptReturned || !e.explainsContradictions(ctx) {
 		return nil
 	}
-	_, rec, err := e.read(ctx, i)
+	_, rec, err := e.read(ctx, id)
 	if err != nil {
 		return nil
 	}

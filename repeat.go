@@ -7,39 +7,39 @@ import (
 )
 
 const (
-	maxRepeats  = 3               // answers to one challenge that are compared with its note when no try or budget is left
-	flightTime  = 2 * time.Second // the longest that such an answer waits for a try in flight
-	firstFlight = 20 * time.Millisecond
-	lastFlight  = 250 * time.Millisecond
+	maxRepeats        = 3               // most answers to a challenge that are compared with its note when no try or budget is left
+	maxInFlightWait   = 2 * time.Second // longest time that such an answer waits for a try in flight
+	firstInFlightPoll = 20 * time.Millisecond
+	maxInFlightPoll   = 250 * time.Millisecond
 )
 
-// checkWithoutTry is for an answer that came when no try or no budget was left. It may be a copy of one that is being
-// evaluated, or that was right when its process died. So it is compared with the challenge's note and nothing else; without
-// one it waits for the tries in flight, and says how the challenge ended, whatever it brought. If none is in flight the
-// refusal stands at once.
-func (e *Engine) checkWithoutTry(ctx context.Context, i challengeID, s Verifier, a *attempt, entry Entry, refusal error) (*Result, error) {
+// checkWithoutTry handles an answer that arrived when no try or no budget was left. It may be a copy of an answer that is
+// being evaluated, or that was right when its process died. So it is compared with the challenge's note and nothing else.
+// Without a note it waits for the tries in flight and returns how the challenge ended. If none is in flight it returns the
+// refusal at once.
+func (e *Engine) checkWithoutTry(ctx context.Context, id challengeID, s Verifier, a *attempt, entry Entry, refusal error) (*Result, error) {
 	if entry.Settled >= entry.Used {
 		return nil, refusal
 	}
-	result, err := e.winByNote(ctx, i, s, a)
+	result, err := e.approveByNote(ctx, id, s, a)
 	if !errors.Is(err, errNoNote) {
 		return result, err
 	}
-	pending, err := e.awaitFlight(ctx, i)
+	pending, err := e.awaitTriesInFlight(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	if !pending {
-		return e.resolveClosed(ctx, i, a)
+		return e.resolveClosed(ctx, id, a)
 	}
-	if result, err = e.winByNote(ctx, i, s, a); errors.Is(err, errNoNote) {
+	if result, err = e.approveByNote(ctx, id, s, a); errors.Is(err, errNoNote) {
 		return nil, inFlightError(refusal)
 	}
 	return result, err
 }
 
-// inFlightError is the error while a try may still win: no caller hears that a challenge is locked which may be
-// approved after that.
+// inFlightError returns the error while a try may still be approved: ErrUnavailable and not ErrAttemptsExhausted, because the
+// challenge may be approved after that.
 func inFlightError(refusal error) error {
 	if !errors.Is(refusal, ErrAttemptsExhausted) {
 		return refusal
@@ -47,12 +47,12 @@ func inFlightError(refusal error) error {
 	return &Error{Code: ErrUnavailable.Code, Unknown: true, RetryAfter: time.Second, Cause: ErrInFlight}
 }
 
-// errNoNote says that there is no note of the challenge, or none that this answer left.
+// errNoNote means that the challenge has no note, or that another answer left it.
 var errNoNote = errors.New("watchword: no note of this answer")
 
-// winByNote wins by the challenge's note, if this very answer has left it.
-func (e *Engine) winByNote(ctx context.Context, i challengeID, s Verifier, a *attempt) (*Result, error) {
-	entry, rec, err := e.read(ctx, i)
+// approveByNote closes the challenge if this answer left its note.
+func (e *Engine) approveByNote(ctx context.Context, id challengeID, s Verifier, a *attempt) (*Result, error) {
+	entry, rec, err := e.read(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -66,12 +66,12 @@ func (e *Engine) winByNote(ctx context.Context, i challengeID, s Verifier, a *at
 	if n == nil {
 		return nil, errNoNote
 	}
-	entry, err = e.cfg.Store.Attempt(ctx, i.ref, nil, Budget{Repeats: maxRepeats})
+	entry, err = e.cfg.Store.Attempt(ctx, id.storeID, nil, Budget{Repeats: maxRepeats})
 	switch {
 	case errors.Is(err, ErrSpent):
 		return nil, errNoNote
 	case err != nil:
-		return e.explainRefusal(ctx, i, a, entry, err)
+		return e.explainRefusal(ctx, id, a, entry, err)
 	case !n.matchesDigest(rec.answerDigest(a)):
 		return nil, errNoNote
 	}
@@ -79,32 +79,32 @@ func (e *Engine) winByNote(ctx context.Context, i challengeID, s Verifier, a *at
 	if err != nil {
 		return nil, err
 	}
-	return e.win(ctx, rec, a, result, entry.LastTry.Add(tryTime))
+	return e.approve(ctx, rec, a, result, entry.LastTry.Add(tryTimeout))
 }
 
-// awaitFlight waits until a challenge has ended, or none of its tries is in flight any more, or long enough. It reports
-// whether the challenge is still pending.
-func (e *Engine) awaitFlight(ctx context.Context, i challengeID) (pending bool, err error) {
-	wake, stop := e.watchers.Watch(i.id)
+// awaitTriesInFlight waits until the challenge has ended, none of its tries is in flight, or maxInFlightWait is over. It
+// reports whether the challenge is still pending.
+func (e *Engine) awaitTriesInFlight(ctx context.Context, id challengeID) (pending bool, err error) {
+	wake, stop := e.watchers.Watch(id.text)
 	defer stop()
-	until := time.NewTimer(flightTime)
-	defer until.Stop()
-	for pause := firstFlight; ; pause = min(2*pause, lastFlight) {
-		entry, rec, err := e.read(ctx, i)
+	deadline := time.NewTimer(maxInFlightWait)
+	defer deadline.Stop()
+	for pause := firstInFlightPoll; ; pause = min(2*pause, maxInFlightPoll) {
+		entry, rec, err := e.read(ctx, id)
 		if err != nil {
 			return false, err
 		}
 		if status, _ := e.status(rec, entry); status != Pending {
 			return false, nil
 		}
-		if entry.Settled >= entry.Used || e.cfg.Clock().Sub(entry.LastTry) >= tryTime {
+		if entry.Settled >= entry.Used || e.cfg.Clock().Sub(entry.LastTry) >= tryTimeout {
 			return true, nil
 		}
 		next := time.NewTimer(pause)
 		select {
 		case <-wake:
 		case <-next.C:
-		case <-until.C:
+		case <-deadline.C:
 			next.Stop()
 			return true, nil
 		case <-ctx.Done():
@@ -115,13 +115,13 @@ func (e *Engine) awaitFlight(ctx context.Context, i challengeID) (pending bool, 
 	}
 }
 
-// resultOfNote is what the answer has earned that left a note.
+// resultOfNote returns the result of the answer that left the note.
 func (e *Engine) resultOfNote(ctx context.Context, rec *record, n *note, f *Factor) (*Result, error) {
 	if rec.Purpose != PurposeEnrol {
 		proof, err := n.proof()
 		return e.resultOfProof(rec, proof, f), err
 	}
-	set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
+	set, err := e.env.factors.readSet(ctx, rec.Subject, e.cfg.Clock())
 	if err == nil {
 		err = e.checkEnrolmentAuthority(ctx, rec, set)
 	}
@@ -131,8 +131,7 @@ func (e *Engine) resultOfNote(ctx context.Context, rec *record, n *note, f *Fact
 	return e.enrolledResult(rec, *f, n.created), nil
 }
 
-// findNote looks for the challenge's note among the factors that its answer may have been paid with; nil: there is none
-// that is still believed.
+// findNote returns the challenge's valid note and its factor, or nil.
 func (e *Engine) findNote(ctx context.Context, s Verifier, rec *record, a *attempt) (*Factor, *note, error) {
 	factors, err := e.spendableFactors(ctx, s, rec, a)
 	if err != nil {
@@ -142,11 +141,11 @@ func (e *Engine) findNote(ctx context.Context, s Verifier, rec *record, a *attem
 	return f, n, nil
 }
 
-// noteIn finds the challenge's note in factors that were just read.
+// noteIn returns the challenge's note in factors that were just read, or nil.
 func (e *Engine) noteIn(factors []Factor, rec *record) (*Factor, *note) {
 	for i := range factors {
 		if f := &factors[i]; !f.Disabled {
-			if n := f.findNote(rec.id.rand, e.cfg.Clock()); n != nil {
+			if n := f.findNote(rec.id.random, e.cfg.Clock()); n != nil {
 				return f, n
 			}
 		}
@@ -154,7 +153,7 @@ func (e *Engine) noteIn(factors []Factor, rec *record) (*Factor, *note) {
 	return nil, nil
 }
 
-// spendableFactors are the factors that an answer may have been paid with.
+// spendableFactors returns the factors that the answer may have spent.
 func (e *Engine) spendableFactors(ctx context.Context, s Verifier, rec *record, a *attempt) ([]Factor, error) {
 	if rec.Subject != "" {
 		return rec.Challenge.Factors(ctx)

@@ -6,21 +6,21 @@ import (
 	"fmt"
 )
 
-// A FactorPager hands out all factors of an app in the order of their ids, those after the given one, at most limit.
-// Stores of factors implement it so that keys can be rotated.
+// A FactorPager is a factor store that lists all factors of an app. Key rotation needs it.
 type FactorPager interface {
+	// Page returns the factors of an app in the order of their ids, those after the given id, at most limit.
 	Page(ctx context.Context, app, after string, limit int) ([]SealedFactor, error)
 }
 
-// resealPage is how many factors are read at a time.
+// resealPage is the number of factors that are read at a time.
 const resealPage = 200
 
-// Reseal seals under the first key of the ring what older keys sealed, while everything goes on. It tells how far it got
-// now and then, and may be interrupted and run again. A factor whose seal does not open is left as it is and named in
-// the error, after all others were done. When it has returned nil, and every node has the new first key,
-// and the longest challenge is over, an older key may leave the ring.
+// Reseal encrypts with the active key what older keys have encrypted. It can run beside requests, and it can be interrupted
+// and run again. It calls progress after every 200 factors and at the end. It skips factors that cannot be decrypted and
+// returns an error that names them. Once it has returned nil, every node has the new active key, and the longest challenge is
+// over, an older key may be removed from the keyring.
 func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) error {
-	seen, resealed, told := 0, 0, 0
+	seen, resealed, reported := 0, 0, 0
 	var damaged []error
 	err := e.eachSealed(ctx, func(s SealedFactor) error {
 		changed, err := e.resealOne(ctx, s)
@@ -36,7 +36,7 @@ func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) 
 			return nil
 		}
 		if seen++; seen%resealPage == 0 {
-			told = seen
+			reported = seen
 			progress(seen, resealed)
 		}
 		return nil
@@ -44,24 +44,25 @@ func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) 
 	if err != nil {
 		return err
 	}
-	if seen > told {
+	if seen > reported {
 		progress(seen, resealed)
 	}
 	return errors.Join(damaged...)
 }
 
-// resealOne leaves alone what is sealed by the first key already; what somebody changes meanwhile is sealed by it anyway.
+// resealOne encrypts one factor again. It skips a factor that the active key encrypted, and one that is changed meanwhile,
+// because the change encrypts it with the active key.
 func (e *Engine) resealOne(ctx context.Context, s SealedFactor) (bool, error) {
-	v := e.env.factors
-	_, sealer, err := v.keyring.open(v.sealID(s.Subject, s.Strategy, s.ID), s.Data)
-	if err != nil || sealer.key == v.keyring[0] {
+	fs := e.env.factors
+	_, sealer, err := fs.keyring.open(fs.sealID(s.Subject, s.Strategy, s.ID), s.Data)
+	if err != nil || sealer.key == fs.keyring[0] {
 		return false, err
 	}
-	f, err := v.unseal(s)
+	f, err := fs.unseal(s)
 	if err != nil {
 		return false, err
 	}
-	err = v.update(ctx, f)
+	err = fs.update(ctx, f)
 	if errors.Is(err, ErrConflict) || errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -71,9 +72,9 @@ func (e *Engine) resealOne(ctx context.Context, s SealedFactor) (bool, error) {
 	return true, nil
 }
 
-// ForgetKey removes everything of the app that was sealed under a key which is lost, since nobody can open it any more, and
-// returns how many factors that were. People then enrol again, without a proof where nothing else is enrolled. A key that
-// is in the keyring is refused. It may be interrupted and run again.
+// ForgetKey removes everything of the app that was encrypted with a lost key, and returns the number of removed factors.
+// Subjects then enrol again, without a proof if they have no other factors. It returns an error for a key that is in the
+// keyring. It can be interrupted and run again.
 func (e *Engine) ForgetKey(ctx context.Context, id string) (removed int, err error) {
 	for _, k := range e.keyring {
 		if k.id == id {
@@ -100,7 +101,7 @@ func (e *Engine) ForgetKey(ctx context.Context, id string) (removed int, err err
 	return removed, err
 }
 
-// eachSealed hands out everything that the app keeps in its store of factors, the engine's own rows included.
+// eachSealed calls do for each row of the app in the factor store, the engine's own rows included.
 func (e *Engine) eachSealed(ctx context.Context, do func(SealedFactor) error) error {
 	pager, ok := e.cfg.Factors.(FactorPager)
 	if !ok {

@@ -2,49 +2,48 @@ package watchword
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
 )
 
-// A StartRequest asks for a challenge.
+// A StartRequest asks for a new challenge.
 type StartRequest struct {
-	Strategy    string // required
-	Purpose     string // required
-	Subject     string // who is asked; opaque
-	Channel     string // how a message travels
-	To          string // where to
-	Locale      string
-	ReturnURL   string
-	Nonce       string // copied into the receipt
-	Label       string // of what is enrolled
-	Factor      string // the one factor that may answer
-	Transaction map[string]string
-	Metadata    map[string]string
+	Strategy    string            // name of the strategy; required
+	Purpose     string            // required
+	Subject     string            // the app's opaque id of the person; required by some strategies and for PurposeEnrol
+	Channel     string            // required if messages are sent, unless the strategy has a default
+	To          string            // address; required if messages are sent
+	Locale      string            // BCP 47 tag; may be empty
+	ReturnURL   string            // of an origin in Config.ReturnOrigins; may be empty
+	Nonce       string            // copied into the receipt
+	Label       string            // of the factor to enrol
+	Factor      string            // id of the only factor that may answer; empty: any
+	Transaction map[string]string // what the subject approves
+	Metadata    map[string]string // the app's own data, copied into views and events
 	Client      Client
-	Decoy       bool      // looks and takes as long as a real one, sends nothing and is never approved
-	Authority   Authority // for an enrolment where the subject has factors already
+	Decoy       bool      // take as long as a real challenge, send nothing and approve no answer
+	Authority   Authority // for PurposeEnrol, if the subject has factors
 
-	// Seed, if set, decides the challenge's id: starting again with the same one finds the challenge of the first
-	// time, and nothing is sent twice.
+	// Seed, if set, determines the challenge's id. A second start with the same seed returns the first challenge, and no
+	// message is sent twice.
 	Seed []byte
-	// Unanswered says that an earlier start with this Seed was not answered: its message may never have been handed over,
-	// and is unless it was sent.
+	// Unanswered reports that an earlier start with this Seed was not answered, so that its message may not have been queued.
+	// It is queued again unless it was sent.
 	Unanswered bool
 }
 
-// Started is a challenge that was just begun, with what only its starter sees, this once.
+// Started is a new challenge with the secrets that only its starter may see.
 type Started struct {
 	View
-	Handle Code           // with which the starter alone collects the receipt
-	Ticket Code           // opens the challenge's hosted page
-	Public map[string]any // what the ask needs
+	Handle Code           // collects the receipt; see Engine.Redeem
+	Ticket Code           // opens the hosted page; see Engine.OpenPage
+	Public map[string]any // Prompt.Public, such as the options of a passkey
 }
 
-// Start begins a challenge: the strategy says what is asked, the limits are asked (one step for all of them; what is
-// refused, by whomever, does not count), the entry is created, and what must be sent is handed to the outbox. It returns when the
-// message is queued, not when it has been sent.
+// Start creates a challenge. It charges the shared limits, all of them or none, stores the entry and queues the message; a
+// message may not have been sent when Start returns. If the start fails after that, the charges are refunded. Every refusal
+// is an *Error.
 func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) {
 	if s := e.strategies[req.Strategy]; s != nil && req.Channel == "" && req.To != "" {
 		req.Channel = s.Properties().Channel
@@ -58,12 +57,12 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if err != nil {
 		return nil, err
 	}
-	prompt, took, before, err := e.prepareStart(ctx, id, c, req, address)
-	if before != nil || errors.Is(err, ErrUnavailable) {
-		e.refundStart(ctx, took)
+	prompt, charges, existing, err := e.prepareStart(ctx, id, c, req, address)
+	if existing != nil || errors.Is(err, ErrUnavailable) {
+		e.refundStart(ctx, charges)
 	}
-	if before != nil || err != nil {
-		return before, err
+	if existing != nil || err != nil {
+		return existing, err
 	}
 	c.Ask, c.Decoy = prompt.Ask, c.Decoy || prompt.Decoy
 	if !c.Decoy && !prompt.Silent {
@@ -75,7 +74,7 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	}
 	err = e.create(ctx, entry, rec)
 	if err != nil {
-		e.refundStart(ctx, took)
+		e.refundStart(ctx, charges)
 	}
 	if errors.Is(err, ErrExists) {
 		return e.repeatStart(ctx, id, req.Unanswered)
@@ -87,54 +86,55 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	return e.started(rec, entry, prompt.Public), nil
 }
 
-// prepareStart says what is asked. What cannot be asked is not counted by the limits; but they come before the proof of an enrolment,
-// which would be spent for nothing. An enrolment that was begun before comes back as it was.
-func (e *Engine) prepareStart(ctx context.Context, i challengeID, c *Challenge, req StartRequest, to Address) (prompt Prompt, took startCharge, before *Started, err error) {
-	s := i.strategy
+// prepareStart asks the strategy for its prompt and charges the limits. It charges nothing for a challenge that cannot be
+// asked. For an enrolment it charges first, because the proof of authority would otherwise be spent for nothing. It returns
+// existing if an enrolment with the same seed exists.
+func (e *Engine) prepareStart(ctx context.Context, id challengeID, c *Challenge, req StartRequest, to Address) (prompt Prompt, charges limitCharges, existing *Started, err error) {
+	s := id.strategy
 	c.Decoy = req.Decoy
 	if req.Purpose != PurposeEnrol {
 		if prompt, err = beginStrategy(ctx, s, c); err == nil {
 			err = e.checkMessage(c, prompt)
 		}
 		if err == nil {
-			took, err = e.chargeStart(ctx, s.Properties(), req, to)
+			charges, err = e.chargeStart(ctx, s.Properties(), req, to)
 		}
-		return prompt, took, nil, err
+		return prompt, charges, nil, err
 	}
-	if took, err = e.chargeStart(ctx, s.Properties(), req, to); err != nil {
+	if charges, err = e.chargeStart(ctx, s.Properties(), req, to); err != nil {
 		return prompt, nil, nil, err
 	}
-	if before, err = e.authorizeEnrolment(ctx, i, c, req); before != nil || err != nil {
-		return prompt, took, before, err
+	if existing, err = e.authorizeEnrolment(ctx, id, c, req); existing != nil || err != nil {
+		return prompt, charges, existing, err
 	}
 	prompt, err = beginStrategy(ctx, s, c)
-	return prompt, took, nil, err
+	return prompt, charges, nil, err
 }
 
-// authorizeEnrolment spends the proof that an enrolment needs. With a seed it looks first whether the challenge is there:
-// then the proof was spent on it.
-func (e *Engine) authorizeEnrolment(ctx context.Context, i challengeID, c *Challenge, req StartRequest) (before *Started, err error) {
+// authorizeEnrolment spends the proof that an enrolment needs. With a seed it first looks for the challenge of an earlier
+// request, which has spent the proof already.
+func (e *Engine) authorizeEnrolment(ctx context.Context, id challengeID, c *Challenge, req StartRequest) (existing *Started, err error) {
 	if req.Seed != nil {
-		if before, err = e.repeatStart(ctx, i, req.Unanswered); err == nil || !errors.Is(err, ErrUnknownChallenge) {
-			return before, err
+		if existing, err = e.repeatStart(ctx, id, req.Unanswered); err == nil || !errors.Is(err, ErrUnknownChallenge) {
+			return existing, err
 		}
 	}
-	set, err := e.env.factors.set(ctx, req.Subject, e.cfg.Clock())
+	set, err := e.env.factors.readSet(ctx, req.Subject, e.cfg.Clock())
 	if err != nil {
 		return nil, err
 	}
-	if err := hasRoom(set.others("")); err != nil {
+	if err := checkFactorLimit(set.others("")); err != nil {
 		return nil, err
 	}
-	allowed, err := e.authorize(ctx, set, req.Authority)
+	authority, err := e.authorize(ctx, set, req.Authority)
 	if err == nil && set.damaged() {
-		allowed.Life, err = e.renewSet(ctx, set)
+		authority.Generation, err = e.replaceDamagedSet(ctx, set)
 	}
-	c.Enrolment = &allowed
+	c.Enrolment = &authority
 	return nil, err
 }
 
-// beginStrategy asks the strategy; enrolling is a purpose that an Enroller serves by methods of its own.
+// beginStrategy calls BeginEnrol for PurposeEnrol and Begin for other purposes.
 func beginStrategy(ctx context.Context, s Strategy, c *Challenge) (Prompt, error) {
 	if c.Purpose == PurposeEnrol {
 		return s.(Enroller).BeginEnrol(ctx, c)
@@ -143,100 +143,24 @@ func beginStrategy(ctx context.Context, s Strategy, c *Challenge) (Prompt, error
 }
 
 func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challenge, challengeID, error) {
-	t := s.Properties()
+	props := s.Properties()
 	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	id, salt, err := e.newID(req, s, to)
 	if err != nil {
 		return nil, id, err
 	}
-	c := &Challenge{ID: id.id, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
+	c := &Challenge{ID: id.text, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
 		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
 		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
-		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(t)), env: e.env, salt: salt, key: e.keyring[0]}
-	if t.Sends {
+		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(props)), env: e.env, salt: salt, key: e.keyring[0]}
+	if props.Sends {
 		c.Sends, c.SentAt, c.CodeOf = 1, now, 1
 		c.Delivery = Delivery{Status: DeliveryQueued}
 	}
 	return c, id, nil
 }
 
-// newID draws the random part of an id and the salt of what is derived; a seed fixes both.
-func (e *Engine) newID(req StartRequest, s Strategy, to Address) (challengeID, []byte, error) {
-	draw, err := e.random(2*randomSize + saltSize)
-	if err != nil {
-		return challengeID{}, nil, fmt.Errorf("watchword: random source: %w", err)
-	}
-	if req.Seed != nil {
-		sum := e.identity.tags.sum("seed", e.cfg.App, string(req.Seed))
-		copy(draw, sum[:randomSize])
-		again := sha256.Sum256(sum[:])
-		copy(draw[randomSize:2*randomSize], again[:])
-	}
-	var group [groupSize]byte
-	switch s.Properties().Group {
-	case GroupAddress:
-		group = e.identity.groupTag(e.cfg.App, "address", to.key())
-	case GroupSubject:
-		about := "subject"
-		if req.Purpose == PurposeEnrol {
-			about = "enrolment" // of a secret that was just shown: it neither spends nor refills the budget of the others
-		}
-		group = e.identity.groupTag(e.cfg.App, about, s.Name(), req.Subject)
-	default:
-		copy(group[:], draw[randomSize:])
-	}
-	id := e.identity.newChallengeID([randomSize]byte(draw), e.appTag, group, e.identity.kindTag(s.Name(), req.Client.Known))
-	id.strategy = s
-	return id, draw[2*randomSize:], nil
-}
-
-// newEntry makes what the store keeps, and what it hides.
-func (e *Engine) newEntry(i challengeID, t StrategyProperties, c *Challenge, p Prompt) (Entry, *record, error) {
-	rec := &record{id: i, version: 1, sealed: sealed{Challenge: *c, Salt: c.salt}}
-	var err error
-	if rec.Digests, err = e.acceptedDigests(c, p); err != nil {
-		return Entry{}, nil, err
-	}
-	entry := Entry{ID: i.ref, Tries: e.tries(t), Version: 1, Digests: rec.Digests, ExpiresAt: c.ExpiresAt, KeepUntil: c.ExpiresAt.Add(keepClosed)}
-	entry.Sealed, err = rec.seal(1)
-	return entry, rec, err
-}
-
-// acceptedDigests are those of the right answers; a decoy has as many, of nothing.
-func (e *Engine) acceptedDigests(c *Challenge, p Prompt) ([][]byte, error) {
-	digests := make([][]byte, len(p.Accepts))
-	for i, answer := range p.Accepts {
-		if c.Decoy {
-			nothing, err := e.random(sha256.Size)
-			if err != nil {
-				return nil, err
-			}
-			digests[i] = nothing
-			continue
-		}
-		sum := c.key.digest(c.ID, c.Purpose, respondentOf(c.Subject, c.Address), answer.Reveal())
-		digests[i] = sum[:]
-	}
-	return digests, nil
-}
-
-// respondentOf is the subject, or the address of a challenge without one; neither for a discoverable passkey.
-func respondentOf(subject, address string) string {
-	switch {
-	case subject != "":
-		return "subject " + subject
-	case address != "":
-		return "address " + address
-	}
-	return ""
-}
-
-// digest is what is stored of an answer and what is compared: HMAC(key of the app, id | purpose | who | text).
-func (k *ringKey) digest(id, purpose, who, text string) [32]byte {
-	return k.digests.sum(id, purpose, who, text)
-}
-
-// create writes the entry and hands over what must be sent: within the same step if the store is the outbox too.
+// create stores the entry and queues its message, in one atomic step if the store is the outbox too.
 func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
 	if rec.Sends == 0 {
 		return e.cfg.Store.Create(ctx, entry)
@@ -248,12 +172,12 @@ func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
 	if err := e.cfg.Store.Create(ctx, entry); err != nil {
 		return err
 	}
-	return e.handOver(ctx, out, rec)
+	return e.enqueue(ctx, out, rec)
 }
 
-// handOver hands a message to an outbox of its own. If that takes no more, the delivery reads failed, as far as the store can
-// still be reached: whoever starts again with the same seed, or resends, sends it.
-func (e *Engine) handOver(ctx context.Context, out Outgoing, rec *record) error {
+// enqueue puts a message into the outbox. If the outbox refuses it, the delivery is recorded as failed, so that a start with
+// the same seed, or a resend, sends it.
+func (e *Engine) enqueue(ctx context.Context, out Outgoing, rec *record) error {
 	out.fresh = rec
 	err := e.cfg.Outbox.Put(ctx, out)
 	if err != nil {
@@ -266,10 +190,10 @@ func (e *Engine) handOver(ctx context.Context, out Outgoing, rec *record) error 
 	return err
 }
 
-// repeatStart answers for a seed that was used before: the challenge of that time, which sends nothing again unless
-// its message reads failed. What is asked is derived from it once more.
-func (e *Engine) repeatStart(ctx context.Context, i challengeID, unanswered bool) (*Started, error) {
-	entry, rec, err := e.read(ctx, i)
+// repeatStart returns the challenge of an earlier start with the same seed. It queues its message again only if that was not
+// queued. The prompt is derived again.
+func (e *Engine) repeatStart(ctx context.Context, id challengeID, unanswered bool) (*Started, error) {
+	entry, rec, err := e.read(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -282,19 +206,19 @@ func (e *Engine) repeatStart(ctx context.Context, i challengeID, unanswered bool
 		}
 		return nil, ErrChallengeCanceled
 	}
-	if err := e.handOverAgain(ctx, rec, unanswered); err != nil {
+	if err := e.enqueueUnsent(ctx, rec, unanswered); err != nil {
 		return nil, err
 	}
-	prompt, err := beginStrategy(ctx, i.strategy, &rec.Challenge)
+	prompt, err := beginStrategy(ctx, id.strategy, &rec.Challenge)
 	if err != nil {
 		return nil, err
 	}
 	return e.started(rec, entry, prompt.Public), nil
 }
 
-// handOverAgain hands over a first message that its start failed to hand over, or may have. One that another start has queued
-// is left alone, so that nothing is sent twice.
-func (e *Engine) handOverAgain(ctx context.Context, rec *record, unanswered bool) error {
+// enqueueUnsent queues a first message that its start failed to queue, or may have failed to queue. It does nothing if
+// another start has queued it.
+func (e *Engine) enqueueUnsent(ctx context.Context, rec *record, unanswered bool) error {
 	if rec.Sends != 1 || e.cfg.Outbox == nil {
 		return nil
 	}
@@ -310,11 +234,11 @@ func (e *Engine) handOverAgain(ctx context.Context, rec *record, unanswered bool
 	rec.Delivery, rec.SentAt = Delivery{Status: DeliveryQueued}, e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	err := e.update(ctx, rec)
 	if errors.Is(err, ErrConflict) {
-		return nil // somebody else was a moment earlier
+		return nil // another request has queued it
 	}
 	if err == nil {
 		rec.version++
-		err = e.handOver(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}, rec)
+		err = e.enqueue(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}, rec)
 	}
 	if err != nil {
 		return unavailable(err)

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/codec"
 )
 
-// Status is what became of a challenge. It is a hint: only a receipt proves. A challenge whose subject has removed what it
-// needs is canceled when somebody looks.
+// Status returns the state of a challenge. It proves nothing: only a receipt does. It cancels a pending challenge whose
+// subject has removed the factor that the challenge needs.
 func (e *Engine) Status(ctx context.Context, id string) (View, error) {
 	began := time.Now()
 	v, rec, err := e.readView(ctx, id)
@@ -26,47 +28,126 @@ func (e *Engine) Status(ctx context.Context, id string) (View, error) {
 	return canceled, err
 }
 
-// readView reads a challenge's status.
+// readView reads the state of a challenge.
 func (e *Engine) readView(ctx context.Context, id string) (View, *record, error) {
-	i, err := e.parse(id)
+	parsed, err := e.parse(id)
 	if err != nil {
 		return View{}, nil, err
 	}
-	entry, rec, err := e.read(ctx, i)
+	entry, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return View{}, nil, err
 	}
 	v := e.view(rec, entry)
 	if v.Status == Expired {
-		e.recordExpired(ctx, i, &rec.Challenge)
+		e.recordExpired(ctx, parsed, &rec.Challenge)
 	}
 	return v, rec, nil
 }
 
-// lacksPrerequisite reports whether a challenge asks for something that its subject has had and has no more, or enrols by an
-// authority that is gone.
+// A View is the public state of a challenge. It contains no secret and no full address.
+type View struct {
+	ID          string
+	Status      Status
+	Strategy    string
+	Channel     string
+	Purpose     string
+	Subject     string
+	SentTo      string // masked address; empty if nothing is sent
+	Ask         Ask
+	Locale      string
+	ReturnURL   string
+	Transaction map[string]string
+	Metadata    map[string]string
+	Client      Client
+	CreatedAt   time.Time
+	ExpiresAt   time.Time
+	TriesLeft   int       // tries left
+	Sends       bool      // messages are sent; SendsLeft, ResendAt and Delivery are set
+	SendsLeft   int       // messages left
+	ResendAt    time.Time // earliest time of a resend
+	Delivery    Delivery
+}
+
+func (e *Engine) view(r *record, entry Entry) View {
+	status, _ := e.status(r, entry)
+	v := View{ID: r.ID, Status: status, Strategy: r.Strategy, Channel: r.Channel, Purpose: r.Purpose, Subject: r.Subject,
+		SentTo: r.SentTo, Ask: r.Ask, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
+		Client: r.Client, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, TriesLeft: max(entry.Tries, 0)}
+	if r.Sends > 0 {
+		v.Sends, v.SendsLeft, v.Delivery = true, max(e.cfg.Sends-r.Sends, 0), r.Delivery
+		v.ResendAt = codec.ClampTime(e.resendAt(&r.Challenge))
+	}
+	return v
+}
+
+// status returns the state of a challenge and, if it was approved, the approval. An approval needs a valid mark; every other
+// state is taken from the store.
+func (e *Engine) status(r *record, entry Entry) (Status, approval) {
+	switch entry.State {
+	case StateApproved:
+		approved, ok := r.readMark(entry.Mark)
+		if !ok {
+			e.log.Error("approved challenge has no valid mark", "challenge", r.ID)
+			return Locked, approval{}
+		}
+		return Approved, approved
+	case StateLocked:
+		return Locked, approval{}
+	case StateCanceled:
+		return Canceled, approval{}
+	}
+	if ending, ok := e.tombstones.Find(r.id.random, tombstoneChallenge); ok {
+		return ending, approval{}
+	}
+	switch {
+	case !e.cfg.Clock().Before(r.ExpiresAt):
+		return Expired, approval{}
+	case entry.Tries <= 0 && len(r.Digests) > 0:
+		return Locked, approval{}
+	}
+	return Pending, approval{}
+}
+
+// closedError returns the error for a challenge that has ended; nil if it is pending.
+func closedError(s Status) error {
+	switch s {
+	case Approved:
+		return ErrChallengeApproved
+	case Canceled:
+		return ErrChallengeCanceled
+	case Locked:
+		return ErrAttemptsExhausted
+	case Expired:
+		return ErrChallengeExpired
+	}
+	return nil
+}
+
+// lacksPrerequisite reports whether the subject has removed the factor that a challenge needs, or whether the authority of an
+// enrolment has ended.
 func (e *Engine) lacksPrerequisite(ctx context.Context, rec *record) bool {
 	verifier, ok := rec.id.strategy.(Verifier)
 	if !ok || rec.Subject == "" {
 		return false
 	}
 	if rec.Purpose == PurposeEnrol {
-		set, err := e.env.factors.set(ctx, rec.Subject, e.cfg.Clock())
-		return err == nil && errors.Is(e.checkAuthorityLives(ctx, rec, set), ErrProofRequired)
+		set, err := e.env.factors.readSet(ctx, rec.Subject, e.cfg.Clock())
+		return err == nil && errors.Is(e.checkAuthorityValid(ctx, rec, set), ErrProofRequired)
 	}
 	c := rec.Challenge
 	prompt, err := verifier.Begin(ctx, &c)
 	gone := err == nil && prompt.Decoy || errors.Is(err, ErrNotEnrolled) || errors.Is(err, ErrUnknownFactor)
-	return gone && !rec.Decoy // which takes as long
+	return gone && !rec.Decoy // evaluated after Begin, so that a decoy takes as long
 }
 
-// Cancel ends a challenge that is still pending; canceling it again changes nothing.
+// Cancel cancels a pending challenge. It is idempotent. A challenge that ended otherwise returns the error of its state.
 func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
-	i, err := e.parse(id)
+	parsed, err := e.parse(id)
 	if err != nil {
 		return View{}, err
 	}
-	entry, rec, err := e.read(ctx, i)
+	entry, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return View{}, err
 	}
@@ -75,25 +156,25 @@ func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	} else if status != Pending {
 		return View{}, closedError(status)
 	}
-	err = e.cfg.Store.Close(ctx, i.ref, Closing{State: StateCanceled})
+	err = e.cfg.Store.Close(ctx, parsed.storeID, Closing{State: StateCanceled})
 	switch {
 	case errors.Is(err, ErrClosed):
-		return View{}, e.endingOf(ctx, i)
+		return View{}, e.endingOf(ctx, parsed)
 	case errors.Is(err, ErrNotFound):
 		return View{}, ErrUnknownChallenge
 	case err != nil:
 		return View{}, unavailable(err)
 	}
-	e.tombstones.Add(i.rand, endChallenge, Canceled)
+	e.tombstones.Add(parsed.random, tombstoneChallenge, Canceled)
 	e.watchers.Wake(id)
 	e.emit(ctx, EventCanceled, &rec.Challenge)
 	entry.State = StateCanceled
 	return e.view(rec, entry), nil
 }
 
-// endingOf reads how a closed challenge ended.
-func (e *Engine) endingOf(ctx context.Context, i challengeID) error {
-	entry, rec, err := e.read(ctx, i)
+// endingOf returns the error for the state of a closed challenge.
+func (e *Engine) endingOf(ctx context.Context, id challengeID) error {
+	entry, rec, err := e.read(ctx, id)
 	if err != nil {
 		return err
 	}
@@ -104,24 +185,24 @@ func (e *Engine) endingOf(ctx context.Context, i challengeID) error {
 	return ErrAttemptsExhausted
 }
 
-// lastReadTimeout bounds how long the first look of a waiting caller may take.
-const lastReadTimeout = 2 * time.Second
+// firstReadTimeout bounds the first read of Wait.
+const firstReadTimeout = 2 * time.Second
 
-// How often a waiting caller reads: at first soon, then once a second.
+// The pauses between the reads of Wait.
 const (
 	firstPoll = 200 * time.Millisecond
-	lastPoll  = time.Second
+	maxPoll   = time.Second
 )
 
-// Wait returns when the challenge is no longer pending, or its status when the context is done. Answers that this process
-// takes in are seen at once, those of other nodes within a second.
+// Wait returns when the challenge is no longer pending, or with its pending status when the context is done. It notices
+// changes made by this process at once, and those of other nodes within a second.
 func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 	wake, stop := e.watchers.Watch(id)
 	defer stop()
-	first, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastReadTimeout)
+	first, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstReadTimeout)
 	v, err := e.Status(first, id)
 	cancel()
-	for pause := firstPoll; err == nil && v.Status == Pending; pause = min(pause*3/2, lastPoll) {
+	for pause := firstPoll; err == nil && v.Status == Pending; pause = min(pause*3/2, maxPoll) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -131,19 +212,19 @@ func (e *Engine) Wait(ctx context.Context, id string) (View, error) {
 		case <-timer.C:
 		}
 		timer.Stop()
-		var now View
-		if now, _, err = e.readView(ctx, id); ctx.Err() != nil {
+		var current View
+		if current, _, err = e.readView(ctx, id); ctx.Err() != nil {
 			return v, nil
 		}
-		v = now
+		v = current
 	}
 	return v, err
 }
 
-// What of a challenge ended in this process, for its tombstones.
+// What a tombstone records of a challenge.
 const (
-	endChallenge = 'c' // the challenge itself; how is its Status
-	endCollected = 'r' // its receipt was given out
-	endRedeemed  = 's' // its receipt was redeemed
-	endUnopened  = 'o' // its link was opened for the first time
+	tombstoneChallenge  = 'c' // the challenge ended; the ending is its Status
+	tombstoneCollected  = 'r' // its receipt was collected
+	tombstoneRedeemed   = 's' // its receipt was redeemed
+	tombstoneLinkOpened = 'o' // its link was opened
 )

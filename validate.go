@@ -16,11 +16,11 @@ import (
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
-// Bounds of what a caller may send along; longer texts are refused before anything is read or written.
+// Bounds of the fields of requests. Longer texts are refused before the store is used.
 const (
-	maxText    = 255 // bytes of a subject, nonce, label or locale
-	maxLong    = 2048
-	maxEntries = 16 // of a transaction or metadata
+	maxText    = 255  // bytes of a subject, nonce, label or locale
+	maxLong    = 2048 // bytes of a user agent or return URL
+	maxEntries = 16   // of a transaction or metadata
 
 	maxInReceipt = 8 << 10 // bytes of JSON that a receipt repeats
 )
@@ -28,13 +28,13 @@ const (
 var (
 	purposePattern = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
 	// localePattern is the grammar of RFC 5646 §2.1: a language with its script, region, variants and extensions, private
-	// use, or one of the irregular tags that were registered before it.
+	// use, or an irregular tag that was registered before it.
 	localePattern = regexp.MustCompile(`(?i)^(?:(?:[a-z]{2,3}(?:-[a-z]{3}){0,3}|[a-z]{4,8})(?:-[a-z]{4})?(?:-(?:[a-z]{2}|[0-9]{3}))?` +
 		`(?:-(?:[a-z0-9]{5,8}|[0-9][a-z0-9]{3}))*(?:-[0-9a-wy-z](?:-[a-z0-9]{2,8})+)*(?:-x(?:-[a-z0-9]{1,8})+)?` +
 		`|x(?:-[a-z0-9]{1,8})+|en-gb-oed|i-(?:ami|bnn|default|enochian|hak|klingon|lux|mingo|navajo|pwn|tao|tay|tsu)|sgn-(?:be-fr|be-nl|ch-de))$`)
 )
 
-// validateStart says whether a challenge can be started as asked, and makes its address canonical.
+// validateStart checks the request of a start, and returns its strategy and canonical address.
 func (e *Engine) validateStart(req StartRequest) (Strategy, Address, error) {
 	s := e.strategies[req.Strategy]
 	if s == nil {
@@ -50,8 +50,8 @@ func (e *Engine) validateStart(req StartRequest) (Strategy, Address, error) {
 	return s, address, err
 }
 
-// addressOf asks the address policy. An address that it refuses for a while comes back all the same, and takeStart decides
-// who is let in.
+// addressOf calls the address policy. An address that the policy refuses for a while is returned with its refusal;
+// chargeStart decides who may use it.
 func (e *Engine) addressOf(channel, to string) (Address, error) {
 	address, err := e.cfg.Addresses(channel, to)
 	var refusal *Error
@@ -67,19 +67,19 @@ func (e *Engine) invalidFields(req StartRequest, s Strategy) (out []FieldError) 
 			out = append(out, FieldError{field, reason})
 		}
 	}
-	t := s.Properties()
-	wrongPurpose := e.purposeProblem(req.Purpose)
-	refuse(wrongPurpose != "", "purpose", wrongPurpose)
+	props := s.Properties()
+	purposeReason := e.purposeProblem(req.Purpose)
+	refuse(purposeReason != "", "purpose", purposeReason)
 	_, enrols := s.(Enroller)
 	refuse(req.Purpose == PurposeEnrol && !enrols, "purpose", "nothing can be enrolled with this strategy")
-	refuse((t.Subject || req.Purpose == PurposeEnrol) && req.Subject == "", "subject", "is required")
-	refuse(t.Sends && req.To == "", "to", "is required")
-	refuse(!t.Sends && req.To != "", "to", "nothing is sent with this strategy")
-	refuse(t.Sends && req.Channel == "", "channel", "is required")
-	if t.Sends && req.Channel != "" && !e.channels[req.Channel] {
+	refuse((props.Subject || req.Purpose == PurposeEnrol) && req.Subject == "", "subject", "is required")
+	refuse(props.Sends && req.To == "", "to", "is required")
+	refuse(!props.Sends && req.To != "", "to", "nothing is sent with this strategy")
+	refuse(props.Sends && req.Channel == "", "channel", "is required")
+	if props.Sends && req.Channel != "" && !e.channels[req.Channel] {
 		refuse(true, "channel", notListed("can send by", e.channels))
 	}
-	refuse(!t.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
+	refuse(!props.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
 	refuse(req.Locale != "" && !isLocale(req.Locale), "locale", "is not a language tag (BCP 47), as in pt-BR")
 	refuse(!isSubject(req.Subject), "subject", subjectReason)
 	refuse(!isLegibleText(req.Label, maxText), "label", illegibleReason)
@@ -95,7 +95,7 @@ func (e *Engine) invalidFields(req StartRequest, s Strategy) (out []FieldError) 
 	return out
 }
 
-// invalidFields says what is wrong with what the app's backend says of a client.
+// invalidFields returns the invalid fields of a client.
 func (c Client) invalidFields() (out []FieldError) {
 	if !isPlainText(c.UserAgent, maxLong) {
 		out = append(out, FieldError{"client.user_agent", "is too long or holds control characters"})
@@ -111,8 +111,8 @@ func isClientIP(text string) bool {
 	return err == nil && ip.Zone() == ""
 }
 
-// isLocale reports whether a text is well-formed by BCP 47. Letters are ASCII: a pattern that ignores case also takes the
-// Kelvin sign for a K.
+// isLocale reports whether a text is well-formed by BCP 47. It requires ASCII: a pattern that ignores case also matches the
+// Kelvin sign as a K.
 func isLocale(text string) bool {
 	return len(text) <= maxText && localePattern.MatchString(text) &&
 		!strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
@@ -120,7 +120,7 @@ func isLocale(text string) bool {
 
 func (e *Engine) allowsReturnURL(url string) bool {
 	origin, err := hosts.OriginOf(url)
-	return err == nil && len(url) <= maxLong && e.returns[origin]
+	return err == nil && len(url) <= maxLong && e.returnOrigins[origin]
 }
 
 // isPlainText reports whether a text is UTF-8, short enough and free of control characters.
@@ -148,11 +148,11 @@ func shortTexts(m map[string]string, fits func(text string, longest int) bool) b
 	return true
 }
 
-// ownPurposes are those that mean something to the engine.
-var ownPurposes = []string{PurposeSignIn, PurposeMFA, PurposePasswordReset, PurposeEnrol, PurposeManageFactors}
+// builtinPurposes are the purposes that the engine gives a meaning.
+var builtinPurposes = []string{PurposeSignIn, PurposeMFA, PurposePasswordReset, PurposeEnrol, PurposeManageFactors}
 
-// knownPurposes are the engine's own by their letters alone, with the spellings of other people's dictionaries.
-var knownPurposes = map[string]string{
+// purposeSpellings maps spellings of the engine's purposes, without separators, to the purpose.
+var purposeSpellings = map[string]string{
 	"signin":        PurposeSignIn,
 	"mfa":           PurposeMFA,
 	"passwordreset": PurposePasswordReset,
@@ -166,19 +166,20 @@ var knownPurposes = map[string]string{
 
 var wordSeparators = strings.NewReplacer("_", "", "-", "", " ", "")
 
-// intendedPurpose is the purpose of the engine's that another one is nearly, or empty. Such a challenge would do something else
-// than was meant, without a word.
+// intendedPurpose returns the purpose of the engine that another one resembles, or empty. A challenge with such a purpose
+// would silently do something else than intended.
 func intendedPurpose(purpose string) string {
-	meant := knownPurposes[wordSeparators.Replace(strings.ToLower(purpose))]
+	meant := purposeSpellings[wordSeparators.Replace(strings.ToLower(purpose))]
 	if meant == purpose {
 		return ""
 	}
 	return meant
 }
 
-// purposeProblem says what is wrong with the purpose of a start; empty: nothing is. What the app lists it means.
+// purposeProblem returns the reason to refuse the purpose of a start; empty: it is valid. Purposes that the app lists are
+// valid.
 func (e *Engine) purposeProblem(purpose string) string {
-	if e.purposes[purpose] || len(e.purposes) == 0 && slices.Contains(ownPurposes, purpose) {
+	if e.purposes[purpose] || len(e.purposes) == 0 && slices.Contains(builtinPurposes, purpose) {
 		return ""
 	}
 	switch meant := intendedPurpose(purpose); {
@@ -192,7 +193,7 @@ func (e *Engine) purposeProblem(purpose string) string {
 	return ""
 }
 
-// notListed is the reason for refusing a name that is not among those that the app offers, uses or can send by.
+// notListed returns the reason to refuse a name that is not in the app's list.
 func notListed[V any](verb string, names map[string]V) string {
 	list := "none"
 	if len(names) > 0 {
@@ -201,13 +202,12 @@ func notListed[V any](verb string, names map[string]V) string {
 	return "is not one that this app " + verb + ": " + list
 }
 
-// subjectReason is the reason given for a subject that isSubject refuses.
+// subjectReason is the reason to refuse a subject; see isSubject.
 const subjectReason = "is at most 255 bytes, all of them visible, with no space at either end, and not ., .. or / alone"
 
-// isSubject reports whether a text can name a subject, or is empty and names nobody. All of it can be seen, and it can be a
-// segment of the path under which everything of a subject is removed: clients and servers take . and .. out of a path,
-// however they are escaped, and net/http takes an escaped / alone for the end of one. Every other text arrives when it is
-// escaped.
+// isSubject reports whether a text can name a subject; the empty text can. All of it must be visible, and it must work as a
+// segment of a URL path: clients and servers remove . and .. from paths, however they are escaped, and net/http treats an
+// escaped / as the end of one.
 func isSubject(text string) bool {
 	switch text {
 	case ".", "..", "/":
@@ -216,17 +216,17 @@ func isSubject(text string) bool {
 	return isPlainText(text, maxText) && text == strings.TrimSpace(text) && !strings.ContainsFunc(text, isInvisible)
 }
 
-// illegibleReason is the reason given for a text that legible refuses.
+// illegibleReason is the reason to refuse a text; see isLegibleText.
 const illegibleReason = "is too long or holds control characters, or such as cannot be seen"
 
-// isLegibleText reports whether a plain text, which people are to read, is read as it is: nothing in it is hidden, or changes the
-// direction of what is around it. Joiners and variation selectors stay, since scripts and emoji need them.
+// isLegibleText reports whether people read a text as it is stored: nothing in it is hidden or changes the direction of the
+// text around it. Joiners and variation selectors are allowed, since scripts and emoji need them.
 func isLegibleText(text string, longest int) bool {
 	return isPlainText(text, longest) && !strings.ContainsFunc(text, func(r rune) bool { return isInvisible(r) && !isJoiner(r) })
 }
 
-// isInvisible is about Default_Ignorable_Code_Point (Unicode Standard Annex 44), to which format characters belong; of
-// these a few in Arabic and Syriac are visible.
+// isInvisible reports whether a character is ignorable: nearly Default_Ignorable_Code_Point (Unicode Standard Annex 44),
+// which includes format characters. A few of those in Arabic and Syriac are visible.
 func isInvisible(r rune) bool {
 	return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) &&
 		!unicode.Is(unicode.Prepended_Concatenation_Mark, r)
@@ -236,8 +236,8 @@ func isJoiner(r rune) bool {
 	return unicode.In(r, unicode.Join_Control, unicode.Variation_Selector)
 }
 
-// returnOrigins checks the app's list: each entry is an origin and nothing more.
-func returnOrigins(list []string) (map[string]bool, error) {
+// parseReturnOrigins checks the app's list: each entry must be an origin and nothing more.
+func parseReturnOrigins(list []string) (map[string]bool, error) {
 	out := map[string]bool{}
 	var problems []error
 	for i, text := range list {
@@ -249,7 +249,7 @@ func returnOrigins(list []string) (map[string]bool, error) {
 	return out, errors.Join(problems...)
 }
 
-// checkIssuer wants a URL that links and receipts can be made of: an origin and perhaps a path, without a slash at the end.
+// checkIssuer requires a URL for links and receipts: an origin and perhaps a path, without a slash at the end.
 func checkIssuer(text string) error {
 	_, err := hosts.OriginOf(text)
 	if err == nil && (strings.ContainsAny(text, "?#") || strings.HasSuffix(text, "/")) {
@@ -258,7 +258,7 @@ func checkIssuer(text string) error {
 	return err
 }
 
-// isSMSOrigin reports whether a code in an SMS can be bound to a host.
+// isSMSOrigin reports whether a code in an SMS can be bound to the host.
 func isSMSOrigin(host string) bool {
 	return hosts.CheckHost(host) == nil && !strings.Contains(host, ":")
 }

@@ -1,3 +1,13 @@
+// Package watchword verifies people for an app: it sends codes and links and checks them, and it checks the factors that a
+// subject has enrolled, such as authenticator apps, passkeys and recovery codes. It knows no users and no sessions.
+//
+// An Engine serves one app. Engine.Start creates a challenge for a subject or an address, Engine.Check checks an answer of
+// the app's backend and returns the claims of a receipt. A hosted page or a link calls Engine.Answer instead, and the starter
+// of the challenge collects the receipt with Engine.Redeem.
+//
+// Strategies, stores, senders, limiters and signers implement the interfaces of this package in packages of their own. The
+// engine keeps challenges in a Store, where they are encrypted, and factors in Factors. Every node with the same keys and
+// stores can serve every request.
 package watchword
 
 import (
@@ -18,79 +28,80 @@ import (
 	"github.com/watchword-auth/watchword/internal/watch"
 )
 
-// A Config is what an Engine is made of. Zero values are the defaults that API.md names; what is missing or unsafe New
-// reports all at once.
+// A Config is the configuration of an Engine. Zero values are replaced by defaults. New reports all missing and unsafe
+// settings at once.
 type Config struct {
-	App    string // the tenant: part of every key's derivation, and the audience of receipts; required
-	Name   string // the app's name for people; default App
-	Issuer string // the public URL, https://verify.example.com: issuer of receipts, origin of links; required
+	App    string // id of the app: part of every key's derivation, and the audience of receipts; required
+	Name   string // of the app, for people; default App
+	Issuer string // public URL, such as https://verify.example.com: issuer of receipts, origin of links; required
 
-	Keys     []Key // the first makes codes and seals, all of them verify; required
+	Keys     []Key // the first is active, all of them verify; required
 	Identity Key   // names groups and limits; does not rotate with Keys; required
 
-	Store        Store // required
-	Outbox       Outbox
-	Factors      Factors
-	Strategies   []Strategy // required
-	Addresses    AddressPolicy
-	Channels     []string                    // by which messages can be sent
-	ProviderName func(channel string) string // names who carries messages, for those that only look sent; nil: nobody is named
-	Purposes     []string                    // the only ones allowed; none: every well-formed one
+	Store        Store                       // required
+	Outbox       Outbox                      // required by strategies that send, unless Store is an Outbox
+	Factors      Factors                     // required by strategies that enrol
+	Strategies   []Strategy                  // required
+	Addresses    AddressPolicy               // required by strategies that send
+	Channels     []string                    // channels by which messages can be sent
+	ProviderName func(channel string) string // name of the provider of a channel, for messages that only look sent; nil: no name
+	Purposes     []string                    // the only purposes allowed; empty: every well-formed one
 
-	// CheckMessage refuses a message that would not show what is approved. It is asked with the message of every start that
-	// sends and has a transaction, before anything is counted, and again where a resend goes by another channel; its
-	// error is a *Error of ErrInvalidRequest that names the fields. It must do no I/O. nil: every message can be sent.
+	// CheckMessage refuses a message that would not show the transaction that is approved. It is called for every start that
+	// sends and has a transaction, before anything is counted, and for a resend by another channel. Its error is an *Error of
+	// ErrInvalidRequest that names the fields. It must do no I/O. Nil: no message is refused.
 	CheckMessage func(m Message) error
 
-	// ReturnOrigins are where a person may be sent back to, https://app.example.com say. A return_url is matched by
-	// exact origin; without a list none is accepted.
+	// ReturnOrigins are the origins of allowed return URLs, such as https://app.example.com. A return_url must match one
+	// exactly; with an empty list all are refused.
 	ReturnOrigins []string
 
-	Starts Limiter  // of starts and resends, shared by all nodes; nil: none
-	Checks Throttle // of checks, counted by each process; nil: none
+	Starts Limiter  // limits of starts and resends, shared by all nodes; nil: none
+	Checks Throttle // limits of checks, counted by each process; nil: none
 
-	// Reserved is the limit of starts and resends to addresses that Addresses refuses for a while, by devices that the app
-	// does not know. It counts by prefix and is shared by all nodes. Nil: none of them passes.
+	// Reserved limits starts and resends of unknown devices to addresses that Addresses refuses for a while. It counts by
+	// prefix and is shared by all nodes. Nil: all of them are refused.
 	Reserved Limiter
 
-	Lifetime        time.Duration // of a challenge, at most and by default 10 minutes
-	Tries           int           // of a challenge, by default 5
-	Sends           int           // messages of a challenge, by default 5
-	Cooldown        time.Duration // before the first resend, by default 30 seconds; it doubles with each send
-	ReceiptLifetime time.Duration // at most 10 minutes, by default 5
-	NewCodes        bool          // each resend brings a new code and ends the older one
+	Lifetime        time.Duration // of a challenge; at most and by default 10 minutes
+	Tries           int           // of a challenge; by default 5
+	Sends           int           // messages of a challenge; by default 5
+	Cooldown        time.Duration // before the first resend; by default 30 seconds; doubles with each send
+	ReceiptLifetime time.Duration // at most 10 minutes; by default 5
+	NewCodes        bool          // each resend brings a new code and invalidates the older one
 	SMSOrigin       string        // host of the @host #code line that browsers bind a code to; empty: no such line
-	Budget          []Window      // of a group's wrong answers, by default 5 in 15 minutes and 30 a day
-	NoBudget        bool          // for load tests: wrong answers are limited by a challenge's own tries alone
-	Development     bool          // an answer for another purpose or somebody else hears so, in Error.Extra
+	Budget          []Window      // of a group's wrong answers; by default 5 in 15 minutes and 30 a day
+	NoBudget        bool          // for load tests: only a challenge's own tries limit wrong answers
+	Development     bool          // Error.Extra explains answers for another purpose or respondent
 
-	Clock  func() time.Time                   // default time.Now
-	Random io.Reader                          // default crypto/rand
-	Logger *slog.Logger                       // default: nothing is logged
-	Events func(ctx context.Context, e Event) // called in line, so it must not block; nil: nobody listens
+	Clock  func() time.Time                   // default: time.Now
+	Random io.Reader                          // default: crypto/rand.Reader
+	Logger *slog.Logger                       // default: discards everything
+	Events func(ctx context.Context, e Event) // called synchronously, so it must not block; nil: no events
 }
 
-// An Engine verifies for one app. It is safe for concurrent use and keeps nothing that another node would need.
+// An Engine creates and checks challenges for one app. It is safe for concurrent use. It holds no state that other nodes
+// need.
 type Engine struct {
-	cfg          Config
-	keyring      keyring
-	identity     *identity
-	appTag       [appSize]byte
-	strategies   map[string]Strategy
-	kinds        map[[kindSize]byte]Strategy
-	channels     map[string]bool
-	purposes     map[string]bool
-	returns      map[string]bool
-	tombstones   *tombstones.Set[Status]
-	watchers     *watch.Watchers
-	env          *environment
-	background   *background.Runner
-	noteRemovals noteRemovals
-	keys         probe.Gate
+	cfg             Config
+	keyring         keyring
+	identity        *identity
+	appTag          [appSize]byte
+	strategies      map[string]Strategy
+	strategiesByTag map[[strategyTagSize]byte]Strategy
+	channels        map[string]bool
+	purposes        map[string]bool
+	returnOrigins   map[string]bool
+	tombstones      *tombstones.Set[Status]
+	watchers        *watch.Watchers
+	env             *environment
+	background      *background.Runner
+	noteRemovals    noteRemovals
+	keys            probe.Gate
 
-	placeholder SealedFactor  // for decoys to decrypt
-	process     [8]byte       // random: names this process in an attemptID
-	attempts    atomic.Uint64 // so far
+	placeholder SealedFactor  // an encrypted factor for decoys to decrypt
+	processID   [8]byte       // random; part of every requestID of this process
+	requests    atomic.Uint64 // number of requests so far
 	log         *slog.Logger
 }
 
@@ -99,19 +110,19 @@ const (
 	maxReceiptLifetime = 10 * time.Minute
 	maxGuessChance     = 1e-5 // tries × accepted values ÷ code space
 	maxSends           = 100
-	keepClosed         = 15 * time.Minute // entries stay readable that long after they expired
+	keepAfterExpiry    = 15 * time.Minute // entries stay readable that long after they expired
 )
 
 var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 
-// New makes an Engine, or reports everything that is missing or unsafe.
+// New returns an Engine, or an error with everything that is missing or unsafe in the configuration.
 func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
-	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, kinds: map[[kindSize]byte]Strategy{},
-		channels: set(cfg.Channels), purposes: set(cfg.Purposes), tombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
-	problems := append(cfg.problems(), e.deriveKeys()...)
-	returns, err := returnOrigins(cfg.ReturnOrigins)
-	if e.returns = returns; err != nil {
+	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, strategiesByTag: map[[strategyTagSize]byte]Strategy{},
+		channels: stringSet(cfg.Channels), purposes: stringSet(cfg.Purposes), tombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
+	problems := append(cfg.invalidSettings(), e.deriveKeys()...)
+	returns, err := parseReturnOrigins(cfg.ReturnOrigins)
+	if e.returnOrigins = returns; err != nil {
 		problems = append(problems, err)
 	}
 	if e.identity != nil {
@@ -123,11 +134,11 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App, decoy: e.decoyFactor,
 		factors: &factorStore{app: cfg.App, store: cfg.Factors, keyring: e.keyring, ids: e.identity.tags, log: cfg.Logger}}
-	process, err := e.random(len(e.process))
+	process, err := e.random(len(e.processID))
 	if err != nil {
 		return nil, fmt.Errorf("watchword: random source: %w", err)
 	}
-	copy(e.process[:], process)
+	copy(e.processID[:], process)
 	return e, e.prepareDecoys()
 }
 
@@ -162,7 +173,7 @@ func orDefault[T comparable](v *T, fallback T) {
 	}
 }
 
-func (c *Config) problems() (out []error) {
+func (c *Config) invalidSettings() (out []error) {
 	refuse := func(bad bool, field, format string, args ...any) {
 		if bad {
 			out = append(out, setting.Errorf(field, format, args...))
@@ -226,38 +237,38 @@ func (e *Engine) addStrategies() (problems []error) {
 		if e.strategies[name] != nil {
 			problems = append(problems, fmt.Errorf("strategy %q: is there twice", name))
 		}
-		t := s.Properties()
-		if chance := float64(e.tries(t)*max(t.RightAnswers, 1)) / t.Space; t.Space > 0 && chance > maxGuessChance {
+		props := s.Properties()
+		if chance := float64(e.tries(props)*max(props.RightAnswers, 1)) / props.Space; props.Space > 0 && chance > maxGuessChance {
 			problems = append(problems, setting.Errorf("Tries", "strategy %q: %d tries with %d accepted values out of %.0f is a chance of more than 1 in 100,000: use longer codes or fewer tries",
-				name, e.tries(t), max(t.RightAnswers, 1), t.Space))
+				name, e.tries(props), max(props.RightAnswers, 1), props.Space))
 		}
-		if t.Sends && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {
+		if props.Sends && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Addresses, and an Outbox to send from", name))
 		}
 		if _, enrols := s.(Enroller); enrols && e.cfg.Factors == nil {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Factors", name))
 		}
-		kind := e.identity.kindTag(name, false)
-		if other := e.kinds[kind]; other != nil {
+		tag := e.identity.strategyTag(name, false)
+		if other := e.strategiesByTag[tag]; other != nil {
 			problems = append(problems, fmt.Errorf("strategy %q: its tag under this identity key is that of %q", name, other.Name()))
 		}
-		e.strategies[name], e.kinds[kind] = s, s
+		e.strategies[name], e.strategiesByTag[tag] = s, s
 	}
 	return problems
 }
 
 func isOutbox(s Store) bool { _, ok := s.(Outbox); return ok }
 
-func (e *Engine) tries(t StrategyProperties) int {
-	if t.Tries > 0 {
-		return t.Tries
+func (e *Engine) tries(props StrategyProperties) int {
+	if props.Tries > 0 {
+		return props.Tries
 	}
 	return e.cfg.Tries
 }
 
-func (e *Engine) lifetime(t StrategyProperties) time.Duration {
-	if t.Lifetime > 0 {
-		return min(t.Lifetime, maxLifetime)
+func (e *Engine) lifetime(props StrategyProperties) time.Duration {
+	if props.Lifetime > 0 {
+		return min(props.Lifetime, maxLifetime)
 	}
 	return e.cfg.Lifetime
 }
@@ -268,34 +279,13 @@ func (e *Engine) random(n int) ([]byte, error) {
 	return b, err
 }
 
-// App is the id of the app that the engine verifies for.
+// App returns the id of the app.
 func (e *Engine) App() string { return e.cfg.App }
 
-// Name is the app's name for people.
+// Name returns the app's name for people.
 func (e *Engine) Name() string { return e.cfg.Name }
 
-// OwnsChallenge reports whether the engine's app made a challenge of this id; nothing is read for it. With it a server finds the
-// engine of a page or a callback.
-func (e *Engine) OwnsChallenge(id string) bool {
-	_, err := e.parse(id)
-	return err == nil
-}
-
-// parse returns what an id says; an id of another app is as unknown as one that nobody made.
-func (e *Engine) parse(id string) (challengeID, error) {
-	i, ok := e.identity.parseID(id)
-	if !ok || i.app != e.appTag {
-		return challengeID{}, ErrUnknownChallenge
-	}
-	kind := i.kind
-	kind[0] &^= knownBit
-	if i.strategy = e.kinds[kind]; i.strategy == nil {
-		return challengeID{}, ErrUnknownChallenge
-	}
-	return i, nil
-}
-
-func set(names []string) map[string]bool {
+func stringSet(names []string) map[string]bool {
 	out := make(map[string]bool, len(names))
 	for _, n := range names {
 		out[n] = true

@@ -1,4 +1,4 @@
-// Package background runs tasks that no answer waits for.
+// Package background runs tasks beside requests, in a bounded number of goroutines.
 package background
 
 import (
@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Runner runs at most 1,024 tasks at a time, in goroutines of their own.
+// A Runner runs at most 1,024 tasks at a time, each in a goroutine. It is safe for concurrent use.
 type Runner struct{ slots chan struct{} }
 
 const (
@@ -19,35 +19,36 @@ const (
 // New returns a Runner.
 func New() *Runner { return &Runner{make(chan struct{}, maxTasks)} }
 
-// RunLater runs a task once, after a while, with a time-out of two seconds. It reports false, and runs nothing, if 1,024 tasks
-// are waiting or running. The context's values are kept, its end is not.
-func (b *Runner) RunLater(ctx context.Context, after time.Duration, task func(ctx context.Context) error) bool {
-	if !b.takeSlot() {
+// RunLater runs a task once after the delay, with a time-out of two seconds. The task keeps the context's values but not its
+// cancellation. RunLater returns false and does not run the task if 1,024 tasks are scheduled or running.
+func (r *Runner) RunLater(ctx context.Context, delay time.Duration, task func(ctx context.Context) error) bool {
+	if !r.takeSlot() {
 		return false
 	}
-	time.AfterFunc(after, func() { b.runTask(context.WithoutCancel(ctx), 0, task) })
+	time.AfterFunc(delay, func() { r.runTask(context.WithoutCancel(ctx), 0, task) })
 	return true
 }
 
-// RunUntilDone runs a task until it succeeds, for half a minute at most; it runs nothing if 1,024 tasks are waiting or running.
-func (b *Runner) RunUntilDone(ctx context.Context, task func(ctx context.Context) error) {
-	if b.takeSlot() {
-		go b.runTask(context.WithoutCancel(ctx), retryTime, task)
+// RunUntilDone runs a task again until it succeeds, for 30 seconds at most. It does not run the task if 1,024 tasks are
+// scheduled or running.
+func (r *Runner) RunUntilDone(ctx context.Context, task func(ctx context.Context) error) {
+	if r.takeSlot() {
+		go r.runTask(context.WithoutCancel(ctx), retryTime, task)
 	}
 }
 
-func (b *Runner) takeSlot() bool {
+func (r *Runner) takeSlot() bool {
 	select {
-	case b.slots <- struct{}{}:
+	case r.slots <- struct{}{}:
 		return true
 	default:
 		return false
 	}
 }
 
-// runTask runs a task at least once, and again within a time if it fails.
-func (b *Runner) runTask(ctx context.Context, within time.Duration, task func(ctx context.Context) error) {
-	defer func() { <-b.slots }()
+// runTask runs a task once, and again while it fails and the time is not over.
+func (r *Runner) runTask(ctx context.Context, within time.Duration, task func(ctx context.Context) error) {
+	defer func() { <-r.slots }()
 	for began := time.Now(); ; {
 		limited, cancel := context.WithTimeout(ctx, tryTimeout)
 		err := task(limited)

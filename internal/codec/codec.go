@@ -1,5 +1,5 @@
-// Package codec encodes the content of sealed entries and factors in a compact binary form. It is used instead of
-// encoding/json because every check reads one such content and most write one.
+// Package codec encodes the content of encrypted entries and factors in a compact binary form. It replaces encoding/json
+// because every check reads such a content and most checks write one.
 package codec
 
 import (
@@ -11,37 +11,37 @@ import (
 	"time"
 )
 
-// A Codec writes or reads data. A type lists its fields once, in a method that is called for both, so that they cannot
-// disagree. Texts are preceded by their length, numbers are varints. Fields that a newer version adds at the end are zero
-// when older data is read.
+// A Codec encodes or decodes data. A type lists its fields once, in a method that serves both directions, so that they cannot
+// differ. Texts are preceded by their length, numbers are varints. Fields that a newer version adds at the end are zero when
+// older data is decoded.
 type Codec struct {
 	reading bool
-	data    []byte // what was written
-	rest    string // what is still to be read; texts are parts of it and share its memory
+	data    []byte // encoded so far
+	rest    string // not decoded yet; decoded texts share its memory
 	err     error
 }
 
-// ErrIncomplete says that the data ends within a field.
+// ErrIncomplete means that the data ends within a field.
 var ErrIncomplete = errors.New("watchword: sealed data is cut short")
 
-// Encode writes what fields lists.
+// Encode returns the encoded fields.
 func Encode(fields func(*Codec)) ([]byte, error) {
 	c := Codec{data: make([]byte, 0, 512)}
 	fields(&c)
 	return c.data, c.err
 }
 
-// Decode reads what fields lists.
+// Decode sets the fields from the data. The error is ErrIncomplete or of encoding/json.
 func Decode(data []byte, fields func(*Codec)) error {
 	c := Codec{reading: true, rest: string(data)}
 	fields(&c)
 	return c.err
 }
 
-// Reading reports whether fields are read; else they are written.
+// Reading reports whether the Codec decodes.
 func (c *Codec) Reading() bool { return c.reading }
 
-// Number64 is a field of 64 bits.
+// Number64 encodes or decodes a 64-bit integer.
 func (c *Codec) Number64(v *int64) {
 	if !c.reading {
 		c.data = binary.AppendVarint(c.data, *v)
@@ -50,11 +50,11 @@ func (c *Codec) Number64(v *int64) {
 	if c.rest == "" || c.err != nil {
 		return
 	}
-	if first := c.rest[0]; first < 0x80 { // one byte, as most are: the sign is the last bit
+	if first := c.rest[0]; first < 0x80 { // one byte, which most are; the last bit is the sign
 		*v, c.rest = int64(first>>1)^-int64(first&1), c.rest[1:]
 		return
 	}
-	// A varint is never longer than this, so the conversion stays small.
+	// The slice bounds the conversion: no varint is longer.
 	n, size := binary.Varint([]byte(c.rest[:min(len(c.rest), binary.MaxVarintLen64)]))
 	if size <= 0 {
 		c.err = ErrIncomplete
@@ -63,14 +63,14 @@ func (c *Codec) Number64(v *int64) {
 	*v, c.rest = n, c.rest[size:]
 }
 
-// Number is an integer field.
+// Number encodes or decodes an integer.
 func (c *Codec) Number(v *int) {
 	n := int64(*v)
 	c.Number64(&n)
 	*v = int(n)
 }
 
-// Flag is a boolean field.
+// Flag encodes or decodes a boolean.
 func (c *Codec) Flag(v *bool) {
 	n := 0
 	if *v {
@@ -80,7 +80,7 @@ func (c *Codec) Flag(v *bool) {
 	*v = n == 1
 }
 
-// Text is a string field.
+// Text encodes or decodes a string.
 func (c *Codec) Text(v *string) {
 	n := len(*v)
 	c.Number(&n)
@@ -98,7 +98,7 @@ func (c *Codec) Text(v *string) {
 	*v, c.rest = c.rest[:n], c.rest[n:]
 }
 
-// Bytes is a field of bytes; none are nil.
+// Bytes encodes or decodes bytes. An empty slice decodes as nil.
 func (c *Codec) Bytes(v *[]byte) {
 	if !c.reading {
 		n := len(*v)
@@ -112,13 +112,13 @@ func (c *Codec) Bytes(v *[]byte) {
 	}
 }
 
-// List is a field of several byte strings.
+// List encodes or decodes a list of byte slices.
 func (c *Codec) List(v *[][]byte) { Each(c, v, c.Bytes) }
 
-// Words is a field of several strings.
+// Words encodes or decodes a list of strings.
 func (c *Codec) Words(v *[]string) { Each(c, v, c.Text) }
 
-// Each is a field of several values of any kind.
+// Each encodes or decodes a list of values with a function for one of them.
 func Each[T any](c *Codec, v *[]T, one func(*T)) {
 	n := len(*v)
 	c.Number(&n)
@@ -136,7 +136,7 @@ func Each[T any](c *Codec, v *[]T, one func(*T)) {
 	}
 }
 
-// Optional is a field that may be nil, which takes one byte.
+// Optional encodes or decodes a pointer that may be nil, with a function for its fields.
 func Optional[T any](c *Codec, v **T, fields func(*T, *Codec)) {
 	present := *v != nil
 	if c.Flag(&present); !present {
@@ -148,7 +148,7 @@ func Optional[T any](c *Codec, v **T, fields func(*T, *Codec)) {
 	fields(*v, c)
 }
 
-// Moment is a time field, to a millisecond; the zero time stays zero.
+// Moment encodes or decodes a time in milliseconds. The zero time stays zero.
 func (c *Codec) Moment(v *time.Time) {
 	var ms int64
 	if !v.IsZero() {
@@ -160,14 +160,13 @@ func (c *Codec) Moment(v *time.Time) {
 	}
 }
 
-// The first and the last time that RFC 3339, and so JSON, can write.
+// The first and the last time that RFC 3339, and so JSON, can represent.
 var (
 	firstTime = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
 	lastTime  = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// ClampTime is a stored time, or the nearest one that can be written as JSON: a damaged row must not make every answer
-// fail that it is part of.
+// ClampTime returns the time, or the nearest one that JSON can represent: a damaged row must not make a response fail.
 func ClampTime(t time.Time) time.Time {
 	switch {
 	case t.Before(firstTime):
@@ -178,7 +177,7 @@ func ClampTime(t time.Time) time.Time {
 	return t
 }
 
-// Texts is a field of named strings, written in the order of their names.
+// Texts encodes or decodes a map of strings, in the order of its keys.
 func (c *Codec) Texts(v *map[string]string) {
 	n := len(*v)
 	c.Number(&n)
@@ -206,7 +205,7 @@ func (c *Codec) Texts(v *map[string]string) {
 	}
 }
 
-// Document is a field of any shape, kept as JSON. v is a pointer; when written, present says whether there is anything.
+// Document encodes or decodes a value as JSON. v is a pointer. Without present, nothing is encoded.
 func (c *Codec) Document(present bool, v any) {
 	var text []byte
 	if !c.reading && present {
@@ -220,7 +219,7 @@ func (c *Codec) Document(present bool, v any) {
 	}
 }
 
-// CanonicalMap encodes a map in one way only: names in order, each text preceded by its length.
+// CanonicalMap returns the only encoding of a map: keys and values in the order of the keys, each preceded by its length.
 func CanonicalMap(m map[string]string) string {
 	var out []byte
 	for _, name := range slices.Sorted(maps.Keys(m)) {

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// A check on store/memory, without the receipt's signature: at most 10 µs and 40 allocations.
+// BenchmarkCheck measures a check on store/memory without signing the receipt: at most 10 µs and 40 allocations.
 func BenchmarkCheck(b *testing.B) {
 	fresh := func(b *testing.B) *kit {
 		return newKit(b, func(c *watchword.Config) {
@@ -19,7 +19,7 @@ func BenchmarkCheck(b *testing.B) {
 		k := fresh(b)
 		ids, codes := make([]string, b.N), make([]string, b.N)
 		for i := range b.N {
-			s, err := k.Start(context.Background(), byMail())
+			s, err := k.Start(context.Background(), startByEmail())
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -40,7 +40,7 @@ func BenchmarkCheck(b *testing.B) {
 	})
 	b.Run("wrong", func(b *testing.B) {
 		k := fresh(b)
-		s := k.start(byMail())
+		s := k.start(startByEmail())
 		wrong := wrongCode(k.code(s.ID))
 		b.ReportAllocs()
 		b.ResetTimer()
@@ -56,7 +56,7 @@ func BenchmarkStart(b *testing.B) {
 	})
 	b.ReportAllocs()
 	for range b.N {
-		if _, err := k.Start(context.Background(), byMail()); err != nil {
+		if _, err := k.Start(context.Background(), startByEmail()); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -10,141 +10,141 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestOfManyWrongAnswersFiveAreJudged(t *testing.T) {
+func TestFiveOfManyConcurrentWrongAnswersAreCompared(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	wrong := wrongCode(k.code(s.ID))
-	got := together(500, func(int) error { _, err := k.check(s.ID, wrong); return err })
+	got := runConcurrently(500, func(int) error { _, err := k.check(s.ID, wrong); return err })
 	if got["incorrect_answer"] != 5 || got["attempts_exhausted"]+got["too_many_guesses"] != 495 {
 		t.Fatalf("outcomes: %v", got)
 	}
 	_, err := k.check(s.ID, wrong)
-	k.mustCode(err, watchword.ErrAttemptsExhausted)
+	k.requireCode(err, watchword.ErrAttemptsExhausted)
 	if v, _ := k.Status(context.Background(), s.ID); v.Status != watchword.Locked {
 		t.Fatalf("status %s", v.Status)
 	}
 }
 
-func TestWrongAnswersSayWhatIsLeft(t *testing.T) {
+func TestWrongAnswerReturnsRemainingTries(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	for left := 4; left >= 0; left-- {
-		if e := k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer); e.Remaining != left {
+		if e := k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer); e.Remaining != left {
 			t.Fatalf("%d tries left, want %d", e.Remaining, left)
 		}
 	}
 }
 
-// Nothing that a caller can do refills a group's budget, except a right answer at that address.
-func TestGuessBudgetBelongsToTheAddress(t *testing.T) {
+// No request refills a group's budget, except a right answer for that address.
+func TestGuessBudgetIsSharedByChallengesOfAnAddress(t *testing.T) {
 	spend := func(k *kit) {
-		s := k.start(byMail())
+		s := k.start(startByEmail())
 		for range 4 {
-			k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer)
+			k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer)
 		}
-		req := byMail()
+		req := startByEmail()
 		req.Purpose, req.Subject = "password_reset", "user_43"
 		s2 := k.start(req)
 		_, err := k.check(s2.ID, wrongCode(k.code(s2.ID)), func(r *watchword.CheckRequest) { r.Purpose, r.Subject = "password_reset", "user_43" })
-		k.mustCode(err, watchword.ErrIncorrectAnswer)
+		k.requireCode(err, watchword.ErrIncorrectAnswer)
 	}
 	refused := func(k *kit, req watchword.StartRequest) {
 		t.Helper()
 		s := k.start(req)
 		as := func(r *watchword.CheckRequest) { r.Purpose, r.Subject = req.Purpose, req.Subject }
 		_, err := k.check(s.ID, wrongCode(k.code(s.ID)), as)
-		k.mustCode(err, watchword.ErrIncorrectAnswer) // the first try of a challenge is always judged
+		k.requireCode(err, watchword.ErrIncorrectAnswer) // the first try of a challenge is always compared
 		_, err = k.check(s.ID, k.code(s.ID), as)
-		if e := k.mustCode(err, watchword.ErrTooManyGuesses); e.RetryAfter <= 0 || e.RetryAfter > 15*time.Minute {
+		if e := k.requireCode(err, watchword.ErrTooManyGuesses); e.RetryAfter <= 0 || e.RetryAfter > 15*time.Minute {
 			t.Fatalf("retry after %s", e.RetryAfter)
 		}
 	}
 	t.Run("purpose, subject, restart", func(t *testing.T) {
 		k := newKit(t)
 		spend(k)
-		refused(k, byMail())
-		req := byMail()
+		refused(k, startByEmail())
+		req := startByEmail()
 		req.Purpose, req.Subject = "mfa", "user_44"
 		refused(k, req)
-		req = byMail()
+		req = startByEmail()
 		req.To = "ALICE@example.com" // another spelling of the same mailbox
 		refused(k, req)
 	})
 	t.Run("cancel and resend", func(t *testing.T) {
 		k := newKit(t)
 		spend(k)
-		s := k.start(byMail())
+		s := k.start(startByEmail())
 		if _, err := k.Cancel(context.Background(), s.ID); err != nil {
 			t.Fatal(err)
 		}
-		s = k.start(byMail())
-		k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer)
+		s = k.start(startByEmail())
+		k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer)
 		k.clock.advance(31 * time.Second)
 		if _, err := k.Resend(context.Background(), s.ID, watchword.ResendRequest{}); err != nil {
 			t.Fatal(err)
 		}
-		k.mustCode(k.guessWrong(s.ID), watchword.ErrTooManyGuesses)
+		k.requireCode(k.answerWrong(s.ID), watchword.ErrTooManyGuesses)
 	})
 	t.Run("another address and a known device do", func(t *testing.T) {
 		k := newKit(t)
 		spend(k)
-		req := byMail()
+		req := startByEmail()
 		req.To = "bob@example.com"
 		s := k.start(req)
-		k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer)
+		k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer)
 		if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
 			t.Fatal(err)
 		}
-		refused(k, byMail())
-		req = byMail()
+		refused(k, startByEmail())
+		req = startByEmail()
 		req.Client.Known = true
 		s = k.start(req)
-		k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer)
-		k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer)
+		k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer)
+		k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer)
 		if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
 			t.Fatal(err)
 		}
-		refused(k, byMail())
+		refused(k, startByEmail())
 	})
 	t.Run("a right answer clears it", func(t *testing.T) {
 		k := newKit(t)
 		spend(k)
-		s := k.start(byMail())
+		s := k.start(startByEmail())
 		if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
-			t.Fatal(err) // the first try, so it is judged
+			t.Fatal(err) // the first try, so it is compared
 		}
-		s = k.start(byMail())
-		k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer)
-		k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer)
+		s = k.start(startByEmail())
+		k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer)
+		k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer)
 	})
 	t.Run("time does", func(t *testing.T) {
 		k := newKit(t)
 		spend(k)
 		k.clock.advance(15*time.Minute + time.Second)
-		s := k.start(byMail())
-		k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer)
-		k.mustCode(k.guessWrong(s.ID), watchword.ErrIncorrectAnswer)
+		s := k.start(startByEmail())
+		k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer)
+		k.requireCode(k.answerWrong(s.ID), watchword.ErrIncorrectAnswer)
 	})
 }
 
-func TestAnOwnersLiveChallengeIsNotStoppedByStrangers(t *testing.T) {
+func TestFirstTryPassesWhenStrangersSpentTheBudget(t *testing.T) {
 	k := newKit(t)
-	owners := k.start(byMail())
-	strangers := k.start(byMail())
+	owners := k.start(startByEmail())
+	attackers := k.start(startByEmail())
 	for range 5 {
-		_ = k.guessWrong(strangers.ID)
+		_ = k.answerWrong(attackers.ID)
 	}
 	if _, err := k.check(owners.ID, k.code(owners.ID)); err != nil {
 		t.Fatalf("the owner's first try: %v", err)
 	}
 }
 
-func TestLimiterOutOfReachMeansUnavailable(t *testing.T) {
+func TestStartIsUnavailableWithoutLimiter(t *testing.T) {
 	k := newKit(t, func(c *watchword.Config) {
 		c.Starts = limiterFunc(func(...watchword.Bucket) error { return errors.New("no route") })
 	})
-	_, err := k.Start(context.Background(), byMail())
-	k.mustCode(err, watchword.ErrUnavailable)
+	_, err := k.Start(context.Background(), startByEmail())
+	k.requireCode(err, watchword.ErrUnavailable)
 	if len(k.outbox.all) != 0 {
 		t.Fatal("something was sent")
 	}
@@ -154,7 +154,7 @@ type limiterFunc func(...watchword.Bucket) error
 
 func (f limiterFunc) Take(_ context.Context, b ...watchword.Bucket) error { return f(b...) }
 
-func TestLimitsCountByKeyedDigests(t *testing.T) {
+func TestStartPassesKeyedDigestsToLimiter(t *testing.T) {
 	var seen [][]watchword.Bucket
 	k := newKit(t, func(c *watchword.Config) {
 		c.Starts = limiterFunc(func(b ...watchword.Bucket) error { seen = append(seen, b); return nil })
@@ -171,7 +171,7 @@ func TestLimitsCountByKeyedDigests(t *testing.T) {
 			t.Errorf("bucket %+v", b)
 		}
 		if known := seen[1][i]; b.Key == known.Key || b.Known || !known.Known {
-			t.Errorf("by %s: a known device is counted with strangers: %+v, %+v", b.By, b, known)
+			t.Errorf("by %s: a trusted device is counted with strangers: %+v, %+v", b.By, b, known)
 		}
 	}
 	if len(by) != 7 {
@@ -179,29 +179,29 @@ func TestLimitsCountByKeyedDigests(t *testing.T) {
 	}
 }
 
-// What cannot be asked is no start: the limits do not count it.
-func TestARefusedStartIsNotCounted(t *testing.T) {
+// A start that the strategy refuses is not counted by the limits.
+func TestRefusedStartIsNotCounted(t *testing.T) {
 	taken, gone := 0, true
-	l := &needy{liar{verify: no}, &gone}
-	k := newKit(t, withLiar(&l.liar), func(c *watchword.Config) {
+	l := &factorDependentVerifier{scriptedVerifier{verify: rejectAll}, &gone}
+	k := newKit(t, withVerifier(&l.scriptedVerifier), func(c *watchword.Config) {
 		c.Strategies[len(c.Strategies)-1] = l
 		c.Starts = limiterFunc(func(...watchword.Bucket) error { taken++; return nil })
 	})
-	_, err := k.Start(context.Background(), judged())
-	if k.mustCode(err, watchword.ErrNotEnrolled); taken != 0 {
+	_, err := k.Start(context.Background(), verifierStart())
+	if k.requireCode(err, watchword.ErrNotEnrolled); taken != 0 {
 		t.Errorf("counted %d times", taken)
 	}
 	gone = false
-	if k.start(judged()); taken != 1 {
+	if k.start(verifierStart()); taken != 1 {
 		t.Errorf("counted %d times", taken)
 	}
 }
 
-// Who looks at a page that offers passkeys is counted, but not with those who ask for something.
-func TestVisitorsAreCountedApart(t *testing.T) {
+// Starts of a page that offers passkeys are counted, but not with other starts.
+func TestStartsWithoutSubjectAreCountedAsVisitors(t *testing.T) {
 	counted := map[string]bool{}
 	k := newKit(t, func(c *watchword.Config) {
-		c.Strategies = append(c.Strategies, &liar{verify: no, traits: watchword.StrategyProperties{Tries: 1}})
+		c.Strategies = append(c.Strategies, &scriptedVerifier{verify: rejectAll, properties: watchword.StrategyProperties{Tries: 1}})
 		c.Starts = limiterFunc(func(buckets ...watchword.Bucket) error {
 			clear(counted)
 			for _, b := range buckets {
@@ -210,14 +210,14 @@ func TestVisitorsAreCountedApart(t *testing.T) {
 			return nil
 		})
 	})
-	req := watchword.StartRequest{Strategy: "liar", Purpose: "sign_in", Client: watchword.Client{IP: "203.0.113.7"}}
+	req := watchword.StartRequest{Strategy: "scripted", Purpose: "sign_in", Client: watchword.Client{IP: "203.0.113.7"}}
 	k.start(req)
 	if !counted["visitor"] || counted["ip"] || !counted["app"] || !counted["all"] {
-		t.Errorf("nobody: counted by %v", counted)
+		t.Errorf("without subject: counted by %v", counted)
 	}
 	req.Subject = subject
 	k.start(req)
 	if counted["visitor"] || !counted["ip"] || !counted["subject"] {
-		t.Errorf("somebody: counted by %v", counted)
+		t.Errorf("with subject: counted by %v", counted)
 	}
 }

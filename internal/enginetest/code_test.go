@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestSecretsCannotBePrinted(t *testing.T) {
+func TestCodeIsNotPrinted(t *testing.T) {
 	const text = "492039"
 	code := watchword.NewCode(text)
 	holder := struct {

@@ -1,4 +1,3 @@
-// Package enginetest holds the tests of the engine's behavior: everything that a user of package watchword can observe, over
-// its exported names alone, with several engines, stores and databases at once. They stand here and not beside the engine
-// because there are many of them.
+// Package enginetest contains the tests of package watchword that use its exported API alone, with several engines, stores and
+// databases. It has no code of its own.
 package enginetest

@@ -15,13 +15,13 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// eachFactorStore tests a kit whose strategies enrol a factor for each challenge, over each kind of store of factors.
-func eachFactorStore(t *testing.T, test func(t *testing.T, k *kit)) {
+// forEachFactorStore runs a test with strategies that enrol a factor for each challenge, over each kind of factor store.
+func forEachFactorStore(t *testing.T, test func(t *testing.T, k *kit)) {
 	open := func(t *testing.T, factors watchword.Factors) *kit {
 		return newKit(t, func(c *watchword.Config) {
 			c.Factors = factors
-			c.Strategies = append(c.Strategies, keeper("weak", watchword.StrengthOTP), keeper("strong", watchword.StrengthKey),
-				keeper("last_resort", watchword.StrengthRecovery))
+			c.Strategies = append(c.Strategies, newEnrollingStrategy("weak", watchword.StrengthOTP), newEnrollingStrategy("strong", watchword.StrengthKey),
+				newEnrollingStrategy("last_resort", watchword.StrengthRecovery))
 		})
 	}
 	t.Run("memory", func(t *testing.T) { test(t, open(t, &memory.Factors{})) })
@@ -43,23 +43,24 @@ func eachFactorStore(t *testing.T, test func(t *testing.T, k *kit)) {
 	})
 }
 
-func (k *kit) begin(strategy, who string, a watchword.Authority) string {
+func (k *kit) beginEnrolment(strategy, who string, a watchword.Authority) string {
 	k.t.Helper()
 	return k.start(watchword.StartRequest{Strategy: strategy, Purpose: "enrol", Subject: who, Authority: a}).ID
 }
 
-func of(who string) func(*watchword.CheckRequest) {
+func enrolAs(who string) func(*watchword.CheckRequest) {
 	return func(r *watchword.CheckRequest) { r.Purpose, r.Subject = "enrol", who }
 }
 
-// Of two enrolments that began without a proof, because nothing was enrolled, one adds its factor, however close they end.
-func TestTwoEnrolmentsWithoutProofAddOneFactor(t *testing.T) {
-	eachFactorStore(t, func(t *testing.T, k *kit) {
-		nodes := []*watchword.Engine{k.Engine, k.sibling()}
+// Of two enrolments that began without a proof, because nothing was enrolled, one adds its factor, whatever the order of
+// their ends.
+func TestConcurrentEnrolmentsWithoutProofAddOneFactor(t *testing.T) {
+	forEachFactorStore(t, func(t *testing.T, k *kit) {
+		nodes := []*watchword.Engine{k.Engine, k.newNode()}
 		for round := range 40 {
 			who := fmt.Sprintf("racer %d", round)
-			ids := []string{k.begin("weak", who, watchword.Authority{}), k.begin("strong", who, watchword.Authority{})}
-			got := together(2, func(i int) error { _, err := check(nodes[i], ids[i], "x", of(who)); return err })
+			ids := []string{k.beginEnrolment("weak", who, watchword.Authority{}), k.beginEnrolment("strong", who, watchword.Authority{})}
+			got := runConcurrently(2, func(i int) error { _, err := check(nodes[i], ids[i], "x", enrolAs(who)); return err })
 			if got[""] != 1 || got["proof_required"] != 1 {
 				t.Errorf("round %d: %v", round, got)
 			}
@@ -70,19 +71,19 @@ func TestTwoEnrolmentsWithoutProofAddOneFactor(t *testing.T) {
 	})
 }
 
-// No more than fifty factors, though many enrolments end at once.
-func TestEnrolmentsAtOnceKeepToTheMaximum(t *testing.T) {
-	k := newKeeperKit(t)
+// A subject has at most fifty factors, also if many enrolments end at once.
+func TestConcurrentEnrolmentsDoNotExceedFactorLimit(t *testing.T) {
+	k := newEnrolmentKit(t)
 	var ids []string
 	for range 60 {
-		ids = append(ids, k.begin("weak", subject, watchword.Authority{Admin: true}))
+		ids = append(ids, k.beginEnrolment("weak", subject, watchword.Authority{Admin: true}))
 	}
 	var enrolled sync.Map
-	for len(ids) > 0 { // four at a time: more would give up, each looking again whenever another one adds
+	for len(ids) > 0 { // four at a time: with more of them some would exhaust their retries
 		batch := ids[:min(4, len(ids))]
 		ids = ids[len(batch):]
-		together(len(batch), func(i int) error {
-			_, err := k.check(batch[i], "x", enrolling)
+		runConcurrently(len(batch), func(i int) error {
+			_, err := k.check(batch[i], "x", forEnrolment)
 			if err == nil {
 				enrolled.Store(batch[i], true)
 			}
@@ -95,66 +96,66 @@ func TestEnrolmentsAtOnceKeepToTheMaximum(t *testing.T) {
 	}
 }
 
-// Authority dies with the factor that gave it.
-func TestAuthorityDiesWithItsFactor(t *testing.T) {
-	eachFactorStore(t, func(t *testing.T, k *kit) {
+// An authority ends with the factor that earned it.
+func TestAuthorityEndsWithItsFactor(t *testing.T) {
+	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		ctx := t.Context()
-		vouched := watchword.Authority{Admin: true}
+		adminAuthority := watchword.Authority{Admin: true}
 		first, err := k.enrol("strong", watchword.Authority{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := k.enrol("strong", vouched); err != nil { // the subject goes on having something
+		if _, err := k.enrol("strong", adminAuthority); err != nil { // so that the subject always has a factor
 			t.Fatal(err)
 		}
 		enrolled := watchword.Authority{Claims: first.Claims} // the receipt of an enrolment is a proof too
-		begun := k.begin("weak", subject, k.proofBy("strong", first.Factor.ID))
-		proof := k.proofBy("strong", first.Factor.ID)
-		if err := k.RemoveFactor(ctx, first.Factor.ID, vouched); err != nil {
+		started := k.beginEnrolment("weak", subject, k.proofOfFactor("strong", first.Factor.ID))
+		proof := k.proofOfFactor("strong", first.Factor.ID)
+		if err := k.RemoveFactor(ctx, first.Factor.ID, adminAuthority); err != nil {
 			t.Fatal(err)
 		}
-		_, err = k.check(begun, "x", enrolling)
-		k.mustCode(err, watchword.ErrProofRequired)
+		_, err = k.check(started, "x", forEnrolment)
+		k.requireCode(err, watchword.ErrProofRequired)
 		for name, a := range map[string]watchword.Authority{"a receipt": proof, "an enrolment's receipt": enrolled} {
 			if _, err := k.enrol("weak", a); err == nil {
 				t.Errorf("%s outlives its factor", name)
 			}
 		}
-		k.mustCode(k.RemoveSubject(ctx, subject, proof), watchword.ErrProofRequired)
+		k.requireCode(k.RemoveSubject(ctx, subject, proof), watchword.ErrProofRequired)
 	})
 }
 
-// proofBy is a receipt that one factor has earned.
-func (k *kit) proofBy(strategy, factor string) watchword.Authority {
+// proofOfFactor returns a receipt that one factor has earned.
+func (k *kit) proofOfFactor(strategy, factor string) watchword.Authority {
 	k.t.Helper()
 	for _, s := range k.config.Strategies {
-		if keeper, ok := s.(*keeperStrategy); ok && keeper.name == strategy {
+		if keeper, ok := s.(*enrollingStrategy); ok && keeper.name == strategy {
 			keeper.verify = func(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
 				f, err := c.FindFactor(ctx, factor)
 				return watchword.Proof{AMR: []string{"otp"}, Spend: &f}, err
 			}
-			defer func() { keeper.verify = yes }()
+			defer func() { keeper.verify = acceptAll }()
 		}
 	}
 	return k.proof(strategy)
 }
 
-// Authority dies with the subject, also where the subject enrols afresh, and where there was nothing to remove.
-func TestAuthorityDiesWithItsSubject(t *testing.T) {
-	eachFactorStore(t, func(t *testing.T, k *kit) {
+// An authority ends with its subject, also if the subject enrols again, and if there was nothing to remove.
+func TestAuthorityEndsWithItsSubject(t *testing.T) {
+	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		ctx := t.Context()
-		vouched := watchword.Authority{Admin: true}
-		nothing := k.begin("weak", "somebody", watchword.Authority{})
-		vouchedFor := k.begin("weak", "somebody", vouched)
+		adminAuthority := watchword.Authority{Admin: true}
+		nothing := k.beginEnrolment("weak", "user_43", watchword.Authority{})
+		vouchedFor := k.beginEnrolment("weak", "user_43", adminAuthority)
 		if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 			t.Fatal(err)
 		}
-		begun := k.begin("weak", subject, k.proof("weak"))
-		admins := k.begin("weak", subject, vouched)
+		started := k.beginEnrolment("weak", subject, k.proof("weak"))
+		admins := k.beginEnrolment("weak", subject, adminAuthority)
 		proof, sent := k.proof("weak"), k.proof("otp")
 		k.clock.advance(time.Second)
-		for _, who := range []string{subject, "somebody"} {
-			if err := k.RemoveSubject(ctx, who, vouched); err != nil {
+		for _, who := range []string{subject, "user_43"} {
+			if err := k.RemoveSubject(ctx, who, adminAuthority); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -164,19 +165,19 @@ func TestAuthorityDiesWithItsSubject(t *testing.T) {
 		k.clock.advance(time.Second)
 		dead := func(when string) {
 			t.Helper()
-			for name, id := range map[string]string{"with a proof": begun, "with the app's word": admins} {
-				if _, err := k.check(id, "x", enrolling); err == nil {
+			for name, id := range map[string]string{"with a proof": started, "with the app's word": admins} {
+				if _, err := k.check(id, "x", forEnrolment); err == nil {
 					t.Errorf("%s, an enrolment that began %s", when, name)
 				}
 			}
 			for name, id := range map[string]string{"with nothing": nothing, "with the app's word": vouchedFor} {
-				if _, err := k.check(id, "x", of("somebody")); err == nil {
-					t.Errorf("%s, an enrolment of somebody else that began %s", when, name)
+				if _, err := k.check(id, "x", enrolAs("user_43")); err == nil {
+					t.Errorf("%s, an enrolment of another subject that began %s", when, name)
 				}
 			}
 		}
 		dead("nothing is enrolled")
-		if v, err := k.Status(ctx, begun); err != nil || v.Status != watchword.Locked && v.Status != watchword.Canceled {
+		if v, err := k.Status(ctx, started); err != nil || v.Status != watchword.Locked && v.Status != watchword.Canceled {
 			t.Errorf("it reads %s, %v", v.Status, err)
 		}
 		if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
@@ -188,18 +189,18 @@ func TestAuthorityDiesWithItsSubject(t *testing.T) {
 				t.Errorf("a receipt of %s outlives its subject", name)
 			}
 		}
-		if _, err := k.enrol("weak", k.proof("weak")); err != nil { // what was earned since counts
+		if _, err := k.enrol("weak", k.proof("weak")); err != nil { // a proof earned after the removal is valid
 			t.Error(err)
 		}
 	})
 }
 
-// A factor that was removed is not created again by the challenge that had enrolled it.
-func TestRemovedFactorIsNotCreatedAgainByItsChallenge(t *testing.T) {
-	eachFactorStore(t, func(t *testing.T, k *kit) {
-		id := k.begin("weak", subject, watchword.Authority{})
-		_, err := check(k.sibling(func(c *watchword.Config) { c.Store = &deaf{c.Store} }), id, "x", enrolling)
-		k.mustCode(err, watchword.ErrUnavailable)
+// A removed factor is not created again by the challenge that enrolled it.
+func TestChallengeDoesNotCreateItsRemovedFactorAgain(t *testing.T) {
+	forEachFactorStore(t, func(t *testing.T, k *kit) {
+		id := k.beginEnrolment("weak", subject, watchword.Authority{})
+		_, err := check(k.newNode(func(c *watchword.Config) { c.Store = &closeFailingStore{c.Store} }), id, "x", forEnrolment)
+		k.requireCode(err, watchword.ErrUnavailable)
 		all, err := k.ListFactors(t.Context(), subject)
 		if err != nil || len(all) != 1 {
 			t.Fatalf("%d factors after a crash, %v", len(all), err)
@@ -207,26 +208,26 @@ func TestRemovedFactorIsNotCreatedAgainByItsChallenge(t *testing.T) {
 		if err := k.RemoveFactor(t.Context(), all[0].ID, watchword.Authority{Admin: true}); err != nil {
 			t.Fatal(err)
 		}
-		_, err = k.check(id, "x", enrolling)
-		k.mustCode(err, watchword.ErrChallengeCanceled)
+		_, err = k.check(id, "x", forEnrolment)
+		k.requireCode(err, watchword.ErrChallengeCanceled)
 		if all, err = k.ListFactors(t.Context(), subject); err != nil || len(all) != 0 {
 			t.Errorf("%d factors, %v", len(all), err)
 		}
 	})
 }
 
-// deaf is a store of a process that dies when it would end a challenge, whichever way.
-type deaf struct{ watchword.Store }
+// closeFailingStore fails every Close, like a process that dies before it closes a challenge.
+type closeFailingStore struct{ watchword.Store }
 
-func (deaf) Close(context.Context, string, watchword.Closing) error { return errDied }
+func (closeFailingStore) Close(context.Context, string, watchword.Closing) error { return errDied }
 
-// A factor that is enrolled by a challenge which died before it won is healed by the same answer.
-func TestEnrolmentIsHealedAfterACrash(t *testing.T) {
-	eachFactorStore(t, func(t *testing.T, k *kit) {
-		id := k.begin("weak", subject, watchword.Authority{})
-		_, err := check(k.sibling(func(c *watchword.Config) { c.Store = &deaf{c.Store} }), id, "x", enrolling)
-		k.mustCode(err, watchword.ErrUnavailable)
-		r, err := k.check(id, "x", enrolling)
+// If the process dies before the challenge is closed, the same answer completes the enrolment.
+func TestSameAnswerCompletesEnrolmentAfterCrash(t *testing.T) {
+	forEachFactorStore(t, func(t *testing.T, k *kit) {
+		id := k.beginEnrolment("weak", subject, watchword.Authority{})
+		_, err := check(k.newNode(func(c *watchword.Config) { c.Store = &closeFailingStore{c.Store} }), id, "x", forEnrolment)
+		k.requireCode(err, watchword.ErrUnavailable)
+		r, err := k.check(id, "x", forEnrolment)
 		if err != nil || r.Factor == nil {
 			t.Fatalf("%+v %v", r, err)
 		}
@@ -236,16 +237,16 @@ func TestEnrolmentIsHealedAfterACrash(t *testing.T) {
 	})
 }
 
-// Removing a subject while it enrols leaves no factor of an enrolment that was refused.
-func TestSubjectRemovedWhileItEnrolsHasNothing(t *testing.T) {
-	eachFactorStore(t, func(t *testing.T, k *kit) {
+// A subject that is removed while it enrols has no factor of an enrolment that was refused.
+func TestRemovedSubjectHasNoFactorOfRefusedEnrolment(t *testing.T) {
+	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		for round := range 40 {
 			who := fmt.Sprintf("leaver %d", round)
-			id := k.begin("weak", who, watchword.Authority{})
+			id := k.beginEnrolment("weak", who, watchword.Authority{})
 			var enrolled error
-			together(2, func(i int) error {
+			runConcurrently(2, func(i int) error {
 				if i == 0 {
-					_, enrolled = k.check(id, "x", of(who))
+					_, enrolled = k.check(id, "x", enrolAs(who))
 					return enrolled
 				}
 				return k.RemoveSubject(t.Context(), who, watchword.Authority{Admin: true})
@@ -258,88 +259,35 @@ func TestSubjectRemovedWhileItEnrolsHasNothing(t *testing.T) {
 	})
 }
 
-// slowFactors is a store of factors where creating one waits at a gate, and the entries of sets do not.
-type slowFactors struct {
-	watchword.Factors
-	arrived, open chan struct{}
-}
-
-func (s *slowFactors) Create(ctx context.Context, f watchword.SealedFactor) error {
-	if f.Strategy != "factor_set" {
-		s.arrived <- struct{}{}
-		<-s.open
-	}
-	return s.Factors.Create(ctx, f)
-}
-
-// What is just being added counts as enrolled: whoever looks before it is there needs a proof all the same.
-func TestFactorThatIsBeingAddedCountsAsEnrolled(t *testing.T) {
-	k := newKeeperKit(t)
-	slow := &slowFactors{k.config.Factors, make(chan struct{}), make(chan struct{})}
-	node := k.sibling(func(c *watchword.Config) { c.Factors = slow })
-	first, second := k.begin("weak", subject, watchword.Authority{}), k.begin("strong", subject, watchword.Authority{})
-	added := make(chan error, 1)
-	go func() { _, err := check(node, first, "x", enrolling); added <- err }()
-	<-slow.arrived
-	_, err := k.check(second, "x", enrolling)
-	k.mustCode(err, watchword.ErrProofRequired)
-	_, err = k.Start(t.Context(), watchword.StartRequest{Strategy: "strong", Purpose: "enrol", Subject: subject})
-	k.mustCode(err, watchword.ErrProofRequired)
-	k.mustCode(k.RemoveSubject(t.Context(), subject, watchword.Authority{}), watchword.ErrProofRequired)
-	close(slow.open)
-	if err := <-added; err != nil {
-		t.Error(err)
-	}
-}
-
-// The subject is removed while its factor is being created: then it is not.
-func TestFactorThatIsBeingAddedDiesWithItsSubject(t *testing.T) {
-	k := newKeeperKit(t)
-	slow := &slowFactors{k.config.Factors, make(chan struct{}), make(chan struct{})}
-	node := k.sibling(func(c *watchword.Config) { c.Factors = slow })
-	id := k.begin("weak", subject, watchword.Authority{})
-	added := make(chan error, 1)
-	go func() { _, err := check(node, id, "x", enrolling); added <- err }()
-	<-slow.arrived
-	if err := k.RemoveSubject(t.Context(), subject, watchword.Authority{Admin: true}); err != nil {
-		t.Fatal(err)
-	}
-	close(slow.open)
-	k.mustCode(<-added, watchword.ErrProofRequired)
-	if all, err := k.ListFactors(t.Context(), subject); err != nil || len(all) != 0 {
-		t.Errorf("%d factors, %v", len(all), err)
-	}
-}
-
-// Also where the short-lived store has forgotten that the subject was removed, its database has not.
-func TestAuthorityDiesWithItsSubjectThoughTheStoreForgets(t *testing.T) {
-	k := newKeeperKit(t)
-	vouched := watchword.Authority{Admin: true}
+// If the Store has lost the removal of a subject, the factor store still ends the authority.
+func TestAuthorityEndsWithItsSubjectWhenStoreLosesRemoval(t *testing.T) {
+	k := newEnrolmentKit(t)
+	adminAuthority := watchword.Authority{Admin: true}
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
-	begun := k.begin("weak", subject, vouched)
-	elsewhere := k.sibling(func(c *watchword.Config) { c.Store = memory.New(memory.Config{Clock: c.Clock}) })
-	if err := elsewhere.RemoveSubject(t.Context(), subject, vouched); err != nil {
+	started := k.beginEnrolment("weak", subject, adminAuthority)
+	elsewhere := k.newNode(func(c *watchword.Config) { c.Store = memory.New(memory.Config{Clock: c.Clock}) })
+	if err := elsewhere.RemoveSubject(t.Context(), subject, adminAuthority); err != nil {
 		t.Fatal(err)
 	}
-	_, err := k.check(begun, "x", enrolling)
-	k.mustCode(err, watchword.ErrProofRequired)
+	_, err := k.check(started, "x", forEnrolment)
+	k.requireCode(err, watchword.ErrProofRequired)
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = k.check(begun, "x", enrolling)
-	k.mustCode(err, watchword.ErrProofRequired)
+	_, err = k.check(started, "x", forEnrolment)
+	k.requireCode(err, watchword.ErrProofRequired)
 }
 
-// An entry of a set that does not open is made anew, and stops nobody.
-func TestDamagedSetIsMadeAnew(t *testing.T) {
-	k := newKeeperKit(t)
+// A damaged entry of a set is replaced and does not block anybody.
+func TestDamagedFactorSetIsReplaced(t *testing.T) {
+	k := newEnrolmentKit(t)
 	ctx := t.Context()
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
-	begun := k.begin("strong", subject, k.proof("weak"))
+	started := k.beginEnrolment("strong", subject, k.proof("weak"))
 	for _, f := range k.rows() {
 		if f.Strategy == "factor_set" {
 			f.Data = []byte("damaged")
@@ -348,12 +296,12 @@ func TestDamagedSetIsMadeAnew(t *testing.T) {
 			}
 		}
 	}
-	_, err := k.check(begun, "x", enrolling)
-	k.mustCode(err, watchword.ErrProofRequired)
+	_, err := k.check(started, "x", forEnrolment)
+	k.requireCode(err, watchword.ErrProofRequired)
 	_, err = k.enrol("strong", watchword.Authority{})
-	k.mustCode(err, watchword.ErrProofRequired)
+	k.requireCode(err, watchword.ErrProofRequired)
 	var last error
-	for range 2 { // the first of them, or of these changes, makes it anew
+	for range 2 { // the first of these changes replaces the entry
 		_, last = k.enrol("strong", k.proof("weak"))
 		if last == nil {
 			break

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestReserve(t *testing.T) {
+func TestReserveReturnsStoredAnswerOrRefuses(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
 	reserve := func(e *watchword.Engine, scope, key, body string) (*watchword.Reservation, error) {
@@ -18,11 +18,11 @@ func TestReserve(t *testing.T) {
 	if err != nil || r.Answer != nil {
 		t.Fatalf("%v %v", r, err)
 	}
-	_, err = reserve(k.sibling(), "POST /a", "key", "body")
-	k.mustCode(err, watchword.ErrIdempotencyInFlight)
+	_, err = reserve(k.newNode(), "POST /a", "key", "body")
+	k.requireCode(err, watchword.ErrIdempotencyInFlight)
 	_, err = reserve(k.Engine, "POST /a", "key", "another")
-	k.mustCode(err, watchword.ErrIdempotencyMismatch)
-	for name, e := range map[string]*watchword.Engine{"POST /b": k.Engine, "POST /a": k.sibling(func(c *watchword.Config) { c.App = "bank" })} {
+	k.requireCode(err, watchword.ErrIdempotencyMismatch)
+	for name, e := range map[string]*watchword.Engine{"POST /b": k.Engine, "POST /a": k.newNode(func(c *watchword.Config) { c.App = "bank" })} {
 		if _, err := reserve(e, name, "key", "another"); err != nil {
 			t.Fatalf("another scope or app: %v", err)
 		}
@@ -30,15 +30,15 @@ func TestReserve(t *testing.T) {
 	if err := r.Finish(ctx, []byte("answer")); err != nil {
 		t.Fatal(err)
 	}
-	again, err := reserve(k.sibling(), "POST /a", "key", "body")
-	if err != nil || string(again.Answer) != "answer" {
-		t.Fatalf("%q %v", again.Answer, err)
+	repeated, err := reserve(k.newNode(), "POST /a", "key", "body")
+	if err != nil || string(repeated.Answer) != "answer" {
+		t.Fatalf("%q %v", repeated.Answer, err)
 	}
 	_, err = reserve(k.Engine, "POST /a", "key", "another")
-	k.mustCode(err, watchword.ErrIdempotencyMismatch)
+	k.requireCode(err, watchword.ErrIdempotencyMismatch)
 }
 
-func TestReservationGivenUp(t *testing.T) {
+func TestReserveTakesOverAbandonedReservation(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
 	first, err := k.Reserve(ctx, "POST /a", "key", nil)
@@ -64,11 +64,11 @@ func TestReservationGivenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = k.Reserve(ctx, "POST /a", "other", nil)
-		k.mustCode(err, watchword.ErrIdempotencyMismatch)
+		k.requireCode(err, watchword.ErrIdempotencyMismatch)
 	})
 	k.clock.advance(31 * time.Second)
 	won := make(chan *watchword.Reservation, 50)
-	got := together(50, func(int) error {
+	got := runConcurrently(50, func(int) error {
 		r, err := k.Reserve(ctx, "POST /a", "key", nil)
 		if err == nil {
 			won <- r
@@ -81,5 +81,22 @@ func TestReservationGivenUp(t *testing.T) {
 	if string((<-won).Seed) != string(first.Seed) {
 		t.Fatal("the one that takes over would start another challenge")
 	}
-	k.mustCode(first.Finish(ctx, []byte("late")), watchword.ErrIdempotencyInFlight)
+	k.requireCode(first.Finish(ctx, []byte("late")), watchword.ErrIdempotencyInFlight)
+}
+
+func TestExpiredReservationGivesAnotherSeed(t *testing.T) {
+	ctx := context.Background()
+	k := newKit(t)
+	first, err := k.Reserve(ctx, "POST /v1/challenges", "key", []byte("alice"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(26 * time.Minute) // the reservation has expired
+	second, err := k.Reserve(ctx, "POST /v1/challenges", "key", []byte("bob"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(first.Seed) == string(second.Seed) {
+		t.Fatal("bob would be answered with alice's challenge")
+	}
 }

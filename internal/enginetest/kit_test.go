@@ -18,31 +18,31 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// kit is an engine with everything around it that a test looks at.
+// kit is an engine with the components that a test observes.
 type kit struct {
 	*watchword.Engine
 	t      testing.TB
 	clock  *clock
-	store  *meddler
+	store  *controlledStore
 	outbox *outbox
 	events *events
 	log    *bytes.Buffer
 	config watchword.Config
 }
 
-// newKit makes an engine over store/memory; each option changes its configuration first.
+// newKit returns an engine on store/memory. Each option changes its configuration first.
 func newKit(t testing.TB, options ...func(*watchword.Config)) *kit {
 	t.Helper()
 	k := &kit{t: t, clock: &clock{now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)}, outbox: &outbox{}, events: &events{}, log: &bytes.Buffer{}}
-	k.store = &meddler{Store: memory.New(memory.Config{Clock: k.clock.Now})}
+	k.store = &controlledStore{Store: memory.New(memory.Config{Clock: k.clock.Now})}
 	codes, err := otp.New(otp.Config{Clock: k.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	k.config = watchword.Config{
 		App: "shop", Name: "Shop", Issuer: "https://verify.example.com",
-		Keys: []watchword.Key{key(t, "k1")}, Identity: key(t, "identity"),
-		Store: k.store, Outbox: k.outbox, Factors: &memory.Factors{}, Addresses: addresses, Channels: []string{"sms", "voice", "email"},
+		Keys: []watchword.Key{newTestKey(t, "k1")}, Identity: newTestKey(t, "identity"),
+		Store: k.store, Outbox: k.outbox, Factors: &memory.Factors{}, Addresses: testAddresses, Channels: []string{"sms", "voice", "email"},
 		Strategies: []watchword.Strategy{codes}, Clock: k.clock.Now, Events: k.events.add,
 		Logger: slog.New(slog.NewJSONHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -55,8 +55,8 @@ func newKit(t testing.TB, options ...func(*watchword.Config)) *kit {
 	return k
 }
 
-// sibling is another node, or another app, over the same store.
-func (k *kit) sibling(options ...func(*watchword.Config)) *watchword.Engine {
+// newNode returns an engine of another node, or of another app, on the same store.
+func (k *kit) newNode(options ...func(*watchword.Config)) *watchword.Engine {
 	k.t.Helper()
 	cfg := k.config
 	for _, o := range options {
@@ -75,7 +75,7 @@ const (
 	subject    = "user_42"
 )
 
-func byMail() watchword.StartRequest {
+func startByEmail() watchword.StartRequest {
 	return watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "email", To: alice, Subject: subject}
 }
 
@@ -88,7 +88,7 @@ func (k *kit) start(req watchword.StartRequest) *watchword.Started {
 	return s
 }
 
-// code is what was sent last for a challenge.
+// code returns the code of a challenge's last message.
 func (k *kit) code(id string) string {
 	k.t.Helper()
 	m, err := k.ComposeMessage(context.Background(), k.outbox.last(id))
@@ -110,13 +110,13 @@ func check(e *watchword.Engine, id, answer string, change ...func(*watchword.Che
 	return e.Check(context.Background(), id, req)
 }
 
-// wrongCode is a code of the right form that is not the given one.
+// wrongCode returns a well-formed code that differs from the given one.
 func wrongCode(right string) string {
 	last := right[len(right)-1]
 	return right[:len(right)-1] + string('0'+(last-'0'+1)%10)
 }
 
-func (k *kit) mustCode(err error, want *watchword.Error) *watchword.Error {
+func (k *kit) requireCode(err error, want *watchword.Error) *watchword.Error {
 	k.t.Helper()
 	var got *watchword.Error
 	if !errors.As(err, &got) || got.Code != want.Code {
@@ -125,7 +125,7 @@ func (k *kit) mustCode(err error, want *watchword.Error) *watchword.Error {
 	return got
 }
 
-func (k *kit) guessWrong(id string) error {
+func (k *kit) answerWrong(id string) error {
 	k.t.Helper()
 	_, err := k.check(id, wrongCode(k.code(id)))
 	if err == nil {
@@ -134,7 +134,7 @@ func (k *kit) guessWrong(id string) error {
 	return err
 }
 
-func key(t testing.TB, id string) watchword.Key {
+func newTestKey(t testing.TB, id string) watchword.Key {
 	t.Helper()
 	seed := [32]byte{}
 	copy(seed[:], id)
@@ -150,9 +150,9 @@ func key(t testing.TB, id string) watchword.Key {
 	return k
 }
 
-// addresses is a small policy: the domain of a mailbox is lower-cased, spellings of its local part share a key, and
-// numbers stay.
-func addresses(channel, address string) (watchword.Address, error) {
+// testAddresses is a small address policy: it lower-cases the domain of a mailbox, spellings of the local part share a key,
+// and phone numbers stay unchanged.
+func testAddresses(channel, address string) (watchword.Address, error) {
 	mail := strings.Contains(address, "@")
 	if channel != "" && mail != (channel == "email") {
 		return watchword.Address{}, &watchword.Error{Code: "invalid_request", Fields: []watchword.FieldError{{Field: "to", Reason: "is no address of this channel"}}}
@@ -181,7 +181,7 @@ func (c *clock) advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-// outbox keeps what would be sent.
+// outbox records the messages that are queued.
 type outbox struct {
 	watchword.Outbox
 	mu  sync.Mutex
@@ -196,7 +196,7 @@ func (o *outbox) Put(_ context.Context, out ...watchword.Outgoing) error {
 	return o.err
 }
 
-func (o *outbox) of(id string) (out []watchword.Outgoing) {
+func (o *outbox) ofChallenge(id string) (out []watchword.Outgoing) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, m := range o.all {
@@ -208,7 +208,7 @@ func (o *outbox) of(id string) (out []watchword.Outgoing) {
 }
 
 func (o *outbox) last(id string) watchword.Outgoing {
-	all := o.of(id)
+	all := o.ofChallenge(id)
 	if len(all) == 0 {
 		return watchword.Outgoing{ChallengeID: id}
 	}
@@ -235,79 +235,8 @@ func (e *events) types() (out []string) {
 	return out
 }
 
-// meddler is whoever can read and write the store but has no key: a vandal, or a store that is out of reach.
-type meddler struct {
-	watchword.Store
-	mu   sync.Mutex
-	down error
-	sees func(id string, guesses []watchword.Guess)       // MONITOR
-	swap map[string]func(watchword.Entry) watchword.Entry // what Get and Attempt answer for an entry
-}
-
-func (m *meddler) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
-	if m.down != nil {
-		return m.down
-	}
-	return m.Store.Create(ctx, e, out...)
-}
-
-func (m *meddler) Get(ctx context.Context, id string) (watchword.Entry, error) {
-	if m.down != nil {
-		return watchword.Entry{}, m.down
-	}
-	m.mu.Lock()
-	swap := m.swap[id]
-	m.mu.Unlock()
-	e, err := m.Store.Get(ctx, id)
-	if swap != nil {
-		return swap(e), nil
-	}
-	return e, err
-}
-
-func (m *meddler) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
-	if m.down != nil {
-		return watchword.Entry{}, m.down
-	}
-	if m.sees != nil {
-		m.sees(id, g)
-	}
-	m.mu.Lock()
-	swap := m.swap[id]
-	m.mu.Unlock()
-	e, err := m.Store.Attempt(ctx, id, g, b)
-	if swap != nil {
-		return swap(e), nil
-	}
-	return e, err
-}
-
-// answer makes the store answer for an entry as the vandal wrote it.
-func (m *meddler) answer(id string, with func(watchword.Entry) watchword.Entry) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.swap == nil {
-		m.swap = map[string]func(watchword.Entry) watchword.Entry{}
-	}
-	m.swap[id] = with
-}
-
-// spy remembers the store's entries as they are created.
-type spy struct {
-	watchword.Store
-	mu      sync.Mutex
-	created []watchword.Entry
-}
-
-func (s *spy) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
-	s.mu.Lock()
-	s.created = append(s.created, e)
-	s.mu.Unlock()
-	return s.Store.Create(ctx, e, out...)
-}
-
-// together runs n copies of f at once and counts the outcomes by the error's code; "" is success.
-func together(n int, f func(i int) error) map[string]int {
+// runConcurrently runs n copies of f concurrently and counts the results by error code; "" is success.
+func runConcurrently(n int, f func(i int) error) map[string]int {
 	var (
 		mu    sync.Mutex
 		wg    sync.WaitGroup
@@ -333,4 +262,16 @@ func together(n int, f func(i int) error) map[string]int {
 	close(gate)
 	wg.Wait()
 	return count
+}
+
+// withFixedCode configures a test identity, so that every code is known.
+func withFixedCode(t *testing.T) func(*watchword.Config) {
+	return func(c *watchword.Config) {
+		codes, err := otp.New(otp.Config{Clock: c.Clock, TestAddresses: []otp.TestIdentity{
+			{Address: alice, Code: "000000", Purposes: []string{"sign_in"}, Until: c.Clock().Add(24 * time.Hour)}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Strategies = []watchword.Strategy{codes}
+	}
 }

@@ -10,20 +10,19 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/redistest"
-	"github.com/watchword-auth/watchword/ratelimit"
 	redisstore "github.com/watchword-auth/watchword/store/redis"
 )
 
-// unreliable is a store whose next step of one kind is taken, or not, and whose caller hears nothing of it either way.
-type unreliable struct {
+// lostReplyStore fails its next step of one kind with an unknown outcome, either after the step was done or without doing it.
+type lostReplyStore struct {
 	watchword.Store
-	step  string // create, attempt, close or update; empty: all is well
+	step  string // create, attempt, close or update; empty: no step fails
 	taken bool
 }
 
 var errLostReply = fmt.Errorf("a reply was lost: %w", watchword.ErrOutcomeUnknown)
 
-func (u *unreliable) fails(step string) bool {
+func (u *lostReplyStore) fails(step string) bool {
 	if u.step != step {
 		return false
 	}
@@ -31,7 +30,7 @@ func (u *unreliable) fails(step string) bool {
 	return true
 }
 
-func (u *unreliable) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+func (u *lostReplyStore) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
 	if !u.fails("create") {
 		return u.Store.Create(ctx, e, out...)
 	}
@@ -41,7 +40,7 @@ func (u *unreliable) Create(ctx context.Context, e watchword.Entry, out ...watch
 	return errLostReply
 }
 
-func (u *unreliable) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+func (u *lostReplyStore) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
 	if !u.fails("attempt") {
 		return u.Store.Attempt(ctx, id, g, b)
 	}
@@ -51,7 +50,7 @@ func (u *unreliable) Attempt(ctx context.Context, id string, g []watchword.Guess
 	return watchword.Entry{}, errLostReply
 }
 
-func (u *unreliable) Close(ctx context.Context, id string, c watchword.Closing) error {
+func (u *lostReplyStore) Close(ctx context.Context, id string, c watchword.Closing) error {
 	if !u.fails("close") {
 		return u.Store.Close(ctx, id, c)
 	}
@@ -61,7 +60,7 @@ func (u *unreliable) Close(ctx context.Context, id string, c watchword.Closing) 
 	return errLostReply
 }
 
-func (u *unreliable) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+func (u *lostReplyStore) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
 	if !u.fails("update") {
 		return u.Store.Update(ctx, e, out...)
 	}
@@ -71,46 +70,46 @@ func (u *unreliable) Update(ctx context.Context, e watchword.Entry, out ...watch
 	return errLostReply
 }
 
-func seeded(seed string) func(*watchword.CheckRequest) {
+func withSeed(seed string) func(*watchword.CheckRequest) {
 	return func(r *watchword.CheckRequest) { r.Seed = []byte(seed) }
 }
 
-// An answerCase is a challenge with its right answer, and the step of the store that wins it.
+// An answerCase is a challenge with its right answer, and the step of the store that approves it.
 type answerCase struct{ id, answer, step string }
 
-// answerCases begin a challenge of each kind, when they are called.
+// answerCases returns functions that start a challenge of each kind.
 func answerCases(k *factorKit) map[string]func() answerCase {
 	factor := func(strategy string) func() answerCase {
-		return func() answerCase { return answerCase{k.ask(strategy), k.right(strategy), "close"} }
+		return func() answerCase { return answerCase{k.startChallenge(strategy), k.rightAnswer(strategy), "close"} }
 	}
 	return map[string]func() answerCase{
 		"a sent code": func() answerCase {
-			s := k.start(byMail())
+			s := k.start(startByEmail())
 			return answerCase{s.ID, k.code(s.ID), "attempt"}
 		},
 		"a counter": factor("hotp"), "a time's code": factor("totp"), "a recovery code": factor("recovery"),
 	}
 }
 
-// A right answer whose reply was lost: the same request gets the receipt of the approval, with the first expiry, as often
-// as it is repeated and until the receipt is used. Whoever has not its seed hears that the challenge is approved.
+// A right answer whose reply was lost: the same request gets the receipt with the first expiry, as often as it is repeated
+// and until the receipt is used. A request without its seed gets ErrChallengeApproved.
 func TestRepeatedCheckGetsItsReceiptAfterALostReply(t *testing.T) {
 	k := newFactorKit(t)
-	store := &unreliable{Store: k.store.Store, taken: true}
+	store := &lostReplyStore{Store: k.store.Store, taken: true}
 	k.store.Store = store
 	for name, begin := range answerCases(k) {
 		c := begin()
 		id, answer := c.id, c.answer
 		store.step = c.step
-		_, err := k.check(id, answer, seeded("one"))
-		if e := k.mustCode(err, watchword.ErrUnavailable); !e.Unknown {
+		_, err := k.check(id, answer, withSeed("one"))
+		if e := k.requireCode(err, watchword.ErrUnavailable); !e.Unknown {
 			t.Errorf("%s: the error does not say that the outcome is unknown: %v", name, err)
 		}
 		won := k.clock.Now()
 		k.clock.advance(time.Minute)
 		var claims *watchword.Claims
 		for range 3 {
-			r, err := k.sibling().Check(context.Background(), id, watchword.CheckRequest{Purpose: "sign_in", Subject: subject,
+			r, err := k.newNode().Check(context.Background(), id, watchword.CheckRequest{Purpose: "sign_in", Subject: subject,
 				Answer: watchword.Answer{Text: answer}, Seed: []byte("one")})
 			if err != nil {
 				t.Fatalf("%s: the same request: %v", name, err)
@@ -123,7 +122,7 @@ func TestRepeatedCheckGetsItsReceiptAfterALostReply(t *testing.T) {
 		if name != "a sent code" && name != "a recovery code" && !slices.Equal(claims.AMR, []string{"otp"}) {
 			t.Errorf("%s: amr %v", name, claims.AMR)
 		}
-		for what, change := range map[string]func(*watchword.CheckRequest){"no seed": seeded(""), "another seed": seeded("two")} {
+		for what, change := range map[string]func(*watchword.CheckRequest){"no seed": withSeed(""), "another seed": withSeed("two")} {
 			if what == "no seed" {
 				change = func(*watchword.CheckRequest) {}
 			}
@@ -135,7 +134,7 @@ func TestRepeatedCheckGetsItsReceiptAfterALostReply(t *testing.T) {
 		if err := k.RedeemReceipt(context.Background(), *claims, "sign_in", nil); err != nil {
 			t.Fatal(err)
 		}
-		_, err = k.check(id, answer, seeded("one"))
+		_, err = k.check(id, answer, withSeed("one"))
 		if !errors.Is(err, watchword.ErrChallengeApproved) {
 			t.Errorf("%s, after its receipt was used: %v", name, err)
 		}
@@ -144,26 +143,26 @@ func TestRepeatedCheckGetsItsReceiptAfterALostReply(t *testing.T) {
 
 func TestRepeatedCheckGetsNoReceiptThatHasExpired(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	code := k.code(s.ID)
-	if _, err := k.check(s.ID, code, seeded("one")); err != nil {
+	if _, err := k.check(s.ID, code, withSeed("one")); err != nil {
 		t.Fatal(err)
 	}
 	k.clock.advance(5 * time.Minute)
-	_, err := k.check(s.ID, code, seeded("one"))
-	k.mustCode(err, watchword.ErrChallengeApproved)
+	_, err := k.check(s.ID, code, withSeed("one"))
+	k.requireCode(err, watchword.ErrChallengeApproved)
 }
 
-// What was answered 503 and was not taken can be done again, with and without a seed.
-func TestCheckThatWasNotTakenTakesNoEffect(t *testing.T) {
+// A check that got 503 and changed nothing can be repeated, with and without a seed.
+func TestFailedCheckHasNoEffectAndCanBeRepeated(t *testing.T) {
 	k := newFactorKit(t)
-	store := &unreliable{Store: k.store.Store}
+	store := &lostReplyStore{Store: k.store.Store}
 	k.store.Store = store
 	for name, begin := range answerCases(k) {
 		c := begin()
 		store.step = c.step
-		_, err := k.check(c.id, c.answer, seeded(name))
-		k.mustCode(err, watchword.ErrUnavailable)
+		_, err := k.check(c.id, c.answer, withSeed(name))
+		k.requireCode(err, watchword.ErrUnavailable)
 		if v, err := k.Status(context.Background(), c.id); err != nil || v.Status != watchword.Pending {
 			t.Errorf("%s: %+v %v", name, v, err)
 		}
@@ -173,13 +172,13 @@ func TestCheckThatWasNotTakenTakesNoEffect(t *testing.T) {
 	}
 }
 
-// Two nodes that check in the same millisecond give one receipt, and so do two requests with one seed; they get the same.
-func TestChecksOfOneMillisecondGiveOneReceipt(t *testing.T) {
+// Two nodes that check in the same millisecond return one receipt. Two requests with one seed get the same receipt.
+func TestConcurrentChecksReturnOneReceipt(t *testing.T) {
 	k := newFactorKit(t)
-	nodes := []*watchword.Engine{k.Engine, k.sibling()}
+	nodes := []*watchword.Engine{k.Engine, k.newNode()}
 	for name, begin := range answerCases(k) {
 		c := begin()
-		got := together(40, func(i int) error { _, err := check(nodes[i%2], c.id, c.answer); return err })
+		got := runConcurrently(40, func(i int) error { _, err := check(nodes[i%2], c.id, c.answer); return err })
 		if got[""] != 1 || got["challenge_approved"] != 39 {
 			t.Errorf("%s: %v", name, got)
 		}
@@ -187,7 +186,7 @@ func TestChecksOfOneMillisecondGiveOneReceipt(t *testing.T) {
 	k.clock.advance(time.Hour)
 	for name, begin := range answerCases(k) {
 		c := begin()
-		got := together(40, func(i int) error { _, err := check(nodes[i%2], c.id, c.answer, seeded(name)); return err })
+		got := runConcurrently(40, func(i int) error { _, err := check(nodes[i%2], c.id, c.answer, withSeed(name)); return err })
 		if got[""] < 1 || got[""]+got["challenge_approved"] != 40 {
 			t.Errorf("%s, one seed: %v", name, got)
 		}
@@ -197,41 +196,41 @@ func TestChecksOfOneMillisecondGiveOneReceipt(t *testing.T) {
 func TestRepeatedRedeemGetsItsReceiptAfterALostReply(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
-	store := &unreliable{Store: k.store.Store, taken: true}
+	store := &lostReplyStore{Store: k.store.Store, taken: true}
 	k.store.Store = store
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	if err := k.Answer(ctx, s.ID, watchword.Answer{Text: k.code(s.ID)}, watchword.Client{}); err != nil {
 		t.Fatal(err)
 	}
 	redeem := func(seed []byte) (*watchword.Result, error) {
-		return k.sibling().Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: subject, Seed: seed})
+		return k.newNode().Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: subject, Seed: seed})
 	}
 	k.clock.advance(time.Minute)
 	collected := k.clock.Now()
 	store.step = "update"
 	_, err := redeem([]byte("one"))
-	k.mustCode(err, watchword.ErrUnavailable)
+	k.requireCode(err, watchword.ErrUnavailable)
 	k.clock.advance(time.Minute)
 	_, err = redeem(nil)
-	k.mustCode(err, watchword.ErrReceiptUsed)
+	k.requireCode(err, watchword.ErrReceiptUsed)
 	r, err := redeem([]byte("one"))
 	if err != nil || r.Claims.ExpiresAt != collected.Add(5*time.Minute).Unix() || r.Claims.IssuedAt != collected.Unix() {
 		t.Fatalf("the same request: %+v %v", r, err)
 	}
 	store.step = "update"
-	k.mustCode(k.RedeemReceipt(ctx, *r.Claims, "sign_in", []byte("two")), watchword.ErrUnavailable)
-	k.mustCode(k.sibling().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptUsed)
-	if err := k.sibling().RedeemReceipt(ctx, *r.Claims, "sign_in", []byte("two")); err != nil {
+	k.requireCode(k.RedeemReceipt(ctx, *r.Claims, "sign_in", []byte("two")), watchword.ErrUnavailable)
+	k.requireCode(k.newNode().RedeemReceipt(ctx, *r.Claims, "sign_in", nil), watchword.ErrReceiptUsed)
+	if err := k.newNode().RedeemReceipt(ctx, *r.Claims, "sign_in", []byte("two")); err != nil {
 		t.Errorf("the same redemption: %v", err)
 	}
 	_, err = redeem([]byte("one"))
-	k.mustCode(err, watchword.ErrReceiptUsed)
+	k.requireCode(err, watchword.ErrReceiptUsed)
 }
 
-// A proof that was spent by a request whose reply was lost serves the same request again, and no other.
+// A proof that a request has spent whose reply was lost is valid for the repetition of the request, and for no other.
 func TestRepeatedChangeOfFactorsSpendsItsProofOnce(t *testing.T) {
-	k := newKeeperKit(t)
-	store := &unreliable{Store: k.store.Store, taken: true}
+	k := newEnrolmentKit(t)
+	store := &lostReplyStore{Store: k.store.Store, taken: true}
 	k.store.Store = store
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
@@ -241,98 +240,31 @@ func TestRepeatedChangeOfFactorsSpendsItsProofOnce(t *testing.T) {
 	req := watchword.StartRequest{Strategy: "weak", Purpose: "enrol", Subject: subject, Authority: proof}
 	store.step = "update"
 	_, err := k.Start(context.Background(), req)
-	k.mustCode(err, watchword.ErrUnavailable)
+	k.requireCode(err, watchword.ErrUnavailable)
 	other := req
 	other.Authority.Seed = []byte("two")
-	_, err = k.sibling().Start(context.Background(), other)
-	k.mustCode(err, watchword.ErrProofRequired)
-	if _, err := k.sibling().Start(context.Background(), req); err != nil {
+	_, err = k.newNode().Start(context.Background(), other)
+	k.requireCode(err, watchword.ErrProofRequired)
+	if _, err := k.newNode().Start(context.Background(), req); err != nil {
 		t.Errorf("the same request: %v", err)
 	}
 }
 
-// limits is a limiter whose reply can be lost.
-type limits struct {
-	*ratelimit.Limiter
-	lose bool
-	key  string // of the subject's bucket
-}
-
-func (l *limits) TakeNamed(ctx context.Context, name string, buckets ...watchword.Bucket) error {
-	err := l.Limiter.TakeNamed(ctx, name, buckets...)
-	for _, b := range buckets {
-		if b.By == ratelimit.BySubject {
-			l.key = b.Key
-		}
-	}
-	if l.lose {
-		return errLostReply
-	}
-	return err
-}
-
-func TestStartThatWasAnswered503DoesNotCount(t *testing.T) {
-	var limiter *limits
-	k := newKit(t, func(c *watchword.Config) {
-		l, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{Now: c.Clock}),
-			[]ratelimit.Rule{{Name: "two", Limit: 2, Window: time.Hour, By: ratelimit.BySubject}}, c.App)
-		if err != nil {
-			t.Fatal(err)
-		}
-		limiter = &limits{Limiter: l}
-		c.Starts = limiter
-	})
-	store := &unreliable{Store: k.store.Store, taken: true}
-	k.store.Store = store
-	for range 10 {
-		for _, lost := range []string{"create", "take"} {
-			if store.step = lost; lost == "take" {
-				limiter.lose = true
-			}
-			_, err := k.Start(context.Background(), byMail())
-			k.mustCode(err, watchword.ErrUnavailable)
-			store.step, limiter.lose = "", false
-			limiter.awaitRefund(t)
-		}
-	}
-	k.start(byMail())
-	k.start(byMail())
-	_, err := k.Start(context.Background(), byMail())
-	k.mustCode(err, watchword.ErrRateLimited)
-}
-
-// awaitRefund waits until what a failed start was charged with has been given back, behind its answer: then two more pass.
-func (l *limits) awaitRefund(t *testing.T) {
-	t.Helper()
-	ctx, bucket := context.Background(), watchword.Bucket{By: ratelimit.BySubject, Key: l.key}
-	for range 1000 {
-		first, second := l.Limiter.TakeNamed(ctx, "first", bucket), l.Limiter.TakeNamed(ctx, "second", bucket)
-		if err := errors.Join(l.Refund(ctx, "first", bucket), l.Refund(ctx, "second", bucket)); err != nil {
-			t.Fatal(err)
-		}
-		if first == nil && second == nil {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	t.Fatal("a start that did not come about counts")
-}
-
-// A start whose reply was lost is not answered by a challenge whose message nobody has: the same request hands it over.
-func TestRepeatedStartHandsItsMessageOver(t *testing.T) {
+// The repetition of a start whose reply was lost queues its message.
+func TestRepeatedStartQueuesItsMessage(t *testing.T) {
 	k := newKit(t)
-	store := &unreliable{Store: k.store.Store, step: "create", taken: true}
+	store := &lostReplyStore{Store: k.store.Store, step: "create", taken: true}
 	k.store.Store = store
-	req := byMail()
+	req := startByEmail()
 	req.Seed = []byte("one")
 	_, err := k.Start(context.Background(), req)
-	k.mustCode(err, watchword.ErrUnavailable)
+	k.requireCode(err, watchword.ErrUnavailable)
 	req.Unanswered = true
-	s, err := k.sibling().Start(context.Background(), req)
+	s, err := k.newNode().Start(context.Background(), req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out := k.outbox.of(s.ID); len(out) != 1 {
+	if out := k.outbox.ofChallenge(s.ID); len(out) != 1 {
 		t.Fatalf("%d messages were handed over", len(out))
 	}
 	out := k.outbox.last(s.ID)
@@ -345,33 +277,33 @@ func TestRepeatedStartHandsItsMessageOver(t *testing.T) {
 	if _, err := k.ComposeMessage(context.Background(), out); !errors.Is(err, watchword.ErrClosed) {
 		t.Errorf("a message that was sent is sent again: %v", err)
 	}
-	if _, err := k.sibling().Start(context.Background(), req); err != nil || len(k.outbox.of(s.ID)) != 1 {
-		t.Errorf("%d messages after it was sent, %v", len(k.outbox.of(s.ID)), err)
+	if _, err := k.newNode().Start(context.Background(), req); err != nil || len(k.outbox.ofChallenge(s.ID)) != 1 {
+		t.Errorf("%d messages after it was sent, %v", len(k.outbox.ofChallenge(s.ID)), err)
 	}
 }
 
-// A start with a seed that was used before is not answered by a challenge that has ended.
-func TestRepeatedStartOfAnEndedChallengeSaysHowItEnded(t *testing.T) {
+// A start with the seed of a challenge that has ended returns the error of its state.
+func TestRepeatedStartOfEndedChallengeReturnsItsEnd(t *testing.T) {
 	k := newKit(t)
-	req := byMail()
+	req := startByEmail()
 	req.Seed = []byte("one")
 	s := k.start(req)
 	if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := k.sibling().Start(context.Background(), req)
-	k.mustCode(err, watchword.ErrChallengeApproved)
+	_, err := k.newNode().Start(context.Background(), req)
+	k.requireCode(err, watchword.ErrChallengeApproved)
 	req.Seed = []byte("two")
 	if _, err := k.Cancel(context.Background(), k.start(req).ID); err != nil {
 		t.Fatal(err)
 	}
-	_, err = k.sibling().Start(context.Background(), req)
-	k.mustCode(err, watchword.ErrChallengeCanceled)
+	_, err = k.newNode().Start(context.Background(), req)
+	k.requireCode(err, watchword.ErrChallengeCanceled)
 }
 
-// A replica is lost while a right answer is on its way: the answer was taken, which nobody can be sure of, and the same
-// request gets its receipt when a replica is there again. What comes meanwhile is refused before it is written.
-func TestCheckThatNoReplicaConfirmedGetsItsReceiptLater(t *testing.T) {
+// A replica is lost while a right answer is written. The outcome is unknown, and the same request gets its receipt when a
+// replica is available again. Other writes are refused meanwhile.
+func TestRepeatedCheckGetsItsReceiptAfterReplicaLoss(t *testing.T) {
 	server := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port := server.HostPort()
 	replica := redistest.Start(t, "--replicaof", host+" "+port)
@@ -382,17 +314,17 @@ func TestCheckThatNoReplicaConfirmedGetsItsReceiptLater(t *testing.T) {
 		c.Clock = time.Now
 		c.Store = redisstore.New(server.Client(t), redisstore.Config{WaitReplicas: 1})
 	})
-	first, second := k.start(byMail()), k.start(byMail())
+	first, second := k.start(startByEmail()), k.start(startByEmail())
 	code, other := k.code(first.ID), k.code(second.ID)
 	if err := replica.Pause(); err != nil {
 		t.Fatal(err)
 	}
-	_, err := k.check(first.ID, code, seeded("one"))
-	if e := k.mustCode(err, watchword.ErrUnavailable); !e.Unknown {
+	_, err := k.check(first.ID, code, withSeed("one"))
+	if e := k.requireCode(err, watchword.ErrUnavailable); !e.Unknown {
 		t.Errorf("the error does not say that the outcome is unknown: %v", err)
 	}
-	_, err = k.check(second.ID, other, seeded("two"))
-	if e := k.mustCode(err, watchword.ErrUnavailable); e.Unknown {
+	_, err = k.check(second.ID, other, withSeed("two"))
+	if e := k.requireCode(err, watchword.ErrUnavailable); e.Unknown {
 		t.Errorf("what was refused before it was written is reported as unknown: %v", err)
 	}
 	if v, err := k.Status(t.Context(), second.ID); err != nil || v.Status != watchword.Pending || v.TriesLeft != 5 {
@@ -403,7 +335,7 @@ func TestCheckThatNoReplicaConfirmedGetsItsReceiptLater(t *testing.T) {
 	}
 	for id, answer := range map[string][2]string{first.ID: {code, "one"}, second.ID: {other, "two"}} {
 		for n := 0; ; n++ {
-			_, err := k.check(id, answer[0], seeded(answer[1]))
+			_, err := k.check(id, answer[0], withSeed(answer[1]))
 			if err == nil {
 				break
 			}
@@ -414,5 +346,5 @@ func TestCheckThatNoReplicaConfirmedGetsItsReceiptLater(t *testing.T) {
 		}
 	}
 	_, err = k.check(first.ID, code)
-	k.mustCode(err, watchword.ErrChallengeApproved)
+	k.requireCode(err, watchword.ErrChallengeApproved)
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Most tests that run in parallel wait for time to pass, so more of them may than there are processors.
+// Most parallel tests wait for time to pass, so more of them may run than there are processors.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if err := flag.Set("test.parallel", "12"); err != nil {

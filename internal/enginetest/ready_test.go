@@ -8,76 +8,77 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// keyed is another node with these keys, whose Ping has found nothing yet.
-func (k *kit) keyed(keys ...watchword.Key) *watchword.Engine {
-	return k.sibling(func(c *watchword.Config) { c.Keys = keys })
+// nodeWithKeys returns another node with these keys that has not run Ping.
+func (k *kit) nodeWithKeys(keys ...watchword.Key) *watchword.Engine {
+	return k.newNode(func(c *watchword.Config) { c.Keys = keys })
 }
 
-// mustBeFault checks that Ping finds one fault, and that the keys are named in the error alone.
-func (k *kit) mustBeFault(e *watchword.Engine, reason, named string) {
+// requireFault requires that Ping returns one fault with the reason, and that only the error names the keys.
+func (k *kit) requireFault(e *watchword.Engine, reason, challengeWithSubject string) {
 	k.t.Helper()
-	found := k.mustCode(e.Ping(k.t.Context()), watchword.ErrUnavailable)
-	if len(found.Faults) != 1 || found.Faults[0] != (watchword.Fault{Part: "factors", Reason: reason}) || !strings.Contains(found.Error(), named) {
+	found := k.requireCode(e.Ping(k.t.Context()), watchword.ErrUnavailable)
+	if len(found.Faults) != 1 || found.Faults[0] != (watchword.Fault{Part: "factors", Reason: reason}) || !strings.Contains(found.Error(), challengeWithSubject) {
 		k.t.Errorf("%+v: %v", found.Faults, found)
 	}
 }
 
-// What a server has sealed under its first key another server must be able to open, whatever is enrolled.
+// Data that one server has encrypted with its active key must be readable by another server, whatever is enrolled.
 func TestPingFailsWhereKeyIsMissing(t *testing.T) {
 	const missing = "a key that something was sealed under is not in the keyring"
-	eachFactorStore(t, func(t *testing.T, k *kit) {
+	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		ctx := t.Context()
-		k1, k2 := key(t, "k1"), key(t, "k2")
+		k1, k2 := newTestKey(t, "k1"), newTestKey(t, "k2")
 		if err := k.Ping(ctx); err != nil {
 			t.Fatal(err)
 		}
-		k.mustBeFault(k.keyed(k2), missing, `"k1"`)
-		rotated := k.keyed(k2, k1)
+		k.requireFault(k.nodeWithKeys(k2), missing, `"k1"`)
+		rotated := k.nodeWithKeys(k2, k1)
 		if err := rotated.Ping(ctx); err != nil {
 			t.Fatal(err)
 		}
-		k.mustBeFault(k.keyed(k1), missing, `"k2"`) // it cannot open what the rotated one seals
-		if err := k.keyed(k1, k2).Ping(ctx); err != nil {
+		k.requireFault(k.nodeWithKeys(k1), missing, `"k2"`) // it cannot decrypt what the rotated server encrypts
+		if err := k.nodeWithKeys(k1, k2).Ping(ctx); err != nil {
 			t.Error(err)
 		}
 		if err := rotated.Reseal(ctx, func(seen, _ int) { t.Errorf("%d factors", seen) }); err != nil {
 			t.Fatal(err)
 		}
-		if err := k.keyed(k2).Ping(ctx); err != nil {
+		if err := k.nodeWithKeys(k2).Ping(ctx); err != nil {
 			t.Errorf("after everything was sealed again: %v", err)
 		}
-		if err := k.keyed(k1, k2).Ping(ctx); err != nil { // the rotation is taken back: k1 seals again
+		if err := k.nodeWithKeys(k1, k2).Ping(ctx); err != nil { // the rotation is taken back: k1 is active again
 			t.Error(err)
 		}
-		k.mustBeFault(k.keyed(k2), missing, `"k1"`)
+		k.requireFault(k.nodeWithKeys(k2), missing, `"k1"`)
 		secret := make([]byte, 32)
 		_, _ = rand.Read(secret)
 		other, err := watchword.NewKey("k1", secret)
 		if err != nil {
 			t.Fatal(err)
 		}
-		k.mustBeFault(k.keyed(other, k2), "a key of the keyring does not open what was sealed under it", "sk_")
+		k.requireFault(k.nodeWithKeys(other, k2), "a key of the keyring does not open what was sealed under it", "sk_")
 		if all, err := k.ListFactors(ctx, ""); err != nil || len(all) != 0 {
-			t.Errorf("%d factors of nobody, %v", len(all), err)
+			t.Errorf("%d unowned factors, %v", len(all), err)
 		}
 	})
 }
 
-// What was sealed under a key that is lost can be given up, and nothing else.
-func TestForgetKeyRemovesWhatNobodyCanOpen(t *testing.T) {
-	k := newKeeperKit(t)
+// ForgetKey removes what was encrypted with a lost key, and nothing else.
+func TestForgetKeyRemovesFactorsOfLostKey(t *testing.T) {
+	k := newEnrolmentKit(t)
 	ctx := t.Context()
 	if err := k.Ping(ctx); err != nil {
 		t.Fatal(err)
 	}
-	vouched := watchword.Authority{Admin: true}
-	if _, err := k.enrol("weak", vouched); err != nil {
+	adminAuthority := watchword.Authority{Admin: true}
+	if _, err := k.enrol("weak", adminAuthority); err != nil {
 		t.Fatal(err)
 	}
-	lacking := k.keyed(key(t, "k2"))
-	kept, err := k.enrolAt(lacking, "strong", vouched)
+	lacking := k.nodeWithKeys(newTestKey(t, "k2"))
+	kept, err := k.enrolOn(lacking, "strong", adminAuthority)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,28 +99,63 @@ func TestForgetKeyRemovesWhatNobodyCanOpen(t *testing.T) {
 	}
 }
 
-// unwell is a part that cannot be used.
-type unwell struct {
+// failingPart is a component whose Ping fails.
+type failingPart struct {
 	watchword.Limiter
 	err error
 }
 
-func (u unwell) Ping(context.Context) error { return u.err }
+func (u failingPart) Ping(context.Context) error { return u.err }
 
-type plainError struct{ error }
+type publicError struct{ error }
 
-func (plainError) Reason() string { return "is out of order" }
+func (publicError) Reason() string { return "is out of order" }
 
-func TestPingNamesEachPartThatDoesNotWork(t *testing.T) {
+func TestPingNamesEachFailedPart(t *testing.T) {
 	secret := errors.New("dial tcp 10.0.0.7:6379 with hunter2")
 	for _, c := range []struct {
 		err    error
 		reason string
-	}{{secret, "cannot be used"}, {plainError{secret}, "is out of order"}, {context.DeadlineExceeded, "does not answer in time"}} {
-		k := newKit(t, func(config *watchword.Config) { config.Starts = unwell{err: c.err} })
-		found := k.mustCode(k.Ping(t.Context()), watchword.ErrUnavailable)
+	}{{secret, "cannot be used"}, {publicError{secret}, "is out of order"}, {context.DeadlineExceeded, "does not answer in time"}} {
+		k := newKit(t, func(config *watchword.Config) { config.Starts = failingPart{err: c.err} })
+		found := k.requireCode(k.Ping(t.Context()), watchword.ErrUnavailable)
 		if len(found.Faults) != 1 || found.Faults[0] != (watchword.Fault{Part: "limits", Reason: c.reason}) {
 			t.Errorf("%+v", found.Faults)
 		}
+	}
+}
+
+func TestResealEncryptsWithActiveKeyAndSkipsDamagedFactors(t *testing.T) {
+	ctx := context.Background()
+	store := &memory.Factors{}
+	k := newKit(t, func(c *watchword.Config) { c.Factors = store }, func(c *watchword.Config) {
+		c.Strategies = append(c.Strategies, newEnrollingStrategy("weak", watchword.StrengthOTP))
+	})
+	for range 3 {
+		if _, err := k.enrol("weak", watchword.Authority{Admin: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotated := k.newNode(func(c *watchword.Config) { c.Keys = []watchword.Key{newTestKey(t, "k2"), newTestKey(t, "k1")} })
+	only := k.newNode(func(c *watchword.Config) { c.Keys = []watchword.Key{newTestKey(t, "k2")} })
+	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || !all[0].Unreadable() {
+		t.Fatalf("the new key alone opens what the old one sealed: %+v %v", all, err)
+	}
+	for _, want := range []int{3, 0} { // the entry of their set is encrypted again too, and not counted
+		seen, resealed := 0, 0
+		if err := rotated.Reseal(ctx, func(s, r int) { seen, resealed = s, r }); err != nil || seen != 3 || resealed != want {
+			t.Fatalf("%d of %d: %v", resealed, seen, err)
+		}
+	}
+	bad := watchword.SealedFactor{ID: "fa_0_damaged", App: "shop", Subject: "user_9", Strategy: "weak", Data: []byte("damaged")}
+	if err := store.Create(ctx, bad); err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	if err := rotated.Reseal(ctx, func(s, _ int) { seen = s }); err == nil || !strings.Contains(err.Error(), bad.ID) || seen != 4 {
+		t.Fatalf("%d seen with one that does not open: %v", seen, err)
+	}
+	if all, err := only.ListFactors(ctx, subject); err != nil || len(all) != 3 || all[0].Unreadable() {
+		t.Fatalf("%d factors under the new key alone: %v", len(all), err)
 	}
 }

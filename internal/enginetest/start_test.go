@@ -11,33 +11,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestDecoyLooksRealAndIsNeverApproved(t *testing.T) {
+func TestRotationKeepsChallengesAndBudgets(t *testing.T) {
 	k := newKit(t)
-	ctx := context.Background()
-	real := k.start(byMail())
-	req := byMail()
-	req.Decoy = true
-	s := k.start(req)
-	view := s.View
-	view.ID, view.CreatedAt, view.ExpiresAt = real.ID, real.CreatedAt, real.ExpiresAt
-	if view.Status != real.Status || view.SentTo != real.SentTo || view.TriesLeft != real.TriesLeft || view.Delivery != real.Delivery || len(s.ID) != len(real.ID) {
-		t.Fatalf("a decoy shows: %+v", view)
-	}
-	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
-		t.Fatalf("a decoy is sent: %v", err)
-	}
-	if v, _ := k.Status(ctx, s.ID); v.Delivery.Status != "sent" {
-		t.Fatalf("a decoy's delivery: %+v", v.Delivery)
-	}
-	_, err := k.check(s.ID, "123456")
-	k.mustCode(err, watchword.ErrIncorrectAnswer)
-}
-
-func TestRotationLosesNoChallenge(t *testing.T) {
-	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	code := k.code(s.ID)
-	rotated := k.sibling(func(c *watchword.Config) { c.Keys = []watchword.Key{key(t, "k2"), key(t, "k1")} })
+	rotated := k.newNode(func(c *watchword.Config) { c.Keys = []watchword.Key{newTestKey(t, "k2"), newTestKey(t, "k1")} })
 	out := k.outbox.last(s.ID)
 	m, err := rotated.ComposeMessage(context.Background(), watchword.Outgoing{ChallengeID: out.ChallengeID, Send: 1})
 	if err != nil || m.Code.Reveal() != code {
@@ -46,22 +24,22 @@ func TestRotationLosesNoChallenge(t *testing.T) {
 	for range 5 {
 		_, _ = check(rotated, s.ID, wrongCode(code))
 	}
-	s2, err := rotated.Start(context.Background(), byMail())
+	s2, err := rotated.Start(context.Background(), startByEmail())
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = check(rotated, s2.ID, wrongCode("000000"))
-	k.mustCode(err, watchword.ErrIncorrectAnswer)
+	k.requireCode(err, watchword.ErrIncorrectAnswer)
 	_, err = check(rotated, s2.ID, wrongCode("000000"))
-	k.mustCode(err, watchword.ErrTooManyGuesses) // a rotation hands out no fresh budget
+	k.requireCode(err, watchword.ErrTooManyGuesses) // a rotation does not reset the budget
 	k.clock.advance(time.Hour)
-	s = k.start(byMail())
+	s = k.start(startByEmail())
 	if _, err := check(rotated, s.ID, k.code(s.ID)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestNewReportsEverythingAtOnce(t *testing.T) {
+func TestNewReportsAllProblemsAtOnce(t *testing.T) {
 	_, err := watchword.New(watchword.Config{App: "Shop!", Lifetime: time.Hour, ReceiptLifetime: time.Hour, Cooldown: time.Millisecond})
 	if err == nil {
 		t.Fatal("an empty configuration was accepted")
@@ -90,7 +68,7 @@ func TestNewReportsEverythingAtOnce(t *testing.T) {
 	}
 }
 
-func TestStartRefusesWhatItCannotServe(t *testing.T) {
+func TestStartRefusesInvalidRequests(t *testing.T) {
 	k := newKit(t, func(c *watchword.Config) { c.Purposes = []string{"sign_in"} })
 	for field, change := range map[string]func(*watchword.StartRequest){
 		"strategy":          func(r *watchword.StartRequest) { r.Strategy = "riddle" },
@@ -105,10 +83,10 @@ func TestStartRefusesWhatItCannotServe(t *testing.T) {
 		"transaction":       func(r *watchword.StartRequest) { r.Transaction = map[string]string{"a": "\u2028"} },
 		"metadata":          func(r *watchword.StartRequest) { r.Metadata = map[string]string{"": "x"} },
 	} {
-		req := byMail()
+		req := startByEmail()
 		change(&req)
 		_, err := k.Start(context.Background(), req)
-		e := k.mustCode(err, watchword.ErrInvalidRequest)
+		e := k.requireCode(err, watchword.ErrInvalidRequest)
 		if len(e.Fields) != 1 || e.Fields[0].Field != field {
 			t.Errorf("%s: %+v", field, e.Fields)
 		}
@@ -118,12 +96,60 @@ func TestStartRefusesWhatItCannotServe(t *testing.T) {
 	}
 }
 
-func TestSeedMakesOneChallenge(t *testing.T) {
+func TestRepeatedStartWithSeedReturnsSameChallenge(t *testing.T) {
 	k := newKit(t)
-	req := byMail()
+	req := startByEmail()
 	req.Seed = []byte("the request's own")
-	first, again := k.start(req), k.start(req)
-	if first.ID != again.ID || first.Handle.Reveal() != again.Handle.Reveal() || len(k.outbox.all) != 1 {
-		t.Fatalf("%s and %s, %d messages", first.ID, again.ID, len(k.outbox.all))
+	first, repeated := k.start(req), k.start(req)
+	if first.ID != repeated.ID || first.Handle.Reveal() != repeated.Handle.Reveal() || len(k.outbox.all) != 1 {
+		t.Fatalf("%s and %s, %d messages", first.ID, repeated.ID, len(k.outbox.all))
+	}
+}
+
+func TestRepeatedStartsQueueRefusedMessageOnce(t *testing.T) {
+	k := newKit(t)
+	req := startByEmail()
+	req.Seed = []byte("of one idempotency key")
+	k.outbox.err = errors.New("full")
+	_, err := k.Start(context.Background(), req)
+	k.requireCode(err, watchword.ErrUnavailable)
+	k.outbox.err, k.outbox.all = nil, nil
+	got := runConcurrently(20, func(int) error { _, err := k.Start(context.Background(), req); return err })
+	if got[""] != 20 || len(k.outbox.all) != 1 {
+		t.Fatalf("outcomes: %v, %d messages", got, len(k.outbox.all))
+	}
+	if k.code(k.outbox.all[0].ChallengeID) == "" {
+		t.Error("it has no code")
+	}
+}
+
+func TestStartRefusesZoneAndLongTransaction(t *testing.T) {
+	k := newKit(t)
+	for name, change := range map[string]func(*watchword.StartRequest){
+		"zone": func(r *watchword.StartRequest) { r.Client.IP = "fe80::1%<b>\x1b[31m" },
+		"a transaction that no receipt could repeat": func(r *watchword.StartRequest) {
+			r.Transaction = map[string]string{}
+			for _, c := range "abcdefghijklmnop" {
+				r.Transaction[string(c)] = strings.Repeat("<", 250)
+			}
+		},
+	} {
+		req := startByEmail()
+		change(&req)
+		_, err := k.Start(context.Background(), req)
+		if !errors.Is(err, watchword.ErrInvalidRequest) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, change := range map[string]func(*watchword.Config){
+		"no budget":    func(c *watchword.Config) { c.Budget = []watchword.Window{} },
+		"empty window": func(c *watchword.Config) { c.Budget = []watchword.Window{{Max: 0, Per: time.Hour}} },
+		"many sends":   func(c *watchword.Config) { c.Sends = 101 },
+	} {
+		cfg := k.config
+		change(&cfg)
+		if _, err := watchword.New(cfg); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
 	}
 }

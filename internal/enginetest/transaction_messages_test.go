@@ -9,10 +9,10 @@ import (
 	"github.com/watchword-auth/watchword/magiclink"
 )
 
-// refuseBySMS is a CheckMessage that keeps what it was asked.
-type refuseBySMS struct{ asked []watchword.Message }
+// messageChecker is a CheckMessage that refuses SMS and records its messages.
+type messageChecker struct{ asked []watchword.Message }
 
-func (r *refuseBySMS) check(m watchword.Message) error {
+func (r *messageChecker) check(m watchword.Message) error {
 	r.asked = append(r.asked, m)
 	if m.Channel != "sms" {
 		return nil
@@ -20,16 +20,16 @@ func (r *refuseBySMS) check(m watchword.Message) error {
 	return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{{Field: "transaction", Reason: "is too long"}}}
 }
 
-// countedStarts is a Limiter that only counts.
-type countedStarts int
+// startCounter is a Limiter that only counts.
+type startCounter int
 
-func (c *countedStarts) Take(context.Context, ...watchword.Bucket) error { *c++; return nil }
+func (c *startCounter) Take(context.Context, ...watchword.Bucket) error { *c++; return nil }
 
-func TestStartRefusesMessageThatHidesItsTransactionAtNoCost(t *testing.T) {
-	var asked refuseBySMS
-	var counted countedStarts
+func TestStartRefusesUncountedMessageThatHidesTransaction(t *testing.T) {
+	var asked messageChecker
+	var counted startCounter
 	k := newKit(t, func(c *watchword.Config) { c.CheckMessage, c.Starts = asked.check, &counted })
-	req := byMail()
+	req := startByEmail()
 	req.Channel, req.To = "sms", alicePhone
 	k.start(req)
 	if len(asked.asked) != 0 || counted != 1 {
@@ -39,7 +39,7 @@ func TestStartRefusesMessageThatHidesItsTransactionAtNoCost(t *testing.T) {
 	for _, decoy := range []bool{false, true} {
 		req.Decoy = decoy
 		_, err := k.Start(t.Context(), req)
-		if e := k.mustCode(err, watchword.ErrInvalidRequest); len(e.Fields) != 1 || e.Fields[0].Field != "transaction" {
+		if e := k.requireCode(err, watchword.ErrInvalidRequest); len(e.Fields) != 1 || e.Fields[0].Field != "transaction" {
 			t.Errorf("%+v", e.Fields)
 		}
 	}
@@ -58,16 +58,16 @@ func TestStartRefusesMessageThatHidesItsTransactionAtNoCost(t *testing.T) {
 	}
 }
 
-func TestResendRefusesChannelThatHidesTheTransactionAtNoCost(t *testing.T) {
-	var asked refuseBySMS
-	var counted countedStarts
+func TestResendRefusesUncountedChannelThatHidesTransaction(t *testing.T) {
+	var asked messageChecker
+	var counted startCounter
 	k := newKit(t, func(c *watchword.Config) { c.CheckMessage, c.Starts = asked.check, &counted })
-	req := byMail()
+	req := startByEmail()
 	req.Channel, req.To, req.Transaction = "voice", alicePhone, map[string]string{"action": "change IBAN"}
 	started := k.start(req)
 	k.clock.advance(31 * time.Second)
 	_, err := k.Resend(t.Context(), started.ID, watchword.ResendRequest{Channel: "sms"})
-	if e := k.mustCode(err, watchword.ErrInvalidRequest); len(e.Fields) != 1 || e.Fields[0].Field != "channel" {
+	if e := k.requireCode(err, watchword.ErrInvalidRequest); len(e.Fields) != 1 || e.Fields[0].Field != "channel" {
 		t.Errorf("%+v", e.Fields)
 	}
 	view, err := k.Resend(t.Context(), started.ID, watchword.ResendRequest{Channel: "voice"})
@@ -76,20 +76,20 @@ func TestResendRefusesChannelThatHidesTheTransactionAtNoCost(t *testing.T) {
 	}
 }
 
-// What a strategy does not send by a channel is refused as a start by it is.
-func TestResendRefusesChannelThatTheStrategyDoesNotUse(t *testing.T) {
+// A channel that the strategy does not use is refused as it is at a start.
+func TestResendRefusesChannelOfAnotherStrategy(t *testing.T) {
 	links, err := magiclink.New(magiclink.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var counted countedStarts
+	var counted startCounter
 	k := newKit(t, func(c *watchword.Config) { c.Strategies, c.Starts = append(c.Strategies, links), &counted })
-	req := byMail()
+	req := startByEmail()
 	req.Strategy, req.Channel, req.To = "magiclink", "sms", alicePhone
 	started := k.start(req)
 	k.clock.advance(31 * time.Second)
 	_, err = k.Resend(t.Context(), started.ID, watchword.ResendRequest{Channel: "voice"})
-	if e := k.mustCode(err, watchword.ErrInvalidRequest); len(e.Fields) != 1 || e.Fields[0].Field != "channel" || counted != 1 {
+	if e := k.requireCode(err, watchword.ErrInvalidRequest); len(e.Fields) != 1 || e.Fields[0].Field != "channel" || counted != 1 {
 		t.Errorf("%+v, counted %d", e.Fields, counted)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// compares is a strategy's evaluation that finds every answer wrong, by the factors that can be used.
-func compares(ctx context.Context, c *watchword.Challenge, _ string) (proof watchword.Proof, err error) {
+// compareFactors is a Verify that rejects every answer and compares it with the usable factors.
+func compareFactors(ctx context.Context, c *watchword.Challenge, _ string) (proof watchword.Proof, err error) {
 	factors, err := c.Factors(ctx)
 	for _, f := range factors {
 		if unusable := f.Usable(c); unusable == nil {
@@ -26,21 +26,21 @@ func compares(ctx context.Context, c *watchword.Challenge, _ string) (proof watc
 	return proof, err
 }
 
-// withKeys is another node with these keys and a strategy "weak" that compares.
-func (k *kit) withKeys(ids ...string) *watchword.Engine {
-	return k.sibling(func(c *watchword.Config) {
+// verifierNodeWithKeys returns another node with these keys and a strategy "weak" that compares.
+func (k *kit) verifierNodeWithKeys(ids ...string) *watchword.Engine {
+	return k.newNode(func(c *watchword.Config) {
 		c.Keys = nil
 		for _, id := range ids {
-			c.Keys = append(c.Keys, key(k.t, id))
+			c.Keys = append(c.Keys, newTestKey(k.t, id))
 		}
-		weak := keeper("weak", watchword.StrengthOTP)
-		weak.verify = compares
-		c.Strategies = []watchword.Strategy{c.Strategies[0], weak, keeper("strong", watchword.StrengthKey)}
+		weak := newEnrollingStrategy("weak", watchword.StrengthOTP)
+		weak.verify = compareFactors
+		c.Strategies = []watchword.Strategy{c.Strategies[0], weak, newEnrollingStrategy("strong", watchword.StrengthKey)}
 	})
 }
 
-// signsIn starts at a node and answers there.
-func (k *kit) signsIn(e *watchword.Engine) error {
+// signIn starts a challenge on a node and answers it there.
+func (k *kit) signIn(e *watchword.Engine) error {
 	k.t.Helper()
 	s, err := e.Start(k.t.Context(), watchword.StartRequest{Strategy: "weak", Purpose: "sign_in", Subject: subject})
 	if err == nil {
@@ -49,63 +49,63 @@ func (k *kit) signsIn(e *watchword.Engine) error {
 	return err
 }
 
-func TestFactorWhoseKeyIsMissingIsTheServersFault(t *testing.T) {
-	k := newKeeperKit(t)
+func TestFactorWithMissingKeyIsUnavailable(t *testing.T) {
+	k := newEnrolmentKit(t)
 	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 		t.Fatal(err)
 	}
-	lacking := k.withKeys("k2")
-	refusal := k.mustCode(k.signsIn(lacking), watchword.ErrUnavailable)
+	lacking := k.verifierNodeWithKeys("k2")
+	refusal := k.requireCode(k.signIn(lacking), watchword.ErrUnavailable)
 	if !strings.Contains(refusal.Error(), `"k1"`) || !strings.Contains(k.log.String(), `key \"k1\"`) {
 		t.Errorf("the key is not named: %v; %s", refusal, k.log)
 	}
 	if all, err := lacking.ListFactors(t.Context(), subject); err != nil || len(all) != 1 || all[0].Disabled {
 		t.Errorf("listed as %+v, %v", all, err)
 	}
-	// Beside one that can be read, nobody knows whose a wrong answer is.
-	if _, err := k.enrolAt(lacking, "weak", watchword.Authority{Admin: true}); err != nil {
+	// beside a readable factor it is unknown which factor a wrong answer belongs to
+	if _, err := k.enrolOn(lacking, "weak", watchword.Authority{Admin: true}); err != nil {
 		t.Fatal(err)
 	}
-	k.mustCode(k.signsIn(lacking), watchword.ErrUnavailable)
-	both := k.withKeys("k2", "k1")
-	k.mustCode(k.signsIn(both), watchword.ErrIncorrectAnswer)
+	k.requireCode(k.signIn(lacking), watchword.ErrUnavailable)
+	both := k.verifierNodeWithKeys("k2", "k1")
+	k.requireCode(k.signIn(both), watchword.ErrIncorrectAnswer)
 }
 
-func TestSetWhoseKeyIsMissingIsChangedByTheAppAlone(t *testing.T) {
-	k := newKeeperKit(t)
+func TestSetWithMissingKeyIsChangedByAppAuthorityOnly(t *testing.T) {
+	k := newEnrolmentKit(t)
 	ctx := t.Context()
 	first, err := k.enrol("weak", watchword.Authority{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	begun := k.begin("strong", subject, k.proof("weak"))
-	lacking := k.withKeys("k2", "k3")
+	started := k.beginEnrolment("strong", subject, k.proof("weak"))
+	lacking := k.verifierNodeWithKeys("k2", "k3")
 	proof := k.proof("weak")
-	_, err = check(lacking, begun, "x", enrolling) // its entry is sealed under the same key
-	k.mustCode(err, watchword.ErrUnknownChallenge)
-	_, err = k.enrolAt(lacking, "strong", proof)
-	k.mustCode(err, watchword.ErrUnavailable)
-	k.mustCode(lacking.RemoveFactor(ctx, first.Factor.ID, proof), watchword.ErrUnavailable)
-	k.mustCode(lacking.RemoveSubject(ctx, subject, watchword.Authority{}), watchword.ErrUnavailable)
-	if _, err := k.check(begun, "x", enrolling); err != nil {
+	_, err = check(lacking, started, "x", forEnrolment) // its entry is encrypted with the same key
+	k.requireCode(err, watchword.ErrUnknownChallenge)
+	_, err = k.enrolOn(lacking, "strong", proof)
+	k.requireCode(err, watchword.ErrUnavailable)
+	k.requireCode(lacking.RemoveFactor(ctx, first.Factor.ID, proof), watchword.ErrUnavailable)
+	k.requireCode(lacking.RemoveSubject(ctx, subject, watchword.Authority{}), watchword.ErrUnavailable)
+	if _, err := k.check(started, "x", forEnrolment); err != nil {
 		t.Errorf("at a node with the key: %v", err)
 	}
-	vouched := watchword.Authority{Admin: true}
-	if _, err := k.enrolAt(lacking, "weak", vouched); err != nil {
+	adminAuthority := watchword.Authority{Admin: true}
+	if _, err := k.enrolOn(lacking, "weak", adminAuthority); err != nil {
 		t.Errorf("enrolling on the app's authority: %v", err)
 	}
-	if err := lacking.RemoveFactor(ctx, first.Factor.ID, vouched); err != nil {
+	if err := lacking.RemoveFactor(ctx, first.Factor.ID, adminAuthority); err != nil {
 		t.Errorf("removing on the app's authority: %v", err)
 	}
-	if err := lacking.RemoveSubject(ctx, subject, vouched); err != nil {
+	if err := lacking.RemoveSubject(ctx, subject, adminAuthority); err != nil {
 		t.Errorf("removing all on the app's authority: %v", err)
 	}
 }
 
-// A factor that does not open is worth what its strategy is: a proof as strong replaces it, a weaker one does not.
-func TestDamagedFactorYieldsToProofAsStrong(t *testing.T) {
+// A damaged factor has the strength of its strategy: a proof as strong replaces it, a weaker one does not.
+func TestDamagedFactorIsReplacedByProofAsStrong(t *testing.T) {
 	for strategy, sufficient := range map[string]bool{"strong": false, "weak": true, "last_resort": true} {
-		k := newKeeperKit(t)
+		k := newEnrolmentKit(t)
 		if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +126,7 @@ func TestDamagedFactorYieldsToProofAsStrong(t *testing.T) {
 	}
 }
 
-// damage spoils a row of the subject's, or the entry of its set.
+// damage overwrites a factor of the subject, or the entry of its set.
 func (k *kit) damage(what string) {
 	k.t.Helper()
 	for _, f := range k.rows() {
@@ -139,14 +139,14 @@ func (k *kit) damage(what string) {
 	}
 }
 
-// An enrolment that begins on a damaged set makes that anew, and ends.
-func TestEnrolmentBeginsAndEndsOnDamagedSet(t *testing.T) {
+// An enrolment that begins on a damaged set replaces the set's entry and succeeds.
+func TestEnrolmentSucceedsOnDamagedSet(t *testing.T) {
 	for name, authority := range map[string]func(k *kit) watchword.Authority{
 		"proof": func(k *kit) watchword.Authority { return k.proof("weak") },
 		"app":   func(*kit) watchword.Authority { return watchword.Authority{Admin: true} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			k := newKeeperKit(t)
+			k := newEnrolmentKit(t)
 			if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
 				t.Fatal(err)
 			}
@@ -158,8 +158,8 @@ func TestEnrolmentBeginsAndEndsOnDamagedSet(t *testing.T) {
 	}
 }
 
-func TestStoredTimesBeyondJSONAreListed(t *testing.T) {
-	eachFactorStore(t, func(t *testing.T, k *kit) {
+func TestListFactorsClampsTimesThatJSONCannotWrite(t *testing.T) {
+	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		for _, at := range []time.Time{time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-12000, 1, 1, 0, 0, 0, 0, time.UTC)} {
 			who := at.Format("2006")
 			f := watchword.SealedFactor{ID: "fa_" + who, App: "shop", Subject: who, Strategy: "weak", CreatedAt: at, Data: []byte("damaged")}
@@ -177,11 +177,42 @@ func TestStoredTimesBeyondJSONAreListed(t *testing.T) {
 	})
 }
 
-// enrolAt is kit.enrol at another node.
-func (k *kit) enrolAt(e *watchword.Engine, strategy string, a watchword.Authority) (*watchword.Result, error) {
+// enrolOn is kit.enrol on another node.
+func (k *kit) enrolOn(e *watchword.Engine, strategy string, a watchword.Authority) (*watchword.Result, error) {
 	s, err := e.Start(k.t.Context(), watchword.StartRequest{Strategy: strategy, Purpose: "enrol", Subject: subject, Authority: a})
 	if err != nil {
 		return nil, err
 	}
-	return check(e, s.ID, "x", enrolling)
+	return check(e, s.ID, "x", forEnrolment)
+}
+
+func TestDamagedFactorDoesNotAffectOtherFactors(t *testing.T) {
+	ctx := context.Background()
+	k := newEnrolmentKit(t)
+	adminAuthority := watchword.Authority{Admin: true}
+	if _, err := k.enrol("weak", watchword.Authority{}); err != nil {
+		t.Fatal(err)
+	}
+	damage := func() {
+		err := k.config.Factors.Create(ctx, watchword.SealedFactor{ID: "fa_bad", App: "shop", Subject: subject, Strategy: "strong", CreatedAt: k.clock.Now(), Data: []byte("damaged")})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	damage()
+	if all, err := k.ListFactors(ctx, subject); err != nil || len(all) != 2 {
+		t.Fatalf("%+v %v", all, err)
+	}
+	_, err := k.enrol("weak", k.proof("weak"))
+	k.requireCode(err, watchword.ErrProofRequired) // it is protected like every factor of its strategy
+	if _, err := k.RenameFactor(ctx, "fa_bad", "x", adminAuthority); err == nil {
+		t.Error("what does not open was sealed again")
+	}
+	if err := k.RemoveFactor(ctx, "fa_bad", adminAuthority); err != nil {
+		t.Fatal(err)
+	}
+	damage()
+	if err := k.RemoveSubject(ctx, subject, adminAuthority); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -1,21 +1,21 @@
-// Package tombstones remembers in the process what has ended. A store decides which answer wins; tombstones are for a store
-// that forgets: after a failover that lost the last write, or when an old copy of an entry is restored, what ended here stays
-// ended here.
+// Package tombstones records in this process what has ended. The store decides which answer is approved. Tombstones protect
+// against a store that loses a write in a failover, or that is restored from an older copy: what has ended in this process is
+// not opened again here.
 package tombstones
 
 import "sync"
 
-// A Set holds tombstones, each with how its thing ended. It is bounded to two generations, the older of which is dropped
-// when the younger is full, and safe for concurrent use.
+// A Set holds tombstones, each with an ending. It has two generations of 65,536 tombstones at most; the older one is dropped
+// when the younger one is full. It is safe for concurrent use.
 type Set[Ending any] struct {
 	mu               sync.Mutex
 	current, earlier map[key]Ending
 }
 
-// A key names what ended: a thing by its id, and what of it.
+// A key is the id of something, and the part of it that ended.
 type key struct {
 	id   [16]byte
-	what byte
+	part byte
 }
 
 const generationSize = 1 << 16
@@ -23,11 +23,11 @@ const generationSize = 1 << 16
 // New returns an empty set.
 func New[Ending any]() *Set[Ending] { return &Set[Ending]{current: map[key]Ending{}} }
 
-// Add keeps how something ended unless it is there already, and reports whether it was added.
-func (s *Set[Ending]) Add(id [16]byte, what byte, ending Ending) bool {
+// Add records how the part of an id ended, unless that is recorded already, and reports whether it was added.
+func (s *Set[Ending]) Add(id [16]byte, part byte, ending Ending) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := key{id, what}
+	k := key{id, part}
 	if _, ok := s.find(k); ok {
 		return false
 	}
@@ -38,11 +38,11 @@ func (s *Set[Ending]) Add(id [16]byte, what byte, ending Ending) bool {
 	return true
 }
 
-// Find returns how something ended, if that is known.
-func (s *Set[Ending]) Find(id [16]byte, what byte) (Ending, bool) {
+// Find returns the recorded ending, if there is one.
+func (s *Set[Ending]) Find(id [16]byte, part byte) (Ending, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.find(key{id, what})
+	return s.find(key{id, part})
 }
 
 func (s *Set[Ending]) find(k key) (Ending, bool) {

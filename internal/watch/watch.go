@@ -1,19 +1,19 @@
-// Package watch wakes those callers of a process who wait for an id.
+// Package watch wakes goroutines that wait for a change of an id.
 package watch
 
 import "sync"
 
-// Watchers are the callers who wait, by id. They are safe for concurrent use.
+// Watchers hold the channels of waiting goroutines by id. They are safe for concurrent use.
 type Watchers struct {
 	mu       sync.Mutex
 	channels map[string]map[chan struct{}]bool
 }
 
-// New returns watchers of nothing.
+// New returns Watchers without channels.
 func New() *Watchers { return &Watchers{channels: map[string]map[chan struct{}]bool{}} }
 
-// Watch returns a channel that receives after each Wake of the id; several before it is read are one. Call stop when it is
-// read no more.
+// Watch returns a channel that receives a value after each Wake of the id. Several calls of Wake before a receive count as
+// one. Call stop to release the channel.
 func (w *Watchers) Watch(id string) (woken <-chan struct{}, stop func()) {
 	ch := make(chan struct{}, 1)
 	w.mu.Lock()
@@ -31,7 +31,7 @@ func (w *Watchers) Watch(id string) (woken <-chan struct{}, stop func()) {
 	}
 }
 
-// Wake wakes everybody who watches the id. It does not block.
+// Wake sends to every channel of the id. It does not block.
 func (w *Watchers) Wake(id string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

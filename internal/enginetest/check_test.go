@@ -1,6 +1,7 @@
 package enginetest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -10,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestRightAnswerEarnsAReceipt(t *testing.T) {
+func TestCheckOfRightAnswerReturnsReceipt(t *testing.T) {
 	k := newKit(t)
-	req := byMail()
+	req := startByEmail()
 	req.Nonce, req.Transaction = "n1", map[string]string{"amount": "40.00", "currency": "EUR"}
 	s := k.start(req)
 	if s.Status != watchword.Pending || s.TriesLeft != 5 || s.SendsLeft != 4 || s.Delivery.Status != "queued" || s.Ask != watchword.AskCode {
@@ -30,19 +31,19 @@ func TestRightAnswerEarnsAReceipt(t *testing.T) {
 		t.Fatalf("unexpected claims: %+v", c)
 	}
 	_, err = k.check(s.ID, "123456")
-	k.mustCode(err, watchword.ErrChallengeApproved)
+	k.requireCode(err, watchword.ErrChallengeApproved)
 	if got := k.events.types(); !slices.Equal(got, []string{"challenge.started", "challenge.approved"}) {
 		t.Fatalf("events: %v", got)
 	}
 }
 
-func TestOfManyRightAnswersOneWins(t *testing.T) {
+func TestOneOfConcurrentRightAnswersIsApproved(t *testing.T) {
 	k := newKit(t)
-	other := k.sibling()
+	other := k.newNode()
 	for range 5 {
-		s := k.start(byMail())
+		s := k.start(startByEmail())
 		code := k.code(s.ID)
-		got := together(200, func(i int) error {
+		got := runConcurrently(200, func(i int) error {
 			e := k.Engine
 			if i%2 == 1 {
 				e = other
@@ -56,12 +57,12 @@ func TestOfManyRightAnswersOneWins(t *testing.T) {
 	}
 }
 
-// A code works for one app, purpose, subject, address, challenge and transaction.
-func TestOnlyTheDiagonalPasses(t *testing.T) {
+// A code is valid for one app, purpose, subject, address, challenge and transaction.
+func TestCheckRejectsCodeOfAnotherAppPurposeSubjectAddressOrTransaction(t *testing.T) {
 	k := newKit(t)
-	other := k.sibling(func(c *watchword.Config) { c.App = "bank" })
+	other := k.newNode(func(c *watchword.Config) { c.App = "bank" })
 	pay := map[string]string{"amount": "1"}
-	req := byMail()
+	req := startByEmail()
 	req.Transaction = pay
 	tries := map[string]func(id, code string) error{
 		"purpose": func(id, code string) error {
@@ -94,7 +95,7 @@ func TestOnlyTheDiagonalPasses(t *testing.T) {
 			k.clock.advance(time.Hour)
 			s := k.start(req)
 			code := k.code(s.ID)
-			if e := k.mustCode(try(s.ID, code), watchword.ErrIncorrectAnswer); e.Remaining != 4 {
+			if e := k.requireCode(try(s.ID, code), watchword.ErrIncorrectAnswer); e.Remaining != 4 {
 				t.Fatalf("a wrong answer left %d tries", e.Remaining)
 			}
 			if _, err := k.check(s.ID, code, func(r *watchword.CheckRequest) { r.Transaction = pay }); err != nil {
@@ -109,23 +110,23 @@ func TestOnlyTheDiagonalPasses(t *testing.T) {
 		}
 	})
 	t.Run("address", func(t *testing.T) {
-		req := byMail()
+		req := startByEmail()
 		req.Subject = ""
 		s := k.start(req)
 		with := func(to string) func(*watchword.CheckRequest) {
 			return func(r *watchword.CheckRequest) { r.Subject, r.To = "", to }
 		}
 		_, err := k.check(s.ID, k.code(s.ID), with("bob@example.com"))
-		k.mustCode(err, watchword.ErrIncorrectAnswer)
+		k.requireCode(err, watchword.ErrIncorrectAnswer)
 		if _, err := k.check(s.ID, k.code(s.ID), with("alice@EXAMPLE.com")); err != nil {
 			t.Fatalf("the same address in another spelling: %v", err)
 		}
 	})
 }
 
-func TestWhatIsNoAnswerCostsNothing(t *testing.T) {
+func TestCheckChargesNoTryForMalformedAnswer(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	for _, change := range []func(*watchword.CheckRequest){
 		func(r *watchword.CheckRequest) { r.Purpose = "" },
 		func(r *watchword.CheckRequest) { r.Subject = "" },
@@ -134,16 +135,16 @@ func TestWhatIsNoAnswerCostsNothing(t *testing.T) {
 		func(r *watchword.CheckRequest) { r.Answer = watchword.Answer{Text: "{}", Object: true} },
 	} {
 		_, err := k.check(s.ID, "000000", change)
-		k.mustCode(err, watchword.ErrInvalidRequest)
+		k.requireCode(err, watchword.ErrInvalidRequest)
 	}
 	if v, _ := k.Status(context.Background(), s.ID); v.TriesLeft != 5 {
 		t.Fatalf("%d tries left", v.TriesLeft)
 	}
 }
 
-func TestExpiryIsExact(t *testing.T) {
+func TestCheckRefusesAnswerAtExpiry(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	code := k.code(s.ID)
 	k.clock.advance(10*time.Minute - time.Millisecond)
 	if v, _ := k.Status(context.Background(), s.ID); v.Status != watchword.Pending {
@@ -151,7 +152,7 @@ func TestExpiryIsExact(t *testing.T) {
 	}
 	k.clock.advance(time.Millisecond)
 	_, err := k.check(s.ID, code)
-	k.mustCode(err, watchword.ErrChallengeExpired)
+	k.requireCode(err, watchword.ErrChallengeExpired)
 	if v, _ := k.Status(context.Background(), s.ID); v.Status != watchword.Expired {
 		t.Fatal(v.Status)
 	}
@@ -163,10 +164,10 @@ func TestExpiryIsExact(t *testing.T) {
 	}
 }
 
-func TestCancel(t *testing.T) {
+func TestCancelEndsPendingChallenge(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	code := k.code(s.ID)
 	for range 2 {
 		if v, err := k.Cancel(ctx, s.ID); err != nil || v.Status != watchword.Canceled {
@@ -174,49 +175,49 @@ func TestCancel(t *testing.T) {
 		}
 	}
 	_, err := k.check(s.ID, code)
-	k.mustCode(err, watchword.ErrChallengeCanceled)
+	k.requireCode(err, watchword.ErrChallengeCanceled)
 	out := k.outbox.last(s.ID)
-	if _, err := k.sibling().ComposeMessage(ctx, watchword.Outgoing{ChallengeID: out.ChallengeID, Send: out.Send}); !errors.Is(err, watchword.ErrClosed) {
+	if _, err := k.newNode().ComposeMessage(ctx, watchword.Outgoing{ChallengeID: out.ChallengeID, Send: out.Send}); !errors.Is(err, watchword.ErrClosed) {
 		t.Fatalf("compose after cancel: %v", err)
 	}
-	s = k.start(byMail())
+	s = k.start(startByEmail())
 	if _, err := k.check(s.ID, k.code(s.ID)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = k.Cancel(ctx, s.ID)
-	k.mustCode(err, watchword.ErrChallengeApproved)
+	k.requireCode(err, watchword.ErrChallengeApproved)
 }
 
-func TestStoreOutOfReachMeansUnavailable(t *testing.T) {
+func TestEveryMethodIsUnavailableWithoutStore(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	code := k.code(s.ID)
-	k.store.down = errors.New("dial tcp: connection refused")
+	k.store.failure = errors.New("dial tcp: connection refused")
 	before := len(k.outbox.all)
-	_, err := k.Start(ctx, byMail())
-	k.mustCode(err, watchword.ErrUnavailable)
+	_, err := k.Start(ctx, startByEmail())
+	k.requireCode(err, watchword.ErrUnavailable)
 	_, err = k.check(s.ID, code)
-	k.mustCode(err, watchword.ErrUnavailable)
-	k.mustCode(k.Answer(ctx, s.ID, watchword.Answer{Text: code}, watchword.Client{}), watchword.ErrUnavailable)
+	k.requireCode(err, watchword.ErrUnavailable)
+	k.requireCode(k.Answer(ctx, s.ID, watchword.Answer{Text: code}, watchword.Client{}), watchword.ErrUnavailable)
 	_, err = k.Redeem(ctx, s.ID, watchword.RedeemRequest{Handle: s.Handle.Reveal(), Purpose: "sign_in", Subject: subject})
-	k.mustCode(err, watchword.ErrUnavailable)
+	k.requireCode(err, watchword.ErrUnavailable)
 	_, err = k.Resend(ctx, s.ID, watchword.ResendRequest{})
-	k.mustCode(err, watchword.ErrUnavailable)
+	k.requireCode(err, watchword.ErrUnavailable)
 	_, err = k.Reserve(ctx, "POST /", "k", nil)
-	k.mustCode(err, watchword.ErrUnavailable)
+	k.requireCode(err, watchword.ErrUnavailable)
 	if len(k.outbox.all) != before {
 		t.Fatal("something was sent")
 	}
-	k.store.down = nil
+	k.store.failure = nil
 	if _, err := k.check(s.ID, code); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestWaitSeesAnAnswerAtOnce(t *testing.T) {
+func TestWaitReturnsAtOnceAfterAnswer(t *testing.T) {
 	k := newKit(t)
-	s := k.start(byMail())
+	s := k.start(startByEmail())
 	code := k.code(s.ID)
 	done := make(chan watchword.View)
 	go func() {
@@ -231,7 +232,18 @@ func TestWaitSeesAnAnswerAtOnce(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if v, err := k.Wait(ctx, k.start(byMail()).ID); err != nil || v.Status != watchword.Pending {
+	if v, err := k.Wait(ctx, k.start(startByEmail()).ID); err != nil || v.Status != watchword.Pending {
 		t.Fatalf("%v %v", v.Status, err)
+	}
+}
+
+func TestDigestOfACodeDiffersByChallenge(t *testing.T) {
+	k := newKit(t, withFixedCode(t))
+	s := &recordingStore{Store: k.store.Store}
+	k.store.Store = s
+	k.start(startByEmail())
+	k.start(startByEmail())
+	if bytes.Equal(s.created[0].Digests[0], s.created[1].Digests[0]) {
+		t.Fatal("a digest could be moved")
 	}
 }

@@ -14,14 +14,14 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// bySMS is a start to one of the numbers of a block, by a client with an address of its own.
-func bySMS(n int) watchword.StartRequest {
+// startBySMS returns a start to one of the numbers of a block, by a client with its own IP address.
+func startBySMS(n int) watchword.StartRequest {
 	return watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: fmt.Sprintf("+1415555%04d", n),
 		Subject: fmt.Sprintf("user_%d", n), Client: watchword.Client{IP: fmt.Sprintf("203.0.%d.%d", n/250, n%250)}}
 }
 
-// Whatever limit strangers fill, a device that the app knows starts as if they were not there.
-func TestStrangersStartsDoNotShutOutAKnownDevice(t *testing.T) {
+// A trusted device can start whichever limit strangers have used up.
+func TestTrustedDeviceStartsWhenStrangersFilledLimits(t *testing.T) {
 	for _, by := range []string{ratelimit.ByPrefix, ratelimit.ByCountry, ratelimit.ByApp, ratelimit.ByAll, ratelimit.ByIP} {
 		t.Run(by, func(t *testing.T) {
 			k := newKit(t, func(c *watchword.Config) {
@@ -37,8 +37,8 @@ func TestStrangersStartsDoNotShutOutAKnownDevice(t *testing.T) {
 				}
 			})
 			start := func(n int, known bool) error {
-				req := bySMS(n)
-				if by == ratelimit.ByIP { // everybody behind one address
+				req := startBySMS(n)
+				if by == ratelimit.ByIP { // all clients share one IP address
 					req.Client.IP = "203.0.113.7"
 				}
 				req.Client.Known = known
@@ -50,7 +50,7 @@ func TestStrangersStartsDoNotShutOutAKnownDevice(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if refused := k.mustCode(start(200, false), watchword.ErrRateLimited); refused.Limit != "filled" {
+			if refused := k.requireCode(start(200, false), watchword.ErrRateLimited); refused.Limit != "filled" {
 				t.Fatalf("refused by %q", refused.Limit)
 			}
 			for n := range 200 {
@@ -58,15 +58,16 @@ func TestStrangersStartsDoNotShutOutAKnownDevice(t *testing.T) {
 					t.Fatalf("known device %d: %v", n, err)
 				}
 			}
-			k.mustCode(start(200, true), watchword.ErrRateLimited)
+			k.requireCode(start(200, true), watchword.ErrRateLimited)
 		})
 	}
 }
 
-// Strangers' wrong answers lock a factor for a while. A device that the app knows goes on, until there are 100 consecutive ones.
-func TestTemporaryLockOfAFactorDoesNotStopAKnownDevice(t *testing.T) {
+// Wrong answers of strangers temporarily lock a factor. A trusted device can still answer, until there were 100 consecutive
+// failures.
+func TestTrustedDeviceIsNotTemporarilyLocked(t *testing.T) {
 	right := false
-	l := &liar{
+	l := &scriptedVerifier{
 		enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
 			return watchword.Factor{ID: "fa_1"}, nil
 		},
@@ -84,22 +85,22 @@ func TestTemporaryLockOfAFactorDoesNotStopAKnownDevice(t *testing.T) {
 			return watchword.Proof{Compared: []watchword.Factor{f}}, watchword.ErrMismatch
 		},
 	}
-	k := newKit(t, withLiar(l), func(c *watchword.Config) { c.NoBudget = true })
-	if _, err := k.check(k.start(enrolment()).ID, "x", enrolling); err != nil {
+	k := newKit(t, withVerifier(l), func(c *watchword.Config) { c.NoBudget = true })
+	if _, err := k.check(k.start(enrolmentStart()).ID, "x", forEnrolment); err != nil {
 		t.Fatal(err)
 	}
 	try := func(known bool) error {
-		req := judged()
+		req := verifierStart()
 		req.Client.Known = known
 		_, err := k.check(k.start(req).ID, "x")
 		return err
 	}
 	for range 10 {
-		k.mustCode(try(false), watchword.ErrIncorrectAnswer)
+		k.requireCode(try(false), watchword.ErrIncorrectAnswer)
 	}
-	k.mustCode(try(false), watchword.ErrTooManyGuesses)
-	k.mustCode(try(true), watchword.ErrIncorrectAnswer)
-	k.mustCode(try(false), watchword.ErrTooManyGuesses)
+	k.requireCode(try(false), watchword.ErrTooManyGuesses)
+	k.requireCode(try(true), watchword.ErrIncorrectAnswer)
+	k.requireCode(try(false), watchword.ErrTooManyGuesses)
 	right = true
 	if err := try(true); err != nil {
 		t.Fatalf("the owner's known device: %v", err)
@@ -111,11 +112,11 @@ func TestTemporaryLockOfAFactorDoesNotStopAKnownDevice(t *testing.T) {
 		}
 	}
 	right = true
-	k.mustCode(try(true), watchword.ErrFactorDisabled)
+	k.requireCode(try(true), watchword.ErrFactorDisabled)
 }
 
-// refusing is an address policy that refuses every number for an hour, as a breaker does.
-func refusing(c *watchword.Config) {
+// refuseNumbers is an address policy that refuses every number for an hour, as a circuit breaker does.
+func refuseNumbers(c *watchword.Config) {
 	policy := c.Addresses
 	c.Addresses = func(channel, to string) (watchword.Address, error) {
 		a, err := policy(channel, to)
@@ -126,12 +127,11 @@ func refusing(c *watchword.Config) {
 	}
 }
 
-// A refusal for a while is a limit: it says which and when to come back, and the app hears of it. A device that the app knows
-// is let in.
-func TestAddressThatIsRefusedForAWhileLetsKnownDevicesIn(t *testing.T) {
-	k := newKit(t, refusing)
-	_, err := k.Start(context.Background(), bySMS(1))
-	if refused := k.mustCode(err, watchword.ErrRateLimited); refused.Limit != "breaker" || refused.RetryAfter != time.Hour {
+// A temporary refusal names its rule and the time to retry, and sends an event. A trusted device is accepted.
+func TestTemporarilyRefusedAddressAcceptsTrustedDevice(t *testing.T) {
+	k := newKit(t, refuseNumbers)
+	_, err := k.Start(context.Background(), startBySMS(1))
+	if refused := k.requireCode(err, watchword.ErrRateLimited); refused.Limit != "breaker" || refused.RetryAfter != time.Hour {
 		t.Errorf("%+v", refused)
 	}
 	if len(k.events.all) != 1 || k.events.all[0].Type != watchword.EventLimitReached || k.events.all[0].Limit != "breaker" {
@@ -140,7 +140,7 @@ func TestAddressThatIsRefusedForAWhileLetsKnownDevicesIn(t *testing.T) {
 	if len(k.outbox.all) != 0 {
 		t.Error("something is sent")
 	}
-	known := bySMS(1)
+	known := startBySMS(1)
 	known.Client.Known = true
 	s := k.start(known)
 	k.clock.advance(time.Minute)
@@ -149,8 +149,8 @@ func TestAddressThatIsRefusedForAWhileLetsKnownDevicesIn(t *testing.T) {
 	}
 }
 
-// The reserved starts are counted by prefix, name their own limit, and what they refuse is not counted elsewhere.
-func TestReservedStartsToARefusedPrefix(t *testing.T) {
+// Reserved starts are counted by prefix and name their own limit. What they refuse is not counted by other limits.
+func TestReservedStartsAreCountedByPrefix(t *testing.T) {
 	limiter := func(app string, rule ratelimit.Rule) *ratelimit.Limiter {
 		l, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), []ratelimit.Rule{rule}, app)
 		if err != nil {
@@ -158,33 +158,32 @@ func TestReservedStartsToARefusedPrefix(t *testing.T) {
 		}
 		return l
 	}
-	k := newKit(t, refusing, func(c *watchword.Config) {
+	k := newKit(t, refuseNumbers, func(c *watchword.Config) {
 		c.Reserved = limiter(c.App, ratelimit.Rule{Name: "reserved", Limit: 2, Window: 2 * time.Hour, By: ratelimit.ByPrefix})
 		c.Starts = limiter(c.App, ratelimit.Rule{Name: "starts", Limit: 4, Window: time.Hour, By: ratelimit.ByApp})
 	})
 	limitOf := func(n int) string {
-		_, err := k.Start(context.Background(), bySMS(n))
-		refused := k.mustCode(err, watchword.ErrRateLimited)
+		_, err := k.Start(context.Background(), startBySMS(n))
+		refused := k.requireCode(err, watchword.ErrRateLimited)
 		if refused.RetryAfter > time.Hour {
 			t.Errorf("%s: come back after %s, though the refusal ends before", refused.Limit, refused.RetryAfter)
 		}
 		return refused.Limit
 	}
-	k.start(bySMS(1))
-	k.start(bySMS(2))
+	k.start(startBySMS(1))
+	k.start(startBySMS(2))
 	for n := range 10 {
-		for limitOf(3+n) != "reserved" { // what was refused is given back in the background
+		for limitOf(3+n) != "reserved" { // refused starts are refunded in the background
 			time.Sleep(time.Millisecond)
 		}
 	}
-	known := bySMS(4)
+	known := startBySMS(4)
 	known.Client.Known = true
 	k.start(known)
 }
 
-// What counts messages in the process hears of each challenge's first message and of its approval once, and of nothing that
-// only looks sent.
-func TestEventsSayWhatIsCounted(t *testing.T) {
+// Metrics get one event for a challenge's first message and one for its approval, and none for messages that only look sent.
+func TestEventsCountFirstMessageAndApprovalOnce(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
 	counted := func() (out []string) {
@@ -195,7 +194,7 @@ func TestEventsSayWhatIsCounted(t *testing.T) {
 		}
 		return out
 	}
-	s := k.start(bySMS(1))
+	s := k.start(startBySMS(1))
 	record := func(status string) {
 		t.Helper()
 		if err := k.RecordDelivery(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: status, Provider: "p", Channel: "sms"}); err != nil {
@@ -211,7 +210,7 @@ func TestEventsSayWhatIsCounted(t *testing.T) {
 	}
 	record(watchword.DeliverySent)
 	check := watchword.CheckRequest{Purpose: "sign_in", Subject: "user_1", Answer: watchword.Answer{Text: k.code(s.ID)}, Seed: []byte("again")}
-	for _, node := range []*watchword.Engine{k.Engine, k.sibling(), k.Engine} {
+	for _, node := range []*watchword.Engine{k.Engine, k.newNode(), k.Engine} {
 		if _, err := node.Check(ctx, s.ID, check); err != nil {
 			t.Fatal(err)
 		}
@@ -221,9 +220,9 @@ func TestEventsSayWhatIsCounted(t *testing.T) {
 	}
 
 	k.events.all = nil
-	s = k.start(byMail())
+	s = k.start(startByEmail())
 	record(watchword.DeliverySent)
-	decoy := bySMS(2)
+	decoy := startBySMS(2)
 	decoy.Decoy = true
 	s = k.start(decoy)
 	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
@@ -235,13 +234,13 @@ func TestEventsSayWhatIsCounted(t *testing.T) {
 
 	test := newKit(t, func(c *watchword.Config) {
 		codes, err := otp.New(otp.Config{Clock: c.Clock, TestAddresses: []otp.TestIdentity{
-			{Address: bySMS(1).To, Code: "000000", Purposes: []string{"sign_in"}, Until: c.Clock().Add(time.Hour)}}})
+			{Address: startBySMS(1).To, Code: "000000", Purposes: []string{"sign_in"}, Until: c.Clock().Add(time.Hour)}}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		c.Strategies = []watchword.Strategy{codes}
 	})
-	s = test.start(bySMS(1))
+	s = test.start(startBySMS(1))
 	if _, err := test.ComposeMessage(ctx, test.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {
 		t.Fatal(err)
 	}
