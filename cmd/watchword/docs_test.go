@@ -26,9 +26,12 @@ func readDoc(t *testing.T, path string) string {
 }
 
 // The lines that the README shows are those that the development server prints, which paste.txtar runs.
-func TestReadmeShowsTheLines(t *testing.T) {
-	if !strings.Contains(readDoc(t, "../../README.md"), strings.ReplaceAll(helloLines, "URL", "http://localhost:8080")) {
-		t.Error("the README shows other lines than the development server prints")
+func TestReadmeShowsTheLinesOfTheDevelopmentServer(t *testing.T) {
+	readme := readDoc(t, "../../README.md")
+	for _, lines := range []string{helloStart, helloCheck} {
+		if shown := strings.ReplaceAll(lines, "URL", "http://localhost:8080"); !strings.Contains(readme, shown) {
+			t.Errorf("the README does not show what the development server prints:\n%s", shown)
+		}
 	}
 }
 
