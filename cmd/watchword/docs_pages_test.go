@@ -2,13 +2,8 @@ package main
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"io/fs"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path"
@@ -19,13 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/delivery"
-	"github.com/watchword-auth/watchword/otp"
 	"github.com/watchword-auth/watchword/ratelimit"
-	"github.com/watchword-auth/watchword/receipt"
-	"github.com/watchword-auth/watchword/server"
-	"github.com/watchword-auth/watchword/store/memory"
 )
 
 // documents returns the texts of the README and of every page of the documentation, by path from the repository's top folder.
@@ -97,46 +86,6 @@ func TestDocumentsUseNoMetaphors(t *testing.T) {
 			t.Errorf("%s has the word %q", page, word)
 		}
 	}
-}
-
-// newExampleServer returns a server with one app. What it publishes of its API does not depend on the app.
-func newExampleServer(t *testing.T) http.Handler {
-	t.Helper()
-	key := func(id string) watchword.Key {
-		secret := make([]byte, 32)
-		_, _ = rand.Read(secret)
-		k, err := watchword.NewKey(id, secret)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return k
-	}
-	codes, errCodes := otp.New(otp.Config{})
-	addresses, errAddresses := delivery.NewAddressPolicy(delivery.Addresses{})
-	signing, errKey := receipt.GenerateKey("1", receipt.EdDSA)
-	signer, errSigner := receipt.NewSigner(receipt.SignerConfig{Keys: []receipt.Key{signing}})
-	engine, errEngine := watchword.New(watchword.Config{App: "shop", Issuer: "https://verify.example.com", Keys: []watchword.Key{key("1")}, Identity: key("identity"),
-		Store: memory.New(memory.Config{}), Outbox: delivery.NewQueue(1, nil), Strategies: []watchword.Strategy{codes}, Addresses: addresses, Channels: []string{"email"}})
-	if err := errors.Join(errCodes, errAddresses, errKey, errSigner, errEngine); err != nil {
-		t.Fatal(err)
-	}
-	s, err := server.New(server.Config{Apps: []server.App{{Engine: engine, Signer: signer, PublicURL: "https://verify.example.com",
-		Keys: []server.APIKey{{SHA256: sha256.Sum256([]byte(rand.Text())), Scopes: []string{server.ScopeChallenges}}}}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// get returns the body of an answer of the server.
-func get(t *testing.T, path string) []byte {
-	t.Helper()
-	recorder := httptest.NewRecorder()
-	newExampleServer(t).ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, path, nil))
-	if recorder.Code != http.StatusOK {
-		t.Fatalf("GET %s: %d", path, recorder.Code)
-	}
-	return recorder.Body.Bytes()
 }
 
 func TestEveryPathOfTheAPIIsDocumented(t *testing.T) {
