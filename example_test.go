@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// The whole journey: a code is sent to a mailbox, the person types it, and the app gets a receipt. The error handling is
+// The whole program: a code is sent to a mailbox, the person types it, and the app gets a receipt. The error handling is
 // left out here; see examples/ for a whole app.
 func Example() {
 	ctx, stop := context.WithCancel(context.Background())
@@ -55,7 +55,7 @@ func (m exampleMailbox) Send(_ context.Context, message watchword.Message) (watc
 
 func (m exampleMailbox) read() string { return (<-m).Code.Reveal() }
 
-// exampleKeys are new ones; an app keeps its keys, `watchword keys new` makes them.
+// exampleKeys returns new keys. An app keeps its keys; `watchword keys new` makes them.
 func exampleKeys() (ring, identity watchword.Key, signing receipt.Key) {
 	secrets := make([]byte, 64)
 	_, _ = rand.Read(secrets)
@@ -65,24 +65,26 @@ func exampleKeys() (ring, identity watchword.Key, signing receipt.Key) {
 	return ring, identity, signing
 }
 
-// What the README shows of the library must compile.
-func TestReadmeShowsTheExample(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// The example of the README and of the page about the library must compile.
+func TestDocumentsShowTheExample(t *testing.T) {
 	example, err := os.ReadFile("example_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, block, found := strings.Cut(string(readme), "```go\n")
-	block, _, ended := strings.Cut(block, "```")
-	if !found || !ended {
-		t.Fatal("the README has no block of Go")
-	}
-	for line := range strings.Lines(block) {
-		if !strings.Contains(string(example), strings.TrimSpace(line)) {
-			t.Errorf("the README shows a line that no test compiles: %s", line)
+	for _, page := range []string{"README.md", "docs/library.md"} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, block, found := strings.Cut(string(text), "```go\n")
+		block, _, ended := strings.Cut(block, "```")
+		if !found || !ended {
+			t.Fatalf("%s has no block of Go", page)
+		}
+		for line := range strings.Lines(block) {
+			if !strings.Contains(string(example), strings.TrimSpace(line)) {
+				t.Errorf("%s shows a line that no test compiles: %s", page, line)
+			}
 		}
 	}
 }

@@ -26,9 +26,12 @@ func readDoc(t *testing.T, path string) string {
 }
 
 // The lines that the README shows are those that the development server prints, which paste.txtar runs.
-func TestReadmeShowsTheLines(t *testing.T) {
-	if !strings.Contains(readDoc(t, "../../README.md"), strings.ReplaceAll(helloLines, "URL", "http://localhost:8080")) {
-		t.Error("the README shows other lines than the development server prints")
+func TestReadmeShowsTheLinesOfTheDevelopmentServer(t *testing.T) {
+	readme := readDoc(t, "../../README.md")
+	for _, lines := range []string{helloStart, helloCheck} {
+		if shown := strings.ReplaceAll(lines, "URL", "http://localhost:8080"); !strings.Contains(readme, shown) {
+			t.Errorf("the README does not show what the development server prints:\n%s", shown)
+		}
 	}
 }
 
@@ -72,8 +75,8 @@ func keysOf(t reflect.Type) (keys []string) {
 	return keys
 }
 
-// A promise is worth what its test is: every test that the security model names must be there.
-func TestTheSecurityModelNamesRealTests(t *testing.T) {
+// A promise is worth what its test is: every test that the security model names must exist.
+func TestSecurityModelNamesExistingTests(t *testing.T) {
 	named := regexp.MustCompile("`(?:([a-z/]+)\\.)?((?:Test|Fuzz)[A-Za-z0-9]+)`")
 	for _, m := range named.FindAllStringSubmatch(readDoc(t, "../../docs/security-model.md"), -1) {
 		files, err := filepath.Glob(filepath.Join("../..", m[1], "*_test.go"))
@@ -94,7 +97,7 @@ func TestTheSecurityModelNamesRealTests(t *testing.T) {
 	}
 }
 
-// Samples are copied. Whatever the documentation and the examples show as a secret keeps a production server from starting.
+// Samples are copied. Every secret that the documentation and the examples show keeps a production server from starting.
 func TestSamplesOfTheDocumentationAreRefused(t *testing.T) {
 	text := allDocs(t)
 	refusedDigest := func(digest string) bool {

@@ -16,7 +16,7 @@ import (
 //go:embed pages.html page.js
 var files embed.FS
 
-// app is the web app: its users and sessions, and the engine that has people prove what is theirs.
+// app is the web app: its users and sessions, and the engine that verifies people.
 type app struct {
 	services
 	users    users
@@ -24,7 +24,7 @@ type app struct {
 	pages    *template.Template
 }
 
-// newApp makes the app as it is seen at origin. It works until ctx ends.
+// newApp returns the app that browsers see at origin. It works until ctx ends.
 func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	a := &app{users: users{byEmail: map[string]string{}, byID: map[string]string{}}, sessions: sessions{by: map[string]session{}}}
 	var err error
@@ -104,7 +104,7 @@ func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: a.sessions.save(old, s), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// client is whom the app is serving: limits count by it.
+// client describes the browser that the app is serving. Limits count by it.
 func client(r *http.Request) watchword.Client {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
@@ -115,7 +115,7 @@ var (
 	errNoAddress = errors.New("no e-mail address")
 )
 
-// explain says to the person what the engine said.
+// explain returns an error of the engine in words for people.
 func explain(err error) string {
 	switch {
 	case errors.Is(err, errSignedOut):

@@ -27,10 +27,9 @@ type services struct {
 	inbox     http.Handler
 }
 
-// newEngine sets watchword up for this app: passkeys, links by e-mail, everything in memory, the default limits. A real
-// app reads its keys from where it keeps secrets, keeps factors with store/sql or in its own tables, opens delivery/smtp
-// instead of the inbox and, with more than one process, uses store/redis and ratelimit/redis. The worker sends until ctx
-// ends.
+// newEngine wires watchword for this app: passkeys, links by e-mail, everything in memory, the default limits. A real app
+// reads its keys from where it keeps secrets, keeps factors with store/sql or in its own tables, and opens delivery/smtp
+// instead of the inbox. With more than one process it uses store/redis and ratelimit/redis. The worker sends until ctx ends.
 func newEngine(ctx context.Context, origin string) (services, error) {
 	var s services
 	var err error
@@ -44,8 +43,8 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	if s.addresses, err = delivery.NewAddressPolicy(delivery.Addresses{}); err != nil {
 		return s, err
 	}
-	// Each sign-in page asks for a key, so it counts as a start. An app behind whose addresses many people sit raises the
-	// rules by IP; where they refuse there are no suggestions, and the form stays.
+	// Each view of the sign-in page starts a challenge for a key. An app with many people behind one address raises the
+	// limits by IP. Where a limit refuses, the browser suggests nothing, and the form still works.
 	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.Defaults(), appID)
 	if err != nil {
 		return s, err
@@ -73,7 +72,7 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	return s, err
 }
 
-// newKeys asks for passkeys: only a key that is discoverable can be suggested before anybody has said who they are.
+// newKeys returns the strategy for passkeys. Only a discoverable credential can be suggested before the person is known.
 func newKeys(origin string) (*webauthn.Strategy, error) {
 	return webauthn.New(webauthn.Config{
 		RPID: "localhost", RPName: appName, Origins: []string{origin},
@@ -82,7 +81,7 @@ func newKeys(origin string) (*webauthn.Strategy, error) {
 	})
 }
 
-// send puts messages into words and carries them to the inbox, which is what the handler shows.
+// send renders messages and puts them into the inbox, which the handler shows.
 func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
 	var box inbox.Inbox
 	mail, err := delivery.Providers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
@@ -109,7 +108,7 @@ func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) 
 	return box.Handler(), nil
 }
 
-// newSecret is good until the process ends, like everything else here.
+// newSecret returns a secret that lasts until the process ends, like everything else here.
 func newSecret(id string) (watchword.Key, error) {
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {

@@ -10,11 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/webauthn"
 )
 
-// maxAnswer is more than any key's answer needs, in bytes.
+// maxAnswer is the largest answer that is read, in bytes. No key's answer needs as much.
 const maxAnswer = 64 << 10
 
-// askKey starts a challenge for a key and gives its options to the page. For signing in it names nobody: the browser
-// suggests whatever passkeys it has for this site, and the one that is chosen says whose it is.
+// askKey starts a challenge for a key and gives its options to the page. For signing in it has no subject: the browser
+// suggests the passkeys that it has for this site, and the one that is chosen names its owner.
 func (a *app) askKey(w http.ResponseWriter, r *http.Request) {
 	s := a.session(r)
 	req := watchword.StartRequest{Strategy: "webauthn", Purpose: r.PathValue("purpose"), Client: client(r)}
@@ -39,7 +39,7 @@ func (a *app) askKey(w http.ResponseWriter, r *http.Request) {
 	reply(w, started.Public)
 }
 
-// answerKey takes what the key answered to the challenge that this browser was asked last.
+// answerKey checks a key's answer to the last challenge of this session.
 func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 	answer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
 	if err != nil {
@@ -71,9 +71,9 @@ func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 	reply(w, struct{}{})
 }
 
-// removeKey removes one of the user's own passkeys. The engine wants the proof of a key for it, as for adding a second one:
-// somebody who got into the mailbox gets in by a link, but neither locks out the owner's passkeys nor adds one beside them.
-// For an owner who lost all of them the app must know another way, and then says Authority{Admin: true}.
+// removeKey removes one of the user's own passkeys. The engine requires a proof by a key for it, as for adding a second one.
+// So an attacker who reads the mailbox can sign in by a link, but neither removes the owner's passkeys nor adds one. For an
+// owner who lost all passkeys, the app must verify by other means, and then uses Authority{Admin: true}.
 //
 // The page tells the browser which keys are left, so that the removed one is not suggested any more.
 func (a *app) removeKey(w http.ResponseWriter, r *http.Request) {
@@ -99,7 +99,7 @@ func (a *app) removeKey(w http.ResponseWriter, r *http.Request) {
 	reply(w, a.keys.AcceptedKeys(appID, s.user, left))
 }
 
-// reply gives the page's script what it asked for.
+// reply answers the page's script with JSON.
 func reply(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -108,7 +108,7 @@ func reply(w http.ResponseWriter, body any) {
 	}
 }
 
-// refuse tells the page's script what to say. Why a key was refused is for nobody to know.
+// refuse answers the page's script with a text for the person. It does not say why a key was refused.
 func refuse(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusForbidden)

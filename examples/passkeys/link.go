@@ -6,9 +6,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// sendLink is for people without a passkey, or without it here: a link, and a code for when the mail is read elsewhere.
+// sendLink sends a link to people who have no passkey on this device, and a code for when the mail is read elsewhere.
 func (a *app) sendLink(w http.ResponseWriter, r *http.Request) {
-	// Whoever writes the same address in another way is the same user, so the app keeps what it is sent to.
+	// Another spelling of the same address is the same user, so the app keeps the canonical address.
 	to, err := a.addresses("email", r.FormValue("email"))
 	if err != nil {
 		a.show(w, page{Name: "sign-in", Message: explain(errNoAddress)})
@@ -24,9 +24,9 @@ func (a *app) sendLink(w http.ResponseWriter, r *http.Request) {
 	a.show(w, page{Name: "sent", SentTo: started.SentTo})
 }
 
-// openLink is where the mail's link leads. It changes nothing, so a scanner that follows it does no harm; the token is in
-// the fragment, which only the page's script sees. A link signs in the browser that asked for it and no other: otherwise
-// strangers could have people confirm sign-ins of theirs.
+// openLink is the page of the mail's link. It changes nothing, so a scanner that follows it does no harm. The token is in
+// the fragment, which only the page's script sees. A link signs in only the browser that asked for it. Otherwise strangers
+// could let people confirm the strangers' sign-ins.
 func (a *app) openLink(w http.ResponseWriter, r *http.Request) {
 	if s := a.session(r); s.link != r.PathValue("id") {
 		a.show(w, page{Name: "elsewhere"})
@@ -35,7 +35,7 @@ func (a *app) openLink(w http.ResponseWriter, r *http.Request) {
 	a.show(w, page{Name: "link"})
 }
 
-// answerLink takes the link's token or the code. Purpose and address are the app's own words, not the form's.
+// answerLink checks the link's token or the code. Purpose and address come from the app, not from the form.
 func (a *app) answerLink(w http.ResponseWriter, r *http.Request) {
 	s := a.session(r)
 	if s.link == "" {

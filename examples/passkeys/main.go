@@ -1,11 +1,11 @@
-// Command passkeys is a small web app whose people sign in with a passkey that their browser suggests in the e-mail field,
-// and with a link by e-mail as long as they have none. Whoever is signed in adds and removes passkeys. It imports watchword
-// and has pages of its own. Everything is embedded; what would be sent is at /inbox.
+// Command passkeys is a small web app with passkeys. People sign in with a passkey that the browser suggests in the e-mail
+// field, or with a link by e-mail if they have none. When they are signed in, they add and remove passkeys. The app imports
+// watchword and has its own pages. Everything is embedded. Messages are not sent; they are at /inbox.
 //
 //	go run ./examples/passkeys        then open http://localhost:8000, sign in with any address and add a passkey
 //
-// engine.go is all there is to set up; link.go and keys.go are the two journeys, page.js is the browser's part of the
-// second; app.go and users.go are what such an app has anyway.
+// engine.go wires watchword. link.go and keys.go are the two ways to sign in, and page.js is the browser's part of the
+// second. app.go and users.go are what such an app has anyway.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// origin is what browsers must show, to the letter: http://127.0.0.1:8000 is another site, whose passkeys are others.
+// origin must be exactly what the browser shows: http://127.0.0.1:8000 is another site, with other passkeys.
 const origin = "http://localhost:8000"
 
 func main() {

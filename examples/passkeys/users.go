@@ -7,14 +7,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// users is the app's own table, in memory here. watchword knows the id alone, as the subject.
+// users is the app's own table, in memory here. Watchword knows only the id, as the subject.
 type users struct {
 	mu      sync.Mutex
 	byEmail map[string]string // ids
 	byID    map[string]string // addresses
 }
 
-// of returns the id of whoever has the address: a new one if it was never seen.
+// of returns the id of the user with this address, and makes a user if there is none.
 func (u *users) of(email string) (id string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -33,9 +33,9 @@ func (u *users) email(id string) string {
 }
 
 // A session is what the app remembers of one browser. The challenges that were started stay here and never go into a
-// form, so nobody can put another one in their place.
+// form, so an attacker cannot replace them.
 type session struct {
-	user string // id of who is signed in
+	user string // id of the signed-in user
 
 	link  string // challenge that a link answers
 	asked string // address that the link was sent to

@@ -17,7 +17,7 @@ import (
 //go:embed pages.html
 var pagesHTML embed.FS
 
-// app is the web app: its sessions, and the engine that has people prove their mailbox.
+// app is the web app: its sessions, and the engine that verifies people's mailboxes.
 type app struct {
 	engine   *watchword.Engine
 	origin   string
@@ -26,15 +26,15 @@ type app struct {
 	sessions map[string]session
 }
 
-// A session is what the app remembers of one browser. The handle stays here: whoever holds it collects the receipt.
+// A session is what the app remembers of one browser. The handle stays here, because it collects the receipt.
 type session struct {
 	email     string // signed in
-	asked     string // who is asked to open a link
+	asked     string // address to which the link was sent
 	challenge string
 	handle    string
 }
 
-// newApp makes the app as it is seen at origin. It works until ctx ends.
+// newApp returns the app that browsers see at origin. It works until ctx ends.
 func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	s, err := newEngine(ctx, origin)
 	if err != nil {
@@ -135,7 +135,7 @@ func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// explain says to the person what the engine said.
+// explain returns an error of the engine in words for people.
 func explain(err error) string {
 	switch {
 	case errors.Is(err, watchword.ErrInvalidRequest), errors.Is(err, watchword.ErrDestinationRefused):

@@ -1,13 +1,13 @@
-// Command passwordless is a small web app whose people sign in with a link by e-mail, on whichever device they read it.
-// It imports watchword and shows its hosted pages. Everything is embedded; what would be sent is at /inbox.
+// Command passwordless is a small web app where people sign in with a link by e-mail, on any device. It imports watchword
+// and shows its hosted pages. Everything is embedded. Messages are not sent; they are at /inbox.
 //
 //	go run ./examples/passwordless        then open http://localhost:8000 and sign in with any address
 //
-// To see both devices, open http://localhost:8000/inbox in another browser (or a private window) and follow the link
-// there: it asks for the number that the first one shows, and the first one goes on by itself. In the same browser the
-// link asks for nothing but a press.
+// To see two devices, open http://localhost:8000/inbox in another browser (or a private window) and open the link there.
+// It asks for the number that the first browser shows, and the first browser goes on by itself. In the same browser the
+// link asks for a click only.
 //
-// engine.go is all there is to set up, app.go is the journey.
+// engine.go wires watchword, app.go signs people in.
 package main
 
 import (

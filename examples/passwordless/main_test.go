@@ -143,7 +143,7 @@ func TestTwoDevices(t *testing.T) {
 	}
 }
 
-// A stranger's challenge, opened by its victim with one press, signs nobody in.
+// A stranger's challenge, opened by its victim with one click, signs nobody in.
 func TestAStrangersLink(t *testing.T) {
 	s := newSite(t)
 	stranger, victim := s.device(), s.device()

@@ -17,7 +17,7 @@ import (
 //go:embed pages.html
 var pagesHTML embed.FS
 
-// app is the web app: its users and sessions, and the engine that has people prove what is theirs.
+// app is the web app: its users and sessions, and the engine that verifies people.
 type app struct {
 	engine   *watchword.Engine
 	users    users
@@ -97,19 +97,19 @@ func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: a.sessions.save(old, s), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// client is whom the app is serving: limits count by it.
+// client describes the browser that the app is serving. Limits count by it.
 func client(r *http.Request) watchword.Client {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
 }
 
-// explain says to the person what the engine said; ok is whether another answer may help.
+// explain returns an error of the engine in words for people; ok is whether another answer may help.
 func explain(err error) (message string, again bool) {
 	var problem *watchword.Error
 	switch {
 	case errors.Is(err, watchword.ErrIncorrectAnswer) && errors.As(err, &problem):
 		return fmt.Sprintf("That was not the code. Tries left: %d", problem.Remaining), true
-	case errors.Is(err, watchword.ErrInvalidRequest): // of what is sent only this was typed; it cost no try
+	case errors.Is(err, watchword.ErrInvalidRequest): // the code is the only field that was typed; it cost no try
 		return "Please look again at what you typed.", true
 	case (errors.Is(err, watchword.ErrTooManyGuesses) || errors.Is(err, watchword.ErrRateLimited)) && errors.As(err, &problem):
 		return fmt.Sprintf("Too many tries. Please wait %s.", problem.RetryAfter.Round(time.Second)), false

@@ -1,9 +1,9 @@
-// Command webapp is a small web app that has its users prove their mailbox by importing watchword: a second step when
-// they sign in, and a code before they choose a new password. Everything is embedded; what would be sent is at /inbox.
+// Command webapp is a small web app that verifies its users' mailboxes: a second step at sign-in, and a code before a
+// password reset. It imports watchword. Everything is embedded. Messages are not sent; they are at /inbox.
 //
 //	go run ./examples/webapp        then open http://localhost:8000, sign in as ann@example.com with "correct horse"
 //
-// engine.go is all there is to set up, mfa.go and reset.go are the two journeys, users.go is what such an app has anyway.
+// engine.go wires watchword, mfa.go and reset.go use it, users.go is what such an app has anyway.
 package main
 
 import (

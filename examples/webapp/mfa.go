@@ -6,7 +6,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// signIn takes the password and, if it is right, asks for the second step: nobody is signed in yet.
+// signIn checks the password and, if it is right, asks for the second step. Nobody is signed in yet.
 func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 	u := a.users.signIn(r.FormValue("email"), r.FormValue("password"))
 	if u == nil {
@@ -24,7 +24,7 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 	a.show(w, page{Name: "mfa", SentTo: started.SentTo})
 }
 
-// signInCode takes the code. Purpose and subject are the app's own words, not the form's.
+// signInCode checks the code. Purpose and subject come from the app, not from the form.
 func (a *app) signInCode(w http.ResponseWriter, r *http.Request) {
 	s := a.session(r)
 	if s.asked == nil {

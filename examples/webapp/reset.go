@@ -21,7 +21,7 @@ func (a *app) forgot(w http.ResponseWriter, r *http.Request) {
 	a.show(w, page{Name: "reset", SentTo: started.SentTo})
 }
 
-// reset takes the code and the new password together, so there is no state "proven" that could be stolen in between.
+// reset takes the code and the new password together, so there is no state "verified" that could be stolen in between.
 func (a *app) reset(w http.ResponseWriter, r *http.Request) {
 	s := a.session(r)
 	if s.email == "" {
@@ -33,7 +33,7 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		id := a.users.find(s.email).id
 		err = a.users.add(id, s.email, r.FormValue("password"))
-		a.sessions.endAll(id) // whoever had got in with the old password is out
+		a.sessions.endAll(id) // of everybody who signed in with the old password
 	}
 	if err != nil {
 		message, again := explain(err)

@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// A user is what the app knows of somebody. watchword knows the id alone, as the subject.
+// A user is what the app knows of a person. Watchword knows only the id, as the subject.
 type user struct {
 	id, email  string
 	salt, hash []byte
@@ -59,10 +59,10 @@ func (u *users) signIn(email, password string) *user {
 }
 
 // A session is what the app remembers of one browser. The challenge that was started stays here and never goes into a
-// form, so nobody can put another one in its place.
+// form, so an attacker cannot replace it.
 type session struct {
 	user      *user  // signed in
-	asked     *user  // who gave a password, and is asked for a code
+	asked     *user  // gave the password, and is asked for a code
 	challenge string // that is open
 	sentTo    string // where its code went, as it may be shown
 	email     string // the password of which is being reset, whether or not it is known
@@ -90,7 +90,7 @@ func (s *sessions) save(old string, changed session) (id string) {
 	return id
 }
 
-// endAll ends every session of a user, in whatever browser.
+// endAll ends every session of a user, in all browsers.
 func (s *sessions) endAll(userID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
