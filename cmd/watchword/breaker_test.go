@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -13,69 +11,69 @@ import (
 	rediscounters "github.com/watchword-auth/watchword/delivery/redis"
 )
 
-// Production servers on one Redis that share the numbers of the prefix breaker: what one of them sends the next one verifies.
-// One app refuses, the other one makes a dry run.
+// Production servers on one Redis share the counts of the prefix breaker. A challenge that one of them starts is verified at the
+// next one.
 
-// Blocks of numbers, of which nobody, one in six and everybody verifies.
+// Blocks of phone numbers, of which none, one in six and all are verified.
 const (
-	blockOfNobody    = "+1415231"
-	blockOfFew       = "+1312231"
-	blockOfEverybody = "+1212231"
+	unverifiedBlock     = "+1415231"
+	seldomVerifiedBlock = "+1312231"
+	verifiedBlock       = "+1212231"
 )
 
-// breakerApps are the apps and whether they only make a dry run.
+// breakerApps are the apps, and whether their breaker is in shadow mode, which logs and does not refuse.
 var breakerApps = map[string]bool{"shop": false, "bank": true}
 
-func TestBreakerCountsOverAllProcesses(t *testing.T) {
+func TestPrefixBreakerCountsAcrossProcesses(t *testing.T) {
 	for _, processes := range []int{1, 2, 8} {
 		t.Run(fmt.Sprintf("%d processes", processes), func(t *testing.T) {
 			t.Parallel()
 			s := startBreakerServers(t, processes)
 			for app := range breakerApps {
-				s.send(app, blockOfNobody, 36, 0)
-				s.send(app, blockOfFew, 54, 6)
-				s.send(app, blockOfEverybody, 40, 1)
+				s.send(app, unverifiedBlock, 36, 0)
+				s.send(app, seldomVerifiedBlock, 54, 6)
+				s.send(app, verifiedBlock, 40, 1)
 			}
 			for app := range breakerApps {
-				s.wantCounts(app, blockOfFew, 54, 9)
-				s.wantCounts(app, blockOfEverybody, 40, 40)
+				s.wantCounts(app, seldomVerifiedBlock, 54, 9)
+				s.wantCounts(app, verifiedBlock, 40, 40)
 			}
-			for app, dry := range breakerApps {
-				s.wantDecision(app, dry, blockOfNobody, 36)
+			for app, shadow := range breakerApps {
+				s.wantDecision(app, shadow, unverifiedBlock, 36)
 			}
 		})
 	}
 }
 
-// What was sent in the last moment before a process ends is counted all the same.
-func TestBreakerCountsWhatIsLeftAtTheEnd(t *testing.T) {
+// Messages that are sent just before a process ends are counted.
+func TestPrefixBreakerRecordsPendingCountsAtShutdown(t *testing.T) {
 	s := startBreakerServers(t, 1)
-	s.send("shop", blockOfEverybody, 3, 1)
+	s.send("shop", verifiedBlock, 3, 1)
 	s.nodes[0].stop()
-	s.wantCounts("shop", blockOfEverybody, 3, 3)
+	s.wantCounts("shop", verifiedBlock, 3, 3)
 }
 
-func TestLimitNamedAsTheBreakersIsRefused(t *testing.T) {
+func TestLimitRulesRefuseNameOfPrefixBreaker(t *testing.T) {
 	for name, problems := range map[string]int{delivery.LimitPrefixBreaker: 1, "prefix_hour": 0} {
 		var c checker
-		c.limits("app", &[]limitConfig{{Name: name, Limit: 1, Window: time.Hour, By: "prefix"}})
+		c.limitRules("app", &[]limitConfig{{Name: name, Limit: 1, Window: time.Hour, By: "prefix"}})
 		if len(c.problems) != problems {
 			t.Errorf("%s: %v", name, c.problems)
 		}
 	}
 }
 
-// wantCounts waits until Redis has the true numbers of a block.
+// wantCounts waits until Redis has the right counts of a block.
 func (s *breakerServers) wantCounts(app, block string, sent, verified int64) {
 	s.t.Helper()
 	counters, err := rediscounters.New(s.redis.Client(s.t), "watchword")
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	looks := 0
-	becomes(s.t, fmt.Sprint(sent, " sent, ", verified, " verified"), func() string {
-		looks++
-		counts, err := counters.Add(s.t.Context(), app, delivery.Batch{Name: fmt.Sprint(block, looks), Counts: []delivery.Count{{Key: block}}})
+	reads := 0
+	waitFor(s.t, fmt.Sprint(sent, " sent, ", verified, " verified"), func() string {
+		reads++
+		counts, err := counters.Add(s.t.Context(), app, delivery.Batch{Name: fmt.Sprint(block, reads), Counts: []delivery.Count{{Key: block}}})
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -87,72 +85,50 @@ func (s *breakerServers) wantCounts(app, block string, sent, verified int64) {
 	})
 }
 
-// wantDecision waits until one process has found that nobody verifies what was sent to a block, with the true number. Then
-// each process refuses strangers, unless it is a dry run, and lets known devices and the other blocks pass.
-func (s *breakerServers) wantDecision(app string, dry bool, block string, sent int) {
+// wantDecision waits until one process has decided that a block is not verified, by the right count. Then each process refuses
+// clients that are not trusted, except in shadow mode, and accepts trusted ones and the other blocks.
+func (s *breakerServers) wantDecision(app string, shadow bool, block string, sent int) {
 	s.t.Helper()
-	found := fmt.Sprintf(`"app":"%s","prefix":"%s","sent":%d,"verified":0,"refused_for":"1h0m0s","shadow":%t`, app, block, sent, dry)
-	becomes(s.t, "1 with the true number, 1 in all", func() string {
+	decision := fmt.Sprintf(`"app":"%s","prefix":"%s","sent":%d,"verified":0,"refused_for":"1h0m0s","shadow":%t`, app, block, sent, shadow)
+	waitFor(s.t, "1 with the right count, 1 in all", func() string {
 		right, all := 0, 0
 		for _, n := range s.nodes {
-			right += strings.Count(n.log.String(), found)
+			right += strings.Count(n.log.String(), decision)
 			all += strings.Count(n.log.String(), `number prefix is sent to, but hardly verified","app":"`+app+`"`)
 		}
-		return fmt.Sprintf("%d with the true number, %d in all", right, all)
+		return fmt.Sprintf("%d with the right count, %d in all", right, all)
 	})
 	for n := range s.nodes {
-		if !dry {
+		if !shadow {
 			s.wantRefusal(n, app, block)
 		}
-		for _, passes := range []struct {
-			block string
-			known bool
-		}{{block, true}, {blockOfFew, false}, {blockOfEverybody, false}} {
-			if r, _, _ := s.start(n, app, passes.block, passes.known); r.status != http.StatusCreated {
-				s.t.Errorf("%s, process %d: %+v: %d %s", app, n, passes, r.status, r.text)
+		for _, accepted := range []struct {
+			block         string
+			trustedClient bool
+		}{{block, true}, {seldomVerifiedBlock, false}, {verifiedBlock, false}} {
+			if r, _ := s.start(n, app, accepted.block, accepted.trustedClient); r.status != http.StatusCreated {
+				s.t.Errorf("%s, process %d: %+v: %d %s", app, n, accepted, r.status, r.text)
 			}
 		}
-		if r, _, _ := s.start(n, app, block, false); (r.status != http.StatusCreated) != !dry {
-			s.t.Errorf("%s, process %d: a stranger: %d %s", app, n, r.status, r.text)
+		if r, _ := s.start(n, app, block, false); (r.status != http.StatusCreated) != !shadow {
+			s.t.Errorf("%s, process %d: client that is not trusted: %d %s", app, n, r.status, r.text)
 		}
 	}
 }
 
-// wantRefusal waits until a process has heard of the decision: it refuses strangers with a limit and a time, and counts that.
-// One of them may be let in by the reserved share.
+// wantRefusal waits until a process knows the decision: it refuses clients that are not trusted, with the limit's name and
+// Retry-After, and counts that. One start may pass by the reserved share.
 func (s *breakerServers) wantRefusal(n int, app, block string) {
 	s.t.Helper()
-	becomes(s.t, "429 rate_limited prefix_breaker", func() string {
-		r, header, _ := s.start(n, app, block, false)
-		if r.status == http.StatusTooManyRequests && header.Get("Retry-After") == "" {
+	waitFor(s.t, "429 rate_limited prefix_breaker", func() string {
+		r, _ := s.start(n, app, block, false)
+		if r.status == http.StatusTooManyRequests && r.header.Get("Retry-After") == "" {
 			s.t.Errorf("no Retry-After: %s", r.text)
 		}
-		return strings.TrimSpace(fmt.Sprint(r.status, " ", r.code(), " ", r.str("limit")))
+		return strings.TrimSpace(fmt.Sprint(r.status, " ", r.errorCode(), " ", r.str("limit")))
 	})
-	addr := logged(s.t, s.nodes[n], "metrics")
-	res, err := http.Get("http://" + addr + "/metrics")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if want := `watchword_limits_reached_total{app="` + app + `",limit="prefix_breaker"} `; !strings.Contains(string(text), want) {
+	metrics := fetchMetrics(s.t, s.nodes[n].loggedAddr("metrics"))
+	if want := `watchword_limits_reached_total{app="` + app + `",limit="prefix_breaker"} `; !strings.Contains(metrics, want) {
 		s.t.Errorf("process %d: no %q in its metrics", n, want)
 	}
-}
-
-// logged is the addr of a log line.
-func logged(t *testing.T, n *node, msg string) string {
-	t.Helper()
-	for line := range strings.Lines(n.log.String()) {
-		var record struct{ Msg, Addr string }
-		if json.Unmarshal([]byte(line), &record) == nil && record.Msg == msg {
-			return record.Addr
-		}
-	}
-	t.Fatalf("no line %q in the log", msg)
-	return ""
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,33 +12,32 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/watchword-auth/watchword"
 )
 
-// startHouse runs a development server inside the test, with what the test changes in its settings.
-func startHouse(t *testing.T, change func(*settings)) *node {
+// startInProcess runs a development server inside the test, with what the test changes in its settings.
+func startInProcess(t *testing.T, change func(*settings)) *node {
 	t.Helper()
-	n, _ := startWithEngines(t, change)
+	n, _ := startInProcessWithEngines(t, change)
 	return n
 }
 
-// startWithEngines also returns the engines, in the order of their apps.
-func startWithEngines(t *testing.T, change func(*settings)) (*node, []*watchword.Engine) {
+// startInProcessWithEngines also returns the engines, in the order of their apps.
+func startInProcessWithEngines(t *testing.T, change func(*settings)) (*node, []*watchword.Engine) {
 	t.Helper()
-	n := &node{t: t, log: &lockedBuffer{}}
+	n := &node{t: t, log: &syncBuffer{}}
 	var c checker
-	s := c.development(fileConfig{DataDir: t.TempDir()})
+	s := c.developmentSettings(fileConfig{DataDir: t.TempDir()})
 	s.apps[0].publicURL, s.apps[0].rpID = "https://verify.example.com", ""
 	change(&s)
 	h, problems := build(t.Context(), s, slog.New(slog.NewJSONHandler(n.log, nil)), nil)
 	if problems = append(c.problems, problems...); len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	r := &run{settings: s, log: slog.New(slog.NewJSONHandler(n.log, nil))}
-	finish := r.work(h)
-	web := httptest.NewServer(h.server)
+	r := &serverProcess{settings: s, log: slog.New(slog.NewJSONHandler(n.log, nil))}
+	finish := r.startBackgroundTasks(h)
+	web := httptest.NewServer(h.handler)
 	t.Cleanup(func() {
 		web.Close()
 		finish()
@@ -49,24 +47,6 @@ func startWithEngines(t *testing.T, change func(*settings)) (*node, []*watchword
 	})
 	n.url = web.URL
 	return n, h.engines
-}
-
-// delivery is what GET says of the last message.
-func (n *node) delivery(id string) string {
-	d, _ := n.call("GET", "/v1/challenges/"+id, nil).body["delivery"].(object)
-	return fmt.Sprint(d["status"], " ", d["provider"])
-}
-
-// becomes waits for a value.
-func becomes(t *testing.T, want string, get func() string) {
-	t.Helper()
-	got := ""
-	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
-		if got = get(); got == want {
-			return
-		}
-	}
-	t.Fatalf("got %q, never %q", got, want)
 }
 
 // A fakeTwilio takes messages when it is told to, and knows how to report.
@@ -113,9 +93,9 @@ func (f *fakeTwilio) report(n *node, callback, signed, token, status string) int
 
 // What a provider reports is believed if it has signed it for that message, and moves a delivery's status on, never
 // back.
-func TestAMessageIsReportedDelivered(t *testing.T) {
+func TestDeliveryReportNeedsSignatureAndNeverMovesStatusBack(t *testing.T) {
 	f := newFakeTwilio(t)
-	n := startHouse(t, func(s *settings) {
+	n := startInProcess(t, func(s *settings) {
 		s.apps[0].send["sms"] = []senderSettings{{"send.sms[0]", watchword.NewCode("twilio://AC1:" + twilioToken + "@/?from=%2B14155550100&base_url=" + url.QueryEscape(f.URL))}}
 	})
 	sms := func(to, subject string) func(object) {
@@ -126,30 +106,30 @@ func TestAMessageIsReportedDelivered(t *testing.T) {
 	if !strings.HasPrefix(callback, "https://verify.example.com/callbacks/dev/") || !strings.HasSuffix(callback, "/"+id+"/1/sms") {
 		t.Fatalf("Twilio is to report to %q", callback)
 	}
-	becomes(t, "queued <nil>", func() string { return n.delivery(id) })
+	waitFor(t, "queued <nil>", func() string { return n.deliveryStatus(id) })
 	f.release <- struct{}{}
-	becomes(t, "sent twilio", func() string { return n.delivery(id) })
+	waitFor(t, "sent twilio", func() string { return n.deliveryStatus(id) })
 
 	other := n.start(sms("+14155550124", "b")).str("id")
 	otherCallback := <-f.callbacks
 	f.release <- struct{}{}
-	becomes(t, "sent twilio", func() string { return n.delivery(other) })
+	waitFor(t, "sent twilio", func() string { return n.deliveryStatus(other) })
 
 	for name, status := range map[string]int{
 		"forged":               f.report(n, callback, callback, "another token", "delivered"),
 		"another challenge's":  f.report(n, callback, otherCallback, twilioToken, "delivered"),
 		"the address as it is": f.report(n, callback, strings.Replace(callback, "https://verify.example.com", n.url, 1), twilioToken, "delivered"),
 	} {
-		if status != http.StatusForbidden || n.delivery(id) != "sent twilio" {
-			t.Errorf("%s: answered %d; the delivery is %s", name, status, n.delivery(id))
+		if status != http.StatusForbidden || n.deliveryStatus(id) != "sent twilio" {
+			t.Errorf("%s: answered %d; the delivery is %s", name, status, n.deliveryStatus(id))
 		}
 	}
 	for _, status := range []string{"delivered", "sent", "sending", "undelivered", "delivered"} {
-		if code := f.report(n, callback, callback, twilioToken, status); code != http.StatusNoContent || n.delivery(id) != "delivered twilio" {
-			t.Errorf("%s: answered %d; the delivery is %s", status, code, n.delivery(id))
+		if code := f.report(n, callback, callback, twilioToken, status); code != http.StatusNoContent || n.deliveryStatus(id) != "delivered twilio" {
+			t.Errorf("%s: answered %d; the delivery is %s", status, code, n.deliveryStatus(id))
 		}
 	}
-	if got := n.delivery(other); got != "sent twilio" {
+	if got := n.deliveryStatus(other); got != "sent twilio" {
 		t.Errorf("the other challenge's delivery is %s", got)
 	}
 	unknown := strings.Replace(callback, id, id[:len(id)-8]+"AAAAAAAA", 1)
@@ -162,9 +142,9 @@ func TestAMessageIsReportedDelivered(t *testing.T) {
 }
 
 // Without a public URL that a provider can reach none is given one.
-func TestNoReportsOverHTTP(t *testing.T) {
+func TestSenderGetsNoCallbackURLWithoutHTTPS(t *testing.T) {
 	f := newFakeTwilio(t)
-	n := startHouse(t, func(s *settings) {
+	n := startInProcess(t, func(s *settings) {
 		s.apps[0].publicURL = "http://localhost:8080"
 		s.apps[0].send["sms"] = []senderSettings{{"send.sms[0]", watchword.NewCode("twilio://AC1:" + twilioToken + "@/?from=%2B14155550100&base_url=" + url.QueryEscape(f.URL))}}
 	})
@@ -176,19 +156,19 @@ func TestNoReportsOverHTTP(t *testing.T) {
 }
 
 // Two senders never share a URL, and those that take no reports serve nothing.
-func TestEachSenderHasItsCallbackURL(t *testing.T) {
+func TestSendersGetDistinctCallbackURLs(t *testing.T) {
 	sender := func(path, url string) senderSettings { return senderSettings{path, watchword.NewCode(url)} }
 	twilio := "twilio://AC1:" + twilioToken + "@/?from=%2B14155550100"
 	b := newBuilder(settings{}, slog.New(slog.DiscardHandler))
 	reports := newCallbacks(appSettings{id: "shop", publicURL: "https://verify.example.com"})
 	app := appSettings{send: map[string][]senderSettings{"sms": {sender("send.sms[0]", twilio), sender("send.sms[1]", twilio)}, "voice": {sender("send.voice[0]", twilio)},
 		"email": {sender("send.email[0]", "webhook+https://example.com/?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}}}
-	if _, err := b.router(app, providers(newInbox()), reports); err != nil {
+	if _, err := b.openSenders(app, senderProviders(newInbox()), reports); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"POST /callbacks/shop/1/", "POST /callbacks/shop/2/", "POST /callbacks/shop/3/"}
 	got := make([]string, 0, len(want))
-	for pattern := range reports.mounts {
+	for pattern := range reports.routes {
 		got = append(got, pattern)
 	}
 	if slices.Sort(got); !slices.Equal(got, want) {

@@ -14,18 +14,18 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newRoot makes the command with all its sub-commands.
-func newRoot(stdout, stderr io.Writer) *cobra.Command {
+// newRootCommand makes the command and its sub-commands.
+func newRootCommand(stdout, stderr io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "watchword",
-		Short:         "Have somebody prove something, and get a receipt for it",
+		Short:         "Verify codes, links, passkeys and authenticator apps, and sign receipts",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), checkCommand(), doctorCommand(), keysCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkConfigCommand(), doctorCommand(), keysCommand(), versionCommand())
 	return root
 }
 
@@ -33,75 +33,76 @@ func serveCommand() *cobra.Command {
 	return withConfig(&cobra.Command{
 		Use:   "serve",
 		Short: "Run the server",
-		Long: "Run the server. With --dev everything is embedded: it listens on loopback, its API key is dev, and what would be sent\n" +
-			"is at /inbox. Otherwise it needs a configuration; see docs/configuration.md.\n\n" +
-			"A flag wins over its environment variable, which wins over the file.",
+		Long: "Run the server. With --dev everything is embedded: the server listens on loopback, its API key is dev, and messages are\n" +
+			"shown at /inbox instead of being sent. Otherwise it needs a configuration; see docs/configuration.md.\n\n" +
+			"A flag overrides its environment variable, which overrides the file.",
 	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
-		r := &run{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), telling: newLogger(cmd.ErrOrStderr(), slog.LevelInfo), stdout: cmd.OutOrStdout()}
-		takeLibraryLogs(r.log)
-		return r.serve(ctx)
+		p := &serverProcess{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), startupLog: newLogger(cmd.ErrOrStderr(), slog.LevelInfo), stdout: cmd.OutOrStdout()}
+		redirectLibraryLogs(p.log)
+		return p.serve(ctx)
 	})
 }
 
-func checkCommand() *cobra.Command {
+func checkConfigCommand() *cobra.Command {
 	return withConfig(&cobra.Command{
 		Use:   "check-config",
-		Short: "Say everything that is wrong with a configuration",
-		Long:  "Say everything that is wrong with a configuration. Nothing is connected and nothing is started.",
+		Short: "Report every problem of a configuration",
+		Long:  "Report every problem of a configuration. Nothing is connected and nothing is started.",
 	}, func(_ context.Context, cmd *cobra.Command, s settings) error {
-		h, err := buildOnly(cmd, s, true)
+		svc, err := buildWithoutServing(cmd, s, true)
 		if err != nil {
 			return err
 		}
-		cmd.Printf("the configuration is fine: %d app(s)\n", len(h.engines))
-		return h.storage.close()
+		cmd.Printf("the configuration is fine: %d app(s)\n", len(svc.engines))
+		return svc.storage.close()
 	})
 }
 
-// buildOnly makes the house that serve would make, without running it and, if offline, without opening its database.
-func buildOnly(cmd *cobra.Command, s settings, offline bool) (*house, error) {
+// buildWithoutServing builds the service that serve would run. If offline, the database is not opened.
+func buildWithoutServing(cmd *cobra.Command, s settings, offline bool) (*service, error) {
 	for i := range s.apps {
 		if s.apps[i].publicURL == "" {
-			s.apps[i].publicURL = "http://localhost" // development, and not listening
+			s.apps[i].publicURL = "http://localhost" // development; serve takes it from its listener
 		}
 	}
 	log := newLogger(cmd.ErrOrStderr(), s.logLevel)
-	takeLibraryLogs(log)
+	redirectLibraryLogs(log)
 	b := newBuilder(s, log)
 	b.offline = offline
-	h, problems := b.build(cmd.Context())
+	svc, problems := b.build(cmd.Context())
 	if len(problems) > 0 {
 		return nil, configError{problems}
 	}
-	return h, nil
+	return svc, nil
 }
 
-// withConfig gives a command the options of a configuration, and runs it with settings that have no mistake.
-func withConfig(cmd *cobra.Command, do func(context.Context, *cobra.Command, settings) error) *cobra.Command {
-	return withChecked(cmd, checker{}, do)
+// withConfig adds the configuration's flags to a command, and calls run with the checked settings.
+func withConfig(cmd *cobra.Command, run func(context.Context, *cobra.Command, settings) error) *cobra.Command {
+	return withCheckedConfig(cmd, checker{}, run)
 }
 
-// withChecked does the same with a checker that is lenient in something.
-func withChecked(cmd *cobra.Command, c checker, do func(context.Context, *cobra.Command, settings) error) *cobra.Command {
+// withCheckedConfig is withConfig with a checker of the command's own, which may tolerate more.
+func withCheckedConfig(cmd *cobra.Command, c checker, run func(context.Context, *cobra.Command, settings) error) *cobra.Command {
 	cmd.Args = cobra.NoArgs
 	cmd.Flags().Bool("dev", false, "development mode")
 	cmd.Flags().String("config", "", "the configuration `file`; WATCHWORD_CONFIG")
 	addFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s, err := load(cmd, c)
+		s, err := loadSettings(cmd, c)
 		if err != nil {
 			return err
 		}
 		for _, warning := range s.warnings {
-			newLogger(cmd.ErrOrStderr(), s.logLevel).Warn("configuration leaves something open", "warning", warning)
+			newLogger(cmd.ErrOrStderr(), s.logLevel).Warn("unsafe configuration", "warning", warning)
 		}
-		return do(cmd.Context(), cmd, s)
+		return run(cmd.Context(), cmd, s)
 	}
 	return cmd
 }
 
-// load reads the configuration that a command's flags and the environment ask for.
-func load(cmd *cobra.Command, c checker) (settings, error) {
+// loadSettings reads the configuration file and applies environment variables and flags. Its error is a configError with every
+// problem, or says that --dev and --config do not fit together.
+func loadSettings(cmd *cobra.Command, c checker) (settings, error) {
 	dev, _ := cmd.Flags().GetBool("dev")
 	path, _ := cmd.Flags().GetString("config")
 	fromEnv := !cmd.Flags().Changed("config") && os.Getenv("WATCHWORD_CONFIG") != ""
@@ -112,36 +113,37 @@ func load(cmd *cobra.Command, c checker) (settings, error) {
 	readable := true
 	switch {
 	case dev && path != "":
-		return settings{}, fmt.Errorf("--dev takes no configuration file: it is for trying things out, the file is for production")
+		return settings{}, fmt.Errorf("--dev takes no configuration file, which is for production")
 	case !dev && path == "":
-		return settings{}, fmt.Errorf("--config FILE is missing (or --dev, to try things out)")
+		return settings{}, fmt.Errorf("--config FILE is missing (or --dev, for development)")
 	case !dev:
-		c.base = filepath.Dir(path)
+		c.folder = filepath.Dir(path)
 		cfg, readable, c.problems = readConfig(path)
 	}
-	c.problems = append(c.problems, overlay(&cfg, cmd.Flags(), os.LookupEnv)...)
-	unread := slices.Clone(c.problems)
+	c.problems = append(c.problems, applyOptions(&cfg, cmd.Flags(), os.LookupEnv)...)
+	readProblems := slices.Clone(c.problems)
 	var s settings
 	switch {
 	case dev:
-		s = c.development(cfg)
+		s = c.developmentSettings(cfg)
 	case readable:
-		c.checkModes(os.LookupEnv)
-		s = c.production(cfg)
+		c.checkSecretFileModes(os.LookupEnv)
+		s = c.productionSettings(cfg)
 	}
 	if len(c.problems) == 0 {
 		return s, nil
 	}
 	if readable {
-		c.problems = append(c.problems, s.otherProblems()...)
+		c.problems = append(c.problems, s.findBuildProblems()...)
 	}
-	return settings{}, configError{append(unread, withoutConsequences(c.problems[len(unread):], unread)...)}
+	checkProblems := c.problems[len(readProblems):]
+	return settings{}, configError{append(readProblems, withoutUnreadSettings(checkProblems, readProblems)...)}
 }
 
 func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Say which version this is",
+		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
 			version, revision := "(devel)", ""

@@ -38,7 +38,7 @@ func TestCheckConfigReportsEverythingThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestCheckConfigAcceptsWhatOperatorsWrite(t *testing.T) {
+func TestCheckConfigAcceptsValidConfigurations(t *testing.T) {
 	for _, name := range configs(t, "sane", 20) {
 		t.Run(name, func(t *testing.T) {
 			if err := checkConfig(t, name); err != nil {
@@ -106,7 +106,7 @@ func checkConfig(t *testing.T, path string) error {
 func runCommand(t *testing.T, arguments ...string) error {
 	t.Helper()
 	var out bytes.Buffer
-	command := newRoot(&out, &out)
+	command := newRootCommand(&out, &out)
 	command.SetArgs(arguments)
 	return command.ExecuteContext(t.Context())
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// Files of the data directory. Only its owner may read it.
+// Files of the data directory, which only its owner can read.
 const (
 	keyringFile  = "keyring.key"
 	identityFile = "identity.key"
@@ -21,8 +21,8 @@ const (
 	devKeyID     = "dev"
 )
 
-// loadDataDir reads the development keys of a folder and makes those that are not there. Processes that share the folder
-// share the keys, also when they start at the same moment.
+// loadDataDir reads the development keys from a folder and creates missing ones. Processes that share the folder share the keys,
+// even if they start at the same time.
 func loadDataDir(dir string, s *settings) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -46,8 +46,8 @@ func loadDataDir(dir string, s *settings) error {
 	return errors.Join(errRing, errIdentity, errSigning)
 }
 
-// loadOrCreate returns the path once the file is there. It appears whole or not at all, and only one process's content
-// ever does: it is written under another name and then linked, which fails if the name exists.
+// loadOrCreate creates the file unless it exists, and returns its path. Creation is atomic. If several processes create the file
+// at the same time, all use the content of the first.
 func loadOrCreate(path string, content func() ([]byte, error)) (string, error) {
 	if _, err := os.Stat(path); err == nil {
 		return path, nil
@@ -56,15 +56,16 @@ func loadOrCreate(path string, content func() ([]byte, error)) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	err = writeNew(path, text)
+	err = writeNewFile(path, text)
 	if errors.Is(err, fs.ErrExist) {
-		err = nil // somebody else was faster; theirs counts
+		err = nil // another process has created it
 	}
 	return path, err
 }
 
-// writeNew makes a file that only its owner may read, whole or not at all; fs.ErrExist if there is one.
-func writeNew(path string, content []byte) error {
+// writeNewFile atomically creates a file that only its owner can read. Its error is fs.ErrExist if there is one. The content is
+// written to a temporary file and then linked, which fails if the name exists.
+func writeNewFile(path string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
 		return err
@@ -77,10 +78,10 @@ func writeNew(path string, content []byte) error {
 	return os.Link(f.Name(), path)
 }
 
-// secretBytes is the length of the secrets that are made here.
+// secretBytes is the length of generated secrets, in bytes.
 const secretBytes = 32
 
-// newSecret makes a secret of a keyring, one line of base64url.
+// newSecret generates a secret of the keyring, as one line of base64url.
 func newSecret() ([]byte, error) {
 	secret := make([]byte, secretBytes)
 	if _, err := rand.Read(secret); err != nil {
@@ -89,7 +90,7 @@ func newSecret() ([]byte, error) {
 	return append([]byte(encodeSecret(secret)), '\n'), nil
 }
 
-// newSigningPEM makes a key that signs receipts. Its name is given where it is configured, not in the file.
+// newSigningPEM generates a signing key in PEM. The configuration gives it its id; the file has none.
 func newSigningPEM() ([]byte, error) {
 	key, err := receipt.GenerateKey(devKeyID, receipt.EdDSA)
 	if err != nil {

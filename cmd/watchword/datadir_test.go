@@ -9,7 +9,7 @@ import (
 )
 
 // Of any number of processes that find no key, one makes it and all use that one.
-func TestOneKeyIsMadeInARace(t *testing.T) {
+func TestLoadOrCreateKeepsOneKeyOfConcurrentProcesses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "key")
 	const racers = 50
 	var read [racers]string

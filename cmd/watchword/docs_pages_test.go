@@ -219,7 +219,7 @@ func TestShortestProductionConfigurationPassesCheckConfig(t *testing.T) {
 	folder := t.TempDir()
 	t.Chdir(folder)
 	var out bytes.Buffer
-	command := newRoot(&out, &out)
+	command := newRootCommand(&out, &out)
 	command.SetArgs([]string{"keys", "new", "--dir", "keys", "--name", "2026-11"})
 	if err := command.ExecuteContext(t.Context()); err != nil {
 		t.Fatal(err)

@@ -9,61 +9,62 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A finding is one thing that the doctor looked at.
-type finding struct {
-	what string
-	err  error
-}
-
 func doctorCommand() *cobra.Command {
 	return withConfig(&cobra.Command{
 		Use:   "doctor",
-		Short: "Look whether what the server needs is there and works",
-		Long:  "Look whether what the server needs is there and works: the stores, their settings and their clocks, whether challenges can be kept and\ncounted there, and whether the keyring opens what is enrolled. It sends no message.",
+		Short: "Check that the server's stores work",
+		Long: "Check that the server's stores work: their settings, their rights and their clocks, that challenges and limits can be\n" +
+			"written and deleted, and that the keyring has every key that factors are encrypted under. No message is sent.",
 	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
-		h, err := buildOnly(cmd, s, false)
+		svc, err := buildWithoutServing(cmd, s, false)
 		if err != nil {
 			return err
 		}
-		sick := false
-		for _, f := range examine(ctx, h) {
-			state := "ok"
-			if f.err != nil {
-				state, sick = "BAD "+f.err.Error(), true
+		failed := false
+		for _, r := range runChecks(ctx, svc) {
+			outcome := "ok"
+			if r.err != nil {
+				outcome, failed = "BAD "+r.err.Error(), true
 			}
-			cmd.Printf("%-28s %s\n", f.what, state)
+			cmd.Printf("%-28s %s\n", r.name, outcome)
 		}
-		if err := h.storage.close(); err != nil {
+		if err := svc.storage.close(); err != nil {
 			return err
 		}
-		if sick {
-			return errors.New("something is wrong")
+		if failed {
+			return errors.New("a check failed")
 		}
 		return nil
 	})
 }
 
-// maxSkew is how far the clocks of this machine and of the store may be apart: challenges expire by the store's, which
-// the engine compares with its own.
-const maxSkew = 2 * time.Second
-
-// examine asks every part that can be out of reach.
-func examine(ctx context.Context, h *house) []finding {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
-	defer cancel()
-	found := []finding{{"configuration", nil}, {"store and its settings", h.storage.ready(ctx)}, {"clocks", clocks(ctx, h)}}
-	for _, e := range h.engines {
-		found = append(found, finding{fmt.Sprintf("app %q", e.App()), e.Ping(ctx)})
-	}
-	return found
+// A checkResult is the outcome of one check of the doctor; without an error it passed.
+type checkResult struct {
+	name string
+	err  error
 }
 
-func clocks(ctx context.Context, h *house) error {
-	theirs, err := h.storage.clock(ctx)
+// runChecks checks the stores, first what apps share and then each app.
+func runChecks(ctx context.Context, svc *service) []checkResult {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	results := []checkResult{{"configuration", nil}, {"store and its settings", svc.storage.checkReady(ctx)}, {"clocks", compareClocks(ctx, svc)}}
+	for _, e := range svc.engines {
+		results = append(results, checkResult{fmt.Sprintf("app %q", e.App()), e.Ping(ctx)})
+	}
+	return results
+}
+
+// maxSkew is how far the clocks of this machine and of the store may differ: challenges expire by the store's clock, which the
+// engine compares with its own.
+const maxSkew = 2 * time.Second
+
+func compareClocks(ctx context.Context, svc *service) error {
+	storeTime, err := svc.storage.clock(ctx)
 	if err != nil {
 		return err
 	}
-	if skew := time.Until(theirs).Abs(); skew > maxSkew {
+	if skew := time.Until(storeTime).Abs(); skew > maxSkew {
 		return fmt.Errorf("the store's clock is %s off this machine's", skew.Round(time.Second))
 	}
 	return nil

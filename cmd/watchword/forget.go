@@ -10,23 +10,24 @@ import (
 
 func forgetCommand() *cobra.Command {
 	var key string
-	cmd := withChecked(&cobra.Command{
+	cmd := withCheckedConfig(&cobra.Command{
 		Use:   "forget",
-		Short: "Remove what is enrolled under a key that is lost",
-		Long: "Remove what is enrolled under a key that is lost, so that servers start without it and people can enrol again. Nobody can\n" +
-			"open it any more. Whoever has nothing else enrolled then enrols without a proof. Prefer to find the key: docs/operating.md.",
+		Short: "Remove the factors that are encrypted under a lost key",
+		Long: "Remove the factors that are encrypted under a lost key, so that servers start without it and people can enrol again. Without\n" +
+			"the key nobody can decrypt them. People who have no other factor then enrol without a proof. Try to find the key first;\n" +
+			"docs/operating.md has the steps.",
 	}, checker{rotating: true}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
 		switch {
 		case key == "":
-			return errors.New("--key is missing: the id of the key that is lost")
+			return errors.New("--key is missing: the id of the lost key")
 		case s.database.IsZero():
 			return errors.New("no database is configured, so nothing is enrolled")
 		}
-		h, err := buildOnly(cmd, s, false)
+		svc, err := buildWithoutServing(cmd, s, false)
 		if err != nil {
 			return err
 		}
-		for _, e := range h.engines {
+		for _, e := range svc.engines {
 			removed, errForget := e.ForgetKey(ctx, key)
 			if err = errForget; err != nil {
 				err = fmt.Errorf("app %s: %w", e.App(), err)
@@ -34,8 +35,8 @@ func forgetCommand() *cobra.Command {
 			}
 			cmd.Printf("app %s: %d factors removed\n", e.App(), removed)
 		}
-		return errors.Join(err, h.storage.close())
+		return errors.Join(err, svc.storage.close())
 	})
-	cmd.Flags().StringVar(&key, "key", "", "the `id` of the key in the keyring")
+	cmd.Flags().StringVar(&key, "key", "", "the `id` of the lost key")
 	return cmd
 }

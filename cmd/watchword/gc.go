@@ -5,21 +5,21 @@ import (
 	"runtime/debug"
 )
 
-// gcPercent lets the heap grow to five times what is alive before it is collected. What is alive is small where challenges
-// are in Redis, so this costs some 20 MiB under load and saves a tenth of the CPU. What apps can make the server keep all the
-// same is bounded, and beyond relaxedHeap, in bytes, it is collected sooner.
+// gcPercent lets the heap grow to five times the live data between collections. With challenges in Redis there is little live
+// data, so this costs about 20 MiB under load and saves a tenth of the CPU time. Above heapLimit, in bytes, the collector runs
+// more often.
 const (
-	gcPercent   = 400
-	relaxedHeap = 512 << 20
+	gcPercent = 400
+	heapLimit = 512 << 20
 )
 
-// relaxGC gives back what starting has left behind, and sets gcPercent and relaxedHeap unless the operator has set GOGC or
-// GOMEMLIMIT. Where everything is in memory much is alive, and the collector works as it always does.
-func relaxGC(inMemory bool) {
+// tuneGC returns memory that start-up no longer needs to the system, and sets gcPercent and heapLimit. It changes neither if
+// GOGC or GOMEMLIMIT is set, or if challenges are in memory, where much of the heap is live data.
+func tuneGC(inMemory bool) {
 	debug.FreeOSMemory()
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" || inMemory {
 		return
 	}
 	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(relaxedHeap)
+	debug.SetMemoryLimit(heapLimit)
 }

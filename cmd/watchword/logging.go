@@ -7,34 +7,34 @@ import (
 	"log/slog"
 )
 
-// newLogger writes one JSON object a line. Values are escaped, so a line stays a line whatever is in it.
+// newLogger makes a logger that writes one JSON object a line. Line breaks in values are escaped.
 func newLogger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
 
-// takeLibraryLogs sends what libraries log of their own accord to the program's log, without their text. It holds for the
-// whole process: http.Transport knows no logger but the standard one.
-func takeLibraryLogs(to *slog.Logger) {
-	log.SetFlags(0) // a date in front would hide what kind of message it is
+// redirectLibraryLogs redirects the logs of libraries to the program's log, without their text. It holds for the whole process,
+// because http.Transport only logs to the standard logger.
+func redirectLibraryLogs(to *slog.Logger) {
+	log.SetFlags(0) // a date before the message would hide its kind
 	log.SetPrefix("")
-	log.SetOutput(withheld{to})
-	logStores(to)
+	log.SetOutput(redactingWriter{to})
+	setStoreLogger(to)
 }
 
-// libraryLogger is for what takes a logger of its own.
-func libraryLogger(to *slog.Logger) *log.Logger { return log.New(withheld{to}, "", 0) }
+// libraryLogger makes a logger for libraries that accept one.
+func libraryLogger(to *slog.Logger) *log.Logger { return log.New(redactingWriter{to}, "", 0) }
 
-// withheld makes one record of each message that a library logs: its kind, and nothing of its text, which quotes what peers
-// send. A receiver of webhooks that answers with the request would put the code there.
-type withheld struct{ to *slog.Logger }
+// A redactingWriter logs the kind of a library's message without its text. The text may quote a peer's response, and so a code: a
+// webhook receiver can answer with the request that it got.
+type redactingWriter struct{ to *slog.Logger }
 
-// Write takes one message, however many lines it has.
-func (w withheld) Write(message []byte) (int, error) {
-	w.to.Warn("message of a library withheld", "kind", kindOf(message))
+// Write logs one message of any number of lines.
+func (w redactingWriter) Write(message []byte) (int, error) {
+	w.to.Warn("message of a library withheld", "kind", classifyLibraryMessage(message))
 	return len(message), nil
 }
 
-// libraryMessages are the beginnings of net/http's messages, the longer ones first. They are constants there.
+// libraryMessages are the constant beginnings of net/http's messages, longer ones first.
 var libraryMessages = []struct{ beginning, kind string }{
 	{"Unsolicited response received on idle HTTP channel", "unsolicited response on an idle connection"},
 	{"http: Accept error", "connection not accepted"},
@@ -46,7 +46,7 @@ var libraryMessages = []struct{ beginning, kind string }{
 	{"net/http: ", "HTTP"},
 }
 
-func kindOf(message []byte) string {
+func classifyLibraryMessage(message []byte) string {
 	for _, known := range libraryMessages {
 		if bytes.HasPrefix(message, []byte(known.beginning)) {
 			return known.kind

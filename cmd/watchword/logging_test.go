@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestLibraryMessagesAreLoggedWithoutTheirText(t *testing.T) {
+func TestLibraryLoggerLogsKindWithoutText(t *testing.T) {
 	for message, kind := range map[string]string{
 		`Unsolicited response received on idle HTTP channel starting with "492039"; err=EOF`: "unsolicited response on an idle connection",
 		"http: Accept error: 492039; retrying in 5ms":                                        "connection not accepted",
@@ -20,7 +20,7 @@ func TestLibraryMessagesAreLoggedWithoutTheirText(t *testing.T) {
 		"492039\n{\"level\":\"ERROR\"}":                                         "unknown",
 		"":                                                                      "unknown",
 	} {
-		var out lockedBuffer
+		var out syncBuffer
 		libraryLogger(newLogger(&out, slog.LevelInfo)).Print(message)
 		var record struct{ Level, Kind string }
 		if err := json.Unmarshal([]byte(out.String()), &record); err != nil || record.Level != "WARN" || record.Kind != kind {
@@ -32,17 +32,17 @@ func TestLibraryMessagesAreLoggedWithoutTheirText(t *testing.T) {
 	}
 }
 
-func TestServersLogWithoutTheTextOfAPanic(t *testing.T) {
-	var out lockedBuffer
-	r := &run{log: newLogger(&out, slog.LevelInfo)}
+func TestServerLogsPanicWithoutItsText(t *testing.T) {
+	var out syncBuffer
+	r := &serverProcess{log: newLogger(&out, slog.LevelInfo)}
 	web := httptest.NewUnstartedServer(nil)
-	web.Config = r.httpServer("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("492039") }))
+	web.Config = r.newHTTPServer("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("492039") }))
 	web.Start()
 	defer web.Close()
 	if _, err := http.Get(web.URL); err == nil {
 		t.Error("a panic was answered")
 	}
-	becomes(t, "true", func() string {
+	waitFor(t, "true", func() string {
 		return map[bool]string{true: "true"}[strings.Contains(out.String(), "panic in a handler")]
 	})
 	if text := out.String(); !json.Valid([]byte(text)) || strings.Contains(text, "492039") || strings.Contains(text, "127.0.0.1") {

@@ -1,13 +1,15 @@
-// Command watchword is the server around the engine, and the tools that go with it.
+// Command watchword is the verification server and its tools.
 //
 //	watchword serve --dev                     everything embedded, for development
 //	watchword serve --config watchword.yaml   production
 //	watchword check-config | doctor | keys | version
 //
-// It knows every room of the house, and nobody knows it. A configuration (config.go) is read strictly (read.go), flags
-// and environment variables are laid over it (options.go), everything is checked at once (settings*.go, dev.go), and
-// what remains are settings without a mistake. From them the house is built (house.go) out of the plug-ins that wire.go
-// lists, and runs until it is told to end (serve.go).
+// The package imports all others, and none imports it. Start-up has these steps:
+//
+//   - The configuration file (config.go) is parsed strictly (read.go). Environment variables and flags override it (options.go).
+//   - All of it is checked, and all problems are reported together (settings*.go, dev.go).
+//   - The service is built from the settings (build.go, build_app.go), with the plug-ins that wire.go lists.
+//   - The service runs until a signal ends it (serve.go).
 package main
 
 import (
@@ -21,12 +23,13 @@ import (
 
 func main() { os.Exit(execute(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// execute runs one command. The first signal to end is answered by ending well, the second ends at once.
+// execute runs one command and returns the exit status. The first SIGINT or SIGTERM shuts down gracefully, the second kills
+// the process.
 func execute(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop)
-	root := newRoot(stdout, stderr)
+	root := newRootCommand(stdout, stderr)
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {
 		_, _ = fmt.Fprintln(stderr, "watchword:", err)

@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// metrics counts requests and events. Every label has few values: apps, providers and limits are configured, routes,
-// statuses and event types are fixed. None is a subject, an address, an id or anything else that a caller chooses.
+// metrics counts requests and events. Every label has few values: apps, providers and limits are configured; routes, statuses and
+// event types are fixed. No label holds what a caller chooses, such as a subject, an address or an id.
 type metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.HistogramVec
@@ -48,8 +48,8 @@ func (m *metrics) ObserveRequest(method, route string, status int, took time.Dur
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-// event counts what an engine says.
-func (m *metrics) event(e watchword.Event) {
+// countEvent counts an event of an engine.
+func (m *metrics) countEvent(e watchword.Event) {
 	switch e.Type {
 	case watchword.EventMessageSent, watchword.EventMessageDelivered, watchword.EventMessageFailed:
 		m.sent.WithLabelValues(e.App, e.Type, e.Channel, e.Provider).Inc()

@@ -23,8 +23,8 @@ type option struct {
 
 func (o option) isList() bool { return o.split != nil }
 
-// byCommas is how the variable of a list of origins is read; spaces around them do no harm.
-func byCommas(text string) []string {
+// splitAtCommas is how the variable of a list of origins is read; spaces around them do no harm.
+func splitAtCommas(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
@@ -54,8 +54,8 @@ func options() []option {
 		{"send", "WATCHWORD_SEND", "`CHANNEL=URL` of a sender; repeatable, a channel's senders in order", true,
 			strings.Fields, applySend}, // a URL has no spaces in it
 		{"return-url", "WATCHWORD_RETURN_URLS", "`ORIGIN` that pages may send people back to; repeatable; in the variable, between commas", false,
-			byCommas, func(c *fileConfig, v []string) error { c.ReturnURLs = v; return nil }},
-		{"dev-no-limits", "WATCHWORD_DEV_NO_LIMITS", "no limits and no guess budgets, for load tests; development only", false, nil, applyNoLimits},
+			splitAtCommas, func(c *fileConfig, v []string) error { c.ReturnURLs = v; return nil }},
+		{"dev-no-limits", "WATCHWORD_DEV_NO_LIMITS", "no limits on starts and on failed attempts, for load tests; development only", false, nil, applyNoLimits},
 	}
 }
 
@@ -94,10 +94,10 @@ func addFlags(flags *pflag.FlagSet) {
 	}
 }
 
-// overlay lays environment variables over the file and flags over both.
-func overlay(cfg *fileConfig, flags *pflag.FlagSet, lookup func(string) (string, bool)) (problems []error) {
+// applyOptions lays environment variables over the file and flags over both.
+func applyOptions(cfg *fileConfig, flags *pflag.FlagSet, lookup func(string) (string, bool)) (problems []error) {
 	for _, o := range options() {
-		values, name, err := o.given(flags, lookup)
+		values, name, err := o.lookupValues(flags, lookup)
 		if err == nil && len(values) > 0 {
 			err = o.apply(cfg, values)
 		}
@@ -108,8 +108,8 @@ func overlay(cfg *fileConfig, flags *pflag.FlagSet, lookup func(string) (string,
 	return problems
 }
 
-// given returns the values from the flag or, without one, from the environment, and what to call their source.
-func (o option) given(flags *pflag.FlagSet, lookup func(string) (string, bool)) (values []string, name string, err error) {
+// lookupValues returns the values of the flag or, without one, of the environment, and the name of their source.
+func (o option) lookupValues(flags *pflag.FlagSet, lookup func(string) (string, bool)) (values []string, name string, err error) {
 	if flags.Changed(o.flag) {
 		if o.isList() {
 			values, err = flags.GetStringArray(o.flag)
@@ -145,11 +145,11 @@ func (o option) given(flags *pflag.FlagSet, lookup func(string) (string, bool)) 
 	return []string{text}, name, nil
 }
 
-// checkModes looks at the files that variables name.
-func (c *checker) checkModes(lookup func(string) (string, bool)) {
+// checkSecretFileModes looks at the files that variables name.
+func (c *checker) checkSecretFileModes(lookup func(string) (string, bool)) {
 	for _, o := range options() {
 		if path, _ := lookup(o.env + "_FILE"); o.secret && path != "" {
-			c.checkMode(o.env+"_FILE", path)
+			c.checkFileMode(o.env+"_FILE", path)
 		}
 	}
 }

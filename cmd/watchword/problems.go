@@ -10,28 +10,27 @@ import (
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
-// A checker collects everything that is missing or unsafe, so that it is reported at once.
+// A checker collects the problems of a configuration, so that they are reported together.
 type checker struct {
-	base     string // folder that relative paths in the file start from
-	rotating bool   // older keys of the keyring are only there to be replaced
+	folder   string // from which relative paths in the file start
+	rotating bool   // the keyring is being rotated, so its older keys may be weak
 	problems []error
 	warnings []string
 	secrets  []usedSecret
 }
 
-func (c *checker) refuse(bad bool, format string, args ...any) {
+func (c *checker) addProblemIf(bad bool, format string, args ...any) {
 	if bad {
 		c.problems = append(c.problems, fmt.Errorf(format, args...))
 	}
 }
 
-// fieldPaths are the paths in the file of what engines, policies and senders are configured with in Go: Purposes is
-// apps[0].purposes, say.
+// fieldPaths maps the fields of Go configurations to paths of the file, such as Purposes to apps[0].purposes.
 type fieldPaths map[string]string
 
-// of is the path of a field such as Purposes[1] or Rules[0].Window; empty if the field is not in the file. What begins with a
-// small letter is a path already.
-func (p fieldPaths) of(field string) string {
+// pathOf returns the path of a field such as Purposes[1] or Rules[0].Window. It is empty if the file has no such setting. A name
+// that begins with a small letter is already a path.
+func (p fieldPaths) pathOf(field string) string {
 	if field[0] >= 'a' {
 		return field
 	}
@@ -46,45 +45,45 @@ func (p fieldPaths) of(field string) string {
 	return path + strings.ToLower(field[len(name):])
 }
 
-// note keeps each of the errors that err joins as a problem of its own, with whatever was written before them.
-func (c *checker) note(where string, err error) { c.noteFields(where, nil, err) }
+// addError adds each error that err joins as a problem of its own, with the text that err puts before them.
+func (c *checker) addError(where string, err error) { c.addFieldErrors(where, nil, err) }
 
-// noteFields does the same; what is wrong with one field of a Go configuration is reported under the field's path.
-func (c *checker) noteFields(where string, paths fieldPaths, err error) {
+// addFieldErrors is addError for errors of Go configurations: the problem of a field gets the field's path.
+func (c *checker) addFieldErrors(where string, paths fieldPaths, err error) {
 	switch e := err.(type) {
 	case nil:
 	case joinedErrors:
 		for _, one := range e.Unwrap() {
-			c.noteFields(where, paths, one)
+			c.addFieldErrors(where, paths, one)
 		}
 	case *setting.Error:
-		path := paths.of(e.Field)
+		path := paths.pathOf(e.Field)
 		if path == "" {
 			path = where + ": " + e.Field
 		}
-		c.noteFields(path, nil, e.Err)
+		c.addFieldErrors(path, nil, e.Err)
 	default:
 		inner := errors.Unwrap(err)
-		if holds[joinedErrors](inner) || holds[*setting.Error](inner) {
+		if containsError[joinedErrors](inner) || containsError[*setting.Error](inner) {
 			before := packageName.ReplaceAllString(strings.TrimSuffix(err.Error(), inner.Error()), "")
-			c.noteFields(strings.TrimSuffix(where+": "+before, ": "), paths, inner)
+			c.addFieldErrors(strings.TrimSuffix(where+": "+before, ": "), paths, inner)
 			return
 		}
 		c.problems = append(c.problems, fmt.Errorf("%s: %s", where, packageName.ReplaceAllString(err.Error(), "")))
 	}
 }
 
-// packageName is what errors of Go packages begin with. It means nothing to an operator.
+// packageName matches the package name before an error, which tells an operator nothing.
 var packageName = regexp.MustCompile(`^(delivery|receipt|redis|store/[a-z/]+): `)
 
-// withoutConsequences removes what was reported of settings that could not even be read.
-func withoutConsequences(problems, unread []error) []error {
+// withoutUnreadSettings removes the problems of settings that could not be read, which readProblems has already.
+func withoutUnreadSettings(problems, readProblems []error) []error {
 	return slices.DeleteFunc(problems, func(err error) bool {
-		return slices.ContainsFunc(unread, func(first error) bool { return strings.HasPrefix(first.Error(), pathOf(err)+": ") })
+		return slices.ContainsFunc(readProblems, func(first error) bool { return strings.HasPrefix(first.Error(), problemPath(err)+": ") })
 	})
 }
 
-func pathOf(err error) string {
+func problemPath(err error) string {
 	path, _, _ := strings.Cut(err.Error(), ": ")
 	return path
 }
@@ -94,15 +93,15 @@ type joinedErrors interface {
 	Unwrap() []error
 }
 
-func holds[E error](err error) bool {
+func containsError[E error](err error) bool {
 	var e E
 	return errors.As(err, &e)
 }
 
-// A configError says everything that keeps a server from starting.
+// A configError has every problem that prevents the server from starting.
 type configError struct{ problems []error }
 
-// Error has a line for each problem. What several apps share is wrong for each of them, and reported once.
+// Error returns a line for each problem. A problem of a setting that apps share is found for each app, and reported once.
 func (e configError) Error() string {
 	var lines []string
 	for _, p := range e.problems {

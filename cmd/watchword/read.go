@@ -13,18 +13,18 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxConfig is the largest configuration file, in bytes.
-const maxConfig = 1 << 20
+// maxConfigBytes is the maximum size of the configuration file.
+const maxConfigBytes = 1 << 20
 
-// readConfig reads a file strictly. What is wrong in it is among the problems, which never repeat a value: it may be a
-// secret. If the file is readable nevertheless, the rest of it can be checked too.
+// readConfig reads a file strictly. Problems never contain a value, which may be a secret. The file is readable if it is YAML;
+// then cfg has the settings without a problem, which can be checked further.
 func readConfig(path string) (cfg fileConfig, readable bool, problems []error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return cfg, false, []error{fmt.Errorf("the configuration cannot be read: %w", err)}
 	}
-	if len(text) > maxConfig {
-		return cfg, false, []error{fmt.Errorf("%s: more than %d bytes", path, maxConfig)}
+	if len(text) > maxConfigBytes {
+		return cfg, false, []error{fmt.Errorf("%s: more than %d bytes", path, maxConfigBytes)}
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document yaml.Node
@@ -38,72 +38,72 @@ func readConfig(path string) (cfg fileConfig, readable bool, problems []error) {
 		return cfg, false, []error{fmt.Errorf("%s: more than one document", path)}
 	}
 	f := fileReader{name: path}
-	f.read(document.Content[0], reflect.ValueOf(&cfg).Elem(), "")
+	f.readValue(document.Content[0], reflect.ValueOf(&cfg).Elem(), "")
 	cfg.Database.folder = filepath.Dir(path)
 	return cfg, true, f.problems
 }
 
-// A fileReader fills settings from YAML. It is stricter than the library: a setting that is there has a value, since nothing,
-// an empty text, list or mapping could mean all or none; a number counts something; a duration has a unit. What it refuses
-// it names by its path, apps[0].codes.tries say.
+// A fileReader fills Go values from YAML. It is stricter than the library: no value is empty, because an empty text, list or
+// mapping could mean all or none; a number is positive; a duration has a unit. Problems begin with the path of the setting, such
+// as apps[0].codes.tries.
 type fileReader struct {
 	name     string
 	problems []error
 }
 
-func (f *fileReader) refuse(n *yaml.Node, path, format string, args ...any) {
+func (f *fileReader) addProblem(n *yaml.Node, path, format string, args ...any) {
 	if path != "" {
 		path += ": "
 	}
 	f.problems = append(f.problems, fmt.Errorf("%s%s (%s, line %d)", path, fmt.Sprintf(format, args...), f.name, n.Line))
 }
 
-// A shortForm is a mapping that can also be written as a text.
+// A shortForm is a mapping that can also be a text.
 type shortForm interface{ setText(text string) }
 
-// read fills one value. Types end at some depth, so anchors that contain themselves do no harm.
-func (f *fileReader) read(n *yaml.Node, into reflect.Value, path string) {
+// readValue fills one value. It ends on anchors that contain themselves, because the types are of finite depth.
+func (f *fileReader) readValue(n *yaml.Node, into reflect.Value, path string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
 	}
 	short, isShort := into.Addr().Interface().(shortForm)
 	switch {
 	case isEmpty(n):
-		f.refuse(n, path, "is empty: give it a value, or leave it out for the default")
+		f.addProblem(n, path, "is empty: give it a value, or leave it out for the default")
 	case isShort && n.Kind == yaml.ScalarNode:
 		short.setText(n.Value)
 	case isLeaf(into.Type()):
 		f.readLeaf(n, into, path)
 	case into.Kind() == reflect.Pointer:
 		into.Set(reflect.New(into.Type().Elem()))
-		f.read(n, into.Elem(), path)
+		f.readValue(n, into.Elem(), path)
 	case n.Kind != yamlKind(into.Type()):
-		f.refuse(n, path, "is %s where %s belongs", nodeName(n), typeName(into.Type()))
+		f.addProblem(n, path, "is %s where %s belongs", nodeName(n), typeName(into.Type()))
 	case into.Kind() == reflect.Slice:
 		into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
 		for i, element := range n.Content {
-			f.read(element, into.Index(i), fmt.Sprintf("%s[%d]", path, i))
+			f.readValue(element, into.Index(i), fmt.Sprintf("%s[%d]", path, i))
 		}
 	default:
 		f.readMapping(n, into, path)
 	}
 }
 
-// readMapping fills a structure by the names of its fields, or a map.
+// readMapping fills a struct by the yaml tags of its fields, or a map.
 func (f *fileReader) readMapping(n *yaml.Node, into reflect.Value, path string) {
 	if into.Kind() == reflect.Map {
 		into.Set(reflect.MakeMap(into.Type()))
 	}
-	for _, p := range f.pairs(n, path, nil) {
-		at := below(path, p.key.Value)
+	for _, p := range f.mappingEntries(n, path, nil) {
+		at := joinPath(path, p.key.Value)
 		if into.Kind() == reflect.Map {
 			value := reflect.New(into.Type().Elem()).Elem()
-			f.read(p.value, value, at)
+			f.readValue(p.value, value, at)
 			into.SetMapIndex(reflect.ValueOf(p.key.Value), value)
 		} else if field, ok := fieldNamed(into.Type(), p.key.Value); ok {
-			f.read(p.value, into.FieldByIndex(field.Index), at)
+			f.readValue(p.value, into.FieldByIndex(field.Index), at)
 		} else {
-			f.refuse(p.key, at, "there is no such setting")
+			f.addProblem(p.key, at, "there is no such setting")
 		}
 	}
 }

@@ -9,30 +9,31 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A pair is one entry of a mapping.
-type pair struct{ key, value *yaml.Node }
+// A mappingEntry is one entry of a YAML mapping.
+type mappingEntry struct{ key, value *yaml.Node }
 
-// pairs are the entries of a mapping and, behind them, those that << merges into it and that it does not have itself.
-func (f *fileReader) pairs(n *yaml.Node, path string, around []*yaml.Node) (out []pair) {
+// mappingEntries returns the entries of a mapping, and then those that << merges into it under keys that it does not have.
+// enclosing are the mappings around n, which must not be merged into it.
+func (f *fileReader) mappingEntries(n *yaml.Node, path string, enclosing []*yaml.Node) (out []mappingEntry) {
 	var merged []*yaml.Node
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		p := pair{n.Content[i], n.Content[i+1]}
+		p := mappingEntry{n.Content[i], n.Content[i+1]}
 		if p.key.Tag == "!!merge" {
 			merged = append(merged, mergedMappings(p.value)...)
-		} else if first := find(out, p.key.Value); first != nil {
-			f.refuse(p.key, below(path, p.key.Value), "is there already, in line %d", first.key.Line)
+		} else if first := findEntry(out, p.key.Value); first != nil {
+			f.addProblem(p.key, joinPath(path, p.key.Value), "is set already, in line %d", first.key.Line)
 		} else {
 			out = append(out, p)
 		}
 	}
-	around = append(around, n)
+	enclosing = append(enclosing, n)
 	for _, m := range merged {
-		if m.Kind != yaml.MappingNode || slices.Contains(around, m) {
-			f.refuse(n, path, "<< merges something that is no other mapping")
+		if m.Kind != yaml.MappingNode || slices.Contains(enclosing, m) {
+			f.addProblem(n, path, "<< merges something that is no other mapping")
 			continue
 		}
-		for _, p := range f.pairs(m, path, around) {
-			if find(out, p.key.Value) == nil {
+		for _, p := range f.mappingEntries(m, path, enclosing) {
+			if findEntry(out, p.key.Value) == nil {
 				out = append(out, p)
 			}
 		}
@@ -40,7 +41,7 @@ func (f *fileReader) pairs(n *yaml.Node, path string, around []*yaml.Node) (out 
 	return out
 }
 
-// mergedMappings are what << names: one mapping, or several, of which an earlier one wins.
+// mergedMappings returns the mappings that << names. An earlier one takes precedence.
 func mergedMappings(n *yaml.Node) (out []*yaml.Node) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
@@ -57,7 +58,7 @@ func mergedMappings(n *yaml.Node) (out []*yaml.Node) {
 	return out
 }
 
-func find(pairs []pair, key string) *pair {
+func findEntry(pairs []mappingEntry, key string) *mappingEntry {
 	for i := range pairs {
 		if pairs[i].key.Value == key {
 			return &pairs[i]
@@ -82,33 +83,33 @@ func isLeaf(t reflect.Type) bool {
 	return t == timeType || t.Kind() != reflect.Pointer && t.Kind() != reflect.Slice && t.Kind() != reflect.Map && t.Kind() != reflect.Struct
 }
 
-// readLeaf fills a text, a number, a truth value, a duration or a date.
+// readLeaf fills a text, a number, a boolean, a duration or a date.
 func (f *fileReader) readLeaf(n *yaml.Node, into reflect.Value, path string) {
 	switch {
 	case n.Kind != yaml.ScalarNode:
-		f.refuse(n, path, "is %s where %s belongs", nodeName(n), typeName(into.Type()))
+		f.addProblem(n, path, "is %s where %s belongs", nodeName(n), typeName(into.Type()))
 	case into.Type() == durationType:
 		d, err := time.ParseDuration(n.Value)
 		if err != nil || d <= 0 {
-			f.refuse(n, path, "must be a positive duration with its unit, such as 30s, 10m or 24h")
+			f.addProblem(n, path, "must be a positive duration with its unit, such as 30s, 10m or 24h")
 			return
 		}
 		into.SetInt(int64(d))
 	case into.Kind() == reflect.Int:
 		switch number, err := strconv.Atoi(n.Value); {
 		case n.Tag == "!!str":
-			f.refuse(n, path, "is a text where a whole number belongs")
+			f.addProblem(n, path, "is a text where a whole number belongs")
 		case err != nil || number < 1:
-			f.refuse(n, path, "must be a whole number, 1 or more; leave it out for the default")
+			f.addProblem(n, path, "must be a whole number, 1 or more; leave it out for the default")
 		default:
 			into.SetInt(int64(number))
 		}
 	case n.Decode(into.Addr().Interface()) != nil:
-		f.refuse(n, path, "is %s where %s belongs", nodeName(n), typeName(into.Type()))
+		f.addProblem(n, path, "is %s where %s belongs", nodeName(n), typeName(into.Type()))
 	}
 }
 
-// yamlKind is how a type that is no leaf is written.
+// yamlKind returns the YAML kind of a type that is no leaf.
 func yamlKind(t reflect.Type) yaml.Kind {
 	if t.Kind() == reflect.Slice {
 		return yaml.SequenceNode
@@ -116,7 +117,7 @@ func yamlKind(t reflect.Type) yaml.Kind {
 	return yaml.MappingNode
 }
 
-// nodeName is what a value is, to somebody who does not know YAML's types.
+// nodeName names the type of a value without YAML's terms.
 func nodeName(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.SequenceNode:
@@ -135,7 +136,7 @@ func nodeName(n *yaml.Node) string {
 	return "a text"
 }
 
-// typeName is what belongs into a Go type.
+// typeName names what a Go type accepts.
 func typeName(t reflect.Type) string {
 	switch {
 	case t == durationType:

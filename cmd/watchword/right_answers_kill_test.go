@@ -12,10 +12,10 @@ import (
 
 // A process dies when an answer has been spent and the challenge is not won yet. The same answer wins at the next one; no
 // other answer does, and it wins no other challenge.
-func TestRightAnswerIsApprovedAfterKillBetweenSpendingAndWinning(t *testing.T) {
+func TestRightAnswerIsApprovedAfterKillBetweenSpendingAndApproval(t *testing.T) {
 	eachStorage(t, func(t *testing.T, s testStorage) {
 		other, factors := s.server(t, s.proxy()), s.factors(t)
-		for _, k := range kinds(t, other) {
+		for _, k := range strategiesUnderTest(t, other) {
 			for _, wrong := range slices.Compact([]int{0, k.tries - 1}) {
 				t.Run(fmt.Sprintf("%s after %d wrong", k.strategy, wrong), func(t *testing.T) {
 					through := s.proxy()
@@ -24,9 +24,9 @@ func TestRightAnswerIsApprovedAfterKillBetweenSpendingAndWinning(t *testing.T) {
 						killed := p.killAfterSpending(t, through, rightAnswerCase{k, wrong, 1})
 						p.nodes[0] = s.server(t, through) // and the next one to be killed
 						if n%10 == 0 {                    // a refusal may have to wait for the try that is lost
-							killed.answerOtherwise(t, p.nodes[0])
+							killed.expectOthersRefused(t, p.nodes[0])
 						}
-						killed.answerAgain(t, p.nodes[0])
+						killed.expectSameAnswerApproved(t, p.nodes[0])
 					}
 				})
 			}
@@ -82,13 +82,13 @@ func waitForHold(t *testing.T, hold *redistest.Hold, answered <-chan reply) {
 	case <-hold.Came():
 	case r := <-answered:
 		t.Fatalf("answered without the script that closes: %d %s", r.status, r.text)
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		t.Fatal("the script that closes does not come")
 	}
 }
 
-// ask gives an answer to a server and expects an outcome.
-func (b interruptedCheck) ask(t *testing.T, n *node, what, id string, answer any, want func(outcome string) bool) {
+// expectOutcome gives an answer to a server and expects an outcome.
+func (b interruptedCheck) expectOutcome(t *testing.T, n *node, what, id string, answer any, want func(outcome string) bool) {
 	t.Helper()
 	r, err := n.answer(id, "mfa", b.who.subject, answer)
 	if err != nil {
@@ -102,20 +102,20 @@ func (b interruptedCheck) ask(t *testing.T, n *node, what, id string, answer any
 	}
 }
 
-// answerOtherwise gives answers that what was spent must not help.
-func (b interruptedCheck) answerOtherwise(t *testing.T, n *node) {
+// expectOthersRefused gives answers that what was spent must not help.
+func (b interruptedCheck) expectOthersRefused(t *testing.T, n *node) {
 	t.Helper()
 	notApproved := func(outcome string) bool { return outcome != "200" }
-	b.ask(t, n, "another challenge by the same answer", b.other, b.right, notApproved)
+	b.expectOutcome(t, n, "another challenge by the same answer", b.other, b.right, notApproved)
 	if len(b.who.wrong) > 0 {
-		b.ask(t, n, "the challenge by another answer", b.id, b.who.wrong[3], notApproved)
+		b.expectOutcome(t, n, "the challenge by another answer", b.id, b.who.wrong[3], notApproved)
 	}
 }
 
-// answerAgain gives the same answer once more, and again.
-func (b interruptedCheck) answerAgain(t *testing.T, n *node) {
+// expectSameAnswerApproved gives the same answer once more, and again.
+func (b interruptedCheck) expectSameAnswerApproved(t *testing.T, n *node) {
 	t.Helper()
 	is := func(want string) func(string) bool { return func(outcome string) bool { return outcome == want } }
-	b.ask(t, n, "the same answer", b.id, b.right, is("200"))
-	b.ask(t, n, "the same answer again", b.id, b.right, is("409 challenge_approved"))
+	b.expectOutcome(t, n, "the same answer", b.id, b.right, is("200"))
+	b.expectOutcome(t, n, "the same answer again", b.id, b.right, is("409 challenge_approved"))
 }

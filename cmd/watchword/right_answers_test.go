@@ -37,11 +37,11 @@ func newTwoServers(t *testing.T, s testStorage) *twoServers {
 
 // A rightAnswerCase says how many copies of a right answer come, after how many wrong answers.
 type rightAnswerCase struct {
-	kind
+	strategyUnderTest
 	wrong, copies int
 }
 
-func rightAnswerCases(all []kind) (out []rightAnswerCase) {
+func rightAnswerCases(all []strategyUnderTest) (out []rightAnswerCase) {
 	for _, k := range all {
 		for _, wrong := range slices.Compact([]int{0, min(1, k.tries-1), k.tries - 1}) {
 			for _, copies := range []int{2, 3, 5, 10, 40} {
@@ -52,10 +52,10 @@ func rightAnswerCases(all []kind) (out []rightAnswerCase) {
 	return out
 }
 
-func TestOneOfIdenticalRightAnswersIsApprovedOverTwoServers(t *testing.T) {
+func TestTwoServersApproveOneOfIdenticalRightAnswers(t *testing.T) {
 	eachStorage(t, func(t *testing.T, s testStorage) {
 		p := newTwoServers(t, s)
-		for _, c := range rightAnswerCases(kinds(t, p.nodes[1])) {
+		for _, c := range rightAnswerCases(strategiesUnderTest(t, p.nodes[1])) {
 			t.Run(fmt.Sprintf("%s/%d after %d wrong", c.strategy, c.copies, c.wrong), func(t *testing.T) {
 				p.runRounds(t, c, rounds(20, 60))
 			})
@@ -63,8 +63,8 @@ func TestOneOfIdenticalRightAnswersIsApprovedOverTwoServers(t *testing.T) {
 	})
 }
 
-// atATime is how many rounds go on at once: each waits for Redis most of the time.
-const atATime = 8
+// maxConcurrentRounds is how many rounds go on at once: each waits for Redis most of the time.
+const maxConcurrentRounds = 8
 
 // runRounds runs the rounds of a case and says how those went that should have gone otherwise.
 func (p *twoServers) runRounds(t *testing.T, c rightAnswerCase, rounds int) {
@@ -72,14 +72,14 @@ func (p *twoServers) runRounds(t *testing.T, c rightAnswerCase, rounds int) {
 	var (
 		mu     sync.Mutex
 		wg     sync.WaitGroup
-		places = make(chan struct{}, atATime)
+		places = make(chan struct{}, maxConcurrentRounds)
 		other  = map[string]int{}
 	)
 	for n := range rounds {
 		places <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-places }()
-			if got := p.round(t, c, n); got != "" {
+			if got := p.runRound(t, c, n); got != "" {
 				mu.Lock()
 				defer mu.Unlock()
 				other[got]++
@@ -92,9 +92,9 @@ func (p *twoServers) runRounds(t *testing.T, c rightAnswerCase, rounds int) {
 	}
 }
 
-// round lets somebody new answer, and says what went otherwise than it should. What a busy machine did not answer in time
+// runRound lets somebody new answer, and says what went otherwise than it should. What a busy machine did not answer in time
 // was promised nothing, so then it is tried again.
-func (p *twoServers) round(t *testing.T, c rightAnswerCase, n int) string {
+func (p *twoServers) runRound(t *testing.T, c rightAnswerCase, n int) string {
 	const tries = 3
 	var got string
 	for range tries {
@@ -135,16 +135,16 @@ func (p *twoServers) prepare(c rightAnswerCase) (who *person, id string, right a
 	return who, id, right, nil
 }
 
-// gaps are between one copy and the next: none, those of a double click, and one after which the far server has charged a
+// intervals are between one copy and the next: none, those of a double click, and one after which the far server has charged a
 // try and not closed the challenge yet.
-func gaps() []time.Duration {
+func intervals() []time.Duration {
 	return []time.Duration{0, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, lag + lag/5}
 }
 
 // sendCopies sends the copies to both servers in turn and compares what they came to.
 func (p *twoServers) sendCopies(c rightAnswerCase, n int, who *person, id string, right any) (answers map[string]int, wrong string) {
-	apart := gaps()[n/2%len(gaps())] / time.Duration(1+c.copies/10) // many do not come much later than few
-	answers = atOnce(c.copies, func(i int) string {
+	apart := intervals()[n/2%len(intervals())] / time.Duration(1+c.copies/10) // many do not come much later than few
+	answers = runConcurrently(c.copies, func(i int) string {
 		time.Sleep(time.Duration(i) * apart)
 		r, err := p.nodes[(i+n)%2].answer(id, "mfa", who.subject, right)
 		if err != nil {

@@ -18,7 +18,7 @@ func TestScripts(t *testing.T) {
 		Dir:  "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "end": endInScript, "redis": redisInScript, "replica": replicaInScript, "keep": keepInScript, "operate": operateInScript, "await": awaitInScript, "sink": sinkInScript, "totp": totpInScript, "hotp": hotpInScript},
 		Setup: func(env *testscript.Env) error {
-			env.Values[besideKey{}] = &beside{servers: map[string]*serverProcess{}}
+			env.Values[scriptStateKey{}] = &scriptState{servers: map[string]*scriptServer{}}
 			return nil
 		},
 	})

@@ -16,124 +16,133 @@ import (
 )
 
 const (
-	readyTime    = 5 * time.Second  // for the stores to answer at the start
-	shutdownTime = 20 * time.Second // for requests to be answered at the end, before messages are drained
+	storeTimeout    = 5 * time.Second  // for the stores to answer at start-up
+	shutdownTimeout = 20 * time.Second // for open requests to be answered; background tasks end afterwards
 )
 
-// A run is one life of the server.
-type run struct {
-	settings settings
-	log      *slog.Logger
-	telling  *slog.Logger // of what is said at every level: that the server is ready
-	stdout   io.Writer
-	ending   atomic.Bool // readiness is red from now on
+// A serverProcess is one run of `watchword serve`.
+type serverProcess struct {
+	settings     settings
+	log          *slog.Logger
+	startupLog   *slog.Logger // logs that the server listens, whatever the log level is
+	stdout       io.Writer
+	shuttingDown atomic.Bool // makes /readyz fail
 }
 
-// serve listens, builds the house, and answers until the context ends: then readiness turns red, requests that are being
-// answered are finished, messages in flight are sent, and the stores are closed.
-func (r *run) serve(ctx context.Context) error {
-	listener, err := net.Listen("tcp", r.settings.listen)
+// serve builds the service, checks its stores and serves until ctx ends. Then it shuts down in this order: /readyz fails, open
+// requests are answered, background tasks end, the stores are closed.
+func (p *serverProcess) serve(ctx context.Context) error {
+	listener, err := net.Listen("tcp", p.settings.listen)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	r.settings.nameAfter(listener.Addr())
-	counted := newMetrics()
-	h, problems := build(ctx, r.settings, r.log, counted)
+	p.settings.setDevPublicURL(listener.Addr())
+
+	metrics := newMetrics()
+	svc, problems := build(ctx, p.settings, p.log, metrics)
 	if len(problems) > 0 {
 		return configError{problems}
 	}
-	defer func() { r.closed("stores", h.storage.close()) }()
-	if err := r.ready(ctx, h); err != nil {
+	defer func() { p.logCloseError(svc.storage.close()) }()
+	if err := p.checkStores(ctx, svc); err != nil {
 		return err
 	}
-	stopMetrics, err := r.serveMetrics(counted)
+
+	stopMetrics, err := p.serveMetrics(metrics)
 	if err != nil {
 		return err
 	}
 	defer stopMetrics()
-	defer r.work(h)()
-	web := r.httpServer(r.settings.listen, r.readiness(h.server))
-	failed := make(chan error, 1)
-	go func() { failed <- web.Serve(listener) }()
-	relaxGC(r.settings.redis.Reveal() == memoryURL)
-	r.announce(listener.Addr())
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
-		err = r.shutdown(web)
-	}
-	return err
+	stopTasks := p.startBackgroundTasks(svc)
+	defer stopTasks()
+	return p.serveHTTP(ctx, listener, svc.handler)
 }
 
-// ready tries the stores once, so that a server that could not work, or that would lose budgets, does not start.
-func (r *run) ready(ctx context.Context, h *house) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+// checkStores fails if a store cannot be used or would lose counters, so that such a server does not start.
+func (p *serverProcess) checkStores(ctx context.Context, svc *service) error {
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	if err := h.storage.ready(ctx); err != nil {
+	if err := svc.storage.checkReady(ctx); err != nil {
 		return err
 	}
-	for _, e := range h.engines {
+	for _, e := range svc.engines {
 		if err := e.Ping(ctx); err != nil {
 			return fmt.Errorf("app %q: %w", e.App(), err)
 		}
 	}
-	for _, warning := range h.storage.warn(ctx) {
-		r.log.Warn("store settings leave something open", "warning", warning)
+	for _, warning := range svc.storage.warnings(ctx) {
+		p.log.Warn("unsafe store settings", "warning", warning)
 	}
 	return nil
 }
 
-// work starts whatever works beside the requests. The function that it returns ends it: first what sends messages, then,
-// since what became of messages are events, what counts and posts events.
-func (r *run) work(h *house) (finish func()) {
-	finishSending := r.background(h.workers, "not everything was sent")
-	finishCounting := r.background(h.breakers, "not every message was counted")
-	finishTelling := r.background(h.announcers, "not every event was told")
+// startBackgroundTasks starts what works beside the requests. The returned function ends it and waits. Workers end first,
+// because the outcome of a message is an event, which breakers count and publishers send.
+func (p *serverProcess) startBackgroundTasks(svc *service) (stop func()) {
+	stopWorkers := p.startTasks(svc.workers, "messages not sent at shutdown")
+	stopBreakers := p.startTasks(svc.breakers, "messages not counted at shutdown")
+	stopPublishers := p.startTasks(svc.eventPublishers, "events not delivered at shutdown")
 	return func() {
-		finishSending()
-		finishCounting()
-		finishTelling()
+		stopWorkers()
+		stopBreakers()
+		stopPublishers()
 	}
 }
 
-// background starts runners; the function that it returns tells them to end and waits until they have. What they leave
-// undone is in the log and not in the exit status.
-func (r *run) background(all []runner, complaint string) (finish func()) {
-	ctx, stop := context.WithCancel(context.Background())
+// startTasks starts tasks. The returned function ends them and waits. An error of a task is logged with the failure as its
+// message, and does not change the exit status.
+func (p *serverProcess) startTasks(tasks []backgroundTask, failure string) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	for _, one := range all {
+	for _, task := range tasks {
 		running.Go(func() {
-			if err := one.Run(ctx); err != nil {
-				r.log.Error(complaint, "error", err)
+			if err := task.Run(ctx); err != nil {
+				p.log.Error(failure, "error", err)
 			}
 		})
 	}
 	return func() {
-		stop()
+		cancel()
 		running.Wait()
 	}
 }
 
-func (r *run) announce(addr net.Addr) {
-	if r.settings.development {
-		hints(r.stdout, r.settings.apps[0].publicURL)
+// serveHTTP serves the API and the pages until ctx ends, and then shuts the HTTP server down.
+func (p *serverProcess) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	web := p.newHTTPServer(p.settings.listen, p.failReadinessDuringShutdown(handler))
+	failed := make(chan error, 1)
+	go func() { failed <- web.Serve(listener) }()
+	tuneGC(p.settings.redis.Reveal() == memoryURL)
+	p.reportListening(listener.Addr())
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return p.shutdown(web)
 	}
-	r.telling.Info("listening", "addr", addr.String())
 }
 
-func (r *run) shutdown(web *http.Server) error {
-	r.log.Info("shutting down")
-	r.ending.Store(true)
-	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+func (p *serverProcess) reportListening(addr net.Addr) {
+	if p.settings.development {
+		hints(p.stdout, p.settings.apps[0].publicURL)
+	}
+	p.startupLog.Info("listening", "addr", addr.String())
+}
+
+// shutdown takes no new connections and waits until open requests are answered, at most shutdownTimeout.
+func (p *serverProcess) shutdown(web *http.Server) error {
+	p.log.Info("shutting down")
+	p.shuttingDown.Store(true)
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	return web.Shutdown(ctx)
 }
 
-// readiness answers /readyz itself once the end has begun, so that no new requests are sent here.
-func (r *run) readiness(next http.Handler) http.Handler {
+// failReadinessDuringShutdown answers /readyz with 503 once shutdown has begun, so that load balancers send no new requests.
+func (p *serverProcess) failReadinessDuringShutdown(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if r.ending.Load() && req.URL.Path == "/readyz" {
+		if p.shuttingDown.Load() && req.URL.Path == "/readyz" {
 			w.Header().Set("Cache-Control", "no-store")
 			http.Error(w, "shutting down", http.StatusServiceUnavailable)
 			return
@@ -142,34 +151,34 @@ func (r *run) readiness(next http.Handler) http.Handler {
 	})
 }
 
-// httpServer is a server whose own messages go where the program's log goes.
-func (r *run) httpServer(addr string, handler http.Handler) *http.Server {
+// newHTTPServer makes an HTTP server that logs to the program's log.
+func (p *serverProcess) newHTTPServer(addr string, handler http.Handler) *http.Server {
 	web := server.NewHTTPServer(addr, handler)
-	web.ErrorLog = libraryLogger(r.log)
+	web.ErrorLog = libraryLogger(p.log)
 	return web
 }
 
-// serveMetrics serves /metrics on its own listener, if one is asked for.
-func (r *run) serveMetrics(m *metrics) (stop func(), err error) {
-	if r.settings.metricsListen == "" {
+// serveMetrics serves /metrics on a listener of its own, if one is configured.
+func (p *serverProcess) serveMetrics(m *metrics) (stop func(), err error) {
+	if p.settings.metricsListen == "" {
 		return func() {}, nil
 	}
-	listener, err := net.Listen("tcp", r.settings.metricsListen)
+	listener, err := net.Listen("tcp", p.settings.metricsListen)
 	if err != nil {
 		return nil, err
 	}
-	web := r.httpServer(r.settings.metricsListen, m.handler())
+	web := p.newHTTPServer(p.settings.metricsListen, m.handler())
 	go func() {
 		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			r.log.Error("metrics are not served any more", "error", err)
+			p.log.Error("metrics server failed", "error", err)
 		}
 	}()
-	r.log.Info("metrics", "addr", listener.Addr().String())
+	p.log.Info("metrics", "addr", listener.Addr().String())
 	return func() { _ = web.Close() }, nil
 }
 
-func (r *run) closed(what string, err error) {
+func (p *serverProcess) logCloseError(err error) {
 	if err != nil {
-		r.log.Error("could not be closed", "what", what, "error", err)
+		p.log.Error("stores not closed", "error", err)
 	}
 }

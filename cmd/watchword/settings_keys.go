@@ -11,84 +11,84 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// identityKeyID is the id of the identity key. Nothing stored names it; it only must differ from the keyring's ids.
+// identityKeyID is the id of the identity key. Stored data does not contain it, and the keyring must not use it.
 const identityKeyID = "identity"
 
-// keys reads the keyring, the identity key and the keys that sign receipts.
-func (c *checker) keys(cfg fileConfig, s *settings) {
-	c.refuse(len(cfg.Keyring) == 0, "keyring: at least one key is needed; `watchword keys new` makes one")
+// readKeys reads the keyring, the identity key and the signing keys.
+func (c *checker) readKeys(cfg fileConfig, s *settings) {
+	c.addProblemIf(len(cfg.Keyring) == 0, "keyring: at least one key is needed; `watchword keys new` makes one")
 	seen := map[string]bool{identityKeyID: true}
 	for i, k := range cfg.Keyring {
-		where, path := fmt.Sprintf("keyring[%d].secret_file", i), c.path(k.SecretFile)
-		secret, err := readBytes(path)
+		where, path := fmt.Sprintf("keyring[%d].secret_file", i), c.resolvePath(k.SecretFile)
+		secret, err := readSecretBytes(path)
 		var key watchword.Key
 		if err == nil {
-			c.uses(usedSecret{where: where, use: useKey, value: secret, text: encodeSecret(secret), older: i > 0})
+			c.addSecrets(usedSecret{where: where, use: useKey, value: secret, text: encodeSecret(secret), older: i > 0})
 			key, err = watchword.NewKey(k.ID, secret)
 		}
-		c.noteFields(where, fieldPaths{"ID": fmt.Sprintf("keyring[%d].id", i), "Secret": where}, err)
-		c.checkMode(where, path)
-		c.refuse(seen[k.ID], "keyring[%d].id: %q is taken", i, k.ID)
+		c.addFieldErrors(where, fieldPaths{"ID": fmt.Sprintf("keyring[%d].id", i), "Secret": where}, err)
+		c.checkFileMode(where, path)
+		c.addProblemIf(seen[k.ID], "keyring[%d].id: %q is taken", i, k.ID)
 		if err == nil && !seen[k.ID] {
 			s.keys = append(s.keys, key)
 		}
 		seen[k.ID] = true
 	}
-	c.identityKey(cfg.IdentityKeyFile, s)
-	c.refuse(len(cfg.Signing) == 0, "signing: at least one key is needed; `watchword keys new` makes one")
+	c.readIdentityKey(cfg.IdentityKeyFile, s)
+	c.addProblemIf(len(cfg.Signing) == 0, "signing: at least one key is needed; `watchword keys new` makes one")
 	for i, k := range cfg.Signing {
-		where, path := fmt.Sprintf("signing[%d].key_file", i), c.path(k.KeyFile)
+		where, path := fmt.Sprintf("signing[%d].key_file", i), c.resolvePath(k.KeyFile)
 		key, err := readSigningKey(k.KID, path)
-		c.note(where, err)
-		c.checkMode(where, path)
+		c.addError(where, err)
+		c.checkFileMode(where, path)
 		if err == nil {
 			s.signing = append(s.signing, key)
-			c.signingKey(where, key)
+			c.addSigningSecret(where, key)
 		}
 	}
 }
 
-func (c *checker) identityKey(file string, s *settings) {
+func (c *checker) readIdentityKey(file string, s *settings) {
 	const where = "identity_key_file"
 	if file == "" {
-		c.refuse(true, "identity_key_file: missing; `watchword keys new` makes one")
+		c.addProblemIf(true, "identity_key_file: missing; `watchword keys new` makes one")
 		return
 	}
-	c.noteFields(where, fieldPaths{"Secret": where}, s.readIdentity(c.path(file)))
-	c.checkMode(where, c.path(file))
-	if s.identityBytes != nil {
-		c.uses(usedSecret{where: where, use: useKey, value: s.identityBytes, text: encodeSecret(s.identityBytes)})
+	c.addFieldErrors(where, fieldPaths{"Secret": where}, s.readIdentity(c.resolvePath(file)))
+	c.checkFileMode(where, c.resolvePath(file))
+	if s.identitySecret != nil {
+		c.addSecrets(usedSecret{where: where, use: useKey, value: s.identitySecret, text: encodeSecret(s.identitySecret)})
 	}
 }
 
-func (c *checker) signingKey(where string, key receipt.Key) {
+func (c *checker) addSigningSecret(where string, key receipt.Key) {
 	text, err := key.PEM()
-	c.note(where, err)
+	c.addError(where, err)
 	secret := signingSecret(text)
-	c.uses(usedSecret{where: where, use: useSigning, value: secret, text: encodeSecret(secret)})
+	c.addSecrets(usedSecret{where: where, use: useSigning, value: secret, text: encodeSecret(secret)})
 }
 
-// readIdentity reads the identity key, and keeps its secret for what else must not rotate.
+// readIdentity reads the identity key, and keeps its secret to derive other secrets that must not rotate.
 func (s *settings) readIdentity(path string) (err error) {
-	if s.identityBytes, err = readBytes(path); err != nil {
+	if s.identitySecret, err = readSecretBytes(path); err != nil {
 		return err
 	}
-	s.identity, err = watchword.NewKey(identityKeyID, s.identityBytes)
+	s.identity, err = watchword.NewKey(identityKeyID, s.identitySecret)
 	return err
 }
 
-// readKey reads a secret of a keyring.
+// readKey reads a key of the keyring.
 func readKey(id, path string) (watchword.Key, error) {
-	secret, err := readBytes(path)
+	secret, err := readSecretBytes(path)
 	if err != nil {
 		return watchword.Key{}, err
 	}
 	return watchword.NewKey(id, secret)
 }
 
-// readBytes reads a secret: base64url on one line, as `watchword keys new` writes it.
-func readBytes(path string) ([]byte, error) {
-	text, err := readSecret(path)
+// readSecretBytes reads a file with a secret: one line of base64url, as `watchword keys new` writes it.
+func readSecretBytes(path string) ([]byte, error) {
+	text, err := readSecretText(path)
 	if err != nil {
 		return nil, err
 	}
@@ -99,27 +99,27 @@ func readBytes(path string) ([]byte, error) {
 	return secret, nil
 }
 
-// encodeSecret is how a secret is written into a file.
+// encodeSecret encodes a secret for a file.
 func encodeSecret(secret []byte) string { return base64.RawURLEncoding.EncodeToString(secret) }
 
 func decodeSecret(text string) ([]byte, error) {
 	secret, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
-		return nil, errors.New("is not one line of base64url as `watchword keys new` writes it") // the library's error holds a byte
+		return nil, errors.New("is not one line of base64url as `watchword keys new` writes it") // the library's error contains a byte of the secret
 	}
 	return secret, nil
 }
 
 func readSigningKey(kid, path string) (receipt.Key, error) {
-	text, err := readSecret(path)
+	text, err := readSecretText(path)
 	if err != nil {
 		return receipt.Key{}, err
 	}
 	return receipt.ParseKey(kid, []byte(text))
 }
 
-// readSecret reads a file that holds one secret, without the line end that editors add.
-func readSecret(path string) (string, error) {
+// readSecretText reads a file with a secret, without the line end that editors add.
+func readSecretText(path string) (string, error) {
 	if path == "" {
 		return "", errors.New("no file is named")
 	}

@@ -15,18 +15,18 @@ import (
 	"strings"
 )
 
-// What a secret is used for.
+// A secretUse is what a secret is used for.
 type secretUse int
 
 const (
-	useKey     secretUse = iota // of the keyring, or the identity key
-	useSigning                  // of receipts
-	useAPIKey                   // its digest
-	useWebhook                  // signs what goes to a receiver
+	useKey     secretUse = iota // a key of the keyring, or the identity key
+	useSigning                  // signs receipts
+	useAPIKey                   // an API key, of which only the digest is known
+	useWebhook                  // signs webhooks to one receiver
 	usePassword
 )
 
-// String is what messages call it.
+// String returns the word for the secret in messages.
 func (u secretUse) String() string {
 	switch u {
 	case useAPIKey:
@@ -37,77 +37,77 @@ func (u secretUse) String() string {
 	return "secret"
 }
 
-// The least lengths of secrets, in bytes.
+// The minimum lengths of secrets, in bytes.
 const (
-	leastKey     = 32 // watchword.NewKey refuses shorter ones
-	leastWebhook = 24 // Standard Webhooks 1.0
+	minKeyBytes     = 32 // watchword.NewKey refuses shorter ones
+	minWebhookBytes = 24 // Standard Webhooks 1.0
 )
 
-// A usedSecret is one secret of the configuration and what it is used for.
+// A usedSecret is one secret of the configuration and its use.
 type usedSecret struct {
-	where string // in the configuration
+	where string // path in the configuration
 	use   secretUse
-	value []byte // what it is, decoded
-	text  string // as it is written
-	host  string // of the receiver of webhooks
-	older bool   // a key of the keyring that only opens what was sealed before
+	value []byte // decoded
+	text  string // as the file has it
+	host  string // of the webhook receiver
+	older bool   // an inactive key of the keyring, which only decrypts
 }
 
-// uses remembers a secret for checkSecrets.
-func (c *checker) uses(s ...usedSecret) { c.secrets = append(c.secrets, s...) }
+// addSecrets adds secrets for checkSecrets.
+func (c *checker) addSecrets(s ...usedSecret) { c.secrets = append(c.secrets, s...) }
 
-// checkSecrets refuses secrets that strangers know or guess, and those that have two uses: who learns one of them, or finds a
-// weakness in one use, has the other too. Older keys that are about to be replaced must be read for that.
+// checkSecrets refuses secrets that are well known or easy to guess, and secrets with two uses: an attacker who breaks one use
+// would break both. While the keyring is rotated its older keys are not checked, because rotation must still decrypt with them.
 func (c *checker) checkSecrets() {
 	secrets := slices.DeleteFunc(slices.Clone(c.secrets), func(s usedSecret) bool { return s.older && c.rotating })
 	for i, s := range secrets {
-		c.refuse(s.weakness() != "", "%s: the %s %s", s.where, s.use, s.weakness())
+		c.addProblemIf(s.weakness() != "", "%s: the %s %s", s.where, s.use, s.weakness())
 		for _, earlier := range secrets[:i] {
 			if c.checkShared(earlier, s) {
-				break // once is enough: there may be hundreds
+				break // one report for each secret; there may be hundreds
 			}
 		}
 	}
 }
 
-// weakness is why the secret must not be used. One that is too short is refused where it is read.
+// weakness returns why the secret must not be used, or an empty text. Too short secrets are refused when they are parsed.
 func (s usedSecret) weakness() string {
 	switch s.use {
 	case useAPIKey:
-		if isKnownDigest(s.value) || isSeries(s.value) || hasPeriod(s.value) {
+		if isKnownDigest(s.value) || isArithmeticSeries(s.value) || isRepetition(s.value) {
 			return knownReason
 		}
 	case usePassword:
 		return weakPassword(s.text)
 	case useWebhook:
-		if len(s.value) >= leastWebhook {
-			return weakSecret(s.value, leastWebhook)
+		if len(s.value) >= minWebhookBytes {
+			return weakSecret(s.value, minWebhookBytes)
 		}
 	default:
-		if len(s.value) >= leastKey {
-			return weakSecret(s.value, leastKey)
+		if len(s.value) >= minKeyBytes {
+			return weakSecret(s.value, minKeyBytes)
 		}
 	}
 	return ""
 }
 
-// checkShared compares two secrets. One password may serve several channels, and one receiver several apps; API keys are
-// compared app by app (unique). It reports whether it has complained.
+// checkShared adds a problem or a warning if two secrets are equal, and reports whether it did. Equal passwords are allowed, and
+// so is one webhook secret for several apps of one receiver. checkUnique compares API keys.
 func (c *checker) checkShared(a, b usedSecret) bool {
 	webhooks := a.use == useWebhook && b.use == useWebhook
 	switch {
-	case a.use == b.use && (a.use == usePassword || a.use == useAPIKey), webhooks && a.host == b.host, !a.same(b):
+	case a.use == b.use && (a.use == usePassword || a.use == useAPIKey), webhooks && a.host == b.host, !a.equals(b):
 		return false
 	case webhooks:
-		c.warn("%s and %s have the same secret, so each receiver can sign what the other one believes", a.where, b.where)
+		c.addWarning("%s and %s have the same secret, so each receiver can forge messages to the other", a.where, b.where)
 	default:
-		c.refuse(true, "%s: the %s is the secret of %s too; each use needs one of its own", b.where, b.use, a.where)
+		c.addProblemIf(true, "%s: the %s is also the secret of %s; each use needs its own", b.where, b.use, a.where)
 	}
 	return true
 }
 
-// same compares the secrets themselves; of an API key there is only the digest.
-func (s usedSecret) same(o usedSecret) bool {
+// equals compares two secrets. An API key is compared by its digest.
+func (s usedSecret) equals(o usedSecret) bool {
 	if s.use == useAPIKey {
 		s, o = o, s
 	}
@@ -118,7 +118,7 @@ func (s usedSecret) same(o usedSecret) bool {
 	return bytes.Equal(s.value, o.value) || s.text == o.text
 }
 
-// signingSecret is the private part of a key that was read already: an Ed25519 seed, or a P-256 scalar.
+// signingSecret returns the private part of a valid PEM key: an Ed25519 seed, or a P-256 scalar.
 func signingSecret(text []byte) []byte {
 	block, _ := pem.Decode(text)
 	if block == nil {
@@ -138,8 +138,8 @@ func signingSecret(text []byte) []byte {
 	return nil
 }
 
-// secretsOfURL are the password of a URL, and the parameters that hold secrets. A URL that cannot be parsed is refused where
-// it is opened.
+// secretsOfURL returns the password of a URL, and its parameters that hold secrets. A URL that does not parse has none here; it
+// is refused when it is opened.
 func secretsOfURL(where, text string) (found []usedSecret) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -159,10 +159,10 @@ func secretsOfURL(where, text string) (found []usedSecret) {
 	return found
 }
 
-// secretOfParameter distinguishes a secret of Standard Webhooks, whsec_ and base64, from a password.
+// secretOfParameter distinguishes a Standard Webhooks secret (whsec_ and base64) from a password.
 func secretOfParameter(where, host, text string) usedSecret {
 	encoded, isWebhook := strings.CutPrefix(strings.TrimPrefix(text, "v1,"), "whsec_")
-	encoded = strings.TrimRight(strings.ReplaceAll(encoded, " ", "+"), "=") // a + that nobody escaped
+	encoded = strings.TrimRight(strings.ReplaceAll(encoded, " ", "+"), "=") // an unescaped + decodes as a space
 	secret, err := base64.RawStdEncoding.DecodeString(encoded)
 	if !isWebhook || err != nil {
 		return usedSecret{where: where, use: usePassword, value: []byte(text), text: text}
@@ -170,15 +170,15 @@ func secretOfParameter(where, host, text string) usedSecret {
 	return usedSecret{where: where, use: useWebhook, value: secret, text: text, host: host}
 }
 
-// checkMode warns of a file with a secret that others than its owner can read or change. It is no mistake: containers'
-// secrets are often mounted so, and whoever is in the container is the server.
-func (c *checker) checkMode(where, path string) {
+// checkFileMode warns if users other than the owner can read or change a file with a secret. It is not refused, because secrets
+// of containers are often mounted this way.
+func (c *checker) checkFileMode(where, path string) {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().Perm()&0o066 != 0 {
-		c.warn("%s: %s has the mode %04o, so others than its owner can read or change it", where, path, info.Mode().Perm())
+		c.addWarning("%s: %s has the mode %04o, so users other than its owner can read or change it", where, path, info.Mode().Perm())
 	}
 }
 
-func (c *checker) warn(format string, args ...any) {
+func (c *checker) addWarning(format string, args ...any) {
 	c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
 }

@@ -31,57 +31,57 @@ import (
 	"github.com/watchword-auth/watchword/webauthn"
 )
 
-// This file is the one list of plug-ins: outside their own folders, strategies, senders and stores are named nowhere
-// else. layers_test.go holds that.
+// This file is the only list of plug-ins. Outside their own folders, strategies, senders and stores are named only here;
+// layers_test.go enforces it.
 
-// An offer is what an app's people can prove things by, and what has to be served for it.
-type offer struct {
-	strategies []watchword.Strategy
-	related    http.Handler // of /.well-known/webauthn at the RP id's host; nil without keys
+// A strategySet holds an app's strategies and what they serve over HTTP.
+type strategySet struct {
+	strategies     []watchword.Strategy
+	relatedOrigins http.Handler // serves /.well-known/webauthn at the RP id's host; nil without passkeys
 }
 
-// strategies are the ways to prove that an app offers: those that are enrolled only where there is a place for factors,
-// and keys only where they have a domain.
-func strategies(a appSettings, enrolled bool, log *slog.Logger) (o offer, err error) {
+// newStrategies makes an app's strategies: those with factors only if there is a database, and passkeys only if the app has a
+// relying-party id.
+func newStrategies(a appSettings, hasDatabase bool, log *slog.Logger) (set strategySet, err error) {
 	tests := make([]otp.TestIdentity, len(a.codes.Test))
 	for i, t := range a.codes.Test {
 		tests[i] = otp.TestIdentity{Address: t.Address, Code: t.Code, Purposes: t.Purposes, Until: t.Until}
 	}
 	codes, errCodes := otp.New(otp.Config{Length: a.codes.Length, Letters: a.codes.Letters, TestAddresses: tests, Logger: log})
 	links, errLinks := magiclink.New(magiclink.Config{Confirm: magiclink.Confirm(a.links.Confirm), NoCode: a.links.NoCode})
-	o.strategies = []watchword.Strategy{codes, links}
-	if !enrolled {
-		return o, errors.Join(errCodes, errLinks)
+	set.strategies = []watchword.Strategy{codes, links}
+	if !hasDatabase {
+		return set, errors.Join(errCodes, errLinks)
 	}
 	issuer := cmp.Or(a.name, a.id, "app")
 	byTime, errTime := totp.New(totp.Config{Issuer: issuer})
 	byCounter, errCounter := totp.NewHOTP(totp.HOTPConfig{Issuer: issuer})
-	o.strategies = append(o.strategies, byTime, byCounter, recovery.New())
+	set.strategies = append(set.strategies, byTime, byCounter, recovery.New())
 	if a.rpID == "" || len(a.ownOrigins()) == 0 {
-		return o, errors.Join(errCodes, errLinks, errTime, errCounter)
+		return set, errors.Join(errCodes, errLinks, errTime, errCounter)
 	}
-	keys, errKeys := webauthn.New(webauthn.Config{RPID: a.rpID, RPName: issuer, Secret: a.keySecret, Origins: a.ownOrigins(),
+	passkeys, errPasskeys := webauthn.New(webauthn.Config{RPID: a.rpID, RPName: issuer, Secret: a.userHandleSecret, Origins: a.ownOrigins(),
 		RelatedOrigins: a.relatedOrigins(), Logger: log})
-	if errKeys == nil {
-		o.strategies, o.related = append(o.strategies, keys), keys.RelatedOrigins()
+	if errPasskeys == nil {
+		set.strategies, set.relatedOrigins = append(set.strategies, passkeys), passkeys.RelatedOrigins()
 	}
-	return o, errors.Join(errCodes, errLinks, errTime, errCounter, errKeys)
+	return set, errors.Join(errCodes, errLinks, errTime, errCounter, errPasskeys)
 }
 
-// standInStrategies are for looking at an engine's settings where the app's own strategies could not be made.
-func standInStrategies() ([]watchword.Strategy, error) {
+// placeholderStrategies makes strategies with which an engine's other settings can be checked if the app's own failed.
+func placeholderStrategies() ([]watchword.Strategy, error) {
 	codes, err := otp.New(otp.Config{})
 	return []watchword.Strategy{codes}, err
 }
 
-// besideAPI is what strategies show over HTTP beside the API: the ES module that pages use keys with, and, at each RP id's
-// own host, where else its keys may be used.
-func besideAPI(related map[string]http.Handler) map[string]http.Handler {
-	return map[string]http.Handler{"GET /webauthn.js": webauthn.Script(), "OPTIONS /webauthn.js": webauthn.Script(), "GET /.well-known/webauthn": keySites(related)}
+// strategyRoutes are the routes of strategies beside the API: the ES module with which pages use passkeys, and each RP id's
+// list of related origins (WebAuthn Level 3, section 5.11).
+func strategyRoutes(relatedOrigins map[string]http.Handler) map[string]http.Handler {
+	return map[string]http.Handler{"GET /webauthn.js": webauthn.Script(), "OPTIONS /webauthn.js": webauthn.Script(), "GET /.well-known/webauthn": serveRelatedOrigins(relatedOrigins)}
 }
 
-// providers are the senders, by the scheme of the URL that configures one. The inbox is shared by all that open it.
-func providers(box *inbox) delivery.Providers {
+// senderProviders are the providers by the scheme of a sender's URL. All senders with the scheme inbox share one inbox.
+func senderProviders(box *inbox) delivery.Providers {
 	return delivery.Providers{
 		"inbox":         box.Open,
 		"smtp":          smtp.Open,
@@ -92,50 +92,52 @@ func providers(box *inbox) delivery.Providers {
 	}
 }
 
-// An inbox is where development mode looks at what would have been sent.
+// An inbox shows the messages of development mode instead of sending them.
 type inbox = devinbox.Inbox
 
 func newInbox() *inbox { return &inbox{} }
 
-// devSender is the sender of every channel that has none of its own in development, and shown is where it can be read.
-const devSender = "inbox:"
+// devSenderURL is the sender of a channel in development unless --send names another. inboxRoutes shows what it was given.
+const devSenderURL = "inbox:"
 
-func shown(box *inbox) map[string]http.Handler {
+func inboxRoutes(box *inbox) map[string]http.Handler {
 	return map[string]http.Handler{"GET /inbox": box.Handler(), "GET /inbox/": box.Handler()}
 }
 
-// pressConfirms reports whether a setting of links lets a press alone confirm; pages must know it too.
-func pressConfirms(confirm string) bool { return magiclink.Confirm(confirm) == magiclink.ConfirmButton }
+// confirmsByButton reports whether a click on a link's page confirms it without a number. The pages must know.
+func confirmsByButton(confirm string) bool {
+	return magiclink.Confirm(confirm) == magiclink.ConfirmButton
+}
 
-// embeddedDatabase is a database in a file, for development.
-func embeddedDatabase(path string) watchword.Code { return watchword.NewCode(sqliteScheme + path) }
+// sqliteURL is the URL of a database in a file.
+func sqliteURL(path string) watchword.Code { return watchword.NewCode(sqliteScheme + path) }
 
-// An announcer tells an app's endpoints of its events.
-type announcer = webhook.Events
+// An eventPublisher sends an app's events to its endpoints.
+type eventPublisher = webhook.Events
 
-func newAnnouncer(wanted []eventsSettings, env delivery.Environment) (*announcer, error) {
-	endpoints := make([]webhook.Endpoint, len(wanted))
-	for i, w := range wanted {
-		endpoints[i] = webhook.Endpoint{URL: w.url, Types: w.types}
+func newEventPublisher(configured []eventsSettings, env delivery.Environment) (*eventPublisher, error) {
+	endpoints := make([]webhook.Endpoint, len(configured))
+	for i, s := range configured {
+		endpoints[i] = webhook.Endpoint{URL: s.url, Types: s.types}
 	}
 	return webhook.NewEvents(webhook.EventsConfig{Endpoints: endpoints, Environment: env})
 }
 
-// memoryURL keeps everything in the process, which must then be the only one.
+// memoryURL keeps challenges and limits in this process, which must then be the only one.
 const memoryURL = "memory:"
 
-// A storage is where challenges and limits are kept, and what subjects have enrolled.
+// A storage holds the stores of challenges, limits and factors.
 type storage struct {
-	apps    map[string]appStorage                    // by id
-	counts  delivery.Counters                        // of messages that were sent and verified
-	factors watchword.Factors                        // nil: nothing can be enrolled
-	ready   func(context.Context) error              // an error if it cannot be reached, or must not be used
-	warn    func(context.Context) []string           // what of its settings leaves something open
-	clock   func(context.Context) (time.Time, error) // by which challenges expire
-	closers []func() error
+	apps       map[string]appStorage                    // by id
+	counters   delivery.Counters                        // of sent and verified messages
+	factors    watchword.Factors                        // nil: nothing can be enrolled
+	checkReady func(context.Context) error              // fails if the store is unavailable or its settings are refused
+	warnings   func(context.Context) []string           // about unsafe settings of the store
+	clock      func(context.Context) (time.Time, error) // the store's time, by which challenges expire
+	closers    []func() error
 }
 
-// An appStorage is what an app's challenges and limits are kept in.
+// An appStorage holds the stores of one app's challenges and limits.
 type appStorage struct {
 	store  watchword.Store
 	limits ratelimit.Store
@@ -149,45 +151,45 @@ func (s *storage) close() error {
 	return errors.Join(all...)
 }
 
-// inMemory is the storage of one process, which forgets. It is bounded whatever the number of apps, and each has its equal
-// part of it, so that none can fill another's.
-func inMemory(apps []appSettings) storage {
-	part := func(all int) int { return max(all/max(len(apps), 1), 1) }
+// newMemoryStorage makes stores in memory. Their size is bounded whatever the number of apps. Each app gets an equal share, so
+// no app can fill another's.
+func newMemoryStorage(apps []appSettings) storage {
+	share := func(total int) int { return max(total/max(len(apps), 1), 1) }
 	s := storage{
-		apps:   map[string]appStorage{},
-		counts: delivery.NewMemoryCounters(nil),
-		ready:  func(context.Context) error { return nil },
-		warn:   func(context.Context) []string { return nil },
-		clock:  func(context.Context) (time.Time, error) { return time.Now(), nil },
+		apps:       map[string]appStorage{},
+		counters:   delivery.NewMemoryCounters(nil),
+		checkReady: func(context.Context) error { return nil },
+		warnings:   func(context.Context) []string { return nil },
+		clock:      func(context.Context) (time.Time, error) { return time.Now(), nil },
 	}
-	limits := ratelimit.NewMemory(ratelimit.MemoryConfig{MaxWindows: part(ratelimit.DefaultMaxWindows / 2)})
+	limits := ratelimit.NewMemory(ratelimit.MemoryConfig{MaxWindows: share(ratelimit.DefaultMaxWindows / 2)})
 	for _, a := range apps {
-		s.apps[a.id] = appStorage{memory.New(memory.Config{MaxEntries: part(memory.DefaultMaxEntries / 2)}), limits}
+		s.apps[a.id] = appStorage{memory.New(memory.Config{MaxEntries: share(memory.DefaultMaxEntries / 2)}), limits}
 	}
 	return s
 }
 
-// openStorage makes the stores of challenges and limits that a URL names. Nothing is connected yet. With an error it is
-// memory, so that the rest can be checked. Each app has connections of its own, so that none can take another's. Where
-// something damaged is found, damaged is called with what it should have been.
-func openStorage(s settings, damaged func(what string)) (storage, error) {
+// openStorage makes the stores of challenges and limits, without connecting. Each app has its own connections, so no app can
+// use up another's. A store that finds a damaged value calls damaged with its kind: entry, budget or limit. With an error, the
+// stores are in memory, so that the other settings can be checked.
+func openStorage(s settings, damaged func(kind string)) (storage, error) {
 	if s.redis.Reveal() == memoryURL {
-		return inMemory(s.apps), nil
+		return newMemoryStorage(s.apps), nil
 	}
 	client, err := redisstore.Open(s.redis.Reveal())
 	if err != nil {
-		return inMemory(s.apps), err
+		return newMemoryStorage(s.apps), err
 	}
-	counts, err := rediscounters.New(client, "watchword")
+	counters, err := rediscounters.New(client, "watchword")
 	if err != nil {
-		return inMemory(s.apps), errors.Join(err, client.Close())
+		return newMemoryStorage(s.apps), errors.Join(err, client.Close())
 	}
 	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: damaged})
 	all := storage{
-		apps:   map[string]appStorage{},
-		counts: counts,
-		ready:  store.CheckPolicy,
-		warn:   store.Warnings,
+		apps:       map[string]appStorage{},
+		counters:   counters,
+		checkReady: store.CheckPolicy,
+		warnings:   store.Warnings,
 		clock: func(ctx context.Context) (time.Time, error) {
 			now, err := client.Time(ctx).Result()
 			return now, script.Reason(err)
@@ -197,7 +199,7 @@ func openStorage(s settings, damaged func(what string)) (storage, error) {
 	for _, a := range s.apps {
 		app, closeApp, err := openAppStorage(s, damaged)
 		if err != nil {
-			return inMemory(s.apps), errors.Join(err, all.close())
+			return newMemoryStorage(s.apps), errors.Join(err, all.close())
 		}
 		all.apps[a.id] = app
 		all.closers = append(all.closers, closeApp)
@@ -205,7 +207,7 @@ func openStorage(s settings, damaged func(what string)) (storage, error) {
 	return all, nil
 }
 
-func openAppStorage(s settings, damaged func(what string)) (app appStorage, closeApp func() error, err error) {
+func openAppStorage(s settings, damaged func(kind string)) (app appStorage, closeApp func() error, err error) {
 	client, err := redisstore.Open(s.redis.Reveal())
 	if err != nil {
 		return app, nil, err
@@ -221,11 +223,11 @@ func openAppStorage(s settings, damaged func(what string)) (app appStorage, clos
 	return appStorage{redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: damaged}), limits}, client.Close, nil
 }
 
-// logStores sends what the stores' clients log of their own accord to the program's log. It holds for the whole process.
-func logStores(log *slog.Logger) { redisstore.LogTo(log) }
+// setStoreLogger makes the stores' client libraries log to the program's log. It holds for the whole process.
+func setStoreLogger(log *slog.Logger) { redisstore.LogTo(log) }
 
-// A database opens factors and brings their schema up to date.
-type database func(ctx context.Context) (factorsCloser, error)
+// A factorsOpener opens a database of factors and migrates its schema.
+type factorsOpener func(ctx context.Context) (factorsCloser, error)
 
 type factorsCloser interface {
 	watchword.Factors
@@ -234,17 +236,17 @@ type factorsCloser interface {
 
 const sqliteScheme = "sqlite://"
 
-// databaseFrom is a database's URL whose path, if it is a relative one, starts from a folder.
-func databaseFrom(folder string, url watchword.Code) watchword.Code {
+// resolveDatabasePath makes the relative path of a sqlite URL start from a folder. Other URLs stay as they are.
+func resolveDatabasePath(folder string, url watchword.Code) watchword.Code {
 	path, isFile := strings.CutPrefix(url.Reveal(), sqliteScheme)
 	if !isFile || folder == "" || path == "" || filepath.IsAbs(path) {
 		return url
 	}
-	return embeddedDatabase(filepath.Join(folder, path))
+	return sqliteURL(filepath.Join(folder, path))
 }
 
-// openDatabase finds out which database a URL names, and whether it can be one; nothing is opened yet.
-func openDatabase(rawURL string) (database, error) {
+// parseDatabaseURL checks a database's URL and returns what opens it.
+func parseDatabaseURL(rawURL string) (factorsOpener, error) {
 	path, isFile := strings.CutPrefix(rawURL, sqliteScheme)
 	scheme, _, _ := strings.Cut(rawURL, "://")
 	switch {
@@ -258,4 +260,4 @@ func openDatabase(rawURL string) (database, error) {
 	return nil, errors.New("not a URL of a database: sqlite:///path or postgres://user:password@host/name")
 }
 
-func factorsInMemory() watchword.Factors { return &memory.Factors{} }
+func newMemoryFactors() watchword.Factors { return &memory.Factors{} }

@@ -24,34 +24,34 @@ import (
 	redisstore "github.com/watchword-auth/watchword/store/redis"
 )
 
-// trips counts the commands that a client sends.
-type trips struct{ n atomic.Int64 }
+// commandCounter counts the commands that a client sends.
+type commandCounter struct{ n atomic.Int64 }
 
-func (c *trips) DialHook(next goredis.DialHook) goredis.DialHook {
+func (c *commandCounter) DialHook(next goredis.DialHook) goredis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
 }
 
-func (c *trips) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
+func (c *commandCounter) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
 	return func(ctx context.Context, cmd goredis.Cmder) error {
 		c.n.Add(1)
 		return next(ctx, cmd)
 	}
 }
 
-func (c *trips) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
+func (c *commandCounter) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []goredis.Cmder) error {
 		c.n.Add(int64(len(cmds)))
 		return next(ctx, cmds)
 	}
 }
 
-// quietOutbox takes messages in and sends none, so that only the request's own commands are counted.
-type quietOutbox struct {
+// discardingOutbox takes messages in and sends none, so that only the request's own commands are counted.
+type discardingOutbox struct {
 	watchword.Outbox
 	last watchword.Outgoing
 }
 
-func (o *quietOutbox) Put(_ context.Context, out ...watchword.Outgoing) error {
+func (o *discardingOutbox) Put(_ context.Context, out ...watchword.Outgoing) error {
 	o.last = out[len(out)-1]
 	return nil
 }
@@ -65,10 +65,10 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	counted := &trips{}
+	counted := &commandCounter{}
 	client.AddHook(counted)
-	outbox := &quietOutbox{}
-	engine, handler := overRedis(t, client, outbox)
+	outbox := &discardingOutbox{}
+	engine, handler := newHandlerOnRedis(t, client, outbox)
 
 	post := func(path string, body object, want int) (commands int64, answer object) {
 		t.Helper()
@@ -98,7 +98,7 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 			t.Fatal(err)
 		}
 		path, code := "/v1/challenges/"+answer["id"].(string)+"/check", m.Code.Reveal()
-		wrong, _ = post(path, object{"purpose": "sign_in", "subject": "user_42", "answer": otherCode(code)}, http.StatusUnprocessableEntity)
+		wrong, _ = post(path, object{"purpose": "sign_in", "subject": "user_42", "answer": wrongCode(code)}, http.StatusUnprocessableEntity)
 		right, _ = post(path, object{"purpose": "sign_in", "subject": "user_42", "answer": code}, http.StatusOK)
 		return start, wrong, right
 	}
@@ -108,7 +108,7 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 	}
 }
 
-func overRedis(t *testing.T, client goredis.UniversalClient, outbox watchword.Outbox) (*watchword.Engine, http.Handler) {
+func newHandlerOnRedis(t *testing.T, client goredis.UniversalClient, outbox watchword.Outbox) (*watchword.Engine, http.Handler) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()

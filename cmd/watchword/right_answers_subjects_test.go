@@ -20,15 +20,15 @@ type person struct {
 	wrong             []string
 }
 
-// A kind is a strategy whose answers are spent: how many tries its challenges have, and how somebody enrols.
-type kind struct {
+// A strategyUnderTest is a strategy whose answers are spent: how many tries its challenges have, and how somebody enrols.
+type strategyUnderTest struct {
 	strategy string
 	tries    int
 	enrol    func(n *node, p *person) error
 }
 
-func kinds(t *testing.T, n *node) []kind {
-	return []kind{
+func strategiesUnderTest(t *testing.T, n *node) []strategyUnderTest {
+	return []strategyUnderTest{
 		{"totp", 3, enrolTOTP},
 		{"hotp", 3, enrolHOTP},
 		{"recovery", 5, enrolRecovery(unusedCodes(t, n))},
@@ -37,13 +37,13 @@ func kinds(t *testing.T, n *node) []kind {
 }
 
 // newPerson enrols somebody new.
-func (k kind) newPerson(n *node) (*person, error) {
+func (k strategyUnderTest) newPerson(n *node) (*person, error) {
 	p := &person{strategy: k.strategy, subject: newSubject()}
 	return p, k.enrol(n, p)
 }
 
-// proven starts an enrolment and finishes it with the answer that follows from what is shown.
-func (p *person) proven(n *node, answer func(public object) any) error {
+// enrolWith starts an enrolment and finishes it with the answer that follows from what is shown.
+func (p *person) enrolWith(n *node, answer func(public object) any) error {
 	started, err := n.begin(p.strategy, "enrol", p.subject)
 	if err != nil {
 		return err
@@ -59,32 +59,32 @@ func (p *person) proven(n *node, answer func(public object) any) error {
 // enrolTOTP proves by the present code; the right answer is the next one, which passes for as long as a round takes.
 func enrolTOTP(n *node, p *person) error {
 	const period = 30 * time.Second
-	return p.proven(n, func(public object) any {
+	return p.enrolWith(n, func(public object) any {
 		now := time.Now()
 		code := func(steps int) string {
 			code, _ := totp.GenerateCode(fmt.Sprint(public["secret"]), now.Add(time.Duration(steps)*period))
 			return code
 		}
-		p.right, p.wrong = fixed(code(1)), noneOf(code, -12, 14)
+		p.right, p.wrong = constantAnswer(code(1)), codesOutside(code, -12, 14)
 		return code(0)
 	})
 }
 
 func enrolHOTP(n *node, p *person) error {
-	return p.proven(n, func(public object) any {
+	return p.enrolWith(n, func(public object) any {
 		code := func(counter int) string {
 			code, _ := hotp.GenerateCode(fmt.Sprint(public["secret"]), uint64(counter))
 			return code
 		}
-		p.right, p.wrong = fixed(code(1)), noneOf(code, 0, 14)
+		p.right, p.wrong = constantAnswer(code(1)), codesOutside(code, 0, 14)
 		return code(0)
 	})
 }
 
-func fixed(answer string) func(reply) any { return func(reply) any { return answer } }
+func constantAnswer(answer string) func(reply) any { return func(reply) any { return answer } }
 
-// noneOf are codes that are not among those of a range.
-func noneOf(code func(int) string, from, to int) (wrong []string) {
+// codesOutside are codes that are not among those of a range.
+func codesOutside(code func(int) string, from, to int) (wrong []string) {
 	var taken []string
 	for n := from; n <= to; n++ {
 		taken = append(taken, code(n))
@@ -105,10 +105,10 @@ func unusedCodes(t *testing.T, n *node) []string {
 		t.Fatal(err)
 	}
 	public, _ := started.body["public"].(object)
-	return texts(public["codes"])
+	return toStrings(public["codes"])
 }
 
-func texts(list any) (out []string) {
+func toStrings(list any) (out []string) {
 	all, _ := list.([]any)
 	for _, v := range all {
 		out = append(out, fmt.Sprint(v))
@@ -120,9 +120,9 @@ func texts(list any) (out []string) {
 func enrolRecovery(wrong []string) func(*node, *person) error {
 	return func(n *node, p *person) error {
 		p.wrong = wrong
-		return p.proven(n, func(public object) any {
-			codes := texts(public["codes"])
-			p.right = fixed(codes[1])
+		return p.enrolWith(n, func(public object) any {
+			codes := toStrings(public["codes"])
+			p.right = constantAnswer(codes[1])
 			return codes[0]
 		})
 	}
@@ -140,7 +140,7 @@ func enrolKey(n *node, p *person) error {
 		credential.Counter++
 		return json.RawMessage(virtualwebauthn.CreateAssertionResponse(rp, auth, credential, *request))
 	}
-	return p.proven(n, func(public object) any {
+	return p.enrolWith(n, func(public object) any {
 		creation, err := virtualwebauthn.ParseAttestationOptions(string(asJSON(public)))
 		if err != nil {
 			return err.Error()

@@ -9,11 +9,11 @@ import (
 	"strings"
 )
 
-// What makes a secret one that strangers know or guess. A reason completes "the secret ..." and never repeats it.
+// This file finds secrets that are well known or easy to guess. A reason completes "the secret ..." and never contains it.
 
 const knownReason = "is a well-known one"
 
-// knownWords are what people, and this project's documentation, put where a secret belongs.
+// knownWords are words that people and documentation use in the place of secrets.
 var knownWords = strings.Fields(`
 	admin administrator api api-key api_key apikey bar baz change-me change_me changeit changeme default demo dev dev-admin
 	dev-key development example foo foobar guest hello hunter2 key letmein local my-key my-secret mykey mysecret none null pass
@@ -30,8 +30,8 @@ var publishedSecrets = []string{
 	"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE",
 }
 
-// isKnownDigest reports whether a digest is that of a word that people put where an API key belongs, with or without the
-// prefix of API keys, in lower or upper case, and with the line end that echo adds.
+// isKnownDigest reports whether a SHA-256 digest is that of a known word: in lower or upper case, with or without the prefix of API
+// keys, with or without a line end, which echo adds.
 func isKnownDigest(digest []byte) bool {
 	for _, word := range append([]string{""}, knownWords...) {
 		for _, text := range []string{word, strings.ToUpper(word), apiKeyPrefix + word} {
@@ -46,8 +46,8 @@ func isKnownDigest(digest []byte) bool {
 	return false
 }
 
-// weakPassword says why a password must not be used; empty if nothing speaks against it. Short ones are not refused: another
-// service has set it.
+// weakPassword returns why a password must not be used, or an empty text. Short passwords are accepted, because another service
+// chose them.
 func weakPassword(password string) string {
 	switch {
 	case slices.Contains(knownWords, strings.ToLower(password)):
@@ -58,25 +58,26 @@ func weakPassword(password string) string {
 	return ""
 }
 
-// weakSecret says the same of a secret that ought to be as many random bytes as the least, or more.
-func weakSecret(secret []byte, least int) string {
+// weakSecret returns why a secret must not be used, or an empty text. A good secret has at least minBytes random bytes.
+func weakSecret(secret []byte, minBytes int) string {
 	switch {
 	case isPublished(secret):
 		return knownReason
-	case isSeries(secret), hasPeriod(secret):
+	case isArithmeticSeries(secret), isRepetition(secret):
 		return "is a repetition or a series, not random"
-	case distinct(secret) < minDistinct:
-		return "has hardly any different bytes, so it is not random"
+	case countDistinct(secret) < minDistinct:
+		return "has too few different bytes, so it is not random"
 	}
-	return weakText(string(secret), least)
+	return weakText(string(secret), minBytes)
 }
 
 func isPublished(secret []byte) bool {
 	return isKnownDigest(secret) || slices.Contains(publishedSecrets, base64.RawURLEncoding.EncodeToString(secret))
 }
 
-// isSeries reports whether at least half of the bytes follow from the one before by the same step: 0, 0, 0 or 1, 2, 3.
-func isSeries(secret []byte) bool {
+// isArithmeticSeries reports whether at least half of the bytes differ from the one before by the same step, as in 0, 0, 0 or
+// 1, 2, 3.
+func isArithmeticSeries(secret []byte) bool {
 	var steps [256]int
 	for i := 1; i < len(secret); i++ {
 		steps[secret[i]-secret[i-1]]++
@@ -84,8 +85,8 @@ func isSeries(secret []byte) bool {
 	return len(secret) > 1 && 2*slices.Max(steps[:]) >= len(secret)-1
 }
 
-// hasPeriod reports whether something of at most half the length is repeated, the last time perhaps in part.
-func hasPeriod(secret []byte) bool {
+// isRepetition reports whether the secret repeats a part of at most half its length. The last repetition may be cut off.
+func isRepetition(secret []byte) bool {
 	for period := 1; 2*period <= len(secret); period++ {
 		if bytes.Equal(secret[period:], secret[:len(secret)-period]) {
 			return true
@@ -94,10 +95,10 @@ func hasPeriod(secret []byte) bool {
 	return false
 }
 
-// minDistinct is so low that random bytes, in hexadecimal too, never have as few.
+// minDistinct is how many different bytes a secret needs. Random bytes always have more, even in hexadecimal.
 const minDistinct = 11
 
-func distinct(secret []byte) (n int) {
+func countDistinct(secret []byte) (n int) {
 	var seen [256]bool
 	for _, b := range secret {
 		if !seen[b] {
@@ -108,9 +109,9 @@ func distinct(secret []byte) (n int) {
 	return n
 }
 
-// weakText looks at secrets that are printable, which random bytes are not: a character holds 4 bits in hexadecimal, and
-// six and a half at most.
-func weakText(text string, least int) string {
+// weakText returns why a printable secret must not be used, or an empty text. A character holds 4 bits in hexadecimal, and at most
+// six and a half bits otherwise.
+func weakText(text string, minBytes int) string {
 	printable := func(r rune) bool { return r >= ' ' && r <= '~' }
 	if strings.ContainsFunc(text, func(r rune) bool { return !printable(r) }) {
 		return ""
@@ -124,13 +125,13 @@ func weakText(text string, least int) string {
 	switch {
 	case slices.ContainsFunc(knownWords, known), repeatsWord(lower):
 		return "is made of words, not random"
-	case bits < 8*least:
-		return fmt.Sprintf("is a text that cannot hold %d random bytes", least)
+	case bits < 8*minBytes:
+		return fmt.Sprintf("is a text too short for %d random bytes", minBytes)
 	}
 	return ""
 }
 
-// repeatsWord reports whether a word of at least four letters is there twice.
+// repeatsWord reports whether a word of at least four letters occurs twice.
 func repeatsWord(text string) bool {
 	words := strings.FieldsFunc(text, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
 	for i, word := range words {

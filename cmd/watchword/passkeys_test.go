@@ -9,7 +9,7 @@ import (
 
 // Keys may be used on pages at the RP id or below it; others of the app's are related ones. In development the app's own
 // pages count too, and are never related.
-func TestWhereKeysMayBeUsed(t *testing.T) {
+func TestOriginsAreOwnAtOrBelowRPIDAndElseRelated(t *testing.T) {
 	for _, c := range []struct {
 		name         string
 		app          appSettings
@@ -32,7 +32,7 @@ func TestWhereKeysMayBeUsed(t *testing.T) {
 
 // The hosted pages and the ES module for apps do the same by hand where a browser lacks it. The server imports no strategy,
 // so each has it for itself.
-func TestPagesAndModuleReadKeysAlike(t *testing.T) {
+func TestPagesAndModuleShareWebAuthnFallback(t *testing.T) {
 	const second = "// What follows does by hand"
 	byHand := func(path string) string {
 		t.Helper()

@@ -33,7 +33,7 @@ func TestWeakSecretRefusesWhatIsNotRandom(t *testing.T) {
 		"the digest of a word":           digest[:],
 		"an RFC's key":                   seed,
 	} {
-		if weakSecret(secret, leastKey) == "" {
+		if weakSecret(secret, minKeyBytes) == "" {
 			t.Errorf("%s is no weak secret", name)
 		}
 	}
@@ -52,12 +52,12 @@ func TestWeakSecretAcceptsRandomBytes(t *testing.T) {
 			"32 bytes in hexadecimal": []byte(hex.EncodeToString(random(32))),
 			"32 bytes in base64":      []byte(base64.StdEncoding.EncodeToString(random(32))),
 		} {
-			if reason := weakSecret(secret, leastKey); reason != "" {
+			if reason := weakSecret(secret, minKeyBytes); reason != "" {
 				t.Fatalf("%s, %x: %s", name, secret, reason)
 			}
 		}
-		if secret := random(24); weakSecret(secret, leastWebhook) != "" {
-			t.Fatalf("24 bytes for a webhook, %x: %s", secret, weakSecret(secret, leastWebhook))
+		if secret := random(24); weakSecret(secret, minWebhookBytes) != "" {
+			t.Fatalf("24 bytes for a webhook, %x: %s", secret, weakSecret(secret, minWebhookBytes))
 		}
 	}
 }

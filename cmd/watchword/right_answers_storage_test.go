@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -50,7 +47,7 @@ func eachStorage(t *testing.T, test func(t *testing.T, s testStorage)) {
 	t.Run("redis and sqlite", func(t *testing.T) {
 		t.Parallel()
 		server, dir := redistest.Start(t), t.TempDir()
-		test(t, testStorage{dir, embeddedDatabase(filepath.Join(dir, databaseFile)).Reveal(),
+		test(t, testStorage{dir, sqliteURL(filepath.Join(dir, databaseFile)).Reveal(),
 			func() redisProxy { return redistest.StartProxy(t, server.Addr) }})
 	})
 	t.Run("cluster and postgres", func(t *testing.T) {
@@ -77,7 +74,7 @@ func (s testStorage) factors(t *testing.T) *watchword.Engine {
 	}
 	var keys settings
 	must(loadDataDir(s.dir, &keys))
-	open, err := openDatabase(s.database)
+	open, err := parseDatabaseURL(s.database)
 	must(err)
 	factors, err := open(t.Context())
 	must(err)
@@ -97,33 +94,8 @@ var people atomic.Int64
 
 func newSubject() string { return fmt.Sprintf("person_%d", people.Add(1)) }
 
-// manyConnections keeps as many open as copies are sent at once.
-var manyConnections = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}, Timeout: patience}
-
-// post calls the API. Its error is that of a connection.
 func (n *node) post(path string, body object) (reply, error) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		return reply{}, err
-	}
-	req, err := http.NewRequest(http.MethodPost, n.url+path, bytes.NewReader(text))
-	if err != nil {
-		return reply{}, err
-	}
-	req.Header.Set("Authorization", "Bearer dev")
-	req.Header.Set("Content-Type", "application/json")
-	res, err := manyConnections.Do(req)
-	if err != nil {
-		return reply{}, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	r := reply{status: res.StatusCode}
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return reply{}, err
-	}
-	r.text = string(answer)
-	return r, json.Unmarshal(answer, &r.body)
+	return n.send(n.t.Context(), apiRequest{method: http.MethodPost, path: path, body: body})
 }
 
 // begin starts a challenge for a subject.
@@ -142,8 +114,8 @@ func (n *node) answer(id, purpose, subject string, answer any) (reply, error) {
 
 // outcome is a status and, where it is a problem, its code.
 func (r reply) outcome() string {
-	if r.code() == "" {
+	if r.errorCode() == "" {
 		return fmt.Sprint(r.status)
 	}
-	return fmt.Sprint(r.status, " ", r.code())
+	return fmt.Sprint(r.status, " ", r.errorCode())
 }

@@ -13,10 +13,10 @@ import (
 
 // An identity key is random and cannot be replaced without fresh budgets, so none may be one that a server does not start
 // with: not today, and not when passkeys are added later. Of 10,000 keys 15-bit tags refused four or five.
-func TestEveryIdentityKeyStartsWithAllStrategies(t *testing.T) {
+func TestNewAcceptsEveryIdentityKeyWithAllStrategies(t *testing.T) {
 	a := appSettings{id: "shop", name: "Shop", publicURL: "https://verify.example.com", rpID: "example.com",
-		keySecret: watchword.NewCode("0d441cfc676b6a61e0542314382b4ae9")}
-	o, err := strategies(a, true, slog.New(slog.DiscardHandler))
+		userHandleSecret: watchword.NewCode("0d441cfc676b6a61e0542314382b4ae9")}
+	o, err := newStrategies(a, true, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestEveryIdentityKeyStartsWithAllStrategies(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = watchword.New(watchword.Config{App: a.id, Issuer: a.publicURL, Keys: []watchword.Key{key}, Identity: identity, Store: store,
-			Factors: factorsInMemory(), Outbox: delivery.NewQueue(1, nil), Strategies: o.strategies, Addresses: addresses})
+			Factors: newMemoryFactors(), Outbox: delivery.NewQueue(1, nil), Strategies: o.strategies, Addresses: addresses})
 		if err != nil {
 			t.Errorf("identity key %d: %v", i, err)
 		}

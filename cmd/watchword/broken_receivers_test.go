@@ -3,11 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"maps"
@@ -15,9 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -28,9 +22,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
-// What receivers send back never reaches the log. They are raw sockets here, because no HTTP server answers so badly.
+// Responses of webhook receivers must not reach the log. The receivers of these tests are raw sockets, because an HTTP server cannot
+// send such responses.
 
-// A brokenAnswer is what a receiver makes of a request; both are raw bytes.
+// A brokenAnswer returns the raw response to a raw request.
 type brokenAnswer func(request string) string
 
 func brokenAnswers() map[string]brokenAnswer {
@@ -50,18 +45,18 @@ func brokenAnswers() map[string]brokenAnswer {
 	}
 }
 
-// unsolicited are the answers of which a part arrives when nobody expects any more.
+// unsolicited is how many broken answers have a part that arrives after the response has ended.
 const unsolicited = 2
 
-// A brokenReceiver gives the first request about each topic a broken answer, and all others a good one.
+// A brokenReceiver answers the first request of each topic with a broken answer, and all other requests with a valid one.
 type brokenReceiver struct {
 	address string
-	topics  map[string]brokenAnswer // by a text that the request holds
+	topics  map[string]brokenAnswer // by a text that the request contains
 
 	mu     sync.Mutex
-	broken map[string]bool // topics whose first request came
-	good   map[string]bool // and those whose second came
-	raw    strings.Builder // every request
+	broken map[string]bool // topics whose first request arrived
+	good   map[string]bool // topics whose second request arrived
+	raw    strings.Builder // all requests
 }
 
 func startBrokenReceiver(t *testing.T, listener net.Listener, topics map[string]brokenAnswer) *brokenReceiver {
@@ -71,7 +66,7 @@ func startBrokenReceiver(t *testing.T, listener net.Listener, topics map[string]
 	return r
 }
 
-// serve answers what comes, until the other side closes the connection.
+// serve answers requests until the client closes the connection.
 func (r *brokenReceiver) serve(conn net.Conn) {
 	defer func() { _ = conn.Close() }()
 	var raw bytes.Buffer
@@ -103,14 +98,14 @@ func (r *brokenReceiver) answer(request string) string {
 	return good
 }
 
-// answered counts the topics whose first request came.
+// answered counts the topics whose first request arrived.
 func (r *brokenReceiver) answered() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.broken)
 }
 
-// repeated reports whether a topic's second request came.
+// repeated reports whether a topic's second request arrived.
 func (r *brokenReceiver) repeated(topic string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -119,7 +114,7 @@ func (r *brokenReceiver) repeated(topic string) bool {
 
 var codePattern = regexp.MustCompile(`(?:"code":"|Body=dev%3A\+)(\d{6})\b`)
 
-// codes are those that came.
+// codes returns the codes of the messages so far.
 func (r *brokenReceiver) codes() (found []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -129,8 +124,8 @@ func (r *brokenReceiver) codes() (found []string) {
 	return found
 }
 
-// byNumber gives each kind of broken answer a number of its own, whose messages it is about.
-func byNumber() map[string]brokenAnswer {
+// answersByNumber assigns each kind of broken answer to a phone number, whose messages get it.
+func answersByNumber() map[string]brokenAnswer {
 	topics := map[string]brokenAnswer{}
 	answers := brokenAnswers()
 	for i, name := range slices.Sorted(maps.Keys(answers)) {
@@ -139,32 +134,32 @@ func byNumber() map[string]brokenAnswer {
 	return topics
 }
 
-// sendToEach starts a challenge for each number, and waits until its message has had its broken answer and what follows. A
-// redirect is a refusal, anything else is tried again or was taken.
-func sendToEach(t *testing.T, n *node, channel string, r *brokenReceiver) {
+// startForEachNumber starts a challenge for each number, and waits until its message is sent or failed. A redirect refuses the
+// message; after any other broken answer it is sent again or was accepted.
+func startForEachNumber(t *testing.T, n *node, channel string, r *brokenReceiver) {
 	t.Helper()
 	for _, number := range slices.Sorted(maps.Keys(r.topics)) {
 		id := n.start(func(o object) { o["channel"], o["to"], o["subject"] = channel, "+"+number, "subject-"+number }).str("id")
-		becomes(t, "settled", func() string {
-			d, _ := n.call("GET", "/v1/challenges/"+id, nil).body["delivery"].(object)
-			if d["status"] == watchword.DeliverySent || d["status"] == watchword.DeliveryFailed {
+		waitFor(t, "settled", func() string {
+			status, _, _ := strings.Cut(n.deliveryStatus(id), " ")
+			if status == watchword.DeliverySent || status == watchword.DeliveryFailed {
 				return "settled"
 			}
-			return fmt.Sprint(d["status"])
+			return status
 		})
 	}
 	if got := r.answered(); got != len(r.topics) {
 		t.Fatalf("%d of %d kinds of broken answers were given", got, len(r.topics))
 	}
 	if len(r.codes()) < len(r.topics) {
-		t.Fatalf("the receiver saw the codes %v only", r.codes())
+		t.Fatalf("the receiver got only the codes %v", r.codes())
 	}
 }
 
-// logHolds waits until a text is in the log so often.
-func logHolds(t *testing.T, n *node, times int, text string) {
+// waitForLog waits until the log contains a text so many times, in lower case.
+func waitForLog(t *testing.T, n *node, times int, text string) {
 	t.Helper()
-	becomes(t, "there", func() string {
+	waitFor(t, "there", func() string {
 		if strings.Count(strings.ToLower(n.log.String()), text) >= times {
 			return "there"
 		}
@@ -172,7 +167,7 @@ func logHolds(t *testing.T, n *node, times int, text string) {
 	})
 }
 
-// requireCleanLog ends the server and looks at all that it has written to stderr.
+// requireCleanLog shuts the server down and checks that no line of stderr contains a secret or is not JSON.
 func requireCleanLog(t *testing.T, n *node, secrets ...string) {
 	t.Helper()
 	n.stop()
@@ -182,7 +177,7 @@ func requireCleanLog(t *testing.T, n *node, secrets ...string) {
 			t.Errorf("stderr has a line that is no JSON: %s", line)
 			continue
 		}
-		delete(record, "time") // its digits may be any
+		delete(record, "time") // its digits may equal a code by chance
 		text, err := json.Marshal(record)
 		if err != nil {
 			t.Fatal(err)
@@ -204,84 +199,58 @@ func listen(t *testing.T) net.Listener {
 	return listener
 }
 
-func TestServerLogsNothingOfABrokenWebhookReceiver(t *testing.T) {
-	r := startBrokenReceiver(t, listen(t), byNumber())
+func TestServerLogsNoResponseOfBrokenWebhookReceiver(t *testing.T) {
+	r := startBrokenReceiver(t, listen(t), answersByNumber())
 	n := startNode(t, t.TempDir(), memoryURL, "--send", "sms=webhook+http://"+r.address+"/secret-path?secret="+eventsSecret)
-	sendToEach(t, n, "sms", r)
-	logHolds(t, n, unsolicited, "unsolicited response")
+	startForEachNumber(t, n, "sms", r)
+	waitForLog(t, n, unsolicited, "unsolicited response")
 	requireCleanLog(t, n, append(r.codes(), "1415555012", "secret-path", eventsSecret, "message.send", "is your")...)
 }
 
-func TestServerLogsNothingOfABrokenTwilio(t *testing.T) {
-	r := startBrokenReceiver(t, listen(t), byNumber())
+func TestServerLogsNoResponseOfBrokenTwilio(t *testing.T) {
+	r := startBrokenReceiver(t, listen(t), answersByNumber())
 	n := startNode(t, t.TempDir(), memoryURL, "--send",
 		"sms=twilio://AC1secretsid:"+twilioToken+"@/?from=%2B14155550100&base_url="+url.QueryEscape("http://"+r.address))
-	sendToEach(t, n, "sms", r)
-	logHolds(t, n, unsolicited, "unsolicited response")
+	startForEachNumber(t, n, "sms", r)
+	waitForLog(t, n, unsolicited, "unsolicited response")
 	requireCleanLog(t, n, append(r.codes(), "1415555012", "secretsid", twilioToken, "Body=", "is+your")...)
 }
 
-// A production server, whose receivers speak TLS.
-func TestServerLogsNothingOfBrokenReceiversOverTLS(t *testing.T) {
+// A production server, whose receivers use TLS.
+func TestServerLogsNoResponseOfBrokenReceiversOverTLS(t *testing.T) {
 	authority := httptest.NewTLSServer(nil)
 	t.Cleanup(authority.Close)
 	secure := func() net.Listener {
 		return tls.NewListener(listen(t), &tls.Config{Certificates: authority.TLS.Certificates})
 	}
-	messages := startBrokenReceiver(t, secure(), byNumber())
+	messages := startBrokenReceiver(t, secure(), answersByNumber())
 	byPath := map[string]brokenAnswer{}
 	for name, answer := range brokenAnswers() {
 		byPath["/secret-path/"+url.PathEscape(name)] = answer
 	}
 	events := startBrokenReceiver(t, secure(), byPath)
 
-	n := startServer(t, []string{"SSL_CERT_FILE=" + certificateFile(t, authority)}, "--config", productionConfig(t, messages, events))
+	n := startServer(t, []string{"SSL_CERT_FILE=" + writeCertificate(t, authority)}, "--config", writeBrokenReceiversConfig(t, messages, events))
 	n.key = "shop-key"
-	sendToEach(t, n, "sms", messages)
-	becomes(t, fmt.Sprint(len(byPath)), func() string { return fmt.Sprint(events.answered()) })
-	logHolds(t, n, 2*unsolicited, "unsolicited response")
-	for path := range byPath { // the good answer comes to the next event
-		becomes(t, "true", func() string { return fmt.Sprint(events.repeated(path)) })
+	startForEachNumber(t, n, "sms", messages)
+	waitFor(t, fmt.Sprint(len(byPath)), func() string { return fmt.Sprint(events.answered()) })
+	waitForLog(t, n, 2*unsolicited, "unsolicited response")
+	for path := range byPath { // the next event gets the valid answer
+		waitFor(t, "true", func() string { return fmt.Sprint(events.repeated(path)) })
 	}
 	requireCleanLog(t, n, append(messages.codes(), "1415555012", "secret-path", eventsSecret, "message.send", "is your", "subject-")...)
 }
 
-func certificateFile(t *testing.T, server *httptest.Server) string {
+// writeBrokenReceiversConfig writes a configuration with one sender, and an event endpoint for each topic of events.
+func writeBrokenReceiversConfig(t *testing.T, messages, events *brokenReceiver) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// productionConfig is a configuration with one sender, and an endpoint of events for each topic.
-func productionConfig(t *testing.T, messages, events *brokenReceiver) string {
-	t.Helper()
-	dir := t.TempDir()
-	if out, err := exec.Command("watchword", "keys", "new", "--dir", dir, "--name", "1").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 	var endpoints []string
 	for path := range events.topics {
 		endpoints = append(endpoints, `{"url": "https://`+events.address+path+"?secret="+eventsSecret+`"}`)
 	}
-	key := sha256.Sum256([]byte("shop-key"))
-	config := `listen: 127.0.0.1:0
-redis: "memory:"
-keyring: [{id: "1", secret_file: keyring-1.key}]
-identity_key_file: identity.key
-signing: [{kid: "1", key_file: signing-1.pem}]
-public_url: https://verify.example.com
-allowed_networks: [127.0.0.0/8]
-apps:
+	return writeProductionConfig(t, memoryURL, `apps:
   - id: shop
-    keys: [{sha256: ` + hex.EncodeToString(key[:]) + `, scopes: [challenges]}]
-    send: {sms: ["webhook+https://` + messages.address + `/secret-path?secret=` + eventsSecret + `"]}
-    events: [` + strings.Join(endpoints, ", ") + "]\n"
-	path := filepath.Join(dir, "watchword.yaml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+    keys: [{sha256: `+apiKeyDigest("shop-key")+`, scopes: [challenges]}]
+    send: {sms: ["webhook+https://`+messages.address+`/secret-path?secret=`+eventsSecret+`"]}
+    events: [`+strings.Join(endpoints, ", ")+"]\n")
 }

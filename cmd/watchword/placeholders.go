@@ -9,21 +9,22 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// otherProblems are those that show only when the rooms of the house are made, for settings that have problems already:
-// a template that does not parse, say. What is missing is replaced by stand-ins, so that nothing is reported twice and
-// nothing is left for the next attempt.
-func (s settings) otherProblems() []error {
+// findBuildProblems returns the problems that only building a service shows, such as a template that does not parse, for
+// settings that already have others. Placeholders take the place of missing settings, so that no problem is reported twice
+// and all are reported in one run.
+func (s settings) findBuildProblems() []error {
 	var c checker
-	c.note("stand-ins", s.standIn())
+	c.addError("placeholders", s.fillPlaceholders())
 	b := newBuilder(s, slog.New(slog.DiscardHandler))
 	b.offline = true
-	b.rooms(context.Background(), &c, newInbox())
-	c.note("stores", b.house.storage.close())
+	b.buildApps(context.Background(), &c, newInbox())
+	c.addError("stores", b.service.storage.close())
 	return c.problems
 }
 
-func (s *settings) standIn() error {
-	const name = "stand-in"
+// fillPlaceholders gives missing settings a value with which a service can be built.
+func (s *settings) fillPlaceholders() error {
+	const name = "placeholder"
 	key, err := watchword.NewKey(name, make([]byte, secretBytes))
 	if err != nil {
 		return err

@@ -21,16 +21,16 @@ import (
 
 const eventsSecret = "whsec_Wk0k6eKK29JxVqMVKTdvHDMOAjlrAo0Y"
 
-// An eventLog is an app's endpoint of events. It takes what the Standard Webhooks library verifies.
-type eventLog struct {
+// An eventReceiver is an app's endpoint of events. It takes what the Standard Webhooks library verifies.
+type eventReceiver struct {
 	*httptest.Server
 	mu     sync.Mutex
 	types  map[string][]object // the data of each event
 	bodies []string
 }
 
-func newEventLog(t *testing.T) *eventLog {
-	l := &eventLog{types: map[string][]object{}}
+func newEventReceiver(t *testing.T) *eventReceiver {
+	l := &eventReceiver{types: map[string][]object{}}
 	oracle, err := standardwebhooks.NewWebhook(eventsSecret)
 	if err != nil {
 		t.Fatal(err)
@@ -56,12 +56,12 @@ func newEventLog(t *testing.T) *eventLog {
 	return l
 }
 
-func (l *eventLog) settings(types ...string) eventsSettings {
+func (l *eventReceiver) settings(types ...string) eventsSettings {
 	return eventsSettings{watchword.NewCode(l.URL + "/?secret=" + eventsSecret), types}
 }
 
-// of returns the data of the events of a type about a challenge; an empty id is any.
-func (l *eventLog) of(kind, challenge string) (found []object) {
+// eventsOf returns the data of the events of a type about a challenge; an empty id is any.
+func (l *eventReceiver) eventsOf(kind, challenge string) (found []object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, data := range l.types[kind] {
@@ -72,46 +72,46 @@ func (l *eventLog) of(kind, challenge string) (found []object) {
 	return found
 }
 
-// heard is the events' types and bodies so far.
-func (l *eventLog) heard() (types, bodies []string) {
+// received is the events' types and bodies so far.
+func (l *eventReceiver) received() (types, bodies []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return slices.Collect(maps.Keys(l.types)), slices.Clone(l.bodies)
 }
 
-func (l *eventLog) waitFor(t *testing.T, kind, challenge string) object {
+func (l *eventReceiver) waitForEvent(t *testing.T, kind, challenge string) object {
 	t.Helper()
-	becomes(t, "told", func() string {
-		if len(l.of(kind, challenge)) > 0 {
+	waitFor(t, "told", func() string {
+		if len(l.eventsOf(kind, challenge)) > 0 {
 			return "told"
 		}
 		return "nothing of " + kind
 	})
-	return l.of(kind, challenge)[0]
+	return l.eventsOf(kind, challenge)[0]
 }
 
 // What happens on the way is told to the app's endpoints, each what it asked for, and holds no secret and no address.
-func TestAnAppHearsOfItsEvents(t *testing.T) {
-	all, approvals := newEventLog(t), newEventLog(t)
+func TestEventsReachSubscribedEndpointsWithoutSecrets(t *testing.T) {
+	all, approvals := newEventReceiver(t), newEventReceiver(t)
 	hold := make(chan struct{})
 	slow := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-hold }))
 	t.Cleanup(slow.Close)
-	n := startHouse(t, func(s *settings) {
+	n := startInProcess(t, func(s *settings) {
 		s.apps[0].events = []eventsSettings{{watchword.NewCode(slow.URL + "/?secret=" + eventsSecret), nil}, all.settings(),
 			approvals.settings("challenge.approved", "factor.*")}
 	})
 	t.Cleanup(func() { close(hold) }) // before the house ends: cleanups run backwards
 
 	good := n.start(func(o object) { o["metadata"] = object{"order": "17"} })
-	id, code := good.str("id"), n.code(good.str("id"))
-	if r := n.check(id, otherCode(code)); r.code() != "incorrect_answer" {
+	id, code := good.str("id"), n.waitForCode(good.str("id"))
+	if r := n.check(id, wrongCode(code)); r.errorCode() != "incorrect_answer" {
 		t.Fatal(r.text)
 	}
 	if r := n.check(id, code); r.status != http.StatusOK {
 		t.Fatal(r.text)
 	}
 	locked := n.start(func(o object) { o["to"] = "bob@example.com" }).str("id")
-	wrong := otherCode(n.code(locked))
+	wrong := wrongCode(n.waitForCode(locked))
 	for range 5 {
 		n.check(locked, wrong)
 	}
@@ -121,34 +121,34 @@ func TestAnAppHearsOfItsEvents(t *testing.T) {
 	for range 5 {
 		n.start(limited)
 	}
-	if r := n.call("POST", "/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "dave@example.com"}); r.code() != "rate_limited" {
+	if r := n.call("POST", "/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "dave@example.com"}); r.errorCode() != "rate_limited" {
 		t.Fatal(r.text)
 	}
 	enrolled := n.enrolRecovery()
 
 	for kind, challenge := range map[string]string{watchword.EventStarted: id, watchword.EventMessageSent: id, watchword.EventFailed: id,
 		watchword.EventLocked: locked, watchword.EventCanceled: canceled, watchword.EventFactorEnrolled: enrolled, watchword.EventLimitReached: ""} {
-		data := all.waitFor(t, kind, challenge)
+		data := all.waitForEvent(t, kind, challenge)
 		if data["app"] != devApp {
 			t.Errorf("%s: %v", kind, data)
 		}
 	}
-	data := all.waitFor(t, watchword.EventApproved, id)
+	data := all.waitForEvent(t, watchword.EventApproved, id)
 	want := object{"app": devApp, "challenge_id": id, "strategy": "otp", "purpose": "sign_in", "subject": "user_42", "channel": "email", "metadata": object{"order": "17"}}
 	if fmt.Sprint(data) != fmt.Sprint(want) {
 		t.Errorf("approved: %v, want %v", data, want)
 	}
-	approvals.waitFor(t, watchword.EventApproved, id)
-	if f := approvals.waitFor(t, watchword.EventFactorEnrolled, enrolled)["factor"]; f == nil {
+	approvals.waitForEvent(t, watchword.EventApproved, id)
+	if f := approvals.waitForEvent(t, watchword.EventFactorEnrolled, enrolled)["factor"]; f == nil {
 		t.Error("the enrolment names no factor")
 	}
-	asked, _ := approvals.heard()
+	asked, _ := approvals.received()
 	for _, kind := range asked {
 		if kind != watchword.EventApproved && !strings.HasPrefix(kind, "factor.") {
 			t.Errorf("%s was told to whom did not ask for it", kind)
 		}
 	}
-	_, bodies := all.heard()
+	_, bodies := all.received()
 	everything := strings.Join(bodies, "\n") + n.log.String()
 	for _, secret := range []string{`"` + code + `"`, "alice@", "bob@", good.str("handle"), "whsec_", "/?secret"} {
 		if strings.Contains(everything, secret) {
@@ -173,16 +173,16 @@ func (n *node) enrolRecovery() string {
 }
 
 // An app's events are told to its own endpoints, and what is on its way when the server ends is still told.
-func TestEventsAreToldAtTheEnd(t *testing.T) {
-	l := newEventLog(t)
+func TestPendingEventsAreDeliveredAtShutdown(t *testing.T) {
+	l := newEventReceiver(t)
 	var id string
 	t.Run("serve", func(t *testing.T) {
-		n := startHouse(t, func(s *settings) { s.apps[0].events = []eventsSettings{l.settings()} })
+		n := startInProcess(t, func(s *settings) { s.apps[0].events = []eventsSettings{l.settings()} })
 		id = n.start().str("id")
 	})
 	for _, kind := range []string{watchword.EventStarted, watchword.EventMessageSent} {
-		if len(l.of(kind, id)) != 1 {
-			t.Errorf("%s was told %d times", kind, len(l.of(kind, id)))
+		if len(l.eventsOf(kind, id)) != 1 {
+			t.Errorf("%s was told %d times", kind, len(l.eventsOf(kind, id)))
 		}
 	}
 }
@@ -193,17 +193,17 @@ type runnerFunc func(ctx context.Context) error
 func (f runnerFunc) Run(ctx context.Context) error { return f(ctx) }
 
 // What became of the last messages is an event too, so the messages come first.
-func TestSendingEndsBeforeTelling(t *testing.T) {
+func TestShutdownEndsWorkersBeforeEventPublishers(t *testing.T) {
 	var ended []string
-	ending := func(what string) []runner {
-		return []runner{runnerFunc(func(ctx context.Context) error {
+	ending := func(what string) []backgroundTask {
+		return []backgroundTask{runnerFunc(func(ctx context.Context) error {
 			<-ctx.Done()
 			ended = append(ended, what)
 			return nil
 		})}
 	}
-	r := &run{log: slog.New(slog.DiscardHandler)}
-	r.work(&house{workers: ending("sending"), announcers: ending("telling")})()
+	r := &serverProcess{log: slog.New(slog.DiscardHandler)}
+	r.startBackgroundTasks(&service{workers: ending("sending"), eventPublishers: ending("telling")})()
 	if !slices.Equal(ended, []string{"sending", "telling"}) {
 		t.Errorf("ended %v", ended)
 	}

@@ -10,18 +10,18 @@ import (
 )
 
 // Whatever is written over every value that a server keeps in Redis, the next start, check and removal of a subject work.
-func TestServerReplacesDamagedValues(t *testing.T) {
+func TestServerReplacesDamagedRedisValues(t *testing.T) {
 	server := redistest.Start(t)
 	n := startNode(t, t.TempDir(), server.URL())
 	client := server.Client(t)
 	body := object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "alice@example.com", "subject": "user_42"}
-	begin := func(key string) reply { return n.keyed("/v1/challenges", key, body) }
+	begin := func(key string) reply { return n.postWithKey("/v1/challenges", key, body) }
 	for _, damage := range []string{"text", "list"} {
 		first := begin(damage)
 		if first.status != http.StatusCreated {
 			t.Fatalf("%d %s", first.status, first.text)
 		}
-		n.check(first.str("id"), otherCode(n.code(first.str("id"))))
+		n.check(first.str("id"), wrongCode(n.waitForCode(first.str("id"))))
 		if r := n.call("DELETE", "/v1/subjects/user_42", nil); r.status != http.StatusNoContent {
 			t.Fatalf("removing: %d %s", r.status, r.text)
 		}
@@ -33,7 +33,7 @@ func TestServerReplacesDamagedValues(t *testing.T) {
 				client.Set(t.Context(), name, "damaged", 0)
 			}
 		}
-		if r := n.check(first.str("id"), "123456"); r.code() != "unknown_challenge" {
+		if r := n.check(first.str("id"), "123456"); r.errorCode() != "unknown_challenge" {
 			t.Errorf("%s: a check of a damaged challenge: %d %s", damage, r.status, r.text)
 		}
 		second := begin(damage)
@@ -41,7 +41,7 @@ func TestServerReplacesDamagedValues(t *testing.T) {
 			t.Errorf("%s: a start: %d %s", damage, second.status, second.text)
 			continue
 		}
-		if r := n.check(second.str("id"), n.code(second.str("id"))); r.status != http.StatusOK {
+		if r := n.check(second.str("id"), n.waitForCode(second.str("id"))); r.status != http.StatusOK {
 			t.Errorf("%s: a check: %d %s", damage, r.status, r.text)
 		}
 		if r := n.call("DELETE", "/v1/subjects/user_42", nil); r.status != http.StatusNoContent {

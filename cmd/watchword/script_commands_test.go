@@ -23,26 +23,28 @@ import (
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
-// beside is what runs beside one script.
-type beside struct {
-	servers map[string]*serverProcess
-	sink    *heldSink
-	redis   *redistest.Server // the one at $REDIS
-	replica *redistest.Server // of it
+// scriptState is what runs beside one script.
+type scriptState struct {
+	servers  map[string]*scriptServer
+	receiver *blockingReceiver
+	redis    *redistest.Server // the one at $REDIS
+	replica  *redistest.Server // of it
 }
 
-type besideKey struct{}
+type scriptStateKey struct{}
 
-func besideOf(ts *testscript.TestScript) *beside { return ts.Value(besideKey{}).(*beside) }
+func stateOf(ts *testscript.TestScript) *scriptState {
+	return ts.Value(scriptStateKey{}).(*scriptState)
+}
 
-// A serverProcess is a watchword serve that a script started.
-type serverProcess struct {
+// A scriptServer is a watchword serve that a script started.
+type scriptServer struct {
 	cmd    *exec.Cmd
 	exited chan error
 }
 
-// patience is how long anything may take before a script gives up.
-const patience = 30 * time.Second
+// testTimeout is how long anything may take before a script gives up.
+const testTimeout = 30 * time.Second
 
 // serveInScript: serve NAME ARGUMENTS... runs `watchword serve ARGUMENTS`, waits until it says that it listens, and sets
 // $NAME to its URL. What it prints is in NAME.out, its log in NAME.log. With !, it must exit without listening.
@@ -50,7 +52,7 @@ func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
 	name := args[0]
 	stdout, err := os.Create(ts.MkAbs(name + ".out"))
 	ts.Check(err)
-	p := &serverProcess{cmd: exec.Command("watchword", append([]string{"serve"}, args[1:]...)...), exited: make(chan error, 1)}
+	p := &scriptServer{cmd: exec.Command("watchword", append([]string{"serve"}, args[1:]...)...), exited: make(chan error, 1)}
 	p.cmd.Dir = ts.MkAbs(".")
 	p.cmd.Env = append(os.Environ(), scriptEnvironment(ts)...)
 	p.cmd.Stdout = stdout
@@ -66,15 +68,15 @@ func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("serve %s: listening %t at %q; see %s.log:\n%s", name, ok, addr, name, ts.ReadFile(name+".log"))
 		}
 		ts.Setenv(name, "http://"+addr)
-		besideOf(ts).servers[name] = p
-	case <-time.After(patience):
+		stateOf(ts).servers[name] = p
+	case <-time.After(testTimeout):
 		ts.Fatalf("serve %s: neither listens nor ends", name)
 	}
 }
 
 // follow copies the log to a file and finds the line that says where the server listens. It closes listening when the
 // server has ended without it.
-func (p *serverProcess) follow(log io.Reader, path string, listening chan<- string) {
+func (p *scriptServer) follow(log io.Reader, path string, listening chan<- string) {
 	file, err := os.Create(path)
 	if err != nil {
 		panic(err)
@@ -106,67 +108,67 @@ func scriptEnvironment(ts *testscript.TestScript) (env []string) {
 // endInScript: end NAME [released] sends the server a SIGTERM and waits for its end, which must be a good one. With
 // released, the sink lets go of what it holds after the signal.
 func endInScript(ts *testscript.TestScript, neg bool, args []string) {
-	p := besideOf(ts).servers[args[0]]
+	p := stateOf(ts).servers[args[0]]
 	if p == nil {
 		ts.Fatalf("end: no server is called %s", args[0])
 	}
 	ts.Check(p.cmd.Process.Signal(syscall.SIGTERM))
 	if len(args) > 1 {
-		besideOf(ts).sink.waitForRefusal(ts, ts.Getenv(args[0]))
-		close(besideOf(ts).sink.hold)
+		stateOf(ts).receiver.waitForRefusal(ts, ts.Getenv(args[0]))
+		close(stateOf(ts).receiver.release)
 	}
 	select {
 	case err := <-p.exited:
 		if (err != nil) != neg {
 			ts.Fatalf("end %s: %v", args[0], err)
 		}
-	case <-time.After(patience):
+	case <-time.After(testTimeout):
 		ts.Fatalf("end %s: it goes on", args[0])
 	}
 }
 
-// A heldSink takes webhooks and answers them only when it is let go.
-type heldSink struct {
+// A blockingReceiver takes webhooks and answers them only when it is let go.
+type blockingReceiver struct {
 	*httptest.Server
-	hold   chan struct{}
-	came   chan struct{} // one for each request
-	served atomic.Int64
+	release chan struct{}
+	arrived chan struct{} // one for each request
+	served  atomic.Int64
 }
 
 // sinkInScript: sink starts a receiver of webhooks, at $SINK, that holds each of them; sink came waits for one; sink
 // served N says how many were answered.
 func sinkInScript(ts *testscript.TestScript, _ bool, args []string) {
-	b := besideOf(ts)
+	b := stateOf(ts)
 	switch {
 	case len(args) == 0:
-		s := &heldSink{hold: make(chan struct{}), came: make(chan struct{}, 100)}
+		s := &blockingReceiver{release: make(chan struct{}), arrived: make(chan struct{}, 100)}
 		s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
-			s.came <- struct{}{}
-			<-s.hold
+			s.arrived <- struct{}{}
+			<-s.release
 			s.served.Add(1)
 			w.WriteHeader(http.StatusNoContent)
 		}))
 		ts.Defer(s.Close)
 		ts.Setenv("SINK", strings.TrimPrefix(s.URL, "http://"))
-		b.sink = s
+		b.receiver = s
 	case args[0] == "came":
 		select {
-		case <-b.sink.came:
-		case <-time.After(patience):
+		case <-b.receiver.arrived:
+		case <-time.After(testTimeout):
 			ts.Fatalf("sink: nothing came")
 		}
 	default:
-		if n := strconv.FormatInt(b.sink.served.Load(), 10); n != args[1] {
+		if n := strconv.FormatInt(b.receiver.served.Load(), 10); n != args[1] {
 			ts.Fatalf("sink: %s served, not %s", n, args[1])
 		}
 	}
 }
 
 // waitForRefusal waits until the server takes no new connections.
-func (s *heldSink) waitForRefusal(ts *testscript.TestScript, url string) {
+func (s *blockingReceiver) waitForRefusal(ts *testscript.TestScript, url string) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(testTimeout); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
 		res, err := client.Get(url + "/readyz")
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			return
@@ -187,13 +189,13 @@ func redisInScript(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(server.Stop)
 	ts.Setenv("REDIS", server.URL())
 	ts.Setenv("REDIS_ADDR", server.Addr)
-	besideOf(ts).redis = server
+	stateOf(ts).redis = server
 }
 
 // replicaInScript: replica starts a replica of the redis-server at $REDIS and waits until it has what is written there;
 // replica end stops it and waits until the server has noticed.
 func replicaInScript(ts *testscript.TestScript, _ bool, args []string) {
-	b := besideOf(ts)
+	b := stateOf(ts)
 	if len(args) > 0 {
 		b.replica.Stop()
 		ts.Check(b.redis.AwaitNoReplica(context.Background()))
@@ -214,14 +216,14 @@ func operateInScript(ts *testscript.TestScript, _ bool, args []string) {
 	for i, word := range args {
 		words[i] = word
 	}
-	_, err := besideOf(ts).redis.Do(context.Background(), words...)
+	_, err := stateOf(ts).redis.Do(context.Background(), words...)
 	ts.Check(err)
 }
 
 // awaitInScript: await NAME STATUS [TEXT] waits until /readyz of a server is answered so, and says TEXT.
 func awaitInScript(ts *testscript.TestScript, _ bool, args []string) {
 	var last string
-	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(testTimeout); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		res, err := http.Get(ts.Getenv(args[0]) + "/readyz")
 		ts.Check(err)
 		text, err := io.ReadAll(res.Body)

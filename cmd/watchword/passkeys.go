@@ -1,0 +1,56 @@
+package main
+
+import (
+	"crypto/hkdf"
+	"crypto/sha256"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// deriveUserHandleSecret derives one app's secret of WebAuthn user handles and decoys. It comes from the identity key, because it
+// must not rotate either.
+func deriveUserHandleSecret(identity []byte, app string) (watchword.Code, error) {
+	secret, err := hkdf.Key(sha256.New, identity, nil, "watchword/1 user handles "+app, sha256.Size)
+	return watchword.NewCode(string(secret)), err
+}
+
+// ownOrigins returns the origins of pages at the relying-party id or below it, including the hosted pages. relatedOrigins returns
+// the app's other origins.
+func (a appSettings) ownOrigins() []string     { return a.filterOrigins(true) }
+func (a appSettings) relatedOrigins() []string { return a.filterOrigins(false) }
+
+func (a appSettings) filterOrigins(own bool) (found []string) {
+	for i, origin := range slices.Concat([]string{a.publicURL}, a.origins, a.devOrigins) {
+		u, err := url.Parse(origin)
+		if err != nil {
+			continue
+		}
+		host := u.Hostname()
+		isOwn := host == a.rpID || strings.HasSuffix(host, "."+a.rpID)
+		isListed := 0 < i && i <= len(a.origins) // the public URL and development's origins are never related
+		if isOwn == own && (isOwn || isListed) {
+			found = append(found, origin)
+		}
+	}
+	return found
+}
+
+// serveRelatedOrigins serves each relying-party id's /.well-known/webauthn at its own host.
+func serveRelatedOrigins(byHost map[string]http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		if h := byHost[strings.ToLower(host)]; h != nil {
+			h.ServeHTTP(w, r)
+			return
+		}
+		http.NotFound(w, r)
+	})
+}
