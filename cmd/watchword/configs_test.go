@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// The files in testdata/configs are configurations as people write them. Comments on top give
-// environment variables (env NAME=value), flags (flag --name=value) and, of the wrong ones, all that check-config reports, a
-// line a problem. Beside each there are the keys that `watchword keys new` makes, and what is in testdata/configs/files.
+// The files in testdata/configs are configurations as operators write them. Comments at the top give environment variables (env
+// NAME=value), flags (flag --name=value) and, in the folder invalid, each problem that check-config must report (wrong: problem).
+// The keys of `watchword keys new` and the files of testdata/configs/files are in the same folder as the configuration.
 
 func TestCheckConfigReportsEverythingThatIsWrong(t *testing.T) {
-	for _, name := range configs(t, "wrong", 40) {
+	for _, name := range configFiles(t, "invalid", 40) {
 		t.Run(name, func(t *testing.T) {
 			want := comments(t, name, "wrong: ")
 			err := checkConfig(t, name)
@@ -39,7 +39,7 @@ func TestCheckConfigReportsEverythingThatIsWrong(t *testing.T) {
 }
 
 func TestCheckConfigAcceptsValidConfigurations(t *testing.T) {
-	for _, name := range configs(t, "sane", 20) {
+	for _, name := range configFiles(t, "valid", 20) {
 		t.Run(name, func(t *testing.T) {
 			if err := checkConfig(t, name); err != nil {
 				t.Error(err)
@@ -48,12 +48,12 @@ func TestCheckConfigAcceptsValidConfigurations(t *testing.T) {
 	}
 }
 
-// configs are the paths of a folder's files, of which there must be so many.
-func configs(t *testing.T, folder string, least int) []string {
+// configFiles returns the paths of a folder's configurations. It fails if there are fewer than minFiles.
+func configFiles(t *testing.T, folder string, minFiles int) []string {
 	t.Helper()
 	names, err := filepath.Glob("testdata/configs/" + folder + "/*.yaml")
-	if err != nil || len(names) < least {
-		t.Fatalf("%d files, want %d: %v", len(names), least, err)
+	if err != nil || len(names) < minFiles {
+		t.Fatalf("%d files, want %d: %v", len(names), minFiles, err)
 	}
 	for i := range names {
 		if names[i], err = filepath.Abs(names[i]); err != nil {
@@ -63,8 +63,8 @@ func configs(t *testing.T, folder string, least int) []string {
 	return names
 }
 
-// comments are the rest of the file's first lines that begin with # and the word.
-func comments(t *testing.T, path, word string) (found []string) {
+// comments returns the comments at the top of a file that begin with a prefix, without it.
+func comments(t *testing.T, path, prefix string) (found []string) {
 	t.Helper()
 	for line := range strings.Lines(readDoc(t, path)) {
 		line = strings.TrimRight(strings.TrimPrefix(line, "\ufeff"), "\r\n")
@@ -72,14 +72,14 @@ func comments(t *testing.T, path, word string) (found []string) {
 		if !isComment {
 			break
 		}
-		if rest, ok := strings.CutPrefix(text, word); ok {
+		if rest, ok := strings.CutPrefix(text, prefix); ok {
 			found = append(found, rest)
 		}
 	}
 	return found
 }
 
-// checkConfig runs check-config on a copy of the file, in a folder with keys, from another folder.
+// checkConfig runs check-config on a copy of the file, in a folder with keys.
 func checkConfig(t *testing.T, path string) error {
 	t.Helper()
 	for _, variable := range comments(t, path, "env ") {

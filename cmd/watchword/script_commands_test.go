@@ -23,12 +23,12 @@ import (
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
-// scriptState is what runs beside one script.
+// A scriptState holds the servers of one script.
 type scriptState struct {
 	servers  map[string]*scriptServer
 	receiver *blockingReceiver
-	redis    *redistest.Server // the one at $REDIS
-	replica  *redistest.Server // of it
+	redis    *redistest.Server // at $REDIS
+	replica  *redistest.Server // of redis
 }
 
 type scriptStateKey struct{}
@@ -43,11 +43,11 @@ type scriptServer struct {
 	exited chan error
 }
 
-// testTimeout is how long anything may take before a script gives up.
+// testTimeout is how long tests wait for a condition.
 const testTimeout = 30 * time.Second
 
-// serveInScript: serve NAME ARGUMENTS... runs `watchword serve ARGUMENTS`, waits until it says that it listens, and sets
-// $NAME to its URL. What it prints is in NAME.out, its log in NAME.log. With !, it must exit without listening.
+// serveInScript implements serve NAME ARGUMENTS...: it runs `watchword serve ARGUMENTS`, waits until the server listens, and sets
+// $NAME to its URL. NAME.out gets its output, NAME.log its log. With !, the server must exit without listening.
 func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
 	name := args[0]
 	stdout, err := os.Create(ts.MkAbs(name + ".out"))
@@ -70,12 +70,12 @@ func serveInScript(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Setenv(name, "http://"+addr)
 		stateOf(ts).servers[name] = p
 	case <-time.After(testTimeout):
-		ts.Fatalf("serve %s: neither listens nor ends", name)
+		ts.Fatalf("serve %s: neither listens nor exits", name)
 	}
 }
 
-// follow copies the log to a file and finds the line that says where the server listens. It closes listening when the
-// server has ended without it.
+// follow copies the log to a file, and sends the address on which the server listens. It closes listening when the server has
+// exited.
 func (p *scriptServer) follow(log io.Reader, path string, listening chan<- string) {
 	file, err := os.Create(path)
 	if err != nil {
@@ -93,7 +93,7 @@ func (p *scriptServer) follow(log io.Reader, path string, listening chan<- strin
 	close(listening)
 }
 
-// scriptEnvironment is what the script has set of the program's own variables.
+// scriptEnvironment returns the program's environment variables that the script has set.
 func scriptEnvironment(ts *testscript.TestScript) (env []string) {
 	for _, o := range append(options(), option{env: "WATCHWORD_CONFIG"}) {
 		for _, name := range []string{o.env, o.env + "_FILE"} {
@@ -105,8 +105,8 @@ func scriptEnvironment(ts *testscript.TestScript) (env []string) {
 	return env
 }
 
-// endInScript: end NAME [released] sends the server a SIGTERM and waits for its end, which must be a good one. With
-// released, the sink lets go of what it holds after the signal.
+// endInScript implements end NAME [release]: it sends the server SIGTERM and waits until it exits with status 0. With release, the
+// webhook receiver answers the requests that it holds as soon as the server refuses connections.
 func endInScript(ts *testscript.TestScript, neg bool, args []string) {
 	p := stateOf(ts).servers[args[0]]
 	if p == nil {
@@ -123,11 +123,11 @@ func endInScript(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("end %s: %v", args[0], err)
 		}
 	case <-time.After(testTimeout):
-		ts.Fatalf("end %s: it goes on", args[0])
+		ts.Fatalf("end %s: the server does not exit", args[0])
 	}
 }
 
-// A blockingReceiver takes webhooks and answers them only when it is let go.
+// A blockingReceiver is a webhook receiver that answers when release is closed.
 type blockingReceiver struct {
 	*httptest.Server
 	release chan struct{}
@@ -135,9 +135,9 @@ type blockingReceiver struct {
 	served  atomic.Int64
 }
 
-// sinkInScript: sink starts a receiver of webhooks, at $SINK, that holds each of them; sink came waits for one; sink
-// served N says how many were answered.
-func sinkInScript(ts *testscript.TestScript, _ bool, args []string) {
+// receiverInScript implements three commands: receiver starts a blockingReceiver at $RECEIVER; receiver wait waits for a request;
+// receiver served N checks how many requests it has answered.
+func receiverInScript(ts *testscript.TestScript, _ bool, args []string) {
 	b := stateOf(ts)
 	switch {
 	case len(args) == 0:
@@ -150,22 +150,22 @@ func sinkInScript(ts *testscript.TestScript, _ bool, args []string) {
 			w.WriteHeader(http.StatusNoContent)
 		}))
 		ts.Defer(s.Close)
-		ts.Setenv("SINK", strings.TrimPrefix(s.URL, "http://"))
+		ts.Setenv("RECEIVER", strings.TrimPrefix(s.URL, "http://"))
 		b.receiver = s
-	case args[0] == "came":
+	case args[0] == "wait":
 		select {
 		case <-b.receiver.arrived:
 		case <-time.After(testTimeout):
-			ts.Fatalf("sink: nothing came")
+			ts.Fatalf("receiver: no request arrived")
 		}
 	default:
 		if n := strconv.FormatInt(b.receiver.served.Load(), 10); n != args[1] {
-			ts.Fatalf("sink: %s served, not %s", n, args[1])
+			ts.Fatalf("receiver: %s requests served, not %s", n, args[1])
 		}
 	}
 }
 
-// waitForRefusal waits until the server takes no new connections.
+// waitForRefusal waits until the server refuses connections.
 func (s *blockingReceiver) waitForRefusal(ts *testscript.TestScript, url string) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for until := time.Now().Add(testTimeout); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
@@ -177,10 +177,10 @@ func (s *blockingReceiver) waitForRefusal(ts *testscript.TestScript, url string)
 			_ = res.Body.Close()
 		}
 	}
-	ts.Fatalf("the server goes on taking connections")
+	ts.Fatalf("the server still accepts connections")
 }
 
-// redisInScript: redis [ARGUMENTS...] starts a redis-server, whose URL is $REDIS, at $REDIS_ADDR.
+// redisInScript implements redis [ARGUMENTS...]: it starts a redis-server at $REDIS_ADDR, and sets $REDIS to its URL.
 func redisInScript(ts *testscript.TestScript, _ bool, args []string) {
 	dir, err := os.MkdirTemp(ts.Getenv("WORK"), "redis")
 	ts.Check(err)
@@ -192,8 +192,8 @@ func redisInScript(ts *testscript.TestScript, _ bool, args []string) {
 	stateOf(ts).redis = server
 }
 
-// replicaInScript: replica starts a replica of the redis-server at $REDIS and waits until it has what is written there;
-// replica end stops it and waits until the server has noticed.
+// replicaInScript implements two commands: replica starts a replica of the redis-server at $REDIS and waits until it is in sync;
+// replica end stops the replica and waits until the redis-server has noticed.
 func replicaInScript(ts *testscript.TestScript, _ bool, args []string) {
 	b := stateOf(ts)
 	if len(args) > 0 {
@@ -210,18 +210,19 @@ func replicaInScript(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(b.redis.AwaitReplica(context.Background()))
 }
 
-// operateInScript: operate COMMAND... sends the redis-server at $REDIS one command of its operator's.
-func operateInScript(ts *testscript.TestScript, _ bool, args []string) {
-	words := make([]any, len(args))
-	for i, word := range args {
-		words[i] = word
+// redisCLIInScript implements rediscli COMMAND...: it sends a command to the redis-server at $REDIS.
+func redisCLIInScript(ts *testscript.TestScript, _ bool, args []string) {
+	command := make([]any, len(args))
+	for i, arg := range args {
+		command[i] = arg
 	}
-	_, err := stateOf(ts).redis.Do(context.Background(), words...)
+	_, err := stateOf(ts).redis.Do(context.Background(), command...)
 	ts.Check(err)
 }
 
-// awaitInScript: await NAME STATUS [TEXT] waits until /readyz of a server is answered so, and says TEXT.
-func awaitInScript(ts *testscript.TestScript, _ bool, args []string) {
+// awaitReadyInScript implements awaitready NAME STATUS [TEXT]: it waits until a server answers /readyz with the status, and a body
+// that contains the text.
+func awaitReadyInScript(ts *testscript.TestScript, _ bool, args []string) {
 	var last string
 	for until := time.Now().Add(testTimeout); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		res, err := http.Get(ts.Getenv(args[0]) + "/readyz")
@@ -233,10 +234,10 @@ func awaitInScript(ts *testscript.TestScript, _ bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("await %s: %s", args[0], last)
+	ts.Fatalf("awaitready %s: the last reply was %s", args[0], last)
 }
 
-// keepInScript: keep NAME PATH sets $NAME to what stands at the path (a.0.b) of the JSON document in stdout.
+// keepInScript implements keep NAME PATH: it sets $NAME to the value at a path (such as a.0.b) of the JSON document in stdout.
 func keepInScript(ts *testscript.TestScript, _ bool, args []string) {
 	var at any
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &at))
@@ -247,19 +248,19 @@ func keepInScript(ts *testscript.TestScript, _ bool, args []string) {
 		case []any:
 			n, err := strconv.Atoi(step)
 			if err != nil || n >= len(value) {
-				ts.Fatalf("keep: there is no %s", args[1])
+				ts.Fatalf("keep: no value at %s", args[1])
 			}
 			at = value[n]
 		}
 	}
 	if at == nil {
-		ts.Fatalf("keep: there is no %s", args[1])
+		ts.Fatalf("keep: no value at %s", args[1])
 	}
 	ts.Setenv(args[0], fmt.Sprint(at))
 }
 
-// httpMain: http METHOD URL [BODY] prints the status and the body as one JSON document, {"status": 200, "body": ...}.
-// The key is dev, or $KEY; what proves who changes factors is $PROOF.
+// httpMain implements http METHOD URL [BODY]: it sends a request and prints the reply as one JSON document,
+// {"status": 200, "body": ...}. The API key is $KEY, or dev. $PROOF is the receipt that authorizes a change of factors.
 func httpMain() {
 	args := os.Args[1:]
 	body := ""

@@ -9,8 +9,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// totpInScript: totp NAME SECRET now|next sets $NAME to the code that an authenticator app shows, or will show next. Both are
-// accepted until the step after, so that a slow machine does no harm.
+// totpInScript implements totp NAME SECRET now|next: it sets $NAME to an authenticator app's present or next code. Both are still
+// accepted one step later, so a slow machine does not matter.
 func totpInScript(ts *testscript.TestScript, _ bool, args []string) {
 	at := time.Now()
 	if args[2] == "next" {
@@ -21,7 +21,7 @@ func totpInScript(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv(args[0], code)
 }
 
-// hotpInScript: hotp NAME SECRET COUNTER sets $NAME to a token's code.
+// hotpInScript implements hotp NAME SECRET COUNTER: it sets $NAME to a hardware token's code.
 func hotpInScript(ts *testscript.TestScript, _ bool, args []string) {
 	counter, err := strconv.ParseUint(args[2], 10, 64)
 	ts.Check(err)

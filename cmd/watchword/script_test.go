@@ -6,8 +6,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// The files in testdata/script are the program's manual and its test. In them watchword is this program, http is curl
-// without the noise, and the commands of harness_test.go start and end what runs beside.
+// The files in testdata/script are the program's tests and can be read as its manual. In them watchword is this program, http sends
+// a request, and script_commands_test.go has the other commands.
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"watchword": main, "http": httpMain})
@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "end": endInScript, "redis": redisInScript, "replica": replicaInScript, "keep": keepInScript, "operate": operateInScript, "await": awaitInScript, "sink": sinkInScript, "totp": totpInScript, "hotp": hotpInScript},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "end": endInScript, "redis": redisInScript, "replica": replicaInScript, "keep": keepInScript, "rediscli": redisCLIInScript, "awaitready": awaitReadyInScript, "receiver": receiverInScript, "totp": totpInScript, "hotp": hotpInScript},
 		Setup: func(env *testscript.Env) error {
 			env.Values[scriptStateKey{}] = &scriptState{servers: map[string]*scriptServer{}}
 			return nil
