@@ -15,27 +15,27 @@ import (
 	"time"
 )
 
-// sink takes in webhooks, which bring the codes, and hands each to the cycle that waits for it.
-type sink struct {
+// A webhookSink receives webhooks, and passes each code to the cycle that waits for it.
+type webhookSink struct {
 	url    string
 	server *http.Server
 	codes  sync.Map // challenge id → chan string
 }
 
-func newSink() (*sink, error) {
+func startSink() (*webhookSink, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	s := &sink{url: "http://" + l.Addr().String() + "/hook"}
-	s.server = &http.Server{Handler: http.HandlerFunc(s.take), ReadHeaderTimeout: 5 * time.Second}
+	s := &webhookSink{url: "http://" + l.Addr().String() + "/hook"}
+	s.server = &http.Server{Handler: http.HandlerFunc(s.receive), ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = s.server.Serve(l) }()
 	return s, nil
 }
 
-func (s *sink) close() { _ = s.server.Close() }
+func (s *webhookSink) close() { _ = s.server.Close() }
 
-func (s *sink) take(w http.ResponseWriter, r *http.Request) {
+func (s *webhookSink) receive(w http.ResponseWriter, r *http.Request) {
 	var hook struct {
 		Data struct {
 			ChallengeID string `json:"challenge_id"`
@@ -46,26 +46,26 @@ func (s *sink) take(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	s.of(hook.Data.ChallengeID) <- hook.Data.Code
+	s.codeChannel(hook.Data.ChallengeID) <- hook.Data.Code
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// of is where a challenge's code arrives; the webhook may be quicker than the answer to the start.
-func (s *sink) of(id string) chan string {
+// codeChannel returns the channel of a challenge's code. The webhook may arrive before the reply to the start.
+func (s *webhookSink) codeChannel(id string) chan string {
 	ch, _ := s.codes.LoadOrStore(id, make(chan string, 8))
 	return ch.(chan string)
 }
 
 type result struct {
-	cycles   float64 // a second
+	cycles   float64 // per second
 	p50, p99 time.Duration
-	cpu      time.Duration // of the server, a cycle
-	commands float64       // of Redis, a cycle
+	cpu      time.Duration // of the server, per cycle
+	commands float64       // of Redis, per cycle
 }
 
-func (r result) print(name string, connections int, bare result) {
-	fmt.Printf("%-14s %5d %10.0f %9s %9s %12s %10.2f %8.2f %8.2f\n", name, connections, r.cycles, r.p50.Round(10*time.Microsecond),
-		r.p99.Round(10*time.Microsecond), r.cpu.Round(time.Microsecond), r.commands, r.cycles/bare.cycles, float64(r.cpu)/float64(bare.cpu))
+func (r result) print(name string, connections int, baseline result) {
+	fmt.Printf("%-14s %5d %10.0f %9s %9s %12s %10.2f %13.2f %10.2f\n", name, connections, r.cycles, r.p50.Round(10*time.Microsecond),
+		r.p99.Round(10*time.Microsecond), r.cpu.Round(time.Microsecond), r.commands, r.cycles/baseline.cycles, float64(r.cpu)/float64(baseline.cpu))
 }
 
 func median(all []result) result {
@@ -73,13 +73,13 @@ func median(all []result) result {
 	return all[len(all)/2]
 }
 
-// measure loads one server: half a second to warm up, then the given time.
-func measure(ctx context.Context, p *process, rd *redisServer, s *sink, connections int, length time.Duration) (result, error) {
-	if _, _, err := load(ctx, p, s, connections, 500*time.Millisecond); err != nil {
+// measure measures one server for a time, after half a second of warm-up.
+func measure(ctx context.Context, p *process, rd *redisServer, s *webhookSink, connections int, length time.Duration) (result, error) {
+	if _, _, err := runLoad(ctx, p, s, connections, 500*time.Millisecond); err != nil {
 		return result{}, err
 	}
-	cpu, began := p.cpu(), time.Now()
-	cycles, latencies, err := load(ctx, p, s, connections, length)
+	cpu, began := p.cpuTime(), time.Now()
+	cycles, latencies, err := runLoad(ctx, p, s, connections, length)
 	if err != nil {
 		return result{}, err
 	}
@@ -87,8 +87,8 @@ func measure(ctx context.Context, p *process, rd *redisServer, s *sink, connecti
 		return result{}, errors.New("no cycle was completed")
 	}
 	took := time.Since(began)
-	cpu = (p.cpu() - cpu) / time.Duration(cycles)
-	commands, err := monitored(ctx, p, rd, s)
+	cpu = (p.cpuTime() - cpu) / time.Duration(cycles)
+	commands, err := countCommands(ctx, p, rd, s)
 	if err != nil {
 		return result{}, err
 	}
@@ -97,22 +97,22 @@ func measure(ctx context.Context, p *process, rd *redisServer, s *sink, connecti
 		cpu: cpu, commands: commands}, nil
 }
 
-// monitored counts the Redis commands of some cycles, one after the other and not while time is taken: MONITOR is slow.
-func monitored(ctx context.Context, p *process, rd *redisServer, s *sink) (float64, error) {
+// countCommands counts the Redis commands of some sequential cycles. It is separate from the measurement because MONITOR is slow.
+func countCommands(ctx context.Context, p *process, rd *redisServer, s *webhookSink) (float64, error) {
 	const cycles = 20
-	c := cycler{client: &http.Client{}, base: p.url, sink: s}
+	c := loadWorker{client: &http.Client{}, base: p.url, sink: s}
 	defer c.client.CloseIdleConnections()
-	n, err := rd.commands(ctx, func() error {
+	n, err := rd.countCommands(ctx, func() error {
 		for i := range int64(cycles) {
-			c.cycle(ctx, i)
+			c.runCycle(ctx, i)
 		}
-		time.Sleep(100 * time.Millisecond) // what is recorded of the last message comes after its webhook
+		time.Sleep(100 * time.Millisecond) // the last message is recorded after its webhook
 		return c.err
 	})
 	return float64(n) / cycles, err
 }
 
-func load(ctx context.Context, p *process, s *sink, connections int, length time.Duration) (cycles int, latencies []time.Duration, err error) {
+func runLoad(ctx context.Context, p *process, s *webhookSink, connections int, length time.Duration) (cycles int, latencies []time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, length+10*time.Second)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections, MaxConnsPerHost: connections}}
@@ -125,9 +125,9 @@ func load(ctx context.Context, p *process, s *sink, connections int, length time
 	)
 	for range connections {
 		wg.Go(func() {
-			c := cycler{client: client, base: p.url, sink: s}
+			c := loadWorker{client: client, base: p.url, sink: s}
 			for time.Now().Before(until) && c.err == nil {
-				c.cycle(ctx, number.Add(1))
+				c.runCycle(ctx, number.Add(1))
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -138,17 +138,17 @@ func load(ctx context.Context, p *process, s *sink, connections int, length time
 	return cycles, latencies, err
 }
 
-// cycler is one person after another.
-type cycler struct {
+// A loadWorker runs cycles one after another, each for a new subject.
+type loadWorker struct {
 	client    *http.Client
 	base      string
-	sink      *sink
+	sink      *webhookSink
 	done      int
 	latencies []time.Duration
 	err       error
 }
 
-func (c *cycler) cycle(ctx context.Context, n int64) {
+func (c *loadWorker) runCycle(ctx context.Context, n int64) {
 	subject := fmt.Sprintf("user_%d", n)
 	var started struct {
 		ID string `json:"id"`
@@ -158,27 +158,27 @@ func (c *cycler) cycle(ctx context.Context, n int64) {
 	if c.err != nil {
 		return
 	}
-	codes := c.sink.of(started.ID)
+	codes := c.sink.codeChannel(started.ID)
 	defer c.sink.codes.Delete(started.ID)
 	var code string
 	select {
 	case code = <-codes:
 	case <-ctx.Done():
-		c.err = errors.New("no webhook came for a start")
+		c.err = errors.New("no webhook arrived for a start")
 		return
 	}
-	for _, answer := range []string{wrong(code), code} {
+	for _, answer := range []string{wrongCode(code), code} {
 		c.post(ctx, "/v1/challenges/"+started.ID+"/check", map[string]any{"purpose": "sign_in", "subject": subject, "answer": answer}, nil)
 	}
 	c.done++
 }
 
-func wrong(code string) string {
+func wrongCode(code string) string {
 	last := code[len(code)-1]
 	return code[:len(code)-1] + string('0'+(last-'0'+1)%10)
 }
 
-func (c *cycler) post(ctx context.Context, path string, body any, answer any) {
+func (c *loadWorker) post(ctx context.Context, path string, body any, answer any) {
 	if c.err != nil {
 		return
 	}

@@ -1,10 +1,9 @@
-// Command watchword-bench measures what verification costs over HTTP, next to what could not be spared.
+// Command watchword-bench compares the cost of verification over HTTP with two baselines.
 //
-// In one run, on loopback, in turn, it loads three servers, each a process of its own: watchword on Redis; a bare
-// net/http handler that runs one EVALSHA a request; and a bare handler that does nothing. A cycle is a start, a wrong
-// check and a right one; each server posts one webhook a start to a local sink, and the load waits for it, because it
-// brings the code. It prints cycles a second, latencies of requests, the server's CPU and the Redis commands of a cycle,
-// and what each is of the bare EVALSHA handler's.
+// It measures three servers in turn on loopback, each in its own process: watchword on Redis, a net/http handler that runs one
+// EVALSHA a request, and a net/http handler that does nothing. A cycle is a start, a wrong check and a right check. Each server
+// sends one webhook a start to a local sink. The load waits for the webhook, because it has the code. The output has cycles a
+// second, request latencies, the server's CPU time and Redis commands a cycle, and the ratios to the EVALSHA baseline.
 package main
 
 import (
@@ -19,21 +18,21 @@ import (
 )
 
 func main() {
-	bare := flag.String("bare", "", "be a bare server: evalsha or nothing")
-	redisURL := flag.String("redis", "", "of the bare server")
-	sink := flag.String("sink", "", "URL for the bare server's webhooks")
-	server := flag.String("watchword", "", "path of the watchword binary")
-	seconds := flag.Duration("time", 5*time.Second, "of each measurement")
-	connections := flag.String("connections", "1,16,64", "of each measurement")
-	rounds := flag.Int("rounds", 2, "measurements of each server, in turn; the median counts")
+	baseline := flag.String("baseline", "", "serve a baseline: evalsha or nothing")
+	redisURL := flag.String("redis", "", "Redis `URL` of the baseline")
+	sink := flag.String("sink", "", "`URL` for the baseline's webhooks")
+	server := flag.String("watchword", "", "`path` of the watchword binary")
+	seconds := flag.Duration("time", 5*time.Second, "duration of each measurement")
+	connections := flag.String("connections", "1,16,64", "numbers of connections, separated by commas")
+	rounds := flag.Int("rounds", 2, "measurements of each server, in turn; the median is printed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	var err error
-	if *bare != "" {
-		err = serveBare(ctx, *bare, *redisURL, *sink)
+	if *baseline != "" {
+		err = serveBaseline(ctx, *baseline, *redisURL, *sink)
 	} else {
-		err = compare(ctx, *server, numbers(*connections), *seconds, *rounds)
+		err = compare(ctx, *server, parseNumbers(*connections), *seconds, *rounds)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "watchword-bench:", err)
@@ -41,7 +40,7 @@ func main() {
 	}
 }
 
-func numbers(list string) (out []int) {
+func parseNumbers(list string) (out []int) {
 	for _, part := range strings.Split(list, ",") {
 		if n, err := strconv.Atoi(strings.TrimSpace(part)); err == nil && n > 0 {
 			out = append(out, n)
@@ -50,9 +49,9 @@ func numbers(list string) (out []int) {
 	return out
 }
 
-// compare measures all servers at each number of connections.
+// compare measures all servers at each number of connections and prints the results.
 func compare(ctx context.Context, watchword string, connections []int, length time.Duration, rounds int) error {
-	sink, err := newSink()
+	sink, err := startSink()
 	if err != nil {
 		return err
 	}
@@ -64,8 +63,8 @@ func compare(ctx context.Context, watchword string, connections []int, length ti
 	defer rd.stop()
 	servers := []*process{
 		{name: "watchword", command: watchwordCommand(watchword, rd.url, sink.url)},
-		{name: "bare evalsha", command: bareCommand("evalsha", rd.url, sink.url)},
-		{name: "bare nothing", command: bareCommand("nothing", rd.url, sink.url)},
+		{name: "evalsha", command: baselineCommand("evalsha", rd.url, sink.url)},
+		{name: "nothing", command: baselineCommand("nothing", rd.url, sink.url)},
 	}
 	for _, s := range servers {
 		if err := s.start(ctx); err != nil {
@@ -73,7 +72,7 @@ func compare(ctx context.Context, watchword string, connections []int, length ti
 		}
 		defer s.stop()
 	}
-	fmt.Printf("%-14s %5s %10s %9s %9s %12s %10s %8s %8s\n", "server", "conns", "cycles/s", "p50", "p99", "CPU/cycle", "redis/cyc", "of bare", "CPU of")
+	fmt.Printf("%-14s %5s %10s %9s %9s %12s %10s %13s %10s\n", "server", "conns", "cycles/s", "p50", "p99", "CPU/cycle", "redis/cyc", "cycles ratio", "CPU ratio")
 	for _, n := range connections {
 		results := make([][]result, len(servers))
 		for range rounds {
@@ -85,9 +84,9 @@ func compare(ctx context.Context, watchword string, connections []int, length ti
 				results[i] = append(results[i], r)
 			}
 		}
-		reference := median(results[1])
+		baseline := median(results[1])
 		for i, s := range servers {
-			median(results[i]).print(s.name, n, reference)
+			median(results[i]).print(s.name, n, baseline)
 		}
 	}
 	return nil

@@ -20,7 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// process is one server under load.
+// A process is one server under load.
 type process struct {
 	name    string
 	command func(ctx context.Context) (*exec.Cmd, error)
@@ -28,20 +28,20 @@ type process struct {
 	url     string
 }
 
-// readyLine is what a server prints when it listens.
+// readyLine is the line that a server prints when it listens.
 func readyLine(addr string) string { return fmt.Sprintf(`{"msg":"listening","addr":%q}`, addr) }
 
-func bareCommand(kind, redisURL, sink string) func(context.Context) (*exec.Cmd, error) {
+func baselineCommand(kind, redisURL, sink string) func(context.Context) (*exec.Cmd, error) {
 	return func(ctx context.Context) (*exec.Cmd, error) {
 		self, err := os.Executable()
-		return exec.CommandContext(ctx, self, "-bare", kind, "-redis", redisURL, "-sink", sink), err
+		return exec.CommandContext(ctx, self, "-baseline", kind, "-redis", redisURL, "-sink", sink), err
 	}
 }
 
 func watchwordCommand(path, redisURL, sink string) func(context.Context) (*exec.Cmd, error) {
 	return func(ctx context.Context) (*exec.Cmd, error) {
 		if path == "" {
-			return nil, errors.New("-watchword is missing: where the binary is")
+			return nil, errors.New("-watchword is missing: the path of the binary")
 		}
 		dir, err := os.MkdirTemp("", "watchword-bench")
 		if err != nil {
@@ -57,9 +57,9 @@ func watchwordCommand(path, redisURL, sink string) func(context.Context) (*exec.
 	}
 }
 
-var listening = regexp.MustCompile(`\{.*"msg":"listening".*\}`)
+var listeningLine = regexp.MustCompile(`\{.*"msg":"listening".*\}`)
 
-// start runs the server and waits for the line that says where it listens.
+// start starts the server and waits for its readyLine.
 func (p *process) start(ctx context.Context) error {
 	var err error
 	if p.cmd, err = p.command(ctx); err != nil {
@@ -78,7 +78,7 @@ func (p *process) start(ctx context.Context) error {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		var line struct{ Addr string }
-		if m := listening.Find(lines.Bytes()); m != nil && json.Unmarshal(m, &line) == nil {
+		if m := listeningLine.Find(lines.Bytes()); m != nil && json.Unmarshal(m, &line) == nil {
 			p.url = "http://" + line.Addr
 			go func() { _, _ = io.Copy(io.Discard, r) }()
 			return nil
@@ -95,8 +95,8 @@ func (p *process) stop() {
 	}
 }
 
-// cpu is the time that the process has computed so far: fields 14 and 15 of /proc/PID/stat, in hundredths of a second.
-func (p *process) cpu() time.Duration {
+// cpuTime returns the process's CPU time so far: fields 14 and 15 of /proc/PID/stat, in hundredths of a second.
+func (p *process) cpuTime() time.Duration {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
@@ -107,7 +107,7 @@ func (p *process) cpu() time.Duration {
 	return time.Duration(user+system) * 10 * time.Millisecond
 }
 
-// redisServer is a Redis of the benchmark's own.
+// A redisServer is the benchmark's Redis.
 type redisServer struct {
 	url    string
 	cmd    *exec.Cmd
@@ -143,8 +143,8 @@ func (s *redisServer) stop() {
 	_ = s.cmd.Wait()
 }
 
-// commands counts what clients ask for while f runs, by MONITOR; what scripts call inside Redis is not among it.
-func (s *redisServer) commands(ctx context.Context, f func() error) (n int, err error) {
+// countCommands counts the commands of clients while f runs, with MONITOR. Commands that scripts call do not count.
+func (s *redisServer) countCommands(ctx context.Context, f func() error) (n int, err error) {
 	conn, err := net.Dial("tcp", s.client.Options().Addr)
 	if err != nil {
 		return 0, err
@@ -153,7 +153,7 @@ func (s *redisServer) commands(ctx context.Context, f func() error) (n int, err 
 	if _, err := io.WriteString(conn, "MONITOR\r\n"); err != nil || !lines.Scan() {
 		return 0, errors.Join(err, lines.Err())
 	}
-	const last = "that-is-all"
+	const last = "end-of-count"
 	counted := make(chan int)
 	go func() {
 		n := 0

@@ -16,14 +16,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// startInProcess runs a development server inside the test, with what the test changes in its settings.
+// startInProcess starts a development server inside the test, with changed settings.
 func startInProcess(t *testing.T, change func(*settings)) *node {
 	t.Helper()
 	n, _ := startInProcessWithEngines(t, change)
 	return n
 }
 
-// startInProcessWithEngines also returns the engines, in the order of their apps.
+// startInProcessWithEngines also returns the engines, in the order of the apps.
 func startInProcessWithEngines(t *testing.T, change func(*settings)) (*node, []*watchword.Engine) {
 	t.Helper()
 	n := &node{t: t, log: &syncBuffer{}}
@@ -31,25 +31,25 @@ func startInProcessWithEngines(t *testing.T, change func(*settings)) (*node, []*
 	s := c.developmentSettings(fileConfig{DataDir: t.TempDir()})
 	s.apps[0].publicURL, s.apps[0].rpID = "https://verify.example.com", ""
 	change(&s)
-	h, problems := build(t.Context(), s, slog.New(slog.NewJSONHandler(n.log, nil)), nil)
+	svc, problems := build(t.Context(), s, slog.New(slog.NewJSONHandler(n.log, nil)), nil)
 	if problems = append(c.problems, problems...); len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	r := &serverProcess{settings: s, log: slog.New(slog.NewJSONHandler(n.log, nil))}
-	finish := r.startBackgroundTasks(h)
-	web := httptest.NewServer(h.handler)
+	p := &serverProcess{settings: s, log: slog.New(slog.NewJSONHandler(n.log, nil))}
+	stop := p.startBackgroundTasks(svc)
+	web := httptest.NewServer(svc.handler)
 	t.Cleanup(func() {
 		web.Close()
-		finish()
-		if err := h.storage.close(); err != nil {
+		stop()
+		if err := svc.storage.close(); err != nil {
 			t.Error(err)
 		}
 	})
 	n.url = web.URL
-	return n, h.engines
+	return n, svc.engines
 }
 
-// A fakeTwilio takes messages when it is told to, and knows how to report.
+// A fakeTwilio accepts a message for each value in release, and sends delivery reports.
 type fakeTwilio struct {
 	*httptest.Server
 	release   chan struct{}
@@ -71,7 +71,7 @@ func newFakeTwilio(t *testing.T) *fakeTwilio {
 	return f
 }
 
-// report posts what Twilio would to n, in the place of the public URL, signed with a token over a URL.
+// report sends n the report that Twilio would send to the callback URL, signed with a token over a URL. It returns the status.
 func (f *fakeTwilio) report(n *node, callback, signed, token, status string) int {
 	n.t.Helper()
 	form := url.Values{"MessageSid": {"SM1"}, "MessageStatus": {status}}
@@ -91,8 +91,7 @@ func (f *fakeTwilio) report(n *node, callback, signed, token, status string) int
 	return res.StatusCode
 }
 
-// What a provider reports is believed if it has signed it for that message, and moves a delivery's status on, never
-// back.
+// A delivery report is accepted only with a signature for its message. It never moves the status back.
 func TestDeliveryReportNeedsSignatureAndNeverMovesStatusBack(t *testing.T) {
 	f := newFakeTwilio(t)
 	n := startInProcess(t, func(s *settings) {
@@ -104,7 +103,7 @@ func TestDeliveryReportNeedsSignatureAndNeverMovesStatusBack(t *testing.T) {
 	id := n.start(sms("+14155550123", "a")).str("id")
 	callback := <-f.callbacks
 	if !strings.HasPrefix(callback, "https://verify.example.com/callbacks/dev/") || !strings.HasSuffix(callback, "/"+id+"/1/sms") {
-		t.Fatalf("Twilio is to report to %q", callback)
+		t.Fatalf("the callback URL is %q", callback)
 	}
 	waitFor(t, "queued <nil>", func() string { return n.deliveryStatus(id) })
 	f.release <- struct{}{}
@@ -116,32 +115,32 @@ func TestDeliveryReportNeedsSignatureAndNeverMovesStatusBack(t *testing.T) {
 	waitFor(t, "sent twilio", func() string { return n.deliveryStatus(other) })
 
 	for name, status := range map[string]int{
-		"forged":               f.report(n, callback, callback, "another token", "delivered"),
-		"another challenge's":  f.report(n, callback, otherCallback, twilioToken, "delivered"),
-		"the address as it is": f.report(n, callback, strings.Replace(callback, "https://verify.example.com", n.url, 1), twilioToken, "delivered"),
+		"forged":                     f.report(n, callback, callback, "another token", "delivered"),
+		"another challenge's":        f.report(n, callback, otherCallback, twilioToken, "delivered"),
+		"URL without the public URL": f.report(n, callback, strings.Replace(callback, "https://verify.example.com", n.url, 1), twilioToken, "delivered"),
 	} {
 		if status != http.StatusForbidden || n.deliveryStatus(id) != "sent twilio" {
-			t.Errorf("%s: answered %d; the delivery is %s", name, status, n.deliveryStatus(id))
+			t.Errorf("%s: answered %d; the status is %s", name, status, n.deliveryStatus(id))
 		}
 	}
 	for _, status := range []string{"delivered", "sent", "sending", "undelivered", "delivered"} {
 		if code := f.report(n, callback, callback, twilioToken, status); code != http.StatusNoContent || n.deliveryStatus(id) != "delivered twilio" {
-			t.Errorf("%s: answered %d; the delivery is %s", status, code, n.deliveryStatus(id))
+			t.Errorf("%s: answered %d; the status is %s", status, code, n.deliveryStatus(id))
 		}
 	}
 	if got := n.deliveryStatus(other); got != "sent twilio" {
-		t.Errorf("the other challenge's delivery is %s", got)
+		t.Errorf("the other challenge's status is %s", got)
 	}
 	unknown := strings.Replace(callback, id, id[:len(id)-8]+"AAAAAAAA", 1)
 	if code := f.report(n, unknown, unknown, twilioToken, "delivered"); code != http.StatusNoContent {
-		t.Errorf("a challenge that nobody knows is answered %d", code)
+		t.Errorf("report of an unknown challenge: answered %d", code)
 	}
 	if log := n.log.String(); strings.Contains(log, twilioToken) {
 		t.Error("the token is in the log")
 	}
 }
 
-// Without a public URL that a provider can reach none is given one.
+// Senders get a callback URL only if the public URL is https, so that the provider can reach it.
 func TestSenderGetsNoCallbackURLWithoutHTTPS(t *testing.T) {
 	f := newFakeTwilio(t)
 	n := startInProcess(t, func(s *settings) {
@@ -151,27 +150,27 @@ func TestSenderGetsNoCallbackURLWithoutHTTPS(t *testing.T) {
 	n.start(func(o object) { o["channel"], o["to"] = "sms", "+14155550123" })
 	f.release <- struct{}{}
 	if callback := <-f.callbacks; callback != "" {
-		t.Errorf("Twilio is to report to %q", callback)
+		t.Errorf("the callback URL is %q", callback)
 	}
 }
 
-// Two senders never share a URL, and those that take no reports serve nothing.
+// No two senders share a callback URL. Senders that take no reports have no route.
 func TestSendersGetDistinctCallbackURLs(t *testing.T) {
 	sender := func(path, url string) senderSettings { return senderSettings{path, watchword.NewCode(url)} }
 	twilio := "twilio://AC1:" + twilioToken + "@/?from=%2B14155550100"
 	b := newBuilder(settings{}, slog.New(slog.DiscardHandler))
-	reports := newCallbacks(appSettings{id: "shop", publicURL: "https://verify.example.com"})
+	callbacks := newCallbacks(appSettings{id: "shop", publicURL: "https://verify.example.com"})
 	app := appSettings{send: map[string][]senderSettings{"sms": {sender("send.sms[0]", twilio), sender("send.sms[1]", twilio)}, "voice": {sender("send.voice[0]", twilio)},
 		"email": {sender("send.email[0]", "webhook+https://example.com/?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}}}
-	if _, err := b.openSenders(app, senderProviders(newInbox()), reports); err != nil {
+	if _, err := b.openSenders(app, senderProviders(newInbox()), callbacks); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"POST /callbacks/shop/1/", "POST /callbacks/shop/2/", "POST /callbacks/shop/3/"}
 	got := make([]string, 0, len(want))
-	for pattern := range reports.routes {
+	for pattern := range callbacks.routes {
 		got = append(got, pattern)
 	}
 	if slices.Sort(got); !slices.Equal(got, want) {
-		t.Errorf("mounted %v", got)
+		t.Errorf("routes %v", got)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
-// Whatever is written over every value that a server keeps in Redis, the next start, check and removal of a subject work.
+// After all Redis values of a server are overwritten, the next start, check and removal of a subject work.
 func TestServerReplacesDamagedRedisValues(t *testing.T) {
 	server := redistest.Start(t)
 	n := startNode(t, t.TempDir(), server.URL())

@@ -21,7 +21,7 @@ import (
 
 const eventsSecret = "whsec_Wk0k6eKK29JxVqMVKTdvHDMOAjlrAo0Y"
 
-// An eventReceiver is an app's endpoint of events. It takes what the Standard Webhooks library verifies.
+// An eventReceiver is an event endpoint. It accepts what the Standard Webhooks library verifies.
 type eventReceiver struct {
 	*httptest.Server
 	mu     sync.Mutex
@@ -31,14 +31,14 @@ type eventReceiver struct {
 
 func newEventReceiver(t *testing.T) *eventReceiver {
 	l := &eventReceiver{types: map[string][]object{}}
-	oracle, err := standardwebhooks.NewWebhook(eventsSecret)
+	verifier, err := standardwebhooks.NewWebhook(eventsSecret)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		if err := oracle.Verify(body, r.Header); err != nil {
-			t.Errorf("the library refuses an event: %v", err)
+		if err := verifier.Verify(body, r.Header); err != nil {
+			t.Errorf("the Standard Webhooks library refuses an event: %v", err)
 		}
 		var event struct {
 			Type string
@@ -60,7 +60,7 @@ func (l *eventReceiver) settings(types ...string) eventsSettings {
 	return eventsSettings{watchword.NewCode(l.URL + "/?secret=" + eventsSecret), types}
 }
 
-// eventsOf returns the data of the events of a type about a challenge; an empty id is any.
+// eventsOf returns the data of the events of a type about a challenge. An empty id matches all.
 func (l *eventReceiver) eventsOf(kind, challenge string) (found []object) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,7 +72,7 @@ func (l *eventReceiver) eventsOf(kind, challenge string) (found []object) {
 	return found
 }
 
-// received is the events' types and bodies so far.
+// received returns the types and bodies of the events so far.
 func (l *eventReceiver) received() (types, bodies []string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,16 +81,16 @@ func (l *eventReceiver) received() (types, bodies []string) {
 
 func (l *eventReceiver) waitForEvent(t *testing.T, kind, challenge string) object {
 	t.Helper()
-	waitFor(t, "told", func() string {
+	waitFor(t, "received", func() string {
 		if len(l.eventsOf(kind, challenge)) > 0 {
-			return "told"
+			return "received"
 		}
-		return "nothing of " + kind
+		return "no event " + kind
 	})
 	return l.eventsOf(kind, challenge)[0]
 }
 
-// What happens on the way is told to the app's endpoints, each what it asked for, and holds no secret and no address.
+// Each endpoint gets the events that it subscribes to. They contain no secret and no address.
 func TestEventsReachSubscribedEndpointsWithoutSecrets(t *testing.T) {
 	all, approvals := newEventReceiver(t), newEventReceiver(t)
 	hold := make(chan struct{})
@@ -100,7 +100,7 @@ func TestEventsReachSubscribedEndpointsWithoutSecrets(t *testing.T) {
 		s.apps[0].events = []eventsSettings{{watchword.NewCode(slow.URL + "/?secret=" + eventsSecret), nil}, all.settings(),
 			approvals.settings("challenge.approved", "factor.*")}
 	})
-	t.Cleanup(func() { close(hold) }) // before the house ends: cleanups run backwards
+	t.Cleanup(func() { close(hold) }) // before the server shuts down; cleanups run in reverse order
 
 	good := n.start(func(o object) { o["metadata"] = object{"order": "17"} })
 	id, code := good.str("id"), n.waitForCode(good.str("id"))
@@ -124,7 +124,7 @@ func TestEventsReachSubscribedEndpointsWithoutSecrets(t *testing.T) {
 	if r := n.call("POST", "/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "dave@example.com"}); r.errorCode() != "rate_limited" {
 		t.Fatal(r.text)
 	}
-	enrolled := n.enrolRecovery()
+	enrolled := n.enrolRecoveryCodes()
 
 	for kind, challenge := range map[string]string{watchword.EventStarted: id, watchword.EventMessageSent: id, watchword.EventFailed: id,
 		watchword.EventLocked: locked, watchword.EventCanceled: canceled, watchword.EventFactorEnrolled: enrolled, watchword.EventLimitReached: ""} {
@@ -142,10 +142,10 @@ func TestEventsReachSubscribedEndpointsWithoutSecrets(t *testing.T) {
 	if f := approvals.waitForEvent(t, watchword.EventFactorEnrolled, enrolled)["factor"]; f == nil {
 		t.Error("the enrolment names no factor")
 	}
-	asked, _ := approvals.received()
-	for _, kind := range asked {
+	types, _ := approvals.received()
+	for _, kind := range types {
 		if kind != watchword.EventApproved && !strings.HasPrefix(kind, "factor.") {
-			t.Errorf("%s was told to whom did not ask for it", kind)
+			t.Errorf("%s was sent to an endpoint that did not subscribe to it", kind)
 		}
 	}
 	_, bodies := all.received()
@@ -157,8 +157,8 @@ func TestEventsReachSubscribedEndpointsWithoutSecrets(t *testing.T) {
 	}
 }
 
-// enrolRecovery enrols recovery codes, and returns the challenge's id.
-func (n *node) enrolRecovery() string {
+// enrolRecoveryCodes enrols recovery codes, and returns the challenge's id.
+func (n *node) enrolRecoveryCodes() string {
 	n.t.Helper()
 	r := n.call("POST", "/v1/challenges", object{"strategy": "recovery", "purpose": "enrol", "subject": "user_42"})
 	codes, _ := r.body["public"].(object)["codes"].([]any)
@@ -172,7 +172,7 @@ func (n *node) enrolRecovery() string {
 	return r.str("id")
 }
 
-// An app's events are told to its own endpoints, and what is on its way when the server ends is still told.
+// Events that are not delivered yet when the server shuts down are delivered first.
 func TestPendingEventsAreDeliveredAtShutdown(t *testing.T) {
 	l := newEventReceiver(t)
 	var id string
@@ -182,29 +182,29 @@ func TestPendingEventsAreDeliveredAtShutdown(t *testing.T) {
 	})
 	for _, kind := range []string{watchword.EventStarted, watchword.EventMessageSent} {
 		if len(l.eventsOf(kind, id)) != 1 {
-			t.Errorf("%s was told %d times", kind, len(l.eventsOf(kind, id)))
+			t.Errorf("%s was delivered %d times", kind, len(l.eventsOf(kind, id)))
 		}
 	}
 }
 
-// A runnerFunc is a runner.
-type runnerFunc func(ctx context.Context) error
+// A taskFunc is a backgroundTask.
+type taskFunc func(ctx context.Context) error
 
-func (f runnerFunc) Run(ctx context.Context) error { return f(ctx) }
+func (f taskFunc) Run(ctx context.Context) error { return f(ctx) }
 
-// What became of the last messages is an event too, so the messages come first.
+// The outcome of the last messages is an event too, so workers end first.
 func TestShutdownEndsWorkersBeforeEventPublishers(t *testing.T) {
 	var ended []string
 	ending := func(what string) []backgroundTask {
-		return []backgroundTask{runnerFunc(func(ctx context.Context) error {
+		return []backgroundTask{taskFunc(func(ctx context.Context) error {
 			<-ctx.Done()
 			ended = append(ended, what)
 			return nil
 		})}
 	}
-	r := &serverProcess{log: slog.New(slog.DiscardHandler)}
-	r.startBackgroundTasks(&service{workers: ending("sending"), eventPublishers: ending("telling")})()
-	if !slices.Equal(ended, []string{"sending", "telling"}) {
+	p := &serverProcess{log: slog.New(slog.DiscardHandler)}
+	p.startBackgroundTasks(&service{workers: ending("workers"), eventPublishers: ending("publishers")})()
+	if !slices.Equal(ended, []string{"workers", "publishers"}) {
 		t.Errorf("ended %v", ended)
 	}
 }

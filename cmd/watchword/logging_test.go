@@ -34,18 +34,18 @@ func TestLibraryLoggerLogsKindWithoutText(t *testing.T) {
 
 func TestServerLogsPanicWithoutItsText(t *testing.T) {
 	var out syncBuffer
-	r := &serverProcess{log: newLogger(&out, slog.LevelInfo)}
+	p := &serverProcess{log: newLogger(&out, slog.LevelInfo)}
 	web := httptest.NewUnstartedServer(nil)
-	web.Config = r.newHTTPServer("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("492039") }))
+	web.Config = p.newHTTPServer("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("492039") }))
 	web.Start()
 	defer web.Close()
 	if _, err := http.Get(web.URL); err == nil {
-		t.Error("a panic was answered")
+		t.Error("a request whose handler panics got a reply")
 	}
 	waitFor(t, "true", func() string {
 		return map[bool]string{true: "true"}[strings.Contains(out.String(), "panic in a handler")]
 	})
 	if text := out.String(); !json.Valid([]byte(text)) || strings.Contains(text, "492039") || strings.Contains(text, "127.0.0.1") {
-		t.Errorf("the log says %s", text)
+		t.Errorf("unexpected log: %s", text)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// Keys may be used on pages at the RP id or below it; others of the app's are related ones. In development the app's own
-// pages count too, and are never related.
+// Passkeys can be used on pages at the relying-party id or below it. The app's other origins are related ones. In development the app's
+// own pages count too, and are never related.
 func TestOriginsAreOwnAtOrBelowRPIDAndElseRelated(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -30,8 +30,8 @@ func TestOriginsAreOwnAtOrBelowRPIDAndElseRelated(t *testing.T) {
 	}
 }
 
-// The hosted pages and the ES module for apps do the same by hand where a browser lacks it. The server imports no strategy,
-// so each has it for itself.
+// The hosted pages and the ES module for apps have the same fallback for browsers without WebAuthn's JSON methods. The server imports no
+// strategy, so each has a copy.
 func TestPagesAndModuleShareWebAuthnFallback(t *testing.T) {
 	const second = "// What follows does by hand"
 	byHand := func(path string) string {

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
-// A process dies when an answer has been spent and the challenge is not won yet. The same answer wins at the next one; no
-// other answer does, and it wins no other challenge.
+// A process is killed after it has spent an answer and before it has approved the challenge. The same answer is then approved for that
+// challenge. No other answer is, and no other challenge is approved by it.
 func TestRightAnswerIsApprovedAfterKillBetweenSpendingAndApproval(t *testing.T) {
 	eachStorage(t, func(t *testing.T, s testStorage) {
 		other, factors := s.server(t, s.proxy()), s.factors(t)
@@ -22,8 +22,8 @@ func TestRightAnswerIsApprovedAfterKillBetweenSpendingAndApproval(t *testing.T) 
 					p := &twoServers{nodes: [2]*node{s.server(t, through), other}, factors: factors}
 					for n := range rounds(10, 60) {
 						killed := p.killAfterSpending(t, through, rightAnswerCase{k, wrong, 1})
-						p.nodes[0] = s.server(t, through) // and the next one to be killed
-						if n%10 == 0 {                    // a refusal may have to wait for the try that is lost
+						p.nodes[0] = s.server(t, through) // the next one to be killed
+						if n%10 == 0 {                    // a refusal may wait for the lost try
 							killed.expectOthersRefused(t, p.nodes[0])
 						}
 						killed.expectSameAnswerApproved(t, p.nodes[0])
@@ -34,14 +34,14 @@ func TestRightAnswerIsApprovedAfterKillBetweenSpendingAndApproval(t *testing.T) 
 	})
 }
 
-// An interruptedCheck is one whose server died.
+// An interruptedCheck is a check whose server was killed.
 type interruptedCheck struct {
 	who       *person
 	id, other string // the challenge, and another one of the same subject that is open
 	right     any
 }
 
-// killAfterSpending sends a right answer and kills the server when it is about to close the challenge.
+// killAfterSpending sends a right answer, and kills the server when it sends the script that approves the challenge.
 func (p *twoServers) killAfterSpending(t *testing.T, through redisProxy, c rightAnswerCase) interruptedCheck {
 	t.Helper()
 	fail := func(err error) {
@@ -61,7 +61,7 @@ func (p *twoServers) killAfterSpending(t *testing.T, through redisProxy, c right
 		answered <- r
 	}()
 	waitForHold(t, hold, answered)
-	// A process that has not heard of a partition's clock yet has its first script refused, and sends it again.
+	// The first script of a process for a Redis node is refused, because the process does not know the node's clock yet. It is sent again.
 	if f, err := p.factor(t.Context(), who.subject); err == nil && f.LastUsedAt.IsZero() {
 		next := through.HoldNth("evalsha", 1)
 		hold.Release()
@@ -81,13 +81,13 @@ func waitForHold(t *testing.T, hold *redistest.Hold, answered <-chan reply) {
 	select {
 	case <-hold.Came():
 	case r := <-answered:
-		t.Fatalf("answered without the script that closes: %d %s", r.status, r.text)
+		t.Fatalf("answered without the script that approves: %d %s", r.status, r.text)
 	case <-time.After(testTimeout):
-		t.Fatal("the script that closes does not come")
+		t.Fatal("the script that approves does not arrive")
 	}
 }
 
-// expectOutcome gives an answer to a server and expects an outcome.
+// expectOutcome sends an answer to a server and checks the outcome.
 func (b interruptedCheck) expectOutcome(t *testing.T, n *node, what, id string, answer any, want func(outcome string) bool) {
 	t.Helper()
 	r, err := n.answer(id, "mfa", b.who.subject, answer)
@@ -98,11 +98,11 @@ func (b interruptedCheck) expectOutcome(t *testing.T, n *node, what, id string, 
 		t.Errorf("%s: %s", what, r.outcome())
 	}
 	if claims, _ := r.body["claims"].(object); r.status == http.StatusOK && claims["jti"] != id {
-		t.Errorf("%s: a receipt of %v", what, claims["jti"])
+		t.Errorf("%s: receipt with jti %v", what, claims["jti"])
 	}
 }
 
-// expectOthersRefused gives answers that what was spent must not help.
+// expectOthersRefused sends answers that must not be approved although the right one was spent.
 func (b interruptedCheck) expectOthersRefused(t *testing.T, n *node) {
 	t.Helper()
 	notApproved := func(outcome string) bool { return outcome != "200" }
@@ -112,7 +112,7 @@ func (b interruptedCheck) expectOthersRefused(t *testing.T, n *node) {
 	}
 }
 
-// expectSameAnswerApproved gives the same answer once more, and again.
+// expectSameAnswerApproved sends the same answer twice. The first is approved.
 func (b interruptedCheck) expectSameAnswerApproved(t *testing.T, n *node) {
 	t.Helper()
 	is := func(want string) func(string) bool { return func(outcome string) bool { return outcome == want } }

@@ -17,10 +17,10 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// soak is the environment variable that asks for more rounds, as make soak does.
+// soak is the environment variable with which make soak asks for more rounds.
 const soak = "WATCHWORD_SOAK"
 
-// rounds is how often each case is tried.
+// rounds returns how often a case is repeated.
 func rounds(usually, soaking int) int {
 	if os.Getenv(soak) != "" {
 		return soaking
@@ -28,21 +28,21 @@ func rounds(usually, soaking int) int {
 	return usually
 }
 
-// A redisProxy stands before a Redis, or before all nodes of a Cluster.
+// A redisProxy is between a server and a Redis, or all nodes of a Cluster.
 type redisProxy interface {
 	URL() string
 	SetLag(toServer, toClient time.Duration)
 	HoldNth(word string, n int) *redistest.Hold
 }
 
-// A testStorage is where servers keep what they know: a Redis, which they reach through proxies, and a database.
+// A testStorage is the storage of several servers: a Redis, to which each has a proxy, and a database.
 type testStorage struct {
 	dir      string // of the development keys
 	database string // its URL
 	proxy    func() redisProxy
 }
 
-// eachStorage runs a test on each combination that is supported, on both at once.
+// eachStorage runs a test on each supported combination, in parallel.
 func eachStorage(t *testing.T, test func(t *testing.T, s testStorage)) {
 	t.Run("redis and sqlite", func(t *testing.T) {
 		t.Parallel()
@@ -63,7 +63,7 @@ func (s testStorage) server(t *testing.T, through redisProxy) *node {
 	return startNode(t, s.dir, through.URL(), "--database", s.database, "--log-level", "error")
 }
 
-// factors looks into the database, with the keys of the servers.
+// factors opens the servers' database with their keys.
 func (s testStorage) factors(t *testing.T) *watchword.Engine {
 	t.Helper()
 	must := func(err error) {
@@ -89,7 +89,7 @@ func (s testStorage) factors(t *testing.T) *watchword.Engine {
 	return engine
 }
 
-// people counts subjects; each case has its own, with budgets and limits of its own.
+// people counts subjects. Each case has its own, with limits of its own.
 var people atomic.Int64
 
 func newSubject() string { return fmt.Sprintf("person_%d", people.Add(1)) }
@@ -107,12 +107,12 @@ func (n *node) begin(strategy, purpose, subject string) (reply, error) {
 	return r, err
 }
 
-// answer gives an answer to a challenge of a purpose.
+// answer sends an answer to a challenge.
 func (n *node) answer(id, purpose, subject string, answer any) (reply, error) {
 	return n.post("/v1/challenges/"+id+"/check", object{"purpose": purpose, "subject": subject, "answer": answer})
 }
 
-// outcome is a status and, where it is a problem, its code.
+// outcome returns the status and, of a refused request, the problem code.
 func (r reply) outcome() string {
 	if r.errorCode() == "" {
 		return fmt.Sprint(r.status)

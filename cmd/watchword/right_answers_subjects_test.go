@@ -13,14 +13,14 @@ import (
 	"github.com/pquerna/otp/totp"
 )
 
-// A person is a subject with one factor, and knows the right answer to a challenge and some wrong ones.
+// A person is a subject with one factor, and their right and wrong answers.
 type person struct {
 	strategy, subject string
 	right             func(started reply) any
 	wrong             []string
 }
 
-// A strategyUnderTest is a strategy whose answers are spent: how many tries its challenges have, and how somebody enrols.
+// A strategyUnderTest is a strategy with single-use answers, the number of tries of its challenges, and how its factor is enrolled.
 type strategyUnderTest struct {
 	strategy string
 	tries    int
@@ -36,13 +36,13 @@ func strategiesUnderTest(t *testing.T, n *node) []strategyUnderTest {
 	}
 }
 
-// newPerson enrols somebody new.
+// newPerson enrols a factor for a new subject.
 func (k strategyUnderTest) newPerson(n *node) (*person, error) {
 	p := &person{strategy: k.strategy, subject: newSubject()}
 	return p, k.enrol(n, p)
 }
 
-// enrolWith starts an enrolment and finishes it with the answer that follows from what is shown.
+// enrolWith starts an enrolment and finishes it with an answer to its public data.
 func (p *person) enrolWith(n *node, answer func(public object) any) error {
 	started, err := n.begin(p.strategy, "enrol", p.subject)
 	if err != nil {
@@ -56,7 +56,7 @@ func (p *person) enrolWith(n *node, answer func(public object) any) error {
 	return err
 }
 
-// enrolTOTP proves by the present code; the right answer is the next one, which passes for as long as a round takes.
+// enrolTOTP enrols with the present code. The right answer is the next code, which is accepted for longer than a round takes.
 func enrolTOTP(n *node, p *person) error {
 	const period = 30 * time.Second
 	return p.enrolWith(n, func(public object) any {
@@ -83,7 +83,7 @@ func enrolHOTP(n *node, p *person) error {
 
 func constantAnswer(answer string) func(reply) any { return func(reply) any { return answer } }
 
-// codesOutside are codes that are not among those of a range.
+// codesOutside returns codes other than those of a range of steps or counters.
 func codesOutside(code func(int) string, from, to int) (wrong []string) {
 	var taken []string
 	for n := from; n <= to; n++ {
@@ -97,7 +97,7 @@ func codesOutside(code func(int) string, from, to int) (wrong []string) {
 	return wrong
 }
 
-// unusedCodes are well-formed recovery codes that are nobody's.
+// unusedCodes returns well-formed recovery codes that no subject has.
 func unusedCodes(t *testing.T, n *node) []string {
 	t.Helper()
 	started, err := n.begin("recovery", "enrol", newSubject())
@@ -116,7 +116,7 @@ func toStrings(list any) (out []string) {
 	return out
 }
 
-// enrolRecovery confirms a set by its first code, which stays unused; the right answer is the second.
+// enrolRecovery confirms a set by its first code, which stays unused. The right answer is the second code.
 func enrolRecovery(wrong []string) func(*node, *person) error {
 	return func(n *node, p *person) error {
 		p.wrong = wrong
@@ -128,7 +128,7 @@ func enrolRecovery(wrong []string) func(*node, *person) error {
 	}
 }
 
-// enrolKey registers an authenticator of another maker.
+// enrolKey registers a virtual authenticator of an independent library.
 func enrolKey(n *node, p *person) error {
 	rp := virtualwebauthn.RelyingParty{ID: "localhost", Name: devApp, Origin: "http://localhost:3000"}
 	auth, credential := virtualwebauthn.NewAuthenticator(), newCredential()
@@ -151,8 +151,7 @@ func enrolKey(n *node, p *person) error {
 	})
 }
 
-// newCredential makes a key whose coordinates are both of 32 bytes: the library leaves out leading zeros, which is wrong for
-// one key in 128.
+// newCredential makes a key whose coordinates both have 32 bytes. The library omits leading zeros, which is wrong for one key in 128.
 func newCredential() virtualwebauthn.Credential {
 	const whole = 77 // bytes in COSE form
 	for {

@@ -14,28 +14,28 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Right answers never lose to their own copies: of any number of identical right answers exactly one is approved, never
-// none, and the others hear so. Here two processes on one Redis and one database are asked, one of them far from Redis.
+// Of any number of identical right answers exactly one is approved, and the others get challenge_approved. These tests send them to
+// two processes on one Redis and one database, one of which has a slow connection to Redis.
 
-// twoServers share everything; factors looks into their database.
+// twoServers are servers on one storage. factors opens their database.
 type twoServers struct {
-	nodes   [2]*node // the first is far from Redis
+	nodes   [2]*node // the first has a slow connection to Redis
 	factors *watchword.Engine
 }
 
-// lag is how much longer a command takes from the far server to Redis.
+// lag is the additional time of a command from the slow server to Redis.
 const lag = 25 * time.Millisecond
 
 func newTwoServers(t *testing.T, s testStorage) *twoServers {
 	t.Helper()
-	far := s.proxy()
-	p := &twoServers{nodes: [2]*node{s.server(t, far), s.server(t, s.proxy())}}
+	slow := s.proxy()
+	p := &twoServers{nodes: [2]*node{s.server(t, slow), s.server(t, s.proxy())}}
 	p.factors = s.factors(t)
-	far.SetLag(lag, 0)
+	slow.SetLag(lag, 0)
 	return p
 }
 
-// A rightAnswerCase says how many copies of a right answer come, after how many wrong answers.
+// A rightAnswerCase is a number of copies of a right answer, after a number of wrong answers.
 type rightAnswerCase struct {
 	strategyUnderTest
 	wrong, copies int
@@ -63,10 +63,10 @@ func TestTwoServersApproveOneOfIdenticalRightAnswers(t *testing.T) {
 	})
 }
 
-// maxConcurrentRounds is how many rounds go on at once: each waits for Redis most of the time.
+// maxConcurrentRounds is how many rounds run at the same time; a round mostly waits for Redis.
 const maxConcurrentRounds = 8
 
-// runRounds runs the rounds of a case and says how those went that should have gone otherwise.
+// runRounds runs the rounds of a case, and reports unexpected outcomes.
 func (p *twoServers) runRounds(t *testing.T, c rightAnswerCase, rounds int) {
 	t.Helper()
 	var (
@@ -92,8 +92,8 @@ func (p *twoServers) runRounds(t *testing.T, c rightAnswerCase, rounds int) {
 	}
 }
 
-// runRound lets somebody new answer, and says what went otherwise than it should. What a busy machine did not answer in time
-// was promised nothing, so then it is tried again.
+// runRound runs a round with a new subject and returns what is unexpected. It is repeated if a busy machine's Redis did not answer in
+// time, because 503 promises nothing.
 func (p *twoServers) runRound(t *testing.T, c rightAnswerCase, n int) string {
 	const tries = 3
 	var got string
@@ -113,7 +113,7 @@ func (p *twoServers) runRound(t *testing.T, c rightAnswerCase, n int) string {
 	return got
 }
 
-// prepare enrols somebody, starts a challenge and gives the wrong answers.
+// prepare enrols a new subject, starts a challenge and sends the wrong answers.
 func (p *twoServers) prepare(c rightAnswerCase) (who *person, id string, right any, err error) {
 	if who, err = c.newPerson(p.nodes[1]); err != nil {
 		return nil, "", nil, err
@@ -135,15 +135,15 @@ func (p *twoServers) prepare(c rightAnswerCase) (who *person, id string, right a
 	return who, id, right, nil
 }
 
-// intervals are between one copy and the next: none, those of a double click, and one after which the far server has charged a
-// try and not closed the challenge yet.
+// intervals are the times between copies: none, those of a double click, and one after which the slow server has counted the try and
+// not yet approved the challenge.
 func intervals() []time.Duration {
 	return []time.Duration{0, 2 * time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, lag + lag/5}
 }
 
-// sendCopies sends the copies to both servers in turn and compares what they came to.
+// sendCopies sends the copies to both servers in turn, and returns the outcomes and what is unexpected.
 func (p *twoServers) sendCopies(c rightAnswerCase, n int, who *person, id string, right any) (answers map[string]int, wrong string) {
-	apart := intervals()[n/2%len(intervals())] / time.Duration(1+c.copies/10) // many do not come much later than few
+	apart := intervals()[n/2%len(intervals())] / time.Duration(1+c.copies/10) // many copies do not take much longer than few
 	answers = runConcurrently(c.copies, func(i int) string {
 		time.Sleep(time.Duration(i) * apart)
 		r, err := p.nodes[(i+n)%2].answer(id, "mfa", who.subject, right)
@@ -151,7 +151,7 @@ func (p *twoServers) sendCopies(c rightAnswerCase, n int, who *person, id string
 			return err.Error()
 		}
 		if claims, _ := r.body["claims"].(object); r.status == http.StatusOK && claims["jti"] != id {
-			return fmt.Sprint("a receipt of ", claims["jti"])
+			return fmt.Sprint("receipt with jti ", claims["jti"])
 		}
 		return r.outcome()
 	})
@@ -161,7 +161,7 @@ func (p *twoServers) sendCopies(c rightAnswerCase, n int, who *person, id string
 	return answers, ""
 }
 
-// checkAfterwards looks at what is left: no failure, one code used, and that one used up.
+// checkAfterwards checks that there is no failure, and that the answer is used up and nothing else.
 func (p *twoServers) checkAfterwards(t *testing.T, who *person, id string, right any) string {
 	var wrong []string
 	f, err := p.factor(t.Context(), who.subject)
@@ -174,7 +174,7 @@ func (p *twoServers) checkAfterwards(t *testing.T, who *person, id string, right
 		wrong = append(wrong, fmt.Sprint(f.Public["codes_remaining"], " codes remaining"))
 	}
 	if r := p.nodes[0].call(http.MethodGet, "/v1/challenges/"+id, nil); r.str("status") != "approved" {
-		wrong = append(wrong, "reads "+r.str("status"))
+		wrong = append(wrong, "status "+r.str("status"))
 	}
 	next, err := p.nodes[1].begin(who.strategy, "mfa", who.subject)
 	if err != nil {
@@ -190,7 +190,7 @@ func (p *twoServers) checkAfterwards(t *testing.T, who *person, id string, right
 	return strings.Join(wrong, ", ")
 }
 
-// factor is the one factor of a subject.
+// factor returns the only factor of a subject.
 func (p *twoServers) factor(ctx context.Context, subject string) (watchword.Factor, error) {
 	all, err := p.factors.ListFactors(ctx, subject)
 	if err == nil && len(all) != 1 {

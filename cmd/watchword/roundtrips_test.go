@@ -24,7 +24,7 @@ import (
 	redisstore "github.com/watchword-auth/watchword/store/redis"
 )
 
-// commandCounter counts the commands that a client sends.
+// A commandCounter counts the commands that a client sends.
 type commandCounter struct{ n atomic.Int64 }
 
 func (c *commandCounter) DialHook(next goredis.DialHook) goredis.DialHook {
@@ -45,7 +45,7 @@ func (c *commandCounter) ProcessPipelineHook(next goredis.ProcessPipelineHook) g
 	}
 }
 
-// discardingOutbox takes messages in and sends none, so that only the request's own commands are counted.
+// A discardingOutbox accepts messages without sending them, so that only the request's own commands are counted.
 type discardingOutbox struct {
 	watchword.Outbox
 	last watchword.Outgoing
@@ -56,7 +56,7 @@ func (o *discardingOutbox) Put(_ context.Context, out ...watchword.Outgoing) err
 	return nil
 }
 
-// A check over HTTP costs one round trip to Redis, and a start two: the limits, and the challenge.
+// A check over HTTP takes one Redis command. A start takes two: one for the limits and one for the challenge.
 func TestRoundTripsOverHTTP(t *testing.T) {
 	ctx := context.Background()
 	redis := redistest.Start(t)

@@ -84,7 +84,7 @@ func TestWeakPasswordRefusesWellKnownOnes(t *testing.T) {
 	}
 }
 
-// One secret has one use, however it is spelled; an API key is known by its digest only.
+// A secret has one use, however it is encoded. Only the digest of an API key is known.
 func TestCheckSecretsRefusesSecretWithTwoUses(t *testing.T) {
 	secret, other := []byte("\x01\xfe\x9b\x44\x13\x88\xd0\x7a\x29\x5c\xee\x31\xb0\x67\x02\x9f\x45\xaa\x1c\x90\x7b\xe2\x58\x33"), []byte("another secret")
 	text := "whsec_" + base64.StdEncoding.EncodeToString(secret)

@@ -14,21 +14,21 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// script is about the least that a verification could ask of Redis: it stores a small record.
-const script = `return redis.call('SET', KEYS[1], ARGV[1], 'PX', 600000)`
+// baselineScript stores a small record, which is about the least that a verification needs of Redis.
+const baselineScript = `return redis.call('SET', KEYS[1], ARGV[1], 'PX', 600000)`
 
-// record has the size of a sealed challenge.
-var record = string(bytes.Repeat([]byte("x"), 500))
+// baselineRecord has the size of an encrypted challenge.
+var baselineRecord = string(bytes.Repeat([]byte("x"), 500))
 
-// bareServer answers like the API does, without verifying anything.
-type bareServer struct {
-	redis redis.UniversalClient // nil: nothing is stored
-	sha   string
-	hooks chan string
+// A baselineServer replies like the API without verifying anything.
+type baselineServer struct {
+	redis    redis.UniversalClient // nil: nothing is stored
+	sha      string
+	webhooks chan string
 }
 
-func serveBare(ctx context.Context, kind, redisURL, sink string) error {
-	s := &bareServer{hooks: make(chan string, 1<<14)}
+func serveBaseline(ctx context.Context, kind, redisURL, sink string) error {
+	s := &baselineServer{webhooks: make(chan string, 1<<14)}
 	if kind == "evalsha" {
 		o, err := redis.ParseURL(redisURL)
 		if err != nil {
@@ -36,12 +36,12 @@ func serveBare(ctx context.Context, kind, redisURL, sink string) error {
 		}
 		o.PoolSize = 64
 		s.redis = redis.NewClient(o)
-		if s.sha, err = s.redis.ScriptLoad(ctx, script).Result(); err != nil {
+		if s.sha, err = s.redis.ScriptLoad(ctx, baselineScript).Result(); err != nil {
 			return err
 		}
 	}
 	for range 16 {
-		go s.post(sink)
+		go s.sendWebhooks(sink)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -59,25 +59,25 @@ func serveBare(ctx context.Context, kind, redisURL, sink string) error {
 	return nil
 }
 
-func (s *bareServer) start(w http.ResponseWriter, r *http.Request) {
+func (s *baselineServer) start(w http.ResponseWriter, r *http.Request) {
 	id := rand.Text()
-	if s.serve(w, r, id, http.StatusCreated, map[string]any{"id": id, "status": "pending"}) {
-		s.hooks <- id
+	if s.reply(w, r, id, http.StatusCreated, map[string]any{"id": id, "status": "pending"}) {
+		s.webhooks <- id
 	}
 }
 
-func (s *bareServer) check(w http.ResponseWriter, r *http.Request) {
-	s.serve(w, r, r.PathValue("id"), http.StatusOK, map[string]any{"status": "approved"})
+func (s *baselineServer) check(w http.ResponseWriter, r *http.Request) {
+	s.reply(w, r, r.PathValue("id"), http.StatusOK, map[string]any{"status": "approved"})
 }
 
-func (s *bareServer) serve(w http.ResponseWriter, r *http.Request, key string, status int, answer any) bool {
+func (s *baselineServer) reply(w http.ResponseWriter, r *http.Request, key string, status int, answer any) bool {
 	var body map[string]any
 	if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return false
 	}
 	if s.redis != nil {
-		if err := s.redis.EvalSha(r.Context(), s.sha, []string{key}, record).Err(); err != nil {
+		if err := s.redis.EvalSha(r.Context(), s.sha, []string{key}, baselineRecord).Err(); err != nil {
 			http.Error(w, err.Error(), http.StatusServiceUnavailable)
 			return false
 		}
@@ -88,10 +88,10 @@ func (s *bareServer) serve(w http.ResponseWriter, r *http.Request, key string, s
 	return true
 }
 
-// post sends one webhook a start, as watchword does.
-func (s *bareServer) post(sink string) {
+// sendWebhooks sends one webhook a start, as watchword does.
+func (s *baselineServer) sendWebhooks(sink string) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}
-	for id := range s.hooks {
+	for id := range s.webhooks {
 		body, _ := json.Marshal(map[string]any{"type": "message.send", "data": map[string]string{"challenge_id": id, "code": "123456"}})
 		resp, err := client.Post(sink, "application/json", bytes.NewReader(body))
 		if err == nil {
