@@ -4,8 +4,8 @@ import (
 	"time"
 )
 
-// A fileConfig is the configuration file, docs/configuration.md in Go. Flags and environment variables are laid over its
-// first part (options.go); what it means, and what is wrong with it, settings.go says.
+// A fileConfig is the configuration file, as docs/configuration.md describes it. Flags and environment variables override its
+// first part (options.go). settings.go checks it.
 type fileConfig struct {
 	Listen        string               `yaml:"listen"`
 	MetricsListen string               `yaml:"metrics_listen"`
@@ -26,19 +26,19 @@ type fileConfig struct {
 	Apps            []appConfig     `yaml:"apps"`
 }
 
-// A keyConfig names one secret of the keyring.
+// A keyConfig is the id of a key of the keyring, and the file with its secret.
 type keyConfig struct {
 	ID         string `yaml:"id"`
 	SecretFile string `yaml:"secret_file"`
 }
 
-// A signingConfig names one key that signs receipts.
+// A signingConfig is the id of a key that signs receipts, and its file.
 type signingConfig struct {
 	KID     string `yaml:"kid"`
 	KeyFile string `yaml:"key_file"`
 }
 
-// An appConfig is one tenant.
+// An appConfig configures one app.
 type appConfig struct {
 	ID              string               `yaml:"id"`
 	Name            string               `yaml:"name"`
@@ -62,13 +62,13 @@ type appConfig struct {
 	Events          []eventsConfig       `yaml:"events"`
 }
 
-// An apiKeyConfig is the digest of one API key and what it may be used for.
+// An apiKeyConfig is the SHA-256 digest of one API key, and the key's scopes.
 type apiKeyConfig struct {
 	SHA256 string   `yaml:"sha256"`
 	Scopes []string `yaml:"scopes"`
 }
 
-// A limitConfig is one rule for starts.
+// A limitConfig is one limit of starts.
 type limitConfig struct {
 	Name     string        `yaml:"name"`
 	Limit    int           `yaml:"limit"`
@@ -77,7 +77,7 @@ type limitConfig struct {
 	Channels []string      `yaml:"channels"`
 }
 
-// A breakerConfig says when a range of numbers is refused because too few of its challenges are verified.
+// A breakerConfig configures the prefix breaker, which refuses a range of phone numbers if too few of its challenges are verified.
 type breakerConfig struct {
 	Window  time.Duration `yaml:"window"`
 	Sent    int           `yaml:"sent"`
@@ -86,7 +86,7 @@ type breakerConfig struct {
 	Shadow  bool          `yaml:"shadow"`
 }
 
-// A codesConfig says what codes and challenges are like; zero values are the defaults that docs/configuration.md names.
+// A codesConfig configures codes and challenges. A zero value means the default of docs/configuration.md.
 type codesConfig struct {
 	Length           int           `yaml:"length"`
 	Letters          bool          `yaml:"letters"`
@@ -100,19 +100,19 @@ type codesConfig struct {
 	Test             []testConfig  `yaml:"test"`
 }
 
-// A linksConfig says how links are confirmed, and whether their messages carry a code too.
+// A linksConfig configures how links are confirmed, and whether their messages also have a code.
 type linksConfig struct {
 	Confirm string `yaml:"confirm"`
 	NoCode  bool   `yaml:"no_code"`
 }
 
-// A pagesConfig says how the hosted pages look.
+// A pagesConfig configures the appearance of the hosted pages.
 type pagesConfig struct {
 	Color string `yaml:"color"`
-	Logo  string `yaml:"logo"` // a file
+	Logo  string `yaml:"logo"` // the path of a file
 }
 
-// A testConfig is a test identity: an address with a fixed code, to which nothing is sent.
+// A testConfig is a test identity: an address with a fixed code, to which no message is sent.
 type testConfig struct {
 	Address  string    `yaml:"address"`
 	Code     string    `yaml:"code"`
@@ -120,19 +120,19 @@ type testConfig struct {
 	Until    time.Time `yaml:"until"`
 }
 
-// An eventsConfig is one endpoint that wants events.
+// An eventsConfig is one event endpoint.
 type eventsConfig struct {
 	URL     string   `yaml:"url"`
 	URLFile string   `yaml:"url_file"`
 	Types   []string `yaml:"types"`
 }
 
-// A secretURL is a URL that may hold a password, written as it is or as {url_file: path}.
+// A secretURL is a URL that may contain a password. The file has the URL itself, or {url_file: path}.
 type secretURL struct {
 	URL  string `yaml:"url"`
 	File string `yaml:"url_file"`
 
-	folder string // that a relative path in the URL starts from; empty: the working directory
+	folder string // from which a relative path in the URL starts; empty: the working directory
 }
 
 func (s *secretURL) setText(text string) { s.URL = text }
@@ -140,7 +140,7 @@ func (s *secretURL) setText(text string) { s.URL = text }
 // A sendURL is the URL of a sender.
 type sendURL = secretURL
 
-// A redisConfig is a Redis URL and how many replicas must have a write before it counts.
+// A redisConfig is the URL of Redis, and how many replicas must confirm a write.
 type redisConfig struct {
 	secretURL
 	WaitReplicas int `yaml:"wait_replicas"`

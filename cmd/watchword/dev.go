@@ -49,19 +49,28 @@ func (c *checker) developmentSettings(cfg fileConfig) settings {
 	if s.database.IsZero() {
 		s.database = sqliteURL(filepath.Join(dir, databaseFile))
 	}
-	app := appSettings{id: devApp, name: devApp, rpID: devRPID(cfg.PublicURL), publicURL: cfg.PublicURL, returnURLs: cfg.ReturnURLs, limits: ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
-		addresses: delivery.Addresses{AllCountries: true}, send: c.mergeSenders("", devSenders(), cfg.Send), paths: fieldPaths{"Issuer": "public_url", "ReturnOrigins": "return_urls"},
-		keys: devKeys()}
-	if app.returnURLs == nil {
-		app.returnURLs = devReturnURLs()
-	}
-	for i, o := range app.returnURLs {
-		c.addError(fmt.Sprintf("return_urls[%d]", i), hosts.CheckOrigin(o))
-	}
-	app.devOrigins = app.returnURLs
-	s.apps = []appSettings{app}
+	s.apps = []appSettings{c.devAppSettings(cfg)}
 	c.deriveUserHandleSecrets(&s)
 	return s
+}
+
+func (c *checker) devAppSettings(cfg fileConfig) appSettings {
+	a := appSettings{
+		id: devApp, name: devApp, keys: devKeys(),
+		publicURL: cfg.PublicURL, returnURLs: cfg.ReturnURLs, rpID: devRPID(cfg.PublicURL),
+		paths:     fieldPaths{"Issuer": "public_url", "ReturnOrigins": "return_urls"},
+		addresses: delivery.Addresses{AllCountries: true},
+		send:      c.mergeSenders("", devSenders(), cfg.Send),
+		limits:    ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
+	}
+	if a.returnURLs == nil {
+		a.returnURLs = devReturnURLs()
+	}
+	for i, o := range a.returnURLs {
+		c.addError(fmt.Sprintf("return_urls[%d]", i), hosts.CheckOrigin(o))
+	}
+	a.devOrigins = a.returnURLs
+	return a
 }
 
 // devKeys are the public API keys of development mode. One has the scopes of a key of `keys new`, so that changes to factors need a

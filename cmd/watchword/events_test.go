@@ -110,20 +110,7 @@ func TestEventsReachSubscribedEndpointsWithoutSecrets(t *testing.T) {
 	if r := n.check(id, code); r.status != http.StatusOK {
 		t.Fatal(r.text)
 	}
-	locked := n.start(func(o object) { o["to"] = "bob@example.com" }).str("id")
-	wrong := wrongCode(n.waitForCode(locked))
-	for range 5 {
-		n.check(locked, wrong)
-	}
-	canceled := n.start(func(o object) { o["to"] = "carol@example.com" }).str("id")
-	n.call("POST", "/v1/challenges/"+canceled+"/cancel", object{})
-	limited := func(o object) { o["to"] = "dave@example.com" }
-	for range 5 {
-		n.start(limited)
-	}
-	if r := n.call("POST", "/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "dave@example.com"}); r.errorCode() != "rate_limited" {
-		t.Fatal(r.text)
-	}
+	locked, canceled := n.startRefusedChallenges()
 	enrolled := n.enrolRecoveryCodes()
 
 	for kind, challenge := range map[string]string{watchword.EventStarted: id, watchword.EventMessageSent: id, watchword.EventFailed: id,
@@ -155,6 +142,26 @@ func TestEventsReachSubscribedEndpointsWithoutSecrets(t *testing.T) {
 			t.Errorf("%q is in an event or in the log", secret)
 		}
 	}
+}
+
+// startRefusedChallenges starts a challenge that is locked and one that is canceled, and starts until a limit is reached.
+func (n *node) startRefusedChallenges() (locked, canceled string) {
+	n.t.Helper()
+	locked = n.start(func(o object) { o["to"] = "bob@example.com" }).str("id")
+	wrong := wrongCode(n.waitForCode(locked))
+	for range 5 {
+		n.check(locked, wrong)
+	}
+	canceled = n.start(func(o object) { o["to"] = "carol@example.com" }).str("id")
+	n.call("POST", "/v1/challenges/"+canceled+"/cancel", object{})
+	for range 5 {
+		n.start(func(o object) { o["to"] = "dave@example.com" })
+	}
+	r := n.call("POST", "/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "dave@example.com"})
+	if r.errorCode() != "rate_limited" {
+		n.t.Fatal(r.text)
+	}
+	return locked, canceled
 }
 
 // enrolRecoveryCodes enrols recovery codes, and returns the challenge's id.

@@ -27,16 +27,16 @@ func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "watchword_request_seconds",
-			Help: "Time to answer a request, by method, route and status.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)},
+			Help: "Duration of requests, by method, route and status.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)},
 			[]string{"method", "route", "status"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_events_total",
-			Help: "What happened to challenges, factors and limits, by app and event."}, []string{"app", "event"}),
+			Help: "Events of challenges, factors and limits, by app and event."}, []string{"app", "event"}),
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_messages_total",
 			Help: "Messages by app, event, channel and provider."}, []string{"app", "event", "channel", "provider"}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_limits_reached_total",
 			Help: "Requests that a limit refused, by app and limit."}, []string{"app", "limit"}),
 		damaged: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_damaged_values_total",
-			Help: "Values in the store of challenges and limits that were damaged, by what they should have been."}, []string{"what"}),
+			Help: "Damaged values in the stores of challenges and limits, by kind: entry, budget or limit."}, []string{"what"}),
 	}
 	m.registry.MustRegister(m.requests, m.events, m.sent, m.limits, m.damaged, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

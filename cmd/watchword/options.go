@@ -11,24 +11,24 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// An option is a setting that can be given as a flag, as an environment variable and in the file; the first of these
-// that is there wins. What may hold a password can be given as the path of a file, in the variable with _FILE behind.
+// An option is a setting that can be a flag, an environment variable or a key of the file, in this order of precedence. If it
+// may contain a password, the variable with the suffix _FILE can name a file with the value.
 type option struct {
 	flag, env string
 	usage     string
 	secret    bool
-	split     func(text string) []string // the variable of a list; nil: one value
+	split     func(text string) []string // splits the variable of a list; nil: one value
 	apply     func(cfg *fileConfig, values []string) error
 }
 
 func (o option) isList() bool { return o.split != nil }
 
-// splitAtCommas is how the variable of a list of origins is read; spaces around them do no harm.
+// splitAtCommas splits a list of origins. Spaces around them are ignored.
 func splitAtCommas(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
-// options are those of every command that needs a configuration.
+// options returns the options of every command that needs a configuration.
 func options() []option {
 	text := func(field func(*fileConfig) *string) func(*fileConfig, []string) error {
 		return func(cfg *fileConfig, values []string) error {
@@ -37,23 +37,23 @@ func options() []option {
 		}
 	}
 	return []option{
-		{"listen", "WATCHWORD_LISTEN", "`address` to serve on (default 127.0.0.1:8080)", false, nil,
+		{"listen", "WATCHWORD_LISTEN", "`address` to listen on (default 127.0.0.1:8080)", false, nil,
 			text(func(c *fileConfig) *string { return &c.Listen })},
-		{"metrics-listen", "WATCHWORD_METRICS_LISTEN", "`address` to serve /metrics on (default: not at all)", false, nil,
+		{"metrics-listen", "WATCHWORD_METRICS_LISTEN", "`address` to serve /metrics on (default: none)", false, nil,
 			text(func(c *fileConfig) *string { return &c.MetricsListen })},
-		{"public-url", "WATCHWORD_PUBLIC_URL", "`URL` under which people and apps reach the server", false, nil,
+		{"public-url", "WATCHWORD_PUBLIC_URL", "public `URL` of the server, for people and apps", false, nil,
 			text(func(c *fileConfig) *string { return &c.PublicURL })},
 		{"redis", "WATCHWORD_REDIS_URL", "`URL` of Redis: redis://, rediss://, redis+sentinel:// or redis+cluster://", true, nil,
 			func(c *fileConfig, v []string) error { c.Redis.secretURL = secretURL{URL: v[0]}; return nil }},
 		{"database", "WATCHWORD_DATABASE_URL", "`URL` of the database of factors: sqlite:///path or postgres://", true, nil,
 			func(c *fileConfig, v []string) error { c.Database = secretURL{URL: v[0]}; return nil }},
-		{"log-level", "WATCHWORD_LOG_LEVEL", "least `level` that is logged: debug, info, warn or error (default info)", false, nil,
+		{"log-level", "WATCHWORD_LOG_LEVEL", "lowest `level` that is logged: debug, info, warn or error (default info)", false, nil,
 			text(func(c *fileConfig) *string { return &c.LogLevel })},
 		{"data-dir", "WATCHWORD_DATA_DIR", "`folder` of the development keys (default ./.watchword)", false, nil,
 			text(func(c *fileConfig) *string { return &c.DataDir })},
-		{"send", "WATCHWORD_SEND", "`CHANNEL=URL` of a sender; repeatable, a channel's senders in order", true,
-			strings.Fields, applySend}, // a URL has no spaces in it
-		{"return-url", "WATCHWORD_RETURN_URLS", "`ORIGIN` that pages may send people back to; repeatable; in the variable, between commas", false,
+		{"send", "WATCHWORD_SEND", "`CHANNEL=URL` of a sender; repeatable; a channel's senders are tried in this order", true,
+			strings.Fields, applySend}, // a URL has no spaces
+		{"return-url", "WATCHWORD_RETURN_URLS", "`ORIGIN` to which pages may return people; repeatable; the variable separates them by commas", false,
 			splitAtCommas, func(c *fileConfig, v []string) error { c.ReturnURLs = v; return nil }},
 		{"dev-no-limits", "WATCHWORD_DEV_NO_LIMITS", "no limits on starts and on failed attempts, for load tests; development only", false, nil, applyNoLimits},
 	}
@@ -66,7 +66,7 @@ func applyNoLimits(cfg *fileConfig, values []string) (err error) {
 	return nil
 }
 
-// applySend replaces the senders that the file gives to all apps.
+// applySend replaces the file's senders for all apps.
 func applySend(cfg *fileConfig, values []string) error {
 	cfg.Send = map[string][]sendURL{}
 	for _, v := range values {
@@ -79,7 +79,7 @@ func applySend(cfg *fileConfig, values []string) error {
 	return nil
 }
 
-// addFlags declares the options on a command's flags.
+// addFlags adds the options to a command's flags.
 func addFlags(flags *pflag.FlagSet) {
 	for _, o := range options() {
 		usage := o.usage + "; " + o.env
@@ -94,7 +94,7 @@ func addFlags(flags *pflag.FlagSet) {
 	}
 }
 
-// applyOptions lays environment variables over the file and flags over both.
+// applyOptions overrides settings of the file by environment variables, and both by flags.
 func applyOptions(cfg *fileConfig, flags *pflag.FlagSet, lookup func(string) (string, bool)) (problems []error) {
 	for _, o := range options() {
 		values, name, err := o.lookupValues(flags, lookup)
@@ -145,7 +145,7 @@ func (o option) lookupValues(flags *pflag.FlagSet, lookup func(string) (string, 
 	return []string{text}, name, nil
 }
 
-// checkSecretFileModes looks at the files that variables name.
+// checkSecretFileModes checks the modes of the files that environment variables name.
 func (c *checker) checkSecretFileModes(lookup func(string) (string, bool)) {
 	for _, o := range options() {
 		if path, _ := lookup(o.env + "_FILE"); o.secret && path != "" {
