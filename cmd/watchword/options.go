@@ -37,25 +37,26 @@ func options() []option {
 		}
 	}
 	return []option{
-		{"listen", "WATCHWORD_LISTEN", "`address` to listen on (default 127.0.0.1:8080)", false, nil,
-			text(func(c *fileConfig) *string { return &c.Listen })},
-		{"metrics-listen", "WATCHWORD_METRICS_LISTEN", "`address` to serve /metrics on (default: none)", false, nil,
-			text(func(c *fileConfig) *string { return &c.MetricsListen })},
-		{"public-url", "WATCHWORD_PUBLIC_URL", "public `URL` of the server, for people and apps", false, nil,
-			text(func(c *fileConfig) *string { return &c.PublicURL })},
-		{"redis", "WATCHWORD_REDIS_URL", "`URL` of Redis: redis://, rediss://, redis+sentinel:// or redis+cluster://", true, nil,
-			func(c *fileConfig, v []string) error { c.Redis.secretURL = secretURL{URL: v[0]}; return nil }},
-		{"database", "WATCHWORD_DATABASE_URL", "`URL` of the database of factors: sqlite:///path or postgres://", true, nil,
-			func(c *fileConfig, v []string) error { c.Database = secretURL{URL: v[0]}; return nil }},
-		{"log-level", "WATCHWORD_LOG_LEVEL", "lowest `level` that is logged: debug, info, warn or error (default info)", false, nil,
-			text(func(c *fileConfig) *string { return &c.LogLevel })},
-		{"data-dir", "WATCHWORD_DATA_DIR", "`folder` of the development keys (default ./.watchword)", false, nil,
-			text(func(c *fileConfig) *string { return &c.DataDir })},
-		{"send", "WATCHWORD_SEND", "`CHANNEL=URL` of a sender; repeatable; a channel's senders are tried in this order", true,
-			strings.Fields, applySend}, // a URL has no spaces
-		{"return-url", "WATCHWORD_RETURN_URLS", "`ORIGIN` to which pages may return people; repeatable; the variable separates them by commas", false,
-			splitAtCommas, func(c *fileConfig, v []string) error { c.ReturnURLs = v; return nil }},
-		{"dev-no-limits", "WATCHWORD_DEV_NO_LIMITS", "no limits on starts and on failed attempts, for load tests; development only", false, nil, applyNoLimits},
+		{flag: "listen", env: "WATCHWORD_LISTEN", usage: "`address` to listen on (default 127.0.0.1:8080)",
+			apply: text(func(c *fileConfig) *string { return &c.Listen })},
+		{flag: "metrics-listen", env: "WATCHWORD_METRICS_LISTEN", usage: "`address` to serve /metrics on (default: none)",
+			apply: text(func(c *fileConfig) *string { return &c.MetricsListen })},
+		{flag: "public-url", env: "WATCHWORD_PUBLIC_URL", usage: "public `URL` of the server, for people and apps",
+			apply: text(func(c *fileConfig) *string { return &c.PublicURL })},
+		{flag: "redis", env: "WATCHWORD_REDIS_URL", usage: "`URL` of Redis: redis://, rediss://, redis+sentinel:// or redis+cluster://",
+			secret: true, apply: func(c *fileConfig, v []string) error { c.Redis.secretURL = secretURL{URL: v[0]}; return nil }},
+		{flag: "database", env: "WATCHWORD_DATABASE_URL", usage: "`URL` of the database of factors: sqlite:///path or postgres://",
+			secret: true, apply: func(c *fileConfig, v []string) error { c.Database = secretURL{URL: v[0]}; return nil }},
+		{flag: "log-level", env: "WATCHWORD_LOG_LEVEL", usage: "lowest `level` that is logged: debug, info, warn or error (default info)",
+			apply: text(func(c *fileConfig) *string { return &c.LogLevel })},
+		{flag: "data-dir", env: "WATCHWORD_DATA_DIR", usage: "`folder` of the development keys (default ./.watchword)",
+			apply: text(func(c *fileConfig) *string { return &c.DataDir })},
+		{flag: "send", env: "WATCHWORD_SEND", usage: "`CHANNEL=URL` of a sender; repeatable; a channel's senders are tried in this order",
+			secret: true, split: strings.Fields, apply: applySend}, // a URL has no spaces
+		{flag: "return-url", env: "WATCHWORD_RETURN_URLS", usage: "`ORIGIN` to which pages may return people; repeatable; the variable separates them by commas",
+			split: splitAtCommas, apply: func(c *fileConfig, v []string) error { c.ReturnURLs = v; return nil }},
+		{flag: "dev-no-limits", env: "WATCHWORD_DEV_NO_LIMITS", usage: "no limits on starts and on failed attempts, for load tests; development only",
+			apply: applyNoLimits},
 	}
 }
 

@@ -95,7 +95,7 @@ func isRepetition(secret []byte) bool {
 	return false
 }
 
-// minDistinct is how many different bytes a secret needs. Random bytes always have more, even in hexadecimal.
+// minDistinct is how many different bytes a secret needs. Random bytes always have that many, even in hexadecimal.
 const minDistinct = 11
 
 func countDistinct(secret []byte) (n int) {

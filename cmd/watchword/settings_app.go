@@ -21,9 +21,11 @@ import (
 
 // checkApp checks one app of a production server.
 func (c *checker) checkApp(where string, cfg fileConfig, a appConfig) appSettings {
-	s := appSettings{id: a.ID, name: a.Name, purposes: a.Purposes, origins: a.Origins, returnURLs: a.ReturnURLs, templates: c.resolvePath(a.Templates),
-		codes: a.Codes, links: a.Links, rpID: a.RPID, breaker: a.PrefixBreaker, paths: appPaths(where, a),
-		addresses: delivery.Addresses{Countries: a.Countries, DefaultRegion: a.DefaultRegion, Blocked: a.Blocked, BlockedPrefixes: a.BlockedPrefixes}}
+	s := appSettings{
+		id: a.ID, name: a.Name, origins: a.Origins, returnURLs: a.ReturnURLs, rpID: a.RPID, purposes: a.Purposes,
+		templates: c.resolvePath(a.Templates), codes: a.Codes, links: a.Links, breaker: a.PrefixBreaker, paths: appPaths(where, a),
+		addresses: delivery.Addresses{Countries: a.Countries, DefaultRegion: a.DefaultRegion, Blocked: a.Blocked, BlockedPrefixes: a.BlockedPrefixes},
+	}
 	c.addProblemIf(a.ID == "", "%s.id: missing", where)
 	s.publicURL = cmp.Or(a.PublicURL, cfg.PublicURL)
 	if s.returnURLs == nil {
