@@ -125,7 +125,7 @@ func (p *serverProcess) serveHTTP(ctx context.Context, listener net.Listener, ha
 
 func (p *serverProcess) reportListening(addr net.Addr) {
 	if p.settings.development {
-		hints(p.stdout, p.settings.apps[0].publicURL)
+		printDevelopmentHelp(p.stdout, p.settings.apps[0].publicURL)
 	}
 	p.startupLog.Info("listening", "addr", addr.String())
 }

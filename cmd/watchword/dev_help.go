@@ -25,8 +25,8 @@ Open URL/inbox and read the code. Put the "id" of the answer into CHALLENGE, and
 ` + helloCheck
 )
 
-// hints prints what development mode offers.
-func hints(w io.Writer, publicURL string) {
+// printDevelopmentHelp prints what development mode offers.
+func printDevelopmentHelp(w io.Writer, publicURL string) {
 	fmt.Fprintf(w, "watchword in development mode: %s, API key dev (dev-admin changes factors without a proof), inbox at %s/inbox\n\n%s\n",
 		publicURL, publicURL, strings.ReplaceAll(helloLines, "URL", publicURL))
 }
