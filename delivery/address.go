@@ -68,7 +68,7 @@ func NewAddressPolicy(a Addresses) (watchword.AddressPolicy, error) {
 		problems = append(problems, setting.Errorf("DefaultRegion", "%q is not an ISO 3166-1 alpha-2 code in upper case", a.DefaultRegion))
 	}
 	for i, address := range a.Blocked {
-		canonical, err := p.canonical("", address)
+		canonical, err := p.parse("", address)
 		if err != nil {
 			problems = append(problems, setting.Errorf(fmt.Sprintf("Blocked[%d]", i), "is neither a mail address nor a phone number"))
 		}
@@ -82,7 +82,7 @@ func NewAddressPolicy(a Addresses) (watchword.AddressPolicy, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return p.decide, nil
+	return p.resolve, nil
 }
 
 var prefixPattern = regexp.MustCompile(`^\+[1-9][0-9]{0,14}$`)
@@ -93,13 +93,13 @@ type addressPolicy struct {
 	blocked      map[string]bool // by blockKey
 }
 
-// decide is the watchword.AddressPolicy.
-func (p *addressPolicy) decide(channel, address string) (watchword.Address, error) {
-	a, err := p.canonical(channel, address)
+// resolve is the watchword.AddressPolicy.
+func (p *addressPolicy) resolve(channel, address string) (watchword.Address, error) {
+	a, err := p.parse(channel, address)
 	if err != nil || channel == "" {
 		return a.Address, err
 	}
-	return a.Address, p.refusal(a)
+	return a.Address, p.checkDestination(a)
 }
 
 // A parsedAddress is an address with what a decision about it needs.
@@ -109,7 +109,7 @@ type parsedAddress struct {
 	lineType    phonenumbers.PhoneNumberType
 }
 
-func (p *addressPolicy) canonical(channel, address string) (parsedAddress, error) {
+func (p *addressPolicy) parse(channel, address string) (parsedAddress, error) {
 	if channel == ChannelEmail || channel == "" && strings.Contains(address, "@") {
 		mailbox, err := parseMailbox(address, p.UTF8Local)
 		return parsedAddress{Address: mailbox}, err
@@ -117,24 +117,24 @@ func (p *addressPolicy) canonical(channel, address string) (parsedAddress, error
 	return parseNumber(address, p.DefaultRegion)
 }
 
-// refusal says why messages must not go to a valid address; nil if they may.
-func (p *addressPolicy) refusal(a parsedAddress) error {
+// checkDestination says why messages must not go to a valid address; nil if they may.
+func (p *addressPolicy) checkDestination(a parsedAddress) error {
 	if p.blocked[blockKey(a.Value)] {
-		return refused(ReasonBlocked)
+		return destinationRefused(ReasonBlocked)
 	}
 	if a.Kind != KindPhone {
 		return nil
 	}
 	hasPrefix := func(prefix string) bool { return strings.HasPrefix(a.Value, prefix) }
 	switch {
-	case globalCodes[a.callingCode], slices.ContainsFunc(p.BlockedPrefixes, hasPrefix):
-		return refused(ReasonPrefix)
-	case !ordinaryLine(a.lineType):
-		return refused(ReasonLineType)
+	case nonGeographicCodes[a.callingCode], slices.ContainsFunc(p.BlockedPrefixes, hasPrefix):
+		return destinationRefused(ReasonPrefix)
+	case !isOrdinaryLine(a.lineType):
+		return destinationRefused(ReasonLineType)
 	case p.AllCountries:
 		return nil
 	case !p.callingCodes[a.callingCode], !slices.Contains(p.Countries, a.Country):
-		return refused(ReasonCountry)
+		return destinationRefused(ReasonCountry)
 	}
 	return nil
 }
@@ -142,11 +142,11 @@ func (p *addressPolicy) refusal(a parsedAddress) error {
 // blockKey is how blocked addresses are compared: the case of ASCII letters in a local part must not let one through.
 func blockKey(canonical string) string { return lowerASCII(canonical) }
 
-func refused(reason string) error {
+func destinationRefused(reason string) error {
 	return &watchword.Error{Code: watchword.ErrDestinationRefused.Code, Reason: reason}
 }
 
-// invalidTo says what is wrong with the recipient, never who it is.
-func invalidTo(reason string) error {
+// invalidRecipient says what is wrong with the recipient, never who it is.
+func invalidRecipient(reason string) error {
 	return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{{Field: "to", Reason: reason}}}
 }

@@ -10,7 +10,7 @@ import (
 // atomic step, also across processes. Nothing is kept for ever, and of an app no more than MaxKeys keys. An error means that
 // nothing is known: the step may have been taken or not. Implementations are safe for concurrent use.
 type Counters interface {
-	// Add counts a batch, all of it or nothing, and nothing more under a name that was used less than BatchLife ago: so it
+	// Add counts a batch, all of it or nothing, and nothing more under a name that was used less than BatchIDLifetime ago: so it
 	// can be repeated after an error. It returns what is kept of the batch's keys. A count of zero only asks.
 	Add(ctx context.Context, app string, b Batch) ([]Count, error)
 	// Refuse refuses a key for a while and forgets what was counted for it. False if it is refused already; that stays.
@@ -22,13 +22,13 @@ type Counters interface {
 const (
 	// MaxKeys is how many keys of an app are counted; others are not until some have left.
 	MaxKeys = 20_000
-	// BatchLife is for how long the name of a batch is remembered.
-	BatchLife = 10 * time.Minute
+	// BatchIDLifetime is for how long the name of a batch is remembered.
+	BatchIDLifetime = 10 * time.Minute
 )
 
 // A Batch is what one process has counted since its last one.
 type Batch struct {
-	Name   string // of this batch alone
+	ID     string // of this batch alone
 	Counts []Count
 	Oldest int64         // slot; earlier ones of the batch's keys are forgotten, and not counted
 	Keep   time.Duration // for which a key is kept that nothing is counted for

@@ -50,7 +50,7 @@ func ExampleRouter() {
 	if err != nil {
 		panic(err)
 	}
-	render, err := delivery.NewRender(delivery.RenderConfig{Next: router, Templates: templates})
+	render, err := delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates})
 	if err != nil {
 		panic(err)
 	}
@@ -66,8 +66,8 @@ func ExampleRouter() {
 }
 
 // A program names the providers that it has, and opens those that its configuration asks for.
-func ExampleProviders() {
-	providers := delivery.Providers{
+func ExampleOpeners() {
+	providers := delivery.Openers{
 		"silent": func(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Sender, error) {
 			if !env.Development {
 				return nil, errors.New("is for development only")

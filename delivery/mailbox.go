@@ -19,19 +19,19 @@ const (
 // parseMailbox accepts one addr-spec (RFC 5321 §4.1.2, Dot-string "@" Domain) and nothing around it.
 func parseMailbox(address string, utf8Local bool) (watchword.Address, error) {
 	if len(address) > maxMailbox {
-		return watchword.Address{}, invalidTo("is longer than 254 octets")
+		return watchword.Address{}, invalidRecipient("is longer than 254 octets")
 	}
 	local, domain, found := strings.Cut(address, "@")
 	if !found || !validLocal(local, utf8Local) {
-		return watchword.Address{}, invalidTo("is not one plain e-mail address")
+		return watchword.Address{}, invalidRecipient("is not one plain e-mail address")
 	}
 	domain, ok := canonicalDomain(domain)
 	if !ok {
-		return watchword.Address{}, invalidTo("has a domain that cannot receive mail")
+		return watchword.Address{}, invalidRecipient("has a domain that cannot receive mail")
 	}
 	value := local + "@" + domain
 	if len(value) > maxMailbox {
-		return watchword.Address{}, invalidTo("is longer than 254 octets")
+		return watchword.Address{}, invalidRecipient("is longer than 254 octets")
 	}
 	// Hardly a mail host tells letter cases apart, so those who guess must not be able to either.
 	return watchword.Address{Value: value, Key: lowerASCII(local) + "@" + domain, Masked: maskMailbox(local, domain), Kind: KindEmail}, nil

@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	dot         = "•"
+	maskDot     = "•"
 	groupLength = 3
 	minUnmasked = 7 // digits of a number whose last two may be shown
 	minInitial  = 3 // characters of a name whose first may be shown
@@ -25,7 +25,7 @@ func maskDigits(national string) string {
 			b.WriteByte(' ')
 		}
 		if i < len(national)-shown {
-			b.WriteString(dot)
+			b.WriteString(maskDot)
 		} else {
 			b.WriteByte(national[i])
 		}
@@ -42,8 +42,8 @@ func maskMailbox(local, domain string) string {
 
 func maskName(name string) string {
 	if utf8.RuneCountInString(name) < minInitial {
-		return strings.Repeat(dot, 3)
+		return strings.Repeat(maskDot, 3)
 	}
 	_, size := utf8.DecodeRuneInString(name)
-	return name[:size] + strings.Repeat(dot, 3)
+	return name[:size] + strings.Repeat(maskDot, 3)
 }

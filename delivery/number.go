@@ -9,10 +9,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// globalCodes are the calling codes of networks and services that belong to no country (ITU-T E.164 annex D): satellite
+// nonGeographicCodes are the calling codes of networks and services that belong to no country (ITU-T E.164 annex D): satellite
 // networks, universal freephone, shared cost, personal and premium numbers. Calls and messages there are dear, and
 // numbers are rented to whoever wants to earn by them.
-var globalCodes = map[int]bool{
+var nonGeographicCodes = map[int]bool{
 	800: true, 808: true, 870: true, 878: true, 881: true, 882: true, 883: true, 888: true, 979: true, 991: true,
 }
 
@@ -26,14 +26,14 @@ const (
 func parseNumber(text, defaultRegion string) (parsedAddress, error) {
 	digits, international := strings.CutPrefix(text, "+")
 	if len(digits) < minDigits || len(digits) > maxDigits || strings.Trim(digits, "0123456789") != "" {
-		return parsedAddress{}, invalidTo("is not a plain phone number: + and digits only")
+		return parsedAddress{}, invalidRecipient("is not a plain phone number: + and digits only")
 	}
 	if !international && defaultRegion == "" {
-		return parsedAddress{}, invalidTo("needs the + and the country's calling code")
+		return parsedAddress{}, invalidRecipient("needs the + and the country's calling code")
 	}
 	number, err := phonenumbers.Parse(text, defaultRegion)
 	if err != nil {
-		return parsedAddress{}, invalidTo("is not an assigned phone number")
+		return parsedAddress{}, invalidRecipient("is not an assigned phone number")
 	}
 	value := phonenumbers.Format(number, phonenumbers.E164)
 	code := int(number.GetCountryCode())
@@ -41,16 +41,16 @@ func parseNumber(text, defaultRegion string) (parsedAddress, error) {
 		international && value != text || // a trunk prefix inside: +44 0 20 ...
 		len(value) > 1+maxDigits
 	a := parsedAddress{
-		Address:     describeNumber(value, strconv.Itoa(code)),
+		Address:     newPhoneAddress(value, strconv.Itoa(code)),
 		callingCode: code,
 		lineType:    phonenumbers.GetNumberType(number),
 	}
 	if !international && isAmbiguous(digits, value, code) {
-		return parsedAddress{}, invalidTo("can be read with and without its calling code: write it in E.164, with the +")
+		return parsedAddress{}, invalidRecipient("can be read with and without its calling code: write it in E.164, with the +")
 	}
 	// The networks without a country are refused as what they are, whether or not the number is assigned.
-	if wrong || a.lineType == phonenumbers.UNKNOWN && !globalCodes[code] {
-		return parsedAddress{}, invalidTo("is not an assigned phone number")
+	if wrong || a.lineType == phonenumbers.UNKNOWN && !nonGeographicCodes[code] {
+		return parsedAddress{}, invalidRecipient("is not an assigned phone number")
 	}
 	a.Country = phonenumbers.GetRegionCodeForNumber(number)
 	return a, nil
@@ -67,9 +67,9 @@ func isAmbiguous(digits, value string, code int) bool {
 	return err == nil && phonenumbers.IsValidNumber(number)
 }
 
-// ordinaryLine reports whether a line belongs to a person and costs what a call costs. Fixed lines are: voice reaches
+// isOrdinaryLine reports whether a line belongs to a person and costs what a call costs. Fixed lines are: voice reaches
 // them, and in some countries SMS is read out to them.
-func ordinaryLine(t phonenumbers.PhoneNumberType) bool {
+func isOrdinaryLine(t phonenumbers.PhoneNumberType) bool {
 	switch t {
 	case phonenumbers.FIXED_LINE, phonenumbers.MOBILE, phonenumbers.FIXED_LINE_OR_MOBILE, phonenumbers.VOIP:
 		return true
@@ -78,14 +78,14 @@ func ordinaryLine(t phonenumbers.PhoneNumberType) bool {
 }
 
 const (
-	prefixDigits  = 6 // national digits of a prefix
-	rangeOfDigits = 4 // digits that a prefix leaves open: numbers are given out by the ten thousand
+	prefixDigits = 6 // national digits of a prefix
+	openDigits   = 4 // digits that a prefix leaves open: numbers are given out by the ten thousand
 )
 
-// describeNumber fills what is known of an E.164 number without its country.
-func describeNumber(value, code string) watchword.Address {
+// newPhoneAddress fills what is known of an E.164 number without its country.
+func newPhoneAddress(value, code string) watchword.Address {
 	national := value[1+len(code):]
-	leading := max(0, min(prefixDigits, len(national)-rangeOfDigits))
+	leading := max(0, min(prefixDigits, len(national)-openDigits))
 	return watchword.Address{
 		Value:  value,
 		Masked: "+" + code + " " + maskDigits(national),

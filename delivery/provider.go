@@ -42,9 +42,9 @@ type Environment struct {
 	Report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 }
 
-// A Checker is a Sender that does not take every message. CheckMessage says without sending why it will never take this one,
+// A MessageChecker is a Sender that does not take every message. CheckMessage says without sending why it will never take this one,
 // rendered, as a *watchword.Error of ErrInvalidRequest that names the fields; nil if it may.
-type Checker interface {
+type MessageChecker interface {
 	watchword.Sender
 	CheckMessage(m watchword.Message) error
 }
@@ -82,8 +82,8 @@ func (e Environment) CheckHost(host string) error {
 	return errors.New("the URL's host is not a public address, and not in a network that is allowed for senders")
 }
 
-// Filled returns e with every field usable, for whoever opens something without Providers.
-func (e Environment) Filled() Environment {
+// WithDefaults returns e with every field usable, for whoever opens something without Providers.
+func (e Environment) WithDefaults() Environment {
 	if e.Logger == nil {
 		e.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -93,12 +93,12 @@ func (e Environment) Filled() Environment {
 	if e.Random == nil {
 		e.Random = rand.Reader
 	}
-	e.Report = quiet(e.Report)
+	e.Report = ignoreUnknown(e.Report)
 	return e
 }
 
-// quiet reports to next and keeps to itself that a message is unknown; nil reports to nobody.
-func quiet(next func(context.Context, watchword.Outgoing, watchword.Delivery) error) func(context.Context, watchword.Outgoing, watchword.Delivery) error {
+// ignoreUnknown reports to next and keeps to itself that a message is unknown; nil reports to nobody.
+func ignoreUnknown(next func(context.Context, watchword.Outgoing, watchword.Delivery) error) func(context.Context, watchword.Outgoing, watchword.Delivery) error {
 	return func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
 		if next == nil {
 			return nil
@@ -115,11 +115,11 @@ func (e Environment) policy() outbound.Policy {
 	return outbound.Policy{Development: e.Development, Allowed: e.Allowed}
 }
 
-// Providers names the Openers that a program has, by the URL's scheme.
-type Providers map[string]Opener
+// Openers names the Openers that a program has, by the URL's scheme.
+type Openers map[string]Opener
 
 // Open makes the Sender that a URL asks for. Its errors name the scheme at most.
-func (p Providers) Open(ctx context.Context, rawURL string, env Environment) (watchword.Sender, error) {
+func (p Openers) Open(ctx context.Context, rawURL string, env Environment) (watchword.Sender, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return nil, errors.New("delivery: a sender's URL cannot be parsed") // url.Error holds the URL, and so the password
@@ -128,14 +128,14 @@ func (p Providers) Open(ctx context.Context, rawURL string, env Environment) (wa
 	if !known {
 		return nil, fmt.Errorf("delivery: no sender has the scheme %q; there are %s", u.Scheme, p.schemes())
 	}
-	sender, err := open(ctx, u, env.Filled())
+	sender, err := open(ctx, u, env.WithDefaults())
 	if err = errors.Join(err, env.CheckHost(u.Hostname())); err != nil {
 		return nil, fmt.Errorf("delivery: %s: %w", u.Scheme, err)
 	}
 	return sender, nil
 }
 
-func (p Providers) schemes() string {
+func (p Openers) schemes() string {
 	names := make([]string, 0, len(p))
 	for name := range p {
 		names = append(names, name)

@@ -14,11 +14,11 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func TestProvidersFillTheEnvironment(t *testing.T) {
+func TestOpenersFillInTheEnvironment(t *testing.T) {
 	var got delivery.Environment
-	providers := delivery.Providers{"x": func(_ context.Context, _ *url.URL, env delivery.Environment) (watchword.Sender, error) {
+	providers := delivery.Openers{"x": func(_ context.Context, _ *url.URL, env delivery.Environment) (watchword.Sender, error) {
 		got = env
-		return &script{}, nil
+		return &scriptedSender{}, nil
 	}}
 	if _, err := providers.Open(context.Background(), "x://y", delivery.Environment{}); err != nil {
 		t.Fatal(err)
@@ -28,8 +28,8 @@ func TestProvidersFillTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestProviderErrorsHoldNoURL(t *testing.T) {
-	providers := delivery.Providers{"x": func(context.Context, *url.URL, delivery.Environment) (watchword.Sender, error) {
+func TestOpenersErrorsContainNoURL(t *testing.T) {
+	providers := delivery.Openers{"x": func(context.Context, *url.URL, delivery.Environment) (watchword.Sender, error) {
 		return nil, errors.New("from is missing")
 	}}
 	for _, raw := range []string{"x://user:secret@host/", "y://user:secret@host/", "x://user:secret@ho st/\x7f", "x://user:sec%ret@host", "://secret", ""} {
@@ -40,7 +40,7 @@ func TestProviderErrorsHoldNoURL(t *testing.T) {
 	}
 }
 
-func TestEnvironmentReachesOnlyWhatIsAllowed(t *testing.T) {
+func TestEnvironmentConnectsOnlyToAllowedAddresses(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	address := server.Listener.Addr().String()

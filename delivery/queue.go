@@ -23,19 +23,19 @@ type Queue struct {
 	ready chan watchword.Outgoing // has room for all that may be live, so that sending to it never blocks
 	empty chan struct{}           // closed when it is draining and nothing is live any more
 
-	mu       sync.Mutex
-	live     int // put and neither done nor buried, the claimed ones included
-	waiting  map[*delayed]struct{}
-	draining bool
-	until    time.Time // while draining: nothing waits longer
+	mu         sync.Mutex
+	unfinished int // put and neither done nor buried, the claimed ones included
+	delayed    map[*delayedMessage]struct{}
+	draining   bool
+	until      time.Time // while draining: nothing waits longer
 }
 
-// maxWhole is how many messages that were not tried yet are kept with what the process remembers of them, some kilobytes each.
+// maxComplete is how many messages that were not tried yet are kept with what the process remembers of them, some kilobytes each.
 // Of the others, which wait for a while anyway, the ids are kept: a few hundred bytes.
-const maxWhole = 256
+const maxComplete = 256
 
-// A delayed message becomes ready when its timer fires.
-type delayed struct {
+// A delayedMessage message becomes ready when its timer fires.
+type delayedMessage struct {
 	out   watchword.Outgoing
 	at    time.Time
 	timer *time.Timer
@@ -47,7 +47,7 @@ func NewQueue(capacity int, now func() time.Time) *Queue {
 	if now == nil {
 		now = time.Now
 	}
-	return &Queue{now: now, ready: make(chan watchword.Outgoing, capacity), empty: make(chan struct{}), waiting: map[*delayed]struct{}{}}
+	return &Queue{now: now, ready: make(chan watchword.Outgoing, capacity), empty: make(chan struct{}), delayed: map[*delayedMessage]struct{}{}}
 }
 
 // Put takes all of the messages in, or none: ErrQueueFull, ErrDrained.
@@ -57,11 +57,11 @@ func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 	switch {
 	case q.draining:
 		return ErrDrained
-	case q.live+len(out) > cap(q.ready):
+	case q.unfinished+len(out) > cap(q.ready):
 		return ErrQueueFull
 	}
 	for _, o := range out {
-		if q.live++; q.live > maxWhole {
+		if q.unfinished++; q.unfinished > maxComplete {
 			o = o.IDs()
 		}
 		q.ready <- o
@@ -90,8 +90,8 @@ func (q *Queue) Claim(ctx context.Context) (watchword.Outgoing, error) {
 func (q *Queue) Done(context.Context, watchword.Outgoing) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.live--
-	q.noteEmpty()
+	q.unfinished--
+	q.closeIfEmpty()
 	return nil
 }
 
@@ -101,22 +101,22 @@ func (q *Queue) Bury(ctx context.Context, o watchword.Outgoing) error { return q
 // Retry gives a claimed message back, due at the given time. ErrDrained: the queue ends before that; it is still claimed.
 func (q *Queue) Retry(_ context.Context, o watchword.Outgoing, at time.Time) error {
 	o.Attempt++
-	d := &delayed{out: o.IDs(), at: at}
+	d := &delayedMessage{out: o.IDs(), at: at}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.draining && at.After(q.until) {
 		return ErrDrained
 	}
-	q.waiting[d] = struct{}{}
-	d.timer = time.AfterFunc(at.Sub(q.now()), func() { q.due(d) })
+	q.delayed[d] = struct{}{}
+	d.timer = time.AfterFunc(at.Sub(q.now()), func() { q.makeReady(d) })
 	return nil
 }
 
-func (q *Queue) due(d *delayed) {
+func (q *Queue) makeReady(d *delayedMessage) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if _, waits := q.waiting[d]; waits {
-		delete(q.waiting, d)
+	if _, waits := q.delayed[d]; waits {
+		delete(q.delayed, d)
 		q.ready <- d.out
 	}
 }
@@ -127,21 +127,21 @@ func (q *Queue) due(d *delayed) {
 func (q *Queue) Drain(until time.Time) (late []watchword.Outgoing) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for d := range q.waiting {
+	for d := range q.delayed {
 		if d.at.After(until) {
 			d.timer.Stop()
-			delete(q.waiting, d)
+			delete(q.delayed, d)
 			late = append(late, d.out)
 		}
 	}
 	q.draining, q.until = true, until
-	q.noteEmpty()
+	q.closeIfEmpty()
 	return late
 }
 
-// noteEmpty tells those who wait in Claim that nothing will come any more.
-func (q *Queue) noteEmpty() {
-	if !q.draining || q.live > 0 {
+// closeIfEmpty tells those who wait in Claim that nothing will come any more.
+func (q *Queue) closeIfEmpty() {
+	if !q.draining || q.unfinished > 0 {
 		return
 	}
 	select {

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func TestQueueIsBoundedAndTakesAllOrNone(t *testing.T) {
+func TestQueuePutIsBoundedAndAllOrNone(t *testing.T) {
 	ctx := context.Background()
 	q := delivery.NewQueue(2, nil)
 	if err := q.Put(ctx, watchword.Outgoing{}, watchword.Outgoing{}, watchword.Outgoing{}); !errors.Is(err, delivery.ErrQueueFull) {
@@ -37,7 +37,7 @@ func TestQueueIsBoundedAndTakesAllOrNone(t *testing.T) {
 	}
 }
 
-func TestQueueHandsOverWhenDue(t *testing.T) {
+func TestQueueClaimReturnsMessageWhenDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		q := delivery.NewQueue(4, nil)
@@ -60,7 +60,7 @@ func TestQueueHandsOverWhenDue(t *testing.T) {
 	})
 }
 
-func TestQueueDrains(t *testing.T) {
+func TestQueueDrainReturnsLateMessagesAndEndsClaims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		q := delivery.NewQueue(4, nil)
@@ -94,7 +94,7 @@ func TestQueueDrains(t *testing.T) {
 }
 
 // Many put, many claim: each message is handed out to one, once.
-func TestQueueRace(t *testing.T) {
+func TestQueueHandsOutEachMessageOnceUnderConcurrency(t *testing.T) {
 	ctx := context.Background()
 	const putters, each = 8, 500
 	q := delivery.NewQueue(putters*each, nil)

@@ -47,7 +47,7 @@ type RouterConfig struct {
 // Of a provider's error, what a *watchword.SendError says is logged and handed on. Of any other the kind is, "time-out"
 // or "connection refused", and never the text, which may hold what the provider answered.
 type Router struct {
-	routes  map[string][]*provider
+	routes  map[string][]*protectedProvider
 	tries   int
 	timeout time.Duration
 	backoff time.Duration
@@ -58,11 +58,11 @@ type Router struct {
 
 // NewRouter makes a Router, or reports everything that is wrong with its configuration.
 func NewRouter(cfg RouterConfig) (*Router, error) {
-	r := &Router{routes: map[string][]*provider{}, tries: cfg.Tries, timeout: cfg.Timeout, backoff: cfg.Backoff}
-	orDefault(&r.tries, 2)
-	orDefault(&r.timeout, 10*time.Second)
-	orDefault(&r.backoff, 250*time.Millisecond)
-	r.log, r.now, r.jitter = ambient(cfg.Logger, cfg.Now, cfg.Jitter)
+	r := &Router{routes: map[string][]*protectedProvider{}, tries: cfg.Tries, timeout: cfg.Timeout, backoff: cfg.Backoff}
+	setDefault(&r.tries, 2)
+	setDefault(&r.timeout, 10*time.Second)
+	setDefault(&r.backoff, 250*time.Millisecond)
+	r.log, r.now, r.jitter = fillDefaults(cfg.Logger, cfg.Now, cfg.Jitter)
 	var problems []error
 	for channel, route := range cfg.Routes {
 		if len(route) == 0 {
@@ -72,7 +72,7 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 			if p.Name == "" || p.Sender == nil {
 				problems = append(problems, fmt.Errorf("delivery: a provider of channel %q has no name or no sender", channel))
 			}
-			r.routes[channel] = append(r.routes[channel], newProvider(p, r.log))
+			r.routes[channel] = append(r.routes[channel], newProtectedProvider(p, r.log))
 		}
 	}
 	return r, errors.Join(problems...)
@@ -81,8 +81,8 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 // Channels lists the channels that there are providers for, sorted.
 func (r *Router) Channels() []string { return slices.Sorted(maps.Keys(r.routes)) }
 
-// First names the provider that a channel's messages are given to first.
-func (r *Router) First(channel string) string {
+// PrimaryProvider names the provider that a channel's messages are given to first.
+func (r *Router) PrimaryProvider(channel string) string {
 	if route := r.routes[channel]; len(route) > 0 {
 		return route[0].name
 	}
@@ -93,7 +93,7 @@ func (r *Router) First(channel string) string {
 func (r *Router) CheckMessage(m watchword.Message) error {
 	var refusal error
 	for _, p := range r.routes[m.Channel] {
-		checker, ok := p.sender.(Checker)
+		checker, ok := p.sender.(MessageChecker)
 		if !ok {
 			return nil
 		}
@@ -116,11 +116,11 @@ func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	}
 	failure := &watchword.SendError{Permanent: true, Provider: "router"}
 	for _, p := range route {
-		sent, err := r.try(ctx, p, m)
+		sent, err := r.sendWithRetries(ctx, p, m)
 		if err == nil {
 			return sent, nil
 		}
-		addFailure(failure, asSendError(err, p.name))
+		mergeFailure(failure, asSendError(err, p.name))
 		if ctx.Err() != nil {
 			break
 		}
@@ -133,9 +133,9 @@ var (
 	errSkipped    = errors.New("skipped, because it failed again and again")
 )
 
-// addFailure sums up: one failure that may pass makes the whole one that may pass, and whoever comes back before the
+// mergeFailure sums up: one failure that may pass makes the whole one that may pass, and whoever comes back before the
 // latest RetryAfter would ask one of the providers too early.
-func addFailure(sum, failed *watchword.SendError) {
+func mergeFailure(sum, failed *watchword.SendError) {
 	sum.Permanent = sum.Permanent && failed.Permanent
 	sum.RetryAfter = max(sum.RetryAfter, failed.RetryAfter)
 	sum.Cause = errors.Join(sum.Cause, failed)
@@ -151,18 +151,18 @@ func asSendError(err error, provider string) *watchword.SendError {
 	return &watchword.SendError{Provider: provider, Cause: outbound.Reason(err)}
 }
 
-// quickFailure is how long a try may take for the provider to be asked again before the next one is.
-const quickFailure = time.Second
+// quickFailureLimit is how long a try may take for the provider to be asked again before the next one is.
+const quickFailureLimit = time.Second
 
-// try asks one provider until it takes the message, refuses it, fails slowly, or has had its tries. A provider that says
+// sendWithRetries asks one provider until it takes the message, refuses it, fails slowly, or has had its tries. A provider that says
 // when to come back is not waited for: others may be faster.
-func (r *Router) try(ctx context.Context, p *provider, m watchword.Message) (watchword.Sent, error) {
+func (r *Router) sendWithRetries(ctx context.Context, p *protectedProvider, m watchword.Message) (watchword.Sent, error) {
 	for try := 1; ; try++ {
-		timeout, alive := r.timeLeft(m)
+		timeout, alive := r.sendTimeout(m)
 		if !alive {
 			return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: p.name, Cause: watchword.ErrExpired}
 		}
-		sent, quick, err := r.ask(ctx, p, m, timeout)
+		sent, quick, err := r.sendOnce(ctx, p, m, timeout)
 		if err == nil {
 			return sent, nil
 		}
@@ -170,23 +170,23 @@ func (r *Router) try(ctx context.Context, p *provider, m watchword.Message) (wat
 		r.log.WarnContext(ctx, "message not taken", "provider", p.name, "channel", m.Channel, "message", m.ID, "try", try,
 			"permanent", failed.Permanent, "error", failed)
 		again := quick && !failed.Permanent && failed.RetryAfter == 0 && !errors.Is(err, errSkipped) && try < r.tries
-		if !again || !pause(ctx, r.jitter(r.backoff<<(try-1))) {
+		if !again || !sleep(ctx, r.jitter(r.backoff<<(try-1))) {
 			return watchword.Sent{}, err
 		}
 	}
 }
 
-// ask asks a provider once, and reports whether its answer came quickly.
-func (r *Router) ask(ctx context.Context, p *provider, m watchword.Message, timeout time.Duration) (sent watchword.Sent, quick bool, err error) {
+// sendOnce asks a provider once, and reports whether its answer came quickly.
+func (r *Router) sendOnce(ctx context.Context, p *protectedProvider, m watchword.Message, timeout time.Duration) (sent watchword.Sent, quick bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	began := r.now()
 	sent, err = p.send(ctx, m)
-	return sent, ctx.Err() == nil && r.now().Sub(began) < quickFailure, err
+	return sent, ctx.Err() == nil && r.now().Sub(began) < quickFailureLimit, err
 }
 
-// timeLeft says how long a try may take: not longer than the code lives.
-func (r *Router) timeLeft(m watchword.Message) (time.Duration, bool) {
+// sendTimeout says how long a try may take: not longer than the code lives.
+func (r *Router) sendTimeout(m watchword.Message) (time.Duration, bool) {
 	if m.ExpiresAt.IsZero() {
 		return r.timeout, true
 	}
@@ -194,8 +194,8 @@ func (r *Router) timeLeft(m watchword.Message) (time.Duration, bool) {
 	return min(left, r.timeout), left > 0
 }
 
-// A provider is a Provider behind its circuit breaker.
-type provider struct {
+// A protectedProvider is a Provider behind its circuit breaker.
+type protectedProvider struct {
 	name    string
 	sender  watchword.Sender
 	breaker *gobreaker.CircuitBreaker[watchword.Sent]
@@ -206,8 +206,8 @@ const (
 	breakerPause    = 10 * time.Second // until one message may try again
 )
 
-func newProvider(p Provider, log *slog.Logger) *provider {
-	return &provider{name: p.Name, sender: p.Sender, breaker: gobreaker.NewCircuitBreaker[watchword.Sent](gobreaker.Settings{
+func newProtectedProvider(p Provider, log *slog.Logger) *protectedProvider {
+	return &protectedProvider{name: p.Name, sender: p.Sender, breaker: gobreaker.NewCircuitBreaker[watchword.Sent](gobreaker.Settings{
 		Name:        p.Name,
 		Timeout:     breakerPause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
@@ -221,7 +221,7 @@ func newProvider(p Provider, log *slog.Logger) *provider {
 }
 
 // send asks the provider once, unless its breaker is open.
-func (p *provider) send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
+func (p *protectedProvider) send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	sent, err := p.breaker.Execute(func() (watchword.Sent, error) { return p.sender.Send(ctx, m) })
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = &watchword.SendError{Provider: p.name, Cause: errSkipped}

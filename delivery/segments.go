@@ -15,11 +15,11 @@ const (
 	ucs2Single, ucs2Part = 70, 67   // UTF-16 code units
 )
 
-// An alphabet measures messages in the GSM 7-bit default alphabet.
-type alphabet map[rune]int // septets of a character
+// An gsmAlphabet measures messages in the GSM 7-bit default alphabet.
+type gsmAlphabet map[rune]int // septets of a character
 
-func newAlphabet() alphabet {
-	a := alphabet{}
+func newGSMAlphabet() gsmAlphabet {
+	a := gsmAlphabet{}
 	for _, r := range gsmBasic {
 		a[r] = 1
 	}
@@ -29,8 +29,8 @@ func newAlphabet() alphabet {
 	return a
 }
 
-// segments counts the parts in which a text travels as SMS: GSM-7 if every character is in that alphabet, else UCS-2.
-func (a alphabet) segments(text string) (count int, encoding string) {
+// countSegments counts the parts in which a text travels as SMS: GSM-7 if every character is in that alphabet, else UCS-2.
+func (a gsmAlphabet) countSegments(text string) (count int, encoding string) {
 	encoding, single, part := "GSM-7", gsmSingle, gsmPart
 	size := func(r rune) int { return a[r] }
 	for _, r := range text {

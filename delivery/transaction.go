@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A row is one line of what is approved, as messages show it.
-type row struct {
+// A transactionRow is one line of what is approved, as messages show it.
+type transactionRow struct {
 	Name  string // the app's own, with spaces for underscores
 	Value string
 
@@ -19,26 +19,26 @@ type row struct {
 }
 
 // A transaction is what is approved: amount, currency and payee first, then whatever else the app names, by name.
-type transaction []row
+type transaction []transactionRow
 
-// first are the rows that stand before the others.
-var first = []string{"amount", "currency", "payee"}
+// leadingKeys are the rows that stand before the others.
+var leadingKeys = []string{"amount", "currency", "payee"}
 
-const badRow = "cannot be shown in a message as it is: use letters, digits, spaces, currency signs and ' \" - & , . ( ) + % ! ? ; " +
+const rowNotShowable = "cannot be shown in a message as it is: use letters, digits, spaces, currency signs and ' \" - & , . ( ) + % ! ? ; " +
 	"and inside of words : / @, without links"
 
 // newTransaction makes the rows of a transaction, or an invalid_request that names those that cannot be shown as they are.
 func newTransaction(rows map[string]string) (transaction, error) {
 	var t transaction
 	var wrong []watchword.FieldError
-	for _, key := range slices.SortedFunc(maps.Keys(rows), compareRows) {
-		name, nameShown := showExactly(strings.ReplaceAll(key, "_", " "))
-		value, valueShown := showExactly(rows[key])
+	for _, key := range slices.SortedFunc(maps.Keys(rows), compareKeys) {
+		name, nameShown := sanitizeLossless(strings.ReplaceAll(key, "_", " "))
+		value, valueShown := sanitizeLossless(rows[key])
 		if !nameShown || !valueShown {
-			wrong = append(wrong, watchword.FieldError{Field: transactionField + "." + key, Reason: badRow})
+			wrong = append(wrong, watchword.FieldError{Field: transactionField + "." + key, Reason: rowNotShowable})
 			continue
 		}
-		t = append(t, row{Name: name, Value: value, key: key})
+		t = append(t, transactionRow{Name: name, Value: value, key: key})
 	}
 	if len(wrong) > 0 {
 		return nil, &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: wrong}
@@ -53,12 +53,12 @@ func RefuseTransaction(reason string) error {
 	return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{{Field: transactionField, Reason: reason}}}
 }
 
-func compareRows(a, b string) int {
+func compareKeys(a, b string) int {
 	rank := func(key string) int {
-		if at := slices.Index(first, key); at >= 0 {
+		if at := slices.Index(leadingKeys, key); at >= 0 {
 			return at
 		}
-		return len(first)
+		return len(leadingKeys)
 	}
 	if d := rank(a) - rank(b); d != 0 {
 		return d
@@ -86,11 +86,11 @@ func (t transaction) Payee() string { return t.value("payee") }
 
 // Others are the rows that a sentence about amount, currency and payee leaves out. Without amount and payee there is no
 // such sentence, and they are all.
-func (t transaction) Others() []row {
+func (t transaction) Others() []transactionRow {
 	if t.Amount() == "" && t.Payee() == "" {
 		return t
 	}
-	return slices.DeleteFunc(slices.Clone(t), func(r row) bool { return slices.Contains(first, r.key) })
+	return slices.DeleteFunc(slices.Clone(t), func(r transactionRow) bool { return slices.Contains(leadingKeys, r.key) })
 }
 
 // DescribeTransaction says a transaction in one line: "amount: 40.00, currency: EUR", every row of it. The error is an
@@ -104,10 +104,10 @@ func DescribeTransaction(rows map[string]string) (string, error) {
 	return strings.Join(texts, ", "), err
 }
 
-// showExactly is plain for a text that must not lose anything: where plain would leave something out or make it a space,
+// sanitizeLossless is plain for a text that must not lose anything: where plain would leave something out or make it a space,
 // the text is not ok. Beyond plain's characters it has " ? ; and, between letters and digits, / and @, between digits the
 // colon: of these nothing makes a link, an "@host #code" or a line.
-func showExactly(text string) (shown string, ok bool) {
+func sanitizeLossless(text string) (shown string, ok bool) {
 	if !utf8.ValidString(text) {
 		return "", false
 	}
@@ -117,20 +117,20 @@ func showExactly(text string) (shown string, ok bool) {
 		switch {
 		case unicode.Is(unicode.Zs, r):
 			out[i] = ' '
-		case plainRune(r) != ' ':
-			out[i] = plainRune(r)
-		case strings.ContainsRune(`"?;`, r) || isInside(runes, i):
+		case sanitizeRune(r) != ' ':
+			out[i] = sanitizeRune(r)
+		case strings.ContainsRune(`"?;`, r) || isInsideWord(runes, i):
 			out[i] = r
 		default:
 			return "", false
 		}
 	}
-	shown = strings.TrimRight(spaceDots(string(out)), " .")
+	shown = strings.TrimRight(separateDots(string(out)), " .")
 	return shown, shown != ""
 }
 
-// isInside reports whether the character stands where it is no more than a sign inside a word: A/S, c/o, ann@home, 12:30.
-func isInside(runes []rune, i int) bool {
+// isInsideWord reports whether the character stands where it is no more than a sign inside a word: A/S, c/o, ann@home, 12:30.
+func isInsideWord(runes []rune, i int) bool {
 	if i == 0 || i == len(runes)-1 {
 		return false
 	}

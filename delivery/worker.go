@@ -26,10 +26,10 @@ type WorkerConfig struct {
 	Outbox watchword.Outbox
 	Sender watchword.Sender
 
-	Concurrency int           // messages that are sent at a time; zero: 32
-	Tries       int           // of one message, by all of its channel's providers each; zero: 8
-	Backoff     time.Duration // the longest wait before the second try; it doubles with each, up to 30 seconds; zero: 1 second
-	Drain       time.Duration // how long Run goes on after its context has ended; zero: 10 seconds
+	Concurrency  int           // messages that are sent at a time; zero: 32
+	Tries        int           // of one message, by all of its channel's providers each; zero: 8
+	Backoff      time.Duration // the longest wait before the second try; it doubles with each, up to 30 seconds; zero: 1 second
+	DrainTimeout time.Duration // how long Run goes on after its context has ended; zero: 10 seconds
 
 	Logger *slog.Logger
 	Now    func() time.Time                        // the engine's clock; nil: time.Now
@@ -37,16 +37,16 @@ type WorkerConfig struct {
 }
 
 const (
-	maxBackoff = 30 * time.Second
-	claimPause = time.Second // after an outbox could not be reached
+	maxBackoff      = 30 * time.Second
+	claimRetryDelay = time.Second // after an outbox could not be reached
 )
 
 // A Worker sends what waits in an outbox: it has the engine compose each message, sends it, and has the engine record
 // the outcome. What fails is tried again with full jitter, never before its provider wants to be asked and never after
 // its code has died; then, or when every provider has refused it for good, it is recorded as failed and buried.
 type Worker struct {
-	cfg       WorkerConfig
-	abandoned atomic.Int64 // messages that there was no time left for
+	cfg    WorkerConfig
+	unsent atomic.Int64 // messages that there was no time left for
 }
 
 // NewWorker makes a Worker, or says what is missing.
@@ -54,11 +54,11 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	if cfg.Engine == nil || cfg.Outbox == nil || cfg.Sender == nil {
 		return nil, errors.New("delivery: a worker needs an engine, an outbox and a sender")
 	}
-	orDefault(&cfg.Concurrency, 32)
-	orDefault(&cfg.Tries, 8)
-	orDefault(&cfg.Backoff, time.Second)
-	orDefault(&cfg.Drain, 10*time.Second)
-	cfg.Logger, cfg.Now, cfg.Jitter = ambient(cfg.Logger, cfg.Now, cfg.Jitter)
+	setDefault(&cfg.Concurrency, 32)
+	setDefault(&cfg.Tries, 8)
+	setDefault(&cfg.Backoff, time.Second)
+	setDefault(&cfg.DrainTimeout, 10*time.Second)
+	cfg.Logger, cfg.Now, cfg.Jitter = fillDefaults(cfg.Logger, cfg.Now, cfg.Jitter)
 	return &Worker{cfg: cfg}, nil
 }
 
@@ -81,103 +81,103 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 	var workers sync.WaitGroup
 	for range w.cfg.Concurrency {
-		workers.Go(func() { w.work(claiming, sending, settling) })
+		workers.Go(func() { w.claimAndSend(claiming, sending, settling) })
 	}
 	<-ctx.Done()
-	defer time.AfterFunc(w.cfg.Drain, stop).Stop()
+	defer time.AfterFunc(w.cfg.DrainTimeout, stop).Stop()
 	if ends {
-		w.abandon(settling, queue.Drain(w.cfg.Now().Add(w.cfg.Drain))...)
+		w.failUnsent(settling, queue.Drain(w.cfg.Now().Add(w.cfg.DrainTimeout))...)
 	}
 	workers.Wait()
 	if ends {
-		w.abandonRest(sending, settling, queue)
+		w.failRemaining(sending, settling, queue)
 	}
-	if n := w.abandoned.Load(); n > 0 {
+	if n := w.unsent.Load(); n > 0 {
 		return fmt.Errorf("delivery: %d messages could not be sent before the end", n)
 	}
 	return nil
 }
 
-// abandonRest claims what is still there when the time to drain is over.
-func (w *Worker) abandonRest(sending, settling context.Context, queue drainer) {
-	w.abandon(settling, queue.Drain(time.Time{})...)
+// failRemaining claims what is still there when the time to drain is over.
+func (w *Worker) failRemaining(sending, settling context.Context, queue drainer) {
+	w.failUnsent(settling, queue.Drain(time.Time{})...)
 	for sending.Err() != nil {
 		o, err := w.cfg.Outbox.Claim(sending)
 		if err != nil {
 			return
 		}
-		w.abandon(settling, o)
+		w.failUnsent(settling, o)
 	}
 }
 
-// abandon gives claimed messages up for want of time.
-func (w *Worker) abandon(ctx context.Context, out ...watchword.Outgoing) {
-	w.abandoned.Add(int64(len(out)))
+// failUnsent gives claimed messages up for want of time.
+func (w *Worker) failUnsent(ctx context.Context, out ...watchword.Outgoing) {
+	w.unsent.Add(int64(len(out)))
 	for _, o := range out {
-		w.fail(ctx, o, "")
+		w.giveUp(ctx, o, "")
 	}
 }
 
-// work is one of the loops that share the outbox.
-func (w *Worker) work(claiming, sending, settling context.Context) {
+// claimAndSend is one of the loops that share the outbox.
+func (w *Worker) claimAndSend(claiming, sending, settling context.Context) {
 	for {
 		o, err := w.cfg.Outbox.Claim(claiming)
 		switch {
 		case err == nil && sending.Err() == nil:
-			w.handle(sending, settling, o)
+			w.process(sending, settling, o)
 		case err == nil: // handed out though the time is over
-			w.abandon(settling, o)
+			w.failUnsent(settling, o)
 		case errors.Is(err, ErrDrained), claiming.Err() != nil:
 			return
 		default:
 			w.cfg.Logger.Error("outbox cannot be reached", "error", err)
-			pause(claiming, claimPause)
+			sleep(claiming, claimRetryDelay)
 		}
 	}
 }
 
-// handle brings one claimed message as far as it comes.
-func (w *Worker) handle(sending, settling context.Context, o watchword.Outgoing) {
+// process brings one claimed message as far as it comes.
+func (w *Worker) process(sending, settling context.Context, o watchword.Outgoing) {
 	m, err := w.cfg.Engine.ComposeMessage(sending, o)
 	switch {
 	case errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrExpired), errors.Is(err, watchword.ErrNotFound):
-		w.settle("done", w.cfg.Outbox.Done(settling, o), o)
+		w.logOutboxError("done", w.cfg.Outbox.Done(settling, o), o)
 		return
 	case err != nil:
-		w.again(settling, o, watchword.Message{}, &watchword.SendError{Provider: "engine", Cause: err})
+		w.retryOrGiveUp(settling, o, watchword.Message{}, &watchword.SendError{Provider: "engine", Cause: err})
 		return
 	}
 	sent, err := w.cfg.Sender.Send(sending, m)
 	if err != nil {
-		w.again(settling, o, m, err)
+		w.retryOrGiveUp(settling, o, m, err)
 		return
 	}
 	// A message that was sent is done, whether or not that could be recorded: it must not be sent twice.
 	w.record(settling, o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel})
-	w.settle("done", w.cfg.Outbox.Done(settling, o), o)
+	w.logOutboxError("done", w.cfg.Outbox.Done(settling, o), o)
 }
 
-// again gives a message back for later, or up.
-func (w *Worker) again(ctx context.Context, o watchword.Outgoing, m watchword.Message, err error) {
+// retryOrGiveUp gives a message back for later, or up.
+func (w *Worker) retryOrGiveUp(ctx context.Context, o watchword.Outgoing, m watchword.Message, err error) {
 	failed := asSendError(err, "sender")
 	at := w.cfg.Now().Add(failed.RetryAfter + w.cfg.Jitter(min(maxBackoff, w.cfg.Backoff<<min(o.Attempt, 16))))
 	hopeless := failed.Permanent || o.Attempt+1 >= w.cfg.Tries || !m.ExpiresAt.IsZero() && !at.Before(m.ExpiresAt)
 	w.cfg.Logger.Warn("message not sent", "challenge", o.ChallengeID, "message", m.ID, "channel", m.Channel, "try", o.Attempt+1,
 		"given_up", hopeless, "error", failed)
 	if hopeless {
-		w.fail(ctx, o, m.Channel)
+		w.giveUp(ctx, o, m.Channel)
 		return
 	}
 	if err = w.cfg.Outbox.Retry(ctx, o, at); errors.Is(err, ErrDrained) {
-		w.abandon(ctx, o)
+		w.failUnsent(ctx, o)
 		return
 	}
-	w.settle("retry", err, o)
+	w.logOutboxError("retry", err, o)
 }
 
-func (w *Worker) fail(ctx context.Context, o watchword.Outgoing, channel string) {
+func (w *Worker) giveUp(ctx context.Context, o watchword.Outgoing, channel string) {
 	w.record(ctx, o, watchword.Delivery{Status: watchword.DeliveryFailed, Channel: channel})
-	w.settle("bury", w.cfg.Outbox.Bury(ctx, o), o)
+	w.logOutboxError("bury", w.cfg.Outbox.Bury(ctx, o), o)
 }
 
 func (w *Worker) record(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) {
@@ -186,7 +186,7 @@ func (w *Worker) record(ctx context.Context, o watchword.Outgoing, d watchword.D
 	}
 }
 
-func (w *Worker) settle(step string, err error, o watchword.Outgoing) {
+func (w *Worker) logOutboxError(step string, err error, o watchword.Outgoing) {
 	if err != nil {
 		w.cfg.Logger.Error("outbox refused", "step", step, "challenge", o.ChallengeID, "error", err)
 	}

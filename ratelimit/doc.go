@@ -34,5 +34,5 @@
 // Limits on checks are there to keep noise away; what protects codes are the guess budgets in watchword.Store. So each process
 // counts its own, for each app apart, in a Throttle: without a round trip, in bounded memory, and without ever refusing
 // somebody for want of space, since it forgets what was not used for longest. A Throttle is no watchword.Limiter, and a Limiter no
-// watchword.Throttle: what may forget cannot take the place of what must not. See CheckDefaults.
+// watchword.Throttle: what may forget cannot take the place of what must not. See DefaultCheckRules.
 package ratelimit

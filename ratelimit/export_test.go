@@ -11,9 +11,9 @@ func (m *Memory) Len() int {
 func (t *Throttle) Len() (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, rules := range t.by {
+	for _, rules := range t.rulesBy {
 		for _, r := range rules {
-			n += len(r.young) + len(r.old)
+			n += len(r.current) + len(r.previous)
 		}
 	}
 	return n

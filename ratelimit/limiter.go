@@ -19,16 +19,16 @@ import (
 // A Limiter applies rules to the buckets of one app. It is a watchword.Limiter and a watchword.Pinger, safe for
 // concurrent use.
 type Limiter struct {
-	store Store
-	app   string
-	group string
-	gate  probe.Gate
-	by    map[string][]counted
-	pool  sync.Pool // of *[]Charge
+	store   Store
+	app     string
+	group   string
+	gate    probe.Gate
+	rulesBy map[string][]compiledRule
+	pool    sync.Pool // of *[]Charge
 }
 
-// counted is a rule and what its charges have in common.
-type counted struct {
+// compiledRule is a rule and what its charges have in common.
+type compiledRule struct {
 	Rule
 	space string
 	rate  limiter.Rate
@@ -46,17 +46,17 @@ var (
 // the app's own, or, when one of the rules counts by ByAll, the one slot of all apps that have such a rule. Give a
 // Cluster with many busy apps no rule by ByAll.
 func New(store Store, rules []Rule, app string) (*Limiter, error) {
-	if err := errors.Join(validApp(app), Validate(rules)); err != nil {
+	if err := errors.Join(checkAppID(app), Validate(rules)); err != nil {
 		return nil, fmt.Errorf("ratelimit: %w", err)
 	}
-	l := &Limiter{store: store, app: app, group: app, by: make(map[string][]counted, len(bys))}
+	l := &Limiter{store: store, app: app, group: app, rulesBy: make(map[string][]compiledRule, len(byValues))}
 	for _, r := range rules {
 		owner := app
 		if r.By == ByAll {
 			owner, l.group = "", "" // no app is called that
 		}
 		r.Channels = slices.Clone(r.Channels)
-		l.by[r.By] = append(l.by[r.By], counted{
+		l.rulesBy[r.By] = append(l.rulesBy[r.By], compiledRule{
 			Rule:  r,
 			space: owner + ":" + r.Name,
 			rate:  limiter.Rate{Period: r.Window, Limit: int64(r.Limit)},
@@ -66,8 +66,8 @@ func New(store Store, rules []Rule, app string) (*Limiter, error) {
 	return l, nil
 }
 
-// validApp refuses ids that could be mistaken for another part of a key, or move a key to another slot of a Cluster.
-func validApp(app string) error {
+// checkAppID refuses ids that could be mistaken for another part of a key, or move a key to another slot of a Cluster.
+func checkAppID(app string) error {
 	if app == "" || len(app) > 100 || strings.ContainsAny(app, ":{}") {
 		return errors.New("the app's id must be 1 to 100 octets without colons and braces")
 	}
@@ -83,7 +83,7 @@ func (l *Limiter) Take(ctx context.Context, buckets ...watchword.Bucket) error {
 
 // TakeNamed implements watchword.Refunder.
 func (l *Limiter) TakeNamed(ctx context.Context, name string, buckets ...watchword.Bucket) error {
-	buffer, charges := l.charges(buckets)
+	buffer, charges := l.chargesFor(buckets)
 	defer l.release(buffer)
 	if len(charges) == 0 {
 		return nil
@@ -92,33 +92,33 @@ func (l *Limiter) TakeNamed(ctx context.Context, name string, buckets ...watchwo
 	if err != nil || refusal == nil {
 		return err
 	}
-	return &watchword.LimitError{Rule: l.ruleOf(charges[refusal.Charge].Space), RetryAfter: refusal.RetryAfter}
+	return &watchword.LimitError{Rule: l.ruleName(charges[refusal.Charge].Space), RetryAfter: refusal.RetryAfter}
 }
 
 // Refund implements watchword.Refunder.
 func (l *Limiter) Refund(ctx context.Context, name string, buckets ...watchword.Bucket) error {
-	buffer, charges := l.charges(buckets)
+	buffer, charges := l.chargesFor(buckets)
 	defer l.release(buffer)
 	if name == "" || len(charges) == 0 {
 		return nil
 	}
-	return l.store.GiveBack(ctx, l.group, name, charges)
+	return l.store.Refund(ctx, l.group, name, charges)
 }
 
-// charges is what buckets cost, in a buffer that must be released.
-func (l *Limiter) charges(buckets []watchword.Bucket) (buffer *[]Charge, charges []Charge) {
+// chargesFor is what buckets cost, in a buffer that must be released.
+func (l *Limiter) chargesFor(buckets []watchword.Bucket) (buffer *[]Charge, charges []Charge) {
 	buffer = l.pool.Get().(*[]Charge)
 	charges = (*buffer)[:0]
 	for i := range buckets {
-		charges = l.charge(charges, &buckets[i])
+		charges = l.appendCharges(charges, &buckets[i])
 	}
 	*buffer = charges
 	return buffer, charges
 }
 
-// charge adds what one bucket costs.
-func (l *Limiter) charge(charges []Charge, b *watchword.Bucket) []Charge {
-	rules := l.by[b.By]
+// appendCharges adds what one bucket costs.
+func (l *Limiter) appendCharges(charges []Charge, b *watchword.Bucket) []Charge {
+	rules := l.rulesBy[b.By]
 	key := b.Key
 	if b.By == ByAll {
 		key = "" // apps have keys of their own for it, but it is one bucket
@@ -149,8 +149,8 @@ func indexOf(charges []Charge, space, key string) int {
 	return -1
 }
 
-// ruleOf is the name in a space.
-func (l *Limiter) ruleOf(space string) string {
+// ruleName is the name in a space.
+func (l *Limiter) ruleName(space string) string {
 	_, name, _ := strings.Cut(space, ":")
 	return name
 }
@@ -163,13 +163,13 @@ func (l *Limiter) release(buffer *[]Charge) {
 
 // Ping takes and gives back a token of a window of its own in the place where the app's windows are, as starts do, at most
 // once a second; in between the last result holds.
-func (l *Limiter) Ping(ctx context.Context) error { return l.gate.Run(ctx, l.try) }
+func (l *Limiter) Ping(ctx context.Context) error { return l.gate.Run(ctx, l.ping) }
 
-func (l *Limiter) try(ctx context.Context) error {
+func (l *Limiter) ping(ctx context.Context) error {
 	name := "readiness " + rand.Text()
 	charges := []Charge{{Space: l.app + ":=readiness", Rate: limiter.Rate{Period: time.Second, Limit: MaxLimit}, Cost: 1}} // no rule's name has an =
 	if _, err := l.store.TakeAll(ctx, l.group, name, charges); err != nil {
 		return err
 	}
-	return l.store.GiveBack(ctx, l.group, name, charges)
+	return l.store.Refund(ctx, l.group, name, charges)
 }

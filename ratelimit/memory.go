@@ -27,21 +27,21 @@ type MemoryConfig struct {
 // windows leave when they have ended: each new one takes two of those with it. One lock is enough: a step takes less than a
 // microsecond.
 type Memory struct {
-	now   func() time.Time
-	start time.Time // times are counted from here, so that the clock's monotonic reading is used where it has one
-	max   int
+	now        func() time.Time
+	start      time.Time // times are counted from here, so that the clock's monotonic reading is used where it has one
+	maxWindows int
 
-	mu      sync.Mutex
-	windows map[windowKey]*window
-	lanes   map[time.Duration]*list.List // windows of one length, by their end
-	found   []*window                    // scratch of TakeAll
-	shares  map[string]*share            // by owner
+	mu          sync.Mutex
+	windows     map[windowKey]*window
+	expiryLists map[time.Duration]*list.List // windows of one length, by their end
+	found       []*window                    // scratch of TakeAll
+	owners      map[string]*ownerState       // by owner
 }
 
-// A share is what one owner of windows has of a Memory.
-type share struct {
+// A ownerState is what one owner of windows has of a Memory.
+type ownerState struct {
 	windows int
-	names   names
+	takes   recentTakes
 }
 
 var _ Store = (*Memory)(nil)
@@ -55,12 +55,12 @@ func NewMemory(c MemoryConfig) *Memory {
 		c.MaxWindows = DefaultMaxWindows
 	}
 	return &Memory{
-		now:     c.Now,
-		start:   c.Now(),
-		max:     c.MaxWindows,
-		windows: make(map[windowKey]*window),
-		lanes:   make(map[time.Duration]*list.List),
-		shares:  make(map[string]*share),
+		now:         c.Now,
+		start:       c.Now(),
+		maxWindows:  c.MaxWindows,
+		windows:     make(map[windowKey]*window),
+		expiryLists: make(map[time.Duration]*list.List),
+		owners:      make(map[string]*ownerState),
 	}
 }
 
@@ -68,11 +68,11 @@ func NewMemory(c MemoryConfig) *Memory {
 func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*Refusal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, names := m.elapsed(), &m.share(&charges[0]).names
+	now, names := m.elapsed(), &m.ownerOf(&charges[0]).takes
 	if names.has(now, name) {
 		return nil, nil
 	}
-	if r := m.look(now, charges); r != nil {
+	if r := m.findWindows(now, charges); r != nil {
 		return r, nil
 	}
 	if !m.reserve(now, charges) {
@@ -85,33 +85,33 @@ func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*
 	return nil, nil
 }
 
-// GiveBack implements Store. It cannot fail.
-func (m *Memory) GiveBack(_ context.Context, _, name string, charges []Charge) error {
+// Refund implements Store. It cannot fail.
+func (m *Memory) Refund(_ context.Context, _, name string, charges []Charge) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, names := m.elapsed(), &m.share(&charges[0]).names
+	now, names := m.elapsed(), &m.ownerOf(&charges[0]).takes
 	if !names.has(now, name) {
 		return nil
 	}
 	names.remove(name)
 	for i := range charges {
 		if w := m.find(now, &charges[i]); w != nil {
-			w.giveBack(charges[i].Cost)
+			w.refund(charges[i].Cost)
 		}
 	}
 	return nil
 }
 
-// look finds the window of each charge (nil: it has none that still counts) and the charge that waits longest, if any
+// findWindows finds the window of each charge (nil: it has none that still counts) and the charge that waits longest, if any
 // has to wait.
-func (m *Memory) look(now int64, charges []Charge) *Refusal {
+func (m *Memory) findWindows(now int64, charges []Charge) *Refusal {
 	m.found = m.found[:0]
 	var longest int64
 	var refused int
 	for i := range charges {
 		w := m.find(now, &charges[i])
 		m.found = append(m.found, w)
-		if wait := waitFor(now, &charges[i], w); wait > longest {
+		if wait := chargeDelay(now, &charges[i], w); wait > longest {
 			longest, refused = wait, i
 		}
 	}
@@ -127,56 +127,56 @@ func (m *Memory) find(now int64, c *Charge) *window {
 	if w == nil {
 		return nil
 	}
-	if w.until <= now {
+	if w.endsAt <= now {
 		m.remove(w)
 		return nil
 	}
-	w.drop(now, int64(c.Rate.Period))
+	w.dropExpired(now, int64(c.Rate.Period))
 	return w
 }
 
-// waitFor is how long a charge has to wait; 0: it fits.
-func waitFor(now int64, c *Charge, w *window) int64 {
+// chargeDelay is how long a charge has to wait; 0: it fits.
+func chargeDelay(now int64, c *Charge, w *window) int64 {
 	if w == nil {
 		w = &window{}
 	}
-	return w.wait(now, int64(c.Rate.Period), c.Rate.Limit, c.Cost)
+	return w.delay(now, int64(c.Rate.Period), c.Rate.Limit, c.Cost)
 }
 
-// share is that of the charge's owner.
-func (m *Memory) share(c *Charge) *share {
+// ownerOf is that of the charge's owner.
+func (m *Memory) ownerOf(c *Charge) *ownerState {
 	owner, _, _ := strings.Cut(c.Space, ":")
-	s := m.shares[owner]
+	s := m.owners[owner]
 	if s == nil {
-		s = &share{}
-		m.shares[owner] = s
+		s = &ownerState{}
+		m.owners[owner] = s
 	}
 	return s
 }
 
 // reserve counts the windows that look did not find for their owners, unless those would have too many.
 func (m *Memory) reserve(now int64, charges []Charge) bool {
-	if m.count(charges) {
+	if m.tryReserve(charges) {
 		return true
 	}
-	for _, lane := range m.lanes {
+	for _, lane := range m.expiryLists {
 		m.sweep(now, lane, lane.Len())
 	}
-	return m.count(charges)
+	return m.tryReserve(charges)
 }
 
-func (m *Memory) count(charges []Charge) bool {
+func (m *Memory) tryReserve(charges []Charge) bool {
 	for i, w := range m.found {
 		if w != nil {
 			continue
 		}
-		if s := m.share(&charges[i]); s.windows < m.max {
+		if s := m.ownerOf(&charges[i]); s.windows < m.maxWindows {
 			s.windows++
 			continue
 		}
 		for n, w := range m.found[:i] {
 			if w == nil {
-				m.share(&charges[n]).windows--
+				m.ownerOf(&charges[n]).windows--
 			}
 		}
 		return false
@@ -187,24 +187,24 @@ func (m *Memory) count(charges []Charge) bool {
 // spend charges a window, which is made if there is none; reserve has counted it.
 func (m *Memory) spend(now int64, c *Charge, w *window) {
 	if w == nil {
-		w = m.add(now, c)
+		w = m.addWindow(now, c)
 	}
-	unit := int64(grain(c.Rate))
+	unit := int64(timeResolution(c.Rate))
 	w.add((now+unit-1)/unit*unit, int64(c.Rate.Period), c.Cost)
-	w.lane.MoveToBack(w.place)
+	w.expiryList.MoveToBack(w.element)
 }
 
-// add makes the window of a charge and lets two go that have ended, so that the store shrinks faster than it grows.
-func (m *Memory) add(now int64, c *Charge) *window {
-	lane := m.lanes[c.Rate.Period]
+// addWindow makes the window of a charge and lets two go that have ended, so that the store shrinks faster than it grows.
+func (m *Memory) addWindow(now int64, c *Charge) *window {
+	lane := m.expiryLists[c.Rate.Period]
 	if lane == nil {
 		lane = list.New()
-		m.lanes[c.Rate.Period] = lane
+		m.expiryLists[c.Rate.Period] = lane
 	}
 	m.sweep(now, lane, 2)
-	w := &window{key: windowKey{c.Space, c.Key}, lane: lane, share: m.share(c)}
+	w := &window{key: windowKey{c.Space, c.Key}, expiryList: lane, owner: m.ownerOf(c)}
 	w.events = w.first[:0]
-	w.place = lane.PushBack(w)
+	w.element = lane.PushBack(w)
 	m.windows[w.key] = w
 	return w
 }
@@ -213,7 +213,7 @@ func (m *Memory) add(now int64, c *Charge) *window {
 func (m *Memory) sweep(now int64, lane *list.List, n int) {
 	for ; n > 0 && lane.Len() > 0; n-- {
 		w := lane.Front().Value.(*window)
-		if w.until > now {
+		if w.endsAt > now {
 			return
 		}
 		m.remove(w)
@@ -221,9 +221,9 @@ func (m *Memory) sweep(now int64, lane *list.List, n int) {
 }
 
 func (m *Memory) remove(w *window) {
-	w.lane.Remove(w.place)
+	w.expiryList.Remove(w.element)
 	delete(m.windows, w.key)
-	w.share.windows--
+	w.owner.windows--
 }
 
 // elapsed is the time in nanoseconds since the store began.

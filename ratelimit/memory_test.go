@@ -31,7 +31,7 @@ func (c *fakeClock) Advance(d time.Duration) {
 	c.now = c.now.Add(d)
 }
 
-func TestMemory(t *testing.T) {
+func TestMemoryPassesConformanceSuite(t *testing.T) {
 	t.Run("fake clock", func(t *testing.T) {
 		ratelimittest.Run(t, func(*testing.T) ratelimittest.Fixture {
 			clock := newFakeClock()

@@ -22,8 +22,8 @@ const (
 	ByAll     = "all"     // everything that all apps with this rule do, whatever the bucket's key; known devices apart
 )
 
-// bys lists the valid values of Rule.By.
-var bys = []string{ByAddress, BySubject, ByIP, ByVisitor, ByPrefix, ByCountry, ByApp, ByAll}
+// byValues lists the valid values of Rule.By.
+var byValues = []string{ByAddress, BySubject, ByIP, ByVisitor, ByPrefix, ByCountry, ByApp, ByAll}
 
 // MaxWindow is the longest window of a rule, so that nothing is remembered for longer.
 const MaxWindow = 30 * 24 * time.Hour
@@ -48,8 +48,8 @@ func (r Rule) matches(channel string) bool {
 	return len(r.Channels) == 0 || slices.Contains(r.Channels, channel)
 }
 
-// plainName is what names of rules and channels look like: they become parts of keys and labels of metrics.
-var plainName = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
+// namePattern is what names of rules and channels look like: they become parts of keys and labels of metrics.
+var namePattern = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
 
 // Validate reports everything that is wrong with the rules, joined into one error; nil when they can be used.
 func Validate(rules []Rule) error {
@@ -73,12 +73,12 @@ func (r Rule) problems(rule string) []error {
 			found = append(found, setting.Errorf(rule+field, format, args...))
 		}
 	}
-	check(plainName.MatchString(r.Name), "Name", "must be 1 to 40 of a-z, 0-9 and _")
+	check(namePattern.MatchString(r.Name), "Name", "must be 1 to 40 of a-z, 0-9 and _")
 	check(r.Limit >= 1 && r.Limit <= MaxLimit, "Limit", "must be 1 to %d, not %d", MaxLimit, r.Limit)
 	check(r.Window >= minWindow && r.Window <= MaxWindow, "Window", "must be %s to %s, not %s", minWindow, MaxWindow, r.Window)
-	check(slices.Contains(bys, r.By), "By", "must be one of %v, not %q", bys, r.By)
+	check(slices.Contains(byValues, r.By), "By", "must be one of %v, not %q", byValues, r.By)
 	for i, c := range r.Channels {
-		check(plainName.MatchString(c), fmt.Sprintf("Channels[%d]", i), "%q must be 1 to 40 of a-z, 0-9 and _", c)
+		check(namePattern.MatchString(c), fmt.Sprintf("Channels[%d]", i), "%q must be 1 to 40 of a-z, 0-9 and _", c)
 	}
 	return found
 }

@@ -10,8 +10,8 @@ import (
 // ExactLimit is the largest limit whose windows remember the time of every single event.
 const ExactLimit = 1000
 
-// grains is into how many parts a window is divided whose limit is larger than ExactLimit.
-const grains = 100
+// stepsPerWindow is into how many parts a window is divided whose limit is larger than ExactLimit.
+const stepsPerWindow = 100
 
 // A Store counts events in sliding windows. Every method is one atomic step, also across processes; a window that
 // nothing was spent from for its whole length is forgotten. Any error means that the store could not be reached or
@@ -25,14 +25,14 @@ type Store interface {
 	// TakeAll spends every charge or none. The Refusal is of the charge that makes one wait longest, nil if all were
 	// spent. There is at least one charge; those of the same Space and Key must be one. Group says which windows are ever charged
 	// together: a store that is spread over machines keeps all windows of a group on one of them. A name, if there is one,
-	// is remembered for RefundTime: TakeAll under it again spends nothing more.
+	// is remembered for RefundPeriod: TakeAll under it again spends nothing more.
 	TakeAll(ctx context.Context, group, name string, charges []Charge) (*Refusal, error)
-	// GiveBack takes back what TakeAll spent under the name within RefundTime, once; nothing if it spent nothing.
-	GiveBack(ctx context.Context, group, name string, charges []Charge) error
+	// Refund takes back what TakeAll spent under the name within RefundPeriod, once; nothing if it spent nothing.
+	Refund(ctx context.Context, group, name string, charges []Charge) error
 }
 
-// RefundTime is for how long the name of a TakeAll is remembered.
-const RefundTime = 30 * time.Second
+// RefundPeriod is for how long the name of a TakeAll is remembered.
+const RefundPeriod = 30 * time.Second
 
 // A Charge is what is spent from one window.
 type Charge struct {
@@ -42,15 +42,15 @@ type Charge struct {
 	Cost  int64 // 1 or more
 }
 
-// Grain is the unit of time to whose next multiple the time of an event is rounded up: a nanosecond, which is none, up to
+// Resolution is the unit of time to whose next multiple the time of an event is rounded up: a nanosecond, which is none, up to
 // ExactLimit, and a hundredth of the window above it.
-func (c Charge) Grain() time.Duration { return grain(c.Rate) }
+func (c Charge) Resolution() time.Duration { return timeResolution(c.Rate) }
 
-func grain(rate limiter.Rate) time.Duration {
+func timeResolution(rate limiter.Rate) time.Duration {
 	if rate.Limit <= ExactLimit {
 		return time.Nanosecond
 	}
-	return max(rate.Period/grains, time.Nanosecond)
+	return max(rate.Period/stepsPerWindow, time.Nanosecond)
 }
 
 // A Refusal says that nothing was spent, and why.

@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// maxRecent is how many buckets a rule of a Throttle counts in each of two generations.
-const maxRecent = 1 << 15
+// maxBucketsPerGeneration is how many buckets a rule of a Throttle counts in each of two generations.
+const maxBucketsPerGeneration = 1 << 15
 
 // A ThrottleConfig says how a Throttle works. The zero value is fine.
 type ThrottleConfig struct {
@@ -26,7 +26,7 @@ type ThrottleConfig struct {
 // algorithm, ITU-T I.371): in any stretch as long as Window fewer than twice Limit, and Limit on the average. A bucket is one
 // number, which is forgotten when it says nothing any more, after Window at the latest. Where a rule sees more buckets than
 // it may keep, those that were not used for longest are forgotten sooner: at most 65,536 of a rule are kept, at about 35 bytes
-// each, so a Throttle with CheckDefaults never takes more than 6 MB, and a million buckets of many apps take about 35 MB.
+// each, so a Throttle with DefaultCheckRules never takes more than 6 MB, and a million buckets of many apps take about 35 MB.
 //
 // It is safe for concurrent use.
 type Throttle struct {
@@ -34,9 +34,9 @@ type Throttle struct {
 	start time.Time // times are counted from here, so that the clock's monotonic reading is used where it has one
 	seed  maphash.Seed
 
-	mu    sync.Mutex
-	by    map[string][]*throttled
-	found []cell // scratch of Allow
+	mu      sync.Mutex
+	rulesBy map[string][]*throttledRule
+	found   []throttleEntry // scratch of Allow
 }
 
 var _ watchword.Throttle = (*Throttle)(nil)
@@ -54,10 +54,10 @@ func NewThrottle(rules []Rule, c ThrottleConfig) (*Throttle, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	t := &Throttle{now: c.Now, start: c.Now(), seed: maphash.MakeSeed(), by: map[string][]*throttled{}}
+	t := &Throttle{now: c.Now, start: c.Now(), seed: maphash.MakeSeed(), rulesBy: map[string][]*throttledRule{}}
 	for _, r := range rules {
 		r.Channels = slices.Clone(r.Channels)
-		t.by[r.By] = append(t.by[r.By], &throttled{Rule: r, young: map[uint64]int64{}})
+		t.rulesBy[r.By] = append(t.rulesBy[r.By], &throttledRule{Rule: r, current: map[uint64]int64{}})
 	}
 	return t, nil
 }
@@ -70,12 +70,12 @@ func (t *Throttle) Allow(buckets ...watchword.Bucket) *watchword.LimitError {
 	t.found = t.found[:0]
 	var refused *watchword.LimitError
 	for i := range buckets {
-		for _, rule := range t.by[buckets[i].By] {
+		for _, rule := range t.rulesBy[buckets[i].By] {
 			if !rule.matches(buckets[i].Channel) {
 				continue
 			}
-			c := rule.find(now, maphash.String(t.seed, buckets[i].Key))
-			if wait := time.Duration(c.full - now - rule.burst()); wait > 0 && (refused == nil || wait > refused.RetryAfter) {
+			c := rule.lookup(now, maphash.String(t.seed, buckets[i].Key))
+			if wait := time.Duration(c.fullAt - now - rule.burst()); wait > 0 && (refused == nil || wait > refused.RetryAfter) {
 				refused = &watchword.LimitError{Rule: rule.Name, RetryAfter: wait}
 			}
 			t.found = append(t.found, c)
@@ -83,46 +83,46 @@ func (t *Throttle) Allow(buckets ...watchword.Bucket) *watchword.LimitError {
 	}
 	if refused == nil {
 		for _, c := range t.found {
-			c.rule.keep(now, c)
+			c.rule.store(now, c)
 		}
 	}
 	return refused
 }
 
-// A throttled rule and what it counts: for the digest of each bucket when all of its tokens will be back, in nanoseconds. Of
+// A throttledRule rule and what it counts: for the digest of each bucket when all of its tokens will be back, in nanoseconds. Of
 // two generations the older one is forgotten when the younger is full, or as old as a bucket can be.
-type throttled struct {
+type throttledRule struct {
 	Rule
-	young, old map[uint64]int64
-	began      int64 // when the younger generation did
+	current, previous map[uint64]int64
+	since             int64 // when the younger generation did
 }
 
-// A cell is one bucket of a rule as it will be when the event is counted.
-type cell struct {
-	rule *throttled
-	key  uint64
-	full int64 // when all tokens will be back
+// A throttleEntry is one bucket of a rule as it will be when the event is counted.
+type throttleEntry struct {
+	rule   *throttledRule
+	key    uint64
+	fullAt int64 // when all tokens will be back
 }
 
 // interval is how long it takes until one token comes back.
-func (r *throttled) interval() int64 { return max(int64(r.Window)/int64(r.Limit), 1) }
+func (r *throttledRule) interval() int64 { return max(int64(r.Window)/int64(r.Limit), 1) }
 
 // burst is how long it takes until all tokens come back.
-func (r *throttled) burst() int64 { return r.interval() * int64(r.Limit) }
+func (r *throttledRule) burst() int64 { return r.interval() * int64(r.Limit) }
 
-func (r *throttled) find(now int64, key uint64) cell {
-	full, known := r.young[key]
+func (r *throttledRule) lookup(now int64, key uint64) throttleEntry {
+	full, known := r.current[key]
 	if !known {
-		full = r.old[key]
+		full = r.previous[key]
 	}
-	return cell{r, key, max(full, now) + r.interval()}
+	return throttleEntry{r, key, max(full, now) + r.interval()}
 }
 
-// keep counts the event. A generation that is as old as burst holds, once it is the older one for as long, nothing that counts.
-func (r *throttled) keep(now int64, c cell) {
-	_, recent := r.young[c.key]
-	if !recent && len(r.young) >= maxRecent || now-r.began >= r.burst() {
-		r.old, r.young, r.began = r.young, map[uint64]int64{}, now
+// store counts the event. A generation that is as old as burst holds, once it is the older one for as long, nothing that counts.
+func (r *throttledRule) store(now int64, c throttleEntry) {
+	_, recent := r.current[c.key]
+	if !recent && len(r.current) >= maxBucketsPerGeneration || now-r.since >= r.burst() {
+		r.previous, r.current, r.since = r.current, map[uint64]int64{}, now
 	}
-	r.young[c.key] = c.full
+	r.current[c.key] = c.fullAt
 }

@@ -15,40 +15,40 @@ const (
 	codeSpace    = 1_000_000
 )
 
-// safeStarts is how many starts a day for one address are accepted without a word.
-const safeStarts = 100
+// maxUnwarnedStarts is how many starts a day for one address are accepted without a word.
+const maxUnwarnedStarts = 100
 
 // Warnings spells out what rules for starts leave open, one sentence each, for an app that sends by the channels. They
 // are no errors: an app may have its reasons. Defaults has none.
 func Warnings(rules []Rule, channels []string) []string {
 	var found []string
 	for _, c := range channels {
-		found = append(found, warnAddress(rules, c)...)
+		found = append(found, addressWarnings(rules, c)...)
 	}
 	for _, by := range []struct{ by, danger string }{
 		{BySubject, "one subject may be asked at any number of addresses"},
 		{ByIP, "one client may start challenges for any number of addresses"},
 		{ByApp, "a loop in the app or its stolen key may send until the provider stops it"},
 	} {
-		if !has(rules, by.by, "") {
+		if !hasRule(rules, by.by, "") {
 			found = append(found, fmt.Sprintf("no limit by %s for everything that is started: %s", by.by, by.danger))
 		}
 	}
 	for _, c := range channels {
-		if slices.Contains(phone(), c) && !has(rules, ByPrefix, c) && !has(rules, ByCountry, c) {
+		if slices.Contains(phoneChannels(), c) && !hasRule(rules, ByPrefix, c) && !hasRule(rules, ByCountry, c) {
 			found = append(found, fmt.Sprintf("no limit by prefix or country for %s: whoever earns by messages to a block of numbers may have any number sent there", c))
 		}
 	}
 	return found
 }
 
-// warnAddress says how often one address can be written to, and what that means for guessing, where it is too often.
-func warnAddress(rules []Rule, channel string) []string {
-	starts := startsADay(rules, channel)
+// addressWarnings says how often one address can be written to, and what that means for guessing, where it is too often.
+func addressWarnings(rules []Rule, channel string) []string {
+	starts := startsPerDay(rules, channel)
 	if math.IsInf(starts, 1) {
 		return []string{fmt.Sprintf("no limit by address for %s: anybody may have any number of messages sent to one address, and each allows another guess at its code", channel)}
 	}
-	if starts <= safeStarts {
+	if starts <= maxUnwarnedStarts {
 		return nil
 	}
 	var names []string
@@ -62,8 +62,8 @@ func warnAddress(rules []Rule, channel string) []string {
 		channel, strings.Join(names, ", "), starts, max(1, 1/chance))}
 }
 
-// startsADay is how many starts by a channel the rules allow for one address in any 24 hours; infinite without a rule.
-func startsADay(rules []Rule, channel string) float64 {
+// startsPerDay is how many starts by a channel the rules allow for one address in any 24 hours; infinite without a rule.
+func startsPerDay(rules []Rule, channel string) float64 {
 	starts := math.Inf(1)
 	for _, r := range rules {
 		if r.By == ByAddress && r.matches(channel) {
@@ -73,7 +73,7 @@ func startsADay(rules []Rule, channel string) float64 {
 	return starts
 }
 
-// has reports whether a rule counts by something on the channel; for the empty channel, on all of them.
-func has(rules []Rule, by, channel string) bool {
+// hasRule reports whether a rule counts by something on the channel; for the empty channel, on all of them.
+func hasRule(rules []Rule, by, channel string) bool {
 	return slices.ContainsFunc(rules, func(r Rule) bool { return r.By == by && r.matches(channel) })
 }

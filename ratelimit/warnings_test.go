@@ -9,13 +9,13 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-func TestWarnings(t *testing.T) {
+func TestWarningsNameMissingLimits(t *testing.T) {
 	all := []string{"sms", "voice", "whatsapp", "email"}
 	without := func(bys ...string) []ratelimit.Rule {
-		return slices.DeleteFunc(ratelimit.Defaults(), func(r ratelimit.Rule) bool { return slices.Contains(bys, r.By) })
+		return slices.DeleteFunc(ratelimit.DefaultRules(), func(r ratelimit.Rule) bool { return slices.Contains(bys, r.By) })
 	}
 	renamed := func(name string, change func(*ratelimit.Rule)) []ratelimit.Rule {
-		rules := ratelimit.Defaults()
+		rules := ratelimit.DefaultRules()
 		for i := range rules {
 			if rules[i].Name == name {
 				change(&rules[i])
@@ -30,7 +30,7 @@ func TestWarnings(t *testing.T) {
 		channels []string
 		want     []string // parts of the warnings, in order
 	}{
-		{"defaults", ratelimit.Defaults(), all, nil},
+		{"defaults", ratelimit.DefaultRules(), all, nil},
 		{"nothing at all", nil, []string{"sms"}, []string{"no limit by address for sms", "no limit by subject", "no limit by ip", "no limit by app", "no limit by prefix or country for sms"}},
 		{"nothing is sent", without(ratelimit.ByAddress, ratelimit.ByPrefix, ratelimit.ByCountry), nil, nil},
 		{"no address", without(ratelimit.ByAddress), []string{"email"}, []string{"no limit by address for email"}},

@@ -4,15 +4,15 @@ import "container/list"
 
 // A window is the log of what was spent and still counts. Times are nanoseconds since its store began.
 type window struct {
-	key    windowKey
-	events []event  // oldest first; those before head do not count any more
-	first  [1]event // where events begins: most windows never see a second one
-	head   int
-	total  int64  // the counts of the events from head on
-	until  int64  // when nothing counts any more
-	share  *share // its owner's
-	lane   *list.List
-	place  *list.Element // in its lane
+	key        windowKey
+	events     []event  // oldest first; those before head do not count any more
+	first      [1]event // where events begins: most windows never see a second one
+	head       int
+	total      int64       // the counts of the events from head on
+	endsAt     int64       // when nothing counts any more
+	owner      *ownerState // its owner's
+	expiryList *list.List
+	element    *list.Element // in its lane
 }
 
 // A windowKey names a window.
@@ -21,17 +21,17 @@ type windowKey struct{ space, key string }
 // An event is some tokens that were spent at one time.
 type event struct{ at, count int64 }
 
-// drop forgets the events that are as old as the window is long.
-func (w *window) drop(now, length int64) {
+// dropExpired forgets the events that are as old as the window is long.
+func (w *window) dropExpired(now, length int64) {
 	for w.head < len(w.events) && w.events[w.head].at+length <= now {
 		w.total -= w.events[w.head].count
 		w.head++
 	}
 }
 
-// wait is how long it takes until cost more tokens fit under the limit; 0 if they do now. What never fits waits for the
+// delay is how long it takes until cost more tokens fit under the limit; 0 if they do now. What never fits waits for the
 // window's whole length.
-func (w *window) wait(now, length, limit, cost int64) int64 {
+func (w *window) delay(now, length, limit, cost int64) int64 {
 	excess := w.total + cost - limit
 	if excess <= 0 {
 		return 0
@@ -44,8 +44,8 @@ func (w *window) wait(now, length, limit, cost int64) int64 {
 	return length
 }
 
-// next is how long it takes until one token comes back; 0 if none was spent.
-func (w *window) next(now, length int64) int64 {
+// nextDelay is how long it takes until one token comes back; 0 if none was spent.
+func (w *window) nextDelay(now, length int64) int64 {
 	if w.head == len(w.events) {
 		return 0
 	}
@@ -65,11 +65,11 @@ func (w *window) add(at, length, cost int64) {
 		w.head = 0
 	}
 	w.events = append(w.events, event{at, cost})
-	w.until = at + length
+	w.endsAt = at + length
 }
 
-// giveBack forgets the latest tokens that were spent, as many as that.
-func (w *window) giveBack(cost int64) {
+// refund forgets the latest tokens that were spent, as many as that.
+func (w *window) refund(cost int64) {
 	for n := len(w.events) - 1; n >= w.head && cost > 0; n-- {
 		back := min(cost, w.events[n].count)
 		w.events[n].count -= back

@@ -75,7 +75,7 @@ func (s *breakerServers) wantCounts(app, block string, sent, verified int64) {
 	looks := 0
 	becomes(s.t, fmt.Sprint(sent, " sent, ", verified, " verified"), func() string {
 		looks++
-		counts, err := counters.Add(s.t.Context(), app, delivery.Batch{Name: fmt.Sprint(block, looks), Counts: []delivery.Count{{Key: block}}})
+		counts, err := counters.Add(s.t.Context(), app, delivery.Batch{ID: fmt.Sprint(block, looks), Counts: []delivery.Count{{Key: block}}})
 		if err != nil {
 			s.t.Fatal(err)
 		}

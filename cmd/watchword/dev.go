@@ -49,7 +49,7 @@ func (c *checker) development(cfg fileConfig) settings {
 	if s.database.IsZero() {
 		s.database = embeddedDatabase(filepath.Join(dir, databaseFile))
 	}
-	app := appSettings{id: devApp, name: devApp, rpID: devRPID(cfg.PublicURL), publicURL: cfg.PublicURL, returnURLs: cfg.ReturnURLs, limits: ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
+	app := appSettings{id: devApp, name: devApp, rpID: devRPID(cfg.PublicURL), publicURL: cfg.PublicURL, returnURLs: cfg.ReturnURLs, limits: ratelimit.DefaultRules(), breaker: breakerConfig{Shadow: true},
 		addresses: delivery.Addresses{AllCountries: true}, send: c.senders("", devSenders(), cfg.Send), paths: fieldPaths{"Issuer": "public_url", "ReturnOrigins": "return_urls"},
 		keys: devKeys()}
 	if app.returnURLs == nil {

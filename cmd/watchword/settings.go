@@ -101,7 +101,7 @@ func (c *checker) common(cfg fileConfig, s *settings) {
 	errListen, errMetrics := hosts.CheckListen(s.listen), error(nil)
 	if s.metricsListen != "" {
 		errMetrics = hosts.CheckListen(s.metricsListen)
-		c.refuse(errListen == nil && errMetrics == nil && hosts.ListenTwice(s.listen, s.metricsListen), "metrics_listen: is where listen is already")
+		c.refuse(errListen == nil && errMetrics == nil && hosts.ListenConflict(s.listen, s.metricsListen), "metrics_listen: is where listen is already")
 	}
 	c.note("listen", errListen)
 	c.note("metrics_listen", errMetrics)

@@ -163,7 +163,7 @@ func below(where, path string) string { return strings.TrimPrefix(where+"."+path
 // limits are the app's own rules, all of them, or the defaults.
 func (c *checker) limits(where string, limits *[]limitConfig) []ratelimit.Rule {
 	if limits == nil {
-		return ratelimit.Defaults()
+		return ratelimit.DefaultRules()
 	}
 	rules := make([]ratelimit.Rule, len(*limits))
 	for i, l := range *limits {

@@ -32,7 +32,7 @@ type parts struct {
 }
 
 // parts makes them, or reports everything that is wrong with any of them.
-func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, err error) {
+func (b *builder) parts(a appSettings, providers delivery.Openers) (p parts, err error) {
 	var errOffer, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender error
 	p.offer, errOffer = strategies(a, b.house.storage.factors != nil, b.log)
 	if p.addresses, errAddresses = delivery.NewAddressPolicy(a.addresses); errAddresses == nil && b.settings.development {
@@ -42,12 +42,12 @@ func (b *builder) parts(a appSettings, providers delivery.Providers) (p parts, e
 	p.callbacks = newCallbacks(a)
 	p.router, errRouter = b.router(a, providers, p.callbacks)
 	if p.router != nil {
-		p.carrier = p.router.First
+		p.carrier = p.router.PrimaryProvider
 	}
 	var templates *delivery.Templates
 	if templates, errTemplates = loadTemplates(a.templates); p.router != nil && templates != nil {
-		var render *delivery.Render
-		render, errRender = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
+		var render *delivery.Renderer
+		render, errRender = delivery.NewRenderer(delivery.RendererConfig{Next: p.router, Templates: templates,
 			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
 		if errRender == nil {
 			p.sender, p.check = render, render.CheckMessage
@@ -66,14 +66,14 @@ func (b *builder) breaker(a appSettings, p *parts) (err error) {
 	if err != nil {
 		return setting.Errorf("PrefixBreaker", "%w", err)
 	}
-	p.addresses = p.breaker.Policy(p.addresses)
-	reserved := []ratelimit.Rule{{Name: delivery.LimitPrefixBreaker, Limit: 1, Window: p.breaker.Reserved(), By: ratelimit.ByPrefix}}
+	p.addresses = p.breaker.WrapPolicy(p.addresses)
+	reserved := []ratelimit.Rule{{Name: delivery.LimitPrefixBreaker, Limit: 1, Window: p.breaker.ReservedInterval(), By: ratelimit.ByPrefix}}
 	p.reserved, err = ratelimit.New(b.house.storage.apps[a.id].limits, reserved, a.id)
 	return err
 }
 
 // app makes one tenant: its senders, its engine, its worker.
-func (b *builder) app(a appSettings, providers delivery.Providers) (server.App, error) {
+func (b *builder) app(a appSettings, providers delivery.Openers) (server.App, error) {
 	p, err := b.parts(a, providers)
 	env := b.environment()
 	env.Logger = b.log.With("app", a.id)
@@ -150,7 +150,7 @@ func (b *builder) limiters(a appSettings) (starts *ratelimit.Limiter, checks *ra
 		return nil, nil, nil
 	}
 	starts, errStarts := ratelimit.New(b.house.storage.apps[a.id].limits, a.limits, a.id)
-	checks, errChecks := ratelimit.NewThrottle(ratelimit.CheckDefaults(), ratelimit.ThrottleConfig{})
+	checks, errChecks := ratelimit.NewThrottle(ratelimit.DefaultCheckRules(), ratelimit.ThrottleConfig{})
 	for _, danger := range ratelimit.Warnings(a.limits, channelsOf(a)) {
 		b.log.Warn("limits leave something open", "app", a.id, "danger", danger)
 	}
@@ -163,7 +163,7 @@ func (b *builder) environment() delivery.Environment {
 }
 
 // router opens the senders of every channel. With an error it holds those that could be opened, so that the rest can be checked.
-func (b *builder) router(a appSettings, providers delivery.Providers, reports *callbacks) (*delivery.Router, error) {
+func (b *builder) router(a appSettings, providers delivery.Openers, reports *callbacks) (*delivery.Router, error) {
 	routes := map[string][]delivery.Provider{}
 	var problems []error
 	for _, channel := range channelsOf(a) {
@@ -228,11 +228,11 @@ func (b *builder) events(breaker *delivery.PrefixBreaker, announcer *announcer) 
 			b.metrics.event(e)
 		}
 		if breaker != nil {
-			breaker.Event(ctx, e)
+			breaker.HandleEvent(ctx, e)
 		}
 		if b.settings.development && e.Type == watchword.EventLimitReached {
 			b.log.Warn("a limit is reached; --dev-no-limits lifts them", "limit", e.Limit)
 		}
-		announcer.Event(ctx, e)
+		announcer.HandleEvent(ctx, e)
 	}
 }

@@ -81,8 +81,8 @@ func besideAPI(related map[string]http.Handler) map[string]http.Handler {
 }
 
 // providers are the senders, by the scheme of the URL that configures one. The inbox is shared by all that open it.
-func providers(box *inbox) delivery.Providers {
-	return delivery.Providers{
+func providers(box *inbox) delivery.Openers {
+	return delivery.Openers{
 		"inbox":         box.Open,
 		"smtp":          smtp.Open,
 		"smtps":         smtp.Open,
@@ -111,14 +111,14 @@ func pressConfirms(confirm string) bool { return magiclink.Confirm(confirm) == m
 func embeddedDatabase(path string) watchword.Code { return watchword.NewCode(sqliteScheme + path) }
 
 // An announcer tells an app's endpoints of its events.
-type announcer = webhook.Events
+type announcer = webhook.Dispatcher
 
 func newAnnouncer(wanted []eventsSettings, env delivery.Environment) (*announcer, error) {
 	endpoints := make([]webhook.Endpoint, len(wanted))
 	for i, w := range wanted {
 		endpoints[i] = webhook.Endpoint{URL: w.url, Types: w.types}
 	}
-	return webhook.NewEvents(webhook.EventsConfig{Endpoints: endpoints, Environment: env})
+	return webhook.NewDispatcher(webhook.DispatcherConfig{Endpoints: endpoints, Environment: env})
 }
 
 // memoryURL keeps everything in the process, which must then be the only one.
@@ -210,7 +210,7 @@ func openAppStorage(s settings, damaged func(what string)) (app appStorage, clos
 	if err != nil {
 		return app, nil, err
 	}
-	limits, err := redislimit.New(client, redislimit.Config{Prefix: "watchword", Damaged: func(windows int) {
+	limits, err := redislimit.New(client, redislimit.Config{Prefix: "watchword", OnDamaged: func(windows int) {
 		for range windows {
 			damaged("limit")
 		}

@@ -17,7 +17,7 @@ import (
 
 // In a real browser a mail's script does not run, neither in its frame nor in a tab of its own, and the page shows a
 // message that has come in without being loaded again by hand.
-func TestInABrowser(t *testing.T) {
+func TestPageRunsNoScriptOfMailInBrowser(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("Chromium is not installed: apt-get install chromium")

@@ -33,7 +33,7 @@ const mailPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:
 const mailHead = `<!doctype html><base target="_blank">`
 
 type handler struct {
-	box    *Inbox
+	inbox  *Inbox
 	page   *template.Template
 	policy string
 }
@@ -43,8 +43,8 @@ type handler struct {
 // page's policy runs nothing but the page's own script.
 func (b *Inbox) Handler() http.Handler {
 	h := &handler{
-		box:  b,
-		page: template.Must(template.New("page").Parse(pageHTML)),
+		inbox: b,
+		page:  template.Must(template.New("page").Parse(pageHTML)),
 		policy: "default-src 'none'; style-src " + hashSource(pageCSS) + "; script-src " + hashSource(pageJS) +
 			"; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 	}
@@ -75,7 +75,7 @@ type message struct {
 	At          time.Time `json:"at"`
 }
 
-func reveal(m watchword.Message, at time.Time) message {
+func newMessage(m watchword.Message, at time.Time) message {
 	return message{
 		ID: m.ID, ChallengeID: m.ChallengeID, Channel: m.Channel, To: m.To, Subject: m.Title, Text: m.Text, HTML: m.HTML,
 		Code: m.Code.Reveal(), Link: m.Link.Reveal(), At: at.UTC(),
@@ -83,12 +83,12 @@ func reveal(m watchword.Message, at time.Time) message {
 }
 
 func (h *handler) serveMessages(w http.ResponseWriter, r *http.Request) {
-	found, _ := h.box.newest(wanted(r))
+	found, _ := h.inbox.newest(recipientOf(r))
 	out := make([]message, len(found))
 	for i, m := range found {
-		out[i] = reveal(m.Message, m.At)
+		out[i] = newMessage(m.Message, m.At)
 	}
-	head(w, "application/json", "default-src 'none'; frame-ancestors 'none'")
+	setHeaders(w, "application/json", "default-src 'none'; frame-ancestors 'none'")
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(out)
@@ -109,13 +109,13 @@ type textPart struct {
 }
 
 func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
-	to := wanted(r)
-	found, count := h.box.newest(to)
+	to := recipientOf(r)
+	found, count := h.inbox.newest(to)
 	cards := make([]card, len(found))
 	for i, m := range found {
 		cards[i] = newCard(m)
 	}
-	head(w, "text/html; charset=utf-8", h.policy)
+	setHeaders(w, "text/html; charset=utf-8", h.policy)
 	w.Header().Set("Inbox-Count", strconv.Itoa(count)) // what the page's script watches
 	var page bytes.Buffer
 	data := struct {
@@ -125,7 +125,7 @@ func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
 		Keep   int
 		To     string
 		Cards  []card
-	}{template.CSS(pageCSS), template.JS(pageJS), count, keep, to, cards}
+	}{template.CSS(pageCSS), template.JS(pageJS), count, maxMessages, to, cards}
 	if err := h.page.Execute(&page, data); err != nil {
 		http.Error(w, "the page could not be written", http.StatusInternalServerError)
 		return
@@ -133,8 +133,8 @@ func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
 	_, _ = page.WriteTo(w)
 }
 
-func newCard(m stored) card {
-	out := card{message: reveal(m.Message, m.At), Number: m.Number, App: m.App, Clock: m.At.Local().Format("15:04:05")}
+func newCard(m storedMessage) card {
+	out := card{message: newMessage(m.Message, m.At), Number: m.Number, App: m.App, Clock: m.At.Local().Format("15:04:05")}
 	rest := m.Text
 	if out.Link != "" {
 		for {
@@ -152,21 +152,21 @@ func newCard(m stored) card {
 
 func (h *handler) serveMail(w http.ResponseWriter, r *http.Request) {
 	number, _ := strconv.Atoi(r.PathValue("number"))
-	m, ok := h.box.numbered(number)
+	m, ok := h.inbox.find(number)
 	if !ok || m.HTML == "" {
 		http.NotFound(w, r)
 		return
 	}
-	head(w, "text/html; charset=utf-8", mailPolicy)
+	setHeaders(w, "text/html; charset=utf-8", mailPolicy)
 	_, _ = w.Write([]byte(mailHead + m.HTML))
 }
 
-// wanted is the address in ?to=. In a query a + that nobody escaped has become a space; addresses have no spaces.
-func wanted(r *http.Request) string {
+// recipientOf is the address in ?to=. In a query a + that nobody escaped has become a space; addresses have no spaces.
+func recipientOf(r *http.Request) string {
 	return strings.ReplaceAll(r.URL.Query().Get("to"), " ", "+")
 }
 
-func head(w http.ResponseWriter, contentType, policy string) {
+func setHeaders(w http.ResponseWriter, contentType, policy string) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Security-Policy", policy)
 	w.Header().Set("X-Content-Type-Options", "nosniff")

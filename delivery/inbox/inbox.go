@@ -21,26 +21,26 @@ import (
 
 const provider = "inbox"
 
-// keep is how many messages an Inbox remembers.
-const keep = 200
+// maxMessages is how many messages an Inbox remembers.
+const maxMessages = 200
 
 // An Inbox keeps messages. The zero Inbox is empty and ready; it is safe for concurrent use.
 type Inbox struct {
-	mu    sync.Mutex
-	count int // messages ever taken in
-	kept  []stored
+	mu       sync.Mutex
+	count    int // messages ever taken in
+	messages []storedMessage
 }
 
-// stored is a message, the number by which the page refers to it and the time at which it came in.
-type stored struct {
+// storedMessage is a message, the number by which the page refers to it and the time at which it came in.
+type storedMessage struct {
 	watchword.Message
 	Number int
 	At     time.Time
 }
 
 type sender struct {
-	box *Inbox
-	now func() time.Time
+	inbox *Inbox
+	now   func() time.Time
 }
 
 // Open is the delivery.Opener of inbox: URLs, which have nothing behind the colon. All senders that it opens put their
@@ -56,7 +56,7 @@ func (b *Inbox) Open(_ context.Context, u *url.URL, env delivery.Environment) (w
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return &sender{box: b, now: env.Now}, nil
+	return &sender{inbox: b, now: env.Now}, nil
 }
 
 // Send keeps the message and forgets the oldest if there are too many.
@@ -64,7 +64,7 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	if err := ctx.Err(); err != nil {
 		return watchword.Sent{}, &watchword.SendError{Provider: provider, Cause: err}
 	}
-	s.box.add(m, s.now())
+	s.inbox.add(m, s.now())
 	return watchword.Sent{Provider: provider, Reference: m.ID}, nil
 }
 
@@ -72,32 +72,32 @@ func (b *Inbox) add(m watchword.Message, at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count++
-	if len(b.kept) == keep {
-		copy(b.kept, b.kept[1:])
-		b.kept = b.kept[:keep-1]
+	if len(b.messages) == maxMessages {
+		copy(b.messages, b.messages[1:])
+		b.messages = b.messages[:maxMessages-1]
 	}
-	b.kept = append(b.kept, stored{m, b.count, at})
+	b.messages = append(b.messages, storedMessage{m, b.count, at})
 }
 
 // newest returns the messages to an address, or all if it is empty, the newest first, and how many have ever come in.
-func (b *Inbox) newest(to string) (found []stored, count int) {
+func (b *Inbox) newest(to string) (found []storedMessage, count int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := len(b.kept) - 1; i >= 0; i-- {
-		if to == "" || strings.EqualFold(b.kept[i].To, to) {
-			found = append(found, b.kept[i])
+	for i := len(b.messages) - 1; i >= 0; i-- {
+		if to == "" || strings.EqualFold(b.messages[i].To, to) {
+			found = append(found, b.messages[i])
 		}
 	}
 	return found, b.count
 }
 
-func (b *Inbox) numbered(number int) (stored, bool) {
+func (b *Inbox) find(number int) (storedMessage, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, m := range b.kept {
+	for _, m := range b.messages {
 		if m.Number == number {
 			return m, true
 		}
 	}
-	return stored{}, false
+	return storedMessage{}, false
 }

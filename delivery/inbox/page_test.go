@@ -18,8 +18,8 @@ var hostile = []string{
 	`</style><script>alert(1)</script>`, `</script><script>alert(1)</script>`, `javascript:alert(1)`, `{{.Code}}`, "\x00<b>", `]]><svg/onload=alert(1)>`, "\u2028<script>",
 }
 
-// script walks a document and returns what could run: script elements, event handlers, javascript: URLs, foreign frames.
-func script(t *testing.T, document string) (found []string) {
+// findActiveContent walks a document and returns what could run: script elements, event handlers, javascript: URLs, foreign frames.
+func findActiveContent(t *testing.T, document string) (found []string) {
 	t.Helper()
 	root, err := html.Parse(strings.NewReader(document))
 	if err != nil {
@@ -42,7 +42,7 @@ func script(t *testing.T, document string) (found []string) {
 	return found
 }
 
-func FuzzPageRunsNothing(f *testing.F) {
+func FuzzPageRunsNoScript(f *testing.F) {
 	for _, text := range hostile {
 		f.Add(text)
 	}
@@ -52,16 +52,16 @@ func FuzzPageRunsNothing(f *testing.F) {
 			send(t, open(t, box), watchword.Message{ID: text, ChallengeID: text, App: text, Channel: channel, To: text, Title: text,
 				Text: "see " + text + " here", HTML: text, Code: watchword.NewCode(text), Link: watchword.NewCode(text)})
 			page := get(t, box, "/inbox").Body.String()
-			if found := script(t, page); len(found) != 1 || found[0] != "<script>" {
+			if found := findActiveContent(t, page); len(found) != 1 || found[0] != "<script>" {
 				t.Errorf("channel %q: %q", channel, found)
 			}
 		}
 	})
 }
 
-func TestTheSearchedAddressIsEscaped(t *testing.T) {
+func TestPageEscapesSearchedAddress(t *testing.T) {
 	page := get(t, new(inbox.Inbox), "/inbox?to=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").Body.String()
-	if found := script(t, page); len(found) != 1 {
+	if found := findActiveContent(t, page); len(found) != 1 {
 		t.Errorf("%q", found)
 	}
 	if !strings.Contains(page, "Nothing for") {
@@ -70,7 +70,7 @@ func TestTheSearchedAddressIsEscaped(t *testing.T) {
 }
 
 // The page's own script and style are all that its policy lets run.
-func TestPolicies(t *testing.T) {
+func TestHandlerSetsContentSecurityPolicies(t *testing.T) {
 	box := new(inbox.Inbox)
 	send(t, open(t, box), watchword.Message{Channel: "email", HTML: `<p style="color:red">hi</p><script>alert(1)</script>`})
 	page := get(t, box, "/inbox")
@@ -103,7 +103,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-func TestMailPathsThatAreNotThere(t *testing.T) {
+func TestHandlerAnswers404ToUnknownMail(t *testing.T) {
 	box := new(inbox.Inbox)
 	send(t, open(t, box), watchword.Message{Channel: "sms", Text: "no HTML"})
 	for _, path := range []string{"/inbox/mail/1", "/inbox/mail/0", "/inbox/mail/-1", "/inbox/mail/x", "/inbox/mail/99999999999999999999", "/inbox/other"} {
@@ -113,7 +113,7 @@ func TestMailPathsThatAreNotThere(t *testing.T) {
 	}
 }
 
-func TestLinksInTextAreLinks(t *testing.T) {
+func TestPageMakesLinksInTextClickable(t *testing.T) {
 	box := new(inbox.Inbox)
 	const link = "https://verify.example.com/l/ch_1#lt_1"
 	send(t, open(t, box), watchword.Message{Channel: "sms", Text: "Open " + link + " now", Link: watchword.NewCode(link)})

@@ -52,40 +52,40 @@ func New(client redis.UniversalClient, prefix string) (*Counters, error) {
 
 // What an app's keys on Redis are called, behind the hash tag.
 const (
-	namesKey   = "=" // and the name of a batch
+	batchKey   = "=" // and the name of a batch
 	keysKey    = "keys"
 	refusedKey = "refused"
 	countsKey  = "of:" // and the key that is counted
 )
 
-func (c *Counters) key(app, name string) string {
+func (c *Counters) appKey(app, name string) string {
 	return "{" + c.prefix + ":counts:" + app + "}:" + name
 }
 
 // Add implements delivery.Counters.
 func (c *Counters) Add(ctx context.Context, app string, b delivery.Batch) ([]delivery.Count, error) {
-	keys := []string{c.key(app, namesKey+b.Name), c.key(app, keysKey)}
-	args := []any{delivery.BatchLife.Milliseconds(), delivery.MaxKeys, b.Oldest, b.Keep.Milliseconds()}
+	keys := []string{c.appKey(app, batchKey+b.ID), c.appKey(app, keysKey)}
+	args := []any{delivery.BatchIDLifetime.Milliseconds(), delivery.MaxKeys, b.Oldest, b.Keep.Milliseconds()}
 	var names []string
 	number := map[string]int{} // from 1
 	for _, count := range b.Counts {
 		if number[count.Key] == 0 {
 			names = append(names, count.Key)
 			number[count.Key] = len(names)
-			keys, args = append(keys, c.key(app, countsKey+count.Key)), append(args, count.Key)
+			keys, args = append(keys, c.appKey(app, countsKey+count.Key)), append(args, count.Key)
 		}
 	}
 	for _, count := range b.Counts {
 		args = append(args, number[count.Key], count.Slot, count.Sent, count.Verified)
 	}
-	reply, err := items(c.add.Run(ctx, c.clocks, c.client, keys, args...))
+	reply, err := parseList(c.add.Run(ctx, c.clocks, c.client, keys, args...))
 	if err != nil {
 		return nil, err
 	}
-	return readCounts(reply, names)
+	return parseCounts(reply, names)
 }
 
-func readCounts(reply []any, names []string) ([]delivery.Count, error) {
+func parseCounts(reply []any, names []string) ([]delivery.Count, error) {
 	if len(reply)%4 != 0 {
 		return nil, errReply
 	}
@@ -108,17 +108,17 @@ func readCounts(reply []any, names []string) ([]delivery.Count, error) {
 
 // Refuse implements delivery.Counters.
 func (c *Counters) Refuse(ctx context.Context, app, key string, d time.Duration) (bool, error) {
-	keys := []string{c.key(app, refusedKey), c.key(app, keysKey), c.key(app, countsKey+key)}
+	keys := []string{c.appKey(app, refusedKey), c.appKey(app, keysKey), c.appKey(app, countsKey+key)}
 	reply, err := c.refuse.Run(ctx, c.clocks, c.client, keys, key, d.Milliseconds(), delivery.MaxKeys)
 	if err != nil {
-		return false, unavailable(err)
+		return false, wrapError(err)
 	}
 	return reply == int64(1), nil
 }
 
 // Refused implements delivery.Counters.
 func (c *Counters) Refused(ctx context.Context, app string) (map[string]time.Duration, error) {
-	reply, err := items(c.refused.Run(ctx, c.clocks, c.client, []string{c.key(app, refusedKey)}))
+	reply, err := parseList(c.refused.Run(ctx, c.clocks, c.client, []string{c.appKey(app, refusedKey)}))
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +139,10 @@ func (c *Counters) Refused(ctx context.Context, app string) (map[string]time.Dur
 
 var errReply = errors.New("delivery: redis: unexpected reply")
 
-// items reads a list.
-func items(reply any, err error) ([]any, error) {
+// parseList reads a list.
+func parseList(reply any, err error) ([]any, error) {
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, wrapError(err)
 	}
 	list, ok := reply.([]any)
 	if !ok {
@@ -151,5 +151,5 @@ func items(reply any, err error) ([]any, error) {
 	return list, nil
 }
 
-// unavailable repeats nothing of the server's, which may repeat a command.
-func unavailable(err error) error { return fmt.Errorf("delivery: redis: %w", script.Reason(err)) }
+// wrapError repeats nothing of the server's, which may repeat a command.
+func wrapError(err error) error { return fmt.Errorf("delivery: redis: %w", script.Reason(err)) }

@@ -19,16 +19,16 @@ const (
 
 // A connection is one to the server, past its greeting, TLS and authentication. It carries one mail at a time.
 type connection struct {
-	client  *mail.Client // for this connection alone: go-mail changes it while it authenticates
-	smtp    *gosmtp.Client
-	raw     net.Conn
-	unwatch func() bool // stops watching the context; false if it has ended and the connection with it
-	used    time.Time
+	client       *mail.Client // for this connection alone: go-mail changes it while it authenticates
+	smtp         *gosmtp.Client
+	raw          net.Conn
+	stopWatching func() bool // stops watching the context; false if it has ended and the connection with it
+	lastUsed     time.Time
 }
 
-// watch hangs up when the context ends, which go-mail does not look at while it sends.
-func (c *connection) watch(ctx context.Context) {
-	c.unwatch = context.AfterFunc(ctx, func() { _ = c.raw.Close() })
+// closeOnCancel hangs up when the context ends, which go-mail does not look at while it sends.
+func (c *connection) closeOnCancel(ctx context.Context) {
+	c.stopWatching = context.AfterFunc(ctx, func() { _ = c.raw.Close() })
 }
 
 func (c *connection) send(m *mail.Msg, utf8 bool) error {
@@ -39,24 +39,24 @@ func (c *connection) send(m *mail.Msg, utf8 bool) error {
 	return c.client.SendWithSMTPClient(c.smtp, m)
 }
 
-// connection returns one that was kept, or a new one.
-func (s *sender) connection(ctx context.Context) (c *connection, reused bool, err error) {
-	if c := s.kept(); c != nil {
-		c.watch(ctx)
+// acquire returns one that was kept, or a new one.
+func (s *sender) acquire(ctx context.Context) (c *connection, reused bool, err error) {
+	if c := s.takeIdle(); c != nil {
+		c.closeOnCancel(ctx)
 		return c, true, nil
 	}
 	c, err = s.connect(ctx)
 	return c, false, err
 }
 
-func (s *sender) kept() *connection {
+func (s *sender) takeIdle() *connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.idle) > 0 {
 		last := len(s.idle) - 1
 		c := s.idle[last]
 		s.idle = s.idle[:last]
-		if s.now().Sub(c.used) < maxIdleTime {
+		if s.now().Sub(c.lastUsed) < maxIdleTime {
 			return c
 		}
 		_ = c.raw.Close()
@@ -66,11 +66,11 @@ func (s *sender) kept() *connection {
 
 // release keeps a healthy connection for the next mail, and closes any other.
 func (s *sender) release(c *connection, healthy bool) {
-	if !c.unwatch() || !healthy {
+	if !c.stopWatching() || !healthy {
 		_ = c.raw.Close()
 		return
 	}
-	c.used = s.now()
+	c.lastUsed = s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.idle) == maxIdle {
@@ -88,7 +88,7 @@ func (s *sender) connect(ctx context.Context) (*connection, error) {
 	}
 	if c.smtp, err = c.client.DialToSMTPClientWithContext(ctx); err != nil {
 		if c.raw != nil { // go-mail leaves it open when the greeting, TLS or authentication fails
-			c.unwatch()
+			c.stopWatching()
 			_ = c.raw.Close()
 		}
 		return nil, err
@@ -105,7 +105,7 @@ func (s *sender) newClient(ctx context.Context, c *connection) (*mail.Client, er
 			return nil, err
 		}
 		c.raw = raw
-		c.watch(ctx)
+		c.closeOnCancel(ctx)
 		if !s.implicitTLS {
 			return raw, nil
 		}
@@ -117,7 +117,7 @@ func (s *sender) newClient(ctx context.Context, c *connection) (*mail.Client, er
 		mail.WithTLSConfig(s.tls.Clone()), mail.WithTLSPolicy(s.tlsPolicy()),
 	}
 	if s.user != "" {
-		options = append(options, mail.WithUsername(s.user), mail.WithPassword(s.password.Reveal()), mail.WithOpportunisticSMTPAuth(s.mechanisms()...))
+		options = append(options, mail.WithUsername(s.user), mail.WithPassword(s.password.Reveal()), mail.WithOpportunisticSMTPAuth(s.authMechanisms()...))
 	}
 	return mail.NewClient(s.host, options...)
 }
@@ -132,11 +132,11 @@ func (s *settings) tlsPolicy() mail.TLSPolicy {
 	return mail.TLSOpportunistic
 }
 
-// mechanisms are the ways to authenticate. go-mail itself sends a password without TLS to names of loopback, and with
+// authMechanisms are the ways to authenticate. go-mail itself sends a password without TLS to names of loopback, and with
 // NoEnc to any; so it is the policy that keeps the password, by demanding TLS wherever clearPassword is not set.
-func (s *settings) mechanisms() []mail.SMTPAuthType {
+func (s *settings) authMechanisms() []mail.SMTPAuthType {
 	plain, login := mail.SMTPAuthPlain, mail.SMTPAuthLogin
-	if s.clearPassword {
+	if s.allowClearPassword {
 		plain, login = mail.SMTPAuthPlainNoEnc, mail.SMTPAuthLoginNoEnc
 	}
 	return []mail.SMTPAuthType{plain, login, mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthCramMD5}

@@ -22,13 +22,13 @@ const (
 	errNotSMTP    outbound.Failure = "answer is not valid SMTP"
 )
 
-func refused(cause error) error {
+func permanentError(cause error) error {
 	return &watchword.SendError{Provider: provider, Permanent: true, Cause: outbound.Reason(cause)}
 }
 
-// failed makes a *watchword.SendError. What the server says is left out but for its codes, and so are the texts of go-mail
+// sendError makes a *watchword.SendError. What the server says is left out but for its codes, and so are the texts of go-mail
 // and crypto/tls: they quote the server and may hold the recipient.
-func failed(ctx context.Context, err error) error {
+func sendError(ctx context.Context, err error) error {
 	out := &watchword.SendError{Provider: provider}
 	var sending *mail.SendError
 	var answer *textproto.Error
@@ -38,10 +38,10 @@ func failed(ctx context.Context, err error) error {
 	case errors.Is(err, errNoUTF8), errors.Is(err, outbound.ErrRefused):
 		out.Permanent, out.Cause = true, outbound.Reason(err)
 	case errors.As(err, &sending):
-		out.Permanent = permanent(sending.ErrorCode())
+		out.Permanent = isPermanent(sending.ErrorCode())
 		out.Cause = reply{step: sending.Reason.String(), code: sending.ErrorCode(), enhanced: enhancedCode(sending.EnhancedStatusCode())}
 	case errors.As(err, &answer):
-		out.Permanent = permanent(answer.Code)
+		out.Permanent = isPermanent(answer.Code)
 		out.Cause = reply{step: "connecting", code: answer.Code}
 	default:
 		out.Cause = fmt.Errorf("connecting: %w", connectFailure(err))
@@ -91,13 +91,13 @@ func enhancedCode(text string) string {
 	return text
 }
 
-// permanent tells a reply that stands from one that may pass (RFC 5321 §4.2.1); 0 is no reply at all.
-func permanent(code int) bool { return code >= 500 && code <= 599 }
+// isPermanent tells a reply that stands from one that may pass (RFC 5321 §4.2.1); 0 is no reply at all.
+func isPermanent(code int) bool { return code >= 500 && code <= 599 }
 
-// nothingSaid says that a mail failed before its recipient was named, so that trying it on another connection cannot
+// failedBeforeRecipient says that a mail failed before its recipient was named, so that trying it on another connection cannot
 // send it twice.
-func nothingSaid(err error) bool {
+func failedBeforeRecipient(err error) bool {
 	var sending *mail.SendError
-	return errors.As(err, &sending) && !permanent(sending.ErrorCode()) &&
+	return errors.As(err, &sending) && !isPermanent(sending.ErrorCode()) &&
 		(sending.Reason == mail.ErrConnCheck || sending.Reason == mail.ErrSMTPMailFrom)
 }

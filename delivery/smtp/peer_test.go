@@ -15,10 +15,10 @@ import (
 // is the answer to the command "". An answer of "hang up" closes the connection.
 func startScriptedServer(t *testing.T, script map[string]string) (address string) {
 	t.Helper()
-	return peertest.Listen(t, func(raw net.Conn) { answer(textproto.NewConn(raw), script) })
+	return peertest.Listen(t, func(raw net.Conn) { serveScript(textproto.NewConn(raw), script) })
 }
 
-func answer(c *textproto.Conn, script map[string]string) {
+func serveScript(c *textproto.Conn, script map[string]string) {
 	defer func() { _ = c.Close() }()
 	greeting := script[""]
 	if greeting == "" {
@@ -39,7 +39,7 @@ func answer(c *textproto.Conn, script map[string]string) {
 }
 
 // Of what a server says nothing but its codes is in an error, wherever it says it.
-func TestSenderErrorsHoldNothingThatTheServerSaid(t *testing.T) {
+func TestSendErrorsContainNoServerText(t *testing.T) {
 	const echo = "ada@example.com 492039"
 	for name, tt := range map[string]struct {
 		script map[string]string
@@ -64,7 +64,7 @@ func TestSenderErrorsHoldNothingThatTheServerSaid(t *testing.T) {
 			if strings.HasPrefix(name, "STARTTLS") {
 				url += "&starttls=required"
 			}
-			_, err := open(t, url).Send(t.Context(), message())
+			_, err := open(t, url).Send(t.Context(), newMessage())
 			var refusal *watchword.SendError
 			if !errors.As(err, &refusal) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want it to say %q", err, tt.want)

@@ -28,10 +28,10 @@ import (
 )
 
 var (
-	providers = delivery.Providers{"smtp": smtp.Open, "smtps": smtp.Open}
+	providers = delivery.Openers{"smtp": smtp.Open, "smtps": smtp.Open}
 	noon      = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 
-	trusted, stranger tls.Certificate // one of the test's authority, and one of nobody
+	trusted, untrusted tls.Certificate // one of the test's authority, and one of nobody
 )
 
 // The authority of the tests becomes the system's before anything asks for it, so that senders are opened as in
@@ -39,7 +39,7 @@ var (
 func TestMain(m *testing.M) {
 	folder, err := os.MkdirTemp("", "smtp")
 	if err == nil {
-		err = prepare(folder)
+		err = createCertificates(folder)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func prepare(folder string) error {
+func createCertificates(folder string) error {
 	ours, err := newAuthority()
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func prepare(folder string) error {
 	if trusted, err = ours.certify(); err != nil {
 		return err
 	}
-	if stranger, err = theirs.certify(); err != nil {
+	if untrusted, err = theirs.certify(); err != nil {
 		return err
 	}
 	file := filepath.Join(folder, "ca.pem")
@@ -101,8 +101,8 @@ func (a *authority) certify() (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}, err
 }
 
-// A delivered mail is what the server took.
-type delivered struct {
+// A receivedMail mail is what the server took.
+type receivedMail struct {
 	from string
 	to   []string
 	utf8 bool
@@ -113,7 +113,7 @@ type delivered struct {
 type server struct {
 	address  string
 	mu       sync.Mutex
-	mails    []delivered
+	mails    []receivedMail
 	logins   []string
 	sessions []*gosmtp.Conn
 	replies  map[string]error // MAIL, RCPT, DATA
@@ -137,7 +137,7 @@ func startServer(t *testing.T, implicitTLS bool, options ...serverOption) *serve
 		s.sessions = append(s.sessions, c)
 		return &session{server: s}, nil
 	}))
-	backend.Domain, backend.AllowInsecureAuth, backend.ErrorLog = "mail.test", true, quiet{}
+	backend.Domain, backend.AllowInsecureAuth, backend.ErrorLog = "mail.test", true, discardLogger{}
 	for _, option := range options {
 		option(backend)
 	}
@@ -162,26 +162,26 @@ func startServer(t *testing.T, implicitTLS bool, options ...serverOption) *serve
 	return s
 }
 
-type quiet struct{}
+type discardLogger struct{}
 
-func (quiet) Printf(string, ...any) {}
-func (quiet) Println(...any)        {}
+func (discardLogger) Printf(string, ...any) {}
+func (discardLogger) Println(...any)        {}
 
-// reply is what the server answers to a command from now on.
-func (s *server) reply(command string, err error) {
+// setReply is what the server answers to a command from now on.
+func (s *server) setReply(command string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.replies[command] = err
 }
 
-func (s *server) taken() []delivered {
+func (s *server) receivedMails() []receivedMail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]delivered(nil), s.mails...)
+	return append([]receivedMail(nil), s.mails...)
 }
 
-// hangUp closes every connection.
-func (s *server) hangUp() {
+// closeConnections closes every connection.
+func (s *server) closeConnections() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.sessions {
@@ -191,7 +191,7 @@ func (s *server) hangUp() {
 
 type session struct {
 	*server
-	mail delivered
+	mail receivedMail
 }
 
 func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
@@ -208,20 +208,20 @@ func (s *session) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-func (s *session) answer(command string) error {
+func (s *session) reply(command string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.replies[command]
 }
 
 func (s *session) Mail(from string, o *gosmtp.MailOptions) error {
-	s.mail = delivered{from: from, utf8: o.UTF8}
-	return s.answer("MAIL")
+	s.mail = receivedMail{from: from, utf8: o.UTF8}
+	return s.reply("MAIL")
 }
 
 func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	s.mail.to = append(s.mail.to, to)
-	return s.answer("RCPT")
+	return s.reply("RCPT")
 }
 
 func (s *session) Data(r io.Reader) error {
@@ -232,7 +232,7 @@ func (s *session) Data(r io.Reader) error {
 	if s.block != nil {
 		<-s.block
 	}
-	if err := s.answer("DATA"); err != nil {
+	if err := s.reply("DATA"); err != nil {
 		return err
 	}
 	s.mail.data = string(raw)
@@ -242,7 +242,7 @@ func (s *session) Data(r io.Reader) error {
 	return nil
 }
 
-func (s *session) Reset()        { s.mail = delivered{} }
+func (s *session) Reset()        { s.mail = receivedMail{} }
 func (s *session) Logout() error { return nil }
 
 func open(t *testing.T, url string) watchword.Sender {
@@ -254,7 +254,7 @@ func open(t *testing.T, url string) watchword.Sender {
 	return sender
 }
 
-func message() watchword.Message {
+func newMessage() watchword.Message {
 	return watchword.Message{ID: "msg_1-a", App: "ACME", Channel: "email", To: "ada@example.com", Title: "Your code", Text: "492039 is your code.\n",
 		HTML: "<p>492039</p>", Code: watchword.NewCode("492039"), ExpiresAt: noon.Add(time.Minute)}
 }

@@ -46,14 +46,14 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if err != nil {
 		return nil, err
 	}
-	settings, err := parse(u, canonical)
+	settings, err := parseURL(u, canonical)
 	if env.Channel != "" && env.Channel != delivery.ChannelEmail {
 		err = errors.Join(err, errors.New("mail is for the channel email only"))
 	}
 	if err != nil {
 		return nil, err
 	}
-	if settings.clearPassword {
+	if settings.allowClearPassword {
 		env.Logger.Warn("SMTP password is sent without TLS where the server does not offer STARTTLS", "host", settings.host)
 	}
 	return &sender{
@@ -65,24 +65,24 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 // Send hands the mail to the server once. Its errors are *watchword.SendError: permanent for the server's 5xx replies,
 // not so for 4xx and for what went wrong on the way.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
-	mail, err := s.compose(m)
+	mail, err := s.composeMail(m)
 	if err != nil {
-		return watchword.Sent{}, refused(err)
+		return watchword.Sent{}, permanentError(err)
 	}
 	for {
-		c, reused, err := s.connection(ctx)
+		c, reused, err := s.acquire(ctx)
 		if err != nil {
-			return watchword.Sent{}, failed(ctx, err)
+			return watchword.Sent{}, sendError(ctx, err)
 		}
-		err = c.send(mail, !ascii(m.To))
+		err = c.send(mail, !isASCII(m.To))
 		if mail.IsDelivered() { // whatever the connection came to afterwards
 			s.release(c, err == nil)
 			return watchword.Sent{Provider: provider, Reference: mail.GetMessageID()}, nil
 		}
 		s.release(c, false)
-		if reused && nothingSaid(err) && ctx.Err() == nil {
+		if reused && failedBeforeRecipient(err) && ctx.Err() == nil {
 			continue // the server had hung up meanwhile
 		}
-		return watchword.Sent{}, failed(ctx, err)
+		return watchword.Sent{}, sendError(ctx, err)
 	}
 }

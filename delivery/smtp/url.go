@@ -23,7 +23,7 @@ type settings struct {
 	password    watchword.Code
 	from        netmail.Address
 
-	clearPassword bool // the password may travel without TLS
+	allowClearPassword bool // the password may travel without TLS
 }
 
 // The ports of submission, RFC 8314 §3.3.
@@ -32,9 +32,9 @@ const (
 	portTLS      = 465
 )
 
-// parse reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
+// parseURL reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
 // wrong place may be the password.
-func parse(u *url.URL, canonical watchword.AddressPolicy) (settings, error) {
+func parseURL(u *url.URL, canonical watchword.AddressPolicy) (settings, error) {
 	s := settings{host: u.Hostname(), implicitTLS: u.Scheme == "smtps", user: u.User.Username()}
 	password, _ := u.User.Password()
 	s.password = watchword.NewCode(password)
@@ -45,7 +45,7 @@ func parse(u *url.URL, canonical watchword.AddressPolicy) (settings, error) {
 		}
 	}
 	refuse(u.Scheme != "smtp" && u.Scheme != "smtps", "the scheme is neither smtp nor smtps")
-	if err := hosts.CheckTarget(u); err != nil {
+	if err := hosts.CheckTargetURL(u); err != nil {
 		problems = append(problems, err)
 	}
 	refuse((s.user == "") != (password == ""), "a user needs a password, and a password a user")
@@ -74,10 +74,10 @@ func (s *settings) parseQuery(raw string, canonical watchword.AddressPolicy) (pr
 	}
 	from, err := netmail.ParseAddress(query.Get("from"))
 	if err == nil {
-		s.from = netmail.Address{Name: oneLine(from.Name), Address: from.Address}
+		s.from = netmail.Address{Name: toOneLine(from.Name), Address: from.Address}
 		_, err = canonical(delivery.ChannelEmail, from.Address)
 	}
-	if err != nil || !ascii(s.from.Address) {
+	if err != nil || !isASCII(s.from.Address) {
 		problems = append(problems, errors.New("the parameter from is not an address like noreply@acme.example or ACME <noreply@acme.example>"))
 	}
 	return append(problems, s.chooseTLS(query.Get("starttls"), query.Get("password_without_tls"))...)
@@ -86,9 +86,9 @@ func (s *settings) parseQuery(raw string, canonical watchword.AddressPolicy) (pr
 // chooseTLS demands STARTTLS unless the server is on this machine and either gets no password or the URL says that it may
 // get it in the clear.
 func (s *settings) chooseTLS(starttls, clearPassword string) (problems []error) {
-	s.clearPassword = clearPassword != ""
+	s.allowClearPassword = clearPassword != ""
 	local := outbound.IsLoopback(s.host)
-	s.startTLS = !s.implicitTLS && (starttls == "required" || !local || s.user != "" && !s.clearPassword)
+	s.startTLS = !s.implicitTLS && (starttls == "required" || !local || s.user != "" && !s.allowClearPassword)
 	switch {
 	case starttls != "" && starttls != "required":
 		problems = append(problems, errors.New("the parameter starttls can only be required: to loopback without a password it is not, else it always is"))

@@ -14,10 +14,10 @@ import (
 	"github.com/watchword-auth/watchword/delivery/smtp"
 )
 
-// reachable are the networks of the addresses in this file's URLs.
-var reachable = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
+// allowedNetworks are the networks of the addresses in this file's URLs.
+var allowedNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
 
-func TestURLs(t *testing.T) {
+func TestOpenChecksURLs(t *testing.T) {
 	tests := []struct{ url, want string }{ // want: part of the error; empty: it opens
 		{"smtp://user:pass@mail.example.com?from=noreply@acme.example", ""},
 		{"smtp://user:pass@mail.example.com:2525/?from=ACME%20%3Cnoreply@acme.example%3E&starttls=required", ""},
@@ -55,7 +55,7 @@ func TestURLs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.url, func(t *testing.T) {
-			_, err := providers.Open(t.Context(), tt.url, delivery.Environment{Channel: delivery.ChannelEmail, Allowed: reachable})
+			_, err := providers.Open(t.Context(), tt.url, delivery.Environment{Channel: delivery.ChannelEmail, Allowed: allowedNetworks})
 			switch {
 			case tt.want == "" && err != nil:
 				t.Error(err)
@@ -66,7 +66,7 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-func TestEverythingWrongIsReportedAtOnceAndNothingSecret(t *testing.T) {
+func TestOpenReportsEveryProblemWithoutSecrets(t *testing.T) {
 	_, err := providers.Open(t.Context(), "smtp://hunter1@:0/hunter2?from=hunter3&starttls=hunter4&hunter5=6", delivery.Environment{})
 	for _, want := range []string{"password", "no host", "port", "path", "from", "starttls", "unknown"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -82,13 +82,13 @@ func TestEverythingWrongIsReportedAtOnceAndNothingSecret(t *testing.T) {
 	}
 }
 
-func TestOpenWarnsOfAPasswordInTheClear(t *testing.T) {
+func TestOpenWarnsAboutClearPassword(t *testing.T) {
 	for _, tt := range []struct {
 		parameters string
 		warns      bool
 	}{{"", false}, {"&starttls=required", false}, {clearPassword, true}} {
 		var log bytes.Buffer
-		env := delivery.Environment{Logger: slog.New(slog.NewJSONHandler(&log, nil)), Allowed: reachable}
+		env := delivery.Environment{Logger: slog.New(slog.NewJSONHandler(&log, nil)), Allowed: allowedNetworks}
 		if _, err := providers.Open(t.Context(), "smtp://ada:hunter2@localhost"+from+tt.parameters, env); err != nil {
 			t.Fatal(err)
 		}
@@ -99,21 +99,21 @@ func TestOpenWarnsOfAPasswordInTheClear(t *testing.T) {
 }
 
 // Nothing private is reached unless the configuration allows it.
-func TestPrivateServersAreRefusedForGood(t *testing.T) {
+func TestSendRejectsPrivateServersPermanently(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]"} {
 		if _, err := providers.Open(t.Context(), "smtp://"+host+"?from=a@b.example", delivery.Environment{}); err == nil {
 			t.Errorf("%s can be configured", host)
 		}
 		u := &url.URL{Scheme: "smtp", Host: host, RawQuery: "from=a@b.example"}
-		sender, err := smtp.Open(t.Context(), u, delivery.Environment{}.Filled()) // as if a name had resolved to it
+		sender, err := smtp.Open(t.Context(), u, delivery.Environment{}.WithDefaults()) // as if a name had resolved to it
 		if err != nil {
 			t.Fatal(err)
 		}
-		requirePermanent(t, sender, message())
+		requirePermanent(t, sender, newMessage())
 	}
 }
 
-func TestOpenRefusesChannelsOtherThanEmail(t *testing.T) {
+func TestOpenRejectsChannelsOtherThanEmail(t *testing.T) {
 	for channel, ok := range map[string]bool{"": true, "email": true, "sms": false, "voice": false} {
 		_, err := providers.Open(t.Context(), "smtp://mail.example.com?from=a@b.example", delivery.Environment{Channel: channel})
 		if ok != (err == nil) {
@@ -133,7 +133,7 @@ func FuzzOpen(f *testing.F) {
 }
 
 func Example() {
-	providers := delivery.Providers{"smtp": smtp.Open, "smtps": smtp.Open}
+	providers := delivery.Openers{"smtp": smtp.Open, "smtps": smtp.Open}
 	_, err := providers.Open(context.Background(), "smtps://user:password@mail.example.com?from=ACME%20%3Cnoreply@acme.example%3E", delivery.Environment{})
 	fmt.Println(err)
 

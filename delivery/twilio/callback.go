@@ -46,11 +46,11 @@ func (c *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	signed, err := signedURL(c.URL, r.URL.RawQuery)
-	if err != nil || c.Token.IsZero() || !verify(c.Token, signed, r.PostForm, r.Header.Get("X-Twilio-Signature")) {
+	if err != nil || c.Token.IsZero() || !verifySignature(c.Token, signed, r.PostForm, r.Header.Get("X-Twilio-Signature")) {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
-	if report, news := read(r.PostForm); news {
+	if report, news := parseReport(r.PostForm); news {
 		if err := c.Report(r.Context(), report); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -71,21 +71,21 @@ func signedURL(configured, query string) (string, error) {
 	return base + "?" + query, nil
 }
 
-// verify compares in constant time, with the URL as it is and, since Twilio is not of one mind about it, with the
+// verifySignature compares in constant time, with the URL as it is and, since Twilio is not of one mind about it, with the
 // scheme's own port added or left out.
-func verify(token watchword.Code, rawURL string, form url.Values, signature string) bool {
+func verifySignature(token watchword.Code, rawURL string, form url.Values, signature string) bool {
 	valid := false
 	for _, candidate := range portVariants(rawURL) {
-		if hmac.Equal([]byte(sign(token, candidate, form)), []byte(signature)) {
+		if hmac.Equal([]byte(computeSignature(token, candidate, form)), []byte(signature)) {
 			valid = true
 		}
 	}
 	return valid
 }
 
-// sign is HMAC-SHA-1 over the URL and, sorted by name, each parameter's name and value. Of a repeated parameter each
+// computeSignature is HMAC-SHA-1 over the URL and, sorted by name, each parameter's name and value. Of a repeated parameter each
 // different value counts, sorted too.
-func sign(token watchword.Code, rawURL string, form url.Values) string {
+func computeSignature(token watchword.Code, rawURL string, form url.Values) string {
 	mac := hmac.New(sha1.New, []byte(token.Reveal()))
 	mac.Write([]byte(rawURL))
 	for _, name := range slices.Sorted(maps.Keys(form)) {
@@ -126,9 +126,9 @@ var statuses = map[string]string{
 	"busy": watchword.DeliveryFailed, "no-answer": watchword.DeliveryFailed,
 }
 
-// read returns what a callback's form says, and whether it is news. A form that names two messages or statuses says
+// parseReport returns what a callback's form says, and whether it is news. A form that names two messages or statuses says
 // nothing.
-func read(form url.Values) (Report, bool) {
+func parseReport(form url.Values) (Report, bool) {
 	one := func(names ...string) string {
 		var found []string
 		for _, name := range names {

@@ -59,7 +59,7 @@ func (c *restClient) SendRequest(method, rawURL string, form url.Values, _ map[s
 	}
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
 		defer func() { _ = answer.Body.Close() }()
-		return nil, readError(answer, c.sender.now())
+		return nil, newAPIError(answer, c.sender.now())
 	}
 	return answer, nil
 }
@@ -75,7 +75,7 @@ func (e *apiError) Error() string {
 	return fmt.Sprintf("the API answered %d, error %d", e.status, e.code)
 }
 
-func readError(answer *http.Response, now time.Time) *apiError {
+func newAPIError(answer *http.Response, now time.Time) *apiError {
 	e := &apiError{status: answer.StatusCode, retryAfter: outbound.RetryAfter(answer.Header.Get("Retry-After"), now)}
 	var body struct{ Code int }
 	if raw, err := io.ReadAll(answer.Body); err == nil && json.Unmarshal(raw, &body) == nil {
@@ -116,6 +116,6 @@ func sendError(err error) error {
 	return &watchword.SendError{Provider: provider, Cause: outbound.Failure("the API's answer cannot be read")}
 }
 
-func refused(cause outbound.Failure) error {
+func permanentError(cause outbound.Failure) error {
 	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// reportsTo is where Twilio reports what became of the message. The URL names the message, and Twilio signs the URL, so
+// statusCallbackURL is where Twilio reports what became of the message. The URL names the message, and Twilio signs the URL, so
 // that a report is about that message and no other. With an API key alone nobody is to report: nobody could verify it.
-func (s *sender) reportsTo(m watchword.Message) string {
+func (s *sender) statusCallbackURL(m watchword.Message) string {
 	if s.statusCallback != "" || s.callbackURL == "" || s.accountToken.IsZero() {
 		return s.statusCallback
 	}
@@ -22,7 +22,7 @@ func (s *sender) reportsTo(m watchword.Message) string {
 // Callbacks serves the URLs of reportsTo. It answers like Callbacks.ServeHTTP, and 404 to paths of another form.
 func (s *sender) Callbacks() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		about, channel, ok := named(r.URL.Path)
+		about, channel, ok := parseCallbackPath(r.URL.Path)
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)
 			return
@@ -37,8 +37,8 @@ func (s *sender) Callbacks() http.Handler {
 	})
 }
 
-// named reads what reportsTo wrote behind the callback URL.
-func named(path string) (about watchword.Outgoing, channel string, ok bool) {
+// parseCallbackPath reads what reportsTo wrote behind the callback URL.
+func parseCallbackPath(path string) (about watchword.Outgoing, channel string, ok bool) {
 	parts := strings.Split(path, "/")
 	if len(parts) != 4 || parts[0] != "" || parts[1] == "" {
 		return about, "", false

@@ -50,12 +50,12 @@ const (
 	maxValidity = 36000 * time.Second
 )
 
-// ringTime is how many seconds a phone rings: not long enough for most voicemail, where a code would lie about for
+// ringSeconds is how many seconds a phone rings: not long enough for most voicemail, where a code would lie about for
 // whoever knows a default PIN.
-const ringTime = 20
+const ringSeconds = 20
 
-// number is E.164: what goes to Twilio can be neither a client:, sip: nor whatsapp: address of somebody's choice.
-var number = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
+// numberPattern is E.164: what goes to Twilio can be neither a client:, sip: nor whatsapp: address of somebody's choice.
+var numberPattern = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
 
 type sender struct {
 	settings
@@ -69,7 +69,7 @@ type sender struct {
 
 // Open is the delivery.Opener of twilio.
 func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Sender, error) {
-	settings, err := parse(u, env.Channel, env.Development)
+	settings, err := parseURL(u, env.Channel, env.Development)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +85,7 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 
 // CheckMessage is a delivery.Checker's: a template without a place for it must not carry a code that approves something.
 func (s *sender) CheckMessage(m watchword.Message) error {
-	if m.Channel == channelWhatsApp && s.content.hides(m) {
+	if m.Channel == channelWhatsApp && s.content.hidesTransaction(m) {
 		return delivery.RefuseTransaction("is in no message of this channel: " + errHidesTransaction.Error())
 	}
 	return nil
@@ -93,25 +93,25 @@ func (s *sender) CheckMessage(m watchword.Message) error {
 
 // Send asks Twilio once to take the message. Its errors are *watchword.SendError.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
-	if !number.MatchString(m.To) {
-		return watchword.Sent{}, refused("the recipient is not an E.164 number")
+	if !numberPattern.MatchString(m.To) {
+		return watchword.Sent{}, permanentError("the recipient is not an E.164 number")
 	}
 	left := m.ExpiresAt.Sub(s.now())
 	if left < minValidity {
-		return watchword.Sent{}, refused("the code has died")
+		return watchword.Sent{}, permanentError("the code has died")
 	}
 	service := api.NewApiService(&client.RequestHandler{Client: &restClient{ctx: ctx, sender: s}, Region: s.region, Edge: s.edge})
 	var reference *string
 	var err error
 	switch m.Channel {
 	case channelSMS:
-		reference, err = s.message(service, new(api.CreateMessageParams).SetBody(m.Text), m, "", left)
+		reference, err = s.createMessage(service, new(api.CreateMessageParams).SetBody(m.Text), m, "", left)
 	case channelWhatsApp:
-		reference, err = s.whatsApp(service, m, left)
+		reference, err = s.createWhatsAppMessage(service, m, left)
 	case channelVoice:
-		reference, err = s.call(service, m)
+		reference, err = s.createCall(service, m)
 	default:
-		err = refused(errChannel)
+		err = permanentError(errChannelUnsupported)
 	}
 	if err != nil {
 		return watchword.Sent{}, sendError(err)
@@ -123,21 +123,21 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	return sent, nil
 }
 
-// whatsApp sends the template with the message's values.
-func (s *sender) whatsApp(service *api.ApiService, m watchword.Message, left time.Duration) (*string, error) {
+// createWhatsAppMessage sends the template with the message's values.
+func (s *sender) createWhatsAppMessage(service *api.ApiService, m watchword.Message, left time.Duration) (*string, error) {
 	if s.content.sid == "" {
-		return nil, refused(errNoContent)
+		return nil, permanentError(errContentMissing)
 	}
-	variables, err := s.content.fill(m, left)
+	variables, err := s.content.encodeVariables(m, left)
 	if err != nil {
 		return nil, err
 	}
 	params := new(api.CreateMessageParams).SetContentSid(s.content.sid).SetContentVariables(variables)
-	return s.message(service, params, m, "whatsapp:", left)
+	return s.createMessage(service, params, m, "whatsapp:", left)
 }
 
-// message sends what the parameters say, with the prefix of the channel's addresses.
-func (s *sender) message(service *api.ApiService, params *api.CreateMessageParams, m watchword.Message, prefix string, left time.Duration) (*string, error) {
+// createMessage sends what the parameters say, with the prefix of the channel's addresses.
+func (s *sender) createMessage(service *api.ApiService, params *api.CreateMessageParams, m watchword.Message, prefix string, left time.Duration) (*string, error) {
 	params.SetTo(prefix + m.To)
 	params.SetValidityPeriod(int(min(left, maxValidity) / time.Second))
 	if s.from != "" {
@@ -146,7 +146,7 @@ func (s *sender) message(service *api.ApiService, params *api.CreateMessageParam
 	if s.messagingService != "" {
 		params.SetMessagingServiceSid(s.messagingService)
 	}
-	if to := s.reportsTo(m); to != "" {
+	if to := s.statusCallbackURL(m); to != "" {
 		params.SetStatusCallback(to)
 	}
 	answer, err := service.CreateMessage(params)
@@ -156,16 +156,16 @@ func (s *sender) message(service *api.ApiService, params *api.CreateMessageParam
 	return answer.Sid, nil
 }
 
-func (s *sender) call(service *api.ApiService, m watchword.Message) (*string, error) {
+func (s *sender) createCall(service *api.ApiService, m watchword.Message) (*string, error) {
 	if s.from == "" {
-		return nil, refused(errNoFrom)
+		return nil, permanentError(errFromMissing)
 	}
 	params := new(api.CreateCallParams)
 	params.SetTo(m.To)
 	params.SetFrom(s.from)
 	params.SetTwiml(s.twiml(m))
-	params.SetTimeout(ringTime)
-	if to := s.reportsTo(m); to != "" {
+	params.SetTimeout(ringSeconds)
+	if to := s.statusCallbackURL(m); to != "" {
 		params.SetStatusCallback(to)
 		params.SetStatusCallbackEvent([]string{"answered", "completed"})
 	}

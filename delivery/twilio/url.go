@@ -22,25 +22,25 @@ type settings struct {
 	from             string         // a number, a short code or a sender id
 	messagingService string
 	statusCallback   string
-	content          content
+	content          contentTemplate
 	region, edge     string
 	base             *url.URL // instead of Twilio's; nil: Twilio's
 }
 
 var (
-	sidPattern     = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
-	accountPattern = regexp.MustCompile(`^AC[A-Za-z0-9]{1,62}$`)
-	contentPattern = regexp.MustCompile(`^HX[A-Za-z0-9]{1,62}$`)
-	placePattern   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`) // a label of a host name
-	fromPattern    = regexp.MustCompile(`^\+?[A-Za-z0-9 ._&-]{1,30}$`)          // a number, a short code or a sender id
+	sidPattern       = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+	accountPattern   = regexp.MustCompile(`^AC[A-Za-z0-9]{1,62}$`)
+	contentPattern   = regexp.MustCompile(`^HX[A-Za-z0-9]{1,62}$`)
+	hostLabelPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`) // a label of a host name
+	fromPattern      = regexp.MustCompile(`^\+?[A-Za-z0-9 ._&-]{1,30}$`)          // a number, a short code or a sender id
 )
 
-// apiKey is how the sid of an API key begins. It is no account: messages of an account are posted with it.
-const apiKey = "SK"
+// apiKeyPrefix is how the sid of an API key begins. It is no account: messages of an account are posted with it.
+const apiKeyPrefix = "SK"
 
-// parse reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
+// parseURL reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
 // wrong place may be the token. The channel is the one that the sender is for; empty: any.
-func parse(u *url.URL, channel string, development bool) (settings, error) {
+func parseURL(u *url.URL, channel string, development bool) (settings, error) {
 	s, problems := parseQuery(u.RawQuery, development)
 	s.user = u.User.Username()
 	token, _ := u.User.Password()
@@ -64,7 +64,7 @@ func (s *settings) setAccount() (problems []error) {
 	}
 	switch {
 	case s.account != "" && s.account != s.user: // the account of an API key, or one below that of the token
-	case strings.HasPrefix(s.user, apiKey):
+	case strings.HasPrefix(s.user, apiKeyPrefix):
 		problems = append(problems, errors.New("an API key (SK...) needs the parameter account, the sid of its account (AC...)"))
 	default:
 		s.account = s.user
@@ -81,23 +81,23 @@ func (s *settings) checkChannel(channel string) (problems []error) {
 	case "", channelSMS:
 	case channelWhatsApp:
 		if s.content.sid == "" {
-			problems = append(problems, errNoContent)
+			problems = append(problems, errContentMissing)
 		}
 	case channelVoice:
 		if s.from == "" {
-			problems = append(problems, errNoFrom)
+			problems = append(problems, errFromMissing)
 		}
 	default:
-		problems = append(problems, errChannel)
+		problems = append(problems, errChannelUnsupported)
 	}
 	return problems
 }
 
 // What keeps a channel from being served, at start-up or, for a sender of any channel, when it is used.
 const (
-	errNoContent outbound.Failure = "WhatsApp takes templates only (Twilio's error 63016): the parameter content_sid is missing"
-	errNoFrom    outbound.Failure = "a call needs the parameter from"
-	errChannel   outbound.Failure = "Twilio carries sms, whatsapp and voice only"
+	errContentMissing     outbound.Failure = "WhatsApp takes templates only (Twilio's error 63016): the parameter content_sid is missing"
+	errFromMissing        outbound.Failure = "a call needs the parameter from"
+	errChannelUnsupported outbound.Failure = "Twilio carries sms, whatsapp and voice only"
 )
 
 func parseQuery(raw string, development bool) (s settings, problems []error) {
@@ -136,11 +136,11 @@ func (s *settings) checkQuery() (problems []error) {
 	refuse(s.from == "" && s.messagingService == "", "the parameter from or messaging_service is missing")
 	refuse(s.from != "" && !fromPattern.MatchString(s.from), "the parameter from is neither a number like +14155550100 nor a sender id")
 	refuse(s.messagingService != "" && !sidPattern.MatchString(s.messagingService), "the parameter messaging_service is not a sid (MG...)")
-	refuse(s.region != "" && !placePattern.MatchString(s.region), "the parameter region is not the name of a region, such as ie1")
-	refuse(s.edge != "" && !placePattern.MatchString(s.edge), "the parameter edge is not the name of an edge, such as dublin")
+	refuse(s.region != "" && !hostLabelPattern.MatchString(s.region), "the parameter region is not the name of a region, such as ie1")
+	refuse(s.edge != "" && !hostLabelPattern.MatchString(s.edge), "the parameter edge is not the name of an edge, such as dublin")
 	if s.statusCallback != "" {
 		u, err := url.Parse(s.statusCallback)
-		refuse(err != nil || u.Scheme != "https" || hosts.CheckTarget(u) != nil || u.User != nil || u.Fragment != "", "the parameter status_callback is not an https URL without user and fragment")
+		refuse(err != nil || u.Scheme != "https" || hosts.CheckTargetURL(u) != nil || u.User != nil || u.Fragment != "", "the parameter status_callback is not an https URL without user and fragment")
 	}
 	return problems
 }
@@ -150,7 +150,7 @@ func (s *settings) setBase(base string, development bool) []error {
 		return nil
 	}
 	u, err := url.Parse(base)
-	if err != nil || !development || !outbound.IsLoopback(u.Hostname()) || hosts.CheckTarget(u) != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Trim(u.Path, "/") != "" {
+	if err != nil || !development || !outbound.IsLoopback(u.Hostname()) || hosts.CheckTargetURL(u) != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Trim(u.Path, "/") != "" {
 		return []error{errors.New("the parameter base_url is for loopback in development only")}
 	}
 	s.base = u

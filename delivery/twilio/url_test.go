@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func TestURLs(t *testing.T) {
+func TestOpenChecksURLs(t *testing.T) {
 	tests := []struct {
 		url  string
 		dev  bool
@@ -73,7 +73,7 @@ func TestURLs(t *testing.T) {
 }
 
 // What a channel needs is missed when the sender is opened, not when the first message fails.
-func TestURLsServeTheirChannel(t *testing.T) {
+func TestOpenReportsParametersThatChannelNeeds(t *testing.T) {
 	for _, tt := range []struct{ channel, parameters, want string }{
 		{"whatsapp", "from=A", "content_sid is missing"}, {"whatsapp", "from=A&content_sid=HX1", ""}, {"whatsapp", "messaging_service=MG1&content_sid=HX1", ""},
 		{"voice", "messaging_service=MG1", "a call needs the parameter from"}, {"voice", "from=A", ""},
@@ -86,7 +86,7 @@ func TestURLsServeTheirChannel(t *testing.T) {
 	}
 }
 
-func TestEverythingWrongIsReportedAtOnceAndNothingSecret(t *testing.T) {
+func TestOpenReportsEveryProblemWithoutSecrets(t *testing.T) {
 	_, err := providers.Open(t.Context(), "twilio://sid:hunter2@hunter3/?hunter4=hunter5&status_callback=hunter6&base_url=hunter7", delivery.Environment{})
 	for _, want := range []string{"unknown", "from or messaging_service", "https URL", "loopback", "nothing but a /"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -109,7 +109,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-func TestOpenRefusesChannelsThatTwilioDoesNotCarry(t *testing.T) {
+func TestOpenRejectsUnsupportedChannels(t *testing.T) {
 	for _, c := range []struct {
 		channel, query string
 		ok             bool

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery/webhook"
 )
 
-func TestEndpoints(t *testing.T) {
+func TestNewDispatcherChecksEndpointURLsAndTypes(t *testing.T) {
 	const good = "https://example.com/events?secret=" + secretA
 	tests := []struct {
 		url   string
@@ -48,7 +48,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.url, tt.types), func(t *testing.T) {
-			_, err := webhook.NewEvents(webhook.EventsConfig{Environment: delivery.Environment{Development: tt.dev},
+			_, err := webhook.NewDispatcher(webhook.DispatcherConfig{Environment: delivery.Environment{Development: tt.dev},
 				Endpoints: []webhook.Endpoint{{URL: watchword.NewCode(tt.url), Types: tt.types}}})
 			switch {
 			case tt.want == "" && err != nil:
@@ -62,8 +62,8 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
-func TestEverythingWrongWithEndpointsIsReportedAtOnce(t *testing.T) {
-	_, err := webhook.NewEvents(webhook.EventsConfig{Endpoints: []webhook.Endpoint{
+func TestNewDispatcherReportsEveryProblem(t *testing.T) {
+	_, err := webhook.NewDispatcher(webhook.DispatcherConfig{Endpoints: []webhook.Endpoint{
 		{URL: watchword.NewCode("http://hunter2@example.com/"), Types: []string{"hunter2"}}, {}}})
 	for _, want := range []string{"Endpoints[0].URL: ", "plain http", "user and password", "secret is missing", "Endpoints[0].Types[0]", "Endpoints[1].URL: missing"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -76,16 +76,16 @@ func TestEverythingWrongWithEndpointsIsReportedAtOnce(t *testing.T) {
 }
 
 // Every event that the engine has can be asked for, by its name and by its beginning; each comes to those who want it.
-func TestTypesKnowEveryEvent(t *testing.T) {
+func TestEndpointTypesSelectEveryEngineEvent(t *testing.T) {
 	names := engineEvents(t)
 	if len(names) < 13 {
 		t.Fatalf("the engine has %v", names)
 	}
-	all, challenges := newListener(t, taking), newListener(t, taking)
-	named := newListener(t, taking)
-	s := run(t, webhook.EventsConfig{}, all.endpoint(), challenges.endpoint("challenge.*"), named.endpoint(names...))
+	all, challenges := newListener(t, acceptEvent), newListener(t, acceptEvent)
+	named := newListener(t, acceptEvent)
+	s := startDispatcher(t, webhook.DispatcherConfig{}, all.endpoint(), challenges.endpoint("challenge.*"), named.endpoint(names...))
 	for _, name := range names {
-		s.Event(t.Context(), watchword.Event{Type: name, App: "shop"})
+		s.HandleEvent(t.Context(), watchword.Event{Type: name, App: "shop"})
 	}
 	for _, name := range names {
 		for _, l := range []*listener{all, named} {
@@ -99,8 +99,8 @@ func TestTypesKnowEveryEvent(t *testing.T) {
 			}
 		}
 	}
-	if err := s.end(t); err != nil || len(challenges.got) != 0 {
-		t.Errorf("%v; %d more", err, len(challenges.got))
+	if err := s.shutDown(t); err != nil || len(challenges.received) != 0 {
+		t.Errorf("%v; %d more", err, len(challenges.received))
 	}
 }
 

@@ -10,14 +10,14 @@ import (
 // for; no later try would change that.
 type format func(m watchword.Message, now time.Time) (any, error)
 
-// event is watchword's own form. What a message does not have is left out.
-type event struct {
-	Type      string    `json:"type"`
-	Timestamp time.Time `json:"timestamp"` // of this try
-	Data      message   `json:"data"`
+// messagePayload is watchword's own form. What a message does not have is left out.
+type messagePayload struct {
+	Type      string      `json:"type"`
+	Timestamp time.Time   `json:"timestamp"` // of this try
+	Data      messageData `json:"data"`
 }
 
-type message struct {
+type messageData struct {
 	MessageID   string            `json:"message_id"`
 	ChallengeID string            `json:"challenge_id"`
 	Channel     string            `json:"channel"`
@@ -34,11 +34,11 @@ type message struct {
 	Transaction map[string]string `json:"transaction,omitempty"`
 }
 
-func standard(m watchword.Message, now time.Time) (any, error) {
-	return event{
+func standardFormat(m watchword.Message, now time.Time) (any, error) {
+	return messagePayload{
 		Type:      "message.send",
 		Timestamp: now.UTC().Truncate(time.Millisecond),
-		Data: message{
+		Data: messageData{
 			MessageID: m.ID, ChallengeID: m.ChallengeID,
 			Channel: m.Channel, To: m.To, Locale: m.Locale, Purpose: m.Purpose, Subject: m.Subject,
 			Title: m.Title, Text: m.Text, HTML: m.HTML,

@@ -14,25 +14,25 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// drainLimit is how much of an answer is read so that its connection can be used again. Nobody looks at it.
-const drainLimit = 16 << 10
+// maxDrained is how much of an answer is read so that its connection can be used again. Nobody looks at it.
+const maxDrained = 16 << 10
 
 // post sends a signed body once. The id stays the same however often that is tried. Errors are *watchword.SendError.
 func (s *settings) post(ctx context.Context, client *http.Client, id string, now time.Time, body []byte) error {
-	request, err := s.request(ctx, id, now, body)
+	request, err := s.newRequest(ctx, id, now, body)
 	if err != nil {
-		return refused(outbound.Failure("request cannot be made"))
+		return permanentError(outbound.Failure("request cannot be made"))
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return unreachable(err)
+		return connectionError(err)
 	}
-	_, _ = io.CopyN(io.Discard, answer.Body, drainLimit)
+	_, _ = io.CopyN(io.Discard, answer.Body, maxDrained)
 	_ = answer.Body.Close()
-	return judge(answer, now)
+	return checkStatus(answer, now)
 }
 
-func (s *settings) request(ctx context.Context, id string, now time.Time, body []byte) (*http.Request, error) {
+func (s *settings) newRequest(ctx context.Context, id string, now time.Time, body []byte) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.target, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -51,15 +51,15 @@ func (s *settings) request(ctx context.Context, id string, now time.Time, body [
 	return request, nil
 }
 
-// answered is the cause of a refusal: the status of the receiver's answer.
-type answered int
+// statusError is the cause of a refusal: the status of the receiver's answer.
+type statusError int
 
-func (a answered) Error() string { return fmt.Sprintf("the receiver answered %d", int(a)) }
+func (a statusError) Error() string { return fmt.Sprintf("the receiver answered %d", int(a)) }
 
-// judge turns an answer's status into nil or a *watchword.SendError.
-func judge(answer *http.Response, now time.Time) error {
+// checkStatus turns an answer's status into nil or a *watchword.SendError.
+func checkStatus(answer *http.Response, now time.Time) error {
 	status := answer.StatusCode
-	cause := answered(status)
+	cause := statusError(status)
 	switch {
 	case status >= 200 && status < 300:
 		return nil
@@ -69,13 +69,13 @@ func judge(answer *http.Response, now time.Time) error {
 	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
 }
 
-// refused is for good, and for a reason that is known without the receiver.
-func refused(cause error) error {
+// permanentError is for good, and for a reason that is known without the receiver.
+func permanentError(cause error) error {
 	return &watchword.SendError{Provider: provider, Permanent: true, Cause: outbound.Reason(cause)}
 }
 
-// unreachable leaves out what net/http puts into its errors: the URL, whose path may be a secret of the receiver's, and
+// connectionError leaves out what net/http puts into its errors: the URL, whose path may be a secret of the receiver's, and
 // what the receiver answered, which may repeat the request.
-func unreachable(err error) error {
+func connectionError(err error) error {
 	return &watchword.SendError{Provider: provider, Permanent: errors.Is(err, outbound.ErrRefused), Cause: outbound.Reason(err)}
 }

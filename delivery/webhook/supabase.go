@@ -46,11 +46,11 @@ type supabaseEmail struct {
 	TokenHashNew string `json:"token_hash_new"`
 }
 
-const errNoTransaction outbound.Failure = "this format has no place for a transaction"
+const errTransactionUnsupported outbound.Failure = "this format has no place for a transaction"
 
-func supabase(m watchword.Message, now time.Time) (any, error) {
+func supabaseFormat(m watchword.Message, now time.Time) (any, error) {
 	if len(m.Transaction) > 0 {
-		return nil, errNoTransaction
+		return nil, errTransactionUnsupported
 	}
 	out := supabaseHook{
 		Metadata: supabaseMetadata{UUID: stableUUID(m.ID), Time: now.UTC().Truncate(time.Millisecond), IP: m.Client.IP},
@@ -58,7 +58,7 @@ func supabase(m watchword.Message, now time.Time) (any, error) {
 	}
 	switch m.Channel {
 	case "voice":
-		return nil, errNoVoice
+		return nil, errVoiceUnsupported
 	case "email":
 		out.Metadata.Name = "send-email"
 		out.User.Email = m.To

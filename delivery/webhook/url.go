@@ -20,9 +20,9 @@ type settings struct {
 
 var standardPrefixes = []string{"Webhook-"}
 
-// parse reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
+// parseURL reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
 // wrong place may be a secret.
-func parse(u *url.URL, development bool) (settings, error) {
+func parseURL(u *url.URL, development bool) (settings, error) {
 	s, problems := parseQuery(u.RawQuery)
 	scheme := strings.TrimPrefix(u.Scheme, "webhook+")
 	switch {
@@ -31,7 +31,7 @@ func parse(u *url.URL, development bool) (settings, error) {
 	case scheme != "http" && scheme != "https":
 		problems = append(problems, errors.New("the scheme is neither webhook+https nor webhook+http"))
 	}
-	if err := hosts.CheckTarget(u); err != nil {
+	if err := hosts.CheckTargetURL(u); err != nil {
 		problems = append(problems, err)
 	}
 	if u.User != nil {
@@ -84,13 +84,13 @@ func parseSecrets(texts []string) ([]Secret, error) {
 func chooseFormat(names []string) (format, []string, error) {
 	switch {
 	case len(names) == 0:
-		return standard, standardPrefixes, nil
+		return standardFormat, standardPrefixes, nil
 	case len(names) > 1:
 		return nil, nil, errors.New("the parameter format is there more than once")
 	case names[0] == "clerk":
-		return clerk, []string{"Webhook-", "Svix-"}, nil
+		return clerkFormat, []string{"Webhook-", "Svix-"}, nil
 	case names[0] == "supabase":
-		return supabase, standardPrefixes, nil
+		return supabaseFormat, standardPrefixes, nil
 	}
 	return nil, nil, errors.New("the parameter format is neither clerk nor supabase")
 }

@@ -15,7 +15,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestURLs(t *testing.T) {
+func TestOpenChecksURLs(t *testing.T) {
 	tests := []struct {
 		url  string
 		dev  bool
@@ -70,7 +70,7 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
+func TestOpenReportsEveryProblem(t *testing.T) {
 	_, err := providers.Open(t.Context(), "webhook+http://u@example.com/?secret=x&format=y&z=1#f", delivery.Environment{})
 	for _, want := range []string{"plain http", "begins with", "neither clerk", "unknown parameter", "user and password", "fragment"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -79,7 +79,7 @@ func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestVector(t *testing.T) {
+func TestSignMatchesVector(t *testing.T) {
 	raw, err := os.ReadFile("../../../shared/vectors/otp.json")
 	if err != nil {
 		t.Skip("the vector file ../shared/vectors/otp.json is not here")
@@ -104,7 +104,7 @@ func TestVector(t *testing.T) {
 	}
 }
 
-func TestSignsAsTheLibraryDoes(t *testing.T) {
+func TestSignAgreesWithStandardWebhooks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id, body := rapid.String().Draw(t, "id"), rapid.SliceOf(rapid.Byte()).Draw(t, "body")
 		at := time.Unix(rapid.Int64Range(0, 1<<40).Draw(t, "at"), 0)

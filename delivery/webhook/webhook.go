@@ -37,11 +37,11 @@ type sender struct {
 
 // Open is the delivery.Opener of webhook+https and webhook+http.
 func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Sender, error) {
-	settings, err := parse(u, env.Development)
+	settings, err := parseURL(u, env.Development)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := settings.format(watchword.Message{Channel: env.Channel}, env.Now()); errors.Is(err, errNoVoice) {
+	if _, err := settings.format(watchword.Message{Channel: env.Channel}, env.Now()); errors.Is(err, errVoiceUnsupported) {
 		return nil, err
 	}
 	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now}, nil
@@ -49,8 +49,8 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 
 // CheckMessage is a delivery.Checker's: a format that has no words for a transaction must not carry a code that approves one.
 func (s *sender) CheckMessage(m watchword.Message) error {
-	if _, err := s.format(m, s.now()); errors.Is(err, errNoTransaction) {
-		return delivery.RefuseTransaction("is in no message of this channel: " + errNoTransaction.Error())
+	if _, err := s.format(m, s.now()); errors.Is(err, errTransactionUnsupported) {
+		return delivery.RefuseTransaction("is in no message of this channel: " + errTransactionUnsupported.Error())
 	}
 	return nil
 }
@@ -60,11 +60,11 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	now := s.now()
 	document, err := s.format(m, now)
 	if err != nil {
-		return watchword.Sent{}, refused(err)
+		return watchword.Sent{}, permanentError(err)
 	}
 	body, err := json.Marshal(document)
 	if err != nil {
-		return watchword.Sent{}, refused(outbound.Failure("message cannot be written as JSON"))
+		return watchword.Sent{}, permanentError(outbound.Failure("message cannot be written as JSON"))
 	}
 	if err := s.post(ctx, s.client, m.ID, now, body); err != nil {
 		return watchword.Sent{}, err

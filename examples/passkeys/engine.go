@@ -46,7 +46,7 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	}
 	// Each sign-in page asks for a key, so it counts as a start. An app behind whose addresses many people sit raises the
 	// rules by IP; where they refuse there are no suggestions, and the form stays.
-	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.Defaults(), appID)
+	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.DefaultRules(), appID)
 	if err != nil {
 		return s, err
 	}
@@ -85,7 +85,7 @@ func newKeys(origin string) (*webauthn.Strategy, error) {
 // send puts messages into words and carries them to the inbox, which is what the handler shows.
 func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
 	var box inbox.Inbox
-	mail, err := delivery.Providers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
+	mail, err := delivery.Openers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) 
 	if err != nil {
 		return nil, err
 	}
-	render, err := delivery.NewRender(delivery.RenderConfig{Next: router, Templates: templates})
+	render, err := delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates})
 	if err != nil {
 		return nil, err
 	}

@@ -15,11 +15,11 @@ import (
 const maxName = 253
 
 var (
-	label = `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`
-	// name is a domain name in the form in which browsers compare it: lower-case A-labels, no dot at the end.
-	name = regexp.MustCompile(`^(` + label + `\.)*` + label + `$`)
-	// number is a last label by which browsers take a host for an IPv4 address (WHATWG URL, "ends in a number").
-	number = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
+	labelPattern = `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`
+	// namePattern is a domain name in the form in which browsers compare it: lower-case A-labels, no dot at the end.
+	namePattern = regexp.MustCompile(`^(` + labelPattern + `\.)*` + labelPattern + `$`)
+	// numericLabelPattern is a last label by which browsers take a host for an IPv4 address (WHATWG URL, "ends in a number").
+	numericLabelPattern = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
 )
 
 var (
@@ -46,9 +46,9 @@ func CheckHost(host string) error {
 		return errAddress
 	case err == nil:
 		return nil
-	case len(host) > maxName || !name.MatchString(host):
+	case len(host) > maxName || !namePattern.MatchString(host):
 		return errHost
-	case number.MatchString(host):
+	case numericLabelPattern.MatchString(host):
 		return errAddress
 	}
 	return nil

@@ -44,17 +44,17 @@ func CheckNetworks(networks []netip.Prefix) error {
 			return fmt.Errorf("%s is no network", n)
 		}
 	}
-	if share := shareOf(networks, netip.PrefixFrom(netip.IPv4Unspecified(), 0)); share >= maxShare {
+	if share := coveredShare(networks, netip.PrefixFrom(netip.IPv4Unspecified(), 0)); share >= maxShare {
 		return fmt.Errorf("the networks together hold %.0f %% of all IPv4 addresses: name those only that you mean", 100*share)
 	}
-	if share := shareOf(networks, publicIPv6); share >= maxShare {
+	if share := coveredShare(networks, publicIPv6); share >= maxShare {
 		return fmt.Errorf("the networks together hold %.0f %% of all public IPv6 addresses: name those only that you mean", 100*share)
 	}
 	return nil
 }
 
-// shareOf is the part of a space that networks cover together, from 0 to 1.
-func shareOf(networks []netip.Prefix, space netip.Prefix) (share float64) {
+// coveredShare is the part of a space that networks cover together, from 0 to 1.
+func coveredShare(networks []netip.Prefix, space netip.Prefix) (share float64) {
 	wide := slices.SortedFunc(slices.Values(networks), func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) })
 	var counted []netip.Prefix
 	for _, n := range wide {

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// urlCharacters are those of RFC 3986 §2 without the backslash, which browsers read as a slash.
-var urlCharacters = regexp.MustCompile(`^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*$`)
+// urlCharactersPattern are those of RFC 3986 §2 without the backslash, which browsers read as a slash.
+var urlCharactersPattern = regexp.MustCompile(`^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*$`)
 
 // OriginOf is a URL's origin (RFC 6454 §4) if it has one that nothing could mistake for another: https, or http to a
 // loopback host; no user, no needless port, the host as CheckHost wants it. The error completes a sentence that names the
@@ -22,7 +22,7 @@ func OriginOf(text string) (string, error) {
 		return "", errors.New("is missing")
 	case strings.ContainsFunc(text, func(r rune) bool { return r > '~' }):
 		return "", errors.New("has characters that are not ASCII: write an international host name as browsers send it, xn--...")
-	case !urlCharacters.MatchString(text):
+	case !urlCharactersPattern.MatchString(text):
 		return "", errors.New("has characters that a URL does not have")
 	}
 	u, err := url.Parse(text)
@@ -67,9 +67,9 @@ func CheckOrigin(text string) error {
 	return err
 }
 
-// CheckTarget accepts host and port of a URL to connect to; a port need not be there. The error is a sentence for each of
+// CheckTargetURL accepts host and port of a URL to connect to; a port need not be there. The error is a sentence for each of
 // both.
-func CheckTarget(u *url.URL) error {
+func CheckTargetURL(u *url.URL) error {
 	var problems []error
 	if err := CheckPeer(u.Hostname()); err != nil {
 		problems = append(problems, fmt.Errorf("the URL %w", err))
@@ -112,8 +112,8 @@ func CheckListen(text string) error {
 	return CheckPort(port, 0)
 }
 
-// ListenTwice reports whether two addresses that CheckListen accepted cannot be listened on at the same time.
-func ListenTwice(a, b string) bool {
+// ListenConflict reports whether two addresses that CheckListen accepted cannot be listened on at the same time.
+func ListenConflict(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
 	every := func(host string) bool {

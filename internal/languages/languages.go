@@ -48,7 +48,7 @@ func (m *Matcher) Match(locale string) (name string, ok bool) {
 func (m *Matcher) MatchAccepted(header string) (name string, ok bool) {
 	var wanted []language.Tag
 	otherScript := map[language.Base]bool{}
-	for _, tag := range accepted(header) {
+	for _, tag := range parseAccepted(header) {
 		base, _ := tag.Base()
 		_, i, confidence := m.matcher.Match(tag)
 		if confidence < language.High {
@@ -72,8 +72,8 @@ func (m *Matcher) match(wanted ...language.Tag) (name string, ok bool) {
 	return m.names[i], true
 }
 
-// accepted lists the tags of an Accept-Language header, the most wanted first. What cannot be read is left out.
-func accepted(header string) []language.Tag {
+// parseAccepted lists the tags of an Accept-Language header, the most wanted first. What cannot be read is left out.
+func parseAccepted(header string) []language.Tag {
 	type entry struct {
 		tag    language.Tag
 		weight float32

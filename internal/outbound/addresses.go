@@ -10,9 +10,9 @@ import (
 // local, link-local, multicast, mapped (::ffff:0:0/96), translated (NAT64, 64:ff9b::/96 and 64:ff9b:1::/48) or unassigned.
 var publicIPv6 = netip.MustParsePrefix("2000::/3")
 
-// special lists what is not public though it looks like it: the IANA special-purpose registries (RFC 6890 and its
+// specialPurpose lists what is not public though it looks like it: the IANA special-purpose registries (RFC 6890 and its
 // followers), former transition mechanisms that carry an IPv4 address, and a cloud's metadata service.
-var special = []netip.Prefix{
+var specialPurpose = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),        // this network, RFC 791
 	netip.MustParsePrefix("10.0.0.0/8"),       // private, RFC 1918
 	netip.MustParsePrefix("100.64.0.0/10"),    // carrier-grade NAT, RFC 6598
@@ -42,11 +42,11 @@ func (p Policy) Check(ip netip.Addr) error {
 	case slices.ContainsFunc(p.Allowed, contains), p.Development && isLoopback(ip):
 		return nil
 	case ip.Is6() && !publicIPv6.Contains(ip):
-	case slices.ContainsFunc(special, contains):
+	case slices.ContainsFunc(specialPurpose, contains):
 	default:
 		return nil
 	}
-	return &refusal{ip.String() + " is not a public address and not allowed by configuration"}
+	return &refusedError{ip.String() + " is not a public address and not allowed by configuration"}
 }
 
 // checkLoopback is the policy of plain http.
@@ -54,7 +54,7 @@ func checkLoopback(ip netip.Addr) error {
 	if isLoopback(ip) {
 		return nil
 	}
-	return &refusal{"plain http to " + ip.String() + ", which is not a loopback address"}
+	return &refusedError{"plain http to " + ip.String() + ", which is not a loopback address"}
 }
 
 // isLoopback leaves out what only some parsers read as loopback: IPv4-mapped addresses, and those with a zone.

@@ -20,21 +20,21 @@ type Failure string
 
 // Why an exchange with a peer failed.
 const (
-	Canceled        Failure = "canceled"
-	TimedOut        Failure = "time-out"
-	HostNotFound    Failure = "host name not found"
-	NameNotResolved Failure = "host name cannot be resolved"
-	ConnRefused     Failure = "connection refused"
-	ConnClosed      Failure = "connection closed by the peer"
-	Unreachable     Failure = "host or network unreachable"
-	TooManyFiles    Failure = "too many open files on this machine"
-	NotTrusted      Failure = "TLS certificate not trusted"
-	OtherHost       Failure = "TLS certificate is not for this host"
-	NotInTime       Failure = "TLS certificate has expired or is not valid yet"
-	HandshakeFailed Failure = "TLS handshake failed"
-	NotTLS          Failure = "peer does not speak TLS"
-	NoHTTPAnswer    Failure = "no valid HTTP answer"
-	ExchangeFailed  Failure = "exchange with the peer failed"
+	Canceled                Failure = "canceled"
+	TimedOut                Failure = "time-out"
+	HostNotFound            Failure = "host name not found"
+	NameNotResolved         Failure = "host name cannot be resolved"
+	ConnectionRefused       Failure = "connection refused"
+	ConnectionClosed        Failure = "connection closed by the peer"
+	Unreachable             Failure = "host or network unreachable"
+	TooManyFiles            Failure = "too many open files on this machine"
+	CertificateNotTrusted   Failure = "TLS certificate not trusted"
+	CertificateHostMismatch Failure = "TLS certificate is not for this host"
+	CertificateExpired      Failure = "TLS certificate has expired or is not valid yet"
+	HandshakeFailed         Failure = "TLS handshake failed"
+	NotTLS                  Failure = "peer does not speak TLS"
+	InvalidHTTPAnswer       Failure = "no valid HTTP answer"
+	ExchangeFailed          Failure = "exchange with the peer failed"
 )
 
 // Error is the text.
@@ -55,7 +55,7 @@ func Reason(err error) error { return reason(err, ExchangeFailed) }
 // reason is Reason, with what to call an error of no known kind.
 func reason(err error, unknown Failure) error {
 	var own Failure
-	var refused *refusal
+	var refused *refusedError
 	switch {
 	case err == nil:
 		return nil
@@ -67,7 +67,7 @@ func reason(err error, unknown Failure) error {
 		return ErrTooLarge
 	case errors.Is(err, context.Canceled):
 		return Canceled
-	case timedOut(err):
+	case isTimeout(err):
 		return TimedOut
 	}
 	for _, kind := range []func(error) Failure{nameFailure, connectionFailure, certificateFailure, handshakeFailure} {
@@ -78,7 +78,7 @@ func reason(err error, unknown Failure) error {
 	return unknown
 }
 
-func timedOut(err error) bool {
+func isTimeout(err error) bool {
 	var network net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &network) && network.Timeout()
 }
@@ -99,8 +99,8 @@ func connectionFailure(err error) Failure {
 		err error
 		is  Failure
 	}{
-		{syscall.ECONNREFUSED, ConnRefused}, {syscall.ECONNRESET, ConnClosed}, {syscall.EPIPE, ConnClosed}, {syscall.ECONNABORTED, ConnClosed},
-		{io.EOF, ConnClosed}, {io.ErrUnexpectedEOF, ConnClosed}, {net.ErrClosed, ConnClosed},
+		{syscall.ECONNREFUSED, ConnectionRefused}, {syscall.ECONNRESET, ConnectionClosed}, {syscall.EPIPE, ConnectionClosed}, {syscall.ECONNABORTED, ConnectionClosed},
+		{io.EOF, ConnectionClosed}, {io.ErrUnexpectedEOF, ConnectionClosed}, {net.ErrClosed, ConnectionClosed},
 		{syscall.ENETUNREACH, Unreachable}, {syscall.EHOSTUNREACH, Unreachable}, {syscall.EMFILE, TooManyFiles}, {syscall.ENFILE, TooManyFiles},
 	} {
 		if errors.Is(err, known.err) {
@@ -118,11 +118,11 @@ func certificateFailure(err error) Failure {
 	var verification *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &host):
-		return OtherHost
+		return CertificateHostMismatch
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return NotInTime
+		return CertificateExpired
 	case errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &verification):
-		return NotTrusted
+		return CertificateNotTrusted
 	}
 	return ""
 }
@@ -133,14 +133,14 @@ func handshakeFailure(err error) Failure {
 	switch {
 	case errors.As(err, &header), errors.Is(err, http.ErrSchemeMismatch):
 		return NotTLS
-	case errors.As(err, &alert), saysTLS(err):
+	case errors.As(err, &alert), isTLSError(err):
 		return HandshakeFailed
 	}
 	return ""
 }
 
-// saysTLS recognises crypto/tls' errors, most of which have no type of their own.
-func saysTLS(err error) bool {
+// isTLSError recognises crypto/tls' errors, most of which have no type of their own.
+func isTLSError(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if strings.HasPrefix(err.Error(), "tls: ") {
 			return true

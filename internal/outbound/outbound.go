@@ -37,14 +37,14 @@ var ErrRefused = errors.New("outbound: refused")
 // ErrTooLarge is what reading an answer ends with when the answer is longer than the policy's MaxBody.
 var ErrTooLarge = errors.New("outbound: answer is too large")
 
-// A refusal is an ErrRefused with its reason, which is made of what this process knows by itself.
-type refusal struct{ why string }
+// A refusedError is an ErrRefused with its reason, which is made of what this process knows by itself.
+type refusedError struct{ why string }
 
 // Error is the text of ErrRefused with the reason.
-func (r *refusal) Error() string { return ErrRefused.Error() + ": " + r.why }
+func (r *refusedError) Error() string { return ErrRefused.Error() + ": " + r.why }
 
 // Unwrap is ErrRefused.
-func (r *refusal) Unwrap() error { return ErrRefused }
+func (r *refusedError) Unwrap() error { return ErrRefused }
 
 // A Policy says what may be reached. The zero Policy allows https to public addresses.
 type Policy struct {
@@ -66,7 +66,7 @@ func (p Policy) Client() *http.Client {
 	if limit == 0 {
 		limit = DefaultMaxBody
 	}
-	guard := &guard{secure: transport(dialer{p.Check}.DialContext), limit: limit}
+	guard := &policyTransport{secure: transport(dialer{p.Check}.DialContext), limit: limit}
 	if p.Development {
 		guard.plain = transport(dialer{checkLoopback}.DialContext)
 	}
@@ -104,11 +104,11 @@ func (d dialer) DialContext(ctx context.Context, network, address string) (net.C
 // control runs after the name was resolved, before each connection.
 func (d dialer) control(_ context.Context, network, address string, _ syscall.RawConn) error {
 	if network != "tcp4" && network != "tcp6" {
-		return &refusal{"network " + network}
+		return &refusedError{"network " + network}
 	}
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return &refusal{"not an IP address and port"}
+		return &refusedError{"not an IP address and port"}
 	}
 	return d.check(target.Addr())
 }
@@ -126,13 +126,13 @@ func transport(dial func(ctx context.Context, network, address string) (net.Conn
 	}
 }
 
-// A guard chooses the transport by scheme and bounds the answer's body.
-type guard struct {
+// A policyTransport chooses the transport by scheme and bounds the answer's body.
+type policyTransport struct {
 	secure, plain *http.Transport // plain is nil outside development
 	limit         int64
 }
 
-func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+func (g *policyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	var via *http.Transport
 	switch {
 	case r.URL.Scheme == "https":
@@ -143,11 +143,11 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		if r.Body != nil {
 			_ = r.Body.Close() // a RoundTripper closes it, on errors too
 		}
-		return nil, &refusal{fmt.Sprintf("scheme %q", r.URL.Scheme)}
+		return nil, &refusedError{fmt.Sprintf("scheme %q", r.URL.Scheme)}
 	}
 	answer, err := via.RoundTrip(r)
 	if err != nil {
-		return nil, reason(err, NoHTTPAnswer)
+		return nil, reason(err, InvalidHTTPAnswer)
 	}
 	if answer.StatusCode >= 300 && answer.StatusCode <= 399 {
 		answer.Header.Del("Location") // nobody goes there, but http.Client parses it and quotes it when it cannot
@@ -157,7 +157,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // CloseIdleConnections serves http.Client's method of that name.
-func (g *guard) CloseIdleConnections() {
+func (g *policyTransport) CloseIdleConnections() {
 	g.secure.CloseIdleConnections()
 	if g.plain != nil {
 		g.plain.CloseIdleConnections()
@@ -180,7 +180,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	case int64(n) > b.left:
 		n, err = int(b.left), ErrTooLarge
 	case err != nil && err != io.EOF:
-		err = reason(err, NoHTTPAnswer)
+		err = reason(err, InvalidHTTPAnswer)
 	}
 	b.left -= int64(n)
 	return n, err

@@ -34,7 +34,7 @@ func (s Shape) Fold(text string) (string, bool) {
 	}
 	code := make([]byte, 0, s.Max)
 	for _, r := range text {
-		b, ok := s.symbol(toASCII(r))
+		b, ok := s.findSymbol(toASCII(r))
 		if !ok && isIgnored(r) {
 			continue
 		}
@@ -109,8 +109,8 @@ func digitValue(r rune) (rune, bool) {
 	return 0, false
 }
 
-// symbol finds a character in the alphabet: as it is or, of a letter, in the other case.
-func (s Shape) symbol(r rune) (byte, bool) {
+// findSymbol finds a character in the alphabet: as it is or, of a letter, in the other case.
+func (s Shape) findSymbol(r rune) (byte, bool) {
 	if r > unicode.MaxASCII {
 		return 0, false
 	}

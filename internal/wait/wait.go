@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	// exact is how long before the moment the exact wait begins, which takes a thread.
-	exact = 1500 * time.Microsecond
-	// most threads that wait at a time. Whoever finds none waits by the timer alone.
-	most = 64
+	// exactWait is how long before the moment the exact wait begins, which takes a thread.
+	exactWait = 1500 * time.Microsecond
+	// maxThreads threads that wait at a time. Whoever finds none waits by the timer alone.
+	maxThreads = 64
 )
 
-var threads = make(chan struct{}, most)
+var threads = make(chan struct{}, maxThreads)
 
 // Until returns at a moment, or when the context ends.
 func Until(ctx context.Context, moment time.Time) {
-	if left := time.Until(moment); left > exact {
-		timer := time.NewTimer(left - exact)
+	if left := time.Until(moment); left > exactWait {
+		timer := time.NewTimer(left - exactWait)
 		defer timer.Stop()
 		select {
 		case <-timer.C:

@@ -16,27 +16,27 @@ type spending struct {
 	count int64
 }
 
-// largeLimits holds windows above ExactLimit to what is promised of them: never more than the limit in any stretch, a
+// testLargeLimitsHold holds windows above ExactLimit to what is promised of them: never more than the limit in any stretch, a
 // wait that is never too short, and at most a hundredth of the window (and one Unit) more severe than it must be.
-func (s *suite) largeLimits(t *testing.T) {
+func (s *suite) testLargeLimitsHold(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		rate := limiter.Rate{
 			Limit:  rapid.Int64Range(ratelimit.ExactLimit+1, 4*ratelimit.ExactLimit).Draw(r, "limit"),
 			Period: time.Duration(rapid.Int64Range(1, 600_000).Draw(r, "period")) * time.Millisecond,
 		}
-		charge := ratelimit.Charge{Space: "large:" + s.name(), Key: "k", Rate: rate}
-		h := &largeHistory{charge: charge, slack: charge.Grain() + s.Unit}
+		charge := ratelimit.Charge{Space: "large:" + s.newRuleName(), Key: "k", Rate: rate}
+		h := &largeHistory{charge: charge, slack: charge.Resolution() + s.Unit}
 		for range rapid.IntRange(1, 60).Draw(r, "steps") {
 			d := time.Duration(rapid.Float64Range(0, 0.3).Draw(r, "advance") * float64(rate.Period)).Truncate(max(s.Unit, 1))
 			s.Advance(d)
 			h.now += d
 			h.charge.Cost = rapid.Int64Range(1, ratelimit.ExactLimit).Draw(r, "cost")
-			s.largeTake(r, h)
+			s.takeLarge(r, h)
 		}
 	})
 }
 
-func (s *suite) largeTake(r *rapid.T, h *largeHistory) {
+func (s *suite) takeLarge(r *rapid.T, h *largeHistory) {
 	refusal := s.takeCharge(r, h.charge)
 	if refusal == nil {
 		h.spend(r)

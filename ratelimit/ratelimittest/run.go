@@ -30,45 +30,45 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"exactly the limit passes", s.exactlyTheLimit},
-		{"all or none under races", s.allOrNone},
-		{"a refused take costs nothing", s.refusedIsFree},
-		{"rules match buckets", s.matching},
-		{"the longest wait is named", s.longestWait},
-		{"apps are apart", s.appsApart},
-		{"all apps share a rule by all", s.allAppsShare},
-		{"a bucket named twice pays twice", s.paysTwice},
-		{"passes after RetryAfter", s.passesAfterRetry},
-		{"a named take can be given back", s.refunds},
-		{"refunds race", s.refundsRace},
-		{"is a limiter.Store", s.limiterStore},
-		{"limiter.Store increments and resets", s.incrementAndReset},
-		{"its middleware works", s.middleware},
+		{"exactly the limit passes", s.testRacingTakesPassUpToLimit},
+		{"all or none under races", s.testRacingTakesChargeAllOrNone},
+		{"a refused take costs nothing", s.testRefusedTakeCostsNothing},
+		{"rules match buckets", s.testRulesMatchBuckets},
+		{"the longest wait is named", s.testRefusalNamesLongestWait},
+		{"apps are apart", s.testAppsAreSeparate},
+		{"all apps share a rule by all", s.testAppsShareRuleByAll},
+		{"a bucket named twice pays twice", s.testRepeatedBucketPaysTwice},
+		{"passes after RetryAfter", s.testTakePassesAfterRetryAfter},
+		{"a named take can be given back", s.testRefundReturnsNamedTake},
+		{"refunds race", s.testRacingRefundsCountOnce},
+		{"is a limiter.Store", s.testLimiterStoreGetAndPeek},
+		{"limiter.Store increments and resets", s.testLimiterStoreIncrementAndReset},
+		{"its middleware works", s.testLimiterStoreInMiddleware},
 	} {
 		t.Run(test.name, test.run)
 	}
 	if s.Advance == nil {
 		return
 	}
-	t.Run("waits are exact", s.exactWaits)
-	t.Run("long histories", s.longHistories)
-	t.Run("the clock is set back", s.clockSetBack)
-	t.Run("large limits hold", s.largeLimits)
+	t.Run("waits are exact", s.testWaitsAreExact)
+	t.Run("long histories", s.testWaitsAreExactInLongHistories)
+	t.Run("the clock is set back", s.testClockSetBackGivesNoTokens)
+	t.Run("large limits hold", s.testLargeLimitsHold)
 }
 
 type suite struct {
 	Fixture
-	apps atomic.Int64
+	ids atomic.Int64
 }
 
-// app is a new app's id.
-func (s *suite) app() string {
-	return fmt.Sprintf("app-%d-%d", time.Now().UnixNano(), s.apps.Add(1))
+// newAppID is a new app's id.
+func (s *suite) newAppID() string {
+	return fmt.Sprintf("app-%d-%d", time.Now().UnixNano(), s.ids.Add(1))
 }
 
-// name is a new rule's name, for what is not an app's own.
-func (s *suite) name() string {
-	return fmt.Sprintf("rule_%d_%d", time.Now().UnixNano(), s.apps.Add(1))
+// newRuleName is a new rule's name, for what is not an app's own.
+func (s *suite) newRuleName() string {
+	return fmt.Sprintf("rule_%d_%d", time.Now().UnixNano(), s.ids.Add(1))
 }
 
 // limiters makes one limiter of an app for each node.
@@ -99,16 +99,16 @@ func ip(key string) watchword.Bucket {
 	return watchword.Bucket{By: ratelimit.ByIP, Key: key, Channel: "sms"}
 }
 
-// passes fails the test unless the buckets can be taken from.
-func passes(t testing.TB, l *ratelimit.Limiter, buckets ...watchword.Bucket) {
+// requirePass fails the test unless the buckets can be taken from.
+func requirePass(t testing.TB, l *ratelimit.Limiter, buckets ...watchword.Bucket) {
 	t.Helper()
 	if err := l.Take(context.Background(), buckets...); err != nil {
 		t.Fatalf("Take(%v) = %v, want nil", buckets, err)
 	}
 }
 
-// refused fails the test unless the rule refuses the buckets, and returns how long one has to wait.
-func refused(t testing.TB, rule string, l *ratelimit.Limiter, buckets ...watchword.Bucket) time.Duration {
+// requireRefused fails the test unless the rule refuses the buckets, and returns how long one has to wait.
+func requireRefused(t testing.TB, rule string, l *ratelimit.Limiter, buckets ...watchword.Bucket) time.Duration {
 	t.Helper()
 	err := l.Take(context.Background(), buckets...)
 	var limit *watchword.LimitError

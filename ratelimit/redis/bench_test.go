@@ -22,7 +22,7 @@ func BenchmarkTake(b *testing.B) {
 	}{{"busy", 400}, {"new", 1 << 30}} {
 		b.Run(test.name, func(b *testing.B) {
 			c.ConfigResetStat(context.Background())
-			ratelimittest.BenchmarkTake(b, open(b, c), test.people, time.Second)
+			ratelimittest.BenchmarkTake(b, newTestStore(b, c), test.people, time.Second)
 			b.ReportMetric(serverTime(b, c), "server-µs/op")
 		})
 	}

@@ -36,8 +36,8 @@ var (
 	windowSource string
 	//go:embed take.lua
 	takeSource string
-	//go:embed giveback.lua
-	giveBackSource string
+	//go:embed refund.lua
+	refundSource string
 	//go:embed single.lua
 	singleSource string
 )
@@ -48,7 +48,7 @@ type Store struct {
 	cfg    Config
 	clocks *script.Clocks
 	take   script.Timed
-	give   script.Timed
+	refund script.Timed
 	single script.Timed
 }
 
@@ -56,8 +56,8 @@ var _ ratelimit.Store = (*Store)(nil)
 
 // Config is how a Store uses its Redis.
 type Config struct {
-	Prefix  string            // with which keys begin, "watchword" say; stores with the same one share their windows; required
-	Damaged func(windows int) // called when so many windows were damaged and count from nothing now; nil: nobody hears of it
+	Prefix    string            // with which keys begin, "watchword" say; stores with the same one share their windows; required
+	OnDamaged func(windows int) // called when so many windows were damaged and count from nothing now; nil: nobody hears of it
 }
 
 // New makes a store. Nothing is sent to the server.
@@ -65,8 +65,8 @@ func New(client redis.UniversalClient, cfg Config) (*Store, error) {
 	if cfg.Prefix == "" || strings.ContainsAny(cfg.Prefix, ":{}") {
 		return nil, errors.New("ratelimit: the prefix of keys on Redis must not be empty or contain colons or braces")
 	}
-	if cfg.Damaged == nil {
-		cfg.Damaged = func(int) {}
+	if cfg.OnDamaged == nil {
+		cfg.OnDamaged = func(int) {}
 	}
 	return newStore(client, cfg, windowSource), nil
 }
@@ -77,14 +77,14 @@ func newStore(client redis.UniversalClient, cfg Config, window string) *Store {
 		cfg:    cfg,
 		clocks: script.NewClocks(client),
 		take:   script.NewTimed(window + takeSource),
-		give:   script.NewTimed(window + giveBackSource),
+		refund: script.NewTimed(window + refundSource),
 		single: script.NewTimed(window + singleSource),
 	}
 }
 
 // TakeAll implements ratelimit.Store.
 func (s *Store) TakeAll(ctx context.Context, group, name string, charges []ratelimit.Charge) (*ratelimit.Refusal, error) {
-	reply, err := s.reply(s.take.Run(ctx, s.clocks, s.client, s.keys(group, name, charges), arguments(charges)...))
+	reply, err := s.parseReply(s.take.Run(ctx, s.clocks, s.client, s.windowKeys(group, name, charges), scriptArguments(charges)...))
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +97,14 @@ func (s *Store) TakeAll(ctx context.Context, group, name string, charges []ratel
 	return nil, errReply
 }
 
-// GiveBack implements ratelimit.Store.
-func (s *Store) GiveBack(ctx context.Context, group, name string, charges []ratelimit.Charge) error {
-	_, err := s.reply(s.give.Run(ctx, s.clocks, s.client, s.keys(group, name, charges), arguments(charges)...))
+// Refund implements ratelimit.Store.
+func (s *Store) Refund(ctx context.Context, group, name string, charges []ratelimit.Charge) error {
+	_, err := s.parseReply(s.refund.Run(ctx, s.clocks, s.client, s.windowKeys(group, name, charges), scriptArguments(charges)...))
 	return err
 }
 
-// keys are those of the charges' windows and, if there is a name, the one that remembers it. No space begins with =.
-func (s *Store) keys(group, name string, charges []ratelimit.Charge) []string {
+// windowKeys are those of the charges' windows and, if there is a name, the one that remembers it. No space begins with =.
+func (s *Store) windowKeys(group, name string, charges []ratelimit.Charge) []string {
 	tag := "{" + s.cfg.Prefix + "}:"
 	if group != "" {
 		tag = "{" + s.cfg.Prefix + ":" + group + "}:"
@@ -119,27 +119,27 @@ func (s *Store) keys(group, name string, charges []ratelimit.Charge) []string {
 	return keys
 }
 
-// arguments is what window.lua reads: the settings of all windows in one string, since a script pays for each number
+// scriptArguments is what window.lua reads: the settings of all windows in one string, since a script pays for each number
 // that it has to parse, and how long each is kept.
-func arguments(charges []ratelimit.Charge) []any {
+func scriptArguments(charges []ratelimit.Charge) []any {
 	args := make([]any, 1, 2+len(charges))
 	settings := make([]byte, 0, 24*len(charges))
 	for i := range charges {
 		c := &charges[i]
-		length, grain := microseconds(c.Rate.Period), microseconds(c.Grain())
+		length, grain := microseconds(c.Rate.Period), microseconds(c.Resolution())
 		settings = binary.LittleEndian.AppendUint32(settings, uint32(c.Rate.Limit))
 		settings = binary.LittleEndian.AppendUint32(settings, uint32(c.Cost))
 		settings = binary.LittleEndian.AppendUint64(settings, uint64(length))
 		settings = binary.LittleEndian.AppendUint64(settings, uint64(grain))
-		args = append(args, (length+grain)/1000+keepLonger.Milliseconds())
+		args = append(args, (length+grain)/1000+expiryMargin.Milliseconds())
 	}
 	args[0] = settings
 	return args
 }
 
-// keepLonger is for how long a window is kept after its last event ended: the server reads one clock for the events and
+// expiryMargin is for how long a window is kept after its last event ended: the server reads one clock for the events and
 // another, slightly earlier one for its keys.
-const keepLonger = time.Second
+const expiryMargin = time.Second
 
 // microseconds rounds up.
 func microseconds(d time.Duration) int64 {
@@ -148,9 +148,9 @@ func microseconds(d time.Duration) int64 {
 
 var errReply = errors.New("ratelimit: redis: unexpected reply")
 
-// reply reads what a script says, but for how many windows were damaged, which is reported.
-func (s *Store) reply(raw any, err error) ([]int64, error) {
-	numbers, err := integers(raw, err)
+// parseReply reads what a script says, but for how many windows were damaged, which is reported.
+func (s *Store) parseReply(raw any, err error) ([]int64, error) {
+	numbers, err := parseIntegers(raw, err)
 	if err != nil {
 		return nil, err
 	}
@@ -158,13 +158,13 @@ func (s *Store) reply(raw any, err error) ([]int64, error) {
 		return nil, errReply
 	}
 	if damaged := numbers[0]; damaged > 0 {
-		s.cfg.Damaged(int(damaged))
+		s.cfg.OnDamaged(int(damaged))
 	}
 	return numbers[1:], nil
 }
 
-// integers reads a script's reply. Its error repeats nothing of the server's, which may repeat a command.
-func integers(reply any, err error) ([]int64, error) {
+// parseIntegers reads a script's reply. Its error repeats nothing of the server's, which may repeat a command.
+func parseIntegers(reply any, err error) ([]int64, error) {
 	if err != nil {
 		cause := script.Reason(err)
 		if script.MayHaveRun(err) {

@@ -25,8 +25,8 @@ const maxAppName = 40 // characters of an app's or a purpose's name that are sho
 // maxSegments is how many segments an SMS about a transaction may have.
 const maxSegments = 3
 
-// A RenderConfig says how messages are put into words. Next and Templates are required.
-type RenderConfig struct {
+// A RendererConfig says how messages are put into words. Next and Templates are required.
+type RendererConfig struct {
 	Next      watchword.Sender
 	Templates *Templates
 	// RetrieverHash is the hash by which Android's SMS Retriever finds an app's messages: 11 characters, put on a line
@@ -37,31 +37,31 @@ type RenderConfig struct {
 	Now           func() time.Time // the engine's clock; nil: time.Now
 }
 
-// A Render is a Sender that puts messages into words before it hands them to the next one: Text for every channel and,
+// A Renderer is a Sender that puts messages into words before it hands them to the next one: Text for every channel and,
 // for mail, Title and HTML. No variable but the link brings a link, and none a new line; an SMS with an origin ends with
 // "@host #code" (WICG origin-bound one-time codes); the code is read out digit by digit and never part of a title. A
 // message that cannot be put into words is refused for good.
-type Render struct {
-	cfg RenderConfig
-	gsm alphabet
+type Renderer struct {
+	cfg RendererConfig
+	gsm gsmAlphabet
 }
 
-var retrieverHash = regexp.MustCompile(`^[A-Za-z0-9+/]{11}$`)
+var retrieverHashPattern = regexp.MustCompile(`^[A-Za-z0-9+/]{11}$`)
 
-// NewRender makes a Render, or says what is wrong.
-func NewRender(cfg RenderConfig) (*Render, error) {
+// NewRenderer makes a Render, or says what is wrong.
+func NewRenderer(cfg RendererConfig) (*Renderer, error) {
 	if cfg.Next == nil || cfg.Templates == nil {
 		return nil, errors.New("delivery: rendering needs a next sender and templates")
 	}
-	if cfg.RetrieverHash != "" && !retrieverHash.MatchString(cfg.RetrieverHash) {
+	if cfg.RetrieverHash != "" && !retrieverHashPattern.MatchString(cfg.RetrieverHash) {
 		return nil, setting.Errorf("RetrieverHash", "is not 11 characters of base64")
 	}
-	cfg.Logger, cfg.Now, _ = ambient(cfg.Logger, cfg.Now, nil)
-	return &Render{cfg: cfg, gsm: newAlphabet()}, nil
+	cfg.Logger, cfg.Now, _ = fillDefaults(cfg.Logger, cfg.Now, nil)
+	return &Renderer{cfg: cfg, gsm: newGSMAlphabet()}, nil
 }
 
 // Send renders and goes on.
-func (r *Render) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
+func (r *Renderer) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	n, encoding, err := r.render(&m)
 	if err != nil {
 		return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: "render", Cause: err}
@@ -75,23 +75,23 @@ func (r *Render) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 
 // CheckMessage is the watchword.Config's CheckMessage: it puts the message into words, asks the next one where that is a
 // Checker, and sends nothing.
-func (r *Render) CheckMessage(m watchword.Message) error {
+func (r *Renderer) CheckMessage(m watchword.Message) error {
 	if _, _, err := r.render(&m); err != nil {
 		return err
 	}
-	if next, ok := r.cfg.Next.(Checker); ok {
+	if next, ok := r.cfg.Next.(MessageChecker); ok {
 		return next.CheckMessage(m)
 	}
 	return nil
 }
 
 // render fills in the words, and counts the segments of an SMS. An SMS about a transaction is short enough to be read.
-func (r *Render) render(m *watchword.Message) (segments int, encoding string, err error) {
+func (r *Renderer) render(m *watchword.Message) (segments int, encoding string, err error) {
 	set := r.cfg.Templates.find(m.Purpose, m.Channel, m.Locale)
 	if err := set.render(m, m.ExpiresAt.Sub(r.cfg.Now()), r.cfg.RetrieverHash); err != nil || m.Channel != ChannelSMS {
 		return 0, "", err
 	}
-	segments, encoding = r.gsm.segments(m.Text)
+	segments, encoding = r.gsm.countSegments(m.Text)
 	if len(m.Transaction) > 0 && segments > maxSegments {
 		return 0, "", RefuseTransaction(fmt.Sprintf("makes an SMS of %d segments (%s), and %d is the most: shorten it, or use another channel", segments, encoding, maxSegments))
 	}
@@ -116,7 +116,7 @@ type bodyData struct {
 
 // render fills Text, Title, HTML and Language.
 func (s *templateSet) render(m *watchword.Message, left time.Duration, hash string) error {
-	data, err := s.data(m, left)
+	data, err := s.templateData(m, left)
 	if err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (s *templateSet) render(m *watchword.Message, left time.Duration, hash stri
 	}
 	m.Text = strings.TrimSpace(b.String())
 	if m.Channel == ChannelSMS {
-		m.Text += smsTail(m, hash)
+		m.Text += smsSuffix(m, hash)
 	}
 	m.Title, m.HTML, m.Language = "", "", s.locale
 	if m.Channel != ChannelEmail {
@@ -157,15 +157,15 @@ var (
 // Errors of messages that cannot be put into words. They are the engine's or the configuration's mistakes.
 var (
 	errNothingToSend = errors.New("there is neither a code nor a link to send by this channel")
-	errCode          = errors.New("the code is not of letters and digits")
-	errLink          = errors.New("the link is not a URL")
-	errOrigin        = errors.New("the origin is not a host name")
+	errInvalidCode   = errors.New("the code is not of letters and digits")
+	errInvalidLink   = errors.New("the link is not a URL")
+	errInvalidOrigin = errors.New("the origin is not a host name")
 )
 
-// data makes the variables harmless. Codes, links and origins are ours: they are refused rather than changed.
-func (s *templateSet) data(m *watchword.Message, left time.Duration) (bodyData, error) {
+// templateData makes the variables harmless. Codes, links and origins are ours: they are refused rather than changed.
+func (s *templateSet) templateData(m *watchword.Message, left time.Duration) (bodyData, error) {
 	d := bodyData{Code: m.Code.Reveal(), Link: m.Link.Reveal(), titleData: titleData{
-		App: plain(m.App, maxAppName), Purpose: plain(m.Purpose, maxAppName), Lang: s.locale,
+		App: sanitizeText(m.App, maxAppName), Purpose: sanitizeText(m.Purpose, maxAppName), Lang: s.locale,
 		Minutes: max(1, int((left+time.Minute/2)/time.Minute)),
 	}}
 	var err error
@@ -177,16 +177,16 @@ func (s *templateSet) data(m *watchword.Message, left time.Duration) (bodyData, 
 	}
 	if d.Link != "" {
 		if u, err := url.Parse(d.Link); err != nil || u.Host == "" || !linkPattern.MatchString(d.Link) {
-			return d, errLink
+			return d, errInvalidLink
 		}
 	}
 	switch {
 	case d.Code == "" && d.Link == "":
 		return d, errNothingToSend
 	case d.Code != "" && !codePattern.MatchString(d.Code):
-		return d, errCode
+		return d, errInvalidCode
 	case m.Origin != "" && !originPattern.MatchString(m.Origin):
-		return d, errOrigin
+		return d, errInvalidOrigin
 	}
 	if m.Channel == ChannelVoice {
 		d.Code = strings.Join(strings.Split(strings.ReplaceAll(d.Code, "-", ""), ""), ", ")
@@ -194,9 +194,9 @@ func (s *templateSet) data(m *watchword.Message, left time.Duration) (bodyData, 
 	return d, nil
 }
 
-// smsTail is the lines that programs read. A browser takes the code from a last line "@host #code" and offers it on that
+// smsSuffix is the lines that programs read. A browser takes the code from a last line "@host #code" and offers it on that
 // host's pages only.
-func smsTail(m *watchword.Message, hash string) string {
+func smsSuffix(m *watchword.Message, hash string) string {
 	tail := ""
 	if hash != "" {
 		tail += "\n" + hash

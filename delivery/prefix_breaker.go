@@ -30,10 +30,10 @@ type PrefixBreakerConfig struct {
 }
 
 const (
-	slots      = 12                     // of a window
-	maxPending = 20_000                 // counts that wait to be exchanged; more are dropped
-	maxBatch   = 500                    // of them are exchanged at a time
-	exchanges  = 800 * time.Millisecond // between two exchanges, so that a decision reaches every process within two seconds
+	slotsPerWindow   = 12                     // of a window
+	maxPending       = 20_000                 // counts that wait to be exchanged; more are dropped
+	maxBatch         = 500                    // of them are exchanged at a time
+	exchangeInterval = 800 * time.Millisecond // between two exchanges, so that a decision reaches every process within two seconds
 )
 
 // A PrefixBreaker finds number ranges to which messages are sent for the money that sending them earns somebody: many
@@ -53,11 +53,11 @@ type PrefixBreaker struct {
 	pending map[pendingKey]Count
 	refused map[string]time.Time // by prefix: until when
 
-	exchanging sync.Mutex // one exchange at a time; what follows is its own
-	batch      *Batch     // that was not answered yet
-	batchSince time.Time
-	watched    map[string][]Count // of prefixes that may have to be refused as they get older
-	failing    bool
+	exchanging  sync.Mutex // one exchange at a time; what follows is its own
+	batch       *Batch     // that was not answered yet
+	batchSince  time.Time
+	watched     map[string][]Count // of prefixes that may have to be refused as they get older
+	unavailable bool
 }
 
 type pendingKey struct {
@@ -67,23 +67,23 @@ type pendingKey struct {
 
 // NewPrefixBreaker makes a PrefixBreaker, or says what is wrong.
 func NewPrefixBreaker(cfg PrefixBreakerConfig) (*PrefixBreaker, error) {
-	orDefault(&cfg.Window, time.Hour)
-	orDefault(&cfg.Sent, 50)
-	orDefault(&cfg.Percent, 10)
-	orDefault(&cfg.Pause, time.Hour)
-	orDefault(&cfg.Settle, 10*time.Minute)
-	cfg.Logger, cfg.Now, _ = ambient(cfg.Logger, cfg.Now, nil)
+	setDefault(&cfg.Window, time.Hour)
+	setDefault(&cfg.Sent, 50)
+	setDefault(&cfg.Percent, 10)
+	setDefault(&cfg.Pause, time.Hour)
+	setDefault(&cfg.Settle, 10*time.Minute)
+	cfg.Logger, cfg.Now, _ = fillDefaults(cfg.Logger, cfg.Now, nil)
 	if cfg.Counters == nil {
 		cfg.Counters = NewMemoryCounters(cfg.Now)
 	}
 	if cfg.Window < time.Minute || cfg.Sent < 1 || cfg.Percent < 1 || cfg.Percent > 100 || cfg.Pause < time.Second || cfg.Settle < 0 {
 		return nil, errors.New("delivery: a prefix breaker needs a window of a minute or more, a positive number of challenges, 1 to 100 percent and a pause of a second or more")
 	}
-	return &PrefixBreaker{cfg: cfg, slot: cfg.Window / slots, pending: map[pendingKey]Count{}, refused: map[string]time.Time{}, watched: map[string][]Count{}}, nil
+	return &PrefixBreaker{cfg: cfg, slot: cfg.Window / slotsPerWindow, pending: map[pendingKey]Count{}, refused: map[string]time.Time{}, watched: map[string][]Count{}}, nil
 }
 
-// Policy wraps an AddressPolicy: what it allows is refused, as rate_limited, while its prefix is.
-func (b *PrefixBreaker) Policy(next watchword.AddressPolicy) watchword.AddressPolicy {
+// WrapPolicy wraps an AddressPolicy: what it allows is refused, as rate_limited, while its prefix is.
+func (b *PrefixBreaker) WrapPolicy(next watchword.AddressPolicy) watchword.AddressPolicy {
 	return func(channel, address string) (watchword.Address, error) {
 		a, err := next(channel, address)
 		if err != nil || channel == "" || a.Prefix == "" || b.cfg.Shadow {
@@ -107,25 +107,25 @@ func (b *PrefixBreaker) refusedFor(prefix string) time.Duration {
 	return until.Sub(b.cfg.Now())
 }
 
-// Reserved is how often one start to a refused prefix should be let in, for people who are none of those that are fought: ten
+// ReservedInterval is how often one start to a refused prefix should be let in, for people who are none of those that are fought: ten
 // times in a pause. It is what a limiter for watchword.Config.Reserved allows.
-func (b *PrefixBreaker) Reserved() time.Duration { return b.cfg.Pause / 10 }
+func (b *PrefixBreaker) ReservedInterval() time.Duration { return b.cfg.Pause / 10 }
 
-// Event takes the engine's events. A challenge counts as sent with the first of its messages that a provider took.
-func (b *PrefixBreaker) Event(_ context.Context, e watchword.Event) {
+// HandleEvent takes the engine's events. A challenge counts as sent with the first of its messages that a provider took.
+func (b *PrefixBreaker) HandleEvent(_ context.Context, e watchword.Event) {
 	if e.Prefix == "" || e.Repeated {
 		return
 	}
 	switch e.Type {
 	case watchword.EventMessageSent, watchword.EventMessageDelivered:
-		b.count(e, 1, 0)
+		b.addPending(e, 1, 0)
 	case watchword.EventApproved:
-		b.count(e, 0, 1)
+		b.addPending(e, 0, 1)
 	}
 }
 
-// count adds to what the next exchange takes along. Both are counted where the challenge was created.
-func (b *PrefixBreaker) count(e watchword.Event, sent, verified int64) {
+// addPending adds to what the next exchange takes along. Both are counted where the challenge was created.
+func (b *PrefixBreaker) addPending(e watchword.Event, sent, verified int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	key := pendingKey{e.Prefix, b.slotOf(e.StartedAt)}
@@ -139,9 +139,9 @@ func (b *PrefixBreaker) count(e watchword.Event, sent, verified int64) {
 // slotOf is the number of the slot that a time is in.
 func (b *PrefixBreaker) slotOf(t time.Time) int64 { return t.UnixNano() / int64(b.slot) }
 
-// evaluated are the first and the last slot of the window: the last one is over since the time that challenges need to
+// evaluatedSlots are the first and the last slot of the window: the last one is over since the time that challenges need to
 // settle.
-func (b *PrefixBreaker) evaluated() (first, last int64) {
+func (b *PrefixBreaker) evaluatedSlots() (first, last int64) {
 	last = b.slotOf(b.cfg.Now().Add(-b.cfg.Settle)) - 1
-	return last - slots + 1, last
+	return last - slotsPerWindow + 1, last
 }

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-func orDefault[T comparable](v *T, fallback T) {
+func setDefault[T comparable](v *T, fallback T) {
 	var zero T
 	if *v == zero {
 		*v = fallback
 	}
 }
 
-// ambient fills in the logger, the clock and the jitter where they are missing.
-func ambient(log *slog.Logger, now func() time.Time, jitter func(time.Duration) time.Duration) (*slog.Logger, func() time.Time, func(time.Duration) time.Duration) {
+// fillDefaults fills in the logger, the clock and the jitter where they are missing.
+func fillDefaults(log *slog.Logger, now func() time.Time, jitter func(time.Duration) time.Duration) (*slog.Logger, func() time.Time, func(time.Duration) time.Duration) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
@@ -36,8 +36,8 @@ func fullJitter(limit time.Duration) time.Duration {
 	return rand.N(limit)
 }
 
-// pause waits, and reports false if the context ended first.
-func pause(ctx context.Context, d time.Duration) bool {
+// sleep waits, and reports false if the context ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

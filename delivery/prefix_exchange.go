@@ -8,47 +8,47 @@ import (
 )
 
 const (
-	exchangeTime = 2 * time.Second // for one exchange
-	flushTime    = 3 * time.Second // for the last one
+	exchangeTimeout = 2 * time.Second // for one exchange
+	flushTimeout    = 3 * time.Second // for the last one
 )
 
 // Run exchanges counts until the context ends, and then once more. The error says what could not be handed over by then.
 // Run a PrefixBreaker once.
 func (b *PrefixBreaker) Run(ctx context.Context) error {
-	ticker := time.NewTicker(exchanges)
+	ticker := time.NewTicker(exchangeInterval)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return b.flush(context.WithoutCancel(ctx))
 		case <-ticker.C:
-			b.tick(ctx)
+			b.exchangeAndLog(ctx)
 		}
 	}
 }
 
-// tick is one exchange. That it fails is logged once until it succeeds again.
-func (b *PrefixBreaker) tick(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+// exchangeAndLog is one exchange. That it fails is logged once until it succeeds again.
+func (b *PrefixBreaker) exchangeAndLog(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
 	err := b.Exchange(ctx)
 	switch {
 	case ctx.Err() == context.Canceled:
-	case err != nil && !b.failing:
+	case err != nil && !b.unavailable:
 		b.cfg.Logger.Warn("prefix counters unavailable", "app", b.cfg.App, "error", err)
-		b.failing = true
-	case err == nil && b.failing:
+		b.unavailable = true
+	case err == nil && b.unavailable:
 		b.cfg.Logger.Info("prefix counters available again", "app", b.cfg.App)
-		b.failing = false
+		b.unavailable = false
 	}
 }
 
 // flush hands over what is left.
 func (b *PrefixBreaker) flush(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, flushTime)
+	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
 	err := b.Exchange(ctx)
-	for ; err != nil && pause(ctx, exchanges); err = b.Exchange(ctx) {
+	for ; err != nil && sleep(ctx, exchangeInterval); err = b.Exchange(ctx) {
 	}
 	if err != nil {
 		return fmt.Errorf("delivery: prefix counts of app %s were not handed over: %w", b.cfg.App, err)
@@ -69,24 +69,24 @@ func (b *PrefixBreaker) Exchange(ctx context.Context) error {
 		}
 		asked := b.batch.Counts
 		b.batch = nil
-		if err := b.decide(ctx, asked, counts); err != nil {
+		if err := b.refuseUnverified(ctx, asked, counts); err != nil {
 			return err
 		}
 	}
-	return b.learn(ctx)
+	return b.loadRefused(ctx)
 }
 
 // nextBatch reports whether there is a batch to hand over: the one that was not answered or what waits and, of what is
 // watched, what looks as if it had to be refused by now.
 func (b *PrefixBreaker) nextBatch() bool {
 	now := b.cfg.Now()
-	if b.batch != nil && now.Sub(b.batchSince) < BatchLife/2 {
+	if b.batch != nil && now.Sub(b.batchSince) < BatchIDLifetime/2 {
 		return true
 	}
 	if b.batch != nil {
 		b.cfg.Logger.Warn("prefix counts dropped", "app", b.cfg.App, "counts", len(b.batch.Counts))
 	}
-	oldest, last := b.evaluated()
+	oldest, last := b.evaluatedSlots()
 	counts := b.takePending(oldest)
 	for prefix, seen := range b.watched {
 		if len(counts) >= maxBatch {
@@ -100,7 +100,7 @@ func (b *PrefixBreaker) nextBatch() bool {
 	b.batch = nil
 	if len(counts) > 0 {
 		keep := b.cfg.Window + b.cfg.Settle + 2*b.slot
-		b.batch, b.batchSince = &Batch{Name: rand.Text(), Counts: counts, Oldest: oldest, Keep: keep}, now
+		b.batch, b.batchSince = &Batch{ID: rand.Text(), Counts: counts, Oldest: oldest, Keep: keep}, now
 	}
 	return b.batch != nil
 }
@@ -120,9 +120,9 @@ func (b *PrefixBreaker) takePending(oldest int64) (counts []Count) {
 	return counts
 }
 
-// decide refuses the prefixes of a batch of whose challenges too few were verified. Those with enough challenges are watched,
+// refuseUnverified refuses the prefixes of a batch of whose challenges too few were verified. Those with enough challenges are watched,
 // since most of these may be too young to be evaluated yet.
-func (b *PrefixBreaker) decide(ctx context.Context, asked, counts []Count) error {
+func (b *PrefixBreaker) refuseUnverified(ctx context.Context, asked, counts []Count) error {
 	for _, c := range asked {
 		delete(b.watched, c.Key)
 	}
@@ -131,7 +131,7 @@ func (b *PrefixBreaker) decide(ctx context.Context, asked, counts []Count) error
 		byPrefix[c.Key] = append(byPrefix[c.Key], c)
 	}
 	for prefix, counts := range byPrefix {
-		if total(counts) >= int64(b.cfg.Sent) && len(b.watched) < MaxKeys {
+		if sumSent(counts) >= int64(b.cfg.Sent) && len(b.watched) < MaxKeys {
 			b.watched[prefix] = counts
 		}
 	}
@@ -140,7 +140,7 @@ func (b *PrefixBreaker) decide(ctx context.Context, asked, counts []Count) error
 		if !bad {
 			continue
 		}
-		if err := b.refuse(ctx, prefix, sent, verified); err != nil {
+		if err := b.refusePrefix(ctx, prefix, sent, verified); err != nil {
 			return err
 		}
 		delete(b.watched, prefix)
@@ -148,7 +148,7 @@ func (b *PrefixBreaker) decide(ctx context.Context, asked, counts []Count) error
 	return nil
 }
 
-func total(counts []Count) (sent int64) {
+func sumSent(counts []Count) (sent int64) {
 	for _, c := range counts {
 		sent += c.Sent
 	}
@@ -158,7 +158,7 @@ func total(counts []Count) (sent int64) {
 // evaluate sums up the window, and reports whether too few were verified. Of a slot that was forgotten with a refusal some
 // may be verified later: they are no more than were sent.
 func (b *PrefixBreaker) evaluate(counts []Count) (sent, verified int64, bad bool) {
-	first, last := b.evaluated()
+	first, last := b.evaluatedSlots()
 	for _, c := range counts {
 		if c.Slot >= first && c.Slot <= last {
 			sent, verified = sent+c.Sent, verified+min(c.Verified, c.Sent)
@@ -167,8 +167,8 @@ func (b *PrefixBreaker) evaluate(counts []Count) (sent, verified int64, bad bool
 	return sent, verified, sent >= int64(b.cfg.Sent) && verified*100 < sent*int64(b.cfg.Percent)
 }
 
-// refuse refuses a prefix, for all processes. One of them logs it.
-func (b *PrefixBreaker) refuse(ctx context.Context, prefix string, sent, verified int64) error {
+// refusePrefix refuses a prefix, for all processes. One of them logs it.
+func (b *PrefixBreaker) refusePrefix(ctx context.Context, prefix string, sent, verified int64) error {
 	first, err := b.cfg.Counters.Refuse(ctx, b.cfg.App, prefix, b.cfg.Pause)
 	if err != nil {
 		return err
@@ -180,8 +180,8 @@ func (b *PrefixBreaker) refuse(ctx context.Context, prefix string, sent, verifie
 	return nil
 }
 
-// learn takes over what is refused.
-func (b *PrefixBreaker) learn(ctx context.Context) error {
+// loadRefused takes over what is refused.
+func (b *PrefixBreaker) loadRefused(ctx context.Context) error {
 	refused, err := b.cfg.Counters.Refused(ctx, b.cfg.App)
 	if err != nil {
 		return err

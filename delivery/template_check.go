@@ -34,11 +34,11 @@ func sampleTransactions() []map[string]string {
 	}
 }
 
-// checkSet executes the templates in every combination of what a message may hold, and looks whether the person is told
+// checkTemplates executes the templates in every combination of what a message may hold, and looks whether the person is told
 // what he needs to know. It reports each problem once.
-func checkSet(set *templateSet, channel string) error {
+func checkTemplates(set *templateSet, channel string) error {
 	problems := map[string]bool{}
-	for _, m := range samples(channel) {
+	for _, m := range sampleMessages(channel) {
 		if err := set.render(&m, 10*time.Minute, ""); err != nil {
 			problems[err.Error()] = true
 			continue
@@ -53,7 +53,7 @@ func checkSet(set *templateSet, channel string) error {
 	return errors.New(strings.Join(slices.Sorted(maps.Keys(problems)), "; "))
 }
 
-func samples(channel string) (out []watchword.Message) {
+func sampleMessages(channel string) (out []watchword.Message) {
 	for _, transaction := range sampleTransactions() {
 		for _, link := range []string{"", sampleLink} {
 			for _, code := range []string{"", sampleCode} {
@@ -84,7 +84,7 @@ func checkMessage(m watchword.Message) (problems []string) {
 			}
 		}
 		for _, value := range m.Transaction {
-			if shown, _ := showExactly(value); !strings.Contains(text, shown) {
+			if shown, _ := sanitizeLossless(value); !strings.Contains(text, shown) {
 				problems = append(problems, part+" does not show the transaction, every row of it: {{range .Transaction}} {{.Name}}: {{.Value}}{{end}} does")
 			}
 		}

@@ -22,17 +22,17 @@ import (
 	"github.com/watchword-auth/watchword/delivery/webhook"
 )
 
-// patience is how long anything may take before a test gives up.
-const patience = 20 * time.Second
+// waitLimit is how long anything may take before a test gives up.
+const waitLimit = 20 * time.Second
 
 // A listener is an endpoint of events: it keeps what it got, verified, and answers as told.
 type listener struct {
 	*httptest.Server
-	got    chan heard
-	verify func(body []byte, h http.Header) error // the Standard Webhooks library's
+	received chan receivedEvent
+	verify   func(body []byte, h http.Header) error // the Standard Webhooks library's
 }
 
-type heard struct {
+type receivedEvent struct {
 	id   string
 	body string
 	doc  struct {
@@ -47,43 +47,43 @@ func newListener(t *testing.T, answer func(w http.ResponseWriter, n int)) *liste
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &listener{got: make(chan heard, 1000), verify: oracle.Verify}
+	l := &listener{received: make(chan receivedEvent, 1000), verify: oracle.Verify}
 	var n atomic.Int64
 	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if err := l.verify(body, r.Header); err != nil {
 			t.Errorf("the library refuses the request: %v", err)
 		}
-		h := heard{id: r.Header.Get("Webhook-Id"), body: string(body)}
+		h := receivedEvent{id: r.Header.Get("Webhook-Id"), body: string(body)}
 		if err := json.Unmarshal(body, &h.doc); err != nil {
 			t.Error(err)
 		}
-		l.got <- h
+		l.received <- h
 		answer(w, int(n.Add(1)))
 	}))
 	t.Cleanup(l.Close)
 	return l
 }
 
-func taking(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusNoContent) }
+func acceptEvent(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusNoContent) }
 
 func (l *listener) endpoint(types ...string) webhook.Endpoint {
 	return webhook.Endpoint{URL: watchword.NewCode(l.URL + "/events?secret=" + secretA), Types: types}
 }
 
-func (l *listener) next(t *testing.T) heard {
+func (l *listener) next(t *testing.T) receivedEvent {
 	t.Helper()
 	select {
-	case h := <-l.got:
+	case h := <-l.received:
 		return h
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Fatal("no event came")
-		return heard{}
+		return receivedEvent{}
 	}
 }
 
-// hears expects the challenge ids of the next events, in this order.
-func (l *listener) hears(t *testing.T, ids ...string) {
+// requireChallenges expects the challenge ids of the next events, in this order.
+func (l *listener) requireChallenges(t *testing.T, ids ...string) {
 	t.Helper()
 	for _, want := range ids {
 		if h := l.next(t); h.doc.Data["challenge_id"] != want {
@@ -92,13 +92,13 @@ func (l *listener) hears(t *testing.T, ids ...string) {
 	}
 }
 
-// A telling is Events that run, with a clock that can be moved on.
-type telling struct {
-	*webhook.Events
-	log   *lockedLog
-	ahead atomic.Int64 // of the clock
-	stop  context.CancelFunc
-	ended chan error
+// A runningDispatcher is Events that run, with a clock that can be moved on.
+type runningDispatcher struct {
+	*webhook.Dispatcher
+	log         *lockedLog
+	clockOffset atomic.Int64 // of the clock
+	stop        context.CancelFunc
+	ended       chan error
 }
 
 type lockedLog struct {
@@ -118,18 +118,18 @@ func (b *lockedLog) String() string {
 	return b.Buffer.String()
 }
 
-// run starts Events whose retries take no time, unless cfg says otherwise.
-func run(t *testing.T, cfg webhook.EventsConfig, endpoints ...webhook.Endpoint) *telling {
+// startDispatcher starts Events whose retries take no time, unless cfg says otherwise.
+func startDispatcher(t *testing.T, cfg webhook.DispatcherConfig, endpoints ...webhook.Endpoint) *runningDispatcher {
 	t.Helper()
-	s := &telling{log: &lockedLog{}, ended: make(chan error, 1)}
+	s := &runningDispatcher{log: &lockedLog{}, ended: make(chan error, 1)}
 	cfg.Endpoints = endpoints
 	cfg.Environment = delivery.Environment{Development: true, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
-		Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) }}
+		Now: func() time.Time { return time.Now().Add(time.Duration(s.clockOffset.Load())) }}
 	if cfg.Backoff == 0 {
 		cfg.Backoff = time.Millisecond
 	}
 	var err error
-	if s.Events, err = webhook.NewEvents(cfg); err != nil {
+	if s.Dispatcher, err = webhook.NewDispatcher(cfg); err != nil {
 		t.Fatal(err)
 	}
 	var ctx context.Context
@@ -139,31 +139,31 @@ func run(t *testing.T, cfg webhook.EventsConfig, endpoints ...webhook.Endpoint) 
 	return s
 }
 
-func (s *telling) end(t *testing.T) error {
+func (s *runningDispatcher) shutDown(t *testing.T) error {
 	t.Helper()
 	s.stop()
 	select {
 	case err := <-s.ended:
 		return err
-	case <-time.After(patience):
+	case <-time.After(waitLimit):
 		t.Fatal("it goes on")
 		return nil
 	}
 }
 
-func approved(challenge string) watchword.Event {
+func approvedEvent(challenge string) watchword.Event {
 	return watchword.Event{Type: watchword.EventApproved, At: time.Date(2026, 8, 1, 12, 0, 0, 123456789, time.FixedZone("", 7200)), App: "shop",
 		ChallengeID: challenge}
 }
 
-func TestTellsTheContract(t *testing.T) {
-	l := newListener(t, taking)
-	s := run(t, webhook.EventsConfig{}, l.endpoint())
-	full := approved("ch_1")
+func TestDispatcherPostsDocumentedPayload(t *testing.T) {
+	l := newListener(t, acceptEvent)
+	s := startDispatcher(t, webhook.DispatcherConfig{}, l.endpoint())
+	full := approvedEvent("ch_1")
 	full.Strategy, full.Purpose, full.Subject, full.Channel, full.Provider, full.Factor = "otp", "sign_in", "user_42", "sms", "twilio", "fa_1"
 	full.Limit, full.Metadata = "address_10m", map[string]string{"order": "17"}
-	s.Event(t.Context(), full)
-	s.Event(t.Context(), watchword.Event{Type: watchword.EventLimitReached, At: full.At, App: "shop", Limit: "app_hour"})
+	s.HandleEvent(t.Context(), full)
+	s.HandleEvent(t.Context(), watchword.Event{Type: watchword.EventLimitReached, At: full.At, App: "shop", Limit: "app_hour"})
 	first, second := l.next(t), l.next(t)
 	const want = `{"type":"challenge.approved","timestamp":"2026-08-01T10:00:00.123Z","data":{"app":"shop","challenge_id":"ch_1","strategy":"otp",` +
 		`"purpose":"sign_in","subject":"user_42","channel":"sms","provider":"twilio","factor":"fa_1","limit":"address_10m","metadata":{"order":"17"}}}`
@@ -178,36 +178,36 @@ func TestTellsTheContract(t *testing.T) {
 	}
 }
 
-func TestTwoSecretsSignTwice(t *testing.T) {
-	l := newListener(t, taking) // verifies with secretA
+func TestDispatcherSignsWithEverySecret(t *testing.T) {
+	l := newListener(t, acceptEvent) // verifies with secretA
 	both := webhook.Endpoint{URL: watchword.NewCode("webhook+" + l.URL + "/?secret=" + secretB + "&secret=" + secretA)}
-	s := run(t, webhook.EventsConfig{}, both)
-	s.Event(t.Context(), approved("ch_1"))
-	l.hears(t, "ch_1")
+	s := startDispatcher(t, webhook.DispatcherConfig{}, both)
+	s.HandleEvent(t.Context(), approvedEvent("ch_1"))
+	l.requireChallenges(t, "ch_1")
 }
 
-func TestARetryKeepsItsID(t *testing.T) {
+func TestDispatcherRetryKeepsIDAndBody(t *testing.T) {
 	l := newListener(t, func(w http.ResponseWriter, n int) {
 		if n < 4 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
-	s := run(t, webhook.EventsConfig{}, l.endpoint())
-	s.Event(t.Context(), approved("ch_1"))
+	s := startDispatcher(t, webhook.DispatcherConfig{}, l.endpoint())
+	s.HandleEvent(t.Context(), approvedEvent("ch_1"))
 	first := l.next(t)
 	for range 3 {
 		if again := l.next(t); again.id != first.id || again.body != first.body {
 			t.Errorf("%+v, and again %+v", first, again)
 		}
 	}
-	s.Event(t.Context(), approved("ch_2"))
-	l.hears(t, "ch_2") // and not the first a fifth time
+	s.HandleEvent(t.Context(), approvedEvent("ch_2"))
+	l.requireChallenges(t, "ch_2") // and not the first a fifth time
 	if log := s.log.String(); strings.Count(log, "events are not taken") != 1 || strings.Count(log, "events are taken again") != 1 {
 		t.Errorf("the log says\n%s", log)
 	}
 }
 
-func TestWhatAnswersMean(t *testing.T) {
+func TestDispatcherRetriesByAnswerStatus(t *testing.T) {
 	for status, again := range map[int]bool{200: false, 202: false, 301: false, 400: false, 401: false, 404: false, 422: false,
 		408: true, 425: true, 429: true, 500: true, 502: true, 599: true} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
@@ -216,14 +216,14 @@ func TestWhatAnswersMean(t *testing.T) {
 					w.WriteHeader(status)
 				}
 			})
-			s := run(t, webhook.EventsConfig{}, l.endpoint())
-			s.Event(t.Context(), approved("ch_1"))
-			l.hears(t, "ch_1")
+			s := startDispatcher(t, webhook.DispatcherConfig{}, l.endpoint())
+			s.HandleEvent(t.Context(), approvedEvent("ch_1"))
+			l.requireChallenges(t, "ch_1")
 			if again {
-				l.hears(t, "ch_1")
+				l.requireChallenges(t, "ch_1")
 			}
-			s.Event(t.Context(), approved("ch_2"))
-			l.hears(t, "ch_2")
+			s.HandleEvent(t.Context(), approvedEvent("ch_2"))
+			l.requireChallenges(t, "ch_2")
 			if given := strings.Contains(s.log.String(), "event refused"); given != (status >= 300 && !again) {
 				t.Errorf("the log says\n%s", s.log)
 			}
@@ -231,89 +231,89 @@ func TestWhatAnswersMean(t *testing.T) {
 	}
 }
 
-func TestBrokenConnectionsAreTriedAgain(t *testing.T) {
+func TestDispatcherRetriesBrokenConnections(t *testing.T) {
 	l := newListener(t, func(w http.ResponseWriter, n int) {
 		if n == 1 {
 			panic(http.ErrAbortHandler)
 		}
 	})
-	s := run(t, webhook.EventsConfig{}, l.endpoint())
-	s.Event(t.Context(), approved("ch_1"))
-	l.hears(t, "ch_1", "ch_1")
+	s := startDispatcher(t, webhook.DispatcherConfig{}, l.endpoint())
+	s.HandleEvent(t.Context(), approvedEvent("ch_1"))
+	l.requireChallenges(t, "ch_1", "ch_1")
 	if strings.Contains(s.log.String(), "/events") {
 		t.Errorf("the log holds the URL's path:\n%s", s.log)
 	}
 }
 
 // Who is gone gets nothing any more, and nobody else suffers from it.
-func TestGone(t *testing.T) {
+func TestDispatcherStopsPostingAfter410(t *testing.T) {
 	gone := newListener(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusGone) })
-	there := newListener(t, taking)
-	s := run(t, webhook.EventsConfig{}, gone.endpoint(), there.endpoint())
-	s.Event(t.Context(), approved("ch_1"))
-	gone.hears(t, "ch_1")
-	there.hears(t, "ch_1")
-	for until := time.Now().Add(patience); !strings.Contains(s.log.String(), "the endpoint is gone"); time.Sleep(time.Millisecond) {
+	there := newListener(t, acceptEvent)
+	s := startDispatcher(t, webhook.DispatcherConfig{}, gone.endpoint(), there.endpoint())
+	s.HandleEvent(t.Context(), approvedEvent("ch_1"))
+	gone.requireChallenges(t, "ch_1")
+	there.requireChallenges(t, "ch_1")
+	for until := time.Now().Add(waitLimit); !strings.Contains(s.log.String(), "the endpoint is gone"); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("the log says\n%s", s.log)
 		}
 	}
-	s.Event(t.Context(), approved("ch_2"))
-	there.hears(t, "ch_2")
-	if err := s.end(t); err != nil || len(gone.got) != 0 {
-		t.Errorf("%v; %d more events", err, len(gone.got))
+	s.HandleEvent(t.Context(), approvedEvent("ch_2"))
+	there.requireChallenges(t, "ch_2")
+	if err := s.shutDown(t); err != nil || len(gone.received) != 0 {
+		t.Errorf("%v; %d more events", err, len(gone.received))
 	}
 }
 
 // An endpoint that never answers keeps neither the engine nor another endpoint waiting.
-func TestASlowEndpointHoldsNobodyUp(t *testing.T) {
+func TestDispatcherSlowEndpointDelaysNoOther(t *testing.T) {
 	release := make(chan struct{})
 	slow := newListener(t, func(http.ResponseWriter, int) { <-release })
 	defer close(release)
-	quick := newListener(t, taking)
-	s := run(t, webhook.EventsConfig{Length: 50}, slow.endpoint(), quick.endpoint())
+	quick := newListener(t, acceptEvent)
+	s := startDispatcher(t, webhook.DispatcherConfig{MaxPending: 50}, slow.endpoint(), quick.endpoint())
 	var ids []string
 	for i := range 40 {
 		ids = append(ids, fmt.Sprint("ch_", i))
-		s.Event(t.Context(), approved(ids[i]))
+		s.HandleEvent(t.Context(), approvedEvent(ids[i]))
 	}
-	quick.hears(t, ids...)
-	slow.hears(t, ids[0])
-	if n := len(slow.got); n != 0 {
+	quick.requireChallenges(t, ids...)
+	slow.requireChallenges(t, ids[0])
+	if n := len(slow.received); n != 0 {
 		t.Errorf("%d more reached the slow one", n)
 	}
 }
 
 // When too many wait, the oldest that is not on its way is dropped, and the log counts.
-func TestTheOldestIsDropped(t *testing.T) {
+func TestDispatcherDropsOldestPendingEvent(t *testing.T) {
 	release := make(chan struct{})
 	l := newListener(t, func(_ http.ResponseWriter, n int) {
 		if n == 1 {
 			<-release
 		}
 	})
-	s := run(t, webhook.EventsConfig{Length: 3}, l.endpoint())
-	s.Event(t.Context(), approved("ch_0"))
-	l.hears(t, "ch_0")
+	s := startDispatcher(t, webhook.DispatcherConfig{MaxPending: 3}, l.endpoint())
+	s.HandleEvent(t.Context(), approvedEvent("ch_0"))
+	l.requireChallenges(t, "ch_0")
 	for i := 1; i <= 5; i++ {
-		s.Event(t.Context(), approved(fmt.Sprint("ch_", i)))
+		s.HandleEvent(t.Context(), approvedEvent(fmt.Sprint("ch_", i)))
 	}
 	close(release)
-	l.hears(t, "ch_4", "ch_5")
+	l.requireChallenges(t, "ch_4", "ch_5")
 	if log := s.log.String(); !strings.Contains(log, "dropped=1\n") || !strings.Contains(log, "dropped=2\n") || strings.Contains(log, "dropped=3") {
 		t.Errorf("the log says\n%s", log)
 	}
 }
 
-func TestGivesUpAfterThreeDays(t *testing.T) {
-	var s *telling
+func TestDispatcherGivesUpAfterThreeDays(t *testing.T) {
+	var s *runningDispatcher
 	l := newListener(t, func(w http.ResponseWriter, n int) {
 		switch n {
 		case 1: // the next try is still in time
-			s.ahead.Store(int64(71 * time.Hour))
+			s.clockOffset.Store(int64(71 * time.Hour))
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case 2:
-			s.ahead.Store(int64(72 * time.Hour))
+			s.clockOffset.Store(int64(72 * time.Hour))
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	})
@@ -322,18 +322,18 @@ func TestGivesUpAfterThreeDays(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.verify = oracle.VerifyIgnoringTimestamp // whose clock stays behind
-	s = run(t, webhook.EventsConfig{}, l.endpoint())
-	s.Event(t.Context(), approved("ch_1"))
-	l.hears(t, "ch_1", "ch_1")
-	s.Event(t.Context(), approved("ch_2"))
-	l.hears(t, "ch_2")
+	s = startDispatcher(t, webhook.DispatcherConfig{}, l.endpoint())
+	s.HandleEvent(t.Context(), approvedEvent("ch_1"))
+	l.requireChallenges(t, "ch_1", "ch_1")
+	s.HandleEvent(t.Context(), approvedEvent("ch_2"))
+	l.requireChallenges(t, "ch_2")
 	if !strings.Contains(s.log.String(), "event given up") || !strings.Contains(s.log.String(), "tries=2") {
 		t.Errorf("the log says\n%s", s.log)
 	}
 }
 
 // At the end what waits is tried once more, and what is lost is said.
-func TestDrain(t *testing.T) {
+func TestDispatcherTriesPendingEventsOnceAtShutdown(t *testing.T) {
 	failing := atomic.Bool{}
 	failing.Store(true)
 	l := newListener(t, func(w http.ResponseWriter, _ int) {
@@ -343,42 +343,42 @@ func TestDrain(t *testing.T) {
 	})
 	for _, recovers := range []bool{true, false} {
 		failing.Store(true)
-		s := run(t, webhook.EventsConfig{Backoff: time.Hour}, l.endpoint())
-		s.Event(t.Context(), approved("ch_1"))
+		s := startDispatcher(t, webhook.DispatcherConfig{Backoff: time.Hour}, l.endpoint())
+		s.HandleEvent(t.Context(), approvedEvent("ch_1"))
 		first := l.next(t)
 		failing.Store(!recovers)
-		err := s.end(t)
+		err := s.shutDown(t)
 		if again := l.next(t); again.id != first.id {
 			t.Errorf("ids %q and %q", first.id, again.id)
 		}
 		if (err == nil) != recovers {
 			t.Errorf("recovers %t: %v", recovers, err)
 		}
-		s.Event(t.Context(), approved("ch_2")) // nobody takes it, and nobody waits
+		s.HandleEvent(t.Context(), approvedEvent("ch_2")) // nobody takes it, and nobody waits
 	}
 }
 
-func TestTheDrainIsShort(t *testing.T) {
+func TestDispatcherDrainEndsAfterItsTimeout(t *testing.T) {
 	release := make(chan struct{})
 	l := newListener(t, func(http.ResponseWriter, int) { <-release })
 	t.Cleanup(func() { close(release) })
-	s := run(t, webhook.EventsConfig{Drain: 50 * time.Millisecond}, l.endpoint())
-	s.Event(t.Context(), approved("ch_1"))
-	s.Event(t.Context(), approved("ch_2"))
-	l.hears(t, "ch_1")
-	if err := s.end(t); err == nil || !strings.Contains(err.Error(), "2 events") {
+	s := startDispatcher(t, webhook.DispatcherConfig{DrainTimeout: 50 * time.Millisecond}, l.endpoint())
+	s.HandleEvent(t.Context(), approvedEvent("ch_1"))
+	s.HandleEvent(t.Context(), approvedEvent("ch_2"))
+	l.requireChallenges(t, "ch_1")
+	if err := s.shutDown(t); err == nil || !strings.Contains(err.Error(), "2 events") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestManyTellAtOnce(t *testing.T) {
-	l := newListener(t, taking)
-	s := run(t, webhook.EventsConfig{}, l.endpoint(), l.endpoint("challenge.*"))
+func TestDispatcherDeliversConcurrentEventsOnceToEachEndpoint(t *testing.T) {
+	l := newListener(t, acceptEvent)
+	s := startDispatcher(t, webhook.DispatcherConfig{}, l.endpoint(), l.endpoint("challenge.*"))
 	var tellers sync.WaitGroup
 	for i := range 8 {
 		tellers.Go(func() {
 			for j := range 25 {
-				s.Event(context.Background(), approved(fmt.Sprint("ch_", i, "_", j)))
+				s.HandleEvent(context.Background(), approvedEvent(fmt.Sprint("ch_", i, "_", j)))
 			}
 		})
 	}
@@ -392,12 +392,12 @@ func TestManyTellAtOnce(t *testing.T) {
 			t.Errorf("%s came %d times", id, n)
 		}
 	}
-	if err := s.end(t); err != nil || len(seen) != 200 {
+	if err := s.shutDown(t); err != nil || len(seen) != 200 {
 		t.Errorf("%v; %d events", err, len(seen))
 	}
 }
 
-func ExampleEvents() {
+func ExampleDispatcher() {
 	heard := make(chan string)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -410,7 +410,7 @@ func ExampleEvents() {
 	}))
 	defer receiver.Close()
 
-	events, err := webhook.NewEvents(webhook.EventsConfig{
+	events, err := webhook.NewDispatcher(webhook.DispatcherConfig{
 		Endpoints:   []webhook.Endpoint{{URL: watchword.NewCode(receiver.URL + "/?secret=" + secretB), Types: []string{"challenge.*"}}},
 		Environment: delivery.Environment{Development: true},
 	})
@@ -423,7 +423,7 @@ func ExampleEvents() {
 	go func() { ended <- events.Run(ctx) }()
 
 	// An engine calls this: watchword.Config{Events: events.Event, ...}
-	events.Event(ctx, watchword.Event{Type: watchword.EventApproved, At: time.Unix(1785578400, 0), App: "shop", ChallengeID: "ch_1"})
+	events.HandleEvent(ctx, watchword.Event{Type: watchword.EventApproved, At: time.Unix(1785578400, 0), App: "shop", ChallengeID: "ch_1"})
 	fmt.Println(<-heard)
 	stop()
 	fmt.Println(<-ended)

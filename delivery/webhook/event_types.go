@@ -22,18 +22,18 @@ func eventTypes() []string {
 	}
 }
 
-// types are the events that an endpoint gets; nil: all.
-type types map[string]bool
+// typeFilter are the events that an endpoint gets; nil: all.
+type typeFilter map[string]bool
 
-func (t types) wants(name string) bool { return t == nil || t[name] }
+func (t typeFilter) matches(name string) bool { return t == nil || t[name] }
 
 // parseTypes reads names and beginnings such as challenge.*, and reports every one that fits no event. It does not repeat
 // them: what stands in the wrong place may be a secret.
-func parseTypes(field string, patterns []string) (types, error) {
+func parseTypes(field string, patterns []string) (typeFilter, error) {
 	if len(patterns) == 0 {
 		return nil, nil
 	}
-	out := types{}
+	out := typeFilter{}
 	var problems []error
 	for i, pattern := range patterns {
 		beginning, many := strings.CutSuffix(pattern, "*")

@@ -26,39 +26,39 @@ type Endpoint struct {
 	Types []string
 }
 
-// An EventsConfig says who hears of events, and how stubbornly. Zero values are usable.
-type EventsConfig struct {
+// An DispatcherConfig says who hears of events, and how stubbornly. Zero values are usable.
+type DispatcherConfig struct {
 	Endpoints   []Endpoint
 	Environment delivery.Environment
 
-	Length  int           // events that may wait for one endpoint, 8 MiB of them at most; beyond, its oldest is dropped; zero: 10,000
-	Backoff time.Duration // the longest wait before the second try; it doubles with each, up to 4 hours; zero: 5 seconds
-	Drain   time.Duration // how long Run goes on after its context has ended; zero: 5 seconds
+	MaxPending   int           // events that may wait for one endpoint, 8 MiB of them at most; beyond, its oldest is dropped; zero: 10,000
+	Backoff      time.Duration // the longest wait before the second try; it doubles with each, up to 4 hours; zero: 5 seconds
+	DrainTimeout time.Duration // how long Run goes on after its context has ended; zero: 5 seconds
 
 	Jitter func(limit time.Duration) time.Duration // a wait from zero up to limit; nil: uniformly random
 }
 
 const (
-	maxBackoff = 4 * time.Hour
-	keepTrying = 3 * 24 * time.Hour // after an event happened
+	maxBackoff  = 4 * time.Hour
+	retryPeriod = 3 * 24 * time.Hour // after an event happened
 )
 
-// Events tells endpoints what happened, as Standard Webhooks 1.0 says: each event is posted to each endpoint that wants
+// Dispatcher tells endpoints what happened, as Standard Webhooks 1.0 says: each event is posted to each endpoint that wants
 // it, signed, and tried again for three days with the same id. What waits is in the process's memory and ends with it.
 // Endpoints do not wait for one another; each gets one event at a time, in the order of their happening but for those
 // that have to be tried again.
 //
 // 2xx: taken. 408, 425, 429, 5xx, silence and a broken connection: again, later, and nothing at all before Retry-After.
 // 410: the endpoint gets nothing any more until the process starts again. Anything else, a redirect included: never.
-type Events struct {
-	cfg       EventsConfig
+type Dispatcher struct {
+	cfg       DispatcherConfig
 	endpoints []*endpoint
 }
 
-// NewEvents makes Events, or reports everything that is wrong with any endpoint.
-func NewEvents(cfg EventsConfig) (*Events, error) {
+// NewDispatcher makes Events, or reports everything that is wrong with any endpoint.
+func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 	cfg.setDefaults()
-	s := &Events{cfg: cfg}
+	s := &Dispatcher{cfg: cfg}
 	var problems []error
 	for i, wanted := range cfg.Endpoints {
 		e, err := newEndpoint(i, wanted, &s.cfg)
@@ -73,24 +73,24 @@ func NewEvents(cfg EventsConfig) (*Events, error) {
 	return s, nil
 }
 
-func (c *EventsConfig) setDefaults() {
-	c.Environment = c.Environment.Filled()
-	if c.Length == 0 {
-		c.Length = 10_000
+func (c *DispatcherConfig) setDefaults() {
+	c.Environment = c.Environment.WithDefaults()
+	if c.MaxPending == 0 {
+		c.MaxPending = 10_000
 	}
 	if c.Backoff == 0 {
 		c.Backoff = 5 * time.Second
 	}
-	if c.Drain == 0 {
-		c.Drain = 5 * time.Second
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 5 * time.Second
 	}
 	if c.Jitter == nil {
 		c.Jitter = func(limit time.Duration) time.Duration { return rand.N(max(limit, 1)) }
 	}
 }
 
-// wait is how long to wait after so many tries: the half of a doubling limit, and a random part of the other half.
-func (c *EventsConfig) wait(tries int) time.Duration {
+// retryDelay is how long to wait after so many tries: the half of a doubling limit, and a random part of the other half.
+func (c *DispatcherConfig) retryDelay(tries int) time.Duration {
 	half := min(c.Backoff<<min(tries-1, 16), maxBackoff) / 2
 	return half + c.Jitter(half)
 }
@@ -104,7 +104,7 @@ func parseEndpoint(text string, env delivery.Environment) (settings, error) {
 	if err != nil {
 		return settings{}, errors.New("the URL cannot be parsed") // url.Error holds it
 	}
-	s, err := parse(u, env.Development)
+	s, err := parseURL(u, env.Development)
 	err = errors.Join(err, env.CheckHost(u.Hostname()))
 	if u.Query().Has("format") {
 		err = errors.Join(err, errors.New("the parameter format is for messages; events have one form"))
@@ -112,14 +112,14 @@ func parseEndpoint(text string, env delivery.Environment) (settings, error) {
 	return s, err
 }
 
-// happening is an event on the wire. What it does not have is left out.
-type happening struct {
-	Type      string        `json:"type"`
-	Timestamp time.Time     `json:"timestamp"` // of the event
-	Data      happeningData `json:"data"`
+// eventPayload is an event on the wire. What it does not have is left out.
+type eventPayload struct {
+	Type      string    `json:"type"`
+	Timestamp time.Time `json:"timestamp"` // of the event
+	Data      eventData `json:"data"`
 }
 
-type happeningData struct {
+type eventData struct {
 	App         string            `json:"app,omitempty"`
 	ChallengeID string            `json:"challenge_id,omitempty"`
 	Strategy    string            `json:"strategy,omitempty"`
@@ -132,52 +132,52 @@ type happeningData struct {
 	Metadata    map[string]string `json:"metadata,omitempty"`
 }
 
-// Event takes an engine's event. It waits for nobody: it is made for watchword.Config.Events.
-func (s *Events) Event(ctx context.Context, ev watchword.Event) {
-	p := pending{kind: ev.Type}
+// HandleEvent takes an engine's event. It waits for nobody: it is made for watchword.Config.Events.
+func (s *Dispatcher) HandleEvent(ctx context.Context, ev watchword.Event) {
+	p := pendingEvent{eventType: ev.Type}
 	for _, e := range s.endpoints {
-		if !e.types.wants(ev.Type) {
+		if !e.types.matches(ev.Type) {
 			continue
 		}
 		if p.body == nil {
-			if err := s.write(&p, ev); err != nil {
+			if err := s.encode(&p, ev); err != nil {
 				s.cfg.Environment.Logger.ErrorContext(ctx, "an event cannot be written", "type", ev.Type, "error", err)
 				return
 			}
 		}
-		e.take(p)
+		e.enqueue(p)
 	}
 }
 
-// write makes what every endpoint gets of an event: the same id and the same bytes.
-func (s *Events) write(p *pending, ev watchword.Event) error {
+// encode makes what every endpoint gets of an event: the same id and the same bytes.
+func (s *Dispatcher) encode(p *pendingEvent, ev watchword.Event) error {
 	var id [16]byte
 	if _, err := io.ReadFull(s.cfg.Environment.Random, id[:]); err != nil {
 		return err
 	}
-	body, err := json.Marshal(happening{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: happeningData{
+	body, err := json.Marshal(eventPayload{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: eventData{
 		App: ev.App, ChallengeID: ev.ChallengeID, Strategy: ev.Strategy, Purpose: ev.Purpose, Subject: ev.Subject,
 		Channel: ev.Channel, Provider: ev.Provider, Factor: ev.Factor, Limit: ev.Limit, Metadata: ev.Metadata}})
 	now := s.cfg.Environment.Now()
-	p.id, p.body, p.due, p.until = "evt_"+base64.RawURLEncoding.EncodeToString(id[:]), body, now, now.Add(keepTrying)
+	p.id, p.body, p.due, p.giveUpAt = "evt_"+base64.RawURLEncoding.EncodeToString(id[:]), body, now, now.Add(retryPeriod)
 	return err
 }
 
 // Run tells the endpoints until the context ends; then each event that still waits is tried once more, as far as the
 // time to drain allows. The error says how many were lost. Run it once.
-func (s *Events) Run(ctx context.Context) error {
+func (s *Dispatcher) Run(ctx context.Context) error {
 	posting, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var workers sync.WaitGroup
 	var lost atomic.Int64
 	for _, e := range s.endpoints {
 		workers.Go(func() {
-			e.work(ctx, posting)
-			lost.Add(e.drain(posting))
+			e.run(ctx, posting)
+			lost.Add(e.drainOnce(posting))
 		})
 	}
 	<-ctx.Done()
-	defer time.AfterFunc(s.cfg.Drain, stop).Stop()
+	defer time.AfterFunc(s.cfg.DrainTimeout, stop).Stop()
 	workers.Wait()
 	if n := lost.Load(); n > 0 {
 		return fmt.Errorf("webhook: %d events could not be told before the end", n)

@@ -16,7 +16,7 @@ import (
 )
 
 // The host that is asked is that of the region and edge. Whatever its name, the connection goes to a server here.
-func TestRequestsGoToRegionAndEdge(t *testing.T) {
+func TestSendUsesHostOfRegionAndEdge(t *testing.T) {
 	asked := make(chan string, 1)
 	twilio := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked <- r.TLS.ServerName + " " + r.Host + r.URL.Path
@@ -37,7 +37,7 @@ func TestRequestsGoToRegionAndEdge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opened, err := Open(t.Context(), u, delivery.Environment{}.Filled())
+		opened, err := Open(t.Context(), u, delivery.Environment{}.WithDefaults())
 		if err != nil {
 			t.Fatal(err)
 		}

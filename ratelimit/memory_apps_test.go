@@ -11,9 +11,9 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// TestMemoryFullOfOneAppTakesAnothersWindows: an app that has as many windows as it may is refused, its neighbor is not, and
+// TestMemoryFullOfOneAppAcceptsWindowsOfAnother: an app that has as many windows as it may is refused, its neighbor is not, and
 // what all apps share goes on to be counted for both.
-func TestMemoryFullOfOneAppTakesAnothersWindows(t *testing.T) {
+func TestMemoryFullOfOneAppAcceptsWindowsOfAnother(t *testing.T) {
 	clock := newFakeClock()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now, MaxWindows: 10})
 	limiter := func(app string) *ratelimit.Limiter {
@@ -52,8 +52,8 @@ func TestMemoryFullOfOneAppTakesAnothersWindows(t *testing.T) {
 	}
 }
 
-// TestRefundOfOneAppSurvivesAnothersFlood: what an app may give back is not forgotten because another takes much.
-func TestRefundOfOneAppSurvivesAnothersFlood(t *testing.T) {
+// TestRefundWorksDespiteManyTakesOfAnotherApp: what an app may give back is not forgotten because another takes much.
+func TestRefundWorksDespiteManyTakesOfAnotherApp(t *testing.T) {
 	clock := newFakeClock()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now})
 	limiter := func(app string, limit int) *ratelimit.Limiter {
@@ -80,8 +80,8 @@ func TestRefundOfOneAppSurvivesAnothersFlood(t *testing.T) {
 	}
 }
 
-// TestMemoryTakesAtMost350BytesAWindow: the documentation says about 300, so a million take no gigabyte.
-func TestMemoryTakesAtMost350BytesAWindow(t *testing.T) {
+// TestMemoryUsesAtMost350BytesPerWindow: the documentation says about 300, so a million take no gigabyte.
+func TestMemoryUsesAtMost350BytesPerWindow(t *testing.T) {
 	clock := newFakeClock()
 	before := heap()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now})
