@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// MemoryCounters are Counters in the memory of one process.
+// MemoryCounters implement Counters in the memory of one process.
 type MemoryCounters struct {
 	now func() time.Time
 
@@ -16,7 +16,7 @@ type MemoryCounters struct {
 
 var _ Counters = (*MemoryCounters)(nil)
 
-// appCounts are those of one app.
+// appCounts are the counts of one app.
 type appCounts struct {
 	keys     map[string]*keyCounts
 	refused  map[string]time.Time // until when
@@ -28,7 +28,7 @@ type keyCounts struct {
 	until time.Time
 }
 
-// NewMemoryCounters makes empty counters. The clock may be nil: time.Now.
+// NewMemoryCounters returns empty counters. A nil clock means time.Now.
 func NewMemoryCounters(now func() time.Time) *MemoryCounters {
 	if now == nil {
 		now = time.Now
@@ -36,7 +36,7 @@ func NewMemoryCounters(now func() time.Time) *MemoryCounters {
 	return &MemoryCounters{now: now, apps: map[string]*appCounts{}}
 }
 
-// countsOf returns an app's counts without what has left. The caller has the lock.
+// countsOf removes what has expired and returns an app's counts. The caller holds the lock.
 func (m *MemoryCounters) countsOf(name string) *appCounts {
 	a := m.apps[name]
 	if a == nil {
@@ -69,15 +69,15 @@ func (m *MemoryCounters) Add(_ context.Context, app string, b Batch) ([]Count, e
 	a, now := m.countsOf(app), m.now()
 	_, repeated := a.batchIDs[b.ID]
 	a.batchIDs[b.ID] = now.Add(BatchIDLifetime)
-	asked := map[string]bool{}
+	keys := map[string]bool{}
 	for _, c := range b.Counts {
-		asked[c.Key] = true
+		keys[c.Key] = true
 		if !repeated && c.Slot >= b.Oldest && c.Sent+c.Verified > 0 {
 			a.add(c, now.Add(b.Keep))
 		}
 	}
 	var out []Count
-	for key := range asked {
+	for key := range keys {
 		if k := a.keys[key]; k != nil {
 			out = k.appendSince(b.Oldest, out)
 		}
@@ -102,7 +102,7 @@ func (a *appCounts) add(c Count, until time.Time) {
 	k.slots[c.Slot] = &c
 }
 
-// appendSince adds what is kept from a slot on to a list, and forgets what is older.
+// appendSince appends the counts of the oldest slot and later ones to out, and removes older ones.
 func (k *keyCounts) appendSince(oldest int64, out []Count) []Count {
 	for slot, c := range k.slots {
 		if slot < oldest {

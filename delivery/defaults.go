@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
+// setDefault sets v to the fallback if it is zero.
 func setDefault[T comparable](v *T, fallback T) {
 	var zero T
 	if *v == zero {
@@ -14,7 +15,7 @@ func setDefault[T comparable](v *T, fallback T) {
 	}
 }
 
-// fillDefaults fills in the logger, the clock and the jitter where they are missing.
+// fillDefaults replaces a nil logger by one that discards, a nil clock by time.Now and a nil jitter by fullJitter.
 func fillDefaults(log *slog.Logger, now func() time.Time, jitter func(time.Duration) time.Duration) (*slog.Logger, func() time.Time, func(time.Duration) time.Duration) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -28,7 +29,8 @@ func fillDefaults(log *slog.Logger, now func() time.Time, jitter func(time.Durat
 	return log, now, jitter
 }
 
-// fullJitter spreads retries evenly over the whole wait, so that those who failed together do not come back together.
+// fullJitter returns a uniformly random duration below the limit, so that messages that failed together are not retried
+// together.
 func fullJitter(limit time.Duration) time.Duration {
 	if limit <= 0 {
 		return 0
@@ -36,7 +38,7 @@ func fullJitter(limit time.Duration) time.Duration {
 	return rand.N(limit)
 }
 
-// sleep waits, and reports false if the context ended first.
+// sleep waits for d. It reports false if the context ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

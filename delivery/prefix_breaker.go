@@ -10,54 +10,54 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// LimitPrefixBreaker is the name of the limit that a PrefixBreaker refuses by.
+// LimitPrefixBreaker is the Limit of the errors with which a PrefixBreaker refuses an address.
 const LimitPrefixBreaker = "prefix_breaker"
 
-// A PrefixBreakerConfig says when a range of numbers is refused. Zero values are usable.
+// A PrefixBreakerConfig configures a PrefixBreaker. The zero value of each field selects its default.
 type PrefixBreakerConfig struct {
-	App      string   // whose challenges are counted
-	Counters Counters // where all processes count; nil: in the memory of this one
+	App      string   // id of the app whose challenges are counted
+	Counters Counters // shared by all processes; nil: counters in the memory of this process
 
-	Window  time.Duration // that challenges are counted in; zero: an hour
-	Sent    int           // challenges of a prefix before it is evaluated; zero: 50
-	Percent int           // of them that must be verified; zero: 10
-	Pause   time.Duration // that a prefix is refused for; zero: an hour
-	Settle  time.Duration // the age at which challenges are evaluated: those that are younger may still be answered; zero: 10 minutes
-	Shadow  bool          // a dry run: nothing is refused, the log says what would be
+	Window  time.Duration // sliding window of the counts; zero: an hour
+	Sent    int           // least number of challenges in the window before a prefix is evaluated; zero: 50
+	Percent int           // least share of challenges that must be verified; zero: 10
+	Pause   time.Duration // how long a prefix is refused; zero: an hour
+	Settle  time.Duration // least age of evaluated challenges, because younger ones may still be answered; zero: 10 minutes
+	Shadow  bool          // dry run: refusals are only logged
 
 	Logger *slog.Logger
 	Now    func() time.Time // the engine's clock; nil: time.Now
 }
 
 const (
-	slotsPerWindow   = 12                     // of a window
-	maxPending       = 20_000                 // counts that wait to be exchanged; more are dropped
-	maxBatch         = 500                    // of them are exchanged at a time
-	exchangeInterval = 800 * time.Millisecond // between two exchanges, so that a decision reaches every process within two seconds
+	slotsPerWindow   = 12
+	maxPending       = 20_000                 // counts kept until the next exchange; further ones are dropped
+	maxBatch         = 500                    // counts in one batch
+	exchangeInterval = 800 * time.Millisecond // a decision reaches every process within two seconds
 )
 
-// A PrefixBreaker finds number ranges to which messages are sent for the money that sending them earns somebody: many
-// messages, few of which anybody verifies. It counts, for each watchword.Address.Prefix in a sliding window, challenges
-// sent against challenges approved, and refuses the prefix for a while when too few are. It wraps the AddressPolicy, and must
-// be given the engine's events. It is safe for concurrent use.
+// A PrefixBreaker protects against SMS pumping: messages to number ranges whose owner earns a share of their price. Such a
+// range receives many messages, and few of them are verified. For each watchword.Address.Prefix the PrefixBreaker counts, in a
+// sliding window, the challenges that were sent and those that were approved. If too few were approved it refuses the prefix
+// for some time. It wraps the address policy (WrapPolicy) and must receive the engine's events (HandleEvent). It is safe for
+// concurrent use.
 //
-// All processes count in the same Counters, so it does not matter which of them sends and which verifies. Run exchanges, in
-// the background, what was counted here for what all have counted: neither the policy nor an event waits for anything, and a
-// decision is at most two seconds old. While Counters are unavailable, prefixes stay refused until their time is over, and
-// counts wait.
+// All processes count in the same Counters, so one process may send a challenge and another verify it. Run exchanges the counts
+// in the background: the policy and the event handler never do I/O, and a decision is at most two seconds old. While Counters
+// are unavailable, pending counts are kept, and refused prefixes stay refused until their pause ends.
 type PrefixBreaker struct {
 	cfg  PrefixBreakerConfig
 	slot time.Duration
 
 	mu      sync.Mutex
 	pending map[pendingKey]Count
-	refused map[string]time.Time // by prefix: until when
+	refused map[string]time.Time // prefix to the end of its pause
 
-	exchanging  sync.Mutex // one exchange at a time; what follows is its own
-	batch       *Batch     // that was not answered yet
-	batchSince  time.Time
-	watched     map[string][]Count // of prefixes that may have to be refused as they get older
-	unavailable bool
+	exchanging   sync.Mutex // held during an exchange; guards the fields below
+	batch        *Batch     // sent, but without a reply yet
+	batchCreated time.Time
+	watched      map[string][]Count // last counts of prefixes that may be refused when their challenges have settled
+	unavailable  bool               // the last exchange failed
 }
 
 type pendingKey struct {
@@ -65,7 +65,7 @@ type pendingKey struct {
 	slot   int64
 }
 
-// NewPrefixBreaker makes a PrefixBreaker, or says what is wrong.
+// NewPrefixBreaker returns a PrefixBreaker, or an error if the configuration is invalid.
 func NewPrefixBreaker(cfg PrefixBreakerConfig) (*PrefixBreaker, error) {
 	setDefault(&cfg.Window, time.Hour)
 	setDefault(&cfg.Sent, 50)
@@ -82,7 +82,8 @@ func NewPrefixBreaker(cfg PrefixBreakerConfig) (*PrefixBreaker, error) {
 	return &PrefixBreaker{cfg: cfg, slot: cfg.Window / slotsPerWindow, pending: map[pendingKey]Count{}, refused: map[string]time.Time{}, watched: map[string][]Count{}}, nil
 }
 
-// WrapPolicy wraps an AddressPolicy: what it allows is refused, as rate_limited, while its prefix is.
+// WrapPolicy returns a policy that calls next and, for addresses that next allows, returns an ErrRateLimited while their
+// prefix is refused.
 func (b *PrefixBreaker) WrapPolicy(next watchword.AddressPolicy) watchword.AddressPolicy {
 	return func(channel, address string) (watchword.Address, error) {
 		a, err := next(channel, address)
@@ -96,7 +97,7 @@ func (b *PrefixBreaker) WrapPolicy(next watchword.AddressPolicy) watchword.Addre
 	}
 }
 
-// refusedFor is how long a prefix is still refused.
+// refusedFor returns how long a prefix is still refused; zero or less if it is not.
 func (b *PrefixBreaker) refusedFor(prefix string) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -107,11 +108,11 @@ func (b *PrefixBreaker) refusedFor(prefix string) time.Duration {
 	return until.Sub(b.cfg.Now())
 }
 
-// ReservedInterval is how often one start to a refused prefix should be let in, for people who are none of those that are fought: ten
-// times in a pause. It is what a limiter for watchword.Config.Reserved allows.
+// ReservedInterval returns the interval at which one start to a refused prefix should be let through, for genuine users of
+// the range: a tenth of the pause. Use it for the limiter of watchword.Config.Reserved.
 func (b *PrefixBreaker) ReservedInterval() time.Duration { return b.cfg.Pause / 10 }
 
-// HandleEvent takes the engine's events. A challenge counts as sent with the first of its messages that a provider took.
+// HandleEvent counts an event of the engine. A challenge counts as sent with the first of its messages that a provider accepts.
 func (b *PrefixBreaker) HandleEvent(_ context.Context, e watchword.Event) {
 	if e.Prefix == "" || e.Repeated {
 		return
@@ -124,7 +125,7 @@ func (b *PrefixBreaker) HandleEvent(_ context.Context, e watchword.Event) {
 	}
 }
 
-// addPending adds to what the next exchange takes along. Both are counted where the challenge was created.
+// addPending adds to the pending counts, in the slot in which the challenge was created.
 func (b *PrefixBreaker) addPending(e watchword.Event, sent, verified int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -136,11 +137,10 @@ func (b *PrefixBreaker) addPending(e watchword.Event, sent, verified int64) {
 	b.pending[key] = Count{Key: key.prefix, Slot: key.slot, Sent: c.Sent + sent, Verified: c.Verified + verified}
 }
 
-// slotOf is the number of the slot that a time is in.
+// slotOf returns the number of the slot of a time.
 func (b *PrefixBreaker) slotOf(t time.Time) int64 { return t.UnixNano() / int64(b.slot) }
 
-// evaluatedSlots are the first and the last slot of the window: the last one is over since the time that challenges need to
-// settle.
+// evaluatedSlots returns the first and the last slot of the window. The last one ended at least cfg.Settle ago.
 func (b *PrefixBreaker) evaluatedSlots() (first, last int64) {
 	last = b.slotOf(b.cfg.Now().Add(-b.cfg.Settle)) - 1
 	return last - slotsPerWindow + 1, last

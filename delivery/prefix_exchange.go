@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	exchangeTimeout = 2 * time.Second // for one exchange
-	flushTimeout    = 3 * time.Second // for the last one
+	exchangeTimeout = 2 * time.Second // of one exchange
+	flushTimeout    = 3 * time.Second // of the last exchange
 )
 
-// Run exchanges counts until the context ends, and then once more. The error says what could not be handed over by then.
-// Run a PrefixBreaker once.
+// Run exchanges counts in the background until the context ends, and then once more. It returns an error if the last exchange
+// failed, so counts are lost. Call Run only once.
 func (b *PrefixBreaker) Run(ctx context.Context) error {
 	ticker := time.NewTicker(exchangeInterval)
 	defer ticker.Stop()
@@ -27,7 +27,7 @@ func (b *PrefixBreaker) Run(ctx context.Context) error {
 	}
 }
 
-// exchangeAndLog is one exchange. That it fails is logged once until it succeeds again.
+// exchangeAndLog runs one exchange. It logs the first failure, and the first success after failures.
 func (b *PrefixBreaker) exchangeAndLog(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, exchangeTimeout)
 	defer cancel()
@@ -43,7 +43,7 @@ func (b *PrefixBreaker) exchangeAndLog(ctx context.Context) {
 	}
 }
 
-// flush hands over what is left.
+// flush exchanges the remaining counts. It retries until flushTimeout.
 func (b *PrefixBreaker) flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, flushTimeout)
 	defer cancel()
@@ -51,14 +51,14 @@ func (b *PrefixBreaker) flush(ctx context.Context) error {
 	for ; err != nil && sleep(ctx, exchangeInterval); err = b.Exchange(ctx) {
 	}
 	if err != nil {
-		return fmt.Errorf("delivery: prefix counts of app %s were not handed over: %w", b.cfg.App, err)
+		return fmt.Errorf("delivery: prefix counts of app %s lost: %w", b.cfg.App, err)
 	}
 	return nil
 }
 
-// Exchange hands over what was counted here, decides from what all processes have counted, and learns what they decided.
-// A batch that was not answered is sent again under its name, so it counts once; when its name may have been forgotten it is
-// dropped, so it never counts twice. Run calls it often enough.
+// Exchange adds the pending counts of this process to Counters, refuses prefixes by the sums of all processes, and loads the
+// list of refused prefixes. A batch that got no reply is sent again with the same ID, so that it counts once. It is dropped when
+// Counters may have forgotten the ID, so that it never counts twice. Run calls Exchange regularly.
 func (b *PrefixBreaker) Exchange(ctx context.Context) error {
 	b.exchanging.Lock()
 	defer b.exchanging.Unlock()
@@ -67,20 +67,20 @@ func (b *PrefixBreaker) Exchange(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		asked := b.batch.Counts
+		sent := b.batch.Counts
 		b.batch = nil
-		if err := b.refuseUnverified(ctx, asked, counts); err != nil {
+		if err := b.refuseUnverified(ctx, sent, counts); err != nil {
 			return err
 		}
 	}
 	return b.loadRefused(ctx)
 }
 
-// nextBatch reports whether there is a batch to hand over: the one that was not answered or what waits and, of what is
-// watched, what looks as if it had to be refused by now.
+// nextBatch sets b.batch and reports whether there is one to send: the batch that got no reply or else a new batch. A new
+// batch holds the pending counts, and a zero count for each watched prefix that may have to be refused now.
 func (b *PrefixBreaker) nextBatch() bool {
 	now := b.cfg.Now()
-	if b.batch != nil && now.Sub(b.batchSince) < BatchIDLifetime/2 {
+	if b.batch != nil && now.Sub(b.batchCreated) < BatchIDLifetime/2 {
 		return true
 	}
 	if b.batch != nil {
@@ -88,11 +88,11 @@ func (b *PrefixBreaker) nextBatch() bool {
 	}
 	oldest, last := b.evaluatedSlots()
 	counts := b.takePending(oldest)
-	for prefix, seen := range b.watched {
+	for prefix, lastCounts := range b.watched {
 		if len(counts) >= maxBatch {
 			break
 		}
-		if _, _, bad := b.evaluate(seen); bad {
+		if _, _, tooFew := b.evaluate(lastCounts); tooFew {
 			counts = append(counts, Count{Key: prefix, Slot: last})
 			delete(b.watched, prefix)
 		}
@@ -100,12 +100,12 @@ func (b *PrefixBreaker) nextBatch() bool {
 	b.batch = nil
 	if len(counts) > 0 {
 		keep := b.cfg.Window + b.cfg.Settle + 2*b.slot
-		b.batch, b.batchSince = &Batch{ID: rand.Text(), Counts: counts, Oldest: oldest, Keep: keep}, now
+		b.batch, b.batchCreated = &Batch{ID: rand.Text(), Counts: counts, Oldest: oldest, Keep: keep}, now
 	}
 	return b.batch != nil
 }
 
-// takePending takes what waits, but for what is too old to count.
+// takePending removes up to maxBatch pending counts and returns those that are not older than the window.
 func (b *PrefixBreaker) takePending(oldest int64) (counts []Count) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -120,10 +120,10 @@ func (b *PrefixBreaker) takePending(oldest int64) (counts []Count) {
 	return counts
 }
 
-// refuseUnverified refuses the prefixes of a batch of whose challenges too few were verified. Those with enough challenges are watched,
-// since most of these may be too young to be evaluated yet.
-func (b *PrefixBreaker) refuseUnverified(ctx context.Context, asked, counts []Count) error {
-	for _, c := range asked {
+// refuseUnverified refuses the prefixes of a batch with too few verified challenges. Prefixes with enough challenges are
+// watched, because their challenges may be too recent to be evaluated now.
+func (b *PrefixBreaker) refuseUnverified(ctx context.Context, batch, counts []Count) error {
+	for _, c := range batch {
 		delete(b.watched, c.Key)
 	}
 	byPrefix := map[string][]Count{}
@@ -136,8 +136,8 @@ func (b *PrefixBreaker) refuseUnverified(ctx context.Context, asked, counts []Co
 		}
 	}
 	for prefix, counts := range byPrefix {
-		sent, verified, bad := b.evaluate(counts)
-		if !bad {
+		sent, verified, tooFew := b.evaluate(counts)
+		if !tooFew {
 			continue
 		}
 		if err := b.refusePrefix(ctx, prefix, sent, verified); err != nil {
@@ -155,9 +155,9 @@ func sumSent(counts []Count) (sent int64) {
 	return sent
 }
 
-// evaluate sums up the window, and reports whether too few were verified. Of a slot that was forgotten with a refusal some
-// may be verified later: they are no more than were sent.
-func (b *PrefixBreaker) evaluate(counts []Count) (sent, verified int64, bad bool) {
+// evaluate returns the sums of the window and whether too few challenges were verified. A refusal clears the counts of a
+// prefix, so a slot may then have more verified than sent challenges; evaluate counts at most those sent.
+func (b *PrefixBreaker) evaluate(counts []Count) (sent, verified int64, tooFew bool) {
 	first, last := b.evaluatedSlots()
 	for _, c := range counts {
 		if c.Slot >= first && c.Slot <= last {
@@ -167,20 +167,20 @@ func (b *PrefixBreaker) evaluate(counts []Count) (sent, verified int64, bad bool
 	return sent, verified, sent >= int64(b.cfg.Sent) && verified*100 < sent*int64(b.cfg.Percent)
 }
 
-// refusePrefix refuses a prefix, for all processes. One of them logs it.
+// refusePrefix refuses a prefix in all processes. The process whose call is the first logs it.
 func (b *PrefixBreaker) refusePrefix(ctx context.Context, prefix string, sent, verified int64) error {
 	first, err := b.cfg.Counters.Refuse(ctx, b.cfg.App, prefix, b.cfg.Pause)
 	if err != nil {
 		return err
 	}
 	if first {
-		b.cfg.Logger.Warn("number prefix is sent to, but hardly verified", "app", b.cfg.App, "prefix", prefix, "sent", sent, "verified", verified,
+		b.cfg.Logger.Warn("number prefix has too few verifications", "app", b.cfg.App, "prefix", prefix, "sent", sent, "verified", verified,
 			"refused_for", b.cfg.Pause.String(), "shadow", b.cfg.Shadow)
 	}
 	return nil
 }
 
-// loadRefused takes over what is refused.
+// loadRefused replaces the list of refused prefixes by the one in Counters.
 func (b *PrefixBreaker) loadRefused(ctx context.Context) error {
 	refused, err := b.cfg.Counters.Refused(ctx, b.cfg.App)
 	if err != nil {

@@ -14,33 +14,33 @@ import (
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
-// ChannelSMS and ChannelVoice are the channels whose messages have a form of their own beside mail.
+// ChannelSMS and ChannelVoice are the channels, besides ChannelEmail, whose messages have a special form.
 const (
 	ChannelSMS   = "sms"
 	ChannelVoice = "voice"
 )
 
-const maxAppName = 40 // characters of an app's or a purpose's name that are shown
+const maxNameLength = 40 // characters of an app's or a purpose's name that are shown
 
-// maxSegments is how many segments an SMS about a transaction may have.
+// maxSegments is the number of segments that an SMS about a transaction may have.
 const maxSegments = 3
 
-// A RendererConfig says how messages are put into words. Next and Templates are required.
+// A RendererConfig configures a Renderer. Next and Templates are required.
 type RendererConfig struct {
 	Next      watchword.Sender
 	Templates *Templates
-	// RetrieverHash is the hash by which Android's SMS Retriever finds an app's messages: 11 characters, put on a line
-	// of their own at the end. Where the message has an origin too, the hash stands on the line before, because browsers
-	// insist on the last line; an app that relies on the Retriever leaves the origin empty. Empty: none.
+	// RetrieverHash is the hash by which Android's SMS Retriever recognizes an app's messages: 11 characters, on the last
+	// line. If the message also has an origin, the hash is on the line before, because browsers require the origin on the
+	// last line; an app that relies on the Retriever must leave the origin empty. Empty: no hash.
 	RetrieverHash string
 	Logger        *slog.Logger
 	Now           func() time.Time // the engine's clock; nil: time.Now
 }
 
-// A Renderer is a Sender that puts messages into words before it hands them to the next one: Text for every channel and,
-// for mail, Title and HTML. No variable but the link brings a link, and none a new line; an SMS with an origin ends with
-// "@host #code" (WICG origin-bound one-time codes); the code is read out digit by digit and never part of a title. A
-// message that cannot be put into words is refused for good.
+// A Renderer is a sender that writes the text of each message before it passes it to the next sender: Text for every channel
+// and, for mail, Title and HTML. It guarantees that no variable but the link contains a link, that no variable contains a line
+// end, that an SMS with an origin ends with "@host #code" (WICG origin-bound one-time codes), that voice messages spell the
+// code digit by digit, and that titles do not contain the code. A message that cannot be rendered is a permanent error.
 type Renderer struct {
 	cfg RendererConfig
 	gsm gsmAlphabet
@@ -48,7 +48,7 @@ type Renderer struct {
 
 var retrieverHashPattern = regexp.MustCompile(`^[A-Za-z0-9+/]{11}$`)
 
-// NewRenderer makes a Render, or says what is wrong.
+// NewRenderer returns a Renderer, or an error if the configuration is invalid.
 func NewRenderer(cfg RendererConfig) (*Renderer, error) {
 	if cfg.Next == nil || cfg.Templates == nil {
 		return nil, errors.New("delivery: rendering needs a next sender and templates")
@@ -60,7 +60,7 @@ func NewRenderer(cfg RendererConfig) (*Renderer, error) {
 	return &Renderer{cfg: cfg, gsm: newGSMAlphabet()}, nil
 }
 
-// Send renders and goes on.
+// Send renders the message and passes it to the next sender.
 func (r *Renderer) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	n, encoding, err := r.render(&m)
 	if err != nil {
@@ -73,8 +73,8 @@ func (r *Renderer) Send(ctx context.Context, m watchword.Message) (watchword.Sen
 	return r.cfg.Next.Send(ctx, m)
 }
 
-// CheckMessage is the watchword.Config's CheckMessage: it puts the message into words, asks the next one where that is a
-// Checker, and sends nothing.
+// CheckMessage returns an error if the message cannot be rendered, or if the next sender is a MessageChecker and refuses it. It
+// sends nothing. Use it as CheckMessage of watchword.Config.
 func (r *Renderer) CheckMessage(m watchword.Message) error {
 	if _, _, err := r.render(&m); err != nil {
 		return err
@@ -85,7 +85,8 @@ func (r *Renderer) CheckMessage(m watchword.Message) error {
 	return nil
 }
 
-// render fills in the words, and counts the segments of an SMS. An SMS about a transaction is short enough to be read.
+// render writes the message's text and counts the segments of an SMS. It refuses an SMS about a transaction that is too long
+// to be read carefully.
 func (r *Renderer) render(m *watchword.Message) (segments int, encoding string, err error) {
 	set := r.cfg.Templates.find(m.Purpose, m.Channel, m.Locale)
 	if err := set.render(m, m.ExpiresAt.Sub(r.cfg.Now()), r.cfg.RetrieverHash); err != nil || m.Channel != ChannelSMS {
@@ -98,25 +99,25 @@ func (r *Renderer) render(m *watchword.Message) (segments int, encoding string, 
 	return segments, encoding, nil
 }
 
-// titleData is what a title may show: no code and no link, because titles appear on locked screens.
+// titleData is the data of title templates. It has no code and no link, because titles appear on locked screens.
 type titleData struct {
 	App         string
 	Purpose     string
-	Lang        string      // of the template
-	Minutes     int         // that the code still lives
-	Transaction transaction // what is approved; every row of it must be in the text
+	Lang        string      // language of the template
+	Minutes     int         // until the code expires
+	Transaction transaction // what the person approves; the text must contain every row
 }
 
-// bodyData is what a text may show. Code or Link may be empty, but not both.
+// bodyData is the data of text and HTML templates. Code or Link may be empty, but not both.
 type bodyData struct {
 	titleData
-	Code string // as it is shown or, for voice, spoken
+	Code string // as shown or, for voice, spelled
 	Link string
 }
 
-// render fills Text, Title, HTML and Language.
-func (s *templateSet) render(m *watchword.Message, left time.Duration, hash string) error {
-	data, err := s.templateData(m, left)
+// render sets Text, Title, HTML and Language.
+func (s *templateSet) render(m *watchword.Message, lifetime time.Duration, hash string) error {
+	data, err := s.templateData(m, lifetime)
 	if err != nil {
 		return err
 	}
@@ -154,26 +155,27 @@ var (
 	linkPattern   = regexp.MustCompile(`^https?://[!-~]+$`)
 )
 
-// Errors of messages that cannot be put into words. They are the engine's or the configuration's mistakes.
+// Errors of messages that cannot be rendered. They are mistakes of the engine or the configuration.
 var (
 	errNothingToSend = errors.New("there is neither a code nor a link to send by this channel")
-	errInvalidCode   = errors.New("the code is not of letters and digits")
+	errInvalidCode   = errors.New("the code has characters other than letters and digits")
 	errInvalidLink   = errors.New("the link is not a URL")
 	errInvalidOrigin = errors.New("the origin is not a host name")
 )
 
-// templateData makes the variables harmless. Codes, links and origins are ours: they are refused rather than changed.
-func (s *templateSet) templateData(m *watchword.Message, left time.Duration) (bodyData, error) {
+// templateData returns the variables of the templates, sanitized. Codes, links and origins are not changed but rejected if they
+// are invalid, because they come from the engine.
+func (s *templateSet) templateData(m *watchword.Message, lifetime time.Duration) (bodyData, error) {
 	d := bodyData{Code: m.Code.Reveal(), Link: m.Link.Reveal(), titleData: titleData{
-		App: sanitizeText(m.App, maxAppName), Purpose: sanitizeText(m.Purpose, maxAppName), Lang: s.locale,
-		Minutes: max(1, int((left+time.Minute/2)/time.Minute)),
+		App: sanitizeText(m.App, maxNameLength), Purpose: sanitizeText(m.Purpose, maxNameLength), Lang: s.locale,
+		Minutes: max(1, int((lifetime+time.Minute/2)/time.Minute)),
 	}}
 	var err error
 	if d.Transaction, err = newTransaction(m.Transaction); err != nil {
 		return d, err
 	}
 	if m.Channel == ChannelVoice {
-		d.Link = "" // nobody can open what he hears
+		d.Link = "" // a spoken link cannot be opened
 	}
 	if d.Link != "" {
 		if u, err := url.Parse(d.Link); err != nil || u.Host == "" || !linkPattern.MatchString(d.Link) {
@@ -194,15 +196,15 @@ func (s *templateSet) templateData(m *watchword.Message, left time.Duration) (bo
 	return d, nil
 }
 
-// smsSuffix is the lines that programs read. A browser takes the code from a last line "@host #code" and offers it on that
-// host's pages only.
+// smsSuffix returns the lines for programs. A browser reads the code from a last line "@host #code" and offers it only on pages
+// of that host.
 func smsSuffix(m *watchword.Message, hash string) string {
-	tail := ""
+	suffix := ""
 	if hash != "" {
-		tail += "\n" + hash
+		suffix += "\n" + hash
 	}
 	if m.Origin != "" && !m.Code.IsZero() {
-		tail += "\n@" + m.Origin + " #" + m.Code.Reveal()
+		suffix += "\n@" + m.Origin + " #" + m.Code.Reveal()
 	}
-	return tail
+	return suffix
 }

@@ -6,10 +6,10 @@ import (
 	"unicode"
 )
 
-// sanitizeText makes a variable harmless in a message: one line of letters, digits and a little punctuation, of at most limit
-// characters, in which no phone finds a link. Whatever links, mentions, tags and headers are made of (: / \ @ # < > ? =
-// and control, format and other space characters) becomes a space, and a dot inside a word is
-// followed by one unless the word is a number: "evil.com" reads "evil. com". What is plain already stays as it is.
+// sanitizeText makes an untrusted variable safe to show in a message. The result is one line of letters, digits and basic
+// punctuation, at most limit characters long, in which no phone detects a link. The characters of links, mentions, tags and
+// headers (: / \ @ # < > ? = and control, format and other space characters) become spaces. A space is added after a dot
+// inside a word, unless the word is a number: "evil.com" becomes "evil. com". The function is idempotent.
 func sanitizeText(s string, limit int) string {
 	s = separateDots(strings.Map(sanitizeRune, s))
 	for i := range s {
@@ -19,10 +19,10 @@ func sanitizeText(s string, limit int) string {
 		}
 		limit--
 	}
-	return strings.TrimRight(s, " .") // what follows brings its own full stop
+	return strings.TrimRight(s, " .") // templates write their own full stop
 }
 
-// separateDots puts one space between words, and one behind each dot inside a word that is no number.
+// separateDots joins the words of a text by single spaces and adds a space after each dot inside a word that is not a number.
 func separateDots(s string) string {
 	words := strings.Fields(s)
 	for i, w := range words {
@@ -33,7 +33,7 @@ func separateDots(s string) string {
 	return strings.Join(words, " ")
 }
 
-// decimalPattern is a word with one dot, which stands between two digits, and no letters: 40.00, (3.5%), €1,234.50.
+// decimalPattern matches a word without letters whose only dot is between two digits: 40.00, (3.5%), €1,234.50.
 var decimalPattern = regexp.MustCompile(`^[^\p{L}\p{M}.]*[0-9]\.[0-9][^\p{L}\p{M}.]*$`)
 
 func sanitizeRune(r rune) rune {

@@ -20,21 +20,22 @@ var embeddedTemplates embed.FS
 const (
 	defaultPurpose = "default"
 	defaultLocale  = "en"
-	defaultChannel = "sms" // whose words serve channels that have none of their own
+	defaultChannel = "sms" // whose templates serve channels without templates
 )
 
-// Templates are the words of messages, by purpose, channel and locale. A folder of templates holds
+// Templates are the texts of messages, by purpose, channel and locale. A folder of templates contains
 //
-//	{channel}.tmpl                     what all locales share: the layout of mails
-//	default/{channel}.{locale}.tmpl    the words
-//	{purpose}/{channel}.{locale}.tmpl  other words for one purpose
+//	{channel}.tmpl                     blocks that all locales share, such as the layout of mails
+//	default/{channel}.{locale}.tmpl    the texts
+//	{purpose}/{channel}.{locale}.tmpl  texts for one purpose
 //
-// each a file of {{define}} blocks that are read in this order, so that a later file replaces single blocks of an earlier
-// one. "text" is executed for every channel and, where they are defined, "title" and "html".
+// Each file consists of {{define}} blocks. The files are read in this order, so that a later file can replace single blocks of
+// an earlier one. The block "text" is executed for every channel. For email the block "title" and, if it is defined, "html" are
+// executed too.
 //
-// Each purpose and channel has the languages that there are files for, and of them the message gets the one that serves
-// its locale, else English. A purpose without files falls back to default. Mail and voice have words of their own only;
-// any other channel falls back to sms.
+// A purpose and channel has the languages that there are files for. A message gets the language that matches its locale, or
+// English. A purpose without files uses default. The channels email and voice have their own texts; any other channel
+// without files uses those of sms.
 type Templates struct {
 	sets     map[templateKey]*templateSet
 	purposes map[string]bool
@@ -52,9 +53,9 @@ type templateSet struct {
 	html   *htmltemplate.Template // nil: no HTML
 }
 
-// LoadTemplates reads the built-in templates and, over them, a folder with the same structure; nil: none. Every
-// template is executed with sample data in every combination of code, link, transaction and origin. The error lists
-// everything that is wrong.
+// LoadTemplates loads the built-in templates and, if folder is not nil, replaces blocks by those of a folder with the same
+// structure. It executes every template with sample data, with and without code, link and transaction. The error lists every
+// problem.
 func LoadTemplates(folder fs.FS) (*Templates, error) {
 	builtIn, err := fs.Sub(embeddedTemplates, "templates")
 	if err != nil {
@@ -91,7 +92,7 @@ func LoadTemplates(folder fs.FS) (*Templates, error) {
 	return t, nil
 }
 
-// buildMatchers finds the languages of every purpose and channel.
+// buildMatchers makes the language matcher of every purpose and channel.
 func (t *Templates) buildMatchers() (problems []error) {
 	t.matchers = map[matcherKey]*languages.Matcher{}
 	for purpose := range t.purposes {
@@ -111,7 +112,8 @@ func (t *Templates) buildMatchers() (problems []error) {
 	return problems
 }
 
-// templateChannels lists the channels whose words serve a channel. Those of an SMS have no title, and are not written to be heard.
+// templateChannels returns the channels whose templates serve a channel. Mail and voice never use those of sms, which have no
+// title and are not written to be heard.
 func templateChannels(channel string) []string {
 	switch channel {
 	case ChannelEmail, ChannelVoice, defaultChannel:
@@ -133,7 +135,7 @@ func parseTemplateName(name string) (purpose, channel, locale string, ok bool) {
 	return parts[1], parts[2], parts[3], true
 }
 
-// A templateLoader collects the files' texts, of one name those of the built-in file first.
+// A templateLoader collects the texts of files by name, the built-in text first.
 type templateLoader struct {
 	files    map[string][]string
 	problems []error
@@ -157,7 +159,7 @@ func (l *templateLoader) readFolder(folder fs.FS) {
 	}
 }
 
-// parseSet puts one purpose's words over the default ones and those over the layout.
+// parseSet parses the layout, the default texts and the purpose's texts, so that later blocks replace earlier ones.
 func (l *templateLoader) parseSet(name, purpose, channel, locale string) (*templateSet, error) {
 	texts := append([]string{}, l.files[channel+".tmpl"]...)
 	texts = append(texts, l.files[defaultPurpose+"/"+channel+"."+locale+".tmpl"]...)
@@ -183,8 +185,8 @@ func (l *templateLoader) parseSet(name, purpose, channel, locale string) (*templ
 	return set, nil
 }
 
-// find returns the words for a message. The reader's language matters more than words made for the channel, and those
-// more than words made for the purpose.
+// find returns the templates of a message. The reader's language takes precedence over templates of the channel, and those over
+// templates of the purpose.
 func (t *Templates) find(purpose, channel, locale string) *templateSet {
 	if !t.purposes[purpose] {
 		purpose = defaultPurpose
@@ -203,5 +205,5 @@ func (t *Templates) find(purpose, channel, locale string) *templateSet {
 			}
 		}
 	}
-	return nil // cannot be: each of the three has default words in English, and a choice is of a set
+	return nil // unreachable: sms, voice and email have default templates in English, and a match is a language that exists
 }

@@ -96,7 +96,7 @@ func (s *breakerServers) wantDecision(app string, dry bool, block string, sent i
 		right, all := 0, 0
 		for _, n := range s.nodes {
 			right += strings.Count(n.log.String(), found)
-			all += strings.Count(n.log.String(), `number prefix is sent to, but hardly verified","app":"`+app+`"`)
+			all += strings.Count(n.log.String(), `number prefix has too few verifications","app":"`+app+`"`)
 		}
 		return fmt.Sprintf("%d with the true number, %d in all", right, all)
 	})

@@ -1,4 +1,4 @@
-// Package counterstest holds implementations of delivery.Counters to their promises.
+// Package counterstest is the conformance suite of delivery.Counters. The test of an implementation calls Run.
 package counterstest
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// Run tests counters. Nodes are clients of one and the same state, as several processes would have them; at least one. They
-// may hold what earlier tests counted: each test uses apps of its own.
+// Run tests an implementation of delivery.Counters. The nodes, at least one, are clients of the same state, as in several
+// processes. The state need not be empty: each test uses app ids of its own.
 func Run(t *testing.T, nodes ...delivery.Counters) {
 	s := &suite{nodes: nodes}
 	for _, test := range []struct {
@@ -24,14 +24,14 @@ func Run(t *testing.T, nodes ...delivery.Counters) {
 	}{
 		{"all nodes see what each counts", s.testNodesShareCounts},
 		{"concurrent batches are all counted", s.testConcurrentBatchesAllCount},
-		{"a batch counts once under its name", s.testBatchCountsOncePerID},
-		{"apps and keys are apart", s.testAppsAndKeysAreSeparate},
-		{"a count of zero only asks", s.testZeroCountOnlyReads},
-		{"old slots are forgotten", s.testOldSlotsAreForgotten},
-		{"keys are forgotten", s.testKeysExpire},
+		{"a batch counts once", s.testBatchCountsOncePerID},
+		{"apps and keys are separate", s.testAppsAndKeysAreSeparate},
+		{"a zero count only reads", s.testZeroCountOnlyReads},
+		{"old slots are removed", s.testOldSlotsAreForgotten},
+		{"keys expire", s.testKeysExpire},
 		{"keys are bounded", s.testKeysAreBounded},
-		{"a key is refused once and counted anew", s.testRefusedKeyCountsAnew},
-		{"one of concurrent refusals is the first", s.testOneConcurrentRefusalWins},
+		{"a refused key is counted from zero", s.testRefusedKeyCountsAnew},
+		{"one of concurrent refusals succeeds", s.testOneConcurrentRefusalWins},
 		{"a refusal ends", s.testRefusalExpires},
 	} {
 		t.Run(test.name, test.run)
@@ -43,7 +43,7 @@ type suite struct {
 	ids   atomic.Int64
 }
 
-// newID is one that nobody has used.
+// newID returns a unique id, for apps and batches.
 func (s *suite) newID() string { return fmt.Sprintf("n%d-%d", time.Now().UnixNano(), s.ids.Add(1)) }
 
 func (s *suite) batch(counts ...delivery.Count) delivery.Batch {
@@ -142,12 +142,12 @@ func (s *suite) testOldSlotsAreForgotten(t *testing.T) {
 	s.requireCounts(t, app, "a", delivery.Count{Key: "a", Slot: 5, Sent: 2}, delivery.Count{Key: "a", Slot: 6, Sent: 3})
 }
 
-// waitFor waits until something holds.
-func waitFor(t *testing.T, what string, holds func() bool) {
+// waitFor waits up to 20 seconds until the condition holds, and fails the test with the message otherwise.
+func waitFor(t *testing.T, message string, condition func() bool) {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatal(what)
+			t.Fatal(message)
 		}
 	}
 }
@@ -188,7 +188,7 @@ func (s *suite) requireRefuse(t *testing.T, c delivery.Counters, app, key string
 	}
 }
 
-// requireRefused expects that all nodes know these keys to be refused, for an hour or less.
+// requireRefused checks that all nodes return exactly these keys as refused, for an hour or less.
 func (s *suite) requireRefused(t *testing.T, app string, keys ...string) {
 	t.Helper()
 	for i, node := range s.nodes {

@@ -125,7 +125,7 @@ func TestOpenRequiresDevelopmentAndBareURL(t *testing.T) {
 		dev  bool
 		want string
 	}{
-		{"inbox:", false, "development only"},
+		{"inbox:", false, "in development only"},
 		{"inbox:x", true, "nothing follows"},
 		{"inbox://host", true, "nothing follows"},
 		{"inbox:?to=x", true, "nothing follows"},

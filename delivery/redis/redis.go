@@ -1,8 +1,9 @@
-// Package redis keeps delivery.Counters on Redis 7 or Valkey, where any number of processes count together: single, behind
-// Sentinel, or on a Cluster. Each method is one script and one round trip, and its time is the server's.
+// Package redis implements delivery.Counters on Redis 7 or Valkey, so that any number of processes share their counts. It works
+// with a single server, with Sentinel and on a Cluster. Each method runs one script in one round trip and uses the server's
+// clock.
 //
-// What belongs to an app carries one hash tag, {prefix:counts:app}, and so lives on one node of a Cluster: a hash of a
-// few kilobytes at most for each key that is counted, and two sorted sets. All of it expires.
+// The keys of an app have the hash tag {prefix:counts:app}, so they are on one node of a Cluster: a hash of a few kilobytes for
+// each counted key, and two sorted sets. All keys expire.
 package redis
 
 import (
@@ -28,7 +29,7 @@ var (
 	refusedSource string
 )
 
-// Counters are delivery.Counters on Redis. Safe for concurrent use.
+// Counters implement delivery.Counters on Redis. They are safe for concurrent use.
 type Counters struct {
 	client  redis.UniversalClient
 	prefix  string
@@ -40,8 +41,8 @@ type Counters struct {
 
 var _ delivery.Counters = (*Counters)(nil)
 
-// New makes counters whose keys begin with the prefix, "watchword" say. Nothing is sent to the server. Counters with the same
-// prefix count together.
+// New returns counters whose keys on Redis begin with the prefix, for example "watchword". Counters with the same prefix share
+// their counts. New does not connect.
 func New(client redis.UniversalClient, prefix string) (*Counters, error) {
 	if prefix == "" || strings.ContainsAny(prefix, ":{}") {
 		return nil, errors.New("delivery: the prefix of keys on Redis must not be empty or contain colons or braces")
@@ -50,12 +51,12 @@ func New(client redis.UniversalClient, prefix string) (*Counters, error) {
 		add: script.NewTimed(addSource), refuse: script.NewTimed(refuseSource), refused: script.NewTimed(refusedSource)}, nil
 }
 
-// What an app's keys on Redis are called, behind the hash tag.
+// Names of an app's keys on Redis, after the hash tag.
 const (
-	batchKey   = "=" // and the name of a batch
+	batchKey   = "=" // followed by the ID of a batch
 	keysKey    = "keys"
 	refusedKey = "refused"
-	countsKey  = "of:" // and the key that is counted
+	countsKey  = "of:" // followed by the counted key
 )
 
 func (c *Counters) appKey(app, name string) string {
@@ -139,7 +140,7 @@ func (c *Counters) Refused(ctx context.Context, app string) (map[string]time.Dur
 
 var errReply = errors.New("delivery: redis: unexpected reply")
 
-// parseList reads a list.
+// parseList converts the reply of a script to a list.
 func parseList(reply any, err error) ([]any, error) {
 	if err != nil {
 		return nil, wrapError(err)
@@ -151,5 +152,5 @@ func parseList(reply any, err error) ([]any, error) {
 	return list, nil
 }
 
-// wrapError repeats nothing of the server's, which may repeat a command.
+// wrapError leaves out the server's text, which may quote a command.
 func wrapError(err error) error { return fmt.Errorf("delivery: redis: %w", script.Reason(err)) }

@@ -14,13 +14,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// idPattern is what a message's id must look like to be the left side of a Message-ID (RFC 5322 §3.6.4).
+// idPattern matches message ids that can be the left side of a Message-ID (RFC 5322 §3.6.4).
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// composeMail makes the mail: from the configured sender, to the one recipient, the plain text before the HTML.
+// composeMail returns the mail: from the configured sender, to one recipient, with the plain text before the HTML.
 func (s *sender) composeMail(m watchword.Message) (*mail.Msg, error) {
 	if m.Channel != delivery.ChannelEmail {
-		return nil, outbound.Failure("mail carries the channel email only")
+		return nil, outbound.Failure("smtp supports the channel email only")
 	}
 	if to, err := s.canonical(delivery.ChannelEmail, m.To); err != nil || to.Value != m.To {
 		return nil, outbound.Failure("the recipient is not one canonical address")
@@ -38,7 +38,7 @@ func (s *sender) composeMail(m watchword.Message) (*mail.Msg, error) {
 	out.Subject(toOneLine(m.Title))
 	out.SetDateWithValue(s.now())
 	out.SetMessageIDWithValue(m.ID + from.Address[strings.LastIndexByte(from.Address, '@'):])
-	out.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834 §5: vacation messages stay away
+	out.SetGenHeader("Auto-Submitted", "auto-generated") // suppresses automatic replies, RFC 3834 §5
 	out.SetBodyString(mail.TypeTextPlain, m.Text)
 	if m.HTML != "" {
 		out.AddAlternativeString(mail.TypeTextHTML, m.HTML)
@@ -46,7 +46,7 @@ func (s *sender) composeMail(m watchword.Message) (*mail.Msg, error) {
 	return out, nil
 }
 
-// toOneLine makes a header's text of whatever came: control characters and line ends of every alphabet become spaces.
+// toOneLine replaces control characters and Unicode line ends by spaces, for use in a header.
 func toOneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
@@ -56,6 +56,7 @@ func toOneLine(text string) string {
 	}, text)
 }
 
+// isASCII reports whether a text has only ASCII characters.
 func isASCII(text string) bool {
 	for i := range len(text) {
 		if text[i] >= utf8.RuneSelf {

@@ -12,21 +12,21 @@ import (
 )
 
 const (
-	commandTimeout = 10 * time.Second // of connecting, and again of sending; the context may end them earlier
-	maxIdle        = 4                // connections that are kept open for the next mail
-	maxIdleTime    = 30 * time.Second // after that a server may have hung up
+	commandTimeout = 10 * time.Second // of connecting, and again of sending; the context may end earlier
+	maxIdle        = 4                // idle connections that are kept for reuse
+	maxIdleTime    = 30 * time.Second // older idle connections are closed, since the server may have closed them
 )
 
-// A connection is one to the server, past its greeting, TLS and authentication. It carries one mail at a time.
+// A connection is an authenticated connection to the server. It sends one mail at a time.
 type connection struct {
-	client       *mail.Client // for this connection alone: go-mail changes it while it authenticates
+	client       *mail.Client // not shared: go-mail changes it during authentication
 	smtp         *gosmtp.Client
 	raw          net.Conn
-	stopWatching func() bool // stops watching the context; false if it has ended and the connection with it
+	stopWatching func() bool // stops watching the context; false if the context has ended, which closed the connection
 	lastUsed     time.Time
 }
 
-// closeOnCancel hangs up when the context ends, which go-mail does not look at while it sends.
+// closeOnCancel closes the connection when the context ends, because go-mail does not watch the context while it sends.
 func (c *connection) closeOnCancel(ctx context.Context) {
 	c.stopWatching = context.AfterFunc(ctx, func() { _ = c.raw.Close() })
 }
@@ -35,11 +35,11 @@ func (c *connection) send(m *mail.Msg, utf8 bool) error {
 	if offered, _ := c.smtp.Extension("SMTPUTF8"); utf8 && !offered {
 		return errNoUTF8
 	}
-	c.smtp.SkipSMTPUTF8(!utf8) // where it is not needed, the next server need not have it
+	c.smtp.SkipSMTPUTF8(!utf8) // if it is not needed, the next server need not support it
 	return c.client.SendWithSMTPClient(c.smtp, m)
 }
 
-// acquire returns one that was kept, or a new one.
+// acquire returns an idle connection or a new one.
 func (s *sender) acquire(ctx context.Context) (c *connection, reused bool, err error) {
 	if c := s.takeIdle(); c != nil {
 		c.closeOnCancel(ctx)
@@ -49,6 +49,7 @@ func (s *sender) acquire(ctx context.Context) (c *connection, reused bool, err e
 	return c, false, err
 }
 
+// takeIdle removes and returns an idle connection, or returns nil. It closes connections that were idle for too long.
 func (s *sender) takeIdle() *connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +65,7 @@ func (s *sender) takeIdle() *connection {
 	return nil
 }
 
-// release keeps a healthy connection for the next mail, and closes any other.
+// release keeps a healthy connection for reuse and closes any other.
 func (s *sender) release(c *connection, healthy bool) {
 	if !c.stopWatching() || !healthy {
 		_ = c.raw.Close()
@@ -87,7 +88,7 @@ func (s *sender) connect(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	if c.smtp, err = c.client.DialToSMTPClientWithContext(ctx); err != nil {
-		if c.raw != nil { // go-mail leaves it open when the greeting, TLS or authentication fails
+		if c.raw != nil { // go-mail does not close it when the greeting, TLS or authentication fails
 			c.stopWatching()
 			_ = c.raw.Close()
 		}
@@ -96,7 +97,7 @@ func (s *sender) connect(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// newClient sets go-mail up. The connection is dialled here, TLS included, so that it can be hung up at any time.
+// newClient configures go-mail. The dial function does the TLS handshake itself, so that the connection can be closed at any time.
 func (s *sender) newClient(ctx context.Context, c *connection) (*mail.Client, error) {
 	dial := func(dialCtx context.Context, network, _ string) (net.Conn, error) {
 		// go-mail's own address lacks the brackets of IPv6.
@@ -124,7 +125,7 @@ func (s *sender) newClient(ctx context.Context, c *connection) (*mail.Client, er
 
 func (s *settings) tlsPolicy() mail.TLSPolicy {
 	switch {
-	case s.implicitTLS: // nothing is left to do after the handshake
+	case s.implicitTLS: // dial has done the handshake
 		return mail.NoTLS
 	case s.startTLS:
 		return mail.TLSMandatory

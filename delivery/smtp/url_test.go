@@ -41,8 +41,8 @@ func TestOpenChecksURLs(t *testing.T) {
 		{"smtp://mail.example.com?from=acme", "parameter from"},
 		{"smtp://mail.example.com?from=a@b.example,c@d.example", "parameter from"},
 		{"smtp://mail.example.com?from=j%C3%BCrgen@acme.example", "parameter from"},
-		{"smtp://mail.example.com?from=a@b.example&from=c@d.example", "unknown or there twice"},
-		{"smtp://mail.example.com?from=a@b.example&tls=none", "unknown or there twice"},
+		{"smtp://mail.example.com?from=a@b.example&from=c@d.example", "unknown or repeated"},
+		{"smtp://mail.example.com?from=a@b.example&tls=none", "unknown or repeated"},
 		{"smtp://mail.example.com?from=a%zz@b.example", "escaped"},
 		{"smtp://user@mail.example.com?from=a@b.example", "needs a password"},
 		{"smtp://:pass@mail.example.com?from=a@b.example", "needs a password"},
@@ -141,6 +141,6 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// delivery: smtps: a parameter is unknown or there twice: there are from, starttls and password_without_tls
+	// delivery: smtps: a parameter is unknown or repeated: the parameters are from, starttls and password_without_tls
 	// the parameter from is not an address like noreply@acme.example or ACME <noreply@acme.example>
 }

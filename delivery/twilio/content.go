@@ -14,16 +14,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// A contentTemplate is a template that Twilio keeps, approved by WhatsApp, and what stands for its variables.
+// A contentTemplate is a message template stored at Twilio and approved by WhatsApp, with the values of its variables.
 type contentTemplate struct {
-	sid       string // HX...; empty: none
+	sid       string // HX...; empty: no template
 	variables []variable
 }
 
-// A variable is one of the template's, and the name of what stands for it.
+// A variable is a variable of the template, and the kind of its value.
 type variable struct{ name, value string }
 
-// What a variable can be. The text is the whole message as other channels have it, in one line.
+// Kinds of values. The text is the whole message of other channels, in one line.
 const (
 	valueApp         = "app"
 	valueCode        = "code"
@@ -35,12 +35,12 @@ const (
 
 var variableValues = []string{valueApp, valueCode, valueLink, valueMinutes, valueText, valueTransaction}
 
-// defaultVariables are those of WhatsApp's own templates for authentication.
+// defaultVariables fit WhatsApp's own authentication templates.
 const defaultVariables = "1:" + valueCode
 
 var variablePattern = regexp.MustCompile(`^([A-Za-z0-9_]{1,32}):([a-z]+)$`)
 
-// parse reads content_variables: 1:code,2:minutes.
+// parse parses the parameter content_variables, such as 1:code,2:minutes.
 func (c *contentTemplate) parse(text string) (problems []error) {
 	if c.sid != "" && !contentPattern.MatchString(c.sid) {
 		problems = append(problems, errors.New("the parameter content_sid is not the sid of a content template (HX...)"))
@@ -70,16 +70,16 @@ func (c *contentTemplate) hasVariable(value string) bool {
 	return slices.ContainsFunc(c.variables, func(v variable) bool { return v.value == value })
 }
 
-// errHidesTransaction is about a template that would have something approved unseen.
+// errHidesTransaction means that the person would approve a transaction without seeing it.
 const errHidesTransaction outbound.Failure = "content_variables has neither transaction nor text"
 
-// hidesTransaction reports whether the template would not show the transaction of a message.
+// hidesTransaction reports whether a message has a transaction that the template does not show.
 func (c *contentTemplate) hidesTransaction(m watchword.Message) bool {
 	return len(m.Transaction) > 0 && !c.hasVariable(valueTransaction) && !c.hasVariable(valueText)
 }
 
-// encodeVariables writes the variables as JSON.
-func (c *contentTemplate) encodeVariables(m watchword.Message, left time.Duration) (string, error) {
+// encodeVariables returns the variables as JSON.
+func (c *contentTemplate) encodeVariables(m watchword.Message, lifetime time.Duration) (string, error) {
 	if c.hidesTransaction(m) {
 		return "", permanentError(errHidesTransaction)
 	}
@@ -87,23 +87,23 @@ func (c *contentTemplate) encodeVariables(m watchword.Message, left time.Duratio
 	if err != nil {
 		return "", permanentError("the transaction cannot be shown as it is")
 	}
-	has := map[string]string{
-		valueApp: m.App, valueCode: m.Code.Reveal(), valueLink: m.Link.Reveal(), valueMinutes: strconv.Itoa(roundToMinutes(left)),
-		valueText: strings.Join(strings.Fields(m.Text), " "), // no variable may have a line end
+	texts := map[string]string{
+		valueApp: m.App, valueCode: m.Code.Reveal(), valueLink: m.Link.Reveal(), valueMinutes: strconv.Itoa(roundToMinutes(lifetime)),
+		valueText: strings.Join(strings.Fields(m.Text), " "), // variables must not contain line ends
 	}
 	if transaction == "" {
-		transaction = "-" // nor be empty
+		transaction = "-" // variables must not be empty
 	}
-	has[valueTransaction] = transaction
+	texts[valueTransaction] = transaction
 	out := map[string]string{}
 	for _, v := range c.variables {
-		if out[v.name] = has[v.value]; out[v.name] == "" {
-			return "", permanentError("the content has a variable for something that this message has not, such as a code or a link")
+		if out[v.name] = texts[v.value]; out[v.name] == "" {
+			return "", permanentError("the template has a variable without a value in this message, such as a code or a link")
 		}
 	}
 	text, err := json.Marshal(out)
 	return string(text), err
 }
 
-// roundToMinutes are rounded, and at least one.
-func roundToMinutes(left time.Duration) int { return max(1, int((left+time.Minute/2)/time.Minute)) }
+// roundToMinutes rounds to whole minutes, at least one.
+func roundToMinutes(d time.Duration) int { return max(1, int((d+time.Minute/2)/time.Minute)) }

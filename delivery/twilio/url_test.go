@@ -25,16 +25,16 @@ func TestOpenChecksURLs(t *testing.T) {
 		{"twilio://sid:token@/?from=ACME&base_url=ftp://localhost", true, "loopback in development only"},
 		{"twilio://sid:token@/?from=ACME&base_url=http://localhost/path", true, "loopback in development only"},
 		{"twilio://sid:token@/", false, "from or messaging_service is missing"},
-		{"twilio://sid:token@/?from=", false, "unknown, empty or there twice"},
-		{"twilio://sid:token@/?from=A&from=B", false, "unknown, empty or there twice"},
-		{"twilio://sid:token@/?from=A&form=B", false, "unknown, empty or there twice"},
+		{"twilio://sid:token@/?from=", false, "unknown, empty or repeated"},
+		{"twilio://sid:token@/?from=A&from=B", false, "unknown, empty or repeated"},
+		{"twilio://sid:token@/?from=A&form=B", false, "unknown, empty or repeated"},
 		{"twilio://sid:token@/?from=a%0Ab", false, "neither a number"},
 		{"twilio://sid:token@/?messaging_service=a/b", false, "not a sid"},
 		{"twilio://sid:token@/?from=A&status_callback=http://v.example.com", false, "not an https URL"},
 		{"twilio://sid:token@/?from=A&status_callback=https://u:p@v.example.com", false, "not an https URL"},
-		{"twilio://sid:token@host/?from=A", false, "nothing but a /"},
-		{"twilio://sid:token@/path?from=A", false, "nothing but a /"},
-		{"twilio://sid:token@/?from=A#x", false, "nothing but a /"},
+		{"twilio://sid:token@host/?from=A", false, "only a / is allowed"},
+		{"twilio://sid:token@/path?from=A", false, "only a / is allowed"},
+		{"twilio://sid:token@/?from=A#x", false, "only a / is allowed"},
 		{"twilio://sid@/?from=A", false, "sid and token are missing"},
 		{"twilio://:token@/?from=A", false, "sid and token are missing"},
 		{"twilio:///?from=A", false, "sid and token are missing"},
@@ -88,7 +88,7 @@ func TestOpenReportsParametersThatChannelNeeds(t *testing.T) {
 
 func TestOpenReportsEveryProblemWithoutSecrets(t *testing.T) {
 	_, err := providers.Open(t.Context(), "twilio://sid:hunter2@hunter3/?hunter4=hunter5&status_callback=hunter6&base_url=hunter7", delivery.Environment{})
-	for _, want := range []string{"unknown", "from or messaging_service", "https URL", "loopback", "nothing but a /"} {
+	for _, want := range []string{"unknown", "from or messaging_service", "https URL", "loopback", "only a / is allowed"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
 		}

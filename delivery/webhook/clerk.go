@@ -7,9 +7,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-const errVoiceUnsupported outbound.Failure = "this format knows no calls"
+const errVoiceUnsupported outbound.Failure = "this format does not support voice"
 
-// clerkEvent is what a receiver of Clerk's sms.created and email.created events understands.
+// A clerkEvent is the payload of Clerk's sms.created and email.created events.
 type clerkEvent struct {
 	Object     string          `json:"object"`
 	Type       string          `json:"type"`
@@ -26,7 +26,7 @@ type clerkAttributes struct {
 	} `json:"http_request"`
 }
 
-// clerkMessage is what both kinds of data have in common.
+// clerkMessage has the fields that both kinds of data have in common.
 type clerkMessage struct {
 	Object           string      `json:"object"`
 	ID               string      `json:"id"`
@@ -78,7 +78,7 @@ func clerkFormat(m watchword.Message, now time.Time) (any, error) {
 		out.Type = "email.created"
 		out.Data = clerkEmail{
 			clerkMessage: newClerkMessage(m, "email"),
-			FromName:     "noreply", // a local part; the receiver puts its own domain behind it
+			FromName:     "noreply", // a local part; the receiver adds its domain
 			To:           m.To, Subject: m.Title, Body: m.HTML, BodyPlain: m.Text,
 		}
 	default:

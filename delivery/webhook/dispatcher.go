@@ -17,60 +17,61 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// An Endpoint wants to hear of events.
+// An Endpoint is a URL that receives events.
 type Endpoint struct {
-	// URL is https://host/path?secret=whsec_..., spelled like a sender's or without webhook+ in front. Two secrets
-	// sign twice, while one replaces the other.
+	// URL is https://host/path?secret=whsec_...; the scheme may have the prefix webhook+, as in a sender's URL. With two secrets
+	// each request has two signatures, so that a receiver can change from one secret to the other.
 	URL watchword.Code
-	// Types are the events that it gets: names, or beginnings such as challenge.*; none: every event.
+	// Types are the types of events that the endpoint receives: names, or patterns such as challenge.*. Empty: all.
 	Types []string
 }
 
-// An DispatcherConfig says who hears of events, and how stubbornly. Zero values are usable.
+// A DispatcherConfig configures a Dispatcher. The zero value of each field selects its default.
 type DispatcherConfig struct {
 	Endpoints   []Endpoint
 	Environment delivery.Environment
 
-	MaxPending   int           // events that may wait for one endpoint, 8 MiB of them at most; beyond, its oldest is dropped; zero: 10,000
-	Backoff      time.Duration // the longest wait before the second try; it doubles with each, up to 4 hours; zero: 5 seconds
-	DrainTimeout time.Duration // how long Run goes on after its context has ended; zero: 5 seconds
+	MaxPending   int           // most pending events of one endpoint, of 8 MiB together; then the oldest is dropped; zero: 10,000
+	Backoff      time.Duration // longest delay before the second try; it doubles with each try, up to 4 hours; zero: 5 seconds
+	DrainTimeout time.Duration // how long Run continues after its context has ended; zero: 5 seconds
 
-	Jitter func(limit time.Duration) time.Duration // a wait from zero up to limit; nil: uniformly random
+	Jitter func(limit time.Duration) time.Duration // returns a delay from zero up to limit; nil: uniformly random
 }
 
 const (
 	maxBackoff  = 4 * time.Hour
-	retryPeriod = 3 * 24 * time.Hour // after an event happened
+	retryPeriod = 3 * 24 * time.Hour // after the event
 )
 
-// Dispatcher tells endpoints what happened, as Standard Webhooks 1.0 says: each event is posted to each endpoint that wants
-// it, signed, and tried again for three days with the same id. What waits is in the process's memory and ends with it.
-// Endpoints do not wait for one another; each gets one event at a time, in the order of their happening but for those
-// that have to be tried again.
+// A Dispatcher posts events to endpoints, signed according to Standard Webhooks 1.0. It posts each event to each endpoint whose
+// Types match, and retries for three days with the same id. Pending events are in memory and are lost when the process ends.
 //
-// 2xx: taken. 408, 425, 429, 5xx, silence and a broken connection: again, later, and nothing at all before Retry-After.
-// 410: the endpoint gets nothing any more until the process starts again. Anything else, a redirect included: never.
+// Endpoints are independent of each other. Each gets one event at a time, in the order of the events except for retries.
+//
+// A 2xx answer means that the endpoint has accepted the event. The statuses 408, 425, 429 and 5xx, time-outs and broken connections
+// are temporary: the event is retried, and Retry-After delays all events of the endpoint. After a 410 the endpoint gets no more
+// events until the process restarts. Every other status, including redirects, is permanent: the event is not retried.
 type Dispatcher struct {
 	cfg       DispatcherConfig
 	endpoints []*endpoint
 }
 
-// NewDispatcher makes Events, or reports everything that is wrong with any endpoint.
+// NewDispatcher returns a Dispatcher, or an error that lists every problem of every endpoint.
 func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 	cfg.setDefaults()
-	s := &Dispatcher{cfg: cfg}
+	d := &Dispatcher{cfg: cfg}
 	var problems []error
-	for i, wanted := range cfg.Endpoints {
-		e, err := newEndpoint(i, wanted, &s.cfg)
+	for i, config := range cfg.Endpoints {
+		e, err := newEndpoint(i, config, &d.cfg)
 		if err != nil {
 			problems = append(problems, err)
 		}
-		s.endpoints = append(s.endpoints, e)
+		d.endpoints = append(d.endpoints, e)
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return s, nil
+	return d, nil
 }
 
 func (c *DispatcherConfig) setDefaults() {
@@ -89,30 +90,31 @@ func (c *DispatcherConfig) setDefaults() {
 	}
 }
 
-// retryDelay is how long to wait after so many tries: the half of a doubling limit, and a random part of the other half.
+// retryDelay returns the delay after a number of tries: half of a limit that doubles with each try, plus a random part of the
+// other half.
 func (c *DispatcherConfig) retryDelay(tries int) time.Duration {
 	half := min(c.Backoff<<min(tries-1, 16), maxBackoff) / 2
 	return half + c.Jitter(half)
 }
 
-// parseEndpoint reads an endpoint's URL like a sender's; its errors hold no part of it.
+// parseEndpoint parses an endpoint's URL like a sender's. Errors contain no part of the URL.
 func parseEndpoint(text string, env delivery.Environment) (settings, error) {
 	if text == "" {
 		return settings{}, errors.New("missing")
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return settings{}, errors.New("the URL cannot be parsed") // url.Error holds it
+		return settings{}, errors.New("the URL cannot be parsed") // url.Error contains the URL
 	}
 	s, err := parseURL(u, env.Development)
 	err = errors.Join(err, env.CheckHost(u.Hostname()))
 	if u.Query().Has("format") {
-		err = errors.Join(err, errors.New("the parameter format is for messages; events have one form"))
+		err = errors.Join(err, errors.New("the parameter format is for messages; events have one format"))
 	}
 	return s, err
 }
 
-// eventPayload is an event on the wire. What it does not have is left out.
+// An eventPayload is the JSON form of an event. Empty fields are omitted.
 type eventPayload struct {
 	Type      string    `json:"type"`
 	Timestamp time.Time `json:"timestamp"` // of the event
@@ -132,16 +134,16 @@ type eventData struct {
 	Metadata    map[string]string `json:"metadata,omitempty"`
 }
 
-// HandleEvent takes an engine's event. It waits for nobody: it is made for watchword.Config.Events.
-func (s *Dispatcher) HandleEvent(ctx context.Context, ev watchword.Event) {
+// HandleEvent queues an event for the endpoints. It does not block. Use it as Events of watchword.Config.
+func (d *Dispatcher) HandleEvent(ctx context.Context, ev watchword.Event) {
 	p := pendingEvent{eventType: ev.Type}
-	for _, e := range s.endpoints {
+	for _, e := range d.endpoints {
 		if !e.types.matches(ev.Type) {
 			continue
 		}
 		if p.body == nil {
-			if err := s.encode(&p, ev); err != nil {
-				s.cfg.Environment.Logger.ErrorContext(ctx, "an event cannot be written", "type", ev.Type, "error", err)
+			if err := d.encode(&p, ev); err != nil {
+				d.cfg.Environment.Logger.ErrorContext(ctx, "event encoding failed", "type", ev.Type, "error", err)
 				return
 			}
 		}
@@ -149,38 +151,38 @@ func (s *Dispatcher) HandleEvent(ctx context.Context, ev watchword.Event) {
 	}
 }
 
-// encode makes what every endpoint gets of an event: the same id and the same bytes.
-func (s *Dispatcher) encode(p *pendingEvent, ev watchword.Event) error {
+// encode sets the id, body and times of a pending event. They are the same for every endpoint.
+func (d *Dispatcher) encode(p *pendingEvent, ev watchword.Event) error {
 	var id [16]byte
-	if _, err := io.ReadFull(s.cfg.Environment.Random, id[:]); err != nil {
+	if _, err := io.ReadFull(d.cfg.Environment.Random, id[:]); err != nil {
 		return err
 	}
 	body, err := json.Marshal(eventPayload{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: eventData{
 		App: ev.App, ChallengeID: ev.ChallengeID, Strategy: ev.Strategy, Purpose: ev.Purpose, Subject: ev.Subject,
 		Channel: ev.Channel, Provider: ev.Provider, Factor: ev.Factor, Limit: ev.Limit, Metadata: ev.Metadata}})
-	now := s.cfg.Environment.Now()
+	now := d.cfg.Environment.Now()
 	p.id, p.body, p.due, p.giveUpAt = "evt_"+base64.RawURLEncoding.EncodeToString(id[:]), body, now, now.Add(retryPeriod)
 	return err
 }
 
-// Run tells the endpoints until the context ends; then each event that still waits is tried once more, as far as the
-// time to drain allows. The error says how many were lost. Run it once.
-func (s *Dispatcher) Run(ctx context.Context) error {
-	posting, stop := context.WithCancel(context.WithoutCancel(ctx))
+// Run posts events until the context ends. Then it tries each pending event once more, within DrainTimeout. The error says how
+// many events were lost. Call Run only once.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	postCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	var workers sync.WaitGroup
 	var lost atomic.Int64
-	for _, e := range s.endpoints {
+	for _, e := range d.endpoints {
 		workers.Go(func() {
-			e.run(ctx, posting)
-			lost.Add(e.drainOnce(posting))
+			e.run(ctx, postCtx)
+			lost.Add(e.drainOnce(postCtx))
 		})
 	}
 	<-ctx.Done()
-	defer time.AfterFunc(s.cfg.DrainTimeout, stop).Stop()
+	defer time.AfterFunc(d.cfg.DrainTimeout, stop).Stop()
 	workers.Wait()
 	if n := lost.Load(); n > 0 {
-		return fmt.Errorf("webhook: %d events could not be told before the end", n)
+		return fmt.Errorf("webhook: %d events not delivered before the shutdown", n)
 	}
 	return nil
 }

@@ -196,19 +196,19 @@ func TestDispatcherRetryKeepsIDAndBody(t *testing.T) {
 	s.HandleEvent(t.Context(), approvedEvent("ch_1"))
 	first := l.next(t)
 	for range 3 {
-		if again := l.next(t); again.id != first.id || again.body != first.body {
-			t.Errorf("%+v, and again %+v", first, again)
+		if retry := l.next(t); retry.id != first.id || retry.body != first.body {
+			t.Errorf("first try %+v, retry %+v", first, retry)
 		}
 	}
 	s.HandleEvent(t.Context(), approvedEvent("ch_2"))
 	l.requireChallenges(t, "ch_2") // and not the first a fifth time
-	if log := s.log.String(); strings.Count(log, "events are not taken") != 1 || strings.Count(log, "events are taken again") != 1 {
+	if log := s.log.String(); strings.Count(log, "event delivery failed") != 1 || strings.Count(log, "event delivery recovered") != 1 {
 		t.Errorf("the log says\n%s", log)
 	}
 }
 
 func TestDispatcherRetriesByAnswerStatus(t *testing.T) {
-	for status, again := range map[int]bool{200: false, 202: false, 301: false, 400: false, 401: false, 404: false, 422: false,
+	for status, retries := range map[int]bool{200: false, 202: false, 301: false, 400: false, 401: false, 404: false, 422: false,
 		408: true, 425: true, 429: true, 500: true, 502: true, 599: true} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			l := newListener(t, func(w http.ResponseWriter, n int) {
@@ -219,12 +219,12 @@ func TestDispatcherRetriesByAnswerStatus(t *testing.T) {
 			s := startDispatcher(t, webhook.DispatcherConfig{}, l.endpoint())
 			s.HandleEvent(t.Context(), approvedEvent("ch_1"))
 			l.requireChallenges(t, "ch_1")
-			if again {
+			if retries {
 				l.requireChallenges(t, "ch_1")
 			}
 			s.HandleEvent(t.Context(), approvedEvent("ch_2"))
 			l.requireChallenges(t, "ch_2")
-			if given := strings.Contains(s.log.String(), "event refused"); given != (status >= 300 && !again) {
+			if refused := strings.Contains(s.log.String(), "event refused"); refused != (status >= 300 && !retries) {
 				t.Errorf("the log says\n%s", s.log)
 			}
 		})
@@ -253,7 +253,7 @@ func TestDispatcherStopsPostingAfter410(t *testing.T) {
 	s.HandleEvent(t.Context(), approvedEvent("ch_1"))
 	gone.requireChallenges(t, "ch_1")
 	there.requireChallenges(t, "ch_1")
-	for until := time.Now().Add(waitLimit); !strings.Contains(s.log.String(), "the endpoint is gone"); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(waitLimit); !strings.Contains(s.log.String(), "endpoint answered 410"); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("the log says\n%s", s.log)
 		}
@@ -327,7 +327,7 @@ func TestDispatcherGivesUpAfterThreeDays(t *testing.T) {
 	l.requireChallenges(t, "ch_1", "ch_1")
 	s.HandleEvent(t.Context(), approvedEvent("ch_2"))
 	l.requireChallenges(t, "ch_2")
-	if !strings.Contains(s.log.String(), "event given up") || !strings.Contains(s.log.String(), "tries=2") {
+	if !strings.Contains(s.log.String(), "event delivery given up") || !strings.Contains(s.log.String(), "tries=2") {
 		t.Errorf("the log says\n%s", s.log)
 	}
 }
@@ -348,8 +348,8 @@ func TestDispatcherTriesPendingEventsOnceAtShutdown(t *testing.T) {
 		first := l.next(t)
 		failing.Store(!recovers)
 		err := s.shutDown(t)
-		if again := l.next(t); again.id != first.id {
-			t.Errorf("ids %q and %q", first.id, again.id)
+		if retry := l.next(t); retry.id != first.id {
+			t.Errorf("ids %q and %q", first.id, retry.id)
 		}
 		if (err == nil) != recovers {
 			t.Errorf("recovers %t: %v", recovers, err)

@@ -20,7 +20,7 @@ func TestNewDispatcherChecksEndpointURLsAndTypes(t *testing.T) {
 		url   string
 		types []string
 		dev   bool
-		want  string // part of the error; empty: it is taken
+		want  string // part of the error; empty: no error
 	}{
 		{good, nil, false, ""},
 		{"webhook+" + good, nil, false, ""},
@@ -34,7 +34,7 @@ func TestNewDispatcherChecksEndpointURLsAndTypes(t *testing.T) {
 		{"https://example.com/events", nil, false, "secret is missing"},
 		{"https://exa mple.com/\x7f", nil, false, "cannot be parsed"},
 		{"ftp://example.com/?secret=" + secretA, nil, false, "scheme"},
-		{good + "&format=clerk", nil, false, "one form"},
+		{good + "&format=clerk", nil, false, "one format"},
 		{good + "&token=1", nil, false, "unknown parameter"},
 		{good, []string{"challenge.approved", "factor.*"}, false, ""},
 		{good, []string{"challenge.approve"}, false, "Endpoints[0].Types[0]: is no event"},
@@ -75,7 +75,7 @@ func TestNewDispatcherReportsEveryProblem(t *testing.T) {
 	}
 }
 
-// Every event that the engine has can be asked for, by its name and by its beginning; each comes to those who want it.
+// Every event type of the engine can be selected by its name and by a pattern. Events reach exactly the endpoints that selected them.
 func TestEndpointTypesSelectEveryEngineEvent(t *testing.T) {
 	names := engineEvents(t)
 	if len(names) < 13 {
@@ -104,7 +104,7 @@ func TestEndpointTypesSelectEveryEngineEvent(t *testing.T) {
 	}
 }
 
-// engineEvents reads the constants Event... of the engine.
+// engineEvents returns the values of the engine's constants Event... .
 func engineEvents(t *testing.T) (names []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../../events.go", nil, 0)

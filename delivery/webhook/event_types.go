@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
-// eventTypes are all that an engine has.
+// eventTypes returns all event types of the engine.
 func eventTypes() []string {
 	return []string{
 		watchword.EventStarted, watchword.EventApproved, watchword.EventFailed, watchword.EventLocked, watchword.EventExpired,
@@ -22,13 +22,13 @@ func eventTypes() []string {
 	}
 }
 
-// typeFilter are the events that an endpoint gets; nil: all.
+// A typeFilter is the set of event types that an endpoint gets; nil: all.
 type typeFilter map[string]bool
 
 func (t typeFilter) matches(name string) bool { return t == nil || t[name] }
 
-// parseTypes reads names and beginnings such as challenge.*, and reports every one that fits no event. It does not repeat
-// them: what stands in the wrong place may be a secret.
+// parseTypes parses names of event types and patterns such as challenge.*. The error names every one that matches no event by its
+// index. It does not contain their texts, because a misplaced value may be a secret.
 func parseTypes(field string, patterns []string) (typeFilter, error) {
 	if len(patterns) == 0 {
 		return nil, nil
@@ -36,15 +36,15 @@ func parseTypes(field string, patterns []string) (typeFilter, error) {
 	out := typeFilter{}
 	var problems []error
 	for i, pattern := range patterns {
-		beginning, many := strings.CutSuffix(pattern, "*")
-		fits := func(name string) bool {
-			return name == pattern || many && strings.HasSuffix(beginning, ".") && strings.HasPrefix(name, beginning)
+		prefix, wildcard := strings.CutSuffix(pattern, "*")
+		matches := func(name string) bool {
+			return name == pattern || wildcard && strings.HasSuffix(prefix, ".") && strings.HasPrefix(name, prefix)
 		}
-		if !slices.ContainsFunc(eventTypes(), fits) {
-			problems = append(problems, setting.Errorf(fmt.Sprintf("%s[%d]", field, i), "is no event; there are %s, and beginnings such as challenge.*", strings.Join(eventTypes(), ", ")))
+		if !slices.ContainsFunc(eventTypes(), matches) {
+			problems = append(problems, setting.Errorf(fmt.Sprintf("%s[%d]", field, i), "is no event; there are %s, and patterns such as challenge.*", strings.Join(eventTypes(), ", ")))
 		}
 		for _, name := range eventTypes() {
-			if fits(name) {
+			if matches(name) {
 				out[name] = true
 			}
 		}

@@ -6,11 +6,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A format turns a message into the document that a receiver gets. It fails for a message that the format has no words
-// for; no later try would change that.
+// A format converts a message to the payload that is posted as JSON. Its errors are permanent: the format cannot represent the
+// message.
 type format func(m watchword.Message, now time.Time) (any, error)
 
-// messagePayload is watchword's own form. What a message does not have is left out.
+// messagePayload is watchword's own format. Empty fields are omitted.
 type messagePayload struct {
 	Type      string      `json:"type"`
 	Timestamp time.Time   `json:"timestamp"` // of this try
@@ -24,8 +24,8 @@ type messageData struct {
 	To          string            `json:"to"`
 	Locale      string            `json:"locale"`
 	Purpose     string            `json:"purpose"`
-	Subject     string            `json:"subject,omitempty"` // who is asked: the app's own id
-	Title       string            `json:"title,omitempty"`   // a mail's subject line
+	Subject     string            `json:"subject,omitempty"` // the app's id of the person
+	Title       string            `json:"title,omitempty"`   // the subject line of a mail
 	Text        string            `json:"text"`
 	HTML        string            `json:"html,omitempty"`
 	Code        string            `json:"code,omitempty"`

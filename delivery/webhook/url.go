@@ -10,18 +10,18 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// settings are what a sender's URL says.
+// settings are the parsed parts of a sender's URL.
 type settings struct {
-	target   string // where to post to
+	target   string // URL to post to
 	secrets  []Secret
 	format   format
-	prefixes []string // of the names of the three signature headers
+	prefixes []string // prefixes of the names of the three signature headers
 }
 
 var standardPrefixes = []string{"Webhook-"}
 
-// parseURL reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
-// wrong place may be a secret.
+// parseURL parses a sender's URL. The error lists every problem. It contains no part of the URL, because a misplaced value may be
+// a secret.
 func parseURL(u *url.URL, development bool) (settings, error) {
 	s, problems := parseQuery(u.RawQuery)
 	scheme := strings.TrimPrefix(u.Scheme, "webhook+")
@@ -71,7 +71,7 @@ func parseSecrets(texts []string) ([]Secret, error) {
 	secrets := make([]Secret, len(texts))
 	var problems []error
 	for i, text := range texts {
-		// In a query a + that nobody escaped has become a space; base64 has no spaces.
+		// An unescaped + of a query is decoded as a space; base64 contains no spaces.
 		secret, err := ParseSecret(strings.ReplaceAll(text, " ", "+"))
 		if err != nil {
 			problems = append(problems, fmt.Errorf("secret %d: %w", i+1, err))
