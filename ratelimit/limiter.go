@@ -16,7 +16,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/probe"
 )
 
-// A Limiter applies rules to the buckets of one app. It is a watchword.Limiter and a watchword.Pinger, safe for
+// A Limiter applies rules to the buckets of one app. It implements watchword.Refunder and watchword.Pinger. It is safe for
 // concurrent use.
 type Limiter struct {
 	store   Store
@@ -27,7 +27,7 @@ type Limiter struct {
 	pool    sync.Pool // of *[]Charge
 }
 
-// compiledRule is a rule and what its charges have in common.
+// A compiledRule is a rule with the parts that its charges have in common.
 type compiledRule struct {
 	Rule
 	space string
@@ -39,12 +39,12 @@ var (
 	_ watchword.Pinger   = (*Limiter)(nil)
 )
 
-// New makes the limiter of an app over a store that others may use too: apps share nothing but what rules by ByAll
-// count. The error says everything that is wrong with the rules and the app's id.
+// New returns the limiter of an app. Several limiters may use the same store: apps share only the windows of rules by ByAll. The
+// error lists every problem of the rules and the app's id.
 //
-// Take is atomic over all its windows, so they form one group of the store, which on a Redis Cluster is one hash slot:
-// the app's own, or, when one of the rules counts by ByAll, the one slot of all apps that have such a rule. Give a
-// Cluster with many busy apps no rule by ByAll.
+// Take is atomic over all its windows, so they belong to one group of the store, which is one hash slot of a Redis Cluster. The
+// slot is the app's own unless one of the rules counts by ByAll; all apps with such a rule share one slot. Do not use ByAll on
+// a Cluster with many busy apps.
 func New(store Store, rules []Rule, app string) (*Limiter, error) {
 	if err := errors.Join(checkAppID(app), Validate(rules)); err != nil {
 		return nil, fmt.Errorf("ratelimit: %w", err)
@@ -53,7 +53,7 @@ func New(store Store, rules []Rule, app string) (*Limiter, error) {
 	for _, r := range rules {
 		owner := app
 		if r.By == ByAll {
-			owner, l.group = "", "" // no app is called that
+			owner, l.group = "", "" // no app has an empty id
 		}
 		r.Channels = slices.Clone(r.Channels)
 		l.rulesBy[r.By] = append(l.rulesBy[r.By], compiledRule{
@@ -66,7 +66,7 @@ func New(store Store, rules []Rule, app string) (*Limiter, error) {
 	return l, nil
 }
 
-// checkAppID refuses ids that could be mistaken for another part of a key, or move a key to another slot of a Cluster.
+// checkAppID rejects ids that would make keys ambiguous or move them to another slot of a Cluster.
 func checkAppID(app string) error {
 	if app == "" || len(app) > 100 || strings.ContainsAny(app, ":{}") {
 		return errors.New("the app's id must be 1 to 100 octets without colons and braces")
@@ -74,14 +74,14 @@ func checkAppID(app string) error {
 	return nil
 }
 
-// Take spends one token from every window that a rule keeps for one of the buckets, or none from any: then the error is
-// a *watchword.LimitError with the rule that makes one wait longest. A bucket that no rule counts costs nothing; a window
-// that several of the buckets fall into pays for each of them. Any other error is the store's.
+// Take spends one token from the window of each bucket and each rule that counts by it, or none from any. If a window is full the
+// error is a *watchword.LimitError with the rule of the longest delay. A bucket that no rule counts by costs nothing. A bucket that
+// is given twice costs two tokens. Other errors are those of the store.
 func (l *Limiter) Take(ctx context.Context, buckets ...watchword.Bucket) error {
 	return l.TakeNamed(ctx, "", buckets...)
 }
 
-// TakeNamed implements watchword.Refunder.
+// TakeNamed is Take with a name for Refund. It implements watchword.Refunder.
 func (l *Limiter) TakeNamed(ctx context.Context, name string, buckets ...watchword.Bucket) error {
 	buffer, charges := l.chargesFor(buckets)
 	defer l.release(buffer)
@@ -95,7 +95,7 @@ func (l *Limiter) TakeNamed(ctx context.Context, name string, buckets ...watchwo
 	return &watchword.LimitError{Rule: l.ruleName(charges[refusal.Charge].Space), RetryAfter: refusal.RetryAfter}
 }
 
-// Refund implements watchword.Refunder.
+// Refund returns the tokens that TakeNamed spent under a name. It implements watchword.Refunder.
 func (l *Limiter) Refund(ctx context.Context, name string, buckets ...watchword.Bucket) error {
 	buffer, charges := l.chargesFor(buckets)
 	defer l.release(buffer)
@@ -105,7 +105,7 @@ func (l *Limiter) Refund(ctx context.Context, name string, buckets ...watchword.
 	return l.store.Refund(ctx, l.group, name, charges)
 }
 
-// chargesFor is what buckets cost, in a buffer that must be released.
+// chargesFor returns the charges of the buckets, in a buffer that the caller must release.
 func (l *Limiter) chargesFor(buckets []watchword.Bucket) (buffer *[]Charge, charges []Charge) {
 	buffer = l.pool.Get().(*[]Charge)
 	charges = (*buffer)[:0]
@@ -116,12 +116,12 @@ func (l *Limiter) chargesFor(buckets []watchword.Bucket) (buffer *[]Charge, char
 	return buffer, charges
 }
 
-// appendCharges adds what one bucket costs.
+// appendCharges appends the charges of one bucket.
 func (l *Limiter) appendCharges(charges []Charge, b *watchword.Bucket) []Charge {
 	rules := l.rulesBy[b.By]
 	key := b.Key
 	if b.By == ByAll {
-		key = "" // apps have keys of their own for it, but it is one bucket
+		key = "" // the bucket's key differs between apps, but all apps share the window
 		if b.Known {
 			key = "known"
 		}
@@ -149,20 +149,20 @@ func indexOf(charges []Charge, space, key string) int {
 	return -1
 }
 
-// ruleName is the name in a space.
+// ruleName returns the name of a space's rule.
 func (l *Limiter) ruleName(space string) string {
 	_, name, _ := strings.Cut(space, ":")
 	return name
 }
 
-// release returns a buffer without the keys it held.
+// release clears a buffer and returns it to the pool.
 func (l *Limiter) release(buffer *[]Charge) {
 	clear(*buffer)
 	l.pool.Put(buffer)
 }
 
-// Ping takes and gives back a token of a window of its own in the place where the app's windows are, as starts do, at most
-// once a second; in between the last result holds.
+// Ping tests the store: it spends and refunds a token of a special window in the app's group. It does so at most once a second;
+// other calls return the last result.
 func (l *Limiter) Ping(ctx context.Context) error { return l.gate.Run(ctx, l.ping) }
 
 func (l *Limiter) ping(ctx context.Context) error {

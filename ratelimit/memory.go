@@ -9,36 +9,34 @@ import (
 	"time"
 )
 
-// DefaultMaxWindows is how many windows a Memory keeps for an app unless it is told otherwise. A window takes about 300
-// bytes, and 16 more for each further event that counts in it.
+// DefaultMaxWindows is the default of MemoryConfig.MaxWindows. A window takes about 300 bytes, and 16 more for each further event.
 const DefaultMaxWindows = 1_000_000
 
-// ErrFull is returned by a Memory that would have to forget what still counts: it keeps as many windows for the app as it
-// may, and takes no new ones for it until some have ended. Other apps are not concerned.
+// ErrFull is returned by a Memory if an app has MaxWindows windows and needs a new one. It is returned until some windows of the
+// app have ended. Other apps are not affected.
 var ErrFull = errors.New("ratelimit: the store in memory is full")
 
-// A MemoryConfig says how a Memory works. The zero value is fine.
+// A MemoryConfig configures a Memory. The zero value of each field selects its default.
 type MemoryConfig struct {
-	Now        func() time.Time // the clock; nil: time.Now
-	MaxWindows int              // how many windows are kept for each app at most; 0: DefaultMaxWindows
+	Now        func() time.Time // nil: time.Now
+	MaxWindows int              // most windows of each app; zero: DefaultMaxWindows
 }
 
-// A Memory is a Store in the process's memory. It is bounded for each app (each owner of windows, see Charge.Space), and
-// windows leave when they have ended: each new one takes two of those with it. One lock is enough: a step takes less than a
-// microsecond.
+// A Memory is a Store in the memory of one process. Its size is bounded for each owner of windows (see Charge.Space), which is an
+// app. Adding a window removes up to two that have ended. One lock suffices, because a step takes less than a microsecond.
 type Memory struct {
 	now        func() time.Time
-	start      time.Time // times are counted from here, so that the clock's monotonic reading is used where it has one
+	start      time.Time // times are relative to it, so that they use the clock's monotonic reading if there is one
 	maxWindows int
 
 	mu          sync.Mutex
 	windows     map[windowKey]*window
-	expiryLists map[time.Duration]*list.List // windows of one length, by their end
-	found       []*window                    // scratch of TakeAll
-	owners      map[string]*ownerState       // by owner
+	expiryLists map[time.Duration]*list.List // the windows of each length, ordered by their end
+	found       []*window                    // reused by TakeAll
+	owners      map[string]*ownerState
 }
 
-// A ownerState is what one owner of windows has of a Memory.
+// An ownerState is the part of a Memory that belongs to one owner.
 type ownerState struct {
 	windows int
 	takes   recentTakes
@@ -46,7 +44,7 @@ type ownerState struct {
 
 var _ Store = (*Memory)(nil)
 
-// NewMemory makes an empty store.
+// NewMemory returns an empty store.
 func NewMemory(c MemoryConfig) *Memory {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -64,7 +62,7 @@ func NewMemory(c MemoryConfig) *Memory {
 	}
 }
 
-// TakeAll implements Store. The error is ErrFull, if any.
+// TakeAll implements Store. Its only error is ErrFull.
 func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*Refusal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -85,7 +83,7 @@ func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*
 	return nil, nil
 }
 
-// Refund implements Store. It cannot fail.
+// Refund implements Store. It never fails.
 func (m *Memory) Refund(_ context.Context, _, name string, charges []Charge) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -102,8 +100,8 @@ func (m *Memory) Refund(_ context.Context, _, name string, charges []Charge) err
 	return nil
 }
 
-// findWindows finds the window of each charge (nil: it has none that still counts) and the charge that waits longest, if any
-// has to wait.
+// findWindows sets m.found to the window of each charge, nil if it has no events that count. It returns a Refusal if a charge does
+// not fit.
 func (m *Memory) findWindows(now int64, charges []Charge) *Refusal {
 	m.found = m.found[:0]
 	var longest int64
@@ -111,8 +109,8 @@ func (m *Memory) findWindows(now int64, charges []Charge) *Refusal {
 	for i := range charges {
 		w := m.find(now, &charges[i])
 		m.found = append(m.found, w)
-		if wait := chargeDelay(now, &charges[i], w); wait > longest {
-			longest, refused = wait, i
+		if delay := chargeDelay(now, &charges[i], w); delay > longest {
+			longest, refused = delay, i
 		}
 	}
 	if longest == 0 {
@@ -121,7 +119,7 @@ func (m *Memory) findWindows(now int64, charges []Charge) *Refusal {
 	return &Refusal{Charge: refused, RetryAfter: time.Duration(longest)}
 }
 
-// find returns the window of a charge without what has ended in it; nil if nothing is left.
+// find removes ended events from the window of a charge and returns it, or nil if no event is left.
 func (m *Memory) find(now int64, c *Charge) *window {
 	w := m.windows[windowKey{c.Space, c.Key}]
 	if w == nil {
@@ -135,7 +133,7 @@ func (m *Memory) find(now int64, c *Charge) *window {
 	return w
 }
 
-// chargeDelay is how long a charge has to wait; 0: it fits.
+// chargeDelay returns the time until a charge fits; 0 if it fits now.
 func chargeDelay(now int64, c *Charge, w *window) int64 {
 	if w == nil {
 		w = &window{}
@@ -143,7 +141,7 @@ func chargeDelay(now int64, c *Charge, w *window) int64 {
 	return w.delay(now, int64(c.Rate.Period), c.Rate.Limit, c.Cost)
 }
 
-// ownerOf is that of the charge's owner.
+// ownerOf returns the state of the charge's owner.
 func (m *Memory) ownerOf(c *Charge) *ownerState {
 	owner, _, _ := strings.Cut(c.Space, ":")
 	s := m.owners[owner]
@@ -154,7 +152,8 @@ func (m *Memory) ownerOf(c *Charge) *ownerState {
 	return s
 }
 
-// reserve counts the windows that look did not find for their owners, unless those would have too many.
+// reserve adds the windows that findWindows did not find to the counts of their owners. It reports false, and adds none, if an
+// owner would have too many.
 func (m *Memory) reserve(now int64, charges []Charge) bool {
 	if m.tryReserve(charges) {
 		return true
@@ -165,6 +164,7 @@ func (m *Memory) reserve(now int64, charges []Charge) bool {
 	return m.tryReserve(charges)
 }
 
+// tryReserve is reserve without removing ended windows.
 func (m *Memory) tryReserve(charges []Charge) bool {
 	for i, w := range m.found {
 		if w != nil {
@@ -184,7 +184,7 @@ func (m *Memory) tryReserve(charges []Charge) bool {
 	return true
 }
 
-// spend charges a window, which is made if there is none; reserve has counted it.
+// spend charges a window. It adds the window if w is nil; reserve has counted it.
 func (m *Memory) spend(now int64, c *Charge, w *window) {
 	if w == nil {
 		w = m.addWindow(now, c)
@@ -194,7 +194,8 @@ func (m *Memory) spend(now int64, c *Charge, w *window) {
 	w.expiryList.MoveToBack(w.element)
 }
 
-// addWindow makes the window of a charge and lets two go that have ended, so that the store shrinks faster than it grows.
+// addWindow adds the window of a charge. It removes up to two windows that have ended, so that the store shrinks faster than it
+// grows.
 func (m *Memory) addWindow(now int64, c *Charge) *window {
 	lane := m.expiryLists[c.Rate.Period]
 	if lane == nil {
@@ -209,7 +210,7 @@ func (m *Memory) addWindow(now int64, c *Charge) *window {
 	return w
 }
 
-// sweep removes at most n windows of a lane that have ended.
+// sweep removes up to n windows of a list that have ended.
 func (m *Memory) sweep(now int64, lane *list.List, n int) {
 	for ; n > 0 && lane.Len() > 0; n-- {
 		w := lane.Front().Value.(*window)
@@ -226,5 +227,5 @@ func (m *Memory) remove(w *window) {
 	w.owner.windows--
 }
 
-// elapsed is the time in nanoseconds since the store began.
+// elapsed returns the nanoseconds since the store was created.
 func (m *Memory) elapsed() int64 { return int64(m.now().Sub(m.start)) }

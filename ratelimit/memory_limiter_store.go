@@ -7,12 +7,12 @@ import (
 	"github.com/ulule/limiter/v3"
 )
 
-// Get spends one token of the key's window, if one is left.
+// Get spends one token of the key's window, if there is one. It implements limiter.Store.
 func (m *Memory) Get(ctx context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
 	return m.Increment(ctx, key, 1, rate)
 }
 
-// Increment spends count tokens of the key's window, if so many are left.
+// Increment spends count tokens of the key's window, if there are as many. It implements limiter.Store.
 func (m *Memory) Increment(ctx context.Context, key string, count int64, rate limiter.Rate) (limiter.Context, error) {
 	c, err := SingleCharge(key, count, rate)
 	if err != nil {
@@ -31,7 +31,7 @@ func (m *Memory) Increment(ctx context.Context, key string, count int64, rate li
 	return m.describeWindow(now, c, refused), nil
 }
 
-// Peek spends nothing.
+// Peek returns the state of the key's window. It implements limiter.Store.
 func (m *Memory) Peek(_ context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
 	c, err := SingleCharge(key, 1, rate)
 	if err != nil {
@@ -43,7 +43,7 @@ func (m *Memory) Peek(_ context.Context, key string, rate limiter.Rate) (limiter
 	return m.describeWindow(now, c, m.findWindows(now, []Charge{c}) != nil), nil
 }
 
-// Reset forgets the key's window.
+// Reset removes the key's window. It implements limiter.Store.
 func (m *Memory) Reset(_ context.Context, key string, rate limiter.Rate) (limiter.Context, error) {
 	c, err := SingleCharge(key, 1, rate)
 	if err != nil {
@@ -58,7 +58,7 @@ func (m *Memory) Reset(_ context.Context, key string, rate limiter.Rate) (limite
 	return m.describeWindow(now, c, false), nil
 }
 
-// describeWindow says how a window stands.
+// describeWindow returns the state of a charge's window.
 func (m *Memory) describeWindow(now int64, c Charge, refused bool) limiter.Context {
 	var spent, next int64
 	if w := m.find(now, &c); w != nil {

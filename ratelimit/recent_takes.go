@@ -1,15 +1,15 @@
 package ratelimit
 
-// recentTakes are those of what was taken in the last RefundPeriod, at most maxNames in each of two generations: the older one
-// is forgotten when the younger is full or as old as that.
+// recentTakes are the names of takes in the last RefundPeriod, in two generations of at most maxNamesPerGeneration. When the
+// current generation is full, or older than RefundPeriod, it replaces the previous one.
 type recentTakes struct {
-	current, previous map[string]int64 // when it was taken, in nanoseconds
-	since             int64            // when the younger generation did
+	current, previous map[string]int64 // name to the time of the take in nanoseconds
+	since             int64            // start of the current generation
 }
 
 const maxNamesPerGeneration = 1 << 14
 
-// has reports whether something was taken under the name and not given back. The empty name is nobody's.
+// has reports whether there was a take with the name that was not refunded. It is false for the empty name.
 func (n *recentTakes) has(now int64, name string) bool {
 	at, known := n.current[name]
 	if !known {

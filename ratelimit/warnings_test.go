@@ -40,7 +40,7 @@ func TestWarningsNameMissingLimits(t *testing.T) {
 		{"country is enough", without(ratelimit.ByPrefix), all, nil},
 		{"neither", without(ratelimit.ByPrefix, ratelimit.ByCountry), []string{"email", "voice"}, []string{"no limit by prefix or country for voice"}},
 		{"no daily limit", renamed("address_day", func(r *ratelimit.Rule) { r.By = ratelimit.BySubject }), []string{"sms"}, []string{"(address_10m) allow 720 starts a day"}},
-		{"a large daily limit", renamed("address_day_email", func(r *ratelimit.Rule) { r.Limit = 470 }), []string{"email", "sms"}, []string{"allow 470 starts a day: with six digits one of the guesses at an address is right with a chance of up to 1 in 2000 a day"}},
+		{"a large daily limit", renamed("address_day_email", func(r *ratelimit.Rule) { r.Limit = 470 }), []string{"email", "sms"}, []string{"allow 470 starts a day: with six digits the chance that one guess at an address is correct is up to 1 in 2000 a day"}},
 		{"a longer window", renamed("address_day", func(r *ratelimit.Rule) { r.Limit, r.Window = 101, 2*day }), []string{"sms"}, []string{"allow 101 starts a day"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

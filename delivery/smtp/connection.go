@@ -133,8 +133,9 @@ func (s *settings) tlsPolicy() mail.TLSPolicy {
 	return mail.TLSOpportunistic
 }
 
-// authMechanisms are the ways to authenticate. go-mail itself sends a password without TLS to names of loopback, and with
-// NoEnc to any; so it is the policy that keeps the password, by demanding TLS wherever clearPassword is not set.
+// authMechanisms returns the authentication mechanisms, in order of preference. go-mail's plain and login mechanisms send a
+// password without TLS to loopback names, and the NoEnc variants to any host. tlsPolicy protects the password: it requires TLS
+// unless allowClearPassword is set.
 func (s *settings) authMechanisms() []mail.SMTPAuthType {
 	plain, login := mail.SMTPAuthPlain, mail.SMTPAuthLogin
 	if s.allowClearPassword {

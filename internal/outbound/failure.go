@@ -13,12 +13,11 @@ import (
 	"syscall"
 )
 
-// A Failure is a reason in this project's own words, for logs and errors. It is made of constants only: the errors of
-// net/http, crypto/tls and others quote what a peer sent, and a peer may send back the request, code and address
-// included. A text from elsewhere becomes a Failure only by a conversion that a reader sees.
+// A Failure is the reason of an error, for logs. Its text is always a constant, because errors of net/http, crypto/tls and other
+// packages quote data of the peer, and a peer may send back the request with its code and address.
 type Failure string
 
-// Why an exchange with a peer failed.
+// Reasons why an exchange with a peer failed.
 const (
 	Canceled                Failure = "canceled"
 	TimedOut                Failure = "time-out"
@@ -37,22 +36,22 @@ const (
 	ExchangeFailed          Failure = "exchange with the peer failed"
 )
 
-// Error is the text.
+// Error returns the text.
 func (f Failure) Error() string { return string(f) }
 
-// Reason is the text too: it may be shown to anybody (watchword.Pinger).
+// Reason returns the text, which may be shown to anybody (see watchword.Pinger).
 func (f Failure) Reason() string { return string(f) }
 
-// Is keeps the two ends of a context recognisable.
+// Is makes Canceled match context.Canceled, and TimedOut match context.DeadlineExceeded.
 func (f Failure) Is(target error) bool {
 	return f == Canceled && target == context.Canceled || f == TimedOut && target == context.DeadlineExceeded
 }
 
-// Reason says why an exchange failed without repeating anything of it: what err says of itself is left out, its kind is
-// kept. An error of this package stays as it is, without what was wrapped around it; nil stays nil.
+// Reason returns the kind of an error, without its text. An error of this package is returned as it is, without the errors that wrap
+// it. Reason returns nil for nil.
 func Reason(err error) error { return reason(err, ExchangeFailed) }
 
-// reason is Reason, with what to call an error of no known kind.
+// reason is Reason with the result for an error of no known kind.
 func reason(err error, unknown Failure) error {
 	var own Failure
 	var refused *refusedError
@@ -110,7 +109,7 @@ func connectionFailure(err error) Failure {
 	return ""
 }
 
-// certificateFailure looks at types alone: the texts repeat the names that the peer's certificate holds.
+// certificateFailure uses only the types of errors, because their texts quote names in the peer's certificate.
 func certificateFailure(err error) Failure {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -139,7 +138,7 @@ func handshakeFailure(err error) Failure {
 	return ""
 }
 
-// isTLSError recognises crypto/tls' errors, most of which have no type of their own.
+// isTLSError reports whether an error comes from crypto/tls. Most of its errors can be recognized by their prefix only.
 func isTLSError(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if strings.HasPrefix(err.Error(), "tls: ") {

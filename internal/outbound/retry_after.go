@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// maxRetryAfter bounds what a peer may ask for; no code lives that long.
+// maxRetryAfter is the longest delay that a peer can cause.
 const maxRetryAfter = 24 * time.Hour
 
-// RetryAfter reads a Retry-After header (RFC 9110 §10.2.3), seconds or a date: how long from now, at most a day. Zero if there
-// is neither, or the date is over.
+// RetryAfter parses a Retry-After header (RFC 9110 §10.2.3), seconds or a date. It returns the delay from now, at most a day. It
+// returns zero if the header is invalid or the date is past.
 func RetryAfter(text string, now time.Time) time.Duration {
-	wait := time.Duration(0)
+	delay := time.Duration(0)
 	if seconds, err := strconv.ParseUint(text, 10, 63); err == nil {
-		wait = time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
+		delay = time.Duration(min(seconds, uint64(maxRetryAfter/time.Second))) * time.Second
 	} else if at, err := http.ParseTime(text); err == nil {
-		wait = at.Sub(now)
+		delay = at.Sub(now)
 	}
-	return min(max(wait, 0), maxRetryAfter)
+	return min(max(delay, 0), maxRetryAfter)
 }

@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// testWaitsAreExact compares a store with a list of everything that ever passed, kept here: a Take passes exactly when every
-// window has room, else the wait is until the last one has; a Unit earlier the same Take is still refused, and then it
-// passes.
+// testWaitsAreExact compares a store with a model that keeps all events. A Take must pass if and only if every window has room. If
+// it is refused, RetryAfter must be the time until the last window has room: one Unit earlier the same Take is refused, and then
+// it passes.
 func (s *suite) testWaitsAreExact(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		rules := drawRules(r)
@@ -40,7 +40,7 @@ func drawRules(r *rapid.T) []ratelimit.Rule {
 	for i := range rapid.IntRange(1, 4).Draw(r, "rules") {
 		rules = append(rules, ratelimit.Rule{
 			Name:   fmt.Sprintf("rule_%d", i),
-			Limit:  rapid.IntRange(3, 8).Draw(r, "limit"), // at least what one Take can ask for
+			Limit:  rapid.IntRange(3, 8).Draw(r, "limit"), // at least the largest number of tokens of one Take
 			Window: time.Duration(rapid.Int64Range(1, 60_000).Draw(r, "window")) * time.Millisecond,
 			By:     rapid.SampledFrom([]string{ratelimit.ByAddress, ratelimit.ByIP}).Draw(r, "by"),
 		})
@@ -48,8 +48,7 @@ func drawRules(r *rapid.T) []ratelimit.Rule {
 	return rules
 }
 
-// testWaitsAreExactInLongHistories does the same with few windows and many events in each, some of which have ended and some of which have
-// not.
+// testWaitsAreExactInLongHistories is testWaitsAreExact with few windows and many events in each, some of which have ended.
 func (s *suite) testWaitsAreExactInLongHistories(t *testing.T) {
 	const window = 10 * time.Second
 	rules := []ratelimit.Rule{
@@ -70,7 +69,7 @@ func (s *suite) testWaitsAreExactInLongHistories(t *testing.T) {
 	h.requireLimitHeld(t, rules)
 }
 
-// testClockSetBackGivesNoTokens sets the clock back between events. Nobody gets tokens by it, and the wait is still not too short.
+// testClockSetBackGivesNoTokens sets the clock back between events. This must not make tokens available or RetryAfter too short.
 func (s *suite) testClockSetBackGivesNoTokens(t *testing.T) {
 	for _, limit := range []int{2, 2 * ratelimit.ExactLimit} {
 		l := s.limiter(t, s.newAppID(), ratelimit.Rule{Name: "back", Limit: limit, Window: time.Minute, By: ratelimit.ByAddress})
@@ -81,14 +80,14 @@ func (s *suite) testClockSetBackGivesNoTokens(t *testing.T) {
 		}
 		wait := requireRefused(t, "back", l, all...)
 		if first := requireRefused(t, "back", l, half...); wait < first {
-			t.Errorf("limit %d: all tokens are to be back after %s, before the first, after %s", limit, wait, first)
+			t.Errorf("limit %d: RetryAfter of all tokens is %s, shorter than %s of half of them", limit, wait, first)
 		}
 		s.Advance(wait)
 		requirePass(t, l, all...)
 	}
 }
 
-// takeAtExactTime takes once where there is room, and where there is none, at three times.
+// takeAtExactTime takes once if there is room. If not, it takes at once, one Unit before RetryAfter, and at RetryAfter.
 func (s *suite) takeAtExactTime(r rapid.TB, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket) {
 	wait := h.wait(rules, buckets)
 	if wait > 0 {
@@ -124,7 +123,7 @@ func (s *suite) advance(h *history, d time.Duration) {
 	h.now += d
 }
 
-// A history remembers when each token of each window was spent, for ever.
+// A history is the model of a store: the time at which each token of each window was spent.
 type history struct {
 	now   time.Duration
 	spent map[string][]time.Duration
@@ -132,7 +131,7 @@ type history struct {
 
 func windowOf(rule ratelimit.Rule, b watchword.Bucket) string { return rule.Name + " " + b.Key }
 
-// tokensPerWindow is how many tokens of which windows the buckets cost.
+// tokensPerWindow returns the number of tokens that the buckets cost in each window of a rule.
 func tokensPerWindow(rule ratelimit.Rule, buckets []watchword.Bucket) map[string]int {
 	n := map[string]int{}
 	for _, b := range buckets {
@@ -143,12 +142,12 @@ func tokensPerWindow(rule ratelimit.Rule, buckets []watchword.Bucket) map[string
 	return n
 }
 
-// wait is how long the buckets have to wait until all the rules have room.
+// wait returns the time until all rules have room for the buckets.
 func (h *history) wait(rules []ratelimit.Rule, buckets []watchword.Bucket) (longest time.Duration) {
 	for _, rule := range rules {
 		for window, n := range tokensPerWindow(rule, buckets) {
 			times := h.spent[window]
-			if oldest := len(times) + n - rule.Limit - 1; oldest >= 0 { // that one must have left
+			if oldest := len(times) + n - rule.Limit - 1; oldest >= 0 { // this event must have ended
 				longest = max(longest, times[oldest]+rule.Window-h.now)
 			}
 		}
@@ -166,7 +165,7 @@ func (h *history) spend(rules []ratelimit.Rule, buckets []watchword.Bucket) {
 	}
 }
 
-// requireLimitHeld looks at every stretch of time as long as a rule's window that begins with an event.
+// requireLimitHeld checks the limit in every period as long as a rule's window that begins with an event.
 func (h *history) requireLimitHeld(r rapid.TB, rules []ratelimit.Rule) {
 	for _, rule := range rules {
 		for _, b := range []watchword.Bucket{address("a"), address("b")} { // the keys of all buckets

@@ -12,10 +12,10 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// racers is how many goroutines each race has, spread over the nodes.
+// racers is the number of goroutines of each race. They are spread over the nodes.
 const racers = 32
 
-// race lets goroutines take from buckets all at once, some times each, and returns how many Takes passed.
+// race lets goroutines take from buckets at the same time, the given number of times each. It returns how many Takes passed.
 func race(t *testing.T, nodes []*ratelimit.Limiter, times int, buckets func(racer int) []watchword.Bucket) int {
 	t.Helper()
 	var passed atomic.Int64
@@ -34,7 +34,7 @@ func race(t *testing.T, nodes []*ratelimit.Limiter, times int, buckets func(race
 	return int(passed.Load())
 }
 
-// runTogether runs goroutines that wait for each other at the start.
+// runTogether runs n goroutines that start at the same time.
 func runTogether(n int, run func(racer int)) {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -61,8 +61,8 @@ func (s *suite) testRacingTakesPassUpToLimit(t *testing.T) {
 	}
 }
 
-// testRacingTakesChargeAllOrNone lets half of the racers take from a narrow and a wide window together, the others from the wide one. If a
-// Take that the narrow one refuses ever charged the wide one, fewer than its limit would pass in all.
+// testRacingTakesChargeAllOrNone lets most racers take from a narrow and a wide window, and the others from the wide one only. If a
+// Take that the narrow window refuses charged the wide one, fewer Takes than the limit of the wide one would pass.
 func (s *suite) testRacingTakesChargeAllOrNone(t *testing.T) {
 	const narrow, wide = 3, 40
 	nodes := s.limiters(t, s.newAppID(),
@@ -74,7 +74,7 @@ func (s *suite) testRacingTakesChargeAllOrNone(t *testing.T) {
 		}
 		return []watchword.Bucket{ip("i"), address("a")}
 	})
-	// The racers that take from the wide window alone are too few to fill it: what is left must still be there.
+	// The racers that take from the wide window only are too few to fill it.
 	if want := racers/4*2 + narrow; passed != want {
 		t.Errorf("%d racing Takes passed, want %d", passed, want)
 	}

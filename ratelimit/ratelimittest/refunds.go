@@ -22,14 +22,15 @@ func requirePassNamed(t *testing.T, l *ratelimit.Limiter, name string, buckets .
 	}
 }
 
-// testRefundReturnsNamedTake gives back what a named Take spent: once, from all of its windows, on whichever node, and nothing else.
+// testRefundReturnsNamedTake checks that a refund returns what a named Take spent, once, in all of its windows and through any node,
+// and nothing else.
 func (s *suite) testRefundReturnsNamedTake(t *testing.T) {
 	nodes := s.limiters(t, s.newAppID(),
 		ratelimit.Rule{Name: "few", Limit: 2, Window: time.Hour, By: ratelimit.ByAddress},
 		ratelimit.Rule{Name: "large", Limit: 3000, Window: time.Hour, By: ratelimit.ByIP})
 	first, last := nodes[0], nodes[len(nodes)-1]
 	requirePassNamed(t, first, "a", address("x"), ip("i"))
-	requirePassNamed(t, last, "a", address("x"), ip("i")) // which spends nothing more
+	requirePassNamed(t, last, "a", address("x"), ip("i")) // the same name: spends nothing more
 	requirePassNamed(t, first, "b", address("x"), ip("i"))
 	requireRefused(t, "few", first, address("x"))
 	for range 3 {
@@ -42,7 +43,7 @@ func (s *suite) testRefundReturnsNamedTake(t *testing.T) {
 	requirePass(t, last, address("x"))
 	requireRefused(t, "few", first, address("x"))
 
-	// One that costs more than was spent last, and one that was refused.
+	// A take of two tokens, and a take that was refused.
 	two := []watchword.Bucket{address("y"), address("y")}
 	requirePassNamed(t, first, "two", two...)
 	if err := first.TakeNamed(t.Context(), "refused", two...); err == nil {
@@ -56,7 +57,7 @@ func (s *suite) testRefundReturnsNamedTake(t *testing.T) {
 	requireRefused(t, "few", first, address("y"))
 }
 
-// testRacingRefundsCountOnce has every racer give back what it took: in the end nothing is spent.
+// testRacingRefundsCountOnce lets every racer take and refund. At the end no token must be spent.
 func (s *suite) testRacingRefundsCountOnce(t *testing.T) {
 	nodes := s.limiters(t, s.newAppID(), ratelimit.Rule{Name: "few", Limit: racers, Window: time.Hour, By: ratelimit.ByAddress})
 	runTogether(racers, func(racer int) {

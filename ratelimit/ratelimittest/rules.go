@@ -42,7 +42,7 @@ func (s *suite) testRulesMatchBuckets(t *testing.T) {
 	requirePass(t, l, by(ratelimit.ByAddress, "whatsapp"))
 	requireRefused(t, "all_channels", l, by(ratelimit.ByAddress, "whatsapp"))
 	requireRefused(t, "all_channels", l, by(ratelimit.ByAddress, ""))
-	for range 3 { // the same key counts elsewhere, or not at all
+	for range 3 { // buckets that no rule counts by
 		requirePass(t, l, by(ratelimit.BySubject, "sms"), by(ratelimit.ByIP, "sms"), by(ratelimit.ByPrefix, "sms"), by(ratelimit.ByApp, ""))
 	}
 	requirePass(t, l, by(ratelimit.ByCountry, "sms"))
@@ -97,13 +97,13 @@ func (s *suite) testRepeatedBucketPaysTwice(t *testing.T) {
 	requireRefused(t, "three", l, address("b"), address("b"), address("b"), address("b"))
 }
 
-// testTakePassesAfterRetryAfter works with real time too: to come later than one must is no mistake.
+// testTakePassesAfterRetryAfter also works with real time, because taking later than RetryAfter is allowed.
 func (s *suite) testTakePassesAfterRetryAfter(t *testing.T) {
 	for _, test := range []struct{ limit, tokens int }{{3, 1}, {ratelimit.ExactLimit + 1, 200}} {
 		l := s.limiter(t, s.newAppID(), ratelimit.Rule{Name: "soon", Limit: test.limit, Window: 500 * time.Millisecond, By: ratelimit.ByAddress})
 		buckets := slices.Repeat([]watchword.Bucket{address("a")}, test.tokens)
 		var limit *watchword.LimitError
-		for err := error(nil); !errors.As(err, &limit); { // a slow machine's window moves on while it is filled
+		for err := error(nil); !errors.As(err, &limit); { // on a slow machine events end while the window is filled
 			if err = l.Take(t.Context(), buckets...); err != nil && !errors.As(err, &limit) {
 				t.Fatal(err)
 			}

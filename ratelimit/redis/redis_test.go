@@ -159,7 +159,7 @@ func TestTakeWritesTaggedExpiringKeys(t *testing.T) {
 	}
 }
 
-// TestLargeLimitsShareEntries looks at what a window with a large limit takes: events of one grain share an entry.
+// Events with the same rounded time share an entry, so that windows with large limits stay small.
 func TestLargeLimitsShareEntries(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	l, err := ratelimit.New(newTestStore(t, client), []ratelimit.Rule{{Name: "app", Limit: 100_000, Window: 24 * time.Hour, By: ratelimit.ByApp}}, "shop")
