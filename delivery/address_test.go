@@ -53,7 +53,7 @@ func TestAddressPolicyReturnsCanonicalAndMaskedForm(t *testing.T) {
 	}
 }
 
-// hostile recipients must be refused as invalid, whatever is allowed otherwise.
+// hostile recipients must be invalid in every configuration.
 var hostile = []struct{ channel, address string }{
 	{"email", ""}, {"email", "@"}, {"email", "alice"}, {"email", "alice@"}, {"email", "@example.com"},
 	{"email", "alice@example.com,bob@example.com"}, {"email", "alice@example.com;bob@example.com"},
@@ -114,7 +114,7 @@ func TestAddressPolicyRejectsUTF8AndNationalNumbersByDefault(t *testing.T) {
 	}
 }
 
-// What looks like somebody else's address stays apart from it, or is refused (Django CVE-2019-19844).
+// An address that looks like another one must not become that address: it stays different or is refused (Django CVE-2019-19844).
 func TestAddressPolicyKeepsLookAlikesApart(t *testing.T) {
 	p := newPolicy(t, delivery.Addresses{UTF8Local: true})
 	for _, pair := range [][2]string{
@@ -185,8 +185,8 @@ func TestNewAddressPolicyReportsEveryProblem(t *testing.T) {
 	}
 }
 
-// FuzzAddress: an accepted address is one line without what separates recipients, is its own canonical form, and its
-// mask hides it.
+// FuzzAddress checks that an accepted address is one line without separators of recipients, that its canonical form is stable, and
+// that its mask hides it.
 func FuzzAddress(f *testing.F) {
 	for _, c := range hostile {
 		if len(c.address) < 300 {

@@ -9,9 +9,9 @@
 //	Queue → Worker → Renderer → Router → a provider
 //
 // Renderer and Router are senders that wrap other senders. The Renderer writes the message's text from Templates, in the
-// reader's language. The Router tries the providers of the message's channel in order and skips those that keep failing. It
-// retries each provider a few times at once. When all providers of the channel have failed, the Worker retries later. A
-// message keeps its id across retries, and no message is sent after its code has expired.
+// reader's language. The Router tries the providers of the message's channel in order. It retries a provider that fails quickly
+// once more before it tries the next one, and skips providers that keep failing. When all providers of the channel have failed,
+// the Worker retries later. A message keeps its id across retries, and no message is sent after its code has expired.
 //
 // A PrefixBreaker refuses number ranges that receive many messages but few verifications. It wraps the address policy and
 // handles the engine's events. Its counts are kept in Counters, which all processes of a deployment share: MemoryCounters for

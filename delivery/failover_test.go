@@ -17,7 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
-// An callRecorder notes which senders are asked, in turn.
+// A callRecorder records the names of the senders that are called, in order.
 type callRecorder struct{ calls []string }
 
 func (o *callRecorder) sender(name string, send senderFunc) watchword.Sender {
@@ -36,7 +36,7 @@ func acceptsAtOnce(context.Context, watchword.Message) (watchword.Sent, error) {
 	return watchword.Sent{}, nil
 }
 
-// failsAfter is a sender that works on its answer for a while.
+// failsAfter returns a sender that fails after the given time.
 func failsAfter(d time.Duration, err error) senderFunc {
 	return func(ctx context.Context, _ watchword.Message) (watchword.Sent, error) {
 		time.Sleep(d)
@@ -82,7 +82,7 @@ func isPermanent(err error) bool {
 	return errors.As(err, &failed) && failed.Permanent
 }
 
-// A provider that was silent once is asked again when the worker repeats the message, within the life of its code.
+// A provider that timed out is tried again when the worker retries the message.
 func TestWorkerRetriesSilentProviderAfterAllOthersFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var o callRecorder
@@ -106,7 +106,7 @@ func TestWorkerRetriesSilentProviderAfterAllOthersFailed(t *testing.T) {
 	})
 }
 
-// A server that takes connections and never says anything, behind a sender that does HTTP.
+// The first provider posts to a server that accepts connections but never answers.
 func TestRouterFailsOverFromServerThatNeverAnswers(t *testing.T) {
 	silentServer := startSilentServer(t)
 	var o callRecorder
@@ -128,7 +128,7 @@ func TestRouterFailsOverFromServerThatNeverAnswers(t *testing.T) {
 	}
 }
 
-// startSilentServer takes every connection and reads from it until it is closed.
+// startSilentServer starts a server that accepts connections and reads from them, but never answers.
 func startSilentServer(t *testing.T) (addr string) {
 	t.Helper()
 	return peertest.Listen(t, func(c net.Conn) {

@@ -9,14 +9,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// senderFunc is a Sender of one function.
+// A senderFunc is a function as a sender.
 type senderFunc func(ctx context.Context, m watchword.Message) (watchword.Sent, error)
 
 func (f senderFunc) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	return f(ctx, m)
 }
 
-// scriptedSender is a Sender that gives the listed answers in turn, then takes everything, and remembers what it was asked.
+// A scriptedSender returns the listed errors in order, and then succeeds. It records the messages.
 type scriptedSender struct {
 	mu       sync.Mutex
 	errors   []error
@@ -53,7 +53,7 @@ func retryAfterError(d time.Duration) error {
 	return &watchword.SendError{RetryAfter: d, Provider: "p", Cause: errors.New("too many requests")}
 }
 
-// fakeEngine composes a message for each challenge, and records.
+// A fakeEngine composes a message for each challenge, and records deliveries.
 type fakeEngine struct {
 	compose func(o watchword.Outgoing) (watchword.Message, error)
 
@@ -88,7 +88,7 @@ func (e *fakeEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d
 	return nil
 }
 
-// countRecorded says how many challenges ended with the status, each recorded once.
+// countRecorded returns the number of challenges with exactly one recorded delivery of the given status.
 func (e *fakeEngine) countRecorded(status string) (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// leakyErrors are errors of senders that hold what a provider answered, and what may be logged of each.
+// leakyErrors returns errors that quote a provider's answer, by the text that may be logged of each.
 func leakyErrors() map[string]error {
 	const echo = "answer: 492039 to +14155550123"
 	return map[string]error{
@@ -25,9 +25,9 @@ func leakyErrors() map[string]error {
 }
 
 func TestRouterReportsOnlyTheKindOfAnErrorThatQuotesTheProvider(t *testing.T) {
-	for want, careless := range leakyErrors() {
+	for want, leaky := range leakyErrors() {
 		var log bytes.Buffer
-		r := newRouter(t, delivery.RouterConfig{Tries: 1, Logger: slog.New(slog.NewJSONHandler(&log, nil))}, &scriptedSender{errors: repeat(1, careless)})
+		r := newRouter(t, delivery.RouterConfig{Tries: 1, Logger: slog.New(slog.NewJSONHandler(&log, nil))}, &scriptedSender{errors: repeat(1, leaky)})
 		_, err := r.Send(t.Context(), newMessage(time.Minute))
 		for _, text := range []string{log.String(), err.Error()} {
 			if !strings.Contains(text, want) || strings.Contains(text, "492039") || strings.Contains(text, "4155550123") {
@@ -38,11 +38,11 @@ func TestRouterReportsOnlyTheKindOfAnErrorThatQuotesTheProvider(t *testing.T) {
 }
 
 func TestWorkerLogsOnlyTheKindOfAnErrorThatQuotesTheProvider(t *testing.T) {
-	for want, careless := range leakyErrors() {
+	for want, leaky := range leakyErrors() {
 		synctest.Test(t, func(t *testing.T) {
 			var log bytes.Buffer
 			q := delivery.NewQueue(1, nil)
-			stop := startWorker(t, delivery.WorkerConfig{Engine: &fakeEngine{}, Outbox: q, Sender: &scriptedSender{errors: repeat(1, careless)},
+			stop := startWorker(t, delivery.WorkerConfig{Engine: &fakeEngine{}, Outbox: q, Sender: &scriptedSender{errors: repeat(1, leaky)},
 				Logger: slog.New(slog.NewJSONHandler(&log, nil))})
 			putMessages(t, q, 1)
 			synctest.Wait()

@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// An E.164 number that lost its + is never somebody else's in the country that it is of: it is that number, or refused.
-// Every country, with numbers of every kind and length that the metadata has an example of.
+// With its own country as default region, an E.164 number without + must become the same number or be refused, never become another
+// number. The test uses numbers of every country, kind and length that the metadata has an example of.
 func TestAddressPolicyNeverReadsNumberWithoutPlusAsAnotherNumber(t *testing.T) {
 	kinds := []phonenumbers.PhoneNumberType{phonenumbers.MOBILE, phonenumbers.FIXED_LINE, phonenumbers.VOIP, phonenumbers.PERSONAL_NUMBER, phonenumbers.TOLL_FREE, phonenumbers.UAN}
 	tried, refused := 0, map[string]bool{}
@@ -24,7 +24,7 @@ func TestAddressPolicyNeverReadsNumberWithoutPlusAsAnotherNumber(t *testing.T) {
 				continue
 			}
 			whole := phonenumbers.Format(example, phonenumbers.E164)
-			for cut := range 4 { // plans with open lengths have shorter and longer ones
+			for cut := range 4 { // numbering plans with variable lengths have shorter and longer numbers
 				for _, e164 := range []string{whole[:len(whole)-cut], whole + strings.Repeat("7", cut)} {
 					if number, err := phonenumbers.Parse(e164, ""); err != nil || !phonenumbers.IsValidNumber(number) {
 						continue

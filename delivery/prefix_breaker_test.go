@@ -67,7 +67,7 @@ func TestPrefixBreakerForgetsCountsOlderThanTheWindow(t *testing.T) {
 	if f.refused(abusedPrefix) {
 		t.Error("still refused after the pause")
 	}
-	// Forty twice are too few by themselves; between them the prefix is never quiet for a whole window.
+	// Each group of forty is too small to be evaluated, and both are never in one window. Single challenges keep the prefix active.
 	for _, step := range []struct {
 		n     int
 		pause time.Duration
@@ -81,7 +81,7 @@ func TestPrefixBreakerForgetsCountsOlderThanTheWindow(t *testing.T) {
 	}
 }
 
-// With a short window too, nobody is refused who is still typing.
+// Also with a short window, challenges that may still be answered are not evaluated.
 func TestPrefixBreakerEvaluatesOnlySettledChallenges(t *testing.T) {
 	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{Window: time.Minute})
 	started := f.now
@@ -100,24 +100,24 @@ func TestPrefixBreakerEvaluatesOnlySettledChallenges(t *testing.T) {
 	}
 }
 
-// A resend is no second challenge, an approval counts once, and what has no prefix not at all.
+// Resends and repeated approvals do not count again, and events without a prefix do not count.
 func TestPrefixBreakerCountsEachChallengeOnce(t *testing.T) {
 	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{Sent: 2, Percent: 100})
 	e := watchword.Event{Type: watchword.EventMessageSent, Prefix: abusedPrefix, StartedAt: f.now}
-	tell := func(change func(e *watchword.Event)) {
+	handle := func(change func(e *watchword.Event)) {
 		e := e
 		change(&e)
 		f.breakers[0].HandleEvent(t.Context(), e)
 	}
-	tell(func(*watchword.Event) {})
+	handle(func(*watchword.Event) {})
 	for range 5 {
-		tell(func(e *watchword.Event) { e.Repeated = true })
-		tell(func(e *watchword.Event) { e.Type, e.Repeated = watchword.EventMessageDelivered, true })
-		tell(func(e *watchword.Event) { e.Type, e.Repeated = watchword.EventApproved, true })
-		tell(func(e *watchword.Event) { e.Type = watchword.EventMessageFailed })
-		tell(func(e *watchword.Event) { e.Prefix = "" })
+		handle(func(e *watchword.Event) { e.Repeated = true })
+		handle(func(e *watchword.Event) { e.Type, e.Repeated = watchword.EventMessageDelivered, true })
+		handle(func(e *watchword.Event) { e.Type, e.Repeated = watchword.EventApproved, true })
+		handle(func(e *watchword.Event) { e.Type = watchword.EventMessageFailed })
+		handle(func(e *watchword.Event) { e.Prefix = "" })
 	}
-	tell(func(e *watchword.Event) { e.Type = watchword.EventMessageDelivered }) // whose message.sent never came
+	handle(func(e *watchword.Event) { e.Type = watchword.EventMessageDelivered }) // without a message.sent before
 	f.exchange()
 	counts, err := f.counters.Counters.Add(t.Context(), "shop", delivery.Batch{ID: "look", Counts: []delivery.Count{{Key: abusedPrefix}}})
 	if err != nil || len(counts) != 1 || counts[0].Sent != 2 || counts[0].Verified != 0 {
@@ -125,7 +125,7 @@ func TestPrefixBreakerCountsEachChallengeOnce(t *testing.T) {
 	}
 }
 
-// Without counters the last known decision holds until its time is over, what was counted waits, and then counts once.
+// While counters are unavailable, refused prefixes stay refused until their pause ends. Pending counts are kept, and count once.
 func TestPrefixBreakerKeepsDecisionsWhileCountersAreUnavailable(t *testing.T) {
 	for _, how := range []func(*flakyCounters, bool){func(f *flakyCounters, down bool) { f.down = down }, func(f *flakyCounters, lost bool) { f.lost = lost }} {
 		f := newTraffic(t, 2, delivery.PrefixBreakerConfig{})
@@ -156,7 +156,7 @@ func TestPrefixBreakerKeepsDecisionsWhileCountersAreUnavailable(t *testing.T) {
 	}
 }
 
-// A batch whose name may have been forgotten is dropped: it never counts twice.
+// A batch whose ID may have been forgotten is dropped, so that it never counts twice.
 func TestPrefixBreakerDropsBatchWhoseIDMayBeForgotten(t *testing.T) {
 	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{})
 	f.counters.lost = true
@@ -170,7 +170,7 @@ func TestPrefixBreakerDropsBatchWhoseIDMayBeForgotten(t *testing.T) {
 	}
 }
 
-// Counters that do not answer hold up neither a start nor an event.
+// Counters that do not answer block neither the policy nor the event handler.
 func TestPrefixBreakerNeverBlocksOnCounters(t *testing.T) {
 	asked := make(chan struct{}, 1)
 	b, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: "shop", Counters: hangingCounters{asked: asked}})
@@ -193,7 +193,7 @@ func TestPrefixBreakerNeverBlocksOnCounters(t *testing.T) {
 	}
 }
 
-// Run exchanges by itself, and once more at the end.
+// Run exchanges regularly, and once more at the end.
 func TestPrefixBreakerRunHandsOverPendingCountsAtTheEnd(t *testing.T) {
 	shared := delivery.NewMemoryCounters(nil)
 	b, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: "shop", Counters: shared})

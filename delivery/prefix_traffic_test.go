@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// traffic drives the PrefixBreakers of several processes on one clock, over counters that they share.
+// A traffic drives the PrefixBreakers of several processes, with one clock and shared counters.
 type traffic struct {
 	t        *testing.T
 	now      time.Time
@@ -39,7 +39,7 @@ func newTraffic(t *testing.T, processes int, cfg delivery.PrefixBreakerConfig) *
 	return f
 }
 
-// flakyCounters are counters that can be unavailable, before a step is taken or after it.
+// flakyCounters can be unavailable (down), or lose their replies after a step took effect (lost).
 type flakyCounters struct {
 	delivery.Counters
 	down, lost bool
@@ -65,8 +65,8 @@ func (f *flakyCounters) Refused(ctx context.Context, app string) (map[string]tim
 	return f.Counters.Refused(ctx, app)
 }
 
-// send sends n challenges to the prefix over ten minutes, in turn by each process; every each-th is approved at the next
-// process, none for 0.
+// send sends n challenges to the prefix within ten minutes, from all processes in turn. Every each-th one is approved by the next
+// process; none if each is 0.
 func (f *traffic) send(prefix string, n, each int) {
 	for i := range n {
 		f.n++
@@ -81,7 +81,7 @@ func (f *traffic) send(prefix string, n, each int) {
 	f.exchange()
 }
 
-// exchange is what happens within two seconds: each process exchanges twice.
+// exchange simulates two seconds, in which each process exchanges twice.
 func (f *traffic) exchange() {
 	f.t.Helper()
 	for range 2 {
@@ -93,7 +93,7 @@ func (f *traffic) exchange() {
 	}
 }
 
-// refused reports whether the prefix is; all processes must agree.
+// refused reports whether the prefix is refused. All processes must agree.
 func (f *traffic) refused(prefix string) bool {
 	f.t.Helper()
 	refusals := 0
@@ -116,7 +116,7 @@ func (f *traffic) refused(prefix string) bool {
 
 const abusedPrefix, otherPrefix = "+1415555", "+1212555"
 
-// hangingCounters are counters that do not answer.
+// hangingCounters do not return from Refused before the context ends.
 type hangingCounters struct {
 	delivery.Counters
 	asked chan struct{}

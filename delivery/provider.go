@@ -37,7 +37,7 @@ type Environment struct {
 	// CallbackURL is the URL to which this sender's provider may send delivery reports: https, without a slash at the end. The
 	// program serves the sender's Callbacks below it. Each sender has a CallbackURL of its own. Empty: no reports.
 	CallbackURL string
-	// Report records a provider's delivery report, like Engine.Record. Reports may be repeated and come in any order. For an
+	// Report records a provider's delivery report, like Engine.RecordDelivery. Reports may be repeated and come in any order. For an
 	// unknown message the sender gets no error, so that its answer does not reveal which messages exist.
 	Report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 }
@@ -83,7 +83,7 @@ func (e Environment) CheckHost(host string) error {
 	return errors.New("the URL's host is not a public address, and not in a network that is allowed for senders")
 }
 
-// WithDefaults returns e with every field set. Call it to use an Opener without Openers.Open.
+// WithDefaults returns e with defaults for Logger, Now, Random and Report. Call it to use an Opener without Openers.Open.
 func (e Environment) WithDefaults() Environment {
 	if e.Logger == nil {
 		e.Logger = slog.New(slog.DiscardHandler)

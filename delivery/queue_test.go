@@ -93,7 +93,7 @@ func TestQueueDrainReturnsLateMessagesAndEndsClaims(t *testing.T) {
 	})
 }
 
-// Many put, many claim: each message is handed out to one, once.
+// With many concurrent Puts and Claims, each message is claimed once.
 func TestQueueHandsOutEachMessageOnceUnderConcurrency(t *testing.T) {
 	ctx := context.Background()
 	const putters, each = 8, 500

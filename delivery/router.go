@@ -160,8 +160,8 @@ const quickFailureLimit = time.Second
 // wait for a provider that sets RetryAfter: another provider may be faster.
 func (r *Router) sendWithRetries(ctx context.Context, p *protectedProvider, m watchword.Message) (watchword.Sent, error) {
 	for try := 1; ; try++ {
-		timeout, alive := r.sendTimeout(m)
-		if !alive {
+		timeout, valid := r.sendTimeout(m)
+		if !valid {
 			return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: p.name, Cause: watchword.ErrExpired}
 		}
 		sent, quick, err := r.sendOnce(ctx, p, m, timeout)

@@ -118,7 +118,7 @@ func TestRouterSendsNothingAfterExpiry(t *testing.T) {
 		if !errors.Is(err, watchword.ErrExpired) || len(s.messages) != 0 {
 			t.Errorf("%v, asked %d times", err, len(s.messages))
 		}
-		// A provider that hangs is left when the code dies, and the next one is not asked any more.
+		// A provider that hangs is canceled when the message expires, and the next one is not tried.
 		start := time.Now()
 		hanging := senderFunc(func(ctx context.Context, _ watchword.Message) (watchword.Sent, error) {
 			<-ctx.Done()
@@ -160,7 +160,7 @@ func TestRouterSkipsFailingProviderUntilPauseEnds(t *testing.T) {
 	})
 }
 
-// Who refuses messages for good, or is interrupted, is not dead.
+// Permanent refusals and cancellations do not open the breaker.
 func TestRouterBreakerIgnoresRefusalsAndCancellations(t *testing.T) {
 	s := &scriptedSender{errors: append(repeat(10, permanentError()), repeat(10, error(context.Canceled))...)}
 	r := newRouter(t, delivery.RouterConfig{Tries: 1}, s)
@@ -203,7 +203,7 @@ func TestRouterLogsNeitherCodeNorAddress(t *testing.T) {
 	}
 }
 
-// checkingSender is a Sender that checks messages.
+// A checkingSender is a MessageChecker.
 type checkingSender struct {
 	scriptedSender
 	refusal error

@@ -41,10 +41,10 @@ func TestSanitizeTextRemovesWhatMakesLinks(t *testing.T) {
 	}
 }
 
-// autoLinkPattern is what phones make links of: a scheme, an address, or a name with a dot inside.
+// autoLinkPattern matches what phones show as links: a scheme, an address, or a name with a dot inside.
 var autoLinkPattern = regexp.MustCompile(`://|www|@|[^\s]\.\pL|\pL\.[^\s]|[0-9]\.[0-9]+\.[0-9]`)
 
-// hostileText draws strings of what injections are made of.
+// hostileText generates strings from the parts of injections.
 func hostileText() *rapid.Generator[string] {
 	piece := rapid.OneOf(
 		rapid.SampledFrom([]string{"\n", "\r", "\r\n", "\u2028", "\u2029", "\u0085", "\v", "\f", "\x00", "\x1b[31m", "\u202e", "\u200d", "@", "#", ".", "/", "//", ":",

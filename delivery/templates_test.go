@@ -43,7 +43,7 @@ func TestTemplatesFallBackByLocalePurposeAndChannel(t *testing.T) {
 	}
 }
 
-// An operator's words for one channel are for that channel, and Simplified is nobody else's script.
+// Custom templates of one channel serve only that channel, and Simplified Chinese does not serve readers of other scripts.
 func TestTemplatesChooseLanguageForEachChannel(t *testing.T) {
 	render := newTestRenderer(t, fstest.MapFS{
 		"default/sms.it.tmpl": templateFile(`{{define "what"}}il codice{{end}}{{define "here"}}qui:{{end}}{{define "payment"}}pago {{.Amount}} {{.Currency}} {{.Payee}}{{end}}` +

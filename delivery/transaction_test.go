@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// linkInRow is what phones and browsers make links, or a bound code, of.
+// linkInRow matches what phones and browsers show as links or parse as an origin-bound code.
 var linkInRow = regexp.MustCompile(`://|(^|[^\pL\pN\pM])@|[\pL\pN]\.\pL|\pL\.[\pL\pN]|[0-9]\.[0-9]+\.[0-9]`)
 
 func TestSanitizeLosslessShowsAllOrRefuses(t *testing.T) {
@@ -45,7 +45,7 @@ func TestDescribeTransactionNamesEveryRow(t *testing.T) {
 	}
 }
 
-// Every row is in every form of the message, in every language; nothing of it is cut.
+// Every row is shown completely in the text and the HTML, for every channel and language.
 func TestRendererShowsEveryTransactionRowInEveryMessage(t *testing.T) {
 	render := newTestRenderer(t, nil, nil)
 	long := strings.Repeat("Lange Strasse 12, ", 13) + "Ende"
@@ -56,7 +56,7 @@ func TestRendererShowsEveryTransactionRowInEveryMessage(t *testing.T) {
 				m.Transaction = rows
 				got, err := render(m)
 				if channel == "sms" && errors.Is(err, watchword.ErrInvalidRequest) && len(rows) != 2 {
-					continue // too long for an SMS, which is a test of its own
+					continue // too long for an SMS, which another test covers
 				}
 				for name, value := range rows {
 					if err != nil || !strings.Contains(got.Text, value) || channel == "email" && !strings.Contains(got.HTML, value) {

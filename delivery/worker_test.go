@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// startWorker starts a worker; stop ends its context, waits for it and returns what Run said.
+// startWorker starts a worker. stop ends its context and returns the result of Run.
 func startWorker(t *testing.T, cfg delivery.WorkerConfig) (stop func() error) {
 	t.Helper()
 	w, err := delivery.NewWorker(cfg)
@@ -62,7 +62,7 @@ func TestWorkerDropsClosedExpiredAndUnknownMessages(t *testing.T) {
 			stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender})
 			putMessages(t, q, 1)
 			synctest.Wait()
-			putMessages(t, q, 1) // there is room again
+			putMessages(t, q, 1) // the queue has room again
 			_ = stop()
 			if len(sender.messages) != 0 || len(engine.recorded) != 0 {
 				t.Errorf("%v: sent %d, recorded %v", why, len(sender.messages), engine.recorded)
@@ -103,7 +103,7 @@ func TestWorkerRetriesWithBackoffUntilExpiry(t *testing.T) {
 				if last := sender.times[len(sender.times)-1].Sub(start); last != c.after {
 					t.Errorf("last tried after %s, want %s", last, c.after)
 				}
-				putMessages(t, q, 1) // nothing is left in the queue
+				putMessages(t, q, 1) // the queue is empty
 				_ = stop()
 			})
 		})
@@ -191,7 +191,7 @@ func TestWorkerDrainEndsAfterItsTimeout(t *testing.T) {
 	})
 }
 
-// durableOutbox is an outbox that outlives the process: it is not drained.
+// A durableOutbox is not lost with the process, so it has no Drain method of a drainer.
 type durableOutbox struct{ *delivery.Queue }
 
 func (durableOutbox) Drain() {}
@@ -215,7 +215,7 @@ func TestWorkerDoesNotDrainDurableOutbox(t *testing.T) {
 	})
 }
 
-// claimsUntilDone hands nothing out after the context has ended.
+// claimsUntilDone is an outbox whose Claim fails after the context has ended.
 type claimsUntilDone struct{ durableOutbox }
 
 func (c claimsUntilDone) Claim(ctx context.Context) (watchword.Outgoing, error) {
@@ -242,7 +242,7 @@ func TestWorkerContinuesAfterOutboxOutage(t *testing.T) {
 	})
 }
 
-// unavailableOutbox is an outbox that cannot be reached at first.
+// An unavailableOutbox fails the first five claims.
 type unavailableOutbox struct {
 	claimsUntilDone
 	claims *atomic.Int32
@@ -261,7 +261,7 @@ func TestNewWorkerRequiresEngineOutboxAndSender(t *testing.T) {
 	}
 }
 
-// BenchmarkQueue is the way of one message through the queue and a worker.
+// BenchmarkQueue measures one message through the queue and a worker.
 func BenchmarkQueue(b *testing.B) {
 	q := delivery.NewQueue(1<<16, nil)
 	done := make(chan struct{}, 1)

@@ -18,7 +18,7 @@ func BenchmarkTake(b *testing.B) {
 	})
 }
 
-// BenchmarkCheck counts in the three buckets of a check.
+// BenchmarkCheck measures Allow with the buckets and rules of a check.
 func BenchmarkCheck(b *testing.B) {
 	rules := ratelimit.DefaultCheckRules()
 	for i := range rules {

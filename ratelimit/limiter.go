@@ -75,8 +75,8 @@ func checkAppID(app string) error {
 }
 
 // Take spends one token from the window of each bucket and each rule that counts by it, or none from any. If a window is full the
-// error is a *watchword.LimitError with the rule of the longest delay. A bucket that no rule counts by costs nothing. A bucket that
-// is given twice costs two tokens. Other errors are those of the store.
+// error is a *watchword.LimitError with the rule of the longest delay. A bucket that no rule counts by costs nothing. If several
+// buckets have the same window, each costs a token. Other errors are those of the store.
 func (l *Limiter) Take(ctx context.Context, buckets ...watchword.Bucket) error {
 	return l.TakeNamed(ctx, "", buckets...)
 }

@@ -66,8 +66,8 @@ func NewMemory(c MemoryConfig) *Memory {
 func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*Refusal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, names := m.elapsed(), &m.ownerOf(&charges[0]).takes
-	if names.has(now, name) {
+	now, takes := m.elapsed(), &m.ownerOf(&charges[0]).takes
+	if takes.has(now, name) {
 		return nil, nil
 	}
 	if r := m.findWindows(now, charges); r != nil {
@@ -79,7 +79,7 @@ func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*
 	for i, w := range m.found {
 		m.spend(now, &charges[i], w)
 	}
-	names.add(now, name)
+	takes.add(now, name)
 	return nil, nil
 }
 
@@ -87,11 +87,11 @@ func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*
 func (m *Memory) Refund(_ context.Context, _, name string, charges []Charge) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, names := m.elapsed(), &m.ownerOf(&charges[0]).takes
-	if !names.has(now, name) {
+	now, takes := m.elapsed(), &m.ownerOf(&charges[0]).takes
+	if !takes.has(now, name) {
 		return nil
 	}
-	names.remove(name)
+	takes.remove(name)
 	for i := range charges {
 		if w := m.find(now, &charges[i]); w != nil {
 			w.refund(charges[i].Cost)
@@ -158,8 +158,8 @@ func (m *Memory) reserve(now int64, charges []Charge) bool {
 	if m.tryReserve(charges) {
 		return true
 	}
-	for _, lane := range m.expiryLists {
-		m.sweep(now, lane, lane.Len())
+	for _, expiring := range m.expiryLists {
+		m.sweep(now, expiring, expiring.Len())
 	}
 	return m.tryReserve(charges)
 }
@@ -197,23 +197,23 @@ func (m *Memory) spend(now int64, c *Charge, w *window) {
 // addWindow adds the window of a charge. It removes up to two windows that have ended, so that the store shrinks faster than it
 // grows.
 func (m *Memory) addWindow(now int64, c *Charge) *window {
-	lane := m.expiryLists[c.Rate.Period]
-	if lane == nil {
-		lane = list.New()
-		m.expiryLists[c.Rate.Period] = lane
+	expiring := m.expiryLists[c.Rate.Period]
+	if expiring == nil {
+		expiring = list.New()
+		m.expiryLists[c.Rate.Period] = expiring
 	}
-	m.sweep(now, lane, 2)
-	w := &window{key: windowKey{c.Space, c.Key}, expiryList: lane, owner: m.ownerOf(c)}
+	m.sweep(now, expiring, 2)
+	w := &window{key: windowKey{c.Space, c.Key}, expiryList: expiring, owner: m.ownerOf(c)}
 	w.events = w.first[:0]
-	w.element = lane.PushBack(w)
+	w.element = expiring.PushBack(w)
 	m.windows[w.key] = w
 	return w
 }
 
 // sweep removes up to n windows of a list that have ended.
-func (m *Memory) sweep(now int64, lane *list.List, n int) {
-	for ; n > 0 && lane.Len() > 0; n-- {
-		w := lane.Front().Value.(*window)
+func (m *Memory) sweep(now int64, expiring *list.List, n int) {
+	for ; n > 0 && expiring.Len() > 0; n-- {
+		w := expiring.Front().Value.(*window)
 		if w.endsAt > now {
 			return
 		}

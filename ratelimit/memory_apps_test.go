@@ -11,8 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// TestMemoryFullOfOneAppAcceptsWindowsOfAnother: an app that has as many windows as it may is refused, its neighbor is not, and
-// what all apps share goes on to be counted for both.
+// An app with MaxWindows windows is refused new ones. Another app is not, and windows that apps share count for both.
 func TestMemoryFullOfOneAppAcceptsWindowsOfAnother(t *testing.T) {
 	clock := newFakeClock()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now, MaxWindows: 10})
@@ -52,7 +51,7 @@ func TestMemoryFullOfOneAppAcceptsWindowsOfAnother(t *testing.T) {
 	}
 }
 
-// TestRefundWorksDespiteManyTakesOfAnotherApp: what an app may give back is not forgotten because another takes much.
+// The names of an app's takes are not dropped because another app has many takes.
 func TestRefundWorksDespiteManyTakesOfAnotherApp(t *testing.T) {
 	clock := newFakeClock()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now})
@@ -80,7 +79,7 @@ func TestRefundWorksDespiteManyTakesOfAnotherApp(t *testing.T) {
 	}
 }
 
-// TestMemoryUsesAtMost350BytesPerWindow: the documentation says about 300, so a million take no gigabyte.
+// The documentation says about 300 bytes, so a million windows take less than a gigabyte.
 func TestMemoryUsesAtMost350BytesPerWindow(t *testing.T) {
 	clock := newFakeClock()
 	before := heap()
@@ -103,5 +102,5 @@ func TestMemoryUsesAtMost350BytesPerWindow(t *testing.T) {
 	runtime.KeepAlive(store)
 }
 
-// digest is as long as the keys that an engine's limits count by.
+// digest returns a key of the length of the engine's keys.
 func digest(i int) string { return (strconv.Itoa(i) + "________________")[:16] }

@@ -14,8 +14,7 @@ import (
 
 func byIP(key string) watchword.Bucket { return watchword.Bucket{By: ratelimit.ByIP, Key: key} }
 
-// TestMemoryRefusesNewWindowsWhenFull fills a store: what is known goes on to be counted, what is new is refused with a plain error, until windows
-// have ended.
+// In a full store existing windows count on, and new ones are refused with ErrFull until some windows have ended.
 func TestMemoryRefusesNewWindowsWhenFull(t *testing.T) {
 	clock := newFakeClock()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now, MaxWindows: 10})
@@ -48,8 +47,7 @@ func TestMemoryRefusesNewWindowsWhenFull(t *testing.T) {
 	take("one more", ratelimit.ErrFull)
 }
 
-// TestMemoryForgetsEndedWindows shows that a store does not grow with everybody who ever came: each new window takes two that have ended
-// with it.
+// Each new window removes up to two ended ones, so the store does not grow without bound.
 func TestMemoryForgetsEndedWindows(t *testing.T) {
 	clock := newFakeClock()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now})
@@ -68,7 +66,7 @@ func TestMemoryForgetsEndedWindows(t *testing.T) {
 	}
 }
 
-// TestPackageDoesNotLinkRedis lists what a user of this package links: Redis is not among it.
+// Users of the package do not link a Redis client.
 func TestPackageDoesNotLinkRedis(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "github.com/watchword-auth/watchword/ratelimit").Output()
 	if err != nil {

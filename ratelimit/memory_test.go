@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit/ratelimittest"
 )
 
-// A fakeClock moves when it is told to.
+// A fakeClock is advanced by calls of Advance only.
 type fakeClock struct {
 	mu  sync.Mutex
 	now time.Time

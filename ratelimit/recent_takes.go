@@ -10,25 +10,25 @@ type recentTakes struct {
 const maxNamesPerGeneration = 1 << 14
 
 // has reports whether there was a take with the name that was not refunded. It is false for the empty name.
-func (n *recentTakes) has(now int64, name string) bool {
-	at, known := n.current[name]
+func (t *recentTakes) has(now int64, name string) bool {
+	at, known := t.current[name]
 	if !known {
-		at, known = n.previous[name]
+		at, known = t.previous[name]
 	}
 	return known && now-at < int64(RefundPeriod)
 }
 
-func (n *recentTakes) add(now int64, name string) {
+func (t *recentTakes) add(now int64, name string) {
 	if name == "" {
 		return
 	}
-	if n.current == nil || len(n.current) >= maxNamesPerGeneration || now-n.since >= int64(RefundPeriod) {
-		n.previous, n.current, n.since = n.current, map[string]int64{}, now
+	if t.current == nil || len(t.current) >= maxNamesPerGeneration || now-t.since >= int64(RefundPeriod) {
+		t.previous, t.current, t.since = t.current, map[string]int64{}, now
 	}
-	n.current[name] = now
+	t.current[name] = now
 }
 
-func (n *recentTakes) remove(name string) {
-	delete(n.current, name)
-	delete(n.previous, name)
+func (t *recentTakes) remove(name string) {
+	delete(t.current, name)
+	delete(t.previous, name)
 }

@@ -45,7 +45,7 @@ func TestValidateReportsInvalidRules(t *testing.T) {
 	}
 }
 
-// TestNewReportsEveryProblem wants every problem of every rule in one error.
+// One error lists every problem of every rule.
 func TestNewReportsEveryProblem(t *testing.T) {
 	_, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), []ratelimit.Rule{
 		{Name: "one", Limit: 0, Window: 0, By: "mood"},

@@ -21,7 +21,7 @@ func newThrottle(t testing.TB, clock *fakeClock, rules ...ratelimit.Rule) *ratel
 
 func byApp(key string) watchword.Bucket { return watchword.Bucket{By: ratelimit.ByApp, Key: key} }
 
-// TestThrottleAllowsLimitAtOnceThenOnePerInterval also shows that what was refused does not count.
+// The test also shows that refused events do not count.
 func TestThrottleAllowsLimitAtOnceThenOnePerInterval(t *testing.T) {
 	clock := newFakeClock()
 	throttle := newThrottle(t, clock, ratelimit.Rule{Name: "minute", Limit: 7, Window: time.Minute, By: ratelimit.ByIP})
@@ -78,7 +78,7 @@ func TestNewThrottleRejectsRulesByAll(t *testing.T) {
 	}
 }
 
-// TestThrottleForgetsRestoredBuckets: what says nothing any more is gone after two windows, however few events come.
+// Buckets whose tokens are all available again are dropped after two windows at the latest, also with few events.
 func TestThrottleForgetsRestoredBuckets(t *testing.T) {
 	clock := newFakeClock()
 	throttle := newThrottle(t, clock, ratelimit.Rule{Name: "minute", Limit: 60, Window: time.Minute, By: ratelimit.ByIP})
@@ -91,8 +91,8 @@ func TestThrottleForgetsRestoredBuckets(t *testing.T) {
 	}
 }
 
-// A million distinct clients within an hour, and as many again: none is refused, and memory stays bounded. Whoever goes on
-// beyond the limit meanwhile stays refused.
+// Of a million distinct clients an hour, for two hours, none is refused, and memory stays bounded. A client that always exceeds its
+// limit stays refused.
 func TestThrottleStaysBoundedWithAMillionClients(t *testing.T) {
 	clock := newFakeClock()
 	throttle := newThrottle(t, clock, ratelimit.DefaultCheckRules()...)
@@ -119,7 +119,7 @@ func TestThrottleStaysBoundedWithAMillionClients(t *testing.T) {
 	runtime.KeepAlive(throttle)
 }
 
-// heap is how many bytes are in use after a collection.
+// heap returns the bytes in use after a garbage collection.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()

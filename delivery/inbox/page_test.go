@@ -12,13 +12,14 @@ import (
 	"github.com/watchword-auth/watchword/delivery/inbox"
 )
 
-// hostile are things that a message may hold and that must stay text.
+// hostile are texts of messages that must not become markup.
 var hostile = []string{
 	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `</p></article><iframe src=//evil.example>`,
 	`</style><script>alert(1)</script>`, `</script><script>alert(1)</script>`, `javascript:alert(1)`, `{{.Code}}`, "\x00<b>", `]]><svg/onload=alert(1)>`, "\u2028<script>",
 }
 
-// findActiveContent walks a document and returns what could run: script elements, event handlers, javascript: URLs, foreign frames.
+// findActiveContent returns the parts of a document that could run: script elements, event handlers, javascript: URLs and foreign
+// frames.
 func findActiveContent(t *testing.T, document string) (found []string) {
 	t.Helper()
 	root, err := html.Parse(strings.NewReader(document))
@@ -69,7 +70,7 @@ func TestPageEscapesSearchedAddress(t *testing.T) {
 	}
 }
 
-// The page's own script and style are all that its policy lets run.
+// The page's policy allows only the page's own script and style.
 func TestHandlerSetsContentSecurityPolicies(t *testing.T) {
 	box := new(inbox.Inbox)
 	send(t, open(t, box), watchword.Message{Channel: "email", HTML: `<p style="color:red">hi</p><script>alert(1)</script>`})

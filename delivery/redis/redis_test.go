@@ -53,7 +53,7 @@ func TestCountersSetExpiryOnEveryKey(t *testing.T) {
 	}
 }
 
-// An error repeats nothing of what was sent, and what is not answered may be repeated.
+// Errors contain no data of the request, and a batch without a reply may be sent again.
 func TestAddCountsUnansweredBatchOnce(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// sendAndParse sends the message and parses what the server took.
+// sendAndParse sends the message and parses the mail that the server received.
 func sendAndParse(t *testing.T, parameters string, m watchword.Message) *mail.Message {
 	t.Helper()
 	server := startServer(t, false)

@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
-// startScriptedServer is a server that answers each command with what the script has for it, else with 250; the greeting
-// is the answer to the command "". An answer of "hang up" closes the connection.
+// startScriptedServer starts a server that answers each command with the script's reply, or with 250. The key "" is the greeting.
+// The reply "hang up" closes the connection.
 func startScriptedServer(t *testing.T, script map[string]string) (address string) {
 	t.Helper()
 	return peertest.Listen(t, func(raw net.Conn) { serveScript(textproto.NewConn(raw), script) })
@@ -38,7 +38,7 @@ func serveScript(c *textproto.Conn, script map[string]string) {
 	}
 }
 
-// Of what a server says nothing but its codes is in an error, wherever it says it.
+// Errors contain the server's codes but no other data of the server, whichever reply it is in.
 func TestSendErrorsContainNoServerText(t *testing.T) {
 	const echo = "ada@example.com 492039"
 	for name, tt := range map[string]struct {

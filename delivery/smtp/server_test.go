@@ -31,11 +31,10 @@ var (
 	providers = delivery.Openers{"smtp": smtp.Open, "smtps": smtp.Open}
 	noon      = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 
-	trusted, untrusted tls.Certificate // one of the test's authority, and one of nobody
+	trusted, untrusted tls.Certificate // certificates of the trusted authority and of another one
 )
 
-// The authority of the tests becomes the system's before anything asks for it, so that senders are opened as in
-// production and verify as in production.
+// TestMain makes the tests' certificate authority the system's, so that senders verify certificates as in production.
 func TestMain(m *testing.M) {
 	folder, err := os.MkdirTemp("", "smtp")
 	if err == nil {
@@ -101,7 +100,7 @@ func (a *authority) certify() (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}, err
 }
 
-// A receivedMail mail is what the server took.
+// A receivedMail is a mail that the server received.
 type receivedMail struct {
 	from string
 	to   []string
@@ -109,7 +108,7 @@ type receivedMail struct {
 	data string
 }
 
-// A server is a real SMTP server. Its replies can be set, by command.
+// A server is a real SMTP server. Its replies can be set for each command.
 type server struct {
 	address  string
 	mu       sync.Mutex
@@ -117,7 +116,7 @@ type server struct {
 	logins   []string
 	sessions []*gosmtp.Conn
 	replies  map[string]error // MAIL, RCPT, DATA
-	block    chan struct{}    // DATA waits for it, if there is one
+	block    chan struct{}    // if it is not nil, DATA waits until it is closed
 }
 
 type serverOption func(*gosmtp.Server)
@@ -156,7 +155,7 @@ func startServer(t *testing.T, implicitTLS bool, options ...serverOption) *serve
 	}()
 	t.Cleanup(func() {
 		_ = backend.Close()
-		_ = listener.Close() // which Serve had perhaps not taken up yet
+		_ = listener.Close() // Serve may not have registered it yet
 		<-done
 	})
 	return s
@@ -167,7 +166,7 @@ type discardLogger struct{}
 func (discardLogger) Printf(string, ...any) {}
 func (discardLogger) Println(...any)        {}
 
-// setReply is what the server answers to a command from now on.
+// setReply sets the server's reply to a command.
 func (s *server) setReply(command string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

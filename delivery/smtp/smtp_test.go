@@ -55,7 +55,7 @@ func TestSendDeliversOnceToTheRecipient(t *testing.T) {
 	}
 }
 
-// go-mail knows three names of loopback by itself; where the URL allows it, the password goes to any.
+// go-mail recognizes three names of loopback. If the URL allows it, the password is sent to any other name too.
 func TestSendUsesClearPasswordForAnyLoopbackName(t *testing.T) {
 	server := startServer(t, false)
 	address := strings.Replace(server.address, "127.0.0.1", "LOCALHOST", 1)
@@ -212,13 +212,13 @@ func TestSendReusesConnections(t *testing.T) {
 		t.Errorf("%d connections for two mails, want one", len(server.sessions))
 	}
 	server.closeConnections()
-	send() // on a new connection, for the old one is gone
+	send() // on a new connection, because the server has closed the old one
 	if mails := server.receivedMails(); len(mails) != 3 || len(server.sessions) != 2 {
 		t.Errorf("%d mails over %d connections", len(mails), len(server.sessions))
 	}
 }
 
-// A mail that the server has taken was sent, even if the connection does not survive it: sent once more it would be there twice.
+// A mail that the server has accepted is sent, even if the connection breaks afterwards. A retry would deliver it twice.
 func TestSendSucceedsIfServerHangsUpAfterAccepting(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

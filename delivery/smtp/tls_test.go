@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// Only on loopback may a mail travel without TLS, and a password only where the URL allows it.
+// Mail may be sent without TLS to loopback only, and a password only if the URL allows it.
 func TestParseURLRequiresTLSBeyondLoopback(t *testing.T) {
 	policy, err := delivery.NewAddressPolicy(delivery.Addresses{})
 	if err != nil {

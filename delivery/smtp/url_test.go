@@ -18,7 +18,7 @@ import (
 var allowedNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
 
 func TestOpenChecksURLs(t *testing.T) {
-	tests := []struct{ url, want string }{ // want: part of the error; empty: it opens
+	tests := []struct{ url, want string }{ // want: part of the error; empty: no error
 		{"smtp://user:pass@mail.example.com?from=noreply@acme.example", ""},
 		{"smtp://user:pass@mail.example.com:2525/?from=ACME%20%3Cnoreply@acme.example%3E&starttls=required", ""},
 		{"smtp://localhost?from=noreply@acme.example", ""},
@@ -98,14 +98,14 @@ func TestOpenWarnsAboutClearPassword(t *testing.T) {
 	}
 }
 
-// Nothing private is reached unless the configuration allows it.
+// Private addresses are refused unless the configuration allows them.
 func TestSendRejectsPrivateServersPermanently(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]"} {
 		if _, err := providers.Open(t.Context(), "smtp://"+host+"?from=a@b.example", delivery.Environment{}); err == nil {
 			t.Errorf("%s can be configured", host)
 		}
 		u := &url.URL{Scheme: "smtp", Host: host, RawQuery: "from=a@b.example"}
-		sender, err := smtp.Open(t.Context(), u, delivery.Environment{}.WithDefaults()) // as if a name had resolved to it
+		sender, err := smtp.Open(t.Context(), u, delivery.Environment{}.WithDefaults()) // without the check of Openers.Open, as for a name that resolves to the address
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,14 +25,14 @@ import (
 
 const callbackURL = "https://verify.example.com/twilio?k=1"
 
-// signText signs what the test spells out, so that the order of the parts is the test's own.
+// signText signs a text that the test composes, so that the test defines the order of the parts.
 func signText(token, text string) string {
 	m := hmac.New(sha1.New, []byte(token))
 	m.Write([]byte(text))
 	return base64.StdEncoding.EncodeToString(m.Sum(nil))
 }
 
-// postCallback posts a callback and returns the answer's status and what was reported.
+// postCallback posts a callback and returns the status of the answer and the reports.
 func postCallback(configured, query, form, signature string, fail error) (int, []twilio.Report) {
 	var got []twilio.Report
 	h := &twilio.Callbacks{URL: configured, Token: watchword.NewCode("12345"), Report: func(_ context.Context, r twilio.Report) error {
@@ -165,7 +165,7 @@ func TestCallbacksReportStatuses(t *testing.T) {
 	}
 }
 
-// signedForm writes a form as Twilio's documentation says.
+// signedForm returns the form as part of the signed text, as Twilio's documentation defines it.
 func signedForm(form url.Values) string {
 	var parts []string
 	for name, values := range form {
@@ -177,7 +177,7 @@ func signedForm(form url.Values) string {
 	return strings.ReplaceAll(strings.Join(slices.Compact(parts), ""), "\x00", "")
 }
 
-// Where no parameter is repeated, Twilio's own library is the oracle.
+// Without repeated parameters, the result must be that of Twilio's own library.
 func TestCallbacksAgreeWithTwilioLibrary(t *testing.T) {
 	oracle := client.NewRequestValidator("12345")
 	rapid.Check(t, func(t *rapid.T) {

@@ -30,7 +30,7 @@ func TestSendWithAPIKeyPostsToItsAccount(t *testing.T) {
 	}
 }
 
-// What is approved is in a variable, every row of it, or the message is refused before it is sent.
+// A variable must show every row of the transaction; otherwise the message is refused before it is sent.
 func TestSendRequiresTemplateToShowTransaction(t *testing.T) {
 	pays := func() watchword.Message {
 		m := newMessage("whatsapp")
@@ -67,7 +67,7 @@ func TestSendRequiresTemplateToShowTransaction(t *testing.T) {
 	}
 }
 
-// An empty variable is an error of Twilio's (21656): a link's template does not carry a code, nor a code's a link.
+// Twilio rejects empty variables (error 21656), so a template for links cannot be used for codes, nor the other way round.
 func TestSendRejectsTemplateWithEmptyVariable(t *testing.T) {
 	f := startFakeTwilio(t, answerCreated)
 	link := newMessage("whatsapp")

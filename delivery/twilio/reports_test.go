@@ -15,13 +15,13 @@ import (
 
 const senderCallbackURL = "https://verify.example.com/callbacks/shop/0"
 
-// reported is what a sender handed on.
+// A reported is a call of Environment.Report.
 type reported struct {
 	about watchword.Outgoing
 	what  watchword.Delivery
 }
 
-// openReporter opens a sender whose reports are kept and answered with fail.
+// openReporter opens a sender. Its Report function records the calls and returns fail.
 func openReporter(t *testing.T, f *fakeTwilio, parameters string, fail error) (delivery.Reporter, *[]reported) {
 	t.Helper()
 	var got []reported
@@ -37,7 +37,7 @@ func openReporter(t *testing.T, f *fakeTwilio, parameters string, fail error) (d
 	return sender.(delivery.Reporter), &got
 }
 
-// postReport posts a report to the sender's own path, signed over the URL that is given.
+// postReport posts a report to a path of the sender, with a signature of the given URL.
 func postReport(r delivery.Reporter, path, signed string, form url.Values) int {
 	req := httptest.NewRequest(http.MethodPost, path, strings.NewReader(form.Encode()))
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -110,7 +110,7 @@ func TestCallbacksRejectSignatureOfAnotherMessage(t *testing.T) {
 	}
 }
 
-// Who is unknown is answered like who is known; a store out of reach is asked again later.
+// Unknown messages get the same answer as known ones. If the store is unavailable, the answer makes Twilio retry.
 func TestCallbacksAnswerUnknownMessagesLikeKnownOnes(t *testing.T) {
 	tests := []struct {
 		status string
@@ -130,7 +130,8 @@ func TestCallbacksAnswerUnknownMessagesLikeKnownOnes(t *testing.T) {
 	}
 }
 
-// Twilio signs reports with the account's token, whoever posted the message. Without it they are not asked for.
+// Twilio signs reports with the account's token, also for messages posted with an API key. Without that token no reports are
+// requested.
 func TestCallbacksVerifyAPIKeyReportsWithAccountToken(t *testing.T) {
 	f := startFakeTwilio(t, answerCreated)
 	f.user = "SK1"

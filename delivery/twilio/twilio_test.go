@@ -26,10 +26,10 @@ var (
 
 func noonNow() time.Time { return noon }
 
-// fakeTwilio is a Twilio: it checks who calls, keeps the forms and answers as told.
+// A fakeTwilio is an API server. It checks the credentials, records the forms and answers with the given handler.
 type fakeTwilio struct {
 	*httptest.Server
-	user  string // who may sign in, with the secret s3cret/t
+	user  string // expected user name; the password is s3cret/t
 	mu    sync.Mutex
 	paths []string
 	forms []url.Values
@@ -242,7 +242,7 @@ type sayElement struct {
 	Text     string `xml:",chardata"`
 }
 
-// spokenTexts returns what Twilio would say of the message; the two must be equal and nothing else may happen.
+// spokenTexts returns the Say elements of a call's TwiML. There must be two equal ones, and a pause between them.
 func spokenTexts(t *testing.T, m watchword.Message) []sayElement {
 	t.Helper()
 	f := startFakeTwilio(t, answerCreated)

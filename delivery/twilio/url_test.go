@@ -11,7 +11,7 @@ func TestOpenChecksURLs(t *testing.T) {
 	tests := []struct {
 		url  string
 		dev  bool
-		want string // part of the error; empty: it opens
+		want string // part of the error; empty: no error
 	}{
 		{"twilio://sid:token@/?from=+14155550100", false, ""},
 		{"twilio://sid:token@/?from=%2B14155550100", false, ""},
@@ -72,7 +72,7 @@ func TestOpenChecksURLs(t *testing.T) {
 	}
 }
 
-// What a channel needs is missed when the sender is opened, not when the first message fails.
+// Open reports parameters that the channel needs, before the first message fails.
 func TestOpenReportsParametersThatChannelNeeds(t *testing.T) {
 	for _, tt := range []struct{ channel, parameters, want string }{
 		{"whatsapp", "from=A", "content_sid is missing"}, {"whatsapp", "from=A&content_sid=HX1", ""}, {"whatsapp", "messaging_service=MG1&content_sid=HX1", ""},

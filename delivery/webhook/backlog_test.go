@@ -12,8 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// A backlog does what a plain list would: it hands out what is due, in the order of due and then of age, and holds no
-// more than it may.
+// The model is a list of events by age. next must return the due event with the earliest due time, and then the oldest one.
 func TestBacklogBehavesLikeSortedList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 6).Draw(t, "limit")
@@ -93,7 +92,7 @@ func TestBacklogBehavesLikeSortedList(t *testing.T) {
 	})
 }
 
-// Waits grow from seconds to hours, and three days hold some dozens of tries.
+// Delays grow from seconds to hours, so that there are some dozens of tries in three days.
 func TestRetryDelayGrowsFromSecondsToHours(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cfg := DispatcherConfig{Jitter: func(limit time.Duration) time.Duration {
@@ -137,7 +136,7 @@ func TestRetryAfterPausesWholeEndpoint(t *testing.T) {
 	}
 }
 
-// Many small events wait, or few large ones: what waits takes no more than so many bytes.
+// A backlog holds many small events or few large ones, but never more than maxBacklogBytes.
 func TestBacklogIsBoundedInBytes(t *testing.T) {
 	b := newBacklog(10_000)
 	put := func(id string, size int) int {

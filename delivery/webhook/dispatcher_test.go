@@ -1,12 +1,9 @@
 package webhook_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -21,140 +18,6 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 	"github.com/watchword-auth/watchword/delivery/webhook"
 )
-
-// waitLimit is how long anything may take before a test gives up.
-const waitLimit = 20 * time.Second
-
-// A listener is an endpoint of events: it keeps what it got, verified, and answers as told.
-type listener struct {
-	*httptest.Server
-	received chan receivedEvent
-	verify   func(body []byte, h http.Header) error // the Standard Webhooks library's
-}
-
-type receivedEvent struct {
-	id   string
-	body string
-	doc  struct {
-		Type string
-		Data map[string]any
-	}
-}
-
-func newListener(t *testing.T, answer func(w http.ResponseWriter, n int)) *listener {
-	t.Helper()
-	oracle, err := standardwebhooks.NewWebhook(secretA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := &listener{received: make(chan receivedEvent, 1000), verify: oracle.Verify}
-	var n atomic.Int64
-	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		if err := l.verify(body, r.Header); err != nil {
-			t.Errorf("the library refuses the request: %v", err)
-		}
-		h := receivedEvent{id: r.Header.Get("Webhook-Id"), body: string(body)}
-		if err := json.Unmarshal(body, &h.doc); err != nil {
-			t.Error(err)
-		}
-		l.received <- h
-		answer(w, int(n.Add(1)))
-	}))
-	t.Cleanup(l.Close)
-	return l
-}
-
-func acceptEvent(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusNoContent) }
-
-func (l *listener) endpoint(types ...string) webhook.Endpoint {
-	return webhook.Endpoint{URL: watchword.NewCode(l.URL + "/events?secret=" + secretA), Types: types}
-}
-
-func (l *listener) next(t *testing.T) receivedEvent {
-	t.Helper()
-	select {
-	case h := <-l.received:
-		return h
-	case <-time.After(waitLimit):
-		t.Fatal("no event came")
-		return receivedEvent{}
-	}
-}
-
-// requireChallenges expects the challenge ids of the next events, in this order.
-func (l *listener) requireChallenges(t *testing.T, ids ...string) {
-	t.Helper()
-	for _, want := range ids {
-		if h := l.next(t); h.doc.Data["challenge_id"] != want {
-			t.Fatalf("got the event of %v, want that of %s", h.doc.Data["challenge_id"], want)
-		}
-	}
-}
-
-// A runningDispatcher is Events that run, with a clock that can be moved on.
-type runningDispatcher struct {
-	*webhook.Dispatcher
-	log         *lockedLog
-	clockOffset atomic.Int64 // of the clock
-	stop        context.CancelFunc
-	ended       chan error
-}
-
-type lockedLog struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *lockedLog) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *lockedLog) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.String()
-}
-
-// startDispatcher starts Events whose retries take no time, unless cfg says otherwise.
-func startDispatcher(t *testing.T, cfg webhook.DispatcherConfig, endpoints ...webhook.Endpoint) *runningDispatcher {
-	t.Helper()
-	s := &runningDispatcher{log: &lockedLog{}, ended: make(chan error, 1)}
-	cfg.Endpoints = endpoints
-	cfg.Environment = delivery.Environment{Development: true, Logger: slog.New(slog.NewTextHandler(s.log, nil)),
-		Now: func() time.Time { return time.Now().Add(time.Duration(s.clockOffset.Load())) }}
-	if cfg.Backoff == 0 {
-		cfg.Backoff = time.Millisecond
-	}
-	var err error
-	if s.Dispatcher, err = webhook.NewDispatcher(cfg); err != nil {
-		t.Fatal(err)
-	}
-	var ctx context.Context
-	ctx, s.stop = context.WithCancel(context.Background())
-	go func() { s.ended <- s.Run(ctx) }()
-	t.Cleanup(s.stop)
-	return s
-}
-
-func (s *runningDispatcher) shutDown(t *testing.T) error {
-	t.Helper()
-	s.stop()
-	select {
-	case err := <-s.ended:
-		return err
-	case <-time.After(waitLimit):
-		t.Fatal("it goes on")
-		return nil
-	}
-}
-
-func approvedEvent(challenge string) watchword.Event {
-	return watchword.Event{Type: watchword.EventApproved, At: time.Date(2026, 8, 1, 12, 0, 0, 123456789, time.FixedZone("", 7200)), App: "shop",
-		ChallengeID: challenge}
-}
 
 func TestDispatcherPostsDocumentedPayload(t *testing.T) {
 	l := newListener(t, acceptEvent)
@@ -245,7 +108,7 @@ func TestDispatcherRetriesBrokenConnections(t *testing.T) {
 	}
 }
 
-// Who is gone gets nothing any more, and nobody else suffers from it.
+// An endpoint that answered 410 gets no more events. Other endpoints are not affected.
 func TestDispatcherStopsPostingAfter410(t *testing.T) {
 	gone := newListener(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusGone) })
 	there := newListener(t, acceptEvent)
@@ -265,7 +128,7 @@ func TestDispatcherStopsPostingAfter410(t *testing.T) {
 	}
 }
 
-// An endpoint that never answers keeps neither the engine nor another endpoint waiting.
+// An endpoint that never answers delays neither the engine nor other endpoints.
 func TestDispatcherSlowEndpointDelaysNoOther(t *testing.T) {
 	release := make(chan struct{})
 	slow := newListener(t, func(http.ResponseWriter, int) { <-release })
@@ -284,7 +147,7 @@ func TestDispatcherSlowEndpointDelaysNoOther(t *testing.T) {
 	}
 }
 
-// When too many wait, the oldest that is not on its way is dropped, and the log counts.
+// If there are too many pending events, the oldest that is not being posted is dropped and logged.
 func TestDispatcherDropsOldestPendingEvent(t *testing.T) {
 	release := make(chan struct{})
 	l := newListener(t, func(_ http.ResponseWriter, n int) {
@@ -309,7 +172,7 @@ func TestDispatcherGivesUpAfterThreeDays(t *testing.T) {
 	var s *runningDispatcher
 	l := newListener(t, func(w http.ResponseWriter, n int) {
 		switch n {
-		case 1: // the next try is still in time
+		case 1: // the next try is still within three days
 			s.clockOffset.Store(int64(71 * time.Hour))
 			w.WriteHeader(http.StatusServiceUnavailable)
 		case 2:
@@ -321,7 +184,7 @@ func TestDispatcherGivesUpAfterThreeDays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.verify = oracle.VerifyIgnoringTimestamp // whose clock stays behind
+	l.verify = oracle.VerifyIgnoringTimestamp // because its clock is not advanced
 	s = startDispatcher(t, webhook.DispatcherConfig{}, l.endpoint())
 	s.HandleEvent(t.Context(), approvedEvent("ch_1"))
 	l.requireChallenges(t, "ch_1", "ch_1")
@@ -332,7 +195,7 @@ func TestDispatcherGivesUpAfterThreeDays(t *testing.T) {
 	}
 }
 
-// At the end what waits is tried once more, and what is lost is said.
+// At shutdown each pending event is tried once more, and Run returns the number of lost events.
 func TestDispatcherTriesPendingEventsOnceAtShutdown(t *testing.T) {
 	failing := atomic.Bool{}
 	failing.Store(true)
@@ -374,15 +237,15 @@ func TestDispatcherDrainEndsAfterItsTimeout(t *testing.T) {
 func TestDispatcherDeliversConcurrentEventsOnceToEachEndpoint(t *testing.T) {
 	l := newListener(t, acceptEvent)
 	s := startDispatcher(t, webhook.DispatcherConfig{}, l.endpoint(), l.endpoint("challenge.*"))
-	var tellers sync.WaitGroup
+	var senders sync.WaitGroup
 	for i := range 8 {
-		tellers.Go(func() {
+		senders.Go(func() {
 			for j := range 25 {
 				s.HandleEvent(context.Background(), approvedEvent(fmt.Sprint("ch_", i, "_", j)))
 			}
 		})
 	}
-	tellers.Wait()
+	senders.Wait()
 	seen := map[string]int{}
 	for range 400 {
 		seen[l.next(t).id]++
@@ -398,7 +261,7 @@ func TestDispatcherDeliversConcurrentEventsOnceToEachEndpoint(t *testing.T) {
 }
 
 func ExampleDispatcher() {
-	heard := make(chan string)
+	received := make(chan string)
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		verifier, _ := standardwebhooks.NewWebhook(secretB)
@@ -406,11 +269,11 @@ func ExampleDispatcher() {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
-		heard <- string(body)
+		received <- string(body)
 	}))
 	defer receiver.Close()
 
-	events, err := webhook.NewDispatcher(webhook.DispatcherConfig{
+	dispatcher, err := webhook.NewDispatcher(webhook.DispatcherConfig{
 		Endpoints:   []webhook.Endpoint{{URL: watchword.NewCode(receiver.URL + "/?secret=" + secretB), Types: []string{"challenge.*"}}},
 		Environment: delivery.Environment{Development: true},
 	})
@@ -420,11 +283,11 @@ func ExampleDispatcher() {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
-	go func() { ended <- events.Run(ctx) }()
+	go func() { ended <- dispatcher.Run(ctx) }()
 
-	// An engine calls this: watchword.Config{Events: events.Event, ...}
-	events.HandleEvent(ctx, watchword.Event{Type: watchword.EventApproved, At: time.Unix(1785578400, 0), App: "shop", ChallengeID: "ch_1"})
-	fmt.Println(<-heard)
+	// An engine calls this: watchword.Config{Events: dispatcher.HandleEvent, ...}
+	dispatcher.HandleEvent(ctx, watchword.Event{Type: watchword.EventApproved, At: time.Unix(1785578400, 0), App: "shop", ChallengeID: "ch_1"})
+	fmt.Println(<-received)
 	stop()
 	fmt.Println(<-ended)
 	// Output:

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// sendAndDecode returns what a receiver of the format got for the message.
+// sendAndDecode sends a message in a format and returns the payload that the receiver got.
 func sendAndDecode(t *testing.T, format string, m watchword.Message) (*receiver, map[string]any) {
 	t.Helper()
 	r := newReceiver(t, accept)
@@ -35,7 +35,7 @@ func TestFormatsMatchClerkAndSupabase(t *testing.T) {
 	whatsapp.Channel = "whatsapp"
 	link := mail()
 	link.Code = watchword.Code{}
-	code.Transaction, whatsapp.Transaction = nil, nil // which the format has no place for
+	code.Transaction, whatsapp.Transaction = nil, nil // the format cannot contain it
 	tests := []struct {
 		name, format string
 		message      watchword.Message
@@ -98,7 +98,7 @@ func TestSupabaseFormatTranslatesPurposes(t *testing.T) {
 	}
 }
 
-// A repetition has the same UUID; that of another message differs.
+// Retries have the same UUID, other messages a different one.
 func TestSupabaseFormatKeepsUUIDOfMessage(t *testing.T) {
 	uuid := func(id string) any {
 		m := sms()
@@ -129,7 +129,7 @@ func TestFormatsWithoutVoiceRejectCalls(t *testing.T) {
 	}
 }
 
-// A receiver of Supabase's hooks writes the message itself and gets no transaction to write into it.
+// Receivers of Supabase's hooks write the text of the message themselves, and the hooks have no field for a transaction.
 func TestFormatsWithoutTransactionsRejectThem(t *testing.T) {
 	r := newReceiver(t, accept)
 	for format, refuses := range map[string]bool{"": false, "&format=clerk": false, "&format=supabase": true} {

@@ -19,7 +19,7 @@ func TestOpenChecksURLs(t *testing.T) {
 	tests := []struct {
 		url  string
 		dev  bool
-		want string // part of the error; empty: it opens
+		want string // part of the error; empty: no error
 	}{
 		{"webhook+https://example.com/a/b?secret=" + secretA, false, ""},
 		{"webhook+https://example.com?secret=" + url.QueryEscape(secretA), false, ""},

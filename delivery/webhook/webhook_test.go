@@ -27,7 +27,7 @@ const (
 
 var providers = delivery.Openers{"webhook+https": webhook.Open, "webhook+http": webhook.Open}
 
-// receiver is an app's endpoint: it keeps what it got and answers as told.
+// A receiver is an app's endpoint. It records requests and answers with the given handler.
 type receiver struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -118,11 +118,11 @@ func TestSendPostsDocumentedPayload(t *testing.T) {
 	}
 }
 
-// The oracle is the Standard Webhooks library: what it accepts, receivers accept.
+// The Standard Webhooks library verifies the signatures, as receivers do.
 func TestSendSignatureIsAcceptedByStandardWebhooks(t *testing.T) {
 	r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 8<<10)) })
 	sender := open(t, r.url("secret="+secretB+"&secret="+secretA), time.Now)
-	for range 2 { // a repetition has the same id
+	for range 2 { // retries have the same id
 		if _, err := sender.Send(t.Context(), sms()); err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +223,7 @@ func TestSendRejectsPrivateAddressesPermanently(t *testing.T) {
 			t.Errorf("%s can be configured", host)
 		}
 		u := &url.URL{Scheme: "webhook+https", Host: host, RawQuery: "secret=" + secretA}
-		sender, err := webhook.Open(t.Context(), u, delivery.Environment{}.WithDefaults()) // as if a name had resolved to it
+		sender, err := webhook.Open(t.Context(), u, delivery.Environment{}.WithDefaults()) // without the check of Openers.Open, as for a name that resolves to the address
 		if err != nil {
 			t.Fatal(err)
 		}

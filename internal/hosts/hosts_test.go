@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/hosts"
 )
 
-// requireParse holds a parser against values that it must accept and refuse; of the refused ones the reason is given.
+// requireParse checks the values that a parser must accept, and those that it must refuse with an error that contains the given text.
 func requireParse(t *testing.T, parse func(string) error, accepted []string, refused map[string]string) {
 	t.Helper()
 	for _, text := range accepted {
@@ -86,7 +86,7 @@ func TestParseNetworkAcceptsOneSpelling(t *testing.T) {
 	})
 }
 
-// However everybody is written: as one prefix, as two, as all but a sliver, with overlaps.
+// The lists cover nearly all addresses: as one prefix, as two, as all but one address, with overlaps.
 func TestCheckNetworksRefusesListsOfNearlyAllAddresses(t *testing.T) {
 	sliver := func(first string, bits int) (out []string) { // all but the last address
 		p := netip.MustParsePrefix(first)

@@ -24,7 +24,8 @@ import (
 
 const secretBody = "code=492039&to=+14155550123"
 
-// startBrokenServer answers each connection's first request with raw bytes, in which ECHO stands for what the request said.
+// startBrokenServer starts a server that answers the first request of each connection with raw bytes. ECHO in them is replaced by
+// data of the request.
 func startBrokenServer(t *testing.T, answer string) (address string) {
 	t.Helper()
 	return peertest.Listen(t, func(conn net.Conn) {
@@ -38,7 +39,7 @@ func startBrokenServer(t *testing.T, answer string) (address string) {
 	})
 }
 
-// Whatever a peer answers, the errors of the client hold nothing of it once Reason has taken the URL away.
+// After Reason has removed the URL, errors of the client contain no data of the peer, whatever it answers.
 func TestClientErrorsContainNothingThatThePeerSent(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer string
@@ -76,7 +77,7 @@ func TestClientErrorsContainNothingThatThePeerSent(t *testing.T) {
 	}
 }
 
-// postSecret posts something secret and reads the whole answer.
+// postSecret posts secretBody and reads the whole answer.
 func postSecret(t *testing.T, policy Policy, url string) error {
 	t.Helper()
 	answer, err := policy.Client().Post(url, "text/plain", strings.NewReader(secretBody))
@@ -128,7 +129,7 @@ func TestReasonNamesTheKindOfAFailure(t *testing.T) {
 	}
 }
 
-// startNonTLSServer is a server that says something else than TLS.
+// startNonTLSServer starts a server that does not use TLS.
 func startNonTLSServer(t *testing.T) (address string) {
 	t.Helper()
 	return peertest.Listen(t, func(conn net.Conn) {

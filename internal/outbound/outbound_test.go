@@ -50,7 +50,7 @@ func TestPolicyAllowsConfiguredNetworksAndLoopbackInDevelopment(t *testing.T) {
 	}
 }
 
-// The names and the spellings of loopback that URL parsers disagree about all end at the dialler.
+// URL parsers disagree about some of these spellings of loopback. The check of the dialled address refuses all of them.
 func TestClientRefusesEverySpellingOfLoopback(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
@@ -79,7 +79,7 @@ func TestClientAllowsPlainHTTPOnlyToLoopbackInDevelopment(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = answer.Body.Close()
-	// A network that is allowed is still reached by https only.
+	// An allowed network is still restricted to https.
 	everywhere := Policy{Development: true, Allowed: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}
 	if _, err := everywhere.Client().Get("http://192.0.2.1/"); !errors.Is(err, ErrRefused) {
 		t.Errorf("plain http elsewhere: %v", err)
@@ -91,8 +91,7 @@ func TestClientAllowsPlainHTTPOnlyToLoopbackInDevelopment(t *testing.T) {
 	}
 }
 
-// An IPv4-mapped loopback address is one for some parsers only, so no client of any policy goes there, and neither does
-// another protocol.
+// Only some parsers treat an IPv4-mapped address as loopback, so every policy refuses it, for HTTP and for other protocols.
 func TestIPv4MappedLoopbackIsRefusedByEveryPolicy(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
@@ -128,7 +127,7 @@ func TestIsLoopbackReadsTheSpellingAlone(t *testing.T) {
 	}
 }
 
-// The environment's proxy is never used for loopback, so no request to a test's server could show that it is ignored.
+// net/http never uses the environment's proxy for loopback, so a request to a test server could not show that it is ignored.
 func TestClientIgnoresProxyOfTheEnvironment(t *testing.T) {
 	g := Policy{Development: true}.Client().Transport.(*policyTransport)
 	if g.secure.Proxy != nil || g.plain.Proxy != nil {

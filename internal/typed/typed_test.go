@@ -66,7 +66,7 @@ func TestFoldRejectsTextsThatCannotBeCodes(t *testing.T) {
 	}
 }
 
-// Of all characters only ASCII letters and their full-width forms are letters of a code, and only category Nd is a digit.
+// Of all characters only ASCII letters and full-width letters are letters of a code, and only those of category Nd are digits.
 func TestFoldAcceptsNoOtherLetters(t *testing.T) {
 	all := Shape{Digits + "ABCDEFGHIJKLMNOPQRSTUVWXYZ", 1, 1}
 	for r := rune(0); r <= unicode.MaxRune; r++ {
@@ -83,7 +83,7 @@ func TestFoldAcceptsNoOtherLetters(t *testing.T) {
 	}
 }
 
-// digitValue relies on how Unicode encodes digits; a version that did otherwise must not go unnoticed.
+// digitValue relies on how Unicode encodes digits. The test fails if a later version of Unicode differs.
 func TestUnicodeDigitRangesAreWholeRuns(t *testing.T) {
 	check := func(lo, hi, stride uint32) {
 		if stride != 1 || (hi-lo+1)%10 != 0 {
@@ -98,7 +98,7 @@ func TestUnicodeDigitRangesAreWholeRuns(t *testing.T) {
 	}
 }
 
-// FuzzFold: what is read is of the shape, and reading it again changes nothing.
+// FuzzFold checks that results have the shape, and that Fold is idempotent.
 func FuzzFold(f *testing.F) {
 	for _, seed := range []string{"492 039", "４９２-０３９", "3cdf\u200bgh", "\u212a", "\xff", "٤٩٢٠٣٩"} {
 		f.Add(seed)

@@ -14,12 +14,12 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// encodeEvent is one of a window: 7 octets of time in µs, 7 of what was spent up to it.
+// encodeEvent encodes an event of a window: 7 bytes of time in µs, and 7 bytes of the sum of spent tokens.
 func encodeEvent(at time.Time, spent uint64) string {
 	return string(binary.LittleEndian.AppendUint64(nil, uint64(at.UnixMicro()))[:7]) + string(binary.LittleEndian.AppendUint64(nil, spent)[:7])
 }
 
-// damagedValues is what may stand where a window should be. None of it expires.
+// damagedValues returns values that are not valid windows; nil stands for a list. They do not expire.
 func damagedValues() map[string]any {
 	now := time.Now()
 	return map[string]any{
@@ -46,7 +46,7 @@ func replaceValue(t *testing.T, client *redis.Client, key string, value any) {
 	}
 }
 
-// A damaged window of a whole app refuses nobody for ever: it counts from nothing, and whoever runs the server hears of it.
+// A damaged window counts from zero and is reported, instead of refusing the whole app for ever.
 func TestDamagedWindowCountsFromNothing(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	reported := 0
@@ -70,7 +70,7 @@ func TestDamagedWindowCountsFromNothing(t *testing.T) {
 		if passed != 3 {
 			t.Errorf("%s: %d pass, want 3", name, passed)
 		}
-		if want := boolToInt(value != nil); reported != want { // what is no string is replaced without a word
+		if want := boolToInt(value != nil); reported != want { // a value of another type is replaced without a report
 			t.Errorf("%s: reported %d times, want %d", name, reported, want)
 		}
 		if ttl := client.PTTL(t.Context(), key).Val(); ttl <= 0 {
@@ -86,7 +86,7 @@ func boolToInt(flag bool) int {
 	return 0
 }
 
-// So do the windows that are given back to, and those that are looked at alone.
+// The scripts of Refund and of single windows also delete damaged values.
 func TestDamagedWindowIsResetByEveryScript(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	reported := 0

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// newLimiter is a limiter over the store whose Ping has found nothing yet.
+// newLimiter returns a limiter whose Ping has no stored result.
 func newLimiter(t *testing.T, s *Store) *ratelimit.Limiter {
 	t.Helper()
 	l, err := ratelimit.New(s, ratelimit.DefaultRules(), "shop")
@@ -23,7 +23,7 @@ func newLimiter(t *testing.T, s *Store) *ratelimit.Limiter {
 	return l
 }
 
-// Where starts could not be counted Ping says so, in plain words, and takes it back by itself.
+// Ping fails with a reason if starts could not be counted, and succeeds again when they can.
 func TestPingFailsWhenTakeWouldFail(t *testing.T) {
 	user := func(rules ...any) []any {
 		return append([]any{"acl", "setuser", "app", "reset", "on", ">secret"}, rules...)
@@ -65,7 +65,7 @@ func TestPingFailsWhenTakeWouldFail(t *testing.T) {
 	}
 }
 
-// Each app is counted on one master of a Cluster, and that is the one that is tried.
+// The windows of an app are on one master of a Cluster, and Ping uses that master.
 func TestPingUsesTheMasterOfItsApp(t *testing.T) {
 	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
 	s := newTestStore(t, cluster.Client(t))
@@ -87,7 +87,7 @@ func TestPingUsesTheMasterOfItsApp(t *testing.T) {
 	}
 }
 
-// Ping spends nothing of the app's, and leaves nothing that stays.
+// Ping spends no tokens of the app's rules, and its keys expire.
 func TestPingSpendsNoTokens(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	s := newTestStore(t, client)

@@ -17,7 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit/ratelimittest"
 )
 
-// newTestStore makes a store over a client.
+// newTestStore returns a store with the given client.
 func newTestStore(t testing.TB, c redis.UniversalClient) *Store {
 	t.Helper()
 	s, err := New(c, Config{Prefix: "watchword"})
@@ -41,7 +41,7 @@ func TestStorePassesConformanceSuiteOnCluster(t *testing.T) {
 	})
 }
 
-// TestStorePassesConformanceSuiteWithExactClock gives the scripts a clock of its own to read, so that times can be compared to the microsecond.
+// The scripts read the time from a key that the test sets, so that times can be compared exactly.
 func TestStorePassesConformanceSuiteWithExactClock(t *testing.T) {
 	source := "local now = tonumber(redis.call('GET', 'clock'))\n" + windowSource
 	c := redistest.Start(t).Client(t)
@@ -67,7 +67,7 @@ func TestStorePassesConformanceSuiteWithExactClock(t *testing.T) {
 	}
 }
 
-// commandCounter is a go-redis hook that counts what is sent.
+// A commandCounter is a go-redis hook that counts commands.
 type commandCounter struct{ sent atomic.Int64 }
 
 func (c *commandCounter) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -86,7 +86,7 @@ func (c *commandCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) red
 	}
 }
 
-// startBuckets is what one start by SMS is counted by.
+// startBuckets returns the buckets of a start by SMS.
 func startBuckets(person string) []watchword.Bucket {
 	var buckets []watchword.Bucket
 	for _, by := range []string{ratelimit.ByAddress, ratelimit.BySubject, ratelimit.ByIP, ratelimit.ByPrefix, ratelimit.ByCountry, ratelimit.ByApp, ratelimit.ByAll} {
@@ -184,7 +184,7 @@ func TestNewRejectsInvalidPrefixes(t *testing.T) {
 	}
 }
 
-// TestTakeFailsWhileServerIsUnavailable stops the server under a limiter: nothing passes until it is back, and then it does by itself.
+// While the server is stopped no Take passes. After its restart Takes pass again.
 func TestTakeFailsWhileServerIsUnavailable(t *testing.T) {
 	server := redistest.Start(t)
 	s := newTestStore(t, server.Client(t))
@@ -213,7 +213,7 @@ func TestTakeFailsWhileServerIsUnavailable(t *testing.T) {
 	reachable()
 }
 
-// TestTakeWithLostReplyIsChargedOnce loses the reply of a Take that ran: it fails and has been charged once, not twice.
+// The connection breaks after the script ran, so Take fails although its token is spent.
 func TestTakeWithLostReplyIsChargedOnce(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
@@ -267,7 +267,7 @@ func TestErrorsContainNoServerText(t *testing.T) {
 	}
 }
 
-// Take is TakeNamed without a name. What was taken so cannot be given back, and Refund without a name gives nothing back.
+// Take is TakeNamed without a name. Its tokens cannot be refunded.
 func TestRefundWithoutNameReturnsNothing(t *testing.T) {
 	for name, store := range map[string]ratelimit.Store{"memory": ratelimit.NewMemory(ratelimit.MemoryConfig{}), "redis": newTestStore(t, redistest.Start(t).Client(t))} {
 		l, err := ratelimit.New(store, []ratelimit.Rule{{Name: "three", Limit: 3, Window: time.Hour, By: ratelimit.ByApp}}, "shop")

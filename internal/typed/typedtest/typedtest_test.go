@@ -6,7 +6,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/typed"
 )
 
-// What this package says of texts holds for every alphabet, and no text is there twice.
+// The properties hold for every alphabet, and no text occurs twice.
 func TestSpellingsFoldToTheCodeAndNotCodesDoNot(t *testing.T) {
 	for code, shape := range map[string]typed.Shape{
 		"492039":           {Alphabet: typed.Digits, Min: 6, Max: 6},
