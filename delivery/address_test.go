@@ -127,7 +127,7 @@ func TestAddressPolicyKeepsLookAlikesApart(t *testing.T) {
 			t.Fatal(err)
 		}
 		if second, err := p("email", pair[1]); err == nil && second.Value == first.Value {
-			t.Errorf("%q is taken for %q", pair[1], pair[0])
+			t.Errorf("%q became %q", pair[1], pair[0])
 		}
 	}
 }
@@ -181,7 +181,7 @@ func TestNewAddressPolicyReportsEveryProblem(t *testing.T) {
 		}
 	}
 	if strings.Contains(err.Error(), "secret") {
-		t.Errorf("%v: holds an address", err)
+		t.Errorf("%v: contains an address", err)
 	}
 }
 

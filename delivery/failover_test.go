@@ -48,7 +48,7 @@ func TestRouterUsesNextProviderAfterOneTimeout(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		senders []senderFunc
-		asked   string
+		calls   string
 		fails   bool
 	}{
 		{"the first is silent", []senderFunc{neverAnswers, acceptsAtOnce}, "a b", false},
@@ -69,8 +69,8 @@ func TestRouterUsesNextProviderAfterOneTimeout(t *testing.T) {
 				if (err != nil) != c.fails || isPermanent(err) {
 					t.Errorf("sending ended with %v", err)
 				}
-				if asked := strings.Join(o.calls, " "); asked != c.asked {
-					t.Errorf("asked %s, want %s", asked, c.asked)
+				if calls := strings.Join(o.calls, " "); calls != c.calls {
+					t.Errorf("calls %s, want %s", calls, c.calls)
 				}
 			})
 		})
@@ -100,7 +100,7 @@ func TestWorkerRetriesSilentProviderAfterAllOthersFailed(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if want := []string{"a", "b", "a"}; !slices.Equal(o.calls, want) || engine.countRecorded(watchword.DeliverySent) != 1 {
-			t.Errorf("asked %v, want %v; recorded %v", o.calls, want, engine.recorded)
+			t.Errorf("calls %v, want %v; recorded %v", o.calls, want, engine.recorded)
 		}
 		_ = stop()
 	})
@@ -124,7 +124,7 @@ func TestRouterFailsOverFromServerThatNeverAnswers(t *testing.T) {
 	r := newRouter(t, delivery.RouterConfig{Timeout: 300 * time.Millisecond}, first, o.sender("b", acceptsAtOnce))
 	sent, err := r.Send(t.Context(), newMessage(time.Minute))
 	if err != nil || sent.Provider != "b" || strings.Join(o.calls, " ") != "a b" {
-		t.Errorf("%+v, %v; asked %v", sent, err, o.calls)
+		t.Errorf("%+v, %v; calls %v", sent, err, o.calls)
 	}
 }
 

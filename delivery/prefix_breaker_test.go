@@ -21,7 +21,7 @@ func TestPrefixBreakerRefusesPrefixesWithTooFewVerifications(t *testing.T) {
 		refused bool
 		logged  string
 	}{
-		{"nobody verifies", delivery.PrefixBreakerConfig{}, 100, 0, true, "sent=100 verified=0"},
+		{"no verifications", delivery.PrefixBreakerConfig{}, 100, 0, true, "sent=100 verified=0"},
 		{"72 are sent and none verified", delivery.PrefixBreakerConfig{}, 72, 0, true, "sent=72 verified=0"},
 		{"one in twenty verifies", delivery.PrefixBreakerConfig{}, 100, 20, true, "sent=100 verified=5"},
 		{"18 percent verify", delivery.PrefixBreakerConfig{}, 100, 6, false, ""},
@@ -172,15 +172,15 @@ func TestPrefixBreakerDropsBatchWhoseIDMayBeForgotten(t *testing.T) {
 
 // Counters that do not answer block neither the policy nor the event handler.
 func TestPrefixBreakerNeverBlocksOnCounters(t *testing.T) {
-	asked := make(chan struct{}, 1)
-	b, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: "shop", Counters: hangingCounters{asked: asked}})
+	called := make(chan struct{}, 1)
+	b, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: "shop", Counters: hangingCounters{called: called}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	exchanged := make(chan error, 1)
 	go func() { exchanged <- b.Exchange(ctx) }()
-	<-asked
+	<-called
 	for range 100 {
 		b.HandleEvent(ctx, watchword.Event{Type: watchword.EventMessageSent, Prefix: abusedPrefix, StartedAt: time.Now()})
 		if _, err := b.WrapPolicy(newPolicy(t, delivery.Addresses{}))("sms", abusedPrefix+"0199"); err != nil {

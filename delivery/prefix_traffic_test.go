@@ -119,11 +119,11 @@ const abusedPrefix, otherPrefix = "+1415555", "+1212555"
 // hangingCounters do not return from Refused before the context ends.
 type hangingCounters struct {
 	delivery.Counters
-	asked chan struct{}
+	called chan struct{}
 }
 
 func (s hangingCounters) Refused(ctx context.Context, _ string) (map[string]time.Duration, error) {
-	s.asked <- struct{}{}
+	s.called <- struct{}{}
 	<-ctx.Done()
 	return nil, ctx.Err()
 }

@@ -152,7 +152,7 @@ func TestRendererPutsRetrieverHashBeforeOriginLine(t *testing.T) {
 	templates, _ := LoadTemplates(nil)
 	for _, hash := range []string{"short", "FA+9qCX9VS\n", "FA+9qCX9VSu1"} {
 		if _, err := NewRenderer(RendererConfig{Next: &lastMessageSender{}, Templates: templates, RetrieverHash: hash}); err == nil {
-			t.Errorf("%q is taken for a hash", hash)
+			t.Errorf("%q is accepted as a hash", hash)
 		}
 	}
 }

@@ -36,14 +36,14 @@ func TestRouterFailsOverInOrder(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		first, second []error
-		asked         [2]int
+		calls         [2]int
 		provider      string
 	}{
-		{"the first takes it", nil, nil, [2]int{1, 0}, "a"},
-		{"the first takes it on the second try", repeat(1, errDown), nil, [2]int{2, 0}, "a"},
+		{"the first accepts", nil, nil, [2]int{1, 0}, "a"},
+		{"the first accepts at the second try", repeat(1, errDown), nil, [2]int{2, 0}, "a"},
 		{"the first is down", repeat(2, errDown), nil, [2]int{2, 1}, "b"},
-		{"the first refuses for good", repeat(1, permanentError()), nil, [2]int{1, 1}, "b"},
-		{"the first wants to be asked later", repeat(1, retryAfterError(time.Second)), nil, [2]int{1, 1}, "b"},
+		{"the first refuses permanently", repeat(1, permanentError()), nil, [2]int{1, 1}, "b"},
+		{"the first sets RetryAfter", repeat(1, retryAfterError(time.Second)), nil, [2]int{1, 1}, "b"},
 		{"the second needs two tries", repeat(1, permanentError()), repeat(1, errDown), [2]int{1, 2}, "b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -53,8 +53,8 @@ func TestRouterFailsOverInOrder(t *testing.T) {
 				if err != nil || sent.Provider != c.provider {
 					t.Errorf("%+v, %v; want %s", sent, err, c.provider)
 				}
-				if got := [2]int{len(first.messages), len(second.messages)}; got != c.asked {
-					t.Errorf("asked %v, want %v", got, c.asked)
+				if got := [2]int{len(first.messages), len(second.messages)}; got != c.calls {
+					t.Errorf("calls %v, want %v", got, c.calls)
 				}
 				for _, m := range append(first.messages, second.messages...) {
 					if m.ID != "msg_1" {
@@ -73,11 +73,11 @@ func TestRouterMergesFailuresOfAllProviders(t *testing.T) {
 		permanent     bool
 		retryAfter    time.Duration
 	}{
-		{"all refuse for good", repeat(1, permanentError()), repeat(1, permanentError()), true, 0},
-		{"the second may pass", repeat(1, permanentError()), repeat(2, errDown), false, 0},
-		{"the first may pass", repeat(2, errDown), repeat(1, permanentError()), false, 0},
-		{"one wants to be asked later", repeat(1, retryAfterError(time.Hour)), repeat(2, errDown), false, time.Hour},
-		{"both want to be asked later", repeat(1, retryAfterError(time.Minute)), repeat(1, retryAfterError(time.Second)), false, time.Minute},
+		{"all refuse permanently", repeat(1, permanentError()), repeat(1, permanentError()), true, 0},
+		{"the second fails temporarily", repeat(1, permanentError()), repeat(2, errDown), false, 0},
+		{"the first fails temporarily", repeat(2, errDown), repeat(1, permanentError()), false, 0},
+		{"one sets RetryAfter", repeat(1, retryAfterError(time.Hour)), repeat(2, errDown), false, time.Hour},
+		{"both set RetryAfter", repeat(1, retryAfterError(time.Minute)), repeat(1, retryAfterError(time.Second)), false, time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -116,7 +116,7 @@ func TestRouterSendsNothingAfterExpiry(t *testing.T) {
 		s := &scriptedSender{}
 		_, err := newRouter(t, delivery.RouterConfig{}, s).Send(t.Context(), newMessage(0))
 		if !errors.Is(err, watchword.ErrExpired) || len(s.messages) != 0 {
-			t.Errorf("%v, asked %d times", err, len(s.messages))
+			t.Errorf("%v after %d calls", err, len(s.messages))
 		}
 		// A provider that hangs is canceled when the message expires, and the next one is not tried.
 		start := time.Now()
@@ -127,15 +127,15 @@ func TestRouterSendsNothingAfterExpiry(t *testing.T) {
 		atOnce := func(time.Duration) time.Duration { return 0 }
 		_, err = newRouter(t, delivery.RouterConfig{Jitter: atOnce}, hanging, s).Send(t.Context(), newMessage(3*time.Second))
 		if time.Since(start) != 3*time.Second || !errors.Is(err, watchword.ErrExpired) || len(s.messages) != 0 {
-			t.Errorf("after %s: %v, the next was asked %d times", time.Since(start), err, len(s.messages))
+			t.Errorf("after %s: %v, %d calls of the next provider", time.Since(start), err, len(s.messages))
 		}
 	})
 }
 
 func TestRouterSkipsFailingProviderUntilPauseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dead, living := &scriptedSender{errors: repeat(6, errDown)}, &scriptedSender{}
-		r := newRouter(t, delivery.RouterConfig{Tries: 1}, dead, living)
+		failing, working := &scriptedSender{errors: repeat(6, errDown)}, &scriptedSender{}
+		r := newRouter(t, delivery.RouterConfig{Tries: 1}, failing, working)
 		send := func(n int) {
 			for range n {
 				if _, err := r.Send(t.Context(), newMessage(time.Minute)); err != nil {
@@ -144,18 +144,18 @@ func TestRouterSkipsFailingProviderUntilPauseEnds(t *testing.T) {
 			}
 		}
 		send(20)
-		if len(dead.messages) != 5 || len(living.messages) != 20 {
-			t.Errorf("asked the dead %d, the living %d times", len(dead.messages), len(living.messages))
+		if len(failing.messages) != 5 || len(working.messages) != 20 {
+			t.Errorf("%d calls of the failing and %d of the working provider", len(failing.messages), len(working.messages))
 		}
 		time.Sleep(11 * time.Second)
 		send(5)
-		if len(dead.messages) != 6 {
-			t.Errorf("after the pause it was asked %d more times, want once", len(dead.messages)-5)
+		if len(failing.messages) != 6 {
+			t.Errorf("%d calls after the pause, want 1", len(failing.messages)-5)
 		}
 		time.Sleep(11 * time.Second)
 		send(5)
-		if len(dead.messages) != 11 {
-			t.Errorf("it came back, but was asked %d times", len(dead.messages)-6)
+		if len(failing.messages) != 11 {
+			t.Errorf("%d calls after it recovered", len(failing.messages)-6)
 		}
 	})
 }
@@ -168,7 +168,7 @@ func TestRouterBreakerIgnoresRefusalsAndCancellations(t *testing.T) {
 		_, _ = r.Send(context.Background(), newMessage(time.Minute))
 	}
 	if len(s.messages) != 21 {
-		t.Errorf("asked %d times", len(s.messages))
+		t.Errorf("%d calls", len(s.messages))
 	}
 }
 
@@ -217,11 +217,11 @@ func TestRouterCheckMessageFailsOnlyIfEveryProviderRefuses(t *testing.T) {
 		route   []watchword.Sender
 		refuses bool
 	}{
-		"one that takes all":          {[]watchword.Sender{&scriptedSender{}}, false},
-		"one that refuses":            {[]watchword.Sender{&checkingSender{refusal: no}}, true},
-		"all refuse":                  {[]watchword.Sender{&checkingSender{refusal: no}, &checkingSender{refusal: no}}, true},
-		"the second takes it":         {[]watchword.Sender{&checkingSender{refusal: no}, &checkingSender{}}, false},
-		"the second takes everything": {[]watchword.Sender{&checkingSender{refusal: no}, &scriptedSender{}}, false},
+		"a sender without checks":  {[]watchword.Sender{&scriptedSender{}}, false},
+		"one that refuses":         {[]watchword.Sender{&checkingSender{refusal: no}}, true},
+		"all refuse":               {[]watchword.Sender{&checkingSender{refusal: no}, &checkingSender{refusal: no}}, true},
+		"the second accepts":       {[]watchword.Sender{&checkingSender{refusal: no}, &checkingSender{}}, false},
+		"the second has no checks": {[]watchword.Sender{&checkingSender{refusal: no}, &scriptedSender{}}, false},
 	} {
 		var route []delivery.Provider
 		for _, s := range tt.route {

@@ -79,11 +79,11 @@ func TestWorkerRetriesWithBackoffUntilExpiry(t *testing.T) {
 		status  string
 		after   time.Duration // of the last try
 	}{
-		{"passes", repeat(3, errDown), []int{0, 1, 2, 3}, watchword.DeliverySent, 7 * time.Second},
-		{"refused for good", repeat(9, permanentError()), []int{0}, watchword.DeliveryFailed, 0},
+		{"recovers", repeat(3, errDown), []int{0, 1, 2, 3}, watchword.DeliverySent, 7 * time.Second},
+		{"refused permanently", repeat(9, permanentError()), []int{0}, watchword.DeliveryFailed, 0},
 		{"tries used up", repeat(9, errDown), []int{0, 1, 2, 3, 4}, watchword.DeliveryFailed, 15 * time.Second},
-		{"asked to come later", repeat(1, retryAfterError(20*time.Second)), []int{0, 1}, watchword.DeliverySent, 21 * time.Second},
-		{"asked to come when the code is dead", repeat(1, retryAfterError(time.Minute)), []int{0}, watchword.DeliveryFailed, 0},
+		{"RetryAfter", repeat(1, retryAfterError(20*time.Second)), []int{0, 1}, watchword.DeliverySent, 21 * time.Second},
+		{"RetryAfter is after the expiry", repeat(1, retryAfterError(time.Minute)), []int{0}, watchword.DeliveryFailed, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

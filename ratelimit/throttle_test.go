@@ -74,7 +74,7 @@ func TestThrottleRefusedEventCountsInNoRule(t *testing.T) {
 
 func TestNewThrottleRejectsRulesByAll(t *testing.T) {
 	if _, err := ratelimit.NewThrottle([]ratelimit.Rule{{Name: "all", Limit: 1, Window: time.Second, By: ratelimit.ByAll}}, ratelimit.ThrottleConfig{}); err == nil {
-		t.Error("a rule that counts by all apps is taken")
+		t.Error("a rule by ByAll is accepted")
 	}
 }
 

@@ -53,7 +53,7 @@ func TestSendErrorsContainNoServerText(t *testing.T) {
 		"MAIL refuses":            {map[string]string{"MAIL": "550 5.7.1 " + echo}, "the server replied 550"},
 		"RCPT without a code":     {map[string]string{"RCPT": echo}, "no valid reply"},
 		"RCPT refuses":            {map[string]string{"RCPT": "550 " + echo}, "the server replied 550"},
-		"RCPT wants to be asked":  {map[string]string{"EHLO": "250-mail.test\r\n250 ENHANCEDSTATUSCODES", "RCPT": "450 4.2.1 " + echo}, "the server replied 450 4.2.1"},
+		"RCPT fails temporarily":  {map[string]string{"EHLO": "250-mail.test\r\n250 ENHANCEDSTATUSCODES", "RCPT": "450 4.2.1 " + echo}, "the server replied 450 4.2.1"},
 		"DATA without a code":     {map[string]string{"DATA": echo}, "no valid reply"},
 		"hangs up":                {map[string]string{"RCPT": "hang up"}, "no valid reply"},
 		"STARTTLS is not offered": {map[string]string{}, "does not offer STARTTLS"},

@@ -94,7 +94,7 @@ func requirePermanent(t *testing.T, sender watchword.Sender, m watchword.Message
 		t.Errorf("%q: got %v", m.To, err)
 	}
 	if err != nil && len(m.To) > 3 && strings.Contains(err.Error(), m.To) {
-		t.Errorf("the error holds the recipient: %v", err)
+		t.Errorf("the error contains the recipient: %v", err)
 	}
 }
 
@@ -130,7 +130,7 @@ func TestSendMapsReplyCodesToErrors(t *testing.T) {
 				t.Errorf("%s %d: got %v", command, code, err)
 			}
 			if text := err.Error(); strings.Contains(text, "ada@") || strings.Contains(text, "492039") || !strings.Contains(text, refusal.Cause.Error()) {
-				t.Errorf("%s %d: the error says %q", command, code, text)
+				t.Errorf("%s %d: error %q", command, code, text)
 			}
 			server.setReply(command, nil)
 			if _, err := sender.Send(t.Context(), newMessage()); err != nil || len(server.receivedMails()) != 1 {
@@ -227,8 +227,8 @@ func TestSendSucceedsIfServerHangsUpAfterAccepting(t *testing.T) {
 	defer func() { _ = listener.Close() }()
 	mails := make(chan int, 1)
 	go func() {
-		taken := 0
-		defer func() { mails <- taken }()
+		accepted := 0
+		defer func() { mails <- accepted }()
 		raw, err := listener.Accept()
 		if err != nil {
 			return
@@ -243,8 +243,8 @@ func TestSendSucceedsIfServerHangsUpAfterAccepting(t *testing.T) {
 			}
 			_ = c.PrintfLine("354 go on")
 			if _, err := c.ReadDotBytes(); err == nil {
-				taken++
-				_ = c.PrintfLine("250 taken")
+				accepted++
+				_ = c.PrintfLine("250 accepted")
 			}
 		}
 	}()

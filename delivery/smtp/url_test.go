@@ -93,7 +93,7 @@ func TestOpenWarnsAboutClearPassword(t *testing.T) {
 			t.Fatal(err)
 		}
 		if text := log.String(); strings.Contains(text, `"level":"WARN"`) != tt.warns || strings.Contains(text, "hunter2") {
-			t.Errorf("%q: the log says %q", tt.parameters, text)
+			t.Errorf("%q: log %q", tt.parameters, text)
 		}
 	}
 }

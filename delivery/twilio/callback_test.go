@@ -192,7 +192,7 @@ func TestCallbacksAgreeWithTwilioLibrary(t *testing.T) {
 		}
 		status, _ := postCallback(callbackURL, "k=1", form.Encode(), signature, nil)
 		if want := oracle.Validate(callbackURL, params, signature); (status == http.StatusNoContent) != want {
-			t.Fatalf("answered %d, the library says %t", status, want)
+			t.Fatalf("answered %d, the library returns %t", status, want)
 		}
 	})
 }

@@ -124,9 +124,9 @@ func TestSendRejectsHostileRecipients(t *testing.T) {
 		}
 	}
 	requirePermanent(t, sender, newMessage("email"))
-	dead := newMessage("sms")
-	dead.ExpiresAt = noon.Add(999 * time.Millisecond)
-	requirePermanent(t, sender, dead)
+	expired := newMessage("sms")
+	expired.ExpiresAt = noon.Add(999 * time.Millisecond)
+	requirePermanent(t, sender, expired)
 	requirePermanent(t, f.open(t, "messaging_service=MG1"), newMessage("voice"))
 	if len(f.forms) != 0 {
 		t.Errorf("%d requests", len(f.forms))
@@ -141,7 +141,7 @@ func requirePermanent(t *testing.T, sender watchword.Sender, m watchword.Message
 		t.Errorf("%q by %s: got %v", m.To, m.Channel, err)
 	}
 	if m.To != "" && m.To != "+" && strings.Contains(err.Error(), m.To) {
-		t.Errorf("the error holds the recipient: %v", err)
+		t.Errorf("the error contains the recipient: %v", err)
 	}
 }
 
@@ -172,7 +172,7 @@ func TestSendMapsAPIErrors(t *testing.T) {
 				t.Fatalf("got %#v", err)
 			}
 			if !strings.Contains(err.Error(), fmt.Sprint(tt.code)) || strings.Contains(err.Error(), "4155550123") || strings.Contains(err.Error(), "492039") {
-				t.Errorf("the error says %v", err)
+				t.Errorf("error %v", err)
 			}
 			if len(f.forms) != 1 {
 				t.Errorf("%d requests", len(f.forms))

@@ -37,7 +37,7 @@ func TestBacklogBehavesLikeSortedList(t *testing.T) {
 				}
 				model = append(model, &p)
 				if got := b.put(p); got != want {
-					t.Fatalf("put says %d were dropped, not %d", got, want)
+					t.Fatalf("put returned %d, want %d", got, want)
 				}
 			},
 			"take": func(t *rapid.T) {
@@ -87,7 +87,7 @@ func TestBacklogBehavesLikeSortedList(t *testing.T) {
 			t.Fatalf("left %v, not %v", left, model)
 		}
 		if b.put(pendingEvent{}) != 0 || len(b.close()) != 0 {
-			t.Fatal("a closed backlog takes something")
+			t.Fatal("a closed backlog accepted an event")
 		}
 	})
 }

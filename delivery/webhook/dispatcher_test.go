@@ -66,7 +66,7 @@ func TestDispatcherRetryKeepsIDAndBody(t *testing.T) {
 	s.HandleEvent(t.Context(), approvedEvent("ch_2"))
 	l.requireChallenges(t, "ch_2") // and not the first a fifth time
 	if log := s.log.String(); strings.Count(log, "event delivery failed") != 1 || strings.Count(log, "event delivery recovered") != 1 {
-		t.Errorf("the log says\n%s", log)
+		t.Errorf("log:\n%s", log)
 	}
 }
 
@@ -88,7 +88,7 @@ func TestDispatcherRetriesByAnswerStatus(t *testing.T) {
 			s.HandleEvent(t.Context(), approvedEvent("ch_2"))
 			l.requireChallenges(t, "ch_2")
 			if refused := strings.Contains(s.log.String(), "event refused"); refused != (status >= 300 && !retries) {
-				t.Errorf("the log says\n%s", s.log)
+				t.Errorf("log:\n%s", s.log)
 			}
 		})
 	}
@@ -104,7 +104,7 @@ func TestDispatcherRetriesBrokenConnections(t *testing.T) {
 	s.HandleEvent(t.Context(), approvedEvent("ch_1"))
 	l.requireChallenges(t, "ch_1", "ch_1")
 	if strings.Contains(s.log.String(), "/events") {
-		t.Errorf("the log holds the URL's path:\n%s", s.log)
+		t.Errorf("the log contains the URL's path:\n%s", s.log)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestDispatcherStopsPostingAfter410(t *testing.T) {
 	there.requireChallenges(t, "ch_1")
 	for until := time.Now().Add(waitLimit); !strings.Contains(s.log.String(), "endpoint answered 410"); time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatalf("the log says\n%s", s.log)
+			t.Fatalf("log:\n%s", s.log)
 		}
 	}
 	s.HandleEvent(t.Context(), approvedEvent("ch_2"))
@@ -164,7 +164,7 @@ func TestDispatcherDropsOldestPendingEvent(t *testing.T) {
 	close(release)
 	l.requireChallenges(t, "ch_4", "ch_5")
 	if log := s.log.String(); !strings.Contains(log, "dropped=1\n") || !strings.Contains(log, "dropped=2\n") || strings.Contains(log, "dropped=3") {
-		t.Errorf("the log says\n%s", log)
+		t.Errorf("log:\n%s", log)
 	}
 }
 
@@ -191,7 +191,7 @@ func TestDispatcherGivesUpAfterThreeDays(t *testing.T) {
 	s.HandleEvent(t.Context(), approvedEvent("ch_2"))
 	l.requireChallenges(t, "ch_2")
 	if !strings.Contains(s.log.String(), "event delivery given up") || !strings.Contains(s.log.String(), "tries=2") {
-		t.Errorf("the log says\n%s", s.log)
+		t.Errorf("log:\n%s", s.log)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestDispatcherTriesPendingEventsOnceAtShutdown(t *testing.T) {
 		if (err == nil) != recovers {
 			t.Errorf("recovers %t: %v", recovers, err)
 		}
-		s.HandleEvent(t.Context(), approvedEvent("ch_2")) // nobody takes it, and nobody waits
+		s.HandleEvent(t.Context(), approvedEvent("ch_2")) // it is ignored and does not block
 	}
 }
 

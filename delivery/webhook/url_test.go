@@ -64,7 +64,7 @@ func TestOpenChecksURLs(t *testing.T) {
 			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
 				t.Errorf("got %v, want it to say %q", err, tt.want)
 			case err != nil && (strings.Contains(err.Error(), "C2FVs") || strings.Contains(err.Error(), "c2hvc")):
-				t.Errorf("the error holds the secret: %v", err)
+				t.Errorf("the error contains the secret: %v", err)
 			}
 		})
 	}

@@ -198,7 +198,7 @@ func TestSendReportsTimeoutsAndBrokenConnectionsAsTemporary(t *testing.T) {
 			t.Errorf("the context's end is not recognisable in %v", err)
 		}
 		if strings.Contains(err.Error(), "/hook/path") {
-			t.Errorf("%s: the error holds the URL: %v", name, err)
+			t.Errorf("%s: the error contains the URL: %v", name, err)
 		}
 	}
 }

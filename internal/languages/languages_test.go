@@ -54,7 +54,7 @@ func TestMatchAcceptedRespectsWeights(t *testing.T) {
 		"zh-TW,zh;q=0.8,en-US;q=0.5,en;q=0.3":     "en", // Firefox of Taiwan
 		"zh-HK,zh-TW;q=0.9,zh;q=0.8,fr;q=0.7":     "fr",
 		"zh-TW,zh;q=0.9":                          "",
-		"zh-TW,zh-CN;q=0.9,en;q=0.8":              "zh", // says that it reads it
+		"zh-TW,zh-CN;q=0.9,en;q=0.8":              "zh", // lists Simplified Chinese too
 		"zh,zh-TW;q=0.9":                          "zh",
 		"*":                                       "",
 		"":                                        "",

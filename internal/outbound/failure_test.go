@@ -112,8 +112,8 @@ func TestReasonNamesTheKindOfAFailure(t *testing.T) {
 		url    string
 		want   error
 	}{
-		"nobody listens":     {development, "http://" + closed.Addr().String(), ConnectionRefused},
-		"nobody answers":     {Policy{Development: true, Timeout: 50 * time.Millisecond}, "http://" + silent.Addr().String(), TimedOut},
+		"no listener":        {development, "http://" + closed.Addr().String(), ConnectionRefused},
+		"no answer":          {Policy{Development: true, Timeout: 50 * time.Millisecond}, "http://" + silent.Addr().String(), TimedOut},
 		"unknown authority":  {development, secure.URL, CertificateNotTrusted},
 		"plain HTTP":         {development, "https" + strings.TrimPrefix(plain.URL, "http"), NotTLS},
 		"not TLS":            {development, "https://" + startNonTLSServer(t), NotTLS},

@@ -55,7 +55,7 @@ func TestStorePassesConformanceSuiteWithExactClock(t *testing.T) {
 	advance(0)
 	ratelimittest.Run(t, func(*testing.T) ratelimittest.Fixture {
 		return ratelimittest.Fixture{
-			Nodes:   []ratelimit.Store{newStore(c, Config{Prefix: "watchword", OnDamaged: func(n int) { t.Errorf("%d sound windows are taken for damaged", n) }}, source)},
+			Nodes:   []ratelimit.Store{newStore(c, Config{Prefix: "watchword", OnDamaged: func(n int) { t.Errorf("%d valid windows were reported as damaged", n) }}, source)},
 			Advance: advance,
 			Unit:    time.Microsecond,
 		}
@@ -101,7 +101,7 @@ func TestTakeUsesOneRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Take(t.Context(), startBuckets("somebody")...); err != nil { // the server learns the script
+	if err := l.Take(t.Context(), startBuckets("somebody")...); err != nil { // loads the script into the server
 		t.Fatal(err)
 	}
 	hook := new(commandCounter)
@@ -179,7 +179,7 @@ func TestLargeLimitsShareEntries(t *testing.T) {
 func TestNewRejectsInvalidPrefixes(t *testing.T) {
 	for _, prefix := range []string{"", "a:b", "{a", "a}"} {
 		if _, err := New(nil, Config{Prefix: prefix}); err == nil {
-			t.Errorf("New takes the prefix %q", prefix)
+			t.Errorf("New accepts the prefix %q", prefix)
 		}
 	}
 }
@@ -241,10 +241,10 @@ func TestTakeWithLostReplyIsChargedOnce(t *testing.T) {
 
 func TestParseIntegersRejectsOtherReplies(t *testing.T) {
 	if _, err := parseIntegers("text", nil); err == nil {
-		t.Error("a reply of another kind is taken")
+		t.Error("a reply of another type is accepted")
 	}
 	if _, err := parseIntegers([]any{int64(1), "text"}, nil); err == nil {
-		t.Error("a reply of other items is taken")
+		t.Error("a reply with other items is accepted")
 	}
 	if _, err := parseIntegers(nil, context.DeadlineExceeded); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error("the cause of an error is lost")
