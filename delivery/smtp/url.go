@@ -93,7 +93,7 @@ func (s *settings) chooseTLS(starttls, clearPassword string) (problems []error) 
 	case starttls != "" && starttls != "required":
 		problems = append(problems, errors.New("the parameter starttls can only be required: STARTTLS is optional for loopback without a password, and required otherwise"))
 	case starttls != "" && s.implicitTLS:
-		problems = append(problems, errors.New("the parameter starttls has no use with smtps"))
+		problems = append(problems, errors.New("the parameter starttls cannot be used with smtps"))
 	}
 	switch {
 	case clearPassword != "" && clearPassword != "allowed":

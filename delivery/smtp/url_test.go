@@ -28,7 +28,7 @@ func TestOpenChecksURLs(t *testing.T) {
 		{"smtps://[::ffff:8.8.8.8]?from=noreply@acme.example", "IPv4-mapped"},
 		{"smtp://mail.example.com?from=noreply@acme.example&starttls=off", "only be required"},
 		{"smtp://localhost?from=noreply@acme.example&starttls=off", "only be required"},
-		{"smtps://mail.example.com?from=noreply@acme.example&starttls=required", "no use with smtps"},
+		{"smtps://mail.example.com?from=noreply@acme.example&starttls=required", "cannot be used with smtps"},
 		{"smtp://user:pass@localhost?from=noreply@acme.example&password_without_tls=allowed", ""},
 		{"smtp://user:pass@localhost?from=noreply@acme.example&password_without_tls=yes", "can only be allowed"},
 		{"smtp://localhost?from=noreply@acme.example&password_without_tls=allowed", "is for smtp to loopback"},

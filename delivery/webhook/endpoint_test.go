@@ -65,7 +65,7 @@ func TestNewDispatcherChecksEndpointURLsAndTypes(t *testing.T) {
 func TestNewDispatcherReportsEveryProblem(t *testing.T) {
 	_, err := webhook.NewDispatcher(webhook.DispatcherConfig{Endpoints: []webhook.Endpoint{
 		{URL: watchword.NewCode("http://hunter2@example.com/"), Types: []string{"hunter2"}}, {}}})
-	for _, want := range []string{"Endpoints[0].URL: ", "plain http", "user and password", "secret is missing", "Endpoints[0].Types[0]", "Endpoints[1].URL: missing"} {
+	for _, want := range []string{"Endpoints[0].URL: ", "plain http", "user or password", "secret is missing", "Endpoints[0].Types[0]", "Endpoints[1].URL: missing"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
 		}

@@ -35,7 +35,7 @@ func parseURL(u *url.URL, development bool) (settings, error) {
 		problems = append(problems, err)
 	}
 	if u.User != nil {
-		problems = append(problems, errors.New("a user and password have no use here: requests are signed with the secret"))
+		problems = append(problems, errors.New("the URL has a user or password, which are not used: requests are signed with the secret"))
 	}
 	if u.Fragment != "" {
 		problems = append(problems, errors.New("the URL has a fragment (is a # not escaped as %23?)"))
@@ -51,7 +51,7 @@ func parseQuery(raw string) (s settings, problems []error) {
 	}
 	for name := range query {
 		if name != "secret" && name != "format" {
-			problems = append(problems, errors.New("there is an unknown parameter: secret and format are all there are"))
+			problems = append(problems, errors.New("there is an unknown parameter: the parameters are secret and format"))
 			break
 		}
 	}
@@ -86,7 +86,7 @@ func chooseFormat(names []string) (format, []string, error) {
 	case len(names) == 0:
 		return standardFormat, standardPrefixes, nil
 	case len(names) > 1:
-		return nil, nil, errors.New("the parameter format is there more than once")
+		return nil, nil, errors.New("the parameter format is repeated")
 	case names[0] == "clerk":
 		return clerkFormat, []string{"Webhook-", "Svix-"}, nil
 	case names[0] == "supabase":

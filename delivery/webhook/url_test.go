@@ -46,11 +46,11 @@ func TestOpenChecksURLs(t *testing.T) {
 		{"webhook+https://example.com/?secret=whsec_not*base64", false, "base64"},
 		{"webhook+https://example.com/?secret=" + secretA + "&secret=whsec_c2hvcnRzZWNyZXQ=", false, "secret 2"},
 		{"webhook+https://example.com/?secret=" + secretA + "&format=svix", false, "neither clerk nor supabase"},
-		{"webhook+https://example.com/?secret=" + secretA + "&format=clerk&format=clerk", false, "more than once"},
+		{"webhook+https://example.com/?secret=" + secretA + "&format=clerk&format=clerk", false, "format is repeated"},
 		{"webhook+https://example.com/?secert=" + secretA, false, "unknown parameter"},
 		{"webhook+https://example.com/?" + secretA, false, "unknown parameter"},
 		{"webhook+https://example.com/?secret=%zz" + secretA, false, "escaped"},
-		{"webhook+https://user:" + secretA + "@example.com/?secret=" + secretA, false, "no use here"},
+		{"webhook+https://user:" + secretA + "@example.com/?secret=" + secretA, false, "which are not used"},
 		{"webhook+https://example.com/#?secret=" + secretA, false, "fragment"},
 		{"webhook+https:///path?secret=" + secretA, false, "no host"},
 		{"webhook+https:example.com?secret=" + secretA, false, "no host"},
@@ -72,7 +72,7 @@ func TestOpenChecksURLs(t *testing.T) {
 
 func TestOpenReportsEveryProblem(t *testing.T) {
 	_, err := providers.Open(t.Context(), "webhook+http://u@example.com/?secret=x&format=y&z=1#f", delivery.Environment{})
-	for _, want := range []string{"plain http", "begins with", "neither clerk", "unknown parameter", "user and password", "fragment"} {
+	for _, want := range []string{"plain http", "begins with", "neither clerk", "unknown parameter", "user or password", "fragment"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
 		}
