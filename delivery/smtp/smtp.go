@@ -5,10 +5,10 @@
 //	smtp://localhost:25?from=noreply@acme.example                          a server on this machine: STARTTLS if it is offered
 //	smtp://localhost:25?from=noreply@acme.example&starttls=required        a server on this machine that must offer STARTTLS
 //
-// STARTTLS is used whenever the server offers it, and the server's certificate is always verified. Sending without STARTTLS is
-// allowed to a loopback host only, and only without a password. With password_without_tls=allowed, a password is sent in clear
-// to a loopback host that does not offer STARTTLS; Open logs a warning then. Outside development, loopback and private addresses
-// must be in the networks that the configuration allows.
+// STARTTLS is used whenever the server offers it, and the server's certificate is always verified. A server that does not offer
+// STARTTLS gets mail only if it is a loopback host, and a password only if the URL has password_without_tls=allowed too; Open logs
+// a warning for such a URL. Outside development, loopback and private addresses must be in the networks that the configuration
+// allows.
 //
 // Each mail has exactly one recipient and contains the plain text before the HTML. All tries of a message have the same
 // Message-ID. If the parameter from has no display name, the name of the app is used.
