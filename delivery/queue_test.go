@@ -24,16 +24,16 @@ func TestQueuePutIsBoundedAndAllOrNone(t *testing.T) {
 	}
 	a, _ := q.Claim(ctx)
 	if err := q.Put(ctx, watchword.Outgoing{}); !errors.Is(err, delivery.ErrQueueFull) {
-		t.Errorf("a claimed message makes room: %v", err)
+		t.Errorf("a claimed message frees capacity: %v", err)
 	}
 	_ = q.Retry(ctx, a, time.Now().Add(time.Hour))
 	if err := q.Put(ctx, watchword.Outgoing{}); !errors.Is(err, delivery.ErrQueueFull) {
-		t.Errorf("a delayed message makes room: %v", err)
+		t.Errorf("a delayed message frees capacity: %v", err)
 	}
 	b, _ := q.Claim(ctx)
 	_ = q.Bury(ctx, b)
 	if err := q.Put(ctx, watchword.Outgoing{ChallengeID: "c"}); err != nil {
-		t.Errorf("a buried message makes no room: %v", err)
+		t.Errorf("a buried message frees no capacity: %v", err)
 	}
 }
 

@@ -12,7 +12,7 @@ func TestTemplatesFallBackByLocalePurposeAndChannel(t *testing.T) {
 	render := newTestRenderer(t, fstest.MapFS{
 		"default/sms.it.tmpl":       templateFile(`{{define "text"}}it default {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
 		"sign_in/sms.it.tmpl":       templateFile(`{{define "text"}}it sign_in {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
-		"sign_in/sms.en.tmpl":       templateFile(`{{define "what"}}your door code{{end}}`),
+		"sign_in/sms.en.tmpl":       templateFile(`{{define "what"}}your entry code{{end}}`),
 		"default/whatsapp.en.tmpl":  templateFile(`{{define "text"}}en whatsapp {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
 		"default/sms.pt-BR.tmpl":    templateFile(`{{define "text"}}br {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
 		"default/sms.zh-Hant.tmpl":  templateFile(`{{define "text"}}hant {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
@@ -22,7 +22,7 @@ func TestTemplatesFallBackByLocalePurposeAndChannel(t *testing.T) {
 		{"sign_in", "sms", "it", "it sign_in 492039"},
 		{"sign_in", "sms", "it-CH", "it sign_in 492039"},
 		{"mfa", "sms", "IT_ch", "it default 492039"},
-		{"sign_in", "sms", "en", "ACME: 492039 is your door code. Valid for 10 min. Do not share it."},
+		{"sign_in", "sms", "en", "ACME: 492039 is your entry code. Valid for 10 min. Do not share it."},
 		{"wire_transfer", "sms", "en", "ACME: 492039 is your wire code. Valid for 10 min. Do not share it."},
 		{"password_reset", "sms", "en", "ACME: 492039 is your code to reset your password. Valid for 10 min. Do not share it."},
 		{"mfa", "sms", "xx", "ACME: 492039 is your code. Valid for 10 min. Do not share it."},

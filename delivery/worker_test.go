@@ -62,7 +62,7 @@ func TestWorkerDropsClosedExpiredAndUnknownMessages(t *testing.T) {
 			stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender})
 			putMessages(t, q, 1)
 			synctest.Wait()
-			putMessages(t, q, 1) // the queue has room again
+			putMessages(t, q, 1) // the queue has capacity again
 			_ = stop()
 			if len(sender.messages) != 0 || len(engine.recorded) != 0 {
 				t.Errorf("%v: sent %d, recorded %v", why, len(sender.messages), engine.recorded)

@@ -33,7 +33,7 @@ func TestMemoryFullOfOneAppAcceptsWindowsOfAnother(t *testing.T) {
 	}
 	for i := range 50 {
 		if err := hostile.Take(t.Context(), byIP("new "+strconv.Itoa(i)), all); !errors.Is(err, ratelimit.ErrFull) {
-			t.Fatalf("the eleventh client of an app with room for ten: %v", err)
+			t.Fatalf("the eleventh client of an app with at most ten windows: %v", err)
 		}
 	}
 	for i := range 10 {

@@ -176,7 +176,7 @@ func (s *suite) testKeysAreBounded(t *testing.T) {
 	s.requireCounts(t, app, "one more")
 	s.requireCounts(t, app, key(0), delivery.Count{Key: key(0), Slot: 1, Sent: 2})
 	s.requireCounts(t, app, key(delivery.MaxKeys-1), delivery.Count{Key: key(delivery.MaxKeys - 1), Slot: 1, Sent: 1})
-	s.requireRefuse(t, s.nodes[0], app, key(1), time.Hour, true) // which makes room
+	s.requireRefuse(t, s.nodes[0], app, key(1), time.Hour, true) // which frees a place
 	addBatch(t, s.lastNode(), app, s.batch(delivery.Count{Key: "one more", Slot: 1, Sent: 1}))
 	s.requireCounts(t, app, "one more", delivery.Count{Key: "one more", Slot: 1, Sent: 1})
 }

@@ -44,7 +44,7 @@ func newBacklog(limit int) *backlog {
 // maxBacklogBytes is the largest total size of the bodies in a backlog. About 10,000 usual events have this size.
 const maxBacklogBytes = 8 << 20
 
-// put adds an event. If it drops older events to make room, it returns the number of all events dropped since the start, else
+// put adds an event. If it drops older events to stay within its bounds, it returns the number of all events dropped since the start, else
 // zero. A closed backlog ignores the event.
 func (b *backlog) put(p pendingEvent) (dropped int) {
 	b.mu.Lock()

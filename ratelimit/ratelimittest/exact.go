@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// testWaitsAreExact compares a store with a model that keeps all events. A Take must pass if and only if every window has room. If
-// it is refused, RetryAfter must be the time until the last window has room: one Unit earlier the same Take is refused, and then
+// testWaitsAreExact compares a store with a model that keeps all events. A Take must pass if and only if it fits into every window. If
+// it is refused, RetryAfter must be the time until it fits into the last window: one Unit earlier the same Take is refused, and then
 // it passes.
 func (s *suite) testWaitsAreExact(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
@@ -87,7 +87,7 @@ func (s *suite) testClockSetBackGivesNoTokens(t *testing.T) {
 	}
 }
 
-// takeAtExactTime takes once if there is room. If not, it takes at once, one Unit before RetryAfter, and at RetryAfter.
+// takeAtExactTime takes once if the Take fits. If not, it takes at once, one Unit before RetryAfter, and at RetryAfter.
 func (s *suite) takeAtExactTime(r rapid.TB, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket) {
 	wait := h.wait(rules, buckets)
 	if wait > 0 {
@@ -142,7 +142,7 @@ func tokensPerWindow(rule ratelimit.Rule, buckets []watchword.Bucket) map[string
 	return n
 }
 
-// wait returns the time until all rules have room for the buckets.
+// wait returns the time until the buckets fit under all rules.
 func (h *history) wait(rules []ratelimit.Rule, buckets []watchword.Bucket) (longest time.Duration) {
 	for _, rule := range rules {
 		for window, n := range tokensPerWindow(rule, buckets) {

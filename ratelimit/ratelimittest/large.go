@@ -43,7 +43,7 @@ func (s *suite) takeLarge(r *rapid.T, h *largeHistory) {
 		return
 	}
 	if h.within(h.charge.Rate.Period+h.slack)+h.charge.Cost <= h.charge.Rate.Limit {
-		r.Fatalf("at %s: a cost of %d is refused though there was room for it", h.now, h.charge.Cost)
+		r.Fatalf("at %s: a cost of %d is refused though it fits", h.now, h.charge.Cost)
 	}
 	s.Advance(refusal.RetryAfter)
 	h.now += refusal.RetryAfter
