@@ -13,16 +13,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
-// ChannelEmail is the one channel whose addresses are mailboxes. Those of every other channel are phone numbers.
+// ChannelEmail is the only channel whose addresses are mailboxes. Addresses of every other channel are phone numbers.
 const ChannelEmail = "email"
 
-// Kinds of addresses, for watchword.Address.
+// Values of watchword.Address.Kind.
 const (
 	KindEmail = "email"
 	KindPhone = "phone"
 )
 
-// Reasons of a destination_refused error.
+// Values of watchword.Error.Reason for an ErrDestinationRefused.
 const (
 	ReasonCountry  = "country"
 	ReasonLineType = "line_type"
@@ -30,27 +30,27 @@ const (
 	ReasonBlocked  = "blocked"
 )
 
-// Addresses says which addresses messages may go to. The zero Addresses allows every mailbox with an ASCII local part,
-// and the ordinary phone numbers of the US and Canada in E.164.
+// Addresses configures which addresses may receive messages. The zero Addresses allows every mailbox with an ASCII local part,
+// and ordinary phone numbers of the US and Canada in E.164.
 type Addresses struct {
-	Countries       []string // ISO 3166-1 alpha-2 codes of the numbers allowed; empty: US and CA
+	Countries       []string // allowed countries of phone numbers, ISO 3166-1 alpha-2; empty: US and CA
 	AllCountries    bool     // allows every country; premium and other special numbers stay refused
-	DefaultRegion   string   // ISO 3166-1 alpha-2 code by which a number without + is read; empty: it needs the +
-	UTF8Local       bool     // allows non-ASCII local parts; the mail server must offer SMTPUTF8 (RFC 6531)
-	Blocked         []string // addresses that are refused
-	BlockedPrefixes []string // + and the leading digits of numbers that are refused
+	DefaultRegion   string   // ISO 3166-1 alpha-2 code of numbers without +; empty: numbers need the +
+	UTF8Local       bool     // allows non-ASCII local parts; the mail server must support SMTPUTF8 (RFC 6531)
+	Blocked         []string // refused addresses
+	BlockedPrefixes []string // refused number ranges: + and leading digits
 }
 
-// NewAddressPolicy makes the policy, or reports everything that is wrong with it. A canonical address is the same for
-// every spelling that is accepted:
+// NewAddressPolicy returns the policy, or an error that lists every problem of the configuration. The policy converts all
+// accepted spellings of an address to the same canonical form:
 //
-//   - A mailbox is one addr-spec (RFC 5321 §4.1.2) of at most 254 octets with an unquoted local part. The domain becomes
-//     lower-case A-labels (RFC 5891); apart from the case of ASCII letters nothing in it is mapped, so a look-alike is
-//     another domain or refused, and never taken for the domain it looks like. The local part is not changed.
-//   - A number becomes E.164. It must be plain: + and digits, or digits only where there is a default region. Digits that
-//     are one number of that region when its calling code is added, and another when only the + is, are refused.
+//   - A mailbox must be one addr-spec (RFC 5321 §4.1.2) of at most 254 octets with an unquoted local part. The domain becomes
+//     lower-case A-labels (RFC 5891). Only ASCII letters change case; no other character is mapped, so a look-alike of a domain
+//     is a different domain or is refused. The local part is not changed.
+//   - A number becomes E.164. It must be + and digits or, with a default region, digits only. Digits that are one valid number
+//     with the region's calling code in front, and another with only a + in front, are refused.
 //
-// Without a channel the address is only made canonical, not refused; an @ then tells a mailbox from a number.
+// If the channel is empty, the policy returns the canonical form without refusing it; an @ then marks a mailbox.
 func NewAddressPolicy(a Addresses) (watchword.AddressPolicy, error) {
 	if len(a.Countries) == 0 {
 		a.Countries = []string{"US", "CA"}
@@ -68,7 +68,7 @@ func NewAddressPolicy(a Addresses) (watchword.AddressPolicy, error) {
 		problems = append(problems, setting.Errorf("DefaultRegion", "%q is not an ISO 3166-1 alpha-2 code in upper case", a.DefaultRegion))
 	}
 	for i, address := range a.Blocked {
-		canonical, err := p.canonical("", address)
+		canonical, err := p.parse("", address)
 		if err != nil {
 			problems = append(problems, setting.Errorf(fmt.Sprintf("Blocked[%d]", i), "is neither a mail address nor a phone number"))
 		}
@@ -82,7 +82,7 @@ func NewAddressPolicy(a Addresses) (watchword.AddressPolicy, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return p.decide, nil
+	return p.resolve, nil
 }
 
 var prefixPattern = regexp.MustCompile(`^\+[1-9][0-9]{0,14}$`)
@@ -90,26 +90,26 @@ var prefixPattern = regexp.MustCompile(`^\+[1-9][0-9]{0,14}$`)
 type addressPolicy struct {
 	Addresses
 	callingCodes map[int]bool    // of Countries
-	blocked      map[string]bool // by blockKey
+	blocked      map[string]bool // keys are of blockKey
 }
 
-// decide is the watchword.AddressPolicy.
-func (p *addressPolicy) decide(channel, address string) (watchword.Address, error) {
-	a, err := p.canonical(channel, address)
+// resolve implements watchword.AddressPolicy.
+func (p *addressPolicy) resolve(channel, address string) (watchword.Address, error) {
+	a, err := p.parse(channel, address)
 	if err != nil || channel == "" {
 		return a.Address, err
 	}
-	return a.Address, p.refusal(a)
+	return a.Address, p.checkDestination(a)
 }
 
-// A parsedAddress is an address with what a decision about it needs.
+// A parsedAddress is an address with the properties by which it may be refused.
 type parsedAddress struct {
 	watchword.Address
 	callingCode int
 	lineType    phonenumbers.PhoneNumberType
 }
 
-func (p *addressPolicy) canonical(channel, address string) (parsedAddress, error) {
+func (p *addressPolicy) parse(channel, address string) (parsedAddress, error) {
 	if channel == ChannelEmail || channel == "" && strings.Contains(address, "@") {
 		mailbox, err := parseMailbox(address, p.UTF8Local)
 		return parsedAddress{Address: mailbox}, err
@@ -117,36 +117,36 @@ func (p *addressPolicy) canonical(channel, address string) (parsedAddress, error
 	return parseNumber(address, p.DefaultRegion)
 }
 
-// refusal says why messages must not go to a valid address; nil if they may.
-func (p *addressPolicy) refusal(a parsedAddress) error {
+// checkDestination returns an ErrDestinationRefused if messages must not be sent to a valid address.
+func (p *addressPolicy) checkDestination(a parsedAddress) error {
 	if p.blocked[blockKey(a.Value)] {
-		return refused(ReasonBlocked)
+		return destinationRefused(ReasonBlocked)
 	}
 	if a.Kind != KindPhone {
 		return nil
 	}
 	hasPrefix := func(prefix string) bool { return strings.HasPrefix(a.Value, prefix) }
 	switch {
-	case globalCodes[a.callingCode], slices.ContainsFunc(p.BlockedPrefixes, hasPrefix):
-		return refused(ReasonPrefix)
-	case !ordinaryLine(a.lineType):
-		return refused(ReasonLineType)
+	case nonGeographicCodes[a.callingCode], slices.ContainsFunc(p.BlockedPrefixes, hasPrefix):
+		return destinationRefused(ReasonPrefix)
+	case !isOrdinaryLine(a.lineType):
+		return destinationRefused(ReasonLineType)
 	case p.AllCountries:
 		return nil
 	case !p.callingCodes[a.callingCode], !slices.Contains(p.Countries, a.Country):
-		return refused(ReasonCountry)
+		return destinationRefused(ReasonCountry)
 	}
 	return nil
 }
 
-// blockKey is how blocked addresses are compared: the case of ASCII letters in a local part must not let one through.
+// blockKey returns the form in which blocked addresses are compared. The case of ASCII letters makes no difference.
 func blockKey(canonical string) string { return lowerASCII(canonical) }
 
-func refused(reason string) error {
+func destinationRefused(reason string) error {
 	return &watchword.Error{Code: watchword.ErrDestinationRefused.Code, Reason: reason}
 }
 
-// invalidTo says what is wrong with the recipient, never who it is.
-func invalidTo(reason string) error {
+// invalidRecipient returns an ErrInvalidRequest about the recipient. The reason must not contain the address.
+func invalidRecipient(reason string) error {
 	return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{{Field: "to", Reason: reason}}}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func policy(t testing.TB, a delivery.Addresses) watchword.AddressPolicy {
+func newPolicy(t testing.TB, a delivery.Addresses) watchword.AddressPolicy {
 	t.Helper()
 	p, err := delivery.NewAddressPolicy(a)
 	if err != nil {
@@ -19,8 +19,8 @@ func policy(t testing.TB, a delivery.Addresses) watchword.AddressPolicy {
 	return p
 }
 
-func TestCanonicalAddresses(t *testing.T) {
-	everywhere := policy(t, delivery.Addresses{AllCountries: true, DefaultRegion: "GB", UTF8Local: true})
+func TestAddressPolicyReturnsCanonicalAndMaskedForm(t *testing.T) {
+	everywhere := newPolicy(t, delivery.Addresses{AllCountries: true, DefaultRegion: "GB", UTF8Local: true})
 	for _, c := range []struct{ channel, in, value, masked, country, prefix string }{
 		{"email", "alice@example.com", "alice@example.com", "a•••@e•••.com", "", ""},
 		{"email", "Alice.B+x@EXAMPLE.Com", "Alice.B+x@example.com", "A•••@e•••.com", "", ""},
@@ -53,7 +53,7 @@ func TestCanonicalAddresses(t *testing.T) {
 	}
 }
 
-// hostile recipients must be refused as invalid, whatever is allowed otherwise.
+// hostile recipients must be invalid in every configuration.
 var hostile = []struct{ channel, address string }{
 	{"email", ""}, {"email", "@"}, {"email", "alice"}, {"email", "alice@"}, {"email", "@example.com"},
 	{"email", "alice@example.com,bob@example.com"}, {"email", "alice@example.com;bob@example.com"},
@@ -84,8 +84,8 @@ var hostile = []struct{ channel, address string }{
 	{"sms", "020 79460000"}, {"sms", "(020)79460000"}, {"sms", "020-7946-0000"}, {"sms", "02079460000\n"}, {"sms", "02079460000#5"}, {"sms", "02079460000x5"}, {"sms", "tel:02079460000"},
 }
 
-func TestHostileRecipients(t *testing.T) {
-	open := policy(t, delivery.Addresses{AllCountries: true, DefaultRegion: "GB", UTF8Local: true})
+func TestAddressPolicyRejectsHostileRecipients(t *testing.T) {
+	open := newPolicy(t, delivery.Addresses{AllCountries: true, DefaultRegion: "GB", UTF8Local: true})
 	for _, c := range hostile {
 		got, err := open(c.channel, c.address)
 		var problem *watchword.Error
@@ -101,9 +101,9 @@ func TestHostileRecipients(t *testing.T) {
 	}
 }
 
-func TestStricterByDefault(t *testing.T) {
-	p := policy(t, delivery.Addresses{})
-	german := policy(t, delivery.Addresses{AllCountries: true, DefaultRegion: "DE"})
+func TestAddressPolicyRejectsUTF8AndNationalNumbersByDefault(t *testing.T) {
+	p := newPolicy(t, delivery.Addresses{})
+	german := newPolicy(t, delivery.Addresses{AllCountries: true, DefaultRegion: "DE"})
 	if a, err := german("sms", "20100000000000"); !errors.Is(err, watchword.ErrInvalidRequest) {
 		t.Errorf("sixteen digits are %+v, %v", a, err)
 	}
@@ -114,9 +114,9 @@ func TestStricterByDefault(t *testing.T) {
 	}
 }
 
-// What looks like somebody else's address stays apart from it, or is refused (Django CVE-2019-19844).
-func TestLookAlikesAreNotFolded(t *testing.T) {
-	p := policy(t, delivery.Addresses{UTF8Local: true})
+// An address that looks like another one must not become that address: it stays different or is refused (Django CVE-2019-19844).
+func TestAddressPolicyKeepsLookAlikesApart(t *testing.T) {
+	p := newPolicy(t, delivery.Addresses{UTF8Local: true})
 	for _, pair := range [][2]string{
 		{"mike@example.org", "mıke@example.org"}, {"mike@apple.com", "mike@аpple.com"}, {"mike@example.org", "miKe@example.org"},
 		{"mike@example.org", "mike@exampIe.org"}, {"mike@example.org", "ⅿike@example.org"}, {"mike@strasse.de", "mike@straße.de"},
@@ -127,12 +127,12 @@ func TestLookAlikesAreNotFolded(t *testing.T) {
 			t.Fatal(err)
 		}
 		if second, err := p("email", pair[1]); err == nil && second.Value == first.Value {
-			t.Errorf("%q is taken for %q", pair[1], pair[0])
+			t.Errorf("%q became %q", pair[1], pair[0])
 		}
 	}
 }
 
-func TestRefusedDestinations(t *testing.T) {
+func TestAddressPolicyRefusesDestinationsWithReason(t *testing.T) {
 	defaults := delivery.Addresses{}
 	open := delivery.Addresses{AllCountries: true}
 	blocking := delivery.Addresses{Blocked: []string{"+14155550123", "Mallory@Example.com"}, BlockedPrefixes: []string{"+1212"}}
@@ -156,7 +156,7 @@ func TestRefusedDestinations(t *testing.T) {
 		{blocking, "email", "mallory@example.com", "blocked"}, {blocking, "email", "MALLORY@EXAMPLE.COM", "blocked"}, {blocking, "email", "mallory@example.org", ""},
 		{defaults, "", "+442079460000", ""}, {blocking, "", "mallory@example.com", ""}, // only the canonical form is asked for
 	} {
-		got, err := policy(t, c.addresses)(c.channel, c.address)
+		got, err := newPolicy(t, c.addresses)(c.channel, c.address)
 		var problem *watchword.Error
 		switch {
 		case got.Value == "":
@@ -169,7 +169,7 @@ func TestRefusedDestinations(t *testing.T) {
 	}
 }
 
-func TestPolicyReportsAllThatIsWrong(t *testing.T) {
+func TestNewAddressPolicyReportsEveryProblem(t *testing.T) {
 	_, err := delivery.NewAddressPolicy(delivery.Addresses{
 		Countries: []string{"US", "xx", "UK"}, DefaultRegion: "us", Blocked: []string{"secret@"}, BlockedPrefixes: []string{"1900"}})
 	if err == nil {
@@ -181,12 +181,12 @@ func TestPolicyReportsAllThatIsWrong(t *testing.T) {
 		}
 	}
 	if strings.Contains(err.Error(), "secret") {
-		t.Errorf("%v: holds an address", err)
+		t.Errorf("%v: contains an address", err)
 	}
 }
 
-// FuzzAddress: an accepted address is one line without what separates recipients, is its own canonical form, and its
-// mask hides it.
+// FuzzAddress checks that an accepted address is one line without separators of recipients, that its canonical form is stable, and
+// that its mask hides it.
 func FuzzAddress(f *testing.F) {
 	for _, c := range hostile {
 		if len(c.address) < 300 {
@@ -195,7 +195,7 @@ func FuzzAddress(f *testing.F) {
 	}
 	f.Add("email", "Alice@bücher.example")
 	f.Add("sms", "+14155550123")
-	p := policy(f, delivery.Addresses{AllCountries: true, DefaultRegion: "DE", UTF8Local: true})
+	p := newPolicy(f, delivery.Addresses{AllCountries: true, DefaultRegion: "DE", UTF8Local: true})
 	f.Fuzz(func(t *testing.T, channel, address string) {
 		a, err := p(channel, address)
 		if err != nil {
@@ -227,7 +227,7 @@ func FuzzAddress(f *testing.F) {
 }
 
 func BenchmarkAddress(b *testing.B) {
-	p := policy(b, delivery.Addresses{})
+	p := newPolicy(b, delivery.Addresses{})
 	for _, address := range []string{"+14155550123", "alice@example.com"} {
 		b.Run(address[:1], func(b *testing.B) {
 			b.ReportAllocs()

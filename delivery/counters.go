@@ -5,39 +5,40 @@ import (
 	"time"
 )
 
-// Counters is where all processes of a deployment count, for each app and key (a number's prefix, say), challenges that
-// were sent against those of them that were verified, in slots of time, and what they decided from it. Every method is one
-// atomic step, also across processes. Nothing is kept for ever, and of an app no more than MaxKeys keys. An error means that
-// nothing is known: the step may have been taken or not. Implementations are safe for concurrent use.
+// Counters hold what all processes of a deployment have counted: for each app and key, such as a number's prefix, the
+// challenges that were sent and those that were verified, by time slot, and the keys that are refused. Every method is atomic,
+// also across processes. All data expires, and an app has at most MaxKeys keys. After an error the outcome is unknown: the
+// step may or may not have taken effect. Implementations are safe for concurrent use.
 type Counters interface {
-	// Add counts a batch, all of it or nothing, and nothing more under a name that was used less than BatchLife ago: so it
-	// can be repeated after an error. It returns what is kept of the batch's keys. A count of zero only asks.
+	// Add adds all counts of a batch or none. It adds nothing if the batch's ID was used less than BatchIDLifetime ago, so that a
+	// batch can be sent again after an error. It returns the stored counts of the batch's keys. A zero count only reads.
 	Add(ctx context.Context, app string, b Batch) ([]Count, error)
-	// Refuse refuses a key for a while and forgets what was counted for it. False if it is refused already; that stays.
+	// Refuse refuses a key for the duration d, removes its counts and returns true. If the key is refused already, or MaxKeys
+	// keys are, Refuse changes nothing and returns false.
 	Refuse(ctx context.Context, app, key string, d time.Duration) (bool, error)
-	// Refused lists the keys that are refused, and for how long.
+	// Refused returns the refused keys and how long each remains refused.
 	Refused(ctx context.Context, app string) (map[string]time.Duration, error)
 }
 
 const (
-	// MaxKeys is how many keys of an app are counted; others are not until some have left.
+	// MaxKeys is the number of keys that are counted for an app. Counts of further keys are dropped until some keys expire.
 	MaxKeys = 20_000
-	// BatchLife is for how long the name of a batch is remembered.
-	BatchLife = 10 * time.Minute
+	// BatchIDLifetime is how long the ID of a batch is remembered.
+	BatchIDLifetime = 10 * time.Minute
 )
 
-// A Batch is what one process has counted since its last one.
+// A Batch holds what one process has counted since its last batch.
 type Batch struct {
-	Name   string // of this batch alone
+	ID     string // unique
 	Counts []Count
-	Oldest int64         // slot; earlier ones of the batch's keys are forgotten, and not counted
-	Keep   time.Duration // for which a key is kept that nothing is counted for
+	Oldest int64         // oldest slot that counts; earlier slots of the batch's keys are removed
+	Keep   time.Duration // a key expires this long after its last count
 }
 
-// A Count is what happened in one slot of time to challenges of one key.
+// A Count is the number of challenges of one key that were created in one time slot.
 type Count struct {
 	Key      string
-	Slot     int64 // in which the challenges were created; what a slot is, its counters decide
+	Slot     int64 // number of the slot; the caller defines its length
 	Sent     int64
 	Verified int64
 }

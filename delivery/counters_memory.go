@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// MemoryCounters are Counters in the memory of one process.
+// MemoryCounters implement Counters in the memory of one process.
 type MemoryCounters struct {
 	now func() time.Time
 
@@ -16,11 +16,11 @@ type MemoryCounters struct {
 
 var _ Counters = (*MemoryCounters)(nil)
 
-// appCounts are those of one app.
+// appCounts are the counts of one app.
 type appCounts struct {
-	keys    map[string]*keyCounts
-	refused map[string]time.Time // until when
-	names   map[string]time.Time // of batches, and until when they are remembered
+	keys     map[string]*keyCounts
+	refused  map[string]time.Time // until when
+	batchIDs map[string]time.Time // of batches, and until when they are remembered
 }
 
 type keyCounts struct {
@@ -28,7 +28,7 @@ type keyCounts struct {
 	until time.Time
 }
 
-// NewMemoryCounters makes empty counters. The clock may be nil: time.Now.
+// NewMemoryCounters returns empty counters. A nil clock means time.Now.
 func NewMemoryCounters(now func() time.Time) *MemoryCounters {
 	if now == nil {
 		now = time.Now
@@ -36,11 +36,11 @@ func NewMemoryCounters(now func() time.Time) *MemoryCounters {
 	return &MemoryCounters{now: now, apps: map[string]*appCounts{}}
 }
 
-// app returns an app's counts without what has left. The caller has the lock.
-func (m *MemoryCounters) app(name string) *appCounts {
+// countsOf removes what has expired and returns an app's counts. The caller holds the lock.
+func (m *MemoryCounters) countsOf(name string) *appCounts {
 	a := m.apps[name]
 	if a == nil {
-		a = &appCounts{keys: map[string]*keyCounts{}, refused: map[string]time.Time{}, names: map[string]time.Time{}}
+		a = &appCounts{keys: map[string]*keyCounts{}, refused: map[string]time.Time{}, batchIDs: map[string]time.Time{}}
 		m.apps[name] = a
 	}
 	now := m.now()
@@ -49,12 +49,12 @@ func (m *MemoryCounters) app(name string) *appCounts {
 			delete(a.keys, key)
 		}
 	}
-	deleteEnded(a.refused, now)
-	deleteEnded(a.names, now)
+	deleteExpired(a.refused, now)
+	deleteExpired(a.batchIDs, now)
 	return a
 }
 
-func deleteEnded(m map[string]time.Time, now time.Time) {
+func deleteExpired(m map[string]time.Time, now time.Time) {
 	for key, until := range m {
 		if !now.Before(until) {
 			delete(m, key)
@@ -66,20 +66,20 @@ func deleteEnded(m map[string]time.Time, now time.Time) {
 func (m *MemoryCounters) Add(_ context.Context, app string, b Batch) ([]Count, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	a, now := m.app(app), m.now()
-	_, repeated := a.names[b.Name]
-	a.names[b.Name] = now.Add(BatchLife)
-	asked := map[string]bool{}
+	a, now := m.countsOf(app), m.now()
+	_, repeated := a.batchIDs[b.ID]
+	a.batchIDs[b.ID] = now.Add(BatchIDLifetime)
+	keys := map[string]bool{}
 	for _, c := range b.Counts {
-		asked[c.Key] = true
+		keys[c.Key] = true
 		if !repeated && c.Slot >= b.Oldest && c.Sent+c.Verified > 0 {
 			a.add(c, now.Add(b.Keep))
 		}
 	}
 	var out []Count
-	for key := range asked {
+	for key := range keys {
 		if k := a.keys[key]; k != nil {
-			out = k.since(b.Oldest, out)
+			out = k.appendSince(b.Oldest, out)
 		}
 	}
 	return out, nil
@@ -102,8 +102,8 @@ func (a *appCounts) add(c Count, until time.Time) {
 	k.slots[c.Slot] = &c
 }
 
-// since adds what is kept from a slot on to a list, and forgets what is older.
-func (k *keyCounts) since(oldest int64, out []Count) []Count {
+// appendSince appends the counts of the oldest slot and later ones to out, and removes older ones.
+func (k *keyCounts) appendSince(oldest int64, out []Count) []Count {
 	for slot, c := range k.slots {
 		if slot < oldest {
 			delete(k.slots, slot)
@@ -118,7 +118,7 @@ func (k *keyCounts) since(oldest int64, out []Count) []Count {
 func (m *MemoryCounters) Refuse(_ context.Context, app, key string, d time.Duration) (bool, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	a := m.app(app)
+	a := m.countsOf(app)
 	if _, refused := a.refused[key]; refused || len(a.refused) >= MaxKeys {
 		return false, nil
 	}
@@ -132,7 +132,7 @@ func (m *MemoryCounters) Refused(_ context.Context, app string) (map[string]time
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	out, now := map[string]time.Duration{}, m.now()
-	for key, until := range m.app(app).refused {
+	for key, until := range m.countsOf(app).refused {
 		out[key] = until.Sub(now)
 	}
 	return out, nil

@@ -1,26 +1,27 @@
-// Package delivery brings an engine's messages to people.
+// Package delivery sends an engine's messages by SMS, mail, voice and other channels.
 //
-// Before anything is sent, an AddressPolicy (NewAddressPolicy) makes the recipient's address canonical, masks it and
-// decides whether messages may go there at all.
+// An address policy (NewAddressPolicy) runs first. It converts the recipient's address to its canonical form, masks it,
+// and decides whether messages may be sent to it.
 //
-// The engine then puts the ids of what must be sent into an Outbox; Queue is the one of a single process. A Worker claims
-// them, has the engine compose each message, which drops what is no longer wanted, sends it and has the outcome recorded:
+// The engine puts the ids of messages into an outbox; Queue is the outbox of a single process. A Worker claims each id, lets
+// the engine compose the message, sends it, and lets the engine record the outcome:
 //
-//	Queue → Worker → Render → Router → a provider
+//	Queue → Worker → Renderer → Router → a provider
 //
-// Render and Router are Senders around Senders. Render finds the words (Templates) in the reader's language. Router
-// knows the providers of each channel, tries them in order, and leaves those alone that are down. Whatever happens, the
-// message keeps its id, and nothing is sent after its code has died: a provider is tried a few times at short notice by
-// the Router; when all of the channel's providers failed, the Worker comes back later, until the code would be dead.
+// Renderer and Router are senders that wrap other senders. The Renderer writes the message's text from Templates, in the
+// reader's language. The Router tries the providers of the message's channel in order. It retries a provider that fails quickly
+// once more before it tries the next one, and skips providers that keep failing. When all providers of the channel have failed,
+// the Worker retries later. A message keeps its id across retries, and no message is sent after its code has expired.
 //
-// A PrefixBreaker may watch over it all for number ranges that are sent to but never verified. It wraps the policy and is
-// given the engine's events. It counts in Counters, which all processes of a deployment share: in memory for one process, and
-// on Redis in the package delivery/redis. The suite that holds counters to their promises is in delivery/counterstest.
+// A PrefixBreaker refuses number ranges that receive many messages but few verifications. It wraps the address policy and
+// handles the engine's events. Its counts are kept in Counters, which all processes of a deployment share: MemoryCounters for
+// one process, package delivery/redis for several. Package delivery/counterstest is the conformance suite of Counters.
 //
-// No error of the senders here, and none of Environment's connections, holds what a peer sent. One thing a library cannot
-// keep back: net/http writes what arrives unasked on an idle connection to the standard logger of package log, and a receiver
-// may send the request back. A program gives that logger an output that leaves the text out, as the watchword server does.
+// Each provider has a sub-package. Its configuration is a URL, which the provider's Opener parses. The program passes what
+// providers need in an Environment. A sender that receives delivery reports from its provider is a Reporter.
 //
-// Each provider has a folder of its own, and its configuration is a URL that it parses itself (Opener). What it needs of
-// the program comes in an Environment. One whose provider reports later what became of a message is a Reporter.
+// Errors of these senders, and of an Environment's connections, never contain data that a peer sent. There is one exception
+// that this package cannot control: net/http writes data that arrives unrequested on an idle connection to the standard logger
+// of package log, and a peer may send the request back that way. Set an output for that logger that omits the text, as the
+// watchword server does.
 package delivery

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// An address is made canonical before anything is counted by it, and refused where nothing should be sent.
+// The policy returns the canonical and the masked form of an address, and an error if nothing may be sent to it.
 func ExampleNewAddressPolicy() {
 	policy, err := delivery.NewAddressPolicy(delivery.Addresses{Countries: []string{"US", "DE"}})
 	if err != nil {
@@ -31,7 +31,7 @@ func ExampleNewAddressPolicy() {
 	// Anna@xn--bcher-kva.example A•••@x•••.example
 }
 
-// A message is put into words in the reader's language, then carried by the first provider that takes it.
+// A message is rendered in the reader's language and sent through the first provider that accepts it.
 func ExampleRouter() {
 	down := senderFunc(func(context.Context, watchword.Message) (watchword.Sent, error) {
 		return watchword.Sent{}, &watchword.SendError{Provider: "down", Permanent: true, Cause: errors.New("account closed")}
@@ -46,15 +46,15 @@ func ExampleRouter() {
 	if err != nil {
 		panic(err)
 	}
-	templates, err := delivery.LoadTemplates(nil) // or os.DirFS of a folder of your own words
+	templates, err := delivery.LoadTemplates(nil) // or os.DirFS of a folder with your own templates
 	if err != nil {
 		panic(err)
 	}
-	render, err := delivery.NewRender(delivery.RenderConfig{Next: router, Templates: templates})
+	renderer, err := delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates})
 	if err != nil {
 		panic(err)
 	}
-	sent, err := render.Send(context.Background(), watchword.Message{
+	sent, err := renderer.Send(context.Background(), watchword.Message{
 		ID: "msg_1", App: "ACME", Channel: "sms", To: "+491512345678", Locale: "de-AT", Purpose: "sign_in",
 		Code: watchword.NewCode("492039"), Origin: "acme.example", ExpiresAt: time.Now().Add(10 * time.Minute),
 	})
@@ -65,9 +65,9 @@ func ExampleRouter() {
 	// prints <nil>
 }
 
-// A program names the providers that it has, and opens those that its configuration asks for.
-func ExampleProviders() {
-	providers := delivery.Providers{
+// A program lists its Openers and opens the senders that its configuration names.
+func ExampleOpeners() {
+	openers := delivery.Openers{
 		"silent": func(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Sender, error) {
 			if !env.Development {
 				return nil, errors.New("is for development only")
@@ -75,9 +75,9 @@ func ExampleProviders() {
 			return senderFunc(func(context.Context, watchword.Message) (watchword.Sent, error) { return watchword.Sent{}, nil }), nil
 		},
 	}
-	_, err := providers.Open(context.Background(), "silent:", delivery.Environment{})
+	_, err := openers.Open(context.Background(), "silent:", delivery.Environment{})
 	fmt.Println(err)
-	_, err = providers.Open(context.Background(), "pigeon://user:secret@loft/", delivery.Environment{})
+	_, err = openers.Open(context.Background(), "pigeon://user:secret@loft/", delivery.Environment{})
 	fmt.Println(err)
 	// Output:
 	// delivery: silent: is for development only

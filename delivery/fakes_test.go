@@ -9,66 +9,66 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// senderFunc is a Sender of one function.
+// A senderFunc is a function as a sender.
 type senderFunc func(ctx context.Context, m watchword.Message) (watchword.Sent, error)
 
 func (f senderFunc) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	return f(ctx, m)
 }
 
-// script is a Sender that gives the listed answers in turn, then takes everything, and remembers what it was asked.
-type script struct {
-	mu      sync.Mutex
-	answers []error
-	asked   []watchword.Message
-	at      []time.Time
+// A scriptedSender returns the listed errors in order, and then succeeds. It records the messages.
+type scriptedSender struct {
+	mu       sync.Mutex
+	errors   []error
+	messages []watchword.Message
+	times    []time.Time
 }
 
-func (s *script) Send(_ context.Context, m watchword.Message) (watchword.Sent, error) {
+func (s *scriptedSender) Send(_ context.Context, m watchword.Message) (watchword.Sent, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked, s.at = append(s.asked, m), append(s.at, time.Now())
-	if len(s.answers) == 0 {
+	s.messages, s.times = append(s.messages, m), append(s.times, time.Now())
+	if len(s.errors) == 0 {
 		return watchword.Sent{}, nil
 	}
-	err := s.answers[0]
-	s.answers = s.answers[1:]
+	err := s.errors[0]
+	s.errors = s.errors[1:]
 	return watchword.Sent{}, err
 }
 
 var errDown = errors.New("connection refused")
 
-func times(n int, err error) (out []error) {
+func repeat(n int, err error) (out []error) {
 	for range n {
 		out = append(out, err)
 	}
 	return out
 }
 
-func permanent() error {
+func permanentError() error {
 	return &watchword.SendError{Permanent: true, Provider: "p", Cause: errors.New("refused")}
 }
 
-func later(d time.Duration) error {
+func retryAfterError(d time.Duration) error {
 	return &watchword.SendError{RetryAfter: d, Provider: "p", Cause: errors.New("too many requests")}
 }
 
-// fakeEngine composes a message for each challenge, and records.
+// A fakeEngine composes a message for each challenge, and records deliveries.
 type fakeEngine struct {
 	compose func(o watchword.Outgoing) (watchword.Message, error)
 
 	mu       sync.Mutex
 	recorded map[string][]watchword.Delivery
-	tries    map[string][]int
+	attempts map[string][]int
 }
 
 func (e *fakeEngine) ComposeMessage(_ context.Context, o watchword.Outgoing) (watchword.Message, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.tries == nil {
-		e.tries = map[string][]int{}
+	if e.attempts == nil {
+		e.attempts = map[string][]int{}
 	}
-	e.tries[o.ChallengeID] = append(e.tries[o.ChallengeID], o.Attempt)
+	e.attempts[o.ChallengeID] = append(e.attempts[o.ChallengeID], o.Attempt)
 	if e.compose != nil {
 		return e.compose(o)
 	}
@@ -88,8 +88,8 @@ func (e *fakeEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d
 	return nil
 }
 
-// count says how many challenges ended with the status, each recorded once.
-func (e *fakeEngine) count(status string) (n int) {
+// countRecorded returns the number of challenges with exactly one recorded delivery of the given status.
+func (e *fakeEngine) countRecorded(status string) (n int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, d := range e.recorded {
@@ -100,8 +100,8 @@ func (e *fakeEngine) count(status string) (n int) {
 	return n
 }
 
-func (e *fakeEngine) triesOf(id string) int {
+func (e *fakeEngine) composeCount(id string) int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return len(e.tries[id])
+	return len(e.attempts[id])
 }

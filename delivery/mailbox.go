@@ -16,30 +16,30 @@ const (
 	maxLocal   = 64  // octets of a local part, RFC 5321 §4.5.3.1.1
 )
 
-// parseMailbox accepts one addr-spec (RFC 5321 §4.1.2, Dot-string "@" Domain) and nothing around it.
+// parseMailbox parses one addr-spec (RFC 5321 §4.1.2, Dot-string "@" Domain) without a display name, angle brackets or comments.
 func parseMailbox(address string, utf8Local bool) (watchword.Address, error) {
 	if len(address) > maxMailbox {
-		return watchword.Address{}, invalidTo("is longer than 254 octets")
+		return watchword.Address{}, invalidRecipient("is longer than 254 octets")
 	}
 	local, domain, found := strings.Cut(address, "@")
-	if !found || !validLocal(local, utf8Local) {
-		return watchword.Address{}, invalidTo("is not one plain e-mail address")
+	if !found || !isValidLocal(local, utf8Local) {
+		return watchword.Address{}, invalidRecipient("is not one plain e-mail address")
 	}
 	domain, ok := canonicalDomain(domain)
 	if !ok {
-		return watchword.Address{}, invalidTo("has a domain that cannot receive mail")
+		return watchword.Address{}, invalidRecipient("has a domain that cannot receive mail")
 	}
 	value := local + "@" + domain
 	if len(value) > maxMailbox {
-		return watchword.Address{}, invalidTo("is longer than 254 octets")
+		return watchword.Address{}, invalidRecipient("is longer than 254 octets")
 	}
-	// Hardly a mail host tells letter cases apart, so those who guess must not be able to either.
+	// Nearly all mail hosts ignore letter case, so spellings that differ in case share one failed-attempt limit.
 	return watchword.Address{Value: value, Key: lowerASCII(local) + "@" + domain, Masked: maskMailbox(local, domain), Kind: KindEmail}, nil
 }
 
-// validLocal accepts a Dot-string of atext (RFC 5322 §3.2.3), and beyond ASCII, where allowed, letters, marks and digits
-// in Normalization Form C (RFC 6532 §3.1).
-func validLocal(local string, utf8Local bool) bool {
+// isValidLocal reports whether a local part is a Dot-string of atext (RFC 5322 §3.2.3). If utf8Local is true it may also
+// contain non-ASCII letters, marks and digits in Normalization Form C (RFC 6532 §3.1).
+func isValidLocal(local string, utf8Local bool) bool {
 	if local == "" || len(local) > maxLocal || strings.HasPrefix(local, ".") || strings.HasSuffix(local, ".") || strings.Contains(local, "..") {
 		return false
 	}
@@ -57,14 +57,14 @@ func validLocal(local string, utf8Local bool) bool {
 	return norm.NFC.IsNormalString(local)
 }
 
-// canonicalDomain returns a domain in lower-case A-labels. The profile maps nothing: the Kelvin sign and full-width
-// letters are refused rather than read as the ASCII letters that they look like.
+// canonicalDomain returns a domain in lower-case A-labels. The IDNA profile maps nothing: the Kelvin sign and full-width
+// letters are refused, not converted to the ASCII letters that they resemble.
 func canonicalDomain(domain string) (string, bool) {
 	ascii, err := idna.Registration.ToASCII(lowerASCII(domain))
 	if err != nil {
 		return "", false
 	}
-	// The empty root label and a single label receive no mail, and a numeric last label belongs to an IPv4 address.
+	// The root and single labels receive no mail. A numeric last label means an IPv4 address.
 	dot := strings.LastIndexByte(ascii, '.')
 	if dot <= 0 || strings.Trim(ascii[dot+1:], "0123456789") == "" {
 		return "", false

@@ -6,14 +6,14 @@ import (
 )
 
 const (
-	dot         = "•"
+	maskDot     = "•"
 	groupLength = 3
 	minUnmasked = 7 // digits of a number whose last two may be shown
 	minInitial  = 3 // characters of a name whose first may be shown
 )
 
-// maskDigits shows the last two of a number's national digits, the last one of a short number, in groups of three with
-// a group of four rather than a single digit at the end.
+// maskDigits masks all national digits of a number but the last two, or the last one of a short number. The digits are in
+// groups of three; the last group has four rather than leave a single digit.
 func maskDigits(national string) string {
 	shown := 1
 	if len(national) >= minUnmasked {
@@ -25,7 +25,7 @@ func maskDigits(national string) string {
 			b.WriteByte(' ')
 		}
 		if i < len(national)-shown {
-			b.WriteString(dot)
+			b.WriteString(maskDot)
 		} else {
 			b.WriteByte(national[i])
 		}
@@ -33,8 +33,8 @@ func maskDigits(national string) string {
 	return b.String()
 }
 
-// maskMailbox shows the first characters of the local part and of the domain, and the domain's last label. The number
-// of dots says nothing of the length.
+// maskMailbox shows the first character of the local part and of the domain, and the domain's last label. The number of dots
+// is constant, so that it does not reveal the length.
 func maskMailbox(local, domain string) string {
 	end := strings.LastIndexByte(domain, '.')
 	return maskName(local) + "@" + maskName(domain[:end]) + domain[end:]
@@ -42,8 +42,8 @@ func maskMailbox(local, domain string) string {
 
 func maskName(name string) string {
 	if utf8.RuneCountInString(name) < minInitial {
-		return strings.Repeat(dot, 3)
+		return strings.Repeat(maskDot, 3)
 	}
 	_, size := utf8.DecodeRuneInString(name)
-	return name[:size] + strings.Repeat(dot, 3)
+	return name[:size] + strings.Repeat(maskDot, 3)
 }

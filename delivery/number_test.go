@@ -11,20 +11,20 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// An E.164 number that lost its + is never somebody else's in the country that it is of: it is that number, or refused.
-// Every country, with numbers of every kind and length that the metadata has an example of.
-func TestNumberWithoutPlusIsNeverAnotherOne(t *testing.T) {
+// With its own country as default region, an E.164 number without + must become the same number or be refused, never become another
+// number. The test uses numbers of every country, kind and length that the metadata has an example of.
+func TestAddressPolicyNeverReadsNumberWithoutPlusAsAnotherNumber(t *testing.T) {
 	kinds := []phonenumbers.PhoneNumberType{phonenumbers.MOBILE, phonenumbers.FIXED_LINE, phonenumbers.VOIP, phonenumbers.PERSONAL_NUMBER, phonenumbers.TOLL_FREE, phonenumbers.UAN}
 	tried, refused := 0, map[string]bool{}
 	for region := range phonenumbers.GetSupportedRegions() {
-		p := policy(t, delivery.Addresses{AllCountries: true, DefaultRegion: region})
+		p := newPolicy(t, delivery.Addresses{AllCountries: true, DefaultRegion: region})
 		for _, kind := range kinds {
 			example := phonenumbers.GetExampleNumberForType(region, kind)
 			if example == nil {
 				continue
 			}
 			whole := phonenumbers.Format(example, phonenumbers.E164)
-			for cut := range 4 { // plans with open lengths have shorter and longer ones
+			for cut := range 4 { // numbering plans with variable lengths have shorter and longer numbers
 				for _, e164 := range []string{whole[:len(whole)-cut], whole + strings.Repeat("7", cut)} {
 					if number, err := phonenumbers.Parse(e164, ""); err != nil || !phonenumbers.IsValidNumber(number) {
 						continue
@@ -46,7 +46,7 @@ func TestNumberWithoutPlusIsNeverAnotherOne(t *testing.T) {
 	}
 }
 
-func TestNumberOfTheDefaultRegion(t *testing.T) {
+func TestAddressPolicyReadsNumbersOfTheDefaultRegion(t *testing.T) {
 	for _, tt := range []struct{ region, to, want string }{
 		{"DE", "015112345678", "+4915112345678"}, {"DE", "15112345678", "+4915112345678"}, {"DE", "030123456", "+4930123456"}, {"DE", "+4915112345678", "+4915112345678"},
 		{"DE", "4915112345678", ""}, {"DE", "49301234567", "+49301234567"}, {"AT", "4366412345678", "+4366412345678"}, {"NL", "31612345678", "+31612345678"}, {"AT", "066412345678", "+4366412345678"},
@@ -54,7 +54,7 @@ func TestNumberOfTheDefaultRegion(t *testing.T) {
 		{"GB", "07911123456", "+447911123456"}, {"GB", "447911123456", "+447911123456"}, {"FR", "0612345678", "+33612345678"}, {"FR", "33612345678", "+33612345678"},
 		{"NO", "47123456", "+4747123456"}, {"IN", "9198765432", "+919198765432"}, {"IN", "919198765432", "+919198765432"},
 	} {
-		got, err := policy(t, delivery.Addresses{AllCountries: true, DefaultRegion: tt.region})("sms", tt.to)
+		got, err := newPolicy(t, delivery.Addresses{AllCountries: true, DefaultRegion: tt.region})("sms", tt.to)
 		if got.Value != tt.want || (tt.want == "") != errors.Is(err, watchword.ErrInvalidRequest) {
 			t.Errorf("%s %s: %q %v, want %q", tt.region, tt.to, got.Value, err, tt.want)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -19,40 +20,40 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// An Opener makes a provider's Sender from its configuration, which is a URL that the provider parses itself. It
-// refuses parameters that it does not know and reports everything that is wrong at once. Errors never hold the URL or
-// a part of it that may be a secret.
+// An Opener returns the sender of one provider. The URL is the provider's configuration, which the Opener parses. It refuses
+// unknown parameters and reports all problems at once. Its errors never contain the URL, or a part of it that may be a secret.
 type Opener func(ctx context.Context, u *url.URL, env Environment) (watchword.Sender, error)
 
-// An Environment is what a program lends to the providers that it opens. The zero Environment is that of production;
-// Providers.Open fills in what is missing, so that an Opener finds every field usable.
+// An Environment holds what a program provides to the senders that it opens. The zero Environment is for production.
+// Openers.Open sets the fields that are missing, so that every field is usable for an Opener.
 type Environment struct {
 	Logger      *slog.Logger     // nil: nothing is logged
 	Now         func() time.Time // nil: time.Now
 	Random      io.Reader        // must be a cryptographic source; nil: crypto/rand
-	Development bool             // allows what is never allowed in production: the inbox, loopback, plain http to it
+	Development bool             // allows the inbox, loopback addresses, and plain http to them
 	Allowed     []netip.Prefix   // networks that providers may connect to although they are not public
-	Channel     string           // by which the provider is to send; an Opener refuses one that it cannot serve. Empty: any
+	Channel     string           // channel that the sender is for; an Opener refuses a channel that it cannot serve. Empty: any
 
-	// CallbackURL is where this sender's provider may report what became of messages: an https URL without a slash at
-	// its end, below which whoever mounts the sender's Callbacks serves. Each sender has its own. Empty: nobody does.
+	// CallbackURL is the URL to which this sender's provider may send delivery reports: https, without a slash at the end. The
+	// program serves the sender's Callbacks below it. Each sender has a CallbackURL of its own. Empty: no reports.
 	CallbackURL string
-	// Report takes what a provider reports, as Engine.Record does. Reports may come twice and in any order. An opened
-	// provider gets no error for a message that nobody knows, so that whoever reports does not learn who is known.
+	// Report records a provider's delivery report, like Engine.RecordDelivery. Reports may be repeated and come in any order. For an
+	// unknown message the sender gets no error, so that its answer does not reveal which messages exist.
 	Report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 }
 
-// A Checker is a Sender that does not take every message. CheckMessage says without sending why it will never take this one,
-// rendered, as a *watchword.Error of ErrInvalidRequest that names the fields; nil if it may.
-type Checker interface {
+// A MessageChecker is a sender that cannot send every message.
+type MessageChecker interface {
 	watchword.Sender
+	// CheckMessage returns an error if the sender can never send this rendered message: a *watchword.Error of
+	// ErrInvalidRequest that names the fields. It sends nothing.
 	CheckMessage(m watchword.Message) error
 }
 
-// A Reporter is a Sender whose provider reports what became of messages, later and over HTTP.
+// A Reporter is a sender whose provider sends delivery reports over HTTP.
 type Reporter interface {
 	watchword.Sender
-	// Callbacks serves what is below Environment.CallbackURL; the paths of its requests begin after that.
+	// Callbacks returns the handler of requests below Environment.CallbackURL, from whose paths that URL's path is stripped.
 	Callbacks() http.Handler
 }
 
@@ -60,13 +61,13 @@ type Reporter interface {
 // no proxy, bounded time and body. Call it once for each provider and keep the client.
 func (e Environment) HTTPClient() *http.Client { return e.policy().Client() }
 
-// DialContext connects under the same rules as HTTPClient, for protocols other than HTTP.
+// DialContext connects under the rules of HTTPClient. It is for protocols other than HTTP.
 func (e Environment) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return e.policy().DialContext(ctx, network, address)
 }
 
-// CheckHost refuses the host of a URL if it is an address, or localhost, to which HTTPClient and DialContext would not
-// connect. What a name resolves to is checked when it is dialled.
+// CheckHost returns an error if the host of a URL is localhost, or an IP address, to which HTTPClient and DialContext would not
+// connect. Other host names are checked when they are dialled.
 func (e Environment) CheckHost(host string) error {
 	addresses := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	if host != "localhost" {
@@ -82,8 +83,8 @@ func (e Environment) CheckHost(host string) error {
 	return errors.New("the URL's host is not a public address, and not in a network that is allowed for senders")
 }
 
-// Filled returns e with every field usable, for whoever opens something without Providers.
-func (e Environment) Filled() Environment {
+// WithDefaults returns e with defaults for Logger, Now, Random and Report. Call it to use an Opener without Openers.Open.
+func (e Environment) WithDefaults() Environment {
 	if e.Logger == nil {
 		e.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -93,12 +94,12 @@ func (e Environment) Filled() Environment {
 	if e.Random == nil {
 		e.Random = rand.Reader
 	}
-	e.Report = quiet(e.Report)
+	e.Report = ignoreUnknown(e.Report)
 	return e
 }
 
-// quiet reports to next and keeps to itself that a message is unknown; nil reports to nobody.
-func quiet(next func(context.Context, watchword.Outgoing, watchword.Delivery) error) func(context.Context, watchword.Outgoing, watchword.Delivery) error {
+// ignoreUnknown wraps a Report function so that unknown messages are no error. The result for nil does nothing.
+func ignoreUnknown(next func(context.Context, watchword.Outgoing, watchword.Delivery) error) func(context.Context, watchword.Outgoing, watchword.Delivery) error {
 	return func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
 		if next == nil {
 			return nil
@@ -115,31 +116,24 @@ func (e Environment) policy() outbound.Policy {
 	return outbound.Policy{Development: e.Development, Allowed: e.Allowed}
 }
 
-// Providers names the Openers that a program has, by the URL's scheme.
-type Providers map[string]Opener
+// Openers maps URL schemes to the Openers of a program.
+type Openers map[string]Opener
 
-// Open makes the Sender that a URL asks for. Its errors name the scheme at most.
-func (p Providers) Open(ctx context.Context, rawURL string, env Environment) (watchword.Sender, error) {
+// Open returns the sender that a URL configures. Its errors contain no part of the URL but the scheme.
+func (o Openers) Open(ctx context.Context, rawURL string, env Environment) (watchword.Sender, error) {
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, errors.New("delivery: a sender's URL cannot be parsed") // url.Error holds the URL, and so the password
+		return nil, errors.New("delivery: a sender's URL cannot be parsed") // url.Error contains the URL, and so the password
 	}
-	open, known := p[u.Scheme]
+	open, known := o[u.Scheme]
 	if !known {
-		return nil, fmt.Errorf("delivery: no sender has the scheme %q; there are %s", u.Scheme, p.schemes())
+		return nil, fmt.Errorf("delivery: no sender has the scheme %q; there are %s", u.Scheme, o.schemes())
 	}
-	sender, err := open(ctx, u, env.Filled())
+	sender, err := open(ctx, u, env.WithDefaults())
 	if err = errors.Join(err, env.CheckHost(u.Hostname())); err != nil {
 		return nil, fmt.Errorf("delivery: %s: %w", u.Scheme, err)
 	}
 	return sender, nil
 }
 
-func (p Providers) schemes() string {
-	names := make([]string, 0, len(p))
-	for name := range p {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return strings.Join(names, ", ")
-}
+func (o Openers) schemes() string { return strings.Join(slices.Sorted(maps.Keys(o)), ", ") }

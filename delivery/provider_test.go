@@ -14,13 +14,13 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func TestProvidersFillTheEnvironment(t *testing.T) {
+func TestOpenersFillInTheEnvironment(t *testing.T) {
 	var got delivery.Environment
-	providers := delivery.Providers{"x": func(_ context.Context, _ *url.URL, env delivery.Environment) (watchword.Sender, error) {
+	openers := delivery.Openers{"x": func(_ context.Context, _ *url.URL, env delivery.Environment) (watchword.Sender, error) {
 		got = env
-		return &script{}, nil
+		return &scriptedSender{}, nil
 	}}
-	if _, err := providers.Open(context.Background(), "x://y", delivery.Environment{}); err != nil {
+	if _, err := openers.Open(context.Background(), "x://y", delivery.Environment{}); err != nil {
 		t.Fatal(err)
 	}
 	if got.Logger == nil || got.Now == nil || got.Random == nil {
@@ -28,19 +28,19 @@ func TestProvidersFillTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestProviderErrorsHoldNoURL(t *testing.T) {
-	providers := delivery.Providers{"x": func(context.Context, *url.URL, delivery.Environment) (watchword.Sender, error) {
+func TestOpenersErrorsContainNoURL(t *testing.T) {
+	openers := delivery.Openers{"x": func(context.Context, *url.URL, delivery.Environment) (watchword.Sender, error) {
 		return nil, errors.New("from is missing")
 	}}
 	for _, raw := range []string{"x://user:secret@host/", "y://user:secret@host/", "x://user:secret@ho st/\x7f", "x://user:sec%ret@host", "://secret", ""} {
-		_, err := providers.Open(context.Background(), raw, delivery.Environment{})
+		_, err := openers.Open(context.Background(), raw, delivery.Environment{})
 		if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "sec%ret") {
 			t.Errorf("%q: %v", raw, err)
 		}
 	}
 }
 
-func TestEnvironmentReachesOnlyWhatIsAllowed(t *testing.T) {
+func TestEnvironmentConnectsOnlyToAllowedAddresses(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	address := server.Listener.Addr().String()

@@ -12,56 +12,56 @@ import (
 // Errors of a Queue.
 var (
 	ErrQueueFull = errors.New("delivery: the queue is full")
-	ErrDrained   = errors.New("delivery: the queue was drained") // Put: no more is taken in; Claim: no more is left
+	ErrDrained   = errors.New("delivery: the queue was drained") // Put accepts no messages any more; Claim has none left
 )
 
-// A Queue is the Outbox of a single process: what it holds ends with the process, so whoever works it drains it first.
-// It is bounded; Put fails rather than waits. Messages come out in the order in which they went in or became due. It
-// hands them over without polling.
+// A Queue is the outbox of a single process. Its messages are lost when the process ends, so drain it first; Worker.Run does. A
+// Queue is bounded: Put fails if it is full and never waits. Claim returns messages in the order in which they were put or
+// became due, without polling. A Queue is safe for concurrent use.
 type Queue struct {
 	now   func() time.Time
-	ready chan watchword.Outgoing // has room for all that may be live, so that sending to it never blocks
-	empty chan struct{}           // closed when it is draining and nothing is live any more
+	ready chan watchword.Outgoing // its capacity is that of the queue, so that sending never blocks
+	empty chan struct{}           // closed when the queue is draining and no message is unfinished
 
-	mu       sync.Mutex
-	live     int // put and neither done nor buried, the claimed ones included
-	waiting  map[*delayed]struct{}
-	draining bool
-	until    time.Time // while draining: nothing waits longer
+	mu         sync.Mutex
+	unfinished int // messages that are neither done nor buried, claimed ones included
+	delayed    map[*delayedMessage]struct{}
+	draining   bool
+	until      time.Time // while draining: latest due time of a retry
 }
 
-// maxWhole is how many messages that were not tried yet are kept with what the process remembers of them, some kilobytes each.
-// Of the others, which wait for a while anyway, the ids are kept: a few hundred bytes.
-const maxWhole = 256
+// maxComplete is the number of untried messages that are kept with all data, some kilobytes each. Of further messages only the
+// ids are kept, a few hundred bytes.
+const maxComplete = 256
 
-// A delayed message becomes ready when its timer fires.
-type delayed struct {
+// A delayedMessage message becomes ready when its timer fires.
+type delayedMessage struct {
 	out   watchword.Outgoing
 	at    time.Time
 	timer *time.Timer
 }
 
-// NewQueue makes a Queue for at most capacity messages, those that are being sent included. Its clock is the one by which
-// Retry's times are told; nil: time.Now.
+// NewQueue returns a Queue for at most capacity messages, including those that are being sent. The clock is the one of the times
+// that Retry gets; nil: time.Now.
 func NewQueue(capacity int, now func() time.Time) *Queue {
 	if now == nil {
 		now = time.Now
 	}
-	return &Queue{now: now, ready: make(chan watchword.Outgoing, capacity), empty: make(chan struct{}), waiting: map[*delayed]struct{}{}}
+	return &Queue{now: now, ready: make(chan watchword.Outgoing, capacity), empty: make(chan struct{}), delayed: map[*delayedMessage]struct{}{}}
 }
 
-// Put takes all of the messages in, or none: ErrQueueFull, ErrDrained.
+// Put adds all of the messages, or none if it returns ErrQueueFull or ErrDrained.
 func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.draining:
 		return ErrDrained
-	case q.live+len(out) > cap(q.ready):
+	case q.unfinished+len(out) > cap(q.ready):
 		return ErrQueueFull
 	}
 	for _, o := range out {
-		if q.live++; q.live > maxWhole {
+		if q.unfinished++; q.unfinished > maxComplete {
 			o = o.IDs()
 		}
 		q.ready <- o
@@ -69,7 +69,7 @@ func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 	return nil
 }
 
-// Claim waits for the next message that is due. A message that is there is handed out even if the context has ended.
+// Claim waits for the next message that is due. If one is due already, Claim returns it even if the context has ended.
 func (q *Queue) Claim(ctx context.Context) (watchword.Outgoing, error) {
 	select {
 	case o := <-q.ready:
@@ -86,66 +86,67 @@ func (q *Queue) Claim(ctx context.Context) (watchword.Outgoing, error) {
 	}
 }
 
-// Done forgets a claimed message.
+// Done removes a claimed message.
 func (q *Queue) Done(context.Context, watchword.Outgoing) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.live--
-	q.noteEmpty()
+	q.unfinished--
+	q.closeIfEmpty()
 	return nil
 }
 
-// Bury forgets a claimed message too: an outbox in memory has no use for the dead.
+// Bury removes a claimed message. A Queue does not keep failed messages.
 func (q *Queue) Bury(ctx context.Context, o watchword.Outgoing) error { return q.Done(ctx, o) }
 
-// Retry gives a claimed message back, due at the given time. ErrDrained: the queue ends before that; it is still claimed.
+// Retry returns a claimed message to the queue, due at the given time. It fails with ErrDrained if the queue is drained before
+// that time; the message then stays claimed.
 func (q *Queue) Retry(_ context.Context, o watchword.Outgoing, at time.Time) error {
 	o.Attempt++
-	d := &delayed{out: o.IDs(), at: at}
+	d := &delayedMessage{out: o.IDs(), at: at}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.draining && at.After(q.until) {
 		return ErrDrained
 	}
-	q.waiting[d] = struct{}{}
-	d.timer = time.AfterFunc(at.Sub(q.now()), func() { q.due(d) })
+	q.delayed[d] = struct{}{}
+	d.timer = time.AfterFunc(at.Sub(q.now()), func() { q.makeReady(d) })
 	return nil
 }
 
-func (q *Queue) due(d *delayed) {
+func (q *Queue) makeReady(d *delayedMessage) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if _, waits := q.waiting[d]; waits {
-		delete(q.waiting, d)
+	if _, ok := q.delayed[d]; ok {
+		delete(q.delayed, d)
 		q.ready <- d.out
 	}
 }
 
-// Drain ends the queue: Put fails from now on, and Claim does once everything that was taken in is done or buried. It
-// returns, as claimed, the messages that would become due only after the given time. It may be called again, with an
-// earlier time.
+// Drain shuts the queue down. From then on Put fails with ErrDrained, and so does Claim when all messages are done or buried.
+// Drain returns the messages that would become due after the given time; they count as claimed. It may be called again, with
+// an earlier time.
 func (q *Queue) Drain(until time.Time) (late []watchword.Outgoing) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for d := range q.waiting {
+	for d := range q.delayed {
 		if d.at.After(until) {
 			d.timer.Stop()
-			delete(q.waiting, d)
+			delete(q.delayed, d)
 			late = append(late, d.out)
 		}
 	}
 	q.draining, q.until = true, until
-	q.noteEmpty()
+	q.closeIfEmpty()
 	return late
 }
 
-// noteEmpty tells those who wait in Claim that nothing will come any more.
-func (q *Queue) noteEmpty() {
-	if !q.draining || q.live > 0 {
+// closeIfEmpty wakes waiting Claims if the queue is draining and all messages are finished. The caller holds the lock.
+func (q *Queue) closeIfEmpty() {
+	if !q.draining || q.unfinished > 0 {
 		return
 	}
 	select {
-	case <-q.empty: // told already
+	case <-q.empty: // closed already
 	default:
 		close(q.empty)
 	}

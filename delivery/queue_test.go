@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func TestQueueIsBoundedAndTakesAllOrNone(t *testing.T) {
+func TestQueuePutIsBoundedAndAllOrNone(t *testing.T) {
 	ctx := context.Background()
 	q := delivery.NewQueue(2, nil)
 	if err := q.Put(ctx, watchword.Outgoing{}, watchword.Outgoing{}, watchword.Outgoing{}); !errors.Is(err, delivery.ErrQueueFull) {
@@ -24,20 +24,20 @@ func TestQueueIsBoundedAndTakesAllOrNone(t *testing.T) {
 	}
 	a, _ := q.Claim(ctx)
 	if err := q.Put(ctx, watchword.Outgoing{}); !errors.Is(err, delivery.ErrQueueFull) {
-		t.Errorf("a claimed message makes room: %v", err)
+		t.Errorf("a claimed message frees capacity: %v", err)
 	}
 	_ = q.Retry(ctx, a, time.Now().Add(time.Hour))
 	if err := q.Put(ctx, watchword.Outgoing{}); !errors.Is(err, delivery.ErrQueueFull) {
-		t.Errorf("a delayed message makes room: %v", err)
+		t.Errorf("a delayed message frees capacity: %v", err)
 	}
 	b, _ := q.Claim(ctx)
 	_ = q.Bury(ctx, b)
 	if err := q.Put(ctx, watchword.Outgoing{ChallengeID: "c"}); err != nil {
-		t.Errorf("a buried message makes no room: %v", err)
+		t.Errorf("a buried message frees no capacity: %v", err)
 	}
 }
 
-func TestQueueHandsOverWhenDue(t *testing.T) {
+func TestQueueClaimReturnsMessageWhenDue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		q := delivery.NewQueue(4, nil)
@@ -60,7 +60,7 @@ func TestQueueHandsOverWhenDue(t *testing.T) {
 	})
 }
 
-func TestQueueDrains(t *testing.T) {
+func TestQueueDrainReturnsLateMessagesAndEndsClaims(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
 		q := delivery.NewQueue(4, nil)
@@ -93,8 +93,8 @@ func TestQueueDrains(t *testing.T) {
 	})
 }
 
-// Many put, many claim: each message is handed out to one, once.
-func TestQueueRace(t *testing.T) {
+// With many concurrent Puts and Claims, each message is claimed once.
+func TestQueueHandsOutEachMessageOnceUnderConcurrency(t *testing.T) {
 	ctx := context.Background()
 	const putters, each = 8, 500
 	q := delivery.NewQueue(putters*each, nil)

@@ -15,39 +15,40 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// A Provider is a Sender under the name that it has in logs and in a challenge's delivery.
+// A Provider is a sender with the name that logs and a challenge's delivery show.
 type Provider struct {
 	Name   string
 	Sender watchword.Sender
 }
 
-// A RouterConfig says who carries what. Zero values are usable, but for Routes.
+// A RouterConfig configures a Router. Routes is required. The zero value of each other field selects its default.
 type RouterConfig struct {
-	Routes  map[string][]Provider // by channel, in the order in which they are tried
-	Tries   int                   // of one provider that fails quickly, before it is the next one's turn; zero: 2
+	Routes  map[string][]Provider // the providers of each channel, in the order in which they are tried
+	Tries   int                   // tries of a provider that fails quickly before the next provider is used; zero: 2
 	Timeout time.Duration         // of one try; zero: 10 seconds
-	Backoff time.Duration         // the longest wait before the second try; it doubles with each; zero: 250 ms
+	Backoff time.Duration         // longest delay before the second try; it doubles with each try; zero: 250 ms
 
 	Logger *slog.Logger
 	Now    func() time.Time                        // the engine's clock; nil: time.Now
-	Jitter func(limit time.Duration) time.Duration // a wait from zero up to limit; nil: uniformly random
+	Jitter func(limit time.Duration) time.Duration // returns a delay from zero up to limit; nil: uniformly random
 }
 
-// A Router is a Sender that carries each message by its channel's providers in order, as one logical send: the message
-// keeps its id. A provider that refuses for good is not asked again. One that fails within a second is asked again, after a
-// wait with full jitter, before it is the next one's turn: a dropped connection is most often gone at the second try, and
-// two tries cost little. One that fails later than that, by a time-out or not, is asked once, since a person is waiting for
-// the message and another provider may have it sent at once; whoever repeats the whole Send, as a Worker does, asks it
-// again. One that fails again and again is skipped for a while, so that a dead provider costs no time. Nothing is sent after
-// the message's code has died. It is safe for concurrent use.
+// A Router is a sender that tries the providers of a message's channel in order. The message keeps its id. A Router is safe for
+// concurrent use.
 //
-// The error of Send is a *watchword.SendError: permanent if every provider refused for good, else with the time after
-// which none of them is asked earlier than it wants to be.
+// A provider that refuses a message permanently is not tried again. A provider that fails within a second is retried after a
+// delay with full jitter, because a second try often succeeds after a dropped connection and costs little time. A provider that
+// fails later, by a time-out or otherwise, is tried once per Send: a person is waiting for the message, and the next provider
+// may be able to send it at once. A circuit breaker skips a provider that keeps failing for a while. Nothing is sent after the
+// message has expired.
 //
-// Of a provider's error, what a *watchword.SendError says is logged and handed on. Of any other the kind is, "time-out"
-// or "connection refused", and never the text, which may hold what the provider answered.
+// Errors of Send are *watchword.SendError. They are permanent if every provider refused the message permanently. RetryAfter is
+// the longest delay that any provider asked for.
+//
+// The Router logs and returns the text of a *watchword.SendError. Of any other error it keeps only the kind, such as "time-out"
+// or "connection refused", because the text may quote the provider's answer.
 type Router struct {
-	routes  map[string][]*provider
+	routes  map[string][]*protectedProvider
 	tries   int
 	timeout time.Duration
 	backoff time.Duration
@@ -56,13 +57,13 @@ type Router struct {
 	jitter  func(limit time.Duration) time.Duration
 }
 
-// NewRouter makes a Router, or reports everything that is wrong with its configuration.
+// NewRouter returns a Router, or an error that lists every problem of the configuration.
 func NewRouter(cfg RouterConfig) (*Router, error) {
-	r := &Router{routes: map[string][]*provider{}, tries: cfg.Tries, timeout: cfg.Timeout, backoff: cfg.Backoff}
-	orDefault(&r.tries, 2)
-	orDefault(&r.timeout, 10*time.Second)
-	orDefault(&r.backoff, 250*time.Millisecond)
-	r.log, r.now, r.jitter = ambient(cfg.Logger, cfg.Now, cfg.Jitter)
+	r := &Router{routes: map[string][]*protectedProvider{}, tries: cfg.Tries, timeout: cfg.Timeout, backoff: cfg.Backoff}
+	setDefault(&r.tries, 2)
+	setDefault(&r.timeout, 10*time.Second)
+	setDefault(&r.backoff, 250*time.Millisecond)
+	r.log, r.now, r.jitter = fillDefaults(cfg.Logger, cfg.Now, cfg.Jitter)
 	var problems []error
 	for channel, route := range cfg.Routes {
 		if len(route) == 0 {
@@ -72,28 +73,29 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 			if p.Name == "" || p.Sender == nil {
 				problems = append(problems, fmt.Errorf("delivery: a provider of channel %q has no name or no sender", channel))
 			}
-			r.routes[channel] = append(r.routes[channel], newProvider(p, r.log))
+			r.routes[channel] = append(r.routes[channel], newProtectedProvider(p, r.log))
 		}
 	}
 	return r, errors.Join(problems...)
 }
 
-// Channels lists the channels that there are providers for, sorted.
+// Channels returns the channels that have providers, sorted.
 func (r *Router) Channels() []string { return slices.Sorted(maps.Keys(r.routes)) }
 
-// First names the provider that a channel's messages are given to first.
-func (r *Router) First(channel string) string {
+// PrimaryProvider returns the name of the first provider of a channel, or "" if the channel has none.
+func (r *Router) PrimaryProvider(channel string) string {
 	if route := r.routes[channel]; len(route) > 0 {
 		return route[0].name
 	}
 	return ""
 }
 
-// CheckMessage asks the channel's providers whether they will ever take a message, and returns why not if none will.
+// CheckMessage implements MessageChecker. It returns the first provider's error if no provider of the channel can send the
+// message.
 func (r *Router) CheckMessage(m watchword.Message) error {
 	var refusal error
 	for _, p := range r.routes[m.Channel] {
-		checker, ok := p.sender.(Checker)
+		checker, ok := p.sender.(MessageChecker)
 		if !ok {
 			return nil
 		}
@@ -108,7 +110,7 @@ func (r *Router) CheckMessage(m watchword.Message) error {
 	return refusal
 }
 
-// Send carries the message by the first provider of its channel that takes it.
+// Send sends the message through the first provider of its channel that accepts it.
 func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	route := r.routes[m.Channel]
 	if len(route) == 0 {
@@ -116,11 +118,11 @@ func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	}
 	failure := &watchword.SendError{Permanent: true, Provider: "router"}
 	for _, p := range route {
-		sent, err := r.try(ctx, p, m)
+		sent, err := r.sendWithRetries(ctx, p, m)
 		if err == nil {
 			return sent, nil
 		}
-		addFailure(failure, asSendError(err, p.name))
+		mergeFailure(failure, asSendError(err, p.name))
 		if ctx.Err() != nil {
 			break
 		}
@@ -129,20 +131,20 @@ func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 }
 
 var (
-	errNoProvider = errors.New("no provider carries this channel")
-	errSkipped    = errors.New("skipped, because it failed again and again")
+	errNoProvider = errors.New("no provider for this channel")
+	errSkipped    = errors.New("skipped after repeated failures")
 )
 
-// addFailure sums up: one failure that may pass makes the whole one that may pass, and whoever comes back before the
-// latest RetryAfter would ask one of the providers too early.
-func addFailure(sum, failed *watchword.SendError) {
+// mergeFailure adds one provider's failure to the failure of the whole Send. The sum is permanent if all failures are. Its
+// RetryAfter is the longest one.
+func mergeFailure(sum, failed *watchword.SendError) {
 	sum.Permanent = sum.Permanent && failed.Permanent
 	sum.RetryAfter = max(sum.RetryAfter, failed.RetryAfter)
 	sum.Cause = errors.Join(sum.Cause, failed)
 }
 
-// asSendError reads any error as a SendError; what is none may pass. Of such an error only its kind is kept: nobody has
-// promised that its text, or one that was wrapped around a SendError, does not hold the recipient or the code.
+// asSendError converts any error to a SendError; an error of another type becomes a temporary one. Only the kind of such an
+// error is kept, and text that wraps a SendError is dropped, because either may contain the recipient or the code.
 func asSendError(err error, provider string) *watchword.SendError {
 	var failed *watchword.SendError
 	if errors.As(err, &failed) {
@@ -151,42 +153,43 @@ func asSendError(err error, provider string) *watchword.SendError {
 	return &watchword.SendError{Provider: provider, Cause: outbound.Reason(err)}
 }
 
-// quickFailure is how long a try may take for the provider to be asked again before the next one is.
-const quickFailure = time.Second
+// quickFailureLimit is the longest duration of a failed try after which the same provider is retried.
+const quickFailureLimit = time.Second
 
-// try asks one provider until it takes the message, refuses it, fails slowly, or has had its tries. A provider that says
-// when to come back is not waited for: others may be faster.
-func (r *Router) try(ctx context.Context, p *provider, m watchword.Message) (watchword.Sent, error) {
+// sendWithRetries tries one provider until it accepts the message, refuses it, fails slowly, or has used its tries. It does not
+// wait for a provider that sets RetryAfter: another provider may be faster.
+func (r *Router) sendWithRetries(ctx context.Context, p *protectedProvider, m watchword.Message) (watchword.Sent, error) {
 	for try := 1; ; try++ {
-		timeout, alive := r.timeLeft(m)
-		if !alive {
+		timeout, valid := r.sendTimeout(m)
+		if !valid {
 			return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: p.name, Cause: watchword.ErrExpired}
 		}
-		sent, quick, err := r.ask(ctx, p, m, timeout)
+		sent, quick, err := r.sendOnce(ctx, p, m, timeout)
 		if err == nil {
 			return sent, nil
 		}
 		failed := asSendError(err, p.name)
-		r.log.WarnContext(ctx, "message not taken", "provider", p.name, "channel", m.Channel, "message", m.ID, "try", try,
+		r.log.WarnContext(ctx, "provider failed to send message", "provider", p.name, "channel", m.Channel, "message", m.ID, "try", try,
 			"permanent", failed.Permanent, "error", failed)
-		again := quick && !failed.Permanent && failed.RetryAfter == 0 && !errors.Is(err, errSkipped) && try < r.tries
-		if !again || !pause(ctx, r.jitter(r.backoff<<(try-1))) {
+		retry := quick && !failed.Permanent && failed.RetryAfter == 0 && !errors.Is(err, errSkipped) && try < r.tries
+		if !retry || !sleep(ctx, r.jitter(r.backoff<<(try-1))) {
 			return watchword.Sent{}, err
 		}
 	}
 }
 
-// ask asks a provider once, and reports whether its answer came quickly.
-func (r *Router) ask(ctx context.Context, p *provider, m watchword.Message, timeout time.Duration) (sent watchword.Sent, quick bool, err error) {
+// sendOnce tries a provider once, and reports whether it returned within quickFailureLimit.
+func (r *Router) sendOnce(ctx context.Context, p *protectedProvider, m watchword.Message, timeout time.Duration) (sent watchword.Sent, quick bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	began := r.now()
+	started := r.now()
 	sent, err = p.send(ctx, m)
-	return sent, ctx.Err() == nil && r.now().Sub(began) < quickFailure, err
+	return sent, ctx.Err() == nil && r.now().Sub(started) < quickFailureLimit, err
 }
 
-// timeLeft says how long a try may take: not longer than the code lives.
-func (r *Router) timeLeft(m watchword.Message) (time.Duration, bool) {
+// sendTimeout returns the time-out of a try, which ends at the latest when the message expires, and whether the message is
+// still valid.
+func (r *Router) sendTimeout(m watchword.Message) (time.Duration, bool) {
 	if m.ExpiresAt.IsZero() {
 		return r.timeout, true
 	}
@@ -194,34 +197,34 @@ func (r *Router) timeLeft(m watchword.Message) (time.Duration, bool) {
 	return min(left, r.timeout), left > 0
 }
 
-// A provider is a Provider behind its circuit breaker.
-type provider struct {
+// A protectedProvider is a Provider with a circuit breaker.
+type protectedProvider struct {
 	name    string
 	sender  watchword.Sender
 	breaker *gobreaker.CircuitBreaker[watchword.Sent]
 }
 
 const (
-	breakerFailures = 5                // in a row open the breaker
-	breakerPause    = 10 * time.Second // until one message may try again
+	breakerFailures = 5                // consecutive failures that open the breaker
+	breakerPause    = 10 * time.Second // after which one message probes the provider
 )
 
-func newProvider(p Provider, log *slog.Logger) *provider {
-	return &provider{name: p.Name, sender: p.Sender, breaker: gobreaker.NewCircuitBreaker[watchword.Sent](gobreaker.Settings{
+func newProtectedProvider(p Provider, log *slog.Logger) *protectedProvider {
+	return &protectedProvider{name: p.Name, sender: p.Sender, breaker: gobreaker.NewCircuitBreaker[watchword.Sent](gobreaker.Settings{
 		Name:        p.Name,
 		Timeout:     breakerPause,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
-		// Whoever refuses a message for good is alive, and who was not waited for has not failed.
+		// A provider that refuses a message permanently is available. A canceled call says nothing about the provider.
 		IsSuccessful: func(err error) bool { return err == nil || asSendError(err, p.Name).Permanent },
 		IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) },
 		OnStateChange: func(name string, from, to gobreaker.State) {
-			log.Warn("provider's circuit breaker", "provider", name, "from", from.String(), "to", to.String())
+			log.Warn("circuit breaker of provider changed state", "provider", name, "from", from.String(), "to", to.String())
 		},
 	})}
 }
 
-// send asks the provider once, unless its breaker is open.
-func (p *provider) send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
+// send calls the provider once, unless its breaker is open.
+func (p *protectedProvider) send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	sent, err := p.breaker.Execute(func() (watchword.Sent, error) { return p.sender.Send(ctx, m) })
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = &watchword.SendError{Provider: p.name, Cause: errSkipped}

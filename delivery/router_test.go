@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func router(t *testing.T, cfg delivery.RouterConfig, senders ...watchword.Sender) *delivery.Router {
+func newRouter(t *testing.T, cfg delivery.RouterConfig, senders ...watchword.Sender) *delivery.Router {
 	t.Helper()
 	cfg.Routes = map[string][]delivery.Provider{}
 	for i, s := range senders {
@@ -28,7 +28,7 @@ func router(t *testing.T, cfg delivery.RouterConfig, senders ...watchword.Sender
 	return r
 }
 
-func message(lifetime time.Duration) watchword.Message {
+func newMessage(lifetime time.Duration) watchword.Message {
 	return watchword.Message{ID: "msg_1", Channel: "sms", To: "+14155550123", Code: watchword.NewCode("492039"), ExpiresAt: time.Now().Add(lifetime)}
 }
 
@@ -36,27 +36,27 @@ func TestRouterFailsOverInOrder(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		first, second []error
-		asked         [2]int
+		calls         [2]int
 		provider      string
 	}{
-		{"the first takes it", nil, nil, [2]int{1, 0}, "a"},
-		{"the first takes it on the second try", times(1, errDown), nil, [2]int{2, 0}, "a"},
-		{"the first is down", times(2, errDown), nil, [2]int{2, 1}, "b"},
-		{"the first refuses for good", times(1, permanent()), nil, [2]int{1, 1}, "b"},
-		{"the first wants to be asked later", times(1, later(time.Second)), nil, [2]int{1, 1}, "b"},
-		{"the second needs two tries", times(1, permanent()), times(1, errDown), [2]int{1, 2}, "b"},
+		{"the first accepts", nil, nil, [2]int{1, 0}, "a"},
+		{"the first accepts at the second try", repeat(1, errDown), nil, [2]int{2, 0}, "a"},
+		{"the first is down", repeat(2, errDown), nil, [2]int{2, 1}, "b"},
+		{"the first refuses permanently", repeat(1, permanentError()), nil, [2]int{1, 1}, "b"},
+		{"the first sets RetryAfter", repeat(1, retryAfterError(time.Second)), nil, [2]int{1, 1}, "b"},
+		{"the second needs two tries", repeat(1, permanentError()), repeat(1, errDown), [2]int{1, 2}, "b"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				first, second := &script{answers: c.first}, &script{answers: c.second}
-				sent, err := router(t, delivery.RouterConfig{}, first, second).Send(t.Context(), message(time.Minute))
+				first, second := &scriptedSender{errors: c.first}, &scriptedSender{errors: c.second}
+				sent, err := newRouter(t, delivery.RouterConfig{}, first, second).Send(t.Context(), newMessage(time.Minute))
 				if err != nil || sent.Provider != c.provider {
 					t.Errorf("%+v, %v; want %s", sent, err, c.provider)
 				}
-				if got := [2]int{len(first.asked), len(second.asked)}; got != c.asked {
-					t.Errorf("asked %v, want %v", got, c.asked)
+				if got := [2]int{len(first.messages), len(second.messages)}; got != c.calls {
+					t.Errorf("calls %v, want %v", got, c.calls)
 				}
-				for _, m := range append(first.asked, second.asked...) {
+				for _, m := range append(first.messages, second.messages...) {
 					if m.ID != "msg_1" {
 						t.Errorf("the id became %q", m.ID)
 					}
@@ -66,22 +66,22 @@ func TestRouterFailsOverInOrder(t *testing.T) {
 	}
 }
 
-func TestRouterSumsUpFailures(t *testing.T) {
+func TestRouterMergesFailuresOfAllProviders(t *testing.T) {
 	for _, c := range []struct {
 		name          string
 		first, second []error
 		permanent     bool
 		retryAfter    time.Duration
 	}{
-		{"all refuse for good", times(1, permanent()), times(1, permanent()), true, 0},
-		{"the second may pass", times(1, permanent()), times(2, errDown), false, 0},
-		{"the first may pass", times(2, errDown), times(1, permanent()), false, 0},
-		{"one wants to be asked later", times(1, later(time.Hour)), times(2, errDown), false, time.Hour},
-		{"both want to be asked later", times(1, later(time.Minute)), times(1, later(time.Second)), false, time.Minute},
+		{"all refuse permanently", repeat(1, permanentError()), repeat(1, permanentError()), true, 0},
+		{"the second fails temporarily", repeat(1, permanentError()), repeat(2, errDown), false, 0},
+		{"the first fails temporarily", repeat(2, errDown), repeat(1, permanentError()), false, 0},
+		{"one sets RetryAfter", repeat(1, retryAfterError(time.Hour)), repeat(2, errDown), false, time.Hour},
+		{"both set RetryAfter", repeat(1, retryAfterError(time.Minute)), repeat(1, retryAfterError(time.Second)), false, time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				_, err := router(t, delivery.RouterConfig{}, &script{answers: c.first}, &script{answers: c.second}).Send(t.Context(), message(time.Minute))
+				_, err := newRouter(t, delivery.RouterConfig{}, &scriptedSender{errors: c.first}, &scriptedSender{errors: c.second}).Send(t.Context(), newMessage(time.Minute))
 				var failed *watchword.SendError
 				if !errors.As(err, &failed) || failed.Permanent != c.permanent || failed.RetryAfter != c.retryAfter {
 					t.Errorf("got %#v, %v", failed, err)
@@ -91,95 +91,95 @@ func TestRouterSumsUpFailures(t *testing.T) {
 	}
 }
 
-func TestRouterWaitsWithJitter(t *testing.T) {
+func TestRouterBacksOffWithJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var limits []time.Duration
-		s := &script{answers: times(3, errDown)}
-		r := router(t, delivery.RouterConfig{Tries: 4, Backoff: time.Second, Jitter: func(limit time.Duration) time.Duration {
+		s := &scriptedSender{errors: repeat(3, errDown)}
+		r := newRouter(t, delivery.RouterConfig{Tries: 4, Backoff: time.Second, Jitter: func(limit time.Duration) time.Duration {
 			limits = append(limits, limit)
 			return limit / 2
 		}}, s)
-		if _, err := r.Send(t.Context(), message(time.Minute)); err != nil {
+		if _, err := r.Send(t.Context(), newMessage(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		if want := []time.Duration{time.Second, 2 * time.Second, 4 * time.Second}; !slices.Equal(limits, want) {
 			t.Errorf("limits %v, want %v", limits, want)
 		}
-		if waited := s.at[3].Sub(s.at[0]); waited != 3500*time.Millisecond {
+		if waited := s.times[3].Sub(s.times[0]); waited != 3500*time.Millisecond {
 			t.Errorf("waited %s in all", waited)
 		}
 	})
 }
 
-func TestRouterSendsNothingAfterTheCodeHasDied(t *testing.T) {
+func TestRouterSendsNothingAfterExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{}
-		_, err := router(t, delivery.RouterConfig{}, s).Send(t.Context(), message(0))
-		if !errors.Is(err, watchword.ErrExpired) || len(s.asked) != 0 {
-			t.Errorf("%v, asked %d times", err, len(s.asked))
+		s := &scriptedSender{}
+		_, err := newRouter(t, delivery.RouterConfig{}, s).Send(t.Context(), newMessage(0))
+		if !errors.Is(err, watchword.ErrExpired) || len(s.messages) != 0 {
+			t.Errorf("%v after %d calls", err, len(s.messages))
 		}
-		// A provider that hangs is left when the code dies, and the next one is not asked any more.
+		// A provider that hangs is canceled when the message expires, and the next one is not tried.
 		start := time.Now()
 		hanging := senderFunc(func(ctx context.Context, _ watchword.Message) (watchword.Sent, error) {
 			<-ctx.Done()
 			return watchword.Sent{}, ctx.Err()
 		})
 		atOnce := func(time.Duration) time.Duration { return 0 }
-		_, err = router(t, delivery.RouterConfig{Jitter: atOnce}, hanging, s).Send(t.Context(), message(3*time.Second))
-		if time.Since(start) != 3*time.Second || !errors.Is(err, watchword.ErrExpired) || len(s.asked) != 0 {
-			t.Errorf("after %s: %v, the next was asked %d times", time.Since(start), err, len(s.asked))
+		_, err = newRouter(t, delivery.RouterConfig{Jitter: atOnce}, hanging, s).Send(t.Context(), newMessage(3*time.Second))
+		if time.Since(start) != 3*time.Second || !errors.Is(err, watchword.ErrExpired) || len(s.messages) != 0 {
+			t.Errorf("after %s: %v, %d calls of the next provider", time.Since(start), err, len(s.messages))
 		}
 	})
 }
 
-func TestRouterSkipsTheDead(t *testing.T) {
+func TestRouterSkipsFailingProviderUntilPauseEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dead, living := &script{answers: times(6, errDown)}, &script{}
-		r := router(t, delivery.RouterConfig{Tries: 1}, dead, living)
+		failing, working := &scriptedSender{errors: repeat(6, errDown)}, &scriptedSender{}
+		r := newRouter(t, delivery.RouterConfig{Tries: 1}, failing, working)
 		send := func(n int) {
 			for range n {
-				if _, err := r.Send(t.Context(), message(time.Minute)); err != nil {
+				if _, err := r.Send(t.Context(), newMessage(time.Minute)); err != nil {
 					t.Fatal(err)
 				}
 			}
 		}
 		send(20)
-		if len(dead.asked) != 5 || len(living.asked) != 20 {
-			t.Errorf("asked the dead %d, the living %d times", len(dead.asked), len(living.asked))
+		if len(failing.messages) != 5 || len(working.messages) != 20 {
+			t.Errorf("%d calls of the failing and %d of the working provider", len(failing.messages), len(working.messages))
 		}
 		time.Sleep(11 * time.Second)
 		send(5)
-		if len(dead.asked) != 6 {
-			t.Errorf("after the pause it was asked %d more times, want once", len(dead.asked)-5)
+		if len(failing.messages) != 6 {
+			t.Errorf("%d calls after the pause, want 1", len(failing.messages)-5)
 		}
 		time.Sleep(11 * time.Second)
 		send(5)
-		if len(dead.asked) != 11 {
-			t.Errorf("it came back, but was asked %d times", len(dead.asked)-6)
+		if len(failing.messages) != 11 {
+			t.Errorf("%d calls after it recovered", len(failing.messages)-6)
 		}
 	})
 }
 
-// Who refuses messages for good, or is interrupted, is not dead.
-func TestRouterBreakerCountsOnlyFailures(t *testing.T) {
-	s := &script{answers: append(times(10, permanent()), times(10, error(context.Canceled))...)}
-	r := router(t, delivery.RouterConfig{Tries: 1}, s)
+// Permanent refusals and cancellations do not open the breaker.
+func TestRouterBreakerIgnoresRefusalsAndCancellations(t *testing.T) {
+	s := &scriptedSender{errors: append(repeat(10, permanentError()), repeat(10, error(context.Canceled))...)}
+	r := newRouter(t, delivery.RouterConfig{Tries: 1}, s)
 	for range 21 {
-		_, _ = r.Send(context.Background(), message(time.Minute))
+		_, _ = r.Send(context.Background(), newMessage(time.Minute))
 	}
-	if len(s.asked) != 21 {
-		t.Errorf("asked %d times", len(s.asked))
+	if len(s.messages) != 21 {
+		t.Errorf("%d calls", len(s.messages))
 	}
 }
 
-func TestRouterConfiguration(t *testing.T) {
-	_, err := delivery.NewRouter(delivery.RouterConfig{Routes: map[string][]delivery.Provider{"sms": {}, "email": {{Name: "", Sender: &script{}}}, "voice": {{Name: "x"}}}})
+func TestNewRouterReportsEveryProblem(t *testing.T) {
+	_, err := delivery.NewRouter(delivery.RouterConfig{Routes: map[string][]delivery.Provider{"sms": {}, "email": {{Name: "", Sender: &scriptedSender{}}}, "voice": {{Name: "x"}}}})
 	for _, want := range []string{`"sms"`, `"email"`, `"voice"`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not name %s", err, want)
 		}
 	}
-	r := router(t, delivery.RouterConfig{}, &script{})
+	r := newRouter(t, delivery.RouterConfig{}, &scriptedSender{})
 	if !slices.Equal(r.Channels(), []string{"sms"}) {
 		t.Errorf("channels %v", r.Channels())
 	}
@@ -189,10 +189,10 @@ func TestRouterConfiguration(t *testing.T) {
 	}
 }
 
-func TestRouterLogsNoSecretNorAddress(t *testing.T) {
+func TestRouterLogsNeitherCodeNorAddress(t *testing.T) {
 	var log bytes.Buffer
-	r := router(t, delivery.RouterConfig{Tries: 1, Logger: slog.New(slog.NewJSONHandler(&log, nil))}, &script{answers: times(1, permanent())})
-	_, err := r.Send(context.Background(), message(time.Minute))
+	r := newRouter(t, delivery.RouterConfig{Tries: 1, Logger: slog.New(slog.NewJSONHandler(&log, nil))}, &scriptedSender{errors: repeat(1, permanentError())})
+	_, err := r.Send(context.Background(), newMessage(time.Minute))
 	for _, secret := range []string{"492039", "4155550123"} {
 		if strings.Contains(log.String(), secret) || strings.Contains(err.Error(), secret) {
 			t.Errorf("%s is in %s or %v", secret, log.String(), err)
@@ -203,25 +203,25 @@ func TestRouterLogsNoSecretNorAddress(t *testing.T) {
 	}
 }
 
-// choosy is a Sender that checks messages.
-type choosy struct {
-	script
+// A checkingSender is a MessageChecker.
+type checkingSender struct {
+	scriptedSender
 	refusal error
 }
 
-func (c *choosy) CheckMessage(watchword.Message) error { return c.refusal }
+func (c *checkingSender) CheckMessage(watchword.Message) error { return c.refusal }
 
-func TestRouterChecksMessageWithEveryProvider(t *testing.T) {
+func TestRouterCheckMessageFailsOnlyIfEveryProviderRefuses(t *testing.T) {
 	no := delivery.RefuseTransaction("no")
 	for name, tt := range map[string]struct {
 		route   []watchword.Sender
 		refuses bool
 	}{
-		"one that takes all":          {[]watchword.Sender{&script{}}, false},
-		"one that refuses":            {[]watchword.Sender{&choosy{refusal: no}}, true},
-		"all refuse":                  {[]watchword.Sender{&choosy{refusal: no}, &choosy{refusal: no}}, true},
-		"the second takes it":         {[]watchword.Sender{&choosy{refusal: no}, &choosy{}}, false},
-		"the second takes everything": {[]watchword.Sender{&choosy{refusal: no}, &script{}}, false},
+		"a sender without checks":  {[]watchword.Sender{&scriptedSender{}}, false},
+		"one that refuses":         {[]watchword.Sender{&checkingSender{refusal: no}}, true},
+		"all refuse":               {[]watchword.Sender{&checkingSender{refusal: no}, &checkingSender{refusal: no}}, true},
+		"the second accepts":       {[]watchword.Sender{&checkingSender{refusal: no}, &checkingSender{}}, false},
+		"the second has no checks": {[]watchword.Sender{&checkingSender{refusal: no}, &scriptedSender{}}, false},
 	} {
 		var route []delivery.Provider
 		for _, s := range tt.route {

@@ -9,17 +9,17 @@ const (
 	gsmExtension = "\f^{}\\[~]|€"
 )
 
-// Sizes of segments: of a message that is one, and of each of several, which carry a header.
+// Sizes of segments: of a message of one segment, and of each segment of a longer message, which also has a header.
 const (
 	gsmSingle, gsmPart   = 160, 153 // septets
 	ucs2Single, ucs2Part = 70, 67   // UTF-16 code units
 )
 
-// An alphabet measures messages in the GSM 7-bit default alphabet.
-type alphabet map[rune]int // septets of a character
+// A gsmAlphabet maps the characters of the GSM 7-bit default alphabet to their length in septets.
+type gsmAlphabet map[rune]int
 
-func newAlphabet() alphabet {
-	a := alphabet{}
+func newGSMAlphabet() gsmAlphabet {
+	a := gsmAlphabet{}
 	for _, r := range gsmBasic {
 		a[r] = 1
 	}
@@ -29,8 +29,9 @@ func newAlphabet() alphabet {
 	return a
 }
 
-// segments counts the parts in which a text travels as SMS: GSM-7 if every character is in that alphabet, else UCS-2.
-func (a alphabet) segments(text string) (count int, encoding string) {
+// countSegments returns the number of SMS segments of a text and its encoding: GSM-7 if every character is in that alphabet,
+// else UCS-2.
+func (a gsmAlphabet) countSegments(text string) (count int, encoding string) {
 	encoding, single, part := "GSM-7", gsmSingle, gsmPart
 	size := func(r rune) int { return a[r] }
 	for _, r := range text {
@@ -44,7 +45,7 @@ func (a alphabet) segments(text string) (count int, encoding string) {
 	for _, r := range text {
 		n := max(1, size(r))
 		total += n
-		if filled += n; filled > part { // neither an escape nor a surrogate pair is torn apart
+		if filled += n; filled > part { // an escape sequence or a surrogate pair is never split
 			count, filled = count+1, n
 		}
 	}

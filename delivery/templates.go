@@ -15,36 +15,37 @@ import (
 )
 
 //go:embed templates
-var embedded embed.FS
+var embeddedTemplates embed.FS
 
 const (
 	defaultPurpose = "default"
 	defaultLocale  = "en"
-	defaultChannel = "sms" // whose words serve channels that have none of their own
+	defaultChannel = "sms" // whose templates serve channels without templates
 )
 
-// Templates are the words of messages, by purpose, channel and locale. A folder of templates holds
+// Templates are the texts of messages, by purpose, channel and locale. A folder of templates contains
 //
-//	{channel}.tmpl                     what all locales share: the layout of mails
-//	default/{channel}.{locale}.tmpl    the words
-//	{purpose}/{channel}.{locale}.tmpl  other words for one purpose
+//	{channel}.tmpl                     blocks that all locales share, such as the layout of mails
+//	default/{channel}.{locale}.tmpl    the texts
+//	{purpose}/{channel}.{locale}.tmpl  texts for one purpose
 //
-// each a file of {{define}} blocks that are read in this order, so that a later file replaces single blocks of an earlier
-// one. "text" is executed for every channel and, where they are defined, "title" and "html".
+// Each file consists of {{define}} blocks. The files are read in this order, so that a later file can replace single blocks of
+// an earlier one. The block "text" is executed for every channel. For email the block "title" and, if it is defined, "html" are
+// executed too.
 //
-// Each purpose and channel has the languages that there are files for, and of them the message gets the one that serves
-// its locale, else English. A purpose without files falls back to default. Mail and voice have words of their own only;
-// any other channel falls back to sms.
+// A purpose and channel has the languages that there are files for. A message gets the language that matches its locale, or
+// English. A purpose without files uses default. The channels email and voice have their own texts; any other channel
+// without files uses those of sms.
 type Templates struct {
 	sets     map[templateKey]*templateSet
 	purposes map[string]bool
 	channels map[string]bool
-	choices  map[choiceKey]*languages.Matcher // for every known purpose with every known channel
+	matchers map[matcherKey]*languages.Matcher // for every known purpose with every known channel
 }
 
 type templateKey struct{ purpose, channel, locale string }
 
-type choiceKey struct{ purpose, channel string }
+type matcherKey struct{ purpose, channel string }
 
 type templateSet struct {
 	locale string
@@ -52,28 +53,28 @@ type templateSet struct {
 	html   *htmltemplate.Template // nil: no HTML
 }
 
-// LoadTemplates reads the built-in templates and, over them, a folder with the same structure; nil: none. Every
-// template is executed with sample data in every combination of code, link, transaction and origin. The error lists
-// everything that is wrong.
+// LoadTemplates loads the built-in templates and, if folder is not nil, replaces blocks by those of a folder with the same
+// structure. It executes every template with sample data, with and without code, link and transaction. The error lists every
+// problem.
 func LoadTemplates(folder fs.FS) (*Templates, error) {
-	builtIn, err := fs.Sub(embedded, "templates")
+	builtIn, err := fs.Sub(embeddedTemplates, "templates")
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{files: map[string][]string{}}
-	l.read(builtIn)
+	l := &templateLoader{files: map[string][]string{}}
+	l.readFolder(builtIn)
 	if folder != nil {
-		l.read(folder)
+		l.readFolder(folder)
 	}
 	t := &Templates{sets: map[templateKey]*templateSet{}, purposes: map[string]bool{}, channels: map[string]bool{}}
 	for _, name := range slices.Sorted(maps.Keys(l.files)) {
-		purpose, channel, locale, ok := splitName(name)
+		purpose, channel, locale, ok := parseTemplateName(name)
 		if !ok {
 			continue
 		}
-		set, err := l.parse(name, purpose, channel, locale)
+		set, err := l.parseSet(name, purpose, channel, locale)
 		if err == nil {
-			err = checkSet(set, channel)
+			err = checkTemplates(set, channel)
 		}
 		if err != nil {
 			l.problems = append(l.problems, fmt.Errorf("delivery: template %s: %w", name, err))
@@ -83,7 +84,7 @@ func LoadTemplates(folder fs.FS) (*Templates, error) {
 		t.purposes[purpose], t.channels[channel] = true, true
 	}
 	if len(l.problems) == 0 {
-		l.problems = t.choose()
+		l.problems = t.buildMatchers()
 	}
 	if len(l.problems) > 0 {
 		return nil, errors.Join(l.problems...)
@@ -91,19 +92,19 @@ func LoadTemplates(folder fs.FS) (*Templates, error) {
 	return t, nil
 }
 
-// choose finds the languages of every purpose and channel.
-func (t *Templates) choose() (problems []error) {
-	t.choices = map[choiceKey]*languages.Matcher{}
+// buildMatchers makes the language matcher of every purpose and channel.
+func (t *Templates) buildMatchers() (problems []error) {
+	t.matchers = map[matcherKey]*languages.Matcher{}
 	for purpose := range t.purposes {
 		for channel := range t.channels {
 			locales := map[string]bool{}
 			for key := range t.sets {
-				if slices.Contains(wordsOf(channel), key.channel) && (key.purpose == purpose || key.purpose == defaultPurpose) {
+				if slices.Contains(templateChannels(channel), key.channel) && (key.purpose == purpose || key.purpose == defaultPurpose) {
 					locales[key.locale] = true
 				}
 			}
 			var err error
-			if t.choices[choiceKey{purpose, channel}], err = languages.NewMatcher(slices.Sorted(maps.Keys(locales))); err != nil {
+			if t.matchers[matcherKey{purpose, channel}], err = languages.NewMatcher(slices.Sorted(maps.Keys(locales))); err != nil {
 				problems = append(problems, fmt.Errorf("delivery: templates of %s/%s: %w", purpose, channel, err))
 			}
 		}
@@ -111,8 +112,9 @@ func (t *Templates) choose() (problems []error) {
 	return problems
 }
 
-// wordsOf lists the channels whose words serve a channel. Those of an SMS have no title, and are not written to be heard.
-func wordsOf(channel string) []string {
+// templateChannels returns the channels whose templates serve a channel. Mail and voice never use those of sms, which have no
+// title and are not written to be heard.
+func templateChannels(channel string) []string {
 	switch channel {
 	case ChannelEmail, ChannelVoice, defaultChannel:
 		return []string{channel}
@@ -121,30 +123,30 @@ func wordsOf(channel string) []string {
 }
 
 var (
-	wordsName  = regexp.MustCompile(`^([a-z0-9_]{1,40})/([a-z0-9_]+)\.([A-Za-z0-9-]{2,35})\.tmpl$`)
-	layoutName = regexp.MustCompile(`^[a-z0-9_]+\.tmpl$`)
+	templateNamePattern = regexp.MustCompile(`^([a-z0-9_]{1,40})/([a-z0-9_]+)\.([A-Za-z0-9-]{2,35})\.tmpl$`)
+	layoutNamePattern   = regexp.MustCompile(`^[a-z0-9_]+\.tmpl$`)
 )
 
-func splitName(name string) (purpose, channel, locale string, ok bool) {
-	parts := wordsName.FindStringSubmatch(name)
+func parseTemplateName(name string) (purpose, channel, locale string, ok bool) {
+	parts := templateNamePattern.FindStringSubmatch(name)
 	if parts == nil {
 		return "", "", "", false
 	}
 	return parts[1], parts[2], parts[3], true
 }
 
-// A loader collects the files' texts, of one name those of the built-in file first.
-type loader struct {
+// A templateLoader collects the texts of files by name, the built-in text first.
+type templateLoader struct {
 	files    map[string][]string
 	problems []error
 }
 
-func (l *loader) read(folder fs.FS) {
+func (l *templateLoader) readFolder(folder fs.FS) {
 	err := fs.WalkDir(folder, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		if !wordsName.MatchString(name) && !layoutName.MatchString(name) {
+		if !templateNamePattern.MatchString(name) && !layoutNamePattern.MatchString(name) {
 			l.problems = append(l.problems, fmt.Errorf("delivery: template %s: is not named like purpose/channel.locale.tmpl", name))
 			return nil
 		}
@@ -157,8 +159,8 @@ func (l *loader) read(folder fs.FS) {
 	}
 }
 
-// parse puts one purpose's words over the default ones and those over the layout.
-func (l *loader) parse(name, purpose, channel, locale string) (*templateSet, error) {
+// parseSet parses the layout, the default texts and the purpose's texts, so that later blocks replace earlier ones.
+func (l *templateLoader) parseSet(name, purpose, channel, locale string) (*templateSet, error) {
 	texts := append([]string{}, l.files[channel+".tmpl"]...)
 	texts = append(texts, l.files[defaultPurpose+"/"+channel+"."+locale+".tmpl"]...)
 	if purpose != defaultPurpose {
@@ -183,8 +185,8 @@ func (l *loader) parse(name, purpose, channel, locale string) (*templateSet, err
 	return set, nil
 }
 
-// find returns the words for a message. The reader's language matters more than words made for the channel, and those
-// more than words made for the purpose.
+// find returns the templates of a message. The reader's language takes precedence over templates of the channel, and those over
+// templates of the purpose.
 func (t *Templates) find(purpose, channel, locale string) *templateSet {
 	if !t.purposes[purpose] {
 		purpose = defaultPurpose
@@ -192,16 +194,16 @@ func (t *Templates) find(purpose, channel, locale string) *templateSet {
 	if !t.channels[channel] {
 		channel = defaultChannel
 	}
-	chosen, ok := t.choices[choiceKey{purpose, channel}].Match(locale)
+	chosen, ok := t.matchers[matcherKey{purpose, channel}].Match(locale)
 	if !ok {
 		chosen = defaultLocale
 	}
-	for _, c := range wordsOf(channel) {
+	for _, c := range templateChannels(channel) {
 		for _, p := range [...]string{purpose, defaultPurpose} {
 			if set := t.sets[templateKey{p, c, chosen}]; set != nil {
 				return set
 			}
 		}
 	}
-	return nil // cannot be: each of the three has default words in English, and a choice is of a set
+	return nil // unreachable: sms, voice and email have default templates in English, and a match is a language that exists
 }

@@ -6,23 +6,23 @@ import (
 	"testing/fstest"
 )
 
-func file(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+func templateFile(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
 
-func TestFallbacks(t *testing.T) {
-	render := renderer(t, fstest.MapFS{
-		"default/sms.it.tmpl":       file(`{{define "text"}}it default {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
-		"sign_in/sms.it.tmpl":       file(`{{define "text"}}it sign_in {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
-		"sign_in/sms.en.tmpl":       file(`{{define "what"}}your door code{{end}}`),
-		"default/whatsapp.en.tmpl":  file(`{{define "text"}}en whatsapp {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
-		"default/sms.pt-BR.tmpl":    file(`{{define "text"}}br {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
-		"default/sms.zh-Hant.tmpl":  file(`{{define "text"}}hant {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
-		"wire_transfer/sms.en.tmpl": file(`{{define "what"}}your wire code{{end}}`),
+func TestTemplatesFallBackByLocalePurposeAndChannel(t *testing.T) {
+	render := newTestRenderer(t, fstest.MapFS{
+		"default/sms.it.tmpl":       templateFile(`{{define "text"}}it default {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+		"sign_in/sms.it.tmpl":       templateFile(`{{define "text"}}it sign_in {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+		"sign_in/sms.en.tmpl":       templateFile(`{{define "what"}}your entry code{{end}}`),
+		"default/whatsapp.en.tmpl":  templateFile(`{{define "text"}}en whatsapp {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+		"default/sms.pt-BR.tmpl":    templateFile(`{{define "text"}}br {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+		"default/sms.zh-Hant.tmpl":  templateFile(`{{define "text"}}hant {{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+		"wire_transfer/sms.en.tmpl": templateFile(`{{define "what"}}your wire code{{end}}`),
 	}, nil)
 	for _, c := range []struct{ purpose, channel, locale, want string }{
 		{"sign_in", "sms", "it", "it sign_in 492039"},
 		{"sign_in", "sms", "it-CH", "it sign_in 492039"},
 		{"mfa", "sms", "IT_ch", "it default 492039"},
-		{"sign_in", "sms", "en", "ACME: 492039 is your door code. Valid for 10 min. Do not share it."},
+		{"sign_in", "sms", "en", "ACME: 492039 is your entry code. Valid for 10 min. Do not share it."},
 		{"wire_transfer", "sms", "en", "ACME: 492039 is your wire code. Valid for 10 min. Do not share it."},
 		{"password_reset", "sms", "en", "ACME: 492039 is your code to reset your password. Valid for 10 min. Do not share it."},
 		{"mfa", "sms", "xx", "ACME: 492039 is your code. Valid for 10 min. Do not share it."},
@@ -35,7 +35,7 @@ func TestFallbacks(t *testing.T) {
 		{"mfa", "whatsapp", "de", "ACME: 492039 ist Ihr Code. Gültig für 10 Min. Bitte nicht weitergeben."}, // the language matters more
 		{"mfa", "pigeon", "de", "ACME: 492039 ist Ihr Code. Gültig für 10 Min. Bitte nicht weitergeben."},
 	} {
-		m := sample(c.channel, c.locale)
+		m := sampleMessage(c.channel, c.locale)
 		m.Purpose = c.purpose
 		if got, err := render(m); err != nil || got.Text != c.want {
 			t.Errorf("%s %s %s: %v\n got %q\nwant %q", c.purpose, c.channel, c.locale, err, got.Text, c.want)
@@ -43,12 +43,12 @@ func TestFallbacks(t *testing.T) {
 	}
 }
 
-// An operator's words for one channel are for that channel, and Simplified is nobody else's script.
-func TestEachChannelChoosesItsLanguageByItself(t *testing.T) {
-	render := renderer(t, fstest.MapFS{
-		"default/sms.it.tmpl": file(`{{define "what"}}il codice{{end}}{{define "here"}}qui:{{end}}{{define "payment"}}pago {{.Amount}} {{.Currency}} {{.Payee}}{{end}}` +
+// Custom templates of one channel serve only that channel, and Simplified Chinese does not serve readers of other scripts.
+func TestTemplatesChooseLanguageForEachChannel(t *testing.T) {
+	render := newTestRenderer(t, fstest.MapFS{
+		"default/sms.it.tmpl": templateFile(`{{define "what"}}il codice{{end}}{{define "here"}}qui:{{end}}{{define "payment"}}pago {{.Amount}} {{.Currency}} {{.Payee}}{{end}}` +
 			`{{define "text"}}it {{.Code}}{{.Link}}{{with .Transaction}} {{template "payment" .}}{{end}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
-		"wire/voice.it.tmpl": file(`{{define "text"}}pronto {{.Code}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
+		"wire/voice.it.tmpl": templateFile(`{{define "text"}}pronto {{.Code}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`),
 	}, nil)
 	for _, c := range []struct{ purpose, channel, locale, want string }{
 		{"mfa", "sms", "it", "it 492039"},
@@ -62,7 +62,7 @@ func TestEachChannelChoosesItsLanguageByItself(t *testing.T) {
 		{"mfa", "sms", "zh", "【ACME】"}, {"mfa", "email", "zh-Hans-HK", "有人"},
 		{"mfa", "sms", "zh-TW", "ACME: 492039"}, {"mfa", "email", "zh-Hant", "Somebody"}, {"mfa", "voice", "zh-HK", "This is"}, {"mfa", "whatsapp", "zh-MO", "ACME: 492039"},
 	} {
-		m := sample(c.channel, c.locale)
+		m := sampleMessage(c.channel, c.locale)
 		m.Purpose = c.purpose
 		got, err := render(m)
 		if err != nil || !strings.HasPrefix(got.Text, c.want) || (c.channel == "email") != (got.Title != "" && got.HTML != "") {
@@ -71,34 +71,34 @@ func TestEachChannelChoosesItsLanguageByItself(t *testing.T) {
 	}
 }
 
-func TestTemplatesMustBeOfALanguage(t *testing.T) {
-	words := file(`{{define "text"}}{{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`)
+func TestLoadTemplatesRejectsUnknownLanguage(t *testing.T) {
+	words := templateFile(`{{define "text"}}{{.Code}}{{.Link}}{{range .Transaction}}{{.Value}}{{end}}{{end}}`)
 	if _, err := LoadTemplates(fstest.MapFS{"default/sms.italiano.tmpl": words}); err == nil || !strings.Contains(err.Error(), `"italiano"`) {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestMailLayoutCanBeReplaced(t *testing.T) {
-	render := renderer(t, fstest.MapFS{"email.tmpl": file(
+func TestLoadTemplatesReplacesMailLayout(t *testing.T) {
+	render := newTestRenderer(t, fstest.MapFS{"email.tmpl": templateFile(
 		`{{define "html"}}<h1>{{.App}}</h1>{{template "intro" .}} {{.Code}} <a href="{{.Link}}">{{.Link}}</a> {{range .Transaction}}{{.Name}}: {{.Value}}{{end}}{{end}}`)}, nil)
-	m := sample("email", "fr")
+	m := sampleMessage("email", "fr")
 	if got, err := render(m); err != nil || !strings.HasPrefix(got.HTML, "<h1>ACME</h1>Quelqu'un") || !strings.Contains(got.Text, "Votre code : 492039") {
 		t.Errorf("%v\n%s\n%s", err, got.HTML, got.Text)
 	}
 }
 
-func TestTemplatesReportAllThatIsWrong(t *testing.T) {
+func TestLoadTemplatesReportsEveryProblem(t *testing.T) {
 	_, err := LoadTemplates(fstest.MapFS{
-		"default/sms.it.tmpl":   file(`{{define "text"}}{{.Code}}`),
-		"default/sms.nl.tmpl":   file(`{{define "what"}}geen tekst{{end}}`),
-		"default/sms.sv.tmpl":   file(`{{define "text"}}ingen kod{{end}}`),
-		"default/sms.da.tmpl":   file(`{{define "text"}}{{.Code}} {{.Link}} {{.Kode}}{{end}}`),
-		"sign_in/email.en.tmpl": file(`{{define "title"}}Your code is {{.Code}}{{end}}`),
-		"sign_in/email.de.tmpl": file("{{define \"title\"}}zwei\nZeilen{{end}}"),
-		"default/voice.en.tmpl": file(`{{define "text"}}Listen: {{.App}}{{end}}`),
-		"mfa/email.fr.tmpl":     file(`{{define "html"}}<a href="{{.Link}}>{{.Code}}{{end}}`),
-		"mfa/sms.en.tmpl":       file(`{{define "text"}}{{.Code}}{{.Link}}{{end}}`),
-		"mfa/sms_en.txt":        file(`x`),
+		"default/sms.it.tmpl":   templateFile(`{{define "text"}}{{.Code}}`),
+		"default/sms.nl.tmpl":   templateFile(`{{define "what"}}geen tekst{{end}}`),
+		"default/sms.sv.tmpl":   templateFile(`{{define "text"}}ingen kod{{end}}`),
+		"default/sms.da.tmpl":   templateFile(`{{define "text"}}{{.Code}} {{.Link}} {{.Kode}}{{end}}`),
+		"sign_in/email.en.tmpl": templateFile(`{{define "title"}}Your code is {{.Code}}{{end}}`),
+		"sign_in/email.de.tmpl": templateFile("{{define \"title\"}}zwei\nZeilen{{end}}"),
+		"default/voice.en.tmpl": templateFile(`{{define "text"}}Listen: {{.App}}{{end}}`),
+		"mfa/email.fr.tmpl":     templateFile(`{{define "html"}}<a href="{{.Link}}>{{.Code}}{{end}}`),
+		"mfa/sms.en.tmpl":       templateFile(`{{define "text"}}{{.Code}}{{.Link}}{{end}}`),
+		"mfa/sms_en.txt":        templateFile(`x`),
 	})
 	if err == nil {
 		t.Fatal("accepted")
@@ -111,7 +111,7 @@ func TestTemplatesReportAllThatIsWrong(t *testing.T) {
 	}
 }
 
-func TestEveryBuiltInLanguageIsWhole(t *testing.T) {
+func TestBuiltInTemplatesAreCompleteInEveryLanguage(t *testing.T) {
 	templates, err := LoadTemplates(nil)
 	if err != nil {
 		t.Fatal(err)

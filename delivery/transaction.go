@@ -10,55 +10,57 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A row is one line of what is approved, as messages show it.
-type row struct {
-	Name  string // the app's own, with spaces for underscores
+// A transactionRow is one name and value of a transaction, as messages show them.
+type transactionRow struct {
+	Name  string // the app's name of the row, with spaces for underscores
 	Value string
 
 	key string // the name as the app spells it
 }
 
-// A transaction is what is approved: amount, currency and payee first, then whatever else the app names, by name.
-type transaction []row
+// A transaction is what the person approves: amount, currency and payee first, then the app's other rows, sorted by name.
+type transaction []transactionRow
 
-// first are the rows that stand before the others.
-var first = []string{"amount", "currency", "payee"}
+// leadingKeys are the keys of the rows that come before the others.
+var leadingKeys = []string{"amount", "currency", "payee"}
 
-const badRow = "cannot be shown in a message as it is: use letters, digits, spaces, currency signs and ' \" - & , . ( ) + % ! ? ; " +
+const rowNotShowable = "cannot be shown in a message as it is: use letters, digits, spaces, currency signs and ' \" - & , . ( ) + % ! ? ; " +
 	"and inside of words : / @, without links"
 
-// newTransaction makes the rows of a transaction, or an invalid_request that names those that cannot be shown as they are.
+// newTransaction returns the rows of a transaction. The error is an ErrInvalidRequest that names the rows that cannot be
+// shown without changing them.
 func newTransaction(rows map[string]string) (transaction, error) {
 	var t transaction
-	var wrong []watchword.FieldError
-	for _, key := range slices.SortedFunc(maps.Keys(rows), compareRows) {
-		name, nameShown := showExactly(strings.ReplaceAll(key, "_", " "))
-		value, valueShown := showExactly(rows[key])
-		if !nameShown || !valueShown {
-			wrong = append(wrong, watchword.FieldError{Field: transactionField + "." + key, Reason: badRow})
+	var problems []watchword.FieldError
+	for _, key := range slices.SortedFunc(maps.Keys(rows), compareKeys) {
+		name, nameOK := sanitizeLossless(strings.ReplaceAll(key, "_", " "))
+		value, valueOK := sanitizeLossless(rows[key])
+		if !nameOK || !valueOK {
+			problems = append(problems, watchword.FieldError{Field: transactionField + "." + key, Reason: rowNotShowable})
 			continue
 		}
-		t = append(t, row{Name: name, Value: value, key: key})
+		t = append(t, transactionRow{Name: name, Value: value, key: key})
 	}
-	if len(wrong) > 0 {
-		return nil, &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: wrong}
+	if len(problems) > 0 {
+		return nil, &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: problems}
 	}
 	return t, nil
 }
 
 const transactionField = "transaction"
 
-// RefuseTransaction is an invalid_request about the transaction as a whole, a Checker's answer where it cannot be shown.
+// RefuseTransaction returns an ErrInvalidRequest about the transaction as a whole. A MessageChecker returns it for messages
+// that cannot show the transaction.
 func RefuseTransaction(reason string) error {
 	return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{{Field: transactionField, Reason: reason}}}
 }
 
-func compareRows(a, b string) int {
+func compareKeys(a, b string) int {
 	rank := func(key string) int {
-		if at := slices.Index(first, key); at >= 0 {
+		if at := slices.Index(leadingKeys, key); at >= 0 {
 			return at
 		}
-		return len(first)
+		return len(leadingKeys)
 	}
 	if d := rank(a) - rank(b); d != 0 {
 		return d
@@ -75,26 +77,26 @@ func (t transaction) value(key string) string {
 	return ""
 }
 
-// Amount is the value of the row of that name; empty if there is none.
+// Amount returns the value of the row "amount", or "" if there is none.
 func (t transaction) Amount() string { return t.value("amount") }
 
-// Currency is the value of the row of that name; empty if there is none.
+// Currency returns the value of the row "currency", or "" if there is none.
 func (t transaction) Currency() string { return t.value("currency") }
 
-// Payee is the value of the row of that name; empty if there is none.
+// Payee returns the value of the row "payee", or "" if there is none.
 func (t transaction) Payee() string { return t.value("payee") }
 
-// Others are the rows that a sentence about amount, currency and payee leaves out. Without amount and payee there is no
-// such sentence, and they are all.
-func (t transaction) Others() []row {
+// Others returns the rows other than amount, currency and payee. If there is neither an amount nor a payee, templates write
+// no sentence about a payment, so Others returns all rows.
+func (t transaction) Others() []transactionRow {
 	if t.Amount() == "" && t.Payee() == "" {
 		return t
 	}
-	return slices.DeleteFunc(slices.Clone(t), func(r row) bool { return slices.Contains(first, r.key) })
+	return slices.DeleteFunc(slices.Clone(t), func(r transactionRow) bool { return slices.Contains(leadingKeys, r.key) })
 }
 
-// DescribeTransaction says a transaction in one line: "amount: 40.00, currency: EUR", every row of it. The error is an
-// invalid_request that names the rows that no message shows as they are.
+// DescribeTransaction returns all rows of a transaction in one line: "amount: 40.00, currency: EUR". The error is an
+// ErrInvalidRequest that names the rows that no message can show without changing them.
 func DescribeTransaction(rows map[string]string) (string, error) {
 	t, err := newTransaction(rows)
 	texts := make([]string, len(t))
@@ -104,10 +106,10 @@ func DescribeTransaction(rows map[string]string) (string, error) {
 	return strings.Join(texts, ", "), err
 }
 
-// showExactly is plain for a text that must not lose anything: where plain would leave something out or make it a space,
-// the text is not ok. Beyond plain's characters it has " ? ; and, between letters and digits, / and @, between digits the
-// colon: of these nothing makes a link, an "@host #code" or a line.
-func showExactly(text string) (shown string, ok bool) {
+// sanitizeLossless is sanitizeText for texts of which nothing may be lost: ok is false where sanitizeText would remove a
+// character or replace it by a space. It also keeps " ? and ;, keeps / and @ between letters or digits, and keeps : between
+// digits. None of these can form a link, an "@host #code" line or a line end.
+func sanitizeLossless(text string) (sanitized string, ok bool) {
 	if !utf8.ValidString(text) {
 		return "", false
 	}
@@ -117,20 +119,20 @@ func showExactly(text string) (shown string, ok bool) {
 		switch {
 		case unicode.Is(unicode.Zs, r):
 			out[i] = ' '
-		case plainRune(r) != ' ':
-			out[i] = plainRune(r)
-		case strings.ContainsRune(`"?;`, r) || isInside(runes, i):
+		case sanitizeRune(r) != ' ':
+			out[i] = sanitizeRune(r)
+		case strings.ContainsRune(`"?;`, r) || isInsideWord(runes, i):
 			out[i] = r
 		default:
 			return "", false
 		}
 	}
-	shown = strings.TrimRight(spaceDots(string(out)), " .")
-	return shown, shown != ""
+	sanitized = strings.TrimRight(separateDots(string(out)), " .")
+	return sanitized, sanitized != ""
 }
 
-// isInside reports whether the character stands where it is no more than a sign inside a word: A/S, c/o, ann@home, 12:30.
-func isInside(runes []rune, i int) bool {
+// isInsideWord reports whether the sign at i is part of a word: A/S, c/o, ann@home, 12:30.
+func isInsideWord(runes []rune, i int) bool {
 	if i == 0 || i == len(runes)-1 {
 		return false
 	}
@@ -146,7 +148,7 @@ func isInside(runes []rune, i int) bool {
 
 func isWordRune(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r) }
 
-// dropJoiner leaves out what only changes how its neighbours are drawn.
+// dropJoiner removes characters that only change how their neighbours are drawn. It is for strings.Map.
 func dropJoiner(r rune) rune {
 	if unicode.In(r, unicode.Join_Control, unicode.Variation_Selector) {
 		return -1

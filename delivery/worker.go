@@ -12,182 +12,186 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An Engine is what a Worker needs of a watchword.Engine.
+// Engine is the part of a watchword.Engine that a Worker uses.
 type Engine interface {
-	// ComposeMessage makes the message. ErrClosed, ErrExpired and ErrNotFound: it is not wanted any more.
+	// ComposeMessage returns the message. ErrClosed, ErrExpired and ErrNotFound mean that it must not be sent any more.
 	ComposeMessage(ctx context.Context, o watchword.Outgoing) (watchword.Message, error)
-	// RecordDelivery keeps what became of it.
+	// RecordDelivery stores the outcome.
 	RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 }
 
-// A WorkerConfig says what a Worker does its work with. Zero values are usable, but for the first three.
+// A WorkerConfig configures a Worker. Engine, Outbox and Sender are required. The zero value of each other field selects its
+// default.
 type WorkerConfig struct {
 	Engine Engine
 	Outbox watchword.Outbox
 	Sender watchword.Sender
 
-	Concurrency int           // messages that are sent at a time; zero: 32
-	Tries       int           // of one message, by all of its channel's providers each; zero: 8
-	Backoff     time.Duration // the longest wait before the second try; it doubles with each, up to 30 seconds; zero: 1 second
-	Drain       time.Duration // how long Run goes on after its context has ended; zero: 10 seconds
+	Concurrency  int           // messages that are sent at the same time; zero: 32
+	Tries        int           // calls of Sender for one message; zero: 8
+	Backoff      time.Duration // longest delay before the second try; it doubles with each try, up to 30 seconds; zero: 1 second
+	DrainTimeout time.Duration // how long Run continues after its context has ended; zero: 10 seconds
 
 	Logger *slog.Logger
 	Now    func() time.Time                        // the engine's clock; nil: time.Now
-	Jitter func(limit time.Duration) time.Duration // a wait from zero up to limit; nil: uniformly random
+	Jitter func(limit time.Duration) time.Duration // returns a delay from zero up to limit; nil: uniformly random
 }
 
 const (
-	maxBackoff = 30 * time.Second
-	claimPause = time.Second // after an outbox could not be reached
+	maxBackoff      = 30 * time.Second
+	claimRetryDelay = time.Second // after the outbox was unavailable
 )
 
-// A Worker sends what waits in an outbox: it has the engine compose each message, sends it, and has the engine record
-// the outcome. What fails is tried again with full jitter, never before its provider wants to be asked and never after
-// its code has died; then, or when every provider has refused it for good, it is recorded as failed and buried.
+// A Worker sends the messages of an outbox. It claims each message, lets the engine compose it, sends it, and lets the engine
+// record the outcome. It retries failed messages after a delay with full jitter that is at least the RetryAfter of the error.
+// A message is recorded as failed and buried if every provider has refused it permanently, if it has used all tries, or if it
+// would expire before the next try.
 type Worker struct {
-	cfg       WorkerConfig
-	abandoned atomic.Int64 // messages that there was no time left for
+	cfg    WorkerConfig
+	unsent atomic.Int64 // messages that could not be sent before the shutdown
 }
 
-// NewWorker makes a Worker, or says what is missing.
+// NewWorker returns a Worker, or an error if a required field is missing.
 func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	if cfg.Engine == nil || cfg.Outbox == nil || cfg.Sender == nil {
 		return nil, errors.New("delivery: a worker needs an engine, an outbox and a sender")
 	}
-	orDefault(&cfg.Concurrency, 32)
-	orDefault(&cfg.Tries, 8)
-	orDefault(&cfg.Backoff, time.Second)
-	orDefault(&cfg.Drain, 10*time.Second)
-	cfg.Logger, cfg.Now, cfg.Jitter = ambient(cfg.Logger, cfg.Now, cfg.Jitter)
+	setDefault(&cfg.Concurrency, 32)
+	setDefault(&cfg.Tries, 8)
+	setDefault(&cfg.Backoff, time.Second)
+	setDefault(&cfg.DrainTimeout, 10*time.Second)
+	cfg.Logger, cfg.Now, cfg.Jitter = fillDefaults(cfg.Logger, cfg.Now, cfg.Jitter)
 	return &Worker{cfg: cfg}, nil
 }
 
-// A drainer is an outbox that ends with the process: see Queue.
+// A drainer is an outbox whose messages are lost when the process ends, such as Queue.
 type drainer interface {
 	Drain(until time.Time) (late []watchword.Outgoing)
 }
 
-// Run works until the context ends, and then until nothing is left or the time to drain is over: what is being sent is
-// finished and, if the outbox ends with the process, what waits in it is still sent. What cannot be sent in time is
-// recorded as failed. The error says how much that was. Run a Worker once.
+// Run sends messages until the context ends. It then finishes the messages that are being sent and, if the outbox is lost with
+// the process, sends the messages that are still in it. Messages that cannot be sent within DrainTimeout are recorded as
+// failed; the error says how many. Call Run only once.
 func (w *Worker) Run(ctx context.Context) error {
-	settling := context.WithoutCancel(ctx) // outcomes are recorded even when there is no time left to send
-	sending, stop := context.WithCancel(settling)
+	recordCtx := context.WithoutCancel(ctx) // outcomes are recorded even after sendCtx has ended
+	sendCtx, stop := context.WithCancel(recordCtx)
 	defer stop()
-	queue, ends := w.cfg.Outbox.(drainer)
-	claiming := ctx
-	if ends {
-		claiming = sending
+	queue, drains := w.cfg.Outbox.(drainer)
+	claimCtx := ctx
+	if drains {
+		claimCtx = sendCtx
 	}
 	var workers sync.WaitGroup
 	for range w.cfg.Concurrency {
-		workers.Go(func() { w.work(claiming, sending, settling) })
+		workers.Go(func() { w.claimAndSend(claimCtx, sendCtx, recordCtx) })
 	}
 	<-ctx.Done()
-	defer time.AfterFunc(w.cfg.Drain, stop).Stop()
-	if ends {
-		w.abandon(settling, queue.Drain(w.cfg.Now().Add(w.cfg.Drain))...)
+	defer time.AfterFunc(w.cfg.DrainTimeout, stop).Stop()
+	if drains {
+		w.failUnsent(recordCtx, queue.Drain(w.cfg.Now().Add(w.cfg.DrainTimeout))...)
 	}
 	workers.Wait()
-	if ends {
-		w.abandonRest(sending, settling, queue)
+	if drains {
+		w.failRemaining(sendCtx, recordCtx, queue)
 	}
-	if n := w.abandoned.Load(); n > 0 {
-		return fmt.Errorf("delivery: %d messages could not be sent before the end", n)
+	if n := w.unsent.Load(); n > 0 {
+		return fmt.Errorf("delivery: %d messages not sent before the shutdown", n)
 	}
 	return nil
 }
 
-// abandonRest claims what is still there when the time to drain is over.
-func (w *Worker) abandonRest(sending, settling context.Context, queue drainer) {
-	w.abandon(settling, queue.Drain(time.Time{})...)
-	for sending.Err() != nil {
-		o, err := w.cfg.Outbox.Claim(sending)
+// failRemaining claims and fails the messages that are still in the queue after DrainTimeout.
+func (w *Worker) failRemaining(sendCtx, recordCtx context.Context, queue drainer) {
+	w.failUnsent(recordCtx, queue.Drain(time.Time{})...)
+	for sendCtx.Err() != nil {
+		o, err := w.cfg.Outbox.Claim(sendCtx)
 		if err != nil {
 			return
 		}
-		w.abandon(settling, o)
+		w.failUnsent(recordCtx, o)
 	}
 }
 
-// abandon gives claimed messages up for want of time.
-func (w *Worker) abandon(ctx context.Context, out ...watchword.Outgoing) {
-	w.abandoned.Add(int64(len(out)))
+// failUnsent records claimed messages as failed because the process ends before they can be sent.
+func (w *Worker) failUnsent(ctx context.Context, out ...watchword.Outgoing) {
+	w.unsent.Add(int64(len(out)))
 	for _, o := range out {
-		w.fail(ctx, o, "")
+		w.giveUp(ctx, o, "")
 	}
 }
 
-// work is one of the loops that share the outbox.
-func (w *Worker) work(claiming, sending, settling context.Context) {
+// claimAndSend is one of the loops that share the outbox. It claims with claimCtx, composes and sends with sendCtx, and records
+// outcomes with recordCtx.
+func (w *Worker) claimAndSend(claimCtx, sendCtx, recordCtx context.Context) {
 	for {
-		o, err := w.cfg.Outbox.Claim(claiming)
+		o, err := w.cfg.Outbox.Claim(claimCtx)
 		switch {
-		case err == nil && sending.Err() == nil:
-			w.handle(sending, settling, o)
-		case err == nil: // handed out though the time is over
-			w.abandon(settling, o)
-		case errors.Is(err, ErrDrained), claiming.Err() != nil:
+		case err == nil && sendCtx.Err() == nil:
+			w.process(sendCtx, recordCtx, o)
+		case err == nil: // claimed after DrainTimeout
+			w.failUnsent(recordCtx, o)
+		case errors.Is(err, ErrDrained), claimCtx.Err() != nil:
 			return
 		default:
-			w.cfg.Logger.Error("outbox cannot be reached", "error", err)
-			pause(claiming, claimPause)
+			w.cfg.Logger.Error("outbox unavailable", "error", err)
+			sleep(claimCtx, claimRetryDelay)
 		}
 	}
 }
 
-// handle brings one claimed message as far as it comes.
-func (w *Worker) handle(sending, settling context.Context, o watchword.Outgoing) {
-	m, err := w.cfg.Engine.ComposeMessage(sending, o)
+// process composes and sends one claimed message, and records the outcome.
+func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoing) {
+	m, err := w.cfg.Engine.ComposeMessage(sendCtx, o)
 	switch {
 	case errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrExpired), errors.Is(err, watchword.ErrNotFound):
-		w.settle("done", w.cfg.Outbox.Done(settling, o), o)
+		w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
 		return
 	case err != nil:
-		w.again(settling, o, watchword.Message{}, &watchword.SendError{Provider: "engine", Cause: err})
+		w.retryOrGiveUp(recordCtx, o, watchword.Message{}, &watchword.SendError{Provider: "engine", Cause: err})
 		return
 	}
-	sent, err := w.cfg.Sender.Send(sending, m)
+	sent, err := w.cfg.Sender.Send(sendCtx, m)
 	if err != nil {
-		w.again(settling, o, m, err)
+		w.retryOrGiveUp(recordCtx, o, m, err)
 		return
 	}
-	// A message that was sent is done, whether or not that could be recorded: it must not be sent twice.
-	w.record(settling, o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel})
-	w.settle("done", w.cfg.Outbox.Done(settling, o), o)
+	// A sent message is done even if recording fails, because it must not be sent twice.
+	w.record(recordCtx, o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel})
+	w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
 }
 
-// again gives a message back for later, or up.
-func (w *Worker) again(ctx context.Context, o watchword.Outgoing, m watchword.Message, err error) {
+// retryOrGiveUp returns a failed message to the outbox for another try, or gives it up.
+func (w *Worker) retryOrGiveUp(ctx context.Context, o watchword.Outgoing, m watchword.Message, err error) {
 	failed := asSendError(err, "sender")
 	at := w.cfg.Now().Add(failed.RetryAfter + w.cfg.Jitter(min(maxBackoff, w.cfg.Backoff<<min(o.Attempt, 16))))
-	hopeless := failed.Permanent || o.Attempt+1 >= w.cfg.Tries || !m.ExpiresAt.IsZero() && !at.Before(m.ExpiresAt)
-	w.cfg.Logger.Warn("message not sent", "challenge", o.ChallengeID, "message", m.ID, "channel", m.Channel, "try", o.Attempt+1,
-		"given_up", hopeless, "error", failed)
-	if hopeless {
-		w.fail(ctx, o, m.Channel)
+	final := failed.Permanent || o.Attempt+1 >= w.cfg.Tries || !m.ExpiresAt.IsZero() && !at.Before(m.ExpiresAt)
+	w.cfg.Logger.Warn("message delivery failed", "challenge", o.ChallengeID, "message", m.ID, "channel", m.Channel, "try", o.Attempt+1,
+		"given_up", final, "error", failed)
+	if final {
+		w.giveUp(ctx, o, m.Channel)
 		return
 	}
 	if err = w.cfg.Outbox.Retry(ctx, o, at); errors.Is(err, ErrDrained) {
-		w.abandon(ctx, o)
+		w.failUnsent(ctx, o)
 		return
 	}
-	w.settle("retry", err, o)
+	w.logOutboxError("retry", err, o)
 }
 
-func (w *Worker) fail(ctx context.Context, o watchword.Outgoing, channel string) {
+// giveUp records a message as failed and buries it.
+func (w *Worker) giveUp(ctx context.Context, o watchword.Outgoing, channel string) {
 	w.record(ctx, o, watchword.Delivery{Status: watchword.DeliveryFailed, Channel: channel})
-	w.settle("bury", w.cfg.Outbox.Bury(ctx, o), o)
+	w.logOutboxError("bury", w.cfg.Outbox.Bury(ctx, o), o)
 }
 
 func (w *Worker) record(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) {
 	if err := w.cfg.Engine.RecordDelivery(ctx, o, d); err != nil {
-		w.cfg.Logger.Error("delivery not recorded", "challenge", o.ChallengeID, "status", d.Status, "error", err)
+		w.cfg.Logger.Error("delivery status not recorded", "challenge", o.ChallengeID, "status", d.Status, "error", err)
 	}
 }
 
-func (w *Worker) settle(step string, err error, o watchword.Outgoing) {
+func (w *Worker) logOutboxError(step string, err error, o watchword.Outgoing) {
 	if err != nil {
-		w.cfg.Logger.Error("outbox refused", "step", step, "challenge", o.ChallengeID, "error", err)
+		w.cfg.Logger.Error("outbox update failed", "step", step, "challenge", o.ChallengeID, "error", err)
 	}
 }

@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// running starts a worker; stop ends its context, waits for it and returns what Run said.
-func running(t *testing.T, cfg delivery.WorkerConfig) (stop func() error) {
+// startWorker starts a worker. stop ends its context and returns the result of Run.
+func startWorker(t *testing.T, cfg delivery.WorkerConfig) (stop func() error) {
 	t.Helper()
 	w, err := delivery.NewWorker(cfg)
 	if err != nil {
@@ -27,7 +27,7 @@ func running(t *testing.T, cfg delivery.WorkerConfig) (stop func() error) {
 	return func() error { cancel(); return <-done }
 }
 
-func put(t *testing.T, q watchword.Outbox, n int) {
+func putMessages(t *testing.T, q watchword.Outbox, n int) {
 	t.Helper()
 	for i := range n {
 		if err := q.Put(t.Context(), watchword.Outgoing{ChallengeID: strconv.Itoa(i), Send: 1}); err != nil {
@@ -36,14 +36,14 @@ func put(t *testing.T, q watchword.Outbox, n int) {
 	}
 }
 
-func TestWorkerSendsAndRecords(t *testing.T) {
+func TestWorkerSendsMessagesAndRecordsDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, engine, sender := delivery.NewQueue(100, nil), &fakeEngine{}, &script{}
-		stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender})
-		put(t, q, 50)
+		q, engine, sender := delivery.NewQueue(100, nil), &fakeEngine{}, &scriptedSender{}
+		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender})
+		putMessages(t, q, 50)
 		synctest.Wait()
-		if n := engine.count(watchword.DeliverySent); n != 50 || len(sender.asked) != 50 {
-			t.Errorf("recorded %d, sent %d", n, len(sender.asked))
+		if n := engine.countRecorded(watchword.DeliverySent); n != 50 || len(sender.messages) != 50 {
+			t.Errorf("recorded %d, sent %d", n, len(sender.messages))
 		}
 		if d := engine.recorded["7"][0]; d.Channel != "sms" {
 			t.Errorf("recorded %+v", d)
@@ -54,24 +54,24 @@ func TestWorkerSendsAndRecords(t *testing.T) {
 	})
 }
 
-func TestWorkerDropsWhatIsNotWanted(t *testing.T) {
+func TestWorkerDropsClosedExpiredAndUnknownMessages(t *testing.T) {
 	for _, why := range []error{watchword.ErrClosed, watchword.ErrExpired, watchword.ErrNotFound} {
 		synctest.Test(t, func(t *testing.T) {
-			q, sender := delivery.NewQueue(1, nil), &script{}
+			q, sender := delivery.NewQueue(1, nil), &scriptedSender{}
 			engine := &fakeEngine{compose: func(watchword.Outgoing) (watchword.Message, error) { return watchword.Message{}, why }}
-			stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender})
-			put(t, q, 1)
+			stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender})
+			putMessages(t, q, 1)
 			synctest.Wait()
-			put(t, q, 1) // there is room again
+			putMessages(t, q, 1) // the queue has capacity again
 			_ = stop()
-			if len(sender.asked) != 0 || len(engine.recorded) != 0 {
-				t.Errorf("%v: sent %d, recorded %v", why, len(sender.asked), engine.recorded)
+			if len(sender.messages) != 0 || len(engine.recorded) != 0 {
+				t.Errorf("%v: sent %d, recorded %v", why, len(sender.messages), engine.recorded)
 			}
 		})
 	}
 }
 
-func TestWorkerTriesAgain(t *testing.T) {
+func TestWorkerRetriesWithBackoffUntilExpiry(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		answers []error
@@ -79,80 +79,80 @@ func TestWorkerTriesAgain(t *testing.T) {
 		status  string
 		after   time.Duration // of the last try
 	}{
-		{"passes", times(3, errDown), []int{0, 1, 2, 3}, watchword.DeliverySent, 7 * time.Second},
-		{"refused for good", times(9, permanent()), []int{0}, watchword.DeliveryFailed, 0},
-		{"tries used up", times(9, errDown), []int{0, 1, 2, 3, 4}, watchword.DeliveryFailed, 15 * time.Second},
-		{"asked to come later", times(1, later(20*time.Second)), []int{0, 1}, watchword.DeliverySent, 21 * time.Second},
-		{"asked to come when the code is dead", times(1, later(time.Minute)), []int{0}, watchword.DeliveryFailed, 0},
+		{"recovers", repeat(3, errDown), []int{0, 1, 2, 3}, watchword.DeliverySent, 7 * time.Second},
+		{"refused permanently", repeat(9, permanentError()), []int{0}, watchword.DeliveryFailed, 0},
+		{"tries used up", repeat(9, errDown), []int{0, 1, 2, 3, 4}, watchword.DeliveryFailed, 15 * time.Second},
+		{"RetryAfter", repeat(1, retryAfterError(20*time.Second)), []int{0, 1}, watchword.DeliverySent, 21 * time.Second},
+		{"RetryAfter is after the expiry", repeat(1, retryAfterError(time.Minute)), []int{0}, watchword.DeliveryFailed, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				start := time.Now()
-				q, sender := delivery.NewQueue(1, nil), &script{answers: c.answers}
+				q, sender := delivery.NewQueue(1, nil), &scriptedSender{errors: c.answers}
 				engine := &fakeEngine{compose: func(o watchword.Outgoing) (watchword.Message, error) {
 					return watchword.Message{ID: "msg_1", Channel: "sms", ExpiresAt: start.Add(time.Minute)}, nil
 				}}
-				stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender, Tries: 5,
+				stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender, Tries: 5,
 					Jitter: func(limit time.Duration) time.Duration { return limit }})
-				put(t, q, 1)
+				putMessages(t, q, 1)
 				time.Sleep(2 * time.Minute)
 				synctest.Wait()
-				if !slices.Equal(engine.tries["0"], c.tries) || engine.count(c.status) != 1 {
-					t.Errorf("tries %v, recorded %v", engine.tries, engine.recorded)
+				if !slices.Equal(engine.attempts["0"], c.tries) || engine.countRecorded(c.status) != 1 {
+					t.Errorf("tries %v, recorded %v", engine.attempts, engine.recorded)
 				}
-				if last := sender.at[len(sender.at)-1].Sub(start); last != c.after {
+				if last := sender.times[len(sender.times)-1].Sub(start); last != c.after {
 					t.Errorf("last tried after %s, want %s", last, c.after)
 				}
-				put(t, q, 1) // nothing is left in the queue
+				putMessages(t, q, 1) // the queue is empty
 				_ = stop()
 			})
 		})
 	}
 }
 
-func TestWorkerTriesAgainWhenTheStoreIsAway(t *testing.T) {
+func TestWorkerRetriesWhenStoreIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, sender, calls := delivery.NewQueue(1, nil), &script{}, 0
+		q, sender, calls := delivery.NewQueue(1, nil), &scriptedSender{}, 0
 		engine := &fakeEngine{compose: func(watchword.Outgoing) (watchword.Message, error) {
 			if calls++; calls < 3 {
 				return watchword.Message{}, watchword.ErrUnavailable
 			}
 			return watchword.Message{ID: "msg_1", Channel: "sms"}, nil
 		}}
-		stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender})
-		put(t, q, 1)
+		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender})
+		putMessages(t, q, 1)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if len(sender.asked) != 1 || engine.count(watchword.DeliverySent) != 1 {
-			t.Errorf("sent %d, recorded %v", len(sender.asked), engine.recorded)
+		if len(sender.messages) != 1 || engine.countRecorded(watchword.DeliverySent) != 1 {
+			t.Errorf("sent %d, recorded %v", len(sender.messages), engine.recorded)
 		}
 		_ = stop()
 	})
 }
 
-func TestWorkerDrains(t *testing.T) {
+func TestWorkerDrainsQueueAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, engine := delivery.NewQueue(100, nil), &fakeEngine{}
 		slow := senderFunc(func(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 			switch m.ChallengeID {
 			case "0", "1":
-				if engine.triesOf(m.ChallengeID) == 1 {
-					return watchword.Sent{}, later(map[string]time.Duration{"0": time.Second, "1": time.Minute}[m.ChallengeID])
+				if engine.composeCount(m.ChallengeID) == 1 {
+					return watchword.Sent{}, retryAfterError(map[string]time.Duration{"0": time.Second, "1": time.Minute}[m.ChallengeID])
 				}
 			default:
 				time.Sleep(time.Second)
 			}
 			return watchword.Sent{Provider: "slow"}, ctx.Err()
 		})
-		stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: slow, Concurrency: 2, Jitter: func(time.Duration) time.Duration { return 0 }})
-		put(t, q, 10)
+		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: slow, Concurrency: 2, Jitter: func(time.Duration) time.Duration { return 0 }})
+		putMessages(t, q, 10)
 		synctest.Wait() // two are being sent, two wait for a retry, the others for a worker
 		start := time.Now()
 		err := stop()
 		if time.Since(start) > 6*time.Second {
 			t.Errorf("drained in %s", time.Since(start))
 		}
-		if engine.count(watchword.DeliverySent) != 9 || engine.recorded["1"][0].Status != watchword.DeliveryFailed || err == nil {
+		if engine.countRecorded(watchword.DeliverySent) != 9 || engine.recorded["1"][0].Status != watchword.DeliveryFailed || err == nil {
 			t.Errorf("recorded %v, %v", engine.recorded, err)
 		}
 	})
@@ -162,106 +162,106 @@ func TestWorkerDrainWaitsForRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, engine := delivery.NewQueue(1, nil), &fakeEngine{}
 		atOnce := func(time.Duration) time.Duration { return 0 }
-		stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: &script{answers: times(1, later(3*time.Second))}, Jitter: atOnce})
-		put(t, q, 1)
+		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: &scriptedSender{errors: repeat(1, retryAfterError(3*time.Second))}, Jitter: atOnce})
+		putMessages(t, q, 1)
 		synctest.Wait()
 		start := time.Now()
-		if err := stop(); err != nil || engine.count(watchword.DeliverySent) != 1 || time.Since(start) != 3*time.Second {
+		if err := stop(); err != nil || engine.countRecorded(watchword.DeliverySent) != 1 || time.Since(start) != 3*time.Second {
 			t.Errorf("%v after %s: %v", err, time.Since(start), engine.recorded)
 		}
 	})
 }
 
-func TestWorkerDrainEnds(t *testing.T) {
+func TestWorkerDrainEndsAfterItsTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, engine := delivery.NewQueue(100, nil), &fakeEngine{}
 		hanging := senderFunc(func(ctx context.Context, _ watchword.Message) (watchword.Sent, error) {
 			<-ctx.Done()
 			return watchword.Sent{}, ctx.Err()
 		})
-		stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: hanging, Concurrency: 3, Drain: 5 * time.Second})
-		put(t, q, 10)
+		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: hanging, Concurrency: 3, DrainTimeout: 5 * time.Second})
+		putMessages(t, q, 10)
 		start := time.Now()
 		if err := stop(); err == nil || time.Since(start) != 5*time.Second {
 			t.Errorf("%v after %s", err, time.Since(start))
 		}
-		if n := engine.count(watchword.DeliveryFailed); n != 10 {
+		if n := engine.countRecorded(watchword.DeliveryFailed); n != 10 {
 			t.Errorf("recorded %d of 10 as failed: %v", n, engine.recorded)
 		}
 	})
 }
 
-// durable is an outbox that outlives the process: it is not drained.
-type durable struct{ *delivery.Queue }
+// A durableOutbox is not lost with the process, so it has no Drain method of a drainer.
+type durableOutbox struct{ *delivery.Queue }
 
-func (durable) Drain() {}
+func (durableOutbox) Drain() {}
 
-func TestWorkerLeavesADurableOutboxAlone(t *testing.T) {
+func TestWorkerDoesNotDrainDurableOutbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q, engine := durable{delivery.NewQueue(100, nil)}, &fakeEngine{}
+		q, engine := durableOutbox{delivery.NewQueue(100, nil)}, &fakeEngine{}
 		slow := senderFunc(func(ctx context.Context, _ watchword.Message) (watchword.Sent, error) {
 			time.Sleep(time.Second)
 			return watchword.Sent{}, ctx.Err()
 		})
-		stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: claimEnds{q}, Sender: slow, Concurrency: 2})
-		put(t, q, 10)
+		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: claimsUntilDone{q}, Sender: slow, Concurrency: 2})
+		putMessages(t, q, 10)
 		synctest.Wait()
 		if err := stop(); err != nil {
 			t.Error(err)
 		}
-		if engine.count(watchword.DeliverySent) != 2 || len(engine.recorded) != 2 {
+		if engine.countRecorded(watchword.DeliverySent) != 2 || len(engine.recorded) != 2 {
 			t.Errorf("what was being sent is finished, and nothing else begun: %v", engine.recorded)
 		}
 	})
 }
 
-// claimEnds hands nothing out after the context has ended.
-type claimEnds struct{ durable }
+// claimsUntilDone is an outbox whose Claim fails after the context has ended.
+type claimsUntilDone struct{ durableOutbox }
 
-func (c claimEnds) Claim(ctx context.Context) (watchword.Outgoing, error) {
+func (c claimsUntilDone) Claim(ctx context.Context) (watchword.Outgoing, error) {
 	if ctx.Err() != nil {
 		return watchword.Outgoing{}, ctx.Err()
 	}
-	return c.durable.Claim(ctx)
+	return c.durableOutbox.Claim(ctx)
 }
 
-func TestWorkerOutlivesAnOutage(t *testing.T) {
+func TestWorkerContinuesAfterOutboxOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var claims atomic.Int32
-		q := outage{claimEnds{durable{delivery.NewQueue(10, nil)}}, &claims}
+		q := unavailableOutbox{claimsUntilDone{durableOutbox{delivery.NewQueue(10, nil)}}, &claims}
 		engine := &fakeEngine{}
-		sender, start := &script{}, time.Now()
-		stop := running(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender, Concurrency: 1})
-		put(t, q, 1)
+		sender, start := &scriptedSender{}, time.Now()
+		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender, Concurrency: 1})
+		putMessages(t, q, 1)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if engine.count(watchword.DeliverySent) != 1 || sender.at[0].Sub(start) != 5*time.Second {
-			t.Errorf("recorded %v after five claims in %s", engine.recorded, sender.at[0].Sub(start))
+		if engine.countRecorded(watchword.DeliverySent) != 1 || sender.times[0].Sub(start) != 5*time.Second {
+			t.Errorf("recorded %v after five claims in %s", engine.recorded, sender.times[0].Sub(start))
 		}
 		_ = stop()
 	})
 }
 
-// outage is an outbox that cannot be reached at first.
-type outage struct {
-	claimEnds
+// An unavailableOutbox fails the first five claims.
+type unavailableOutbox struct {
+	claimsUntilDone
 	claims *atomic.Int32
 }
 
-func (o outage) Claim(ctx context.Context) (watchword.Outgoing, error) {
+func (o unavailableOutbox) Claim(ctx context.Context) (watchword.Outgoing, error) {
 	if o.claims.Add(1) <= 5 {
 		return watchword.Outgoing{}, errors.New("connection refused")
 	}
-	return o.claimEnds.Claim(ctx)
+	return o.claimsUntilDone.Claim(ctx)
 }
 
-func TestWorkerNeedsItsParts(t *testing.T) {
+func TestNewWorkerRequiresEngineOutboxAndSender(t *testing.T) {
 	if _, err := delivery.NewWorker(delivery.WorkerConfig{}); err == nil {
 		t.Error("a worker without parts")
 	}
 }
 
-// BenchmarkQueue is the way of one message through the queue and a worker.
+// BenchmarkQueue measures one message through the queue and a worker.
 func BenchmarkQueue(b *testing.B) {
 	q := delivery.NewQueue(1<<16, nil)
 	done := make(chan struct{}, 1)
@@ -269,7 +269,7 @@ func BenchmarkQueue(b *testing.B) {
 		done <- struct{}{}
 		return watchword.Sent{}, nil
 	})
-	w, err := delivery.NewWorker(delivery.WorkerConfig{Engine: quietEngine{}, Outbox: q, Sender: sender})
+	w, err := delivery.NewWorker(delivery.WorkerConfig{Engine: noopEngine{}, Outbox: q, Sender: sender})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -283,11 +283,11 @@ func BenchmarkQueue(b *testing.B) {
 	}
 }
 
-type quietEngine struct{}
+type noopEngine struct{}
 
-func (quietEngine) ComposeMessage(context.Context, watchword.Outgoing) (watchword.Message, error) {
+func (noopEngine) ComposeMessage(context.Context, watchword.Outgoing) (watchword.Message, error) {
 	return watchword.Message{Channel: "sms"}, nil
 }
-func (quietEngine) RecordDelivery(context.Context, watchword.Outgoing, watchword.Delivery) error {
+func (noopEngine) RecordDelivery(context.Context, watchword.Outgoing, watchword.Delivery) error {
 	return nil
 }

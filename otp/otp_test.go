@@ -82,7 +82,7 @@ func (r *rig) check(id, to, purpose, answer string) (*watchword.Result, error) {
 func TestSentCodesAreAcceptedOnceInAnySpelling(t *testing.T) {
 	for _, cfg := range []otp.Config{{}, {Length: 8}, {Length: 10}, {Letters: true}, {Letters: true, Length: 8}} {
 		r := newRig(t, cfg)
-		for n := range typedtest.Spelled {
+		for n := range typedtest.SpellingCount {
 			id, code, err := r.send(t, "sms", "+14155550123", "sign_in")
 			if err != nil {
 				t.Fatal(err)

@@ -18,9 +18,9 @@ func BenchmarkTake(b *testing.B) {
 	})
 }
 
-// BenchmarkCheck counts in the three buckets of a check.
+// BenchmarkCheck measures Allow with the buckets and rules of a check.
 func BenchmarkCheck(b *testing.B) {
-	rules := ratelimit.CheckDefaults()
+	rules := ratelimit.DefaultCheckRules()
 	for i := range rules {
 		rules[i].Limit = ratelimit.MaxLimit
 	}
@@ -34,7 +34,7 @@ func BenchmarkCheck(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		if refused := throttle.Allow(byIP(ips[i%len(ips)]), inApp("bench")); refused != nil {
+		if refused := throttle.Allow(byIP(ips[i%len(ips)]), byApp("bench")); refused != nil {
 			b.Fatal(refused)
 		}
 	}

@@ -1,38 +1,37 @@
-// Package ratelimit limits how often something may be started or checked, by named rules: five sends in ten minutes to
-// one address, two hundred a day from one client, and so on.
+// Package ratelimit limits how often challenges may be started and checked. Limits are named rules, such as five starts in ten
+// minutes for one address, or two hundred a day from one client.
 //
 //	store := ratelimit.NewMemory(ratelimit.MemoryConfig{})
-//	limiter, err := ratelimit.New(store, ratelimit.Defaults(), "shop")
+//	limiter, err := ratelimit.New(store, ratelimit.DefaultRules(), "shop")
 //
-// A *Limiter is a watchword.Limiter. The engine names the buckets that a start is about (whose address, which subject,
-// which client ...) and Take finds every rule that counts by one of them. Each pair of a rule and a bucket is a window
-// of its own. One Take spends one token from all of these windows or, when one of them is full, from none, in a single
-// atomic step of the Store: what was refused does not count, and of any number of racing callers exactly as many pass
-// as the limit says.
+// A *Limiter implements watchword.Limiter. The engine passes the buckets of a start to Take: its address, subject, client and so
+// on. Take applies every rule that counts by one of them. Each pair of a rule and a bucket has its own window. Take spends one
+// token from each of these windows or, if one of them is full, from none, in one atomic step of the Store. Refused starts do
+// not count, and of any number of concurrent callers exactly Limit pass.
 //
 // # Sliding windows
 //
-// A window slides: in any stretch of time as long as the rule's Window at most Limit tokens are spent, wherever the
-// stretch begins. For limits up to ExactLimit the time of each event is remembered, and the wait that a refusal names is
-// exact: a moment earlier the same Take is refused, at that moment it passes, unless somebody else was faster. For
-// larger limits an event's time is rounded up to the next hundredth of the window, and events of one hundredth share an
-// entry. An event then counts up to a hundredth of the window longer than it must: the limit holds in every stretch as
-// before, the wait is never too short, and a window costs about a kilobyte, however large its limit.
+// In any period as long as the rule's Window at most Limit tokens are spent, wherever the period begins. For limits up to
+// ExactLimit the store keeps the time of each event, and RetryAfter of a refusal is exact: the same Take is refused before that
+// time and passes at that time, unless other events were counted in between. For larger limits the time of an event is rounded up to
+// a hundredth of the window, and events with the same rounded time share an entry. An event then counts up to a hundredth of the
+// window longer than necessary. The limit holds in every period, RetryAfter is never too short, and a window takes about a
+// kilobyte, however large its limit.
 //
 // # Stores
 //
-// NewMemory counts in the process; the package ratelimit/redis counts for many processes, in one script and one round
-// trip. Both implement Store and with it limiter.Store of github.com/ulule/limiter/v3, so that limiter.New, its Rate and
-// its middleware work on top of them. When a store cannot be reached, Take returns its plain error: nothing passes.
-// The suite that holds a store to these promises is in ratelimit/ratelimittest.
+// NewMemory returns a store for a single process. Package ratelimit/redis has a store for several processes; a Take is one script
+// and one round trip. Both implement Store and with it limiter.Store of github.com/ulule/limiter/v3, so that limiter.New, its
+// Rate and its middleware work with them. If a store is unavailable, Take returns its error and no start passes. Package
+// ratelimit/ratelimittest is the conformance suite of stores.
 //
-// Limits on starts are shared, so they belong into Redis when there are several processes. A Store never forgets what counts:
-// where it has no place left it refuses, and in memory each app has a place of its own.
+// With several processes, limits on starts need the store on Redis, because they must be shared. A Store never drops events that
+// still count. If it is full it refuses; in memory each app has its own capacity.
 //
 // # Throttles
 //
-// Limits on checks are there to keep noise away; what protects codes are the guess budgets in watchword.Store. So each process
-// counts its own, for each app apart, in a Throttle: without a round trip, in bounded memory, and without ever refusing
-// somebody for want of space, since it forgets what was not used for longest. A Throttle is no watchword.Limiter, and a Limiter no
-// watchword.Throttle: what may forget cannot take the place of what must not. See CheckDefaults.
+// A Throttle limits checks. It only reduces load: codes are protected by the failed-attempt limits of watchword.Store. Each
+// process has a Throttle for each app, which needs no round trip and bounded memory. When it is full it drops the least recently
+// used buckets, so it never refuses anybody for lack of space. A Throttle does not implement watchword.Limiter, nor a Limiter
+// watchword.Throttle, because a limiter that may forget must not replace one that must not. See DefaultCheckRules.
 package ratelimit

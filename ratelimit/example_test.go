@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// Two messages a minute may go to one address, and ten to all addresses together.
+// Two messages a minute may be sent to one address, and ten to all addresses together.
 func Example() {
 	clock := newFakeClock()
 	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now}), []ratelimit.Rule{
@@ -44,8 +44,8 @@ func Example() {
 	// refused by address_minute for 40s
 }
 
-// The middleware of ulule/limiter works on top of a store. Give it a key and an error handler of your own: its own key
-// believes headers, and its own handler panics.
+// The middleware of ulule/limiter works with a Store. Set a key getter and an error handler: the default key getter trusts
+// forwarding headers, and the default error handler panics.
 func ExampleStore_middleware() {
 	rate := limiter.Rate{Limit: 1, Period: time.Minute}
 	middleware := stdlib.NewMiddleware(limiter.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), rate),
@@ -66,7 +66,7 @@ func ExampleStore_middleware() {
 	// 429 0
 }
 
-// What rules leave open is said in sentences for the log or for a configuration check.
+// Warnings are sentences for the log or for a configuration check.
 func ExampleWarnings() {
 	rules := []ratelimit.Rule{
 		{Name: "address_10m", Limit: 5, Window: 10 * time.Minute, By: ratelimit.ByAddress},
@@ -77,6 +77,6 @@ func ExampleWarnings() {
 		fmt.Println(w)
 	}
 	// Output:
-	// the limits by address for email (address_10m) allow 720 starts a day: with six digits one of the guesses at an address is right with a chance of up to 1 in 1333 a day
-	// no limit by ip for everything that is started: one client may start challenges for any number of addresses
+	// the limits by address for email (address_10m) allow 720 starts a day: with six digits the chance that one guess at an address is correct is up to 1 in 1333 a day
+	// no limit by ip for all starts: one client may start challenges for any number of addresses
 }

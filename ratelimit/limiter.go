@@ -16,19 +16,19 @@ import (
 	"github.com/watchword-auth/watchword/internal/probe"
 )
 
-// A Limiter applies rules to the buckets of one app. It is a watchword.Limiter and a watchword.Pinger, safe for
+// A Limiter applies rules to the buckets of one app. It implements watchword.Refunder and watchword.Pinger. It is safe for
 // concurrent use.
 type Limiter struct {
-	store Store
-	app   string
-	group string
-	gate  probe.Gate
-	by    map[string][]counted
-	pool  sync.Pool // of *[]Charge
+	store   Store
+	app     string
+	group   string
+	gate    probe.Gate
+	rulesBy map[string][]compiledRule
+	pool    sync.Pool // of *[]Charge
 }
 
-// counted is a rule and what its charges have in common.
-type counted struct {
+// A compiledRule is a rule with the parts that its charges have in common.
+type compiledRule struct {
 	Rule
 	space string
 	rate  limiter.Rate
@@ -39,24 +39,24 @@ var (
 	_ watchword.Pinger   = (*Limiter)(nil)
 )
 
-// New makes the limiter of an app over a store that others may use too: apps share nothing but what rules by ByAll
-// count. The error says everything that is wrong with the rules and the app's id.
+// New returns the limiter of an app. Several limiters may use the same store: apps share only the windows of rules by ByAll. The
+// error lists every problem of the rules and the app's id.
 //
-// Take is atomic over all its windows, so they form one group of the store, which on a Redis Cluster is one hash slot:
-// the app's own, or, when one of the rules counts by ByAll, the one slot of all apps that have such a rule. Give a
-// Cluster with many busy apps no rule by ByAll.
+// Take is atomic over all its windows, so they belong to one group of the store, which is one hash slot of a Redis Cluster. The
+// slot is the app's own unless one of the rules counts by ByAll; all apps with such a rule share one slot. Do not use ByAll on
+// a Cluster with many busy apps.
 func New(store Store, rules []Rule, app string) (*Limiter, error) {
-	if err := errors.Join(validApp(app), Validate(rules)); err != nil {
+	if err := errors.Join(checkAppID(app), Validate(rules)); err != nil {
 		return nil, fmt.Errorf("ratelimit: %w", err)
 	}
-	l := &Limiter{store: store, app: app, group: app, by: make(map[string][]counted, len(bys))}
+	l := &Limiter{store: store, app: app, group: app, rulesBy: make(map[string][]compiledRule, len(byValues))}
 	for _, r := range rules {
 		owner := app
 		if r.By == ByAll {
-			owner, l.group = "", "" // no app is called that
+			owner, l.group = "", "" // no app has an empty id
 		}
 		r.Channels = slices.Clone(r.Channels)
-		l.by[r.By] = append(l.by[r.By], counted{
+		l.rulesBy[r.By] = append(l.rulesBy[r.By], compiledRule{
 			Rule:  r,
 			space: owner + ":" + r.Name,
 			rate:  limiter.Rate{Period: r.Window, Limit: int64(r.Limit)},
@@ -66,24 +66,24 @@ func New(store Store, rules []Rule, app string) (*Limiter, error) {
 	return l, nil
 }
 
-// validApp refuses ids that could be mistaken for another part of a key, or move a key to another slot of a Cluster.
-func validApp(app string) error {
+// checkAppID rejects ids that would make keys ambiguous or move them to another slot of a Cluster.
+func checkAppID(app string) error {
 	if app == "" || len(app) > 100 || strings.ContainsAny(app, ":{}") {
 		return errors.New("the app's id must be 1 to 100 octets without colons and braces")
 	}
 	return nil
 }
 
-// Take spends one token from every window that a rule keeps for one of the buckets, or none from any: then the error is
-// a *watchword.LimitError with the rule that makes one wait longest. A bucket that no rule counts costs nothing; a window
-// that several of the buckets fall into pays for each of them. Any other error is the store's.
+// Take spends one token from the window of each bucket and each rule that counts by it, or none from any. If a window is full the
+// error is a *watchword.LimitError with the rule of the longest delay. A bucket that no rule counts by costs nothing. If several
+// buckets have the same window, each costs a token. Other errors are those of the store.
 func (l *Limiter) Take(ctx context.Context, buckets ...watchword.Bucket) error {
 	return l.TakeNamed(ctx, "", buckets...)
 }
 
-// TakeNamed implements watchword.Refunder.
+// TakeNamed is Take with a name for Refund. It implements watchword.Refunder.
 func (l *Limiter) TakeNamed(ctx context.Context, name string, buckets ...watchword.Bucket) error {
-	buffer, charges := l.charges(buckets)
+	buffer, charges := l.chargesFor(buckets)
 	defer l.release(buffer)
 	if len(charges) == 0 {
 		return nil
@@ -92,36 +92,36 @@ func (l *Limiter) TakeNamed(ctx context.Context, name string, buckets ...watchwo
 	if err != nil || refusal == nil {
 		return err
 	}
-	return &watchword.LimitError{Rule: l.ruleOf(charges[refusal.Charge].Space), RetryAfter: refusal.RetryAfter}
+	return &watchword.LimitError{Rule: l.ruleName(charges[refusal.Charge].Space), RetryAfter: refusal.RetryAfter}
 }
 
-// Refund implements watchword.Refunder.
+// Refund returns the tokens that TakeNamed spent under a name. It implements watchword.Refunder.
 func (l *Limiter) Refund(ctx context.Context, name string, buckets ...watchword.Bucket) error {
-	buffer, charges := l.charges(buckets)
+	buffer, charges := l.chargesFor(buckets)
 	defer l.release(buffer)
 	if name == "" || len(charges) == 0 {
 		return nil
 	}
-	return l.store.GiveBack(ctx, l.group, name, charges)
+	return l.store.Refund(ctx, l.group, name, charges)
 }
 
-// charges is what buckets cost, in a buffer that must be released.
-func (l *Limiter) charges(buckets []watchword.Bucket) (buffer *[]Charge, charges []Charge) {
+// chargesFor returns the charges of the buckets, in a buffer that the caller must release.
+func (l *Limiter) chargesFor(buckets []watchword.Bucket) (buffer *[]Charge, charges []Charge) {
 	buffer = l.pool.Get().(*[]Charge)
 	charges = (*buffer)[:0]
 	for i := range buckets {
-		charges = l.charge(charges, &buckets[i])
+		charges = l.appendCharges(charges, &buckets[i])
 	}
 	*buffer = charges
 	return buffer, charges
 }
 
-// charge adds what one bucket costs.
-func (l *Limiter) charge(charges []Charge, b *watchword.Bucket) []Charge {
-	rules := l.by[b.By]
+// appendCharges appends the charges of one bucket.
+func (l *Limiter) appendCharges(charges []Charge, b *watchword.Bucket) []Charge {
+	rules := l.rulesBy[b.By]
 	key := b.Key
 	if b.By == ByAll {
-		key = "" // apps have keys of their own for it, but it is one bucket
+		key = "" // the bucket's key differs between apps, but all apps share the window
 		if b.Known {
 			key = "known"
 		}
@@ -149,27 +149,27 @@ func indexOf(charges []Charge, space, key string) int {
 	return -1
 }
 
-// ruleOf is the name in a space.
-func (l *Limiter) ruleOf(space string) string {
+// ruleName returns the name of a space's rule.
+func (l *Limiter) ruleName(space string) string {
 	_, name, _ := strings.Cut(space, ":")
 	return name
 }
 
-// release returns a buffer without the keys it held.
+// release clears a buffer and returns it to the pool.
 func (l *Limiter) release(buffer *[]Charge) {
 	clear(*buffer)
 	l.pool.Put(buffer)
 }
 
-// Ping takes and gives back a token of a window of its own in the place where the app's windows are, as starts do, at most
-// once a second; in between the last result holds.
-func (l *Limiter) Ping(ctx context.Context) error { return l.gate.Run(ctx, l.try) }
+// Ping tests the store: it spends and refunds a token of a special window in the app's group. It does so at most once a second;
+// other calls return the last result.
+func (l *Limiter) Ping(ctx context.Context) error { return l.gate.Run(ctx, l.ping) }
 
-func (l *Limiter) try(ctx context.Context) error {
+func (l *Limiter) ping(ctx context.Context) error {
 	name := "readiness " + rand.Text()
 	charges := []Charge{{Space: l.app + ":=readiness", Rate: limiter.Rate{Period: time.Second, Limit: MaxLimit}, Cost: 1}} // no rule's name has an =
 	if _, err := l.store.TakeAll(ctx, l.group, name, charges); err != nil {
 		return err
 	}
-	return l.store.GiveBack(ctx, l.group, name, charges)
+	return l.store.Refund(ctx, l.group, name, charges)
 }

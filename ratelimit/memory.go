@@ -9,44 +9,42 @@ import (
 	"time"
 )
 
-// DefaultMaxWindows is how many windows a Memory keeps for an app unless it is told otherwise. A window takes about 300
-// bytes, and 16 more for each further event that counts in it.
+// DefaultMaxWindows is the default of MemoryConfig.MaxWindows. A window takes about 300 bytes, and 16 more for each further event.
 const DefaultMaxWindows = 1_000_000
 
-// ErrFull is returned by a Memory that would have to forget what still counts: it keeps as many windows for the app as it
-// may, and takes no new ones for it until some have ended. Other apps are not concerned.
+// ErrFull is returned by a Memory if an app has MaxWindows windows and needs a new one. It is returned until some windows of the
+// app have ended. Other apps are not affected.
 var ErrFull = errors.New("ratelimit: the store in memory is full")
 
-// A MemoryConfig says how a Memory works. The zero value is fine.
+// A MemoryConfig configures a Memory. The zero value of each field selects its default.
 type MemoryConfig struct {
-	Now        func() time.Time // the clock; nil: time.Now
-	MaxWindows int              // how many windows are kept for each app at most; 0: DefaultMaxWindows
+	Now        func() time.Time // nil: time.Now
+	MaxWindows int              // most windows of each app; zero: DefaultMaxWindows
 }
 
-// A Memory is a Store in the process's memory. It is bounded for each app (each owner of windows, see Charge.Space), and
-// windows leave when they have ended: each new one takes two of those with it. One lock is enough: a step takes less than a
-// microsecond.
+// A Memory is a Store in the memory of one process. Its size is bounded for each owner of windows (see Charge.Space), which is an
+// app. Adding a window removes up to two that have ended. One lock suffices, because a step takes less than a microsecond.
 type Memory struct {
-	now   func() time.Time
-	start time.Time // times are counted from here, so that the clock's monotonic reading is used where it has one
-	max   int
+	now        func() time.Time
+	start      time.Time // times are relative to it, so that they use the clock's monotonic reading if there is one
+	maxWindows int
 
-	mu      sync.Mutex
-	windows map[windowKey]*window
-	lanes   map[time.Duration]*list.List // windows of one length, by their end
-	found   []*window                    // scratch of TakeAll
-	shares  map[string]*share            // by owner
+	mu          sync.Mutex
+	windows     map[windowKey]*window
+	expiryLists map[time.Duration]*list.List // the windows of each length, ordered by their end
+	found       []*window                    // reused by TakeAll
+	owners      map[string]*ownerState
 }
 
-// A share is what one owner of windows has of a Memory.
-type share struct {
+// An ownerState is the part of a Memory that belongs to one owner.
+type ownerState struct {
 	windows int
-	names   names
+	takes   recentTakes
 }
 
 var _ Store = (*Memory)(nil)
 
-// NewMemory makes an empty store.
+// NewMemory returns an empty store.
 func NewMemory(c MemoryConfig) *Memory {
 	if c.Now == nil {
 		c.Now = time.Now
@@ -55,24 +53,24 @@ func NewMemory(c MemoryConfig) *Memory {
 		c.MaxWindows = DefaultMaxWindows
 	}
 	return &Memory{
-		now:     c.Now,
-		start:   c.Now(),
-		max:     c.MaxWindows,
-		windows: make(map[windowKey]*window),
-		lanes:   make(map[time.Duration]*list.List),
-		shares:  make(map[string]*share),
+		now:         c.Now,
+		start:       c.Now(),
+		maxWindows:  c.MaxWindows,
+		windows:     make(map[windowKey]*window),
+		expiryLists: make(map[time.Duration]*list.List),
+		owners:      make(map[string]*ownerState),
 	}
 }
 
-// TakeAll implements Store. The error is ErrFull, if any.
+// TakeAll implements Store. Its only error is ErrFull.
 func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*Refusal, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, names := m.elapsed(), &m.share(&charges[0]).names
-	if names.has(now, name) {
+	now, takes := m.elapsed(), &m.ownerOf(&charges[0]).takes
+	if takes.has(now, name) {
 		return nil, nil
 	}
-	if r := m.look(now, charges); r != nil {
+	if r := m.findWindows(now, charges); r != nil {
 		return r, nil
 	}
 	if !m.reserve(now, charges) {
@@ -81,38 +79,38 @@ func (m *Memory) TakeAll(_ context.Context, _, name string, charges []Charge) (*
 	for i, w := range m.found {
 		m.spend(now, &charges[i], w)
 	}
-	names.add(now, name)
+	takes.add(now, name)
 	return nil, nil
 }
 
-// GiveBack implements Store. It cannot fail.
-func (m *Memory) GiveBack(_ context.Context, _, name string, charges []Charge) error {
+// Refund implements Store. It never fails.
+func (m *Memory) Refund(_ context.Context, _, name string, charges []Charge) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	now, names := m.elapsed(), &m.share(&charges[0]).names
-	if !names.has(now, name) {
+	now, takes := m.elapsed(), &m.ownerOf(&charges[0]).takes
+	if !takes.has(now, name) {
 		return nil
 	}
-	names.remove(name)
+	takes.remove(name)
 	for i := range charges {
 		if w := m.find(now, &charges[i]); w != nil {
-			w.giveBack(charges[i].Cost)
+			w.refund(charges[i].Cost)
 		}
 	}
 	return nil
 }
 
-// look finds the window of each charge (nil: it has none that still counts) and the charge that waits longest, if any
-// has to wait.
-func (m *Memory) look(now int64, charges []Charge) *Refusal {
+// findWindows sets m.found to the window of each charge, nil if it has no events that count. It returns a Refusal if a charge does
+// not fit.
+func (m *Memory) findWindows(now int64, charges []Charge) *Refusal {
 	m.found = m.found[:0]
 	var longest int64
 	var refused int
 	for i := range charges {
 		w := m.find(now, &charges[i])
 		m.found = append(m.found, w)
-		if wait := waitFor(now, &charges[i], w); wait > longest {
-			longest, refused = wait, i
+		if delay := chargeDelay(now, &charges[i], w); delay > longest {
+			longest, refused = delay, i
 		}
 	}
 	if longest == 0 {
@@ -121,62 +119,64 @@ func (m *Memory) look(now int64, charges []Charge) *Refusal {
 	return &Refusal{Charge: refused, RetryAfter: time.Duration(longest)}
 }
 
-// find returns the window of a charge without what has ended in it; nil if nothing is left.
+// find removes ended events from the window of a charge and returns it, or nil if no event is left.
 func (m *Memory) find(now int64, c *Charge) *window {
 	w := m.windows[windowKey{c.Space, c.Key}]
 	if w == nil {
 		return nil
 	}
-	if w.until <= now {
+	if w.endsAt <= now {
 		m.remove(w)
 		return nil
 	}
-	w.drop(now, int64(c.Rate.Period))
+	w.dropExpired(now, int64(c.Rate.Period))
 	return w
 }
 
-// waitFor is how long a charge has to wait; 0: it fits.
-func waitFor(now int64, c *Charge, w *window) int64 {
+// chargeDelay returns the time until a charge fits; 0 if it fits now.
+func chargeDelay(now int64, c *Charge, w *window) int64 {
 	if w == nil {
 		w = &window{}
 	}
-	return w.wait(now, int64(c.Rate.Period), c.Rate.Limit, c.Cost)
+	return w.delay(now, int64(c.Rate.Period), c.Rate.Limit, c.Cost)
 }
 
-// share is that of the charge's owner.
-func (m *Memory) share(c *Charge) *share {
+// ownerOf returns the state of the charge's owner.
+func (m *Memory) ownerOf(c *Charge) *ownerState {
 	owner, _, _ := strings.Cut(c.Space, ":")
-	s := m.shares[owner]
+	s := m.owners[owner]
 	if s == nil {
-		s = &share{}
-		m.shares[owner] = s
+		s = &ownerState{}
+		m.owners[owner] = s
 	}
 	return s
 }
 
-// reserve counts the windows that look did not find for their owners, unless those would have too many.
+// reserve adds the windows that findWindows did not find to the counts of their owners. It reports false, and adds none, if an
+// owner would have too many.
 func (m *Memory) reserve(now int64, charges []Charge) bool {
-	if m.count(charges) {
+	if m.tryReserve(charges) {
 		return true
 	}
-	for _, lane := range m.lanes {
-		m.sweep(now, lane, lane.Len())
+	for _, expiring := range m.expiryLists {
+		m.sweep(now, expiring, expiring.Len())
 	}
-	return m.count(charges)
+	return m.tryReserve(charges)
 }
 
-func (m *Memory) count(charges []Charge) bool {
+// tryReserve is reserve without removing ended windows.
+func (m *Memory) tryReserve(charges []Charge) bool {
 	for i, w := range m.found {
 		if w != nil {
 			continue
 		}
-		if s := m.share(&charges[i]); s.windows < m.max {
+		if s := m.ownerOf(&charges[i]); s.windows < m.maxWindows {
 			s.windows++
 			continue
 		}
 		for n, w := range m.found[:i] {
 			if w == nil {
-				m.share(&charges[n]).windows--
+				m.ownerOf(&charges[n]).windows--
 			}
 		}
 		return false
@@ -184,36 +184,37 @@ func (m *Memory) count(charges []Charge) bool {
 	return true
 }
 
-// spend charges a window, which is made if there is none; reserve has counted it.
+// spend charges a window. It adds the window if w is nil; reserve has counted it.
 func (m *Memory) spend(now int64, c *Charge, w *window) {
 	if w == nil {
-		w = m.add(now, c)
+		w = m.addWindow(now, c)
 	}
-	unit := int64(grain(c.Rate))
+	unit := int64(timeResolution(c.Rate))
 	w.add((now+unit-1)/unit*unit, int64(c.Rate.Period), c.Cost)
-	w.lane.MoveToBack(w.place)
+	w.expiryList.MoveToBack(w.element)
 }
 
-// add makes the window of a charge and lets two go that have ended, so that the store shrinks faster than it grows.
-func (m *Memory) add(now int64, c *Charge) *window {
-	lane := m.lanes[c.Rate.Period]
-	if lane == nil {
-		lane = list.New()
-		m.lanes[c.Rate.Period] = lane
+// addWindow adds the window of a charge. It removes up to two windows that have ended, so that the store shrinks faster than it
+// grows.
+func (m *Memory) addWindow(now int64, c *Charge) *window {
+	expiring := m.expiryLists[c.Rate.Period]
+	if expiring == nil {
+		expiring = list.New()
+		m.expiryLists[c.Rate.Period] = expiring
 	}
-	m.sweep(now, lane, 2)
-	w := &window{key: windowKey{c.Space, c.Key}, lane: lane, share: m.share(c)}
+	m.sweep(now, expiring, 2)
+	w := &window{key: windowKey{c.Space, c.Key}, expiryList: expiring, owner: m.ownerOf(c)}
 	w.events = w.first[:0]
-	w.place = lane.PushBack(w)
+	w.element = expiring.PushBack(w)
 	m.windows[w.key] = w
 	return w
 }
 
-// sweep removes at most n windows of a lane that have ended.
-func (m *Memory) sweep(now int64, lane *list.List, n int) {
-	for ; n > 0 && lane.Len() > 0; n-- {
-		w := lane.Front().Value.(*window)
-		if w.until > now {
+// sweep removes up to n windows of a list that have ended.
+func (m *Memory) sweep(now int64, expiring *list.List, n int) {
+	for ; n > 0 && expiring.Len() > 0; n-- {
+		w := expiring.Front().Value.(*window)
+		if w.endsAt > now {
 			return
 		}
 		m.remove(w)
@@ -221,10 +222,10 @@ func (m *Memory) sweep(now int64, lane *list.List, n int) {
 }
 
 func (m *Memory) remove(w *window) {
-	w.lane.Remove(w.place)
+	w.expiryList.Remove(w.element)
 	delete(m.windows, w.key)
-	w.share.windows--
+	w.owner.windows--
 }
 
-// elapsed is the time in nanoseconds since the store began.
+// elapsed returns the nanoseconds since the store was created.
 func (m *Memory) elapsed() int64 { return int64(m.now().Sub(m.start)) }

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-func TestValidate(t *testing.T) {
+func TestValidateReportsInvalidRules(t *testing.T) {
 	good := ratelimit.Rule{Name: "address_10m", Limit: 5, Window: time.Minute, By: ratelimit.ByAddress}
 	for _, test := range []struct {
 		name   string
@@ -45,8 +45,8 @@ func TestValidate(t *testing.T) {
 	}
 }
 
-// TestValidateAll wants every problem of every rule in one error.
-func TestValidateAll(t *testing.T) {
+// One error lists every problem of every rule.
+func TestNewReportsEveryProblem(t *testing.T) {
 	_, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), []ratelimit.Rule{
 		{Name: "one", Limit: 0, Window: 0, By: "mood"},
 		{Name: "two", Limit: 1, Window: time.Hour, By: ratelimit.ByIP},
@@ -59,7 +59,7 @@ func TestValidateAll(t *testing.T) {
 	}
 }
 
-func TestAppIDs(t *testing.T) {
+func TestNewChecksAppIDs(t *testing.T) {
 	for app, ok := range map[string]bool{"shop": true, "shop.example-1": true, "": false, "a:b": false, "{a": false, "a}": false, strings.Repeat("a", 101): false} {
 		_, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), nil, app)
 		if ok != (err == nil) {
@@ -68,8 +68,8 @@ func TestAppIDs(t *testing.T) {
 	}
 }
 
-func TestDefaultsAreValid(t *testing.T) {
-	for name, rules := range map[string][]ratelimit.Rule{"Defaults": ratelimit.Defaults(), "CheckDefaults": ratelimit.CheckDefaults()} {
+func TestDefaultRulesAreValid(t *testing.T) {
+	for name, rules := range map[string][]ratelimit.Rule{"Defaults": ratelimit.DefaultRules(), "CheckDefaults": ratelimit.DefaultCheckRules()} {
 		if err := ratelimit.Validate(rules); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}

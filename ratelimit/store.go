@@ -7,54 +7,54 @@ import (
 	"github.com/ulule/limiter/v3"
 )
 
-// ExactLimit is the largest limit whose windows remember the time of every single event.
+// ExactLimit is the largest limit whose windows store the exact time of every event.
 const ExactLimit = 1000
 
-// grains is into how many parts a window is divided whose limit is larger than ExactLimit.
-const grains = 100
+// stepsPerWindow is the number of time steps of a window whose limit is larger than ExactLimit.
+const stepsPerWindow = 100
 
-// A Store counts events in sliding windows. Every method is one atomic step, also across processes; a window that
-// nothing was spent from for its whole length is forgotten. Any error means that the store could not be reached or
-// refused to count: then the caller must not go on.
+// A Store counts events in sliding windows. Every method is atomic, also across processes. A window without events for its whole
+// length is removed. After an error the caller must not proceed: the store was unavailable or could not count.
 //
-// As a limiter.Store it counts one window for each key and rate. Get and Increment spend nothing when they are refused
-// (Reached). Peek's Reached says that nothing is left. Reset in the limiter.Context is when the next token comes back, in
-// seconds since 1970, rounded up; it is now while nothing was spent.
+// As a limiter.Store it has one window for each key and rate. Get and Increment spend nothing if they are refused (Reached). Peek
+// sets Reached if no token is left. Reset in the limiter.Context is the time at which the next token becomes available, in seconds
+// since 1970, rounded up; it is the current time if no token is spent.
 type Store interface {
 	limiter.Store
-	// TakeAll spends every charge or none. The Refusal is of the charge that makes one wait longest, nil if all were
-	// spent. There is at least one charge; those of the same Space and Key must be one. Group says which windows are ever charged
-	// together: a store that is spread over machines keeps all windows of a group on one of them. A name, if there is one,
-	// is remembered for RefundTime: TakeAll under it again spends nothing more.
+	// TakeAll spends all charges or none. It returns nil if all were spent, and else the Refusal of the charge with the longest
+	// delay. There must be at least one charge, and only one for each pair of Space and Key. Windows that are charged together must
+	// have the same group; a distributed store keeps all windows of a group on one node. The name may be empty. Otherwise it is
+	// remembered for RefundPeriod, and TakeAll with the same name spends nothing and returns nil.
 	TakeAll(ctx context.Context, group, name string, charges []Charge) (*Refusal, error)
-	// GiveBack takes back what TakeAll spent under the name within RefundTime, once; nothing if it spent nothing.
-	GiveBack(ctx context.Context, group, name string, charges []Charge) error
+	// Refund returns the tokens that TakeAll spent with the name within RefundPeriod. It does so once, and does nothing if TakeAll
+	// spent nothing.
+	Refund(ctx context.Context, group, name string, charges []Charge) error
 }
 
-// RefundTime is for how long the name of a TakeAll is remembered.
-const RefundTime = 30 * time.Second
+// RefundPeriod is how long the name of a TakeAll is remembered.
+const RefundPeriod = 30 * time.Second
 
-// A Charge is what is spent from one window.
+// A Charge is a number of tokens to spend from one window.
 type Charge struct {
-	Space string // whose rule, OWNER:RULE: windows of different spaces have nothing in common
-	Key   string // which window of the space
+	Space string // OWNER:RULE; windows of different spaces are separate
+	Key   string // of the window in the space
 	Rate  limiter.Rate
-	Cost  int64 // 1 or more
+	Cost  int64 // at least 1
 }
 
-// Grain is the unit of time to whose next multiple the time of an event is rounded up: a nanosecond, which is none, up to
-// ExactLimit, and a hundredth of the window above it.
-func (c Charge) Grain() time.Duration { return grain(c.Rate) }
+// Resolution returns the unit to a multiple of which the time of an event is rounded up: a nanosecond for limits up to ExactLimit,
+// else a hundredth of the window.
+func (c Charge) Resolution() time.Duration { return timeResolution(c.Rate) }
 
-func grain(rate limiter.Rate) time.Duration {
+func timeResolution(rate limiter.Rate) time.Duration {
 	if rate.Limit <= ExactLimit {
 		return time.Nanosecond
 	}
-	return max(rate.Period/grains, time.Nanosecond)
+	return max(rate.Period/stepsPerWindow, time.Nanosecond)
 }
 
-// A Refusal says that nothing was spent, and why.
+// A Refusal means that nothing was spent because a charge did not fit into its window.
 type Refusal struct {
-	Charge     int           // the index of the charge that makes one wait longest
-	RetryAfter time.Duration // the same charges pass after this long, if nothing else is spent meanwhile
+	Charge     int           // index of the charge with the longest delay
+	RetryAfter time.Duration // after this time the same charges pass, if nothing else is spent in between
 }

@@ -11,42 +11,42 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// maxRecent is how many buckets a rule of a Throttle counts in each of two generations.
-const maxRecent = 1 << 15
+// maxBucketsPerGeneration is the largest number of buckets in each of the two generations of a rule.
+const maxBucketsPerGeneration = 1 << 15
 
-// A ThrottleConfig says how a Throttle works. The zero value is fine.
+// A ThrottleConfig configures a Throttle. The zero value of each field selects its default.
 type ThrottleConfig struct {
-	Now func() time.Time // the clock; nil: time.Now
+	Now func() time.Time // nil: time.Now
 }
 
-// A Throttle keeps noise away from what lies behind it: it counts in the process, cannot fail, and belongs to one app. It is
-// a watchword.Throttle and no watchword.Limiter, because it may forget: nothing that protects a guess or a send rests on it.
+// A Throttle limits the rate of events of one app, in the memory of the process. It cannot fail. It implements watchword.Throttle but
+// not watchword.Limiter, because it may drop what it has counted: use it to reduce load, not to limit guesses or sends.
 //
-// A bucket allows a rule's Limit events at once, and one more each time that Window / Limit has passed (the generic cell rate
-// algorithm, ITU-T I.371): in any stretch as long as Window fewer than twice Limit, and Limit on the average. A bucket is one
-// number, which is forgotten when it says nothing any more, after Window at the latest. Where a rule sees more buckets than
-// it may keep, those that were not used for longest are forgotten sooner: at most 65,536 of a rule are kept, at about 35 bytes
-// each, so a Throttle with CheckDefaults never takes more than 6 MB, and a million buckets of many apps take about 35 MB.
+// A bucket allows a burst of Limit events, and one more event in each interval of Window / Limit (the generic cell rate algorithm,
+// ITU-T I.371). So in any period as long as Window it allows fewer than twice Limit events, and Limit on average. A bucket is one
+// number. It is dropped when all its tokens are available again, after Window at the latest. A rule keeps at most 65,536 buckets, of
+// about 35 bytes each; when there are more, the least recently used ones are dropped. So a Throttle with DefaultCheckRules takes
+// at most 6 MB, and a million buckets of many apps take about 35 MB.
 //
-// It is safe for concurrent use.
+// A Throttle is safe for concurrent use.
 type Throttle struct {
 	now   func() time.Time
-	start time.Time // times are counted from here, so that the clock's monotonic reading is used where it has one
+	start time.Time // times are relative to it, so that they use the clock's monotonic reading if there is one
 	seed  maphash.Seed
 
-	mu    sync.Mutex
-	by    map[string][]*throttled
-	found []cell // scratch of Allow
+	mu      sync.Mutex
+	rulesBy map[string][]*throttledRule
+	found   []throttleEntry // reused by Allow
 }
 
 var _ watchword.Throttle = (*Throttle)(nil)
 
-// NewThrottle makes the throttle of one app. The error says everything that is wrong with the rules; none may count by
-// ByAll, since a Throttle knows one app only.
+// NewThrottle returns the throttle of one app. The error lists every problem of the rules. No rule may count by ByAll, because a
+// Throttle belongs to one app.
 func NewThrottle(rules []Rule, c ThrottleConfig) (*Throttle, error) {
 	errAll := error(nil)
 	if slices.ContainsFunc(rules, func(r Rule) bool { return r.By == ByAll }) {
-		errAll = fmt.Errorf("a throttle belongs to one app, so no rule of it counts by %q", ByAll)
+		errAll = fmt.Errorf("a throttle belongs to one app, so its rules must not count by %q", ByAll)
 	}
 	if err := errors.Join(Validate(rules), errAll); err != nil {
 		return nil, fmt.Errorf("ratelimit: %w", err)
@@ -54,10 +54,10 @@ func NewThrottle(rules []Rule, c ThrottleConfig) (*Throttle, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	t := &Throttle{now: c.Now, start: c.Now(), seed: maphash.MakeSeed(), by: map[string][]*throttled{}}
+	t := &Throttle{now: c.Now, start: c.Now(), seed: maphash.MakeSeed(), rulesBy: map[string][]*throttledRule{}}
 	for _, r := range rules {
 		r.Channels = slices.Clone(r.Channels)
-		t.by[r.By] = append(t.by[r.By], &throttled{Rule: r, young: map[uint64]int64{}})
+		t.rulesBy[r.By] = append(t.rulesBy[r.By], &throttledRule{Rule: r, current: map[uint64]int64{}})
 	}
 	return t, nil
 }
@@ -70,12 +70,12 @@ func (t *Throttle) Allow(buckets ...watchword.Bucket) *watchword.LimitError {
 	t.found = t.found[:0]
 	var refused *watchword.LimitError
 	for i := range buckets {
-		for _, rule := range t.by[buckets[i].By] {
+		for _, rule := range t.rulesBy[buckets[i].By] {
 			if !rule.matches(buckets[i].Channel) {
 				continue
 			}
-			c := rule.find(now, maphash.String(t.seed, buckets[i].Key))
-			if wait := time.Duration(c.full - now - rule.burst()); wait > 0 && (refused == nil || wait > refused.RetryAfter) {
+			c := rule.lookup(now, maphash.String(t.seed, buckets[i].Key))
+			if wait := time.Duration(c.fullAt - now - rule.burst()); wait > 0 && (refused == nil || wait > refused.RetryAfter) {
 				refused = &watchword.LimitError{Rule: rule.Name, RetryAfter: wait}
 			}
 			t.found = append(t.found, c)
@@ -83,46 +83,47 @@ func (t *Throttle) Allow(buckets ...watchword.Bucket) *watchword.LimitError {
 	}
 	if refused == nil {
 		for _, c := range t.found {
-			c.rule.keep(now, c)
+			c.rule.store(now, c)
 		}
 	}
 	return refused
 }
 
-// A throttled rule and what it counts: for the digest of each bucket when all of its tokens will be back, in nanoseconds. Of
-// two generations the older one is forgotten when the younger is full, or as old as a bucket can be.
-type throttled struct {
+// A throttledRule is a rule with its buckets, in two generations. When the current generation is full, or as old as burst, it
+// replaces the previous one.
+type throttledRule struct {
 	Rule
-	young, old map[uint64]int64
-	began      int64 // when the younger generation did
+	current, previous map[uint64]int64 // hash of the bucket's key to the time at which all its tokens are available, in nanoseconds
+	since             int64            // start of the current generation
 }
 
-// A cell is one bucket of a rule as it will be when the event is counted.
-type cell struct {
-	rule *throttled
-	key  uint64
-	full int64 // when all tokens will be back
+// A throttleEntry is a bucket of a rule after the event.
+type throttleEntry struct {
+	rule   *throttledRule
+	key    uint64
+	fullAt int64 // time at which all tokens are available again
 }
 
-// interval is how long it takes until one token comes back.
-func (r *throttled) interval() int64 { return max(int64(r.Window)/int64(r.Limit), 1) }
+// interval returns the nanoseconds until one token becomes available.
+func (r *throttledRule) interval() int64 { return max(int64(r.Window)/int64(r.Limit), 1) }
 
-// burst is how long it takes until all tokens come back.
-func (r *throttled) burst() int64 { return r.interval() * int64(r.Limit) }
+// burst returns the nanoseconds until all tokens of an empty bucket are available.
+func (r *throttledRule) burst() int64 { return r.interval() * int64(r.Limit) }
 
-func (r *throttled) find(now int64, key uint64) cell {
-	full, known := r.young[key]
+// lookup returns a bucket after another event, without storing it.
+func (r *throttledRule) lookup(now int64, key uint64) throttleEntry {
+	fullAt, known := r.current[key]
 	if !known {
-		full = r.old[key]
+		fullAt = r.previous[key]
 	}
-	return cell{r, key, max(full, now) + r.interval()}
+	return throttleEntry{r, key, max(fullAt, now) + r.interval()}
 }
 
-// keep counts the event. A generation that is as old as burst holds, once it is the older one for as long, nothing that counts.
-func (r *throttled) keep(now int64, c cell) {
-	_, recent := r.young[c.key]
-	if !recent && len(r.young) >= maxRecent || now-r.began >= r.burst() {
-		r.old, r.young, r.began = r.young, map[uint64]int64{}, now
+// store stores a bucket. The previous generation can be dropped after burst, because all its buckets are full again.
+func (r *throttledRule) store(now int64, c throttleEntry) {
+	_, known := r.current[c.key]
+	if !known && len(r.current) >= maxBucketsPerGeneration || now-r.since >= r.burst() {
+		r.previous, r.current, r.since = r.current, map[uint64]int64{}, now
 	}
-	r.young[c.key] = c.full
+	r.current[c.key] = c.fullAt
 }

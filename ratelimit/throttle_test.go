@@ -19,9 +19,9 @@ func newThrottle(t testing.TB, clock *fakeClock, rules ...ratelimit.Rule) *ratel
 	return throttle
 }
 
-func inApp(key string) watchword.Bucket { return watchword.Bucket{By: ratelimit.ByApp, Key: key} }
+func byApp(key string) watchword.Bucket { return watchword.Bucket{By: ratelimit.ByApp, Key: key} }
 
-// TestThrottleAllowsLimitAtOnceThenOnePerInterval also shows that what was refused does not count.
+// The test also shows that refused events do not count.
 func TestThrottleAllowsLimitAtOnceThenOnePerInterval(t *testing.T) {
 	clock := newFakeClock()
 	throttle := newThrottle(t, clock, ratelimit.Rule{Name: "minute", Limit: 7, Window: time.Minute, By: ratelimit.ByIP})
@@ -52,34 +52,34 @@ func TestThrottleAllowsLimitAtOnceThenOnePerInterval(t *testing.T) {
 	}
 }
 
-func TestThrottleRefusedByOneRuleCountsInNone(t *testing.T) {
+func TestThrottleRefusedEventCountsInNoRule(t *testing.T) {
 	clock := newFakeClock()
 	throttle := newThrottle(t, clock, ratelimit.Rule{Name: "client", Limit: 5, Window: time.Minute, By: ratelimit.ByIP},
 		ratelimit.Rule{Name: "app", Limit: 1, Window: time.Second, By: ratelimit.ByApp})
 	for i := range 5 {
-		if refused := throttle.Allow(byIP("a"), inApp("shop")); refused != nil {
+		if refused := throttle.Allow(byIP("a"), byApp("shop")); refused != nil {
 			t.Fatalf("event %d: %v", i+1, refused)
 		}
 		for range 10 {
-			if refused := throttle.Allow(byIP("a"), inApp("shop")); refused == nil || refused.Rule != "app" && i < 4 {
+			if refused := throttle.Allow(byIP("a"), byApp("shop")); refused == nil || refused.Rule != "app" && i < 4 {
 				t.Fatalf("beyond the app's limit: %+v", refused)
 			}
 		}
 		clock.Advance(time.Second)
 	}
-	if refused := throttle.Allow(byIP("a"), inApp("shop")); refused == nil || refused.Rule != "client" {
+	if refused := throttle.Allow(byIP("a"), byApp("shop")); refused == nil || refused.Rule != "client" {
 		t.Errorf("beyond the client's limit: %+v", refused)
 	}
 }
 
-func TestThrottleRefusesRulesByAll(t *testing.T) {
+func TestNewThrottleRejectsRulesByAll(t *testing.T) {
 	if _, err := ratelimit.NewThrottle([]ratelimit.Rule{{Name: "all", Limit: 1, Window: time.Second, By: ratelimit.ByAll}}, ratelimit.ThrottleConfig{}); err == nil {
-		t.Error("a rule that counts by all apps is taken")
+		t.Error("a rule by ByAll is accepted")
 	}
 }
 
-// TestThrottleForgetsInTime: what says nothing any more is gone after two windows, however few events come.
-func TestThrottleForgetsInTime(t *testing.T) {
+// Buckets whose tokens are all available again are dropped after two windows at the latest, also with few events.
+func TestThrottleForgetsRestoredBuckets(t *testing.T) {
 	clock := newFakeClock()
 	throttle := newThrottle(t, clock, ratelimit.Rule{Name: "minute", Limit: 60, Window: time.Minute, By: ratelimit.ByIP})
 	for i := range 10_000 {
@@ -91,15 +91,15 @@ func TestThrottleForgetsInTime(t *testing.T) {
 	}
 }
 
-// A million distinct clients within an hour, and as many again: none is refused, and memory stays bounded. Whoever goes on
-// beyond the limit meanwhile stays refused.
-func TestThrottleWithAMillionClientsRefusesNoneAndStaysSmall(t *testing.T) {
+// Of a million distinct clients an hour, for two hours, none is refused, and memory stays bounded. A client that always exceeds its
+// limit stays refused.
+func TestThrottleStaysBoundedWithAMillionClients(t *testing.T) {
 	clock := newFakeClock()
-	throttle := newThrottle(t, clock, ratelimit.CheckDefaults()...)
+	throttle := newThrottle(t, clock, ratelimit.DefaultCheckRules()...)
 	before := heap()
 	const clients = 2_000_000
 	for i := range clients {
-		if refused := throttle.Allow(byIP(strconv.Itoa(i)), inApp("shop")); refused != nil {
+		if refused := throttle.Allow(byIP(strconv.Itoa(i)), byApp("shop")); refused != nil {
 			t.Fatalf("client %d is refused: %v", i, refused)
 		}
 		if i%100 == 99 {
@@ -119,7 +119,7 @@ func TestThrottleWithAMillionClientsRefusesNoneAndStaysSmall(t *testing.T) {
 	runtime.KeepAlive(throttle)
 }
 
-// heap is how many bytes are in use after a collection.
+// heap returns the bytes in use after a garbage collection.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()

@@ -7,48 +7,48 @@ import (
 	"strings"
 )
 
-// The arithmetic of a guess. A wrong answer costs the address's guess budget, 30 a day, and the first try of each
-// challenge is judged even when that is spent; so with codes of six digits the chance that one of a day's guesses at an
-// address is right is at most (dailyGuesses + starts) / codeSpace.
+// An address may see 30 wrong answers a day (the failed-attempt limit), and the first try of each challenge is evaluated even if
+// that limit is exhausted. So with codes of six digits the chance that one of a day's guesses is correct is at most
+// (dailyGuesses + starts) / codeSpace.
 const (
 	dailyGuesses = 30
 	codeSpace    = 1_000_000
 )
 
-// safeStarts is how many starts a day for one address are accepted without a word.
-const safeStarts = 100
+// maxUnwarnedStarts is the largest number of starts a day for one address that causes no warning.
+const maxUnwarnedStarts = 100
 
-// Warnings spells out what rules for starts leave open, one sentence each, for an app that sends by the channels. They
-// are no errors: an app may have its reasons. Defaults has none.
+// Warnings returns a sentence for each risk that the rules for starts leave, for an app that sends by the given channels. They are
+// not errors, because an app may accept a risk. There are none for DefaultRules.
 func Warnings(rules []Rule, channels []string) []string {
 	var found []string
 	for _, c := range channels {
-		found = append(found, warnAddress(rules, c)...)
+		found = append(found, addressWarnings(rules, c)...)
 	}
-	for _, by := range []struct{ by, danger string }{
-		{BySubject, "one subject may be asked at any number of addresses"},
+	for _, r := range []struct{ by, risk string }{
+		{BySubject, "challenges for one subject may be sent to any number of addresses"},
 		{ByIP, "one client may start challenges for any number of addresses"},
-		{ByApp, "a loop in the app or its stolen key may send until the provider stops it"},
+		{ByApp, "a loop in the app, or an attacker with its API key, may send until the provider stops it"},
 	} {
-		if !has(rules, by.by, "") {
-			found = append(found, fmt.Sprintf("no limit by %s for everything that is started: %s", by.by, by.danger))
+		if !hasRule(rules, r.by, "") {
+			found = append(found, fmt.Sprintf("no limit by %s for all starts: %s", r.by, r.risk))
 		}
 	}
 	for _, c := range channels {
-		if slices.Contains(phone(), c) && !has(rules, ByPrefix, c) && !has(rules, ByCountry, c) {
-			found = append(found, fmt.Sprintf("no limit by prefix or country for %s: whoever earns by messages to a block of numbers may have any number sent there", c))
+		if slices.Contains(phoneChannels(), c) && !hasRule(rules, ByPrefix, c) && !hasRule(rules, ByCountry, c) {
+			found = append(found, fmt.Sprintf("no limit by prefix or country for %s: the owner of a block of numbers who earns by incoming messages may cause any number of them", c))
 		}
 	}
 	return found
 }
 
-// warnAddress says how often one address can be written to, and what that means for guessing, where it is too often.
-func warnAddress(rules []Rule, channel string) []string {
-	starts := startsADay(rules, channel)
+// addressWarnings returns a warning if a channel allows too many starts a day for one address.
+func addressWarnings(rules []Rule, channel string) []string {
+	starts := startsPerDay(rules, channel)
 	if math.IsInf(starts, 1) {
-		return []string{fmt.Sprintf("no limit by address for %s: anybody may have any number of messages sent to one address, and each allows another guess at its code", channel)}
+		return []string{fmt.Sprintf("no limit by address for %s: anybody may cause any number of messages to one address, and each allows another guess at its code", channel)}
 	}
-	if starts <= safeStarts {
+	if starts <= maxUnwarnedStarts {
 		return nil
 	}
 	var names []string
@@ -58,12 +58,12 @@ func warnAddress(rules []Rule, channel string) []string {
 		}
 	}
 	chance := (dailyGuesses + starts) / codeSpace
-	return []string{fmt.Sprintf("the limits by address for %s (%s) allow %.0f starts a day: with six digits one of the guesses at an address is right with a chance of up to 1 in %.0f a day",
+	return []string{fmt.Sprintf("the limits by address for %s (%s) allow %.0f starts a day: with six digits the chance that one guess at an address is correct is up to 1 in %.0f a day",
 		channel, strings.Join(names, ", "), starts, max(1, 1/chance))}
 }
 
-// startsADay is how many starts by a channel the rules allow for one address in any 24 hours; infinite without a rule.
-func startsADay(rules []Rule, channel string) float64 {
+// startsPerDay returns how many starts by a channel the rules allow for one address in any 24 hours; infinity without a rule.
+func startsPerDay(rules []Rule, channel string) float64 {
 	starts := math.Inf(1)
 	for _, r := range rules {
 		if r.By == ByAddress && r.matches(channel) {
@@ -73,7 +73,7 @@ func startsADay(rules []Rule, channel string) float64 {
 	return starts
 }
 
-// has reports whether a rule counts by something on the channel; for the empty channel, on all of them.
-func has(rules []Rule, by, channel string) bool {
+// hasRule reports whether a rule with the given By counts events of the channel, or of all channels if the channel is empty.
+func hasRule(rules []Rule, by, channel string) bool {
 	return slices.ContainsFunc(rules, func(r Rule) bool { return r.By == by && r.matches(channel) })
 }

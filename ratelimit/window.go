@@ -2,36 +2,36 @@ package ratelimit
 
 import "container/list"
 
-// A window is the log of what was spent and still counts. Times are nanoseconds since its store began.
+// A window is the log of the events that still count. Times are nanoseconds since the store was created.
 type window struct {
-	key    windowKey
-	events []event  // oldest first; those before head do not count any more
-	first  [1]event // where events begins: most windows never see a second one
-	head   int
-	total  int64  // the counts of the events from head on
-	until  int64  // when nothing counts any more
-	share  *share // its owner's
-	lane   *list.List
-	place  *list.Element // in its lane
+	key        windowKey
+	events     []event  // oldest first; those before head do not count any more
+	first      [1]event // initial storage of events, since most windows have only one
+	head       int
+	total      int64 // sum of the counts from head on
+	endsAt     int64 // time after which no event counts
+	owner      *ownerState
+	expiryList *list.List
+	element    *list.Element // of expiryList
 }
 
-// A windowKey names a window.
+// A windowKey identifies a window.
 type windowKey struct{ space, key string }
 
-// An event is some tokens that were spent at one time.
+// An event is a number of tokens spent at one time.
 type event struct{ at, count int64 }
 
-// drop forgets the events that are as old as the window is long.
-func (w *window) drop(now, length int64) {
+// dropExpired drops the events that are at least as old as the window is long.
+func (w *window) dropExpired(now, length int64) {
 	for w.head < len(w.events) && w.events[w.head].at+length <= now {
 		w.total -= w.events[w.head].count
 		w.head++
 	}
 }
 
-// wait is how long it takes until cost more tokens fit under the limit; 0 if they do now. What never fits waits for the
-// window's whole length.
-func (w *window) wait(now, length, limit, cost int64) int64 {
+// delay returns the time until cost more tokens fit under the limit; 0 if they fit now. If they never fit, it returns the window's
+// length.
+func (w *window) delay(now, length, limit, cost int64) int64 {
 	excess := w.total + cost - limit
 	if excess <= 0 {
 		return 0
@@ -44,36 +44,36 @@ func (w *window) wait(now, length, limit, cost int64) int64 {
 	return length
 }
 
-// next is how long it takes until one token comes back; 0 if none was spent.
-func (w *window) next(now, length int64) int64 {
+// nextDelay returns the time until a spent token becomes available; 0 if none is spent.
+func (w *window) nextDelay(now, length int64) int64 {
 	if w.head == len(w.events) {
 		return 0
 	}
 	return w.events[w.head].at + length - now
 }
 
-// add spends cost tokens at a time. A time that is not later than the last event's counts as that, so that the log stays
-// in order when a clock is set back.
+// add spends cost tokens at a time. If the time is not later than that of the last event, the tokens are added to that event, so
+// that the log stays in order when the clock is set back.
 func (w *window) add(at, length, cost int64) {
 	w.total += cost
 	if n := len(w.events); n > w.head && at <= w.events[n-1].at {
 		w.events[n-1].count += cost
 		return
 	}
-	if len(w.events) == cap(w.events) && w.head > 0 { // rather move than grow
+	if len(w.events) == cap(w.events) && w.head > 0 { // move the events rather than grow the slice
 		w.events = w.events[:copy(w.events, w.events[w.head:])]
 		w.head = 0
 	}
 	w.events = append(w.events, event{at, cost})
-	w.until = at + length
+	w.endsAt = at + length
 }
 
-// giveBack forgets the latest tokens that were spent, as many as that.
-func (w *window) giveBack(cost int64) {
+// refund removes the given number of tokens, the latest first.
+func (w *window) refund(cost int64) {
 	for n := len(w.events) - 1; n >= w.head && cost > 0; n-- {
-		back := min(cost, w.events[n].count)
-		w.events[n].count -= back
-		w.total -= back
-		cost -= back
+		removed := min(cost, w.events[n].count)
+		w.events[n].count -= removed
+		w.total -= removed
+		cost -= removed
 	}
 }

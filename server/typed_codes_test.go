@@ -144,7 +144,7 @@ func TestCheckAcceptsEverySpellingOfCodeOnce(t *testing.T) {
 			t.Run(kind.name+" by "+name, func(t *testing.T) {
 				t.Parallel()
 				s := newCodeSite(t, kind)
-				for n := range typedtest.Spelled {
+				for n := range typedtest.SpellingCount {
 					c, code := kind.startWithCode(s, "user_"+strconv.Itoa(n))
 					spelled := typedtest.Spellings(code)
 					if got := answer(s, c, spelled[n]); got.status != http.StatusOK {
@@ -210,7 +210,7 @@ func TestPageInputsAllowEverySpelling(t *testing.T) {
 // The test covers the pages with script and the form without.
 func TestLinkNumberIsAcceptedInEverySpelling(t *testing.T) {
 	s := newSite(t, siteOptions{pages: server.Pages{}})
-	for n := 0; n < typedtest.Spelled; n += 3 {
+	for n := 0; n < typedtest.SpellingCount; n += 3 {
 		c := s.startLink()
 		number := typedtest.Spellings(c.number)[n]
 		s.newPageClient().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": number}).want(t, http.StatusOK)

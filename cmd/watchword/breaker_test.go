@@ -73,7 +73,7 @@ func (s *breakerServers) wantCounts(app, block string, sent, verified int64) {
 	reads := 0
 	waitFor(s.t, fmt.Sprint(sent, " sent, ", verified, " verified"), func() string {
 		reads++
-		counts, err := counters.Add(s.t.Context(), app, delivery.Batch{Name: fmt.Sprint(block, reads), Counts: []delivery.Count{{Key: block}}})
+		counts, err := counters.Add(s.t.Context(), app, delivery.Batch{ID: fmt.Sprint(block, reads), Counts: []delivery.Count{{Key: block}}})
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -94,7 +94,7 @@ func (s *breakerServers) wantDecision(app string, shadow bool, block string, sen
 		right, all := 0, 0
 		for _, n := range s.nodes {
 			right += strings.Count(n.log.String(), decision)
-			all += strings.Count(n.log.String(), `number prefix is sent to, but hardly verified","app":"`+app+`"`)
+			all += strings.Count(n.log.String(), `number prefix has too few verifications","app":"`+app+`"`)
 		}
 		return fmt.Sprintf("%d with the right count, %d in all", right, all)
 	})

@@ -17,7 +17,7 @@ import (
 )
 
 // buildApp builds one app, or returns every problem of its settings.
-func (b *builder) buildApp(a appSettings, providers delivery.Providers) (server.App, error) {
+func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.App, error) {
 	p, err := b.buildAppComponents(a, providers)
 	env := b.senderEnvironment()
 	env.Logger = b.log.With("app", a.id)
@@ -67,7 +67,7 @@ type appComponents struct {
 }
 
 // buildAppComponents builds the components of an app. Its error joins the problems of all of them.
-func (b *builder) buildAppComponents(a appSettings, providers delivery.Providers) (p appComponents, err error) {
+func (b *builder) buildAppComponents(a appSettings, providers delivery.Openers) (p appComponents, err error) {
 	var errStrategies, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender error
 	p.strategies, errStrategies = newStrategies(a, b.service.storage.factors != nil, b.log)
 	if p.addresses, errAddresses = delivery.NewAddressPolicy(a.addresses); errAddresses == nil && b.settings.development {
@@ -77,12 +77,12 @@ func (b *builder) buildAppComponents(a appSettings, providers delivery.Providers
 	p.callbacks = newCallbacks(a)
 	p.router, errRouter = b.openSenders(a, providers, p.callbacks)
 	if p.router != nil {
-		p.providerName = p.router.First
+		p.providerName = p.router.PrimaryProvider
 	}
 	var templates *delivery.Templates
 	if templates, errTemplates = loadTemplates(a.templates); p.router != nil && templates != nil {
-		var render *delivery.Render
-		render, errRender = delivery.NewRender(delivery.RenderConfig{Next: p.router, Templates: templates,
+		var render *delivery.Renderer
+		render, errRender = delivery.NewRenderer(delivery.RendererConfig{Next: p.router, Templates: templates,
 			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
 		if errRender == nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
@@ -101,7 +101,7 @@ func (b *builder) buildLimiters(a appSettings) (starts *ratelimit.Limiter, check
 		return nil, nil, nil
 	}
 	starts, errStarts := ratelimit.New(b.service.storage.apps[a.id].limits, a.limits, a.id)
-	checks, errChecks := ratelimit.NewThrottle(ratelimit.CheckDefaults(), ratelimit.ThrottleConfig{})
+	checks, errChecks := ratelimit.NewThrottle(ratelimit.DefaultCheckRules(), ratelimit.ThrottleConfig{})
 	for _, danger := range ratelimit.Warnings(a.limits, channelNames(a)) {
 		b.log.Warn("unsafe limits", "app", a.id, "danger", danger)
 	}
@@ -110,7 +110,7 @@ func (b *builder) buildLimiters(a appSettings) (starts *ratelimit.Limiter, check
 
 // openSenders opens the senders of every channel. If some fail, it returns an error and a router of the others, so that the
 // rest of the app can be checked.
-func (b *builder) openSenders(a appSettings, providers delivery.Providers, callbacks *callbacks) (*delivery.Router, error) {
+func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbacks *callbacks) (*delivery.Router, error) {
 	routes := map[string][]delivery.Provider{}
 	var problems []error
 	for _, channel := range channelNames(a) {
@@ -169,8 +169,8 @@ func (b *builder) buildBreaker(a appSettings, p *appComponents) (err error) {
 	if err != nil {
 		return setting.Errorf("PrefixBreaker", "%w", err)
 	}
-	p.addresses = p.breaker.Policy(p.addresses)
-	reserved := []ratelimit.Rule{{Name: delivery.LimitPrefixBreaker, Limit: 1, Window: p.breaker.Reserved(), By: ratelimit.ByPrefix}}
+	p.addresses = p.breaker.WrapPolicy(p.addresses)
+	reserved := []ratelimit.Rule{{Name: delivery.LimitPrefixBreaker, Limit: 1, Window: p.breaker.ReservedInterval(), By: ratelimit.ByPrefix}}
 	p.reservedStarts, err = ratelimit.New(b.service.storage.apps[a.id].limits, reserved, a.id)
 	return err
 }
@@ -210,12 +210,12 @@ func (b *builder) eventHandler(breaker *delivery.PrefixBreaker, publisher *event
 			b.metrics.countEvent(e)
 		}
 		if breaker != nil {
-			breaker.Event(ctx, e)
+			breaker.HandleEvent(ctx, e)
 		}
 		if b.settings.development && e.Type == watchword.EventLimitReached {
 			b.log.Warn("limit reached; --dev-no-limits turns limits off", "limit", e.Limit)
 		}
-		publisher.Event(ctx, e)
+		publisher.HandleEvent(ctx, e)
 	}
 }
 

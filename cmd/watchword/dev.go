@@ -61,7 +61,7 @@ func (c *checker) devAppSettings(cfg fileConfig) appSettings {
 		paths:     fieldPaths{"Issuer": "public_url", "ReturnOrigins": "return_urls"},
 		addresses: delivery.Addresses{AllCountries: true},
 		send:      c.mergeSenders("", devSenders(), cfg.Send),
-		limits:    ratelimit.Defaults(), breaker: breakerConfig{Shadow: true},
+		limits:    ratelimit.DefaultRules(), breaker: breakerConfig{Shadow: true},
 	}
 	if a.returnURLs == nil {
 		a.returnURLs = devReturnURLs()

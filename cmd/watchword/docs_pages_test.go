@@ -148,7 +148,7 @@ func sources(t *testing.T, folder string) string {
 
 func TestDefaultLimitsAreDocumented(t *testing.T) {
 	doc := readDoc(t, "../../docs/configuration.md")
-	for _, r := range ratelimit.Defaults() {
+	for _, r := range ratelimit.DefaultRules() {
 		window := strings.NewReplacer("m0s", "m", "h0m0s", "h").Replace(r.Window.String())
 		row := strings.Join([]string{"| `" + r.Name + "`", strconv.Itoa(r.Limit), window, r.By, strings.Join(r.Channels, ", ")}, " | ")
 		if !strings.Contains(doc, strings.TrimRight(row, " ")+" |") {

@@ -123,7 +123,7 @@ func newHandlerOnRedis(t *testing.T, client goredis.UniversalClient, outbox watc
 	}
 	windows, err := redislimit.New(client, redislimit.Config{Prefix: "watchword"})
 	must(err)
-	limits, err := ratelimit.New(windows, ratelimit.Defaults(), "shop")
+	limits, err := ratelimit.New(windows, ratelimit.DefaultRules(), "shop")
 	must(err)
 	codes, err := otp.New(otp.Config{})
 	must(err)

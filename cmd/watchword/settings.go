@@ -101,7 +101,7 @@ func (c *checker) checkCommon(cfg fileConfig, s *settings) {
 	errListen, errMetrics := hosts.CheckListen(s.listen), error(nil)
 	if s.metricsListen != "" {
 		errMetrics = hosts.CheckListen(s.metricsListen)
-		c.addProblemIf(errListen == nil && errMetrics == nil && hosts.ListenTwice(s.listen, s.metricsListen), "metrics_listen: is the same address as listen")
+		c.addProblemIf(errListen == nil && errMetrics == nil && hosts.ListenConflict(s.listen, s.metricsListen), "metrics_listen: is the same address as listen")
 	}
 	c.addError("listen", errListen)
 	c.addError("metrics_listen", errMetrics)

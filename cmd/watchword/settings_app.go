@@ -167,7 +167,7 @@ func joinPath(where, path string) string { return strings.TrimPrefix(where+"."+p
 // limitRules returns the app's limits, or the defaults if it has none.
 func (c *checker) limitRules(where string, limits *[]limitConfig) []ratelimit.Rule {
 	if limits == nil {
-		return ratelimit.Defaults()
+		return ratelimit.DefaultRules()
 	}
 	rules := make([]ratelimit.Rule, len(*limits))
 	for i, l := range *limits {

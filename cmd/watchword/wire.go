@@ -81,8 +81,8 @@ func strategyRoutes(relatedOrigins map[string]http.Handler) map[string]http.Hand
 }
 
 // senderProviders are the providers by the scheme of a sender's URL. All senders with the scheme inbox share one inbox.
-func senderProviders(box *inbox) delivery.Providers {
-	return delivery.Providers{
+func senderProviders(box *inbox) delivery.Openers {
+	return delivery.Openers{
 		"inbox":         box.Open,
 		"smtp":          smtp.Open,
 		"smtps":         smtp.Open,
@@ -113,14 +113,14 @@ func confirmsByButton(confirm string) bool {
 func sqliteURL(path string) watchword.Code { return watchword.NewCode(sqliteScheme + path) }
 
 // An eventPublisher sends an app's events to its endpoints.
-type eventPublisher = webhook.Events
+type eventPublisher = webhook.Dispatcher
 
 func newEventPublisher(configured []eventsSettings, env delivery.Environment) (*eventPublisher, error) {
 	endpoints := make([]webhook.Endpoint, len(configured))
 	for i, s := range configured {
 		endpoints[i] = webhook.Endpoint{URL: s.url, Types: s.types}
 	}
-	return webhook.NewEvents(webhook.EventsConfig{Endpoints: endpoints, Environment: env})
+	return webhook.NewDispatcher(webhook.DispatcherConfig{Endpoints: endpoints, Environment: env})
 }
 
 // memoryURL keeps challenges and limits in this process, which must then be the only one.
@@ -212,7 +212,7 @@ func openAppStorage(s settings, damaged func(kind string)) (app appStorage, clos
 	if err != nil {
 		return app, nil, err
 	}
-	limits, err := redislimit.New(client, redislimit.Config{Prefix: "watchword", Damaged: func(windows int) {
+	limits, err := redislimit.New(client, redislimit.Config{Prefix: "watchword", OnDamaged: func(windows int) {
 		for range windows {
 			damaged("limit")
 		}

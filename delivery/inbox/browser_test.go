@@ -15,9 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/delivery/inbox"
 )
 
-// In a real browser a mail's script does not run, neither in its frame nor in a tab of its own, and the page shows a
-// message that has come in without being loaded again by hand.
-func TestInABrowser(t *testing.T) {
+// A mail's script does not run, neither in its frame nor in a tab of its own. The page shows a new message without a manual reload.
+func TestPageRunsNoScriptOfMailInBrowser(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
 		t.Skip("Chromium is not installed: apt-get install chromium")

@@ -24,27 +24,27 @@ var pageCSS string
 //go:embed page.js
 var pageJS string
 
-// mailPolicy is the Content-Security-Policy of a mail's HTML: it may look as it likes and do nothing. Its origin is
-// opaque even if it is opened in a tab of its own.
+// mailPolicy is the Content-Security-Policy of a mail's HTML. It allows styles but no script, form or request. The document's
+// origin is opaque, also when it is opened in a tab of its own.
 const mailPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; base-uri 'none'; " +
 	"frame-ancestors 'self'; sandbox allow-popups allow-popups-to-escape-sandbox"
 
-// mailHead makes the links of a mail leave the frame. What the mail's own HTML begins with is merged into it.
+// mailHead is written before a mail's HTML, so that its links open outside the frame. Browsers merge it with the mail's own head.
 const mailHead = `<!doctype html><base target="_blank">`
 
 type handler struct {
-	box    *Inbox
+	inbox  *Inbox
 	page   *template.Template
 	policy string
 }
 
-// Handler serves the inbox: GET /inbox is the page, GET /inbox/messages the same as JSON; both take ?to=. A message
-// cannot bring script into the page: all of it is escaped, a mail's HTML is a sandboxed document of its own, and the
-// page's policy runs nothing but the page's own script.
+// Handler returns the handler of the inbox. GET /inbox is a web page, GET /inbox/messages returns the messages as JSON; both
+// accept the parameter "to", an address. Messages cannot run script in the page: they are escaped, a mail's HTML is a separate,
+// sandboxed document, and the page's Content-Security-Policy allows only the page's own script.
 func (b *Inbox) Handler() http.Handler {
 	h := &handler{
-		box:  b,
-		page: template.Must(template.New("page").Parse(pageHTML)),
+		inbox: b,
+		page:  template.Must(template.New("page").Parse(pageHTML)),
 		policy: "default-src 'none'; style-src " + hashSource(pageCSS) + "; script-src " + hashSource(pageJS) +
 			"; connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 	}
@@ -55,13 +55,13 @@ func (b *Inbox) Handler() http.Handler {
 	return mux
 }
 
-// hashSource allows one inline element by its content (CSP Level 3 §2.3.1).
+// hashSource returns the source expression that allows one inline element by the hash of its content (CSP Level 3 §2.3.1).
 func hashSource(content string) string {
 	sum := sha256.Sum256([]byte(content))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// message is the JSON form of a message; it is also what the page shows.
+// message is the JSON form of a message. The page shows the same data.
 type message struct {
 	ID          string    `json:"id"`
 	ChallengeID string    `json:"challenge_id"`
@@ -75,7 +75,7 @@ type message struct {
 	At          time.Time `json:"at"`
 }
 
-func reveal(m watchword.Message, at time.Time) message {
+func newMessage(m watchword.Message, at time.Time) message {
 	return message{
 		ID: m.ID, ChallengeID: m.ChallengeID, Channel: m.Channel, To: m.To, Subject: m.Title, Text: m.Text, HTML: m.HTML,
 		Code: m.Code.Reveal(), Link: m.Link.Reveal(), At: at.UTC(),
@@ -83,12 +83,12 @@ func reveal(m watchword.Message, at time.Time) message {
 }
 
 func (h *handler) serveMessages(w http.ResponseWriter, r *http.Request) {
-	found, _ := h.box.newest(wanted(r))
+	found, _ := h.inbox.newest(recipientOf(r))
 	out := make([]message, len(found))
 	for i, m := range found {
-		out[i] = reveal(m.Message, m.At)
+		out[i] = newMessage(m.Message, m.At)
 	}
-	head(w, "application/json", "default-src 'none'; frame-ancestors 'none'")
+	setHeaders(w, "application/json", "default-src 'none'; frame-ancestors 'none'")
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(out)
@@ -99,8 +99,8 @@ type card struct {
 	message
 	Number int
 	App    string
-	Clock  string     // the time of day, here
-	Parts  []textPart // the text, with its link where a phone would make it one
+	Clock  string     // local time of day
+	Parts  []textPart // the text, with its link as parts of their own
 }
 
 type textPart struct {
@@ -109,14 +109,14 @@ type textPart struct {
 }
 
 func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
-	to := wanted(r)
-	found, count := h.box.newest(to)
+	to := recipientOf(r)
+	found, count := h.inbox.newest(to)
 	cards := make([]card, len(found))
 	for i, m := range found {
 		cards[i] = newCard(m)
 	}
-	head(w, "text/html; charset=utf-8", h.policy)
-	w.Header().Set("Inbox-Count", strconv.Itoa(count)) // what the page's script watches
+	setHeaders(w, "text/html; charset=utf-8", h.policy)
+	w.Header().Set("Inbox-Count", strconv.Itoa(count)) // the page's script polls it
 	var page bytes.Buffer
 	data := struct {
 		Style  template.CSS
@@ -125,16 +125,16 @@ func (h *handler) servePage(w http.ResponseWriter, r *http.Request) {
 		Keep   int
 		To     string
 		Cards  []card
-	}{template.CSS(pageCSS), template.JS(pageJS), count, keep, to, cards}
+	}{template.CSS(pageCSS), template.JS(pageJS), count, maxMessages, to, cards}
 	if err := h.page.Execute(&page, data); err != nil {
-		http.Error(w, "the page could not be written", http.StatusInternalServerError)
+		http.Error(w, "the page cannot be rendered", http.StatusInternalServerError)
 		return
 	}
 	_, _ = page.WriteTo(w)
 }
 
-func newCard(m stored) card {
-	out := card{message: reveal(m.Message, m.At), Number: m.Number, App: m.App, Clock: m.At.Local().Format("15:04:05")}
+func newCard(m storedMessage) card {
+	out := card{message: newMessage(m.Message, m.At), Number: m.Number, App: m.App, Clock: m.At.Local().Format("15:04:05")}
 	rest := m.Text
 	if out.Link != "" {
 		for {
@@ -152,21 +152,22 @@ func newCard(m stored) card {
 
 func (h *handler) serveMail(w http.ResponseWriter, r *http.Request) {
 	number, _ := strconv.Atoi(r.PathValue("number"))
-	m, ok := h.box.numbered(number)
+	m, ok := h.inbox.find(number)
 	if !ok || m.HTML == "" {
 		http.NotFound(w, r)
 		return
 	}
-	head(w, "text/html; charset=utf-8", mailPolicy)
+	setHeaders(w, "text/html; charset=utf-8", mailPolicy)
 	_, _ = w.Write([]byte(mailHead + m.HTML))
 }
 
-// wanted is the address in ?to=. In a query a + that nobody escaped has become a space; addresses have no spaces.
-func wanted(r *http.Request) string {
+// recipientOf returns the address in the parameter "to". An unescaped + of a query is decoded as a space; addresses contain no
+// spaces.
+func recipientOf(r *http.Request) string {
 	return strings.ReplaceAll(r.URL.Query().Get("to"), " ", "+")
 }
 
-func head(w http.ResponseWriter, contentType, policy string) {
+func setHeaders(w http.ResponseWriter, contentType, policy string) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Security-Policy", policy)
 	w.Header().Set("X-Content-Type-Options", "nosniff")

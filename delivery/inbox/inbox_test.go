@@ -23,7 +23,7 @@ var noon = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 func open(t *testing.T, box *inbox.Inbox) watchword.Sender {
 	t.Helper()
 	env := delivery.Environment{Development: true, Now: func() time.Time { return noon }}
-	sender, err := delivery.Providers{"inbox": box.Open}.Open(t.Context(), "inbox:", env)
+	sender, err := delivery.Openers{"inbox": box.Open}.Open(t.Context(), "inbox:", env)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func get(t *testing.T, box *inbox.Inbox, path string) *httptest.ResponseRecorder
 	return w
 }
 
-func list(t *testing.T, box *inbox.Inbox, path string) (out []map[string]string) {
+func listMessages(t *testing.T, box *inbox.Inbox, path string) (out []map[string]string) {
 	t.Helper()
 	w := get(t, box, path)
 	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "application/json" {
@@ -57,7 +57,7 @@ func list(t *testing.T, box *inbox.Inbox, path string) (out []map[string]string)
 	return out
 }
 
-func TestMessagesAsJSON(t *testing.T) {
+func TestHandlerListsMessagesAsJSON(t *testing.T) {
 	box := new(inbox.Inbox)
 	if got := get(t, box, "/inbox/messages").Body.String(); got != "[]\n" {
 		t.Errorf("empty: %q", got)
@@ -79,19 +79,19 @@ func TestMessagesAsJSON(t *testing.T) {
 		"/inbox/messages?to=nobody@example.com":      {},
 		"/inbox/messages?to=%2B14155550123&to=other": {first},
 	} {
-		if got := list(t, box, path); !reflect.DeepEqual(got, want) {
+		if got := listMessages(t, box, path); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s\n got %v\nwant %v", path, got, want)
 		}
 	}
 }
 
-func TestKeepsTheNewest(t *testing.T) {
+func TestInboxKeepsNewestMessages(t *testing.T) {
 	box := new(inbox.Inbox)
 	sender := open(t, box)
 	for i := range 250 {
 		send(t, sender, watchword.Message{ID: fmt.Sprint(i), HTML: "x"})
 	}
-	got := list(t, box, "/inbox/messages")
+	got := listMessages(t, box, "/inbox/messages")
 	if len(got) != 200 || got[0]["id"] != "249" || got[199]["id"] != "50" {
 		t.Errorf("%d messages, from %s to %s", len(got), got[0]["id"], got[len(got)-1]["id"])
 	}
@@ -100,7 +100,7 @@ func TestKeepsTheNewest(t *testing.T) {
 	}
 }
 
-func TestConcurrentUse(t *testing.T) {
+func TestInboxIsSafeForConcurrentUse(t *testing.T) {
 	box := new(inbox.Inbox)
 	sender := open(t, box)
 	var wait sync.WaitGroup
@@ -108,7 +108,7 @@ func TestConcurrentUse(t *testing.T) {
 		wait.Go(func() {
 			for range 10 {
 				send(t, sender, watchword.Message{ID: "m", To: "x"})
-				list(t, box, "/inbox/messages?to=x")
+				listMessages(t, box, "/inbox/messages?to=x")
 				get(t, box, "/inbox")
 			}
 		})
@@ -119,39 +119,39 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-func TestOpensInDevelopmentOnly(t *testing.T) {
+func TestOpenRequiresDevelopmentAndBareURL(t *testing.T) {
 	for _, tt := range []struct {
 		url  string
 		dev  bool
 		want string
 	}{
-		{"inbox:", false, "development only"},
+		{"inbox:", false, "in development only"},
 		{"inbox:x", true, "nothing follows"},
 		{"inbox://host", true, "nothing follows"},
 		{"inbox:?to=x", true, "nothing follows"},
 		{"inbox:#x", true, "nothing follows"},
 	} {
-		_, err := delivery.Providers{"inbox": new(inbox.Inbox).Open}.Open(t.Context(), tt.url, delivery.Environment{Development: tt.dev})
+		_, err := delivery.Openers{"inbox": new(inbox.Inbox).Open}.Open(t.Context(), tt.url, delivery.Environment{Development: tt.dev})
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v", tt.url, err)
 		}
 	}
 }
 
-func TestGivesUpWithItsContext(t *testing.T) {
+func TestSendFailsWhenContextIsCanceled(t *testing.T) {
 	box := new(inbox.Inbox)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := open(t, box).Send(ctx, watchword.Message{})
 	var refusal *watchword.SendError
-	if !errors.As(err, &refusal) || refusal.Permanent || !errors.Is(err, context.Canceled) || len(list(t, box, "/inbox/messages")) != 0 {
+	if !errors.As(err, &refusal) || refusal.Permanent || !errors.Is(err, context.Canceled) || len(listMessages(t, box, "/inbox/messages")) != 0 {
 		t.Errorf("got %v", err)
 	}
 }
 
 func Example() {
 	box := new(inbox.Inbox)
-	providers := delivery.Providers{"inbox": box.Open}
+	providers := delivery.Openers{"inbox": box.Open}
 	sender, err := providers.Open(context.Background(), "inbox:", delivery.Environment{Development: true})
 	if err != nil {
 		fmt.Println(err)

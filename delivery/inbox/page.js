@@ -1,4 +1,4 @@
-// Loads the page again when a message has come in. Where the reader has marked something, it waits.
+// Reloads the page when there is a new message, unless the reader has selected text.
 const shown = document.body.dataset.count;
 setInterval(async () => {
   if (document.hidden || String(getSelection()) !== "") return;
@@ -6,6 +6,6 @@ setInterval(async () => {
     const answer = await fetch(location.href, { method: "HEAD", cache: "no-store" });
     if (answer.ok && answer.headers.get("Inbox-Count") !== shown) location.reload();
   } catch {
-    // The server is being restarted; the next look will tell.
+    // The server may be restarting; the next request shows.
   }
 }, 2000);

@@ -12,14 +12,15 @@ import (
 	"github.com/watchword-auth/watchword/delivery/inbox"
 )
 
-// hostile are things that a message may hold and that must stay text.
+// hostile are texts of messages that must not become markup.
 var hostile = []string{
 	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onmouseover='alert(1)`, `</p></article><iframe src=//evil.example>`,
 	`</style><script>alert(1)</script>`, `</script><script>alert(1)</script>`, `javascript:alert(1)`, `{{.Code}}`, "\x00<b>", `]]><svg/onload=alert(1)>`, "\u2028<script>",
 }
 
-// script walks a document and returns what could run: script elements, event handlers, javascript: URLs, foreign frames.
-func script(t *testing.T, document string) (found []string) {
+// findActiveContent returns the parts of a document that could run: script elements, event handlers, javascript: URLs and foreign
+// frames.
+func findActiveContent(t *testing.T, document string) (found []string) {
 	t.Helper()
 	root, err := html.Parse(strings.NewReader(document))
 	if err != nil {
@@ -42,7 +43,7 @@ func script(t *testing.T, document string) (found []string) {
 	return found
 }
 
-func FuzzPageRunsNothing(f *testing.F) {
+func FuzzPageRunsNoScript(f *testing.F) {
 	for _, text := range hostile {
 		f.Add(text)
 	}
@@ -52,16 +53,16 @@ func FuzzPageRunsNothing(f *testing.F) {
 			send(t, open(t, box), watchword.Message{ID: text, ChallengeID: text, App: text, Channel: channel, To: text, Title: text,
 				Text: "see " + text + " here", HTML: text, Code: watchword.NewCode(text), Link: watchword.NewCode(text)})
 			page := get(t, box, "/inbox").Body.String()
-			if found := script(t, page); len(found) != 1 || found[0] != "<script>" {
+			if found := findActiveContent(t, page); len(found) != 1 || found[0] != "<script>" {
 				t.Errorf("channel %q: %q", channel, found)
 			}
 		}
 	})
 }
 
-func TestTheSearchedAddressIsEscaped(t *testing.T) {
+func TestPageEscapesSearchedAddress(t *testing.T) {
 	page := get(t, new(inbox.Inbox), "/inbox?to=%22%3E%3Cscript%3Ealert(1)%3C/script%3E").Body.String()
-	if found := script(t, page); len(found) != 1 {
+	if found := findActiveContent(t, page); len(found) != 1 {
 		t.Errorf("%q", found)
 	}
 	if !strings.Contains(page, "Nothing for") {
@@ -69,8 +70,8 @@ func TestTheSearchedAddressIsEscaped(t *testing.T) {
 	}
 }
 
-// The page's own script and style are all that its policy lets run.
-func TestPolicies(t *testing.T) {
+// The page's policy allows only the page's own script and style.
+func TestHandlerSetsContentSecurityPolicies(t *testing.T) {
 	box := new(inbox.Inbox)
 	send(t, open(t, box), watchword.Message{Channel: "email", HTML: `<p style="color:red">hi</p><script>alert(1)</script>`})
 	page := get(t, box, "/inbox")
@@ -103,7 +104,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-func TestMailPathsThatAreNotThere(t *testing.T) {
+func TestHandlerAnswers404ToUnknownMail(t *testing.T) {
 	box := new(inbox.Inbox)
 	send(t, open(t, box), watchword.Message{Channel: "sms", Text: "no HTML"})
 	for _, path := range []string{"/inbox/mail/1", "/inbox/mail/0", "/inbox/mail/-1", "/inbox/mail/x", "/inbox/mail/99999999999999999999", "/inbox/other"} {
@@ -113,7 +114,7 @@ func TestMailPathsThatAreNotThere(t *testing.T) {
 	}
 }
 
-func TestLinksInTextAreLinks(t *testing.T) {
+func TestPageMakesLinksInTextClickable(t *testing.T) {
 	box := new(inbox.Inbox)
 	const link = "https://verify.example.com/l/ch_1#lt_1"
 	send(t, open(t, box), watchword.Message{Channel: "sms", Text: "Open " + link + " now", Link: watchword.NewCode(link)})

@@ -1,15 +1,15 @@
--- Counts a batch, unless one of its name was counted already.
--- KEYS: the batch's name; when the app's keys leave; the counts of each key of the batch.
--- ARGV: for how many ms a name is remembered; how many keys are counted; the oldest slot that is kept; for how many ms a key
--- is kept; the names of the batch's keys; then the number of a key, a slot, sent and verified, and so on.
--- Reply: the number of a key, a slot, sent and verified, and so on.
+-- Adds the counts of a batch, unless the batch was added before.
+-- KEYS: the batch's ID; the sorted set of the app's keys by expiry; the hash of counts of each key of the batch.
+-- ARGV: lifetime of a batch's ID in ms; most keys of an app; oldest slot that is kept; lifetime of a key in ms; the names of the
+-- batch's keys; then for each count the index of its key, the slot, sent and verified.
+-- Reply: for each stored count the index of its key, the slot, sent and verified.
 local names = #KEYS - 2
 local oldest = tonumber(ARGV[3])
 local ms = math.floor(now / 1000)
 local fresh = redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ms)
 
--- admitted reports whether a key is counted, and keeps it for longer.
+-- admitted reports whether a key is counted, and extends its lifetime.
 local function admitted(key)
 	if not redis.call('ZSCORE', KEYS[2], ARGV[4 + key]) and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[2]) then
 		return false

@@ -1,8 +1,9 @@
-// Package redis keeps delivery.Counters on Redis 7 or Valkey, where any number of processes count together: single, behind
-// Sentinel, or on a Cluster. Each method is one script and one round trip, and its time is the server's.
+// Package redis implements delivery.Counters on Redis 7 or Valkey, so that any number of processes share their counts. It works
+// with a single server, with Sentinel and on a Cluster. Each method runs one script in one round trip and uses the server's
+// clock.
 //
-// What belongs to an app carries one hash tag, {prefix:counts:app}, and so lives on one node of a Cluster: a hash of a
-// few kilobytes at most for each key that is counted, and two sorted sets. All of it expires.
+// The keys of an app have the hash tag {prefix:counts:app}, so they are on one node of a Cluster: a hash of a few kilobytes for
+// each counted key, and two sorted sets. All keys expire.
 package redis
 
 import (
@@ -28,7 +29,7 @@ var (
 	refusedSource string
 )
 
-// Counters are delivery.Counters on Redis. Safe for concurrent use.
+// Counters implement delivery.Counters on Redis. They are safe for concurrent use.
 type Counters struct {
 	client  redis.UniversalClient
 	prefix  string
@@ -40,8 +41,8 @@ type Counters struct {
 
 var _ delivery.Counters = (*Counters)(nil)
 
-// New makes counters whose keys begin with the prefix, "watchword" say. Nothing is sent to the server. Counters with the same
-// prefix count together.
+// New returns counters whose keys on Redis begin with the prefix, for example "watchword". Counters with the same prefix share
+// their counts. New does not connect.
 func New(client redis.UniversalClient, prefix string) (*Counters, error) {
 	if prefix == "" || strings.ContainsAny(prefix, ":{}") {
 		return nil, errors.New("delivery: the prefix of keys on Redis must not be empty or contain colons or braces")
@@ -50,42 +51,42 @@ func New(client redis.UniversalClient, prefix string) (*Counters, error) {
 		add: script.NewTimed(addSource), refuse: script.NewTimed(refuseSource), refused: script.NewTimed(refusedSource)}, nil
 }
 
-// What an app's keys on Redis are called, behind the hash tag.
+// Names of an app's keys on Redis, after the hash tag.
 const (
-	namesKey   = "=" // and the name of a batch
+	batchKey   = "=" // followed by the ID of a batch
 	keysKey    = "keys"
 	refusedKey = "refused"
-	countsKey  = "of:" // and the key that is counted
+	countsKey  = "of:" // followed by the counted key
 )
 
-func (c *Counters) key(app, name string) string {
+func (c *Counters) appKey(app, name string) string {
 	return "{" + c.prefix + ":counts:" + app + "}:" + name
 }
 
 // Add implements delivery.Counters.
 func (c *Counters) Add(ctx context.Context, app string, b delivery.Batch) ([]delivery.Count, error) {
-	keys := []string{c.key(app, namesKey+b.Name), c.key(app, keysKey)}
-	args := []any{delivery.BatchLife.Milliseconds(), delivery.MaxKeys, b.Oldest, b.Keep.Milliseconds()}
+	keys := []string{c.appKey(app, batchKey+b.ID), c.appKey(app, keysKey)}
+	args := []any{delivery.BatchIDLifetime.Milliseconds(), delivery.MaxKeys, b.Oldest, b.Keep.Milliseconds()}
 	var names []string
 	number := map[string]int{} // from 1
 	for _, count := range b.Counts {
 		if number[count.Key] == 0 {
 			names = append(names, count.Key)
 			number[count.Key] = len(names)
-			keys, args = append(keys, c.key(app, countsKey+count.Key)), append(args, count.Key)
+			keys, args = append(keys, c.appKey(app, countsKey+count.Key)), append(args, count.Key)
 		}
 	}
 	for _, count := range b.Counts {
 		args = append(args, number[count.Key], count.Slot, count.Sent, count.Verified)
 	}
-	reply, err := items(c.add.Run(ctx, c.clocks, c.client, keys, args...))
+	reply, err := parseList(c.add.Run(ctx, c.clocks, c.client, keys, args...))
 	if err != nil {
 		return nil, err
 	}
-	return readCounts(reply, names)
+	return parseCounts(reply, names)
 }
 
-func readCounts(reply []any, names []string) ([]delivery.Count, error) {
+func parseCounts(reply []any, names []string) ([]delivery.Count, error) {
 	if len(reply)%4 != 0 {
 		return nil, errReply
 	}
@@ -108,17 +109,17 @@ func readCounts(reply []any, names []string) ([]delivery.Count, error) {
 
 // Refuse implements delivery.Counters.
 func (c *Counters) Refuse(ctx context.Context, app, key string, d time.Duration) (bool, error) {
-	keys := []string{c.key(app, refusedKey), c.key(app, keysKey), c.key(app, countsKey+key)}
+	keys := []string{c.appKey(app, refusedKey), c.appKey(app, keysKey), c.appKey(app, countsKey+key)}
 	reply, err := c.refuse.Run(ctx, c.clocks, c.client, keys, key, d.Milliseconds(), delivery.MaxKeys)
 	if err != nil {
-		return false, unavailable(err)
+		return false, wrapError(err)
 	}
 	return reply == int64(1), nil
 }
 
 // Refused implements delivery.Counters.
 func (c *Counters) Refused(ctx context.Context, app string) (map[string]time.Duration, error) {
-	reply, err := items(c.refused.Run(ctx, c.clocks, c.client, []string{c.key(app, refusedKey)}))
+	reply, err := parseList(c.refused.Run(ctx, c.clocks, c.client, []string{c.appKey(app, refusedKey)}))
 	if err != nil {
 		return nil, err
 	}
@@ -139,10 +140,10 @@ func (c *Counters) Refused(ctx context.Context, app string) (map[string]time.Dur
 
 var errReply = errors.New("delivery: redis: unexpected reply")
 
-// items reads a list.
-func items(reply any, err error) ([]any, error) {
+// parseList converts the reply of a script to a list.
+func parseList(reply any, err error) ([]any, error) {
 	if err != nil {
-		return nil, unavailable(err)
+		return nil, wrapError(err)
 	}
 	list, ok := reply.([]any)
 	if !ok {
@@ -151,5 +152,5 @@ func items(reply any, err error) ([]any, error) {
 	return list, nil
 }
 
-// unavailable repeats nothing of the server's, which may repeat a command.
-func unavailable(err error) error { return fmt.Errorf("delivery: redis: %w", script.Reason(err)) }
+// wrapError leaves out the server's text, which may quote a command.
+func wrapError(err error) error { return fmt.Errorf("delivery: redis: %w", script.Reason(err)) }

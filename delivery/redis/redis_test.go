@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
-func open(t testing.TB, c redis.UniversalClient) *Counters {
+func newCounters(t testing.TB, c redis.UniversalClient) *Counters {
 	t.Helper()
 	counters, err := New(c, "watchword")
 	if err != nil {
@@ -22,20 +22,20 @@ func open(t testing.TB, c redis.UniversalClient) *Counters {
 	return counters
 }
 
-func TestSingleServer(t *testing.T) {
+func TestCountersPassConformanceSuiteOnSingleServer(t *testing.T) {
 	server := redistest.Start(t)
-	counterstest.Run(t, open(t, server.Client(t)), open(t, server.Client(t)))
+	counterstest.Run(t, newCounters(t, server.Client(t)), newCounters(t, server.Client(t)))
 }
 
-func TestCluster(t *testing.T) {
+func TestCountersPassConformanceSuiteOnCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t)
-	counterstest.Run(t, open(t, cluster.Client(t)), open(t, cluster.Client(t)))
+	counterstest.Run(t, newCounters(t, cluster.Client(t)), newCounters(t, cluster.Client(t)))
 }
 
-func TestEveryKeyExpires(t *testing.T) {
+func TestCountersSetExpiryOnEveryKey(t *testing.T) {
 	client := redistest.Start(t).Client(t)
-	c := open(t, client)
-	batch := delivery.Batch{Name: "one", Counts: []delivery.Count{{Key: "+1415555", Slot: 1, Sent: 1, Verified: 1}}, Keep: time.Hour}
+	c := newCounters(t, client)
+	batch := delivery.Batch{ID: "one", Counts: []delivery.Count{{Key: "+1415555", Slot: 1, Sent: 1, Verified: 1}}, Keep: time.Hour}
 	if _, err := c.Add(t.Context(), "shop", batch); err != nil {
 		t.Fatal(err)
 	}
@@ -53,15 +53,15 @@ func TestEveryKeyExpires(t *testing.T) {
 	}
 }
 
-// An error repeats nothing of what was sent, and what is not answered may be repeated.
-func TestBatchThatWasNotAnsweredCountsOnce(t *testing.T) {
+// Errors contain no data of the request, and a batch without a reply may be sent again.
+func TestAddCountsUnansweredBatchOnce(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	slow := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(proxy.URL(), "redis://"), DialerRetries: 1, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = slow.Close() })
-	c := open(t, slow)
+	c := newCounters(t, slow)
 	count := func(name string) delivery.Batch {
-		return delivery.Batch{Name: name, Counts: []delivery.Count{{Key: "+1415555", Slot: 1, Sent: 1}}, Keep: time.Hour}
+		return delivery.Batch{ID: name, Counts: []delivery.Count{{Key: "+1415555", Slot: 1, Sent: 1}}, Keep: time.Hour}
 	}
 	if _, err := c.Add(t.Context(), "shop", count("one")); err != nil { // the script is known, and so is the clock
 		t.Fatal(err)
@@ -74,7 +74,7 @@ func TestBatchThatWasNotAnsweredCountsOnce(t *testing.T) {
 		t.Fatalf("%v", err)
 	}
 	proxy.SetLag(0, 0)
-	direct := open(t, server.Client(t))
+	direct := newCounters(t, server.Client(t))
 	for range 3 {
 		if counts, err := direct.Add(t.Context(), "shop", count("two")); err != nil || len(counts) != 1 || counts[0].Sent != 2 {
 			t.Fatalf("%v, %v", counts, err)
@@ -82,7 +82,7 @@ func TestBatchThatWasNotAnsweredCountsOnce(t *testing.T) {
 	}
 }
 
-func TestNewRefusesPrefixes(t *testing.T) {
+func TestNewRejectsInvalidPrefixes(t *testing.T) {
 	for _, prefix := range []string{"", "a:b", "{a", "a}"} {
 		if _, err := New(nil, prefix); err == nil {
 			t.Errorf("%q is accepted", prefix)

@@ -1,7 +1,7 @@
--- Refuses a key for a while and forgets its counts, unless it is refused already.
--- KEYS: until when keys are refused; when the app's keys leave; the counts of the key.
--- ARGV: the key; for how many ms; how many keys are refused at a time.
--- Reply: 1 if it was not refused before, else 0.
+-- Refuses a key and removes its counts, unless it is refused already.
+-- KEYS: the sorted set of refused keys by expiry; the sorted set of the app's keys by expiry; the hash of the key's counts.
+-- ARGV: the key; how long it is refused in ms; most keys that are refused at the same time.
+-- Reply: 1 if the key is refused now, 0 if nothing was changed.
 local ms = math.floor(now / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ms)
 if redis.call('ZSCORE', KEYS[1], ARGV[1]) or redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[3]) then

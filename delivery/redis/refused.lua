@@ -1,5 +1,6 @@
--- KEYS: until when keys are refused.
--- Reply: a key, for how many ms it is still refused, and so on.
+-- Lists the refused keys.
+-- KEYS: the sorted set of refused keys by expiry.
+-- Reply: for each refused key its name and the remaining time in ms.
 local ms = math.floor(now / 1000)
 local found = redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ms, '+inf', 'WITHSCORES')
 for i = 2, #found, 2 do

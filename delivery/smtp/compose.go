@@ -14,13 +14,13 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// idPattern is what a message's id must look like to be the left side of a Message-ID (RFC 5322 §3.6.4).
+// idPattern matches message ids that can be the left side of a Message-ID (RFC 5322 §3.6.4).
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// compose makes the mail: from the configured sender, to the one recipient, the plain text before the HTML.
-func (s *sender) compose(m watchword.Message) (*mail.Msg, error) {
+// composeMail returns the mail: from the configured sender, to one recipient, with the plain text before the HTML.
+func (s *sender) composeMail(m watchword.Message) (*mail.Msg, error) {
 	if m.Channel != delivery.ChannelEmail {
-		return nil, outbound.Failure("mail carries the channel email only")
+		return nil, outbound.Failure("smtp supports the channel email only")
 	}
 	if to, err := s.canonical(delivery.ChannelEmail, m.To); err != nil || to.Value != m.To {
 		return nil, outbound.Failure("the recipient is not one canonical address")
@@ -30,15 +30,15 @@ func (s *sender) compose(m watchword.Message) (*mail.Msg, error) {
 	}
 	from := s.from
 	if from.Name == "" {
-		from.Name = oneLine(m.App)
+		from.Name = toOneLine(m.App)
 	}
 	out := mail.NewMsg(mail.WithNoDefaultUserAgent())
 	out.FromMailAddress(&from)
 	out.ToMailAddress(&netmail.Address{Address: m.To})
-	out.Subject(oneLine(m.Title))
+	out.Subject(toOneLine(m.Title))
 	out.SetDateWithValue(s.now())
 	out.SetMessageIDWithValue(m.ID + from.Address[strings.LastIndexByte(from.Address, '@'):])
-	out.SetGenHeader("Auto-Submitted", "auto-generated") // RFC 3834 §5: vacation messages stay away
+	out.SetGenHeader("Auto-Submitted", "auto-generated") // suppresses automatic replies, RFC 3834 §5
 	out.SetBodyString(mail.TypeTextPlain, m.Text)
 	if m.HTML != "" {
 		out.AddAlternativeString(mail.TypeTextHTML, m.HTML)
@@ -46,8 +46,8 @@ func (s *sender) compose(m watchword.Message) (*mail.Msg, error) {
 	return out, nil
 }
 
-// oneLine makes a header's text of whatever came: control characters and line ends of every alphabet become spaces.
-func oneLine(text string) string {
+// toOneLine replaces control characters and Unicode line ends by spaces, for use in a header.
+func toOneLine(text string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
@@ -56,7 +56,8 @@ func oneLine(text string) string {
 	}, text)
 }
 
-func ascii(text string) bool {
+// isASCII reports whether a text has only ASCII characters.
+func isASCII(text string) bool {
 	for i := range len(text) {
 		if text[i] >= utf8.RuneSelf {
 			return false

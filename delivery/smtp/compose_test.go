@@ -12,14 +12,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// received sends the message and parses what the server took.
-func received(t *testing.T, parameters string, m watchword.Message) *mail.Message {
+// sendAndParse sends the message and parses the mail that the server received.
+func sendAndParse(t *testing.T, parameters string, m watchword.Message) *mail.Message {
 	t.Helper()
 	server := startServer(t, false)
 	if _, err := open(t, "smtp://"+server.address+parameters).Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	mails := server.taken()
+	mails := server.receivedMails()
 	if len(mails) != 1 || len(mails[0].to) != 1 {
 		t.Fatalf("the server took %+v", mails)
 	}
@@ -30,8 +30,8 @@ func received(t *testing.T, parameters string, m watchword.Message) *mail.Messag
 	return parsed
 }
 
-func TestHeaders(t *testing.T) {
-	got := received(t, from, message()).Header
+func TestSendWritesHeaders(t *testing.T) {
+	got := sendAndParse(t, from, newMessage()).Header
 	want := map[string]string{
 		"From": `"ACME" <noreply@acme.example>`, "To": "<ada@example.com>", "Subject": "Your code", "Message-Id": "<msg_1-a@acme.example>",
 		"Auto-Submitted": "auto-generated", "Date": "Sat, 01 Aug 2026 12:00:00 +0000", "Mime-Version": "1.0", "Content-Type": got.Get("Content-Type"),
@@ -46,14 +46,14 @@ func TestHeaders(t *testing.T) {
 			t.Errorf("%s is missing", name)
 		}
 	}
-	named := received(t, "?from=%22Team%20%C3%84%22%20%3Cno-reply@acme.example%3E", message()).Header
+	named := sendAndParse(t, "?from=%22Team%20%C3%84%22%20%3Cno-reply@acme.example%3E", newMessage()).Header
 	if address, err := mail.ParseAddress(named.Get("From")); err != nil || address.Name != "Team Ä" || address.Address != "no-reply@acme.example" {
 		t.Errorf("From is %v, %v", address, err)
 	}
 }
 
-func TestPlainTextComesFirst(t *testing.T) {
-	m := received(t, from, message())
+func TestSendPutsPlainTextBeforeHTML(t *testing.T) {
+	m := sendAndParse(t, from, newMessage())
 	kind, parameters, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
 	if err != nil || kind != "multipart/alternative" {
 		t.Fatalf("%s, %v", kind, err)
@@ -74,21 +74,21 @@ func TestPlainTextComesFirst(t *testing.T) {
 	}
 }
 
-func TestTextAlone(t *testing.T) {
-	m := message()
+func TestSendWithoutHTMLIsPlainText(t *testing.T) {
+	m := newMessage()
 	m.HTML, m.Text = "", "Grüße\n.\nQUIT\n"
-	got := received(t, from, m)
+	got := sendAndParse(t, from, m)
 	text, err := io.ReadAll(quotedprintable.NewReader(got.Body))
 	if err != nil || got.Header.Get("Content-Type") != "text/plain; charset=UTF-8" || strings.ReplaceAll(string(text), "\r\n", "\n") != m.Text {
 		t.Errorf("%s: %q, %v", got.Header.Get("Content-Type"), text, err)
 	}
 }
 
-func TestHeadersCannotBeInjected(t *testing.T) {
+func TestSendPreventsHeaderInjection(t *testing.T) {
 	for _, poison := range []string{"x\r\nBcc: eve@example.com", "x\nBcc: eve@example.com", "x\rBcc: eve@example.com", "x\r\n\r\n<script>", "x\u2028Bcc: e@example.com", "\"x\" <eve@example.com>, y", "ü\r\nBcc: eve@example.com", "x\x00y"} {
-		m := message()
+		m := newMessage()
 		m.Title, m.App = poison, poison
-		got := received(t, from, m)
+		got := sendAndParse(t, from, m)
 		if len(got.Header) != 8 || got.Header.Get("Bcc") != "" {
 			t.Errorf("%q: headers %v", poison, got.Header)
 		}

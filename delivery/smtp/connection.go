@@ -12,51 +12,52 @@ import (
 )
 
 const (
-	commandTimeout = 10 * time.Second // of connecting, and again of sending; the context may end them earlier
-	maxIdle        = 4                // connections that are kept open for the next mail
-	maxIdleTime    = 30 * time.Second // after that a server may have hung up
+	commandTimeout = 10 * time.Second // of connecting, and again of sending; the context may end earlier
+	maxIdle        = 4                // idle connections that are kept for reuse
+	maxIdleTime    = 30 * time.Second // older idle connections are closed, since the server may have closed them
 )
 
-// A connection is one to the server, past its greeting, TLS and authentication. It carries one mail at a time.
+// A connection is an authenticated connection to the server. It sends one mail at a time.
 type connection struct {
-	client  *mail.Client // for this connection alone: go-mail changes it while it authenticates
-	smtp    *gosmtp.Client
-	raw     net.Conn
-	unwatch func() bool // stops watching the context; false if it has ended and the connection with it
-	used    time.Time
+	client       *mail.Client // not shared: go-mail changes it during authentication
+	smtp         *gosmtp.Client
+	raw          net.Conn
+	stopWatching func() bool // stops watching the context; false if the context has ended, which closed the connection
+	lastUsed     time.Time
 }
 
-// watch hangs up when the context ends, which go-mail does not look at while it sends.
-func (c *connection) watch(ctx context.Context) {
-	c.unwatch = context.AfterFunc(ctx, func() { _ = c.raw.Close() })
+// closeOnCancel closes the connection when the context ends, because go-mail does not watch the context while it sends.
+func (c *connection) closeOnCancel(ctx context.Context) {
+	c.stopWatching = context.AfterFunc(ctx, func() { _ = c.raw.Close() })
 }
 
 func (c *connection) send(m *mail.Msg, utf8 bool) error {
 	if offered, _ := c.smtp.Extension("SMTPUTF8"); utf8 && !offered {
 		return errNoUTF8
 	}
-	c.smtp.SkipSMTPUTF8(!utf8) // where it is not needed, the next server need not have it
+	c.smtp.SkipSMTPUTF8(!utf8) // if it is not needed, the next server need not support it
 	return c.client.SendWithSMTPClient(c.smtp, m)
 }
 
-// connection returns one that was kept, or a new one.
-func (s *sender) connection(ctx context.Context) (c *connection, reused bool, err error) {
-	if c := s.kept(); c != nil {
-		c.watch(ctx)
+// acquire returns an idle connection or a new one.
+func (s *sender) acquire(ctx context.Context) (c *connection, reused bool, err error) {
+	if c := s.takeIdle(); c != nil {
+		c.closeOnCancel(ctx)
 		return c, true, nil
 	}
 	c, err = s.connect(ctx)
 	return c, false, err
 }
 
-func (s *sender) kept() *connection {
+// takeIdle removes and returns an idle connection, or returns nil. It closes connections that were idle for too long.
+func (s *sender) takeIdle() *connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for len(s.idle) > 0 {
 		last := len(s.idle) - 1
 		c := s.idle[last]
 		s.idle = s.idle[:last]
-		if s.now().Sub(c.used) < maxIdleTime {
+		if s.now().Sub(c.lastUsed) < maxIdleTime {
 			return c
 		}
 		_ = c.raw.Close()
@@ -64,13 +65,13 @@ func (s *sender) kept() *connection {
 	return nil
 }
 
-// release keeps a healthy connection for the next mail, and closes any other.
+// release keeps a healthy connection for reuse and closes any other.
 func (s *sender) release(c *connection, healthy bool) {
-	if !c.unwatch() || !healthy {
+	if !c.stopWatching() || !healthy {
 		_ = c.raw.Close()
 		return
 	}
-	c.used = s.now()
+	c.lastUsed = s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.idle) == maxIdle {
@@ -87,8 +88,8 @@ func (s *sender) connect(ctx context.Context) (*connection, error) {
 		return nil, err
 	}
 	if c.smtp, err = c.client.DialToSMTPClientWithContext(ctx); err != nil {
-		if c.raw != nil { // go-mail leaves it open when the greeting, TLS or authentication fails
-			c.unwatch()
+		if c.raw != nil { // go-mail does not close it when the greeting, TLS or authentication fails
+			c.stopWatching()
 			_ = c.raw.Close()
 		}
 		return nil, err
@@ -96,7 +97,7 @@ func (s *sender) connect(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// newClient sets go-mail up. The connection is dialled here, TLS included, so that it can be hung up at any time.
+// newClient configures go-mail. The dial function does the TLS handshake itself, so that the connection can be closed at any time.
 func (s *sender) newClient(ctx context.Context, c *connection) (*mail.Client, error) {
 	dial := func(dialCtx context.Context, network, _ string) (net.Conn, error) {
 		// go-mail's own address lacks the brackets of IPv6.
@@ -105,7 +106,7 @@ func (s *sender) newClient(ctx context.Context, c *connection) (*mail.Client, er
 			return nil, err
 		}
 		c.raw = raw
-		c.watch(ctx)
+		c.closeOnCancel(ctx)
 		if !s.implicitTLS {
 			return raw, nil
 		}
@@ -117,14 +118,14 @@ func (s *sender) newClient(ctx context.Context, c *connection) (*mail.Client, er
 		mail.WithTLSConfig(s.tls.Clone()), mail.WithTLSPolicy(s.tlsPolicy()),
 	}
 	if s.user != "" {
-		options = append(options, mail.WithUsername(s.user), mail.WithPassword(s.password.Reveal()), mail.WithOpportunisticSMTPAuth(s.mechanisms()...))
+		options = append(options, mail.WithUsername(s.user), mail.WithPassword(s.password.Reveal()), mail.WithOpportunisticSMTPAuth(s.authMechanisms()...))
 	}
 	return mail.NewClient(s.host, options...)
 }
 
 func (s *settings) tlsPolicy() mail.TLSPolicy {
 	switch {
-	case s.implicitTLS: // nothing is left to do after the handshake
+	case s.implicitTLS: // dial has done the handshake
 		return mail.NoTLS
 	case s.startTLS:
 		return mail.TLSMandatory
@@ -132,11 +133,12 @@ func (s *settings) tlsPolicy() mail.TLSPolicy {
 	return mail.TLSOpportunistic
 }
 
-// mechanisms are the ways to authenticate. go-mail itself sends a password without TLS to names of loopback, and with
-// NoEnc to any; so it is the policy that keeps the password, by demanding TLS wherever clearPassword is not set.
-func (s *settings) mechanisms() []mail.SMTPAuthType {
+// authMechanisms returns the authentication mechanisms, in order of preference. go-mail's plain and login mechanisms send a
+// password without TLS to loopback names, and the NoEnc variants to any host. tlsPolicy protects the password: it requires TLS
+// unless allowClearPassword is set.
+func (s *settings) authMechanisms() []mail.SMTPAuthType {
 	plain, login := mail.SMTPAuthPlain, mail.SMTPAuthLogin
-	if s.clearPassword {
+	if s.allowClearPassword {
 		plain, login = mail.SMTPAuthPlainNoEnc, mail.SMTPAuthLoginNoEnc
 	}
 	return []mail.SMTPAuthType{plain, login, mail.SMTPAuthSCRAMSHA256, mail.SMTPAuthCramMD5}

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// Failures that are known without the server's text.
+// Failures whose text does not come from the server.
 const (
 	errNoUTF8     outbound.Failure = "server does not offer SMTPUTF8, which the recipient's address needs"
 	errNoSTARTTLS outbound.Failure = "server does not offer STARTTLS"
@@ -22,13 +22,13 @@ const (
 	errNotSMTP    outbound.Failure = "answer is not valid SMTP"
 )
 
-func refused(cause error) error {
+func permanentError(cause error) error {
 	return &watchword.SendError{Provider: provider, Permanent: true, Cause: outbound.Reason(cause)}
 }
 
-// failed makes a *watchword.SendError. What the server says is left out but for its codes, and so are the texts of go-mail
-// and crypto/tls: they quote the server and may hold the recipient.
-func failed(ctx context.Context, err error) error {
+// sendError converts an error to a *watchword.SendError. Of the server's replies it keeps only the codes. It drops the texts of
+// go-mail and crypto/tls, because they quote the server and may contain the recipient.
+func sendError(ctx context.Context, err error) error {
 	out := &watchword.SendError{Provider: provider}
 	var sending *mail.SendError
 	var answer *textproto.Error
@@ -38,10 +38,10 @@ func failed(ctx context.Context, err error) error {
 	case errors.Is(err, errNoUTF8), errors.Is(err, outbound.ErrRefused):
 		out.Permanent, out.Cause = true, outbound.Reason(err)
 	case errors.As(err, &sending):
-		out.Permanent = permanent(sending.ErrorCode())
+		out.Permanent = isPermanent(sending.ErrorCode())
 		out.Cause = reply{step: sending.Reason.String(), code: sending.ErrorCode(), enhanced: enhancedCode(sending.EnhancedStatusCode())}
 	case errors.As(err, &answer):
-		out.Permanent = permanent(answer.Code)
+		out.Permanent = isPermanent(answer.Code)
 		out.Cause = reply{step: "connecting", code: answer.Code}
 	default:
 		out.Cause = fmt.Errorf("connecting: %w", connectFailure(err))
@@ -49,7 +49,7 @@ func failed(ctx context.Context, err error) error {
 	return out
 }
 
-// connectFailure says why there is no connection, past TLS and authentication. Two of go-mail's errors have no type.
+// connectFailure returns why connecting, TLS or authentication failed. Two errors of go-mail can be recognized by their text only.
 func connectFailure(err error) error {
 	var protocol textproto.ProtocolError
 	switch {
@@ -63,14 +63,14 @@ func connectFailure(err error) error {
 	return outbound.Reason(err)
 }
 
-// A reply is what the server answered, in numbers.
+// A reply is a negative reply of the server, without its text.
 type reply struct {
-	step     string // one of go-mail's constants, or ours
-	code     int    // RFC 5321 §4.2; 0: none came
-	enhanced string // RFC 3463 §2; empty: none came
+	step     string // the command that failed
+	code     int    // RFC 5321 §4.2; 0: no valid reply
+	enhanced string // RFC 3463 §2; may be empty
 }
 
-// Error leaves out what did not come.
+// Error returns the step and the codes.
 func (r reply) Error() string {
 	switch {
 	case r.code == 0:
@@ -83,7 +83,7 @@ func (r reply) Error() string {
 
 var enhancedPattern = regexp.MustCompile(`^[245]\.\d{1,3}\.\d{1,3}$`)
 
-// enhancedCode is the code, or nothing if the text is anything else.
+// enhancedCode returns the text if it is an enhanced status code, and else "".
 func enhancedCode(text string) string {
 	if !enhancedPattern.MatchString(text) {
 		return ""
@@ -91,13 +91,13 @@ func enhancedCode(text string) string {
 	return text
 }
 
-// permanent tells a reply that stands from one that may pass (RFC 5321 §4.2.1); 0 is no reply at all.
-func permanent(code int) bool { return code >= 500 && code <= 599 }
+// isPermanent reports whether a reply code is a permanent failure (RFC 5321 §4.2.1).
+func isPermanent(code int) bool { return code >= 500 && code <= 599 }
 
-// nothingSaid says that a mail failed before its recipient was named, so that trying it on another connection cannot
-// send it twice.
-func nothingSaid(err error) bool {
+// failedBeforeRecipient reports whether a mail failed before the recipient was sent, so that trying it on another connection
+// cannot send it twice.
+func failedBeforeRecipient(err error) bool {
 	var sending *mail.SendError
-	return errors.As(err, &sending) && !permanent(sending.ErrorCode()) &&
+	return errors.As(err, &sending) && !isPermanent(sending.ErrorCode()) &&
 		(sending.Reason == mail.ErrConnCheck || sending.Reason == mail.ErrSMTPMailFrom)
 }

@@ -11,14 +11,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
-// startScriptedServer is a server that answers each command with what the script has for it, else with 250; the greeting
-// is the answer to the command "". An answer of "hang up" closes the connection.
+// startScriptedServer starts a server that answers each command with the script's reply, or with 250. The key "" is the greeting.
+// The reply "hang up" closes the connection.
 func startScriptedServer(t *testing.T, script map[string]string) (address string) {
 	t.Helper()
-	return peertest.Listen(t, func(raw net.Conn) { answer(textproto.NewConn(raw), script) })
+	return peertest.Listen(t, func(raw net.Conn) { serveScript(textproto.NewConn(raw), script) })
 }
 
-func answer(c *textproto.Conn, script map[string]string) {
+func serveScript(c *textproto.Conn, script map[string]string) {
 	defer func() { _ = c.Close() }()
 	greeting := script[""]
 	if greeting == "" {
@@ -38,8 +38,8 @@ func answer(c *textproto.Conn, script map[string]string) {
 	}
 }
 
-// Of what a server says nothing but its codes is in an error, wherever it says it.
-func TestSenderErrorsHoldNothingThatTheServerSaid(t *testing.T) {
+// Errors contain the server's codes but no other data of the server, whichever reply it is in.
+func TestSendErrorsContainNoServerText(t *testing.T) {
 	const echo = "ada@example.com 492039"
 	for name, tt := range map[string]struct {
 		script map[string]string
@@ -53,7 +53,7 @@ func TestSenderErrorsHoldNothingThatTheServerSaid(t *testing.T) {
 		"MAIL refuses":            {map[string]string{"MAIL": "550 5.7.1 " + echo}, "the server replied 550"},
 		"RCPT without a code":     {map[string]string{"RCPT": echo}, "no valid reply"},
 		"RCPT refuses":            {map[string]string{"RCPT": "550 " + echo}, "the server replied 550"},
-		"RCPT wants to be asked":  {map[string]string{"EHLO": "250-mail.test\r\n250 ENHANCEDSTATUSCODES", "RCPT": "450 4.2.1 " + echo}, "the server replied 450 4.2.1"},
+		"RCPT fails temporarily":  {map[string]string{"EHLO": "250-mail.test\r\n250 ENHANCEDSTATUSCODES", "RCPT": "450 4.2.1 " + echo}, "the server replied 450 4.2.1"},
 		"DATA without a code":     {map[string]string{"DATA": echo}, "no valid reply"},
 		"hangs up":                {map[string]string{"RCPT": "hang up"}, "no valid reply"},
 		"STARTTLS is not offered": {map[string]string{}, "does not offer STARTTLS"},
@@ -64,7 +64,7 @@ func TestSenderErrorsHoldNothingThatTheServerSaid(t *testing.T) {
 			if strings.HasPrefix(name, "STARTTLS") {
 				url += "&starttls=required"
 			}
-			_, err := open(t, url).Send(t.Context(), message())
+			_, err := open(t, url).Send(t.Context(), newMessage())
 			var refusal *watchword.SendError
 			if !errors.As(err, &refusal) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want it to say %q", err, tt.want)

@@ -28,18 +28,17 @@ import (
 )
 
 var (
-	providers = delivery.Providers{"smtp": smtp.Open, "smtps": smtp.Open}
+	providers = delivery.Openers{"smtp": smtp.Open, "smtps": smtp.Open}
 	noon      = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 
-	trusted, stranger tls.Certificate // one of the test's authority, and one of nobody
+	trusted, untrusted tls.Certificate // certificates of the trusted authority and of another one
 )
 
-// The authority of the tests becomes the system's before anything asks for it, so that senders are opened as in
-// production and verify as in production.
+// TestMain makes the tests' certificate authority the system's, so that senders verify certificates as in production.
 func TestMain(m *testing.M) {
 	folder, err := os.MkdirTemp("", "smtp")
 	if err == nil {
-		err = prepare(folder)
+		err = createCertificates(folder)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -50,7 +49,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func prepare(folder string) error {
+func createCertificates(folder string) error {
 	ours, err := newAuthority()
 	if err != nil {
 		return err
@@ -62,7 +61,7 @@ func prepare(folder string) error {
 	if trusted, err = ours.certify(); err != nil {
 		return err
 	}
-	if stranger, err = theirs.certify(); err != nil {
+	if untrusted, err = theirs.certify(); err != nil {
 		return err
 	}
 	file := filepath.Join(folder, "ca.pem")
@@ -101,23 +100,23 @@ func (a *authority) certify() (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{raw}, PrivateKey: key}, err
 }
 
-// A delivered mail is what the server took.
-type delivered struct {
+// A receivedMail is a mail that the server received.
+type receivedMail struct {
 	from string
 	to   []string
 	utf8 bool
 	data string
 }
 
-// A server is a real SMTP server. Its replies can be set, by command.
+// A server is a real SMTP server. Its replies can be set for each command.
 type server struct {
 	address  string
 	mu       sync.Mutex
-	mails    []delivered
+	mails    []receivedMail
 	logins   []string
 	sessions []*gosmtp.Conn
 	replies  map[string]error // MAIL, RCPT, DATA
-	block    chan struct{}    // DATA waits for it, if there is one
+	block    chan struct{}    // if it is not nil, DATA waits until it is closed
 }
 
 type serverOption func(*gosmtp.Server)
@@ -137,7 +136,7 @@ func startServer(t *testing.T, implicitTLS bool, options ...serverOption) *serve
 		s.sessions = append(s.sessions, c)
 		return &session{server: s}, nil
 	}))
-	backend.Domain, backend.AllowInsecureAuth, backend.ErrorLog = "mail.test", true, quiet{}
+	backend.Domain, backend.AllowInsecureAuth, backend.ErrorLog = "mail.test", true, discardLogger{}
 	for _, option := range options {
 		option(backend)
 	}
@@ -156,32 +155,32 @@ func startServer(t *testing.T, implicitTLS bool, options ...serverOption) *serve
 	}()
 	t.Cleanup(func() {
 		_ = backend.Close()
-		_ = listener.Close() // which Serve had perhaps not taken up yet
+		_ = listener.Close() // Serve may not have registered it yet
 		<-done
 	})
 	return s
 }
 
-type quiet struct{}
+type discardLogger struct{}
 
-func (quiet) Printf(string, ...any) {}
-func (quiet) Println(...any)        {}
+func (discardLogger) Printf(string, ...any) {}
+func (discardLogger) Println(...any)        {}
 
-// reply is what the server answers to a command from now on.
-func (s *server) reply(command string, err error) {
+// setReply sets the server's reply to a command.
+func (s *server) setReply(command string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.replies[command] = err
 }
 
-func (s *server) taken() []delivered {
+func (s *server) receivedMails() []receivedMail {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]delivered(nil), s.mails...)
+	return append([]receivedMail(nil), s.mails...)
 }
 
-// hangUp closes every connection.
-func (s *server) hangUp() {
+// closeConnections closes every connection.
+func (s *server) closeConnections() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.sessions {
@@ -191,7 +190,7 @@ func (s *server) hangUp() {
 
 type session struct {
 	*server
-	mail delivered
+	mail receivedMail
 }
 
 func (s *session) AuthMechanisms() []string { return []string{sasl.Plain} }
@@ -208,20 +207,20 @@ func (s *session) Auth(string) (sasl.Server, error) {
 	}), nil
 }
 
-func (s *session) answer(command string) error {
+func (s *session) reply(command string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.replies[command]
 }
 
 func (s *session) Mail(from string, o *gosmtp.MailOptions) error {
-	s.mail = delivered{from: from, utf8: o.UTF8}
-	return s.answer("MAIL")
+	s.mail = receivedMail{from: from, utf8: o.UTF8}
+	return s.reply("MAIL")
 }
 
 func (s *session) Rcpt(to string, _ *gosmtp.RcptOptions) error {
 	s.mail.to = append(s.mail.to, to)
-	return s.answer("RCPT")
+	return s.reply("RCPT")
 }
 
 func (s *session) Data(r io.Reader) error {
@@ -232,7 +231,7 @@ func (s *session) Data(r io.Reader) error {
 	if s.block != nil {
 		<-s.block
 	}
-	if err := s.answer("DATA"); err != nil {
+	if err := s.reply("DATA"); err != nil {
 		return err
 	}
 	s.mail.data = string(raw)
@@ -242,7 +241,7 @@ func (s *session) Data(r io.Reader) error {
 	return nil
 }
 
-func (s *session) Reset()        { s.mail = delivered{} }
+func (s *session) Reset()        { s.mail = receivedMail{} }
 func (s *session) Logout() error { return nil }
 
 func open(t *testing.T, url string) watchword.Sender {
@@ -254,7 +253,7 @@ func open(t *testing.T, url string) watchword.Sender {
 	return sender
 }
 
-func message() watchword.Message {
+func newMessage() watchword.Message {
 	return watchword.Message{ID: "msg_1-a", App: "ACME", Channel: "email", To: "ada@example.com", Title: "Your code", Text: "492039 is your code.\n",
 		HTML: "<p>492039</p>", Code: watchword.NewCode("492039"), ExpiresAt: noon.Add(time.Minute)}
 }

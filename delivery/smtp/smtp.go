@@ -1,17 +1,17 @@
-// Package smtp sends mail through a server of the operator's.
+// Package smtp sends mail through an SMTP server. Its configuration is a URL:
 //
 //	smtp://user:password@host:587?from=ACME%20%3Cnoreply@acme.example%3E   STARTTLS, which the server must offer
 //	smtps://user:password@host:465?from=noreply@acme.example               TLS from the first byte
-//	smtp://localhost:25?from=noreply@acme.example                          a server on this machine: STARTTLS where it is offered
-//	smtp://localhost:25?from=noreply@acme.example&starttls=required        the same, and STARTTLS must be offered
+//	smtp://localhost:25?from=noreply@acme.example                          a server on this machine: STARTTLS if it is offered
+//	smtp://localhost:25?from=noreply@acme.example&starttls=required        a server on this machine that must offer STARTTLS
 //
-// STARTTLS is used wherever it is offered, and the server's certificate is always verified. Only a loopback host need not
-// offer it, and only if there is no password to protect. A URL of a loopback host with a password and
-// password_without_tls=allowed sends the password in the clear where STARTTLS is not offered; a warning says so when it is
-// opened. Outside development a loopback or private address must be among the networks that the configuration allows.
+// STARTTLS is used whenever the server offers it, and the server's certificate is always verified. A server that does not offer
+// STARTTLS gets mail only if it is a loopback host, and a password only if the URL has password_without_tls=allowed too; Open logs
+// a warning for such a URL. Outside development, loopback and private addresses must be in the networks that the configuration
+// allows.
 //
-// Each mail goes to exactly one recipient, carries the plain text first and, whatever happens on the way, the same
-// Message-ID each time it is tried. Where from has no display name the app's is used.
+// Each mail has exactly one recipient and contains the plain text before the HTML. All tries of a message have the same
+// Message-ID. If the parameter from has no display name, the name of the app is used.
 package smtp
 
 import (
@@ -37,23 +37,23 @@ type sender struct {
 	now       func() time.Time
 
 	mu   sync.Mutex
-	idle []*connection // the one that was used last is at the end
+	idle []*connection // the most recently used one is last
 }
 
-// Open is the delivery.Opener of smtp and smtps. It does not connect.
+// Open is the delivery.Opener of the schemes smtp and smtps. It does not connect.
 func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Sender, error) {
 	canonical, err := delivery.NewAddressPolicy(delivery.Addresses{UTF8Local: true})
 	if err != nil {
 		return nil, err
 	}
-	settings, err := parse(u, canonical)
+	settings, err := parseURL(u, canonical)
 	if env.Channel != "" && env.Channel != delivery.ChannelEmail {
-		err = errors.Join(err, errors.New("mail is for the channel email only"))
+		err = errors.Join(err, errors.New("smtp supports the channel email only"))
 	}
 	if err != nil {
 		return nil, err
 	}
-	if settings.clearPassword {
+	if settings.allowClearPassword {
 		env.Logger.Warn("SMTP password is sent without TLS where the server does not offer STARTTLS", "host", settings.host)
 	}
 	return &sender{
@@ -62,27 +62,27 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	}, nil
 }
 
-// Send hands the mail to the server once. Its errors are *watchword.SendError: permanent for the server's 5xx replies,
-// not so for 4xx and for what went wrong on the way.
+// Send passes the mail to the server once. Its errors are *watchword.SendError values: permanent for 5xx replies, temporary for 4xx
+// replies and connection failures.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
-	mail, err := s.compose(m)
+	mail, err := s.composeMail(m)
 	if err != nil {
-		return watchword.Sent{}, refused(err)
+		return watchword.Sent{}, permanentError(err)
 	}
 	for {
-		c, reused, err := s.connection(ctx)
+		c, reused, err := s.acquire(ctx)
 		if err != nil {
-			return watchword.Sent{}, failed(ctx, err)
+			return watchword.Sent{}, sendError(ctx, err)
 		}
-		err = c.send(mail, !ascii(m.To))
-		if mail.IsDelivered() { // whatever the connection came to afterwards
+		err = c.send(mail, !isASCII(m.To))
+		if mail.IsDelivered() { // even if the connection failed afterwards
 			s.release(c, err == nil)
 			return watchword.Sent{Provider: provider, Reference: mail.GetMessageID()}, nil
 		}
 		s.release(c, false)
-		if reused && nothingSaid(err) && ctx.Err() == nil {
-			continue // the server had hung up meanwhile
+		if reused && failedBeforeRecipient(err) && ctx.Err() == nil {
+			continue // the server had closed the idle connection
 		}
-		return watchword.Sent{}, failed(ctx, err)
+		return watchword.Sent{}, sendError(ctx, err)
 	}
 }

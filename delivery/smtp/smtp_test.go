@@ -21,7 +21,7 @@ const (
 	clearPassword = "&password_without_tls=allowed"
 )
 
-func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
+func TestSendDeliversOnceToTheRecipient(t *testing.T) {
 	for _, tt := range []struct {
 		name, scheme, parameters string
 		implicit                 bool
@@ -37,11 +37,11 @@ func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server := startServer(t, tt.implicit, tt.options...)
-			sent, err := open(t, tt.scheme+server.address+"/"+tt.parameters).Send(t.Context(), message())
+			sent, err := open(t, tt.scheme+server.address+"/"+tt.parameters).Send(t.Context(), newMessage())
 			if err != nil || sent != (watchword.Sent{Provider: "smtp", Reference: "<msg_1-a@acme.example>"}) {
 				t.Fatalf("sent %+v, %v", sent, err)
 			}
-			mails := server.taken()
+			mails := server.receivedMails()
 			if len(mails) != 1 || mails[0].from != "noreply@acme.example" || !reflect.DeepEqual(mails[0].to, []string{"ada@example.com"}) || mails[0].utf8 {
 				t.Errorf("the server took %+v", mails)
 			}
@@ -55,16 +55,16 @@ func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
 	}
 }
 
-// go-mail knows three names of loopback by itself; where the URL allows it, the password goes to any.
-func TestPasswordInTheClearWhereAllowedByAnyNameOfLoopback(t *testing.T) {
+// go-mail recognizes three names of loopback. If the URL allows it, the password is sent to any other name too.
+func TestSendUsesClearPasswordForAnyLoopbackName(t *testing.T) {
 	server := startServer(t, false)
 	address := strings.Replace(server.address, "127.0.0.1", "LOCALHOST", 1)
-	if _, err := open(t, "smtp://ada:s3cret%2Fw@"+address+from+clearPassword).Send(t.Context(), message()); err != nil || len(server.logins) != 1 {
+	if _, err := open(t, "smtp://ada:s3cret%2Fw@"+address+from+clearPassword).Send(t.Context(), newMessage()); err != nil || len(server.logins) != 1 {
 		t.Errorf("%v, logins %q", err, server.logins)
 	}
 }
 
-func TestHostileRecipientsReachNobody(t *testing.T) {
+func TestSendRejectsHostileRecipients(t *testing.T) {
 	server := startServer(t, false, withUTF8)
 	sender := open(t, "smtp://"+server.address+from)
 	for _, to := range []string{"", "ada", "@example.com", "ada@", "ada@localhost", "ada@example.com,eve@example.com", "ada@example.com eve@example.com",
@@ -73,11 +73,11 @@ func TestHostileRecipientsReachNobody(t *testing.T) {
 		"ada@example.com\x00", "ada@exam\x00ple.com", " ada@example.com", "ada@example.com ", "ada@EXAMPLE.com", "ada@exämple.com", "ada@[127.0.0.1]", "ada@127.0.0.1",
 		"ada@@example.com", "ada@eve@example.com", ".ada@example.com", "ada.@example.com", "a..da@example.com", "group:ada@example.com;", "ada@example.com.", "ad\u202ea@example.com",
 		"\u212aate@example.com\u2028", "ada%eve.example\r\n@example.com", strings.Repeat("a", 65) + "@example.com", "a@" + strings.Repeat("b.", 126) + "com", "+14155550123", "ada@-example.com"} {
-		m := message()
+		m := newMessage()
 		m.To = to
 		requirePermanent(t, sender, m)
 	}
-	sms, badID := message(), message()
+	sms, badID := newMessage(), newMessage()
 	sms.Channel, badID.ID = "sms", "msg>\r\nBcc: eve@example.com"
 	requirePermanent(t, sender, sms)
 	requirePermanent(t, sender, badID)
@@ -94,16 +94,16 @@ func requirePermanent(t *testing.T, sender watchword.Sender, m watchword.Message
 		t.Errorf("%q: got %v", m.To, err)
 	}
 	if err != nil && len(m.To) > 3 && strings.Contains(err.Error(), m.To) {
-		t.Errorf("the error holds the recipient: %v", err)
+		t.Errorf("the error contains the recipient: %v", err)
 	}
 }
 
-func TestUTF8Recipients(t *testing.T) {
-	m := message()
+func TestSendRequiresSMTPUTF8ForUTF8Recipients(t *testing.T) {
+	m := newMessage()
 	m.To = "jürgen@example.com"
 	without, with := startServer(t, false), startServer(t, false, withUTF8)
 	requirePermanent(t, open(t, "smtp://"+without.address+from), m)
-	if mails := without.taken(); len(mails) != 0 {
+	if mails := without.receivedMails(); len(mails) != 0 {
 		t.Errorf("sent to a server without SMTPUTF8: %+v", mails)
 	}
 	sender := open(t, "smtp://"+with.address+from)
@@ -113,45 +113,45 @@ func TestUTF8Recipients(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if mails := with.taken(); len(mails) != 2 || mails[0].to[0] != "jürgen@example.com" || !mails[0].utf8 || mails[1].utf8 {
+	if mails := with.receivedMails(); len(mails) != 2 || mails[0].to[0] != "jürgen@example.com" || !mails[0].utf8 || mails[1].utf8 {
 		t.Errorf("the server took %+v", mails)
 	}
 }
 
-func TestReplies(t *testing.T) {
+func TestSendMapsReplyCodesToErrors(t *testing.T) {
 	for _, command := range []string{"MAIL", "RCPT", "DATA"} {
 		for code, permanent := range map[int]bool{421: false, 450: false, 452: false, 550: true, 554: true} {
 			server := startServer(t, false)
-			server.reply(command, &gosmtp.SMTPError{Code: code, EnhancedCode: gosmtp.EnhancedCode{code / 100, 1, 1}, Message: "ada@example.com is unknown, 492039"})
+			server.setReply(command, &gosmtp.SMTPError{Code: code, EnhancedCode: gosmtp.EnhancedCode{code / 100, 1, 1}, Message: "ada@example.com is unknown, 492039"})
 			sender := open(t, "smtp://"+server.address+from)
-			_, err := sender.Send(t.Context(), message())
+			_, err := sender.Send(t.Context(), newMessage())
 			var refusal *watchword.SendError
 			if !errors.As(err, &refusal) || refusal.Permanent != permanent {
 				t.Errorf("%s %d: got %v", command, code, err)
 			}
 			if text := err.Error(); strings.Contains(text, "ada@") || strings.Contains(text, "492039") || !strings.Contains(text, refusal.Cause.Error()) {
-				t.Errorf("%s %d: the error says %q", command, code, text)
+				t.Errorf("%s %d: error %q", command, code, text)
 			}
-			server.reply(command, nil)
-			if _, err := sender.Send(t.Context(), message()); err != nil || len(server.taken()) != 1 {
-				t.Errorf("%s %d: the second try: %v, %d mails", command, code, err, len(server.taken()))
+			server.setReply(command, nil)
+			if _, err := sender.Send(t.Context(), newMessage()); err != nil || len(server.receivedMails()) != 1 {
+				t.Errorf("%s %d: the second try: %v, %d mails", command, code, err, len(server.receivedMails()))
 			}
 		}
 	}
 }
 
-func TestWrongPassword(t *testing.T) {
+func TestSendWithWrongPasswordFailsWithoutSecrets(t *testing.T) {
 	server := startServer(t, true, withTLS(&trusted))
 	sender := open(t, "smtps://ada:hunter2@"+server.address+from)
-	_, err := sender.Send(t.Context(), message())
+	_, err := sender.Send(t.Context(), newMessage())
 	var refusal *watchword.SendError
 	if !errors.As(err, &refusal) || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "such user") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestTLSIsDemandedAndVerified(t *testing.T) {
-	none, forged, implicit := startServer(t, false), startServer(t, false, withTLS(&stranger)), startServer(t, true, withTLS(&stranger))
+func TestSendRequiresAndVerifiesTLS(t *testing.T) {
+	none, forged, implicit := startServer(t, false), startServer(t, false, withTLS(&untrusted)), startServer(t, true, withTLS(&untrusted))
 	for name, url := range map[string]string{
 		"no STARTTLS":              "smtp://ada:s3cret%2Fw@" + none.address + from + "&starttls=required",
 		"no STARTTLS, by loopback": "smtp://ada:s3cret%2Fw@" + none.address + from,
@@ -164,18 +164,18 @@ func TestTLSIsDemandedAndVerified(t *testing.T) {
 		"another's name":           "smtps://ada:s3cret%2Fw@" + strings.Replace(implicit.address, "127.0.0.1", "127.0.0.2", 1) + from,
 		"TLS where is none":        "smtps://ada:s3cret%2Fw@" + none.address + from,
 	} {
-		if _, err := open(t, url).Send(t.Context(), message()); err == nil {
+		if _, err := open(t, url).Send(t.Context(), newMessage()); err == nil {
 			t.Errorf("%s: sent", name)
 		}
 	}
 	for _, server := range []*server{none, forged, implicit} {
-		if len(server.logins)+len(server.taken()) != 0 {
-			t.Errorf("a server got logins %q and mails %v", server.logins, server.taken())
+		if len(server.logins)+len(server.receivedMails()) != 0 {
+			t.Errorf("a server got logins %q and mails %v", server.logins, server.receivedMails())
 		}
 	}
 }
 
-func TestGivesUpWithItsContext(t *testing.T) {
+func TestSendEndsWithItsContext(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func TestGivesUpWithItsContext(t *testing.T) {
 	for name, address := range map[string]string{"no greeting": silent.Addr().String(), "no reply": blocked.address} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 		watchdog := time.AfterFunc(5*time.Second, func() { t.Errorf("%s: still sending, long after the context's end", name) })
-		_, err := open(t, "smtp://"+address+from).Send(ctx, message())
+		_, err := open(t, "smtp://"+address+from).Send(ctx, newMessage())
 		watchdog.Stop()
 		cancel()
 		var refusal *watchword.SendError
@@ -197,12 +197,12 @@ func TestGivesUpWithItsContext(t *testing.T) {
 	}
 }
 
-func TestConnectionsAreUsedAgain(t *testing.T) {
+func TestSendReusesConnections(t *testing.T) {
 	server := startServer(t, false)
 	sender := open(t, "smtp://"+server.address+from)
 	send := func() {
 		t.Helper()
-		if _, err := sender.Send(t.Context(), message()); err != nil {
+		if _, err := sender.Send(t.Context(), newMessage()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -211,15 +211,15 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	if len(server.sessions) != 1 {
 		t.Errorf("%d connections for two mails, want one", len(server.sessions))
 	}
-	server.hangUp()
-	send() // on a new connection, for the old one is gone
-	if mails := server.taken(); len(mails) != 3 || len(server.sessions) != 2 {
+	server.closeConnections()
+	send() // on a new connection, because the server has closed the old one
+	if mails := server.receivedMails(); len(mails) != 3 || len(server.sessions) != 2 {
 		t.Errorf("%d mails over %d connections", len(mails), len(server.sessions))
 	}
 }
 
-// A mail that the server has taken was sent, even if the connection does not survive it: sent once more it would be there twice.
-func TestHangingUpAfterTheMailIsNoFailure(t *testing.T) {
+// A mail that the server has accepted is sent, even if the connection breaks afterwards. A retry would deliver it twice.
+func TestSendSucceedsIfServerHangsUpAfterAccepting(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -227,8 +227,8 @@ func TestHangingUpAfterTheMailIsNoFailure(t *testing.T) {
 	defer func() { _ = listener.Close() }()
 	mails := make(chan int, 1)
 	go func() {
-		taken := 0
-		defer func() { mails <- taken }()
+		accepted := 0
+		defer func() { mails <- accepted }()
 		raw, err := listener.Accept()
 		if err != nil {
 			return
@@ -243,12 +243,12 @@ func TestHangingUpAfterTheMailIsNoFailure(t *testing.T) {
 			}
 			_ = c.PrintfLine("354 go on")
 			if _, err := c.ReadDotBytes(); err == nil {
-				taken++
-				_ = c.PrintfLine("250 taken")
+				accepted++
+				_ = c.PrintfLine("250 accepted")
 			}
 		}
 	}()
-	if _, err := open(t, "smtp://"+listener.Addr().String()+from).Send(t.Context(), message()); err != nil {
+	if _, err := open(t, "smtp://"+listener.Addr().String()+from).Send(t.Context(), newMessage()); err != nil {
 		t.Error(err)
 	}
 	if n := <-mails; n != 1 {
@@ -256,21 +256,21 @@ func TestHangingUpAfterTheMailIsNoFailure(t *testing.T) {
 	}
 }
 
-func TestConcurrentMails(t *testing.T) {
+func TestSendIsSafeForConcurrentUse(t *testing.T) {
 	server := startServer(t, true, withTLS(&trusted))
 	sender := open(t, "smtps://ada:s3cret%2Fw@"+server.address+from)
 	var wait sync.WaitGroup
 	for range 8 {
 		wait.Go(func() {
 			for range 5 {
-				if _, err := sender.Send(t.Context(), message()); err != nil {
+				if _, err := sender.Send(t.Context(), newMessage()); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	wait.Wait()
-	mails := server.taken()
+	mails := server.receivedMails()
 	for _, m := range mails {
 		if len(m.to) != 1 || strings.Count(m.data, "Message-ID: <msg_1-a@acme.example>") != 1 {
 			t.Errorf("the server took %+v", m)

@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// Only on loopback may a mail travel without TLS, and a password only where the URL allows it.
-func TestWhoNeedsTLS(t *testing.T) {
+// Mail may be sent without TLS to loopback only, and a password only if the URL allows it.
+func TestParseURLRequiresTLSBeyondLoopback(t *testing.T) {
 	policy, err := delivery.NewAddressPolicy(delivery.Addresses{})
 	if err != nil {
 		t.Fatal(err)
@@ -34,7 +34,7 @@ func TestWhoNeedsTLS(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := parse(u, policy)
+		got, err := parseURL(u, policy)
 		if err != nil || got.startTLS != tt.startTLS || got.implicitTLS != tt.implicit || got.port != tt.port {
 			t.Errorf("%s: %+v, %v", tt.url, got, err)
 		}

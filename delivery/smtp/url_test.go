@@ -14,11 +14,11 @@ import (
 	"github.com/watchword-auth/watchword/delivery/smtp"
 )
 
-// reachable are the networks of the addresses in this file's URLs.
-var reachable = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
+// allowedNetworks are the networks of the addresses in this file's URLs.
+var allowedNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32")}
 
-func TestURLs(t *testing.T) {
-	tests := []struct{ url, want string }{ // want: part of the error; empty: it opens
+func TestOpenChecksURLs(t *testing.T) {
+	tests := []struct{ url, want string }{ // want: part of the error; empty: no error
 		{"smtp://user:pass@mail.example.com?from=noreply@acme.example", ""},
 		{"smtp://user:pass@mail.example.com:2525/?from=ACME%20%3Cnoreply@acme.example%3E&starttls=required", ""},
 		{"smtp://localhost?from=noreply@acme.example", ""},
@@ -28,7 +28,7 @@ func TestURLs(t *testing.T) {
 		{"smtps://[::ffff:8.8.8.8]?from=noreply@acme.example", "IPv4-mapped"},
 		{"smtp://mail.example.com?from=noreply@acme.example&starttls=off", "only be required"},
 		{"smtp://localhost?from=noreply@acme.example&starttls=off", "only be required"},
-		{"smtps://mail.example.com?from=noreply@acme.example&starttls=required", "no use with smtps"},
+		{"smtps://mail.example.com?from=noreply@acme.example&starttls=required", "cannot be used with smtps"},
 		{"smtp://user:pass@localhost?from=noreply@acme.example&password_without_tls=allowed", ""},
 		{"smtp://user:pass@localhost?from=noreply@acme.example&password_without_tls=yes", "can only be allowed"},
 		{"smtp://localhost?from=noreply@acme.example&password_without_tls=allowed", "is for smtp to loopback"},
@@ -41,8 +41,8 @@ func TestURLs(t *testing.T) {
 		{"smtp://mail.example.com?from=acme", "parameter from"},
 		{"smtp://mail.example.com?from=a@b.example,c@d.example", "parameter from"},
 		{"smtp://mail.example.com?from=j%C3%BCrgen@acme.example", "parameter from"},
-		{"smtp://mail.example.com?from=a@b.example&from=c@d.example", "unknown or there twice"},
-		{"smtp://mail.example.com?from=a@b.example&tls=none", "unknown or there twice"},
+		{"smtp://mail.example.com?from=a@b.example&from=c@d.example", "unknown or repeated"},
+		{"smtp://mail.example.com?from=a@b.example&tls=none", "unknown or repeated"},
 		{"smtp://mail.example.com?from=a%zz@b.example", "escaped"},
 		{"smtp://user@mail.example.com?from=a@b.example", "needs a password"},
 		{"smtp://:pass@mail.example.com?from=a@b.example", "needs a password"},
@@ -55,7 +55,7 @@ func TestURLs(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.url, func(t *testing.T) {
-			_, err := providers.Open(t.Context(), tt.url, delivery.Environment{Channel: delivery.ChannelEmail, Allowed: reachable})
+			_, err := providers.Open(t.Context(), tt.url, delivery.Environment{Channel: delivery.ChannelEmail, Allowed: allowedNetworks})
 			switch {
 			case tt.want == "" && err != nil:
 				t.Error(err)
@@ -66,7 +66,7 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-func TestEverythingWrongIsReportedAtOnceAndNothingSecret(t *testing.T) {
+func TestOpenReportsEveryProblemWithoutSecrets(t *testing.T) {
 	_, err := providers.Open(t.Context(), "smtp://hunter1@:0/hunter2?from=hunter3&starttls=hunter4&hunter5=6", delivery.Environment{})
 	for _, want := range []string{"password", "no host", "port", "path", "from", "starttls", "unknown"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -82,38 +82,38 @@ func TestEverythingWrongIsReportedAtOnceAndNothingSecret(t *testing.T) {
 	}
 }
 
-func TestOpenWarnsOfAPasswordInTheClear(t *testing.T) {
+func TestOpenWarnsAboutClearPassword(t *testing.T) {
 	for _, tt := range []struct {
 		parameters string
 		warns      bool
 	}{{"", false}, {"&starttls=required", false}, {clearPassword, true}} {
 		var log bytes.Buffer
-		env := delivery.Environment{Logger: slog.New(slog.NewJSONHandler(&log, nil)), Allowed: reachable}
+		env := delivery.Environment{Logger: slog.New(slog.NewJSONHandler(&log, nil)), Allowed: allowedNetworks}
 		if _, err := providers.Open(t.Context(), "smtp://ada:hunter2@localhost"+from+tt.parameters, env); err != nil {
 			t.Fatal(err)
 		}
 		if text := log.String(); strings.Contains(text, `"level":"WARN"`) != tt.warns || strings.Contains(text, "hunter2") {
-			t.Errorf("%q: the log says %q", tt.parameters, text)
+			t.Errorf("%q: log %q", tt.parameters, text)
 		}
 	}
 }
 
-// Nothing private is reached unless the configuration allows it.
-func TestPrivateServersAreRefusedForGood(t *testing.T) {
+// Private addresses are refused unless the configuration allows them.
+func TestSendRejectsPrivateServersPermanently(t *testing.T) {
 	for _, host := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "[::1]"} {
 		if _, err := providers.Open(t.Context(), "smtp://"+host+"?from=a@b.example", delivery.Environment{}); err == nil {
 			t.Errorf("%s can be configured", host)
 		}
 		u := &url.URL{Scheme: "smtp", Host: host, RawQuery: "from=a@b.example"}
-		sender, err := smtp.Open(t.Context(), u, delivery.Environment{}.Filled()) // as if a name had resolved to it
+		sender, err := smtp.Open(t.Context(), u, delivery.Environment{}.WithDefaults()) // without the check of Openers.Open, as for a name that resolves to the address
 		if err != nil {
 			t.Fatal(err)
 		}
-		requirePermanent(t, sender, message())
+		requirePermanent(t, sender, newMessage())
 	}
 }
 
-func TestOpenRefusesChannelsOtherThanEmail(t *testing.T) {
+func TestOpenRejectsChannelsOtherThanEmail(t *testing.T) {
 	for channel, ok := range map[string]bool{"": true, "email": true, "sms": false, "voice": false} {
 		_, err := providers.Open(t.Context(), "smtp://mail.example.com?from=a@b.example", delivery.Environment{Channel: channel})
 		if ok != (err == nil) {
@@ -133,7 +133,7 @@ func FuzzOpen(f *testing.F) {
 }
 
 func Example() {
-	providers := delivery.Providers{"smtp": smtp.Open, "smtps": smtp.Open}
+	providers := delivery.Openers{"smtp": smtp.Open, "smtps": smtp.Open}
 	_, err := providers.Open(context.Background(), "smtps://user:password@mail.example.com?from=ACME%20%3Cnoreply@acme.example%3E", delivery.Environment{})
 	fmt.Println(err)
 
@@ -141,6 +141,6 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// delivery: smtps: a parameter is unknown or there twice: there are from, starttls and password_without_tls
+	// delivery: smtps: a parameter is unknown or repeated: the parameters are from, starttls and password_without_tls
 	// the parameter from is not an address like noreply@acme.example or ACME <noreply@acme.example>
 }

@@ -15,25 +15,26 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// maxCallback bounds a callback's body, in octets.
+// maxCallback is the largest body of a callback in bytes.
 const maxCallback = 64 << 10
 
-// A Report says what became of a message or call.
+// A Report is a delivery report about a message or call.
 type Report struct {
 	Reference string // Sent.Reference of the message
 	Status    string // watchword.DeliverySent, DeliveryDelivered or DeliveryFailed
-	ErrorCode string // Twilio's, of a failure
+	ErrorCode string // Twilio's error code, for failures
 }
 
-// Callbacks serves Twilio's status callbacks: it checks X-Twilio-Signature and hands on what is news. Reports may come
-// twice and in any order; whoever keeps a status sees to it that it only moves on, as Engine.Record does.
+// Callbacks is the handler of Twilio's status callbacks. It verifies X-Twilio-Signature and calls Report for known statuses.
+// Reports may be repeated and come in any order: Report must not let a later status be replaced by an earlier one.
+// Engine.RecordDelivery ensures that.
 type Callbacks struct {
-	URL    string         // status_callback as Twilio was given it, for that is what is signed, not what a proxy makes of it
-	Token  watchword.Code // the account's
+	URL    string         // status_callback exactly as Twilio got it, because Twilio signs it; not as changed by a proxy
+	Token  watchword.Code // auth token of the account
 	Report func(ctx context.Context, r Report) error
 }
 
-// ServeHTTP answers 204 if the report was taken, 403 to whoever is not Twilio, and 503 if Report failed.
+// ServeHTTP answers 204 if the callback is valid and Report succeeds, 403 if the signature is invalid, and 503 if Report fails.
 func (c *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
@@ -46,11 +47,11 @@ func (c *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	signed, err := signedURL(c.URL, r.URL.RawQuery)
-	if err != nil || c.Token.IsZero() || !verify(c.Token, signed, r.PostForm, r.Header.Get("X-Twilio-Signature")) {
+	if err != nil || c.Token.IsZero() || !verifySignature(c.Token, signed, r.PostForm, r.Header.Get("X-Twilio-Signature")) {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
-	if report, news := read(r.PostForm); news {
+	if report, ok := parseReport(r.PostForm); ok {
 		if err := c.Report(r.Context(), report); err != nil {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
@@ -59,7 +60,7 @@ func (c *Callbacks) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// signedURL is the configured URL with the query that came, so that a query that was made up fails the signature.
+// signedURL returns the configured URL with the query of the request, so that a forged query fails the verification.
 func signedURL(configured, query string) (string, error) {
 	base, _, _ := strings.Cut(configured, "?")
 	if base == "" {
@@ -71,21 +72,21 @@ func signedURL(configured, query string) (string, error) {
 	return base + "?" + query, nil
 }
 
-// verify compares in constant time, with the URL as it is and, since Twilio is not of one mind about it, with the
-// scheme's own port added or left out.
-func verify(token watchword.Code, rawURL string, form url.Values, signature string) bool {
+// verifySignature reports whether a signature is valid for the URL as it is, or with the scheme's default port added or removed,
+// because Twilio handles that port inconsistently. It compares in constant time.
+func verifySignature(token watchword.Code, rawURL string, form url.Values, signature string) bool {
 	valid := false
 	for _, candidate := range portVariants(rawURL) {
-		if hmac.Equal([]byte(sign(token, candidate, form)), []byte(signature)) {
+		if hmac.Equal([]byte(computeSignature(token, candidate, form)), []byte(signature)) {
 			valid = true
 		}
 	}
 	return valid
 }
 
-// sign is HMAC-SHA-1 over the URL and, sorted by name, each parameter's name and value. Of a repeated parameter each
-// different value counts, sorted too.
-func sign(token watchword.Code, rawURL string, form url.Values) string {
+// computeSignature returns the HMAC-SHA-1 of the URL followed by the name and value of each parameter, sorted by name. The distinct
+// values of a repeated parameter are included in sorted order.
+func computeSignature(token watchword.Code, rawURL string, form url.Values) string {
 	mac := hmac.New(sha1.New, []byte(token.Reveal()))
 	mac.Write([]byte(rawURL))
 	for _, name := range slices.Sorted(maps.Keys(form)) {
@@ -98,6 +99,7 @@ func sign(token watchword.Code, rawURL string, form url.Values) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
+// portVariants returns the URL, and the URL with the default port of its scheme added or removed.
 func portVariants(rawURL string) []string {
 	scheme, rest, ok := strings.Cut(rawURL, "://")
 	port := map[string]string{"https": ":443", "http": ":80"}[scheme]
@@ -117,7 +119,7 @@ func portVariants(rawURL string) []string {
 	return []string{rawURL, scheme + "://" + host + port + path}
 }
 
-// statuses translates Twilio's, of messages and of calls. Those that are missing are steps before the message is sent.
+// statuses maps Twilio's statuses of messages and calls. Statuses that are missing precede sending.
 var statuses = map[string]string{
 	"sent": watchword.DeliverySent, "delivered": watchword.DeliveryDelivered, "read": watchword.DeliveryDelivered,
 	"undelivered": watchword.DeliveryFailed, "failed": watchword.DeliveryFailed, "canceled": watchword.DeliveryFailed,
@@ -126,10 +128,10 @@ var statuses = map[string]string{
 	"busy": watchword.DeliveryFailed, "no-answer": watchword.DeliveryFailed,
 }
 
-// read returns what a callback's form says, and whether it is news. A form that names two messages or statuses says
-// nothing.
-func read(form url.Values) (Report, bool) {
-	one := func(names ...string) string {
+// parseReport returns the report in a callback's form. ok is false if the form has no known status, or has more than one reference
+// or status.
+func parseReport(form url.Values) (report Report, ok bool) {
+	single := func(names ...string) string {
 		var found []string
 		for _, name := range names {
 			found = append(found, form[name]...)
@@ -139,9 +141,9 @@ func read(form url.Values) (Report, bool) {
 		}
 		return found[0]
 	}
-	r := Report{Reference: one("CallSid"), Status: statuses[one("CallStatus")], ErrorCode: one("ErrorCode")}
+	r := Report{Reference: single("CallSid"), Status: statuses[single("CallStatus")], ErrorCode: single("ErrorCode")}
 	if r.Reference == "" {
-		r.Reference, r.Status = one("MessageSid"), statuses[one("MessageStatus")]
+		r.Reference, r.Status = single("MessageSid"), statuses[single("MessageStatus")]
 	}
 	return r, r.Reference != "" && r.Status != ""
 }

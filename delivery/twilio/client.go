@@ -17,14 +17,14 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// A restClient is twilio-go's client.BaseClient for one call of its API. The library's own knows neither contexts nor
-// another base URL, and puts the number into its errors.
+// A restClient implements client.BaseClient of twilio-go for one API call. The library's own client supports neither contexts nor
+// another base URL, and its errors contain the number.
 type restClient struct {
 	ctx    context.Context
 	sender *sender
 }
 
-// AccountSid is what the library puts into the path.
+// AccountSid returns the account for the request's path.
 func (c *restClient) AccountSid() string { return c.sender.account }
 
 // SetTimeout has no effect: the context and the HTTP client bound the time.
@@ -33,10 +33,10 @@ func (c *restClient) SetTimeout(time.Duration) {}
 // SetOauth has no effect: requests are authenticated by the sid and token of the account or of an API key.
 func (c *restClient) SetOauth(client.OAuth) {}
 
-// OAuth is nil, see SetOauth.
+// OAuth returns nil, see SetOauth.
 func (c *restClient) OAuth() client.OAuth { return nil }
 
-// SendRequest posts the form. An answer that is not 2xx is an *apiError; the library reads and closes the others.
+// SendRequest posts the form. For an answer other than 2xx it returns an *apiError. The library reads and closes 2xx answers.
 func (c *restClient) SendRequest(method, rawURL string, form url.Values, _ map[string]any, _ ...byte) (*http.Response, error) {
 	target, err := url.Parse(rawURL)
 	if err != nil {
@@ -59,23 +59,23 @@ func (c *restClient) SendRequest(method, rawURL string, form url.Values, _ map[s
 	}
 	if answer.StatusCode < 200 || answer.StatusCode > 299 {
 		defer func() { _ = answer.Body.Close() }()
-		return nil, readError(answer, c.sender.now())
+		return nil, newAPIError(answer, c.sender.now())
 	}
 	return answer, nil
 }
 
-// An apiError is Twilio's refusal. Its text is left out, because it may repeat the number.
+// An apiError is an error answer of Twilio without its text, which may contain the number.
 type apiError struct {
 	status, code int
 	retryAfter   time.Duration
 }
 
-// Error names the status and Twilio's error code.
+// Error returns the status and Twilio's error code.
 func (e *apiError) Error() string {
 	return fmt.Sprintf("the API answered %d, error %d", e.status, e.code)
 }
 
-func readError(answer *http.Response, now time.Time) *apiError {
+func newAPIError(answer *http.Response, now time.Time) *apiError {
 	e := &apiError{status: answer.StatusCode, retryAfter: outbound.RetryAfter(answer.Header.Get("Retry-After"), now)}
 	var body struct{ Code int }
 	if raw, err := io.ReadAll(answer.Body); err == nil && json.Unmarshal(raw, &body) == nil {
@@ -84,8 +84,8 @@ func readError(answer *http.Response, now time.Time) *apiError {
 	return e
 }
 
-// permanent says whether Twilio will never take the message. Of its refusals only those pass that are about too much at
-// once: of the account (20429), of the sending number (14107, 21611) or of WhatsApp's sender (63018).
+// permanent reports whether a retry cannot succeed. 4xx answers are permanent, except those about rates: of the account (20429),
+// of the sending number (14107, 21611) and of the WhatsApp sender (63018).
 func (e *apiError) permanent() bool {
 	switch e.code {
 	case 20429, 14107, 21611, 63018:
@@ -98,7 +98,7 @@ func (e *apiError) permanent() bool {
 	return e.status < 500
 }
 
-// sendError makes a *watchword.SendError of whatever went wrong, without the URL, the number and the answer's text.
+// sendError converts any error to a *watchword.SendError without the URL, the number and the answer's text.
 func sendError(err error) error {
 	var done *watchword.SendError
 	if errors.As(err, &done) {
@@ -116,6 +116,6 @@ func sendError(err error) error {
 	return &watchword.SendError{Provider: provider, Cause: outbound.Failure("the API's answer cannot be read")}
 }
 
-func refused(cause outbound.Failure) error {
+func permanentError(cause outbound.Failure) error {
 	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
 }

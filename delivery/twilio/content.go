@@ -14,16 +14,16 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// A content is a template that Twilio keeps, approved by WhatsApp, and what stands for its variables.
-type content struct {
-	sid       string // HX...; empty: none
+// A contentTemplate is a message template stored at Twilio and approved by WhatsApp, with the values of its variables.
+type contentTemplate struct {
+	sid       string // HX...; empty: no template
 	variables []variable
 }
 
-// A variable is one of the template's, and the name of what stands for it.
+// A variable is a variable of the template, and the kind of its value.
 type variable struct{ name, value string }
 
-// What a variable can be. The text is the whole message as other channels have it, in one line.
+// Kinds of values. The text is the whole message of other channels, in one line.
 const (
 	valueApp         = "app"
 	valueCode        = "code"
@@ -33,15 +33,15 @@ const (
 	valueTransaction = "transaction"
 )
 
-var values = []string{valueApp, valueCode, valueLink, valueMinutes, valueText, valueTransaction}
+var variableValues = []string{valueApp, valueCode, valueLink, valueMinutes, valueText, valueTransaction}
 
-// defaultVariables are those of WhatsApp's own templates for authentication.
+// defaultVariables fit WhatsApp's own authentication templates.
 const defaultVariables = "1:" + valueCode
 
 var variablePattern = regexp.MustCompile(`^([A-Za-z0-9_]{1,32}):([a-z]+)$`)
 
-// parse reads content_variables: 1:code,2:minutes.
-func (c *content) parse(text string) (problems []error) {
+// parse parses the parameter content_variables, such as 1:code,2:minutes.
+func (c *contentTemplate) parse(text string) (problems []error) {
 	if c.sid != "" && !contentPattern.MatchString(c.sid) {
 		problems = append(problems, errors.New("the parameter content_sid is not the sid of a content template (HX...)"))
 	}
@@ -54,56 +54,56 @@ func (c *content) parse(text string) (problems []error) {
 	seen := map[string]bool{}
 	for part := range strings.SplitSeq(text, ",") {
 		v := variablePattern.FindStringSubmatch(part)
-		if v == nil || !slices.Contains(values, v[2]) || seen[v[1]] {
-			return append(problems, errors.New("the parameter content_variables is not like 1:code,2:minutes; a variable is one of "+strings.Join(values, ", ")))
+		if v == nil || !slices.Contains(variableValues, v[2]) || seen[v[1]] {
+			return append(problems, errors.New("the parameter content_variables is not like 1:code,2:minutes; a variable is one of "+strings.Join(variableValues, ", ")))
 		}
 		seen[v[1]] = true
 		c.variables = append(c.variables, variable{v[1], v[2]})
 	}
-	if !c.shows(valueCode) && !c.shows(valueLink) && !c.shows(valueText) {
+	if !c.hasVariable(valueCode) && !c.hasVariable(valueLink) && !c.hasVariable(valueText) {
 		problems = append(problems, errors.New("the parameter content_variables has neither code nor link nor text"))
 	}
 	return problems
 }
 
-func (c *content) shows(value string) bool {
+func (c *contentTemplate) hasVariable(value string) bool {
 	return slices.ContainsFunc(c.variables, func(v variable) bool { return v.value == value })
 }
 
-// errHidesTransaction is about a template that would have something approved unseen.
+// errHidesTransaction means that the person would approve a transaction without seeing it.
 const errHidesTransaction outbound.Failure = "content_variables has neither transaction nor text"
 
-// hides reports whether the template would not show the transaction of a message.
-func (c *content) hides(m watchword.Message) bool {
-	return len(m.Transaction) > 0 && !c.shows(valueTransaction) && !c.shows(valueText)
+// hidesTransaction reports whether a message has a transaction that the template does not show.
+func (c *contentTemplate) hidesTransaction(m watchword.Message) bool {
+	return len(m.Transaction) > 0 && !c.hasVariable(valueTransaction) && !c.hasVariable(valueText)
 }
 
-// fill writes the variables as JSON.
-func (c *content) fill(m watchword.Message, left time.Duration) (string, error) {
-	if c.hides(m) {
-		return "", refused(errHidesTransaction)
+// encodeVariables returns the variables as JSON.
+func (c *contentTemplate) encodeVariables(m watchword.Message, lifetime time.Duration) (string, error) {
+	if c.hidesTransaction(m) {
+		return "", permanentError(errHidesTransaction)
 	}
 	transaction, err := delivery.DescribeTransaction(m.Transaction)
 	if err != nil {
-		return "", refused("the transaction cannot be shown as it is")
+		return "", permanentError("the transaction cannot be shown as it is")
 	}
-	has := map[string]string{
-		valueApp: m.App, valueCode: m.Code.Reveal(), valueLink: m.Link.Reveal(), valueMinutes: strconv.Itoa(minutes(left)),
-		valueText: strings.Join(strings.Fields(m.Text), " "), // no variable may have a line end
+	texts := map[string]string{
+		valueApp: m.App, valueCode: m.Code.Reveal(), valueLink: m.Link.Reveal(), valueMinutes: strconv.Itoa(roundToMinutes(lifetime)),
+		valueText: strings.Join(strings.Fields(m.Text), " "), // variables must not contain line ends
 	}
 	if transaction == "" {
-		transaction = "-" // nor be empty
+		transaction = "-" // variables must not be empty
 	}
-	has[valueTransaction] = transaction
+	texts[valueTransaction] = transaction
 	out := map[string]string{}
 	for _, v := range c.variables {
-		if out[v.name] = has[v.value]; out[v.name] == "" {
-			return "", refused("the content has a variable for something that this message has not, such as a code or a link")
+		if out[v.name] = texts[v.value]; out[v.name] == "" {
+			return "", permanentError("the template has a variable without a value in this message, such as a code or a link")
 		}
 	}
 	text, err := json.Marshal(out)
 	return string(text), err
 }
 
-// minutes are rounded, and at least one.
-func minutes(left time.Duration) int { return max(1, int((left+time.Minute/2)/time.Minute)) }
+// roundToMinutes rounds to whole minutes, at least one.
+func roundToMinutes(d time.Duration) int { return max(1, int((d+time.Minute/2)/time.Minute)) }

@@ -9,19 +9,19 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func TestWhatsAppWithoutATemplateReachesNobody(t *testing.T) {
-	f := newFake(t, created)
-	requirePermanent(t, f.open(t, "from=%2B14155550100"), message("whatsapp"))
+func TestSendRejectsWhatsAppWithoutTemplate(t *testing.T) {
+	f := startFakeTwilio(t, answerCreated)
+	requirePermanent(t, f.open(t, "from=%2B14155550100"), newMessage("whatsapp"))
 	if len(f.forms) != 0 {
 		t.Errorf("%d requests", len(f.forms))
 	}
 }
 
-func TestAPIKeyPostsForItsAccount(t *testing.T) {
-	f := newFake(t, created)
+func TestSendWithAPIKeyPostsToItsAccount(t *testing.T) {
+	f := startFakeTwilio(t, answerCreated)
 	f.user = "SK1"
 	for channel, path := range map[string]string{"sms": "Messages", "whatsapp": "Messages", "voice": "Calls"} {
-		if _, err := f.open(t, "from=%2B14155550100&content_sid=HX1&account=AC9").Send(t.Context(), message(channel)); err != nil {
+		if _, err := f.open(t, "from=%2B14155550100&content_sid=HX1&account=AC9").Send(t.Context(), newMessage(channel)); err != nil {
 			t.Error(err)
 		}
 		if got := f.paths[len(f.paths)-1]; got != "POST /2010-04-01/Accounts/AC9/"+path+".json" {
@@ -30,10 +30,10 @@ func TestAPIKeyPostsForItsAccount(t *testing.T) {
 	}
 }
 
-// What is approved is in a variable, every row of it, or the message is refused before it is sent.
-func TestTemplatesShowTheTransaction(t *testing.T) {
+// A variable must show every row of the transaction; otherwise the message is refused before it is sent.
+func TestSendRequiresTemplateToShowTransaction(t *testing.T) {
 	pays := func() watchword.Message {
-		m := message("whatsapp")
+		m := newMessage("whatsapp")
 		m.Text = "492039 is your code.\naction: change IBAN."
 		m.Transaction = map[string]string{"new_iban": "DE89 3704", "amount": "40.00", "action": "change IBAN"}
 		return m
@@ -45,9 +45,9 @@ func TestTemplatesShowTheTransaction(t *testing.T) {
 		"&content_variables=1:text":           `{"1":"492039 is your code. action: change IBAN."}`,
 		"&content_variables=1:code,2:transaction": `{"1":"492039","2":"amount: 40.00, action: change IBAN, new iban: DE89 3704"}`,
 	} {
-		f := newFake(t, created)
+		f := startFakeTwilio(t, answerCreated)
 		sender := f.open(t, "from=%2B14155550100&content_sid=HX1"+variables)
-		checked := sender.(delivery.Checker).CheckMessage(pays())
+		checked := sender.(delivery.MessageChecker).CheckMessage(pays())
 		if errors.Is(checked, watchword.ErrInvalidRequest) != (want == "") {
 			t.Errorf("%q: %v", variables, checked)
 		}
@@ -61,19 +61,19 @@ func TestTemplatesShowTheTransaction(t *testing.T) {
 		}
 		sms := pays()
 		sms.Channel = "sms"
-		if err := sender.(delivery.Checker).CheckMessage(sms); err != nil {
+		if err := sender.(delivery.MessageChecker).CheckMessage(sms); err != nil {
 			t.Errorf("an SMS: %v", err)
 		}
 	}
 }
 
-// An empty variable is an error of Twilio's (21656): a link's template does not carry a code, nor a code's a link.
-func TestTemplatesOfAnotherKindReachNobody(t *testing.T) {
-	f := newFake(t, created)
-	link := message("whatsapp")
+// Twilio rejects empty variables (error 21656), so a template for links cannot be used for codes, nor the other way round.
+func TestSendRejectsTemplateWithEmptyVariable(t *testing.T) {
+	f := startFakeTwilio(t, answerCreated)
+	link := newMessage("whatsapp")
 	link.Code, link.Link = watchword.Code{}, watchword.NewCode("https://verify.example.com/l/ch_1#t")
 	requirePermanent(t, f.open(t, "from=%2B14155550100&content_sid=HX1"), link)
-	requirePermanent(t, f.open(t, "from=%2B14155550100&content_sid=HX1&content_variables=1:link"), message("whatsapp"))
+	requirePermanent(t, f.open(t, "from=%2B14155550100&content_sid=HX1&content_variables=1:link"), newMessage("whatsapp"))
 	if len(f.forms) != 0 {
 		t.Errorf("%d requests", len(f.forms))
 	}

@@ -10,25 +10,27 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// reportsTo is where Twilio reports what became of the message. The URL names the message, and Twilio signs the URL, so
-// that a report is about that message and no other. With an API key alone nobody is to report: nobody could verify it.
-func (s *sender) reportsTo(m watchword.Message) string {
+// statusCallbackURL returns the URL for Twilio's reports about a message, or "". The URL contains the challenge, the send and the
+// channel, and Twilio signs the URL, so that a report cannot be used for another message. Without the account's token it is empty,
+// because reports could not be verified.
+func (s *sender) statusCallbackURL(m watchword.Message) string {
 	if s.statusCallback != "" || s.callbackURL == "" || s.accountToken.IsZero() {
 		return s.statusCallback
 	}
 	return s.callbackURL + "/" + url.PathEscape(m.ChallengeID) + "/" + strconv.Itoa(m.Send) + "/" + url.PathEscape(m.Channel)
 }
 
-// Callbacks serves the URLs of reportsTo. It answers like Callbacks.ServeHTTP, and 404 to paths of another form.
+// Callbacks implements delivery.Reporter. The handler answers like Callbacks.ServeHTTP, and 404 to other paths than those of
+// statusCallbackURL.
 func (s *sender) Callbacks() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		about, channel, ok := named(r.URL.Path)
+		about, channel, ok := parseCallbackPath(r.URL.Path)
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
 		signed := Callbacks{URL: s.callbackURL + r.URL.EscapedPath(), Token: s.accountToken, Report: func(ctx context.Context, report Report) error {
-			if report.Status == watchword.DeliverySent { // recorded when Twilio took the message
+			if report.Status == watchword.DeliverySent { // recorded when Twilio accepted the message
 				return nil
 			}
 			return s.report(ctx, about, watchword.Delivery{Status: report.Status, Provider: provider, Channel: channel})
@@ -37,8 +39,8 @@ func (s *sender) Callbacks() http.Handler {
 	})
 }
 
-// named reads what reportsTo wrote behind the callback URL.
-func named(path string) (about watchword.Outgoing, channel string, ok bool) {
+// parseCallbackPath parses a path of statusCallbackURL, without the path of callbackURL.
+func parseCallbackPath(path string) (about watchword.Outgoing, channel string, ok bool) {
 	parts := strings.Split(path, "/")
 	if len(parts) != 4 || parts[0] != "" || parts[1] == "" {
 		return about, "", false

@@ -1,21 +1,21 @@
-// Package twilio sends through Twilio's REST API: SMS, WhatsApp messages and calls that read the code digit by digit.
+// Package twilio sends SMS, WhatsApp messages and voice calls through Twilio's REST API. Its configuration is a URL:
 //
 //	twilio://ACsid:token@/?from=+14155550100                         a number, for SMS, WhatsApp and calls; or a sender id
 //	twilio://ACsid:token@/?messaging_service=MG...                   Twilio chooses the number; not for calls
 //	twilio://ACsid:token@/?from=...&content_sid=HX...                the template of WhatsApp messages, whose variable 1 is the code
 //	twilio://ACsid:token@/?...&content_variables=1:code,2:minutes    its variables: app, code, link, minutes, text, transaction
-//	twilio://SKsid:secret@/?account=AC...&from=...                   an API key, and the account that it is of
-//	twilio://SKsid:secret@/?account=AC...&account_token=...&from=... the account's token too, by which reports are signed
-//	twilio://ACsid:token@/?from=...&region=ie1&edge=dublin           where the account is
-//	twilio://ACsid:token@/?from=...&status_callback=https://...      Twilio reports there instead of to the sender
-//	twilio://ACsid:token@/?from=...&base_url=http://localhost:1      a Twilio of one's own, in development only
+//	twilio://SKsid:secret@/?account=AC...&from=...                   an API key and its account
+//	twilio://SKsid:secret@/?account=AC...&account_token=...&from=... also the account's auth token, to verify delivery reports
+//	twilio://ACsid:token@/?from=...&region=ie1&edge=dublin           the account's region and edge
+//	twilio://ACsid:token@/?from=...&status_callback=https://...      delivery reports go to this URL instead of the sender
+//	twilio://ACsid:token@/?from=...&base_url=http://localhost:1      another API server, in development only
 //
-// Outside of a session that the person began WhatsApp takes approved templates only, so that channel needs a content_sid. A
-// template without the variable transaction or text carries no transactions.
+// WhatsApp accepts only approved templates for messages that start a conversation, so the channel whatsapp needs content_sid. A
+// template without the variable transaction or text is not used for messages about a transaction.
 //
-// A message that waits at Twilio is dropped there when its code dies. What became of it Twilio reports to a URL of its own,
-// below Environment.CallbackURL, which the sender serves as a delivery.Reporter; a program that serves a status_callback
-// itself does so with Callbacks. Errors name Twilio's error code and never its text, which may hold the number.
+// Twilio drops a queued message when its code expires. It sends delivery reports to URLs below Environment.CallbackURL, which the
+// sender serves as a delivery.Reporter. If a program serves a status_callback itself, it can use the type Callbacks. Errors contain
+// Twilio's error code but not its text, which may contain the number.
 package twilio
 
 import (
@@ -37,25 +37,25 @@ import (
 
 const provider = "twilio"
 
-// The channels that Twilio carries.
+// The supported channels.
 const (
 	channelSMS      = "sms"
 	channelWhatsApp = "whatsapp"
 	channelVoice    = "voice"
 )
 
-// Twilio's bounds of how long a message may wait in its queue.
+// Twilio's bounds of the time that a message may be queued.
 const (
 	minValidity = time.Second
 	maxValidity = 36000 * time.Second
 )
 
-// ringTime is how many seconds a phone rings: not long enough for most voicemail, where a code would lie about for
-// whoever knows a default PIN.
-const ringTime = 20
+// ringSeconds is how long a phone rings. It is too short for most voicemail, where anybody who knows a default PIN could hear the
+// code.
+const ringSeconds = 20
 
-// number is E.164: what goes to Twilio can be neither a client:, sip: nor whatsapp: address of somebody's choice.
-var number = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
+// numberPattern matches E.164 numbers, so that a recipient cannot be an address such as client:, sip: or whatsapp:.
+var numberPattern = regexp.MustCompile(`^\+[1-9][0-9]{4,14}$`)
 
 type sender struct {
 	settings
@@ -63,55 +63,56 @@ type sender struct {
 	now    func() time.Time
 	report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 
-	callbackURL string // empty: nothing is reported to this sender
+	callbackURL string // empty: this sender gets no reports
 	voices      *languages.Matcher
 }
 
-// Open is the delivery.Opener of twilio.
+// Open is the delivery.Opener of the scheme twilio.
 func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Sender, error) {
-	settings, err := parse(u, env.Channel, env.Development)
+	settings, err := parseURL(u, env.Channel, env.Development)
 	if err != nil {
 		return nil, err
 	}
 	if env.CallbackURL != "" && settings.accountToken.IsZero() && settings.statusCallback == "" {
 		env.Logger.Warn("delivery reports are off: an API key needs the parameter account_token for them", "sender", provider)
 	}
-	spoken, err := languages.NewMatcher(slices.Sorted(maps.Keys(voices)))
+	voiceLanguages, err := languages.NewMatcher(slices.Sorted(maps.Keys(voices)))
 	if err != nil {
 		return nil, err
 	}
-	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, callbackURL: env.CallbackURL, voices: spoken}, nil
+	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, callbackURL: env.CallbackURL, voices: voiceLanguages}, nil
 }
 
-// CheckMessage is a delivery.Checker's: a template without a place for it must not carry a code that approves something.
+// CheckMessage implements delivery.MessageChecker. It refuses WhatsApp messages about a transaction if the template does not show
+// it.
 func (s *sender) CheckMessage(m watchword.Message) error {
-	if m.Channel == channelWhatsApp && s.content.hides(m) {
+	if m.Channel == channelWhatsApp && s.content.hidesTransaction(m) {
 		return delivery.RefuseTransaction("is in no message of this channel: " + errHidesTransaction.Error())
 	}
 	return nil
 }
 
-// Send asks Twilio once to take the message. Its errors are *watchword.SendError.
+// Send passes the message to Twilio once. Its errors are *watchword.SendError values.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
-	if !number.MatchString(m.To) {
-		return watchword.Sent{}, refused("the recipient is not an E.164 number")
+	if !numberPattern.MatchString(m.To) {
+		return watchword.Sent{}, permanentError("the recipient is not an E.164 number")
 	}
 	left := m.ExpiresAt.Sub(s.now())
 	if left < minValidity {
-		return watchword.Sent{}, refused("the code has died")
+		return watchword.Sent{}, permanentError("the code has expired")
 	}
 	service := api.NewApiService(&client.RequestHandler{Client: &restClient{ctx: ctx, sender: s}, Region: s.region, Edge: s.edge})
 	var reference *string
 	var err error
 	switch m.Channel {
 	case channelSMS:
-		reference, err = s.message(service, new(api.CreateMessageParams).SetBody(m.Text), m, "", left)
+		reference, err = s.createMessage(service, new(api.CreateMessageParams).SetBody(m.Text), m, "", left)
 	case channelWhatsApp:
-		reference, err = s.whatsApp(service, m, left)
+		reference, err = s.createWhatsAppMessage(service, m, left)
 	case channelVoice:
-		reference, err = s.call(service, m)
+		reference, err = s.createCall(service, m)
 	default:
-		err = refused(errChannel)
+		err = permanentError(errChannelUnsupported)
 	}
 	if err != nil {
 		return watchword.Sent{}, sendError(err)
@@ -123,21 +124,21 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	return sent, nil
 }
 
-// whatsApp sends the template with the message's values.
-func (s *sender) whatsApp(service *api.ApiService, m watchword.Message, left time.Duration) (*string, error) {
+// createWhatsAppMessage sends the configured template with the message's values.
+func (s *sender) createWhatsAppMessage(service *api.ApiService, m watchword.Message, left time.Duration) (*string, error) {
 	if s.content.sid == "" {
-		return nil, refused(errNoContent)
+		return nil, permanentError(errContentMissing)
 	}
-	variables, err := s.content.fill(m, left)
+	variables, err := s.content.encodeVariables(m, left)
 	if err != nil {
 		return nil, err
 	}
 	params := new(api.CreateMessageParams).SetContentSid(s.content.sid).SetContentVariables(variables)
-	return s.message(service, params, m, "whatsapp:", left)
+	return s.createMessage(service, params, m, "whatsapp:", left)
 }
 
-// message sends what the parameters say, with the prefix of the channel's addresses.
-func (s *sender) message(service *api.ApiService, params *api.CreateMessageParams, m watchword.Message, prefix string, left time.Duration) (*string, error) {
+// createMessage completes the parameters and creates the message. The prefix is that of the channel's addresses.
+func (s *sender) createMessage(service *api.ApiService, params *api.CreateMessageParams, m watchword.Message, prefix string, left time.Duration) (*string, error) {
 	params.SetTo(prefix + m.To)
 	params.SetValidityPeriod(int(min(left, maxValidity) / time.Second))
 	if s.from != "" {
@@ -146,7 +147,7 @@ func (s *sender) message(service *api.ApiService, params *api.CreateMessageParam
 	if s.messagingService != "" {
 		params.SetMessagingServiceSid(s.messagingService)
 	}
-	if to := s.reportsTo(m); to != "" {
+	if to := s.statusCallbackURL(m); to != "" {
 		params.SetStatusCallback(to)
 	}
 	answer, err := service.CreateMessage(params)
@@ -156,16 +157,16 @@ func (s *sender) message(service *api.ApiService, params *api.CreateMessageParam
 	return answer.Sid, nil
 }
 
-func (s *sender) call(service *api.ApiService, m watchword.Message) (*string, error) {
+func (s *sender) createCall(service *api.ApiService, m watchword.Message) (*string, error) {
 	if s.from == "" {
-		return nil, refused(errNoFrom)
+		return nil, permanentError(errFromMissing)
 	}
 	params := new(api.CreateCallParams)
 	params.SetTo(m.To)
 	params.SetFrom(s.from)
 	params.SetTwiml(s.twiml(m))
-	params.SetTimeout(ringTime)
-	if to := s.reportsTo(m); to != "" {
+	params.SetTimeout(ringSeconds)
+	if to := s.statusCallbackURL(m); to != "" {
 		params.SetStatusCallback(to)
 		params.SetStatusCallbackEvent([]string{"answered", "completed"})
 	}

@@ -20,24 +20,24 @@ import (
 )
 
 var (
-	providers = delivery.Providers{"twilio": twilio.Open}
+	providers = delivery.Openers{"twilio": twilio.Open}
 	noon      = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 )
 
 func noonNow() time.Time { return noon }
 
-// fake is a Twilio: it checks who calls, keeps the forms and answers as told.
-type fake struct {
+// A fakeTwilio is an API server. It checks the credentials, records the forms and answers with the given handler.
+type fakeTwilio struct {
 	*httptest.Server
-	user  string // who may sign in, with the secret s3cret/t
+	user  string // expected user name; the password is s3cret/t
 	mu    sync.Mutex
 	paths []string
 	forms []url.Values
 }
 
-func newFake(t *testing.T, answer http.HandlerFunc) *fake {
+func startFakeTwilio(t *testing.T, answer http.HandlerFunc) *fakeTwilio {
 	t.Helper()
-	f := &fake{user: "AC1"}
+	f := &fakeTwilio{user: "AC1"}
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if sid, token, ok := r.BasicAuth(); !ok || sid != f.user || token != "s3cret/t" {
 			w.WriteHeader(http.StatusUnauthorized)
@@ -53,12 +53,12 @@ func newFake(t *testing.T, answer http.HandlerFunc) *fake {
 	return f
 }
 
-func created(w http.ResponseWriter, _ *http.Request) {
+func answerCreated(w http.ResponseWriter, _ *http.Request) {
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, `{"sid": "SM123", "status": "queued", "to": "+14155550123", "num_segments": "1", "price": null}`)
 }
 
-func (f *fake) open(t *testing.T, parameters string) watchword.Sender {
+func (f *fakeTwilio) open(t *testing.T, parameters string) watchword.Sender {
 	t.Helper()
 	sender, err := providers.Open(t.Context(), "twilio://"+f.user+":s3cret%2Ft@/?"+parameters+"&base_url="+url.QueryEscape(f.URL),
 		delivery.Environment{Development: true, Now: noonNow})
@@ -68,12 +68,12 @@ func (f *fake) open(t *testing.T, parameters string) watchword.Sender {
 	return sender
 }
 
-func message(channel string) watchword.Message {
+func newMessage(channel string) watchword.Message {
 	return watchword.Message{ID: "msg_1", App: "ACME", Channel: channel, To: "+14155550123", Locale: "en", Text: "492039 is your code.",
 		Code: watchword.NewCode("492039"), ExpiresAt: noon.Add(90*time.Second + 700*time.Millisecond)}
 }
 
-func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
+func TestSendPostsOnceToTheRecipient(t *testing.T) {
 	tests := []struct {
 		name, parameters, channel, path string
 		want                            url.Values
@@ -96,8 +96,8 @@ func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := newFake(t, created)
-			sent, err := f.open(t, tt.parameters).Send(t.Context(), message(tt.channel))
+			f := startFakeTwilio(t, answerCreated)
+			sent, err := f.open(t, tt.parameters).Send(t.Context(), newMessage(tt.channel))
 			if err != nil || sent != (watchword.Sent{Provider: "twilio", Reference: "SM123"}) {
 				t.Fatalf("sent %+v, %v", sent, err)
 			}
@@ -111,23 +111,23 @@ func TestSendsExactlyOnceToExactlyTheRecipient(t *testing.T) {
 	}
 }
 
-func TestHostileRecipientsReachNobody(t *testing.T) {
-	f := newFake(t, created)
+func TestSendRejectsHostileRecipients(t *testing.T) {
+	f := startFakeTwilio(t, answerCreated)
 	sender := f.open(t, "from=%2B14155550100")
 	for _, to := range []string{"", "+", "14155550123", "+1415555012a", "client:alice", "sip:a@b", "whatsapp:+14155550123", "+14155550123,+14155550124",
 		"+14155550123;ext=1", "+14155550123\n", "\n+14155550123", "+14155550123 ", "+1415555\x000123", "+٤١٤١٥٥٥٥", "+0123456789", "+1234567890123456", "ada@example.com",
 		"messenger:1", "+1415&From=+1", "tel:+14155550123", "＋14155550123", "+14155550123#"} {
 		for _, channel := range []string{"sms", "whatsapp", "voice"} {
-			m := message(channel)
+			m := newMessage(channel)
 			m.To = to
 			requirePermanent(t, sender, m)
 		}
 	}
-	requirePermanent(t, sender, message("email"))
-	dead := message("sms")
-	dead.ExpiresAt = noon.Add(999 * time.Millisecond)
-	requirePermanent(t, sender, dead)
-	requirePermanent(t, f.open(t, "messaging_service=MG1"), message("voice"))
+	requirePermanent(t, sender, newMessage("email"))
+	expired := newMessage("sms")
+	expired.ExpiresAt = noon.Add(999 * time.Millisecond)
+	requirePermanent(t, sender, expired)
+	requirePermanent(t, f.open(t, "messaging_service=MG1"), newMessage("voice"))
 	if len(f.forms) != 0 {
 		t.Errorf("%d requests", len(f.forms))
 	}
@@ -141,11 +141,11 @@ func requirePermanent(t *testing.T, sender watchword.Sender, m watchword.Message
 		t.Errorf("%q by %s: got %v", m.To, m.Channel, err)
 	}
 	if m.To != "" && m.To != "+" && strings.Contains(err.Error(), m.To) {
-		t.Errorf("the error holds the recipient: %v", err)
+		t.Errorf("the error contains the recipient: %v", err)
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestSendMapsAPIErrors(t *testing.T) {
 	tests := []struct {
 		status, code int
 		after        string
@@ -160,19 +160,19 @@ func TestRefusals(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.status, tt.code), func(t *testing.T) {
-			f := newFake(t, func(w http.ResponseWriter, _ *http.Request) {
+			f := startFakeTwilio(t, func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Retry-After", tt.after)
 				w.Header().Set("Location", "/elsewhere")
 				w.WriteHeader(tt.status)
 				_, _ = fmt.Fprintf(w, `{"code": %d, "message": "The number +14155550123 is bad: 492039", "status": %d}`, tt.code, tt.status)
 			})
-			_, err := f.open(t, "from=%2B14155550100").Send(t.Context(), message("sms"))
+			_, err := f.open(t, "from=%2B14155550100").Send(t.Context(), newMessage("sms"))
 			var refusal *watchword.SendError
 			if !errors.As(err, &refusal) || refusal.Permanent != tt.permanent || refusal.RetryAfter != tt.wait || refusal.Provider != "twilio" {
 				t.Fatalf("got %#v", err)
 			}
 			if !strings.Contains(err.Error(), fmt.Sprint(tt.code)) || strings.Contains(err.Error(), "4155550123") || strings.Contains(err.Error(), "492039") {
-				t.Errorf("the error says %v", err)
+				t.Errorf("error %v", err)
 			}
 			if len(f.forms) != 1 {
 				t.Errorf("%d requests", len(f.forms))
@@ -181,13 +181,13 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-func TestWrongCredentials(t *testing.T) {
-	f := newFake(t, created)
+func TestSendWithWrongCredentialsFailsPermanently(t *testing.T) {
+	f := startFakeTwilio(t, answerCreated)
 	sender, err := providers.Open(t.Context(), "twilio://AC1:wrongtoken@/?from=ACME&base_url="+f.URL, delivery.Environment{Development: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := message("sms")
+	m := newMessage("sms")
 	m.ExpiresAt = time.Now().Add(time.Hour)
 	requirePermanent(t, sender, m)
 	if text := fmt.Sprintf("%v %+v %#v", sender, sender, sender); strings.Contains(text, "wrongtoken") {
@@ -195,7 +195,7 @@ func TestWrongCredentials(t *testing.T) {
 	}
 }
 
-func TestSilenceBrokenAndUnreadableAnswers(t *testing.T) {
+func TestSendReportsUnreadableAnswersAsTemporary(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"silent":     func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"cut":        func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
@@ -211,7 +211,7 @@ func TestSilenceBrokenAndUnreadableAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			defer cancel()
-			_, err := newFake(t, answer).open(t, "from=ACME").Send(ctx, message("sms"))
+			_, err := startFakeTwilio(t, answer).open(t, "from=ACME").Send(ctx, newMessage("sms"))
 			var refusal *watchword.SendError
 			if !errors.As(err, &refusal) || refusal.Permanent || strings.Contains(err.Error(), "Accounts") || strings.Contains(err.Error(), "4155550123") {
 				t.Errorf("got %v", err)
@@ -223,34 +223,34 @@ func TestSilenceBrokenAndUnreadableAnswers(t *testing.T) {
 	}
 }
 
-func TestVoices(t *testing.T) {
+func TestCallUsesVoiceOfTheLanguage(t *testing.T) {
 	for _, tt := range []struct{ locale, words, want string }{
 		{"de", "", "de-DE"}, {"de-AT", "", "de-DE"}, {"fr_CA", "", "fr-FR"}, {"en-GB", "", "en-GB"}, {"en-AU", "", "en-GB"}, {"en-US", "", "en-US"}, {"en-CA", "", "en-GB"}, {"es", "", "es-ES"},
 		{"pt", "", "pt-BR"}, {"zh-Hans", "", "cmn-CN"}, {"zh-TW", "", "en-US"}, {"it", "", "en-US"}, {"", "", "en-US"}, {`"><Dial>`, "", "en-US"},
 		{"en-GB", "en", "en-GB"}, {"zh-Hant", "en", "en-US"}, {"de", "en", "en-US"}, {"", "de", "de-DE"}, {"it", "it", "en-US"},
 	} {
-		m := message("voice")
+		m := newMessage("voice")
 		m.Locale, m.Language = tt.locale, tt.words
-		if say := says(t, m); say[0].Language != tt.want {
+		if say := spokenTexts(t, m); say[0].Language != tt.want {
 			t.Errorf("%q with words in %q is read in %s, want %s", tt.locale, tt.words, say[0].Language, tt.want)
 		}
 	}
 }
 
-type say struct {
+type sayElement struct {
 	Language string `xml:"language,attr"`
 	Text     string `xml:",chardata"`
 }
 
-// says returns what Twilio would say of the message; the two must be equal and nothing else may happen.
-func says(t *testing.T, m watchword.Message) []say {
+// spokenTexts returns the Say elements of a call's TwiML. There must be two equal ones, and a pause between them.
+func spokenTexts(t *testing.T, m watchword.Message) []sayElement {
 	t.Helper()
-	f := newFake(t, created)
+	f := startFakeTwilio(t, answerCreated)
 	if _, err := f.open(t, "from=%2B14155550100").Send(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	var got struct {
-		Say   []say
+		Say   []sayElement
 		Other []struct{ XMLName xml.Name } `xml:",any"`
 	}
 	if err := xml.Unmarshal([]byte(f.forms[0].Get("Twiml")), &got); err != nil {
@@ -262,7 +262,7 @@ func says(t *testing.T, m watchword.Message) []say {
 	return got.Say
 }
 
-func TestWhatIsSaid(t *testing.T) {
+func TestCallReadsCodeDigitByDigit(t *testing.T) {
 	for _, tt := range []struct{ text, code, want string }{
 		{"Your code is 0042.", "0042", "Your code is 0, 0, 4, 2."},
 		{"Your code is 0, 0, 4, 2.", "0042", "Your code is 0, 0, 4, 2."},
@@ -271,9 +271,9 @@ func TestWhatIsSaid(t *testing.T) {
 		{`</Say><Dial>+1900</Dial><Say a="b"> & 12`, "12", `</Say><Dial>+1900</Dial><Say a="b"> & 1, 2`},
 		{"a\x00b", "", "a\ufffdb"},
 	} {
-		m := message("voice")
+		m := newMessage("voice")
 		m.Text, m.Code = tt.text, watchword.NewCode(tt.code)
-		if got := says(t, m)[0].Text; got != tt.want {
+		if got := spokenTexts(t, m)[0].Text; got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)
 		}
 	}

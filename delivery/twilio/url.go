@@ -13,34 +13,34 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// settings are what a sender's URL says.
+// settings are the parsed parts of a sender's URL.
 type settings struct {
-	user             string // who signs in: the account's sid, or an API key's
+	user             string // for authentication: the sid of the account or of an API key
 	token            watchword.Code
-	account          string         // whose messages they are; it becomes a part of the path
-	accountToken     watchword.Code // the account's auth token, by which reports are signed; zero: reports cannot be verified
+	account          string         // sid of the account that sends; a part of request paths
+	accountToken     watchword.Code // auth token of the account, which signs reports; zero: reports cannot be verified
 	from             string         // a number, a short code or a sender id
 	messagingService string
 	statusCallback   string
-	content          content
+	content          contentTemplate
 	region, edge     string
-	base             *url.URL // instead of Twilio's; nil: Twilio's
+	base             *url.URL // replaces scheme and host of Twilio's API; nil: Twilio's own
 }
 
 var (
-	sidPattern     = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
-	accountPattern = regexp.MustCompile(`^AC[A-Za-z0-9]{1,62}$`)
-	contentPattern = regexp.MustCompile(`^HX[A-Za-z0-9]{1,62}$`)
-	placePattern   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`) // a label of a host name
-	fromPattern    = regexp.MustCompile(`^\+?[A-Za-z0-9 ._&-]{1,30}$`)          // a number, a short code or a sender id
+	sidPattern       = regexp.MustCompile(`^[A-Za-z0-9]{1,64}$`)
+	accountPattern   = regexp.MustCompile(`^AC[A-Za-z0-9]{1,62}$`)
+	contentPattern   = regexp.MustCompile(`^HX[A-Za-z0-9]{1,62}$`)
+	hostLabelPattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`) // of region and edge, which become host labels
+	fromPattern      = regexp.MustCompile(`^\+?[A-Za-z0-9 ._&-]{1,30}$`)
 )
 
-// apiKey is how the sid of an API key begins. It is no account: messages of an account are posted with it.
-const apiKey = "SK"
+// apiKeyPrefix is the prefix of the sid of an API key. An API key authenticates requests of an account.
+const apiKeyPrefix = "SK"
 
-// parse reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
-// wrong place may be the token. The channel is the one that the sender is for; empty: any.
-func parse(u *url.URL, channel string, development bool) (settings, error) {
+// parseURL parses the URL of a sender for a channel; an empty channel means any. The error lists every problem. It contains no part
+// of the URL, because a misplaced value may be the token.
+func parseURL(u *url.URL, channel string, development bool) (settings, error) {
 	s, problems := parseQuery(u.RawQuery, development)
 	s.user = u.User.Username()
 	token, _ := u.User.Password()
@@ -51,20 +51,20 @@ func parse(u *url.URL, channel string, development bool) (settings, error) {
 	problems = append(problems, s.setAccount()...)
 	problems = append(problems, s.checkChannel(channel)...)
 	if u.Host != "" || strings.Trim(u.Path, "/") != "" || u.Opaque != "" || u.Fragment != "" {
-		problems = append(problems, errors.New("between the @ and the ? of the URL there is nothing but a /, and there is no #"))
+		problems = append(problems, errors.New("only a / is allowed between the @ and the ? of the URL, and no #"))
 	}
 	return s, errors.Join(problems...)
 }
 
-// setAccount finds whose messages they are, and which token signs their reports: Twilio signs with that of the account,
-// whoever posted the message.
+// setAccount sets the sending account and the token of its reports. Twilio signs reports with the account's token, also for messages
+// that were posted with an API key.
 func (s *settings) setAccount() (problems []error) {
 	if s.account != "" && !accountPattern.MatchString(s.account) {
 		problems = append(problems, errors.New("the parameter account is not the sid of an account (AC...)"))
 	}
 	switch {
-	case s.account != "" && s.account != s.user: // the account of an API key, or one below that of the token
-	case strings.HasPrefix(s.user, apiKey):
+	case s.account != "" && s.account != s.user: // the account of an API key, or a subaccount
+	case strings.HasPrefix(s.user, apiKeyPrefix):
 		problems = append(problems, errors.New("an API key (SK...) needs the parameter account, the sid of its account (AC...)"))
 	default:
 		s.account = s.user
@@ -75,29 +75,29 @@ func (s *settings) setAccount() (problems []error) {
 	return problems
 }
 
-// checkChannel reports what a channel needs and the URL has not.
+// checkChannel returns what the channel needs and the URL lacks.
 func (s *settings) checkChannel(channel string) (problems []error) {
 	switch channel {
 	case "", channelSMS:
 	case channelWhatsApp:
 		if s.content.sid == "" {
-			problems = append(problems, errNoContent)
+			problems = append(problems, errContentMissing)
 		}
 	case channelVoice:
 		if s.from == "" {
-			problems = append(problems, errNoFrom)
+			problems = append(problems, errFromMissing)
 		}
 	default:
-		problems = append(problems, errChannel)
+		problems = append(problems, errChannelUnsupported)
 	}
 	return problems
 }
 
-// What keeps a channel from being served, at start-up or, for a sender of any channel, when it is used.
+// Why a channel cannot be served. Open reports it if it gets a channel, otherwise Send does.
 const (
-	errNoContent outbound.Failure = "WhatsApp takes templates only (Twilio's error 63016): the parameter content_sid is missing"
-	errNoFrom    outbound.Failure = "a call needs the parameter from"
-	errChannel   outbound.Failure = "Twilio carries sms, whatsapp and voice only"
+	errContentMissing     outbound.Failure = "WhatsApp takes templates only (Twilio's error 63016): the parameter content_sid is missing"
+	errFromMissing        outbound.Failure = "a call needs the parameter from"
+	errChannelUnsupported outbound.Failure = "Twilio supports sms, whatsapp and voice only"
 )
 
 func parseQuery(raw string, development bool) (s settings, problems []error) {
@@ -111,13 +111,13 @@ func parseQuery(raw string, development bool) (s settings, problems []error) {
 	for name, values := range query {
 		field, ok := known[name]
 		if !ok || len(values) != 1 || values[0] == "" {
-			problems = append(problems, errors.New("a parameter is unknown, empty or there twice: there are "+strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
+			problems = append(problems, errors.New("a parameter is unknown, empty or repeated: the parameters are "+strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
 			continue
 		}
 		*field = values[0]
 	}
 	s.accountToken = watchword.NewCode(accountToken)
-	// In a query a + that nobody escaped has become a space; no number or sender id begins with one.
+	// An unescaped + of a query is decoded as a space; no number or sender id begins with a space.
 	if rest, ok := strings.CutPrefix(strings.TrimPrefix(s.from, "whatsapp:"), " "); ok {
 		s.from = "+" + rest
 	}
@@ -128,19 +128,19 @@ func parseQuery(raw string, development bool) (s settings, problems []error) {
 }
 
 func (s *settings) checkQuery() (problems []error) {
-	refuse := func(bad bool, reason string) {
+	refuseIf := func(bad bool, reason string) {
 		if bad {
 			problems = append(problems, errors.New(reason))
 		}
 	}
-	refuse(s.from == "" && s.messagingService == "", "the parameter from or messaging_service is missing")
-	refuse(s.from != "" && !fromPattern.MatchString(s.from), "the parameter from is neither a number like +14155550100 nor a sender id")
-	refuse(s.messagingService != "" && !sidPattern.MatchString(s.messagingService), "the parameter messaging_service is not a sid (MG...)")
-	refuse(s.region != "" && !placePattern.MatchString(s.region), "the parameter region is not the name of a region, such as ie1")
-	refuse(s.edge != "" && !placePattern.MatchString(s.edge), "the parameter edge is not the name of an edge, such as dublin")
+	refuseIf(s.from == "" && s.messagingService == "", "the parameter from or messaging_service is missing")
+	refuseIf(s.from != "" && !fromPattern.MatchString(s.from), "the parameter from is neither a number like +14155550100 nor a sender id")
+	refuseIf(s.messagingService != "" && !sidPattern.MatchString(s.messagingService), "the parameter messaging_service is not a sid (MG...)")
+	refuseIf(s.region != "" && !hostLabelPattern.MatchString(s.region), "the parameter region is not the name of a region, such as ie1")
+	refuseIf(s.edge != "" && !hostLabelPattern.MatchString(s.edge), "the parameter edge is not the name of an edge, such as dublin")
 	if s.statusCallback != "" {
 		u, err := url.Parse(s.statusCallback)
-		refuse(err != nil || u.Scheme != "https" || hosts.CheckTarget(u) != nil || u.User != nil || u.Fragment != "", "the parameter status_callback is not an https URL without user and fragment")
+		refuseIf(err != nil || u.Scheme != "https" || hosts.CheckTargetURL(u) != nil || u.User != nil || u.Fragment != "", "the parameter status_callback is not an https URL without user and fragment")
 	}
 	return problems
 }
@@ -150,7 +150,7 @@ func (s *settings) setBase(base string, development bool) []error {
 		return nil
 	}
 	u, err := url.Parse(base)
-	if err != nil || !development || !outbound.IsLoopback(u.Hostname()) || hosts.CheckTarget(u) != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Trim(u.Path, "/") != "" {
+	if err != nil || !development || !outbound.IsLoopback(u.Hostname()) || hosts.CheckTargetURL(u) != nil || u.Scheme != "http" && u.Scheme != "https" || u.User != nil || strings.Trim(u.Path, "/") != "" {
 		return []error{errors.New("the parameter base_url is for loopback in development only")}
 	}
 	s.base = u

@@ -7,11 +7,11 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func TestURLs(t *testing.T) {
+func TestOpenChecksURLs(t *testing.T) {
 	tests := []struct {
 		url  string
 		dev  bool
-		want string // part of the error; empty: it opens
+		want string // part of the error; empty: no error
 	}{
 		{"twilio://sid:token@/?from=+14155550100", false, ""},
 		{"twilio://sid:token@/?from=%2B14155550100", false, ""},
@@ -25,16 +25,16 @@ func TestURLs(t *testing.T) {
 		{"twilio://sid:token@/?from=ACME&base_url=ftp://localhost", true, "loopback in development only"},
 		{"twilio://sid:token@/?from=ACME&base_url=http://localhost/path", true, "loopback in development only"},
 		{"twilio://sid:token@/", false, "from or messaging_service is missing"},
-		{"twilio://sid:token@/?from=", false, "unknown, empty or there twice"},
-		{"twilio://sid:token@/?from=A&from=B", false, "unknown, empty or there twice"},
-		{"twilio://sid:token@/?from=A&form=B", false, "unknown, empty or there twice"},
+		{"twilio://sid:token@/?from=", false, "unknown, empty or repeated"},
+		{"twilio://sid:token@/?from=A&from=B", false, "unknown, empty or repeated"},
+		{"twilio://sid:token@/?from=A&form=B", false, "unknown, empty or repeated"},
 		{"twilio://sid:token@/?from=a%0Ab", false, "neither a number"},
 		{"twilio://sid:token@/?messaging_service=a/b", false, "not a sid"},
 		{"twilio://sid:token@/?from=A&status_callback=http://v.example.com", false, "not an https URL"},
 		{"twilio://sid:token@/?from=A&status_callback=https://u:p@v.example.com", false, "not an https URL"},
-		{"twilio://sid:token@host/?from=A", false, "nothing but a /"},
-		{"twilio://sid:token@/path?from=A", false, "nothing but a /"},
-		{"twilio://sid:token@/?from=A#x", false, "nothing but a /"},
+		{"twilio://sid:token@host/?from=A", false, "only a / is allowed"},
+		{"twilio://sid:token@/path?from=A", false, "only a / is allowed"},
+		{"twilio://sid:token@/?from=A#x", false, "only a / is allowed"},
 		{"twilio://sid@/?from=A", false, "sid and token are missing"},
 		{"twilio://:token@/?from=A", false, "sid and token are missing"},
 		{"twilio:///?from=A", false, "sid and token are missing"},
@@ -72,8 +72,8 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-// What a channel needs is missed when the sender is opened, not when the first message fails.
-func TestURLsServeTheirChannel(t *testing.T) {
+// Open reports parameters that the channel needs, before the first message fails.
+func TestOpenReportsParametersThatChannelNeeds(t *testing.T) {
 	for _, tt := range []struct{ channel, parameters, want string }{
 		{"whatsapp", "from=A", "content_sid is missing"}, {"whatsapp", "from=A&content_sid=HX1", ""}, {"whatsapp", "messaging_service=MG1&content_sid=HX1", ""},
 		{"voice", "messaging_service=MG1", "a call needs the parameter from"}, {"voice", "from=A", ""},
@@ -86,9 +86,9 @@ func TestURLsServeTheirChannel(t *testing.T) {
 	}
 }
 
-func TestEverythingWrongIsReportedAtOnceAndNothingSecret(t *testing.T) {
+func TestOpenReportsEveryProblemWithoutSecrets(t *testing.T) {
 	_, err := providers.Open(t.Context(), "twilio://sid:hunter2@hunter3/?hunter4=hunter5&status_callback=hunter6&base_url=hunter7", delivery.Environment{})
-	for _, want := range []string{"unknown", "from or messaging_service", "https URL", "loopback", "nothing but a /"} {
+	for _, want := range []string{"unknown", "from or messaging_service", "https URL", "loopback", "only a / is allowed"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
 		}
@@ -109,7 +109,7 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
-func TestOpenRefusesChannelsThatTwilioDoesNotCarry(t *testing.T) {
+func TestOpenRejectsUnsupportedChannels(t *testing.T) {
 	for _, c := range []struct {
 		channel, query string
 		ok             bool

@@ -7,15 +7,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A voice reads one language. The names are Twilio's for Amazon Polly's voices.
+// A voice is a text-to-speech voice. The names are Twilio's names of Amazon Polly's voices.
 type voice struct{ language, name string }
 
-var english = voice{"en-US", "Polly.Joanna"}
+var defaultVoice = voice{"en-US", "Polly.Joanna"}
 
-// voices are those of the languages that messages are written in. British English has its own; any other language is
-// read by the English one.
+// voices has a voice for each language of the built-in messages, and one for British English. Other languages use defaultVoice.
 var voices = map[string]voice{
-	"en":    english,
+	"en":    defaultVoice,
 	"en-GB": {"en-GB", "Polly.Amy"},
 	"de":    {"de-DE", "Polly.Vicki"},
 	"fr":    {"fr-FR", "Polly.Lea"},
@@ -24,45 +23,45 @@ var voices = map[string]voice{
 	"zh":    {"cmn-CN", "Polly.Zhiyu"},
 }
 
-// twiml is what Twilio does when the call is answered: it reads the message twice. The text is escaped, so that nothing
-// in it becomes an instruction.
+// twiml returns the TwiML document of a call, which reads the message twice. The text is escaped, so that it cannot contain TwiML
+// instructions.
 func (s *sender) twiml(m watchword.Message) string {
-	v := s.voiceOf(m)
+	v := s.selectVoice(m)
 	var text strings.Builder
-	_ = xml.EscapeText(&text, []byte(spoken(m))) // a strings.Builder does not fail
+	_ = xml.EscapeText(&text, []byte(spellOutCode(m))) // writing to a strings.Builder cannot fail
 	say := `<Say language="` + v.language + `" voice="` + v.name + `">` + text.String() + `</Say>`
 	return `<Response>` + say + `<Pause length="1"/>` + say + `</Response>`
 }
 
-// voiceOf is the reader's own voice if the words are in that language (a Briton hears an English text in British
-// English), else the one of the words.
-func (s *sender) voiceOf(m watchword.Message) voice {
+// selectVoice returns the voice of the person's locale if the text is in the same language, and else the voice of the text's
+// language. So a person with the locale en-GB hears an English text in British English.
+func (s *sender) selectVoice(m watchword.Message) voice {
 	name, _ := s.voices.Match(m.Locale)
-	if m.Language != "" && primary(name) != primary(m.Language) {
+	if m.Language != "" && primaryLanguage(name) != primaryLanguage(m.Language) {
 		name, _ = s.voices.Match(m.Language)
 	}
 	if v, ok := voices[name]; ok {
 		return v
 	}
-	return english
+	return defaultVoice
 }
 
-// primary is a tag's primary language (RFC 5646 §2.2.1).
-func primary(tag string) string {
+// primaryLanguage returns the primary language subtag of a tag (RFC 5646 §2.2.1).
+func primaryLanguage(tag string) string {
 	language, _, _ := strings.Cut(tag, "-")
 	return language
 }
 
-// spoken is the text with its code taken apart, for 492039 would be read as a number of hundred thousands. Without a
-// text it is the code alone.
-func spoken(m watchword.Message) string {
+// spellOutCode returns the message's text with the code written as separate digits, so that it is not read as one large number.
+// Without a text it returns the code alone.
+func spellOutCode(m watchword.Message) string {
 	code := m.Code.Reveal()
 	if code == "" {
 		return m.Text
 	}
-	apart := strings.Join(strings.Split(code, ""), ", ")
+	spelled := strings.Join(strings.Split(code, ""), ", ")
 	if m.Text == "" {
-		return apart
+		return spelled
 	}
-	return strings.ReplaceAll(m.Text, code, apart)
+	return strings.ReplaceAll(m.Text, code, spelled)
 }

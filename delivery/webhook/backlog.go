@@ -8,71 +8,71 @@ import (
 	"time"
 )
 
-// pending is an event that one endpoint has yet to take.
-type pending struct {
-	id, kind string
-	body     []byte // shared by all endpoints, so never changed
-	tries    int
-	due      time.Time // of the next try
-	until    time.Time // no try after
+// A pendingEvent is an event that an endpoint has not accepted yet.
+type pendingEvent struct {
+	id, eventType string
+	body          []byte // shared by all endpoints; must not be changed
+	tries         int
+	due           time.Time // time of the next try
+	giveUpAt      time.Time // no try is made later
 
-	turn int           // which of the backlog's events it is, for those that are due at the same time
-	age  *list.Element // its place in the backlog's byAge
-	slot int           // its place in byDue
+	sequence   int           // number of the event in the backlog; orders events that are due at the same time
+	ageElement *list.Element // position in backlog.byAge
+	heapIndex  int           // position in backlog.byDue; -1: not in it
 }
 
-// backlog is what one endpoint has yet to take: bounded, in the order of age and in that of what is due. One goroutine
-// takes from it; any may put into it, and none ever waits for more than its lock.
+// A backlog holds the pending events of one endpoint, ordered both by age and by due time. It is bounded. One goroutine calls
+// next, remove and postpone; put may be called by any goroutine and never blocks for long.
 type backlog struct {
-	limit int           // of events
-	wake  chan struct{} // holds one element when there is news for whoever awaits it
+	limit int           // most events
+	wake  chan struct{} // holds one element after an event was added
 
-	mu      sync.Mutex
-	byAge   *list.List // of *pending, the oldest first
-	byDue   dueHeap
-	flying  *pending // is being posted
-	came    int      // how many were put in since the start
-	dropped int      // and how many of them dropped
-	size    int      // bytes of the bodies
-	closed  bool
+	mu       sync.Mutex
+	byAge    *list.List // of *pendingEvent, oldest first
+	byDue    dueHeap
+	inFlight *pendingEvent // event that is being posted
+	added    int           // events added since the start
+	dropped  int           // events dropped since the start
+	size     int           // bytes of all bodies
+	closed   bool
 }
 
 func newBacklog(limit int) *backlog {
 	return &backlog{limit: limit, wake: make(chan struct{}, 1), byAge: list.New()}
 }
 
-// maxBacklog is how many bytes of events wait for one endpoint at most: as many as its default limit of usual events has.
-const maxBacklog = 8 << 20
+// maxBacklogBytes is the largest total size of the bodies in a backlog. About 10,000 usual events have this size.
+const maxBacklogBytes = 8 << 20
 
-// put adds an event. If it made older ones drop, the count of all that were dropped is returned, else zero. A closed
-// backlog takes nothing.
-func (b *backlog) put(p pending) (dropped int) {
+// put adds an event. If it drops older events to stay within its bounds, it returns the number of all events dropped since the start, else
+// zero. A closed backlog ignores the event.
+func (b *backlog) put(p pendingEvent) (dropped int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
 		return 0
 	}
-	for b.byAge.Len() > 0 && (b.byAge.Len() >= b.limit || b.size+len(p.body) > maxBacklog) {
+	for b.byAge.Len() > 0 && (b.byAge.Len() >= b.limit || b.size+len(p.body) > maxBacklogBytes) {
 		oldest := b.byAge.Front()
-		if oldest.Value == b.flying && oldest.Next() != nil { // it may be arriving right now
+		if oldest.Value == b.inFlight && oldest.Next() != nil { // the endpoint may be receiving it
 			oldest = oldest.Next()
 		}
-		b.drop(oldest.Value.(*pending))
+		b.unlink(oldest.Value.(*pendingEvent))
 		b.dropped++
 		dropped = b.dropped
 	}
 	b.size += len(p.body)
-	b.came++
-	p.turn = b.came
-	p.age = b.byAge.PushBack(&p)
+	b.added++
+	p.sequence = b.added
+	p.ageElement = b.byAge.PushBack(&p)
 	heap.Push(&b.byDue, &p)
 	b.signal()
 	return dropped
 }
 
-// next is the event that is due now, which stays until it is removed or postponed; or nil, and how long nothing will be
-// due, which is negative if nothing is there.
-func (b *backlog) next(now time.Time) (*pending, time.Duration) {
+// next returns the event that is due now. The event stays in the backlog until it is removed or postponed. If no event is due,
+// next returns nil and the time until one will be, negative if the backlog is empty.
+func (b *backlog) next(now time.Time) (*pendingEvent, time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.byDue) == 0 {
@@ -81,51 +81,51 @@ func (b *backlog) next(now time.Time) (*pending, time.Duration) {
 	if wait := b.byDue[0].due.Sub(now); wait > 0 {
 		return nil, wait
 	}
-	b.flying = b.byDue[0]
-	return b.flying, 0
+	b.inFlight = b.byDue[0]
+	return b.inFlight, 0
 }
 
-// await returns after a while, with a negative one never; when something was put in; or when the context ends.
-func (b *backlog) await(ctx context.Context, wait time.Duration) {
-	var over <-chan time.Time
-	if wait >= 0 {
-		timer := time.NewTimer(wait)
+// wait returns when an event is added, when the context ends, or after d if d is not negative.
+func (b *backlog) wait(ctx context.Context, d time.Duration) {
+	var expired <-chan time.Time
+	if d >= 0 {
+		timer := time.NewTimer(d)
 		defer timer.Stop()
-		over = timer.C
+		expired = timer.C
 	}
 	select {
 	case <-ctx.Done():
 	case <-b.wake:
-	case <-over:
+	case <-expired:
 	}
 }
 
-// remove forgets the event that next returned.
-func (b *backlog) remove(p *pending) {
+// remove removes the event that next returned.
+func (b *backlog) remove(p *pendingEvent) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.flying = nil
-	b.drop(p)
+	b.inFlight = nil
+	b.unlink(p)
 }
 
-// postpone keeps the event that next returned for later.
-func (b *backlog) postpone(p *pending, due time.Time) {
+// postpone sets a later due time of the event that next returned.
+func (b *backlog) postpone(p *pendingEvent, due time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.flying = nil
-	if p.due = due; p.slot >= 0 {
-		heap.Fix(&b.byDue, p.slot)
+	b.inFlight = nil
+	if p.due = due; p.heapIndex >= 0 {
+		heap.Fix(&b.byDue, p.heapIndex)
 	}
 }
 
-// close ends the backlog and returns what was in it, the oldest first.
-func (b *backlog) close() (left []*pending) {
+// close closes the backlog and returns its events, oldest first.
+func (b *backlog) close() (left []*pendingEvent) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for e := b.byAge.Front(); e != nil; e = e.Next() {
-		left = append(left, e.Value.(*pending))
+		left = append(left, e.Value.(*pendingEvent))
 	}
-	b.closed, b.byDue, b.flying = true, nil, nil
+	b.closed, b.byDue, b.inFlight = true, nil, nil
 	b.byAge.Init()
 	return left
 }
@@ -136,11 +136,11 @@ func (b *backlog) isClosed() bool {
 	return b.closed
 }
 
-// drop takes an event out, unless it is out already. The lock is held.
-func (b *backlog) drop(p *pending) {
-	if p.slot >= 0 {
-		heap.Remove(&b.byDue, p.slot)
-		b.byAge.Remove(p.age)
+// unlink removes an event from the backlog, unless it was removed before. The caller holds the lock.
+func (b *backlog) unlink(p *pendingEvent) {
+	if p.heapIndex >= 0 {
+		heap.Remove(&b.byDue, p.heapIndex)
+		b.byAge.Remove(p.ageElement)
 		b.size -= len(p.body)
 	}
 }
@@ -152,8 +152,8 @@ func (b *backlog) signal() {
 	}
 }
 
-// dueHeap is a container/heap, the earliest first. What was taken out has slot -1.
-type dueHeap []*pending
+// A dueHeap implements heap.Interface. The event with the earliest due time is first.
+type dueHeap []*pendingEvent
 
 func (h dueHeap) Len() int { return len(h) }
 
@@ -161,26 +161,26 @@ func (h dueHeap) Less(i, j int) bool {
 	if !h[i].due.Equal(h[j].due) {
 		return h[i].due.Before(h[j].due)
 	}
-	return h[i].turn < h[j].turn
+	return h[i].sequence < h[j].sequence
 }
 
 func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].slot, h[j].slot = i, j
+	h[i].heapIndex, h[j].heapIndex = i, j
 }
 
-// Push is heap.Interface's.
+// Push implements heap.Interface.
 func (h *dueHeap) Push(x any) {
-	p := x.(*pending)
-	p.slot = len(*h)
+	p := x.(*pendingEvent)
+	p.heapIndex = len(*h)
 	*h = append(*h, p)
 }
 
-// Pop is heap.Interface's.
+// Pop implements heap.Interface.
 func (h *dueHeap) Pop() any {
 	last := len(*h) - 1
 	p := (*h)[last]
 	(*h)[last] = nil
-	*h, p.slot = (*h)[:last], -1
+	*h, p.heapIndex = (*h)[:last], -1
 	return p
 }

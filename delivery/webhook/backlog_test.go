@@ -12,20 +12,19 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// A backlog does what a plain list would: it hands out what is due, in the order of due and then of age, and holds no
-// more than it may.
-func TestBacklogIsAList(t *testing.T) {
+// The model is a list of events by age. next must return the due event with the earliest due time, and then the oldest one.
+func TestBacklogBehavesLikeSortedList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 6).Draw(t, "limit")
 		b := newBacklog(limit)
-		var model []*pending // by age
-		var flying *pending
+		var model []*pendingEvent // by age
+		var flying *pendingEvent
 		now, came, dropped := time.Unix(0, 0), 0, 0
-		find := func(id string) int { return slices.IndexFunc(model, func(p *pending) bool { return p.id == id }) }
+		find := func(id string) int { return slices.IndexFunc(model, func(p *pendingEvent) bool { return p.id == id }) }
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				came++
-				p := pending{id: fmt.Sprint(came), due: now}
+				p := pendingEvent{id: fmt.Sprint(came), due: now}
 				want := 0
 				if len(model) == limit {
 					oldest := 0
@@ -38,14 +37,14 @@ func TestBacklogIsAList(t *testing.T) {
 				}
 				model = append(model, &p)
 				if got := b.put(p); got != want {
-					t.Fatalf("put says %d were dropped, not %d", got, want)
+					t.Fatalf("put returned %d, want %d", got, want)
 				}
 			},
 			"take": func(t *rapid.T) {
 				if flying != nil {
 					t.Skip("one is flying")
 				}
-				var want *pending
+				var want *pendingEvent
 				for _, p := range model {
 					if !p.due.After(now) && (want == nil || p.due.Before(want.due)) {
 						want = p
@@ -84,25 +83,25 @@ func TestBacklogIsAList(t *testing.T) {
 			},
 		})
 		left := b.close()
-		if !slices.EqualFunc(left, model, func(a, b *pending) bool { return a.id == b.id }) {
+		if !slices.EqualFunc(left, model, func(a, b *pendingEvent) bool { return a.id == b.id }) {
 			t.Fatalf("left %v, not %v", left, model)
 		}
-		if b.put(pending{}) != 0 || len(b.close()) != 0 {
-			t.Fatal("a closed backlog takes something")
+		if b.put(pendingEvent{}) != 0 || len(b.close()) != 0 {
+			t.Fatal("a closed backlog accepted an event")
 		}
 	})
 }
 
-// Waits grow from seconds to hours, and three days hold some dozens of tries.
-func TestWaits(t *testing.T) {
+// Delays grow from seconds to hours, so that there are some dozens of tries in three days.
+func TestRetryDelayGrowsFromSecondsToHours(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		cfg := EventsConfig{Jitter: func(limit time.Duration) time.Duration {
+		cfg := DispatcherConfig{Jitter: func(limit time.Duration) time.Duration {
 			return time.Duration(rapid.Int64Range(0, int64(limit)).Draw(t, "jitter"))
 		}}
 		cfg.setDefaults()
 		total, tries := time.Duration(0), 1
-		for limit := 5 * time.Second; total < keepTrying; tries++ {
-			wait := cfg.wait(tries)
+		for limit := 5 * time.Second; total < retryPeriod; tries++ {
+			wait := cfg.retryDelay(tries)
 			if wait < limit/2 || wait > limit {
 				t.Fatalf("the wait after %d tries is %s, not between %s and %s", tries, wait, limit/2, limit)
 			}
@@ -114,45 +113,45 @@ func TestWaits(t *testing.T) {
 	})
 }
 
-func TestRetryAfterHoldsTheWholeEndpoint(t *testing.T) {
+func TestRetryAfterPausesWholeEndpoint(t *testing.T) {
 	now := time.Unix(1785578400, 0)
-	cfg := EventsConfig{Environment: delivery.Environment{Now: func() time.Time { return now }}}
+	cfg := DispatcherConfig{Environment: delivery.Environment{Now: func() time.Time { return now }}}
 	cfg.setDefaults()
 	e, err := newEndpoint(0, Endpoint{URL: watchword.NewCode("https://example.com/?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}, &cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		e.take(pending{due: now, until: now.Add(keepTrying)})
+		e.enqueue(pendingEvent{due: now, giveUpAt: now.Add(retryPeriod)})
 	}
-	p, _ := e.turn()
+	p, _ := e.nextDue()
 	failed := &watchword.SendError{RetryAfter: time.Minute}
-	e.again(p, failed, failed)
-	if p, wait := e.turn(); p != nil || wait != time.Minute {
+	e.retryOrGiveUp(p, failed, failed)
+	if p, wait := e.nextDue(); p != nil || wait != time.Minute {
 		t.Errorf("got %v after %s", p, wait)
 	}
 	now = now.Add(time.Minute)
-	if p, _ := e.turn(); p == nil {
+	if p, _ := e.nextDue(); p == nil {
 		t.Error("nothing is due")
 	}
 }
 
-// Many small events wait, or few large ones: what waits takes no more than so many bytes.
+// A backlog holds many small events or few large ones, but never more than maxBacklogBytes.
 func TestBacklogIsBoundedInBytes(t *testing.T) {
 	b := newBacklog(10_000)
 	put := func(id string, size int) int {
-		return b.put(pending{id: id, body: make([]byte, size), due: time.Unix(0, 0)})
+		return b.put(pendingEvent{id: id, body: make([]byte, size), due: time.Unix(0, 0)})
 	}
 	for n := range 1000 {
-		put(fmt.Sprint(n), maxBacklog/100)
-		if b.size > maxBacklog || b.byAge.Len() > 100 {
+		put(fmt.Sprint(n), maxBacklogBytes/100)
+		if b.size > maxBacklogBytes || b.byAge.Len() > 100 {
 			t.Fatalf("%d events of %d bytes wait", b.byAge.Len(), b.size)
 		}
 	}
-	if b.byAge.Len() != 100 || b.byAge.Front().Value.(*pending).id != "900" {
-		t.Errorf("%d events wait, the oldest is %v", b.byAge.Len(), b.byAge.Front().Value.(*pending).id)
+	if b.byAge.Len() != 100 || b.byAge.Front().Value.(*pendingEvent).id != "900" {
+		t.Errorf("%d events wait, the oldest is %v", b.byAge.Len(), b.byAge.Front().Value.(*pendingEvent).id)
 	}
-	if dropped := put("large", maxBacklog); dropped != 1000 || b.byAge.Len() != 1 {
+	if dropped := put("large", maxBacklogBytes); dropped != 1000 || b.byAge.Len() != 1 {
 		t.Errorf("a large one dropped %d in all and leaves %d", dropped, b.byAge.Len())
 	}
 	p, _ := b.next(time.Unix(1, 0))

@@ -7,9 +7,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-const errNoVoice outbound.Failure = "this format knows no calls"
+const errVoiceUnsupported outbound.Failure = "this format does not support voice"
 
-// clerkEvent is what a receiver of Clerk's sms.created and email.created events understands.
+// A clerkEvent is the payload of Clerk's sms.created and email.created events.
 type clerkEvent struct {
 	Object     string          `json:"object"`
 	Type       string          `json:"type"`
@@ -26,7 +26,7 @@ type clerkAttributes struct {
 	} `json:"http_request"`
 }
 
-// clerkMessage is what both kinds of data have in common.
+// clerkMessage has the fields that both kinds of data have in common.
 type clerkMessage struct {
 	Object           string      `json:"object"`
 	ID               string      `json:"id"`
@@ -67,31 +67,31 @@ type clerkEmail struct {
 	BodyPlain      string  `json:"body_plain"`
 }
 
-func clerk(m watchword.Message, now time.Time) (any, error) {
+func clerkFormat(m watchword.Message, now time.Time) (any, error) {
 	out := clerkEvent{Object: "event", InstanceID: m.App, Timestamp: now.UnixMilli()}
 	out.Attributes.Request.IP = m.Client.IP
 	out.Attributes.Request.UserAgent = m.Client.UserAgent
 	switch m.Channel {
 	case "voice":
-		return nil, errNoVoice
+		return nil, errVoiceUnsupported
 	case "email":
 		out.Type = "email.created"
 		out.Data = clerkEmail{
-			clerkMessage: clerkCommon(m, "email"),
-			FromName:     "noreply", // a local part; the receiver puts its own domain behind it
+			clerkMessage: newClerkMessage(m, "email"),
+			FromName:     "noreply", // a local part; the receiver adds its domain
 			To:           m.To, Subject: m.Title, Body: m.HTML, BodyPlain: m.Text,
 		}
 	default:
 		out.Type = "sms.created"
 		out.Data = clerkSMS{
-			clerkMessage: clerkCommon(m, "sms_message"),
+			clerkMessage: newClerkMessage(m, "sms_message"),
 			To:           m.To, Message: m.Text, CreatedAt: now.UnixMilli(),
 		}
 	}
 	return out, nil
 }
 
-func clerkCommon(m watchword.Message, object string) clerkMessage {
+func newClerkMessage(m watchword.Message, object string) clerkMessage {
 	out := clerkMessage{
 		Object: object, ID: m.ID, Slug: "verification_code", Status: "queued",
 		Data: clerkSecret{Code: m.Code.Reveal(), Link: m.Link.Reveal(), App: clerkApp{m.App}},

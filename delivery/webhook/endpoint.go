@@ -13,26 +13,26 @@ import (
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
-// endpoint is an Endpoint at work. What is not in its backlog belongs to the one goroutine that works for it.
+// An endpoint posts events to an Endpoint. One goroutine calls run and drainOnce; only the backlog is shared with others.
 type endpoint struct {
 	settings
-	types   types
-	cfg     *EventsConfig
+	types   typeFilter
+	cfg     *DispatcherConfig
 	client  *http.Client
 	backlog *backlog
-	log     *slog.Logger // names the endpoint by number and host: its path may be a secret
+	log     *slog.Logger // names the endpoint by number and host, because its path may be a secret
 
-	resume  time.Time // nothing is posted before: the receiver asked for it
-	failing bool      // the last try failed
+	pausedUntil time.Time // from Retry-After: no event is posted before
+	failing     bool      // the last try failed
 }
 
-func newEndpoint(number int, wanted Endpoint, cfg *EventsConfig) (*endpoint, error) {
+func newEndpoint(number int, config Endpoint, cfg *DispatcherConfig) (*endpoint, error) {
 	field := fmt.Sprintf("Endpoints[%d].", number)
-	settings, errURL := parseEndpoint(wanted.URL.Reveal(), cfg.Environment)
+	settings, errURL := parseEndpoint(config.URL.Reveal(), cfg.Environment)
 	if errURL != nil {
 		errURL = setting.Errorf(field+"URL", "%w", errURL)
 	}
-	types, errTypes := parseTypes(field+"Types", wanted.Types)
+	types, errTypes := parseTypes(field+"Types", config.Types)
 	if err := errors.Join(errURL, errTypes); err != nil {
 		return nil, err
 	}
@@ -40,84 +40,84 @@ func newEndpoint(number int, wanted Endpoint, cfg *EventsConfig) (*endpoint, err
 	if err != nil {
 		return nil, errors.New("the URL cannot be parsed")
 	}
-	return &endpoint{settings: settings, types: types, cfg: cfg, client: cfg.Environment.HTTPClient(), backlog: newBacklog(cfg.Length),
+	return &endpoint{settings: settings, types: types, cfg: cfg, client: cfg.Environment.HTTPClient(), backlog: newBacklog(cfg.MaxPending),
 		log: cfg.Environment.Logger.With("endpoint", number, "host", target.Host)}, nil
 }
 
-// take puts an event into the backlog. Drops are logged at the first, the second, the fourth and so on, so that an endpoint
-// that is gone does not fill the log.
-func (e *endpoint) take(p pending) {
+// enqueue adds an event to the backlog. It logs the first, second, fourth, eighth ... dropped event, so that an unavailable
+// endpoint does not fill the log.
+func (e *endpoint) enqueue(p pendingEvent) {
 	if dropped := e.backlog.put(p); dropped > 0 && dropped&(dropped-1) == 0 {
-		e.log.Error("too many events wait: the oldest is dropped", "dropped", dropped)
+		e.log.Error("event queue full, oldest event dropped", "dropped", dropped)
 	}
 }
 
-// work tells the endpoint until ctx ends or it is gone; what is being posted then is finished while posting lasts.
-func (e *endpoint) work(ctx, posting context.Context) {
+// run posts events until ctx ends or the endpoint answers 410. Requests use postCtx, so that one in progress can finish.
+func (e *endpoint) run(ctx, postCtx context.Context) {
 	for ctx.Err() == nil && !e.backlog.isClosed() {
-		if p, wait := e.turn(); p != nil {
-			e.tell(posting, p)
+		if p, wait := e.nextDue(); p != nil {
+			e.deliver(postCtx, p)
 		} else {
-			e.backlog.await(ctx, wait)
+			e.backlog.wait(ctx, wait)
 		}
 	}
 }
 
-// turn is the event that is due, or none and how long none will be.
-func (e *endpoint) turn() (*pending, time.Duration) {
+// nextDue returns the event that is due, or nil and the time until one will be. A negative time means that there is no event.
+func (e *endpoint) nextDue() (*pendingEvent, time.Duration) {
 	now := e.cfg.Environment.Now()
-	if wait := e.resume.Sub(now); wait > 0 {
+	if wait := e.pausedUntil.Sub(now); wait > 0 {
 		return nil, wait
 	}
 	return e.backlog.next(now)
 }
 
-// tell posts one event and decides what becomes of it.
-func (e *endpoint) tell(ctx context.Context, p *pending) {
+// deliver posts one event, and then removes it from the backlog or postpones it.
+func (e *endpoint) deliver(ctx context.Context, p *pendingEvent) {
 	err := e.post(ctx, e.client, p.id, e.cfg.Environment.Now(), p.body)
 	var failed *watchword.SendError
 	switch {
 	case err == nil:
 		e.backlog.remove(p)
 		if e.failing {
-			e.log.Info("events are taken again")
+			e.log.Info("event delivery recovered")
 		}
 		e.failing = false
-	case errors.Is(err, answered(http.StatusGone)):
+	case errors.Is(err, statusError(http.StatusGone)):
 		lost := len(e.backlog.close())
-		e.log.Error("the endpoint is gone: it gets no events until the next start", "lost", lost)
+		e.log.Error("endpoint answered 410, no more events until restart", "lost", lost)
 	case errors.As(err, &failed) && failed.Permanent:
 		e.backlog.remove(p)
-		e.log.Warn("event refused", "type", p.kind, "event", p.id, "error", err)
+		e.log.Warn("event refused by endpoint", "type", p.eventType, "event", p.id, "error", err)
 	default:
-		e.again(p, failed, err)
+		e.retryOrGiveUp(p, failed, err)
 	}
 }
 
-// again plans the next try, unless three days are over.
-func (e *endpoint) again(p *pending, failed *watchword.SendError, err error) {
+// retryOrGiveUp postpones the event, or removes it if the next try would be after the retry period.
+func (e *endpoint) retryOrGiveUp(p *pendingEvent, failed *watchword.SendError, err error) {
 	now := e.cfg.Environment.Now()
 	if failed != nil && failed.RetryAfter > 0 {
-		e.resume = now.Add(failed.RetryAfter)
+		e.pausedUntil = now.Add(failed.RetryAfter)
 	}
 	if !e.failing {
-		e.log.Warn("events are not taken; they are tried again", "error", err)
+		e.log.Warn("event delivery failed, retrying", "error", err)
 	}
 	e.failing = true
 	p.tries++
-	due := now.Add(e.cfg.wait(p.tries))
-	if due.After(p.until) {
+	due := now.Add(e.cfg.retryDelay(p.tries))
+	if due.After(p.giveUpAt) {
 		e.backlog.remove(p)
-		e.log.Error("event given up", "type", p.kind, "event", p.id, "tries", p.tries, "error", err)
+		e.log.Error("event delivery given up", "type", p.eventType, "event", p.id, "tries", p.tries, "error", err)
 		return
 	}
 	e.backlog.postpone(p, due)
 }
 
-// drain tries what is left once more, and says how much of it was lost.
-func (e *endpoint) drain(posting context.Context) (lost int64) {
+// drainOnce posts each remaining event once, and returns the number of events that were lost.
+func (e *endpoint) drainOnce(postCtx context.Context) (lost int64) {
 	for _, p := range e.backlog.close() {
-		if posting.Err() != nil || e.post(posting, e.client, p.id, e.cfg.Environment.Now(), p.body) != nil {
+		if postCtx.Err() != nil || e.post(postCtx, e.client, p.id, e.cfg.Environment.Now(), p.body) != nil {
 			lost++
 		}
 	}

@@ -14,13 +14,13 @@ import (
 	"github.com/watchword-auth/watchword/delivery/webhook"
 )
 
-func TestEndpoints(t *testing.T) {
+func TestNewDispatcherChecksEndpointURLsAndTypes(t *testing.T) {
 	const good = "https://example.com/events?secret=" + secretA
 	tests := []struct {
 		url   string
 		types []string
 		dev   bool
-		want  string // part of the error; empty: it is taken
+		want  string // part of the error; empty: no error
 	}{
 		{good, nil, false, ""},
 		{"webhook+" + good, nil, false, ""},
@@ -34,7 +34,7 @@ func TestEndpoints(t *testing.T) {
 		{"https://example.com/events", nil, false, "secret is missing"},
 		{"https://exa mple.com/\x7f", nil, false, "cannot be parsed"},
 		{"ftp://example.com/?secret=" + secretA, nil, false, "scheme"},
-		{good + "&format=clerk", nil, false, "one form"},
+		{good + "&format=clerk", nil, false, "one format"},
 		{good + "&token=1", nil, false, "unknown parameter"},
 		{good, []string{"challenge.approved", "factor.*"}, false, ""},
 		{good, []string{"challenge.approve"}, false, "Endpoints[0].Types[0]: is no event"},
@@ -48,7 +48,7 @@ func TestEndpoints(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.url, tt.types), func(t *testing.T) {
-			_, err := webhook.NewEvents(webhook.EventsConfig{Environment: delivery.Environment{Development: tt.dev},
+			_, err := webhook.NewDispatcher(webhook.DispatcherConfig{Environment: delivery.Environment{Development: tt.dev},
 				Endpoints: []webhook.Endpoint{{URL: watchword.NewCode(tt.url), Types: tt.types}}})
 			switch {
 			case tt.want == "" && err != nil:
@@ -56,16 +56,16 @@ func TestEndpoints(t *testing.T) {
 			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
 				t.Errorf("got %v, want it to say %q", err, tt.want)
 			case err != nil && strings.Contains(err.Error(), "C2FVs"):
-				t.Errorf("the error holds the secret: %v", err)
+				t.Errorf("the error contains the secret: %v", err)
 			}
 		})
 	}
 }
 
-func TestEverythingWrongWithEndpointsIsReportedAtOnce(t *testing.T) {
-	_, err := webhook.NewEvents(webhook.EventsConfig{Endpoints: []webhook.Endpoint{
+func TestNewDispatcherReportsEveryProblem(t *testing.T) {
+	_, err := webhook.NewDispatcher(webhook.DispatcherConfig{Endpoints: []webhook.Endpoint{
 		{URL: watchword.NewCode("http://hunter2@example.com/"), Types: []string{"hunter2"}}, {}}})
-	for _, want := range []string{"Endpoints[0].URL: ", "plain http", "user and password", "secret is missing", "Endpoints[0].Types[0]", "Endpoints[1].URL: missing"} {
+	for _, want := range []string{"Endpoints[0].URL: ", "plain http", "user or password", "secret is missing", "Endpoints[0].Types[0]", "Endpoints[1].URL: missing"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
 		}
@@ -75,17 +75,17 @@ func TestEverythingWrongWithEndpointsIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-// Every event that the engine has can be asked for, by its name and by its beginning; each comes to those who want it.
-func TestTypesKnowEveryEvent(t *testing.T) {
+// Every event type of the engine can be selected by its name and by a pattern. Events reach exactly the endpoints that selected them.
+func TestEndpointTypesSelectEveryEngineEvent(t *testing.T) {
 	names := engineEvents(t)
 	if len(names) < 13 {
 		t.Fatalf("the engine has %v", names)
 	}
-	all, challenges := newListener(t, taking), newListener(t, taking)
-	named := newListener(t, taking)
-	s := run(t, webhook.EventsConfig{}, all.endpoint(), challenges.endpoint("challenge.*"), named.endpoint(names...))
+	all, challenges := newListener(t, acceptEvent), newListener(t, acceptEvent)
+	named := newListener(t, acceptEvent)
+	s := startDispatcher(t, webhook.DispatcherConfig{}, all.endpoint(), challenges.endpoint("challenge.*"), named.endpoint(names...))
 	for _, name := range names {
-		s.Event(t.Context(), watchword.Event{Type: name, App: "shop"})
+		s.HandleEvent(t.Context(), watchword.Event{Type: name, App: "shop"})
 	}
 	for _, name := range names {
 		for _, l := range []*listener{all, named} {
@@ -99,12 +99,12 @@ func TestTypesKnowEveryEvent(t *testing.T) {
 			}
 		}
 	}
-	if err := s.end(t); err != nil || len(challenges.got) != 0 {
-		t.Errorf("%v; %d more", err, len(challenges.got))
+	if err := s.shutDown(t); err != nil || len(challenges.received) != 0 {
+		t.Errorf("%v; %d more", err, len(challenges.received))
 	}
 }
 
-// engineEvents reads the constants Event... of the engine.
+// engineEvents returns the values of the engine's constants Event... .
 func engineEvents(t *testing.T) (names []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../../events.go", nil, 0)

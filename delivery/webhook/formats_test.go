@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// posted returns what a receiver of the format got for the message.
-func posted(t *testing.T, format string, m watchword.Message) (*receiver, map[string]any) {
+// sendAndDecode sends a message in a format and returns the payload that the receiver got.
+func sendAndDecode(t *testing.T, format string, m watchword.Message) (*receiver, map[string]any) {
 	t.Helper()
 	r := newReceiver(t, accept)
 	at := time.UnixMilli(1785578400123)
@@ -26,7 +26,7 @@ func posted(t *testing.T, format string, m watchword.Message) (*receiver, map[st
 	return r, got
 }
 
-func TestForeignFormats(t *testing.T) {
+func TestFormatsMatchClerkAndSupabase(t *testing.T) {
 	anonymous := sms()
 	anonymous.Subject = ""
 	code := mail()
@@ -35,7 +35,7 @@ func TestForeignFormats(t *testing.T) {
 	whatsapp.Channel = "whatsapp"
 	link := mail()
 	link.Code = watchword.Code{}
-	code.Transaction, whatsapp.Transaction = nil, nil // which the format has no place for
+	code.Transaction, whatsapp.Transaction = nil, nil // the format cannot contain it
 	tests := []struct {
 		name, format string
 		message      watchword.Message
@@ -60,7 +60,7 @@ func TestForeignFormats(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			r, got := posted(t, tt.format, tt.message)
+			r, got := sendAndDecode(t, tt.format, tt.message)
 			if metadata, ok := got["metadata"].(map[string]any); ok {
 				if len(metadata["uuid"].(string)) != 36 {
 					t.Errorf("uuid %v", metadata["uuid"])
@@ -84,26 +84,26 @@ func TestForeignFormats(t *testing.T) {
 	}
 }
 
-func TestSupabaseActions(t *testing.T) {
+func TestSupabaseFormatTranslatesPurposes(t *testing.T) {
 	for purpose, want := range map[string]string{
 		"sign_in": "magiclink", "password_reset": "recovery", "mfa": "reauthentication", "approve_payment": "reauthentication",
 		"signup": "signup", "email_change": "email_change",
 	} {
 		m := mail()
 		m.Purpose, m.Transaction = purpose, nil
-		_, got := posted(t, "supabase", m)
+		_, got := sendAndDecode(t, "supabase", m)
 		if action := got["email_data"].(map[string]any)["email_action_type"]; action != want {
 			t.Errorf("%s is %v, want %s", purpose, action, want)
 		}
 	}
 }
 
-// A repetition has the same UUID; that of another message differs.
-func TestSupabaseUUIDIsStable(t *testing.T) {
+// Retries have the same UUID, other messages a different one.
+func TestSupabaseFormatKeepsUUIDOfMessage(t *testing.T) {
 	uuid := func(id string) any {
 		m := sms()
 		m.ID, m.Transaction = id, nil
-		_, got := posted(t, "supabase", m)
+		_, got := sendAndDecode(t, "supabase", m)
 		return got["metadata"].(map[string]any)["uuid"]
 	}
 	if a, b, c := uuid("msg_1"), uuid("msg_1"), uuid("msg_2"); a != b || a == c {
@@ -111,7 +111,7 @@ func TestSupabaseUUIDIsStable(t *testing.T) {
 	}
 }
 
-func TestForeignFormatsKnowNoCalls(t *testing.T) {
+func TestFormatsWithoutVoiceRejectCalls(t *testing.T) {
 	for _, format := range []string{"clerk", "supabase"} {
 		r := newReceiver(t, accept)
 		m := sms()
@@ -129,20 +129,20 @@ func TestForeignFormatsKnowNoCalls(t *testing.T) {
 	}
 }
 
-// A receiver of Supabase's hooks writes the message itself and gets no transaction to write into it.
-func TestFormatWithoutTransactionsRefusesThem(t *testing.T) {
+// Receivers of Supabase's hooks write the text of the message themselves, and the hooks have no field for a transaction.
+func TestFormatsWithoutTransactionsRejectThem(t *testing.T) {
 	r := newReceiver(t, accept)
 	for format, refuses := range map[string]bool{"": false, "&format=clerk": false, "&format=supabase": true} {
 		for _, m := range []watchword.Message{sms(), mail()} {
 			sender := open(t, r.url("secret="+secretA+format), time.Now)
-			checked := sender.(delivery.Checker).CheckMessage(m)
+			checked := sender.(delivery.MessageChecker).CheckMessage(m)
 			_, sent := sender.Send(t.Context(), m)
 			var failed *watchword.SendError
 			if errors.Is(checked, watchword.ErrInvalidRequest) != refuses || (errors.As(sent, &failed) && failed.Permanent) != refuses {
 				t.Errorf("%q: %v, %v", format, checked, sent)
 			}
 			m.Transaction = nil
-			if err := sender.(delivery.Checker).CheckMessage(m); err != nil {
+			if err := sender.(delivery.MessageChecker).CheckMessage(m); err != nil {
 				t.Errorf("%q without a transaction: %v", format, err)
 			}
 		}

@@ -6,26 +6,26 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A format turns a message into the document that a receiver gets. It fails for a message that the format has no words
-// for; no later try would change that.
+// A format converts a message to the payload that is posted as JSON. Its errors are permanent: the format cannot represent the
+// message.
 type format func(m watchword.Message, now time.Time) (any, error)
 
-// event is watchword's own form. What a message does not have is left out.
-type event struct {
-	Type      string    `json:"type"`
-	Timestamp time.Time `json:"timestamp"` // of this try
-	Data      message   `json:"data"`
+// messagePayload is watchword's own format. Empty fields are omitted.
+type messagePayload struct {
+	Type      string      `json:"type"`
+	Timestamp time.Time   `json:"timestamp"` // of this try
+	Data      messageData `json:"data"`
 }
 
-type message struct {
+type messageData struct {
 	MessageID   string            `json:"message_id"`
 	ChallengeID string            `json:"challenge_id"`
 	Channel     string            `json:"channel"`
 	To          string            `json:"to"`
 	Locale      string            `json:"locale"`
 	Purpose     string            `json:"purpose"`
-	Subject     string            `json:"subject,omitempty"` // who is asked: the app's own id
-	Title       string            `json:"title,omitempty"`   // a mail's subject line
+	Subject     string            `json:"subject,omitempty"` // the app's id of the person
+	Title       string            `json:"title,omitempty"`   // the subject line of a mail
 	Text        string            `json:"text"`
 	HTML        string            `json:"html,omitempty"`
 	Code        string            `json:"code,omitempty"`
@@ -34,11 +34,11 @@ type message struct {
 	Transaction map[string]string `json:"transaction,omitempty"`
 }
 
-func standard(m watchword.Message, now time.Time) (any, error) {
-	return event{
+func standardFormat(m watchword.Message, now time.Time) (any, error) {
+	return messagePayload{
 		Type:      "message.send",
 		Timestamp: now.UTC().Truncate(time.Millisecond),
-		Data: message{
+		Data: messageData{
 			MessageID: m.ID, ChallengeID: m.ChallengeID,
 			Channel: m.Channel, To: m.To, Locale: m.Locale, Purpose: m.Purpose, Subject: m.Subject,
 			Title: m.Title, Text: m.Text, HTML: m.HTML,

@@ -14,25 +14,25 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// drainLimit is how much of an answer is read so that its connection can be used again. Nobody looks at it.
-const drainLimit = 16 << 10
+// maxDrained is how many bytes of an answer are read and discarded, so that the connection can be reused.
+const maxDrained = 16 << 10
 
-// post sends a signed body once. The id stays the same however often that is tried. Errors are *watchword.SendError.
+// post sends a signed body once. All tries of one body must have the same id. Errors are *watchword.SendError values.
 func (s *settings) post(ctx context.Context, client *http.Client, id string, now time.Time, body []byte) error {
-	request, err := s.request(ctx, id, now, body)
+	request, err := s.newRequest(ctx, id, now, body)
 	if err != nil {
-		return refused(outbound.Failure("request cannot be made"))
+		return permanentError(outbound.Failure("request cannot be made"))
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return unreachable(err)
+		return connectionError(err)
 	}
-	_, _ = io.CopyN(io.Discard, answer.Body, drainLimit)
+	_, _ = io.CopyN(io.Discard, answer.Body, maxDrained)
 	_ = answer.Body.Close()
-	return judge(answer, now)
+	return checkStatus(answer, now)
 }
 
-func (s *settings) request(ctx context.Context, id string, now time.Time, body []byte) (*http.Request, error) {
+func (s *settings) newRequest(ctx context.Context, id string, now time.Time, body []byte) (*http.Request, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.target, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -45,21 +45,21 @@ func (s *settings) request(ctx context.Context, id string, now time.Time, body [
 	}
 	request.Header["Content-Type"] = []string{"application/json"}
 	request.Header["User-Agent"] = []string{"watchword"}
-	// The id makes a repetition harmless, so net/http may try again on a fresh connection when the receiver has just
-	// closed an idle one. An empty list says so without sending the header.
+	// Receivers recognize repetitions by the id, so net/http may retry on a new connection when the receiver has just closed an
+	// idle one. The empty list tells net/http so without sending the header.
 	request.Header["Idempotency-Key"] = []string{}
 	return request, nil
 }
 
-// answered is the cause of a refusal: the status of the receiver's answer.
-type answered int
+// A statusError is an unsuccessful status of the receiver's answer.
+type statusError int
 
-func (a answered) Error() string { return fmt.Sprintf("the receiver answered %d", int(a)) }
+func (e statusError) Error() string { return fmt.Sprintf("the receiver answered %d", int(e)) }
 
-// judge turns an answer's status into nil or a *watchword.SendError.
-func judge(answer *http.Response, now time.Time) error {
+// checkStatus returns nil for a 2xx answer, and else a *watchword.SendError.
+func checkStatus(answer *http.Response, now time.Time) error {
 	status := answer.StatusCode
-	cause := answered(status)
+	cause := statusError(status)
 	switch {
 	case status >= 200 && status < 300:
 		return nil
@@ -69,13 +69,13 @@ func judge(answer *http.Response, now time.Time) error {
 	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
 }
 
-// refused is for good, and for a reason that is known without the receiver.
-func refused(cause error) error {
+// permanentError returns a permanent failure that was found before the receiver was contacted.
+func permanentError(cause error) error {
 	return &watchword.SendError{Provider: provider, Permanent: true, Cause: outbound.Reason(cause)}
 }
 
-// unreachable leaves out what net/http puts into its errors: the URL, whose path may be a secret of the receiver's, and
-// what the receiver answered, which may repeat the request.
-func unreachable(err error) error {
+// connectionError converts an error of net/http. It leaves out the URL, whose path may be a secret, and quotes of the answer,
+// which may repeat the request.
+func connectionError(err error) error {
 	return &watchword.SendError{Provider: provider, Permanent: errors.Is(err, outbound.ErrRefused), Cause: outbound.Reason(err)}
 }

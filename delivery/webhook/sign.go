@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// What Standard Webhooks 1.0 ("Symmetric") asks of a secret, in bytes after decoding.
+// The size of a decoded secret in bytes, by Standard Webhooks 1.0 ("Symmetric").
 const (
 	minSecret = 24
 	maxSecret = 64
@@ -20,12 +20,11 @@ const (
 
 const secretPrefix = "whsec_"
 
-// A Secret is shared with whoever receives the webhooks. Its bytes are held as a Code, so that no way of printing a
-// Secret, or what holds one, shows them.
+// A Secret is a signing key that is shared with the receiver of webhooks. It cannot be printed.
 type Secret struct{ key watchword.Code }
 
-// ParseSecret reads whsec_ and 24 to 64 bytes in base64; "v1," may stand in front, as in Supabase's settings. The error
-// never repeats the text.
+// ParseSecret parses a secret: "whsec_" followed by 24 to 64 bytes in base64. The prefix "v1,", as in Supabase's settings, is
+// allowed. The error never contains the text.
 func ParseSecret(text string) (Secret, error) {
 	encoded, ok := strings.CutPrefix(strings.TrimPrefix(text, "v1,"), secretPrefix)
 	if !ok {
@@ -41,15 +40,15 @@ func ParseSecret(text string) (Secret, error) {
 	return Secret{watchword.NewCode(string(key))}, nil
 }
 
-// Sign returns the value of HeaderSignature: one v1 signature (HMAC-SHA-256 over "id.timestamp.body", the time in
-// seconds since 1970) for each secret, with spaces between. With the old secret beside the new one a receiver can
-// change over whenever it likes.
+// Sign returns the value of the header Webhook-Signature: for each secret one v1 signature, separated by spaces. A signature is
+// the HMAC-SHA-256 of "id.timestamp.body", with the time in seconds since 1970. Sign with the old and the new secret while a
+// receiver changes from one to the other.
 func Sign(secrets []Secret, id string, at time.Time, body []byte) string {
-	head := id + "." + strconv.FormatInt(at.Unix(), 10) + "."
+	prefix := id + "." + strconv.FormatInt(at.Unix(), 10) + "."
 	var out []byte
 	for _, s := range secrets {
 		mac := hmac.New(sha256.New, []byte(s.key.Reveal()))
-		mac.Write([]byte(head))
+		mac.Write([]byte(prefix))
 		mac.Write(body)
 		if len(out) > 0 {
 			out = append(out, ' ')

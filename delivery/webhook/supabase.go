@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// supabaseHook is what a receiver of Supabase's Send-SMS and Send-Email hooks understands.
+// A supabaseHook is the payload of Supabase's Send-SMS and Send-Email hooks.
 type supabaseHook struct {
 	Metadata supabaseMetadata `json:"metadata"`
 	User     supabaseUser     `json:"user"`
@@ -39,18 +39,18 @@ type supabaseSMS struct {
 type supabaseEmail struct {
 	Code         string `json:"token"`
 	TokenHash    string `json:"token_hash"`
-	Redirect     string `json:"redirect_to"` // the whole link, where there is one
+	Redirect     string `json:"redirect_to"` // the whole link, if there is one
 	Action       string `json:"email_action_type"`
 	Site         string `json:"site_url"`
 	CodeNew      string `json:"token_new"`
 	TokenHashNew string `json:"token_hash_new"`
 }
 
-const errNoTransaction outbound.Failure = "this format has no place for a transaction"
+const errTransactionUnsupported outbound.Failure = "this format cannot contain a transaction"
 
-func supabase(m watchword.Message, now time.Time) (any, error) {
+func supabaseFormat(m watchword.Message, now time.Time) (any, error) {
 	if len(m.Transaction) > 0 {
-		return nil, errNoTransaction
+		return nil, errTransactionUnsupported
 	}
 	out := supabaseHook{
 		Metadata: supabaseMetadata{UUID: stableUUID(m.ID), Time: now.UTC().Truncate(time.Millisecond), IP: m.Client.IP},
@@ -58,7 +58,7 @@ func supabase(m watchword.Message, now time.Time) (any, error) {
 	}
 	switch m.Channel {
 	case "voice":
-		return nil, errNoVoice
+		return nil, errVoiceUnsupported
 	case "email":
 		out.Metadata.Name = "send-email"
 		out.User.Email = m.To
@@ -73,7 +73,7 @@ func supabase(m watchword.Message, now time.Time) (any, error) {
 	return out, nil
 }
 
-// supabaseAction translates a purpose. An app may also use Supabase's own names as purposes.
+// supabaseAction returns Supabase's name of a purpose. Apps may use Supabase's own names as purposes.
 func supabaseAction(purpose string) string {
 	switch purpose {
 	case watchword.PurposeSignIn:
@@ -86,7 +86,7 @@ func supabaseAction(purpose string) string {
 	return "reauthentication"
 }
 
-// stableUUID gives every try of one message the same UUID (version 8, RFC 9562 §5.8).
+// stableUUID derives a UUID from a message's id, so that all tries have the same one (version 8, RFC 9562 §5.8).
 func stableUUID(id string) string {
 	sum := sha256.Sum256([]byte(id))
 	u := sum[:16]

@@ -10,19 +10,19 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// settings are what a sender's URL says.
+// settings are the parsed parts of a sender's URL.
 type settings struct {
-	target   string // where to post to
+	target   string // URL to post to
 	secrets  []Secret
 	format   format
-	prefixes []string // of the names of the three signature headers
+	prefixes []string // prefixes of the names of the three signature headers
 }
 
 var standardPrefixes = []string{"Webhook-"}
 
-// parse reads a sender's URL and reports everything that is wrong with it, but never a part of it: what stands in the
-// wrong place may be a secret.
-func parse(u *url.URL, development bool) (settings, error) {
+// parseURL parses a sender's URL. The error lists every problem. It contains no part of the URL, because a misplaced value may be
+// a secret.
+func parseURL(u *url.URL, development bool) (settings, error) {
 	s, problems := parseQuery(u.RawQuery)
 	scheme := strings.TrimPrefix(u.Scheme, "webhook+")
 	switch {
@@ -31,11 +31,11 @@ func parse(u *url.URL, development bool) (settings, error) {
 	case scheme != "http" && scheme != "https":
 		problems = append(problems, errors.New("the scheme is neither webhook+https nor webhook+http"))
 	}
-	if err := hosts.CheckTarget(u); err != nil {
+	if err := hosts.CheckTargetURL(u); err != nil {
 		problems = append(problems, err)
 	}
 	if u.User != nil {
-		problems = append(problems, errors.New("a user and password have no use here: requests are signed with the secret"))
+		problems = append(problems, errors.New("the URL has a user or password, which are not used: requests are signed with the secret"))
 	}
 	if u.Fragment != "" {
 		problems = append(problems, errors.New("the URL has a fragment (is a # not escaped as %23?)"))
@@ -51,7 +51,7 @@ func parseQuery(raw string) (s settings, problems []error) {
 	}
 	for name := range query {
 		if name != "secret" && name != "format" {
-			problems = append(problems, errors.New("there is an unknown parameter: secret and format are all there are"))
+			problems = append(problems, errors.New("there is an unknown parameter: the parameters are secret and format"))
 			break
 		}
 	}
@@ -71,7 +71,7 @@ func parseSecrets(texts []string) ([]Secret, error) {
 	secrets := make([]Secret, len(texts))
 	var problems []error
 	for i, text := range texts {
-		// In a query a + that nobody escaped has become a space; base64 has no spaces.
+		// An unescaped + of a query is decoded as a space; base64 contains no spaces.
 		secret, err := ParseSecret(strings.ReplaceAll(text, " ", "+"))
 		if err != nil {
 			problems = append(problems, fmt.Errorf("secret %d: %w", i+1, err))
@@ -84,13 +84,13 @@ func parseSecrets(texts []string) ([]Secret, error) {
 func chooseFormat(names []string) (format, []string, error) {
 	switch {
 	case len(names) == 0:
-		return standard, standardPrefixes, nil
+		return standardFormat, standardPrefixes, nil
 	case len(names) > 1:
-		return nil, nil, errors.New("the parameter format is there more than once")
+		return nil, nil, errors.New("the parameter format is repeated")
 	case names[0] == "clerk":
-		return clerk, []string{"Webhook-", "Svix-"}, nil
+		return clerkFormat, []string{"Webhook-", "Svix-"}, nil
 	case names[0] == "supabase":
-		return supabase, standardPrefixes, nil
+		return supabaseFormat, standardPrefixes, nil
 	}
 	return nil, nil, errors.New("the parameter format is neither clerk nor supabase")
 }

@@ -15,11 +15,11 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestURLs(t *testing.T) {
+func TestOpenChecksURLs(t *testing.T) {
 	tests := []struct {
 		url  string
 		dev  bool
-		want string // part of the error; empty: it opens
+		want string // part of the error; empty: no error
 	}{
 		{"webhook+https://example.com/a/b?secret=" + secretA, false, ""},
 		{"webhook+https://example.com?secret=" + url.QueryEscape(secretA), false, ""},
@@ -46,11 +46,11 @@ func TestURLs(t *testing.T) {
 		{"webhook+https://example.com/?secret=whsec_not*base64", false, "base64"},
 		{"webhook+https://example.com/?secret=" + secretA + "&secret=whsec_c2hvcnRzZWNyZXQ=", false, "secret 2"},
 		{"webhook+https://example.com/?secret=" + secretA + "&format=svix", false, "neither clerk nor supabase"},
-		{"webhook+https://example.com/?secret=" + secretA + "&format=clerk&format=clerk", false, "more than once"},
+		{"webhook+https://example.com/?secret=" + secretA + "&format=clerk&format=clerk", false, "format is repeated"},
 		{"webhook+https://example.com/?secert=" + secretA, false, "unknown parameter"},
 		{"webhook+https://example.com/?" + secretA, false, "unknown parameter"},
 		{"webhook+https://example.com/?secret=%zz" + secretA, false, "escaped"},
-		{"webhook+https://user:" + secretA + "@example.com/?secret=" + secretA, false, "no use here"},
+		{"webhook+https://user:" + secretA + "@example.com/?secret=" + secretA, false, "which are not used"},
 		{"webhook+https://example.com/#?secret=" + secretA, false, "fragment"},
 		{"webhook+https:///path?secret=" + secretA, false, "no host"},
 		{"webhook+https:example.com?secret=" + secretA, false, "no host"},
@@ -64,22 +64,22 @@ func TestURLs(t *testing.T) {
 			case tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)):
 				t.Errorf("got %v, want it to say %q", err, tt.want)
 			case err != nil && (strings.Contains(err.Error(), "C2FVs") || strings.Contains(err.Error(), "c2hvc")):
-				t.Errorf("the error holds the secret: %v", err)
+				t.Errorf("the error contains the secret: %v", err)
 			}
 		})
 	}
 }
 
-func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
+func TestOpenReportsEveryProblem(t *testing.T) {
 	_, err := providers.Open(t.Context(), "webhook+http://u@example.com/?secret=x&format=y&z=1#f", delivery.Environment{})
-	for _, want := range []string{"plain http", "begins with", "neither clerk", "unknown parameter", "user and password", "fragment"} {
+	for _, want := range []string{"plain http", "begins with", "neither clerk", "unknown parameter", "user or password", "fragment"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is missing in %v", want, err)
 		}
 	}
 }
 
-func TestVector(t *testing.T) {
+func TestSignMatchesVector(t *testing.T) {
 	raw, err := os.ReadFile("../../../shared/vectors/otp.json")
 	if err != nil {
 		t.Skip("the vector file ../shared/vectors/otp.json is not here")
@@ -104,7 +104,7 @@ func TestVector(t *testing.T) {
 	}
 }
 
-func TestSignsAsTheLibraryDoes(t *testing.T) {
+func TestSignAgreesWithStandardWebhooks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id, body := rapid.String().Draw(t, "id"), rapid.SliceOf(rapid.Byte()).Draw(t, "body")
 		at := time.Unix(rapid.Int64Range(0, 1<<40).Draw(t, "at"), 0)

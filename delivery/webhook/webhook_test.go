@@ -25,9 +25,9 @@ const (
 	secretB = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 )
 
-var providers = delivery.Providers{"webhook+https": webhook.Open, "webhook+http": webhook.Open}
+var providers = delivery.Openers{"webhook+https": webhook.Open, "webhook+http": webhook.Open}
 
-// receiver is an app's endpoint: it keeps what it got and answers as told.
+// A receiver is an app's endpoint. It records requests and answers with the given handler.
 type receiver struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -57,7 +57,7 @@ func (r *receiver) url(parameters string) string {
 
 func accept(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }
 
-func answering(status int, headers ...string) http.HandlerFunc {
+func answerStatus(status int, headers ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		for i := 0; i < len(headers); i += 2 {
 			w.Header().Set(headers[i], headers[i+1])
@@ -91,7 +91,7 @@ func mail() watchword.Message {
 	return m
 }
 
-func TestPostsTheContract(t *testing.T) {
+func TestSendPostsDocumentedPayload(t *testing.T) {
 	r := newReceiver(t, accept)
 	at := time.Date(2026, 8, 1, 12, 0, 0, 123e6, time.FixedZone("", 7200))
 	sent, err := open(t, r.url("secret="+secretA), func() time.Time { return at }).Send(t.Context(), mail())
@@ -118,11 +118,11 @@ func TestPostsTheContract(t *testing.T) {
 	}
 }
 
-// The oracle is the Standard Webhooks library: what it accepts, receivers accept.
-func TestReceiverAcceptsTheSignature(t *testing.T) {
+// The Standard Webhooks library verifies the signatures, as receivers do.
+func TestSendSignatureIsAcceptedByStandardWebhooks(t *testing.T) {
 	r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 8<<10)) })
 	sender := open(t, r.url("secret="+secretB+"&secret="+secretA), time.Now)
-	for range 2 { // a repetition has the same id
+	for range 2 { // retries have the same id
 		if _, err := sender.Send(t.Context(), sms()); err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestReceiverAcceptsTheSignature(t *testing.T) {
 	}
 }
 
-func TestAnswers(t *testing.T) {
+func TestSendMapsAnswerStatusToError(t *testing.T) {
 	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 	tests := []struct {
 		status    int
@@ -165,7 +165,7 @@ func TestAnswers(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(fmt.Sprint(tt.status, " ", tt.after), func(t *testing.T) {
-			r := newReceiver(t, answering(tt.status, "Retry-After", tt.after, "Location", "/elsewhere"))
+			r := newReceiver(t, answerStatus(tt.status, "Retry-After", tt.after, "Location", "/elsewhere"))
 			_, err := open(t, r.url("secret="+secretA), func() time.Time { return now }).Send(t.Context(), sms())
 			var refusal *watchword.SendError
 			if !errors.As(err, &refusal) {
@@ -181,7 +181,7 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-func TestSilenceAndBrokenConnections(t *testing.T) {
+func TestSendReportsTimeoutsAndBrokenConnectionsAsTemporary(t *testing.T) {
 	cut := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) })
 	wait := make(chan struct{})
 	silent := newReceiver(t, func(http.ResponseWriter, *http.Request) { <-wait })
@@ -198,12 +198,12 @@ func TestSilenceAndBrokenConnections(t *testing.T) {
 			t.Errorf("the context's end is not recognisable in %v", err)
 		}
 		if strings.Contains(err.Error(), "/hook/path") {
-			t.Errorf("%s: the error holds the URL: %v", name, err)
+			t.Errorf("%s: the error contains the URL: %v", name, err)
 		}
 	}
 }
 
-func TestHugeAnswerIsNotRead(t *testing.T) {
+func TestSendDoesNotReadHugeAnswers(t *testing.T) {
 	r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) {
 		chunk := make([]byte, 32<<10)
 		for {
@@ -217,13 +217,13 @@ func TestHugeAnswerIsNotRead(t *testing.T) {
 	}
 }
 
-func TestPrivateAddressesAreRefusedForGood(t *testing.T) {
+func TestSendRejectsPrivateAddressesPermanently(t *testing.T) {
 	for _, host := range []string{"10.0.0.1", "169.254.169.254", "127.0.0.1"} {
 		if _, err := providers.Open(t.Context(), "webhook+https://"+host+"/?secret="+secretA, delivery.Environment{}); err == nil {
 			t.Errorf("%s can be configured", host)
 		}
 		u := &url.URL{Scheme: "webhook+https", Host: host, RawQuery: "secret=" + secretA}
-		sender, err := webhook.Open(t.Context(), u, delivery.Environment{}.Filled()) // as if a name had resolved to it
+		sender, err := webhook.Open(t.Context(), u, delivery.Environment{}.WithDefaults()) // without the check of Openers.Open, as for a name that resolves to the address
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,8 +235,8 @@ func TestPrivateAddressesAreRefusedForGood(t *testing.T) {
 	}
 }
 
-func TestErrorsHoldNoSecrets(t *testing.T) {
-	r := newReceiver(t, answering(400))
+func TestSendErrorsContainNoSecrets(t *testing.T) {
+	r := newReceiver(t, answerStatus(400))
 	_, err := open(t, r.url("secret="+secretA), time.Now).Send(t.Context(), mail())
 	sender := open(t, r.url("secret="+secretA), time.Now)
 	for _, text := range []string{err.Error(), fmt.Sprintf("%+v %#v", sender, sender)} {
@@ -280,7 +280,7 @@ func Example() {
 	}))
 	defer receiver.Close()
 
-	providers := delivery.Providers{"webhook+https": webhook.Open, "webhook+http": webhook.Open}
+	providers := delivery.Openers{"webhook+https": webhook.Open, "webhook+http": webhook.Open}
 	sender, err := providers.Open(context.Background(), "webhook+"+receiver.URL+"/?secret="+secretB,
 		delivery.Environment{Development: true})
 	if err != nil {

@@ -45,7 +45,7 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	}
 	// Each view of the sign-in page starts a challenge for a key. An app with many people behind one address raises the
 	// limits by IP. Where a limit refuses, the browser suggests nothing, and the form still works.
-	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.Defaults(), appID)
+	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.DefaultRules(), appID)
 	if err != nil {
 		return s, err
 	}
@@ -84,7 +84,7 @@ func newKeys(origin string) (*webauthn.Strategy, error) {
 // send renders messages and puts them into the inbox, which the handler shows.
 func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
 	var box inbox.Inbox
-	mail, err := delivery.Providers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
+	mail, err := delivery.Openers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) 
 	if err != nil {
 		return nil, err
 	}
-	render, err := delivery.NewRender(delivery.RenderConfig{Next: router, Templates: templates})
+	render, err := delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates})
 	if err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	if err != nil {
 		return services{}, err
 	}
-	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.Defaults(), appID)
+	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.DefaultRules(), appID)
 	if err != nil {
 		return services{}, err
 	}
@@ -87,7 +87,7 @@ func newPages(engine *watchword.Engine, origin string) (http.Handler, error) {
 // send renders messages and puts them into the inbox, which the handler shows.
 func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
 	var box inbox.Inbox
-	mail, err := delivery.Providers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
+	mail, err := delivery.Openers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) 
 	if err != nil {
 		return nil, err
 	}
-	render, err := delivery.NewRender(delivery.RenderConfig{Next: router, Templates: templates})
+	render, err := delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates})
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func newEngine(ctx context.Context) (*watchword.Engine, http.Handler, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.Defaults(), appID)
+	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.DefaultRules(), appID)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -61,7 +61,7 @@ const appID = "shop"
 
 // newSender returns a sender that renders messages and puts them into the inbox.
 func newSender(ctx context.Context, box *inbox.Inbox) (watchword.Sender, error) {
-	providers := delivery.Providers{"inbox": box.Open}
+	providers := delivery.Openers{"inbox": box.Open}
 	mail, err := providers.Open(ctx, "inbox:", delivery.Environment{Development: true})
 	if err != nil {
 		return nil, err
@@ -74,7 +74,7 @@ func newSender(ctx context.Context, box *inbox.Inbox) (watchword.Sender, error) 
 	if err != nil {
 		return nil, err
 	}
-	return delivery.NewRender(delivery.RenderConfig{Next: router, Templates: templates})
+	return delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates})
 }
 
 // newKeys returns keys that last until the process ends, like everything else here.

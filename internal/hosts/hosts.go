@@ -1,6 +1,5 @@
-// Package hosts reads the names of machines in configurations: hosts, ports, origins, addresses to listen on, networks.
-// Each kind has one strict parser, because what only some programs read as the same is accepted here and refused, or
-// believed, elsewhere.
+// Package hosts validates hosts, ports, origins, listen addresses and networks in configurations. Each kind has one strict parser
+// that accepts a single spelling of each value, because other programs may parse other spellings differently.
 package hosts
 
 import (
@@ -15,11 +14,11 @@ import (
 const maxName = 253
 
 var (
-	label = `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`
-	// name is a domain name in the form in which browsers compare it: lower-case A-labels, no dot at the end.
-	name = regexp.MustCompile(`^(` + label + `\.)*` + label + `$`)
-	// number is a last label by which browsers take a host for an IPv4 address (WHATWG URL, "ends in a number").
-	number = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
+	labelPattern = `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`
+	// namePattern matches domain names as browsers compare them: lower-case A-labels without a dot at the end.
+	namePattern = regexp.MustCompile(`^(` + labelPattern + `\.)*` + labelPattern + `$`)
+	// numericLabelPattern matches hosts that browsers parse as IPv4 addresses (WHATWG URL, "ends in a number").
+	numericLabelPattern = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
 )
 
 var (
@@ -32,35 +31,35 @@ var (
 	errPortText = errors.New("has a port in an unusual spelling")
 )
 
-// CheckHost accepts a domain name or an IP address in the one spelling that browsers give it; an IPv6 address comes without
-// its brackets. The error completes a sentence that names the value, and does not repeat it.
+// CheckHost accepts a domain name, or an IP address without brackets, in the spelling that browsers use. The error is the predicate
+// of a sentence whose subject is the value, such as "has no host". It does not contain the value.
 func CheckHost(host string) error {
 	switch ip, err := netip.ParseAddr(host); {
 	case host == "":
 		return errNoHost
 	case strings.ContainsFunc(host, func(r rune) bool { return r > '~' }):
 		return errNotASCII
-	case err == nil && ip.Is4In6(): // programs disagree about which of the two it is (RFC 4291 §2.5.5.2)
+	case err == nil && ip.Is4In6(): // programs disagree whether it is IPv4 or IPv6 (RFC 4291 §2.5.5.2)
 		return errMapped
 	case err == nil && (ip.Zone() != "" || ip.String() != host):
 		return errAddress
 	case err == nil:
 		return nil
-	case len(host) > maxName || !name.MatchString(host):
+	case len(host) > maxName || !namePattern.MatchString(host):
 		return errHost
-	case number.MatchString(host):
+	case numericLabelPattern.MatchString(host):
 		return errAddress
 	}
 	return nil
 }
 
-// CheckPeer does the same for a machine to connect to, which only this program reads: upper-case letters and the
-// underscores that container networks have in names are fine.
+// CheckPeer is CheckHost for a host to connect to. Only this program parses it, so upper-case letters are allowed, and underscores,
+// which occur in container networks.
 func CheckPeer(host string) error {
 	return CheckHost(strings.ReplaceAll(strings.ToLower(host), "_", "x"))
 }
 
-// CheckPort accepts a port from 1 to 65535, or from 0 where the system may choose a free one.
+// CheckPort accepts a port from least to 65535. Port 0 lets the system choose a free one.
 func CheckPort(port string, least uint64) error {
 	n, err := strconv.ParseUint(port, 10, 16)
 	switch {
@@ -72,8 +71,8 @@ func CheckPort(port string, least uint64) error {
 	return nil
 }
 
-// IsLoopback reports whether a host is this machine by its spelling alone, for browsers too: localhost, a name below it
-// (RFC 6761 §6.3), or a loopback address.
+// IsLoopback reports whether browsers treat a host as this machine: localhost, a name below it (RFC 6761 §6.3), or a loopback
+// address. It resolves no names.
 func IsLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || err == nil && ip.IsLoopback() && !ip.Is4In6() && ip.Zone() == ""

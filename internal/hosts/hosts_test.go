@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/hosts"
 )
 
-// check holds a parser against values that it must accept and refuse; of the refused ones the reason is given.
-func check(t *testing.T, parse func(string) error, accepted []string, refused map[string]string) {
+// requireParse checks the values that a parser must accept, and those that it must refuse with an error that contains the given text.
+func requireParse(t *testing.T, parse func(string) error, accepted []string, refused map[string]string) {
 	t.Helper()
 	for _, text := range accepted {
 		if err := parse(text); err != nil {
@@ -27,7 +27,7 @@ func check(t *testing.T, parse func(string) error, accepted []string, refused ma
 }
 
 func TestCheckOriginAcceptsOneSpelling(t *testing.T) {
-	check(t, hosts.CheckOrigin, []string{
+	requireParse(t, hosts.CheckOrigin, []string{
 		"https://verify.example.com", "https://verify.example.com:8443", "https://xn--bcher-kva.example", "https://192.0.2.1", "https://[2001:db8::1]",
 		"https://[2001:db8::1]:8443", "https://localhost", "http://localhost", "http://localhost:3000", "http://app.localhost:3000", "http://127.0.0.1:3000", "http://[::1]:3000",
 		"https://1password.example", "https://4.example", "https://a--b.example", "https://example.c0",
@@ -46,7 +46,7 @@ func TestCheckOriginAcceptsOneSpelling(t *testing.T) {
 }
 
 func TestCheckListenAcceptsHostAndPort(t *testing.T) {
-	check(t, hosts.CheckListen, []string{
+	requireParse(t, hosts.CheckListen, []string{
 		"127.0.0.1:8080", ":8080", "0.0.0.0:8080", "[::]:8080", "[::1]:8080", "localhost:8080", "node-1.internal:8080", "127.0.0.1:0", "[fe80::1%eth0]:8080",
 	}, map[string]string{
 		"": "HOST:PORT", "8080": "HOST:PORT", "127.0.0.1": "HOST:PORT", "::1:8080": "HOST:PORT", "127.0.0.1:": "port", "127.0.0.1:65536": "port", "127.0.0.1:-1": "port",
@@ -55,7 +55,7 @@ func TestCheckListenAcceptsHostAndPort(t *testing.T) {
 	})
 }
 
-func TestListenTwiceFindsAddressesThatExcludeEachOther(t *testing.T) {
+func TestListenConflictFindsAddressesThatExcludeEachOther(t *testing.T) {
 	for _, c := range []struct {
 		a, b  string
 		twice bool
@@ -63,31 +63,31 @@ func TestListenTwiceFindsAddressesThatExcludeEachOther(t *testing.T) {
 		{"127.0.0.1:8080", "127.0.0.1:8080", true}, {":8080", "127.0.0.1:8080", true}, {"127.0.0.1:8080", "[::]:8080", true}, {"0.0.0.0:8080", ":8080", true},
 		{"127.0.0.1:8080", "127.0.0.1:9090", false}, {"127.0.0.1:8080", "[::1]:8080", false}, {"127.0.0.1:0", "127.0.0.1:0", false}, {":0", ":0", false},
 	} {
-		if hosts.ListenTwice(c.a, c.b) != c.twice {
+		if hosts.ListenConflict(c.a, c.b) != c.twice {
 			t.Errorf("%s and %s: twice %t, want %t", c.a, c.b, !c.twice, c.twice)
 		}
 	}
 }
 
-func TestCheckTargetAcceptsWhatCanBeDialled(t *testing.T) {
-	target := func(host string) error { return hosts.CheckTarget(&url.URL{Host: host}) }
-	check(t, target, []string{"smtp.example.com", "SMTP.example.com:25", "mail_relay:25", "10.0.0.1:25", "[2001:db8::1]:25", "localhost:1025"},
+func TestCheckTargetURLAcceptsHostsThatCanBeDialled(t *testing.T) {
+	target := func(host string) error { return hosts.CheckTargetURL(&url.URL{Host: host}) }
+	requireParse(t, target, []string{"smtp.example.com", "SMTP.example.com:25", "mail_relay:25", "10.0.0.1:25", "[2001:db8::1]:25", "localhost:1025"},
 		map[string]string{"": "no host", ":25": "no host", "smtp.example.com:0": "port", "smtp.example.com:70000": "port", "smtp.example.com:": "port", "bücher.example": "xn--",
 			"[::ffff:10.0.0.1]:25": "IPv4-mapped", "smtp.example.com.": "neither", "10.0.0.256": "unusual"})
-	check(t, hosts.CheckHostPort, []string{"redis:6379", "[::1]:6379", "10.0.0.1:26379"},
+	requireParse(t, hosts.CheckHostPort, []string{"redis:6379", "[::1]:6379", "10.0.0.1:26379"},
 		map[string]string{"redis": "host:port", "redis:0": "port", "redis:99999": "port", ":6379": "no host", "::1:6379": "host:port"})
 }
 
 func TestParseNetworkAcceptsOneSpelling(t *testing.T) {
 	parse := func(text string) error { _, err := hosts.ParseNetwork(text); return err }
-	check(t, parse, []string{"10.0.0.0/8", "10.0.0.1", "10.0.0.1/32", "fd00::/8", "2001:db8::1", "0.0.0.0/0"}, map[string]string{
+	requireParse(t, parse, []string{"10.0.0.0/8", "10.0.0.1", "10.0.0.1/32", "fd00::/8", "2001:db8::1", "0.0.0.0/0"}, map[string]string{
 		"": "neither", "10.0.0.0/33": "neither", "10.0.0/8": "neither", "10.0.0.0/08": "neither", "proxy.example.com": "neither", "fe80::1%eth0": "neither", "fe80::%eth0/10": "neither",
 		"::ffff:10.0.0.1": "as IPv4", "::ffff:10.0.0.0/104": "as IPv4", "::ffff:a00:0/104": "as IPv4", "10.0.0.5/8": "10.0.0.0/8 or the address 10.0.0.5", "fd00::1/8": "fd00::/8",
 	})
 }
 
-// However everybody is written: as one prefix, as two, as all but a sliver, with overlaps.
-func TestCheckNetworksRefusesEverybody(t *testing.T) {
+// The lists cover nearly all addresses: as one prefix, as two, as all but one address, with overlaps.
+func TestCheckNetworksRefusesListsOfNearlyAllAddresses(t *testing.T) {
 	sliver := func(first string, bits int) (out []string) { // all but the last address
 		p := netip.MustParsePrefix(first)
 		ip := p.Addr()
@@ -108,24 +108,24 @@ func TestCheckNetworksRefusesEverybody(t *testing.T) {
 		"all but an address": sliver("0.0.0.0/0", 32), "all of IPv6 but an address": sliver("2000::/3", 128), "small ones": small,
 		"overlapping": {"0.0.0.0/3", "0.0.0.0/4", "10.0.0.0/8"}, "mixed": {"10.0.0.0/8", "fd00::/8", "::/2"},
 	} {
-		if hosts.CheckNetworks(networks(t, texts)) == nil {
+		if hosts.CheckNetworks(parseNetworks(t, texts)) == nil {
 			t.Errorf("%s: %v is a list of networks", name, texts)
 		}
 	}
 }
 
-func TestCheckNetworksAcceptsWhatOperatorsHave(t *testing.T) {
+func TestCheckNetworksAcceptsRealisticNetworks(t *testing.T) {
 	for name, texts := range map[string][]string{
 		"none": nil, "private": {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "fc00::/7", "fe80::/10", "::1"},
 		"a CDN": {"103.21.244.0/22", "104.16.0.0/13", "172.64.0.0/13", "2400:cb00::/32", "2606:4700::/32"}, "overlapping": {"10.0.0.0/8", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3"},
 	} {
-		if err := hosts.CheckNetworks(networks(t, texts)); err != nil {
+		if err := hosts.CheckNetworks(parseNetworks(t, texts)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
-func TestCheckNetworksRefusesWhatIsNoNetwork(t *testing.T) {
+func TestCheckNetworksRefusesInvalidNetworks(t *testing.T) {
 	for _, n := range []netip.Prefix{{}, netip.MustParsePrefix("::ffff:0:0/96")} {
 		if hosts.CheckNetworks([]netip.Prefix{n}) == nil {
 			t.Errorf("%v is a network", n)
@@ -133,7 +133,7 @@ func TestCheckNetworksRefusesWhatIsNoNetwork(t *testing.T) {
 	}
 }
 
-func networks(t *testing.T, texts []string) (out []netip.Prefix) {
+func parseNetworks(t *testing.T, texts []string) (out []netip.Prefix) {
 	t.Helper()
 	for _, text := range texts {
 		n, err := hosts.ParseNetwork(text)

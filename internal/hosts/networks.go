@@ -9,8 +9,8 @@ import (
 	"slices"
 )
 
-// ParseNetwork reads an address, or a network by its first address and the length of its prefix. The error completes a
-// sentence that names the value.
+// ParseNetwork parses an IP address, or a network such as 10.0.0.0/8. The error is the predicate of a sentence whose subject is the
+// value.
 func ParseNetwork(text string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
@@ -21,7 +21,7 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 		network = netip.PrefixFrom(ip, ip.BitLen())
 	}
 	switch {
-	case network.Addr().Is4In6(): // no connection's address is IPv4-mapped, so the network would hold none
+	case network.Addr().Is4In6(): // it would match nothing, because addresses of connections are never IPv4-mapped
 		return netip.Prefix{}, errors.New("is an IPv4 network written as an IPv6 one: write it as IPv4")
 	case network != network.Masked():
 		return netip.Prefix{}, fmt.Errorf("has bits behind its prefix: write the network %s or the address %s", network.Masked(), network.Addr())
@@ -29,36 +29,35 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 	return network, nil
 }
 
-// maxShare is how much of the addresses of the public network a list of networks may hold. The largest operators have less
-// than a fortieth.
+// maxShare is the largest share of all public addresses in a list of networks. The largest operators have less than a fortieth.
 const maxShare = 1.0 / 8
 
-// publicIPv6 is all that is handed out for the public network (IANA IPv6 address space).
+// publicIPv6 is the space of public addresses (IANA IPv6 address space).
 var publicIPv6 = netip.MustParsePrefix("2000::/3")
 
-// CheckNetworks refuses networks that together hold so many addresses that a list of them excludes hardly anybody,
-// whatever prefixes they are written with, and those that hold nobody's.
+// CheckNetworks rejects a list of networks that covers an eighth or more of all public addresses, in whatever prefixes, because such
+// a list excludes too few. It also rejects invalid and IPv4-mapped networks.
 func CheckNetworks(networks []netip.Prefix) error {
 	for _, n := range networks {
 		if !n.IsValid() || n.Addr().Is4In6() {
-			return fmt.Errorf("%s is no network", n)
+			return fmt.Errorf("%s is not a network", n)
 		}
 	}
-	if share := shareOf(networks, netip.PrefixFrom(netip.IPv4Unspecified(), 0)); share >= maxShare {
-		return fmt.Errorf("the networks together hold %.0f %% of all IPv4 addresses: name those only that you mean", 100*share)
+	if share := coveredShare(networks, netip.PrefixFrom(netip.IPv4Unspecified(), 0)); share >= maxShare {
+		return fmt.Errorf("the networks together contain %.0f %% of all IPv4 addresses: list only those that you need", 100*share)
 	}
-	if share := shareOf(networks, publicIPv6); share >= maxShare {
-		return fmt.Errorf("the networks together hold %.0f %% of all public IPv6 addresses: name those only that you mean", 100*share)
+	if share := coveredShare(networks, publicIPv6); share >= maxShare {
+		return fmt.Errorf("the networks together contain %.0f %% of all public IPv6 addresses: list only those that you need", 100*share)
 	}
 	return nil
 }
 
-// shareOf is the part of a space that networks cover together, from 0 to 1.
-func shareOf(networks []netip.Prefix, space netip.Prefix) (share float64) {
-	wide := slices.SortedFunc(slices.Values(networks), func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) })
+// coveredShare returns the share of a space that the networks cover, from 0 to 1.
+func coveredShare(networks []netip.Prefix, space netip.Prefix) (share float64) {
+	widestFirst := slices.SortedFunc(slices.Values(networks), func(a, b netip.Prefix) int { return cmp.Compare(a.Bits(), b.Bits()) })
 	var counted []netip.Prefix
-	for _, n := range wide {
-		if !n.Overlaps(space) || slices.ContainsFunc(counted, n.Overlaps) { // of two that overlap one holds the other
+	for _, n := range widestFirst {
+		if !n.Overlaps(space) || slices.ContainsFunc(counted, n.Overlaps) { // of two overlapping networks one contains the other
 			continue
 		}
 		counted = append(counted, n)

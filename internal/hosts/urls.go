@@ -10,19 +10,18 @@ import (
 	"strings"
 )
 
-// urlCharacters are those of RFC 3986 §2 without the backslash, which browsers read as a slash.
-var urlCharacters = regexp.MustCompile(`^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*$`)
+// urlCharactersPattern matches the characters of RFC 3986 §2. It excludes the backslash, which browsers treat as a slash.
+var urlCharactersPattern = regexp.MustCompile(`^[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*$`)
 
-// OriginOf is a URL's origin (RFC 6454 §4) if it has one that nothing could mistake for another: https, or http to a
-// loopback host; no user, no needless port, the host as CheckHost wants it. The error completes a sentence that names the
-// value.
+// OriginOf returns the origin of a URL (RFC 6454 §4). It accepts only unambiguous URLs: https, or http to a loopback host, without a
+// user or a default port, with a host that CheckHost accepts. The error is the predicate of a sentence whose subject is the value.
 func OriginOf(text string) (string, error) {
 	switch {
 	case text == "":
 		return "", errors.New("is missing")
 	case strings.ContainsFunc(text, func(r rune) bool { return r > '~' }):
 		return "", errors.New("has characters that are not ASCII: write an international host name as browsers send it, xn--...")
-	case !urlCharacters.MatchString(text):
+	case !urlCharactersPattern.MatchString(text):
 		return "", errors.New("has characters that a URL does not have")
 	}
 	u, err := url.Parse(text)
@@ -51,14 +50,14 @@ func originOf(text string, u *url.URL) (string, error) {
 	case u.Scheme != "https" && (u.Scheme != "http" || !IsLoopback(host)):
 		return "", errors.New("must be https")
 	case u.Port() == "443" && u.Scheme == "https", u.Port() == "80" && u.Scheme == "http":
-		return "", errors.New("has a port that its scheme has anyway: leave it out")
+		return "", errors.New("has the default port of its scheme: leave it out")
 	case !strings.HasPrefix(text, u.Scheme+"://"+u.Host):
 		return "", errors.New("is written in an unusual way")
 	}
 	return u.Scheme + "://" + u.Host, nil
 }
 
-// CheckOrigin accepts an origin and nothing more.
+// CheckOrigin accepts a URL that is an origin, without a path, query or fragment.
 func CheckOrigin(text string) error {
 	origin, err := OriginOf(text)
 	if err == nil && origin != text {
@@ -67,9 +66,8 @@ func CheckOrigin(text string) error {
 	return err
 }
 
-// CheckTarget accepts host and port of a URL to connect to; a port need not be there. The error is a sentence for each of
-// both.
-func CheckTarget(u *url.URL) error {
+// CheckTargetURL checks the host and the optional port of a URL to connect to. The error has a sentence for each problem.
+func CheckTargetURL(u *url.URL) error {
 	var problems []error
 	if err := CheckPeer(u.Hostname()); err != nil {
 		problems = append(problems, fmt.Errorf("the URL %w", err))
@@ -82,7 +80,7 @@ func CheckTarget(u *url.URL) error {
 	return errors.Join(problems...)
 }
 
-// CheckHostPort accepts an address to connect to that has both.
+// CheckHostPort accepts an address host:port to connect to.
 func CheckHostPort(text string) error {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
@@ -94,14 +92,13 @@ func CheckHostPort(text string) error {
 	return CheckPort(port, 1)
 }
 
-// CheckListen accepts an address to listen on: an IP address, a host name, or nothing for all of this machine's addresses,
-// and a port, 0 for a free one.
+// CheckListen accepts an address HOST:PORT to listen on. An empty host means all addresses of this machine, port 0 a free port.
 func CheckListen(text string) error {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
 		return errors.New("must be of the form HOST:PORT, as in 127.0.0.1:8080 or [::]:8080")
 	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() != "" { // a link-local address needs one
+	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() != "" { // link-local addresses need a zone
 		host, _, _ = strings.Cut(host, "%")
 	}
 	if host != "" {
@@ -112,13 +109,13 @@ func CheckListen(text string) error {
 	return CheckPort(port, 0)
 }
 
-// ListenTwice reports whether two addresses that CheckListen accepted cannot be listened on at the same time.
-func ListenTwice(a, b string) bool {
+// ListenConflict reports whether two addresses that CheckListen accepts cannot be listened on at the same time.
+func ListenConflict(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
-	every := func(host string) bool {
+	isUnspecified := func(host string) bool {
 		ip, err := netip.ParseAddr(host)
 		return host == "" || err == nil && ip.IsUnspecified()
 	}
-	return portA == portB && portA != "0" && (hostA == hostB || every(hostA) || every(hostB))
+	return portA == portB && portA != "0" && (hostA == hostB || isUnspecified(hostA) || isUnspecified(hostB))
 }

@@ -1,5 +1,5 @@
-// Package languages chooses the language of a text among those that there are, for messages and pages alike. Scripts are
-// not exchanged: whoever reads Traditional Chinese gets no Simplified.
+// Package languages selects the language of a message or page from the available ones. It never replaces a script by another: a
+// reader of Traditional Chinese does not get Simplified Chinese.
 package languages
 
 import (
@@ -12,16 +12,16 @@ import (
 	"golang.org/x/text/language"
 )
 
-// maxAccepted bounds how many entries of an Accept-Language header are read.
+// maxAccepted is the number of entries of an Accept-Language header that are parsed.
 const maxAccepted = 32
 
-// A Matcher knows the languages that there are. It is safe for concurrent use.
+// A Matcher selects from a list of available languages. It is safe for concurrent use.
 type Matcher struct {
-	names   []string // as they were given
+	names   []string // the available languages
 	matcher language.Matcher
 }
 
-// NewMatcher makes a Matcher of BCP 47 tags, or names those that are none.
+// NewMatcher returns a Matcher for a list of BCP 47 tags. The error names the invalid ones.
 func NewMatcher(names []string) (*Matcher, error) {
 	tags := make([]language.Tag, len(names))
 	var problems []error
@@ -32,23 +32,23 @@ func NewMatcher(names []string) (*Matcher, error) {
 		}
 	}
 	if len(names) == 0 {
-		problems = append(problems, errors.New("there is no language"))
+		problems = append(problems, errors.New("the list of languages is empty"))
 	}
 	return &Matcher{names: names, matcher: language.NewMatcher(tags)}, errors.Join(problems...)
 }
 
-// Match returns the one of the Matcher's languages that a reader of a locale reads, if there is one.
+// Match returns the available language for a locale, if there is one.
 func (m *Matcher) Match(locale string) (name string, ok bool) {
-	return m.match(language.Make(locale)) // what it does not know of a tag it leaves out
+	return m.match(language.Make(locale)) // Make drops unknown parts of a tag
 }
 
-// MatchAccepted returns the one that serves a browser best, by its Accept-Language header (RFC 9110 §12.5.4). Browsers
-// list the bare language behind a more special one (zh-TW, zh;q=0.9): where that is written in another script than there
-// is, the bare one is no other wish.
+// MatchAccepted returns the best available language for an Accept-Language header (RFC 9110 §12.5.4), if there is one. Browsers add
+// the base language after a regional one (zh-TW, zh;q=0.9). If the script of the regional language is not available, MatchAccepted
+// ignores the base language too.
 func (m *Matcher) MatchAccepted(header string) (name string, ok bool) {
 	var wanted []language.Tag
 	otherScript := map[language.Base]bool{}
-	for _, tag := range accepted(header) {
+	for _, tag := range parseAccepted(header) {
 		base, _ := tag.Base()
 		_, i, confidence := m.matcher.Match(tag)
 		if confidence < language.High {
@@ -63,7 +63,7 @@ func (m *Matcher) MatchAccepted(header string) (name string, ok bool) {
 	return m.match(wanted...)
 }
 
-// match believes the library where it is sure; of another script it is not.
+// match accepts only matches of high confidence. The library's confidence for another script is lower.
 func (m *Matcher) match(wanted ...language.Tag) (name string, ok bool) {
 	_, i, confidence := m.matcher.Match(wanted...)
 	if confidence < language.High {
@@ -72,8 +72,8 @@ func (m *Matcher) match(wanted ...language.Tag) (name string, ok bool) {
 	return m.names[i], true
 }
 
-// accepted lists the tags of an Accept-Language header, the most wanted first. What cannot be read is left out.
-func accepted(header string) []language.Tag {
+// parseAccepted returns the tags of an Accept-Language header, sorted by descending weight, without invalid entries.
+func parseAccepted(header string) []language.Tag {
 	type entry struct {
 		tag    language.Tag
 		weight float32

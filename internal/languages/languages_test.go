@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/languages"
 )
 
-func matcher(t testing.TB, names ...string) *languages.Matcher {
+func newMatcher(t testing.TB, names ...string) *languages.Matcher {
 	t.Helper()
 	m, err := languages.NewMatcher(names)
 	if err != nil {
@@ -16,9 +16,9 @@ func matcher(t testing.TB, names ...string) *languages.Matcher {
 	return m
 }
 
-func TestMatchKnowsScriptsAndRegions(t *testing.T) {
-	builtIn := matcher(t, "de", "en", "es", "fr", "pt", "zh")
-	more := matcher(t, "de", "en", "it", "pt", "pt-BR", "sr", "zh", "zh-Hant")
+func TestMatchRespectsScriptsAndRegions(t *testing.T) {
+	builtIn := newMatcher(t, "de", "en", "es", "fr", "pt", "zh")
+	more := newMatcher(t, "de", "en", "it", "pt", "pt-BR", "sr", "zh", "zh-Hant")
 	for _, c := range []struct {
 		m            *languages.Matcher
 		locale, want string
@@ -37,8 +37,8 @@ func TestMatchKnowsScriptsAndRegions(t *testing.T) {
 	}
 }
 
-func TestMatchAcceptedKnowsWeights(t *testing.T) {
-	m := matcher(t, "de", "en", "es", "fr", "pt", "zh")
+func TestMatchAcceptedRespectsWeights(t *testing.T) {
+	m := newMatcher(t, "de", "en", "es", "fr", "pt", "zh")
 	for header, want := range map[string]string{
 		"de;q=0.5,fr;q=0.9":                       "fr",
 		"fr ; q=0.1 , de;q=0.2":                   "de",
@@ -54,7 +54,7 @@ func TestMatchAcceptedKnowsWeights(t *testing.T) {
 		"zh-TW,zh;q=0.8,en-US;q=0.5,en;q=0.3":     "en", // Firefox of Taiwan
 		"zh-HK,zh-TW;q=0.9,zh;q=0.8,fr;q=0.7":     "fr",
 		"zh-TW,zh;q=0.9":                          "",
-		"zh-TW,zh-CN;q=0.9,en;q=0.8":              "zh", // says that it reads it
+		"zh-TW,zh-CN;q=0.9,en;q=0.8":              "zh", // lists Simplified Chinese too
 		"zh,zh-TW;q=0.9":                          "zh",
 		"*":                                       "",
 		"":                                        "",
@@ -73,7 +73,7 @@ func TestMatchAcceptedKnowsWeights(t *testing.T) {
 	}
 }
 
-func TestNewMatcherNamesWhatIsNoLanguage(t *testing.T) {
+func TestNewMatcherReportsInvalidTags(t *testing.T) {
 	_, err := languages.NewMatcher([]string{"de", "deutsch-land", "q"})
 	if err == nil || !strings.Contains(err.Error(), `"deutsch-land"`) || !strings.Contains(err.Error(), `"q"`) || strings.Contains(err.Error(), `"de"`) {
 		t.Errorf("error %v", err)
@@ -84,7 +84,7 @@ func TestNewMatcherNamesWhatIsNoLanguage(t *testing.T) {
 }
 
 func FuzzMatch(f *testing.F) {
-	m := matcher(f, "de", "en", "zh")
+	m := newMatcher(f, "de", "en", "zh")
 	f.Add("zh-TW", "zh-TW,zh;q=0.9")
 	f.Fuzz(func(t *testing.T, locale, header string) {
 		m.Match(locale)

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// publicIPv6 is all that is handed out for the public network (IANA IPv6 address space). What lies outside is unique
-// local, link-local, multicast, mapped (::ffff:0:0/96), translated (NAT64, 64:ff9b::/96 and 64:ff9b:1::/48) or unassigned.
+// publicIPv6 is the space of public addresses (IANA IPv6 address space). Addresses outside are unique local, link-local, multicast,
+// mapped (::ffff:0:0/96), translated (NAT64, 64:ff9b::/96 and 64:ff9b:1::/48) or unassigned.
 var publicIPv6 = netip.MustParsePrefix("2000::/3")
 
-// special lists what is not public though it looks like it: the IANA special-purpose registries (RFC 6890 and its
-// followers), former transition mechanisms that carry an IPv4 address, and a cloud's metadata service.
-var special = []netip.Prefix{
+// specialPurpose lists networks that are not public: the IANA special-purpose registries (RFC 6890 and its successors), former
+// transition mechanisms that contain an IPv4 address, and a cloud's metadata service.
+var specialPurpose = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"),        // this network, RFC 791
 	netip.MustParsePrefix("10.0.0.0/8"),       // private, RFC 1918
 	netip.MustParsePrefix("100.64.0.0/10"),    // carrier-grade NAT, RFC 6598
@@ -34,34 +34,33 @@ var special = []netip.Prefix{
 	netip.MustParsePrefix("3fff::/20"),        // documentation, RFC 9637
 }
 
-// Check says whether the policy allows an address. The error is an ErrRefused that names the address.
+// Check returns nil if the policy allows an address, and else an ErrRefused that names the address.
 func (p Policy) Check(ip netip.Addr) error {
 	contains := func(n netip.Prefix) bool { return n.Contains(ip) }
 	switch {
-	case ip.Zone() != "": // a zone belongs to link-local addresses only
+	case ip.Zone() != "": // only link-local addresses have zones
 	case slices.ContainsFunc(p.Allowed, contains), p.Development && isLoopback(ip):
 		return nil
 	case ip.Is6() && !publicIPv6.Contains(ip):
-	case slices.ContainsFunc(special, contains):
+	case slices.ContainsFunc(specialPurpose, contains):
 	default:
 		return nil
 	}
-	return &refusal{ip.String() + " is not a public address and not allowed by configuration"}
+	return &refusedError{ip.String() + " is not a public address and not allowed by configuration"}
 }
 
-// checkLoopback is the policy of plain http.
+// checkLoopback is the policy of plain http: it allows loopback addresses only.
 func checkLoopback(ip netip.Addr) error {
 	if isLoopback(ip) {
 		return nil
 	}
-	return &refusal{"plain http to " + ip.String() + ", which is not a loopback address"}
+	return &refusedError{"plain http to " + ip.String() + ", which is not a loopback address"}
 }
 
-// isLoopback leaves out what only some parsers read as loopback: IPv4-mapped addresses, and those with a zone.
+// isLoopback reports whether all parsers agree that an address is loopback, so it excludes IPv4-mapped addresses and zones.
 func isLoopback(ip netip.Addr) bool { return ip.IsLoopback() && !ip.Is4In6() && ip.Zone() == "" }
 
-// IsLoopback says whether the host of a configured URL is this machine by its spelling alone: localhost, or a loopback
-// address. Nothing is resolved.
+// IsLoopback reports whether the host of a configured URL is localhost or a loopback address. It resolves no names.
 func IsLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

@@ -13,49 +13,48 @@ import (
 	"syscall"
 )
 
-// A Failure is a reason in this project's own words, for logs and errors. It is made of constants only: the errors of
-// net/http, crypto/tls and others quote what a peer sent, and a peer may send back the request, code and address
-// included. A text from elsewhere becomes a Failure only by a conversion that a reader sees.
+// A Failure is the reason of an error, for logs. Its text is always a constant, because errors of net/http, crypto/tls and other
+// packages quote data of the peer, and a peer may send back the request with its code and address.
 type Failure string
 
-// Why an exchange with a peer failed.
+// Reasons why an exchange with a peer failed.
 const (
-	Canceled        Failure = "canceled"
-	TimedOut        Failure = "time-out"
-	HostNotFound    Failure = "host name not found"
-	NameNotResolved Failure = "host name cannot be resolved"
-	ConnRefused     Failure = "connection refused"
-	ConnClosed      Failure = "connection closed by the peer"
-	Unreachable     Failure = "host or network unreachable"
-	TooManyFiles    Failure = "too many open files on this machine"
-	NotTrusted      Failure = "TLS certificate not trusted"
-	OtherHost       Failure = "TLS certificate is not for this host"
-	NotInTime       Failure = "TLS certificate has expired or is not valid yet"
-	HandshakeFailed Failure = "TLS handshake failed"
-	NotTLS          Failure = "peer does not speak TLS"
-	NoHTTPAnswer    Failure = "no valid HTTP answer"
-	ExchangeFailed  Failure = "exchange with the peer failed"
+	Canceled                Failure = "canceled"
+	TimedOut                Failure = "time-out"
+	HostNotFound            Failure = "host name not found"
+	NameNotResolved         Failure = "host name cannot be resolved"
+	ConnectionRefused       Failure = "connection refused"
+	ConnectionClosed        Failure = "connection closed by the peer"
+	Unreachable             Failure = "host or network unreachable"
+	TooManyFiles            Failure = "too many open files on this machine"
+	CertificateNotTrusted   Failure = "TLS certificate not trusted"
+	CertificateHostMismatch Failure = "TLS certificate is not for this host"
+	CertificateExpired      Failure = "TLS certificate has expired or is not valid yet"
+	HandshakeFailed         Failure = "TLS handshake failed"
+	NotTLS                  Failure = "peer does not speak TLS"
+	InvalidHTTPAnswer       Failure = "no valid HTTP answer"
+	ExchangeFailed          Failure = "exchange with the peer failed"
 )
 
-// Error is the text.
+// Error returns the text.
 func (f Failure) Error() string { return string(f) }
 
-// Reason is the text too: it may be shown to anybody (watchword.Pinger).
+// Reason returns the text, which may be shown to anybody (see watchword.Pinger).
 func (f Failure) Reason() string { return string(f) }
 
-// Is keeps the two ends of a context recognisable.
+// Is makes Canceled match context.Canceled, and TimedOut match context.DeadlineExceeded.
 func (f Failure) Is(target error) bool {
 	return f == Canceled && target == context.Canceled || f == TimedOut && target == context.DeadlineExceeded
 }
 
-// Reason says why an exchange failed without repeating anything of it: what err says of itself is left out, its kind is
-// kept. An error of this package stays as it is, without what was wrapped around it; nil stays nil.
+// Reason returns the kind of an error, without its text. An error of this package is returned as it is, without the errors that wrap
+// it. Reason returns nil for nil.
 func Reason(err error) error { return reason(err, ExchangeFailed) }
 
-// reason is Reason, with what to call an error of no known kind.
+// reason is Reason with the result for an error of no known kind.
 func reason(err error, unknown Failure) error {
 	var own Failure
-	var refused *refusal
+	var refused *refusedError
 	switch {
 	case err == nil:
 		return nil
@@ -67,7 +66,7 @@ func reason(err error, unknown Failure) error {
 		return ErrTooLarge
 	case errors.Is(err, context.Canceled):
 		return Canceled
-	case timedOut(err):
+	case isTimeout(err):
 		return TimedOut
 	}
 	for _, kind := range []func(error) Failure{nameFailure, connectionFailure, certificateFailure, handshakeFailure} {
@@ -78,7 +77,7 @@ func reason(err error, unknown Failure) error {
 	return unknown
 }
 
-func timedOut(err error) bool {
+func isTimeout(err error) bool {
 	var network net.Error
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &network) && network.Timeout()
 }
@@ -99,8 +98,8 @@ func connectionFailure(err error) Failure {
 		err error
 		is  Failure
 	}{
-		{syscall.ECONNREFUSED, ConnRefused}, {syscall.ECONNRESET, ConnClosed}, {syscall.EPIPE, ConnClosed}, {syscall.ECONNABORTED, ConnClosed},
-		{io.EOF, ConnClosed}, {io.ErrUnexpectedEOF, ConnClosed}, {net.ErrClosed, ConnClosed},
+		{syscall.ECONNREFUSED, ConnectionRefused}, {syscall.ECONNRESET, ConnectionClosed}, {syscall.EPIPE, ConnectionClosed}, {syscall.ECONNABORTED, ConnectionClosed},
+		{io.EOF, ConnectionClosed}, {io.ErrUnexpectedEOF, ConnectionClosed}, {net.ErrClosed, ConnectionClosed},
 		{syscall.ENETUNREACH, Unreachable}, {syscall.EHOSTUNREACH, Unreachable}, {syscall.EMFILE, TooManyFiles}, {syscall.ENFILE, TooManyFiles},
 	} {
 		if errors.Is(err, known.err) {
@@ -110,7 +109,7 @@ func connectionFailure(err error) Failure {
 	return ""
 }
 
-// certificateFailure looks at types alone: the texts repeat the names that the peer's certificate holds.
+// certificateFailure uses only the types of errors, because their texts quote names in the peer's certificate.
 func certificateFailure(err error) Failure {
 	var unknown x509.UnknownAuthorityError
 	var host x509.HostnameError
@@ -118,11 +117,11 @@ func certificateFailure(err error) Failure {
 	var verification *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &host):
-		return OtherHost
+		return CertificateHostMismatch
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return NotInTime
+		return CertificateExpired
 	case errors.As(err, &unknown), errors.As(err, &invalid), errors.As(err, &verification):
-		return NotTrusted
+		return CertificateNotTrusted
 	}
 	return ""
 }
@@ -133,14 +132,14 @@ func handshakeFailure(err error) Failure {
 	switch {
 	case errors.As(err, &header), errors.Is(err, http.ErrSchemeMismatch):
 		return NotTLS
-	case errors.As(err, &alert), saysTLS(err):
+	case errors.As(err, &alert), isTLSError(err):
 		return HandshakeFailed
 	}
 	return ""
 }
 
-// saysTLS recognises crypto/tls' errors, most of which have no type of their own.
-func saysTLS(err error) bool {
+// isTLSError reports whether an error comes from crypto/tls. Most of its errors can be recognized by their prefix only.
+func isTLSError(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if strings.HasPrefix(err.Error(), "tls: ") {
 			return true

@@ -24,8 +24,9 @@ import (
 
 const secretBody = "code=492039&to=+14155550123"
 
-// brokenServer answers each connection's first request with raw bytes, in which ECHO stands for what the request said.
-func brokenServer(t *testing.T, answer string) (address string) {
+// startBrokenServer starts a server that answers the first request of each connection with raw bytes. ECHO in them is replaced by
+// data of the request.
+func startBrokenServer(t *testing.T, answer string) (address string) {
 	t.Helper()
 	return peertest.Listen(t, func(conn net.Conn) {
 		request, err := http.ReadRequest(bufio.NewReader(conn))
@@ -38,32 +39,32 @@ func brokenServer(t *testing.T, answer string) (address string) {
 	})
 }
 
-// Whatever a peer answers, the errors of the client hold nothing of it once Reason has taken the URL away.
-func TestClientErrorsHoldNothingThatThePeerSent(t *testing.T) {
+// After Reason has removed the URL, errors of the client contain no data of the peer, whatever it answers.
+func TestClientErrorsContainNothingThatThePeerSent(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer string
 		want   error // nil: the answer is read
 	}{
-		"header without colon":      {"HTTP/1.1 200 OK\r\nECHO\r\n\r\n", NoHTTPAnswer},
-		"header name":               {"HTTP/1.1 200 OK\r\nECHO: x\r\n\r\n", NoHTTPAnswer},
-		"status line":               {"ECHO\r\n\r\n", NoHTTPAnswer},
-		"status code":               {"HTTP/1.1 ECHO\r\n\r\n", NoHTTPAnswer},
-		"HTTP version":              {"HTTP/ECHO 200 OK\r\n\r\n", NoHTTPAnswer},
-		"Content-Length":            {"HTTP/1.1 200 OK\r\nContent-Length: ECHO\r\n\r\n", NoHTTPAnswer},
-		"two Content-Lengths":       {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: ECHO\r\n\r\n", NoHTTPAnswer},
-		"Transfer-Encoding":         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: ECHO\r\n\r\n", NoHTTPAnswer},
-		"chunk":                     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nECHO\r\n", NoHTTPAnswer},
-		"trailer":                   {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nECHO\r\n\r\n", NoHTTPAnswer},
-		"gzip":                      {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nECHO", NoHTTPAnswer},
+		"header without colon":      {"HTTP/1.1 200 OK\r\nECHO\r\n\r\n", InvalidHTTPAnswer},
+		"header name":               {"HTTP/1.1 200 OK\r\nECHO: x\r\n\r\n", InvalidHTTPAnswer},
+		"status line":               {"ECHO\r\n\r\n", InvalidHTTPAnswer},
+		"status code":               {"HTTP/1.1 ECHO\r\n\r\n", InvalidHTTPAnswer},
+		"HTTP version":              {"HTTP/ECHO 200 OK\r\n\r\n", InvalidHTTPAnswer},
+		"Content-Length":            {"HTTP/1.1 200 OK\r\nContent-Length: ECHO\r\n\r\n", InvalidHTTPAnswer},
+		"two Content-Lengths":       {"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: ECHO\r\n\r\n", InvalidHTTPAnswer},
+		"Transfer-Encoding":         {"HTTP/1.1 200 OK\r\nTransfer-Encoding: ECHO\r\n\r\n", InvalidHTTPAnswer},
+		"chunk":                     {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nECHO\r\n", InvalidHTTPAnswer},
+		"trailer":                   {"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nECHO\r\n\r\n", InvalidHTTPAnswer},
+		"gzip":                      {"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nECHO", InvalidHTTPAnswer},
 		"Location that parses not":  {"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: %zzECHO\r\n\r\n", nil},
 		"Location with other bytes": {"HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 0\r\nLocation: http://[ECHO\r\n\r\n", nil},
-		"half an answer":            {"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nECHO", ConnClosed},
-		"nothing":                   {"", ConnClosed},
-		"interim answers":           {strings.Repeat("HTTP/1.1 103 ECHO\r\n\r\n", 9), ConnClosed},
-		"long header":               {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("ECHO", 5000), NoHTTPAnswer},
+		"half an answer":            {"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nECHO", ConnectionClosed},
+		"nothing":                   {"", ConnectionClosed},
+		"interim answers":           {strings.Repeat("HTTP/1.1 103 ECHO\r\n\r\n", 9), ConnectionClosed},
+		"long header":               {"HTTP/1.1 200 OK\r\nX: " + strings.Repeat("ECHO", 5000), InvalidHTTPAnswer},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := Reason(exchange(t, Policy{Development: true}, "http://"+brokenServer(t, c.answer)+"/secret-path"))
+			err := Reason(postSecret(t, Policy{Development: true}, "http://"+startBrokenServer(t, c.answer)+"/secret-path"))
 			if !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
@@ -76,8 +77,8 @@ func TestClientErrorsHoldNothingThatThePeerSent(t *testing.T) {
 	}
 }
 
-// exchange posts something secret and reads the whole answer.
-func exchange(t *testing.T, policy Policy, url string) error {
+// postSecret posts secretBody and reads the whole answer.
+func postSecret(t *testing.T, policy Policy, url string) error {
 	t.Helper()
 	answer, err := policy.Client().Post(url, "text/plain", strings.NewReader(secretBody))
 	if err != nil {
@@ -111,25 +112,25 @@ func TestReasonNamesTheKindOfAFailure(t *testing.T) {
 		url    string
 		want   error
 	}{
-		"nobody listens":     {development, "http://" + closed.Addr().String(), ConnRefused},
-		"nobody answers":     {Policy{Development: true, Timeout: 50 * time.Millisecond}, "http://" + silent.Addr().String(), TimedOut},
-		"unknown authority":  {development, secure.URL, NotTrusted},
+		"no listener":        {development, "http://" + closed.Addr().String(), ConnectionRefused},
+		"no answer":          {Policy{Development: true, Timeout: 50 * time.Millisecond}, "http://" + silent.Addr().String(), TimedOut},
+		"unknown authority":  {development, secure.URL, CertificateNotTrusted},
 		"plain HTTP":         {development, "https" + strings.TrimPrefix(plain.URL, "http"), NotTLS},
-		"not TLS":            {development, "https://" + brokenTLS(t), NotTLS},
-		"no TLS any more":    {development, "https://" + brokenServer(t, ""), ConnClosed},
+		"not TLS":            {development, "https://" + startNonTLSServer(t), NotTLS},
+		"no TLS any more":    {development, "https://" + startBrokenServer(t, ""), ConnectionClosed},
 		"not allowed":        {Policy{}, "https://127.0.0.1", ErrRefused},
 		"scheme not allowed": {Policy{}, "http://127.0.0.1", ErrRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := Reason(exchange(t, c.policy, c.url)); !errors.Is(err, c.want) {
+			if err := Reason(postSecret(t, c.policy, c.url)); !errors.Is(err, c.want) {
 				t.Errorf("got %v, want %v", err, c.want)
 			}
 		})
 	}
 }
 
-// brokenTLS is a server that says something else than TLS.
-func brokenTLS(t *testing.T) (address string) {
+// startNonTLSServer starts a server that does not use TLS.
+func startNonTLSServer(t *testing.T) (address string) {
 	t.Helper()
 	return peertest.Listen(t, func(conn net.Conn) {
 		_, _ = io.WriteString(conn, "220 mail.example 492039\r\n")
@@ -138,7 +139,7 @@ func brokenTLS(t *testing.T) (address string) {
 	})
 }
 
-func TestReasonKeepsWhatCallersDecideBy(t *testing.T) {
+func TestReasonKeepsErrorsThatCallersCompare(t *testing.T) {
 	wrap := func(err error) error {
 		return &url.Error{Op: "Post", URL: "https://example.com/secret-path", Err: fmt.Errorf("492039: %w", err)}
 	}
@@ -146,8 +147,8 @@ func TestReasonKeepsWhatCallersDecideBy(t *testing.T) {
 		{context.Canceled, context.Canceled},
 		{context.DeadlineExceeded, context.DeadlineExceeded},
 		{os.ErrDeadlineExceeded, context.DeadlineExceeded},
-		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, ConnRefused},
-		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, ConnClosed},
+		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, ConnectionRefused},
+		{&net.OpError{Op: "read", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, ConnectionClosed},
 		{&net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}, Unreachable},
 		{&net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}, TooManyFiles},
 		{&net.OpError{Op: "remote error", Err: tls.AlertError(40)}, HandshakeFailed},
@@ -156,7 +157,7 @@ func TestReasonKeepsWhatCallersDecideBy(t *testing.T) {
 		{&net.DNSError{Err: "492039"}, NameNotResolved},
 		{(Policy{}).Check(netip.MustParseAddr("10.0.0.1")), ErrRefused},
 		{ErrTooLarge, ErrTooLarge},
-		{NotTrusted, NotTrusted},
+		{CertificateNotTrusted, CertificateNotTrusted},
 		{errors.New("492039"), ExchangeFailed},
 	} {
 		got := Reason(wrap(c.err))

@@ -1,8 +1,7 @@
-// Package outbound makes the connections that go to configured URLs: providers of messages and receivers of events.
-// Whoever may configure a URL must not thereby reach what only this machine can reach, so every address is checked
-// when it is dialled, after the name was resolved and on each new connection: a name that resolves to something else
-// the second time gains nothing. There are no redirects and no proxy from the environment, and the time and size of
-// an answer are bounded.
+// Package outbound connects to configured URLs: those of message providers and event receivers. It protects against server-side
+// request forgery: a configured URL must not reach internal services. Each address is checked when it is dialled, after name
+// resolution and for each connection, so DNS rebinding has no effect. Redirects are not followed, proxies of the environment are
+// ignored, and the time and size of answers are bounded.
 package outbound
 
 import (
@@ -31,33 +30,33 @@ const (
 	maxHeaderOctets = 64 << 10
 )
 
-// ErrRefused says that an address or a scheme is not allowed. The error around it says which and why.
+// ErrRefused means that an address or a scheme is not allowed. The error that wraps it contains the reason.
 var ErrRefused = errors.New("outbound: refused")
 
-// ErrTooLarge is what reading an answer ends with when the answer is longer than the policy's MaxBody.
+// ErrTooLarge is returned by reading an answer that is longer than the policy's MaxBody.
 var ErrTooLarge = errors.New("outbound: answer is too large")
 
-// A refusal is an ErrRefused with its reason, which is made of what this process knows by itself.
-type refusal struct{ why string }
+// A refusedError is an ErrRefused with a reason, which contains no data of the peer.
+type refusedError struct{ reason string }
 
-// Error is the text of ErrRefused with the reason.
-func (r *refusal) Error() string { return ErrRefused.Error() + ": " + r.why }
+// Error returns the text of ErrRefused with the reason.
+func (e *refusedError) Error() string { return ErrRefused.Error() + ": " + e.reason }
 
-// Unwrap is ErrRefused.
-func (r *refusal) Unwrap() error { return ErrRefused }
+// Unwrap returns ErrRefused.
+func (e *refusedError) Unwrap() error { return ErrRefused }
 
-// A Policy says what may be reached. The zero Policy allows https to public addresses.
+// A Policy defines which connections are allowed. The zero Policy allows https to public addresses.
 type Policy struct {
 	Development bool           // allows loopback addresses, and plain http to them
-	Allowed     []netip.Prefix // networks that may be reached although they are not public
-	Timeout     time.Duration  // of a whole exchange, reading the answer included; zero: DefaultTimeout
-	MaxBody     int64          // octets of an answer's body, after decompression; zero: DefaultMaxBody
+	Allowed     []netip.Prefix // networks that are allowed although they are not public
+	Timeout     time.Duration  // of a whole exchange, including reading the answer; zero: DefaultTimeout
+	MaxBody     int64          // largest body of an answer in bytes, after decompression; zero: DefaultMaxBody
 }
 
-// Client returns a client that keeps to the policy. It follows no redirect: the 3xx answer itself is returned, without
-// its Location. What its transport returns, and reading an answer, fails with a Failure, an ErrRefused or an ErrTooLarge,
-// never with anything that the peer sent; http.Client puts the URL in front, which Reason takes away. Make one client for
-// each provider and keep it, because it holds the idle connections.
+// Client returns a client that applies the policy. It does not follow redirects: it returns the 3xx answer without its Location.
+// Errors of its transport and of reading answers are a Failure, an ErrRefused or an ErrTooLarge, and contain no data of the peer.
+// http.Client adds the URL to them, which Reason removes. Make one client for each provider and keep it, because it holds the idle
+// connections.
 func (p Policy) Client() *http.Client {
 	timeout, limit := p.Timeout, p.MaxBody
 	if timeout == 0 {
@@ -66,30 +65,30 @@ func (p Policy) Client() *http.Client {
 	if limit == 0 {
 		limit = DefaultMaxBody
 	}
-	guard := &guard{secure: transport(dialer{p.Check}.DialContext), limit: limit}
+	transport := &policyTransport{secure: newTransport(dialer{p.Check}.DialContext), limit: limit}
 	if p.Development {
-		guard.plain = transport(dialer{checkLoopback}.DialContext)
+		transport.plain = newTransport(dialer{checkLoopback}.DialContext)
 	}
 	return &http.Client{
-		Transport:     guard,
+		Transport:     transport,
 		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// DialContext connects to an address that the policy allows; its form is that of net.Dialer. It is for protocols other
-// than HTTP. Its errors are what Reason returns.
+// DialContext connects to an address if the policy allows it, with the signature of net.Dialer.DialContext. It is for protocols
+// other than HTTP. Its errors are those of Reason.
 func (p Policy) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := dialer{p.Check}.DialContext(ctx, network, address)
 	return conn, Reason(err)
 }
 
-// A dialer asks check about each address that it is about to connect to.
+// A dialer calls check for each address before it connects.
 type dialer struct{ check func(netip.Addr) error }
 
-// DialContext has the form of net.Dialer's.
+// DialContext has the signature of net.Dialer.DialContext.
 func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	// The net package turns an IPv4-mapped literal into IPv4, so it is looked at before.
+	// Check literals here, because the net package converts IPv4-mapped addresses to IPv4.
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		if ip, err := netip.ParseAddr(host); err == nil {
 			if err := d.check(ip); err != nil {
@@ -101,19 +100,19 @@ func (d dialer) DialContext(ctx context.Context, network, address string) (net.C
 	return checked.DialContext(ctx, network, address)
 }
 
-// control runs after the name was resolved, before each connection.
+// control is called after name resolution, before each connection.
 func (d dialer) control(_ context.Context, network, address string, _ syscall.RawConn) error {
 	if network != "tcp4" && network != "tcp6" {
-		return &refusal{"network " + network}
+		return &refusedError{"network " + network}
 	}
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return &refusal{"not an IP address and port"}
+		return &refusedError{"not an IP address and port"}
 	}
 	return d.check(target.Addr())
 }
 
-func transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
+func newTransport(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Transport {
 	return &http.Transport{
 		Proxy:                  nil,
 		DialContext:            dial,
@@ -126,46 +125,46 @@ func transport(dial func(ctx context.Context, network, address string) (net.Conn
 	}
 }
 
-// A guard chooses the transport by scheme and bounds the answer's body.
-type guard struct {
+// A policyTransport selects the transport by scheme and limits the size of answers.
+type policyTransport struct {
 	secure, plain *http.Transport // plain is nil outside development
 	limit         int64
 }
 
-func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
-	var via *http.Transport
+func (t *policyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	var transport *http.Transport
 	switch {
 	case r.URL.Scheme == "https":
-		via = g.secure
-	case r.URL.Scheme == "http" && g.plain != nil:
-		via = g.plain
+		transport = t.secure
+	case r.URL.Scheme == "http" && t.plain != nil:
+		transport = t.plain
 	default:
 		if r.Body != nil {
-			_ = r.Body.Close() // a RoundTripper closes it, on errors too
+			_ = r.Body.Close() // a RoundTripper must close it, also on errors
 		}
-		return nil, &refusal{fmt.Sprintf("scheme %q", r.URL.Scheme)}
+		return nil, &refusedError{fmt.Sprintf("scheme %q", r.URL.Scheme)}
 	}
-	answer, err := via.RoundTrip(r)
+	answer, err := transport.RoundTrip(r)
 	if err != nil {
-		return nil, reason(err, NoHTTPAnswer)
+		return nil, reason(err, InvalidHTTPAnswer)
 	}
 	if answer.StatusCode >= 300 && answer.StatusCode <= 399 {
-		answer.Header.Del("Location") // nobody goes there, but http.Client parses it and quotes it when it cannot
+		answer.Header.Del("Location") // http.Client would parse it, and quote it in its error
 	}
-	answer.Body = &boundedBody{ReadCloser: answer.Body, left: g.limit}
+	answer.Body = &boundedBody{ReadCloser: answer.Body, left: t.limit}
 	return answer, nil
 }
 
-// CloseIdleConnections serves http.Client's method of that name.
-func (g *guard) CloseIdleConnections() {
-	g.secure.CloseIdleConnections()
-	if g.plain != nil {
-		g.plain.CloseIdleConnections()
+// CloseIdleConnections is called by the method of http.Client with that name.
+func (t *policyTransport) CloseIdleConnections() {
+	t.secure.CloseIdleConnections()
+	if t.plain != nil {
+		t.plain.CloseIdleConnections()
 	}
 }
 
-// A boundedBody fails, rather than ends, where the answer is longer than allowed, so that nobody takes half an answer
-// for a whole one.
+// A boundedBody fails with ErrTooLarge if the answer is longer than allowed, so that a part of an answer is never taken for a
+// complete one.
 type boundedBody struct {
 	io.ReadCloser
 	left int64
@@ -180,7 +179,7 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	case int64(n) > b.left:
 		n, err = int(b.left), ErrTooLarge
 	case err != nil && err != io.EOF:
-		err = reason(err, NoHTTPAnswer)
+		err = reason(err, InvalidHTTPAnswer)
 	}
 	b.left -= int64(n)
 	return n, err

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-func TestRefusedAddresses(t *testing.T) {
+func TestPolicyRefusesNonPublicAddresses(t *testing.T) {
 	for _, s := range []string{
 		"0.0.0.0", "10.1.2.3", "100.64.0.1", "100.100.100.200", "127.0.0.1", "127.9.9.9", "169.254.169.254", "172.16.0.1",
 		"172.31.255.255", "192.0.0.192", "192.0.2.1", "192.88.99.1", "192.168.1.1", "198.18.0.1", "198.51.100.1",
@@ -32,7 +32,7 @@ func TestRefusedAddresses(t *testing.T) {
 	}
 }
 
-func TestAllowedNetworksAndDevelopment(t *testing.T) {
+func TestPolicyAllowsConfiguredNetworksAndLoopbackInDevelopment(t *testing.T) {
 	allowed := Policy{Allowed: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}
 	development := Policy{Development: true}
 	for _, c := range []struct {
@@ -50,8 +50,8 @@ func TestAllowedNetworksAndDevelopment(t *testing.T) {
 	}
 }
 
-// The names and the spellings of loopback that URL parsers disagree about all end at the dialler.
-func TestLoopbackInDisguise(t *testing.T) {
+// URL parsers disagree about some of these spellings of loopback. The check of the dialled address refuses all of them.
+func TestClientRefusesEverySpellingOfLoopback(t *testing.T) {
 	server := httptest.NewTLSServer(http.NotFoundHandler())
 	defer server.Close()
 	_, port, _ := net.SplitHostPort(server.Listener.Addr().String())
@@ -68,7 +68,7 @@ func TestLoopbackInDisguise(t *testing.T) {
 	}
 }
 
-func TestPlainHTTPOnlyToLoopbackInDevelopment(t *testing.T) {
+func TestClientAllowsPlainHTTPOnlyToLoopbackInDevelopment(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "here") }))
 	defer server.Close()
 	if _, err := (Policy{Allowed: loopback()}).Client().Get(server.URL); !errors.Is(err, ErrRefused) {
@@ -79,7 +79,7 @@ func TestPlainHTTPOnlyToLoopbackInDevelopment(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = answer.Body.Close()
-	// A network that is allowed is still reached by https only.
+	// An allowed network is still restricted to https.
 	everywhere := Policy{Development: true, Allowed: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}}
 	if _, err := everywhere.Client().Get("http://192.0.2.1/"); !errors.Is(err, ErrRefused) {
 		t.Errorf("plain http elsewhere: %v", err)
@@ -91,8 +91,7 @@ func TestPlainHTTPOnlyToLoopbackInDevelopment(t *testing.T) {
 	}
 }
 
-// An IPv4-mapped loopback address is one for some parsers only, so no client of any policy goes there, and neither does
-// another protocol.
+// Only some parsers treat an IPv4-mapped address as loopback, so every policy refuses it, for HTTP and for other protocols.
 func TestIPv4MappedLoopbackIsRefusedByEveryPolicy(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
@@ -128,15 +127,15 @@ func TestIsLoopbackReadsTheSpellingAlone(t *testing.T) {
 	}
 }
 
-// The environment's proxy is never used for loopback, so no request to a test's server could show that it is ignored.
-func TestNoProxyFromTheEnvironment(t *testing.T) {
-	g := Policy{Development: true}.Client().Transport.(*guard)
+// net/http never uses the environment's proxy for loopback, so a request to a test server could not show that it is ignored.
+func TestClientIgnoresProxyOfTheEnvironment(t *testing.T) {
+	g := Policy{Development: true}.Client().Transport.(*policyTransport)
 	if g.secure.Proxy != nil || g.plain.Proxy != nil {
 		t.Error("a transport asks for a proxy")
 	}
 }
 
-func TestNoRedirectBoundedBody(t *testing.T) {
+func TestClientFollowsNoRedirectAndBoundsBody(t *testing.T) {
 	asked := 0
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked++
@@ -167,7 +166,7 @@ func TestNoRedirectBoundedBody(t *testing.T) {
 	}
 }
 
-func TestDialContextOfOtherProtocols(t *testing.T) {
+func TestDialContextAppliesPolicyToTCPOnly(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

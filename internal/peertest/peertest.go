@@ -1,4 +1,4 @@
-// Package peertest starts peers for tests that no well-behaved server can play.
+// Package peertest starts TCP servers that break a protocol, for tests.
 package peertest
 
 import (
@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Listen gives each connection to a function, in a goroutine of its own, until the test ends. It returns host and port on
-// loopback. The function closes the connection.
+// Listen calls serve for each connection, in a new goroutine, until the test ends. It returns the loopback address as host:port. The
+// function must close the connection.
 func Listen(t testing.TB, serve func(net.Conn)) (address string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -18,7 +18,7 @@ func Listen(t testing.TB, serve func(net.Conn)) (address string) {
 	return listener.Addr().String()
 }
 
-// Serve is Listen on a listener of the test's own; it is closed when the test ends.
+// Serve is Listen with an existing listener, which it closes when the test ends.
 func Serve(t testing.TB, listener net.Listener, serve func(net.Conn)) {
 	t.Helper()
 	t.Cleanup(func() { _ = listener.Close() })

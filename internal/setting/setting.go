@@ -1,22 +1,22 @@
-// Package setting has the error by which a constructor says which field of its configuration is wrong, so that a program
-// that reads configurations from a file can name the file's own key.
+// Package setting has an error type that names an invalid field of a Go configuration, so that a program can translate it to the key
+// in its configuration file.
 package setting
 
 import "fmt"
 
-// An Error says what is wrong with one field of a configuration.
+// An Error is a problem of one field of a configuration.
 type Error struct {
-	Field string // in Go: Lifetime, Countries[1], Rules[0].Window
-	Err   error  // without the field's name
+	Field string // path in Go, such as Lifetime, Countries[1] or Rules[0].Window
+	Err   error  // the problem, without the field's name
 }
 
-// Errorf makes an Error; the format is fmt.Errorf's.
+// Errorf returns an Error. The format is that of fmt.Errorf.
 func Errorf(field, format string, args ...any) error {
 	return &Error{Field: field, Err: fmt.Errorf(format, args...)}
 }
 
-// Error is the field and what is wrong with it.
+// Error returns the field and the problem.
 func (e *Error) Error() string { return e.Field + ": " + e.Err.Error() }
 
-// Unwrap is what is wrong.
+// Unwrap returns the problem.
 func (e *Error) Unwrap() error { return e.Err }

@@ -1,4 +1,4 @@
-// Package typed reads what people type as a code. One function does it for every kind of code, so that all forgive alike.
+// Package typed normalizes codes that people type. All kinds of codes use it, so that all accept the same spellings.
 package typed
 
 import (
@@ -7,24 +7,23 @@ import (
 	"unicode/utf8"
 )
 
-// MaxInput is the longest text, in bytes, that is read as a code.
+// MaxInput is the longest text, in bytes, that can be a code.
 const MaxInput = 256
 
-// Digits is the alphabet of codes that are numbers.
+// Digits is the alphabet of numeric codes.
 const Digits = "0123456789"
 
-// A Shape is what the codes of one kind look like: from Min to Max symbols of an alphabet of ASCII letters and digits.
+// A Shape describes the codes of one kind: Min to Max symbols of an alphabet of ASCII letters and digits.
 type Shape struct {
 	Alphabet string
 	Min, Max int
 }
 
-// Fold returns the one spelling of the code that was typed, or false if the text cannot be a code of this shape.
+// Fold returns the canonical spelling of a typed code, or false if the text cannot be a code of this shape.
 //
-// White space, hyphens, dashes and invisible characters do not count. Decimal digits of any script and full-width letters
-// are their ASCII counterparts. A letter counts in either case where the alphabet has only one of them. No other character
-// equals an ASCII one, however alike they look: neither by Unicode's case folding (the Kelvin sign, the long s) nor by its
-// compatibility mappings.
+// It ignores white space, hyphens, dashes and invisible characters. It converts decimal digits of any script and full-width letters
+// to ASCII. It accepts a letter in either case if the alphabet has it in one case only. No other character is converted to an
+// ASCII one: Fold applies neither Unicode's case folding (the Kelvin sign, the long s) nor its compatibility mappings.
 func (s Shape) Fold(text string) (string, bool) {
 	if s.isCode(text) {
 		return text, true
@@ -34,7 +33,7 @@ func (s Shape) Fold(text string) (string, bool) {
 	}
 	code := make([]byte, 0, s.Max)
 	for _, r := range text {
-		b, ok := s.symbol(toASCII(r))
+		b, ok := s.findSymbol(toASCII(r))
 		if !ok && isIgnored(r) {
 			continue
 		}
@@ -46,7 +45,7 @@ func (s Shape) Fold(text string) (string, bool) {
 	return string(code), len(code) >= s.Min
 }
 
-// isCode reports whether a text is spelled as codes are made, as most are.
+// isCode reports whether a text is in canonical spelling already, which is the usual case.
 func (s Shape) isCode(text string) bool {
 	if len(text) < s.Min || len(text) > min(s.Max, MaxInput) {
 		return false
@@ -59,21 +58,21 @@ func (s Shape) isCode(text string) bool {
 	return true
 }
 
-// isIgnored reports whether a character stands between symbols without being one.
+// isIgnored reports whether a character is ignored if it is not in the alphabet.
 func isIgnored(r rune) bool {
 	return unicode.IsSpace(r) || isDash(r) || isInvisible(r)
 }
 
-// otherDashes are hyphens and dashes by their names that have neither Unicode's general category Pd nor a property that
-// says so: the modifier letter minus sign, the hyphen bullet and the heavy minus sign.
+// otherDashes are characters named hyphen or minus that have neither the general category Pd nor the property Dash or Hyphen: the
+// modifier letter minus sign, the hyphen bullet and the heavy minus sign.
 const otherDashes = "\u02d7\u2043\u2796"
 
 func isDash(r rune) bool {
 	return r == '-' || r > unicode.MaxASCII && (unicode.In(r, unicode.Pd, unicode.Dash, unicode.Hyphen) || strings.ContainsRune(otherDashes, r))
 }
 
-// isInvisible reports whether a character shows nothing by itself: format characters and what else Unicode has renderers
-// ignore by default, such as variation selectors.
+// isInvisible reports whether a character is a format character or one that renderers ignore by default, such as a variation
+// selector.
 func isInvisible(r rune) bool {
 	return r > unicode.MaxASCII && unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
@@ -93,8 +92,8 @@ func toASCII(r rune) rune {
 	return r
 }
 
-// digitValue is the value of a decimal digit (category Nd). Unicode encodes each script's digits in one run from 0 to 9, so
-// that every range of the category is made of whole runs.
+// digitValue returns the value of a decimal digit (category Nd). Unicode encodes the digits of each script consecutively from 0 to 9,
+// so every range of the category consists of complete runs.
 func digitValue(r rune) (rune, bool) {
 	for _, run := range unicode.Nd.R16 {
 		if rune(run.Lo) <= r && r <= rune(run.Hi) {
@@ -109,8 +108,8 @@ func digitValue(r rune) (rune, bool) {
 	return 0, false
 }
 
-// symbol finds a character in the alphabet: as it is or, of a letter, in the other case.
-func (s Shape) symbol(r rune) (byte, bool) {
+// findSymbol returns the symbol of the alphabet for a character: the character itself or, for a letter, its other case.
+func (s Shape) findSymbol(r rune) (byte, bool) {
 	if r > unicode.MaxASCII {
 		return 0, false
 	}

@@ -12,7 +12,7 @@ var (
 	letters = Shape{"34679CDFGHJKMNPRTWXY", 6, 6}
 )
 
-func TestFoldForgivesWhatDoesNotCount(t *testing.T) {
+func TestFoldIgnoresSpacesDashesAndCase(t *testing.T) {
 	for _, c := range []struct {
 		shape       Shape
 		typed, want string
@@ -47,7 +47,7 @@ func TestFoldForgivesWhatDoesNotCount(t *testing.T) {
 	}
 }
 
-func TestFoldRefusesWhatCannotBeACode(t *testing.T) {
+func TestFoldRejectsTextsThatCannotBeCodes(t *testing.T) {
 	for shape, texts := range map[*Shape][]string{
 		&digits: {"", " ", "-", "12345", "123456789", "12345x", "12345²", "12345①", "12345Ⅳ", "12345½", "123456\u0301", "123456\x00",
 			"123456\x1b", "123.456", "123,456", "123_456", "+123456", "\xff123456", "12345O", "12345l", "12345Ο", "12345\ud7ff", "123456\ufffd",
@@ -66,8 +66,8 @@ func TestFoldRefusesWhatCannotBeACode(t *testing.T) {
 	}
 }
 
-// Of all characters only ASCII letters and their full-width forms are letters of a code, and only category Nd is a digit.
-func TestFoldKnowsNoOtherLetters(t *testing.T) {
+// Of all characters only ASCII letters and full-width letters are letters of a code, and only those of category Nd are digits.
+func TestFoldAcceptsNoOtherLetters(t *testing.T) {
 	all := Shape{Digits + "ABCDEFGHIJKLMNOPQRSTUVWXYZ", 1, 1}
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		if !utf8.ValidRune(r) {
@@ -83,8 +83,8 @@ func TestFoldKnowsNoOtherLetters(t *testing.T) {
 	}
 }
 
-// digitValue relies on how Unicode encodes digits; a version that did otherwise must not go unnoticed.
-func TestRangesOfDigitsAreWholeRuns(t *testing.T) {
+// digitValue relies on how Unicode encodes digits. The test fails if a later version of Unicode differs.
+func TestUnicodeDigitRangesAreWholeRuns(t *testing.T) {
 	check := func(lo, hi, stride uint32) {
 		if stride != 1 || (hi-lo+1)%10 != 0 {
 			t.Errorf("%U to %U by %d", lo, hi, stride)
@@ -98,7 +98,7 @@ func TestRangesOfDigitsAreWholeRuns(t *testing.T) {
 	}
 }
 
-// FuzzFold: what is read is of the shape, and reading it again changes nothing.
+// FuzzFold checks that results have the shape, and that Fold is idempotent.
 func FuzzFold(f *testing.F) {
 	for _, seed := range []string{"492 039", "４９２-０３９", "3cdf\u200bgh", "\u212a", "\xff", "٤٩٢٠٣٩"} {
 		f.Add(seed)

@@ -1,5 +1,5 @@
-// Package wait waits for a moment more exactly than a timer does. On Linux the runtime rounds what is left of a timer up to
-// a millisecond, so a timer that is started a little later fires a little later too, and would tell what was done before.
+// Package wait waits until a point in time more precisely than a timer. On Linux the runtime rounds the rest of a timer up to a
+// millisecond. The end of such a wait therefore depends on when it started, which would reveal how long earlier work took.
 package wait
 
 import (
@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	// exact is how long before the moment the exact wait begins, which takes a thread.
-	exact = 1500 * time.Microsecond
-	// most threads that wait at a time. Whoever finds none waits by the timer alone.
-	most = 64
+	// exactWait is the last part of a wait, which blocks a thread.
+	exactWait = 1500 * time.Microsecond
+	// maxThreads is the largest number of blocked threads. Further waits use the timer only.
+	maxThreads = 64
 )
 
-var threads = make(chan struct{}, most)
+var threads = make(chan struct{}, maxThreads)
 
-// Until returns at a moment, or when the context ends.
+// Until returns at the given time, or when the context ends. It never returns early otherwise.
 func Until(ctx context.Context, moment time.Time) {
-	if left := time.Until(moment); left > exact {
-		timer := time.NewTimer(left - exact)
+	if left := time.Until(moment); left > exactWait {
+		timer := time.NewTimer(left - exactWait)
 		defer timer.Stop()
 		select {
 		case <-timer.C:

@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-func TestUntilIsNeverEarlyHoweverManyWait(t *testing.T) {
+func TestUntilIsNeverEarlyWithManyWaiters(t *testing.T) {
 	var all sync.WaitGroup
-	for n := range 3 * most {
+	for n := range 3 * maxThreads {
 		all.Go(func() {
 			moment := time.Now().Add(time.Duration(n) * 100 * time.Microsecond)
 			if Until(t.Context(), moment); time.Now().Before(moment) {

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// BenchmarkTake measures Takes of four buckets that seven rules count, by so many different people in turn, none of them
-// refused. The shorter the window, the less history each of them has.
+// BenchmarkTake measures Takes of four buckets that seven rules count, for the given number of people in turn. No Take is refused. A
+// shorter window means fewer stored events for each person.
 func BenchmarkTake(b *testing.B, store ratelimit.Store, people int, window time.Duration) {
 	exact := func(name, by string) ratelimit.Rule {
 		return ratelimit.Rule{Name: name, Limit: ratelimit.ExactLimit, Window: window, By: by}

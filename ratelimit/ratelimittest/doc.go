@@ -1,4 +1,4 @@
-// Package ratelimittest holds what every ratelimit.Store promises, as tests. A store's own test opens it and calls Run:
+// Package ratelimittest is the conformance suite of ratelimit.Store. The test of a store calls Run:
 //
 //	func TestStore(t *testing.T) {
 //		ratelimittest.Run(t, func(t *testing.T) ratelimittest.Fixture {

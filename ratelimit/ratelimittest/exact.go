@@ -15,13 +15,13 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// exactWaits compares a store with a list of everything that ever passed, kept here: a Take passes exactly when every
-// window has room, else the wait is until the last one has; a Unit earlier the same Take is still refused, and then it
-// passes.
-func (s *suite) exactWaits(t *testing.T) {
+// testWaitsAreExact compares a store with a model that keeps all events. A Take must pass if and only if it fits into every window. If
+// it is refused, RetryAfter must be the time until it fits into the last window: one Unit earlier the same Take is refused, and then
+// it passes.
+func (s *suite) testWaitsAreExact(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		rules := drawRules(r)
-		l, err := ratelimit.New(s.Nodes[0], rules, s.app())
+		l, err := ratelimit.New(s.Nodes[0], rules, s.newAppID())
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -29,9 +29,9 @@ func (s *suite) exactWaits(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(r, "steps") {
 			s.advance(h, time.Duration(rapid.Int64Range(0, 20_000).Draw(r, "ms"))*time.Millisecond)
 			buckets := rapid.SliceOfN(rapid.SampledFrom([]watchword.Bucket{address("a"), address("b"), ip("a"), ip("b")}), 1, 3).Draw(r, "buckets")
-			s.exactTake(r, l, h, rules, buckets)
+			s.takeAtExactTime(r, l, h, rules, buckets)
 		}
-		h.neverTooMany(r, rules)
+		h.requireLimitHeld(r, rules)
 	})
 }
 
@@ -40,7 +40,7 @@ func drawRules(r *rapid.T) []ratelimit.Rule {
 	for i := range rapid.IntRange(1, 4).Draw(r, "rules") {
 		rules = append(rules, ratelimit.Rule{
 			Name:   fmt.Sprintf("rule_%d", i),
-			Limit:  rapid.IntRange(3, 8).Draw(r, "limit"), // at least what one Take can ask for
+			Limit:  rapid.IntRange(3, 8).Draw(r, "limit"), // at least the largest number of tokens of one Take
 			Window: time.Duration(rapid.Int64Range(1, 60_000).Draw(r, "window")) * time.Millisecond,
 			By:     rapid.SampledFrom([]string{ratelimit.ByAddress, ratelimit.ByIP}).Draw(r, "by"),
 		})
@@ -48,15 +48,14 @@ func drawRules(r *rapid.T) []ratelimit.Rule {
 	return rules
 }
 
-// longHistories does the same with few windows and many events in each, some of which have ended and some of which have
-// not.
-func (s *suite) longHistories(t *testing.T) {
+// testWaitsAreExactInLongHistories is testWaitsAreExact with few windows and many events in each, some of which have ended.
+func (s *suite) testWaitsAreExactInLongHistories(t *testing.T) {
 	const window = 10 * time.Second
 	rules := []ratelimit.Rule{
 		{Name: "some", Limit: 60, Window: window / 2, By: ratelimit.ByAddress},
 		{Name: "many", Limit: 150, Window: window, By: ratelimit.ByAddress},
 	}
-	l := s.limiter(t, s.app(), rules...)
+	l := s.limiter(t, s.newAppID(), rules...)
 	h := &history{spent: map[string][]time.Duration{}}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 2_000 {
@@ -65,36 +64,36 @@ func (s *suite) longHistories(t *testing.T) {
 			pause = 2 * window
 		}
 		s.advance(h, time.Duration(random.Int64N(int64(pause))).Truncate(time.Microsecond))
-		s.exactTake(t, l, h, rules, slices.Repeat([]watchword.Bucket{address("a")}, 1+random.IntN(3)))
+		s.takeAtExactTime(t, l, h, rules, slices.Repeat([]watchword.Bucket{address("a")}, 1+random.IntN(3)))
 	}
-	h.neverTooMany(t, rules)
+	h.requireLimitHeld(t, rules)
 }
 
-// clockSetBack sets the clock back between events. Nobody gets tokens by it, and the wait is still not too short.
-func (s *suite) clockSetBack(t *testing.T) {
+// testClockSetBackGivesNoTokens sets the clock back between events. This must not make tokens available or RetryAfter too short.
+func (s *suite) testClockSetBackGivesNoTokens(t *testing.T) {
 	for _, limit := range []int{2, 2 * ratelimit.ExactLimit} {
-		l := s.limiter(t, s.app(), ratelimit.Rule{Name: "back", Limit: limit, Window: time.Minute, By: ratelimit.ByAddress})
+		l := s.limiter(t, s.newAppID(), ratelimit.Rule{Name: "back", Limit: limit, Window: time.Minute, By: ratelimit.ByAddress})
 		half, all := slices.Repeat([]watchword.Bucket{address("a")}, limit/2), slices.Repeat([]watchword.Bucket{address("a")}, limit)
 		for range 2 {
-			passes(t, l, half...)
+			requirePass(t, l, half...)
 			s.Advance(-30 * time.Second)
 		}
-		wait := refused(t, "back", l, all...)
-		if first := refused(t, "back", l, half...); wait < first {
-			t.Errorf("limit %d: all tokens are to be back after %s, before the first, after %s", limit, wait, first)
+		wait := requireRefused(t, "back", l, all...)
+		if first := requireRefused(t, "back", l, half...); wait < first {
+			t.Errorf("limit %d: RetryAfter of all tokens is %s, shorter than %s of half of them", limit, wait, first)
 		}
 		s.Advance(wait)
-		passes(t, l, all...)
+		requirePass(t, l, all...)
 	}
 }
 
-// exactTake takes once where there is room, and where there is none, at three times.
-func (s *suite) exactTake(r rapid.TB, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket) {
+// takeAtExactTime takes once if the Take fits. If not, it takes at once, one Unit before RetryAfter, and at RetryAfter.
+func (s *suite) takeAtExactTime(r rapid.TB, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket) {
 	wait := h.wait(rules, buckets)
 	if wait > 0 {
-		s.mustRefuse(r, l, h, rules, buckets, wait)
+		s.requireRefusal(r, l, h, rules, buckets, wait)
 		s.advance(h, wait-s.Unit)
-		s.mustRefuse(r, l, h, rules, buckets, s.Unit)
+		s.requireRefusal(r, l, h, rules, buckets, s.Unit)
 		s.advance(h, s.Unit)
 	}
 	if err := l.Take(context.Background(), buckets...); err != nil {
@@ -103,7 +102,7 @@ func (s *suite) exactTake(r rapid.TB, l *ratelimit.Limiter, h *history, rules []
 	h.spend(rules, buckets)
 }
 
-func (s *suite) mustRefuse(r rapid.TB, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket, wait time.Duration) {
+func (s *suite) requireRefusal(r rapid.TB, l *ratelimit.Limiter, h *history, rules []ratelimit.Rule, buckets []watchword.Bucket, wait time.Duration) {
 	err := l.Take(context.Background(), buckets...)
 	var limit *watchword.LimitError
 	if !errors.As(err, &limit) {
@@ -124,7 +123,7 @@ func (s *suite) advance(h *history, d time.Duration) {
 	h.now += d
 }
 
-// A history remembers when each token of each window was spent, for ever.
+// A history is the model of a store: the time at which each token of each window was spent.
 type history struct {
 	now   time.Duration
 	spent map[string][]time.Duration
@@ -132,8 +131,8 @@ type history struct {
 
 func windowOf(rule ratelimit.Rule, b watchword.Bucket) string { return rule.Name + " " + b.Key }
 
-// costs is how many tokens of which windows the buckets cost.
-func costs(rule ratelimit.Rule, buckets []watchword.Bucket) map[string]int {
+// tokensPerWindow returns the number of tokens that the buckets cost in each window of a rule.
+func tokensPerWindow(rule ratelimit.Rule, buckets []watchword.Bucket) map[string]int {
 	n := map[string]int{}
 	for _, b := range buckets {
 		if b.By == rule.By {
@@ -143,12 +142,12 @@ func costs(rule ratelimit.Rule, buckets []watchword.Bucket) map[string]int {
 	return n
 }
 
-// wait is how long the buckets have to wait until all the rules have room.
+// wait returns the time until the buckets fit under all rules.
 func (h *history) wait(rules []ratelimit.Rule, buckets []watchword.Bucket) (longest time.Duration) {
 	for _, rule := range rules {
-		for window, n := range costs(rule, buckets) {
+		for window, n := range tokensPerWindow(rule, buckets) {
 			times := h.spent[window]
-			if oldest := len(times) + n - rule.Limit - 1; oldest >= 0 { // that one must have left
+			if oldest := len(times) + n - rule.Limit - 1; oldest >= 0 { // this event must have ended
 				longest = max(longest, times[oldest]+rule.Window-h.now)
 			}
 		}
@@ -158,7 +157,7 @@ func (h *history) wait(rules []ratelimit.Rule, buckets []watchword.Bucket) (long
 
 func (h *history) spend(rules []ratelimit.Rule, buckets []watchword.Bucket) {
 	for _, rule := range rules {
-		for window, n := range costs(rule, buckets) {
+		for window, n := range tokensPerWindow(rule, buckets) {
 			for range n {
 				h.spent[window] = append(h.spent[window], h.now)
 			}
@@ -166,8 +165,8 @@ func (h *history) spend(rules []ratelimit.Rule, buckets []watchword.Bucket) {
 	}
 }
 
-// neverTooMany looks at every stretch of time as long as a rule's window that begins with an event.
-func (h *history) neverTooMany(r rapid.TB, rules []ratelimit.Rule) {
+// requireLimitHeld checks the limit in every period as long as a rule's window that begins with an event.
+func (h *history) requireLimitHeld(r rapid.TB, rules []ratelimit.Rule) {
 	for _, rule := range rules {
 		for _, b := range []watchword.Bucket{address("a"), address("b")} { // the keys of all buckets
 			times := h.spent[windowOf(rule, b)]

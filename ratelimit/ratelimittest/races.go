@@ -12,14 +12,14 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// racers is how many goroutines each race has, spread over the nodes.
+// racers is the number of goroutines of each race. They are spread over the nodes.
 const racers = 32
 
-// race lets goroutines take from buckets all at once, some times each, and returns how many Takes passed.
+// race lets goroutines take from buckets at the same time, the given number of times each. It returns how many Takes passed.
 func race(t *testing.T, nodes []*ratelimit.Limiter, times int, buckets func(racer int) []watchword.Bucket) int {
 	t.Helper()
 	var passed atomic.Int64
-	together(racers, func(racer int) {
+	runTogether(racers, func(racer int) {
 		l, b := nodes[racer%len(nodes)], buckets(racer)
 		for range times {
 			err := l.Take(context.Background(), b...)
@@ -34,8 +34,8 @@ func race(t *testing.T, nodes []*ratelimit.Limiter, times int, buckets func(race
 	return int(passed.Load())
 }
 
-// together runs goroutines that wait for each other at the start.
-func together(n int, run func(racer int)) {
+// runTogether runs n goroutines that start at the same time.
+func runTogether(n int, run func(racer int)) {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
 	for racer := range n {
@@ -51,9 +51,9 @@ func together(n int, run func(racer int)) {
 	done.Wait()
 }
 
-func (s *suite) exactlyTheLimit(t *testing.T) {
+func (s *suite) testRacingTakesPassUpToLimit(t *testing.T) {
 	for _, limit := range []int{1, 5, 60} {
-		nodes := s.limiters(t, s.app(), ratelimit.Rule{Name: "few", Limit: limit, Window: time.Hour, By: ratelimit.ByAddress})
+		nodes := s.limiters(t, s.newAppID(), ratelimit.Rule{Name: "few", Limit: limit, Window: time.Hour, By: ratelimit.ByAddress})
 		passed := race(t, nodes, 4, func(int) []watchword.Bucket { return []watchword.Bucket{address("a")} })
 		if passed != limit {
 			t.Errorf("%d of %d racing Takes passed, want %d", passed, 4*racers, limit)
@@ -61,11 +61,11 @@ func (s *suite) exactlyTheLimit(t *testing.T) {
 	}
 }
 
-// allOrNone lets half of the racers take from a narrow and a wide window together, the others from the wide one. If a
-// Take that the narrow one refuses ever charged the wide one, fewer than its limit would pass in all.
-func (s *suite) allOrNone(t *testing.T) {
+// testRacingTakesChargeAllOrNone lets most racers take from a narrow and a wide window, and the others from the wide one only. If a
+// Take that the narrow window refuses charged the wide one, fewer Takes than the limit of the wide one would pass.
+func (s *suite) testRacingTakesChargeAllOrNone(t *testing.T) {
 	const narrow, wide = 3, 40
-	nodes := s.limiters(t, s.app(),
+	nodes := s.limiters(t, s.newAppID(),
 		ratelimit.Rule{Name: "wide", Limit: wide, Window: time.Hour, By: ratelimit.ByIP},
 		ratelimit.Rule{Name: "narrow", Limit: narrow, Window: time.Hour, By: ratelimit.ByAddress})
 	passed := race(t, nodes, 2, func(racer int) []watchword.Bucket {
@@ -74,12 +74,12 @@ func (s *suite) allOrNone(t *testing.T) {
 		}
 		return []watchword.Bucket{ip("i"), address("a")}
 	})
-	// The racers that take from the wide window alone are too few to fill it: what is left must still be there.
+	// The racers that take from the wide window only are too few to fill it.
 	if want := racers/4*2 + narrow; passed != want {
 		t.Errorf("%d racing Takes passed, want %d", passed, want)
 	}
 	for ; passed < wide; passed++ {
-		passes(t, nodes[0], ip("i"))
+		requirePass(t, nodes[0], ip("i"))
 	}
-	refused(t, "wide", nodes[0], ip("i"))
+	requireRefused(t, "wide", nodes[0], ip("i"))
 }

@@ -10,100 +10,100 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-func (s *suite) refusedIsFree(t *testing.T) {
-	l := s.limiter(t, s.app(),
+func (s *suite) testRefusedTakeCostsNothing(t *testing.T) {
+	l := s.limiter(t, s.newAppID(),
 		ratelimit.Rule{Name: "ip", Limit: 2, Window: time.Hour, By: ratelimit.ByIP},
 		ratelimit.Rule{Name: "address", Limit: 1, Window: time.Hour, By: ratelimit.ByAddress})
-	passes(t, l, ip("i"), address("a"))
+	requirePass(t, l, ip("i"), address("a"))
 	for range 5 {
-		refused(t, "address", l, ip("i"), address("a"))
+		requireRefused(t, "address", l, ip("i"), address("a"))
 	}
-	passes(t, l, ip("i"), address("b"))
-	refused(t, "ip", l, ip("i"), address("c"))
-	passes(t, l, ip("j"), address("c"))
+	requirePass(t, l, ip("i"), address("b"))
+	requireRefused(t, "ip", l, ip("i"), address("c"))
+	requirePass(t, l, ip("j"), address("c"))
 }
 
-func (s *suite) matching(t *testing.T) {
+func (s *suite) testRulesMatchBuckets(t *testing.T) {
 	rule := func(name, by string, channels ...string) ratelimit.Rule {
 		return ratelimit.Rule{Name: name, Limit: 1, Window: time.Hour, By: by, Channels: channels}
 	}
 	all := rule("all_channels", ratelimit.ByAddress)
 	all.Limit = 3
-	l := s.limiter(t, s.app(), all, rule("phone", ratelimit.ByAddress, "sms", "voice"),
+	l := s.limiter(t, s.newAppID(), all, rule("phone", ratelimit.ByAddress, "sms", "voice"),
 		rule("mail", ratelimit.ByAddress, "email"), rule("country", ratelimit.ByCountry))
 	by := func(by, channel string) watchword.Bucket {
 		return watchword.Bucket{By: by, Key: "k", Channel: channel}
 	}
-	passes(t, l, by(ratelimit.ByAddress, "sms"))
-	refused(t, "phone", l, by(ratelimit.ByAddress, "sms"))
-	refused(t, "phone", l, by(ratelimit.ByAddress, "voice"))
-	passes(t, l, by(ratelimit.ByAddress, "email"))
-	refused(t, "mail", l, by(ratelimit.ByAddress, "email"))
-	passes(t, l, by(ratelimit.ByAddress, "whatsapp"))
-	refused(t, "all_channels", l, by(ratelimit.ByAddress, "whatsapp"))
-	refused(t, "all_channels", l, by(ratelimit.ByAddress, ""))
-	for range 3 { // the same key counts elsewhere, or not at all
-		passes(t, l, by(ratelimit.BySubject, "sms"), by(ratelimit.ByIP, "sms"), by(ratelimit.ByPrefix, "sms"), by(ratelimit.ByApp, ""))
+	requirePass(t, l, by(ratelimit.ByAddress, "sms"))
+	requireRefused(t, "phone", l, by(ratelimit.ByAddress, "sms"))
+	requireRefused(t, "phone", l, by(ratelimit.ByAddress, "voice"))
+	requirePass(t, l, by(ratelimit.ByAddress, "email"))
+	requireRefused(t, "mail", l, by(ratelimit.ByAddress, "email"))
+	requirePass(t, l, by(ratelimit.ByAddress, "whatsapp"))
+	requireRefused(t, "all_channels", l, by(ratelimit.ByAddress, "whatsapp"))
+	requireRefused(t, "all_channels", l, by(ratelimit.ByAddress, ""))
+	for range 3 { // buckets that no rule counts by
+		requirePass(t, l, by(ratelimit.BySubject, "sms"), by(ratelimit.ByIP, "sms"), by(ratelimit.ByPrefix, "sms"), by(ratelimit.ByApp, ""))
 	}
-	passes(t, l, by(ratelimit.ByCountry, "sms"))
-	refused(t, "country", l, by(ratelimit.ByCountry, "sms"))
-	passes(t, l)
+	requirePass(t, l, by(ratelimit.ByCountry, "sms"))
+	requireRefused(t, "country", l, by(ratelimit.ByCountry, "sms"))
+	requirePass(t, l)
 }
 
-func (s *suite) longestWait(t *testing.T) {
+func (s *suite) testRefusalNamesLongestWait(t *testing.T) {
 	for _, rules := range [][]ratelimit.Rule{
 		{{Name: "short", Limit: 1, Window: time.Minute, By: ratelimit.ByIP}, {Name: "long", Limit: 1, Window: time.Hour, By: ratelimit.ByIP}},
 		{{Name: "long", Limit: 1, Window: time.Hour, By: ratelimit.ByIP}, {Name: "short", Limit: 1, Window: time.Minute, By: ratelimit.ByIP}},
 	} {
-		l := s.limiter(t, s.app(), rules...)
-		passes(t, l, ip("i"))
-		if wait := refused(t, "long", l, ip("i")); wait <= time.Minute || wait > time.Hour {
+		l := s.limiter(t, s.newAppID(), rules...)
+		requirePass(t, l, ip("i"))
+		if wait := requireRefused(t, "long", l, ip("i")); wait <= time.Minute || wait > time.Hour {
 			t.Errorf("RetryAfter = %s, want nearly an hour", wait)
 		}
 	}
 }
 
-func (s *suite) appsApart(t *testing.T) {
+func (s *suite) testAppsAreSeparate(t *testing.T) {
 	rule := ratelimit.Rule{Name: "one", Limit: 1, Window: time.Hour, By: ratelimit.ByAddress}
-	first, second := s.limiter(t, s.app(), rule), s.limiter(t, s.app(), rule)
-	passes(t, first, address("a"))
-	passes(t, second, address("a"))
-	refused(t, "one", first, address("a"))
+	first, second := s.limiter(t, s.newAppID(), rule), s.limiter(t, s.newAppID(), rule)
+	requirePass(t, first, address("a"))
+	requirePass(t, second, address("a"))
+	requireRefused(t, "one", first, address("a"))
 }
 
-func (s *suite) allAppsShare(t *testing.T) {
+func (s *suite) testAppsShareRuleByAll(t *testing.T) {
 	rules := []ratelimit.Rule{
-		{Name: s.name(), Limit: 2, Window: time.Hour, By: ratelimit.ByAll},
+		{Name: s.newRuleName(), Limit: 2, Window: time.Hour, By: ratelimit.ByAll},
 		{Name: "one", Limit: 1, Window: time.Hour, By: ratelimit.ByAddress},
 	}
 	all := func(key string) watchword.Bucket { return watchword.Bucket{By: ratelimit.ByAll, Key: key} }
-	first, second := s.limiter(t, s.app(), rules...), s.limiter(t, s.app(), rules...)
-	passes(t, first, all("first app's own key"), address("a"))
-	refused(t, "one", first, all("first app's own key"), address("a"))
-	passes(t, second, all("second app's own key"), address("a"))
-	refused(t, rules[0].Name, second, all("second app's own key"), address("b"))
-	refused(t, rules[0].Name, first, all("first app's own key"), address("b"))
+	first, second := s.limiter(t, s.newAppID(), rules...), s.limiter(t, s.newAppID(), rules...)
+	requirePass(t, first, all("first app's own key"), address("a"))
+	requireRefused(t, "one", first, all("first app's own key"), address("a"))
+	requirePass(t, second, all("second app's own key"), address("a"))
+	requireRefused(t, rules[0].Name, second, all("second app's own key"), address("b"))
+	requireRefused(t, rules[0].Name, first, all("first app's own key"), address("b"))
 	known := watchword.Bucket{By: ratelimit.ByAll, Key: "first app's own key", Known: true}
-	passes(t, first, known, address("b"))
-	passes(t, second, known, address("b"))
-	refused(t, rules[0].Name, first, known, address("c"))
+	requirePass(t, first, known, address("b"))
+	requirePass(t, second, known, address("b"))
+	requireRefused(t, rules[0].Name, first, known, address("c"))
 }
 
-func (s *suite) paysTwice(t *testing.T) {
-	l := s.limiter(t, s.app(), ratelimit.Rule{Name: "three", Limit: 3, Window: time.Hour, By: ratelimit.ByAddress})
-	passes(t, l, address("a"), address("a"))
-	refused(t, "three", l, address("a"), address("a"))
-	passes(t, l, address("a"))
-	refused(t, "three", l, address("b"), address("b"), address("b"), address("b"))
+func (s *suite) testRepeatedBucketPaysTwice(t *testing.T) {
+	l := s.limiter(t, s.newAppID(), ratelimit.Rule{Name: "three", Limit: 3, Window: time.Hour, By: ratelimit.ByAddress})
+	requirePass(t, l, address("a"), address("a"))
+	requireRefused(t, "three", l, address("a"), address("a"))
+	requirePass(t, l, address("a"))
+	requireRefused(t, "three", l, address("b"), address("b"), address("b"), address("b"))
 }
 
-// passesAfterRetry works with real time too: to come later than one must is no mistake.
-func (s *suite) passesAfterRetry(t *testing.T) {
+// testTakePassesAfterRetryAfter also works with real time, because taking later than RetryAfter is allowed.
+func (s *suite) testTakePassesAfterRetryAfter(t *testing.T) {
 	for _, test := range []struct{ limit, tokens int }{{3, 1}, {ratelimit.ExactLimit + 1, 200}} {
-		l := s.limiter(t, s.app(), ratelimit.Rule{Name: "soon", Limit: test.limit, Window: 500 * time.Millisecond, By: ratelimit.ByAddress})
+		l := s.limiter(t, s.newAppID(), ratelimit.Rule{Name: "soon", Limit: test.limit, Window: 500 * time.Millisecond, By: ratelimit.ByAddress})
 		buckets := slices.Repeat([]watchword.Bucket{address("a")}, test.tokens)
 		var limit *watchword.LimitError
-		for err := error(nil); !errors.As(err, &limit); { // a slow machine's window moves on while it is filled
+		for err := error(nil); !errors.As(err, &limit); { // on a slow machine events end while the window is filled
 			if err = l.Take(t.Context(), buckets...); err != nil && !errors.As(err, &limit) {
 				t.Fatal(err)
 			}
@@ -113,6 +113,6 @@ func (s *suite) passesAfterRetry(t *testing.T) {
 		} else {
 			time.Sleep(limit.RetryAfter)
 		}
-		passes(t, l, buckets...)
+		requirePass(t, l, buckets...)
 	}
 }

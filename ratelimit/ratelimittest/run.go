@@ -12,66 +12,65 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// A Fixture is a store that is tested. It may hold windows of earlier tests: each test uses an app and keys of its own.
+// A Fixture is a store to test. It need not be empty: each test uses app ids and keys of its own.
 type Fixture struct {
-	// Nodes are clients of one and the same state, as several processes would have them; at least one.
+	// Nodes are clients of the same state, as in several processes. There must be at least one.
 	Nodes []ratelimit.Store
-	// Advance moves the store's clock; nil where its time is real. The tests of exact times need it and are left out
-	// without.
+	// Advance moves the store's clock. It is nil if the store uses real time; tests of exact times are skipped then.
 	Advance func(d time.Duration)
-	// Unit is the smallest step of the store's clock, 0 with real time.
+	// Unit is the smallest step of the store's clock; zero with real time.
 	Unit time.Duration
 }
 
-// Run holds a store to its promises.
+// Run tests a store.
 func Run(t *testing.T, open func(t *testing.T) Fixture) {
 	s := &suite{Fixture: open(t)}
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T)
 	}{
-		{"exactly the limit passes", s.exactlyTheLimit},
-		{"all or none under races", s.allOrNone},
-		{"a refused take costs nothing", s.refusedIsFree},
-		{"rules match buckets", s.matching},
-		{"the longest wait is named", s.longestWait},
-		{"apps are apart", s.appsApart},
-		{"all apps share a rule by all", s.allAppsShare},
-		{"a bucket named twice pays twice", s.paysTwice},
-		{"passes after RetryAfter", s.passesAfterRetry},
-		{"a named take can be given back", s.refunds},
-		{"refunds race", s.refundsRace},
-		{"is a limiter.Store", s.limiterStore},
-		{"limiter.Store increments and resets", s.incrementAndReset},
-		{"its middleware works", s.middleware},
+		{"racing takes pass up to the limit", s.testRacingTakesPassUpToLimit},
+		{"racing takes charge all or none", s.testRacingTakesChargeAllOrNone},
+		{"a refused take costs nothing", s.testRefusedTakeCostsNothing},
+		{"rules match buckets", s.testRulesMatchBuckets},
+		{"the longest wait is named", s.testRefusalNamesLongestWait},
+		{"apps are separate", s.testAppsAreSeparate},
+		{"all apps share a rule by all", s.testAppsShareRuleByAll},
+		{"a bucket named twice pays twice", s.testRepeatedBucketPaysTwice},
+		{"passes after RetryAfter", s.testTakePassesAfterRetryAfter},
+		{"a named take can be refunded", s.testRefundReturnsNamedTake},
+		{"racing refunds count once", s.testRacingRefundsCountOnce},
+		{"is a limiter.Store", s.testLimiterStoreGetAndPeek},
+		{"limiter.Store increments and resets", s.testLimiterStoreIncrementAndReset},
+		{"works in the limiter's middleware", s.testLimiterStoreInMiddleware},
 	} {
 		t.Run(test.name, test.run)
 	}
 	if s.Advance == nil {
 		return
 	}
-	t.Run("waits are exact", s.exactWaits)
-	t.Run("long histories", s.longHistories)
-	t.Run("the clock is set back", s.clockSetBack)
-	t.Run("large limits hold", s.largeLimits)
+	t.Run("waits are exact", s.testWaitsAreExact)
+	t.Run("long histories", s.testWaitsAreExactInLongHistories)
+	t.Run("the clock is set back", s.testClockSetBackGivesNoTokens)
+	t.Run("large limits hold", s.testLargeLimitsHold)
 }
 
 type suite struct {
 	Fixture
-	apps atomic.Int64
+	ids atomic.Int64
 }
 
-// app is a new app's id.
-func (s *suite) app() string {
-	return fmt.Sprintf("app-%d-%d", time.Now().UnixNano(), s.apps.Add(1))
+// newAppID returns a unique app id.
+func (s *suite) newAppID() string {
+	return fmt.Sprintf("app-%d-%d", time.Now().UnixNano(), s.ids.Add(1))
 }
 
-// name is a new rule's name, for what is not an app's own.
-func (s *suite) name() string {
-	return fmt.Sprintf("rule_%d_%d", time.Now().UnixNano(), s.apps.Add(1))
+// newRuleName returns a unique rule name, for windows that apps share.
+func (s *suite) newRuleName() string {
+	return fmt.Sprintf("rule_%d_%d", time.Now().UnixNano(), s.ids.Add(1))
 }
 
-// limiters makes one limiter of an app for each node.
+// limiters returns one limiter of an app for each node.
 func (s *suite) limiters(t testing.TB, app string, rules ...ratelimit.Rule) []*ratelimit.Limiter {
 	t.Helper()
 	var all []*ratelimit.Limiter
@@ -85,7 +84,7 @@ func (s *suite) limiters(t testing.TB, app string, rules ...ratelimit.Rule) []*r
 	return all
 }
 
-// limiter makes the limiter of an app on the first node.
+// limiter returns the limiter of an app on the first node.
 func (s *suite) limiter(t testing.TB, app string, rules ...ratelimit.Rule) *ratelimit.Limiter {
 	t.Helper()
 	return s.limiters(t, app, rules...)[0]
@@ -99,16 +98,16 @@ func ip(key string) watchword.Bucket {
 	return watchword.Bucket{By: ratelimit.ByIP, Key: key, Channel: "sms"}
 }
 
-// passes fails the test unless the buckets can be taken from.
-func passes(t testing.TB, l *ratelimit.Limiter, buckets ...watchword.Bucket) {
+// requirePass fails the test unless a Take of the buckets passes.
+func requirePass(t testing.TB, l *ratelimit.Limiter, buckets ...watchword.Bucket) {
 	t.Helper()
 	if err := l.Take(context.Background(), buckets...); err != nil {
 		t.Fatalf("Take(%v) = %v, want nil", buckets, err)
 	}
 }
 
-// refused fails the test unless the rule refuses the buckets, and returns how long one has to wait.
-func refused(t testing.TB, rule string, l *ratelimit.Limiter, buckets ...watchword.Bucket) time.Duration {
+// requireRefused fails the test unless the rule refuses a Take of the buckets. It returns RetryAfter.
+func requireRefused(t testing.TB, rule string, l *ratelimit.Limiter, buckets ...watchword.Bucket) time.Duration {
 	t.Helper()
 	err := l.Take(context.Background(), buckets...)
 	var limit *watchword.LimitError

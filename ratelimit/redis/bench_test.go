@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit/ratelimittest"
 )
 
-// BenchmarkTake measures Takes one after the other, and the server's own time for each.
+// BenchmarkTake measures sequential Takes, and the server's time for each.
 func BenchmarkTake(b *testing.B) {
 	c := redistest.Start(b).Client(b)
 	for _, test := range []struct {
@@ -22,13 +22,13 @@ func BenchmarkTake(b *testing.B) {
 	}{{"busy", 400}, {"new", 1 << 30}} {
 		b.Run(test.name, func(b *testing.B) {
 			c.ConfigResetStat(context.Background())
-			ratelimittest.BenchmarkTake(b, open(b, c), test.people, time.Second)
+			ratelimittest.BenchmarkTake(b, newTestStore(b, c), test.people, time.Second)
 			b.ReportMetric(serverTime(b, c), "server-µs/op")
 		})
 	}
 }
 
-// serverTime is what one EVALSHA costs on the server, in microseconds.
+// serverTime returns the server's time for one EVALSHA in microseconds.
 func serverTime(b *testing.B, c redis.UniversalClient) float64 {
 	stats, err := c.Info(context.Background(), "commandstats").Result()
 	if err != nil {

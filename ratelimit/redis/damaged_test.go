@@ -14,26 +14,26 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// event is one of a window: 7 octets of time in µs, 7 of what was spent up to it.
-func event(at time.Time, spent uint64) string {
+// encodeEvent encodes an event of a window: 7 bytes of time in µs, and 7 bytes of the sum of spent tokens.
+func encodeEvent(at time.Time, spent uint64) string {
 	return string(binary.LittleEndian.AppendUint64(nil, uint64(at.UnixMicro()))[:7]) + string(binary.LittleEndian.AppendUint64(nil, spent)[:7])
 }
 
-// damage is what may stand where a window should be. None of it expires.
-func damage() map[string]any {
+// damagedValues returns values that are not valid windows; nil stands for a list. They do not expire.
+func damagedValues() map[string]any {
 	now := time.Now()
 	return map[string]any{
 		"a short text":           "short",
 		"as long as an event":    strings.Repeat("\xff", 14),
-		"a time in a year":       event(now.AddDate(1, 0, 0), 1),
-		"more than can be spent": event(now, 1<<40),
-		"sums that fall":         event(now, 5) + event(now, 1),
-		"times that fall":        event(now, 1) + event(now.Add(-time.Minute), 2),
+		"a time in a year":       encodeEvent(now.AddDate(1, 0, 0), 1),
+		"more than can be spent": encodeEvent(now, 1<<40),
+		"sums that fall":         encodeEvent(now, 5) + encodeEvent(now, 1),
+		"times that fall":        encodeEvent(now, 1) + encodeEvent(now.Add(-time.Minute), 2),
 		"a list":                 nil,
 	}
 }
 
-func plant(t *testing.T, client *redis.Client, key string, value any) {
+func replaceValue(t *testing.T, client *redis.Client, key string, value any) {
 	t.Helper()
 	err := client.Del(t.Context(), key).Err()
 	if value == nil {
@@ -46,11 +46,11 @@ func plant(t *testing.T, client *redis.Client, key string, value any) {
 	}
 }
 
-// A damaged window of a whole app refuses nobody for ever: it counts from nothing, and whoever runs the server hears of it.
+// A damaged window counts from zero and is reported, instead of refusing the whole app for ever.
 func TestDamagedWindowCountsFromNothing(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	reported := 0
-	s, err := New(client, Config{Prefix: "watchword", Damaged: func(n int) { reported += n }})
+	s, err := New(client, Config{Prefix: "watchword", OnDamaged: func(n int) { reported += n }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +60,8 @@ func TestDamagedWindowCountsFromNothing(t *testing.T) {
 	}
 	const key = "{watchword:shop}:shop:app:"
 	app := watchword.Bucket{By: ratelimit.ByApp}
-	for name, value := range damage() {
-		plant(t, client, key, value)
+	for name, value := range damagedValues() {
+		replaceValue(t, client, key, value)
 		reported = 0
 		passed := 0
 		for l.Take(t.Context(), app) == nil && passed < 10 {
@@ -70,7 +70,7 @@ func TestDamagedWindowCountsFromNothing(t *testing.T) {
 		if passed != 3 {
 			t.Errorf("%s: %d pass, want 3", name, passed)
 		}
-		if want := number(value != nil); reported != want { // what is no string is replaced without a word
+		if want := boolToInt(value != nil); reported != want { // a value of another type is replaced without a report
 			t.Errorf("%s: reported %d times, want %d", name, reported, want)
 		}
 		if ttl := client.PTTL(t.Context(), key).Val(); ttl <= 0 {
@@ -79,18 +79,18 @@ func TestDamagedWindowCountsFromNothing(t *testing.T) {
 	}
 }
 
-func number(flag bool) int {
+func boolToInt(flag bool) int {
 	if flag {
 		return 1
 	}
 	return 0
 }
 
-// So do the windows that are given back to, and those that are looked at alone.
+// The scripts of Refund and of single windows also delete damaged values.
 func TestDamagedWindowIsResetByEveryScript(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	reported := 0
-	s, err := New(client, Config{Prefix: "watchword", Damaged: func(n int) { reported += n }})
+	s, err := New(client, Config{Prefix: "watchword", OnDamaged: func(n int) { reported += n }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,20 +99,20 @@ func TestDamagedWindowIsResetByEveryScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	app, rate := watchword.Bucket{By: ratelimit.ByApp}, limiter.Rate{Period: time.Hour, Limit: 3}
-	for name, value := range damage() {
+	for name, value := range damagedValues() {
 		if err := l.TakeNamed(t.Context(), name, app); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		plant(t, client, "{watchword:shop}:shop:app:", value)
+		replaceValue(t, client, "{watchword:shop}:shop:app:", value)
 		if err := l.Refund(t.Context(), name, app); err != nil {
 			t.Errorf("%s: giving back: %v", name, err)
 		}
-		plant(t, client, "watchword:rate:3/1h0m0s:k", value)
+		replaceValue(t, client, "watchword:rate:3/1h0m0s:k", value)
 		if c, err := s.Increment(t.Context(), "k", 3, rate); err != nil || c.Reached {
 			t.Errorf("%s: alone: %+v, %v", name, c, err)
 		}
 	}
-	if want := 2 * len(damage()); reported != want {
+	if want := 2 * len(damagedValues()); reported != want {
 		t.Errorf("%d reported, want %d", reported, want)
 	}
 }

@@ -13,18 +13,18 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// again is a limiter over the store whose Ping has found nothing yet.
-func again(t *testing.T, s *Store) *ratelimit.Limiter {
+// newLimiter returns a limiter whose Ping has no stored result.
+func newLimiter(t *testing.T, s *Store) *ratelimit.Limiter {
 	t.Helper()
-	l, err := ratelimit.New(s, ratelimit.Defaults(), "shop")
+	l, err := ratelimit.New(s, ratelimit.DefaultRules(), "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
-// Where starts could not be counted Ping says so, in plain words, and takes it back by itself.
-func TestPingFailsWhereTakesWould(t *testing.T) {
+// Ping fails with a reason if starts could not be counted, and succeeds again when they can.
+func TestPingFailsWhenTakeWouldFail(t *testing.T) {
 	user := func(rules ...any) []any {
 		return append([]any{"acl", "setuser", "app", "reset", "on", ">secret"}, rules...)
 	}
@@ -48,27 +48,27 @@ func TestPingFailsWhereTakesWould(t *testing.T) {
 			command(user("~*", "+@all"))
 			client := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "app", Password: "secret", DialerRetries: 1, Protocol: 2})
 			t.Cleanup(func() { _ = client.Close() })
-			s := open(t, client)
-			if err := again(t, s).Ping(t.Context()); err != nil {
+			s := newTestStore(t, client)
+			if err := newLimiter(t, s).Ping(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 			command(c.breaks)
 			var plain interface{ Reason() string }
-			if err := again(t, s).Ping(t.Context()); !errors.As(err, &plain) || !strings.Contains(plain.Reason(), c.reason) {
+			if err := newLimiter(t, s).Ping(t.Context()); !errors.As(err, &plain) || !strings.Contains(plain.Reason(), c.reason) {
 				t.Errorf("Ping = %v", err)
 			}
 			command(c.heals)
-			if err := again(t, s).Ping(t.Context()); err != nil {
+			if err := newLimiter(t, s).Ping(t.Context()); err != nil {
 				t.Errorf("after that: %v", err)
 			}
 		})
 	}
 }
 
-// Each app is counted on one master of a Cluster, and that is the one that is tried.
-func TestPingTriesTheMasterOfItsApp(t *testing.T) {
+// The windows of an app are on one master of a Cluster, and Ping uses that master.
+func TestPingUsesTheMasterOfItsApp(t *testing.T) {
 	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
-	s := open(t, cluster.Client(t))
+	s := newTestStore(t, cluster.Client(t))
 	owner, err := cluster.Owner(t.Context(), "{watchword:shop}:")
 	if err != nil {
 		t.Fatal(err)
@@ -81,16 +81,16 @@ func TestPingTriesTheMasterOfItsApp(t *testing.T) {
 		if _, err := c.node.Do(t.Context(), "config", "set", "maxmemory", 1); err != nil {
 			t.Fatal(err)
 		}
-		if err := again(t, s).Ping(t.Context()); (err != nil) != c.fails {
+		if err := newLimiter(t, s).Ping(t.Context()); (err != nil) != c.fails {
 			t.Errorf("full is %s: %v", c.node.Addr, err)
 		}
 	}
 }
 
-// Ping spends nothing of the app's, and leaves nothing that stays.
-func TestPingSpendsNothing(t *testing.T) {
+// Ping spends no tokens of the app's rules, and its keys expire.
+func TestPingSpendsNoTokens(t *testing.T) {
 	client := redistest.Start(t).Client(t)
-	s := open(t, client)
+	s := newTestStore(t, client)
 	l, err := ratelimit.New(s, []ratelimit.Rule{{Name: "app", Limit: 1, Window: time.Hour, By: ratelimit.ByApp}, {Name: "all", Limit: 1, Window: time.Hour, By: ratelimit.ByAll}}, "shop")
 	if err != nil {
 		t.Fatal(err)

@@ -1,18 +1,17 @@
-// Package redis keeps the windows of ratelimit on Redis 7 or Valkey, where any number of processes share them: single,
-// behind Sentinel, or on a Cluster. A Take is one script and one round trip, whatever the number of rules and buckets,
-// and its time is the server's, so the clocks of the processes do not matter.
+// Package redis implements ratelimit.Store on Redis 7 or Valkey, so that any number of processes share their limits. It works with
+// a single server, with Sentinel and on a Cluster. A Take is one script in one round trip, whatever the number of rules and buckets.
+// It uses the server's clock.
 //
-// The windows of one app carry one hash tag, {prefix:app}, and so live on one node of a Cluster; the windows of apps with
-// a rule by "all" carry the tag {prefix}, all of them, or one step could not reach them. A window is a string of 14
-// octets an event, at most 15 kB; it leaves a second after its last event has stopped to count.
+// The windows of one app have the hash tag {prefix:app}, so they are on one node of a Cluster. All windows of apps with a rule by
+// "all" have the hash tag {prefix}, because a script can only use keys of one node. A window is a string of 14 bytes for each
+// event, at most 15 kB. Its key expires a second after its last event has ended.
 //
-// A script is not repeated when its connection breaks, since it may have run: the Take then fails, though its tokens may
-// have been spent; a named one can be given back. One that has not run when its caller gives up does not run later. Give
-// the client short time-outs, and contexts that end (ContextTimeoutEnabled).
+// If a connection breaks, the script is not retried, because it may have run. Take then returns an error although its tokens may
+// have been spent; tokens of a named take can be refunded. A script that has not run when its caller gives up does not run later.
+// Configure the client with short time-outs and ContextTimeoutEnabled.
 //
-// What stands in a window's place and cannot be one is removed, and the window counts from nothing, as if its key were lost:
-// it would refuse everybody for ever. Config.Damaged hears of it, but for what is no string and is about to be charged,
-// which is replaced without a word.
+// A key whose value is not a valid window is deleted, and the window counts from zero, as if its key were lost. Otherwise it would
+// refuse everybody for ever. Config.OnDamaged is called, except if the value has another type than string and a Take replaces it.
 package redis
 
 import (
@@ -36,37 +35,37 @@ var (
 	windowSource string
 	//go:embed take.lua
 	takeSource string
-	//go:embed giveback.lua
-	giveBackSource string
+	//go:embed refund.lua
+	refundSource string
 	//go:embed single.lua
 	singleSource string
 )
 
-// A Store keeps windows on Redis. Safe for concurrent use.
+// A Store implements ratelimit.Store on Redis. It is safe for concurrent use.
 type Store struct {
 	client redis.UniversalClient
 	cfg    Config
 	clocks *script.Clocks
 	take   script.Timed
-	give   script.Timed
+	refund script.Timed
 	single script.Timed
 }
 
 var _ ratelimit.Store = (*Store)(nil)
 
-// Config is how a Store uses its Redis.
+// Config configures a Store.
 type Config struct {
-	Prefix  string            // with which keys begin, "watchword" say; stores with the same one share their windows; required
-	Damaged func(windows int) // called when so many windows were damaged and count from nothing now; nil: nobody hears of it
+	Prefix    string            // required; keys begin with it, for example "watchword". Stores with the same prefix share windows
+	OnDamaged func(windows int) // called with the number of damaged windows that were deleted; may be nil
 }
 
-// New makes a store. Nothing is sent to the server.
+// New returns a store. It does not connect.
 func New(client redis.UniversalClient, cfg Config) (*Store, error) {
 	if cfg.Prefix == "" || strings.ContainsAny(cfg.Prefix, ":{}") {
 		return nil, errors.New("ratelimit: the prefix of keys on Redis must not be empty or contain colons or braces")
 	}
-	if cfg.Damaged == nil {
-		cfg.Damaged = func(int) {}
+	if cfg.OnDamaged == nil {
+		cfg.OnDamaged = func(int) {}
 	}
 	return newStore(client, cfg, windowSource), nil
 }
@@ -77,14 +76,14 @@ func newStore(client redis.UniversalClient, cfg Config, window string) *Store {
 		cfg:    cfg,
 		clocks: script.NewClocks(client),
 		take:   script.NewTimed(window + takeSource),
-		give:   script.NewTimed(window + giveBackSource),
+		refund: script.NewTimed(window + refundSource),
 		single: script.NewTimed(window + singleSource),
 	}
 }
 
 // TakeAll implements ratelimit.Store.
 func (s *Store) TakeAll(ctx context.Context, group, name string, charges []ratelimit.Charge) (*ratelimit.Refusal, error) {
-	reply, err := s.reply(s.take.Run(ctx, s.clocks, s.client, s.keys(group, name, charges), arguments(charges)...))
+	reply, err := s.parseReply(s.take.Run(ctx, s.clocks, s.client, s.windowKeys(group, name, charges), scriptArguments(charges)...))
 	if err != nil {
 		return nil, err
 	}
@@ -97,14 +96,14 @@ func (s *Store) TakeAll(ctx context.Context, group, name string, charges []ratel
 	return nil, errReply
 }
 
-// GiveBack implements ratelimit.Store.
-func (s *Store) GiveBack(ctx context.Context, group, name string, charges []ratelimit.Charge) error {
-	_, err := s.reply(s.give.Run(ctx, s.clocks, s.client, s.keys(group, name, charges), arguments(charges)...))
+// Refund implements ratelimit.Store.
+func (s *Store) Refund(ctx context.Context, group, name string, charges []ratelimit.Charge) error {
+	_, err := s.parseReply(s.refund.Run(ctx, s.clocks, s.client, s.windowKeys(group, name, charges), scriptArguments(charges)...))
 	return err
 }
 
-// keys are those of the charges' windows and, if there is a name, the one that remembers it. No space begins with =.
-func (s *Store) keys(group, name string, charges []ratelimit.Charge) []string {
+// windowKeys returns the keys of the charges' windows and, if there is a name, the key that remembers it. No space begins with =.
+func (s *Store) windowKeys(group, name string, charges []ratelimit.Charge) []string {
 	tag := "{" + s.cfg.Prefix + "}:"
 	if group != "" {
 		tag = "{" + s.cfg.Prefix + ":" + group + "}:"
@@ -119,27 +118,27 @@ func (s *Store) keys(group, name string, charges []ratelimit.Charge) []string {
 	return keys
 }
 
-// arguments is what window.lua reads: the settings of all windows in one string, since a script pays for each number
-// that it has to parse, and how long each is kept.
-func arguments(charges []ratelimit.Charge) []any {
+// scriptArguments returns the arguments that window.lua reads: the settings of all windows in one string, which is faster than
+// parsing many numbers, and the lifetime of each window's key.
+func scriptArguments(charges []ratelimit.Charge) []any {
 	args := make([]any, 1, 2+len(charges))
 	settings := make([]byte, 0, 24*len(charges))
 	for i := range charges {
 		c := &charges[i]
-		length, grain := microseconds(c.Rate.Period), microseconds(c.Grain())
+		length, resolution := microseconds(c.Rate.Period), microseconds(c.Resolution())
 		settings = binary.LittleEndian.AppendUint32(settings, uint32(c.Rate.Limit))
 		settings = binary.LittleEndian.AppendUint32(settings, uint32(c.Cost))
 		settings = binary.LittleEndian.AppendUint64(settings, uint64(length))
-		settings = binary.LittleEndian.AppendUint64(settings, uint64(grain))
-		args = append(args, (length+grain)/1000+keepLonger.Milliseconds())
+		settings = binary.LittleEndian.AppendUint64(settings, uint64(resolution))
+		args = append(args, (length+resolution)/1000+expiryMargin.Milliseconds())
 	}
 	args[0] = settings
 	return args
 }
 
-// keepLonger is for how long a window is kept after its last event ended: the server reads one clock for the events and
-// another, slightly earlier one for its keys.
-const keepLonger = time.Second
+// expiryMargin is how long a window's key is kept after its last event has ended, because the server's clock for scripts differs
+// slightly from its clock for expiry.
+const expiryMargin = time.Second
 
 // microseconds rounds up.
 func microseconds(d time.Duration) int64 {
@@ -148,9 +147,9 @@ func microseconds(d time.Duration) int64 {
 
 var errReply = errors.New("ratelimit: redis: unexpected reply")
 
-// reply reads what a script says, but for how many windows were damaged, which is reported.
-func (s *Store) reply(raw any, err error) ([]int64, error) {
-	numbers, err := integers(raw, err)
+// parseReply returns a script's reply without its first number, the number of damaged windows, which it reports to OnDamaged.
+func (s *Store) parseReply(raw any, err error) ([]int64, error) {
+	numbers, err := parseIntegers(raw, err)
 	if err != nil {
 		return nil, err
 	}
@@ -158,13 +157,13 @@ func (s *Store) reply(raw any, err error) ([]int64, error) {
 		return nil, errReply
 	}
 	if damaged := numbers[0]; damaged > 0 {
-		s.cfg.Damaged(int(damaged))
+		s.cfg.OnDamaged(int(damaged))
 	}
 	return numbers[1:], nil
 }
 
-// integers reads a script's reply. Its error repeats nothing of the server's, which may repeat a command.
-func integers(reply any, err error) ([]int64, error) {
+// parseIntegers converts a script's reply. Its error leaves out the server's text, which may quote a command.
+func parseIntegers(reply any, err error) ([]int64, error) {
 	if err != nil {
 		cause := script.Reason(err)
 		if script.MayHaveRun(err) {

@@ -17,8 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit/ratelimittest"
 )
 
-// open makes a store over a client.
-func open(t testing.TB, c redis.UniversalClient) *Store {
+// newTestStore returns a store with the given client.
+func newTestStore(t testing.TB, c redis.UniversalClient) *Store {
 	t.Helper()
 	s, err := New(c, Config{Prefix: "watchword"})
 	if err != nil {
@@ -27,22 +27,22 @@ func open(t testing.TB, c redis.UniversalClient) *Store {
 	return s
 }
 
-func TestSingleServer(t *testing.T) {
+func TestStorePassesConformanceSuiteOnSingleServer(t *testing.T) {
 	server := redistest.Start(t)
 	ratelimittest.Run(t, func(t *testing.T) ratelimittest.Fixture {
-		return ratelimittest.Fixture{Nodes: []ratelimit.Store{open(t, server.Client(t)), open(t, server.Client(t))}}
+		return ratelimittest.Fixture{Nodes: []ratelimit.Store{newTestStore(t, server.Client(t)), newTestStore(t, server.Client(t))}}
 	})
 }
 
-func TestCluster(t *testing.T) {
+func TestStorePassesConformanceSuiteOnCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	ratelimittest.Run(t, func(t *testing.T) ratelimittest.Fixture {
-		return ratelimittest.Fixture{Nodes: []ratelimit.Store{open(t, cluster.Client(t)), open(t, cluster.Client(t))}}
+		return ratelimittest.Fixture{Nodes: []ratelimit.Store{newTestStore(t, cluster.Client(t)), newTestStore(t, cluster.Client(t))}}
 	})
 }
 
-// TestExact gives the scripts a clock of its own to read, so that times can be compared to the microsecond.
-func TestExact(t *testing.T) {
+// The scripts read the time from a key that the test sets, so that times can be compared exactly.
+func TestStorePassesConformanceSuiteWithExactClock(t *testing.T) {
 	source := "local now = tonumber(redis.call('GET', 'clock'))\n" + windowSource
 	c := redistest.Start(t).Client(t)
 	now := time.Now().UnixMicro()
@@ -55,7 +55,7 @@ func TestExact(t *testing.T) {
 	advance(0)
 	ratelimittest.Run(t, func(*testing.T) ratelimittest.Fixture {
 		return ratelimittest.Fixture{
-			Nodes:   []ratelimit.Store{newStore(c, Config{Prefix: "watchword", Damaged: func(n int) { t.Errorf("%d sound windows are taken for damaged", n) }}, source)},
+			Nodes:   []ratelimit.Store{newStore(c, Config{Prefix: "watchword", OnDamaged: func(n int) { t.Errorf("%d valid windows were reported as damaged", n) }}, source)},
 			Advance: advance,
 			Unit:    time.Microsecond,
 		}
@@ -67,27 +67,27 @@ func TestExact(t *testing.T) {
 	}
 }
 
-// counter is a go-redis hook that counts what is sent.
-type counter struct{ sent atomic.Int64 }
+// A commandCounter is a go-redis hook that counts commands.
+type commandCounter struct{ sent atomic.Int64 }
 
-func (c *counter) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (c *commandCounter) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (c *counter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (c *commandCounter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		c.sent.Add(1)
 		return next(ctx, cmd)
 	}
 }
 
-func (c *counter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (c *commandCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		c.sent.Add(int64(len(cmds)))
 		return next(ctx, cmds)
 	}
 }
 
-// start is what one start by SMS is counted by.
-func start(person string) []watchword.Bucket {
+// startBuckets returns the buckets of a start by SMS.
+func startBuckets(person string) []watchword.Bucket {
 	var buckets []watchword.Bucket
 	for _, by := range []string{ratelimit.ByAddress, ratelimit.BySubject, ratelimit.ByIP, ratelimit.ByPrefix, ratelimit.ByCountry, ratelimit.ByApp, ratelimit.ByAll} {
 		buckets = append(buckets, watchword.Bucket{By: by, Key: person, Channel: "sms"})
@@ -95,18 +95,18 @@ func start(person string) []watchword.Bucket {
 	return buckets
 }
 
-func TestOneRoundTrip(t *testing.T) {
+func TestTakeUsesOneRoundTrip(t *testing.T) {
 	client := redistest.Start(t).Client(t)
-	l, err := ratelimit.New(open(t, client), ratelimit.Defaults(), "shop")
+	l, err := ratelimit.New(newTestStore(t, client), ratelimit.DefaultRules(), "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Take(t.Context(), start("somebody")...); err != nil { // the server learns the script
+	if err := l.Take(t.Context(), startBuckets("somebody")...); err != nil { // loads the script into the server
 		t.Fatal(err)
 	}
-	hook := new(counter)
+	hook := new(commandCounter)
 	client.AddHook(hook)
-	if err := l.Take(t.Context(), start("anna")...); err != nil {
+	if err := l.Take(t.Context(), startBuckets("anna")...); err != nil {
 		t.Fatal(err)
 	}
 	if n := hook.sent.Load(); n != 1 {
@@ -114,7 +114,7 @@ func TestOneRoundTrip(t *testing.T) {
 	}
 	for err == nil {
 		hook.sent.Store(0)
-		err = l.Take(t.Context(), start("anna")...)
+		err = l.Take(t.Context(), startBuckets("anna")...)
 	}
 	if limit := (*watchword.LimitError)(nil); !errors.As(err, &limit) {
 		t.Fatalf("Take = %v, want a *LimitError", err)
@@ -124,16 +124,16 @@ func TestOneRoundTrip(t *testing.T) {
 	}
 }
 
-func TestKeys(t *testing.T) {
+func TestTakeWritesTaggedExpiringKeys(t *testing.T) {
 	client := redistest.Start(t).Client(t)
-	s := open(t, client)
-	rules := ratelimit.Defaults()
+	s := newTestStore(t, client)
+	rules := ratelimit.DefaultRules()
 	take := func(app string, rules []ratelimit.Rule) {
 		l, err := ratelimit.New(s, rules, app)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := l.Take(t.Context(), start("anna")...); err != nil {
+		if err := l.Take(t.Context(), startBuckets("anna")...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -153,16 +153,16 @@ func TestKeys(t *testing.T) {
 		}
 		rule := strings.Split(key, ":")[len(strings.Split(key, ":"))-2]
 		ttl := client.PTTL(t.Context(), key).Val()
-		if window := longest[rule]; ttl <= window-time.Minute || ttl > window+window/100+keepLonger {
+		if window := longest[rule]; ttl <= window-time.Minute || ttl > window+window/100+expiryMargin {
 			t.Errorf("the key %q lives for %s, its window is %s", key, ttl, window)
 		}
 	}
 }
 
-// TestSize looks at what a window with a large limit takes: events of one grain share an entry.
-func TestSize(t *testing.T) {
+// Events with the same rounded time share an entry, so that windows with large limits stay small.
+func TestLargeLimitsShareEntries(t *testing.T) {
 	client := redistest.Start(t).Client(t)
-	l, err := ratelimit.New(open(t, client), []ratelimit.Rule{{Name: "app", Limit: 100_000, Window: 24 * time.Hour, By: ratelimit.ByApp}}, "shop")
+	l, err := ratelimit.New(newTestStore(t, client), []ratelimit.Rule{{Name: "app", Limit: 100_000, Window: 24 * time.Hour, By: ratelimit.ByApp}}, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,35 +176,35 @@ func TestSize(t *testing.T) {
 	}
 }
 
-func TestNew(t *testing.T) {
+func TestNewRejectsInvalidPrefixes(t *testing.T) {
 	for _, prefix := range []string{"", "a:b", "{a", "a}"} {
 		if _, err := New(nil, Config{Prefix: prefix}); err == nil {
-			t.Errorf("New takes the prefix %q", prefix)
+			t.Errorf("New accepts the prefix %q", prefix)
 		}
 	}
 }
 
-// TestUnreachable stops the server under a limiter: nothing passes until it is back, and then it does by itself.
-func TestUnreachable(t *testing.T) {
+// While the server is stopped no Take passes. After its restart Takes pass again.
+func TestTakeFailsWhileServerIsUnavailable(t *testing.T) {
 	server := redistest.Start(t)
-	s := open(t, server.Client(t))
-	l := again(t, s)
+	s := newTestStore(t, server.Client(t))
+	l := newLimiter(t, s)
 	reachable := func() {
 		t.Helper()
-		if err := l.Take(t.Context(), start("anna")...); err != nil {
+		if err := l.Take(t.Context(), startBuckets("anna")...); err != nil {
 			t.Errorf("Take = %v, want nil", err)
 		}
-		if err := again(t, s).Ping(t.Context()); err != nil {
+		if err := newLimiter(t, s).Ping(t.Context()); err != nil {
 			t.Errorf("Ping = %v, want nil", err)
 		}
 	}
 	reachable()
 	server.Stop()
 	limit := (*watchword.LimitError)(nil)
-	if err := l.Take(t.Context(), start("anna")...); err == nil || errors.As(err, &limit) || strings.Contains(err.Error(), "anna") {
+	if err := l.Take(t.Context(), startBuckets("anna")...); err == nil || errors.As(err, &limit) || strings.Contains(err.Error(), "anna") {
 		t.Errorf("Take without a server = %v, want a plain error", err)
 	}
-	if err := again(t, s).Ping(t.Context()); err == nil {
+	if err := newLimiter(t, s).Ping(t.Context()); err == nil {
 		t.Error("Ping without a server succeeds")
 	}
 	if err := server.Start(); err != nil {
@@ -213,13 +213,13 @@ func TestUnreachable(t *testing.T) {
 	reachable()
 }
 
-// TestCutConnection loses the reply of a Take that ran: it fails and has been charged once, not twice.
-func TestCutConnection(t *testing.T) {
+// The connection breaks after the script ran, so Take fails although its token is spent.
+func TestTakeWithLostReplyIsChargedOnce(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	client := redis.NewClient(&redis.Options{Addr: proxy.Addr, DialerRetries: 1})
 	t.Cleanup(func() { _ = client.Close() })
-	l, err := ratelimit.New(open(t, client), []ratelimit.Rule{{Name: "three", Limit: 3, Window: time.Hour, By: ratelimit.ByApp}}, "shop")
+	l, err := ratelimit.New(newTestStore(t, client), []ratelimit.Rule{{Name: "three", Limit: 3, Window: time.Hour, By: ratelimit.ByApp}}, "shop")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,22 +239,22 @@ func TestCutConnection(t *testing.T) {
 	}
 }
 
-func TestReplyOfAnotherFormIsAnError(t *testing.T) {
-	if _, err := integers("text", nil); err == nil {
-		t.Error("a reply of another kind is taken")
+func TestParseIntegersRejectsOtherReplies(t *testing.T) {
+	if _, err := parseIntegers("text", nil); err == nil {
+		t.Error("a reply of another type is accepted")
 	}
-	if _, err := integers([]any{int64(1), "text"}, nil); err == nil {
-		t.Error("a reply of other items is taken")
+	if _, err := parseIntegers([]any{int64(1), "text"}, nil); err == nil {
+		t.Error("a reply with other items is accepted")
 	}
-	if _, err := integers(nil, context.DeadlineExceeded); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := parseIntegers(nil, context.DeadlineExceeded); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error("the cause of an error is lost")
 	}
 }
 
-func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
+func TestErrorsContainNoServerText(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(redistest.StartHostile(t, "-ERR unknown command '492039'\r\n"), "redis://"), Protocol: 2})
 	t.Cleanup(func() { _ = client.Close() })
-	s := open(t, client)
+	s := newTestStore(t, client)
 	l, err := ratelimit.New(s, []ratelimit.Rule{{Name: "app", Limit: 3, Window: time.Hour, By: ratelimit.ByApp}}, "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -267,9 +267,9 @@ func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
 	}
 }
 
-// Take is TakeNamed without a name. What was taken so cannot be given back, and Refund without a name gives nothing back.
-func TestRefundWithoutANameGivesNothingBack(t *testing.T) {
-	for name, store := range map[string]ratelimit.Store{"memory": ratelimit.NewMemory(ratelimit.MemoryConfig{}), "redis": open(t, redistest.Start(t).Client(t))} {
+// Take is TakeNamed without a name. Its tokens cannot be refunded.
+func TestRefundWithoutNameReturnsNothing(t *testing.T) {
+	for name, store := range map[string]ratelimit.Store{"memory": ratelimit.NewMemory(ratelimit.MemoryConfig{}), "redis": newTestStore(t, redistest.Start(t).Client(t))} {
 		l, err := ratelimit.New(store, []ratelimit.Rule{{Name: "three", Limit: 3, Window: time.Hour, By: ratelimit.ByApp}}, "shop")
 		if err != nil {
 			t.Fatal(err)

@@ -1,28 +1,29 @@
--- A window is one string: its events, the oldest first, each as its time (7 octets, microseconds of this server's clock)
--- and what was ever spent up to it (7). What counts is the difference between the last event and the one before the first
--- that still counts. Where events were cut off, one of time 0 stands for them. The key leaves by itself after the last.
+-- A window is a string of events, oldest first. An event is its time (7 bytes, microseconds of the server's clock) and the sum of
+-- all tokens ever spent up to and including it (7 bytes). The spent tokens are the difference between the sums of the last event
+-- and of the event before the first that still counts. An event of time 0 replaces events that were cut off. The key expires after
+-- the last event.
 --
--- ARGV[1] is, for each window: its limit (4), what it costs (4), its length (8) and its grain (8).
--- ARGV[1 + i] is for how many milliseconds window i is kept.
+-- ARGV[1] has for each window its limit (4 bytes), its cost (4), its length (8) and its resolution (8).
+-- ARGV[1 + i] is the lifetime of the key of window i in milliseconds.
 local EVENT, SETTINGS = 14, 24
 
--- MOST is the largest limit that a rule may have (ratelimit.MaxLimit): no window counts more.
-local MOST = 1000000000
+-- MAX_LIMIT is ratelimit.MaxLimit: no window has more spent tokens.
+local MAX_LIMIT = 1000000000
 
--- A short window is written whole. In a long one a single event is written, and those that count no more are only cut off
--- when there are some of them: building long strings is what a script spends its time with.
-local LONG, DEAD = 40 * EVENT, 16 * EVENT
+-- A window of up to LONG bytes is rewritten completely. In a longer one only one event is written, and ended events are cut off
+-- only when they take more than ENDED bytes, because building long strings is the largest cost of the scripts.
+local LONG, ENDED = 40 * EVENT, 16 * EVENT
 
--- now is the server's time, from what each script begins with (internal/script).
+-- now is the server's time in microseconds. The prologue of each script sets it (internal/script).
 
--- settings returns the limit, the cost, the length and the grain of a window.
+-- settings returns the limit, the cost, the length and the resolution of a window.
 local function settings(i)
   return struct.unpack('<I4I4I8I8', ARGV[1], (i - 1) * SETTINGS + 1)
 end
 
--- read returns where the events of a value begin that still count, what was spent before them, and what by all; nothing if
--- the value cannot be a window.
-local function read(value, length, grain)
+-- read returns the position of the first event that still counts, the sum before it, and the sum of all events. It returns nothing
+-- if the value is not a valid window.
+local function read(value, length, resolution)
   local from, before = 1, 0
   if #value == 0 then
     return from, before, 0
@@ -30,7 +31,7 @@ local function read(value, length, grain)
     return
   end
   local last, all = struct.unpack('<I7I7', value, #value - EVENT + 1)
-  if last > now + length + grain then
+  if last > now + length + resolution then
     return
   end
   while from < #value do
@@ -39,7 +40,7 @@ local function read(value, length, grain)
       return
     end
     if at + length > now then
-      if all - before > MOST then
+      if all - before > MAX_LIMIT then
         return
       end
       return from, before, all
@@ -49,13 +50,13 @@ local function read(value, length, grain)
   return from, before, all
 end
 
--- damaged is how many windows were. Whatever stands there may shut out a whole app, and nobody would write it anew, so it is
--- removed, and the window counts from nothing as if its key were lost.
+-- damaged is the number of invalid windows. An invalid value might refuse all requests of an app, and nothing would replace it. So
+-- it is deleted, and the window counts from zero, as if its key were lost.
 local damaged = 0
 
--- window returns the value under a key, and what read says of it.
-local function window(key, value, length, grain)
-  local from, before, sum = read(value, length, grain)
+-- window returns a window's value and the results of read. It deletes the key if the value is invalid.
+local function window(key, value, length, resolution)
+  local from, before, sum = read(value, length, resolution)
   if from then
     return value, from, before, sum
   end
@@ -64,7 +65,7 @@ local function window(key, value, length, grain)
   return '', 1, 0, 0
 end
 
--- get returns the string under a key, empty if there is none. What is no string at all is damaged.
+-- get returns the string at a key, or '' if there is none. A value of another type is damaged and deleted.
 local function get(key)
   local value = redis.pcall('GET', key)
   if type(value) ~= 'table' then
@@ -77,7 +78,7 @@ local function get(key)
   return ''
 end
 
--- ends returns when the first event from there on stops to count up to which so much was spent; nothing if there is none.
+-- ends returns the time at which the first event whose sum is at least spent stops counting; nothing if there is no such event.
 local function ends(value, from, length, spent)
   while from < #value do
     local at, sum = struct.unpack('<I7I7', value, from)
@@ -88,11 +89,11 @@ local function ends(value, from, length, spent)
   end
 end
 
--- spend adds an event to a value whose events from there on count. Its time is rounded up to a multiple of the grain; one
--- that is not later than the last event's counts as that, so that the events stay in order when the clock is set back.
--- Returns the time.
-local function spend(i, value, from, before, sum, grain)
-  local at, to = math.ceil(now / grain) * grain, #value
+-- spend adds an event with the given sum to the window i and returns the event's time, which is rounded up to a multiple of the
+-- resolution. The events of the value from the position "from" on still count. If the time is not later than that of the last
+-- event, the event replaces the last one, so that the events stay in order when the clock is set back.
+local function spend(i, value, from, before, sum, resolution)
+  local at, to = math.ceil(now / resolution) * resolution, #value
   if from < to then
     local last = struct.unpack('<I7', value, to - EVENT + 1)
     if at <= last then
@@ -100,7 +101,7 @@ local function spend(i, value, from, before, sum, grain)
     end
   end
   local event = struct.pack('<I7I7', at, sum)
-  if to < LONG or from > DEAD then
+  if to < LONG or from > ENDED then
     if from > 1 then
       event = struct.pack('<I7I7', 0, before) .. string.sub(value, from, to) .. event
     else

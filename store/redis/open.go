@@ -55,7 +55,7 @@ func Open(rawURL string) (redis.UniversalClient, error) {
 
 // checkAddresses looks at the URL's host and at the further ones of a Cluster or of Sentinel: go-redis dials what it is given.
 func checkAddresses(u *url.URL) error {
-	if err := hosts.CheckTarget(u); err != nil {
+	if err := hosts.CheckTargetURL(u); err != nil {
 		return fmt.Errorf("redis: %w", err)
 	}
 	for _, addr := range u.Query()["addr"] {

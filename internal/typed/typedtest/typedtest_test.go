@@ -6,8 +6,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/typed"
 )
 
-// What this package says of texts holds for every alphabet, and no text is there twice.
-func TestSpellingsAreCodesAndNotCodesAreNone(t *testing.T) {
+// The properties hold for every alphabet, and no text occurs twice.
+func TestSpellingsFoldToTheCodeAndNotCodesDoNot(t *testing.T) {
 	for code, shape := range map[string]typed.Shape{
 		"492039":           {Alphabet: typed.Digits, Min: 6, Max: 6},
 		"004200":           {Alphabet: typed.Digits, Min: 6, Max: 8},
@@ -27,7 +27,7 @@ func TestSpellingsAreCodesAndNotCodesAreNone(t *testing.T) {
 			}
 			seen[text] = true
 		}
-		if len(seen) < Spelled+100 {
+		if len(seen) < SpellingCount+100 {
 			t.Errorf("%d texts", len(seen))
 		}
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// The host that is asked is that of the region and edge. Whatever its name, the connection goes to a server here.
-func TestRequestsGoToRegionAndEdge(t *testing.T) {
+// Requests go to the host of the region and edge. The test's transport connects to a local server instead.
+func TestSendUsesHostOfRegionAndEdge(t *testing.T) {
 	asked := make(chan string, 1)
 	twilio := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked <- r.TLS.ServerName + " " + r.Host + r.URL.Path
@@ -25,7 +25,7 @@ func TestRequestsGoToRegionAndEdge(t *testing.T) {
 	}))
 	defer twilio.Close()
 	here := &http.Client{Transport: &http.Transport{
-		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the server's certificate is of another name
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the certificate is for another name
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, twilio.Listener.Addr().String())
 		},
@@ -37,7 +37,7 @@ func TestRequestsGoToRegionAndEdge(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		opened, err := Open(t.Context(), u, delivery.Environment{}.Filled())
+		opened, err := Open(t.Context(), u, delivery.Environment{}.WithDefaults())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func TestPrefixBreakerRefusesPrefixesThatHardlyAnybodyVerifies(t *testing.T) {
+func TestPrefixBreakerRefusesPrefixesWithTooFewVerifications(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		cfg     delivery.PrefixBreakerConfig
@@ -21,7 +21,7 @@ func TestPrefixBreakerRefusesPrefixesThatHardlyAnybodyVerifies(t *testing.T) {
 		refused bool
 		logged  string
 	}{
-		{"nobody verifies", delivery.PrefixBreakerConfig{}, 100, 0, true, "sent=100 verified=0"},
+		{"no verifications", delivery.PrefixBreakerConfig{}, 100, 0, true, "sent=100 verified=0"},
 		{"72 are sent and none verified", delivery.PrefixBreakerConfig{}, 72, 0, true, "sent=72 verified=0"},
 		{"one in twenty verifies", delivery.PrefixBreakerConfig{}, 100, 20, true, "sent=100 verified=5"},
 		{"18 percent verify", delivery.PrefixBreakerConfig{}, 100, 6, false, ""},
@@ -34,21 +34,21 @@ func TestPrefixBreakerRefusesPrefixesThatHardlyAnybodyVerifies(t *testing.T) {
 		for _, processes := range []int{1, 2, 8} {
 			t.Run(fmt.Sprintf("%s, %d processes", c.name, processes), func(t *testing.T) {
 				f := newTraffic(t, processes, c.cfg)
-				f.send(pumped, c.sent, c.each)
+				f.send(abusedPrefix, c.sent, c.each)
 				f.now = f.now.Add(4 * time.Minute)
-				if f.exchange(); f.refused(pumped) {
+				if f.exchange(); f.refused(abusedPrefix) {
 					t.Error("evaluated while people may still be typing")
 				}
 				f.now = f.now.Add(11 * time.Minute)
 				f.exchange()
-				if f.refused(pumped) != c.refused || f.refused(otherPrefix) {
-					t.Errorf("refused %v, the other %v", f.refused(pumped), f.refused(otherPrefix))
+				if f.refused(abusedPrefix) != c.refused || f.refused(otherPrefix) {
+					t.Errorf("refused %v, the other %v", f.refused(abusedPrefix), f.refused(otherPrefix))
 				}
 				lines := strings.Count(f.log.String(), "number prefix")
-				if c.logged == "" && lines != 0 || c.logged != "" && (lines != 1 || !strings.Contains(f.log.String(), "prefix="+pumped+" "+c.logged)) {
+				if c.logged == "" && lines != 0 || c.logged != "" && (lines != 1 || !strings.Contains(f.log.String(), "prefix="+abusedPrefix+" "+c.logged)) {
 					t.Errorf("log: %s", f.log.String())
 				}
-				if _, err := f.breakers[0].Policy(policy(t, delivery.Addresses{}))("", pumped+"0199"); err != nil {
+				if _, err := f.breakers[0].WrapPolicy(newPolicy(t, delivery.Addresses{}))("", abusedPrefix+"0199"); err != nil {
 					t.Errorf("the canonical form alone: %v", err)
 				}
 			})
@@ -56,78 +56,78 @@ func TestPrefixBreakerRefusesPrefixesThatHardlyAnybodyVerifies(t *testing.T) {
 	}
 }
 
-func TestPrefixBreakerForgets(t *testing.T) {
+func TestPrefixBreakerForgetsCountsOlderThanTheWindow(t *testing.T) {
 	f := newTraffic(t, 2, delivery.PrefixBreakerConfig{})
-	f.send(pumped, 100, 0)
+	f.send(abusedPrefix, 100, 0)
 	f.now = f.now.Add(15 * time.Minute)
-	if f.exchange(); !f.refused(pumped) {
+	if f.exchange(); !f.refused(abusedPrefix) {
 		t.Fatal("not refused")
 	}
 	f.now = f.now.Add(time.Hour)
-	if f.refused(pumped) {
+	if f.refused(abusedPrefix) {
 		t.Error("still refused after the pause")
 	}
-	// Forty twice are too few by themselves; between them the prefix is never quiet for a whole window.
+	// Each group of forty is too small to be evaluated, and both are never in one window. Single challenges keep the prefix active.
 	for _, step := range []struct {
 		n     int
 		pause time.Duration
 	}{{40, 25 * time.Minute}, {1, 20 * time.Minute}, {1, 0}, {40, 20 * time.Minute}, {1, 0}} {
-		f.send(pumped, step.n, 0)
+		f.send(abusedPrefix, step.n, 0)
 		f.now = f.now.Add(step.pause)
 		f.exchange()
 	}
-	if f.refused(pumped) {
+	if f.refused(abusedPrefix) {
 		t.Error("counts what is older than the window")
 	}
 }
 
-// With a short window too, nobody is refused who is still typing.
-func TestPrefixBreakerLeavesTimeForAnswersWhateverTheWindow(t *testing.T) {
+// Also with a short window, challenges that may still be answered are not evaluated.
+func TestPrefixBreakerEvaluatesOnlySettledChallenges(t *testing.T) {
 	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{Window: time.Minute})
 	started := f.now
 	for range 60 {
-		f.breakers[0].Event(t.Context(), watchword.Event{Type: watchword.EventMessageSent, Prefix: pumped, StartedAt: started})
+		f.breakers[0].HandleEvent(t.Context(), watchword.Event{Type: watchword.EventMessageSent, Prefix: abusedPrefix, StartedAt: started})
 	}
 	for f.now.Before(started.Add(10 * time.Minute)) {
-		if f.exchange(); f.refused(pumped) {
+		if f.exchange(); f.refused(abusedPrefix) {
 			t.Fatalf("refused after %s", f.now.Sub(started))
 		}
 		f.now = f.now.Add(5 * time.Second)
 	}
 	f.now = f.now.Add(10 * time.Second)
-	if f.exchange(); !f.refused(pumped) {
+	if f.exchange(); !f.refused(abusedPrefix) {
 		t.Error("never refused")
 	}
 }
 
-// A resend is no second challenge, an approval counts once, and what has no prefix not at all.
-func TestPrefixBreakerCountsChallenges(t *testing.T) {
+// Resends and repeated approvals do not count again, and events without a prefix do not count.
+func TestPrefixBreakerCountsEachChallengeOnce(t *testing.T) {
 	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{Sent: 2, Percent: 100})
-	e := watchword.Event{Type: watchword.EventMessageSent, Prefix: pumped, StartedAt: f.now}
-	tell := func(change func(e *watchword.Event)) {
+	e := watchword.Event{Type: watchword.EventMessageSent, Prefix: abusedPrefix, StartedAt: f.now}
+	handle := func(change func(e *watchword.Event)) {
 		e := e
 		change(&e)
-		f.breakers[0].Event(t.Context(), e)
+		f.breakers[0].HandleEvent(t.Context(), e)
 	}
-	tell(func(*watchword.Event) {})
+	handle(func(*watchword.Event) {})
 	for range 5 {
-		tell(func(e *watchword.Event) { e.Repeated = true })
-		tell(func(e *watchword.Event) { e.Type, e.Repeated = watchword.EventMessageDelivered, true })
-		tell(func(e *watchword.Event) { e.Type, e.Repeated = watchword.EventApproved, true })
-		tell(func(e *watchword.Event) { e.Type = watchword.EventMessageFailed })
-		tell(func(e *watchword.Event) { e.Prefix = "" })
+		handle(func(e *watchword.Event) { e.Repeated = true })
+		handle(func(e *watchword.Event) { e.Type, e.Repeated = watchword.EventMessageDelivered, true })
+		handle(func(e *watchword.Event) { e.Type, e.Repeated = watchword.EventApproved, true })
+		handle(func(e *watchword.Event) { e.Type = watchword.EventMessageFailed })
+		handle(func(e *watchword.Event) { e.Prefix = "" })
 	}
-	tell(func(e *watchword.Event) { e.Type = watchword.EventMessageDelivered }) // whose message.sent never came
+	handle(func(e *watchword.Event) { e.Type = watchword.EventMessageDelivered }) // without a message.sent before
 	f.exchange()
-	counts, err := f.counters.Counters.Add(t.Context(), "shop", delivery.Batch{Name: "look", Counts: []delivery.Count{{Key: pumped}}})
+	counts, err := f.counters.Counters.Add(t.Context(), "shop", delivery.Batch{ID: "look", Counts: []delivery.Count{{Key: abusedPrefix}}})
 	if err != nil || len(counts) != 1 || counts[0].Sent != 2 || counts[0].Verified != 0 {
 		t.Errorf("%+v, %v", counts, err)
 	}
 }
 
-// Without counters the last known decision holds until its time is over, what was counted waits, and then counts once.
-func TestPrefixBreakerOutlastsItsCounters(t *testing.T) {
-	for _, how := range []func(*flaky, bool){func(f *flaky, down bool) { f.down = down }, func(f *flaky, lost bool) { f.lost = lost }} {
+// While counters are unavailable, refused prefixes stay refused until their pause ends. Pending counts are kept, and count once.
+func TestPrefixBreakerKeepsDecisionsWhileCountersAreUnavailable(t *testing.T) {
+	for _, how := range []func(*flakyCounters, bool){func(f *flakyCounters, down bool) { f.down = down }, func(f *flakyCounters, lost bool) { f.lost = lost }} {
 		f := newTraffic(t, 2, delivery.PrefixBreakerConfig{})
 		f.send(otherPrefix, 60, 0)
 		f.now = f.now.Add(15 * time.Minute)
@@ -135,17 +135,17 @@ func TestPrefixBreakerOutlastsItsCounters(t *testing.T) {
 			t.Fatal("not refused")
 		}
 		how(f.counters, true)
-		f.send(pumped, 60, 0)
+		f.send(abusedPrefix, 60, 0)
 		for range 5 {
 			f.exchange()
 		}
-		if !f.refused(otherPrefix) || f.refused(pumped) {
+		if !f.refused(otherPrefix) || f.refused(abusedPrefix) {
 			t.Error("the last known decision does not hold")
 		}
 		how(f.counters, false)
 		f.exchange()
 		f.now = f.now.Add(15 * time.Minute)
-		if f.exchange(); !f.refused(pumped) || !strings.Contains(f.log.String(), "prefix=+1415555 sent=60 verified=0") {
+		if f.exchange(); !f.refused(abusedPrefix) || !strings.Contains(f.log.String(), "prefix=+1415555 sent=60 verified=0") {
 			t.Errorf("what was counted meanwhile: %s", f.log.String())
 		}
 		how(f.counters, true)
@@ -156,34 +156,34 @@ func TestPrefixBreakerOutlastsItsCounters(t *testing.T) {
 	}
 }
 
-// A batch whose name may have been forgotten is dropped: it never counts twice.
-func TestPrefixBreakerDropsABatchThatIsTooOld(t *testing.T) {
+// A batch whose ID may have been forgotten is dropped, so that it never counts twice.
+func TestPrefixBreakerDropsBatchWhoseIDMayBeForgotten(t *testing.T) {
 	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{})
 	f.counters.lost = true
-	f.send(pumped, 60, 0)
-	f.now = f.now.Add(delivery.BatchLife)
+	f.send(abusedPrefix, 60, 0)
+	f.now = f.now.Add(delivery.BatchIDLifetime)
 	f.counters.lost = false
-	f.send(pumped, 1, 0)
+	f.send(abusedPrefix, 1, 0)
 	f.now = f.now.Add(15 * time.Minute)
 	if f.exchange(); !strings.Contains(f.log.String(), "sent=60 ") || !strings.Contains(f.log.String(), "prefix counts dropped") {
 		t.Errorf("log: %s", f.log.String())
 	}
 }
 
-// Counters that do not answer hold up neither a start nor an event.
-func TestPrefixBreakerWaitsForNothing(t *testing.T) {
-	asked := make(chan struct{}, 1)
-	b, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: "shop", Counters: hanging{asked: asked}})
+// Counters that do not answer block neither the policy nor the event handler.
+func TestPrefixBreakerNeverBlocksOnCounters(t *testing.T) {
+	called := make(chan struct{}, 1)
+	b, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: "shop", Counters: hangingCounters{called: called}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	exchanged := make(chan error, 1)
 	go func() { exchanged <- b.Exchange(ctx) }()
-	<-asked
+	<-called
 	for range 100 {
-		b.Event(ctx, watchword.Event{Type: watchword.EventMessageSent, Prefix: pumped, StartedAt: time.Now()})
-		if _, err := b.Policy(policy(t, delivery.Addresses{}))("sms", pumped+"0199"); err != nil {
+		b.HandleEvent(ctx, watchword.Event{Type: watchword.EventMessageSent, Prefix: abusedPrefix, StartedAt: time.Now()})
+		if _, err := b.WrapPolicy(newPolicy(t, delivery.Addresses{}))("sms", abusedPrefix+"0199"); err != nil {
 			t.Error(err)
 		}
 	}
@@ -193,15 +193,15 @@ func TestPrefixBreakerWaitsForNothing(t *testing.T) {
 	}
 }
 
-// Run exchanges by itself, and once more at the end.
-func TestPrefixBreakerRunHandsOverWhatIsLeft(t *testing.T) {
+// Run exchanges regularly, and once more at the end.
+func TestPrefixBreakerRunHandsOverPendingCountsAtTheEnd(t *testing.T) {
 	shared := delivery.NewMemoryCounters(nil)
 	b, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: "shop", Counters: shared})
 	if err != nil {
 		t.Fatal(err)
 	}
 	sent := func() (n int64) {
-		counts, err := shared.Add(context.Background(), "shop", delivery.Batch{Name: fmt.Sprint(time.Now().UnixNano()), Counts: []delivery.Count{{Key: pumped}}})
+		counts, err := shared.Add(context.Background(), "shop", delivery.Batch{ID: fmt.Sprint(time.Now().UnixNano()), Counts: []delivery.Count{{Key: abusedPrefix}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -211,7 +211,7 @@ func TestPrefixBreakerRunHandsOverWhatIsLeft(t *testing.T) {
 		return n
 	}
 	count := func() {
-		b.Event(context.Background(), watchword.Event{Type: watchword.EventMessageSent, Prefix: pumped, StartedAt: time.Now()})
+		b.HandleEvent(context.Background(), watchword.Event{Type: watchword.EventMessageSent, Prefix: abusedPrefix, StartedAt: time.Now()})
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -227,20 +227,20 @@ func TestPrefixBreakerRunHandsOverWhatIsLeft(t *testing.T) {
 	}
 }
 
-func TestPrefixBreakerRace(t *testing.T) {
+func TestPrefixBreakerIsSafeForConcurrentUse(t *testing.T) {
 	b, err := delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	allows := b.Policy(policy(t, delivery.Addresses{}))
+	allows := b.WrapPolicy(newPolicy(t, delivery.Addresses{}))
 	var group sync.WaitGroup
 	for g := range 8 {
 		group.Go(func() {
 			for i := range 100 {
 				e := watchword.Event{Type: watchword.EventMessageSent, Prefix: fmt.Sprint("+1415", g%3), StartedAt: time.Now().Add(-20 * time.Minute)}
-				b.Event(context.Background(), e)
+				b.HandleEvent(context.Background(), e)
 				e.Type = watchword.EventApproved
-				b.Event(context.Background(), e)
+				b.HandleEvent(context.Background(), e)
 				if _, err := allows("sms", "+14155550123"); err != nil {
 					t.Error(err)
 				}
@@ -255,7 +255,7 @@ func TestPrefixBreakerRace(t *testing.T) {
 	group.Wait()
 }
 
-func TestPrefixBreakerConfiguration(t *testing.T) {
+func TestNewPrefixBreakerRejectsInvalidConfiguration(t *testing.T) {
 	for _, cfg := range []delivery.PrefixBreakerConfig{{Window: time.Second}, {Sent: -1}, {Percent: 101}, {Pause: -1}, {Pause: time.Millisecond}, {Settle: -1}} {
 		if _, err := delivery.NewPrefixBreaker(cfg); err == nil {
 			t.Errorf("%+v is accepted", cfg)

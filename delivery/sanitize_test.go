@@ -10,7 +10,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestPlain(t *testing.T) {
+func TestSanitizeTextRemovesWhatMakesLinks(t *testing.T) {
 	for in, want := range map[string]string{
 		"ACME GmbH":                            "ACME GmbH",
 		"ACME Inc.":                            "ACME Inc",
@@ -35,16 +35,16 @@ func TestPlain(t *testing.T) {
 		"  ":                                   "",
 		"0123456789012345678901234567890123456789": "012345678901234567890123456789",
 	} {
-		if got := plain(in, 30); got != want {
+		if got := sanitizeText(in, 30); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
 		}
 	}
 }
 
-// linkLike is what phones make links of: a scheme, an address, or a name with a dot inside.
-var linkLike = regexp.MustCompile(`://|www|@|[^\s]\.\pL|\pL\.[^\s]|[0-9]\.[0-9]+\.[0-9]`)
+// autoLinkPattern matches what phones show as links: a scheme, an address, or a name with a dot inside.
+var autoLinkPattern = regexp.MustCompile(`://|www|@|[^\s]\.\pL|\pL\.[^\s]|[0-9]\.[0-9]+\.[0-9]`)
 
-// hostileText draws strings of what injections are made of.
+// hostileText generates strings from the parts of injections.
 func hostileText() *rapid.Generator[string] {
 	piece := rapid.OneOf(
 		rapid.SampledFrom([]string{"\n", "\r", "\r\n", "\u2028", "\u2029", "\u0085", "\v", "\f", "\x00", "\x1b[31m", "\u202e", "\u200d", "@", "#", ".", "/", "//", ":",
@@ -53,26 +53,26 @@ func hostileText() *rapid.Generator[string] {
 	return rapid.Custom(func(t *rapid.T) string { return strings.Join(rapid.SliceOfN(piece, 0, 8).Draw(t, "pieces"), "") })
 }
 
-func TestPlainProperties(t *testing.T) {
+func TestSanitizeTextIsBoundedHarmlessAndIdempotent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in, limit := hostileText().Draw(t, "in"), rapid.IntRange(0, 80).Draw(t, "limit")
-		got := plain(in, limit)
+		got := sanitizeText(in, limit)
 		if utf8.RuneCountInString(got) > limit || !utf8.ValidString(got) {
 			t.Fatalf("%q is longer than %d, or no text", got, limit)
 		}
-		if linkLike.MatchString(strings.ReplaceAll(got, "www", "")) || strings.ContainsFunc(got, func(r rune) bool {
+		if autoLinkPattern.MatchString(strings.ReplaceAll(got, "www", "")) || strings.ContainsFunc(got, func(r rune) bool {
 			return r != ' ' && (unicode.IsSpace(r) || unicode.Is(unicode.C, r)) || strings.ContainsRune("@#:/\\<>\"=?{}[]|~^`;*_", r)
 		}) {
 			t.Fatalf("%q became %q", in, got)
 		}
-		if again := plain(got, limit); again != got {
+		if again := sanitizeText(got, limit); again != got {
 			t.Fatalf("%q is plain, but became %q", got, again)
 		}
 	})
 }
 
-func TestSegments(t *testing.T) {
-	a := newAlphabet()
+func TestCountSegmentsByEncoding(t *testing.T) {
+	a := newGSMAlphabet()
 	for _, c := range []struct {
 		text     string
 		count    int
@@ -87,7 +87,7 @@ func TestSegments(t *testing.T) {
 		{strings.Repeat("😀", 35), 1, "UCS-2"}, {strings.Repeat("😀", 36), 2, "UCS-2"}, {strings.Repeat("😀", 67), 3, "UCS-2"},
 		{strings.Repeat("a", 70) + "`", 2, "UCS-2"},
 	} {
-		if count, encoding := a.segments(c.text); count != c.count || encoding != c.encoding {
+		if count, encoding := a.countSegments(c.text); count != c.count || encoding != c.encoding {
 			t.Errorf("%.10q… (%d): %d %s, want %d %s", c.text, utf8.RuneCountInString(c.text), count, encoding, c.count, c.encoding)
 		}
 	}

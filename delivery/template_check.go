@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Samples for the check of templates. None occurs in any of the built-in ones.
+// Sample values for checking templates. No built-in template contains them.
 const (
 	sampleApp    = "Sample App"
 	sampleCode   = "492039"
@@ -20,7 +20,7 @@ const (
 	sampleLink   = "https://verify.example.com/l/ch_sample#token"
 )
 
-// sampleTransactions are none, payments whole and in part, and what is none, up to as many rows as there may be.
+// sampleTransactions returns no transaction, complete and partial payments, and other transactions with up to 16 rows.
 func sampleTransactions() []map[string]string {
 	many := map[string]string{"amount": "40.25", "payee": "Payee GmbH"}
 	for i := len(many); i < 16; i++ {
@@ -34,11 +34,11 @@ func sampleTransactions() []map[string]string {
 	}
 }
 
-// checkSet executes the templates in every combination of what a message may hold, and looks whether the person is told
-// what he needs to know. It reports each problem once.
-func checkSet(set *templateSet, channel string) error {
+// checkTemplates executes the templates for all sample messages and checks that the results show everything that the person
+// needs. It reports each problem once.
+func checkTemplates(set *templateSet, channel string) error {
 	problems := map[string]bool{}
-	for _, m := range samples(channel) {
+	for _, m := range sampleMessages(channel) {
 		if err := set.render(&m, 10*time.Minute, ""); err != nil {
 			problems[err.Error()] = true
 			continue
@@ -53,7 +53,7 @@ func checkSet(set *templateSet, channel string) error {
 	return errors.New(strings.Join(slices.Sorted(maps.Keys(problems)), "; "))
 }
 
-func samples(channel string) (out []watchword.Message) {
+func sampleMessages(channel string) (out []watchword.Message) {
 	for _, transaction := range sampleTransactions() {
 		for _, link := range []string{"", sampleLink} {
 			for _, code := range []string{"", sampleCode} {
@@ -68,6 +68,7 @@ func samples(channel string) (out []watchword.Message) {
 	return out
 }
 
+// checkMessage returns what a rendered sample message lacks.
 func checkMessage(m watchword.Message) (problems []string) {
 	code, link := m.Code.Reveal(), m.Link.Reveal()
 	if m.Channel == ChannelVoice {
@@ -78,14 +79,14 @@ func checkMessage(m watchword.Message) (problems []string) {
 		parts["html"] = html.UnescapeString(m.HTML)
 	}
 	for part, text := range parts {
-		for what, sample := range map[string]string{"code": code, "link": link} {
+		for name, sample := range map[string]string{"code": code, "link": link} {
 			if !strings.Contains(text, sample) {
-				problems = append(problems, part+" does not show the "+what)
+				problems = append(problems, part+" does not show the "+name)
 			}
 		}
 		for _, value := range m.Transaction {
-			if shown, _ := showExactly(value); !strings.Contains(text, shown) {
-				problems = append(problems, part+" does not show the transaction, every row of it: {{range .Transaction}} {{.Name}}: {{.Value}}{{end}} does")
+			if sanitized, _ := sanitizeLossless(value); !strings.Contains(text, sanitized) {
+				problems = append(problems, part+" does not show the transaction completely: use {{range .Transaction}} {{.Name}}: {{.Value}}{{end}}")
 			}
 		}
 	}

@@ -14,9 +14,8 @@ import (
 
 func byIP(key string) watchword.Bucket { return watchword.Bucket{By: ratelimit.ByIP, Key: key} }
 
-// TestFull fills a store: what is known goes on to be counted, what is new is refused with a plain error, until windows
-// have ended.
-func TestFull(t *testing.T) {
+// In a full store existing windows count on, and new ones are refused with ErrFull until some windows have ended.
+func TestMemoryRefusesNewWindowsWhenFull(t *testing.T) {
 	clock := newFakeClock()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now, MaxWindows: 10})
 	l, err := ratelimit.New(store, []ratelimit.Rule{
@@ -48,9 +47,8 @@ func TestFull(t *testing.T) {
 	take("one more", ratelimit.ErrFull)
 }
 
-// TestForgets shows that a store does not grow with everybody who ever came: each new window takes two that have ended
-// with it.
-func TestForgets(t *testing.T) {
+// Each new window removes up to two ended ones, so the store does not grow without bound.
+func TestMemoryForgetsEndedWindows(t *testing.T) {
 	clock := newFakeClock()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now})
 	l, err := ratelimit.New(store, []ratelimit.Rule{{Name: "minute", Limit: 3, Window: time.Minute, By: ratelimit.ByIP}}, "shop")
@@ -68,8 +66,8 @@ func TestForgets(t *testing.T) {
 	}
 }
 
-// TestLinks lists what a user of this package links: Redis is not among it.
-func TestLinks(t *testing.T) {
+// Users of the package do not link a Redis client.
+func TestPackageDoesNotLinkRedis(t *testing.T) {
 	out, err := exec.Command("go", "list", "-deps", "github.com/watchword-auth/watchword/ratelimit").Output()
 	if err != nil {
 		t.Skip("skipped: the go command is not at hand: ", err)

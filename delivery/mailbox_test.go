@@ -6,7 +6,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-func TestSpellingsOfAMailboxShareAKeyAndKeepTheirValue(t *testing.T) {
+func TestAddressPolicyGivesSpellingsOfAMailboxOneKey(t *testing.T) {
 	policy, err := delivery.NewAddressPolicy(delivery.Addresses{})
 	if err != nil {
 		t.Fatal(err)

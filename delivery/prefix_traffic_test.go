@@ -13,11 +13,11 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// traffic drives the PrefixBreakers of several processes on one clock, over counters that they share.
+// A traffic drives the PrefixBreakers of several processes, with one clock and shared counters.
 type traffic struct {
 	t        *testing.T
 	now      time.Time
-	counters *flaky
+	counters *flakyCounters
 	breakers []*delivery.PrefixBreaker
 	log      bytes.Buffer
 	n        int
@@ -27,7 +27,7 @@ func newTraffic(t *testing.T, processes int, cfg delivery.PrefixBreakerConfig) *
 	t.Helper()
 	f := &traffic{t: t, now: time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)}
 	cfg.Now, cfg.Logger = func() time.Time { return f.now }, slog.New(slog.NewTextHandler(&f.log, nil))
-	f.counters = &flaky{Counters: delivery.NewMemoryCounters(cfg.Now)}
+	f.counters = &flakyCounters{Counters: delivery.NewMemoryCounters(cfg.Now)}
 	cfg.App, cfg.Counters = "shop", f.counters
 	for range processes {
 		b, err := delivery.NewPrefixBreaker(cfg)
@@ -39,15 +39,15 @@ func newTraffic(t *testing.T, processes int, cfg delivery.PrefixBreakerConfig) *
 	return f
 }
 
-// flaky are counters that can be unavailable, before a step is taken or after it.
-type flaky struct {
+// flakyCounters can be unavailable (down), or lose their replies after a step took effect (lost).
+type flakyCounters struct {
 	delivery.Counters
 	down, lost bool
 }
 
 var errNoCounters = errors.New("no counters")
 
-func (f *flaky) Add(ctx context.Context, app string, b delivery.Batch) ([]delivery.Count, error) {
+func (f *flakyCounters) Add(ctx context.Context, app string, b delivery.Batch) ([]delivery.Count, error) {
 	if f.down {
 		return nil, errNoCounters
 	}
@@ -58,30 +58,30 @@ func (f *flaky) Add(ctx context.Context, app string, b delivery.Batch) ([]delive
 	return counts, err
 }
 
-func (f *flaky) Refused(ctx context.Context, app string) (map[string]time.Duration, error) {
+func (f *flakyCounters) Refused(ctx context.Context, app string) (map[string]time.Duration, error) {
 	if f.down || f.lost {
 		return nil, errNoCounters
 	}
 	return f.Counters.Refused(ctx, app)
 }
 
-// send sends n challenges to the prefix over ten minutes, in turn by each process; every each-th is approved at the next
-// process, none for 0.
+// send sends n challenges to the prefix within ten minutes, from all processes in turn. Every each-th one is approved by the next
+// process; none if each is 0.
 func (f *traffic) send(prefix string, n, each int) {
 	for i := range n {
 		f.n++
 		e := watchword.Event{Type: watchword.EventMessageSent, ChallengeID: fmt.Sprintf("ch_%d", f.n), Prefix: prefix, StartedAt: f.now}
-		f.breakers[f.n%len(f.breakers)].Event(context.Background(), e)
+		f.breakers[f.n%len(f.breakers)].HandleEvent(context.Background(), e)
 		if each > 0 && i%each == 0 {
 			e.Type = watchword.EventApproved
-			f.breakers[(f.n+1)%len(f.breakers)].Event(context.Background(), e)
+			f.breakers[(f.n+1)%len(f.breakers)].HandleEvent(context.Background(), e)
 		}
 		f.now = f.now.Add(10 * time.Minute / time.Duration(n))
 	}
 	f.exchange()
 }
 
-// exchange is what happens within two seconds: each process exchanges twice.
+// exchange simulates two seconds, in which each process exchanges twice.
 func (f *traffic) exchange() {
 	f.t.Helper()
 	for range 2 {
@@ -93,12 +93,12 @@ func (f *traffic) exchange() {
 	}
 }
 
-// refused reports whether the prefix is; all processes must agree.
+// refused reports whether the prefix is refused. All processes must agree.
 func (f *traffic) refused(prefix string) bool {
 	f.t.Helper()
 	refusals := 0
 	for _, b := range f.breakers {
-		a, err := b.Policy(policy(f.t, delivery.Addresses{AllCountries: true}))("sms", prefix+"0199")
+		a, err := b.WrapPolicy(newPolicy(f.t, delivery.Addresses{AllCountries: true}))("sms", prefix+"0199")
 		var problem *watchword.Error
 		if err != nil && (!errors.As(err, &problem) || problem.Code != watchword.ErrRateLimited.Code || problem.Limit != delivery.LimitPrefixBreaker ||
 			problem.RetryAfter <= 0 || problem.RetryAfter > time.Hour) || a.Value == "" {
@@ -114,16 +114,16 @@ func (f *traffic) refused(prefix string) bool {
 	return refusals > 0
 }
 
-const pumped, otherPrefix = "+1415555", "+1212555"
+const abusedPrefix, otherPrefix = "+1415555", "+1212555"
 
-// hanging are counters that do not answer.
-type hanging struct {
+// hangingCounters do not return from Refused before the context ends.
+type hangingCounters struct {
 	delivery.Counters
-	asked chan struct{}
+	called chan struct{}
 }
 
-func (s hanging) Refused(ctx context.Context, _ string) (map[string]time.Duration, error) {
-	s.asked <- struct{}{}
+func (s hangingCounters) Refused(ctx context.Context, _ string) (map[string]time.Duration, error) {
+	s.called <- struct{}{}
 	<-ctx.Done()
 	return nil, ctx.Err()
 }

@@ -11,9 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/ratelimit"
 )
 
-// TestMemoryFullOfOneAppTakesAnothersWindows: an app that has as many windows as it may is refused, its neighbor is not, and
-// what all apps share goes on to be counted for both.
-func TestMemoryFullOfOneAppTakesAnothersWindows(t *testing.T) {
+// An app with MaxWindows windows is refused new ones. Another app is not, and windows that apps share count for both.
+func TestMemoryFullOfOneAppAcceptsWindowsOfAnother(t *testing.T) {
 	clock := newFakeClock()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now, MaxWindows: 10})
 	limiter := func(app string) *ratelimit.Limiter {
@@ -34,7 +33,7 @@ func TestMemoryFullOfOneAppTakesAnothersWindows(t *testing.T) {
 	}
 	for i := range 50 {
 		if err := hostile.Take(t.Context(), byIP("new "+strconv.Itoa(i)), all); !errors.Is(err, ratelimit.ErrFull) {
-			t.Fatalf("the eleventh client of an app with room for ten: %v", err)
+			t.Fatalf("the eleventh client of an app with at most ten windows: %v", err)
 		}
 	}
 	for i := range 10 {
@@ -52,8 +51,8 @@ func TestMemoryFullOfOneAppTakesAnothersWindows(t *testing.T) {
 	}
 }
 
-// TestRefundOfOneAppSurvivesAnothersFlood: what an app may give back is not forgotten because another takes much.
-func TestRefundOfOneAppSurvivesAnothersFlood(t *testing.T) {
+// The names of an app's takes are not dropped because another app has many takes.
+func TestRefundWorksDespiteManyTakesOfAnotherApp(t *testing.T) {
 	clock := newFakeClock()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now})
 	limiter := func(app string, limit int) *ratelimit.Limiter {
@@ -80,8 +79,8 @@ func TestRefundOfOneAppSurvivesAnothersFlood(t *testing.T) {
 	}
 }
 
-// TestMemoryTakesAtMost350BytesAWindow: the documentation says about 300, so a million take no gigabyte.
-func TestMemoryTakesAtMost350BytesAWindow(t *testing.T) {
+// The documentation says about 300 bytes, so a million windows take less than a gigabyte.
+func TestMemoryUsesAtMost350BytesPerWindow(t *testing.T) {
 	clock := newFakeClock()
 	before := heap()
 	store := ratelimit.NewMemory(ratelimit.MemoryConfig{Now: clock.Now})
@@ -103,5 +102,5 @@ func TestMemoryTakesAtMost350BytesAWindow(t *testing.T) {
 	runtime.KeepAlive(store)
 }
 
-// digest is as long as the keys that an engine's limits count by.
+// digest returns a key of the length of the engine's keys.
 func digest(i int) string { return (strconv.Itoa(i) + "________________")[:16] }

@@ -1,13 +1,13 @@
--- Gives back what take.lua spent from the windows KEYS, if the last key remembers it: the latest tokens of each window, as
--- many as it costs.
--- Reply: how many windows were damaged.
+-- Refunds what take.lua spent from the windows KEYS, if the last key, of the take's name, exists. It removes the latest tokens of
+-- each window, as many as the cost.
+-- Reply: the number of damaged windows.
 
 if redis.call('DEL', KEYS[#KEYS]) == 0 then
   return {0}
 end
 for i = 1, #KEYS - 1 do
-  local _, cost, length, grain = settings(i)
-  local value, from, before, sum = window(KEYS[i], get(KEYS[i]), length, grain)
+  local _, cost, length, resolution = settings(i)
+  local value, from, before, sum = window(KEYS[i], get(KEYS[i]), length, resolution)
   local left = math.max(sum - cost, before)
   local to = #value - EVENT + 1
   while to >= from do

@@ -10,9 +10,9 @@ import (
 	"github.com/ulule/limiter/v3/drivers/middleware/stdlib"
 )
 
-func (s *suite) limiterStore(t *testing.T) {
+func (s *suite) testLimiterStoreGetAndPeek(t *testing.T) {
 	l := limiter.New(s.Nodes[0], limiter.Rate{Period: time.Hour, Limit: 2})
-	key := s.app()
+	key := s.newAppID()
 	check := func(what string, ask func() (limiter.Context, error), remaining int64, reached bool) {
 		t.Helper()
 		c, err := ask()
@@ -36,10 +36,10 @@ func (s *suite) limiterStore(t *testing.T) {
 	check("another rate's Get", func() (limiter.Context, error) { return l.Store.Get(t.Context(), key, slower) }, 1, false)
 }
 
-func (s *suite) incrementAndReset(t *testing.T) {
+func (s *suite) testLimiterStoreIncrementAndReset(t *testing.T) {
 	rate := limiter.Rate{Period: time.Hour, Limit: 10}
 	l := limiter.New(s.Nodes[0], rate)
-	key := s.app()
+	key := s.newAppID()
 	fresh, err := l.Peek(t.Context(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -78,8 +78,8 @@ func (s *suite) incrementAndReset(t *testing.T) {
 	}
 }
 
-func (s *suite) middleware(t *testing.T) {
-	user := s.app()
+func (s *suite) testLimiterStoreInMiddleware(t *testing.T) {
+	user := s.newAppID()
 	m := stdlib.NewMiddleware(limiter.New(s.Nodes[0], limiter.Rate{Period: time.Hour, Limit: 2}),
 		stdlib.WithKeyGetter(func(*http.Request) string { return user }))
 	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))

@@ -1,0 +1,188 @@
+package webhook
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
+)
+
+// An Endpoint is a URL that receives events.
+type Endpoint struct {
+	// URL is https://host/path?secret=whsec_...; the scheme may have the prefix webhook+, as in a sender's URL. With two secrets
+	// each request has two signatures, so that a receiver can change from one secret to the other.
+	URL watchword.Code
+	// Types are the types of events that the endpoint receives: names, or patterns such as challenge.*. Empty: all.
+	Types []string
+}
+
+// A DispatcherConfig configures a Dispatcher. The zero value of each field selects its default.
+type DispatcherConfig struct {
+	Endpoints   []Endpoint
+	Environment delivery.Environment
+
+	MaxPending   int           // most pending events of one endpoint, of 8 MiB together; then the oldest is dropped; zero: 10,000
+	Backoff      time.Duration // longest delay before the second try; it doubles with each try, up to 4 hours; zero: 5 seconds
+	DrainTimeout time.Duration // how long Run continues after its context has ended; zero: 5 seconds
+
+	Jitter func(limit time.Duration) time.Duration // returns a delay from zero up to limit; nil: uniformly random
+}
+
+const (
+	maxBackoff  = 4 * time.Hour
+	retryPeriod = 3 * 24 * time.Hour // after the event
+)
+
+// A Dispatcher posts events to endpoints, signed according to Standard Webhooks 1.0. It posts each event to each endpoint whose
+// Types match, and retries for three days with the same id. Pending events are in memory and are lost when the process ends.
+//
+// Endpoints are independent of each other. Each gets one event at a time, in the order of the events except for retries.
+//
+// A 2xx answer means that the endpoint has accepted the event. The statuses 408, 425, 429 and 5xx, time-outs and broken connections
+// are temporary: the event is retried, and Retry-After delays all events of the endpoint. After a 410 the endpoint gets no more
+// events until the process restarts. Every other status, including redirects, is permanent: the event is not retried.
+type Dispatcher struct {
+	cfg       DispatcherConfig
+	endpoints []*endpoint
+}
+
+// NewDispatcher returns a Dispatcher, or an error that lists every problem of every endpoint.
+func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
+	cfg.setDefaults()
+	d := &Dispatcher{cfg: cfg}
+	var problems []error
+	for i, config := range cfg.Endpoints {
+		e, err := newEndpoint(i, config, &d.cfg)
+		if err != nil {
+			problems = append(problems, err)
+		}
+		d.endpoints = append(d.endpoints, e)
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
+	}
+	return d, nil
+}
+
+func (c *DispatcherConfig) setDefaults() {
+	c.Environment = c.Environment.WithDefaults()
+	if c.MaxPending == 0 {
+		c.MaxPending = 10_000
+	}
+	if c.Backoff == 0 {
+		c.Backoff = 5 * time.Second
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = 5 * time.Second
+	}
+	if c.Jitter == nil {
+		c.Jitter = func(limit time.Duration) time.Duration { return rand.N(max(limit, 1)) }
+	}
+}
+
+// retryDelay returns the delay after a number of tries: half of a limit that doubles with each try, plus a random part of the
+// other half.
+func (c *DispatcherConfig) retryDelay(tries int) time.Duration {
+	half := min(c.Backoff<<min(tries-1, 16), maxBackoff) / 2
+	return half + c.Jitter(half)
+}
+
+// parseEndpoint parses an endpoint's URL like a sender's. Errors contain no part of the URL.
+func parseEndpoint(text string, env delivery.Environment) (settings, error) {
+	if text == "" {
+		return settings{}, errors.New("missing")
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return settings{}, errors.New("the URL cannot be parsed") // url.Error contains the URL
+	}
+	s, err := parseURL(u, env.Development)
+	err = errors.Join(err, env.CheckHost(u.Hostname()))
+	if u.Query().Has("format") {
+		err = errors.Join(err, errors.New("the parameter format is for messages; events have one format"))
+	}
+	return s, err
+}
+
+// An eventPayload is the JSON form of an event. Empty fields are omitted.
+type eventPayload struct {
+	Type      string    `json:"type"`
+	Timestamp time.Time `json:"timestamp"` // of the event
+	Data      eventData `json:"data"`
+}
+
+type eventData struct {
+	App         string            `json:"app,omitempty"`
+	ChallengeID string            `json:"challenge_id,omitempty"`
+	Strategy    string            `json:"strategy,omitempty"`
+	Purpose     string            `json:"purpose,omitempty"`
+	Subject     string            `json:"subject,omitempty"`
+	Channel     string            `json:"channel,omitempty"`
+	Provider    string            `json:"provider,omitempty"`
+	Factor      string            `json:"factor,omitempty"`
+	Limit       string            `json:"limit,omitempty"`
+	Metadata    map[string]string `json:"metadata,omitempty"`
+}
+
+// HandleEvent queues an event for the endpoints. It does not block. Use it as Events of watchword.Config.
+func (d *Dispatcher) HandleEvent(ctx context.Context, ev watchword.Event) {
+	p := pendingEvent{eventType: ev.Type}
+	for _, e := range d.endpoints {
+		if !e.types.matches(ev.Type) {
+			continue
+		}
+		if p.body == nil {
+			if err := d.encode(&p, ev); err != nil {
+				d.cfg.Environment.Logger.ErrorContext(ctx, "event encoding failed", "type", ev.Type, "error", err)
+				return
+			}
+		}
+		e.enqueue(p)
+	}
+}
+
+// encode sets the id, body and times of a pending event. They are the same for every endpoint.
+func (d *Dispatcher) encode(p *pendingEvent, ev watchword.Event) error {
+	var id [16]byte
+	if _, err := io.ReadFull(d.cfg.Environment.Random, id[:]); err != nil {
+		return err
+	}
+	body, err := json.Marshal(eventPayload{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: eventData{
+		App: ev.App, ChallengeID: ev.ChallengeID, Strategy: ev.Strategy, Purpose: ev.Purpose, Subject: ev.Subject,
+		Channel: ev.Channel, Provider: ev.Provider, Factor: ev.Factor, Limit: ev.Limit, Metadata: ev.Metadata}})
+	now := d.cfg.Environment.Now()
+	p.id, p.body, p.due, p.giveUpAt = "evt_"+base64.RawURLEncoding.EncodeToString(id[:]), body, now, now.Add(retryPeriod)
+	return err
+}
+
+// Run posts events until the context ends. Then it tries each pending event once more, within DrainTimeout. The error says how
+// many events were lost. Call Run only once.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	postCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var workers sync.WaitGroup
+	var lost atomic.Int64
+	for _, e := range d.endpoints {
+		workers.Go(func() {
+			e.run(ctx, postCtx)
+			lost.Add(e.drainOnce(postCtx))
+		})
+	}
+	<-ctx.Done()
+	defer time.AfterFunc(d.cfg.DrainTimeout, stop).Stop()
+	workers.Wait()
+	if n := lost.Load(); n > 0 {
+		return fmt.Errorf("webhook: %d events not delivered before the shutdown", n)
+	}
+	return nil
+}
