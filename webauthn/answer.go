@@ -19,21 +19,21 @@ const (
 // A credential is RegistrationResponseJSON or AuthenticationResponseJSON (Level 3 §5.1), as far as it is evaluated. Both
 // ceremonies read it here, and not by go-webauthn, which lets duplicate names and other spellings of them pass.
 type credential struct {
-	ID       octets   `json:"id"`
-	RawID    octets   `json:"rawId"`
-	Type     string   `json:"type"`
-	Response response `json:"response"`
+	ID       base64URLBytes `json:"id"`
+	RawID    base64URLBytes `json:"rawId"`
+	Type     string         `json:"type"`
+	Response response       `json:"response"`
 }
 
 // A response is what the authenticator says: AttestationObject where a key was made, AuthenticatorData and Signature where
 // one was used.
 type response struct {
-	ClientDataJSON    octets   `json:"clientDataJSON"`
-	AttestationObject octets   `json:"attestationObject,omitempty"`
-	AuthenticatorData octets   `json:"authenticatorData,omitempty"`
-	Signature         octets   `json:"signature,omitempty"`
-	UserHandle        octets   `json:"userHandle,omitempty"`
-	Transports        []string `json:"transports,omitempty"`
+	ClientDataJSON    base64URLBytes `json:"clientDataJSON"`
+	AttestationObject base64URLBytes `json:"attestationObject,omitempty"`
+	AuthenticatorData base64URLBytes `json:"authenticatorData,omitempty"`
+	Signature         base64URLBytes `json:"signature,omitempty"`
+	UserHandle        base64URLBytes `json:"userHandle,omitempty"`
+	Transports        []string       `json:"transports,omitempty"`
 }
 
 // ReadAnswer returns the one spelling of a credential: without what is not evaluated, and in base64url without padding.
@@ -44,9 +44,9 @@ func (s *Strategy) ReadAnswer(answer string) (string, error) {
 		return "", err
 	}
 	if c.isAssertion() {
-		_, err = c.assertion()
+		_, err = c.parseAssertion()
 	} else {
-		_, err = c.registration()
+		_, err = c.parseRegistration()
 	}
 	if err != nil {
 		return "", err
@@ -58,33 +58,33 @@ func (s *Strategy) ReadAnswer(answer string) (string, error) {
 // readCredential reads an answer of either ceremony.
 func readCredential(answer string) (*credential, error) {
 	if len(answer) > maxAnswer {
-		return nil, invalid(answerField, "is longer than 64 KiB")
+		return nil, invalidField(answerField, "is longer than 64 KiB")
 	}
 	c := &credential{}
 	if err := json.Unmarshal([]byte(answer), c); err != nil {
-		return nil, explain(err, answerField, "must be an object")
+		return nil, translateJSONError(err, answerField, "must be an object")
 	}
-	return c, c.check()
+	return c, c.validate()
 }
 
-// check finds what every credential has. Some managers pad one of the two ids, so they are compared as bytes.
-func (c *credential) check() error {
+// validate finds what every credential has. Some managers pad one of the two ids, so they are compared as bytes.
+func (c *credential) validate() error {
 	const response = answerField + ".response"
 	switch {
 	case len(c.ID) == 0:
-		return invalid(answerField+".id", required)
+		return invalidField(answerField+".id", reasonRequired)
 	case len(c.ID) > maxID:
-		return invalid(answerField+".id", "is longer than 1023 bytes")
+		return invalidField(answerField+".id", "is longer than 1023 bytes")
 	case !bytes.Equal(c.ID, c.RawID):
-		return invalid(answerField+".rawId", "must be the id")
+		return invalidField(answerField+".rawId", "must be the id")
 	case c.Type != string(protocol.PublicKeyCredentialType):
-		return invalid(answerField+".type", "must be public-key")
+		return invalidField(answerField+".type", "must be public-key")
 	case len(c.Response.ClientDataJSON) == 0:
-		return invalid(response+".clientDataJSON", required)
+		return invalidField(response+".clientDataJSON", reasonRequired)
 	case len(c.Response.UserHandle) > maxUserHandle:
-		return invalid(response+".userHandle", "is longer than 64 bytes")
+		return invalidField(response+".userHandle", "is longer than 64 bytes")
 	case c.isAssertion() && len(c.Response.AuthenticatorData) == 0:
-		return invalid(response+".authenticatorData", required)
+		return invalidField(response+".authenticatorData", reasonRequired)
 	case !c.isAssertion() && len(c.Response.AttestationObject) == 0:
 		return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{
 			{Field: response + ".signature", Reason: "is required where a key is used"},
@@ -96,21 +96,21 @@ func (c *credential) check() error {
 // isAssertion tells the ceremonies apart. A new key has no signature here: its own stands in the attestation object.
 func (c *credential) isAssertion() bool { return len(c.Response.Signature) > 0 }
 
-// clientData reads what the browser signed.
-func (c *credential) clientData() (out protocol.CollectedClientData, err error) {
+// parseClientData reads what the browser signed.
+func (c *credential) parseClientData() (out protocol.CollectedClientData, err error) {
 	if err := json.Unmarshal(c.Response.ClientDataJSON, &out); err != nil {
-		return out, invalid(answerField+".response.clientDataJSON", "is not the client data of a browser")
+		return out, invalidField(answerField+".response.clientDataJSON", "is not the client data of a browser")
 	}
 	return out, nil
 }
 
-// assertion is the answer of navigator.credentials.get. What it says of extensions is not read: the one that is asked for
+// parseAssertion is the answer of navigator.credentials.get. What it says of extensions is not read: the one that is asked for
 // (uvm) stands in what the authenticator signs.
-func (c *credential) assertion() (*protocol.ParsedCredentialAssertionData, error) {
+func (c *credential) parseAssertion() (*protocol.ParsedCredentialAssertionData, error) {
 	if !c.isAssertion() {
 		return nil, refusedType
 	}
-	client, err := c.clientData()
+	client, err := c.parseClientData()
 	if err != nil {
 		return nil, err
 	}
@@ -121,17 +121,17 @@ func (c *credential) assertion() (*protocol.ParsedCredentialAssertionData, error
 	out.ID, out.Type, out.RawID, out.Raw.RawID = b64.EncodeToString(c.ID), c.Type, c.RawID, protocol.URLEncodedBase64(c.RawID)
 	out.Response.CollectedClientData, out.Response.Signature, out.Response.UserHandle = client, c.Response.Signature, c.Response.UserHandle
 	if err := out.Response.AuthenticatorData.Unmarshal(c.Response.AuthenticatorData); err != nil {
-		return nil, invalid(answerField+".response.authenticatorData", "is not authenticator data")
+		return nil, invalidField(answerField+".response.authenticatorData", "is not authenticator data")
 	}
 	return out, nil
 }
 
-// registration is the answer of navigator.credentials.create.
-func (c *credential) registration() (*protocol.ParsedCredentialCreationData, error) {
+// parseRegistration is the answer of navigator.credentials.create.
+func (c *credential) parseRegistration() (*protocol.ParsedCredentialCreationData, error) {
 	if c.isAssertion() {
 		return nil, refusedType
 	}
-	client, err := c.clientData()
+	client, err := c.parseClientData()
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func (c *credential) registration() (*protocol.ParsedCredentialCreationData, err
 	raw.Transports = c.Response.Transports
 	parsed, err := raw.Parse()
 	if err != nil {
-		return nil, invalid(answerField+".response.attestationObject", "is not the attestation object of a new key")
+		return nil, invalidField(answerField+".response.attestationObject", "is not the attestation object of a new key")
 	}
 	out.Response, out.Response.CollectedClientData = *parsed, client
 	return out, nil

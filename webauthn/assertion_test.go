@@ -116,10 +116,10 @@ func TestAssertionRefused(t *testing.T) {
 	flip := func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
 	more("backup eligibility gained", refusedBackupChange, with(flagBE))
 	more("backup eligibility and state gained", refusedBackupChange, with(flagBE|flagBS))
-	more("another user's handle", refusedHandle, responseWith("userHandle", b64.EncodeToString(other.handle)))
-	more("user handle cut short", refusedHandle, responseWith("userHandle", b64.EncodeToString(d.handle[:16])))
-	more("unknown key", refusedUnknown, together(answerWith("id", "AAAA"), answerWith("rawId", "AAAA")))
-	more("another subject's key id", refusedForeign, func(c *ceremony) {
+	more("another user's handle", refusedUserHandle, responseWith("userHandle", b64.EncodeToString(other.handle)))
+	more("user handle cut short", refusedUserHandle, responseWith("userHandle", b64.EncodeToString(d.handle[:16])))
+	more("unknown key", refusedUnknownKey, together(answerWith("id", "AAAA"), answerWith("rawId", "AAAA")))
+	more("another subject's key id", refusedOtherSubject, func(c *ceremony) {
 		c.answer["id"], c.answer["rawId"] = b64.EncodeToString(other.id), b64.EncodeToString(other.id)
 	})
 	more("signed by another key", refusedSignature, func(c *ceremony) { c.private = other.private })
@@ -201,7 +201,7 @@ func TestReplay(t *testing.T) {
 
 	c := k.ask("sign_in", "user_42")
 	right = d.get(c.options)
-	k.pass(lifetime)
+	k.pass(challengeLifetime)
 	if _, err := k.answer(c, right); !errors.Is(err, watchword.ErrChallengeExpired) {
 		t.Errorf("too late: %v", err)
 	}

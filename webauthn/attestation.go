@@ -20,34 +20,34 @@ type Attestation struct {
 	Deny     []string  // AAGUIDs that may not be enrolled though metadata knows them
 }
 
-// conveyance is whether authenticators are asked to prove their model (Level 3 §5.4.7).
-func (s *Strategy) conveyance() protocol.ConveyancePreference {
+// attestationConveyance is whether authenticators are asked to prove their model (Level 3 §5.4.7).
+func (s *Strategy) attestationConveyance() protocol.ConveyancePreference {
 	if s.cfg.Attestation == nil {
 		return protocol.PreferNoAttestation
 	}
 	return protocol.PreferDirectAttestation
 }
 
-// errNoMetadata is not the answer's fault: nothing is enrolled until somebody has loaded the metadata.
-var errNoMetadata = errors.New("webauthn: no metadata is loaded")
+// errMetadataNotLoaded is not the answer's fault: nothing is enrolled until somebody has loaded the metadata.
+var errMetadataNotLoaded = errors.New("webauthn: no metadata is loaded")
 
-// registrar is go-webauthn as it judges registrations: with the metadata of now, where models must be proven.
-func (s *Strategy) registrar() (*lib.WebAuthn, error) {
+// registrationVerifier is go-webauthn as it judges registrations: with the metadata of now, where models must be proven.
+func (s *Strategy) registrationVerifier() (*lib.WebAuthn, error) {
 	if s.cfg.Attestation == nil {
-		return s.asserts, nil
+		return s.assertionVerifier, nil
 	}
 	current := s.cfg.Attestation.Metadata.current.Load()
 	if current == nil {
-		return nil, errNoMetadata
+		return nil, errMetadataNotLoaded
 	}
-	library := s.library
+	library := s.libraryConfig
 	library.MDS = current.provider
 	return lib.New(&library)
 }
 
-// attest applies the rules on models. go-webauthn has verified the statement, and the certificate against metadata if there
+// checkModel applies the rules on models. go-webauthn has verified the statement, and the certificate against metadata if there
 // is one; but it lets pass who proves nothing at all, and who signs for himself.
-func (s *Strategy) attest(ctx context.Context, k *key, kind string) error {
+func (s *Strategy) checkModel(ctx context.Context, k *key, kind string) error {
 	if s.cfg.Attestation == nil {
 		return nil
 	}
@@ -56,17 +56,17 @@ func (s *Strategy) attest(ctx context.Context, k *key, kind string) error {
 	default:
 		return refusedAttestation
 	}
-	if len(s.allowed) > 0 && !s.allowed[k.AAGUID] || s.denied[k.AAGUID] {
+	if len(s.allowedModels) > 0 && !s.allowedModels[k.AAGUID] || s.deniedModels[k.AAGUID] {
 		return refusedModel
 	}
 	var err error
 	k.Attested = true
-	k.Software, err = s.cfg.Attestation.Metadata.inSoftware(ctx, k.AAGUID)
+	k.Software, err = s.cfg.Attestation.Metadata.keepsKeysInSoftware(ctx, k.AAGUID)
 	return err
 }
 
-// inSoftware reports whether metadata says how a model keeps its keys, and names no hardware for it.
-func (m *Metadata) inSoftware(ctx context.Context, aaguid string) (bool, error) {
+// keepsKeysInSoftware reports whether metadata says how a model keeps its keys, and names no hardware for it.
+func (m *Metadata) keepsKeysInSoftware(ctx context.Context, aaguid string) (bool, error) {
 	protection, err := m.keyProtection(ctx, aaguid)
 	hardware := func(p string) bool { return p == "hardware" || p == "tee" || p == "secure_element" }
 	return len(protection) > 0 && !slices.ContainsFunc(protection, hardware), err

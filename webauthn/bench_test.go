@@ -56,16 +56,16 @@ func BenchmarkAssertion(b *testing.B) {
 
 // A libraryUser is what go-webauthn wants to know of the user and of the challenge.
 type libraryUser struct {
-	owner
+	libraryUser
 	strategy *Strategy
 }
 
 func newLibraryUser(k *kit, d *device) libraryUser {
-	return libraryUser{owner{d.handle, []lib.Credential{k.storedKey("user_42").record()}}, k.strategy}
+	return libraryUser{libraryUser{d.handle, []lib.Credential{k.storedKey("user_42").libraryCredential()}}, k.strategy}
 }
 
 func (u libraryUser) validate(c asked, a *protocol.ParsedCredentialAssertionData) error {
-	_, err := u.strategy.asserts.ValidateLogin(u.owner, lib.SessionData{Challenge: c.options["challenge"].(string), UserID: u.handle,
+	_, err := u.strategy.assertionVerifier.ValidateLogin(u.owner, lib.SessionData{Challenge: c.options["challenge"].(string), UserID: u.handle,
 		UserVerification: protocol.VerificationRequired, RelyingPartyID: "example.com", AllowedCredentialIDs: [][]byte{u.keys[0].ID}}, a)
 	return err
 }
@@ -83,7 +83,7 @@ func (k *kit) storedKey(subject string) *key {
 	if _, err := e.Start(k.t.Context(), watchword.StartRequest{Strategy: "webauthn", Purpose: "sign_in", Subject: subject}); err != nil {
 		k.t.Fatal(err)
 	}
-	keys, err := k.strategy.keys(k.t.Context(), &spied.challenge)
+	keys, err := k.strategy.usableKeys(k.t.Context(), &spied.challenge)
 	if err != nil || len(keys) != 1 {
 		k.t.Fatalf("%d keys, %v", len(keys), err)
 	}

@@ -149,7 +149,7 @@ func FuzzAssertion(f *testing.F) {
 			return
 		}
 		used := *stored
-		if _, err := k.strategy.judge(a, expected{challenge: challenge, verified: true}, &used); err == nil &&
+		if _, err := k.strategy.verifyAssertion(a, expectation{challenge: challenge, userVerified: true}, &used); err == nil &&
 			(a.Response.CollectedClientData.Origin != d.origin || !a.Response.AuthenticatorData.Flags.HasUserVerified()) {
 			t.Errorf("accepted %q", text)
 		}
@@ -171,7 +171,7 @@ func FuzzRegistration(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if k, err := s.register(context.Background(), r, expected{challenge: challenge, verified: true}, []byte("handle")); err == nil && !bytes.Equal(k.ID, r.RawID) {
+		if k, err := s.verifyRegistration(context.Background(), r, expectation{challenge: challenge, userVerified: true}, []byte("handle")); err == nil && !bytes.Equal(k.ID, r.RawID) {
 			t.Errorf("accepted %q", text)
 		}
 	})
@@ -179,21 +179,21 @@ func FuzzRegistration(f *testing.F) {
 
 // Long parts of a statement are found wherever they stand.
 func TestStatementsAreBounded(t *testing.T) {
-	fits, long := make([]byte, maxPart), make([]byte, maxPart+1)
+	fits, long := make([]byte, maxStatementValue), make([]byte, maxStatementValue+1)
 	object := func(part any) *protocol.AttestationObject {
 		return &protocol.AttestationObject{AttStatement: map[string]any{"alg": int64(-7), "x": part}}
 	}
 	for name, part := range map[string]any{"bytes": long, "a text": string(long), "in a list": []any{fits, long},
 		"in a map": map[any]any{int64(1): []any{long}}, "in named parts": map[string]any{"y": long}} {
-		if statementsBounded(object(part)) {
+		if areStatementsBounded(object(part)) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if !statementsBounded(object([]any{fits, string(fits)})) {
+	if !areStatementsBounded(object([]any{fits, string(fits)})) {
 		t.Error("what fits is refused")
 	}
 	compound := &protocol.AttestationObject{SubStatements: []protocol.NonCompoundAttestationObject{{}, {AttStatement: map[string]any{"x5c": []any{long}}}}}
-	if statementsBounded(compound) {
+	if areStatementsBounded(compound) {
 		t.Error("in a part of a compound statement: accepted")
 	}
 }

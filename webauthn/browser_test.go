@@ -218,7 +218,7 @@ func (b *browserKit) removal(t *testing.T, first, second virtual.AuthenticatorID
 	if err := b.RemoveFactor(t.Context(), factor, watchword.Authority{Admin: true}); err != nil {
 		t.Fatal(err)
 	}
-	if a := b.do(t, "use", "sign_in", ""); !strings.Contains(a.Error, "incorrect answer") || b.reasons.last() != string(refusedUnknown) {
+	if a := b.do(t, "use", "sign_in", ""); !strings.Contains(a.Error, "incorrect answer") || b.reasons.last() != string(refusedUnknownKey) {
 		t.Errorf("a removed key: %+v (%s)", a, b.reasons.last())
 	}
 	b.present(t, second, true)

@@ -107,21 +107,21 @@ func (c *Config) check() error {
 	refuse(len(c.Secret.Reveal()) < minSecret, "Secret: needs at least %d random bytes", minSecret)
 	refuse(len(c.Origins) == 0, "Origins: at least one is needed")
 	refuse(len(c.TopOrigins) > 0 && !c.CrossOrigin, "TopOrigins: mean nothing without CrossOrigin")
-	refuse(!c.Counter.known(), "Counter: %q is neither %s nor %s", c.Counter, Warn, Reject)
-	refuse(!c.BackupChange.known(), "BackupChange: %q is neither %s nor %s", c.BackupChange, Warn, Reject)
+	refuse(!c.Counter.isKnown(), "Counter: %q is neither %s nor %s", c.Counter, Warn, Reject)
+	refuse(!c.BackupChange.isKnown(), "BackupChange: %q is neither %s nor %s", c.BackupChange, Warn, Reject)
 	for _, err := range slices.Concat(c.originProblems(), c.policyProblems()) {
 		refuse(true, "%w", err)
 	}
 	if c.Attestation != nil {
 		refuse(c.Attestation.Metadata == nil, "Attestation: needs Metadata, without which an authenticator may call itself what it likes")
-		_, err := aaguids(slices.Concat(c.Attestation.Allow, c.Attestation.Deny))
+		_, err := parseAAGUIDs(slices.Concat(c.Attestation.Allow, c.Attestation.Deny))
 		refuse(err != nil, "Attestation: %w", err)
 		refuse(len(c.Attestation.Allow) > 0 && len(c.Attestation.Deny) > 0, "Attestation: Allow and Deny exclude each other")
 	}
 	return errors.Join(problems...)
 }
 
-func (r Reaction) known() bool { return r == Warn || r == Reject }
+func (r Reaction) isKnown() bool { return r == Warn || r == Reject }
 
 // policyProblems looks for words that browsers would ignore.
 func (c *Config) policyProblems() (problems []error) {

@@ -89,7 +89,7 @@ func TestConfigRefused(t *testing.T) {
 			"without metadata": func(c *Config) { c.Attestation = &Attestation{} },
 			"no AAGUID":        func(c *Config) { c.Attestation = &Attestation{Metadata: NewMetadata(""), Deny: []string{"YubiKey"}} },
 			"both lists": func(c *Config) {
-				list := slices.Sorted(maps.Keys(modelNames()))
+				list := slices.Sorted(maps.Keys(parseModelTable()))
 				c.Attestation = &Attestation{Metadata: NewMetadata(""), Allow: list, Deny: list}
 			},
 		},
@@ -137,7 +137,7 @@ func TestDefaultPolicies(t *testing.T) {
 
 func TestTraits(t *testing.T) {
 	s := newKit(t).strategy
-	want := watchword.StrategyProperties{Object: true, Tries: 1, Lifetime: lifetime, Strength: watchword.StrengthKey}
+	want := watchword.StrategyProperties{Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey}
 	if s.Name() != "webauthn" || s.Properties() != want {
 		t.Errorf("%s: %+v", s.Name(), s.Properties())
 	}

@@ -95,12 +95,12 @@ func TestSignals(t *testing.T) {
 
 // The table of models is well formed.
 func TestModelNames(t *testing.T) {
-	names := modelNames()
+	names := parseModelTable()
 	if len(names) < 50 || names["ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4"] != "Google Password Manager" {
 		t.Errorf("%d names", len(names))
 	}
 	for id, name := range names {
-		parsed, err := aaguids([]string{id})
+		parsed, err := parseAAGUIDs([]string{id})
 		if err != nil || !parsed[id] || name == "" || strings.TrimSpace(name) != name {
 			t.Errorf("%q is %q: %v", id, name, err)
 		}

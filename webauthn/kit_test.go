@@ -187,7 +187,7 @@ func parseAssertion(answer string) (*protocol.ParsedCredentialAssertionData, err
 	if err != nil {
 		return nil, err
 	}
-	return c.assertion()
+	return c.parseAssertion()
 }
 
 func parseRegistration(answer string) (*protocol.ParsedCredentialCreationData, error) {
@@ -195,7 +195,7 @@ func parseRegistration(answer string) (*protocol.ParsedCredentialCreationData, e
 	if err != nil {
 		return nil, err
 	}
-	return c.registration()
+	return c.parseRegistration()
 }
 
 // reasons is a log that keeps the reasons of refusals.

@@ -25,23 +25,23 @@ import (
 // MetadataURL is where the FIDO Alliance publishes its metadata.
 const MetadataURL = "https://mds3.fidoalliance.org/"
 
-// signer is whom the FIDO Alliance's root must vouch for. The root is a public one, that others' certificates lead to as
+// metadataSigner is whom the FIDO Alliance's root must vouch for. The root is a public one, that others' certificates lead to as
 // well, and go-webauthn does not look whose certificate it is.
-const signer = "mds.fidoalliance.org"
+const metadataSigner = "mds.fidoalliance.org"
 
-// maxMetadata is how large a document may be, in bytes; FIDO's has some ten million.
-const maxMetadata = 64 << 20
+// maxMetadataSize is how large a document may be, in bytes; FIDO's has some ten million.
+const maxMetadataSize = 64 << 20
 
 // Metadata is the FIDO Metadata Service's word on models of authenticators (MDS 3): the certificates that prove them, and
 // warnings. It is empty until it is loaded; documents are downloaded by [Metadata.Refresh] only. It is safe for concurrent
 // use, and may be renewed at any time.
 type Metadata struct {
 	root    string
-	current atomic.Pointer[catalogue]
+	current atomic.Pointer[metadataDocument]
 }
 
-// A catalogue is one edition of the metadata.
-type catalogue struct {
+// A metadataDocument is one edition of the metadata.
+type metadataDocument struct {
 	provider   metadata.Provider
 	number     int // editions count up
 	nextUpdate time.Time
@@ -89,11 +89,11 @@ func (m *Metadata) NextUpdate() time.Time {
 // load verifies a document and puts it into force, unless an edition that is newer is there already. On the way the
 // issuers of its certificates are asked, by [http.DefaultClient], whether these were revoked; without an answer it goes on.
 func (m *Metadata) load(r io.Reader) error {
-	blob, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
+	blob, err := io.ReadAll(io.LimitReader(r, maxMetadataSize+1))
 	if err != nil {
 		return fmt.Errorf("webauthn: metadata: %w", outbound.Reason(err))
 	}
-	if len(blob) > maxMetadata {
+	if len(blob) > maxMetadataSize {
 		return errors.New("webauthn: metadata: the document is too large")
 	}
 	next, err := parseMetadata(blob, m.root)
@@ -113,16 +113,16 @@ func (m *Metadata) load(r io.Reader) error {
 
 // Why a document is not taken. What go-webauthn says of it is left out, because it quotes the document.
 var (
-	errNotVerified = errors.New("the document's signature cannot be verified")
-	errNotRead     = errors.New("the document cannot be read")
+	errSignatureNotVerified = errors.New("the document's signature cannot be verified")
+	errUnreadableDocument   = errors.New("the document cannot be read")
 )
 
 // parseMetadata reads a signed document. Models that it cannot read are unknown, and so refused.
-func parseMetadata(blob []byte, root string) (*catalogue, error) {
+func parseMetadata(blob []byte, root string) (*metadataDocument, error) {
 	options := []metadata.DecoderOption{metadata.WithIgnoreEntryParsingErrors()}
 	name := ""
 	if root == "" {
-		root, name = metadata.ProductionMDSRoot, signer
+		root, name = metadata.ProductionMDSRoot, metadataSigner
 	}
 	if err := checkSigner(blob, root, name); err != nil {
 		return nil, err
@@ -134,18 +134,18 @@ func parseMetadata(blob []byte, root string) (*catalogue, error) {
 	}
 	payload, err := decoder.DecodeBytes(blob)
 	if err != nil {
-		return nil, errNotVerified
+		return nil, errSignatureNotVerified
 	}
 	document, err := decoder.Parse(payload)
 	if err != nil {
-		return nil, errNotRead
+		return nil, errUnreadableDocument
 	}
 	provider, err := memory.New(memory.WithMetadata(document.ToMap()), memory.WithMetadataKeyIdentifiers(document.ToKeyIdentifierMap()),
 		memory.WithValidateEntryKeyIdentifier(true))
 	if err != nil {
-		return nil, errNotRead
+		return nil, errUnreadableDocument
 	}
-	return &catalogue{provider: provider, number: document.Parsed.Number, nextUpdate: document.Parsed.NextUpdate}, nil
+	return &metadataDocument{provider: provider, number: document.Parsed.Number, nextUpdate: document.Parsed.NextUpdate}, nil
 }
 
 // keyProtection is how metadata says that a model keeps its keys; none if it does not say.

@@ -95,9 +95,9 @@ func metadataOf(t testing.TB, service *maker, number int, models ...model) (root
 	t.Helper()
 	var entries []map[string]any
 	for _, m := range models {
-		entries = append(entries, map[string]any{"aaguid": aaguidText(m.aaguid[:]), "timeOfLastStatusChange": "2026-01-01",
+		entries = append(entries, map[string]any{"aaguid": formatAAGUID(m.aaguid[:]), "timeOfLastStatusChange": "2026-01-01",
 			"statusReports": []map[string]any{{"status": m.status, "effectiveDate": "2026-01-01"}},
-			"metadataStatement": map[string]any{"aaguid": aaguidText(m.aaguid[:]), "attestationTypes": []string{"basic_full"}, "keyProtection": m.keeps,
+			"metadataStatement": map[string]any{"aaguid": formatAAGUID(m.aaguid[:]), "attestationTypes": []string{"basic_full"}, "keyProtection": m.keeps,
 				"attestationRootCertificates": []string{base64.StdEncoding.EncodeToString(m.maker.cert.Raw)}}})
 	}
 	key, cert := service.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "metadata"}, DNSNames: []string{"metadata.example"}}, nil)
@@ -125,13 +125,13 @@ func TestAttestation(t *testing.T) {
 		lists.Metadata = m
 		return newKit(t, func(c *Config, _ *watchword.Config) { c.Attestation = &lists })
 	}
-	if scope := newKit(t).strategy.library.Attestation.AndroidKey.AuthorizationScope; scope != protocol.AndroidKeyAuthorizationScopeUnion {
+	if scope := newKit(t).strategy.libraryConfig.Attestation.AndroidKey.AuthorizationScope; scope != protocol.AndroidKeyAuthorizationScopeUnion {
 		t.Errorf("Android's keys in software are refused though models need no proof: %v", scope)
 	}
-	if scope := proving(Attestation{}).strategy.library.Attestation.AndroidKey.AuthorizationScope; scope != protocol.AndroidKeyAuthorizationScopeTEEEnforced {
+	if scope := proving(Attestation{}).strategy.libraryConfig.Attestation.AndroidKey.AuthorizationScope; scope != protocol.AndroidKeyAuthorizationScopeTEEEnforced {
 		t.Errorf("Android's keys in software are accepted: %v", scope)
 	}
-	k := proving(Attestation{Deny: []string{aaguidText(denied[:])}})
+	k := proving(Attestation{Deny: []string{formatAAGUID(denied[:])}})
 	if a := k.ask(watchword.PurposeEnrol, "user_42"); a.options["attestation"] != "direct" {
 		t.Errorf("asks for attestation %v", a.options["attestation"])
 	}
@@ -186,7 +186,7 @@ func TestAttestation(t *testing.T) {
 	if claims := k.mustSignIn("sign_in", "user_42", d); claims.AMR[0] != "swk" {
 		t.Errorf("in software: amr %v", claims.AMR)
 	}
-	strict := proving(Attestation{Allow: []string{strings.ToUpper(aaguidText(allowed[:]))}})
+	strict := proving(Attestation{Allow: []string{strings.ToUpper(formatAAGUID(allowed[:]))}})
 	if _, err := enrol(strict, allowed, good.attesting(allowed)); err != nil {
 		t.Errorf("a listed model: %v (%s)", err, strict.reasons.last())
 	}
@@ -229,7 +229,7 @@ func TestMetadataRefused(t *testing.T) {
 		t.Error("a file that is not there")
 	}
 	// Under the FIDO Alliance's root others have certificates too.
-	if err := NewMetadata("").load(strings.NewReader(string(third))); err == nil || !strings.Contains(err.Error(), signer) {
+	if err := NewMetadata("").load(strings.NewReader(string(third))); err == nil || !strings.Contains(err.Error(), metadataSigner) {
 		t.Errorf("another signer: %v", err)
 	}
 }
@@ -267,7 +267,7 @@ func TestMetadataOfStrangersReachesNobody(t *testing.T) {
 	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	defer inside.Close()
 	stranger := newMaker(t)
-	key, cert := stranger.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "metadata"}, DNSNames: []string{signer},
+	key, cert := stranger.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "metadata"}, DNSNames: []string{metadataSigner},
 		CRLDistributionPoints: []string{inside.URL}, OCSPServer: []string{inside.URL}}, nil)
 	chain := []string{base64.StdEncoding.EncodeToString(cert.Raw), base64.StdEncoding.EncodeToString(stranger.cert.Raw)}
 	text := b64.EncodeToString([]byte(object(map[string]any{"alg": "ES256", "typ": "JWT", "x5c": chain}))) + "." + b64.EncodeToString([]byte(`{}`))

@@ -18,33 +18,33 @@ const (
 	MetadataDisplayName = "display_name" // the person: Ada Lovelace
 )
 
-// algorithms are those that keys may sign with, the preferred one first (Level 3 §5.4, RFC 9053).
-func algorithms() []webauthncose.COSEAlgorithmIdentifier {
+// supportedAlgorithms are those that keys may sign with, the preferred one first (Level 3 §5.4, RFC 9053).
+func supportedAlgorithms() []webauthncose.COSEAlgorithmIdentifier {
 	return []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, webauthncose.AlgEdDSA, webauthncose.AlgES384,
 		webauthncose.AlgES512, webauthncose.AlgRS256}
 }
 
-// parameters are the algorithms in the words of the options.
-func parameters() []protocol.CredentialParameter {
+// credentialParameters are the algorithms in the words of the options.
+func credentialParameters() []protocol.CredentialParameter {
 	var out []protocol.CredentialParameter
-	for _, a := range algorithms() {
+	for _, a := range supportedAlgorithms() {
 		out = append(out, protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: a})
 	}
 	return out
 }
 
-// challenge is what the key signs, in base64url: 32 bytes derived from the challenge. Where a transaction is approved the
+// encodeChallenge is what the key signs, in base64url: 32 bytes derived from the challenge. Where a transaction is approved the
 // hash of all its entries is part of them, so the signature itself covers what was approved:
 //
 //	SHA-256(derived bytes | SHA-256(name | value | name | value ...)), names in order, each part after its length
-func (s *Strategy) challenge(c *watchword.Challenge) string {
+func (s *Strategy) encodeChallenge(c *watchword.Challenge) string {
 	derived := c.DeriveBytes("webauthn", sha256.Size)
 	if len(c.Transaction) == 0 {
 		return b64.EncodeToString(derived)
 	}
 	var entries []byte
 	for _, name := range slices.Sorted(maps.Keys(c.Transaction)) {
-		entries = framed(entries, name, c.Transaction[name])
+		entries = appendLengthPrefixed(entries, name, c.Transaction[name])
 	}
 	hash := sha256.Sum256(entries)
 	sum := sha256.Sum256(append(derived, hash[:]...))
@@ -55,10 +55,10 @@ func (s *Strategy) challenge(c *watchword.Challenge) string {
 // method is asked for (uvm) because receipts name it where an authenticator does.
 func (s *Strategy) requestOptions(c *watchword.Challenge) map[string]any {
 	options := map[string]any{
-		"challenge":        s.challenge(c),
+		"challenge":        s.encodeChallenge(c),
 		"rpId":             s.cfg.RPID,
-		"timeout":          lifetime.Milliseconds(),
-		"userVerification": string(s.requires(c)),
+		"timeout":          challengeLifetime.Milliseconds(),
+		"userVerification": string(s.userVerification(c)),
 		"extensions":       map[string]any{protocol.ExtensionUVM: true},
 	}
 	if hints := s.cfg.policy(c.Purpose).Hints; len(hints) > 0 {
@@ -78,15 +78,15 @@ func (s *Strategy) creationOptions(c *watchword.Challenge, keys []*key) map[stri
 	}
 	name := cmp.Or(c.Metadata[MetadataAccount], c.Subject)
 	options := map[string]any{
-		"challenge": s.challenge(c),
+		"challenge": s.encodeChallenge(c),
 		"rp":        map[string]any{"id": s.cfg.RPID, "name": s.cfg.RPName},
-		"user": map[string]any{"id": b64.EncodeToString(s.handle(c.App(), c.Subject)), "name": name,
+		"user": map[string]any{"id": b64.EncodeToString(s.userHandle(c.App(), c.Subject)), "name": name,
 			"displayName": cmp.Or(c.Metadata[MetadataDisplayName], name)},
-		"pubKeyCredParams":       parameters(),
-		"timeout":                lifetime.Milliseconds(),
-		"excludeCredentials":     descriptors(keys),
+		"pubKeyCredParams":       credentialParameters(),
+		"timeout":                challengeLifetime.Milliseconds(),
+		"excludeCredentials":     credentialDescriptors(keys),
 		"authenticatorSelection": selection,
-		"attestation":            string(s.conveyance()),
+		"attestation":            string(s.attestationConveyance()),
 	}
 	if len(p.Hints) > 0 {
 		options["hints"] = p.Hints

@@ -28,14 +28,14 @@ func (c *Config) originProblems() (problems []error) {
 	refuse("RPID", c.RPID, checkRPID(c.RPID))
 	for _, o := range c.Origins {
 		host, err := originHost(o)
-		if err == nil && !within(host, c.RPID) {
+		if err == nil && !isWithinDomain(host, c.RPID) {
 			err = errors.New("is not at the RP id or below it; list other sites as RelatedOrigins")
 		}
 		refuse("Origins", o, err)
 	}
 	for _, o := range c.RelatedOrigins {
 		host, err := originHost(o)
-		if err == nil && within(host, c.RPID) {
+		if err == nil && isWithinDomain(host, c.RPID) {
 			err = errors.New("is at the RP id or below it; list it in Origins")
 		}
 		refuse("RelatedOrigins", o, err)
@@ -82,8 +82,10 @@ func originHost(origin string) (string, error) {
 	return u.Hostname(), nil
 }
 
-// within reports whether a host is a domain or below it.
-func within(host, domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }
+// isWithinDomain reports whether a host is a domain or below it.
+func isWithinDomain(host, domain string) bool {
+	return host == domain || strings.HasSuffix(host, "."+domain)
+}
 
 // relatedOrigins is the document of Level 3 §5.11, if there is one. Browsers read at most five registrable labels of it.
 func (c *Config) relatedOrigins() (http.Handler, error) {
@@ -99,7 +101,7 @@ func registrableLabel(origin string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if within(host, localhost) {
+	if isWithinDomain(host, localhost) {
 		return localhost, nil
 	}
 	domain, err := publicsuffix.EffectiveTLDPlusOne(host)
@@ -109,4 +111,4 @@ func registrableLabel(origin string) (string, error) {
 
 // RelatedOrigins serves /.well-known/webauthn of the RP id's own host: the other sites whose pages may use the keys
 // (Level 3 §5.11). It is not found where there are none.
-func (s *Strategy) RelatedOrigins() http.Handler { return s.related }
+func (s *Strategy) RelatedOrigins() http.Handler { return s.relatedOrigins }

@@ -11,27 +11,27 @@ import (
 // Neither go-webauthn nor the standard library minds how large an RSA key is, and a large one makes every check slow: a
 // quarter of a million bits, seconds.
 const (
-	minModulus  = 2048 // bits
-	maxModulus  = 4096
-	maxExponent = 3       // bytes: 65537 has three
-	maxAttested = 2 << 10 // bytes of a public key in COSE form, of whatever kind
+	minModulus   = 2048 // bits
+	maxModulus   = 4096
+	maxExponent  = 3       // bytes: 65537 has three
+	maxPublicKey = 2 << 10 // bytes of a public key in COSE form, of whatever kind
 )
 
-// offered reports whether a COSE key is for an algorithm of the options, and sound.
-func offered(cose []byte) bool {
-	if len(cose) > maxAttested {
+// isAcceptedKey reports whether a COSE key is for an algorithm of the options, and sound.
+func isAcceptedKey(cose []byte) bool {
+	if len(cose) > maxPublicKey {
 		return false
 	}
 	var public webauthncose.PublicKeyData
 	if err := webauthncbor.Unmarshal(cose, &public); err != nil {
 		return false
 	}
-	return slices.Contains(algorithms(), webauthncose.COSEAlgorithmIdentifier(public.Algorithm)) && sound(cose)
+	return slices.Contains(supportedAlgorithms(), webauthncose.COSEAlgorithmIdentifier(public.Algorithm)) && isSafeKey(cose)
 }
 
-// sound reports whether a COSE key is one that go-webauthn can use, no more work than others, and of no kind for which
+// isSafeKey reports whether a COSE key is one that go-webauthn can use, no more work than others, and of no kind for which
 // anybody can sign or nobody can. go-webauthn itself looks at curves, points and lengths.
-func sound(cose []byte) bool {
+func isSafeKey(cose []byte) bool {
 	public, err := webauthncose.ParsePublicKey(cose)
 	if err != nil {
 		return false
@@ -39,20 +39,22 @@ func sound(cose []byte) bool {
 	switch public := public.(type) {
 	case webauthncose.RSAPublicKeyData:
 		// go-webauthn minds the algorithms of the other kinds only
-		return webauthncose.COSEAlgorithmIdentifier(public.Algorithm) == webauthncose.AlgRS256 && soundRSA(public.Modulus, public.Exponent)
+		return webauthncose.COSEAlgorithmIdentifier(public.Algorithm) == webauthncose.AlgRS256 && isSafeRSAKey(public.Modulus, public.Exponent)
 	case webauthncose.OKPPublicKeyData:
 		return !hasSmallOrder(public.XCoord)
 	}
 	return true
 }
 
-// isEC2 reports whether a COSE key says first that it is of an elliptic curve, as CTAP2's canonical form does (RFC 9053 §7.1):
+// isEC2Key reports whether a COSE key says first that it is of an elliptic curve, as CTAP2's canonical form does (RFC 9053 §7.1):
 // then go-webauthn looks at all that sound would.
-func isEC2(cose []byte) bool { return len(cose) > 3 && cose[0]>>5 == 5 && cose[1] == 1 && cose[2] == 2 }
+func isEC2Key(cose []byte) bool {
+	return len(cose) > 3 && cose[0]>>5 == 5 && cose[1] == 1 && cose[2] == 2
+}
 
-// soundRSA looks at modulus and exponent, both without leading zeros (RFC 8230 §4). By the exponent 1 a text is its own
+// isSafeRSAKey looks at modulus and exponent, both without leading zeros (RFC 8230 §4). By the exponent 1 a text is its own
 // signature; an even one, or an even modulus, belongs to no key (RFC 8017 §3.1).
-func soundRSA(modulus, exponent []byte) bool {
+func isSafeRSAKey(modulus, exponent []byte) bool {
 	if len(modulus) == 0 || len(exponent) == 0 || len(exponent) > maxExponent || modulus[0] == 0 || exponent[0] == 0 {
 		return false
 	}

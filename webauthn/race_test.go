@@ -45,7 +45,7 @@ func TestRegisteredInARace(t *testing.T) {
 		if won < 0 {
 			t.Fatal("nobody has registered the key")
 		}
-		d.handle = k.strategy.handle("shop", answers[won].subject)
+		d.handle = k.strategy.userHandle("shop", answers[won].subject)
 		k.mustSignIn("sign_in", answers[won].subject, d)
 	}
 }

@@ -54,7 +54,7 @@ func TestRegistrationRefused(t *testing.T) {
 	more("no algorithm", refusedAlgorithm, cose(map[int]any{1: 2, -1: 1, -2: x, -3: y}))
 	more("curve of another algorithm", refusedAlgorithm, cose(map[int]any{1: 2, 3: -35, -1: 1, -2: x, -3: y}))
 	more("key no map", refusedAlgorithm, attestedAs(func(_ *[16]byte, _, key *[]byte) { *key = []byte{0x80} })(d))
-	large := make([]byte, maxPart+1)
+	large := make([]byte, maxStatementValue+1)
 	more("a large certificate", refusedAttestation, func(c *ceremony) {
 		c.format, c.statement["alg"], c.statement["x5c"] = "packed", -7, [][]byte{large}
 	})
@@ -110,7 +110,7 @@ func TestEnrolled(t *testing.T) {
 			t.Errorf("labelled %v, %v", r, err)
 		}
 	}
-	if other := k.enrol("user_43", newDevice(t)); other.Label != unnamed {
+	if other := k.enrol("user_43", newDevice(t)); other.Label != defaultLabel {
 		t.Errorf("a model that nobody knows is labelled %q", other.Label)
 	}
 }
@@ -126,7 +126,7 @@ func TestCreationOptions(t *testing.T) {
 	delete(o, "challenge")
 	want := map[string]any{
 		"rp":   map[string]any{"id": "example.com", "name": "Example"},
-		"user": map[string]any{"id": b64.EncodeToString(k.strategy.handle("shop", "user_42")), "name": "ada@example.com", "displayName": "Ada"},
+		"user": map[string]any{"id": b64.EncodeToString(k.strategy.userHandle("shop", "user_42")), "name": "ada@example.com", "displayName": "Ada"},
 		"pubKeyCredParams": []any{map[string]any{"type": "public-key", "alg": -7.}, map[string]any{"type": "public-key", "alg": -8.},
 			map[string]any{"type": "public-key", "alg": -35.}, map[string]any{"type": "public-key", "alg": -36.}, map[string]any{"type": "public-key", "alg": -257.}},
 		"timeout": 300000., "attestation": "none", "hints": []any{"client-device"},
@@ -152,7 +152,7 @@ func TestRegisteredOnce(t *testing.T) {
 			t.Errorf("%s registers it again: %v", subject, err)
 		}
 	}
-	d.handle = k.strategy.handle("shop", "user_42")
+	d.handle = k.strategy.userHandle("shop", "user_42")
 	k.mustSignIn("sign_in", "user_42", d)
 	if factors, err := k.ListFactors(context.Background(), "user_43"); err != nil || len(factors) > 0 {
 		t.Errorf("the other has %d keys, %v", len(factors), err)

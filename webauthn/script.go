@@ -8,7 +8,7 @@ import (
 )
 
 //go:embed webauthn.js
-var script []byte
+var scriptSource []byte
 
 // Script serves the ES module for browsers, of a few dozen lines: register, authenticate, autofill, available and signal.
 // It takes what Begin returns as Prompt.Public, and returns answers; it loads nothing and talks to no server. Pages of every
@@ -26,6 +26,6 @@ func Script() http.Handler {
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-cache")
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(script))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(scriptSource))
 	})
 }

@@ -12,7 +12,7 @@ type AcceptedKeys struct {
 
 // AcceptedKeys makes it of what Engine.ListFactors says of the subject.
 func (s *Strategy) AcceptedKeys(app, subject string, factors []watchword.Factor) AcceptedKeys {
-	out := AcceptedKeys{RPID: s.cfg.RPID, UserID: b64.EncodeToString(s.handle(app, subject)), CredentialIDs: []string{}}
+	out := AcceptedKeys{RPID: s.cfg.RPID, UserID: b64.EncodeToString(s.userHandle(app, subject)), CredentialIDs: []string{}}
 	for _, f := range factors {
 		id, ok := f.Public["credential_id"].(string)
 		if ok && !f.Disabled && f.Public["rp_id"] == s.cfg.RPID {

@@ -38,11 +38,11 @@ func TestDiscoverable(t *testing.T) {
 		reason refusal
 	}{
 		"not verified":             {without(flagUV), refusedVerification},
-		"no user handle":           {responseWith("userHandle", nil), refusedHandle},
-		"empty user handle":        {responseWith("userHandle", ""), refusedHandle},
-		"another's user handle":    {responseWith("userHandle", b64.EncodeToString(other.handle)), refusedHandle},
-		"another's id, own handle": {together(answerWith("id", b64.EncodeToString(other.id)), answerWith("rawId", b64.EncodeToString(other.id))), refusedHandle},
-		"unknown id":               {together(answerWith("id", "AAAA"), answerWith("rawId", "AAAA")), refusedUnknown},
+		"no user handle":           {responseWith("userHandle", nil), refusedUserHandle},
+		"empty user handle":        {responseWith("userHandle", ""), refusedUserHandle},
+		"another's user handle":    {responseWith("userHandle", b64.EncodeToString(other.handle)), refusedUserHandle},
+		"another's id, own handle": {together(answerWith("id", b64.EncodeToString(other.id)), answerWith("rawId", b64.EncodeToString(other.id))), refusedUserHandle},
+		"unknown id":               {together(answerWith("id", "AAAA"), answerWith("rawId", "AAAA")), refusedUnknownKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
@@ -67,7 +67,7 @@ func TestNamedFactor(t *testing.T) {
 		t.Errorf("asks for %v", keys)
 	}
 	_, err := k.answer(a, second.get(a.options))
-	k.mustRefuse(err, refusedFactor)
+	k.mustRefuse(err, refusedOtherFactor)
 	a = ask(f.ID)
 	if _, err := k.answer(a, first.get(a.options)); err != nil {
 		t.Errorf("the named one: %v", err)
@@ -97,9 +97,9 @@ func TestSeveralKeysAndRemoval(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := k.answer(a, first.get(a.options))
-	k.mustRefuse(err, refusedUnknown)
+	k.mustRefuse(err, refusedUnknownKey)
 	_, err = k.signIn("sign_in", "", first)
-	k.mustRefuse(err, refusedUnknown)
+	k.mustRefuse(err, refusedUnknownKey)
 	k.mustSignIn("sign_in", "user_42", second)
 	k.enrol("user_42", first)
 	k.mustSignIn("sign_in", "user_42", first)
@@ -123,7 +123,7 @@ func TestChangedRPID(t *testing.T) {
 		t.Errorf("a key of the old RP id: %v", err)
 	}
 	_, err = moved.signIn("sign_in", "", d)
-	moved.mustRefuse(err, refusedUnknown)
+	moved.mustRefuse(err, refusedUnknownKey)
 	k.mustSignIn("sign_in", "user_42", d)
 }
 
@@ -135,14 +135,14 @@ func TestOtherApp(t *testing.T) {
 	k.enrol("user_42", d)
 	other.enrol("user_42", foreign)
 	_, err := k.signIn("sign_in", "user_42", foreign)
-	k.mustRefuse(err, refusedUnknown)
+	k.mustRefuse(err, refusedUnknownKey)
 	_, err = other.signIn("sign_in", "", d)
-	other.mustRefuse(err, refusedUnknown)
+	other.mustRefuse(err, refusedUnknownKey)
 	a := k.ask("sign_in", "user_42")
 	if _, err := other.answer(a, d.get(a.options)); !errors.Is(err, watchword.ErrUnknownChallenge) {
 		t.Errorf("another app's challenge: %v", err)
 	}
-	if slices.Equal(k.strategy.handle("shop", "user_42"), k.strategy.handle("bank", "user_42")) {
+	if slices.Equal(k.strategy.userHandle("shop", "user_42"), k.strategy.userHandle("bank", "user_42")) {
 		t.Error("two apps share a user handle")
 	}
 }
@@ -154,7 +154,7 @@ func TestDisabledKey(t *testing.T) {
 	f := k.enrol("user_42", d)
 	k.disable(f.ID)
 	_, err := k.signIn("sign_in", "", d)
-	k.mustRefuse(err, refusedDisabled)
+	k.mustRefuse(err, refusedDisabledKey)
 	if keys := k.ask("sign_in", "user_42").options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == b64.EncodeToString(d.id) {
 		t.Error("a disabled key is asked for")
 	}
@@ -252,8 +252,8 @@ func TestDecoysArePlausible(t *testing.T) {
 	two := 0
 	rapid.Check(t, func(t *rapid.T) {
 		subject := rapid.String().Draw(t, "subject")
-		keys := s.decoys("shop", subject)
-		if !reflect.DeepEqual(keys, s.decoys("shop", subject)) || len(keys) < 1 || len(keys) > 2 {
+		keys := s.decoyKeys("shop", subject)
+		if !reflect.DeepEqual(keys, s.decoyKeys("shop", subject)) || len(keys) < 1 || len(keys) > 2 {
 			t.Fatalf("%d keys, or not always the same", len(keys))
 		}
 		for _, k := range keys {
@@ -340,19 +340,19 @@ func TestRefusedKeysTakeAllSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.private = private
-	d.id, d.handle = k.listed("has_not"), k.strategy.handle("shop", "has_not")
+	d.id, d.handle = k.listed("has_not"), k.strategy.userHandle("shop", "has_not")
 	a := k.ask("sign_in", "has_not")
 	answer := d.get(a.options)
 	parsed, err := parseAssertion(answer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := k.strategy.nobody("shop", "has_not", d.id)
-	if _, err := k.strategy.judge(parsed, expected{challenge: a.options["challenge"].(string), verified: true, named: true}, nobody); err != nil {
+	nobody := k.strategy.placeholderKey("shop", "has_not", d.id)
+	if _, err := k.strategy.verifyAssertion(parsed, expectation{challenge: a.options["challenge"].(string), userVerified: true, subjectNamed: true}, nobody); err != nil {
 		t.Errorf("the steps end early: %v", err)
 	}
 	_, err = k.answer(a, answer)
-	k.mustRefuse(err, refusedUnknown)
+	k.mustRefuse(err, refusedUnknownKey)
 }
 
 // A key that cannot be opened is not asked for, and its subject goes on with the others.

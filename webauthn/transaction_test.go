@@ -55,16 +55,16 @@ func TestTransactionHash(t *testing.T) {
 	} {
 		c := spied.challenge
 		c.Transaction = tx
-		derived := k.strategy.challenge(&c)
+		derived := k.strategy.encodeChallenge(&c)
 		if other, twice := seen[derived]; twice {
 			t.Errorf("%s and %s sign the same", name, other)
 		}
 		seen[derived] = name
 	}
-	if seen[k.strategy.challenge(&spied.challenge)] != "as it was" {
+	if seen[k.strategy.encodeChallenge(&spied.challenge)] != "as it was" {
 		t.Error("the challenge is not always the same")
 	}
-	entries := sha256.Sum256(framed(nil, "amount", "40.00", "payee", "ACME"))
+	entries := sha256.Sum256(appendLengthPrefixed(nil, "amount", "40.00", "payee", "ACME"))
 	sum := sha256.Sum256(append(spied.challenge.DeriveBytes("webauthn", 32), entries[:]...))
 	if seen[b64.EncodeToString(sum[:])] != "as it was" {
 		t.Error("the hash of the transaction is not in the challenge")

@@ -75,7 +75,7 @@ func (v *vector) register(s *Strategy) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.register(context.Background(), r, expected{challenge: b64.EncodeToString(v.Registration.Challenge)}, vectorHandle)
+	return s.verifyRegistration(context.Background(), r, expectation{challenge: b64.EncodeToString(v.Registration.Challenge)}, vectorHandle)
 }
 
 func (v *vector) authenticate(s *Strategy, k key) error {
@@ -86,7 +86,7 @@ func (v *vector) authenticate(s *Strategy, k key) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.judge(a, expected{challenge: b64.EncodeToString(v.Authentication.Challenge), named: true}, &k)
+	_, err = s.verifyAssertion(a, expectation{challenge: b64.EncodeToString(v.Authentication.Challenge), subjectNamed: true}, &k)
 	return err
 }
 
@@ -145,7 +145,7 @@ func (v *vector) key(t *testing.T) *key {
 		t.Fatal(err)
 	}
 	data := r.Response.AttestationObject.AuthData
-	return &key{ID: data.AttData.CredentialID, PublicKey: data.AttData.CredentialPublicKey, BackupEligible: data.Flags.HasBackupEligible(), Handle: vectorHandle}
+	return &key{ID: data.AttData.CredentialID, PublicKey: data.AttData.CredentialPublicKey, BackupEligible: data.Flags.HasBackupEligible(), UserHandle: vectorHandle}
 }
 
 // Without the vectors' own roots the three formats whose roots are built in are refused for their attestation.
@@ -169,7 +169,7 @@ func TestVectorsChanged(t *testing.T) {
 	trustVectors(t, root)
 	s := vectorStrategy(t)
 	stranger, elsewhere, alone := *s, *s, *s
-	stranger.origins = []string{"https://example.net"}
+	stranger.acceptedOrigins = []string{"https://example.net"}
 	elsewhere.cfg.RPID = "www.example.org"
 	alone.cfg.CrossOrigin = false
 	for _, v := range all {

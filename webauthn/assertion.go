@@ -11,53 +11,53 @@ import (
 	lib "github.com/go-webauthn/webauthn/webauthn"
 )
 
-// expected is what an answer must show.
-type expected struct {
-	challenge string // in base64url
-	verified  bool   // the authenticator must have verified its user
-	named     bool   // the challenge names its subject; otherwise the key must
+// expectation is what an answer must show.
+type expectation struct {
+	challenge    string // in base64url
+	userVerified bool   // the authenticator must have verified its user
+	subjectNamed bool   // the challenge names its subject; otherwise the key must
 }
 
-// A use is what one assertion says beside that it is right.
-type use struct {
-	verified      bool // the user was verified, by an authenticator that did so at enrolment too
-	methods       []protocol.UserVerificationMethod
-	regressed     bool // the counter did not grow
-	backupChanged bool // the backup eligibility is not what it was
+// A assertionResult is what one assertion says beside that it is right.
+type assertionResult struct {
+	userVerified        bool // the user was verified, by an authenticator that did so at enrolment too
+	verificationMethods []protocol.UserVerificationMethod
+	counterRegressed    bool // the counter did not grow
+	backupChanged       bool // the backup eligibility is not what it was
 }
 
-// judge takes the steps of Level 3 §7.2 for an assertion by this key, and changes the key as a right one asks for: its
+// verifyAssertion takes the steps of Level 3 §7.2 for an assertion by this key, and changes the key as a right one asks for: its
 // counter and backup flags. The error is a refusal.
-func (s *Strategy) judge(a *protocol.ParsedCredentialAssertionData, want expected, k *key) (use, error) {
+func (s *Strategy) verifyAssertion(a *protocol.ParsedCredentialAssertionData, want expectation, k *key) (assertionResult, error) {
 	data := &a.Response.AuthenticatorData
 	if err := s.checkClient(&a.Response.CollectedClientData, protocol.AssertCeremony, want.challenge); err != nil {
-		return use{}, err
+		return assertionResult{}, err
 	}
-	u := use{verified: data.Flags.HasUserVerified() && k.Verifies, backupChanged: data.Flags.HasBackupEligible() != k.BackupEligible}
-	if err := s.checkAuthenticator(data, want.verified && !u.verified); err != nil {
-		return use{}, err
+	u := assertionResult{userVerified: data.Flags.HasUserVerified() && k.Verifies, backupChanged: data.Flags.HasBackupEligible() != k.BackupEligible}
+	if err := s.checkAuthenticator(data, want.userVerified && !u.userVerified); err != nil {
+		return assertionResult{}, err
 	}
-	if handle := a.Response.UserHandle; len(handle) > 0 && !bytes.Equal(handle, k.Handle) || len(handle) == 0 && !want.named {
-		return use{}, refusedHandle
+	if handle := a.Response.UserHandle; len(handle) > 0 && !bytes.Equal(handle, k.UserHandle) || len(handle) == 0 && !want.subjectNamed {
+		return assertionResult{}, refusedUserHandle
 	}
-	if !isEC2(k.PublicKey) && !sound(k.PublicKey) {
-		return use{}, refusedAlgorithm // enrolled by an earlier version
+	if !isEC2Key(k.PublicKey) && !isSafeKey(k.PublicKey) {
+		return assertionResult{}, refusedAlgorithm // enrolled by an earlier version
 	}
 	k.BackupEligible, k.BackedUp = data.Flags.HasBackupEligible(), data.Flags.HasBackupState()
-	record, err := s.asserts.ValidateLogin(owner{k.Handle, []lib.Credential{k.record()}},
-		lib.SessionData{Challenge: want.challenge, RelyingPartyID: s.cfg.RPID, UserID: k.Handle}, a)
+	record, err := s.assertionVerifier.ValidateLogin(libraryUser{k.UserHandle, []lib.Credential{k.libraryCredential()}},
+		lib.SessionData{Challenge: want.challenge, RelyingPartyID: s.cfg.RPID, UserID: k.UserHandle}, a)
 	if err != nil {
-		return use{}, libraryRefusal(err)
+		return assertionResult{}, libraryRefusal(err)
 	}
 	if u.backupChanged && s.cfg.BackupChange == Reject {
-		return use{}, refusedBackupChange
+		return assertionResult{}, refusedBackupChange
 	}
-	if u.regressed = record.Authenticator.CloneWarning; u.regressed && s.cfg.Counter == Reject {
-		return use{}, refusedCounter
+	if u.counterRegressed = record.Authenticator.CloneWarning; u.counterRegressed && s.cfg.Counter == Reject {
+		return assertionResult{}, refusedCounter
 	}
 	k.Counter = record.Authenticator.SignCount
-	if u.verified && data.Ext != nil {
-		u.methods = data.Ext.UVM
+	if u.userVerified && data.Ext != nil {
+		u.verificationMethods = data.Ext.UVM
 	}
 	return u, nil
 }
@@ -70,7 +70,7 @@ func (s *Strategy) checkClient(c *protocol.CollectedClientData, ceremony protoco
 		return refusedType
 	case subtle.ConstantTimeCompare([]byte(c.Challenge), []byte(challenge)) != 1:
 		return refusedChallenge
-	case !slices.Contains(s.origins, c.Origin):
+	case !slices.Contains(s.acceptedOrigins, c.Origin):
 		return refusedOrigin
 	case c.CrossOrigin && !s.cfg.CrossOrigin:
 		return refusedCrossOrigin
@@ -113,9 +113,9 @@ func libraryRefusal(err error) refusal {
 	return refusedByLibrary
 }
 
-// library is the configuration of go-webauthn, whose own checks run beside ours. What was not asked for is ignored: some
+// libraryConfig is the configuration of go-webauthn, whose own checks run beside ours. What was not asked for is ignored: some
 // browsers return extensions unasked. Android's keys may be kept in software, unless models must be proven (§8.4).
-func (c *Config) library() lib.Config {
+func (c *Config) libraryConfig() lib.Config {
 	scope := protocol.AndroidKeyAuthorizationScopeUnion
 	if c.Attestation != nil {
 		scope = protocol.AndroidKeyAuthorizationScopeTEEEnforced
