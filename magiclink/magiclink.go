@@ -26,8 +26,8 @@ type Config struct {
 
 // A Strategy sends links. It is a watchword.Matcher.
 type Strategy struct {
-	match bool
-	codes bool
+	requiresNumber bool
+	sendsCode      bool
 }
 
 var _ watchword.Matcher = (*Strategy)(nil)
@@ -36,7 +36,7 @@ var _ watchword.Matcher = (*Strategy)(nil)
 func New(cfg Config) (*Strategy, error) {
 	switch cfg.Confirm {
 	case "", ConfirmMatch, ConfirmButton:
-		return &Strategy{match: cfg.Confirm != ConfirmButton, codes: !cfg.NoCode}, nil
+		return &Strategy{requiresNumber: cfg.Confirm != ConfirmButton, sendsCode: !cfg.NoCode}, nil
 	}
 	return nil, setting.Errorf("Confirm", "must be match or button")
 }
@@ -55,8 +55,8 @@ const (
 
 // The channels that a link travels by.
 const (
-	email = "email"
-	sms   = "sms"
+	channelEmail = "email"
+	channelSMS   = "sms"
 )
 
 // Name is "magiclink".
@@ -65,12 +65,12 @@ func (s *Strategy) Name() string { return "magiclink" }
 // StrategyProperties says that links are sent, by e-mail if nobody says otherwise. A token cannot be guessed and belongs to no group;
 // where a code is sent beside it, all tries of the challenge count as guesses of the address.
 func (s *Strategy) Properties() watchword.StrategyProperties {
-	t := watchword.StrategyProperties{Group: watchword.GroupNone, Sends: true, Channel: email, Strength: watchword.StrengthSent}
-	if s.codes {
+	t := watchword.StrategyProperties{Group: watchword.GroupNone, Sends: true, Channel: channelEmail, Strength: watchword.StrengthSent}
+	if s.sendsCode {
 		t.Group, t.Space, t.RightAnswers = watchword.GroupAddress, codeSpace, 1
 		t.Typed = watchword.Typed{Alphabet: typed.Digits, Min: codeDigits, Max: codeDigits, Exact: tokenPrefix}
 	}
-	if s.match {
+	if s.requiresNumber {
 		t.Typed.Number = numberDigits
 	}
 	return t
@@ -80,33 +80,33 @@ func (s *Strategy) Properties() watchword.StrategyProperties {
 // can be sent again. Public is for the starter's screen: "number" where the link's page asks for it, "code" where the
 // message has one to type.
 func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	if c.Channel != email && c.Channel != sms {
+	if c.Channel != channelEmail && c.Channel != channelSMS {
 		return watchword.Prompt{}, &watchword.Error{Code: watchword.ErrInvalidRequest.Code,
 			Fields: []watchword.FieldError{{Field: "channel", Reason: "carries no links: use email or sms"}}}
 	}
 	token := tokenPrefix + c.DeriveCode("link", alphanumeric, tokenSymbols).Reveal()
-	p := watchword.Prompt{Ask: watchword.AskLink, Link: watchword.NewCode(token), Public: map[string]any{"code": s.codes}}
+	p := watchword.Prompt{Ask: watchword.AskLink, Link: watchword.NewCode(token), Public: map[string]any{"code": s.sendsCode}}
 	answers := []string{token}
-	if s.codes {
+	if s.sendsCode {
 		p.Code = c.DeriveCode("code", typed.Digits, codeDigits)
 		answers = append(answers, p.Code.Reveal())
 	}
 	number := ""
-	if s.match {
+	if s.requiresNumber {
 		number = c.DeriveStableCode("number", typed.Digits, numberDigits).Reveal()
 		p.Public["number"] = number
 	}
 	for _, a := range answers {
 		p.Accepts = append(p.Accepts, watchword.NewCode(a))
-		if s.match {
-			p.Accepts = append(p.Accepts, watchword.NewCode(matched(a, number)))
+		if s.requiresNumber {
+			p.Accepts = append(p.Accepts, watchword.NewCode(joinNumber(a, number)))
 		}
 	}
 	return p, nil
 }
 
-// matched is an answer together with the number; neither holds a bar.
-func matched(answer, number string) string { return answer + "|" + number }
+// joinNumber is an answer together with the number; neither holds a bar.
+func joinNumber(answer, number string) string { return answer + "|" + number }
 
 // Candidates is what the table in the package's comment says. A stranger's answer without a number ends nothing; the engine
 // refuses it before, so that it costs no try either.
@@ -114,24 +114,24 @@ func (s *Strategy) Candidates(a watchword.Answer) []watchword.Candidate {
 	switch {
 	case !s.isAnswer(a.Text):
 		return nil
-	case a.Starter || !s.match:
+	case a.Starter || !s.requiresNumber:
 		return []watchword.Candidate{{Text: a.Text}}
-	case !only(a.Number, typed.Digits, numberDigits):
+	case !consistsOf(a.Number, typed.Digits, numberDigits):
 		return nil
 	}
-	return []watchword.Candidate{{Text: matched(a.Text, a.Number)}, {Text: a.Text, LocksChallenge: true}}
+	return []watchword.Candidate{{Text: joinNumber(a.Text, a.Number)}, {Text: a.Text, LocksChallenge: true}}
 }
 
 // isAnswer reports whether a text is a token or a code.
 func (s *Strategy) isAnswer(answer string) bool {
 	if rest, ok := strings.CutPrefix(answer, tokenPrefix); ok {
-		return only(rest, alphanumeric, tokenSymbols)
+		return consistsOf(rest, alphanumeric, tokenSymbols)
 	}
-	return s.codes && only(answer, typed.Digits, codeDigits)
+	return s.sendsCode && consistsOf(answer, typed.Digits, codeDigits)
 }
 
-// only reports whether a text is n symbols of an alphabet.
-func only(text, alphabet string, n int) bool {
+// consistsOf reports whether a text is n symbols of an alphabet.
+func consistsOf(text, alphabet string, n int) bool {
 	return len(text) == n && strings.Trim(text, alphabet) == ""
 }
 
@@ -139,8 +139,8 @@ func only(text, alphabet string, n int) bool {
 // 8176 has no value for it, nor for links.
 func (s *Strategy) AMR(c *watchword.Challenge) []string {
 	channel := c.SentChannel()
-	if channel == sms {
-		return []string{sms}
+	if channel == channelSMS {
+		return []string{channelSMS}
 	}
 	return nil
 }

@@ -25,8 +25,8 @@ const (
 	free     outcome = "is no answer" // and costs no try
 )
 
-// TestEveryCombination is the table in the package's comment, and everything around it.
-func TestEveryCombination(t *testing.T) {
+// TestAnswersOfEveryCombination is the table in the package's comment, and everything around it.
+func TestAnswersOfEveryCombination(t *testing.T) {
 	type combination struct {
 		text, number string // token, code; right, other, none or anything else literally
 		match        outcome
@@ -136,7 +136,7 @@ func outcomeOf(err error, v watchword.View) outcome {
 }
 
 // One wrong number ends the challenge for everybody, the right number and the backend included.
-func TestAWrongNumberEndsIt(t *testing.T) {
+func TestWrongNumberLocksTheChallenge(t *testing.T) {
 	r := newRig(t, magiclink.Config{})
 	s := r.start()
 	wantError(t, "wrong number", r.answer(s.ID, watchword.Answer{Text: s.token, Number: wrong(s.number)}), watchword.ErrIncorrectAnswer)
@@ -154,7 +154,7 @@ func TestAWrongNumberEndsIt(t *testing.T) {
 }
 
 // Of a right number and many wrong ones at once either one approves or one ends it, never both.
-func TestRightAndWrongNumbersAtOnce(t *testing.T) {
+func TestConcurrentNumbersApproveOrLockOnce(t *testing.T) {
 	for range 20 {
 		r := newRig(t, magiclink.Config{}, func(c *watchword.Config) { c.Events = nil })
 		s := r.start()
@@ -179,7 +179,7 @@ func TestRightAndWrongNumbersAtOnce(t *testing.T) {
 }
 
 // Whatever comes first, the other is dead: link or code, from a page or the backend.
-func TestLinkAndCodeAreOne(t *testing.T) {
+func TestUsingLinkOrCodeInvalidatesTheOther(t *testing.T) {
 	for _, first := range []string{"token", "code"} {
 		for _, second := range []string{"token", "code"} {
 			r := newRig(t, magiclink.Config{})
@@ -196,7 +196,7 @@ func TestLinkAndCodeAreOne(t *testing.T) {
 }
 
 // A resend is the same link and code, so the older mail works until one is used; with new codes the older one is dead.
-func TestResend(t *testing.T) {
+func TestResendRepeatsLinkAndCode(t *testing.T) {
 	r := newRig(t, magiclink.Config{})
 	s := r.start()
 	r.now = r.now.Add(time.Minute)
@@ -223,7 +223,7 @@ func TestResend(t *testing.T) {
 }
 
 // What is opened shows the challenge and changes nothing; what is used, expired or forged shows nothing.
-func TestOpened(t *testing.T) {
+func TestOpenLinkChangesNothing(t *testing.T) {
 	r := newRig(t, magiclink.Config{})
 	s, other := r.start(), r.start()
 	for range 20 {
@@ -247,7 +247,7 @@ func TestOpened(t *testing.T) {
 }
 
 // Codes beside links are guesses at the address, like all others; a challenge's first try is always judged.
-func TestTheCodeCountsAgainstTheAddress(t *testing.T) {
+func TestWrongCodesCountAgainstTheAddress(t *testing.T) {
 	r := newRig(t, magiclink.Config{})
 	s := r.start()
 	for range 5 {
@@ -263,7 +263,7 @@ func TestTheCodeCountsAgainstTheAddress(t *testing.T) {
 	must(t, r.answer(s.ID, watchword.Answer{Text: s.token, Number: s.number}))
 }
 
-func TestWithoutCode(t *testing.T) {
+func TestNoCodeSendsTheLinkAlone(t *testing.T) {
 	links, err := magiclink.New(magiclink.Config{NoCode: true})
 	must(t, err)
 	if got := links.Candidates(watchword.Answer{Text: "123456", Starter: true}); got != nil {
@@ -283,7 +283,7 @@ func TestWithoutCode(t *testing.T) {
 }
 
 // A decoy's screen shows a number like any other, and nothing opens or approves it.
-func TestDecoy(t *testing.T) {
+func TestDecoyShowsNumberAndSendsNothing(t *testing.T) {
 	r := newRig(t, magiclink.Config{})
 	s, err := r.Start(t.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: purpose, To: ada, Decoy: true})
 	must(t, err)
@@ -294,7 +294,7 @@ func TestDecoy(t *testing.T) {
 	wantError(t, "the message", err, watchword.ErrClosed)
 }
 
-func TestChannels(t *testing.T) {
+func TestStartAcceptsEmailAndSMSOnly(t *testing.T) {
 	r := newRig(t, magiclink.Config{})
 	by := func(channel string) func(*watchword.StartRequest) {
 		return func(q *watchword.StartRequest) { q.Channel = channel }
@@ -318,7 +318,7 @@ func TestChannels(t *testing.T) {
 }
 
 // Tokens hold 128 bits and more, are unlike any code, and no two are the same; numbers are two digits, all of them.
-func TestSecrets(t *testing.T) {
+func TestDerivedSecretsHaveTheirForm(t *testing.T) {
 	form := regexp.MustCompile(`^lk_[0-9A-Za-z]{22}$`)
 	r := newRig(t, magiclink.Config{})
 	tokens, numbers := map[string]bool{}, map[string]bool{}
@@ -335,7 +335,7 @@ func TestSecrets(t *testing.T) {
 }
 
 // Only the diagonal passes: a link belongs to its challenge, its purpose and its address.
-func TestALinkServesNothingElse(t *testing.T) {
+func TestCheckRefusesLinkOfAnotherChallengePurposeOrAddress(t *testing.T) {
 	r := newRig(t, magiclink.Config{})
 	s, other := r.start(), r.start(func(q *watchword.StartRequest) { q.To = "eve@example.com" })
 	wantError(t, "another challenge", r.answer(other.ID, watchword.Answer{Text: s.token, Starter: true}), watchword.ErrIncorrectAnswer)
@@ -353,7 +353,7 @@ func TestALinkServesNothingElse(t *testing.T) {
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewRefusesInvalidSettings(t *testing.T) {
 	for _, confirm := range []magiclink.Confirm{"none", "Match", " "} {
 		if _, err := magiclink.New(magiclink.Config{Confirm: confirm}); err == nil {
 			t.Errorf("%q was accepted", confirm)
@@ -368,7 +368,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 // Nothing but the right answer approves, whatever a page sends along.
-func TestNothingElseApproves(t *testing.T) {
+func TestCandidatesApproveOnlyWithTheGivenNumber(t *testing.T) {
 	s, err := magiclink.New(magiclink.Config{})
 	must(t, err)
 	rapid.Check(t, func(t *rapid.T) {

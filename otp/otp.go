@@ -45,28 +45,28 @@ type TestIdentity struct {
 	Until    time.Time // at most 90 days ahead
 }
 
-const longestTest = 90 * 24 * time.Hour
+const maxTestLifetime = 90 * 24 * time.Hour
 
 // A Strategy sends codes. It is a watchword.Matcher.
 type Strategy struct {
-	alphabet string
-	length   int
-	letters  bool
-	tests    map[string]TestIdentity
-	log      *slog.Logger
+	alphabet       string
+	length         int
+	letters        bool
+	testIdentities map[string]TestIdentity
+	logger         *slog.Logger
 }
 
 var _ watchword.Matcher = (*Strategy)(nil)
 
 // New makes the strategy, or reports everything that is wrong with its settings.
 func New(cfg Config) (*Strategy, error) {
-	s := &Strategy{alphabet: typed.Digits, length: cfg.Length, letters: cfg.Letters, tests: map[string]TestIdentity{}, log: cfg.Logger}
+	s := &Strategy{alphabet: typed.Digits, length: cfg.Length, letters: cfg.Letters, testIdentities: map[string]TestIdentity{}, logger: cfg.Logger}
 	now := time.Now()
 	if cfg.Clock != nil {
 		now = cfg.Clock()
 	}
-	if s.log == nil {
-		s.log = slog.New(slog.DiscardHandler)
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
 	}
 	if s.letters {
 		s.alphabet = Unambiguous
@@ -79,25 +79,25 @@ func New(cfg Config) (*Strategy, error) {
 		problems = append(problems, setting.Errorf("Length", "a code has %d to %d symbols, not %d", minLength, maxLength, s.length))
 	}
 	for i, t := range cfg.TestAddresses {
-		problems = append(problems, s.addTest(fmt.Sprintf("TestAddresses[%d]", i), t, now)...)
+		problems = append(problems, s.addTestIdentity(fmt.Sprintf("TestAddresses[%d]", i), t, now)...)
 	}
 	return s, errors.Join(problems...)
 }
 
-func (s *Strategy) addTest(field string, t TestIdentity, now time.Time) (problems []error) {
+func (s *Strategy) addTestIdentity(field string, t TestIdentity, now time.Time) (problems []error) {
 	refuse := func(bad bool, name, format string, args ...any) {
 		if bad {
 			problems = append(problems, setting.Errorf(field+name, format, args...))
 		}
 	}
-	code, ok := s.shape().Fold(t.Code)
+	code, ok := s.codeShape().Fold(t.Code)
 	refuse(t.Address == "", ".Address", "missing")
 	refuse(!ok || code != t.Code, ".Code", "needs %d symbols of %s", s.length, s.alphabet)
 	refuse(len(t.Purposes) == 0, ".Purposes", "missing: those that the test identity may be used for")
-	refuse(t.Until.IsZero() || t.Until.After(now.Add(longestTest)), ".Until", "needs an expiry date at most 90 days ahead")
+	refuse(t.Until.IsZero() || t.Until.After(now.Add(maxTestLifetime)), ".Until", "needs an expiry date at most 90 days ahead")
 	if len(problems) == 0 {
-		s.tests[t.Address] = t
-		s.log.Warn("a test identity with a fixed code is configured", "purposes", t.Purposes, "until", t.Until)
+		s.testIdentities[t.Address] = t
+		s.logger.Warn("a test identity with a fixed code is configured", "purposes", t.Purposes, "until", t.Until)
 	}
 	return problems
 }
@@ -115,9 +115,9 @@ func (s *Strategy) Properties() watchword.StrategyProperties {
 // Begin derives the code: always the same for the same challenge, so that it can be sent again.
 func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	code := c.DeriveCode("otp", s.alphabet, s.length)
-	test, silent := s.testFor(c)
+	test, silent := s.findTestIdentity(c)
 	if silent {
-		s.log.Warn("a test identity is used: its code is fixed and nothing is sent", "challenge", c.ID, "purpose", c.Purpose)
+		s.logger.Warn("a test identity is used: its code is fixed and nothing is sent", "challenge", c.ID, "purpose", c.Purpose)
 		code = watchword.NewCode(test.Code)
 	}
 	prompt := watchword.Prompt{Ask: watchword.AskCode, Accepts: []watchword.Code{code}, Code: code, Silent: silent}
@@ -127,21 +127,21 @@ func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.P
 	return prompt, nil
 }
 
-func (s *Strategy) testFor(c *watchword.Challenge) (TestIdentity, bool) {
-	t, ok := s.tests[c.Address]
+func (s *Strategy) findTestIdentity(c *watchword.Challenge) (TestIdentity, bool) {
+	t, ok := s.testIdentities[c.Address]
 	return t, ok && c.Now().Before(t.Until) && slices.Contains(t.Purposes, c.Purpose)
 }
 
 // Candidates is the answer, if it is a code at all.
 func (s *Strategy) Candidates(a watchword.Answer) []watchword.Candidate {
-	code, ok := s.shape().Fold(a.Text)
+	code, ok := s.codeShape().Fold(a.Text)
 	if !ok {
 		return nil
 	}
 	return []watchword.Candidate{{Text: code}}
 }
 
-func (s *Strategy) shape() typed.Shape {
+func (s *Strategy) codeShape() typed.Shape {
 	return typed.Shape{Alphabet: s.alphabet, Min: s.length, Max: s.length}
 }
 

@@ -79,7 +79,7 @@ func (r *rig) check(id, to, purpose, answer string) (*watchword.Result, error) {
 	return r.Check(context.Background(), id, watchword.CheckRequest{Purpose: purpose, To: to, Answer: watchword.Answer{Text: answer}})
 }
 
-func TestSentCodesAreAcceptedOnceInAnySpelling(t *testing.T) {
+func TestCheckAcceptsSentCodeOnceInAnySpelling(t *testing.T) {
 	for _, cfg := range []otp.Config{{}, {Length: 8}, {Length: 10}, {Letters: true}, {Letters: true, Length: 8}} {
 		r := newRig(t, cfg)
 		for n := range typedtest.Spelled {
@@ -98,7 +98,7 @@ func TestSentCodesAreAcceptedOnceInAnySpelling(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeASentCodeCostsNoTry(t *testing.T) {
+func TestCheckOfMalformedCodeCostsNoTry(t *testing.T) {
 	for _, cfg := range []otp.Config{{}, {Length: 8}, {Letters: true}} {
 		r := newRig(t, cfg)
 		id, code, err := r.send(t, "sms", "+14155550123", "sign_in")
@@ -124,7 +124,7 @@ func TestWhatCannotBeASentCodeCostsNoTry(t *testing.T) {
 }
 
 // What is taken for a code has one spelling, whatever was typed around it.
-func TestOneSpelling(t *testing.T) {
+func TestCandidatesReturnsOneFormOfEachCode(t *testing.T) {
 	s, err := otp.New(otp.Config{Letters: true})
 	if err != nil {
 		t.Fatal(err)
@@ -160,7 +160,7 @@ func FuzzCandidates(f *testing.F) {
 
 // Codes are uniform and keep their leading zeros: the frequency of each digit at each place is within five standard
 // deviations.
-func TestCodesAreUniform(t *testing.T) {
+func TestDerivedCodesAreUniform(t *testing.T) {
 	r := newRig(t, otp.Config{})
 	const n = 5000
 	var count [6][10]int
@@ -182,7 +182,7 @@ func TestCodesAreUniform(t *testing.T) {
 	}
 }
 
-func TestAMRSaysNoMoreThanHappened(t *testing.T) {
+func TestAMRNamesTheChannelThatWasUsed(t *testing.T) {
 	r := newRig(t, otp.Config{})
 	for channel, want := range map[string]string{"sms": "otp sms", "voice": "otp tel", "email": "otp"} {
 		id, code, err := r.send(t, channel, "x", "sign_in")
@@ -196,7 +196,7 @@ func TestAMRSaysNoMoreThanHappened(t *testing.T) {
 	}
 }
 
-func TestTestIdentity(t *testing.T) {
+func TestTestIdentityAnswersWithFixedCodeAndIsSentNothing(t *testing.T) {
 	var log bytes.Buffer
 	r := newRig(t, otp.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), TestAddresses: []otp.TestIdentity{
 		{Address: "review@example.com", Code: "000000", Purposes: []string{"sign_in"}, Until: noon.Add(24 * time.Hour)}}})
@@ -228,7 +228,7 @@ func TestTestIdentity(t *testing.T) {
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewRefusesInvalidSettings(t *testing.T) {
 	good := otp.TestIdentity{Address: "a@example.com", Code: "123456", Purposes: []string{"sign_in"}, Until: noon.Add(time.Hour)}
 	for name, change := range map[string]func(*otp.Config, *otp.TestIdentity){
 		"five digits":   func(c *otp.Config, _ *otp.TestIdentity) { c.Length = 5 },
@@ -251,7 +251,7 @@ func TestNewRefuses(t *testing.T) {
 }
 
 // What cannot be a code is refused by the id and the settings alone: no store is asked, so the answer tells nobody anything.
-func TestWhatCannotBeASentCodeIsRefusedBeforeAnythingIsRead(t *testing.T) {
+func TestCheckRefusesMalformedCodeBeforeReadingTheStore(t *testing.T) {
 	r := newRig(t, otp.Config{})
 	id, _, err := r.send(t, "sms", "+14155550123", "sign_in")
 	if err != nil {

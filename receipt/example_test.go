@@ -26,7 +26,7 @@ func ExampleVerifier() {
 	}
 
 	// For each receipt: what the app itself knows from its session, never what the browser says.
-	claims, err := verifier.Verify(ctx, token, receipt.Expect{
+	claims, err := verifier.Verify(ctx, token, receipt.Expectation{
 		Purpose:  "password_reset",
 		Audience: "shop",
 		Subject:  "user_42",
@@ -39,7 +39,7 @@ func ExampleVerifier() {
 	fmt.Println("proven by", claims.Strategy, "over", claims.Channel)
 
 	// The same receipt opens no other door.
-	_, err = verifier.Verify(ctx, token, receipt.Expect{
+	_, err = verifier.Verify(ctx, token, receipt.Expectation{
 		Purpose:  "sign_in",
 		Audience: "shop",
 		Subject:  "user_42",
@@ -56,7 +56,7 @@ func ExampleVerifier() {
 
 // A payment is approved for one amount and one payee. The receipt says which, and the app compares it with what it is
 // about to pay.
-func ExampleExpect_transaction() {
+func ExampleExpectation_transaction() {
 	signer, err := newSigner()
 	if err != nil {
 		log.Fatal(err)
@@ -77,7 +77,7 @@ func ExampleExpect_transaction() {
 		log.Fatal(err)
 	}
 	for _, amount := range []string{"40.00", "4000.00"} {
-		_, err := verifier.Verify(ctx, token, receipt.Expect{
+		_, err := verifier.Verify(ctx, token, receipt.Expectation{
 			Purpose: "payment", Audience: "shop", Subject: "user_42",
 			Transaction: map[string]string{"amount": amount, "currency": "EUR", "payee": "ACME GmbH"},
 		})

@@ -8,9 +8,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Expect is what a receipt has to say. The app knows all of it from its own session, never from the request that brings
+// Expectation is what a receipt has to say. The app knows all of it from its own session, never from the request that brings
 // the receipt. Purpose, Audience and who (Subject, AddressHash or both) are required.
-type Expect struct {
+type Expectation struct {
 	Purpose  string // what the app asked for: a receipt for signing in changes no password
 	Audience string // the app's own id
 
@@ -33,7 +33,7 @@ type Expect struct {
 }
 
 // check tells the developer, at the first call, what was forgotten.
-func (e *Expect) check() error {
+func (e *Expectation) check() error {
 	var missing []watchword.FieldError
 	if e.Purpose == "" {
 		missing = append(missing, watchword.FieldError{Field: "purpose", Reason: "is required"})
@@ -50,32 +50,34 @@ func (e *Expect) check() error {
 	return nil
 }
 
-// compare holds genuine claims against what is expected.
-func (v *Verifier) compare(c *watchword.Claims, e *Expect) error {
+// compareClaims holds genuine claims against what is expected.
+func (v *Verifier) compareClaims(c *watchword.Claims, e *Expectation) error {
 	switch {
 	case c.Issuer != v.issuer:
-		return refuse("another issuer")
+		return invalidReceipt("another issuer")
 	case c.Audience != e.Audience:
-		return refuse("for another audience")
+		return invalidReceipt("for another audience")
 	case c.Purpose != e.Purpose:
-		return refuse("for another purpose")
+		return invalidReceipt("for another purpose")
 	case e.Subject != "" && c.Subject != e.Subject:
-		return refuse("another subject")
+		return invalidReceipt("another subject")
 	case e.Subject == "" && !e.AnySubject && c.Subject != "":
-		return refuse("about a subject, and none is expected")
+		return invalidReceipt("about a subject, and none is expected")
 	case e.AnySubject && c.Subject == "":
-		return refuse("about no subject")
-	case e.AddressHash != "" && !same(c.AddressHash, e.AddressHash):
-		return refuse("another address")
-	case !same(c.Nonce, e.Nonce):
-		return refuse("another nonce")
+		return invalidReceipt("about no subject")
+	case e.AddressHash != "" && !equalConstantTime(c.AddressHash, e.AddressHash):
+		return invalidReceipt("another address")
+	case !equalConstantTime(c.Nonce, e.Nonce):
+		return invalidReceipt("another nonce")
 	case !maps.Equal(c.Transaction, e.Transaction):
-		return refuse("about another transaction")
+		return invalidReceipt("about another transaction")
 	case e.MaxAge > 0 && v.reader.now().Sub(time.Unix(c.AuthTime, 0)) > e.MaxAge:
-		return refuse("answered too long ago")
+		return invalidReceipt("answered too long ago")
 	}
 	return nil
 }
 
-// same compares in a time that does not tell where two texts of one length differ.
-func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
+// equalConstantTime compares in a time that does not tell where two texts of one length differ.
+func equalConstantTime(a, b string) bool {
+	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
+}

@@ -165,8 +165,8 @@ func nextSymbol(c byte) string {
 	return string(alphabet[strings.IndexByte(alphabet, c)+1])
 }
 
-// TestForgeriesAreRefused: by the Signer and by the Verifier, for the reason that is meant, with nothing given out.
-func TestForgeriesAreRefused(t *testing.T) {
+// TestVerifyRefusesForgedReceipts: by the Signer and by the Verifier, for the reason that is meant, with nothing given out.
+func TestVerifyRefusesForgedReceipts(t *testing.T) {
 	f := newForger(t)
 	verifier, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: claims().Issuer, JWKS: f.signer.JWKS(), Clock: clock})
 	if err != nil {
@@ -190,8 +190,8 @@ func TestForgeriesAreRefused(t *testing.T) {
 	}
 }
 
-// TestTheEdgesOfTime are still valid.
-func TestTheEdgesOfTime(t *testing.T) {
+// TestVerifyAcceptsReceiptsAtTheTimeLimits are still valid.
+func TestVerifyAcceptsReceiptsAtTheTimeLimits(t *testing.T) {
 	f := newForger(t)
 	for name, token := range map[string]string{
 		"a minute ahead":            f.times(60, 120, 60),
@@ -206,8 +206,8 @@ func TestTheEdgesOfTime(t *testing.T) {
 	}
 }
 
-// TestClaimsOfTomorrowAreIgnored: an older verifier reads the receipts of a newer server.
-func TestClaimsOfTomorrowAreIgnored(t *testing.T) {
+// TestVerifyIgnoresUnknownClaims: an older verifier reads the receipts of a newer server.
+func TestVerifyIgnoresUnknownClaims(t *testing.T) {
 	f := newForger(t)
 	if _, err := f.signer.Parse(t.Context(), f.with("assurance_level", `{"AAL":2}`)); err != nil {
 		t.Error(err)

@@ -67,7 +67,7 @@ func (i *issuer) verifier(t *testing.T) *receipt.Verifier {
 	return verifier
 }
 
-var signIn = receipt.Expect{Purpose: "sign_in", Audience: "shop", Subject: "user_42"}
+var signIn = receipt.Expectation{Purpose: "sign_in", Audience: "shop", Subject: "user_42"}
 
 // verify signs fresh claims and verifies them.
 func (i *issuer) verify(t *testing.T, v *receipt.Verifier, signer *receipt.Signer) error {

@@ -49,10 +49,10 @@ func newJWK(kid string, public publicKey) (jwk, error) {
 	return j, nil
 }
 
-// public reads the key back. ok is false for what is of no use here, another algorithm or another use, which RFC 7517 §5
+// parse reads the key back. ok is false for what is of no use here, another algorithm or another use, which RFC 7517 §5
 // says to ignore; what claims to be of use and is not well-formed is an error.
-func (j jwk) public() (key publicKey, ok bool, err error) {
-	if j.Use != "sig" || !validKID(j.KID) {
+func (j jwk) parse() (key publicKey, ok bool, err error) {
+	if j.Use != "sig" || !isValidKID(j.KID) {
 		return publicKey{}, false, nil
 	}
 	x, errX := base64.RawURLEncoding.DecodeString(j.X)
@@ -89,7 +89,7 @@ func parseJWKS(data []byte) (keySet, error) {
 	}
 	set := keySet{}
 	for _, j := range document.Keys {
-		key, ok, err := j.public()
+		key, ok, err := j.parse()
 		if err != nil {
 			return nil, err
 		}

@@ -81,7 +81,7 @@ func ParseKey(kid string, text []byte) (Key, error) {
 }
 
 func newKey(kid string, private any) (Key, error) {
-	if !validKID(kid) {
+	if !isValidKID(kid) {
 		return Key{}, errors.New("receipt: a key's kid has 1 to 64 letters, digits, dots, hyphens and underscores")
 	}
 	signer, ok := private.(crypto.Signer)
@@ -126,8 +126,8 @@ func (k Key) PEM() ([]byte, error) {
 // Format prints the name only, whatever the verb.
 func (k Key) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "receipt key %q", k.kid) }
 
-// validKID keeps names to what needs no escaping in JSON, in logs and in the configuration.
-func validKID(kid string) bool {
+// isValidKID keeps names to what needs no escaping in JSON, in logs and in the configuration.
+func isValidKID(kid string) bool {
 	if kid == "" || len(kid) > 64 {
 		return false
 	}

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestAnAppLinksLittle: whoever imports the Verifier gets the JWT library, the root and the standard library.
-func TestAnAppLinksLittle(t *testing.T) {
+// TestPackageDependsOnJWTLibraryOnly: whoever imports the Verifier gets the JWT library, the root and the standard library.
+func TestPackageDependsOnJWTLibraryOnly(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)

@@ -19,7 +19,7 @@ const (
 	fetchPause   = 10 * time.Second // after each request, whatever came of it
 	maxJWKSBytes = 64 << 10         // some 300 keys
 	minFresh     = time.Minute      // however short the server wants it
-	usualFresh   = 10 * time.Minute // where the server does not say
+	defaultFresh = 10 * time.Minute // where the server does not say
 	maxFresh     = time.Hour        // however long: a withdrawn key is forgotten by then
 	maxStale     = time.Hour        // more, while the server cannot be reached
 )
@@ -35,7 +35,7 @@ type remoteKeys struct {
 	freshUntil time.Time     // of set
 	fetchedAt  time.Time     // when the last fetch ended; zero: there was none
 	fetchErr   error         // what came of it
-	flight     chan struct{} // closed when the fetch that is running ends; nil: none is
+	fetching   chan struct{} // closed when the fetch that is running ends; nil: none is
 }
 
 func newRemoteKeys(url string, client *http.Client, now func() time.Time) *remoteKeys {
@@ -54,11 +54,11 @@ func (r *remoteKeys) current(ctx context.Context) (keySet, error) {
 	if fresh {
 		return set, nil
 	}
-	return r.newer(ctx)
+	return r.refreshed(ctx)
 }
 
-func (r *remoteKeys) newer(ctx context.Context) (keySet, error) {
-	if flight := r.takeOff(ctx); flight != nil {
+func (r *remoteKeys) refreshed(ctx context.Context) (keySet, error) {
+	if flight := r.joinFetch(ctx); flight != nil {
 		select {
 		case <-flight:
 		case <-ctx.Done():
@@ -73,19 +73,19 @@ func (r *remoteKeys) newer(ctx context.Context) (keySet, error) {
 	return r.set, nil
 }
 
-// takeOff starts a fetch or joins the one that is running. It returns nil during the pause after one. The fetch belongs
+// joinFetch starts a fetch or joins the one that is running. It returns nil during the pause after one. The fetch belongs
 // to all who wait for it, so it does not end with the context of the first.
-func (r *remoteKeys) takeOff(ctx context.Context) <-chan struct{} {
+func (r *remoteKeys) joinFetch(ctx context.Context) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.flight == nil {
+	if r.fetching == nil {
 		if !r.fetchedAt.IsZero() && r.now().Sub(r.fetchedAt) < fetchPause {
 			return nil
 		}
-		r.flight = make(chan struct{})
+		r.fetching = make(chan struct{})
 		go r.fetch(context.WithoutCancel(ctx))
 	}
-	return r.flight
+	return r.fetching
 }
 
 func (r *remoteKeys) fetch(ctx context.Context) {
@@ -99,8 +99,8 @@ func (r *remoteKeys) fetch(ctx context.Context) {
 	if err == nil {
 		r.set, r.freshUntil = set, r.fetchedAt.Add(fresh)
 	}
-	close(r.flight)
-	r.flight = nil
+	close(r.fetching)
+	r.fetching = nil
 }
 
 // download makes one request. It returns the keys and how long they are fresh.
@@ -126,12 +126,12 @@ func (r *remoteKeys) download(ctx context.Context) (keySet, time.Duration, error
 		return nil, 0, errors.New("receipt: JWKS: more than 64 KiB")
 	}
 	set, err := parseJWKS(body)
-	return set, freshness(response.Header), err
+	return set, parseFreshness(response.Header), err
 }
 
-// freshness reads max-age, no-cache and no-store of Cache-Control (RFC 9111 §5.2.2), within our own bounds.
-func freshness(h http.Header) time.Duration {
-	fresh := usualFresh
+// parseFreshness reads max-age, no-cache and no-store of Cache-Control (RFC 9111 §5.2.2), within our own bounds.
+func parseFreshness(h http.Header) time.Duration {
+	fresh := defaultFresh
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
 		switch name {

@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-func TestKeysAreFetchedWhenNeeded(t *testing.T) {
+func TestVerifyFetchesKeysWhenNeeded(t *testing.T) {
 	for _, test := range []struct {
 		cacheControl string
 		fresh        time.Duration
@@ -52,7 +52,7 @@ func TestKeysAreFetchedWhenNeeded(t *testing.T) {
 	}
 }
 
-func TestANewKeyIsFetchedAtOnce(t *testing.T) {
+func TestVerifyFetchesUnknownKeyAtOnce(t *testing.T) {
 	issuer := newIssuer(t)
 	old, young := mustSigner(t, mustKey(t, "old", receipt.EdDSA)), mustSigner(t, mustKey(t, "young", receipt.ES256))
 	issuer.publishes(old.JWKS(), "max-age=3600")
@@ -71,8 +71,8 @@ func TestANewKeyIsFetchedAtOnce(t *testing.T) {
 	}
 }
 
-// TestUnknownKeysCauseNoStorm: however many, there is a pause after each request.
-func TestUnknownKeysCauseNoStorm(t *testing.T) {
+// TestVerifyPausesBetweenFetchesForUnknownKeys: however many, there is a pause after each request.
+func TestVerifyPausesBetweenFetchesForUnknownKeys(t *testing.T) {
 	issuer := newIssuer(t)
 	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
 	issuer.publishes(signer.JWKS(), "max-age=3600")
@@ -98,8 +98,8 @@ func TestUnknownKeysCauseNoStorm(t *testing.T) {
 	}
 }
 
-// TestOneRequestServesAll who wait for the first keys, and outlives the one that began it.
-func TestOneRequestServesAll(t *testing.T) {
+// TestConcurrentVerificationsShareOneFetch who wait for the first keys, and outlives the one that began it.
+func TestConcurrentVerificationsShareOneFetch(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	arrived, release := make(chan struct{}), make(chan struct{})
 	issuer.answers(func(w http.ResponseWriter, _ *http.Request) {
@@ -133,8 +133,8 @@ func TestOneRequestServesAll(t *testing.T) {
 	issuer.wantRequests(t, 1)
 }
 
-// TestKnownKeysSurviveAnOutage, but not for ever.
-func TestKnownKeysSurviveAnOutage(t *testing.T) {
+// TestVerifyUsesKnownKeysDuringAnOutage, but not for ever.
+func TestVerifyUsesKnownKeysDuringAnOutage(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	verifier := issuer.verifier(t)
 	issuer.fails()
@@ -166,7 +166,7 @@ func TestKnownKeysSurviveAnOutage(t *testing.T) {
 	}
 }
 
-func TestBadKeySetsReplaceNothing(t *testing.T) {
+func TestVerifyKeepsKeysWhenTheNewSetIsInvalid(t *testing.T) {
 	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
 	curve := mustSigner(t, mustKey(t, "curve", receipt.ES256))
 	elsewhere := newIssuer(t)
@@ -219,8 +219,8 @@ func TestBadKeySetsReplaceNothing(t *testing.T) {
 	}
 }
 
-// TestKeysOfNoUseAreIgnored, so that a newer server may publish what this version does not know.
-func TestKeysOfNoUseAreIgnored(t *testing.T) {
+// TestVerifyIgnoresKeysOfOtherUse, so that a newer server may publish what this version does not know.
+func TestVerifyIgnoresKeysOfOtherUse(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	issuer.publishes([]byte(`{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44","use":"sig","pub":"AAAA"},`+string(signer.JWKS()[9:])), "")
 	if err := issuer.verify(t, issuer.verifier(t), signer); err != nil {
@@ -228,8 +228,8 @@ func TestKeysOfNoUseAreIgnored(t *testing.T) {
 	}
 }
 
-// TestRotationUnderLoad: keys are announced and then sign, while receipts are verified all the time. None is refused.
-func TestRotationUnderLoad(t *testing.T) {
+// TestVerifyDuringKeyRotation: keys are announced and then sign, while receipts are verified all the time. None is refused.
+func TestVerifyDuringKeyRotation(t *testing.T) {
 	issuer := newIssuer(t)
 	keys := make([]receipt.Key, 6)
 	for n := range keys {

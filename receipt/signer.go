@@ -25,11 +25,11 @@ type SignerConfig struct {
 // A Signer makes receipts, reads them back and publishes the keys. It implements watchword.Signer and is safe for
 // concurrent use.
 type Signer struct {
-	active  Key
-	heading string // the first segment of everything it signs, and the dot
-	keys    keySet
-	jwks    []byte
-	reader  *reader
+	active        Key
+	encodedHeader string // the first segment of everything it signs, and the dot
+	keys          keySet
+	jwks          []byte
+	reader        *reader
 }
 
 // The seam that a Signer fills.
@@ -61,12 +61,12 @@ func NewSigner(c SignerConfig) (*Signer, error) {
 	if s.jwks, err = json.Marshal(published); err != nil {
 		return nil, fmt.Errorf("receipt: JWKS: %w", err)
 	}
-	s.heading, err = heading(s.active)
+	s.encodedHeader, err = encodeHeader(s.active)
 	return s, err
 }
 
-// heading encodes the JOSE header (RFC 7515 §4.1) of everything that the key signs.
-func heading(k Key) (string, error) {
+// encodeHeader encodes the JOSE header (RFC 7515 §4.1) of everything that the key signs.
+func encodeHeader(k Key) (string, error) {
 	header, err := json.Marshal(map[string]string{"alg": k.public.method.Alg(), "kid": k.kid, "typ": Type})
 	if err != nil {
 		return "", fmt.Errorf("receipt: header: %w", err)
@@ -77,7 +77,7 @@ func heading(k Key) (string, error) {
 // Sign returns the receipt of the claims. It refuses to sign what no verifier would accept: a required claim missing, or
 // a life of more than MaxLifetime. It costs one signature and does not wait for anything.
 func (s *Signer) Sign(_ context.Context, c watchword.Claims) (string, error) {
-	if err := checkShape(&c); err != nil {
+	if err := checkClaims(&c); err != nil {
 		return "", fmt.Errorf("receipt: these claims must not be signed: %w", errors.Unwrap(err))
 	}
 	payload, err := json.Marshal(&c)
@@ -85,15 +85,15 @@ func (s *Signer) Sign(_ context.Context, c watchword.Claims) (string, error) {
 		return "", fmt.Errorf("receipt: the claims have no JSON form: %w", err)
 	}
 	encoding := base64.RawURLEncoding
-	token := make([]byte, 0, len(s.heading)+encoding.EncodedLen(len(payload))+128) // 128: a dot and a signature
-	token = encoding.AppendEncode(append(token, s.heading...), payload)
+	token := make([]byte, 0, len(s.encodedHeader)+encoding.EncodedLen(len(payload))+128) // 128: a dot and a signature
+	token = encoding.AppendEncode(append(token, s.encodedHeader...), payload)
 	signature, err := s.active.public.method.Sign(string(token), s.active.private())
 	if err != nil {
 		return "", fmt.Errorf("receipt: sign with key %q: %w", s.active.kid, err)
 	}
 	token = encoding.AppendEncode(append(token, '.'), signature)
-	if len(token) > maxLength {
-		return "", fmt.Errorf("receipt: the claims make a receipt of more than %d bytes", maxLength)
+	if len(token) > maxReceiptSize {
+		return "", fmt.Errorf("receipt: the claims make a receipt of more than %d bytes", maxReceiptSize)
 	}
 	return string(token), nil
 }

@@ -70,7 +70,7 @@ func algorithms(t *testing.T, test func(t *testing.T, alg receipt.Algorithm)) {
 	}
 }
 
-func TestWhatWasSignedIsReadBack(t *testing.T) {
+func TestParseReadsWhatSignWrites(t *testing.T) {
 	algorithms(t, func(t *testing.T, alg receipt.Algorithm) {
 		signer := mustSigner(t, mustKey(t, "k", alg))
 		got, err := signer.Parse(t.Context(), mustSign(t, signer, claims()))
@@ -80,8 +80,8 @@ func TestWhatWasSignedIsReadBack(t *testing.T) {
 	})
 }
 
-// TestAnotherLibraryAccepts reads our receipts with go-jose and nothing but the published keys.
-func TestAnotherLibraryAccepts(t *testing.T) {
+// TestOtherLibraryAcceptsReceipts reads our receipts with go-jose and nothing but the published keys.
+func TestOtherLibraryAcceptsReceipts(t *testing.T) {
 	algorithms(t, func(t *testing.T, alg receipt.Algorithm) {
 		signer := mustSigner(t, mustKey(t, "2026-11", alg), mustKey(t, "2026-12", receipt.EdDSA))
 		var set jose.JSONWebKeySet
@@ -112,7 +112,7 @@ func TestAnotherLibraryAccepts(t *testing.T) {
 	})
 }
 
-func TestKeysRotate(t *testing.T) {
+func TestParseAcceptsReceiptsOfEveryKey(t *testing.T) {
 	march, april, may := mustKey(t, "march", receipt.EdDSA), mustKey(t, "april", receipt.ES256), mustKey(t, "may", receipt.EdDSA)
 	before := mustSigner(t, march, april)
 	during := mustSigner(t, april, march, may)
@@ -129,7 +129,7 @@ func TestKeysRotate(t *testing.T) {
 	}
 }
 
-func TestSignRefusesWhatNobodyWouldAccept(t *testing.T) {
+func TestSignRefusesInvalidClaims(t *testing.T) {
 	signer := mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	for name, spoil := range map[string]func(c *watchword.Claims){
 		"issuer":        func(c *watchword.Claims) { c.Issuer = "" },
@@ -153,7 +153,7 @@ func TestSignRefusesWhatNobodyWouldAccept(t *testing.T) {
 	}
 }
 
-func TestSignersRefuseBadKeys(t *testing.T) {
+func TestNewSignerRefusesInvalidKeys(t *testing.T) {
 	a, b := mustKey(t, "same", receipt.EdDSA), mustKey(t, "same", receipt.ES256)
 	for name, keys := range map[string][]receipt.Key{"none": nil, "zero": {{}}, "one name": {a, b}} {
 		if _, err := receipt.NewSigner(receipt.SignerConfig{Keys: keys}); err == nil {
@@ -162,8 +162,8 @@ func TestSignersRefuseBadKeys(t *testing.T) {
 	}
 }
 
-// TestEveryClaimSurvives holds Parse against Sign for any text that JSON can carry.
-func TestEveryClaimSurvives(t *testing.T) {
+// TestParseReturnsEveryClaim holds Parse against Sign for any text that JSON can carry.
+func TestParseReturnsEveryClaim(t *testing.T) {
 	signer := mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	rapid.Check(t, func(r *rapid.T) {
 		text := rapid.StringN(1, 40, 200)
@@ -187,8 +187,8 @@ func TestEveryClaimSurvives(t *testing.T) {
 	})
 }
 
-// TestKeysDoNotPrint looks for the private key in whatever a careless log line would show.
-func TestKeysDoNotPrint(t *testing.T) {
+// TestPrintingKeyHidesThePrivateKey looks for the private key in whatever a careless log line would show.
+func TestPrintingKeyHidesThePrivateKey(t *testing.T) {
 	algorithms(t, func(t *testing.T, alg receipt.Algorithm) {
 		key := mustKey(t, "k", alg)
 		secrets := secretForms(t, key)

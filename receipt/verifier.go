@@ -48,9 +48,9 @@ type Verifier struct {
 type keySource interface {
 	// current returns keys that are fresh enough.
 	current(ctx context.Context) (keySet, error)
-	// newer returns the keys again after a look at the source, if it may be looked at now. It is called when a receipt
+	// refreshed returns the keys again after a look at the source, if it may be looked at now. It is called when a receipt
 	// names a key that was not among the current ones.
-	newer(ctx context.Context) (keySet, error)
+	refreshed(ctx context.Context) (keySet, error)
 }
 
 // NewVerifier checks the configuration. It fetches nothing.
@@ -99,7 +99,7 @@ func checkJWKSURL(address string) error {
 // What is not is watchword.ErrReceiptInvalid (compare with errors.Is); its text says why and quotes nothing of the
 // receipt. watchword.ErrUnavailable means that the keys could not be had, so nothing is known about the receipt.
 // watchword.ErrInvalidRequest means that e lacks something that must be expected.
-func (v *Verifier) Verify(ctx context.Context, token string, e Expect) (watchword.Claims, error) {
+func (v *Verifier) Verify(ctx context.Context, token string, e Expectation) (watchword.Claims, error) {
 	if err := e.check(); err != nil {
 		return watchword.Claims{}, err
 	}
@@ -109,13 +109,13 @@ func (v *Verifier) Verify(ctx context.Context, token string, e Expect) (watchwor
 	}
 	claims, err := v.reader.read(token, keys)
 	if errors.Is(err, errUnknownKey) {
-		if keys, err = v.keys.newer(ctx); err != nil {
+		if keys, err = v.keys.refreshed(ctx); err != nil {
 			return watchword.Claims{}, err
 		}
 		claims, err = v.reader.read(token, keys)
 	}
 	if err == nil {
-		err = v.compare(&claims, &e)
+		err = v.compareClaims(&claims, &e)
 	}
 	if err != nil {
 		return watchword.Claims{}, err
@@ -128,4 +128,4 @@ type fixedKeys struct{ set keySet }
 
 func (f fixedKeys) current(context.Context) (keySet, error) { return f.set, nil }
 
-func (f fixedKeys) newer(context.Context) (keySet, error) { return f.set, nil }
+func (f fixedKeys) refreshed(context.Context) (keySet, error) { return f.set, nil }

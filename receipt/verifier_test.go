@@ -10,15 +10,15 @@ import (
 )
 
 // expect is what claims says.
-func expect() receipt.Expect {
+func expect() receipt.Expectation {
 	c := claims()
-	return receipt.Expect{
+	return receipt.Expectation{
 		Purpose: c.Purpose, Audience: c.Audience, Subject: c.Subject, AddressHash: c.AddressHash, Nonce: c.Nonce,
 		Transaction: c.Transaction, MaxAge: 2 * time.Second,
 	}
 }
 
-func TestOnlyTheDiagonalPasses(t *testing.T) {
+func TestVerifyRefusesReceiptsForOtherExpectations(t *testing.T) {
 	signer := mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	verifier, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: claims().Issuer, JWKS: signer.JWKS(), Clock: clock})
 	if err != nil {
@@ -26,36 +26,36 @@ func TestOnlyTheDiagonalPasses(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name   string
-		claims func(c *watchword.Claims) // what the receipt says otherwise
-		expect func(e *receipt.Expect)   // what is expected otherwise
-		reason string                    // of the refusal; empty: it is accepted
+		claims func(c *watchword.Claims)    // what the receipt says otherwise
+		expect func(e *receipt.Expectation) // what is expected otherwise
+		reason string                       // of the refusal; empty: it is accepted
 	}{
 		{"all that is expected", nil, nil, ""},
 		{"another issuer", func(c *watchword.Claims) { c.Issuer += "/" }, nil, "another issuer"},
-		{"another audience", nil, func(e *receipt.Expect) { e.Audience = "bank" }, "for another audience"},
-		{"another purpose", nil, func(e *receipt.Expect) { e.Purpose = "sign_in" }, "for another purpose"},
-		{"another subject", nil, func(e *receipt.Expect) { e.Subject = "user_43" }, "another subject"},
+		{"another audience", nil, func(e *receipt.Expectation) { e.Audience = "bank" }, "for another audience"},
+		{"another purpose", nil, func(e *receipt.Expectation) { e.Purpose = "sign_in" }, "for another purpose"},
+		{"another subject", nil, func(e *receipt.Expectation) { e.Subject = "user_43" }, "another subject"},
 		{"no subject in the receipt", func(c *watchword.Claims) { c.Subject = "" }, nil, "another subject"},
-		{"an address alone is expected", nil, func(e *receipt.Expect) { e.Subject = "" }, "about a subject, and none is expected"},
-		{"an address alone", func(c *watchword.Claims) { c.Subject = "" }, func(e *receipt.Expect) { e.Subject = "" }, ""},
-		{"a subject alone", nil, func(e *receipt.Expect) { e.AddressHash = "" }, ""},
-		{"another address", nil, func(e *receipt.Expect) { e.AddressHash = "hasH" }, "another address"},
+		{"an address alone is expected", nil, func(e *receipt.Expectation) { e.Subject = "" }, "about a subject, and none is expected"},
+		{"an address alone", func(c *watchword.Claims) { c.Subject = "" }, func(e *receipt.Expectation) { e.Subject = "" }, ""},
+		{"a subject alone", nil, func(e *receipt.Expectation) { e.AddressHash = "" }, ""},
+		{"another address", nil, func(e *receipt.Expectation) { e.AddressHash = "hasH" }, "another address"},
 		{"no address in the receipt", func(c *watchword.Claims) { c.AddressHash = "" }, nil, "another address"},
-		{"any subject", nil, func(e *receipt.Expect) { e.Subject, e.AddressHash, e.AnySubject = "", "", true }, ""},
+		{"any subject", nil, func(e *receipt.Expectation) { e.Subject, e.AddressHash, e.AnySubject = "", "", true }, ""},
 		{"any subject, but there is none", func(c *watchword.Claims) { c.Subject = "" },
-			func(e *receipt.Expect) { e.Subject, e.AddressHash, e.AnySubject = "", "", true }, "about no subject"},
-		{"another nonce", nil, func(e *receipt.Expect) { e.Nonce = "n-0S6_WzA2MJ" }, "another nonce"},
+			func(e *receipt.Expectation) { e.Subject, e.AddressHash, e.AnySubject = "", "", true }, "about no subject"},
+		{"another nonce", nil, func(e *receipt.Expectation) { e.Nonce = "n-0S6_WzA2MJ" }, "another nonce"},
 		{"no nonce in the receipt", func(c *watchword.Claims) { c.Nonce = "" }, nil, "another nonce"},
-		{"no nonce is expected", nil, func(e *receipt.Expect) { e.Nonce = "" }, "another nonce"},
-		{"no nonce at all", func(c *watchword.Claims) { c.Nonce = "" }, func(e *receipt.Expect) { e.Nonce = "" }, ""},
+		{"no nonce is expected", nil, func(e *receipt.Expectation) { e.Nonce = "" }, "another nonce"},
+		{"no nonce at all", func(c *watchword.Claims) { c.Nonce = "" }, func(e *receipt.Expectation) { e.Nonce = "" }, ""},
 		{"another amount", func(c *watchword.Claims) { c.Transaction["amount"] = "4000" }, nil, "about another transaction"},
 		{"one thing more", func(c *watchword.Claims) { c.Transaction["currency"] = "EUR" }, nil, "about another transaction"},
 		{"no transaction in the receipt", func(c *watchword.Claims) { c.Transaction = nil }, nil, "about another transaction"},
-		{"no transaction is expected", nil, func(e *receipt.Expect) { e.Transaction = nil }, "about another transaction"},
+		{"no transaction is expected", nil, func(e *receipt.Expectation) { e.Transaction = nil }, "about another transaction"},
 		{"no transaction at all", func(c *watchword.Claims) { c.Transaction = nil },
-			func(e *receipt.Expect) { e.Transaction = map[string]string{} }, ""},
+			func(e *receipt.Expectation) { e.Transaction = map[string]string{} }, ""},
 		{"answered too long ago", func(c *watchword.Claims) { c.AuthTime-- }, nil, "answered too long ago"},
-		{"answered long ago, and that is fine", func(c *watchword.Claims) { c.AuthTime -= 600 }, func(e *receipt.Expect) { e.MaxAge = 0 }, ""},
+		{"answered long ago, and that is fine", func(c *watchword.Claims) { c.AuthTime -= 600 }, func(e *receipt.Expectation) { e.MaxAge = 0 }, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c, e := claims(), expect()
@@ -82,7 +82,7 @@ func TestOnlyTheDiagonalPasses(t *testing.T) {
 	}
 }
 
-func TestExpectationsThatSayTooLittle(t *testing.T) {
+func TestVerifyRefusesIncompleteExpectations(t *testing.T) {
 	signer := mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	verifier, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: claims().Issuer, JWKS: signer.JWKS(), Clock: clock})
 	if err != nil {
@@ -90,12 +90,12 @@ func TestExpectationsThatSayTooLittle(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name, field string
-		spoil       func(e *receipt.Expect)
+		spoil       func(e *receipt.Expectation)
 	}{
-		{"no purpose", "purpose", func(e *receipt.Expect) { e.Purpose = "" }},
-		{"no audience", "audience", func(e *receipt.Expect) { e.Audience = "" }},
-		{"nobody", "subject", func(e *receipt.Expect) { e.Subject, e.AddressHash = "", "" }},
-		{"somebody and anybody", "subject", func(e *receipt.Expect) { e.AnySubject = true }},
+		{"no purpose", "purpose", func(e *receipt.Expectation) { e.Purpose = "" }},
+		{"no audience", "audience", func(e *receipt.Expectation) { e.Audience = "" }},
+		{"nobody", "subject", func(e *receipt.Expectation) { e.Subject, e.AddressHash = "", "" }},
+		{"somebody and anybody", "subject", func(e *receipt.Expectation) { e.AnySubject = true }},
 	} {
 		e := expect()
 		test.spoil(&e)
@@ -109,7 +109,7 @@ func TestExpectationsThatSayTooLittle(t *testing.T) {
 	}
 }
 
-func TestVerifierConfigs(t *testing.T) {
+func TestNewVerifierRefusesInvalidConfig(t *testing.T) {
 	jwks := mustSigner(t, mustKey(t, "k", receipt.EdDSA)).JWKS()
 	for name, test := range map[string]struct {
 		config receipt.VerifierConfig

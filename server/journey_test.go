@@ -108,7 +108,7 @@ func TestReceiptsVerifyWithThePublishedKeys(t *testing.T) {
 	v, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: "https://shop.example.com", Clock: b.clock.Now,
 		Client: &http.Client{Transport: b}})
 	must(t, err)
-	if _, err := v.Verify(t.Context(), approved.str("receipt"), receipt.Expect{Purpose: "sign_in", Audience: "shop", Subject: "user_42"}); err != nil {
+	if _, err := v.Verify(t.Context(), approved.str("receipt"), receipt.Expectation{Purpose: "sign_in", Audience: "shop", Subject: "user_42"}); err != nil {
 		t.Error(err)
 	}
 }

@@ -35,7 +35,7 @@ func tagged(tag int, kind byte, value ...byte) asn1.RawValue {
 }
 
 // androidKey makes a device prove its key by an Android certificate with these lists.
-func androidKey(d *device, by *maker, software, hardware authorizationList) spoiler {
+func androidKey(d *device, by *manufacturer, software, hardware authorizationList) mutation {
 	return func(c *ceremony) {
 		challenge := sha256.Sum256(c.clientData(d.t))
 		description, err := asn1.Marshal(struct {
@@ -57,14 +57,14 @@ func androidKey(d *device, by *maker, software, hardware authorizationList) spoi
 }
 
 // A key that an Android device has made to sign is accepted, in whichever list the device says so.
-func TestAndroidKey(t *testing.T) {
-	root, k := newMaker(t), newKit(t)
+func TestVerifyEnrolChecksAndroidAuthorizationLists(t *testing.T) {
+	root, k := newManufacturer(t), newKit(t)
 	trustVectors(t, root.cert.Raw)
 	full := authorizationList{Purpose: []int{toSign}, Origin: generated}
 	none := authorizationList{}
 	for name, c := range map[string]struct {
 		software, hardware authorizationList
-		by                 *maker
+		by                 *manufacturer
 		refused            bool
 	}{
 		"in hardware":          {hardware: full},
@@ -76,7 +76,7 @@ func TestAndroidKey(t *testing.T) {
 		"no purpose":           {hardware: authorizationList{Origin: generated}, refused: true},
 		"for encryption":       {hardware: authorizationList{Purpose: []int{toEncrypt}, Origin: generated}, refused: true},
 		"for all applications": {authorizationList{AllApplications: allApplications}, full, nil, true},
-		"under another's root": {hardware: full, by: newMaker(t), refused: true},
+		"under another's root": {hardware: full, by: newManufacturer(t), refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
@@ -84,12 +84,12 @@ func TestAndroidKey(t *testing.T) {
 			if c.by == nil {
 				c.by = root
 			}
-			a := k.ask(watchword.PurposeEnrol, "user_42")
+			a := k.startChallenge(watchword.PurposeEnrol, "user_42")
 			_, err := k.answer(a, d.create(a.options, androidKey(d, c.by, c.software, c.hardware)))
 			if c.refused {
-				k.mustRefuse(err, refusedAttestation)
+				k.wantRefusal(err, refusedAttestation)
 			} else if err != nil {
-				t.Errorf("%v (%s)", err, k.reasons.last())
+				t.Errorf("%v (%s)", err, k.refusals.lastReason())
 			}
 		})
 	}

@@ -17,9 +17,9 @@ func BenchmarkAssertion(b *testing.B) {
 	k := newKit(b)
 	d := newDevice(b)
 	k.enrol("user_42", d)
-	library := newLibraryUser(k, d)
+	library := newLibraryLogin(k, d)
 	const batch = 256
-	var challenges [batch]asked
+	var challenges [batch]startedChallenge
 	var answers [batch]string
 	var parsed [batch]*protocol.ParsedCredentialAssertionData
 	var alone, whole time.Duration
@@ -30,7 +30,7 @@ func BenchmarkAssertion(b *testing.B) {
 		if i == 0 {
 			b.StopTimer()
 			for i := range challenges {
-				challenges[i] = k.ask("sign_in", "user_42")
+				challenges[i] = k.startChallenge("sign_in", "user_42")
 				answers[i] = d.get(challenges[i].options)
 				parsed[i], _ = parseAssertion(answers[i])
 			}
@@ -54,18 +54,18 @@ func BenchmarkAssertion(b *testing.B) {
 	b.ReportMetric(float64(whole)/float64(n)/perAlone, "ratio")
 }
 
-// A libraryUser is what go-webauthn wants to know of the user and of the challenge.
-type libraryUser struct {
+// A libraryLogin is the input of go-webauthn's own login.
+type libraryLogin struct {
 	libraryUser
 	strategy *Strategy
 }
 
-func newLibraryUser(k *kit, d *device) libraryUser {
-	return libraryUser{libraryUser{d.handle, []lib.Credential{k.storedKey("user_42").libraryCredential()}}, k.strategy}
+func newLibraryLogin(k *kit, d *device) libraryLogin {
+	return libraryLogin{libraryUser{d.handle, []lib.Credential{k.storedKey("user_42").libraryCredential()}}, k.strategy}
 }
 
-func (u libraryUser) validate(c asked, a *protocol.ParsedCredentialAssertionData) error {
-	_, err := u.strategy.assertionVerifier.ValidateLogin(u.owner, lib.SessionData{Challenge: c.options["challenge"].(string), UserID: u.handle,
+func (u libraryLogin) validate(c startedChallenge, a *protocol.ParsedCredentialAssertionData) error {
+	_, err := u.strategy.assertionVerifier.ValidateLogin(u.libraryUser, lib.SessionData{Challenge: c.options["challenge"].(string), UserID: u.handle,
 		UserVerification: protocol.VerificationRequired, RelyingPartyID: "example.com", AllowedCredentialIDs: [][]byte{u.keys[0].ID}}, a)
 	return err
 }

@@ -116,8 +116,8 @@ func (b *browserKit) check(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(out)
 }
 
-// do calls a function of the app's page.
-func (b *browserKit) do(t *testing.T, call string, args ...any) appAnswer {
+// call calls a function of the app's page.
+func (b *browserKit) call(t *testing.T, call string, args ...any) appAnswer {
 	t.Helper()
 	list, err := json.Marshal(append([]any{}, args...))
 	if err != nil {
@@ -152,21 +152,21 @@ func command[P, R any](t *testing.T, b *browserKit, c cdp.Command[P, R], params 
 	return r
 }
 
-func (b *browserKit) verified(t *testing.T, id virtual.AuthenticatorID, verified bool) {
+func (b *browserKit) setUserVerified(t *testing.T, id virtual.AuthenticatorID, verified bool) {
 	t.Helper()
 	command(t, b, virtual.SetUserVerified, virtual.SetUserVerifiedParams{AuthenticatorID: id, IsUserVerified: verified})
 }
 
-func (b *browserKit) present(t *testing.T, id virtual.AuthenticatorID, present bool) {
+func (b *browserKit) setUserPresent(t *testing.T, id virtual.AuthenticatorID, present bool) {
 	t.Helper()
 	command(t, b, virtual.SetAutomaticPresenceSimulation, virtual.SetAutomaticPresenceSimulationParams{AuthenticatorID: id, Enabled: present})
 }
 
-// proven expects a receipt.
-func (b *browserKit) proven(t *testing.T, what string, a appAnswer, amr ...string) *watchword.Claims {
+// wantReceipt expects a receipt.
+func (b *browserKit) wantReceipt(t *testing.T, what string, a appAnswer, amr ...string) *watchword.Claims {
 	t.Helper()
 	if a.Claims == nil {
-		t.Fatalf("%s: %s (%s)", what, a.Error, b.reasons.last())
+		t.Fatalf("%s: %s (%s)", what, a.Error, b.refusals.lastReason())
 	}
 	if len(amr) > 0 && !slices.Equal(a.Claims.AMR, amr) {
 		t.Errorf("%s: amr %v, want %v", what, a.Claims.AMR, amr)
@@ -175,59 +175,59 @@ func (b *browserKit) proven(t *testing.T, what string, a appAnswer, amr ...strin
 }
 
 // The whole life of keys, in a real browser, on an app's own page, with the module that it is served.
-func TestBrowser(t *testing.T) {
+func TestScriptInBrowser(t *testing.T) {
 	b := newBrowserKit(t)
 	first := b.authenticator(t, "internal")
-	f := b.do(t, "enrol", "user_42")
-	b.proven(t, "enrol", f)
-	b.proven(t, "sign in", b.do(t, "use", "sign_in", "user_42"), "hwk", "user", "mfa")
-	if a := b.do(t, "enrol", "user_42"); a.Error != "InvalidStateError" {
+	f := b.call(t, "enrol", "user_42")
+	b.wantReceipt(t, "enrol", f)
+	b.wantReceipt(t, "sign in", b.call(t, "use", "sign_in", "user_42"), "hwk", "user", "mfa")
+	if a := b.call(t, "enrol", "user_42"); a.Error != "InvalidStateError" {
 		t.Errorf("a second key of one authenticator: %+v", a)
 	}
-	if claims := b.proven(t, "nameless", b.do(t, "use", "sign_in", "")); claims.Subject != "user_42" || claims.Factor != f.Factor {
+	if claims := b.wantReceipt(t, "nameless", b.call(t, "use", "sign_in", "")); claims.Subject != "user_42" || claims.Factor != f.Factor {
 		t.Errorf("nameless: %+v", claims)
 	}
-	if claims := b.proven(t, "autofill", b.do(t, "autofill")); claims.Subject != "user_42" {
+	if claims := b.wantReceipt(t, "autofill", b.call(t, "autofill")); claims.Subject != "user_42" {
 		t.Errorf("autofill: %+v", claims)
 	}
-	b.verified(t, first, false)
-	b.proven(t, "second factor", b.do(t, "use", "mfa", "user_42"), "hwk", "user")
-	if a := b.do(t, "use", "sign_in", "user_42"); a.Error != "NotAllowedError" {
+	b.setUserVerified(t, first, false)
+	b.wantReceipt(t, "second factor", b.call(t, "use", "mfa", "user_42"), "hwk", "user")
+	if a := b.call(t, "use", "sign_in", "user_42"); a.Error != "NotAllowedError" {
 		t.Errorf("sign in, not verified: %+v", a)
 	}
-	b.verified(t, first, true)
+	b.setUserVerified(t, first, true)
 
-	b.present(t, first, false)
+	b.setUserPresent(t, first, false)
 	second := b.authenticator(t, "usb")
-	g := b.do(t, "enrol", "user_42")
-	b.proven(t, "a second key", g)
-	if claims := b.proven(t, "by the second", b.do(t, "use", "sign_in", "user_42")); claims.Factor != g.Factor {
+	g := b.call(t, "enrol", "user_42")
+	b.wantReceipt(t, "a second key", g)
+	if claims := b.wantReceipt(t, "by the second", b.call(t, "use", "sign_in", "user_42")); claims.Factor != g.Factor {
 		t.Errorf("by the second: %s, want %s", claims.Factor, g.Factor)
 	}
-	b.present(t, first, true)
-	b.present(t, second, false)
-	if claims := b.proven(t, "by the first", b.do(t, "use", "sign_in", "user_42")); claims.Factor != f.Factor {
+	b.setUserPresent(t, first, true)
+	b.setUserPresent(t, second, false)
+	if claims := b.wantReceipt(t, "by the first", b.call(t, "use", "sign_in", "user_42")); claims.Factor != f.Factor {
 		t.Errorf("by the first: %s, want %s", claims.Factor, f.Factor)
 	}
-	b.removal(t, first, second, f.Factor)
+	b.checkRemoval(t, first, second, f.Factor)
 }
 
-// removal: a removed key is refused though its authenticator has it, until it is told; the other goes on.
-func (b *browserKit) removal(t *testing.T, first, second virtual.AuthenticatorID, factor string) {
+// checkRemoval: a removed key is refused though its authenticator has it, until it is told; the other goes on.
+func (b *browserKit) checkRemoval(t *testing.T, first, second virtual.AuthenticatorID, factor string) {
 	t.Helper()
 	if err := b.RemoveFactor(t.Context(), factor, watchword.Authority{Admin: true}); err != nil {
 		t.Fatal(err)
 	}
-	if a := b.do(t, "use", "sign_in", ""); !strings.Contains(a.Error, "incorrect answer") || b.reasons.last() != string(refusedUnknownKey) {
-		t.Errorf("a removed key: %+v (%s)", a, b.reasons.last())
+	if a := b.call(t, "use", "sign_in", ""); !strings.Contains(a.Error, "incorrect answer") || b.refusals.lastReason() != string(refusedUnknownKey) {
+		t.Errorf("a removed key: %+v (%s)", a, b.refusals.lastReason())
 	}
-	b.present(t, second, true)
-	b.proven(t, "the other key", b.do(t, "use", "sign_in", "user_42"))
+	b.setUserPresent(t, second, true)
+	b.wantReceipt(t, "the other key", b.call(t, "use", "sign_in", "user_42"))
 	factors, err := b.ListFactors(t.Context(), "user_42")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.do(t, "signal", b.strategy.AcceptedKeys("shop", "user_42", factors))
+	b.call(t, "signal", b.strategy.AcceptedKeys("shop", "user_42", factors))
 	kept := command(t, b, virtual.GetCredentials, virtual.GetCredentialsParams{AuthenticatorID: first})
 	if len(kept.Credentials) != 0 {
 		t.Errorf("the authenticator keeps %d removed keys", len(kept.Credentials))
@@ -235,40 +235,40 @@ func (b *browserKit) removal(t *testing.T, first, second virtual.AuthenticatorID
 }
 
 // Browsers without the JSON methods of Level 3 do as well.
-func TestBrowserBeforeLevel3(t *testing.T) {
+func TestScriptWorksInBrowserBeforeLevel3(t *testing.T) {
 	b := newBrowserKit(t)
 	b.authenticator(t, "internal")
-	if a := b.do(t, "forget"); a.Error != "undefined" {
+	if a := b.call(t, "forget"); a.Error != "undefined" {
 		t.Fatalf("the browser still has toJSON: %+v", a)
 	}
-	b.proven(t, "enrol", b.do(t, "enrol", "user_42"))
-	b.proven(t, "sign in", b.do(t, "use", "sign_in", "user_42"))
-	b.proven(t, "nameless", b.do(t, "use", "sign_in", ""))
-	b.proven(t, "autofill", b.do(t, "autofill"))
+	b.wantReceipt(t, "enrol", b.call(t, "enrol", "user_42"))
+	b.wantReceipt(t, "sign in", b.call(t, "use", "sign_in", "user_42"))
+	b.wantReceipt(t, "nameless", b.call(t, "use", "sign_in", ""))
+	b.wantReceipt(t, "autofill", b.call(t, "autofill"))
 }
 
 //go:embed testdata/extension.js
 var extension string
 
 // A password manager's credentials, which inherit from the browser's and whose methods throw, do as well.
-func TestBrowserWithCredentialsOfAnExtension(t *testing.T) {
+func TestScriptReadsCredentialsOfAnExtension(t *testing.T) {
 	for _, form := range []string{"views", "text"} {
 		b := newBrowserKit(t)
 		b.authenticator(t, "internal")
-		b.wrap(t, form, false)
-		b.proven(t, form+", enrol", b.do(t, "enrol", "user_42"))
-		b.proven(t, form+", sign in", b.do(t, "use", "sign_in", "user_42"))
+		b.installExtension(t, form, false)
+		b.wantReceipt(t, form+", enrol", b.call(t, "enrol", "user_42"))
+		b.wantReceipt(t, form+", sign in", b.call(t, "use", "sign_in", "user_42"))
 		if _, err := chromedp.Run(b.ctx, chromedp.Reload()); err != nil {
 			t.Fatal(err)
 		}
-		b.wrap(t, form, true)
-		b.proven(t, form+", nameless", b.do(t, "use", "sign_in", ""))
-		b.proven(t, form+", autofill", b.do(t, "autofill"))
+		b.installExtension(t, form, true)
+		b.wantReceipt(t, form+", nameless", b.call(t, "use", "sign_in", ""))
+		b.wantReceipt(t, form+", autofill", b.call(t, "autofill"))
 	}
 }
 
-// wrap puts an extension into the page, and makes sure that its credentials are what the test is about.
-func (b *browserKit) wrap(t *testing.T, form string, keepsUserHandle bool) {
+// installExtension puts an extension into the page, and makes sure that its credentials are what the test is about.
+func (b *browserKit) installExtension(t *testing.T, form string, keepsUserHandle bool) {
 	t.Helper()
 	script := fmt.Sprintf("%s; wrapCredentials(%q, %t); typeof app", extension, form, keepsUserHandle)
 	for ready := ""; ready != "object"; { // the page's module is loaded after the page
@@ -283,12 +283,12 @@ func (b *browserKit) wrap(t *testing.T, form string, keepsUserHandle bool) {
 }
 
 // An autofill waits for its person, and gives way to a button.
-func TestBrowserAutofillGivesWay(t *testing.T) {
+func TestAuthenticateEndsAutofill(t *testing.T) {
 	b := newBrowserKit(t)
 	id := b.authenticator(t, "internal")
-	b.proven(t, "enrol", b.do(t, "enrol", "user_42"))
-	b.present(t, id, false)
-	if a := b.do(t, "interrupted"); a.Error != "AbortError" {
+	b.wantReceipt(t, "enrol", b.call(t, "enrol", "user_42"))
+	b.setUserPresent(t, id, false)
+	if a := b.call(t, "interrupted"); a.Error != "AbortError" {
 		t.Errorf("the wait ended with %+v", a)
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Everything that is wrong is said at once.
-func TestConfigReportsEverything(t *testing.T) {
+func TestNewReportsEveryMissingSetting(t *testing.T) {
 	_, err := New(Config{})
 	if err == nil {
 		t.Fatal("an empty configuration is accepted")
@@ -22,7 +22,7 @@ func TestConfigReportsEverything(t *testing.T) {
 	}
 }
 
-func TestConfigRefused(t *testing.T) {
+func TestNewRefusesUnsafeSettings(t *testing.T) {
 	for want, changes := range map[string]map[string]func(*Config){
 		"RPID": {
 			"a URL":             func(c *Config) { c.RPID = "https://example.com" },
@@ -95,7 +95,7 @@ func TestConfigRefused(t *testing.T) {
 		},
 	} {
 		for name, change := range changes {
-			cfg := settings()
+			cfg := testConfig()
 			cfg.Policies = map[string]Policy{}
 			change(&cfg)
 			if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "webauthn: "+want) {
@@ -105,7 +105,7 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
-func TestConfigAccepted(t *testing.T) {
+func TestNewAcceptsValidSettings(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"as in these tests": func(*Config) {},
 		"localhost": func(c *Config) {
@@ -117,7 +117,7 @@ func TestConfigAccepted(t *testing.T) {
 			c.RelatedOrigins = strings.Fields("https://example.de https://www.example.co.uk https://example.fr https://example.com.au https://example.es https://example.it")
 		},
 	} {
-		cfg := settings()
+		cfg := testConfig()
 		change(&cfg)
 		if _, err := New(cfg); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -126,8 +126,8 @@ func TestConfigAccepted(t *testing.T) {
 }
 
 // Defaults are strict, but for the second factor, whose first one was proven before.
-func TestDefaultPolicies(t *testing.T) {
-	c := settings()
+func TestPolicyDefaultsByPurpose(t *testing.T) {
+	c := testConfig()
 	for purpose, want := range map[string]Requirement{"sign_in": Required, "password_reset": Required, "manage_factors": Required, "enrol": Required, "payment": Required, "mfa": Discouraged} {
 		if got := c.policy(purpose); got.UserVerification != want || got.ResidentKey != Preferred {
 			t.Errorf("%s: %+v", purpose, got)
@@ -135,7 +135,7 @@ func TestDefaultPolicies(t *testing.T) {
 	}
 }
 
-func TestTraits(t *testing.T) {
+func TestProperties(t *testing.T) {
 	s := newKit(t).strategy
 	want := watchword.StrategyProperties{Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey}
 	if s.Name() != "webauthn" || s.Properties() != want {

@@ -64,8 +64,8 @@ type ceremony struct {
 	response  map[string]any
 }
 
-// A spoiler changes a ceremony before anything is signed.
-type spoiler func(*ceremony)
+// A mutation changes a ceremony before anything is signed.
+type mutation func(*ceremony)
 
 // cose is the public key in COSE_Key form (RFC 9053 §7.1.1), for ES256.
 func (d *device) cose() []byte {
@@ -73,10 +73,10 @@ func (d *device) cose() []byte {
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return encode(d.t, map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]})
+	return encodeCBOR(d.t, map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]})
 }
 
-func encode(t testing.TB, v any) []byte {
+func encodeCBOR(t testing.TB, v any) []byte {
 	t.Helper()
 	mode, err := cbor.CTAP2EncOptions().EncMode()
 	if err != nil {
@@ -89,8 +89,8 @@ func encode(t testing.TB, v any) []byte {
 	return data
 }
 
-// attested is attested credential data (Level 3 §6.5.1).
-func attested(aaguid [16]byte, id, cose []byte) []byte {
+// attestedCredentialData is attested credential data (Level 3 §6.5.1).
+func attestedCredentialData(aaguid [16]byte, id, cose []byte) []byte {
 	out := append(aaguid[:], byte(len(id)>>8), byte(len(id)))
 	return append(append(out, id...), cose...)
 }
@@ -104,7 +104,7 @@ func (d *device) begin(kind string, options map[string]any) *ceremony {
 }
 
 // create answers creation options as toJSON would.
-func (d *device) create(options map[string]any, spoilers ...spoiler) string {
+func (d *device) create(options map[string]any, spoilers ...mutation) string {
 	d.t.Helper()
 	handle, err := b64.DecodeString(options["user"].(map[string]any)["id"].(string))
 	if err != nil {
@@ -113,7 +113,7 @@ func (d *device) create(options map[string]any, spoilers ...spoiler) string {
 	d.handle = handle
 	c := d.begin("webauthn.create", options)
 	c.flags |= flagAT
-	c.tail = attested(d.aaguid, d.id, d.cose())
+	c.tail = attestedCredentialData(d.aaguid, d.id, d.cose())
 	c.response["transports"] = []string{"internal", "hybrid"}
 	for _, s := range spoilers {
 		s(c)
@@ -122,12 +122,12 @@ func (d *device) create(options map[string]any, spoilers ...spoiler) string {
 	if _, signs := c.statement["alg"]; signs {
 		c.statement["sig"] = c.sign(d.t, data, client)
 	}
-	object := encode(d.t, map[string]any{"fmt": c.format, "attStmt": c.statement, "authData": data})
+	object := encodeCBOR(d.t, map[string]any{"fmt": c.format, "attStmt": c.statement, "authData": data})
 	return c.finish(d.t, map[string]any{"clientDataJSON": b64.EncodeToString(client), "attestationObject": b64.EncodeToString(object)})
 }
 
 // get answers request options as toJSON would.
-func (d *device) get(options map[string]any, spoilers ...spoiler) string {
+func (d *device) get(options map[string]any, spoilers ...mutation) string {
 	d.t.Helper()
 	d.counter++
 	c := d.begin("webauthn.get", options)

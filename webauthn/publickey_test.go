@@ -20,15 +20,15 @@ const (
 )
 
 func coseRSA(t *testing.T, modulus, exponent []byte) []byte {
-	return encode(t, map[int]any{1: rsa, 3: -257, -1: modulus, -2: exponent})
+	return encodeCBOR(t, map[int]any{1: rsa, 3: -257, -1: modulus, -2: exponent})
 }
 
 func coseEC(t *testing.T, algorithm, curve int, x, y any) []byte {
-	return encode(t, map[int]any{1: ec2, 3: algorithm, -1: curve, -2: x, -3: y})
+	return encodeCBOR(t, map[int]any{1: ec2, 3: algorithm, -1: curve, -2: x, -3: y})
 }
 
 func coseEd25519(t *testing.T, x []byte) []byte {
-	return encode(t, map[int]any{1: okp, 3: -8, -1: ed25519ID, -2: x})
+	return encodeCBOR(t, map[int]any{1: okp, 3: -8, -1: ed25519ID, -2: x})
 }
 
 // modulus is odd and has so many bits.
@@ -37,8 +37,8 @@ func modulus(bits int) []byte {
 	return n.SetBit(n, 0, 1).Bytes()
 }
 
-// unsoundKeys are keys in COSE form that nobody can sign with, or anybody, or that are needlessly much work.
-func unsoundKeys(t *testing.T) map[string][]byte {
+// unsafeKeys are keys in COSE form that nobody can sign with, or anybody, or that are needlessly much work.
+func unsafeKeys(t *testing.T) map[string][]byte {
 	t.Helper()
 	usual := []byte{1, 0, 1}
 	out := map[string][]byte{
@@ -62,18 +62,18 @@ func unsoundKeys(t *testing.T) map[string][]byte {
 		"Ed25519 key of 31 bytes":              coseEd25519(t, bytes.Repeat([]byte{9}, 31)),
 		"Ed25519 key of 33 bytes":              coseEd25519(t, bytes.Repeat([]byte{9}, 33)),
 		"Ed25519 key without bytes":            coseEd25519(t, nil),
-		"Ed25519 algorithm on another curve":   encode(t, map[int]any{1: okp, 3: -8, -1: x25519, -2: bytes.Repeat([]byte{9}, 32)}),
-		"Ed25519 algorithm without a curve":    encode(t, map[int]any{1: okp, 3: -8, -2: bytes.Repeat([]byte{9}, 32)}),
-		"RSA algorithm of an elliptic curve":   encode(t, map[int]any{1: ec2, 3: -257, -1: p256, -2: make([]byte, 32), -3: make([]byte, 32)}),
-		"a key of an elliptic curve, for RSA":  encode(t, map[int]any{1: rsa, 3: -7, -1: modulus(2048), -2: usual}),
-		"a key that says nothing but its kind": encode(t, map[int]any{1: rsa, 3: -257}),
+		"Ed25519 algorithm on another curve":   encodeCBOR(t, map[int]any{1: okp, 3: -8, -1: x25519, -2: bytes.Repeat([]byte{9}, 32)}),
+		"Ed25519 algorithm without a curve":    encodeCBOR(t, map[int]any{1: okp, 3: -8, -2: bytes.Repeat([]byte{9}, 32)}),
+		"RSA algorithm of an elliptic curve":   encodeCBOR(t, map[int]any{1: ec2, 3: -257, -1: p256, -2: make([]byte, 32), -3: make([]byte, 32)}),
+		"a key of an elliptic curve, for RSA":  encodeCBOR(t, map[int]any{1: rsa, 3: -7, -1: modulus(2048), -2: usual}),
+		"a key that says nothing but its kind": encodeCBOR(t, map[int]any{1: rsa, 3: -257}),
 	}
 	for _, e := range []int64{0, 1, 2, 4, 65536, 1<<24 - 2} {
 		out[fmt.Sprintf("RSA with the exponent %d", e)] = coseRSA(t, modulus(2048), append([]byte{}, big.NewInt(e).Bytes()...))
 	}
 	g := elliptic.P256().Params()
 	x, y := g.Gx.FillBytes(make([]byte, 32)), g.Gy.FillBytes(make([]byte, 32))
-	out["P-256 key without y"] = encode(t, map[int]any{1: ec2, 3: -7, -1: p256, -2: x})
+	out["P-256 key without y"] = encodeCBOR(t, map[int]any{1: ec2, 3: -7, -1: p256, -2: x})
 	out["P-256 key with the sign of y"] = coseEC(t, -7, p256, x, true)
 	out["P-256 key with a zero before x"] = coseEC(t, -7, p256, append([]byte{0}, x...), y)
 	out["P-256 key with a short x"] = coseEC(t, -7, p256, x[:31], y)
@@ -109,20 +109,20 @@ func smallOrderPoints(t *testing.T) (out [][]byte) {
 	return out
 }
 
-// forged is a signature of whatever by an Ed25519 key of small order, as often as the key's part of the equation vanishes:
+// forgedSignature is a signature of whatever by an Ed25519 key of small order, as often as the key's part of the equation vanishes:
 // always, or for one text in eight.
-func forged() []byte {
+func forgedSignature() []byte {
 	signature := make([]byte, ed25519.SignatureSize)
 	signature[0] = 1
 	return signature
 }
 
 // The points that are refused are those by which anybody can sign: one text in a few hundred at most is needed.
-func TestSoundRefusesEd25519KeysThatAnybodyCanSignFor(t *testing.T) {
+func TestIsSafeKeyRefusesEd25519KeysOfSmallOrder(t *testing.T) {
 	for n, point := range smallOrderPoints(t) {
 		signs := 0
 		for text := range 500 {
-			if ed25519.Verify(point, fmt.Append(nil, text), forged()) {
+			if ed25519.Verify(point, fmt.Append(nil, text), forgedSignature()) {
 				signs++
 			}
 		}
@@ -143,15 +143,15 @@ func TestSoundRefusesEd25519KeysThatAnybodyCanSignFor(t *testing.T) {
 	}
 }
 
-func TestVerifyEnrolRefusesUnsoundKeys(t *testing.T) {
+func TestVerifyEnrolRefusesUnsafeKeys(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
-	for name, cose := range unsoundKeys(t) {
+	for name, cose := range unsafeKeys(t) {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
-			a := k.ask(watchword.PurposeEnrol, "user_42")
-			_, err := k.answer(a, d.create(a.options, func(c *ceremony) { c.tail = attested(d.aaguid, d.id, cose) }))
-			k.mustRefuse(err, refusedAlgorithm)
+			a := k.startChallenge(watchword.PurposeEnrol, "user_42")
+			_, err := k.answer(a, d.create(a.options, func(c *ceremony) { c.tail = attestedCredentialData(d.aaguid, d.id, cose) }))
+			k.wantRefusal(err, refusedAlgorithm)
 		})
 	}
 	if factors, err := k.ListFactors(context.Background(), "user_42"); err != nil || len(factors) > 0 {
@@ -160,21 +160,21 @@ func TestVerifyEnrolRefusesUnsoundKeys(t *testing.T) {
 }
 
 // What an earlier version enrolled is refused when it answers: for some of these keys the signature would be right.
-func TestVerifyRefusesUnsoundKeysThatAreEnrolled(t *testing.T) {
+func TestVerifyRefusesUnsafeEnrolledKeys(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
 	enrolled := k.storedKey("user_42")
 	challenge := b64.EncodeToString(make([]byte, 32))
 	text := d.get(map[string]any{"challenge": challenge})
-	for name, cose := range unsoundKeys(t) {
+	for name, cose := range unsafeKeys(t) {
 		used := *enrolled
 		used.PublicKey = cose
 		a, err := parseAssertion(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Response.Signature = forged()
+		a.Response.Signature = forgedSignature()
 		want := refusedAlgorithm
 		if isEC2Key(cose) { // go-webauthn finds out by itself
 			want = refusedSignature
@@ -191,7 +191,9 @@ func TestVerifyEnrolAcceptsCommonRSAKeys(t *testing.T) {
 		for _, exponent := range [][]byte{{3}, {17}, {1, 0, 1}} {
 			k := newKit(t)
 			d := newDevice(t)
-			k.enrol("user_42", d, func(c *ceremony) { c.tail = attested(d.aaguid, d.id, coseRSA(t, modulus(bits), exponent)) })
+			k.enrol("user_42", d, func(c *ceremony) {
+				c.tail = attestedCredentialData(d.aaguid, d.id, coseRSA(t, modulus(bits), exponent))
+			})
 		}
 	}
 }

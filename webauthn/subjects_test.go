@@ -17,14 +17,14 @@ import (
 )
 
 // A challenge that names nobody is answered by any passkey, which then says whose it is.
-func TestDiscoverable(t *testing.T) {
+func TestVerifyAcceptsDiscoverableKeyWithoutSubject(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) {
 		c.Policies = map[string]Policy{"sign_in": {UserVerification: Discouraged}}
 	})
 	d, other := newDevice(t), newDevice(t)
 	k.enrol("user_42", d)
 	k.enrol("user_43", other)
-	a := k.ask("sign_in", "")
+	a := k.startChallenge("sign_in", "")
 	if a.options["userVerification"] != "required" || a.options["allowCredentials"] != nil {
 		t.Errorf("asks for %v", a.options)
 	}
@@ -34,32 +34,32 @@ func TestDiscoverable(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		spoil  spoiler
+		spoil  mutation
 		reason refusal
 	}{
-		"not verified":             {without(flagUV), refusedVerification},
-		"no user handle":           {responseWith("userHandle", nil), refusedUserHandle},
-		"empty user handle":        {responseWith("userHandle", ""), refusedUserHandle},
-		"another's user handle":    {responseWith("userHandle", b64.EncodeToString(other.handle)), refusedUserHandle},
-		"another's id, own handle": {together(answerWith("id", b64.EncodeToString(other.id)), answerWith("rawId", b64.EncodeToString(other.id))), refusedUserHandle},
-		"unknown id":               {together(answerWith("id", "AAAA"), answerWith("rawId", "AAAA")), refusedUnknownKey},
+		"not verified":             {clearFlags(flagUV), refusedVerification},
+		"no user handle":           {setResponseMember("userHandle", nil), refusedUserHandle},
+		"empty user handle":        {setResponseMember("userHandle", ""), refusedUserHandle},
+		"another's user handle":    {setResponseMember("userHandle", b64.EncodeToString(other.handle)), refusedUserHandle},
+		"another's id, own handle": {combine(setAnswerMember("id", b64.EncodeToString(other.id)), setAnswerMember("rawId", b64.EncodeToString(other.id))), refusedUserHandle},
+		"unknown id":               {combine(setAnswerMember("id", "AAAA"), setAnswerMember("rawId", "AAAA")), refusedUnknownKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
 			_, err := k.signIn("sign_in", "", d, c.spoil)
-			k.mustRefuse(err, c.reason)
+			k.wantRefusal(err, c.reason)
 		})
 	}
 }
 
 // A factor may be named as the only one that answers.
-func TestNamedFactor(t *testing.T) {
+func TestVerifyRefusesOtherKeyThanTheNamedFactor(t *testing.T) {
 	k := newKit(t)
 	first, second := newDevice(t), newDevice(t)
 	f := k.enrol("user_42", first)
 	k.enrol("user_42", second)
 	foreign := k.enrol("user_43", newDevice(t))
-	ask := func(factor string) asked {
+	ask := func(factor string) startedChallenge {
 		return k.start(watchword.StartRequest{Purpose: "sign_in", Subject: "user_42", Factor: factor})
 	}
 	a := ask(f.ID)
@@ -67,7 +67,7 @@ func TestNamedFactor(t *testing.T) {
 		t.Errorf("asks for %v", keys)
 	}
 	_, err := k.answer(a, second.get(a.options))
-	k.mustRefuse(err, refusedOtherFactor)
+	k.wantRefusal(err, refusedOtherFactor)
 	a = ask(f.ID)
 	if _, err := k.answer(a, first.get(a.options)); err != nil {
 		t.Errorf("the named one: %v", err)
@@ -82,7 +82,7 @@ func TestNamedFactor(t *testing.T) {
 }
 
 // Of several keys each signs in; one that is removed does no more, and the others go on.
-func TestSeveralKeysAndRemoval(t *testing.T) {
+func TestVerifyRefusesRemovedKeyAndAcceptsOthers(t *testing.T) {
 	k := newKit(t)
 	first, second := newDevice(t), newDevice(t)
 	f := k.enrol("user_42", first)
@@ -92,21 +92,21 @@ func TestSeveralKeysAndRemoval(t *testing.T) {
 	}
 	k.mustSignIn("sign_in", "user_42", first)
 	k.mustSignIn("sign_in", "user_42", second)
-	a := k.ask("sign_in", "user_42")
+	a := k.startChallenge("sign_in", "user_42")
 	if err := k.RemoveFactor(context.Background(), f.ID, watchword.Authority{Admin: true}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := k.answer(a, first.get(a.options))
-	k.mustRefuse(err, refusedUnknownKey)
+	k.wantRefusal(err, refusedUnknownKey)
 	_, err = k.signIn("sign_in", "", first)
-	k.mustRefuse(err, refusedUnknownKey)
+	k.wantRefusal(err, refusedUnknownKey)
 	k.mustSignIn("sign_in", "user_42", second)
 	k.enrol("user_42", first)
 	k.mustSignIn("sign_in", "user_42", first)
 }
 
 // Keys of another RP id are not used, and not lost: they work again if the RP id comes back.
-func TestChangedRPID(t *testing.T) {
+func TestVerifyRefusesKeyOfAnotherRPID(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
@@ -114,7 +114,7 @@ func TestChangedRPID(t *testing.T) {
 		c.RPID, c.Origins, c.NativeOrigins = "login.example.com", []string{"https://login.example.com"}, nil
 		w.Factors = k.config.Factors
 	})
-	a := moved.ask("sign_in", "user_42")
+	a := moved.startChallenge("sign_in", "user_42")
 	if keys := a.options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == b64.EncodeToString(d.id) {
 		t.Error("a key of the old RP id is asked for")
 	}
@@ -123,22 +123,22 @@ func TestChangedRPID(t *testing.T) {
 		t.Errorf("a key of the old RP id: %v", err)
 	}
 	_, err = moved.signIn("sign_in", "", d)
-	moved.mustRefuse(err, refusedUnknownKey)
+	moved.wantRefusal(err, refusedUnknownKey)
 	k.mustSignIn("sign_in", "user_42", d)
 }
 
 // Another app's key is unknown, though it were the very same one.
-func TestOtherApp(t *testing.T) {
+func TestVerifyRefusesKeyOfAnotherApp(t *testing.T) {
 	k := newKit(t)
 	other := newKit(t, func(_ *Config, w *watchword.Config) { w.App, w.Factors = "bank", k.config.Factors })
 	d, foreign := newDevice(t), newDevice(t)
 	k.enrol("user_42", d)
 	other.enrol("user_42", foreign)
 	_, err := k.signIn("sign_in", "user_42", foreign)
-	k.mustRefuse(err, refusedUnknownKey)
+	k.wantRefusal(err, refusedUnknownKey)
 	_, err = other.signIn("sign_in", "", d)
-	other.mustRefuse(err, refusedUnknownKey)
-	a := k.ask("sign_in", "user_42")
+	other.wantRefusal(err, refusedUnknownKey)
+	a := k.startChallenge("sign_in", "user_42")
 	if _, err := other.answer(a, d.get(a.options)); !errors.Is(err, watchword.ErrUnknownChallenge) {
 		t.Errorf("another app's challenge: %v", err)
 	}
@@ -148,14 +148,14 @@ func TestOtherApp(t *testing.T) {
 }
 
 // A disabled key is not asked for, and refused.
-func TestDisabledKey(t *testing.T) {
+func TestVerifyRefusesDisabledKey(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	f := k.enrol("user_42", d)
 	k.disable(f.ID)
 	_, err := k.signIn("sign_in", "", d)
-	k.mustRefuse(err, refusedDisabledKey)
-	if keys := k.ask("sign_in", "user_42").options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == b64.EncodeToString(d.id) {
+	k.wantRefusal(err, refusedDisabledKey)
+	if keys := k.startChallenge("sign_in", "user_42").options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == b64.EncodeToString(d.id) {
 		t.Error("a disabled key is asked for")
 	}
 }
@@ -193,20 +193,20 @@ func (d disabler) Verify(ctx context.Context, c *watchword.Challenge, _ string) 
 }
 
 // Whoever is unknown is asked like whoever is known, always the same, and never let in.
-func TestDecoys(t *testing.T) {
+func TestUnknownSubjectIsAskedLikeKnownOne(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("known", d)
-	known, unknown, again := k.ask("sign_in", "known"), k.ask("sign_in", "unknown"), k.ask("sign_in", "unknown")
+	known, unknown, again := k.startChallenge("sign_in", "known"), k.startChallenge("sign_in", "unknown"), k.startChallenge("sign_in", "unknown")
 	if a, b := shape(known.options), shape(unknown.options); !reflect.DeepEqual(a, b) {
 		t.Errorf("known: %v\nunknown: %v", a, b)
 	}
-	k.Engine = k.node()
-	if other := k.ask("mfa", "unknown"); !reflect.DeepEqual(unknown.options["allowCredentials"], again.options["allowCredentials"]) ||
+	k.Engine = k.newNode()
+	if other := k.startChallenge("mfa", "unknown"); !reflect.DeepEqual(unknown.options["allowCredentials"], again.options["allowCredentials"]) ||
 		!reflect.DeepEqual(unknown.options["allowCredentials"], other.options["allowCredentials"]) {
 		t.Error("an unknown subject's keys change")
 	}
-	if reflect.DeepEqual(unknown.options["allowCredentials"], k.ask("sign_in", "unknown too").options["allowCredentials"]) {
+	if reflect.DeepEqual(unknown.options["allowCredentials"], k.startChallenge("sign_in", "unknown too").options["allowCredentials"]) {
 		t.Error("two unknown subjects have the same keys")
 	}
 	if unknown.options["challenge"] == again.options["challenge"] {
@@ -246,7 +246,7 @@ func shape(options map[string]any) any {
 }
 
 // Decoys have lengths and transports that are seen in the wild, and ids that do not look related.
-func TestDecoysArePlausible(t *testing.T) {
+func TestDecoyKeysLookLikeCommonKeys(t *testing.T) {
 	s := newKit(t).strategy
 	seen := map[string]bool{}
 	two := 0
@@ -273,10 +273,10 @@ func TestDecoysArePlausible(t *testing.T) {
 	}
 }
 
-// listed is the id of the first key that a subject is asked for.
-func (k *kit) listed(subject string) []byte {
+// firstListedID is the id of the first key that a subject is asked for.
+func (k *kit) firstListedID(subject string) []byte {
 	k.t.Helper()
-	text := k.ask("sign_in", subject).options["allowCredentials"].([]any)[0].(map[string]any)["id"].(string)
+	text := k.startChallenge("sign_in", subject).options["allowCredentials"].([]any)[0].(map[string]any)["id"].(string)
 	id, err := b64.DecodeString(text)
 	if err != nil {
 		k.t.Fatal(err)
@@ -285,7 +285,7 @@ func (k *kit) listed(subject string) []byte {
 }
 
 // Whether a subject has a key does not show by trying to enrol the id that is listed for it.
-func TestListedIDsCannotBeEnrolled(t *testing.T) {
+func TestVerifyEnrolRefusesListedIDs(t *testing.T) {
 	k := newKit(t)
 	k.enrol("has", newDevice(t))
 	subjects := []string{"has"}
@@ -294,21 +294,21 @@ func TestListedIDsCannotBeEnrolled(t *testing.T) {
 	}
 	for _, subject := range subjects {
 		mine := newDevice(t)
-		mine.id = k.listed(subject)
-		a := k.ask(watchword.PurposeEnrol, "stranger")
+		mine.id = k.firstListedID(subject)
+		a := k.startChallenge(watchword.PurposeEnrol, "stranger")
 		if _, err := k.answer(a, mine.create(a.options)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 			t.Errorf("%s: %v", subject, err)
 		}
 	}
 }
 
-// unreachable is a store of factors that stops answering.
-type unreachable struct {
+// failingFactors is a store of factors that stops answering.
+type failingFactors struct {
 	watchword.Factors
 	down bool
 }
 
-func (u *unreachable) Get(ctx context.Context, app, id string) (watchword.SealedFactor, error) {
+func (u *failingFactors) Get(ctx context.Context, app, id string) (watchword.SealedFactor, error) {
 	if u.down {
 		return watchword.SealedFactor{}, errors.New("no route")
 	}
@@ -316,13 +316,13 @@ func (u *unreachable) Get(ctx context.Context, app, id string) (watchword.Sealed
 }
 
 // Nor by a store that is out of reach.
-func TestAnOutageTellsNobodyApart(t *testing.T) {
-	store := &unreachable{}
+func TestStoreFailureDoesNotRevealWhoHasKeys(t *testing.T) {
+	store := &failingFactors{}
 	k := newKit(t, func(_ *Config, c *watchword.Config) { store.Factors, c.Factors = c.Factors, store })
 	d := newDevice(t)
 	k.enrol("has", d)
 	for _, subject := range []string{"has", "has_not"} {
-		a := k.ask("sign_in", subject)
+		a := k.startChallenge("sign_in", subject)
 		store.down = true
 		if _, err := k.answer(a, d.get(a.options)); !errors.Is(err, watchword.ErrUnavailable) {
 			t.Errorf("%s: %v", subject, err)
@@ -332,7 +332,7 @@ func TestAnOutageTellsNobodyApart(t *testing.T) {
 }
 
 // An answer by a key that may not answer is judged to its end, signature included, and refused all the same.
-func TestRefusedKeysTakeAllSteps(t *testing.T) {
+func TestVerifyTakesEveryStepForUnknownKeys(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), append(make([]byte, 31), 1))
@@ -340,8 +340,8 @@ func TestRefusedKeysTakeAllSteps(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.private = private
-	d.id, d.handle = k.listed("has_not"), k.strategy.userHandle("shop", "has_not")
-	a := k.ask("sign_in", "has_not")
+	d.id, d.handle = k.firstListedID("has_not"), k.strategy.userHandle("shop", "has_not")
+	a := k.startChallenge("sign_in", "has_not")
 	answer := d.get(a.options)
 	parsed, err := parseAssertion(answer)
 	if err != nil {
@@ -352,11 +352,11 @@ func TestRefusedKeysTakeAllSteps(t *testing.T) {
 		t.Errorf("the steps end early: %v", err)
 	}
 	_, err = k.answer(a, answer)
-	k.mustRefuse(err, refusedUnknownKey)
+	k.wantRefusal(err, refusedUnknownKey)
 }
 
 // A key that cannot be opened is not asked for, and its subject goes on with the others.
-func TestADamagedKeyStopsNobody(t *testing.T) {
+func TestDamagedKeyDoesNotBlockOtherKeys(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
@@ -372,11 +372,11 @@ func TestADamagedKeyStopsNobody(t *testing.T) {
 }
 
 // Keys that cannot be opened because a key of the keyring is missing are the server's fault: nobody is asked for a decoy.
-func TestKeyWhoseSealKeyIsMissingIsTheServersFault(t *testing.T) {
+func TestStartIsUnavailableWhenTheKeyOfTheKeyringIsMissing(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
-	a := k.ask("sign_in", "user_42")
+	a := k.startChallenge("sign_in", "user_42")
 	answer := d.get(a.options)
 	cfg := k.config
 	cfg.Keys = []watchword.Key{testKey(t, "other")}

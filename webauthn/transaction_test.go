@@ -11,12 +11,12 @@ import (
 )
 
 // What is approved is part of what the key signs.
-func TestTransaction(t *testing.T) {
+func TestReceiptNamesSignedTransaction(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
 	pay := map[string]string{"amount": "40.00", "currency": "EUR", "payee": "ACME GmbH"}
-	start := func(tx map[string]string) asked {
+	start := func(tx map[string]string) startedChallenge {
 		return k.start(watchword.StartRequest{Purpose: "payment", Subject: "user_42", Transaction: tx, Seed: []byte("the same challenge, were it not for its transaction")})
 	}
 	a := start(pay)
@@ -33,12 +33,12 @@ func TestTransaction(t *testing.T) {
 }
 
 // The hash of a transaction is of all its entries, and of nothing else.
-func TestTransactionHash(t *testing.T) {
+func TestChallengeIncludesTransactionHash(t *testing.T) {
 	spied := &spy{}
 	k := newKit(t, func(_ *Config, w *watchword.Config) { w.App = "shop" })
 	spied.Strategy = k.strategy
 	k.config.Strategies = []watchword.Strategy{spied}
-	k.Engine = k.node()
+	k.Engine = k.newNode()
 	k.start(watchword.StartRequest{Purpose: "payment", Subject: "user_42", Transaction: map[string]string{"amount": "40.00", "payee": "ACME"}})
 	seen := map[string]string{}
 	for name, tx := range map[string]map[string]string{
@@ -83,11 +83,11 @@ func (s *spy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prom
 }
 
 // Time does not matter to a key, but that it was used is remembered.
-func TestLastUsed(t *testing.T) {
+func TestCheckUpdatesLastUse(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	f := k.enrol("user_42", d)
-	k.pass(90 * 24 * time.Hour)
+	k.advance(90 * 24 * time.Hour)
 	k.mustSignIn("sign_in", "user_42", d)
 	got, err := k.GetFactor(context.Background(), f.ID)
 	if err != nil || !got.LastUsedAt.Equal(k.time()) {

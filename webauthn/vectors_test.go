@@ -13,10 +13,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// unhex is a byte string as the vectors write it.
-type unhex []byte
+// hexBytes is a byte string as the vectors write it.
+type hexBytes []byte
 
-func (u *unhex) UnmarshalText(text []byte) (err error) {
+func (u *hexBytes) UnmarshalText(text []byte) (err error) {
 	*u, err = hex.DecodeString(string(text))
 	return err
 }
@@ -25,10 +25,10 @@ func (u *unhex) UnmarshalText(text []byte) (err error) {
 type vector struct {
 	Name         string
 	Registration struct {
-		Challenge, ClientDataJSON, AttestationObject unhex
-		CredentialID                                 unhex `json:"credential_id"`
+		Challenge, ClientDataJSON, AttestationObject hexBytes
+		CredentialID                                 hexBytes `json:"credential_id"`
 	}
-	Authentication struct{ Challenge, AuthenticatorData, ClientDataJSON, Signature unhex }
+	Authentication struct{ Challenge, AuthenticatorData, ClientDataJSON, Signature hexBytes }
 }
 
 // vectors reads the shared test vectors, which are not part of this repository.
@@ -39,7 +39,7 @@ func vectors(t testing.TB) (root []byte, all []vector) {
 		t.Skip("the vectors of WebAuthn Level 3 are not here (../shared/vectors/webauthn-level3.json beside the repository)")
 	}
 	var file struct {
-		Root    unhex `json:"attestation_ca_cert"`
+		Root    hexBytes `json:"attestation_ca_cert"`
 		Vectors []vector
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
@@ -66,7 +66,7 @@ var vectorHandle = []byte("the handle of the vectors' user.")
 
 func (v *vector) registration() string {
 	id := b64.EncodeToString(v.Registration.CredentialID)
-	return object(map[string]any{"id": id, "rawId": id, "type": "public-key", "response": map[string]any{
+	return encodeJSON(map[string]any{"id": id, "rawId": id, "type": "public-key", "response": map[string]any{
 		"clientDataJSON": b64.EncodeToString(v.Registration.ClientDataJSON), "attestationObject": b64.EncodeToString(v.Registration.AttestationObject)}})
 }
 
@@ -80,7 +80,7 @@ func (v *vector) register(s *Strategy) (*key, error) {
 
 func (v *vector) authenticate(s *Strategy, k key) error {
 	id := b64.EncodeToString(k.ID)
-	a, err := parseAssertion(object(map[string]any{"id": id, "rawId": id, "type": "public-key", "response": map[string]any{
+	a, err := parseAssertion(encodeJSON(map[string]any{"id": id, "rawId": id, "type": "public-key", "response": map[string]any{
 		"clientDataJSON":    b64.EncodeToString(v.Authentication.ClientDataJSON),
 		"authenticatorData": b64.EncodeToString(v.Authentication.AuthenticatorData), "signature": b64.EncodeToString(v.Authentication.Signature)}}))
 	if err != nil {
@@ -90,7 +90,7 @@ func (v *vector) authenticate(s *Strategy, k key) error {
 	return err
 }
 
-func object(v any) string {
+func encodeJSON(v any) string {
 	data, err := json.Marshal(v)
 	if err != nil {
 		panic(err)
@@ -100,14 +100,14 @@ func object(v any) string {
 
 // The vectors whose registration is refused, and why: Ed448 is not offered, and the certificate of the Android key has two
 // empty authorization lists, though §8.4 asks for the key's origin and purpose in them. That was an error of the vector
-// (w3c/webauthn#2379); TestAndroidKey has certificates with full lists.
+// (w3c/webauthn#2379); TestVerifyEnrolChecksAndroidAuthorizationLists has certificates with full lists.
 var refusedVectors = map[string]refusal{
 	"Packed Attestation with Ed448 Credential":      refusedAlgorithm,
 	"Android Key Attestation with ES256 Credential": refusedAttestation,
 }
 
 // All pairs of the standard pass, but for those two.
-func TestVectors(t *testing.T) {
+func TestLevel3VectorsAreAccepted(t *testing.T) {
 	s := vectorStrategy(t)
 	root, all := vectors(t)
 	trustVectors(t, root)
@@ -149,7 +149,7 @@ func (v *vector) key(t *testing.T) *key {
 }
 
 // Without the vectors' own roots the three formats whose roots are built in are refused for their attestation.
-func TestVectorsOfUnknownMakers(t *testing.T) {
+func TestVectorsWithoutTheirRootsAreRefused(t *testing.T) {
 	s := vectorStrategy(t)
 	_, all := vectors(t)
 	refused := 0
@@ -164,7 +164,7 @@ func TestVectorsOfUnknownMakers(t *testing.T) {
 }
 
 // Each pair with one thing changed is refused, and for that thing.
-func TestVectorsChanged(t *testing.T) {
+func TestChangedVectorsAreRefused(t *testing.T) {
 	root, all := vectors(t)
 	trustVectors(t, root)
 	s := vectorStrategy(t)
@@ -204,13 +204,13 @@ func TestVectorsChanged(t *testing.T) {
 			if bytes.Contains(v.Authentication.ClientDataJSON, []byte(`"crossOrigin":true`)) {
 				both("cross origin", &alone, refusedCrossOrigin, func(*vector) {})
 			}
-			v.everyPart(t, s, k)
+			v.checkEveryByte(t, s, k)
 		})
 	}
 }
 
-// everyPart: no byte of what is signed, nor of the signature, can change. Of long parts every few are tried.
-func (v *vector) everyPart(t *testing.T, s *Strategy, k *key) {
+// checkEveryByte: no byte of what is signed, nor of the signature, can change. Of long parts every few are tried.
+func (v *vector) checkEveryByte(t *testing.T, s *Strategy, k *key) {
 	t.Helper()
 	changed := v.clone()
 	for name, part := range map[string][]byte{"authenticator data": changed.Authentication.AuthenticatorData,
@@ -246,7 +246,7 @@ func (v *vector) everyPart(t *testing.T, s *Strategy, k *key) {
 
 func (v *vector) clone() vector {
 	c := *v
-	for _, part := range []*unhex{&c.Registration.Challenge, &c.Registration.ClientDataJSON, &c.Registration.AttestationObject,
+	for _, part := range []*hexBytes{&c.Registration.Challenge, &c.Registration.ClientDataJSON, &c.Registration.AttestationObject,
 		&c.Authentication.Challenge, &c.Authentication.AuthenticatorData, &c.Authentication.ClientDataJSON, &c.Authentication.Signature} {
 		*part = bytes.Clone(*part)
 	}

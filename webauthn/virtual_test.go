@@ -10,26 +10,26 @@ import (
 )
 
 // Somebody else's authenticator agrees with ours, with elliptic curves and RSA.
-func TestVirtualAuthenticator(t *testing.T) {
+func TestVirtualAuthenticatorIsAccepted(t *testing.T) {
 	rp := virtualwebauthn.RelyingParty{ID: "example.com", Name: "Example", Origin: "https://login.example.com"}
 	for _, kind := range []virtualwebauthn.KeyType{virtualwebauthn.KeyTypeEC2, virtualwebauthn.KeyTypeRSA} {
 		k := newKit(t)
 		auth := virtualwebauthn.NewAuthenticator()
 		credential := newCredential(kind)
 
-		a := k.ask(watchword.PurposeEnrol, "user_42")
+		a := k.startChallenge(watchword.PurposeEnrol, "user_42")
 		creation, err := virtualwebauthn.ParseAttestationOptions(text(t, a.options))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := k.answer(a, virtualwebauthn.CreateAttestationResponse(rp, auth, credential, *creation)); err != nil {
-			t.Fatalf("%s, enrol: %v (%s)", kind, err, k.reasons.last())
+			t.Fatalf("%s, enrol: %v (%s)", kind, err, k.refusals.lastReason())
 		}
 		auth.Options.UserHandle = []byte(creation.UserID)
 		auth.AddCredential(credential)
 
 		for _, subject := range []string{"user_42", ""} {
-			a := k.ask("sign_in", subject)
+			a := k.startChallenge("sign_in", subject)
 			request, err := virtualwebauthn.ParseAssertionOptions(text(t, a.options))
 			if err != nil {
 				t.Fatal(err)
@@ -39,7 +39,7 @@ func TestVirtualAuthenticator(t *testing.T) {
 			}
 			credential.Counter++
 			if _, err := k.answer(a, virtualwebauthn.CreateAssertionResponse(rp, auth, credential, *request)); err != nil {
-				t.Errorf("%s, sign in as %q: %v (%s)", kind, subject, err, k.reasons.last())
+				t.Errorf("%s, sign in as %q: %v (%s)", kind, subject, err, k.refusals.lastReason())
 			}
 		}
 	}

@@ -235,7 +235,7 @@ func TestCommandsOfOneAppTakeNoConnectionOfAnother(t *testing.T) {
 		held <- err
 	}()
 	select {
-	case <-hold.Came():
+	case <-hold.Held():
 	case <-time.After(patience):
 		t.Fatal("no command comes")
 	}

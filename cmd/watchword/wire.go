@@ -222,7 +222,7 @@ func openAppStorage(s settings, damaged func(what string)) (app appStorage, clos
 }
 
 // logStores sends what the stores' clients log of their own accord to the program's log. It holds for the whole process.
-func logStores(log *slog.Logger) { redisstore.LogTo(log) }
+func logStores(log *slog.Logger) { redisstore.SetClientLogger(log) }
 
 // A database opens factors and brings their schema up to date.
 type database func(ctx context.Context) (factorsCloser, error)
@@ -251,9 +251,9 @@ func openDatabase(rawURL string) (database, error) {
 	case isFile && strings.ContainsAny(path, "?#%"):
 		return nil, errors.New("sqlite:// has a path and nothing else: no parameters, and no characters that are escaped")
 	case isFile && path != "":
-		return func(ctx context.Context) (factorsCloser, error) { return sqlite.Open(ctx, path) }, sqlite.Check(path)
+		return func(ctx context.Context) (factorsCloser, error) { return sqlite.Open(ctx, path) }, sqlite.CheckPath(path)
 	case scheme == "postgres" || scheme == "postgresql":
-		return func(ctx context.Context) (factorsCloser, error) { return postgres.Open(ctx, rawURL) }, postgres.Check(rawURL)
+		return func(ctx context.Context) (factorsCloser, error) { return postgres.Open(ctx, rawURL) }, postgres.CheckURL(rawURL)
 	}
 	return nil, errors.New("not a URL of a database: sqlite:///path or postgres://user:password@host/name")
 }

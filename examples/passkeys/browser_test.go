@@ -57,7 +57,7 @@ func call[P, R any](b *browser, c cdp.Command[P, R], params P) R {
 
 func (b *browser) open(url string)  { b.t.Helper(); b.do(chromedp.Navigate(url)) }
 func (b *browser) click(css string) { b.t.Helper(); b.do(chromedp.Click(chromedp.CSS(css))) }
-func (b *browser) types(css, keys string) {
+func (b *browser) typeText(css, keys string) {
 	b.t.Helper()
 	b.do(chromedp.SendKeys(chromedp.CSS(css), keys))
 }
@@ -71,8 +71,8 @@ func (b *browser) do(step chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// leaves clicks what leads to another page, and marks this one, so that nothing is seen on it any more.
-func (b *browser) leaves(css string) {
+// clickAndLeave clicks what leads to another page, and marks this one, so that nothing is seen on it any more.
+func (b *browser) clickAndLeave(css string) {
 	b.t.Helper()
 	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("window.left = true")); err != nil {
 		b.t.Fatal(err)
@@ -86,8 +86,8 @@ func (b *browser) text() string {
 	return text
 }
 
-// sees waits for a text. Pages change while it looks, so it looks again.
-func (b *browser) sees(want string) {
+// waitForText waits for a text. Pages change while it looks, so it looks again.
+func (b *browser) waitForText(want string) {
 	b.t.Helper()
 	for until := time.Now().Add(15 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
 		if strings.Contains(b.text(), want) {
@@ -117,35 +117,35 @@ func (b *browser) keys() int {
 const signOut = `form[action="/sign-out"] button`
 
 // The whole journey: a link as long as there is no passkey, then suggestions, then none again.
-func TestPasskeys(t *testing.T) {
+func TestSignInWithPasskeyInBrowser(t *testing.T) {
 	b := newBrowser(t)
-	b.types("input[type=email]", ann)
-	b.leaves("form button")
-	b.sees("We sent a link to a•••@e•••.com")
-	link, _ := mail(t, b.site, 1)
+	b.typeText("input[type=email]", ann)
+	b.clickAndLeave("form button")
+	b.waitForText("We sent a link to a•••@e•••.com")
+	link, _ := waitForMail(t, b.site, 1)
 	b.open(link)
-	b.sees("Sign in")
-	b.leaves("form button")
-	b.sees("You are signed in as " + ann)
-	b.sees("None yet")
+	b.waitForText("Sign in")
+	b.clickAndLeave("form button")
+	b.waitForText("You are signed in as " + ann)
+	b.waitForText("None yet")
 
-	b.leaves("#add")
-	b.sees("Remove")
+	b.clickAndLeave("#add")
+	b.waitForText("Remove")
 	if n := b.keys(); n != 1 {
 		t.Errorf("the authenticator has %d keys", n)
 	}
 	b.click("#add")
-	b.sees("This device has a passkey already") // proven, but the authenticator is asked not to make a second one
-	b.leaves(signOut)
-	b.sees("You are signed in as " + ann) // chosen from the suggestions, at once
+	b.waitForText("This device has a passkey already") // proven, but the authenticator is asked not to make a second one
+	b.clickAndLeave(signOut)
+	b.waitForText("You are signed in as " + ann) // chosen from the suggestions, at once
 
 	// Where browsers cannot suggest there is the button.
 	call(b, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
 		Source: "PublicKeyCredential.isConditionalMediationAvailable = undefined"})
-	b.leaves(signOut)
-	b.sees("Sign in with a passkey")
-	b.leaves("#passkey")
-	b.sees("You are signed in as " + ann)
+	b.clickAndLeave(signOut)
+	b.waitForText("Sign in with a passkey")
+	b.clickAndLeave("#passkey")
+	b.waitForText("You are signed in as " + ann)
 
 	// Who is signed in but shows no key changes nothing.
 	id, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.querySelector("[data-remove]").dataset.remove`))
@@ -158,18 +158,18 @@ func TestPasskeys(t *testing.T) {
 		}
 	}
 
-	b.leaves("[data-remove]")
-	b.sees("None yet")
+	b.clickAndLeave("[data-remove]")
+	b.waitForText("None yet")
 	if n := b.keys(); n != 0 {
 		t.Errorf("the authenticator still has %d keys", n)
 	}
-	b.leaves(signOut)
-	b.sees("Sign in with a link")
-	b.types("input[type=email]", ann)
-	b.leaves("form button")
-	b.sees("We sent a link")
-	_, code := mail(t, b.site, 2)
-	b.types("input[name=answer]", code)
-	b.leaves("form button")
-	b.sees("You are signed in as " + ann)
+	b.clickAndLeave(signOut)
+	b.waitForText("Sign in with a link")
+	b.typeText("input[type=email]", ann)
+	b.clickAndLeave("form button")
+	b.waitForText("We sent a link")
+	_, code := waitForMail(t, b.site, 2)
+	b.typeText("input[name=answer]", code)
+	b.clickAndLeave("form button")
+	b.waitForText("You are signed in as " + ann)
 }

@@ -69,7 +69,7 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	if err != nil {
 		return s, err
 	}
-	s.inbox, err = send(ctx, s.engine, queue)
+	s.inbox, err = startDelivery(ctx, s.engine, queue)
 	return s, err
 }
 
@@ -82,8 +82,8 @@ func newKeys(origin string) (*webauthn.Strategy, error) {
 	})
 }
 
-// send puts messages into words and carries them to the inbox, which is what the handler shows.
-func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
+// startDelivery puts messages into words and carries them to the inbox, which is what the handler shows.
+func startDelivery(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
 	var box inbox.Inbox
 	mail, err := delivery.Providers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
 	if err != nil {

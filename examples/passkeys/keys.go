@@ -13,14 +13,14 @@ import (
 // maxAnswer is more than any key's answer needs, in bytes.
 const maxAnswer = 64 << 10
 
-// askKey starts a challenge for a key and gives its options to the page. For signing in it names nobody: the browser
+// startKeyChallenge starts a challenge for a key and gives its options to the page. For signing in it names nobody: the browser
 // suggests whatever passkeys it has for this site, and the one that is chosen says whose it is.
-func (a *app) askKey(w http.ResponseWriter, r *http.Request) {
-	s := a.session(r)
-	req := watchword.StartRequest{Strategy: "webauthn", Purpose: r.PathValue("purpose"), Client: client(r)}
+func (a *app) startKeyChallenge(w http.ResponseWriter, r *http.Request) {
+	s := a.currentSession(r)
+	req := watchword.StartRequest{Strategy: "webauthn", Purpose: r.PathValue("purpose"), Client: clientOf(r)}
 	if req.Purpose != watchword.PurposeSignIn {
 		if s.user == "" {
-			refuse(w, errSignedOut)
+			replyError(w, errSignedOut)
 			return
 		}
 		req.Subject = s.user
@@ -31,11 +31,11 @@ func (a *app) askKey(w http.ResponseWriter, r *http.Request) {
 	}
 	started, err := a.engine.Start(r.Context(), req)
 	if err != nil {
-		refuse(w, err)
+		replyError(w, err)
 		return
 	}
-	s.key, s.purpose = started.ID, req.Purpose
-	a.keep(w, r, s)
+	s.keyChallenge, s.purpose = started.ID, req.Purpose
+	a.saveSession(w, r, s)
 	reply(w, started.Public)
 }
 
@@ -43,21 +43,21 @@ func (a *app) askKey(w http.ResponseWriter, r *http.Request) {
 func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 	answer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
 	if err != nil {
-		refuse(w, err)
+		replyError(w, err)
 		return
 	}
-	s := a.session(r)
-	if s.key == "" {
-		refuse(w, watchword.ErrUnknownChallenge)
+	s := a.currentSession(r)
+	if s.keyChallenge == "" {
+		replyError(w, watchword.ErrUnknownChallenge)
 		return
 	}
-	check := watchword.CheckRequest{Purpose: s.purpose, Answer: watchword.Answer{Text: string(answer), Object: true}, Client: client(r)}
+	check := watchword.CheckRequest{Purpose: s.purpose, Answer: watchword.Answer{Text: string(answer), Object: true}, Client: clientOf(r)}
 	if s.purpose != watchword.PurposeSignIn {
 		check.Subject = s.user
 	}
-	result, err := a.engine.Check(r.Context(), s.key, check)
+	result, err := a.engine.Check(r.Context(), s.keyChallenge, check)
 	if err != nil {
-		refuse(w, err)
+		replyError(w, err)
 		return
 	}
 	switch s.purpose {
@@ -66,8 +66,8 @@ func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 	case watchword.PurposeManageFactors:
 		s.proof = result.Claims
 	}
-	s.key, s.purpose = "", ""
-	a.keep(w, r, s)
+	s.keyChallenge, s.purpose = "", ""
+	a.saveSession(w, r, s)
 	reply(w, struct{}{})
 }
 
@@ -77,7 +77,7 @@ func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 //
 // The page tells the browser which keys are left, so that the removed one is not suggested any more.
 func (a *app) removeKey(w http.ResponseWriter, r *http.Request) {
-	s := a.session(r)
+	s := a.currentSession(r)
 	key, err := a.engine.GetFactor(r.Context(), r.FormValue("id"))
 	if err == nil && (s.user == "" || key.Subject != s.user) {
 		err = watchword.ErrUnknownFactor
@@ -86,14 +86,14 @@ func (a *app) removeKey(w http.ResponseWriter, r *http.Request) {
 		err = a.engine.RemoveFactor(r.Context(), key.ID, watchword.Authority{Claims: s.proof})
 	}
 	if err != nil {
-		refuse(w, err)
+		replyError(w, err)
 		return
 	}
 	s.proof = nil
-	a.keep(w, r, s)
+	a.saveSession(w, r, s)
 	left, err := a.engine.ListFactors(r.Context(), s.user)
 	if err != nil {
-		refuse(w, err)
+		replyError(w, err)
 		return
 	}
 	reply(w, a.keys.AcceptedKeys(appID, s.user, left))
@@ -108,11 +108,11 @@ func reply(w http.ResponseWriter, body any) {
 	}
 }
 
-// refuse tells the page's script what to say. Why a key was refused is for nobody to know.
-func refuse(w http.ResponseWriter, err error) {
+// replyError tells the page's script what to say. Why a key was refused is for nobody to know.
+func replyError(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusForbidden)
-	if err := json.NewEncoder(w).Encode(map[string]string{"message": explain(err)}); err != nil {
+	if err := json.NewEncoder(w).Encode(map[string]string{"message": messageFor(err)}); err != nil {
 		log.Print(err)
 	}
 }

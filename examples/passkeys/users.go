@@ -14,8 +14,8 @@ type users struct {
 	byID    map[string]string // addresses
 }
 
-// of returns the id of whoever has the address: a new one if it was never seen.
-func (u *users) of(email string) (id string) {
+// findOrCreate returns the id of whoever has the address: a new one if it was never seen.
+func (u *users) findOrCreate(email string) (id string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	id, known := u.byEmail[email]
@@ -37,11 +37,11 @@ func (u *users) email(id string) string {
 type session struct {
 	user string // id of who is signed in
 
-	link  string // challenge that a link answers
-	asked string // address that the link was sent to
+	linkChallenge string // challenge that a link answers
+	address       string // address that the link was sent to
 
-	key     string // challenge that a key answers
-	purpose string // of that challenge
+	keyChallenge string // challenge that a key answers
+	purpose      string // of that challenge
 
 	proof *watchword.Claims // a key's, that its owner may change what is enrolled; good for one change
 }

@@ -29,7 +29,7 @@ type app struct {
 // A session is what the app remembers of one browser. The handle stays here: whoever holds it collects the receipt.
 type session struct {
 	email     string // signed in
-	asked     string // who is asked to open a link
+	address   string // who is asked to open a link
 	challenge string
 	handle    string
 }
@@ -65,45 +65,45 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 	started, err := a.engine.Start(r.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: watchword.PurposeSignIn,
 		To: email, ReturnURL: a.origin + "/done", Client: watchword.Client{IP: host, UserAgent: r.UserAgent()}})
 	if err != nil {
-		a.show(w, page{Name: "sign-in", Message: explain(err)})
+		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
 		return
 	}
-	a.keep(w, r, session{asked: email, challenge: started.ID, handle: started.Handle.Reveal()})
+	a.saveSession(w, r, session{address: email, challenge: started.ID, handle: started.Handle.Reveal()})
 	http.Redirect(w, r, a.origin+"/c/"+started.ID+"#"+started.Ticket.Reveal(), http.StatusSeeOther)
 }
 
 // done is where the hosted page leads back to. Coming here proves nothing: the receipt does, and this session's handle
 // collects it, once.
 func (a *app) done(w http.ResponseWriter, r *http.Request) {
-	s := a.session(r)
-	if s.asked != "" {
-		_, err := a.engine.Redeem(r.Context(), s.challenge, watchword.RedeemRequest{Handle: s.handle, Purpose: watchword.PurposeSignIn, To: s.asked})
+	s := a.currentSession(r)
+	if s.address != "" {
+		_, err := a.engine.Redeem(r.Context(), s.challenge, watchword.RedeemRequest{Handle: s.handle, Purpose: watchword.PurposeSignIn, To: s.address})
 		if err != nil {
-			a.show(w, page{Name: "sign-in", Message: explain(err)})
+			a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
 			return
 		}
-		a.keep(w, r, session{email: s.asked})
+		a.saveSession(w, r, session{email: s.address})
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 func (a *app) home(w http.ResponseWriter, r *http.Request) {
-	if s := a.session(r); s.email != "" {
-		a.show(w, page{Name: "welcome", Email: s.email})
+	if s := a.currentSession(r); s.email != "" {
+		a.renderPage(w, page{Name: "welcome", Email: s.email})
 		return
 	}
-	a.show(w, page{Name: "sign-in"})
+	a.renderPage(w, page{Name: "sign-in"})
 }
 
 func (a *app) signOut(w http.ResponseWriter, r *http.Request) {
-	a.keep(w, r, session{})
+	a.saveSession(w, r, session{})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 // A page is what one of the templates shows.
 type page struct{ Name, Email, Message string }
 
-func (a *app) show(w http.ResponseWriter, p page) {
+func (a *app) renderPage(w http.ResponseWriter, p page) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := a.pages.ExecuteTemplate(w, p.Name, p); err != nil {
@@ -113,7 +113,7 @@ func (a *app) show(w http.ResponseWriter, p page) {
 
 const cookie = "session"
 
-func (a *app) session(r *http.Request) session {
+func (a *app) currentSession(r *http.Request) session {
 	c, err := r.Cookie(cookie)
 	if err != nil {
 		return session{}
@@ -123,8 +123,8 @@ func (a *app) session(r *http.Request) session {
 	return a.sessions[c.Value]
 }
 
-// keep stores a session under a new id, so that an id from before signing in is worth nothing afterwards.
-func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
+// saveSession stores a session under a new id, so that an id from before signing in is worth nothing afterwards.
+func (a *app) saveSession(w http.ResponseWriter, r *http.Request, s session) {
 	id := rand.Text()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -135,8 +135,8 @@ func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// explain says to the person what the engine said.
-func explain(err error) string {
+// messageFor says to the person what the engine said.
+func messageFor(err error) string {
 	switch {
 	case errors.Is(err, watchword.ErrInvalidRequest), errors.Is(err, watchword.ErrDestinationRefused):
 		return "Please give an e-mail address."

@@ -64,7 +64,7 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	if s.pages, err = newPages(engine, origin); err != nil {
 		return services{}, err
 	}
-	s.inbox, err = send(ctx, engine, queue)
+	s.inbox, err = startDelivery(ctx, engine, queue)
 	return s, err
 }
 
@@ -84,8 +84,8 @@ func newPages(engine *watchword.Engine, origin string) (http.Handler, error) {
 		Keys:  []server.APIKey{{SHA256: sha256.Sum256([]byte(rand.Text())), Scopes: []string{server.ScopeChallenges}}}}}})
 }
 
-// send puts messages into words and carries them to the inbox, which is what the handler shows.
-func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
+// startDelivery puts messages into words and carries them to the inbox, which is what the handler shows.
+func startDelivery(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
 	var box inbox.Inbox
 	mail, err := delivery.Providers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
 	if err != nil {

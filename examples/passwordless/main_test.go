@@ -75,11 +75,11 @@ func (d *device) begin() (number string) {
 	if !ok {
 		d.t.Fatalf("no page: %s", text)
 	}
-	return d.part(page+"/open", map[string]string{"ticket": ticket}, `class=\\"number\\"[^0-9]*([0-9]{2})`)
+	return d.postScript(page+"/open", map[string]string{"ticket": ticket}, `class=\\"number\\"[^0-9]*([0-9]{2})`)
 }
 
-// part sends what the pages' script would, and finds something in the answer.
-func (d *device) part(target string, fields map[string]string, find string) string {
+// postScript sends what the pages' script would, and finds something in the answer.
+func (d *device) postScript(target string, fields map[string]string, find string) string {
 	d.t.Helper()
 	body, err := json.Marshal(fields)
 	if err != nil {
@@ -94,8 +94,8 @@ func (d *device) part(target string, fields map[string]string, find string) stri
 	return found[len(found)-1]
 }
 
-// mail waits for the mail and takes the link out of it.
-func (d *device) mail() (page, token string) {
+// waitForMail waits for the mail and takes the link out of it.
+func (d *device) waitForMail() (page, token string) {
 	d.t.Helper()
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		_, text := d.do(http.MethodGet, d.url+"/inbox/messages?to="+url.QueryEscape(ann), "", "")
@@ -119,16 +119,16 @@ func (d *device) home() string {
 }
 
 // The laptop starts, the phone opens the link and types the number, and the laptop is signed in. The phone is not.
-func TestTwoDevices(t *testing.T) {
+func TestLinkOnSecondDeviceSignsInTheFirst(t *testing.T) {
 	s := newSite(t)
 	laptop, phone := s.device(), s.device()
 	number := laptop.begin()
 	if _, text := laptop.do(http.MethodGet, s.url+"/done", "", ""); !strings.Contains(text, "open the link in your mail first") {
 		t.Errorf("before the link: %s", text)
 	}
-	page, token := phone.mail()
-	phone.part(page+"/open", map[string]string{"token": token}, "Example Notes")
-	phone.part(page+"/answer", map[string]string{"token": token, "number": number}, "Go back to where you started")
+	page, token := phone.waitForMail()
+	phone.postScript(page+"/open", map[string]string{"token": token}, "Example Notes")
+	phone.postScript(page+"/answer", map[string]string{"token": token, "number": number}, "Go back to where you started")
 	phone.do(http.MethodGet, s.url+"/done", "", "")
 	if strings.Contains(phone.home(), "signed in") {
 		t.Error("the phone is signed in")
@@ -144,12 +144,12 @@ func TestTwoDevices(t *testing.T) {
 }
 
 // A stranger's challenge, opened by its victim with one press, signs nobody in.
-func TestAStrangersLink(t *testing.T) {
+func TestLinkWithoutNumberDoesNotSignInTheStarter(t *testing.T) {
 	s := newSite(t)
 	stranger, victim := s.device(), s.device()
 	stranger.begin()
-	page, token := victim.mail()
-	victim.part(page+"/answer", map[string]string{"token": token}, "Type the two digits")
+	page, token := victim.waitForMail()
+	victim.postScript(page+"/answer", map[string]string{"token": token}, "Type the two digits")
 	stranger.do(http.MethodGet, s.url+"/done", "", "")
 	if strings.Contains(stranger.home(), "signed in") {
 		t.Error("the stranger is signed in")

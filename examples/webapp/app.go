@@ -59,19 +59,19 @@ type page struct {
 }
 
 func (a *app) home(w http.ResponseWriter, r *http.Request) {
-	if s := a.session(r); s.user != nil {
-		a.show(w, page{Name: "welcome", Email: s.user.email})
+	if s := a.currentSession(r); s.user != nil {
+		a.renderPage(w, page{Name: "welcome", Email: s.user.email})
 		return
 	}
-	a.show(w, page{Name: "sign-in"})
+	a.renderPage(w, page{Name: "sign-in"})
 }
 
 func (a *app) signOut(w http.ResponseWriter, r *http.Request) {
-	a.keep(w, r, session{})
+	a.saveSession(w, r, session{})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-func (a *app) show(w http.ResponseWriter, p page) {
+func (a *app) renderPage(w http.ResponseWriter, p page) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := a.pages.ExecuteTemplate(w, p.Name, p); err != nil {
@@ -81,7 +81,7 @@ func (a *app) show(w http.ResponseWriter, p page) {
 
 const cookie = "session"
 
-func (a *app) session(r *http.Request) session {
+func (a *app) currentSession(r *http.Request) session {
 	c, err := r.Cookie(cookie)
 	if err != nil {
 		return session{}
@@ -89,7 +89,7 @@ func (a *app) session(r *http.Request) session {
 	return a.sessions.get(c.Value)
 }
 
-func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
+func (a *app) saveSession(w http.ResponseWriter, r *http.Request, s session) {
 	old := ""
 	if c, err := r.Cookie(cookie); err == nil {
 		old = c.Value
@@ -97,14 +97,14 @@ func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: a.sessions.save(old, s), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// client is whom the app is serving: limits count by it.
-func client(r *http.Request) watchword.Client {
+// clientOf is whom the app is serving: limits count by it.
+func clientOf(r *http.Request) watchword.Client {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
 }
 
-// explain says to the person what the engine said; ok is whether another answer may help.
-func explain(err error) (message string, again bool) {
+// messageFor says to the person what the engine said; ok is whether another answer may help.
+func messageFor(err error) (message string, again bool) {
 	var problem *watchword.Error
 	switch {
 	case errors.Is(err, watchword.ErrIncorrectAnswer) && errors.As(err, &problem):

@@ -101,7 +101,7 @@ func wrong(code string) string {
 
 const ann = "ann@example.com"
 
-func TestSecondStep(t *testing.T) {
+func TestSignInNeedsPasswordAndCode(t *testing.T) {
 	b := newBrowser(t)
 	b.post("/sign-in", "Wrong e-mail address or password", "email", ann, "password", "wrong")
 	b.post("/sign-in/code", "I forgot my password", "code", "123456") // nobody gave a password
@@ -113,7 +113,7 @@ func TestSecondStep(t *testing.T) {
 	b.post("/sign-in/code", "I forgot my password", "code", code) // it worked once
 }
 
-func TestPasswordReset(t *testing.T) {
+func TestResetChangesThePassword(t *testing.T) {
 	b := newBrowser(t)
 	b.post("/forgot", "If somebody has an account with a•••@e•••.com", "email", ann)
 	code := b.code(ann, 1)
@@ -125,7 +125,7 @@ func TestPasswordReset(t *testing.T) {
 }
 
 // A reset ends the sessions of whoever had signed in with the old password.
-func TestAResetSignsOut(t *testing.T) {
+func TestResetEndsOtherSessions(t *testing.T) {
 	b := newBrowser(t)
 	b.post("/sign-in", "We sent a code to", "email", ann, "password", "correct horse")
 	b.post("/sign-in/code", "You are signed in", "code", b.code(ann, 1))
@@ -136,7 +136,7 @@ func TestAResetSignsOut(t *testing.T) {
 }
 
 // An address that nobody has looks the same, gets nothing and opens nothing.
-func TestResetOfNobody(t *testing.T) {
+func TestResetOfUnknownAddressLooksTheSame(t *testing.T) {
 	b := newBrowser(t)
 	b.post("/forgot", "If somebody has an account with b•••@e•••.com", "email", "bob@example.com")
 	b.post("/reset", "Tries left: 4", "code", "123456", "password", "battery staple")
@@ -148,7 +148,7 @@ func TestResetOfNobody(t *testing.T) {
 }
 
 // A code for one purpose serves no other: the code of a reset signs nobody in.
-func TestCodeOfAnotherPurpose(t *testing.T) {
+func TestSignInRejectsCodeOfReset(t *testing.T) {
 	b := newBrowser(t)
 	b.post("/forgot", "If somebody has an account", "email", ann)
 	reset := b.code(ann, 1)

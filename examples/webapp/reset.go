@@ -11,40 +11,40 @@ import (
 func (a *app) forgot(w http.ResponseWriter, r *http.Request) {
 	email := r.FormValue("email")
 	started, err := a.engine.Start(r.Context(), watchword.StartRequest{Strategy: "otp", Purpose: watchword.PurposePasswordReset,
-		Channel: "email", To: email, Client: client(r), Decoy: a.users.find(email) == nil})
+		Channel: "email", To: email, Client: clientOf(r), Decoy: a.users.find(email) == nil})
 	if err != nil {
-		message, _ := explain(err)
-		a.show(w, page{Name: "sign-in", Message: message})
+		message, _ := messageFor(err)
+		a.renderPage(w, page{Name: "sign-in", Message: message})
 		return
 	}
-	a.keep(w, r, session{challenge: started.ID, email: email, sentTo: started.SentTo})
-	a.show(w, page{Name: "reset", SentTo: started.SentTo})
+	a.saveSession(w, r, session{challenge: started.ID, email: email, sentTo: started.SentTo})
+	a.renderPage(w, page{Name: "reset", SentTo: started.SentTo})
 }
 
 // reset takes the code and the new password together, so there is no state "proven" that could be stolen in between.
 func (a *app) reset(w http.ResponseWriter, r *http.Request) {
-	s := a.session(r)
+	s := a.currentSession(r)
 	if s.email == "" {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
 	_, err := a.engine.Check(r.Context(), s.challenge, watchword.CheckRequest{Purpose: watchword.PurposePasswordReset,
-		To: s.email, Answer: watchword.Answer{Text: r.FormValue("code")}, Client: client(r)})
+		To: s.email, Answer: watchword.Answer{Text: r.FormValue("code")}, Client: clientOf(r)})
 	if err == nil {
 		id := a.users.find(s.email).id
 		err = a.users.add(id, s.email, r.FormValue("password"))
 		a.sessions.endAll(id) // whoever had got in with the old password is out
 	}
 	if err != nil {
-		message, again := explain(err)
+		message, again := messageFor(err)
 		if again {
-			a.show(w, page{Name: "reset", SentTo: s.sentTo, Message: message})
+			a.renderPage(w, page{Name: "reset", SentTo: s.sentTo, Message: message})
 			return
 		}
-		a.keep(w, r, session{})
-		a.show(w, page{Name: "sign-in", Message: message})
+		a.saveSession(w, r, session{})
+		a.renderPage(w, page{Name: "sign-in", Message: message})
 		return
 	}
-	a.keep(w, r, session{})
-	a.show(w, page{Name: "sign-in", Message: "Your password was changed. Please sign in."})
+	a.saveSession(w, r, session{})
+	a.renderPage(w, page{Name: "sign-in", Message: "Your password was changed. Please sign in."})
 }

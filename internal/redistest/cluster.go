@@ -42,7 +42,7 @@ func RunCluster(dir func() string, args ...string) (*Cluster, error) {
 			return nil, err
 		}
 	}
-	if err := c.await(); err != nil {
+	if err := c.awaitReady(); err != nil {
 		c.Stop()
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func RunCluster(dir func() string, args ...string) (*Cluster, error) {
 
 // join gives a node its slots and makes the first node known to it.
 func (c *Cluster) join(i, bus int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	n := len(c.Nodes)
 	commands := [][]any{
@@ -67,9 +67,9 @@ func (c *Cluster) join(i, bus int) error {
 	return err
 }
 
-// await waits until every node sees all slots and all others.
-func (c *Cluster) await() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// awaitReady waits until every node sees all slots and all others.
+func (c *Cluster) awaitReady() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	return poll(ctx, func() error {
 		for _, node := range c.Nodes {

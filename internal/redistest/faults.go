@@ -10,7 +10,7 @@ import (
 type faults struct {
 	mu       sync.Mutex
 	word     []byte // of the command whose reply is to be lost; nil: none
-	before   int    // such commands that pass before it
+	cutAfter int    // such commands that pass before it
 	cuts     int
 	toServer time.Duration
 	toClient time.Duration
@@ -24,7 +24,7 @@ func (f *faults) CutNext(word string) { f.CutNth(word, 1) }
 func (f *faults) CutNth(word string, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.word, f.before = []byte(word), n-1
+	f.word, f.cutAfter = []byte(word), n-1
 }
 
 // CutNone forgets a cut that has not been made.
@@ -41,14 +41,14 @@ func (f *faults) Cuts() int {
 	return f.cuts
 }
 
-// loses reports whether this is the command whose reply is to be lost; it is, once.
-func (f *faults) loses(request []byte) bool {
+// takeCut reports whether this is the command whose reply is to be lost; it is, once.
+func (f *faults) takeCut(request []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.word == nil || !bytes.Contains(request, f.word) {
 		return false
 	}
-	if f.before--; f.before >= 0 {
+	if f.cutAfter--; f.cutAfter >= 0 {
 		return false
 	}
 	f.word = nil
@@ -79,7 +79,7 @@ func (f *faults) lagToClient() time.Duration {
 type Hold struct {
 	word []byte
 	left int // commands that pass, and the one that is held
-	came chan struct{}
+	held chan struct{}
 	once sync.Once
 	end  chan struct{}
 	pass bool
@@ -90,12 +90,12 @@ type Hold struct {
 func (f *faults) HoldNth(word string, n int) *Hold {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.hold = &Hold{word: []byte(word), left: n, came: make(chan struct{}), end: make(chan struct{})}
+	f.hold = &Hold{word: []byte(word), left: n, held: make(chan struct{}), end: make(chan struct{})}
 	return f.hold
 }
 
-// Came is closed when the command is being held.
-func (h *Hold) Came() <-chan struct{} { return h.came }
+// Held is closed when the command is being held.
+func (h *Hold) Held() <-chan struct{} { return h.held }
 
 // Release passes the command on.
 func (h *Hold) Release() { h.finish(true) }
@@ -110,13 +110,13 @@ func (h *Hold) finish(pass bool) {
 	})
 }
 
-// passes reports whether a request is to be passed on, and takes as long to say so as it is held.
-func (f *faults) passes(request []byte, over <-chan struct{}) bool {
-	h := f.holds(request)
+// waitForHold reports whether a request is to be passed on, and takes as long to say so as it is held.
+func (f *faults) waitForHold(request []byte, over <-chan struct{}) bool {
+	h := f.takeHold(request)
 	if h == nil {
 		return true
 	}
-	close(h.came)
+	close(h.held)
 	select {
 	case <-h.end:
 		return h.pass
@@ -125,8 +125,8 @@ func (f *faults) passes(request []byte, over <-chan struct{}) bool {
 	}
 }
 
-// holds is the hold that a request is for, once.
-func (f *faults) holds(request []byte) *Hold {
+// takeHold is the hold that a request is for, once.
+func (f *faults) takeHold(request []byte) *Hold {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h := f.hold

@@ -18,7 +18,7 @@ type Proxy struct {
 	target   string
 	listener net.Listener
 	rewrite  func(reply []byte) []byte // nil: replies pass as they are
-	over     chan struct{}             // closed when the test has ended
+	stopped  chan struct{}             // closed when the test has ended
 	mu       sync.Mutex
 	open     map[net.Conn]bool
 }
@@ -38,7 +38,7 @@ func newProxy(t testing.TB, target string, f *faults) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Proxy{Addr: l.Addr().String(), faults: f, target: target, listener: l, over: make(chan struct{}), open: map[net.Conn]bool{}}
+	return &Proxy{Addr: l.Addr().String(), faults: f, target: target, listener: l, stopped: make(chan struct{}), open: map[net.Conn]bool{}}
 }
 
 func (p *Proxy) start(t testing.TB) {
@@ -60,17 +60,17 @@ func (p *Proxy) accept() {
 			_ = client.Close()
 			continue
 		}
-		if !p.keep(client, server) {
+		if !p.track(client, server) {
 			return
 		}
 		cut := new(atomic.Bool)
-		go p.pass(client, server, p.lagToServer, func(request []byte) ([]byte, bool) {
-			if p.loses(request) {
+		go p.copyStream(client, server, p.lagToServer, func(request []byte) ([]byte, bool) {
+			if p.takeCut(request) {
 				cut.Store(true) // before the server sees it, so before it answers
 			}
-			return request, p.passes(request, p.over)
+			return request, p.waitForHold(request, p.stopped)
 		})
-		go p.pass(server, client, p.lagToClient, func(reply []byte) ([]byte, bool) {
+		go p.copyStream(server, client, p.lagToClient, func(reply []byte) ([]byte, bool) {
 			if p.rewrite != nil {
 				reply = p.rewrite(reply)
 			}
@@ -79,10 +79,10 @@ func (p *Proxy) accept() {
 	}
 }
 
-// pass copies one direction of a connection, each part of it later by the lag, until either side ends or it is told to
+// copyStream copies one direction of a connection, each part of it later by the lag, until either side ends or it is told to
 // stop. What follows a part that is delayed is delayed from its own arrival on, as on a long line.
-func (p *Proxy) pass(from, to net.Conn, lag func() time.Duration, look func([]byte) ([]byte, bool)) {
-	defer p.drop(from, to)
+func (p *Proxy) copyStream(from, to net.Conn, lag func() time.Duration, look func([]byte) ([]byte, bool)) {
+	defer p.closeConns(from, to)
 	late, written := make(chan part, 1024), make(chan struct{})
 	go func() {
 		defer close(written)
@@ -116,12 +116,12 @@ func (p *Proxy) write(to net.Conn, parts <-chan part) {
 	for next := range parts {
 		time.Sleep(time.Until(next.due))
 		if _, err := to.Write(next.bytes); err != nil {
-			p.drop(to) // the rest is read and goes nowhere
+			p.closeConns(to) // the rest is read and goes nowhere
 		}
 	}
 }
 
-func (p *Proxy) keep(conns ...net.Conn) bool {
+func (p *Proxy) track(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range conns {
@@ -134,7 +134,7 @@ func (p *Proxy) keep(conns ...net.Conn) bool {
 	return p.open != nil
 }
 
-func (p *Proxy) drop(conns ...net.Conn) {
+func (p *Proxy) closeConns(conns ...net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range conns {
@@ -145,7 +145,7 @@ func (p *Proxy) drop(conns ...net.Conn) {
 
 func (p *Proxy) close() {
 	_ = p.listener.Close()
-	close(p.over)
+	close(p.stopped)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.open {

@@ -45,7 +45,7 @@ func TestProxyHoldsCommandUntilReleased(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- client.Incr(t.Context(), "k").Err() }()
-	<-hold.Came()
+	<-hold.Held()
 	if n, err := client.Get(t.Context(), "k").Int(); n != 1 || err != nil {
 		t.Errorf("counted %d while the second is held, %v", n, err)
 	}
@@ -65,7 +65,7 @@ func TestProxyDropsHeldCommand(t *testing.T) {
 	hold := proxy.HoldNth("incr", 1)
 	done := make(chan error, 1)
 	go func() { done <- client.Incr(t.Context(), "k").Err() }()
-	<-hold.Came()
+	<-hold.Held()
 	hold.Drop()
 	if err := <-done; err == nil {
 		t.Error("whoever sent it was not cut off")
@@ -97,7 +97,7 @@ func TestClusterProxyDelaysEveryNode(t *testing.T) {
 		}
 	}
 	// A node that does not own the key says where to go; so does the proxy before it.
-	owner, err := cluster.Owner(t.Context(), "a")
+	owner, err := cluster.SlotOwner(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,8 +24,8 @@ import (
 // ErrMissing means that there is no redis-server on this machine.
 var ErrMissing = errors.New("redis-server is not installed (Debian, Ubuntu: apt-get install redis-server)")
 
-// patience is how long a server may take to come up on a busy machine.
-const patience = 20 * time.Second
+// startTimeout is how long a server may take to come up on a busy machine.
+const startTimeout = 20 * time.Second
 
 // logName is the file in a server's folder that it writes to.
 const logName = "redis.log"
@@ -80,7 +80,7 @@ func run(dir string, args func(port int) []string) (*Server, error) {
 // Start starts a server that was stopped. It comes back empty.
 func (s *Server) Start() error {
 	s.process = exec.Command("redis-server", s.args(s.port)...)
-	s.process.SysProcAttr = dieWithParent()
+	s.process.SysProcAttr = killWithParent()
 	if err := s.process.Start(); err != nil {
 		return err
 	}
@@ -89,7 +89,7 @@ func (s *Server) Start() error {
 		_ = p.Wait()
 		close(exited)
 	}(s.process, s.exited)
-	if err := s.await(); err != nil {
+	if err := s.awaitReady(); err != nil {
 		s.Stop()
 		return err
 	}
@@ -133,23 +133,23 @@ func (s *Server) Do(ctx context.Context, args ...any) (any, error) {
 	return c.Do(ctx, args...).Result()
 }
 
-// await waits until the server answers.
-func (s *Server) await() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// awaitReady waits until the server answers.
+func (s *Server) awaitReady() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	return poll(ctx, func() error {
 		select {
 		case <-s.exited:
-			return fmt.Errorf("%w: redis-server ended at once; its log: %s", errGiveUp, s.log())
+			return fmt.Errorf("%w: redis-server ended at once; its log: %s", errNotStarted, s.log())
 		default:
-			return s.answers(ctx)
+			return s.checkProcess(ctx)
 		}
 	})
 }
 
-// answers is nil if this very process answers. Another may do so that took the port before: ours ends then, but perhaps
+// checkProcess is nil if this very process answers. Another may do so that took the port before: ours ends then, but perhaps
 // later than the other one answers.
-func (s *Server) answers(ctx context.Context) error {
+func (s *Server) checkProcess(ctx context.Context) error {
 	c, err := net.Dial("tcp", s.Addr) // which go-redis would log as a failure
 	if err != nil {
 		return err
@@ -173,18 +173,18 @@ func (s *Server) log() string {
 	return string(text)
 }
 
-var errGiveUp = errors.New("redistest: not coming up")
+var errNotStarted = errors.New("redistest: not coming up")
 
 // poll calls f until it succeeds, gives up or the time is over.
 func poll(ctx context.Context, f func() error) error {
 	for {
 		err := f()
-		if err == nil || errors.Is(err, errGiveUp) {
+		if err == nil || errors.Is(err, errNotStarted) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", errGiveUp, err)
+			return fmt.Errorf("%w: %w", errNotStarted, err)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -211,7 +211,7 @@ func freePort() (int, error) {
 
 // AwaitReplica waits until one replica has a write of this server's; one that is online may still get none for a second.
 func (s *Server) AwaitReplica(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	c := redis.NewClient(s.options())
 	defer func() { _ = c.Close() }()
@@ -231,7 +231,7 @@ func (s *Server) AwaitReplica(ctx context.Context) error {
 
 // AwaitNoReplica waits until this server has noticed that its replicas are gone.
 func (s *Server) AwaitNoReplica(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return poll(ctx, func() error {
 		info, err := s.Do(ctx, "info", "replication")

@@ -24,21 +24,21 @@ var replyCodes = map[string]outbound.Failure{"ASK": "", "BUSY": "", "CROSSSLOT":
 	"MASTERDOWN":  "server is a replica that has lost its master",
 	"MISCONF":     "server cannot save its data and takes no writes",
 	"NOAUTH":      "server asks for a password",
-	"NOPERM":      noRight,
+	"NOPERM":      noPermission,
 	"OOM":         "server's memory is full",
 	"READONLY":    "server is a replica and takes no writes",
 	"WRONGPASS":   "user or password is wrong",
 }
 
-// knownReplies are how errors without a code begin that are worth telling apart, and what they mean.
-var knownReplies = map[string]outbound.Failure{
+// replyMeanings are how errors without a code begin that are worth telling apart, and what they mean.
+var replyMeanings = map[string]outbound.Failure{
 	"max number of clients reached":     "max number of clients reached",
-	"The user executing the script can": noRight, // Redis: ... can't run this command, ... can't access at least one of the keys
-	"ACL failure in script":             noRight, // Valkey
+	"The user executing the script can": noPermission, // Redis: ... can't run this command, ... can't access at least one of the keys
+	"ACL failure in script":             noPermission, // Valkey
 }
 
-// noRight is what NOPERM means, and what scripts say instead.
-const noRight outbound.Failure = "user has no right to a command or a key"
+// noPermission is what NOPERM means, and what scripts say instead.
+const noPermission outbound.Failure = "user has no right to a command or a key"
 
 // Reason says why a command failed without repeating the server, or go-redis, which quotes it: by the code of an error
 // reply, or as outbound.Reason does. Commands are repeated and redirected by the error as it came, so call it last.
@@ -53,7 +53,7 @@ func Reason(err error) error {
 		return outbound.Reason(err)
 	}
 	text := strings.TrimPrefix(reply.Error(), "ERR ")
-	for beginning, meaning := range knownReplies {
+	for beginning, meaning := range replyMeanings {
 		if strings.HasPrefix(text, beginning) {
 			return meaning
 		}

@@ -30,21 +30,21 @@ func New(source string) *Script {
 // Run executes the script in one round trip (two when the server does not know it yet) and returns its reply; redis.Nil
 // if that is nothing. Any other error may mean that it ran and the reply was lost.
 func (s *Script) Run(ctx context.Context, c Client, keys []string, args ...any) (any, error) {
-	reply, err := patiently(ctx, c, "evalsha", s.sha, keys, args)
+	reply, err := sendWithRetry(ctx, c, "evalsha", s.sha, keys, args)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		return patiently(ctx, c, "eval", s.source, keys, args)
+		return sendWithRetry(ctx, c, "eval", s.source, keys, args)
 	}
 	return reply, err
 }
 
 // Do sends one command whose first key, if it has any, is its second word.
 func Do(ctx context.Context, c Client, args ...any) (any, error) {
-	return once(ctx, c, 1, args)
+	return sendOnce(ctx, c, 1, args)
 }
 
-// patiently waits a little while a Cluster's slot is on its way and has but one of the keys on either node: TRYAGAIN
+// sendWithRetry waits a little while a Cluster's slot is on its way and has but one of the keys on either node: TRYAGAIN
 // says that nothing ran. In all it waits a third of a second.
-func patiently(ctx context.Context, c Client, verb, script string, keys []string, args []any) (any, error) {
+func sendWithRetry(ctx context.Context, c Client, verb, script string, keys []string, args []any) (any, error) {
 	line := make([]any, 0, 3+len(keys)+len(args))
 	line = append(line, verb, script, len(keys))
 	for _, k := range keys {
@@ -56,7 +56,7 @@ func patiently(ctx context.Context, c Client, verb, script string, keys []string
 		first = 0
 	}
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
-		reply, err := once(ctx, c, first, line)
+		reply, err := sendOnce(ctx, c, first, line)
 		if wait > 160*time.Millisecond || !redis.HasErrorPrefix(err, "TRYAGAIN") {
 			return reply, err
 		}
@@ -68,16 +68,16 @@ func patiently(ctx context.Context, c Client, verb, script string, keys []string
 	}
 }
 
-// once sends a command; its first key, by which a Cluster finds the node, is the word at firstKey.
-func once(ctx context.Context, c Client, firstKey int8, line []any) (any, error) {
-	cmd := onceCmd{redis.NewCmd(ctx, line...)}
+// sendOnce sends a command; its first key, by which a Cluster finds the node, is the word at firstKey.
+func sendOnce(ctx context.Context, c Client, firstKey int8, line []any) (any, error) {
+	cmd := noRetryCommand{redis.NewCmd(ctx, line...)}
 	cmd.SetFirstKeyPos(firstKey)
 	_ = c.Process(ctx, cmd) // the error is the command's too
 	return cmd.Result()
 }
 
-// onceCmd is a command that go-redis does not repeat.
-type onceCmd struct{ *redis.Cmd }
+// noRetryCommand is a command that go-redis does not repeat.
+type noRetryCommand struct{ *redis.Cmd }
 
 // NoRetry tells go-redis so.
-func (onceCmd) NoRetry() bool { return true }
+func (noRetryCommand) NoRetry() bool { return true }

@@ -19,7 +19,7 @@ const count = `return redis.call('INCR', KEYS[1])`
 // countTwo reads a second key on the way.
 const countTwo = `redis.call('GET', KEYS[2]); return redis.call('INCR', KEYS[1])`
 
-func TestRun(t *testing.T) {
+func TestRunSendsScriptOnce(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
 	counter := script.New(count)
@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 
 // A connection that is cut after the server has run the script must not make it run again. The same script sent by
 // go-redis' own Eval shows that the proxy does what it should: it runs twice.
-func TestCutConnection(t *testing.T) {
+func TestLostReplyDoesNotRepeatTheScript(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	client := redis.NewClient(&redis.Options{Addr: proxy.Addr}) // retries, as it comes
@@ -85,7 +85,7 @@ func TestCutConnection(t *testing.T) {
 	}
 }
 
-func TestCluster(t *testing.T) {
+func TestRunOnCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	t.Run("a cut connection", func(t *testing.T) { cutOnCluster(t, cluster) })
 	t.Run("redirections", func(t *testing.T) { redirections(t, cluster) })
@@ -102,7 +102,7 @@ func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
 			return (&net.Dialer{}).DialContext(ctx, network, proxies[addr].Addr)
 		}})
 	t.Cleanup(func() { _ = client.Close() })
-	owner, err := cluster.Owner(t.Context(), "k")
+	owner, err := cluster.SlotOwner(t.Context(), "k")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,11 +130,11 @@ func redirections(t *testing.T, cluster *redistest.Cluster) {
 			t.Fatalf("got %v, %v, want %d", got, err, want)
 		}
 	}
-	from, err := cluster.Owner(ctx, "{slot}")
+	from, err := cluster.SlotOwner(ctx, "{slot}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := cluster.Other(from)
+	to := cluster.OtherNode(from)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -144,8 +144,8 @@ func redirections(t *testing.T, cluster *redistest.Cluster) {
 	run(counter, 1, "{slot}")
 	run(counter, 1, "{slot}other")
 
-	must(cluster.Moving(ctx, "{slot}", from, to))
-	must(cluster.Move(ctx, from, to, "{slot}"))
+	must(cluster.BeginSlotMove(ctx, "{slot}", from, to))
+	must(cluster.MoveKeys(ctx, from, to, "{slot}"))
 	run(counter, 2, "{slot}") // ASK, to a node that does not know the script yet
 	run(counter, 3, "{slot}") // ASK
 	run(counter, 2, "{slot}other")
@@ -158,8 +158,8 @@ func redirections(t *testing.T, cluster *redistest.Cluster) {
 		done <- err
 	}()
 	<-hook.seen
-	must(cluster.Move(ctx, from, to, "{slot}other"))
-	must(cluster.Moved(ctx, "{slot}", to))
+	must(cluster.MoveKeys(ctx, from, to, "{slot}other"))
+	must(cluster.FinishSlotMove(ctx, "{slot}", to))
 	must(<-done)
 	run(counter, 4, "{slot}other") // MOVED
 	run(counter, 4, "{slot}")
@@ -168,14 +168,14 @@ func redirections(t *testing.T, cluster *redistest.Cluster) {
 // TRYAGAIN does not go on for ever.
 func tryAgainEnds(t *testing.T, cluster *redistest.Cluster) {
 	ctx, client := t.Context(), cluster.Client(t)
-	from, err := cluster.Owner(ctx, "{last}")
+	from, err := cluster.SlotOwner(ctx, "{last}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := client.Set(ctx, "{last}", 1, time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := cluster.Moving(ctx, "{last}", from, cluster.Other(from)); err != nil {
+	if err := cluster.BeginSlotMove(ctx, "{last}", from, cluster.OtherNode(from)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = script.New(countTwo).Run(ctx, client, []string{"{last}", "{last}none"})

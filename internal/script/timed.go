@@ -11,8 +11,8 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// ErrLate means that the server refused a script because its caller had given up by then. Nothing was done.
-const ErrLate outbound.Failure = "refused, because its caller's time was over"
+// ErrTooLate means that the server refused a script because its caller had given up by then. Nothing was done.
+const ErrTooLate outbound.Failure = "refused, because its caller's time was over"
 
 // A Timed script takes effect before its caller gives up, or not at all: a server that was stopped, or a packet that was
 // held up, does nothing later. The body sees the server's time as now, in µs since 1970.
@@ -35,18 +35,18 @@ end
 return {now, reply or false}`)}
 }
 
-// lateTries bounds how often a script is sent again that the server refused as too late while its caller still waits:
+// maxLateTries bounds how often a script is sent again that the server refused as too late while its caller still waits:
 // what is known of the server's clock was wrong, and each refusal brings it up to date.
-const lateTries = 5
+const maxLateTries = 5
 
 // Run executes the script as Script.Run does. clocks are those of the client that c is, or is a connection of. ErrLate
 // means that nothing was done.
 func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string, args ...any) (any, error) {
-	clock := clocks.of(keys)
-	limit := clocks.end(ctx)
+	clock := clocks.forKeys(keys)
+	limit := clocks.deadlineOf(ctx)
 	written := &deadline{clock: clock, end: limit}
 	args = append(args, written)
-	for range lateTries {
+	for range maxLateTries {
 		sent := clocks.now()
 		reply, err := t.Script.Run(ctx, c, keys, args...)
 		if err != nil {
@@ -63,19 +63,19 @@ func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string,
 		}
 		clock.learn(sent, received, server, written.dials)
 		if len(parts) == 2 {
-			return body(parts[1])
+			return bodyReply(parts[1])
 		}
 		if received >= limit {
 			break
 		}
 	}
-	return nil, ErrLate
+	return nil, ErrTooLate
 }
 
 const errReply outbound.Failure = "unexpected reply of a script"
 
-// body is what a script's body returned; redis.Nil if that is nothing.
-func body(reply any) (any, error) {
+// bodyReply is what a script's body returned; redis.Nil if that is nothing.
+func bodyReply(reply any) (any, error) {
 	if reply == nil {
 		return nil, redis.Nil
 	}
@@ -95,14 +95,14 @@ type deadline struct {
 
 // MarshalBinary is how go-redis writes an argument.
 func (d *deadline) MarshalBinary() ([]byte, error) {
-	d.dials = d.clock.all.dials.Load()
-	return strconv.AppendInt(nil, d.clock.serverTime(d.clock.all.giveUp(d.end)), 10), nil
+	d.dials = d.clock.clocks.dials.Load()
+	return strconv.AppendInt(nil, d.clock.serverTime(d.clock.clocks.answerDeadline(d.end)), 10), nil
 }
 
 // MayHaveRun reports whether a command that ended with this error may have been carried out: it was sent, and no answer
 // came. What the server refused, and what never left, was not.
 func MayHaveRun(err error) bool {
-	if err == nil || errors.Is(err, ErrLate) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed) {
+	if err == nil || errors.Is(err, ErrTooLate) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed) {
 		return false
 	}
 	var answered redis.Error

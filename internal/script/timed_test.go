@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-func TestTimedScriptAnswersAsItsBodyDoes(t *testing.T) {
+func TestTimedScriptReturnsTheReplyOfItsBody(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	clocks := script.NewClocks(client)
 	run := func(body string, args ...any) (any, error) {
@@ -47,7 +47,7 @@ func TestTimedScriptAnswersAsItsBodyDoes(t *testing.T) {
 }
 
 // A server that stands still takes commands in, and goes through them when it goes on.
-func TestTimedScriptDoesNothingAfterItsCallerGaveUp(t *testing.T) {
+func TestTimedScriptDoesNothingAfterItsDeadline(t *testing.T) {
 	server := redistest.Start(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: 200 * time.Millisecond, MaxRetries: -1, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })
@@ -104,14 +104,14 @@ func TestTimedScriptLearnsTheClockOfANewServer(t *testing.T) {
 	}
 }
 
-func TestMayHaveRunTellsWhatNeverLeft(t *testing.T) {
+func TestMayHaveRunIsFalseForUnsentCommands(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { _ = client.Close() })
 	_, err := script.NewTimed(count).Run(t.Context(), script.NewClocks(client), client, []string{"k"})
 	if err == nil || script.MayHaveRun(err) {
 		t.Errorf("nobody listens: %v", err)
 	}
-	if script.MayHaveRun(nil) || script.MayHaveRun(script.ErrLate) || !script.MayHaveRun(net.ErrClosed) {
+	if script.MayHaveRun(nil) || script.MayHaveRun(script.ErrTooLate) || !script.MayHaveRun(net.ErrClosed) {
 		t.Error("nothing, too late, or a broken connection")
 	}
 }

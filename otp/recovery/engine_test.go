@@ -46,8 +46,8 @@ func testUsedOnce(t *testing.T, k *kit) {
 	}
 	_, err = k.Start(t.Context(), watchword.StartRequest{Strategy: "recovery", Purpose: "mfa", Subject: "user_42"})
 	wantError(t, "when all are used", err, watchword.ErrNotEnrolled)
-	if low := k.heard(watchword.EventFactorLow); low != few+1 {
-		t.Errorf("%d events that few are left, want %d", low, few+1)
+	if low := k.heard(watchword.EventFactorLow); low != lowThreshold+1 {
+		t.Errorf("%d events that few are left, want %d", low, lowThreshold+1)
 	}
 }
 
@@ -119,7 +119,7 @@ func testNewSet(t *testing.T, k *kit) {
 }
 
 // A confirmation whose answer was lost is made again: a code that was used in between stays used.
-func TestConfirmingTwiceRestoresNothing(t *testing.T) {
+func TestRepeatedConfirmationRestoresNoUsedCode(t *testing.T) {
 	k := newKit(t, "shop", &memory.Factors{})
 	id, codes := k.show("user_42")
 	cfg := k.config
@@ -168,14 +168,14 @@ func testForeignCodes(t *testing.T, k *kit) {
 }
 
 // Wrong codes cost tries and budgets, but never the set: it is what is left when all else is disabled.
-func TestWrongCodesAreNoFailures(t *testing.T) {
+func TestWrongCodesDoNotDisableTheSet(t *testing.T) {
 	k := newKit(t, "shop", &memory.Factors{})
 	codes := k.enrol("user_42")
 	for k.factor("user_42").Version == 1 { // the enrolment's note is erased soon
 		time.Sleep(time.Millisecond)
 	}
 	for range 150 {
-		wantError(t, "a wrong code", k.try("user_42", grouped(complete(examples[0]))), watchword.ErrIncorrectAnswer)
+		wantError(t, "a wrong code", k.try("user_42", formatCode(appendCheckCharacter(examples[0]))), watchword.ErrIncorrectAnswer)
 	}
 	if f := k.factor("user_42"); f.Failures != 0 || f.Version != 2 {
 		t.Errorf("%d failures, version %d", f.Failures, f.Version)
@@ -187,12 +187,12 @@ func TestWrongCodesAreNoFailures(t *testing.T) {
 
 // Recovery codes are what is left when all else is lost. They cannot be guessed, so a stranger who has spent the guess
 // budget does not stop the owner's first try.
-func TestStrangersWrongCodesDoNotStopTheOwnersFirstTry(t *testing.T) {
+func TestFirstTryIsEvaluatedAfterOthersSpentTheBudget(t *testing.T) {
 	k := newKit(t, "shop", &memory.Factors{})
 	codes := k.enrol("user_42")
 	k.config.NoBudget = false
 	k.Engine = k.node()
-	wrong := grouped(complete(examples[0]))
+	wrong := formatCode(appendCheckCharacter(examples[0]))
 	owners := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: "user_42"})
 	strangers := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: "user_42"})
 	for range 5 {
@@ -210,7 +210,7 @@ func TestStrangersWrongCodesDoNotStopTheOwnersFirstTry(t *testing.T) {
 }
 
 // What is stored tells no code, in the seal or out of it.
-func TestStoredDigestsTellNothing(t *testing.T) {
+func TestStoredSetRevealsNoCode(t *testing.T) {
 	k := newKit(t, "shop", &memory.Factors{})
 	codes := k.enrol("user_42")
 	spy := &spy{Strategy: New()}
@@ -225,7 +225,7 @@ func TestStoredDigestsTellNothing(t *testing.T) {
 	}
 	dump := strings.ToUpper(string(sealed[0].Data) + string(sealed[1].Data) + string(spy.data))
 	for _, code := range codes {
-		if bare := strings.ReplaceAll(code, "-", ""); strings.Contains(dump, bare) || strings.Contains(dump, bare[:drawn]) {
+		if bare := strings.ReplaceAll(code, "-", ""); strings.Contains(dump, bare) || strings.Contains(dump, bare[:randomSymbols]) {
 			t.Error("a code is stored")
 		}
 	}

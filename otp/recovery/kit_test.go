@@ -143,7 +143,7 @@ func wantError(t *testing.T, what string, got, want error) {
 }
 
 // What follows holds wherever factors are kept.
-func TestOnEachStore(t *testing.T) {
+func TestStrategyOnEachStore(t *testing.T) {
 	for _, kept := range []struct {
 		in   string
 		open func(testing.TB) watchword.Factors

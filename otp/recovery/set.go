@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-const codes = 10 // of a set
+const codesPerSet = 10 // of a set
 
 // A set is what the factor's Data holds. Its JSON form is sealed by the engine.
 type set struct {
@@ -23,10 +23,10 @@ type set struct {
 // newSet is the set that a challenge enrols, always the same one, and its codes.
 func newSet(c *watchword.Challenge) (*set, []string) {
 	s := &set{Key: c.DeriveBytes("recovery key", 32)}
-	plain := make([]string, codes)
+	plain := make([]string, codesPerSet)
 	for i := range plain {
-		plain[i] = complete(c.DeriveCode(fmt.Sprintf("recovery %d", i), alphabet, drawn).Reveal())
-		s.Digests = append(s.Digests, digest(s.Key, plain[i]))
+		plain[i] = appendCheckCharacter(c.DeriveCode(fmt.Sprintf("recovery %d", i), alphabet, randomSymbols).Reveal())
+		s.Digests = append(s.Digests, digestCode(s.Key, plain[i]))
 	}
 	return s, plain
 }
@@ -43,14 +43,14 @@ func parseSet(data []byte) (*set, error) {
 	return &s, nil
 }
 
-// find returns the place of the typed code among those that are left, or -1. It digests once, whatever is typed, and
+// findCode returns the place of the typed code among those that are left, or -1. It digests once, whatever is typed, and
 // compares with each, so that the time says nothing about which.
-func (s *set) find(typed string) int {
-	code, ok := canonical(typed)
+func (s *set) findCode(typed string) int {
+	code, ok := parseCode(typed)
 	if !ok {
 		return -1
 	}
-	guess := digest(s.Key, code)
+	guess := digestCode(s.Key, code)
 	at := -1
 	for i, d := range s.Digests {
 		at = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(guess, d), i, at)
@@ -58,11 +58,11 @@ func (s *set) find(typed string) int {
 	return at
 }
 
-// write puts the set into its factor.
-func (s *set) write(f *watchword.Factor) (err error) {
+// writeTo puts the set into its factor.
+func (s *set) writeTo(f *watchword.Factor) (err error) {
 	f.Data, err = json.Marshal(s)
 	return err
 }
 
-// use removes the code at a place.
-func (s *set) use(at int) { s.Digests = slices.Delete(s.Digests, at, at+1) }
+// removeCode removes the code at a place.
+func (s *set) removeCode(at int) { s.Digests = slices.Delete(s.Digests, at, at+1) }

@@ -33,44 +33,44 @@ func (*Strategy) Name() string { return "recovery" }
 // StrategyProperties says that guesses are counted by subject, and that ten codes are right at a time.
 func (*Strategy) Properties() watchword.StrategyProperties {
 	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Strength: watchword.StrengthRecovery,
-		Typed: watchword.Typed{Alphabet: alphabet, Min: length, Max: length},
-		Space: math.Pow(float64(len(alphabet)), drawn), RightAnswers: codes}
+		Typed: watchword.Typed{Alphabet: alphabet, Min: codeLength, Max: codeLength},
+		Space: math.Pow(float64(len(alphabet)), randomSymbols), RightAnswers: codesPerSet}
 }
 
 // Begin asks for a code. ErrNotEnrolled if the subject has none, or none left.
 func (*Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	if _, _, err := usable(ctx, c); err != nil {
+	if _, _, err := usableSet(ctx, c); err != nil {
 		return watchword.Prompt{}, err
 	}
 	return watchword.Prompt{Ask: watchword.AskCode, Public: map[string]any{"letters": true}}, nil
 }
 
-// few codes left are told to the app each time that one is used.
-const few = 3
+// lowThreshold codes left are told to the app each time that one is used.
+const lowThreshold = 3
 
 // Verify looks the code up. Proof.Spend is the set without it. A wrong one is no failure of the factor: these codes
 // cannot be guessed, and they are what is left when other factors are disabled.
 func (*Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
-	f, s, err := usable(ctx, c)
+	f, s, err := usableSet(ctx, c)
 	if err != nil {
 		return watchword.Proof{}, err
 	}
-	at := s.find(answer)
+	at := s.findCode(answer)
 	if at < 0 {
 		return watchword.Proof{}, watchword.ErrMismatch
 	}
-	s.use(at)
-	if err := s.write(f); err != nil {
+	s.removeCode(at)
+	if err := s.writeTo(f); err != nil {
 		return watchword.Proof{}, err
 	}
-	return watchword.Proof{Spend: f, Low: len(s.Digests) <= few, Extra: map[string]any{Remaining: len(s.Digests)}}, nil
+	return watchword.Proof{Spend: f, Low: len(s.Digests) <= lowThreshold, Extra: map[string]any{Remaining: len(s.Digests)}}, nil
 }
 
 // DecoyFactor makes a set that nobody has.
 func (*Strategy) DecoyFactor(c *watchword.Challenge) ([]byte, error) {
 	s := &set{Key: c.DeriveBytes("decoy key", 32), Confirmed: c.CreatedAt}
-	for i := range codes {
-		s.Digests = append(s.Digests, digest(s.Key, strconv.Itoa(i))) // of what is no code
+	for i := range codesPerSet {
+		s.Digests = append(s.Digests, digestCode(s.Key, strconv.Itoa(i))) // of what is no code
 	}
 	return json.Marshal(s)
 }
@@ -89,7 +89,7 @@ func (*Strategy) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchwor
 	_, plain := newSet(c)
 	shown := make([]string, len(plain))
 	for i, code := range plain {
-		shown[i] = grouped(code)
+		shown[i] = formatCode(code)
 	}
 	return watchword.Prompt{Ask: watchword.AskCode, Public: map[string]any{"codes": shown}}, nil
 }
@@ -99,11 +99,11 @@ func (*Strategy) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchwor
 // code.
 func (*Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
 	s, _ := newSet(c)
-	if s.find(answer) < 0 {
+	if s.findCode(answer) < 0 {
 		return watchword.Factor{}, watchword.ErrMismatch
 	}
 	f := watchword.Factor{ID: factorID(c.App(), c.Subject)}
-	before, inForce, err := current(ctx, c)
+	before, inForce, err := currentSet(ctx, c)
 	switch {
 	case err != nil:
 		return watchword.Factor{}, err
@@ -116,11 +116,11 @@ func (*Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer
 		f.CreatedAt, f.Version = before.CreatedAt, before.Version
 	}
 	s.Confirmed = c.Now().UTC().Truncate(time.Millisecond) // as precise as when a challenge was created
-	return f, s.write(&f)
+	return f, s.writeTo(&f)
 }
 
-// current reads the subject's set; nil if there is none. Of a factor that cannot be read the set is nil.
-func current(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *set, error) {
+// currentSet reads the subject's set; nil if there is none. Of a factor that cannot be read the set is nil.
+func currentSet(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *set, error) {
 	enrolled, err := c.Factors(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -139,9 +139,9 @@ func current(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *s
 	return nil, nil, nil
 }
 
-// usable reads the subject's set if a code of it may be used now.
-func usable(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *set, error) {
-	f, s, err := current(ctx, c)
+// usableSet reads the subject's set if a code of it may be used now.
+func usableSet(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *set, error) {
+	f, s, err := currentSet(ctx, c)
 	switch {
 	case err != nil:
 		return nil, nil, err

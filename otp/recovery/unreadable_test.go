@@ -8,7 +8,7 @@ import (
 )
 
 // A set that does not open cannot be used, and says why; a new one replaces it.
-func TestEnrolReplacesSetThatDoesNotOpen(t *testing.T) {
+func TestEnrolReplacesUnreadableSet(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil   func(k *kit, row watchword.SealedFactor)
 		refusal error

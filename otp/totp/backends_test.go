@@ -13,7 +13,7 @@ import (
 )
 
 // What follows holds wherever factors are kept.
-func TestOnEachStore(t *testing.T) {
+func TestStrategiesOnEachStore(t *testing.T) {
 	for _, kept := range []struct {
 		in   string
 		open func(testing.TB) watchword.Factors

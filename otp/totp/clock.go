@@ -3,15 +3,15 @@ package totp
 import "time"
 
 const (
-	// farSteps is how far off a device's clock is still noticed, either way; the window's centre moves no further than that.
-	farSteps = 10
-	// sameOffset is by how much the offsets of two codes may differ that one clock made: it ticks within a step.
-	sameOffset = 1
+	// maxDriftSteps is how far off a device's clock is still noticed, either way; the window's centre moves no further than that.
+	maxDriftSteps = 10
+	// maxOffsetDifference is by how much the offsets of two codes may differ that one clock made: it ticks within a step.
+	maxOffsetDifference = 1
 )
 
-// centre is the middle of the window, in steps from the present one. Where only the present step may pass it is that one,
+// windowCentre is the middle of the window, in steps from the present one. Where only the present step may pass it is that one,
 // whatever an earlier setting has learned.
-func (k *key) centre(window int64) int64 {
+func (k *key) windowCentre(window int64) int64 {
 	if window == 0 {
 		return 0
 	}
@@ -23,41 +23,41 @@ func (k *key) centre(window int64) int64 {
 // that follow. They belong to different steps of our own clock, so within one of its steps no more codes pass than the
 // window has steps.
 func (k *key) acceptStep(code string, present, window int64) bool {
-	middle := present + k.centre(window)
-	at, ok := k.find(code, middle-window, middle+window)
+	middle := present + k.windowCentre(window)
+	at, ok := k.findCode(code, middle-window, middle+window)
 	if !ok {
 		return false
 	}
 	offset := at - present
-	if offset == k.Last {
-		k.Drift = min(max(offset, -farSteps), farSteps)
+	if offset == k.LastOffset {
+		k.Drift = min(max(offset, -maxDriftSteps), maxDriftSteps)
 	}
-	k.Next, k.Last, k.Far = at+1, offset, nil
+	k.NextCounter, k.LastOffset, k.LastRefused = at+1, offset, nil
 	return true
 }
 
-// noticeStep learns from a code that was not accepted. Two consecutive ones that are off by the same number of steps tell
+// trackRefusedStep learns from a code that was not accepted. Two consecutive ones that are off by the same number of steps tell
 // how far the device's clock is off (negative: it is behind); they do not move the window there. Only where both are right
 // by our own clock the device was set right, and the centre goes back to the present step: nothing else could bring it back
 // from further away than the window is wide.
-func (k *key) noticeStep(code string, now time.Time, window int64) (offset *time.Duration) {
-	present, before := k.step(now), k.Far
-	k.Far = nil
-	at, ok := k.find(code, present-farSteps, present+farSteps)
+func (k *key) trackRefusedStep(code string, now time.Time, window int64) (offset *time.Duration) {
+	present, before := k.stepAt(now), k.LastRefused
+	k.LastRefused = nil
+	at, ok := k.findCode(code, present-maxDriftSteps, present+maxDriftSteps)
 	if !ok {
 		return nil
 	}
-	k.Far = &far{At: at, Off: at - present}
-	if before == nil || at <= before.At {
+	k.LastRefused = &refusedCode{Counter: at, Offset: at - present}
+	if before == nil || at <= before.Counter {
 		return nil
 	}
-	if max(k.Far.Off, -k.Far.Off) <= window {
-		if k.Far.Off == before.Off {
-			k.Drift, k.Last, k.Far = 0, 0, nil
+	if max(k.LastRefused.Offset, -k.LastRefused.Offset) <= window {
+		if k.LastRefused.Offset == before.Offset {
+			k.Drift, k.LastOffset, k.LastRefused = 0, 0, nil
 		}
 		return nil
 	}
-	if max(k.Far.Off-before.Off, before.Off-k.Far.Off) > sameOffset {
+	if max(k.LastRefused.Offset-before.Offset, before.Offset-k.LastRefused.Offset) > maxOffsetDifference {
 		return nil
 	}
 	middle := time.Unix(at*k.Period+k.Period/2, 0).Sub(now)

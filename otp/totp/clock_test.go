@@ -17,11 +17,11 @@ const step = 30 * time.Second
 // two steps practically never share a code.
 func newDevice() (*key, *device, time.Time) {
 	k := &key{Secret: []byte("12345678901234567890"), Algorithm: SHA1, Digits: 8, Period: 30}
-	d := &device{secret: unpadded.EncodeToString(k.Secret), algorithm: SHA1, digits: 8, period: step}
+	d := &device{secret: unpaddedBase32.EncodeToString(k.Secret), algorithm: SHA1, digits: 8, period: step}
 	return k, d, time.Unix(1_800_000_010, 0)
 }
 
-func TestWindow(t *testing.T) {
+func TestAcceptStepAcceptsCodesWithinTheWindow(t *testing.T) {
 	for _, c := range []struct {
 		off    time.Duration
 		window int64
@@ -32,14 +32,14 @@ func TestWindow(t *testing.T) {
 	} {
 		k, d, now := newDevice()
 		d.off = c.off
-		if got := k.acceptStep(d.at(now), k.step(now), c.window); got != c.passes {
+		if got := k.acceptStep(d.at(now), k.stepAt(now), c.window); got != c.passes {
 			t.Errorf("%s off, window %d: passes %t", c.off, c.window, got)
 		}
 	}
 }
 
 // One code that is far off says nothing; the second in a row says by how much. Neither passes, and both are charged.
-func TestTwoCodesTellTheOffset(t *testing.T) {
+func TestVerifyReportsClockOffsetAfterTwoRefusedCodes(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
 	d.off = -70 * time.Second
@@ -79,17 +79,17 @@ func TestTwoCodesTellTheOffset(t *testing.T) {
 }
 
 // Whatever far-off codes come, an offset is told only of two that follow each other at one offset, and is right.
-func TestOffsetIsRight(t *testing.T) {
+func TestReportedClockOffsetIsCorrect(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k, d, now := newDevice()
 		seconds := rapid.Int64Range(61, 270).Draw(t, "seconds") * rapid.SampledFrom([]int64{-1, 1}).Draw(t, "sign")
 		d.off = time.Duration(seconds) * time.Second
 		for n := range 2 {
 			now = now.Add(time.Duration(rapid.Int64Range(31, 300).Draw(t, "wait")) * time.Second)
-			if k.acceptStep(d.at(now), k.step(now), 1) {
+			if k.acceptStep(d.at(now), k.stepAt(now), 1) {
 				t.Fatal("a code that is far off passes")
 			}
-			offset := k.noticeStep(d.at(now), now, 1)
+			offset := k.trackRefusedStep(d.at(now), now, 1)
 			if (n == 1) != (offset != nil) {
 				t.Fatalf("code %d: told %v", n, offset)
 			}
@@ -100,13 +100,13 @@ func TestOffsetIsRight(t *testing.T) {
 	})
 }
 
-func TestSpentStepsAreNotNoticed(t *testing.T) {
+func TestTrackRefusedStepIgnoresSpentSteps(t *testing.T) {
 	k, d, now := newDevice()
 	early := d.at(now.Add(-4 * step))
-	if !k.acceptStep(d.at(now), k.step(now), 1) {
+	if !k.acceptStep(d.at(now), k.stepAt(now), 1) {
 		t.Fatal("a right code does not pass")
 	}
-	if k.noticeStep(early, now, 1); k.Far != nil {
+	if k.trackRefusedStep(early, now, 1); k.LastRefused != nil {
 		t.Error("a code from before the last accepted one is remembered")
 	}
 }

@@ -21,9 +21,9 @@ const (
 	SHA512 Algorithm = "SHA512"
 )
 
-// hash is what the library calls the algorithm, and how many bytes a secret has: as many as the hash (RFC 4226 R6, RFC
+// parameters is what the library calls the algorithm, and how many bytes a secret has: as many as the hash (RFC 4226 R6, RFC
 // 6238 §5.1).
-func (a Algorithm) hash() (hash lib.Algorithm, secret int, ok bool) {
+func (a Algorithm) parameters() (hash lib.Algorithm, secret int, ok bool) {
 	switch a {
 	case SHA1:
 		return lib.AlgorithmSHA1, 20, true
@@ -104,7 +104,7 @@ func checkIssuer(issuer string) error {
 }
 
 func checkAlgorithm(a Algorithm) error {
-	if _, _, ok := a.hash(); !ok {
+	if _, _, ok := a.parameters(); !ok {
 		return fmt.Errorf("totp: the algorithm is %s, %s or %s, not %q", SHA1, SHA256, SHA512, a)
 	}
 	return nil

@@ -7,22 +7,22 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestNextThreeCountersPass(t *testing.T) {
+func TestAcceptCounterAcceptsNextThreeCounters(t *testing.T) {
 	for ahead := range int64(14) {
 		k, d, _ := newDevice()
-		k.Period, k.Next = 0, 100
+		k.Period, k.NextCounter = 0, 100
 		passes := k.acceptCounter(d.count(100 + ahead))
 		if passes != (ahead < 3) {
 			t.Errorf("%d ahead: passes %t", ahead, passes)
 		}
-		if remembered := k.Far != nil; remembered != (ahead >= 3 && ahead < 10) {
+		if remembered := k.LastRefused != nil; remembered != (ahead >= 3 && ahead < 10) {
 			t.Errorf("%d ahead: remembered %t", ahead, remembered)
 		}
 	}
 }
 
 // A token that is up to ten counters ahead passes by two codes that follow each other, and what is skipped is spent.
-func TestTwoConsecutiveCountersPass(t *testing.T) {
+func TestCheckAcceptsSecondOfTwoConsecutiveCounters(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("hotp", "user_42") // spends 0
 	wrong := func(why string, n int64) {
@@ -59,11 +59,11 @@ func TestTwoConsecutiveCountersPass(t *testing.T) {
 }
 
 // The second of two consecutive codes may lie just behind the ten.
-func TestTenthCounterAndTheNext(t *testing.T) {
+func TestAcceptCounterAcceptsCounterAfterTheTenth(t *testing.T) {
 	k, d, _ := newDevice()
-	k.Period, k.Next = 0, 100
-	if k.acceptCounter(d.count(109)) || !k.acceptCounter(d.count(110)) || k.Next != 111 {
-		t.Errorf("the tenth counter and the next do not pass: next %d", k.Next)
+	k.Period, k.NextCounter = 0, 100
+	if k.acceptCounter(d.count(109)) || !k.acceptCounter(d.count(110)) || k.NextCounter != 111 {
+		t.Errorf("the tenth counter and the next do not pass: next %d", k.NextCounter)
 	}
 	if k.acceptCounter(d.count(110 + 11)) {
 		t.Error("the eleventh passes")

@@ -131,7 +131,7 @@ func testEnrolments(t *testing.T, k *kit) {
 }
 
 // A check whose answer was lost is made again: one device is enrolled all the same.
-func TestEnrollingTwiceCreatesOne(t *testing.T) {
+func TestRepeatedEnrolmentCreatesOneFactor(t *testing.T) {
 	k := newKit(t)
 	s := k.start(watchword.StartRequest{Strategy: "totp", Purpose: watchword.PurposeEnrol, Subject: "user_42"})
 	d := &device{secret: s.Public["secret"].(string), algorithm: SHA1, digits: 6, period: step}
@@ -175,7 +175,7 @@ func testForeignFactors(t *testing.T, k *kit) {
 
 // Any of a subject's devices may answer, unless the challenge names one. A wrong code is a failure of each that it was
 // compared with, and of no other.
-func TestSeveralDevices(t *testing.T) {
+func TestCheckAcceptsAnyDeviceOfTheSubject(t *testing.T) {
 	k := newKit(t)
 	phone, tablet := k.enrol("totp", "user_42"), k.enrol("totp", "user_42")
 	failures := func(want ...int) {
@@ -255,7 +255,7 @@ func testDisabledForGood(t *testing.T, k *kit) {
 }
 
 // What is disabled while a challenge is open refuses the right code too.
-func TestDisabledMeanwhile(t *testing.T) {
+func TestCheckRefusesDeviceDisabledAfterStart(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
 	for range 99 {
@@ -275,7 +275,7 @@ func TestDisabledMeanwhile(t *testing.T) {
 }
 
 // A decoy asks like a real challenge, whoever its subject is; but not when nobody can say who has what.
-func TestDecoy(t *testing.T) {
+func TestDecoyLooksLikeRealChallenge(t *testing.T) {
 	k := newKit(t)
 	k.enrol("totp", "user_42")
 	k.config.Strategies = []watchword.Strategy{decoys{k.totp}}

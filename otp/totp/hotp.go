@@ -28,32 +28,34 @@ func NewHOTP(cfg HOTPConfig) (*HOTP, error) {
 func (s *HOTP) Name() string { return "hotp" }
 
 // StrategyProperties says that guesses are counted by subject, and that three counters pass.
-func (s *HOTP) Properties() watchword.StrategyProperties { return traits(nearCounters) }
+func (s *HOTP) Properties() watchword.StrategyProperties { return newProperties(acceptedCounters) }
 
 // Begin is Strategy.Begin.
 func (s *HOTP) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	return begin(ctx, c)
+	return beginCheck(ctx, c)
 }
 
 // Verify is Strategy.Verify with counters for steps.
 func (s *HOTP) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
-	return verify(ctx, c, answer, tryCounter)
+	return verifyCode(ctx, c, answer, checkCounter)
 }
 
 // BeginEnrol shows a secret that is derived from the challenge, to be counted from 0.
 func (s *HOTP) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	return beginEnrol(c, s.settings(), s.Name(), s.config.Issuer)
+	return beginEnrol(c, s.newKeySettings(), s.Name(), s.config.Issuer)
 }
 
-// settings are those of a new key.
-func (s *HOTP) settings() key { return key{Algorithm: SHA1, Digits: s.config.Digits} }
+// newKeySettings are those of a new key.
+func (s *HOTP) newKeySettings() key { return key{Algorithm: SHA1, Digits: s.config.Digits} }
 
 // DecoyFactor makes a token that nobody has, like one that is enrolled now.
-func (s *HOTP) DecoyFactor(c *watchword.Challenge) ([]byte, error) { return decoyKey(c, s.settings()) }
+func (s *HOTP) DecoyFactor(c *watchword.Challenge) ([]byte, error) {
+	return newDecoyData(c, s.newKeySettings())
+}
 
 // VerifyEnrol returns the token that the first code proves; the code's counter is spent.
 func (s *HOTP) VerifyEnrol(_ context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
-	return verifyEnrol(c, answer, tryCounter)
+	return verifyEnrol(c, answer, checkCounter)
 }
 
-func tryCounter(k *key, code string) (bool, *time.Duration) { return k.acceptCounter(code), nil }
+func checkCounter(k *key, code string) (bool, *time.Duration) { return k.acceptCounter(code), nil }

@@ -15,7 +15,7 @@ func ExampleStrategy_Import() {
 	devices, _ := totp.New(totp.Config{Issuer: "Shop"})
 	ctx := context.Background()
 	for range 2 { // importing again changes nothing
-		factor, err := devices.Import(totp.Existing{Subject: "user_42", ID: "device-7", Label: "Phone",
+		factor, err := devices.Import(totp.ImportedDevice{Subject: "user_42", ID: "device-7", Label: "Phone",
 			Secret: watchword.NewCode("gezd gnbv gy3t qojq gezd gnbv gy3t qojq")})
 		if err != nil {
 			fmt.Println(err)

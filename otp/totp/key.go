@@ -13,8 +13,8 @@ import (
 	"github.com/pquerna/otp/hotp"
 )
 
-// unpadded is base32 as otpauth:// URIs want it.
-var unpadded = base32.StdEncoding.WithPadding(base32.NoPadding)
+// unpaddedBase32 is base32 as otpauth:// URIs want it.
+var unpaddedBase32 = base32.StdEncoding.WithPadding(base32.NoPadding)
 
 // A key is what a factor's Data holds. The engine seals it, and so it does what BeginEnrol leaves in the challenge (then
 // without the secret, which is derived).
@@ -24,21 +24,21 @@ type key struct {
 	Digits    int
 	Period    int64 // seconds of a step; 0 for a counter
 
-	// Next is the first step or counter that has not been spent: nothing before it passes.
-	Next int64
+	// NextCounter is the first step or counter that has not been spent: nothing before it passes.
+	NextCounter int64
 	// Drift is where the centre of the window is, in steps from the present one: by how many the device's clock is off, as
 	// two consecutive accepted codes said.
 	Drift int64
-	// Last is the offset of the last accepted code from the step that was then present; 0 before the first.
-	Last int64
-	// Far is the last code that was right but too far off to pass; any other answer ends it.
-	Far *far
+	// LastOffset is the offset of the last accepted code from the step that was then present; 0 before the first.
+	LastOffset int64
+	// LastRefused is the last code that was right but too far off to pass; any other answer ends it.
+	LastRefused *refusedCode
 }
 
-// far says where a code was found that did not pass.
-type far struct {
-	At  int64 // its step or counter
-	Off int64 // of a step: from the present one
+// refusedCode says where a code was found that did not pass.
+type refusedCode struct {
+	Counter int64 // its step or counter
+	Offset  int64 // of a step: from the present one
 }
 
 // algorithms are numbered in a factor's data by their place, which must not change.
@@ -50,15 +50,15 @@ const dataFormat = 2
 
 // parseKey reads a factor's Data.
 func parseKey(data []byte) (*key, error) {
-	k, err := readKey(data)
+	k, err := decodeKey(data)
 	if err == nil && (len(k.Secret) == 0 || k.Digits < minDigits || k.Digits > maxDigits) {
 		return nil, errors.New("totp: a factor's data is incomplete")
 	}
 	return k, err
 }
 
-// readKey reads what data has written, a key without its secret too.
-func readKey(data []byte) (*key, error) {
+// decodeKey reads what data has written, a key without its secret too.
+func decodeKey(data []byte) (*key, error) {
 	if len(data) == 0 || data[0] != dataFormat {
 		return nil, errors.New("totp: a factor's data is of another format")
 	}
@@ -71,9 +71,9 @@ func readKey(data []byte) (*key, error) {
 		}
 		numbers[i], rest = n, rest[size:]
 	}
-	k := &key{Secret: rest, Digits: int(numbers[1]), Period: numbers[2], Next: numbers[3], Drift: numbers[4], Last: numbers[5]}
+	k := &key{Secret: rest, Digits: int(numbers[1]), Period: numbers[2], NextCounter: numbers[3], Drift: numbers[4], LastOffset: numbers[5]}
 	if numbers[6] == 1 {
-		k.Far = &far{At: numbers[7], Off: numbers[8]}
+		k.LastRefused = &refusedCode{Counter: numbers[7], Offset: numbers[8]}
 	}
 	if a := numbers[0]; a < 0 || a >= int64(len(algorithms)) {
 		return nil, errors.New("totp: a factor's data has an algorithm that is unknown")
@@ -82,15 +82,15 @@ func readKey(data []byte) (*key, error) {
 	return k, nil
 }
 
-// data is what parseKey reads.
-func (k *key) data() ([]byte, error) {
+// encode is what parseKey reads.
+func (k *key) encode() ([]byte, error) {
 	algorithm := slices.Index(algorithms[:], k.Algorithm)
 	if algorithm < 0 {
 		return nil, fmt.Errorf("totp: the algorithm %q is unknown", k.Algorithm)
 	}
-	numbers := [9]int64{int64(algorithm), int64(k.Digits), k.Period, k.Next, k.Drift, k.Last}
-	if k.Far != nil {
-		numbers[6], numbers[7], numbers[8] = 1, k.Far.At, k.Far.Off
+	numbers := [9]int64{int64(algorithm), int64(k.Digits), k.Period, k.NextCounter, k.Drift, k.LastOffset}
+	if k.LastRefused != nil {
+		numbers[6], numbers[7], numbers[8] = 1, k.LastRefused.Counter, k.LastRefused.Offset
 	}
 	data := append(make([]byte, 0, 32+len(k.Secret)), dataFormat)
 	for _, n := range numbers {
@@ -99,26 +99,26 @@ func (k *key) data() ([]byte, error) {
 	return append(data, k.Secret...), nil
 }
 
-// code is the one of a step or counter. The secret is encoded here, so the library cannot fail to decode it; an empty
-// code would equal none.
-func (k *key) code(encoded string, at int64) string {
-	hash, _, _ := k.Algorithm.hash()
+// generateCode is the one of a step or counter. The secret is encoded here, so the library cannot fail to decode it; an empty
+// generateCode would equal none.
+func (k *key) generateCode(encoded string, at int64) string {
+	hash, _, _ := k.Algorithm.parameters()
 	code, _ := hotp.GenerateCodeCustom(encoded, uint64(at), hotp.ValidateOpts{Digits: lib.Digits(k.Digits), Algorithm: hash})
 	return code
 }
 
-// find looks for a code among those from a step or counter to another, both included, that are not spent. It compares
+// findCode looks for a code among those from a step or counter to another, both included, that are not spent. It compares
 // with each, whatever it found before, so that the time says nothing about where.
-func (k *key) find(code string, from, to int64) (at int64, ok bool) {
-	encoded := unpadded.EncodeToString(k.Secret)
+func (k *key) findCode(code string, from, to int64) (at int64, ok bool) {
+	encoded := unpaddedBase32.EncodeToString(k.Secret)
 	found := 0
-	for n := max(from, k.Next); n <= to; n++ {
-		equal := subtle.ConstantTimeCompare([]byte(k.code(encoded, n)), []byte(code)) &^ found
+	for n := max(from, k.NextCounter); n <= to; n++ {
+		equal := subtle.ConstantTimeCompare([]byte(k.generateCode(encoded, n)), []byte(code)) &^ found
 		at = int64(subtle.ConstantTimeSelect(equal, int(n), int(at)))
 		found |= equal
 	}
 	return at, found == 1
 }
 
-// step is the number of whole periods since 1970 (RFC 6238 §4.2, T0 = 0).
-func (k *key) step(now time.Time) int64 { return now.Unix() / k.Period }
+// stepAt is the number of whole periods since 1970 (RFC 6238 §4.2, T0 = 0).
+func (k *key) stepAt(now time.Time) int64 { return now.Unix() / k.Period }

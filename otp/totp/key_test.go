@@ -16,22 +16,22 @@ import (
 )
 
 // RFC 4226 appendix D.
-func TestHOTPVectors(t *testing.T) {
+func TestGenerateCodeMatchesRFC4226Vectors(t *testing.T) {
 	v := vectors(t)
 	k := key{Secret: []byte(v.HOTP.Secret), Algorithm: SHA1, Digits: v.HOTP.Digits}
 	for n, want := range v.HOTP.Codes {
-		if got := k.code(unpadded.EncodeToString(k.Secret), int64(n)); got != want {
+		if got := k.generateCode(unpaddedBase32.EncodeToString(k.Secret), int64(n)); got != want {
 			t.Errorf("counter %d: %s, want %s", n, got, want)
 		}
 		fresh := k
-		if fresh.Next = int64(n); !fresh.acceptCounter(want) || fresh.Next != int64(n)+1 {
+		if fresh.NextCounter = int64(n); !fresh.acceptCounter(want) || fresh.NextCounter != int64(n)+1 {
 			t.Errorf("counter %d: %s does not pass", n, want)
 		}
 	}
 }
 
 // RFC 6238 appendix B with errata 2866, T = 20000000000 among them.
-func TestTOTPVectors(t *testing.T) {
+func TestGenerateCodeMatchesRFC6238Vectors(t *testing.T) {
 	v := vectors(t)
 	latest := int64(0)
 	for _, c := range v.TOTP.Cases {
@@ -40,10 +40,10 @@ func TestTOTPVectors(t *testing.T) {
 		for algorithm, secret := range v.TOTP.Secret {
 			code := c[string(algorithm)].(string)
 			k := &key{Secret: []byte(secret), Algorithm: algorithm, Digits: v.TOTP.Digits, Period: v.TOTP.Period}
-			if !k.acceptStep(code, k.step(now), 0) || k.Next != now.Unix()/30+1 {
+			if !k.acceptStep(code, k.stepAt(now), 0) || k.NextCounter != now.Unix()/30+1 {
 				t.Errorf("%s at %d: %s does not pass", algorithm, now.Unix(), code)
 			}
-			d := device{secret: unpadded.EncodeToString(k.Secret), algorithm: algorithm, digits: 8, period: 30 * time.Second}
+			d := device{secret: unpaddedBase32.EncodeToString(k.Secret), algorithm: algorithm, digits: 8, period: 30 * time.Second}
 			if d.at(now) != code {
 				t.Errorf("%s at %d: the tests' own device shows %s, want %s", algorithm, now.Unix(), d.at(now), code)
 			}
@@ -56,7 +56,7 @@ func TestTOTPVectors(t *testing.T) {
 
 // Whatever the secret, hash, digits and time: what the tests' own device shows passes at its step, is spent by that, and
 // the step before is spent too.
-func TestCodesPassOnce(t *testing.T) {
+func TestAcceptStepAcceptsEachCodeOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := &key{
 			Secret:    rapid.SliceOfN(rapid.Byte(), 16, 64).Draw(t, "secret"),
@@ -65,9 +65,9 @@ func TestCodesPassOnce(t *testing.T) {
 			Period:    rapid.Int64Range(15, 120).Draw(t, "period"),
 		}
 		now := time.Unix(rapid.Int64Range(1e9, 2e10).Draw(t, "now"), 0)
-		d := device{secret: unpadded.EncodeToString(k.Secret), algorithm: k.Algorithm, digits: k.Digits, period: time.Duration(k.Period) * time.Second}
+		d := device{secret: unpaddedBase32.EncodeToString(k.Secret), algorithm: k.Algorithm, digits: k.Digits, period: time.Duration(k.Period) * time.Second}
 		d.off = time.Duration(rapid.Int64Range(-1, 1).Draw(t, "steps")) * d.period
-		present := k.step(now)
+		present := k.stepAt(now)
 		if !k.acceptStep(d.at(now), present, 1) {
 			t.Fatal("a right code does not pass")
 		}
@@ -84,7 +84,7 @@ func TestCodesPassOnce(t *testing.T) {
 }
 
 // A step is spent by what it is: a code that is spelled in another way is not a new code.
-func TestSpentCodesAreRefusedInAnySpelling(t *testing.T) {
+func TestCheckRefusesSpentCodeInAnySpelling(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
 	k.pass(30 * time.Second)
@@ -105,7 +105,7 @@ func FuzzAnswer(f *testing.F) {
 	present := int64(37037036) // of RFC 6238 appendix B: T = 1111111109
 	right := map[string]bool{}
 	for n := present - 1; n <= present+1; n++ {
-		right[k.code(unpadded.EncodeToString(k.Secret), n)] = true
+		right[k.generateCode(unpaddedBase32.EncodeToString(k.Secret), n)] = true
 	}
 	f.Add("081804")
 	f.Add(" 081804")
@@ -119,9 +119,9 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-func TestDamagedDataIsNoKey(t *testing.T) {
-	whole := key{Secret: []byte("12345678901234567890"), Algorithm: SHA256, Digits: 8, Period: 30, Next: 1 << 40, Drift: -3, Last: -4, Far: &far{At: 7, Off: -2}}
-	data, err := whole.data()
+func TestParseKeyRefusesDamagedData(t *testing.T) {
+	whole := key{Secret: []byte("12345678901234567890"), Algorithm: SHA256, Digits: 8, Period: 30, NextCounter: 1 << 40, Drift: -3, LastOffset: -4, LastRefused: &refusedCode{Counter: 7, Offset: -2}}
+	data, err := whole.encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,12 +142,12 @@ func TestDamagedDataIsNoKey(t *testing.T) {
 			t.Errorf("another %s is a key", name)
 		}
 	}
-	if _, err := (&key{Algorithm: "MD5"}).data(); err == nil {
+	if _, err := (&key{Algorithm: "MD5"}).encode(); err == nil {
 		t.Error("an unknown algorithm was written")
 	}
 }
 
-func TestSettings(t *testing.T) {
+func TestNewRefusesInvalidSettings(t *testing.T) {
 	for _, c := range []struct {
 		cfg Config
 		ok  bool
@@ -175,7 +175,7 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestWarnings(t *testing.T) {
+func TestWarningsNameUnusualSettings(t *testing.T) {
 	if w := (Config{Issuer: "Shop"}).Warnings(); len(w) != 0 {
 		t.Errorf("the defaults warn: %q", w)
 	}
@@ -188,7 +188,7 @@ func TestWarnings(t *testing.T) {
 }
 
 // What the strategies take with what they accept must stay under the engine's bound of 1 in 100,000.
-func TestChanceOfAGuess(t *testing.T) {
+func TestNewRefusesSettingsThatAreTooEasyToGuess(t *testing.T) {
 	s, _ := New(Config{Issuer: "Shop"})
 	h, _ := NewHOTP(HOTPConfig{Issuer: "Shop"})
 	exact, _ := New(Config{Issuer: "Shop", Exact: true})

@@ -41,7 +41,7 @@ func holds(dump, secret []byte) string {
 }
 
 // The files of the database hold no secret, in no encoding, though they hold the factors.
-func TestFilesHoldNoSecret(t *testing.T) {
+func TestDatabaseFilesHoldNoSecret(t *testing.T) {
 	folder := t.TempDir()
 	f, err := sqlite.Open(t.Context(), filepath.Join(folder, "watchword.db"))
 	opened(t, f, err)
@@ -49,7 +49,7 @@ func TestFilesHoldNoSecret(t *testing.T) {
 	var secrets [][]byte
 	for _, strategy := range []string{"totp", "hotp"} {
 		d := k.enrol(strategy, "user_42")
-		secret, err := unpadded.DecodeString(d.secret)
+		secret, err := unpaddedBase32.DecodeString(d.secret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -71,7 +71,7 @@ func TestFilesHoldNoSecret(t *testing.T) {
 		if in := holds(dump, secret); in != "" {
 			t.Errorf("the files hold a secret in %s", in)
 		}
-		if holds(append(dump, unpadded.EncodeToString(secret)...), secret) == "" {
+		if holds(append(dump, unpaddedBase32.EncodeToString(secret)...), secret) == "" {
 			t.Error("a secret would not be found")
 		}
 	}
@@ -120,7 +120,7 @@ func testExchangedRows(t *testing.T, k *kit) {
 }
 
 // A device that cannot be opened because a key of the keyring is missing is the server's fault, beside others too.
-func TestDeviceWhoseSealKeyIsMissingIsTheServersFault(t *testing.T) {
+func TestStartIsUnavailableWhenTheDeviceKeyIsMissing(t *testing.T) {
 	k := newKit(t)
 	k.enrol("totp", "user_42")
 	k.config.Keys = []watchword.Key{testKey(t, "another")}

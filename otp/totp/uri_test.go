@@ -37,7 +37,7 @@ func readQR(t *testing.T, img image.Image) string {
 }
 
 // What is scanned is the URI, and two authenticator apps that take it in show the codes that pass.
-func TestScannedByTwoApps(t *testing.T) {
+func TestOtpauthURIIsReadByTwoApps(t *testing.T) {
 	for _, settings := range []Config{{}, {Algorithm: SHA256, Digits: 8, Period: time.Minute}, {Algorithm: SHA512, Digits: 7}} {
 		k := newKit(t, func(c *Config, _ *watchword.Config) {
 			c.Algorithm, c.Digits, c.Period = settings.Algorithm, settings.Digits, settings.Period
@@ -123,7 +123,7 @@ func ownApp(t *testing.T, uri string) *device {
 }
 
 // The SVG is read back by drawing its squares, and scans too.
-func TestSVG(t *testing.T) {
+func TestSVGDrawsTheSameModulesAsPNG(t *testing.T) {
 	const text = "otpauth://totp/Shop:alice?secret=GEZDGNBVGY3TQOJQ"
 	drawn, err := SVG(text)
 	if err != nil {
@@ -163,7 +163,7 @@ func TestSVG(t *testing.T) {
 	}
 }
 
-func TestQRErrorKeepsTheSecret(t *testing.T) {
+func TestQRErrorDoesNotRepeatTheSecret(t *testing.T) {
 	_, err := PNG(strings.Repeat("SECRET", 1000))
 	if err == nil || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("too much text: %v", err)

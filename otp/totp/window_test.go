@@ -11,11 +11,11 @@ import (
 
 // answerAt is what the key says to the code of the step that is so far from the present one, at the window of one step.
 func answerAt(k *key, d *device, now time.Time, offset int64) (passes bool) {
-	code := d.count(k.step(now) + offset)
-	if k.acceptStep(code, k.step(now), 1) {
+	code := d.count(k.stepAt(now) + offset)
+	if k.acceptStep(code, k.stepAt(now), 1) {
 		return true
 	}
-	k.noticeStep(code, now, 1)
+	k.trackRefusedStep(code, now, 1)
 	return false
 }
 
@@ -46,23 +46,23 @@ func TestAcceptStepRefusesCodeTwoStepsOldAfterOneLateCode(t *testing.T) {
 }
 
 // The consequence of following a device: what is two steps old by our clock is one step old by its own.
-func TestAcceptStepMovesCentreAfterTwoCodesOfOneOffset(t *testing.T) {
+func TestAcceptStepMovesCentreAfterTwoCodesWithTheSameOffset(t *testing.T) {
 	checkAnswers(t, -1, answer{-1, true}, answer{-1, true}, answer{-2, true}, answer{-3, false}, answer{1, false}, answer{0, true})
 	checkAnswers(t, 1, answer{1, true}, answer{1, true}, answer{2, true}, answer{3, false}, answer{-1, false}, answer{0, true})
 	checkAnswers(t, -2, answer{-1, true}, answer{-1, true}, answer{-2, true}, answer{-2, true}, answer{-3, true}, answer{0, false})
 }
 
-func TestAcceptStepForgetsOffsetAfterCodeOfAnother(t *testing.T) {
+func TestAcceptStepForgetsOffsetAfterCodeWithAnotherOffset(t *testing.T) {
 	checkAnswers(t, 0, answer{-1, true}, answer{0, true}, answer{-1, true}, answer{1, true}, answer{-1, true}, answer{-2, false})
 }
 
-func TestAcceptStepMovesCentreBackAfterTwoPunctualCodes(t *testing.T) {
+func TestAcceptStepResetsCentreAfterTwoCodesWithoutOffset(t *testing.T) {
 	checkAnswers(t, -1, answer{-1, true}, answer{-1, true}, answer{0, true}, answer{1, false})
 	checkAnswers(t, 0, answer{-1, true}, answer{-1, true}, answer{0, true}, answer{0, true}, answer{1, true}, answer{-2, false})
 }
 
 // Codes of the same step of our clock cannot move the window on from one to the next.
-func TestAcceptStepPassesThreeStepsAtOneMomentAtMost(t *testing.T) {
+func TestAcceptStepAcceptsThreeStepsAtOneMomentAtMost(t *testing.T) {
 	for _, history := range [][]answer{nil, {{-1, true}}, {{1, true}}, {{-1, true}, {-1, true}}, {{1, true}, {1, true}}} {
 		k, d, now := newDevice()
 		for _, a := range history {
@@ -70,7 +70,7 @@ func TestAcceptStepPassesThreeStepsAtOneMomentAtMost(t *testing.T) {
 			now = now.Add(time.Hour)
 		}
 		passing := 0
-		for offset := int64(-farSteps); offset <= farSteps; offset++ {
+		for offset := int64(-maxDriftSteps); offset <= maxDriftSteps; offset++ {
 			if answerAt(k, d, now, offset) {
 				passing++
 			}
@@ -83,15 +83,15 @@ func TestAcceptStepPassesThreeStepsAtOneMomentAtMost(t *testing.T) {
 
 func TestAcceptStepMovesCentreTenStepsAtMost(t *testing.T) {
 	k, d, now := newDevice()
-	for offset := int64(1); offset <= farSteps+2; offset++ {
+	for offset := int64(1); offset <= maxDriftSteps+2; offset++ {
 		for range 2 {
 			now = now.Add(time.Hour)
-			if got, want := answerAt(k, d, now, offset), offset <= farSteps+1; got != want {
+			if got, want := answerAt(k, d, now, offset), offset <= maxDriftSteps+1; got != want {
 				t.Errorf("%d steps off: passes %t, with the centre at %d", offset, got, k.Drift)
 			}
 		}
 	}
-	if k.Drift != farSteps {
+	if k.Drift != maxDriftSteps {
 		t.Errorf("the centre is at %d", k.Drift)
 	}
 }
@@ -100,19 +100,19 @@ func TestAcceptStepMovesCentreTenStepsAtMost(t *testing.T) {
 func TestAcceptStepIgnoresLearnedOffsetWhenExact(t *testing.T) {
 	for offset := int64(-2); offset <= 2; offset++ {
 		k, d, now := newDevice()
-		k.Drift, k.Last = -1, -1
-		if got := k.acceptStep(d.count(k.step(now)+offset), k.step(now), 0); got != (offset == 0) {
+		k.Drift, k.LastOffset = -1, -1
+		if got := k.acceptStep(d.count(k.stepAt(now)+offset), k.stepAt(now), 0); got != (offset == 0) {
 			t.Errorf("%d steps off: passes %t", offset, got)
 		}
 	}
 }
 
 // A device that is too far off gets an error that says so, and is not followed: only codes that pass move the window away from our own clock.
-func TestNoticeStepLeavesCentreWhenDeviceIsFarOff(t *testing.T) {
+func TestTrackRefusedStepKeepsCentreWhenClockIsFarOff(t *testing.T) {
 	checkAnswers(t, 0, answer{-2, false}, answer{-2, false}, answer{-2, false}, answer{0, true}, answer{-1, true})
 }
 
-func TestNoticeStepMovesCentreBackAfterTwoCodesRightByOurClock(t *testing.T) {
+func TestTrackRefusedStepResetsCentreAfterTwoCodesOfThePresentStep(t *testing.T) {
 	followed := []answer{{1, true}, {1, true}, {2, true}, {2, true}, {3, true}, {3, true}}
 	checkAnswers(t, 3, append(followed, answer{0, false})...)
 	checkAnswers(t, 3, append(followed, answer{0, false}, answer{1, false}, answer{0, false})...)
@@ -121,7 +121,7 @@ func TestNoticeStepMovesCentreBackAfterTwoCodesRightByOurClock(t *testing.T) {
 }
 
 // The same through the engine: two wrong answers, and then the device goes on.
-func TestCheckAcceptsDeviceSetRightAfterTwoCodes(t *testing.T) {
+func TestCheckAcceptsDeviceTwoCodesAfterItsClockWasCorrected(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
 	for _, d.off = range []time.Duration{-step, -step, -2 * step, -2 * step, -3 * step} {
@@ -147,7 +147,7 @@ func TestCheckAcceptsDeviceSetRightAfterTwoCodes(t *testing.T) {
 // pass within a step, and the centre moves by one step at a time, to the offset of two consecutive accepted codes, or back
 // to our own clock after two consecutive refused ones that are right by it. (The device's secret is fixed, and no two of
 // the steps that can come share a code.)
-func TestCentreMovesByTwoAgreeingCodesAlone(t *testing.T) {
+func TestCentreMovesOnlyAfterTwoCodesWithTheSameOffset(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k, d, now := newDevice()
 		var lastOffset *int64
@@ -158,20 +158,20 @@ func TestCentreMovesByTwoAgreeingCodesAlone(t *testing.T) {
 			}
 			before, offset := *k, rapid.Int64Range(-1, 1).Draw(t, "from the centre")+rapid.SampledFrom([]int64{0, 0, 0, 2, -2, -k.Drift}).Draw(t, "more")+k.Drift
 			passes := answerAt(k, d, now, offset)
-			at, inside := k.step(now)+offset, offset >= before.Drift-1 && offset <= before.Drift+1
-			if passes != (inside && at >= before.Next) {
-				t.Fatalf("%d steps off with the centre at %d, %d the first that is not spent: passes %t", offset, before.Drift, before.Next-k.step(now), passes)
+			at, inside := k.stepAt(now)+offset, offset >= before.Drift-1 && offset <= before.Drift+1
+			if passes != (inside && at >= before.NextCounter) {
+				t.Fatalf("%d steps off with the centre at %d, %d the first that is not spent: passes %t", offset, before.Drift, before.NextCounter-k.stepAt(now), passes)
 			}
 			if passes {
 				passed++
 			}
 			agreed := passes && lastOffset != nil && *lastOffset == offset
-			back := !passes && before.Far != nil && before.Far.Off == offset && offset >= -1 && offset <= 1
+			back := !passes && before.LastRefused != nil && before.LastRefused.Offset == offset && offset >= -1 && offset <= 1
 			want := before.Drift
 			switch {
 			case agreed:
-				want = min(max(offset, -farSteps), farSteps)
-			case back && at > before.Far.At:
+				want = min(max(offset, -maxDriftSteps), maxDriftSteps)
+			case back && at > before.LastRefused.Counter:
 				want = 0
 			}
 			if k.Drift != want {

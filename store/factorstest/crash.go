@@ -29,12 +29,12 @@ const (
 	crashApp              = "crash"
 
 	// Exit codes of a child that was not killed: it gave up, or panicked.
-	gaveUp, panicked = 3, 2
+	exitFailed, exitPanicked = 3, 2
 )
 
-// CrashChild makes this process the one that is killed, if Crash started it; otherwise it returns at once. Call it first
+// RunCrashChild makes this process the one that is killed, if Crash started it; otherwise it returns at once. Call it first
 // in TestMain.
-func CrashChild(open func(ctx context.Context, target string) (watchword.Factors, error)) {
+func RunCrashChild(open func(ctx context.Context, target string) (watchword.Factors, error)) {
 	target := os.Getenv(crashTarget)
 	if target == "" {
 		return
@@ -44,7 +44,7 @@ func CrashChild(open func(ctx context.Context, target string) (watchword.Factors
 		err = loadFactors(f)
 	}
 	fmt.Fprintln(os.Stderr, err)
-	os.Exit(gaveUp)
+	os.Exit(exitFailed)
 }
 
 // loadFactors enrols and spends on many goroutines until something fails. What was answered with success it says on
@@ -67,7 +67,7 @@ func loadFactors(f watchword.Factors) error {
 
 func enrolAndSpend(f watchword.Factors, id string) error {
 	ctx := context.Background()
-	s := watchword.SealedFactor{ID: id, App: crashApp, Subject: id, Strategy: "totp", CreatedAt: began, Data: make([]byte, 300)}
+	s := watchword.SealedFactor{ID: id, App: crashApp, Subject: id, Strategy: "totp", CreatedAt: baseTime, Data: make([]byte, 300)}
 	if err := f.Create(ctx, s); err != nil {
 		return err
 	}
@@ -87,11 +87,11 @@ func enrolAndSpend(f watchword.Factors, id string) error {
 	return nil
 }
 
-// Crash kills processes that enrol and spend as fast as they can (SIGKILL) at random moments, four times or, with
+// RunCrash kills processes that enrol and spend as fast as they can (SIGKILL) at random moments, four times or, with
 // WATCHWORD_SOAK=1, a hundred times, and checks each time that everything that was ever answered with success is there.
 // Open is given what names the store, as the child's is; instead, where it is not nil, may end something else than the
 // child, the server say, and reports whether it did.
-func Crash(t *testing.T, target string, open func(t *testing.T) watchword.Factors, instead func() bool) {
+func RunCrash(t *testing.T, target string, open func(t *testing.T) watchword.Factors, instead func() bool) {
 	kills := shortKills
 	if os.Getenv(Soak) != "" {
 		kills = longKills
@@ -136,15 +136,15 @@ func checkAnswered(t *testing.T, f watchword.Factors, answered map[string]int) {
 
 // A child is a process that loads a store.
 type child struct {
-	cmd     *exec.Cmd
-	said    sync.WaitGroup
-	last    map[string]int // of each factor, how often it was spent at the last word
-	failure bytes.Buffer
+	cmd        *exec.Cmd
+	outputRead sync.WaitGroup
+	spent      map[string]int // of each factor, how often it was spent at the last word
+	failure    bytes.Buffer
 }
 
 func startChild(t *testing.T, target string) *child {
 	t.Helper()
-	c := &child{cmd: exec.Command(os.Args[0]), last: map[string]int{}}
+	c := &child{cmd: exec.Command(os.Args[0]), spent: map[string]int{}}
 	c.cmd.Env = append(os.Environ(), crashTarget+"="+target)
 	c.cmd.Stderr = &c.failure
 	out, err := c.cmd.StdoutPipe()
@@ -155,7 +155,7 @@ func startChild(t *testing.T, target string) *child {
 		t.Fatal(err)
 	}
 	first := make(chan struct{})
-	c.said.Go(func() { c.read(out, sync.OnceFunc(func() { close(first) })) })
+	c.outputRead.Go(func() { c.read(out, sync.OnceFunc(func() { close(first) })) })
 	<-first
 	return c
 }
@@ -173,7 +173,7 @@ func (c *child) read(out io.Reader, first func()) {
 		var id string
 		var spent int
 		if _, err := fmt.Sscan(strings.TrimSpace(line), &id, &spent); err == nil {
-			c.last[id] = spent
+			c.spent[id] = spent
 		}
 	}
 }
@@ -184,10 +184,10 @@ func (c *child) end(t *testing.T, loses bool) map[string]int {
 	if !loses {
 		_ = c.cmd.Process.Kill()
 	}
-	c.said.Wait()
+	c.outputRead.Wait()
 	_ = c.cmd.Wait()
-	if code := c.cmd.ProcessState.ExitCode(); !loses && (code == gaveUp || code == panicked) {
+	if code := c.cmd.ProcessState.ExitCode(); !loses && (code == exitFailed || code == exitPanicked) {
 		t.Errorf("the child ended before it was killed: %s", c.failure.String())
 	}
-	return c.last
+	return c.spent
 }

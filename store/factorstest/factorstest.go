@@ -46,10 +46,10 @@ type suite struct {
 	app string
 }
 
-var began = time.Date(2026, 5, 4, 12, 0, 0, int(123*time.Millisecond), time.UTC)
+var baseTime = time.Date(2026, 5, 4, 12, 0, 0, int(123*time.Millisecond), time.UTC)
 
 func (s *suite) factor(id, subject string) watchword.SealedFactor {
-	return watchword.SealedFactor{ID: id, App: s.app, Subject: subject, Strategy: "totp", CreatedAt: began, Version: 1, Data: []byte("sealed " + id)}
+	return watchword.SealedFactor{ID: id, App: s.app, Subject: subject, Strategy: "totp", CreatedAt: baseTime, Version: 1, Data: []byte("sealed " + id)}
 }
 
 func (s *suite) create(f watchword.SealedFactor) watchword.SealedFactor {
@@ -60,16 +60,16 @@ func (s *suite) create(f watchword.SealedFactor) watchword.SealedFactor {
 	return f
 }
 
-// want checks what is kept of a factor.
-func (s *suite) want(want watchword.SealedFactor) {
+// wantStored checks what is kept of a factor.
+func (s *suite) wantStored(want watchword.SealedFactor) {
 	s.t.Helper()
 	got, err := s.Get(s.t.Context(), want.App, want.ID)
-	if err != nil || !equal(got, want) {
+	if err != nil || !equalFactors(got, want) {
 		s.t.Errorf("kept %+v (%v), want %+v", got, err, want)
 	}
 }
 
-func equal(a, b watchword.SealedFactor) bool {
+func equalFactors(a, b watchword.SealedFactor) bool {
 	return a.ID == b.ID && a.App == b.App && a.Subject == b.Subject && a.Strategy == b.Strategy && a.CreatedAt.Equal(b.CreatedAt) &&
 		a.Version == b.Version && bytes.Equal(a.Data, b.Data)
 }
@@ -84,16 +84,16 @@ func wantError(t *testing.T, what string, got, want error) {
 
 func testCreate(t *testing.T, s *suite) {
 	f := s.create(s.factor("a", "user"))
-	s.want(f)
+	s.wantStored(f)
 	again := s.factor("a", "somebody else")
 	wantError(t, "an id that exists", s.Create(t.Context(), again), watchword.ErrExists)
-	s.want(f)
+	s.wantStored(f)
 
 	odd := s.factor("b", "user")
 	odd.Version = 7
 	s.create(odd)
 	odd.Version = 1
-	s.want(odd)
+	s.wantStored(odd)
 }
 
 func testGet(t *testing.T, s *suite) {
@@ -110,7 +110,7 @@ func testList(t *testing.T, s *suite) {
 	}
 	add := func(id, subject string, age time.Duration) {
 		f := s.factor(id, subject)
-		f.CreatedAt = began.Add(-age)
+		f.CreatedAt = baseTime.Add(-age)
 		s.create(f)
 	}
 	add("c", "user", time.Hour)
@@ -127,7 +127,7 @@ func testList(t *testing.T, s *suite) {
 	var ids string
 	for _, f := range got {
 		ids += f.ID
-		s.want(f)
+		s.wantStored(f)
 	}
 	if ids != "ecabd" {
 		t.Errorf("listed %q, want ecabd", ids)
@@ -145,22 +145,22 @@ func testUpdate(t *testing.T, s *suite) {
 	stale.Data = []byte("by somebody who read it before")
 	wantError(t, "an old version", s.Update(t.Context(), stale), watchword.ErrConflict)
 	f.Version = 2
-	s.want(f)
+	s.wantStored(f)
 	future := f
 	future.Version = 3
 	wantError(t, "a version that has not been", s.Update(t.Context(), future), watchword.ErrConflict)
 	missing := s.factor("none", "user")
 	wantError(t, "no such id", s.Update(t.Context(), missing), watchword.ErrNotFound)
-	s.want(f)
-	s.want(other)
+	s.wantStored(f)
+	s.wantStored(other)
 
 	moved := f
-	moved.Subject, moved.Strategy, moved.CreatedAt, moved.Data = "somebody else", "webauthn", began.Add(time.Hour), []byte("moved")
+	moved.Subject, moved.Strategy, moved.CreatedAt, moved.Data = "somebody else", "webauthn", baseTime.Add(time.Hour), []byte("moved")
 	if err := s.Update(t.Context(), moved); err != nil {
 		t.Fatal(err)
 	}
 	f.Version, f.Data = 3, moved.Data
-	s.want(f)
+	s.wantStored(f)
 }
 
 func testDelete(t *testing.T, s *suite) {
@@ -177,9 +177,9 @@ func testDelete(t *testing.T, s *suite) {
 	if got, err := s.List(t.Context(), s.app, "user"); err != nil || len(got) != 1 {
 		t.Errorf("listed %d: %v", len(got), err)
 	}
-	s.want(other)
+	s.wantStored(other)
 	s.create(f)
-	s.want(f)
+	s.wantStored(f)
 }
 
 // Apps share ids and subjects and know nothing of each other.
@@ -201,13 +201,13 @@ func testApps(t *testing.T, s *suite) {
 	theirs := neighbour.factor("a", "user")
 	theirs.Data = []byte("theirs")
 	s.create(theirs)
-	s.want(theirs)
-	s.want(f)
+	s.wantStored(theirs)
+	s.wantStored(f)
 	if err := s.Delete(t.Context(), neighbour.app, "a"); err != nil {
 		t.Fatal(err)
 	}
 	wantGone("after theirs is deleted")
-	s.want(f)
+	s.wantStored(f)
 }
 
 // Ids, subjects and data come back as they were given, byte for byte, and none is taken for another.
@@ -221,14 +221,14 @@ func testTexts(t *testing.T, s *suite) {
 	for i, text := range texts {
 		f := s.factor(text, text)
 		f.Data = []byte{0, byte(i), 0xff, 0xfe, '\'', 0}
-		s.want(f)
-		if got, err := s.List(t.Context(), s.app, text); err != nil || len(got) != 1 || !equal(got[0], f) {
+		s.wantStored(f)
+		if got, err := s.List(t.Context(), s.app, text); err != nil || len(got) != 1 || !equalFactors(got[0], f) {
 			t.Errorf("of the subject %q: %+v, %v", text, got, err)
 		}
 	}
 	big := s.factor("big", "user")
 	big.Data = bytes.Repeat([]byte{0xa5}, 64<<10)
-	s.want(s.create(big))
+	s.wantStored(s.create(big))
 }
 
 // What a caller does to its bytes afterwards is its own affair.
@@ -254,7 +254,7 @@ func testCanceled(t *testing.T, s *suite) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if s.Update(gone, f) != nil {
-		s.want(f)
+		s.wantStored(f)
 	}
 	if s.Create(gone, s.factor("b", "user")) != nil {
 		_, err := s.Get(t.Context(), s.app, "b")
@@ -312,7 +312,7 @@ func testPage(t *testing.T, s *suite) {
 			}
 			for _, f := range page {
 				got = append(got, f.ID)
-				s.want(f)
+				s.wantStored(f)
 			}
 			after = page[len(page)-1].ID
 		}

@@ -37,7 +37,7 @@ func budget(n int) watchword.Budget {
 }
 
 // 100,000 live challenges, each of a group that has made a wrong guess, take less than 120 MiB.
-func TestSize(t *testing.T) {
+func TestMemoryOfLiveEntriesIsBounded(t *testing.T) {
 	const challenges, most = 100_000, 120 << 20
 	before := heap()
 	s := memory.New(memory.Config{})

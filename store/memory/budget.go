@@ -8,15 +8,15 @@ import (
 
 // A budget is the log of one group's charges, the oldest first, as long as its largest limit needs it.
 type budget struct {
-	key     string
-	charges []int64
-	over    int64 // when the longest window counts the latest charge no more
-	place   int32
+	key       string
+	charges   []int64
+	forgetAt  int64 // when the longest window counts the latest charge no more
+	heapIndex int32
 }
 
-// wait says for how long the limits refuse: a limit does while its Max-th most recent charge is younger than Per. A
+// retryAfter says for how long the limits refuse: a limit does while its Max-th most recent charge is younger than Per. A
 // charge from a clock that was ahead counts as one from now. A nil budget has no charges.
-func (b *budget) wait(now int64, limits []watchword.Window) (longest time.Duration) {
+func (b *budget) retryAfter(now int64, limits []watchword.Window) (longest time.Duration) {
 	if b == nil {
 		b = &budget{}
 	}
@@ -44,8 +44,8 @@ func (b *budget) charge(now int64, limits []watchword.Window) {
 		b.charges = b.charges[:copy(b.charges, b.charges[extra:])]
 	}
 	b.charges = append(b.charges, now)
-	b.over = now + int64(longest)
+	b.forgetAt = now + int64(longest)
 }
 
-func (b *budget) until() int64     { return b.over }
-func (b *budget) position() *int32 { return &b.place }
+func (b *budget) removalTime() int64   { return b.forgetAt }
+func (b *budget) heapPosition() *int32 { return &b.heapIndex }

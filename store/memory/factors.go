@@ -17,11 +17,11 @@ type Factors struct {
 	Clock func() time.Time // default time.Now
 
 	mu   sync.Mutex
-	apps map[string]*shelf
+	apps map[string]*appFactors
 }
 
-// shelf is one app's factors.
-type shelf struct {
+// appFactors is one app's factors.
+type appFactors struct {
 	factors  map[string]watchword.SealedFactor // by id
 	subjects map[string][]string               // ids of a subject's factors, the oldest first
 }
@@ -31,19 +31,19 @@ var (
 	_ watchword.FactorPager = (*Factors)(nil)
 )
 
-// of is an app's shelf; f.mu must be held.
-func (f *Factors) of(app string) *shelf {
+// appFactors is an app's shelf; f.mu must be held.
+func (f *Factors) appFactors(app string) *appFactors {
 	if f.apps == nil {
-		f.apps = map[string]*shelf{}
+		f.apps = map[string]*appFactors{}
 	}
 	if f.apps[app] == nil {
-		f.apps[app] = &shelf{factors: map[string]watchword.SealedFactor{}, subjects: map[string][]string{}}
+		f.apps[app] = &appFactors{factors: map[string]watchword.SealedFactor{}, subjects: map[string][]string{}}
 	}
 	return f.apps[app]
 }
 
 // get reads a factor that the caller may change.
-func (s *shelf) get(id string) (watchword.SealedFactor, bool) {
+func (s *appFactors) get(id string) (watchword.SealedFactor, bool) {
 	f, there := s.factors[id]
 	f.Data = clone(f.Data)
 	return f, there
@@ -60,7 +60,7 @@ func (f *Factors) now() time.Time {
 func (f *Factors) Create(_ context.Context, s watchword.SealedFactor) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shelf := f.of(s.App)
+	shelf := f.appFactors(s.App)
 	if _, there := shelf.factors[s.ID]; there {
 		return watchword.ErrExists
 	}
@@ -78,7 +78,7 @@ func (f *Factors) Create(_ context.Context, s watchword.SealedFactor) error {
 func (f *Factors) Get(_ context.Context, app, id string) (watchword.SealedFactor, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s, there := f.of(app).get(id)
+	s, there := f.appFactors(app).get(id)
 	if !there {
 		return watchword.SealedFactor{}, watchword.ErrNotFound
 	}
@@ -90,7 +90,7 @@ func (f *Factors) Get(_ context.Context, app, id string) (watchword.SealedFactor
 func (f *Factors) List(_ context.Context, app, subject string) (found []watchword.SealedFactor, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shelf := f.of(app)
+	shelf := f.appFactors(app)
 	now := f.now()
 	for _, id := range shelf.subjects[subject] {
 		s, _ := shelf.get(id)
@@ -104,7 +104,7 @@ func (f *Factors) List(_ context.Context, app, subject string) (found []watchwor
 func (f *Factors) Page(_ context.Context, app, after string, limit int) (found []watchword.SealedFactor, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shelf := f.of(app)
+	shelf := f.appFactors(app)
 	for _, id := range slices.Sorted(maps.Keys(shelf.factors)) {
 		if id > after && len(found) < limit {
 			s, _ := shelf.get(id)
@@ -118,7 +118,7 @@ func (f *Factors) Page(_ context.Context, app, after string, limit int) (found [
 func (f *Factors) Update(_ context.Context, s watchword.SealedFactor) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shelf := f.of(s.App)
+	shelf := f.appFactors(s.App)
 	stored, there := shelf.factors[s.ID]
 	switch {
 	case !there:
@@ -136,7 +136,7 @@ func (f *Factors) Update(_ context.Context, s watchword.SealedFactor) error {
 func (f *Factors) Delete(_ context.Context, app, id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shelf := f.of(app)
+	shelf := f.appFactors(app)
 	s, there := shelf.factors[id]
 	if !there {
 		return watchword.ErrNotFound

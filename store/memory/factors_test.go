@@ -63,7 +63,7 @@ func TestFactors(t *testing.T) {
 }
 
 // Of those who read the same version one updates it.
-func TestFactorsRace(t *testing.T) {
+func TestConcurrentUpdatesOfOneVersionHaveOneWinner(t *testing.T) {
 	var f memory.Factors
 	s := factor("app", "ann", "one", 0)
 	if err := f.Create(t.Context(), s); err != nil {

@@ -25,7 +25,7 @@ func once(n int) watchword.Budget {
 }
 
 // A store that is full refuses, keeps what is alive, and takes new entries again when old ones are over.
-func TestFull(t *testing.T) {
+func TestFullStoreRefusesNewEntries(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxEntries: 3, Clock: clock.Now})
 	create := func(n int, keep time.Duration) error { return s.Create(t.Context(), small(clock, n, keep)) }
@@ -52,7 +52,7 @@ func TestFull(t *testing.T) {
 }
 
 // As many are created at once as there is room for.
-func TestFullInARace(t *testing.T) {
+func TestConcurrentCreatesStopAtMaxEntries(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxEntries: 50, Clock: clock.Now})
 	var made, refused atomic.Int64
@@ -75,7 +75,7 @@ func TestFullInARace(t *testing.T) {
 
 // Budgets are bounded as well. A group that has none yet is not judged for free: its tries are refused, until a budget is
 // over or emptied. Those that are there go on.
-func TestFullOfBudgets(t *testing.T) {
+func TestFullStoreRefusesNewBudgets(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxBudgets: 2, Clock: clock.Now})
 	for n := range 4 {
@@ -115,7 +115,7 @@ func TestFullOfBudgets(t *testing.T) {
 }
 
 // A budget that was charged again is forgotten later than one that was not.
-func TestForgetsInOrder(t *testing.T) {
+func TestChargedBudgetIsKeptLonger(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxBudgets: 2, Clock: clock.Now})
 	if err := s.Create(t.Context(), small(clock, 1, 48*time.Hour)); err != nil {
@@ -138,7 +138,7 @@ func TestForgetsInOrder(t *testing.T) {
 }
 
 // An id may be used again when its entry is over, though that has not been forgotten yet.
-func TestIDIsUsedAgain(t *testing.T) {
+func TestCreateReusesIDOfRemovedEntry(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxEntries: 100, Clock: clock.Now})
 	create := func(n int, keep time.Duration) {
@@ -169,7 +169,7 @@ func TestIDIsUsedAgain(t *testing.T) {
 }
 
 // Whatever happens, the counts are those of what is there: after everything is over the whole room is free again.
-func TestForgets(t *testing.T) {
+func TestExpiredEntriesFreeTheirSpace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock := storetest.NewClock()
 		s := memory.New(memory.Config{MaxEntries: 20, MaxBudgets: 20, Clock: clock.Now})
@@ -206,7 +206,7 @@ func TestForgets(t *testing.T) {
 }
 
 // What a program gets wrong changes nothing.
-func TestRefusesNonsense(t *testing.T) {
+func TestInvalidArgumentsChangeNothing(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{Clock: clock.Now})
 	if err := s.Create(t.Context(), small(clock, 1, time.Hour)); err != nil {
@@ -234,7 +234,7 @@ func TestRefusesNonsense(t *testing.T) {
 }
 
 // Large entries count as several, when they are made and when they grow, and take nothing with them when they are over.
-func TestFullOfLargeEntries(t *testing.T) {
+func TestLargeEntriesCountSeveralTimes(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxEntries: 10, Clock: clock.Now})
 	large := func(n, size int) watchword.Entry {

@@ -10,26 +10,26 @@ import (
 
 // A record is an entry as it is kept: a third smaller than a watchword.Entry, and sharing no memory with any caller.
 type record struct {
-	id      string
-	digests [][]byte // they and sealed lie in one piece of memory, which is replaced and never written to
-	sealed  []byte
-	mark    []byte
-	version int64
-	expires int64
-	keep    int64
-	lastTry int64 // 0 before the first
-	tries   int32
-	used    int32
-	place   int32 // in the shard's queue
-	settled uint16
-	repeats uint8
-	state   watchword.State
+	id        string
+	digests   [][]byte // they and sealed lie in one piece of memory, which is replaced and never written to
+	sealed    []byte
+	mark      []byte
+	version   int64
+	expiresAt int64
+	keepUntil int64
+	lastTry   int64 // 0 before the first
+	tries     int32
+	used      int32
+	heapIndex int32 // in the shard's queue
+	settled   uint16
+	repeats   uint8
+	state     watchword.State
 }
 
 // newRecord copies a new entry: pending, unused and of version 1, whatever it says itself.
 func newRecord(e watchword.Entry) *record {
 	r := &record{id: e.ID, version: 1, tries: int32(min(max(e.Tries, 0), math.MaxInt32)),
-		expires: e.ExpiresAt.UnixNano(), keep: e.KeepUntil.UnixNano()}
+		expiresAt: e.ExpiresAt.UnixNano(), keepUntil: e.KeepUntil.UnixNano()}
 	r.replace(e.Digests, e.Sealed)
 	return r
 }
@@ -40,10 +40,10 @@ func (r *record) replace(digests [][]byte, sealed []byte) {
 }
 
 // weight is how many entries the record counts as.
-func (r *record) weight() int64 { return weight(r.digests, r.sealed) }
+func (r *record) weight() int64 { return entryWeight(r.digests, r.sealed) }
 
-// weight is how many kilobytes something of an entry's begins; 1 if it has nothing.
-func weight(digests [][]byte, sealed []byte) int64 {
+// entryWeight is how many kilobytes something of an entry's begins; 1 if it has nothing.
+func entryWeight(digests [][]byte, sealed []byte) int64 {
 	size := len(sealed)
 	for _, d := range digests {
 		size += len(d)
@@ -56,7 +56,7 @@ func (r *record) entry() watchword.Entry {
 	e := r.summary()
 	e.Version = r.version
 	e.Digests, e.Sealed, e.Mark = copyAll(r.digests, r.sealed, r.mark)
-	e.ExpiresAt, e.KeepUntil = fromNano(r.expires), fromNano(r.keep)
+	e.ExpiresAt, e.KeepUntil = fromNano(r.expiresAt), fromNano(r.keepUntil)
 	if r.lastTry != 0 {
 		e.LastTry = fromNano(r.lastTry)
 	}
@@ -68,12 +68,12 @@ func (r *record) summary() watchword.Entry {
 	return watchword.Entry{ID: r.id, State: r.state, Tries: int(r.tries), Used: int(r.used), Settled: int(r.settled)}
 }
 
-// refuses says why no try, or none of so many repeats, can be charged.
-func (r *record) refuses(now int64, repeats int) error {
+// refusal says why no try, or none of so many repeats, can be charged.
+func (r *record) refusal(now int64, repeats int) error {
 	switch {
 	case r.state != watchword.StatePending:
 		return watchword.ErrClosed
-	case now >= r.expires:
+	case now >= r.expiresAt:
 		return watchword.ErrExpired
 	case repeats > 0 && int(r.repeats) >= min(repeats, math.MaxUint8), repeats == 0 && r.tries == 0:
 		return watchword.ErrSpent
@@ -111,8 +111,8 @@ func (r *record) match(guesses []watchword.Guess) *watchword.Guess {
 	return nil
 }
 
-func (r *record) until() int64     { return r.keep }
-func (r *record) position() *int32 { return &r.place }
+func (r *record) removalTime() int64   { return r.keepUntil }
+func (r *record) heapPosition() *int32 { return &r.heapIndex }
 
 // copyAll copies everything into one piece of memory.
 func copyAll(digests [][]byte, sealed, mark []byte) ([][]byte, []byte, []byte) {

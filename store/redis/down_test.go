@@ -18,7 +18,7 @@ import (
 const tooLong = 2 * time.Second
 
 // A server that was stopped is an error at once, and no other; when it is back, so is the store, without a new client.
-func TestServerStopsAndComesBack(t *testing.T) {
+func TestStoreRecoversWhenTheServerReturns(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	must(t, s.Create(t.Context(), entry("g.1")))
@@ -33,7 +33,7 @@ func TestServerStopsAndComesBack(t *testing.T) {
 }
 
 // A server that hangs is an error within the time-outs; calls that were waiting do not keep others from going on.
-func TestServerHangs(t *testing.T) {
+func TestCallsToHangingServerEndWithinTimeout(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	must(t, s.Create(t.Context(), entry("g.1")))
@@ -126,7 +126,7 @@ func quick(t *testing.T, begin time.Time) {
 
 // A reply that is lost: the step was taken, once, and the caller hears of an error. The client is one that repeats what it
 // may, as go-redis does where nobody told it otherwise.
-func TestCutConnection(t *testing.T) {
+func TestLostReplyReportsUnknownOutcome(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	client := goredis.NewClient(&goredis.Options{Addr: proxy.Addr, MaxRetries: 3})
@@ -136,7 +136,7 @@ func TestCutConnection(t *testing.T) {
 
 func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	cfg := redis.Config{Prefix: "cut", Partitions: 1}
-	owner, err := cluster.Owner(t.Context(), "{cut:0}")
+	owner, err := cluster.SlotOwner(t.Context(), "{cut:0}")
 	must(t, err)
 	proxy := redistest.StartProxy(t, owner.Addr)
 	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{owner.Addr}, MaxRetries: 3,

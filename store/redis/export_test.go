@@ -3,4 +3,4 @@ package redis
 import "context"
 
 // PingNow is Ping without what was found before.
-func (s *Store) PingNow(ctx context.Context) error { return s.try(ctx) }
+func (s *Store) PingNow(ctx context.Context) error { return s.probe(ctx) }

@@ -22,23 +22,23 @@ const minVersion = 7
 func (s *Store) CheckPolicy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	err := s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
+	err := s.forEachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
 		info, err := c.Info(ctx).Result()
 		if err != nil {
 			return err
 		}
-		fields := infoFields(info)
+		fields := parseInfo(info)
 		err = checkInfo(fields)
 		if s.waitReplicas > 0 {
-			err = errors.Join(err, s.enoughReplicas(nameOf(c), fields))
+			err = errors.Join(err, s.checkReplicaCount(masterName(c), fields))
 		}
 		return err
 	})
 	if err == nil {
 		// The first request need not learn the server's clock then. On a Cluster each partition's first one does.
-		_, err = s.clock.Run(ctx, s.clocks, s.client, []string{s.tags[0]})
+		_, err = s.readClock.Run(ctx, s.clocks, s.client, []string{s.tags[0]})
 	}
-	return checked("check", err)
+	return wrapCheckError("check", err)
 }
 
 // Warnings says which servers could lose less than they are set to: where Config.WaitReplicas asks for replicas and the
@@ -51,14 +51,14 @@ func (s *Store) Warnings(ctx context.Context) (warnings []string) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	var mu sync.Mutex // masters are asked at the same time
-	_ = s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
+	_ = s.forEachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
 		const setting = "min-replicas-to-write"
 		settings, err := c.ConfigGet(ctx, setting).Result()
 		if n, errNumber := strconv.Atoi(settings[setting]); err == nil && errNumber == nil && n < s.waitReplicas {
 			mu.Lock()
 			defer mu.Unlock()
 			warnings = append(warnings, fmt.Sprintf("%s is %d at %s: set it to %d or more, so that the server refuses what too few replicas would get",
-				setting, n, nameOf(c), s.waitReplicas))
+				setting, n, masterName(c), s.waitReplicas))
 		}
 		return nil
 	})
@@ -66,15 +66,15 @@ func (s *Store) Warnings(ctx context.Context) (warnings []string) {
 	return warnings
 }
 
-func (s *Store) eachMaster(ctx context.Context, f func(ctx context.Context, c redis.UniversalClient) error) error {
+func (s *Store) forEachMaster(ctx context.Context, f func(ctx context.Context, c redis.UniversalClient) error) error {
 	if cluster, ok := s.client.(*redis.ClusterClient); ok {
 		return cluster.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return f(ctx, c) })
 	}
 	return f(ctx, s.client)
 }
 
-// infoFields reads what INFO says, by name.
-func infoFields(info string) map[string]string {
+// parseInfo reads what INFO says, by name.
+func parseInfo(info string) map[string]string {
 	fields := map[string]string{}
 	for lines := bufio.NewScanner(strings.NewReader(info)); lines.Scan(); {
 		if name, value, ok := strings.Cut(lines.Text(), ":"); ok {
@@ -84,8 +84,8 @@ func infoFields(info string) map[string]string {
 	return fields
 }
 
-// policies are all that a server may have (redis.conf, maxmemory-policy).
-var policies = []string{"noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-lrm", "allkeys-random",
+// evictionPolicies are all that a server may have (redis.conf, maxmemory-policy).
+var evictionPolicies = []string{"noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-lrm", "allkeys-random",
 	"volatile-lru", "volatile-lfu", "volatile-lrm", "volatile-random", "volatile-ttl"}
 
 // checkInfo looks at version and policy. Valkey says which Redis it is compatible with. The error is a Failure, which
@@ -97,7 +97,7 @@ func checkInfo(fields map[string]string) error {
 		problems = append(problems, fmt.Sprintf("the server is version %d; %d or later is needed", n, minVersion))
 	}
 	if policy := fields["maxmemory_policy"]; policy != "noeviction" {
-		if !slices.Contains(policies, policy) {
+		if !slices.Contains(evictionPolicies, policy) {
 			policy = "unknown"
 		}
 		problems = append(problems, fmt.Sprintf("maxmemory-policy is %q; it must be noeviction, because an evicted guess budget is a fresh one", policy))
@@ -108,10 +108,10 @@ func checkInfo(fields map[string]string) error {
 	return nil
 }
 
-// checked says what could not be found out.
-func checked(what string, err error) error {
+// wrapCheckError says what could not be found out.
+func wrapCheckError(what string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("redis: %s: %w", what, cause(err))
+	return fmt.Errorf("redis: %s: %w", what, describeError(err))
 }

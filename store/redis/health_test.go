@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-func TestCheckPolicy(t *testing.T) {
+func TestCheckPolicyRefusesEvictingServers(t *testing.T) {
 	ctx := t.Context()
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
@@ -43,7 +43,7 @@ func policyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 }
 
 // A store that is full refuses to create and to charge; it forgets nothing.
-func TestFull(t *testing.T) {
+func TestFullServerRefusesNewEntriesAndCharges(t *testing.T) {
 	ctx := t.Context()
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})

@@ -17,7 +17,7 @@ import (
 
 // What go-redis says of servers that tests have stopped is no news.
 func TestMain(m *testing.M) {
-	redis.LogTo(slog.New(slog.DiscardHandler))
+	redis.SetClientLogger(slog.New(slog.DiscardHandler))
 	os.Exit(m.Run())
 }
 

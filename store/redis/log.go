@@ -9,23 +9,23 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-// LogTo sends what go-redis logs of its own accord, of servers that it cannot reach say, to a logger as warnings: what kind
+// SetClientLogger sends what go-redis logs of its own accord, of servers that it cannot reach say, to a logger as warnings: what kind
 // of message it is, and why something failed, but never its text, which quotes servers. It holds for every go-redis client
 // of the process; otherwise such lines go to stderr. Call it once, at start.
-func LogTo(logger *slog.Logger) { redis.SetLogger(lines{logger}) }
+func SetClientLogger(logger *slog.Logger) { redis.SetLogger(clientLogger{logger}) }
 
-// lines is a logger of go-redis.
-type lines struct{ to *slog.Logger }
+// clientLogger is a logger of go-redis.
+type clientLogger struct{ logger *slog.Logger }
 
 // Printf takes one message. Of its arguments only an error is looked at.
-func (l lines) Printf(ctx context.Context, format string, args ...any) {
-	attributes := []slog.Attr{slog.String("kind", kindOf(format))}
+func (l clientLogger) Printf(ctx context.Context, format string, args ...any) {
+	attributes := []slog.Attr{slog.String("kind", messageKind(format))}
 	for _, arg := range args {
 		if err, ok := arg.(error); ok {
 			attributes = append(attributes, slog.Any("error", script.Reason(err)))
 		}
 	}
-	l.to.LogAttrs(ctx, slog.LevelWarn, "redis client", attributes...)
+	l.logger.LogAttrs(ctx, slog.LevelWarn, "redis client", attributes...)
 }
 
 // clientMessages are the beginnings of go-redis' formats, the longer ones first. They are constants there.
@@ -42,7 +42,7 @@ var clientMessages = []struct{ beginning, kind string }{
 	{"pubsub: ", "subscription"},
 }
 
-func kindOf(format string) string {
+func messageKind(format string) string {
 	for _, known := range clientMessages {
 		if strings.HasPrefix(format, known.beginning) {
 			return known.kind

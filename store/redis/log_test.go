@@ -10,10 +10,10 @@ import (
 )
 
 // What go-redis says goes where the program's log goes, without the password.
-func TestLogTo(t *testing.T) {
+func TestSetClientLoggerHidesThePassword(t *testing.T) {
 	var log bytes.Buffer
-	redis.LogTo(slog.New(slog.NewJSONHandler(&log, nil)))
-	defer redis.LogTo(slog.New(slog.DiscardHandler))
+	redis.SetClientLogger(slog.New(slog.NewJSONHandler(&log, nil)))
+	defer redis.SetClientLogger(slog.New(slog.DiscardHandler))
 	client := open(t, "redis://:hunter2@127.0.0.1:1") // where nobody listens
 	if client.Ping(t.Context()).Err() == nil {
 		t.Skip("skipped: somebody listens on port 1")

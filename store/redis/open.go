@@ -17,7 +17,7 @@ import (
 // bufferSize is what a connection reads and writes at once; entries are smaller than a kilobyte.
 const bufferSize = 8 << 10
 
-var errURL = errors.New("redis: the URL must be redis://, rediss://, redis+sentinel:// or redis+cluster:// with [user:password@]host:port and options that go-redis knows")
+var errInvalidURL = errors.New("redis: the URL must be redis://, rediss://, redis+sentinel:// or redis+cluster:// with [user:password@]host:port and options that go-redis knows")
 
 // Open makes a client of a URL; nothing is dialled yet.
 //
@@ -37,7 +37,7 @@ func Open(rawURL string) (redis.UniversalClient, error) {
 	scheme, kind, _ := strings.Cut(scheme, "+")
 	u, err := url.Parse(scheme + ":" + rest)
 	if err != nil || scheme != "redis" && scheme != "rediss" || u.Host == "" {
-		return nil, errURL
+		return nil, errInvalidURL
 	}
 	if err := checkAddresses(u); err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func Open(rawURL string) (redis.UniversalClient, error) {
 	case "sentinel":
 		return openSentinel(u)
 	}
-	return nil, errURL
+	return nil, errInvalidURL
 }
 
 // checkAddresses looks at the URL's host and at the further ones of a Cluster or of Sentinel: go-redis dials what it is given.
@@ -69,9 +69,9 @@ func checkAddresses(u *url.URL) error {
 func openSingle(u *url.URL) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(withDefaults(u))
 	if err != nil {
-		return nil, errURL
+		return nil, errInvalidURL
 	}
-	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noNotifications()
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, disableNotifications()
 	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
 	return redis.NewClient(o), nil
 }
@@ -82,9 +82,9 @@ func openCluster(u *url.URL) (redis.UniversalClient, error) {
 	}
 	o, err := redis.ParseClusterURL(withDefaults(u))
 	if err != nil || o.ReadOnly || o.RouteByLatency || o.RouteRandomly { // a replica does not know the latest
-		return nil, errURL
+		return nil, errInvalidURL
 	}
-	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noNotifications()
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, disableNotifications()
 	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
 	o.DisableRoutingPolicies = true // they ask the servers about each command; ours name their keys
 	return redis.NewClusterClient(o), nil
@@ -101,7 +101,7 @@ func openSentinel(u *url.URL) (redis.UniversalClient, error) {
 	}
 	o, err := redis.ParseFailoverURL(withDefaults(u))
 	if err != nil || o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly {
-		return nil, errURL
+		return nil, errInvalidURL
 	}
 	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword // which is where go-redis puts the URL's
 	o.SentinelUsername, o.SentinelPassword = user, password
@@ -131,7 +131,7 @@ func withDefaults(u *url.URL) string {
 	return full.String()
 }
 
-// noNotifications saves the question about them on each new connection.
-func noNotifications() *maintnotifications.Config {
+// disableNotifications saves the question about them on each new connection.
+func disableNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }

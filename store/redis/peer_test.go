@@ -26,7 +26,7 @@ func hostileReplies() map[string]string {
 	}
 }
 
-func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
+func TestErrorsHoldNoTextOfTheServer(t *testing.T) {
 	for name, reply := range hostileReplies() {
 		t.Run(name, func(t *testing.T) {
 			s := redis.New(open(t, redistest.StartHostile(t, reply)), redis.Config{})
@@ -45,10 +45,10 @@ func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
 	}
 }
 
-func TestLogHoldsNothingThatTheServerSaid(t *testing.T) {
+func TestLogHoldsNoTextOfTheServer(t *testing.T) {
 	var log bytes.Buffer
-	redis.LogTo(slog.New(slog.NewJSONHandler(&log, nil)))
-	defer redis.LogTo(slog.New(slog.DiscardHandler))
+	redis.SetClientLogger(slog.New(slog.NewJSONHandler(&log, nil)))
+	defer redis.SetClientLogger(slog.New(slog.DiscardHandler))
 	for _, reply := range hostileReplies() {
 		address := strings.TrimPrefix(redistest.StartHostile(t, reply), "redis://")
 		client := open(t, "redis+sentinel://"+address+"?master_name=main")

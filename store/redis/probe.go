@@ -17,42 +17,42 @@ import (
 const (
 	// probeLife is for how long an entry of a probe is kept. A server whose clock is ahead by more has lost it at once.
 	probeLife = 5 * time.Minute
-	// probeGroup begins the first part of a probe's ids; those of the engine are shorter.
-	probeGroup = "readiness"
+	// probeGroupPrefix begins the first part of a probe's ids; those of the engine are shorter.
+	probeGroupPrefix = "readiness"
 )
 
-const errGone outbound.Failure = "an entry is gone as soon as it is written: the server's clock is ahead, or it evicts"
+const errEntryLost outbound.Failure = "an entry is gone as soon as it is written: the server's clock is ahead, or it evicts"
 
 // Ping implements watchword.Pinger: an error unless the server, and on a Cluster every master, answers, has as many
 // replicas online as Config.WaitReplicas asks for, and lets an entry and its budget be made, read, answered and closed by the
 // scripts and under the keys that requests use. The entries are Ping's own, and are gone after five minutes. It is run once a
 // second at most; in between the last result holds.
-func (s *Store) Ping(ctx context.Context) error { return s.gate.Run(ctx, s.try) }
+func (s *Store) Ping(ctx context.Context) error { return s.probes.Run(ctx, s.probe) }
 
-func (s *Store) try(ctx context.Context) error {
-	if err := s.reach(ctx); err != nil {
-		return checked("ping", err)
+func (s *Store) probe(ctx context.Context) error {
+	if err := s.pingMasters(ctx); err != nil {
+		return wrapCheckError("ping", err)
 	}
 	groups, err := s.probeGroups(ctx)
 	if err != nil {
-		return checked("ping", err)
+		return wrapCheckError("ping", err)
 	}
 	failed := make([]error, len(groups))
 	var all sync.WaitGroup
 	for i, group := range groups {
-		all.Go(func() { failed[i] = s.tryGroup(ctx, group) })
+		all.Go(func() { failed[i] = s.probeMaster(ctx, group) })
 	}
 	all.Wait()
 	return errors.Join(failed...)
 }
 
-// reach asks every server whether it is there, with enough replicas.
-func (s *Store) reach(ctx context.Context) error {
+// pingMasters asks every server whether it is there, with enough replicas.
+func (s *Store) pingMasters(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
+	return s.forEachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
 		if s.waitReplicas > 0 {
-			return s.checkReplicas(ctx, c, nameOf(c))
+			return s.checkReplicas(ctx, c, masterName(c))
 		}
 		return c.Ping(ctx).Err()
 	})
@@ -62,8 +62,8 @@ func (s *Store) reach(ctx context.Context) error {
 func (s *Store) probeGroups(ctx context.Context) (groups []string, err error) {
 	tags, masters := map[string]bool{}, map[string]bool{}
 	for i := 0; len(tags) < len(s.tags); i++ {
-		group := fmt.Sprint(probeGroup, i)
-		tag := s.tag(group)
+		group := fmt.Sprint(probeGroupPrefix, i)
+		tag := s.hashTag(group)
 		if tags[tag] {
 			continue
 		}
@@ -74,7 +74,7 @@ func (s *Store) probeGroups(ctx context.Context) (groups []string, err error) {
 			if err != nil {
 				return nil, err
 			}
-			master = nameOf(node)
+			master = masterName(node)
 		}
 		if !masters[master] {
 			masters[master] = true
@@ -84,8 +84,8 @@ func (s *Store) probeGroups(ctx context.Context) (groups []string, err error) {
 	return groups, nil
 }
 
-// tryGroup takes the steps of a challenge that is answered rightly.
-func (s *Store) tryGroup(ctx context.Context, group string) error {
+// probeMaster takes the steps of a challenge that is answered rightly.
+func (s *Store) probeMaster(ctx context.Context, group string) error {
 	id, digest := group+"."+rand.Text(), []byte(strings.Repeat("x", 32))
 	until := time.Now().Add(probeLife)
 	if err := s.Create(ctx, watchword.Entry{ID: id, Tries: 1, Digests: [][]byte{digest}, ExpiresAt: until, KeepUntil: until}); err != nil {
@@ -97,7 +97,7 @@ func (s *Store) tryGroup(ctx context.Context, group string) error {
 			watchword.Budget{Key: id, Limits: []watchword.Window{{Max: 1, Per: time.Second}}})
 	}
 	if errors.Is(err, watchword.ErrNotFound) || errors.Is(err, watchword.ErrExpired) {
-		err = fmt.Errorf("redis: ping: %w", errGone)
+		err = fmt.Errorf("redis: ping: %w", errEntryLost)
 	}
 	return err
 }

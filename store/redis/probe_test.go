@@ -28,7 +28,7 @@ func reasonOf(err error) string {
 }
 
 // Where challenges could not be started or checked Ping says so, in plain words, and takes it back by itself.
-func TestPingFailsWhereRequestsWould(t *testing.T) {
+func TestPingFailsWhenRequestsWouldFail(t *testing.T) {
 	user := func(rules ...any) []any {
 		return append([]any{"acl", "setuser", "app", "reset", "on", ">secret"}, rules...)
 	}
@@ -69,7 +69,7 @@ func TestPingFailsWhereRequestsWould(t *testing.T) {
 }
 
 // A probe leaves nothing that stays, and no budget.
-func TestPingLeavesNothingBehind(t *testing.T) {
+func TestPingEntriesExpire(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	for range 3 {
@@ -88,7 +88,7 @@ func TestPingLeavesNothingBehind(t *testing.T) {
 }
 
 // However often it is called, Ping sends one round of commands a second.
-func TestPingIsBounded(t *testing.T) {
+func TestPingEndsWithinItsTimeout(t *testing.T) {
 	server := redistest.Start(t)
 	client := open(t, server.URL())
 	sent := &commands{}

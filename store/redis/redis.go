@@ -78,9 +78,9 @@ type Store struct {
 	replication  replication
 	timeout      time.Duration
 	damaged      func(what string)
-	gate         probe.Gate
+	probes       probe.Gate
 	clocks       *script.Clocks
-	clock        script.Timed // does nothing
+	readClock    script.Timed // does nothing
 	create       script.Timed
 	attempt      script.Timed
 	closing      script.Timed
@@ -110,7 +110,7 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 		cfg.Damaged = func(string) {}
 	}
 	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, damaged: cfg.Damaged, clocks: script.NewClocks(client),
-		clock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
+		readClock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
 		closing: script.NewTimed(entryLua + closeLua), update: script.NewTimed(entryLua + updateLua)}
 	for p := range cfg.Partitions {
 		s.tags = append(s.tags, "{"+cfg.Prefix+":"+strconv.Itoa(p)+"}")
@@ -118,21 +118,21 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 	return s
 }
 
-func (s *Store) entryKey(id string) string      { return s.tag(id) + ":e:" + id }
-func (s *Store) budgetKey(budget string) string { return s.tag(budget) + ":b:" + budget }
+func (s *Store) entryKey(id string) string      { return s.hashTag(id) + ":e:" + id }
+func (s *Store) budgetKey(budget string) string { return s.hashTag(budget) + ":b:" + budget }
 
-// tag is the hash tag of everything that begins with the same part. The hash (FNV-1a) must never change.
-func (s *Store) tag(id string) string {
+// hashTag is the hash tag of everything that begins with the same part. The hash (FNV-1a) must never change.
+func (s *Store) hashTag(id string) string {
 	if len(s.tags) == 1 {
 		return s.tags[0]
 	}
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(group(id)))
+	_, _ = h.Write([]byte(groupOf(id)))
 	return s.tags[h.Sum32()%uint32(len(s.tags))]
 }
 
-// group is the part of an id before its dot.
-func group(id string) string {
+// groupOf is the part of an id before its dot.
+func groupOf(id string) string {
 	part, _, _ := strings.Cut(id, ".")
 	return part
 }

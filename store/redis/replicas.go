@@ -18,7 +18,7 @@ var ErrNotReplicated error = outbound.Failure("redis: written, but not to enough
 // own min-replicas-to-write asks for.
 var ErrTooFewReplicas error = outbound.Failure("redis: too few replicas are online, so nothing is written")
 
-const errClient outbound.Failure = "WaitReplicas needs a *redis.Client or *redis.ClusterClient"
+const errUnsupportedClient outbound.Failure = "WaitReplicas needs a *redis.Client or *redis.ClusterClient"
 
 // runAndWait runs a script and WAITs for its writes. Redis counts the writes of one connection, so both go over the same,
 // to the master of the keys' slot; where a slot has moved to the client learns on the way, or looks for when the master that
@@ -43,18 +43,18 @@ func (s *Store) runAndWait(ctx context.Context, sc script.Timed, keys []string, 
 }
 
 func (s *Store) runOnMaster(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
-	master, err := s.master(ctx, keys[0])
+	master, err := s.masterForKey(ctx, keys[0])
 	if err != nil {
 		return "", err
 	}
-	conn, name := master.Conn(), nameOf(master)
+	conn, name := master.Conn(), masterName(master)
 	defer func() { _ = conn.Close() }()
-	if s.replication.isShort(name) {
+	if s.replication.isUnderReplicated(name) {
 		if err := s.checkReplicas(ctx, conn, name); err != nil {
 			return "", err
 		}
 	}
-	reply, err := text(sc.Run(ctx, s.clocks, conn, keys, args...))
+	reply, err := textReply(sc.Run(ctx, s.clocks, conn, keys, args...))
 	if err != nil || !wrote(reply) {
 		return reply, err
 	}
@@ -62,20 +62,20 @@ func (s *Store) runOnMaster(ctx context.Context, sc script.Timed, keys []string,
 	if n, ok := have.(int64); err == nil && ok && n >= int64(s.waitReplicas) {
 		return reply, nil
 	}
-	s.replication.noteShort(name)
+	s.replication.markUnderReplicated(name)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotReplicated, script.Reason(err))
 	}
 	return "", ErrNotReplicated
 }
 
-// master is the one of a key. On one server, or behind Sentinel, there is no other.
-func (s *Store) master(ctx context.Context, key string) (*redis.Client, error) {
+// masterForKey is the one of a key. On one server, or behind Sentinel, there is no other.
+func (s *Store) masterForKey(ctx context.Context, key string) (*redis.Client, error) {
 	switch c := s.client.(type) {
 	case *redis.Client:
 		return c, nil
 	case *redis.ClusterClient:
 		return c.MasterForKey(ctx, key)
 	}
-	return nil, errClient
+	return nil, errUnsupportedClient
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // With WaitReplicas whoever is told that a challenge is closed may rely on a replica to know it too.
-func TestWaitReplicas(t *testing.T) {
+func TestStoreWaitsForReplicas(t *testing.T) {
 	server := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port := server.HostPort()
 	replica := redistest.Start(t, "--replicaof", host+" "+port)
@@ -151,7 +151,7 @@ func TestStoreWritesNothingWhileReplicaHangs(t *testing.T) {
 }
 
 // Where readiness looks first, not even one right answer is used up.
-func TestPingFindsReplicaGoneBeforeAnythingIsWritten(t *testing.T) {
+func TestPingFailsWhenReplicaIsGone(t *testing.T) {
 	s, master, replica, sent := replicated(t)
 	replica.Stop()
 	must(t, master.AwaitNoReplica(t.Context()))
@@ -171,7 +171,7 @@ func TestCheckPolicyRefusesTooFewReplicas(t *testing.T) {
 }
 
 // With min-replicas-to-write the server refuses by itself, whatever the store waits for.
-func TestServerRefusesWithTooFewReplicas(t *testing.T) {
+func TestStoreReportsRefusalForTooFewReplicas(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	must(t, s.Create(t.Context(), entry("g.1")))
@@ -189,7 +189,7 @@ func TestServerRefusesWithTooFewReplicas(t *testing.T) {
 	}
 }
 
-func TestWarningsNameServersThatAcceptWhatReplicasMayMiss(t *testing.T) {
+func TestWarningsNameServersWithTooLowMinReplicas(t *testing.T) {
 	ctx := t.Context()
 	server := redistest.Start(t)
 	client := open(t, server.URL())
@@ -235,12 +235,12 @@ func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	}
 
 	const tag = "{wait:0}"
-	from, err := cluster.Owner(ctx, tag)
+	from, err := cluster.SlotOwner(ctx, tag)
 	must(t, err)
-	to := cluster.Other(from)
-	must(t, cluster.Moving(ctx, tag, from, to))
-	must(t, cluster.Move(ctx, from, to, tag+":e:g.1", tag+":e:g.2", tag+":b:g.any"))
-	must(t, cluster.Moved(ctx, tag, to))
+	to := cluster.OtherNode(from)
+	must(t, cluster.BeginSlotMove(ctx, tag, from, to))
+	must(t, cluster.MoveKeys(ctx, from, to, tag+":e:g.1", tag+":e:g.2", tag+":b:g.any"))
+	must(t, cluster.FinishSlotMove(ctx, tag, to))
 	_, err = unaware.Attempt(ctx, "g.2", guess("wrong"), limited("g.any"))
 	wants(t, "a wrong guess where the slot has moved to", err, watchword.ErrMismatch)
 	// What is remembered is about the old master; the store finds out that there is another.

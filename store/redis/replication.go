@@ -19,35 +19,35 @@ const maxLag = 10
 // A replication remembers which masters have too few replicas, so that nothing is written there that would only be
 // reported as ErrNotReplicated, and a right answer used up for nothing. It is safe for concurrent use.
 type replication struct {
-	mu    sync.Mutex
-	short map[string]position // by the master's name: what enough replicas must have acknowledged to end that
+	mu              sync.Mutex
+	underReplicated map[string]position // by the master's name: what enough replicas must have acknowledged to end that
 }
 
 // A position is one in a master's stream of writes. The zero position is one that is not known yet.
 type position struct {
-	history string // master_replid, which changes with a failover
-	offset  int64
+	replicationID string // master_replid, which changes with a failover
+	offset        int64
 }
 
-func (r *replication) isShort(master string) bool {
+func (r *replication) isUnderReplicated(master string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, short := r.short[master]
+	_, short := r.underReplicated[master]
 	return short
 }
 
-// noteShort remembers that a write of just now has not reached enough replicas.
-func (r *replication) noteShort(master string) {
+// markUnderReplicated remembers that a write of just now has not reached enough replicas.
+func (r *replication) markUnderReplicated(master string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.set(master, position{})
 }
 
 func (r *replication) set(master string, p position) {
-	if r.short == nil {
-		r.short = map[string]position{}
+	if r.underReplicated == nil {
+		r.underReplicated = map[string]position{}
 	}
-	r.short[master] = p
+	r.underReplicated[master] = p
 }
 
 // update takes what a master says now, and reports how many replicas it can count on. A replica that hangs stays online for
@@ -55,20 +55,20 @@ func (r *replication) set(master string, p position) {
 func (r *replication) update(master string, now replicationInfo, want int) (have int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	after, short := r.short[master]
-	if !short && len(now.acknowledged) >= want {
-		return len(now.acknowledged)
+	after, short := r.underReplicated[master]
+	if !short && len(now.acknowledgedOffsets) >= want {
+		return len(now.acknowledgedOffsets)
 	}
-	if after.history != now.position.history {
+	if after.replicationID != now.position.replicationID {
 		after = now.position
 	}
-	for _, offset := range now.acknowledged {
+	for _, offset := range now.acknowledgedOffsets {
 		if offset >= after.offset {
 			have++
 		}
 	}
 	if have >= want {
-		delete(r.short, master)
+		delete(r.underReplicated, master)
 	} else {
 		r.set(master, after)
 	}
@@ -77,15 +77,15 @@ func (r *replication) update(master string, now replicationInfo, want int) (have
 
 // checkReplicas asks a master whether enough replicas are online.
 func (s *Store) checkReplicas(ctx context.Context, c script.Client, master string) error {
-	info, err := text(script.Do(ctx, c, "info", "replication"))
+	info, err := textReply(script.Do(ctx, c, "info", "replication"))
 	if err != nil {
 		return err
 	}
-	return s.enoughReplicas(master, infoFields(info))
+	return s.checkReplicaCount(master, parseInfo(info))
 }
 
-// enoughReplicas reads the same from the fields of INFO.
-func (s *Store) enoughReplicas(master string, fields map[string]string) error {
+// checkReplicaCount reads the same from the fields of INFO.
+func (s *Store) checkReplicaCount(master string, fields map[string]string) error {
 	if have := s.replication.update(master, parseReplication(fields), s.waitReplicas); have < s.waitReplicas {
 		return fmt.Errorf("%w: %d of %d at %s", ErrTooFewReplicas, have, s.waitReplicas, master)
 	}
@@ -94,13 +94,13 @@ func (s *Store) enoughReplicas(master string, fields map[string]string) error {
 
 // replicationInfo is what INFO says of a master's replicas.
 type replicationInfo struct {
-	position     position
-	acknowledged []int64 // by each replica that is online, the offset
+	position            position
+	acknowledgedOffsets []int64 // by each replica that is online, the offset
 }
 
 // parseReplication takes what is damaged, or said by a replica, for a master without replicas.
 func parseReplication(fields map[string]string) (r replicationInfo) {
-	r.position.history = fields["master_replid"]
+	r.position.replicationID = fields["master_replid"]
 	r.position.offset, _ = strconv.ParseInt(fields["master_repl_offset"], 10, 64)
 	if fields["role"] != "master" {
 		return r
@@ -111,15 +111,15 @@ func parseReplication(fields map[string]string) (r replicationInfo) {
 			return r
 		}
 		parts := strings.Split(line, ",")
-		lag, errLag := valueOf(parts, "lag")
-		offset, errOffset := valueOf(parts, "offset")
+		lag, errLag := parseNumber(parts, "lag")
+		offset, errOffset := parseNumber(parts, "offset")
 		if slices.Contains(parts, "state=online") && errLag == nil && lag <= maxLag && errOffset == nil {
-			r.acknowledged = append(r.acknowledged, offset)
+			r.acknowledgedOffsets = append(r.acknowledgedOffsets, offset)
 		}
 	}
 }
 
-func valueOf(parts []string, name string) (int64, error) {
+func parseNumber(parts []string, name string) (int64, error) {
 	for _, part := range parts {
 		if value, ok := strings.CutPrefix(part, name+"="); ok {
 			return strconv.ParseInt(value, 10, 64)
@@ -128,8 +128,8 @@ func valueOf(parts []string, name string) (int64, error) {
 	return 0, strconv.ErrSyntax
 }
 
-// nameOf names a master: its address or, behind Sentinel, whichever is the master.
-func nameOf(c redis.UniversalClient) string {
+// masterName names a master: its address or, behind Sentinel, whichever is the master.
+func masterName(c redis.UniversalClient) string {
 	if single, ok := c.(*redis.Client); ok {
 		return single.Options().Addr
 	}

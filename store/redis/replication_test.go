@@ -20,7 +20,7 @@ func TestParseReplicationCountsReplicasOnline(t *testing.T) {
 		"role:slave\r\nslave0:ip=::1,port=1,state=online,offset=98,lag=0":                                                                 nil,
 		"": nil,
 	} {
-		if got := parseReplication(infoFields(info)).acknowledged; !slices.Equal(got, want) {
+		if got := parseReplication(parseInfo(info)).acknowledgedOffsets; !slices.Equal(got, want) {
 			t.Errorf("%q: got %v, want %v", info, got, want)
 		}
 	}
@@ -49,13 +49,13 @@ func TestReplicationEndsShortageWhenReplicasHaveCaughtUp(t *testing.T) {
 		{false, info("b", 80, 70), 1, false},
 	} {
 		if step.noted {
-			r.noteShort("m")
+			r.markUnderReplicated("m")
 		}
-		if have := r.update("m", step.info, 1); have != step.have || r.isShort("m") != step.short {
-			t.Errorf("step %d: %d replicas, short %t; want %d, %t", i, have, r.isShort("m"), step.have, step.short)
+		if have := r.update("m", step.info, 1); have != step.have || r.isUnderReplicated("m") != step.short {
+			t.Errorf("step %d: %d replicas, short %t; want %d, %t", i, have, r.isUnderReplicated("m"), step.have, step.short)
 		}
 	}
-	if r.isShort("another") {
+	if r.isUnderReplicated("another") {
 		t.Error("one master is taken for another")
 	}
 }

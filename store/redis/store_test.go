@@ -27,7 +27,7 @@ func TestStore(t *testing.T) {
 	t.Run("garbage", func(t *testing.T) { garbage(t, open(t, server.URL())) })
 }
 
-func TestCluster(t *testing.T) {
+func TestStoreOnCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
 	t.Run("promises", func(t *testing.T) { promises(t, cluster.URL()) })
 	t.Run("one command a call", func(t *testing.T) { oneCommand(t, open(t, cluster.URL())) })
@@ -197,9 +197,9 @@ func slotMoves(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	s := redis.New(open(t, cluster.URL()), redis.Config{Prefix: "moving", Partitions: 1})
 	tag := "{moving:0}"
-	from, err := cluster.Owner(ctx, tag)
+	from, err := cluster.SlotOwner(ctx, tag)
 	must(t, err)
-	to := cluster.Other(from)
+	to := cluster.OtherNode(from)
 	for _, id := range []string{"g.1", "g.2", "g.3"} {
 		must(t, s.Create(ctx, entry(id)))
 	}
@@ -209,13 +209,13 @@ func slotMoves(t *testing.T, cluster *redistest.Cluster) {
 		wants(t, id, err, want)
 	}
 	attempt("g.1", "wrong", watchword.ErrMismatch)
-	must(t, cluster.Moving(ctx, tag, from, to))
+	must(t, cluster.BeginSlotMove(ctx, tag, from, to))
 	attempt("g.1", "wrong", watchword.ErrMismatch) // both keys are here still
-	must(t, cluster.Move(ctx, from, to, tag+":e:g.1", tag+":b:g.any"))
+	must(t, cluster.MoveKeys(ctx, from, to, tag+":e:g.1", tag+":b:g.any"))
 	attempt("g.1", "wrong", watchword.ErrMismatch) // both are there
-	must(t, cluster.Move(ctx, from, to, tag+":e:g.2", tag+":e:g.3"))
+	must(t, cluster.MoveKeys(ctx, from, to, tag+":e:g.2", tag+":e:g.3"))
 	attempt("g.2", "right", nil)
-	must(t, cluster.Moved(ctx, tag, to))
+	must(t, cluster.FinishSlotMove(ctx, tag, to))
 	attempt("g.3", "right", nil)
 	e, err := s.Get(ctx, "g.1")
 	if err != nil || e.Used != 3 {
@@ -224,7 +224,7 @@ func slotMoves(t *testing.T, cluster *redistest.Cluster) {
 }
 
 // A caller who has gone away is not waited for.
-func TestContext(t *testing.T) {
+func TestCallsEndWithTheirContext(t *testing.T) {
 	s := redis.New(open(t, redistest.Start(t).URL()), redis.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -19,7 +19,7 @@ func Migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS
 		_, err = provider.Up(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("store/sql: migrating: %w", reason(err))
+		return fmt.Errorf("store/sql: migrating: %w", describeError(err))
 	}
 	return nil
 }

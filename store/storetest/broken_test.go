@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// broken lists the ways in which a store may be wrong, and the promise that must notice.
-var broken = []struct{ fault, promise string }{
+// faults lists the ways in which a store may be wrong, and the promise that must notice.
+var faults = []struct{ fault, promise string }{
 	{"create loses digests", "Create/keeps the entry whole"},
 	{"create believes", "Create/starts pending and unused"},
 	{"create replaces", "Create/refuses a second of one id"},
@@ -92,27 +92,27 @@ var broken = []struct{ fault, promise string }{
 }
 
 // The small store holds every promise.
-func TestSmall(t *testing.T) {
-	RunBackend(t, func(testing.TB) Backend { return smallBackend("") })
+func TestModelStorePasses(t *testing.T) {
+	RunBackend(t, func(testing.TB) Backend { return newModelBackend("") })
 }
 
 // On a real clock too, where the tests wait for time to pass.
-func TestSmallInRealTime(t *testing.T) {
-	Run(t, func(testing.TB) watchword.Store { return newSmall("", time.Now) })
+func TestModelStorePassesInRealTime(t *testing.T) {
+	Run(t, func(testing.TB) watchword.Store { return newModelStore("", time.Now) })
 }
 
 // Each fault is noticed by the promise that it breaks: the suite can fail.
-func TestBroken(t *testing.T) {
-	byName, broke := map[string]promise{}, map[string]bool{}
-	for _, p := range promises() {
+func TestEveryFaultIsFound(t *testing.T) {
+	byName, broke := map[string]requirement{}, map[string]bool{}
+	for _, p := range allRequirements() {
 		byName[p.name] = p
 	}
-	for _, b := range broken {
+	for _, b := range faults {
 		broke[b.promise] = true
 		t.Run(b.fault, func(t *testing.T) {
 			t.Parallel()
 			for range 5 { // on a busy machine what races may not meet at once
-				if fails(t, byName[b.promise], smallBackend(b.fault)) {
+				if findsFault(t, byName[b.promise], newModelBackend(b.fault)) {
 					return
 				}
 			}
@@ -127,42 +127,42 @@ func TestBroken(t *testing.T) {
 }
 
 // Two stores that share nothing are not two nodes.
-func TestTwoNodesNeedOneBackend(t *testing.T) {
+func TestSeparateBackendsAreFound(t *testing.T) {
 	for _, name := range []string{"Attempt/a right guess wins once", "Race/one of 200 right guesses wins"} {
-		for _, p := range promises() {
-			apart := Backend{Nodes: []watchword.Store{newSmall("", time.Now), newSmall("", time.Now)}}
-			if p.name == name && !fails(t, p, apart) {
+		for _, p := range allRequirements() {
+			apart := Backend{Nodes: []watchword.Store{newModelStore("", time.Now), newModelStore("", time.Now)}}
+			if p.name == name && !findsFault(t, p, apart) {
 				t.Errorf("%q does not notice", name)
 			}
 		}
 	}
 }
 
-func smallBackend(fault string) Backend {
+func newModelBackend(fault string) Backend {
 	clock := NewClock()
-	return Backend{Nodes: []watchword.Store{newSmall(fault, clock.Now)}, Clock: clock}
+	return Backend{Nodes: []watchword.Store{newModelStore(fault, clock.Now)}, Clock: clock}
 }
 
-// fails reports whether a backend breaks a promise.
-func fails(t *testing.T, p promise, b Backend) bool {
-	record := &recorder{TB: t}
+// findsFault reports whether a backend breaks a promise.
+func findsFault(t *testing.T, p requirement, b Backend) bool {
+	record := &failureRecorder{TB: t}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p.hold(newHarness(record, b))
+		p.check(newHarness(record, b))
 	}()
 	<-done
 	return record.failed
 }
 
-// A recorder notes that a test failed and goes on.
-type recorder struct {
+// A failureRecorder notes that a test failed and goes on.
+type failureRecorder struct {
 	testing.TB
 	mu     sync.Mutex
 	failed bool
 }
 
-func (r *recorder) Errorf(format string, _ ...any) {
+func (r *failureRecorder) Errorf(format string, _ ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !strings.Contains(format, "shows nothing") {
@@ -170,7 +170,7 @@ func (r *recorder) Errorf(format string, _ ...any) {
 	}
 }
 
-func (r *recorder) Fatalf(format string, args ...any) {
+func (r *failureRecorder) Fatalf(format string, args ...any) {
 	r.Errorf(format, args...)
 	runtime.Goexit()
 }

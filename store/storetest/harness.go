@@ -48,8 +48,8 @@ func (h *harness) now() time.Time {
 	return time.Now()
 }
 
-// pass lets at least d pass.
-func (h *harness) pass(d time.Duration) {
+// advance lets at least d pass.
+func (h *harness) advance(d time.Duration) {
 	if h.clock != nil {
 		h.clock.Advance(d)
 		return
@@ -64,8 +64,8 @@ func (h *harness) entry() watchword.Entry {
 		Sealed: randomBytes(500), ExpiresAt: now.Add(10 * time.Minute), KeepUntil: now.Add(25 * time.Minute)}
 }
 
-// create makes an entry as adjusted, or ends the test.
-func (h *harness) create(adjust ...func(e *watchword.Entry)) watchword.Entry {
+// mustCreate makes an entry as adjusted, or ends the test.
+func (h *harness) mustCreate(adjust ...func(e *watchword.Entry)) watchword.Entry {
 	h.Helper()
 	e := h.entry()
 	for _, a := range adjust {
@@ -77,12 +77,12 @@ func (h *harness) create(adjust ...func(e *watchword.Entry)) watchword.Entry {
 	return e
 }
 
-func judged(e *watchword.Entry) { e.Digests = nil }
+func withoutDigests(e *watchword.Entry) { e.Digests = nil }
 
 func tries(n int) func(e *watchword.Entry) { return func(e *watchword.Entry) { e.Tries = n } }
 
-// get reads an entry, or ends the test.
-func (h *harness) get(id string) watchword.Entry {
+// mustGet reads an entry, or ends the test.
+func (h *harness) mustGet(id string) watchword.Entry {
 	h.Helper()
 	e, err := h.node().Get(h.ctx, id)
 	if err != nil {
@@ -117,7 +117,7 @@ func (h *harness) mustRefuse(id, word string, b watchword.Budget) time.Duration 
 	return spent.RetryAfter
 }
 
-func (h *harness) close(id string, c watchword.Closing, want error) {
+func (h *harness) mustClose(id string, c watchword.Closing, want error) {
 	h.Helper()
 	if err := h.node().Close(h.ctx, id, c); !errors.Is(err, want) {
 		h.Fatalf("Close: got %v, want %v", err, want)
@@ -129,16 +129,16 @@ func (h *harness) budget(max int) watchword.Budget {
 	return watchword.Budget{Key: h.group + ".any", Limits: []watchword.Window{{Max: max, Per: time.Hour}}}
 }
 
-// counters compares what comes with an entry whether the call went well or not.
-func (h *harness) counters(e watchword.Entry, state watchword.State, tries, used int) {
+// wantCounters compares what comes with an entry whether the call went well or not.
+func (h *harness) wantCounters(e watchword.Entry, state watchword.State, tries, used int) {
 	h.Helper()
 	if e.State != state || e.Tries != tries || e.Used != used {
 		h.Errorf("state, tries, used: got %d, %d, %d, want %d, %d, %d", e.State, e.Tries, e.Used, state, tries, used)
 	}
 }
 
-// content compares what an entry holds.
-func (h *harness) content(got, want watchword.Entry) {
+// wantContent compares what an entry holds.
+func (h *harness) wantContent(got, want watchword.Entry) {
 	h.Helper()
 	if got.ID != want.ID {
 		h.Errorf("id: got %q, want %q", got.ID, want.ID)
@@ -177,7 +177,7 @@ func (h *harness) race(n int, f func(i int, node watchword.Store) error) map[str
 		done.Go(func() {
 			node := h.node()
 			<-start
-			what := outcome(f(i, node))
+			what := outcomeOf(f(i, node))
 			mu.Lock()
 			defer mu.Unlock()
 			outcomes[what]++
@@ -188,7 +188,7 @@ func (h *harness) race(n int, f func(i int, node watchword.Store) error) map[str
 	return outcomes
 }
 
-func (h *harness) outcomes(got, want map[string]int) {
+func (h *harness) wantOutcomes(got, want map[string]int) {
 	h.Helper()
 	for what := range got {
 		if got[what] != want[what] {
@@ -201,8 +201,8 @@ func (h *harness) outcomes(got, want map[string]int) {
 	}
 }
 
-// outcome names what a call came to.
-func outcome(err error) string {
+// outcomeOf names what a call came to.
+func outcomeOf(err error) string {
 	var spent *watchword.BudgetError
 	if errors.As(err, &spent) {
 		return "budget"

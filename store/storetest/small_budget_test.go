@@ -8,7 +8,7 @@ import (
 )
 
 // key is where a budget's charges are logged.
-func (s *small) key(key string) string {
+func (s *modelStore) key(key string) string {
 	if s.fault == "known devices share" {
 		part, _, _ := strings.Cut(key, ".")
 		return part
@@ -16,9 +16,9 @@ func (s *small) key(key string) string {
 	return key
 }
 
-func (s *small) empty(key string) { delete(s.log, s.key(key)) }
+func (s *modelStore) empty(key string) { delete(s.log, s.key(key)) }
 
-func (s *small) charge(b watchword.Budget) {
+func (s *modelStore) charge(b watchword.Budget) {
 	if b.Key == "" && s.fault != "an empty key counts" || s.fault == "charges nothing" {
 		return
 	}
@@ -28,7 +28,7 @@ func (s *small) charge(b watchword.Budget) {
 	s.log[s.key(b.Key)] = append([]time.Time{s.now()}, s.log[s.key(b.Key)]...)
 }
 
-func (s *small) wait(b watchword.Budget) (longest time.Duration) {
+func (s *modelStore) wait(b watchword.Budget) (longest time.Duration) {
 	if b.Key == "" && s.fault != "an empty key counts" {
 		return 0
 	}

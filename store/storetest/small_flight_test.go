@@ -2,14 +2,14 @@ package storetest
 
 import "github.com/watchword-auth/watchword"
 
-func (s *small) refusesRepeat(e *watchword.Entry, b watchword.Budget) error {
+func (s *modelStore) refusesRepeat(e *watchword.Entry, b watchword.Budget) error {
 	if s.repeats[e.ID] >= b.Repeats && s.fault != "endless repeats" {
 		return watchword.ErrSpent
 	}
 	return nil
 }
 
-func (s *small) repeat(e *watchword.Entry, b watchword.Budget) watchword.Entry {
+func (s *modelStore) repeat(e *watchword.Entry, b watchword.Budget) watchword.Entry {
 	s.repeats[e.ID]++
 	if s.fault == "repeats are tries" {
 		e.Used++
@@ -20,11 +20,11 @@ func (s *small) repeat(e *watchword.Entry, b watchword.Budget) watchword.Entry {
 	if s.fault != "repeats are not fresh" {
 		e.LastTry = s.now()
 	}
-	return copied(*e)
+	return copyEntry(*e)
 }
 
 // inFlight settles what a closing settles, and reports whether the entry stays pending.
-func (s *small) inFlight(e *watchword.Entry, c watchword.Closing) bool {
+func (s *modelStore) inFlight(e *watchword.Entry, c watchword.Closing) bool {
 	if c.Settles && s.fault != "settles nothing" {
 		e.Settled++
 	}

@@ -45,22 +45,22 @@ func Run(t *testing.T, open func(t testing.TB) watchword.Store) {
 // RunBackend is Run for stores with several nodes or a clock that can be set.
 func RunBackend(t *testing.T, open func(t testing.TB) Backend) {
 	t.Helper()
-	for _, p := range promises() {
+	for _, p := range allRequirements() {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			p.hold(newHarness(t, open(t)))
+			p.check(newHarness(t, open(t)))
 		})
 	}
 }
 
-// A promise is one thing that every store must hold.
-type promise struct {
-	name string
-	hold func(h *harness)
+// A requirement is one thing that every store must hold.
+type requirement struct {
+	name  string
+	check func(h *harness)
 }
 
-func promises() (all []promise) {
-	for _, some := range [][]promise{entryPromises, attemptPromises, closePromises, updatePromises, budgetPromises, flightPromises, racePromises} {
+func allRequirements() (all []requirement) {
+	for _, some := range [][]requirement{entryRequirements, attemptRequirements, closeRequirements, updateRequirements, budgetRequirements, inFlightRequirements, raceRequirements} {
 		all = append(all, some...)
 	}
 	return all

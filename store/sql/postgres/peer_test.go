@@ -26,7 +26,7 @@ func errorResponse(state, text string) string {
 	return "E" + string(binary.BigEndian.AppendUint32(nil, uint32(4+len(fields)))) + fields
 }
 
-func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
+func TestErrorsHoldNoTextOfTheServer(t *testing.T) {
 	for name, c := range map[string]struct{ reply, want string }{
 		"refusal":               {errorResponse("28P01", "492039"), "SQLSTATE 28P01"},
 		"state that is none":    {errorResponse("492039", "492039"), "server replied with an error"},

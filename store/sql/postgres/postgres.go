@@ -19,31 +19,31 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-const connections = 16
+const maxConnections = 16
 
-// now is PostgreSQL's clock, also within a transaction, in milliseconds since 1970.
-const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+// clockExpression is PostgreSQL's clock, also within a transaction, in milliseconds since 1970.
+const clockExpression = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 // Open connects to postgres://user:password@host:port/database?sslmode=... (or what else libpq takes) and brings the
 // schema up to date. Errors hold no password.
 func Open(ctx context.Context, url string) (*sql.Factors, error) {
-	db, err := connect(url)
+	db, err := openPool(url)
 	if err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return sql.New(db, db, now), nil
+	return sql.New(db, db, clockExpression), nil
 }
 
-// Check says whether a URL can be parsed. Nothing is connected.
-func Check(url string) error {
-	_, err := parse(url)
+// CheckURL says whether a URL can be parsed. Nothing is connected.
+func CheckURL(url string) error {
+	_, err := parseURL(url)
 	return err
 }
 
-func parse(url string) (*pgx.ConnConfig, error) {
+func parseURL(url string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
 		// The cause may hold the password in a place where nobody expects one.
@@ -52,14 +52,14 @@ func parse(url string) (*pgx.ConnConfig, error) {
 	return cfg, nil
 }
 
-func connect(url string) (*databasesql.DB, error) {
-	cfg, err := parse(url)
+func openPool(url string) (*databasesql.DB, error) {
+	cfg, err := parseURL(url)
 	if err != nil {
 		return nil, err
 	}
-	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(prepare))
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
+	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(configureConnection))
+	db.SetMaxOpenConns(maxConnections)
+	db.SetMaxIdleConns(maxConnections)
 	return db, nil
 }
 
@@ -75,24 +75,24 @@ func migrate(ctx context.Context, db *databasesql.DB) error {
 // for it is woken; goose's own would look once a second.
 type advisoryLock struct{}
 
-// migrationLock is its number, which means nothing.
-const migrationLock = 5_719_203_466
+// migrationLockID is its number, which means nothing.
+const migrationLockID = 5_719_203_466
 
 // SessionLock waits for its turn.
 func (advisoryLock) SessionLock(ctx context.Context, conn *databasesql.Conn) error {
-	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLock)
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLockID)
 	return err
 }
 
 // SessionUnlock gives it up.
 func (advisoryLock) SessionUnlock(ctx context.Context, conn *databasesql.Conn) error {
-	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", migrationLock)
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", migrationLockID)
 	return err
 }
 
-// prepare sees to what the store promises, whatever the server's or the role's settings: a change is on disk when it is
+// configureConnection sees to what the store promises, whatever the server's or the role's settings: a change is on disk when it is
 // answered, and a statement sees what was committed before it.
-func prepare(ctx context.Context, conn *pgx.Conn) error {
+func configureConnection(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, `SELECT set_config('default_transaction_isolation', 'read committed', false),
 		CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END`)
 	return err

@@ -18,7 +18,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	factorstest.CrashChild(func(ctx context.Context, url string) (watchword.Factors, error) { return Open(ctx, url) })
+	factorstest.RunCrashChild(func(ctx context.Context, url string) (watchword.Factors, error) { return Open(ctx, url) })
 	os.Exit(m.Run())
 }
 
@@ -38,7 +38,7 @@ func openURL(t testing.TB, url string) *storesql.Factors {
 }
 
 // The tests of this file need two servers between them: one that stays and one that is crashed.
-func TestOnServer(t *testing.T) {
+func TestFactorsOnServer(t *testing.T) {
 	server := pgtest.Start(t)
 	t.Run("Factors", func(t *testing.T) {
 		shared := openURL(t, server.Database(t))
@@ -49,7 +49,7 @@ func TestOnServer(t *testing.T) {
 	t.Run("ReadOnly", func(t *testing.T) { testReadOnly(t, server.Database(t)) })
 }
 
-func TestCrashes(t *testing.T) {
+func TestCommittedFactorsSurviveCrashes(t *testing.T) {
 	server := pgtest.Start(t)
 	t.Run("Crash", func(t *testing.T) { testCrash(t, server) })
 	t.Run("GoesAndComesBack", func(t *testing.T) { testGoesAndComesBack(t, server) })
@@ -58,7 +58,7 @@ func TestCrashes(t *testing.T) {
 // Half of the time it is not the node that is killed but the server, with all its processes.
 func testCrash(t *testing.T, server *pgtest.Server) {
 	url := server.Database(t)
-	factorstest.Crash(t, url, func(t *testing.T) watchword.Factors { return openURL(t, url) }, func() bool {
+	factorstest.RunCrash(t, url, func(t *testing.T) watchword.Factors { return openURL(t, url) }, func() bool {
 		if !server.CanCrash() || rand.IntN(2) == 0 {
 			return false
 		}
@@ -102,7 +102,7 @@ func testSettings(t *testing.T, server *pgtest.Server) {
 	} {
 		url := server.Database(t)
 		alter(t, url, set)
-		f, err := connect(url)
+		f, err := openPool(url)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -207,7 +207,7 @@ func testGoesAndComesBack(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-func TestErrorsHoldNoPassword(t *testing.T) {
+func TestOpenErrorsHoldNoPassword(t *testing.T) {
 	for _, url := range []string{
 		"postgres://user:hunter2@localhost:notaport/db",
 		"postgres://user:hunter2@[::1/db",

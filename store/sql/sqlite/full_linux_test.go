@@ -10,7 +10,7 @@ import (
 
 // A file that cannot grow, on a disk that is full say, is noticed, and that it can again. The kernel refuses what this
 // process writes beyond a byte meanwhile, so nothing runs beside this test.
-func TestPingFailsWhereTheFileCannotBeWritten(t *testing.T) {
+func TestPingFailsWhenTheDiskIsFull(t *testing.T) {
 	f := openFile(t, filepath.Join(t.TempDir(), "watchword.db"))
 	if err := f.Ping(t.Context()); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 type fileLock struct {
 	path string
 	db   *sql.DB
-	held *sql.Conn
+	conn *sql.Conn
 }
 
 // lockTimeout is how many milliseconds a process waits for another one's migrations.
@@ -19,14 +19,14 @@ const lockTimeout = "busy_timeout(60000)"
 
 // Lock waits for its turn.
 func (l *fileLock) Lock(ctx context.Context, _ *sql.DB) (err error) {
-	if err := create(l.path); err != nil {
+	if err := createFile(l.path); err != nil {
 		return err
 	}
-	if l.db, err = open(l.path, 1, lockTimeout); err != nil {
+	if l.db, err = openPool(l.path, 1, lockTimeout); err != nil {
 		return err
 	}
-	if l.held, err = l.db.Conn(ctx); err == nil {
-		_, err = l.held.ExecContext(ctx, "BEGIN EXCLUSIVE")
+	if l.conn, err = l.db.Conn(ctx); err == nil {
+		_, err = l.conn.ExecContext(ctx, "BEGIN EXCLUSIVE")
 	}
 	if err != nil {
 		return errors.Join(err, l.db.Close())
@@ -36,6 +36,6 @@ func (l *fileLock) Lock(ctx context.Context, _ *sql.DB) (err error) {
 
 // Unlock ends the transaction.
 func (l *fileLock) Unlock(ctx context.Context, _ *sql.DB) error {
-	_, err := l.held.ExecContext(ctx, "ROLLBACK")
-	return errors.Join(err, l.held.Close(), l.db.Close())
+	_, err := l.conn.ExecContext(ctx, "ROLLBACK")
+	return errors.Join(err, l.conn.Close(), l.db.Close())
 }

@@ -26,25 +26,25 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-const readers = 4
+const readerConnections = 4
 
-// now is SQLite's clock, which is the machine's, in milliseconds since 1970.
-const now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+// clockExpression is SQLite's clock, which is the machine's, in milliseconds since 1970.
+const clockExpression = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
 
 // Open opens the file, creating it readable for its owner alone, and brings its schema up to date. Beside it SQLite
 // keeps path-wal and path-shm; path-lock is what processes that start together wait for.
 func Open(ctx context.Context, path string) (*sql.Factors, error) {
-	if err := Check(path); err != nil {
+	if err := CheckPath(path); err != nil {
 		return nil, fmt.Errorf("store/sql/sqlite: %w", err)
 	}
-	if err := create(path); err != nil {
+	if err := createFile(path); err != nil {
 		return nil, fmt.Errorf("store/sql/sqlite: %w", err)
 	}
-	write, err := open(path, 1, writing()...)
+	write, err := openPool(path, 1, writerPragmas()...)
 	if err != nil {
 		return nil, err
 	}
-	read, err := open(path, readers, reading()...)
+	read, err := openPool(path, readerConnections, readerPragmas()...)
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
@@ -55,11 +55,11 @@ func Open(ctx context.Context, path string) (*sql.Factors, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close(), read.Close())
 	}
-	return sql.New(newWriter(write), read, now), nil
+	return sql.New(newWriter(write), read, clockExpression), nil
 }
 
-// Check says why there cannot be a database at a path: it names no file, or one in a folder that does not exist.
-func Check(path string) error {
+// CheckPath says why there cannot be a database at a path: it names no file, or one in a folder that does not exist.
+func CheckPath(path string) error {
 	if path == "" || filepath.Base(path) == ":memory:" {
 		return errors.New("the path of a file is needed; for memory there is store/memory")
 	}
@@ -77,8 +77,8 @@ func Check(path string) error {
 	return nil
 }
 
-// create makes an empty file if there is none. What SQLite puts beside it gets the same permissions.
-func create(path string) error {
+// createFile makes an empty file if there is none. What SQLite puts beside it gets the same permissions.
+func createFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -86,16 +86,16 @@ func create(path string) error {
 	return f.Close()
 }
 
-// writing are the settings of the connection that changes something. It waits up to five seconds for another process's.
-func writing() []string {
+// writerPragmas are the settings of the connection that changes something. It waits up to five seconds for another process's.
+func writerPragmas() []string {
 	return []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}
 }
 
-// reading are those of the others.
-func reading() []string { return []string{"busy_timeout(5000)", "query_only(1)"} }
+// readerPragmas are those of the others.
+func readerPragmas() []string { return []string{"busy_timeout(5000)", "query_only(1)"} }
 
-// open makes a pool of connections that all begin with the pragmas. A transaction takes its locks when it begins.
-func open(path string, connections int, pragmas ...string) (*databasesql.DB, error) {
+// openPool makes a pool of connections that all begin with the pragmas. A transaction takes its locks when it begins.
+func openPool(path string, connections int, pragmas ...string) (*databasesql.DB, error) {
 	options := url.Values{"_txlock": {"immediate"}, "_pragma": pragmas}
 	connector, err := driver.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + options.Encode())
 	if err != nil {

@@ -36,20 +36,20 @@ func TestFactors(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
-	factorstest.CrashChild(func(ctx context.Context, path string) (watchword.Factors, error) { return Open(ctx, path) })
+	factorstest.RunCrashChild(func(ctx context.Context, path string) (watchword.Factors, error) { return Open(ctx, path) })
 	os.Exit(m.Run())
 }
 
-func TestCrash(t *testing.T) {
+func TestCommittedFactorsSurviveCrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "watchword.db")
-	factorstest.Crash(t, path, func(t *testing.T) watchword.Factors { return openFile(t, path) }, nil)
+	factorstest.RunCrash(t, path, func(t *testing.T) watchword.Factors { return openFile(t, path) }, nil)
 }
 
 // What the store promises rests on these.
-func TestPragmas(t *testing.T) {
+func TestOpenSetsPragmas(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "watchword.db")
 	openFile(t, path)
-	write, err := open(path, 1, writing()...)
+	write, err := openPool(path, 1, writerPragmas()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestPragmas(t *testing.T) {
 			t.Errorf("%s is %q (%v), want %q", pragma, got, err, want)
 		}
 	}
-	read, err := open(path, 1, reading()...)
+	read, err := openPool(path, 1, readerPragmas()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestPragmas(t *testing.T) {
 	}
 }
 
-func TestOnlyTheOwnerReadsTheFile(t *testing.T) {
+func TestOpenCreatesFileReadableByOwnerOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "watchword.db")
 	openFile(t, path)
 	files, err := filepath.Glob(path + "*")
@@ -86,7 +86,7 @@ func TestOnlyTheOwnerReadsTheFile(t *testing.T) {
 }
 
 // Nodes that start together on a new file, in one process or in several, find one schema.
-func TestOpenTogether(t *testing.T) {
+func TestConcurrentOpensMigrateOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "odd ?#%&+; name 日本.db")
 	var all sync.WaitGroup
 	for n := range 8 {
@@ -113,7 +113,7 @@ func TestOpenTogether(t *testing.T) {
 	}
 }
 
-func TestNoFile(t *testing.T) {
+func TestCheckPathRefusesUnusablePaths(t *testing.T) {
 	for _, path := range []string{"", ":memory:", t.TempDir(), filepath.Join(t.TempDir(), "no", "such", "folder.db")} {
 		if f, err := Open(t.Context(), path); err == nil {
 			t.Errorf("%q was opened", path)

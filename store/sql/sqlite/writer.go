@@ -8,8 +8,8 @@ import (
 	"fmt"
 )
 
-// batch is how many statements share a transaction at most.
-const batch = 128
+// maxBatch is how many statements share a transaction at most.
+const maxBatch = 128
 
 // A writer lets the statements of many callers share transactions. SQLite has one writer at a time, and a commit waits
 // for the disk; so whoever comes while one transaction is on its way to the disk goes with the next, together with
@@ -53,7 +53,7 @@ func (w *writer) ExecContext(ctx context.Context, statement string, args ...any)
 	}
 	select {
 	case <-j.done:
-		return j.result, plain(j.err)
+		return j.result, describeError(j.err)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -63,7 +63,7 @@ func (w *writer) ExecContext(ctx context.Context, statement string, args ...any)
 func (w *writer) Close() error {
 	close(w.closing)
 	<-w.closed
-	return errors.Join(w.release(), w.db.Close())
+	return errors.Join(w.closeConnection(), w.db.Close())
 }
 
 func (w *writer) run() {
@@ -81,7 +81,7 @@ func (w *writer) run() {
 // collect takes in who is waiting by now.
 func (w *writer) collect(first *job) []*job {
 	jobs := []*job{first}
-	for len(jobs) < batch {
+	for len(jobs) < maxBatch {
 		select {
 		case j := <-w.queue:
 			jobs = append(jobs, j)
@@ -95,23 +95,23 @@ func (w *writer) collect(first *job) []*job {
 // execute runs the jobs in one transaction and answers their callers. If a statement fails nothing of it is kept, and
 // each is given a transaction of its own, so that none fails for another's sake.
 func (w *writer) execute(jobs []*job) {
-	err := w.transact(jobs)
+	err := w.runTransaction(jobs)
 	var failed *statementError
 	if errors.As(err, &failed) && len(jobs) > 1 {
 		for _, j := range jobs {
-			j.fail(w.transact([]*job{j}))
+			j.setError(w.runTransaction([]*job{j}))
 		}
 	}
 	for _, j := range jobs {
 		if len(jobs) == 1 || failed == nil {
-			j.fail(err)
+			j.setError(err)
 		}
 		close(j.done)
 	}
 }
 
-// fail notes why a job was not done, if that is not known yet.
-func (j *job) fail(err error) {
+// setError notes why a job was not done, if that is not known yet.
+func (j *job) setError(err error) {
 	if j.err == nil {
 		j.err = err
 	}
@@ -123,8 +123,8 @@ type statementError struct{ cause error }
 func (e *statementError) Error() string { return e.cause.Error() }
 func (e *statementError) Unwrap() error { return e.cause }
 
-// transact executes and commits. Jobs whose callers are gone are left out.
-func (w *writer) transact(jobs []*job) error {
+// runTransaction executes and commits. Jobs whose callers are gone are left out.
+func (w *writer) runTransaction(jobs []*job) error {
 	ctx := context.Background()
 	if err := w.begin(ctx); err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -158,7 +158,7 @@ func (w *writer) begin(ctx context.Context) (err error) {
 		}
 	}
 	if _, err = w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		err = errors.Join(err, w.release())
+		err = errors.Join(err, w.closeConnection())
 	}
 	return err
 }
@@ -178,8 +178,8 @@ func (w *writer) prepare(ctx context.Context, statement string) (*sql.Stmt, erro
 	return prepared, err
 }
 
-// release closes the connection, whatever state it is in, and what was prepared on it.
-func (w *writer) release() (err error) {
+// closeConnection closes the connection, whatever state it is in, and what was prepared on it.
+func (w *writer) closeConnection() (err error) {
 	for _, p := range w.prepared {
 		err = errors.Join(err, p.Close())
 	}

@@ -11,7 +11,7 @@ import (
 
 func newTestWriter(t *testing.T) *writer {
 	t.Helper()
-	db, err := open(filepath.Join(t.TempDir(), "watchword.db"), 1, writing()...)
+	db, err := openPool(filepath.Join(t.TempDir(), "watchword.db"), 1, writerPragmas()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func (w *writer) count(t *testing.T) (n int) {
 }
 
 // Whatever fails in a transaction that is shared fails alone.
-func TestFailuresAreNotShared(t *testing.T) {
+func TestFailedStatementDoesNotFailOthersInTheBatch(t *testing.T) {
 	w := newTestWriter(t)
 	defer w.Close()
 	var all sync.WaitGroup
@@ -65,7 +65,7 @@ func TestFailuresAreNotShared(t *testing.T) {
 }
 
 // A connection that is not fit for a transaction is replaced.
-func TestConnectionIsReplaced(t *testing.T) {
+func TestWriterReplacesBrokenConnection(t *testing.T) {
 	w := newTestWriter(t)
 	defer w.Close()
 	if n := w.count(t); n != 0 {
@@ -85,7 +85,7 @@ func TestConnectionIsReplaced(t *testing.T) {
 	}
 }
 
-func TestGoneCallers(t *testing.T) {
+func TestWriterSkipsStatementsOfCanceledCallers(t *testing.T) {
 	w := newTestWriter(t)
 	defer w.Close()
 	gone, cancel := context.WithCancel(t.Context())
@@ -100,7 +100,7 @@ func TestGoneCallers(t *testing.T) {
 	}
 }
 
-func TestClosedWriter(t *testing.T) {
+func TestClosedWriterRefusesStatements(t *testing.T) {
 	w := newTestWriter(t)
 	var all sync.WaitGroup
 	for range 20 {
