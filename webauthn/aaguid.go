@@ -11,7 +11,7 @@ import (
 //go:embed aaguids.txt
 var modelTable string
 
-// parseModelTable reads the table of well-known authenticators: names for people, by AAGUID.
+// parseModelTable returns the display names of well-known authenticator models, by AAGUID.
 func parseModelTable() map[string]string {
 	names := map[string]string{}
 	for line := range strings.Lines(modelTable) {
@@ -23,7 +23,7 @@ func parseModelTable() map[string]string {
 	return names
 }
 
-// parseAAGUIDs parses the ids of authenticator models.
+// parseAAGUIDs parses ids of authenticator models into a set.
 func parseAAGUIDs(texts []string) (map[string]bool, error) {
 	ids := map[string]bool{}
 	for _, text := range texts {
@@ -36,7 +36,7 @@ func parseAAGUIDs(texts []string) (map[string]bool, error) {
 	return ids, nil
 }
 
-// formatAAGUID is the usual form of 16 bytes; of anything else it is the form of none.
+// formatAAGUID returns the UUID form of an AAGUID, or the nil UUID if raw does not have 16 bytes.
 func formatAAGUID(raw []byte) string {
 	id, err := uuid.FromBytes(raw)
 	if err != nil {

@@ -9,15 +9,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The bounds of an answer, in bytes.
+// Limits of an answer, in bytes.
 const (
-	maxAnswer     = 64 << 10 // enough for the longest chain of attestation certificates
-	maxID         = 1023     // of a credential (Level 3 §5.1.3)
+	maxAnswer     = 64 << 10 // fits the longest chain of attestation certificates
+	maxID         = 1023     // of a credential id (Level 3 §5.1.3)
 	maxUserHandle = 64       // Level 3 §5.4.3
 )
 
-// A credential is RegistrationResponseJSON or AuthenticationResponseJSON (Level 3 §5.1), as far as it is evaluated. Both
-// ceremonies read it here, and not by go-webauthn, which lets duplicate names and other spellings of them pass.
+// A credential holds the evaluated members of a RegistrationResponseJSON or AuthenticationResponseJSON (Level 3 §5.1). It is
+// not parsed by go-webauthn, which accepts duplicate member names and names in another case.
 type credential struct {
 	ID       base64URLBytes `json:"id"`
 	RawID    base64URLBytes `json:"rawId"`
@@ -25,8 +25,8 @@ type credential struct {
 	Response response       `json:"response"`
 }
 
-// A response is what the authenticator says: AttestationObject where a key was made, AuthenticatorData and Signature where
-// one was used.
+// A response is the authenticator's response: with AttestationObject after a registration, with AuthenticatorData and
+// Signature after an assertion.
 type response struct {
 	ClientDataJSON    base64URLBytes `json:"clientDataJSON"`
 	AttestationObject base64URLBytes `json:"attestationObject,omitempty"`
@@ -36,8 +36,8 @@ type response struct {
 	Transports        []string       `json:"transports,omitempty"`
 }
 
-// ReadAnswer returns the one spelling of a credential: without what is not evaluated, and in base64url without padding.
-// What is not a credential is an invalid_request that names the member. It is decided by the text alone.
+// ReadAnswer returns the normalized form of a credential: only the evaluated members, in base64url without padding. The
+// error for a malformed credential is watchword.ErrInvalidRequest with the member's name. ReadAnswer reads no store.
 func (s *Strategy) ReadAnswer(answer string) (string, error) {
 	c, err := readCredential(answer)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Strategy) ReadAnswer(answer string) (string, error) {
 	return string(text), err
 }
 
-// readCredential reads an answer of either ceremony.
+// readCredential parses the answer of either ceremony.
 func readCredential(answer string) (*credential, error) {
 	if len(answer) > maxAnswer {
 		return nil, invalidField(answerField, "is longer than 64 KiB")
@@ -67,7 +67,8 @@ func readCredential(answer string) (*credential, error) {
 	return c, c.validate()
 }
 
-// validate finds what every credential has. Some managers pad one of the two ids, so they are compared as bytes.
+// validate checks the members that every credential has. It compares id and rawId as bytes, because some password managers
+// pad only one of them.
 func (c *credential) validate() error {
 	const response = answerField + ".response"
 	switch {
@@ -87,16 +88,17 @@ func (c *credential) validate() error {
 		return invalidField(response+".authenticatorData", reasonRequired)
 	case !c.isAssertion() && len(c.Response.AttestationObject) == 0:
 		return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{
-			{Field: response + ".signature", Reason: "is required where a key is used"},
-			{Field: response + ".attestationObject", Reason: "is required where a key is made"}}}
+			{Field: response + ".signature", Reason: "is required for a sign-in"},
+			{Field: response + ".attestationObject", Reason: "is required for a registration"}}}
 	}
 	return nil
 }
 
-// isAssertion tells the ceremonies apart. A new key has no signature here: its own stands in the attestation object.
+// isAssertion reports whether the credential answers an assertion and not a registration. A registration has its signature,
+// if any, in the attestation object.
 func (c *credential) isAssertion() bool { return len(c.Response.Signature) > 0 }
 
-// parseClientData reads what the browser signed.
+// parseClientData parses the client data, which the browser composed and the authenticator signed.
 func (c *credential) parseClientData() (out protocol.CollectedClientData, err error) {
 	if err := json.Unmarshal(c.Response.ClientDataJSON, &out); err != nil {
 		return out, invalidField(answerField+".response.clientDataJSON", "is not the client data of a browser")
@@ -104,8 +106,8 @@ func (c *credential) parseClientData() (out protocol.CollectedClientData, err er
 	return out, nil
 }
 
-// parseAssertion is the answer of navigator.credentials.get. What it says of extensions is not read: the one that is asked for
-// (uvm) stands in what the authenticator signs.
+// parseAssertion returns the answer of navigator.credentials.get. Client extension outputs are ignored: the one that is
+// requested (uvm) is part of the signed authenticator data.
 func (c *credential) parseAssertion() (*protocol.ParsedCredentialAssertionData, error) {
 	if !c.isAssertion() {
 		return nil, refusedType
@@ -126,7 +128,7 @@ func (c *credential) parseAssertion() (*protocol.ParsedCredentialAssertionData, 
 	return out, nil
 }
 
-// parseRegistration is the answer of navigator.credentials.create.
+// parseRegistration returns the answer of navigator.credentials.create.
 func (c *credential) parseRegistration() (*protocol.ParsedCredentialCreationData, error) {
 	if c.isAssertion() {
 		return nil, refusedType

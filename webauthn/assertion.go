@@ -11,23 +11,23 @@ import (
 	lib "github.com/go-webauthn/webauthn/webauthn"
 )
 
-// expectation is what an answer must show.
+// An expectation is what an answer must contain.
 type expectation struct {
 	challenge    string // in base64url
 	userVerified bool   // the authenticator must have verified its user
-	subjectNamed bool   // the challenge names its subject; otherwise the key must
+	subjectNamed bool   // the challenge has a subject; otherwise the answer must have a user handle
 }
 
-// A assertionResult is what one assertion says beside that it is right.
+// An assertionResult holds the facts that an accepted assertion states.
 type assertionResult struct {
-	userVerified        bool // the user was verified, by an authenticator that did so at enrolment too
+	userVerified        bool // the user was verified now, and also at enrolment
 	verificationMethods []protocol.UserVerificationMethod
-	counterRegressed    bool // the counter did not grow
-	backupChanged       bool // the backup eligibility is not what it was
+	counterRegressed    bool // the signature counter did not increase
+	backupChanged       bool // the backup eligibility has changed
 }
 
-// verifyAssertion takes the steps of Level 3 §7.2 for an assertion by this key, and changes the key as a right one asks for: its
-// counter and backup flags. The error is a refusal.
+// verifyAssertion takes the steps of Level 3 §7.2 for an assertion by k and updates the counter and backup flags of k. The
+// error is a refusal.
 func (s *Strategy) verifyAssertion(a *protocol.ParsedCredentialAssertionData, want expectation, k *key) (assertionResult, error) {
 	data := &a.Response.AuthenticatorData
 	if err := s.checkClient(&a.Response.CollectedClientData, protocol.AssertCeremony, want.challenge); err != nil {
@@ -41,7 +41,7 @@ func (s *Strategy) verifyAssertion(a *protocol.ParsedCredentialAssertionData, wa
 		return assertionResult{}, refusedUserHandle
 	}
 	if !isEC2Key(k.PublicKey) && !isSafeKey(k.PublicKey) {
-		return assertionResult{}, refusedAlgorithm // enrolled by an earlier version
+		return assertionResult{}, refusedAlgorithm // a key that was enrolled before enrolment checked this
 	}
 	k.BackupEligible, k.BackedUp = data.Flags.HasBackupEligible(), data.Flags.HasBackupState()
 	record, err := s.assertionVerifier.ValidateLogin(libraryUser{k.UserHandle, []lib.Credential{k.libraryCredential()}},
@@ -62,8 +62,8 @@ func (s *Strategy) verifyAssertion(a *protocol.ParsedCredentialAssertionData, wa
 	return u, nil
 }
 
-// checkClient compares what the browser signed of itself. Origins are compared byte for byte: go-webauthn would take
-// another spelling, a path or a user name for the same.
+// checkClient compares the client data. Origins are compared byte for byte: go-webauthn would also accept an origin in another
+// case, with a path or with a user name.
 func (s *Strategy) checkClient(c *protocol.CollectedClientData, ceremony protocol.CeremonyType, challenge string) error {
 	switch {
 	case c.Type != ceremony:
@@ -80,8 +80,7 @@ func (s *Strategy) checkClient(c *protocol.CollectedClientData, ceremony protoco
 	return nil
 }
 
-// checkAuthenticator compares what the authenticator signed of itself; unverified means that the user had to be verified
-// and was not.
+// checkAuthenticator compares the authenticator data. unverified means that user verification is required and missing.
 func (s *Strategy) checkAuthenticator(d *protocol.AuthenticatorData, unverified bool) error {
 	rp := sha256.Sum256([]byte(s.cfg.RPID))
 	switch {
@@ -97,7 +96,7 @@ func (s *Strategy) checkAuthenticator(d *protocol.AuthenticatorData, unverified 
 	return nil
 }
 
-// libraryRefusal names what is left for go-webauthn to find.
+// libraryRefusal returns the refusal for an error of go-webauthn.
 func libraryRefusal(err error) refusal {
 	var e *protocol.Error
 	if !errors.As(err, &e) {
@@ -113,8 +112,9 @@ func libraryRefusal(err error) refusal {
 	return refusedByLibrary
 }
 
-// libraryConfig is the configuration of go-webauthn, whose own checks run beside ours. What was not asked for is ignored: some
-// browsers return extensions unasked. Android's keys may be kept in software, unless models must be proven (§8.4).
+// libraryConfig returns the configuration of go-webauthn, whose checks run in addition to those of this package. Unsolicited
+// extension outputs are ignored, because some browsers return them. Android keys may be stored in software, unless models
+// must be proven (Level 3 §8.4).
 func (c *Config) libraryConfig() lib.Config {
 	scope := protocol.AndroidKeyAuthorizationScopeUnion
 	if c.Attestation != nil {

@@ -2,11 +2,11 @@ package webauthn
 
 import "github.com/go-webauthn/webauthn/protocol"
 
-// maxStatementValue is how long each part of an attestation statement may be, in bytes, certificates above all.
+// maxStatementValue is the maximum size of each value in an attestation statement, in bytes. The largest are certificates.
 const maxStatementValue = 4 << 10
 
-// areStatementsBounded looks at the sizes of an attestation statement, or of all that a compound one is made of. SafetyNet's
-// is longer than that, and not offered: Google has ended the service.
+// areStatementsBounded reports whether every value of an attestation statement, and of the parts of a compound one, is short
+// enough. SafetyNet statements are longer; they are not supported, because Google has ended the service.
 func areStatementsBounded(a *protocol.AttestationObject) bool {
 	if !isBounded(a.AttStatement) {
 		return false
@@ -19,7 +19,7 @@ func areStatementsBounded(a *protocol.AttestationObject) bool {
 	return true
 }
 
-// isBounded looks at every byte string and text of decoded CBOR.
+// isBounded reports whether every byte string and text in decoded CBOR is short enough.
 func isBounded(v any) bool {
 	switch v := v.(type) {
 	case []byte:

@@ -8,8 +8,8 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// decoyKeys are keys that do not exist, for a subject who has none. They are derived from the subject alone, so whoever asks
-// again, on any node, sees the same ones. Their number, lengths and transports are like those of common authenticators.
+// decoyKeys returns keys that do not exist, for a subject without keys. They are derived from the subject, so every challenge
+// on every node lists the same ones. Their number, lengths and transports resemble those of common authenticators.
 func (s *Strategy) decoyKeys(app, subject string) []*key {
 	shapes := []struct {
 		length     int // of the credential id, in bytes
@@ -19,7 +19,7 @@ func (s *Strategy) decoyKeys(app, subject string) []*key {
 		{16, []string{"internal", "hybrid"}},
 		{20, []string{"internal", "hybrid"}},
 		{20, []string{"hybrid", "internal"}},
-		{32, []string{"internal"}}, // a computer's own
+		{32, []string{"internal"}}, // platform authenticators
 		{32, []string{"internal"}},
 		{48, []string{"nfc", "usb"}}, // security keys
 		{64, []string{"usb"}},
@@ -39,22 +39,22 @@ func (s *Strategy) decoyKeys(app, subject string) []*key {
 	return keys
 }
 
-// decoyTagSize is where in a decoy's id its mark stands, which only this server can tell from chance.
+// decoyTagSize is the length of the tag in a decoy's id, and its offset, in bytes. Without Config.Secret a tag looks random.
 const decoyTagSize = 8
 
-// decoyTag is derived from what stands before it.
+// decoyTag derives the tag of an id from the bytes before it.
 func (s *Strategy) decoyTag(app string, id []byte) []byte {
 	return s.deriveBytes("decoy mark", app, string(id[:decoyTagSize]))[:decoyTagSize]
 }
 
-// isDecoy reports whether an id is a decoy's. Nobody can register such a key, as nobody can register one that is another
-// subject's: else who tries with a listed id would learn which of the two it is.
+// isDecoy reports whether an id is a decoy's. Registering such an id is refused, like registering the id of another subject's
+// key: otherwise an attacker could learn by a registration whether a listed id is real.
 func (s *Strategy) isDecoy(app string, id []byte) bool {
 	return len(id) >= 2*decoyTagSize && hmac.Equal(id[decoyTagSize:2*decoyTagSize], s.decoyTag(app, id))
 }
 
-// placeholderKey is the key that an assertion is judged by when the one that it names may not answer, so that the time does not
-// tell. Its private key is 1; right or wrong, the answer is refused.
+// placeholderKey returns the key against which an assertion is verified if the key that it names may not answer. The
+// answer is refused in any case; verifying it anyway keeps the response time the same. The private key is 1.
 func (s *Strategy) placeholderKey(app, subject string, id []byte) *key {
 	g := elliptic.P256().Params()
 	public, err := cbor.Marshal(map[int]any{1: 2, 3: -7, -1: 1, -2: g.Gx.FillBytes(make([]byte, 32)), -3: g.Gy.FillBytes(make([]byte, 32))})

@@ -13,16 +13,16 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// defaultLabel is the label of a key whose model is not known.
+// defaultLabel is the label of a key of an unknown model.
 const defaultLabel = "Security key"
 
-// transportPattern bounds what a browser may say of how an authenticator is reached; nothing else of it is signed.
+// transportPattern limits the transports that a browser reports. They are not signed.
 var transportPattern = regexp.MustCompile(`^[a-z][a-z-]{0,31}$`)
 
-// maxTransports of a key are kept.
+// maxTransports is how many transports of a key are stored.
 const maxTransports = 8
 
-// BeginEnrol asks for a new key, beside those that the subject has.
+// BeginEnrol returns the options for creating a key. They exclude the keys that the subject already has.
 func (s *Strategy) BeginEnrol(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	keys, err := s.usableKeys(ctx, c)
 	if err != nil {
@@ -31,8 +31,8 @@ func (s *Strategy) BeginEnrol(ctx context.Context, c *watchword.Challenge) (watc
 	return watchword.Prompt{Ask: watchword.AskNewKey, Public: s.creationOptions(c, keys)}, nil
 }
 
-// VerifyEnrol judges a registration (Level 3 §7.1) and returns the factor to create. Its id is the key's own, so the engine
-// refuses a key that is registered already, whoever it belongs to.
+// VerifyEnrol verifies a registration (Level 3 §7.1) and returns the factor to create. The factor's id is derived from the
+// credential id, so the engine refuses a key that any subject of the app has already registered.
 func (s *Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
 	answered, err := readCredential(answer)
 	if err != nil {
@@ -57,8 +57,8 @@ func (s *Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answ
 	return f, k.writeTo(&f)
 }
 
-// verifyRegistration takes the steps of Level 3 §7.1 and returns the key to keep. The error is a refusal, or that metadata is not
-// there yet.
+// verifyRegistration takes the steps of Level 3 §7.1 and returns the key to store. The error is a refusal, or
+// errMetadataNotLoaded.
 func (s *Strategy) verifyRegistration(ctx context.Context, r *protocol.ParsedCredentialCreationData, want expectation, handle []byte) (*key, error) {
 	data := &r.Response.AttestationObject.AuthData
 	verified := data.Flags.HasUserVerified()
@@ -92,7 +92,7 @@ func (s *Strategy) verifyRegistration(ctx context.Context, r *protocol.ParsedCre
 	return k, s.checkModel(ctx, k, record.AttestationType)
 }
 
-// validTransports keeps what looks like one.
+// validTransports returns the well-formed transports, without duplicates and at most maxTransports.
 func validTransports(reported []protocol.AuthenticatorTransport) (kept []string) {
 	for _, t := range reported {
 		if transportPattern.MatchString(string(t)) && !slices.Contains(kept, string(t)) && len(kept) < maxTransports {

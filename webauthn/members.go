@@ -11,18 +11,18 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// answerField is what requests call the answer; members of it follow after a dot.
+// answerField is the name of the answer in requests; its members follow after a dot.
 const answerField = "answer"
 
 const reasonRequired = "is required"
 
-// invalidField refuses a member of an answer, in words that may go to the caller.
+// invalidField returns a watchword.ErrInvalidRequest for a member of an answer. The caller sees the reason.
 func invalidField(field, reason string) error {
 	return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{{Field: field, Reason: reason}}}
 }
 
-// translateJSONError keeps what a member's own decoding says, and names what else is wrong with a value. The library's own words may
-// quote the value, so none of them is used.
+// translateJSONError returns a *watchword.Error as it is, and an invalidField for any other error of the JSON library. The
+// library's text is dropped, because it may quote the value.
 func translateJSONError(err error, field, reason string) error {
 	var known *watchword.Error
 	switch {
@@ -36,10 +36,10 @@ func translateJSONError(err error, field, reason string) error {
 	return invalidField(field, reason)
 }
 
-// A member is one that Level 3 names. Those without a place to go to are not evaluated and may hold anything.
+// A member is a JSON member that Level 3 defines. A member without target is not evaluated and may have any value.
 type member struct {
 	target any
-	reason string // why a value is refused
+	reason string // for a value of the wrong type
 }
 
 const (
@@ -47,7 +47,7 @@ const (
 	reasonNotString    = "must be a string"
 )
 
-// UnmarshalJSONFrom reads the members by their exact names.
+// UnmarshalJSONFrom reads the members, whose names must match exactly.
 func (c *credential) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return readMembers(d, answerField, map[string]member{
 		"id": {&c.ID, reasonNotBase64URL}, "rawId": {&c.RawID, reasonNotBase64URL}, "type": {&c.Type, reasonNotString}, "response": {&c.Response, "must be an object"},
@@ -55,7 +55,7 @@ func (c *credential) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	})
 }
 
-// UnmarshalJSONFrom reads the members by their exact names.
+// UnmarshalJSONFrom reads the members, whose names must match exactly.
 func (r *response) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return readMembers(d, answerField+".response", map[string]member{
 		"clientDataJSON": {&r.ClientDataJSON, reasonNotBase64URL}, "attestationObject": {&r.AttestationObject, reasonNotBase64URL},
@@ -65,8 +65,8 @@ func (r *response) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	})
 }
 
-// readMembers reads an object. Browsers and password managers add members of their own, which are skipped; but a name in
-// other capitals is a mistake of whoever wrote it, and refused.
+// readMembers reads an object. Unknown members, which browsers and password managers add, are skipped. A known name in
+// another case is refused, because other parsers would accept it.
 func readMembers(d *jsontext.Decoder, at string, members map[string]member) error {
 	if d.PeekKind() != '{' {
 		return invalidField(at, "must be an object")
@@ -87,7 +87,7 @@ func readMembers(d *jsontext.Decoder, at string, members map[string]member) erro
 	return nil
 }
 
-// translateMemberError names the member that an error is about, if it is one that Level 3 names.
+// translateMemberError translates an error in an object and names the member, if Level 3 defines it.
 func translateMemberError(err error, at string, members map[string]member) error {
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
@@ -116,16 +116,16 @@ func readMember(d *jsontext.Decoder, at, name string, members map[string]member)
 	return d.SkipValue()
 }
 
-// base64URLBytes are bytes in base64url, with or without padding; null is none.
+// base64URLBytes are encoded as base64url, with or without padding; null means no bytes.
 type base64URLBytes []byte
 
-// strictBase64 refuses bits that stand for nothing, so that bytes have one spelling but for the padding.
+// strictBase64 refuses non-zero trailing bits, so that bytes have one encoding apart from the padding.
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// errNotBase64URL is the error of every string that is not base64url.
+// errNotBase64URL means that a string is not base64url.
 var errNotBase64URL = errors.New("webauthn: not base64url")
 
-// UnmarshalJSONFrom reads a string or null.
+// UnmarshalJSONFrom reads a base64url string or null.
 func (o *base64URLBytes) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	token, err := d.ReadToken()
 	if err != nil || token.Kind() == 'n' {
@@ -141,14 +141,14 @@ func (o *base64URLBytes) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 		}
 		text = whole
 	}
-	if strings.ContainsAny(text, "\r\n") { // which the decoder would skip
+	if strings.ContainsAny(text, "\r\n") { // the decoder would skip them
 		return errNotBase64URL
 	}
 	*o, err = strictBase64.DecodeString(text)
 	return err
 }
 
-// MarshalJSONTo writes them without padding.
+// MarshalJSONTo writes base64url without padding.
 func (o base64URLBytes) MarshalJSONTo(e *jsontext.Encoder) error {
 	return e.WriteToken(jsontext.String(b64.EncodeToString(o)))
 }

@@ -12,19 +12,20 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Metadata of an enrolment that browsers show when they list the new key. Without them they show the subject.
+// Names in the metadata of an enrolment challenge. Browsers show the values when they list the new key. The default of both is
+// the subject.
 const (
-	MetadataAccount     = "account"      // ada@example.com; authenticator apps show it too
-	MetadataDisplayName = "display_name" // the person: Ada Lovelace
+	MetadataAccount     = "account"      // the account, such as ada@example.com; the strategy "totp" uses it too
+	MetadataDisplayName = "display_name" // the person, such as Ada Lovelace
 )
 
-// supportedAlgorithms are those that keys may sign with, the preferred one first (Level 3 §5.4, RFC 9053).
+// supportedAlgorithms returns the signature algorithms of keys, the preferred one first (Level 3 §5.4, RFC 9053).
 func supportedAlgorithms() []webauthncose.COSEAlgorithmIdentifier {
 	return []webauthncose.COSEAlgorithmIdentifier{webauthncose.AlgES256, webauthncose.AlgEdDSA, webauthncose.AlgES384,
 		webauthncose.AlgES512, webauthncose.AlgRS256}
 }
 
-// credentialParameters are the algorithms in the words of the options.
+// credentialParameters returns the algorithms as pubKeyCredParams.
 func credentialParameters() []protocol.CredentialParameter {
 	var out []protocol.CredentialParameter
 	for _, a := range supportedAlgorithms() {
@@ -33,8 +34,8 @@ func credentialParameters() []protocol.CredentialParameter {
 	return out
 }
 
-// encodeChallenge is what the key signs, in base64url: 32 bytes derived from the challenge. Where a transaction is approved the
-// hash of all its entries is part of them, so the signature itself covers what was approved:
+// encodeChallenge returns the challenge that the key signs, as base64url of 32 bytes derived from c. If c has a transaction,
+// the bytes include the hash of its entries, so the signature covers the transaction:
 //
 //	SHA-256(derived bytes | SHA-256(name | value | name | value ...)), names in order, each part after its length
 func (s *Strategy) encodeChallenge(c *watchword.Challenge) string {
@@ -51,8 +52,8 @@ func (s *Strategy) encodeChallenge(c *watchword.Challenge) string {
 	return b64.EncodeToString(sum[:])
 }
 
-// requestOptions are PublicKeyCredentialRequestOptionsJSON (Level 3 §5.1.10), yet without a list of keys. The verification
-// method is asked for (uvm) because receipts name it where an authenticator does.
+// requestOptions returns PublicKeyCredentialRequestOptionsJSON (Level 3 §5.1.10) without allowCredentials. The extension uvm
+// asks for the user verification method, which receipts name.
 func (s *Strategy) requestOptions(c *watchword.Challenge) map[string]any {
 	options := map[string]any{
 		"challenge":        s.encodeChallenge(c),
@@ -67,8 +68,8 @@ func (s *Strategy) requestOptions(c *watchword.Challenge) map[string]any {
 	return options
 }
 
-// creationOptions are PublicKeyCredentialCreationOptionsJSON (Level 3 §5.1.8). The subject's keys are excluded, so that an
-// authenticator does not make a second one beside its first.
+// creationOptions returns PublicKeyCredentialCreationOptionsJSON (Level 3 §5.1.8). The subject's keys are excluded, so that an
+// authenticator does not create a second key for the same subject.
 func (s *Strategy) creationOptions(c *watchword.Challenge, keys []*key) map[string]any {
 	p := s.cfg.policy(c.Purpose)
 	selection := map[string]any{"userVerification": string(p.UserVerification), "residentKey": string(p.ResidentKey),

@@ -13,22 +13,22 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// challengeLifetime of a challenge, and how long a browser waits for its user.
+// challengeLifetime is the lifetime of a challenge and the browser's timeout.
 const challengeLifetime = 5 * time.Minute
 
-// A Strategy is watchword's "webauthn" for one app: a [watchword.Enroller], safe for concurrent use.
+// A Strategy implements [watchword.Enroller] for the relying party of one app. It is safe for concurrent use.
 type Strategy struct {
 	cfg               Config
-	acceptedOrigins   []string          // that may be in an answer, of every kind
-	modelNames        map[string]string // of authenticators, by AAGUID
-	allowedModels     map[string]bool   // AAGUIDs; none: all
+	acceptedOrigins   []string          // web and native origins that an answer may have
+	modelNames        map[string]string // by AAGUID
+	allowedModels     map[string]bool   // by AAGUID; empty: all
 	deniedModels      map[string]bool
 	relatedOrigins    http.Handler
 	libraryConfig     lib.Config
-	assertionVerifier *lib.WebAuthn // go-webauthn, without metadata
+	assertionVerifier *lib.WebAuthn // without metadata
 }
 
-// New makes the strategy, or reports everything that is wrong with the configuration. It connects to nothing.
+// New returns a Strategy, or an error with all invalid settings. It makes no network requests.
 func New(cfg Config) (*Strategy, error) {
 	cfg.setDefaults()
 	if err := cfg.check(); err != nil {
@@ -55,17 +55,17 @@ func New(cfg Config) (*Strategy, error) {
 	return s, nil
 }
 
-// Name is "webauthn".
+// Name returns "webauthn".
 func (s *Strategy) Name() string { return "webauthn" }
 
-// StrategyProperties says that the answer is an object, that it cannot be guessed, and that a discoverable passkey names its own
+// Properties returns the properties of the strategy: the answer is an object and cannot be guessed, and a challenge may have no
 // subject.
 func (s *Strategy) Properties() watchword.StrategyProperties {
 	return watchword.StrategyProperties{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey}
 }
 
-// Begin asks for one of the subject's keys, or for any discoverable one where the challenge names nobody. A subject
-// without keys that can be used gets a decoy.
+// Begin asks for one of the subject's keys or, if the challenge has no subject, for any discoverable credential. A subject
+// without usable keys gets decoys.
 func (s *Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	prompt := watchword.Prompt{Ask: watchword.AskKey, Public: s.requestOptions(c)}
 	if c.Subject == "" {
@@ -82,8 +82,8 @@ func (s *Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword
 	return prompt, nil
 }
 
-// Verify judges an assertion (Level 3 §7.2). Whatever is wrong with it is ErrMismatch; Proof.Spend is the key with its new
-// counter and backup state.
+// Verify verifies an assertion (Level 3 §7.2). The error for any wrong assertion is watchword.ErrMismatch. Proof.Spend is the
+// key's factor with the new counter and backup state.
 func (s *Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
 	answered, err := readCredential(answer)
 	if err != nil {
@@ -107,7 +107,7 @@ func (s *Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer st
 	return s.newProof(c, f, k, use)
 }
 
-// Locate names the key that an assertion says it is by.
+// Locate returns the id of the factor that an assertion names, or "" if the answer is malformed.
 func (s *Strategy) Locate(c *watchword.Challenge, answer string) string {
 	a, err := readCredential(answer)
 	if err != nil {
@@ -116,7 +116,7 @@ func (s *Strategy) Locate(c *watchword.Challenge, answer string) string {
 	return s.factorID(c.App(), a.RawID)
 }
 
-// usableKeys are those of the subject that may answer the challenge.
+// usableKeys returns the keys of the subject that may answer the challenge.
 func (s *Strategy) usableKeys(ctx context.Context, c *watchword.Challenge) ([]*key, error) {
 	factors, err := c.Factors(ctx)
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *Strategy) usableKeys(ctx context.Context, c *watchword.Challenge) ([]*k
 	var keys []*key
 	var fault error
 	for _, f := range factors {
-		if f.Disabled { // one whose seal does not open is, too: its subject goes on with the others
+		if f.Disabled { // so is a factor that cannot be decrypted; the subject can use its other keys
 			fault = cmp.Or(fault, serverFault(&f, c))
 			continue
 		}
@@ -143,7 +143,8 @@ func (s *Strategy) usableKeys(ctx context.Context, c *watchword.Challenge) ([]*k
 	return keys, nil
 }
 
-// serverFault is the server's fault that keeps a factor from being used, if it is one.
+// serverFault returns watchword.ErrUnavailable if a factor cannot be used because of a fault of the server, such as a missing
+// encryption key; otherwise nil.
 func serverFault(f *watchword.Factor, c *watchword.Challenge) error {
 	if err := f.Usable(c); errors.Is(err, watchword.ErrUnavailable) {
 		return err
@@ -151,7 +152,7 @@ func serverFault(f *watchword.Factor, c *watchword.Challenge) error {
 	return nil
 }
 
-// findKey reads the key that an answer names, if it may answer this challenge.
+// findKey returns the key with a credential id, if it may answer the challenge.
 func (s *Strategy) findKey(ctx context.Context, c *watchword.Challenge, id []byte) (watchword.Factor, *key, error) {
 	f, err := c.FindFactor(ctx, s.factorID(c.App(), id))
 	switch {
@@ -172,8 +173,8 @@ func (s *Strategy) findKey(ctx context.Context, c *watchword.Challenge, id []byt
 	return f, k, err
 }
 
-// userVerification is whether the challenge's answer must come from a verified user. Where nobody is named the key is all there
-// is, so it must.
+// userVerification returns the user verification requirement of a challenge. Without a subject the key is the only factor, so
+// it is required.
 func (s *Strategy) userVerification(c *watchword.Challenge) Requirement {
 	if c.Subject == "" {
 		return Required
