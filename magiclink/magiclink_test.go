@@ -15,17 +15,17 @@ import (
 	"github.com/watchword-auth/watchword/magiclink"
 )
 
-// An outcome is what becomes of a challenge by one answer.
+// An outcome is the effect of one answer on a challenge.
 type outcome string
 
 const (
-	approves outcome = "approves"
-	mistaken outcome = "is wrong"
-	ends     outcome = "ends it"
-	free     outcome = "is no answer" // and costs no try
+	approves   outcome = "approves"
+	refused    outcome = "is wrong"
+	locks      outcome = "ends it"
+	costsNoTry outcome = "is no answer" // and costs no try
 )
 
-// TestAnswersOfEveryCombination is the table in the package's comment, and everything around it.
+// The cases include the table in the package documentation.
 func TestAnswersOfEveryCombination(t *testing.T) {
 	type combination struct {
 		text, number string // token, code; right, other, none or anything else literally
@@ -34,27 +34,27 @@ func TestAnswersOfEveryCombination(t *testing.T) {
 		button       outcome
 	}
 	for _, c := range []combination{
-		{"token", "none", free, approves, approves},
+		{"token", "none", costsNoTry, approves, approves},
 		{"token", "right", approves, approves, approves},
-		{"token", "other", ends, approves, approves},
-		{"code", "none", free, approves, approves},
+		{"token", "other", locks, approves, approves},
+		{"code", "none", costsNoTry, approves, approves},
 		{"code", "right", approves, approves, approves},
-		{"code", "other", ends, approves, approves},
-		{"token", "7", free, approves, approves},
-		{"token", "007", free, approves, approves},
-		{"token", "4²", free, approves, approves},
+		{"code", "other", locks, approves, approves},
+		{"token", "7", costsNoTry, approves, approves},
+		{"token", "007", costsNoTry, approves, approves},
+		{"token", "4²", costsNoTry, approves, approves},
 		{"token", "right, spelled", approves, approves, approves},
 		{"code", "right, spelled", approves, approves, approves},
-		{"token", "other, spelled", ends, approves, approves},
-		{" token", "right", free, free, free},
-		{"wrong token", "right", mistaken, mistaken, mistaken},
-		{"wrong token", "other", mistaken, mistaken, mistaken},
-		{"wrong code", "right", mistaken, mistaken, mistaken},
-		{"wrong code", "other", mistaken, mistaken, mistaken},
-		{"token|number", "none", free, mistaken, mistaken},
-		{"token|number", "right", mistaken, mistaken, mistaken},
-		{"number", "right", free, free, free},
-		{"", "right", free, free, free},
+		{"token", "other, spelled", locks, approves, approves},
+		{" token", "right", costsNoTry, costsNoTry, costsNoTry},
+		{"wrong token", "right", refused, refused, refused},
+		{"wrong token", "other", refused, refused, refused},
+		{"wrong code", "right", refused, refused, refused},
+		{"wrong code", "other", refused, refused, refused},
+		{"token|number", "none", costsNoTry, refused, refused},
+		{"token|number", "right", refused, refused, refused},
+		{"number", "right", costsNoTry, costsNoTry, costsNoTry},
+		{"", "right", costsNoTry, costsNoTry, costsNoTry},
 	} {
 		for _, way := range []struct {
 			name    string
@@ -68,7 +68,7 @@ func TestAnswersOfEveryCombination(t *testing.T) {
 			{"button, starter", magiclink.Config{Confirm: magiclink.ConfirmButton}, true, c.button},
 		} {
 			t.Run(strings.Join([]string{c.text, c.number, way.name}, " "), func(t *testing.T) {
-				r := newRig(t, way.cfg)
+				r := newTestEngine(t, way.cfg)
 				s := r.start()
 				if s.number == "" {
 					s.number = "42"
@@ -77,7 +77,7 @@ func TestAnswersOfEveryCombination(t *testing.T) {
 				err := r.answer(s.ID, a)
 				v := r.status(s.ID)
 				tries := 4
-				if way.want == free {
+				if way.want == costsNoTry {
 					tries = 5
 				}
 				if got := outcomeOf(err, v); got != way.want || v.TriesLeft != tries {
@@ -88,7 +88,7 @@ func TestAnswersOfEveryCombination(t *testing.T) {
 	}
 }
 
-func spell(s sent, what string) string {
+func spell(s sentChallenge, what string) string {
 	switch what {
 	case "token":
 		return s.token
@@ -105,9 +105,9 @@ func spell(s sent, what string) string {
 	case "number", "right":
 		return s.number
 	case "right, spelled":
-		return respelled(s.number)
+		return respellNumber(s.number)
 	case "other, spelled":
-		return respelled(wrong(s.number))
+		return respellNumber(wrong(s.number))
 	case "other":
 		return wrong(s.number)
 	case "none":
@@ -116,8 +116,8 @@ func spell(s sent, what string) string {
 	return what
 }
 
-// respelled is a number with a space, in full-width digits and between marks that nobody sees.
-func respelled(number string) string {
+// respellNumber returns a number in full-width digits, with a space inside and invisible marks around it.
+func respellNumber(number string) string {
 	return "\u200e" + string(rune(number[0])-'0'+'０') + " " + string(rune(number[1])-'0'+'０') + "\u2069"
 }
 
@@ -126,18 +126,18 @@ func outcomeOf(err error, v watchword.View) outcome {
 	case err == nil && v.Status == watchword.Approved:
 		return approves
 	case errors.Is(err, watchword.ErrIncorrectAnswer) && v.Status == watchword.Pending:
-		return mistaken
+		return refused
 	case errors.Is(err, watchword.ErrIncorrectAnswer) && v.Status == watchword.Locked:
-		return ends
+		return locks
 	case errors.Is(err, watchword.ErrInvalidRequest) && v.Status == watchword.Pending:
-		return free
+		return costsNoTry
 	}
 	return "?"
 }
 
-// One wrong number ends the challenge for everybody, the right number and the backend included.
+// After one wrong number the right number and the backend are refused too.
 func TestWrongNumberLocksTheChallenge(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+	r := newTestEngine(t, magiclink.Config{})
 	s := r.start()
 	wantError(t, "wrong number", r.answer(s.ID, watchword.Answer{Text: s.token, Number: wrong(s.number)}), watchword.ErrIncorrectAnswer)
 	wantError(t, "right number", r.answer(s.ID, watchword.Answer{Text: s.token, Number: s.number}), watchword.ErrAttemptsExhausted)
@@ -153,10 +153,10 @@ func TestWrongNumberLocksTheChallenge(t *testing.T) {
 	wantError(t, "opened", err, watchword.ErrUnknownChallenge)
 }
 
-// Of a right number and many wrong ones at once either one approves or one ends it, never both.
+// The right number and many wrong ones arrive at once: the challenge is either approved or locked.
 func TestConcurrentNumbersApproveOrLockOnce(t *testing.T) {
 	for range 20 {
-		r := newRig(t, magiclink.Config{}, func(c *watchword.Config) { c.Events = nil })
+		r := newTestEngine(t, magiclink.Config{}, func(c *watchword.Config) { c.Events = nil })
 		s := r.start()
 		var all sync.WaitGroup
 		errs := make([]error, 20)
@@ -178,11 +178,11 @@ func TestConcurrentNumbersApproveOrLockOnce(t *testing.T) {
 	}
 }
 
-// Whatever comes first, the other is dead: link or code, from a page or the backend.
+// Both orders, from a page and from the backend.
 func TestUsingLinkOrCodeInvalidatesTheOther(t *testing.T) {
 	for _, first := range []string{"token", "code"} {
 		for _, second := range []string{"token", "code"} {
-			r := newRig(t, magiclink.Config{})
+			r := newTestEngine(t, magiclink.Config{})
 			s := r.start()
 			if _, err := r.check(s.ID, spell(s, first)); err != nil {
 				t.Fatal(err)
@@ -195,9 +195,9 @@ func TestUsingLinkOrCodeInvalidatesTheOther(t *testing.T) {
 	}
 }
 
-// A resend is the same link and code, so the older mail works until one is used; with new codes the older one is dead.
+// A resend repeats the link and code, so the older message stays valid. With NewCodes the older one becomes invalid.
 func TestResendRepeatsLinkAndCode(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+	r := newTestEngine(t, magiclink.Config{})
 	s := r.start()
 	r.now = r.now.Add(time.Minute)
 	if _, err := r.Resend(t.Context(), s.ID, watchword.ResendRequest{}); err != nil {
@@ -208,7 +208,7 @@ func TestResendRepeatsLinkAndCode(t *testing.T) {
 	}
 	must(t, r.answer(s.ID, watchword.Answer{Text: s.token, Number: s.number}))
 
-	r = newRig(t, magiclink.Config{}, func(c *watchword.Config) { c.NewCodes = true })
+	r = newTestEngine(t, magiclink.Config{}, func(c *watchword.Config) { c.NewCodes = true })
 	s = r.start()
 	r.now = r.now.Add(time.Minute)
 	if _, err := r.Resend(t.Context(), s.ID, watchword.ResendRequest{}); err != nil {
@@ -222,9 +222,9 @@ func TestResendRepeatsLinkAndCode(t *testing.T) {
 	must(t, r.answer(s.ID, watchword.Answer{Text: again.token, Starter: true}))
 }
 
-// What is opened shows the challenge and changes nothing; what is used, expired or forged shows nothing.
+// OpenLink refuses forged, used and expired links.
 func TestOpenLinkChangesNothing(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+	r := newTestEngine(t, magiclink.Config{})
 	s, other := r.start(), r.start()
 	for range 20 {
 		v, err := r.OpenLink(t.Context(), s.ID, s.token)
@@ -246,9 +246,9 @@ func TestOpenLinkChangesNothing(t *testing.T) {
 	wantError(t, "expired", err, watchword.ErrUnknownChallenge)
 }
 
-// Codes beside links are guesses at the address, like all others; a challenge's first try is always judged.
+// A code sent with a link counts like any other code. The first try of a challenge is evaluated even if the limit is reached.
 func TestWrongCodesCountAgainstTheAddress(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+	r := newTestEngine(t, magiclink.Config{})
 	s := r.start()
 	for range 5 {
 		_, err := r.check(s.ID, wrong(s.code))
@@ -269,7 +269,7 @@ func TestNoCodeSendsTheLinkAlone(t *testing.T) {
 	if got := links.Candidates(watchword.Answer{Text: "123456", Starter: true}); got != nil {
 		t.Errorf("a code means %v", got)
 	}
-	r := newRig(t, magiclink.Config{NoCode: true})
+	r := newTestEngine(t, magiclink.Config{NoCode: true})
 	s := r.start()
 	if s.code != "" || s.Public["code"] != false {
 		t.Errorf("code %q, public %v", s.code, s.Public)
@@ -282,9 +282,9 @@ func TestNoCodeSendsTheLinkAlone(t *testing.T) {
 	must(t, r.answer(s.ID, watchword.Answer{Text: s.token, Number: s.number}))
 }
 
-// A decoy's screen shows a number like any other, and nothing opens or approves it.
+// A decoy's starting screen shows a number, and no message is composed.
 func TestDecoyShowsNumberAndSendsNothing(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+	r := newTestEngine(t, magiclink.Config{})
 	s, err := r.Start(t.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: purpose, To: ada, Decoy: true})
 	must(t, err)
 	if number, _ := s.Public["number"].(string); len(number) != 2 || s.Public["code"] != true {
@@ -295,7 +295,7 @@ func TestDecoyShowsNumberAndSendsNothing(t *testing.T) {
 }
 
 func TestStartAcceptsEmailAndSMSOnly(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+	r := newTestEngine(t, magiclink.Config{})
 	by := func(channel string) func(*watchword.StartRequest) {
 		return func(q *watchword.StartRequest) { q.Channel = channel }
 	}
@@ -309,7 +309,7 @@ func TestStartAcceptsEmailAndSMSOnly(t *testing.T) {
 	var refused *watchword.Error
 	_, err := r.Start(t.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: purpose, To: ada, Channel: "voice"})
 	if !errors.As(err, &refused) || refused.Code != "invalid_request" || len(refused.Fields) != 1 || refused.Fields[0].Field != "channel" {
-		t.Errorf("a spoken link: %v", err)
+		t.Errorf("a link by voice: %v", err)
 	}
 	s := r.start()
 	r.now = r.now.Add(time.Minute)
@@ -317,10 +317,10 @@ func TestStartAcceptsEmailAndSMSOnly(t *testing.T) {
 	wantError(t, "resend by voice", err, watchword.ErrInvalidRequest)
 }
 
-// Tokens hold 128 bits and more, are unlike any code, and no two are the same; numbers are two digits, all of them.
+// Tokens have at least 128 bits, differ from each other and are no codes. Numbers have two digits and all values.
 func TestDerivedSecretsHaveTheirForm(t *testing.T) {
 	form := regexp.MustCompile(`^lk_[0-9A-Za-z]{22}$`)
-	r := newRig(t, magiclink.Config{})
+	r := newTestEngine(t, magiclink.Config{})
 	tokens, numbers := map[string]bool{}, map[string]bool{}
 	for range 2000 {
 		s := r.start()
@@ -334,9 +334,9 @@ func TestDerivedSecretsHaveTheirForm(t *testing.T) {
 	}
 }
 
-// Only the diagonal passes: a link belongs to its challenge, its purpose and its address.
+// A link is bound to its challenge, its purpose and its address.
 func TestCheckRefusesLinkOfAnotherChallengePurposeOrAddress(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+	r := newTestEngine(t, magiclink.Config{})
 	s, other := r.start(), r.start(func(q *watchword.StartRequest) { q.To = "eve@example.com" })
 	wantError(t, "another challenge", r.answer(other.ID, watchword.Answer{Text: s.token, Starter: true}), watchword.ErrIncorrectAnswer)
 	for name, req := range map[string]watchword.CheckRequest{
@@ -367,7 +367,7 @@ func TestNewRefusesInvalidSettings(t *testing.T) {
 	}
 }
 
-// Nothing but the right answer approves, whatever a page sends along.
+// A candidate that approves contains the number that was typed, whatever the page sends.
 func TestCandidatesApproveOnlyWithTheGivenNumber(t *testing.T) {
 	s, err := magiclink.New(magiclink.Config{})
 	must(t, err)

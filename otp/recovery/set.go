@@ -13,14 +13,14 @@ import (
 
 const codesPerSet = 10 // of a set
 
-// A set is what the factor's Data holds. Its JSON form is sealed by the engine.
+// A set is the data of a factor. Its encoding is JSON.
 type set struct {
-	Key       []byte    `json:"k"` // of the digests; drawn for this set
+	Key       []byte    `json:"k"` // of the digests; random for each set
 	Digests   [][]byte  `json:"d"` // of the codes that have not been used
 	Confirmed time.Time `json:"c"`
 }
 
-// newSet is the set that a challenge enrols, always the same one, and its codes.
+// newSet returns the set that a challenge enrols and its codes. They are always the same for the same challenge.
 func newSet(c *watchword.Challenge) (*set, []string) {
 	s := &set{Key: c.DeriveBytes("recovery key", 32)}
 	plain := make([]string, codesPerSet)
@@ -31,7 +31,7 @@ func newSet(c *watchword.Challenge) (*set, []string) {
 	return s, plain
 }
 
-// parseSet reads a factor's Data.
+// parseSet decodes a factor's data.
 func parseSet(data []byte) (*set, error) {
 	var s set
 	if err := json.Unmarshal(data, &s); err != nil {
@@ -43,8 +43,8 @@ func parseSet(data []byte) (*set, error) {
 	return &s, nil
 }
 
-// findCode returns the place of the typed code among those that are left, or -1. It digests once, whatever is typed, and
-// compares with each, so that the time says nothing about which.
+// findCode returns the index of the typed code among the unused ones, or -1. It always compares with all of them, so that the
+// time does not depend on the index.
 func (s *set) findCode(typed string) int {
 	code, ok := parseCode(typed)
 	if !ok {
@@ -58,11 +58,11 @@ func (s *set) findCode(typed string) int {
 	return at
 }
 
-// writeTo puts the set into its factor.
+// writeTo encodes the set into its factor.
 func (s *set) writeTo(f *watchword.Factor) (err error) {
 	f.Data, err = json.Marshal(s)
 	return err
 }
 
-// removeCode removes the code at a place.
+// removeCode removes the code at an index.
 func (s *set) removeCode(at int) { s.Digests = slices.Delete(s.Digests, at, at+1) }

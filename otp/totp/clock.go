@@ -3,14 +3,14 @@ package totp
 import "time"
 
 const (
-	// maxDriftSteps is how far off a device's clock is still noticed, either way; the window's centre moves no further than that.
+	// maxDriftSteps is the largest offset of a device's clock that is recognized, and of the window's centre, in steps.
 	maxDriftSteps = 10
-	// maxOffsetDifference is by how much the offsets of two codes may differ that one clock made: it ticks within a step.
+	// maxOffsetDifference is by how many steps the offsets of two codes from one clock may differ, because steps are rounded.
 	maxOffsetDifference = 1
 )
 
-// windowCentre is the middle of the window, in steps from the present one. Where only the present step may pass it is that one,
-// whatever an earlier setting has learned.
+// windowCentre returns the centre of the window, in steps from the present step. A window of 0 (Config.Exact) is always
+// centred on the present step, even if Drift was set under another configuration.
 func (k *key) windowCentre(window int64) int64 {
 	if window == 0 {
 		return 0
@@ -18,10 +18,9 @@ func (k *key) windowCentre(window int64) int64 {
 	return k.Drift
 }
 
-// acceptStep spends the code if it is of the window's centre or at most window steps from it, and keeps its offset from the
-// present. The second of two consecutive accepted codes that have the same offset moves the centre there, for the codes
-// that follow. They belong to different steps of our own clock, so within one of its steps no more codes pass than the
-// window has steps.
+// acceptStep spends the code if its step is at most window steps from the centre, and stores its offset from the present step.
+// If the previous accepted code had the same offset, the centre moves to that offset, for later codes. Two codes with the
+// same offset belong to different steps of the server's clock, so within one step at most 2*window+1 codes are accepted.
 func (k *key) acceptStep(code string, present, window int64) bool {
 	middle := present + k.windowCentre(window)
 	at, ok := k.findCode(code, middle-window, middle+window)
@@ -36,10 +35,10 @@ func (k *key) acceptStep(code string, present, window int64) bool {
 	return true
 }
 
-// trackRefusedStep learns from a code that was not accepted. Two consecutive ones that are off by the same number of steps tell
-// how far the device's clock is off (negative: it is behind); they do not move the window there. Only where both are right
-// by our own clock the device was set right, and the centre goes back to the present step: nothing else could bring it back
-// from further away than the window is wide.
+// trackRefusedStep evaluates a code that was not accepted. If the previous answer was refused too and had about the same
+// offset, it returns by how much the device's clock is off (negative: behind). The window does not move there. But if both
+// offsets are equal and within the window around the present step, the device's clock was corrected, and the centre moves
+// back to the present step: accepted codes could not bring it back if it is further away than the window is wide.
 func (k *key) trackRefusedStep(code string, now time.Time, window int64) (offset *time.Duration) {
 	present, before := k.stepAt(now), k.LastRefused
 	k.LastRefused = nil

@@ -1,12 +1,12 @@
 package totp
 
 const (
-	acceptedCounters = 3  // that pass at once
-	searchedCounters = 10 // that pass by two consecutive codes (RFC 4226 §7.4)
+	acceptedCounters = 3  // whose codes are accepted at once
+	searchedCounters = 10 // whose codes are accepted if the next code follows directly (RFC 4226 §7.4)
 )
 
-// acceptCounter spends the code if it is one of the next counters', or the one that directly follows a code of a
-// farther counter which was refused just before. Otherwise it remembers whether the code is such a one.
+// acceptCounter spends the code if it belongs to one of the next acceptedCounters, or directly follows the code of the previous
+// answer, which was refused. Otherwise it remembers the code if it belongs to one of the next searchedCounters.
 func (k *key) acceptCounter(code string) bool {
 	before := k.LastRefused
 	k.LastRefused = nil

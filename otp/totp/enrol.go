@@ -7,11 +7,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// metadataAccount is the name in a challenge's metadata of the account that the authenticator app shows.
+// metadataAccount is the name in a challenge's metadata whose value the authenticator app shows as the account.
 const metadataAccount = "account"
 
-// beginEnrol shows the key. The settings stay in the challenge, so that a new configuration does not change what has
-// been shown already.
+// beginEnrol returns the key to show. The settings are stored in the challenge, so that a changed configuration does not affect
+// an enrolment that has begun.
 func beginEnrol(c *watchword.Challenge, settings key, kind, issuer string) (watchword.Prompt, error) {
 	if len(c.Data) == 0 {
 		data, err := settings.encode()
@@ -37,7 +37,7 @@ func beginEnrol(c *watchword.Challenge, settings key, kind, issuer string) (watc
 		Public: map[string]any{"secret": unpaddedBase32.EncodeToString(k.Secret), "uri": uri, "qr": img}}, nil
 }
 
-// deriveKey is the key that a challenge enrols: always the same one.
+// deriveKey returns the key that a challenge enrols. It is always the same for the same challenge.
 func deriveKey(c *watchword.Challenge) (*key, error) {
 	k, err := decodeKey(c.Data)
 	if err != nil {
@@ -50,7 +50,7 @@ func deriveKey(c *watchword.Challenge) (*key, error) {
 	return k, nil
 }
 
-// verifyEnrol makes the factor. Its id is the challenge's own, so that proving twice creates one.
+// verifyEnrol returns the factor. Its id is derived from the challenge, so a repeated answer creates no second factor.
 func verifyEnrol(c *watchword.Challenge, answer string, try codeCheck) (watchword.Factor, error) {
 	k, err := deriveKey(c)
 	if err != nil {

@@ -13,42 +13,42 @@ import (
 	"github.com/pquerna/otp/hotp"
 )
 
-// unpaddedBase32 is base32 as otpauth:// URIs want it.
+// unpaddedBase32 is the encoding of secrets in otpauth:// URIs.
 var unpaddedBase32 = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-// A key is what a factor's Data holds. The engine seals it, and so it does what BeginEnrol leaves in the challenge (then
-// without the secret, which is derived).
+// A key is the data of a factor. During an enrolment its settings are the data of the challenge, without the secret, which is
+// derived. The engine seals both.
 type key struct {
 	Secret    []byte
 	Algorithm Algorithm
 	Digits    int
 	Period    int64 // seconds of a step; 0 for a counter
 
-	// NextCounter is the first step or counter that has not been spent: nothing before it passes.
+	// NextCounter is the first step or counter that is not spent. Codes of earlier ones are refused.
 	NextCounter int64
-	// Drift is where the centre of the window is, in steps from the present one: by how many the device's clock is off, as
-	// two consecutive accepted codes said.
+	// Drift is the offset of the window's centre from the present step: how far the device's clock was off in two consecutive
+	// accepted codes.
 	Drift int64
-	// LastOffset is the offset of the last accepted code from the step that was then present; 0 before the first.
+	// LastOffset is the offset of the last accepted code from the step that was present then; 0 before the first.
 	LastOffset int64
-	// LastRefused is the last code that was right but too far off to pass; any other answer ends it.
+	// LastRefused is set while the last answer was a code of this key that was too far off to be accepted.
 	LastRefused *refusedCode
 }
 
-// refusedCode says where a code was found that did not pass.
+// A refusedCode is a code of the key outside the accepted range.
 type refusedCode struct {
 	Counter int64 // its step or counter
-	Offset  int64 // of a step: from the present one
+	Offset  int64 // TOTP: in steps from the present step
 }
 
-// algorithms are numbered in a factor's data by their place, which must not change.
+// algorithms lists the algorithms. A factor's data holds the index, so the order must not change.
 var algorithms = [...]Algorithm{SHA1, SHA256, SHA512}
 
-// A factor's data is read and written with every check, so it is compact: a format number, then as varints the algorithm,
-// digits, period, next, drift, last, and far's presence, step and offset; what is left is the secret.
+// dataFormat is the first byte of a factor's data. Then follow as varints: algorithm, digits, period, NextCounter, Drift,
+// LastOffset, 1 if there is a LastRefused or else 0, and its counter and offset. The rest is the secret.
 const dataFormat = 2
 
-// parseKey reads a factor's Data.
+// parseKey decodes a factor's data. Data without a secret is an error.
 func parseKey(data []byte) (*key, error) {
 	k, err := decodeKey(data)
 	if err == nil && (len(k.Secret) == 0 || k.Digits < minDigits || k.Digits > maxDigits) {
@@ -57,7 +57,7 @@ func parseKey(data []byte) (*key, error) {
 	return k, err
 }
 
-// decodeKey reads what data has written, a key without its secret too.
+// decodeKey decodes what encode returns, with or without a secret.
 func decodeKey(data []byte) (*key, error) {
 	if len(data) == 0 || data[0] != dataFormat {
 		return nil, errors.New("totp: a factor's data is of another format")
@@ -82,7 +82,7 @@ func decodeKey(data []byte) (*key, error) {
 	return k, nil
 }
 
-// encode is what parseKey reads.
+// encode returns the key as a factor's data.
 func (k *key) encode() ([]byte, error) {
 	algorithm := slices.Index(algorithms[:], k.Algorithm)
 	if algorithm < 0 {
@@ -99,26 +99,26 @@ func (k *key) encode() ([]byte, error) {
 	return append(data, k.Secret...), nil
 }
 
-// generateCode is the one of a step or counter. The secret is encoded here, so the library cannot fail to decode it; an empty
-// generateCode would equal none.
-func (k *key) generateCode(encoded string, at int64) string {
+// generateCode returns the code of a step or counter. secret is the key's secret in base32. The library fails only on invalid
+// base32 and then returns an empty code, which equals no answer.
+func (k *key) generateCode(secret string, at int64) string {
 	hash, _, _ := k.Algorithm.parameters()
-	code, _ := hotp.GenerateCodeCustom(encoded, uint64(at), hotp.ValidateOpts{Digits: lib.Digits(k.Digits), Algorithm: hash})
+	code, _ := hotp.GenerateCodeCustom(secret, uint64(at), hotp.ValidateOpts{Digits: lib.Digits(k.Digits), Algorithm: hash})
 	return code
 }
 
-// findCode looks for a code among those from a step or counter to another, both included, that are not spent. It compares
-// with each, whatever it found before, so that the time says nothing about where.
+// findCode searches the unspent steps or counters from one to another, both included, for a code. It always compares with all
+// of them, so that the time does not depend on the position.
 func (k *key) findCode(code string, from, to int64) (at int64, ok bool) {
-	encoded := unpaddedBase32.EncodeToString(k.Secret)
+	secret := unpaddedBase32.EncodeToString(k.Secret)
 	found := 0
 	for n := max(from, k.NextCounter); n <= to; n++ {
-		equal := subtle.ConstantTimeCompare([]byte(k.generateCode(encoded, n)), []byte(code)) &^ found
+		equal := subtle.ConstantTimeCompare([]byte(k.generateCode(secret, n)), []byte(code)) &^ found
 		at = int64(subtle.ConstantTimeSelect(equal, int(n), int(at)))
 		found |= equal
 	}
 	return at, found == 1
 }
 
-// stepAt is the number of whole periods since 1970 (RFC 6238 §4.2, T0 = 0).
+// stepAt returns the number of whole periods since 1970 (RFC 6238 §4.2, T0 = 0).
 func (k *key) stepAt(now time.Time) int64 { return now.Unix() / k.Period }

@@ -12,10 +12,10 @@ import (
 	"github.com/skip2/go-qrcode"
 )
 
-// pixelsPerModule of a PNG to a module: enough for a camera that looks at a screen.
+// pixelsPerModule is the size of a QR module in a PNG; a camera can read it from a screen.
 const pixelsPerModule = 8
 
-// PNG draws a text, an otpauth:// URI usually, as a QR code with the white border that scanners need.
+// PNG returns a PNG image of text, usually an otpauth:// URI, as a QR code with the white border that scanners need.
 func PNG(text string) ([]byte, error) {
 	modules, err := encodeQR(text)
 	if err != nil {
@@ -35,7 +35,7 @@ func PNG(text string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// SVG draws the same as an image that scales: a document of its own, which may also stand inside a page.
+// SVG returns the same QR code as an SVG document, which may also be embedded in an HTML page.
 func SVG(text string) (string, error) {
 	modules, err := encodeQR(text)
 	if err != nil {
@@ -54,7 +54,7 @@ func SVG(text string) (string, error) {
 	return b.String(), nil
 }
 
-// encodeDataURI is the PNG as an image's address.
+// encodeDataURI returns the PNG as a data: URI.
 func encodeDataURI(text string) (string, error) {
 	img, err := PNG(text)
 	if err != nil {
@@ -63,8 +63,8 @@ func encodeDataURI(text string) (string, error) {
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(img), nil
 }
 
-// encodeQR returns the rows of a QR code, true for black, with 15 % error correction and the white around it. The error does
-// not repeat the text, which is a secret.
+// encodeQR returns the rows of a QR code, true for black, with 15 % error correction and the white border. The error does not
+// contain the text, which is secret.
 func encodeQR(text string) ([][]bool, error) {
 	code, err := qrcode.New(text, qrcode.Medium)
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A codeCheck judges a code of the right length by one key, and leaves in the key what there is to remember, whether it passed or not.
-// The offset of the device's clock is nil as long as nothing is known of it.
+// A codeCheck verifies a code of the right length against one key and updates the key, whether the code is accepted or not.
+// offset is how far the device's clock is off; nil if unknown.
 type codeCheck func(k *key, code string) (passed bool, offset *time.Duration)
 
-// beginCheck asks for a code if there is a device that may answer.
+// beginCheck asks for a code if a device may answer.
 func beginCheck(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	if _, err := usableDevices(ctx, c); err != nil {
 		return watchword.Prompt{}, err
@@ -21,8 +21,9 @@ func beginCheck(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, 
 	return watchword.Prompt{Ask: watchword.AskCode}, nil
 }
 
-// usableDevices lists the devices that may answer now: the one that the challenge names, or all but those that wait or are
-// disabled. If there is none the error says why: that the server cannot read one, or that of the one that may be used soonest.
+// usableDevices returns the devices that may answer now: the one that the challenge names, or all that are neither disabled nor
+// temporarily locked. If there is none, the error is the reason: a fault of the server, or else the refusal of the device
+// that is usable first.
 func usableDevices(ctx context.Context, c *watchword.Challenge) ([]watchword.Factor, error) {
 	enrolled, err := c.Factors(ctx)
 	if err != nil {
@@ -56,7 +57,8 @@ func usableDevices(ctx context.Context, c *watchword.Challenge) ([]watchword.Fac
 	return out, nil
 }
 
-// chooseRefusal is the error of the device that may be used first: one that waits before one that is disabled before none.
+// chooseRefusal returns the error of the device that is usable first: a temporarily locked one before a disabled one before
+// none.
 func chooseRefusal(a, b error) error {
 	wait := func(err error) time.Duration {
 		var known *watchword.Error
@@ -100,7 +102,7 @@ func verifyCode(ctx context.Context, c *watchword.Challenge, answer string, try 
 	return refused, watchword.ErrMismatch
 }
 
-// newDecoyData is the data of a device that nobody has.
+// newDecoyData returns the data of a device that does not exist.
 func newDecoyData(c *watchword.Challenge, settings key) ([]byte, error) {
 	_, size, _ := settings.Algorithm.parameters()
 	for part := 0; len(settings.Secret) < size; part++ {
