@@ -11,21 +11,20 @@ import (
 )
 
 const (
-	// MaxLifetime is the longest that a receipt may be valid, from iat to exp.
+	// MaxLifetime is the maximum time from iat to exp.
 	MaxLifetime = 10 * time.Minute
-	// MaxSkew is how far the clock of who signs may run ahead of the clock of who verifies. It shortens no life and
-	// lengthens none: exp is exact.
+	// MaxSkew is how far the signer's clock may be ahead of the verifier's. It applies to iat; exp is exact.
 	MaxSkew = time.Minute
 )
 
-// payload is the body of a receipt as the JWT library wants it. The embedded claims stay empty and their methods are
-// never called: they are there because the library demands them, and it is told not to judge any.
+// A payload is the payload of a receipt for the JWT library. The embedded claims only implement its interface: they stay empty,
+// and the library is configured not to validate them.
 type payload struct {
 	jwt.RegisteredClaims
 	claims watchword.Claims
 }
 
-// UnmarshalJSON reads what is written in one way only. Claims that are not known yet are ignored (RFC 7519 §4).
+// UnmarshalJSON refuses ambiguous JSON. Unknown claims are ignored (RFC 7519 §4).
 func (p *payload) UnmarshalJSON(text []byte) error {
 	if err := checkUniqueNames(text); err != nil {
 		return invalidReceipt("ambiguous claims")
@@ -36,8 +35,7 @@ func (p *payload) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// checkClaims refuses claims that could be valid at no time: one of those that every receipt has is missing, or the times
-// do not follow each other.
+// checkClaims refuses claims that are never valid: a required claim is missing, or the times contradict each other.
 func checkClaims(c *watchword.Claims) error {
 	for _, required := range []struct{ name, value string }{
 		{"iss", c.Issuer}, {"aud", c.Audience}, {"jti", c.ID}, {"purpose", c.Purpose}, {"strategy", c.Strategy},
@@ -59,13 +57,13 @@ func checkClaims(c *watchword.Claims) error {
 		return invalidReceipt("exp is not after iat")
 	case c.ExpiresAt-c.IssuedAt > toSeconds(MaxLifetime):
 		return invalidReceipt("valid for too long")
-	case c.AuthTime-c.IssuedAt > toSeconds(MaxSkew): // answered at one node, collected at another
+	case c.AuthTime-c.IssuedAt > toSeconds(MaxSkew): // two nodes may have set them
 		return invalidReceipt("auth_time is after iat")
 	}
 	return nil
 }
 
-// checkTimes compares with the clock. At the second of exp itself a receipt has expired (RFC 7519 §4.1.4).
+// checkTimes compares exp and iat with the clock. At the second of exp a receipt has expired (RFC 7519 §4.1.4).
 func checkTimes(c *watchword.Claims, now time.Time) error {
 	switch {
 	case c.ExpiresAt <= now.Unix():
@@ -80,16 +78,16 @@ func toSeconds(d time.Duration) int64 { return int64(d / time.Second) }
 
 var errNamesNotUnique = errors.New("receipt: names are not unique")
 
-// checkUniqueNames holds a JSON object to RFC 8725 §2.6 and RFC 7519 §4: no name twice in one object, at any depth, because two
-// readers may believe different ones. The names of the outermost object are plain lower-case ASCII, since encoding/json
-// takes names that differ in case only for the same. The text is known to be valid JSON.
+// checkUniqueNames reports whether a JSON object has no duplicate names, at any depth (RFC 8725 §2.6, RFC 7519 §4): two parsers
+// could use different values. The names of the outermost object must be lower-case ASCII, because encoding/json ignores case.
+// The text must be valid JSON.
 func checkUniqueNames(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	return checkValueNames(d, true)
 }
 
-// checkValueNames reads one value.
+// checkValueNames reads one value and checks the names in it.
 func checkValueNames(d *json.Decoder, outermost bool) error {
 	token, err := d.Token()
 	if err != nil {

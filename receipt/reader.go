@@ -10,17 +10,17 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// maxReceiptSize of a receipt in bytes: what fits into a request to the server.
+// maxReceiptSize is the maximum size of a receipt in bytes, so that it fits into a request to the server.
 const maxReceiptSize = 64 << 10
 
-// headerParameters are alg, kid and typ.
+// headerParameters is the number of header parameters: alg, kid and typ.
 const headerParameters = 3
 
-// errUnknownKey is the reason for which a Verifier asks for the keys again.
+// errUnknownKey makes a Verifier fetch the keys again.
 var errUnknownKey = errors.New("no such key")
 
-// A reader turns receipts into claims. What it returns was signed by a key of the set, with that key's algorithm, as a
-// receipt, is complete, and is valid now; what it says is for the caller to compare.
+// A reader verifies receipts and returns their claims: signed as a receipt by a key of the set with that key's algorithm,
+// complete, and valid now. The caller compares the claims with its expectations.
 type reader struct {
 	parser *jwt.Parser
 	now    func() time.Time
@@ -41,7 +41,7 @@ func (r *reader) read(token string, keys keySet) (watchword.Claims, error) {
 	if len(token) > maxReceiptSize {
 		return watchword.Claims{}, invalidReceipt("too long")
 	}
-	if strings.ContainsAny(token, "\r\n") { // which decoders of base64 skip, even strict ones
+	if strings.ContainsAny(token, "\r\n") { // base64 decoders skip them, even strict ones
 		return watchword.Claims{}, invalidReceipt("line break")
 	}
 	var p payload
@@ -57,8 +57,8 @@ func (r *reader) read(token string, keys keySet) (watchword.Claims, error) {
 	return p.claims, nil
 }
 
-// lookUpKey is the jwt.Keyfunc: it decides about the whole header before a key is given out. Three parameters and no others,
-// so that no token can bring its own key (jku, jwk, x5u, x5c) or ask for an extension (crit).
+// lookUpKey is a jwt.Keyfunc. It validates the whole header before it returns a key. Other parameters than alg, kid and typ
+// are refused, so that a token can neither bring its own key (jku, jwk, x5u, x5c) nor require an extension (crit).
 func (s keySet) lookUpKey(token *jwt.Token) (any, error) {
 	header, _, _ := strings.Cut(token.Raw, ".")
 	text, err := base64.RawURLEncoding.DecodeString(header)
@@ -82,7 +82,7 @@ func (s keySet) lookUpKey(token *jwt.Token) (any, error) {
 	return public.key, nil
 }
 
-// translateJWTError keeps the reasons that were found here and replaces those of the JWT library, whose texts may quote the token.
+// translateJWTError returns errors of this package unchanged and replaces those of the JWT library, which may quote the token.
 func translateJWTError(err error) error {
 	var ours *watchword.Error
 	switch {
@@ -97,7 +97,7 @@ func translateJWTError(err error) error {
 	}
 }
 
-// invalidReceipt makes a watchword.ErrReceiptInvalid. A reason says what is wrong and repeats nothing of the receipt.
+// invalidReceipt returns a watchword.ErrReceiptInvalid. The reason must not contain parts of the receipt.
 func invalidReceipt(reason string) error { return newReceiptError(errors.New(reason)) }
 
 func newReceiptError(cause error) error {

@@ -16,22 +16,22 @@ import (
 
 const (
 	fetchTimeout = 5 * time.Second  // of one request
-	fetchPause   = 10 * time.Second // after each request, whatever came of it
+	fetchPause   = 10 * time.Second // after each request, successful or not
 	maxJWKSBytes = 64 << 10         // some 300 keys
-	minFresh     = time.Minute      // however short the server wants it
-	defaultFresh = 10 * time.Minute // where the server does not say
-	maxFresh     = time.Hour        // however long: a withdrawn key is forgotten by then
-	maxStale     = time.Hour        // more, while the server cannot be reached
+	minFresh     = time.Minute      // even if the server's max-age is shorter
+	defaultFresh = 10 * time.Minute // if the server sends no max-age
+	maxFresh     = time.Hour        // even if the server's max-age is longer, so that withdrawn keys are dropped
+	maxStale     = time.Hour        // in addition, while the server is unavailable
 )
 
-// remoteKeys are fetched from the issuer and kept as Verifier says.
+// remoteKeys is the keySource that fetches and caches the issuer's keys.
 type remoteKeys struct {
 	url    string
 	client *http.Client
 	now    func() time.Time
 
 	mu         sync.Mutex
-	set        keySet        // nil until a fetch succeeded
+	set        keySet        // nil until a fetch has succeeded
 	freshUntil time.Time     // of set
 	fetchedAt  time.Time     // when the last fetch ended; zero: there was none
 	fetchErr   error         // what came of it
@@ -73,8 +73,8 @@ func (r *remoteKeys) refreshed(ctx context.Context) (keySet, error) {
 	return r.set, nil
 }
 
-// joinFetch starts a fetch or joins the one that is running. It returns nil during the pause after one. The fetch belongs
-// to all who wait for it, so it does not end with the context of the first.
+// joinFetch starts a fetch or joins the running one, and returns the channel that is closed at its end. It returns nil during
+// the pause after a fetch. A fetch serves all its callers, so it does not end with the context of the first.
 func (r *remoteKeys) joinFetch(ctx context.Context) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -103,7 +103,7 @@ func (r *remoteKeys) fetch(ctx context.Context) {
 	r.fetching = nil
 }
 
-// download makes one request. It returns the keys and how long they are fresh.
+// download sends one request and returns the keys and how long they are fresh.
 func (r *remoteKeys) download(ctx context.Context) (keySet, time.Duration, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
 	if err != nil {
@@ -129,7 +129,8 @@ func (r *remoteKeys) download(ctx context.Context) (keySet, time.Duration, error
 	return set, parseFreshness(response.Header), err
 }
 
-// parseFreshness reads max-age, no-cache and no-store of Cache-Control (RFC 9111 §5.2.2), within our own bounds.
+// parseFreshness returns how long a response is fresh by max-age, no-cache and no-store of Cache-Control (RFC 9111 §5.2.2),
+// limited to minFresh and maxFresh.
 func parseFreshness(h http.Header) time.Duration {
 	fresh := defaultFresh
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
@@ -148,7 +149,7 @@ func parseFreshness(h http.Header) time.Duration {
 	return max(fresh, minFresh)
 }
 
-// unavailable says that nothing is known about the receipt. A context that the caller gave up stays recognisable.
+// unavailable returns a watchword.ErrUnavailable. It wraps the cause, so that errors.Is finds a context error.
 func unavailable(cause error) error {
 	return &watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: cause}
 }

@@ -8,31 +8,30 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Expectation is what a receipt has to say. The app knows all of it from its own session, never from the request that brings
-// the receipt. Purpose, Audience and who (Subject, AddressHash or both) are required.
+// An Expectation holds the claims that an app expects in a receipt. Take the values from the app's own session, never from the
+// request that contains the receipt. Purpose and Audience are required, and so is Subject, AddressHash or AnySubject.
 type Expectation struct {
-	Purpose  string // what the app asked for: a receipt for signing in changes no password
-	Audience string // the app's own id
+	Purpose  string // of the challenge
+	Audience string // the app's id
 
-	// Subject is whom the app asked. Without it, AddressHash must say whose address was proven.
+	// Subject is the subject of the challenge. If it is empty, AddressHash is required.
 	Subject string
-	// AddressHash is the keyed hash of the address that the app asked for; empty: any address of the subject.
+	// AddressHash is the keyed hash of the challenge's address. Empty: any address of the subject.
 	AddressHash string
-	// AnySubject accepts whoever it was. For passkeys that say themselves whose they are, and where the app then goes by
-	// the claims' Subject. Subject and AddressHash must be empty.
+	// AnySubject accepts every subject. Use it for challenges without a subject, which discoverable credentials answer, and
+	// take the subject from the claims. Subject and AddressHash must be empty.
 	AnySubject bool
 
-	// Nonce is what the challenge was started with; empty: it was started without.
+	// Nonce is the nonce of the challenge. Empty: the challenge has none.
 	Nonce string
-	// Transaction is what the challenge was started with, to the letter; empty: it was started without.
+	// Transaction is the transaction of the challenge, with exactly these entries. Empty: the challenge has none.
 	Transaction map[string]string
 
-	// MaxAge is how long ago the right answer may have come in (auth_time), however fresh the receipt is; 0: as long as
-	// the receipt is valid.
+	// MaxAge is the maximum time since the right answer (auth_time). 0: any time while the receipt is valid.
 	MaxAge time.Duration
 }
 
-// check tells the developer, at the first call, what was forgotten.
+// check returns a watchword.ErrInvalidRequest that names the missing fields.
 func (e *Expectation) check() error {
 	var missing []watchword.FieldError
 	if e.Purpose == "" {
@@ -50,7 +49,7 @@ func (e *Expectation) check() error {
 	return nil
 }
 
-// compareClaims holds genuine claims against what is expected.
+// compareClaims compares verified claims with the expectation.
 func (v *Verifier) compareClaims(c *watchword.Claims, e *Expectation) error {
 	switch {
 	case c.Issuer != v.issuer:
@@ -77,7 +76,7 @@ func (v *Verifier) compareClaims(c *watchword.Claims, e *Expectation) error {
 	return nil
 }
 
-// equalConstantTime compares in a time that does not tell where two texts of one length differ.
+// equalConstantTime compares two texts in a time that depends on their lengths only.
 func equalConstantTime(a, b string) bool {
 	return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1
 }
