@@ -19,7 +19,7 @@
 //
 // A Verifier fetches the issuer's public keys, verifies a receipt and compares its claims with what the app expects:
 //
-//	claims, err := verifier.Verify(ctx, token, receipt.Expect{
+//	claims, err := verifier.Verify(ctx, token, receipt.Expectation{
 //		Purpose: "sign_in", Audience: "shop", Subject: "user_42", Nonce: session.Nonce,
 //	})
 //

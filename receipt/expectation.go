@@ -41,7 +41,7 @@ func (e *Expectation) check() error {
 		missing = append(missing, watchword.FieldError{Field: "audience", Reason: "is required"})
 	}
 	if who := e.Subject != "" || e.AddressHash != ""; who == e.AnySubject {
-		missing = append(missing, watchword.FieldError{Field: "subject", Reason: "say who: Subject, AddressHash or both, or AnySubject"})
+		missing = append(missing, watchword.FieldError{Field: "subject", Reason: "set Subject, AddressHash or both, or AnySubject"})
 	}
 	if len(missing) > 0 {
 		return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: missing}

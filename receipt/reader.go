@@ -33,7 +33,7 @@ func newReader(clock func() time.Time) *reader {
 	return &reader{now: clock, parser: jwt.NewParser(
 		jwt.WithValidMethods([]string{string(EdDSA), string(ES256)}),
 		jwt.WithStrictDecoding(),
-		jwt.WithoutClaimsValidation(), // checkShape and checkTimes are stricter
+		jwt.WithoutClaimsValidation(), // checkClaims and checkTimes do it, more strictly
 	)}
 }
 

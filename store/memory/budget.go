@@ -6,16 +6,16 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A budget is the log of one group's charges, the oldest first, as long as its largest limit needs it.
+// A budget is the log of a group's charges, the oldest first, no longer than the largest limit needs.
 type budget struct {
 	key       string
 	charges   []int64
-	forgetAt  int64 // when the longest window counts the latest charge no more
+	forgetAt  int64 // when the latest charge leaves the longest window
 	heapIndex int32
 }
 
-// retryAfter says for how long the limits refuse: a limit does while its Max-th most recent charge is younger than Per. A
-// charge from a clock that was ahead counts as one from now. A nil budget has no charges.
+// retryAfter returns for how long the limits refuse tries. A limit refuses while its Max-th most recent charge is younger than
+// Per. A charge in the future (the clock was set back) counts as one of now. A nil budget has no charges.
 func (b *budget) retryAfter(now int64, limits []watchword.Window) (longest time.Duration) {
 	if b == nil {
 		b = &budget{}
@@ -34,7 +34,7 @@ func (b *budget) retryAfter(now int64, limits []watchword.Window) (longest time.
 	return longest
 }
 
-// charge logs one unit and drops what no limit looks at.
+// charge adds a charge and drops those that no limit needs.
 func (b *budget) charge(now int64, limits []watchword.Window) {
 	most, longest := 1, time.Duration(0)
 	for _, w := range limits {

@@ -2,20 +2,20 @@ package memory
 
 import "container/heap"
 
-// An expiring thing knows when its time is over and remembers its place in a queue.
+// An expiring item has a removal time, in nanoseconds since 1970, and stores its index in a queue.
 type expiring interface {
 	removalTime() int64
 	heapPosition() *int32
 }
 
-// A queue holds things in the order in which their time is over. Adding, moving and removing cost O(log n).
+// A queue orders items by their removal time. Adding, moving and removing an item takes O(log n).
 type queue[T expiring] struct{ items heapItems[T] }
 
 func (q *queue[T]) add(x T)    { heap.Push(&q.items, x) }
 func (q *queue[T]) fix(x T)    { heap.Fix(&q.items, int(*x.heapPosition())) }
 func (q *queue[T]) remove(x T) { heap.Remove(&q.items, int(*x.heapPosition())) }
 
-// popDue takes out the next thing whose time is over.
+// popDue removes and returns the first item whose removal time has come.
 func (q *queue[T]) popDue(now int64) (x T, ok bool) {
 	if len(q.items) == 0 || q.items[0].removalTime() > now {
 		return x, false
@@ -23,7 +23,7 @@ func (q *queue[T]) popDue(now int64) (x T, ok bool) {
 	return heap.Pop(&q.items).(T), true
 }
 
-// heapItems is the heap under a queue (container/heap).
+// heapItems implements heap.Interface.
 type heapItems[T expiring] []T
 
 func (h heapItems[T]) Len() int           { return len(h) }

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// sweepBatch bounds how much one call forgets on the way, so that none of them stalls after a quiet hour.
+// sweepBatch is how many expired entries and budgets one call removes, so that no call takes long.
 const sweepBatch = 16
 
 // A shard holds the entries and budgets of some groups behind one lock. Times in it are nanoseconds since 1970.
@@ -17,8 +17,8 @@ type shard struct {
 	store       *Store
 	entries     map[string]*record
 	budgets     map[string]*budget
-	entryQueue  queue[*record] // by the time until which they are kept
-	budgetQueue queue[*budget] // by the time when no window counts their charges any more
+	entryQueue  queue[*record] // by the end of their retention
+	budgetQueue queue[*budget] // by the time when their last charge leaves the longest window
 }
 
 func (sh *shard) init(s *Store) {
@@ -53,7 +53,7 @@ func (sh *shard) get(id string) (watchword.Entry, error) {
 	return r.entry(), nil
 }
 
-// attempt follows the order that watchword.Store lays down: refuse, charge, compare.
+// attempt follows the order that watchword.Store prescribes: refuse, charge, compare.
 func (sh *shard) attempt(id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -82,15 +82,15 @@ func (sh *shard) attempt(id string, guesses []watchword.Guess, b watchword.Budge
 	if len(r.digests) == 0 {
 		return r.entry(), nil
 	}
-	won := r.match(guesses)
-	if won == nil {
+	matched := r.match(guesses)
+	if matched == nil {
 		if r.tries == 0 {
 			r.state = watchword.StateLocked
 		}
 		return r.summary(), watchword.ErrMismatch
 	}
-	r.state, r.mark = won.State, clone(won.Mark)
-	if won.State == watchword.StateApproved {
+	r.state, r.mark = matched.State, clone(matched.Mark)
+	if matched.State == watchword.StateApproved {
 		sh.clearBudget(b.Key)
 	}
 	return r.entry(), nil
@@ -120,7 +120,7 @@ func (sh *shard) close(id string, c watchword.Closing) error {
 		before := r.weight()
 		r.replace(r.digests, c.Sealed)
 		r.version++
-		sh.store.entries.Add(r.weight() - before) // what ends is never refused
+		sh.store.entries.Add(r.weight() - before) // without a limit: closing never fails for lack of space
 	}
 	sh.clearBudget(c.Clear)
 	return nil
@@ -146,7 +146,7 @@ func (sh *shard) update(e watchword.Entry) error {
 
 func (sh *shard) now() int64 { return sh.store.clock().UnixNano() }
 
-// findLive returns the entry unless there is none, or it is kept no longer though nobody has forgotten it yet.
+// findLive returns an entry, or nil if there is none or its retention is over.
 func (sh *shard) findLive(id string, now int64) *record {
 	r := sh.entries[id]
 	if r == nil || now >= r.keepUntil {
@@ -155,7 +155,7 @@ func (sh *shard) findLive(id string, now int64) *record {
 	return r
 }
 
-// retryAfter says for how long a budget refuses; none never does.
+// retryAfter returns for how long a budget refuses tries; 0 if it does not, or if there is no budget.
 func (sh *shard) retryAfter(now int64, b watchword.Budget) time.Duration {
 	if b.Key == "" {
 		return 0
@@ -163,7 +163,7 @@ func (sh *shard) retryAfter(now int64, b watchword.Budget) time.Duration {
 	return sh.budgets[b.Key].retryAfter(now, b.Limits)
 }
 
-// charge adds one unit to the budget; false if that would be one budget too many.
+// charge adds one unit to the budget. It returns false if a new budget would exceed MaxBudgets.
 func (sh *shard) charge(now int64, limits watchword.Budget) bool {
 	if limits.Key == "" || len(limits.Limits) == 0 {
 		return true
@@ -185,7 +185,7 @@ func (sh *shard) charge(now int64, limits watchword.Budget) bool {
 	return true
 }
 
-// clearBudget forgets a budget's charges.
+// clearBudget removes a budget.
 func (sh *shard) clearBudget(key string) {
 	if b := sh.budgets[key]; b != nil {
 		sh.budgetQueue.remove(b)
@@ -194,14 +194,14 @@ func (sh *shard) clearBudget(key string) {
 	}
 }
 
-// removeExpired removes up to most entries and most budgets whose time is over, and reports whether there were any.
+// removeExpired removes at most so many expired entries and so many expired budgets, and reports whether there were any.
 func (sh *shard) removeExpired(now int64, most int) (found bool) {
 	for range most {
 		r, ok := sh.entryQueue.popDue(now)
 		if !ok {
 			break
 		}
-		if r == sh.entries[r.id] { // else it was over, and its id has been used again
+		if r == sh.entries[r.id] { // otherwise a new entry has the same id
 			delete(sh.entries, r.id)
 		}
 		sh.store.entries.Add(-r.weight())

@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An entry is one string: a head of fixed size, the mark, the digests (each after two bytes of its length) and the sealed
-// data. entry.lua has the head's offsets. Times are microseconds since 1970, as Redis counts them.
+// An entry is one string: a header of fixed size, the mark, the digests (each after its length in two bytes) and the sealed
+// data. entry.lua documents the header. Times are microseconds since 1970.
 const (
 	entryFormat = 1
 	headSize    = 51
@@ -24,7 +24,7 @@ var (
 	errFieldTooLong    = errors.New("redis: a digest or mark is longer than 65,535 bytes")
 )
 
-// encodeEntry is a new entry: pending, unused and of version 1, whatever it says itself.
+// encodeEntry encodes a new entry. State, counters and version are those of a new entry, whatever e has.
 func encodeEntry(e watchword.Entry) ([]byte, error) {
 	digests, err := encodeDigests(e.Digests)
 	if err != nil {
@@ -61,7 +61,7 @@ func encodeDigests(digests [][]byte) ([]byte, error) {
 	return b, nil
 }
 
-// decodeEntry reads what encode or a script wrote. Anything may stand there that somebody else has written.
+// decodeEntry decodes an entry that encodeEntry or a script has written. The value may be damaged.
 func decodeEntry(id, value string) (watchword.Entry, error) {
 	if len(value) < headSize || value[0] != entryFormat {
 		return watchword.Entry{}, errDamaged
@@ -102,8 +102,8 @@ func decodeDigests(b []byte) (digests [][]byte, err error) {
 	return digests, nil
 }
 
-// countersSize is that of state, tries left, used and settled: what comes with a refusal. decodeCounters reads the first
-// three, which begin an entry too.
+// countersSize is the size of state, tries left, used and settled in the reply of a refusal. decodeCounters decodes the first
+// three, with which an entry begins too.
 const countersSize = 11
 
 func decodeCounters(id string, b []byte) watchword.Entry {
@@ -111,7 +111,7 @@ func decodeCounters(id string, b []byte) watchword.Entry {
 		Tries: int(binary.BigEndian.Uint32(b[1:])), Used: int(binary.BigEndian.Uint32(b[5:]))}
 }
 
-// toMicros is a time as it is stored; one before 1970 is as long over as any.
+// toMicros returns a time as it is stored. Times before 1970 are stored as 0.
 func toMicros(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) }
 
 func fromMicros(n uint64) time.Time { return time.UnixMicro(int64(min(n, math.MaxInt64))).UTC() }

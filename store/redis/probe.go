@@ -15,18 +15,17 @@ import (
 )
 
 const (
-	// probeLife is for how long an entry of a probe is kept. A server whose clock is ahead by more has lost it at once.
+	// probeLife is the lifetime of a probe's entries. A server whose clock is ahead by more expires them at once.
 	probeLife = 5 * time.Minute
-	// probeGroupPrefix begins the first part of a probe's ids; those of the engine are shorter.
+	// probeGroupPrefix is the beginning of a probe's ids. The engine's ids have a shorter first part.
 	probeGroupPrefix = "readiness"
 )
 
-const errEntryLost outbound.Failure = "an entry is gone as soon as it is written: the server's clock is ahead, or it evicts"
+const errEntryLost outbound.Failure = "an entry disappears at once: the server's clock is ahead, or it evicts keys"
 
-// Ping implements watchword.Pinger: an error unless the server, and on a Cluster every master, answers, has as many
-// replicas online as Config.WaitReplicas asks for, and lets an entry and its budget be made, read, answered and closed by the
-// scripts and under the keys that requests use. The entries are Ping's own, and are gone after five minutes. It is run once a
-// second at most; in between the last result holds.
+// Ping implements watchword.Pinger. It returns an error unless the server replies, has at least Config.WaitReplicas replicas
+// online, and executes the scripts of requests on a test entry and its budget. On a Cluster it checks every master. Test
+// entries expire after five minutes. Ping checks at most once a second and otherwise returns the last result.
 func (s *Store) Ping(ctx context.Context) error { return s.probes.Run(ctx, s.probe) }
 
 func (s *Store) probe(ctx context.Context) error {
@@ -46,7 +45,7 @@ func (s *Store) probe(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// pingMasters asks every server whether it is there, with enough replicas.
+// pingMasters sends a command to every master and checks its replicas.
 func (s *Store) pingMasters(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -58,7 +57,7 @@ func (s *Store) pingMasters(ctx context.Context) error {
 	})
 }
 
-// probeGroups names a group for each master: the first parts of ids that lie there.
+// probeGroups returns for each master a group, the first part of ids, that is stored on it.
 func (s *Store) probeGroups(ctx context.Context) (groups []string, err error) {
 	tags, masters := map[string]bool{}, map[string]bool{}
 	for i := 0; len(tags) < len(s.tags); i++ {
@@ -84,7 +83,7 @@ func (s *Store) probeGroups(ctx context.Context) (groups []string, err error) {
 	return groups, nil
 }
 
-// probeMaster takes the steps of a challenge that is answered rightly.
+// probeMaster takes the steps of a challenge with a right answer.
 func (s *Store) probeMaster(ctx context.Context, group string) error {
 	id, digest := group+"."+rand.Text(), []byte(strings.Repeat("x", 32))
 	until := time.Now().Add(probeLife)

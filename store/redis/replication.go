@@ -12,18 +12,18 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-// maxLag is for how many seconds a replica may have acknowledged nothing and still count: the default of Redis'
-// min-replicas-max-lag. Replicas acknowledge once a second.
+// maxLag is how many seconds ago a replica may have sent its last acknowledgment and still count. It is the default of Redis'
+// min-replicas-max-lag. Replicas send one each second.
 const maxLag = 10
 
-// A replication remembers which masters have too few replicas, so that nothing is written there that would only be
-// reported as ErrNotReplicated, and a right answer used up for nothing. It is safe for concurrent use.
+// A replication tracks which masters have too few replicas. The Store writes nothing to those, because the write would end in
+// ErrNotReplicated and use up a right answer. It is safe for concurrent use.
 type replication struct {
 	mu              sync.Mutex
-	underReplicated map[string]position // by the master's name: what enough replicas must have acknowledged to end that
+	underReplicated map[string]position // by the master's name; ends when enough replicas have acknowledged the position
 }
 
-// A position is one in a master's stream of writes. The zero position is one that is not known yet.
+// A position is a position in a master's replication stream. The zero position is unknown.
 type position struct {
 	replicationID string // master_replid, which changes with a failover
 	offset        int64
@@ -36,7 +36,7 @@ func (r *replication) isUnderReplicated(master string) bool {
 	return short
 }
 
-// markUnderReplicated remembers that a write of just now has not reached enough replicas.
+// markUnderReplicated records that a write has not reached enough replicas.
 func (r *replication) markUnderReplicated(master string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,8 +50,8 @@ func (r *replication) set(master string, p position) {
 	r.underReplicated[master] = p
 }
 
-// update takes what a master says now, and reports how many replicas it can count on. A replica that hangs stays online for
-// a minute; so where there were too few, only those count that have acknowledged everything up to the first look after that.
+// update evaluates a master's INFO and returns how many replicas count. A hanging replica is reported as online for a minute, so
+// while a master is under-replicated, only replicas count that have acknowledged the position of the first update since then.
 func (r *replication) update(master string, now replicationInfo, want int) (have int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -75,7 +75,7 @@ func (r *replication) update(master string, now replicationInfo, want int) (have
 	return have
 }
 
-// checkReplicas asks a master whether enough replicas are online.
+// checkReplicas asks a master for its replicas and returns ErrTooFewReplicas if too few count.
 func (s *Store) checkReplicas(ctx context.Context, c script.Client, master string) error {
 	info, err := textReply(script.Do(ctx, c, "info", "replication"))
 	if err != nil {
@@ -84,7 +84,7 @@ func (s *Store) checkReplicas(ctx context.Context, c script.Client, master strin
 	return s.checkReplicaCount(master, parseInfo(info))
 }
 
-// checkReplicaCount reads the same from the fields of INFO.
+// checkReplicaCount does the same with the fields of an INFO reply.
 func (s *Store) checkReplicaCount(master string, fields map[string]string) error {
 	if have := s.replication.update(master, parseReplication(fields), s.waitReplicas); have < s.waitReplicas {
 		return fmt.Errorf("%w: %d of %d at %s", ErrTooFewReplicas, have, s.waitReplicas, master)
@@ -92,13 +92,13 @@ func (s *Store) checkReplicaCount(master string, fields map[string]string) error
 	return nil
 }
 
-// replicationInfo is what INFO says of a master's replicas.
+// replicationInfo is the part of an INFO reply about replication.
 type replicationInfo struct {
 	position            position
-	acknowledgedOffsets []int64 // by each replica that is online, the offset
+	acknowledgedOffsets []int64 // of the replicas that are online
 }
 
-// parseReplication takes what is damaged, or said by a replica, for a master without replicas.
+// parseReplication parses the fields of an INFO reply. A malformed reply, or one of a replica, has no replicas.
 func parseReplication(fields map[string]string) (r replicationInfo) {
 	r.position.replicationID = fields["master_replid"]
 	r.position.offset, _ = strconv.ParseInt(fields["master_repl_offset"], 10, 64)
@@ -128,7 +128,7 @@ func parseNumber(parts []string, name string) (int64, error) {
 	return 0, strconv.ErrSyntax
 }
 
-// masterName names a master: its address or, behind Sentinel, whichever is the master.
+// masterName returns the address of a master, which behind Sentinel is a constant.
 func masterName(c redis.UniversalClient) string {
 	if single, ok := c.(*redis.Client); ok {
 		return single.Options().Addr

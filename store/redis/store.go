@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-// The letters with which scripts begin their answers.
+// The letters with which the scripts' replies begin.
 const (
 	replyDone     = 'w'
 	replyClosed   = 'c'
@@ -28,16 +28,16 @@ const (
 	replyDamaged  = 'd'
 )
 
-// damagedPrefix stands before the letter where something damaged was replaced.
+// damagedPrefix precedes the letter if a damaged value was replaced.
 const damagedPrefix = "!"
 
-// What Config.Damaged is told.
+// Arguments of Config.Damaged.
 const (
 	entryKind  = "entry"
 	budgetKind = "budget"
 )
 
-// Create implements watchword.Store with create.lua. The Store is no outbox, so out is not looked at.
+// Create implements watchword.Store by create.lua. It ignores the messages, because a Store is no outbox.
 func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -57,7 +57,7 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	return s.replyError(reply)
 }
 
-// Get implements watchword.Store with one GET.
+// Get implements watchword.Store by one GET.
 func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -78,7 +78,7 @@ func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	return e, nil
 }
 
-// Attempt implements watchword.Store with attempt.lua.
+// Attempt implements watchword.Store by attempt.lua.
 func (s *Store) Attempt(ctx context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
 	args, err := encodeAttempt(guesses, b)
 	if err != nil {
@@ -134,7 +134,7 @@ func encodeAttempt(guesses []watchword.Guess, b watchword.Budget) ([]any, error)
 	return args, nil
 }
 
-// closedEntry reports whether an attempt ended the entry.
+// closedEntry reports whether an attempt closed the entry, by its reply.
 func closedEntry(reply string) bool {
 	reply = strings.TrimPrefix(reply, damagedPrefix)
 	switch reply[0] {
@@ -148,7 +148,7 @@ func closedEntry(reply string) bool {
 	return false
 }
 
-// Close implements watchword.Store with close.lua.
+// Close implements watchword.Store by close.lua.
 func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error {
 	if c.State == watchword.StatePending {
 		return errors.New("redis: a closing leaves the pending state")
@@ -172,7 +172,7 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	return s.replyError(reply)
 }
 
-// Update implements watchword.Store with update.lua. The Store is no outbox, so out is not looked at.
+// Update implements watchword.Store by update.lua. It ignores the messages, because a Store is no outbox.
 func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
 	digests, err := encodeDigests(e.Digests)
 	if err != nil {
@@ -186,7 +186,7 @@ func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	return s.replyError(reply)
 }
 
-// boolToInt is a flag as scripts read it.
+// boolToInt returns a flag as the scripts read it.
 func boolToInt(flag bool) int {
 	if flag {
 		return 1
@@ -196,7 +196,8 @@ func boolToInt(flag bool) int {
 
 func isDone(reply string) bool { return reply[0] == replyDone }
 
-// scriptKeys are the entry's and its budget's. A budget of another group may lie on another node.
+// scriptKeys returns the keys of an entry and its budget. A budget of another group is an error, because it may be on another
+// node.
 func (s *Store) scriptKeys(id, budget string) ([]string, error) {
 	if budget == "" {
 		return []string{s.entryKey(id)}, nil
@@ -207,7 +208,7 @@ func (s *Store) scriptKeys(id, budget string) ([]string, error) {
 	return []string{s.entryKey(id), s.budgetKey(budget)}, nil
 }
 
-// run runs a script and, when that is asked for and its reply says that it wrote, waits for replicas.
+// run runs a script. With Config.WaitReplicas, it waits for the replicas if wrote reports that the script has written.
 func (s *Store) run(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -217,7 +218,7 @@ func (s *Store) run(ctx context.Context, sc script.Timed, keys []string, wrote f
 	return textReply(sc.Run(ctx, s.clocks, s.client, keys, args...))
 }
 
-// textReply is a reply that is a string with something in it. Nothing is an entry that there is not.
+// textReply returns a reply that is a non-empty string. A nil reply is watchword.ErrNotFound.
 func textReply(reply any, err error) (string, error) {
 	if errors.Is(err, redis.Nil) {
 		return "", watchword.ErrNotFound
@@ -235,7 +236,7 @@ func textReply(reply any, err error) (string, error) {
 	return s, nil
 }
 
-// replyError is the error that the letter of a reply stands for; nil if the step was taken. What is damaged is reported.
+// replyError returns the error for the letter of a reply; nil if the step was taken. It reports a damaged entry.
 func (s *Store) replyError(reply string) error {
 	switch reply[0] {
 	case replyDamaged:
@@ -261,8 +262,8 @@ func (s *Store) replyError(reply string) error {
 	return errUnexpectedReply
 }
 
-// wrapError says which step could not be taken, or may have been, and why, without what the server or go-redis says of it,
-// which may repeat a command.
+// wrapError returns an error of a script with the name of the step. It wraps watchword.ErrOutcomeUnknown if the script may have
+// run. It does not contain texts of the server or of go-redis, which may repeat a command.
 func wrapError(what string, err error) error {
 	switch {
 	case err == nil, errors.Is(err, watchword.ErrNotFound):
@@ -275,7 +276,7 @@ func wrapError(what string, err error) error {
 	return fmt.Errorf("redis: %s: %w", what, describeError(err))
 }
 
-// describeError is an error of our own as it is; of any other one it is the kind.
+// describeError returns errors of this package unchanged, and the kind of any other error.
 func describeError(err error) error {
 	for _, own := range []error{ErrNotReplicated, ErrTooFewReplicas, errUnexpectedReply} {
 		if errors.Is(err, own) {

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/probe"
 )
 
-// Factors is a watchword.Factors over a database. It is safe for concurrent use.
+// Factors implements watchword.Factors, watchword.FactorPager and watchword.Pinger. It is safe for concurrent use.
 type Factors struct {
 	write   Writer
 	read    *sql.DB
@@ -19,8 +19,8 @@ type Factors struct {
 	gate    probe.Gate
 }
 
-// A Writer executes single statements, from many goroutines. When it returns without an error the statement has been
-// committed and will not be lost; with one it may have been. A *sql.DB is one.
+// A Writer executes single statements and is safe for concurrent use. If ExecContext returns no error, the statement is
+// committed and durable. If it returns an error, the statement may have been committed. *sql.DB is a Writer.
 type Writer interface {
 	ExecContext(ctx context.Context, statement string, args ...any) (sql.Result, error)
 	Close() error
@@ -32,8 +32,8 @@ var (
 	_ watchword.Pinger      = (*Factors)(nil)
 )
 
-// New uses one pool for statements that change something and one for those that do not; they may be the same. Both
-// belong to the Factors. now is the database's expression of its clock, in milliseconds since 1970.
+// New returns Factors that write by one pool and read by another; they may be the same. Factors.Close closes both. now is a SQL
+// expression for the database's clock, in milliseconds since 1970.
 func New(write Writer, read *sql.DB, now string) *Factors {
 	return &Factors{write: write, read: read, columns: "id, app, subject, strategy, created_at, version, data, " + now}
 }
@@ -41,8 +41,8 @@ func New(write Writer, read *sql.DB, now string) *Factors {
 // Close closes both pools.
 func (f *Factors) Close() error { return errors.Join(f.write.Close(), f.read.Close()) }
 
-// Ping makes, reads, changes and removes a row of no app, as enrolments do with theirs, at most once a second; in between the
-// last result holds. Other nodes do the same with that row.
+// Ping implements watchword.Pinger: it creates, reads, updates and deletes a row that belongs to no app. It does so at most once
+// a second and otherwise returns the last result. All nodes use the same row.
 func (f *Factors) Ping(ctx context.Context) error { return f.gate.Run(ctx, f.tryStatements) }
 
 func (f *Factors) tryStatements(ctx context.Context) error {
@@ -55,8 +55,8 @@ func (f *Factors) tryStatements(ctx context.Context) error {
 		func() error { return f.Delete(ctx, row.App, row.ID) },
 	} {
 		err := step()
-		overtaken := errors.Is(err, watchword.ErrExists) || errors.Is(err, watchword.ErrConflict) || errors.Is(err, watchword.ErrNotFound)
-		if err != nil && !overtaken {
+		changedByOtherNode := errors.Is(err, watchword.ErrExists) || errors.Is(err, watchword.ErrConflict) || errors.Is(err, watchword.ErrNotFound)
+		if err != nil && !changedByOtherNode {
 			return err
 		}
 	}
@@ -93,7 +93,8 @@ func (f *Factors) List(ctx context.Context, app, subject string) ([]watchword.Se
 		WHERE app = $1 AND subject = $2 ORDER BY created_at, id`, app, subject)
 }
 
-// Page implements watchword.FactorPager, in the order of the ids' bytes; the empty id comes before all. Who reads page after page sees every factor that was there all the time, once.
+// Page implements watchword.FactorPager, in the byte order of ids. The empty id sorts before all others. A caller that reads all
+// pages sees each factor that existed during that time exactly once.
 func (f *Factors) Page(ctx context.Context, app, after string, limit int) ([]watchword.SealedFactor, error) {
 	return f.queryFactors(ctx, `FROM watchword_factors
 		WHERE app = $1 AND id > $2 ORDER BY id LIMIT $3`, app, after, limit)
@@ -121,7 +122,8 @@ func (f *Factors) Delete(ctx context.Context, app, id string) error {
 	return err
 }
 
-// executeChange executes one statement and reports whether it changed a row.
+// executeChange executes one statement and reports whether it changed a row. An error of the statement wraps
+// watchword.ErrOutcomeUnknown.
 func (f *Factors) executeChange(ctx context.Context, statement string, args ...any) (bool, error) {
 	result, err := f.write.ExecContext(ctx, statement, args...)
 	if err != nil {
@@ -134,7 +136,7 @@ func (f *Factors) executeChange(ctx context.Context, statement string, args ...a
 	return n > 0, nil
 }
 
-// queryFactors reads factors: from is the query but for its columns.
+// queryFactors reads factors. from is the query without its SELECT clause.
 func (f *Factors) queryFactors(ctx context.Context, from string, args ...any) (found []watchword.SealedFactor, err error) {
 	rows, err := f.read.QueryContext(ctx, "SELECT "+f.columns+" "+from, args...)
 	if err != nil {

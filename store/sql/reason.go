@@ -9,7 +9,7 @@ import (
 
 var statePattern = regexp.MustCompile(`^[0-9A-Z]{5}$`)
 
-// stateMeanings are those that mean something to whoever runs a server (PostgreSQL, Appendix A).
+// stateMeanings describes the SQLSTATE codes that an operator can act on (PostgreSQL, Appendix A).
 var stateMeanings = map[string]outbound.Failure{
 	"25006": "database is read-only",
 	"28000": "user may not connect",
@@ -22,8 +22,8 @@ var stateMeanings = map[string]outbound.Failure{
 	"57P03": "server is starting or ending",
 }
 
-// describeError says why a statement failed. A reply of a server is named by its SQLSTATE, because its text may repeat values,
-// and what happened on the way by its kind. Any other error is the driver's own.
+// describeError returns an error without the server's text, which may repeat values: an error reply is described by its
+// SQLSTATE, a network error by its kind. Any other error is the driver's own and returned unchanged.
 func describeError(err error) error {
 	var reply interface{ SQLState() string }
 	if errors.As(err, &reply) {

@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// codeMeanings are those of SQLite's result codes that mean something to whoever runs the server.
+// codeMeanings describes the result codes of SQLite that an operator can act on.
 var codeMeanings = map[int]outbound.Failure{
-	codes.SQLITE_BUSY:     "another process holds the database",
+	codes.SQLITE_BUSY:     "another process has locked the database",
 	codes.SQLITE_CANTOPEN: "database file cannot be opened",
 	codes.SQLITE_CORRUPT:  "database file is damaged",
 	codes.SQLITE_FULL:     "disk is full",
@@ -21,10 +21,10 @@ var codeMeanings = map[int]outbound.Failure{
 	codes.SQLITE_READONLY: "database file is read-only",
 }
 
-// primaryCodeMask are the bits of a result code that do not tell its details.
+// primaryCodeMask selects the primary result code of an extended one.
 const primaryCodeMask = 0xff
 
-// describeError says in plain words why a statement failed, and SQLite's code.
+// describeError returns a description of SQLite's result code, with the code.
 func describeError(err error) error {
 	var failed *driver.Error
 	if !errors.As(err, &failed) {
