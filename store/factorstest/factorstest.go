@@ -1,12 +1,12 @@
-// Package factorstest holds implementations of watchword.Factors to their promises. A store's test is a few lines:
+// Package factorstest tests implementations of watchword.Factors. The test of a store is short:
 //
 //	func TestFactors(t *testing.T) {
 //		factorstest.Run(t, func(t *testing.T) watchword.Factors { return open(t) })
 //	}
 //
-// Every test uses an app of its own, so that all of them may share one store, and one that already holds something.
+// Every subtest uses its own app, so that all may share one store, also one with existing data.
 //
-// A store that outlives its process has a second test: see Crash.
+// RunCrash tests the durability of a store.
 package factorstest
 
 import (
@@ -22,8 +22,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Run tests the stores that open returns. A test may call it several times for nodes that share what is kept; so those
-// of one call of Run must be one store, or share one.
+// Run tests the stores that open returns. All stores of one call of Run must share their storage, because a subtest may open
+// several as nodes.
 func Run(t *testing.T, open func(t *testing.T) watchword.Factors) {
 	for _, test := range []struct {
 		name string
@@ -39,7 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) watchword.Factors) {
 	}
 }
 
-// suite is a store and an app that nobody else uses.
+// A suite is a store with an app that only one subtest uses.
 type suite struct {
 	watchword.Factors
 	t   *testing.T
@@ -60,7 +60,7 @@ func (s *suite) create(f watchword.SealedFactor) watchword.SealedFactor {
 	return f
 }
 
-// wantStored checks what is kept of a factor.
+// wantStored compares the stored factor.
 func (s *suite) wantStored(want watchword.SealedFactor) {
 	s.t.Helper()
 	got, err := s.Get(s.t.Context(), want.App, want.ID)
@@ -74,7 +74,7 @@ func equalFactors(a, b watchword.SealedFactor) bool {
 		a.Version == b.Version && bytes.Equal(a.Data, b.Data)
 }
 
-// wantError compares with a sentinel.
+// wantError compares an error with a sentinel.
 func wantError(t *testing.T, what string, got, want error) {
 	t.Helper()
 	if !errors.Is(got, want) {
@@ -103,10 +103,11 @@ func testGet(t *testing.T, s *suite) {
 	wantError(t, "the empty id", err, watchword.ErrNotFound)
 }
 
-// The oldest comes first; of two that are as old, the one whose id is less. Other subjects' do not come at all.
+// List returns the oldest factor first; of two with the same time, the one with the lower id. It returns no factors of other
+// subjects.
 func testList(t *testing.T, s *suite) {
 	if got, err := s.List(t.Context(), s.app, "user"); err != nil || len(got) != 0 {
-		t.Errorf("of nobody: %v, %v", got, err)
+		t.Errorf("a subject without factors: %v, %v", got, err)
 	}
 	add := func(id, subject string, age time.Duration) {
 		f := s.factor(id, subject)
@@ -142,13 +143,13 @@ func testUpdate(t *testing.T, s *suite) {
 		t.Fatal(err)
 	}
 	stale := f
-	stale.Data = []byte("by somebody who read it before")
+	stale.Data = []byte("from an old version")
 	wantError(t, "an old version", s.Update(t.Context(), stale), watchword.ErrConflict)
 	f.Version = 2
 	s.wantStored(f)
 	future := f
 	future.Version = 3
-	wantError(t, "a version that has not been", s.Update(t.Context(), future), watchword.ErrConflict)
+	wantError(t, "a future version", s.Update(t.Context(), future), watchword.ErrConflict)
 	missing := s.factor("none", "user")
 	wantError(t, "no such id", s.Update(t.Context(), missing), watchword.ErrNotFound)
 	s.wantStored(f)
@@ -182,7 +183,7 @@ func testDelete(t *testing.T, s *suite) {
 	s.wantStored(f)
 }
 
-// Apps share ids and subjects and know nothing of each other.
+// Two apps may have the same ids and subjects. They do not see each other's factors.
 func testApps(t *testing.T, s *suite) {
 	f := s.create(s.factor("a", "user"))
 	neighbour := *s
@@ -210,7 +211,7 @@ func testApps(t *testing.T, s *suite) {
 	s.wantStored(f)
 }
 
-// Ids, subjects and data come back as they were given, byte for byte, and none is taken for another.
+// Ids, subjects and data are returned byte for byte, and similar ones are different.
 func testTexts(t *testing.T, s *suite) {
 	texts := []string{"x", "X", "x ", " x", "é", "e\u0301", "ß", "SS", "ss", "'; --", `"`, "%", "_", "\\", "?", "$1", "日本語", "🔑", strings.Repeat("long", 60)}
 	for i, text := range texts {
@@ -231,7 +232,7 @@ func testTexts(t *testing.T, s *suite) {
 	s.wantStored(s.create(big))
 }
 
-// What a caller does to its bytes afterwards is its own affair.
+// The store copies data: a caller may modify its slice afterwards.
 func testCopies(t *testing.T, s *suite) {
 	f := s.factor("a", "user")
 	f.Data = []byte("data")
@@ -248,24 +249,24 @@ func testCopies(t *testing.T, s *suite) {
 	}
 }
 
-// A caller that gave up is told so, and what it did not get through was not done.
+// A call with a canceled context that returns an error has changed nothing.
 func testCanceled(t *testing.T, s *suite) {
 	f := s.create(s.factor("a", "user"))
-	gone, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if s.Update(gone, f) != nil {
+	if s.Update(canceled, f) != nil {
 		s.wantStored(f)
 	}
-	if s.Create(gone, s.factor("b", "user")) != nil {
+	if s.Create(canceled, s.factor("b", "user")) != nil {
 		_, err := s.Get(t.Context(), s.app, "b")
-		wantError(t, "created for somebody who was gone", err, watchword.ErrNotFound)
+		wantError(t, "created with a canceled context", err, watchword.ErrNotFound)
 	}
 }
 
-// Get and List say when they read, by one clock: it goes on between two calls, and not between two factors of one.
+// Get and List set ReadAt by one clock, which advances between two calls. All factors of one call have the same time.
 func testReadAt(t *testing.T, s *suite) {
 	f := s.create(s.factor("a", "user"))
-	f.ReadAt = time.Unix(1, 0) // what a caller says does not count
+	f.ReadAt = time.Unix(1, 0) // ignored
 	if err := s.Update(t.Context(), f); err != nil {
 		t.Fatal(err)
 	}

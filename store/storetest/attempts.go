@@ -98,7 +98,7 @@ func checkEntryWithoutDigests(h *harness) {
 		h.wantContent(got, e)
 	}
 	h.wantCounters(h.mustAttempt(e.ID, "right", watchword.Budget{}, watchword.ErrSpent), watchword.StatePending, 0, 2)
-	h.mustClose(e.ID, watchword.Closing{State: watchword.StateApproved, Mark: mark("judged")}, nil)
+	h.mustClose(e.ID, watchword.Closing{State: watchword.StateApproved, Mark: mark("verified")}, nil)
 }
 
 func checkEmptyDigest(h *harness) {
@@ -128,7 +128,7 @@ func checkExpiredEntryRefused(h *harness) {
 	h.mustAttempt(e.ID, "right", watchword.Budget{}, watchword.ErrExpired)
 }
 
-// checkRefusalOrder has entries for which more than one refusal holds.
+// checkRefusalOrder uses entries to which several refusals apply.
 func checkRefusalOrder(h *harness) {
 	expired := func(e *watchword.Entry) { e.ExpiresAt = h.now().Add(-time.Second) }
 	spent := h.budget(0)

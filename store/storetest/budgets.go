@@ -12,15 +12,15 @@ var budgetRequirements = []requirement{
 	{"Budget/is shared by the entries of a group", checkBudgetShared},
 	{"Budget/a refusal costs nothing", checkBudgetRefusalIsFree},
 	{"Budget/refuses right guesses too", checkBudgetRefusesRightGuess},
-	{"Budget/slides, several limits together, and says when to come back", checkBudgetSlides},
+	{"Budget/slides with several limits and returns the time to wait", checkBudgetSlides},
 	{"Budget/each limit holds", checkEachBudgetLimit},
-	{"Budget/lives as long as its longest limit", checkBudgetLifetime},
+	{"Budget/is kept as long as its longest limit", checkBudgetLifetime},
 	{"Budget/the first try of an entry passes", checkFirstTryFree},
 	{"Budget/is emptied by an approval", checkApprovalClearsBudget},
 	{"Budget/is not emptied by a lock", checkLockKeepsBudget},
-	{"Budget/known devices have their own", checkTrustedDeviceBudget},
+	{"Budget/trusted devices have their own", checkTrustedDeviceBudget},
 	{"Budget/is charged only for a try", checkBudgetUncharged},
-	{"Budget/none is unlimited", checkNoBudget},
+	{"Budget/no budget is unlimited", checkNoBudget},
 }
 
 func checkBudgetShared(h *harness) {
@@ -59,7 +59,7 @@ func checkBudgetRefusesRightGuess(h *harness) {
 	h.mustAttempt(e.ID, "right", watchword.Budget{}, nil)
 }
 
-// checkBudgetSlides makes wrong guesses at odd moments and compares each refusal with what the log of charges says.
+// checkBudgetSlides makes attempts at random times and compares each result with the log of charges.
 func checkBudgetSlides(h *harness) {
 	const unit = 30 * time.Millisecond
 	b := watchword.Budget{Key: h.group + ".any", Limits: []watchword.Window{{Max: 2, Per: 4 * unit}, {Max: 5, Per: 20 * unit}, {Max: 3, Per: 9 * unit}}}
@@ -94,11 +94,11 @@ func checkBudgetSlides(h *harness) {
 		h.advance(time.Duration(random.Int64N(int64(3 * unit))))
 	}
 	if refused == 0 || charged == 0 {
-		h.Errorf("%d refused, %d charged: the test shows nothing", refused, charged)
+		h.Errorf("%d refused, %d charged: the test proves nothing", refused, charged)
 	}
 }
 
-// checkEachBudgetLimit has limits of which now the short, now the long one refuses.
+// checkEachBudgetLimit uses limits of which either the shorter or the longer one refuses.
 func checkEachBudgetLimit(h *harness) {
 	for _, limits := range [][]watchword.Window{
 		{{Max: 2, Per: time.Hour}, {Max: 9, Per: 24 * time.Hour}},
@@ -118,7 +118,7 @@ func checkEachBudgetLimit(h *harness) {
 	}
 }
 
-// checkBudgetLifetime waits until the short limit is over; what a store forgets on the way must not be the long one's charges.
+// checkBudgetLifetime waits until the shorter limit has passed. The store must still have the charges for the longer one.
 func checkBudgetLifetime(h *harness) {
 	short, long := watchword.Window{Max: 1000, Per: 20 * time.Millisecond}, watchword.Window{Max: 2, Per: time.Hour}
 	for _, limits := range [][]watchword.Window{{short, long}, {long, short}} {
@@ -154,13 +154,13 @@ func checkFirstTryFree(h *harness) {
 	h.mustAttempt(h.mustCreate().ID, "right", b, nil)
 	h.mustAttempt(live.ID, "right", b, nil)
 
-	// The free try is charged: after it one is left of two.
+	// The free try is charged: after it one of two is left.
 	h.mustAttempt(h.mustCreate().ID, "wrong", b, watchword.ErrMismatch)
 	e := h.mustCreate(withoutDigests)
 	h.mustAttempt(e.ID, "x", b, nil)
 	h.mustRefuse(e.ID, "x", b)
 
-	// Of those that pass though the budget is spent, each is a charge from which the hour runs anew.
+	// Each try that is free although the budget is spent is a charge, from which the hour begins again.
 	h.advance(20 * time.Millisecond)
 	start := h.now()
 	h.mustAttempt(h.mustCreate().ID, "wrong", b, watchword.ErrMismatch)

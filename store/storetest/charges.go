@@ -6,14 +6,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A clockReading is when the store looked at its clock, as closely as the caller knows: between the two.
+// A clockReading bounds the time at which the store read its clock during a call.
 type clockReading struct{ earliest, latest time.Time }
 
-// chargeLog is a budget's log as its caller knows it, the oldest first.
+// A chargeLog is a budget's log as the caller knows it, the oldest charge first.
 type chargeLog []clockReading
 
-// waitBounds says between which bounds a budget must ask to wait at a moment between before and after. If the least is
-// positive it must refuse; if the most is not, it must not.
+// waitBounds returns the bounds of the time to wait for a call between before and after. If least is positive, the budget must
+// refuse. If most is not positive, it must not.
 func (log chargeLog) waitBounds(limits []watchword.Window, before, after time.Time) (least, most time.Duration) {
 	for _, w := range limits {
 		if len(log) < w.Max {
@@ -26,7 +26,7 @@ func (log chargeLog) waitBounds(limits []watchword.Window, before, after time.Ti
 	return least, most
 }
 
-// clockTolerance is what a real clock's times may be off.
+// clockTolerance returns the tolerance for times: 0 with a Clock.
 func (h *harness) clockTolerance() time.Duration {
 	if h.clock != nil {
 		return 0
@@ -34,7 +34,7 @@ func (h *harness) clockTolerance() time.Duration {
 	return 2 * precision
 }
 
-// checkCharge fails if a charge should have been refused.
+// checkCharge fails the test if a charge should have been refused.
 func (h *harness) checkCharge(log chargeLog, b watchword.Budget, before, after time.Time) {
 	h.Helper()
 	if least, _ := log.waitBounds(b.Limits, before, after); least > h.clockTolerance() {
@@ -42,7 +42,7 @@ func (h *harness) checkCharge(log chargeLog, b watchword.Budget, before, after t
 	}
 }
 
-// checkRefusal fails if a refusal should have been a charge, or asks to wait for another time than is needed.
+// checkRefusal fails the test if a refusal should have been a charge, or if its time to wait is wrong.
 func (h *harness) checkRefusal(log chargeLog, b watchword.Budget, before, after time.Time, asked time.Duration) {
 	h.Helper()
 	least, most := log.waitBounds(b.Limits, before, after)

@@ -8,8 +8,8 @@ import (
 
 var raceRequirements = []requirement{
 	{"Race/one of 200 right guesses wins", checkRightGuessRace},
-	{"Race/of 500 wrong guesses as many are judged as there are tries", checkWrongGuessRace},
-	{"Race/of 500 judged answers as many are charged as there are tries", checkRaceWithoutDigests},
+	{"Race/of 500 wrong guesses as many are evaluated as there are tries", checkWrongGuessRace},
+	{"Race/of 500 attempts without digests as many are charged as there are tries", checkRaceWithoutDigests},
 	{"Race/a budget is charged no further than its limit", checkBudgetRace},
 	{"Race/one of the right among the wrong wins", checkMixedGuessRace},
 	{"Race/one Close wins", checkCloseRace},

@@ -10,38 +10,38 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// faults lists the ways in which a store may be wrong, and the promise that must notice.
-var faults = []struct{ fault, promise string }{
+// faults lists faults of a store, and the requirement that must find each.
+var faults = []struct{ fault, requirement string }{
 	{"create loses digests", "Create/keeps the entry whole"},
-	{"create believes", "Create/starts pending and unused"},
+	{"create keeps the given state", "Create/starts pending and unused"},
 	{"create replaces", "Create/refuses a second of one id"},
 	{"create aliases", "Create/copies what it is given"},
 	{"create races", "Race/one Create of an id wins"},
 	{"get aliases", "Get/copies what it gives"},
-	{"knows everything", "Get/knows nothing of other ids"},
+	{"finds every id", "Get/knows nothing of other ids"},
 	{"get forgets closed", "Get/reads closed and expired entries"},
-	{"keeps for ever", "KeepUntil/ends an entry"},
+	{"keeps entries for ever", "KeepUntil/ends an entry"},
 	{"reopens", "Attempt/a right guess wins once"},
 	{"wrong guesses are free", "Attempt/a wrong guess costs a try"},
 	{"forgets the mark", "Attempt/a right guess wins once"},
 	{"guesses approve", "Attempt/a guess may lock"},
 	{"reversed guesses", "Attempt/guesses are tried in order"},
 	{"never locks", "Attempt/the last wrong guess locks"},
-	{"judges alone", "Attempt/entries without digests match nothing"},
+	{"compares without digests", "Attempt/entries without digests match nothing"},
 	{"endless tries", "Attempt/entries without digests match nothing"},
 	{"compares prefixes", "Attempt/an empty digest matches nothing"},
 	{"never expires", "Attempt/expired entries are refused"},
-	{"budget first", "Attempt/refusals have an order"},
+	{"checks the budget first", "Attempt/refusals have an order"},
 	{"forgets last try", "Attempt/the last try is remembered"},
 	{"attempt races", "Race/one of 200 right guesses wins"},
-	{"attempt races", "Race/of 500 wrong guesses as many are judged as there are tries"},
-	{"attempt races", "Race/of 500 judged answers as many are charged as there are tries"},
+	{"attempt races", "Race/of 500 wrong guesses as many are evaluated as there are tries"},
+	{"attempt races", "Race/of 500 attempts without digests as many are charged as there are tries"},
 	{"attempt races", "Race/a budget is charged no further than its limit"},
 	{"attempt races", "Race/one of the right among the wrong wins"},
 	{"attempt races", "Race/Attempt and Close have one winner"},
 	{"attempt races", "Race/Attempt and Close are linearizable"},
 	{"closes twice", "Close/once"},
-	{"close unseals", "Close/keeps or replaces the sealed data"},
+	{"close always replaces the sealed data", "Close/keeps or replaces the sealed data"},
 	{"approves expired", "Close/an expired entry is not approved"},
 	{"clears nothing", "Close/empties the budget it names"},
 	{"clears always", "Close/empties the budget it names"},
@@ -49,90 +49,88 @@ var faults = []struct{ fault, promise string }{
 	{"close races", "Race/Attempt and Close are linearizable"},
 	{"update overwrites", "Update/compare and set"},
 	{"update pending only", "Update/works on closed and expired entries"},
-	{"update of a closed one", "Update/works on closed and expired entries"},
+	{"update ignores the state", "Update/works on closed and expired entries"},
 	{"update refills", "Update/touches nothing else"},
 	{"update extends", "Update/touches nothing else"},
 	{"update keeps digests", "Update/new digests are what counts"},
 	{"update races", "Race/one Update of a version wins"},
-	{"endless repeats", "Flight/repeats are charged apart from tries, and run out"},
-	{"repeats are tries", "Flight/repeats are charged apart from tries, and run out"},
-	{"repeats charge the budget", "Flight/repeats are charged apart from tries, and run out"},
-	{"repeats are not fresh", "Flight/repeats are charged apart from tries, and run out"},
-	{"reopens", "Flight/repeats are refused as tries are"},
-	{"settles nothing", "Flight/an entry is locked when its last try is settled"},
-	{"locks at once", "Flight/an entry is locked when its last try is settled"},
-	{"locks with tries left", "Flight/an entry is locked when its last try is settled"},
-	{"waits for ever", "Flight/a try that is never settled holds a lock up only so long"},
-	{"approves too late", "Flight/an approval that comes after its time is refused"},
+	{"endless repeats", "InFlight/repeats are charged apart from tries, and run out"},
+	{"repeats are tries", "InFlight/repeats are charged apart from tries, and run out"},
+	{"repeats charge the budget", "InFlight/repeats are charged apart from tries, and run out"},
+	{"repeats do not set the last try", "InFlight/repeats are charged apart from tries, and run out"},
+	{"reopens", "InFlight/repeats are refused as tries are"},
+	{"settles nothing", "InFlight/an entry is locked when its last try is settled"},
+	{"locks at once", "InFlight/an entry is locked when its last try is settled"},
+	{"locks with tries left", "InFlight/an entry is locked when its last try is settled"},
+	{"idle tries stay in flight", "InFlight/an unsettled try delays a lock only until it is idle"},
+	{"approves too late", "InFlight/a late approval is refused"},
 	{"attempt races", "Race/repeats are charged no further than their number"},
 	{"charges nothing", "Budget/is shared by the entries of a group"},
 	{"a refusal costs a try", "Budget/a refusal costs nothing"},
 	{"right guesses pass", "Budget/refuses right guesses too"},
-	{"charges refused", "Budget/slides, several limits together, and says when to come back"},
-	{"windows are fixed", "Budget/slides, several limits together, and says when to come back"},
-	{"waits from the newest charge", "Budget/slides, several limits together, and says when to come back"},
-	{"windows are too short", "Budget/slides, several limits together, and says when to come back"},
-	{"rounds down", "Budget/slides, several limits together, and says when to come back"},
-	{"off by one", "Budget/slides, several limits together, and says when to come back"},
-	{"the shortest wait", "Budget/slides, several limits together, and says when to come back"},
+	{"charges refused", "Budget/slides with several limits and returns the time to wait"},
+	{"windows are fixed", "Budget/slides with several limits and returns the time to wait"},
+	{"waits from the newest charge", "Budget/slides with several limits and returns the time to wait"},
+	{"windows are too short", "Budget/slides with several limits and returns the time to wait"},
+	{"rounds down", "Budget/slides with several limits and returns the time to wait"},
+	{"off by one", "Budget/slides with several limits and returns the time to wait"},
+	{"returns the shortest wait", "Budget/slides with several limits and returns the time to wait"},
 	{"first limit only", "Budget/each limit holds"},
 	{"last limit only", "Budget/each limit holds"},
-	{"forgets budgets early", "Budget/lives as long as its longest limit"},
+	{"forgets budgets early", "Budget/is kept as long as its longest limit"},
 	{"stops at empty guesses", "Attempt/an empty digest matches nothing"},
 	{"no free try", "Budget/the first try of an entry passes"},
 	{"every try free", "Budget/the first try of an entry passes"},
 	{"free tries are not charged", "Budget/the first try of an entry passes"},
 	{"approval empties nothing", "Budget/is emptied by an approval"},
 	{"locking empties", "Budget/is not emptied by a lock"},
-	{"known devices share", "Budget/known devices have their own"},
-	{"known devices share", "Budget/is emptied by an approval"},
-	{"charges unknown", "Budget/is charged only for a try"},
+	{"trusted devices share", "Budget/trusted devices have their own"},
+	{"trusted devices share", "Budget/is emptied by an approval"},
+	{"charges unknown entries", "Budget/is charged only for a try"},
 	{"charges refused", "Budget/is charged only for a try"},
-	{"an empty key counts", "Budget/none is unlimited"},
+	{"an empty key counts", "Budget/no budget is unlimited"},
 }
 
-// The small store holds every promise.
 func TestModelStorePasses(t *testing.T) {
 	RunBackend(t, func(testing.TB) Backend { return newModelBackend("") })
 }
 
-// On a real clock too, where the tests wait for time to pass.
 func TestModelStorePassesInRealTime(t *testing.T) {
 	Run(t, func(testing.TB) watchword.Store { return newModelStore("", time.Now) })
 }
 
-// Each fault is noticed by the promise that it breaks: the suite can fail.
+// Every requirement has a fault that it finds.
 func TestEveryFaultIsFound(t *testing.T) {
-	byName, broke := map[string]requirement{}, map[string]bool{}
+	byName, covered := map[string]requirement{}, map[string]bool{}
 	for _, p := range allRequirements() {
 		byName[p.name] = p
 	}
 	for _, b := range faults {
-		broke[b.promise] = true
+		covered[b.requirement] = true
 		t.Run(b.fault, func(t *testing.T) {
 			t.Parallel()
-			for range 5 { // on a busy machine what races may not meet at once
-				if findsFault(t, byName[b.promise], newModelBackend(b.fault)) {
+			for range 5 { // on a busy machine concurrent calls may not overlap
+				if findsFault(t, byName[b.requirement], newModelBackend(b.fault)) {
 					return
 				}
 			}
-			t.Errorf("%q does not notice", b.promise)
+			t.Errorf("%q does not find it", b.requirement)
 		})
 	}
 	for name := range byName {
-		if !broke[name] {
-			t.Errorf("no fault breaks %q", name)
+		if !covered[name] {
+			t.Errorf("no fault violates %q", name)
 		}
 	}
 }
 
-// Two stores that share nothing are not two nodes.
+// Two stores with separate storage are not two nodes.
 func TestSeparateBackendsAreFound(t *testing.T) {
 	for _, name := range []string{"Attempt/a right guess wins once", "Race/one of 200 right guesses wins"} {
 		for _, p := range allRequirements() {
 			apart := Backend{Nodes: []watchword.Store{newModelStore("", time.Now), newModelStore("", time.Now)}}
 			if p.name == name && !findsFault(t, p, apart) {
-				t.Errorf("%q does not notice", name)
+				t.Errorf("%q does not find it", name)
 			}
 		}
 	}
@@ -143,7 +141,7 @@ func newModelBackend(fault string) Backend {
 	return Backend{Nodes: []watchword.Store{newModelStore(fault, clock.Now)}, Clock: clock}
 }
 
-// findsFault reports whether a backend breaks a promise.
+// findsFault reports whether a requirement fails on a backend.
 func findsFault(t *testing.T, p requirement, b Backend) bool {
 	record := &failureRecorder{TB: t}
 	done := make(chan struct{})
@@ -155,7 +153,7 @@ func findsFault(t *testing.T, p requirement, b Backend) bool {
 	return record.failed
 }
 
-// A failureRecorder notes that a test failed and goes on.
+// A failureRecorder records that a test failed.
 type failureRecorder struct {
 	testing.TB
 	mu     sync.Mutex
@@ -165,7 +163,7 @@ type failureRecorder struct {
 func (r *failureRecorder) Errorf(format string, _ ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !strings.Contains(format, "shows nothing") {
+	if !strings.Contains(format, "proves nothing") {
 		r.failed = true
 	}
 }

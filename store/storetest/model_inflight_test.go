@@ -2,7 +2,7 @@ package storetest
 
 import "github.com/watchword-auth/watchword"
 
-func (s *modelStore) refusesRepeat(e *watchword.Entry, b watchword.Budget) error {
+func (s *modelStore) repeatRefusal(e *watchword.Entry, b watchword.Budget) error {
 	if s.repeats[e.ID] >= b.Repeats && s.fault != "endless repeats" {
 		return watchword.ErrSpent
 	}
@@ -17,13 +17,13 @@ func (s *modelStore) repeat(e *watchword.Entry, b watchword.Budget) watchword.En
 	if s.fault == "repeats charge the budget" {
 		s.charge(b)
 	}
-	if s.fault != "repeats are not fresh" {
+	if s.fault != "repeats do not set the last try" {
 		e.LastTry = s.now()
 	}
 	return copyEntry(*e)
 }
 
-// inFlight settles what a closing settles, and reports whether the entry stays pending.
+// inFlight settles a try if the closing does, and reports whether the entry stays pending.
 func (s *modelStore) inFlight(e *watchword.Entry, c watchword.Closing) bool {
 	if c.Settles && s.fault != "settles nothing" {
 		e.Settled++
@@ -31,6 +31,6 @@ func (s *modelStore) inFlight(e *watchword.Entry, c watchword.Closing) bool {
 	if c.Idle == 0 || s.fault == "locks at once" {
 		return false
 	}
-	fresh := s.now().Sub(e.LastTry) < c.Idle || s.fault == "waits for ever"
+	fresh := s.now().Sub(e.LastTry) < c.Idle || s.fault == "idle tries stay in flight"
 	return e.Tries > 0 && s.fault != "locks with tries left" || e.Settled < e.Used && fresh
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// modelStore is the least store that holds every promise, and can break any one of them: fault names which.
+// A modelStore is a minimal store that meets every requirement. With a fault it violates one.
 type modelStore struct {
 	fault   string
 	now     func() time.Time
@@ -24,7 +24,7 @@ func newModelStore(fault string, now func() time.Time) *modelStore {
 	return &modelStore{fault: fault, now: now, entries: map[string]*watchword.Entry{}, repeats: map[string]int{}, log: map[string][]time.Time{}}
 }
 
-// lock begins an atomic step. A store that races lets go of it between looking and doing.
+// lock begins an atomic step and returns the function that ends it. With a fault, race interrupts the step.
 func (s *modelStore) lock() func() { s.mu.Lock(); return s.mu.Unlock }
 
 func (s *modelStore) race(fault string) {
@@ -38,11 +38,11 @@ func (s *modelStore) race(fault string) {
 func (s *modelStore) find(id string) *watchword.Entry {
 	e := s.entries[id]
 	for other := range s.entries {
-		if s.fault == "knows everything" && e == nil {
+		if s.fault == "finds every id" && e == nil {
 			e = s.entries[other]
 		}
 	}
-	if e == nil || s.fault != "keeps for ever" && !s.now().Before(e.KeepUntil) {
+	if e == nil || s.fault != "keeps entries for ever" && !s.now().Before(e.KeepUntil) {
 		return nil
 	}
 	return e
@@ -58,7 +58,7 @@ func (s *modelStore) Create(_ context.Context, e watchword.Entry, _ ...watchword
 	if s.fault != "create aliases" {
 		e = copyEntry(e)
 	}
-	if s.fault != "create believes" {
+	if s.fault != "create keeps the given state" {
 		e.State, e.Used, e.Mark, e.LastTry, e.Version = watchword.StatePending, 0, nil, time.Time{}, 1
 	}
 	if s.fault == "create loses digests" {
@@ -82,7 +82,7 @@ func (s *modelStore) Get(_ context.Context, id string) (watchword.Entry, error) 
 
 func (s *modelStore) Attempt(_ context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
 	defer s.lock()()
-	if s.fault == "charges unknown" {
+	if s.fault == "charges unknown entries" {
 		s.charge(b)
 	}
 	e := s.find(id)
@@ -90,7 +90,7 @@ func (s *modelStore) Attempt(_ context.Context, id string, guesses []watchword.G
 		return watchword.Entry{}, watchword.ErrNotFound
 	}
 	right := len(guesses) == 1 && slices.ContainsFunc(e.Digests, func(d []byte) bool { return bytes.Equal(d, guesses[0].Digest) })
-	if err := s.refuses(e, b); err != nil && !(right && s.fault == "right guesses pass") {
+	if err := s.refusal(e, b); err != nil && !(right && s.fault == "right guesses pass") {
 		switch s.fault {
 		case "charges refused":
 			s.charge(b)
@@ -111,23 +111,23 @@ func (s *modelStore) Attempt(_ context.Context, id string, guesses []watchword.G
 	if s.fault != "forgets last try" {
 		e.LastTry = s.now()
 	}
-	if len(e.Digests) == 0 && s.fault != "judges alone" {
+	if len(e.Digests) == 0 && s.fault != "compares without digests" {
 		return copyEntry(*e), nil
 	}
 	return s.compare(e, guesses, b)
 }
 
-func (s *modelStore) refuses(e *watchword.Entry, b watchword.Budget) error {
+func (s *modelStore) refusal(e *watchword.Entry, b watchword.Budget) error {
 	wait := s.wait(b)
 	switch {
 	case e.State != watchword.StatePending && s.fault != "reopens":
 		return watchword.ErrClosed
-	case s.fault == "budget first" && wait > 0:
+	case s.fault == "checks the budget first" && wait > 0:
 		return &watchword.BudgetError{RetryAfter: wait}
 	case !s.now().Before(e.ExpiresAt) && s.fault != "never expires":
 		return watchword.ErrExpired
 	case b.Repeats > 0:
-		return s.refusesRepeat(e, b)
+		return s.repeatRefusal(e, b)
 	case e.Tries == 0 && s.fault != "endless tries":
 		return watchword.ErrSpent
 	case wait > 0 && !(b.FirstFree && e.Used == 0 && s.fault != "no free try") && !(s.fault == "every try free" && b.FirstFree):
@@ -194,7 +194,7 @@ func (s *modelStore) Close(_ context.Context, id string, c watchword.Closing) er
 		return watchword.ErrInFlight
 	}
 	e.State, e.Mark = c.State, bytes.Clone(c.Mark)
-	if c.Sealed != nil || s.fault == "close unseals" {
+	if c.Sealed != nil || s.fault == "close always replaces the sealed data" {
 		e.Sealed = bytes.Clone(c.Sealed)
 		e.Version++
 	}
@@ -210,7 +210,7 @@ func (s *modelStore) Update(_ context.Context, n watchword.Entry, _ ...watchword
 	if e == nil {
 		return watchword.ErrNotFound
 	}
-	stale := e.Version != n.Version || e.State != n.State && s.fault != "update of a closed one"
+	stale := e.Version != n.Version || e.State != n.State && s.fault != "update ignores the state"
 	s.race("update races")
 	if stale && s.fault != "update overwrites" || s.fault == "update pending only" && e.State != watchword.StatePending {
 		return watchword.ErrConflict

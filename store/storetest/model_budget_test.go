@@ -7,9 +7,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// key is where a budget's charges are logged.
+// key returns the key of a budget's log.
 func (s *modelStore) key(key string) string {
-	if s.fault == "known devices share" {
+	if s.fault == "trusted devices share" {
 		part, _, _ := strings.Cut(key, ".")
 		return part
 	}
@@ -62,7 +62,7 @@ func (s *modelStore) wait(b watchword.Budget) (longest time.Duration) {
 		if s.fault == "rounds down" {
 			wait = wait.Truncate(10 * time.Millisecond)
 		}
-		if s.fault == "the shortest wait" && longest > 0 && wait > 0 {
+		if s.fault == "returns the shortest wait" && longest > 0 && wait > 0 {
 			wait = min(wait, longest)
 			longest = 0
 		}

@@ -6,13 +6,13 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// What tries in flight and late answers rest on.
+// Requirements for tries that are under evaluation and for late answers.
 var inFlightRequirements = []requirement{
-	{"Flight/repeats are charged apart from tries, and run out", checkRepeatsRunOut},
-	{"Flight/repeats are refused as tries are", checkRepeatsRefused},
-	{"Flight/an entry is locked when its last try is settled", checkLockedWhenSettled},
-	{"Flight/a try that is never settled holds a lock up only so long", checkLockedWhenIdle},
-	{"Flight/an approval that comes after its time is refused", checkLateApprovalRefused},
+	{"InFlight/repeats are charged apart from tries, and run out", checkRepeatsRunOut},
+	{"InFlight/repeats are refused as tries are", checkRepeatsRefused},
+	{"InFlight/an entry is locked when its last try is settled", checkLockedWhenSettled},
+	{"InFlight/an unsettled try delays a lock only until it is idle", checkLockedWhenIdle},
+	{"InFlight/a late approval is refused", checkLateApprovalRefused},
 	{"Race/repeats are charged no further than their number", checkRepeatRace},
 }
 
@@ -28,7 +28,7 @@ func (h *harness) mustRepeat(id string, b watchword.Budget, want error) watchwor
 }
 
 func checkRepeatsRunOut(h *harness) {
-	b := h.budget(0) // spent, which does not matter to repeats
+	b := h.budget(0) // spent; repeats ignore it
 	b.Repeats = 3
 	e := h.mustCreate(withoutDigests, tries(1))
 	h.mustAttempt(e.ID, "x", watchword.Budget{}, nil)
@@ -95,7 +95,7 @@ func checkLockedWhenIdle(h *harness) {
 	e := h.mustCreate(withoutDigests, tries(1))
 	h.mustAttempt(e.ID, "x", watchword.Budget{}, nil)
 	h.advance(idle / 2)
-	h.mustRepeat(e.ID, repeats(3), nil) // which is as fresh as a try
+	h.mustRepeat(e.ID, repeats(3), nil) // sets the last try, like a try
 	h.advance(idle / 2)
 	h.mustClose(e.ID, watchword.Closing{State: watchword.StateLocked, Idle: time.Hour}, watchword.ErrInFlight)
 	h.advance(idle)
@@ -110,7 +110,7 @@ func checkLateApprovalRefused(h *harness) {
 	late := watchword.Closing{State: watchword.StateApproved, Mark: mark("late"), Before: charged.Add(10 * time.Millisecond)}
 	h.mustClose(e.ID, late, watchword.ErrExpired)
 	h.wantCounters(h.mustGet(e.ID), watchword.StatePending, 4, 1)
-	late.State = watchword.StateCanceled // whatever else ends it is never too late
+	late.State = watchword.StateCanceled // only approvals can be too late
 	h.mustClose(e.ID, late, nil)
 	e = h.mustCreate(withoutDigests)
 	charged = h.mustAttempt(e.ID, "x", watchword.Budget{}, nil).LastTry
