@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// whyNotRunnable says why PostgreSQL cannot be started by this user; empty if it can.
+// whyNotRunnable returns why this user cannot start PostgreSQL; empty if it can.
 func whyNotRunnable() string {
 	if os.Geteuid() != 0 {
 		return ""
@@ -20,7 +20,7 @@ func whyNotRunnable() string {
 	return ""
 }
 
-// serverUser is the user that the server runs as when the test is root, as which it does not run.
+// serverUser returns the user that the server runs as if the test runs as root, because PostgreSQL refuses to.
 func serverUser() (uid, gid int, err error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
@@ -34,7 +34,7 @@ func serverUser() (uid, gid int, err error) {
 	return 0, 0, errors.New("not as root, and there is no user postgres or nobody")
 }
 
-// chownToServerUser gives a folder to the user that the server runs as.
+// chownToServerUser changes the owner of a directory to the user that the server runs as.
 func chownToServerUser(folder string) error {
 	if os.Geteuid() != 0 {
 		return nil
@@ -46,7 +46,7 @@ func chownToServerUser(folder string) error {
 	return os.Chown(folder, uid, gid)
 }
 
-// processAttributes make a process that user's, and end it if the test is killed.
+// processAttributes returns the attributes of the server process: it runs as serverUser and is killed when the test ends.
 func processAttributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() == 0 {

@@ -6,42 +6,42 @@ import (
 	"time"
 )
 
-// faults are what the proxies of one server, or of all nodes of a Cluster, do to what passes.
+// faults holds the faults that the proxies of one server, or of all nodes of a Cluster, cause.
 type faults struct {
 	mu       sync.Mutex
-	word     []byte // of the command whose reply is to be lost; nil: none
-	cutAfter int    // such commands that pass before it
+	word     []byte // in the command whose reply is dropped; nil: none
+	cutAfter int    // matching commands before it
 	cuts     int
 	toServer time.Duration
 	toClient time.Duration
-	hold     *Hold // nil: nothing is held
+	hold     *Hold // nil: no command is held
 }
 
-// CutNext loses the reply to the next command that holds a word, its verb say, and with the reply the connection.
+// CutNext drops the connection of the next command that contains word, for example its name, before the reply arrives.
 func (f *faults) CutNext(word string) { f.CutNth(word, 1) }
 
-// CutNth is CutNext for the nth such command from now on, counted from 1.
+// CutNth is CutNext for the nth such command, counted from 1.
 func (f *faults) CutNth(word string, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.word, f.cutAfter = []byte(word), n-1
 }
 
-// CutNone forgets a cut that has not been made.
+// CutNone cancels CutNext and CutNth.
 func (f *faults) CutNone() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.word = nil
 }
 
-// Cuts is the number of replies that were lost.
+// Cuts returns the number of dropped replies.
 func (f *faults) Cuts() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.cuts
 }
 
-// takeCut reports whether this is the command whose reply is to be lost; it is, once.
+// takeCut reports whether the reply to this request is dropped. It does so once.
 func (f *faults) takeCut(request []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -56,7 +56,7 @@ func (f *faults) takeCut(request []byte) bool {
 	return true
 }
 
-// SetLag delays what is passed from now on, in each direction.
+// SetLag sets the delay of data in each direction.
 func (f *faults) SetLag(toServer, toClient time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,18 +75,18 @@ func (f *faults) lagToClient() time.Duration {
 	return f.toClient
 }
 
-// A Hold waits for a command and keeps it from the server. Other connections go on.
+// A Hold withholds one command from the server. Other connections are not affected.
 type Hold struct {
 	word []byte
-	left int // commands that pass, and the one that is held
+	left int // commands up to the one that is held
 	held chan struct{}
 	once sync.Once
 	end  chan struct{}
 	pass bool
 }
 
-// HoldNth lets commands pass until the nth from now on that holds a word, counted from 1, and holds that one. It may
-// hold one command at a time; what is never let go of ends with the test.
+// HoldNth holds the nth command from now on that contains word, counted from 1. Only one command can be held at a time. A command
+// that is not released is dropped at the end of the test.
 func (f *faults) HoldNth(word string, n int) *Hold {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -94,13 +94,13 @@ func (f *faults) HoldNth(word string, n int) *Hold {
 	return f.hold
 }
 
-// Held is closed when the command is being held.
+// Held returns a channel that is closed when the command is held.
 func (h *Hold) Held() <-chan struct{} { return h.held }
 
-// Release passes the command on.
+// Release forwards the command.
 func (h *Hold) Release() { h.finish(true) }
 
-// Drop forgets the command, which the server never sees, and cuts its connection.
+// Drop discards the command and drops its connection.
 func (h *Hold) Drop() { h.finish(false) }
 
 func (h *Hold) finish(pass bool) {
@@ -110,7 +110,7 @@ func (h *Hold) finish(pass bool) {
 	})
 }
 
-// waitForHold reports whether a request is to be passed on, and takes as long to say so as it is held.
+// waitForHold waits while a request is held and reports whether to forward it.
 func (f *faults) waitForHold(request []byte, over <-chan struct{}) bool {
 	h := f.takeHold(request)
 	if h == nil {
@@ -125,7 +125,7 @@ func (f *faults) waitForHold(request []byte, over <-chan struct{}) bool {
 	}
 }
 
-// takeHold is the hold that a request is for, once.
+// takeHold returns the hold that matches a request, once; otherwise nil.
 func (f *faults) takeHold(request []byte) *Hold {
 	f.mu.Lock()
 	defer f.mu.Unlock()

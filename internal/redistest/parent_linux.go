@@ -2,5 +2,5 @@ package redistest
 
 import "syscall"
 
-// killWithParent ends a server also when its test was killed or panicked, and no cleanup ran.
+// killWithParent makes the kernel kill a server when its test ends without cleanup.
 func killWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

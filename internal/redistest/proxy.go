@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// A Proxy passes connections on to a server, and does what a network does to them: it can delay what passes, hold a
-// command, and lose a reply: the command was carried out, but whoever sent it is cut off before they hear of it.
+// A Proxy forwards connections to a server. It can delay data, hold a command, and drop a connection after a command was
+// executed and before its reply arrives.
 type Proxy struct {
 	Addr string
 	*faults
 
 	target   string
 	listener net.Listener
-	rewrite  func(reply []byte) []byte // nil: replies pass as they are
+	rewrite  func(reply []byte) []byte // nil: replies are not changed
 	stopped  chan struct{}             // closed when the test has ended
 	mu       sync.Mutex
 	open     map[net.Conn]bool
 }
 
-// StartProxy stands before a server until the test ends.
+// StartProxy starts a proxy for a server until the test ends.
 func StartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	p := newProxy(t, target, &faults{})
@@ -31,7 +31,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// newProxy listens, and passes nothing on before it is started.
+// newProxy returns a proxy that listens, but accepts no connections before it is started.
 func newProxy(t testing.TB, target string, f *faults) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -46,7 +46,7 @@ func (p *Proxy) start(t testing.TB) {
 	t.Cleanup(p.close)
 }
 
-// URL is the redis:// address under which the server is reached through the proxy.
+// URL returns the proxy's redis:// URL.
 func (p *Proxy) URL() string { return "redis://" + p.Addr }
 
 func (p *Proxy) accept() {
@@ -66,7 +66,7 @@ func (p *Proxy) accept() {
 		cut := new(atomic.Bool)
 		go p.copyStream(client, server, p.lagToServer, func(request []byte) ([]byte, bool) {
 			if p.takeCut(request) {
-				cut.Store(true) // before the server sees it, so before it answers
+				cut.Store(true) // before the server receives it, and so before it replies
 			}
 			return request, p.waitForHold(request, p.stopped)
 		})
@@ -79,8 +79,8 @@ func (p *Proxy) accept() {
 	}
 }
 
-// copyStream copies one direction of a connection, each part of it later by the lag, until either side ends or it is told to
-// stop. What follows a part that is delayed is delayed from its own arrival on, as on a long line.
+// copyStream copies one direction of a connection until either side closes it or look returns false. Each part is delayed by the
+// lag after its arrival, like on a slow network.
 func (p *Proxy) copyStream(from, to net.Conn, lag func() time.Duration, look func([]byte) ([]byte, bool)) {
 	defer p.closeConns(from, to)
 	late, written := make(chan part, 1024), make(chan struct{})
@@ -106,7 +106,7 @@ func (p *Proxy) copyStream(from, to net.Conn, lag func() time.Duration, look fun
 	}
 }
 
-// A part of a stream, and when it is passed on.
+// A part is a part of a stream with the time at which it is forwarded.
 type part struct {
 	bytes []byte
 	due   time.Time
@@ -116,7 +116,7 @@ func (p *Proxy) write(to net.Conn, parts <-chan part) {
 	for next := range parts {
 		time.Sleep(time.Until(next.due))
 		if _, err := to.Write(next.bytes); err != nil {
-			p.closeConns(to) // the rest is read and goes nowhere
+			p.closeConns(to) // the remaining parts are discarded
 		}
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"net"
 )
 
-// SlotOwner is the node that has a key's slot.
+// SlotOwner returns the node that owns the slot of a key.
 func (c *Cluster) SlotOwner(ctx context.Context, key string) (*Server, error) {
 	slot, err := c.Nodes[0].Do(ctx, "cluster", "keyslot", key)
 	if err != nil {
@@ -29,10 +29,10 @@ func (c *Cluster) SlotOwner(ctx context.Context, key string) (*Server, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("redistest: nobody has slot %d", slot)
+	return nil, fmt.Errorf("redistest: no node owns slot %d", slot)
 }
 
-// OtherNode is a node that is not this one.
+// OtherNode returns another node.
 func (c *Cluster) OtherNode(node *Server) *Server {
 	if c.Nodes[0] == node {
 		return c.Nodes[1]
@@ -40,7 +40,7 @@ func (c *Cluster) OtherNode(node *Server) *Server {
 	return c.Nodes[0]
 }
 
-// BeginSlotMove begins to move a key's slot from one node to another: the first answers ASK for keys that it has no more.
+// BeginSlotMove begins to migrate the slot of a key: the old node replies ASK for keys that it no longer has.
 func (c *Cluster) BeginSlotMove(ctx context.Context, key string, from, to *Server) error {
 	slot, err := from.Do(ctx, "cluster", "keyslot", key)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *Cluster) BeginSlotMove(ctx context.Context, key string, from, to *Serve
 	return nil
 }
 
-// MoveKeys moves single keys while their slot is Moving.
+// MoveKeys moves keys while their slot is migrating.
 func (c *Cluster) MoveKeys(ctx context.Context, from, to *Server, keys ...string) error {
 	args := []any{"migrate", "127.0.0.1", to.port, "", 0, 5000, "keys"}
 	for _, key := range keys {
@@ -72,7 +72,7 @@ func (c *Cluster) MoveKeys(ctx context.Context, from, to *Server, keys ...string
 	return err
 }
 
-// FinishSlotMove ends the move of a key's slot: the old node answers MOVED from now on.
+// FinishSlotMove ends the migration of a key's slot: the old node replies MOVED from then on.
 func (c *Cluster) FinishSlotMove(ctx context.Context, key string, to *Server) error {
 	slot, err := to.Do(ctx, "cluster", "keyslot", key)
 	if err != nil {

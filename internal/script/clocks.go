@@ -11,22 +11,22 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Clocks are what is known of the clocks of a client's servers. A single server, also behind Sentinel, has one. On a
-// Cluster each hash slot has one. What is known is forgotten when another server is connected to, after a failover say; where
-// a slot moves to a node that is connected already, the first answer from there brings it up to date.
+// Clocks estimates the clocks of a client's servers: one clock for a single server, also behind Sentinel, and one for each hash
+// slot of a Cluster. The estimates are discarded when the client connects to another server, for example after a failover.
+// If a slot moves to a node that is already connected, the first reply from there corrects the estimate.
 type Clocks struct {
 	started time.Time     // times in this package are durations since then, by the monotonic clock
-	timeout time.Duration // for how long the client waits for an answer; 0: as long as the context
+	timeout time.Duration // the client's read timeout; 0: only the context's deadline counts
 	cluster bool
 	single  clock
 	slots   [slots]atomic.Pointer[clock] // of a Cluster
 	dials   atomic.Int64
 }
 
-// noLimit bounds a call whose context and client have no limit.
+// noLimit is the limit of a call whose context has no deadline.
 const noLimit = 5 * time.Second
 
-// NewClocks begins to learn the clocks of a client's servers. Nothing is sent.
+// NewClocks returns Clocks for a client, without estimates. It sends nothing.
 func NewClocks(client redis.UniversalClient) *Clocks {
 	c := &Clocks{started: time.Now()}
 	c.single.clocks = c
@@ -43,7 +43,7 @@ func NewClocks(client redis.UniversalClient) *Clocks {
 
 func (c *Clocks) now() time.Duration { return time.Since(c.started) }
 
-// deadlineOf is when the context of a call does.
+// deadlineOf returns the deadline of a call's context.
 func (c *Clocks) deadlineOf(ctx context.Context) time.Duration {
 	if until, ok := ctx.Deadline(); ok {
 		return c.now() + time.Until(until)
@@ -51,7 +51,7 @@ func (c *Clocks) deadlineOf(ctx context.Context) time.Duration {
 	return c.now() + noLimit
 }
 
-// answerDeadline is when the caller of a command that is being written does not wait for its answer any more.
+// answerDeadline returns until when the client waits for the reply to a command that is written now.
 func (c *Clocks) answerDeadline(end time.Duration) time.Duration {
 	if c.timeout > 0 {
 		return min(end, c.now()+c.timeout)
@@ -59,7 +59,7 @@ func (c *Clocks) answerDeadline(end time.Duration) time.Duration {
 	return end
 }
 
-// forKeys is the clock of the server that has the keys.
+// forKeys returns the clock of the server that stores the keys.
 func (c *Clocks) forKeys(keys []string) *clock {
 	if !c.cluster || len(keys) == 0 {
 		return &c.single
@@ -74,10 +74,10 @@ func (c *Clocks) forKeys(keys []string) *clock {
 	return slot.Load()
 }
 
-// slots is how many hash slots a Cluster has.
+// slots is the number of hash slots of a Cluster.
 const slots = 1 << 14
 
-// hashSlot is a hash tag's slot: CRC-16/XMODEM, modulo slots (Redis Cluster specification, "Key distribution model").
+// hashSlot returns the slot of a hash tag: CRC-16/XMODEM modulo slots (Redis Cluster specification, "Key distribution model").
 func hashSlot(tag string) int {
 	var crc uint16
 	for _, b := range []byte(tag) {
@@ -90,22 +90,21 @@ func hashSlot(tag string) int {
 	return int(crc % slots)
 }
 
-// A clock is what is known of one server's: by how much, in µs, it is at least ahead of ours.
+// A clock estimates a server's clock: ahead is a lower bound of how far it is ahead of this process's, in µs.
 type clock struct {
 	clocks *Clocks
 	mu     sync.Mutex
 	ahead  int64
-	at     time.Duration // of the latest answer
-	dials  int64         // Clocks.dials at that time; fewer than now: it may be another server's
+	at     time.Duration // of the latest reply
+	dials  int64         // Clocks.dials at that time; if it has changed, the server may be another one
 	known  bool
 }
 
-// drift is how much two clocks may go apart, one part in so many: 500 ppm.
+// drift is how fast two clocks may diverge: by one part in so many (500 ppm).
 const drift = 2000
 
-// learn takes in what a server's clock showed at a moment between two of ours, over a connection that was made before so many
-// dials. How far it is ahead is then known but for the time that the command took; the estimate is never too high, so a
-// deadline is never too late by the clock of the server that answered.
+// learn updates the estimate with a reply: the server's time was read between sent and received, over a connection that was made
+// before so many dials. The estimate is a lower bound, so a deadline is never too late by the clock of that server.
 func (c *clock) learn(sent, received time.Duration, server, dials int64) {
 	low, high := server-received.Microseconds(), server-sent.Microseconds()
 	c.mu.Lock()
@@ -117,8 +116,7 @@ func (c *clock) learn(sent, received time.Duration, server, dials int64) {
 	c.ahead, c.at, c.dials, c.known = low, received, dials, true
 }
 
-// serverTime is one of our times by the server's clock, or a little earlier. Of a server that has not answered yet it is
-// long over.
+// serverTime converts a time to the server's clock. The result may be early and is never late. It is 0 if there is no estimate.
 func (c *clock) serverTime(t time.Duration) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -129,15 +127,15 @@ func (c *clock) serverTime(t time.Duration) int64 {
 	return t.Microseconds() + aged
 }
 
-// dialCounter notices that a client is connected to another server than before, after a failover say: what was known of the
-// clock is not believed any more.
+// A dialCounter is a hook that increments Clocks.dials when a client connects to another address than before, for example after
+// a failover. This discards the estimates.
 type dialCounter struct {
 	clocks *Clocks
 	mu     sync.Mutex
 	last   string
 }
 
-// DialHook looks at who was reached.
+// DialHook records the address of each new connection.
 func (d *dialCounter) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
