@@ -16,7 +16,7 @@ import (
 //go:embed pages.html page.js
 var files embed.FS
 
-// app is the web app: its users and sessions, and the engine that has people prove what is theirs.
+// app is the web app: its users and sessions, and the verification engine.
 type app struct {
 	services
 	users    users
@@ -24,9 +24,9 @@ type app struct {
 	pages    *template.Template
 }
 
-// newApp makes the app as it is seen at origin. It works until ctx ends.
+// newApp returns the app for an origin. It sends messages until ctx ends.
 func newApp(ctx context.Context, origin string) (http.Handler, error) {
-	a := &app{users: users{byEmail: map[string]string{}, byID: map[string]string{}}, sessions: sessions{by: map[string]session{}}}
+	a := &app{users: users{byEmail: map[string]string{}, byID: map[string]string{}}, sessions: sessions{byID: map[string]session{}}}
 	var err error
 	if a.services, err = newEngine(ctx, origin); err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
-// A page is what one of the templates shows.
+// A page is the data of a template.
 type page struct {
 	Name    string // of the template
 	Email   string
@@ -104,7 +104,7 @@ func (a *app) saveSession(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: a.sessions.save(old, s), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// clientOf is whom the app is serving: limits count by it.
+// clientOf returns the client of a request, by which limits count.
 func clientOf(r *http.Request) watchword.Client {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
@@ -115,7 +115,7 @@ var (
 	errNoAddress = errors.New("no e-mail address")
 )
 
-// messageFor says to the person what the engine said.
+// messageFor returns the text that the person sees for an error.
 func messageFor(err error) string {
 	switch {
 	case errors.Is(err, errSignedOut):
@@ -124,7 +124,7 @@ func messageFor(err error) string {
 		return "Please give an e-mail address."
 	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited):
 		return "Too many tries. Please wait a while."
-	case errors.Is(err, watchword.ErrIncorrectAnswer), errors.Is(err, watchword.ErrInvalidRequest): // or it cannot be an answer at all
+	case errors.Is(err, watchword.ErrIncorrectAnswer), errors.Is(err, watchword.ErrInvalidRequest): // or malformed
 		return "That was not right."
 	case errors.Is(err, watchword.ErrProofRequired):
 		return "Please use one of your passkeys first."

@@ -19,7 +19,7 @@ const (
 	appName = "Example Diary"
 )
 
-// services are what the app builds on.
+// services holds the parts of watchword that the app uses.
 type services struct {
 	engine    *watchword.Engine
 	keys      *webauthn.Strategy
@@ -27,10 +27,9 @@ type services struct {
 	inbox     http.Handler
 }
 
-// newEngine sets watchword up for this app: passkeys, links by e-mail, everything in memory, the default limits. A real
-// app reads its keys from where it keeps secrets, keeps factors with store/sql or in its own tables, opens delivery/smtp
-// instead of the inbox and, with more than one process, uses store/redis and ratelimit/redis. The worker sends until ctx
-// ends.
+// newEngine configures watchword for this app: passkeys, links by e-mail, storage in memory, default limits. A real app reads its
+// keys from its secret store, stores factors with store/sql or in its own tables, uses delivery/smtp instead of the inbox
+// and, with more than one process, store/redis and ratelimit/redis. The worker sends messages until ctx ends.
 func newEngine(ctx context.Context, origin string) (services, error) {
 	var s services
 	var err error
@@ -44,8 +43,8 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	if s.addresses, err = delivery.NewAddressPolicy(delivery.Addresses{}); err != nil {
 		return s, err
 	}
-	// Each sign-in page asks for a key, so it counts as a start. An app behind whose addresses many people sit raises the
-	// rules by IP; where they refuse there are no suggestions, and the form stays.
+	// Each view of the sign-in page starts a challenge. An app whose users share IP addresses should raise the limits by IP. If
+	// a limit refuses a start, the page has no suggestions, but the form still works.
 	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.Defaults(), appID)
 	if err != nil {
 		return s, err
@@ -73,7 +72,8 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	return s, err
 }
 
-// newKeys asks for passkeys: only a key that is discoverable can be suggested before anybody has said who they are.
+// newKeys returns the strategy for passkeys. It requires discoverable keys, because browsers suggest only those before the user
+// is known.
 func newKeys(origin string) (*webauthn.Strategy, error) {
 	return webauthn.New(webauthn.Config{
 		RPID: "localhost", RPName: appName, Origins: []string{origin},
@@ -82,7 +82,7 @@ func newKeys(origin string) (*webauthn.Strategy, error) {
 	})
 }
 
-// startDelivery puts messages into words and carries them to the inbox, which is what the handler shows.
+// startDelivery starts a worker that renders messages and stores them in an inbox. The handler shows the inbox.
 func startDelivery(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
 	var box inbox.Inbox
 	mail, err := delivery.Providers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
@@ -109,7 +109,7 @@ func startDelivery(ctx context.Context, engine *watchword.Engine, queue *deliver
 	return box.Handler(), nil
 }
 
-// newSecret is good until the process ends, like everything else here.
+// newSecret returns a random key. It is lost when the process ends, like all other data of the example.
 func newSecret(id string) (watchword.Key, error) {
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {

@@ -10,11 +10,11 @@ import (
 	"github.com/watchword-auth/watchword/webauthn"
 )
 
-// maxAnswer is more than any key's answer needs, in bytes.
+// maxAnswer is the maximum size of an answer in bytes.
 const maxAnswer = 64 << 10
 
-// startKeyChallenge starts a challenge for a key and gives its options to the page. For signing in it names nobody: the browser
-// suggests whatever passkeys it has for this site, and the one that is chosen says whose it is.
+// startKeyChallenge starts a challenge and returns its options to the page. A sign-in has no subject: the browser suggests its
+// passkeys for this site, and the chosen one identifies the user.
 func (a *app) startKeyChallenge(w http.ResponseWriter, r *http.Request) {
 	s := a.currentSession(r)
 	req := watchword.StartRequest{Strategy: "webauthn", Purpose: r.PathValue("purpose"), Client: clientOf(r)}
@@ -39,7 +39,7 @@ func (a *app) startKeyChallenge(w http.ResponseWriter, r *http.Request) {
 	reply(w, started.Public)
 }
 
-// answerKey takes what the key answered to the challenge that this browser was asked last.
+// answerKey checks the answer to the browser's last challenge.
 func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 	answer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
 	if err != nil {
@@ -71,11 +71,11 @@ func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 	reply(w, struct{}{})
 }
 
-// removeKey removes one of the user's own passkeys. The engine wants the proof of a key for it, as for adding a second one:
-// somebody who got into the mailbox gets in by a link, but neither locks out the owner's passkeys nor adds one beside them.
-// For an owner who lost all of them the app must know another way, and then says Authority{Admin: true}.
+// removeKey removes one of the user's passkeys. The engine requires a proof by a passkey for it, and for adding another one: an
+// attacker with access to the mailbox can sign in by a link, but can neither remove the owner's passkeys nor add one. If an
+// owner has lost all passkeys, the app must verify the owner in another way and then use Authority{Admin: true}.
 //
-// The page tells the browser which keys are left, so that the removed one is not suggested any more.
+// The page signals the remaining keys to the browser, so that the removed one is no longer suggested.
 func (a *app) removeKey(w http.ResponseWriter, r *http.Request) {
 	s := a.currentSession(r)
 	key, err := a.engine.GetFactor(r.Context(), r.FormValue("id"))
@@ -99,7 +99,7 @@ func (a *app) removeKey(w http.ResponseWriter, r *http.Request) {
 	reply(w, a.keys.AcceptedKeys(appID, s.user, left))
 }
 
-// reply gives the page's script what it asked for.
+// reply sends JSON to the page's script.
 func reply(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -108,7 +108,7 @@ func reply(w http.ResponseWriter, body any) {
 	}
 }
 
-// replyError tells the page's script what to say. Why a key was refused is for nobody to know.
+// replyError sends the message for an error to the page's script. It does not reveal why a key was refused.
 func replyError(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusForbidden)

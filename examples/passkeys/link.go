@@ -6,9 +6,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// sendLink is for people without a passkey, or without it here: a link, and a code for when the mail is read elsewhere.
+// sendLink sends a link to people who have no passkey in this browser. The mail has a code too, for reading it on another device.
 func (a *app) sendLink(w http.ResponseWriter, r *http.Request) {
-	// Whoever writes the same address in another way is the same user, so the app keeps what it is sent to.
+	// Use the normalized address, so that the same address in another form is the same user.
 	to, err := a.addresses("email", r.FormValue("email"))
 	if err != nil {
 		a.renderPage(w, page{Name: "sign-in", Message: messageFor(errNoAddress)})
@@ -24,9 +24,9 @@ func (a *app) sendLink(w http.ResponseWriter, r *http.Request) {
 	a.renderPage(w, page{Name: "sent", SentTo: started.SentTo})
 }
 
-// openLink is where the mail's link leads. It changes nothing, so a scanner that follows it does no harm; the token is in
-// the fragment, which only the page's script sees. A link signs in the browser that asked for it and no other: otherwise
-// strangers could have people confirm sign-ins of theirs.
+// openLink is the target of the link. It changes nothing, so a mail scanner may follow it. The token is in the fragment, which
+// only the page's script sees. A link signs in only the browser that asked for it: otherwise an attacker could start a
+// sign-in and let another person confirm it.
 func (a *app) openLink(w http.ResponseWriter, r *http.Request) {
 	if s := a.currentSession(r); s.linkChallenge != r.PathValue("id") {
 		a.renderPage(w, page{Name: "elsewhere"})
@@ -35,7 +35,7 @@ func (a *app) openLink(w http.ResponseWriter, r *http.Request) {
 	a.renderPage(w, page{Name: "link"})
 }
 
-// answerLink takes the link's token or the code. Purpose and address are the app's own words, not the form's.
+// answerLink checks the link's token or the code. Purpose and address come from the app, not from the form.
 func (a *app) answerLink(w http.ResponseWriter, r *http.Request) {
 	s := a.currentSession(r)
 	if s.linkChallenge == "" {

@@ -17,7 +17,7 @@ import (
 //go:embed pages.html
 var pagesHTML embed.FS
 
-// app is the web app: its sessions, and the engine that has people prove their mailbox.
+// app is the web app: its sessions and the verification engine.
 type app struct {
 	engine   *watchword.Engine
 	origin   string
@@ -26,15 +26,15 @@ type app struct {
 	sessions map[string]session
 }
 
-// A session is what the app remembers of one browser. The handle stays here: whoever holds it collects the receipt.
+// A session is the state of one browser. The handle is stored here only, because with it the receipt can be collected.
 type session struct {
-	email     string // signed in
-	address   string // who is asked to open a link
+	email     string // who is signed in
+	address   string // to which the link was sent
 	challenge string
 	handle    string
 }
 
-// newApp makes the app as it is seen at origin. It works until ctx ends.
+// newApp returns the app for an origin. It sends messages until ctx ends.
 func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	s, err := newEngine(ctx, origin)
 	if err != nil {
@@ -57,8 +57,8 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
-// signIn starts the challenge and sends the browser to its hosted page. The page's ticket travels in the fragment, which
-// no server sees.
+// signIn starts the challenge and redirects the browser to its hosted page. The page's ticket is in the fragment, which is not
+// sent to servers.
 func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 	email := r.FormValue("email")
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
@@ -72,7 +72,7 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, a.origin+"/c/"+started.ID+"#"+started.Ticket.Reveal(), http.StatusSeeOther)
 }
 
-// done is where the hosted page leads back to. Coming here proves nothing: the receipt does, and this session's handle
+// done handles the return from the hosted page. The request itself proves nothing. The receipt does: the session's handle
 // collects it, once.
 func (a *app) done(w http.ResponseWriter, r *http.Request) {
 	s := a.currentSession(r)
@@ -100,7 +100,7 @@ func (a *app) signOut(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// A page is what one of the templates shows.
+// A page is the data of a template.
 type page struct{ Name, Email, Message string }
 
 func (a *app) renderPage(w http.ResponseWriter, p page) {
@@ -123,7 +123,7 @@ func (a *app) currentSession(r *http.Request) session {
 	return a.sessions[c.Value]
 }
 
-// saveSession stores a session under a new id, so that an id from before signing in is worth nothing afterwards.
+// saveSession stores a session under a new id, so that an id from before the sign-in is invalid afterwards.
 func (a *app) saveSession(w http.ResponseWriter, r *http.Request, s session) {
 	id := rand.Text()
 	a.mu.Lock()
@@ -135,7 +135,7 @@ func (a *app) saveSession(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// messageFor says to the person what the engine said.
+// messageFor returns the text that the person sees for an error.
 func messageFor(err error) string {
 	switch {
 	case errors.Is(err, watchword.ErrInvalidRequest), errors.Is(err, watchword.ErrDestinationRefused):

@@ -15,7 +15,7 @@ import (
 
 const ann = "ann@example.com"
 
-// A site is the app at an address of its own.
+// A site is the app at a free port.
 type site struct {
 	t   *testing.T
 	url string
@@ -34,7 +34,7 @@ func newSite(t *testing.T) *site {
 	return &site{t, url}
 }
 
-// A device is a browser with its cookies. It runs no script: tests send what the pages' script would.
+// A device is a browser with cookies and without scripts: tests send the requests of the pages' scripts.
 type device struct {
 	*site
 	client *http.Client
@@ -67,7 +67,7 @@ func (d *device) do(method, target, contentType, body string) (*http.Response, s
 	return res, string(text)
 }
 
-// begin signs in up to the hosted page, and returns the number it shows.
+// begin starts a sign-in and returns the number on the hosted page.
 func (d *device) begin() (number string) {
 	d.t.Helper()
 	res, text := d.do(http.MethodPost, d.url+"/sign-in", "application/x-www-form-urlencoded", "email="+url.QueryEscape(ann))
@@ -78,7 +78,7 @@ func (d *device) begin() (number string) {
 	return d.postScript(page+"/open", map[string]string{"ticket": ticket}, `class=\\"number\\"[^0-9]*([0-9]{2})`)
 }
 
-// postScript sends what the pages' script would, and finds something in the answer.
+// postScript sends a request of the pages' script and returns a match in the response.
 func (d *device) postScript(target string, fields map[string]string, find string) string {
 	d.t.Helper()
 	body, err := json.Marshal(fields)
@@ -94,7 +94,7 @@ func (d *device) postScript(target string, fields map[string]string, find string
 	return found[len(found)-1]
 }
 
-// waitForMail waits for the mail and takes the link out of it.
+// waitForMail waits for the mail and returns its link.
 func (d *device) waitForMail() (page, token string) {
 	d.t.Helper()
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
@@ -112,13 +112,13 @@ func (d *device) waitForMail() (page, token string) {
 	return "", ""
 }
 
-// home is what the app's first page says.
+// home returns the app's first page.
 func (d *device) home() string {
 	_, text := d.do(http.MethodGet, d.url+"/", "", "")
 	return text
 }
 
-// The laptop starts, the phone opens the link and types the number, and the laptop is signed in. The phone is not.
+// The laptop starts, the phone opens the link and sends the number. The laptop is signed in, the phone is not.
 func TestLinkOnSecondDeviceSignsInTheFirst(t *testing.T) {
 	s := newSite(t)
 	laptop, phone := s.device(), s.device()
@@ -143,15 +143,15 @@ func TestLinkOnSecondDeviceSignsInTheFirst(t *testing.T) {
 	}
 }
 
-// A stranger's challenge, opened by its victim with one press, signs nobody in.
+// An attacker starts a sign-in with the victim's address, and the victim clicks the link.
 func TestLinkWithoutNumberDoesNotSignInTheStarter(t *testing.T) {
 	s := newSite(t)
-	stranger, victim := s.device(), s.device()
-	stranger.begin()
+	attacker, victim := s.device(), s.device()
+	attacker.begin()
 	page, token := victim.waitForMail()
 	victim.postScript(page+"/answer", map[string]string{"token": token}, "Type the two digits")
-	stranger.do(http.MethodGet, s.url+"/done", "", "")
-	if strings.Contains(stranger.home(), "signed in") {
-		t.Error("the stranger is signed in")
+	attacker.do(http.MethodGet, s.url+"/done", "", "")
+	if strings.Contains(attacker.home(), "signed in") {
+		t.Error("the attacker is signed in")
 	}
 }

@@ -17,7 +17,7 @@ import (
 //go:embed pages.html
 var pagesHTML embed.FS
 
-// app is the web app: its users and sessions, and the engine that has people prove what is theirs.
+// app is the web app: its users and sessions, and the verification engine.
 type app struct {
 	engine   *watchword.Engine
 	users    users
@@ -25,13 +25,13 @@ type app struct {
 	pages    *template.Template
 }
 
-// newApp makes the app with one user, ann@example.com. It works until ctx ends.
+// newApp returns the app with one user, ann@example.com. It sends messages until ctx ends.
 func newApp(ctx context.Context) (http.Handler, error) {
 	engine, inbox, err := newEngine(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{engine: engine, users: users{byEmail: map[string]*user{}}, sessions: sessions{by: map[string]session{}}}
+	a := &app{engine: engine, users: users{byEmail: map[string]*user{}}, sessions: sessions{byID: map[string]session{}}}
 	if a.pages, err = template.ParseFS(pagesHTML, "pages.html"); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func newApp(ctx context.Context) (http.Handler, error) {
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
-// A page is what one of the templates shows.
+// A page is the data of a template.
 type page struct {
 	Name    string // of the template
 	Email   string
@@ -97,24 +97,24 @@ func (a *app) saveSession(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: a.sessions.save(old, s), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// clientOf is whom the app is serving: limits count by it.
+// clientOf returns the client of a request, by which limits count.
 func clientOf(r *http.Request) watchword.Client {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
 }
 
-// messageFor says to the person what the engine said; ok is whether another answer may help.
+// messageFor returns the text that the person sees for an error, and whether another answer may help.
 func messageFor(err error) (message string, again bool) {
 	var problem *watchword.Error
 	switch {
 	case errors.Is(err, watchword.ErrIncorrectAnswer) && errors.As(err, &problem):
 		return fmt.Sprintf("That was not the code. Tries left: %d", problem.Remaining), true
-	case errors.Is(err, watchword.ErrInvalidRequest): // of what is sent only this was typed; it cost no try
+	case errors.Is(err, watchword.ErrInvalidRequest): // only the code was typed, so it is malformed; it cost no try
 		return "Please look again at what you typed.", true
 	case (errors.Is(err, watchword.ErrTooManyGuesses) || errors.Is(err, watchword.ErrRateLimited)) && errors.As(err, &problem):
 		return fmt.Sprintf("Too many tries. Please wait %s.", problem.RetryAfter.Round(time.Second)), false
 	case errors.Is(err, watchword.ErrChallengeExpired), errors.Is(err, watchword.ErrAttemptsExhausted), errors.Is(err, watchword.ErrUnknownChallenge):
-		return "This code is of no use any more. Please begin again.", false
+		return "This code is no longer valid. Please begin again.", false
 	}
 	log.Print(err)
 	return "Something went wrong. Please try again later.", false

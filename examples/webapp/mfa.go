@@ -6,9 +6,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// signIn takes the password and, if it is right, asks for the second step: nobody is signed in yet.
+// signIn checks the password and, if it is right, starts the second step. Nobody is signed in yet.
 func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
-	u := a.users.signIn(r.FormValue("email"), r.FormValue("password"))
+	u := a.users.checkPassword(r.FormValue("email"), r.FormValue("password"))
 	if u == nil {
 		a.renderPage(w, page{Name: "sign-in", Message: "Wrong e-mail address or password."})
 		return
@@ -20,19 +20,19 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 		a.renderPage(w, page{Name: "sign-in", Message: message})
 		return
 	}
-	a.saveSession(w, r, session{asked: u, challenge: started.ID, sentTo: started.SentTo})
+	a.saveSession(w, r, session{pendingUser: u, challenge: started.ID, sentTo: started.SentTo})
 	a.renderPage(w, page{Name: "mfa", SentTo: started.SentTo})
 }
 
-// signInCode takes the code. Purpose and subject are the app's own words, not the form's.
+// signInCode checks the code. Purpose and subject come from the app, not from the form.
 func (a *app) signInCode(w http.ResponseWriter, r *http.Request) {
 	s := a.currentSession(r)
-	if s.asked == nil {
+	if s.pendingUser == nil {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
 	_, err := a.engine.Check(r.Context(), s.challenge, watchword.CheckRequest{Purpose: watchword.PurposeMFA,
-		Subject: s.asked.id, Answer: watchword.Answer{Text: r.FormValue("code")}, Client: clientOf(r)})
+		Subject: s.pendingUser.id, Answer: watchword.Answer{Text: r.FormValue("code")}, Client: clientOf(r)})
 	if err != nil {
 		message, again := messageFor(err)
 		if again {
@@ -43,6 +43,6 @@ func (a *app) signInCode(w http.ResponseWriter, r *http.Request) {
 		a.renderPage(w, page{Name: "sign-in", Message: message})
 		return
 	}
-	a.saveSession(w, r, session{user: s.asked})
+	a.saveSession(w, r, session{user: s.pendingUser})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

@@ -6,8 +6,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// forgot starts a reset. For an address that nobody has, the challenge is a decoy: it looks and takes as long as a real
-// one and nothing is sent, so the form tells nobody who has an account.
+// forgot starts a password reset. For an unknown address the challenge is a decoy: it looks like a real one and takes as long,
+// but nothing is sent. So the form does not reveal who has an account.
 func (a *app) forgot(w http.ResponseWriter, r *http.Request) {
 	email := r.FormValue("email")
 	started, err := a.engine.Start(r.Context(), watchword.StartRequest{Strategy: "otp", Purpose: watchword.PurposePasswordReset,
@@ -21,7 +21,7 @@ func (a *app) forgot(w http.ResponseWriter, r *http.Request) {
 	a.renderPage(w, page{Name: "reset", SentTo: started.SentTo})
 }
 
-// reset takes the code and the new password together, so there is no state "proven" that could be stolen in between.
+// reset takes the code and the new password in one form, so that there is no intermediate state that could be stolen.
 func (a *app) reset(w http.ResponseWriter, r *http.Request) {
 	s := a.currentSession(r)
 	if s.email == "" {
@@ -33,7 +33,7 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		id := a.users.find(s.email).id
 		err = a.users.add(id, s.email, r.FormValue("password"))
-		a.sessions.endAll(id) // whoever had got in with the old password is out
+		a.sessions.endAll(id) // also those of an attacker with the old password
 	}
 	if err != nil {
 		message, again := messageFor(err)
