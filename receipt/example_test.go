@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// An app called "shop" had user_42 prove something before it resets a password, got a receipt, and now checks it.
+// The app "shop" asked user_42 to verify before a password reset, received a receipt, and verifies it.
 func ExampleVerifier() {
 	server, token := serverWithReceipt() // the watchword server, and what its "check" answered
 	defer server.Close()
@@ -54,8 +54,8 @@ func ExampleVerifier() {
 	// true
 }
 
-// A payment is approved for one amount and one payee. The receipt says which, and the app compares it with what it is
-// about to pay.
+// A payment is approved for one amount and one payee. The app compares the receipt's transaction with the payment that it is
+// about to make.
 func ExampleExpectation_transaction() {
 	signer, err := newSigner()
 	if err != nil {
@@ -89,7 +89,7 @@ func ExampleExpectation_transaction() {
 	// 4000.00 watchword: receipt invalid: about another transaction
 }
 
-// Keys change without an outage: the next one is published before it signs, and the last one verifies a while longer.
+// To rotate keys without an interruption, publish the next key before it signs, and keep the previous one a while to verify.
 func ExampleNewSigner_rotation() {
 	var keys []receipt.Key
 	for _, kid := range []string{"2026-11", "2026-12"} {
@@ -128,7 +128,7 @@ func newSigner() (*receipt.Signer, error) {
 	return receipt.NewSigner(receipt.SignerConfig{Keys: []receipt.Key{key}})
 }
 
-// serverWithReceipt stands for a watchword server: it publishes its keys and has made one receipt.
+// serverWithReceipt starts a server that publishes the keys of one receipt.
 func serverWithReceipt() (*httptest.Server, string) {
 	signer, err := newSigner()
 	if err != nil {

@@ -149,7 +149,7 @@ func (f *forger) shapes() []forgery {
 	}
 }
 
-// addOrder adds the group's order to S: verifies by the same equation, and RFC 8032 §5.1.7 refuses it.
+// addOrder adds the group's order to S. The result satisfies the verification equation, and RFC 8032 §5.1.7 refuses it.
 func addOrder(signature []byte) []byte {
 	order, _ := new(big.Int).SetString("7237005577332262213973186563042994240857116359379907606001950938285454250989", 10)
 	s := slices.Clone(signature[32:])
@@ -159,13 +159,13 @@ func addOrder(signature []byte) []byte {
 	return append(slices.Clone(signature[:32]), sum...)
 }
 
-// nextSymbol is another spelling of the last symbol, whose low bits stand for nothing.
+// nextSymbol returns another encoding of the last symbol, whose low bits are unused.
 func nextSymbol(c byte) string {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return string(alphabet[strings.IndexByte(alphabet, c)+1])
 }
 
-// TestVerifyRefusesForgedReceipts: by the Signer and by the Verifier, for the reason that is meant, with nothing given out.
+// Signer.Parse and Verifier.Verify refuse each forgery for the expected reason and return no claims.
 func TestVerifyRefusesForgedReceipts(t *testing.T) {
 	f := newForger(t)
 	verifier, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: claims().Issuer, JWKS: f.signer.JWKS(), Clock: clock})
@@ -190,7 +190,6 @@ func TestVerifyRefusesForgedReceipts(t *testing.T) {
 	}
 }
 
-// TestVerifyAcceptsReceiptsAtTheTimeLimits are still valid.
 func TestVerifyAcceptsReceiptsAtTheTimeLimits(t *testing.T) {
 	f := newForger(t)
 	for name, token := range map[string]string{
@@ -206,7 +205,7 @@ func TestVerifyAcceptsReceiptsAtTheTimeLimits(t *testing.T) {
 	}
 }
 
-// TestVerifyIgnoresUnknownClaims: an older verifier reads the receipts of a newer server.
+// An older verifier reads receipts of a newer server.
 func TestVerifyIgnoresUnknownClaims(t *testing.T) {
 	f := newForger(t)
 	if _, err := f.signer.Parse(t.Context(), f.with("assurance_level", `{"AAL":2}`)); err != nil {

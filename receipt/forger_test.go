@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// A forger holds the key of a Signer and makes with it, by hand, what the Signer would not.
+// A forger has the key of a Signer and signs by hand what the Signer would not.
 type forger struct {
 	t       testing.TB
 	signer  *receipt.Signer
@@ -22,7 +22,7 @@ type forger struct {
 	payload string
 }
 
-// newForger's signer has two keys: "ed", which signs, and "ec".
+// newForger returns a forger whose Signer has two keys: "ed", which signs, and "ec".
 func newForger(t testing.TB) *forger {
 	ed := mustKey(t, "ed", receipt.EdDSA)
 	text, err := ed.PEM()
@@ -46,16 +46,16 @@ func newForger(t testing.TB) *forger {
 
 func segment(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// sign signs anything.
+// sign signs any header and payload.
 func (f *forger) sign(header, payload string) string {
 	text := segment(header) + "." + segment(payload)
 	return text + "." + segment(string(ed25519.Sign(f.private, []byte(text))))
 }
 
-// head signs the genuine payload under another header.
+// head signs the valid payload with another header.
 func (f *forger) head(header string) string { return f.sign(header, f.payload) }
 
-// also adds a parameter to the genuine header.
+// also adds a parameter to the valid header.
 func (f *forger) also(parameter string) string { return f.head(`{` + parameter + `,` + f.header[1:]) }
 
 // body signs another payload.
@@ -89,7 +89,7 @@ func (f *forger) times(iat, exp, authTime int64) string {
 	return f.body(string(payload))
 }
 
-// jose makes the genuine payload's token with go-jose, under another key or header.
+// jose signs the valid payload with go-jose, with another key or header.
 func (f *forger) jose(key jose.SigningKey, options *jose.SignerOptions) string {
 	signer, err := jose.NewSigner(key, options)
 	if err != nil {
@@ -106,13 +106,13 @@ func (f *forger) jose(key jose.SigningKey, options *jose.SignerOptions) string {
 	return token
 }
 
-// hmac uses something public as an HS256 secret, under the name of the key that it belongs to.
+// hmac signs with a public value as an HS256 secret and the kid of its key.
 func (f *forger) hmac(secret []byte) string {
 	key := jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: secret, KeyID: "ed"}}
 	return f.jose(key, (&jose.SignerOptions{}).WithType(receipt.Type))
 }
 
-// parts takes a genuine token to pieces.
+// parts splits a valid token.
 func (f *forger) parts() (header, payload, signature string) {
 	parts := strings.Split(f.head(f.header), ".")
 	return parts[0], parts[1], parts[2]

@@ -29,7 +29,7 @@ func FuzzParse(fz *testing.F) {
 	})
 }
 
-// FuzzClaims signs whatever it is, so that claims are read that a Signer would not make.
+// FuzzClaims signs arbitrary payloads, so that the reader sees claims that no Signer would sign.
 func FuzzClaims(fz *testing.F) {
 	f := newForger(fz)
 	fz.Add(f.payload)
@@ -51,7 +51,7 @@ func FuzzClaims(fz *testing.F) {
 	})
 }
 
-// FuzzJWKS reads key sets. Whatever they hold, a key that was never in one signs in vain.
+// FuzzJWKS parses key sets. A receipt by a key that is in none of them is refused.
 func FuzzJWKS(fz *testing.F) {
 	signer := mustSigner(fz, mustKey(fz, "k", receipt.EdDSA), mustKey(fz, "ec", receipt.ES256))
 	stranger := mustSign(fz, mustSigner(fz, mustKey(fz, "k", receipt.EdDSA)), claims())

@@ -31,7 +31,7 @@ func newIssuer(t *testing.T) *issuer {
 
 func (i *issuer) answers(handler http.HandlerFunc) { i.answer.Store(&handler) }
 
-// publishes the keys, with a Cache-Control if that is not empty.
+// publishes sets the published keys, and the Cache-Control header if that is not empty.
 func (i *issuer) publishes(jwks []byte, cacheControl string) {
 	i.answers(func(w http.ResponseWriter, _ *http.Request) {
 		if cacheControl != "" {
@@ -49,7 +49,7 @@ func (i *issuer) clock() time.Time { return instant.Add(time.Duration(i.elapsed.
 
 func (i *issuer) wait(d time.Duration) { i.elapsed.Add(int64(d)) }
 
-// claims are valid now, by the issuer's clock.
+// claims returns claims that are valid by the issuer's clock.
 func (i *issuer) claims() watchword.Claims {
 	now := i.clock().Unix()
 	return watchword.Claims{
@@ -69,7 +69,7 @@ func (i *issuer) verifier(t *testing.T) *receipt.Verifier {
 
 var signIn = receipt.Expectation{Purpose: "sign_in", Audience: "shop", Subject: "user_42"}
 
-// verify signs fresh claims and verifies them.
+// verify signs new claims and verifies the receipt.
 func (i *issuer) verify(t *testing.T, v *receipt.Verifier, signer *receipt.Signer) error {
 	t.Helper()
 	_, err := v.Verify(t.Context(), mustSign(t, signer, i.claims()), signIn)

@@ -15,7 +15,6 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// TestParseKeyReadsWhatPEMWrites: what GenerateKey makes and PEM writes is the same key when it is read again.
 func TestParseKeyReadsWhatPEMWrites(t *testing.T) {
 	algorithms(t, func(t *testing.T, alg receipt.Algorithm) {
 		key := mustKey(t, "2026-11", alg)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestPackageDependsOnJWTLibraryOnly: whoever imports the Verifier gets the JWT library, the root and the standard library.
+// A program that imports the package links the JWT library, the root package and the standard library.
 func TestPackageDependsOnJWTLibraryOnly(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) == 0 {

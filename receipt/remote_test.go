@@ -71,7 +71,7 @@ func TestVerifyFetchesUnknownKeyAtOnce(t *testing.T) {
 	}
 }
 
-// TestVerifyPausesBetweenFetchesForUnknownKeys: however many, there is a pause after each request.
+// There is a pause after each request, however many receipts name unknown keys.
 func TestVerifyPausesBetweenFetchesForUnknownKeys(t *testing.T) {
 	issuer := newIssuer(t)
 	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
@@ -98,7 +98,7 @@ func TestVerifyPausesBetweenFetchesForUnknownKeys(t *testing.T) {
 	}
 }
 
-// TestConcurrentVerificationsShareOneFetch who wait for the first keys, and outlives the one that began it.
+// The first keys are fetched once, and the fetch continues after its first caller's context has ended.
 func TestConcurrentVerificationsShareOneFetch(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	arrived, release := make(chan struct{}), make(chan struct{})
@@ -133,7 +133,7 @@ func TestConcurrentVerificationsShareOneFetch(t *testing.T) {
 	issuer.wantRequests(t, 1)
 }
 
-// TestVerifyUsesKnownKeysDuringAnOutage, but not for ever.
+// Known keys are used for an hour after they have expired.
 func TestVerifyUsesKnownKeysDuringAnOutage(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	verifier := issuer.verifier(t)
@@ -219,7 +219,7 @@ func TestVerifyKeepsKeysWhenTheNewSetIsInvalid(t *testing.T) {
 	}
 }
 
-// TestVerifyIgnoresKeysOfOtherUse, so that a newer server may publish what this version does not know.
+// A newer server may publish keys of types that this version does not know.
 func TestVerifyIgnoresKeysOfOtherUse(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	issuer.publishes([]byte(`{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44","use":"sig","pub":"AAAA"},`+string(signer.JWKS()[9:])), "")
@@ -228,7 +228,7 @@ func TestVerifyIgnoresKeysOfOtherUse(t *testing.T) {
 	}
 }
 
-// TestVerifyDuringKeyRotation: keys are announced and then sign, while receipts are verified all the time. None is refused.
+// Keys are published, then sign, while receipts are verified. No receipt is refused.
 func TestVerifyDuringKeyRotation(t *testing.T) {
 	issuer := newIssuer(t)
 	keys := make([]receipt.Key, 6)

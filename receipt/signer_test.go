@@ -52,7 +52,7 @@ func mustSign(t testing.TB, signer *receipt.Signer, c watchword.Claims) string {
 	return token
 }
 
-// claims are valid at instant, with every field set.
+// claims returns claims that are valid at instant, with every field set.
 func claims() watchword.Claims {
 	return watchword.Claims{
 		Issuer: "https://verify.example.com", Audience: "shop", Subject: "user_42", ID: "ch_1",
@@ -80,7 +80,7 @@ func TestParseReadsWhatSignWrites(t *testing.T) {
 	})
 }
 
-// TestOtherLibraryAcceptsReceipts reads our receipts with go-jose and nothing but the published keys.
+// go-jose verifies the receipts with the published keys.
 func TestOtherLibraryAcceptsReceipts(t *testing.T) {
 	algorithms(t, func(t *testing.T, alg receipt.Algorithm) {
 		signer := mustSigner(t, mustKey(t, "2026-11", alg), mustKey(t, "2026-12", receipt.EdDSA))
@@ -162,7 +162,7 @@ func TestNewSignerRefusesInvalidKeys(t *testing.T) {
 	}
 }
 
-// TestParseReturnsEveryClaim holds Parse against Sign for any text that JSON can carry.
+// For any text that JSON can represent.
 func TestParseReturnsEveryClaim(t *testing.T) {
 	signer := mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	rapid.Check(t, func(r *rapid.T) {
@@ -187,7 +187,7 @@ func TestParseReturnsEveryClaim(t *testing.T) {
 	})
 }
 
-// TestPrintingKeyHidesThePrivateKey looks for the private key in whatever a careless log line would show.
+// Searches the output of every verb for the private key.
 func TestPrintingKeyHidesThePrivateKey(t *testing.T) {
 	algorithms(t, func(t *testing.T, alg receipt.Algorithm) {
 		key := mustKey(t, "k", alg)
@@ -215,7 +215,7 @@ func TestPrintingKeyHidesThePrivateKey(t *testing.T) {
 	})
 }
 
-// secretForms is the beginning of the private key, or all of it, in the forms that fmt knows.
+// secretForms returns the beginning of the private key, or all of it, in the forms in which fmt would print it.
 func secretForms(t *testing.T, key receipt.Key) []string {
 	t.Helper()
 	text, err := key.PEM()

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// expect is what claims says.
+// expect returns the expectation that claims meets.
 func expect() receipt.Expectation {
 	c := claims()
 	return receipt.Expectation{

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An authorizationList is what Android's certificates say of a key (Level 3 §8.4.1), as far as it is judged.
+// An authorizationList holds the checked fields of the key description in Android certificates (Level 3 §8.4.1).
 type authorizationList struct {
 	Purpose         []int         `asn1:"tag:1,explicit,set,optional,omitempty"`
 	AllApplications asn1.RawValue `asn1:"optional"`
@@ -29,12 +29,12 @@ var (
 	allApplications = tagged(600, asn1.TagNull)
 )
 
-// tagged is a value behind an explicit tag.
+// tagged returns a value with an explicit tag.
 func tagged(tag int, kind byte, value ...byte) asn1.RawValue {
 	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, IsCompound: true, Bytes: append([]byte{kind, byte(len(value))}, value...)}
 }
 
-// androidKey makes a device prove its key by an Android certificate with these lists.
+// androidKey attests the key with an Android certificate with these lists.
 func androidKey(d *device, by *manufacturer, software, hardware authorizationList) mutation {
 	return func(c *ceremony) {
 		challenge := sha256.Sum256(c.clientData(d.t))
@@ -56,7 +56,7 @@ func androidKey(d *device, by *manufacturer, software, hardware authorizationLis
 	}
 }
 
-// A key that an Android device has made to sign is accepted, in whichever list the device says so.
+// Origin and purpose may be in the software or the hardware list.
 func TestVerifyEnrolChecksAndroidAuthorizationLists(t *testing.T) {
 	root, k := newManufacturer(t), newKit(t)
 	trustVectors(t, root.cert.Raw)

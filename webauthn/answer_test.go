@@ -10,13 +10,13 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// ceremonies are both, with a device that makes a right answer of each.
+// ceremonies maps a purpose of each ceremony to a function that returns a right answer.
 var ceremonies = map[string]func(d *device, options map[string]any) string{
 	watchword.PurposeEnrol: func(d *device, options map[string]any) string { return d.create(options) },
 	"sign_in":              func(d *device, options map[string]any) string { return d.get(options) },
 }
 
-// editAnswer is an answer after its members were changed.
+// editAnswer returns an answer with changed members.
 func editAnswer(t testing.TB, answer string, change func(answer, response map[string]any)) string {
 	t.Helper()
 	var members map[string]any
@@ -34,10 +34,10 @@ func addPadding(text string) string {
 	return text
 }
 
-// base64Members are those that hold base64url.
+// base64Members lists the members in base64url.
 var base64Members = []string{"clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"}
 
-// What browsers and password managers write, in both ceremonies alike.
+// wellFormed changes a right answer into other accepted forms, for both ceremonies.
 var wellFormed = map[string]func(answer, response map[string]any){
 	"as browsers do": func(a, r map[string]any) {
 		a["authenticatorAttachment"], a["clientExtensionResults"] = "platform", map[string]any{"credProps": map[string]any{"rk": true}}
@@ -94,8 +94,7 @@ func TestCheckAcceptsCredentialsInEveryForm(t *testing.T) {
 	}
 }
 
-// malformedAnswers are no credentials of either ceremony, by the member that is named; ANY stands for the member that only
-// one of the ceremonies has.
+// malformedAnswers returns changes that make a credential malformed, by the member that the error must name.
 func malformedAnswers() map[string]func(answer, response map[string]any) {
 	out := map[string]func(a, r map[string]any){}
 	inOuter := func(name string, value any) func(a, r map[string]any) {
@@ -135,7 +134,7 @@ func malformedAnswers() map[string]func(answer, response map[string]any) {
 	return out
 }
 
-// What is not a credential is refused alike in both ceremonies, names the member, and leaves the challenge as it was.
+// Malformed credentials are refused in both ceremonies. The error names the member, and the challenge is not changed.
 func TestCheckRefusesMalformedCredentials(t *testing.T) {
 	for purpose, make := range ceremonies {
 		k := newKit(t)
@@ -173,7 +172,7 @@ func TestCheckRefusesMalformedCredentials(t *testing.T) {
 
 func errorOf(_ *watchword.Result, err error) error { return err }
 
-// The answer of one ceremony is a wrong answer to the other: it costs the try.
+// It costs a try.
 func TestCheckRefusesAnswerOfTheOtherCeremony(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -187,8 +186,8 @@ func TestCheckRefusesAnswerOfTheOtherCeremony(t *testing.T) {
 	k.wantRefusal(err, refusedType)
 }
 
-// Whatever text it is, reading it ends in a credential whose one spelling is read as itself, or in an invalid request that
-// names members that the standard has.
+// ReadAnswer returns a normalized credential, which it returns unchanged when called again, or an invalid request that names
+// members of Level 3.
 func FuzzReadAnswer(f *testing.F) {
 	s := newKit(f).strategy
 	d := newDevice(f)

@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// spoil makes spoilers of one line.
+// The functions below return mutations of one value.
 func setClientData(name string, value any) mutation {
 	return func(c *ceremony) {
 		if c.client[name] = value; value == nil {
@@ -24,7 +24,7 @@ func setResponseMember(name string, value any) mutation {
 func setFlags(flags byte) mutation   { return func(c *ceremony) { c.flags |= flags } }
 func clearFlags(flags byte) mutation { return func(c *ceremony) { c.flags &^= flags } }
 
-// combine changes several things at once.
+// combine returns a mutation that applies several.
 func combine(all ...mutation) mutation {
 	return func(c *ceremony) {
 		for _, s := range all {
@@ -33,7 +33,7 @@ func combine(all ...mutation) mutation {
 	}
 }
 
-// clientCases spoil what the browser signs; they hold for both ceremonies.
+// clientCases returns mutations of the client data and the common members, for both ceremonies.
 func clientCases(otherType string) map[string]struct {
 	spoil  mutation
 	reason refusal
@@ -102,7 +102,7 @@ func clientCases(otherType string) map[string]struct {
 	return out
 }
 
-// Whatever is wrong with an assertion, the answer is the same, the reason is in the log, and the owner goes on.
+// Every mutated assertion is refused with the same error and its reason in the log. The subject can still sign in.
 func TestVerifyRefusesMutatedAssertions(t *testing.T) {
 	k := newKit(t)
 	d, other := newDevice(t), newDevice(t)
@@ -153,7 +153,7 @@ func TestVerifyRefusesMutatedAssertions(t *testing.T) {
 	k.mustSignIn("sign_in", "user_42", d)
 }
 
-// What is well formed but unasked is ignored.
+// Unknown members and values that were not requested do not matter.
 func TestVerifyIgnoresUnrequestedMembers(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -177,7 +177,7 @@ func TestVerifyIgnoresUnrequestedMembers(t *testing.T) {
 	}
 }
 
-// One answer is judged once: not again after success, nor after failure, nor for another challenge, nor too late.
+// An answer is refused after success, after failure, for another challenge, and after the challenge has expired.
 func TestCheckRefusesReplayedAnswers(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -210,7 +210,7 @@ func TestCheckRefusesReplayedAnswers(t *testing.T) {
 	k.mustSignIn("sign_in", "user_42", d)
 }
 
-// An answer serves its own purpose, subject and transaction only.
+// An answer is bound to purpose, subject and transaction.
 func TestCheckRefusesAnswerOfAnotherChallenge(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)

@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// What an assertion costs: go-webauthn's own judging of one that is parsed already, and the whole ceremony of the engine on
-// memory, from the answer's text to the receipt's claims, with the key opened, spent and sealed again on the way. The two
-// take turns with the same answers, so that they meet the same machine; "ratio" is the one by the other.
+// BenchmarkAssertion compares go-webauthn's verification of a parsed assertion with a complete check by the engine on memory
+// stores, from the answer's text to the receipt's claims. The two alternate with the same answers, so that the load of the
+// machine affects both; "ratio" is the quotient.
 func BenchmarkAssertion(b *testing.B) {
 	k := newKit(b)
 	d := newDevice(b)
@@ -70,7 +70,7 @@ func (u libraryLogin) validate(c startedChallenge, a *protocol.ParsedCredentialA
 	return err
 }
 
-// storedKey is the one key of a subject.
+// storedKey returns the only key of a subject.
 func (k *kit) storedKey(subject string) *key {
 	k.t.Helper()
 	spied := &spy{Strategy: k.strategy}

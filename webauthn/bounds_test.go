@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// cborBombs are short texts of CBOR that ask for much: depth, length, repetition.
+// cborBombs returns short CBOR texts that declare large sizes, depths or numbers of entries.
 func cborBombs(t testing.TB) map[string][]byte {
 	t.Helper()
 	length := func(head byte, n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{head}, n) }
@@ -44,7 +44,7 @@ func manyKeys(n int) []byte {
 	return out
 }
 
-// However an answer is made, reading it takes bounded memory and does not panic.
+// Parsing a malicious answer takes bounded memory and does not panic.
 func TestCheckBoundsMemoryOfMaliciousCBOR(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -79,7 +79,7 @@ func allocated(run func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// The longest credential id that the standard allows works; one byte more does not.
+// The maximum length is 1023 bytes (Level 3 §5.1.3).
 func TestCheckAcceptsCredentialIDsUpToTheLimit(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -95,7 +95,7 @@ func TestCheckAcceptsCredentialIDsUpToTheLimit(t *testing.T) {
 	k.wantRefusal(err, malformed)
 }
 
-// An answer may be as long as a request, and no longer.
+// The limit is 64 KiB.
 func TestCheckAcceptsAnswersUpToTheLimit(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -116,7 +116,7 @@ func TestCheckAcceptsAnswersUpToTheLimit(t *testing.T) {
 	}
 }
 
-// Nothing of an answer is logged but the name of what was wrong.
+// No other attribute is logged.
 func TestLogsHoldOnlyTheReasonOfARefusal(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -177,7 +177,7 @@ func FuzzRegistration(f *testing.F) {
 	})
 }
 
-// Long parts of a statement are found wherever they stand.
+// Long values are found at any depth.
 func TestAreStatementsBoundedFindsLongValues(t *testing.T) {
 	fits, long := make([]byte, maxStatementValue), make([]byte, maxStatementValue+1)
 	object := func(part any) *protocol.AttestationObject {

@@ -23,14 +23,14 @@ import (
 //go:embed testdata/app.html testdata/app.js
 var appPages embed.FS
 
-// appAnswer is what the app's page says of a ceremony.
+// An appAnswer is the result of a ceremony on the app's page.
 type appAnswer struct {
 	Error  string            `json:"error"`
 	Claims *watchword.Claims `json:"claims"`
 	Factor string            `json:"factor"`
 }
 
-// browserKit is an app with a page of its own, in a real browser with virtual authenticators.
+// A browserKit is an app with its own page, in a real browser with virtual authenticators.
 type browserKit struct {
 	*kit
 	ctx context.Context
@@ -174,7 +174,7 @@ func (b *browserKit) wantReceipt(t *testing.T, what string, a appAnswer, amr ...
 	return a.Claims
 }
 
-// The whole life of keys, in a real browser, on an app's own page, with the module that it is served.
+// Enrolment, sign-in, autofill and removal in a real browser, on an app's own page with the served module.
 func TestScriptInBrowser(t *testing.T) {
 	b := newBrowserKit(t)
 	first := b.authenticator(t, "internal")
@@ -212,7 +212,7 @@ func TestScriptInBrowser(t *testing.T) {
 	b.checkRemoval(t, first, second, f.Factor)
 }
 
-// checkRemoval: a removed key is refused though its authenticator has it, until it is told; the other goes on.
+// checkRemoval: a removed key is refused, and the authenticator deletes it after a signal. The other key still works.
 func (b *browserKit) checkRemoval(t *testing.T, first, second virtual.AuthenticatorID, factor string) {
 	t.Helper()
 	if err := b.RemoveFactor(t.Context(), factor, watchword.Authority{Admin: true}); err != nil {
@@ -234,7 +234,7 @@ func (b *browserKit) checkRemoval(t *testing.T, first, second virtual.Authentica
 	}
 }
 
-// Browsers without the JSON methods of Level 3 do as well.
+// The browser has no JSON methods.
 func TestScriptWorksInBrowserBeforeLevel3(t *testing.T) {
 	b := newBrowserKit(t)
 	b.authenticator(t, "internal")
@@ -250,7 +250,7 @@ func TestScriptWorksInBrowserBeforeLevel3(t *testing.T) {
 //go:embed testdata/extension.js
 var extension string
 
-// A password manager's credentials, which inherit from the browser's and whose methods throw, do as well.
+// The password manager's credentials inherit from the browser's, and their methods throw.
 func TestScriptReadsCredentialsOfAnExtension(t *testing.T) {
 	for _, form := range []string{"views", "text"} {
 		b := newBrowserKit(t)
@@ -267,7 +267,7 @@ func TestScriptReadsCredentialsOfAnExtension(t *testing.T) {
 	}
 }
 
-// installExtension puts an extension into the page, and makes sure that its credentials are what the test is about.
+// installExtension replaces the page's credentials by those of a password manager.
 func (b *browserKit) installExtension(t *testing.T, form string, keepsUserHandle bool) {
 	t.Helper()
 	script := fmt.Sprintf("%s; wrapCredentials(%q, %t); typeof app", extension, form, keepsUserHandle)
@@ -282,7 +282,7 @@ func (b *browserKit) installExtension(t *testing.T, form string, keepsUserHandle
 	}
 }
 
-// An autofill waits for its person, and gives way to a button.
+// A pending autofill is aborted when the person clicks a button.
 func TestAuthenticateEndsAutofill(t *testing.T) {
 	b := newBrowserKit(t)
 	id := b.authenticator(t, "internal")

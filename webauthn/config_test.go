@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Everything that is wrong is said at once.
+// New returns all problems together.
 func TestNewReportsEveryMissingSetting(t *testing.T) {
 	_, err := New(Config{})
 	if err == nil {
@@ -125,7 +125,7 @@ func TestNewAcceptsValidSettings(t *testing.T) {
 	}
 }
 
-// Defaults are strict, but for the second factor, whose first one was proven before.
+// The default is strict except for mfa, where a first factor was verified before.
 func TestPolicyDefaultsByPurpose(t *testing.T) {
 	c := testConfig()
 	for purpose, want := range map[string]Requirement{"sign_in": Required, "password_reset": Required, "manage_factors": Required, "enrol": Required, "payment": Required, "mfa": Discouraged} {

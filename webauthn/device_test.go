@@ -12,7 +12,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// The flags of authenticator data (Level 3 §6.1).
+// Flags of authenticator data (Level 3 §6.1).
 const (
 	flagUP byte = 1 << 0
 	flagUV byte = 1 << 2
@@ -22,8 +22,8 @@ const (
 	flagED byte = 1 << 7
 )
 
-// A device is an authenticator and its browser in one, written from the standard: it signs what it is told to, right or
-// wrong.
+// A device is an authenticator and its browser. It is written from the standard and independent of the package, and signs
+// mutated data too.
 type device struct {
 	t       testing.TB
 	private *ecdsa.PrivateKey
@@ -49,7 +49,7 @@ func newDevice(t testing.TB) *device {
 	return d
 }
 
-// A ceremony is an answer in the making, for tests to spoil before it is signed, or after.
+// A ceremony is an answer that a mutation may change before it is signed, or after.
 type ceremony struct {
 	client    map[string]any // the collected client data
 	raw       []byte         // if set, instead of client
@@ -64,10 +64,10 @@ type ceremony struct {
 	response  map[string]any
 }
 
-// A mutation changes a ceremony before anything is signed.
+// A mutation changes a ceremony before it is signed.
 type mutation func(*ceremony)
 
-// cose is the public key in COSE_Key form (RFC 9053 §7.1.1), for ES256.
+// cose returns the public key as a COSE_Key for ES256 (RFC 9053 §7.1.1).
 func (d *device) cose() []byte {
 	point, err := d.private.PublicKey.Bytes()
 	if err != nil {
@@ -89,7 +89,7 @@ func encodeCBOR(t testing.TB, v any) []byte {
 	return data
 }
 
-// attestedCredentialData is attested credential data (Level 3 §6.5.1).
+// attestedCredentialData encodes attested credential data (Level 3 §6.5.1).
 func attestedCredentialData(aaguid [16]byte, id, cose []byte) []byte {
 	out := append(aaguid[:], byte(len(id)>>8), byte(len(id)))
 	return append(append(out, id...), cose...)
@@ -103,7 +103,7 @@ func (d *device) begin(kind string, options map[string]any) *ceremony {
 		response: map[string]any{}}
 }
 
-// create answers creation options as toJSON would.
+// create answers creation options, in the form of toJSON.
 func (d *device) create(options map[string]any, spoilers ...mutation) string {
 	d.t.Helper()
 	handle, err := b64.DecodeString(options["user"].(map[string]any)["id"].(string))
@@ -126,7 +126,7 @@ func (d *device) create(options map[string]any, spoilers ...mutation) string {
 	return c.finish(d.t, map[string]any{"clientDataJSON": b64.EncodeToString(client), "attestationObject": b64.EncodeToString(object)})
 }
 
-// get answers request options as toJSON would.
+// get answers request options, in the form of toJSON.
 func (d *device) get(options map[string]any, spoilers ...mutation) string {
 	d.t.Helper()
 	d.counter++
@@ -167,7 +167,7 @@ func (c *ceremony) sign(t testing.TB, data, client []byte) []byte {
 	return signature
 }
 
-// finish adds what was made last, unless a spoiler has set it: nil leaves a member out.
+// finish adds the computed members, unless a mutation has set them. nil removes a member.
 func (c *ceremony) finish(t testing.TB, made map[string]any) string {
 	for name, value := range c.response {
 		made[name] = value

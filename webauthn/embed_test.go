@@ -6,7 +6,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Pages that are embedded in others' are a policy of their own.
+// CrossOrigin and TopOrigins restrict embedding.
 func TestVerifyChecksTopOriginOfEmbeddedPages(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) {
 		c.CrossOrigin, c.TopOrigins = true, []string{"https://partner.example"}
@@ -33,7 +33,7 @@ func TestVerifyChecksTopOriginOfEmbeddedPages(t *testing.T) {
 	k.wantRefusal(err, refusedTopOrigin)
 }
 
-// Related origins are as good as the own ones, and exact as they are.
+// Related origins are compared exactly too.
 func TestVerifyAcceptsRelatedOrigins(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) { c.RelatedOrigins = []string{"https://example.de"} })
 	d := newDevice(t)

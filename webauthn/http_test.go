@@ -56,7 +56,6 @@ func TestScriptAllowsEveryOrigin(t *testing.T) {
 	}
 }
 
-// What passkey providers are told after a removal, and of a key that is not known.
 func TestSignalArguments(t *testing.T) {
 	k := newKit(t)
 	first, second := newDevice(t), newDevice(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// kit is an engine whose time a test moves and whose log it reads.
+// A kit is an engine with the strategy, a clock that tests set and a recorded log.
 type kit struct {
 	*watchword.Engine
 	t        testing.TB
@@ -52,7 +52,7 @@ func newKit(t testing.TB, options ...func(*Config, *watchword.Config)) *kit {
 	return k
 }
 
-// newNode is another node of the same app.
+// newNode returns another engine of the same app.
 func (k *kit) newNode() *watchword.Engine {
 	k.t.Helper()
 	e, err := watchword.New(k.config)
@@ -83,7 +83,7 @@ func (k *kit) advance(d time.Duration) {
 	k.now = k.now.Add(d)
 }
 
-// startedChallenge is a challenge that was begun, and its options as a browser reads them.
+// A startedChallenge is a challenge with its options as a browser parses them.
 type startedChallenge struct {
 	id, purpose, subject string
 	options              map[string]any
@@ -104,7 +104,7 @@ func (k *kit) startChallenge(purpose, subject string) startedChallenge {
 	return k.start(watchword.StartRequest{Purpose: purpose, Subject: subject})
 }
 
-// encodeOptions is what a browser gets.
+// encodeOptions returns the options as a browser parses them.
 func encodeOptions(t testing.TB, public map[string]any) (options map[string]any) {
 	t.Helper()
 	data, err := json.Marshal(public)
@@ -133,14 +133,14 @@ func (k *kit) enrol(subject string, d *device, spoilers ...mutation) watchword.F
 	return *r.Factor
 }
 
-// signIn answers a fresh challenge with a device.
+// signIn answers a new challenge with a device.
 func (k *kit) signIn(purpose, subject string, d *device, spoilers ...mutation) (*watchword.Result, error) {
 	k.t.Helper()
 	a := k.startChallenge(purpose, subject)
 	return k.answer(a, d.get(a.options, spoilers...))
 }
 
-// mustSignIn expects the device to be let in.
+// mustSignIn ends the test unless the answer is accepted.
 func (k *kit) mustSignIn(purpose, subject string, d *device, spoilers ...mutation) *watchword.Claims {
 	k.t.Helper()
 	r, err := k.signIn(purpose, subject, d, spoilers...)
@@ -150,11 +150,11 @@ func (k *kit) mustSignIn(purpose, subject string, d *device, spoilers ...mutatio
 	return r.Claims
 }
 
-// malformed is what mustRefuse expects of an answer that is not a credential.
+// malformed stands for a malformed credential in wantRefusal.
 const malformed refusal = ""
 
-// wantRefusal expects a wrong answer like any other, and the reason in the log; or, of what is not a credential, an
-// invalid request that names members of the answer.
+// wantRefusal expects watchword.ErrIncorrectAnswer and the reason in the log or, for malformed, an invalid request that
+// names members of the answer.
 func (k *kit) wantRefusal(err error, reason refusal) {
 	k.t.Helper()
 	if reason == malformed {
@@ -171,7 +171,7 @@ func (k *kit) wantRefusal(err error, reason refusal) {
 	}
 }
 
-// invalidFields are those that an invalid request names.
+// invalidFields returns the fields that an invalid request names.
 func invalidFields(err error) (names []string) {
 	var refused *watchword.Error
 	if errors.As(err, &refused) && errors.Is(err, watchword.ErrInvalidRequest) {
@@ -198,7 +198,7 @@ func parseRegistration(answer string) (*protocol.ParsedCredentialCreationData, e
 	return c.parseRegistration()
 }
 
-// refusalLog is a log that keeps the reasons of refusals.
+// A refusalLog is a log handler that records refusals.
 type refusalLog struct {
 	mu      sync.Mutex
 	records []slog.Record

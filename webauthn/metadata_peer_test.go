@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
-// startRaw is a server that answers each request with the same bytes, and says its URL.
+// startRaw starts a server that replies to each request with the same bytes, and returns its URL.
 func startRaw(t *testing.T, answer string) (url string) {
 	t.Helper()
 	return "http://" + peertest.Listen(t, func(conn net.Conn) {

@@ -26,7 +26,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A manufacturer has a root of its own, and certificates under it.
+// A manufacturer has a root certificate and issues certificates under it.
 type manufacturer struct {
 	t    testing.TB
 	key  *ecdsa.PrivateKey
@@ -40,7 +40,7 @@ func newManufacturer(t testing.TB) *manufacturer {
 	return m
 }
 
-// issue makes a certificate under the maker's root, or the root itself.
+// issue issues a certificate under the manufacturer's root, or the root itself.
 func (m *manufacturer) issue(template *x509.Certificate, public crypto.PublicKey) (*ecdsa.PrivateKey, *x509.Certificate) {
 	m.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -67,7 +67,7 @@ func (m *manufacturer) issue(template *x509.Certificate, public crypto.PublicKey
 	return key, cert
 }
 
-// attestModel makes a device prove its model by a certificate (Level 3 §8.2.1).
+// attestModel attests a model by a certificate (Level 3 §8.2.1).
 func (m *manufacturer) attestModel(model [16]byte) mutation {
 	extension, err := asn1.Marshal(model[:])
 	if err != nil {
@@ -82,7 +82,7 @@ func (m *manufacturer) attestModel(model [16]byte) mutation {
 	}
 }
 
-// A model as metadata describes it.
+// A model is an entry of metadata.
 type model struct {
 	aaguid        [16]byte
 	maker         *manufacturer
@@ -90,7 +90,7 @@ type model struct {
 	keyProtection []string
 }
 
-// signMetadata is a document about models, signed under a root: base64 of the root, and the JWS.
+// signMetadata returns a document about models that is signed under a root: the root in base64, and the JWS.
 func signMetadata(t testing.TB, service *manufacturer, number int, models ...model) (root string, blob []byte) {
 	t.Helper()
 	var entries []map[string]any
@@ -113,7 +113,7 @@ func signMetadata(t testing.TB, service *manufacturer, number int, models ...mod
 	return base64.StdEncoding.EncodeToString(service.cert.Raw), []byte(text + "." + b64.EncodeToString(signature))
 }
 
-// Where models must be proven, only those pass that metadata knows and vouches for.
+// Only models that metadata lists without a compromise are accepted.
 func TestVerifyEnrolChecksAttestedModels(t *testing.T) {
 	service, good, evil := newManufacturer(t), newManufacturer(t), newManufacturer(t)
 	allowed, denied, broken, soft, unknown := [16]byte{1}, [16]byte{2}, [16]byte{3}, [16]byte{4}, [16]byte{9}
@@ -194,7 +194,7 @@ func TestVerifyEnrolChecksAttestedModels(t *testing.T) {
 	strict.wantRefusal(err, refusedModel)
 }
 
-// A document counts only if it is signed under the root, and not older than what is in force.
+// A document must be signed under the root and must not be older than the loaded one.
 func TestLoadRefusesInvalidMetadata(t *testing.T) {
 	service, maker := newManufacturer(t), newManufacturer(t)
 	root, second := signMetadata(t, service, 2, model{[16]byte{1}, maker, "FIDO_CERTIFIED", nil})
@@ -228,7 +228,7 @@ func TestLoadRefusesInvalidMetadata(t *testing.T) {
 	if err := m.LoadFile(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a file that is not there")
 	}
-	// Under the FIDO Alliance's root others have certificates too.
+	// Others have certificates under the FIDO Alliance's root too.
 	if err := NewMetadata("").load(strings.NewReader(string(third))); err == nil || !strings.Contains(err.Error(), metadataSigner) {
 		t.Errorf("another signer: %v", err)
 	}
@@ -261,7 +261,7 @@ func TestRefreshDownloadsMetadata(t *testing.T) {
 	}
 }
 
-// An address that an unsigned document names is not asked for anything.
+// The document is refused before revocation addresses in it are requested.
 func TestLoadRequestsNoAddressOfUnsignedMetadata(t *testing.T) {
 	asked := false
 	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))

@@ -31,13 +31,13 @@ func coseEd25519(t *testing.T, x []byte) []byte {
 	return encodeCBOR(t, map[int]any{1: okp, 3: -8, -1: ed25519ID, -2: x})
 }
 
-// modulus is odd and has so many bits.
+// modulus returns an odd number of so many bits.
 func modulus(bits int) []byte {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	return n.SetBit(n, 0, 1).Bytes()
 }
 
-// unsafeKeys are keys in COSE form that nobody can sign with, or anybody, or that are needlessly much work.
+// unsafeKeys returns COSE keys for which nobody can sign or everybody can, or with which verifying takes too long.
 func unsafeKeys(t *testing.T) map[string][]byte {
 	t.Helper()
 	usual := []byte{1, 0, 1}
@@ -85,8 +85,8 @@ func unsafeKeys(t *testing.T) map[string][]byte {
 	return out
 }
 
-// smallOrderPoints are the points of small order on edwards25519, each with either sign, and those encodings of them that
-// are not reduced.
+// smallOrderPoints returns the points of small order on edwards25519, each with either sign, and their encodings that are
+// not reduced.
 func smallOrderPoints(t *testing.T) (out [][]byte) {
 	t.Helper()
 	for _, y := range []string{
@@ -109,15 +109,15 @@ func smallOrderPoints(t *testing.T) (out [][]byte) {
 	return out
 }
 
-// forgedSignature is a signature of whatever by an Ed25519 key of small order, as often as the key's part of the equation vanishes:
-// always, or for one text in eight.
+// forgedSignature returns a signature that an Ed25519 key of small order accepts for any message, or for one message in
+// eight.
 func forgedSignature() []byte {
 	signature := make([]byte, ed25519.SignatureSize)
 	signature[0] = 1
 	return signature
 }
 
-// The points that are refused are those by which anybody can sign: one text in a few hundred at most is needed.
+// For every point a signature can be forged for at least one of 500 messages.
 func TestIsSafeKeyRefusesEd25519KeysOfSmallOrder(t *testing.T) {
 	for n, point := range smallOrderPoints(t) {
 		signs := 0
@@ -159,7 +159,7 @@ func TestVerifyEnrolRefusesUnsafeKeys(t *testing.T) {
 	}
 }
 
-// What an earlier version enrolled is refused when it answers: for some of these keys the signature would be right.
+// Keys that were enrolled before enrolment checked this are refused. For some of them a forged signature would be right.
 func TestVerifyRefusesUnsafeEnrolledKeys(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -185,7 +185,7 @@ func TestVerifyRefusesUnsafeEnrolledKeys(t *testing.T) {
 	}
 }
 
-// Sizes and exponents that are in use pass, up to the bounds.
+// Sizes and exponents in common use, up to the limits.
 func TestVerifyEnrolAcceptsCommonRSAKeys(t *testing.T) {
 	for _, bits := range []int{2048, 3072, 4096} {
 		for _, exponent := range [][]byte{{3}, {17}, {1, 0, 1}} {

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// Of two subjects who register one key at once exactly one has it.
+// Several subjects register the same key concurrently, on two nodes.
 func TestConcurrentRegistrationsOfOneKeyCreateOneFactor(t *testing.T) {
 	k := newKit(t)
 	nodes := []*watchword.Engine{k.newNode(), k.newNode()}
@@ -50,8 +50,8 @@ func TestConcurrentRegistrationsOfOneKeyCreateOneFactor(t *testing.T) {
 	}
 }
 
-// Of identical right answers, by two nodes, exactly one is approved, and the others hear that the challenge is. So it is
-// where the challenge names nobody, and where a key is made.
+// Copies of a right answer arrive concurrently at two nodes: one is approved, the others get ErrChallengeApproved. This
+// holds with and without a subject, and for registrations.
 func TestConcurrentIdenticalAnswersApproveOnce(t *testing.T) {
 	for name, open := range map[string]func() watchword.Factors{
 		"memory": func() watchword.Factors { return &memory.Factors{} },
@@ -101,14 +101,15 @@ func wantOneApproval(t *testing.T, nodes []*watchword.Engine, a startedChallenge
 	}
 }
 
-// failingCloseStore is a store of a process that dies when it would close a challenge.
+// failingCloseStore is a store whose Close fails, as if the process had crashed.
 type failingCloseStore struct{ watchword.Store }
 
 func (failingCloseStore) Close(context.Context, string, watchword.Closing) error {
 	return errors.New("the process died")
 }
 
-// A process dies between storing the counter, or a new key, and winning. Its one try is gone; the same answer wins.
+// The process crashes after storing the counter or the new key, and before closing the challenge. The same answer is then
+// accepted, although its only try is used.
 func TestRepeatedAnswerApprovesAfterCrash(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -139,7 +140,7 @@ func TestRepeatedAnswerApprovesAfterCrash(t *testing.T) {
 	}
 }
 
-// Assertions by one key that come in at once, for challenges of their own, spend the counter one after the other.
+// Assertions of one key with the same counter, for different challenges.
 func TestConcurrentAssertionsSpendTheCounterOnce(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) { c.Counter = Reject })
 	d := newDevice(t)
@@ -164,7 +165,7 @@ func TestConcurrentAssertionsSpendTheCounterOnce(t *testing.T) {
 	}
 }
 
-// race runs n at once.
+// race calls run n times concurrently.
 func race(n int, run func(i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// User verification, under its three policies: what this assertion says counts, and is told.
+// The policies required, preferred and discouraged, with and without user verification in the assertion.
 func TestCheckEnforcesUserVerificationPolicy(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) {
 		c.Policies = map[string]Policy{"a_required": {UserVerification: Required}, "b_preferred": {UserVerification: Preferred},
@@ -57,7 +57,6 @@ func TestCheckEnforcesUserVerificationPolicy(t *testing.T) {
 	}
 }
 
-// The receipt says what happened and no more.
 func TestReceiptAMR(t *testing.T) {
 	uvm := func(methods ...uint32) mutation {
 		var entries [][3]uint32
@@ -93,7 +92,7 @@ func TestReceiptAMR(t *testing.T) {
 	}
 }
 
-// Backup flags are kept up to date, in the receipt and in the listing.
+// The receipt and the listing show the state of the last assertion.
 func TestCheckUpdatesBackupState(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -130,7 +129,7 @@ func TestCheckWarnsOfChangedBackupEligibility(t *testing.T) {
 	}
 }
 
-// A counter that does not grow is let pass with a warning, or refused; none at all (0) is fine.
+// A regressed counter causes a warning or a refusal. A counter that is always 0 is accepted.
 func TestCheckReactsToRegressedCounter(t *testing.T) {
 	count := func(n uint32) mutation { return func(c *ceremony) { c.counter = n } }
 	steps := []struct {

@@ -23,7 +23,7 @@ func mutateAttestedData(change func(aaguid *[16]byte, id *[]byte, key *[]byte)) 
 	}
 }
 
-// Whatever is wrong with a registration, the answer is the same, the reason is in the log, and nothing is enrolled.
+// Every mutated registration is refused with the same error and its reason in the log, and nothing is enrolled.
 func TestVerifyEnrolRefusesMutatedRegistrations(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -141,7 +141,7 @@ func TestBeginEnrolReturnsCreationOptions(t *testing.T) {
 	}
 }
 
-// A key is one factor of the app: nobody registers it twice, the same subject or another.
+// A key cannot be registered again, by the same subject or another.
 func TestVerifyEnrolRefusesRegisteredKey(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -159,7 +159,6 @@ func TestVerifyEnrolRefusesRegisteredKey(t *testing.T) {
 	}
 }
 
-// A factor's id is SHA-256(app | RP id | credential id), each part after its length.
 func TestFactorIDHashesLengthPrefixedParts(t *testing.T) {
 	s := newKit(t).strategy
 	h := sha256.New()

@@ -16,7 +16,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A challenge that names nobody is answered by any passkey, which then says whose it is.
+// The receipt's subject is that of the key.
 func TestVerifyAcceptsDiscoverableKeyWithoutSubject(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) {
 		c.Policies = map[string]Policy{"sign_in": {UserVerification: Discouraged}}
@@ -52,7 +52,6 @@ func TestVerifyAcceptsDiscoverableKeyWithoutSubject(t *testing.T) {
 	}
 }
 
-// A factor may be named as the only one that answers.
 func TestVerifyRefusesOtherKeyThanTheNamedFactor(t *testing.T) {
 	k := newKit(t)
 	first, second := newDevice(t), newDevice(t)
@@ -81,7 +80,7 @@ func TestVerifyRefusesOtherKeyThanTheNamedFactor(t *testing.T) {
 	}
 }
 
-// Of several keys each signs in; one that is removed does no more, and the others go on.
+// After the removal of one key the other still works, and the removed one can be enrolled again.
 func TestVerifyRefusesRemovedKeyAndAcceptsOthers(t *testing.T) {
 	k := newKit(t)
 	first, second := newDevice(t), newDevice(t)
@@ -105,7 +104,7 @@ func TestVerifyRefusesRemovedKeyAndAcceptsOthers(t *testing.T) {
 	k.mustSignIn("sign_in", "user_42", first)
 }
 
-// Keys of another RP id are not used, and not lost: they work again if the RP id comes back.
+// Keys of another RP id are kept, and work again when the RP id is changed back.
 func TestVerifyRefusesKeyOfAnotherRPID(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -127,7 +126,7 @@ func TestVerifyRefusesKeyOfAnotherRPID(t *testing.T) {
 	k.mustSignIn("sign_in", "user_42", d)
 }
 
-// Another app's key is unknown, though it were the very same one.
+// The factors of both apps are in one store.
 func TestVerifyRefusesKeyOfAnotherApp(t *testing.T) {
 	k := newKit(t)
 	other := newKit(t, func(_ *Config, w *watchword.Config) { w.App, w.Factors = "bank", k.config.Factors })
@@ -147,7 +146,7 @@ func TestVerifyRefusesKeyOfAnotherApp(t *testing.T) {
 	}
 }
 
-// A disabled key is not asked for, and refused.
+// A disabled key is not listed in the options either.
 func TestVerifyRefusesDisabledKey(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -160,7 +159,7 @@ func TestVerifyRefusesDisabledKey(t *testing.T) {
 	}
 }
 
-// disable does what only the engine can: a strategy of the kit's name that spends the factor as disabled.
+// disable disables a factor, by a strategy with the same name that spends it as disabled.
 func (k *kit) disable(id string) {
 	k.t.Helper()
 	cfg := k.config
@@ -183,7 +182,7 @@ type disabler struct {
 	id string
 }
 
-// ReadAnswer takes any object for an answer.
+// ReadAnswer accepts any object.
 func (disabler) ReadAnswer(answer string) (string, error) { return answer, nil }
 
 func (d disabler) Verify(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
@@ -192,7 +191,7 @@ func (d disabler) Verify(ctx context.Context, c *watchword.Challenge, _ string) 
 	return watchword.Proof{Spend: &f}, err
 }
 
-// Whoever is unknown is asked like whoever is known, always the same, and never let in.
+// The options differ only in ids. Decoys are always the same, and no answer to them is right.
 func TestUnknownSubjectIsAskedLikeKnownOne(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -228,7 +227,7 @@ func TestUnknownSubjectIsAskedLikeKnownOne(t *testing.T) {
 	k.mustSignIn("sign_in", "unknown", late)
 }
 
-// shape is what of options does not depend on the subject.
+// shape returns what must not depend on the subject in the options.
 func shape(options map[string]any) any {
 	out := map[string]any{}
 	for name, value := range options {
@@ -245,7 +244,7 @@ func shape(options map[string]any) any {
 	return out
 }
 
-// Decoys have lengths and transports that are seen in the wild, and ids that do not look related.
+// Decoys have common lengths and transports, and unrelated ids.
 func TestDecoyKeysLookLikeCommonKeys(t *testing.T) {
 	s := newKit(t).strategy
 	seen := map[string]bool{}
@@ -273,7 +272,7 @@ func TestDecoyKeysLookLikeCommonKeys(t *testing.T) {
 	}
 }
 
-// firstListedID is the id of the first key that a subject is asked for.
+// firstListedID returns the first id in a subject's options.
 func (k *kit) firstListedID(subject string) []byte {
 	k.t.Helper()
 	text := k.startChallenge("sign_in", subject).options["allowCredentials"].([]any)[0].(map[string]any)["id"].(string)
@@ -284,7 +283,7 @@ func (k *kit) firstListedID(subject string) []byte {
 	return id
 }
 
-// Whether a subject has a key does not show by trying to enrol the id that is listed for it.
+// Trying to enrol a listed id does not reveal whether it is real.
 func TestVerifyEnrolRefusesListedIDs(t *testing.T) {
 	k := newKit(t)
 	k.enrol("has", newDevice(t))
@@ -302,7 +301,7 @@ func TestVerifyEnrolRefusesListedIDs(t *testing.T) {
 	}
 }
 
-// failingFactors is a store of factors that stops answering.
+// failingFactors is a factor store that can fail.
 type failingFactors struct {
 	watchword.Factors
 	down bool
@@ -315,7 +314,7 @@ func (u *failingFactors) Get(ctx context.Context, app, id string) (watchword.Sea
 	return u.Factors.Get(ctx, app, id)
 }
 
-// Nor by a store that is out of reach.
+// Subjects with and without keys get the same error when the store fails.
 func TestStoreFailureDoesNotRevealWhoHasKeys(t *testing.T) {
 	store := &failingFactors{}
 	k := newKit(t, func(_ *Config, c *watchword.Config) { store.Factors, c.Factors = c.Factors, store })
@@ -331,7 +330,7 @@ func TestStoreFailureDoesNotRevealWhoHasKeys(t *testing.T) {
 	}
 }
 
-// An answer by a key that may not answer is judged to its end, signature included, and refused all the same.
+// The placeholder key verifies the signature to the end, and the answer is refused even if it is right.
 func TestVerifyTakesEveryStepForUnknownKeys(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -355,7 +354,7 @@ func TestVerifyTakesEveryStepForUnknownKeys(t *testing.T) {
 	k.wantRefusal(err, refusedUnknownKey)
 }
 
-// A key that cannot be opened is not asked for, and its subject goes on with the others.
+// A key that cannot be decrypted is not listed, and the subject's other keys work.
 func TestDamagedKeyDoesNotBlockOtherKeys(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
@@ -371,7 +370,7 @@ func TestDamagedKeyDoesNotBlockOtherKeys(t *testing.T) {
 	k.start(watchword.StartRequest{Purpose: watchword.PurposeEnrol, Subject: "user_42", Authority: watchword.Authority{Admin: true}})
 }
 
-// Keys that cannot be opened because a key of the keyring is missing are the server's fault: nobody is asked for a decoy.
+// If an encryption key is missing, the subject does not get decoys.
 func TestStartIsUnavailableWhenTheKeyOfTheKeyringIsMissing(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// What is approved is part of what the key signs.
+// The transaction's hash is part of the signed challenge.
 func TestReceiptNamesSignedTransaction(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// hexBytes is a byte string as the vectors write it.
+// hexBytes is a byte string in the vectors' encoding.
 type hexBytes []byte
 
 func (u *hexBytes) UnmarshalText(text []byte) (err error) {
@@ -31,7 +31,7 @@ type vector struct {
 	Authentication struct{ Challenge, AuthenticatorData, ClientDataJSON, Signature hexBytes }
 }
 
-// vectors reads the shared test vectors, which are not part of this repository.
+// vectors reads the test vectors, which are not part of this repository.
 func vectors(t testing.TB) (root []byte, all []vector) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "..", "shared", "vectors", "webauthn-level3.json"))
@@ -51,7 +51,7 @@ func vectors(t testing.TB) (root []byte, all []vector) {
 	return file.Root, file.Vectors
 }
 
-// vectorStrategy is the relying party of the vectors.
+// vectorStrategy returns the relying party of the vectors.
 func vectorStrategy(t testing.TB) *Strategy {
 	t.Helper()
 	s, err := New(Config{RPID: "example.org", RPName: "Example", Secret: watchword.NewCode("a secret of these tests, of 32 bytes and more"),
@@ -98,15 +98,15 @@ func encodeJSON(v any) string {
 	return string(data)
 }
 
-// The vectors whose registration is refused, and why: Ed448 is not offered, and the certificate of the Android key has two
-// empty authorization lists, though §8.4 asks for the key's origin and purpose in them. That was an error of the vector
-// (w3c/webauthn#2379); TestVerifyEnrolChecksAndroidAuthorizationLists has certificates with full lists.
+// refusedVectors lists the vectors whose registration is refused. Ed448 is not supported. The certificate of the Android key
+// has two empty authorization lists, but Level 3 §8.4 requires the key's origin and purpose in them; this is an error of the
+// vector (w3c/webauthn#2379). TestVerifyEnrolChecksAndroidAuthorizationLists has certificates with full lists.
 var refusedVectors = map[string]refusal{
 	"Packed Attestation with Ed448 Credential":      refusedAlgorithm,
 	"Android Key Attestation with ES256 Credential": refusedAttestation,
 }
 
-// All pairs of the standard pass, but for those two.
+// All other vectors are accepted.
 func TestLevel3VectorsAreAccepted(t *testing.T) {
 	s := vectorStrategy(t)
 	root, all := vectors(t)
@@ -137,7 +137,7 @@ func TestLevel3VectorsAreAccepted(t *testing.T) {
 	}
 }
 
-// key is what a registration would have made, had it been accepted.
+// key returns the key that the registration would have stored.
 func (v *vector) key(t *testing.T) *key {
 	t.Helper()
 	r, err := parseRegistration(v.registration())
@@ -148,7 +148,7 @@ func (v *vector) key(t *testing.T) *key {
 	return &key{ID: data.AttData.CredentialID, PublicKey: data.AttData.CredentialPublicKey, BackupEligible: data.Flags.HasBackupEligible(), UserHandle: vectorHandle}
 }
 
-// Without the vectors' own roots the three formats whose roots are built in are refused for their attestation.
+// The formats tpm, android-key and apple have built-in roots, under which the vectors' certificates are not issued.
 func TestVectorsWithoutTheirRootsAreRefused(t *testing.T) {
 	s := vectorStrategy(t)
 	_, all := vectors(t)
@@ -163,7 +163,7 @@ func TestVectorsWithoutTheirRootsAreRefused(t *testing.T) {
 	}
 }
 
-// Each pair with one thing changed is refused, and for that thing.
+// Each vector with one change is refused, with the expected reason.
 func TestChangedVectorsAreRefused(t *testing.T) {
 	root, all := vectors(t)
 	trustVectors(t, root)
@@ -209,7 +209,7 @@ func TestChangedVectorsAreRefused(t *testing.T) {
 	}
 }
 
-// checkEveryByte: no byte of what is signed, nor of the signature, can change. Of long parts every few are tried.
+// checkEveryByte changes bytes of the signed data and of the signature; each change must be refused. It samples long parts.
 func (v *vector) checkEveryByte(t *testing.T, s *Strategy, k *key) {
 	t.Helper()
 	changed := v.clone()

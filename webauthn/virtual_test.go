@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Somebody else's authenticator agrees with ours, with elliptic curves and RSA.
+// An independent implementation of an authenticator, with elliptic curves and RSA.
 func TestVirtualAuthenticatorIsAccepted(t *testing.T) {
 	rp := virtualwebauthn.RelyingParty{ID: "example.com", Name: "Example", Origin: "https://login.example.com"}
 	for _, kind := range []virtualwebauthn.KeyType{virtualwebauthn.KeyTypeEC2, virtualwebauthn.KeyTypeRSA} {
@@ -45,8 +45,8 @@ func TestVirtualAuthenticatorIsAccepted(t *testing.T) {
 	}
 }
 
-// newCredential makes a key whose coordinates, if it has any, are both of 32 bytes: the library leaves out leading zeros,
-// which is wrong for one key in 128.
+// newCredential returns a key whose coordinates, if it has any, both have 32 bytes: the library omits leading zeros, so one
+// key in 128 is invalid.
 func newCredential(kind virtualwebauthn.KeyType) virtualwebauthn.Credential {
 	const whole = 77 // bytes in COSE form
 	for {

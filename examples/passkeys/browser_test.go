@@ -15,7 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A browser is a real one, with a virtual authenticator that does at once whatever it is asked.
+// A browser is a real browser with a virtual authenticator that approves every request.
 type browser struct {
 	t    *testing.T
 	ctx  context.Context
@@ -71,7 +71,7 @@ func (b *browser) do(step chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// clickAndLeave clicks what leads to another page, and marks this one, so that nothing is seen on it any more.
+// clickAndLeave clicks something that loads another page, and marks this page, so that text ignores it.
 func (b *browser) clickAndLeave(css string) {
 	b.t.Helper()
 	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("window.left = true")); err != nil {
@@ -80,13 +80,13 @@ func (b *browser) clickAndLeave(css string) {
 	b.click(css)
 }
 
-// text is what the page says once its script has run.
+// text returns the text of the page after its script has run.
 func (b *browser) text() string {
 	text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.readyState === "complete" && !window.left ? document.body.innerText : ""`))
 	return text
 }
 
-// waitForText waits for a text. Pages change while it looks, so it looks again.
+// waitForText waits until the page contains a text.
 func (b *browser) waitForText(want string) {
 	b.t.Helper()
 	for until := time.Now().Add(15 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
@@ -97,7 +97,7 @@ func (b *browser) waitForText(want string) {
 	b.t.Fatalf("the page does not say %q:\n%s", want, b.text())
 }
 
-// status is that of a request which the page's own script could send.
+// status returns the status of a request by the page's script.
 func (b *browser) status(path, form string) int {
 	b.t.Helper()
 	status, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](fmt.Sprintf(
@@ -108,7 +108,7 @@ func (b *browser) status(path, form string) int {
 	return status
 }
 
-// keys counts what the authenticator keeps.
+// keys returns the number of keys in the authenticator.
 func (b *browser) keys() int {
 	b.t.Helper()
 	return len(call(b, virtual.GetCredentials, virtual.GetCredentialsParams{AuthenticatorID: b.id}).Credentials)
@@ -116,7 +116,7 @@ func (b *browser) keys() int {
 
 const signOut = `form[action="/sign-out"] button`
 
-// The whole journey: a link as long as there is no passkey, then suggestions, then none again.
+// Sign in by link, add a passkey, sign in by suggestion and by button, remove the passkey, and sign in by link again.
 func TestSignInWithPasskeyInBrowser(t *testing.T) {
 	b := newBrowser(t)
 	b.typeText("input[type=email]", ann)
@@ -139,7 +139,7 @@ func TestSignInWithPasskeyInBrowser(t *testing.T) {
 	b.clickAndLeave(signOut)
 	b.waitForText("You are signed in as " + ann) // chosen from the suggestions, at once
 
-	// Where browsers cannot suggest there is the button.
+	// In browsers without suggestions there is a button.
 	call(b, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
 		Source: "PublicKeyCredential.isConditionalMediationAvailable = undefined"})
 	b.clickAndLeave(signOut)
@@ -147,7 +147,7 @@ func TestSignInWithPasskeyInBrowser(t *testing.T) {
 	b.clickAndLeave("#passkey")
 	b.waitForText("You are signed in as " + ann)
 
-	// Who is signed in but shows no key changes nothing.
+	// A session without a proof by a key changes nothing.
 	id, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.querySelector("[data-remove]").dataset.remove`))
 	if err != nil {
 		t.Fatal(err)

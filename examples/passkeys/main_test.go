@@ -14,7 +14,7 @@ import (
 
 const ann = "ann@example.com"
 
-// newSite is the app at an address of its own.
+// newSite starts the app at a free port.
 func newSite(t *testing.T) (url string) {
 	t.Helper()
 	var handler http.Handler
@@ -28,7 +28,7 @@ func newSite(t *testing.T) (url string) {
 	return url
 }
 
-// waitForMail waits for the n-th mail to Ann.
+// waitForMail waits for the nth mail to ann.
 func waitForMail(t *testing.T, site string, n int) (link, code string) {
 	t.Helper()
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
@@ -53,7 +53,7 @@ func waitForMail(t *testing.T, site string, n int) (link, code string) {
 	return "", ""
 }
 
-// A visitor is a browser with its cookies, yet without script.
+// A visitor is a browser with cookies and without scripts.
 type visitor struct {
 	t      *testing.T
 	client *http.Client
@@ -68,7 +68,7 @@ func newVisitor(t *testing.T) *visitor {
 	return &visitor{t, &http.Client{Jar: jar}}
 }
 
-// wantPage expects a text on the page that an address leads to; with a form it is posted.
+// wantPage expects a text on the page at an address. If there is a form, it is posted.
 func (v *visitor) wantPage(want, address string, form url.Values) {
 	v.t.Helper()
 	get := v.client.Get
@@ -89,7 +89,6 @@ func (v *visitor) wantPage(want, address string, form url.Values) {
 	}
 }
 
-// A link signs in the browser that asked for it, and no other.
 func TestLinkSignsInOnlyTheBrowserThatAskedForIt(t *testing.T) {
 	site := newSite(t)
 	owner, other := newVisitor(t), newVisitor(t)
@@ -109,7 +108,7 @@ func TestLinkSignsInOnlyTheBrowserThatAskedForIt(t *testing.T) {
 	owner.wantPage("Sign in with a link", site+"/link/answer", answer) // it worked once
 }
 
-// Nobody adds or removes a key, or proves one, without being signed in.
+// Without a session no key can be added, removed or used.
 func TestKeyRequestsNeedASession(t *testing.T) {
 	site, nobody := newSite(t), newVisitor(t)
 	nobody.wantPage("Please sign in again", site+"/key/enrol", url.Values{})

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A server that somebody else started on the same port is not taken for one's own.
+// Another process replies at the port.
 func TestStartIgnoresForeignServerOnThePort(t *testing.T) {
 	foreign := Start(t)
 	own := Start(t)

@@ -34,7 +34,7 @@ func TestProxyDelaysEitherDirection(t *testing.T) {
 	}
 }
 
-// The command that is held is not carried out before it is released, and others are.
+// The held command is not executed before its release; other commands are.
 func TestProxyHoldsCommandUntilReleased(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
@@ -75,7 +75,7 @@ func TestProxyDropsHeldCommand(t *testing.T) {
 	}
 }
 
-// A Cluster's client stays with the proxies, whichever node it is sent to.
+// A Cluster client uses the proxies for every node.
 func TestClusterProxyDelaysEveryNode(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	proxy := redistest.StartClusterProxy(t, cluster)
@@ -96,7 +96,7 @@ func TestClusterProxyDelaysEveryNode(t *testing.T) {
 			t.Errorf("%s: took %s", key, took)
 		}
 	}
-	// A node that does not own the key says where to go; so does the proxy before it.
+	// The reply of a node that does not own the key contains the address of a proxy.
 	owner, err := cluster.SlotOwner(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)

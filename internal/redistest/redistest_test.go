@@ -51,7 +51,7 @@ func TestClusterServesEverySlot(t *testing.T) {
 	}
 }
 
-// A lost reply: the command was carried out, and whoever sent it does not know.
+// The command was executed, but its reply is lost.
 func TestProxyLosesReplyOfExecutedCommand(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
@@ -74,7 +74,7 @@ func TestProxyLosesReplyOfExecutedCommand(t *testing.T) {
 	}
 }
 
-// Where there is no redis-server, tests say so and are skipped.
+// The test is skipped with a reason.
 func TestStartSkipsWithoutRedisServer(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if _, err := redistest.Run(t.TempDir()); !errors.Is(err, redistest.ErrMissing) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Whatever a server's clock does between two answers, a deadline by it is never later than by ours once it has answered.
+// For random changes of the server's clock, a converted deadline is never late after the server has replied.
 func TestServerTimeIsNeverLate(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	all := &Clocks{started: time.Now()}
@@ -37,8 +37,8 @@ func TestServerTimeIsNeverLate(t *testing.T) {
 	}
 }
 
-// The last answer of a server that has failed over comes after the connection to the new one was made. What it says of the
-// old server's clock is not believed of the new one's.
+// The last reply of a server is received after the connection to its successor was made. It must not change the estimate of
+// the successor's clock.
 func TestUpdateDiscardsAnswerOfPreviousServer(t *testing.T) {
 	all := &Clocks{started: time.Now()}
 	all.single.clocks = all
@@ -53,7 +53,7 @@ func TestUpdateDiscardsAnswerOfPreviousServer(t *testing.T) {
 	}
 }
 
-// However many keys there are, no more clocks are kept than a Cluster has slots. The numbers are what CLUSTER KEYSLOT says.
+// The number of clocks is limited to the number of slots. The expected slots are those of CLUSTER KEYSLOT.
 func TestClusterHasOneClockForEachSlot(t *testing.T) {
 	for tag, want := range map[string]int{"": 0, "123456789": 0x31c3, "foo": 12182, "user1000": 3443} {
 		if got := hashSlot(tag); got != want {

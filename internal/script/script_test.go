@@ -13,10 +13,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-// count adds one to a key and says what it is now.
+// count increments a key and returns it.
 const count = `return redis.call('INCR', KEYS[1])`
 
-// countTwo reads a second key on the way.
+// countTwo reads a second key before.
 const countTwo = `redis.call('GET', KEYS[2]); return redis.call('INCR', KEYS[1])`
 
 func TestRunSendsScriptOnce(t *testing.T) {
@@ -48,8 +48,8 @@ func TestRunSendsScriptOnce(t *testing.T) {
 	}
 }
 
-// A connection that is cut after the server has run the script must not make it run again. The same script sent by
-// go-redis' own Eval shows that the proxy does what it should: it runs twice.
+// The connection is lost after the server has run the script, which must not run again. go-redis' own Eval runs twice in the
+// same test, so the proxy works.
 func TestLostReplyDoesNotRepeatTheScript(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
@@ -119,7 +119,7 @@ func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// A command that must not be repeated still follows its key from one node to another.
+// A command that is not repeatable still follows its key to another node.
 func redirections(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	client := cluster.Client(t)
@@ -165,7 +165,7 @@ func redirections(t *testing.T, cluster *redistest.Cluster) {
 	run(counter, 4, "{slot}")
 }
 
-// TRYAGAIN does not go on for ever.
+// A script is not repeated for ever after TRYAGAIN.
 func tryAgainEnds(t *testing.T, cluster *redistest.Cluster) {
 	ctx, client := t.Context(), cluster.Client(t)
 	from, err := cluster.SlotOwner(ctx, "{last}")
@@ -184,7 +184,7 @@ func tryAgainEnds(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// counts is a hook that counts the scripts that go-redis was given.
+// counts is a hook that counts scripts.
 type counts struct {
 	mu       sync.Mutex
 	commands int

@@ -46,7 +46,7 @@ func TestTimedScriptReturnsTheReplyOfItsBody(t *testing.T) {
 	}
 }
 
-// A server that stands still takes commands in, and goes through them when it goes on.
+// A paused server receives commands and executes them when it continues.
 func TestTimedScriptDoesNothingAfterItsDeadline(t *testing.T) {
 	server := redistest.Start(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: 200 * time.Millisecond, MaxRetries: -1, ContextTimeoutEnabled: true})
@@ -77,7 +77,7 @@ func TestTimedScriptDoesNothingAfterItsDeadline(t *testing.T) {
 	}
 }
 
-// After a failover the new server's clock may be any time off; here it is a server whose TIME is another one's.
+// After a failover the new server's clock may differ by any time.
 func TestTimedScriptLearnsTheClockOfANewServer(t *testing.T) {
 	first, second := redistest.Start(t), redistest.Start(t)
 	at := first.Addr

@@ -16,8 +16,8 @@ const (
 	benchClients  = 32
 )
 
-// BenchmarkCheck is right codes only, each spent durably before it is answered, from 32 clients at once. Starting the
-// challenges and enrolling are not counted.
+// BenchmarkCheck checks right codes from 32 clients; each is stored durably. Starting the challenges and enrolling are not
+// counted.
 func BenchmarkCheck(b *testing.B) {
 	b.Run("memory", func(b *testing.B) { benchmarkCheck(b, &memory.Factors{}) })
 	b.Run("sqlite", func(b *testing.B) { benchmarkCheck(b, openSQLite(b)) })

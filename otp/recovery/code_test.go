@@ -40,7 +40,7 @@ func TestAlphabetHasNoAmbiguousSymbols(t *testing.T) {
 	}
 }
 
-// Every single wrong symbol, at every place.
+// One wrong symbol at every position.
 func TestWellFormedRejectsEverySingleWrongSymbol(t *testing.T) {
 	for _, random := range examples {
 		code := appendCheckCharacter(random)
@@ -58,7 +58,7 @@ func TestWellFormedRejectsEverySingleWrongSymbol(t *testing.T) {
 	}
 }
 
-// Every two neighbours that changed places, whatever they are, and any other two.
+// Every transposition of two symbols, adjacent or not.
 func TestWellFormedRejectsEveryTransposition(t *testing.T) {
 	for i := range codeLength {
 		for j := i + 1; j < codeLength; j++ {
@@ -78,7 +78,7 @@ func TestWellFormedRejectsEveryTransposition(t *testing.T) {
 	}
 }
 
-// repair makes a code well-formed by changing one symbol that is neither of the two.
+// repair makes a code well-formed by changing one symbol other than the two.
 func repair(code []byte, i, j int) []byte {
 	for at := range code {
 		if at == i || at == j {
@@ -124,7 +124,7 @@ func TestParseCodeAcceptsEverySpelling(t *testing.T) {
 	}
 }
 
-// What is typed with whatever spaces, hyphens and case is the code; with any other change it is not.
+// Spaces, hyphens and case do not change the code; every other change does.
 func TestParseCodeReturnsOneForm(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		symbol := rapid.SampledFrom([]byte(alphabet))

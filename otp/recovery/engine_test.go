@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// Each of the ten codes works once, in whatever spelling; the one that confirmed the set works too.
+// Each of the ten codes is accepted once, in any spelling, also the one that confirmed the set.
 func testUsedOnce(t *testing.T, k *kit) {
 	id, codes := k.show("user_42")
 	if len(slices.Compact(sorted(codes))) != 10 {
@@ -51,8 +51,8 @@ func testUsedOnce(t *testing.T, k *kit) {
 	}
 }
 
-// Of any number of checks with one code, at two nodes, one is approved; and different codes do not get in each other's
-// way for good.
+// If concurrent checks at two nodes have the same code, one is approved. Checks with different codes conflict only
+// temporarily.
 func testOneApprovalForACode(t *testing.T, k *kit) {
 	codes := k.enrol("user_42")
 	nodes := []*watchword.Engine{k.Engine, k.node()}
@@ -80,8 +80,8 @@ func testOneApprovalForACode(t *testing.T, k *kit) {
 	}
 }
 
-// A new set is nothing until it is confirmed, and then the old one is. One that was begun before the set in force was
-// confirmed is late.
+// A new set replaces the old one when it is confirmed. A set is refused if another one was confirmed after its challenge
+// began.
 func testNewSet(t *testing.T, k *kit) {
 	first := k.enrol("user_42")
 	before := k.factor("user_42")
@@ -118,12 +118,12 @@ func testNewSet(t *testing.T, k *kit) {
 	}
 }
 
-// A confirmation whose answer was lost is made again: a code that was used in between stays used.
+// The confirmation is repeated after its response was lost. A code that was used in between stays used.
 func TestRepeatedConfirmationRestoresNoUsedCode(t *testing.T) {
 	k := newKit(t, "shop", &memory.Factors{})
 	id, codes := k.show("user_42")
 	cfg := k.config
-	cfg.Store = unclosing{k.config.Store}
+	cfg.Store = failingCloseStore{k.config.Store}
 	failing, err := watchword.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -142,12 +142,14 @@ func TestRepeatedConfirmationRestoresNoUsedCode(t *testing.T) {
 	}
 }
 
-// unclosing is a store that cannot be reached any more when a challenge is won.
-type unclosing struct{ watchword.Store }
+// failingCloseStore is a store whose Close fails.
+type failingCloseStore struct{ watchword.Store }
 
-func (unclosing) Close(context.Context, string, watchword.Closing) error { return errors.New("gone") }
+func (failingCloseStore) Close(context.Context, string, watchword.Closing) error {
+	return errors.New("gone")
+}
 
-// Another subject's or app's codes are nobody's here.
+// Codes of another subject or app are refused.
 func testForeignCodes(t *testing.T, k *kit) {
 	mine, theirs := k.enrol("user_42"), k.enrol("user_43")
 	wantError(t, "another subject's code", k.try("user_42", theirs[0]), watchword.ErrIncorrectAnswer)
@@ -167,7 +169,7 @@ func testForeignCodes(t *testing.T, k *kit) {
 	}
 }
 
-// Wrong codes cost tries and budgets, but never the set: it is what is left when all else is disabled.
+// Wrong codes are charged to tries and budgets, but never disable the set.
 func TestWrongCodesDoNotDisableTheSet(t *testing.T) {
 	k := newKit(t, "shop", &memory.Factors{})
 	codes := k.enrol("user_42")
@@ -185,8 +187,7 @@ func TestWrongCodesDoNotDisableTheSet(t *testing.T) {
 	}
 }
 
-// Recovery codes are what is left when all else is lost. They cannot be guessed, so a stranger who has spent the guess
-// budget does not stop the owner's first try.
+// The codes cannot be guessed, so an attacker who has spent the budget does not prevent the owner's first try.
 func TestFirstTryIsEvaluatedAfterOthersSpentTheBudget(t *testing.T) {
 	k := newKit(t, "shop", &memory.Factors{})
 	codes := k.enrol("user_42")
@@ -209,7 +210,7 @@ func TestFirstTryIsEvaluatedAfterOthersSpentTheBudget(t *testing.T) {
 	}
 }
 
-// What is stored tells no code, in the seal or out of it.
+// Neither the sealed nor the decrypted data contains a code.
 func TestStoredSetRevealsNoCode(t *testing.T) {
 	k := newKit(t, "shop", &memory.Factors{})
 	codes := k.enrol("user_42")
@@ -236,7 +237,7 @@ func TestStoredSetRevealsNoCode(t *testing.T) {
 	}
 }
 
-// spy looks at what the seal held.
+// A spy records the decrypted data.
 type spy struct {
 	*Strategy
 	data []byte

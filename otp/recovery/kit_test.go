@@ -17,7 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// kit is an engine with the strategy, whose time a test moves.
+// A kit is an engine with the strategy and a clock that tests set.
 type kit struct {
 	*watchword.Engine
 	t      testing.TB
@@ -74,7 +74,7 @@ func (k *kit) pass(d time.Duration) {
 	k.now = k.now.Add(d)
 }
 
-// heard counts the events of a type.
+// heard returns the number of events of a type.
 func (k *kit) heard(event string) (n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -100,7 +100,7 @@ func (k *kit) answer(id, subject, purpose, code string) (*watchword.Result, erro
 	return k.Check(context.Background(), id, watchword.CheckRequest{Purpose: purpose, Subject: subject, Answer: watchword.Answer{Text: code}})
 }
 
-// try answers a fresh challenge to reset a password.
+// try answers a new challenge for a password reset.
 func (k *kit) try(subject, code string) error {
 	k.t.Helper()
 	s := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: subject})
@@ -108,14 +108,14 @@ func (k *kit) try(subject, code string) error {
 	return err
 }
 
-// show begins an enrolment and returns its challenge and the codes that it shows.
+// show begins an enrolment and returns its challenge and codes.
 func (k *kit) show(subject string) (id string, codes []string) {
 	k.t.Helper()
 	s := k.start(watchword.StartRequest{Purpose: watchword.PurposeEnrol, Subject: subject})
 	return s.ID, s.Public["codes"].([]string)
 }
 
-// enrol shows a set and confirms it.
+// enrol enrols a set and returns its codes.
 func (k *kit) enrol(subject string) []string {
 	k.t.Helper()
 	id, codes := k.show(subject)
@@ -125,7 +125,7 @@ func (k *kit) enrol(subject string) []string {
 	return codes
 }
 
-// factor is the only one of a subject.
+// factor returns the only factor of a subject.
 func (k *kit) factor(subject string) watchword.Factor {
 	k.t.Helper()
 	all, err := k.ListFactors(context.Background(), subject)
@@ -142,7 +142,7 @@ func wantError(t *testing.T, what string, got, want error) {
 	}
 }
 
-// What follows holds wherever factors are kept.
+// The same tests on every store of factors.
 func TestStrategyOnEachStore(t *testing.T) {
 	for _, kept := range []struct {
 		in   string

@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// A set that does not open cannot be used, and says why; a new one replaces it.
+// A set that cannot be decrypted cannot be used, and the error says so. A new set replaces it.
 func TestEnrolReplacesUnreadableSet(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil   func(k *kit, row watchword.SealedFactor)

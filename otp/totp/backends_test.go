@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// What follows holds wherever factors are kept.
+// The same tests on every store of factors.
 func TestStrategiesOnEachStore(t *testing.T) {
 	for _, kept := range []struct {
 		in   string

@@ -13,8 +13,8 @@ import (
 
 const step = 30 * time.Second
 
-// newDevice is a clock-bound key and the device that has it, at a time well inside of a step. It has eight digits, so that
-// two steps practically never share a code.
+// newDevice returns a TOTP key, its device, and a time well inside a step. Codes have eight digits, so that two steps
+// practically never have the same code.
 func newDevice() (*key, *device, time.Time) {
 	k := &key{Secret: []byte("12345678901234567890"), Algorithm: SHA1, Digits: 8, Period: 30}
 	d := &device{secret: unpaddedBase32.EncodeToString(k.Secret), algorithm: SHA1, digits: 8, period: step}
@@ -38,7 +38,7 @@ func TestAcceptStepAcceptsCodesWithinTheWindow(t *testing.T) {
 	}
 }
 
-// One code that is far off says nothing; the second in a row says by how much. Neither passes, and both are charged.
+// One code outside the window reports nothing; the second consecutive one reports the offset. Both are refused and charged.
 func TestVerifyReportsClockOffsetAfterTwoRefusedCodes(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
@@ -78,7 +78,7 @@ func TestVerifyReportsClockOffsetAfterTwoRefusedCodes(t *testing.T) {
 	}
 }
 
-// Whatever far-off codes come, an offset is told only of two that follow each other at one offset, and is right.
+// An offset is reported only after two consecutive codes with that offset, and it is right.
 func TestReportedClockOffsetIsCorrect(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k, d, now := newDevice()
@@ -111,7 +111,7 @@ func TestTrackRefusedStepIgnoresSpentSteps(t *testing.T) {
 	}
 }
 
-// verify asks the strategy itself, which changes nothing.
+// verify calls the strategy without effects on the stores.
 func (k *kit) verify(strategy, subject, code string) (proof watchword.Proof, err error) {
 	k.t.Helper()
 	spy := &spy{Enroller: k.totp}
@@ -132,7 +132,7 @@ func (k *kit) verify(strategy, subject, code string) (proof watchword.Proof, err
 	return spy.proof, spy.err
 }
 
-// A spy keeps what a strategy said.
+// A spy records the results of a strategy.
 type spy struct {
 	watchword.Enroller
 	proof watchword.Proof
@@ -144,12 +144,12 @@ func (s *spy) Verify(ctx context.Context, c *watchword.Challenge, answer string)
 	return s.proof, s.err
 }
 
-// readOnly is a factor store that forgets what it is told to change.
+// readOnly is a factor store that ignores updates.
 type readOnly struct{ watchword.Factors }
 
 func (readOnly) Update(context.Context, watchword.SealedFactor) error { return nil }
 
-// factor is the only one of a subject.
+// factor returns the only factor of a subject.
 func (k *kit) factor(subject string) watchword.Factor {
 	k.t.Helper()
 	all, err := k.ListFactors(context.Background(), subject)

@@ -21,7 +21,7 @@ func TestAcceptCounterAcceptsNextThreeCounters(t *testing.T) {
 	}
 }
 
-// A token that is up to ten counters ahead passes by two codes that follow each other, and what is skipped is spent.
+// A token up to ten counters ahead is accepted after two consecutive codes. Skipped counters are spent.
 func TestCheckAcceptsSecondOfTwoConsecutiveCounters(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("hotp", "user_42") // spends 0
@@ -58,7 +58,7 @@ func TestCheckAcceptsSecondOfTwoConsecutiveCounters(t *testing.T) {
 	}
 }
 
-// The second of two consecutive codes may lie just behind the ten.
+// The second code may belong to the counter after the tenth.
 func TestAcceptCounterAcceptsCounterAfterTheTenth(t *testing.T) {
 	k, d, _ := newDevice()
 	k.Period, k.NextCounter = 0, 100

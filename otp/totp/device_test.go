@@ -13,12 +13,12 @@ import (
 	"time"
 )
 
-// at is the code that the device shows at a time, by RFC 6238 §4.2.
+// at returns the code that the device shows at a time (RFC 6238 §4.2).
 func (d *device) at(now time.Time) string {
 	return d.count(now.Add(d.off).Unix() / int64(d.period/time.Second))
 }
 
-// count is RFC 4226 §5.3, written from the text and with nothing of the package under test.
+// count implements RFC 4226 §5.3, independently of the package under test.
 func (d *device) count(n int64) string {
 	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(d.secret)
 	if err != nil {

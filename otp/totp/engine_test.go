@@ -20,8 +20,8 @@ func wantError(t *testing.T, what string, got, want error) {
 	}
 }
 
-// What has been accepted once, the enrolling code included, and every step before it, is refused: at every node, and
-// after all that is not durable was lost.
+// An accepted code and all earlier steps are refused at every node, also after everything but the factors was lost. This
+// includes the code of the enrolment.
 func testSpentForEver(t *testing.T, k *kit) {
 	d := k.enrol("totp", "user_42")
 	first := k.time()
@@ -50,7 +50,7 @@ func testSpentForEver(t *testing.T, k *kit) {
 	}
 }
 
-// Of any number of checks with one code, at two nodes, one is approved.
+// If concurrent checks at two nodes have the same code, one is approved.
 func testOneApprovalForACode(t *testing.T, k *kit) {
 	d := k.enrol("totp", "user_42")
 	counted := k.enrol("hotp", "user_42")
@@ -82,7 +82,7 @@ func testOneApprovalForACode(t *testing.T, k *kit) {
 	}
 }
 
-// An enrolment is nothing until it is proven, and nothing more after that.
+// A factor exists only after the first right code, and only once.
 func testEnrolments(t *testing.T, k *kit) {
 	list := func() []watchword.Factor {
 		t.Helper()
@@ -130,12 +130,12 @@ func testEnrolments(t *testing.T, k *kit) {
 	}
 }
 
-// A check whose answer was lost is made again: one device is enrolled all the same.
+// The check is repeated after its response was lost.
 func TestRepeatedEnrolmentCreatesOneFactor(t *testing.T) {
 	k := newKit(t)
 	s := k.start(watchword.StartRequest{Strategy: "totp", Purpose: watchword.PurposeEnrol, Subject: "user_42"})
 	d := &device{secret: s.Public["secret"].(string), algorithm: SHA1, digits: 6, period: step}
-	k.config.Store = unclosing{k.config.Store}
+	k.config.Store = failingCloseStore{k.config.Store}
 	for range 2 {
 		_, err := k.node().Check(t.Context(), s.ID, watchword.CheckRequest{Purpose: watchword.PurposeEnrol, Subject: "user_42", Answer: watchword.Answer{Text: d.at(k.time())}})
 		wantError(t, "the store that fails", err, watchword.ErrUnavailable)
@@ -148,12 +148,14 @@ func TestRepeatedEnrolmentCreatesOneFactor(t *testing.T) {
 	wantError(t, "the enrolling code", k.try("totp", "user_42", d.at(k.time())), watchword.ErrIncorrectAnswer)
 }
 
-// unclosing is a store that cannot be reached any more when a challenge is won.
-type unclosing struct{ watchword.Store }
+// failingCloseStore is a store whose Close fails.
+type failingCloseStore struct{ watchword.Store }
 
-func (unclosing) Close(context.Context, string, watchword.Closing) error { return errors.New("gone") }
+func (failingCloseStore) Close(context.Context, string, watchword.Closing) error {
+	return errors.New("gone")
+}
 
-// A factor of another subject or app is unknown.
+// Factors of another subject or app are unknown.
 func testForeignFactors(t *testing.T, k *kit) {
 	mine, theirs := k.enrol("totp", "user_42"), k.enrol("totp", "user_43")
 	k.pass(step)
@@ -173,7 +175,7 @@ func testForeignFactors(t *testing.T, k *kit) {
 	wantError(t, "another app's factor", err, watchword.ErrUnknownFactor)
 }
 
-// Any of a subject's devices may answer, unless the challenge names one. A wrong code is a failure of each that it was
+// Any device of the subject may answer, unless the challenge names one. A wrong code is a failure of each device that it was
 // compared with, and of no other.
 func TestCheckAcceptsAnyDeviceOfTheSubject(t *testing.T) {
 	k := newKit(t)
@@ -223,7 +225,7 @@ func TestCheckAcceptsAnyDeviceOfTheSubject(t *testing.T) {
 	}
 }
 
-// A hundred failures over weeks, with all the waits kept, disable a device for good.
+// A hundred failures disable a device, even if every temporary lock is observed.
 func testDisabledForGood(t *testing.T, k *kit) {
 	d := k.enrol("totp", "user_42")
 	began := k.time()
@@ -254,7 +256,7 @@ func testDisabledForGood(t *testing.T, k *kit) {
 	}
 }
 
-// What is disabled while a challenge is open refuses the right code too.
+// The right code is refused too.
 func TestCheckRefusesDeviceDisabledAfterStart(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
@@ -274,7 +276,8 @@ func TestCheckRefusesDeviceDisabledAfterStart(t *testing.T) {
 	}
 }
 
-// A decoy asks like a real challenge, whoever its subject is; but not when nobody can say who has what.
+// A decoy looks like a real challenge for every subject, except if the strategy cannot find out whether a subject has
+// devices.
 func TestDecoyLooksLikeRealChallenge(t *testing.T) {
 	k := newKit(t)
 	k.enrol("totp", "user_42")
@@ -291,7 +294,7 @@ func TestDecoyLooksLikeRealChallenge(t *testing.T) {
 	wantError(t, "factors out of reach", err, watchword.ErrUnavailable)
 }
 
-// decoys are challenges that Begin is told of to be decoys.
+// decoys marks challenges as decoys before Begin.
 type decoys struct{ *Strategy }
 
 func (d decoys) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {

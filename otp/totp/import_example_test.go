@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/otp/totp"
 )
 
-// Take over an authenticator app that another system enrolled, so that its owner goes on as before.
+// Import an authenticator app that was enrolled with another system.
 func ExampleStrategy_Import() {
 	engine := newEngine(time.Now) // with the keys, the app id and the database of the server
 	devices, _ := totp.New(totp.Config{Issuer: "Shop"})

@@ -54,8 +54,8 @@ func TestGenerateCodeMatchesRFC6238Vectors(t *testing.T) {
 	}
 }
 
-// Whatever the secret, hash, digits and time: what the tests' own device shows passes at its step, is spent by that, and
-// the step before is spent too.
+// For random secrets, algorithms, digits and times, the code of an independent device is accepted at its step. It is then
+// spent, and so is the step before.
 func TestAcceptStepAcceptsEachCodeOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := &key{
@@ -187,7 +187,7 @@ func TestWarningsNameUnusualSettings(t *testing.T) {
 	}
 }
 
-// What the strategies take with what they accept must stay under the engine's bound of 1 in 100,000.
+// The number of tries and of right codes must keep the chance of guessing below the engine's limit of 1 in 100,000.
 func TestNewRefusesSettingsThatAreTooEasyToGuess(t *testing.T) {
 	s, _ := New(Config{Issuer: "Shop"})
 	h, _ := NewHOTP(HOTPConfig{Issuer: "Shop"})

@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// kit is an engine with both strategies, whose time a test moves.
+// A kit is an engine with both strategies and a clock that tests set.
 type kit struct {
 	*watchword.Engine
 	t      testing.TB
@@ -114,7 +114,7 @@ func (k *kit) try(strategy, subject, code string) error {
 	return err
 }
 
-// device is what a person holds: an independent implementation of the codes.
+// A device is an independent implementation of the codes.
 type device struct {
 	secret    string // base32
 	algorithm Algorithm

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// While keys are rotated many sign in and some do not, and after that the old key opens nothing that is needed.
+// Some devices are used while keys are rotated, others are not. Afterwards no factor needs the old key.
 func testRotationUnderLoad(t *testing.T, k *kit) {
 	if _, ok := k.config.Factors.(watchword.FactorPager); !ok {
 		t.Skip("this store has no pages")

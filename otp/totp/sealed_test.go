@@ -17,7 +17,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// spellings of a secret that a thief would look for: of its first bytes, as many as encodings take at a time.
+// spellings returns the encodings of a secret that an attacker with read access would search for. They are made of its first
+// bytes, a multiple of the encodings' group sizes.
 func spellings(secret []byte) map[string][]byte {
 	secret = secret[:15]
 	return map[string][]byte{
@@ -30,7 +31,7 @@ func spellings(secret []byte) map[string][]byte {
 	}
 }
 
-// holds reports in which spelling some bytes hold a secret; empty if in none.
+// holds returns the encoding in which dump contains a secret; empty if it does not.
 func holds(dump, secret []byte) string {
 	for name, s := range spellings(secret) {
 		if bytes.Contains(dump, s) {
@@ -40,7 +41,7 @@ func holds(dump, secret []byte) string {
 	return ""
 }
 
-// The files of the database hold no secret, in no encoding, though they hold the factors.
+// The files contain the factors, but no secret in any encoding.
 func TestDatabaseFilesHoldNoSecret(t *testing.T) {
 	folder := t.TempDir()
 	f, err := sqlite.Open(t.Context(), filepath.Join(folder, "watchword.db"))
@@ -77,7 +78,7 @@ func TestDatabaseFilesHoldNoSecret(t *testing.T) {
 	}
 }
 
-// What is sealed for one row opens in no other, nor at another version of the same.
+// The data of one row cannot be decrypted in another row, nor in another version of the same row.
 func testExchangedRows(t *testing.T, k *kit) {
 	mine, theirs := k.enrol("totp", "user_42"), k.enrol("totp", "user_43")
 	k.pass(step)
@@ -119,7 +120,7 @@ func testExchangedRows(t *testing.T, k *kit) {
 	}
 }
 
-// A device that cannot be opened because a key of the keyring is missing is the server's fault, beside others too.
+// If an encryption key is missing, the fault is the server's, even if the subject has other devices.
 func TestStartIsUnavailableWhenTheDeviceKeyIsMissing(t *testing.T) {
 	k := newKit(t)
 	k.enrol("totp", "user_42")

@@ -36,7 +36,7 @@ func readQR(t *testing.T, img image.Image) string {
 	return read.GetText()
 }
 
-// What is scanned is the URI, and two authenticator apps that take it in show the codes that pass.
+// The QR code contains the URI, and two independent parsers of the URI generate accepted codes.
 func TestOtpauthURIIsReadByTwoApps(t *testing.T) {
 	for _, settings := range []Config{{}, {Algorithm: SHA256, Digits: 8, Period: time.Minute}, {Algorithm: SHA512, Digits: 7}} {
 		k := newKit(t, func(c *Config, _ *watchword.Config) {

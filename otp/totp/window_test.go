@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// answerAt is what the key says to the code of the step that is so far from the present one, at the window of one step.
+// answerAt gives the key the code of a step, by its offset from the present step, with a window of one step.
 func answerAt(k *key, d *device, now time.Time, offset int64) (passes bool) {
 	code := d.count(k.stepAt(now) + offset)
 	if k.acceptStep(code, k.stepAt(now), 1) {
@@ -19,13 +19,13 @@ func answerAt(k *key, d *device, now time.Time, offset int64) (passes bool) {
 	return false
 }
 
-// An answer is the code of a step, by its offset, an hour after the one before, and whether it passes.
+// An answer is the code of a step by its offset, an hour after the previous one, and whether it is accepted.
 type answer struct {
 	offset int64
 	passes bool
 }
 
-// checkAnswers gives a new device's codes to its key and compares what passes, and where the centre is in the end.
+// checkAnswers gives a new device's codes to its key and compares which are accepted, and the final centre.
 func checkAnswers(t *testing.T, drift int64, answers ...answer) {
 	t.Helper()
 	k, d, now := newDevice()
@@ -45,7 +45,7 @@ func TestAcceptStepRefusesCodeTwoStepsOldAfterOneLateCode(t *testing.T) {
 	checkAnswers(t, 0, answer{1, true}, answer{2, false})
 }
 
-// The consequence of following a device: what is two steps old by our clock is one step old by its own.
+// A code that is two steps old by the server's clock is one step old by the device's, and accepted.
 func TestAcceptStepMovesCentreAfterTwoCodesWithTheSameOffset(t *testing.T) {
 	checkAnswers(t, -1, answer{-1, true}, answer{-1, true}, answer{-2, true}, answer{-3, false}, answer{1, false}, answer{0, true})
 	checkAnswers(t, 1, answer{1, true}, answer{1, true}, answer{2, true}, answer{3, false}, answer{-1, false}, answer{0, true})
@@ -61,7 +61,7 @@ func TestAcceptStepResetsCentreAfterTwoCodesWithoutOffset(t *testing.T) {
 	checkAnswers(t, 0, answer{-1, true}, answer{-1, true}, answer{0, true}, answer{0, true}, answer{1, true}, answer{-2, false})
 }
 
-// Codes of the same step of our clock cannot move the window on from one to the next.
+// Codes within one step of the server's clock cannot move the window further.
 func TestAcceptStepAcceptsThreeStepsAtOneMomentAtMost(t *testing.T) {
 	for _, history := range [][]answer{nil, {{-1, true}}, {{1, true}}, {{-1, true}, {-1, true}}, {{1, true}, {1, true}}} {
 		k, d, now := newDevice()
@@ -96,7 +96,7 @@ func TestAcceptStepMovesCentreTenStepsAtMost(t *testing.T) {
 	}
 }
 
-// What was learned under another setting does not decide which step is the present one.
+// Drift was set under another configuration.
 func TestAcceptStepIgnoresLearnedOffsetWhenExact(t *testing.T) {
 	for offset := int64(-2); offset <= 2; offset++ {
 		k, d, now := newDevice()
@@ -107,7 +107,7 @@ func TestAcceptStepIgnoresLearnedOffsetWhenExact(t *testing.T) {
 	}
 }
 
-// A device that is too far off gets an error that says so, and is not followed: only codes that pass move the window away from our own clock.
+// Only accepted codes move the window away from the server's clock.
 func TestTrackRefusedStepKeepsCentreWhenClockIsFarOff(t *testing.T) {
 	checkAnswers(t, 0, answer{-2, false}, answer{-2, false}, answer{-2, false}, answer{0, true}, answer{-1, true})
 }
@@ -120,7 +120,7 @@ func TestTrackRefusedStepResetsCentreAfterTwoCodesOfThePresentStep(t *testing.T)
 	checkAnswers(t, 0, append(followed, answer{0, false}, answer{0, false}, answer{0, true}, answer{2, false})...)
 }
 
-// The same through the engine: two wrong answers, and then the device goes on.
+// The same by the engine: after two wrong answers the device works again.
 func TestCheckAcceptsDeviceTwoCodesAfterItsClockWasCorrected(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
@@ -143,10 +143,10 @@ func TestCheckAcceptsDeviceTwoCodesAfterItsClockWasCorrected(t *testing.T) {
 	}
 }
 
-// However codes come: what passes is at most one step from the centre and later than what passed before, no more than three
-// pass within a step, and the centre moves by one step at a time, to the offset of two consecutive accepted codes, or back
-// to our own clock after two consecutive refused ones that are right by it. (The device's secret is fixed, and no two of
-// the steps that can come share a code.)
+// For random sequences of codes: an accepted code is at most one step from the centre and later than the last accepted one;
+// at most three codes are accepted within a step; and the centre moves only to the offset of two consecutive accepted codes,
+// by one step at a time, or back to the present step after two consecutive refused codes of it. The device's secret is
+// fixed, and no two possible steps have the same code.
 func TestCentreMovesOnlyAfterTwoCodesWithTheSameOffset(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k, d, now := newDevice()

@@ -62,7 +62,6 @@ func TestFactors(t *testing.T) {
 	}
 }
 
-// Of those who read the same version one updates it.
 func TestConcurrentUpdatesOfOneVersionHaveOneWinner(t *testing.T) {
 	var f memory.Factors
 	s := factor("app", "ann", "one", 0)

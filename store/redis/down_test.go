@@ -17,34 +17,34 @@ import (
 // tooLong is far more than a call may take when its server is gone, and far less than go-redis takes as it comes.
 const tooLong = 2 * time.Second
 
-// A server that was stopped is an error at once, and no other; when it is back, so is the store, without a new client.
+// Calls fail at once while the server is stopped. When it is back, the same client works again.
 func TestStoreRecoversWhenTheServerReturns(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	must(t, s.Create(t.Context(), entry("g.1")))
 	must(t, s.PingNow(t.Context()))
 	server.Stop()
-	unreachable(t, s)
+	wantUnavailable(t, s)
 	must(t, server.Start())
-	backSoon(t, s)
+	waitUntilAvailable(t, s)
 	must(t, s.Create(t.Context(), entry("g.2")))
 	_, err := s.Attempt(t.Context(), "g.2", guess("right"), limited("g.any")) // a script that the server has forgotten
 	must(t, err)
 }
 
-// A server that hangs is an error within the time-outs; calls that were waiting do not keep others from going on.
+// Calls to a hanging server fail within the timeouts, and do not block later calls.
 func TestCallsToHangingServerEndWithinTimeout(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	must(t, s.Create(t.Context(), entry("g.1")))
 	must(t, server.Pause())
-	unreachable(t, s)
+	wantUnavailable(t, s)
 	must(t, server.Resume())
-	backSoon(t, s)
+	waitUntilAvailable(t, s)
 	must(t, s.Create(t.Context(), entry("g.2")))
 }
 
-// A node of a Cluster that is gone takes its own entries with it, and readiness.
+// While a node of a Cluster is down, its entries are unavailable and Ping fails.
 func nodeStops(t *testing.T, cluster *redistest.Cluster) {
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
 	must(t, s.PingNow(t.Context()))
@@ -64,8 +64,8 @@ func nodeStops(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// unreachable sees to it that every call fails soon, at once too, and with an error that is not one of the store's answers.
-func unreachable(t *testing.T, s *redis.Store) {
+// wantUnavailable checks that every call fails soon, and with an error that is not a result of the store.
+func wantUnavailable(t *testing.T, s *redis.Store) {
 	t.Helper()
 	calls := []func(ctx context.Context) error{
 		s.PingNow,
@@ -103,8 +103,8 @@ func unreachable(t *testing.T, s *redis.Store) {
 	all.Wait()
 }
 
-// backSoon waits until the store finds its server again. After many failures go-redis looks for it once a second.
-func backSoon(t *testing.T, s *redis.Store) {
+// waitUntilAvailable waits until calls succeed again. After many failures go-redis reconnects once a second.
+func waitUntilAvailable(t *testing.T, s *redis.Store) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		err := s.PingNow(t.Context())
@@ -124,8 +124,8 @@ func quick(t *testing.T, begin time.Time) {
 	}
 }
 
-// A reply that is lost: the step was taken, once, and the caller hears of an error. The client is one that repeats what it
-// may, as go-redis does where nobody told it otherwise.
+// The reply is lost after the command was executed: the command has taken effect once, and the error reports an unknown
+// outcome. The client has go-redis' default retries.
 func TestLostReplyReportsUnknownOutcome(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)

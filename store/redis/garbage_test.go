@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// garbage is what somebody else may have written. Each call answers in one of the ways that it may; the scripts do not
-// fail half-way, and nothing panics.
+// garbage tests values that another program has written. Each call returns one of the documented errors; scripts do not fail
+// half-way, and nothing panics.
 func garbage(t *testing.T, client goredis.UniversalClient) {
 	reported := map[string]int{}
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "garbage", Damaged: func(what string) { reported[what]++ }})
@@ -60,7 +60,7 @@ func garbage(t *testing.T, client goredis.UniversalClient) {
 	garbageBudget(t, client, s, reported)
 }
 
-// replaced makes an entry in the place of something that is none.
+// replaced creates an entry in place of a damaged value.
 func replaced(t *testing.T, s *redis.Store, what string) {
 	t.Helper()
 	if err := s.Create(t.Context(), entry("g.1")); err != nil {
@@ -72,7 +72,7 @@ func replaced(t *testing.T, s *redis.Store, what string) {
 	}
 }
 
-// everyCall makes each call. What is no entry is as good as none.
+// everyCall makes each call. A damaged entry is treated as missing.
 func everyCall(t *testing.T, s *redis.Store, what string) {
 	t.Helper()
 	ctx := t.Context()
@@ -92,7 +92,7 @@ func everyCall(t *testing.T, s *redis.Store, what string) {
 	}
 }
 
-// garbageBudget has budgets that are none. They count from nothing, and expire again.
+// garbageBudget tests damaged budgets. They count as empty, and expire again.
 func garbageBudget(t *testing.T, client goredis.UniversalClient, s *redis.Store, reported map[string]int) {
 	t.Helper()
 	ctx := t.Context()

@@ -42,7 +42,7 @@ func policyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// A store that is full refuses to create and to charge; it forgets nothing.
+// Create and charges fail, and existing entries are kept.
 func TestFullServerRefusesNewEntriesAndCharges(t *testing.T) {
 	ctx := t.Context()
 	server := redistest.Start(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// What go-redis says goes where the program's log goes, without the password.
+// Messages of go-redis are logged without the password.
 func TestSetClientLoggerHidesThePassword(t *testing.T) {
 	var log bytes.Buffer
 	redis.SetClientLogger(slog.New(slog.NewJSONHandler(&log, nil)))

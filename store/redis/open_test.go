@@ -37,7 +37,7 @@ func TestOpenReadsSettingsOfTheURL(t *testing.T) {
 	}
 }
 
-// A URL that is wrong is refused without repeating its password.
+// The error does not contain the password.
 func TestOpenRefusesInvalidURLs(t *testing.T) {
 	for _, url := range []string{"", "redis:", "http://:hunter2@host", "redis+other://:hunter2@host", "redis://:hunter2@host/x", "redis://:hun/ter2@host",
 		"redis://:hunter2@host?nonsense=1", "redis://:hunter2@host:port", "redis://:hunter2%@host", "redis+sentinel://:hunter2@host", "+cluster://host",
@@ -54,7 +54,7 @@ func TestOpenRefusesInvalidURLs(t *testing.T) {
 	}
 }
 
-// Through Sentinel, the master is found and found again.
+// The client finds the master again after a failover.
 func TestOpenFollowsTheMasterOfSentinel(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "secret")
 	sentinel := redistest.StartSentinel(t, "main", server, "secret")

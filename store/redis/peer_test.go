@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// hostileReplies are what a server may answer with that knows a secret.
+// hostileReplies returns replies that contain a secret.
 func hostileReplies() map[string]string {
 	info := "redis_version:492039.1\r\nmaxmemory_policy:492039"
 	return map[string]string{

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// configure sends a server one command of its operator's.
+// configure sends a server an administrative command.
 func configure(t *testing.T, server *redistest.Server, words ...any) {
 	t.Helper()
 	if _, err := server.Do(t.Context(), words...); err != nil {
@@ -18,7 +18,7 @@ func configure(t *testing.T, server *redistest.Server, words ...any) {
 	}
 }
 
-// reasonOf is what an error says for everybody.
+// reasonOf returns the text of an error that readiness shows.
 func reasonOf(err error) string {
 	var plain interface{ Reason() string }
 	if errors.As(err, &plain) {
@@ -27,7 +27,7 @@ func reasonOf(err error) string {
 	return ""
 }
 
-// Where challenges could not be started or checked Ping says so, in plain words, and takes it back by itself.
+// Ping fails with a reason while challenges cannot be started or checked, and recovers by itself.
 func TestPingFailsWhenRequestsWouldFail(t *testing.T) {
 	user := func(rules ...any) []any {
 		return append([]any{"acl", "setuser", "app", "reset", "on", ">secret"}, rules...)
@@ -68,7 +68,7 @@ func TestPingFailsWhenRequestsWouldFail(t *testing.T) {
 	}
 }
 
-// A probe leaves nothing that stays, and no budget.
+// The entries of a probe expire, and it leaves no budget.
 func TestPingEntriesExpire(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// With WaitReplicas whoever is told that a challenge is closed may rely on a replica to know it too.
+// With WaitReplicas a challenge that was reported as closed is closed on a replica too.
 func TestStoreWaitsForReplicas(t *testing.T) {
 	server := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port := server.HostPort()
@@ -118,7 +118,7 @@ func writesNothing(t *testing.T, s *redis.Store, sent *commands) {
 // replicatesAgain waits until the store is ready, and sees to it that it works then.
 func replicatesAgain(t *testing.T, s *redis.Store, master *redistest.Server) {
 	t.Helper()
-	backSoon(t, s)
+	waitUntilAvailable(t, s)
 	must(t, master.AwaitReplica(t.Context()))
 	_, err := s.Attempt(t.Context(), "g.2", guess("right"), limited("g.any"))
 	must(t, err)
@@ -136,7 +136,7 @@ func TestStoreWritesNothingWhileReplicaIsGone(t *testing.T) {
 	replicatesAgain(t, s, master)
 }
 
-// A replica that hangs is online for a minute yet, but has not what was written before.
+// A hanging replica is reported as online for a minute, but does not have the last writes.
 func TestStoreWritesNothingWhileReplicaHangs(t *testing.T) {
 	s, master, replica, sent := replicated(t)
 	must(t, replica.Pause())
@@ -214,7 +214,7 @@ func TestWarningsNameServersWithTooLowMinReplicas(t *testing.T) {
 	}
 }
 
-// On a Cluster the WAIT goes to the node that ran the script, and each master needs replicas of its own.
+// On a Cluster, WAIT is sent to the node that ran the script, and each master needs its own replicas.
 func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	client, cfg := open(t, cluster.URL()), redis.Config{Prefix: "wait", WaitReplicas: 1, Partitions: 1, Timeout: 400 * time.Millisecond}
@@ -243,7 +243,7 @@ func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	must(t, cluster.FinishSlotMove(ctx, tag, to))
 	_, err = unaware.Attempt(ctx, "g.2", guess("wrong"), limited("g.any"))
 	wants(t, "a wrong guess where the slot has moved to", err, watchword.ErrMismatch)
-	// What is remembered is about the old master; the store finds out that there is another.
+	// The recorded state belongs to the old master. The store detects the new one.
 	err = nil
 	for begin := time.Now(); !errors.Is(err, watchword.ErrMismatch); time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {

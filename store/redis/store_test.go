@@ -40,7 +40,7 @@ func TestStoreOnCluster(t *testing.T) {
 	t.Run("a node stops", func(t *testing.T) { nodeStops(t, cluster) }) // the last: it does not come back
 }
 
-// promises holds two nodes with a client each to them. Every promise has keys of its own.
+// promises runs storetest on two nodes with a client each. Every requirement has its own keys.
 func promises(t *testing.T, url string) {
 	clients := []goredis.UniversalClient{open(t, url), open(t, url)}
 	var promise atomic.Int64

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
-// startHostile is a server that answers whatever it gets with the same bytes, and says its address.
+// startHostile starts a server that replies to everything with the same bytes, and returns its address.
 func startHostile(t *testing.T, reply string) (address string) {
 	t.Helper()
 	return peertest.Listen(t, func(conn net.Conn) {

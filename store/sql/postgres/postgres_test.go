@@ -92,8 +92,8 @@ func testOpenTogether(t *testing.T, url string) {
 	}
 }
 
-// A server or a role may be set up to answer before a change is on disk, or to refuse racing updates. The store does not
-// leave it at that; what is stronger than needed it leaves alone.
+// The store overrides settings of the server or the role that confirm a change before it is on disk, or that refuse
+// concurrent updates. Stronger settings are kept.
 func testSettings(t *testing.T, server *pgtest.Server) {
 	for set, want := range map[string]string{
 		"synchronous_commit = off":                       "on, read committed",
@@ -133,7 +133,8 @@ func alter(t *testing.T, url, set string) {
 	}
 }
 
-// awaitPing waits until Ping, whose result holds for a second, says one of these reasons, or nothing if there is none.
+// awaitPing waits until Ping returns one of these reasons, or no error if there is none. A result of Ping is cached for a
+// second.
 func awaitPing(t *testing.T, f *storesql.Factors, reasons ...string) {
 	t.Helper()
 	var err error
@@ -151,7 +152,7 @@ func awaitPing(t *testing.T, f *storesql.Factors, reasons ...string) {
 	t.Errorf("Ping = %v, want one of %q", err, reasons)
 }
 
-// A database that takes no writes, a replica say, is noticed, and that it takes them again.
+// Ping reports a read-only database, such as a replica, and its recovery.
 func testReadOnly(t *testing.T, url string) {
 	f := openURL(t, url)
 	awaitPing(t, f)

@@ -45,7 +45,7 @@ func TestCommittedFactorsSurviveCrash(t *testing.T) {
 	factorstest.RunCrash(t, path, func(t *testing.T) watchword.Factors { return openFile(t, path) }, nil)
 }
 
-// What the store promises rests on these.
+// The durability of the store depends on these pragmas.
 func TestOpenSetsPragmas(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "watchword.db")
 	openFile(t, path)
@@ -146,7 +146,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// await repeats a call, whose result holds for a second, until it is as it should be.
+// await repeats a call, whose result is cached for a second, until it returns the expected result.
 func await(call func() error, done func(error) bool) (err error) {
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if err = call(); done(err) {

@@ -21,7 +21,7 @@ func newTestWriter(t *testing.T) *writer {
 	return newWriter(db)
 }
 
-// count asks the writer's own connection, while nobody writes.
+// count reads over the writer's connection while nothing is written.
 func (w *writer) count(t *testing.T) (n int) {
 	t.Helper()
 	if _, err := w.ExecContext(t.Context(), "DELETE FROM numbers WHERE n < 0"); err != nil {
