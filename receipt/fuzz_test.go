@@ -36,7 +36,7 @@ func FuzzClaims(fz *testing.F) {
 	fz.Add(`{"iss":"a","aud":"b","jti":"c","purpose":"d","strategy":"e","iat":1800000000,"exp":1800000001,"auth_time":1}`)
 	fz.Add(`{"extra":{"a":[{"b":null}]},"transaction":{"":""}}`)
 	fz.Fuzz(func(t *testing.T, payload string) {
-		c, err := f.signer.Parse(t.Context(), f.body(payload))
+		c, err := f.signer.Parse(t.Context(), f.signPayload(payload))
 		if err != nil {
 			if !errors.Is(err, watchword.ErrReceiptInvalid) {
 				t.Fatal(err)

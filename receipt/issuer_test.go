@@ -29,11 +29,11 @@ func newIssuer(t *testing.T) *issuer {
 	return i
 }
 
-func (i *issuer) answers(handler http.HandlerFunc) { i.answer.Store(&handler) }
+func (i *issuer) setHandler(handler http.HandlerFunc) { i.answer.Store(&handler) }
 
-// publishes sets the published keys, and the Cache-Control header if that is not empty.
-func (i *issuer) publishes(jwks []byte, cacheControl string) {
-	i.answers(func(w http.ResponseWriter, _ *http.Request) {
+// publish sets the published keys, and the Cache-Control header if that is not empty.
+func (i *issuer) publish(jwks []byte, cacheControl string) {
+	i.setHandler(func(w http.ResponseWriter, _ *http.Request) {
 		if cacheControl != "" {
 			w.Header().Set("Cache-Control", cacheControl)
 		}
@@ -41,13 +41,13 @@ func (i *issuer) publishes(jwks []byte, cacheControl string) {
 	})
 }
 
-func (i *issuer) fails() {
-	i.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+func (i *issuer) fail() {
+	i.setHandler(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 }
 
 func (i *issuer) clock() time.Time { return instant.Add(time.Duration(i.elapsed.Load())) }
 
-func (i *issuer) wait(d time.Duration) { i.elapsed.Add(int64(d)) }
+func (i *issuer) advance(d time.Duration) { i.elapsed.Add(int64(d)) }
 
 // claims returns claims that are valid by the issuer's clock.
 func (i *issuer) claims() watchword.Claims {

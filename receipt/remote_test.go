@@ -35,14 +35,14 @@ func TestVerifyFetchesKeysWhenNeeded(t *testing.T) {
 	} {
 		t.Run(test.cacheControl, func(t *testing.T) {
 			issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
-			issuer.publishes(signer.JWKS(), test.cacheControl)
+			issuer.publish(signer.JWKS(), test.cacheControl)
 			verifier := issuer.verifier(t)
 			issuer.wantRequests(t, 0)
 			for _, step := range []struct {
 				wait     time.Duration
 				requests int64
 			}{{0, 1}, {test.fresh - 1, 1}, {1, 2}} {
-				issuer.wait(step.wait)
+				issuer.advance(step.wait)
 				if err := issuer.verify(t, verifier, signer); err != nil {
 					t.Fatal(err)
 				}
@@ -55,13 +55,13 @@ func TestVerifyFetchesKeysWhenNeeded(t *testing.T) {
 func TestVerifyFetchesUnknownKeyAtOnce(t *testing.T) {
 	issuer := newIssuer(t)
 	old, young := mustSigner(t, mustKey(t, "old", receipt.EdDSA)), mustSigner(t, mustKey(t, "young", receipt.ES256))
-	issuer.publishes(old.JWKS(), "max-age=3600")
+	issuer.publish(old.JWKS(), "max-age=3600")
 	verifier := issuer.verifier(t)
 	if err := issuer.verify(t, verifier, old); err != nil {
 		t.Fatal(err)
 	}
-	issuer.publishes(young.JWKS(), "max-age=3600")
-	issuer.wait(10 * time.Second)
+	issuer.publish(young.JWKS(), "max-age=3600")
+	issuer.advance(10 * time.Second)
 	if err := issuer.verify(t, verifier, young); err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestVerifyFetchesUnknownKeyAtOnce(t *testing.T) {
 func TestVerifyPausesBetweenFetchesForUnknownKeys(t *testing.T) {
 	issuer := newIssuer(t)
 	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
-	issuer.publishes(signer.JWKS(), "max-age=3600")
+	issuer.publish(signer.JWKS(), "max-age=3600")
 	verifier := issuer.verifier(t)
 	for step := range int64(5) {
 		var all sync.WaitGroup
@@ -88,10 +88,10 @@ func TestVerifyPausesBetweenFetchesForUnknownKeys(t *testing.T) {
 		}
 		all.Wait()
 		issuer.wantRequests(t, step+1)
-		issuer.wait(10*time.Second - 1)
+		issuer.advance(10*time.Second - 1)
 		_ = issuer.verify(t, verifier, stranger)
 		issuer.wantRequests(t, step+1)
-		issuer.wait(1)
+		issuer.advance(1)
 	}
 	if err := issuer.verify(t, verifier, signer); err != nil {
 		t.Error(err)
@@ -102,7 +102,7 @@ func TestVerifyPausesBetweenFetchesForUnknownKeys(t *testing.T) {
 func TestConcurrentVerificationsShareOneFetch(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	arrived, release := make(chan struct{}), make(chan struct{})
-	issuer.answers(func(w http.ResponseWriter, _ *http.Request) {
+	issuer.setHandler(func(w http.ResponseWriter, _ *http.Request) {
 		close(arrived) // a second request would panic here
 		<-release
 		_, _ = w.Write(signer.JWKS())
@@ -137,30 +137,30 @@ func TestConcurrentVerificationsShareOneFetch(t *testing.T) {
 func TestVerifyUsesKnownKeysDuringAnOutage(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	verifier := issuer.verifier(t)
-	issuer.fails()
+	issuer.fail()
 	if err := issuer.verify(t, verifier, signer); !errors.Is(err, watchword.ErrUnavailable) {
 		t.Fatalf("without any keys: %v", err)
 	}
-	issuer.publishes(signer.JWKS(), "max-age=60")
+	issuer.publish(signer.JWKS(), "max-age=60")
 	if err := issuer.verify(t, verifier, signer); !errors.Is(err, watchword.ErrUnavailable) {
 		t.Fatalf("during the pause: %v", err)
 	}
 	issuer.wantRequests(t, 1)
-	issuer.wait(10 * time.Second)
+	issuer.advance(10 * time.Second)
 	if err := issuer.verify(t, verifier, signer); err != nil {
 		t.Fatalf("back again: %v", err)
 	}
-	issuer.fails()
-	issuer.wait(time.Minute + time.Hour - 1)
+	issuer.fail()
+	issuer.advance(time.Minute + time.Hour - 1)
 	if err := issuer.verify(t, verifier, signer); err != nil {
 		t.Errorf("out for an hour: %v", err)
 	}
-	issuer.wait(1)
+	issuer.advance(1)
 	if err := issuer.verify(t, verifier, signer); !errors.Is(err, watchword.ErrUnavailable) {
 		t.Errorf("out for longer: %v", err)
 	}
-	issuer.publishes(signer.JWKS(), "")
-	issuer.wait(10 * time.Second)
+	issuer.publish(signer.JWKS(), "")
+	issuer.advance(10 * time.Second)
 	if err := issuer.verify(t, verifier, signer); err != nil {
 		t.Errorf("back again: %v", err)
 	}
@@ -170,7 +170,7 @@ func TestVerifyKeepsKeysWhenTheNewSetIsInvalid(t *testing.T) {
 	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
 	curve := mustSigner(t, mustKey(t, "curve", receipt.ES256))
 	elsewhere := newIssuer(t)
-	elsewhere.publishes(stranger.JWKS(), "")
+	elsewhere.publish(stranger.JWKS(), "")
 	write := func(text string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }
 	}
@@ -197,12 +197,12 @@ func TestVerifyKeepsKeysWhenTheNewSetIsInvalid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			issuer := newIssuer(t)
 			verifier := issuer.verifier(t)
-			issuer.publishes(signer.JWKS(), "max-age=60")
+			issuer.publish(signer.JWKS(), "max-age=60")
 			if err := issuer.verify(t, verifier, signer); err != nil {
 				t.Fatal(err)
 			}
-			issuer.answers(answer)
-			issuer.wait(time.Minute)
+			issuer.setHandler(answer)
+			issuer.advance(time.Minute)
 			for _, other := range []*receipt.Signer{stranger, curve} {
 				if err := issuer.verify(t, verifier, other); !errors.Is(err, watchword.ErrReceiptInvalid) {
 					t.Errorf("a stranger's receipt: %v", err)
@@ -222,7 +222,7 @@ func TestVerifyKeepsKeysWhenTheNewSetIsInvalid(t *testing.T) {
 // A newer server may publish keys of types that this version does not know.
 func TestVerifyIgnoresKeysOfOtherUse(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
-	issuer.publishes([]byte(`{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44","use":"sig","pub":"AAAA"},`+string(signer.JWKS()[9:])), "")
+	issuer.publish([]byte(`{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44","use":"sig","pub":"AAAA"},`+string(signer.JWKS()[9:])), "")
 	if err := issuer.verify(t, issuer.verifier(t), signer); err != nil {
 		t.Error(err)
 	}
@@ -239,7 +239,7 @@ func TestVerifyDuringKeyRotation(t *testing.T) {
 	rotate := func(n int) { // the n-th key signs, older ones still verify, the next one is announced
 		known := append([]receipt.Key{keys[n]}, keys[:n]...)
 		signer := mustSigner(t, append(known, keys[n+1])...)
-		issuer.publishes(signer.JWKS(), "max-age=60")
+		issuer.publish(signer.JWKS(), "max-age=60")
 		current.Store(signer)
 	}
 	rotate(0)
@@ -262,7 +262,7 @@ func TestVerifyDuringKeyRotation(t *testing.T) {
 		})
 	}
 	for n := 1; n < len(keys)-1; n++ {
-		issuer.wait(time.Minute) // what was published is fetched by now
+		issuer.advance(time.Minute) // what was published is fetched by now
 		if err := issuer.verify(t, verifier, current.Load()); err != nil {
 			t.Error(err)
 		}

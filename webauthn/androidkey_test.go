@@ -59,7 +59,7 @@ func androidKey(d *device, by *manufacturer, software, hardware authorizationLis
 // Origin and purpose may be in the software or the hardware list.
 func TestVerifyEnrolChecksAndroidAuthorizationLists(t *testing.T) {
 	root, k := newManufacturer(t), newKit(t)
-	trustVectors(t, root.cert.Raw)
+	trustRoot(t, root.cert.Raw)
 	full := authorizationList{Purpose: []int{toSign}, Origin: generated}
 	none := authorizationList{}
 	for name, c := range map[string]struct {

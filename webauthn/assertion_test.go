@@ -35,11 +35,11 @@ func combine(all ...mutation) mutation {
 
 // clientCases returns mutations of the client data and the common members, for both ceremonies.
 func clientCases(otherType string) map[string]struct {
-	spoil  mutation
+	mutate mutation
 	reason refusal
 } {
 	type cases = map[string]struct {
-		spoil  mutation
+		mutate mutation
 		reason refusal
 	}
 	out := cases{
@@ -109,11 +109,11 @@ func TestVerifyRefusesMutatedAssertions(t *testing.T) {
 	k.enrol("user_42", d)
 	k.enrol("user_43", other)
 	cases := clientCases("webauthn.create")
-	more := func(name string, reason refusal, spoil mutation) {
+	more := func(name string, reason refusal, mutate mutation) {
 		cases[name] = struct {
-			spoil  mutation
+			mutate mutation
 			reason refusal
-		}{spoil, reason}
+		}{mutate, reason}
 	}
 	flip := func(b []byte) []byte { b[len(b)-1] ^= 1; return b }
 	more("backup eligibility gained", refusedBackupChange, setFlags(flagBE))
@@ -139,7 +139,7 @@ func TestVerifyRefusesMutatedAssertions(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
 			a := k.startChallenge("sign_in", "user_42")
-			_, err := k.answer(a, d.get(a.options, c.spoil))
+			_, err := k.answer(a, d.get(a.options, c.mutate))
 			k.wantRefusal(err, c.reason)
 			if _, err := k.answer(a, d.get(a.options)); (err == nil) != (c.reason == malformed) {
 				t.Errorf("then the right answer: %v", err)
@@ -158,7 +158,7 @@ func TestVerifyIgnoresUnrequestedMembers(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
-	for name, spoil := range map[string]mutation{
+	for name, mutate := range map[string]mutation{
 		"unknown client data":     setClientData("new_keys_may_be_added_here", "do not compare clientDataJSON against a template"),
 		"unsolicited extensions":  setAnswerMember("clientExtensionResults", map[string]any{"appid": false, "prf": map[string]any{}, "credProps": map[string]any{"rk": true}}),
 		"no extensions at all":    setAnswerMember("clientExtensionResults", nil),
@@ -172,7 +172,7 @@ func TestVerifyIgnoresUnrequestedMembers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
-			k.mustSignIn("sign_in", "user_42", d, spoil)
+			k.mustSignIn("sign_in", "user_42", d, mutate)
 		})
 	}
 }

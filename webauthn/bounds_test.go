@@ -54,17 +54,17 @@ func TestCheckBoundsMemoryOfMaliciousCBOR(t *testing.T) {
 			"public key":         mutateAttestedData(func(_ *[16]byte, _, key *[]byte) { *key = bomb })(d),
 			"extensions":         combine(setFlags(flagED), func(c *ceremony) { c.tail = append(c.tail, bomb...) }),
 		}
-		for part, spoil := range where {
+		for part, mutate := range where {
 			a := k.startChallenge(watchword.PurposeEnrol, "user_42")
-			text := d.create(a.options, spoil)
-			if grown := allocated(func() { _, err := k.answer(a, text); refusedOrInvalid(t, name+" in "+part, err) }); grown > 32<<20 {
+			text := d.create(a.options, mutate)
+			if grown := allocated(func() { _, err := k.answer(a, text); wantRefusedOrInvalid(t, name+" in "+part, err) }); grown > 32<<20 {
 				t.Errorf("%s in the %s: %d bytes allocated", name, part, grown)
 			}
 		}
 	}
 }
 
-func refusedOrInvalid(t *testing.T, what string, err error) {
+func wantRefusedOrInvalid(t *testing.T, what string, err error) {
 	t.Helper()
 	if !errors.Is(err, watchword.ErrIncorrectAnswer) && len(invalidFields(err)) == 0 {
 		t.Errorf("%s: %v", what, err)
@@ -122,7 +122,7 @@ func TestLogsHoldOnlyTheReasonOfARefusal(t *testing.T) {
 	d := newDevice(t)
 	k.enrol("user_42", d)
 	for _, c := range clientCases("webauthn.create") {
-		if _, err := k.signIn("sign_in", "user_42", d, c.spoil); err == nil {
+		if _, err := k.signIn("sign_in", "user_42", d, c.mutate); err == nil {
 			t.Fatal("accepted")
 		}
 	}

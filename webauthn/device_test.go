@@ -104,7 +104,7 @@ func (d *device) begin(kind string, options map[string]any) *ceremony {
 }
 
 // create answers creation options, in the form of toJSON.
-func (d *device) create(options map[string]any, spoilers ...mutation) string {
+func (d *device) create(options map[string]any, mutations ...mutation) string {
 	d.t.Helper()
 	handle, err := b64.DecodeString(options["user"].(map[string]any)["id"].(string))
 	if err != nil {
@@ -115,7 +115,7 @@ func (d *device) create(options map[string]any, spoilers ...mutation) string {
 	c.flags |= flagAT
 	c.tail = attestedCredentialData(d.aaguid, d.id, d.cose())
 	c.response["transports"] = []string{"internal", "hybrid"}
-	for _, s := range spoilers {
+	for _, s := range mutations {
 		s(c)
 	}
 	data, client := c.data(), c.clientData(d.t)
@@ -127,12 +127,12 @@ func (d *device) create(options map[string]any, spoilers ...mutation) string {
 }
 
 // get answers request options, in the form of toJSON.
-func (d *device) get(options map[string]any, spoilers ...mutation) string {
+func (d *device) get(options map[string]any, mutations ...mutation) string {
 	d.t.Helper()
 	d.counter++
 	c := d.begin("webauthn.get", options)
 	c.response["userHandle"] = b64.EncodeToString(d.handle)
-	for _, s := range spoilers {
+	for _, s := range mutations {
 		s(c)
 	}
 	data, client := c.data(), c.clientData(d.t)
@@ -177,7 +177,7 @@ func (c *ceremony) finish(t testing.TB, made map[string]any) string {
 			delete(made, name)
 		}
 	}
-	if _, spoiled := c.answer["response"]; !spoiled {
+	if _, mutated := c.answer["response"]; !mutated {
 		c.answer["response"] = made
 	}
 	for name, value := range c.answer {

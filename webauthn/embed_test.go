@@ -18,11 +18,11 @@ func TestVerifyChecksTopOriginOfEmbeddedPages(t *testing.T) {
 		"https://partner.example:443": refusedTopOrigin, "https://evil.example": refusedTopOrigin, "https://login.example.com": refusedTopOrigin,
 		"android:apk-key-hash:abc": refusedTopOrigin,
 	} {
-		spoil := combine(setClientData("crossOrigin", true), setClientData("topOrigin", top))
+		mutate := combine(setClientData("crossOrigin", true), setClientData("topOrigin", top))
 		if top == "" {
-			spoil = setClientData("crossOrigin", true)
+			mutate = setClientData("crossOrigin", true)
 		}
-		_, err := k.signIn("sign_in", "user_42", d, spoil)
+		_, err := k.signIn("sign_in", "user_42", d, mutate)
 		if reason != "" {
 			k.wantRefusal(err, reason)
 		} else if err != nil {

@@ -123,10 +123,10 @@ func (k *kit) answer(a startedChallenge, answer string) (*watchword.Result, erro
 }
 
 // enrol registers a device for a subject.
-func (k *kit) enrol(subject string, d *device, spoilers ...mutation) watchword.Factor {
+func (k *kit) enrol(subject string, d *device, mutations ...mutation) watchword.Factor {
 	k.t.Helper()
 	a := k.startChallenge(watchword.PurposeEnrol, subject)
-	r, err := k.answer(a, d.create(a.options, spoilers...))
+	r, err := k.answer(a, d.create(a.options, mutations...))
 	if err != nil {
 		k.t.Fatalf("enrol: %v (%s)", err, k.refusals.lastReason())
 	}
@@ -134,16 +134,16 @@ func (k *kit) enrol(subject string, d *device, spoilers ...mutation) watchword.F
 }
 
 // signIn answers a new challenge with a device.
-func (k *kit) signIn(purpose, subject string, d *device, spoilers ...mutation) (*watchword.Result, error) {
+func (k *kit) signIn(purpose, subject string, d *device, mutations ...mutation) (*watchword.Result, error) {
 	k.t.Helper()
 	a := k.startChallenge(purpose, subject)
-	return k.answer(a, d.get(a.options, spoilers...))
+	return k.answer(a, d.get(a.options, mutations...))
 }
 
 // mustSignIn ends the test unless the answer is accepted.
-func (k *kit) mustSignIn(purpose, subject string, d *device, spoilers ...mutation) *watchword.Claims {
+func (k *kit) mustSignIn(purpose, subject string, d *device, mutations ...mutation) *watchword.Claims {
 	k.t.Helper()
-	r, err := k.signIn(purpose, subject, d, spoilers...)
+	r, err := k.signIn(purpose, subject, d, mutations...)
 	if err != nil {
 		k.t.Fatalf("%s: %v (%s)", purpose, err, k.refusals.lastReason())
 	}

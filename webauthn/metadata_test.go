@@ -135,11 +135,11 @@ func TestVerifyEnrolChecksAttestedModels(t *testing.T) {
 	if a := k.startChallenge(watchword.PurposeEnrol, "user_42"); a.options["attestation"] != "direct" {
 		t.Errorf("asks for attestation %v", a.options["attestation"])
 	}
-	enrol := func(k *kit, model [16]byte, spoilers ...mutation) (*device, error) {
+	enrol := func(k *kit, model [16]byte, mutations ...mutation) (*device, error) {
 		d := newDevice(t)
 		d.aaguid = model
 		a := k.startChallenge(watchword.PurposeEnrol, "user_42")
-		_, err := k.answer(a, d.create(a.options, spoilers...))
+		_, err := k.answer(a, d.create(a.options, mutations...))
 		return d, err
 	}
 	if _, err := enrol(k, allowed, good.attestModel(allowed)); !errors.Is(err, watchword.ErrUnavailable) {
@@ -154,7 +154,7 @@ func TestVerifyEnrolChecksAttestedModels(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		model  [16]byte
-		spoil  mutation
+		mutate mutation
 		reason refusal
 	}{
 		"no statement":           {allowed, setFlags(0), refusedAttestation},
@@ -168,7 +168,7 @@ func TestVerifyEnrolChecksAttestedModels(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
-			_, err := enrol(k, c.model, c.spoil)
+			_, err := enrol(k, c.model, c.mutate)
 			k.wantRefusal(err, c.reason)
 		})
 	}

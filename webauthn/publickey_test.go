@@ -131,7 +131,7 @@ func TestIsSafeKeyRefusesEd25519KeysOfSmallOrder(t *testing.T) {
 			t.Errorf("point %d is listed and nobody can sign for it", n)
 		}
 		if isSafeKey(coseEd25519(t, point)) {
-			t.Errorf("point %d is sound", n)
+			t.Errorf("point %d is accepted", n)
 		}
 	}
 	public, _, err := ed25519.GenerateKey(nil)
@@ -139,7 +139,7 @@ func TestIsSafeKeyRefusesEd25519KeysOfSmallOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !isSafeKey(coseEd25519(t, public)) {
-		t.Error("an ordinary key is not sound")
+		t.Error("an ordinary key is refused")
 	}
 }
 

@@ -38,11 +38,11 @@ func TestCheckEnforcesUserVerificationPolicy(t *testing.T) {
 		if a.options["userVerification"] != c.asks {
 			t.Errorf("%s asks for %v", c.purpose, a.options["userVerification"])
 		}
-		spoil := setFlags(flagUV)
+		mutate := setFlags(flagUV)
 		if !c.verified {
-			spoil = clearFlags(flagUV)
+			mutate = clearFlags(flagUV)
 		}
-		r, err := k.answer(a, c.d.get(a.options, spoil))
+		r, err := k.answer(a, c.d.get(a.options, mutate))
 		if !c.accepted {
 			k.wantRefusal(err, refusedVerification)
 			continue
@@ -99,11 +99,11 @@ func TestCheckUpdatesBackupState(t *testing.T) {
 	k.enrol("user_42", d, setFlags(flagBE))
 	d.flags |= flagBE
 	for _, backedUp := range []bool{false, true, false} {
-		spoil := clearFlags(flagBS)
+		mutate := clearFlags(flagBS)
 		if backedUp {
-			spoil = setFlags(flagBS)
+			mutate = setFlags(flagBS)
 		}
-		claims := k.mustSignIn("sign_in", "user_42", d, spoil)
+		claims := k.mustSignIn("sign_in", "user_42", d, mutate)
 		factors, err := k.ListFactors(context.Background(), "user_42")
 		if err != nil {
 			t.Fatal(err)

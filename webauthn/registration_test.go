@@ -28,11 +28,11 @@ func TestVerifyEnrolRefusesMutatedRegistrations(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	cases := clientCases("webauthn.get")
-	more := func(name string, reason refusal, spoil mutation) {
+	more := func(name string, reason refusal, mutate mutation) {
 		cases[name] = struct {
-			spoil  mutation
+			mutate mutation
 			reason refusal
-		}{spoil, reason}
+		}{mutate, reason}
 	}
 	cose := func(key map[int]any) mutation {
 		return mutateAttestedData(func(_ *[16]byte, _, out *[]byte) { *out = encodeCBOR(t, key) })(d)
@@ -72,7 +72,7 @@ func TestVerifyEnrolRefusesMutatedRegistrations(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
 			a := k.startChallenge(watchword.PurposeEnrol, "user_42")
-			_, err := k.answer(a, d.create(a.options, c.spoil))
+			_, err := k.answer(a, d.create(a.options, c.mutate))
 			k.wantRefusal(err, c.reason)
 		})
 	}

@@ -34,7 +34,7 @@ func TestVerifyAcceptsDiscoverableKeyWithoutSubject(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		spoil  mutation
+		mutate mutation
 		reason refusal
 	}{
 		"not verified":             {clearFlags(flagUV), refusedVerification},
@@ -46,7 +46,7 @@ func TestVerifyAcceptsDiscoverableKeyWithoutSubject(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
-			_, err := k.signIn("sign_in", "", d, c.spoil)
+			_, err := k.signIn("sign_in", "", d, c.mutate)
 			k.wantRefusal(err, c.reason)
 		})
 	}

@@ -19,7 +19,7 @@ var libraryAppleRoots *x509.CertPool
 //go:linkname libraryTPMs github.com/go-webauthn/webauthn/protocol.tpmManufacturers
 var libraryTPMs []struct{ id, name, code string }
 
-func trustVectors(t *testing.T, ca []byte) {
+func trustRoot(t *testing.T, ca []byte) {
 	t.Helper()
 	root, err := x509.ParseCertificate(ca)
 	if err != nil {

@@ -110,7 +110,7 @@ var refusedVectors = map[string]refusal{
 func TestLevel3VectorsAreAccepted(t *testing.T) {
 	s := vectorStrategy(t)
 	root, all := vectors(t)
-	trustVectors(t, root)
+	trustRoot(t, root)
 	for _, v := range all {
 		t.Run(v.Name, func(t *testing.T) {
 			k, err := v.register(s)
@@ -166,7 +166,7 @@ func TestVectorsWithoutTheirRootsAreRefused(t *testing.T) {
 // Each vector with one change is refused, with the expected reason.
 func TestChangedVectorsAreRefused(t *testing.T) {
 	root, all := vectors(t)
-	trustVectors(t, root)
+	trustRoot(t, root)
 	s := vectorStrategy(t)
 	stranger, elsewhere, alone := *s, *s, *s
 	stranger.acceptedOrigins = []string{"https://example.net"}

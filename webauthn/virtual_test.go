@@ -18,7 +18,7 @@ func TestVirtualAuthenticatorIsAccepted(t *testing.T) {
 		credential := newCredential(kind)
 
 		a := k.startChallenge(watchword.PurposeEnrol, "user_42")
-		creation, err := virtualwebauthn.ParseAttestationOptions(text(t, a.options))
+		creation, err := virtualwebauthn.ParseAttestationOptions(encodeText(t, a.options))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +30,7 @@ func TestVirtualAuthenticatorIsAccepted(t *testing.T) {
 
 		for _, subject := range []string{"user_42", ""} {
 			a := k.startChallenge("sign_in", subject)
-			request, err := virtualwebauthn.ParseAssertionOptions(text(t, a.options))
+			request, err := virtualwebauthn.ParseAssertionOptions(encodeText(t, a.options))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -57,7 +57,7 @@ func newCredential(kind virtualwebauthn.KeyType) virtualwebauthn.Credential {
 	}
 }
 
-func text(t *testing.T, v any) string {
+func encodeText(t *testing.T, v any) string {
 	t.Helper()
 	data, err := json.Marshal(v)
 	if err != nil {

@@ -23,7 +23,7 @@ func TestRunSendsScriptOnce(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
 	counter := script.New(count)
-	hook := &counts{}
+	hook := &scriptCounter{}
 	client.AddHook(hook)
 	for n := int64(1); n <= 3; n++ {
 		got, err := counter.Run(t.Context(), client, []string{"k"})
@@ -87,12 +87,12 @@ func TestLostReplyDoesNotRepeatTheScript(t *testing.T) {
 
 func TestRunOnCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t)
-	t.Run("a cut connection", func(t *testing.T) { cutOnCluster(t, cluster) })
-	t.Run("redirections", func(t *testing.T) { redirections(t, cluster) })
-	t.Run("TRYAGAIN ends", func(t *testing.T) { tryAgainEnds(t, cluster) })
+	t.Run("a cut connection", func(t *testing.T) { testLostReplyOnCluster(t, cluster) })
+	t.Run("redirections", func(t *testing.T) { testRedirections(t, cluster) })
+	t.Run("TRYAGAIN ends", func(t *testing.T) { testTryAgainEnds(t, cluster) })
 }
 
-func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
+func testLostReplyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	proxies := map[string]*redistest.Proxy{}
 	for _, node := range cluster.Nodes {
 		proxies[node.Addr] = redistest.StartProxy(t, node.Addr)
@@ -120,7 +120,7 @@ func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
 }
 
 // A command that is not repeatable still follows its key to another node.
-func redirections(t *testing.T, cluster *redistest.Cluster) {
+func testRedirections(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	client := cluster.Client(t)
 	counter, two := script.New(count), script.New(countTwo)
@@ -150,7 +150,7 @@ func redirections(t *testing.T, cluster *redistest.Cluster) {
 	run(counter, 3, "{slot}") // ASK
 	run(counter, 2, "{slot}other")
 
-	hook := &counts{seen: make(chan struct{}, 100)}
+	hook := &scriptCounter{seen: make(chan struct{}, 100)}
 	client.AddHook(hook)
 	done := make(chan error, 1)
 	go func() { // one key is here, the other there: TRYAGAIN, until both have moved
@@ -166,7 +166,7 @@ func redirections(t *testing.T, cluster *redistest.Cluster) {
 }
 
 // A script is not repeated for ever after TRYAGAIN.
-func tryAgainEnds(t *testing.T, cluster *redistest.Cluster) {
+func testTryAgainEnds(t *testing.T, cluster *redistest.Cluster) {
 	ctx, client := t.Context(), cluster.Client(t)
 	from, err := cluster.SlotOwner(ctx, "{last}")
 	if err != nil {
@@ -184,16 +184,16 @@ func tryAgainEnds(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// counts is a hook that counts scripts.
-type counts struct {
+// scriptCounter is a hook that counts scripts.
+type scriptCounter struct {
 	mu       sync.Mutex
 	commands int
 	seen     chan struct{}
 }
 
-func (c *counts) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (c *scriptCounter) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (c *counts) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (c *scriptCounter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if name := cmd.Name(); name != "evalsha" && name != "eval" { // a new connection's greetings
@@ -209,6 +209,6 @@ func (c *counts) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func (c *counts) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (c *scriptCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }

@@ -34,7 +34,7 @@ func TestTimedScriptReturnsTheReplyOfItsBody(t *testing.T) {
 	if got, err := run(`return now`); err != nil || got.(int64) < before || got.(int64) > time.Now().UnixMicro() {
 		t.Errorf("the time: %v, %v", got, err)
 	}
-	hook := &counts{}
+	hook := &scriptCounter{}
 	client.AddHook(hook)
 	for range 3 {
 		if _, err := run(`return now`); err != nil {
@@ -92,7 +92,7 @@ func TestTimedScriptLearnsTheClockOfANewServer(t *testing.T) {
 	}
 	first.Stop()
 	at = second.Addr
-	hook := &counts{}
+	hook := &scriptCounter{}
 	client.AddHook(hook)
 	for hook.commands == 0 || second.Client(t).Exists(t.Context(), "k").Val() == 0 {
 		if _, err := timed.Run(t.Context(), clocks, client, []string{"k"}); err != nil && hook.commands > 20 {

@@ -27,7 +27,7 @@ func BenchmarkCheck(b *testing.B) {
 func benchmarkCheck(b *testing.B, factors watchword.Factors) {
 	k := newKit(b, "shop", factors)
 	k.config.Events = nil
-	k.Engine = k.node()
+	k.Engine = k.newNode()
 	codes, challenges := make([][]string, benchSubjects), make([]string, benchSubjects)
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -40,7 +40,7 @@ func benchmarkCheck(b *testing.B, factors watchword.Factors) {
 			}
 			challenges[i] = k.start(watchword.StartRequest{Purpose: "mfa", Subject: subject}).ID
 		}
-		k.pass(time.Minute) // what is over makes room
+		k.advance(time.Minute) // what is over makes room
 		b.StartTimer()
 		var all sync.WaitGroup
 		for client := range benchClients {

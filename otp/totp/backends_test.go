@@ -28,8 +28,8 @@ func TestStrategiesOnEachStore(t *testing.T) {
 				name string
 				run  func(*testing.T, *kit)
 			}{
-				{"SpentForEver", testSpentForEver}, {"OneApprovalForACode", testOneApprovalForACode}, {"Enrolments", testEnrolments},
-				{"ForeignFactors", testForeignFactors}, {"DisabledForGood", testDisabledForGood}, {"ExchangedRows", testExchangedRows},
+				{"SpentForEver", testSpentCodesStayRefused}, {"OneApprovalForACode", testOneApprovalForACode}, {"Enrolments", testEnrolmentCreatesOneFactor},
+				{"ForeignFactors", testFactorsOfOthersAreUnknown}, {"DisabledForGood", testHundredFailuresDisable}, {"ExchangedRows", testExchangedRowsAreUnreadable},
 				{"RotationUnderLoad", testRotationUnderLoad},
 			} {
 				t.Run(test.name, func(t *testing.T) {

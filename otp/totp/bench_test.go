@@ -33,9 +33,9 @@ func benchmarkCheck(b *testing.B, factors watchword.Factors) {
 	b.ResetTimer()
 	for done := 0; done < b.N; done += benchSubjects {
 		b.StopTimer()
-		k.pass(step)
+		k.advance(step)
 		for _, p := range people {
-			p.challenge, p.code = k.ask("totp", p.subject), p.device.at(k.time())
+			p.challenge, p.code = k.startChallenge("totp", p.subject), p.device.codeAt(k.time())
 		}
 		b.StartTimer()
 		benchRound(b, k, people[:min(benchSubjects, b.N-done)])

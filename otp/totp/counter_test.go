@@ -11,7 +11,7 @@ func TestAcceptCounterAcceptsNextThreeCounters(t *testing.T) {
 	for ahead := range int64(14) {
 		k, d, _ := newDevice()
 		k.Period, k.NextCounter = 0, 100
-		passes := k.acceptCounter(d.count(100 + ahead))
+		passes := k.acceptCounter(d.codeOfCounter(100 + ahead))
 		if passes != (ahead < 3) {
 			t.Errorf("%d ahead: passes %t", ahead, passes)
 		}
@@ -27,13 +27,13 @@ func TestCheckAcceptsSecondOfTwoConsecutiveCounters(t *testing.T) {
 	d := k.enrol("hotp", "user_42") // spends 0
 	wrong := func(why string, n int64) {
 		t.Helper()
-		if err := k.try("hotp", "user_42", d.count(n)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+		if err := k.checkCode("hotp", "user_42", d.codeOfCounter(n)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 			t.Errorf("%s: %v", why, err)
 		}
 	}
 	right := func(why string, n int64) {
 		t.Helper()
-		if err := k.try("hotp", "user_42", d.count(n)); err != nil {
+		if err := k.checkCode("hotp", "user_42", d.codeOfCounter(n)); err != nil {
 			t.Errorf("%s: %v", why, err)
 		}
 	}
@@ -41,7 +41,7 @@ func TestCheckAcceptsSecondOfTwoConsecutiveCounters(t *testing.T) {
 	wrong("one that is far ahead", 10)
 	wrong("the same again", 10)
 	wrong("not the next one", 9)
-	if err := k.try("hotp", "user_42", "12345x"); err == nil {
+	if err := k.checkCode("hotp", "user_42", "12345x"); err == nil {
 		t.Error("a code that is none passes")
 	}
 	right("the one after it", 10)
@@ -53,7 +53,7 @@ func TestCheckAcceptsSecondOfTwoConsecutiveCounters(t *testing.T) {
 	wrong("far ahead again", 15)
 	right("and the next", 16)
 	right("two presses in vain", 19)
-	if got := k.factor("user_42"); got.Failures != 0 {
+	if got := k.onlyFactor("user_42"); got.Failures != 0 {
 		t.Errorf("%d failures after a right code", got.Failures)
 	}
 }
@@ -62,13 +62,13 @@ func TestCheckAcceptsSecondOfTwoConsecutiveCounters(t *testing.T) {
 func TestAcceptCounterAcceptsCounterAfterTheTenth(t *testing.T) {
 	k, d, _ := newDevice()
 	k.Period, k.NextCounter = 0, 100
-	if k.acceptCounter(d.count(109)) || !k.acceptCounter(d.count(110)) || k.NextCounter != 111 {
+	if k.acceptCounter(d.codeOfCounter(109)) || !k.acceptCounter(d.codeOfCounter(110)) || k.NextCounter != 111 {
 		t.Errorf("the tenth counter and the next do not pass: next %d", k.NextCounter)
 	}
-	if k.acceptCounter(d.count(110 + 11)) {
+	if k.acceptCounter(d.codeOfCounter(110 + 11)) {
 		t.Error("the eleventh passes")
 	}
-	if k.acceptCounter(d.count(110 + 12)) {
+	if k.acceptCounter(d.codeOfCounter(110 + 12)) {
 		t.Error("two codes farther than the ten pass")
 	}
 }

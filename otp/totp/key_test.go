@@ -44,8 +44,8 @@ func TestGenerateCodeMatchesRFC6238Vectors(t *testing.T) {
 				t.Errorf("%s at %d: %s does not pass", algorithm, now.Unix(), code)
 			}
 			d := device{secret: unpaddedBase32.EncodeToString(k.Secret), algorithm: algorithm, digits: 8, period: 30 * time.Second}
-			if d.at(now) != code {
-				t.Errorf("%s at %d: the tests' own device shows %s, want %s", algorithm, now.Unix(), d.at(now), code)
+			if d.codeAt(now) != code {
+				t.Errorf("%s at %d: the tests' own device shows %s, want %s", algorithm, now.Unix(), d.codeAt(now), code)
 			}
 		}
 	}
@@ -66,14 +66,14 @@ func TestAcceptStepAcceptsEachCodeOnce(t *testing.T) {
 		}
 		now := time.Unix(rapid.Int64Range(1e9, 2e10).Draw(t, "now"), 0)
 		d := device{secret: unpaddedBase32.EncodeToString(k.Secret), algorithm: k.Algorithm, digits: k.Digits, period: time.Duration(k.Period) * time.Second}
-		d.off = time.Duration(rapid.Int64Range(-1, 1).Draw(t, "steps")) * d.period
+		d.clockOffset = time.Duration(rapid.Int64Range(-1, 1).Draw(t, "steps")) * d.period
 		present := k.stepAt(now)
-		if !k.acceptStep(d.at(now), present, 1) {
+		if !k.acceptStep(d.codeAt(now), present, 1) {
 			t.Fatal("a right code does not pass")
 		}
 		for _, before := range []time.Duration{0, -d.period} {
-			old := d.at(now.Add(before))
-			if old == d.at(now.Add(d.period)) || old == d.at(now.Add(2*d.period)) {
+			old := d.codeAt(now.Add(before))
+			if old == d.codeAt(now.Add(d.period)) || old == d.codeAt(now.Add(2*d.period)) {
 				t.Skip("two steps that share a code")
 			}
 			if k.acceptStep(old, present, 1) {
@@ -87,14 +87,14 @@ func TestAcceptStepAcceptsEachCodeOnce(t *testing.T) {
 func TestCheckRefusesSpentCodeInAnySpelling(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
-	k.pass(30 * time.Second)
-	code := d.at(k.time())
+	k.advance(30 * time.Second)
+	code := d.codeAt(k.time())
 	spelled := typedtest.Spellings(code)
-	if err := k.try("totp", "user_42", spelled[3]); err != nil {
+	if err := k.checkCode("totp", "user_42", spelled[3]); err != nil {
 		t.Fatal(err)
 	}
 	for n := 0; n < len(spelled); n += 23 { // nine failures: one more, and the factor would be locked for an hour
-		if err := k.try("totp", "user_42", spelled[n]); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+		if err := k.checkCode("totp", "user_42", spelled[n]); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 			t.Errorf("%+q after the code is spent: %v", spelled[n], err)
 		}
 	}

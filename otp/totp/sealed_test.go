@@ -17,9 +17,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// spellings returns the encodings of a secret that an attacker with read access would search for. They are made of its first
+// secretEncodings returns the encodings of a secret that an attacker with read access would search for. They are made of its first
 // bytes, a multiple of the encodings' group sizes.
-func spellings(secret []byte) map[string][]byte {
+func secretEncodings(secret []byte) map[string][]byte {
 	secret = secret[:15]
 	return map[string][]byte{
 		"raw":       secret,
@@ -31,9 +31,9 @@ func spellings(secret []byte) map[string][]byte {
 	}
 }
 
-// holds returns the encoding in which dump contains a secret; empty if it does not.
-func holds(dump, secret []byte) string {
-	for name, s := range spellings(secret) {
+// findSecret returns the encoding in which dump contains a secret; empty if it does not.
+func findSecret(dump, secret []byte) string {
+	for name, s := range secretEncodings(secret) {
 		if bytes.Contains(dump, s) {
 			return name
 		}
@@ -69,19 +69,19 @@ func TestDatabaseFilesHoldNoSecret(t *testing.T) {
 		t.Fatal("the factors are not in the files: nothing was tested")
 	}
 	for _, secret := range secrets {
-		if in := holds(dump, secret); in != "" {
+		if in := findSecret(dump, secret); in != "" {
 			t.Errorf("the files hold a secret in %s", in)
 		}
-		if holds(append(dump, unpaddedBase32.EncodeToString(secret)...), secret) == "" {
+		if findSecret(append(dump, unpaddedBase32.EncodeToString(secret)...), secret) == "" {
 			t.Error("a secret would not be found")
 		}
 	}
 }
 
 // The data of one row cannot be decrypted in another row, nor in another version of the same row.
-func testExchangedRows(t *testing.T, k *kit) {
+func testExchangedRowsAreUnreadable(t *testing.T, k *kit) {
 	mine, theirs := k.enrol("totp", "user_42"), k.enrol("totp", "user_43")
-	k.pass(step)
+	k.advance(step)
 	read := func(id string) watchword.SealedFactor {
 		t.Helper()
 		for { // the first version is the one with the enrolment's note, which is erased soon
@@ -105,10 +105,10 @@ func testExchangedRows(t *testing.T, k *kit) {
 	a, b := read(mine.id), read(theirs.id)
 	put(a, b.Data)
 	put(b, a.Data)
-	for subject, code := range map[string]string{"user_42": theirs.at(k.time()), "user_43": mine.at(k.time())} {
+	for subject, code := range map[string]string{"user_42": theirs.codeAt(k.time()), "user_43": mine.codeAt(k.time())} {
 		_, err := k.Start(context.Background(), watchword.StartRequest{Strategy: "totp", Purpose: "sign_in", Subject: subject})
 		if err == nil {
-			err = k.try("totp", subject, code)
+			err = k.checkCode("totp", subject, code)
 		}
 		if err == nil {
 			t.Errorf("%s signs in with a row that belongs to somebody else", subject)
@@ -125,7 +125,7 @@ func TestStartIsUnavailableWhenTheDeviceKeyIsMissing(t *testing.T) {
 	k := newKit(t)
 	k.enrol("totp", "user_42")
 	k.config.Keys = []watchword.Key{testKey(t, "another")}
-	k.Engine = k.node()
+	k.Engine = k.newNode()
 	ask := watchword.StartRequest{Strategy: "totp", Purpose: "mfa", Subject: "user_42"}
 	if _, err := k.Start(t.Context(), ask); !errors.Is(err, watchword.ErrUnavailable) {
 		t.Errorf("start: %v", err)

@@ -64,7 +64,7 @@ func TestOtpauthURIIsReadByTwoApps(t *testing.T) {
 			t.Fatalf("scanned %q, shown %q", uri, s.Public["uri"])
 		}
 		code := libraryCode(t, uri, k.time())
-		if own := ownApp(t, uri).at(k.time()); own != code {
+		if own := parseURI(t, uri).codeAt(k.time()); own != code {
 			t.Fatalf("two apps show %s and %s", code, own)
 		}
 		if _, err := k.answer(s.ID, "user_42", watchword.PurposeEnrol, code); err != nil {
@@ -90,8 +90,8 @@ func libraryCode(t *testing.T, uri string, now time.Time) string {
 	return code
 }
 
-// ownApp reads a URI by the letter of the Key URI Format: split first, then unescape.
-func ownApp(t *testing.T, uri string) *device {
+// parseURI reads a URI by the letter of the Key URI Format: split first, then unescape.
+func parseURI(t *testing.T, uri string) *device {
 	t.Helper()
 	rest, ok := strings.CutPrefix(uri, "otpauth://totp/")
 	label, query, ok2 := strings.Cut(rest, "?")

@@ -45,7 +45,7 @@ func TestCallsToHangingServerEndWithinTimeout(t *testing.T) {
 }
 
 // While a node of a Cluster is down, its entries are unavailable and Ping fails.
-func nodeStops(t *testing.T, cluster *redistest.Cluster) {
+func testNodeStops(t *testing.T, cluster *redistest.Cluster) {
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
 	must(t, s.PingNow(t.Context()))
 	reached := map[bool]int{}
@@ -53,7 +53,7 @@ func nodeStops(t *testing.T, cluster *redistest.Cluster) {
 	for _, g := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"} {
 		begin := time.Now()
 		err := s.Create(t.Context(), entry(g+".1"))
-		quick(t, begin)
+		wantQuick(t, begin)
 		reached[err == nil]++
 	}
 	if reached[true] == 0 || reached[false] == 0 {
@@ -87,7 +87,7 @@ func wantUnavailable(t *testing.T, s *redis.Store) {
 			all.Go(func() {
 				begin := time.Now()
 				err := call(context.WithoutCancel(t.Context()))
-				quick(t, begin)
+				wantQuick(t, begin)
 				if err == nil {
 					t.Errorf("call %d: no error though the server is gone", i)
 				}
@@ -117,7 +117,7 @@ func waitUntilAvailable(t *testing.T, s *redis.Store) {
 	}
 }
 
-func quick(t *testing.T, begin time.Time) {
+func wantQuick(t *testing.T, begin time.Time) {
 	t.Helper()
 	if took := time.Since(begin); took > tooLong {
 		t.Errorf("took %s", took)
@@ -131,10 +131,10 @@ func TestLostReplyReportsUnknownOutcome(t *testing.T) {
 	proxy := redistest.StartProxy(t, server.Addr)
 	client := goredis.NewClient(&goredis.Options{Addr: proxy.Addr, MaxRetries: 3})
 	t.Cleanup(func() { _ = client.Close() })
-	cut(t, redis.New(client, redis.Config{}), redis.New(open(t, server.URL()), redis.Config{}), proxy)
+	checkLostReply(t, redis.New(client, redis.Config{}), redis.New(open(t, server.URL()), redis.Config{}), proxy)
 }
 
-func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
+func testLostReplyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	cfg := redis.Config{Prefix: "cut", Partitions: 1}
 	owner, err := cluster.SlotOwner(t.Context(), "{cut:0}")
 	must(t, err)
@@ -147,10 +147,10 @@ func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
 			return (&net.Dialer{}).DialContext(ctx, network, addr)
 		}})
 	t.Cleanup(func() { _ = client.Close() })
-	cut(t, redis.New(client, cfg), redis.New(open(t, cluster.URL()), cfg), proxy)
+	checkLostReply(t, redis.New(client, cfg), redis.New(open(t, cluster.URL()), cfg), proxy)
 }
 
-func cut(t *testing.T, s, direct *redis.Store, proxy *redistest.Proxy) {
+func checkLostReply(t *testing.T, s, direct *redis.Store, proxy *redistest.Proxy) {
 	t.Helper()
 	ctx, b := t.Context(), limited("g.any")
 	// The scripts are known, so that none is sent twice.

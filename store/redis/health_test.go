@@ -23,7 +23,7 @@ func TestCheckPolicyRefusesEvictingServers(t *testing.T) {
 	}
 }
 
-func policyOnCluster(t *testing.T, cluster *redistest.Cluster) {
+func testPolicyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
 	must(t, s.CheckPolicy(ctx))

@@ -107,7 +107,7 @@ func TestPingEndsWithinItsTimeout(t *testing.T) {
 }
 
 // Each master of a Cluster is tried.
-func pingOnCluster(t *testing.T, cluster *redistest.Cluster) {
+func testPingOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
 	must(t, s.PingNow(t.Context()))
 	for _, node := range cluster.Nodes {

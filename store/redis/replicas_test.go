@@ -72,7 +72,7 @@ func ignore(err, expected error) error {
 }
 
 // replicated makes a store that waits for one replica, with the open entries g.1 to g.4, and a replica that follows.
-func replicated(t *testing.T) (s *redis.Store, master, replica *redistest.Server, sent *commands) {
+func newReplicatedStore(t *testing.T) (s *redis.Store, master, replica *redistest.Server, sent *commands) {
 	t.Helper()
 	master = redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port := master.HostPort()
@@ -91,7 +91,7 @@ func replicated(t *testing.T) (s *redis.Store, master, replica *redistest.Server
 }
 
 // writesNothing calls whatever writes: each call is refused before it does, and open entries stay as they are.
-func writesNothing(t *testing.T, s *redis.Store, sent *commands) {
+func wantNothingWritten(t *testing.T, s *redis.Store, sent *commands) {
 	t.Helper()
 	ctx := t.Context()
 	sent.take()
@@ -116,7 +116,7 @@ func writesNothing(t *testing.T, s *redis.Store, sent *commands) {
 }
 
 // replicatesAgain waits until the store is ready, and sees to it that it works then.
-func replicatesAgain(t *testing.T, s *redis.Store, master *redistest.Server) {
+func wantReplicationResumes(t *testing.T, s *redis.Store, master *redistest.Server) {
 	t.Helper()
 	waitUntilAvailable(t, s)
 	must(t, master.AwaitReplica(t.Context()))
@@ -125,40 +125,40 @@ func replicatesAgain(t *testing.T, s *redis.Store, master *redistest.Server) {
 }
 
 func TestStoreWritesNothingWhileReplicaIsGone(t *testing.T) {
-	s, master, replica, sent := replicated(t)
+	s, master, replica, sent := newReplicatedStore(t)
 	must(t, s.PingNow(t.Context()))
 	replica.Stop()
 	_, err := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
 	wants(t, "the first right guess without the replica", err, redis.ErrNotReplicated)
-	writesNothing(t, s, sent)
+	wantNothingWritten(t, s, sent)
 	wants(t, "Ping", s.PingNow(t.Context()), redis.ErrTooFewReplicas)
 	must(t, replica.Start())
-	replicatesAgain(t, s, master)
+	wantReplicationResumes(t, s, master)
 }
 
 // A hanging replica is reported as online for a minute, but does not have the last writes.
 func TestStoreWritesNothingWhileReplicaHangs(t *testing.T) {
-	s, master, replica, sent := replicated(t)
+	s, master, replica, sent := newReplicatedStore(t)
 	must(t, replica.Pause())
 	_, err := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
 	wants(t, "the first right guess without the replica", err, redis.ErrNotReplicated)
 	for range 3 {
-		writesNothing(t, s, sent)
+		wantNothingWritten(t, s, sent)
 	}
 	wants(t, "Ping", s.PingNow(t.Context()), redis.ErrTooFewReplicas)
 	must(t, replica.Resume())
-	replicatesAgain(t, s, master)
+	wantReplicationResumes(t, s, master)
 }
 
 // Where readiness looks first, not even one right answer is used up.
 func TestPingFailsWhenReplicaIsGone(t *testing.T) {
-	s, master, replica, sent := replicated(t)
+	s, master, replica, sent := newReplicatedStore(t)
 	replica.Stop()
 	must(t, master.AwaitNoReplica(t.Context()))
 	wants(t, "Ping", s.PingNow(t.Context()), redis.ErrTooFewReplicas)
-	writesNothing(t, s, sent)
+	wantNothingWritten(t, s, sent)
 	must(t, replica.Start())
-	replicatesAgain(t, s, master)
+	wantReplicationResumes(t, s, master)
 }
 
 func TestCheckPolicyRefusesTooFewReplicas(t *testing.T) {
@@ -166,7 +166,7 @@ func TestCheckPolicyRefusesTooFewReplicas(t *testing.T) {
 	client := open(t, server.URL())
 	wants(t, "with one to wait for", redis.New(client, redis.Config{WaitReplicas: 1}).CheckPolicy(t.Context()), redis.ErrTooFewReplicas)
 	must(t, redis.New(client, redis.Config{}).CheckPolicy(t.Context()))
-	s, _, _, _ := replicated(t)
+	s, _, _, _ := newReplicatedStore(t)
 	must(t, s.CheckPolicy(t.Context()))
 }
 
@@ -215,7 +215,7 @@ func TestWarningsNameServersWithTooLowMinReplicas(t *testing.T) {
 }
 
 // On a Cluster, WAIT is sent to the node that ran the script, and each master needs its own replicas.
-func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
+func testWaitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	client, cfg := open(t, cluster.URL()), redis.Config{Prefix: "wait", WaitReplicas: 1, Partitions: 1, Timeout: 400 * time.Millisecond}
 	s := redis.New(client, cfg)

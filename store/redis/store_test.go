@@ -19,29 +19,29 @@ import (
 
 func TestStore(t *testing.T) {
 	server := redistest.Start(t)
-	t.Run("promises", func(t *testing.T) { promises(t, server.URL()) })
-	t.Run("one command a call", func(t *testing.T) { oneCommand(t, open(t, server.URL())) })
-	t.Run("keys", func(t *testing.T) { keys(t, open(t, server.URL())) })
-	t.Run("limits that shrink", func(t *testing.T) { shrinkingLimits(t, open(t, server.URL())) })
-	t.Run("another group's budget", func(t *testing.T) { anotherGroup(t, open(t, server.URL())) })
-	t.Run("garbage", func(t *testing.T) { garbage(t, open(t, server.URL())) })
+	t.Run("requirements", func(t *testing.T) { runRequirements(t, server.URL()) })
+	t.Run("one command per call", func(t *testing.T) { testOneCommandPerCall(t, open(t, server.URL())) })
+	t.Run("keys", func(t *testing.T) { testKeys(t, open(t, server.URL())) })
+	t.Run("limits that shrink", func(t *testing.T) { testShrinkingLimits(t, open(t, server.URL())) })
+	t.Run("another group's budget", func(t *testing.T) { testBudgetOfAnotherGroup(t, open(t, server.URL())) })
+	t.Run("damaged values", func(t *testing.T) { testDamagedValues(t, open(t, server.URL())) })
 }
 
 func TestStoreOnCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
-	t.Run("promises", func(t *testing.T) { promises(t, cluster.URL()) })
-	t.Run("one command a call", func(t *testing.T) { oneCommand(t, open(t, cluster.URL())) })
-	t.Run("entries are spread", func(t *testing.T) { spread(t, cluster) })
-	t.Run("a slot moves", func(t *testing.T) { slotMoves(t, cluster) })
-	t.Run("cut connection", func(t *testing.T) { cutOnCluster(t, cluster) })
-	t.Run("policy", func(t *testing.T) { policyOnCluster(t, cluster) })
-	t.Run("ping", func(t *testing.T) { pingOnCluster(t, cluster) })
-	t.Run("waiting for replicas", func(t *testing.T) { waitOnCluster(t, cluster) })
-	t.Run("a node stops", func(t *testing.T) { nodeStops(t, cluster) }) // the last: it does not come back
+	t.Run("requirements", func(t *testing.T) { runRequirements(t, cluster.URL()) })
+	t.Run("one command per call", func(t *testing.T) { testOneCommandPerCall(t, open(t, cluster.URL())) })
+	t.Run("entries are distributed", func(t *testing.T) { testEntriesAreDistributed(t, cluster) })
+	t.Run("slot migration", func(t *testing.T) { testSlotMigration(t, cluster) })
+	t.Run("lost reply", func(t *testing.T) { testLostReplyOnCluster(t, cluster) })
+	t.Run("policy", func(t *testing.T) { testPolicyOnCluster(t, cluster) })
+	t.Run("ping", func(t *testing.T) { testPingOnCluster(t, cluster) })
+	t.Run("waiting for replicas", func(t *testing.T) { testWaitOnCluster(t, cluster) })
+	t.Run("a node stops", func(t *testing.T) { testNodeStops(t, cluster) }) // the last: it does not come back
 }
 
-// promises runs storetest on two nodes with a client each. Every requirement has its own keys.
-func promises(t *testing.T, url string) {
+// runRequirements runs storetest on two nodes with a client each. Every requirement has its own keys.
+func runRequirements(t *testing.T, url string) {
 	clients := []goredis.UniversalClient{open(t, url), open(t, url)}
 	var promise atomic.Int64
 	t.Run("all", func(t *testing.T) {
@@ -53,7 +53,7 @@ func promises(t *testing.T, url string) {
 }
 
 // oneCommand counts what each call sends. Greetings of new connections and scripts that are not known yet come first.
-func oneCommand(t *testing.T, client goredis.UniversalClient) {
+func testOneCommandPerCall(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "count"})
 	everything := func(id string) map[string]func() error {
 		e := entry("group." + id)
@@ -95,7 +95,7 @@ func sorted(m map[string]func() error) (names []string) {
 }
 
 // keys looks at what lies in Redis: where, for how long, and that it goes away.
-func keys(t *testing.T, client goredis.UniversalClient) {
+func testKeys(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "app", Partitions: 16})
 	must(t, s.Create(ctx, entry("AbCdEfGhIjk.xyz")))
 	for range 3 {
@@ -136,7 +136,7 @@ func keys(t *testing.T, client goredis.UniversalClient) {
 }
 
 // shrinkingLimits sees to it that a budget holds no more charges than its limits look at.
-func shrinkingLimits(t *testing.T, client goredis.UniversalClient) {
+func testShrinkingLimits(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "shrink"})
 	for _, most := range []int{20, 3} {
 		for i := range 30 { // first tries, which are charged though the budget is spent
@@ -152,7 +152,7 @@ func shrinkingLimits(t *testing.T, client goredis.UniversalClient) {
 }
 
 // anotherGroup refuses what on a Cluster could lie elsewhere.
-func anotherGroup(t *testing.T, client goredis.UniversalClient) {
+func testBudgetOfAnotherGroup(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "another"})
 	must(t, s.Create(ctx, entry("mine.1")))
 	if _, err := s.Attempt(ctx, "mine.1", guess("right"), limited("yours.any")); err == nil {
@@ -177,7 +177,7 @@ func anotherGroup(t *testing.T, client goredis.UniversalClient) {
 }
 
 // spread sees to it that all nodes of a Cluster have work.
-func spread(t *testing.T, cluster *redistest.Cluster) {
+func testEntriesAreDistributed(t *testing.T, cluster *redistest.Cluster) {
 	ctx, s := t.Context(), redis.New(open(t, cluster.URL()), redis.Config{Prefix: "spread"})
 	const n = 300
 	for i := range n {
@@ -193,7 +193,7 @@ func spread(t *testing.T, cluster *redistest.Cluster) {
 }
 
 // slotMoves answers challenges while their slot goes from one node to another.
-func slotMoves(t *testing.T, cluster *redistest.Cluster) {
+func testSlotMigration(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	s := redis.New(open(t, cluster.URL()), redis.Config{Prefix: "moving", Partitions: 1})
 	tag := "{moving:0}"

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Ping reports a file that cannot grow, as on a full disk, and its recovery. The test limits the size of the process's
-// files.
+// Ping reports a file that cannot grow, as on a full disk, and its recovery. The test limits the size of all files of the
+// process, so it must not run in parallel with others.
 func TestPingFailsWhenTheDiskIsFull(t *testing.T) {
 	f := openFile(t, filepath.Join(t.TempDir(), "watchword.db"))
 	if err := f.Ping(t.Context()); err != nil {
