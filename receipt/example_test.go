@@ -38,7 +38,7 @@ func ExampleVerifier() {
 	}
 	fmt.Println("proven by", claims.Strategy, "over", claims.Channel)
 
-	// The same receipt opens no other door.
+	// The same receipt is refused for another purpose.
 	_, err = verifier.Verify(ctx, token, receipt.Expectation{
 		Purpose:  "sign_in",
 		Audience: "shop",

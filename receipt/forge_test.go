@@ -26,7 +26,7 @@ func (f *forger) headers() []forgery {
 		f.t.Fatal(err)
 	}
 	publicPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: pkix})
-	_, stranger, _ := ed25519.GenerateKey(nil)
+	_, otherKey, _ := ed25519.GenerateKey(nil)
 	embedded := (&jose.SignerOptions{EmbedJWK: true}).WithType(receipt.Type)
 	_, payload, signature := f.splitToken()
 	const wrongAlg, ambiguous = "wrong signature or algorithm", "ambiguous header"
@@ -58,7 +58,7 @@ func (f *forger) headers() []forgery {
 		{"crit", f.signWithParameter(`"crit":["exp"]`), others},
 		{"b64", f.signWithParameter(`"b64":false`), others},
 		{"cty", f.signWithParameter(`"cty":"JWT"`), others},
-		{"jwk, the stranger's own", f.signWithJOSE(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: stranger, KeyID: "ed"}}, embedded), others},
+		{"jwk, an embedded other key", f.signWithJOSE(jose.SigningKey{Algorithm: jose.EdDSA, Key: jose.JSONWebKey{Key: otherKey, KeyID: "ed"}}, embedded), others},
 		{"alg twice", f.signWithParameter(`"alg":"none"`), ambiguous},
 		{"kid twice", f.signWithParameter(`"kid":"ec"`), ambiguous},
 		{"kid missing", f.signWithHeader(`{"alg":"EdDSA","typ":"verification-receipt+jwt"}`), others},
@@ -174,12 +174,12 @@ func TestVerifyRefusesForgedReceipts(t *testing.T) {
 	}
 	parse := func(token string) (watchword.Claims, error) { return f.signer.Parse(t.Context(), token) }
 	verify := func(token string) (watchword.Claims, error) { return verifier.Verify(t.Context(), token, expect()) }
-	for name, judge := range map[string]func(string) (watchword.Claims, error){"Parse": parse, "Verify": verify} {
-		if _, err := judge(f.signWithHeader(f.header)); err != nil {
+	for name, verify := range map[string]func(string) (watchword.Claims, error){"Parse": parse, "Verify": verify} {
+		if _, err := verify(f.signWithHeader(f.header)); err != nil {
 			t.Fatalf("%s refuses what the forger did not spoil: %v", name, err)
 		}
 		for _, forged := range slices.Concat(f.headers(), f.bodies(), f.shapes()) {
-			got, err := judge(forged.token)
+			got, err := verify(forged.token)
 			if !errors.Is(err, watchword.ErrReceiptInvalid) || err.Error() != "watchword: receipt invalid: "+forged.reason {
 				t.Errorf("%s, %s: %v; want: %s", name, forged.name, err, forged.reason)
 			}

@@ -54,7 +54,7 @@ func FuzzClaims(fz *testing.F) {
 // FuzzJWKS parses key sets. A receipt by a key that is in none of them is refused.
 func FuzzJWKS(fz *testing.F) {
 	signer := mustSigner(fz, mustKey(fz, "k", receipt.EdDSA), mustKey(fz, "ec", receipt.ES256))
-	stranger := mustSign(fz, mustSigner(fz, mustKey(fz, "k", receipt.EdDSA)), claims())
+	foreign := mustSign(fz, mustSigner(fz, mustKey(fz, "k", receipt.EdDSA)), claims())
 	fz.Add(signer.JWKS())
 	fz.Add([]byte(`{"keys":[{"kty":"oct","kid":"k","alg":"EdDSA","use":"sig","crv":"Ed25519","x":""}]}`))
 	fz.Fuzz(func(t *testing.T, jwks []byte) {
@@ -63,7 +63,7 @@ func FuzzJWKS(fz *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err = verifier.Verify(t.Context(), stranger, expect()); !errors.Is(err, watchword.ErrReceiptInvalid) {
+		if _, err = verifier.Verify(t.Context(), foreign, expect()); !errors.Is(err, watchword.ErrReceiptInvalid) {
 			t.Fatalf("%v with %s", err, jwks)
 		}
 	})

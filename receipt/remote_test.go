@@ -74,14 +74,14 @@ func TestVerifyFetchesUnknownKeyAtOnce(t *testing.T) {
 // There is a pause after each request, however many receipts name unknown keys.
 func TestVerifyPausesBetweenFetchesForUnknownKeys(t *testing.T) {
 	issuer := newIssuer(t)
-	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
+	signer, other := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "other", receipt.EdDSA))
 	issuer.publish(signer.JWKS(), "max-age=3600")
 	verifier := issuer.verifier(t)
 	for step := range int64(5) {
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				if err := issuer.verify(t, verifier, stranger); !errors.Is(err, watchword.ErrReceiptInvalid) {
+				if err := issuer.verify(t, verifier, other); !errors.Is(err, watchword.ErrReceiptInvalid) {
 					t.Error(err)
 				}
 			})
@@ -89,7 +89,7 @@ func TestVerifyPausesBetweenFetchesForUnknownKeys(t *testing.T) {
 		all.Wait()
 		issuer.wantRequests(t, step+1)
 		issuer.advance(10*time.Second - 1)
-		_ = issuer.verify(t, verifier, stranger)
+		_ = issuer.verify(t, verifier, other)
 		issuer.wantRequests(t, step+1)
 		issuer.advance(1)
 	}
@@ -167,32 +167,32 @@ func TestVerifyUsesKnownKeysDuringAnOutage(t *testing.T) {
 }
 
 func TestVerifyKeepsKeysWhenTheNewSetIsInvalid(t *testing.T) {
-	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
+	signer, other := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "other", receipt.EdDSA))
 	curve := mustSigner(t, mustKey(t, "curve", receipt.ES256))
 	elsewhere := newIssuer(t)
-	elsewhere.publish(stranger.JWKS(), "")
+	elsewhere.publish(other.JWKS(), "")
 	write := func(text string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }
 	}
 	for name, answer := range map[string]http.HandlerFunc{
 		"not found": http.NotFound,
 		"moved":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
-		"endless":   write(string(stranger.JWKS()) + strings.Repeat(" ", 64<<10)),
+		"endless":   write(string(other.JWKS()) + strings.Repeat(" ", 64<<10)),
 		"an error page": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusInternalServerError)
-			_, _ = w.Write(stranger.JWKS())
+			_, _ = w.Write(other.JWKS())
 		},
 		"HTML":           write("<!doctype html>"),
 		"empty":          write(""),
 		"no keys":        write(`{"keys":[]}`),
-		"symmetric":      write(`{"keys":[{"kty":"oct","kid":"stranger","alg":"HS256","use":"sig","k":"AAAA"}]}`),
-		"encryption":     write(strings.ReplaceAll(string(stranger.JWKS()), `"sig"`, `"enc"`)),
+		"symmetric":      write(`{"keys":[{"kty":"oct","kid":"other","alg":"HS256","use":"sig","k":"AAAA"}]}`),
+		"encryption":     write(strings.ReplaceAll(string(other.JWKS()), `"sig"`, `"enc"`)),
 		"P-256 as EdDSA": write(strings.ReplaceAll(string(curve.JWKS()), `"ES256"`, `"EdDSA"`)),
-		"no algorithm":   write(strings.ReplaceAll(string(stranger.JWKS()), `"EdDSA"`, `""`)),
-		"short key":      write(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"stranger","alg":"EdDSA","use":"sig","x":"AAAA"}]}`),
-		"off the curve": write(`{"keys":[{"kty":"EC","crv":"P-256","kid":"stranger","alg":"ES256","use":"sig",` +
+		"no algorithm":   write(strings.ReplaceAll(string(other.JWKS()), `"EdDSA"`, `""`)),
+		"short key":      write(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"other","alg":"EdDSA","use":"sig","x":"AAAA"}]}`),
+		"off the curve": write(`{"keys":[{"kty":"EC","crv":"P-256","kid":"other","alg":"ES256","use":"sig",` +
 			`"x":"` + strings.Repeat("A", 42) + `E","y":"` + strings.Repeat("A", 42) + `E"}]}`),
-		"one name twice": write(strings.ReplaceAll(string(stranger.JWKS()), `]}`, `,`+string(stranger.JWKS()[9:]))),
+		"one name twice": write(strings.ReplaceAll(string(other.JWKS()), `]}`, `,`+string(other.JWKS()[9:]))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			issuer := newIssuer(t)
@@ -203,9 +203,9 @@ func TestVerifyKeepsKeysWhenTheNewSetIsInvalid(t *testing.T) {
 			}
 			issuer.setHandler(answer)
 			issuer.advance(time.Minute)
-			for _, other := range []*receipt.Signer{stranger, curve} {
+			for _, other := range []*receipt.Signer{other, curve} {
 				if err := issuer.verify(t, verifier, other); !errors.Is(err, watchword.ErrReceiptInvalid) {
-					t.Errorf("a stranger's receipt: %v", err)
+					t.Errorf("a receipt of another signer: %v", err)
 				}
 			}
 			if err := issuer.verify(t, verifier, signer); err != nil {

@@ -184,8 +184,8 @@ func TestScriptInBrowser(t *testing.T) {
 	if a := b.call(t, "enrol", "user_42"); a.Error != "InvalidStateError" {
 		t.Errorf("a second key of one authenticator: %+v", a)
 	}
-	if claims := b.wantReceipt(t, "nameless", b.call(t, "use", "sign_in", "")); claims.Subject != "user_42" || claims.Factor != f.Factor {
-		t.Errorf("nameless: %+v", claims)
+	if claims := b.wantReceipt(t, "discoverable", b.call(t, "use", "sign_in", "")); claims.Subject != "user_42" || claims.Factor != f.Factor {
+		t.Errorf("discoverable: %+v", claims)
 	}
 	if claims := b.wantReceipt(t, "autofill", b.call(t, "autofill")); claims.Subject != "user_42" {
 		t.Errorf("autofill: %+v", claims)
@@ -243,7 +243,7 @@ func TestScriptWorksInBrowserBeforeLevel3(t *testing.T) {
 	}
 	b.wantReceipt(t, "enrol", b.call(t, "enrol", "user_42"))
 	b.wantReceipt(t, "sign in", b.call(t, "use", "sign_in", "user_42"))
-	b.wantReceipt(t, "nameless", b.call(t, "use", "sign_in", ""))
+	b.wantReceipt(t, "discoverable", b.call(t, "use", "sign_in", ""))
 	b.wantReceipt(t, "autofill", b.call(t, "autofill"))
 }
 
@@ -262,7 +262,7 @@ func TestScriptReadsCredentialsOfAnExtension(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.installExtension(t, form, true)
-		b.wantReceipt(t, form+", nameless", b.call(t, "use", "sign_in", ""))
+		b.wantReceipt(t, form+", discoverable", b.call(t, "use", "sign_in", ""))
 		b.wantReceipt(t, form+", autofill", b.call(t, "autofill"))
 	}
 }

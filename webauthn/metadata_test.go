@@ -266,10 +266,10 @@ func TestLoadRequestsNoAddressOfUnsignedMetadata(t *testing.T) {
 	asked := false
 	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	defer inside.Close()
-	stranger := newManufacturer(t)
-	key, cert := stranger.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "metadata"}, DNSNames: []string{metadataSigner},
+	attacker := newManufacturer(t)
+	key, cert := attacker.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "metadata"}, DNSNames: []string{metadataSigner},
 		CRLDistributionPoints: []string{inside.URL}, OCSPServer: []string{inside.URL}}, nil)
-	chain := []string{base64.StdEncoding.EncodeToString(cert.Raw), base64.StdEncoding.EncodeToString(stranger.cert.Raw)}
+	chain := []string{base64.StdEncoding.EncodeToString(cert.Raw), base64.StdEncoding.EncodeToString(attacker.cert.Raw)}
 	text := b64.EncodeToString([]byte(encodeJSON(map[string]any{"alg": "ES256", "typ": "JWT", "x5c": chain}))) + "." + b64.EncodeToString([]byte(`{}`))
 	digest := sha256.Sum256([]byte(text))
 	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])

@@ -30,7 +30,7 @@ func TestCheckEnforcesUserVerificationPolicy(t *testing.T) {
 		{"b_preferred", "user_42", d, false, "preferred", true, false},
 		{"c_discouraged", "user_42", d, true, "discouraged", true, true},
 		{"c_discouraged", "user_42", d, false, "discouraged", true, false},
-		// A PIN that was set later proves nothing: whoever found the key may have set it.
+		// A PIN that was set later proves nothing: a finder of the key may have set it.
 		{"a_required", "user_43", plain, true, "required", false, false},
 		{"c_discouraged", "user_43", plain, true, "discouraged", true, false},
 	} {

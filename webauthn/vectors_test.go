@@ -168,10 +168,10 @@ func TestChangedVectorsAreRefused(t *testing.T) {
 	root, all := vectors(t)
 	trustRoot(t, root)
 	s := vectorStrategy(t)
-	stranger, elsewhere, alone := *s, *s, *s
-	stranger.acceptedOrigins = []string{"https://example.net"}
-	elsewhere.cfg.RPID = "www.example.org"
-	alone.cfg.CrossOrigin = false
+	otherOrigin, otherRPID, notEmbedded := *s, *s, *s
+	otherOrigin.acceptedOrigins = []string{"https://example.net"}
+	otherRPID.cfg.RPID = "www.example.org"
+	notEmbedded.cfg.CrossOrigin = false
 	for _, v := range all {
 		if _, refused := refusedVectors[v.Name]; refused {
 			continue
@@ -199,10 +199,10 @@ func TestChangedVectorsAreRefused(t *testing.T) {
 			both("swapped client data", s, refusedType, func(v *vector) {
 				v.Registration.ClientDataJSON, v.Authentication.ClientDataJSON = v.Authentication.ClientDataJSON, v.Registration.ClientDataJSON
 			})
-			both("origin", &stranger, refusedOrigin, func(*vector) {})
-			both("RP id", &elsewhere, refusedRPID, func(*vector) {})
+			both("origin", &otherOrigin, refusedOrigin, func(*vector) {})
+			both("RP id", &otherRPID, refusedRPID, func(*vector) {})
 			if bytes.Contains(v.Authentication.ClientDataJSON, []byte(`"crossOrigin":true`)) {
-				both("cross origin", &alone, refusedCrossOrigin, func(*vector) {})
+				both("cross origin", &notEmbedded, refusedCrossOrigin, func(*vector) {})
 			}
 			v.checkEveryByte(t, s, k)
 		})

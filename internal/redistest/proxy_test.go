@@ -68,7 +68,7 @@ func TestProxyDropsHeldCommand(t *testing.T) {
 	<-hold.Held()
 	hold.Drop()
 	if err := <-done; err == nil {
-		t.Error("whoever sent it was not cut off")
+		t.Error("the sender's connection was not dropped")
 	}
 	if err := client.Get(t.Context(), "k").Err(); !errors.Is(err, redis.Nil) {
 		t.Errorf("it was carried out: %v", err)

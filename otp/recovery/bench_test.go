@@ -40,7 +40,7 @@ func benchmarkCheck(b *testing.B, factors watchword.Factors) {
 			}
 			challenges[i] = k.start(watchword.StartRequest{Purpose: "mfa", Subject: subject}).ID
 		}
-		k.advance(time.Minute) // what is over makes room
+		k.advance(time.Minute) // expired entries free their space
 		b.StartTimer()
 		var all sync.WaitGroup
 		for client := range benchClients {

@@ -195,10 +195,10 @@ func TestFirstTryIsEvaluatedAfterOthersSpentTheBudget(t *testing.T) {
 	k.Engine = k.newNode()
 	wrong := formatCode(appendCheckCharacter(examples[0]))
 	owners := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: "user_42"})
-	strangers := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: "user_42"})
+	attackers := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: "user_42"})
 	for range 5 {
-		_, err := k.answer(strangers.ID, "user_42", "password_reset", wrong)
-		wantError(t, "a stranger's guess", err, watchword.ErrIncorrectAnswer)
+		_, err := k.answer(attackers.ID, "user_42", "password_reset", wrong)
+		wantError(t, "an attacker's guess", err, watchword.ErrIncorrectAnswer)
 	}
 	other := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: "user_42"})
 	_, err := k.answer(other.ID, "user_42", "password_reset", wrong)

@@ -52,7 +52,7 @@ func TestCheckAcceptsSecondOfTwoConsecutiveCounters(t *testing.T) {
 	wrong("the second, too late", 21+10)
 	wrong("far ahead again", 15)
 	right("and the next", 16)
-	right("two presses in vain", 19)
+	right("two codes skipped", 19)
 	if got := k.onlyFactor("user_42"); got.Failures != 0 {
 		t.Errorf("%d failures after a right code", got.Failures)
 	}

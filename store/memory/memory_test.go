@@ -44,10 +44,10 @@ func TestFullStoreRefusesNewEntries(t *testing.T) {
 	}
 	clock.Advance(time.Minute) // the first entry is over, though it lies in another shard than the new one
 	if err := create(4, time.Minute); err != nil {
-		t.Errorf("no room though an entry is over: %v", err)
+		t.Errorf("the store is full although an entry has expired: %v", err)
 	}
 	if err := create(5, time.Minute); !errors.Is(err, memory.ErrFull) {
-		t.Errorf("one entry over made room for two: %v", err)
+		t.Errorf("one expired entry freed the space of two: %v", err)
 	}
 }
 
@@ -241,7 +241,7 @@ func TestLargeEntriesCountSeveralTimes(t *testing.T) {
 		e.Digests, e.Sealed, e.Version = nil, make([]byte, size), 1
 		return e
 	}
-	for range 3 { // each time that everything is over there is as much room as before
+	for range 3 { // after everything has expired the store is empty again
 		for n, size := range []int{4096, 1024, 0} { // which count as 4, 1 and 1
 			if err := s.Create(t.Context(), large(n, size)); err != nil {
 				t.Fatal(err)

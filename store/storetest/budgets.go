@@ -201,13 +201,13 @@ func checkLockKeepsBudget(h *harness) {
 }
 
 func checkTrustedDeviceBudget(h *harness) {
-	stranger, known := h.budget(1), h.budget(1)
-	known.Key = h.group + ".known"
+	anyone, trusted := h.budget(1), h.budget(1)
+	trusted.Key = h.group + ".known"
 	e, own := h.mustCreate(), h.mustCreate()
-	h.mustAttempt(e.ID, "wrong", stranger, watchword.ErrMismatch)
-	h.mustRefuse(e.ID, "wrong", stranger)
-	h.mustAttempt(own.ID, "wrong", known, watchword.ErrMismatch)
-	h.mustRefuse(own.ID, "wrong", known)
+	h.mustAttempt(e.ID, "wrong", anyone, watchword.ErrMismatch)
+	h.mustRefuse(e.ID, "wrong", anyone)
+	h.mustAttempt(own.ID, "wrong", trusted, watchword.ErrMismatch)
+	h.mustRefuse(own.ID, "wrong", trusted)
 }
 
 func checkBudgetUncharged(h *harness) {
