@@ -207,7 +207,7 @@ func TestTestIdentityAnswersWithFixedCodeAndIsSentNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(log.String(), "test identity used") || strings.Contains(log.String(), "000000") || strings.Contains(log.String(), "review@") {
-		t.Errorf("the log says: %s", log.String())
+		t.Errorf("the log contains: %s", log.String())
 	}
 	for _, c := range [][2]string{{"review@example.com", "mfa"}, {"Review@example.com", "sign_in"}, {"bob@example.com", "sign_in"}} {
 		id, code, err := r.send(t, "email", c[0], c[1])

@@ -45,7 +45,7 @@ func (f *forger) headers() []forgery {
 		{"RS256", f.signWithHeader(`{"alg":"RS256","kid":"ed","typ":"verification-receipt+jwt"}`), wrongAlg},
 		{"ES256 under the name of an Ed25519 key", f.signWithHeader(`{"alg":"ES256","kid":"ed","typ":"verification-receipt+jwt"}`), "an algorithm that is not the key's"},
 		{"EdDSA under the name of a P-256 key", f.signWithHeader(`{"alg":"EdDSA","kid":"ec","typ":"verification-receipt+jwt"}`), "an algorithm that is not the key's"},
-		{"ES256 signed by nobody", f.signWithHeader(`{"alg":"ES256","kid":"ec","typ":"verification-receipt+jwt"}`), wrongAlg},
+		{"ES256 signed by another key", f.signWithHeader(`{"alg":"ES256","kid":"ec","typ":"verification-receipt+jwt"}`), wrongAlg},
 		{"typ JWT", f.signWithHeader(`{"alg":"EdDSA","kid":"ed","typ":"JWT"}`), typ},
 		{"typ of other case", f.signWithHeader(`{"alg":"EdDSA","kid":"ed","typ":"Verification-Receipt+JWT"}`), typ},
 		{"typ with application/", f.signWithHeader(`{"alg":"EdDSA","kid":"ed","typ":"application/verification-receipt+jwt"}`), typ},

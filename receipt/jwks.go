@@ -95,7 +95,7 @@ func parseJWKS(data []byte) (keySet, error) {
 		if !ok {
 			continue
 		}
-		if _, twice := set[j.KID]; twice {
+		if _, duplicate := set[j.KID]; duplicate {
 			return nil, fmt.Errorf("receipt: the JWKS has two keys %q", j.KID)
 		}
 		set[j.KID] = key

@@ -118,7 +118,7 @@ func TestConcurrentVerificationsShareOneFetch(t *testing.T) {
 	<-arrived
 	giveUp()
 	if err := <-first; !errors.Is(err, watchword.ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("who gave up: %v", err)
+		t.Errorf("the canceled caller: %v", err)
 	}
 	var all sync.WaitGroup
 	for range 20 {

@@ -45,7 +45,7 @@ func NewSigner(c SignerConfig) (*Signer, error) {
 		if k.private == nil {
 			return nil, errors.New("receipt: a key was made neither by GenerateKey nor by ParseKey")
 		}
-		if _, twice := s.keys[k.kid]; twice {
+		if _, duplicate := s.keys[k.kid]; duplicate {
 			return nil, fmt.Errorf("receipt: two keys are named %q", k.kid)
 		}
 		s.keys[k.kid] = k.public

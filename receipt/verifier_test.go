@@ -94,7 +94,7 @@ func TestVerifyRefusesIncompleteExpectations(t *testing.T) {
 	}{
 		{"no purpose", "purpose", func(e *receipt.Expectation) { e.Purpose = "" }},
 		{"no audience", "audience", func(e *receipt.Expectation) { e.Audience = "" }},
-		{"nobody", "subject", func(e *receipt.Expectation) { e.Subject, e.AddressHash = "", "" }},
+		{"no subject", "subject", func(e *receipt.Expectation) { e.Subject, e.AddressHash = "", "" }},
 		{"somebody and anybody", "subject", func(e *receipt.Expectation) { e.AnySubject = true }},
 	} {
 		e := expect()

@@ -66,7 +66,7 @@ func clientCases(otherType string) map[string]struct {
 		"origin below":                 {setClientData("origin", "https://a.login.example.com"), refusedOrigin},
 		"origin above":                 {setClientData("origin", "https://example.com"), refusedOrigin},
 		"origin beside":                {setClientData("origin", "https://notlogin.example.com"), refusedOrigin},
-		"origin that begins alike":     {setClientData("origin", "https://login.example.com.evil.net"), refusedOrigin},
+		"origin with a common prefix":  {setClientData("origin", "https://login.example.com.evil.net"), refusedOrigin},
 		"origin with a trailing space": {setClientData("origin", "https://login.example.com "), refusedOrigin},
 		"origin with a NUL":            {setClientData("origin", "https://login.example.com\x00"), refusedOrigin},
 		"origin of another app":        {setClientData("origin", "android:apk-key-hash:abd"), refusedOrigin},
@@ -83,7 +83,7 @@ func clientCases(otherType string) map[string]struct {
 
 		"another RP id":               {func(c *ceremony) { c.rpID = "example.net" }, refusedRPID},
 		"RP id of the origin":         {func(c *ceremony) { c.rpID = "login.example.com" }, refusedRPID},
-		"nobody there":                {clearFlags(flagUP), refusedPresence},
+		"user not present":            {clearFlags(flagUP), refusedPresence},
 		"user not verified":           {clearFlags(flagUV), refusedVerification},
 		"backed up, though it cannot": {setFlags(flagBS), refusedBackupState},
 		"bytes after":                 {func(c *ceremony) { c.tail = append(c.tail, 0) }, malformed},
@@ -221,7 +221,7 @@ func TestCheckRefusesAnswerOfAnotherChallenge(t *testing.T) {
 	}{
 		"another purpose": {func(a *startedChallenge) { a.purpose = "mfa" }, watchword.ErrIncorrectAnswer},
 		"another subject": {func(a *startedChallenge) { a.subject = "user_43" }, watchword.ErrIncorrectAnswer},
-		"nobody":          {func(a *startedChallenge) { a.subject = "" }, watchword.ErrInvalidRequest},
+		"no subject":      {func(a *startedChallenge) { a.subject = "" }, watchword.ErrInvalidRequest},
 	} {
 		a := k.startChallenge("sign_in", "user_42")
 		right := d.get(a.options)

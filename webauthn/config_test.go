@@ -25,16 +25,16 @@ func TestNewReportsEveryMissingSetting(t *testing.T) {
 func TestNewRefusesUnsafeSettings(t *testing.T) {
 	for want, changes := range map[string]map[string]func(*Config){
 		"RPID": {
-			"a URL":             func(c *Config) { c.RPID = "https://example.com" },
-			"a port":            func(c *Config) { c.RPID = "example.com:443" },
-			"an address":        func(c *Config) { c.RPID = "127.0.0.1" },
-			"a public suffix":   func(c *Config) { c.RPID = "co.uk" },
-			"a hosted suffix":   func(c *Config) { c.RPID = "github.io" },
-			"a top level":       func(c *Config) { c.RPID = "com" },
-			"capitals":          func(c *Config) { c.RPID = "Example.com" },
-			"no ASCII":          func(c *Config) { c.RPID = "exämple.com" },
-			"a dot at the end":  func(c *Config) { c.RPID = "example.com." },
-			"a name of its own": func(c *Config) { c.RPID = "intranet" },
+			"a URL":            func(c *Config) { c.RPID = "https://example.com" },
+			"a port":           func(c *Config) { c.RPID = "example.com:443" },
+			"an address":       func(c *Config) { c.RPID = "127.0.0.1" },
+			"a public suffix":  func(c *Config) { c.RPID = "co.uk" },
+			"a hosted suffix":  func(c *Config) { c.RPID = "github.io" },
+			"a top level":      func(c *Config) { c.RPID = "com" },
+			"capitals":         func(c *Config) { c.RPID = "Example.com" },
+			"no ASCII":         func(c *Config) { c.RPID = "exämple.com" },
+			"a dot at the end": func(c *Config) { c.RPID = "example.com." },
+			"a single label":   func(c *Config) { c.RPID = "intranet" },
 		},
 		"Origins": {
 			"http":               func(c *Config) { c.Origins[0] = "http://login.example.com" },

@@ -88,7 +88,7 @@ func TestDecoyKeysLookLikeCommonKeys(t *testing.T) {
 		if seen[string(keys[0].ID[:8])] = true; len(keys) == 2 {
 			two++
 			if slices.Equal(keys[0].ID[:16], keys[1].ID[:16]) {
-				t.Fatal("a subject's keys are alike")
+				t.Fatal("a subject's keys are similar")
 			}
 		}
 	})
@@ -171,8 +171,8 @@ func TestVerifyTakesEveryStepForUnknownKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nobody := k.strategy.placeholderKey("shop", "has_not", d.id)
-	if _, err := k.strategy.verifyAssertion(parsed, expectation{challenge: a.options["challenge"].(string), userVerified: true, subjectNamed: true}, nobody); err != nil {
+	placeholder := k.strategy.placeholderKey("shop", "has_not", d.id)
+	if _, err := k.strategy.verifyAssertion(parsed, expectation{challenge: a.options["challenge"].(string), userVerified: true, subjectNamed: true}, placeholder); err != nil {
 		t.Errorf("the steps end early: %v", err)
 	}
 	_, err = k.answer(a, answer)

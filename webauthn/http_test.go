@@ -76,7 +76,7 @@ func TestSignalArguments(t *testing.T) {
 		t.Errorf("accepted %+v, want %+v", got, want)
 	}
 	if got, _ := json.Marshal(k.strategy.AcceptedKeys("shop", "nobody", nil)); !strings.Contains(string(got), `"allAcceptedCredentialIds":[]`) {
-		t.Errorf("of nobody: %s", got)
+		t.Errorf("a subject without keys: %s", got)
 	}
 
 	for _, d := range []*device{first, second} {

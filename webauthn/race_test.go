@@ -37,13 +37,13 @@ func TestConcurrentRegistrationsOfOneKeyCreateOneFactor(t *testing.T) {
 			case err == nil && won < 0:
 				won = i
 			case err == nil:
-				t.Fatal("two have registered one key")
+				t.Fatal("two registrations of one key succeeded")
 			case !errors.Is(err, watchword.ErrIncorrectAnswer):
-				t.Fatalf("the loser is told %v", err)
+				t.Fatalf("a refused registration returns %v", err)
 			}
 		}
 		if won < 0 {
-			t.Fatal("nobody has registered the key")
+			t.Fatal("no registration succeeded")
 		}
 		d.handle = k.strategy.userHandle("shop", answers[won].subject)
 		k.mustSignIn("sign_in", answers[won].subject, d)
@@ -126,8 +126,8 @@ func TestRepeatedAnswerApprovesAfterCrash(t *testing.T) {
 		return err
 	}
 	fresh := newDevice(t)
-	signIn, nobody, enrolment := k.startChallenge("sign_in", "user_42"), k.startChallenge("sign_in", ""), k.startChallenge(watchword.PurposeEnrol, "user_43")
-	for a, answer := range map[*startedChallenge]string{&signIn: d.get(signIn.options), &nobody: d.get(nobody.options), &enrolment: fresh.create(enrolment.options)} {
+	signIn, withoutSubject, enrolment := k.startChallenge("sign_in", "user_42"), k.startChallenge("sign_in", ""), k.startChallenge(watchword.PurposeEnrol, "user_43")
+	for a, answer := range map[*startedChallenge]string{&signIn: d.get(signIn.options), &withoutSubject: d.get(withoutSubject.options), &enrolment: fresh.create(enrolment.options)} {
 		if err := check(dead, *a, answer); !errors.Is(err, watchword.ErrUnavailable) {
 			t.Fatalf("%s of %q: %v", a.purpose, a.subject, err)
 		}
@@ -157,7 +157,7 @@ func TestConcurrentAssertionsSpendTheCounterOnce(t *testing.T) {
 		if err == nil {
 			won++
 		} else if !errors.Is(err, watchword.ErrIncorrectAnswer) && !errors.Is(err, watchword.ErrUnavailable) {
-			t.Errorf("a loser is told %v", err)
+			t.Errorf("a refused assertion returns %v", err)
 		}
 	}
 	if won != 1 {

@@ -69,16 +69,16 @@ func TestReceiptAMR(t *testing.T) {
 		enrol, use mutation
 		amr        []string
 	}{
-		"a security key, verified":         {setFlags(0), setFlags(0), []string{"hwk", "user", "mfa"}},
-		"a security key, touched":          {setFlags(0), clearFlags(flagUV), []string{"hwk", "user"}},
-		"a synced passkey":                 {setFlags(flagBE | flagBS), setFlags(flagBE | flagBS), []string{"swk", "user", "mfa"}},
-		"one that could be":                {setFlags(flagBE), setFlags(flagBE), []string{"swk", "user", "mfa"}},
-		"by PIN":                           {setFlags(0), uvm(0x800), []string{"hwk", "user", "pin", "mfa"}},
-		"by fingerprint":                   {setFlags(0), uvm(0x2), []string{"hwk", "user", "fpt", "mfa"}},
-		"by presence and face":             {setFlags(0), uvm(0x1, 0x10), []string{"hwk", "user", "face", "mfa"}},
-		"by two PINs":                      {setFlags(0), uvm(0x4, 0x800), []string{"hwk", "user", "pin", "mfa"}},
-		"by none that has a name":          {setFlags(0), uvm(0x40), []string{"hwk", "user", "mfa"}},
-		"by PIN, which it says and denies": {setFlags(0), combine(uvm(0x4), clearFlags(flagUV)), []string{"hwk", "user"}},
+		"a security key, verified":          {setFlags(0), setFlags(0), []string{"hwk", "user", "mfa"}},
+		"a security key, touched":           {setFlags(0), clearFlags(flagUV), []string{"hwk", "user"}},
+		"a synced passkey":                  {setFlags(flagBE | flagBS), setFlags(flagBE | flagBS), []string{"swk", "user", "mfa"}},
+		"one that could be":                 {setFlags(flagBE), setFlags(flagBE), []string{"swk", "user", "mfa"}},
+		"by PIN":                            {setFlags(0), uvm(0x800), []string{"hwk", "user", "pin", "mfa"}},
+		"by fingerprint":                    {setFlags(0), uvm(0x2), []string{"hwk", "user", "fpt", "mfa"}},
+		"by presence and face":              {setFlags(0), uvm(0x1, 0x10), []string{"hwk", "user", "face", "mfa"}},
+		"by two PINs":                       {setFlags(0), uvm(0x4, 0x800), []string{"hwk", "user", "pin", "mfa"}},
+		"by none that has a name":           {setFlags(0), uvm(0x40), []string{"hwk", "user", "mfa"}},
+		"by PIN, without user verification": {setFlags(0), combine(uvm(0x4), clearFlags(flagUV)), []string{"hwk", "user"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newKit(t)

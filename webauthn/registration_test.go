@@ -111,7 +111,7 @@ func TestEnrolledKeyIsListedAndRequested(t *testing.T) {
 		}
 	}
 	if other := k.enrol("user_43", newDevice(t)); other.Label != defaultLabel {
-		t.Errorf("a model that nobody knows is labelled %q", other.Label)
+		t.Errorf("an unknown model is labelled %q", other.Label)
 	}
 }
 

@@ -143,7 +143,7 @@ func TestResetOfUnknownAddressLooksTheSame(t *testing.T) {
 	b.post("/forgot", "If somebody has an account", "email", ann)
 	b.code(ann, 1) // an earlier message would have arrived too
 	if found := b.messages("bob@example.com"); len(found) > 0 {
-		t.Errorf("%d messages were sent to nobody", len(found))
+		t.Errorf("%d messages were sent to an unknown address", len(found))
 	}
 }
 

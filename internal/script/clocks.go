@@ -67,8 +67,8 @@ func (c *Clocks) forKeys(keys []string) *clock {
 	_, tag, _ := strings.Cut(keys[0], "{")
 	tag, _, _ = strings.Cut(tag, "}")
 	slot := &c.slots[hashSlot(tag)]
-	if known := slot.Load(); known != nil {
-		return known
+	if cached := slot.Load(); cached != nil {
+		return cached
 	}
 	slot.CompareAndSwap(nil, &clock{clocks: c})
 	return slot.Load()

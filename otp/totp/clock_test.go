@@ -57,15 +57,15 @@ func TestVerifyReportsClockOffsetAfterTwoRefusedCodes(t *testing.T) {
 	k.advance(time.Hour)
 	first := d.codeAt(k.time())
 	if p := wrong(first); p.Extra != nil {
-		t.Errorf("one code tells %v", p.Extra)
+		t.Errorf("one code reports %v", p.Extra)
 	}
 	if p := wrong(first); p.Extra != nil {
-		t.Errorf("one code twice tells %v", p.Extra)
+		t.Errorf("one code twice reports %v", p.Extra)
 	}
 	k.advance(40 * time.Second)
 	p := wrong(d.codeAt(k.time()))
 	if got, ok := p.Extra[ClockOffset].(int); !ok || got < -85 || got > -55 {
-		t.Errorf("two codes tell %v, want about -70", p.Extra)
+		t.Errorf("two codes report %v, want about -70", p.Extra)
 	}
 	if got := k.onlyFactor("user_42"); got.Failures != 3 {
 		t.Errorf("%d failures, want all three charged", got.Failures)
@@ -74,7 +74,7 @@ func TestVerifyReportsClockOffsetAfterTwoRefusedCodes(t *testing.T) {
 	wrong("000000")
 	k.advance(40 * time.Second)
 	if p := wrong(d.codeAt(k.time())); p.Extra != nil {
-		t.Errorf("a code after a wrong one tells %v", p.Extra)
+		t.Errorf("a code after a wrong one reports %v", p.Extra)
 	}
 }
 
@@ -87,14 +87,14 @@ func TestReportedClockOffsetIsCorrect(t *testing.T) {
 		for n := range 2 {
 			now = now.Add(time.Duration(rapid.Int64Range(31, 300).Draw(t, "wait")) * time.Second)
 			if k.acceptStep(d.codeAt(now), k.stepAt(now), 1) {
-				t.Fatal("a code that is far off passes")
+				t.Fatal("a code outside the window is accepted")
 			}
 			offset := k.trackRefusedStep(d.codeAt(now), now, 1)
 			if (n == 1) != (offset != nil) {
-				t.Fatalf("code %d: told %v", n, offset)
+				t.Fatalf("code %d: reported %v", n, offset)
 			}
 			if offset != nil && (*offset-d.clockOffset).Abs() > step/2 {
-				t.Fatalf("told %s, is %s", *offset, d.clockOffset)
+				t.Fatalf("reported %s, want %s", *offset, d.clockOffset)
 			}
 		}
 	})

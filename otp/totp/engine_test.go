@@ -271,7 +271,7 @@ func TestCheckRefusesDeviceDisabledAfterStart(t *testing.T) {
 	wantError(t, "the right code", err, watchword.ErrFactorDisabled)
 	for _, event := range []string{watchword.EventFactorFailing, watchword.EventFactorDisabled} {
 		if !k.hasEvent(event) {
-			t.Errorf("nobody heard %s", event)
+			t.Errorf("no event %s", event)
 		}
 	}
 }
@@ -291,7 +291,7 @@ func TestDecoyLooksLikeRealChallenge(t *testing.T) {
 	}
 	k.config.Factors = unreachable{k.config.Factors}
 	_, err := k.newNode().Start(t.Context(), watchword.StartRequest{Strategy: "totp", Purpose: "sign_in", Subject: "nobody", Decoy: true})
-	wantError(t, "factors out of reach", err, watchword.ErrUnavailable)
+	wantError(t, "unavailable factor store", err, watchword.ErrUnavailable)
 }
 
 // decoys marks challenges as decoys before Begin.

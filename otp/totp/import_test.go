@@ -57,7 +57,7 @@ func TestImportedDeviceIsAccepted(t *testing.T) {
 			t.Errorf("%s: both strategies make the factor %s", name, f.ID)
 		}
 		if err != nil && c.e.Secret.Reveal() != "" && strings.Contains(err.Error(), c.e.Secret.Reveal()) {
-			t.Errorf("%s: the error tells the secret: %v", name, err)
+			t.Errorf("%s: the error contains the secret: %v", name, err)
 		}
 	}
 	f, _ := s.Import(plain)

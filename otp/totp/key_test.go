@@ -182,7 +182,7 @@ func TestWarningsNameUnusualSettings(t *testing.T) {
 	w := strings.Join(Config{Algorithm: SHA256, Digits: 8, Period: time.Minute}.Warnings(), "\n")
 	for _, what := range []string{"SHA256", "8 digits", "60 seconds"} {
 		if !strings.Contains(w, what) {
-			t.Errorf("nothing is said of %s in %q", what, w)
+			t.Errorf("no warning about %s in %q", what, w)
 		}
 	}
 }

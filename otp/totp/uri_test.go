@@ -102,7 +102,7 @@ func parseURI(t *testing.T, uri string) *device {
 	issuer, err := url.PathUnescape(before)
 	account, err2 := url.PathUnescape(after)
 	if err != nil || err2 != nil || issuer != "AT&T: Ünï" || account != "alice+home@example.com" {
-		t.Fatalf("the label says %q and %q", issuer, account)
+		t.Fatalf("the label is %q and %q", issuer, account)
 	}
 	get := map[string]string{}
 	for _, pair := range strings.Split(query, "&") {
@@ -159,7 +159,7 @@ func TestSVGDrawsTheSameModulesAsPNG(t *testing.T) {
 		}
 	}
 	if got := readQR(t, img); got != text {
-		t.Errorf("the SVG says %q", got)
+		t.Errorf("the SVG contains %q", got)
 	}
 }
 

@@ -31,9 +31,9 @@ func usableDevices(ctx context.Context, c *watchword.Challenge) ([]watchword.Fac
 	}
 	var out []watchword.Factor
 	var fault error
-	why := error(watchword.ErrNotEnrolled)
+	refusal := error(watchword.ErrNotEnrolled)
 	if c.Factor != "" {
-		why = watchword.ErrUnknownFactor
+		refusal = watchword.ErrUnknownFactor
 	}
 	for _, f := range enrolled {
 		if c.Factor != "" && f.ID != c.Factor {
@@ -43,7 +43,7 @@ func usableDevices(ctx context.Context, c *watchword.Challenge) ([]watchword.Fac
 			fault = err
 			continue
 		} else if err != nil {
-			why = chooseRefusal(why, err)
+			refusal = chooseRefusal(refusal, err)
 			continue
 		}
 		out = append(out, f)
@@ -52,7 +52,7 @@ func usableDevices(ctx context.Context, c *watchword.Challenge) ([]watchword.Fac
 	case len(out) == 0 && fault != nil:
 		return nil, fault
 	case len(out) == 0:
-		return nil, why
+		return nil, refusal
 	}
 	return out, nil
 }

@@ -146,28 +146,28 @@ func testDelete(t *testing.T, s *suite) {
 // Two apps may have the same ids and subjects. They do not see each other's factors.
 func testApps(t *testing.T, s *suite) {
 	f := s.create(s.factor("a", "user"))
-	neighbour := *s
-	neighbour.app += "-2"
+	otherApp := *s
+	otherApp.app += "-2"
 	wantGone := func(when string) {
 		t.Helper()
-		_, err := s.Get(t.Context(), neighbour.app, "a")
+		_, err := s.Get(t.Context(), otherApp.app, "a")
 		wantError(t, when+", get", err, watchword.ErrNotFound)
-		wantError(t, when+", update", s.Update(t.Context(), neighbour.factor("a", "user")), watchword.ErrNotFound)
-		wantError(t, when+", delete", s.Delete(t.Context(), neighbour.app, "a"), watchword.ErrNotFound)
-		if got, err := s.List(t.Context(), neighbour.app, "user"); err != nil || len(got) != 0 {
+		wantError(t, when+", update", s.Update(t.Context(), otherApp.factor("a", "user")), watchword.ErrNotFound)
+		wantError(t, when+", delete", s.Delete(t.Context(), otherApp.app, "a"), watchword.ErrNotFound)
+		if got, err := s.List(t.Context(), otherApp.app, "user"); err != nil || len(got) != 0 {
 			t.Errorf("%s, list: %v, %v", when, got, err)
 		}
 	}
 	wantGone("of another app")
-	theirs := neighbour.factor("a", "user")
-	theirs.Data = []byte("theirs")
-	s.create(theirs)
-	s.wantStored(theirs)
+	theirFactor := otherApp.factor("a", "user")
+	theirFactor.Data = []byte("theirFactor")
+	s.create(theirFactor)
+	s.wantStored(theirFactor)
 	s.wantStored(f)
-	if err := s.Delete(t.Context(), neighbour.app, "a"); err != nil {
+	if err := s.Delete(t.Context(), otherApp.app, "a"); err != nil {
 		t.Fatal(err)
 	}
-	wantGone("after theirs is deleted")
+	wantGone("after the deletion")
 	s.wantStored(f)
 }
 

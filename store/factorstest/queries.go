@@ -83,9 +83,9 @@ func testPage(t *testing.T, s *suite) {
 	for i := range want {
 		s.create(s.factor(want[(i*3)%len(want)], fmt.Sprint("user", i%3)))
 	}
-	neighbour := *s
-	neighbour.app += "-2"
-	neighbour.create(neighbour.factor("bb", "user"))
+	otherApp := *s
+	otherApp.app += "-2"
+	otherApp.create(otherApp.factor("bb", "user"))
 	for limit := 1; limit <= len(want)+1; limit++ {
 		var got []string
 		for after := ""; ; {

@@ -106,7 +106,7 @@ func TestFullStoreRefusesNewBudgets(t *testing.T) {
 	}
 	expect("no budget", attempt(2, "wrong", watchword.Budget{}), watchword.ErrMismatch)
 	clock.Advance(time.Hour)
-	expect("third group, when another's is over", attempt(2, "wrong", once(2)), watchword.ErrMismatch)
+	expect("third group, when another budget has expired", attempt(2, "wrong", once(2)), watchword.ErrMismatch)
 	expect("fourth group", attempt(3, "wrong", once(3)), watchword.ErrMismatch)
 	if err := s.Close(t.Context(), "group3.x", watchword.Closing{State: watchword.StateApproved, Clear: once(3).Key}); err != nil {
 		t.Fatal(err)

@@ -59,6 +59,6 @@ func TestLogHoldsNoTextOfTheServer(t *testing.T) {
 	}
 	text := log.String()
 	if !strings.Contains(text, "Sentinel does not name the master") || strings.Contains(text, "492039") {
-		t.Errorf("the log says %s", text)
+		t.Errorf("the log contains %s", text)
 	}
 }

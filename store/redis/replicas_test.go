@@ -204,7 +204,7 @@ func TestWarningsNameServersWithTooLowMinReplicas(t *testing.T) {
 	_, err := server.Do(ctx, "config", "set", "min-replicas-to-write", 0)
 	must(t, err)
 	if got := redis.New(client, redis.Config{}).Warnings(ctx); got != nil {
-		t.Errorf("nobody waits for replicas, but %q", got)
+		t.Errorf("no call waits for replicas, but %q was sent", got)
 	}
 	_, err = server.Do(ctx, "acl", "setuser", "limited", "on", ">secret", "~*", "+@all", "-config")
 	must(t, err)

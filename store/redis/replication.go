@@ -106,8 +106,8 @@ func parseReplication(fields map[string]string) (r replicationInfo) {
 		return r
 	}
 	for i := 0; ; i++ { // slave0:ip=10.0.0.1,port=6379,state=online,offset=42,lag=0
-		line, there := fields["slave"+strconv.Itoa(i)]
-		if !there {
+		line, found := fields["slave"+strconv.Itoa(i)]
+		if !found {
 			return r
 		}
 		parts := strings.Split(line, ",")

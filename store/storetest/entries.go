@@ -141,7 +141,7 @@ func checkKeepUntil(h *harness) {
 	again := h.entry()
 	again.ID = e.ID
 	if err := h.node().Create(h.ctx, again); err != nil {
-		h.Errorf("Create in place of an entry that is over: %v", err)
+		h.Errorf("Create in place of an expired entry: %v", err)
 	}
 	again.Version = 1
 	h.wantContent(h.mustGet(again.ID), again)

@@ -222,7 +222,7 @@ func TestOpenErrorsHoldNoPassword(t *testing.T) {
 			t.Errorf("%q was opened", url)
 			_ = f.Close()
 		} else if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the error tells the password: %v", err)
+			t.Errorf("the error contains the password: %v", err)
 		}
 	}
 }

@@ -168,8 +168,8 @@ func (w *writer) rollback(ctx context.Context) { _, _ = w.conn.ExecContext(ctx, 
 
 // prepare returns a cached prepared statement. There are only a few different statements.
 func (w *writer) prepare(ctx context.Context, statement string) (*sql.Stmt, error) {
-	if known := w.prepared[statement]; known != nil {
-		return known, nil
+	if cached := w.prepared[statement]; cached != nil {
+		return cached, nil
 	}
 	prepared, err := w.conn.PrepareContext(ctx, statement)
 	if err == nil {
