@@ -103,9 +103,9 @@ type clock struct {
 // drift is how fast two clocks may diverge: by one part in so many (500 ppm).
 const drift = 2000
 
-// learn updates the estimate with a reply: the server's time was read between sent and received, over a connection that was made
+// update corrects the estimate with a reply: the server's time was read between sent and received, over a connection that was made
 // before so many dials. The estimate is a lower bound, so a deadline is never too late by the clock of that server.
-func (c *clock) learn(sent, received time.Duration, server, dials int64) {
+func (c *clock) update(sent, received time.Duration, server, dials int64) {
 	low, high := server-received.Microseconds(), server-sent.Microseconds()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -29,7 +29,7 @@ func TestServerTimeIsNeverLate(t *testing.T) {
 		sent := local
 		there := sent + time.Duration(r.Int64N(int64(50*time.Millisecond)))
 		received := there + time.Duration(r.Int64N(int64(50*time.Millisecond)))
-		c.learn(sent, received, there.Microseconds()+ahead, all.dials.Load())
+		c.update(sent, received, there.Microseconds()+ahead, all.dials.Load())
 		if c.ahead > ahead || c.ahead < ahead-100_000 {
 			t.Fatalf("answer %d: thought to be %d µs ahead, it is %d", n, c.ahead, ahead)
 		}
@@ -47,7 +47,7 @@ func TestUpdateDiscardsAnswerOfPreviousServer(t *testing.T) {
 	sent, before := all.now(), all.dials.Load()
 	connections.countConnection("new:6379") // whose clock is ten seconds behind the old one's
 	received := all.now() + time.Millisecond
-	all.single.learn(sent, received, received.Microseconds()+10_000_000, before)
+	all.single.update(sent, received, received.Microseconds()+10_000_000, before)
 	if limit := all.now() + time.Second; all.single.serverTime(limit) > limit.Microseconds() {
 		t.Error("a deadline by the new server's clock is too late")
 	}

@@ -60,7 +60,7 @@ func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string,
 		if !ok {
 			return nil, errReply
 		}
-		clock.learn(sent, received, server, written.dials)
+		clock.update(sent, received, server, written.dials)
 		if len(parts) == 2 {
 			return bodyReply(parts[1])
 		}
