@@ -123,12 +123,12 @@ func (r *testEngine) answer(id string, a watchword.Answer) error {
 	return r.Answer(r.t.Context(), id, a, watchword.Client{})
 }
 
-// check is the app's backend.
+// check checks an answer as the app's backend.
 func (r *testEngine) check(id, text string) (*watchword.Result, error) {
 	return r.Check(r.t.Context(), id, watchword.CheckRequest{Purpose: purpose, To: ada, Answer: watchword.Answer{Text: text}})
 }
 
-// wrong is another text of the same form.
+// wrong returns another text of the same form.
 func wrong(digits string) string { return string((digits[0]-'0'+1)%10+'0') + digits[1:] }
 
 func wantError(t testing.TB, what string, got, want error) {

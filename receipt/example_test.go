@@ -19,13 +19,14 @@ func ExampleVerifier() {
 	defer server.Close()
 	ctx := context.Background()
 
-	// Once, when the app starts. The issuer is the server's public URL; its keys are fetched when they are needed.
+	// Create the Verifier once, when the app starts. The issuer is the server's public URL. Keys are fetched when they are
+	// needed.
 	verifier, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: server.URL})
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	// For each receipt: what the app itself knows from its session, never what the browser says.
+	// Expect what the app stored in its own session, never what the browser sends.
 	claims, err := verifier.Verify(ctx, token, receipt.Expectation{
 		Purpose:  "password_reset",
 		Audience: "shop",
@@ -71,7 +72,7 @@ func ExampleExpectation_transaction() {
 		log.Fatal(err)
 	}
 
-	// In one process with the engine the keys need not be fetched.
+	// If the app runs in the server's process, the keys need not be fetched.
 	verifier, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: "https://verify.example.com", JWKS: signer.JWKS()})
 	if err != nil {
 		log.Fatal(err)
@@ -104,7 +105,7 @@ func ExampleNewSigner_rotation() {
 		{november},           // one key
 		{november, december}, // the next one is published; wait an hour
 		{december, november}, // it signs; receipts of the last one are still valid; wait ten minutes
-		{december},           // the last one is gone
+		{december},           // the last one is removed
 	} {
 		signer, err := receipt.NewSigner(receipt.SignerConfig{Keys: step})
 		if err != nil {

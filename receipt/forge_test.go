@@ -16,7 +16,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// A forgery and the reason for which it is refused.
+// A forgery is a token with the reason for its refusal.
 type forgery struct{ name, token, reason string }
 
 func (f *forger) headers() []forgery {

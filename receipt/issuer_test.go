@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// An issuer publishes keys over HTTP and counts who asks for them.
+// An issuer publishes keys over HTTP and counts the requests.
 type issuer struct {
 	*httptest.Server
 	requests atomic.Int64

@@ -10,7 +10,7 @@ import (
 	"fmt"
 )
 
-// coordinateBytes is the length of one coordinate on P-256 (RFC 7518 §6.2.1.2).
+// coordinateBytes is the length of a P-256 coordinate (RFC 7518 §6.2.1.2).
 const coordinateBytes = 32
 
 // A jwk is one public key (RFC 7517 §4). Ed25519 keys have x only (RFC 8037 §2), P-256 keys have x and y (RFC 7518 §6.2.1).

@@ -236,7 +236,7 @@ func TestVerifyDuringKeyRotation(t *testing.T) {
 		keys[n] = mustKey(t, fmt.Sprintf("k%d", n), []receipt.Algorithm{receipt.EdDSA, receipt.ES256}[n%2])
 	}
 	var current atomic.Pointer[receipt.Signer]
-	rotate := func(n int) { // the n-th key signs, older ones still verify, the next one is announced
+	rotate := func(n int) { // the nth key signs, older ones still verify, the next one is published
 		known := append([]receipt.Key{keys[n]}, keys[:n]...)
 		signer := mustSigner(t, append(known, keys[n+1])...)
 		issuer.publish(signer.JWKS(), "max-age=60")
@@ -262,7 +262,7 @@ func TestVerifyDuringKeyRotation(t *testing.T) {
 		})
 	}
 	for n := 1; n < len(keys)-1; n++ {
-		issuer.advance(time.Minute) // what was published is fetched by now
+		issuer.advance(time.Minute) // the published keys have been fetched
 		if err := issuer.verify(t, verifier, current.Load()); err != nil {
 			t.Error(err)
 		}

@@ -20,7 +20,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// instant is when the tests take place.
+// instant is the present time in the tests.
 var instant = time.Unix(1_800_000_000, 0)
 
 func clock() time.Time { return instant }
@@ -202,7 +202,7 @@ func TestPrintingKeyHidesThePrivateKey(t *testing.T) {
 			t.Errorf("JSON: %s", encoded)
 		}
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%d", "%q", "%t", "%p", "%z"} {
-			if got := fmt.Sprintf(verb, key); verb != "%p" && got != `receipt key "k"` { // fmt asks nobody about %p
+			if got := fmt.Sprintf(verb, key); verb != "%p" && got != `receipt key "k"` { // fmt calls no method for %p
 				t.Errorf("%s: %s", verb, got)
 			}
 			shown := fmt.Sprintf(verb, key) + fmt.Sprintf(verb, holder) + fmt.Sprintf(verb, &holder) + fmt.Sprintf(verb, signer) + fmt.Sprintf(verb, *signer)

@@ -26,8 +26,8 @@ func TestVerifyRefusesReceiptsForOtherExpectations(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name   string
-		claims func(c *watchword.Claims)    // what the receipt says otherwise
-		expect func(e *receipt.Expectation) // what is expected otherwise
+		claims func(c *watchword.Claims)    // changes the receipt
+		expect func(e *receipt.Expectation) // changes the expectation
 		reason string                       // of the refusal; empty: it is accepted
 	}{
 		{"all that is expected", nil, nil, ""},

@@ -135,7 +135,7 @@ func (b *browserKit) enable(ctx context.Context, t *chromedp.Target) (chromedp.V
 	return chromedp.Void{}, err
 }
 
-// authenticator adds one to the browser.
+// authenticator adds a virtual authenticator to the browser.
 func (b *browserKit) authenticator(t *testing.T, transport virtual.AuthenticatorTransport) virtual.AuthenticatorID {
 	t.Helper()
 	r := command(t, b, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{

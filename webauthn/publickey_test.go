@@ -176,7 +176,7 @@ func TestVerifyRefusesUnsafeEnrolledKeys(t *testing.T) {
 		}
 		a.Response.Signature = forgedSignature()
 		want := refusedAlgorithm
-		if isEC2Key(cose) { // go-webauthn finds out by itself
+		if isEC2Key(cose) { // go-webauthn detects it
 			want = refusedSignature
 		}
 		if _, err := k.strategy.verifyAssertion(a, expectation{challenge: challenge, userVerified: true, subjectNamed: true}, &used); err != want {

@@ -64,7 +64,7 @@ func TestVerifyRefusesOtherKeyThanTheNamedFactor(t *testing.T) {
 	if _, err := k.answer(a, first.get(a.options)); err != nil {
 		t.Errorf("the named one: %v", err)
 	}
-	a = ask(foreign.ID) // asks as if there were none
+	a = ask(foreign.ID) // the subject gets decoys
 	if keys := a.options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == foreign.Public["credential_id"] {
 		t.Error("another subject's key is shown")
 	}

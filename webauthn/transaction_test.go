@@ -32,7 +32,7 @@ func TestReceiptNamesSignedTransaction(t *testing.T) {
 	}
 }
 
-// The hash of a transaction is of all its entries, and of nothing else.
+// The hash covers all entries of the transaction and nothing else.
 func TestChallengeIncludesTransactionHash(t *testing.T) {
 	spied := &spy{}
 	k := newKit(t, func(_ *Config, w *watchword.Config) { w.App = "shop" })
@@ -71,7 +71,7 @@ func TestChallengeIncludesTransactionHash(t *testing.T) {
 	}
 }
 
-// A spy keeps the challenge that a strategy was given.
+// A spy records the challenge that a strategy receives.
 type spy struct {
 	*Strategy
 	challenge watchword.Challenge
@@ -82,7 +82,7 @@ func (s *spy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prom
 	return s.Strategy.Begin(ctx, c)
 }
 
-// Time does not matter to a key, but that it was used is remembered.
+// Each answer updates the time of the last use.
 func TestCheckUpdatesLastUse(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)

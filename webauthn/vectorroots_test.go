@@ -7,8 +7,8 @@ import (
 	_ "unsafe" // for go:linkname
 )
 
-// go-webauthn has the roots of three attestation formats built in. The vectors have a root of their own, and a TPM of a
-// manufacturer who does not exist; to see the statements verified, the tests of the vectors trust both for their time.
+// trustRoot adds the vectors' root, and their fictitious TPM manufacturer, to those that are built into go-webauthn, so that
+// the test can verify the statements of three attestation formats.
 
 //go:linkname libraryAndroidRoots github.com/go-webauthn/webauthn/protocol.attAndroidKeyHardwareRootsCertPool
 var libraryAndroidRoots *x509.CertPool

@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/typed"
 )
 
-// examples are the random parts of codes.
+// examples returns random parts of codes.
 var examples = []string{"222222222222222", "YYYYYYYYYYYYYYY", "3WJT9K4MXCPD27H", "2346789CDFGHJKM", "N8M7K6J4H3G2F9D"}
 
 func TestAlphabetHasNoAmbiguousSymbols(t *testing.T) {

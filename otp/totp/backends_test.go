@@ -40,7 +40,7 @@ func TestStrategiesOnEachStore(t *testing.T) {
 	}
 }
 
-// A closer is a store that has to be closed.
+// A closer is a store with a Close method.
 type closer interface {
 	watchword.Factors
 	Close() error

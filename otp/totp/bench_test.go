@@ -43,7 +43,7 @@ func benchmarkCheck(b *testing.B, factors watchword.Factors) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "checks/s")
 }
 
-// A benchPerson has a device and a challenge that waits for its code.
+// A benchPerson is a subject with a device and a pending challenge.
 type benchPerson struct {
 	device                   *device
 	subject, challenge, code string

@@ -289,7 +289,7 @@ func TestDecoyLooksLikeRealChallenge(t *testing.T) {
 			t.Errorf("%s: %v", subject, err)
 		}
 	}
-	k.config.Factors = unreachable{k.config.Factors}
+	k.config.Factors = failingFactors{k.config.Factors}
 	_, err := k.newNode().Start(t.Context(), watchword.StartRequest{Strategy: "totp", Purpose: "sign_in", Subject: "nobody", Decoy: true})
 	wantError(t, "unavailable factor store", err, watchword.ErrUnavailable)
 }
@@ -302,9 +302,9 @@ func (d decoys) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Pr
 	return d.Strategy.Begin(ctx, c)
 }
 
-// unreachable is a factor store that does not answer.
-type unreachable struct{ watchword.Factors }
+// failingFactors is a factor store whose calls fail.
+type failingFactors struct{ watchword.Factors }
 
-func (unreachable) List(context.Context, string, string) ([]watchword.SealedFactor, error) {
+func (failingFactors) List(context.Context, string, string) ([]watchword.SealedFactor, error) {
 	return nil, errors.New("gone")
 }

@@ -30,7 +30,7 @@ func TestGenerateCodeMatchesRFC4226Vectors(t *testing.T) {
 	}
 }
 
-// RFC 6238 appendix B with errata 2866, T = 20000000000 among them.
+// RFC 6238 appendix B with errata 2866, including T = 20000000000.
 func TestGenerateCodeMatchesRFC6238Vectors(t *testing.T) {
 	v := vectors(t)
 	latest := int64(0)
@@ -83,7 +83,7 @@ func TestAcceptStepAcceptsEachCodeOnce(t *testing.T) {
 	})
 }
 
-// A step is spent by what it is: a code that is spelled in another way is not a new code.
+// The step is spent, not the text: another spelling of a spent code is refused.
 func TestCheckRefusesSpentCodeInAnySpelling(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
@@ -93,7 +93,7 @@ func TestCheckRefusesSpentCodeInAnySpelling(t *testing.T) {
 	if err := k.checkCode("totp", "user_42", spelled[3]); err != nil {
 		t.Fatal(err)
 	}
-	for n := 0; n < len(spelled); n += 23 { // nine failures: one more, and the factor would be locked for an hour
+	for n := 0; n < len(spelled); n += 23 { // nine failures; the tenth would lock the factor for an hour
 		if err := k.checkCode("totp", "user_42", spelled[n]); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 			t.Errorf("%+q after the code is spent: %v", spelled[n], err)
 		}

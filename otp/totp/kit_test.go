@@ -86,7 +86,7 @@ func (k *kit) advance(d time.Duration) {
 	k.now = k.now.Add(d)
 }
 
-// start begins a challenge that a test expects to begin.
+// start starts a challenge, or ends the test.
 func (k *kit) start(r watchword.StartRequest) *watchword.Started {
 	k.t.Helper()
 	r.Authority.Admin = true
@@ -124,7 +124,7 @@ type device struct {
 	id          string
 }
 
-// enrol begins an enrolment and proves it by the present code.
+// enrol enrols a device with its present code.
 func (k *kit) enrol(strategy, subject string) *device {
 	k.t.Helper()
 	s := k.start(watchword.StartRequest{Strategy: strategy, Purpose: watchword.PurposeEnrol, Subject: subject})
@@ -141,7 +141,7 @@ func (k *kit) enrol(strategy, subject string) *device {
 	return d
 }
 
-// vectors reads the shared test vectors, which are not part of this repository.
+// vectors reads the test vectors, which are not part of this repository.
 func vectors(t *testing.T) (v struct {
 	HOTP struct {
 		Secret string `json:"secret_ascii"`

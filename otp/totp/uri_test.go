@@ -20,14 +20,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// readQR decodes a QR code with an implementation that shares nothing with the one that drew it.
+// readQR decodes a QR code with an independent implementation.
 func readQR(t *testing.T, img image.Image) string {
 	t.Helper()
 	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A drawing, not a photograph: there is nothing to find in the picture but the code.
+	// The image contains the code only, without a border to find it by.
 	pure := map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_PURE_BARCODE: true}
 	read, err := qrcode.NewQRCodeReader().Decode(bitmap, pure)
 	if err != nil {
@@ -73,7 +73,7 @@ func TestOtpauthURIIsReadByTwoApps(t *testing.T) {
 	}
 }
 
-// libraryCode is the code that an app shows which reads URIs as pquerna/otp does.
+// libraryCode returns the code that pquerna/otp generates for a URI.
 func libraryCode(t *testing.T, uri string, now time.Time) string {
 	t.Helper()
 	key, err := lib.NewKeyFromURL(uri)
@@ -122,7 +122,7 @@ func parseURI(t *testing.T, uri string) *device {
 	return &device{secret: get["secret"], algorithm: Algorithm(get["algorithm"]), digits: digits, period: time.Duration(period) * time.Second}
 }
 
-// The SVG is read back by drawing its squares, and scans too.
+// The test renders the SVG's squares and decodes the image.
 func TestSVGDrawsTheSameModulesAsPNG(t *testing.T) {
 	const text = "otpauth://totp/Shop:alice?secret=GEZDGNBVGY3TQOJQ"
 	drawn, err := SVG(text)

@@ -131,7 +131,7 @@ func TestCheckAcceptsDeviceTwoCodesAfterItsClockWasCorrected(t *testing.T) {
 		}
 	}
 	d.clockOffset = 0
-	for _, wait := range []time.Duration{step, 0, step} { // the same code again is no evidence
+	for _, wait := range []time.Duration{step, 0, step} { // a repeated code does not count
 		k.advance(wait)
 		if err := k.checkCode("totp", "user_42", d.codeAt(k.time())); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 			t.Fatalf("a step outside of the window that has moved: %v", err)

@@ -42,7 +42,7 @@ func TestFullStoreRefusesNewEntries(t *testing.T) {
 			t.Errorf("entry %d was lost to a full store: %v", n, err)
 		}
 	}
-	clock.Advance(time.Minute) // the first entry is over, though it lies in another shard than the new one
+	clock.Advance(time.Minute) // the first entry has expired, in another shard than the new one
 	if err := create(4, time.Minute); err != nil {
 		t.Errorf("the store is full although an entry has expired: %v", err)
 	}
@@ -133,7 +133,7 @@ func TestChargedBudgetIsKeptLonger(t *testing.T) {
 	attempt("second")
 	clock.Advance(30 * time.Minute)
 	attempt("first")
-	clock.Advance(30 * time.Minute) // the second is over, the first is not
+	clock.Advance(30 * time.Minute) // the second has expired, the first has not
 	attempt("third")
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// tooLong is far more than a call may take when its server is gone, and far less than go-redis takes as it comes.
+// tooLong is much longer than a call may take while its server is down, and much shorter than go-redis' default timeouts.
 const tooLong = 2 * time.Second
 
 // Calls fail at once while the server is stopped. When it is back, the same client works again.
@@ -153,7 +153,7 @@ func testLostReplyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 func checkLostReply(t *testing.T, s, direct *redis.Store, proxy *redistest.Proxy) {
 	t.Helper()
 	ctx, b := t.Context(), limited("g.any")
-	// The scripts are known, so that none is sent twice.
+	// The scripts are loaded, so that each is sent once.
 	must(t, s.Create(ctx, entry("g.0")))
 	_, err := s.Attempt(ctx, "g.0", guess("right"), b)
 	must(t, err)

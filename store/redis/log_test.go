@@ -14,7 +14,7 @@ func TestSetClientLoggerHidesThePassword(t *testing.T) {
 	var log bytes.Buffer
 	redis.SetClientLogger(slog.New(slog.NewJSONHandler(&log, nil)))
 	defer redis.SetClientLogger(slog.New(slog.DiscardHandler))
-	client := open(t, "redis://:hunter2@127.0.0.1:1") // where nobody listens
+	client := open(t, "redis://:hunter2@127.0.0.1:1") // a closed port
 	if client.Ping(t.Context()).Err() == nil {
 		t.Skip("skipped: somebody listens on port 1")
 	}

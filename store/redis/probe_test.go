@@ -87,7 +87,7 @@ func TestPingEntriesExpire(t *testing.T) {
 	}
 }
 
-// However often it is called, Ping sends one round of commands a second.
+// Ping sends one round of commands a second, however often it is called.
 func TestPingEndsWithinItsTimeout(t *testing.T) {
 	server := redistest.Start(t)
 	client := open(t, server.URL())
@@ -106,7 +106,7 @@ func TestPingEndsWithinItsTimeout(t *testing.T) {
 	}
 }
 
-// Each master of a Cluster is tried.
+// Every master of a Cluster is probed.
 func testPingOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
 	must(t, s.PingNow(t.Context()))

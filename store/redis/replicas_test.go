@@ -71,7 +71,8 @@ func ignore(err, expected error) error {
 	return err
 }
 
-// replicated makes a store that waits for one replica, with the open entries g.1 to g.4, and a replica that follows.
+// newReplicatedStore returns a store that waits for one replica, with the pending entries g.1 to g.4, and a connected
+// replica.
 func newReplicatedStore(t *testing.T) (s *redis.Store, master, replica *redistest.Server, sent *commands) {
 	t.Helper()
 	master = redistest.Start(t, "--repl-diskless-sync-delay", "0")
@@ -90,7 +91,7 @@ func newReplicatedStore(t *testing.T) (s *redis.Store, master, replica *redistes
 	return s, master, replica, sent
 }
 
-// writesNothing calls whatever writes: each call is refused before it does, and open entries stay as they are.
+// wantNothingWritten makes all calls that write: each is refused before it writes, and pending entries do not change.
 func wantNothingWritten(t *testing.T, s *redis.Store, sent *commands) {
 	t.Helper()
 	ctx := t.Context()
@@ -115,7 +116,7 @@ func wantNothingWritten(t *testing.T, s *redis.Store, sent *commands) {
 	}
 }
 
-// replicatesAgain waits until the store is ready, and sees to it that it works then.
+// wantReplicationResumes waits until the store is ready and checks that calls succeed.
 func wantReplicationResumes(t *testing.T, s *redis.Store, master *redistest.Server) {
 	t.Helper()
 	waitUntilAvailable(t, s)
@@ -150,7 +151,7 @@ func TestStoreWritesNothingWhileReplicaHangs(t *testing.T) {
 	wantReplicationResumes(t, s, master)
 }
 
-// Where readiness looks first, not even one right answer is used up.
+// If Ping runs before, no right answer is used up.
 func TestPingFailsWhenReplicaIsGone(t *testing.T) {
 	s, master, replica, sent := newReplicatedStore(t)
 	replica.Stop()
@@ -170,7 +171,7 @@ func TestCheckPolicyRefusesTooFewReplicas(t *testing.T) {
 	must(t, s.CheckPolicy(t.Context()))
 }
 
-// With min-replicas-to-write the server refuses by itself, whatever the store waits for.
+// With min-replicas-to-write the server itself refuses writes, even if the store does not wait for replicas.
 func TestStoreReportsRefusalForTooFewReplicas(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
@@ -227,7 +228,7 @@ func testWaitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	wants(t, "a right guess without replicas", err, redis.ErrNotReplicated)
 	_, err = s.Attempt(ctx, "g.2", guess("right"), limited("g.any"))
 	wants(t, "the next one", err, redis.ErrTooFewReplicas)
-	unaware := redis.New(client, cfg) // of what has come to the others
+	unaware := redis.New(client, cfg) // does not know the writes of the others
 	wants(t, "Ping", redis.New(client, cfg).PingNow(ctx), redis.ErrTooFewReplicas)
 	wants(t, "CheckPolicy", redis.New(client, cfg).CheckPolicy(ctx), redis.ErrTooFewReplicas)
 	if warnings := s.Warnings(ctx); len(warnings) != len(cluster.Nodes) {

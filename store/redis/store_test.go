@@ -37,7 +37,7 @@ func TestStoreOnCluster(t *testing.T) {
 	t.Run("policy", func(t *testing.T) { testPolicyOnCluster(t, cluster) })
 	t.Run("ping", func(t *testing.T) { testPingOnCluster(t, cluster) })
 	t.Run("waiting for replicas", func(t *testing.T) { testWaitOnCluster(t, cluster) })
-	t.Run("a node stops", func(t *testing.T) { testNodeStops(t, cluster) }) // the last: it does not come back
+	t.Run("a node stops", func(t *testing.T) { testNodeStops(t, cluster) }) // last, because the node stays down
 }
 
 // runRequirements runs storetest on two nodes with a client each. Every requirement has its own keys.
@@ -52,7 +52,7 @@ func runRequirements(t *testing.T, url string) {
 	})
 }
 
-// oneCommand counts what each call sends. Greetings of new connections and scripts that are not known yet come first.
+// testOneCommandPerCall counts the commands of each call, except those of new connections and for unknown scripts.
 func testOneCommandPerCall(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "count"})
 	everything := func(id string) map[string]func() error {
@@ -94,7 +94,7 @@ func sorted(m map[string]func() error) (names []string) {
 	return names
 }
 
-// keys looks at what lies in Redis: where, for how long, and that it goes away.
+// testKeys checks the keys in Redis, their expiry and their removal.
 func testKeys(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "app", Partitions: 16})
 	must(t, s.Create(ctx, entry("AbCdEfGhIjk.xyz")))
@@ -135,7 +135,7 @@ func testKeys(t *testing.T, client goredis.UniversalClient) {
 	}
 }
 
-// shrinkingLimits sees to it that a budget holds no more charges than its limits look at.
+// testShrinkingLimits checks that a budget keeps no more charges than its limits need.
 func testShrinkingLimits(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "shrink"})
 	for _, most := range []int{20, 3} {
@@ -151,7 +151,7 @@ func testShrinkingLimits(t *testing.T, client goredis.UniversalClient) {
 	}
 }
 
-// anotherGroup refuses what on a Cluster could lie elsewhere.
+// testBudgetOfAnotherGroup checks that a budget on another node is refused.
 func testBudgetOfAnotherGroup(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "another"})
 	must(t, s.Create(ctx, entry("mine.1")))
@@ -176,7 +176,7 @@ func testBudgetOfAnotherGroup(t *testing.T, client goredis.UniversalClient) {
 	}
 }
 
-// spread sees to it that all nodes of a Cluster have work.
+// testEntriesAreDistributed checks that all nodes of a Cluster store entries.
 func testEntriesAreDistributed(t *testing.T, cluster *redistest.Cluster) {
 	ctx, s := t.Context(), redis.New(open(t, cluster.URL()), redis.Config{Prefix: "spread"})
 	const n = 300
@@ -192,7 +192,7 @@ func testEntriesAreDistributed(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// slotMoves answers challenges while their slot goes from one node to another.
+// testSlotMigration answers challenges while their slot migrates between nodes.
 func testSlotMigration(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	s := redis.New(open(t, cluster.URL()), redis.Config{Prefix: "moving", Partitions: 1})
@@ -210,9 +210,9 @@ func testSlotMigration(t *testing.T, cluster *redistest.Cluster) {
 	}
 	attempt("g.1", "wrong", watchword.ErrMismatch)
 	must(t, cluster.BeginSlotMove(ctx, tag, from, to))
-	attempt("g.1", "wrong", watchword.ErrMismatch) // both keys are here still
+	attempt("g.1", "wrong", watchword.ErrMismatch) // both keys are on the old node
 	must(t, cluster.MoveKeys(ctx, from, to, tag+":e:g.1", tag+":b:g.any"))
-	attempt("g.1", "wrong", watchword.ErrMismatch) // both are there
+	attempt("g.1", "wrong", watchword.ErrMismatch) // both keys are on the new node
 	must(t, cluster.MoveKeys(ctx, from, to, tag+":e:g.2", tag+":e:g.3"))
 	attempt("g.2", "right", nil)
 	must(t, cluster.FinishSlotMove(ctx, tag, to))
@@ -223,7 +223,7 @@ func testSlotMigration(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// A caller who has gone away is not waited for.
+// A call ends with its context.
 func TestCallsEndWithTheirContext(t *testing.T) {
 	s := redis.New(open(t, redistest.Start(t).URL()), redis.Config{})
 	ctx, cancel := context.WithCancel(t.Context())

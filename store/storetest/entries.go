@@ -126,7 +126,7 @@ func checkKeepUntil(h *harness) {
 	const short = 100 * time.Millisecond
 	e := h.mustCreate(func(e *watchword.Entry) { e.KeepUntil = h.now().Add(short) })
 	closed := h.mustCreate(func(e *watchword.Entry) { e.KeepUntil = h.now().Add(short) })
-	// On a real clock it may be over already, if the machine was slow.
+	// With a real clock its retention may have ended already, if the machine is slow.
 	if err := h.node().Close(h.ctx, closed.ID, watchword.Closing{State: watchword.StateCanceled}); err != nil && h.clock != nil {
 		h.Fatalf("Close: %v", err)
 	}

@@ -20,7 +20,7 @@ func startHostile(t *testing.T, reply string) (address string) {
 	})
 }
 
-// errorResponse is an error as a server sends it (PostgreSQL, Frontend/Backend Protocol, Message Formats).
+// errorResponse encodes an error reply (PostgreSQL, Frontend/Backend Protocol, Message Formats).
 func errorResponse(state, text string) string {
 	fields := "SFATAL\x00C" + state + "\x00M" + text + "\x00D" + text + "\x00\x00"
 	return "E" + string(binary.BigEndian.AppendUint32(nil, uint32(4+len(fields)))) + fields

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// openURL opens a database for as long as the test runs.
+// openURL opens a database until the test ends.
 func openURL(t testing.TB, url string) *storesql.Factors {
 	t.Helper()
 	f, err := Open(t.Context(), url)
@@ -37,7 +37,7 @@ func openURL(t testing.TB, url string) *storesql.Factors {
 	return f
 }
 
-// The tests of this file need two servers between them: one that stays and one that is crashed.
+// The tests use two servers: one for all tests, and one that is crashed.
 func TestFactorsOnServer(t *testing.T) {
 	server := pgtest.Start(t)
 	t.Run("Factors", func(t *testing.T) {
@@ -55,7 +55,7 @@ func TestCommittedFactorsSurviveCrashes(t *testing.T) {
 	t.Run("GoesAndComesBack", func(t *testing.T) { testGoesAndComesBack(t, server) })
 }
 
-// Half of the time it is not the node that is killed but the server, with all its processes.
+// Half of the rounds kill the server with all its processes instead of the node.
 func testCrash(t *testing.T, server *pgtest.Server) {
 	url := server.Database(t)
 	factorstest.RunCrash(t, url, func(t *testing.T) watchword.Factors { return openURL(t, url) }, func() bool {
@@ -68,7 +68,7 @@ func testCrash(t *testing.T, server *pgtest.Server) {
 	})
 }
 
-// Nodes that start together on a new database find one schema.
+// Several nodes open a new database at the same time.
 func testOpenTogether(t *testing.T, url string) {
 	var all sync.WaitGroup
 	for n := range 8 {
@@ -116,7 +116,7 @@ func testSettings(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// alter changes a setting of a database, for those who connect later.
+// alter changes a setting of a database for later connections.
 func alter(t *testing.T, url, set string) {
 	t.Helper()
 	db, err := sql.Open("pgx", url)
@@ -186,7 +186,7 @@ func testReadOnly(t *testing.T, url string) {
 	}
 }
 
-// A server that went away is noticed, and found again when it is back, without opening anew.
+// Ping reports a server that is down, and its recovery, without a new Open.
 func testGoesAndComesBack(t *testing.T, server *pgtest.Server) {
 	if !server.CanCrash() {
 		t.Skipf("%s is not ours to stop", pgtest.Environment)

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sql"
 )
 
-// openFile opens a file for as long as the test runs.
+// openFile opens a file until the test ends.
 func openFile(t testing.TB, path string) *sql.Factors {
 	t.Helper()
 	f, err := Open(t.Context(), path)
@@ -85,7 +85,7 @@ func TestOpenCreatesFileReadableByOwnerOnly(t *testing.T) {
 	}
 }
 
-// Nodes that start together on a new file, in one process or in several, find one schema.
+// Several nodes, in one process or in several, open a new file at the same time.
 func TestConcurrentOpensMigrateOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "odd ?#%&+; name 日本.db")
 	var all sync.WaitGroup

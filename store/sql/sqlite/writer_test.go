@@ -33,7 +33,7 @@ func (w *writer) count(t *testing.T) (n int) {
 	return n
 }
 
-// Whatever fails in a transaction that is shared fails alone.
+// Only the failing statement of a shared transaction returns an error.
 func TestFailedStatementDoesNotFailOthersInTheBatch(t *testing.T) {
 	w := newTestWriter(t)
 	defer w.Close()
@@ -64,7 +64,7 @@ func TestFailedStatementDoesNotFailOthersInTheBatch(t *testing.T) {
 	}
 }
 
-// A connection that is not fit for a transaction is replaced.
+// The writer replaces a connection on which a transaction cannot begin.
 func TestWriterReplacesBrokenConnection(t *testing.T) {
 	w := newTestWriter(t)
 	defer w.Close()
