@@ -1,25 +1,28 @@
-// Package magiclink proves a mailbox, or a phone, by a link that is sent to it.
+// Package magiclink implements the strategy "magiclink": it verifies an e-mail address or a phone by a link that is sent to it.
 //
-// Links have two enemies. Programs open them before the person does: mail scanners, previews, some of which run scripts
-// and press buttons. And a link signs in whoever asked for it, who need not be the one who opens it: a stranger starts a
-// challenge for somebody else's address, and one tired press lets him in. Two rules answer both. Opening a link does
-// nothing, whoever opens it; and whoever confirms has to know the number that the starting screen shows, unless he is
-// in the very browser that started (its page's cookie says so) or it is the app's backend that asks. One wrong number
-// ends the challenge, because a person reads it off a screen and a program guesses.
+// Links have two risks. Mail scanners and previews open links before the person does, and some of them run scripts and click
+// buttons. And a link approves the challenge of the browser that started it: an attacker can start a challenge for somebody
+// else's address, and is signed in if that person clicks the link. Two rules reduce these risks:
 //
-// The same message carries a short code on the same challenge, for a person who reads mail elsewhere: used there, the
-// link is dead, and the other way round. It counts against the address's guess budget, as every code does.
+//   - Opening a link changes nothing.
+//   - To confirm, the person types the two-digit number that the starting screen shows. One wrong number locks the challenge.
+//     No number is needed in the browser that started the challenge, which its page's cookie shows, or if the app's backend
+//     checks the answer.
 //
-// What approves, and what does not (token: the link's, from its fragment):
+// The message also contains a short code of the same challenge, for a person who reads mail on another device. Using the code
+// invalidates the link, and using the link invalidates the code. Wrong codes count against the failed-attempt limit of the
+// address.
 //
-//	answer                   a stranger's page    the starter's page, the backend
-//	token                    wrong                approves
+// The result of each answer, where token is the link's token, which is in its fragment:
+//
+//	answer                   on another page      on the starter's page, from the backend
+//	token                    refused              approves
 //	token, right number      approves             approves
-//	token, another number    ends the challenge   approves
-//	code                     wrong                approves
+//	token, another number    locks the challenge  approves
+//	code                     refused              approves
 //	code, right number       approves             approves
-//	code, another number     ends the challenge   approves
+//	code, another number     locks the challenge  approves
 //
-// With ConfirmButton there is no number, and the left column is like the right one: a press confirms. That is for apps
-// that accept the two risks above.
+// With ConfirmButton there is no number: a click confirms, and every answer is treated as on the starter's page. Use it only if
+// you accept both risks.
 package magiclink

@@ -21,7 +21,7 @@ const (
 	purpose = "sign_in"
 )
 
-// outbox takes in what would be sent.
+// outbox records the messages that would be sent.
 type outbox struct {
 	watchword.Outbox
 	all []watchword.Outgoing
@@ -32,8 +32,8 @@ func (o *outbox) Put(_ context.Context, out ...watchword.Outgoing) error {
 	return nil
 }
 
-// A rig is an engine with links, a clock that tests move, and what would be sent.
-type rig struct {
+// A testEngine is an engine with the strategy, a clock that the test sets, and the recorded messages and events.
+type testEngine struct {
 	*watchword.Engine
 	t      testing.TB
 	outbox *outbox
@@ -41,9 +41,9 @@ type rig struct {
 	events []string
 }
 
-func newRig(t testing.TB, cfg magiclink.Config, change ...func(*watchword.Config)) *rig {
+func newTestEngine(t testing.TB, cfg magiclink.Config, change ...func(*watchword.Config)) *testEngine {
 	t.Helper()
-	r := &rig{t: t, outbox: &outbox{}, now: noon}
+	r := &testEngine{t: t, outbox: &outbox{}, now: noon}
 	clock := func() time.Time { return r.now }
 	links, err := magiclink.New(cfg)
 	must(t, err)
@@ -73,13 +73,13 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// A sent is a challenge, with what its message and its starting screen show.
-type sent struct {
+// A sentChallenge is a challenge with the secrets in its message and on its starting screen.
+type sentChallenge struct {
 	*watchword.Started
 	token, code, number string
 }
 
-func (r *rig) start(change ...func(*watchword.StartRequest)) sent {
+func (r *testEngine) start(change ...func(*watchword.StartRequest)) sentChallenge {
 	r.t.Helper()
 	req := watchword.StartRequest{Strategy: "magiclink", Purpose: purpose, To: ada}
 	for _, c := range change {
@@ -93,8 +93,8 @@ func (r *rig) start(change ...func(*watchword.StartRequest)) sent {
 	return out
 }
 
-// read is what the latest message of a challenge says.
-func (r *rig) read(id string) sent {
+// read returns the secrets in the latest message of a challenge.
+func (r *testEngine) read(id string) sentChallenge {
 	r.t.Helper()
 	for n := len(r.outbox.all) - 1; n >= 0; n-- {
 		if r.outbox.all[n].ChallengeID != id {
@@ -106,29 +106,29 @@ func (r *rig) read(id string) sent {
 		if !ok || link != issuer+"/l/"+id {
 			r.t.Fatalf("the link is %q", m.Link.Reveal())
 		}
-		return sent{token: token, code: m.Code.Reveal()}
+		return sentChallenge{token: token, code: m.Code.Reveal()}
 	}
 	r.t.Fatalf("no message for %s", id)
-	return sent{}
+	return sentChallenge{}
 }
 
-func (r *rig) status(id string) watchword.View {
+func (r *testEngine) status(id string) watchword.View {
 	r.t.Helper()
 	v, err := r.Status(r.t.Context(), id)
 	must(r.t, err)
 	return v
 }
 
-func (r *rig) answer(id string, a watchword.Answer) error {
+func (r *testEngine) answer(id string, a watchword.Answer) error {
 	return r.Answer(r.t.Context(), id, a, watchword.Client{})
 }
 
-// check is the app's backend.
-func (r *rig) check(id, text string) (*watchword.Result, error) {
+// check checks an answer as the app's backend.
+func (r *testEngine) check(id, text string) (*watchword.Result, error) {
 	return r.Check(r.t.Context(), id, watchword.CheckRequest{Purpose: purpose, To: ada, Answer: watchword.Answer{Text: text}})
 }
 
-// wrong is another text of the same form.
+// wrong returns another text of the same form.
 func wrong(digits string) string { return string((digits[0]-'0'+1)%10+'0') + digits[1:] }
 
 func wantError(t testing.TB, what string, got, want error) {

@@ -9,40 +9,40 @@ import (
 	"github.com/watchword-auth/watchword/internal/typed"
 )
 
-// A Confirm is what the link's page asks of a person before the link counts.
+// A Confirm is the way in which a person confirms a link on its page.
 type Confirm string
 
 // The ways to confirm.
 const (
-	ConfirmMatch  Confirm = "match"  // the number that the starting screen shows; the default
-	ConfirmButton Confirm = "button" // a press: for apps that accept scanners that press, and links that strangers started
+	ConfirmMatch  Confirm = "match"  // type the number that the starting screen shows; the default
+	ConfirmButton Confirm = "button" // click a button; see the risks in the package documentation
 )
 
-// Config says what a link asks for. The zero value asks for the number and sends a code beside the link.
+// Config configures a Strategy. The zero value asks for the number and sends a code with the link.
 type Config struct {
-	Confirm Confirm
-	NoCode  bool // the message carries the link alone
+	Confirm Confirm // default ConfirmMatch
+	NoCode  bool    // send the link without a code
 }
 
-// A Strategy sends links. It is a watchword.Matcher.
+// A Strategy sends links. It implements watchword.Matcher and is safe for concurrent use.
 type Strategy struct {
-	match bool
-	codes bool
+	requiresNumber bool
+	sendsCode      bool
 }
 
 var _ watchword.Matcher = (*Strategy)(nil)
 
-// New makes the strategy, or says what is wrong with its settings.
+// New returns a Strategy, or an error if Config.Confirm is unknown.
 func New(cfg Config) (*Strategy, error) {
 	switch cfg.Confirm {
 	case "", ConfirmMatch, ConfirmButton:
-		return &Strategy{match: cfg.Confirm != ConfirmButton, codes: !cfg.NoCode}, nil
+		return &Strategy{requiresNumber: cfg.Confirm != ConfirmButton, sendsCode: !cfg.NoCode}, nil
 	}
 	return nil, setting.Errorf("Confirm", "must be match or button")
 }
 
-// The three secrets of a challenge. A token is 22 letters and digits, 2^131 of them: no hyphen, dot or underscore stands
-// at its end, which programs that find links in texts would leave out. No code has its prefix.
+// The formats of a challenge's three secrets. A token has 22 letters and digits (131 bits). It has no punctuation, because
+// programs that detect links in texts leave punctuation at the end out.
 const (
 	alphanumeric = typed.Digits + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -53,94 +53,93 @@ const (
 	numberDigits = 2
 )
 
-// The channels that a link travels by.
+// The channels over which links are sent.
 const (
-	email = "email"
-	sms   = "sms"
+	channelEmail = "email"
+	channelSMS   = "sms"
 )
 
-// Name is "magiclink".
+// Name returns "magiclink".
 func (s *Strategy) Name() string { return "magiclink" }
 
-// StrategyProperties says that links are sent, by e-mail if nobody says otherwise. A token cannot be guessed and belongs to no group;
-// where a code is sent beside it, all tries of the challenge count as guesses of the address.
+// Properties returns the properties of the strategy: links are sent, by e-mail unless the challenge names another channel. A
+// token cannot be guessed. If a code is sent too, all wrong answers count against the address.
 func (s *Strategy) Properties() watchword.StrategyProperties {
-	t := watchword.StrategyProperties{Group: watchword.GroupNone, Sends: true, Channel: email, Strength: watchword.StrengthSent}
-	if s.codes {
+	t := watchword.StrategyProperties{Group: watchword.GroupNone, Sends: true, Channel: channelEmail, Strength: watchword.StrengthSent}
+	if s.sendsCode {
 		t.Group, t.Space, t.RightAnswers = watchword.GroupAddress, codeSpace, 1
 		t.Typed = watchword.Typed{Alphabet: typed.Digits, Min: codeDigits, Max: codeDigits, Exact: tokenPrefix}
 	}
-	if s.match {
+	if s.requiresNumber {
 		t.Typed.Number = numberDigits
 	}
 	return t
 }
 
-// Begin derives the link's token, the code and the number: always the same for the same challenge, so that the message
-// can be sent again. Public is for the starter's screen: "number" where the link's page asks for it, "code" where the
-// message has one to type.
+// Begin derives the token, the code and the number. They are always the same for the same challenge, so that the message can be
+// sent again. Prompt.Public is for the starting screen: "number" is the number, if the link's page asks for it; "code" is
+// true if the message contains a code.
 func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	if c.Channel != email && c.Channel != sms {
+	if c.Channel != channelEmail && c.Channel != channelSMS {
 		return watchword.Prompt{}, &watchword.Error{Code: watchword.ErrInvalidRequest.Code,
-			Fields: []watchword.FieldError{{Field: "channel", Reason: "carries no links: use email or sms"}}}
+			Fields: []watchword.FieldError{{Field: "channel", Reason: "cannot carry links: use email or sms"}}}
 	}
 	token := tokenPrefix + c.DeriveCode("link", alphanumeric, tokenSymbols).Reveal()
-	p := watchword.Prompt{Ask: watchword.AskLink, Link: watchword.NewCode(token), Public: map[string]any{"code": s.codes}}
+	p := watchword.Prompt{Ask: watchword.AskLink, Link: watchword.NewCode(token), Public: map[string]any{"code": s.sendsCode}}
 	answers := []string{token}
-	if s.codes {
+	if s.sendsCode {
 		p.Code = c.DeriveCode("code", typed.Digits, codeDigits)
 		answers = append(answers, p.Code.Reveal())
 	}
 	number := ""
-	if s.match {
+	if s.requiresNumber {
 		number = c.DeriveStableCode("number", typed.Digits, numberDigits).Reveal()
 		p.Public["number"] = number
 	}
 	for _, a := range answers {
 		p.Accepts = append(p.Accepts, watchword.NewCode(a))
-		if s.match {
-			p.Accepts = append(p.Accepts, watchword.NewCode(matched(a, number)))
+		if s.requiresNumber {
+			p.Accepts = append(p.Accepts, watchword.NewCode(joinNumber(a, number)))
 		}
 	}
 	return p, nil
 }
 
-// matched is an answer together with the number; neither holds a bar.
-func matched(answer, number string) string { return answer + "|" + number }
+// joinNumber joins an answer and a number. Neither contains a bar.
+func joinNumber(answer, number string) string { return answer + "|" + number }
 
-// Candidates is what the table in the package's comment says. A stranger's answer without a number ends nothing; the engine
-// refuses it before, so that it costs no try either.
+// Candidates implements the table in the package documentation. An answer on another page without a number does not lock the
+// challenge: the engine refuses it before, at no cost in tries.
 func (s *Strategy) Candidates(a watchword.Answer) []watchword.Candidate {
 	switch {
 	case !s.isAnswer(a.Text):
 		return nil
-	case a.Starter || !s.match:
+	case a.Starter || !s.requiresNumber:
 		return []watchword.Candidate{{Text: a.Text}}
-	case !only(a.Number, typed.Digits, numberDigits):
+	case !consistsOf(a.Number, typed.Digits, numberDigits):
 		return nil
 	}
-	return []watchword.Candidate{{Text: matched(a.Text, a.Number)}, {Text: a.Text, LocksChallenge: true}}
+	return []watchword.Candidate{{Text: joinNumber(a.Text, a.Number)}, {Text: a.Text, LocksChallenge: true}}
 }
 
-// isAnswer reports whether a text is a token or a code.
+// isAnswer reports whether a text has the form of a token or a code.
 func (s *Strategy) isAnswer(answer string) bool {
 	if rest, ok := strings.CutPrefix(answer, tokenPrefix); ok {
-		return only(rest, alphanumeric, tokenSymbols)
+		return consistsOf(rest, alphanumeric, tokenSymbols)
 	}
-	return s.codes && only(answer, typed.Digits, codeDigits)
+	return s.sendsCode && consistsOf(answer, typed.Digits, codeDigits)
 }
 
-// only reports whether a text is n symbols of an alphabet.
-func only(text, alphabet string, n int) bool {
+// consistsOf reports whether a text has n symbols of an alphabet and nothing else.
+func consistsOf(text, alphabet string, n int) bool {
 	return len(text) == n && strings.Trim(text, alphabet) == ""
 }
 
-// AMR is "sms" where the message really went that way. A mailbox adds nothing: e-mail is no out-of-band factor, and RFC
-// 8176 has no value for it, nor for links.
+// AMR returns "sms" if the message was sent by SMS, and nothing otherwise: RFC 8176 has no value for e-mail or links.
 func (s *Strategy) AMR(c *watchword.Challenge) []string {
 	channel := c.SentChannel()
-	if channel == sms {
-		return []string{sms}
+	if channel == channelSMS {
+		return []string{channelSMS}
 	}
 	return nil
 }

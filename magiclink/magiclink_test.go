@@ -5,7 +5,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,174 +14,11 @@ import (
 	"github.com/watchword-auth/watchword/magiclink"
 )
 
-// An outcome is what becomes of a challenge by one answer.
-type outcome string
-
-const (
-	approves outcome = "approves"
-	mistaken outcome = "is wrong"
-	ends     outcome = "ends it"
-	free     outcome = "is no answer" // and costs no try
-)
-
-// TestEveryCombination is the table in the package's comment, and everything around it.
-func TestEveryCombination(t *testing.T) {
-	type combination struct {
-		text, number string // token, code; right, other, none or anything else literally
-		match        outcome
-		starter      outcome
-		button       outcome
-	}
-	for _, c := range []combination{
-		{"token", "none", free, approves, approves},
-		{"token", "right", approves, approves, approves},
-		{"token", "other", ends, approves, approves},
-		{"code", "none", free, approves, approves},
-		{"code", "right", approves, approves, approves},
-		{"code", "other", ends, approves, approves},
-		{"token", "7", free, approves, approves},
-		{"token", "007", free, approves, approves},
-		{"token", "4²", free, approves, approves},
-		{"token", "right, spelled", approves, approves, approves},
-		{"code", "right, spelled", approves, approves, approves},
-		{"token", "other, spelled", ends, approves, approves},
-		{" token", "right", free, free, free},
-		{"wrong token", "right", mistaken, mistaken, mistaken},
-		{"wrong token", "other", mistaken, mistaken, mistaken},
-		{"wrong code", "right", mistaken, mistaken, mistaken},
-		{"wrong code", "other", mistaken, mistaken, mistaken},
-		{"token|number", "none", free, mistaken, mistaken},
-		{"token|number", "right", mistaken, mistaken, mistaken},
-		{"number", "right", free, free, free},
-		{"", "right", free, free, free},
-	} {
-		for _, way := range []struct {
-			name    string
-			cfg     magiclink.Config
-			starter bool
-			want    outcome
-		}{
-			{"match", magiclink.Config{}, false, c.match},
-			{"match, starter", magiclink.Config{Confirm: magiclink.ConfirmMatch}, true, c.starter},
-			{"button", magiclink.Config{Confirm: magiclink.ConfirmButton}, false, c.button},
-			{"button, starter", magiclink.Config{Confirm: magiclink.ConfirmButton}, true, c.button},
-		} {
-			t.Run(strings.Join([]string{c.text, c.number, way.name}, " "), func(t *testing.T) {
-				r := newRig(t, way.cfg)
-				s := r.start()
-				if s.number == "" {
-					s.number = "42"
-				}
-				a := watchword.Answer{Text: spell(s, c.text), Number: spell(s, c.number), Starter: way.starter}
-				err := r.answer(s.ID, a)
-				v := r.status(s.ID)
-				tries := 4
-				if way.want == free {
-					tries = 5
-				}
-				if got := outcomeOf(err, v); got != way.want || v.TriesLeft != tries {
-					t.Errorf("%s: %v, status %s, %d tries left", got, err, v.Status, v.TriesLeft)
-				}
-			})
-		}
-	}
-}
-
-func spell(s sent, what string) string {
-	switch what {
-	case "token":
-		return s.token
-	case "code":
-		return s.code[:3] + " " + s.code[3:]
-	case "wrong token":
-		return s.token[:len(s.token)-1] + string('0'+(s.token[len(s.token)-1]+1)%10)
-	case "wrong code":
-		return wrong(s.code)
-	case "token|number":
-		return s.token + "|" + s.number
-	case " token":
-		return " " + s.token
-	case "number", "right":
-		return s.number
-	case "right, spelled":
-		return respelled(s.number)
-	case "other, spelled":
-		return respelled(wrong(s.number))
-	case "other":
-		return wrong(s.number)
-	case "none":
-		return ""
-	}
-	return what
-}
-
-// respelled is a number with a space, in full-width digits and between marks that nobody sees.
-func respelled(number string) string {
-	return "\u200e" + string(rune(number[0])-'0'+'０') + " " + string(rune(number[1])-'0'+'０') + "\u2069"
-}
-
-func outcomeOf(err error, v watchword.View) outcome {
-	switch {
-	case err == nil && v.Status == watchword.Approved:
-		return approves
-	case errors.Is(err, watchword.ErrIncorrectAnswer) && v.Status == watchword.Pending:
-		return mistaken
-	case errors.Is(err, watchword.ErrIncorrectAnswer) && v.Status == watchword.Locked:
-		return ends
-	case errors.Is(err, watchword.ErrInvalidRequest) && v.Status == watchword.Pending:
-		return free
-	}
-	return "?"
-}
-
-// One wrong number ends the challenge for everybody, the right number and the backend included.
-func TestAWrongNumberEndsIt(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
-	s := r.start()
-	wantError(t, "wrong number", r.answer(s.ID, watchword.Answer{Text: s.token, Number: wrong(s.number)}), watchword.ErrIncorrectAnswer)
-	wantError(t, "right number", r.answer(s.ID, watchword.Answer{Text: s.token, Number: s.number}), watchword.ErrAttemptsExhausted)
-	wantError(t, "starter", r.answer(s.ID, watchword.Answer{Text: s.token, Starter: true}), watchword.ErrAttemptsExhausted)
-	for _, text := range []string{s.token, s.code} {
-		_, err := r.check(s.ID, text)
-		wantError(t, "backend", err, watchword.ErrAttemptsExhausted)
-	}
-	if !slices.Contains(r.events, watchword.EventLocked) {
-		t.Errorf("events %v", r.events)
-	}
-	_, err := r.OpenLink(t.Context(), s.ID, s.token)
-	wantError(t, "opened", err, watchword.ErrUnknownChallenge)
-}
-
-// Of a right number and many wrong ones at once either one approves or one ends it, never both.
-func TestRightAndWrongNumbersAtOnce(t *testing.T) {
-	for range 20 {
-		r := newRig(t, magiclink.Config{}, func(c *watchword.Config) { c.Events = nil })
-		s := r.start()
-		var all sync.WaitGroup
-		errs := make([]error, 20)
-		for n := range errs {
-			number := wrong(s.number)
-			if n == 0 {
-				number = s.number
-			}
-			all.Go(func() { errs[n] = r.answer(s.ID, watchword.Answer{Text: s.token, Number: number}) })
-		}
-		all.Wait()
-		want := watchword.Locked
-		if errs[0] == nil {
-			want = watchword.Approved
-		}
-		if v := r.status(s.ID); v.Status != want {
-			t.Fatalf("the right number: %v; status %s", errs[0], v.Status)
-		}
-	}
-}
-
-// Whatever comes first, the other is dead: link or code, from a page or the backend.
-func TestLinkAndCodeAreOne(t *testing.T) {
+// Both orders, from a page and from the backend.
+func TestUsingLinkOrCodeInvalidatesTheOther(t *testing.T) {
 	for _, first := range []string{"token", "code"} {
 		for _, second := range []string{"token", "code"} {
-			r := newRig(t, magiclink.Config{})
+			r := newTestEngine(t, magiclink.Config{})
 			s := r.start()
 			if _, err := r.check(s.ID, spell(s, first)); err != nil {
 				t.Fatal(err)
@@ -195,9 +31,9 @@ func TestLinkAndCodeAreOne(t *testing.T) {
 	}
 }
 
-// A resend is the same link and code, so the older mail works until one is used; with new codes the older one is dead.
-func TestResend(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+// A resend repeats the link and code, so the older message stays valid. With NewCodes the older one becomes invalid.
+func TestResendRepeatsLinkAndCode(t *testing.T) {
+	r := newTestEngine(t, magiclink.Config{})
 	s := r.start()
 	r.now = r.now.Add(time.Minute)
 	if _, err := r.Resend(t.Context(), s.ID, watchword.ResendRequest{}); err != nil {
@@ -208,7 +44,7 @@ func TestResend(t *testing.T) {
 	}
 	must(t, r.answer(s.ID, watchword.Answer{Text: s.token, Number: s.number}))
 
-	r = newRig(t, magiclink.Config{}, func(c *watchword.Config) { c.NewCodes = true })
+	r = newTestEngine(t, magiclink.Config{}, func(c *watchword.Config) { c.NewCodes = true })
 	s = r.start()
 	r.now = r.now.Add(time.Minute)
 	if _, err := r.Resend(t.Context(), s.ID, watchword.ResendRequest{}); err != nil {
@@ -222,9 +58,9 @@ func TestResend(t *testing.T) {
 	must(t, r.answer(s.ID, watchword.Answer{Text: again.token, Starter: true}))
 }
 
-// What is opened shows the challenge and changes nothing; what is used, expired or forged shows nothing.
-func TestOpened(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+// OpenLink refuses forged, used and expired links.
+func TestOpenLinkChangesNothing(t *testing.T) {
+	r := newTestEngine(t, magiclink.Config{})
 	s, other := r.start(), r.start()
 	for range 20 {
 		v, err := r.OpenLink(t.Context(), s.ID, s.token)
@@ -246,9 +82,9 @@ func TestOpened(t *testing.T) {
 	wantError(t, "expired", err, watchword.ErrUnknownChallenge)
 }
 
-// Codes beside links are guesses at the address, like all others; a challenge's first try is always judged.
-func TestTheCodeCountsAgainstTheAddress(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+// A code sent with a link counts like any other code. The first try of a challenge is evaluated even if the limit is reached.
+func TestWrongCodesCountAgainstTheAddress(t *testing.T) {
+	r := newTestEngine(t, magiclink.Config{})
 	s := r.start()
 	for range 5 {
 		_, err := r.check(s.ID, wrong(s.code))
@@ -263,13 +99,13 @@ func TestTheCodeCountsAgainstTheAddress(t *testing.T) {
 	must(t, r.answer(s.ID, watchword.Answer{Text: s.token, Number: s.number}))
 }
 
-func TestWithoutCode(t *testing.T) {
+func TestNoCodeSendsTheLinkAlone(t *testing.T) {
 	links, err := magiclink.New(magiclink.Config{NoCode: true})
 	must(t, err)
 	if got := links.Candidates(watchword.Answer{Text: "123456", Starter: true}); got != nil {
 		t.Errorf("a code means %v", got)
 	}
-	r := newRig(t, magiclink.Config{NoCode: true})
+	r := newTestEngine(t, magiclink.Config{NoCode: true})
 	s := r.start()
 	if s.code != "" || s.Public["code"] != false {
 		t.Errorf("code %q, public %v", s.code, s.Public)
@@ -282,9 +118,9 @@ func TestWithoutCode(t *testing.T) {
 	must(t, r.answer(s.ID, watchword.Answer{Text: s.token, Number: s.number}))
 }
 
-// A decoy's screen shows a number like any other, and nothing opens or approves it.
-func TestDecoy(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+// A decoy's starting screen shows a number, and no message is composed.
+func TestDecoyShowsNumberAndSendsNothing(t *testing.T) {
+	r := newTestEngine(t, magiclink.Config{})
 	s, err := r.Start(t.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: purpose, To: ada, Decoy: true})
 	must(t, err)
 	if number, _ := s.Public["number"].(string); len(number) != 2 || s.Public["code"] != true {
@@ -294,8 +130,8 @@ func TestDecoy(t *testing.T) {
 	wantError(t, "the message", err, watchword.ErrClosed)
 }
 
-func TestChannels(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+func TestStartAcceptsEmailAndSMSOnly(t *testing.T) {
+	r := newTestEngine(t, magiclink.Config{})
 	by := func(channel string) func(*watchword.StartRequest) {
 		return func(q *watchword.StartRequest) { q.Channel = channel }
 	}
@@ -309,7 +145,7 @@ func TestChannels(t *testing.T) {
 	var refused *watchword.Error
 	_, err := r.Start(t.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: purpose, To: ada, Channel: "voice"})
 	if !errors.As(err, &refused) || refused.Code != "invalid_request" || len(refused.Fields) != 1 || refused.Fields[0].Field != "channel" {
-		t.Errorf("a spoken link: %v", err)
+		t.Errorf("a link by voice: %v", err)
 	}
 	s := r.start()
 	r.now = r.now.Add(time.Minute)
@@ -317,10 +153,10 @@ func TestChannels(t *testing.T) {
 	wantError(t, "resend by voice", err, watchword.ErrInvalidRequest)
 }
 
-// Tokens hold 128 bits and more, are unlike any code, and no two are the same; numbers are two digits, all of them.
-func TestSecrets(t *testing.T) {
+// Tokens have at least 128 bits, differ from each other and are no codes. Numbers have two digits and all values.
+func TestDerivedSecretsHaveTheirForm(t *testing.T) {
 	form := regexp.MustCompile(`^lk_[0-9A-Za-z]{22}$`)
-	r := newRig(t, magiclink.Config{})
+	r := newTestEngine(t, magiclink.Config{})
 	tokens, numbers := map[string]bool{}, map[string]bool{}
 	for range 2000 {
 		s := r.start()
@@ -334,9 +170,9 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// Only the diagonal passes: a link belongs to its challenge, its purpose and its address.
-func TestALinkServesNothingElse(t *testing.T) {
-	r := newRig(t, magiclink.Config{})
+// A link is bound to its challenge, its purpose and its address.
+func TestCheckRefusesLinkOfAnotherChallengePurposeOrAddress(t *testing.T) {
+	r := newTestEngine(t, magiclink.Config{})
 	s, other := r.start(), r.start(func(q *watchword.StartRequest) { q.To = "eve@example.com" })
 	wantError(t, "another challenge", r.answer(other.ID, watchword.Answer{Text: s.token, Starter: true}), watchword.ErrIncorrectAnswer)
 	for name, req := range map[string]watchword.CheckRequest{
@@ -353,7 +189,7 @@ func TestALinkServesNothingElse(t *testing.T) {
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewRefusesInvalidSettings(t *testing.T) {
 	for _, confirm := range []magiclink.Confirm{"none", "Match", " "} {
 		if _, err := magiclink.New(magiclink.Config{Confirm: confirm}); err == nil {
 			t.Errorf("%q was accepted", confirm)
@@ -367,8 +203,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// Nothing but the right answer approves, whatever a page sends along.
-func TestNothingElseApproves(t *testing.T) {
+// A candidate that approves contains the number that was typed, whatever the page sends.
+func TestCandidatesApproveOnlyWithTheGivenNumber(t *testing.T) {
 	s, err := magiclink.New(magiclink.Config{})
 	must(t, err)
 	rapid.Check(t, func(t *rapid.T) {

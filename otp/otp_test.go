@@ -20,7 +20,7 @@ import (
 
 var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
-// outbox takes in what would be sent.
+// outbox records the messages that would be sent.
 type outbox struct {
 	watchword.Outbox
 	all []watchword.Outgoing
@@ -31,16 +31,16 @@ func (o *outbox) Put(_ context.Context, out ...watchword.Outgoing) error {
 	return nil
 }
 
-type rig struct {
+type testEngine struct {
 	*watchword.Engine
 	cfg    watchword.Config
 	outbox *outbox
 	now    time.Time
 }
 
-func newRig(t testing.TB, cfg otp.Config) *rig {
+func newTestEngine(t testing.TB, cfg otp.Config) *testEngine {
 	t.Helper()
-	r := &rig{outbox: &outbox{}, now: noon}
+	r := &testEngine{outbox: &outbox{}, now: noon}
 	clock := func() time.Time { return r.now }
 	cfg.Clock = clock
 	codes, err := otp.New(cfg)
@@ -64,8 +64,8 @@ func newRig(t testing.TB, cfg otp.Config) *rig {
 	return r
 }
 
-// send starts a challenge and returns its id and the code that goes out.
-func (r *rig) send(t testing.TB, channel, to, purpose string) (id, code string, err error) {
+// send starts a challenge and returns its id and the code in its message.
+func (r *testEngine) send(t testing.TB, channel, to, purpose string) (id, code string, err error) {
 	t.Helper()
 	s, err := r.Start(context.Background(), watchword.StartRequest{Strategy: "otp", Purpose: purpose, Channel: channel, To: to})
 	if err != nil {
@@ -75,13 +75,13 @@ func (r *rig) send(t testing.TB, channel, to, purpose string) (id, code string, 
 	return s.ID, m.Code.Reveal(), err
 }
 
-func (r *rig) check(id, to, purpose, answer string) (*watchword.Result, error) {
+func (r *testEngine) check(id, to, purpose, answer string) (*watchword.Result, error) {
 	return r.Check(context.Background(), id, watchword.CheckRequest{Purpose: purpose, To: to, Answer: watchword.Answer{Text: answer}})
 }
 
-func TestSentCodesAreAcceptedOnceInAnySpelling(t *testing.T) {
+func TestCheckAcceptsSentCodeOnceInAnySpelling(t *testing.T) {
 	for _, cfg := range []otp.Config{{}, {Length: 8}, {Length: 10}, {Letters: true}, {Letters: true, Length: 8}} {
-		r := newRig(t, cfg)
+		r := newTestEngine(t, cfg)
 		for n := range typedtest.SpellingCount {
 			id, code, err := r.send(t, "sms", "+14155550123", "sign_in")
 			if err != nil {
@@ -98,9 +98,9 @@ func TestSentCodesAreAcceptedOnceInAnySpelling(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeASentCodeCostsNoTry(t *testing.T) {
+func TestCheckOfMalformedCodeCostsNoTry(t *testing.T) {
 	for _, cfg := range []otp.Config{{}, {Length: 8}, {Letters: true}} {
-		r := newRig(t, cfg)
+		r := newTestEngine(t, cfg)
 		id, code, err := r.send(t, "sms", "+14155550123", "sign_in")
 		if err != nil {
 			t.Fatal(err)
@@ -123,8 +123,8 @@ func TestWhatCannotBeASentCodeCostsNoTry(t *testing.T) {
 	}
 }
 
-// What is taken for a code has one spelling, whatever was typed around it.
-func TestOneSpelling(t *testing.T) {
+// Spaces, hyphens and case do not change the candidate.
+func TestCandidatesReturnsOneFormOfEachCode(t *testing.T) {
 	s, err := otp.New(otp.Config{Letters: true})
 	if err != nil {
 		t.Fatal(err)
@@ -158,10 +158,9 @@ func FuzzCandidates(f *testing.F) {
 	})
 }
 
-// Codes are uniform and keep their leading zeros: the frequency of each digit at each place is within five standard
-// deviations.
-func TestCodesAreUniform(t *testing.T) {
-	r := newRig(t, otp.Config{})
+// The frequency of each digit at each position is within five standard deviations. Leading zeros are kept.
+func TestDerivedCodesAreUniform(t *testing.T) {
+	r := newTestEngine(t, otp.Config{})
 	const n = 5000
 	var count [6][10]int
 	for range n {
@@ -182,8 +181,8 @@ func TestCodesAreUniform(t *testing.T) {
 	}
 }
 
-func TestAMRSaysNoMoreThanHappened(t *testing.T) {
-	r := newRig(t, otp.Config{})
+func TestAMRNamesTheChannelThatWasUsed(t *testing.T) {
+	r := newTestEngine(t, otp.Config{})
 	for channel, want := range map[string]string{"sms": "otp sms", "voice": "otp tel", "email": "otp"} {
 		id, code, err := r.send(t, channel, "x", "sign_in")
 		if err != nil {
@@ -196,9 +195,9 @@ func TestAMRSaysNoMoreThanHappened(t *testing.T) {
 	}
 }
 
-func TestTestIdentity(t *testing.T) {
+func TestTestIdentityAnswersWithFixedCodeAndIsSentNothing(t *testing.T) {
 	var log bytes.Buffer
-	r := newRig(t, otp.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), TestAddresses: []otp.TestIdentity{
+	r := newTestEngine(t, otp.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), TestAddresses: []otp.TestIdentity{
 		{Address: "review@example.com", Code: "000000", Purposes: []string{"sign_in"}, Until: noon.Add(24 * time.Hour)}}})
 	id, _, err := r.send(t, "email", "review@example.com", "sign_in")
 	if !errors.Is(err, watchword.ErrClosed) {
@@ -207,8 +206,8 @@ func TestTestIdentity(t *testing.T) {
 	if _, err := r.check(id, "review@example.com", "sign_in", "000 000"); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(log.String(), "test identity is used") || strings.Contains(log.String(), "000000") || strings.Contains(log.String(), "review@") {
-		t.Errorf("the log says: %s", log.String())
+	if !strings.Contains(log.String(), "test identity used") || strings.Contains(log.String(), "000000") || strings.Contains(log.String(), "review@") {
+		t.Errorf("the log contains: %s", log.String())
 	}
 	for _, c := range [][2]string{{"review@example.com", "mfa"}, {"Review@example.com", "sign_in"}, {"bob@example.com", "sign_in"}} {
 		id, code, err := r.send(t, "email", c[0], c[1])
@@ -224,11 +223,11 @@ func TestTestIdentity(t *testing.T) {
 	}
 	r.now = noon.Add(25 * time.Hour)
 	if _, _, err := r.send(t, "email", "review@example.com", "sign_in"); err != nil {
-		t.Errorf("after its end it is not sent like others: %v", err)
+		t.Errorf("nothing is sent to an expired test identity: %v", err)
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
+func TestNewRefusesInvalidSettings(t *testing.T) {
 	good := otp.TestIdentity{Address: "a@example.com", Code: "123456", Purposes: []string{"sign_in"}, Until: noon.Add(time.Hour)}
 	for name, change := range map[string]func(*otp.Config, *otp.TestIdentity){
 		"five digits":   func(c *otp.Config, _ *otp.TestIdentity) { c.Length = 5 },
@@ -250,14 +249,14 @@ func TestNewRefuses(t *testing.T) {
 	}
 }
 
-// What cannot be a code is refused by the id and the settings alone: no store is asked, so the answer tells nobody anything.
-func TestWhatCannotBeASentCodeIsRefusedBeforeAnythingIsRead(t *testing.T) {
-	r := newRig(t, otp.Config{})
+// The refusal depends on the id and the settings only, so it reveals nothing about the challenge.
+func TestCheckRefusesMalformedCodeBeforeReadingTheStore(t *testing.T) {
+	r := newTestEngine(t, otp.Config{})
 	id, _, err := r.send(t, "sms", "+14155550123", "sign_in")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.cfg.Store = unreachable{}
+	r.cfg.Store = failingStore{}
 	e, err := watchword.New(r.cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -273,13 +272,13 @@ func TestWhatCannotBeASentCodeIsRefusedBeforeAnythingIsRead(t *testing.T) {
 	}
 }
 
-// unreachable is a store that nobody reaches.
-type unreachable struct{ watchword.Store }
+// failingStore is a store whose Get and Attempt fail.
+type failingStore struct{ watchword.Store }
 
-func (unreachable) Get(context.Context, string) (watchword.Entry, error) {
-	return watchword.Entry{}, errors.New("unreachable")
+func (failingStore) Get(context.Context, string) (watchword.Entry, error) {
+	return watchword.Entry{}, errors.New("unavailable")
 }
 
-func (unreachable) Attempt(context.Context, string, []watchword.Guess, watchword.Budget) (watchword.Entry, error) {
-	return watchword.Entry{}, errors.New("unreachable")
+func (failingStore) Attempt(context.Context, string, []watchword.Guess, watchword.Budget) (watchword.Entry, error) {
+	return watchword.Entry{}, errors.New("unavailable")
 }

@@ -11,39 +11,37 @@ import (
 )
 
 const (
-	// MaxLifetime is the longest that a receipt may be valid, from iat to exp.
+	// MaxLifetime is the maximum time from iat to exp.
 	MaxLifetime = 10 * time.Minute
-	// MaxSkew is how far the clock of who signs may run ahead of the clock of who verifies. It shortens no life and
-	// lengthens none: exp is exact.
+	// MaxSkew is how far the signer's clock may be ahead of the verifier's. It applies to iat; exp is exact.
 	MaxSkew = time.Minute
 )
 
-// payload is the body of a receipt as the JWT library wants it. The embedded claims stay empty and their methods are
-// never called: they are there because the library demands them, and it is told not to judge any.
+// A payload is the payload of a receipt for the JWT library. The embedded claims only implement its interface: they stay empty,
+// and the library is configured not to validate them.
 type payload struct {
 	jwt.RegisteredClaims
 	claims watchword.Claims
 }
 
-// UnmarshalJSON reads what is written in one way only. Claims that are not known yet are ignored (RFC 7519 §4).
+// UnmarshalJSON refuses ambiguous JSON. Unknown claims are ignored (RFC 7519 §4).
 func (p *payload) UnmarshalJSON(text []byte) error {
-	if err := checkNames(text); err != nil {
-		return refuse("ambiguous claims")
+	if err := checkUniqueNames(text); err != nil {
+		return invalidReceipt("ambiguous claims")
 	}
 	if err := json.Unmarshal(text, &p.claims); err != nil {
-		return refuse("a claim of another type")
+		return invalidReceipt("a claim of another type")
 	}
 	return nil
 }
 
-// checkShape refuses claims that could be valid at no time: one of those that every receipt has is missing, or the times
-// do not follow each other.
-func checkShape(c *watchword.Claims) error {
+// checkClaims refuses claims that are never valid: a required claim is missing, or the times contradict each other.
+func checkClaims(c *watchword.Claims) error {
 	for _, required := range []struct{ name, value string }{
 		{"iss", c.Issuer}, {"aud", c.Audience}, {"jti", c.ID}, {"purpose", c.Purpose}, {"strategy", c.Strategy},
 	} {
 		if required.value == "" {
-			return refuse(required.name + " is missing")
+			return invalidReceipt(required.name + " is missing")
 		}
 	}
 	for _, required := range []struct {
@@ -51,52 +49,52 @@ func checkShape(c *watchword.Claims) error {
 		value int64
 	}{{"iat", c.IssuedAt}, {"exp", c.ExpiresAt}, {"auth_time", c.AuthTime}} {
 		if required.value <= 0 {
-			return refuse(required.name + " is missing")
+			return invalidReceipt(required.name + " is missing")
 		}
 	}
 	switch {
 	case c.ExpiresAt <= c.IssuedAt:
-		return refuse("exp is not after iat")
-	case c.ExpiresAt-c.IssuedAt > seconds(MaxLifetime):
-		return refuse("valid for too long")
-	case c.AuthTime-c.IssuedAt > seconds(MaxSkew): // answered at one node, collected at another
-		return refuse("auth_time is after iat")
+		return invalidReceipt("exp is not after iat")
+	case c.ExpiresAt-c.IssuedAt > toSeconds(MaxLifetime):
+		return invalidReceipt("valid for too long")
+	case c.AuthTime-c.IssuedAt > toSeconds(MaxSkew): // two nodes may have set them
+		return invalidReceipt("auth_time is after iat")
 	}
 	return nil
 }
 
-// checkTimes compares with the clock. At the second of exp itself a receipt has expired (RFC 7519 §4.1.4).
+// checkTimes compares exp and iat with the clock. At the second of exp a receipt has expired (RFC 7519 §4.1.4).
 func checkTimes(c *watchword.Claims, now time.Time) error {
 	switch {
 	case c.ExpiresAt <= now.Unix():
-		return refuse("expired")
-	case c.IssuedAt-now.Unix() > seconds(MaxSkew):
-		return refuse("issued in the future")
+		return invalidReceipt("expired")
+	case c.IssuedAt-now.Unix() > toSeconds(MaxSkew):
+		return invalidReceipt("issued in the future")
 	}
 	return nil
 }
 
-func seconds(d time.Duration) int64 { return int64(d / time.Second) }
+func toSeconds(d time.Duration) int64 { return int64(d / time.Second) }
 
-var errNames = errors.New("receipt: names are not unique")
+var errNamesNotUnique = errors.New("receipt: names are not unique")
 
-// checkNames holds a JSON object to RFC 8725 §2.6 and RFC 7519 §4: no name twice in one object, at any depth, because two
-// readers may believe different ones. The names of the outermost object are plain lower-case ASCII, since encoding/json
-// takes names that differ in case only for the same. The text is known to be valid JSON.
-func checkNames(text []byte) error {
+// checkUniqueNames reports whether a JSON object has no duplicate names, at any depth (RFC 8725 §2.6, RFC 7519 §4): two parsers
+// could use different values. The names of the outermost object must be lower-case ASCII, because encoding/json ignores case.
+// The text must be valid JSON.
+func checkUniqueNames(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
-	return checkValue(d, true)
+	return checkValueNames(d, true)
 }
 
-// checkValue reads one value.
-func checkValue(d *json.Decoder, outermost bool) error {
+// checkValueNames reads one value and checks the names in it.
+func checkValueNames(d *json.Decoder, outermost bool) error {
 	token, err := d.Token()
 	if err != nil {
 		return err
 	}
 	if outermost && token != json.Delim('{') {
-		return errNames
+		return errNamesNotUnique
 	}
 	var names map[string]bool
 	if token == json.Delim('{') {
@@ -111,12 +109,12 @@ func checkValue(d *json.Decoder, outermost bool) error {
 				return err
 			}
 			text, _ := name.(string)
-			if names[text] || outermost && !plainName(text) {
-				return errNames
+			if names[text] || outermost && !isPlainName(text) {
+				return errNamesNotUnique
 			}
 			names[text] = true
 		}
-		if err := checkValue(d, false); err != nil {
+		if err := checkValueNames(d, false); err != nil {
 			return err
 		}
 	}
@@ -124,7 +122,7 @@ func checkValue(d *json.Decoder, outermost bool) error {
 	return err
 }
 
-func plainName(name string) bool {
+func isPlainName(name string) bool {
 	for _, c := range []byte(name) {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {
 			return false

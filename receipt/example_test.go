@@ -13,19 +13,20 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// An app called "shop" had user_42 prove something before it resets a password, got a receipt, and now checks it.
+// The app "shop" asked user_42 to verify before a password reset, received a receipt, and verifies it.
 func ExampleVerifier() {
 	server, token := serverWithReceipt() // the watchword server, and what its "check" answered
 	defer server.Close()
 	ctx := context.Background()
 
-	// Once, when the app starts. The issuer is the server's public URL; its keys are fetched when they are needed.
+	// Create the Verifier once, when the app starts. The issuer is the server's public URL. Keys are fetched when they are
+	// needed.
 	verifier, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: server.URL})
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	// For each receipt: what the app itself knows from its session, never what the browser says.
+	// Expect what the app stored in its own session, never what the browser sends.
 	claims, err := verifier.Verify(ctx, token, receipt.Expect{
 		Purpose:  "password_reset",
 		Audience: "shop",
@@ -38,7 +39,7 @@ func ExampleVerifier() {
 	}
 	fmt.Println("proven by", claims.Strategy, "over", claims.Channel)
 
-	// The same receipt opens no other door.
+	// The same receipt is refused for another purpose.
 	_, err = verifier.Verify(ctx, token, receipt.Expect{
 		Purpose:  "sign_in",
 		Audience: "shop",
@@ -54,9 +55,9 @@ func ExampleVerifier() {
 	// true
 }
 
-// A payment is approved for one amount and one payee. The receipt says which, and the app compares it with what it is
-// about to pay.
-func ExampleExpect_transaction() {
+// A payment is approved for one amount and one payee. The app compares the receipt's transaction with the payment that it is
+// about to make.
+func ExampleExpectation_transaction() {
 	signer, err := newSigner()
 	if err != nil {
 		log.Fatal(err)
@@ -71,7 +72,7 @@ func ExampleExpect_transaction() {
 		log.Fatal(err)
 	}
 
-	// In one process with the engine the keys need not be fetched.
+	// If the app runs in the server's process, the keys need not be fetched.
 	verifier, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: "https://verify.example.com", JWKS: signer.JWKS()})
 	if err != nil {
 		log.Fatal(err)
@@ -89,7 +90,7 @@ func ExampleExpect_transaction() {
 	// 4000.00 watchword: receipt invalid: about another transaction
 }
 
-// Keys change without an outage: the next one is published before it signs, and the last one verifies a while longer.
+// To rotate keys without an interruption, publish the next key before it signs, and keep the previous one a while to verify.
 func ExampleNewSigner_rotation() {
 	var keys []receipt.Key
 	for _, kid := range []string{"2026-11", "2026-12"} {
@@ -104,7 +105,7 @@ func ExampleNewSigner_rotation() {
 		{november},           // one key
 		{november, december}, // the next one is published; wait an hour
 		{december, november}, // it signs; receipts of the last one are still valid; wait ten minutes
-		{december},           // the last one is gone
+		{december},           // the last one is removed
 	} {
 		signer, err := receipt.NewSigner(receipt.SignerConfig{Keys: step})
 		if err != nil {
@@ -128,7 +129,7 @@ func newSigner() (*receipt.Signer, error) {
 	return receipt.NewSigner(receipt.SignerConfig{Keys: []receipt.Key{key}})
 }
 
-// serverWithReceipt stands for a watchword server: it publishes its keys and has made one receipt.
+// serverWithReceipt starts a server that publishes the keys of one receipt.
 func serverWithReceipt() (*httptest.Server, string) {
 	signer, err := newSigner()
 	if err != nil {

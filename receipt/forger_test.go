@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// A forger holds the key of a Signer and makes with it, by hand, what the Signer would not.
+// A forger has the key of a Signer and signs by hand what the Signer would not.
 type forger struct {
 	t       testing.TB
 	signer  *receipt.Signer
@@ -22,7 +22,7 @@ type forger struct {
 	payload string
 }
 
-// newForger's signer has two keys: "ed", which signs, and "ec".
+// newForger returns a forger whose Signer has two keys: "ed", which signs, and "ec".
 func newForger(t testing.TB) *forger {
 	ed := mustKey(t, "ed", receipt.EdDSA)
 	text, err := ed.PEM()
@@ -46,23 +46,25 @@ func newForger(t testing.TB) *forger {
 
 func segment(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
-// sign signs anything.
+// sign signs any header and payload.
 func (f *forger) sign(header, payload string) string {
 	text := segment(header) + "." + segment(payload)
 	return text + "." + segment(string(ed25519.Sign(f.private, []byte(text))))
 }
 
-// head signs the genuine payload under another header.
-func (f *forger) head(header string) string { return f.sign(header, f.payload) }
+// signWithHeader signs the valid payload with another header.
+func (f *forger) signWithHeader(header string) string { return f.sign(header, f.payload) }
 
-// also adds a parameter to the genuine header.
-func (f *forger) also(parameter string) string { return f.head(`{` + parameter + `,` + f.header[1:]) }
+// signWithParameter adds a parameter to the valid header.
+func (f *forger) signWithParameter(parameter string) string {
+	return f.signWithHeader(`{` + parameter + `,` + f.header[1:])
+}
 
-// body signs another payload.
-func (f *forger) body(payload string) string { return f.sign(f.header, payload) }
+// signPayload signs another payload.
+func (f *forger) signPayload(payload string) string { return f.sign(f.header, payload) }
 
-// with signs claims with one of them set to other JSON, or removed if that is empty.
-func (f *forger) with(name, value string) string {
+// signWithClaim signs claims with one of them set to other JSON, or removed if that is empty.
+func (f *forger) signWithClaim(name, value string) string {
 	all := map[string]json.RawMessage{}
 	if err := json.Unmarshal([]byte(f.payload), &all); err != nil {
 		f.t.Fatal(err)
@@ -75,22 +77,22 @@ func (f *forger) with(name, value string) string {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return f.body(string(payload))
+	return f.signPayload(string(payload))
 }
 
-// times sets all three times, in seconds from instant.
-func (f *forger) times(iat, exp, authTime int64) string {
+// signWithTimes sets all three times, in seconds from instant.
+func (f *forger) signWithTimes(iat, exp, authTime int64) string {
 	c := claims()
 	c.IssuedAt, c.ExpiresAt, c.AuthTime = instant.Unix()+iat, instant.Unix()+exp, instant.Unix()+authTime
 	payload, err := json.Marshal(c)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	return f.body(string(payload))
+	return f.signPayload(string(payload))
 }
 
-// jose makes the genuine payload's token with go-jose, under another key or header.
-func (f *forger) jose(key jose.SigningKey, options *jose.SignerOptions) string {
+// signWithJOSE signs the valid payload with go-jose, with another key or header.
+func (f *forger) signWithJOSE(key jose.SigningKey, options *jose.SignerOptions) string {
 	signer, err := jose.NewSigner(key, options)
 	if err != nil {
 		f.t.Fatal(err)
@@ -106,14 +108,14 @@ func (f *forger) jose(key jose.SigningKey, options *jose.SignerOptions) string {
 	return token
 }
 
-// hmac uses something public as an HS256 secret, under the name of the key that it belongs to.
-func (f *forger) hmac(secret []byte) string {
+// signWithHMAC signs with a public value as an HS256 secret and the kid of its key.
+func (f *forger) signWithHMAC(secret []byte) string {
 	key := jose.SigningKey{Algorithm: jose.HS256, Key: jose.JSONWebKey{Key: secret, KeyID: "ed"}}
-	return f.jose(key, (&jose.SignerOptions{}).WithType(receipt.Type))
+	return f.signWithJOSE(key, (&jose.SignerOptions{}).WithType(receipt.Type))
 }
 
-// parts takes a genuine token to pieces.
-func (f *forger) parts() (header, payload, signature string) {
-	parts := strings.Split(f.head(f.header), ".")
+// splitToken splits a valid token.
+func (f *forger) splitToken() (header, payload, signature string) {
+	parts := strings.Split(f.signWithHeader(f.header), ".")
 	return parts[0], parts[1], parts[2]
 }

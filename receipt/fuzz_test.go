@@ -29,14 +29,14 @@ func FuzzParse(fz *testing.F) {
 	})
 }
 
-// FuzzClaims signs whatever it is, so that claims are read that a Signer would not make.
+// FuzzClaims signs arbitrary payloads, so that the reader sees claims that no Signer would sign.
 func FuzzClaims(fz *testing.F) {
 	f := newForger(fz)
 	fz.Add(f.payload)
 	fz.Add(`{"iss":"a","aud":"b","jti":"c","purpose":"d","strategy":"e","iat":1800000000,"exp":1800000001,"auth_time":1}`)
 	fz.Add(`{"extra":{"a":[{"b":null}]},"transaction":{"":""}}`)
 	fz.Fuzz(func(t *testing.T, payload string) {
-		c, err := f.signer.Parse(t.Context(), f.body(payload))
+		c, err := f.signer.Parse(t.Context(), f.signPayload(payload))
 		if err != nil {
 			if !errors.Is(err, watchword.ErrReceiptInvalid) {
 				t.Fatal(err)
@@ -51,10 +51,10 @@ func FuzzClaims(fz *testing.F) {
 	})
 }
 
-// FuzzJWKS reads key sets. Whatever they hold, a key that was never in one signs in vain.
+// FuzzJWKS parses key sets. A receipt by a key that is in none of them is refused.
 func FuzzJWKS(fz *testing.F) {
 	signer := mustSigner(fz, mustKey(fz, "k", receipt.EdDSA), mustKey(fz, "ec", receipt.ES256))
-	stranger := mustSign(fz, mustSigner(fz, mustKey(fz, "k", receipt.EdDSA)), claims())
+	foreign := mustSign(fz, mustSigner(fz, mustKey(fz, "k", receipt.EdDSA)), claims())
 	fz.Add(signer.JWKS())
 	fz.Add([]byte(`{"keys":[{"kty":"oct","kid":"k","alg":"EdDSA","use":"sig","crv":"Ed25519","x":""}]}`))
 	fz.Fuzz(func(t *testing.T, jwks []byte) {
@@ -63,7 +63,7 @@ func FuzzJWKS(fz *testing.F) {
 		if err != nil {
 			return
 		}
-		if _, err = verifier.Verify(t.Context(), stranger, expect()); !errors.Is(err, watchword.ErrReceiptInvalid) {
+		if _, err = verifier.Verify(t.Context(), foreign, expect()); !errors.Is(err, watchword.ErrReceiptInvalid) {
 			t.Fatalf("%v with %s", err, jwks)
 		}
 	})

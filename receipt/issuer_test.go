@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// An issuer publishes keys over HTTP and counts who asks for them.
+// An issuer publishes keys over HTTP and counts the requests.
 type issuer struct {
 	*httptest.Server
 	requests atomic.Int64
@@ -29,11 +29,11 @@ func newIssuer(t *testing.T) *issuer {
 	return i
 }
 
-func (i *issuer) answers(handler http.HandlerFunc) { i.answer.Store(&handler) }
+func (i *issuer) setHandler(handler http.HandlerFunc) { i.answer.Store(&handler) }
 
-// publishes the keys, with a Cache-Control if that is not empty.
-func (i *issuer) publishes(jwks []byte, cacheControl string) {
-	i.answers(func(w http.ResponseWriter, _ *http.Request) {
+// publish sets the published keys, and the Cache-Control header if that is not empty.
+func (i *issuer) publish(jwks []byte, cacheControl string) {
+	i.setHandler(func(w http.ResponseWriter, _ *http.Request) {
 		if cacheControl != "" {
 			w.Header().Set("Cache-Control", cacheControl)
 		}
@@ -41,15 +41,15 @@ func (i *issuer) publishes(jwks []byte, cacheControl string) {
 	})
 }
 
-func (i *issuer) fails() {
-	i.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+func (i *issuer) fail() {
+	i.setHandler(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
 }
 
 func (i *issuer) clock() time.Time { return instant.Add(time.Duration(i.elapsed.Load())) }
 
-func (i *issuer) wait(d time.Duration) { i.elapsed.Add(int64(d)) }
+func (i *issuer) advance(d time.Duration) { i.elapsed.Add(int64(d)) }
 
-// claims are valid now, by the issuer's clock.
+// claims returns claims that are valid by the issuer's clock.
 func (i *issuer) claims() watchword.Claims {
 	now := i.clock().Unix()
 	return watchword.Claims{
@@ -69,7 +69,7 @@ func (i *issuer) verifier(t *testing.T) *receipt.Verifier {
 
 var signIn = receipt.Expect{Purpose: "sign_in", Audience: "shop", Subject: "user_42"}
 
-// verify signs fresh claims and verifies them.
+// verify signs new claims and verifies the receipt.
 func (i *issuer) verify(t *testing.T, v *receipt.Verifier, signer *receipt.Signer) error {
 	t.Helper()
 	_, err := v.Verify(t.Context(), mustSign(t, signer, i.claims()), signIn)

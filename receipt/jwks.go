@@ -10,11 +10,10 @@ import (
 	"fmt"
 )
 
-// coordinateBytes is the length of one coordinate on P-256 (RFC 7518 §6.2.1.2).
+// coordinateBytes is the length of a P-256 coordinate (RFC 7518 §6.2.1.2).
 const coordinateBytes = 32
 
-// A jwk is the public half of one key (RFC 7517 §4). Ed25519 keys have x alone (RFC 8037 §2), P-256 keys x and y
-// (RFC 7518 §6.2.1).
+// A jwk is one public key (RFC 7517 §4). Ed25519 keys have x only (RFC 8037 §2), P-256 keys have x and y (RFC 7518 §6.2.1).
 type jwk struct {
 	KeyType   string    `json:"kty"`
 	Curve     string    `json:"crv"`
@@ -29,7 +28,7 @@ type jwks struct {
 	Keys []jwk `json:"keys"`
 }
 
-// keySet is what verifies, by kid. It is not changed after it was made.
+// A keySet holds verification keys by kid. It is immutable.
 type keySet map[string]publicKey
 
 func newJWK(kid string, public publicKey) (jwk, error) {
@@ -49,10 +48,10 @@ func newJWK(kid string, public publicKey) (jwk, error) {
 	return j, nil
 }
 
-// public reads the key back. ok is false for what is of no use here, another algorithm or another use, which RFC 7517 §5
-// says to ignore; what claims to be of use and is not well-formed is an error.
-func (j jwk) public() (key publicKey, ok bool, err error) {
-	if j.Use != "sig" || !validKID(j.KID) {
+// parse returns the verification key. ok is false for a key with another algorithm or use, which must be ignored (RFC 7517
+// §5). A malformed key is an error.
+func (j jwk) parse() (key publicKey, ok bool, err error) {
+	if j.Use != "sig" || !isValidKID(j.KID) {
 		return publicKey{}, false, nil
 	}
 	x, errX := base64.RawURLEncoding.DecodeString(j.X)
@@ -80,8 +79,8 @@ func (j jwk) public() (key publicKey, ok bool, err error) {
 	}
 }
 
-// parseJWKS reads a set of public keys. One without any key that can verify a receipt, or with two of one name, is an
-// error: better to keep the set that is known than to trust that one.
+// parseJWKS parses a set of public keys. A set without a key that can verify receipts, or with two keys of the same kid, is an
+// error, so that the Verifier keeps the previous set.
 func parseJWKS(data []byte) (keySet, error) {
 	var document jwks
 	if err := json.Unmarshal(data, &document); err != nil {
@@ -89,14 +88,14 @@ func parseJWKS(data []byte) (keySet, error) {
 	}
 	set := keySet{}
 	for _, j := range document.Keys {
-		key, ok, err := j.public()
+		key, ok, err := j.parse()
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
 			continue
 		}
-		if _, twice := set[j.KID]; twice {
+		if _, duplicate := set[j.KID]; duplicate {
 			return nil, fmt.Errorf("receipt: the JWKS has two keys %q", j.KID)
 		}
 		set[j.KID] = key

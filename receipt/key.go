@@ -15,35 +15,33 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// An Algorithm signs receipts, by its name in RFC 7518 §3.1 and RFC 8037 §3.1.
+// An Algorithm is a signature algorithm, by its name in RFC 7518 §3.1 and RFC 8037 §3.1.
 type Algorithm string
 
-// The algorithms. EdDSA is the default: short keys, no random number that could be bad, and the fastest here.
+// The algorithms. EdDSA is recommended: its keys are short, it needs no random number to sign, and it is the fastest.
 const (
 	EdDSA Algorithm = "EdDSA" // Ed25519
 	ES256 Algorithm = "ES256" // ECDSA on P-256 with SHA-256, for apps whose JWT library has no EdDSA
 )
 
-// pemType is what RFC 7468 §10 calls a PKCS#8 private key that is not encrypted.
+// pemType is the label of an unencrypted PKCS#8 private key (RFC 7468 §10).
 const pemType = "PRIVATE KEY"
 
-// A Key is one private key and its name. The algorithm follows from its type. It prints as its name only; what is
-// secret is held by a closure, because fmt calls no methods of unexported fields, but shows what pointers point to when
-// the verb does not fit them.
+// A Key is a private key with a name (kid). The type of the key determines the algorithm. Package fmt prints the name only.
 type Key struct {
 	kid     string
 	public  publicKey
-	private func() crypto.Signer // nil in the zero Key
+	private func() crypto.Signer // a closure, so that fmt cannot print the key; nil in the zero Key
 }
 
-// publicKey is what verifies: a key and the one method that it is for.
+// A publicKey is a verification key and its only signing method.
 type publicKey struct {
 	method jwt.SigningMethod
-	key    crypto.PublicKey // ed25519.PublicKey or *ecdsa.PublicKey, as the method wants it
+	key    crypto.PublicKey // ed25519.PublicKey or *ecdsa.PublicKey
 }
 
-// GenerateKey makes a key with the system's random source. kid is its name in JWKS and receipts: 1 to 64 letters,
-// digits, dots, hyphens and underscores. A date serves well.
+// GenerateKey returns a new key. kid is its name in the JWKS and in receipts: 1 to 64 letters, digits, dots, hyphens and
+// underscores, for example a date.
 func GenerateKey(kid string, alg Algorithm) (Key, error) {
 	switch alg {
 	case EdDSA:
@@ -63,8 +61,8 @@ func GenerateKey(kid string, alg Algorithm) (Key, error) {
 	}
 }
 
-// ParseKey reads a private key from one PEM block of PKCS#8 (RFC 5958), as Key.PEM and openssl genpkey write it, not
-// encrypted: Ed25519, or ECDSA on P-256. Errors name kid and never hold the key.
+// ParseKey parses an unencrypted PKCS#8 private key (RFC 5958) from one PEM block, as Key.PEM and openssl genpkey write it. The
+// key must be Ed25519 or ECDSA on P-256. Errors contain kid and never the key.
 func ParseKey(kid string, text []byte) (Key, error) {
 	block, rest := pem.Decode(text)
 	if block == nil || block.Type != pemType {
@@ -81,7 +79,7 @@ func ParseKey(kid string, text []byte) (Key, error) {
 }
 
 func newKey(kid string, private any) (Key, error) {
-	if !validKID(kid) {
+	if !isValidKID(kid) {
 		return Key{}, errors.New("receipt: a key's kid has 1 to 64 letters, digits, dots, hyphens and underscores")
 	}
 	signer, ok := private.(crypto.Signer)
@@ -95,7 +93,7 @@ func newKey(kid string, private any) (Key, error) {
 	return Key{kid: kid, public: public, private: func() crypto.Signer { return signer }}, nil
 }
 
-// newPublicKey fixes the one method of a key (RFC 8725 §3.1).
+// newPublicKey returns a key with its only signing method (RFC 8725 §3.1).
 func newPublicKey(key crypto.PublicKey) (publicKey, error) {
 	switch k := key.(type) {
 	case ed25519.PublicKey:
@@ -108,10 +106,10 @@ func newPublicKey(key crypto.PublicKey) (publicKey, error) {
 	return publicKey{}, errors.New("neither Ed25519 nor ECDSA on P-256")
 }
 
-// KID is the key's name; empty for the zero Key.
+// KID returns the key's name; empty for the zero Key.
 func (k Key) KID() string { return k.kid }
 
-// PEM is the private key as one PEM block of PKCS#8, for a file that only the server may read.
+// PEM returns the private key as one PEM block of PKCS#8. Store it in a file that only the server can read.
 func (k Key) PEM() ([]byte, error) {
 	if k.private == nil {
 		return nil, errors.New("receipt: the zero Key has no PEM form")
@@ -123,11 +121,11 @@ func (k Key) PEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}), nil
 }
 
-// Format prints the name only, whatever the verb.
+// Format implements fmt.Formatter. It prints the name only, for every verb.
 func (k Key) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "receipt key %q", k.kid) }
 
-// validKID keeps names to what needs no escaping in JSON, in logs and in the configuration.
-func validKID(kid string) bool {
+// isValidKID reports whether a name needs no escaping in JSON, in logs and in the configuration.
+func isValidKID(kid string) bool {
 	if kid == "" || len(kid) > 64 {
 		return false
 	}

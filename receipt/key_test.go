@@ -15,8 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// TestKeysSurviveTheirFile: what GenerateKey makes and PEM writes is the same key when it is read again.
-func TestKeysSurviveTheirFile(t *testing.T) {
+func TestParseKeyReadsWhatPEMWrites(t *testing.T) {
 	algorithms(t, func(t *testing.T, alg receipt.Algorithm) {
 		key := mustKey(t, "2026-11", alg)
 		text, err := key.PEM()
@@ -42,7 +41,7 @@ func block(t *testing.T, label string, key any) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}))
 }
 
-func TestKeysThatAreNone(t *testing.T) {
+func TestParseKeyRefusesInvalidKeys(t *testing.T) {
 	p256, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	p384, _ := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
@@ -76,7 +75,7 @@ func TestKeysThatAreNone(t *testing.T) {
 	}
 }
 
-func TestNamesOfKeys(t *testing.T) {
+func TestKeyNamesAreValidated(t *testing.T) {
 	text, err := mustKey(t, "k", receipt.EdDSA).PEM()
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestAnAppLinksLittle: whoever imports the Verifier gets the JWT library, the root and the standard library.
-func TestAnAppLinksLittle(t *testing.T) {
+// A program that imports the package links the JWT library, the root package and the standard library.
+func TestPackageDependsOnJWTLibraryOnly(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)

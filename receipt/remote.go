@@ -16,26 +16,26 @@ import (
 
 const (
 	fetchTimeout = 5 * time.Second  // of one request
-	fetchPause   = 10 * time.Second // after each request, whatever came of it
+	fetchPause   = 10 * time.Second // after each request, successful or not
 	maxJWKSBytes = 64 << 10         // some 300 keys
-	minFresh     = time.Minute      // however short the server wants it
-	usualFresh   = 10 * time.Minute // where the server does not say
-	maxFresh     = time.Hour        // however long: a withdrawn key is forgotten by then
-	maxStale     = time.Hour        // more, while the server cannot be reached
+	minFresh     = time.Minute      // even if the server's max-age is shorter
+	defaultFresh = 10 * time.Minute // if the server sends no max-age
+	maxFresh     = time.Hour        // even if the server's max-age is longer, so that withdrawn keys are dropped
+	maxStale     = time.Hour        // in addition, while the server is unavailable
 )
 
-// remoteKeys are fetched from the issuer and kept as Verifier says.
+// remoteKeys is the keySource that fetches and caches the issuer's keys.
 type remoteKeys struct {
 	url    string
 	client *http.Client
 	now    func() time.Time
 
 	mu         sync.Mutex
-	set        keySet        // nil until a fetch succeeded
+	set        keySet        // nil until a fetch has succeeded
 	freshUntil time.Time     // of set
 	fetchedAt  time.Time     // when the last fetch ended; zero: there was none
 	fetchErr   error         // what came of it
-	flight     chan struct{} // closed when the fetch that is running ends; nil: none is
+	fetching   chan struct{} // closed when the fetch that is running ends; nil: none is
 }
 
 func newRemoteKeys(url string, client *http.Client, now func() time.Time) *remoteKeys {
@@ -54,11 +54,11 @@ func (r *remoteKeys) current(ctx context.Context) (keySet, error) {
 	if fresh {
 		return set, nil
 	}
-	return r.newer(ctx)
+	return r.refreshed(ctx)
 }
 
-func (r *remoteKeys) newer(ctx context.Context) (keySet, error) {
-	if flight := r.takeOff(ctx); flight != nil {
+func (r *remoteKeys) refreshed(ctx context.Context) (keySet, error) {
+	if flight := r.joinFetch(ctx); flight != nil {
 		select {
 		case <-flight:
 		case <-ctx.Done():
@@ -73,19 +73,19 @@ func (r *remoteKeys) newer(ctx context.Context) (keySet, error) {
 	return r.set, nil
 }
 
-// takeOff starts a fetch or joins the one that is running. It returns nil during the pause after one. The fetch belongs
-// to all who wait for it, so it does not end with the context of the first.
-func (r *remoteKeys) takeOff(ctx context.Context) <-chan struct{} {
+// joinFetch starts a fetch or joins the running one, and returns the channel that is closed at its end. It returns nil during
+// the pause after a fetch. A fetch serves all its callers, so it does not end with the context of the first.
+func (r *remoteKeys) joinFetch(ctx context.Context) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.flight == nil {
+	if r.fetching == nil {
 		if !r.fetchedAt.IsZero() && r.now().Sub(r.fetchedAt) < fetchPause {
 			return nil
 		}
-		r.flight = make(chan struct{})
+		r.fetching = make(chan struct{})
 		go r.fetch(context.WithoutCancel(ctx))
 	}
-	return r.flight
+	return r.fetching
 }
 
 func (r *remoteKeys) fetch(ctx context.Context) {
@@ -99,11 +99,11 @@ func (r *remoteKeys) fetch(ctx context.Context) {
 	if err == nil {
 		r.set, r.freshUntil = set, r.fetchedAt.Add(fresh)
 	}
-	close(r.flight)
-	r.flight = nil
+	close(r.fetching)
+	r.fetching = nil
 }
 
-// download makes one request. It returns the keys and how long they are fresh.
+// download sends one request and returns the keys and how long they are fresh.
 func (r *remoteKeys) download(ctx context.Context) (keySet, time.Duration, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, r.url, nil)
 	if err != nil {
@@ -126,12 +126,13 @@ func (r *remoteKeys) download(ctx context.Context) (keySet, time.Duration, error
 		return nil, 0, errors.New("receipt: JWKS: more than 64 KiB")
 	}
 	set, err := parseJWKS(body)
-	return set, freshness(response.Header), err
+	return set, parseFreshness(response.Header), err
 }
 
-// freshness reads max-age, no-cache and no-store of Cache-Control (RFC 9111 §5.2.2), within our own bounds.
-func freshness(h http.Header) time.Duration {
-	fresh := usualFresh
+// parseFreshness returns how long a response is fresh by max-age, no-cache and no-store of Cache-Control (RFC 9111 §5.2.2),
+// limited to minFresh and maxFresh.
+func parseFreshness(h http.Header) time.Duration {
+	fresh := defaultFresh
 	for directive := range strings.SplitSeq(strings.Join(h.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
 		switch name {
@@ -148,7 +149,7 @@ func freshness(h http.Header) time.Duration {
 	return max(fresh, minFresh)
 }
 
-// unavailable says that nothing is known about the receipt. A context that the caller gave up stays recognisable.
+// unavailable returns a watchword.ErrUnavailable. It wraps the cause, so that errors.Is finds a context error.
 func unavailable(cause error) error {
 	return &watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: cause}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-func TestKeysAreFetchedWhenNeeded(t *testing.T) {
+func TestVerifyFetchesKeysWhenNeeded(t *testing.T) {
 	for _, test := range []struct {
 		cacheControl string
 		fresh        time.Duration
@@ -35,14 +35,14 @@ func TestKeysAreFetchedWhenNeeded(t *testing.T) {
 	} {
 		t.Run(test.cacheControl, func(t *testing.T) {
 			issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
-			issuer.publishes(signer.JWKS(), test.cacheControl)
+			issuer.publish(signer.JWKS(), test.cacheControl)
 			verifier := issuer.verifier(t)
 			issuer.wantRequests(t, 0)
 			for _, step := range []struct {
 				wait     time.Duration
 				requests int64
 			}{{0, 1}, {test.fresh - 1, 1}, {1, 2}} {
-				issuer.wait(step.wait)
+				issuer.advance(step.wait)
 				if err := issuer.verify(t, verifier, signer); err != nil {
 					t.Fatal(err)
 				}
@@ -52,16 +52,16 @@ func TestKeysAreFetchedWhenNeeded(t *testing.T) {
 	}
 }
 
-func TestANewKeyIsFetchedAtOnce(t *testing.T) {
+func TestVerifyFetchesUnknownKeyAtOnce(t *testing.T) {
 	issuer := newIssuer(t)
 	old, young := mustSigner(t, mustKey(t, "old", receipt.EdDSA)), mustSigner(t, mustKey(t, "young", receipt.ES256))
-	issuer.publishes(old.JWKS(), "max-age=3600")
+	issuer.publish(old.JWKS(), "max-age=3600")
 	verifier := issuer.verifier(t)
 	if err := issuer.verify(t, verifier, old); err != nil {
 		t.Fatal(err)
 	}
-	issuer.publishes(young.JWKS(), "max-age=3600")
-	issuer.wait(10 * time.Second)
+	issuer.publish(young.JWKS(), "max-age=3600")
+	issuer.advance(10 * time.Second)
 	if err := issuer.verify(t, verifier, young); err != nil {
 		t.Fatal(err)
 	}
@@ -71,38 +71,38 @@ func TestANewKeyIsFetchedAtOnce(t *testing.T) {
 	}
 }
 
-// TestUnknownKeysCauseNoStorm: however many, there is a pause after each request.
-func TestUnknownKeysCauseNoStorm(t *testing.T) {
+// There is a pause after each request, however many receipts name unknown keys.
+func TestVerifyPausesBetweenFetchesForUnknownKeys(t *testing.T) {
 	issuer := newIssuer(t)
-	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
-	issuer.publishes(signer.JWKS(), "max-age=3600")
+	signer, other := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "other", receipt.EdDSA))
+	issuer.publish(signer.JWKS(), "max-age=3600")
 	verifier := issuer.verifier(t)
 	for step := range int64(5) {
 		var all sync.WaitGroup
 		for range 20 {
 			all.Go(func() {
-				if err := issuer.verify(t, verifier, stranger); !errors.Is(err, watchword.ErrReceiptInvalid) {
+				if err := issuer.verify(t, verifier, other); !errors.Is(err, watchword.ErrReceiptInvalid) {
 					t.Error(err)
 				}
 			})
 		}
 		all.Wait()
 		issuer.wantRequests(t, step+1)
-		issuer.wait(10*time.Second - 1)
-		_ = issuer.verify(t, verifier, stranger)
+		issuer.advance(10*time.Second - 1)
+		_ = issuer.verify(t, verifier, other)
 		issuer.wantRequests(t, step+1)
-		issuer.wait(1)
+		issuer.advance(1)
 	}
 	if err := issuer.verify(t, verifier, signer); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestOneRequestServesAll who wait for the first keys, and outlives the one that began it.
-func TestOneRequestServesAll(t *testing.T) {
+// The first keys are fetched once, and the fetch continues after its first caller's context has ended.
+func TestConcurrentVerificationsShareOneFetch(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	arrived, release := make(chan struct{}), make(chan struct{})
-	issuer.answers(func(w http.ResponseWriter, _ *http.Request) {
+	issuer.setHandler(func(w http.ResponseWriter, _ *http.Request) {
 		close(arrived) // a second request would panic here
 		<-release
 		_, _ = w.Write(signer.JWKS())
@@ -118,7 +118,7 @@ func TestOneRequestServesAll(t *testing.T) {
 	<-arrived
 	giveUp()
 	if err := <-first; !errors.Is(err, watchword.ErrUnavailable) || !errors.Is(err, context.Canceled) {
-		t.Errorf("who gave up: %v", err)
+		t.Errorf("the canceled caller: %v", err)
 	}
 	var all sync.WaitGroup
 	for range 20 {
@@ -133,79 +133,79 @@ func TestOneRequestServesAll(t *testing.T) {
 	issuer.wantRequests(t, 1)
 }
 
-// TestKnownKeysSurviveAnOutage, but not for ever.
-func TestKnownKeysSurviveAnOutage(t *testing.T) {
+// Known keys are used for an hour after they have expired.
+func TestVerifyUsesKnownKeysDuringAnOutage(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	verifier := issuer.verifier(t)
-	issuer.fails()
+	issuer.fail()
 	if err := issuer.verify(t, verifier, signer); !errors.Is(err, watchword.ErrUnavailable) {
 		t.Fatalf("without any keys: %v", err)
 	}
-	issuer.publishes(signer.JWKS(), "max-age=60")
+	issuer.publish(signer.JWKS(), "max-age=60")
 	if err := issuer.verify(t, verifier, signer); !errors.Is(err, watchword.ErrUnavailable) {
 		t.Fatalf("during the pause: %v", err)
 	}
 	issuer.wantRequests(t, 1)
-	issuer.wait(10 * time.Second)
+	issuer.advance(10 * time.Second)
 	if err := issuer.verify(t, verifier, signer); err != nil {
 		t.Fatalf("back again: %v", err)
 	}
-	issuer.fails()
-	issuer.wait(time.Minute + time.Hour - 1)
+	issuer.fail()
+	issuer.advance(time.Minute + time.Hour - 1)
 	if err := issuer.verify(t, verifier, signer); err != nil {
 		t.Errorf("out for an hour: %v", err)
 	}
-	issuer.wait(1)
+	issuer.advance(1)
 	if err := issuer.verify(t, verifier, signer); !errors.Is(err, watchword.ErrUnavailable) {
 		t.Errorf("out for longer: %v", err)
 	}
-	issuer.publishes(signer.JWKS(), "")
-	issuer.wait(10 * time.Second)
+	issuer.publish(signer.JWKS(), "")
+	issuer.advance(10 * time.Second)
 	if err := issuer.verify(t, verifier, signer); err != nil {
 		t.Errorf("back again: %v", err)
 	}
 }
 
-func TestBadKeySetsReplaceNothing(t *testing.T) {
-	signer, stranger := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "stranger", receipt.EdDSA))
+func TestVerifyKeepsKeysWhenTheNewSetIsInvalid(t *testing.T) {
+	signer, other := mustSigner(t, mustKey(t, "k", receipt.EdDSA)), mustSigner(t, mustKey(t, "other", receipt.EdDSA))
 	curve := mustSigner(t, mustKey(t, "curve", receipt.ES256))
 	elsewhere := newIssuer(t)
-	elsewhere.publishes(stranger.JWKS(), "")
+	elsewhere.publish(other.JWKS(), "")
 	write := func(text string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, text) }
 	}
 	for name, answer := range map[string]http.HandlerFunc{
 		"not found": http.NotFound,
 		"moved":     func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) },
-		"endless":   write(string(stranger.JWKS()) + strings.Repeat(" ", 64<<10)),
+		"endless":   write(string(other.JWKS()) + strings.Repeat(" ", 64<<10)),
 		"an error page": func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusInternalServerError)
-			_, _ = w.Write(stranger.JWKS())
+			_, _ = w.Write(other.JWKS())
 		},
 		"HTML":           write("<!doctype html>"),
 		"empty":          write(""),
 		"no keys":        write(`{"keys":[]}`),
-		"symmetric":      write(`{"keys":[{"kty":"oct","kid":"stranger","alg":"HS256","use":"sig","k":"AAAA"}]}`),
-		"encryption":     write(strings.ReplaceAll(string(stranger.JWKS()), `"sig"`, `"enc"`)),
+		"symmetric":      write(`{"keys":[{"kty":"oct","kid":"other","alg":"HS256","use":"sig","k":"AAAA"}]}`),
+		"encryption":     write(strings.ReplaceAll(string(other.JWKS()), `"sig"`, `"enc"`)),
 		"P-256 as EdDSA": write(strings.ReplaceAll(string(curve.JWKS()), `"ES256"`, `"EdDSA"`)),
-		"no algorithm":   write(strings.ReplaceAll(string(stranger.JWKS()), `"EdDSA"`, `""`)),
-		"short key":      write(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"stranger","alg":"EdDSA","use":"sig","x":"AAAA"}]}`),
-		"off the curve": write(`{"keys":[{"kty":"EC","crv":"P-256","kid":"stranger","alg":"ES256","use":"sig",` +
+		"no algorithm":   write(strings.ReplaceAll(string(other.JWKS()), `"EdDSA"`, `""`)),
+		"short key":      write(`{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"other","alg":"EdDSA","use":"sig","x":"AAAA"}]}`),
+		"off the curve": write(`{"keys":[{"kty":"EC","crv":"P-256","kid":"other","alg":"ES256","use":"sig",` +
 			`"x":"` + strings.Repeat("A", 42) + `E","y":"` + strings.Repeat("A", 42) + `E"}]}`),
-		"one name twice": write(strings.ReplaceAll(string(stranger.JWKS()), `]}`, `,`+string(stranger.JWKS()[9:]))),
+		"one name twice": write(strings.ReplaceAll(string(other.JWKS()), `]}`, `,`+string(other.JWKS()[9:]))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			issuer := newIssuer(t)
 			verifier := issuer.verifier(t)
-			issuer.publishes(signer.JWKS(), "max-age=60")
+			issuer.publish(signer.JWKS(), "max-age=60")
 			if err := issuer.verify(t, verifier, signer); err != nil {
 				t.Fatal(err)
 			}
-			issuer.answers(answer)
-			issuer.wait(time.Minute)
-			for _, other := range []*receipt.Signer{stranger, curve} {
+			issuer.setHandler(answer)
+			issuer.advance(time.Minute)
+			for _, other := range []*receipt.Signer{other, curve} {
 				if err := issuer.verify(t, verifier, other); !errors.Is(err, watchword.ErrReceiptInvalid) {
-					t.Errorf("a stranger's receipt: %v", err)
+					t.Errorf("a receipt of another signer: %v", err)
 				}
 			}
 			if err := issuer.verify(t, verifier, signer); err != nil {
@@ -219,27 +219,27 @@ func TestBadKeySetsReplaceNothing(t *testing.T) {
 	}
 }
 
-// TestKeysOfNoUseAreIgnored, so that a newer server may publish what this version does not know.
-func TestKeysOfNoUseAreIgnored(t *testing.T) {
+// A newer server may publish keys of types that this version does not know.
+func TestVerifyIgnoresKeysOfOtherUse(t *testing.T) {
 	issuer, signer := newIssuer(t), mustSigner(t, mustKey(t, "k", receipt.EdDSA))
-	issuer.publishes([]byte(`{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44","use":"sig","pub":"AAAA"},`+string(signer.JWKS()[9:])), "")
+	issuer.publish([]byte(`{"keys":[{"kty":"AKP","kid":"pq","alg":"ML-DSA-44","use":"sig","pub":"AAAA"},`+string(signer.JWKS()[9:])), "")
 	if err := issuer.verify(t, issuer.verifier(t), signer); err != nil {
 		t.Error(err)
 	}
 }
 
-// TestRotationUnderLoad: keys are announced and then sign, while receipts are verified all the time. None is refused.
-func TestRotationUnderLoad(t *testing.T) {
+// Keys are published, then sign, while receipts are verified. No receipt is refused.
+func TestVerifyDuringKeyRotation(t *testing.T) {
 	issuer := newIssuer(t)
 	keys := make([]receipt.Key, 6)
 	for n := range keys {
 		keys[n] = mustKey(t, fmt.Sprintf("k%d", n), []receipt.Algorithm{receipt.EdDSA, receipt.ES256}[n%2])
 	}
 	var current atomic.Pointer[receipt.Signer]
-	rotate := func(n int) { // the n-th key signs, older ones still verify, the next one is announced
+	rotate := func(n int) { // the nth key signs, older ones still verify, the next one is published
 		known := append([]receipt.Key{keys[n]}, keys[:n]...)
 		signer := mustSigner(t, append(known, keys[n+1])...)
-		issuer.publishes(signer.JWKS(), "max-age=60")
+		issuer.publish(signer.JWKS(), "max-age=60")
 		current.Store(signer)
 	}
 	rotate(0)
@@ -262,7 +262,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		})
 	}
 	for n := 1; n < len(keys)-1; n++ {
-		issuer.wait(time.Minute) // what was published is fetched by now
+		issuer.advance(time.Minute) // the published keys have been fetched
 		if err := issuer.verify(t, verifier, current.Load()); err != nil {
 			t.Error(err)
 		}

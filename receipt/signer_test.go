@@ -20,7 +20,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// instant is when the tests take place.
+// instant is the present time in the tests.
 var instant = time.Unix(1_800_000_000, 0)
 
 func clock() time.Time { return instant }
@@ -52,7 +52,7 @@ func mustSign(t testing.TB, signer *receipt.Signer, c watchword.Claims) string {
 	return token
 }
 
-// claims are valid at instant, with every field set.
+// claims returns claims that are valid at instant, with every field set.
 func claims() watchword.Claims {
 	return watchword.Claims{
 		Issuer: "https://verify.example.com", Audience: "shop", Subject: "user_42", ID: "ch_1",
@@ -70,7 +70,7 @@ func algorithms(t *testing.T, test func(t *testing.T, alg receipt.Algorithm)) {
 	}
 }
 
-func TestWhatWasSignedIsReadBack(t *testing.T) {
+func TestParseReadsWhatSignWrites(t *testing.T) {
 	algorithms(t, func(t *testing.T, alg receipt.Algorithm) {
 		signer := mustSigner(t, mustKey(t, "k", alg))
 		got, err := signer.Parse(t.Context(), mustSign(t, signer, claims()))
@@ -80,8 +80,8 @@ func TestWhatWasSignedIsReadBack(t *testing.T) {
 	})
 }
 
-// TestAnotherLibraryAccepts reads our receipts with go-jose and nothing but the published keys.
-func TestAnotherLibraryAccepts(t *testing.T) {
+// go-jose verifies the receipts with the published keys.
+func TestOtherLibraryAcceptsReceipts(t *testing.T) {
 	algorithms(t, func(t *testing.T, alg receipt.Algorithm) {
 		signer := mustSigner(t, mustKey(t, "2026-11", alg), mustKey(t, "2026-12", receipt.EdDSA))
 		var set jose.JSONWebKeySet
@@ -112,7 +112,7 @@ func TestAnotherLibraryAccepts(t *testing.T) {
 	})
 }
 
-func TestKeysRotate(t *testing.T) {
+func TestParseAcceptsReceiptsOfEveryKey(t *testing.T) {
 	march, april, may := mustKey(t, "march", receipt.EdDSA), mustKey(t, "april", receipt.ES256), mustKey(t, "may", receipt.EdDSA)
 	before := mustSigner(t, march, april)
 	during := mustSigner(t, april, march, may)
@@ -129,7 +129,7 @@ func TestKeysRotate(t *testing.T) {
 	}
 }
 
-func TestSignRefusesWhatNobodyWouldAccept(t *testing.T) {
+func TestSignRefusesInvalidClaims(t *testing.T) {
 	signer := mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	for name, spoil := range map[string]func(c *watchword.Claims){
 		"issuer":        func(c *watchword.Claims) { c.Issuer = "" },
@@ -153,7 +153,7 @@ func TestSignRefusesWhatNobodyWouldAccept(t *testing.T) {
 	}
 }
 
-func TestSignersRefuseBadKeys(t *testing.T) {
+func TestNewSignerRefusesInvalidKeys(t *testing.T) {
 	a, b := mustKey(t, "same", receipt.EdDSA), mustKey(t, "same", receipt.ES256)
 	for name, keys := range map[string][]receipt.Key{"none": nil, "zero": {{}}, "one name": {a, b}} {
 		if _, err := receipt.NewSigner(receipt.SignerConfig{Keys: keys}); err == nil {
@@ -162,8 +162,8 @@ func TestSignersRefuseBadKeys(t *testing.T) {
 	}
 }
 
-// TestEveryClaimSurvives holds Parse against Sign for any text that JSON can carry.
-func TestEveryClaimSurvives(t *testing.T) {
+// For any text that JSON can represent.
+func TestParseReturnsEveryClaim(t *testing.T) {
 	signer := mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	rapid.Check(t, func(r *rapid.T) {
 		text := rapid.StringN(1, 40, 200)
@@ -187,8 +187,8 @@ func TestEveryClaimSurvives(t *testing.T) {
 	})
 }
 
-// TestKeysDoNotPrint looks for the private key in whatever a careless log line would show.
-func TestKeysDoNotPrint(t *testing.T) {
+// Searches the output of every verb for the private key.
+func TestPrintingKeyHidesThePrivateKey(t *testing.T) {
 	algorithms(t, func(t *testing.T, alg receipt.Algorithm) {
 		key := mustKey(t, "k", alg)
 		secrets := secretForms(t, key)
@@ -202,7 +202,7 @@ func TestKeysDoNotPrint(t *testing.T) {
 			t.Errorf("JSON: %s", encoded)
 		}
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%X", "%d", "%q", "%t", "%p", "%z"} {
-			if got := fmt.Sprintf(verb, key); verb != "%p" && got != `receipt key "k"` { // fmt asks nobody about %p
+			if got := fmt.Sprintf(verb, key); verb != "%p" && got != `receipt key "k"` { // fmt calls no method for %p
 				t.Errorf("%s: %s", verb, got)
 			}
 			shown := fmt.Sprintf(verb, key) + fmt.Sprintf(verb, holder) + fmt.Sprintf(verb, &holder) + fmt.Sprintf(verb, signer) + fmt.Sprintf(verb, *signer)
@@ -215,7 +215,7 @@ func TestKeysDoNotPrint(t *testing.T) {
 	})
 }
 
-// secretForms is the beginning of the private key, or all of it, in the forms that fmt knows.
+// secretForms returns the beginning of the private key, or all of it, in the forms in which fmt would print it.
 func secretForms(t *testing.T, key receipt.Key) []string {
 	t.Helper()
 	text, err := key.PEM()

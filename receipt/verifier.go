@@ -13,47 +13,45 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// jwksPath is where a watchword server publishes its keys.
+// jwksPath is the path at which a watchword server publishes its keys.
 const jwksPath = "/.well-known/jwks.json"
 
-// A VerifierConfig says whose receipts a Verifier accepts and where their keys are found.
+// A VerifierConfig configures a Verifier.
 type VerifierConfig struct {
 	// Issuer is the server's public URL, which receipts name as iss. Required.
 	Issuer string
-	// JWKSURL is where the issuer publishes its keys; empty: Issuer + "/.well-known/jwks.json". It must be https; plain
-	// http is for loopback only, since who can change the keys on their way can sign anything.
+	// JWKSURL is the URL of the issuer's keys. The default is Issuer + "/.well-known/jwks.json". It must be https, or http to a
+	// loopback address: an attacker who can modify the response can forge receipts.
 	JWKSURL string
-	// JWKS is the key set itself, for those who have it at hand (Signer.JWKS, or a file). Then nothing is fetched, and
-	// JWKSURL must be empty.
+	// JWKS is the key set (Signer.JWKS, or a file). If it is set, nothing is fetched and JWKSURL must be empty.
 	JWKS []byte
-	// Client fetches the keys; nil: one of its own. Redirects are not followed.
+	// Client fetches the keys. The default is a client without settings. Redirects are not followed.
 	Client *http.Client
-	// Clock tells the time; nil: time.Now.
+	// Clock returns the current time. The default is time.Now.
 	Clock func() time.Time
 }
 
-// A Verifier checks receipts for an app. It is safe for concurrent use, and one is enough for a program.
+// A Verifier verifies receipts for an app. It is safe for concurrent use; a program needs only one.
 //
-// Keys are fetched when the first receipt is to be verified, and again when the server's Cache-Control says so (after at
-// least a minute, at most an hour) or a receipt names a key that is not among them. However many receipts come, valid or
-// not, there is one request at a time and a pause of ten seconds after each. When a request fails, the keys that are
-// known serve for another hour.
+// It fetches the keys when it verifies the first receipt, and again when they expire by the server's Cache-Control (after at
+// least a minute and at most an hour) or when a receipt names an unknown key. It sends one request at a time, with a pause
+// of ten seconds after each. If a request fails, the known keys are used for another hour.
 type Verifier struct {
 	issuer string
 	keys   keySource
 	reader *reader
 }
 
-// A keySource has the keys of an issuer.
+// A keySource provides the keys of an issuer.
 type keySource interface {
-	// current returns keys that are fresh enough.
+	// current returns the cached keys, or fetches them if they have expired.
 	current(ctx context.Context) (keySet, error)
-	// newer returns the keys again after a look at the source, if it may be looked at now. It is called when a receipt
-	// names a key that was not among the current ones.
-	newer(ctx context.Context) (keySet, error)
+	// refreshed fetches the keys, unless the pause after the last fetch is not over, and returns them. It is called when a
+	// receipt names an unknown key.
+	refreshed(ctx context.Context) (keySet, error)
 }
 
-// NewVerifier checks the configuration. It fetches nothing.
+// NewVerifier returns a Verifier, or an error if the configuration is invalid. It fetches nothing.
 func NewVerifier(c VerifierConfig) (*Verifier, error) {
 	if c.Issuer == "" {
 		return nil, errors.New("receipt: VerifierConfig.Issuer is missing")
@@ -94,11 +92,11 @@ func checkJWKSURL(address string) error {
 	return fmt.Errorf("receipt: the JWKS URL must be https, or http to loopback: %s", u.Redacted())
 }
 
-// Verify returns the claims of a receipt that is genuine, valid now, and says what is expected.
+// Verify returns the claims of a receipt if the signature is right, the receipt is valid now, and the claims match e.
 //
-// What is not is watchword.ErrReceiptInvalid (compare with errors.Is); its text says why and quotes nothing of the
-// receipt. watchword.ErrUnavailable means that the keys could not be had, so nothing is known about the receipt.
-// watchword.ErrInvalidRequest means that e lacks something that must be expected.
+// If not, the error is watchword.ErrReceiptInvalid (use errors.Is); its text names the reason and quotes nothing of the
+// receipt. watchword.ErrUnavailable means that the keys could not be fetched. watchword.ErrInvalidRequest means that e is
+// incomplete.
 func (v *Verifier) Verify(ctx context.Context, token string, e Expect) (watchword.Claims, error) {
 	if err := e.check(); err != nil {
 		return watchword.Claims{}, err
@@ -109,13 +107,13 @@ func (v *Verifier) Verify(ctx context.Context, token string, e Expect) (watchwor
 	}
 	claims, err := v.reader.read(token, keys)
 	if errors.Is(err, errUnknownKey) {
-		if keys, err = v.keys.newer(ctx); err != nil {
+		if keys, err = v.keys.refreshed(ctx); err != nil {
 			return watchword.Claims{}, err
 		}
 		claims, err = v.reader.read(token, keys)
 	}
 	if err == nil {
-		err = v.compare(&claims, &e)
+		err = v.compareClaims(&claims, &e)
 	}
 	if err != nil {
 		return watchword.Claims{}, err
@@ -123,9 +121,9 @@ func (v *Verifier) Verify(ctx context.Context, token string, e Expect) (watchwor
 	return claims, nil
 }
 
-// fixedKeys never change.
+// fixedKeys is the keySource of a configured JWKS.
 type fixedKeys struct{ set keySet }
 
 func (f fixedKeys) current(context.Context) (keySet, error) { return f.set, nil }
 
-func (f fixedKeys) newer(context.Context) (keySet, error) { return f.set, nil }
+func (f fixedKeys) refreshed(context.Context) (keySet, error) { return f.set, nil }

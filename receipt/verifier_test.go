@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/receipt"
 )
 
-// expect is what claims says.
+// expect returns the expectation that claims meets.
 func expect() receipt.Expect {
 	c := claims()
 	return receipt.Expect{
@@ -18,7 +18,7 @@ func expect() receipt.Expect {
 	}
 }
 
-func TestOnlyTheDiagonalPasses(t *testing.T) {
+func TestVerifyRefusesReceiptsForOtherExpectations(t *testing.T) {
 	signer := mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	verifier, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: claims().Issuer, JWKS: signer.JWKS(), Clock: clock})
 	if err != nil {
@@ -26,9 +26,9 @@ func TestOnlyTheDiagonalPasses(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name   string
-		claims func(c *watchword.Claims) // what the receipt says otherwise
-		expect func(e *receipt.Expect)   // what is expected otherwise
-		reason string                    // of the refusal; empty: it is accepted
+		claims func(c *watchword.Claims)    // changes the receipt
+		expect func(e *receipt.Expect) // changes the expectation
+		reason string                       // of the refusal; empty: it is accepted
 	}{
 		{"all that is expected", nil, nil, ""},
 		{"another issuer", func(c *watchword.Claims) { c.Issuer += "/" }, nil, "another issuer"},
@@ -82,7 +82,7 @@ func TestOnlyTheDiagonalPasses(t *testing.T) {
 	}
 }
 
-func TestExpectationsThatSayTooLittle(t *testing.T) {
+func TestVerifyRefusesIncompleteExpectations(t *testing.T) {
 	signer := mustSigner(t, mustKey(t, "k", receipt.EdDSA))
 	verifier, err := receipt.NewVerifier(receipt.VerifierConfig{Issuer: claims().Issuer, JWKS: signer.JWKS(), Clock: clock})
 	if err != nil {
@@ -94,7 +94,7 @@ func TestExpectationsThatSayTooLittle(t *testing.T) {
 	}{
 		{"no purpose", "purpose", func(e *receipt.Expect) { e.Purpose = "" }},
 		{"no audience", "audience", func(e *receipt.Expect) { e.Audience = "" }},
-		{"nobody", "subject", func(e *receipt.Expect) { e.Subject, e.AddressHash = "", "" }},
+		{"no subject", "subject", func(e *receipt.Expect) { e.Subject, e.AddressHash = "", "" }},
 		{"somebody and anybody", "subject", func(e *receipt.Expect) { e.AnySubject = true }},
 	} {
 		e := expect()
@@ -109,7 +109,7 @@ func TestExpectationsThatSayTooLittle(t *testing.T) {
 	}
 }
 
-func TestVerifierConfigs(t *testing.T) {
+func TestNewVerifierRefusesInvalidConfig(t *testing.T) {
 	jwks := mustSigner(t, mustKey(t, "k", receipt.EdDSA)).JWKS()
 	for name, test := range map[string]struct {
 		config receipt.VerifierConfig

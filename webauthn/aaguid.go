@@ -9,12 +9,12 @@ import (
 )
 
 //go:embed aaguids.txt
-var knownModels string
+var modelTable string
 
-// modelNames reads the table of well-known authenticators: names for people, by AAGUID.
-func modelNames() map[string]string {
+// parseModelTable returns the display names of well-known authenticator models, by AAGUID.
+func parseModelTable() map[string]string {
 	names := map[string]string{}
-	for line := range strings.Lines(knownModels) {
+	for line := range strings.Lines(modelTable) {
 		id, name, found := strings.Cut(strings.TrimSpace(line), " ")
 		if found && id != "#" {
 			names[id] = name
@@ -23,8 +23,8 @@ func modelNames() map[string]string {
 	return names
 }
 
-// aaguids parses the ids of authenticator models.
-func aaguids(texts []string) (map[string]bool, error) {
+// parseAAGUIDs parses ids of authenticator models into a set.
+func parseAAGUIDs(texts []string) (map[string]bool, error) {
 	ids := map[string]bool{}
 	for _, text := range texts {
 		id, err := uuid.Parse(text)
@@ -36,8 +36,8 @@ func aaguids(texts []string) (map[string]bool, error) {
 	return ids, nil
 }
 
-// aaguidText is the usual form of 16 bytes; of anything else it is the form of none.
-func aaguidText(raw []byte) string {
+// formatAAGUID returns the UUID form of an AAGUID, or the nil UUID if raw does not have 16 bytes.
+func formatAAGUID(raw []byte) string {
 	id, err := uuid.FromBytes(raw)
 	if err != nil {
 		return uuid.Nil.String()

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An authorizationList is what Android's certificates say of a key (Level 3 §8.4.1), as far as it is judged.
+// An authorizationList holds the checked fields of the key description in Android certificates (Level 3 §8.4.1).
 type authorizationList struct {
 	Purpose         []int         `asn1:"tag:1,explicit,set,optional,omitempty"`
 	AllApplications asn1.RawValue `asn1:"optional"`
@@ -29,13 +29,13 @@ var (
 	allApplications = tagged(600, asn1.TagNull)
 )
 
-// tagged is a value behind an explicit tag.
+// tagged returns a value with an explicit tag.
 func tagged(tag int, kind byte, value ...byte) asn1.RawValue {
 	return asn1.RawValue{Class: asn1.ClassContextSpecific, Tag: tag, IsCompound: true, Bytes: append([]byte{kind, byte(len(value))}, value...)}
 }
 
-// androidKey makes a device prove its key by an Android certificate with these lists.
-func androidKey(d *device, by *maker, software, hardware authorizationList) spoiler {
+// androidKey attests the key with an Android certificate with these lists.
+func androidKey(d *device, by *manufacturer, software, hardware authorizationList) mutation {
 	return func(c *ceremony) {
 		challenge := sha256.Sum256(c.clientData(d.t))
 		description, err := asn1.Marshal(struct {
@@ -56,15 +56,15 @@ func androidKey(d *device, by *maker, software, hardware authorizationList) spoi
 	}
 }
 
-// A key that an Android device has made to sign is accepted, in whichever list the device says so.
-func TestAndroidKey(t *testing.T) {
-	root, k := newMaker(t), newKit(t)
-	trustVectors(t, root.cert.Raw)
+// Origin and purpose may be in the software or the hardware list.
+func TestVerifyEnrolChecksAndroidAuthorizationLists(t *testing.T) {
+	root, k := newManufacturer(t), newKit(t)
+	trustRoot(t, root.cert.Raw)
 	full := authorizationList{Purpose: []int{toSign}, Origin: generated}
 	none := authorizationList{}
 	for name, c := range map[string]struct {
 		software, hardware authorizationList
-		by                 *maker
+		by                 *manufacturer
 		refused            bool
 	}{
 		"in hardware":          {hardware: full},
@@ -76,7 +76,7 @@ func TestAndroidKey(t *testing.T) {
 		"no purpose":           {hardware: authorizationList{Origin: generated}, refused: true},
 		"for encryption":       {hardware: authorizationList{Purpose: []int{toEncrypt}, Origin: generated}, refused: true},
 		"for all applications": {authorizationList{AllApplications: allApplications}, full, nil, true},
-		"under another's root": {hardware: full, by: newMaker(t), refused: true},
+		"under another's root": {hardware: full, by: newManufacturer(t), refused: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
@@ -84,12 +84,12 @@ func TestAndroidKey(t *testing.T) {
 			if c.by == nil {
 				c.by = root
 			}
-			a := k.ask(watchword.PurposeEnrol, "user_42")
+			a := k.startChallenge(watchword.PurposeEnrol, "user_42")
 			_, err := k.answer(a, d.create(a.options, androidKey(d, c.by, c.software, c.hardware)))
 			if c.refused {
-				k.mustRefuse(err, refusedAttestation)
+				k.wantRefusal(err, refusedAttestation)
 			} else if err != nil {
-				t.Errorf("%v (%s)", err, k.reasons.last())
+				t.Errorf("%v (%s)", err, k.refusals.lastReason())
 			}
 		})
 	}

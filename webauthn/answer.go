@@ -9,44 +9,44 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// The bounds of an answer, in bytes.
+// Limits of an answer, in bytes.
 const (
-	maxAnswer     = 64 << 10 // enough for the longest chain of attestation certificates
-	maxID         = 1023     // of a credential (Level 3 §5.1.3)
+	maxAnswer     = 64 << 10 // fits the longest chain of attestation certificates
+	maxID         = 1023     // of a credential id (Level 3 §5.1.3)
 	maxUserHandle = 64       // Level 3 §5.4.3
 )
 
-// A credential is RegistrationResponseJSON or AuthenticationResponseJSON (Level 3 §5.1), as far as it is evaluated. Both
-// ceremonies read it here, and not by go-webauthn, which lets duplicate names and other spellings of them pass.
+// A credential holds the evaluated members of a RegistrationResponseJSON or AuthenticationResponseJSON (Level 3 §5.1). It is
+// not parsed by go-webauthn, which accepts duplicate member names and names in another case.
 type credential struct {
-	ID       octets   `json:"id"`
-	RawID    octets   `json:"rawId"`
-	Type     string   `json:"type"`
-	Response response `json:"response"`
+	ID       base64URLBytes `json:"id"`
+	RawID    base64URLBytes `json:"rawId"`
+	Type     string         `json:"type"`
+	Response response       `json:"response"`
 }
 
-// A response is what the authenticator says: AttestationObject where a key was made, AuthenticatorData and Signature where
-// one was used.
+// A response is the authenticator's response: with AttestationObject after a registration, with AuthenticatorData and
+// Signature after an assertion.
 type response struct {
-	ClientDataJSON    octets   `json:"clientDataJSON"`
-	AttestationObject octets   `json:"attestationObject,omitempty"`
-	AuthenticatorData octets   `json:"authenticatorData,omitempty"`
-	Signature         octets   `json:"signature,omitempty"`
-	UserHandle        octets   `json:"userHandle,omitempty"`
-	Transports        []string `json:"transports,omitempty"`
+	ClientDataJSON    base64URLBytes `json:"clientDataJSON"`
+	AttestationObject base64URLBytes `json:"attestationObject,omitempty"`
+	AuthenticatorData base64URLBytes `json:"authenticatorData,omitempty"`
+	Signature         base64URLBytes `json:"signature,omitempty"`
+	UserHandle        base64URLBytes `json:"userHandle,omitempty"`
+	Transports        []string       `json:"transports,omitempty"`
 }
 
-// ReadAnswer returns the one spelling of a credential: without what is not evaluated, and in base64url without padding.
-// What is not a credential is an invalid_request that names the member. It is decided by the text alone.
+// ReadAnswer returns the normalized form of a credential: only the evaluated members, in base64url without padding. The
+// error for a malformed credential is watchword.ErrInvalidRequest with the member's name. ReadAnswer reads no store.
 func (s *Strategy) ReadAnswer(answer string) (string, error) {
 	c, err := readCredential(answer)
 	if err != nil {
 		return "", err
 	}
 	if c.isAssertion() {
-		_, err = c.assertion()
+		_, err = c.parseAssertion()
 	} else {
-		_, err = c.registration()
+		_, err = c.parseRegistration()
 	}
 	if err != nil {
 		return "", err
@@ -55,62 +55,64 @@ func (s *Strategy) ReadAnswer(answer string) (string, error) {
 	return string(text), err
 }
 
-// readCredential reads an answer of either ceremony.
+// readCredential parses the answer of either ceremony.
 func readCredential(answer string) (*credential, error) {
 	if len(answer) > maxAnswer {
-		return nil, invalid(answerField, "is longer than 64 KiB")
+		return nil, invalidField(answerField, "is longer than 64 KiB")
 	}
 	c := &credential{}
 	if err := json.Unmarshal([]byte(answer), c); err != nil {
-		return nil, explain(err, answerField, "must be an object")
+		return nil, translateJSONError(err, answerField, "must be an object")
 	}
-	return c, c.check()
+	return c, c.validate()
 }
 
-// check finds what every credential has. Some managers pad one of the two ids, so they are compared as bytes.
-func (c *credential) check() error {
+// validate checks the members that every credential has. It compares id and rawId as bytes, because some password managers
+// pad only one of them.
+func (c *credential) validate() error {
 	const response = answerField + ".response"
 	switch {
 	case len(c.ID) == 0:
-		return invalid(answerField+".id", required)
+		return invalidField(answerField+".id", reasonRequired)
 	case len(c.ID) > maxID:
-		return invalid(answerField+".id", "is longer than 1023 bytes")
+		return invalidField(answerField+".id", "is longer than 1023 bytes")
 	case !bytes.Equal(c.ID, c.RawID):
-		return invalid(answerField+".rawId", "must be the id")
+		return invalidField(answerField+".rawId", "must be the id")
 	case c.Type != string(protocol.PublicKeyCredentialType):
-		return invalid(answerField+".type", "must be public-key")
+		return invalidField(answerField+".type", "must be public-key")
 	case len(c.Response.ClientDataJSON) == 0:
-		return invalid(response+".clientDataJSON", required)
+		return invalidField(response+".clientDataJSON", reasonRequired)
 	case len(c.Response.UserHandle) > maxUserHandle:
-		return invalid(response+".userHandle", "is longer than 64 bytes")
+		return invalidField(response+".userHandle", "is longer than 64 bytes")
 	case c.isAssertion() && len(c.Response.AuthenticatorData) == 0:
-		return invalid(response+".authenticatorData", required)
+		return invalidField(response+".authenticatorData", reasonRequired)
 	case !c.isAssertion() && len(c.Response.AttestationObject) == 0:
 		return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{
-			{Field: response + ".signature", Reason: "is required where a key is used"},
-			{Field: response + ".attestationObject", Reason: "is required where a key is made"}}}
+			{Field: response + ".signature", Reason: "is required for a sign-in"},
+			{Field: response + ".attestationObject", Reason: "is required for a registration"}}}
 	}
 	return nil
 }
 
-// isAssertion tells the ceremonies apart. A new key has no signature here: its own stands in the attestation object.
+// isAssertion reports whether the credential answers an assertion and not a registration. A registration has its signature,
+// if any, in the attestation object.
 func (c *credential) isAssertion() bool { return len(c.Response.Signature) > 0 }
 
-// clientData reads what the browser signed.
-func (c *credential) clientData() (out protocol.CollectedClientData, err error) {
+// parseClientData parses the client data, which the browser composed and the authenticator signed.
+func (c *credential) parseClientData() (out protocol.CollectedClientData, err error) {
 	if err := json.Unmarshal(c.Response.ClientDataJSON, &out); err != nil {
-		return out, invalid(answerField+".response.clientDataJSON", "is not the client data of a browser")
+		return out, invalidField(answerField+".response.clientDataJSON", "is not the client data of a browser")
 	}
 	return out, nil
 }
 
-// assertion is the answer of navigator.credentials.get. What it says of extensions is not read: the one that is asked for
-// (uvm) stands in what the authenticator signs.
-func (c *credential) assertion() (*protocol.ParsedCredentialAssertionData, error) {
+// parseAssertion returns the answer of navigator.credentials.get. Client extension outputs are ignored: the one that is
+// requested (uvm) is part of the signed authenticator data.
+func (c *credential) parseAssertion() (*protocol.ParsedCredentialAssertionData, error) {
 	if !c.isAssertion() {
 		return nil, refusedType
 	}
-	client, err := c.clientData()
+	client, err := c.parseClientData()
 	if err != nil {
 		return nil, err
 	}
@@ -121,17 +123,17 @@ func (c *credential) assertion() (*protocol.ParsedCredentialAssertionData, error
 	out.ID, out.Type, out.RawID, out.Raw.RawID = b64.EncodeToString(c.ID), c.Type, c.RawID, protocol.URLEncodedBase64(c.RawID)
 	out.Response.CollectedClientData, out.Response.Signature, out.Response.UserHandle = client, c.Response.Signature, c.Response.UserHandle
 	if err := out.Response.AuthenticatorData.Unmarshal(c.Response.AuthenticatorData); err != nil {
-		return nil, invalid(answerField+".response.authenticatorData", "is not authenticator data")
+		return nil, invalidField(answerField+".response.authenticatorData", "is not authenticator data")
 	}
 	return out, nil
 }
 
-// registration is the answer of navigator.credentials.create.
-func (c *credential) registration() (*protocol.ParsedCredentialCreationData, error) {
+// parseRegistration returns the answer of navigator.credentials.create.
+func (c *credential) parseRegistration() (*protocol.ParsedCredentialCreationData, error) {
 	if c.isAssertion() {
 		return nil, refusedType
 	}
-	client, err := c.clientData()
+	client, err := c.parseClientData()
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +145,7 @@ func (c *credential) registration() (*protocol.ParsedCredentialCreationData, err
 	raw.Transports = c.Response.Transports
 	parsed, err := raw.Parse()
 	if err != nil {
-		return nil, invalid(answerField+".response.attestationObject", "is not the attestation object of a new key")
+		return nil, invalidField(answerField+".response.attestationObject", "is not the attestation object of a new key")
 	}
 	out.Response, out.Response.CollectedClientData = *parsed, client
 	return out, nil

@@ -10,48 +10,48 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// ceremonies are both, with a device that makes a right answer of each.
+// ceremonies maps a purpose of each ceremony to a function that returns a right answer.
 var ceremonies = map[string]func(d *device, options map[string]any) string{
 	watchword.PurposeEnrol: func(d *device, options map[string]any) string { return d.create(options) },
 	"sign_in":              func(d *device, options map[string]any) string { return d.get(options) },
 }
 
-// edited is an answer after its members were changed.
-func edited(t testing.TB, answer string, change func(answer, response map[string]any)) string {
+// editAnswer returns an answer with changed members.
+func editAnswer(t testing.TB, answer string, change func(answer, response map[string]any)) string {
 	t.Helper()
 	var members map[string]any
 	if err := json.Unmarshal([]byte(answer), &members); err != nil {
 		t.Fatal(err)
 	}
 	change(members, members["response"].(map[string]any))
-	return object(members)
+	return encodeJSON(members)
 }
 
-func padded(text string) string {
+func addPadding(text string) string {
 	for len(text)%4 != 0 {
 		text += "="
 	}
 	return text
 }
 
-// octetMembers are those that hold base64url.
-var octetMembers = []string{"clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"}
+// base64Members lists the members in base64url.
+var base64Members = []string{"clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"}
 
-// What browsers and password managers write, in both ceremonies alike.
+// wellFormed changes a right answer into other accepted forms, for both ceremonies.
 var wellFormed = map[string]func(answer, response map[string]any){
 	"as browsers do": func(a, r map[string]any) {
 		a["authenticatorAttachment"], a["clientExtensionResults"] = "platform", map[string]any{"credProps": map[string]any{"rk": true}}
 		r["publicKey"], r["publicKeyAlgorithm"] = "AAAA", -7
 	},
 	"every member padded": func(a, r map[string]any) {
-		a["id"], a["rawId"] = padded(a["id"].(string)), padded(a["rawId"].(string))
-		for _, name := range octetMembers {
+		a["id"], a["rawId"] = addPadding(a["id"].(string)), addPadding(a["rawId"].(string))
+		for _, name := range base64Members {
 			if text, ok := r[name].(string); ok {
-				r[name] = padded(text)
+				r[name] = addPadding(text)
 			}
 		}
 	},
-	"only rawId padded": func(a, _ map[string]any) { a["rawId"] = padded(a["rawId"].(string)) },
+	"only rawId padded": func(a, _ map[string]any) { a["rawId"] = addPadding(a["rawId"].(string)) },
 	"null for what is optional": func(a, r map[string]any) {
 		a["authenticatorAttachment"], a["clientExtensionResults"], r["userHandle"], r["transports"] = nil, nil, nil, nil
 	},
@@ -72,7 +72,7 @@ var wellFormed = map[string]func(answer, response map[string]any){
 	},
 }
 
-func TestCheckAcceptsCredentialsAsTheyAreWritten(t *testing.T) {
+func TestCheckAcceptsCredentialsInEveryForm(t *testing.T) {
 	for purpose, make := range ceremonies {
 		for name, change := range wellFormed {
 			t.Run(purpose+", "+name, func(t *testing.T) {
@@ -81,10 +81,10 @@ func TestCheckAcceptsCredentialsAsTheyAreWritten(t *testing.T) {
 				if purpose != watchword.PurposeEnrol {
 					k.enrol("user_42", d)
 				}
-				a := k.ask(purpose, "user_42")
+				a := k.startChallenge(purpose, "user_42")
 				right := make(d, a.options)
-				if _, err := k.answer(a, edited(t, right, change)); err != nil {
-					t.Fatalf("%v (%s)", err, k.reasons.last())
+				if _, err := k.answer(a, editAnswer(t, right, change)); err != nil {
+					t.Fatalf("%v (%s)", err, k.refusals.lastReason())
 				}
 				if _, err := k.answer(a, right); !errors.Is(err, watchword.ErrChallengeApproved) {
 					t.Errorf("the same again in another spelling: %v", err)
@@ -94,8 +94,7 @@ func TestCheckAcceptsCredentialsAsTheyAreWritten(t *testing.T) {
 	}
 }
 
-// malformedAnswers are no credentials of either ceremony, by the member that is named; ANY stands for the member that only
-// one of the ceremonies has.
+// malformedAnswers returns changes that make a credential malformed, by the member that the error must name.
 func malformedAnswers() map[string]func(answer, response map[string]any) {
 	out := map[string]func(a, r map[string]any){}
 	inOuter := func(name string, value any) func(a, r map[string]any) {
@@ -109,14 +108,14 @@ func malformedAnswers() map[string]func(answer, response map[string]any) {
 	}
 	out["answer.rawId: as rawID"] = func(a, _ map[string]any) { a["rawID"] = a["rawId"]; delete(a, "rawId") }
 	out["answer.response: with a long s"] = inOuter("reſponse", map[string]any{})
-	for _, name := range append([]string{"transports", "publicKey", "publicKeyAlgorithm"}, octetMembers...) {
+	for _, name := range append([]string{"transports", "publicKey", "publicKeyAlgorithm"}, base64Members...) {
 		out["answer.response."+name+": in capitals"] = inResponse(strings.ToUpper(name), "AAAA")
 	}
 	for name, text := range map[string]any{"of base64": "+/+/", "padded too much": "AAAA=", "padded too little": "AA=", "padding alone": "====",
 		"padding inside": "AA==AAAA", "over two lines": "AAAA\nAAAA", "with bits too many": "AB", "a number": 1, "a list": []any{}} {
 		out["answer.id: "+name] = inOuter("id", text)
 		out["answer.rawId: "+name] = inOuter("rawId", text)
-		for _, member := range octetMembers {
+		for _, member := range base64Members {
 			out["answer.response."+member+": "+name] = inResponse(member, text)
 		}
 	}
@@ -135,19 +134,19 @@ func malformedAnswers() map[string]func(answer, response map[string]any) {
 	return out
 }
 
-// What is not a credential is refused alike in both ceremonies, names the member, and leaves the challenge as it was.
-func TestCheckRefusesWhatIsNotACredential(t *testing.T) {
+// Malformed credentials are refused in both ceremonies. The error names the member, and the challenge is not changed.
+func TestCheckRefusesMalformedCredentials(t *testing.T) {
 	for purpose, make := range ceremonies {
 		k := newKit(t)
 		d := newDevice(t)
 		if purpose != watchword.PurposeEnrol {
 			k.enrol("user_42", d)
 		}
-		a := k.ask(purpose, "user_42")
+		a := k.startChallenge(purpose, "user_42")
 		right := make(d, a.options)
 		for name, change := range malformedAnswers() {
 			field, _, _ := strings.Cut(name, ":")
-			_, err := k.answer(a, edited(t, right, change))
+			_, err := k.answer(a, editAnswer(t, right, change))
 			if got := invalidFields(err); !slices.Equal(got, []string{field}) {
 				t.Errorf("%s, %s: %v, which names %q", purpose, name, err, got)
 			}
@@ -161,34 +160,34 @@ func TestCheckRefusesWhatIsNotACredential(t *testing.T) {
 			strings.Replace(right, `"type":"public-key"`, `"type":"public-key","x":{"a":1,"a":2}`, 1):           "answer",
 			strings.Replace(right, `"clientDataJSON":`, `"constructor":1,"constructor":2,"clientDataJSON":`, 1): "answer.response",
 		} {
-			if got := invalidFields(second(k.answer(a, text))); !slices.Equal(got, []string{field}) {
+			if got := invalidFields(errorOf(k.answer(a, text))); !slices.Equal(got, []string{field}) {
 				t.Errorf("%s, %.60s: names %q, want %s", purpose, text, got, field)
 			}
 		}
 		if _, err := k.answer(a, right); err != nil {
-			t.Errorf("%s: then the right answer: %v (%s)", purpose, err, k.reasons.last())
+			t.Errorf("%s: then the right answer: %v (%s)", purpose, err, k.refusals.lastReason())
 		}
 	}
 }
 
-func second(_ *watchword.Result, err error) error { return err }
+func errorOf(_ *watchword.Result, err error) error { return err }
 
-// The answer of one ceremony is a wrong answer to the other: it costs the try.
-func TestCheckRefusesTheOtherCeremony(t *testing.T) {
+// It costs a try.
+func TestCheckRefusesAnswerOfTheOtherCeremony(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
-	a := k.ask("sign_in", "user_42")
+	a := k.startChallenge("sign_in", "user_42")
 	a.options["user"] = map[string]any{"id": "AAAA"}
 	_, err := k.answer(a, d.create(a.options))
-	k.mustRefuse(err, refusedType)
-	a = k.ask(watchword.PurposeEnrol, "user_42")
+	k.wantRefusal(err, refusedType)
+	a = k.startChallenge(watchword.PurposeEnrol, "user_42")
 	_, err = k.answer(a, d.get(a.options))
-	k.mustRefuse(err, refusedType)
+	k.wantRefusal(err, refusedType)
 }
 
-// Whatever text it is, reading it ends in a credential whose one spelling is read as itself, or in an invalid request that
-// names members that the standard has.
+// ReadAnswer returns a normalized credential, which it returns unchanged when called again, or an invalid request that names
+// members of Level 3.
 func FuzzReadAnswer(f *testing.F) {
 	s := newKit(f).strategy
 	d := newDevice(f)
@@ -196,10 +195,10 @@ func FuzzReadAnswer(f *testing.F) {
 	for _, make := range ceremonies {
 		right := make(d, options)
 		for _, change := range wellFormed {
-			f.Add(edited(f, right, change))
+			f.Add(editAnswer(f, right, change))
 		}
 		for _, change := range malformedAnswers() {
-			f.Add(edited(f, right, change))
+			f.Add(editAnswer(f, right, change))
 		}
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -10,44 +10,45 @@ import (
 	lib "github.com/go-webauthn/webauthn/webauthn"
 )
 
-// An Attestation says which models of authenticators may be enrolled. Each must then prove its model by a certificate that
-// FIDO metadata vouches for, and metadata must not warn of it. Keys that were enrolled before go on working.
+// An Attestation restricts enrolment to certain authenticator models. A new key must prove its model by a certificate that
+// chains to a root in FIDO metadata, and metadata must not report the model as compromised. Keys that are already enrolled
+// are not affected.
 //
-// It turns away most passkeys, which prove no model: ask for it only where the rules demand certain devices.
+// Most passkeys carry no attestation and are refused. Use an Attestation only where regulation demands certain devices.
 type Attestation struct {
-	Metadata *Metadata // required; until it has been loaded nothing can be enrolled
-	Allow    []string  // AAGUIDs; none: every model that metadata knows
-	Deny     []string  // AAGUIDs that may not be enrolled though metadata knows them
+	Metadata *Metadata // required; until it is loaded nothing can be enrolled
+	Allow    []string  // AAGUIDs of the accepted models; default: every model in Metadata
+	Deny     []string  // AAGUIDs of models in Metadata that are refused; excludes Allow
 }
 
-// conveyance is whether authenticators are asked to prove their model (Level 3 §5.4.7).
-func (s *Strategy) conveyance() protocol.ConveyancePreference {
+// attestationConveyance returns the attestation preference of the creation options (Level 3 §5.4.7).
+func (s *Strategy) attestationConveyance() protocol.ConveyancePreference {
 	if s.cfg.Attestation == nil {
 		return protocol.PreferNoAttestation
 	}
 	return protocol.PreferDirectAttestation
 }
 
-// errNoMetadata is not the answer's fault: nothing is enrolled until somebody has loaded the metadata.
-var errNoMetadata = errors.New("webauthn: no metadata is loaded")
+// errMetadataNotLoaded is no refusal: the answer may be right, but no model can be checked before the metadata is loaded.
+var errMetadataNotLoaded = errors.New("webauthn: no metadata is loaded")
 
-// registrar is go-webauthn as it judges registrations: with the metadata of now, where models must be proven.
-func (s *Strategy) registrar() (*lib.WebAuthn, error) {
+// registrationVerifier returns a go-webauthn that verifies registrations, with the current metadata if models must be proven.
+func (s *Strategy) registrationVerifier() (*lib.WebAuthn, error) {
 	if s.cfg.Attestation == nil {
-		return s.asserts, nil
+		return s.assertionVerifier, nil
 	}
 	current := s.cfg.Attestation.Metadata.current.Load()
 	if current == nil {
-		return nil, errNoMetadata
+		return nil, errMetadataNotLoaded
 	}
-	library := s.library
+	library := s.libraryConfig
 	library.MDS = current.provider
 	return lib.New(&library)
 }
 
-// attest applies the rules on models. go-webauthn has verified the statement, and the certificate against metadata if there
-// is one; but it lets pass who proves nothing at all, and who signs for himself.
-func (s *Strategy) attest(ctx context.Context, k *key, kind string) error {
+// checkModel applies Config.Attestation to a new key. go-webauthn has verified the statement and, if there is one, the
+// certificate against metadata; but it accepts a missing attestation and self attestation.
+func (s *Strategy) checkModel(ctx context.Context, k *key, kind string) error {
 	if s.cfg.Attestation == nil {
 		return nil
 	}
@@ -56,17 +57,17 @@ func (s *Strategy) attest(ctx context.Context, k *key, kind string) error {
 	default:
 		return refusedAttestation
 	}
-	if len(s.allowed) > 0 && !s.allowed[k.AAGUID] || s.denied[k.AAGUID] {
+	if len(s.allowedModels) > 0 && !s.allowedModels[k.AAGUID] || s.deniedModels[k.AAGUID] {
 		return refusedModel
 	}
 	var err error
 	k.Attested = true
-	k.Software, err = s.cfg.Attestation.Metadata.inSoftware(ctx, k.AAGUID)
+	k.Software, err = s.cfg.Attestation.Metadata.keepsKeysInSoftware(ctx, k.AAGUID)
 	return err
 }
 
-// inSoftware reports whether metadata says how a model keeps its keys, and names no hardware for it.
-func (m *Metadata) inSoftware(ctx context.Context, aaguid string) (bool, error) {
+// keepsKeysInSoftware reports whether metadata lists the key protection of a model and names no hardware.
+func (m *Metadata) keepsKeysInSoftware(ctx context.Context, aaguid string) (bool, error) {
 	protection, err := m.keyProtection(ctx, aaguid)
 	hardware := func(p string) bool { return p == "hardware" || p == "tee" || p == "secure_element" }
 	return len(protection) > 0 && !slices.ContainsFunc(protection, hardware), err

@@ -10,16 +10,16 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// What an assertion costs: go-webauthn's own judging of one that is parsed already, and the whole ceremony of the engine on
-// memory, from the answer's text to the receipt's claims, with the key opened, spent and sealed again on the way. The two
-// take turns with the same answers, so that they meet the same machine; "ratio" is the one by the other.
+// BenchmarkAssertion compares go-webauthn's verification of a parsed assertion with a complete check by the engine on memory
+// stores, from the answer's text to the receipt's claims. The two alternate with the same answers, so that the load of the
+// machine affects both; "ratio" is the quotient.
 func BenchmarkAssertion(b *testing.B) {
 	k := newKit(b)
 	d := newDevice(b)
 	k.enrol("user_42", d)
-	library := newLibraryUser(k, d)
+	library := newLibraryLogin(k, d)
 	const batch = 256
-	var challenges [batch]asked
+	var challenges [batch]startedChallenge
 	var answers [batch]string
 	var parsed [batch]*protocol.ParsedCredentialAssertionData
 	var alone, whole time.Duration
@@ -30,7 +30,7 @@ func BenchmarkAssertion(b *testing.B) {
 		if i == 0 {
 			b.StopTimer()
 			for i := range challenges {
-				challenges[i] = k.ask("sign_in", "user_42")
+				challenges[i] = k.startChallenge("sign_in", "user_42")
 				answers[i] = d.get(challenges[i].options)
 				parsed[i], _ = parseAssertion(answers[i])
 			}
@@ -54,23 +54,23 @@ func BenchmarkAssertion(b *testing.B) {
 	b.ReportMetric(float64(whole)/float64(n)/perAlone, "ratio")
 }
 
-// A libraryUser is what go-webauthn wants to know of the user and of the challenge.
-type libraryUser struct {
-	owner
+// A libraryLogin is the input of go-webauthn's own login.
+type libraryLogin struct {
+	libraryUser
 	strategy *Strategy
 }
 
-func newLibraryUser(k *kit, d *device) libraryUser {
-	return libraryUser{owner{d.handle, []lib.Credential{k.storedKey("user_42").record()}}, k.strategy}
+func newLibraryLogin(k *kit, d *device) libraryLogin {
+	return libraryLogin{libraryUser{d.handle, []lib.Credential{k.storedKey("user_42").libraryCredential()}}, k.strategy}
 }
 
-func (u libraryUser) validate(c asked, a *protocol.ParsedCredentialAssertionData) error {
-	_, err := u.strategy.asserts.ValidateLogin(u.owner, lib.SessionData{Challenge: c.options["challenge"].(string), UserID: u.handle,
+func (u libraryLogin) validate(c startedChallenge, a *protocol.ParsedCredentialAssertionData) error {
+	_, err := u.strategy.assertionVerifier.ValidateLogin(u.libraryUser, lib.SessionData{Challenge: c.options["challenge"].(string), UserID: u.handle,
 		UserVerification: protocol.VerificationRequired, RelyingPartyID: "example.com", AllowedCredentialIDs: [][]byte{u.keys[0].ID}}, a)
 	return err
 }
 
-// storedKey is the one key of a subject.
+// storedKey returns the only key of a subject.
 func (k *kit) storedKey(subject string) *key {
 	k.t.Helper()
 	spied := &spy{Strategy: k.strategy}
@@ -83,7 +83,7 @@ func (k *kit) storedKey(subject string) *key {
 	if _, err := e.Start(k.t.Context(), watchword.StartRequest{Strategy: "webauthn", Purpose: "sign_in", Subject: subject}); err != nil {
 		k.t.Fatal(err)
 	}
-	keys, err := k.strategy.keys(k.t.Context(), &spied.challenge)
+	keys, err := k.strategy.usableKeys(k.t.Context(), &spied.challenge)
 	if err != nil || len(keys) != 1 {
 		k.t.Fatalf("%d keys, %v", len(keys), err)
 	}

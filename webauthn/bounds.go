@@ -2,45 +2,45 @@ package webauthn
 
 import "github.com/go-webauthn/webauthn/protocol"
 
-// maxPart is how long each part of an attestation statement may be, in bytes, certificates above all.
-const maxPart = 4 << 10
+// maxStatementValue is the maximum size of each value in an attestation statement, in bytes. The largest are certificates.
+const maxStatementValue = 4 << 10
 
-// statementsBounded looks at the sizes of an attestation statement, or of all that a compound one is made of. SafetyNet's
-// is longer than that, and not offered: Google has ended the service.
-func statementsBounded(a *protocol.AttestationObject) bool {
-	if !bounded(a.AttStatement) {
+// areStatementsBounded reports whether every value of an attestation statement, and of the parts of a compound one, is short
+// enough. SafetyNet statements are longer; they are not supported, because Google has ended the service.
+func areStatementsBounded(a *protocol.AttestationObject) bool {
+	if !isBounded(a.AttStatement) {
 		return false
 	}
 	for _, sub := range a.SubStatements {
-		if !bounded(sub.AttStatement) {
+		if !isBounded(sub.AttStatement) {
 			return false
 		}
 	}
 	return true
 }
 
-// bounded looks at every byte string and text of decoded CBOR.
-func bounded(v any) bool {
+// isBounded reports whether every byte string and text in decoded CBOR is short enough.
+func isBounded(v any) bool {
 	switch v := v.(type) {
 	case []byte:
-		return len(v) <= maxPart
+		return len(v) <= maxStatementValue
 	case string:
-		return len(v) <= maxPart
+		return len(v) <= maxStatementValue
 	case []any:
 		for _, part := range v {
-			if !bounded(part) {
+			if !isBounded(part) {
 				return false
 			}
 		}
 	case map[string]any:
 		for _, part := range v {
-			if !bounded(part) {
+			if !isBounded(part) {
 				return false
 			}
 		}
 	case map[any]any:
 		for _, part := range v {
-			if !bounded(part) {
+			if !isBounded(part) {
 				return false
 			}
 		}

@@ -14,8 +14,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// bombs are short texts of CBOR that ask for much: depth, length, repetition.
-func bombs(t testing.TB) map[string][]byte {
+// cborBombs returns short CBOR texts that declare large sizes, depths or numbers of entries.
+func cborBombs(t testing.TB) map[string][]byte {
 	t.Helper()
 	length := func(head byte, n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{head}, n) }
 	return map[string][]byte{
@@ -44,27 +44,27 @@ func manyKeys(n int) []byte {
 	return out
 }
 
-// However an answer is made, reading it takes bounded memory and does not panic.
-func TestBombs(t *testing.T) {
+// Parsing a malicious answer takes bounded memory and does not panic.
+func TestCheckBoundsMemoryOfMaliciousCBOR(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
-	for name, bomb := range bombs(t) {
+	for name, bomb := range cborBombs(t) {
 		where := map[string]func(*ceremony){
-			"attestation object": responseWith("attestationObject", b64.EncodeToString(bomb)),
-			"public key":         attestedAs(func(_ *[16]byte, _, key *[]byte) { *key = bomb })(d),
-			"extensions":         together(with(flagED), func(c *ceremony) { c.tail = append(c.tail, bomb...) }),
+			"attestation object": setResponseMember("attestationObject", b64.EncodeToString(bomb)),
+			"public key":         mutateAttestedData(func(_ *[16]byte, _, key *[]byte) { *key = bomb })(d),
+			"extensions":         combine(setFlags(flagED), func(c *ceremony) { c.tail = append(c.tail, bomb...) }),
 		}
-		for part, spoil := range where {
-			a := k.ask(watchword.PurposeEnrol, "user_42")
-			text := d.create(a.options, spoil)
-			if grown := allocated(func() { _, err := k.answer(a, text); refusedOrInvalid(t, name+" in "+part, err) }); grown > 32<<20 {
+		for part, mutate := range where {
+			a := k.startChallenge(watchword.PurposeEnrol, "user_42")
+			text := d.create(a.options, mutate)
+			if grown := allocated(func() { _, err := k.answer(a, text); wantRefusedOrInvalid(t, name+" in "+part, err) }); grown > 32<<20 {
 				t.Errorf("%s in the %s: %d bytes allocated", name, part, grown)
 			}
 		}
 	}
 }
 
-func refusedOrInvalid(t *testing.T, what string, err error) {
+func wantRefusedOrInvalid(t *testing.T, what string, err error) {
 	t.Helper()
 	if !errors.Is(err, watchword.ErrIncorrectAnswer) && len(invalidFields(err)) == 0 {
 		t.Errorf("%s: %v", what, err)
@@ -79,8 +79,8 @@ func allocated(run func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// The longest credential id that the standard allows works; one byte more does not.
-func TestLongCredentialIDs(t *testing.T) {
+// The maximum length is 1023 bytes (Level 3 §5.1.3).
+func TestCheckAcceptsCredentialIDsUpToTheLimit(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	d.id = bytes.Repeat([]byte{7}, 1023)
@@ -88,45 +88,45 @@ func TestLongCredentialIDs(t *testing.T) {
 	k.mustSignIn("sign_in", "user_42", d)
 	k.mustSignIn("sign_in", "", d)
 	d.id = bytes.Repeat([]byte{7}, 1024)
-	a := k.ask(watchword.PurposeEnrol, "user_42")
+	a := k.startChallenge(watchword.PurposeEnrol, "user_42")
 	_, err := k.answer(a, d.create(a.options))
-	k.mustRefuse(err, malformed)
+	k.wantRefusal(err, malformed)
 	_, err = k.signIn("sign_in", "user_42", d)
-	k.mustRefuse(err, malformed)
+	k.wantRefusal(err, malformed)
 }
 
-// An answer may be as long as a request, and no longer.
-func TestLongAnswers(t *testing.T) {
+// The limit is 64 KiB.
+func TestCheckAcceptsAnswersUpToTheLimit(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
-	a := k.ask("sign_in", "user_42")
+	a := k.startChallenge("sign_in", "user_42")
 	text := d.get(a.options)
 	fill := func(n int) string {
 		return strings.TrimSuffix(text, "}") + `,"x":"` + strings.Repeat("x", n-len(text)-7) + `"}`
 	}
 	if _, err := k.answer(a, fill(maxAnswer)); err != nil {
-		t.Errorf("%d bytes: %v (%s)", maxAnswer, err, k.reasons.last())
+		t.Errorf("%d bytes: %v (%s)", maxAnswer, err, k.refusals.lastReason())
 	}
 	for purpose := range map[string]bool{"sign_in": true, watchword.PurposeEnrol: true} {
-		_, err := k.answer(k.ask(purpose, "user_42"), fill(maxAnswer+1))
-		k.mustRefuse(err, malformed)
-		_, err = k.answer(k.ask(purpose, "user_42"), `{"x":`+strings.Repeat("[", 60_000))
-		k.mustRefuse(err, malformed)
+		_, err := k.answer(k.startChallenge(purpose, "user_42"), fill(maxAnswer+1))
+		k.wantRefusal(err, malformed)
+		_, err = k.answer(k.startChallenge(purpose, "user_42"), `{"x":`+strings.Repeat("[", 60_000))
+		k.wantRefusal(err, malformed)
 	}
 }
 
-// Nothing of an answer is logged but the name of what was wrong.
-func TestLogsSayNoMore(t *testing.T) {
+// No other attribute is logged.
+func TestLogsHoldOnlyTheReasonOfARefusal(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
 	for _, c := range clientCases("webauthn.create") {
-		if _, err := k.signIn("sign_in", "user_42", d, c.spoil); err == nil {
+		if _, err := k.signIn("sign_in", "user_42", d, c.mutate); err == nil {
 			t.Fatal("accepted")
 		}
 	}
-	for _, record := range k.reasons.records {
+	for _, record := range k.refusals.records {
 		for a := range record.Attrs {
 			if a.Key != "challenge" && a.Key != "purpose" && a.Key != "reason" {
 				t.Errorf("%s is logged", a.Key)
@@ -149,7 +149,7 @@ func FuzzAssertion(f *testing.F) {
 			return
 		}
 		used := *stored
-		if _, err := k.strategy.judge(a, expected{challenge: challenge, verified: true}, &used); err == nil &&
+		if _, err := k.strategy.verifyAssertion(a, expectation{challenge: challenge, userVerified: true}, &used); err == nil &&
 			(a.Response.CollectedClientData.Origin != d.origin || !a.Response.AuthenticatorData.Flags.HasUserVerified()) {
 			t.Errorf("accepted %q", text)
 		}
@@ -163,37 +163,37 @@ func FuzzRegistration(f *testing.F) {
 	options := map[string]any{"challenge": challenge, "user": map[string]any{"id": "AAAA"}}
 	f.Add(d.create(options))
 	f.Add(d.create(options, func(c *ceremony) { c.format, c.statement["alg"] = "packed", -7 }))
-	for _, bomb := range bombs(f) {
-		f.Add(d.create(options, responseWith("attestationObject", b64.EncodeToString(bomb))))
+	for _, bomb := range cborBombs(f) {
+		f.Add(d.create(options, setResponseMember("attestationObject", b64.EncodeToString(bomb))))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		r, err := parseRegistration(text)
 		if err != nil {
 			return
 		}
-		if k, err := s.register(context.Background(), r, expected{challenge: challenge, verified: true}, []byte("handle")); err == nil && !bytes.Equal(k.ID, r.RawID) {
+		if k, err := s.verifyRegistration(context.Background(), r, expectation{challenge: challenge, userVerified: true}, []byte("handle")); err == nil && !bytes.Equal(k.ID, r.RawID) {
 			t.Errorf("accepted %q", text)
 		}
 	})
 }
 
-// Long parts of a statement are found wherever they stand.
-func TestStatementsAreBounded(t *testing.T) {
-	fits, long := make([]byte, maxPart), make([]byte, maxPart+1)
+// Long values are found at any depth.
+func TestAreStatementsBoundedFindsLongValues(t *testing.T) {
+	fits, long := make([]byte, maxStatementValue), make([]byte, maxStatementValue+1)
 	object := func(part any) *protocol.AttestationObject {
 		return &protocol.AttestationObject{AttStatement: map[string]any{"alg": int64(-7), "x": part}}
 	}
 	for name, part := range map[string]any{"bytes": long, "a text": string(long), "in a list": []any{fits, long},
 		"in a map": map[any]any{int64(1): []any{long}}, "in named parts": map[string]any{"y": long}} {
-		if statementsBounded(object(part)) {
+		if areStatementsBounded(object(part)) {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	if !statementsBounded(object([]any{fits, string(fits)})) {
+	if !areStatementsBounded(object([]any{fits, string(fits)})) {
 		t.Error("what fits is refused")
 	}
 	compound := &protocol.AttestationObject{SubStatements: []protocol.NonCompoundAttestationObject{{}, {AttStatement: map[string]any{"x5c": []any{long}}}}}
-	if statementsBounded(compound) {
+	if areStatementsBounded(compound) {
 		t.Error("in a part of a compound statement: accepted")
 	}
 }

@@ -23,14 +23,14 @@ import (
 //go:embed testdata/app.html testdata/app.js
 var appPages embed.FS
 
-// appAnswer is what the app's page says of a ceremony.
+// An appAnswer is the result of a ceremony on the app's page.
 type appAnswer struct {
 	Error  string            `json:"error"`
 	Claims *watchword.Claims `json:"claims"`
 	Factor string            `json:"factor"`
 }
 
-// browserKit is an app with a page of its own, in a real browser with virtual authenticators.
+// A browserKit is an app with its own page, in a real browser with virtual authenticators.
 type browserKit struct {
 	*kit
 	ctx context.Context
@@ -116,8 +116,8 @@ func (b *browserKit) check(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(out)
 }
 
-// do calls a function of the app's page.
-func (b *browserKit) do(t *testing.T, call string, args ...any) appAnswer {
+// call calls a function of the app's page.
+func (b *browserKit) call(t *testing.T, call string, args ...any) appAnswer {
 	t.Helper()
 	list, err := json.Marshal(append([]any{}, args...))
 	if err != nil {
@@ -135,7 +135,7 @@ func (b *browserKit) enable(ctx context.Context, t *chromedp.Target) (chromedp.V
 	return chromedp.Void{}, err
 }
 
-// authenticator adds one to the browser.
+// authenticator adds a virtual authenticator to the browser.
 func (b *browserKit) authenticator(t *testing.T, transport virtual.AuthenticatorTransport) virtual.AuthenticatorID {
 	t.Helper()
 	r := command(t, b, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{
@@ -152,21 +152,21 @@ func command[P, R any](t *testing.T, b *browserKit, c cdp.Command[P, R], params 
 	return r
 }
 
-func (b *browserKit) verified(t *testing.T, id virtual.AuthenticatorID, verified bool) {
+func (b *browserKit) setUserVerified(t *testing.T, id virtual.AuthenticatorID, verified bool) {
 	t.Helper()
 	command(t, b, virtual.SetUserVerified, virtual.SetUserVerifiedParams{AuthenticatorID: id, IsUserVerified: verified})
 }
 
-func (b *browserKit) present(t *testing.T, id virtual.AuthenticatorID, present bool) {
+func (b *browserKit) setUserPresent(t *testing.T, id virtual.AuthenticatorID, present bool) {
 	t.Helper()
 	command(t, b, virtual.SetAutomaticPresenceSimulation, virtual.SetAutomaticPresenceSimulationParams{AuthenticatorID: id, Enabled: present})
 }
 
-// proven expects a receipt.
-func (b *browserKit) proven(t *testing.T, what string, a appAnswer, amr ...string) *watchword.Claims {
+// wantReceipt expects a receipt.
+func (b *browserKit) wantReceipt(t *testing.T, what string, a appAnswer, amr ...string) *watchword.Claims {
 	t.Helper()
 	if a.Claims == nil {
-		t.Fatalf("%s: %s (%s)", what, a.Error, b.reasons.last())
+		t.Fatalf("%s: %s (%s)", what, a.Error, b.refusals.lastReason())
 	}
 	if len(amr) > 0 && !slices.Equal(a.Claims.AMR, amr) {
 		t.Errorf("%s: amr %v, want %v", what, a.Claims.AMR, amr)
@@ -174,101 +174,101 @@ func (b *browserKit) proven(t *testing.T, what string, a appAnswer, amr ...strin
 	return a.Claims
 }
 
-// The whole life of keys, in a real browser, on an app's own page, with the module that it is served.
-func TestBrowser(t *testing.T) {
+// Enrolment, sign-in, autofill and removal in a real browser, on an app's own page with the served module.
+func TestScriptInBrowser(t *testing.T) {
 	b := newBrowserKit(t)
 	first := b.authenticator(t, "internal")
-	f := b.do(t, "enrol", "user_42")
-	b.proven(t, "enrol", f)
-	b.proven(t, "sign in", b.do(t, "use", "sign_in", "user_42"), "hwk", "user", "mfa")
-	if a := b.do(t, "enrol", "user_42"); a.Error != "InvalidStateError" {
+	f := b.call(t, "enrol", "user_42")
+	b.wantReceipt(t, "enrol", f)
+	b.wantReceipt(t, "sign in", b.call(t, "use", "sign_in", "user_42"), "hwk", "user", "mfa")
+	if a := b.call(t, "enrol", "user_42"); a.Error != "InvalidStateError" {
 		t.Errorf("a second key of one authenticator: %+v", a)
 	}
-	if claims := b.proven(t, "nameless", b.do(t, "use", "sign_in", "")); claims.Subject != "user_42" || claims.Factor != f.Factor {
-		t.Errorf("nameless: %+v", claims)
+	if claims := b.wantReceipt(t, "discoverable", b.call(t, "use", "sign_in", "")); claims.Subject != "user_42" || claims.Factor != f.Factor {
+		t.Errorf("discoverable: %+v", claims)
 	}
-	if claims := b.proven(t, "autofill", b.do(t, "autofill")); claims.Subject != "user_42" {
+	if claims := b.wantReceipt(t, "autofill", b.call(t, "autofill")); claims.Subject != "user_42" {
 		t.Errorf("autofill: %+v", claims)
 	}
-	b.verified(t, first, false)
-	b.proven(t, "second factor", b.do(t, "use", "mfa", "user_42"), "hwk", "user")
-	if a := b.do(t, "use", "sign_in", "user_42"); a.Error != "NotAllowedError" {
+	b.setUserVerified(t, first, false)
+	b.wantReceipt(t, "second factor", b.call(t, "use", "mfa", "user_42"), "hwk", "user")
+	if a := b.call(t, "use", "sign_in", "user_42"); a.Error != "NotAllowedError" {
 		t.Errorf("sign in, not verified: %+v", a)
 	}
-	b.verified(t, first, true)
+	b.setUserVerified(t, first, true)
 
-	b.present(t, first, false)
+	b.setUserPresent(t, first, false)
 	second := b.authenticator(t, "usb")
-	g := b.do(t, "enrol", "user_42")
-	b.proven(t, "a second key", g)
-	if claims := b.proven(t, "by the second", b.do(t, "use", "sign_in", "user_42")); claims.Factor != g.Factor {
+	g := b.call(t, "enrol", "user_42")
+	b.wantReceipt(t, "a second key", g)
+	if claims := b.wantReceipt(t, "by the second", b.call(t, "use", "sign_in", "user_42")); claims.Factor != g.Factor {
 		t.Errorf("by the second: %s, want %s", claims.Factor, g.Factor)
 	}
-	b.present(t, first, true)
-	b.present(t, second, false)
-	if claims := b.proven(t, "by the first", b.do(t, "use", "sign_in", "user_42")); claims.Factor != f.Factor {
+	b.setUserPresent(t, first, true)
+	b.setUserPresent(t, second, false)
+	if claims := b.wantReceipt(t, "by the first", b.call(t, "use", "sign_in", "user_42")); claims.Factor != f.Factor {
 		t.Errorf("by the first: %s, want %s", claims.Factor, f.Factor)
 	}
-	b.removal(t, first, second, f.Factor)
+	b.checkRemoval(t, first, second, f.Factor)
 }
 
-// removal: a removed key is refused though its authenticator has it, until it is told; the other goes on.
-func (b *browserKit) removal(t *testing.T, first, second virtual.AuthenticatorID, factor string) {
+// checkRemoval: a removed key is refused, and the authenticator deletes it after a signal. The other key still works.
+func (b *browserKit) checkRemoval(t *testing.T, first, second virtual.AuthenticatorID, factor string) {
 	t.Helper()
 	if err := b.RemoveFactor(t.Context(), factor, watchword.Authority{Admin: true}); err != nil {
 		t.Fatal(err)
 	}
-	if a := b.do(t, "use", "sign_in", ""); !strings.Contains(a.Error, "incorrect answer") || b.reasons.last() != string(refusedUnknown) {
-		t.Errorf("a removed key: %+v (%s)", a, b.reasons.last())
+	if a := b.call(t, "use", "sign_in", ""); !strings.Contains(a.Error, "incorrect answer") || b.refusals.lastReason() != string(refusedUnknownKey) {
+		t.Errorf("a removed key: %+v (%s)", a, b.refusals.lastReason())
 	}
-	b.present(t, second, true)
-	b.proven(t, "the other key", b.do(t, "use", "sign_in", "user_42"))
+	b.setUserPresent(t, second, true)
+	b.wantReceipt(t, "the other key", b.call(t, "use", "sign_in", "user_42"))
 	factors, err := b.ListFactors(t.Context(), "user_42")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.do(t, "signal", b.strategy.AcceptedKeys("shop", "user_42", factors))
+	b.call(t, "signal", b.strategy.AcceptedKeys("shop", "user_42", factors))
 	kept := command(t, b, virtual.GetCredentials, virtual.GetCredentialsParams{AuthenticatorID: first})
 	if len(kept.Credentials) != 0 {
 		t.Errorf("the authenticator keeps %d removed keys", len(kept.Credentials))
 	}
 }
 
-// Browsers without the JSON methods of Level 3 do as well.
-func TestBrowserBeforeLevel3(t *testing.T) {
+// The browser has no JSON methods.
+func TestScriptWorksInBrowserBeforeLevel3(t *testing.T) {
 	b := newBrowserKit(t)
 	b.authenticator(t, "internal")
-	if a := b.do(t, "forget"); a.Error != "undefined" {
+	if a := b.call(t, "forget"); a.Error != "undefined" {
 		t.Fatalf("the browser still has toJSON: %+v", a)
 	}
-	b.proven(t, "enrol", b.do(t, "enrol", "user_42"))
-	b.proven(t, "sign in", b.do(t, "use", "sign_in", "user_42"))
-	b.proven(t, "nameless", b.do(t, "use", "sign_in", ""))
-	b.proven(t, "autofill", b.do(t, "autofill"))
+	b.wantReceipt(t, "enrol", b.call(t, "enrol", "user_42"))
+	b.wantReceipt(t, "sign in", b.call(t, "use", "sign_in", "user_42"))
+	b.wantReceipt(t, "discoverable", b.call(t, "use", "sign_in", ""))
+	b.wantReceipt(t, "autofill", b.call(t, "autofill"))
 }
 
 //go:embed testdata/extension.js
 var extension string
 
-// A password manager's credentials, which inherit from the browser's and whose methods throw, do as well.
-func TestBrowserWithCredentialsOfAnExtension(t *testing.T) {
+// The password manager's credentials inherit from the browser's, and their methods throw.
+func TestScriptReadsCredentialsOfAnExtension(t *testing.T) {
 	for _, form := range []string{"views", "text"} {
 		b := newBrowserKit(t)
 		b.authenticator(t, "internal")
-		b.wrap(t, form, false)
-		b.proven(t, form+", enrol", b.do(t, "enrol", "user_42"))
-		b.proven(t, form+", sign in", b.do(t, "use", "sign_in", "user_42"))
+		b.installExtension(t, form, false)
+		b.wantReceipt(t, form+", enrol", b.call(t, "enrol", "user_42"))
+		b.wantReceipt(t, form+", sign in", b.call(t, "use", "sign_in", "user_42"))
 		if _, err := chromedp.Run(b.ctx, chromedp.Reload()); err != nil {
 			t.Fatal(err)
 		}
-		b.wrap(t, form, true)
-		b.proven(t, form+", nameless", b.do(t, "use", "sign_in", ""))
-		b.proven(t, form+", autofill", b.do(t, "autofill"))
+		b.installExtension(t, form, true)
+		b.wantReceipt(t, form+", discoverable", b.call(t, "use", "sign_in", ""))
+		b.wantReceipt(t, form+", autofill", b.call(t, "autofill"))
 	}
 }
 
-// wrap puts an extension into the page, and makes sure that its credentials are what the test is about.
-func (b *browserKit) wrap(t *testing.T, form string, keepsUserHandle bool) {
+// installExtension replaces the page's credentials by those of a password manager.
+func (b *browserKit) installExtension(t *testing.T, form string, keepsUserHandle bool) {
 	t.Helper()
 	script := fmt.Sprintf("%s; wrapCredentials(%q, %t); typeof app", extension, form, keepsUserHandle)
 	for ready := ""; ready != "object"; { // the page's module is loaded after the page
@@ -282,13 +282,13 @@ func (b *browserKit) wrap(t *testing.T, form string, keepsUserHandle bool) {
 	}
 }
 
-// An autofill waits for its person, and gives way to a button.
-func TestBrowserAutofillGivesWay(t *testing.T) {
+// A pending autofill is aborted when the person clicks a button.
+func TestAuthenticateEndsAutofill(t *testing.T) {
 	b := newBrowserKit(t)
 	id := b.authenticator(t, "internal")
-	b.proven(t, "enrol", b.do(t, "enrol", "user_42"))
-	b.present(t, id, false)
-	if a := b.do(t, "interrupted"); a.Error != "AbortError" {
+	b.wantReceipt(t, "enrol", b.call(t, "enrol", "user_42"))
+	b.setUserPresent(t, id, false)
+	if a := b.call(t, "interrupted"); a.Error != "AbortError" {
 		t.Errorf("the wait ended with %+v", a)
 	}
 }

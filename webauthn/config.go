@@ -11,42 +11,43 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Config says for which site keys are made and what is asked of them. [New] reports everything that is wrong at once.
+// A Config configures a [Strategy]. [New] reports all invalid settings together.
 type Config struct {
-	RPID   string // the domain that keys are bound to, example.com; required. Keys made for another one are not used
-	RPName string // the site's name, as browsers show it; required
+	RPID   string // relying party id: the domain that keys are bound to, such as example.com; required
+	RPName string // the site's name, which browsers show; required
 
-	// Secret makes user handles, and decoys for subjects without keys: at least 32 random bytes, the same on all nodes.
-	// If it changes, keys go on working, but decoys change and a subject's new keys are listed as another account's.
+	// Secret derives user handles, and the decoy keys of subjects without keys. It has at least 32 random bytes and is the
+	// same on all nodes. If it changes, enrolled keys still work, but decoys change, and passkey providers list a subject's
+	// new keys under a second account.
 	Secret watchword.Code
 
-	Origins        []string // of pages at RPID or below, as browsers write them: https://login.example.com; required
+	Origins        []string // of pages on RPID or a subdomain, exactly as browsers send them: https://login.example.com; required
 	RelatedOrigins []string // of other sites that may use the keys; Strategy.RelatedOrigins publishes them
-	NativeOrigins  []string // of apps that are no pages: android:apk-key-hash:...
-	CrossOrigin    bool     // the pages may be embedded in others' pages
-	TopOrigins     []string // in whose; a browser that names another one is refused
+	NativeOrigins  []string // of native apps: android:apk-key-hash:...
+	CrossOrigin    bool     // whether the pages may be embedded in pages of other origins
+	TopOrigins     []string // top-level origins that may embed the pages, if the browser reports one
 
 	Policies     map[string]Policy // by purpose
-	Counter      Reaction          // to a signature counter that did not grow, perhaps a copied key; default Warn
+	Counter      Reaction          // to a signature counter that did not increase, which may mean a copied key; default Warn
 	BackupChange Reaction          // to a key whose backup eligibility has changed; default Reject
-	Attestation  *Attestation      // which models of authenticators may be enrolled; nil: all, and none is asked for proof
+	Attestation  *Attestation      // authenticator models that may be enrolled; nil: any, without attestation
 
-	Logger *slog.Logger // hears why answers were refused; default: nothing is logged
+	Logger *slog.Logger // receives the reasons of refused answers; default: nothing is logged
 }
 
-// A Policy is what is asked of keys for one purpose.
+// A Policy configures the ceremonies of one purpose.
 type Policy struct {
-	// UserVerification is whether the authenticator must verify its user (PIN, fingerprint, face), by default Required,
-	// and Discouraged for mfa. Where a challenge names nobody it is always Required.
+	// UserVerification is whether the authenticator must verify its user, by PIN, fingerprint or face. The default is
+	// Required, and Discouraged for mfa. A challenge without a subject always requires it.
 	UserVerification Requirement
-	// Hints tell the browser what to offer first: security-key, client-device, hybrid (Level 3 §5.8.7).
+	// Hints suggest to the browser which authenticators to offer first: security-key, client-device, hybrid (Level 3 §5.8.7).
 	Hints []string
 
 	ResidentKey Requirement // for enrol only: whether the key must be discoverable; default Preferred
 	Attachment  string      // for enrol only: platform or cross-platform; default either
 }
 
-// A Requirement is how much something is wanted, in the words of the options.
+// A Requirement is the degree to which the options ask for something (Level 3 §5.4.6, §5.8.6).
 type Requirement string
 
 // The requirements.
@@ -56,16 +57,16 @@ const (
 	Discouraged Requirement = "discouraged"
 )
 
-// A Reaction is what comes of a sign that something may be wrong with a key.
+// A Reaction is the response to a sign that a key may have been copied or replaced.
 type Reaction string
 
 // The reactions.
 const (
-	Warn   Reaction = "warn"   // the log and the receipt say so
-	Reject Reaction = "reject" // the answer is wrong
+	Warn   Reaction = "warn"   // accept the answer; log a warning and note it in the receipt
+	Reject Reaction = "reject" // refuse the answer
 )
 
-// minSecret is the least length of Config.Secret, in bytes.
+// minSecret is the minimum length of Config.Secret, in bytes.
 const minSecret = 32
 
 func (c *Config) setDefaults() {
@@ -80,7 +81,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// policy is what is asked for a purpose, with defaults.
+// policy returns the policy of a purpose, with defaults.
 func (c *Config) policy(purpose string) Policy {
 	p := c.Policies[purpose]
 	if p.UserVerification == "" {
@@ -95,7 +96,7 @@ func (c *Config) policy(purpose string) Policy {
 	return p
 }
 
-// check reports everything that is missing or unsafe.
+// check returns all settings that are missing or unsafe, joined.
 func (c *Config) check() error {
 	var problems []error
 	refuse := func(bad bool, format string, args ...any) {
@@ -107,23 +108,23 @@ func (c *Config) check() error {
 	refuse(len(c.Secret.Reveal()) < minSecret, "Secret: needs at least %d random bytes", minSecret)
 	refuse(len(c.Origins) == 0, "Origins: at least one is needed")
 	refuse(len(c.TopOrigins) > 0 && !c.CrossOrigin, "TopOrigins: mean nothing without CrossOrigin")
-	refuse(!c.Counter.known(), "Counter: %q is neither %s nor %s", c.Counter, Warn, Reject)
-	refuse(!c.BackupChange.known(), "BackupChange: %q is neither %s nor %s", c.BackupChange, Warn, Reject)
+	refuse(!c.Counter.isKnown(), "Counter: %q is neither %s nor %s", c.Counter, Warn, Reject)
+	refuse(!c.BackupChange.isKnown(), "BackupChange: %q is neither %s nor %s", c.BackupChange, Warn, Reject)
 	for _, err := range slices.Concat(c.originProblems(), c.policyProblems()) {
 		refuse(true, "%w", err)
 	}
 	if c.Attestation != nil {
 		refuse(c.Attestation.Metadata == nil, "Attestation: needs Metadata, without which an authenticator may call itself what it likes")
-		_, err := aaguids(slices.Concat(c.Attestation.Allow, c.Attestation.Deny))
+		_, err := parseAAGUIDs(slices.Concat(c.Attestation.Allow, c.Attestation.Deny))
 		refuse(err != nil, "Attestation: %w", err)
 		refuse(len(c.Attestation.Allow) > 0 && len(c.Attestation.Deny) > 0, "Attestation: Allow and Deny exclude each other")
 	}
 	return errors.Join(problems...)
 }
 
-func (r Reaction) known() bool { return r == Warn || r == Reject }
+func (r Reaction) isKnown() bool { return r == Warn || r == Reject }
 
-// policyProblems looks for words that browsers would ignore.
+// policyProblems returns values that browsers would ignore.
 func (c *Config) policyProblems() (problems []error) {
 	hints := []string{string(protocol.PublicKeyCredentialHintSecurityKey), string(protocol.PublicKeyCredentialHintClientDevice),
 		string(protocol.PublicKeyCredentialHintHybrid)}

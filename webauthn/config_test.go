@@ -9,8 +9,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Everything that is wrong is said at once.
-func TestConfigReportsEverything(t *testing.T) {
+// New returns all problems together.
+func TestNewReportsEveryMissingSetting(t *testing.T) {
 	_, err := New(Config{})
 	if err == nil {
 		t.Fatal("an empty configuration is accepted")
@@ -22,19 +22,19 @@ func TestConfigReportsEverything(t *testing.T) {
 	}
 }
 
-func TestConfigRefused(t *testing.T) {
+func TestNewRefusesUnsafeSettings(t *testing.T) {
 	for want, changes := range map[string]map[string]func(*Config){
 		"RPID": {
-			"a URL":             func(c *Config) { c.RPID = "https://example.com" },
-			"a port":            func(c *Config) { c.RPID = "example.com:443" },
-			"an address":        func(c *Config) { c.RPID = "127.0.0.1" },
-			"a public suffix":   func(c *Config) { c.RPID = "co.uk" },
-			"a hosted suffix":   func(c *Config) { c.RPID = "github.io" },
-			"a top level":       func(c *Config) { c.RPID = "com" },
-			"capitals":          func(c *Config) { c.RPID = "Example.com" },
-			"no ASCII":          func(c *Config) { c.RPID = "exämple.com" },
-			"a dot at the end":  func(c *Config) { c.RPID = "example.com." },
-			"a name of its own": func(c *Config) { c.RPID = "intranet" },
+			"a URL":            func(c *Config) { c.RPID = "https://example.com" },
+			"a port":           func(c *Config) { c.RPID = "example.com:443" },
+			"an address":       func(c *Config) { c.RPID = "127.0.0.1" },
+			"a public suffix":  func(c *Config) { c.RPID = "co.uk" },
+			"a hosted suffix":  func(c *Config) { c.RPID = "github.io" },
+			"a top level":      func(c *Config) { c.RPID = "com" },
+			"capitals":         func(c *Config) { c.RPID = "Example.com" },
+			"no ASCII":         func(c *Config) { c.RPID = "exämple.com" },
+			"a dot at the end": func(c *Config) { c.RPID = "example.com." },
+			"a single label":   func(c *Config) { c.RPID = "intranet" },
 		},
 		"Origins": {
 			"http":               func(c *Config) { c.Origins[0] = "http://login.example.com" },
@@ -89,13 +89,13 @@ func TestConfigRefused(t *testing.T) {
 			"without metadata": func(c *Config) { c.Attestation = &Attestation{} },
 			"no AAGUID":        func(c *Config) { c.Attestation = &Attestation{Metadata: NewMetadata(""), Deny: []string{"YubiKey"}} },
 			"both lists": func(c *Config) {
-				list := slices.Sorted(maps.Keys(modelNames()))
+				list := slices.Sorted(maps.Keys(parseModelTable()))
 				c.Attestation = &Attestation{Metadata: NewMetadata(""), Allow: list, Deny: list}
 			},
 		},
 	} {
 		for name, change := range changes {
-			cfg := settings()
+			cfg := testConfig()
 			cfg.Policies = map[string]Policy{}
 			change(&cfg)
 			if _, err := New(cfg); err == nil || !strings.Contains(err.Error(), "webauthn: "+want) {
@@ -105,7 +105,7 @@ func TestConfigRefused(t *testing.T) {
 	}
 }
 
-func TestConfigAccepted(t *testing.T) {
+func TestNewAcceptsValidSettings(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"as in these tests": func(*Config) {},
 		"localhost": func(c *Config) {
@@ -117,7 +117,7 @@ func TestConfigAccepted(t *testing.T) {
 			c.RelatedOrigins = strings.Fields("https://example.de https://www.example.co.uk https://example.fr https://example.com.au https://example.es https://example.it")
 		},
 	} {
-		cfg := settings()
+		cfg := testConfig()
 		change(&cfg)
 		if _, err := New(cfg); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -125,9 +125,9 @@ func TestConfigAccepted(t *testing.T) {
 	}
 }
 
-// Defaults are strict, but for the second factor, whose first one was proven before.
-func TestDefaultPolicies(t *testing.T) {
-	c := settings()
+// The default is strict except for mfa, where a first factor was verified before.
+func TestPolicyDefaultsByPurpose(t *testing.T) {
+	c := testConfig()
 	for purpose, want := range map[string]Requirement{"sign_in": Required, "password_reset": Required, "manage_factors": Required, "enrol": Required, "payment": Required, "mfa": Discouraged} {
 		if got := c.policy(purpose); got.UserVerification != want || got.ResidentKey != Preferred {
 			t.Errorf("%s: %+v", purpose, got)
@@ -135,9 +135,9 @@ func TestDefaultPolicies(t *testing.T) {
 	}
 }
 
-func TestTraits(t *testing.T) {
+func TestProperties(t *testing.T) {
 	s := newKit(t).strategy
-	want := watchword.StrategyProperties{Object: true, Tries: 1, Lifetime: lifetime, Strength: watchword.StrengthKey}
+	want := watchword.StrategyProperties{Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey}
 	if s.Name() != "webauthn" || s.Properties() != want {
 		t.Errorf("%s: %+v", s.Name(), s.Properties())
 	}

@@ -8,9 +8,9 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// decoys are keys that do not exist, for a subject who has none. They are derived from the subject alone, so whoever asks
-// again, on any node, sees the same ones. Their number, lengths and transports are like those of common authenticators.
-func (s *Strategy) decoys(app, subject string) []*key {
+// decoyKeys returns keys that do not exist, for a subject without keys. They are derived from the subject, so every challenge
+// on every node lists the same ones. Their number, lengths and transports resemble those of common authenticators.
+func (s *Strategy) decoyKeys(app, subject string) []*key {
 	shapes := []struct {
 		length     int // of the credential id, in bytes
 		transports []string
@@ -19,12 +19,12 @@ func (s *Strategy) decoys(app, subject string) []*key {
 		{16, []string{"internal", "hybrid"}},
 		{20, []string{"internal", "hybrid"}},
 		{20, []string{"hybrid", "internal"}},
-		{32, []string{"internal"}}, // a computer's own
+		{32, []string{"internal"}}, // platform authenticators
 		{32, []string{"internal"}},
 		{48, []string{"nfc", "usb"}}, // security keys
 		{64, []string{"usb"}},
 	}
-	draw := s.derive("decoy", app, subject)
+	draw := s.deriveBytes("decoy", app, subject)
 	count := 1
 	if draw[0] < 64 { // one subject in four has two
 		count = 2
@@ -32,34 +32,34 @@ func (s *Strategy) decoys(app, subject string) []*key {
 	keys := make([]*key, count)
 	for i := range keys {
 		shape := shapes[int(draw[1+i])%len(shapes)]
-		id := append(s.derive(fmt.Sprintf("decoy %d", i), app, subject), s.derive(fmt.Sprintf("decoy %d, the rest", i), app, subject)...)
-		copy(id[decoyMark:], s.mark(app, id))
+		id := append(s.deriveBytes(fmt.Sprintf("decoy %d", i), app, subject), s.deriveBytes(fmt.Sprintf("decoy %d, the rest", i), app, subject)...)
+		copy(id[decoyTagSize:], s.decoyTag(app, id))
 		keys[i] = &key{ID: id[:shape.length], Transports: shape.transports}
 	}
 	return keys
 }
 
-// decoyMark is where in a decoy's id its mark stands, which only this server can tell from chance.
-const decoyMark = 8
+// decoyTagSize is the length of the tag in a decoy's id, and its offset, in bytes. Without Config.Secret a tag looks random.
+const decoyTagSize = 8
 
-// mark is derived from what stands before it.
-func (s *Strategy) mark(app string, id []byte) []byte {
-	return s.derive("decoy mark", app, string(id[:decoyMark]))[:decoyMark]
+// decoyTag derives the tag of an id from the bytes before it.
+func (s *Strategy) decoyTag(app string, id []byte) []byte {
+	return s.deriveBytes("decoy mark", app, string(id[:decoyTagSize]))[:decoyTagSize]
 }
 
-// isDecoy reports whether an id is a decoy's. Nobody can register such a key, as nobody can register one that is another
-// subject's: else who tries with a listed id would learn which of the two it is.
+// isDecoy reports whether an id is a decoy's. Registering such an id is refused, like registering the id of another subject's
+// key: otherwise an attacker could learn by a registration whether a listed id is real.
 func (s *Strategy) isDecoy(app string, id []byte) bool {
-	return len(id) >= 2*decoyMark && hmac.Equal(id[decoyMark:2*decoyMark], s.mark(app, id))
+	return len(id) >= 2*decoyTagSize && hmac.Equal(id[decoyTagSize:2*decoyTagSize], s.decoyTag(app, id))
 }
 
-// nobody is the key that an assertion is judged by when the one that it names may not answer, so that the time does not
-// tell. Its private key is 1; right or wrong, the answer is refused.
-func (s *Strategy) nobody(app, subject string, id []byte) *key {
+// placeholderKey returns the key against which an assertion is verified if the key that it names may not answer. The
+// answer is refused in any case; verifying it anyway keeps the response time the same. The private key is 1.
+func (s *Strategy) placeholderKey(app, subject string, id []byte) *key {
 	g := elliptic.P256().Params()
 	public, err := cbor.Marshal(map[int]any{1: 2, 3: -7, -1: 1, -2: g.Gx.FillBytes(make([]byte, 32)), -3: g.Gy.FillBytes(make([]byte, 32))})
 	if err != nil {
 		panic(err) // integers and bytes can be encoded
 	}
-	return &key{ID: id, PublicKey: public, Handle: s.handle(app, subject), Verifies: true}
+	return &key{ID: id, PublicKey: public, UserHandle: s.userHandle(app, subject), Verifies: true}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// The flags of authenticator data (Level 3 §6.1).
+// Flags of authenticator data (Level 3 §6.1).
 const (
 	flagUP byte = 1 << 0
 	flagUV byte = 1 << 2
@@ -22,8 +22,8 @@ const (
 	flagED byte = 1 << 7
 )
 
-// A device is an authenticator and its browser in one, written from the standard: it signs what it is told to, right or
-// wrong.
+// A device is an authenticator and its browser. It is written from the standard and independent of the package, and signs
+// mutated data too.
 type device struct {
 	t       testing.TB
 	private *ecdsa.PrivateKey
@@ -49,7 +49,7 @@ func newDevice(t testing.TB) *device {
 	return d
 }
 
-// A ceremony is an answer in the making, for tests to spoil before it is signed, or after.
+// A ceremony is an answer that a mutation may change before it is signed, or after.
 type ceremony struct {
 	client    map[string]any // the collected client data
 	raw       []byte         // if set, instead of client
@@ -64,19 +64,19 @@ type ceremony struct {
 	response  map[string]any
 }
 
-// A spoiler changes a ceremony before anything is signed.
-type spoiler func(*ceremony)
+// A mutation changes a ceremony before it is signed.
+type mutation func(*ceremony)
 
-// cose is the public key in COSE_Key form (RFC 9053 §7.1.1), for ES256.
+// cose returns the public key as a COSE_Key for ES256 (RFC 9053 §7.1.1).
 func (d *device) cose() []byte {
 	point, err := d.private.PublicKey.Bytes()
 	if err != nil {
 		d.t.Fatal(err)
 	}
-	return encode(d.t, map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]})
+	return encodeCBOR(d.t, map[int]any{1: 2, 3: -7, -1: 1, -2: point[1:33], -3: point[33:]})
 }
 
-func encode(t testing.TB, v any) []byte {
+func encodeCBOR(t testing.TB, v any) []byte {
 	t.Helper()
 	mode, err := cbor.CTAP2EncOptions().EncMode()
 	if err != nil {
@@ -89,8 +89,8 @@ func encode(t testing.TB, v any) []byte {
 	return data
 }
 
-// attested is attested credential data (Level 3 §6.5.1).
-func attested(aaguid [16]byte, id, cose []byte) []byte {
+// attestedCredentialData encodes attested credential data (Level 3 §6.5.1).
+func attestedCredentialData(aaguid [16]byte, id, cose []byte) []byte {
 	out := append(aaguid[:], byte(len(id)>>8), byte(len(id)))
 	return append(append(out, id...), cose...)
 }
@@ -103,8 +103,8 @@ func (d *device) begin(kind string, options map[string]any) *ceremony {
 		response: map[string]any{}}
 }
 
-// create answers creation options as toJSON would.
-func (d *device) create(options map[string]any, spoilers ...spoiler) string {
+// create answers creation options, in the form of toJSON.
+func (d *device) create(options map[string]any, mutations ...mutation) string {
 	d.t.Helper()
 	handle, err := b64.DecodeString(options["user"].(map[string]any)["id"].(string))
 	if err != nil {
@@ -113,26 +113,26 @@ func (d *device) create(options map[string]any, spoilers ...spoiler) string {
 	d.handle = handle
 	c := d.begin("webauthn.create", options)
 	c.flags |= flagAT
-	c.tail = attested(d.aaguid, d.id, d.cose())
+	c.tail = attestedCredentialData(d.aaguid, d.id, d.cose())
 	c.response["transports"] = []string{"internal", "hybrid"}
-	for _, s := range spoilers {
+	for _, s := range mutations {
 		s(c)
 	}
 	data, client := c.data(), c.clientData(d.t)
 	if _, signs := c.statement["alg"]; signs {
 		c.statement["sig"] = c.sign(d.t, data, client)
 	}
-	object := encode(d.t, map[string]any{"fmt": c.format, "attStmt": c.statement, "authData": data})
+	object := encodeCBOR(d.t, map[string]any{"fmt": c.format, "attStmt": c.statement, "authData": data})
 	return c.finish(d.t, map[string]any{"clientDataJSON": b64.EncodeToString(client), "attestationObject": b64.EncodeToString(object)})
 }
 
-// get answers request options as toJSON would.
-func (d *device) get(options map[string]any, spoilers ...spoiler) string {
+// get answers request options, in the form of toJSON.
+func (d *device) get(options map[string]any, mutations ...mutation) string {
 	d.t.Helper()
 	d.counter++
 	c := d.begin("webauthn.get", options)
 	c.response["userHandle"] = b64.EncodeToString(d.handle)
-	for _, s := range spoilers {
+	for _, s := range mutations {
 		s(c)
 	}
 	data, client := c.data(), c.clientData(d.t)
@@ -167,7 +167,7 @@ func (c *ceremony) sign(t testing.TB, data, client []byte) []byte {
 	return signature
 }
 
-// finish adds what was made last, unless a spoiler has set it: nil leaves a member out.
+// finish adds the computed members, unless a mutation has set them. nil removes a member.
 func (c *ceremony) finish(t testing.TB, made map[string]any) string {
 	for name, value := range c.response {
 		made[name] = value
@@ -177,7 +177,7 @@ func (c *ceremony) finish(t testing.TB, made map[string]any) string {
 			delete(made, name)
 		}
 	}
-	if _, spoiled := c.answer["response"]; !spoiled {
+	if _, mutated := c.answer["response"]; !mutated {
 		c.answer["response"] = made
 	}
 	for name, value := range c.answer {

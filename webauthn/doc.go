@@ -1,41 +1,50 @@
-// Package webauthn proves that somebody has a security key or passkey (W3C Web Authentication Level 3), the one way that
-// a look-alike site cannot pass on: the browser signs the origin that it really sees.
+// Package webauthn implements the strategy "webauthn": security keys and passkeys (W3C Web Authentication Level 3). An answer
+// cannot be relayed by a phishing site, because the browser includes the origin of the page in what the key signs.
 //
-// A [Strategy] asks in three ways, and a [Policy] for each purpose says how strictly:
+// A [Strategy] supports three kinds of challenges. A [Policy] for each purpose says how strict they are.
 //
-//   - the challenge names its subject, as a second factor or, with user verification, instead of a password: the options
-//     list the subject's keys, and only those may answer;
-//   - the challenge names nobody: any passkey that the authenticator can discover may answer, with user verification,
-//     and the receipt's subject is the key's. The browser's autofill serves it too (conditional mediation);
-//   - the purpose is enrol: a new key is made, beside those that the subject has.
+//   - The challenge has a subject. The options list the subject's keys, and only those may answer. This is a second factor
+//     or, with user verification, a replacement of the password.
+//   - The challenge has no subject. Any discoverable credential may answer, with user verification, and the receipt names
+//     the subject that the key belongs to. This also serves the browser's autofill (conditional mediation).
+//   - The purpose is enrol. The options ask for a new key and exclude the keys that the subject already has.
 //
-// What Begin returns as Prompt.Public goes as it is into PublicKeyCredential.parseRequestOptionsFromJSON, or
-// parseCreationOptionsFromJSON where a key is made, and the answer is what the credential's toJSON returns. [Script] is a
-// module for browsers that does both, also in those that lack these methods and with password managers that get them wrong.
+// Pass Prompt.Public of Begin and BeginEnrol to PublicKeyCredential.parseRequestOptionsFromJSON or
+// parseCreationOptionsFromJSON. The answer is the result of the credential's toJSON. [Script] serves a JavaScript module that
+// does both. It also works in browsers without these methods, and with password managers that implement them incorrectly.
 //
-// # The ceremony
+// # Verification
 //
-// Nothing is kept between asking and judging: the options are derived from the challenge. What is not a credential of either
-// ceremony is refused by its text alone, and names the member ([Strategy.ReadAnswer]). Then the try is charged, so that an
-// answer is judged once, right or wrong. Authenticator data, the signature and attestation statements are go-webauthn's; what it leaves to its caller is done here: origins are compared byte for byte, what this assertion
-// says of the user counts and not what an earlier one said, a signature counter that does not grow and a changed backup
-// eligibility meet the configured [Reaction], and a key's id names its factor, so that a key is registered once and found
-// whoever it belongs to. The new counter and backup state are stored, by compare-and-set, before the challenge is won.
+// The strategy keeps no state between Begin and Verify: the options are derived from the challenge. [Strategy.ReadAnswer]
+// refuses a malformed credential and names its member, without reading a store. Then the engine charges a try, so an answer
+// is verified once, right or wrong.
 //
-// A refusal never says why: an unknown key, another subject's, a wrong origin and a bad signature are one wrong answer. The
-// reason goes to the log, by a name of its own, without the answer.
+// The library go-webauthn parses authenticator data and verifies signatures and attestation statements. This package adds:
 //
-// # Who is unknown
+//   - Origins are compared byte for byte.
+//   - User verification is taken from this assertion, not from an earlier one.
+//   - A signature counter that does not increase, and a changed backup eligibility, cause the configured [Reaction].
+//   - A key can be registered once in an app, because the factor's id is derived from the credential id.
+//   - The new counter and backup state are stored, by compare-and-set, before the challenge is approved.
 //
-// A subject without keys is asked like one who has some: the credential ids, their number, lengths and transports are
-// derived from Config.Secret, so they are the same in every challenge and on every node. No answer to them is right.
+// The caller does not learn why an answer was refused: an unknown key, a key of another subject, a wrong origin and a bad
+// signature are the same error. The reason is logged as one word, without any part of the answer.
 //
-// # What a receipt says
+// # Subjects without keys
 //
-// Its amr (RFC 8176) has hwk, or swk if the key can leave its device; user, because presence is always required; fpt,
-// pin and their like only if the authenticator itself names the method in this assertion (uvm); and mfa if it verified
-// the user. Its extra says user_verified, backup_eligible, backed_up, aaguid and, where they hold, attested,
-// transaction_signed and counter_regressed.
+// A challenge for a subject without keys lists decoys. Their ids, number, lengths and transports are derived from
+// Config.Secret, so they are the same in every challenge and on every node. No answer to such a challenge is right.
 //
-// A challenge with a transaction has the hash of all its entries in what the key signs: transaction_signed.
+// # Receipts
+//
+// The receipt's amr (RFC 8176) contains
+//
+//   - hwk, or swk if the key can leave its device;
+//   - user, because user presence is always required;
+//   - fpt, pin or another method, if the authenticator reports it in this assertion (extension uvm);
+//   - mfa, if the authenticator verified the user.
+//
+// The receipt's extra contains user_verified, backup_eligible, backed_up and aaguid, and, if they are true, attested,
+// transaction_signed, counter_regressed and backup_eligibility_changed. A challenge with a transaction includes the hash of
+// all its entries in what the key signs (transaction_signed).
 package webauthn

@@ -6,40 +6,40 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Pages that are embedded in others' are a policy of their own.
-func TestEmbedded(t *testing.T) {
+// CrossOrigin and TopOrigins restrict embedding.
+func TestVerifyChecksTopOriginOfEmbeddedPages(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) {
 		c.CrossOrigin, c.TopOrigins = true, []string{"https://partner.example"}
 	})
 	d := newDevice(t)
-	k.enrol("user_42", d, client("crossOrigin", true), client("topOrigin", "https://partner.example"))
+	k.enrol("user_42", d, setClientData("crossOrigin", true), setClientData("topOrigin", "https://partner.example"))
 	for top, reason := range map[string]refusal{
 		"https://partner.example": "", "": "", "https://partner.example/": refusedTopOrigin, "https://PARTNER.example": refusedTopOrigin,
 		"https://partner.example:443": refusedTopOrigin, "https://evil.example": refusedTopOrigin, "https://login.example.com": refusedTopOrigin,
 		"android:apk-key-hash:abc": refusedTopOrigin,
 	} {
-		spoil := together(client("crossOrigin", true), client("topOrigin", top))
+		mutate := combine(setClientData("crossOrigin", true), setClientData("topOrigin", top))
 		if top == "" {
-			spoil = client("crossOrigin", true)
+			mutate = setClientData("crossOrigin", true)
 		}
-		_, err := k.signIn("sign_in", "user_42", d, spoil)
+		_, err := k.signIn("sign_in", "user_42", d, mutate)
 		if reason != "" {
-			k.mustRefuse(err, reason)
+			k.wantRefusal(err, reason)
 		} else if err != nil {
-			t.Errorf("embedded in %q: %v (%s)", top, err, k.reasons.last())
+			t.Errorf("embedded in %q: %v (%s)", top, err, k.refusals.lastReason())
 		}
 	}
-	_, err := k.signIn("sign_in", "user_42", d, client("topOrigin", "https://partner.example"))
-	k.mustRefuse(err, refusedTopOrigin)
+	_, err := k.signIn("sign_in", "user_42", d, setClientData("topOrigin", "https://partner.example"))
+	k.wantRefusal(err, refusedTopOrigin)
 }
 
-// Related origins are as good as the own ones, and exact as they are.
-func TestRelatedOriginsAccepted(t *testing.T) {
+// Related origins are compared exactly too.
+func TestVerifyAcceptsRelatedOrigins(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) { c.RelatedOrigins = []string{"https://example.de"} })
 	d := newDevice(t)
 	d.origin = "https://example.de"
 	k.enrol("user_42", d)
 	k.mustSignIn("sign_in", "user_42", d)
-	_, err := k.signIn("sign_in", "user_42", d, client("origin", "https://www.example.de"))
-	k.mustRefuse(err, refusedOrigin)
+	_, err := k.signIn("sign_in", "user_42", d, setClientData("origin", "https://www.example.de"))
+	k.wantRefusal(err, refusedOrigin)
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func TestRelatedOriginsDocument(t *testing.T) {
-	cfg := settings()
+func TestRelatedOriginsServesTheDocument(t *testing.T) {
+	cfg := testConfig()
 	cfg.RelatedOrigins = []string{"https://example.de", "https://example.co.uk:8443"}
 	s, err := New(cfg)
 	if err != nil {
@@ -37,7 +37,7 @@ func TestRelatedOriginsDocument(t *testing.T) {
 	}
 }
 
-func TestScript(t *testing.T) {
+func TestScriptAllowsEveryOrigin(t *testing.T) {
 	w := httptest.NewRecorder()
 	Script().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/webauthn.js", nil))
 	if w.Code != http.StatusOK || w.Header().Get("Content-Type") != "text/javascript; charset=utf-8" ||
@@ -56,8 +56,7 @@ func TestScript(t *testing.T) {
 	}
 }
 
-// What passkey providers are told after a removal, and of a key that is not known.
-func TestSignals(t *testing.T) {
+func TestSignalArguments(t *testing.T) {
 	k := newKit(t)
 	first, second := newDevice(t), newDevice(t)
 	f := k.enrol("user_42", first)
@@ -77,11 +76,11 @@ func TestSignals(t *testing.T) {
 		t.Errorf("accepted %+v, want %+v", got, want)
 	}
 	if got, _ := json.Marshal(k.strategy.AcceptedKeys("shop", "nobody", nil)); !strings.Contains(string(got), `"allAcceptedCredentialIds":[]`) {
-		t.Errorf("of nobody: %s", got)
+		t.Errorf("a subject without keys: %s", got)
 	}
 
 	for _, d := range []*device{first, second} {
-		a := k.ask("sign_in", "")
+		a := k.startChallenge("sign_in", "")
 		id, u, ok := k.strategy.UnknownKey("shop", d.get(a.options))
 		_, err := k.GetFactor(context.Background(), id)
 		if !ok || u != (UnknownKey{"example.com", b64.EncodeToString(d.id)}) || (err == nil) != (d == second) {
@@ -94,13 +93,13 @@ func TestSignals(t *testing.T) {
 }
 
 // The table of models is well formed.
-func TestModelNames(t *testing.T) {
-	names := modelNames()
+func TestModelTableIsReadable(t *testing.T) {
+	names := parseModelTable()
 	if len(names) < 50 || names["ea9b8d66-4d01-1d21-3ce4-b6b48cb575d4"] != "Google Password Manager" {
 		t.Errorf("%d names", len(names))
 	}
 	for id, name := range names {
-		parsed, err := aaguids([]string{id})
+		parsed, err := parseAAGUIDs([]string{id})
 		if err != nil || !parsed[id] || name == "" || strings.TrimSpace(name) != name {
 			t.Errorf("%q is %q: %v", id, name, err)
 		}

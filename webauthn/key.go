@@ -17,26 +17,26 @@ import (
 // b64 is the encoding of every byte string in options and answers (Level 3 §3, base64url).
 var b64 = base64.RawURLEncoding
 
-// A key is what is stored of a credential (Level 3 §4, credential record), sealed in its factor. It is CBOR, which needs no
-// base64 for what is mostly bytes: an assertion reads and writes it.
+// A key is a credential record (Level 3 §4). It is stored, sealed, as the data of a factor. The encoding is CBOR, because
+// most fields are bytes.
 type key struct {
 	ID             []byte   `cbor:"1,keyasint"`
 	PublicKey      []byte   `cbor:"2,keyasint"` // COSE_Key
 	RPID           string   `cbor:"3,keyasint"`
-	Handle         []byte   `cbor:"4,keyasint"` // the user handle that it was made for
+	UserHandle     []byte   `cbor:"4,keyasint"` // for which it was created
 	Counter        uint32   `cbor:"5,keyasint,omitempty"`
 	BackupEligible bool     `cbor:"6,keyasint,omitempty"`
 	BackedUp       bool     `cbor:"7,keyasint,omitempty"`
-	Verifies       bool     `cbor:"8,keyasint,omitempty"` // its user was verified when it was enrolled
+	Verifies       bool     `cbor:"8,keyasint,omitempty"` // the user was verified at enrolment
 	Transports     []string `cbor:"9,keyasint,omitempty"`
 	AAGUID         string   `cbor:"10,keyasint"`
 	Format         string   `cbor:"11,keyasint"`           // of the attestation statement
-	Attested       bool     `cbor:"12,keyasint,omitempty"` // the model is certain, by FIDO metadata
-	Software       bool     `cbor:"13,keyasint,omitempty"` // and that metadata knows of no hardware that keeps the key
+	Attested       bool     `cbor:"12,keyasint,omitempty"` // the model was proven against FIDO metadata
+	Software       bool     `cbor:"13,keyasint,omitempty"` // the model has no hardware protection by that metadata
 }
 
-// openKey reads a factor's key.
-func openKey(f watchword.Factor) (*key, error) {
+// readKey decodes the key of a factor.
+func readKey(f watchword.Factor) (*key, error) {
 	k := &key{}
 	if err := cbor.Unmarshal(f.Data, k); err != nil {
 		return nil, fmt.Errorf("webauthn: factor %s: %w", f.ID, err)
@@ -44,15 +44,15 @@ func openKey(f watchword.Factor) (*key, error) {
 	return k, nil
 }
 
-// store writes the key back into its factor.
-func (k *key) store(f *watchword.Factor) (err error) {
+// writeTo encodes the key into its factor.
+func (k *key) writeTo(f *watchword.Factor) (err error) {
 	f.Data, err = cbor.Marshal(k)
 	return err
 }
 
-// Describe says what a key is: enough to tell one's keys apart, and nothing that signs.
+// Describe returns the public properties of a key, by which a subject can tell its keys apart.
 func (s *Strategy) Describe(f watchword.Factor) map[string]any {
-	k, err := openKey(f)
+	k, err := readKey(f)
 	if err != nil {
 		return nil
 	}
@@ -61,32 +61,32 @@ func (s *Strategy) Describe(f watchword.Factor) map[string]any {
 	if len(k.Transports) > 0 {
 		out["transports"] = k.Transports
 	}
-	if name := s.names[k.AAGUID]; name != "" {
+	if name := s.modelNames[k.AAGUID]; name != "" {
 		out["model"] = name
 	}
 	return out
 }
 
-// record is the key as go-webauthn knows it.
-func (k *key) record() lib.Credential {
+// libraryCredential returns the key in go-webauthn's form.
+func (k *key) libraryCredential() lib.Credential {
 	return lib.Credential{ID: k.ID, PublicKey: k.PublicKey, AttestationFormat: k.Format,
 		Flags:         lib.CredentialFlags{BackupEligible: k.BackupEligible, BackupState: k.BackedUp},
 		Authenticator: lib.Authenticator{SignCount: k.Counter}}
 }
 
-// An owner is go-webauthn's view of a subject: a user handle and the one key that answers, or none yet.
-type owner struct {
+// A libraryUser is a subject in go-webauthn's form: a user handle and the key that answers, or no key in a registration.
+type libraryUser struct {
 	handle []byte
 	keys   []lib.Credential
 }
 
-func (o owner) WebAuthnID() []byte                    { return o.handle }
-func (o owner) WebAuthnName() string                  { return "" }
-func (o owner) WebAuthnDisplayName() string           { return "" }
-func (o owner) WebAuthnCredentials() []lib.Credential { return o.keys }
+func (o libraryUser) WebAuthnID() []byte                    { return o.handle }
+func (o libraryUser) WebAuthnName() string                  { return "" }
+func (o libraryUser) WebAuthnDisplayName() string           { return "" }
+func (o libraryUser) WebAuthnCredentials() []lib.Credential { return o.keys }
 
-// descriptors list keys in options, each with how its authenticator can be reached (Level 3 §5.8.3).
-func descriptors(keys []*key) []map[string]any {
+// credentialDescriptors returns keys as PublicKeyCredentialDescriptorJSON, with their transports (Level 3 §5.8.3).
+func credentialDescriptors(keys []*key) []map[string]any {
 	out := make([]map[string]any, len(keys))
 	for i, k := range keys {
 		out[i] = map[string]any{"type": string(protocol.PublicKeyCredentialType), "id": b64.EncodeToString(k.ID)}
@@ -97,26 +97,28 @@ func descriptors(keys []*key) []map[string]any {
 	return out
 }
 
-// factorID is the id of the factor that keeps a credential: SHA-256(app | RP id | credential id). So one key is one factor
-// of an app, whoever its subject is.
+// factorID returns the id of the factor that stores a credential: SHA-256(app | RP id | credential id). A key can therefore
+// be enrolled once in an app, whatever the subject.
 func (s *Strategy) factorID(app string, credential []byte) string {
-	sum := sha256.Sum256(framed(nil, app, s.cfg.RPID, string(credential)))
+	sum := sha256.Sum256(appendLengthPrefixed(nil, app, s.cfg.RPID, string(credential)))
 	return b64.EncodeToString(sum[:])
 }
 
-// handle is a subject's user handle: it says nothing of the subject, and is the same for each of the subject's keys
+// userHandle returns the user handle of a subject: the same for all its keys, and without information about the subject
 // (Level 3 §14.6.1).
-func (s *Strategy) handle(app, subject string) []byte { return s.derive("user handle", app, subject) }
+func (s *Strategy) userHandle(app, subject string) []byte {
+	return s.deriveBytes("user handle", app, subject)
+}
 
-// derive is HMAC-SHA-256(Secret, parts).
-func (s *Strategy) derive(parts ...string) []byte {
+// deriveBytes returns HMAC-SHA-256(Config.Secret, parts), each part after its length.
+func (s *Strategy) deriveBytes(parts ...string) []byte {
 	h := hmac.New(sha256.New, []byte(s.cfg.Secret.Reveal()))
-	h.Write(framed(nil, parts...))
+	h.Write(appendLengthPrefixed(nil, parts...))
 	return h.Sum(nil)
 }
 
-// framed appends parts so that no two lists of them are written alike: each after its length.
-func framed(out []byte, parts ...string) []byte {
+// appendLengthPrefixed appends each part after its length, so that two different lists never have the same encoding.
+func appendLengthPrefixed(out []byte, parts ...string) []byte {
 	for _, p := range parts {
 		out = binary.BigEndian.AppendUint64(out, uint64(len(p)))
 		out = append(out, p...)

@@ -16,28 +16,28 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// kit is an engine whose time a test moves and whose log it reads.
+// A kit is an engine with the strategy, a clock that tests set and a recorded log.
 type kit struct {
 	*watchword.Engine
 	t        testing.TB
 	strategy *Strategy
 	config   watchword.Config
-	reasons  *reasons
+	refusals *refusalLog
 
 	mu  sync.Mutex
 	now time.Time
 }
 
-func settings() Config {
+func testConfig() Config {
 	return Config{RPID: "example.com", RPName: "Example", Secret: watchword.NewCode("a secret of these tests, of 32 bytes and more"),
 		Origins: []string{"https://login.example.com", "https://example.com:8443"}, NativeOrigins: []string{"android:apk-key-hash:abc"}}
 }
 
 func newKit(t testing.TB, options ...func(*Config, *watchword.Config)) *kit {
 	t.Helper()
-	k := &kit{t: t, now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC), reasons: &reasons{}}
-	cfg := settings()
-	cfg.Logger = slog.New(k.reasons)
+	k := &kit{t: t, now: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC), refusals: &refusalLog{}}
+	cfg := testConfig()
+	cfg.Logger = slog.New(k.refusals)
 	k.config = watchword.Config{App: "shop", Issuer: "https://verify.example.com", Factors: &memory.Factors{}, Clock: k.time,
 		Keys: []watchword.Key{testKey(t, "k1")}, Identity: testKey(t, "identity"), Store: memory.New(memory.Config{Clock: k.time})}
 	for _, o := range options {
@@ -48,12 +48,12 @@ func newKit(t testing.TB, options ...func(*Config, *watchword.Config)) *kit {
 		t.Fatal(err)
 	}
 	k.config.Strategies = []watchword.Strategy{k.strategy}
-	k.Engine = k.node()
+	k.Engine = k.newNode()
 	return k
 }
 
-// node is another node of the same app.
-func (k *kit) node() *watchword.Engine {
+// newNode returns another engine of the same app.
+func (k *kit) newNode() *watchword.Engine {
 	k.t.Helper()
 	e, err := watchword.New(k.config)
 	if err != nil {
@@ -77,35 +77,35 @@ func (k *kit) time() time.Time {
 	return k.now
 }
 
-func (k *kit) pass(d time.Duration) {
+func (k *kit) advance(d time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.now = k.now.Add(d)
 }
 
-// asked is a challenge that was begun, and its options as a browser reads them.
-type asked struct {
+// A startedChallenge is a challenge with its options as a browser parses them.
+type startedChallenge struct {
 	id, purpose, subject string
 	options              map[string]any
 }
 
-func (k *kit) start(r watchword.StartRequest) asked {
+func (k *kit) start(r watchword.StartRequest) startedChallenge {
 	k.t.Helper()
 	r.Strategy, r.Authority.Admin = "webauthn", true
 	s, err := k.Start(context.Background(), r)
 	if err != nil {
 		k.t.Fatalf("start: %v", err)
 	}
-	return asked{s.ID, r.Purpose, r.Subject, overTheWire(k.t, s.Public)}
+	return startedChallenge{s.ID, r.Purpose, r.Subject, encodeOptions(k.t, s.Public)}
 }
 
-func (k *kit) ask(purpose, subject string) asked {
+func (k *kit) startChallenge(purpose, subject string) startedChallenge {
 	k.t.Helper()
 	return k.start(watchword.StartRequest{Purpose: purpose, Subject: subject})
 }
 
-// overTheWire is what a browser gets.
-func overTheWire(t testing.TB, public map[string]any) (options map[string]any) {
+// encodeOptions returns the options as a browser parses them.
+func encodeOptions(t testing.TB, public map[string]any) (options map[string]any) {
 	t.Helper()
 	data, err := json.Marshal(public)
 	if err == nil {
@@ -117,45 +117,45 @@ func overTheWire(t testing.TB, public map[string]any) (options map[string]any) {
 	return options
 }
 
-func (k *kit) answer(a asked, answer string) (*watchword.Result, error) {
+func (k *kit) answer(a startedChallenge, answer string) (*watchword.Result, error) {
 	return k.Check(context.Background(), a.id, watchword.CheckRequest{Purpose: a.purpose, Subject: a.subject,
 		Answer: watchword.Answer{Text: answer, Object: true}})
 }
 
 // enrol registers a device for a subject.
-func (k *kit) enrol(subject string, d *device, spoilers ...spoiler) watchword.Factor {
+func (k *kit) enrol(subject string, d *device, mutations ...mutation) watchword.Factor {
 	k.t.Helper()
-	a := k.ask(watchword.PurposeEnrol, subject)
-	r, err := k.answer(a, d.create(a.options, spoilers...))
+	a := k.startChallenge(watchword.PurposeEnrol, subject)
+	r, err := k.answer(a, d.create(a.options, mutations...))
 	if err != nil {
-		k.t.Fatalf("enrol: %v (%s)", err, k.reasons.last())
+		k.t.Fatalf("enrol: %v (%s)", err, k.refusals.lastReason())
 	}
 	return *r.Factor
 }
 
-// signIn answers a fresh challenge with a device.
-func (k *kit) signIn(purpose, subject string, d *device, spoilers ...spoiler) (*watchword.Result, error) {
+// signIn answers a new challenge with a device.
+func (k *kit) signIn(purpose, subject string, d *device, mutations ...mutation) (*watchword.Result, error) {
 	k.t.Helper()
-	a := k.ask(purpose, subject)
-	return k.answer(a, d.get(a.options, spoilers...))
+	a := k.startChallenge(purpose, subject)
+	return k.answer(a, d.get(a.options, mutations...))
 }
 
-// mustSignIn expects the device to be let in.
-func (k *kit) mustSignIn(purpose, subject string, d *device, spoilers ...spoiler) *watchword.Claims {
+// mustSignIn ends the test unless the answer is accepted.
+func (k *kit) mustSignIn(purpose, subject string, d *device, mutations ...mutation) *watchword.Claims {
 	k.t.Helper()
-	r, err := k.signIn(purpose, subject, d, spoilers...)
+	r, err := k.signIn(purpose, subject, d, mutations...)
 	if err != nil {
-		k.t.Fatalf("%s: %v (%s)", purpose, err, k.reasons.last())
+		k.t.Fatalf("%s: %v (%s)", purpose, err, k.refusals.lastReason())
 	}
 	return r.Claims
 }
 
-// malformed is what mustRefuse expects of an answer that is not a credential.
+// malformed stands for a malformed credential in wantRefusal.
 const malformed refusal = ""
 
-// mustRefuse expects a wrong answer like any other, and the reason in the log; or, of what is not a credential, an
-// invalid request that names members of the answer.
-func (k *kit) mustRefuse(err error, reason refusal) {
+// wantRefusal expects watchword.ErrIncorrectAnswer and the reason in the log or, for malformed, an invalid request that
+// names members of the answer.
+func (k *kit) wantRefusal(err error, reason refusal) {
 	k.t.Helper()
 	if reason == malformed {
 		if fields := invalidFields(err); len(fields) == 0 || !strings.HasPrefix(fields[0], "answer") {
@@ -166,12 +166,12 @@ func (k *kit) mustRefuse(err error, reason refusal) {
 	if !errors.Is(err, watchword.ErrIncorrectAnswer) || err.Error() != watchword.ErrIncorrectAnswer.Error() {
 		k.t.Errorf("got %v, want a wrong answer", err)
 	}
-	if got := k.reasons.last(); got != string(reason) {
+	if got := k.refusals.lastReason(); got != string(reason) {
 		k.t.Errorf("refused for %q, want %q", got, reason)
 	}
 }
 
-// invalidFields are those that an invalid request names.
+// invalidFields returns the fields that an invalid request names.
 func invalidFields(err error) (names []string) {
 	var refused *watchword.Error
 	if errors.As(err, &refused) && errors.Is(err, watchword.ErrInvalidRequest) {
@@ -187,7 +187,7 @@ func parseAssertion(answer string) (*protocol.ParsedCredentialAssertionData, err
 	if err != nil {
 		return nil, err
 	}
-	return c.assertion()
+	return c.parseAssertion()
 }
 
 func parseRegistration(answer string) (*protocol.ParsedCredentialCreationData, error) {
@@ -195,26 +195,26 @@ func parseRegistration(answer string) (*protocol.ParsedCredentialCreationData, e
 	if err != nil {
 		return nil, err
 	}
-	return c.registration()
+	return c.parseRegistration()
 }
 
-// reasons is a log that keeps the reasons of refusals.
-type reasons struct {
+// A refusalLog is a log handler that records refusals.
+type refusalLog struct {
 	mu      sync.Mutex
 	records []slog.Record
 }
 
-func (*reasons) Enabled(context.Context, slog.Level) bool { return true }
-func (r *reasons) WithAttrs([]slog.Attr) slog.Handler     { return r }
-func (r *reasons) WithGroup(string) slog.Handler          { return r }
-func (r *reasons) Handle(_ context.Context, record slog.Record) error {
+func (*refusalLog) Enabled(context.Context, slog.Level) bool { return true }
+func (r *refusalLog) WithAttrs([]slog.Attr) slog.Handler     { return r }
+func (r *refusalLog) WithGroup(string) slog.Handler          { return r }
+func (r *refusalLog) Handle(_ context.Context, record slog.Record) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.records = append(r.records, record)
 	return nil
 }
 
-func (r *reasons) last() (reason string) {
+func (r *refusalLog) lastReason() (reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.records) > 0 {
@@ -228,7 +228,7 @@ func (r *reasons) last() (reason string) {
 	return reason
 }
 
-func (r *reasons) warned() (n int) {
+func (r *refusalLog) countWarnings() (n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, record := range r.records {

@@ -11,65 +11,65 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// answerField is what requests call the answer; members of it follow after a dot.
+// answerField is the name of the answer in requests; its members follow after a dot.
 const answerField = "answer"
 
-const required = "is required"
+const reasonRequired = "is required"
 
-// invalid refuses a member of an answer, in words that may go to the caller.
-func invalid(field, reason string) error {
+// invalidField returns a watchword.ErrInvalidRequest for a member of an answer. The caller sees the reason.
+func invalidField(field, reason string) error {
 	return &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: []watchword.FieldError{{Field: field, Reason: reason}}}
 }
 
-// explain keeps what a member's own decoding says, and names what else is wrong with a value. The library's own words may
-// quote the value, so none of them is used.
-func explain(err error, field, reason string) error {
+// translateJSONError returns a *watchword.Error as it is, and an invalidField for any other error of the JSON library. The
+// library's text is dropped, because it may quote the value.
+func translateJSONError(err error, field, reason string) error {
 	var known *watchword.Error
 	switch {
 	case errors.As(err, &known):
 		return known
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return invalid(field, "is there twice")
+		return invalidField(field, "is there twice")
 	case errors.As(err, new(*jsontext.SyntacticError)):
-		return invalid(field, "is not well-formed JSON")
+		return invalidField(field, "is not well-formed JSON")
 	}
-	return invalid(field, reason)
+	return invalidField(field, reason)
 }
 
-// A member is one that Level 3 names. Those without a place to go to are not evaluated and may hold anything.
+// A member is a JSON member that Level 3 defines. A member without target is not evaluated and may have any value.
 type member struct {
-	into   any
-	reason string // why a value is refused
+	target any
+	reason string // for a value of the wrong type
 }
 
 const (
-	notOctets = "must be base64url"
-	notText   = "must be a string"
+	reasonNotBase64URL = "must be base64url"
+	reasonNotString    = "must be a string"
 )
 
-// UnmarshalJSONFrom reads the members by their exact names.
+// UnmarshalJSONFrom reads the members, whose names must match exactly.
 func (c *credential) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return readMembers(d, answerField, map[string]member{
-		"id": {&c.ID, notOctets}, "rawId": {&c.RawID, notOctets}, "type": {&c.Type, notText}, "response": {&c.Response, "must be an object"},
+		"id": {&c.ID, reasonNotBase64URL}, "rawId": {&c.RawID, reasonNotBase64URL}, "type": {&c.Type, reasonNotString}, "response": {&c.Response, "must be an object"},
 		"authenticatorAttachment": {}, "clientExtensionResults": {},
 	})
 }
 
-// UnmarshalJSONFrom reads the members by their exact names.
+// UnmarshalJSONFrom reads the members, whose names must match exactly.
 func (r *response) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	return readMembers(d, answerField+".response", map[string]member{
-		"clientDataJSON": {&r.ClientDataJSON, notOctets}, "attestationObject": {&r.AttestationObject, notOctets},
-		"authenticatorData": {&r.AuthenticatorData, notOctets}, "signature": {&r.Signature, notOctets},
-		"userHandle": {&r.UserHandle, notOctets}, "transports": {&r.Transports, "must be a list of strings"},
+		"clientDataJSON": {&r.ClientDataJSON, reasonNotBase64URL}, "attestationObject": {&r.AttestationObject, reasonNotBase64URL},
+		"authenticatorData": {&r.AuthenticatorData, reasonNotBase64URL}, "signature": {&r.Signature, reasonNotBase64URL},
+		"userHandle": {&r.UserHandle, reasonNotBase64URL}, "transports": {&r.Transports, "must be a list of strings"},
 		"publicKey": {}, "publicKeyAlgorithm": {},
 	})
 }
 
-// readMembers reads an object. Browsers and password managers add members of their own, which are skipped; but a name in
-// other capitals is a mistake of whoever wrote it, and refused.
+// readMembers reads an object. Unknown members, which browsers and password managers add, are skipped. A known name in
+// another case is refused, because other parsers would accept it.
 func readMembers(d *jsontext.Decoder, at string, members map[string]member) error {
 	if d.PeekKind() != '{' {
-		return invalid(at, "must be an object")
+		return invalidField(at, "must be an object")
 	}
 	_, err := d.ReadToken()
 	for err == nil && d.PeekKind() != '}' {
@@ -82,73 +82,73 @@ func readMembers(d *jsontext.Decoder, at string, members map[string]member) erro
 		_, err = d.ReadToken()
 	}
 	if err != nil {
-		return explainMember(err, at, members)
+		return translateMemberError(err, at, members)
 	}
 	return nil
 }
 
-// explainMember names the member that an error is about, if it is one that Level 3 names.
-func explainMember(err error, at string, members map[string]member) error {
+// translateMemberError translates an error in an object and names the member, if Level 3 defines it.
+func translateMemberError(err error, at string, members map[string]member) error {
 	var syntax *jsontext.SyntacticError
 	if errors.As(err, &syntax) {
 		if name := syntax.JSONPointer.LastToken(); members[name].reason != "" {
 			at += "." + name
 		}
 	}
-	return explain(err, at, "")
+	return translateJSONError(err, at, "")
 }
 
 func readMember(d *jsontext.Decoder, at, name string, members map[string]member) error {
 	m, known := members[name]
-	if known && m.into != nil {
-		if err := json.UnmarshalDecode(d, m.into); err != nil {
-			return explain(err, at+"."+name, m.reason)
+	if known && m.target != nil {
+		if err := json.UnmarshalDecode(d, m.target); err != nil {
+			return translateJSONError(err, at+"."+name, m.reason)
 		}
 		return nil
 	}
 	if !known {
 		for right := range members {
 			if strings.EqualFold(name, right) {
-				return invalid(at+"."+right, "is written in other capitals")
+				return invalidField(at+"."+right, "is written in other capitals")
 			}
 		}
 	}
 	return d.SkipValue()
 }
 
-// octets are bytes in base64url, with or without padding; null is none.
-type octets []byte
+// base64URLBytes are encoded as base64url, with or without padding; null means no bytes.
+type base64URLBytes []byte
 
-// strict64 refuses bits that stand for nothing, so that bytes have one spelling but for the padding.
-var strict64 = base64.RawURLEncoding.Strict()
+// strictBase64 refuses non-zero trailing bits, so that bytes have one encoding apart from the padding.
+var strictBase64 = base64.RawURLEncoding.Strict()
 
-// errOctets is the error of every string that is not base64url.
-var errOctets = errors.New("webauthn: not base64url")
+// errNotBase64URL means that a string is not base64url.
+var errNotBase64URL = errors.New("webauthn: not base64url")
 
-// UnmarshalJSONFrom reads a string or null.
-func (o *octets) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+// UnmarshalJSONFrom reads a base64url string or null.
+func (o *base64URLBytes) UnmarshalJSONFrom(d *jsontext.Decoder) error {
 	token, err := d.ReadToken()
 	if err != nil || token.Kind() == 'n' {
 		return err
 	}
 	if token.Kind() != '"' {
-		return errOctets
+		return errNotBase64URL
 	}
 	text := token.String()
 	if whole := strings.TrimRight(text, "="); len(whole) < len(text) {
 		if len(text)%4 != 0 || len(text)-len(whole) > 2 {
-			return errOctets
+			return errNotBase64URL
 		}
 		text = whole
 	}
-	if strings.ContainsAny(text, "\r\n") { // which the decoder would skip
-		return errOctets
+	if strings.ContainsAny(text, "\r\n") { // the decoder would skip them
+		return errNotBase64URL
 	}
-	*o, err = strict64.DecodeString(text)
+	*o, err = strictBase64.DecodeString(text)
 	return err
 }
 
-// MarshalJSONTo writes them without padding.
-func (o octets) MarshalJSONTo(e *jsontext.Encoder) error {
+// MarshalJSONTo writes base64url without padding.
+func (o base64URLBytes) MarshalJSONTo(e *jsontext.Encoder) error {
 	return e.WriteToken(jsontext.String(b64.EncodeToString(o)))
 }

@@ -25,33 +25,33 @@ import (
 // MetadataURL is where the FIDO Alliance publishes its metadata.
 const MetadataURL = "https://mds3.fidoalliance.org/"
 
-// signer is whom the FIDO Alliance's root must vouch for. The root is a public one, that others' certificates lead to as
-// well, and go-webauthn does not look whose certificate it is.
-const signer = "mds.fidoalliance.org"
+// metadataSigner is the DNS name in the certificate of the FIDO Alliance's signer. Its root is a public one, under which others
+// have certificates too, and go-webauthn does not compare the name.
+const metadataSigner = "mds.fidoalliance.org"
 
-// maxMetadata is how large a document may be, in bytes; FIDO's has some ten million.
-const maxMetadata = 64 << 20
+// maxMetadataSize is the maximum size of a metadata document, in bytes. FIDO's has about ten million.
+const maxMetadataSize = 64 << 20
 
-// Metadata is the FIDO Metadata Service's word on models of authenticators (MDS 3): the certificates that prove them, and
-// warnings. It is empty until it is loaded; documents are downloaded by [Metadata.Refresh] only. It is safe for concurrent
-// use, and may be renewed at any time.
+// Metadata is a document of the FIDO Metadata Service (MDS 3): for each authenticator model, the root certificates that prove
+// it and its status. It is empty until [Metadata.LoadFile] or [Metadata.Refresh] loads a document; only Refresh downloads
+// one. Metadata is safe for concurrent use, and a newer document may be loaded at any time.
 type Metadata struct {
 	root    string
-	current atomic.Pointer[catalogue]
+	current atomic.Pointer[metadataDocument]
 }
 
-// A catalogue is one edition of the metadata.
-type catalogue struct {
+// A metadataDocument is one verified document.
+type metadataDocument struct {
 	provider   metadata.Provider
-	number     int // editions count up
+	number     int // increases with each publication
 	nextUpdate time.Time
 }
 
-// NewMetadata makes metadata that is yet empty. The root is the certificate that the document's signature must lead to, in
-// base64 (DER); empty: the FIDO Alliance's own.
+// NewMetadata returns empty Metadata. root is the certificate to which the document's signature must chain, as base64 of its
+// DER form. If root is empty, it is the FIDO Alliance's.
 func NewMetadata(root string) *Metadata { return &Metadata{root: root} }
 
-// LoadFile reads a document from a file, as [MetadataURL] serves it.
+// LoadFile loads a document from a file that has the form of what [MetadataURL] serves.
 func (m *Metadata) LoadFile(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -61,7 +61,7 @@ func (m *Metadata) LoadFile(path string) error {
 	return m.load(f)
 }
 
-// Refresh downloads a document. The client's limits on time and addresses apply to that.
+// Refresh downloads a document from url and loads it. Limits on time and addresses are those of client.
 func (m *Metadata) Refresh(ctx context.Context, client *http.Client, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -78,7 +78,7 @@ func (m *Metadata) Refresh(ctx context.Context, client *http.Client, url string)
 	return m.load(resp.Body)
 }
 
-// NextUpdate is when the FIDO Alliance will have published the next edition; zero while nothing is loaded.
+// NextUpdate returns when the next document will have been published; zero if no document is loaded.
 func (m *Metadata) NextUpdate() time.Time {
 	if c := m.current.Load(); c != nil {
 		return c.nextUpdate
@@ -86,14 +86,14 @@ func (m *Metadata) NextUpdate() time.Time {
 	return time.Time{}
 }
 
-// load verifies a document and puts it into force, unless an edition that is newer is there already. On the way the
-// issuers of its certificates are asked, by [http.DefaultClient], whether these were revoked; without an answer it goes on.
+// load verifies a document and replaces the loaded one, unless that is newer. go-webauthn asks the issuers of the
+// certificates, by [http.DefaultClient], whether they are revoked; it ignores missing answers.
 func (m *Metadata) load(r io.Reader) error {
-	blob, err := io.ReadAll(io.LimitReader(r, maxMetadata+1))
+	blob, err := io.ReadAll(io.LimitReader(r, maxMetadataSize+1))
 	if err != nil {
 		return fmt.Errorf("webauthn: metadata: %w", outbound.Reason(err))
 	}
-	if len(blob) > maxMetadata {
+	if len(blob) > maxMetadataSize {
 		return errors.New("webauthn: metadata: the document is too large")
 	}
 	next, err := parseMetadata(blob, m.root)
@@ -103,7 +103,7 @@ func (m *Metadata) load(r io.Reader) error {
 	for {
 		before := m.current.Load()
 		if before != nil && next.number < before.number {
-			return fmt.Errorf("webauthn: metadata: edition %d is older than %d, which is in force", next.number, before.number)
+			return fmt.Errorf("webauthn: metadata: document %d is older than document %d, which is loaded", next.number, before.number)
 		}
 		if m.current.CompareAndSwap(before, next) {
 			return nil
@@ -111,18 +111,19 @@ func (m *Metadata) load(r io.Reader) error {
 	}
 }
 
-// Why a document is not taken. What go-webauthn says of it is left out, because it quotes the document.
+// Reasons why a document is refused. The errors of go-webauthn are not wrapped, because they quote the document.
 var (
-	errNotVerified = errors.New("the document's signature cannot be verified")
-	errNotRead     = errors.New("the document cannot be read")
+	errSignatureNotVerified = errors.New("the document's signature cannot be verified")
+	errUnreadableDocument   = errors.New("the document cannot be read")
 )
 
-// parseMetadata reads a signed document. Models that it cannot read are unknown, and so refused.
-func parseMetadata(blob []byte, root string) (*catalogue, error) {
+// parseMetadata verifies and parses a signed document. Entries that cannot be parsed are left out, so their models are
+// refused.
+func parseMetadata(blob []byte, root string) (*metadataDocument, error) {
 	options := []metadata.DecoderOption{metadata.WithIgnoreEntryParsingErrors()}
 	name := ""
 	if root == "" {
-		root, name = metadata.ProductionMDSRoot, signer
+		root, name = metadata.ProductionMDSRoot, metadataSigner
 	}
 	if err := checkSigner(blob, root, name); err != nil {
 		return nil, err
@@ -134,21 +135,21 @@ func parseMetadata(blob []byte, root string) (*catalogue, error) {
 	}
 	payload, err := decoder.DecodeBytes(blob)
 	if err != nil {
-		return nil, errNotVerified
+		return nil, errSignatureNotVerified
 	}
 	document, err := decoder.Parse(payload)
 	if err != nil {
-		return nil, errNotRead
+		return nil, errUnreadableDocument
 	}
 	provider, err := memory.New(memory.WithMetadata(document.ToMap()), memory.WithMetadataKeyIdentifiers(document.ToKeyIdentifierMap()),
 		memory.WithValidateEntryKeyIdentifier(true))
 	if err != nil {
-		return nil, errNotRead
+		return nil, errUnreadableDocument
 	}
-	return &catalogue{provider: provider, number: document.Parsed.Number, nextUpdate: document.Parsed.NextUpdate}, nil
+	return &metadataDocument{provider: provider, number: document.Parsed.Number, nextUpdate: document.Parsed.NextUpdate}, nil
 }
 
-// keyProtection is how metadata says that a model keeps its keys; none if it does not say.
+// keyProtection returns the key protection of a model as metadata lists it; none if metadata does not.
 func (m *Metadata) keyProtection(ctx context.Context, aaguid string) ([]string, error) {
 	id, err := uuid.Parse(aaguid)
 	if err != nil {
@@ -161,9 +162,9 @@ func (m *Metadata) keyProtection(ctx context.Context, aaguid string) ([]string, 
 	return entry.MetadataStatement.KeyProtection, nil
 }
 
-// checkSigner verifies that the certificate that a document names as its signer's (RFC 7515 §4.1.6) leads to the root and,
-// if a name is given, is for that. go-webauthn verifies it too, and that it made the signature, but asks whether it was
-// revoked before: by then the addresses that it asks are those of certificates that are to be believed.
+// checkSigner verifies that the signer's certificate in a document (x5c, RFC 7515 §4.1.6) chains to the root and, if name is
+// not empty, is issued for it. go-webauthn verifies the chain too, and the signature, but only after it has sent revocation
+// requests to addresses in the certificates. checkSigner runs first, so that those addresses come from a trusted issuer.
 func checkSigner(blob []byte, root, name string) error {
 	first, _, _ := bytes.Cut(blob, []byte("."))
 	data, err := b64.DecodeString(string(first))
@@ -193,8 +194,8 @@ func checkSigner(blob []byte, root, name string) error {
 		}
 		options.Intermediates.AddCert(chain[i])
 	}
-	if _, err = chain[0].Verify(options); err != nil { // which quotes the certificate
-		return fmt.Errorf("the document is not signed by %s: %w", cmp.Or(name, "whom the root vouches for"), outbound.Reason(err))
+	if _, err = chain[0].Verify(options); err != nil { // the error quotes the certificate
+		return fmt.Errorf("the document is not signed by %s: %w", cmp.Or(name, "a certificate under the root"), outbound.Reason(err))
 	}
 	return nil
 }

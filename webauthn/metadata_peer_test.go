@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
-// startRaw is a server that answers each request with the same bytes, and says its URL.
+// startRaw starts a server that replies to each request with the same bytes, and returns its URL.
 func startRaw(t *testing.T, answer string) (url string) {
 	t.Helper()
 	return "http://" + peertest.Listen(t, func(conn net.Conn) {
@@ -25,10 +25,10 @@ func startRaw(t *testing.T, answer string) (url string) {
 	})
 }
 
-func TestMetadataErrorsHoldNothingThatTheServerSent(t *testing.T) {
-	service := newMaker(t)
+func TestRefreshErrorsHoldNothingOfTheReply(t *testing.T) {
+	service := newManufacturer(t)
 	_, cert := service.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "492039"}, DNSNames: []string{"492039.example"}}, nil)
-	root, _ := metadataOf(t, service, 1)
+	root, _ := signMetadata(t, service, 1)
 	of := func(header string) string {
 		return "HTTP/1.1 200 OK\r\n\r\n" + b64.EncodeToString([]byte(header)) + ".492039.492039"
 	}

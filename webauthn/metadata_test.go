@@ -26,22 +26,22 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A maker has a root of its own, and certificates under it.
-type maker struct {
+// A manufacturer has a root certificate and issues certificates under it.
+type manufacturer struct {
 	t    testing.TB
 	key  *ecdsa.PrivateKey
 	cert *x509.Certificate
 }
 
-func newMaker(t testing.TB) *maker {
+func newManufacturer(t testing.TB) *manufacturer {
 	t.Helper()
-	m := &maker{t: t}
+	m := &manufacturer{t: t}
 	m.key, m.cert = m.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "a root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
 	return m
 }
 
-// issue makes a certificate under the maker's root, or the root itself.
-func (m *maker) issue(template *x509.Certificate, public crypto.PublicKey) (*ecdsa.PrivateKey, *x509.Certificate) {
+// issue issues a certificate under the manufacturer's root, or the root itself.
+func (m *manufacturer) issue(template *x509.Certificate, public crypto.PublicKey) (*ecdsa.PrivateKey, *x509.Certificate) {
 	m.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -67,8 +67,8 @@ func (m *maker) issue(template *x509.Certificate, public crypto.PublicKey) (*ecd
 	return key, cert
 }
 
-// attesting makes a device prove its model by a certificate (Level 3 §8.2.1).
-func (m *maker) attesting(model [16]byte) spoiler {
+// attestModel attests a model by a certificate (Level 3 §8.2.1).
+func (m *manufacturer) attestModel(model [16]byte) mutation {
 	extension, err := asn1.Marshal(model[:])
 	if err != nil {
 		m.t.Fatal(err)
@@ -82,28 +82,28 @@ func (m *maker) attesting(model [16]byte) spoiler {
 	}
 }
 
-// A model as metadata describes it.
+// A model is an entry of metadata.
 type model struct {
-	aaguid [16]byte
-	maker  *maker
-	status string
-	keeps  []string
+	aaguid        [16]byte
+	maker         *manufacturer
+	status        string
+	keyProtection []string
 }
 
-// metadataOf is a document about models, signed under a root: base64 of the root, and the JWS.
-func metadataOf(t testing.TB, service *maker, number int, models ...model) (root string, blob []byte) {
+// signMetadata returns a document about models that is signed under a root: the root in base64, and the JWS.
+func signMetadata(t testing.TB, service *manufacturer, number int, models ...model) (root string, blob []byte) {
 	t.Helper()
 	var entries []map[string]any
 	for _, m := range models {
-		entries = append(entries, map[string]any{"aaguid": aaguidText(m.aaguid[:]), "timeOfLastStatusChange": "2026-01-01",
+		entries = append(entries, map[string]any{"aaguid": formatAAGUID(m.aaguid[:]), "timeOfLastStatusChange": "2026-01-01",
 			"statusReports": []map[string]any{{"status": m.status, "effectiveDate": "2026-01-01"}},
-			"metadataStatement": map[string]any{"aaguid": aaguidText(m.aaguid[:]), "attestationTypes": []string{"basic_full"}, "keyProtection": m.keeps,
+			"metadataStatement": map[string]any{"aaguid": formatAAGUID(m.aaguid[:]), "attestationTypes": []string{"basic_full"}, "keyProtection": m.keyProtection,
 				"attestationRootCertificates": []string{base64.StdEncoding.EncodeToString(m.maker.cert.Raw)}}})
 	}
 	key, cert := service.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "metadata"}, DNSNames: []string{"metadata.example"}}, nil)
 	chain := []string{base64.StdEncoding.EncodeToString(cert.Raw), base64.StdEncoding.EncodeToString(service.cert.Raw)}
-	text := b64.EncodeToString([]byte(object(map[string]any{"alg": "ES256", "typ": "JWT", "x5c": chain}))) + "." +
-		b64.EncodeToString([]byte(object(map[string]any{"no": number, "nextUpdate": "2026-06-01", "entries": entries})))
+	text := b64.EncodeToString([]byte(encodeJSON(map[string]any{"alg": "ES256", "typ": "JWT", "x5c": chain}))) + "." +
+		b64.EncodeToString([]byte(encodeJSON(map[string]any{"no": number, "nextUpdate": "2026-06-01", "entries": entries})))
 	digest := sha256.Sum256([]byte(text))
 	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
 	if err != nil {
@@ -113,11 +113,11 @@ func metadataOf(t testing.TB, service *maker, number int, models ...model) (root
 	return base64.StdEncoding.EncodeToString(service.cert.Raw), []byte(text + "." + b64.EncodeToString(signature))
 }
 
-// Where models must be proven, only those pass that metadata knows and vouches for.
-func TestAttestation(t *testing.T) {
-	service, good, evil := newMaker(t), newMaker(t), newMaker(t)
+// Only models that metadata lists without a compromise are accepted.
+func TestVerifyEnrolChecksAttestedModels(t *testing.T) {
+	service, good, evil := newManufacturer(t), newManufacturer(t), newManufacturer(t)
 	allowed, denied, broken, soft, unknown := [16]byte{1}, [16]byte{2}, [16]byte{3}, [16]byte{4}, [16]byte{9}
-	root, blob := metadataOf(t, service, 1,
+	root, blob := signMetadata(t, service, 1,
 		model{allowed, good, "FIDO_CERTIFIED_L1", []string{"hardware", "secure_element"}}, model{denied, good, "FIDO_CERTIFIED", []string{"hardware"}},
 		model{broken, good, "USER_KEY_REMOTE_COMPROMISE", []string{"hardware"}}, model{soft, good, "FIDO_CERTIFIED", []string{"software"}})
 	m := NewMetadata(root)
@@ -125,24 +125,24 @@ func TestAttestation(t *testing.T) {
 		lists.Metadata = m
 		return newKit(t, func(c *Config, _ *watchword.Config) { c.Attestation = &lists })
 	}
-	if scope := newKit(t).strategy.library.Attestation.AndroidKey.AuthorizationScope; scope != protocol.AndroidKeyAuthorizationScopeUnion {
+	if scope := newKit(t).strategy.libraryConfig.Attestation.AndroidKey.AuthorizationScope; scope != protocol.AndroidKeyAuthorizationScopeUnion {
 		t.Errorf("Android's keys in software are refused though models need no proof: %v", scope)
 	}
-	if scope := proving(Attestation{}).strategy.library.Attestation.AndroidKey.AuthorizationScope; scope != protocol.AndroidKeyAuthorizationScopeTEEEnforced {
+	if scope := proving(Attestation{}).strategy.libraryConfig.Attestation.AndroidKey.AuthorizationScope; scope != protocol.AndroidKeyAuthorizationScopeTEEEnforced {
 		t.Errorf("Android's keys in software are accepted: %v", scope)
 	}
-	k := proving(Attestation{Deny: []string{aaguidText(denied[:])}})
-	if a := k.ask(watchword.PurposeEnrol, "user_42"); a.options["attestation"] != "direct" {
+	k := proving(Attestation{Deny: []string{formatAAGUID(denied[:])}})
+	if a := k.startChallenge(watchword.PurposeEnrol, "user_42"); a.options["attestation"] != "direct" {
 		t.Errorf("asks for attestation %v", a.options["attestation"])
 	}
-	enrol := func(k *kit, model [16]byte, spoilers ...spoiler) (*device, error) {
+	enrol := func(k *kit, model [16]byte, mutations ...mutation) (*device, error) {
 		d := newDevice(t)
 		d.aaguid = model
-		a := k.ask(watchword.PurposeEnrol, "user_42")
-		_, err := k.answer(a, d.create(a.options, spoilers...))
+		a := k.startChallenge(watchword.PurposeEnrol, "user_42")
+		_, err := k.answer(a, d.create(a.options, mutations...))
 		return d, err
 	}
-	if _, err := enrol(k, allowed, good.attesting(allowed)); !errors.Is(err, watchword.ErrUnavailable) {
+	if _, err := enrol(k, allowed, good.attestModel(allowed)); !errors.Is(err, watchword.ErrUnavailable) {
 		t.Errorf("before metadata is loaded: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "blob.jwt")
@@ -154,53 +154,53 @@ func TestAttestation(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		model  [16]byte
-		spoil  spoiler
+		mutate mutation
 		reason refusal
 	}{
-		"no statement":           {allowed, with(0), refusedAttestation},
+		"no statement":           {allowed, setFlags(0), refusedAttestation},
 		"self attestation":       {allowed, func(c *ceremony) { c.format, c.statement["alg"] = "packed", -7 }, refusedAttestation},
-		"another maker's":        {allowed, evil.attesting(allowed), refusedAttestation},
-		"another model's":        {allowed, good.attesting(denied), refusedAttestation},
-		"a denied model":         {denied, good.attesting(denied), refusedModel},
-		"a compromised model":    {broken, good.attesting(broken), refusedAttestation},
-		"an unknown model":       {unknown, good.attesting(unknown), refusedAttestation},
-		"a model without a name": {[16]byte{}, with(0), refusedAttestation},
+		"another maker's":        {allowed, evil.attestModel(allowed), refusedAttestation},
+		"another model's":        {allowed, good.attestModel(denied), refusedAttestation},
+		"a denied model":         {denied, good.attestModel(denied), refusedModel},
+		"a compromised model":    {broken, good.attestModel(broken), refusedAttestation},
+		"an unknown model":       {unknown, good.attestModel(unknown), refusedAttestation},
+		"a model without a name": {[16]byte{}, setFlags(0), refusedAttestation},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
-			_, err := enrol(k, c.model, c.spoil)
-			k.mustRefuse(err, c.reason)
+			_, err := enrol(k, c.model, c.mutate)
+			k.wantRefusal(err, c.reason)
 		})
 	}
 	k.t = t
-	d, err := enrol(k, allowed, good.attesting(allowed))
+	d, err := enrol(k, allowed, good.attestModel(allowed))
 	if err != nil {
-		t.Fatalf("an allowed model: %v (%s)", err, k.reasons.last())
+		t.Fatalf("an allowed model: %v (%s)", err, k.refusals.lastReason())
 	}
 	if claims := k.mustSignIn("sign_in", "user_42", d); claims.Extra["attested"] != true || claims.AMR[0] != "hwk" {
 		t.Errorf("amr %v, extra %v", claims.AMR, claims.Extra)
 	}
-	if d, err = enrol(k, soft, good.attesting(soft)); err != nil {
-		t.Fatalf("a model in software: %v (%s)", err, k.reasons.last())
+	if d, err = enrol(k, soft, good.attestModel(soft)); err != nil {
+		t.Fatalf("a model in software: %v (%s)", err, k.refusals.lastReason())
 	}
 	if claims := k.mustSignIn("sign_in", "user_42", d); claims.AMR[0] != "swk" {
 		t.Errorf("in software: amr %v", claims.AMR)
 	}
-	strict := proving(Attestation{Allow: []string{strings.ToUpper(aaguidText(allowed[:]))}})
-	if _, err := enrol(strict, allowed, good.attesting(allowed)); err != nil {
-		t.Errorf("a listed model: %v (%s)", err, strict.reasons.last())
+	strict := proving(Attestation{Allow: []string{strings.ToUpper(formatAAGUID(allowed[:]))}})
+	if _, err := enrol(strict, allowed, good.attestModel(allowed)); err != nil {
+		t.Errorf("a listed model: %v (%s)", err, strict.refusals.lastReason())
 	}
-	_, err = enrol(strict, soft, good.attesting(soft))
-	strict.mustRefuse(err, refusedModel)
+	_, err = enrol(strict, soft, good.attestModel(soft))
+	strict.wantRefusal(err, refusedModel)
 }
 
-// A document counts only if it is signed under the root, and not older than what is in force.
-func TestMetadataRefused(t *testing.T) {
-	service, maker := newMaker(t), newMaker(t)
-	root, second := metadataOf(t, service, 2, model{[16]byte{1}, maker, "FIDO_CERTIFIED", nil})
-	_, first := metadataOf(t, service, 1)
-	_, third := metadataOf(t, service, 3)
-	_, forged := metadataOf(t, newMaker(t), 4)
+// A document must be signed under the root and must not be older than the loaded one.
+func TestLoadRefusesInvalidMetadata(t *testing.T) {
+	service, maker := newManufacturer(t), newManufacturer(t)
+	root, second := signMetadata(t, service, 2, model{[16]byte{1}, maker, "FIDO_CERTIFIED", nil})
+	_, first := signMetadata(t, service, 1)
+	_, third := signMetadata(t, service, 3)
+	_, forged := signMetadata(t, newManufacturer(t), 4)
 	m := NewMetadata(root)
 	if !m.NextUpdate().IsZero() {
 		t.Error("empty metadata has a next update")
@@ -228,14 +228,14 @@ func TestMetadataRefused(t *testing.T) {
 	if err := m.LoadFile(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a file that is not there")
 	}
-	// Under the FIDO Alliance's root others have certificates too.
-	if err := NewMetadata("").load(strings.NewReader(string(third))); err == nil || !strings.Contains(err.Error(), signer) {
+	// Others have certificates under the FIDO Alliance's root too.
+	if err := NewMetadata("").load(strings.NewReader(string(third))); err == nil || !strings.Contains(err.Error(), metadataSigner) {
 		t.Errorf("another signer: %v", err)
 	}
 }
 
-func TestMetadataRefresh(t *testing.T) {
-	root, blob := metadataOf(t, newMaker(t), 1)
+func TestRefreshDownloadsMetadata(t *testing.T) {
+	root, blob := signMetadata(t, newManufacturer(t), 1)
 	status := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(status)
@@ -261,23 +261,23 @@ func TestMetadataRefresh(t *testing.T) {
 	}
 }
 
-// An address that an unsigned document names is not asked for anything.
-func TestMetadataOfStrangersReachesNobody(t *testing.T) {
+// The document is refused before revocation addresses in it are requested.
+func TestLoadRequestsNoAddressOfUnsignedMetadata(t *testing.T) {
 	asked := false
 	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
 	defer inside.Close()
-	stranger := newMaker(t)
-	key, cert := stranger.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "metadata"}, DNSNames: []string{signer},
+	attacker := newManufacturer(t)
+	key, cert := attacker.issue(&x509.Certificate{Subject: pkix.Name{CommonName: "metadata"}, DNSNames: []string{metadataSigner},
 		CRLDistributionPoints: []string{inside.URL}, OCSPServer: []string{inside.URL}}, nil)
-	chain := []string{base64.StdEncoding.EncodeToString(cert.Raw), base64.StdEncoding.EncodeToString(stranger.cert.Raw)}
-	text := b64.EncodeToString([]byte(object(map[string]any{"alg": "ES256", "typ": "JWT", "x5c": chain}))) + "." + b64.EncodeToString([]byte(`{}`))
+	chain := []string{base64.StdEncoding.EncodeToString(cert.Raw), base64.StdEncoding.EncodeToString(attacker.cert.Raw)}
+	text := b64.EncodeToString([]byte(encodeJSON(map[string]any{"alg": "ES256", "typ": "JWT", "x5c": chain}))) + "." + b64.EncodeToString([]byte(`{}`))
 	digest := sha256.Sum256([]byte(text))
 	r, s, err := ecdsa.Sign(rand.Reader, key, digest[:])
 	if err != nil {
 		t.Fatal(err)
 	}
 	text += "." + b64.EncodeToString(append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...))
-	known, _ := metadataOf(t, newMaker(t), 1)
+	known, _ := signMetadata(t, newManufacturer(t), 1)
 	for _, root := range []string{"", known} {
 		if err := NewMetadata(root).load(strings.NewReader(text)); err == nil {
 			t.Error("accepted")

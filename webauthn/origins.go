@@ -15,10 +15,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
-// localhost is the one RP id that needs no https.
+// localhost is the only RP id whose origins need no https.
 const localhost = "localhost"
 
-// originProblems holds the RP id and the origins against each other.
+// originProblems returns what is wrong with the RP id and the origins.
 func (c *Config) originProblems() (problems []error) {
 	refuse := func(field, value string, err error) {
 		if err != nil {
@@ -28,14 +28,14 @@ func (c *Config) originProblems() (problems []error) {
 	refuse("RPID", c.RPID, checkRPID(c.RPID))
 	for _, o := range c.Origins {
 		host, err := originHost(o)
-		if err == nil && !within(host, c.RPID) {
+		if err == nil && !isWithinDomain(host, c.RPID) {
 			err = errors.New("is not at the RP id or below it; list other sites as RelatedOrigins")
 		}
 		refuse("Origins", o, err)
 	}
 	for _, o := range c.RelatedOrigins {
 		host, err := originHost(o)
-		if err == nil && within(host, c.RPID) {
+		if err == nil && isWithinDomain(host, c.RPID) {
 			err = errors.New("is at the RP id or below it; list it in Origins")
 		}
 		refuse("RelatedOrigins", o, err)
@@ -56,7 +56,7 @@ func (c *Config) originProblems() (problems []error) {
 	return problems
 }
 
-// checkRPID wants a domain that somebody can own: browsers refuse public suffixes (Level 3 §5.1.2).
+// checkRPID reports whether an RP id is a domain that can be registered: browsers refuse public suffixes (Level 3 §5.1.2).
 func checkRPID(id string) error {
 	if err := protocol.ValidateRPID(id); err != nil {
 		return fmt.Errorf("is no RP id: %w", err)
@@ -65,12 +65,13 @@ func checkRPID(id string) error {
 		return errors.New("is not in lower case")
 	}
 	if suffix, _ := publicsuffix.PublicSuffix(id); suffix == id && id != localhost {
-		return errors.New("is a public suffix: keys would be everybody's below it")
+		return errors.New("is a public suffix: every site below it could use the keys")
 	}
 	return nil
 }
 
-// originHost returns the host of a web origin, if it is spelled as browsers spell it: anything else would never match.
+// originHost returns the host of a web origin. An origin in another form than browsers send is an error, because it would
+// never match.
 func originHost(origin string) (string, error) {
 	if err := hosts.CheckOrigin(origin); err != nil {
 		return "", err
@@ -82,10 +83,13 @@ func originHost(origin string) (string, error) {
 	return u.Hostname(), nil
 }
 
-// within reports whether a host is a domain or below it.
-func within(host, domain string) bool { return host == domain || strings.HasSuffix(host, "."+domain) }
+// isWithinDomain reports whether a host is the domain or a subdomain of it.
+func isWithinDomain(host, domain string) bool {
+	return host == domain || strings.HasSuffix(host, "."+domain)
+}
 
-// relatedOrigins is the document of Level 3 §5.11, if there is one. Browsers read at most five registrable labels of it.
+// relatedOrigins returns a handler for the document of Level 3 §5.11. More than five registrable labels are an error, because
+// browsers ignore the rest.
 func (c *Config) relatedOrigins() (http.Handler, error) {
 	if len(c.RelatedOrigins) == 0 {
 		return http.NotFoundHandler(), nil
@@ -93,13 +97,13 @@ func (c *Config) relatedOrigins() (http.Handler, error) {
 	return protocol.NewRelatedOriginsWithLabeler(registrableLabel, c.RelatedOrigins...)
 }
 
-// registrableLabel is what browsers count related origins by: the label before the public suffix.
+// registrableLabel returns the label before the public suffix, by which browsers count related origins.
 func registrableLabel(origin string) (string, error) {
 	host, err := originHost(origin)
 	if err != nil {
 		return "", err
 	}
-	if within(host, localhost) {
+	if isWithinDomain(host, localhost) {
 		return localhost, nil
 	}
 	domain, err := publicsuffix.EffectiveTLDPlusOne(host)
@@ -107,6 +111,6 @@ func registrableLabel(origin string) (string, error) {
 	return label, err
 }
 
-// RelatedOrigins serves /.well-known/webauthn of the RP id's own host: the other sites whose pages may use the keys
-// (Level 3 §5.11). It is not found where there are none.
-func (s *Strategy) RelatedOrigins() http.Handler { return s.related }
+// RelatedOrigins returns a handler for /.well-known/webauthn at the RP id's host, which lists Config.RelatedOrigins (Level 3
+// §5.11). Without related origins the handler replies 404.
+func (s *Strategy) RelatedOrigins() http.Handler { return s.relatedOrigins }

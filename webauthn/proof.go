@@ -6,48 +6,47 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// proof is what a right answer earns, and what it is paid with: the key as it must be stored now.
-func (s *Strategy) proof(c *watchword.Challenge, f watchword.Factor, k *key, u use) (watchword.Proof, error) {
-	if err := k.store(&f); err != nil {
+// newProof returns the proof of an accepted assertion. Proof.Spend is the factor with the updated key.
+func (s *Strategy) newProof(c *watchword.Challenge, f watchword.Factor, k *key, u assertionResult) (watchword.Proof, error) {
+	if err := k.writeTo(&f); err != nil {
 		return watchword.Proof{}, err
 	}
-	extra := map[string]any{"user_verified": u.verified, "backup_eligible": k.BackupEligible, "backed_up": k.BackedUp, "aaguid": k.AAGUID}
+	extra := map[string]any{"user_verified": u.userVerified, "backup_eligible": k.BackupEligible, "backed_up": k.BackedUp, "aaguid": k.AAGUID}
 	for _, fact := range [...]struct {
 		name  string
 		holds bool
 	}{
-		{"attested", k.Attested}, {"transaction_signed", len(c.Transaction) > 0}, {"counter_regressed", u.regressed},
+		{"attested", k.Attested}, {"transaction_signed", len(c.Transaction) > 0}, {"counter_regressed", u.counterRegressed},
 		{"backup_eligibility_changed", u.backupChanged},
 	} {
 		if fact.holds {
 			extra[fact.name] = true
 		}
 	}
-	return watchword.Proof{AMR: amr(k, u), Spend: &f, Subject: f.Subject, Extra: extra}, nil
+	return watchword.Proof{AMR: amrValues(k, u), Spend: &f, Subject: f.Subject, Extra: extra}, nil
 }
 
-// amr lists the RFC 8176 values that an assertion earns. That a key stays in its device is the authenticator's own word
-// (BE is 0), unless metadata says that the model has no hardware for it; that the user was there is always required.
-func amr(k *key, u use) []string {
+// amrValues returns the RFC 8176 values of an assertion. A key counts as bound to its device (hwk) if its authenticator says
+// so (BE is 0) and metadata does not report a software authenticator. User presence is always required.
+func amrValues(k *key, u assertionResult) []string {
 	values := []string{"hwk", "user"}
 	if k.BackupEligible || k.Software {
 		values[0] = "swk"
 	}
 	seen := map[string]bool{}
-	for _, m := range u.methods {
-		if name := methodName(m.UserVerificationMethod); name != "" && !seen[name] {
+	for _, m := range u.verificationMethods {
+		if name := amrValueOfMethod(m.UserVerificationMethod); name != "" && !seen[name] {
 			values, seen[name] = append(values, name), true
 		}
 	}
-	if u.verified {
+	if u.userVerified {
 		values = append(values, "mfa")
 	}
 	return values
 }
 
-// methodName is the RFC 8176 value of a user verification method (FIDO Registry of Predefined Values §3.1), if it has
-// one.
-func methodName(method uint32) string {
+// amrValueOfMethod returns the RFC 8176 value of a user verification method (FIDO Registry of Predefined Values §3.1), or "".
+func amrValueOfMethod(method uint32) string {
 	switch method {
 	case 0x2: // fingerprint, internal
 		return "fpt"
@@ -59,18 +58,18 @@ func methodName(method uint32) string {
 		return "face"
 	case 0x20: // location, internal
 		return "geo"
-	case 0x80, 0x1000: // pattern, internal and external: RFC 8176 counts it as a pin
+	case 0x80, 0x1000: // pattern, internal and external; RFC 8176 includes patterns in pin
 		return "pin"
 	}
 	return ""
 }
 
-// warn tells the log of what was let pass.
-func (s *Strategy) warn(ctx context.Context, c *watchword.Challenge, u use) {
-	if u.regressed {
-		s.cfg.Logger.WarnContext(ctx, "a key's signature counter did not grow: it may have been copied", "challenge", c.ID)
+// logWarnings logs what an accepted assertion should not contain.
+func (s *Strategy) logWarnings(ctx context.Context, c *watchword.Challenge, u assertionResult) {
+	if u.counterRegressed {
+		s.cfg.Logger.WarnContext(ctx, "signature counter did not increase: the key may have been copied", "challenge", c.ID)
 	}
 	if u.backupChanged {
-		s.cfg.Logger.WarnContext(ctx, "a key's backup eligibility has changed, which it never should", "challenge", c.ID)
+		s.cfg.Logger.WarnContext(ctx, "backup eligibility of a key has changed", "challenge", c.ID)
 	}
 }

@@ -20,60 +20,60 @@ const (
 )
 
 func coseRSA(t *testing.T, modulus, exponent []byte) []byte {
-	return encode(t, map[int]any{1: rsa, 3: -257, -1: modulus, -2: exponent})
+	return encodeCBOR(t, map[int]any{1: rsa, 3: -257, -1: modulus, -2: exponent})
 }
 
 func coseEC(t *testing.T, algorithm, curve int, x, y any) []byte {
-	return encode(t, map[int]any{1: ec2, 3: algorithm, -1: curve, -2: x, -3: y})
+	return encodeCBOR(t, map[int]any{1: ec2, 3: algorithm, -1: curve, -2: x, -3: y})
 }
 
 func coseEd25519(t *testing.T, x []byte) []byte {
-	return encode(t, map[int]any{1: okp, 3: -8, -1: ed25519ID, -2: x})
+	return encodeCBOR(t, map[int]any{1: okp, 3: -8, -1: ed25519ID, -2: x})
 }
 
-// modulus is odd and has so many bits.
+// modulus returns an odd number of so many bits.
 func modulus(bits int) []byte {
 	n := new(big.Int).Lsh(big.NewInt(1), uint(bits-1))
 	return n.SetBit(n, 0, 1).Bytes()
 }
 
-// unsoundKeys are keys in COSE form that nobody can sign with, or anybody, or that are needlessly much work.
-func unsoundKeys(t *testing.T) map[string][]byte {
+// unsafeKeys returns COSE keys for which nobody can sign or everybody can, or with which verifying takes too long.
+func unsafeKeys(t *testing.T) map[string][]byte {
 	t.Helper()
 	usual := []byte{1, 0, 1}
 	out := map[string][]byte{
-		"RSA with 1024 bits":                   coseRSA(t, modulus(1024), usual),
-		"RSA with 2047 bits":                   coseRSA(t, modulus(2047), usual),
-		"RSA with 1024 bits after zeros":       coseRSA(t, append(make([]byte, 128), modulus(1024)...), usual),
-		"RSA with 2048 bits after a zero":      coseRSA(t, append([]byte{0}, modulus(2048)...), usual),
-		"RSA with 4097 bits":                   coseRSA(t, modulus(4097), usual),
-		"RSA with 65536 bits":                  coseRSA(t, modulus(65536), usual),
-		"RSA with an even modulus":             coseRSA(t, append(modulus(2048)[:255], 2), usual),
-		"RSA without a modulus":                coseRSA(t, nil, usual),
-		"RSA with a modulus of zeros":          coseRSA(t, make([]byte, 256), usual),
-		"RSA with a large exponent":            coseRSA(t, modulus(2048), []byte{0x7f, 0xff, 0xff, 0xff}),
-		"RSA with a zero before its exponent":  coseRSA(t, modulus(2048), []byte{0, 3}),
-		"RSA with many zeros before it":        coseRSA(t, modulus(2048), append(make([]byte, 9), 3)),
-		"RSA without an exponent":              coseRSA(t, modulus(2048), nil),
-		"P-256 key off the curve":              coseEC(t, -7, p256, bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{1}, 32)),
-		"P-256 key at infinity":                coseEC(t, -7, p256, make([]byte, 32), make([]byte, 32)),
-		"P-384 key at infinity":                coseEC(t, -35, p384, make([]byte, 48), make([]byte, 48)),
-		"P-521 key at infinity":                coseEC(t, -36, p521, make([]byte, 66), make([]byte, 66)),
-		"Ed25519 key of 31 bytes":              coseEd25519(t, bytes.Repeat([]byte{9}, 31)),
-		"Ed25519 key of 33 bytes":              coseEd25519(t, bytes.Repeat([]byte{9}, 33)),
-		"Ed25519 key without bytes":            coseEd25519(t, nil),
-		"Ed25519 algorithm on another curve":   encode(t, map[int]any{1: okp, 3: -8, -1: x25519, -2: bytes.Repeat([]byte{9}, 32)}),
-		"Ed25519 algorithm without a curve":    encode(t, map[int]any{1: okp, 3: -8, -2: bytes.Repeat([]byte{9}, 32)}),
-		"RSA algorithm of an elliptic curve":   encode(t, map[int]any{1: ec2, 3: -257, -1: p256, -2: make([]byte, 32), -3: make([]byte, 32)}),
-		"a key of an elliptic curve, for RSA":  encode(t, map[int]any{1: rsa, 3: -7, -1: modulus(2048), -2: usual}),
-		"a key that says nothing but its kind": encode(t, map[int]any{1: rsa, 3: -257}),
+		"RSA with 1024 bits":                  coseRSA(t, modulus(1024), usual),
+		"RSA with 2047 bits":                  coseRSA(t, modulus(2047), usual),
+		"RSA with 1024 bits after zeros":      coseRSA(t, append(make([]byte, 128), modulus(1024)...), usual),
+		"RSA with 2048 bits after a zero":     coseRSA(t, append([]byte{0}, modulus(2048)...), usual),
+		"RSA with 4097 bits":                  coseRSA(t, modulus(4097), usual),
+		"RSA with 65536 bits":                 coseRSA(t, modulus(65536), usual),
+		"RSA with an even modulus":            coseRSA(t, append(modulus(2048)[:255], 2), usual),
+		"RSA without a modulus":               coseRSA(t, nil, usual),
+		"RSA with a modulus of zeros":         coseRSA(t, make([]byte, 256), usual),
+		"RSA with a large exponent":           coseRSA(t, modulus(2048), []byte{0x7f, 0xff, 0xff, 0xff}),
+		"RSA with a zero before its exponent": coseRSA(t, modulus(2048), []byte{0, 3}),
+		"RSA with many zeros before it":       coseRSA(t, modulus(2048), append(make([]byte, 9), 3)),
+		"RSA without an exponent":             coseRSA(t, modulus(2048), nil),
+		"P-256 key off the curve":             coseEC(t, -7, p256, bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{1}, 32)),
+		"P-256 key at infinity":               coseEC(t, -7, p256, make([]byte, 32), make([]byte, 32)),
+		"P-384 key at infinity":               coseEC(t, -35, p384, make([]byte, 48), make([]byte, 48)),
+		"P-521 key at infinity":               coseEC(t, -36, p521, make([]byte, 66), make([]byte, 66)),
+		"Ed25519 key of 31 bytes":             coseEd25519(t, bytes.Repeat([]byte{9}, 31)),
+		"Ed25519 key of 33 bytes":             coseEd25519(t, bytes.Repeat([]byte{9}, 33)),
+		"Ed25519 key without bytes":           coseEd25519(t, nil),
+		"Ed25519 algorithm on another curve":  encodeCBOR(t, map[int]any{1: okp, 3: -8, -1: x25519, -2: bytes.Repeat([]byte{9}, 32)}),
+		"Ed25519 algorithm without a curve":   encodeCBOR(t, map[int]any{1: okp, 3: -8, -2: bytes.Repeat([]byte{9}, 32)}),
+		"RSA algorithm of an elliptic curve":  encodeCBOR(t, map[int]any{1: ec2, 3: -257, -1: p256, -2: make([]byte, 32), -3: make([]byte, 32)}),
+		"a key of an elliptic curve, for RSA": encodeCBOR(t, map[int]any{1: rsa, 3: -7, -1: modulus(2048), -2: usual}),
+		"a key with its type only":            encodeCBOR(t, map[int]any{1: rsa, 3: -257}),
 	}
 	for _, e := range []int64{0, 1, 2, 4, 65536, 1<<24 - 2} {
 		out[fmt.Sprintf("RSA with the exponent %d", e)] = coseRSA(t, modulus(2048), append([]byte{}, big.NewInt(e).Bytes()...))
 	}
 	g := elliptic.P256().Params()
 	x, y := g.Gx.FillBytes(make([]byte, 32)), g.Gy.FillBytes(make([]byte, 32))
-	out["P-256 key without y"] = encode(t, map[int]any{1: ec2, 3: -7, -1: p256, -2: x})
+	out["P-256 key without y"] = encodeCBOR(t, map[int]any{1: ec2, 3: -7, -1: p256, -2: x})
 	out["P-256 key with the sign of y"] = coseEC(t, -7, p256, x, true)
 	out["P-256 key with a zero before x"] = coseEC(t, -7, p256, append([]byte{0}, x...), y)
 	out["P-256 key with a short x"] = coseEC(t, -7, p256, x[:31], y)
@@ -85,8 +85,8 @@ func unsoundKeys(t *testing.T) map[string][]byte {
 	return out
 }
 
-// smallOrderPoints are the points of small order on edwards25519, each with either sign, and those encodings of them that
-// are not reduced.
+// smallOrderPoints returns the points of small order on edwards25519, each with either sign, and their encodings that are
+// not reduced.
 func smallOrderPoints(t *testing.T) (out [][]byte) {
 	t.Helper()
 	for _, y := range []string{
@@ -109,49 +109,49 @@ func smallOrderPoints(t *testing.T) (out [][]byte) {
 	return out
 }
 
-// forged is a signature of whatever by an Ed25519 key of small order, as often as the key's part of the equation vanishes:
-// always, or for one text in eight.
-func forged() []byte {
+// forgedSignature returns a signature that an Ed25519 key of small order accepts for any message, or for one message in
+// eight.
+func forgedSignature() []byte {
 	signature := make([]byte, ed25519.SignatureSize)
 	signature[0] = 1
 	return signature
 }
 
-// The points that are refused are those by which anybody can sign: one text in a few hundred at most is needed.
-func TestSoundRefusesEd25519KeysThatAnybodyCanSignFor(t *testing.T) {
+// For every point a signature can be forged for at least one of 500 messages.
+func TestIsSafeKeyRefusesEd25519KeysOfSmallOrder(t *testing.T) {
 	for n, point := range smallOrderPoints(t) {
 		signs := 0
 		for text := range 500 {
-			if ed25519.Verify(point, fmt.Append(nil, text), forged()) {
+			if ed25519.Verify(point, fmt.Append(nil, text), forgedSignature()) {
 				signs++
 			}
 		}
 		zeroX := n/2 == 1 || n/2 == 4 || n/2 == 6 // 0 has no other sign, so nothing can be signed by what says so
 		if signs == 0 && !(zeroX && point[31]&0x80 != 0) {
-			t.Errorf("point %d is listed and nobody can sign for it", n)
+			t.Errorf("point %d is listed, but no signature can be forged", n)
 		}
-		if sound(coseEd25519(t, point)) {
-			t.Errorf("point %d is sound", n)
+		if isSafeKey(coseEd25519(t, point)) {
+			t.Errorf("point %d is accepted", n)
 		}
 	}
 	public, _, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !sound(coseEd25519(t, public)) {
-		t.Error("an ordinary key is not sound")
+	if !isSafeKey(coseEd25519(t, public)) {
+		t.Error("an ordinary key is refused")
 	}
 }
 
-func TestVerifyEnrolRefusesUnsoundKeys(t *testing.T) {
+func TestVerifyEnrolRefusesUnsafeKeys(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
-	for name, cose := range unsoundKeys(t) {
+	for name, cose := range unsafeKeys(t) {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
-			a := k.ask(watchword.PurposeEnrol, "user_42")
-			_, err := k.answer(a, d.create(a.options, func(c *ceremony) { c.tail = attested(d.aaguid, d.id, cose) }))
-			k.mustRefuse(err, refusedAlgorithm)
+			a := k.startChallenge(watchword.PurposeEnrol, "user_42")
+			_, err := k.answer(a, d.create(a.options, func(c *ceremony) { c.tail = attestedCredentialData(d.aaguid, d.id, cose) }))
+			k.wantRefusal(err, refusedAlgorithm)
 		})
 	}
 	if factors, err := k.ListFactors(context.Background(), "user_42"); err != nil || len(factors) > 0 {
@@ -159,39 +159,41 @@ func TestVerifyEnrolRefusesUnsoundKeys(t *testing.T) {
 	}
 }
 
-// What an earlier version enrolled is refused when it answers: for some of these keys the signature would be right.
-func TestVerifyRefusesUnsoundKeysThatAreEnrolled(t *testing.T) {
+// Keys that were enrolled before enrolment checked this are refused. For some of them a forged signature would be right.
+func TestVerifyRefusesUnsafeEnrolledKeys(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
 	enrolled := k.storedKey("user_42")
 	challenge := b64.EncodeToString(make([]byte, 32))
 	text := d.get(map[string]any{"challenge": challenge})
-	for name, cose := range unsoundKeys(t) {
+	for name, cose := range unsafeKeys(t) {
 		used := *enrolled
 		used.PublicKey = cose
 		a, err := parseAssertion(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a.Response.Signature = forged()
+		a.Response.Signature = forgedSignature()
 		want := refusedAlgorithm
-		if isEC2(cose) { // go-webauthn finds out by itself
+		if isEC2Key(cose) { // go-webauthn detects it
 			want = refusedSignature
 		}
-		if _, err := k.strategy.judge(a, expected{challenge: challenge, verified: true, named: true}, &used); err != want {
+		if _, err := k.strategy.verifyAssertion(a, expectation{challenge: challenge, userVerified: true, subjectNamed: true}, &used); err != want {
 			t.Errorf("%s: %v, want %v", name, err, want)
 		}
 	}
 }
 
-// Sizes and exponents that are in use pass, up to the bounds.
+// Sizes and exponents in common use, up to the limits.
 func TestVerifyEnrolAcceptsCommonRSAKeys(t *testing.T) {
 	for _, bits := range []int{2048, 3072, 4096} {
 		for _, exponent := range [][]byte{{3}, {17}, {1, 0, 1}} {
 			k := newKit(t)
 			d := newDevice(t)
-			k.enrol("user_42", d, func(c *ceremony) { c.tail = attested(d.aaguid, d.id, coseRSA(t, modulus(bits), exponent)) })
+			k.enrol("user_42", d, func(c *ceremony) {
+				c.tail = attestedCredentialData(d.aaguid, d.id, coseRSA(t, modulus(bits), exponent))
+			})
 		}
 	}
 }

@@ -13,17 +13,17 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// Of two subjects who register one key at once exactly one has it.
-func TestRegisteredInARace(t *testing.T) {
+// Several subjects register the same key concurrently, on two nodes.
+func TestConcurrentRegistrationsOfOneKeyCreateOneFactor(t *testing.T) {
 	k := newKit(t)
-	nodes := []*watchword.Engine{k.node(), k.node()}
+	nodes := []*watchword.Engine{k.newNode(), k.newNode()}
 	for range 20 {
 		d := newDevice(t)
 		const racers = 8
-		answers := make([]asked, racers)
+		answers := make([]startedChallenge, racers)
 		texts := make([]string, racers)
 		for i := range answers {
-			answers[i] = k.ask(watchword.PurposeEnrol, "racer_"+string(rune('a'+i)))
+			answers[i] = k.startChallenge(watchword.PurposeEnrol, "racer_"+string(rune('a'+i)))
 			texts[i] = d.create(answers[i].options)
 		}
 		errs := race(racers, func(i int) error {
@@ -37,22 +37,22 @@ func TestRegisteredInARace(t *testing.T) {
 			case err == nil && won < 0:
 				won = i
 			case err == nil:
-				t.Fatal("two have registered one key")
+				t.Fatal("two registrations of one key succeeded")
 			case !errors.Is(err, watchword.ErrIncorrectAnswer):
-				t.Fatalf("the loser is told %v", err)
+				t.Fatalf("a refused registration returns %v", err)
 			}
 		}
 		if won < 0 {
-			t.Fatal("nobody has registered the key")
+			t.Fatal("no registration succeeded")
 		}
-		d.handle = k.strategy.handle("shop", answers[won].subject)
+		d.handle = k.strategy.userHandle("shop", answers[won].subject)
 		k.mustSignIn("sign_in", answers[won].subject, d)
 	}
 }
 
-// Of identical right answers, by two nodes, exactly one is approved, and the others hear that the challenge is. So it is
-// where the challenge names nobody, and where a key is made.
-func TestIdenticalRightAnswersApproveExactlyOnce(t *testing.T) {
+// Copies of a right answer arrive concurrently at two nodes: one is approved, the others get ErrChallengeApproved. This
+// holds with and without a subject, and for registrations.
+func TestConcurrentIdenticalAnswersApproveOnce(t *testing.T) {
 	for name, open := range map[string]func() watchword.Factors{
 		"memory": func() watchword.Factors { return &memory.Factors{} },
 		"sqlite": func() watchword.Factors {
@@ -66,22 +66,22 @@ func TestIdenticalRightAnswersApproveExactlyOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newKit(t, func(_ *Config, c *watchword.Config) { c.Factors = open() })
-			nodes := []*watchword.Engine{k.node(), k.node()}
+			nodes := []*watchword.Engine{k.newNode(), k.newNode()}
 			d := newDevice(t)
 			k.enrol("user_42", d)
 			for round := range 20 {
 				copies := []int{2, 3, 5, 10, 40}[round%5]
-				a := k.ask("sign_in", []string{"user_42", ""}[round/5%2])
-				once(t, nodes, a, copies, d.get(a.options))
+				a := k.startChallenge("sign_in", []string{"user_42", ""}[round/5%2])
+				wantOneApproval(t, nodes, a, copies, d.get(a.options))
 				fresh := newDevice(t)
-				a = k.ask(watchword.PurposeEnrol, fmt.Sprint("newcomer ", round))
-				once(t, nodes, a, copies, fresh.create(a.options))
+				a = k.startChallenge(watchword.PurposeEnrol, fmt.Sprint("newcomer ", round))
+				wantOneApproval(t, nodes, a, copies, fresh.create(a.options))
 			}
 		})
 	}
 }
 
-func once(t *testing.T, nodes []*watchword.Engine, a asked, copies int, answer string) {
+func wantOneApproval(t *testing.T, nodes []*watchword.Engine, a startedChallenge, copies int, answer string) {
 	t.Helper()
 	won := 0
 	for _, err := range race(copies, func(i int) error {
@@ -101,32 +101,33 @@ func once(t *testing.T, nodes []*watchword.Engine, a asked, copies int, answer s
 	}
 }
 
-// dying is a store of a process that dies when it would close a challenge.
-type dying struct{ watchword.Store }
+// failingCloseStore is a store whose Close fails, as if the process had crashed.
+type failingCloseStore struct{ watchword.Store }
 
-func (dying) Close(context.Context, string, watchword.Closing) error {
+func (failingCloseStore) Close(context.Context, string, watchword.Closing) error {
 	return errors.New("the process died")
 }
 
-// A process dies between storing the counter, or a new key, and winning. Its one try is gone; the same answer wins.
-func TestAnswerIsHealedAfterACrash(t *testing.T) {
+// The process crashes after storing the counter or the new key, and before closing the challenge. The same answer is then
+// accepted, although its only try is used.
+func TestRepeatedAnswerApprovesAfterCrash(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
 	config := k.config
-	config.Store = dying{config.Store}
+	config.Store = failingCloseStore{config.Store}
 	dead, err := watchword.New(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	check := func(e *watchword.Engine, a asked, answer string) error {
+	check := func(e *watchword.Engine, a startedChallenge, answer string) error {
 		_, err := e.Check(context.Background(), a.id, watchword.CheckRequest{Purpose: a.purpose, Subject: a.subject,
 			Answer: watchword.Answer{Text: answer, Object: true}})
 		return err
 	}
 	fresh := newDevice(t)
-	signIn, nobody, enrolment := k.ask("sign_in", "user_42"), k.ask("sign_in", ""), k.ask(watchword.PurposeEnrol, "user_43")
-	for a, answer := range map[*asked]string{&signIn: d.get(signIn.options), &nobody: d.get(nobody.options), &enrolment: fresh.create(enrolment.options)} {
+	signIn, withoutSubject, enrolment := k.startChallenge("sign_in", "user_42"), k.startChallenge("sign_in", ""), k.startChallenge(watchword.PurposeEnrol, "user_43")
+	for a, answer := range map[*startedChallenge]string{&signIn: d.get(signIn.options), &withoutSubject: d.get(withoutSubject.options), &enrolment: fresh.create(enrolment.options)} {
 		if err := check(dead, *a, answer); !errors.Is(err, watchword.ErrUnavailable) {
 			t.Fatalf("%s of %q: %v", a.purpose, a.subject, err)
 		}
@@ -139,16 +140,16 @@ func TestAnswerIsHealedAfterACrash(t *testing.T) {
 	}
 }
 
-// Assertions by one key that come in at once, for challenges of their own, spend the counter one after the other.
-func TestCounterInARace(t *testing.T) {
+// Assertions of one key with the same counter, for different challenges.
+func TestConcurrentAssertionsSpendTheCounterOnce(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) { c.Counter = Reject })
 	d := newDevice(t)
 	k.enrol("user_42", d)
 	const racers = 4
-	challenges := make([]asked, racers)
+	challenges := make([]startedChallenge, racers)
 	texts := make([]string, racers)
 	for i := range texts {
-		challenges[i] = k.ask("sign_in", "user_42")
+		challenges[i] = k.startChallenge("sign_in", "user_42")
 		texts[i] = d.get(challenges[i].options, func(c *ceremony) { c.counter = 77 })
 	}
 	won := 0
@@ -156,7 +157,7 @@ func TestCounterInARace(t *testing.T) {
 		if err == nil {
 			won++
 		} else if !errors.Is(err, watchword.ErrIncorrectAnswer) && !errors.Is(err, watchword.ErrUnavailable) {
-			t.Errorf("a loser is told %v", err)
+			t.Errorf("a refused assertion returns %v", err)
 		}
 	}
 	if won != 1 {
@@ -164,7 +165,7 @@ func TestCounterInARace(t *testing.T) {
 	}
 }
 
-// race runs n at once.
+// race calls run n times concurrently.
 func race(n int, run func(i int) error) []error {
 	errs := make([]error, n)
 	start := make(chan struct{})

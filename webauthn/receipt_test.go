@@ -8,15 +8,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// User verification, under its three policies: what this assertion says counts, and is told.
-func TestUserVerification(t *testing.T) {
+// The policies required, preferred and discouraged, with and without user verification in the assertion.
+func TestCheckEnforcesUserVerificationPolicy(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) {
 		c.Policies = map[string]Policy{"a_required": {UserVerification: Required}, "b_preferred": {UserVerification: Preferred},
 			"c_discouraged": {UserVerification: Discouraged}, watchword.PurposeEnrol: {UserVerification: Preferred}}
 	})
 	d, plain := newDevice(t), newDevice(t)
 	k.enrol("user_42", d)
-	k.enrol("user_43", plain, without(flagUV))
+	k.enrol("user_43", plain, clearFlags(flagUV))
 	for _, c := range []struct {
 		purpose, subject string
 		d                *device
@@ -30,21 +30,21 @@ func TestUserVerification(t *testing.T) {
 		{"b_preferred", "user_42", d, false, "preferred", true, false},
 		{"c_discouraged", "user_42", d, true, "discouraged", true, true},
 		{"c_discouraged", "user_42", d, false, "discouraged", true, false},
-		// A PIN that was set later proves nothing: whoever found the key may have set it.
+		// A PIN that was set later proves nothing: a finder of the key may have set it.
 		{"a_required", "user_43", plain, true, "required", false, false},
 		{"c_discouraged", "user_43", plain, true, "discouraged", true, false},
 	} {
-		a := k.ask(c.purpose, c.subject)
+		a := k.startChallenge(c.purpose, c.subject)
 		if a.options["userVerification"] != c.asks {
 			t.Errorf("%s asks for %v", c.purpose, a.options["userVerification"])
 		}
-		spoil := with(flagUV)
+		mutate := setFlags(flagUV)
 		if !c.verified {
-			spoil = without(flagUV)
+			mutate = clearFlags(flagUV)
 		}
-		r, err := k.answer(a, c.d.get(a.options, spoil))
+		r, err := k.answer(a, c.d.get(a.options, mutate))
 		if !c.accepted {
-			k.mustRefuse(err, refusedVerification)
+			k.wantRefusal(err, refusedVerification)
 			continue
 		}
 		if err != nil {
@@ -57,29 +57,28 @@ func TestUserVerification(t *testing.T) {
 	}
 }
 
-// The receipt says what happened and no more.
-func TestAMR(t *testing.T) {
-	uvm := func(methods ...uint32) spoiler {
+func TestReceiptAMR(t *testing.T) {
+	uvm := func(methods ...uint32) mutation {
 		var entries [][3]uint32
 		for _, m := range methods {
 			entries = append(entries, [3]uint32{m, 2, 2})
 		}
-		return together(with(flagED), func(c *ceremony) { c.tail = encode(t, map[string]any{"uvm": entries}) })
+		return combine(setFlags(flagED), func(c *ceremony) { c.tail = encodeCBOR(t, map[string]any{"uvm": entries}) })
 	}
 	for name, c := range map[string]struct {
-		enrol, use spoiler
+		enrol, use mutation
 		amr        []string
 	}{
-		"a security key, verified":         {with(0), with(0), []string{"hwk", "user", "mfa"}},
-		"a security key, touched":          {with(0), without(flagUV), []string{"hwk", "user"}},
-		"a synced passkey":                 {with(flagBE | flagBS), with(flagBE | flagBS), []string{"swk", "user", "mfa"}},
-		"one that could be":                {with(flagBE), with(flagBE), []string{"swk", "user", "mfa"}},
-		"by PIN":                           {with(0), uvm(0x800), []string{"hwk", "user", "pin", "mfa"}},
-		"by fingerprint":                   {with(0), uvm(0x2), []string{"hwk", "user", "fpt", "mfa"}},
-		"by presence and face":             {with(0), uvm(0x1, 0x10), []string{"hwk", "user", "face", "mfa"}},
-		"by two PINs":                      {with(0), uvm(0x4, 0x800), []string{"hwk", "user", "pin", "mfa"}},
-		"by none that has a name":          {with(0), uvm(0x40), []string{"hwk", "user", "mfa"}},
-		"by PIN, which it says and denies": {with(0), together(uvm(0x4), without(flagUV)), []string{"hwk", "user"}},
+		"a security key, verified":          {setFlags(0), setFlags(0), []string{"hwk", "user", "mfa"}},
+		"a security key, touched":           {setFlags(0), clearFlags(flagUV), []string{"hwk", "user"}},
+		"a synced passkey":                  {setFlags(flagBE | flagBS), setFlags(flagBE | flagBS), []string{"swk", "user", "mfa"}},
+		"one that could be":                 {setFlags(flagBE), setFlags(flagBE), []string{"swk", "user", "mfa"}},
+		"by PIN":                            {setFlags(0), uvm(0x800), []string{"hwk", "user", "pin", "mfa"}},
+		"by fingerprint":                    {setFlags(0), uvm(0x2), []string{"hwk", "user", "fpt", "mfa"}},
+		"by presence and face":              {setFlags(0), uvm(0x1, 0x10), []string{"hwk", "user", "face", "mfa"}},
+		"by two PINs":                       {setFlags(0), uvm(0x4, 0x800), []string{"hwk", "user", "pin", "mfa"}},
+		"by none that has a name":           {setFlags(0), uvm(0x40), []string{"hwk", "user", "mfa"}},
+		"by PIN, without user verification": {setFlags(0), combine(uvm(0x4), clearFlags(flagUV)), []string{"hwk", "user"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newKit(t)
@@ -93,18 +92,18 @@ func TestAMR(t *testing.T) {
 	}
 }
 
-// Backup flags are kept up to date, in the receipt and in the listing.
-func TestBackupState(t *testing.T) {
+// The receipt and the listing show the state of the last assertion.
+func TestCheckUpdatesBackupState(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
-	k.enrol("user_42", d, with(flagBE))
+	k.enrol("user_42", d, setFlags(flagBE))
 	d.flags |= flagBE
 	for _, backedUp := range []bool{false, true, false} {
-		spoil := without(flagBS)
+		mutate := clearFlags(flagBS)
 		if backedUp {
-			spoil = with(flagBS)
+			mutate = setFlags(flagBS)
 		}
-		claims := k.mustSignIn("sign_in", "user_42", d, spoil)
+		claims := k.mustSignIn("sign_in", "user_42", d, mutate)
 		factors, err := k.ListFactors(context.Background(), "user_42")
 		if err != nil {
 			t.Fatal(err)
@@ -113,26 +112,26 @@ func TestBackupState(t *testing.T) {
 			t.Errorf("backed up %t: receipt %v, listing %v", backedUp, claims.Extra, factors[0].Public)
 		}
 	}
-	_, err := k.signIn("sign_in", "user_42", d, without(flagBE))
-	k.mustRefuse(err, refusedBackupChange)
+	_, err := k.signIn("sign_in", "user_42", d, clearFlags(flagBE))
+	k.wantRefusal(err, refusedBackupChange)
 }
 
-func TestBackupChangeWarned(t *testing.T) {
+func TestCheckWarnsOfChangedBackupEligibility(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) { c.BackupChange = Warn })
 	d := newDevice(t)
 	k.enrol("user_42", d)
-	claims := k.mustSignIn("sign_in", "user_42", d, with(flagBE|flagBS))
-	if claims.Extra["backup_eligibility_changed"] != true || claims.AMR[0] != "swk" || k.reasons.warned() != 1 {
-		t.Errorf("amr %v, extra %v, %d warnings", claims.AMR, claims.Extra, k.reasons.warned())
+	claims := k.mustSignIn("sign_in", "user_42", d, setFlags(flagBE|flagBS))
+	if claims.Extra["backup_eligibility_changed"] != true || claims.AMR[0] != "swk" || k.refusals.countWarnings() != 1 {
+		t.Errorf("amr %v, extra %v, %d warnings", claims.AMR, claims.Extra, k.refusals.countWarnings())
 	}
-	if claims := k.mustSignIn("sign_in", "user_42", d, with(flagBE|flagBS)); claims.Extra["backup_eligibility_changed"] != nil {
+	if claims := k.mustSignIn("sign_in", "user_42", d, setFlags(flagBE|flagBS)); claims.Extra["backup_eligibility_changed"] != nil {
 		t.Errorf("the second time: %v", claims.Extra)
 	}
 }
 
-// A counter that does not grow is let pass with a warning, or refused; none at all (0) is fine.
-func TestCounter(t *testing.T) {
-	count := func(n uint32) spoiler { return func(c *ceremony) { c.counter = n } }
+// A regressed counter causes a warning or a refusal. A counter that is always 0 is accepted.
+func TestCheckReactsToRegressedCounter(t *testing.T) {
+	count := func(n uint32) mutation { return func(c *ceremony) { c.counter = n } }
 	steps := []struct {
 		count     uint32
 		regressed bool
@@ -144,7 +143,7 @@ func TestCounter(t *testing.T) {
 		for i, s := range steps {
 			r, err := k.signIn("sign_in", "user_42", d, count(s.count))
 			if s.regressed && reaction == Reject {
-				k.mustRefuse(err, refusedCounter)
+				k.wantRefusal(err, refusedCounter)
 				continue
 			}
 			if err != nil {

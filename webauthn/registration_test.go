@@ -13,48 +13,48 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-func attestedAs(change func(aaguid *[16]byte, id *[]byte, key *[]byte)) func(d *device) spoiler {
-	return func(d *device) spoiler {
+func mutateAttestedData(change func(aaguid *[16]byte, id *[]byte, key *[]byte)) func(d *device) mutation {
+	return func(d *device) mutation {
 		return func(c *ceremony) {
 			aaguid, id, key := d.aaguid, bytes.Clone(d.id), d.cose()
 			change(&aaguid, &id, &key)
-			c.tail = attested(aaguid, id, key)
+			c.tail = attestedCredentialData(aaguid, id, key)
 		}
 	}
 }
 
-// Whatever is wrong with a registration, the answer is the same, the reason is in the log, and nothing is enrolled.
-func TestRegistrationRefused(t *testing.T) {
+// Every mutated registration is refused with the same error and its reason in the log, and nothing is enrolled.
+func TestVerifyEnrolRefusesMutatedRegistrations(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	cases := clientCases("webauthn.get")
-	more := func(name string, reason refusal, spoil spoiler) {
+	more := func(name string, reason refusal, mutate mutation) {
 		cases[name] = struct {
-			spoil  spoiler
+			mutate mutation
 			reason refusal
-		}{spoil, reason}
+		}{mutate, reason}
 	}
-	cose := func(key map[int]any) spoiler {
-		return attestedAs(func(_ *[16]byte, _, out *[]byte) { *out = encode(t, key) })(d)
+	cose := func(key map[int]any) mutation {
+		return mutateAttestedData(func(_ *[16]byte, _, out *[]byte) { *out = encodeCBOR(t, key) })(d)
 	}
 	point, err := d.private.PublicKey.Bytes()
 	if err != nil {
 		t.Fatal(err)
 	}
 	x, y := point[1:33], point[33:]
-	more("credential id is not the attested one", refusedCredentialID, together(answerWith("id", "AAAA"), answerWith("rawId", "AAAA")))
-	more("attested id is another", refusedCredentialID, attestedAs(func(_ *[16]byte, id, _ *[]byte) { (*id)[0] ^= 1 })(d))
-	more("attested id of 1024 bytes", malformed, attestedAs(func(_ *[16]byte, id, _ *[]byte) { *id = make([]byte, 1024) })(d))
+	more("credential id is not the attested one", refusedCredentialID, combine(setAnswerMember("id", "AAAA"), setAnswerMember("rawId", "AAAA")))
+	more("attested id is another", refusedCredentialID, mutateAttestedData(func(_ *[16]byte, id, _ *[]byte) { (*id)[0] ^= 1 })(d))
+	more("attested id of 1024 bytes", malformed, mutateAttestedData(func(_ *[16]byte, id, _ *[]byte) { *id = make([]byte, 1024) })(d))
 	more("attested id longer than all", malformed, func(c *ceremony) { c.tail[16], c.tail[17] = 3, 255 })
-	more("no attested data", malformed, together(without(flagAT), func(c *ceremony) { c.tail = nil }))
+	more("no attested data", malformed, combine(clearFlags(flagAT), func(c *ceremony) { c.tail = nil }))
 	more("attested data cut short", malformed, func(c *ceremony) { c.tail = c.tail[:len(c.tail)-1] })
 	more("algorithm not offered, ES256K", refusedAlgorithm, cose(map[int]any{1: 2, 3: -47, -1: 8, -2: x, -3: y}))
 	more("algorithm not offered, RS1", refusedAlgorithm, cose(map[int]any{1: 3, 3: -65535, -1: make([]byte, 256), -2: []byte{1, 0, 1}}))
 	more("algorithm 0", refusedAlgorithm, cose(map[int]any{1: 2, 3: 0, -1: 1, -2: x, -3: y}))
 	more("no algorithm", refusedAlgorithm, cose(map[int]any{1: 2, -1: 1, -2: x, -3: y}))
 	more("curve of another algorithm", refusedAlgorithm, cose(map[int]any{1: 2, 3: -35, -1: 1, -2: x, -3: y}))
-	more("key no map", refusedAlgorithm, attestedAs(func(_ *[16]byte, _, key *[]byte) { *key = []byte{0x80} })(d))
-	large := make([]byte, maxPart+1)
+	more("key no map", refusedAlgorithm, mutateAttestedData(func(_ *[16]byte, _, key *[]byte) { *key = []byte{0x80} })(d))
+	large := make([]byte, maxStatementValue+1)
 	more("a large certificate", refusedAttestation, func(c *ceremony) {
 		c.format, c.statement["alg"], c.statement["x5c"] = "packed", -7, [][]byte{large}
 	})
@@ -65,15 +65,15 @@ func TestRegistrationRefused(t *testing.T) {
 		c.format, c.statement["alg"], c.private = "packed", -7, newDevice(t).private
 	})
 	more("self attestation by another algorithm", refusedAttestation, func(c *ceremony) { c.format, c.statement["alg"] = "packed", -257 })
-	more("attestation object missing", malformed, responseWith("attestationObject", nil))
-	more("attestation object empty", malformed, responseWith("attestationObject", ""))
-	more("attestation object a list", malformed, responseWith("attestationObject", b64.EncodeToString([]byte{0x80})))
+	more("attestation object missing", malformed, setResponseMember("attestationObject", nil))
+	more("attestation object empty", malformed, setResponseMember("attestationObject", ""))
+	more("attestation object a list", malformed, setResponseMember("attestationObject", b64.EncodeToString([]byte{0x80})))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
-			a := k.ask(watchword.PurposeEnrol, "user_42")
-			_, err := k.answer(a, d.create(a.options, c.spoil))
-			k.mustRefuse(err, c.reason)
+			a := k.startChallenge(watchword.PurposeEnrol, "user_42")
+			_, err := k.answer(a, d.create(a.options, c.mutate))
+			k.wantRefusal(err, c.reason)
 		})
 	}
 	if factors, err := k.ListFactors(context.Background(), "user_42"); err != nil || len(factors) > 0 {
@@ -83,11 +83,11 @@ func TestRegistrationRefused(t *testing.T) {
 	k.enrol("user_42", d)
 }
 
-func TestEnrolled(t *testing.T) {
+func TestEnrolledKeyIsListedAndRequested(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	d.aaguid = [16]byte{0x2f, 0xc0, 0x57, 0x9f, 0x81, 0x13, 0x47, 0xea, 0xb1, 0x16, 0xbb, 0x5a, 0x8d, 0xb9, 0x20, 0x2a}
-	f := k.enrol("user_42", d, responseWith("transports", []string{"usb", "USB", "nfc", "usb", strings.Repeat("x", 40), ""}), func(c *ceremony) {
+	f := k.enrol("user_42", d, setResponseMember("transports", []string{"usb", "USB", "nfc", "usb", strings.Repeat("x", 40), ""}), func(c *ceremony) {
 		c.format, c.statement["alg"] = "packed", -7
 	})
 	if f.Label != "YubiKey 5 NFC" || f.ID != k.strategy.factorID("shop", d.id) || len(f.ID) != 43 {
@@ -99,7 +99,7 @@ func TestEnrolled(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got.Public, want) || got.Data != nil {
 		t.Errorf("listed as %v, %v", got.Public, err)
 	}
-	a := k.ask("sign_in", "user_42")
+	a := k.startChallenge("sign_in", "user_42")
 	listed := []any{map[string]any{"type": "public-key", "id": b64.EncodeToString(d.id), "transports": []any{"usb", "nfc"}}}
 	if !reflect.DeepEqual(a.options["allowCredentials"], listed) {
 		t.Errorf("asks for %v", a.options["allowCredentials"])
@@ -110,12 +110,12 @@ func TestEnrolled(t *testing.T) {
 			t.Errorf("labelled %v, %v", r, err)
 		}
 	}
-	if other := k.enrol("user_43", newDevice(t)); other.Label != unnamed {
-		t.Errorf("a model that nobody knows is labelled %q", other.Label)
+	if other := k.enrol("user_43", newDevice(t)); other.Label != defaultLabel {
+		t.Errorf("an unknown model is labelled %q", other.Label)
 	}
 }
 
-func TestCreationOptions(t *testing.T) {
+func TestBeginEnrolReturnsCreationOptions(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) {
 		c.Policies = map[string]Policy{watchword.PurposeEnrol: {ResidentKey: Required, Attachment: "platform", Hints: []string{"client-device"}}}
 	})
@@ -126,7 +126,7 @@ func TestCreationOptions(t *testing.T) {
 	delete(o, "challenge")
 	want := map[string]any{
 		"rp":   map[string]any{"id": "example.com", "name": "Example"},
-		"user": map[string]any{"id": b64.EncodeToString(k.strategy.handle("shop", "user_42")), "name": "ada@example.com", "displayName": "Ada"},
+		"user": map[string]any{"id": b64.EncodeToString(k.strategy.userHandle("shop", "user_42")), "name": "ada@example.com", "displayName": "Ada"},
 		"pubKeyCredParams": []any{map[string]any{"type": "public-key", "alg": -7.}, map[string]any{"type": "public-key", "alg": -8.},
 			map[string]any{"type": "public-key", "alg": -35.}, map[string]any{"type": "public-key", "alg": -36.}, map[string]any{"type": "public-key", "alg": -257.}},
 		"timeout": 300000., "attestation": "none", "hints": []any{"client-device"},
@@ -136,31 +136,30 @@ func TestCreationOptions(t *testing.T) {
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("asks for %v\nwant %v", o, want)
 	}
-	if user := k.ask(watchword.PurposeEnrol, "user_43").options["user"].(map[string]any); user["name"] != "user_43" || user["displayName"] != "user_43" {
+	if user := k.startChallenge(watchword.PurposeEnrol, "user_43").options["user"].(map[string]any); user["name"] != "user_43" || user["displayName"] != "user_43" {
 		t.Errorf("without metadata the user is %v", user)
 	}
 }
 
-// A key is one factor of the app: nobody registers it twice, the same subject or another.
-func TestRegisteredOnce(t *testing.T) {
+// A key cannot be registered again, by the same subject or another.
+func TestVerifyEnrolRefusesRegisteredKey(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
 	for _, subject := range []string{"user_42", "user_43"} {
-		a := k.ask(watchword.PurposeEnrol, subject)
+		a := k.startChallenge(watchword.PurposeEnrol, subject)
 		if _, err := k.answer(a, d.create(a.options)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 			t.Errorf("%s registers it again: %v", subject, err)
 		}
 	}
-	d.handle = k.strategy.handle("shop", "user_42")
+	d.handle = k.strategy.userHandle("shop", "user_42")
 	k.mustSignIn("sign_in", "user_42", d)
 	if factors, err := k.ListFactors(context.Background(), "user_43"); err != nil || len(factors) > 0 {
 		t.Errorf("the other has %d keys, %v", len(factors), err)
 	}
 }
 
-// A factor's id is SHA-256(app | RP id | credential id), each part after its length.
-func TestFactorID(t *testing.T) {
+func TestFactorIDHashesLengthPrefixedParts(t *testing.T) {
 	s := newKit(t).strategy
 	h := sha256.New()
 	for _, part := range []string{"shop", "example.com", "an id"} {

@@ -8,11 +8,11 @@ import (
 )
 
 //go:embed webauthn.js
-var script []byte
+var scriptSource []byte
 
-// Script serves the ES module for browsers, of a few dozen lines: register, authenticate, autofill, available and signal.
-// It takes what Begin returns as Prompt.Public, and returns answers; it loads nothing and talks to no server. Pages of every
-// origin may import it (CORS); serve OPTIONS by it too, for those that send headers of their own.
+// Script returns a handler for a JavaScript module with the functions register, authenticate, autofill, available and signal.
+// The functions take Prompt.Public and return answers. The module imports nothing and sends no requests. Pages of every
+// origin may import it (CORS); route OPTIONS requests to the handler too.
 func Script() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Access-Control-Allow-Origin", "*")
@@ -26,6 +26,6 @@ func Script() http.Handler {
 		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-cache")
-		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(script))
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(scriptSource))
 	})
 }

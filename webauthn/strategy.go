@@ -13,101 +13,101 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// lifetime of a challenge, and how long a browser waits for its user.
-const lifetime = 5 * time.Minute
+// challengeLifetime is the lifetime of a challenge and the browser's timeout.
+const challengeLifetime = 5 * time.Minute
 
-// A Strategy is watchword's "webauthn" for one app: a [watchword.Enroller], safe for concurrent use.
+// A Strategy implements [watchword.Enroller] for the relying party of one app. It is safe for concurrent use.
 type Strategy struct {
-	cfg     Config
-	origins []string          // that may be in an answer, of every kind
-	names   map[string]string // of authenticators, by AAGUID
-	allowed map[string]bool   // AAGUIDs; none: all
-	denied  map[string]bool
-	related http.Handler
-	library lib.Config
-	asserts *lib.WebAuthn // go-webauthn, without metadata
+	cfg               Config
+	acceptedOrigins   []string          // web and native origins that an answer may have
+	modelNames        map[string]string // by AAGUID
+	allowedModels     map[string]bool   // by AAGUID; empty: all
+	deniedModels      map[string]bool
+	relatedOrigins    http.Handler
+	libraryConfig     lib.Config
+	assertionVerifier *lib.WebAuthn // without metadata
 }
 
-// New makes the strategy, or reports everything that is wrong with the configuration. It connects to nothing.
+// New returns a Strategy, or an error with all invalid settings. It makes no network requests.
 func New(cfg Config) (*Strategy, error) {
 	cfg.setDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Strategy{cfg: cfg, names: modelNames(), origins: slices.Concat(cfg.Origins, cfg.RelatedOrigins, cfg.NativeOrigins)}
+	s := &Strategy{cfg: cfg, modelNames: parseModelTable(), acceptedOrigins: slices.Concat(cfg.Origins, cfg.RelatedOrigins, cfg.NativeOrigins)}
 	var err error
 	if rules := cfg.Attestation; rules != nil {
-		if s.allowed, err = aaguids(rules.Allow); err != nil {
+		if s.allowedModels, err = parseAAGUIDs(rules.Allow); err != nil {
 			return nil, err
 		}
-		if s.denied, err = aaguids(rules.Deny); err != nil {
+		if s.deniedModels, err = parseAAGUIDs(rules.Deny); err != nil {
 			return nil, err
 		}
 	}
-	if s.related, err = cfg.relatedOrigins(); err != nil {
+	if s.relatedOrigins, err = cfg.relatedOrigins(); err != nil {
 		return nil, err
 	}
-	s.library = cfg.library()
-	asserts := s.library
-	if s.asserts, err = lib.New(&asserts); err != nil {
+	s.libraryConfig = cfg.libraryConfig()
+	asserts := s.libraryConfig
+	if s.assertionVerifier, err = lib.New(&asserts); err != nil {
 		return nil, err
 	}
 	return s, nil
 }
 
-// Name is "webauthn".
+// Name returns "webauthn".
 func (s *Strategy) Name() string { return "webauthn" }
 
-// StrategyProperties says that the answer is an object, that it cannot be guessed, and that a discoverable passkey names its own
+// Properties returns the properties of the strategy: the answer is an object and cannot be guessed, and a challenge may have no
 // subject.
 func (s *Strategy) Properties() watchword.StrategyProperties {
-	return watchword.StrategyProperties{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: lifetime, Strength: watchword.StrengthKey}
+	return watchword.StrategyProperties{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey}
 }
 
-// Begin asks for one of the subject's keys, or for any discoverable one where the challenge names nobody. A subject
-// without keys that can be used gets a decoy.
+// Begin asks for one of the subject's keys or, if the challenge has no subject, for any discoverable credential. A subject
+// without usable keys gets decoys.
 func (s *Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	prompt := watchword.Prompt{Ask: watchword.AskKey, Public: s.requestOptions(c)}
 	if c.Subject == "" {
 		return prompt, nil
 	}
-	keys, err := s.keys(ctx, c)
+	keys, err := s.usableKeys(ctx, c)
 	if err != nil {
 		return watchword.Prompt{}, err
 	}
 	if len(keys) == 0 {
-		prompt.Decoy, keys = true, s.decoys(c.App(), c.Subject)
+		prompt.Decoy, keys = true, s.decoyKeys(c.App(), c.Subject)
 	}
-	prompt.Public["allowCredentials"] = descriptors(keys)
+	prompt.Public["allowCredentials"] = credentialDescriptors(keys)
 	return prompt, nil
 }
 
-// Verify judges an assertion (Level 3 §7.2). Whatever is wrong with it is ErrMismatch; Proof.Spend is the key with its new
-// counter and backup state.
+// Verify verifies an assertion (Level 3 §7.2). The error for any wrong assertion is watchword.ErrMismatch. Proof.Spend is the
+// key's factor with the new counter and backup state.
 func (s *Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
 	answered, err := readCredential(answer)
 	if err != nil {
 		return watchword.Proof{}, err
 	}
-	a, err := answered.assertion()
+	a, err := answered.parseAssertion()
 	if err != nil {
 		return watchword.Proof{}, s.refuse(ctx, c, err)
 	}
-	want := expected{challenge: s.challenge(c), verified: s.requires(c) == Required, named: c.Subject != ""}
-	f, k, err := s.find(ctx, c, a.RawID)
+	want := expectation{challenge: s.encodeChallenge(c), userVerified: s.userVerification(c) == Required, subjectNamed: c.Subject != ""}
+	f, k, err := s.findKey(ctx, c, a.RawID)
 	if err != nil {
-		_, _ = s.judge(a, want, s.nobody(c.App(), c.Subject, a.RawID))
+		_, _ = s.verifyAssertion(a, want, s.placeholderKey(c.App(), c.Subject, a.RawID))
 		return watchword.Proof{}, s.refuse(ctx, c, err)
 	}
-	use, err := s.judge(a, want, k)
+	use, err := s.verifyAssertion(a, want, k)
 	if err != nil {
 		return watchword.Proof{}, s.refuse(ctx, c, err)
 	}
-	s.warn(ctx, c, use)
-	return s.proof(c, f, k, use)
+	s.logWarnings(ctx, c, use)
+	return s.newProof(c, f, k, use)
 }
 
-// Locate names the key that an assertion says it is by.
+// Locate returns the id of the factor that an assertion names, or "" if the answer is malformed.
 func (s *Strategy) Locate(c *watchword.Challenge, answer string) string {
 	a, err := readCredential(answer)
 	if err != nil {
@@ -116,8 +116,8 @@ func (s *Strategy) Locate(c *watchword.Challenge, answer string) string {
 	return s.factorID(c.App(), a.RawID)
 }
 
-// keys are those of the subject that may answer the challenge.
-func (s *Strategy) keys(ctx context.Context, c *watchword.Challenge) ([]*key, error) {
+// usableKeys returns the keys of the subject that may answer the challenge.
+func (s *Strategy) usableKeys(ctx context.Context, c *watchword.Challenge) ([]*key, error) {
 	factors, err := c.Factors(ctx)
 	if err != nil {
 		return nil, err
@@ -125,11 +125,11 @@ func (s *Strategy) keys(ctx context.Context, c *watchword.Challenge) ([]*key, er
 	var keys []*key
 	var fault error
 	for _, f := range factors {
-		if f.Disabled { // one whose seal does not open is, too: its subject goes on with the others
-			fault = cmp.Or(fault, faultOf(&f, c))
+		if f.Disabled { // so is a factor that cannot be decrypted; the subject can use its other keys
+			fault = cmp.Or(fault, serverFault(&f, c))
 			continue
 		}
-		k, err := openKey(f)
+		k, err := readKey(f)
 		if err != nil {
 			return nil, err
 		}
@@ -143,38 +143,39 @@ func (s *Strategy) keys(ctx context.Context, c *watchword.Challenge) ([]*key, er
 	return keys, nil
 }
 
-// faultOf is the server's fault that keeps a factor from being used, if it is one.
-func faultOf(f *watchword.Factor, c *watchword.Challenge) error {
+// serverFault returns watchword.ErrUnavailable if a factor cannot be used because of a fault of the server, such as a missing
+// encryption key; otherwise nil.
+func serverFault(f *watchword.Factor, c *watchword.Challenge) error {
 	if err := f.Usable(c); errors.Is(err, watchword.ErrUnavailable) {
 		return err
 	}
 	return nil
 }
 
-// find reads the key that an answer names, if it may answer this challenge.
-func (s *Strategy) find(ctx context.Context, c *watchword.Challenge, id []byte) (watchword.Factor, *key, error) {
+// findKey returns the key with a credential id, if it may answer the challenge.
+func (s *Strategy) findKey(ctx context.Context, c *watchword.Challenge, id []byte) (watchword.Factor, *key, error) {
 	f, err := c.FindFactor(ctx, s.factorID(c.App(), id))
 	switch {
 	case errors.Is(err, watchword.ErrNotFound):
-		err = refusedUnknown
+		err = refusedUnknownKey
 	case err != nil:
 	case c.Subject != "" && f.Subject != c.Subject:
-		err = refusedForeign
+		err = refusedOtherSubject
 	case c.Factor != "" && f.ID != c.Factor:
-		err = refusedFactor
+		err = refusedOtherFactor
 	case f.Disabled:
-		err = cmp.Or(faultOf(&f, c), error(refusedDisabled))
+		err = cmp.Or(serverFault(&f, c), error(refusedDisabledKey))
 	}
 	if err != nil {
 		return f, nil, err
 	}
-	k, err := openKey(f)
+	k, err := readKey(f)
 	return f, k, err
 }
 
-// requires is whether the challenge's answer must come from a verified user. Where nobody is named the key is all there
-// is, so it must.
-func (s *Strategy) requires(c *watchword.Challenge) Requirement {
+// userVerification returns the user verification requirement of a challenge. Without a subject the key is the only factor, so
+// it is required.
+func (s *Strategy) userVerification(c *watchword.Challenge) Requirement {
 	if c.Subject == "" {
 		return Required
 	}

@@ -2,29 +2,22 @@ package webauthn
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"reflect"
 	"slices"
 	"testing"
-
-	"pgregory.net/rapid"
 
 	"github.com/watchword-auth/watchword"
 )
 
-// A challenge that names nobody is answered by any passkey, which then says whose it is.
-func TestDiscoverable(t *testing.T) {
+// The receipt's subject is that of the key.
+func TestVerifyAcceptsDiscoverableKeyWithoutSubject(t *testing.T) {
 	k := newKit(t, func(c *Config, _ *watchword.Config) {
 		c.Policies = map[string]Policy{"sign_in": {UserVerification: Discouraged}}
 	})
 	d, other := newDevice(t), newDevice(t)
 	k.enrol("user_42", d)
 	k.enrol("user_43", other)
-	a := k.ask("sign_in", "")
+	a := k.startChallenge("sign_in", "")
 	if a.options["userVerification"] != "required" || a.options["allowCredentials"] != nil {
 		t.Errorf("asks for %v", a.options)
 	}
@@ -34,32 +27,31 @@ func TestDiscoverable(t *testing.T) {
 		}
 	}
 	for name, c := range map[string]struct {
-		spoil  spoiler
+		mutate mutation
 		reason refusal
 	}{
-		"not verified":             {without(flagUV), refusedVerification},
-		"no user handle":           {responseWith("userHandle", nil), refusedHandle},
-		"empty user handle":        {responseWith("userHandle", ""), refusedHandle},
-		"another's user handle":    {responseWith("userHandle", b64.EncodeToString(other.handle)), refusedHandle},
-		"another's id, own handle": {together(answerWith("id", b64.EncodeToString(other.id)), answerWith("rawId", b64.EncodeToString(other.id))), refusedHandle},
-		"unknown id":               {together(answerWith("id", "AAAA"), answerWith("rawId", "AAAA")), refusedUnknown},
+		"not verified":             {clearFlags(flagUV), refusedVerification},
+		"no user handle":           {setResponseMember("userHandle", nil), refusedUserHandle},
+		"empty user handle":        {setResponseMember("userHandle", ""), refusedUserHandle},
+		"another's user handle":    {setResponseMember("userHandle", b64.EncodeToString(other.handle)), refusedUserHandle},
+		"another's id, own handle": {combine(setAnswerMember("id", b64.EncodeToString(other.id)), setAnswerMember("rawId", b64.EncodeToString(other.id))), refusedUserHandle},
+		"unknown id":               {combine(setAnswerMember("id", "AAAA"), setAnswerMember("rawId", "AAAA")), refusedUnknownKey},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k.t = t
-			_, err := k.signIn("sign_in", "", d, c.spoil)
-			k.mustRefuse(err, c.reason)
+			_, err := k.signIn("sign_in", "", d, c.mutate)
+			k.wantRefusal(err, c.reason)
 		})
 	}
 }
 
-// A factor may be named as the only one that answers.
-func TestNamedFactor(t *testing.T) {
+func TestVerifyRefusesOtherKeyThanTheNamedFactor(t *testing.T) {
 	k := newKit(t)
 	first, second := newDevice(t), newDevice(t)
 	f := k.enrol("user_42", first)
 	k.enrol("user_42", second)
 	foreign := k.enrol("user_43", newDevice(t))
-	ask := func(factor string) asked {
+	ask := func(factor string) startedChallenge {
 		return k.start(watchword.StartRequest{Purpose: "sign_in", Subject: "user_42", Factor: factor})
 	}
 	a := ask(f.ID)
@@ -67,12 +59,12 @@ func TestNamedFactor(t *testing.T) {
 		t.Errorf("asks for %v", keys)
 	}
 	_, err := k.answer(a, second.get(a.options))
-	k.mustRefuse(err, refusedFactor)
+	k.wantRefusal(err, refusedOtherFactor)
 	a = ask(f.ID)
 	if _, err := k.answer(a, first.get(a.options)); err != nil {
 		t.Errorf("the named one: %v", err)
 	}
-	a = ask(foreign.ID) // asks as if there were none
+	a = ask(foreign.ID) // the subject gets decoys
 	if keys := a.options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == foreign.Public["credential_id"] {
 		t.Error("another subject's key is shown")
 	}
@@ -81,8 +73,8 @@ func TestNamedFactor(t *testing.T) {
 	}
 }
 
-// Of several keys each signs in; one that is removed does no more, and the others go on.
-func TestSeveralKeysAndRemoval(t *testing.T) {
+// After the removal of one key the other still works, and the removed one can be enrolled again.
+func TestVerifyRefusesRemovedKeyAndAcceptsOthers(t *testing.T) {
 	k := newKit(t)
 	first, second := newDevice(t), newDevice(t)
 	f := k.enrol("user_42", first)
@@ -92,21 +84,21 @@ func TestSeveralKeysAndRemoval(t *testing.T) {
 	}
 	k.mustSignIn("sign_in", "user_42", first)
 	k.mustSignIn("sign_in", "user_42", second)
-	a := k.ask("sign_in", "user_42")
+	a := k.startChallenge("sign_in", "user_42")
 	if err := k.RemoveFactor(context.Background(), f.ID, watchword.Authority{Admin: true}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := k.answer(a, first.get(a.options))
-	k.mustRefuse(err, refusedUnknown)
+	k.wantRefusal(err, refusedUnknownKey)
 	_, err = k.signIn("sign_in", "", first)
-	k.mustRefuse(err, refusedUnknown)
+	k.wantRefusal(err, refusedUnknownKey)
 	k.mustSignIn("sign_in", "user_42", second)
 	k.enrol("user_42", first)
 	k.mustSignIn("sign_in", "user_42", first)
 }
 
-// Keys of another RP id are not used, and not lost: they work again if the RP id comes back.
-func TestChangedRPID(t *testing.T) {
+// Keys of another RP id are kept, and work again when the RP id is changed back.
+func TestVerifyRefusesKeyOfAnotherRPID(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
@@ -114,7 +106,7 @@ func TestChangedRPID(t *testing.T) {
 		c.RPID, c.Origins, c.NativeOrigins = "login.example.com", []string{"https://login.example.com"}, nil
 		w.Factors = k.config.Factors
 	})
-	a := moved.ask("sign_in", "user_42")
+	a := moved.startChallenge("sign_in", "user_42")
 	if keys := a.options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == b64.EncodeToString(d.id) {
 		t.Error("a key of the old RP id is asked for")
 	}
@@ -123,44 +115,44 @@ func TestChangedRPID(t *testing.T) {
 		t.Errorf("a key of the old RP id: %v", err)
 	}
 	_, err = moved.signIn("sign_in", "", d)
-	moved.mustRefuse(err, refusedUnknown)
+	moved.wantRefusal(err, refusedUnknownKey)
 	k.mustSignIn("sign_in", "user_42", d)
 }
 
-// Another app's key is unknown, though it were the very same one.
-func TestOtherApp(t *testing.T) {
+// The factors of both apps are in one store.
+func TestVerifyRefusesKeyOfAnotherApp(t *testing.T) {
 	k := newKit(t)
 	other := newKit(t, func(_ *Config, w *watchword.Config) { w.App, w.Factors = "bank", k.config.Factors })
 	d, foreign := newDevice(t), newDevice(t)
 	k.enrol("user_42", d)
 	other.enrol("user_42", foreign)
 	_, err := k.signIn("sign_in", "user_42", foreign)
-	k.mustRefuse(err, refusedUnknown)
+	k.wantRefusal(err, refusedUnknownKey)
 	_, err = other.signIn("sign_in", "", d)
-	other.mustRefuse(err, refusedUnknown)
-	a := k.ask("sign_in", "user_42")
+	other.wantRefusal(err, refusedUnknownKey)
+	a := k.startChallenge("sign_in", "user_42")
 	if _, err := other.answer(a, d.get(a.options)); !errors.Is(err, watchword.ErrUnknownChallenge) {
 		t.Errorf("another app's challenge: %v", err)
 	}
-	if slices.Equal(k.strategy.handle("shop", "user_42"), k.strategy.handle("bank", "user_42")) {
+	if slices.Equal(k.strategy.userHandle("shop", "user_42"), k.strategy.userHandle("bank", "user_42")) {
 		t.Error("two apps share a user handle")
 	}
 }
 
-// A disabled key is not asked for, and refused.
-func TestDisabledKey(t *testing.T) {
+// A disabled key is not listed in the options either.
+func TestVerifyRefusesDisabledKey(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	f := k.enrol("user_42", d)
 	k.disable(f.ID)
 	_, err := k.signIn("sign_in", "", d)
-	k.mustRefuse(err, refusedDisabled)
-	if keys := k.ask("sign_in", "user_42").options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == b64.EncodeToString(d.id) {
+	k.wantRefusal(err, refusedDisabledKey)
+	if keys := k.startChallenge("sign_in", "user_42").options["allowCredentials"].([]any); keys[0].(map[string]any)["id"] == b64.EncodeToString(d.id) {
 		t.Error("a disabled key is asked for")
 	}
 }
 
-// disable does what only the engine can: a strategy of the kit's name that spends the factor as disabled.
+// disable disables a factor, by a strategy with the same name that spends it as disabled.
 func (k *kit) disable(id string) {
 	k.t.Helper()
 	cfg := k.config
@@ -183,7 +175,7 @@ type disabler struct {
 	id string
 }
 
-// ReadAnswer takes any object for an answer.
+// ReadAnswer accepts any object.
 func (disabler) ReadAnswer(answer string) (string, error) { return answer, nil }
 
 func (d disabler) Verify(ctx context.Context, c *watchword.Challenge, _ string) (watchword.Proof, error) {
@@ -192,171 +184,8 @@ func (d disabler) Verify(ctx context.Context, c *watchword.Challenge, _ string) 
 	return watchword.Proof{Spend: &f}, err
 }
 
-// Whoever is unknown is asked like whoever is known, always the same, and never let in.
-func TestDecoys(t *testing.T) {
-	k := newKit(t)
-	d := newDevice(t)
-	k.enrol("known", d)
-	known, unknown, again := k.ask("sign_in", "known"), k.ask("sign_in", "unknown"), k.ask("sign_in", "unknown")
-	if a, b := shape(known.options), shape(unknown.options); !reflect.DeepEqual(a, b) {
-		t.Errorf("known: %v\nunknown: %v", a, b)
-	}
-	k.Engine = k.node()
-	if other := k.ask("mfa", "unknown"); !reflect.DeepEqual(unknown.options["allowCredentials"], again.options["allowCredentials"]) ||
-		!reflect.DeepEqual(unknown.options["allowCredentials"], other.options["allowCredentials"]) {
-		t.Error("an unknown subject's keys change")
-	}
-	if reflect.DeepEqual(unknown.options["allowCredentials"], k.ask("sign_in", "unknown too").options["allowCredentials"]) {
-		t.Error("two unknown subjects have the same keys")
-	}
-	if unknown.options["challenge"] == again.options["challenge"] {
-		t.Error("two challenges are the same")
-	}
-	for _, subject := range []string{"unknown", "known"} {
-		_, wrong := k.signIn("sign_in", subject, newDevice(t))
-		a, _ := json.Marshal(wrong)
-		b, _ := json.Marshal(&watchword.Error{Code: "incorrect_answer"})
-		if string(a) != string(b) {
-			t.Errorf("%s: %s", subject, a)
-		}
-	}
-	late := newDevice(t)
-	k.enrol("unknown", late)
-	if _, err := k.answer(again, late.get(again.options)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
-		t.Errorf("a decoy is answered by a key that was enrolled later: %v", err)
-	}
-	k.mustSignIn("sign_in", "unknown", late)
-}
-
-// shape is what of options does not depend on the subject.
-func shape(options map[string]any) any {
-	out := map[string]any{}
-	for name, value := range options {
-		out[name] = value
-	}
-	out["challenge"] = len(options["challenge"].(string))
-	key := options["allowCredentials"].([]any)[0].(map[string]any)
-	var members []string
-	for name := range key {
-		members = append(members, name)
-	}
-	slices.Sort(members)
-	out["allowCredentials"] = members
-	return out
-}
-
-// Decoys have lengths and transports that are seen in the wild, and ids that do not look related.
-func TestDecoysArePlausible(t *testing.T) {
-	s := newKit(t).strategy
-	seen := map[string]bool{}
-	two := 0
-	rapid.Check(t, func(t *rapid.T) {
-		subject := rapid.String().Draw(t, "subject")
-		keys := s.decoys("shop", subject)
-		if !reflect.DeepEqual(keys, s.decoys("shop", subject)) || len(keys) < 1 || len(keys) > 2 {
-			t.Fatalf("%d keys, or not always the same", len(keys))
-		}
-		for _, k := range keys {
-			if !slices.Contains([]int{16, 20, 32, 48, 64}, len(k.ID)) || len(k.Transports) == 0 {
-				t.Fatalf("a key of %d bytes by %v", len(k.ID), k.Transports)
-			}
-		}
-		if seen[string(keys[0].ID[:8])] = true; len(keys) == 2 {
-			two++
-			if slices.Equal(keys[0].ID[:16], keys[1].ID[:16]) {
-				t.Fatal("a subject's keys are alike")
-			}
-		}
-	})
-	if len(seen) < 50 || two == 0 {
-		t.Errorf("%d different keys, %d subjects with two", len(seen), two)
-	}
-}
-
-// listed is the id of the first key that a subject is asked for.
-func (k *kit) listed(subject string) []byte {
-	k.t.Helper()
-	text := k.ask("sign_in", subject).options["allowCredentials"].([]any)[0].(map[string]any)["id"].(string)
-	id, err := b64.DecodeString(text)
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	return id
-}
-
-// Whether a subject has a key does not show by trying to enrol the id that is listed for it.
-func TestListedIDsCannotBeEnrolled(t *testing.T) {
-	k := newKit(t)
-	k.enrol("has", newDevice(t))
-	subjects := []string{"has"}
-	for i := range 40 { // decoys of all shapes
-		subjects = append(subjects, fmt.Sprintf("has_not_%d", i))
-	}
-	for _, subject := range subjects {
-		mine := newDevice(t)
-		mine.id = k.listed(subject)
-		a := k.ask(watchword.PurposeEnrol, "stranger")
-		if _, err := k.answer(a, mine.create(a.options)); !errors.Is(err, watchword.ErrIncorrectAnswer) {
-			t.Errorf("%s: %v", subject, err)
-		}
-	}
-}
-
-// unreachable is a store of factors that stops answering.
-type unreachable struct {
-	watchword.Factors
-	down bool
-}
-
-func (u *unreachable) Get(ctx context.Context, app, id string) (watchword.SealedFactor, error) {
-	if u.down {
-		return watchword.SealedFactor{}, errors.New("no route")
-	}
-	return u.Factors.Get(ctx, app, id)
-}
-
-// Nor by a store that is out of reach.
-func TestAnOutageTellsNobodyApart(t *testing.T) {
-	store := &unreachable{}
-	k := newKit(t, func(_ *Config, c *watchword.Config) { store.Factors, c.Factors = c.Factors, store })
-	d := newDevice(t)
-	k.enrol("has", d)
-	for _, subject := range []string{"has", "has_not"} {
-		a := k.ask("sign_in", subject)
-		store.down = true
-		if _, err := k.answer(a, d.get(a.options)); !errors.Is(err, watchword.ErrUnavailable) {
-			t.Errorf("%s: %v", subject, err)
-		}
-		store.down = false
-	}
-}
-
-// An answer by a key that may not answer is judged to its end, signature included, and refused all the same.
-func TestRefusedKeysTakeAllSteps(t *testing.T) {
-	k := newKit(t)
-	d := newDevice(t)
-	private, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), append(make([]byte, 31), 1))
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.private = private
-	d.id, d.handle = k.listed("has_not"), k.strategy.handle("shop", "has_not")
-	a := k.ask("sign_in", "has_not")
-	answer := d.get(a.options)
-	parsed, err := parseAssertion(answer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := k.strategy.nobody("shop", "has_not", d.id)
-	if _, err := k.strategy.judge(parsed, expected{challenge: a.options["challenge"].(string), verified: true, named: true}, nobody); err != nil {
-		t.Errorf("the steps end early: %v", err)
-	}
-	_, err = k.answer(a, answer)
-	k.mustRefuse(err, refusedUnknown)
-}
-
-// A key that cannot be opened is not asked for, and its subject goes on with the others.
-func TestADamagedKeyStopsNobody(t *testing.T) {
+// A key that cannot be decrypted is not listed, and the subject's other keys work.
+func TestDamagedKeyDoesNotBlockOtherKeys(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
@@ -371,12 +200,12 @@ func TestADamagedKeyStopsNobody(t *testing.T) {
 	k.start(watchword.StartRequest{Purpose: watchword.PurposeEnrol, Subject: "user_42", Authority: watchword.Authority{Admin: true}})
 }
 
-// Keys that cannot be opened because a key of the keyring is missing are the server's fault: nobody is asked for a decoy.
-func TestKeyWhoseSealKeyIsMissingIsTheServersFault(t *testing.T) {
+// If an encryption key is missing, the subject does not get decoys.
+func TestStartIsUnavailableWhenTheKeyOfTheKeyringIsMissing(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
-	a := k.ask("sign_in", "user_42")
+	a := k.startChallenge("sign_in", "user_42")
 	answer := d.get(a.options)
 	cfg := k.config
 	cfg.Keys = []watchword.Key{testKey(t, "other")}

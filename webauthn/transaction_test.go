@@ -10,13 +10,13 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// What is approved is part of what the key signs.
-func TestTransaction(t *testing.T) {
+// The transaction's hash is part of the signed challenge.
+func TestReceiptNamesSignedTransaction(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	k.enrol("user_42", d)
 	pay := map[string]string{"amount": "40.00", "currency": "EUR", "payee": "ACME GmbH"}
-	start := func(tx map[string]string) asked {
+	start := func(tx map[string]string) startedChallenge {
 		return k.start(watchword.StartRequest{Purpose: "payment", Subject: "user_42", Transaction: tx, Seed: []byte("the same challenge, were it not for its transaction")})
 	}
 	a := start(pay)
@@ -32,13 +32,13 @@ func TestTransaction(t *testing.T) {
 	}
 }
 
-// The hash of a transaction is of all its entries, and of nothing else.
-func TestTransactionHash(t *testing.T) {
+// The hash covers all entries of the transaction and nothing else.
+func TestChallengeIncludesTransactionHash(t *testing.T) {
 	spied := &spy{}
 	k := newKit(t, func(_ *Config, w *watchword.Config) { w.App = "shop" })
 	spied.Strategy = k.strategy
 	k.config.Strategies = []watchword.Strategy{spied}
-	k.Engine = k.node()
+	k.Engine = k.newNode()
 	k.start(watchword.StartRequest{Purpose: "payment", Subject: "user_42", Transaction: map[string]string{"amount": "40.00", "payee": "ACME"}})
 	seen := map[string]string{}
 	for name, tx := range map[string]map[string]string{
@@ -55,23 +55,23 @@ func TestTransactionHash(t *testing.T) {
 	} {
 		c := spied.challenge
 		c.Transaction = tx
-		derived := k.strategy.challenge(&c)
+		derived := k.strategy.encodeChallenge(&c)
 		if other, twice := seen[derived]; twice {
 			t.Errorf("%s and %s sign the same", name, other)
 		}
 		seen[derived] = name
 	}
-	if seen[k.strategy.challenge(&spied.challenge)] != "as it was" {
+	if seen[k.strategy.encodeChallenge(&spied.challenge)] != "as it was" {
 		t.Error("the challenge is not always the same")
 	}
-	entries := sha256.Sum256(framed(nil, "amount", "40.00", "payee", "ACME"))
+	entries := sha256.Sum256(appendLengthPrefixed(nil, "amount", "40.00", "payee", "ACME"))
 	sum := sha256.Sum256(append(spied.challenge.DeriveBytes("webauthn", 32), entries[:]...))
 	if seen[b64.EncodeToString(sum[:])] != "as it was" {
 		t.Error("the hash of the transaction is not in the challenge")
 	}
 }
 
-// A spy keeps the challenge that a strategy was given.
+// A spy records the challenge that a strategy receives.
 type spy struct {
 	*Strategy
 	challenge watchword.Challenge
@@ -82,12 +82,12 @@ func (s *spy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prom
 	return s.Strategy.Begin(ctx, c)
 }
 
-// Time does not matter to a key, but that it was used is remembered.
-func TestLastUsed(t *testing.T) {
+// Each answer updates the time of the last use.
+func TestCheckUpdatesLastUse(t *testing.T) {
 	k := newKit(t)
 	d := newDevice(t)
 	f := k.enrol("user_42", d)
-	k.pass(90 * 24 * time.Hour)
+	k.advance(90 * 24 * time.Hour)
 	k.mustSignIn("sign_in", "user_42", d)
 	got, err := k.GetFactor(context.Background(), f.ID)
 	if err != nil || !got.LastUsedAt.Equal(k.time()) {

@@ -7,8 +7,7 @@ import (
 	_ "unsafe" // for go:linkname
 )
 
-// go-webauthn has the roots of three attestation formats built in. The vectors have a root of their own, and a TPM of a
-// manufacturer who does not exist; to see the statements verified, the tests of the vectors trust both for their time.
+// Variables of go-webauthn with its built-in roots.
 
 //go:linkname libraryAndroidRoots github.com/go-webauthn/webauthn/protocol.attAndroidKeyHardwareRootsCertPool
 var libraryAndroidRoots *x509.CertPool
@@ -19,7 +18,9 @@ var libraryAppleRoots *x509.CertPool
 //go:linkname libraryTPMs github.com/go-webauthn/webauthn/protocol.tpmManufacturers
 var libraryTPMs []struct{ id, name, code string }
 
-func trustVectors(t *testing.T, ca []byte) {
+// trustRoot adds the vectors' root, and their fictitious TPM manufacturer, to those that are built into go-webauthn, so that
+// the test can verify the statements of three attestation formats.
+func trustRoot(t *testing.T, ca []byte) {
 	t.Helper()
 	root, err := x509.ParseCertificate(ca)
 	if err != nil {

@@ -13,10 +13,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// unhex is a byte string as the vectors write it.
-type unhex []byte
+// hexBytes is a byte string in the vectors' encoding.
+type hexBytes []byte
 
-func (u *unhex) UnmarshalText(text []byte) (err error) {
+func (u *hexBytes) UnmarshalText(text []byte) (err error) {
 	*u, err = hex.DecodeString(string(text))
 	return err
 }
@@ -25,13 +25,13 @@ func (u *unhex) UnmarshalText(text []byte) (err error) {
 type vector struct {
 	Name         string
 	Registration struct {
-		Challenge, ClientDataJSON, AttestationObject unhex
-		CredentialID                                 unhex `json:"credential_id"`
+		Challenge, ClientDataJSON, AttestationObject hexBytes
+		CredentialID                                 hexBytes `json:"credential_id"`
 	}
-	Authentication struct{ Challenge, AuthenticatorData, ClientDataJSON, Signature unhex }
+	Authentication struct{ Challenge, AuthenticatorData, ClientDataJSON, Signature hexBytes }
 }
 
-// vectors reads the shared test vectors, which are not part of this repository.
+// vectors reads the test vectors, which are not part of this repository.
 func vectors(t testing.TB) (root []byte, all []vector) {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "..", "shared", "vectors", "webauthn-level3.json"))
@@ -39,7 +39,7 @@ func vectors(t testing.TB) (root []byte, all []vector) {
 		t.Skip("the vectors of WebAuthn Level 3 are not here (../shared/vectors/webauthn-level3.json beside the repository)")
 	}
 	var file struct {
-		Root    unhex `json:"attestation_ca_cert"`
+		Root    hexBytes `json:"attestation_ca_cert"`
 		Vectors []vector
 	}
 	if err := json.Unmarshal(data, &file); err != nil {
@@ -51,7 +51,7 @@ func vectors(t testing.TB) (root []byte, all []vector) {
 	return file.Root, file.Vectors
 }
 
-// vectorStrategy is the relying party of the vectors.
+// vectorStrategy returns the relying party of the vectors.
 func vectorStrategy(t testing.TB) *Strategy {
 	t.Helper()
 	s, err := New(Config{RPID: "example.org", RPName: "Example", Secret: watchword.NewCode("a secret of these tests, of 32 bytes and more"),
@@ -66,7 +66,7 @@ var vectorHandle = []byte("the handle of the vectors' user.")
 
 func (v *vector) registration() string {
 	id := b64.EncodeToString(v.Registration.CredentialID)
-	return object(map[string]any{"id": id, "rawId": id, "type": "public-key", "response": map[string]any{
+	return encodeJSON(map[string]any{"id": id, "rawId": id, "type": "public-key", "response": map[string]any{
 		"clientDataJSON": b64.EncodeToString(v.Registration.ClientDataJSON), "attestationObject": b64.EncodeToString(v.Registration.AttestationObject)}})
 }
 
@@ -75,22 +75,22 @@ func (v *vector) register(s *Strategy) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.register(context.Background(), r, expected{challenge: b64.EncodeToString(v.Registration.Challenge)}, vectorHandle)
+	return s.verifyRegistration(context.Background(), r, expectation{challenge: b64.EncodeToString(v.Registration.Challenge)}, vectorHandle)
 }
 
 func (v *vector) authenticate(s *Strategy, k key) error {
 	id := b64.EncodeToString(k.ID)
-	a, err := parseAssertion(object(map[string]any{"id": id, "rawId": id, "type": "public-key", "response": map[string]any{
+	a, err := parseAssertion(encodeJSON(map[string]any{"id": id, "rawId": id, "type": "public-key", "response": map[string]any{
 		"clientDataJSON":    b64.EncodeToString(v.Authentication.ClientDataJSON),
 		"authenticatorData": b64.EncodeToString(v.Authentication.AuthenticatorData), "signature": b64.EncodeToString(v.Authentication.Signature)}}))
 	if err != nil {
 		return err
 	}
-	_, err = s.judge(a, expected{challenge: b64.EncodeToString(v.Authentication.Challenge), named: true}, &k)
+	_, err = s.verifyAssertion(a, expectation{challenge: b64.EncodeToString(v.Authentication.Challenge), subjectNamed: true}, &k)
 	return err
 }
 
-func object(v any) string {
+func encodeJSON(v any) string {
 	data, err := json.Marshal(v)
 	if err != nil {
 		panic(err)
@@ -98,19 +98,19 @@ func object(v any) string {
 	return string(data)
 }
 
-// The vectors whose registration is refused, and why: Ed448 is not offered, and the certificate of the Android key has two
-// empty authorization lists, though §8.4 asks for the key's origin and purpose in them. That was an error of the vector
-// (w3c/webauthn#2379); TestAndroidKey has certificates with full lists.
+// refusedVectors lists the vectors whose registration is refused. Ed448 is not supported. The certificate of the Android key
+// has two empty authorization lists, but Level 3 §8.4 requires the key's origin and purpose in them; this is an error of the
+// vector (w3c/webauthn#2379). TestVerifyEnrolChecksAndroidAuthorizationLists has certificates with full lists.
 var refusedVectors = map[string]refusal{
 	"Packed Attestation with Ed448 Credential":      refusedAlgorithm,
 	"Android Key Attestation with ES256 Credential": refusedAttestation,
 }
 
-// All pairs of the standard pass, but for those two.
-func TestVectors(t *testing.T) {
+// All other vectors are accepted.
+func TestLevel3VectorsAreAccepted(t *testing.T) {
 	s := vectorStrategy(t)
 	root, all := vectors(t)
-	trustVectors(t, root)
+	trustRoot(t, root)
 	for _, v := range all {
 		t.Run(v.Name, func(t *testing.T) {
 			k, err := v.register(s)
@@ -137,7 +137,7 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// key is what a registration would have made, had it been accepted.
+// key returns the key that the registration would have stored.
 func (v *vector) key(t *testing.T) *key {
 	t.Helper()
 	r, err := parseRegistration(v.registration())
@@ -145,11 +145,11 @@ func (v *vector) key(t *testing.T) *key {
 		t.Fatal(err)
 	}
 	data := r.Response.AttestationObject.AuthData
-	return &key{ID: data.AttData.CredentialID, PublicKey: data.AttData.CredentialPublicKey, BackupEligible: data.Flags.HasBackupEligible(), Handle: vectorHandle}
+	return &key{ID: data.AttData.CredentialID, PublicKey: data.AttData.CredentialPublicKey, BackupEligible: data.Flags.HasBackupEligible(), UserHandle: vectorHandle}
 }
 
-// Without the vectors' own roots the three formats whose roots are built in are refused for their attestation.
-func TestVectorsOfUnknownMakers(t *testing.T) {
+// The formats tpm, android-key and apple have built-in roots, under which the vectors' certificates are not issued.
+func TestVectorsWithoutTheirRootsAreRefused(t *testing.T) {
 	s := vectorStrategy(t)
 	_, all := vectors(t)
 	refused := 0
@@ -163,15 +163,15 @@ func TestVectorsOfUnknownMakers(t *testing.T) {
 	}
 }
 
-// Each pair with one thing changed is refused, and for that thing.
-func TestVectorsChanged(t *testing.T) {
+// Each vector with one change is refused, with the expected reason.
+func TestChangedVectorsAreRefused(t *testing.T) {
 	root, all := vectors(t)
-	trustVectors(t, root)
+	trustRoot(t, root)
 	s := vectorStrategy(t)
-	stranger, elsewhere, alone := *s, *s, *s
-	stranger.origins = []string{"https://example.net"}
-	elsewhere.cfg.RPID = "www.example.org"
-	alone.cfg.CrossOrigin = false
+	otherOrigin, otherRPID, notEmbedded := *s, *s, *s
+	otherOrigin.acceptedOrigins = []string{"https://example.net"}
+	otherRPID.cfg.RPID = "www.example.org"
+	notEmbedded.cfg.CrossOrigin = false
 	for _, v := range all {
 		if _, refused := refusedVectors[v.Name]; refused {
 			continue
@@ -199,18 +199,18 @@ func TestVectorsChanged(t *testing.T) {
 			both("swapped client data", s, refusedType, func(v *vector) {
 				v.Registration.ClientDataJSON, v.Authentication.ClientDataJSON = v.Authentication.ClientDataJSON, v.Registration.ClientDataJSON
 			})
-			both("origin", &stranger, refusedOrigin, func(*vector) {})
-			both("RP id", &elsewhere, refusedRPID, func(*vector) {})
+			both("origin", &otherOrigin, refusedOrigin, func(*vector) {})
+			both("RP id", &otherRPID, refusedRPID, func(*vector) {})
 			if bytes.Contains(v.Authentication.ClientDataJSON, []byte(`"crossOrigin":true`)) {
-				both("cross origin", &alone, refusedCrossOrigin, func(*vector) {})
+				both("cross origin", &notEmbedded, refusedCrossOrigin, func(*vector) {})
 			}
-			v.everyPart(t, s, k)
+			v.checkEveryByte(t, s, k)
 		})
 	}
 }
 
-// everyPart: no byte of what is signed, nor of the signature, can change. Of long parts every few are tried.
-func (v *vector) everyPart(t *testing.T, s *Strategy, k *key) {
+// checkEveryByte changes bytes of the signed data and of the signature; each change must be refused. It samples long parts.
+func (v *vector) checkEveryByte(t *testing.T, s *Strategy, k *key) {
 	t.Helper()
 	changed := v.clone()
 	for name, part := range map[string][]byte{"authenticator data": changed.Authentication.AuthenticatorData,
@@ -246,7 +246,7 @@ func (v *vector) everyPart(t *testing.T, s *Strategy, k *key) {
 
 func (v *vector) clone() vector {
 	c := *v
-	for _, part := range []*unhex{&c.Registration.Challenge, &c.Registration.ClientDataJSON, &c.Registration.AttestationObject,
+	for _, part := range []*hexBytes{&c.Registration.Challenge, &c.Registration.ClientDataJSON, &c.Registration.AttestationObject,
 		&c.Authentication.Challenge, &c.Authentication.AuthenticatorData, &c.Authentication.ClientDataJSON, &c.Authentication.Signature} {
 		*part = bytes.Clone(*part)
 	}

@@ -1,5 +1,5 @@
-// Security keys and passkeys in a browser. The options are a challenge's `public`; what is returned is the `answer` to
-// check, an object.
+// Security keys and passkeys in a browser. The options are the `public` of a challenge. The functions return the `answer` for
+// the check, an object.
 //
 //   import { register, authenticate, autofill, available } from "/webauthn.js";
 //
@@ -7,42 +7,42 @@
 //   const answer = await authenticate(challenge.public);  // ask: key
 //   const answer = await autofill(challenge.public);      // ask: key, of a challenge without a subject
 //
-// autofill lets the browser offer passkeys in <input autocomplete="username webauthn"> and waits, for as long as the page
-// is open, until one is chosen; null where browsers cannot. Whoever calls register or authenticate meanwhile ends the wait:
-// it then rejects with an AbortError. A person who says no is a NotAllowedError.
+// autofill lets the browser suggest passkeys in <input autocomplete="username webauthn">. Its promise is pending until the
+// person chooses one, and resolves to null in browsers without this feature. Calling register or authenticate rejects it
+// with an AbortError. If the person cancels, the functions reject with a NotAllowedError.
 
-let waiting; // ends an autofill that has no answer yet
+let pendingAutofill; // the AbortController of an autofill that has no answer yet
 
-/** Whether this browser can use keys at all. */
+/** Whether this browser supports security keys and passkeys. */
 export const available = () => typeof PublicKeyCredential === "function";
 
-/** Makes a key. */
+/** Creates a key. */
 export async function register(options) {
-  waiting?.abort();
+  pendingAutofill?.abort();
   return readCredential(await navigator.credentials.create({ publicKey: creation(options) }));
 }
 
-/** Uses a key that the person picks now. */
+/** Asks the person to use a key now. */
 export async function authenticate(options) {
-  waiting?.abort();
+  pendingAutofill?.abort();
   return readCredential(await navigator.credentials.get({ publicKey: request(options) }));
 }
 
-/** Uses a passkey that the person picks from the suggestions of a form. */
+/** Waits for a passkey that the person picks from the suggestions of a form. */
 export async function autofill(options) {
   if (!available() || !(await PublicKeyCredential.isConditionalMediationAvailable?.())) return null;
-  waiting?.abort();
-  const own = (waiting = new AbortController());
+  pendingAutofill?.abort();
+  const controller = (pendingAutofill = new AbortController());
   try {
     const publicKey = request(options);
-    return readCredential(await navigator.credentials.get({ publicKey, mediation: "conditional", signal: own.signal }));
+    return readCredential(await navigator.credentials.get({ publicKey, mediation: "conditional", signal: controller.signal }));
   } finally {
-    if (waiting === own) waiting = undefined;
+    if (pendingAutofill === controller) pendingAutofill = undefined;
   }
 }
 
-/** Tells passkey providers which keys are accepted ({rpId, userId, allAcceptedCredentialIds}) or that one is not known
- *  ({rpId, credentialId}), where browsers can. */
+/** Signals the accepted keys ({rpId, userId, allAcceptedCredentialIds}) or an unknown key ({rpId, credentialId}) to passkey
+ *  providers, if the browser supports it. */
 export async function signal(what) {
   const method = "credentialId" in what ? "signalUnknownCredential" : "signalAllAcceptedCredentials";
   if (available()) await PublicKeyCredential[method]?.(what);

@@ -169,7 +169,7 @@ func TestCommandsOfOneAppUseNoRedisConnectionOfAnother(t *testing.T) {
 		outcome <- err
 	}()
 	select {
-	case <-hold.Came():
+	case <-hold.Held():
 	case <-time.After(testTimeout):
 		t.Fatal("no command arrives")
 	}

@@ -79,7 +79,7 @@ func (p *twoServers) killAfterSpending(t *testing.T, through redisProxy, c right
 func waitForHold(t *testing.T, hold *redistest.Hold, answered <-chan reply) {
 	t.Helper()
 	select {
-	case <-hold.Came():
+	case <-hold.Held():
 	case r := <-answered:
 		t.Fatalf("answered without the script that approves: %d %s", r.status, r.text)
 	case <-time.After(testTimeout):

@@ -224,7 +224,7 @@ func openAppStorage(s settings, damaged func(kind string)) (app appStorage, clos
 }
 
 // setStoreLogger makes the stores' client libraries log to the program's log. It holds for the whole process.
-func setStoreLogger(log *slog.Logger) { redisstore.LogTo(log) }
+func setStoreLogger(log *slog.Logger) { redisstore.SetClientLogger(log) }
 
 // A factorsOpener opens a database of factors and migrates its schema.
 type factorsOpener func(ctx context.Context) (factorsCloser, error)
@@ -253,9 +253,9 @@ func parseDatabaseURL(rawURL string) (factorsOpener, error) {
 	case isFile && strings.ContainsAny(path, "?#%"):
 		return nil, errors.New("sqlite:// has a path and nothing else: no parameters, and no characters that are escaped")
 	case isFile && path != "":
-		return func(ctx context.Context) (factorsCloser, error) { return sqlite.Open(ctx, path) }, sqlite.Check(path)
+		return func(ctx context.Context) (factorsCloser, error) { return sqlite.Open(ctx, path) }, sqlite.CheckPath(path)
 	case scheme == "postgres" || scheme == "postgresql":
-		return func(ctx context.Context) (factorsCloser, error) { return postgres.Open(ctx, rawURL) }, postgres.Check(rawURL)
+		return func(ctx context.Context) (factorsCloser, error) { return postgres.Open(ctx, rawURL) }, postgres.CheckURL(rawURL)
 	}
 	return nil, errors.New("not a URL of a database: sqlite:///path or postgres://user:password@host/name")
 }

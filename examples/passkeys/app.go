@@ -16,7 +16,7 @@ import (
 //go:embed pages.html page.js
 var files embed.FS
 
-// app is the web app: its users and sessions, and the engine that verifies people.
+// app is the web app: its users and sessions, and the verification engine.
 type app struct {
 	services
 	users    users
@@ -24,9 +24,9 @@ type app struct {
 	pages    *template.Template
 }
 
-// newApp returns the app that browsers see at origin. It works until ctx ends.
+// newApp returns the app for an origin. It sends messages until ctx ends.
 func newApp(ctx context.Context, origin string) (http.Handler, error) {
-	a := &app{users: users{byEmail: map[string]string{}, byID: map[string]string{}}, sessions: sessions{by: map[string]session{}}}
+	a := &app{users: users{byEmail: map[string]string{}, byID: map[string]string{}}, sessions: sessions{byID: map[string]session{}}}
 	var err error
 	if a.services, err = newEngine(ctx, origin); err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	mux.HandleFunc("POST /link", a.sendLink)
 	mux.HandleFunc("GET /l/{id}", a.openLink)
 	mux.HandleFunc("POST /link/answer", a.answerLink)
-	mux.HandleFunc("POST /key/{purpose}", a.askKey)
+	mux.HandleFunc("POST /key/{purpose}", a.startKeyChallenge)
 	mux.HandleFunc("POST /key/answer", a.answerKey)
 	mux.HandleFunc("POST /key/remove", a.removeKey)
 	mux.HandleFunc("POST /sign-out", a.signOut)
@@ -50,7 +50,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
-// A page is what one of the templates shows.
+// A page is the data of a template.
 type page struct {
 	Name    string // of the template
 	Email   string
@@ -60,25 +60,25 @@ type page struct {
 }
 
 func (a *app) home(w http.ResponseWriter, r *http.Request) {
-	s := a.session(r)
+	s := a.currentSession(r)
 	if s.user == "" {
-		a.show(w, page{Name: "sign-in"})
+		a.renderPage(w, page{Name: "sign-in"})
 		return
 	}
 	keys, err := a.engine.ListFactors(r.Context(), s.user)
 	p := page{Name: "welcome", Email: a.users.email(s.user), Keys: keys}
 	if err != nil {
-		p.Message = explain(err)
+		p.Message = messageFor(err)
 	}
-	a.show(w, p)
+	a.renderPage(w, p)
 }
 
 func (a *app) signOut(w http.ResponseWriter, r *http.Request) {
-	a.keep(w, r, session{})
+	a.saveSession(w, r, session{})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-func (a *app) show(w http.ResponseWriter, p page) {
+func (a *app) renderPage(w http.ResponseWriter, p page) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := a.pages.ExecuteTemplate(w, p.Name, p); err != nil {
@@ -88,7 +88,7 @@ func (a *app) show(w http.ResponseWriter, p page) {
 
 const cookie = "session"
 
-func (a *app) session(r *http.Request) session {
+func (a *app) currentSession(r *http.Request) session {
 	c, err := r.Cookie(cookie)
 	if err != nil {
 		return session{}
@@ -96,7 +96,7 @@ func (a *app) session(r *http.Request) session {
 	return a.sessions.get(c.Value)
 }
 
-func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
+func (a *app) saveSession(w http.ResponseWriter, r *http.Request, s session) {
 	old := ""
 	if c, err := r.Cookie(cookie); err == nil {
 		old = c.Value
@@ -104,8 +104,8 @@ func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: a.sessions.save(old, s), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// client describes the browser that the app is serving. Limits count by it.
-func client(r *http.Request) watchword.Client {
+// clientOf returns the client of a request, by which limits count.
+func clientOf(r *http.Request) watchword.Client {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
 }
@@ -115,8 +115,8 @@ var (
 	errNoAddress = errors.New("no e-mail address")
 )
 
-// explain returns an error of the engine in words for people.
-func explain(err error) string {
+// messageFor returns the text that the person sees for an error.
+func messageFor(err error) string {
 	switch {
 	case errors.Is(err, errSignedOut):
 		return "Please sign in again."
@@ -124,7 +124,7 @@ func explain(err error) string {
 		return "Please give an e-mail address."
 	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited):
 		return "Too many tries. Please wait a while."
-	case errors.Is(err, watchword.ErrIncorrectAnswer), errors.Is(err, watchword.ErrInvalidRequest): // or it cannot be an answer at all
+	case errors.Is(err, watchword.ErrIncorrectAnswer), errors.Is(err, watchword.ErrInvalidRequest): // or malformed
 		return "That was not right."
 	case errors.Is(err, watchword.ErrProofRequired):
 		return "Please use one of your passkeys first."

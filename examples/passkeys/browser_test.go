@@ -15,7 +15,7 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// A browser is a real one, with a virtual authenticator that does at once whatever it is asked.
+// A browser is a real browser with a virtual authenticator that approves every request.
 type browser struct {
 	t    *testing.T
 	ctx  context.Context
@@ -57,7 +57,7 @@ func call[P, R any](b *browser, c cdp.Command[P, R], params P) R {
 
 func (b *browser) open(url string)  { b.t.Helper(); b.do(chromedp.Navigate(url)) }
 func (b *browser) click(css string) { b.t.Helper(); b.do(chromedp.Click(chromedp.CSS(css))) }
-func (b *browser) types(css, keys string) {
+func (b *browser) typeText(css, keys string) {
 	b.t.Helper()
 	b.do(chromedp.SendKeys(chromedp.CSS(css), keys))
 }
@@ -71,8 +71,8 @@ func (b *browser) do(step chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// leaves clicks what leads to another page, and marks this one, so that nothing is seen on it any more.
-func (b *browser) leaves(css string) {
+// clickAndLeave clicks something that loads another page, and marks this page, so that text ignores it.
+func (b *browser) clickAndLeave(css string) {
 	b.t.Helper()
 	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("window.left = true")); err != nil {
 		b.t.Fatal(err)
@@ -80,14 +80,14 @@ func (b *browser) leaves(css string) {
 	b.click(css)
 }
 
-// text is what the page says once its script has run.
+// text returns the text of the page after its script has run.
 func (b *browser) text() string {
 	text, _ := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.readyState === "complete" && !window.left ? document.body.innerText : ""`))
 	return text
 }
 
-// sees waits for a text. Pages change while it looks, so it looks again.
-func (b *browser) sees(want string) {
+// waitForText waits until the page contains a text.
+func (b *browser) waitForText(want string) {
 	b.t.Helper()
 	for until := time.Now().Add(15 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
 		if strings.Contains(b.text(), want) {
@@ -97,7 +97,7 @@ func (b *browser) sees(want string) {
 	b.t.Fatalf("the page does not say %q:\n%s", want, b.text())
 }
 
-// status is that of a request which the page's own script could send.
+// status returns the status of a request by the page's script.
 func (b *browser) status(path, form string) int {
 	b.t.Helper()
 	status, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](fmt.Sprintf(
@@ -108,7 +108,7 @@ func (b *browser) status(path, form string) int {
 	return status
 }
 
-// keys counts what the authenticator keeps.
+// keys returns the number of keys in the authenticator.
 func (b *browser) keys() int {
 	b.t.Helper()
 	return len(call(b, virtual.GetCredentials, virtual.GetCredentialsParams{AuthenticatorID: b.id}).Credentials)
@@ -116,38 +116,38 @@ func (b *browser) keys() int {
 
 const signOut = `form[action="/sign-out"] button`
 
-// The whole journey: a link as long as there is no passkey, then suggestions, then none again.
-func TestPasskeys(t *testing.T) {
+// Sign in by link, add a passkey, sign in by suggestion and by button, remove the passkey, and sign in by link again.
+func TestSignInWithPasskeyInBrowser(t *testing.T) {
 	b := newBrowser(t)
-	b.types("input[type=email]", ann)
-	b.leaves("form button")
-	b.sees("We sent a link to a•••@e•••.com")
-	link, _ := mail(t, b.site, 1)
+	b.typeText("input[type=email]", ann)
+	b.clickAndLeave("form button")
+	b.waitForText("We sent a link to a•••@e•••.com")
+	link, _ := waitForMail(t, b.site, 1)
 	b.open(link)
-	b.sees("Sign in")
-	b.leaves("form button")
-	b.sees("You are signed in as " + ann)
-	b.sees("None yet")
+	b.waitForText("Sign in")
+	b.clickAndLeave("form button")
+	b.waitForText("You are signed in as " + ann)
+	b.waitForText("None yet")
 
-	b.leaves("#add")
-	b.sees("Remove")
+	b.clickAndLeave("#add")
+	b.waitForText("Remove")
 	if n := b.keys(); n != 1 {
 		t.Errorf("the authenticator has %d keys", n)
 	}
 	b.click("#add")
-	b.sees("This device has a passkey already") // proven, but the authenticator is asked not to make a second one
-	b.leaves(signOut)
-	b.sees("You are signed in as " + ann) // chosen from the suggestions, at once
+	b.waitForText("This device has a passkey already") // proven, but the authenticator is asked not to make a second one
+	b.clickAndLeave(signOut)
+	b.waitForText("You are signed in as " + ann) // chosen from the suggestions, at once
 
-	// Where browsers cannot suggest there is the button.
+	// In browsers without suggestions there is a button.
 	call(b, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{
 		Source: "PublicKeyCredential.isConditionalMediationAvailable = undefined"})
-	b.leaves(signOut)
-	b.sees("Sign in with a passkey")
-	b.leaves("#passkey")
-	b.sees("You are signed in as " + ann)
+	b.clickAndLeave(signOut)
+	b.waitForText("Sign in with a passkey")
+	b.clickAndLeave("#passkey")
+	b.waitForText("You are signed in as " + ann)
 
-	// Who is signed in but shows no key changes nothing.
+	// A session without a proof by a key changes nothing.
 	id, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`document.querySelector("[data-remove]").dataset.remove`))
 	if err != nil {
 		t.Fatal(err)
@@ -158,18 +158,18 @@ func TestPasskeys(t *testing.T) {
 		}
 	}
 
-	b.leaves("[data-remove]")
-	b.sees("None yet")
+	b.clickAndLeave("[data-remove]")
+	b.waitForText("None yet")
 	if n := b.keys(); n != 0 {
 		t.Errorf("the authenticator still has %d keys", n)
 	}
-	b.leaves(signOut)
-	b.sees("Sign in with a link")
-	b.types("input[type=email]", ann)
-	b.leaves("form button")
-	b.sees("We sent a link")
-	_, code := mail(t, b.site, 2)
-	b.types("input[name=answer]", code)
-	b.leaves("form button")
-	b.sees("You are signed in as " + ann)
+	b.clickAndLeave(signOut)
+	b.waitForText("Sign in with a link")
+	b.typeText("input[type=email]", ann)
+	b.clickAndLeave("form button")
+	b.waitForText("We sent a link")
+	_, code := waitForMail(t, b.site, 2)
+	b.typeText("input[name=answer]", code)
+	b.clickAndLeave("form button")
+	b.waitForText("You are signed in as " + ann)
 }

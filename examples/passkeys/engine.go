@@ -19,7 +19,7 @@ const (
 	appName = "Example Diary"
 )
 
-// services are what the app builds on.
+// services holds the parts of watchword that the app uses.
 type services struct {
 	engine    *watchword.Engine
 	keys      *webauthn.Strategy
@@ -27,9 +27,9 @@ type services struct {
 	inbox     http.Handler
 }
 
-// newEngine wires watchword for this app: passkeys, links by e-mail, everything in memory, the default limits. A real app
-// reads its keys from where it keeps secrets, keeps factors with store/sql or in its own tables, and opens delivery/smtp
-// instead of the inbox. With more than one process it uses store/redis and ratelimit/redis. The worker sends until ctx ends.
+// newEngine configures watchword for this app: passkeys, links by e-mail, storage in memory, default limits. A real app reads its
+// keys from its secret store, stores factors with store/sql or in its own tables, uses delivery/smtp instead of the inbox
+// and, with more than one process, store/redis and ratelimit/redis. The worker sends messages until ctx ends.
 func newEngine(ctx context.Context, origin string) (services, error) {
 	var s services
 	var err error
@@ -43,8 +43,8 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	if s.addresses, err = delivery.NewAddressPolicy(delivery.Addresses{}); err != nil {
 		return s, err
 	}
-	// Each view of the sign-in page starts a challenge for a key. An app with many people behind one address raises the
-	// limits by IP. Where a limit refuses, the browser suggests nothing, and the form still works.
+	// Each view of the sign-in page starts a challenge. An app whose users share IP addresses should raise the limits by IP. If
+	// a limit refuses a start, the page has no suggestions, but the form still works.
 	limits, err := ratelimit.New(ratelimit.NewMemory(ratelimit.MemoryConfig{}), ratelimit.DefaultRules(), appID)
 	if err != nil {
 		return s, err
@@ -68,11 +68,12 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	if err != nil {
 		return s, err
 	}
-	s.inbox, err = send(ctx, s.engine, queue)
+	s.inbox, err = startDelivery(ctx, s.engine, queue)
 	return s, err
 }
 
-// newKeys returns the strategy for passkeys. Only a discoverable credential can be suggested before the person is known.
+// newKeys returns the strategy for passkeys. It requires discoverable keys, because browsers suggest only those before the user
+// is known.
 func newKeys(origin string) (*webauthn.Strategy, error) {
 	return webauthn.New(webauthn.Config{
 		RPID: "localhost", RPName: appName, Origins: []string{origin},
@@ -81,8 +82,8 @@ func newKeys(origin string) (*webauthn.Strategy, error) {
 	})
 }
 
-// send renders messages and puts them into the inbox, which the handler shows.
-func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
+// startDelivery starts a worker that renders messages and stores them in an inbox. The handler shows the inbox.
+func startDelivery(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
 	var box inbox.Inbox
 	mail, err := delivery.Openers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
 	if err != nil {
@@ -108,7 +109,7 @@ func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) 
 	return box.Handler(), nil
 }
 
-// newSecret returns a secret that lasts until the process ends, like everything else here.
+// newSecret returns a random key. It is lost when the process ends, like all other data of the example.
 func newSecret(id string) (watchword.Key, error) {
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {

@@ -10,17 +10,17 @@ import (
 	"github.com/watchword-auth/watchword/webauthn"
 )
 
-// maxAnswer is the largest answer that is read, in bytes. No key's answer needs as much.
+// maxAnswer is the maximum size of an answer in bytes.
 const maxAnswer = 64 << 10
 
-// askKey starts a challenge for a key and gives its options to the page. For signing in it has no subject: the browser
-// suggests the passkeys that it has for this site, and the one that is chosen names its owner.
-func (a *app) askKey(w http.ResponseWriter, r *http.Request) {
-	s := a.session(r)
-	req := watchword.StartRequest{Strategy: "webauthn", Purpose: r.PathValue("purpose"), Client: client(r)}
+// startKeyChallenge starts a challenge and returns its options to the page. A sign-in has no subject: the browser suggests its
+// passkeys for this site, and the chosen one identifies the user.
+func (a *app) startKeyChallenge(w http.ResponseWriter, r *http.Request) {
+	s := a.currentSession(r)
+	req := watchword.StartRequest{Strategy: "webauthn", Purpose: r.PathValue("purpose"), Client: clientOf(r)}
 	if req.Purpose != watchword.PurposeSignIn {
 		if s.user == "" {
-			refuse(w, errSignedOut)
+			replyError(w, errSignedOut)
 			return
 		}
 		req.Subject = s.user
@@ -31,33 +31,33 @@ func (a *app) askKey(w http.ResponseWriter, r *http.Request) {
 	}
 	started, err := a.engine.Start(r.Context(), req)
 	if err != nil {
-		refuse(w, err)
+		replyError(w, err)
 		return
 	}
-	s.key, s.purpose = started.ID, req.Purpose
-	a.keep(w, r, s)
+	s.keyChallenge, s.purpose = started.ID, req.Purpose
+	a.saveSession(w, r, s)
 	reply(w, started.Public)
 }
 
-// answerKey checks a key's answer to the last challenge of this session.
+// answerKey checks the answer to the browser's last challenge.
 func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 	answer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
 	if err != nil {
-		refuse(w, err)
+		replyError(w, err)
 		return
 	}
-	s := a.session(r)
-	if s.key == "" {
-		refuse(w, watchword.ErrUnknownChallenge)
+	s := a.currentSession(r)
+	if s.keyChallenge == "" {
+		replyError(w, watchword.ErrUnknownChallenge)
 		return
 	}
-	check := watchword.CheckRequest{Purpose: s.purpose, Answer: watchword.Answer{Text: string(answer), Object: true}, Client: client(r)}
+	check := watchword.CheckRequest{Purpose: s.purpose, Answer: watchword.Answer{Text: string(answer), Object: true}, Client: clientOf(r)}
 	if s.purpose != watchword.PurposeSignIn {
 		check.Subject = s.user
 	}
-	result, err := a.engine.Check(r.Context(), s.key, check)
+	result, err := a.engine.Check(r.Context(), s.keyChallenge, check)
 	if err != nil {
-		refuse(w, err)
+		replyError(w, err)
 		return
 	}
 	switch s.purpose {
@@ -66,18 +66,18 @@ func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 	case watchword.PurposeManageFactors:
 		s.proof = result.Claims
 	}
-	s.key, s.purpose = "", ""
-	a.keep(w, r, s)
+	s.keyChallenge, s.purpose = "", ""
+	a.saveSession(w, r, s)
 	reply(w, struct{}{})
 }
 
-// removeKey removes one of the user's own passkeys. The engine requires a proof by a key for it, as for adding a second one.
-// So an attacker who reads the mailbox can sign in by a link, but neither removes the owner's passkeys nor adds one. For an
-// owner who lost all passkeys, the app must verify by other means, and then uses Authority{Admin: true}.
+// removeKey removes one of the user's passkeys. The engine requires a proof by a passkey for it, and for adding another one: an
+// attacker with access to the mailbox can sign in by a link, but can neither remove the owner's passkeys nor add one. If an
+// owner has lost all passkeys, the app must verify the owner in another way and then use Authority{Admin: true}.
 //
-// The page tells the browser which keys are left, so that the removed one is not suggested any more.
+// The page signals the remaining keys to the browser, so that the removed one is no longer suggested.
 func (a *app) removeKey(w http.ResponseWriter, r *http.Request) {
-	s := a.session(r)
+	s := a.currentSession(r)
 	key, err := a.engine.GetFactor(r.Context(), r.FormValue("id"))
 	if err == nil && (s.user == "" || key.Subject != s.user) {
 		err = watchword.ErrUnknownFactor
@@ -86,20 +86,20 @@ func (a *app) removeKey(w http.ResponseWriter, r *http.Request) {
 		err = a.engine.RemoveFactor(r.Context(), key.ID, watchword.Authority{Claims: s.proof})
 	}
 	if err != nil {
-		refuse(w, err)
+		replyError(w, err)
 		return
 	}
 	s.proof = nil
-	a.keep(w, r, s)
+	a.saveSession(w, r, s)
 	left, err := a.engine.ListFactors(r.Context(), s.user)
 	if err != nil {
-		refuse(w, err)
+		replyError(w, err)
 		return
 	}
 	reply(w, a.keys.AcceptedKeys(appID, s.user, left))
 }
 
-// reply answers the page's script with JSON.
+// reply sends JSON to the page's script.
 func reply(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -108,11 +108,11 @@ func reply(w http.ResponseWriter, body any) {
 	}
 }
 
-// refuse answers the page's script with a text for the person. It does not say why a key was refused.
-func refuse(w http.ResponseWriter, err error) {
+// replyError sends the message for an error to the page's script. It does not reveal why a key was refused.
+func replyError(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusForbidden)
-	if err := json.NewEncoder(w).Encode(map[string]string{"message": explain(err)}); err != nil {
+	if err := json.NewEncoder(w).Encode(map[string]string{"message": messageFor(err)}); err != nil {
 		log.Print(err)
 	}
 }

@@ -6,48 +6,48 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// sendLink sends a link to people who have no passkey on this device, and a code for when the mail is read elsewhere.
+// sendLink sends a link to people who have no passkey in this browser. The mail has a code too, for reading it on another device.
 func (a *app) sendLink(w http.ResponseWriter, r *http.Request) {
-	// Another spelling of the same address is the same user, so the app keeps the canonical address.
+	// Use the normalized address, so that the same address in another form is the same user.
 	to, err := a.addresses("email", r.FormValue("email"))
 	if err != nil {
-		a.show(w, page{Name: "sign-in", Message: explain(errNoAddress)})
+		a.renderPage(w, page{Name: "sign-in", Message: messageFor(errNoAddress)})
 		return
 	}
 	started, err := a.engine.Start(r.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: watchword.PurposeSignIn,
-		To: to.Value, Client: client(r)})
+		To: to.Value, Client: clientOf(r)})
 	if err != nil {
-		a.show(w, page{Name: "sign-in", Message: explain(err)})
+		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
 		return
 	}
-	a.keep(w, r, session{link: started.ID, asked: to.Value})
-	a.show(w, page{Name: "sent", SentTo: started.SentTo})
+	a.saveSession(w, r, session{linkChallenge: started.ID, address: to.Value})
+	a.renderPage(w, page{Name: "sent", SentTo: started.SentTo})
 }
 
-// openLink is the page of the mail's link. It changes nothing, so a scanner that follows it does no harm. The token is in
-// the fragment, which only the page's script sees. A link signs in only the browser that asked for it. Otherwise strangers
-// could let people confirm the strangers' sign-ins.
+// openLink is the target of the link. It changes nothing, so a mail scanner may follow it. The token is in the fragment, which
+// only the page's script sees. A link signs in only the browser that asked for it: otherwise an attacker could start a
+// sign-in and let another person confirm it.
 func (a *app) openLink(w http.ResponseWriter, r *http.Request) {
-	if s := a.session(r); s.link != r.PathValue("id") {
-		a.show(w, page{Name: "elsewhere"})
+	if s := a.currentSession(r); s.linkChallenge != r.PathValue("id") {
+		a.renderPage(w, page{Name: "elsewhere"})
 		return
 	}
-	a.show(w, page{Name: "link"})
+	a.renderPage(w, page{Name: "link"})
 }
 
 // answerLink checks the link's token or the code. Purpose and address come from the app, not from the form.
 func (a *app) answerLink(w http.ResponseWriter, r *http.Request) {
-	s := a.session(r)
-	if s.link == "" {
+	s := a.currentSession(r)
+	if s.linkChallenge == "" {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
-	_, err := a.engine.Check(r.Context(), s.link, watchword.CheckRequest{Purpose: watchword.PurposeSignIn, To: s.asked,
-		Answer: watchword.Answer{Text: r.FormValue("answer")}, Client: client(r)})
+	_, err := a.engine.Check(r.Context(), s.linkChallenge, watchword.CheckRequest{Purpose: watchword.PurposeSignIn, To: s.address,
+		Answer: watchword.Answer{Text: r.FormValue("answer")}, Client: clientOf(r)})
 	if err != nil {
-		a.show(w, page{Name: "sent", Message: explain(err)})
+		a.renderPage(w, page{Name: "sent", Message: messageFor(err)})
 		return
 	}
-	a.keep(w, r, session{user: a.users.of(s.asked)})
+	a.saveSession(w, r, session{user: a.users.findOrCreate(s.address)})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

@@ -1,11 +1,11 @@
-// Command passkeys is a small web app with passkeys. People sign in with a passkey that the browser suggests in the e-mail
-// field, or with a link by e-mail if they have none. When they are signed in, they add and remove passkeys. The app imports
-// watchword and has its own pages. Everything is embedded. Messages are not sent; they are at /inbox.
+// Command passkeys is a small web app that imports watchword and has its own pages. Users sign in with a passkey that the browser
+// suggests in the e-mail field, or with a link by e-mail if they have none. Signed-in users add and remove passkeys. The app
+// needs no other services; messages are not sent but shown at /inbox.
 //
 //	go run ./examples/passkeys        then open http://localhost:8000, sign in with any address and add a passkey
 //
-// engine.go wires watchword. link.go and keys.go are the two ways to sign in, and page.js is the browser's part of the
-// second. app.go and users.go are what such an app has anyway.
+// engine.go configures watchword, link.go is the sign-in by link, keys.go and page.js are the passkeys. app.go and users.go are
+// ordinary parts of a web app.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// origin must be exactly what the browser shows: http://127.0.0.1:8000 is another site, with other passkeys.
+// origin is the only origin at which the passkeys work: for browsers, http://127.0.0.1:8000 is another site.
 const origin = "http://localhost:8000"
 
 func main() {
@@ -26,6 +26,6 @@ func main() {
 		log.Fatal(err)
 	}
 	web := &http.Server{Addr: "127.0.0.1:8000", Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	log.Print(origin, ", what would be sent is at ", origin, "/inbox")
+	log.Print(origin, ", messages are at ", origin, "/inbox")
 	log.Print(web.ListenAndServe())
 }

@@ -14,7 +14,7 @@ import (
 
 const ann = "ann@example.com"
 
-// newSite is the app at an address of its own.
+// newSite starts the app at a free port.
 func newSite(t *testing.T) (url string) {
 	t.Helper()
 	var handler http.Handler
@@ -28,8 +28,8 @@ func newSite(t *testing.T) (url string) {
 	return url
 }
 
-// mail waits for the n-th mail to Ann.
-func mail(t *testing.T, site string, n int) (link, code string) {
+// waitForMail waits for the nth mail to ann.
+func waitForMail(t *testing.T, site string, n int) (link, code string) {
 	t.Helper()
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		res, err := http.Get(site + "/inbox/messages?to=" + url.QueryEscape(ann))
@@ -53,7 +53,7 @@ func mail(t *testing.T, site string, n int) (link, code string) {
 	return "", ""
 }
 
-// A visitor is a browser with its cookies, yet without script.
+// A visitor is a browser with cookies and without scripts.
 type visitor struct {
 	t      *testing.T
 	client *http.Client
@@ -68,8 +68,8 @@ func newVisitor(t *testing.T) *visitor {
 	return &visitor{t, &http.Client{Jar: jar}}
 }
 
-// reads expects a text on the page that an address leads to; with a form it is posted.
-func (v *visitor) reads(want, address string, form url.Values) {
+// wantPage expects a text on the page at an address. If there is a form, it is posted.
+func (v *visitor) wantPage(want, address string, form url.Values) {
 	v.t.Helper()
 	get := v.client.Get
 	if form != nil {
@@ -89,34 +89,33 @@ func (v *visitor) reads(want, address string, form url.Values) {
 	}
 }
 
-// A link signs in the browser that asked for it, and no other.
-func TestLinkElsewhere(t *testing.T) {
+func TestLinkSignsInOnlyTheBrowserThatAskedForIt(t *testing.T) {
 	site := newSite(t)
 	owner, other := newVisitor(t), newVisitor(t)
-	owner.reads("We sent a link", site+"/link", url.Values{"email": {"Ann@Example.com"}})
-	link, _ := mail(t, site, 1)
+	owner.wantPage("We sent a link", site+"/link", url.Values{"email": {"Ann@Example.com"}})
+	link, _ := waitForMail(t, site, 1)
 	page, token, _ := strings.Cut(link, "#")
 	answer := url.Values{"answer": {token}}
 
-	other.reads("in the browser in which you asked for it", page, nil)
-	other.reads("Sign in with a link", site+"/link/answer", answer)
-	other.reads("We sent a link", site+"/link", url.Values{"email": {"bob@example.com"}})
-	other.reads("That was not right", site+"/link/answer", answer) // it is no answer to a challenge of his own
+	other.wantPage("in the browser in which you asked for it", page, nil)
+	other.wantPage("Sign in with a link", site+"/link/answer", answer)
+	other.wantPage("We sent a link", site+"/link", url.Values{"email": {"bob@example.com"}})
+	other.wantPage("That was not right", site+"/link/answer", answer) // it is no answer to a challenge of his own
 
-	owner.reads("<button>Sign in", page, nil)
-	owner.reads("You are signed in as", site+"/link/answer", answer)
-	owner.reads("Sign in with a link", site+"/sign-out", url.Values{})
-	owner.reads("Sign in with a link", site+"/link/answer", answer) // it worked once
+	owner.wantPage("<button>Sign in", page, nil)
+	owner.wantPage("You are signed in as", site+"/link/answer", answer)
+	owner.wantPage("Sign in with a link", site+"/sign-out", url.Values{})
+	owner.wantPage("Sign in with a link", site+"/link/answer", answer) // it worked once
 }
 
-// Nobody adds or removes a key, or proves one, without being signed in.
-func TestKeysOfNobody(t *testing.T) {
+// Without a session no key can be added, removed or used.
+func TestKeyRequestsNeedASession(t *testing.T) {
 	site, nobody := newSite(t), newVisitor(t)
-	nobody.reads("Please sign in again", site+"/key/enrol", url.Values{})
-	nobody.reads("Please sign in again", site+"/key/manage_factors", url.Values{})
-	nobody.reads("message", site+"/key/remove", url.Values{"id": {"nothing"}})
-	nobody.reads("Please begin again", site+"/key/answer", url.Values{})
-	nobody.reads("challenge", site+"/key/sign_in", url.Values{})
-	nobody.reads("message", site+"/key/answer", url.Values{"id": {"no credential"}})
-	nobody.reads("e-mail address", site+"/link", url.Values{"email": {"ann"}})
+	nobody.wantPage("Please sign in again", site+"/key/enrol", url.Values{})
+	nobody.wantPage("Please sign in again", site+"/key/manage_factors", url.Values{})
+	nobody.wantPage("message", site+"/key/remove", url.Values{"id": {"nothing"}})
+	nobody.wantPage("Please begin again", site+"/key/answer", url.Values{})
+	nobody.wantPage("challenge", site+"/key/sign_in", url.Values{})
+	nobody.wantPage("message", site+"/key/answer", url.Values{"id": {"no credential"}})
+	nobody.wantPage("e-mail address", site+"/link", url.Values{"email": {"ann"}})
 }

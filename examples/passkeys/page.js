@@ -1,9 +1,9 @@
-// What the app's pages do with keys. Each part looks for its own elements, so one script serves every page.
+// The script of all the app's pages. Each part does nothing if its elements are not on the page.
 import { authenticate, autofill, available, register, signal } from "/webauthn.js";
 
 const find = (selector) => document.querySelector(selector);
-const sayings = { NotAllowedError: "No passkey was used.", InvalidStateError: "This device has a passkey already." };
-const say = (error) => (find("[role=status]").textContent = sayings[error.name] ?? error.message);
+const messages = { NotAllowedError: "No passkey was used.", InvalidStateError: "This device has a passkey already." };
+const showError = (error) => (find("[role=status]").textContent = messages[error.name] ?? error.message);
 
 async function post(path, body) {
   const response = await fetch(path, { method: "POST", body });
@@ -12,54 +12,54 @@ async function post(path, body) {
   return answer;
 }
 
-/** Has a key answer, and the app check it. False if the browser cannot. */
+/** Starts a challenge, gets the key's answer and sends it to the app. Returns false if the browser cannot. */
 async function ceremony(purpose, use) {
   const answer = await use(await post("/key/" + purpose));
   if (answer) await post("/key/answer", JSON.stringify(answer));
   return Boolean(answer);
 }
 
-/** Runs what a button stands for, and shows the page as it is then. */
-const press = (button, work) =>
+/** Runs an action when a button is clicked, and then loads the first page. */
+const onClick = (button, action) =>
   button?.addEventListener("click", async () => {
     try {
-      await work();
+      await action();
       location.assign("/");
     } catch (error) {
-      say(error);
+      showError(error);
     }
   });
 
-// Signing in: the field suggests passkeys for as long as the page is open, though a challenge lives only five minutes.
-let next;
+// Sign-in: the field suggests passkeys while the page is open. A challenge lives only five minutes, so start a new one in time.
+let restart;
 async function suggest() {
-  next = setTimeout(suggest, 4 * 60 * 1000);
+  restart = setTimeout(suggest, 4 * 60 * 1000);
   try {
     if (await ceremony("sign_in", autofill)) location.assign("/");
-    else clearTimeout(next);
+    else clearTimeout(restart);
   } catch (error) {
-    if (error.name === "AbortError") return; // the button or the next suggestion has taken over
-    clearTimeout(next);
-    say(error);
+    if (error.name === "AbortError") return; // ended by the button or by the next suggestion
+    clearTimeout(restart);
+    showError(error);
   }
 }
 if (find("#passkey") && available()) {
   find("#passkey").hidden = false;
   suggest();
 }
-press(find("#passkey"), async () => {
-  clearTimeout(next);
+onClick(find("#passkey"), async () => {
+  clearTimeout(restart);
   await ceremony("sign_in", authenticate);
 });
 
-// Signed in: whoever has a passkey proves it before anything changes.
+// Signed in: a user with a passkey must use it before a change.
 const removals = document.querySelectorAll("[data-remove]");
-press(find("#add"), async () => {
+onClick(find("#add"), async () => {
   if (removals.length > 0) await ceremony("manage_factors", authenticate);
   await ceremony("enrol", register);
 });
 for (const button of removals)
-  press(button, async () => {
+  onClick(button, async () => {
     await ceremony("manage_factors", authenticate);
     await signal(await post("/key/remove", new URLSearchParams({ id: button.dataset.remove })));
   });

@@ -7,15 +7,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// users is the app's own table, in memory here. Watchword knows only the id, as the subject.
+// users is the app's user table, in memory. watchword gets the id only, as the subject.
 type users struct {
 	mu      sync.Mutex
 	byEmail map[string]string // ids
 	byID    map[string]string // addresses
 }
 
-// of returns the id of the user with this address, and makes a user if there is none.
-func (u *users) of(email string) (id string) {
+// findOrCreate returns the id of the user with an address, and creates the user if there is none.
+func (u *users) findOrCreate(email string) (id string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	id, known := u.byEmail[email]
@@ -32,44 +32,44 @@ func (u *users) email(id string) string {
 	return u.byID[id]
 }
 
-// A session is what the app remembers of one browser. The challenges that were started stay here and never go into a
-// form, so an attacker cannot replace them.
+// A session is the state of one browser. Challenge ids are stored here and never in a form, so that a person cannot replace
+// them by others.
 type session struct {
-	user string // id of the signed-in user
+	user string // id of who is signed in
 
-	link  string // challenge that a link answers
-	asked string // address that the link was sent to
+	linkChallenge string // challenge that a link answers
+	address       string // address that the link was sent to
 
-	key     string // challenge that a key answers
-	purpose string // of that challenge
+	keyChallenge string // challenge that a key answers
+	purpose      string // of that challenge
 
-	proof *watchword.Claims // a key's, that its owner may change what is enrolled; good for one change
+	proof *watchword.Claims // of a passkey, for one change of the user's passkeys
 }
 
-// sessions are looked up by a random cookie, and handed out as copies: save stores a changed one.
+// sessions stores sessions by a random cookie.
 type sessions struct {
-	mu sync.Mutex
-	by map[string]session
+	mu   sync.Mutex
+	byID map[string]session
 }
 
 func (s *sessions) get(id string) session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.by[id]
+	return s.byID[id]
 }
 
-// save stores a session. One whose user has changed, or that is new, gets a new id, so that an id from before signing in is
-// worth nothing afterwards.
+// save stores a session. A new session, and one whose user has changed, gets a new id, so that an id from before the sign-in is
+// invalid afterwards.
 func (s *sessions) save(old string, changed session) (id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	before, known := s.by[old]
+	before, known := s.byID[old]
 	if known && before.user == changed.user {
-		s.by[old] = changed
+		s.byID[old] = changed
 		return old
 	}
-	delete(s.by, old)
+	delete(s.byID, old)
 	id = rand.Text()
-	s.by[id] = changed
+	s.byID[id] = changed
 	return id
 }

@@ -17,7 +17,7 @@ import (
 //go:embed pages.html
 var pagesHTML embed.FS
 
-// app is the web app: its sessions, and the engine that verifies people's mailboxes.
+// app is the web app: its sessions and the verification engine.
 type app struct {
 	engine   *watchword.Engine
 	origin   string
@@ -26,15 +26,15 @@ type app struct {
 	sessions map[string]session
 }
 
-// A session is what the app remembers of one browser. The handle stays here, because it collects the receipt.
+// A session is the state of one browser. The handle is stored here only, because with it the receipt can be collected.
 type session struct {
-	email     string // signed in
-	asked     string // address to which the link was sent
+	email     string // who is signed in
+	address   string // to which the link was sent
 	challenge string
 	handle    string
 }
 
-// newApp returns the app that browsers see at origin. It works until ctx ends.
+// newApp returns the app for an origin. It sends messages until ctx ends.
 func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	s, err := newEngine(ctx, origin)
 	if err != nil {
@@ -57,53 +57,53 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
-// signIn starts the challenge and sends the browser to its hosted page. The page's ticket travels in the fragment, which
-// no server sees.
+// signIn starts the challenge and redirects the browser to its hosted page. The page's ticket is in the fragment, which is not
+// sent to servers.
 func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 	email := r.FormValue("email")
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	started, err := a.engine.Start(r.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: watchword.PurposeSignIn,
 		To: email, ReturnURL: a.origin + "/done", Client: watchword.Client{IP: host, UserAgent: r.UserAgent()}})
 	if err != nil {
-		a.show(w, page{Name: "sign-in", Message: explain(err)})
+		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
 		return
 	}
-	a.keep(w, r, session{asked: email, challenge: started.ID, handle: started.Handle.Reveal()})
+	a.saveSession(w, r, session{address: email, challenge: started.ID, handle: started.Handle.Reveal()})
 	http.Redirect(w, r, a.origin+"/c/"+started.ID+"#"+started.Ticket.Reveal(), http.StatusSeeOther)
 }
 
-// done is where the hosted page leads back to. Coming here proves nothing: the receipt does, and this session's handle
+// done handles the return from the hosted page. The request itself proves nothing. The receipt does: the session's handle
 // collects it, once.
 func (a *app) done(w http.ResponseWriter, r *http.Request) {
-	s := a.session(r)
-	if s.asked != "" {
-		_, err := a.engine.Redeem(r.Context(), s.challenge, watchword.RedeemRequest{Handle: s.handle, Purpose: watchword.PurposeSignIn, To: s.asked})
+	s := a.currentSession(r)
+	if s.address != "" {
+		_, err := a.engine.Redeem(r.Context(), s.challenge, watchword.RedeemRequest{Handle: s.handle, Purpose: watchword.PurposeSignIn, To: s.address})
 		if err != nil {
-			a.show(w, page{Name: "sign-in", Message: explain(err)})
+			a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
 			return
 		}
-		a.keep(w, r, session{email: s.asked})
+		a.saveSession(w, r, session{email: s.address})
 	}
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
 func (a *app) home(w http.ResponseWriter, r *http.Request) {
-	if s := a.session(r); s.email != "" {
-		a.show(w, page{Name: "welcome", Email: s.email})
+	if s := a.currentSession(r); s.email != "" {
+		a.renderPage(w, page{Name: "welcome", Email: s.email})
 		return
 	}
-	a.show(w, page{Name: "sign-in"})
+	a.renderPage(w, page{Name: "sign-in"})
 }
 
 func (a *app) signOut(w http.ResponseWriter, r *http.Request) {
-	a.keep(w, r, session{})
+	a.saveSession(w, r, session{})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-// A page is what one of the templates shows.
+// A page is the data of a template.
 type page struct{ Name, Email, Message string }
 
-func (a *app) show(w http.ResponseWriter, p page) {
+func (a *app) renderPage(w http.ResponseWriter, p page) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := a.pages.ExecuteTemplate(w, p.Name, p); err != nil {
@@ -113,7 +113,7 @@ func (a *app) show(w http.ResponseWriter, p page) {
 
 const cookie = "session"
 
-func (a *app) session(r *http.Request) session {
+func (a *app) currentSession(r *http.Request) session {
 	c, err := r.Cookie(cookie)
 	if err != nil {
 		return session{}
@@ -123,8 +123,8 @@ func (a *app) session(r *http.Request) session {
 	return a.sessions[c.Value]
 }
 
-// keep stores a session under a new id, so that an id from before signing in is worth nothing afterwards.
-func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
+// saveSession stores a session under a new id, so that an id from before the sign-in is invalid afterwards.
+func (a *app) saveSession(w http.ResponseWriter, r *http.Request, s session) {
 	id := rand.Text()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -135,8 +135,8 @@ func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// explain returns an error of the engine in words for people.
-func explain(err error) string {
+// messageFor returns the text that the person sees for an error.
+func messageFor(err error) string {
 	switch {
 	case errors.Is(err, watchword.ErrInvalidRequest), errors.Is(err, watchword.ErrDestinationRefused):
 		return "Please give an e-mail address."

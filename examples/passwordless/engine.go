@@ -18,16 +18,16 @@ import (
 
 const appID = "notes"
 
-// services are what the app builds on.
+// services holds the parts of watchword that the app uses.
 type services struct {
 	engine *watchword.Engine
 	pages  http.Handler // the hosted pages, at /c/, /l/ and /pages/
 	inbox  http.Handler
 }
 
-// newEngine wires watchword for this app: links by e-mail, everything in memory, the default limits. A real app reads
-// its keys from where it keeps secrets, opens delivery/smtp instead of the inbox and, with more than one process, uses
-// store/redis and ratelimit/redis. The worker sends until ctx ends.
+// newEngine configures watchword for this app: links by e-mail, storage in memory, default limits. A real app reads its keys from
+// its secret store, uses delivery/smtp instead of the inbox and, with more than one process, store/redis and ratelimit/redis.
+// The worker sends messages until ctx ends.
 func newEngine(ctx context.Context, origin string) (services, error) {
 	links, err := magiclink.New(magiclink.Config{})
 	if err != nil {
@@ -64,12 +64,12 @@ func newEngine(ctx context.Context, origin string) (services, error) {
 	if s.pages, err = newPages(engine, origin); err != nil {
 		return services{}, err
 	}
-	s.inbox, err = send(ctx, engine, queue)
+	s.inbox, err = startDelivery(ctx, engine, queue)
 	return s, err
 }
 
-// newPages returns watchword's server, of which this app mounts the hosted pages only. Its API is not mounted, so its key
-// is random.
+// newPages returns watchword's server, of which this app mounts the hosted pages only. The API is not mounted, so its key is
+// random.
 func newPages(engine *watchword.Engine, origin string) (http.Handler, error) {
 	key, err := receipt.GenerateKey("1", receipt.EdDSA)
 	if err != nil {
@@ -84,8 +84,8 @@ func newPages(engine *watchword.Engine, origin string) (http.Handler, error) {
 		Keys:  []server.APIKey{{SHA256: sha256.Sum256([]byte(rand.Text())), Scopes: []string{server.ScopeChallenges}}}}}})
 }
 
-// send renders messages and puts them into the inbox, which the handler shows.
-func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
+// startDelivery starts a worker that renders messages and stores them in an inbox. The handler shows the inbox.
+func startDelivery(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
 	var box inbox.Inbox
 	mail, err := delivery.Openers{"inbox": box.Open}.Open(ctx, "inbox:", delivery.Environment{Development: true})
 	if err != nil {
@@ -111,7 +111,7 @@ func send(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) 
 	return box.Handler(), nil
 }
 
-// newKey returns a key that lasts until the process ends, like everything else here.
+// newKey returns a random key. It is lost when the process ends, like all other data of the example.
 func newKey(id string) (watchword.Key, error) {
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {

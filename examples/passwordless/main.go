@@ -1,13 +1,13 @@
-// Command passwordless is a small web app where people sign in with a link by e-mail, on any device. It imports watchword
-// and shows its hosted pages. Everything is embedded. Messages are not sent; they are at /inbox.
+// Command passwordless is a small web app that imports watchword and shows its hosted pages. Users sign in with a link by e-mail,
+// which they may open on another device. It needs no other services; messages are not sent but shown at /inbox.
 //
 //	go run ./examples/passwordless        then open http://localhost:8000 and sign in with any address
 //
-// To see two devices, open http://localhost:8000/inbox in another browser (or a private window) and open the link there.
-// It asks for the number that the first browser shows, and the first browser goes on by itself. In the same browser the
-// link asks for a click only.
+// To see both devices, open http://localhost:8000/inbox in another browser (or a private window) and follow the link
+// there: it asks for the number that the first browser shows, and then the first browser continues by itself. In the same
+// browser the link only asks for a click.
 //
-// engine.go wires watchword, app.go signs people in.
+// engine.go configures watchword, app.go is the sign-in.
 package main
 
 import (
@@ -26,8 +26,8 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	// Pages are kept up to date as long as a challenge lives, so writing may take long; the pages bound it themselves.
+	// No WriteTimeout: a hosted page keeps a response open during the lifetime of its challenge, and limits that itself.
 	web := &http.Server{Addr: "127.0.0.1:8000", Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	log.Print(origin, ", what would be sent is at ", origin, "/inbox")
+	log.Print(origin, ", messages are at ", origin, "/inbox")
 	log.Print(web.ListenAndServe())
 }

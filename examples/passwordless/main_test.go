@@ -15,7 +15,7 @@ import (
 
 const ann = "ann@example.com"
 
-// A site is the app at an address of its own.
+// A site is the app at a free port.
 type site struct {
 	t   *testing.T
 	url string
@@ -34,7 +34,7 @@ func newSite(t *testing.T) *site {
 	return &site{t, url}
 }
 
-// A device is a browser with its cookies. It runs no script: tests send what the pages' script would.
+// A device is a browser with cookies and without scripts: tests send the requests of the pages' scripts.
 type device struct {
 	*site
 	client *http.Client
@@ -67,7 +67,7 @@ func (d *device) do(method, target, contentType, body string) (*http.Response, s
 	return res, string(text)
 }
 
-// begin signs in up to the hosted page, and returns the number it shows.
+// begin starts a sign-in and returns the number on the hosted page.
 func (d *device) begin() (number string) {
 	d.t.Helper()
 	res, text := d.do(http.MethodPost, d.url+"/sign-in", "application/x-www-form-urlencoded", "email="+url.QueryEscape(ann))
@@ -75,11 +75,11 @@ func (d *device) begin() (number string) {
 	if !ok {
 		d.t.Fatalf("no page: %s", text)
 	}
-	return d.part(page+"/open", map[string]string{"ticket": ticket}, `class=\\"number\\"[^0-9]*([0-9]{2})`)
+	return d.postScript(page+"/open", map[string]string{"ticket": ticket}, `class=\\"number\\"[^0-9]*([0-9]{2})`)
 }
 
-// part sends what the pages' script would, and finds something in the answer.
-func (d *device) part(target string, fields map[string]string, find string) string {
+// postScript sends a request of the pages' script and returns a match in the response.
+func (d *device) postScript(target string, fields map[string]string, find string) string {
 	d.t.Helper()
 	body, err := json.Marshal(fields)
 	if err != nil {
@@ -94,8 +94,8 @@ func (d *device) part(target string, fields map[string]string, find string) stri
 	return found[len(found)-1]
 }
 
-// mail waits for the mail and takes the link out of it.
-func (d *device) mail() (page, token string) {
+// waitForMail waits for the mail and returns its link.
+func (d *device) waitForMail() (page, token string) {
 	d.t.Helper()
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		_, text := d.do(http.MethodGet, d.url+"/inbox/messages?to="+url.QueryEscape(ann), "", "")
@@ -112,23 +112,23 @@ func (d *device) mail() (page, token string) {
 	return "", ""
 }
 
-// home is what the app's first page says.
+// home returns the app's first page.
 func (d *device) home() string {
 	_, text := d.do(http.MethodGet, d.url+"/", "", "")
 	return text
 }
 
-// The laptop starts, the phone opens the link and types the number, and the laptop is signed in. The phone is not.
-func TestTwoDevices(t *testing.T) {
+// The laptop starts, the phone opens the link and sends the number. The laptop is signed in, the phone is not.
+func TestLinkOnSecondDeviceSignsInTheFirst(t *testing.T) {
 	s := newSite(t)
 	laptop, phone := s.device(), s.device()
 	number := laptop.begin()
 	if _, text := laptop.do(http.MethodGet, s.url+"/done", "", ""); !strings.Contains(text, "open the link in your mail first") {
 		t.Errorf("before the link: %s", text)
 	}
-	page, token := phone.mail()
-	phone.part(page+"/open", map[string]string{"token": token}, "Example Notes")
-	phone.part(page+"/answer", map[string]string{"token": token, "number": number}, "Go back to where you started")
+	page, token := phone.waitForMail()
+	phone.postScript(page+"/open", map[string]string{"token": token}, "Example Notes")
+	phone.postScript(page+"/answer", map[string]string{"token": token, "number": number}, "Go back to where you started")
 	phone.do(http.MethodGet, s.url+"/done", "", "")
 	if strings.Contains(phone.home(), "signed in") {
 		t.Error("the phone is signed in")
@@ -143,15 +143,15 @@ func TestTwoDevices(t *testing.T) {
 	}
 }
 
-// A stranger's challenge, opened by its victim with one click, signs nobody in.
-func TestAStrangersLink(t *testing.T) {
+// An attacker starts a sign-in with the victim's address, and the victim clicks the link.
+func TestLinkWithoutNumberDoesNotSignInTheStarter(t *testing.T) {
 	s := newSite(t)
-	stranger, victim := s.device(), s.device()
-	stranger.begin()
-	page, token := victim.mail()
-	victim.part(page+"/answer", map[string]string{"token": token}, "Type the two digits")
-	stranger.do(http.MethodGet, s.url+"/done", "", "")
-	if strings.Contains(stranger.home(), "signed in") {
-		t.Error("the stranger is signed in")
+	attacker, victim := s.device(), s.device()
+	attacker.begin()
+	page, token := victim.waitForMail()
+	victim.postScript(page+"/answer", map[string]string{"token": token}, "Type the two digits")
+	attacker.do(http.MethodGet, s.url+"/done", "", "")
+	if strings.Contains(attacker.home(), "signed in") {
+		t.Error("the attacker is signed in")
 	}
 }

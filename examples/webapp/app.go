@@ -17,7 +17,7 @@ import (
 //go:embed pages.html
 var pagesHTML embed.FS
 
-// app is the web app: its users and sessions, and the engine that verifies people.
+// app is the web app: its users and sessions, and the verification engine.
 type app struct {
 	engine   *watchword.Engine
 	users    users
@@ -25,13 +25,13 @@ type app struct {
 	pages    *template.Template
 }
 
-// newApp makes the app with one user, ann@example.com. It works until ctx ends.
+// newApp returns the app with one user, ann@example.com. It sends messages until ctx ends.
 func newApp(ctx context.Context) (http.Handler, error) {
 	engine, inbox, err := newEngine(ctx)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{engine: engine, users: users{byEmail: map[string]*user{}}, sessions: sessions{by: map[string]session{}}}
+	a := &app{engine: engine, users: users{byEmail: map[string]*user{}}, sessions: sessions{byID: map[string]session{}}}
 	if a.pages, err = template.ParseFS(pagesHTML, "pages.html"); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func newApp(ctx context.Context) (http.Handler, error) {
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
-// A page is what one of the templates shows.
+// A page is the data of a template.
 type page struct {
 	Name    string // of the template
 	Email   string
@@ -59,19 +59,19 @@ type page struct {
 }
 
 func (a *app) home(w http.ResponseWriter, r *http.Request) {
-	if s := a.session(r); s.user != nil {
-		a.show(w, page{Name: "welcome", Email: s.user.email})
+	if s := a.currentSession(r); s.user != nil {
+		a.renderPage(w, page{Name: "welcome", Email: s.user.email})
 		return
 	}
-	a.show(w, page{Name: "sign-in"})
+	a.renderPage(w, page{Name: "sign-in"})
 }
 
 func (a *app) signOut(w http.ResponseWriter, r *http.Request) {
-	a.keep(w, r, session{})
+	a.saveSession(w, r, session{})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
-func (a *app) show(w http.ResponseWriter, p page) {
+func (a *app) renderPage(w http.ResponseWriter, p page) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	if err := a.pages.ExecuteTemplate(w, p.Name, p); err != nil {
@@ -81,7 +81,7 @@ func (a *app) show(w http.ResponseWriter, p page) {
 
 const cookie = "session"
 
-func (a *app) session(r *http.Request) session {
+func (a *app) currentSession(r *http.Request) session {
 	c, err := r.Cookie(cookie)
 	if err != nil {
 		return session{}
@@ -89,7 +89,7 @@ func (a *app) session(r *http.Request) session {
 	return a.sessions.get(c.Value)
 }
 
-func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
+func (a *app) saveSession(w http.ResponseWriter, r *http.Request, s session) {
 	old := ""
 	if c, err := r.Cookie(cookie); err == nil {
 		old = c.Value
@@ -97,24 +97,24 @@ func (a *app) keep(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: a.sessions.save(old, s), Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
-// client describes the browser that the app is serving. Limits count by it.
-func client(r *http.Request) watchword.Client {
+// clientOf returns the client of a request, by which limits count.
+func clientOf(r *http.Request) watchword.Client {
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
 	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
 }
 
-// explain returns an error of the engine in words for people; ok is whether another answer may help.
-func explain(err error) (message string, again bool) {
+// messageFor returns the text that the person sees for an error, and whether another answer may help.
+func messageFor(err error) (message string, again bool) {
 	var problem *watchword.Error
 	switch {
 	case errors.Is(err, watchword.ErrIncorrectAnswer) && errors.As(err, &problem):
 		return fmt.Sprintf("That was not the code. Tries left: %d", problem.Remaining), true
-	case errors.Is(err, watchword.ErrInvalidRequest): // the code is the only field that was typed; it cost no try
+	case errors.Is(err, watchword.ErrInvalidRequest): // only the code was typed, so it is malformed; it cost no try
 		return "Please look again at what you typed.", true
 	case (errors.Is(err, watchword.ErrTooManyGuesses) || errors.Is(err, watchword.ErrRateLimited)) && errors.As(err, &problem):
 		return fmt.Sprintf("Too many tries. Please wait %s.", problem.RetryAfter.Round(time.Second)), false
 	case errors.Is(err, watchword.ErrChallengeExpired), errors.Is(err, watchword.ErrAttemptsExhausted), errors.Is(err, watchword.ErrUnknownChallenge):
-		return "This code is of no use any more. Please begin again.", false
+		return "This code is no longer valid. Please begin again.", false
 	}
 	log.Print(err)
 	return "Something went wrong. Please try again later.", false

@@ -13,9 +13,9 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// newEngine wires watchword for this app: codes by e-mail, everything in memory, the default limits. A real app reads
-// its keys from where it keeps secrets, opens delivery/smtp instead of the inbox and, with more than one process, uses
-// store/redis and ratelimit/redis. The worker sends until ctx ends.
+// newEngine configures watchword for this app: codes by e-mail, storage in memory, default limits. A real app reads its keys from
+// its secret store, uses delivery/smtp instead of the inbox and, with more than one process, store/redis and ratelimit/redis.
+// The worker sends messages until ctx ends.
 func newEngine(ctx context.Context) (*watchword.Engine, http.Handler, error) {
 	ring, identity, err := newKeys()
 	if err != nil {
@@ -59,7 +59,7 @@ func newEngine(ctx context.Context) (*watchword.Engine, http.Handler, error) {
 
 const appID = "shop"
 
-// newSender returns a sender that renders messages and puts them into the inbox.
+// newSender returns a sender that renders messages and stores them in the inbox.
 func newSender(ctx context.Context, box *inbox.Inbox) (watchword.Sender, error) {
 	providers := delivery.Openers{"inbox": box.Open}
 	mail, err := providers.Open(ctx, "inbox:", delivery.Environment{Development: true})
@@ -77,7 +77,7 @@ func newSender(ctx context.Context, box *inbox.Inbox) (watchword.Sender, error) 
 	return delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates})
 }
 
-// newKeys returns keys that last until the process ends, like everything else here.
+// newKeys returns random keys. They are lost when the process ends, like all other data of the example.
 func newKeys() (ring, identity watchword.Key, err error) {
 	secrets := make([]byte, 64)
 	if _, err = rand.Read(secrets); err != nil {

@@ -34,7 +34,7 @@ func newBrowser(t *testing.T) *browser {
 	return &browser{t: t, client: &http.Client{Jar: jar}, url: srv.URL}
 }
 
-// another is somebody else's browser at the same app.
+// another returns a second browser at the same app.
 func (b *browser) another() *browser {
 	b.t.Helper()
 	jar, err := cookiejar.New(nil)
@@ -44,7 +44,7 @@ func (b *browser) another() *browser {
 	return &browser{t: b.t, client: &http.Client{Jar: jar}, url: b.url}
 }
 
-// post sends a form, given as name, value, ..., and expects to read a text on the page that follows.
+// post sends a form, given as name, value, ..., and expects a text on the next page.
 func (b *browser) post(path, want string, form ...string) {
 	b.t.Helper()
 	values := url.Values{}
@@ -65,7 +65,7 @@ func (b *browser) post(path, want string, form ...string) {
 	}
 }
 
-// messages reads the inbox of an address.
+// messages returns the messages to an address.
 func (b *browser) messages(to string) (found []struct{ Code, Text string }) {
 	b.t.Helper()
 	res, err := b.client.Get(b.url + "/inbox/messages?to=" + url.QueryEscape(to))
@@ -79,7 +79,7 @@ func (b *browser) messages(to string) (found []struct{ Code, Text string }) {
 	return found
 }
 
-// code waits for the n-th message to an address.
+// code waits for the nth message to an address and returns its code.
 func (b *browser) code(to string, n int) string {
 	b.t.Helper()
 	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
@@ -91,7 +91,7 @@ func (b *browser) code(to string, n int) string {
 	return ""
 }
 
-// wrong is a code that is not the right one.
+// wrong returns a code other than the right one.
 func wrong(code string) string {
 	if code == "000000" {
 		return "000001"
@@ -101,19 +101,19 @@ func wrong(code string) string {
 
 const ann = "ann@example.com"
 
-func TestSecondStep(t *testing.T) {
+func TestSignInNeedsPasswordAndCode(t *testing.T) {
 	b := newBrowser(t)
 	b.post("/sign-in", "Wrong e-mail address or password", "email", ann, "password", "wrong")
-	b.post("/sign-in/code", "I forgot my password", "code", "123456") // nobody gave a password
+	b.post("/sign-in/code", "I forgot my password", "code", "123456") // without a password before
 	b.post("/sign-in", "We sent a code to a•••@e•••.com", "email", ann, "password", "correct horse")
 	code := b.code(ann, 1)
 	b.post("/sign-in/code", "Tries left: 4", "code", wrong(code))
 	b.post("/sign-in/code", "You are signed in as ann@example.com", "code", code)
 	b.post("/sign-out", "I forgot my password")
-	b.post("/sign-in/code", "I forgot my password", "code", code) // it worked once
+	b.post("/sign-in/code", "I forgot my password", "code", code) // used before
 }
 
-func TestPasswordReset(t *testing.T) {
+func TestResetChangesThePassword(t *testing.T) {
 	b := newBrowser(t)
 	b.post("/forgot", "If somebody has an account with a•••@e•••.com", "email", ann)
 	code := b.code(ann, 1)
@@ -124,31 +124,30 @@ func TestPasswordReset(t *testing.T) {
 	b.post("/sign-in/code", "You are signed in", "code", b.code(ann, 2))
 }
 
-// A reset ends the sessions of whoever had signed in with the old password.
-func TestAResetSignsOut(t *testing.T) {
+// The other session was signed in with the old password.
+func TestResetEndsOtherSessions(t *testing.T) {
 	b := newBrowser(t)
 	b.post("/sign-in", "We sent a code to", "email", ann, "password", "correct horse")
 	b.post("/sign-in/code", "You are signed in", "code", b.code(ann, 1))
 	other := b.another()
 	other.post("/forgot", "If somebody has an account", "email", ann)
 	other.post("/reset", "Your password was changed", "code", b.code(ann, 2), "password", "battery staple")
-	b.post("/sign-in/code", "I forgot my password", "code", "123456") // the session that was signed in
+	b.post("/sign-in/code", "I forgot my password", "code", "123456") // in the session that was signed in
 }
 
-// An address that nobody has looks the same, gets nothing and opens nothing.
-func TestResetOfNobody(t *testing.T) {
+// For an unknown address the page is the same, nothing is sent and no code is right.
+func TestResetOfUnknownAddressLooksTheSame(t *testing.T) {
 	b := newBrowser(t)
 	b.post("/forgot", "If somebody has an account with b•••@e•••.com", "email", "bob@example.com")
 	b.post("/reset", "Tries left: 4", "code", "123456", "password", "battery staple")
 	b.post("/forgot", "If somebody has an account", "email", ann)
-	b.code(ann, 1) // by now the other one would be there too
+	b.code(ann, 1) // an earlier message would have arrived too
 	if found := b.messages("bob@example.com"); len(found) > 0 {
-		t.Errorf("%d messages were sent to nobody", len(found))
+		t.Errorf("%d messages were sent to an unknown address", len(found))
 	}
 }
 
-// A code for one purpose serves no other: the code of a reset signs nobody in.
-func TestCodeOfAnotherPurpose(t *testing.T) {
+func TestSignInRejectsCodeOfReset(t *testing.T) {
 	b := newBrowser(t)
 	b.post("/forgot", "If somebody has an account", "email", ann)
 	reset := b.code(ann, 1)

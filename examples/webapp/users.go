@@ -8,19 +8,19 @@ import (
 	"sync"
 )
 
-// A user is what the app knows of a person. Watchword knows only the id, as the subject.
+// A user is a row of the app's user table. watchword gets the id only, as the subject.
 type user struct {
 	id, email  string
 	salt, hash []byte
 }
 
-// users is the app's own table, in memory here.
+// users is the app's user table, in memory.
 type users struct {
 	mu      sync.Mutex
 	byEmail map[string]*user
 }
 
-// rounds of PBKDF2 are few, so that the example starts at once; a real app takes hundreds of thousands.
+// rounds is the number of PBKDF2 rounds. It is low, so that the example starts fast; a real app uses hundreds of thousands.
 const rounds = 10_000
 
 func (u *users) add(id, email, password string) error {
@@ -44,8 +44,8 @@ func (u *users) find(email string) *user {
 	return u.byEmail[email]
 }
 
-// signIn returns the user whose password this is. An unknown one costs as much time.
-func (u *users) signIn(email, password string) *user {
+// checkPassword returns the user with the address and password, or nil. It takes as long for an unknown address.
+func (u *users) checkPassword(email, password string) *user {
 	known := u.find(email)
 	compared := known
 	if compared == nil {
@@ -58,45 +58,45 @@ func (u *users) signIn(email, password string) *user {
 	return known
 }
 
-// A session is what the app remembers of one browser. The challenge that was started stays here and never goes into a
-// form, so an attacker cannot replace it.
+// A session is the state of one browser. The challenge id is stored here and never in a form, so that a person cannot replace
+// it by another one.
 type session struct {
-	user      *user  // signed in
-	asked     *user  // gave the password, and is asked for a code
-	challenge string // that is open
-	sentTo    string // where its code went, as it may be shown
-	email     string // the password of which is being reset, whether or not it is known
+	user        *user  // who is signed in
+	pendingUser *user  // whose password was right and who must type a code
+	challenge   string // id of the pending challenge
+	sentTo      string // masked address of its code
+	email       string // address for a password reset, of a user or not
 }
 
-// sessions are looked up by a random cookie, and handed out as copies: save stores a changed one.
+// sessions stores sessions by a random cookie.
 type sessions struct {
-	mu sync.Mutex
-	by map[string]session
+	mu   sync.Mutex
+	byID map[string]session
 }
 
 func (s *sessions) get(id string) session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.by[id]
+	return s.byID[id]
 }
 
-// save stores a session under a new id, so that an id from before signing in is worth nothing afterwards.
+// save stores a session under a new id, so that an id from before the sign-in is invalid afterwards.
 func (s *sessions) save(old string, changed session) (id string) {
 	id = rand.Text()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.by, old)
-	s.by[id] = changed
+	delete(s.byID, old)
+	s.byID[id] = changed
 	return id
 }
 
-// endAll ends every session of a user, in all browsers.
+// endAll ends all sessions of a user.
 func (s *sessions) endAll(userID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, open := range s.by {
-		if open.user != nil && open.user.id == userID || open.asked != nil && open.asked.id == userID {
-			delete(s.by, id)
+	for id, open := range s.byID {
+		if open.user != nil && open.user.id == userID || open.pendingUser != nil && open.pendingUser.id == userID {
+			delete(s.byID, id)
 		}
 	}
 }

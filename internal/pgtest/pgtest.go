@@ -1,7 +1,7 @@
-// Package pgtest lends tests a real PostgreSQL: one that they start themselves from the server's own programs and end by
-// its process id, or the one that WATCHWORD_TEST_POSTGRES names. Where there is neither, the test is skipped.
+// Package pgtest provides a real PostgreSQL for tests: it starts one from the installed programs, or uses the server that the
+// environment variable WATCHWORD_TEST_POSTGRES names. If there is neither, the test is skipped.
 //
-// A test that uses it links the database/sql driver "pgx", which it needs anyway.
+// The test must import the database/sql driver "pgx".
 package pgtest
 
 import (
@@ -21,23 +21,23 @@ import (
 	"time"
 )
 
-// Environment names a server to use instead of starting one: postgres://..., with the right to create databases.
+// Environment is the environment variable with the URL of a server to use, whose user may create databases.
 const Environment = "WATCHWORD_TEST_POSTGRES"
 
-// patience is how long a server may take to start or to stop.
-const patience = 30 * time.Second
+// startTimeout is how long a server may take to start or to stop.
+const startTimeout = 30 * time.Second
 
-// A Server is a PostgreSQL that is running.
+// A Server is a running PostgreSQL.
 type Server struct {
-	url     *url.URL // of the database postgres
-	bin     string   // folder of its programs; empty for one that somebody else started
-	folder  string
-	process *process
-	made    atomic.Int64 // databases
+	url       *url.URL // of the database postgres
+	bin       string   // directory of its programs; empty for a server that pgtest has not started
+	folder    string
+	process   *process
+	databases atomic.Int64 // databases
 }
 
-// Start returns a server that ends with the test. It keeps its promises of durability (fsync is on) and listens on a
-// socket in its own folder only.
+// Start returns a server that ends with the test. Its commits are durable (fsync is on). It listens only on a socket in its own
+// directory.
 func Start(t testing.TB) *Server {
 	t.Helper()
 	if text := os.Getenv(Environment); text != "" {
@@ -47,11 +47,11 @@ func Start(t testing.TB) *Server {
 		}
 		return &Server{url: u}
 	}
-	bin := programs()
+	bin := findPrograms()
 	if bin == "" {
 		t.Skipf("no PostgreSQL: install it (apt-get install postgresql) or set %s", Environment)
 	}
-	if unable := cannotRun(); unable != "" {
+	if unable := whyNotRunnable(); unable != "" {
 		t.Skipf("PostgreSQL cannot be started: %s; set %s", unable, Environment)
 	}
 	folder, err := os.MkdirTemp("", "wwpg")
@@ -62,15 +62,15 @@ func Start(t testing.TB) *Server {
 	s := &Server{bin: bin, folder: folder}
 	s.url = &url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/postgres",
 		RawQuery: url.Values{"host": {folder}}.Encode()}
-	if err := own(folder); err != nil {
+	if err := chownToServerUser(folder); err != nil {
 		t.Fatal(err)
 	}
 	initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	initdb.SysProcAttr, initdb.Dir = attributes(), folder
+	initdb.SysProcAttr, initdb.Dir = processAttributes(), folder
 	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
-	if err := s.run(); err != nil {
+	if err := s.startServer(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Crash)
@@ -79,10 +79,10 @@ func Start(t testing.TB) *Server {
 
 func (s *Server) data() string { return filepath.Join(s.folder, "data") }
 
-// CanCrash reports whether the server belongs to the test, so that it may crash it.
+// CanCrash reports whether pgtest has started the server, so that the test may call Crash.
 func (s *Server) CanCrash() bool { return s.bin != "" }
 
-// Crash kills the server and the processes that serve its clients, without a word (SIGKILL).
+// Crash kills the server and its child processes (SIGKILL).
 func (s *Server) Crash() {
 	if s.process != nil {
 		s.process.kill()
@@ -90,29 +90,30 @@ func (s *Server) Crash() {
 	}
 }
 
-// Restart starts a server that has crashed, which recovers what it had committed.
+// Restart starts a server after Crash. It recovers all committed transactions.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	if err := s.run(); err != nil {
+	if err := s.startServer(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// run starts the server and waits until it answers. The remains of one that has crashed may be in its way for a moment.
-func (s *Server) run() error {
-	var said bytes.Buffer
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+// startServer starts the server and waits until it replies. It tries again, because processes of a crashed server may still hold
+// its files.
+func (s *Server) startServer() error {
+	var output bytes.Buffer
+	for deadline := time.Now().Add(startTimeout); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if s.process == nil {
-			said.Reset()
+			output.Reset()
 			cmd := exec.Command(filepath.Join(s.bin, "postgres"), "-D", s.data(), "-k", s.folder, "-c", "listen_addresses=", "-c", "max_connections=200")
-			cmd.SysProcAttr, cmd.Dir, cmd.Stderr = attributes(), s.folder, &said
-			p, err := begin(cmd)
+			cmd.SysProcAttr, cmd.Dir, cmd.Stderr = processAttributes(), s.folder, &output
+			p, err := startProcess(cmd)
 			if err != nil {
 				return err
 			}
 			s.process = p
 		}
-		if s.process.ended() {
+		if s.process.hasExited() {
 			s.process = nil
 			continue
 		}
@@ -121,13 +122,13 @@ func (s *Server) run() error {
 		}
 	}
 	s.Crash()
-	return fmt.Errorf("postgres did not start: %s", said.String())
+	return fmt.Errorf("postgres did not start: %s", output.String())
 }
 
-// Database makes an empty database that is dropped with the test, and returns its URL.
+// Database creates an empty database, which is dropped after the test, and returns its URL.
 func (s *Server) Database(t testing.TB) string {
 	t.Helper()
-	name := fmt.Sprintf("ww_%d_%d", os.Getpid(), s.made.Add(1))
+	name := fmt.Sprintf("ww_%d_%d", os.Getpid(), s.databases.Add(1))
 	if _, err := s.exec(s.url, "CREATE DATABASE "+name); err != nil {
 		t.Fatal(err)
 	}
@@ -150,10 +151,10 @@ func (s *Server) exec(u *url.URL, statement string) (sql.Result, error) {
 	return result, errors.Join(err, db.Close())
 }
 
-// programs finds the folder that has both of the programs; Debian keeps them out of the PATH, a folder a version.
-func programs() string {
+// findPrograms returns the directory of postgres and initdb. Debian has one for each version, outside of the PATH.
+func findPrograms() string {
 	folders, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	slices.SortFunc(folders, func(a, b string) int { return version(b) - version(a) })
+	slices.SortFunc(folders, func(a, b string) int { return majorVersion(b) - majorVersion(a) })
 	if found, err := exec.LookPath("postgres"); err == nil {
 		if real, err := filepath.EvalSymlinks(found); err == nil {
 			folders = append([]string{filepath.Dir(real)}, folders...)
@@ -169,36 +170,36 @@ func programs() string {
 	return ""
 }
 
-func version(folder string) int {
+func majorVersion(folder string) int {
 	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
 	return n
 }
 
 // A process is a running server.
 type process struct {
-	cmd  *exec.Cmd
-	over chan struct{}
+	cmd    *exec.Cmd
+	exited chan struct{}
 }
 
-// begin starts a command and waits for it on a thread of its own: where the system can end a child with its parent, the
-// parent is that thread.
-func begin(cmd *exec.Cmd) (*process, error) {
-	p := &process{cmd: cmd, over: make(chan struct{})}
+// startProcess starts a command and waits for it on its own thread, because Linux kills a child (Pdeathsig) when the thread that
+// started it ends.
+func startProcess(cmd *exec.Cmd) (*process, error) {
+	p := &process{cmd: cmd, exited: make(chan struct{})}
 	started := make(chan error)
-	go waitFor(p, started)
+	go runProcess(p, started)
 	return p, <-started
 }
 
-func (p *process) ended() bool {
+func (p *process) hasExited() bool {
 	select {
-	case <-p.over:
+	case <-p.exited:
 		return true
 	default:
 		return false
 	}
 }
 
-// kill ends the server and its children, which are named by the system as long as it lives.
+// kill kills the server and its children, which /proc lists while the server lives.
 func (p *process) kill() {
 	pid := strconv.Itoa(p.cmd.Process.Pid)
 	listed, _ := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children"))
@@ -209,5 +210,5 @@ func (p *process) kill() {
 			_ = c.Kill()
 		}
 	}
-	<-p.over
+	<-p.exited
 }

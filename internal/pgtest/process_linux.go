@@ -9,19 +9,19 @@ import (
 	"syscall"
 )
 
-// cannotRun says why PostgreSQL cannot be started by this user; empty if it can.
-func cannotRun() string {
+// whyNotRunnable returns why this user cannot start PostgreSQL; empty if it can.
+func whyNotRunnable() string {
 	if os.Geteuid() != 0 {
 		return ""
 	}
-	if _, _, err := servant(); err != nil {
+	if _, _, err := serverUser(); err != nil {
 		return err.Error()
 	}
 	return ""
 }
 
-// servant is the user that the server runs as when the test is root, as which it does not run.
-func servant() (uid, gid int, err error) {
+// serverUser returns the user that the server runs as if the test runs as root, because PostgreSQL refuses to.
+func serverUser() (uid, gid int, err error) {
 	for _, name := range []string{"postgres", "nobody"} {
 		u, err := user.Lookup(name)
 		if err != nil {
@@ -34,35 +34,35 @@ func servant() (uid, gid int, err error) {
 	return 0, 0, errors.New("not as root, and there is no user postgres or nobody")
 }
 
-// own gives a folder to the user that the server runs as.
-func own(folder string) error {
+// chownToServerUser changes the owner of a directory to the user that the server runs as.
+func chownToServerUser(folder string) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	uid, gid, err := servant()
+	uid, gid, err := serverUser()
 	if err != nil {
 		return err
 	}
 	return os.Chown(folder, uid, gid)
 }
 
-// attributes make a process that user's, and end it if the test is killed.
-func attributes() *syscall.SysProcAttr {
+// processAttributes returns the attributes of the server process: it runs as serverUser and is killed when the test ends.
+func processAttributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if os.Geteuid() == 0 {
-		if uid, gid, err := servant(); err == nil {
+		if uid, gid, err := serverUser(); err == nil {
 			a.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 		}
 	}
 	return a
 }
 
-func waitFor(p *process, started chan<- error) {
+func runProcess(p *process, started chan<- error) {
 	runtime.LockOSThread()
 	err := p.cmd.Start()
 	started <- err
 	if err == nil {
 		_ = p.cmd.Wait()
 	}
-	close(p.over)
+	close(p.exited)
 }

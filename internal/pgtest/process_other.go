@@ -7,23 +7,23 @@ import (
 	"syscall"
 )
 
-// cannotRun says why PostgreSQL cannot be started by this user; empty if it can.
-func cannotRun() string {
+// whyNotRunnable returns why this user cannot start PostgreSQL; empty if it can.
+func whyNotRunnable() string {
 	if os.Geteuid() == 0 {
 		return "not as root"
 	}
 	return ""
 }
 
-func own(string) error { return nil }
+func chownToServerUser(string) error { return nil }
 
-func attributes() *syscall.SysProcAttr { return nil }
+func processAttributes() *syscall.SysProcAttr { return nil }
 
-func waitFor(p *process, started chan<- error) {
+func runProcess(p *process, started chan<- error) {
 	err := p.cmd.Start()
 	started <- err
 	if err == nil {
 		_ = p.cmd.Wait()
 	}
-	close(p.over)
+	close(p.exited)
 }

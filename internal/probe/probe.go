@@ -1,4 +1,4 @@
-// Package probe runs probes of servers no more often than they cost nothing.
+// Package probe limits how often probes of servers run.
 package probe
 
 import (
@@ -8,37 +8,36 @@ import (
 )
 
 const (
-	// Every is how long a probe's result holds, whoever asks.
+	// Every is the minimum time between two probes.
 	Every = time.Second
-	// Limit is how long a probe may take.
+	// Limit is the maximum time of a probe.
 	Limit = 3 * time.Second
 )
 
-// A Gate runs one probe for all who ask at the same time, and none while the last result is younger than Every. The zero Gate is
-// ready; it is safe for concurrent use.
+// A Gate runs one probe for all concurrent callers, and returns the last result while it is younger than Every. The zero Gate is
+// ready to use. It is safe for concurrent use.
 type Gate struct {
-	mu     sync.Mutex
-	ended  time.Time // the last probe; zero: there was none
-	result error
-	flight chan struct{} // closed when the probe that is under way ends; nil: none is
+	mu      sync.Mutex
+	ended   time.Time // of the last probe; zero: there was none
+	result  error
+	running chan struct{} // closed when the running probe ends; nil: none is running
 }
 
-// Run returns what the probe found. The probe goes on when a caller's context ends, for Limit at most; that caller gets the
-// context's error.
+// Run returns the result of the probe. When ctx ends, it returns the context's error, and the probe continues, for Limit at most.
 func (g *Gate) Run(ctx context.Context, probe func(context.Context) error) error {
 	g.mu.Lock()
-	if g.flight == nil && !g.ended.IsZero() && time.Since(g.ended) < Every {
+	if g.running == nil && !g.ended.IsZero() && time.Since(g.ended) < Every {
 		defer g.mu.Unlock()
 		return g.result
 	}
-	if g.flight == nil {
-		g.flight = make(chan struct{})
+	if g.running == nil {
+		g.running = make(chan struct{})
 		go g.run(context.WithoutCancel(ctx), probe)
 	}
-	flight := g.flight
+	running := g.running
 	g.mu.Unlock()
 	select {
-	case <-flight:
+	case <-running:
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		return g.result
@@ -53,6 +52,6 @@ func (g *Gate) run(ctx context.Context, probe func(context.Context) error) {
 	err := probe(ctx)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	close(g.flight)
-	g.flight, g.result, g.ended = nil, err, time.Now()
+	close(g.running)
+	g.running, g.result, g.ended = nil, err, time.Now()
 }

@@ -46,7 +46,7 @@ func TestGateRunsOneProbeASecondForAllCallers(t *testing.T) {
 	})
 }
 
-func TestGateOutlivesItsFirstCaller(t *testing.T) {
+func TestGateContinuesAfterItsFirstCallerEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g Gate
 		slow := func(ctx context.Context) error {

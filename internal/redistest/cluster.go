@@ -16,7 +16,7 @@ const slots = 16384
 // A Cluster is three masters without replicas, each with a third of the slots.
 type Cluster struct{ Nodes [3]*Server }
 
-// StartCluster runs a Cluster until the test ends. Further arguments are redis-server's own.
+// StartCluster runs a Cluster until the test ends. args are passed to redis-server.
 func StartCluster(t testing.TB, args ...string) *Cluster {
 	t.Helper()
 	c, err := RunCluster(t.TempDir, args...)
@@ -25,11 +25,11 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 	return c
 }
 
-// RunCluster starts a Cluster, each node in a folder of its own that dir makes. Whoever calls it must Stop it.
+// RunCluster starts a Cluster. dir returns a new directory for each node. The caller must call Stop.
 func RunCluster(dir func() string, args ...string) (*Cluster, error) {
 	c := &Cluster{}
 	for i := range c.Nodes {
-		bus, err := freePort() // not the usual one, which is too high for most free ports
+		bus, err := freePort() // the default, port+10000, would be too high for most free ports
 		if err == nil {
 			own := []string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", "2000"}
 			c.Nodes[i], err = Run(dir(), append(own, args...)...)
@@ -42,16 +42,16 @@ func RunCluster(dir func() string, args ...string) (*Cluster, error) {
 			return nil, err
 		}
 	}
-	if err := c.await(); err != nil {
+	if err := c.awaitReady(); err != nil {
 		c.Stop()
 		return nil, err
 	}
 	return c, nil
 }
 
-// join gives a node its slots and makes the first node known to it.
+// join assigns a node its slots and introduces it to the first node.
 func (c *Cluster) join(i, bus int) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	n := len(c.Nodes)
 	commands := [][]any{
@@ -67,9 +67,9 @@ func (c *Cluster) join(i, bus int) error {
 	return err
 }
 
-// await waits until every node sees all slots and all others.
-func (c *Cluster) await() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// awaitReady waits until every node knows all slots and nodes.
+func (c *Cluster) awaitReady() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	return poll(ctx, func() error {
 		for _, node := range c.Nodes {
@@ -95,12 +95,12 @@ func (c *Cluster) Stop() {
 	}
 }
 
-// URL is the cluster's redis+cluster:// address.
+// URL returns the cluster's redis+cluster:// URL.
 func (c *Cluster) URL() string {
 	return "redis+cluster://" + c.Nodes[0].Addr + "?addr=" + c.Nodes[1].Addr + "&addr=" + c.Nodes[2].Addr
 }
 
-// Client connects to the cluster until the test ends.
+// Client returns a client that is closed when the test ends.
 func (c *Cluster) Client(t testing.TB) *redis.ClusterClient {
 	t.Helper()
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.addrs(), DialerRetries: 1, ContextTimeoutEnabled: true})

@@ -6,14 +6,13 @@ import (
 	"testing"
 )
 
-// A ClusterProxy stands before every node of a Cluster. A Cluster tells its clients where its nodes are, so it puts its own
-// addresses there, in what they are told.
+// A ClusterProxy has a Proxy for every node of a Cluster. It replaces the nodes' addresses in replies by those of the proxies.
 type ClusterProxy struct {
 	*faults
 	proxies []*Proxy
 }
 
-// StartClusterProxy stands before the nodes until the test ends.
+// StartClusterProxy starts proxies for the nodes until the test ends.
 func StartClusterProxy(t testing.TB, c *Cluster) *ClusterProxy {
 	t.Helper()
 	p := &ClusterProxy{faults: &faults{}}
@@ -27,12 +26,12 @@ func StartClusterProxy(t testing.TB, c *Cluster) *ClusterProxy {
 	return p
 }
 
-// URL is the redis+cluster:// address under which the Cluster is reached through the proxies.
+// URL returns the redis+cluster:// URL of the proxies.
 func (p *ClusterProxy) URL() string {
 	return "redis+cluster://" + p.proxies[0].Addr + "?addr=" + p.proxies[1].Addr + "&addr=" + p.proxies[2].Addr
 }
 
-// AddrOf is the address of the proxy before a node.
+// AddrOf returns the address of a node's proxy.
 func (p *ClusterProxy) AddrOf(node *Server) string {
 	for _, proxy := range p.proxies {
 		if proxy.target == node.Addr {
@@ -42,7 +41,7 @@ func (p *ClusterProxy) AddrOf(node *Server) string {
 	return ""
 }
 
-// rewrite replaces the nodes' ports, at the end of an address (MOVED, ASK) or as the integer that CLUSTER SLOTS has.
+// rewrite replaces the nodes' ports, at the end of an address (MOVED, ASK) or as an integer (CLUSTER SLOTS).
 func (p *ClusterProxy) rewrite(reply []byte) []byte {
 	for _, proxy := range p.proxies {
 		reply = bytes.ReplaceAll(reply, portOf(proxy.target), portOf(proxy.Addr))

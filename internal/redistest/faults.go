@@ -6,49 +6,49 @@ import (
 	"time"
 )
 
-// faults are what the proxies of one server, or of all nodes of a Cluster, do to what passes.
+// faults holds the faults that the proxies of one server, or of all nodes of a Cluster, cause.
 type faults struct {
 	mu       sync.Mutex
-	word     []byte // of the command whose reply is to be lost; nil: none
-	before   int    // such commands that pass before it
+	word     []byte // in the command whose reply is dropped; nil: none
+	cutAfter int    // matching commands before it
 	cuts     int
 	toServer time.Duration
 	toClient time.Duration
-	hold     *Hold // nil: nothing is held
+	hold     *Hold // nil: no command is held
 }
 
-// CutNext loses the reply to the next command that holds a word, its verb say, and with the reply the connection.
+// CutNext drops the connection of the next command that contains word, for example its name, before the reply arrives.
 func (f *faults) CutNext(word string) { f.CutNth(word, 1) }
 
-// CutNth is CutNext for the nth such command from now on, counted from 1.
+// CutNth is CutNext for the nth such command, counted from 1.
 func (f *faults) CutNth(word string, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.word, f.before = []byte(word), n-1
+	f.word, f.cutAfter = []byte(word), n-1
 }
 
-// CutNone forgets a cut that has not been made.
+// CutNone cancels CutNext and CutNth.
 func (f *faults) CutNone() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.word = nil
 }
 
-// Cuts is the number of replies that were lost.
+// Cuts returns the number of dropped replies.
 func (f *faults) Cuts() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.cuts
 }
 
-// loses reports whether this is the command whose reply is to be lost; it is, once.
-func (f *faults) loses(request []byte) bool {
+// takeCut reports whether the reply to this request is dropped. It does so once.
+func (f *faults) takeCut(request []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.word == nil || !bytes.Contains(request, f.word) {
 		return false
 	}
-	if f.before--; f.before >= 0 {
+	if f.cutAfter--; f.cutAfter >= 0 {
 		return false
 	}
 	f.word = nil
@@ -56,7 +56,7 @@ func (f *faults) loses(request []byte) bool {
 	return true
 }
 
-// SetLag delays what is passed from now on, in each direction.
+// SetLag sets the delay of data in each direction.
 func (f *faults) SetLag(toServer, toClient time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -75,32 +75,32 @@ func (f *faults) lagToClient() time.Duration {
 	return f.toClient
 }
 
-// A Hold waits for a command and keeps it from the server. Other connections go on.
+// A Hold withholds one command from the server. Other connections are not affected.
 type Hold struct {
 	word []byte
-	left int // commands that pass, and the one that is held
-	came chan struct{}
+	left int // commands up to the one that is held
+	held chan struct{}
 	once sync.Once
 	end  chan struct{}
 	pass bool
 }
 
-// HoldNth lets commands pass until the nth from now on that holds a word, counted from 1, and holds that one. It may
-// hold one command at a time; what is never let go of ends with the test.
+// HoldNth holds the nth command from now on that contains word, counted from 1. Only one command can be held at a time. A command
+// that is not released is dropped at the end of the test.
 func (f *faults) HoldNth(word string, n int) *Hold {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.hold = &Hold{word: []byte(word), left: n, came: make(chan struct{}), end: make(chan struct{})}
+	f.hold = &Hold{word: []byte(word), left: n, held: make(chan struct{}), end: make(chan struct{})}
 	return f.hold
 }
 
-// Came is closed when the command is being held.
-func (h *Hold) Came() <-chan struct{} { return h.came }
+// Held returns a channel that is closed when the command is held.
+func (h *Hold) Held() <-chan struct{} { return h.held }
 
-// Release passes the command on.
+// Release forwards the command.
 func (h *Hold) Release() { h.finish(true) }
 
-// Drop forgets the command, which the server never sees, and cuts its connection.
+// Drop discards the command and drops its connection.
 func (h *Hold) Drop() { h.finish(false) }
 
 func (h *Hold) finish(pass bool) {
@@ -110,13 +110,13 @@ func (h *Hold) finish(pass bool) {
 	})
 }
 
-// passes reports whether a request is to be passed on, and takes as long to say so as it is held.
-func (f *faults) passes(request []byte, over <-chan struct{}) bool {
-	h := f.holds(request)
+// waitForHold waits while a request is held and reports whether to forward it.
+func (f *faults) waitForHold(request []byte, over <-chan struct{}) bool {
+	h := f.takeHold(request)
 	if h == nil {
 		return true
 	}
-	close(h.came)
+	close(h.held)
 	select {
 	case <-h.end:
 		return h.pass
@@ -125,8 +125,8 @@ func (f *faults) passes(request []byte, over <-chan struct{}) bool {
 	}
 }
 
-// holds is the hold that a request is for, once.
-func (f *faults) holds(request []byte) *Hold {
+// takeHold returns the hold that matches a request, once; otherwise nil.
+func (f *faults) takeHold(request []byte) *Hold {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	h := f.hold

@@ -10,15 +10,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
-// StartHostile starts a server that answers every command with the same bytes, and returns its URL. A server that is not
-// what it should be may send anything, what it was sent included.
+// StartHostile starts a server that replies to every command with the same bytes, and returns its URL. Use it to test that
+// texts of a server do not reach logs or errors.
 func StartHostile(t testing.TB, reply string) (url string) {
 	t.Helper()
 	return "redis://" + peertest.Listen(t, func(conn net.Conn) { answerAll(conn, reply) })
 }
 
-// answerAll reads commands (arrays of RESP2), of which it knows HELLO alone: it refuses that as servers did that did not
-// know it yet, so that a client goes on.
+// answerAll reads commands (arrays of RESP2) and replies to all but HELLO with reply. It refuses HELLO like an old server, so
+// that the client continues.
 func answerAll(conn net.Conn, reply string) {
 	defer func() { _ = conn.Close() }()
 	lines := bufio.NewScanner(conn)

@@ -2,5 +2,5 @@ package redistest
 
 import "syscall"
 
-// dieWithParent ends a server also when its test was killed or panicked, and no cleanup ran.
-func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+// killWithParent makes the kernel kill a server when its test ends without cleanup.
+func killWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }

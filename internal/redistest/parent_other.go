@@ -4,5 +4,5 @@ package redistest
 
 import "syscall"
 
-// dieWithParent is known on Linux only.
-func dieWithParent() *syscall.SysProcAttr { return nil }
+// killWithParent works on Linux only.
+func killWithParent() *syscall.SysProcAttr { return nil }

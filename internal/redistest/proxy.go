@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// A Proxy passes connections on to a server, and does what a network does to them: it can delay what passes, hold a
-// command, and lose a reply: the command was carried out, but whoever sent it is cut off before they hear of it.
+// A Proxy forwards connections to a server. It can delay data, hold a command, and drop a connection after a command was
+// executed and before its reply arrives.
 type Proxy struct {
 	Addr string
 	*faults
 
 	target   string
 	listener net.Listener
-	rewrite  func(reply []byte) []byte // nil: replies pass as they are
-	over     chan struct{}             // closed when the test has ended
+	rewrite  func(reply []byte) []byte // nil: replies are not changed
+	stopped  chan struct{}             // closed when the test has ended
 	mu       sync.Mutex
 	open     map[net.Conn]bool
 }
 
-// StartProxy stands before a server until the test ends.
+// StartProxy starts a proxy for a server until the test ends.
 func StartProxy(t testing.TB, target string) *Proxy {
 	t.Helper()
 	p := newProxy(t, target, &faults{})
@@ -31,14 +31,14 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	return p
 }
 
-// newProxy listens, and passes nothing on before it is started.
+// newProxy returns a proxy that listens, but accepts no connections before it is started.
 func newProxy(t testing.TB, target string, f *faults) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Proxy{Addr: l.Addr().String(), faults: f, target: target, listener: l, over: make(chan struct{}), open: map[net.Conn]bool{}}
+	return &Proxy{Addr: l.Addr().String(), faults: f, target: target, listener: l, stopped: make(chan struct{}), open: map[net.Conn]bool{}}
 }
 
 func (p *Proxy) start(t testing.TB) {
@@ -46,7 +46,7 @@ func (p *Proxy) start(t testing.TB) {
 	t.Cleanup(p.close)
 }
 
-// URL is the redis:// address under which the server is reached through the proxy.
+// URL returns the proxy's redis:// URL.
 func (p *Proxy) URL() string { return "redis://" + p.Addr }
 
 func (p *Proxy) accept() {
@@ -60,17 +60,17 @@ func (p *Proxy) accept() {
 			_ = client.Close()
 			continue
 		}
-		if !p.keep(client, server) {
+		if !p.track(client, server) {
 			return
 		}
 		cut := new(atomic.Bool)
-		go p.pass(client, server, p.lagToServer, func(request []byte) ([]byte, bool) {
-			if p.loses(request) {
-				cut.Store(true) // before the server sees it, so before it answers
+		go p.copyStream(client, server, p.lagToServer, func(request []byte) ([]byte, bool) {
+			if p.takeCut(request) {
+				cut.Store(true) // before the server receives it, and so before it replies
 			}
-			return request, p.passes(request, p.over)
+			return request, p.waitForHold(request, p.stopped)
 		})
-		go p.pass(server, client, p.lagToClient, func(reply []byte) ([]byte, bool) {
+		go p.copyStream(server, client, p.lagToClient, func(reply []byte) ([]byte, bool) {
 			if p.rewrite != nil {
 				reply = p.rewrite(reply)
 			}
@@ -79,10 +79,10 @@ func (p *Proxy) accept() {
 	}
 }
 
-// pass copies one direction of a connection, each part of it later by the lag, until either side ends or it is told to
-// stop. What follows a part that is delayed is delayed from its own arrival on, as on a long line.
-func (p *Proxy) pass(from, to net.Conn, lag func() time.Duration, look func([]byte) ([]byte, bool)) {
-	defer p.drop(from, to)
+// copyStream copies one direction of a connection until either side closes it or look returns false. Each part is delayed by the
+// lag after its arrival, like on a slow network.
+func (p *Proxy) copyStream(from, to net.Conn, lag func() time.Duration, look func([]byte) ([]byte, bool)) {
+	defer p.closeConns(from, to)
 	late, written := make(chan part, 1024), make(chan struct{})
 	go func() {
 		defer close(written)
@@ -106,7 +106,7 @@ func (p *Proxy) pass(from, to net.Conn, lag func() time.Duration, look func([]by
 	}
 }
 
-// A part of a stream, and when it is passed on.
+// A part is a part of a stream with the time at which it is forwarded.
 type part struct {
 	bytes []byte
 	due   time.Time
@@ -116,12 +116,12 @@ func (p *Proxy) write(to net.Conn, parts <-chan part) {
 	for next := range parts {
 		time.Sleep(time.Until(next.due))
 		if _, err := to.Write(next.bytes); err != nil {
-			p.drop(to) // the rest is read and goes nowhere
+			p.closeConns(to) // the remaining parts are discarded
 		}
 	}
 }
 
-func (p *Proxy) keep(conns ...net.Conn) bool {
+func (p *Proxy) track(conns ...net.Conn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range conns {
@@ -134,7 +134,7 @@ func (p *Proxy) keep(conns ...net.Conn) bool {
 	return p.open != nil
 }
 
-func (p *Proxy) drop(conns ...net.Conn) {
+func (p *Proxy) closeConns(conns ...net.Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range conns {
@@ -145,7 +145,7 @@ func (p *Proxy) drop(conns ...net.Conn) {
 
 func (p *Proxy) close() {
 	_ = p.listener.Close()
-	close(p.over)
+	close(p.stopped)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for c := range p.open {

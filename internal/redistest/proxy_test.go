@@ -34,7 +34,7 @@ func TestProxyDelaysEitherDirection(t *testing.T) {
 	}
 }
 
-// The command that is held is not carried out before it is released, and others are.
+// The held command is not executed before its release; other commands are.
 func TestProxyHoldsCommandUntilReleased(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
@@ -45,7 +45,7 @@ func TestProxyHoldsCommandUntilReleased(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- client.Incr(t.Context(), "k").Err() }()
-	<-hold.Came()
+	<-hold.Held()
 	if n, err := client.Get(t.Context(), "k").Int(); n != 1 || err != nil {
 		t.Errorf("counted %d while the second is held, %v", n, err)
 	}
@@ -65,17 +65,17 @@ func TestProxyDropsHeldCommand(t *testing.T) {
 	hold := proxy.HoldNth("incr", 1)
 	done := make(chan error, 1)
 	go func() { done <- client.Incr(t.Context(), "k").Err() }()
-	<-hold.Came()
+	<-hold.Held()
 	hold.Drop()
 	if err := <-done; err == nil {
-		t.Error("whoever sent it was not cut off")
+		t.Error("the sender's connection was not dropped")
 	}
 	if err := client.Get(t.Context(), "k").Err(); !errors.Is(err, redis.Nil) {
 		t.Errorf("it was carried out: %v", err)
 	}
 }
 
-// A Cluster's client stays with the proxies, whichever node it is sent to.
+// A Cluster client uses the proxies for every node.
 func TestClusterProxyDelaysEveryNode(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	proxy := redistest.StartClusterProxy(t, cluster)
@@ -96,8 +96,8 @@ func TestClusterProxyDelaysEveryNode(t *testing.T) {
 			t.Errorf("%s: took %s", key, took)
 		}
 	}
-	// A node that does not own the key says where to go; so does the proxy before it.
-	owner, err := cluster.Owner(t.Context(), "a")
+	// The reply of a node that does not own the key contains the address of a proxy.
+	owner, err := cluster.SlotOwner(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
-// Package redistest starts real Redis servers for tests and benchmarks: one, or a Cluster of three masters, on free
-// loopback ports, keeping nothing. Each ends with its test, by its process id. Tests call Start and StartCluster, which
-// skip where redis-server is not installed; programs call Run and RunCluster. A Proxy or ClusterProxy stands between clients
-// and servers, and cuts, delays and holds at the worst moment.
+// Package redistest starts real Redis servers for tests and benchmarks: a single server, or a Cluster of three masters, on free
+// loopback ports and without persistence. Tests call Start and StartCluster, which end the servers with the test and skip
+// the test if redis-server is not installed; programs call Run and RunCluster. A Proxy or ClusterProxy between clients and
+// servers can drop connections and delay or hold commands.
 package redistest
 
 import (
@@ -21,16 +21,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrMissing means that there is no redis-server on this machine.
+// ErrMissing means that redis-server is not installed.
 var ErrMissing = errors.New("redis-server is not installed (Debian, Ubuntu: apt-get install redis-server)")
 
-// patience is how long a server may take to come up on a busy machine.
-const patience = 20 * time.Second
+// startTimeout is how long a server may take to start on a busy machine.
+const startTimeout = 20 * time.Second
 
-// logName is the file in a server's folder that it writes to.
+// logName is the name of the log file in a server's directory.
 const logName = "redis.log"
 
-// A Server is one redis-server process. Its address stays the same when it is stopped and started again.
+// A Server is a redis-server process. It keeps its address when it is stopped and started again.
 type Server struct {
 	Addr string // host:port
 
@@ -41,7 +41,7 @@ type Server struct {
 	exited  chan struct{} // closed when the process has ended
 }
 
-// Start runs a server until the test ends. Further arguments are redis-server's own.
+// Start runs a server until the test ends. args are passed to redis-server.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s, err := Run(t.TempDir(), args...)
@@ -50,7 +50,7 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// Run starts a server in a folder. Whoever calls it must Stop it.
+// Run starts a server with a directory. The caller must call Stop.
 func Run(dir string, args ...string) (*Server, error) {
 	return run(dir, func(port int) []string {
 		return append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",
@@ -58,13 +58,13 @@ func Run(dir string, args ...string) (*Server, error) {
 	})
 }
 
-// run starts redis-server with the arguments that it needs for a port.
+// run starts redis-server with the arguments that args returns for a port.
 func run(dir string, args func(port int) []string) (*Server, error) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		return nil, ErrMissing
 	}
 	var err error
-	for range 5 { // somebody else may take a free port before the server does
+	for range 5 { // another process may take the free port first
 		s := &Server{dir: dir, args: args}
 		if s.port, err = freePort(); err != nil {
 			return nil, err
@@ -77,10 +77,10 @@ func run(dir string, args func(port int) []string) (*Server, error) {
 	return nil, err
 }
 
-// Start starts a server that was stopped. It comes back empty.
+// Start starts a server that was stopped. Its data is lost.
 func (s *Server) Start() error {
 	s.process = exec.Command("redis-server", s.args(s.port)...)
-	s.process.SysProcAttr = dieWithParent()
+	s.process.SysProcAttr = killWithParent()
 	if err := s.process.Start(); err != nil {
 		return err
 	}
@@ -89,29 +89,29 @@ func (s *Server) Start() error {
 		_ = p.Wait()
 		close(exited)
 	}(s.process, s.exited)
-	if err := s.await(); err != nil {
+	if err := s.awaitReady(); err != nil {
 		s.Stop()
 		return err
 	}
 	return nil
 }
 
-// Stop ends the process and waits for its end. It may be called again.
+// Stop kills the process and waits for its end. It may be called again.
 func (s *Server) Stop() {
-	_ = s.process.Process.Kill() // it keeps nothing that it could save
+	_ = s.process.Process.Kill() // there is nothing to save
 	<-s.exited
 }
 
-// Pause makes the server hang without closing a connection, as a host does that is cut off; Resume ends that.
+// Pause suspends the process: the server hangs, and its connections stay open. Resume ends this.
 func (s *Server) Pause() error { return s.process.Process.Signal(syscall.SIGSTOP) }
 
-// Resume lets a paused server go on.
+// Resume continues a paused server.
 func (s *Server) Resume() error { return s.process.Process.Signal(syscall.SIGCONT) }
 
-// URL is the server's redis:// address.
+// URL returns the server's redis:// URL.
 func (s *Server) URL() string { return "redis://" + s.Addr }
 
-// Client connects to the server until the test ends. It is go-redis as it comes, but for connections to be tried once.
+// Client returns a client that is closed when the test ends. It has go-redis' defaults, but dials only once and observes contexts.
 func (s *Server) Client(t testing.TB) *redis.Client {
 	t.Helper()
 	c := redis.NewClient(s.options())
@@ -123,7 +123,7 @@ func (s *Server) options() *redis.Options {
 	return &redis.Options{Addr: s.Addr, DialerRetries: 1, ContextTimeoutEnabled: true}
 }
 
-// Do sends one command to this server, whatever a cluster's client thinks of it, on a connection of its own.
+// Do sends one command to this server, also in a Cluster, over a new connection.
 func (s *Server) Do(ctx context.Context, args ...any) (any, error) {
 	options := s.options()
 	options.MaxRetries = -1
@@ -133,30 +133,30 @@ func (s *Server) Do(ctx context.Context, args ...any) (any, error) {
 	return c.Do(ctx, args...).Result()
 }
 
-// await waits until the server answers.
-func (s *Server) await() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// awaitReady waits until the server replies.
+func (s *Server) awaitReady() error {
+	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
 	return poll(ctx, func() error {
 		select {
 		case <-s.exited:
-			return fmt.Errorf("%w: redis-server ended at once; its log: %s", errGiveUp, s.log())
+			return fmt.Errorf("%w: redis-server ended at once; its log: %s", errNotStarted, s.log())
 		default:
-			return s.answers(ctx)
+			return s.checkProcess(ctx)
 		}
 	})
 }
 
-// answers is nil if this very process answers. Another may do so that took the port before: ours ends then, but perhaps
-// later than the other one answers.
-func (s *Server) answers(ctx context.Context) error {
-	c, err := net.Dial("tcp", s.Addr) // which go-redis would log as a failure
+// checkProcess returns nil if this process replies at the address. Another process may have taken the port; then this one ends,
+// but possibly after the other has replied.
+func (s *Server) checkProcess(ctx context.Context) error {
+	c, err := net.Dial("tcp", s.Addr) // first, because go-redis logs failed connections
 	if err != nil {
 		return err
 	}
 	_ = c.Close()
 	info, err := s.Do(ctx, "info", "server")
-	if redis.HasErrorPrefix(err, "NOAUTH") { // it has a password, so it is up; whose it is it does not say
+	if redis.HasErrorPrefix(err, "NOAUTH") { // it has started and has a password; the process id is unknown
 		return nil
 	}
 	if err != nil {
@@ -173,18 +173,18 @@ func (s *Server) log() string {
 	return string(text)
 }
 
-var errGiveUp = errors.New("redistest: not coming up")
+var errNotStarted = errors.New("redistest: not coming up")
 
-// poll calls f until it succeeds, gives up or the time is over.
+// poll calls f until it succeeds, returns errNotStarted or the context ends.
 func poll(ctx context.Context, f func() error) error {
 	for {
 		err := f()
-		if err == nil || errors.Is(err, errGiveUp) {
+		if err == nil || errors.Is(err, errNotStarted) {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: %w", errGiveUp, err)
+			return fmt.Errorf("%w: %w", errNotStarted, err)
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
@@ -209,9 +209,9 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
-// AwaitReplica waits until one replica has a write of this server's; one that is online may still get none for a second.
+// AwaitReplica waits until a replica has received a write of this server. A replica may be online a second before.
 func (s *Server) AwaitReplica(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	c := redis.NewClient(s.options())
 	defer func() { _ = c.Close() }()
@@ -223,15 +223,15 @@ func (s *Server) AwaitReplica(ctx context.Context) error {
 		}
 		n, err := conn.Wait(ctx, 1, 100*time.Millisecond).Result()
 		if err == nil && n < 1 {
-			err = errors.New("no replica follows")
+			err = errors.New("no replica has the write")
 		}
 		return err
 	})
 }
 
-// AwaitNoReplica waits until this server has noticed that its replicas are gone.
+// AwaitNoReplica waits until this server reports no connected replicas.
 func (s *Server) AwaitNoReplica(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	return poll(ctx, func() error {
 		info, err := s.Do(ctx, "info", "replication")
@@ -242,5 +242,5 @@ func (s *Server) AwaitNoReplica(ctx context.Context) error {
 	})
 }
 
-// HostPort is the server's address in two parts.
+// HostPort returns the server's address in two parts.
 func (s *Server) HostPort() (host, port string) { return "127.0.0.1", strconv.Itoa(s.port) }

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
-func TestServer(t *testing.T) {
+func TestServerStopsAndStarts(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
 	if err := client.Set(t.Context(), "k", "v", 0).Err(); err != nil {
@@ -26,7 +26,7 @@ func TestServer(t *testing.T) {
 	}
 }
 
-func TestCluster(t *testing.T) {
+func TestClusterServesEverySlot(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	client := cluster.Client(t)
 	owners := map[string]bool{}
@@ -34,14 +34,14 @@ func TestCluster(t *testing.T) {
 		if err := client.Set(t.Context(), key, "v", 0).Err(); err != nil {
 			t.Fatal(err)
 		}
-		owner, err := cluster.Owner(t.Context(), key)
+		owner, err := cluster.SlotOwner(t.Context(), key)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := owner.Do(t.Context(), "get", key); err != nil {
 			t.Errorf("who should own %s: %v", key, err)
 		}
-		if _, err := cluster.Other(owner).Do(t.Context(), "get", key); !redis.HasErrorPrefix(err, "MOVED") {
+		if _, err := cluster.OtherNode(owner).Do(t.Context(), "get", key); !redis.HasErrorPrefix(err, "MOVED") {
 			t.Errorf("who should not own %s: %v", key, err)
 		}
 		owners[owner.Addr] = true
@@ -51,8 +51,8 @@ func TestCluster(t *testing.T) {
 	}
 }
 
-// A lost reply: the command was carried out, and whoever sent it does not know.
-func TestProxy(t *testing.T) {
+// The command was executed, but its reply is lost.
+func TestProxyLosesReplyOfExecutedCommand(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	client := redis.NewClient(&redis.Options{Addr: proxy.Addr, MaxRetries: -1})
@@ -74,8 +74,8 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// Where there is no redis-server, tests say so and are skipped.
-func TestMissing(t *testing.T) {
+// The test is skipped with a reason.
+func TestStartSkipsWithoutRedisServer(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
 	if _, err := redistest.Run(t.TempDir()); !errors.Is(err, redistest.ErrMissing) {
 		t.Errorf("Run: %v", err)

@@ -8,12 +8,12 @@ import (
 	"testing"
 )
 
-// StartSentinel runs a Sentinel that watches one master under a name, until the test ends. The password is the master's.
+// StartSentinel runs a Sentinel until the test ends. It monitors one master with a name and a password.
 func StartSentinel(t testing.TB, name string, master *Server, password string) *Server {
 	t.Helper()
 	dir := t.TempDir()
 	host, port := master.HostPort()
-	config := filepath.Join(dir, "sentinel.conf") // which Sentinel writes to
+	config := filepath.Join(dir, "sentinel.conf") // Sentinel rewrites it
 	text := fmt.Sprintf("bind 127.0.0.1\nsentinel monitor %s %s %s 1\nsentinel auth-pass %s %s\n", name, host, port, name, password)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

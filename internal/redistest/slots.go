@@ -6,8 +6,8 @@ import (
 	"net"
 )
 
-// Owner is the node that has a key's slot.
-func (c *Cluster) Owner(ctx context.Context, key string) (*Server, error) {
+// SlotOwner returns the node that owns the slot of a key.
+func (c *Cluster) SlotOwner(ctx context.Context, key string) (*Server, error) {
 	slot, err := c.Nodes[0].Do(ctx, "cluster", "keyslot", key)
 	if err != nil {
 		return nil, err
@@ -29,19 +29,19 @@ func (c *Cluster) Owner(ctx context.Context, key string) (*Server, error) {
 			}
 		}
 	}
-	return nil, fmt.Errorf("redistest: nobody has slot %d", slot)
+	return nil, fmt.Errorf("redistest: no node owns slot %d", slot)
 }
 
-// Other is a node that is not this one.
-func (c *Cluster) Other(node *Server) *Server {
+// OtherNode returns another node.
+func (c *Cluster) OtherNode(node *Server) *Server {
 	if c.Nodes[0] == node {
 		return c.Nodes[1]
 	}
 	return c.Nodes[0]
 }
 
-// Moving begins to move a key's slot from one node to another: the first answers ASK for keys that it has no more.
-func (c *Cluster) Moving(ctx context.Context, key string, from, to *Server) error {
+// BeginSlotMove begins to migrate the slot of a key: the old node replies ASK for keys that it no longer has.
+func (c *Cluster) BeginSlotMove(ctx context.Context, key string, from, to *Server) error {
 	slot, err := from.Do(ctx, "cluster", "keyslot", key)
 	if err != nil {
 		return err
@@ -62,8 +62,8 @@ func (c *Cluster) Moving(ctx context.Context, key string, from, to *Server) erro
 	return nil
 }
 
-// Move moves single keys while their slot is Moving.
-func (c *Cluster) Move(ctx context.Context, from, to *Server, keys ...string) error {
+// MoveKeys moves keys while their slot is migrating.
+func (c *Cluster) MoveKeys(ctx context.Context, from, to *Server, keys ...string) error {
 	args := []any{"migrate", "127.0.0.1", to.port, "", 0, 5000, "keys"}
 	for _, key := range keys {
 		args = append(args, key)
@@ -72,8 +72,8 @@ func (c *Cluster) Move(ctx context.Context, from, to *Server, keys ...string) er
 	return err
 }
 
-// Moved ends the move of a key's slot: the old node answers MOVED from now on.
-func (c *Cluster) Moved(ctx context.Context, key string, to *Server) error {
+// FinishSlotMove ends the migration of a key's slot: the old node replies MOVED from then on.
+func (c *Cluster) FinishSlotMove(ctx context.Context, key string, to *Server) error {
 	slot, err := to.Do(ctx, "cluster", "keyslot", key)
 	if err != nil {
 		return err

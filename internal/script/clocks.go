@@ -11,74 +11,74 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Clocks are what is known of the clocks of a client's servers. A single server, also behind Sentinel, has one. On a
-// Cluster each hash slot has one. What is known is forgotten when another server is connected to, after a failover say; where
-// a slot moves to a node that is connected already, the first answer from there brings it up to date.
+// Clocks estimates the clocks of a client's servers: one clock for a single server, also behind Sentinel, and one for each hash
+// slot of a Cluster. The estimates are discarded when the client connects to another server, for example after a failover.
+// If a slot moves to a node that is already connected, the first reply from there corrects the estimate.
 type Clocks struct {
-	began   time.Time     // times in this package are durations since then, by the monotonic clock
-	timeout time.Duration // for how long the client waits for an answer; 0: as long as the context
+	started time.Time     // times in this package are durations since then, by the monotonic clock
+	timeout time.Duration // the client's read timeout; 0: only the context's deadline counts
 	cluster bool
-	one     clock
+	single  clock
 	slots   [slots]atomic.Pointer[clock] // of a Cluster
 	dials   atomic.Int64
 }
 
-// noLimit bounds a call whose context and client have no limit.
+// noLimit is the limit of a call whose context has no deadline.
 const noLimit = 5 * time.Second
 
-// NewClocks begins to learn the clocks of a client's servers. Nothing is sent.
+// NewClocks returns Clocks for a client, without estimates. It sends nothing.
 func NewClocks(client redis.UniversalClient) *Clocks {
-	c := &Clocks{began: time.Now()}
-	c.one.all = c
+	c := &Clocks{started: time.Now()}
+	c.single.clocks = c
 	switch client := client.(type) {
 	case *redis.Client:
 		c.timeout = client.Options().ReadTimeout
-		client.AddHook(&dials{clocks: c})
+		client.AddHook(&dialCounter{clocks: c})
 	case *redis.ClusterClient:
 		c.cluster, c.timeout = true, client.Options().ReadTimeout
-		client.OnNewNode(func(node *redis.Client) { node.AddHook(&dials{clocks: c}) })
+		client.OnNewNode(func(node *redis.Client) { node.AddHook(&dialCounter{clocks: c}) })
 	}
 	return c
 }
 
-func (c *Clocks) now() time.Duration { return time.Since(c.began) }
+func (c *Clocks) now() time.Duration { return time.Since(c.started) }
 
-// end is when the context of a call does.
-func (c *Clocks) end(ctx context.Context) time.Duration {
+// deadlineOf returns the deadline of a call's context.
+func (c *Clocks) deadlineOf(ctx context.Context) time.Duration {
 	if until, ok := ctx.Deadline(); ok {
 		return c.now() + time.Until(until)
 	}
 	return c.now() + noLimit
 }
 
-// giveUp is when the caller of a command that is being written does not wait for its answer any more.
-func (c *Clocks) giveUp(end time.Duration) time.Duration {
+// answerDeadline returns until when the client waits for the reply to a command that is written now.
+func (c *Clocks) answerDeadline(end time.Duration) time.Duration {
 	if c.timeout > 0 {
 		return min(end, c.now()+c.timeout)
 	}
 	return end
 }
 
-// of is the clock of the server that has the keys.
-func (c *Clocks) of(keys []string) *clock {
+// forKeys returns the clock of the server that stores the keys.
+func (c *Clocks) forKeys(keys []string) *clock {
 	if !c.cluster || len(keys) == 0 {
-		return &c.one
+		return &c.single
 	}
 	_, tag, _ := strings.Cut(keys[0], "{")
 	tag, _, _ = strings.Cut(tag, "}")
-	slot := &c.slots[slotOf(tag)]
-	if known := slot.Load(); known != nil {
-		return known
+	slot := &c.slots[hashSlot(tag)]
+	if cached := slot.Load(); cached != nil {
+		return cached
 	}
-	slot.CompareAndSwap(nil, &clock{all: c})
+	slot.CompareAndSwap(nil, &clock{clocks: c})
 	return slot.Load()
 }
 
-// slots is how many hash slots a Cluster has.
+// slots is the number of hash slots of a Cluster.
 const slots = 1 << 14
 
-// slotOf is a hash tag's slot: CRC-16/XMODEM, modulo slots (Redis Cluster specification, "Key distribution model").
-func slotOf(tag string) int {
+// hashSlot returns the slot of a hash tag: CRC-16/XMODEM modulo slots (Redis Cluster specification, "Key distribution model").
+func hashSlot(tag string) int {
 	var crc uint16
 	for _, b := range []byte(tag) {
 		crc ^= uint16(b) << 8
@@ -90,23 +90,22 @@ func slotOf(tag string) int {
 	return int(crc % slots)
 }
 
-// A clock is what is known of one server's: by how much, in µs, it is at least ahead of ours.
+// A clock estimates a server's clock: ahead is a lower bound of how far it is ahead of this process's, in µs.
 type clock struct {
-	all   *Clocks
-	mu    sync.Mutex
-	ahead int64
-	at    time.Duration // of the latest answer
-	dials int64         // Clocks.dials at that time; fewer than now: it may be another server's
-	known bool
+	clocks *Clocks
+	mu     sync.Mutex
+	ahead  int64
+	at     time.Duration // of the latest reply
+	dials  int64         // Clocks.dials at that time; if it has changed, the server may be another one
+	known  bool
 }
 
-// drift is how much two clocks may go apart, one part in so many: 500 ppm.
+// drift is how fast two clocks may diverge: by one part in so many (500 ppm).
 const drift = 2000
 
-// learn takes in what a server's clock showed at a moment between two of ours, over a connection that was made before so many
-// dials. How far it is ahead is then known but for the time that the command took; the estimate is never too high, so a
-// deadline is never too late by the clock of the server that answered.
-func (c *clock) learn(sent, received time.Duration, server, dials int64) {
+// update corrects the estimate with a reply: the server's time was read between sent and received, over a connection that was made
+// before so many dials. The estimate is a lower bound, so a deadline is never too late by the clock of that server.
+func (c *clock) update(sent, received time.Duration, server, dials int64) {
 	low, high := server-received.Microseconds(), server-sent.Microseconds()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -117,38 +116,37 @@ func (c *clock) learn(sent, received time.Duration, server, dials int64) {
 	c.ahead, c.at, c.dials, c.known = low, received, dials, true
 }
 
-// serverTime is one of our times by the server's clock, or a little earlier. Of a server that has not answered yet it is
-// long over.
+// serverTime converts a time to the server's clock. The result may be early and is never late. It is 0 if there is no estimate.
 func (c *clock) serverTime(t time.Duration) int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.known || c.dials != c.all.dials.Load() {
+	if !c.known || c.dials != c.clocks.dials.Load() {
 		return 0
 	}
-	aged := c.ahead - (c.all.now()-c.at).Microseconds()/drift
+	aged := c.ahead - (c.clocks.now()-c.at).Microseconds()/drift
 	return t.Microseconds() + aged
 }
 
-// dials notices that a client is connected to another server than before, after a failover say: what was known of the
-// clock is not believed any more.
-type dials struct {
+// A dialCounter is a hook that increments Clocks.dials when a client connects to another address than before, for example after
+// a failover. This discards the estimates.
+type dialCounter struct {
 	clocks *Clocks
 	mu     sync.Mutex
 	last   string
 }
 
-// DialHook looks at who was reached.
-func (d *dials) DialHook(next redis.DialHook) redis.DialHook {
+// DialHook records the address of each new connection.
+func (d *dialCounter) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := next(ctx, network, addr)
 		if err == nil {
-			d.connected(conn.RemoteAddr().String())
+			d.countConnection(conn.RemoteAddr().String())
 		}
 		return conn, err
 	}
 }
 
-func (d *dials) connected(to string) {
+func (d *dialCounter) countConnection(to string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if to != d.last {
@@ -158,9 +156,9 @@ func (d *dials) connected(to string) {
 }
 
 // ProcessHook changes nothing.
-func (d *dials) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (d *dialCounter) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 
 // ProcessPipelineHook changes nothing.
-func (d *dials) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (d *dialCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// Whatever a server's clock does between two answers, a deadline by it is never later than by ours once it has answered.
-func TestDeadlineIsNeverLateByTheServersClock(t *testing.T) {
+// For random changes of the server's clock, a converted deadline is never late after the server has replied.
+func TestServerTimeIsNeverLate(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	all := &Clocks{began: time.Now()}
-	c := &clock{all: all}
+	all := &Clocks{started: time.Now()}
+	c := &clock{clocks: all}
 	if got := c.serverTime(time.Hour); got != 0 {
 		t.Errorf("a deadline by a clock that is not known: %d", got)
 	}
@@ -29,7 +29,7 @@ func TestDeadlineIsNeverLateByTheServersClock(t *testing.T) {
 		sent := local
 		there := sent + time.Duration(r.Int64N(int64(50*time.Millisecond)))
 		received := there + time.Duration(r.Int64N(int64(50*time.Millisecond)))
-		c.learn(sent, received, there.Microseconds()+ahead, all.dials.Load())
+		c.update(sent, received, there.Microseconds()+ahead, all.dials.Load())
 		if c.ahead > ahead || c.ahead < ahead-100_000 {
 			t.Fatalf("answer %d: thought to be %d µs ahead, it is %d", n, c.ahead, ahead)
 		}
@@ -37,38 +37,38 @@ func TestDeadlineIsNeverLateByTheServersClock(t *testing.T) {
 	}
 }
 
-// The last answer of a server that has failed over comes after the connection to the new one was made. What it says of the
-// old server's clock is not believed of the new one's.
-func TestAnswerOfTheOldServerAfterTheNewOneWasReachedIsNotBelieved(t *testing.T) {
-	all := &Clocks{began: time.Now()}
-	all.one.all = all
-	connections := &dials{clocks: all}
-	connections.connected("old:6379")
+// The last reply of a server is received after the connection to its successor was made. It must not change the estimate of
+// the successor's clock.
+func TestUpdateDiscardsAnswerOfPreviousServer(t *testing.T) {
+	all := &Clocks{started: time.Now()}
+	all.single.clocks = all
+	connections := &dialCounter{clocks: all}
+	connections.countConnection("old:6379")
 	sent, before := all.now(), all.dials.Load()
-	connections.connected("new:6379") // whose clock is ten seconds behind the old one's
+	connections.countConnection("new:6379") // whose clock is ten seconds behind the old one's
 	received := all.now() + time.Millisecond
-	all.one.learn(sent, received, received.Microseconds()+10_000_000, before)
-	if limit := all.now() + time.Second; all.one.serverTime(limit) > limit.Microseconds() {
+	all.single.update(sent, received, received.Microseconds()+10_000_000, before)
+	if limit := all.now() + time.Second; all.single.serverTime(limit) > limit.Microseconds() {
 		t.Error("a deadline by the new server's clock is too late")
 	}
 }
 
-// However many keys there are, no more clocks are kept than a Cluster has slots. The numbers are what CLUSTER KEYSLOT says.
+// The number of clocks is limited to the number of slots. The expected slots are those of CLUSTER KEYSLOT.
 func TestClusterHasOneClockForEachSlot(t *testing.T) {
 	for tag, want := range map[string]int{"": 0, "123456789": 0x31c3, "foo": 12182, "user1000": 3443} {
-		if got := slotOf(tag); got != want {
+		if got := hashSlot(tag); got != want {
 			t.Errorf("slot of %q: %d, not %d", tag, got, want)
 		}
 	}
 	all := &Clocks{cluster: true}
 	different := map[*clock]bool{}
 	for n := range 100_000 {
-		different[all.of([]string{"ww:{" + strconv.Itoa(n) + "}.x"})] = true
+		different[all.forKeys([]string{"ww:{" + strconv.Itoa(n) + "}.x"})] = true
 	}
 	if len(different) > slots {
 		t.Errorf("%d clocks are kept", len(different))
 	}
-	if all.of([]string{"a:{foo}"}) != all.of([]string{"b:{foo}:c"}) {
+	if all.forKeys([]string{"a:{foo}"}) != all.forKeys([]string{"b:{foo}:c"}) {
 		t.Error("keys of one tag have different clocks")
 	}
 }

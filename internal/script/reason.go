@@ -8,15 +8,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// Why a command failed, beside what outbound names.
+// Failures of commands, in addition to those of package outbound.
 const (
 	noConnection outbound.Failure = "no free connection to the server in time"
 	clientClosed outbound.Failure = "client is closed"
 	unknownReply outbound.Failure = "server replied with an error"
 )
 
-// replyCodes are the words with which a server's errors begin, and what some of them mean to whoever runs it. The text behind
-// them may repeat the command.
+// replyCodes lists the codes with which a server's errors begin, and a description of those that an operator can act on. The
+// text after the code may repeat the command.
 var replyCodes = map[string]outbound.Failure{"ASK": "", "BUSY": "", "CROSSSLOT": "", "EXECABORT": "", "MOVED": "", "NOSCRIPT": "", "TRYAGAIN": "", "UNKILLABLE": "",
 	"WRONGTYPE": "", "NOREPLICAS": "",
 	"CLUSTERDOWN": "Cluster does not serve every slot",
@@ -24,24 +24,24 @@ var replyCodes = map[string]outbound.Failure{"ASK": "", "BUSY": "", "CROSSSLOT":
 	"MASTERDOWN":  "server is a replica that has lost its master",
 	"MISCONF":     "server cannot save its data and takes no writes",
 	"NOAUTH":      "server asks for a password",
-	"NOPERM":      noRight,
+	"NOPERM":      noPermission,
 	"OOM":         "server's memory is full",
 	"READONLY":    "server is a replica and takes no writes",
 	"WRONGPASS":   "user or password is wrong",
 }
 
-// knownReplies are how errors without a code begin that are worth telling apart, and what they mean.
-var knownReplies = map[string]outbound.Failure{
+// replyMeanings maps prefixes of errors without a code to descriptions.
+var replyMeanings = map[string]outbound.Failure{
 	"max number of clients reached":     "max number of clients reached",
-	"The user executing the script can": noRight, // Redis: ... can't run this command, ... can't access at least one of the keys
-	"ACL failure in script":             noRight, // Valkey
+	"The user executing the script can": noPermission, // Redis: ... can't run this command, ... can't access at least one of the keys
+	"ACL failure in script":             noPermission, // Valkey
 }
 
-// noRight is what NOPERM means, and what scripts say instead.
-const noRight outbound.Failure = "user has no right to a command or a key"
+// noPermission describes NOPERM, and the errors of scripts with the same cause.
+const noPermission outbound.Failure = "user has no right to a command or a key"
 
-// Reason says why a command failed without repeating the server, or go-redis, which quotes it: by the code of an error
-// reply, or as outbound.Reason does. Commands are repeated and redirected by the error as it came, so call it last.
+// Reason returns an error without text of the server or of go-redis, which may quote it: by the code of an error reply, or as
+// outbound.Reason does. Retries and redirections depend on the original error, so call Reason last.
 func Reason(err error) error {
 	var reply redis.Error
 	switch {
@@ -53,8 +53,8 @@ func Reason(err error) error {
 		return outbound.Reason(err)
 	}
 	text := strings.TrimPrefix(reply.Error(), "ERR ")
-	for beginning, meaning := range knownReplies {
-		if strings.HasPrefix(text, beginning) {
+	for prefix, meaning := range replyMeanings {
+		if strings.HasPrefix(text, prefix) {
 			return meaning
 		}
 	}

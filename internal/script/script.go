@@ -1,7 +1,7 @@
-// Package script runs Lua scripts and commands on Redis exactly once. go-redis repeats a command whose connection was
-// cut, which would charge a try twice or turn a right code into "already used"; commands made here say that they must
-// not be repeated. What the server refused without having run it is sent again: a script that it does not know yet, whole;
-// on a Cluster, what has moved (go-redis follows MOVED and ASK, for these commands too) and what is about to.
+// Package script runs Lua scripts and commands on Redis at most once. go-redis repeats a command whose connection is lost, which
+// could charge a try twice or report a right code as already used. Commands of this package are marked as not repeatable.
+// Commands that the server refused without running them are sent again: a script that it does not know, with its source, and
+// on a Cluster, commands for slots that have moved or are migrating (MOVED, ASK, TRYAGAIN).
 package script
 
 import (
@@ -13,38 +13,38 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Client is where commands are sent: a redis.UniversalClient, or one connection of it.
+// A Client sends commands: a redis.UniversalClient, or one of its connections.
 type Client interface {
 	Process(ctx context.Context, cmd redis.Cmder) error
 }
 
-// A Script is Lua source and the name under which Redis remembers it. On a Cluster all its keys share a hash slot.
+// A Script is Lua source and its SHA-1, by which Redis caches it. On a Cluster all its keys must be in one hash slot.
 type Script struct{ source, sha string }
 
-// New names a script. Nothing is sent to a server.
+// New returns a Script. It sends nothing.
 func New(source string) *Script {
 	sum := sha1.Sum([]byte(source))
 	return &Script{source: source, sha: hex.EncodeToString(sum[:])}
 }
 
-// Run executes the script in one round trip (two when the server does not know it yet) and returns its reply; redis.Nil
-// if that is nothing. Any other error may mean that it ran and the reply was lost.
+// Run executes the script in one round trip (two if the server does not know it) and returns its reply. The error for a nil
+// reply is redis.Nil. After any other error the script may have run; see MayHaveRun.
 func (s *Script) Run(ctx context.Context, c Client, keys []string, args ...any) (any, error) {
-	reply, err := patiently(ctx, c, "evalsha", s.sha, keys, args)
+	reply, err := sendWithRetry(ctx, c, "evalsha", s.sha, keys, args)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		return patiently(ctx, c, "eval", s.source, keys, args)
+		return sendWithRetry(ctx, c, "eval", s.source, keys, args)
 	}
 	return reply, err
 }
 
-// Do sends one command whose first key, if it has any, is its second word.
+// Do sends one command. If it has keys, the first one is its second argument.
 func Do(ctx context.Context, c Client, args ...any) (any, error) {
-	return once(ctx, c, 1, args)
+	return sendOnce(ctx, c, 1, args)
 }
 
-// patiently waits a little while a Cluster's slot is on its way and has but one of the keys on either node: TRYAGAIN
-// says that nothing ran. In all it waits a third of a second.
-func patiently(ctx context.Context, c Client, verb, script string, keys []string, args []any) (any, error) {
+// sendWithRetry repeats a script after TRYAGAIN, for a third of a second at most. A Cluster replies TRYAGAIN, without running the
+// script, while a slot migrates and its keys are on different nodes.
+func sendWithRetry(ctx context.Context, c Client, verb, script string, keys []string, args []any) (any, error) {
 	line := make([]any, 0, 3+len(keys)+len(args))
 	line = append(line, verb, script, len(keys))
 	for _, k := range keys {
@@ -56,7 +56,7 @@ func patiently(ctx context.Context, c Client, verb, script string, keys []string
 		first = 0
 	}
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
-		reply, err := once(ctx, c, first, line)
+		reply, err := sendOnce(ctx, c, first, line)
 		if wait > 160*time.Millisecond || !redis.HasErrorPrefix(err, "TRYAGAIN") {
 			return reply, err
 		}
@@ -68,16 +68,16 @@ func patiently(ctx context.Context, c Client, verb, script string, keys []string
 	}
 }
 
-// once sends a command; its first key, by which a Cluster finds the node, is the word at firstKey.
-func once(ctx context.Context, c Client, firstKey int8, line []any) (any, error) {
-	cmd := onceCmd{redis.NewCmd(ctx, line...)}
+// sendOnce sends a command. firstKey is the position of its first key, by which a Cluster client selects the node.
+func sendOnce(ctx context.Context, c Client, firstKey int8, line []any) (any, error) {
+	cmd := noRetryCommand{redis.NewCmd(ctx, line...)}
 	cmd.SetFirstKeyPos(firstKey)
-	_ = c.Process(ctx, cmd) // the error is the command's too
+	_ = c.Process(ctx, cmd) // cmd.Result returns the same error
 	return cmd.Result()
 }
 
-// onceCmd is a command that go-redis does not repeat.
-type onceCmd struct{ *redis.Cmd }
+// A noRetryCommand is a command that go-redis does not repeat.
+type noRetryCommand struct{ *redis.Cmd }
 
-// NoRetry tells go-redis so.
-func (onceCmd) NoRetry() bool { return true }
+// NoRetry implements go-redis' interface for such commands.
+func (noRetryCommand) NoRetry() bool { return true }

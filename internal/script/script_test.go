@@ -13,17 +13,17 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-// count adds one to a key and says what it is now.
+// count increments a key and returns it.
 const count = `return redis.call('INCR', KEYS[1])`
 
-// countTwo reads a second key on the way.
+// countTwo reads a second key before.
 const countTwo = `redis.call('GET', KEYS[2]); return redis.call('INCR', KEYS[1])`
 
-func TestRun(t *testing.T) {
+func TestRunSendsScriptOnce(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
 	counter := script.New(count)
-	hook := &counts{}
+	hook := &scriptCounter{}
 	client.AddHook(hook)
 	for n := int64(1); n <= 3; n++ {
 		got, err := counter.Run(t.Context(), client, []string{"k"})
@@ -48,9 +48,9 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// A connection that is cut after the server has run the script must not make it run again. The same script sent by
-// go-redis' own Eval shows that the proxy does what it should: it runs twice.
-func TestCutConnection(t *testing.T) {
+// The connection is lost after the server has run the script, which must not run again. go-redis' own Eval runs twice in the
+// same test, so the proxy works.
+func TestLostReplyDoesNotRepeatTheScript(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	client := redis.NewClient(&redis.Options{Addr: proxy.Addr}) // retries, as it comes
@@ -85,14 +85,14 @@ func TestCutConnection(t *testing.T) {
 	}
 }
 
-func TestCluster(t *testing.T) {
+func TestRunOnCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t)
-	t.Run("a cut connection", func(t *testing.T) { cutOnCluster(t, cluster) })
-	t.Run("redirections", func(t *testing.T) { redirections(t, cluster) })
-	t.Run("TRYAGAIN ends", func(t *testing.T) { tryAgainEnds(t, cluster) })
+	t.Run("a cut connection", func(t *testing.T) { testLostReplyOnCluster(t, cluster) })
+	t.Run("redirections", func(t *testing.T) { testRedirections(t, cluster) })
+	t.Run("TRYAGAIN ends", func(t *testing.T) { testTryAgainEnds(t, cluster) })
 }
 
-func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
+func testLostReplyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	proxies := map[string]*redistest.Proxy{}
 	for _, node := range cluster.Nodes {
 		proxies[node.Addr] = redistest.StartProxy(t, node.Addr)
@@ -102,7 +102,7 @@ func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
 			return (&net.Dialer{}).DialContext(ctx, network, proxies[addr].Addr)
 		}})
 	t.Cleanup(func() { _ = client.Close() })
-	owner, err := cluster.Owner(t.Context(), "k")
+	owner, err := cluster.SlotOwner(t.Context(), "k")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,8 +119,8 @@ func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// A command that must not be repeated still follows its key from one node to another.
-func redirections(t *testing.T, cluster *redistest.Cluster) {
+// A command that is not repeatable still follows its key to another node.
+func testRedirections(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	client := cluster.Client(t)
 	counter, two := script.New(count), script.New(countTwo)
@@ -130,11 +130,11 @@ func redirections(t *testing.T, cluster *redistest.Cluster) {
 			t.Fatalf("got %v, %v, want %d", got, err, want)
 		}
 	}
-	from, err := cluster.Owner(ctx, "{slot}")
+	from, err := cluster.SlotOwner(ctx, "{slot}")
 	if err != nil {
 		t.Fatal(err)
 	}
-	to := cluster.Other(from)
+	to := cluster.OtherNode(from)
 	must := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -144,13 +144,13 @@ func redirections(t *testing.T, cluster *redistest.Cluster) {
 	run(counter, 1, "{slot}")
 	run(counter, 1, "{slot}other")
 
-	must(cluster.Moving(ctx, "{slot}", from, to))
-	must(cluster.Move(ctx, from, to, "{slot}"))
+	must(cluster.BeginSlotMove(ctx, "{slot}", from, to))
+	must(cluster.MoveKeys(ctx, from, to, "{slot}"))
 	run(counter, 2, "{slot}") // ASK, to a node that does not know the script yet
 	run(counter, 3, "{slot}") // ASK
 	run(counter, 2, "{slot}other")
 
-	hook := &counts{seen: make(chan struct{}, 100)}
+	hook := &scriptCounter{seen: make(chan struct{}, 100)}
 	client.AddHook(hook)
 	done := make(chan error, 1)
 	go func() { // one key is here, the other there: TRYAGAIN, until both have moved
@@ -158,24 +158,24 @@ func redirections(t *testing.T, cluster *redistest.Cluster) {
 		done <- err
 	}()
 	<-hook.seen
-	must(cluster.Move(ctx, from, to, "{slot}other"))
-	must(cluster.Moved(ctx, "{slot}", to))
+	must(cluster.MoveKeys(ctx, from, to, "{slot}other"))
+	must(cluster.FinishSlotMove(ctx, "{slot}", to))
 	must(<-done)
 	run(counter, 4, "{slot}other") // MOVED
 	run(counter, 4, "{slot}")
 }
 
-// TRYAGAIN does not go on for ever.
-func tryAgainEnds(t *testing.T, cluster *redistest.Cluster) {
+// A script is not repeated for ever after TRYAGAIN.
+func testTryAgainEnds(t *testing.T, cluster *redistest.Cluster) {
 	ctx, client := t.Context(), cluster.Client(t)
-	from, err := cluster.Owner(ctx, "{last}")
+	from, err := cluster.SlotOwner(ctx, "{last}")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := client.Set(ctx, "{last}", 1, time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := cluster.Moving(ctx, "{last}", from, cluster.Other(from)); err != nil {
+	if err := cluster.BeginSlotMove(ctx, "{last}", from, cluster.OtherNode(from)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = script.New(countTwo).Run(ctx, client, []string{"{last}", "{last}none"})
@@ -184,16 +184,16 @@ func tryAgainEnds(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// counts is a hook that counts the scripts that go-redis was given.
-type counts struct {
+// scriptCounter is a hook that counts scripts.
+type scriptCounter struct {
 	mu       sync.Mutex
 	commands int
 	seen     chan struct{}
 }
 
-func (c *counts) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (c *scriptCounter) DialHook(next redis.DialHook) redis.DialHook { return next }
 
-func (c *counts) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (c *scriptCounter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if name := cmd.Name(); name != "evalsha" && name != "eval" { // a new connection's greetings
@@ -209,6 +209,6 @@ func (c *counts) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-func (c *counts) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (c *scriptCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }

@@ -11,15 +11,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// ErrLate means that the server refused a script because its caller had given up by then. Nothing was done.
-const ErrLate outbound.Failure = "refused, because its caller's time was over"
+// ErrTooLate means that a script arrived at the server after its deadline. It had no effect.
+const ErrTooLate outbound.Failure = "refused, because its caller's time was over"
 
-// A Timed script takes effect before its caller gives up, or not at all: a server that was stopped, or a packet that was
-// held up, does nothing later. The body sees the server's time as now, in µs since 1970.
+// A Timed script has no effect after its caller's deadline, even if the server was paused or a packet was delayed. The variable
+// now is the server's time, in µs since 1970.
 type Timed struct{ *Script }
 
-// NewTimed names a timed script. Its last argument, which the body does not see, is when it comes too late by the server's
-// clock. It answers with the server's time and, unless it came too late, what the body returned.
+// NewTimed returns a Timed script with a body. Its last argument, which the body does not see, is the deadline by the server's
+// clock. Its reply is the server's time and, unless the deadline has passed, the reply of the body.
 func NewTimed(body string) Timed {
 	return Timed{New(`local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -35,18 +35,17 @@ end
 return {now, reply or false}`)}
 }
 
-// lateTries bounds how often a script is sent again that the server refused as too late while its caller still waits:
-// what is known of the server's clock was wrong, and each refusal brings it up to date.
-const lateTries = 5
+// maxLateTries is how often a script is sent if the server refuses it as too late before the caller's deadline: the estimate of
+// the server's clock was wrong, and each refusal corrects it.
+const maxLateTries = 5
 
-// Run executes the script as Script.Run does. clocks are those of the client that c is, or is a connection of. ErrLate
-// means that nothing was done.
+// Run executes the script like Script.Run. clocks must belong to the client of c. After ErrTooLate the script had no effect.
 func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string, args ...any) (any, error) {
-	clock := clocks.of(keys)
-	limit := clocks.end(ctx)
+	clock := clocks.forKeys(keys)
+	limit := clocks.deadlineOf(ctx)
 	written := &deadline{clock: clock, end: limit}
 	args = append(args, written)
-	for range lateTries {
+	for range maxLateTries {
 		sent := clocks.now()
 		reply, err := t.Script.Run(ctx, c, keys, args...)
 		if err != nil {
@@ -61,21 +60,21 @@ func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string,
 		if !ok {
 			return nil, errReply
 		}
-		clock.learn(sent, received, server, written.dials)
+		clock.update(sent, received, server, written.dials)
 		if len(parts) == 2 {
-			return body(parts[1])
+			return bodyReply(parts[1])
 		}
 		if received >= limit {
 			break
 		}
 	}
-	return nil, ErrLate
+	return nil, ErrTooLate
 }
 
 const errReply outbound.Failure = "unexpected reply of a script"
 
-// body is what a script's body returned; redis.Nil if that is nothing.
-func body(reply any) (any, error) {
+// bodyReply returns the reply of a script's body. The error for a nil reply is redis.Nil.
+func bodyReply(reply any) (any, error) {
 	if reply == nil {
 		return nil, redis.Nil
 	}
@@ -85,24 +84,23 @@ func body(reply any) (any, error) {
 	return reply, nil
 }
 
-// deadline is a script's argument: when it comes too late by the server's clock. It is computed when the command is
-// written, since it knows of the connection that was made for it then, and the client's time-out begins.
+// A deadline is a script's argument: the deadline by the server's clock. It is computed when the command is written, because
+// only then its connection is known and the client's read timeout begins.
 type deadline struct {
 	clock *clock
 	end   time.Duration // of the caller's context
 	dials int64         // Clocks.dials when it was written
 }
 
-// MarshalBinary is how go-redis writes an argument.
+// MarshalBinary implements encoding.BinaryMarshaler, which go-redis calls to write an argument.
 func (d *deadline) MarshalBinary() ([]byte, error) {
-	d.dials = d.clock.all.dials.Load()
-	return strconv.AppendInt(nil, d.clock.serverTime(d.clock.all.giveUp(d.end)), 10), nil
+	d.dials = d.clock.clocks.dials.Load()
+	return strconv.AppendInt(nil, d.clock.serverTime(d.clock.clocks.answerDeadline(d.end)), 10), nil
 }
 
-// MayHaveRun reports whether a command that ended with this error may have been carried out: it was sent, and no answer
-// came. What the server refused, and what never left, was not.
+// MayHaveRun reports whether a command that returned err may have been executed: it was sent, and no reply was received.
 func MayHaveRun(err error) bool {
-	if err == nil || errors.Is(err, ErrLate) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed) {
+	if err == nil || errors.Is(err, ErrTooLate) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed) {
 		return false
 	}
 	var answered redis.Error

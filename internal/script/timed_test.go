@@ -12,7 +12,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-func TestTimedScriptAnswersAsItsBodyDoes(t *testing.T) {
+func TestTimedScriptReturnsTheReplyOfItsBody(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	clocks := script.NewClocks(client)
 	run := func(body string, args ...any) (any, error) {
@@ -34,7 +34,7 @@ func TestTimedScriptAnswersAsItsBodyDoes(t *testing.T) {
 	if got, err := run(`return now`); err != nil || got.(int64) < before || got.(int64) > time.Now().UnixMicro() {
 		t.Errorf("the time: %v, %v", got, err)
 	}
-	hook := &counts{}
+	hook := &scriptCounter{}
 	client.AddHook(hook)
 	for range 3 {
 		if _, err := run(`return now`); err != nil {
@@ -46,8 +46,8 @@ func TestTimedScriptAnswersAsItsBodyDoes(t *testing.T) {
 	}
 }
 
-// A server that stands still takes commands in, and goes through them when it goes on.
-func TestTimedScriptDoesNothingAfterItsCallerGaveUp(t *testing.T) {
+// A paused server receives commands and executes them when it continues.
+func TestTimedScriptDoesNothingAfterItsDeadline(t *testing.T) {
 	server := redistest.Start(t)
 	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: 200 * time.Millisecond, MaxRetries: -1, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })
@@ -77,7 +77,7 @@ func TestTimedScriptDoesNothingAfterItsCallerGaveUp(t *testing.T) {
 	}
 }
 
-// After a failover the new server's clock may be any time off; here it is a server whose TIME is another one's.
+// After a failover the new server's clock may differ by any time.
 func TestTimedScriptLearnsTheClockOfANewServer(t *testing.T) {
 	first, second := redistest.Start(t), redistest.Start(t)
 	at := first.Addr
@@ -92,7 +92,7 @@ func TestTimedScriptLearnsTheClockOfANewServer(t *testing.T) {
 	}
 	first.Stop()
 	at = second.Addr
-	hook := &counts{}
+	hook := &scriptCounter{}
 	client.AddHook(hook)
 	for hook.commands == 0 || second.Client(t).Exists(t.Context(), "k").Val() == 0 {
 		if _, err := timed.Run(t.Context(), clocks, client, []string{"k"}); err != nil && hook.commands > 20 {
@@ -104,14 +104,14 @@ func TestTimedScriptLearnsTheClockOfANewServer(t *testing.T) {
 	}
 }
 
-func TestMayHaveRunTellsWhatNeverLeft(t *testing.T) {
+func TestMayHaveRunIsFalseForUnsentCommands(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
 	t.Cleanup(func() { _ = client.Close() })
 	_, err := script.NewTimed(count).Run(t.Context(), script.NewClocks(client), client, []string{"k"})
 	if err == nil || script.MayHaveRun(err) {
-		t.Errorf("nobody listens: %v", err)
+		t.Errorf("a closed port: %v", err)
 	}
-	if script.MayHaveRun(nil) || script.MayHaveRun(script.ErrLate) || !script.MayHaveRun(net.ErrClosed) {
+	if script.MayHaveRun(nil) || script.MayHaveRun(script.ErrTooLate) || !script.MayHaveRun(net.ErrClosed) {
 		t.Error("nothing, too late, or a broken connection")
 	}
 }

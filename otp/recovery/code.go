@@ -9,39 +9,39 @@ import (
 )
 
 const (
-	// alphabet has none of 0, O and Q, 1, I and L, 5 and S, U (there is V), Z (there is 2), B (there is 8), and no vowels,
-	// which would spell words. Its size must be prime: the check character relies on it.
+	// alphabet has no symbols that look alike (0, O and Q; 1, I and L; 5 and S; U and V; Z and 2; B and 8: at most one of each
+	// group) and no vowels, so that codes form no words. Its size must be prime for the check character to work.
 	alphabet = "2346789CDFGHJKMNPRTVWXY"
 
-	drawn  = 15        // symbols of a code that are random: 67.8 bits
-	length = drawn + 1 // with the check character
-	group  = 4
+	randomSymbols = 15                // symbols of a code that are random: 67.8 bits
+	codeLength    = randomSymbols + 1 // with the check character
+	groupLength   = 4
 )
 
-// WellFormed reports whether what was typed could be a code: of the right length and symbols, and with the right check
-// character. If it could not, it has a typing error, and there is no need to spend a try on it.
+// WellFormed reports whether text has the form of a code: the right length, symbols and check character. If not, it contains a
+// typing error and should not be sent, because it would cost a try.
 func WellFormed(text string) bool {
-	_, ok := canonical(text)
+	_, ok := parseCode(text)
 	return ok
 }
 
-var shape = typed.Shape{Alphabet: alphabet, Min: length, Max: length}
+var codeShape = typed.Shape{Alphabet: alphabet, Min: codeLength, Max: codeLength}
 
-// canonical is the one spelling that is digested, if its check character is right.
-func canonical(text string) (string, bool) {
-	code, ok := shape.Fold(text)
-	return code, ok && weighted([]byte(code)) == 0
+// parseCode normalizes what a person typed. ok is false if it is not well-formed.
+func parseCode(text string) (string, bool) {
+	code, ok := codeShape.Fold(text)
+	return code, ok && weightedSum([]byte(code)) == 0
 }
 
-// complete appends the check character.
-func complete(random string) string {
-	missing := (len(alphabet) - weighted([]byte(random+alphabet[:1]))) % len(alphabet)
+// appendCheckCharacter returns the code of its random symbols.
+func appendCheckCharacter(random string) string {
+	missing := (len(alphabet) - weightedSum([]byte(random+alphabet[:1]))) % len(alphabet)
 	return random + alphabet[missing:missing+1]
 }
 
-// weighted is the sum of a code's symbols, the last with the weight 1 and each before it with one more, modulo the size of
-// the alphabet.
-func weighted(code []byte) int {
+// weightedSum returns the sum of a code's symbols modulo the size of the alphabet. The last symbol has the weight 1, each symbol
+// before it one more.
+func weightedSum(code []byte) int {
 	sum := 0
 	for i, b := range code {
 		sum += (len(code) - i) * strings.IndexByte(alphabet, b)
@@ -49,20 +49,20 @@ func weighted(code []byte) int {
 	return sum % len(alphabet)
 }
 
-// grouped is a code as it is shown.
-func grouped(code string) string {
+// formatCode returns a code with hyphens between its groups, for display.
+func formatCode(code string) string {
 	var b strings.Builder
-	for i := 0; i < len(code); i += group {
+	for i := 0; i < len(code); i += groupLength {
 		if i > 0 {
 			b.WriteByte('-')
 		}
-		b.WriteString(code[i : i+group])
+		b.WriteString(code[i : i+groupLength])
 	}
 	return b.String()
 }
 
-// digest is what is kept of a code.
-func digest(key []byte, code string) []byte {
+// digestCode returns the digest of a code that is stored.
+func digestCode(key []byte, code string) []byte {
 	h := hmac.New(sha256.New, key)
 	_, _ = h.Write([]byte(code))
 	return h.Sum(nil)

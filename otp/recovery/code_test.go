@@ -12,10 +12,10 @@ import (
 	"github.com/watchword-auth/watchword/internal/typed"
 )
 
-// examples are the random parts of codes.
+// examples returns random parts of codes.
 var examples = []string{"222222222222222", "YYYYYYYYYYYYYYY", "3WJT9K4MXCPD27H", "2346789CDFGHJKM", "N8M7K6J4H3G2F9D"}
 
-func TestAlphabet(t *testing.T) {
+func TestAlphabetHasNoAmbiguousSymbols(t *testing.T) {
 	if !big.NewInt(int64(len(alphabet))).ProbablyPrime(20) {
 		t.Errorf("%d symbols: the check character needs a prime number", len(alphabet))
 	}
@@ -35,15 +35,15 @@ func TestAlphabet(t *testing.T) {
 			t.Errorf("of %s there is more than one", alike)
 		}
 	}
-	if bits := drawn * math.Log2(float64(len(alphabet))); bits < 64 {
+	if bits := randomSymbols * math.Log2(float64(len(alphabet))); bits < 64 {
 		t.Errorf("%.1f bits", bits)
 	}
 }
 
-// Every single wrong symbol, at every place.
-func TestEverySingleErrorIsCaught(t *testing.T) {
+// One wrong symbol at every position.
+func TestWellFormedRejectsEverySingleWrongSymbol(t *testing.T) {
 	for _, random := range examples {
-		code := complete(random)
+		code := appendCheckCharacter(random)
 		if !WellFormed(code) {
 			t.Fatalf("%s is not well-formed", code)
 		}
@@ -58,13 +58,13 @@ func TestEverySingleErrorIsCaught(t *testing.T) {
 	}
 }
 
-// Every two neighbours that changed places, whatever they are, and any other two.
-func TestEveryTranspositionIsCaught(t *testing.T) {
-	for i := range length {
-		for j := i + 1; j < length; j++ {
+// Every transposition of two symbols, adjacent or not.
+func TestWellFormedRejectsEveryTransposition(t *testing.T) {
+	for i := range codeLength {
+		for j := i + 1; j < codeLength; j++ {
 			for _, a := range alphabet {
 				for _, b := range alphabet {
-					code := []byte(complete(examples[2]))
+					code := []byte(appendCheckCharacter(examples[2]))
 					code[i], code[j] = byte(a), byte(b)
 					code = repair(code, i, j)
 					typed := slices.Clone(code)
@@ -78,14 +78,14 @@ func TestEveryTranspositionIsCaught(t *testing.T) {
 	}
 }
 
-// repair makes a code well-formed by changing one symbol that is neither of the two.
+// repair makes a code well-formed by changing one symbol other than the two.
 func repair(code []byte, i, j int) []byte {
 	for at := range code {
 		if at == i || at == j {
 			continue
 		}
 		for s := range alphabet {
-			if code[at] = alphabet[s]; weighted(code) == 0 {
+			if code[at] = alphabet[s]; weightedSum(code) == 0 {
 				return code
 			}
 		}
@@ -93,9 +93,9 @@ func repair(code []byte, i, j int) []byte {
 	return code
 }
 
-func TestSpellings(t *testing.T) {
-	code := complete(examples[2])
-	shown := grouped(code)
+func TestParseCodeAcceptsEverySpelling(t *testing.T) {
+	code := appendCheckCharacter(examples[2])
+	shown := formatCode(code)
 	if len(shown) != 19 || strings.Count(shown, "-") != 3 {
 		t.Errorf("shown as %s", shown)
 	}
@@ -117,18 +117,18 @@ func TestSpellings(t *testing.T) {
 		strings.Repeat(" ", typed.MaxInput) + code: false,
 		strings.Repeat(code, 1000):                 false,
 	} {
-		got, is := canonical(text)
+		got, is := parseCode(text)
 		if is != ok || is && got != code {
 			t.Errorf("%.40q: %q, %t", text, got, is)
 		}
 	}
 }
 
-// What is typed with whatever spaces, hyphens and case is the code; with any other change it is not.
-func TestCanonicalHasOneForm(t *testing.T) {
+// Spaces, hyphens and case do not change the code; every other change does.
+func TestParseCodeReturnsOneForm(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		symbol := rapid.SampledFrom([]byte(alphabet))
-		code := complete(string(rapid.SliceOfN(symbol, drawn, drawn).Draw(t, "random")))
+		code := appendCheckCharacter(string(rapid.SliceOfN(symbol, randomSymbols, randomSymbols).Draw(t, "random")))
 		var typed strings.Builder
 		for i, b := range []byte(code) {
 			if i > 0 {
@@ -136,25 +136,25 @@ func TestCanonicalHasOneForm(t *testing.T) {
 			}
 			typed.WriteString(rapid.SampledFrom([]string{string(b), strings.ToLower(string(b))}).Draw(t, "case"))
 		}
-		if got, ok := canonical(typed.String()); !ok || got != code {
+		if got, ok := parseCode(typed.String()); !ok || got != code {
 			t.Fatalf("%q is read as %q, %t", typed.String(), got, ok)
 		}
 	})
 }
 
-func FuzzCanonical(f *testing.F) {
-	f.Add(grouped(complete(examples[2])))
+func FuzzParseCode(f *testing.F) {
+	f.Add(formatCode(appendCheckCharacter(examples[2])))
 	f.Add("3wjt 9k4m xcpd 27hf")
 	f.Add("\xff-é")
 	f.Fuzz(func(t *testing.T, typed string) {
-		code, ok := canonical(typed)
+		code, ok := parseCode(typed)
 		if !ok {
 			return
 		}
-		if len(code) != length || strings.Trim(code, alphabet) != "" {
+		if len(code) != codeLength || strings.Trim(code, alphabet) != "" {
 			t.Errorf("%q is read as %q", typed, code)
 		}
-		if again, ok := canonical(grouped(code)); !ok || again != code {
+		if again, ok := parseCode(formatCode(code)); !ok || again != code {
 			t.Errorf("%q is read as %q, and that as %q", typed, code, again)
 		}
 	})

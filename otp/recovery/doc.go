@@ -1,27 +1,29 @@
-// Package recovery proves who somebody is by codes that were written down for the day when everything else is lost.
+// Package recovery implements the strategy "recovery": one-time codes that a person keeps for the case that all other factors
+// are lost.
 //
-// # The ceremony
+// # Enrolment
 //
-// A challenge of the purpose enrol shows ten codes, this once. Nothing is stored and an older set stays in force until
-// the person types one of them back; that one is not used up by it. A subject has one set: a Factor whose id follows
-// from app and subject, replaced by compare-and-set when a new set is confirmed. A set whose challenge was begun before
-// the one in force was confirmed comes too late and replaces nothing.
+// A challenge with the purpose enrol returns ten codes. They are shown only once. Nothing is stored, and an older set stays
+// valid, until the person types back one of the codes, which stays unused. A subject has one set: a factor whose id is
+// derived from app and subject. A confirmed set replaces the previous one by compare-and-set. If another set was confirmed
+// after the challenge began, the challenge's set is refused.
 //
-// Each code works once. A right answer removes its digest from the factor, by compare-and-set and before the challenge is
-// won, so of two nodes that are given the same code one accepts it.
+// # Verification
 //
-// # What a code is
+// Each code is accepted once. A right answer removes the code's digest from the factor, by compare-and-set, before the challenge
+// is approved, so if two nodes receive the same code, one accepts it.
 //
-// Fifteen symbols of an alphabet of 23 that are not mistaken for one another (67.8 bits) and a check character, in four
-// groups: 3WJT-9K4M-XCPD-27H9. The check character makes the weighted sum of all symbols a multiple of 23, with the
-// weights 16, 15, ... 1, as ISBN-10 (ISO 2108) does with 11. Because 23 is prime and all weights differ, no single wrong
-// symbol and no two symbols that changed places, neighbours or not, leave the sum right. WellFormed tells a typing error
-// from a wrong code without asking anybody, and at no cost in tries.
+// # Format of a code
 //
-// Spaces, hyphens and the case of letters do not matter. Nothing else is overlooked.
+// A code has fifteen random symbols of an alphabet of 23 without symbols that look alike (67.8 bits) and a check character, in
+// four groups: 3WJT-9K4M-XCPD-27H9. The check character makes the weighted sum of all symbols, with the weights 16, 15, ... 1,
+// a multiple of 23, like the check digit of ISBN-10 (ISO 2108). Because 23 is prime and the weights differ, it detects every
+// single wrong symbol and every transposition of two symbols. WellFormed detects such typing errors without a request, so
+// they cost no try. Spaces, hyphens and the case of letters do not matter.
 //
-// # What is stored
+// # Storage
 //
-// HMAC-SHA-256 of each unused code under a key that belongs to the set, and that key, inside of what the engine seals. So
-// a thief of the database has nothing, and whoever opens a seal with a stolen keyring still faces 2^67 guesses a code.
+// The factor's data, which the engine seals, holds a random key of the set and the HMAC-SHA-256 of each unused code under that
+// key. An attacker with read access to the database learns no code. An attacker who can also decrypt the data still needs
+// about 2^67 guesses for a code.
 package recovery

@@ -6,7 +6,7 @@ import (
 	"github.com/watchword-auth/watchword/otp/recovery"
 )
 
-// A form says at once that a code was mistyped, and spends no try on it.
+// A form can report a typing error at no cost in tries.
 func ExampleWellFormed() {
 	for _, typed := range []string{"3WJT-9K4M-XCPD-27H9", "3wjt 9k4m xcpd 27h9", "3WJT-9K4M-XCPD-72H9", "3WJT-9K4M-XCPD-27H"} {
 		fmt.Println(typed, recovery.WellFormed(typed))

@@ -17,7 +17,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// kit is an engine with the strategy, whose time a test moves.
+// A kit is an engine with the strategy and a clock that tests set.
 type kit struct {
 	*watchword.Engine
 	t      testing.TB
@@ -39,12 +39,12 @@ func newKit(t testing.TB, app string, factors watchword.Factors) *kit {
 		defer k.mu.Unlock()
 		k.events = append(k.events, e.Type)
 	}
-	k.Engine = k.node()
+	k.Engine = k.newNode()
 	return k
 }
 
-// node is another node of the same app.
-func (k *kit) node() *watchword.Engine {
+// newNode is another node of the same app.
+func (k *kit) newNode() *watchword.Engine {
 	k.t.Helper()
 	e, err := watchword.New(k.config)
 	if err != nil {
@@ -68,14 +68,14 @@ func (k *kit) time() time.Time {
 	return k.now
 }
 
-func (k *kit) pass(d time.Duration) {
+func (k *kit) advance(d time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.now = k.now.Add(d)
 }
 
-// heard counts the events of a type.
-func (k *kit) heard(event string) (n int) {
+// countEvents returns the number of events of a type.
+func (k *kit) countEvents(event string) (n int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, e := range k.events {
@@ -100,33 +100,33 @@ func (k *kit) answer(id, subject, purpose, code string) (*watchword.Result, erro
 	return k.Check(context.Background(), id, watchword.CheckRequest{Purpose: purpose, Subject: subject, Answer: watchword.Answer{Text: code}})
 }
 
-// try answers a fresh challenge to reset a password.
-func (k *kit) try(subject, code string) error {
+// checkCode answers a new challenge for a password reset.
+func (k *kit) checkCode(subject, code string) error {
 	k.t.Helper()
 	s := k.start(watchword.StartRequest{Purpose: "password_reset", Subject: subject})
 	_, err := k.answer(s.ID, subject, "password_reset", code)
 	return err
 }
 
-// show begins an enrolment and returns its challenge and the codes that it shows.
-func (k *kit) show(subject string) (id string, codes []string) {
+// beginEnrol begins an enrolment and returns its challenge and codes.
+func (k *kit) beginEnrol(subject string) (id string, codes []string) {
 	k.t.Helper()
 	s := k.start(watchword.StartRequest{Purpose: watchword.PurposeEnrol, Subject: subject})
 	return s.ID, s.Public["codes"].([]string)
 }
 
-// enrol shows a set and confirms it.
+// enrol enrols a set and returns its codes.
 func (k *kit) enrol(subject string) []string {
 	k.t.Helper()
-	id, codes := k.show(subject)
+	id, codes := k.beginEnrol(subject)
 	if _, err := k.answer(id, subject, watchword.PurposeEnrol, codes[3]); err != nil {
 		k.t.Fatalf("confirm: %v", err)
 	}
 	return codes
 }
 
-// factor is the only one of a subject.
-func (k *kit) factor(subject string) watchword.Factor {
+// onlyFactor returns the only factor of a subject.
+func (k *kit) onlyFactor(subject string) watchword.Factor {
 	k.t.Helper()
 	all, err := k.ListFactors(context.Background(), subject)
 	if err != nil || len(all) != 1 {
@@ -142,8 +142,8 @@ func wantError(t *testing.T, what string, got, want error) {
 	}
 }
 
-// What follows holds wherever factors are kept.
-func TestOnEachStore(t *testing.T) {
+// The same tests on every store of factors.
+func TestStrategyOnEachStore(t *testing.T) {
 	for _, kept := range []struct {
 		in   string
 		open func(testing.TB) watchword.Factors
@@ -155,7 +155,7 @@ func TestOnEachStore(t *testing.T) {
 		t.Run(kept.in, func(t *testing.T) {
 			factors := kept.open(t)
 			for name, run := range map[string]func(*testing.T, *kit){
-				"used-once": testUsedOnce, "one-approval": testOneApprovalForACode, "new-set": testNewSet, "foreign": testForeignCodes,
+				"used-once": testCodesAreAcceptedOnce, "one-approval": testOneApprovalForACode, "new-set": testNewSetReplacesOldOne, "foreign": testCodesOfOthersAreRefused,
 			} {
 				t.Run(name, func(t *testing.T) { run(t, newKit(t, name, factors)) })
 			}

@@ -11,27 +11,27 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-const codes = 10 // of a set
+const codesPerSet = 10 // of a set
 
-// A set is what the factor's Data holds. Its JSON form is sealed by the engine.
+// A set is the data of a factor. Its encoding is JSON.
 type set struct {
-	Key       []byte    `json:"k"` // of the digests; drawn for this set
+	Key       []byte    `json:"k"` // of the digests; random for each set
 	Digests   [][]byte  `json:"d"` // of the codes that have not been used
 	Confirmed time.Time `json:"c"`
 }
 
-// newSet is the set that a challenge enrols, always the same one, and its codes.
+// newSet returns the set that a challenge enrols and its codes. They are always the same for the same challenge.
 func newSet(c *watchword.Challenge) (*set, []string) {
 	s := &set{Key: c.DeriveBytes("recovery key", 32)}
-	plain := make([]string, codes)
+	plain := make([]string, codesPerSet)
 	for i := range plain {
-		plain[i] = complete(c.DeriveCode(fmt.Sprintf("recovery %d", i), alphabet, drawn).Reveal())
-		s.Digests = append(s.Digests, digest(s.Key, plain[i]))
+		plain[i] = appendCheckCharacter(c.DeriveCode(fmt.Sprintf("recovery %d", i), alphabet, randomSymbols).Reveal())
+		s.Digests = append(s.Digests, digestCode(s.Key, plain[i]))
 	}
 	return s, plain
 }
 
-// parseSet reads a factor's Data.
+// parseSet decodes a factor's data.
 func parseSet(data []byte) (*set, error) {
 	var s set
 	if err := json.Unmarshal(data, &s); err != nil {
@@ -43,14 +43,14 @@ func parseSet(data []byte) (*set, error) {
 	return &s, nil
 }
 
-// find returns the place of the typed code among those that are left, or -1. It digests once, whatever is typed, and
-// compares with each, so that the time says nothing about which.
-func (s *set) find(typed string) int {
-	code, ok := canonical(typed)
+// findCode returns the index of the typed code among the unused ones, or -1. It always compares with all of them, so that the
+// time does not depend on the index.
+func (s *set) findCode(typed string) int {
+	code, ok := parseCode(typed)
 	if !ok {
 		return -1
 	}
-	guess := digest(s.Key, code)
+	guess := digestCode(s.Key, code)
 	at := -1
 	for i, d := range s.Digests {
 		at = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(guess, d), i, at)
@@ -58,11 +58,11 @@ func (s *set) find(typed string) int {
 	return at
 }
 
-// write puts the set into its factor.
-func (s *set) write(f *watchword.Factor) (err error) {
+// writeTo encodes the set into its factor.
+func (s *set) writeTo(f *watchword.Factor) (err error) {
 	f.Data, err = json.Marshal(s)
 	return err
 }
 
-// use removes the code at a place.
-func (s *set) use(at int) { s.Digests = slices.Delete(s.Digests, at, at+1) }
+// removeCode removes the code at an index.
+func (s *set) removeCode(at int) { s.Digests = slices.Delete(s.Digests, at, at+1) }

@@ -12,11 +12,11 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Remaining is how many codes of a set are left: a name in the factor's Public and, after a right answer, in the Proof's
-// Extra and so in the receipt. An app asks for a new set when few are left.
+// Remaining is the name of the number of unused codes, an int, in a factor's Public and in the Extra of the Proof of a right
+// answer, and so in the receipt. Apps should ask the person for a new set when few codes are left.
 const Remaining = "codes_remaining"
 
-// A Strategy checks recovery codes. It has no settings and is a watchword.Enroller.
+// A Strategy verifies recovery codes. It has no settings, implements watchword.Enroller and is safe for concurrent use.
 type Strategy struct{}
 
 var (
@@ -24,58 +24,58 @@ var (
 	_ watchword.DecoyMaker = (*Strategy)(nil)
 )
 
-// New makes the strategy.
+// New returns a Strategy.
 func New() *Strategy { return &Strategy{} }
 
-// Name is "recovery".
+// Name returns "recovery".
 func (*Strategy) Name() string { return "recovery" }
 
-// StrategyProperties says that guesses are counted by subject, and that ten codes are right at a time.
+// Properties returns the properties of the strategy: wrong answers count against the subject, and ten codes are right at a time.
 func (*Strategy) Properties() watchword.StrategyProperties {
 	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Strength: watchword.StrengthRecovery,
-		Typed: watchword.Typed{Alphabet: alphabet, Min: length, Max: length},
-		Space: math.Pow(float64(len(alphabet)), drawn), RightAnswers: codes}
+		Typed: watchword.Typed{Alphabet: alphabet, Min: codeLength, Max: codeLength},
+		Space: math.Pow(float64(len(alphabet)), randomSymbols), RightAnswers: codesPerSet}
 }
 
-// Begin asks for a code. ErrNotEnrolled if the subject has none, or none left.
+// Begin asks for a code. The error is watchword.ErrNotEnrolled if the subject has no set or no unused code.
 func (*Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	if _, _, err := usable(ctx, c); err != nil {
+	if _, _, err := usableSet(ctx, c); err != nil {
 		return watchword.Prompt{}, err
 	}
 	return watchword.Prompt{Ask: watchword.AskCode, Public: map[string]any{"letters": true}}, nil
 }
 
-// few codes left are told to the app each time that one is used.
-const few = 3
+// lowThreshold is the number of unused codes at or below which Proof.Low is set.
+const lowThreshold = 3
 
-// Verify looks the code up. Proof.Spend is the set without it. A wrong one is no failure of the factor: these codes
-// cannot be guessed, and they are what is left when other factors are disabled.
+// Verify searches the set for the code. Proof.Spend is the factor without the code. A wrong code does not count as a failure of
+// the factor and never disables it: the codes cannot be guessed, and they must work when other factors are disabled.
 func (*Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
-	f, s, err := usable(ctx, c)
+	f, s, err := usableSet(ctx, c)
 	if err != nil {
 		return watchword.Proof{}, err
 	}
-	at := s.find(answer)
+	at := s.findCode(answer)
 	if at < 0 {
 		return watchword.Proof{}, watchword.ErrMismatch
 	}
-	s.use(at)
-	if err := s.write(f); err != nil {
+	s.removeCode(at)
+	if err := s.writeTo(f); err != nil {
 		return watchword.Proof{}, err
 	}
-	return watchword.Proof{Spend: f, Low: len(s.Digests) <= few, Extra: map[string]any{Remaining: len(s.Digests)}}, nil
+	return watchword.Proof{Spend: f, Low: len(s.Digests) <= lowThreshold, Extra: map[string]any{Remaining: len(s.Digests)}}, nil
 }
 
-// DecoyFactor makes a set that nobody has.
+// DecoyFactor returns the data of a set that does not exist.
 func (*Strategy) DecoyFactor(c *watchword.Challenge) ([]byte, error) {
 	s := &set{Key: c.DeriveBytes("decoy key", 32), Confirmed: c.CreatedAt}
-	for i := range codes {
-		s.Digests = append(s.Digests, digest(s.Key, strconv.Itoa(i))) // of what is no code
+	for i := range codesPerSet {
+		s.Digests = append(s.Digests, digestCode(s.Key, strconv.Itoa(i))) // no code has this form
 	}
 	return json.Marshal(s)
 }
 
-// Describe says how many codes are left.
+// Describe returns the number of unused codes.
 func (*Strategy) Describe(f watchword.Factor) map[string]any {
 	s, err := parseSet(f.Data)
 	if err != nil {
@@ -84,50 +84,51 @@ func (*Strategy) Describe(f watchword.Factor) map[string]any {
 	return map[string]any{Remaining: len(s.Digests)}
 }
 
-// BeginEnrol shows the codes of a new set.
+// BeginEnrol returns the codes of a new set.
 func (*Strategy) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	_, plain := newSet(c)
-	shown := make([]string, len(plain))
+	formatted := make([]string, len(plain))
 	for i, code := range plain {
-		shown[i] = grouped(code)
+		formatted[i] = formatCode(code)
 	}
-	return watchword.Prompt{Ask: watchword.AskCode, Public: map[string]any{"codes": shown}}, nil
+	return watchword.Prompt{Ask: watchword.AskCode, Public: map[string]any{"codes": formatted}}, nil
 }
 
-// VerifyEnrol returns the set that one of its codes confirms, in the place of the set in force, also where that cannot be read
-// any more. A set that this very challenge has confirmed already comes back as it is now, so that proving twice restores no
-// code.
+// VerifyEnrol returns the factor of the set that the code confirms. It replaces the subject's current set, even one that cannot
+// be decrypted. If this challenge has confirmed its set before, the stored factor is returned, so that a repeated answer
+// does not restore used codes.
 func (*Strategy) VerifyEnrol(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
 	s, _ := newSet(c)
-	if s.find(answer) < 0 {
+	if s.findCode(answer) < 0 {
 		return watchword.Factor{}, watchword.ErrMismatch
 	}
 	f := watchword.Factor{ID: factorID(c.App(), c.Subject)}
-	before, inForce, err := current(ctx, c)
+	stored, currentCodes, err := currentSet(ctx, c)
 	switch {
 	case err != nil:
 		return watchword.Factor{}, err
-	case before == nil:
-	case before.CreatedBy == c.ID:
-		return *before, nil
-	case inForce != nil && inForce.Confirmed.After(c.CreatedAt):
+	case stored == nil:
+	case stored.CreatedBy == c.ID:
+		return *stored, nil
+	case currentCodes != nil && currentCodes.Confirmed.After(c.CreatedAt):
 		return watchword.Factor{}, watchword.ErrMismatch
 	default:
-		f.CreatedAt, f.Version = before.CreatedAt, before.Version
+		f.CreatedAt, f.Version = stored.CreatedAt, stored.Version
 	}
-	s.Confirmed = c.Now().UTC().Truncate(time.Millisecond) // as precise as when a challenge was created
-	return f, s.write(&f)
+	s.Confirmed = c.Now().UTC().Truncate(time.Millisecond) // the precision of Challenge.CreatedAt
+	return f, s.writeTo(&f)
 }
 
-// current reads the subject's set; nil if there is none. Of a factor that cannot be read the set is nil.
-func current(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *set, error) {
+// currentSet returns the subject's factor and its set. Both are nil if there is none; the set is nil if the factor cannot be
+// decrypted.
+func currentSet(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *set, error) {
 	enrolled, err := c.Factors(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	id := factorID(c.App(), c.Subject)
 	for i := range enrolled {
-		if enrolled[i].ID != id && !c.Decoy { // a decoy's only one is nobody's
+		if enrolled[i].ID != id && !c.Decoy { // a decoy's factor has another id
 			continue
 		}
 		if enrolled[i].Unreadable() {
@@ -139,9 +140,9 @@ func current(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *s
 	return nil, nil, nil
 }
 
-// usable reads the subject's set if a code of it may be used now.
-func usable(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *set, error) {
-	f, s, err := current(ctx, c)
+// usableSet returns the subject's factor and its set if a code of it may be used now.
+func usableSet(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *set, error) {
+	f, s, err := currentSet(ctx, c)
 	switch {
 	case err != nil:
 		return nil, nil, err
@@ -155,7 +156,7 @@ func usable(ctx context.Context, c *watchword.Challenge) (*watchword.Factor, *se
 	return f, s, f.Usable(c)
 }
 
-// factorID names the one set of a subject.
+// factorID returns the id of a subject's set.
 func factorID(app, subject string) string {
 	sum := sha256.Sum256([]byte(strconv.Quote(app) + strconv.Quote(subject) + `"recovery"`))
 	return "fa_" + base64.RawURLEncoding.EncodeToString(sum[:16])

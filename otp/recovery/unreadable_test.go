@@ -7,8 +7,8 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// A set that does not open cannot be used, and says why; a new one replaces it.
-func TestEnrolReplacesSetThatDoesNotOpen(t *testing.T) {
+// A set that cannot be decrypted cannot be used, and the error says so. A new set replaces it.
+func TestEnrolReplacesUnreadableSet(t *testing.T) {
 	for name, c := range map[string]struct {
 		spoil   func(k *kit, row watchword.SealedFactor)
 		refusal error
@@ -21,13 +21,13 @@ func TestEnrolReplacesSetThatDoesNotOpen(t *testing.T) {
 		}, watchword.ErrFactorDisabled},
 		"key is missing": {func(k *kit, _ watchword.SealedFactor) {
 			k.config.Keys = []watchword.Key{testKey(k.t, "k2")}
-			k.Engine = k.node()
+			k.Engine = k.newNode()
 		}, watchword.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			k := newKit(t, "shop", &memory.Factors{})
 			old := k.enrol("user_42")
-			row, err := k.config.Factors.Get(t.Context(), "shop", k.factor("user_42").ID)
+			row, err := k.config.Factors.Get(t.Context(), "shop", k.onlyFactor("user_42").ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -35,10 +35,10 @@ func TestEnrolReplacesSetThatDoesNotOpen(t *testing.T) {
 			_, err = k.Start(t.Context(), watchword.StartRequest{Strategy: "recovery", Purpose: "password_reset", Subject: "user_42"})
 			wantError(t, "a code of the set", err, c.refusal)
 			codes := k.enrol("user_42")
-			if err := k.try("user_42", codes[0]); err != nil {
+			if err := k.checkCode("user_42", codes[0]); err != nil {
 				t.Errorf("the new set: %v", err)
 			}
-			wantError(t, "the old set", k.try("user_42", old[0]), watchword.ErrIncorrectAnswer)
+			wantError(t, "the old set", k.checkCode("user_42", old[0]), watchword.ErrIncorrectAnswer)
 		})
 	}
 }

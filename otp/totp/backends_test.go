@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// What follows holds wherever factors are kept.
-func TestOnEachStore(t *testing.T) {
+// The same tests on every store of factors.
+func TestStrategiesOnEachStore(t *testing.T) {
 	for _, kept := range []struct {
 		in   string
 		open func(testing.TB) watchword.Factors
@@ -28,8 +28,8 @@ func TestOnEachStore(t *testing.T) {
 				name string
 				run  func(*testing.T, *kit)
 			}{
-				{"SpentForEver", testSpentForEver}, {"OneApprovalForACode", testOneApprovalForACode}, {"Enrolments", testEnrolments},
-				{"ForeignFactors", testForeignFactors}, {"DisabledForGood", testDisabledForGood}, {"ExchangedRows", testExchangedRows},
+				{"SpentForEver", testSpentCodesStayRefused}, {"OneApprovalForACode", testOneApprovalForACode}, {"Enrolments", testEnrolmentCreatesOneFactor},
+				{"ForeignFactors", testFactorsOfOthersAreUnknown}, {"DisabledForGood", testHundredFailuresDisable}, {"ExchangedRows", testExchangedRowsAreUnreadable},
 				{"RotationUnderLoad", testRotationUnderLoad},
 			} {
 				t.Run(test.name, func(t *testing.T) {
@@ -40,7 +40,7 @@ func TestOnEachStore(t *testing.T) {
 	}
 }
 
-// A closer is a store that has to be closed.
+// A closer is a store with a Close method.
 type closer interface {
 	watchword.Factors
 	Close() error

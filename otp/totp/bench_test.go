@@ -15,8 +15,7 @@ const (
 	benchClients  = 32
 )
 
-// BenchmarkCheck is right codes only, each spent durably before it is answered, from 32 clients at once. Starting the
-// challenges is not counted.
+// BenchmarkCheck checks right codes from 32 clients; each is stored durably. Starting the challenges is not counted.
 func BenchmarkCheck(b *testing.B) {
 	b.Run("memory", func(b *testing.B) { benchmarkCheck(b, &memory.Factors{}) })
 	b.Run("sqlite", func(b *testing.B) { benchmarkCheck(b, openSQLite(b)) })
@@ -34,9 +33,9 @@ func benchmarkCheck(b *testing.B, factors watchword.Factors) {
 	b.ResetTimer()
 	for done := 0; done < b.N; done += benchSubjects {
 		b.StopTimer()
-		k.pass(step)
+		k.advance(step)
 		for _, p := range people {
-			p.challenge, p.code = k.ask("totp", p.subject), p.device.at(k.time())
+			p.challenge, p.code = k.startChallenge("totp", p.subject), p.device.codeAt(k.time())
 		}
 		b.StartTimer()
 		benchRound(b, k, people[:min(benchSubjects, b.N-done)])
@@ -44,7 +43,7 @@ func benchmarkCheck(b *testing.B, factors watchword.Factors) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "checks/s")
 }
 
-// A benchPerson has a device and a challenge that waits for its code.
+// A benchPerson is a subject with a device and a pending challenge.
 type benchPerson struct {
 	device                   *device
 	subject, challenge, code string

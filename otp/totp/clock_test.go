@@ -13,15 +13,15 @@ import (
 
 const step = 30 * time.Second
 
-// newDevice is a clock-bound key and the device that has it, at a time well inside of a step. It has eight digits, so that
-// two steps practically never share a code.
+// newDevice returns a TOTP key, its device, and a time well inside a step. Codes have eight digits, so that two steps
+// practically never have the same code.
 func newDevice() (*key, *device, time.Time) {
 	k := &key{Secret: []byte("12345678901234567890"), Algorithm: SHA1, Digits: 8, Period: 30}
-	d := &device{secret: unpadded.EncodeToString(k.Secret), algorithm: SHA1, digits: 8, period: step}
+	d := &device{secret: unpaddedBase32.EncodeToString(k.Secret), algorithm: SHA1, digits: 8, period: step}
 	return k, d, time.Unix(1_800_000_010, 0)
 }
 
-func TestWindow(t *testing.T) {
+func TestAcceptStepAcceptsCodesWithinTheWindow(t *testing.T) {
 	for _, c := range []struct {
 		off    time.Duration
 		window int64
@@ -31,88 +31,88 @@ func TestWindow(t *testing.T) {
 		{-step, 0, false}, {0, 0, true}, {step, 0, false},
 	} {
 		k, d, now := newDevice()
-		d.off = c.off
-		if got := k.acceptStep(d.at(now), k.step(now), c.window); got != c.passes {
+		d.clockOffset = c.off
+		if got := k.acceptStep(d.codeAt(now), k.stepAt(now), c.window); got != c.passes {
 			t.Errorf("%s off, window %d: passes %t", c.off, c.window, got)
 		}
 	}
 }
 
-// One code that is far off says nothing; the second in a row says by how much. Neither passes, and both are charged.
-func TestTwoCodesTellTheOffset(t *testing.T) {
+// One code outside the window reports nothing; the second consecutive one reports the offset. Both are refused and charged.
+func TestVerifyReportsClockOffsetAfterTwoRefusedCodes(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
-	d.off = -70 * time.Second
+	d.clockOffset = -70 * time.Second
 	wrong := func(code string) watchword.Proof {
 		t.Helper()
-		proof, err := k.verify("totp", "user_42", code)
+		proof, err := k.verifyDirectly("totp", "user_42", code)
 		if !errors.Is(err, watchword.ErrMismatch) || len(proof.Compared) != 1 {
 			t.Fatalf("far off: %v, compared with %d", err, len(proof.Compared))
 		}
-		if err := k.try("totp", "user_42", code); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+		if err := k.checkCode("totp", "user_42", code); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 			t.Fatalf("far off: %v", err)
 		}
 		return proof
 	}
-	k.pass(time.Hour)
-	first := d.at(k.time())
+	k.advance(time.Hour)
+	first := d.codeAt(k.time())
 	if p := wrong(first); p.Extra != nil {
-		t.Errorf("one code tells %v", p.Extra)
+		t.Errorf("one code reports %v", p.Extra)
 	}
 	if p := wrong(first); p.Extra != nil {
-		t.Errorf("one code twice tells %v", p.Extra)
+		t.Errorf("one code twice reports %v", p.Extra)
 	}
-	k.pass(40 * time.Second)
-	p := wrong(d.at(k.time()))
+	k.advance(40 * time.Second)
+	p := wrong(d.codeAt(k.time()))
 	if got, ok := p.Extra[ClockOffset].(int); !ok || got < -85 || got > -55 {
-		t.Errorf("two codes tell %v, want about -70", p.Extra)
+		t.Errorf("two codes report %v, want about -70", p.Extra)
 	}
-	if got := k.factor("user_42"); got.Failures != 3 {
+	if got := k.onlyFactor("user_42"); got.Failures != 3 {
 		t.Errorf("%d failures, want all three charged", got.Failures)
 	}
-	k.pass(40 * time.Second)
+	k.advance(40 * time.Second)
 	wrong("000000")
-	k.pass(40 * time.Second)
-	if p := wrong(d.at(k.time())); p.Extra != nil {
-		t.Errorf("a code after a wrong one tells %v", p.Extra)
+	k.advance(40 * time.Second)
+	if p := wrong(d.codeAt(k.time())); p.Extra != nil {
+		t.Errorf("a code after a wrong one reports %v", p.Extra)
 	}
 }
 
-// Whatever far-off codes come, an offset is told only of two that follow each other at one offset, and is right.
-func TestOffsetIsRight(t *testing.T) {
+// An offset is reported only after two consecutive codes with that offset, and it is right.
+func TestReportedClockOffsetIsCorrect(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k, d, now := newDevice()
 		seconds := rapid.Int64Range(61, 270).Draw(t, "seconds") * rapid.SampledFrom([]int64{-1, 1}).Draw(t, "sign")
-		d.off = time.Duration(seconds) * time.Second
+		d.clockOffset = time.Duration(seconds) * time.Second
 		for n := range 2 {
 			now = now.Add(time.Duration(rapid.Int64Range(31, 300).Draw(t, "wait")) * time.Second)
-			if k.acceptStep(d.at(now), k.step(now), 1) {
-				t.Fatal("a code that is far off passes")
+			if k.acceptStep(d.codeAt(now), k.stepAt(now), 1) {
+				t.Fatal("a code outside the window is accepted")
 			}
-			offset := k.noticeStep(d.at(now), now, 1)
+			offset := k.trackRefusedStep(d.codeAt(now), now, 1)
 			if (n == 1) != (offset != nil) {
-				t.Fatalf("code %d: told %v", n, offset)
+				t.Fatalf("code %d: reported %v", n, offset)
 			}
-			if offset != nil && (*offset-d.off).Abs() > step/2 {
-				t.Fatalf("told %s, is %s", *offset, d.off)
+			if offset != nil && (*offset-d.clockOffset).Abs() > step/2 {
+				t.Fatalf("reported %s, want %s", *offset, d.clockOffset)
 			}
 		}
 	})
 }
 
-func TestSpentStepsAreNotNoticed(t *testing.T) {
+func TestTrackRefusedStepIgnoresSpentSteps(t *testing.T) {
 	k, d, now := newDevice()
-	early := d.at(now.Add(-4 * step))
-	if !k.acceptStep(d.at(now), k.step(now), 1) {
+	early := d.codeAt(now.Add(-4 * step))
+	if !k.acceptStep(d.codeAt(now), k.stepAt(now), 1) {
 		t.Fatal("a right code does not pass")
 	}
-	if k.noticeStep(early, now, 1); k.Far != nil {
+	if k.trackRefusedStep(early, now, 1); k.LastRefused != nil {
 		t.Error("a code from before the last accepted one is remembered")
 	}
 }
 
-// verify asks the strategy itself, which changes nothing.
-func (k *kit) verify(strategy, subject, code string) (proof watchword.Proof, err error) {
+// verifyDirectly calls the strategy without effects on the stores.
+func (k *kit) verifyDirectly(strategy, subject, code string) (proof watchword.Proof, err error) {
 	k.t.Helper()
 	spy := &spy{Enroller: k.totp}
 	if strategy == "hotp" {
@@ -132,7 +132,7 @@ func (k *kit) verify(strategy, subject, code string) (proof watchword.Proof, err
 	return spy.proof, spy.err
 }
 
-// A spy keeps what a strategy said.
+// A spy records the results of a strategy.
 type spy struct {
 	watchword.Enroller
 	proof watchword.Proof
@@ -144,13 +144,13 @@ func (s *spy) Verify(ctx context.Context, c *watchword.Challenge, answer string)
 	return s.proof, s.err
 }
 
-// readOnly is a factor store that forgets what it is told to change.
+// readOnly is a factor store that ignores updates.
 type readOnly struct{ watchword.Factors }
 
 func (readOnly) Update(context.Context, watchword.SealedFactor) error { return nil }
 
-// factor is the only one of a subject.
-func (k *kit) factor(subject string) watchword.Factor {
+// onlyFactor returns the only factor of a subject.
+func (k *kit) onlyFactor(subject string) watchword.Factor {
 	k.t.Helper()
 	all, err := k.ListFactors(context.Background(), subject)
 	if err != nil || len(all) != 1 {
@@ -159,7 +159,7 @@ func (k *kit) factor(subject string) watchword.Factor {
 	return all[0]
 }
 
-func (k *kit) heard(event string) bool {
+func (k *kit) hasEvent(event string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return slices.Contains(k.events, event)

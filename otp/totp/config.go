@@ -11,7 +11,7 @@ import (
 	lib "github.com/pquerna/otp"
 )
 
-// An Algorithm is the hash under the HMAC, by the name that otpauth:// URIs use.
+// An Algorithm is the hash function of the HMAC, by its name in otpauth:// URIs.
 type Algorithm string
 
 // The algorithms of RFC 6238 §1.2.
@@ -21,9 +21,9 @@ const (
 	SHA512 Algorithm = "SHA512"
 )
 
-// hash is what the library calls the algorithm, and how many bytes a secret has: as many as the hash (RFC 4226 R6, RFC
-// 6238 §5.1).
-func (a Algorithm) hash() (hash lib.Algorithm, secret int, ok bool) {
+// parameters returns the library's name of the algorithm and the length of a secret in bytes, which is that of the hash (RFC
+// 4226 R6, RFC 6238 §5.1).
+func (a Algorithm) parameters() (hash lib.Algorithm, secret int, ok bool) {
 	switch a {
 	case SHA1:
 		return lib.AlgorithmSHA1, 20, true
@@ -42,27 +42,26 @@ const (
 	minPeriod     = 15 * time.Second
 	maxPeriod     = 120 * time.Second
 
-	maxIssuer = 100 // bytes; it stands in the URI twice, and a QR code that is too dense does not scan
+	maxIssuer = 100 // bytes; the URI holds it twice, and cameras cannot read a QR code that is too dense
 )
 
-// Config says what the codes of newly enrolled authenticator apps look like; those enrolled before keep theirs. Only
-// the Issuer has no default.
+// Config configures the codes of newly enrolled authenticator apps. Devices that are already enrolled keep their settings.
 type Config struct {
 	Issuer    string        // the name that the authenticator app shows; required
 	Algorithm Algorithm     // default SHA1
 	Digits    int           // 6 to 8; default 6
 	Period    time.Duration // of a step, 15 to 120 whole seconds; default 30 seconds
-	Exact     bool          // only the present step's code passes, instead of one step either way
+	Exact     bool          // accept the present step only, instead of one step on either side too
 }
 
-// HOTPConfig says the same of tokens that count. HOTP is always SHA-1 (RFC 4226 §5.2).
+// HOTPConfig configures newly enrolled counter-based tokens. HOTP always uses SHA-1 (RFC 4226 §5.2).
 type HOTPConfig struct {
 	Issuer string // the name that an authenticator app shows; required
 	Digits int    // 6 to 8; default 6
 }
 
-// Warnings spells out what the settings mean for authenticator apps that ignore them without a word. They are no errors:
-// an app may know what its people use. The defaults have none.
+// Warnings returns a text for each setting that some authenticator apps ignore silently. Such settings are valid, for apps
+// that know which authenticator apps their users have. The defaults have no warnings.
 func (c Config) Warnings() []string {
 	c.setDefaults()
 	var found []string
@@ -104,7 +103,7 @@ func checkIssuer(issuer string) error {
 }
 
 func checkAlgorithm(a Algorithm) error {
-	if _, _, ok := a.hash(); !ok {
+	if _, _, ok := a.parameters(); !ok {
 		return fmt.Errorf("totp: the algorithm is %s, %s or %s, not %q", SHA1, SHA256, SHA512, a)
 	}
 	return nil

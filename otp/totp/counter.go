@@ -1,26 +1,26 @@
 package totp
 
 const (
-	nearCounters = 3  // that pass at once
-	allCounters  = 10 // that pass by two consecutive codes (RFC 4226 §7.4)
+	acceptedCounters = 3  // whose codes are accepted at once
+	searchedCounters = 10 // whose codes are accepted if the next code follows directly (RFC 4226 §7.4)
 )
 
-// acceptCounter spends the code if it is one of the next counters', or the one that directly follows a code of a
-// farther counter which was refused just before. Otherwise it remembers whether the code is such a one.
+// acceptCounter spends the code if it belongs to one of the next acceptedCounters, or directly follows the code of the previous
+// answer, which was refused. Otherwise it remembers the code if it belongs to one of the next searchedCounters.
 func (k *key) acceptCounter(code string) bool {
-	before := k.Far
-	k.Far = nil
-	at, ok := k.find(code, k.Next, k.Next+allCounters)
+	before := k.LastRefused
+	k.LastRefused = nil
+	at, ok := k.findCode(code, k.NextCounter, k.NextCounter+searchedCounters)
 	if !ok {
 		return false
 	}
-	ahead := at - k.Next
-	if ahead < nearCounters || before != nil && at == before.At+1 {
-		k.Next = at + 1
+	ahead := at - k.NextCounter
+	if ahead < acceptedCounters || before != nil && at == before.Counter+1 {
+		k.NextCounter = at + 1
 		return true
 	}
-	if ahead < allCounters {
-		k.Far = &far{At: at}
+	if ahead < searchedCounters {
+		k.LastRefused = &refusedCode{Counter: at}
 	}
 	return false
 }

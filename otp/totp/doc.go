@@ -1,44 +1,46 @@
-// Package totp proves possession of what makes one-time codes: an authenticator app (TOTP, RFC 6238) or a token with a
-// button (HOTP, RFC 4226). New makes the strategy "totp", NewHOTP the strategy "hotp".
+// Package totp implements the strategies "totp" and "hotp": one-time codes of an authenticator app (TOTP, RFC 6238) and of a
+// hardware token with a counter (HOTP, RFC 4226). New returns the strategy "totp", NewHOTP the strategy "hotp".
 //
-// # Enrolling
+// # Enrolment
 //
-// A challenge of the purpose enrol shows a secret: as base32 to type, as an otpauth:// URI, and as the same URI in a QR
-// code. The secret is derived from the challenge, so nothing is stored until the person proves by a first code that
-// the app has it; an enrolment that is abandoned leaves nothing behind. The account that the app shows is the
-// challenge's metadata "account" (an e-mail address, say), or else its subject. A subject may enrol several devices.
+// A challenge with the purpose enrol returns a secret: in base32 for typing, as an otpauth:// URI, and as a QR code of that
+// URI. The secret is derived from the challenge, so nothing is stored until the person proves by a first code that the app
+// has it. The account name that the app shows is the challenge's metadata "account", or the subject if there is none. A
+// subject may enrol several devices.
 //
-// # Checking
+// # Verification
 //
-// A code is compared with every device of the subject that may be used, or with the one that the challenge names. What
-// passes is spent: the factor remembers the step (or counter) and only a later one passes from then on, the step of the
-// enrolling code included. The engine stores that by compare-and-set before the challenge is won, so of two nodes that
-// are given the same code one accepts it.
+// A code is compared with every usable device of the subject, or with the one that the challenge names. An accepted code is
+// spent: the factor stores its step (or counter), and only later ones are accepted from then on. The code of the enrolment is
+// spent too. The engine stores this by compare-and-set before the challenge is approved, so if two nodes receive the same
+// code, one accepts it.
 //
-// # Clocks
+// # Clock drift
 //
-// A code passes if its step is the one in the centre of the window or at most one away (Config.Exact: the present step
-// alone). The centre is the present step by our own clock, and it moves on agreeing evidence alone: when two consecutive
-// accepted codes have the same offset from the step that was present, both a step late say, the centre moves to that
-// offset for the codes that come after them. So the centre moves by one step at most for two codes, never by one code, and
-// no further than ten steps either way; the window has three steps wherever it is, and within one step of our clock no
-// more than three codes pass. An accepted code at another offset begins anew; two at the offset 0 bring the centre back. The
-// consequence: a device that is a step late is asked for codes that are right, one step either way, by its own clock, and
-// so a code that is two steps old by ours passes for this one device.
+// The strategy accepts the codes of a window of three steps: its centre and one step on either side. With Config.Exact it
+// accepts the present step only. At first the centre is the present step by the server's clock. It follows the device:
 //
-// A code further away is refused and does not move the window. After two consecutive ones that are off by the same number
-// of steps, Verify adds ClockOffset to its refusal, so that a person can be told to set the clock. Both are wrong answers and
-// cost a try; one alone says nothing, because one could be a guess. When a device that had been followed was set right, and
-// two consecutive codes at one offset are refused that are within one step of our own clock, the centre goes back to the
-// present step, and the next code passes.
+//   - When two consecutive accepted codes have the same offset from the present step, the centre moves to that offset, for
+//     later codes. Two codes move it by one step at most, and it is never more than ten steps from the present step.
+//   - An accepted code with another offset starts a new pair. Two accepted codes with the offset 0 move the centre back.
+//   - Within one step of the server's clock at most three codes are accepted.
+//
+// So if a device's clock is one step late, a code that is two steps old by the server's clock can be accepted for this device.
+//
+// A code outside the window is refused and does not move the window. After two consecutive refused codes with the same offset,
+// within ten steps, Verify adds ClockOffset to the refused proof, so that the app can ask the person to set the clock. Both
+// codes are wrong answers and cost a try. A single code reports nothing, because it may be a guess. If the centre has moved
+// and two consecutive refused codes with the same offset are within one step of the server's clock, the centre moves back to
+// the present step.
 //
 // # Counters
 //
-// A token whose button was pressed in vain is ahead. The next three counters pass; a code of the seven behind them is
-// refused and remembered, and the code that follows it directly passes.
+// A hardware token is ahead of the server if its button was pressed without using the code. The codes of the next three
+// counters are accepted. A code of the seven counters after them is refused and remembered; if the next answer is the code
+// that directly follows it, that code is accepted.
 //
-// # Input
+// # Format of answers
 //
-// A code is as many ASCII digits as the factor has, exactly. Nothing is trimmed and no other spelling of a spent code
-// is a new code.
+// A code has exactly as many digits as the factor. The engine normalizes what people type before the strategy sees it, so
+// another spelling of a spent code is refused as well.
 package totp

@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A HOTP checks the codes of tokens that count. It is a watchword.Enroller.
+// A HOTP verifies the codes of counter-based tokens. It implements watchword.Enroller and is safe for concurrent use.
 type HOTP struct{ config HOTPConfig }
 
 var (
@@ -16,7 +16,7 @@ var (
 	_ watchword.DecoyMaker = (*HOTP)(nil)
 )
 
-// NewHOTP makes the strategy, or reports everything that is wrong with its settings.
+// NewHOTP returns a HOTP, or an error with all invalid settings.
 func NewHOTP(cfg HOTPConfig) (*HOTP, error) {
 	if cfg.Digits == 0 {
 		cfg.Digits = defaultDigits
@@ -24,36 +24,39 @@ func NewHOTP(cfg HOTPConfig) (*HOTP, error) {
 	return &HOTP{cfg}, errors.Join(checkIssuer(cfg.Issuer), checkDigits(cfg.Digits))
 }
 
-// Name is "hotp".
+// Name returns "hotp".
 func (s *HOTP) Name() string { return "hotp" }
 
-// StrategyProperties says that guesses are counted by subject, and that three counters pass.
-func (s *HOTP) Properties() watchword.StrategyProperties { return traits(nearCounters) }
+// Properties returns the properties of the strategy: wrong answers count against the subject, and the codes of three counters
+// are right at a time.
+func (s *HOTP) Properties() watchword.StrategyProperties { return newProperties(acceptedCounters) }
 
-// Begin is Strategy.Begin.
+// Begin asks for a code, like Strategy.Begin.
 func (s *HOTP) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	return begin(ctx, c)
+	return beginCheck(ctx, c)
 }
 
-// Verify is Strategy.Verify with counters for steps.
+// Verify compares the code with the subject's tokens, like Strategy.Verify.
 func (s *HOTP) Verify(ctx context.Context, c *watchword.Challenge, answer string) (watchword.Proof, error) {
-	return verify(ctx, c, answer, tryCounter)
+	return verifyCode(ctx, c, answer, checkCounter)
 }
 
-// BeginEnrol shows a secret that is derived from the challenge, to be counted from 0.
+// BeginEnrol returns a secret that is derived from the challenge, for a token whose counter is 0.
 func (s *HOTP) BeginEnrol(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	return beginEnrol(c, s.settings(), s.Name(), s.config.Issuer)
+	return beginEnrol(c, s.newKeySettings(), s.Name(), s.config.Issuer)
 }
 
-// settings are those of a new key.
-func (s *HOTP) settings() key { return key{Algorithm: SHA1, Digits: s.config.Digits} }
+// newKeySettings returns the settings of new keys.
+func (s *HOTP) newKeySettings() key { return key{Algorithm: SHA1, Digits: s.config.Digits} }
 
-// DecoyFactor makes a token that nobody has, like one that is enrolled now.
-func (s *HOTP) DecoyFactor(c *watchword.Challenge) ([]byte, error) { return decoyKey(c, s.settings()) }
+// DecoyFactor returns the data of a token that does not exist, with the settings of new tokens.
+func (s *HOTP) DecoyFactor(c *watchword.Challenge) ([]byte, error) {
+	return newDecoyData(c, s.newKeySettings())
+}
 
-// VerifyEnrol returns the token that the first code proves; the code's counter is spent.
+// VerifyEnrol returns the factor of the token that the first code proves. The code's counter is spent.
 func (s *HOTP) VerifyEnrol(_ context.Context, c *watchword.Challenge, answer string) (watchword.Factor, error) {
-	return verifyEnrol(c, answer, tryCounter)
+	return verifyEnrol(c, answer, checkCounter)
 }
 
-func tryCounter(k *key, code string) (bool, *time.Duration) { return k.acceptCounter(code), nil }
+func checkCounter(k *key, code string) (bool, *time.Duration) { return k.acceptCounter(code), nil }

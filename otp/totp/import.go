@@ -11,25 +11,25 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// minSecret is the least length of a secret that is taken over, in bytes (RFC 4226 R6). What is made here has 20 or more.
+// minSecret is the minimum length of an imported secret, in bytes (RFC 4226 R6). Secrets of this package have 20 or more.
 const minSecret = 16
 
-// An Existing is a device that was enrolled with another system, and that its owner shall keep.
-type Existing struct {
+// An ImportedDevice describes a device that was enrolled with another system.
+type ImportedDevice struct {
 	Subject string
-	ID      string // the other system's own, unique within the subject: importing twice gives the same factor
+	ID      string // in the other system, unique within the subject; a second import returns a factor with the same id
 	Label   string
-	Secret  watchword.Code // base32 of at least 128 bits; its case, its padding, spaces and hyphens do not matter
+	Secret  watchword.Code // base32 of at least 128 bits; case, padding, spaces and hyphens do not matter
 
 	Algorithm Algorithm     // default SHA1
 	Digits    int           // default 6
 	Period    time.Duration // TOTP: default 30 seconds
-	Counter   int64         // HOTP: the next one that the other system would have accepted
+	Counter   int64         // HOTP: the next counter that the other system would accept
 }
 
-// Import makes the factor of an authenticator app that was enrolled elsewhere. Nothing is stored, and no code has been
-// proven: that its subject has this secret is the word of the other system.
-func (s *Strategy) Import(e Existing) (watchword.Factor, error) {
+// Import returns the factor of an authenticator app that was enrolled with another system. It stores nothing and verifies no
+// code: the caller vouches that the subject has the secret.
+func (s *Strategy) Import(e ImportedDevice) (watchword.Factor, error) {
 	if e.Period == 0 {
 		e.Period = defaultPeriod
 	}
@@ -39,19 +39,19 @@ func (s *Strategy) Import(e Existing) (watchword.Factor, error) {
 	if err := checkPeriod(e.Period); err != nil {
 		return watchword.Factor{}, err
 	}
-	return e.factor(s.Name())
+	return e.toFactor(s.Name())
 }
 
-// Import makes the factor of a token that was enrolled elsewhere, like Strategy.Import.
-func (s *HOTP) Import(e Existing) (watchword.Factor, error) {
+// Import returns the factor of a token that was enrolled with another system, like Strategy.Import.
+func (s *HOTP) Import(e ImportedDevice) (watchword.Factor, error) {
 	if e.Period != 0 || e.Algorithm != "" && e.Algorithm != SHA1 || e.Counter < 0 {
 		return watchword.Factor{}, errors.New("totp: a counting token has no period, a counter of 0 or more, and SHA-1")
 	}
-	return e.factor(s.Name())
+	return e.toFactor(s.Name())
 }
 
-func (e Existing) factor(strategy string) (watchword.Factor, error) {
-	k := &key{Algorithm: e.Algorithm, Digits: e.Digits, Period: int64(e.Period / time.Second), Next: e.Counter}
+func (e ImportedDevice) toFactor(strategy string) (watchword.Factor, error) {
+	k := &key{Algorithm: e.Algorithm, Digits: e.Digits, Period: int64(e.Period / time.Second), NextCounter: e.Counter}
 	if k.Algorithm == "" {
 		k.Algorithm = SHA1
 	}
@@ -67,16 +67,17 @@ func (e Existing) factor(strategy string) (watchword.Factor, error) {
 		return watchword.Factor{}, err
 	}
 	k.Secret = secret
-	data, err := k.data()
+	data, err := k.encode()
 	id := sha256.Sum256([]byte(strconv.Quote(strategy) + strconv.Quote(e.Subject) + strconv.Quote(e.ID)))
-	return watchword.Factor{ID: factorID(id[:]), Subject: e.Subject, Strategy: strategy, Label: e.Label, Data: data}, err
+	return watchword.Factor{ID: formatFactorID(id[:]), Subject: e.Subject, Strategy: strategy, Label: e.Label, Data: data}, err
 }
 
-// decodeSecret reads base32 as people and other systems write it (RFC 4648 §6). Its error does not repeat the text.
+// decodeSecret decodes base32 (RFC 4648 §6) in any case, with or without padding, spaces and hyphens. The error does not
+// contain the text.
 func decodeSecret(text string) ([]byte, error) {
 	text = strings.NewReplacer(" ", "", "-", "").Replace(text)
 	text = strings.ToUpper(strings.TrimRight(text, "="))
-	secret, err := unpadded.DecodeString(text)
+	secret, err := unpaddedBase32.DecodeString(text)
 	if err != nil {
 		return nil, errors.New("totp: the secret is not base32")
 	}

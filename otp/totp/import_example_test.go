@@ -9,13 +9,13 @@ import (
 	"github.com/watchword-auth/watchword/otp/totp"
 )
 
-// Take over an authenticator app that another system enrolled, so that its owner goes on as before.
+// Import an authenticator app that was enrolled with another system.
 func ExampleStrategy_Import() {
 	engine := newEngine(time.Now) // with the keys, the app id and the database of the server
 	devices, _ := totp.New(totp.Config{Issuer: "Shop"})
 	ctx := context.Background()
 	for range 2 { // importing again changes nothing
-		factor, err := devices.Import(totp.Existing{Subject: "user_42", ID: "device-7", Label: "Phone",
+		factor, err := devices.Import(totp.ImportedDevice{Subject: "user_42", ID: "device-7", Label: "Phone",
 			Secret: watchword.NewCode("gezd gnbv gy3t qojq gezd gnbv gy3t qojq")})
 		if err != nil {
 			fmt.Println(err)

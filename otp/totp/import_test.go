@@ -11,7 +11,7 @@ import (
 
 const knownSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" // 12345678901234567890, of the RFCs
 
-func TestImport(t *testing.T) {
+func TestImportedDeviceIsAccepted(t *testing.T) {
 	s, err := New(Config{Issuer: "Shop", Digits: 8})
 	if err != nil {
 		t.Fatal(err)
@@ -20,33 +20,33 @@ func TestImport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	existing := func(change func(*Existing)) Existing {
-		e := Existing{Subject: "user_42", ID: "row 7", Secret: watchword.NewCode(knownSecret)}
+	existing := func(change func(*ImportedDevice)) ImportedDevice {
+		e := ImportedDevice{Subject: "user_42", ID: "row 7", Secret: watchword.NewCode(knownSecret)}
 		change(&e)
 		return e
 	}
-	plain := existing(func(*Existing) {})
+	plain := existing(func(*ImportedDevice) {})
 	for name, c := range map[string]struct {
-		e          Existing
+		e          ImportedDevice
 		totp, hotp bool
 	}{
 		"plain":          {plain, true, true},
-		"lower case":     {existing(func(e *Existing) { e.Secret = watchword.NewCode("gezd gnbv-gy3t qojq gezd gnbv gy3t qojq") }), true, true},
-		"padded":         {existing(func(e *Existing) { e.Secret = watchword.NewCode("GEZDGNBVGY3TQOJQGEZDGNBVGY======") }), true, true},
-		"128 bits":       {existing(func(e *Existing) { e.Secret = watchword.NewCode("GEZDGNBVGY3TQOJQGEZDGNBVGY") }), true, true},
-		"120 bits":       {existing(func(e *Existing) { e.Secret = watchword.NewCode("GEZDGNBVGY3TQOJQGEZDGNBV") }), false, false},
-		"no secret":      {existing(func(e *Existing) { e.Secret = watchword.Code{} }), false, false},
-		"no base32":      {existing(func(e *Existing) { e.Secret = watchword.NewCode(knownSecret[:31] + "1") }), false, false},
-		"not ASCII":      {existing(func(e *Existing) { e.Secret = watchword.NewCode(knownSecret + "é") }), false, false},
-		"no subject":     {existing(func(e *Existing) { e.Subject = "" }), false, false},
-		"no id":          {existing(func(e *Existing) { e.ID = "" }), false, false},
-		"nine digits":    {existing(func(e *Existing) { e.Digits = 9 }), false, false},
-		"SHA-256":        {existing(func(e *Existing) { e.Algorithm = SHA256 }), true, false},
-		"MD5":            {existing(func(e *Existing) { e.Algorithm = "MD5" }), false, false},
-		"a minute":       {existing(func(e *Existing) { e.Period = time.Minute }), true, false},
-		"an hour":        {existing(func(e *Existing) { e.Period = time.Hour }), false, false},
-		"a counter":      {existing(func(e *Existing) { e.Counter = 5 }), false, true},
-		"less than zero": {existing(func(e *Existing) { e.Counter = -1 }), false, false},
+		"lower case":     {existing(func(e *ImportedDevice) { e.Secret = watchword.NewCode("gezd gnbv-gy3t qojq gezd gnbv gy3t qojq") }), true, true},
+		"padded":         {existing(func(e *ImportedDevice) { e.Secret = watchword.NewCode("GEZDGNBVGY3TQOJQGEZDGNBVGY======") }), true, true},
+		"128 bits":       {existing(func(e *ImportedDevice) { e.Secret = watchword.NewCode("GEZDGNBVGY3TQOJQGEZDGNBVGY") }), true, true},
+		"120 bits":       {existing(func(e *ImportedDevice) { e.Secret = watchword.NewCode("GEZDGNBVGY3TQOJQGEZDGNBV") }), false, false},
+		"no secret":      {existing(func(e *ImportedDevice) { e.Secret = watchword.Code{} }), false, false},
+		"no base32":      {existing(func(e *ImportedDevice) { e.Secret = watchword.NewCode(knownSecret[:31] + "1") }), false, false},
+		"not ASCII":      {existing(func(e *ImportedDevice) { e.Secret = watchword.NewCode(knownSecret + "é") }), false, false},
+		"no subject":     {existing(func(e *ImportedDevice) { e.Subject = "" }), false, false},
+		"no id":          {existing(func(e *ImportedDevice) { e.ID = "" }), false, false},
+		"nine digits":    {existing(func(e *ImportedDevice) { e.Digits = 9 }), false, false},
+		"SHA-256":        {existing(func(e *ImportedDevice) { e.Algorithm = SHA256 }), true, false},
+		"MD5":            {existing(func(e *ImportedDevice) { e.Algorithm = "MD5" }), false, false},
+		"a minute":       {existing(func(e *ImportedDevice) { e.Period = time.Minute }), true, false},
+		"an hour":        {existing(func(e *ImportedDevice) { e.Period = time.Hour }), false, false},
+		"a counter":      {existing(func(e *ImportedDevice) { e.Counter = 5 }), false, true},
+		"less than zero": {existing(func(e *ImportedDevice) { e.Counter = -1 }), false, false},
 	} {
 		f, err := s.Import(c.e)
 		g, err2 := h.Import(c.e)
@@ -57,12 +57,12 @@ func TestImport(t *testing.T) {
 			t.Errorf("%s: both strategies make the factor %s", name, f.ID)
 		}
 		if err != nil && c.e.Secret.Reveal() != "" && strings.Contains(err.Error(), c.e.Secret.Reveal()) {
-			t.Errorf("%s: the error tells the secret: %v", name, err)
+			t.Errorf("%s: the error contains the secret: %v", name, err)
 		}
 	}
 	f, _ := s.Import(plain)
-	again, _ := s.Import(existing(func(e *Existing) { e.Label = "phone" }))
-	other, _ := s.Import(existing(func(e *Existing) { e.ID = "row 8" }))
+	again, _ := s.Import(existing(func(e *ImportedDevice) { e.Label = "phone" }))
+	other, _ := s.Import(existing(func(e *ImportedDevice) { e.ID = "row 8" }))
 	if f.ID != again.ID || f.ID == other.ID || again.Label != "phone" {
 		t.Error("the id does not follow from subject and id alone")
 	}
@@ -81,7 +81,7 @@ func FuzzDecodeSecret(f *testing.F) {
 		if err != nil {
 			return
 		}
-		again, err := decodeSecret(unpadded.EncodeToString(secret))
+		again, err := decodeSecret(unpaddedBase32.EncodeToString(secret))
 		if len(secret) < minSecret || err != nil || !bytes.Equal(secret, again) {
 			t.Errorf("%q is read as %d bytes, and these as others (%v)", text, len(secret), err)
 		}

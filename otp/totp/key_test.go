@@ -16,22 +16,22 @@ import (
 )
 
 // RFC 4226 appendix D.
-func TestHOTPVectors(t *testing.T) {
+func TestGenerateCodeMatchesRFC4226Vectors(t *testing.T) {
 	v := vectors(t)
 	k := key{Secret: []byte(v.HOTP.Secret), Algorithm: SHA1, Digits: v.HOTP.Digits}
 	for n, want := range v.HOTP.Codes {
-		if got := k.code(unpadded.EncodeToString(k.Secret), int64(n)); got != want {
+		if got := k.generateCode(unpaddedBase32.EncodeToString(k.Secret), int64(n)); got != want {
 			t.Errorf("counter %d: %s, want %s", n, got, want)
 		}
 		fresh := k
-		if fresh.Next = int64(n); !fresh.acceptCounter(want) || fresh.Next != int64(n)+1 {
+		if fresh.NextCounter = int64(n); !fresh.acceptCounter(want) || fresh.NextCounter != int64(n)+1 {
 			t.Errorf("counter %d: %s does not pass", n, want)
 		}
 	}
 }
 
-// RFC 6238 appendix B with errata 2866, T = 20000000000 among them.
-func TestTOTPVectors(t *testing.T) {
+// RFC 6238 appendix B with errata 2866, including T = 20000000000.
+func TestGenerateCodeMatchesRFC6238Vectors(t *testing.T) {
 	v := vectors(t)
 	latest := int64(0)
 	for _, c := range v.TOTP.Cases {
@@ -40,12 +40,12 @@ func TestTOTPVectors(t *testing.T) {
 		for algorithm, secret := range v.TOTP.Secret {
 			code := c[string(algorithm)].(string)
 			k := &key{Secret: []byte(secret), Algorithm: algorithm, Digits: v.TOTP.Digits, Period: v.TOTP.Period}
-			if !k.acceptStep(code, k.step(now), 0) || k.Next != now.Unix()/30+1 {
+			if !k.acceptStep(code, k.stepAt(now), 0) || k.NextCounter != now.Unix()/30+1 {
 				t.Errorf("%s at %d: %s does not pass", algorithm, now.Unix(), code)
 			}
-			d := device{secret: unpadded.EncodeToString(k.Secret), algorithm: algorithm, digits: 8, period: 30 * time.Second}
-			if d.at(now) != code {
-				t.Errorf("%s at %d: the tests' own device shows %s, want %s", algorithm, now.Unix(), d.at(now), code)
+			d := device{secret: unpaddedBase32.EncodeToString(k.Secret), algorithm: algorithm, digits: 8, period: 30 * time.Second}
+			if d.codeAt(now) != code {
+				t.Errorf("%s at %d: the tests' own device shows %s, want %s", algorithm, now.Unix(), d.codeAt(now), code)
 			}
 		}
 	}
@@ -54,9 +54,9 @@ func TestTOTPVectors(t *testing.T) {
 	}
 }
 
-// Whatever the secret, hash, digits and time: what the tests' own device shows passes at its step, is spent by that, and
-// the step before is spent too.
-func TestCodesPassOnce(t *testing.T) {
+// For random secrets, algorithms, digits and times, the code of an independent device is accepted at its step. It is then
+// spent, and so is the step before.
+func TestAcceptStepAcceptsEachCodeOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		k := &key{
 			Secret:    rapid.SliceOfN(rapid.Byte(), 16, 64).Draw(t, "secret"),
@@ -65,15 +65,15 @@ func TestCodesPassOnce(t *testing.T) {
 			Period:    rapid.Int64Range(15, 120).Draw(t, "period"),
 		}
 		now := time.Unix(rapid.Int64Range(1e9, 2e10).Draw(t, "now"), 0)
-		d := device{secret: unpadded.EncodeToString(k.Secret), algorithm: k.Algorithm, digits: k.Digits, period: time.Duration(k.Period) * time.Second}
-		d.off = time.Duration(rapid.Int64Range(-1, 1).Draw(t, "steps")) * d.period
-		present := k.step(now)
-		if !k.acceptStep(d.at(now), present, 1) {
+		d := device{secret: unpaddedBase32.EncodeToString(k.Secret), algorithm: k.Algorithm, digits: k.Digits, period: time.Duration(k.Period) * time.Second}
+		d.clockOffset = time.Duration(rapid.Int64Range(-1, 1).Draw(t, "steps")) * d.period
+		present := k.stepAt(now)
+		if !k.acceptStep(d.codeAt(now), present, 1) {
 			t.Fatal("a right code does not pass")
 		}
 		for _, before := range []time.Duration{0, -d.period} {
-			old := d.at(now.Add(before))
-			if old == d.at(now.Add(d.period)) || old == d.at(now.Add(2*d.period)) {
+			old := d.codeAt(now.Add(before))
+			if old == d.codeAt(now.Add(d.period)) || old == d.codeAt(now.Add(2*d.period)) {
 				t.Skip("two steps that share a code")
 			}
 			if k.acceptStep(old, present, 1) {
@@ -83,18 +83,18 @@ func TestCodesPassOnce(t *testing.T) {
 	})
 }
 
-// A step is spent by what it is: a code that is spelled in another way is not a new code.
-func TestSpentCodesAreRefusedInAnySpelling(t *testing.T) {
+// The step is spent, not the text: another spelling of a spent code is refused.
+func TestCheckRefusesSpentCodeInAnySpelling(t *testing.T) {
 	k := newKit(t)
 	d := k.enrol("totp", "user_42")
-	k.pass(30 * time.Second)
-	code := d.at(k.time())
+	k.advance(30 * time.Second)
+	code := d.codeAt(k.time())
 	spelled := typedtest.Spellings(code)
-	if err := k.try("totp", "user_42", spelled[3]); err != nil {
+	if err := k.checkCode("totp", "user_42", spelled[3]); err != nil {
 		t.Fatal(err)
 	}
-	for n := 0; n < len(spelled); n += 23 { // nine failures: one more, and the factor would be locked for an hour
-		if err := k.try("totp", "user_42", spelled[n]); !errors.Is(err, watchword.ErrIncorrectAnswer) {
+	for n := 0; n < len(spelled); n += 23 { // nine failures; the tenth would lock the factor for an hour
+		if err := k.checkCode("totp", "user_42", spelled[n]); !errors.Is(err, watchword.ErrIncorrectAnswer) {
 			t.Errorf("%+q after the code is spent: %v", spelled[n], err)
 		}
 	}
@@ -105,7 +105,7 @@ func FuzzAnswer(f *testing.F) {
 	present := int64(37037036) // of RFC 6238 appendix B: T = 1111111109
 	right := map[string]bool{}
 	for n := present - 1; n <= present+1; n++ {
-		right[k.code(unpadded.EncodeToString(k.Secret), n)] = true
+		right[k.generateCode(unpaddedBase32.EncodeToString(k.Secret), n)] = true
 	}
 	f.Add("081804")
 	f.Add(" 081804")
@@ -119,9 +119,9 @@ func FuzzAnswer(f *testing.F) {
 	})
 }
 
-func TestDamagedDataIsNoKey(t *testing.T) {
-	whole := key{Secret: []byte("12345678901234567890"), Algorithm: SHA256, Digits: 8, Period: 30, Next: 1 << 40, Drift: -3, Last: -4, Far: &far{At: 7, Off: -2}}
-	data, err := whole.data()
+func TestParseKeyRefusesDamagedData(t *testing.T) {
+	whole := key{Secret: []byte("12345678901234567890"), Algorithm: SHA256, Digits: 8, Period: 30, NextCounter: 1 << 40, Drift: -3, LastOffset: -4, LastRefused: &refusedCode{Counter: 7, Offset: -2}}
+	data, err := whole.encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,12 +142,12 @@ func TestDamagedDataIsNoKey(t *testing.T) {
 			t.Errorf("another %s is a key", name)
 		}
 	}
-	if _, err := (&key{Algorithm: "MD5"}).data(); err == nil {
+	if _, err := (&key{Algorithm: "MD5"}).encode(); err == nil {
 		t.Error("an unknown algorithm was written")
 	}
 }
 
-func TestSettings(t *testing.T) {
+func TestNewRefusesInvalidSettings(t *testing.T) {
 	for _, c := range []struct {
 		cfg Config
 		ok  bool
@@ -175,20 +175,20 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-func TestWarnings(t *testing.T) {
+func TestWarningsNameUnusualSettings(t *testing.T) {
 	if w := (Config{Issuer: "Shop"}).Warnings(); len(w) != 0 {
 		t.Errorf("the defaults warn: %q", w)
 	}
 	w := strings.Join(Config{Algorithm: SHA256, Digits: 8, Period: time.Minute}.Warnings(), "\n")
 	for _, what := range []string{"SHA256", "8 digits", "60 seconds"} {
 		if !strings.Contains(w, what) {
-			t.Errorf("nothing is said of %s in %q", what, w)
+			t.Errorf("no warning about %s in %q", what, w)
 		}
 	}
 }
 
-// What the strategies take with what they accept must stay under the engine's bound of 1 in 100,000.
-func TestChanceOfAGuess(t *testing.T) {
+// The number of tries and of right codes must keep the chance of guessing below the engine's limit of 1 in 100,000.
+func TestNewRefusesSettingsThatAreTooEasyToGuess(t *testing.T) {
 	s, _ := New(Config{Issuer: "Shop"})
 	h, _ := NewHOTP(HOTPConfig{Issuer: "Shop"})
 	exact, _ := New(Config{Issuer: "Shop", Exact: true})

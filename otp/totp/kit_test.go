@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// kit is an engine with both strategies, whose time a test moves.
+// A kit is an engine with both strategies and a clock that tests set.
 type kit struct {
 	*watchword.Engine
 	t      testing.TB
@@ -51,12 +51,12 @@ func newKit(t testing.TB, options ...option) *kit {
 		t.Fatal(err)
 	}
 	k.config.Strategies = []watchword.Strategy{k.totp, k.hotp}
-	k.Engine = k.node()
+	k.Engine = k.newNode()
 	return k
 }
 
-// node is another node of the same app.
-func (k *kit) node() *watchword.Engine {
+// newNode is another node of the same app.
+func (k *kit) newNode() *watchword.Engine {
 	k.t.Helper()
 	e, err := watchword.New(k.config)
 	if err != nil {
@@ -80,13 +80,13 @@ func (k *kit) time() time.Time {
 	return k.now
 }
 
-func (k *kit) pass(d time.Duration) {
+func (k *kit) advance(d time.Duration) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.now = k.now.Add(d)
 }
 
-// start begins a challenge that a test expects to begin.
+// start starts a challenge, or ends the test.
 func (k *kit) start(r watchword.StartRequest) *watchword.Started {
 	k.t.Helper()
 	r.Authority.Admin = true
@@ -97,8 +97,8 @@ func (k *kit) start(r watchword.StartRequest) *watchword.Started {
 	return s
 }
 
-// ask begins a challenge to sign in.
-func (k *kit) ask(strategy, subject string) string {
+// startChallenge begins a challenge to sign in.
+func (k *kit) startChallenge(strategy, subject string) string {
 	k.t.Helper()
 	return k.start(watchword.StartRequest{Strategy: strategy, Purpose: "sign_in", Subject: subject}).ID
 }
@@ -107,31 +107,31 @@ func (k *kit) answer(id, subject, purpose, code string) (*watchword.Result, erro
 	return k.Check(context.Background(), id, watchword.CheckRequest{Purpose: purpose, Subject: subject, Answer: watchword.Answer{Text: code}})
 }
 
-// try answers a fresh challenge to sign in.
-func (k *kit) try(strategy, subject, code string) error {
+// checkCode answers a fresh challenge to sign in.
+func (k *kit) checkCode(strategy, subject, code string) error {
 	k.t.Helper()
-	_, err := k.answer(k.ask(strategy, subject), subject, "sign_in", code)
+	_, err := k.answer(k.startChallenge(strategy, subject), subject, "sign_in", code)
 	return err
 }
 
-// device is what a person holds: an independent implementation of the codes.
+// A device is an independent implementation of the codes.
 type device struct {
-	secret    string // base32
-	algorithm Algorithm
-	digits    int
-	period    time.Duration
-	off       time.Duration // of its clock
-	id        string
+	secret      string // base32
+	algorithm   Algorithm
+	digits      int
+	period      time.Duration
+	clockOffset time.Duration // of its clock
+	id          string
 }
 
-// enrol begins an enrolment and proves it by the present code.
+// enrol enrols a device with its present code.
 func (k *kit) enrol(strategy, subject string) *device {
 	k.t.Helper()
 	s := k.start(watchword.StartRequest{Strategy: strategy, Purpose: watchword.PurposeEnrol, Subject: subject})
 	d := &device{secret: s.Public["secret"].(string), algorithm: SHA1, digits: 6, period: 30 * time.Second}
-	code := d.at(k.time())
+	code := d.codeAt(k.time())
 	if strategy == "hotp" {
-		code = d.count(0)
+		code = d.codeOfCounter(0)
 	}
 	r, err := k.answer(s.ID, subject, watchword.PurposeEnrol, code)
 	if err != nil {
@@ -141,7 +141,7 @@ func (k *kit) enrol(strategy, subject string) *device {
 	return d
 }
 
-// vectors reads the shared test vectors, which are not part of this repository.
+// vectors reads the test vectors, which are not part of this repository.
 func vectors(t *testing.T) (v struct {
 	HOTP struct {
 		Secret string `json:"secret_ascii"`

@@ -12,19 +12,19 @@ import (
 	"github.com/skip2/go-qrcode"
 )
 
-// pixels of a PNG to a module: enough for a camera that looks at a screen.
-const pixels = 8
+// pixelsPerModule is the size of a QR module in a PNG; a camera can read it from a screen.
+const pixelsPerModule = 8
 
-// PNG draws a text, an otpauth:// URI usually, as a QR code with the white border that scanners need.
+// PNG returns a PNG image of text, usually an otpauth:// URI, as a QR code with the white border that scanners need.
 func PNG(text string) ([]byte, error) {
-	modules, err := encode(text)
+	modules, err := encodeQR(text)
 	if err != nil {
 		return nil, err
 	}
-	side := len(modules) * pixels
+	side := len(modules) * pixelsPerModule
 	img := image.NewPaletted(image.Rect(0, 0, side, side), color.Palette{color.White, color.Black})
 	for i := range img.Pix {
-		if modules[i/side/pixels][i%side/pixels] {
+		if modules[i/side/pixelsPerModule][i%side/pixelsPerModule] {
 			img.Pix[i] = 1
 		}
 	}
@@ -35,9 +35,9 @@ func PNG(text string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// SVG draws the same as an image that scales: a document of its own, which may also stand inside a page.
+// SVG returns the same QR code as an SVG document, which may also be embedded in an HTML page.
 func SVG(text string) (string, error) {
-	modules, err := encode(text)
+	modules, err := encodeQR(text)
 	if err != nil {
 		return "", err
 	}
@@ -54,8 +54,8 @@ func SVG(text string) (string, error) {
 	return b.String(), nil
 }
 
-// dataURI is the PNG as an image's address.
-func dataURI(text string) (string, error) {
+// encodeDataURI returns the PNG as a data: URI.
+func encodeDataURI(text string) (string, error) {
 	img, err := PNG(text)
 	if err != nil {
 		return "", err
@@ -63,9 +63,9 @@ func dataURI(text string) (string, error) {
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(img), nil
 }
 
-// encode returns the rows of a QR code, true for black, with 15 % error correction and the white around it. The error does
-// not repeat the text, which is a secret.
-func encode(text string) ([][]bool, error) {
+// encodeQR returns the rows of a QR code, true for black, with 15 % error correction and the white border. The error does not
+// contain the text, which is secret.
+func encodeQR(text string) ([][]bool, error) {
 	code, err := qrcode.New(text, qrcode.Medium)
 	if err != nil {
 		return nil, fmt.Errorf("totp: %d bytes do not fit into a QR code", len(text))

@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// While keys are rotated many sign in and some do not, and after that the old key opens nothing that is needed.
+// Some devices are used while keys are rotated, others are not. Afterwards no factor needs the old key.
 func testRotationUnderLoad(t *testing.T, k *kit) {
 	if _, ok := k.config.Factors.(watchword.FactorPager); !ok {
 		t.Skip("this store has no pages")
@@ -21,13 +21,13 @@ func testRotationUnderLoad(t *testing.T, k *kit) {
 	}
 	before := k.config.Keys[0]
 	k.config.Keys = []watchword.Key{testKey(t, "k2"), before}
-	k.Engine = k.node()
-	rotator := k.node()
+	k.Engine = k.newNode()
+	rotator := k.newNode()
 	for range logins {
-		k.pass(step)
+		k.advance(step)
 		var all sync.WaitGroup
 		for n, d := range devices[:people] {
-			subject, id, code := fmt.Sprint("user_", n), k.ask("totp", fmt.Sprint("user_", n)), d.at(k.time())
+			subject, id, code := fmt.Sprint("user_", n), k.startChallenge("totp", fmt.Sprint("user_", n)), d.codeAt(k.time())
 			all.Go(func() {
 				if _, err := k.answer(id, subject, "sign_in", code); err != nil {
 					t.Errorf("%s: %v", subject, err)
@@ -42,10 +42,10 @@ func testRotationUnderLoad(t *testing.T, k *kit) {
 		all.Wait()
 	}
 	k.config.Keys = k.config.Keys[:1]
-	k.Engine = k.node()
-	k.pass(step)
+	k.Engine = k.newNode()
+	k.advance(step)
 	for n, d := range devices {
-		if err := k.try("totp", fmt.Sprint("user_", n), d.at(k.time())); err != nil {
+		if err := k.checkCode("totp", fmt.Sprint("user_", n), d.codeAt(k.time())); err != nil {
 			t.Errorf("without the old key: %v", err)
 		}
 	}

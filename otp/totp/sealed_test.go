@@ -17,8 +17,9 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// spellings of a secret that a thief would look for: of its first bytes, as many as encodings take at a time.
-func spellings(secret []byte) map[string][]byte {
+// secretEncodings returns the encodings of a secret that an attacker with read access would search for. They are made of its first
+// bytes, a multiple of the encodings' group sizes.
+func secretEncodings(secret []byte) map[string][]byte {
 	secret = secret[:15]
 	return map[string][]byte{
 		"raw":       secret,
@@ -30,9 +31,9 @@ func spellings(secret []byte) map[string][]byte {
 	}
 }
 
-// holds reports in which spelling some bytes hold a secret; empty if in none.
-func holds(dump, secret []byte) string {
-	for name, s := range spellings(secret) {
+// findSecret returns the encoding in which dump contains a secret; empty if it does not.
+func findSecret(dump, secret []byte) string {
+	for name, s := range secretEncodings(secret) {
 		if bytes.Contains(dump, s) {
 			return name
 		}
@@ -40,8 +41,8 @@ func holds(dump, secret []byte) string {
 	return ""
 }
 
-// The files of the database hold no secret, in no encoding, though they hold the factors.
-func TestFilesHoldNoSecret(t *testing.T) {
+// The files contain the factors, but no secret in any encoding.
+func TestDatabaseFilesHoldNoSecret(t *testing.T) {
 	folder := t.TempDir()
 	f, err := sqlite.Open(t.Context(), filepath.Join(folder, "watchword.db"))
 	opened(t, f, err)
@@ -49,7 +50,7 @@ func TestFilesHoldNoSecret(t *testing.T) {
 	var secrets [][]byte
 	for _, strategy := range []string{"totp", "hotp"} {
 		d := k.enrol(strategy, "user_42")
-		secret, err := unpadded.DecodeString(d.secret)
+		secret, err := unpaddedBase32.DecodeString(d.secret)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,19 +69,19 @@ func TestFilesHoldNoSecret(t *testing.T) {
 		t.Fatal("the factors are not in the files: nothing was tested")
 	}
 	for _, secret := range secrets {
-		if in := holds(dump, secret); in != "" {
+		if in := findSecret(dump, secret); in != "" {
 			t.Errorf("the files hold a secret in %s", in)
 		}
-		if holds(append(dump, unpadded.EncodeToString(secret)...), secret) == "" {
+		if findSecret(append(dump, unpaddedBase32.EncodeToString(secret)...), secret) == "" {
 			t.Error("a secret would not be found")
 		}
 	}
 }
 
-// What is sealed for one row opens in no other, nor at another version of the same.
-func testExchangedRows(t *testing.T, k *kit) {
+// The data of one row cannot be decrypted in another row, nor in another version of the same row.
+func testExchangedRowsAreUnreadable(t *testing.T, k *kit) {
 	mine, theirs := k.enrol("totp", "user_42"), k.enrol("totp", "user_43")
-	k.pass(step)
+	k.advance(step)
 	read := func(id string) watchword.SealedFactor {
 		t.Helper()
 		for { // the first version is the one with the enrolment's note, which is erased soon
@@ -104,10 +105,10 @@ func testExchangedRows(t *testing.T, k *kit) {
 	a, b := read(mine.id), read(theirs.id)
 	put(a, b.Data)
 	put(b, a.Data)
-	for subject, code := range map[string]string{"user_42": theirs.at(k.time()), "user_43": mine.at(k.time())} {
+	for subject, code := range map[string]string{"user_42": theirs.codeAt(k.time()), "user_43": mine.codeAt(k.time())} {
 		_, err := k.Start(context.Background(), watchword.StartRequest{Strategy: "totp", Purpose: "sign_in", Subject: subject})
 		if err == nil {
-			err = k.try("totp", subject, code)
+			err = k.checkCode("totp", subject, code)
 		}
 		if err == nil {
 			t.Errorf("%s signs in with a row that belongs to somebody else", subject)
@@ -119,12 +120,12 @@ func testExchangedRows(t *testing.T, k *kit) {
 	}
 }
 
-// A device that cannot be opened because a key of the keyring is missing is the server's fault, beside others too.
-func TestDeviceWhoseSealKeyIsMissingIsTheServersFault(t *testing.T) {
+// If an encryption key is missing, the fault is the server's, even if the subject has other devices.
+func TestStartIsUnavailableWhenTheDeviceKeyIsMissing(t *testing.T) {
 	k := newKit(t)
 	k.enrol("totp", "user_42")
 	k.config.Keys = []watchword.Key{testKey(t, "another")}
-	k.Engine = k.node()
+	k.Engine = k.newNode()
 	ask := watchword.StartRequest{Strategy: "totp", Purpose: "mfa", Subject: "user_42"}
 	if _, err := k.Start(t.Context(), ask); !errors.Is(err, watchword.ErrUnavailable) {
 		t.Errorf("start: %v", err)

@@ -20,14 +20,14 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// readQR decodes a QR code with an implementation that shares nothing with the one that drew it.
+// readQR decodes a QR code with an independent implementation.
 func readQR(t *testing.T, img image.Image) string {
 	t.Helper()
 	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A drawing, not a photograph: there is nothing to find in the picture but the code.
+	// The image contains the code only, without a border to find it by.
 	pure := map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_PURE_BARCODE: true}
 	read, err := qrcode.NewQRCodeReader().Decode(bitmap, pure)
 	if err != nil {
@@ -36,8 +36,8 @@ func readQR(t *testing.T, img image.Image) string {
 	return read.GetText()
 }
 
-// What is scanned is the URI, and two authenticator apps that take it in show the codes that pass.
-func TestScannedByTwoApps(t *testing.T) {
+// The QR code contains the URI, and two independent parsers of the URI generate accepted codes.
+func TestOtpauthURIIsReadByTwoApps(t *testing.T) {
 	for _, settings := range []Config{{}, {Algorithm: SHA256, Digits: 8, Period: time.Minute}, {Algorithm: SHA512, Digits: 7}} {
 		k := newKit(t, func(c *Config, _ *watchword.Config) {
 			c.Algorithm, c.Digits, c.Period = settings.Algorithm, settings.Digits, settings.Period
@@ -64,7 +64,7 @@ func TestScannedByTwoApps(t *testing.T) {
 			t.Fatalf("scanned %q, shown %q", uri, s.Public["uri"])
 		}
 		code := libraryCode(t, uri, k.time())
-		if own := ownApp(t, uri).at(k.time()); own != code {
+		if own := parseURI(t, uri).codeAt(k.time()); own != code {
 			t.Fatalf("two apps show %s and %s", code, own)
 		}
 		if _, err := k.answer(s.ID, "user_42", watchword.PurposeEnrol, code); err != nil {
@@ -73,7 +73,7 @@ func TestScannedByTwoApps(t *testing.T) {
 	}
 }
 
-// libraryCode is the code that an app shows which reads URIs as pquerna/otp does.
+// libraryCode returns the code that pquerna/otp generates for a URI.
 func libraryCode(t *testing.T, uri string, now time.Time) string {
 	t.Helper()
 	key, err := lib.NewKeyFromURL(uri)
@@ -90,8 +90,8 @@ func libraryCode(t *testing.T, uri string, now time.Time) string {
 	return code
 }
 
-// ownApp reads a URI by the letter of the Key URI Format: split first, then unescape.
-func ownApp(t *testing.T, uri string) *device {
+// parseURI reads a URI by the letter of the Key URI Format: split first, then unescape.
+func parseURI(t *testing.T, uri string) *device {
 	t.Helper()
 	rest, ok := strings.CutPrefix(uri, "otpauth://totp/")
 	label, query, ok2 := strings.Cut(rest, "?")
@@ -102,7 +102,7 @@ func ownApp(t *testing.T, uri string) *device {
 	issuer, err := url.PathUnescape(before)
 	account, err2 := url.PathUnescape(after)
 	if err != nil || err2 != nil || issuer != "AT&T: Ünï" || account != "alice+home@example.com" {
-		t.Fatalf("the label says %q and %q", issuer, account)
+		t.Fatalf("the label is %q and %q", issuer, account)
 	}
 	get := map[string]string{}
 	for _, pair := range strings.Split(query, "&") {
@@ -122,8 +122,8 @@ func ownApp(t *testing.T, uri string) *device {
 	return &device{secret: get["secret"], algorithm: Algorithm(get["algorithm"]), digits: digits, period: time.Duration(period) * time.Second}
 }
 
-// The SVG is read back by drawing its squares, and scans too.
-func TestSVG(t *testing.T) {
+// The test renders the SVG's squares and decodes the image.
+func TestSVGDrawsTheSameModulesAsPNG(t *testing.T) {
 	const text = "otpauth://totp/Shop:alice?secret=GEZDGNBVGY3TQOJQ"
 	drawn, err := SVG(text)
 	if err != nil {
@@ -159,11 +159,11 @@ func TestSVG(t *testing.T) {
 		}
 	}
 	if got := readQR(t, img); got != text {
-		t.Errorf("the SVG says %q", got)
+		t.Errorf("the SVG contains %q", got)
 	}
 }
 
-func TestQRErrorKeepsTheSecret(t *testing.T) {
+func TestQRErrorDoesNotRepeatTheSecret(t *testing.T) {
 	_, err := PNG(strings.Repeat("SECRET", 1000))
 	if err == nil || strings.Contains(err.Error(), "SECRET") {
 		t.Errorf("too much text: %v", err)

@@ -9,30 +9,31 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A try judges a code of the right length by one key, and leaves in the key what there is to remember, whether it passed or not.
-// The offset of the device's clock is nil as long as nothing is known of it.
-type try func(k *key, code string) (passed bool, offset *time.Duration)
+// A codeCheck verifies a code of the right length against one key and updates the key, whether the code is accepted or not.
+// offset is how far the device's clock is off; nil if unknown.
+type codeCheck func(k *key, code string) (passed bool, offset *time.Duration)
 
-// begin asks for a code if there is a device that may answer.
-func begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	if _, err := usable(ctx, c); err != nil {
+// beginCheck asks for a code if a device may answer.
+func beginCheck(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
+	if _, err := usableDevices(ctx, c); err != nil {
 		return watchword.Prompt{}, err
 	}
 	return watchword.Prompt{Ask: watchword.AskCode}, nil
 }
 
-// usable lists the devices that may answer now: the one that the challenge names, or all but those that wait or are
-// disabled. If there is none the error says why: that the server cannot read one, or that of the one that may be used soonest.
-func usable(ctx context.Context, c *watchword.Challenge) ([]watchword.Factor, error) {
+// usableDevices returns the devices that may answer now: the one that the challenge names, or all that are neither disabled nor
+// temporarily locked. If there is none, the error is the reason: a fault of the server, or else the refusal of the device
+// that is usable first.
+func usableDevices(ctx context.Context, c *watchword.Challenge) ([]watchword.Factor, error) {
 	enrolled, err := c.Factors(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var out []watchword.Factor
 	var fault error
-	why := error(watchword.ErrNotEnrolled)
+	refusal := error(watchword.ErrNotEnrolled)
 	if c.Factor != "" {
-		why = watchword.ErrUnknownFactor
+		refusal = watchword.ErrUnknownFactor
 	}
 	for _, f := range enrolled {
 		if c.Factor != "" && f.ID != c.Factor {
@@ -42,7 +43,7 @@ func usable(ctx context.Context, c *watchword.Challenge) ([]watchword.Factor, er
 			fault = err
 			continue
 		} else if err != nil {
-			why = sooner(why, err)
+			refusal = chooseRefusal(refusal, err)
 			continue
 		}
 		out = append(out, f)
@@ -51,13 +52,14 @@ func usable(ctx context.Context, c *watchword.Challenge) ([]watchword.Factor, er
 	case len(out) == 0 && fault != nil:
 		return nil, fault
 	case len(out) == 0:
-		return nil, why
+		return nil, refusal
 	}
 	return out, nil
 }
 
-// sooner is the error of the device that may be used first: one that waits before one that is disabled before none.
-func sooner(a, b error) error {
+// chooseRefusal returns the error of the device that is usable first: a temporarily locked one before a disabled one before
+// none.
+func chooseRefusal(a, b error) error {
 	wait := func(err error) time.Duration {
 		var known *watchword.Error
 		if errors.As(err, &known) {
@@ -71,8 +73,8 @@ func sooner(a, b error) error {
 	return b
 }
 
-func verify(ctx context.Context, c *watchword.Challenge, answer string, try try) (watchword.Proof, error) {
-	devices, err := usable(ctx, c)
+func verifyCode(ctx context.Context, c *watchword.Challenge, answer string, try codeCheck) (watchword.Proof, error) {
+	devices, err := usableDevices(ctx, c)
 	if err != nil {
 		return watchword.Proof{}, err
 	}
@@ -86,7 +88,7 @@ func verify(ctx context.Context, c *watchword.Challenge, answer string, try try)
 			continue
 		}
 		passed, offset := try(k, answer)
-		if f.Data, err = k.data(); err != nil {
+		if f.Data, err = k.encode(); err != nil {
 			return watchword.Proof{}, err
 		}
 		if passed {
@@ -100,11 +102,11 @@ func verify(ctx context.Context, c *watchword.Challenge, answer string, try try)
 	return refused, watchword.ErrMismatch
 }
 
-// decoyKey is the data of a device that nobody has.
-func decoyKey(c *watchword.Challenge, settings key) ([]byte, error) {
-	_, size, _ := settings.Algorithm.hash()
+// newDecoyData returns the data of a device that does not exist.
+func newDecoyData(c *watchword.Challenge, settings key) ([]byte, error) {
+	_, size, _ := settings.Algorithm.parameters()
 	for part := 0; len(settings.Secret) < size; part++ {
 		settings.Secret = append(settings.Secret, c.DeriveBytes(fmt.Sprintf("decoy %d", part), min(size-len(settings.Secret), 32))...)
 	}
-	return settings.data()
+	return settings.encode()
 }

@@ -69,11 +69,11 @@ func TestPingFailsWhenTakeWouldFail(t *testing.T) {
 func TestPingUsesTheMasterOfItsApp(t *testing.T) {
 	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
 	s := newTestStore(t, cluster.Client(t))
-	owner, err := cluster.Owner(t.Context(), "{watchword:shop}:")
+	owner, err := cluster.SlotOwner(t.Context(), "{watchword:shop}:")
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := cluster.Other(owner)
+	other := cluster.OtherNode(owner)
 	for _, c := range []struct {
 		node  *redistest.Server
 		fails bool

@@ -19,22 +19,22 @@ import (
 )
 
 const (
-	crashTarget = "WATCHWORD_CRASH_TARGET" // tells a process that it is the one to be killed, and which store to use
+	crashTarget = "WATCHWORD_CRASH_TARGET" // environment variable of the process to be killed: the store to use
 
-	// Soak asks for the long form of Crash.
+	// Soak is the environment variable that selects the long form of RunCrash.
 	Soak = "WATCHWORD_SOAK"
 
 	shortKills, longKills = 4, 100
 	workers               = 8
 	crashApp              = "crash"
 
-	// Exit codes of a child that was not killed: it gave up, or panicked.
-	gaveUp, panicked = 3, 2
+	// Exit codes of a child that was not killed: it failed, or panicked.
+	exitFailed, exitPanicked = 3, 2
 )
 
-// CrashChild makes this process the one that is killed, if Crash started it; otherwise it returns at once. Call it first
-// in TestMain.
-func CrashChild(open func(ctx context.Context, target string) (watchword.Factors, error)) {
+// RunCrashChild loads a store until the process is killed, if RunCrash has started this process. Otherwise it returns at once.
+// Call it first in TestMain.
+func RunCrashChild(open func(ctx context.Context, target string) (watchword.Factors, error)) {
 	target := os.Getenv(crashTarget)
 	if target == "" {
 		return
@@ -44,11 +44,11 @@ func CrashChild(open func(ctx context.Context, target string) (watchword.Factors
 		err = loadFactors(f)
 	}
 	fmt.Fprintln(os.Stderr, err)
-	os.Exit(gaveUp)
+	os.Exit(exitFailed)
 }
 
-// loadFactors enrols and spends on many goroutines until something fails. What was answered with success it says on
-// standard output, a line each: the factor, and how often it has been spent.
+// loadFactors enrols and spends factors on several goroutines until a call fails. After each successful call it writes a line
+// to standard output: the factor's id and how often it has been spent.
 func loadFactors(f watchword.Factors) error {
 	failed := make(chan error)
 	for worker := range workers {
@@ -67,7 +67,7 @@ func loadFactors(f watchword.Factors) error {
 
 func enrolAndSpend(f watchword.Factors, id string) error {
 	ctx := context.Background()
-	s := watchword.SealedFactor{ID: id, App: crashApp, Subject: id, Strategy: "totp", CreatedAt: began, Data: make([]byte, 300)}
+	s := watchword.SealedFactor{ID: id, App: crashApp, Subject: id, Strategy: "totp", CreatedAt: baseTime, Data: make([]byte, 300)}
 	if err := f.Create(ctx, s); err != nil {
 		return err
 	}
@@ -87,40 +87,40 @@ func enrolAndSpend(f watchword.Factors, id string) error {
 	return nil
 }
 
-// Crash kills processes that enrol and spend as fast as they can (SIGKILL) at random moments, four times or, with
-// WATCHWORD_SOAK=1, a hundred times, and checks each time that everything that was ever answered with success is there.
-// Open is given what names the store, as the child's is; instead, where it is not nil, may end something else than the
-// child, the server say, and reports whether it did.
-func Crash(t *testing.T, target string, open func(t *testing.T) watchword.Factors, instead func() bool) {
+// RunCrash tests that the store loses no change whose call has succeeded. It starts a process that enrols and spends factors,
+// kills it at a random time (SIGKILL), and compares the store with the output of the process. It does so four times, or a
+// hundred times with WATCHWORD_SOAK=1. target names the store for RunCrashChild; open opens the same store. If instead is not
+// nil, it may kill something else, such as the server, and reports whether it did.
+func RunCrash(t *testing.T, target string, open func(t *testing.T) watchword.Factors, instead func() bool) {
 	kills := shortKills
 	if os.Getenv(Soak) != "" {
 		kills = longKills
 	}
-	answered := map[string]int{}
+	confirmed := map[string]int{}
 	for range kills {
 		child := startChild(t, target)
 		time.Sleep(200*time.Millisecond + rand.N(300*time.Millisecond))
 		other := instead != nil && instead()
 		for id, spent := range child.end(t, other) {
-			answered[id] = spent
+			confirmed[id] = spent
 		}
-		checkAnswered(t, open(t), answered)
+		checkConfirmed(t, open(t), confirmed)
 	}
-	total := len(answered)
-	for _, spent := range answered {
+	total := len(confirmed)
+	for _, spent := range confirmed {
 		total += spent
 	}
 	if total < 10*kills {
-		t.Errorf("only %d answers in %d rounds: nothing was tested", total, kills)
+		t.Errorf("only %d calls in %d rounds: nothing was tested", total, kills)
 	}
-	t.Logf("%d kills, %d answers, %d factors", kills, total, len(answered))
+	t.Logf("%d kills, %d calls, %d factors", kills, total, len(confirmed))
 }
 
-// checkAnswered looks at every factor: what was answered has been stored, at most one thing more was on its way, and
-// what is spent cannot be spent again.
-func checkAnswered(t *testing.T, f watchword.Factors, answered map[string]int) {
+// checkConfirmed checks every factor: confirmed changes are stored, at most one more change is, and a spent version cannot be
+// spent again.
+func checkConfirmed(t *testing.T, f watchword.Factors, confirmed map[string]int) {
 	t.Helper()
-	for id, spent := range answered {
+	for id, spent := range confirmed {
 		s, err := f.Get(t.Context(), crashApp, id)
 		if err != nil {
 			t.Fatalf("%s was enrolled and is gone: %v", id, err)
@@ -137,14 +137,14 @@ func checkAnswered(t *testing.T, f watchword.Factors, answered map[string]int) {
 // A child is a process that loads a store.
 type child struct {
 	cmd     *exec.Cmd
-	said    sync.WaitGroup
-	last    map[string]int // of each factor, how often it was spent at the last word
+	reader  sync.WaitGroup
+	spent   map[string]int // by factor: how often it was spent, by the last line
 	failure bytes.Buffer
 }
 
 func startChild(t *testing.T, target string) *child {
 	t.Helper()
-	c := &child{cmd: exec.Command(os.Args[0]), last: map[string]int{}}
+	c := &child{cmd: exec.Command(os.Args[0]), spent: map[string]int{}}
 	c.cmd.Env = append(os.Environ(), crashTarget+"="+target)
 	c.cmd.Stderr = &c.failure
 	out, err := c.cmd.StdoutPipe()
@@ -155,12 +155,12 @@ func startChild(t *testing.T, target string) *child {
 		t.Fatal(err)
 	}
 	first := make(chan struct{})
-	c.said.Go(func() { c.read(out, sync.OnceFunc(func() { close(first) })) })
+	c.reader.Go(func() { c.read(out, sync.OnceFunc(func() { close(first) })) })
 	<-first
 	return c
 }
 
-// read takes down what the child says. A last line that was cut off is no answer.
+// read records the child's output. An incomplete last line is ignored.
 func (c *child) read(out io.Reader, first func()) {
 	defer first()
 	lines := bufio.NewReader(out)
@@ -173,21 +173,21 @@ func (c *child) read(out io.Reader, first func()) {
 		var id string
 		var spent int
 		if _, err := fmt.Sscan(strings.TrimSpace(line), &id, &spent); err == nil {
-			c.last[id] = spent
+			c.spent[id] = spent
 		}
 	}
 }
 
-// end waits for the child, which was killed unless it loses what it works on, and returns its last words.
-func (c *child) end(t *testing.T, loses bool) map[string]int {
+// end kills the child, unless storeKilled: then the child ends by itself. It waits for the end and returns the confirmed changes.
+func (c *child) end(t *testing.T, storeKilled bool) map[string]int {
 	t.Helper()
-	if !loses {
+	if !storeKilled {
 		_ = c.cmd.Process.Kill()
 	}
-	c.said.Wait()
+	c.reader.Wait()
 	_ = c.cmd.Wait()
-	if code := c.cmd.ProcessState.ExitCode(); !loses && (code == gaveUp || code == panicked) {
+	if code := c.cmd.ProcessState.ExitCode(); !storeKilled && (code == exitFailed || code == exitPanicked) {
 		t.Errorf("the child ended before it was killed: %s", c.failure.String())
 	}
-	return c.last
+	return c.spent
 }

@@ -8,6 +8,6 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-func TestMemory(t *testing.T) {
+func TestMemoryStorePasses(t *testing.T) {
 	factorstest.Run(t, func(*testing.T) watchword.Factors { return &memory.Factors{} })
 }

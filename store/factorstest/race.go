@@ -13,10 +13,10 @@ import (
 
 const (
 	nodes  = 8
-	rounds = 25 // that each node wants to win
+	rounds = 25 // updates of each node
 )
 
-// race runs a function on many goroutines and waits for all of them.
+// race calls a function on n goroutines and waits for all of them.
 func race(n int, run func(node int)) {
 	var all sync.WaitGroup
 	for node := range n {
@@ -25,8 +25,8 @@ func race(n int, run func(node int)) {
 	all.Wait()
 }
 
-// Many nodes count one factor up, each until it has won its rounds. If two ever won the same version, the count would
-// be short in the end.
+// Several nodes increment a counter in one factor. If two updates of the same version succeeded, the final count would be too
+// low.
 func testRacingUpdates(t *testing.T, s *suite) {
 	f := s.factor("a", "user")
 	f.Data = make([]byte, 8)
@@ -57,7 +57,7 @@ func testRacingUpdates(t *testing.T, s *suite) {
 	t.Logf("%d updates, %d conflicts", nodes*rounds, conflicts.Load())
 }
 
-// Of any number that create one id one does, and it is the one that is kept.
+// If several nodes create the same id, one succeeds, and its factor is stored.
 func testRacingCreates(t *testing.T, s *suite) {
 	for round := range rounds {
 		id := fmt.Sprint("id", round)
@@ -76,12 +76,11 @@ func testRacingCreates(t *testing.T, s *suite) {
 		if won.Load() != 1 {
 			t.Fatalf("%d of %d creates of one id succeeded", won.Load(), nodes)
 		}
-		s.want(winner.Load().(watchword.SealedFactor))
+		s.wantStored(winner.Load().(watchword.SealedFactor))
 	}
 }
 
-// Updates and one delete of the same version race. Each update that succeeded did so before the delete, and nothing is
-// left.
+// Updates and deletes of the same version race. At most one update and exactly one delete succeed, and nothing is left.
 func testRacingEverything(t *testing.T, s *suite) {
 	for round := range rounds {
 		f := s.create(s.factor(fmt.Sprint("id", round), "user"))

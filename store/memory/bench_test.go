@@ -13,7 +13,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// live is a challenge as the engine stores it: ids of its length, two digests, 500 sealed bytes.
+// live returns an entry like those of the engine: ids of the same length, two digests, 500 sealed bytes.
 func live(n int) watchword.Entry {
 	now := time.Now()
 	sealed := make([]byte, 500)
@@ -36,8 +36,8 @@ func budget(n int) watchword.Budget {
 		Limits: []watchword.Window{{Max: 1 << 30, Per: 15 * time.Minute}, {Max: 30, Per: time.Nanosecond}}}
 }
 
-// 100,000 live challenges, each of a group that has made a wrong guess, take less than 120 MiB.
-func TestSize(t *testing.T) {
+// 100,000 live entries, each of a group with a budget, take less than 120 MiB.
+func TestMemoryOfLiveEntriesIsBounded(t *testing.T) {
 	const challenges, most = 100_000, 120 << 20
 	before := heap()
 	s := memory.New(memory.Config{})
@@ -97,7 +97,7 @@ func BenchmarkAttemptWrong(b *testing.B) {
 	}
 }
 
-// Each right guess closes an entry, so making one is part of it.
+// A right guess closes an entry, so each iteration creates one.
 func BenchmarkCreateAttemptRight(b *testing.B) {
 	s := memory.New(memory.Config{MaxEntries: 1 << 30})
 	e, right, charged := live(0), guess("right"), budget(0)
@@ -123,7 +123,7 @@ func BenchmarkUpdate(b *testing.B) {
 	}
 }
 
-// Wrong guesses from all cores at once, each at a challenge of its own among many.
+// Wrong guesses from all cores, each at its own entry.
 func BenchmarkAttemptParallel(b *testing.B) {
 	s, _ := filled(b)
 	var next atomic.Int64

@@ -6,17 +6,17 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A budget is the log of one group's charges, the oldest first, as long as its largest limit needs it.
+// A budget is the log of a group's charges, the oldest first, no longer than the largest limit needs.
 type budget struct {
-	key     string
-	charges []int64
-	over    int64 // when the longest window counts the latest charge no more
-	place   int32
+	key       string
+	charges   []int64
+	forgetAt  int64 // when the latest charge leaves the longest window
+	heapIndex int32
 }
 
-// wait says for how long the limits refuse: a limit does while its Max-th most recent charge is younger than Per. A
-// charge from a clock that was ahead counts as one from now. A nil budget has no charges.
-func (b *budget) wait(now int64, limits []watchword.Window) (longest time.Duration) {
+// retryAfter returns for how long the limits refuse tries. A limit refuses while its Max-th most recent charge is younger than
+// Per. A charge in the future (the clock was set back) counts as one of now. A nil budget has no charges.
+func (b *budget) retryAfter(now int64, limits []watchword.Window) (longest time.Duration) {
 	if b == nil {
 		b = &budget{}
 	}
@@ -34,7 +34,7 @@ func (b *budget) wait(now int64, limits []watchword.Window) (longest time.Durati
 	return longest
 }
 
-// charge logs one unit and drops what no limit looks at.
+// charge adds a charge and drops those that no limit needs.
 func (b *budget) charge(now int64, limits []watchword.Window) {
 	most, longest := 1, time.Duration(0)
 	for _, w := range limits {
@@ -44,8 +44,8 @@ func (b *budget) charge(now int64, limits []watchword.Window) {
 		b.charges = b.charges[:copy(b.charges, b.charges[extra:])]
 	}
 	b.charges = append(b.charges, now)
-	b.over = now + int64(longest)
+	b.forgetAt = now + int64(longest)
 }
 
-func (b *budget) until() int64     { return b.over }
-func (b *budget) position() *int32 { return &b.place }
+func (b *budget) removalTime() int64   { return b.forgetAt }
+func (b *budget) heapPosition() *int32 { return &b.heapIndex }

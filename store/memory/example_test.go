@@ -9,7 +9,7 @@ import (
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
-// An entry is answered once. The digests are the engine's keyed ones.
+// An entry is answered once. Digests are keyed by the engine.
 func ExampleStore() {
 	ctx := context.Background()
 	store := memory.New(memory.Config{})

@@ -11,19 +11,19 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// Factors is a watchword.Factors in memory, for tests and trials: what subjects enrolled is lost with the process. The
-// zero value is empty and ready; it is safe for concurrent use and must not be copied.
+// Factors implements watchword.Factors in memory, for tests and trials: all factors are lost when the process ends. The zero
+// value is empty and ready to use. It is safe for concurrent use and must not be copied.
 type Factors struct {
 	Clock func() time.Time // default time.Now
 
 	mu   sync.Mutex
-	apps map[string]*shelf
+	apps map[string]*appFactors
 }
 
-// shelf is one app's factors.
-type shelf struct {
+// appFactors holds the factors of one app.
+type appFactors struct {
 	factors  map[string]watchword.SealedFactor // by id
-	subjects map[string][]string               // ids of a subject's factors, the oldest first
+	subjects map[string][]string               // ids of each subject's factors, the oldest first
 }
 
 var (
@@ -31,22 +31,22 @@ var (
 	_ watchword.FactorPager = (*Factors)(nil)
 )
 
-// of is an app's shelf; f.mu must be held.
-func (f *Factors) of(app string) *shelf {
+// factorsOf returns the factors of an app. f.mu must be held.
+func (f *Factors) factorsOf(app string) *appFactors {
 	if f.apps == nil {
-		f.apps = map[string]*shelf{}
+		f.apps = map[string]*appFactors{}
 	}
 	if f.apps[app] == nil {
-		f.apps[app] = &shelf{factors: map[string]watchword.SealedFactor{}, subjects: map[string][]string{}}
+		f.apps[app] = &appFactors{factors: map[string]watchword.SealedFactor{}, subjects: map[string][]string{}}
 	}
 	return f.apps[app]
 }
 
-// get reads a factor that the caller may change.
-func (s *shelf) get(id string) (watchword.SealedFactor, bool) {
-	f, there := s.factors[id]
+// get returns a copy of a factor.
+func (s *appFactors) get(id string) (watchword.SealedFactor, bool) {
+	f, found := s.factors[id]
 	f.Data = clone(f.Data)
-	return f, there
+	return f, found
 }
 
 func (f *Factors) now() time.Time {
@@ -60,17 +60,17 @@ func (f *Factors) now() time.Time {
 func (f *Factors) Create(_ context.Context, s watchword.SealedFactor) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shelf := f.of(s.App)
-	if _, there := shelf.factors[s.ID]; there {
+	owned := f.factorsOf(s.App)
+	if _, found := owned.factors[s.ID]; found {
 		return watchword.ErrExists
 	}
 	s.Version, s.Data = 1, clone(s.Data)
-	shelf.factors[s.ID] = s
-	ids := append(shelf.subjects[s.Subject], s.ID)
+	owned.factors[s.ID] = s
+	ids := append(owned.subjects[s.Subject], s.ID)
 	slices.SortFunc(ids, func(a, b string) int {
-		return cmp.Or(shelf.factors[a].CreatedAt.Compare(shelf.factors[b].CreatedAt), cmp.Compare(a, b))
+		return cmp.Or(owned.factors[a].CreatedAt.Compare(owned.factors[b].CreatedAt), cmp.Compare(a, b))
 	})
-	shelf.subjects[s.Subject] = ids
+	owned.subjects[s.Subject] = ids
 	return nil
 }
 
@@ -78,8 +78,8 @@ func (f *Factors) Create(_ context.Context, s watchword.SealedFactor) error {
 func (f *Factors) Get(_ context.Context, app, id string) (watchword.SealedFactor, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	s, there := f.of(app).get(id)
-	if !there {
+	s, found := f.factorsOf(app).get(id)
+	if !found {
 		return watchword.SealedFactor{}, watchword.ErrNotFound
 	}
 	s.ReadAt = f.now()
@@ -87,48 +87,48 @@ func (f *Factors) Get(_ context.Context, app, id string) (watchword.SealedFactor
 }
 
 // List implements watchword.Factors.
-func (f *Factors) List(_ context.Context, app, subject string) (found []watchword.SealedFactor, err error) {
+func (f *Factors) List(_ context.Context, app, subject string) (list []watchword.SealedFactor, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shelf := f.of(app)
+	owned := f.factorsOf(app)
 	now := f.now()
-	for _, id := range shelf.subjects[subject] {
-		s, _ := shelf.get(id)
+	for _, id := range owned.subjects[subject] {
+		s, _ := owned.get(id)
 		s.ReadAt = now
-		found = append(found, s)
+		list = append(list, s)
 	}
-	return found, nil
+	return list, nil
 }
 
 // Page implements watchword.FactorPager.
-func (f *Factors) Page(_ context.Context, app, after string, limit int) (found []watchword.SealedFactor, err error) {
+func (f *Factors) Page(_ context.Context, app, after string, limit int) (list []watchword.SealedFactor, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shelf := f.of(app)
-	for _, id := range slices.Sorted(maps.Keys(shelf.factors)) {
-		if id > after && len(found) < limit {
-			s, _ := shelf.get(id)
-			found = append(found, s)
+	owned := f.factorsOf(app)
+	for _, id := range slices.Sorted(maps.Keys(owned.factors)) {
+		if id > after && len(list) < limit {
+			s, _ := owned.get(id)
+			list = append(list, s)
 		}
 	}
-	return found, nil
+	return list, nil
 }
 
-// Update implements watchword.Factors. Only Data changes; whose factor it is stays as it was created.
+// Update implements watchword.Factors. Only Data changes.
 func (f *Factors) Update(_ context.Context, s watchword.SealedFactor) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shelf := f.of(s.App)
-	stored, there := shelf.factors[s.ID]
+	owned := f.factorsOf(s.App)
+	stored, found := owned.factors[s.ID]
 	switch {
-	case !there:
+	case !found:
 		return watchword.ErrNotFound
 	case stored.Version != s.Version:
 		return watchword.ErrConflict
 	}
 	stored.Data = clone(s.Data)
 	stored.Version++
-	shelf.factors[s.ID] = stored
+	owned.factors[s.ID] = stored
 	return nil
 }
 
@@ -136,15 +136,15 @@ func (f *Factors) Update(_ context.Context, s watchword.SealedFactor) error {
 func (f *Factors) Delete(_ context.Context, app, id string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	shelf := f.of(app)
-	s, there := shelf.factors[id]
-	if !there {
+	owned := f.factorsOf(app)
+	s, found := owned.factors[id]
+	if !found {
 		return watchword.ErrNotFound
 	}
-	delete(shelf.factors, id)
-	left := slices.DeleteFunc(shelf.subjects[s.Subject], func(other string) bool { return other == id })
-	if shelf.subjects[s.Subject] = left; len(left) == 0 {
-		delete(shelf.subjects, s.Subject)
+	delete(owned.factors, id)
+	left := slices.DeleteFunc(owned.subjects[s.Subject], func(other string) bool { return other == id })
+	if owned.subjects[s.Subject] = left; len(left) == 0 {
+		delete(owned.subjects, s.Subject)
 	}
 	return nil
 }

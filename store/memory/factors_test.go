@@ -19,7 +19,7 @@ func TestFactors(t *testing.T) {
 	ctx := t.Context()
 	var f memory.Factors
 	if found, err := f.List(ctx, "app", "ann"); err != nil || len(found) != 0 {
-		t.Errorf("the factors of nobody: %v, %v", found, err)
+		t.Errorf("a subject without factors: %v, %v", found, err)
 	}
 	for _, s := range []watchword.SealedFactor{factor("app", "ann", "new", 0), factor("app", "ann", "old", time.Hour), factor("app", "bob", "bob's", 0), factor("other", "ann", "old", 0)} {
 		if err := f.Create(ctx, s); err != nil {
@@ -62,8 +62,7 @@ func TestFactors(t *testing.T) {
 	}
 }
 
-// Of those who read the same version one updates it.
-func TestFactorsRace(t *testing.T) {
+func TestConcurrentUpdatesOfOneVersionHaveOneWinner(t *testing.T) {
 	var f memory.Factors
 	s := factor("app", "ann", "one", 0)
 	if err := f.Create(t.Context(), s); err != nil {

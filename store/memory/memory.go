@@ -1,10 +1,10 @@
-// Package memory keeps challenges, guess budgets and factors in the memory of one process: the default of a program
-// that embeds watchword, of development and of tests. Nothing survives the process, and no other process sees it.
+// Package memory stores challenges, guess budgets and factors in the memory of one process, for programs that embed watchword,
+// for development and for tests. All data is lost when the process ends, and other processes do not see it.
 //
-// A Store is divided into shards by the first part of an id, so entries and their budget lie behind one lock and each
-// method is one atomic step. What is over is forgotten by the calls that come after it; there is no goroutine and
-// nothing to close. The number of entries and budgets is bounded, and a store that is full of live ones refuses new
-// ones with ErrFull: evicting would hand out fresh tries or lose a challenge that somebody is about to answer.
+// A Store is divided into shards by the first part of an id. An entry and its budget are in the same shard, behind one lock, so
+// each method is atomic. Expired entries and budgets are removed by later calls; there is no goroutine and nothing to close.
+// The number of entries and budgets is limited. A full Store returns ErrFull for new ones and never evicts live ones,
+// because that would give an attacker new tries or lose a pending challenge.
 package memory
 
 import (
@@ -19,31 +19,31 @@ import (
 	"github.com/watchword-auth/watchword/internal/probe"
 )
 
-// ErrFull means that the Store holds as many live entries or budgets as its Config allows. Nothing was changed.
+// ErrFull means that the Store has as many live entries or budgets as its Config allows. Nothing was changed.
 var ErrFull error = fullError{}
 
 type fullError struct{}
 
-// Error says which store it is.
+// Error returns the reason with the name of the package.
 func (fullError) Error() string { return "memory: " + fullError{}.Reason() }
 
-// Reason is for everybody (watchword.Pinger).
+// Reason returns the text that readiness may show to everybody; see watchword.Pinger.
 func (fullError) Reason() string { return "the store is full" }
 
-// DefaultMaxEntries is how many entries a Store keeps unless it is told otherwise.
+// DefaultMaxEntries is the default of Config.MaxEntries.
 const DefaultMaxEntries = 200_000
 
-// Config bounds a Store. Zero values are the defaults.
+// Config configures a Store.
 type Config struct {
-	MaxEntries int              // by default DefaultMaxEntries; one of more than a kilobyte counts once for each that it begins
-	MaxBudgets int              // groups with wrong answers to remember, by default twice MaxEntries
-	Clock      func() time.Time // by default time.Now; it is called while a shard is locked
+	MaxEntries int              // default DefaultMaxEntries; an entry counts once for each KiB that it begins
+	MaxBudgets int              // default twice MaxEntries
+	Clock      func() time.Time // default time.Now; called while a shard is locked
 }
 
-// shardCount is enough that goroutines on the cores of one machine seldom meet.
+// shardCount is large enough that goroutines seldom contend for a lock.
 const shardCount = 64
 
-// A Store is a watchword.Store in memory. It is safe for concurrent use.
+// A Store implements watchword.Store and watchword.Pinger. It is safe for concurrent use.
 type Store struct {
 	clock      func() time.Time
 	maxEntries int64
@@ -60,7 +60,7 @@ var (
 	_ watchword.Pinger = (*Store)(nil)
 )
 
-// New makes an empty Store.
+// New returns an empty Store.
 func New(cfg Config) *Store {
 	if cfg.MaxEntries <= 0 {
 		cfg.MaxEntries = DefaultMaxEntries
@@ -78,7 +78,8 @@ func New(cfg Config) *Store {
 	return s
 }
 
-// Create implements watchword.Store; ErrFull if MaxEntries are alive. The Store is no outbox, so out is not looked at.
+// Create implements watchword.Store. It returns ErrFull if there are MaxEntries live entries. It ignores the messages, because
+// a Store is no outbox.
 func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
 	sh, err := s.shardOf(ctx, e.ID, "")
 	if err != nil {
@@ -91,7 +92,8 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	return err
 }
 
-// Ping implements watchword.Pinger: ErrFull while nothing can be created. It looks at most once a second.
+// Ping implements watchword.Pinger. It returns ErrFull while no entry can be created. It checks at most once a second and
+// otherwise returns the last result.
 func (s *Store) Ping(ctx context.Context) error {
 	return s.gate.Run(ctx, func(context.Context) error {
 		if s.entries.Load() >= s.maxEntries && !s.sweep() {
@@ -110,7 +112,7 @@ func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	return sh.get(id)
 }
 
-// Attempt implements watchword.Store; ErrFull if this would be the first charge of one budget too many.
+// Attempt implements watchword.Store. It returns ErrFull if there are MaxBudgets budgets and this attempt needs a new one.
 func (s *Store) Attempt(ctx context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
 	sh, err := s.shardOf(ctx, id, b.Key)
 	if err != nil {
@@ -140,8 +142,8 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	return sh.close(id, c)
 }
 
-// Update implements watchword.Store; ErrFull if the entry has grown and that is too much. The Store is no outbox, so out is not
-// looked at.
+// Update implements watchword.Store. It returns ErrFull if the entry has grown and the Store is full. It ignores the messages,
+// because a Store is no outbox.
 func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
 	sh, err := s.shardOf(ctx, e.ID, "")
 	if err != nil {
@@ -153,7 +155,7 @@ func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	return err
 }
 
-// shardOf finds the shard of an entry and its budget, which must begin with the same part as the entry's id.
+// shardOf returns the shard of an entry and its budget, whose key must begin with the same part as the entry's id.
 func (s *Store) shardOf(ctx context.Context, id, budget string) (*shard, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -167,7 +169,7 @@ func (s *Store) shardOf(ctx context.Context, id, budget string) (*shard, error) 
 	return &s.shards[maphash.String(s.seed, part)%shardCount], nil
 }
 
-// sweep forgets everything that is over, in every shard, and reports whether that was anything.
+// sweep removes everything that has expired, in every shard, and reports whether there was anything.
 func (s *Store) sweep() (found bool) {
 	for i := range s.shards {
 		if s.shards[i].sweep() {
@@ -177,7 +179,7 @@ func (s *Store) sweep() (found bool) {
 	return found
 }
 
-// reserve counts so many more, unless that would be too many.
+// reserve adds more to count, unless the result would exceed most. A negative more is always added.
 func reserve(count *atomic.Int64, more, most int64) bool {
 	if count.Add(more) > most && more > 0 {
 		count.Add(-more)

@@ -14,8 +14,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// small is an entry of group n that is kept for a while.
-func small(clock *storetest.Clock, n int, keep time.Duration) watchword.Entry {
+// smallEntry returns an entry of group n that is kept for a while.
+func smallEntry(clock *storetest.Clock, n int, keep time.Duration) watchword.Entry {
 	return watchword.Entry{ID: fmt.Sprintf("group%d.x", n), Tries: 100, Digests: [][]byte{digest("right")},
 		ExpiresAt: clock.Now().Add(keep), KeepUntil: clock.Now().Add(keep)}
 }
@@ -24,11 +24,11 @@ func once(n int) watchword.Budget {
 	return watchword.Budget{Key: fmt.Sprintf("group%d.any", n), Limits: []watchword.Window{{Max: 1, Per: time.Hour}}}
 }
 
-// A store that is full refuses, keeps what is alive, and takes new entries again when old ones are over.
-func TestFull(t *testing.T) {
+// Live entries are kept, and new ones are accepted again when old ones have expired.
+func TestFullStoreRefusesNewEntries(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxEntries: 3, Clock: clock.Now})
-	create := func(n int, keep time.Duration) error { return s.Create(t.Context(), small(clock, n, keep)) }
+	create := func(n int, keep time.Duration) error { return s.Create(t.Context(), smallEntry(clock, n, keep)) }
 	for n := range 3 {
 		if err := create(n, time.Duration(n+1)*time.Minute); err != nil {
 			t.Fatal(err)
@@ -42,24 +42,24 @@ func TestFull(t *testing.T) {
 			t.Errorf("entry %d was lost to a full store: %v", n, err)
 		}
 	}
-	clock.Advance(time.Minute) // the first entry is over, though it lies in another shard than the new one
+	clock.Advance(time.Minute) // the first entry has expired, in another shard than the new one
 	if err := create(4, time.Minute); err != nil {
-		t.Errorf("no room though an entry is over: %v", err)
+		t.Errorf("the store is full although an entry has expired: %v", err)
 	}
 	if err := create(5, time.Minute); !errors.Is(err, memory.ErrFull) {
-		t.Errorf("one entry over made room for two: %v", err)
+		t.Errorf("one expired entry freed the space of two: %v", err)
 	}
 }
 
-// As many are created at once as there is room for.
-func TestFullInARace(t *testing.T) {
+// Exactly MaxEntries concurrent creates succeed.
+func TestConcurrentCreatesStopAtMaxEntries(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxEntries: 50, Clock: clock.Now})
 	var made, refused atomic.Int64
 	var all sync.WaitGroup
 	for n := range 200 {
 		all.Go(func() {
-			switch err := s.Create(t.Context(), small(clock, n, time.Hour)); {
+			switch err := s.Create(t.Context(), smallEntry(clock, n, time.Hour)); {
 			case err == nil:
 				made.Add(1)
 			case errors.Is(err, memory.ErrFull):
@@ -73,13 +73,13 @@ func TestFullInARace(t *testing.T) {
 	}
 }
 
-// Budgets are bounded as well. A group that has none yet is not judged for free: its tries are refused, until a budget is
-// over or emptied. Those that are there go on.
-func TestFullOfBudgets(t *testing.T) {
+// The number of budgets is limited. Tries that need a new budget are refused until another budget has expired or was
+// emptied. Existing budgets still work.
+func TestFullStoreRefusesNewBudgets(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxBudgets: 2, Clock: clock.Now})
 	for n := range 4 {
-		if err := s.Create(t.Context(), small(clock, n, 48*time.Hour)); err != nil {
+		if err := s.Create(t.Context(), smallEntry(clock, n, 48*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -106,7 +106,7 @@ func TestFullOfBudgets(t *testing.T) {
 	}
 	expect("no budget", attempt(2, "wrong", watchword.Budget{}), watchword.ErrMismatch)
 	clock.Advance(time.Hour)
-	expect("third group, when another's is over", attempt(2, "wrong", once(2)), watchword.ErrMismatch)
+	expect("third group, when another budget has expired", attempt(2, "wrong", once(2)), watchword.ErrMismatch)
 	expect("fourth group", attempt(3, "wrong", once(3)), watchword.ErrMismatch)
 	if err := s.Close(t.Context(), "group3.x", watchword.Closing{State: watchword.StateApproved, Clear: once(3).Key}); err != nil {
 		t.Fatal(err)
@@ -114,11 +114,11 @@ func TestFullOfBudgets(t *testing.T) {
 	expect("first group, when another's was emptied", attempt(0, "wrong", once(0)), watchword.ErrMismatch)
 }
 
-// A budget that was charged again is forgotten later than one that was not.
-func TestForgetsInOrder(t *testing.T) {
+// A budget that was charged again expires later.
+func TestChargedBudgetIsKeptLonger(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxBudgets: 2, Clock: clock.Now})
-	if err := s.Create(t.Context(), small(clock, 1, 48*time.Hour)); err != nil {
+	if err := s.Create(t.Context(), smallEntry(clock, 1, 48*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	attempt := func(key string) {
@@ -133,17 +133,17 @@ func TestForgetsInOrder(t *testing.T) {
 	attempt("second")
 	clock.Advance(30 * time.Minute)
 	attempt("first")
-	clock.Advance(30 * time.Minute) // the second is over, the first is not
+	clock.Advance(30 * time.Minute) // the second has expired, the first has not
 	attempt("third")
 }
 
-// An id may be used again when its entry is over, though that has not been forgotten yet.
-func TestIDIsUsedAgain(t *testing.T) {
+// An id may be used again after the entry's retention, even if the entry was not removed yet.
+func TestCreateReusesIDOfRemovedEntry(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxEntries: 100, Clock: clock.Now})
 	create := func(n int, keep time.Duration) {
 		t.Helper()
-		e := small(clock, 1, keep) // all in one shard, which forgets a few with each call
+		e := smallEntry(clock, 1, keep) // all in one shard, which forgets a few with each call
 		e.ID = fmt.Sprintf("group1.%d", n)
 		if err := s.Create(t.Context(), e); err != nil {
 			t.Fatal(err)
@@ -163,20 +163,20 @@ func TestIDIsUsedAgain(t *testing.T) {
 	for n := 10; n < 99; n++ {
 		create(n, time.Hour)
 	}
-	if err := s.Create(t.Context(), small(clock, 2, time.Hour)); !errors.Is(err, memory.ErrFull) {
+	if err := s.Create(t.Context(), smallEntry(clock, 2, time.Hour)); !errors.Is(err, memory.ErrFull) {
 		t.Errorf("entry 101 of 100: %v", err)
 	}
 }
 
-// Whatever happens, the counts are those of what is there: after everything is over the whole room is free again.
-func TestForgets(t *testing.T) {
+// After everything has expired the counts are 0 again.
+func TestExpiredEntriesFreeTheirSpace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock := storetest.NewClock()
 		s := memory.New(memory.Config{MaxEntries: 20, MaxBudgets: 20, Clock: clock.Now})
 		group := rapid.IntRange(0, 9)
 		t.Repeat(map[string]func(*rapid.T){
 			"create": func(t *rapid.T) {
-				_ = s.Create(t.Context(), small(clock, group.Draw(t, "group"), time.Duration(rapid.IntRange(0, 100).Draw(t, "keep"))*time.Second))
+				_ = s.Create(t.Context(), smallEntry(clock, group.Draw(t, "group"), time.Duration(rapid.IntRange(0, 100).Draw(t, "keep"))*time.Second))
 			},
 			"attempt": func(t *rapid.T) {
 				n, word := group.Draw(t, "group"), rapid.SampledFrom([]string{"right", "wrong"}).Draw(t, "word")
@@ -192,24 +192,23 @@ func TestForgets(t *testing.T) {
 		})
 		clock.Advance(48 * time.Hour)
 		for n := range 20 {
-			if err := s.Create(t.Context(), small(clock, 100+n, time.Hour)); err != nil {
+			if err := s.Create(t.Context(), smallEntry(clock, 100+n, time.Hour)); err != nil {
 				t.Fatalf("entry %d of 20: %v", n, err)
 			}
 			if _, err := s.Attempt(t.Context(), fmt.Sprintf("group%d.x", 100+n), nil, once(100+n)); !errors.Is(err, watchword.ErrMismatch) {
 				t.Fatalf("budget %d of 20: %v", n, err)
 			}
 		}
-		if err := s.Create(t.Context(), small(clock, 200, time.Hour)); !errors.Is(err, memory.ErrFull) {
+		if err := s.Create(t.Context(), smallEntry(clock, 200, time.Hour)); !errors.Is(err, memory.ErrFull) {
 			t.Fatalf("entry 21 of 20: %v", err)
 		}
 	})
 }
 
-// What a program gets wrong changes nothing.
-func TestRefusesNonsense(t *testing.T) {
+func TestInvalidArgumentsChangeNothing(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{Clock: clock.Now})
-	if err := s.Create(t.Context(), small(clock, 1, time.Hour)); err != nil {
+	if err := s.Create(t.Context(), smallEntry(clock, 1, time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Attempt(t.Context(), "group1.x", guess("right"), once(2)); err == nil {
@@ -233,16 +232,16 @@ func TestRefusesNonsense(t *testing.T) {
 	}
 }
 
-// Large entries count as several, when they are made and when they grow, and take nothing with them when they are over.
-func TestFullOfLargeEntries(t *testing.T) {
+// Large entries count several times, when they are created and when they grow, and free their space when they expire.
+func TestLargeEntriesCountSeveralTimes(t *testing.T) {
 	clock := storetest.NewClock()
 	s := memory.New(memory.Config{MaxEntries: 10, Clock: clock.Now})
 	large := func(n, size int) watchword.Entry {
-		e := small(clock, n, time.Minute)
+		e := smallEntry(clock, n, time.Minute)
 		e.Digests, e.Sealed, e.Version = nil, make([]byte, size), 1
 		return e
 	}
-	for range 3 { // each time that everything is over there is as much room as before
+	for range 3 { // after everything has expired the store is empty again
 		for n, size := range []int{4096, 1024, 0} { // which count as 4, 1 and 1
 			if err := s.Create(t.Context(), large(n, size)); err != nil {
 				t.Fatal(err)

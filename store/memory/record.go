@@ -8,42 +8,42 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A record is an entry as it is kept: a third smaller than a watchword.Entry, and sharing no memory with any caller.
+// A record is the stored form of a watchword.Entry. It is a third smaller and shares no memory with callers.
 type record struct {
-	id      string
-	digests [][]byte // they and sealed lie in one piece of memory, which is replaced and never written to
-	sealed  []byte
-	mark    []byte
-	version int64
-	expires int64
-	keep    int64
-	lastTry int64 // 0 before the first
-	tries   int32
-	used    int32
-	place   int32 // in the shard's queue
-	settled uint16
-	repeats uint8
-	state   watchword.State
+	id        string
+	digests   [][]byte // digests and sealed share one allocation, which is replaced and never written to
+	sealed    []byte
+	mark      []byte
+	version   int64
+	expiresAt int64
+	keepUntil int64
+	lastTry   int64 // 0 before the first
+	tries     int32
+	used      int32
+	heapIndex int32 // in the shard's queue
+	settled   uint16
+	repeats   uint8
+	state     watchword.State
 }
 
-// newRecord copies a new entry: pending, unused and of version 1, whatever it says itself.
+// newRecord copies a new entry. State, counters and version are those of a new entry, whatever e has.
 func newRecord(e watchword.Entry) *record {
 	r := &record{id: e.ID, version: 1, tries: int32(min(max(e.Tries, 0), math.MaxInt32)),
-		expires: e.ExpiresAt.UnixNano(), keep: e.KeepUntil.UnixNano()}
+		expiresAt: e.ExpiresAt.UnixNano(), keepUntil: e.KeepUntil.UnixNano()}
 	r.replace(e.Digests, e.Sealed)
 	return r
 }
 
-// replace copies digests and sealed data into memory of the record's own.
+// replace sets digests and sealed data to copies.
 func (r *record) replace(digests [][]byte, sealed []byte) {
 	r.digests, r.sealed, _ = copyAll(digests, sealed, nil)
 }
 
-// weight is how many entries the record counts as.
-func (r *record) weight() int64 { return weight(r.digests, r.sealed) }
+// weight returns how many entries the record counts as.
+func (r *record) weight() int64 { return entryWeight(r.digests, r.sealed) }
 
-// weight is how many kilobytes something of an entry's begins; 1 if it has nothing.
-func weight(digests [][]byte, sealed []byte) int64 {
+// entryWeight returns how many KiB the digests and sealed data begin, at least 1.
+func entryWeight(digests [][]byte, sealed []byte) int64 {
 	size := len(sealed)
 	for _, d := range digests {
 		size += len(d)
@@ -51,29 +51,29 @@ func weight(digests [][]byte, sealed []byte) int64 {
 	return int64(max(size-1, 0)>>10 + 1)
 }
 
-// entry is the whole record, copied.
+// entry returns a copy of the whole entry.
 func (r *record) entry() watchword.Entry {
 	e := r.summary()
 	e.Version = r.version
 	e.Digests, e.Sealed, e.Mark = copyAll(r.digests, r.sealed, r.mark)
-	e.ExpiresAt, e.KeepUntil = fromNano(r.expires), fromNano(r.keep)
+	e.ExpiresAt, e.KeepUntil = fromNano(r.expiresAt), fromNano(r.keepUntil)
 	if r.lastTry != 0 {
 		e.LastTry = fromNano(r.lastTry)
 	}
 	return e
 }
 
-// summary is what comes with an error: nothing that would have to be copied.
+// summary returns the fields of an entry that accompany an error. They need no copies.
 func (r *record) summary() watchword.Entry {
 	return watchword.Entry{ID: r.id, State: r.state, Tries: int(r.tries), Used: int(r.used), Settled: int(r.settled)}
 }
 
-// refuses says why no try, or none of so many repeats, can be charged.
-func (r *record) refuses(now int64, repeats int) error {
+// refusal returns why no try can be charged or, if repeats is positive, no repeat of at most so many.
+func (r *record) refusal(now int64, repeats int) error {
 	switch {
 	case r.state != watchword.StatePending:
 		return watchword.ErrClosed
-	case now >= r.expires:
+	case now >= r.expiresAt:
 		return watchword.ErrExpired
 	case repeats > 0 && int(r.repeats) >= min(repeats, math.MaxUint8), repeats == 0 && r.tries == 0:
 		return watchword.ErrSpent
@@ -81,24 +81,24 @@ func (r *record) refuses(now int64, repeats int) error {
 	return nil
 }
 
-// settle counts one try more that was evaluated.
+// settle counts one more evaluated try.
 func (r *record) settle() {
 	if r.settled < math.MaxUint16 {
 		r.settled++
 	}
 }
 
-// inFlight reports whether the entry has tries left, or one that may still be right: it was charged less than idle ago,
-// and not every one is settled.
+// inFlight reports whether the entry has tries left, or a charged try may still be under evaluation: not all are settled and
+// the last was charged less than idle ago.
 func (r *record) inFlight(now int64, idle time.Duration) bool {
 	return r.tries > 0 || int32(r.settled) < r.used && now-r.lastTry < int64(idle)
 }
 
-// match returns the first guess that is one of the digests. The time it takes says nothing about the digests.
+// match returns the first guess that equals a digest. Its time does not depend on the digests' values.
 func (r *record) match(guesses []watchword.Guess) *watchword.Guess {
 	for i := range guesses {
 		if len(guesses[i].Digest) == 0 {
-			continue // an empty digest is nobody's answer
+			continue // an empty digest matches nothing
 		}
 		found := 0
 		for _, d := range r.digests {
@@ -111,29 +111,29 @@ func (r *record) match(guesses []watchword.Guess) *watchword.Guess {
 	return nil
 }
 
-func (r *record) until() int64     { return r.keep }
-func (r *record) position() *int32 { return &r.place }
+func (r *record) removalTime() int64   { return r.keepUntil }
+func (r *record) heapPosition() *int32 { return &r.heapIndex }
 
-// copyAll copies everything into one piece of memory.
+// copyAll returns copies that share one allocation.
 func copyAll(digests [][]byte, sealed, mark []byte) ([][]byte, []byte, []byte) {
 	size := len(sealed) + len(mark)
 	for _, d := range digests {
 		size += len(d)
 	}
-	room := make([]byte, 0, size)
-	piece := func(b []byte) []byte {
-		start := len(room)
-		room = append(room, b...)
-		return room[start:len(room):len(room)]
+	buffer := make([]byte, 0, size)
+	appendCopy := func(b []byte) []byte {
+		start := len(buffer)
+		buffer = append(buffer, b...)
+		return buffer[start:len(buffer):len(buffer)]
 	}
 	var copies [][]byte
 	if len(digests) > 0 {
 		copies = make([][]byte, len(digests))
 	}
 	for i, d := range digests {
-		copies[i] = piece(d)
+		copies[i] = appendCopy(d)
 	}
-	return copies, piece(sealed), piece(mark)
+	return copies, appendCopy(sealed), appendCopy(mark)
 }
 
 func clone(b []byte) []byte { return append([]byte(nil), b...) }

@@ -8,17 +8,17 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// sweepBatch bounds how much one call forgets on the way, so that none of them stalls after a quiet hour.
+// sweepBatch is how many expired entries and budgets one call removes, so that no call takes long.
 const sweepBatch = 16
 
 // A shard holds the entries and budgets of some groups behind one lock. Times in it are nanoseconds since 1970.
 type shard struct {
-	mu      sync.Mutex
-	store   *Store
-	entries map[string]*record
-	budgets map[string]*budget
-	old     queue[*record] // by the time until which they are kept
-	spent   queue[*budget] // by the time when no window counts their charges any more
+	mu          sync.Mutex
+	store       *Store
+	entries     map[string]*record
+	budgets     map[string]*budget
+	entryQueue  queue[*record] // by the end of their retention
+	budgetQueue queue[*budget] // by the time when their last charge leaves the longest window
 }
 
 func (sh *shard) init(s *Store) {
@@ -31,38 +31,38 @@ func (sh *shard) create(r *record) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now := sh.now()
-	sh.forget(now, sweepBatch)
-	if sh.find(r.id, now) != nil {
+	sh.removeExpired(now, sweepBatch)
+	if sh.findLive(r.id, now) != nil {
 		return watchword.ErrExists
 	}
 	if !reserve(&sh.store.entries, r.weight(), sh.store.maxEntries) {
 		return ErrFull
 	}
 	sh.entries[r.id] = r
-	sh.old.add(r)
+	sh.entryQueue.add(r)
 	return nil
 }
 
 func (sh *shard) get(id string) (watchword.Entry, error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := sh.find(id, sh.now())
+	r := sh.findLive(id, sh.now())
 	if r == nil {
 		return watchword.Entry{}, watchword.ErrNotFound
 	}
 	return r.entry(), nil
 }
 
-// attempt follows the order that watchword.Store lays down: refuse, charge, compare.
+// attempt follows the order that watchword.Store prescribes: refuse, charge, compare.
 func (sh *shard) attempt(id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now := sh.now()
-	r := sh.find(id, now)
+	r := sh.findLive(id, now)
 	if r == nil {
 		return watchword.Entry{}, watchword.ErrNotFound
 	}
-	if err := r.refuses(now, b.Repeats); err != nil {
+	if err := r.refusal(now, b.Repeats); err != nil {
 		return r.summary(), err
 	}
 	if b.Repeats > 0 {
@@ -70,7 +70,7 @@ func (sh *shard) attempt(id string, guesses []watchword.Guess, b watchword.Budge
 		r.lastTry = now
 		return r.entry(), nil
 	}
-	if wait := sh.wait(now, b); wait > 0 && !(b.FirstFree && r.used == 0) {
+	if wait := sh.retryAfter(now, b); wait > 0 && !(b.FirstFree && r.used == 0) {
 		return r.summary(), &watchword.BudgetError{RetryAfter: wait}
 	}
 	if !sh.charge(now, b) {
@@ -82,16 +82,16 @@ func (sh *shard) attempt(id string, guesses []watchword.Guess, b watchword.Budge
 	if len(r.digests) == 0 {
 		return r.entry(), nil
 	}
-	won := r.match(guesses)
-	if won == nil {
+	matched := r.match(guesses)
+	if matched == nil {
 		if r.tries == 0 {
 			r.state = watchword.StateLocked
 		}
 		return r.summary(), watchword.ErrMismatch
 	}
-	r.state, r.mark = won.State, clone(won.Mark)
-	if won.State == watchword.StateApproved {
-		sh.empty(b.Key)
+	r.state, r.mark = matched.State, clone(matched.Mark)
+	if matched.State == watchword.StateApproved {
+		sh.clearBudget(b.Key)
 	}
 	return r.entry(), nil
 }
@@ -100,13 +100,13 @@ func (sh *shard) close(id string, c watchword.Closing) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
 	now := sh.now()
-	r := sh.find(id, now)
+	r := sh.findLive(id, now)
 	switch {
 	case r == nil:
 		return watchword.ErrNotFound
 	case r.state != watchword.StatePending:
 		return watchword.ErrClosed
-	case c.State == watchword.StateApproved && (now >= r.expires || !c.Before.IsZero() && now >= c.Before.UnixNano()):
+	case c.State == watchword.StateApproved && (now >= r.expiresAt || !c.Before.IsZero() && now >= c.Before.UnixNano()):
 		return watchword.ErrExpired
 	}
 	if c.Settles {
@@ -120,23 +120,23 @@ func (sh *shard) close(id string, c watchword.Closing) error {
 		before := r.weight()
 		r.replace(r.digests, c.Sealed)
 		r.version++
-		sh.store.entries.Add(r.weight() - before) // what ends is never refused
+		sh.store.entries.Add(r.weight() - before) // without a limit: closing never fails for lack of space
 	}
-	sh.empty(c.Clear)
+	sh.clearBudget(c.Clear)
 	return nil
 }
 
 func (sh *shard) update(e watchword.Entry) error {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	r := sh.find(e.ID, sh.now())
+	r := sh.findLive(e.ID, sh.now())
 	if r == nil {
 		return watchword.ErrNotFound
 	}
 	if r.version != e.Version || r.state != e.State {
 		return watchword.ErrConflict
 	}
-	if !reserve(&sh.store.entries, weight(e.Digests, e.Sealed)-r.weight(), sh.store.maxEntries) {
+	if !reserve(&sh.store.entries, entryWeight(e.Digests, e.Sealed)-r.weight(), sh.store.maxEntries) {
 		return ErrFull
 	}
 	r.replace(e.Digests, e.Sealed)
@@ -146,24 +146,24 @@ func (sh *shard) update(e watchword.Entry) error {
 
 func (sh *shard) now() int64 { return sh.store.clock().UnixNano() }
 
-// find returns the entry unless there is none, or it is kept no longer though nobody has forgotten it yet.
-func (sh *shard) find(id string, now int64) *record {
+// findLive returns an entry, or nil if there is none or its retention is over.
+func (sh *shard) findLive(id string, now int64) *record {
 	r := sh.entries[id]
-	if r == nil || now >= r.keep {
+	if r == nil || now >= r.keepUntil {
 		return nil
 	}
 	return r
 }
 
-// wait says for how long a budget refuses; none never does.
-func (sh *shard) wait(now int64, b watchword.Budget) time.Duration {
+// retryAfter returns for how long a budget refuses tries; 0 if it does not, or if there is no budget.
+func (sh *shard) retryAfter(now int64, b watchword.Budget) time.Duration {
 	if b.Key == "" {
 		return 0
 	}
-	return sh.budgets[b.Key].wait(now, b.Limits)
+	return sh.budgets[b.Key].retryAfter(now, b.Limits)
 }
 
-// charge adds one unit to the budget; false if that would be one budget too many.
+// charge adds one unit to the budget. It returns false if a new budget would exceed MaxBudgets.
 func (sh *shard) charge(now int64, limits watchword.Budget) bool {
 	if limits.Key == "" || len(limits.Limits) == 0 {
 		return true
@@ -171,44 +171,44 @@ func (sh *shard) charge(now int64, limits watchword.Budget) bool {
 	b := sh.budgets[limits.Key]
 	if b != nil {
 		b.charge(now, limits.Limits)
-		sh.spent.moved(b)
+		sh.budgetQueue.fix(b)
 		return true
 	}
-	sh.forget(now, sweepBatch)
+	sh.removeExpired(now, sweepBatch)
 	if !reserve(&sh.store.budgets, 1, sh.store.maxBudgets) {
 		return false
 	}
 	b = &budget{key: limits.Key}
 	b.charge(now, limits.Limits)
 	sh.budgets[b.key] = b
-	sh.spent.add(b)
+	sh.budgetQueue.add(b)
 	return true
 }
 
-// empty forgets a budget's charges.
-func (sh *shard) empty(key string) {
+// clearBudget removes a budget.
+func (sh *shard) clearBudget(key string) {
 	if b := sh.budgets[key]; b != nil {
-		sh.spent.remove(b)
+		sh.budgetQueue.remove(b)
 		delete(sh.budgets, key)
 		sh.store.budgets.Add(-1)
 	}
 }
 
-// forget removes up to most entries and most budgets whose time is over, and reports whether there were any.
-func (sh *shard) forget(now int64, most int) (found bool) {
+// removeExpired removes at most so many expired entries and so many expired budgets, and reports whether there were any.
+func (sh *shard) removeExpired(now int64, most int) (found bool) {
 	for range most {
-		r, ok := sh.old.due(now)
+		r, ok := sh.entryQueue.popDue(now)
 		if !ok {
 			break
 		}
-		if r == sh.entries[r.id] { // else it was over, and its id has been used again
+		if r == sh.entries[r.id] { // otherwise a new entry has the same id
 			delete(sh.entries, r.id)
 		}
 		sh.store.entries.Add(-r.weight())
 		found = true
 	}
 	for range most {
-		b, ok := sh.spent.due(now)
+		b, ok := sh.budgetQueue.popDue(now)
 		if !ok {
 			break
 		}
@@ -222,5 +222,5 @@ func (sh *shard) forget(now int64, most int) (found bool) {
 func (sh *shard) sweep() bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return sh.forget(sh.now(), math.MaxInt)
+	return sh.removeExpired(sh.now(), math.MaxInt)
 }

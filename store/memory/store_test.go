@@ -12,7 +12,7 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(testing.TB) watchword.Store { return memory.New(memory.Config{}) })
 }
 
-func TestStoreWithClock(t *testing.T) {
+func TestStoreWithSetClock(t *testing.T) {
 	storetest.RunBackend(t, func(testing.TB) storetest.Backend {
 		clock := storetest.NewClock()
 		return storetest.Backend{Nodes: []watchword.Store{memory.New(memory.Config{Clock: clock.Now})}, Clock: clock}

@@ -1,29 +1,29 @@
--- Charges one try and compares: watchword.Store.Attempt, in its order.
+-- Charges one try and compares the guesses: watchword.Store.Attempt, in the prescribed order.
 --
 -- KEYS: the entry; its budget, if it has one: the times of charges in µs, 8 bytes each, the newest first.
--- ARGV: 1 if the first try of an entry is free; how many repeats it may have, if one is charged instead of a try, or 0; the
--- number of limits; Max and Per (µs) of each; then digest, state and mark of each guess.
--- Answers with one letter for what it came to and, but for w, the entry's state, tries left, used and settled:
---   c closed   x expired   s spent   b budget, and the µs to wait   m mismatch   w won or charged, and the whole entry
---   d damaged, and nothing else
--- An exclamation mark before it says that the budget was damaged and counts from nothing, as if its key were lost.
+-- ARGV: 1 if the first try of an entry is free; the maximum number of repeats, if a repeat is charged instead of a try, or 0;
+-- the number of limits; Max and Per (µs) of each; then digest, state and mark of each guess.
+-- Reply: a letter and, except after w and d, the entry's state, tries left, used and settled:
+--   c closed   x expired   s spent   b budget, and the µs to wait   m mismatch   w matched or charged, and the whole entry
+--   d damaged entry
+-- An exclamation mark before the letter means that the budget was damaged and counts as empty.
 local e, err = read(KEYS[1])
 if not e then
 	return err
 end
 
-local lost = ''
-local function told(letter)
-	return lost .. letter .. struct.pack('>BI4I4I2', e.state, e.tries, e.used, e.settled)
+local prefix = ''
+local function refusal(letter)
+	return prefix .. letter .. struct.pack('>BI4I4I2', e.state, e.tries, e.used, e.settled)
 end
 
 local repeats = tonumber(ARGV[2])
 if e.state ~= 0 then
-	return told('c')
+	return refusal('c')
 elseif now >= e.expires then
-	return told('x')
+	return refusal('x')
 elseif repeats > 0 and e.repeats >= math.min(repeats, 255) or repeats == 0 and e.tries == 0 then
-	return told('s')
+	return refusal('s')
 end
 if repeats > 0 then
 	e.repeats, e.last = e.repeats + 1, now
@@ -31,8 +31,8 @@ if repeats > 0 then
 	return 'w' .. '\1' .. counters(e) .. string.sub(e.value, 22)
 end
 
--- A limit refuses while its Max-th most recent charge is younger than Per. A time that has not come yet (another server's
--- clock was ahead) counts as now.
+-- A limit refuses while its Max-th most recent charge is younger than Per. A charge in the future (after a failover from a
+-- server whose clock was ahead) counts as one of now.
 local guesses = 4 + 2 * ARGV[3]
 local wait, most, longest = 0, 1, 0
 for i = 4, guesses - 2, 2 do
@@ -44,7 +44,7 @@ if KEYS[2] then
 	if log == false then
 		log = ''
 	elseif not log or #log % 8 ~= 0 or #log > 0 and struct.unpack('>I8', log) > now + longest then
-		log, lost = '', '!'
+		log, prefix = '', '!'
 	end
 end
 for i = 4, guesses - 2, 2 do
@@ -57,16 +57,16 @@ for i = 4, guesses - 2, 2 do
 	end
 end
 if wait > 0 and not (ARGV[1] == '1' and e.used == 0) then
-	return told('b') .. struct.pack('>I8', wait)
+	return refusal('b') .. struct.pack('>I8', wait)
 end
 
-local all, right = digests(e), known(e)
-if not right then
+local all, expected = digests(e), digestSet(e)
+if not expected then
 	return 'd'
 end
 
--- Nothing was written so far; from here on nothing can fail but the first write. First the charge: the log keeps as many
--- times as its largest limit looks at, for as long as its longest window.
+-- Nothing has been written so far. From here on only the first write can fail. First the charge: the log keeps as many times as
+-- the largest limit needs, for as long as the longest window.
 if longest > 0 then
 	log = struct.pack('>I8', now) .. string.sub(log, 1, 8 * (most - 1))
 	redis.call('SET', KEYS[2], log, 'PX', math.ceil(longest / 1000))
@@ -74,23 +74,22 @@ end
 e.tries, e.used, e.last = e.tries - 1, e.used + 1, now
 redis.call('SETRANGE', KEYS[1], 1, counters(e))
 if #all == 0 then
-	return lost .. 'w' .. '\1' .. counters(e) .. string.sub(e.value, 22)
+	return prefix .. 'w' .. '\1' .. counters(e) .. string.sub(e.value, 22)
 end
 
--- Then the guesses, in turn. Digests are keyed, so how long it takes to compare them tells nothing. An empty one is
--- nobody's answer.
+-- Then the guesses, in order. Digests are keyed, so the time of the comparison reveals nothing. An empty digest matches nothing.
 for i = guesses, #ARGV, 3 do
-	if ARGV[i] ~= '' and right[ARGV[i]] then
+	if ARGV[i] ~= '' and expected[ARGV[i]] then
 		e.state = tonumber(ARGV[i + 1])
 		local value = write(KEYS[1], e, ARGV[i + 2], all, sealed(e))
 		if e.state == 1 and KEYS[2] then
 			redis.call('DEL', KEYS[2])
 		end
-		return lost .. 'w' .. value
+		return prefix .. 'w' .. value
 	end
 end
 if e.tries == 0 then
 	e.state = 2
 	redis.call('SETRANGE', KEYS[1], 1, counters(e))
 end
-return told('m')
+return refusal('m')

@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// BenchmarkStore has each method on one server and on a Cluster, one call after the other: mostly the time of a round trip.
-// "bare script" is what a script costs that does nothing.
+// BenchmarkStore calls each method on one server and on a Cluster, sequentially; most of the time is the round trip. "bare
+// script" is a script that does nothing.
 func BenchmarkStore(b *testing.B) {
 	b.Run("single", func(b *testing.B) { methods(b, redistest.Start(b).URL()) })
 	b.Run("cluster", func(b *testing.B) { methods(b, redistest.StartCluster(b).URL()) })
@@ -73,8 +73,8 @@ func methods(b *testing.B, url string) {
 	bench("update", func(b *testing.B) error { err := s.Update(b.Context(), e); e.Version++; return err })
 }
 
-// BenchmarkLoad makes wrong guesses from 64 goroutines, each at an entry of its own, next to scripts that do nothing: the
-// ratio is what the store leaves of Redis' own speed.
+// BenchmarkLoad makes wrong guesses from 64 goroutines, each at its own entry, and compares with scripts that do nothing:
+// the ratio is the share of Redis' speed that the store reaches.
 func BenchmarkLoad(b *testing.B) {
 	client := open(b, redistest.Start(b).URL())
 	s := redis.New(client, redis.Config{})

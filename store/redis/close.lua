@@ -1,10 +1,10 @@
--- Ends a pending entry, once: watchword.Store.Close.
+-- Closes a pending entry, once: watchword.Store.Close.
 --
 -- KEYS: the entry; the budget to empty, if any.
--- ARGV: state, mark, 1 if the sealed data is replaced, the new sealed data, the time (µs) from which on an approval comes
--- too late, 1 if a try is settled, and for how long (µs) nothing must have been tried if it may end only when no try is
--- left or in flight, or 0.
--- Answers with one letter: c closed before   x too late to be approved   f tries in flight   w closed now
+-- ARGV: state; mark; 1 if the sealed data is replaced; the new sealed data; the time (µs) from which on an approval is too
+-- late; 1 if a try is settled; how long ago (µs) the last try must be for unsettled tries not to count, if the entry may be
+-- closed only when no try is left or in flight, or 0.
+-- Reply: c already closed   x too late to be approved   f tries in flight   w closed
 local e, err = read(KEYS[1])
 if not e then
 	return err

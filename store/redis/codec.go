@@ -9,36 +9,36 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An entry is one string: a head of fixed size, the mark, the digests (each after two bytes of its length) and the sealed
-// data. entry.lua has the head's offsets. Times are microseconds since 1970, as Redis counts them.
+// An entry is one string: a header of fixed size, the mark, the digests (each after its length in two bytes) and the sealed
+// data. entry.lua documents the header. Times are microseconds since 1970.
 const (
-	format    = 1
-	headSize  = 51
-	maxMark   = math.MaxUint16
-	maxDigest = math.MaxUint16
+	entryFormat = 1
+	headSize    = 51
+	maxMark     = math.MaxUint16
+	maxDigest   = math.MaxUint16
 )
 
 var (
-	errDamaged = errors.New("redis: what is stored is not an entry")
-	errReply   = errors.New("redis: unexpected reply")
-	errTooLong = errors.New("redis: a digest or mark is longer than 65,535 bytes")
+	errDamaged         = errors.New("redis: what is stored is not an entry")
+	errUnexpectedReply = errors.New("redis: unexpected reply")
+	errFieldTooLong    = errors.New("redis: a digest or mark is longer than 65,535 bytes")
 )
 
-// encode is a new entry: pending, unused and of version 1, whatever it says itself.
-func encode(e watchword.Entry) ([]byte, error) {
+// encodeEntry encodes a new entry. State, counters and version are those of a new entry, whatever e has.
+func encodeEntry(e watchword.Entry) ([]byte, error) {
 	digests, err := encodeDigests(e.Digests)
 	if err != nil {
 		return nil, err
 	}
 	b := make([]byte, 0, headSize+len(digests)+len(e.Sealed))
-	b = append(b, format, byte(watchword.StatePending))
+	b = append(b, entryFormat, byte(watchword.StatePending))
 	b = binary.BigEndian.AppendUint32(b, uint32(min(max(e.Tries, 0), math.MaxInt32)))
 	b = binary.BigEndian.AppendUint32(b, 0)
 	b = binary.BigEndian.AppendUint64(b, 0)
 	b = append(b, 0, 0, 0) // settled and repeats
 	b = binary.BigEndian.AppendUint64(b, 1)
-	b = binary.BigEndian.AppendUint64(b, micros(e.ExpiresAt))
-	b = binary.BigEndian.AppendUint64(b, micros(e.KeepUntil))
+	b = binary.BigEndian.AppendUint64(b, toMicros(e.ExpiresAt))
+	b = binary.BigEndian.AppendUint64(b, toMicros(e.KeepUntil))
 	b = binary.BigEndian.AppendUint16(b, 0)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(digests)))
 	b = append(b, digests...)
@@ -53,7 +53,7 @@ func encodeDigests(digests [][]byte) ([]byte, error) {
 	b := make([]byte, 0, size)
 	for _, d := range digests {
 		if len(d) > maxDigest {
-			return nil, errTooLong
+			return nil, errFieldTooLong
 		}
 		b = binary.BigEndian.AppendUint16(b, uint16(len(d)))
 		b = append(b, d...)
@@ -61,9 +61,9 @@ func encodeDigests(digests [][]byte) ([]byte, error) {
 	return b, nil
 }
 
-// decode reads what encode or a script wrote. Anything may stand there that somebody else has written.
-func decode(id, value string) (watchword.Entry, error) {
-	if len(value) < headSize || value[0] != format {
+// decodeEntry decodes an entry that encodeEntry or a script has written. The value may be damaged.
+func decodeEntry(id, value string) (watchword.Entry, error) {
+	if len(value) < headSize || value[0] != entryFormat {
 		return watchword.Entry{}, errDamaged
 	}
 	b := []byte(value)
@@ -102,8 +102,8 @@ func decodeDigests(b []byte) (digests [][]byte, err error) {
 	return digests, nil
 }
 
-// countersSize is that of state, tries left, used and settled: what comes with a refusal. decodeCounters reads the first
-// three, which begin an entry too.
+// countersSize is the size of state, tries left, used and settled in the reply of a refusal. decodeCounters decodes the first
+// three, with which an entry begins too.
 const countersSize = 11
 
 func decodeCounters(id string, b []byte) watchword.Entry {
@@ -111,7 +111,7 @@ func decodeCounters(id string, b []byte) watchword.Entry {
 		Tries: int(binary.BigEndian.Uint32(b[1:])), Used: int(binary.BigEndian.Uint32(b[5:]))}
 }
 
-// micros is a time as it is stored; one before 1970 is as long over as any.
-func micros(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) }
+// toMicros returns a time as it is stored. Times before 1970 are stored as 0.
+func toMicros(t time.Time) uint64 { return uint64(max(t.UnixMicro(), 0)) }
 
 func fromMicros(n uint64) time.Time { return time.UnixMicro(int64(min(n, math.MaxInt64))).UTC() }

@@ -14,38 +14,38 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// tooLong is far more than a call may take when its server is gone, and far less than go-redis takes as it comes.
+// tooLong is much longer than a call may take while its server is down, and much shorter than go-redis' default timeouts.
 const tooLong = 2 * time.Second
 
-// A server that was stopped is an error at once, and no other; when it is back, so is the store, without a new client.
-func TestServerStopsAndComesBack(t *testing.T) {
+// Calls fail at once while the server is stopped. When it is back, the same client works again.
+func TestStoreRecoversWhenTheServerReturns(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	must(t, s.Create(t.Context(), entry("g.1")))
 	must(t, s.PingNow(t.Context()))
 	server.Stop()
-	unreachable(t, s)
+	wantUnavailable(t, s)
 	must(t, server.Start())
-	backSoon(t, s)
+	waitUntilAvailable(t, s)
 	must(t, s.Create(t.Context(), entry("g.2")))
 	_, err := s.Attempt(t.Context(), "g.2", guess("right"), limited("g.any")) // a script that the server has forgotten
 	must(t, err)
 }
 
-// A server that hangs is an error within the time-outs; calls that were waiting do not keep others from going on.
-func TestServerHangs(t *testing.T) {
+// Calls to a hanging server fail within the timeouts, and do not block later calls.
+func TestCallsToHangingServerEndWithinTimeout(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	must(t, s.Create(t.Context(), entry("g.1")))
 	must(t, server.Pause())
-	unreachable(t, s)
+	wantUnavailable(t, s)
 	must(t, server.Resume())
-	backSoon(t, s)
+	waitUntilAvailable(t, s)
 	must(t, s.Create(t.Context(), entry("g.2")))
 }
 
-// A node of a Cluster that is gone takes its own entries with it, and readiness.
-func nodeStops(t *testing.T, cluster *redistest.Cluster) {
+// While a node of a Cluster is down, its entries are unavailable and Ping fails.
+func testNodeStops(t *testing.T, cluster *redistest.Cluster) {
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
 	must(t, s.PingNow(t.Context()))
 	reached := map[bool]int{}
@@ -53,7 +53,7 @@ func nodeStops(t *testing.T, cluster *redistest.Cluster) {
 	for _, g := range []string{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"} {
 		begin := time.Now()
 		err := s.Create(t.Context(), entry(g+".1"))
-		quick(t, begin)
+		wantQuick(t, begin)
 		reached[err == nil]++
 	}
 	if reached[true] == 0 || reached[false] == 0 {
@@ -64,8 +64,8 @@ func nodeStops(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// unreachable sees to it that every call fails soon, at once too, and with an error that is not one of the store's answers.
-func unreachable(t *testing.T, s *redis.Store) {
+// wantUnavailable checks that every call fails soon, and with an error that is not a result of the store.
+func wantUnavailable(t *testing.T, s *redis.Store) {
 	t.Helper()
 	calls := []func(ctx context.Context) error{
 		s.PingNow,
@@ -87,7 +87,7 @@ func unreachable(t *testing.T, s *redis.Store) {
 			all.Go(func() {
 				begin := time.Now()
 				err := call(context.WithoutCancel(t.Context()))
-				quick(t, begin)
+				wantQuick(t, begin)
 				if err == nil {
 					t.Errorf("call %d: no error though the server is gone", i)
 				}
@@ -103,8 +103,8 @@ func unreachable(t *testing.T, s *redis.Store) {
 	all.Wait()
 }
 
-// backSoon waits until the store finds its server again. After many failures go-redis looks for it once a second.
-func backSoon(t *testing.T, s *redis.Store) {
+// waitUntilAvailable waits until calls succeed again. After many failures go-redis reconnects once a second.
+func waitUntilAvailable(t *testing.T, s *redis.Store) {
 	t.Helper()
 	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		err := s.PingNow(t.Context())
@@ -117,26 +117,26 @@ func backSoon(t *testing.T, s *redis.Store) {
 	}
 }
 
-func quick(t *testing.T, begin time.Time) {
+func wantQuick(t *testing.T, begin time.Time) {
 	t.Helper()
 	if took := time.Since(begin); took > tooLong {
 		t.Errorf("took %s", took)
 	}
 }
 
-// A reply that is lost: the step was taken, once, and the caller hears of an error. The client is one that repeats what it
-// may, as go-redis does where nobody told it otherwise.
-func TestCutConnection(t *testing.T) {
+// The reply is lost after the command was executed: the command has taken effect once, and the error reports an unknown
+// outcome. The client has go-redis' default retries.
+func TestLostReplyReportsUnknownOutcome(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
 	client := goredis.NewClient(&goredis.Options{Addr: proxy.Addr, MaxRetries: 3})
 	t.Cleanup(func() { _ = client.Close() })
-	cut(t, redis.New(client, redis.Config{}), redis.New(open(t, server.URL()), redis.Config{}), proxy)
+	checkLostReply(t, redis.New(client, redis.Config{}), redis.New(open(t, server.URL()), redis.Config{}), proxy)
 }
 
-func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
+func testLostReplyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	cfg := redis.Config{Prefix: "cut", Partitions: 1}
-	owner, err := cluster.Owner(t.Context(), "{cut:0}")
+	owner, err := cluster.SlotOwner(t.Context(), "{cut:0}")
 	must(t, err)
 	proxy := redistest.StartProxy(t, owner.Addr)
 	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{owner.Addr}, MaxRetries: 3,
@@ -147,13 +147,13 @@ func cutOnCluster(t *testing.T, cluster *redistest.Cluster) {
 			return (&net.Dialer{}).DialContext(ctx, network, addr)
 		}})
 	t.Cleanup(func() { _ = client.Close() })
-	cut(t, redis.New(client, cfg), redis.New(open(t, cluster.URL()), cfg), proxy)
+	checkLostReply(t, redis.New(client, cfg), redis.New(open(t, cluster.URL()), cfg), proxy)
 }
 
-func cut(t *testing.T, s, direct *redis.Store, proxy *redistest.Proxy) {
+func checkLostReply(t *testing.T, s, direct *redis.Store, proxy *redistest.Proxy) {
 	t.Helper()
 	ctx, b := t.Context(), limited("g.any")
-	// The scripts are known, so that none is sent twice.
+	// The scripts are loaded, so that each is sent once.
 	must(t, s.Create(ctx, entry("g.0")))
 	_, err := s.Attempt(ctx, "g.0", guess("right"), b)
 	must(t, err)

@@ -1,4 +1,4 @@
--- What attempt, close and update share. An entry is one string, numbers with the highest byte first (codec.go):
+-- Functions for the other scripts. An entry is one string with big-endian numbers (codec.go), at these positions:
 --
 --    1  format, 1             11  last try, µs         30  expires at, µs
 --    2  state                 19  tries settled        38  kept until, µs
@@ -6,12 +6,12 @@
 --    7  tries used            22  version              48  length of all digests
 --                                                      52  mark, digests (2 bytes of length before each), sealed data
 --
--- now is the server's time in µs since 1970, from what each script begins with (internal/script).
+-- now is the server's time in µs since 1970; internal/script sets it at the beginning of each script.
 --
--- Whoever can write to Redis may put anything here. What cannot be an entry is as good as none: it is answered with d before
--- anything is written, and a new entry takes its place.
+-- Another program may have written anything under a key. A damaged entry counts as missing: the reply is d and nothing is
+-- written. A new entry may replace it.
 
--- get returns the string under a key, false if there is none, or nil if there is something else.
+-- get returns the string under a key, false if the key does not exist, or nil if the value is not a string.
 local function get(key)
 	local value = redis.pcall('GET', key)
 	if type(value) ~= 'table' then
@@ -21,7 +21,7 @@ local function get(key)
 	end
 end
 
--- read returns the entry under a key, or nil and what to answer with: false if there is none, d if it is damaged.
+-- read returns the entry under a key, or nil and the script's reply: false if there is none, d if it is damaged.
 local function read(key)
 	local value = get(key)
 	if value == false then
@@ -40,12 +40,12 @@ local function read(key)
 	return nil, 'd'
 end
 
--- counters are the bytes that a try changes, from the second on.
+-- counters returns the bytes that a try changes, which begin at the second byte.
 local function counters(e)
 	return struct.pack('>BI4I4I8I2B', e.state, e.tries, e.used, e.last, math.min(e.settled, 65535), math.min(e.repeats, 255))
 end
 
--- write replaces the entry but for its times. It stays as long as it was to be kept.
+-- write replaces the entry except for its times. Its expiry does not change.
 local function write(key, e, mark, digests, sealed)
 	local value = '\1' .. counters(e) .. struct.pack('>I8', e.version) .. string.sub(e.value, 30, 45) ..
 		struct.pack('>I2I4', #mark, #digests) .. mark .. digests .. sealed
@@ -57,8 +57,8 @@ local function mark(e) return string.sub(e.value, 52, 51 + e.marked) end
 
 local function digests(e) return string.sub(e.value, 52 + e.marked, 51 + e.marked + e.digested) end
 
--- known returns the digests of an entry as a set, or nothing if they are damaged.
-local function known(e)
+-- digestSet returns the digests of an entry as a set, or nothing if they are damaged.
+local function digestSet(e)
 	local set, all, at = {}, digests(e), 1
 	while at <= #all do
 		local length = #all > at and struct.unpack('>I2', all, at) or #all

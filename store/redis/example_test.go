@@ -7,7 +7,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// A program opens the client once, refuses to start on a Redis that would forget, and gives the store to its engines.
+// Open the client once, check the server's policy at start, and use the store for all engines.
 func Example() {
 	client, err := redis.Open("redis+cluster://:password@redis-1.internal:6379?addr=redis-2.internal:6379")
 	if err != nil {

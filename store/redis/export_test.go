@@ -2,5 +2,5 @@ package redis
 
 import "context"
 
-// PingNow is Ping without what was found before.
-func (s *Store) PingNow(ctx context.Context) error { return s.try(ctx) }
+// PingNow is Ping without cached results.
+func (s *Store) PingNow(ctx context.Context) error { return s.probe(ctx) }

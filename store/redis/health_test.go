@@ -8,7 +8,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-func TestCheckPolicy(t *testing.T) {
+func TestCheckPolicyRefusesEvictingServers(t *testing.T) {
 	ctx := t.Context()
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
@@ -23,7 +23,7 @@ func TestCheckPolicy(t *testing.T) {
 	}
 }
 
-func policyOnCluster(t *testing.T, cluster *redistest.Cluster) {
+func testPolicyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
 	must(t, s.CheckPolicy(ctx))
@@ -42,8 +42,8 @@ func policyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// A store that is full refuses to create and to charge; it forgets nothing.
-func TestFull(t *testing.T) {
+// Create and charges fail, and existing entries are kept.
+func TestFullServerRefusesNewEntriesAndCharges(t *testing.T) {
 	ctx := t.Context()
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})

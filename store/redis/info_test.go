@@ -2,7 +2,7 @@ package redis
 
 import "testing"
 
-func TestCheckInfo(t *testing.T) {
+func TestCheckInfoRefusesOldVersionsAndEviction(t *testing.T) {
 	for info, fine := range map[string]bool{
 		"# Server\r\nredis_version:7.0.15\r\n# Memory\r\nmaxmemory_policy:noeviction\r\n":                      true,
 		"redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:8.1.0\r\nmaxmemory_policy:noeviction\r\n": true,
@@ -14,7 +14,7 @@ func TestCheckInfo(t *testing.T) {
 		"redis_version:\r\nmaxmemory_policy:noeviction": false,
 		"": false,
 	} {
-		if err := checkInfo(infoFields(info)); (err == nil) != fine {
+		if err := checkInfo(parseInfo(info)); (err == nil) != fine {
 			t.Errorf("%q: %v", info, err)
 		}
 	}

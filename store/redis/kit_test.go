@@ -15,9 +15,9 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// What go-redis says of servers that tests have stopped is no news.
+// The log of go-redis about servers that tests have stopped is discarded.
 func TestMain(m *testing.M) {
-	redis.LogTo(slog.New(slog.DiscardHandler))
+	redis.SetClientLogger(slog.New(slog.DiscardHandler))
 	os.Exit(m.Run())
 }
 
@@ -36,7 +36,7 @@ func digest(word string) []byte {
 	return sum[:]
 }
 
-// entry is one of group g, answered by "right".
+// entry returns an entry with an id, answered by "right".
 func entry(id string) watchword.Entry {
 	now := time.Now()
 	return watchword.Entry{ID: id, Tries: 5, Digests: [][]byte{digest("right")}, Sealed: make([]byte, 500),
@@ -65,7 +65,7 @@ func wants(t testing.TB, what string, got, want error) {
 	}
 }
 
-// commands is a hook that notes what is sent to servers.
+// commands is a hook that records the commands that are sent.
 type commands struct {
 	mu    sync.Mutex
 	names []string
@@ -95,7 +95,7 @@ func (c *commands) note(name string) {
 	c.names = append(c.names, name)
 }
 
-// take is what was sent since the last time.
+// take returns the commands since the last call.
 func (c *commands) take() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

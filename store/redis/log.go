@@ -9,27 +9,27 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-// LogTo sends what go-redis logs of its own accord, of servers that it cannot reach say, to a logger as warnings: what kind
-// of message it is, and why something failed, but never its text, which quotes servers. It holds for every go-redis client
-// of the process; otherwise such lines go to stderr. Call it once, at start.
-func LogTo(logger *slog.Logger) { redis.SetLogger(lines{logger}) }
+// SetClientLogger sets the logger for messages of go-redis itself, for example about failed connections. Each message becomes a
+// warning with its kind and the reason of a failure, but not its text, which may quote the server. The logger applies to all
+// go-redis clients of the process; without it, go-redis writes to stderr. Call SetClientLogger once, at start.
+func SetClientLogger(logger *slog.Logger) { redis.SetLogger(clientLogger{logger}) }
 
-// lines is a logger of go-redis.
-type lines struct{ to *slog.Logger }
+// clientLogger implements go-redis' logger.
+type clientLogger struct{ logger *slog.Logger }
 
-// Printf takes one message. Of its arguments only an error is looked at.
-func (l lines) Printf(ctx context.Context, format string, args ...any) {
-	attributes := []slog.Attr{slog.String("kind", kindOf(format))}
+// Printf logs one message. It uses the errors among the arguments only.
+func (l clientLogger) Printf(ctx context.Context, format string, args ...any) {
+	attributes := []slog.Attr{slog.String("kind", messageKind(format))}
 	for _, arg := range args {
 		if err, ok := arg.(error); ok {
 			attributes = append(attributes, slog.Any("error", script.Reason(err)))
 		}
 	}
-	l.to.LogAttrs(ctx, slog.LevelWarn, "redis client", attributes...)
+	l.logger.LogAttrs(ctx, slog.LevelWarn, "redis client", attributes...)
 }
 
-// clientMessages are the beginnings of go-redis' formats, the longer ones first. They are constants there.
-var clientMessages = []struct{ beginning, kind string }{
+// clientMessages maps prefixes of go-redis' format strings to kinds, the longer ones first.
+var clientMessages = []struct{ prefix, kind string }{
 	{"sentinel: new master=", "Sentinel names a new master"},
 	{"sentinel: GetMasterAddrByName", "Sentinel does not name the master"},
 	{"sentinel: discovered new sentinel=", "Sentinel found"},
@@ -42,10 +42,10 @@ var clientMessages = []struct{ beginning, kind string }{
 	{"pubsub: ", "subscription"},
 }
 
-func kindOf(format string) string {
-	for _, known := range clientMessages {
-		if strings.HasPrefix(format, known.beginning) {
-			return known.kind
+func messageKind(format string) string {
+	for _, message := range clientMessages {
+		if strings.HasPrefix(format, message.prefix) {
+			return message.kind
 		}
 	}
 	return "unknown"

@@ -9,12 +9,12 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// What go-redis says goes where the program's log goes, without the password.
-func TestLogTo(t *testing.T) {
+// Messages of go-redis are logged without the password.
+func TestSetClientLoggerHidesThePassword(t *testing.T) {
 	var log bytes.Buffer
-	redis.LogTo(slog.New(slog.NewJSONHandler(&log, nil)))
-	defer redis.LogTo(slog.New(slog.DiscardHandler))
-	client := open(t, "redis://:hunter2@127.0.0.1:1") // where nobody listens
+	redis.SetClientLogger(slog.New(slog.NewJSONHandler(&log, nil)))
+	defer redis.SetClientLogger(slog.New(slog.DiscardHandler))
+	client := open(t, "redis://:hunter2@127.0.0.1:1") // a closed port
 	if client.Ping(t.Context()).Err() == nil {
 		t.Skip("skipped: somebody listens on port 1")
 	}

@@ -14,30 +14,30 @@ import (
 	"github.com/watchword-auth/watchword/internal/hosts"
 )
 
-// bufferSize is what a connection reads and writes at once; entries are smaller than a kilobyte.
+// bufferSize is the size of a connection's buffers in bytes. Entries are smaller than a KiB.
 const bufferSize = 8 << 10
 
-var errURL = errors.New("redis: the URL must be redis://, rediss://, redis+sentinel:// or redis+cluster:// with [user:password@]host:port and options that go-redis knows")
+var errInvalidURL = errors.New("redis: the URL must be redis://, rediss://, redis+sentinel:// or redis+cluster:// with [user:password@]host:port and options that go-redis knows")
 
-// Open makes a client of a URL; nothing is dialled yet.
+// Open returns a client for a URL. It connects when it is used.
 //
 //	redis://user:password@host:6379/0                                         one server
 //	redis+cluster://user:password@host:7000?addr=host2:7000&addr=host3:7000   a Cluster
 //	redis+sentinel://user:password@host:26379?master_name=main&addr=host2:26379
-//	                                                                          whatever Sentinel calls the master
+//	                                                                          the master that Sentinel names
 //
-// With rediss instead of redis all of them speak TLS. User and password are the data servers'; Sentinel's own, if it has
-// any, are the options sentinel_username and sentinel_password. Further options are those of go-redis' ParseURL,
-// ParseClusterURL and ParseFailoverURL.
+// With rediss instead of redis, connections use TLS. User and password are those of the data servers; the options
+// sentinel_username and sentinel_password are Sentinel's. Other options are those of go-redis' ParseURL, ParseClusterURL and
+// ParseFailoverURL.
 //
-// Unless the URL says otherwise, time-outs are so short that a server that is gone or hangs is an error within a second.
-// No command is ever repeated, and contexts count. Errors do not repeat the URL, which may hold a password.
+// Unless the URL sets timeouts, calls to an unavailable or hanging server fail within a second. The client repeats no command
+// and observes contexts. Errors do not contain the URL, which may contain a password.
 func Open(rawURL string) (redis.UniversalClient, error) {
 	scheme, rest, _ := strings.Cut(rawURL, ":")
 	scheme, kind, _ := strings.Cut(scheme, "+")
 	u, err := url.Parse(scheme + ":" + rest)
 	if err != nil || scheme != "redis" && scheme != "rediss" || u.Host == "" {
-		return nil, errURL
+		return nil, errInvalidURL
 	}
 	if err := checkAddresses(u); err != nil {
 		return nil, err
@@ -50,10 +50,10 @@ func Open(rawURL string) (redis.UniversalClient, error) {
 	case "sentinel":
 		return openSentinel(u)
 	}
-	return nil, errURL
+	return nil, errInvalidURL
 }
 
-// checkAddresses looks at the URL's host and at the further ones of a Cluster or of Sentinel: go-redis dials what it is given.
+// checkAddresses checks the URL's host and the additional hosts of a Cluster or Sentinel.
 func checkAddresses(u *url.URL) error {
 	if err := hosts.CheckTargetURL(u); err != nil {
 		return fmt.Errorf("redis: %w", err)
@@ -69,9 +69,9 @@ func checkAddresses(u *url.URL) error {
 func openSingle(u *url.URL) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(withDefaults(u))
 	if err != nil {
-		return nil, errURL
+		return nil, errInvalidURL
 	}
-	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noNotifications()
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, disableNotifications()
 	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
 	return redis.NewClient(o), nil
 }
@@ -81,12 +81,12 @@ func openCluster(u *url.URL) (redis.UniversalClient, error) {
 		return nil, errors.New("redis: a Cluster has no numbered databases: leave the path out")
 	}
 	o, err := redis.ParseClusterURL(withDefaults(u))
-	if err != nil || o.ReadOnly || o.RouteByLatency || o.RouteRandomly { // a replica does not know the latest
-		return nil, errURL
+	if err != nil || o.ReadOnly || o.RouteByLatency || o.RouteRandomly { // replicas may be stale
+		return nil, errInvalidURL
 	}
-	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, noNotifications()
+	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, disableNotifications()
 	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
-	o.DisableRoutingPolicies = true // they ask the servers about each command; ours name their keys
+	o.DisableRoutingPolicies = true // they ask servers about each command; our commands name their keys
 	return redis.NewClusterClient(o), nil
 }
 
@@ -101,16 +101,16 @@ func openSentinel(u *url.URL) (redis.UniversalClient, error) {
 	}
 	o, err := redis.ParseFailoverURL(withDefaults(u))
 	if err != nil || o.ReplicaOnly || o.RouteByLatency || o.RouteRandomly {
-		return nil, errURL
+		return nil, errInvalidURL
 	}
-	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword // which is where go-redis puts the URL's
+	o.Username, o.Password = o.SentinelUsername, o.SentinelPassword // go-redis stores the URL's credentials there
 	o.SentinelUsername, o.SentinelPassword = user, password
 	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
 	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
 	return redis.NewFailoverClient(o), nil
 }
 
-// withDefaults is the URL with the options that it leaves open, and those that it cannot choose.
+// withDefaults returns the URL with defaults for missing options, and without repeats.
 func withDefaults(u *url.URL) string {
 	query := u.Query()
 	for option, value := range map[string]string{
@@ -119,7 +119,7 @@ func withDefaults(u *url.URL) string {
 		"write_timeout": "700ms",
 		"pool_timeout":  "500ms", // for a connection, while all are in use
 		"pool_size":     strconv.Itoa(max(64, 16*runtime.GOMAXPROCS(0))),
-		"protocol":      "2", // RESP2: nothing here needs pushes, and RESP3 looks for them before each command
+		"protocol":      "2", // RESP2: with RESP3 go-redis looks for push messages before each command
 	} {
 		if !query.Has(option) {
 			query.Set(option, value)
@@ -131,7 +131,7 @@ func withDefaults(u *url.URL) string {
 	return full.String()
 }
 
-// noNotifications saves the question about them on each new connection.
-func noNotifications() *maintnotifications.Config {
+// disableNotifications saves a command on each new connection.
+func disableNotifications() *maintnotifications.Config {
 	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-func TestOpenSettings(t *testing.T) {
+func TestOpenReadsSettingsOfTheURL(t *testing.T) {
 	single := open(t, "redis://user:secret@127.0.0.1:7777/3?read_timeout=300ms&max_retries=5").(*goredis.Client).Options()
 	if single.Addr != "127.0.0.1:7777" || single.DB != 3 || single.Username != "user" || single.Password != "secret" || single.TLSConfig != nil {
 		t.Errorf("of the URL: %s, database %d", single.Addr, single.DB)
@@ -37,8 +37,8 @@ func TestOpenSettings(t *testing.T) {
 	}
 }
 
-// A URL that is wrong is refused without repeating its password.
-func TestOpenRefuses(t *testing.T) {
+// The error does not contain the password.
+func TestOpenRefusesInvalidURLs(t *testing.T) {
 	for _, url := range []string{"", "redis:", "http://:hunter2@host", "redis+other://:hunter2@host", "redis://:hunter2@host/x", "redis://:hun/ter2@host",
 		"redis://:hunter2@host?nonsense=1", "redis://:hunter2@host:port", "redis://:hunter2%@host", "redis+sentinel://:hunter2@host", "+cluster://host",
 		"redis+cluster://:hunter2@host?addr=hunter2", "redis+cluster://:hunter2@host?read_only=true", "redis+sentinel://h?master_name=m&replica_only=true",
@@ -54,8 +54,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// Through Sentinel, the master is found and found again.
-func TestOpenSentinel(t *testing.T) {
+// The client finds the master again after a failover.
+func TestOpenFollowsTheMasterOfSentinel(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "secret")
 	sentinel := redistest.StartSentinel(t, "main", server, "secret")
 	url := "redis+sentinel://:secret@" + sentinel.Addr + "?master_name=main"

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// hostileReplies are what a server may answer with that knows a secret.
+// hostileReplies returns replies that contain a secret.
 func hostileReplies() map[string]string {
 	info := "redis_version:492039.1\r\nmaxmemory_policy:492039"
 	return map[string]string{
@@ -26,7 +26,7 @@ func hostileReplies() map[string]string {
 	}
 }
 
-func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
+func TestErrorsHoldNoTextOfTheServer(t *testing.T) {
 	for name, reply := range hostileReplies() {
 		t.Run(name, func(t *testing.T) {
 			s := redis.New(open(t, redistest.StartHostile(t, reply)), redis.Config{})
@@ -45,10 +45,10 @@ func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
 	}
 }
 
-func TestLogHoldsNothingThatTheServerSaid(t *testing.T) {
+func TestLogHoldsNoTextOfTheServer(t *testing.T) {
 	var log bytes.Buffer
-	redis.LogTo(slog.New(slog.NewJSONHandler(&log, nil)))
-	defer redis.LogTo(slog.New(slog.DiscardHandler))
+	redis.SetClientLogger(slog.New(slog.NewJSONHandler(&log, nil)))
+	defer redis.SetClientLogger(slog.New(slog.DiscardHandler))
 	for _, reply := range hostileReplies() {
 		address := strings.TrimPrefix(redistest.StartHostile(t, reply), "redis://")
 		client := open(t, "redis+sentinel://"+address+"?master_name=main")
@@ -59,6 +59,6 @@ func TestLogHoldsNothingThatTheServerSaid(t *testing.T) {
 	}
 	text := log.String()
 	if !strings.Contains(text, "Sentinel does not name the master") || strings.Contains(text, "492039") {
-		t.Errorf("the log says %s", text)
+		t.Errorf("the log contains %s", text)
 	}
 }

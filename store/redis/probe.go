@@ -15,55 +15,54 @@ import (
 )
 
 const (
-	// probeLife is for how long an entry of a probe is kept. A server whose clock is ahead by more has lost it at once.
+	// probeLife is the lifetime of a probe's entries. A server whose clock is ahead by more expires them at once.
 	probeLife = 5 * time.Minute
-	// probeGroup begins the first part of a probe's ids; those of the engine are shorter.
-	probeGroup = "readiness"
+	// probeGroupPrefix is the beginning of a probe's ids. The engine's ids have a shorter first part.
+	probeGroupPrefix = "readiness"
 )
 
-const errGone outbound.Failure = "an entry is gone as soon as it is written: the server's clock is ahead, or it evicts"
+const errEntryLost outbound.Failure = "an entry disappears at once: the server's clock is ahead, or it evicts keys"
 
-// Ping implements watchword.Pinger: an error unless the server, and on a Cluster every master, answers, has as many
-// replicas online as Config.WaitReplicas asks for, and lets an entry and its budget be made, read, answered and closed by the
-// scripts and under the keys that requests use. The entries are Ping's own, and are gone after five minutes. It is run once a
-// second at most; in between the last result holds.
-func (s *Store) Ping(ctx context.Context) error { return s.gate.Run(ctx, s.try) }
+// Ping implements watchword.Pinger. It returns an error unless the server replies, has at least Config.WaitReplicas replicas
+// online, and executes the scripts of requests on a test entry and its budget. On a Cluster it checks every master. Test
+// entries expire after five minutes. Ping checks at most once a second and otherwise returns the last result.
+func (s *Store) Ping(ctx context.Context) error { return s.probes.Run(ctx, s.probe) }
 
-func (s *Store) try(ctx context.Context) error {
-	if err := s.reach(ctx); err != nil {
-		return checked("ping", err)
+func (s *Store) probe(ctx context.Context) error {
+	if err := s.pingMasters(ctx); err != nil {
+		return wrapCheckError("ping", err)
 	}
 	groups, err := s.probeGroups(ctx)
 	if err != nil {
-		return checked("ping", err)
+		return wrapCheckError("ping", err)
 	}
 	failed := make([]error, len(groups))
 	var all sync.WaitGroup
 	for i, group := range groups {
-		all.Go(func() { failed[i] = s.tryGroup(ctx, group) })
+		all.Go(func() { failed[i] = s.probeMaster(ctx, group) })
 	}
 	all.Wait()
 	return errors.Join(failed...)
 }
 
-// reach asks every server whether it is there, with enough replicas.
-func (s *Store) reach(ctx context.Context) error {
+// pingMasters sends a command to every master and checks its replicas.
+func (s *Store) pingMasters(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	return s.eachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
+	return s.forEachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
 		if s.waitReplicas > 0 {
-			return s.checkReplicas(ctx, c, nameOf(c))
+			return s.checkReplicas(ctx, c, masterName(c))
 		}
 		return c.Ping(ctx).Err()
 	})
 }
 
-// probeGroups names a group for each master: the first parts of ids that lie there.
+// probeGroups returns for each master a group, the first part of ids, that is stored on it.
 func (s *Store) probeGroups(ctx context.Context) (groups []string, err error) {
 	tags, masters := map[string]bool{}, map[string]bool{}
 	for i := 0; len(tags) < len(s.tags); i++ {
-		group := fmt.Sprint(probeGroup, i)
-		tag := s.tag(group)
+		group := fmt.Sprint(probeGroupPrefix, i)
+		tag := s.hashTag(group)
 		if tags[tag] {
 			continue
 		}
@@ -74,7 +73,7 @@ func (s *Store) probeGroups(ctx context.Context) (groups []string, err error) {
 			if err != nil {
 				return nil, err
 			}
-			master = nameOf(node)
+			master = masterName(node)
 		}
 		if !masters[master] {
 			masters[master] = true
@@ -84,8 +83,8 @@ func (s *Store) probeGroups(ctx context.Context) (groups []string, err error) {
 	return groups, nil
 }
 
-// tryGroup takes the steps of a challenge that is answered rightly.
-func (s *Store) tryGroup(ctx context.Context, group string) error {
+// probeMaster takes the steps of a challenge with a right answer.
+func (s *Store) probeMaster(ctx context.Context, group string) error {
 	id, digest := group+"."+rand.Text(), []byte(strings.Repeat("x", 32))
 	until := time.Now().Add(probeLife)
 	if err := s.Create(ctx, watchword.Entry{ID: id, Tries: 1, Digests: [][]byte{digest}, ExpiresAt: until, KeepUntil: until}); err != nil {
@@ -97,7 +96,7 @@ func (s *Store) tryGroup(ctx context.Context, group string) error {
 			watchword.Budget{Key: id, Limits: []watchword.Window{{Max: 1, Per: time.Second}}})
 	}
 	if errors.Is(err, watchword.ErrNotFound) || errors.Is(err, watchword.ErrExpired) {
-		err = fmt.Errorf("redis: ping: %w", errGone)
+		err = fmt.Errorf("redis: ping: %w", errEntryLost)
 	}
 	return err
 }

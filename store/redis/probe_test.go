@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// configure sends a server one command of its operator's.
+// configure sends a server an administrative command.
 func configure(t *testing.T, server *redistest.Server, words ...any) {
 	t.Helper()
 	if _, err := server.Do(t.Context(), words...); err != nil {
@@ -18,7 +18,7 @@ func configure(t *testing.T, server *redistest.Server, words ...any) {
 	}
 }
 
-// reasonOf is what an error says for everybody.
+// reasonOf returns the text of an error that readiness shows.
 func reasonOf(err error) string {
 	var plain interface{ Reason() string }
 	if errors.As(err, &plain) {
@@ -27,8 +27,8 @@ func reasonOf(err error) string {
 	return ""
 }
 
-// Where challenges could not be started or checked Ping says so, in plain words, and takes it back by itself.
-func TestPingFailsWhereRequestsWould(t *testing.T) {
+// Ping fails with a reason while challenges cannot be started or checked, and recovers by itself.
+func TestPingFailsWhenRequestsWouldFail(t *testing.T) {
 	user := func(rules ...any) []any {
 		return append([]any{"acl", "setuser", "app", "reset", "on", ">secret"}, rules...)
 	}
@@ -68,8 +68,8 @@ func TestPingFailsWhereRequestsWould(t *testing.T) {
 	}
 }
 
-// A probe leaves nothing that stays, and no budget.
-func TestPingLeavesNothingBehind(t *testing.T) {
+// The entries of a probe expire, and it leaves no budget.
+func TestPingEntriesExpire(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	for range 3 {
@@ -87,8 +87,8 @@ func TestPingLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// However often it is called, Ping sends one round of commands a second.
-func TestPingIsBounded(t *testing.T) {
+// Ping sends one round of commands a second, however often it is called.
+func TestPingEndsWithinItsTimeout(t *testing.T) {
 	server := redistest.Start(t)
 	client := open(t, server.URL())
 	sent := &commands{}
@@ -106,8 +106,8 @@ func TestPingIsBounded(t *testing.T) {
 	}
 }
 
-// Each master of a Cluster is tried.
-func pingOnCluster(t *testing.T, cluster *redistest.Cluster) {
+// Every master of a Cluster is probed.
+func testPingOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	s := redis.New(open(t, cluster.URL()), redis.Config{})
 	must(t, s.PingNow(t.Context()))
 	for _, node := range cluster.Nodes {

@@ -1,23 +1,26 @@
-// Package redis keeps challenges and guess budgets in Redis 7 or later, or Valkey: one server, one behind Sentinel, or a
-// Cluster, through a go-redis client that the caller opens (Open does it with the right settings) and closes.
+// Package redis stores challenges and guess budgets in Redis 7 or later, or Valkey: a single server, a server behind Sentinel,
+// or a Cluster. The caller opens a go-redis client, with the right settings by [Open], and closes it.
 //
-// Each method of Store is one command and one round trip: a GET, or one Lua script, which Redis runs as one step.
-// An entry is one string and its budget another; both carry the hash tag {prefix:partition}, where the partition is
-// computed from the part of the id before the dot, so on a Cluster too a script finds them on one node. Keys:
+// # Commands and keys
+//
+// Each method of Store is one command and one round trip: a GET, or a Lua script, which Redis runs atomically. An entry is one
+// string and a budget another. Both keys have the hash tag {prefix:partition}. The partition is computed from the part of the
+// id before the dot, so that an entry and its budget are on the same node of a Cluster:
 //
 //	{watchword:59}:e:AbCdEfGhIjk.0123456789abcdefABCDEF   an entry, until its KeepUntil
 //	{watchword:59}:b:AbCdEfGhIjk.any                      a budget, until its longest window has passed
 //
-// Windows and expiry run on the server's clock. Nothing is repeated when a connection is cut: the caller gets an error
-// that wraps watchword.ErrOutcomeUnknown if the step may have been taken. A step that has not been taken when its caller
-// gives up is not taken later: each script carries a deadline in the server's own time, whose difference from ours is
-// learned from its answers.
+// # Failures
 //
-// What stands in an entry's place and cannot be one is as good as none (watchword.ErrNotFound), and a new entry takes its
-// place; what cannot be a budget counts from nothing, as if its key were lost. Config.Damaged hears of both.
+// Expiry and budget windows use the server's clock. A command is not repeated when its connection is lost: the error wraps
+// watchword.ErrOutcomeUnknown if the server may have executed it. A command has no effect after its caller's deadline: each
+// script carries the deadline in the server's time, which the Store estimates from earlier replies.
 //
-// Redis must not evict (maxmemory-policy noeviction): an evicted budget is a fresh one, an evicted entry a lost
-// challenge. CheckPolicy refuses a server that would.
+// A damaged entry is treated as missing (watchword.ErrNotFound), and a new entry may replace it. A damaged budget is treated as
+// empty. Config.Damaged is called for both.
+//
+// Redis must not evict keys (maxmemory-policy noeviction): evicting a budget would grant new tries, and evicting an entry would
+// lose a challenge. Store.CheckPolicy returns an error for a server that evicts.
 package redis
 
 import (
@@ -33,25 +36,24 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-// Config is how a Store uses its Redis. Zero values are the defaults. All processes that share a Redis need the same
-// Prefix and Partitions, or they do not see each other's entries and budgets.
+// Config configures a Store. All processes that share a Redis need the same Prefix and Partitions; otherwise they do not see
+// each other's entries and budgets.
 type Config struct {
-	// Prefix begins the hash tag of every key; by default watchword.
+	// Prefix is the beginning of the hash tag of every key. The default is watchword.
 	Prefix string
-	// Partitions is how many hash tags entries are spread over; by default 1, and 64 on a Cluster. Changing it loses what
-	// is alive.
+	// Partitions is the number of hash tags over which entries are distributed. The default is 1, and 64 on a Cluster. After a
+	// change, existing entries and budgets are not found.
 	Partitions int
-	// WaitReplicas is how many replicas must have what closes an entry or changes its sealed data before the caller hears
-	// of it; fewer are ErrNotReplicated though the step was taken. After that, and where Ping or CheckPolicy find fewer
-	// online, nothing is tried until enough are: ErrTooFewReplicas. It costs a second round trip (WAIT), and narrows the
-	// time in which a failover could reopen a closed challenge or a spent receipt; it does not end it, because Redis may
-	// still promote another replica. By default 0: nobody waits.
+	// WaitReplicas is how many replicas must acknowledge a write that closes an entry or changes its sealed data, before the
+	// method returns. If fewer do, the error is ErrNotReplicated, although the write was made. From then on, and when Ping or
+	// CheckPolicy find too few replicas online, methods return ErrTooFewReplicas and write nothing, until there are enough.
+	// WaitReplicas costs a second round trip (WAIT). It makes it less likely that a failover reopens a closed challenge or a
+	// spent receipt, but cannot exclude it, because Redis may promote another replica. The default is 0.
 	WaitReplicas int
-	// Timeout bounds each call, topology look-ups of a Cluster included; by default one second. The client needs
-	// ContextTimeoutEnabled for it.
+	// Timeout limits each call, including topology requests of a Cluster. The default is one second. The client needs
+	// ContextTimeoutEnabled.
 	Timeout time.Duration
-	// Damaged is called when something was found that is no entry or no budget: what it should have been, "entry" or
-	// "budget". By default nobody hears of it.
+	// Damaged is called with "entry" or "budget" when a damaged value was found. The default does nothing.
 	Damaged func(what string)
 }
 
@@ -70,7 +72,7 @@ var closeLua string
 //go:embed update.lua
 var updateLua string
 
-// A Store is a watchword.Store and watchword.Pinger on Redis. It is safe for concurrent use.
+// A Store implements watchword.Store and watchword.Pinger. It is safe for concurrent use.
 type Store struct {
 	client       redis.UniversalClient
 	tags         []string // of each partition
@@ -78,9 +80,9 @@ type Store struct {
 	replication  replication
 	timeout      time.Duration
 	damaged      func(what string)
-	gate         probe.Gate
+	probes       probe.Gate
 	clocks       *script.Clocks
-	clock        script.Timed // does nothing
+	readClock    script.Timed // does nothing
 	create       script.Timed
 	attempt      script.Timed
 	closing      script.Timed
@@ -92,7 +94,7 @@ var (
 	_ watchword.Pinger = (*Store)(nil)
 )
 
-// New makes a Store of a client. Nothing is sent yet; see CheckPolicy. Whoever opened the client closes it.
+// New returns a Store that uses client. It sends nothing; see CheckPolicy. The caller closes the client.
 func New(client redis.UniversalClient, cfg Config) *Store {
 	if cfg.Prefix == "" {
 		cfg.Prefix = "watchword"
@@ -110,7 +112,7 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 		cfg.Damaged = func(string) {}
 	}
 	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, damaged: cfg.Damaged, clocks: script.NewClocks(client),
-		clock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
+		readClock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
 		closing: script.NewTimed(entryLua + closeLua), update: script.NewTimed(entryLua + updateLua)}
 	for p := range cfg.Partitions {
 		s.tags = append(s.tags, "{"+cfg.Prefix+":"+strconv.Itoa(p)+"}")
@@ -118,21 +120,21 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 	return s
 }
 
-func (s *Store) entryKey(id string) string      { return s.tag(id) + ":e:" + id }
-func (s *Store) budgetKey(budget string) string { return s.tag(budget) + ":b:" + budget }
+func (s *Store) entryKey(id string) string      { return s.hashTag(id) + ":e:" + id }
+func (s *Store) budgetKey(budget string) string { return s.hashTag(budget) + ":b:" + budget }
 
-// tag is the hash tag of everything that begins with the same part. The hash (FNV-1a) must never change.
-func (s *Store) tag(id string) string {
+// hashTag returns the hash tag of all ids that begin with the same part. The hash function (FNV-1a) must never change.
+func (s *Store) hashTag(id string) string {
 	if len(s.tags) == 1 {
 		return s.tags[0]
 	}
 	h := fnv.New32a()
-	_, _ = h.Write([]byte(group(id)))
+	_, _ = h.Write([]byte(groupOf(id)))
 	return s.tags[h.Sum32()%uint32(len(s.tags))]
 }
 
-// group is the part of an id before its dot.
-func group(id string) string {
+// groupOf returns the part of an id before its dot.
+func groupOf(id string) string {
 	part, _, _ := strings.Cut(id, ".")
 	return part
 }

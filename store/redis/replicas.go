@@ -11,18 +11,18 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-// ErrNotReplicated means that the step was taken but fewer replicas than Config.WaitReplicas said in time that they have it.
+// ErrNotReplicated means that the write was made, but fewer than Config.WaitReplicas replicas acknowledged it in time.
 var ErrNotReplicated error = outbound.Failure("redis: written, but not to enough replicas")
 
-// ErrTooFewReplicas means that the step was not taken: fewer replicas are online than Config.WaitReplicas or the server's
-// own min-replicas-to-write asks for.
+// ErrTooFewReplicas means that nothing was written: fewer replicas are online than Config.WaitReplicas, or than the server's
+// min-replicas-to-write.
 var ErrTooFewReplicas error = outbound.Failure("redis: too few replicas are online, so nothing is written")
 
-const errClient outbound.Failure = "WaitReplicas needs a *redis.Client or *redis.ClusterClient"
+const errUnsupportedClient outbound.Failure = "WaitReplicas needs a *redis.Client or *redis.ClusterClient"
 
-// runAndWait runs a script and WAITs for its writes. Redis counts the writes of one connection, so both go over the same,
-// to the master of the keys' slot; where a slot has moved to the client learns on the way, or looks for when the master that
-// it knows has too few replicas: it may be none any more. While a slot is being moved, what has moved already is not reached.
+// runAndWait runs a script and WAITs for its writes. WAIT counts the writes of its own connection, so both use the same
+// connection, to the master of the keys' slot. After a MOVED reply, and if the known master has too few replicas (it may no
+// longer be the master), the client reloads the topology. While a slot is migrating, keys that have already moved fail.
 func (s *Store) runAndWait(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
 		reply, err := s.runOnMaster(ctx, sc, keys, wrote, args...)
@@ -43,18 +43,18 @@ func (s *Store) runAndWait(ctx context.Context, sc script.Timed, keys []string, 
 }
 
 func (s *Store) runOnMaster(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
-	master, err := s.master(ctx, keys[0])
+	master, err := s.masterForKey(ctx, keys[0])
 	if err != nil {
 		return "", err
 	}
-	conn, name := master.Conn(), nameOf(master)
+	conn, name := master.Conn(), masterName(master)
 	defer func() { _ = conn.Close() }()
-	if s.replication.isShort(name) {
+	if s.replication.isUnderReplicated(name) {
 		if err := s.checkReplicas(ctx, conn, name); err != nil {
 			return "", err
 		}
 	}
-	reply, err := text(sc.Run(ctx, s.clocks, conn, keys, args...))
+	reply, err := textReply(sc.Run(ctx, s.clocks, conn, keys, args...))
 	if err != nil || !wrote(reply) {
 		return reply, err
 	}
@@ -62,20 +62,20 @@ func (s *Store) runOnMaster(ctx context.Context, sc script.Timed, keys []string,
 	if n, ok := have.(int64); err == nil && ok && n >= int64(s.waitReplicas) {
 		return reply, nil
 	}
-	s.replication.noteShort(name)
+	s.replication.markUnderReplicated(name)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", ErrNotReplicated, script.Reason(err))
 	}
 	return "", ErrNotReplicated
 }
 
-// master is the one of a key. On one server, or behind Sentinel, there is no other.
-func (s *Store) master(ctx context.Context, key string) (*redis.Client, error) {
+// masterForKey returns the master of a key. Without a Cluster there is only one.
+func (s *Store) masterForKey(ctx context.Context, key string) (*redis.Client, error) {
 	switch c := s.client.(type) {
 	case *redis.Client:
 		return c, nil
 	case *redis.ClusterClient:
 		return c.MasterForKey(ctx, key)
 	}
-	return nil, errClient
+	return nil, errUnsupportedClient
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// With WaitReplicas whoever is told that a challenge is closed may rely on a replica to know it too.
-func TestWaitReplicas(t *testing.T) {
+// With WaitReplicas a challenge that was reported as closed is closed on a replica too.
+func TestStoreWaitsForReplicas(t *testing.T) {
 	server := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port := server.HostPort()
 	replica := redistest.Start(t, "--replicaof", host+" "+port)
@@ -71,8 +71,9 @@ func ignore(err, expected error) error {
 	return err
 }
 
-// replicated makes a store that waits for one replica, with the open entries g.1 to g.4, and a replica that follows.
-func replicated(t *testing.T) (s *redis.Store, master, replica *redistest.Server, sent *commands) {
+// newReplicatedStore returns a store that waits for one replica, with the pending entries g.1 to g.4, and a connected
+// replica.
+func newReplicatedStore(t *testing.T) (s *redis.Store, master, replica *redistest.Server, sent *commands) {
 	t.Helper()
 	master = redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port := master.HostPort()
@@ -90,8 +91,8 @@ func replicated(t *testing.T) (s *redis.Store, master, replica *redistest.Server
 	return s, master, replica, sent
 }
 
-// writesNothing calls whatever writes: each call is refused before it does, and open entries stay as they are.
-func writesNothing(t *testing.T, s *redis.Store, sent *commands) {
+// wantNothingWritten makes all calls that write: each is refused before it writes, and pending entries do not change.
+func wantNothingWritten(t *testing.T, s *redis.Store, sent *commands) {
 	t.Helper()
 	ctx := t.Context()
 	sent.take()
@@ -115,50 +116,50 @@ func writesNothing(t *testing.T, s *redis.Store, sent *commands) {
 	}
 }
 
-// replicatesAgain waits until the store is ready, and sees to it that it works then.
-func replicatesAgain(t *testing.T, s *redis.Store, master *redistest.Server) {
+// wantReplicationResumes waits until the store is ready and checks that calls succeed.
+func wantReplicationResumes(t *testing.T, s *redis.Store, master *redistest.Server) {
 	t.Helper()
-	backSoon(t, s)
+	waitUntilAvailable(t, s)
 	must(t, master.AwaitReplica(t.Context()))
 	_, err := s.Attempt(t.Context(), "g.2", guess("right"), limited("g.any"))
 	must(t, err)
 }
 
 func TestStoreWritesNothingWhileReplicaIsGone(t *testing.T) {
-	s, master, replica, sent := replicated(t)
+	s, master, replica, sent := newReplicatedStore(t)
 	must(t, s.PingNow(t.Context()))
 	replica.Stop()
 	_, err := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
 	wants(t, "the first right guess without the replica", err, redis.ErrNotReplicated)
-	writesNothing(t, s, sent)
+	wantNothingWritten(t, s, sent)
 	wants(t, "Ping", s.PingNow(t.Context()), redis.ErrTooFewReplicas)
 	must(t, replica.Start())
-	replicatesAgain(t, s, master)
+	wantReplicationResumes(t, s, master)
 }
 
-// A replica that hangs is online for a minute yet, but has not what was written before.
+// A hanging replica is reported as online for a minute, but does not have the last writes.
 func TestStoreWritesNothingWhileReplicaHangs(t *testing.T) {
-	s, master, replica, sent := replicated(t)
+	s, master, replica, sent := newReplicatedStore(t)
 	must(t, replica.Pause())
 	_, err := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
 	wants(t, "the first right guess without the replica", err, redis.ErrNotReplicated)
 	for range 3 {
-		writesNothing(t, s, sent)
+		wantNothingWritten(t, s, sent)
 	}
 	wants(t, "Ping", s.PingNow(t.Context()), redis.ErrTooFewReplicas)
 	must(t, replica.Resume())
-	replicatesAgain(t, s, master)
+	wantReplicationResumes(t, s, master)
 }
 
-// Where readiness looks first, not even one right answer is used up.
-func TestPingFindsReplicaGoneBeforeAnythingIsWritten(t *testing.T) {
-	s, master, replica, sent := replicated(t)
+// If Ping runs before, no right answer is used up.
+func TestPingFailsWhenReplicaIsGone(t *testing.T) {
+	s, master, replica, sent := newReplicatedStore(t)
 	replica.Stop()
 	must(t, master.AwaitNoReplica(t.Context()))
 	wants(t, "Ping", s.PingNow(t.Context()), redis.ErrTooFewReplicas)
-	writesNothing(t, s, sent)
+	wantNothingWritten(t, s, sent)
 	must(t, replica.Start())
-	replicatesAgain(t, s, master)
+	wantReplicationResumes(t, s, master)
 }
 
 func TestCheckPolicyRefusesTooFewReplicas(t *testing.T) {
@@ -166,12 +167,12 @@ func TestCheckPolicyRefusesTooFewReplicas(t *testing.T) {
 	client := open(t, server.URL())
 	wants(t, "with one to wait for", redis.New(client, redis.Config{WaitReplicas: 1}).CheckPolicy(t.Context()), redis.ErrTooFewReplicas)
 	must(t, redis.New(client, redis.Config{}).CheckPolicy(t.Context()))
-	s, _, _, _ := replicated(t)
+	s, _, _, _ := newReplicatedStore(t)
 	must(t, s.CheckPolicy(t.Context()))
 }
 
-// With min-replicas-to-write the server refuses by itself, whatever the store waits for.
-func TestServerRefusesWithTooFewReplicas(t *testing.T) {
+// With min-replicas-to-write the server itself refuses writes, even if the store does not wait for replicas.
+func TestStoreReportsRefusalForTooFewReplicas(t *testing.T) {
 	server := redistest.Start(t)
 	s := redis.New(open(t, server.URL()), redis.Config{})
 	must(t, s.Create(t.Context(), entry("g.1")))
@@ -189,7 +190,7 @@ func TestServerRefusesWithTooFewReplicas(t *testing.T) {
 	}
 }
 
-func TestWarningsNameServersThatAcceptWhatReplicasMayMiss(t *testing.T) {
+func TestWarningsNameServersWithTooLowMinReplicas(t *testing.T) {
 	ctx := t.Context()
 	server := redistest.Start(t)
 	client := open(t, server.URL())
@@ -204,7 +205,7 @@ func TestWarningsNameServersThatAcceptWhatReplicasMayMiss(t *testing.T) {
 	_, err := server.Do(ctx, "config", "set", "min-replicas-to-write", 0)
 	must(t, err)
 	if got := redis.New(client, redis.Config{}).Warnings(ctx); got != nil {
-		t.Errorf("nobody waits for replicas, but %q", got)
+		t.Errorf("no call waits for replicas, but %q was sent", got)
 	}
 	_, err = server.Do(ctx, "acl", "setuser", "limited", "on", ">secret", "~*", "+@all", "-config")
 	must(t, err)
@@ -214,8 +215,8 @@ func TestWarningsNameServersThatAcceptWhatReplicasMayMiss(t *testing.T) {
 	}
 }
 
-// On a Cluster the WAIT goes to the node that ran the script, and each master needs replicas of its own.
-func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
+// On a Cluster, WAIT is sent to the node that ran the script, and each master needs its own replicas.
+func testWaitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	client, cfg := open(t, cluster.URL()), redis.Config{Prefix: "wait", WaitReplicas: 1, Partitions: 1, Timeout: 400 * time.Millisecond}
 	s := redis.New(client, cfg)
@@ -227,7 +228,7 @@ func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	wants(t, "a right guess without replicas", err, redis.ErrNotReplicated)
 	_, err = s.Attempt(ctx, "g.2", guess("right"), limited("g.any"))
 	wants(t, "the next one", err, redis.ErrTooFewReplicas)
-	unaware := redis.New(client, cfg) // of what has come to the others
+	unaware := redis.New(client, cfg) // does not know the writes of the others
 	wants(t, "Ping", redis.New(client, cfg).PingNow(ctx), redis.ErrTooFewReplicas)
 	wants(t, "CheckPolicy", redis.New(client, cfg).CheckPolicy(ctx), redis.ErrTooFewReplicas)
 	if warnings := s.Warnings(ctx); len(warnings) != len(cluster.Nodes) {
@@ -235,15 +236,15 @@ func waitOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	}
 
 	const tag = "{wait:0}"
-	from, err := cluster.Owner(ctx, tag)
+	from, err := cluster.SlotOwner(ctx, tag)
 	must(t, err)
-	to := cluster.Other(from)
-	must(t, cluster.Moving(ctx, tag, from, to))
-	must(t, cluster.Move(ctx, from, to, tag+":e:g.1", tag+":e:g.2", tag+":b:g.any"))
-	must(t, cluster.Moved(ctx, tag, to))
+	to := cluster.OtherNode(from)
+	must(t, cluster.BeginSlotMove(ctx, tag, from, to))
+	must(t, cluster.MoveKeys(ctx, from, to, tag+":e:g.1", tag+":e:g.2", tag+":b:g.any"))
+	must(t, cluster.FinishSlotMove(ctx, tag, to))
 	_, err = unaware.Attempt(ctx, "g.2", guess("wrong"), limited("g.any"))
 	wants(t, "a wrong guess where the slot has moved to", err, watchword.ErrMismatch)
-	// What is remembered is about the old master; the store finds out that there is another.
+	// The recorded state belongs to the old master. The store detects the new one.
 	err = nil
 	for begin := time.Now(); !errors.Is(err, watchword.ErrMismatch); time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > 20*time.Second {

@@ -14,111 +14,111 @@ import (
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
-// The letters with which scripts begin their answers.
+// The letters with which the scripts' replies begin.
 const (
-	won      = 'w'
-	closed   = 'c'
-	expired  = 'x'
-	spent    = 's'
-	budget   = 'b'
-	mismatch = 'm'
-	version  = 'v'
-	exists   = 'e'
-	inFlight = 'f'
-	damaged  = 'd'
+	replyDone     = 'w'
+	replyClosed   = 'c'
+	replyExpired  = 'x'
+	replySpent    = 's'
+	replyBudget   = 'b'
+	replyMismatch = 'm'
+	replyVersion  = 'v'
+	replyExists   = 'e'
+	replyInFlight = 'f'
+	replyDamaged  = 'd'
 )
 
-// lost stands before the letter where something damaged was replaced.
-const lost = "!"
+// damagedPrefix precedes the letter if a damaged value was replaced.
+const damagedPrefix = "!"
 
-// What Config.Damaged is told.
+// Arguments of Config.Damaged.
 const (
 	entryKind  = "entry"
 	budgetKind = "budget"
 )
 
-// Create implements watchword.Store with create.lua. The Store is no outbox, so out is not looked at.
+// Create implements watchword.Store by create.lua. It ignores the messages, because a Store is no outbox.
 func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	value, err := encode(e)
+	value, err := encodeEntry(e)
 	if err != nil {
 		return err
 	}
 	until := max((e.KeepUntil.UnixMicro()+999)/1000, 1)
-	reply, err := text(s.create.Run(ctx, s.clocks, s.client, []string{s.entryKey(e.ID)}, value, until))
+	reply, err := textReply(s.create.Run(ctx, s.clocks, s.client, []string{s.entryKey(e.ID)}, value, until))
 	if err != nil {
-		return failed("create", err)
+		return wrapError("create", err)
 	}
-	reply, replaced := strings.CutPrefix(reply, lost)
+	reply, replaced := strings.CutPrefix(reply, damagedPrefix)
 	if replaced {
 		s.damaged(entryKind)
 	}
-	return s.errorOf(reply)
+	return s.replyError(reply)
 }
 
-// Get implements watchword.Store with one GET.
+// Get implements watchword.Store by one GET.
 func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	value, err := text(script.Do(ctx, s.client, "get", s.entryKey(id)))
+	value, err := textReply(script.Do(ctx, s.client, "get", s.entryKey(id)))
 	if errors.Is(err, watchword.ErrNotFound) {
 		return watchword.Entry{}, err
 	}
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
-		return watchword.Entry{}, s.errorOf(string(damaged))
+		return watchword.Entry{}, s.replyError(string(replyDamaged))
 	}
 	if err != nil && !errors.Is(err, errDamaged) {
-		return watchword.Entry{}, fmt.Errorf("redis: get: %w", cause(err))
+		return watchword.Entry{}, fmt.Errorf("redis: get: %w", describeError(err))
 	}
-	e, err := decode(id, value)
+	e, err := decodeEntry(id, value)
 	if err != nil {
-		return watchword.Entry{}, s.errorOf(string(damaged))
+		return watchword.Entry{}, s.replyError(string(replyDamaged))
 	}
 	return e, nil
 }
 
-// Attempt implements watchword.Store with attempt.lua.
+// Attempt implements watchword.Store by attempt.lua.
 func (s *Store) Attempt(ctx context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
-	args, err := attemptArgs(guesses, b)
+	args, err := encodeAttempt(guesses, b)
 	if err != nil {
 		return watchword.Entry{}, err
 	}
-	keys, err := s.keys(id, b.Key)
+	keys, err := s.scriptKeys(id, b.Key)
 	if err != nil {
 		return watchword.Entry{}, err
 	}
-	reply, err := s.run(ctx, s.attempt, keys, closes, args...)
+	reply, err := s.run(ctx, s.attempt, keys, closedEntry, args...)
 	if err != nil {
-		return watchword.Entry{}, failed("attempt", err)
+		return watchword.Entry{}, wrapError("attempt", err)
 	}
-	reply, refilled := strings.CutPrefix(reply, lost)
+	reply, refilled := strings.CutPrefix(reply, damagedPrefix)
 	if refilled {
 		s.damaged(budgetKind)
 	}
 	switch reply[0] {
-	case won:
-		return decode(id, reply[1:])
-	case damaged:
-		return watchword.Entry{}, s.errorOf(reply)
+	case replyDone:
+		return decodeEntry(id, reply[1:])
+	case replyDamaged:
+		return watchword.Entry{}, s.replyError(reply)
 	}
 	if len(reply) < 1+countersSize {
-		return watchword.Entry{}, errReply
+		return watchword.Entry{}, errUnexpectedReply
 	}
 	e := decodeCounters(id, []byte(reply[1:1+countersSize]))
 	e.Settled = int(binary.BigEndian.Uint16([]byte(reply[countersSize-1:])))
-	if wait := reply[1+countersSize:]; reply[0] == budget && len(wait) == 8 {
+	if wait := reply[1+countersSize:]; reply[0] == replyBudget && len(wait) == 8 {
 		return e, &watchword.BudgetError{RetryAfter: time.Duration(binary.BigEndian.Uint64([]byte(wait))) * time.Microsecond}
 	}
-	return e, s.errorOf(reply)
+	return e, s.replyError(reply)
 }
 
-func attemptArgs(guesses []watchword.Guess, b watchword.Budget) ([]any, error) {
+func encodeAttempt(guesses []watchword.Guess, b watchword.Budget) ([]any, error) {
 	if b.Key == "" {
 		b.Limits = nil
 	}
 	args := make([]any, 0, 4+2*len(b.Limits)+3*len(guesses))
-	args = append(args, number(b.FirstFree), b.Repeats, len(b.Limits))
+	args = append(args, boolToInt(b.FirstFree), b.Repeats, len(b.Limits))
 	for _, w := range b.Limits {
 		args = append(args, w.Max, (w.Per + time.Microsecond - 1).Microseconds())
 	}
@@ -127,20 +127,20 @@ func attemptArgs(guesses []watchword.Guess, b watchword.Budget) ([]any, error) {
 			return nil, errors.New("redis: a guess approves or locks")
 		}
 		if len(g.Mark) > maxMark {
-			return nil, errTooLong
+			return nil, errFieldTooLong
 		}
 		args = append(args, g.Digest, int(g.State), g.Mark)
 	}
 	return args, nil
 }
 
-// closes reports whether an attempt ended the entry.
-func closes(reply string) bool {
-	reply = strings.TrimPrefix(reply, lost)
+// closedEntry reports whether an attempt closed the entry, by its reply.
+func closedEntry(reply string) bool {
+	reply = strings.TrimPrefix(reply, damagedPrefix)
 	switch reply[0] {
-	case won, mismatch:
+	case replyDone, replyMismatch:
 		at := 1 // state follows the letter, or the letter and the format
-		if reply[0] == won {
+		if reply[0] == replyDone {
 			at = 2
 		}
 		return len(reply) > at && watchword.State(reply[at]) != watchword.StatePending
@@ -148,15 +148,15 @@ func closes(reply string) bool {
 	return false
 }
 
-// Close implements watchword.Store with close.lua.
+// Close implements watchword.Store by close.lua.
 func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error {
 	if c.State == watchword.StatePending {
 		return errors.New("redis: a closing leaves the pending state")
 	}
 	if len(c.Mark) > maxMark {
-		return errTooLong
+		return errFieldTooLong
 	}
-	keys, err := s.keys(id, c.Clear)
+	keys, err := s.scriptKeys(id, c.Clear)
 	if err != nil {
 		return err
 	}
@@ -164,61 +164,62 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	if !c.Before.IsZero() {
 		before = c.Before.UnixMicro()
 	}
-	reply, err := s.run(ctx, s.closing, keys, succeeded, int(c.State), c.Mark, number(c.Sealed != nil), c.Sealed,
-		before, number(c.Settles), c.Idle.Microseconds())
+	reply, err := s.run(ctx, s.closing, keys, isDone, int(c.State), c.Mark, boolToInt(c.Sealed != nil), c.Sealed,
+		before, boolToInt(c.Settles), c.Idle.Microseconds())
 	if err != nil {
-		return failed("close", err)
+		return wrapError("close", err)
 	}
-	return s.errorOf(reply)
+	return s.replyError(reply)
 }
 
-// Update implements watchword.Store with update.lua. The Store is no outbox, so out is not looked at.
+// Update implements watchword.Store by update.lua. It ignores the messages, because a Store is no outbox.
 func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
 	digests, err := encodeDigests(e.Digests)
 	if err != nil {
 		return err
 	}
 	was := binary.BigEndian.AppendUint64(nil, uint64(e.Version))
-	reply, err := s.run(ctx, s.update, []string{s.entryKey(e.ID)}, succeeded, was, digests, e.Sealed, int(e.State))
+	reply, err := s.run(ctx, s.update, []string{s.entryKey(e.ID)}, isDone, was, digests, e.Sealed, int(e.State))
 	if err != nil {
-		return failed("update", err)
+		return wrapError("update", err)
 	}
-	return s.errorOf(reply)
+	return s.replyError(reply)
 }
 
-// number is a flag as scripts read it.
-func number(flag bool) int {
+// boolToInt returns a flag as the scripts read it.
+func boolToInt(flag bool) int {
 	if flag {
 		return 1
 	}
 	return 0
 }
 
-func succeeded(reply string) bool { return reply[0] == won }
+func isDone(reply string) bool { return reply[0] == replyDone }
 
-// keys are the entry's and its budget's. A budget of another group may lie on another node.
-func (s *Store) keys(id, budget string) ([]string, error) {
+// scriptKeys returns the keys of an entry and its budget. A budget of another group is an error, because it may be on another
+// node.
+func (s *Store) scriptKeys(id, budget string) ([]string, error) {
 	if budget == "" {
 		return []string{s.entryKey(id)}, nil
 	}
-	if group(id) != group(budget) {
+	if groupOf(id) != groupOf(budget) {
 		return nil, errors.New("redis: the budget belongs to another group than the entry")
 	}
 	return []string{s.entryKey(id), s.budgetKey(budget)}, nil
 }
 
-// run runs a script and, when that is asked for and its reply says that it wrote, waits for replicas.
+// run runs a script. With Config.WaitReplicas, it waits for the replicas if wrote reports that the script has written.
 func (s *Store) run(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	if s.waitReplicas > 0 {
 		return s.runAndWait(ctx, sc, keys, wrote, args...)
 	}
-	return text(sc.Run(ctx, s.clocks, s.client, keys, args...))
+	return textReply(sc.Run(ctx, s.clocks, s.client, keys, args...))
 }
 
-// text is a reply that is a string with something in it. Nothing is an entry that there is not.
-func text(reply any, err error) (string, error) {
+// textReply returns a reply that is a non-empty string. A nil reply is watchword.ErrNotFound.
+func textReply(reply any, err error) (string, error) {
 	if errors.Is(err, redis.Nil) {
 		return "", watchword.ErrNotFound
 	}
@@ -228,56 +229,56 @@ func text(reply any, err error) (string, error) {
 	s, ok := reply.(string)
 	switch {
 	case !ok:
-		return "", errReply
+		return "", errUnexpectedReply
 	case s == "":
 		return "", errDamaged
 	}
 	return s, nil
 }
 
-// errorOf is the error that the letter of a reply stands for; nil if the step was taken. What is damaged is reported.
-func (s *Store) errorOf(reply string) error {
+// replyError returns the error for the letter of a reply; nil if the step was taken. It reports a damaged entry.
+func (s *Store) replyError(reply string) error {
 	switch reply[0] {
-	case damaged:
+	case replyDamaged:
 		s.damaged(entryKind)
 		return watchword.ErrNotFound
-	case won:
+	case replyDone:
 		return nil
-	case closed:
+	case replyClosed:
 		return watchword.ErrClosed
-	case expired:
+	case replyExpired:
 		return watchword.ErrExpired
-	case spent:
+	case replySpent:
 		return watchword.ErrSpent
-	case mismatch:
+	case replyMismatch:
 		return watchword.ErrMismatch
-	case version:
+	case replyVersion:
 		return watchword.ErrConflict
-	case exists:
+	case replyExists:
 		return watchword.ErrExists
-	case inFlight:
+	case replyInFlight:
 		return watchword.ErrInFlight
 	}
-	return errReply
+	return errUnexpectedReply
 }
 
-// failed says which step could not be taken, or may have been, and why, without what the server or go-redis says of it,
-// which may repeat a command.
-func failed(what string, err error) error {
+// wrapError returns an error of a script with the name of the step. It wraps watchword.ErrOutcomeUnknown if the script may have
+// run. It does not contain texts of the server or of go-redis, which may repeat a command.
+func wrapError(what string, err error) error {
 	switch {
 	case err == nil, errors.Is(err, watchword.ErrNotFound):
 		return err
 	case redis.HasErrorPrefix(err, "NOREPLICAS"):
 		err = ErrTooFewReplicas
 	case script.MayHaveRun(err) && !errors.Is(err, ErrTooFewReplicas), errors.Is(err, ErrNotReplicated):
-		return fmt.Errorf("redis: %s: %w: %w", what, watchword.ErrOutcomeUnknown, cause(err))
+		return fmt.Errorf("redis: %s: %w: %w", what, watchword.ErrOutcomeUnknown, describeError(err))
 	}
-	return fmt.Errorf("redis: %s: %w", what, cause(err))
+	return fmt.Errorf("redis: %s: %w", what, describeError(err))
 }
 
-// cause is an error of our own as it is; of any other one it is the kind.
-func cause(err error) error {
-	for _, own := range []error{ErrNotReplicated, ErrTooFewReplicas, errReply} {
+// describeError returns errors of this package unchanged, and the kind of any other error.
+func describeError(err error) error {
+	for _, own := range []error{ErrNotReplicated, ErrTooFewReplicas, errUnexpectedReply} {
 		if errors.Is(err, own) {
 			return err
 		}

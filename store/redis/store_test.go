@@ -19,29 +19,29 @@ import (
 
 func TestStore(t *testing.T) {
 	server := redistest.Start(t)
-	t.Run("promises", func(t *testing.T) { promises(t, server.URL()) })
-	t.Run("one command a call", func(t *testing.T) { oneCommand(t, open(t, server.URL())) })
-	t.Run("keys", func(t *testing.T) { keys(t, open(t, server.URL())) })
-	t.Run("limits that shrink", func(t *testing.T) { shrinkingLimits(t, open(t, server.URL())) })
-	t.Run("another group's budget", func(t *testing.T) { anotherGroup(t, open(t, server.URL())) })
-	t.Run("garbage", func(t *testing.T) { garbage(t, open(t, server.URL())) })
+	t.Run("requirements", func(t *testing.T) { runRequirements(t, server.URL()) })
+	t.Run("one command per call", func(t *testing.T) { testOneCommandPerCall(t, open(t, server.URL())) })
+	t.Run("keys", func(t *testing.T) { testKeys(t, open(t, server.URL())) })
+	t.Run("limits that shrink", func(t *testing.T) { testShrinkingLimits(t, open(t, server.URL())) })
+	t.Run("another group's budget", func(t *testing.T) { testBudgetOfAnotherGroup(t, open(t, server.URL())) })
+	t.Run("damaged values", func(t *testing.T) { testDamagedValues(t, open(t, server.URL())) })
 }
 
-func TestCluster(t *testing.T) {
+func TestStoreOnCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
-	t.Run("promises", func(t *testing.T) { promises(t, cluster.URL()) })
-	t.Run("one command a call", func(t *testing.T) { oneCommand(t, open(t, cluster.URL())) })
-	t.Run("entries are spread", func(t *testing.T) { spread(t, cluster) })
-	t.Run("a slot moves", func(t *testing.T) { slotMoves(t, cluster) })
-	t.Run("cut connection", func(t *testing.T) { cutOnCluster(t, cluster) })
-	t.Run("policy", func(t *testing.T) { policyOnCluster(t, cluster) })
-	t.Run("ping", func(t *testing.T) { pingOnCluster(t, cluster) })
-	t.Run("waiting for replicas", func(t *testing.T) { waitOnCluster(t, cluster) })
-	t.Run("a node stops", func(t *testing.T) { nodeStops(t, cluster) }) // the last: it does not come back
+	t.Run("requirements", func(t *testing.T) { runRequirements(t, cluster.URL()) })
+	t.Run("one command per call", func(t *testing.T) { testOneCommandPerCall(t, open(t, cluster.URL())) })
+	t.Run("entries are distributed", func(t *testing.T) { testEntriesAreDistributed(t, cluster) })
+	t.Run("slot migration", func(t *testing.T) { testSlotMigration(t, cluster) })
+	t.Run("lost reply", func(t *testing.T) { testLostReplyOnCluster(t, cluster) })
+	t.Run("policy", func(t *testing.T) { testPolicyOnCluster(t, cluster) })
+	t.Run("ping", func(t *testing.T) { testPingOnCluster(t, cluster) })
+	t.Run("waiting for replicas", func(t *testing.T) { testWaitOnCluster(t, cluster) })
+	t.Run("a node stops", func(t *testing.T) { testNodeStops(t, cluster) }) // last, because the node stays down
 }
 
-// promises holds two nodes with a client each to them. Every promise has keys of its own.
-func promises(t *testing.T, url string) {
+// runRequirements runs storetest on two nodes with a client each. Every requirement has its own keys.
+func runRequirements(t *testing.T, url string) {
 	clients := []goredis.UniversalClient{open(t, url), open(t, url)}
 	var promise atomic.Int64
 	t.Run("all", func(t *testing.T) {
@@ -52,8 +52,8 @@ func promises(t *testing.T, url string) {
 	})
 }
 
-// oneCommand counts what each call sends. Greetings of new connections and scripts that are not known yet come first.
-func oneCommand(t *testing.T, client goredis.UniversalClient) {
+// testOneCommandPerCall counts the commands of each call, except those of new connections and for unknown scripts.
+func testOneCommandPerCall(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "count"})
 	everything := func(id string) map[string]func() error {
 		e := entry("group." + id)
@@ -94,8 +94,8 @@ func sorted(m map[string]func() error) (names []string) {
 	return names
 }
 
-// keys looks at what lies in Redis: where, for how long, and that it goes away.
-func keys(t *testing.T, client goredis.UniversalClient) {
+// testKeys checks the keys in Redis, their expiry and their removal.
+func testKeys(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "app", Partitions: 16})
 	must(t, s.Create(ctx, entry("AbCdEfGhIjk.xyz")))
 	for range 3 {
@@ -135,8 +135,8 @@ func keys(t *testing.T, client goredis.UniversalClient) {
 	}
 }
 
-// shrinkingLimits sees to it that a budget holds no more charges than its limits look at.
-func shrinkingLimits(t *testing.T, client goredis.UniversalClient) {
+// testShrinkingLimits checks that a budget keeps no more charges than its limits need.
+func testShrinkingLimits(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "shrink"})
 	for _, most := range []int{20, 3} {
 		for i := range 30 { // first tries, which are charged though the budget is spent
@@ -151,8 +151,8 @@ func shrinkingLimits(t *testing.T, client goredis.UniversalClient) {
 	}
 }
 
-// anotherGroup refuses what on a Cluster could lie elsewhere.
-func anotherGroup(t *testing.T, client goredis.UniversalClient) {
+// testBudgetOfAnotherGroup checks that a budget on another node is refused.
+func testBudgetOfAnotherGroup(t *testing.T, client goredis.UniversalClient) {
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "another"})
 	must(t, s.Create(ctx, entry("mine.1")))
 	if _, err := s.Attempt(ctx, "mine.1", guess("right"), limited("yours.any")); err == nil {
@@ -176,8 +176,8 @@ func anotherGroup(t *testing.T, client goredis.UniversalClient) {
 	}
 }
 
-// spread sees to it that all nodes of a Cluster have work.
-func spread(t *testing.T, cluster *redistest.Cluster) {
+// testEntriesAreDistributed checks that all nodes of a Cluster store entries.
+func testEntriesAreDistributed(t *testing.T, cluster *redistest.Cluster) {
 	ctx, s := t.Context(), redis.New(open(t, cluster.URL()), redis.Config{Prefix: "spread"})
 	const n = 300
 	for i := range n {
@@ -192,14 +192,14 @@ func spread(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// slotMoves answers challenges while their slot goes from one node to another.
-func slotMoves(t *testing.T, cluster *redistest.Cluster) {
+// testSlotMigration answers challenges while their slot migrates between nodes.
+func testSlotMigration(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
 	s := redis.New(open(t, cluster.URL()), redis.Config{Prefix: "moving", Partitions: 1})
 	tag := "{moving:0}"
-	from, err := cluster.Owner(ctx, tag)
+	from, err := cluster.SlotOwner(ctx, tag)
 	must(t, err)
-	to := cluster.Other(from)
+	to := cluster.OtherNode(from)
 	for _, id := range []string{"g.1", "g.2", "g.3"} {
 		must(t, s.Create(ctx, entry(id)))
 	}
@@ -209,13 +209,13 @@ func slotMoves(t *testing.T, cluster *redistest.Cluster) {
 		wants(t, id, err, want)
 	}
 	attempt("g.1", "wrong", watchword.ErrMismatch)
-	must(t, cluster.Moving(ctx, tag, from, to))
-	attempt("g.1", "wrong", watchword.ErrMismatch) // both keys are here still
-	must(t, cluster.Move(ctx, from, to, tag+":e:g.1", tag+":b:g.any"))
-	attempt("g.1", "wrong", watchword.ErrMismatch) // both are there
-	must(t, cluster.Move(ctx, from, to, tag+":e:g.2", tag+":e:g.3"))
+	must(t, cluster.BeginSlotMove(ctx, tag, from, to))
+	attempt("g.1", "wrong", watchword.ErrMismatch) // both keys are on the old node
+	must(t, cluster.MoveKeys(ctx, from, to, tag+":e:g.1", tag+":b:g.any"))
+	attempt("g.1", "wrong", watchword.ErrMismatch) // both keys are on the new node
+	must(t, cluster.MoveKeys(ctx, from, to, tag+":e:g.2", tag+":e:g.3"))
 	attempt("g.2", "right", nil)
-	must(t, cluster.Moved(ctx, tag, to))
+	must(t, cluster.FinishSlotMove(ctx, tag, to))
 	attempt("g.3", "right", nil)
 	e, err := s.Get(ctx, "g.1")
 	if err != nil || e.Used != 3 {
@@ -223,8 +223,8 @@ func slotMoves(t *testing.T, cluster *redistest.Cluster) {
 	}
 }
 
-// A caller who has gone away is not waited for.
-func TestContext(t *testing.T) {
+// A call ends with its context.
+func TestCallsEndWithTheirContext(t *testing.T) {
 	s := redis.New(open(t, redistest.Start(t).URL()), redis.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

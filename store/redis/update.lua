@@ -1,8 +1,8 @@
--- Replaces digests and sealed data if nobody else has: watchword.Store.Update.
+-- Replaces digests and sealed data if version and state have not changed: watchword.Store.Update.
 --
 -- KEYS: the entry.
--- ARGV: the version as it was read (8 bytes), the digests as they are stored, the sealed data, the state as it was read.
--- Answers with one letter: v another version or state   w replaced
+-- ARGV: the version that was read (8 bytes), the encoded digests, the sealed data, the state that was read.
+-- Reply: v another version or state   w replaced
 local e, err = read(KEYS[1])
 if not e then
 	return err

@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/probe"
 )
 
-// Factors is a watchword.Factors over a database. It is safe for concurrent use.
+// Factors implements watchword.Factors, watchword.FactorPager and watchword.Pinger. It is safe for concurrent use.
 type Factors struct {
 	write   Writer
 	read    *sql.DB
@@ -19,8 +19,8 @@ type Factors struct {
 	gate    probe.Gate
 }
 
-// A Writer executes single statements, from many goroutines. When it returns without an error the statement has been
-// committed and will not be lost; with one it may have been. A *sql.DB is one.
+// A Writer executes single statements and is safe for concurrent use. If ExecContext returns no error, the statement is
+// committed and durable. If it returns an error, the statement may have been committed. *sql.DB is a Writer.
 type Writer interface {
 	ExecContext(ctx context.Context, statement string, args ...any) (sql.Result, error)
 	Close() error
@@ -32,8 +32,8 @@ var (
 	_ watchword.Pinger      = (*Factors)(nil)
 )
 
-// New uses one pool for statements that change something and one for those that do not; they may be the same. Both
-// belong to the Factors. now is the database's expression of its clock, in milliseconds since 1970.
+// New returns Factors that write by one pool and read by another; they may be the same. Factors.Close closes both. now is a SQL
+// expression for the database's clock, in milliseconds since 1970.
 func New(write Writer, read *sql.DB, now string) *Factors {
 	return &Factors{write: write, read: read, columns: "id, app, subject, strategy, created_at, version, data, " + now}
 }
@@ -41,11 +41,11 @@ func New(write Writer, read *sql.DB, now string) *Factors {
 // Close closes both pools.
 func (f *Factors) Close() error { return errors.Join(f.write.Close(), f.read.Close()) }
 
-// Ping makes, reads, changes and removes a row of no app, as enrolments do with theirs, at most once a second; in between the
-// last result holds. Other nodes do the same with that row.
-func (f *Factors) Ping(ctx context.Context) error { return f.gate.Run(ctx, f.try) }
+// Ping implements watchword.Pinger: it creates, reads, updates and deletes a row that belongs to no app. It does so at most once
+// a second and otherwise returns the last result. All nodes use the same row.
+func (f *Factors) Ping(ctx context.Context) error { return f.gate.Run(ctx, f.tryStatements) }
 
-func (f *Factors) try(ctx context.Context) error {
+func (f *Factors) tryStatements(ctx context.Context) error {
 	row := watchword.SealedFactor{ID: "readiness", Strategy: "readiness", Version: 1, Data: []byte{}}
 	read := func() error { _, err := f.List(ctx, row.App, row.Subject); return err }
 	for _, step := range []func() error{
@@ -55,8 +55,8 @@ func (f *Factors) try(ctx context.Context) error {
 		func() error { return f.Delete(ctx, row.App, row.ID) },
 	} {
 		err := step()
-		overtaken := errors.Is(err, watchword.ErrExists) || errors.Is(err, watchword.ErrConflict) || errors.Is(err, watchword.ErrNotFound)
-		if err != nil && !overtaken {
+		changedByOtherNode := errors.Is(err, watchword.ErrExists) || errors.Is(err, watchword.ErrConflict) || errors.Is(err, watchword.ErrNotFound)
+		if err != nil && !changedByOtherNode {
 			return err
 		}
 	}
@@ -65,7 +65,7 @@ func (f *Factors) try(ctx context.Context) error {
 
 // Create implements watchword.Factors.
 func (f *Factors) Create(ctx context.Context, s watchword.SealedFactor) error {
-	created, err := f.change(ctx, `INSERT INTO watchword_factors (app, id, subject, strategy, created_at, version, data)
+	created, err := f.executeChange(ctx, `INSERT INTO watchword_factors (app, id, subject, strategy, created_at, version, data)
 		VALUES ($1, $2, $3, $4, $5, 1, $6) ON CONFLICT (app, id) DO NOTHING`,
 		s.App, s.ID, s.Subject, s.Strategy, s.CreatedAt.UnixMilli(), s.Data)
 	if err == nil && !created {
@@ -76,7 +76,7 @@ func (f *Factors) Create(ctx context.Context, s watchword.SealedFactor) error {
 
 // Get implements watchword.Factors.
 func (f *Factors) Get(ctx context.Context, app, id string) (watchword.SealedFactor, error) {
-	found, err := f.rows(ctx, `FROM watchword_factors
+	found, err := f.queryFactors(ctx, `FROM watchword_factors
 		WHERE app = $1 AND id = $2`, app, id)
 	if err != nil {
 		return watchword.SealedFactor{}, err
@@ -89,19 +89,20 @@ func (f *Factors) Get(ctx context.Context, app, id string) (watchword.SealedFact
 
 // List implements watchword.Factors.
 func (f *Factors) List(ctx context.Context, app, subject string) ([]watchword.SealedFactor, error) {
-	return f.rows(ctx, `FROM watchword_factors
+	return f.queryFactors(ctx, `FROM watchword_factors
 		WHERE app = $1 AND subject = $2 ORDER BY created_at, id`, app, subject)
 }
 
-// Page implements watchword.FactorPager, in the order of the ids' bytes; the empty id comes before all. Who reads page after page sees every factor that was there all the time, once.
+// Page implements watchword.FactorPager, in the byte order of ids. The empty id sorts before all others. A caller that reads all
+// pages sees each factor that existed during that time exactly once.
 func (f *Factors) Page(ctx context.Context, app, after string, limit int) ([]watchword.SealedFactor, error) {
-	return f.rows(ctx, `FROM watchword_factors
+	return f.queryFactors(ctx, `FROM watchword_factors
 		WHERE app = $1 AND id > $2 ORDER BY id LIMIT $3`, app, after, limit)
 }
 
 // Update implements watchword.Factors.
 func (f *Factors) Update(ctx context.Context, s watchword.SealedFactor) error {
-	updated, err := f.change(ctx, `UPDATE watchword_factors SET data = $4, version = version + 1
+	updated, err := f.executeChange(ctx, `UPDATE watchword_factors SET data = $4, version = version + 1
 		WHERE app = $1 AND id = $2 AND version = $3`, s.App, s.ID, s.Version, s.Data)
 	if err != nil || updated {
 		return err
@@ -114,44 +115,45 @@ func (f *Factors) Update(ctx context.Context, s watchword.SealedFactor) error {
 
 // Delete implements watchword.Factors.
 func (f *Factors) Delete(ctx context.Context, app, id string) error {
-	deleted, err := f.change(ctx, `DELETE FROM watchword_factors WHERE app = $1 AND id = $2`, app, id)
+	deleted, err := f.executeChange(ctx, `DELETE FROM watchword_factors WHERE app = $1 AND id = $2`, app, id)
 	if err == nil && !deleted {
 		err = watchword.ErrNotFound
 	}
 	return err
 }
 
-// change executes one statement and reports whether it changed a row.
-func (f *Factors) change(ctx context.Context, statement string, args ...any) (bool, error) {
+// executeChange executes one statement and reports whether it changed a row. An error of the statement wraps
+// watchword.ErrOutcomeUnknown.
+func (f *Factors) executeChange(ctx context.Context, statement string, args ...any) (bool, error) {
 	result, err := f.write.ExecContext(ctx, statement, args...)
 	if err != nil {
-		return false, fmt.Errorf("store/sql: %w: %w", watchword.ErrOutcomeUnknown, reason(err))
+		return false, fmt.Errorf("store/sql: %w: %w", watchword.ErrOutcomeUnknown, describeError(err))
 	}
 	n, err := result.RowsAffected()
 	if err != nil {
-		return false, fmt.Errorf("store/sql: %w", reason(err))
+		return false, fmt.Errorf("store/sql: %w", describeError(err))
 	}
 	return n > 0, nil
 }
 
-// rows reads factors: from is the query but for its columns.
-func (f *Factors) rows(ctx context.Context, from string, args ...any) (found []watchword.SealedFactor, err error) {
+// queryFactors reads factors. from is the query without its SELECT clause.
+func (f *Factors) queryFactors(ctx context.Context, from string, args ...any) (found []watchword.SealedFactor, err error) {
 	rows, err := f.read.QueryContext(ctx, "SELECT "+f.columns+" "+from, args...)
 	if err != nil {
-		return nil, fmt.Errorf("store/sql: %w", reason(err))
+		return nil, fmt.Errorf("store/sql: %w", describeError(err))
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var s watchword.SealedFactor
 		var created, now int64
 		if err := rows.Scan(&s.ID, &s.App, &s.Subject, &s.Strategy, &created, &s.Version, &s.Data, &now); err != nil {
-			return nil, fmt.Errorf("store/sql: %w", reason(err))
+			return nil, fmt.Errorf("store/sql: %w", describeError(err))
 		}
 		s.CreatedAt, s.ReadAt = time.UnixMilli(created).UTC(), time.UnixMilli(now).UTC()
 		found = append(found, s)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("store/sql: %w", reason(err))
+		return nil, fmt.Errorf("store/sql: %w", describeError(err))
 	}
 	return found, nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// Migrate brings the schema up to date with the files, each of which is one transaction together with its record. It
-// holds the lock meanwhile, so that of nodes that start together one migrates and the others find it done.
+// Migrate applies the migrations in files that the database does not have. Each file and its record are one transaction. Migrate
+// holds lock, so that one of several nodes migrates and the others wait for it.
 func Migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS, lock goose.ProviderOption) error {
 	provider, err := goose.NewProvider(dialect, db, files, lock, goose.WithTableName("watchword_migrations"),
 		goose.WithDisableGlobalRegistry(true), goose.WithSlog(slog.New(slog.DiscardHandler)))
@@ -19,7 +19,7 @@ func Migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS
 		_, err = provider.Up(ctx)
 	}
 	if err != nil {
-		return fmt.Errorf("store/sql: migrating: %w", reason(err))
+		return fmt.Errorf("store/sql: migrating: %w", describeError(err))
 	}
 	return nil
 }

@@ -9,8 +9,8 @@ import (
 
 var statePattern = regexp.MustCompile(`^[0-9A-Z]{5}$`)
 
-// states are those that mean something to whoever runs a server (PostgreSQL, Appendix A).
-var states = map[string]outbound.Failure{
+// stateMeanings describes the SQLSTATE codes that an operator can act on (PostgreSQL, Appendix A).
+var stateMeanings = map[string]outbound.Failure{
 	"25006": "database is read-only",
 	"28000": "user may not connect",
 	"28P01": "password is wrong",
@@ -22,13 +22,13 @@ var states = map[string]outbound.Failure{
 	"57P03": "server is starting or ending",
 }
 
-// reason says why a statement failed. A reply of a server is named by its SQLSTATE, because its text may repeat values,
-// and what happened on the way by its kind. Any other error is the driver's own.
-func reason(err error) error {
+// describeError returns an error without the server's text, which may repeat values: an error reply is described by its
+// SQLSTATE, a network error by its kind. Any other error is the driver's own and returned unchanged.
+func describeError(err error) error {
 	var reply interface{ SQLState() string }
 	if errors.As(err, &reply) {
 		state := reply.SQLState()
-		if meaning := states[state]; meaning != "" {
+		if meaning := stateMeanings[state]; meaning != "" {
 			return meaning + outbound.Failure(" (SQLSTATE "+state+")")
 		}
 		if statePattern.MatchString(state) {

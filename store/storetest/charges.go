@@ -6,15 +6,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A moment is when the store looked at its clock, as closely as the caller knows: between the two.
-type moment struct{ earliest, latest time.Time }
+// A clockReading bounds the time at which the store read its clock during a call.
+type clockReading struct{ earliest, latest time.Time }
 
-// charges is a budget's log as its caller knows it, the oldest first.
-type charges []moment
+// A chargeLog is a budget's log as the caller knows it, the oldest charge first.
+type chargeLog []clockReading
 
-// wait says between which bounds a budget must ask to wait at a moment between before and after. If the least is
-// positive it must refuse; if the most is not, it must not.
-func (log charges) wait(limits []watchword.Window, before, after time.Time) (least, most time.Duration) {
+// waitBounds returns the bounds of the time to wait for a call between before and after. If least is positive, the budget must
+// refuse. If most is not positive, it must not.
+func (log chargeLog) waitBounds(limits []watchword.Window, before, after time.Time) (least, most time.Duration) {
 	for _, w := range limits {
 		if len(log) < w.Max {
 			continue
@@ -26,30 +26,30 @@ func (log charges) wait(limits []watchword.Window, before, after time.Time) (lea
 	return least, most
 }
 
-// slack is what a real clock's times may be off.
-func (h *harness) slack() time.Duration {
+// clockTolerance returns the tolerance for times: 0 with a Clock.
+func (h *harness) clockTolerance() time.Duration {
 	if h.clock != nil {
 		return 0
 	}
 	return 2 * precision
 }
 
-// mayCharge fails if a charge should have been refused.
-func (h *harness) mayCharge(log charges, b watchword.Budget, before, after time.Time) {
+// checkCharge fails the test if a charge should have been refused.
+func (h *harness) checkCharge(log chargeLog, b watchword.Budget, before, after time.Time) {
 	h.Helper()
-	if least, _ := log.wait(b.Limits, before, after); least > h.slack() {
+	if least, _ := log.waitBounds(b.Limits, before, after); least > h.clockTolerance() {
 		h.Fatalf("charge %d came %s too early and was not refused", len(log)+1, least)
 	}
 }
 
-// mayRefuse fails if a refusal should have been a charge, or asks to wait for another time than is needed.
-func (h *harness) mayRefuse(log charges, b watchword.Budget, before, after time.Time, asked time.Duration) {
+// checkRefusal fails the test if a refusal should have been a charge, or if its time to wait is wrong.
+func (h *harness) checkRefusal(log chargeLog, b watchword.Budget, before, after time.Time, asked time.Duration) {
 	h.Helper()
-	least, most := log.wait(b.Limits, before, after)
-	if asked <= 0 || most+h.slack() <= 0 {
+	least, most := log.waitBounds(b.Limits, before, after)
+	if asked <= 0 || most+h.clockTolerance() <= 0 {
 		h.Fatalf("refused though no limit holds after %d charges; asked to wait for %s", len(log), asked)
 	}
-	if asked < least-h.slack() || asked > most+h.slack() {
+	if asked < least-h.clockTolerance() || asked > most+h.clockTolerance() {
 		h.Fatalf("asked to wait for %s after %d charges; it should be %s to %s", asked, len(log), least, most)
 	}
 }

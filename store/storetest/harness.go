@@ -16,10 +16,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// precision is how finely a store must keep times, and how closely a real clock is held to them.
+// precision is the precision with which a store must keep times, and the tolerance for a real clock.
 const precision = time.Millisecond
 
-// A harness is one promise's test of one backend.
+// A harness tests one requirement on one backend.
 type harness struct {
 	testing.TB
 	ctx   context.Context
@@ -36,7 +36,7 @@ func newHarness(t testing.TB, b Backend) *harness {
 	return &harness{TB: t, ctx: t.Context(), nodes: b.Nodes, clock: b.Clock, group: randomText(8)}
 }
 
-// node is each node in turn, so that what one wrote another reads.
+// node returns the nodes in rotation, so that one node reads what another has written.
 func (h *harness) node() watchword.Store {
 	return h.nodes[int(h.turn.Add(1))%len(h.nodes)]
 }
@@ -48,8 +48,8 @@ func (h *harness) now() time.Time {
 	return time.Now()
 }
 
-// pass lets at least d pass.
-func (h *harness) pass(d time.Duration) {
+// advance sets the Clock forward by d, or waits for at least d.
+func (h *harness) advance(d time.Duration) {
 	if h.clock != nil {
 		h.clock.Advance(d)
 		return
@@ -57,15 +57,15 @@ func (h *harness) pass(d time.Duration) {
 	time.Sleep(d + 2*precision)
 }
 
-// entry is a new entry of the harness's group, with two digests: of "right" and of "link".
+// entry returns a new entry of the harness's group with two digests: of "right" and of "link".
 func (h *harness) entry() watchword.Entry {
 	now := h.now().Truncate(precision)
 	return watchword.Entry{ID: h.group + "." + randomText(16), Tries: 5, Digests: [][]byte{digest("right"), digest("link")},
 		Sealed: randomBytes(500), ExpiresAt: now.Add(10 * time.Minute), KeepUntil: now.Add(25 * time.Minute)}
 }
 
-// create makes an entry as adjusted, or ends the test.
-func (h *harness) create(adjust ...func(e *watchword.Entry)) watchword.Entry {
+// mustCreate creates an entry with adjustments, or ends the test.
+func (h *harness) mustCreate(adjust ...func(e *watchword.Entry)) watchword.Entry {
 	h.Helper()
 	e := h.entry()
 	for _, a := range adjust {
@@ -77,12 +77,13 @@ func (h *harness) create(adjust ...func(e *watchword.Entry)) watchword.Entry {
 	return e
 }
 
-func judged(e *watchword.Entry) { e.Digests = nil }
+// withoutDigests makes an entry whose answers the strategy verifies.
+func withoutDigests(e *watchword.Entry) { e.Digests = nil }
 
 func tries(n int) func(e *watchword.Entry) { return func(e *watchword.Entry) { e.Tries = n } }
 
-// get reads an entry, or ends the test.
-func (h *harness) get(id string) watchword.Entry {
+// mustGet returns an entry, or ends the test.
+func (h *harness) mustGet(id string) watchword.Entry {
 	h.Helper()
 	e, err := h.node().Get(h.ctx, id)
 	if err != nil {
@@ -91,12 +92,12 @@ func (h *harness) get(id string) watchword.Entry {
 	return e
 }
 
-// attempt guesses one word, which approves if it is right.
+// attempt makes an attempt with one guess that approves.
 func (h *harness) attempt(id, word string, b watchword.Budget) (watchword.Entry, error) {
 	return h.node().Attempt(h.ctx, id, []watchword.Guess{approving(word)}, b)
 }
 
-// mustAttempt is an attempt that must end with want; nil: it must win or be charged.
+// mustAttempt makes an attempt and ends the test unless its error is want.
 func (h *harness) mustAttempt(id, word string, b watchword.Budget, want error) watchword.Entry {
 	h.Helper()
 	e, err := h.attempt(id, word, b)
@@ -106,7 +107,7 @@ func (h *harness) mustAttempt(id, word string, b watchword.Budget, want error) w
 	return e
 }
 
-// mustRefuse is an attempt that the budget must refuse; it says for how long.
+// mustRefuse makes an attempt that the budget must refuse, and returns the time to wait.
 func (h *harness) mustRefuse(id, word string, b watchword.Budget) time.Duration {
 	h.Helper()
 	_, err := h.attempt(id, word, b)
@@ -117,28 +118,28 @@ func (h *harness) mustRefuse(id, word string, b watchword.Budget) time.Duration 
 	return spent.RetryAfter
 }
 
-func (h *harness) close(id string, c watchword.Closing, want error) {
+func (h *harness) mustClose(id string, c watchword.Closing, want error) {
 	h.Helper()
 	if err := h.node().Close(h.ctx, id, c); !errors.Is(err, want) {
 		h.Fatalf("Close: got %v, want %v", err, want)
 	}
 }
 
-// budget allows max wrong answers an hour; a test does not last as long.
+// budget returns a budget of max wrong answers an hour, which is longer than a test takes.
 func (h *harness) budget(max int) watchword.Budget {
 	return watchword.Budget{Key: h.group + ".any", Limits: []watchword.Window{{Max: max, Per: time.Hour}}}
 }
 
-// counters compares what comes with an entry whether the call went well or not.
-func (h *harness) counters(e watchword.Entry, state watchword.State, tries, used int) {
+// wantCounters compares the fields that accompany errors too.
+func (h *harness) wantCounters(e watchword.Entry, state watchword.State, tries, used int) {
 	h.Helper()
 	if e.State != state || e.Tries != tries || e.Used != used {
 		h.Errorf("state, tries, used: got %d, %d, %d, want %d, %d, %d", e.State, e.Tries, e.Used, state, tries, used)
 	}
 }
 
-// content compares what an entry holds.
-func (h *harness) content(got, want watchword.Entry) {
+// wantContent compares the other fields of an entry.
+func (h *harness) wantContent(got, want watchword.Entry) {
 	h.Helper()
 	if got.ID != want.ID {
 		h.Errorf("id: got %q, want %q", got.ID, want.ID)
@@ -165,7 +166,7 @@ func (h *harness) content(got, want watchword.Entry) {
 	}
 }
 
-// race calls f n times at once, from goroutines that wait for each other at the start, and counts the outcomes.
+// race calls f n times concurrently and counts the outcomes. All goroutines start at the same time.
 func (h *harness) race(n int, f func(i int, node watchword.Store) error) map[string]int {
 	var (
 		start    = make(chan struct{})
@@ -177,7 +178,7 @@ func (h *harness) race(n int, f func(i int, node watchword.Store) error) map[str
 		done.Go(func() {
 			node := h.node()
 			<-start
-			what := outcome(f(i, node))
+			what := outcomeOf(f(i, node))
 			mu.Lock()
 			defer mu.Unlock()
 			outcomes[what]++
@@ -188,7 +189,7 @@ func (h *harness) race(n int, f func(i int, node watchword.Store) error) map[str
 	return outcomes
 }
 
-func (h *harness) outcomes(got, want map[string]int) {
+func (h *harness) wantOutcomes(got, want map[string]int) {
 	h.Helper()
 	for what := range got {
 		if got[what] != want[what] {
@@ -201,8 +202,8 @@ func (h *harness) outcomes(got, want map[string]int) {
 	}
 }
 
-// outcome names what a call came to.
-func outcome(err error) string {
+// outcomeOf returns a name for the error of a call.
+func outcomeOf(err error) string {
 	var spent *watchword.BudgetError
 	if errors.As(err, &spent) {
 		return "budget"
@@ -222,7 +223,7 @@ func outcome(err error) string {
 	return "ok"
 }
 
-// approving is a guess of a word that approves; its mark says which word.
+// approving returns a guess of a word that approves. Its mark identifies the word.
 func approving(word string) watchword.Guess {
 	return watchword.Guess{Digest: digest(word), State: watchword.StateApproved, Mark: mark(word)}
 }

@@ -1,5 +1,4 @@
-// Package storetest holds stores to the promises of watchword.Store, with goroutines that race for them. Whoever writes
-// a store proves it with a test of eight lines:
+// Package storetest tests implementations of watchword.Store, also under concurrent calls. The test of a store is short:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, func(t testing.TB) watchword.Store {
@@ -11,11 +10,11 @@
 //		})
 //	}
 //
-// Most stores are used by several processes at once, and some can be given a clock. Those are tested by RunBackend, which
-// makes its calls through every node in turn and, with a Clock, need not wait for time to pass.
+// Use RunBackend for a store that several processes use at the same time, or whose clock can be set. It distributes its calls
+// over all nodes and, with a Clock, does not wait for time to pass.
 //
-// A promise that a store breaks is reported under its name, Attempt/one_of_many_right_guesses_wins say. The tests of
-// this package break a small store in each of these ways and see to it that each is noticed.
+// Each requirement is a subtest, such as Attempt/a_right_guess_wins_once. The package's own tests verify that each requirement
+// finds a store that violates it.
 package storetest
 
 import (
@@ -26,63 +25,63 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Backend is where the entries of a test live.
+// A Backend is the storage that a requirement is tested on.
 type Backend struct {
-	// Nodes are Stores over one and the same backend, as several processes would hold them. At least one.
+	// Nodes has at least one Store. All use the same storage, as several processes would.
 	Nodes []watchword.Store
-	// Clock is the clock that the nodes read. Nil: they read the real time, and tests wait for it to pass. It need not
-	// agree with this machine's clock, only run as fast.
+	// Clock is the clock that the nodes read. Nil means that they read a real clock, and tests wait for time to pass. That
+	// clock may differ from this machine's, but must run at the same speed.
 	Clock *Clock
 }
 
-// Run tests a store that reads the real time. It calls open for every promise. The stores may share a backend: entries
-// of different promises have different ids.
+// Run tests a store that reads a real clock. It calls open for every requirement. The stores may share their storage: entries of
+// different requirements have different ids.
 func Run(t *testing.T, open func(t testing.TB) watchword.Store) {
 	t.Helper()
 	RunBackend(t, func(t testing.TB) Backend { return Backend{Nodes: []watchword.Store{open(t)}} })
 }
 
-// RunBackend is Run for stores with several nodes or a clock that can be set.
+// RunBackend tests a store with several nodes or a Clock. It calls open for every requirement.
 func RunBackend(t *testing.T, open func(t testing.TB) Backend) {
 	t.Helper()
-	for _, p := range promises() {
+	for _, p := range allRequirements() {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			p.hold(newHarness(t, open(t)))
+			p.check(newHarness(t, open(t)))
 		})
 	}
 }
 
-// A promise is one thing that every store must hold.
-type promise struct {
-	name string
-	hold func(h *harness)
+// A requirement is one property that every store must have.
+type requirement struct {
+	name  string
+	check func(h *harness)
 }
 
-func promises() (all []promise) {
-	for _, some := range [][]promise{entryPromises, attemptPromises, closePromises, updatePromises, budgetPromises, flightPromises, racePromises} {
+func allRequirements() (all []requirement) {
+	for _, some := range [][]requirement{entryRequirements, attemptRequirements, closeRequirements, updateRequirements, budgetRequirements, inFlightRequirements, raceRequirements} {
 		all = append(all, some...)
 	}
 	return all
 }
 
-// A Clock is a time that passes only when it is told to. It is safe for concurrent use.
+// A Clock is a clock that only Advance changes. It is safe for concurrent use.
 type Clock struct {
 	mu  sync.Mutex
 	now time.Time
 }
 
-// NewClock starts at a time of no meaning.
+// NewClock returns a Clock that is set to an arbitrary time.
 func NewClock() *Clock { return &Clock{now: time.Unix(1_900_000_000, 0).UTC()} }
 
-// Now is the clock's time.
+// Now returns the clock's time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.now
 }
 
-// Advance lets time pass.
+// Advance adds d to the clock's time.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -19,26 +19,26 @@ window.app = {
   use: (purpose, subject) => ceremony(purpose, subject, authenticate),
   autofill: () => ceremony("sign_in", "", autofill),
   signal: async (what) => (await signal(what), {}),
-  // A browser before Level 3.
+  // Makes the browser one before Level 3.
   forget: async () => {
     delete PublicKeyCredential.parseCreationOptionsFromJSON;
     delete PublicKeyCredential.parseRequestOptionsFromJSON;
     delete PublicKeyCredential.prototype.toJSON;
     return { error: String(PublicKeyCredential.prototype.toJSON) };
   },
-  // Whoever presses a button ends the wait for a suggestion.
+  // A click on a button ends a pending autofill.
   interrupted: async () => {
     const get = navigator.credentials.get.bind(navigator.credentials);
-    const asked = new Promise((resolve) => {
+    const called = new Promise((resolve) => {
       navigator.credentials.get = (options) => {
         const answer = get(options);
         resolve();
         return answer;
       };
     });
-    const waiting = app.autofill();
-    await asked;
+    const suggestion = app.autofill();
+    await called;
     app.use("sign_in", "");
-    return waiting;
+    return suggestion;
   },
 };

@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/peertest"
 )
 
-// startHostile is a server that answers whatever it gets with the same bytes, and says its address.
+// startHostile starts a server that replies to everything with the same bytes, and returns its address.
 func startHostile(t *testing.T, reply string) (address string) {
 	t.Helper()
 	return peertest.Listen(t, func(conn net.Conn) {
@@ -20,13 +20,13 @@ func startHostile(t *testing.T, reply string) (address string) {
 	})
 }
 
-// errorResponse is an error as a server sends it (PostgreSQL, Frontend/Backend Protocol, Message Formats).
+// errorResponse encodes an error reply (PostgreSQL, Frontend/Backend Protocol, Message Formats).
 func errorResponse(state, text string) string {
 	fields := "SFATAL\x00C" + state + "\x00M" + text + "\x00D" + text + "\x00\x00"
 	return "E" + string(binary.BigEndian.AppendUint32(nil, uint32(4+len(fields)))) + fields
 }
 
-func TestErrorsHoldNothingThatTheServerSaid(t *testing.T) {
+func TestErrorsHoldNoTextOfTheServer(t *testing.T) {
 	for name, c := range map[string]struct{ reply, want string }{
 		"refusal":               {errorResponse("28P01", "492039"), "SQLSTATE 28P01"},
 		"state that is none":    {errorResponse("492039", "492039"), "server replied with an error"},

@@ -1,5 +1,5 @@
-// Package postgres keeps factors in PostgreSQL, for as many nodes as there are. It needs version 12 or later, and a role
-// that may create two tables and an index.
+// Package postgres stores factors in PostgreSQL, for any number of nodes. It needs version 12 or later, and a role that may
+// create two tables and an index.
 package postgres
 
 import (
@@ -19,47 +19,47 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-const connections = 16
+const maxConnections = 16
 
-// now is PostgreSQL's clock, also within a transaction, in milliseconds since 1970.
-const now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+// clockExpression returns PostgreSQL's present time, also within a transaction, in milliseconds since 1970.
+const clockExpression = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
-// Open connects to postgres://user:password@host:port/database?sslmode=... (or what else libpq takes) and brings the
-// schema up to date. Errors hold no password.
+// Open connects to postgres://user:password@host:port/database?sslmode=... (or another URL that libpq accepts) and migrates the
+// schema. Errors contain no password.
 func Open(ctx context.Context, url string) (*sql.Factors, error) {
-	db, err := connect(url)
+	db, err := openPool(url)
 	if err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return sql.New(db, db, now), nil
+	return sql.New(db, db, clockExpression), nil
 }
 
-// Check says whether a URL can be parsed. Nothing is connected.
-func Check(url string) error {
-	_, err := parse(url)
+// CheckURL returns an error if a URL cannot be parsed. It opens no connection.
+func CheckURL(url string) error {
+	_, err := parseURL(url)
 	return err
 }
 
-func parse(url string) (*pgx.ConnConfig, error) {
+func parseURL(url string) (*pgx.ConnConfig, error) {
 	cfg, err := pgx.ParseConfig(url)
 	if err != nil {
-		// The cause may hold the password in a place where nobody expects one.
+		// The cause may contain the password.
 		return nil, errors.New("store/sql/postgres: the database's URL cannot be parsed")
 	}
 	return cfg, nil
 }
 
-func connect(url string) (*databasesql.DB, error) {
-	cfg, err := parse(url)
+func openPool(url string) (*databasesql.DB, error) {
+	cfg, err := parseURL(url)
 	if err != nil {
 		return nil, err
 	}
-	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(prepare))
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
+	db := stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(configureConnection))
+	db.SetMaxOpenConns(maxConnections)
+	db.SetMaxIdleConns(maxConnections)
 	return db, nil
 }
 
@@ -71,28 +71,28 @@ func migrate(ctx context.Context, db *databasesql.DB) error {
 	return sql.Migrate(ctx, db, goose.DialectPostgres, files, goose.WithSessionLocker(advisoryLock{}))
 }
 
-// advisoryLock is goose's lock between nodes: one of the database, which ends with the session that holds it. Who waits
-// for it is woken; goose's own would look once a second.
+// advisoryLock implements goose's lock between nodes by an advisory lock of the database, which ends with its session. Unlike
+// goose's own, it does not poll.
 type advisoryLock struct{}
 
-// migrationLock is its number, which means nothing.
-const migrationLock = 5_719_203_466
+// migrationLockID is the key of the lock, a random number.
+const migrationLockID = 5_719_203_466
 
-// SessionLock waits for its turn.
+// SessionLock waits for the lock.
 func (advisoryLock) SessionLock(ctx context.Context, conn *databasesql.Conn) error {
-	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLock)
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_lock($1)", migrationLockID)
 	return err
 }
 
-// SessionUnlock gives it up.
+// SessionUnlock releases the lock.
 func (advisoryLock) SessionUnlock(ctx context.Context, conn *databasesql.Conn) error {
-	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", migrationLock)
+	_, err := conn.ExecContext(ctx, "SELECT pg_advisory_unlock($1)", migrationLockID)
 	return err
 }
 
-// prepare sees to what the store promises, whatever the server's or the role's settings: a change is on disk when it is
-// answered, and a statement sees what was committed before it.
-func prepare(ctx context.Context, conn *pgx.Conn) error {
+// configureConnection overrides settings of the server or the role that would break the contract of watchword.Factors: a change
+// is durable when the method returns, and a statement sees all earlier commits.
+func configureConnection(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, `SELECT set_config('default_transaction_isolation', 'read committed', false),
 		CASE current_setting('synchronous_commit') WHEN 'off' THEN set_config('synchronous_commit', 'on', false) END`)
 	return err

@@ -18,11 +18,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	factorstest.CrashChild(func(ctx context.Context, url string) (watchword.Factors, error) { return Open(ctx, url) })
+	factorstest.RunCrashChild(func(ctx context.Context, url string) (watchword.Factors, error) { return Open(ctx, url) })
 	os.Exit(m.Run())
 }
 
-// openURL opens a database for as long as the test runs.
+// openURL opens a database until the test ends.
 func openURL(t testing.TB, url string) *storesql.Factors {
 	t.Helper()
 	f, err := Open(t.Context(), url)
@@ -37,8 +37,8 @@ func openURL(t testing.TB, url string) *storesql.Factors {
 	return f
 }
 
-// The tests of this file need two servers between them: one that stays and one that is crashed.
-func TestOnServer(t *testing.T) {
+// The tests use two servers: one for all tests, and one that is crashed.
+func TestFactorsOnServer(t *testing.T) {
 	server := pgtest.Start(t)
 	t.Run("Factors", func(t *testing.T) {
 		shared := openURL(t, server.Database(t))
@@ -49,16 +49,16 @@ func TestOnServer(t *testing.T) {
 	t.Run("ReadOnly", func(t *testing.T) { testReadOnly(t, server.Database(t)) })
 }
 
-func TestCrashes(t *testing.T) {
+func TestCommittedFactorsSurviveCrashes(t *testing.T) {
 	server := pgtest.Start(t)
 	t.Run("Crash", func(t *testing.T) { testCrash(t, server) })
 	t.Run("GoesAndComesBack", func(t *testing.T) { testGoesAndComesBack(t, server) })
 }
 
-// Half of the time it is not the node that is killed but the server, with all its processes.
+// Half of the rounds kill the server with all its processes instead of the node.
 func testCrash(t *testing.T, server *pgtest.Server) {
 	url := server.Database(t)
-	factorstest.Crash(t, url, func(t *testing.T) watchword.Factors { return openURL(t, url) }, func() bool {
+	factorstest.RunCrash(t, url, func(t *testing.T) watchword.Factors { return openURL(t, url) }, func() bool {
 		if !server.CanCrash() || rand.IntN(2) == 0 {
 			return false
 		}
@@ -68,7 +68,7 @@ func testCrash(t *testing.T, server *pgtest.Server) {
 	})
 }
 
-// Nodes that start together on a new database find one schema.
+// Several nodes open a new database at the same time.
 func testOpenTogether(t *testing.T, url string) {
 	var all sync.WaitGroup
 	for n := range 8 {
@@ -92,8 +92,8 @@ func testOpenTogether(t *testing.T, url string) {
 	}
 }
 
-// A server or a role may be set up to answer before a change is on disk, or to refuse racing updates. The store does not
-// leave it at that; what is stronger than needed it leaves alone.
+// The store overrides settings of the server or the role that confirm a change before it is on disk, or that refuse
+// concurrent updates. Stronger settings are kept.
 func testSettings(t *testing.T, server *pgtest.Server) {
 	for set, want := range map[string]string{
 		"synchronous_commit = off":                       "on, read committed",
@@ -102,7 +102,7 @@ func testSettings(t *testing.T, server *pgtest.Server) {
 	} {
 		url := server.Database(t)
 		alter(t, url, set)
-		f, err := connect(url)
+		f, err := openPool(url)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func testSettings(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-// alter changes a setting of a database, for those who connect later.
+// alter changes a setting of a database for later connections.
 func alter(t *testing.T, url, set string) {
 	t.Helper()
 	db, err := sql.Open("pgx", url)
@@ -133,7 +133,8 @@ func alter(t *testing.T, url, set string) {
 	}
 }
 
-// awaitPing waits until Ping, whose result holds for a second, says one of these reasons, or nothing if there is none.
+// awaitPing waits until Ping returns one of these reasons, or no error if there is none. A result of Ping is cached for a
+// second.
 func awaitPing(t *testing.T, f *storesql.Factors, reasons ...string) {
 	t.Helper()
 	var err error
@@ -151,7 +152,7 @@ func awaitPing(t *testing.T, f *storesql.Factors, reasons ...string) {
 	t.Errorf("Ping = %v, want one of %q", err, reasons)
 }
 
-// A database that takes no writes, a replica say, is noticed, and that it takes them again.
+// Ping reports a read-only database, such as a replica, and its recovery.
 func testReadOnly(t *testing.T, url string) {
 	f := openURL(t, url)
 	awaitPing(t, f)
@@ -185,7 +186,7 @@ func testReadOnly(t *testing.T, url string) {
 	}
 }
 
-// A server that went away is noticed, and found again when it is back, without opening anew.
+// Ping reports a server that is down, and its recovery, without a new Open.
 func testGoesAndComesBack(t *testing.T, server *pgtest.Server) {
 	if !server.CanCrash() {
 		t.Skipf("%s is not ours to stop", pgtest.Environment)
@@ -207,7 +208,7 @@ func testGoesAndComesBack(t *testing.T, server *pgtest.Server) {
 	}
 }
 
-func TestErrorsHoldNoPassword(t *testing.T) {
+func TestOpenErrorsHoldNoPassword(t *testing.T) {
 	for _, url := range []string{
 		"postgres://user:hunter2@localhost:notaport/db",
 		"postgres://user:hunter2@[::1/db",
@@ -221,7 +222,7 @@ func TestErrorsHoldNoPassword(t *testing.T) {
 			t.Errorf("%q was opened", url)
 			_ = f.Close()
 		} else if strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("the error tells the password: %v", err)
+			t.Errorf("the error contains the password: %v", err)
 		}
 	}
 }

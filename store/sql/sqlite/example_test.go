@@ -10,7 +10,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
 
-// Of two nodes that have read the same version of a factor, one may change it.
+// If two nodes have read the same version of a factor, only one can update it.
 func ExampleOpen() {
 	folder, _ := os.MkdirTemp("", "watchword")
 	defer os.RemoveAll(folder)

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// A file that cannot grow, on a disk that is full say, is noticed, and that it can again. The kernel refuses what this
-// process writes beyond a byte meanwhile, so nothing runs beside this test.
-func TestPingFailsWhereTheFileCannotBeWritten(t *testing.T) {
+// Ping reports a file that cannot grow, as on a full disk, and its recovery. The test limits the size of all files of the
+// process, so it must not run in parallel with others.
+func TestPingFailsWhenTheDiskIsFull(t *testing.T) {
 	f := openFile(t, filepath.Join(t.TempDir(), "watchword.db"))
 	if err := f.Ping(t.Context()); err != nil {
 		t.Fatal(err)

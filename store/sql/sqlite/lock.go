@@ -6,27 +6,27 @@ import (
 	"errors"
 )
 
-// fileLock is goose's lock between processes: an exclusive transaction on an empty database of its own. The operating
-// system ends it with its process, so that a crash leaves nothing behind to wait for.
+// fileLock implements goose's lock between processes by an exclusive transaction on a second, empty database. The operating
+// system releases it when the process ends, also by a crash.
 type fileLock struct {
 	path string
 	db   *sql.DB
-	held *sql.Conn
+	conn *sql.Conn
 }
 
-// lockTimeout is how many milliseconds a process waits for another one's migrations.
+// lockTimeout is the pragma for how long a process waits for another one's migrations, in milliseconds.
 const lockTimeout = "busy_timeout(60000)"
 
-// Lock waits for its turn.
+// Lock waits for the lock.
 func (l *fileLock) Lock(ctx context.Context, _ *sql.DB) (err error) {
-	if err := create(l.path); err != nil {
+	if err := createFile(l.path); err != nil {
 		return err
 	}
-	if l.db, err = open(l.path, 1, lockTimeout); err != nil {
+	if l.db, err = openPool(l.path, 1, lockTimeout); err != nil {
 		return err
 	}
-	if l.held, err = l.db.Conn(ctx); err == nil {
-		_, err = l.held.ExecContext(ctx, "BEGIN EXCLUSIVE")
+	if l.conn, err = l.db.Conn(ctx); err == nil {
+		_, err = l.conn.ExecContext(ctx, "BEGIN EXCLUSIVE")
 	}
 	if err != nil {
 		return errors.Join(err, l.db.Close())
@@ -34,8 +34,8 @@ func (l *fileLock) Lock(ctx context.Context, _ *sql.DB) (err error) {
 	return nil
 }
 
-// Unlock ends the transaction.
+// Unlock releases the lock.
 func (l *fileLock) Unlock(ctx context.Context, _ *sql.DB) error {
-	_, err := l.held.ExecContext(ctx, "ROLLBACK")
-	return errors.Join(err, l.held.Close(), l.db.Close())
+	_, err := l.conn.ExecContext(ctx, "ROLLBACK")
+	return errors.Join(err, l.conn.Close(), l.db.Close())
 }

@@ -10,9 +10,9 @@ import (
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
-// reasons are those of SQLite's result codes that mean something to whoever runs the server.
-var reasons = map[int]outbound.Failure{
-	codes.SQLITE_BUSY:     "another process holds the database",
+// codeMeanings describes the result codes of SQLite that an operator can act on.
+var codeMeanings = map[int]outbound.Failure{
+	codes.SQLITE_BUSY:     "another process has locked the database",
 	codes.SQLITE_CANTOPEN: "database file cannot be opened",
 	codes.SQLITE_CORRUPT:  "database file is damaged",
 	codes.SQLITE_FULL:     "disk is full",
@@ -21,16 +21,16 @@ var reasons = map[int]outbound.Failure{
 	codes.SQLITE_READONLY: "database file is read-only",
 }
 
-// primary are the bits of a result code that do not tell its details.
-const primary = 0xff
+// primaryCodeMask selects the primary result code of an extended one.
+const primaryCodeMask = 0xff
 
-// plain says in plain words why a statement failed, and SQLite's code.
-func plain(err error) error {
+// describeError returns a description of SQLite's result code, with the code.
+func describeError(err error) error {
 	var failed *driver.Error
 	if !errors.As(err, &failed) {
 		return err
 	}
-	meaning := reasons[failed.Code()&primary]
+	meaning := codeMeanings[failed.Code()&primaryCodeMask]
 	if meaning == "" {
 		return err
 	}

@@ -1,8 +1,8 @@
-// Package sqlite keeps factors in a SQLite file: the embedded default, without any server. The driver is pure Go.
+// Package sqlite stores factors in a SQLite file, without a server. The driver is pure Go.
 //
-// One connection writes and a few read, in WAL mode, so that readers never wait. A change has reached the disk when its
-// method returns (synchronous=FULL); those that come together share the wait for it. Several processes of one machine may share a file; a network file system may not
-// hold it.
+// One connection writes and a few read, in WAL mode, so that readers never wait for a writer. A change is on disk when the
+// method returns (synchronous=FULL); concurrent changes share a transaction. Several processes on one machine may share the
+// file. It must not be on a network file system.
 package sqlite
 
 import (
@@ -26,25 +26,25 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-const readers = 4
+const readerConnections = 4
 
-// now is SQLite's clock, which is the machine's, in milliseconds since 1970.
-const now = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+// clockExpression returns SQLite's present time, which is the machine's, in milliseconds since 1970.
+const clockExpression = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
 
-// Open opens the file, creating it readable for its owner alone, and brings its schema up to date. Beside it SQLite
-// keeps path-wal and path-shm; path-lock is what processes that start together wait for.
+// Open opens the file at path and migrates the schema. It creates a missing file with permissions for the owner only. The files
+// path-wal and path-shm belong to SQLite; path-lock is the lock for migrations.
 func Open(ctx context.Context, path string) (*sql.Factors, error) {
-	if err := Check(path); err != nil {
+	if err := CheckPath(path); err != nil {
 		return nil, fmt.Errorf("store/sql/sqlite: %w", err)
 	}
-	if err := create(path); err != nil {
+	if err := createFile(path); err != nil {
 		return nil, fmt.Errorf("store/sql/sqlite: %w", err)
 	}
-	write, err := open(path, 1, writing()...)
+	write, err := openPool(path, 1, writerPragmas()...)
 	if err != nil {
 		return nil, err
 	}
-	read, err := open(path, readers, reading()...)
+	read, err := openPool(path, readerConnections, readerPragmas()...)
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
@@ -55,11 +55,11 @@ func Open(ctx context.Context, path string) (*sql.Factors, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close(), read.Close())
 	}
-	return sql.New(newWriter(write), read, now), nil
+	return sql.New(newWriter(write), read, clockExpression), nil
 }
 
-// Check says why there cannot be a database at a path: it names no file, or one in a folder that does not exist.
-func Check(path string) error {
+// CheckPath returns an error if there cannot be a database at a path: it names no file, or its folder does not exist.
+func CheckPath(path string) error {
 	if path == "" || filepath.Base(path) == ":memory:" {
 		return errors.New("the path of a file is needed; for memory there is store/memory")
 	}
@@ -77,8 +77,8 @@ func Check(path string) error {
 	return nil
 }
 
-// create makes an empty file if there is none. What SQLite puts beside it gets the same permissions.
-func create(path string) error {
+// createFile creates an empty file if there is none. SQLite's other files get the same permissions.
+func createFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -86,16 +86,16 @@ func create(path string) error {
 	return f.Close()
 }
 
-// writing are the settings of the connection that changes something. It waits up to five seconds for another process's.
-func writing() []string {
+// writerPragmas returns the settings of the writing connection. It waits up to five seconds for a writer of another process.
+func writerPragmas() []string {
 	return []string{"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)"}
 }
 
-// reading are those of the others.
-func reading() []string { return []string{"busy_timeout(5000)", "query_only(1)"} }
+// readerPragmas returns the settings of the reading connections.
+func readerPragmas() []string { return []string{"busy_timeout(5000)", "query_only(1)"} }
 
-// open makes a pool of connections that all begin with the pragmas. A transaction takes its locks when it begins.
-func open(path string, connections int, pragmas ...string) (*databasesql.DB, error) {
+// openPool returns a pool of connections with the pragmas. A transaction takes its locks when it begins.
+func openPool(path string, connections int, pragmas ...string) (*databasesql.DB, error) {
 	options := url.Values{"_txlock": {"immediate"}, "_pragma": pragmas}
 	connector, err := driver.NewConnector("file:" + (&url.URL{Path: path}).EscapedPath() + "?" + options.Encode())
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sql"
 )
 
-// openFile opens a file for as long as the test runs.
+// openFile opens a file until the test ends.
 func openFile(t testing.TB, path string) *sql.Factors {
 	t.Helper()
 	f, err := Open(t.Context(), path)
@@ -36,20 +36,20 @@ func TestFactors(t *testing.T) {
 }
 
 func TestMain(m *testing.M) {
-	factorstest.CrashChild(func(ctx context.Context, path string) (watchword.Factors, error) { return Open(ctx, path) })
+	factorstest.RunCrashChild(func(ctx context.Context, path string) (watchword.Factors, error) { return Open(ctx, path) })
 	os.Exit(m.Run())
 }
 
-func TestCrash(t *testing.T) {
+func TestCommittedFactorsSurviveCrash(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "watchword.db")
-	factorstest.Crash(t, path, func(t *testing.T) watchword.Factors { return openFile(t, path) }, nil)
+	factorstest.RunCrash(t, path, func(t *testing.T) watchword.Factors { return openFile(t, path) }, nil)
 }
 
-// What the store promises rests on these.
-func TestPragmas(t *testing.T) {
+// The durability of the store depends on these pragmas.
+func TestOpenSetsPragmas(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "watchword.db")
 	openFile(t, path)
-	write, err := open(path, 1, writing()...)
+	write, err := openPool(path, 1, writerPragmas()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +60,7 @@ func TestPragmas(t *testing.T) {
 			t.Errorf("%s is %q (%v), want %q", pragma, got, err, want)
 		}
 	}
-	read, err := open(path, 1, reading()...)
+	read, err := openPool(path, 1, readerPragmas()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestPragmas(t *testing.T) {
 	}
 }
 
-func TestOnlyTheOwnerReadsTheFile(t *testing.T) {
+func TestOpenCreatesFileReadableByOwnerOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "watchword.db")
 	openFile(t, path)
 	files, err := filepath.Glob(path + "*")
@@ -85,8 +85,8 @@ func TestOnlyTheOwnerReadsTheFile(t *testing.T) {
 	}
 }
 
-// Nodes that start together on a new file, in one process or in several, find one schema.
-func TestOpenTogether(t *testing.T) {
+// Several nodes, in one process or in several, open a new file at the same time.
+func TestConcurrentOpensMigrateOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "odd ?#%&+; name 日本.db")
 	var all sync.WaitGroup
 	for n := range 8 {
@@ -113,7 +113,7 @@ func TestOpenTogether(t *testing.T) {
 	}
 }
 
-func TestNoFile(t *testing.T) {
+func TestCheckPathRefusesUnusablePaths(t *testing.T) {
 	for _, path := range []string{"", ":memory:", t.TempDir(), filepath.Join(t.TempDir(), "no", "such", "folder.db")} {
 		if f, err := Open(t.Context(), path); err == nil {
 			t.Errorf("%q was opened", path)
@@ -146,7 +146,7 @@ func TestPing(t *testing.T) {
 	}
 }
 
-// await repeats a call, whose result holds for a second, until it is as it should be.
+// await repeats a call, whose result is cached for a second, until it returns the expected result.
 func await(call func() error, done func(error) bool) (err error) {
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if err = call(); done(err) {

@@ -8,22 +8,22 @@ import (
 	"fmt"
 )
 
-// batch is how many statements share a transaction at most.
-const batch = 128
+// maxBatch is the maximum number of statements in a transaction.
+const maxBatch = 128
 
-// A writer lets the statements of many callers share transactions. SQLite has one writer at a time, and a commit waits
-// for the disk; so whoever comes while one transaction is on its way to the disk goes with the next, together with
-// everybody else who came. Nobody is answered before the commit.
+// A writer executes statements of concurrent callers in shared transactions. SQLite has one writer at a time, and a commit waits
+// for the disk. All statements that arrive during a commit are executed in the next transaction. A caller gets its result
+// after the commit.
 type writer struct {
 	db       *sql.DB
-	conn     *sql.Conn            // the one connection, nil until it is needed; this and the next are run's alone
-	prepared map[string]*sql.Stmt // on it
+	conn     *sql.Conn            // the only connection, nil until it is needed; used by run only
+	prepared map[string]*sql.Stmt // on conn; used by run only
 	queue    chan *job
 	closing  chan struct{}
 	closed   chan struct{}
 }
 
-// A job is a caller's statement, and what became of it once done is closed.
+// A job is a caller's statement. Its result is set when done is closed.
 type job struct {
 	ctx       context.Context
 	statement string
@@ -33,15 +33,15 @@ type job struct {
 	done      chan struct{}
 }
 
-// newWriter starts the goroutine that executes; Close ends it.
+// newWriter starts the goroutine that executes statements. Close ends it.
 func newWriter(db *sql.DB) *writer {
 	w := &writer{db: db, queue: make(chan *job), closing: make(chan struct{}), closed: make(chan struct{})}
 	go w.run()
 	return w
 }
 
-// ExecContext waits for the commit. A context that ends earlier leaves open what became of the statement, unless it was
-// over before its turn came: then it is not executed.
+// ExecContext executes a statement and waits for the commit. If the context ends earlier, the statement may still be committed;
+// it is not executed if the context has ended before its transaction begins.
 func (w *writer) ExecContext(ctx context.Context, statement string, args ...any) (sql.Result, error) {
 	j := &job{ctx: ctx, statement: statement, args: args, done: make(chan struct{})}
 	select {
@@ -53,17 +53,17 @@ func (w *writer) ExecContext(ctx context.Context, statement string, args ...any)
 	}
 	select {
 	case <-j.done:
-		return j.result, plain(j.err)
+		return j.result, describeError(j.err)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-// Close lets the transaction that is under way end. It must be called once.
+// Close waits for the running transaction and closes the pool. It must be called once.
 func (w *writer) Close() error {
 	close(w.closing)
 	<-w.closed
-	return errors.Join(w.release(), w.db.Close())
+	return errors.Join(w.closeConnection(), w.db.Close())
 }
 
 func (w *writer) run() {
@@ -78,10 +78,10 @@ func (w *writer) run() {
 	}
 }
 
-// collect takes in who is waiting by now.
+// collect returns the first job and those that are waiting now.
 func (w *writer) collect(first *job) []*job {
 	jobs := []*job{first}
-	for len(jobs) < batch {
+	for len(jobs) < maxBatch {
 		select {
 		case j := <-w.queue:
 			jobs = append(jobs, j)
@@ -92,39 +92,39 @@ func (w *writer) collect(first *job) []*job {
 	return jobs
 }
 
-// execute runs the jobs in one transaction and answers their callers. If a statement fails nothing of it is kept, and
-// each is given a transaction of its own, so that none fails for another's sake.
+// execute runs the jobs in one transaction and ends them. If a statement fails, the transaction is rolled back and each job runs
+// in its own transaction, so that one failing statement does not affect the others.
 func (w *writer) execute(jobs []*job) {
-	err := w.transact(jobs)
+	err := w.runTransaction(jobs)
 	var failed *statementError
 	if errors.As(err, &failed) && len(jobs) > 1 {
 		for _, j := range jobs {
-			j.fail(w.transact([]*job{j}))
+			j.setError(w.runTransaction([]*job{j}))
 		}
 	}
 	for _, j := range jobs {
 		if len(jobs) == 1 || failed == nil {
-			j.fail(err)
+			j.setError(err)
 		}
 		close(j.done)
 	}
 }
 
-// fail notes why a job was not done, if that is not known yet.
-func (j *job) fail(err error) {
+// setError sets the error of a job that has none.
+func (j *job) setError(err error) {
 	if j.err == nil {
 		j.err = err
 	}
 }
 
-// A statementError says that a statement failed, and not the transaction around it.
+// A statementError is an error of a statement, and not of the transaction.
 type statementError struct{ cause error }
 
 func (e *statementError) Error() string { return e.cause.Error() }
 func (e *statementError) Unwrap() error { return e.cause }
 
-// transact executes and commits. Jobs whose callers are gone are left out.
-func (w *writer) transact(jobs []*job) error {
+// runTransaction executes the jobs and commits. It skips jobs whose context has ended.
+func (w *writer) runTransaction(jobs []*job) error {
 	ctx := context.Background()
 	if err := w.begin(ctx); err != nil {
 		return fmt.Errorf("begin: %w", err)
@@ -149,7 +149,7 @@ func (w *writer) transact(jobs []*job) error {
 	return nil
 }
 
-// begin starts a transaction. A connection on which that fails is given up for another one, next time.
+// begin starts a transaction. If that fails, the connection is closed, and the next call opens another.
 func (w *writer) begin(ctx context.Context) (err error) {
 	if w.conn == nil {
 		w.prepared = map[string]*sql.Stmt{}
@@ -158,18 +158,18 @@ func (w *writer) begin(ctx context.Context) (err error) {
 		}
 	}
 	if _, err = w.conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
-		err = errors.Join(err, w.release())
+		err = errors.Join(err, w.closeConnection())
 	}
 	return err
 }
 
-// rollback ends what was not committed. Where it fails SQLite has done so already, or begin will notice.
+// rollback rolls the transaction back. An error is ignored: SQLite has rolled back already, or the next begin fails.
 func (w *writer) rollback(ctx context.Context) { _, _ = w.conn.ExecContext(ctx, "ROLLBACK") }
 
-// prepare keeps statements, of which there are a few.
+// prepare returns a cached prepared statement. There are only a few different statements.
 func (w *writer) prepare(ctx context.Context, statement string) (*sql.Stmt, error) {
-	if known := w.prepared[statement]; known != nil {
-		return known, nil
+	if cached := w.prepared[statement]; cached != nil {
+		return cached, nil
 	}
 	prepared, err := w.conn.PrepareContext(ctx, statement)
 	if err == nil {
@@ -178,13 +178,13 @@ func (w *writer) prepare(ctx context.Context, statement string) (*sql.Stmt, erro
 	return prepared, err
 }
 
-// release closes the connection, whatever state it is in, and what was prepared on it.
-func (w *writer) release() (err error) {
+// closeConnection closes the connection and its prepared statements.
+func (w *writer) closeConnection() (err error) {
 	for _, p := range w.prepared {
 		err = errors.Join(err, p.Close())
 	}
 	if w.conn != nil {
-		_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // so that the pool does not keep it
+		_ = w.conn.Raw(func(any) error { return driver.ErrBadConn }) // the pool then discards it
 	}
 	w.conn, w.prepared = nil, nil
 	return err

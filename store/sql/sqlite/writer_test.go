@@ -11,7 +11,7 @@ import (
 
 func newTestWriter(t *testing.T) *writer {
 	t.Helper()
-	db, err := open(filepath.Join(t.TempDir(), "watchword.db"), 1, writing()...)
+	db, err := openPool(filepath.Join(t.TempDir(), "watchword.db"), 1, writerPragmas()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -21,7 +21,7 @@ func newTestWriter(t *testing.T) *writer {
 	return newWriter(db)
 }
 
-// count asks the writer's own connection, while nobody writes.
+// count reads over the writer's connection while nothing is written.
 func (w *writer) count(t *testing.T) (n int) {
 	t.Helper()
 	if _, err := w.ExecContext(t.Context(), "DELETE FROM numbers WHERE n < 0"); err != nil {
@@ -33,8 +33,8 @@ func (w *writer) count(t *testing.T) (n int) {
 	return n
 }
 
-// Whatever fails in a transaction that is shared fails alone.
-func TestFailuresAreNotShared(t *testing.T) {
+// Only the failing statement of a shared transaction returns an error.
+func TestFailedStatementDoesNotFailOthersInTheBatch(t *testing.T) {
 	w := newTestWriter(t)
 	defer w.Close()
 	var all sync.WaitGroup
@@ -64,8 +64,8 @@ func TestFailuresAreNotShared(t *testing.T) {
 	}
 }
 
-// A connection that is not fit for a transaction is replaced.
-func TestConnectionIsReplaced(t *testing.T) {
+// The writer replaces a connection on which a transaction cannot begin.
+func TestWriterReplacesBrokenConnection(t *testing.T) {
 	w := newTestWriter(t)
 	defer w.Close()
 	if n := w.count(t); n != 0 {
@@ -85,7 +85,7 @@ func TestConnectionIsReplaced(t *testing.T) {
 	}
 }
 
-func TestGoneCallers(t *testing.T) {
+func TestWriterSkipsStatementsOfCanceledCallers(t *testing.T) {
 	w := newTestWriter(t)
 	defer w.Close()
 	gone, cancel := context.WithCancel(t.Context())
@@ -100,7 +100,7 @@ func TestGoneCallers(t *testing.T) {
 	}
 }
 
-func TestClosedWriter(t *testing.T) {
+func TestClosedWriterRefusesStatements(t *testing.T) {
 	w := newTestWriter(t)
 	var all sync.WaitGroup
 	for range 20 {

@@ -10,15 +10,15 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// An operation is one call on the one entry of a history, as porcupine's model sees it.
+// An operation is one call in a history, the input of porcupine's model. All calls are on the same entry.
 type operation struct {
 	call    string // attempt, close, update or get
-	word    string // attempt: what is guessed
+	word    string // attempt: the guess
 	state   watchword.State
 	version int64
 }
 
-// A result is what a call came to. The entry's counters come with each but those of close and update.
+// A result is the outcome of a call. Results of attempt and get have the entry's counters too.
 type result struct {
 	outcome string
 	state   watchword.State
@@ -27,8 +27,8 @@ type result struct {
 	version int64
 }
 
-// life is the entry and its budget as a sequential program would keep them.
-type life struct {
+// An entryModel is the sequential model of an entry and its budget.
+type entryModel struct {
 	state   watchword.State
 	tries   int
 	used    int
@@ -38,39 +38,38 @@ type life struct {
 
 const linearBudget = 4
 
-// linearizable lets goroutines call at once and asks porcupine whether some order of one call after the other explains
-// what each was told.
-func linearizable(h *harness) {
+// checkLinearizable makes concurrent calls and asks porcupine whether a sequential order of them gives the same results.
+func checkLinearizable(h *harness) {
 	words := []string{"wrong", "wrong", "wrong", "right", "lock"}
 	for round := range 30 {
 		h.group = randomText(8)
-		e := h.create(tries(6), func(e *watchword.Entry) { e.Digests = append(e.Digests, digest("lock")) })
-		// Few, so that porcupine need not try many orders.
+		e := h.mustCreate(tries(6), func(e *watchword.Entry) { e.Digests = append(e.Digests, digest("lock")) })
+		// Few operations, so that porcupine need not search many orders.
 		operations := []operation{{call: "get"}, {call: "close", state: watchword.StateCanceled}, {call: "update", version: 1},
 			{call: "update", version: 2}, {call: "get"}, {call: "close", state: watchword.StateApproved}}
 		for i := range 12 {
 			operations = append(operations, operation{call: "attempt", word: words[(i*7+round)%len(words)]})
 		}
-		for i := range operations { // turned, so that now this, now that comes first
+		for i := range operations { // another order in each round
 			j := (i*5 + round*3) % len(operations)
 			operations[i], operations[j] = operations[j], operations[i]
 		}
-		history := h.history(e, operations, 6)
-		if !porcupine.CheckOperations(lifeModel(), history) {
-			h.Fatalf("no order of the calls explains what they came to:\n%s", describe(history))
+		history := h.runConcurrently(e, operations, 6)
+		if !porcupine.CheckOperations(newModel(), history) {
+			h.Fatalf("no sequential order of the calls gives their results:\n%s", describe(history))
 		}
 	}
 }
 
-// history makes the calls from a number of clients at once and notes when each began and ended.
-func (h *harness) history(e watchword.Entry, calls []operation, clients int) []porcupine.Operation {
+// runConcurrently makes the calls from several clients and records when each began and ended.
+func (h *harness) runConcurrently(e watchword.Entry, calls []operation, clients int) []porcupine.Operation {
 	var (
-		mu    sync.Mutex
-		noted []porcupine.Operation
-		next  atomic.Int64
-		done  sync.WaitGroup
-		start = make(chan struct{})
-		begin = time.Now()
+		mu      sync.Mutex
+		history []porcupine.Operation
+		next    atomic.Int64
+		done    sync.WaitGroup
+		start   = make(chan struct{})
+		begin   = time.Now()
 	)
 	for client := range clients {
 		done.Go(func() {
@@ -84,14 +83,14 @@ func (h *harness) history(e watchword.Entry, calls []operation, clients int) []p
 				got := h.perform(e, calls[i])
 				returned := time.Since(begin)
 				mu.Lock()
-				noted = append(noted, porcupine.Operation{ClientId: client, Input: calls[i], Call: int64(called), Output: got, Return: int64(returned)})
+				history = append(history, porcupine.Operation{ClientId: client, Input: calls[i], Call: int64(called), Output: got, Return: int64(returned)})
 				mu.Unlock()
 			}
 		})
 	}
 	close(start)
 	done.Wait()
-	return noted
+	return history
 }
 
 func (h *harness) perform(e watchword.Entry, o operation) result {
@@ -103,34 +102,34 @@ func (h *harness) perform(e watchword.Entry, o operation) result {
 			guess = locking(o.word)
 		}
 		got, err := node.Attempt(h.ctx, e.ID, []watchword.Guess{guess}, h.budget(linearBudget))
-		if outcome(err) == "budget" {
+		if outcomeOf(err) == "budget" {
 			return result{outcome: "budget"}
 		}
-		return result{outcome: outcome(err), state: got.State, tries: got.Tries, used: got.Used}
+		return result{outcome: outcomeOf(err), state: got.State, tries: got.Tries, used: got.Used}
 	case "close":
-		return result{outcome: outcome(node.Close(h.ctx, e.ID, watchword.Closing{State: o.state, Sealed: []byte("closed")}))}
+		return result{outcome: outcomeOf(node.Close(h.ctx, e.ID, watchword.Closing{State: o.state, Sealed: []byte("closed")}))}
 	case "update":
 		e.Version = o.version
-		return result{outcome: outcome(node.Update(h.ctx, e))}
+		return result{outcome: outcomeOf(node.Update(h.ctx, e))}
 	default:
 		got, err := node.Get(h.ctx, e.ID)
-		return result{outcome: outcome(err), state: got.State, tries: got.Tries, used: got.Used, version: got.Version}
+		return result{outcome: outcomeOf(err), state: got.State, tries: got.Tries, used: got.Used, version: got.Version}
 	}
 }
 
-func lifeModel() porcupine.Model {
+func newModel() porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return life{tries: 6, version: 1} },
+		Init: func() any { return entryModel{tries: 6, version: 1} },
 		Step: func(state, input, output any) (bool, any) {
-			l := state.(life)
+			l := state.(entryModel)
 			want := l.step(input.(operation))
 			return want == output.(result), l
 		},
 	}
 }
 
-// step makes one call and says what it must come to.
-func (l *life) step(o operation) result {
+// step applies one call to the model and returns the expected result.
+func (l *entryModel) step(o operation) result {
 	closed := l.state != watchword.StatePending
 	switch {
 	case o.call == "get":
@@ -147,14 +146,14 @@ func (l *life) step(o operation) result {
 		l.version++
 		return result{outcome: "ok"}
 	case closed:
-		return l.told("closed")
+		return l.result("closed")
 	case l.charged >= linearBudget:
 		return result{outcome: "budget"}
 	}
 	return l.guess(o.word)
 }
 
-func (l *life) guess(word string) result {
+func (l *entryModel) guess(word string) result {
 	l.tries--
 	l.used++
 	l.charged++
@@ -165,14 +164,14 @@ func (l *life) guess(word string) result {
 		l.state = watchword.StateLocked
 	case l.tries == 0:
 		l.state = watchword.StateLocked
-		return l.told("mismatch")
+		return l.result("mismatch")
 	default:
-		return l.told("mismatch")
+		return l.result("mismatch")
 	}
-	return l.told("ok")
+	return l.result("ok")
 }
 
-func (l *life) told(outcome string) result {
+func (l *entryModel) result(outcome string) result {
 	return result{outcome: outcome, state: l.state, tries: l.tries, used: l.used}
 }
 

@@ -10,8 +10,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// small is the least store that holds every promise, and can break any one of them: fault names which.
-type small struct {
+// A modelStore is a minimal store that meets every requirement. With a fault it violates one.
+type modelStore struct {
 	fault   string
 	now     func() time.Time
 	mu      sync.Mutex
@@ -20,14 +20,14 @@ type small struct {
 	log     map[string][]time.Time // of budgets, the newest first
 }
 
-func newSmall(fault string, now func() time.Time) *small {
-	return &small{fault: fault, now: now, entries: map[string]*watchword.Entry{}, repeats: map[string]int{}, log: map[string][]time.Time{}}
+func newModelStore(fault string, now func() time.Time) *modelStore {
+	return &modelStore{fault: fault, now: now, entries: map[string]*watchword.Entry{}, repeats: map[string]int{}, log: map[string][]time.Time{}}
 }
 
-// lock begins an atomic step. A store that races lets go of it between looking and doing.
-func (s *small) lock() func() { s.mu.Lock(); return s.mu.Unlock }
+// lock begins an atomic step and returns the function that ends it. With a fault, race interrupts the step.
+func (s *modelStore) lock() func() { s.mu.Lock(); return s.mu.Unlock }
 
-func (s *small) race(fault string) {
+func (s *modelStore) race(fault string) {
 	if s.fault == fault {
 		s.mu.Unlock()
 		time.Sleep(time.Millisecond)
@@ -35,20 +35,20 @@ func (s *small) race(fault string) {
 	}
 }
 
-func (s *small) find(id string) *watchword.Entry {
+func (s *modelStore) find(id string) *watchword.Entry {
 	e := s.entries[id]
 	for other := range s.entries {
-		if s.fault == "knows everything" && e == nil {
+		if s.fault == "finds every id" && e == nil {
 			e = s.entries[other]
 		}
 	}
-	if e == nil || s.fault != "keeps for ever" && !s.now().Before(e.KeepUntil) {
+	if e == nil || s.fault != "keeps entries for ever" && !s.now().Before(e.KeepUntil) {
 		return nil
 	}
 	return e
 }
 
-func (s *small) Create(_ context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
+func (s *modelStore) Create(_ context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
 	defer s.lock()()
 	there := s.find(e.ID) != nil
 	s.race("create races")
@@ -56,9 +56,9 @@ func (s *small) Create(_ context.Context, e watchword.Entry, _ ...watchword.Outg
 		return watchword.ErrExists
 	}
 	if s.fault != "create aliases" {
-		e = copied(e)
+		e = copyEntry(e)
 	}
-	if s.fault != "create believes" {
+	if s.fault != "create keeps the given state" {
 		e.State, e.Used, e.Mark, e.LastTry, e.Version = watchword.StatePending, 0, nil, time.Time{}, 1
 	}
 	if s.fault == "create loses digests" {
@@ -68,7 +68,7 @@ func (s *small) Create(_ context.Context, e watchword.Entry, _ ...watchword.Outg
 	return nil
 }
 
-func (s *small) Get(_ context.Context, id string) (watchword.Entry, error) {
+func (s *modelStore) Get(_ context.Context, id string) (watchword.Entry, error) {
 	defer s.lock()()
 	e := s.find(id)
 	if e == nil || s.fault == "get forgets closed" && e.State != watchword.StatePending {
@@ -77,12 +77,12 @@ func (s *small) Get(_ context.Context, id string) (watchword.Entry, error) {
 	if s.fault == "get aliases" {
 		return *e, nil
 	}
-	return copied(*e), nil
+	return copyEntry(*e), nil
 }
 
-func (s *small) Attempt(_ context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+func (s *modelStore) Attempt(_ context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
 	defer s.lock()()
-	if s.fault == "charges unknown" {
+	if s.fault == "charges unknown entries" {
 		s.charge(b)
 	}
 	e := s.find(id)
@@ -90,14 +90,14 @@ func (s *small) Attempt(_ context.Context, id string, guesses []watchword.Guess,
 		return watchword.Entry{}, watchword.ErrNotFound
 	}
 	right := len(guesses) == 1 && slices.ContainsFunc(e.Digests, func(d []byte) bool { return bytes.Equal(d, guesses[0].Digest) })
-	if err := s.refuses(e, b); err != nil && !(right && s.fault == "right guesses pass") {
+	if err := s.refusal(e, b); err != nil && !(right && s.fault == "right guesses pass") {
 		switch s.fault {
 		case "charges refused":
 			s.charge(b)
 		case "a refusal costs a try":
 			e.Tries--
 		}
-		return copied(*e), err
+		return copyEntry(*e), err
 	}
 	s.race("attempt races")
 	if b.Repeats > 0 {
@@ -111,23 +111,23 @@ func (s *small) Attempt(_ context.Context, id string, guesses []watchword.Guess,
 	if s.fault != "forgets last try" {
 		e.LastTry = s.now()
 	}
-	if len(e.Digests) == 0 && s.fault != "judges alone" {
-		return copied(*e), nil
+	if len(e.Digests) == 0 && s.fault != "compares without digests" {
+		return copyEntry(*e), nil
 	}
 	return s.compare(e, guesses, b)
 }
 
-func (s *small) refuses(e *watchword.Entry, b watchword.Budget) error {
+func (s *modelStore) refusal(e *watchword.Entry, b watchword.Budget) error {
 	wait := s.wait(b)
 	switch {
 	case e.State != watchword.StatePending && s.fault != "reopens":
 		return watchword.ErrClosed
-	case s.fault == "budget first" && wait > 0:
+	case s.fault == "checks the budget first" && wait > 0:
 		return &watchword.BudgetError{RetryAfter: wait}
 	case !s.now().Before(e.ExpiresAt) && s.fault != "never expires":
 		return watchword.ErrExpired
 	case b.Repeats > 0:
-		return s.refusesRepeat(e, b)
+		return s.repeatRefusal(e, b)
 	case e.Tries == 0 && s.fault != "endless tries":
 		return watchword.ErrSpent
 	case wait > 0 && !(b.FirstFree && e.Used == 0 && s.fault != "no free try") && !(s.fault == "every try free" && b.FirstFree):
@@ -136,7 +136,7 @@ func (s *small) refuses(e *watchword.Entry, b watchword.Budget) error {
 	return nil
 }
 
-func (s *small) compare(e *watchword.Entry, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+func (s *modelStore) compare(e *watchword.Entry, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
 	if s.fault == "reversed guesses" {
 		guesses = slices.Clone(guesses)
 		slices.Reverse(guesses)
@@ -162,15 +162,15 @@ func (s *small) compare(e *watchword.Entry, guesses []watchword.Guess, b watchwo
 		if g.State == watchword.StateApproved && s.fault != "approval empties nothing" || s.fault == "locking empties" {
 			s.empty(b.Key)
 		}
-		return copied(*e), nil
+		return copyEntry(*e), nil
 	}
 	if e.Tries == 0 && s.fault != "never locks" {
 		e.State = watchword.StateLocked
 	}
-	return copied(*e), watchword.ErrMismatch
+	return copyEntry(*e), watchword.ErrMismatch
 }
 
-func (s *small) Close(_ context.Context, id string, c watchword.Closing) error {
+func (s *modelStore) Close(_ context.Context, id string, c watchword.Closing) error {
 	defer s.lock()()
 	e := s.find(id)
 	if e == nil {
@@ -194,7 +194,7 @@ func (s *small) Close(_ context.Context, id string, c watchword.Closing) error {
 		return watchword.ErrInFlight
 	}
 	e.State, e.Mark = c.State, bytes.Clone(c.Mark)
-	if c.Sealed != nil || s.fault == "close unseals" {
+	if c.Sealed != nil || s.fault == "close always replaces the sealed data" {
 		e.Sealed = bytes.Clone(c.Sealed)
 		e.Version++
 	}
@@ -204,18 +204,18 @@ func (s *small) Close(_ context.Context, id string, c watchword.Closing) error {
 	return nil
 }
 
-func (s *small) Update(_ context.Context, n watchword.Entry, _ ...watchword.Outgoing) error {
+func (s *modelStore) Update(_ context.Context, n watchword.Entry, _ ...watchword.Outgoing) error {
 	defer s.lock()()
 	e := s.find(n.ID)
 	if e == nil {
 		return watchword.ErrNotFound
 	}
-	stale := e.Version != n.Version || e.State != n.State && s.fault != "update of a closed one"
+	stale := e.Version != n.Version || e.State != n.State && s.fault != "update ignores the state"
 	s.race("update races")
 	if stale && s.fault != "update overwrites" || s.fault == "update pending only" && e.State != watchword.StatePending {
 		return watchword.ErrConflict
 	}
-	n = copied(n)
+	n = copyEntry(n)
 	e.Sealed = n.Sealed
 	if s.fault != "update keeps digests" {
 		e.Digests = n.Digests
@@ -230,7 +230,7 @@ func (s *small) Update(_ context.Context, n watchword.Entry, _ ...watchword.Outg
 	return nil
 }
 
-func copied(e watchword.Entry) watchword.Entry {
+func copyEntry(e watchword.Entry) watchword.Entry {
 	e.Sealed, e.Mark = bytes.Clone(e.Sealed), bytes.Clone(e.Mark)
 	e.Digests = slices.Clone(e.Digests)
 	for i, d := range e.Digests {

@@ -12,9 +12,9 @@ import (
 	"github.com/watchword-auth/watchword/store/redis"
 )
 
-// garbage is what somebody else may have written. Each call answers in one of the ways that it may; the scripts do not
-// fail half-way, and nothing panics.
-func garbage(t *testing.T, client goredis.UniversalClient) {
+// testDamagedValues tests values that another program has written. Each call returns one of the documented errors; scripts do not fail
+// half-way, and nothing panics.
+func testDamagedValues(t *testing.T, client goredis.UniversalClient) {
 	reported := map[string]int{}
 	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "garbage", Damaged: func(what string) { reported[what]++ }})
 	const key = "{garbage:0}:e:g.1"
@@ -34,9 +34,9 @@ func garbage(t *testing.T, client goredis.UniversalClient) {
 		if now := client.Get(ctx, key).Val(); now != value {
 			t.Errorf("an attempt changed %.70q to %.70q", value, now)
 		}
-		everyCall(t, s, fmt.Sprintf("%.70q", value))
+		checkEveryCall(t, s, fmt.Sprintf("%.70q", value))
 		must(t, client.Set(ctx, key, value, time.Hour).Err())
-		replaced(t, s, fmt.Sprintf("%.70q", value))
+		testDamagedEntryIsReplaced(t, s, fmt.Sprintf("%.70q", value))
 	}
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
@@ -48,20 +48,20 @@ func garbage(t *testing.T, client goredis.UniversalClient) {
 	}
 	for _, value := range values {
 		must(t, client.Set(ctx, key, value, time.Hour).Err())
-		everyCall(t, s, fmt.Sprintf("%.70q", value))
+		checkEveryCall(t, s, fmt.Sprintf("%.70q", value))
 	}
 	must(t, client.Del(ctx, key).Err())
 	must(t, client.RPush(ctx, key, "a", "list").Err())
-	everyCall(t, s, "a list")
+	checkEveryCall(t, s, "a list")
 	if _, err := s.Get(ctx, "g.1"); !errors.Is(err, watchword.ErrNotFound) {
 		t.Errorf("a list was read as an entry: %v", err)
 	}
-	replaced(t, s, "a list")
-	garbageBudget(t, client, s, reported)
+	testDamagedEntryIsReplaced(t, s, "a list")
+	testDamagedBudgets(t, client, s, reported)
 }
 
-// replaced makes an entry in the place of something that is none.
-func replaced(t *testing.T, s *redis.Store, what string) {
+// testDamagedEntryIsReplaced creates an entry in place of a damaged value.
+func testDamagedEntryIsReplaced(t *testing.T, s *redis.Store, what string) {
 	t.Helper()
 	if err := s.Create(t.Context(), entry("g.1")); err != nil {
 		t.Errorf("an entry in the place of %s: %v", what, err)
@@ -72,8 +72,8 @@ func replaced(t *testing.T, s *redis.Store, what string) {
 	}
 }
 
-// everyCall makes each call. What is no entry is as good as none.
-func everyCall(t *testing.T, s *redis.Store, what string) {
+// checkEveryCall makes each call. A damaged entry is treated as missing.
+func checkEveryCall(t *testing.T, s *redis.Store, what string) {
 	t.Helper()
 	ctx := t.Context()
 	call := map[string]func() error{
@@ -92,8 +92,8 @@ func everyCall(t *testing.T, s *redis.Store, what string) {
 	}
 }
 
-// garbageBudget has budgets that are none. They count from nothing, and expire again.
-func garbageBudget(t *testing.T, client goredis.UniversalClient, s *redis.Store, reported map[string]int) {
+// testDamagedBudgets tests damaged budgets. They count as empty, and expire again.
+func testDamagedBudgets(t *testing.T, client goredis.UniversalClient, s *redis.Store, reported map[string]int) {
 	t.Helper()
 	ctx := t.Context()
 	const key = "{garbage:0}:b:g.any"

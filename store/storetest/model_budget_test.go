@@ -7,18 +7,18 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// key is where a budget's charges are logged.
-func (s *small) key(key string) string {
-	if s.fault == "known devices share" {
+// key returns the key of a budget's log.
+func (s *modelStore) key(key string) string {
+	if s.fault == "trusted devices share" {
 		part, _, _ := strings.Cut(key, ".")
 		return part
 	}
 	return key
 }
 
-func (s *small) empty(key string) { delete(s.log, s.key(key)) }
+func (s *modelStore) empty(key string) { delete(s.log, s.key(key)) }
 
-func (s *small) charge(b watchword.Budget) {
+func (s *modelStore) charge(b watchword.Budget) {
 	if b.Key == "" && s.fault != "an empty key counts" || s.fault == "charges nothing" {
 		return
 	}
@@ -28,7 +28,7 @@ func (s *small) charge(b watchword.Budget) {
 	s.log[s.key(b.Key)] = append([]time.Time{s.now()}, s.log[s.key(b.Key)]...)
 }
 
-func (s *small) wait(b watchword.Budget) (longest time.Duration) {
+func (s *modelStore) wait(b watchword.Budget) (longest time.Duration) {
 	if b.Key == "" && s.fault != "an empty key counts" {
 		return 0
 	}
@@ -62,7 +62,7 @@ func (s *small) wait(b watchword.Budget) (longest time.Duration) {
 		if s.fault == "rounds down" {
 			wait = wait.Truncate(10 * time.Millisecond)
 		}
-		if s.fault == "the shortest wait" && longest > 0 && wait > 0 {
+		if s.fault == "returns the shortest wait" && longest > 0 && wait > 0 {
 			wait = min(wait, longest)
 			longest = 0
 		}
