@@ -57,7 +57,7 @@ func ExampleVerifier() {
 
 // A payment is approved for one amount and one payee. The app compares the receipt's transaction with the payment that it is
 // about to make.
-func ExampleExpectation_transaction() {
+func ExampleExpect_transaction() {
 	signer, err := newSigner()
 	if err != nil {
 		log.Fatal(err)

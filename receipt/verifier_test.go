@@ -26,9 +26,9 @@ func TestVerifyRefusesReceiptsForOtherExpectations(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name   string
-		claims func(c *watchword.Claims)    // changes the receipt
-		expect func(e *receipt.Expect) // changes the expectation
-		reason string                       // of the refusal; empty: it is accepted
+		claims func(c *watchword.Claims) // changes the receipt
+		expect func(e *receipt.Expect)   // changes the expectation
+		reason string                    // of the refusal; empty: it is accepted
 	}{
 		{"all that is expected", nil, nil, ""},
 		{"another issuer", func(c *watchword.Claims) { c.Issuer += "/" }, nil, "another issuer"},
