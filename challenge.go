@@ -45,11 +45,11 @@ type Challenge struct {
 	Decoy       bool                // never approved
 	Enrolment   *enrolmentAuthority // what authorizes an enrolment; nil for other purposes
 
-	Sends    int       // number of messages requested so far
-	SentAt   time.Time // when the last message was requested
-	CodeOf   int       // number of the send whose code is valid; changes only if Config.NewCodes is set; 0: no message is sent
-	Delivery Delivery  // status of the last message
-	SentBy   string    // channel of the last message that a provider accepted; empty: none so far
+	Sends       int       // number of messages requested so far
+	SentAt      time.Time // when the last message was requested
+	CodeSend    int       // number of the send whose code is valid; above 1 only if Config.NewCodes is set; 0: no message is sent
+	Delivery    Delivery  // status of the last message
+	LastChannel string    // channel of the last message that a provider accepted; empty: none so far
 
 	// Data is for the strategy. The engine encrypts it with the rest of the challenge.
 	Data []byte
@@ -117,7 +117,7 @@ const (
 // fields lists the encrypted fields of a challenge.
 func (c *Challenge) fields(f *codec.Codec) {
 	for _, text := range []*string{&c.Strategy, &c.Purpose, &c.Subject, &c.Channel, &c.Address, &c.SentTo, &c.Locale, &c.ReturnURL, &c.Nonce, &c.Label,
-		&c.Factor, (*string)(&c.Ask), &c.Client.IP, &c.Client.UserAgent, &c.Delivery.Status, &c.Delivery.Provider, &c.Delivery.Channel, &c.SentBy} {
+		&c.Factor, (*string)(&c.Ask), &c.Client.IP, &c.Client.UserAgent, &c.Delivery.Status, &c.Delivery.Provider, &c.Delivery.Channel, &c.LastChannel} {
 		f.Text(text)
 	}
 	f.Texts(&c.Transaction)
@@ -130,7 +130,7 @@ func (c *Challenge) fields(f *codec.Codec) {
 	}
 	codec.Optional(f, &c.Enrolment, (*enrolmentAuthority).fields)
 	f.Number(&c.Sends)
-	f.Number(&c.CodeOf)
+	f.Number(&c.CodeSend)
 	f.Bytes(&c.Data)
 }
 
@@ -169,22 +169,22 @@ func (c *Challenge) DeriveBytes(label string, n int) []byte {
 // screen shows.
 func (c *Challenge) DeriveStableCode(label, alphabet string, n int) Code {
 	stable := *c
-	stable.CodeOf = 0
+	stable.CodeSend = 0
 	return stable.DeriveCode(label, alphabet, n)
 }
 
 func (c *Challenge) stream(label string) func(counter byte) [32]byte {
 	transaction := codec.CanonicalMap(c.Transaction)
 	return func(counter byte) [32]byte {
-		return c.key.codes.sum(label, c.ID, c.Purpose, transaction, string(c.salt), string([]byte{byte(c.CodeOf), counter}))
+		return c.key.codes.sum(label, c.ID, c.Purpose, transaction, string(c.salt), string([]byte{byte(c.CodeSend), counter}))
 	}
 }
 
 // SentChannel returns the channel of the last message that a provider accepted, or the requested channel if there is none
 // yet.
 func (c *Challenge) SentChannel() string {
-	if c.SentBy != "" {
-		return c.SentBy
+	if c.LastChannel != "" {
+		return c.LastChannel
 	}
 	return c.Channel
 }

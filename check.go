@@ -25,7 +25,7 @@ type CheckRequest struct {
 
 // A Result is the outcome of a right answer.
 type Result struct {
-	Claims *Claims // of the receipt; the caller signs them
+	Claims *Claims // of the receipt; the caller signs them. Those of an enrolment have PurposeManageFactors
 	Factor *Factor // the enrolled factor; nil for other purposes than PurposeEnrol
 
 	factorCreated bool    // Factor was created and not replaced
@@ -102,7 +102,7 @@ func validateCheck(props StrategyProperties, req CheckRequest) error {
 		return invalid("purpose", "is required")
 	case req.Subject != "" && req.To != "":
 		return invalid("to", "must not be given beside subject")
-	case req.Subject == "" && req.To == "" && (props.Subject || props.Sends):
+	case req.Subject == "" && req.To == "" && (props.Subject || props.SendsMessages):
 		return invalid("subject", "is required, or to where the challenge has no subject")
 	case !isSubject(req.Subject):
 		return invalid("subject", subjectReason)

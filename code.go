@@ -6,9 +6,12 @@ import "fmt"
 const secretText = "[secret]"
 
 // A Code is a secret that the engine made: a code, a link's token, a handle or a ticket. It prints as "[secret]" with fmt,
-// log/slog, encoding/json and panics; only Reveal returns it. The text is behind a pointer because fmt does not call methods
-// of unexported fields: of a pointer inside another struct it prints the address only.
-type Code struct{ text *string }
+// log/slog, encoding/json and panics; only Reveal returns it. The zero Code is empty.
+type Code struct {
+	// The text is behind a pointer because fmt does not call methods of unexported fields: of a pointer inside another struct
+	// it prints the address only.
+	text *string
+}
 
 // NewCode returns a Code with the given text, such as the fixed code of a test identity.
 func NewCode(text string) Code { return Code{&text} }

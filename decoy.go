@@ -73,7 +73,7 @@ func (e *Engine) decoyFactor(ctx context.Context, c *Challenge) (*Factor, error)
 		return nil, err
 	}
 	f := &Factor{ID: c.Factor, Subject: c.Subject, Strategy: c.Strategy, CreatedAt: c.CreatedAt, Version: 1, Data: data,
-		Failures: state.failures, WaitUntil: state.lockedUntil, Disabled: state.disabled}
+		Failures: state.failures, LockedUntil: state.lockedUntil, Disabled: state.disabled}
 	if f.ID == "" {
 		f.ID = "fa_" + b64.EncodeToString(c.DeriveBytes("decoy factor", 16))
 	}
@@ -105,9 +105,9 @@ func (e *Engine) countDecoyFailure(ctx context.Context, rec *record) error {
 		if err != nil {
 			return err
 		}
-		f := Factor{Failures: state.failures, WaitUntil: state.lockedUntil, Disabled: state.disabled}
+		f := Factor{Failures: state.failures, LockedUntil: state.lockedUntil, Disabled: state.disabled}
 		f.fail(e.cfg.Clock())
-		state.failures, state.lockedUntil, state.disabled = f.Failures, f.WaitUntil, f.Disabled
+		state.failures, state.lockedUntil, state.disabled = f.Failures, f.LockedUntil, f.Disabled
 		err = e.writeDecoyState(ctx, rec.id, &rec.Challenge, state)
 		if err == nil {
 			return nil

@@ -103,8 +103,12 @@ func (e *Engine) adoptEnrolled(ctx context.Context, f *Factor) error {
 // maxProofAge is the greatest age of a manage_factors receipt that authorizes a change.
 const maxProofAge = 5 * time.Minute
 
-// An Authority authorizes a change of a subject's factors: by a receipt for PurposeManageFactors, or because the app vouches
-// for it. No authority is needed for a subject without factors.
+// An Authority authorizes a change of a subject's factors: by a receipt for PurposeManageFactors, or because the app
+// vouches for it. No authority is needed for a subject without factors.
+//
+// A receipt authorizes one change, for at most 5 minutes after the answer (Claims.AuthTime). The strategy that earned it
+// must be at least as strong (StrategyProperties.Strength) as the strongest active factor of the subject; recovery codes
+// always suffice. Otherwise the error is ErrProofRequired.
 type Authority struct {
 	Claims *Claims // of a receipt whose signature the caller has verified; nil: none
 	Admin  bool    // the app vouches for the change by other means

@@ -18,7 +18,7 @@ type Entry struct {
 	Settled   int       // tries whose evaluation ended without an approval (Closing.Settles); the others are in flight, or their process died
 }
 
-// A State is the state of an entry in a Store. Expiry is no state.
+// A State is the state of an entry in a Store. An entry that expires keeps its state; see Entry.ExpiresAt.
 type State uint8
 
 // The states of an entry. Only StatePending changes.
@@ -36,13 +36,13 @@ type Guess struct {
 	Mark   []byte // stored if the digest matches; opaque to the store
 }
 
-// A Budget is the guess budget of a group of entries. Wrong answers are charged to all Limits at once. The zero Budget is
-// unlimited.
+// A Budget is the guess budget of a group of entries. Each try is charged to all Limits at once, before the answer is
+// compared; an approval empties the budget. The zero Budget is unlimited.
 type Budget struct {
 	Key       string   // begins with the first part of the ids of its entries; empty: no budget
 	Limits    []Window // all of them apply
 	FirstFree bool     // the first try of each entry is charged, but never refused
-	Repeats   int      // if positive, Attempt charges one of that many repeats of the entry instead of a try
+	Repeats   int      // if positive, Attempt charges a repeat instead of a try: the greatest number of repeats of an entry
 }
 
 // A Window allows Max events in every period of length Per.
@@ -58,10 +58,10 @@ type Closing struct {
 	Sealed []byte // replaces the encrypted content and adds one to the version; nil: no change
 	Clear  string // key of a budget to empty; empty: none
 
-	// Before, if set, is the last moment of an approval by the store's clock: ErrExpired after it. Zero: only ExpiresAt
-	// counts.
+	// Before, if set, is the latest time, by the store's clock, at which the entry may be approved. After it Close returns
+	// ErrExpired. Zero: only ExpiresAt limits the approval.
 	Before time.Time
-	// Settles adds one to Entry.Settled of a pending entry, also if Close then returns ErrInFlight.
+	// Settles makes Close add one to Entry.Settled of a pending entry, even if Close then returns ErrInFlight.
 	Settles bool
 	// Idle, if set, ends the entry only if it has no tries left and none is in flight: all tries are settled, or the last one
 	// was charged at least Idle ago. Otherwise the entry stays pending, and Close returns ErrInFlight.

@@ -81,7 +81,7 @@ var (
 )
 
 // The errors that stores, factor stores and strategies return to the engine. The engine translates each into one of the
-// errors above and never returns them to its caller.
+// errors above. Three methods return some of them to the caller: ComposeMessage, RecordDelivery and Challenge.FindFactor.
 var (
 	ErrNotFound = errors.New("watchword: not found")         // Store, Factors: there is no such entry or factor
 	ErrExists   = errors.New("watchword: exists already")    // Store.Create, Factors.Create
@@ -108,7 +108,7 @@ func (e *BudgetError) Error() string {
 // A LimitError is returned by Limiter.Take if a rule refuses. No bucket was charged.
 type LimitError struct {
 	Rule       string        // name of the rule in the configuration
-	RetryAfter time.Duration // what has been counted so far refuses no Take after this time; never too short
+	RetryAfter time.Duration // a Take after it succeeds, unless more was charged meanwhile; never too short
 }
 
 // Error returns the name of the rule and RetryAfter.

@@ -133,13 +133,13 @@ func (e *Engine) spend(ctx context.Context, rec *record, a *attempt, proof Proof
 	}
 	if f != nil {
 		n.at = f.readTime(now)
-		f.Failures, f.WaitUntil, f.LastUsedAt = 0, time.Time{}, now.UTC()
+		f.Failures, f.LockedUntil, f.LastUsedAt = 0, time.Time{}, now.UTC()
 		e.addNote(f, n)
 		if err := e.env.factors.update(ctx, *f); err != nil {
 			return nil, factorError(err)
 		}
 		f.Version++
-		if proof.Low {
+		if proof.CodesLow {
 			e.emit(ctx, EventFactorLow, &rec.Challenge, func(ev *Event) { ev.Factor = f.ID })
 		}
 	}

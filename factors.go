@@ -21,13 +21,13 @@ type Factor struct {
 	Version   int64 // 1 after creation; plus one with each update
 
 	// The fields from here to CreatedBy are encrypted in the store.
-	Label      string
-	LastUsedAt time.Time // zero: not used yet
-	Disabled   bool      // no answer is compared with it
-	Failures   int       // consecutive wrong answers, whatever their age
-	WaitUntil  time.Time // end of the temporary lock; zero: none
-	Data       []byte    // the strategy's own: a secret, a counter, a public key; never shown
-	CreatedBy  string    // challenge that enrolled it; makes the creation idempotent
+	Label       string
+	LastUsedAt  time.Time // zero: not used yet
+	Disabled    bool      // no answer is compared with it
+	Failures    int       // consecutive wrong answers, whatever their age
+	LockedUntil time.Time // end of the temporary lock; zero: none
+	Data        []byte    // the strategy's own: a secret, a counter, a public key; never shown
+	CreatedBy   string    // challenge that enrolled it; makes the creation idempotent
 
 	notes []note
 
@@ -62,11 +62,11 @@ func (f *Factor) fields(version *int64) func(*codec.Codec) {
 		c.Text(&f.Label)
 		c.Text(&f.CreatedBy)
 		c.Moment(&f.LastUsedAt)
-		c.Moment(&f.WaitUntil)
+		c.Moment(&f.LockedUntil)
 		c.Flag(&f.Disabled)
 		c.Number(&f.Failures)
 		c.Bytes(&f.Data)
-		codec.Each(c, &f.notes, func(n *note) { n.fields(c) })
+		codec.Each(c, &f.notes, func(c *codec.Codec, n *note) { n.fields(c) })
 	}
 }
 
@@ -215,8 +215,8 @@ func (f *Factor) Usable(c *Challenge) error {
 	if f.Disabled {
 		return ErrFactorDisabled
 	}
-	if now := c.Now(); now.Before(f.WaitUntil) && !c.Client.Known {
-		return &Error{Code: ErrTooManyGuesses.Code, RetryAfter: f.WaitUntil.Sub(now)}
+	if now := c.Now(); now.Before(f.LockedUntil) && !c.Client.Known {
+		return &Error{Code: ErrTooManyGuesses.Code, RetryAfter: f.LockedUntil.Sub(now)}
 	}
 	return nil
 }
@@ -225,7 +225,7 @@ func (f *Factor) Usable(c *Challenge) error {
 func (f *Factor) fail(now time.Time) {
 	f.Failures++
 	if f.Failures%lockEvery == 0 {
-		f.WaitUntil = now.UTC().Add(min(firstLock<<(f.Failures/lockEvery-1), longestLock))
+		f.LockedUntil = now.UTC().Add(min(firstLock<<(f.Failures/lockEvery-1), longestLock))
 	}
 	f.Disabled = f.Disabled || f.Failures >= disableAfter
 }

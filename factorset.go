@@ -39,7 +39,7 @@ const (
 
 func (s *factorSet) fields(c *codec.Codec) {
 	c.Text(&s.generation)
-	codec.Each(c, &s.pending, func(a *pendingFactor) {
+	codec.Each(c, &s.pending, func(c *codec.Codec, a *pendingFactor) {
 		c.Text(&a.factor)
 		c.Text(&a.strategy)
 		c.Text(&a.challenge)

@@ -13,8 +13,8 @@ const lease = 12 * time.Second
 
 // A Reservation is the claim of one request to an idempotency key. It ends with Finish or Release.
 type Reservation struct {
-	// Answer is the stored response, if the request was answered before. Repeat it and do nothing else.
-	Answer []byte
+	// Response is the stored response, if the request was answered before. Repeat it and do nothing else.
+	Response []byte
 	// Seed is the same for all requests with the same key and body while the key is stored. Pass it to Start, Check and the
 	// other methods with a seed, so that a request that takes over makes no second challenge.
 	Seed []byte
@@ -98,7 +98,7 @@ func (r *Reservation) resolveExisting(ctx context.Context, fingerprint []byte, n
 	case err != nil, !released && !same:
 		return ErrIdempotencyMismatch
 	case r.state.Answer != nil:
-		r.Answer = r.state.Answer
+		r.Response = r.state.Answer
 		return r.repeatable(ctx)
 	case now.Before(r.state.Until):
 		return ErrIdempotencyInFlight

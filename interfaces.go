@@ -14,9 +14,9 @@ type Strategy interface {
 	Name() string
 	// Properties returns what the engine must know before it has read a challenge.
 	Properties() StrategyProperties
-	// Begin returns what is asked of the subject. It must be a pure function of the challenge and the subject's factors, with
-	// codes and secrets from the challenge's Derive methods: the engine calls it again for each message, and so sends the
-	// same code though none is stored.
+	// Begin returns what is asked of the subject. It must be a pure function of the challenge and the subject's factors. It
+	// takes codes and secrets from the challenge's Derive methods: the engine stores no code, and calls Begin again for each
+	// message to get the same code.
 	Begin(ctx context.Context, c *Challenge) (Prompt, error)
 }
 
@@ -43,7 +43,7 @@ type Verifier interface {
 // Verify.
 type Enroller interface {
 	Verifier
-	// BeginEnrol is a pure function like Begin. It may set c.Data.
+	// BeginEnrol is a pure function like Begin, except that it may set c.Data.
 	BeginEnrol(ctx context.Context, c *Challenge) (Prompt, error)
 	// VerifyEnrol returns the factor to create or, with an existing ID and its Version, to replace. A wrong answer is
 	// ErrMismatch.
@@ -59,7 +59,8 @@ type AnswerReader interface {
 	ReadAnswer(answer string) (string, error)
 }
 
-// A FactorLocator finds the factor that an answer names, for a challenge without a subject, such as a discoverable passkey's.
+// A FactorLocator is a Strategy that can tell which factor an answer names. It is needed for challenges without a subject,
+// which any discoverable passkey may answer.
 type FactorLocator interface {
 	// Locate returns the id of the factor; empty if the answer names none.
 	Locate(c *Challenge, answer string) (factor string)
@@ -68,8 +69,8 @@ type FactorLocator interface {
 // A DecoyMaker is a Verifier whose decoys are evaluated like real challenges, against a factor that nobody has.
 type DecoyMaker interface {
 	Verifier
-	// DecoyFactor returns the Data of a factor that the challenge's subject could have. It is derived from the challenge. No
-	// answer to it is approved.
+	// DecoyFactor returns the Data of an invented factor, in the form of a real factor of the challenge's subject. It derives
+	// the Data from the challenge. An answer that fits this factor is wrong all the same.
 	DecoyFactor(c *Challenge) ([]byte, error)
 }
 
@@ -118,7 +119,7 @@ type Refunder interface {
 // An id is two parts with a dot between. Entries and budgets whose ids begin with the same part are stored together, so that
 // one atomic step reaches them. The first part also decides the partition.
 //
-// All other errors than the named ones mean that the store is unavailable; see ErrOutcomeUnknown.
+// An error that a method does not name means that the store is unavailable; see ErrOutcomeUnknown.
 type Store interface {
 	// Create stores a new entry until its KeepUntil: pending, without tries used, at version 1. ErrExists if there is one. A
 	// store that is an Outbox too queues out in the same step; other stores get none.
@@ -131,16 +132,16 @@ type Store interface {
 	// the entry's digests. The first one found sets the entry's State and Mark to those of the guess and, if it approves,
 	// empties the budget.
 	//
-	// With b.Repeats it compares nothing and charges one repeat of a pending entry instead of a try and the budget: ErrSpent
-	// if the entry has had as many repeats.
+	// If b.Repeats is positive, it compares nothing and charges one repeat of a pending entry, instead of a try and the
+	// budget. The error is ErrSpent if the entry has already been charged b.Repeats repeats.
 	//
 	// With a nil error the returned entry is complete. It has the State of the guess that matched or, if it has no digests,
 	// is still pending; LastTry is the time of this charge. If the entry has digests and no guess matched, the error is
 	// ErrMismatch, and the entry is StateLocked if that was its last try. With ErrClosed, ErrSpent, ErrMismatch and a
 	// *BudgetError the entry has at least State, Tries, Used and Settled.
 	Attempt(ctx context.Context, id string, guesses []Guess, b Budget) (Entry, error)
-	// Close ends a pending entry, once. ErrNotFound; ErrClosed if it is not pending; ErrExpired if it would be approved after
-	// its ExpiresAt or c.Before; ErrInFlight as c.Idle describes.
+	// Close ends a pending entry, once. Its errors are ErrNotFound; ErrClosed if the entry is not pending; ErrExpired if the
+	// entry would be approved after its ExpiresAt or after c.Before; and ErrInFlight as c.Idle describes.
 	Close(ctx context.Context, id string, c Closing) error
 	// Update replaces the encrypted content and the digests, and adds one to the version, if the entry still has e.Version
 	// and e.State; ErrConflict if not, ErrNotFound. Tries, state, mark and times do not change. A store that is an Outbox too
@@ -148,9 +149,9 @@ type Store interface {
 	Update(ctx context.Context, e Entry, out ...Outgoing) error
 }
 
-// An Outbox is a queue of messages. One worker at a time claims a message, and then completes, retries or buries it. Outgoing
-// contains ids only: the worker calls Engine.ComposeMessage, which reads the challenge, drops messages that are no longer
-// wanted and derives the code again.
+// An Outbox is a queue of messages. One worker at a time claims a message, and then completes, retries or buries it. An
+// Outbox stores no content of messages: the worker calls Engine.ComposeMessage, which reads the challenge, drops messages
+// that are no longer wanted and derives the code again.
 type Outbox interface {
 	// Put queues messages. An outbox that is the Store gets them in Create and Update instead.
 	Put(ctx context.Context, out ...Outgoing) error
@@ -191,10 +192,13 @@ type Signer interface {
 	JWKS() []byte
 }
 
-// An AddressPolicy returns the canonical form of an address and decides whether messages may be sent to it. With an empty
-// channel only the canonical form is needed. The error is an *Error of ErrInvalidRequest, or of ErrDestinationRefused with
-// the Address filled. An *Error of ErrRateLimited, with Limit, RetryAfter and the Address filled, refuses the address for a
-// while; trusted devices may still use it, and others as Config.Reserved allows.
+// An AddressPolicy returns the canonical form of an address and decides whether messages may be sent to it by a channel.
+// With an empty channel it only has to return the canonical form. It is safe for concurrent use.
+//
+// It refuses an address with an *Error. ErrInvalidRequest: the text is no valid address. ErrDestinationRefused, with
+// Reason: no message may be sent to the address. ErrRateLimited, with Limit and RetryAfter: the address is refused for a
+// while; trusted devices may still use it, and other devices as often as Config.Reserved allows. With the last two errors
+// the policy also returns the Address.
 type AddressPolicy func(channel, address string) (Address, error)
 
 // A Pinger can be tested for readiness. Stores, limiters and factor stores behind a network implement it.
@@ -208,17 +212,17 @@ type Pinger interface {
 
 // StrategyProperties describe a strategy.
 type StrategyProperties struct {
-	Group        Group         // whose guess budget wrong answers are charged to
-	Sends        bool          // messages are sent: a channel and an address are required
-	Channel      string        // default channel; empty: the caller must name one
-	Subject      bool          // a subject is required
-	Object       bool          // answers are JSON objects, not strings
-	Typed        Typed         // form of codes that people type; zero: answers are exact
-	Tries        int           // of a challenge; 0: Config.Tries
-	Lifetime     time.Duration // of a challenge; 0: Config.Lifetime
-	Space        float64       // number of possible answers; 0: too many to guess (2^112 and more)
-	RightAnswers int           // number of right answers at a time; 0: 1
-	Strength     int           // as a proof for changing factors; see Authority
+	Group         Group         // whose guess budget wrong answers are charged to
+	SendsMessages bool          // messages are sent: a channel and an address are required
+	Channel       string        // default channel; empty: the caller must name one
+	Subject       bool          // a subject is required
+	Object        bool          // answers are JSON objects, not strings
+	Typed         Typed         // form of codes that people type; zero: answers are exact
+	Tries         int           // of a challenge; 0: Config.Tries
+	Lifetime      time.Duration // of a challenge; 0: Config.Lifetime
+	AnswerSpace   float64       // number of possible answers; 0: too many to guess (2^112 and more)
+	RightAnswers  int           // number of right answers at a time; 0: 1
+	Strength      int           // as a proof for changing factors; see Authority
 }
 
 // The values of StrategyProperties.Strength.
@@ -284,7 +288,7 @@ type Proof struct {
 	Spend    *Factor        // the factor to store before the challenge is closed, with its counter moved or code used up; nil: none
 	Subject  string         // owner of a discoverable passkey, if the challenge has no subject
 	Compared []Factor       // with ErrMismatch: the factors that get one more consecutive failure
-	Low      bool           // few recovery codes are left: the engine sends EventFactorLow
+	CodesLow bool           // few recovery codes are left: the engine sends EventFactorLow
 	Extra    map[string]any // details for the receipt or, with ErrMismatch, for the app's backend
 }
 

@@ -8,10 +8,10 @@ import (
 
 // A Bucket is one value that limits count by. A limiter applies every rule whose By and channel match.
 type Bucket struct {
-	By      string // address, subject, ip, visitor, prefix, country, app or all
+	By      string // address, subject, ip, visitor (ip of a start without subject and message), prefix, country, app or all
 	Key     string // keyed digest of the value; does not change when keys rotate
 	Channel string // of the message; empty if nothing is sent
-	Known   bool   // of a trusted device, which is never counted with others
+	Known   bool   // of a trusted device; it is counted apart from other devices
 }
 
 // limitCharges are the charges of one start or resend, so that they can be refunded.
@@ -27,7 +27,11 @@ type limitCharge struct {
 // chargeStart charges the shared limits for one start or resend. The keys are digests under the identity key. A trusted
 // device has counts of its own, so that strangers cannot use up its sends.
 func (e *Engine) chargeStart(ctx context.Context, props StrategyProperties, req StartRequest, to Address) (limitCharges, error) {
-	charges, err := e.charge(ctx, e.cfg.Starts, e.startBuckets(props, req, to)...)
+	var buckets []Bucket
+	if e.cfg.Starts != nil {
+		buckets = e.startBuckets(props, req, to)
+	}
+	charges, err := e.charge(ctx, e.cfg.Starts, buckets...)
 	if err != nil || to.refusal == nil || req.Client.Known {
 		return charges, err
 	}
@@ -85,7 +89,7 @@ func (e *Engine) refundStart(ctx context.Context, charges limitCharges) {
 
 func (e *Engine) startBuckets(props StrategyProperties, req StartRequest, to Address) []Bucket {
 	channel := ""
-	if props.Sends {
+	if props.SendsMessages {
 		channel = req.Channel
 	}
 	buckets := make([]Bucket, 0, 7)
@@ -111,7 +115,7 @@ func (e *Engine) startBuckets(props StrategyProperties, req StartRequest, to Add
 // clientLimit returns the bucket of a client. A page that offers passkeys in its form starts a challenge with each view; such
 // views have a bucket of their own, so that they do not use up the starts of everybody behind one IP address.
 func clientLimit(props StrategyProperties, req StartRequest) string {
-	if !props.Sends && req.Subject == "" {
+	if !props.SendsMessages && req.Subject == "" {
 		return "visitor"
 	}
 	return "ip"
@@ -143,7 +147,7 @@ func (e *Engine) budget(id challengeID) Budget {
 // unguessable reports whether a limit on guesses protects nothing: a million guesses a second for a year succeed with a
 // chance of less than 1 in 1,000.
 func (props StrategyProperties) unguessable() bool {
-	return props.Space > 0 && float64(max(props.RightAnswers, 1))/props.Space < 1e-17
+	return props.AnswerSpace > 0 && float64(max(props.RightAnswers, 1))/props.AnswerSpace < 1e-17
 }
 
 func (e *Engine) limitError(ctx context.Context, err error) error {

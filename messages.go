@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// Outgoing names a message that has to be sent. It contains ids only.
+// Outgoing names a message that has to be sent. An outbox in another process stores its exported fields only. In the
+// process that created it, it can also hold the content of the challenge; see IDs.
 type Outgoing struct {
 	ChallengeID string
-	Send        int // number of the challenge's send; a resend invalidates the earlier ones
+	Send        int // number of the send in its challenge; after a resend, the messages of earlier sends are no longer wanted
 	Attempt     int // how often it was retried
 
 	fresh *record // the record that this process has just written, so that the first attempt does not read it; may be nil
@@ -177,9 +178,9 @@ func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) err
 		if rec.Sends != o.Send || deliveryOrder[d.Status] <= deliveryOrder[rec.Delivery.Status] {
 			return ErrClosed
 		}
-		challenge, repeated = Challenge{ID: o.ChallengeID, Channel: d.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}, rec.SentBy != ""
+		challenge, repeated = Challenge{ID: o.ChallengeID, Channel: d.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}, rec.LastChannel != ""
 		if rec.Delivery = d; d.Status != DeliveryFailed {
-			rec.SentBy = d.Channel
+			rec.LastChannel = d.Channel
 		}
 		return nil
 	}

@@ -26,9 +26,9 @@ func (e *partError) Error() string { return e.part + ": " + e.cause.Error() }
 // Unwrap returns the cause.
 func (e *partError) Unwrap() error { return e.cause }
 
-// Ping tests every part that may be unavailable in the way that requests use it, and whether the keyring has each key that
-// enrolled factors are encrypted with. Nil means that challenges can be started and checked. Otherwise the error is
-// ErrUnavailable with Faults. Parts behind a network are tested at most once a second.
+// Ping tests every part that may be unavailable, with the same operations that requests use. It also tests whether the
+// keyring has every key that has encrypted an enrolled factor. Nil means that challenges can be started and checked.
+// Otherwise the error is ErrUnavailable with Faults. Parts behind a network are tested at most once a second.
 func (e *Engine) Ping(ctx context.Context) error {
 	parts := []struct {
 		name string

@@ -64,7 +64,9 @@ type RedeemRequest struct {
 }
 
 // Redeem returns the claims of an approved challenge's receipt, once. A wrong handle returns ErrUnknownChallenge in every
-// state; a pending challenge returns ErrNotAnswered, and a receipt that was collected before returns ErrReceiptUsed.
+// state. Otherwise a pending challenge returns ErrNotAnswered, a challenge that ended without approval returns the error of
+// its state, and a receipt that was collected before returns ErrReceiptUsed. A wrong purpose, subject or address returns
+// ErrIncorrectAnswer and charges no try.
 func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Result, error) {
 	parsed, err := e.parse(id)
 	if err != nil {
@@ -161,9 +163,9 @@ func (e *Engine) refreshClaims(rec *record, approvedAt, collected time.Time) *Cl
 	return &claims
 }
 
-// RedeemReceipt spends a receipt, once. The caller has verified the signature of the claims. ErrReceiptInvalid if another
-// issuer made the receipt, it is for another purpose, or its challenge is unknown. ErrReceiptUsed the second time, except for
-// a repetition with the same seed.
+// RedeemReceipt spends a receipt, once. The caller must already have verified the signature and the expiry, as Signer.Parse
+// does. It returns ErrReceiptInvalid if another issuer made the receipt, if it is for another purpose, or if its challenge
+// is unknown. It returns ErrReceiptUsed if the receipt was spent before, except by a request with the same seed.
 func (e *Engine) RedeemReceipt(ctx context.Context, claims Claims, purpose string, seed []byte) error {
 	if claims.Purpose != purpose {
 		return ErrReceiptInvalid

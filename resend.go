@@ -133,7 +133,7 @@ func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 	rec.SentAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	rec.Delivery = Delivery{Status: DeliveryQueued} // SentBy keeps the channel of an earlier message
 	if e.cfg.NewCodes {
-		rec.CodeOf = rec.Sends
+		rec.CodeSend = rec.Sends
 	}
 	prompt, err := s.Begin(ctx, &rec.Challenge)
 	if err != nil {

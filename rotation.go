@@ -15,10 +15,12 @@ type FactorPager interface {
 // resealPage is the number of factors that are read at a time.
 const resealPage = 200
 
-// Reseal encrypts with the active key what older keys have encrypted. It can run beside requests, and it can be interrupted
-// and run again. It calls progress after every 200 factors and at the end. It skips factors that cannot be decrypted and
-// returns an error that names them. Once it has returned nil, every node has the new active key, and the longest challenge is
-// over, an older key may be removed from the keyring.
+// Reseal encrypts again, with the active key, the factors that older keys have encrypted. It can run while the engine
+// serves requests, and it can be interrupted and run again. It calls progress, which must not be nil, after every 200
+// factors and at the end. It skips factors that cannot be decrypted and returns an error that names them.
+//
+// An older key may be removed from the keyring when Reseal has returned nil, every node has the new active key, and all
+// challenges that were started under the older key are over.
 func (e *Engine) Reseal(ctx context.Context, progress func(seen, resealed int)) error {
 	seen, resealed, reported := 0, 0, 0
 	var damaged []error

@@ -153,8 +153,8 @@ func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challe
 		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
 		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
 		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(props)), env: e.env, salt: salt, key: e.keyring[0]}
-	if props.Sends {
-		c.Sends, c.SentAt, c.CodeOf = 1, now, 1
+	if props.SendsMessages {
+		c.Sends, c.SentAt, c.CodeSend = 1, now, 1
 		c.Delivery = Delivery{Status: DeliveryQueued}
 	}
 	return c, id, nil

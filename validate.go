@@ -43,7 +43,7 @@ func (e *Engine) validateStart(req StartRequest) (Strategy, Address, error) {
 	if fields := e.invalidFields(req, s); len(fields) > 0 {
 		return nil, Address{}, &Error{Code: ErrInvalidRequest.Code, Fields: fields}
 	}
-	if !s.Properties().Sends {
+	if !s.Properties().SendsMessages {
 		return s, Address{}, nil
 	}
 	address, err := e.addressOf(req.Channel, req.To)
@@ -54,6 +54,9 @@ func (e *Engine) validateStart(req StartRequest) (Strategy, Address, error) {
 // chargeStart decides who may use it.
 func (e *Engine) addressOf(channel, to string) (Address, error) {
 	address, err := e.cfg.Addresses(channel, to)
+	if err == nil {
+		return address, nil
+	}
 	var refusal *Error
 	if errors.As(err, &refusal) && errors.Is(refusal, ErrRateLimited) && address.Value != "" {
 		address.refusal, err = refusal, nil
@@ -73,13 +76,13 @@ func (e *Engine) invalidFields(req StartRequest, s Strategy) (out []FieldError) 
 	_, enrols := s.(Enroller)
 	refuse(req.Purpose == PurposeEnrol && !enrols, "purpose", "nothing can be enrolled with this strategy")
 	refuse((props.Subject || req.Purpose == PurposeEnrol) && req.Subject == "", "subject", "is required")
-	refuse(props.Sends && req.To == "", "to", "is required")
-	refuse(!props.Sends && req.To != "", "to", "nothing is sent with this strategy")
-	refuse(props.Sends && req.Channel == "", "channel", "is required")
-	if props.Sends && req.Channel != "" && !e.channels[req.Channel] {
+	refuse(props.SendsMessages && req.To == "", "to", "is required")
+	refuse(!props.SendsMessages && req.To != "", "to", "nothing is sent with this strategy")
+	refuse(props.SendsMessages && req.Channel == "", "channel", "is required")
+	if props.SendsMessages && req.Channel != "" && !e.channels[req.Channel] {
 		refuse(true, "channel", notListed("can send by", e.channels))
 	}
-	refuse(!props.Sends && req.Channel != "", "channel", "nothing is sent with this strategy")
+	refuse(!props.SendsMessages && req.Channel != "", "channel", "nothing is sent with this strategy")
 	refuse(req.Locale != "" && !isLocale(req.Locale), "locale", "is not a language tag (BCP 47), as in pt-BR")
 	refuse(!isSubject(req.Subject), "subject", subjectReason)
 	refuse(!isLegibleText(req.Label, maxText), "label", illegibleReason)

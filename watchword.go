@@ -1,13 +1,13 @@
 // Package watchword verifies people for an app: it sends codes and links and checks them, and it checks the factors that a
 // subject has enrolled, such as authenticator apps, passkeys and recovery codes. It knows no users and no sessions.
 //
-// An Engine serves one app. Engine.Start creates a challenge for a subject or an address, Engine.Check checks an answer of
-// the app's backend and returns the claims of a receipt. A hosted page or a link calls Engine.Answer instead, and the starter
-// of the challenge collects the receipt with Engine.Redeem.
+// An Engine serves one app. Engine.Start creates a challenge for a subject or an address. If the answer reaches the app's
+// backend, the backend calls Engine.Check, which returns the claims of a receipt. If the answer comes from a hosted page or
+// a link, Engine.Answer checks it, and the starter of the challenge collects the receipt with Engine.Redeem.
 //
-// Strategies, stores, senders, limiters and signers implement the interfaces of this package in packages of their own. The
-// engine keeps challenges in a Store, where they are encrypted, and factors in Factors. Every node with the same keys and
-// stores can serve every request.
+// Strategies, stores, senders, limiters and signers implement the interfaces of this package in packages of their own;
+// implementations must be safe for concurrent use. The engine keeps challenges in a Store, where they are encrypted, and
+// factors in Factors. Every node with the same keys and stores can serve every request.
 package watchword
 
 import (
@@ -28,15 +28,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/watch"
 )
 
-// A Config is the configuration of an Engine. Zero values are replaced by defaults. New reports all missing and unsafe
-// settings at once.
+// A Config is the configuration of an Engine. Zero values of fields that are not required are replaced by defaults. New
+// reports all missing and unsafe settings at once.
 type Config struct {
 	App    string // id of the app: part of every key's derivation, and the audience of receipts; required
 	Name   string // of the app, for people; default App
 	Issuer string // public URL, such as https://verify.example.com: issuer of receipts, origin of links; required
 
-	Keys     []Key // the first is active, all of them verify; required
-	Identity Key   // names groups and limits; does not rotate with Keys; required
+	Keys     []Key // the first (the active key) encrypts and derives codes; all of them decrypt and verify; required
+	Identity Key   // for ids, guess budgets, limits and address_hash; keep it when Keys rotate; required
 
 	Store        Store                       // required
 	Outbox       Outbox                      // required by strategies that send, unless Store is an Outbox
@@ -44,7 +44,7 @@ type Config struct {
 	Strategies   []Strategy                  // required
 	Addresses    AddressPolicy               // required by strategies that send
 	Channels     []string                    // channels by which messages can be sent
-	ProviderName func(channel string) string // name of the provider of a channel, for messages that only look sent; nil: no name
+	ProviderName func(channel string) string // provider to show for messages that are not really sent, as of decoys; nil: none
 	Purposes     []string                    // the only purposes allowed; empty: every well-formed one
 
 	// CheckMessage refuses a message that would not show the transaction that is approved. It is called for every start that
@@ -59,8 +59,8 @@ type Config struct {
 	Starts Limiter  // limits of starts and resends, shared by all nodes; nil: none
 	Checks Throttle // limits of checks, counted by each process; nil: none
 
-	// Reserved limits starts and resends of unknown devices to addresses that Addresses refuses for a while. It counts by
-	// prefix and is shared by all nodes. Nil: all of them are refused.
+	// Reserved limits the starts and resends that unknown devices may make to addresses that Addresses refuses for a while
+	// (ErrRateLimited). It counts by prefix and is shared by all nodes. Nil: they may make none.
 	Reserved Limiter
 
 	Lifetime        time.Duration // of a challenge; at most and by default 10 minutes
@@ -72,7 +72,7 @@ type Config struct {
 	SMSOrigin       string        // host of the @host #code line that browsers bind a code to; empty: no such line
 	Budget          []Window      // of a group's wrong answers; by default 5 in 15 minutes and 30 a day
 	NoBudget        bool          // for load tests: only a challenge's own tries limit wrong answers
-	Development     bool          // Error.Extra explains answers for another purpose or respondent
+	Development     bool          // Error.Extra names what contradicts the challenge: purpose, subject, address or transaction
 
 	Clock  func() time.Time                   // default: time.Now
 	Random io.Reader                          // default: crypto/rand.Reader
@@ -238,11 +238,11 @@ func (e *Engine) addStrategies() (problems []error) {
 			problems = append(problems, fmt.Errorf("strategy %q: is there twice", name))
 		}
 		props := s.Properties()
-		if chance := float64(e.tries(props)*max(props.RightAnswers, 1)) / props.Space; props.Space > 0 && chance > maxGuessChance {
+		if chance := float64(e.tries(props)*max(props.RightAnswers, 1)) / props.AnswerSpace; props.AnswerSpace > 0 && chance > maxGuessChance {
 			problems = append(problems, setting.Errorf("Tries", "strategy %q: %d tries with %d accepted values out of %.0f is a chance of more than 1 in 100,000: use longer codes or fewer tries",
-				name, e.tries(props), max(props.RightAnswers, 1), props.Space))
+				name, e.tries(props), max(props.RightAnswers, 1), props.AnswerSpace))
 		}
-		if props.Sends && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {
+		if props.SendsMessages && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Addresses, and an Outbox to send from", name))
 		}
 		if _, enrols := s.(Enroller); enrols && e.cfg.Factors == nil {

@@ -47,8 +47,8 @@ type Addresses struct {
 //   - A mailbox must be one addr-spec (RFC 5321 §4.1.2) of at most 254 octets with an unquoted local part. The domain becomes
 //     lower-case A-labels (RFC 5891). Only ASCII letters change case; no other character is mapped, so a look-alike of a domain
 //     is a different domain or is refused. The local part is not changed.
-//   - A number becomes E.164. It must be + and digits or, with a default region, digits only. Digits that are one valid number
-//     with the region's calling code in front, and another with only a + in front, are refused.
+//   - A number becomes E.164. It must be + and digits or, with a default region, digits only. Digits are refused if
+//     they are one valid number with the region's calling code in front, and another one with only a + in front.
 //
 // If the channel is empty, the policy returns the canonical form without refusing it; an @ then marks a mailbox.
 func NewAddressPolicy(a Addresses) (watchword.AddressPolicy, error) {

@@ -13,16 +13,17 @@ type Counters interface {
 	// Add adds all counts of a batch or none. It adds nothing if the batch's ID was used less than BatchIDLifetime ago, so that a
 	// batch can be sent again after an error. It returns the stored counts of the batch's keys. A zero count only reads.
 	Add(ctx context.Context, app string, b Batch) ([]Count, error)
-	// Refuse refuses a key for the duration d, removes its counts and returns true. If the key is refused already, or MaxKeys
-	// keys are, Refuse changes nothing and returns false.
+	// Refuse refuses a key for the duration d, removes its counts and returns true. If the key is already refused, or if
+	// MaxKeys keys are already refused, Refuse changes nothing and returns false.
 	Refuse(ctx context.Context, app, key string, d time.Duration) (bool, error)
 	// Refused returns the refused keys and how long each remains refused.
 	Refused(ctx context.Context, app string) (map[string]time.Duration, error)
 }
 
 const (
-	// MaxKeys is the number of keys that are counted for an app. Counts of further keys are dropped until some keys expire.
-	MaxKeys = 20_000
+	// MaxCounterKeys is the greatest number of keys that are counted for an app. Counts of further keys are dropped until some keys
+	// expire.
+	MaxCounterKeys = 20_000
 	// BatchIDLifetime is how long the ID of a batch is remembered.
 	BatchIDLifetime = 10 * time.Minute
 )

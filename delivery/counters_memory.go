@@ -88,7 +88,7 @@ func (m *MemoryCounters) Add(_ context.Context, app string, b Batch) ([]Count, e
 func (a *appCounts) add(c Count, until time.Time) {
 	k := a.keys[c.Key]
 	if k == nil {
-		if len(a.keys) >= MaxKeys {
+		if len(a.keys) >= MaxCounterKeys {
 			return
 		}
 		k = &keyCounts{slots: map[int64]*Count{}}
@@ -119,7 +119,7 @@ func (m *MemoryCounters) Refuse(_ context.Context, app, key string, d time.Durat
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	a := m.countsOf(app)
-	if _, refused := a.refused[key]; refused || len(a.refused) >= MaxKeys {
+	if _, refused := a.refused[key]; refused || len(a.refused) >= MaxCounterKeys {
 		return false, nil
 	}
 	a.refused[key] = m.now().Add(d)

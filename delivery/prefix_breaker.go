@@ -18,9 +18,9 @@ type PrefixBreakerConfig struct {
 	App      string   // id of the app whose challenges are counted
 	Counters Counters // shared by all processes; nil: counters in the memory of this process
 
-	Window  time.Duration // sliding window of the counts; zero: an hour
+	Window  time.Duration // sliding window of the counts, at least a minute; zero: an hour
 	Sent    int           // least number of challenges in the window before a prefix is evaluated; zero: 50
-	Percent int           // least share of challenges that must be verified; zero: 10
+	Percent int           // least share of challenges, in percent, that must be verified; zero: 10
 	Pause   time.Duration // how long a prefix is refused; zero: an hour
 	Settle  time.Duration // least age of evaluated challenges, because younger ones may still be answered; zero: 10 minutes
 	Shadow  bool          // dry run: refusals are only logged

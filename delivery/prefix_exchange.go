@@ -131,7 +131,7 @@ func (b *PrefixBreaker) refuseUnverified(ctx context.Context, batch, counts []Co
 		byPrefix[c.Key] = append(byPrefix[c.Key], c)
 	}
 	for prefix, counts := range byPrefix {
-		if sumSent(counts) >= int64(b.cfg.Sent) && len(b.watched) < MaxKeys {
+		if sumSent(counts) >= int64(b.cfg.Sent) && len(b.watched) < MaxCounterKeys {
 			b.watched[prefix] = counts
 		}
 	}

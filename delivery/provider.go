@@ -25,7 +25,7 @@ import (
 type Opener func(ctx context.Context, u *url.URL, env Environment) (watchword.Sender, error)
 
 // An Environment holds what a program provides to the senders that it opens. The zero Environment is for production.
-// Openers.Open sets the fields that are missing, so that every field is usable for an Opener.
+// Openers.Open sets the defaults of Logger, Now, Random and Report, so that an Opener can use them without a check for nil.
 type Environment struct {
 	Logger      *slog.Logger     // nil: nothing is logged
 	Now         func() time.Time // nil: time.Now
@@ -53,7 +53,8 @@ type MessageChecker interface {
 // A Reporter is a sender whose provider sends delivery reports over HTTP.
 type Reporter interface {
 	watchword.Sender
-	// Callbacks returns the handler of requests below Environment.CallbackURL, from whose paths that URL's path is stripped.
+	// Callbacks returns the handler of requests below Environment.CallbackURL. Its caller strips the path of that URL from the
+	// path of each request.
 	Callbacks() http.Handler
 }
 
@@ -66,8 +67,8 @@ func (e Environment) DialContext(ctx context.Context, network, address string) (
 	return e.policy().DialContext(ctx, network, address)
 }
 
-// CheckHost returns an error if the host of a URL is localhost, or an IP address, to which HTTPClient and DialContext would not
-// connect. Other host names are checked when they are dialled.
+// CheckHost returns an error if HTTPClient and DialContext would not connect to the host of a URL. It checks localhost and
+// IP addresses only; other host names are checked when they are dialled.
 func (e Environment) CheckHost(host string) error {
 	addresses := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	if host != "localhost" {

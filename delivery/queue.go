@@ -41,8 +41,8 @@ type delayedMessage struct {
 	timer *time.Timer
 }
 
-// NewQueue returns a Queue for at most capacity messages, including those that are being sent. The clock is the one of the times
-// that Retry gets; nil: time.Now.
+// NewQueue returns a Queue for at most capacity messages, including those that are being sent. now is the clock by which
+// Retry's times are compared; nil: time.Now.
 func NewQueue(capacity int, now func() time.Time) *Queue {
 	if now == nil {
 		now = time.Now

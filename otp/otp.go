@@ -107,9 +107,9 @@ func (s *Strategy) Name() string { return "otp" }
 
 // Properties returns the properties of the strategy: codes are sent, and wrong answers count against the address.
 func (s *Strategy) Properties() watchword.StrategyProperties {
-	return watchword.StrategyProperties{Group: watchword.GroupAddress, Sends: true, Strength: watchword.StrengthSent,
-		Typed: watchword.Typed{Alphabet: s.alphabet, Min: s.length, Max: s.length},
-		Space: math.Pow(float64(len(s.alphabet)), float64(s.length)), RightAnswers: 1}
+	return watchword.StrategyProperties{Group: watchword.GroupAddress, SendsMessages: true, Strength: watchword.StrengthSent,
+		Typed:       watchword.Typed{Alphabet: s.alphabet, Min: s.length, Max: s.length},
+		AnswerSpace: math.Pow(float64(len(s.alphabet)), float64(s.length)), RightAnswers: 1}
 }
 
 // Begin derives the code. It is always the same for the same challenge, so that it can be sent again.

@@ -60,7 +60,7 @@ type APIKey struct {
 // The scopes of API keys.
 const (
 	ScopeChallenges   = "challenges"    // start, read, check, redeem, resend, cancel; redeem receipts
-	ScopeFactors      = "factors"       // read factors; change them with a proof
+	ScopeFactors      = "factors"       // read factors; change them with a proof (see watchword.Authority)
 	ScopeFactorsAdmin = "factors:admin" // read factors; change them without a proof
 )
 

@@ -15,14 +15,13 @@
 // # How a request is processed
 //
 // ServeHTTP is the middleware of all requests. It sets the headers that every response has and, in development, rejects
-// foreign hosts. After the response it recovers panics, writes the request's log line and updates the metrics. A ServeMux
-// selects the handler. Everything under /v1 is an operation: one table entry with its method, path, scope, the Go types of
-// its request and response, and the function that calls the engine. All operations follow the same steps: API key, body,
-// idempotency, strict decoding, engine, response. The OpenAPI document is generated from the same table, so the two cannot
-// differ.
+// foreign hosts. It recovers panics of handlers. After the response it writes the request's log line and updates the
+// metrics. Every request under /v1 belongs to an operation of the API. All operations follow the same steps: API key, body,
+// idempotency, strict decoding, engine, response. The OpenAPI document is generated from the table of operations that also
+// serves them, so the two cannot differ.
 //
-// The engine makes errors; problem.go translates them into problems in one place. An error that is not a *watchword.Error
-// becomes internal_error: its cause is logged and not returned. No response repeats values of the request that failed.
+// The server translates the errors of the engine into problems (RFC 9457). An error that is not a *watchword.Error becomes
+// the problem internal_error: its cause is logged and not returned. No response repeats values of the request that failed.
 //
 // The schemas and the document come from huma. Its request pipeline is not used: its validation errors contain the
 // submitted values, and it decodes requests by reflection, which costs more than the rest of a check.

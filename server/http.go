@@ -17,8 +17,9 @@ const (
 )
 
 // NewHTTPServer returns an http.Server for the handler, with bounded timeouts and header sizes. Its Shutdown cancels the
-// contexts of active requests, so that callers stop waiting for challenges; operations that have begun still complete. Set
-// ErrorLog, or net/http writes its messages, which contain client addresses, to the standard logger.
+// contexts of active requests: requests that wait for a challenge return at once, and operations that have begun still
+// complete. Set the ErrorLog of the returned server. Otherwise net/http writes its messages, which contain client
+// addresses, to the standard logger.
 func NewHTTPServer(addr string, handler http.Handler) *http.Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	srv := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,

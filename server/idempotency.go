@@ -27,8 +27,8 @@ func (x *exchange) runOnce(ctx context.Context, o *operation, c *call, header []
 	if err != nil {
 		return x.newProblemResponse(err)
 	}
-	if r.Answer != nil {
-		return x.decodeStoredResponse(r.Answer)
+	if r.Response != nil {
+		return x.decodeStoredResponse(r.Response)
 	}
 	c.seed, c.reservation = r.Seed, r
 	finished := false

@@ -18,7 +18,7 @@ import (
 type Attestation struct {
 	Metadata *Metadata // required; until it is loaded nothing can be enrolled
 	Allow    []string  // AAGUIDs of the accepted models; default: every model in Metadata
-	Deny     []string  // AAGUIDs of models in Metadata that are refused; excludes Allow
+	Deny     []string  // AAGUIDs of models in Metadata that are refused; must be empty if Allow is set
 }
 
 // attestationConveyance returns the attestation preference of the creation options (Level 3 §5.4.7).

@@ -25,7 +25,7 @@ type Config struct {
 	RelatedOrigins []string // of other sites that may use the keys; Strategy.RelatedOrigins publishes them
 	NativeOrigins  []string // of native apps: android:apk-key-hash:...
 	CrossOrigin    bool     // whether the pages may be embedded in pages of other origins
-	TopOrigins     []string // top-level origins that may embed the pages, if the browser reports one
+	TopOrigins     []string // the only top-level origins accepted, if the browser reports one; needs CrossOrigin
 
 	Policies     map[string]Policy // by purpose
 	Counter      Reaction          // to a signature counter that did not increase, which may mean a copied key; default Warn

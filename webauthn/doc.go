@@ -9,15 +9,16 @@
 //     the subject that the key belongs to. This also serves the browser's autofill (conditional mediation).
 //   - The purpose is enrol. The options ask for a new key and exclude the keys that the subject already has.
 //
-// Pass Prompt.Public of Begin and BeginEnrol to PublicKeyCredential.parseRequestOptionsFromJSON or
-// parseCreationOptionsFromJSON. The answer is the result of the credential's toJSON. [Script] serves a JavaScript module that
-// does both. It also works in browsers without these methods, and with password managers that implement them incorrectly.
+// In the browser, pass Prompt.Public of Begin to PublicKeyCredential.parseRequestOptionsFromJSON, and that of BeginEnrol to
+// PublicKeyCredential.parseCreationOptionsFromJSON. The answer is the result of the credential's toJSON. The JavaScript
+// module that [Script] serves does all this. It also works in browsers without these methods, and with password managers
+// that implement them incorrectly.
 //
 // # Verification
 //
 // The strategy keeps no state between Begin and Verify: the options are derived from the challenge. [Strategy.ReadAnswer]
-// refuses a malformed credential and names its member, without reading a store. Then the engine charges a try, so an answer
-// is verified once, right or wrong.
+// refuses a malformed credential and names its member, without reading a store. Only after that does the engine charge a
+// try and call Verify. So each verified answer costs a try, right or wrong.
 //
 // The library go-webauthn parses authenticator data and verifies signatures and attestation statements. This package adds:
 //

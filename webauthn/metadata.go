@@ -47,8 +47,8 @@ type metadataDocument struct {
 	nextUpdate time.Time
 }
 
-// NewMetadata returns empty Metadata. root is the certificate to which the document's signature must chain, as base64 of its
-// DER form. If root is empty, it is the FIDO Alliance's.
+// NewMetadata returns empty Metadata. root is the certificate to which the document's signature must chain, as base64 of
+// its DER form. An empty root means the root certificate of the FIDO Alliance.
 func NewMetadata(root string) *Metadata { return &Metadata{root: root} }
 
 // LoadFile loads a document from a file that has the form of what [MetadataURL] serves.
@@ -78,7 +78,8 @@ func (m *Metadata) Refresh(ctx context.Context, client *http.Client, url string)
 	return m.load(resp.Body)
 }
 
-// NextUpdate returns when the next document will have been published; zero if no document is loaded.
+// NextUpdate returns the date by which the loaded document says that the next one will be published; zero if no document is
+// loaded.
 func (m *Metadata) NextUpdate() time.Time {
 	if c := m.current.Load(); c != nil {
 		return c.nextUpdate

@@ -2,8 +2,9 @@ package webauthn
 
 import "github.com/watchword-auth/watchword"
 
-// AcceptedKeys is the argument of PublicKeyCredential.signalAllAcceptedCredentials (Level 3 §5.1.12), by which passkey
-// providers delete a removed key. Send it only to a page on which the subject is signed in.
+// AcceptedKeys is the argument of PublicKeyCredential.signalAllAcceptedCredentials (Level 3 §5.1.12). It tells passkey
+// providers which keys are still accepted, so that they delete removed ones. Send it only to a page on which the subject is
+// signed in.
 type AcceptedKeys struct {
 	RPID          string   `json:"rpId"`
 	UserID        string   `json:"userId"`

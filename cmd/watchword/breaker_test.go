@@ -25,6 +25,7 @@ const (
 var breakerApps = map[string]bool{"shop": false, "bank": true}
 
 func TestPrefixBreakerCountsAcrossProcesses(t *testing.T) {
+	t.Parallel()
 	for _, processes := range []int{1, 2, 8} {
 		t.Run(fmt.Sprintf("%d processes", processes), func(t *testing.T) {
 			t.Parallel()

@@ -97,7 +97,7 @@ func startChallenge(t *testing.T, e *watchword.Engine, person int) (*watchword.S
 		To: subject + "@example.com", Client: watchword.Client{IP: publicIP(person)}})
 }
 
-// The throttle's memory has room for a million windows. With make soak twelve apps send more than half a million checks, each from
+// The throttle's memory holds a million windows. With make soak twelve apps send more than half a million checks, each from
 // another address and within its own limit, which two rules count.
 func TestChecksOfOtherAppsFromNewAddressesThrottleNoCheck(t *testing.T) {
 	quiet, hostile := startTenants(t, func(*appSettings) {})

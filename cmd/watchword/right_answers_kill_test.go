@@ -13,6 +13,7 @@ import (
 // A process is killed after it has spent an answer and before it has approved the challenge. The same answer is then approved for that
 // challenge. No other answer is, and no other challenge is approved by it.
 func TestRightAnswerIsApprovedAfterKillBetweenSpendingAndApproval(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, s testStorage) {
 		other, factors := s.server(t, s.proxy()), s.factors(t)
 		for _, k := range strategiesUnderTest(t, other) {

@@ -53,6 +53,7 @@ func rightAnswerCases(all []strategyUnderTest) (out []rightAnswerCase) {
 }
 
 func TestTwoServersApproveOneOfIdenticalRightAnswers(t *testing.T) {
+	t.Parallel()
 	eachStorage(t, func(t *testing.T, s testStorage) {
 		p := newTwoServers(t, s)
 		for _, c := range rightAnswerCases(strategiesUnderTest(t, p.nodes[1])) {

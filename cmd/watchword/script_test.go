@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -9,7 +10,11 @@ import (
 // The files in testdata/script are the program's tests and can be read as its manual. In them watchword is this program, http sends
 // a request, and script_commands_test.go has the other commands.
 
+// TestMain lets more tests run at the same time than there are processors, because most of them wait for a server.
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"watchword": main, "http": httpMain})
 }
 

@@ -165,7 +165,7 @@ func (s *suite) testKeysExpire(t *testing.T) {
 func (s *suite) testKeysAreBounded(t *testing.T) {
 	app := s.newID()
 	key := func(n int) string { return fmt.Sprintf("+%d", n) }
-	for n := 0; n < delivery.MaxKeys; n += 500 {
+	for n := 0; n < delivery.MaxCounterKeys; n += 500 {
 		b := s.batch()
 		for i := range 500 {
 			b.Counts = append(b.Counts, delivery.Count{Key: key(n + i), Slot: 1, Sent: 1})
@@ -175,7 +175,7 @@ func (s *suite) testKeysAreBounded(t *testing.T) {
 	addBatch(t, s.lastNode(), app, s.batch(delivery.Count{Key: "one more", Slot: 1, Sent: 1}, delivery.Count{Key: key(0), Slot: 1, Sent: 1}))
 	s.requireCounts(t, app, "one more")
 	s.requireCounts(t, app, key(0), delivery.Count{Key: key(0), Slot: 1, Sent: 2})
-	s.requireCounts(t, app, key(delivery.MaxKeys-1), delivery.Count{Key: key(delivery.MaxKeys - 1), Slot: 1, Sent: 1})
+	s.requireCounts(t, app, key(delivery.MaxCounterKeys-1), delivery.Count{Key: key(delivery.MaxCounterKeys - 1), Slot: 1, Sent: 1})
 	s.requireRefuse(t, s.nodes[0], app, key(1), time.Hour, true) // which frees a place
 	addBatch(t, s.lastNode(), app, s.batch(delivery.Count{Key: "one more", Slot: 1, Sent: 1}))
 	s.requireCounts(t, app, "one more", delivery.Count{Key: "one more", Slot: 1, Sent: 1})

@@ -66,7 +66,7 @@ func (c *Counters) appKey(app, name string) string {
 // Add implements delivery.Counters.
 func (c *Counters) Add(ctx context.Context, app string, b delivery.Batch) ([]delivery.Count, error) {
 	keys := []string{c.appKey(app, batchKey+b.ID), c.appKey(app, keysKey)}
-	args := []any{delivery.BatchIDLifetime.Milliseconds(), delivery.MaxKeys, b.Oldest, b.Keep.Milliseconds()}
+	args := []any{delivery.BatchIDLifetime.Milliseconds(), delivery.MaxCounterKeys, b.Oldest, b.Keep.Milliseconds()}
 	var names []string
 	number := map[string]int{} // from 1
 	for _, count := range b.Counts {
@@ -110,7 +110,7 @@ func parseCounts(reply []any, names []string) ([]delivery.Count, error) {
 // Refuse implements delivery.Counters.
 func (c *Counters) Refuse(ctx context.Context, app, key string, d time.Duration) (bool, error) {
 	keys := []string{c.appKey(app, refusedKey), c.appKey(app, keysKey), c.appKey(app, countsKey+key)}
-	reply, err := c.refuse.Run(ctx, c.clocks, c.client, keys, key, d.Milliseconds(), delivery.MaxKeys)
+	reply, err := c.refuse.Run(ctx, c.clocks, c.client, keys, key, d.Milliseconds(), delivery.MaxCounterKeys)
 	if err != nil {
 		return false, wrapError(err)
 	}

@@ -113,13 +113,13 @@ func (c *Codec) Bytes(v *[]byte) {
 }
 
 // List encodes or decodes a list of byte slices.
-func (c *Codec) List(v *[][]byte) { Each(c, v, c.Bytes) }
+func (c *Codec) List(v *[][]byte) { Each(c, v, (*Codec).Bytes) }
 
 // Words encodes or decodes a list of strings.
-func (c *Codec) Words(v *[]string) { Each(c, v, c.Text) }
+func (c *Codec) Words(v *[]string) { Each(c, v, (*Codec).Text) }
 
 // Each encodes or decodes a list of values with a function for one of them.
-func Each[T any](c *Codec, v *[]T, one func(*T)) {
+func Each[T any](c *Codec, v *[]T, one func(*Codec, *T)) {
 	n := len(*v)
 	c.Number(&n)
 	if c.reading {
@@ -132,7 +132,7 @@ func Each[T any](c *Codec, v *[]T, one func(*T)) {
 		}
 	}
 	for i := range *v {
-		one(&(*v)[i])
+		one(c, &(*v)[i])
 	}
 }
 

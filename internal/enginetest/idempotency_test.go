@@ -15,7 +15,7 @@ func TestReserveReturnsStoredAnswerOrRefuses(t *testing.T) {
 		return e.Reserve(ctx, scope, key, []byte(body))
 	}
 	r, err := reserve(k.Engine, "POST /a", "key", "body")
-	if err != nil || r.Answer != nil {
+	if err != nil || r.Response != nil {
 		t.Fatalf("%v %v", r, err)
 	}
 	_, err = reserve(k.newNode(), "POST /a", "key", "body")
@@ -31,8 +31,8 @@ func TestReserveReturnsStoredAnswerOrRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	repeated, err := reserve(k.newNode(), "POST /a", "key", "body")
-	if err != nil || string(repeated.Answer) != "answer" {
-		t.Fatalf("%q %v", repeated.Answer, err)
+	if err != nil || string(repeated.Response) != "answer" {
+		t.Fatalf("%q %v", repeated.Response, err)
 	}
 	_, err = reserve(k.Engine, "POST /a", "key", "another")
 	k.requireCode(err, watchword.ErrIdempotencyMismatch)

@@ -33,8 +33,8 @@ func (*Strategy) Name() string { return "recovery" }
 // Properties returns the properties of the strategy: wrong answers count against the subject, and ten codes are right at a time.
 func (*Strategy) Properties() watchword.StrategyProperties {
 	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Strength: watchword.StrengthRecovery,
-		Typed: watchword.Typed{Alphabet: alphabet, Min: codeLength, Max: codeLength},
-		Space: math.Pow(float64(len(alphabet)), randomSymbols), RightAnswers: codesPerSet}
+		Typed:       watchword.Typed{Alphabet: alphabet, Min: codeLength, Max: codeLength},
+		AnswerSpace: math.Pow(float64(len(alphabet)), randomSymbols), RightAnswers: codesPerSet}
 }
 
 // Begin asks for a code. The error is watchword.ErrNotEnrolled if the subject has no set or no unused code.
@@ -63,7 +63,7 @@ func (*Strategy) Verify(ctx context.Context, c *watchword.Challenge, answer stri
 	if err := s.writeTo(f); err != nil {
 		return watchword.Proof{}, err
 	}
-	return watchword.Proof{Spend: f, Low: len(s.Digests) <= lowThreshold, Extra: map[string]any{Remaining: len(s.Digests)}}, nil
+	return watchword.Proof{Spend: f, CodesLow: len(s.Digests) <= lowThreshold, Extra: map[string]any{Remaining: len(s.Digests)}}, nil
 }
 
 // DecoyFactor returns the data of a set that does not exist.

@@ -196,7 +196,7 @@ func TestNewRefusesSettingsThatAreTooEasyToGuess(t *testing.T) {
 		s        watchword.Strategy
 		accepted int
 	}{{s, 3}, {h, 3}, {exact, 1}} {
-		if got := c.s.Properties(); got.RightAnswers != c.accepted || float64(got.Tries*got.RightAnswers)/got.Space > 1e-5 {
+		if got := c.s.Properties(); got.RightAnswers != c.accepted || float64(got.Tries*got.RightAnswers)/got.AnswerSpace > 1e-5 {
 			t.Errorf("%s: %s", c.s.Name(), fmt.Sprintf("%+v", got))
 		}
 	}
