@@ -130,6 +130,7 @@ func (d *decoder) decode(text []byte, into any) error {
 // A decodeReason is an error of a type's own decoding method whose text may be sent to the caller.
 type decodeReason string
 
+// Error is the reason that the problem names.
 func (r decodeReason) Error() string { return string(r) }
 
 // describeDecodeError returns an invalid_request error with the field and the reason of a decoding error. It does not use the

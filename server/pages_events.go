@@ -42,6 +42,7 @@ func (ps *pageServer) serveEvents(x *exchange) {
 // A streamError is the reason why a stream ends or does not begin.
 type streamError string
 
+// Error says why the stream ended.
 func (e streamError) Error() string { return string(e) }
 
 const (

@@ -79,7 +79,7 @@ func TestEngineErrorCodesAreDocumented(t *testing.T) {
 	}
 }
 
-// plannedCodes are codes of verifications, which are in the contract and not implemented yet.
+// plannedCodes are the contract's codes of verifications, an operation that the server does not offer.
 var plannedCodes = map[string]bool{"unknown_verification": true, "unknown_method": true, "part_of_verification": true, "return_code_invalid": true}
 
 // TestProblemStatusesMatchContract reads the contract if it is next to the repository.

@@ -80,9 +80,16 @@ type libraryUser struct {
 	keys   []lib.Credential
 }
 
-func (o libraryUser) WebAuthnID() []byte                    { return o.handle }
-func (o libraryUser) WebAuthnName() string                  { return "" }
-func (o libraryUser) WebAuthnDisplayName() string           { return "" }
+// WebAuthnID returns the user handle (Level 3 §5.4.3).
+func (o libraryUser) WebAuthnID() []byte { return o.handle }
+
+// WebAuthnName is empty: the options are not made by the library.
+func (o libraryUser) WebAuthnName() string { return "" }
+
+// WebAuthnDisplayName is empty, like WebAuthnName.
+func (o libraryUser) WebAuthnDisplayName() string { return "" }
+
+// WebAuthnCredentials returns the keys that may answer.
 func (o libraryUser) WebAuthnCredentials() []lib.Credential { return o.keys }
 
 // credentialDescriptors returns keys as PublicKeyCredentialDescriptorJSON, with their transports (Level 3 §5.8.3).

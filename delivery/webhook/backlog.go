@@ -155,8 +155,10 @@ func (b *backlog) signal() {
 // A dueHeap implements heap.Interface. The event with the earliest due time is first.
 type dueHeap []*pendingEvent
 
+// Len is heap.Interface's: the number of events.
 func (h dueHeap) Len() int { return len(h) }
 
+// Less is heap.Interface's: events that are due earlier come first.
 func (h dueHeap) Less(i, j int) bool {
 	if !h[i].due.Equal(h[j].due) {
 		return h[i].due.Before(h[j].due)
@@ -164,6 +166,7 @@ func (h dueHeap) Less(i, j int) bool {
 	return h[i].sequence < h[j].sequence
 }
 
+// Swap is heap.Interface's; each event keeps its index.
 func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].heapIndex, h[j].heapIndex = i, j

@@ -54,6 +54,7 @@ func (s *settings) newRequest(ctx context.Context, id string, now time.Time, bod
 // A statusError is an unsuccessful status of the receiver's answer.
 type statusError int
 
+// Error names the HTTP status and nothing that the receiver sent.
 func (e statusError) Error() string { return fmt.Sprintf("the receiver answered %d", int(e)) }
 
 // checkStatus returns nil for a 2xx answer, and else a *watchword.SendError.

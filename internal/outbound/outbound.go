@@ -131,6 +131,7 @@ type policyTransport struct {
 	limit         int64
 }
 
+// RoundTrip sends a request whose URL the policy allows, and bounds the body of the response.
 func (t *policyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	var transport *http.Transport
 	switch {
@@ -170,6 +171,7 @@ type boundedBody struct {
 	left int64
 }
 
+// Read fails once more bytes than the bound were read.
 func (b *boundedBody) Read(p []byte) (int, error) {
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]

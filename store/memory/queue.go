@@ -26,20 +26,26 @@ func (q *queue[T]) popDue(now int64) (x T, ok bool) {
 // heapItems implements heap.Interface.
 type heapItems[T expiring] []T
 
-func (h heapItems[T]) Len() int           { return len(h) }
+// Len is heap.Interface's: the number of items.
+func (h heapItems[T]) Len() int { return len(h) }
+
+// Less is heap.Interface's: items that are removed earlier come first.
 func (h heapItems[T]) Less(i, j int) bool { return h[i].removalTime() < h[j].removalTime() }
 
+// Swap is heap.Interface's; each item keeps its position.
 func (h heapItems[T]) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	*h[i].heapPosition(), *h[j].heapPosition() = int32(i), int32(j)
 }
 
+// Push is heap.Interface's: it appends an item.
 func (h *heapItems[T]) Push(x any) {
 	item := x.(T)
 	*item.heapPosition() = int32(len(*h))
 	*h = append(*h, item)
 }
 
+// Pop is heap.Interface's: it removes the last item.
 func (h *heapItems[T]) Pop() any {
 	last := len(*h) - 1
 	item := (*h)[last]

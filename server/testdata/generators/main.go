@@ -80,6 +80,7 @@ func wrongCode(code string) string {
 // bearer is the API key of the app.
 type bearer string
 
+// Key returns the API key for every operation.
 func (b bearer) Key(context.Context, api.OperationName) (api.Key, error) {
 	return api.Key{Token: string(b)}, nil
 }

@@ -120,7 +120,10 @@ func (j *job) setError(err error) {
 // A statementError is an error of a statement, and not of the transaction.
 type statementError struct{ cause error }
 
+// Error is the text of the cause.
 func (e *statementError) Error() string { return e.cause.Error() }
+
+// Unwrap returns the cause.
 func (e *statementError) Unwrap() error { return e.cause }
 
 // runTransaction executes the jobs and commits. It skips jobs whose context has ended.
