@@ -45,6 +45,7 @@ func TestWeakSecretAcceptsRandomBytes(t *testing.T) {
 		_, _ = rand.Read(secret)
 		return secret
 	}
+	byChance := 0 // about one printable secret in 300,000 holds a known word, such as 123456 in hexadecimal
 	for range 5000 {
 		for name, secret := range map[string][]byte{
 			"32 bytes":                random(32),
@@ -53,7 +54,9 @@ func TestWeakSecretAcceptsRandomBytes(t *testing.T) {
 			"32 bytes in base64":      []byte(base64.StdEncoding.EncodeToString(random(32))),
 		} {
 			if reason := weakSecret(secret, minKeyBytes); reason != "" {
-				t.Fatalf("%s, %x: %s", name, secret, reason)
+				if byChance++; byChance > 2 {
+					t.Fatalf("%s, %x: %s", name, secret, reason)
+				}
 			}
 		}
 		if secret := random(24); weakSecret(secret, minWebhookBytes) != "" {
