@@ -10,6 +10,10 @@ VERSION  ?= $(shell git describe --tags --always 2>/dev/null || echo unknown)
 FUZZTIME ?= 10s
 SOAK     ?= 50
 
+# With a C compiler the tests run with the race detector. Vet and staticcheck then read the same build of every dependency,
+# so that a fresh machine compiles them once and not twice.
+RACE = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
+
 .DEFAULT_GOAL := help
 .PHONY: help run test test-all generators tools lint vulncheck bench soak fuzz build docker
 
@@ -20,20 +24,20 @@ run: ## the development server on 127.0.0.1:8080, everything embedded
 	@go run ./cmd/watchword serve --dev
 
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
-	@scripts/progress.sh test scripts/gotest.sh -p 2 -timeout 9m ./...
+	@scripts/progress.sh test scripts/gotest.sh $(RACE) -vet=off -p 2 -timeout 9m ./...
 
 test-all: test generators ## test, and what is heavier or needs the network
 
 generators: tools ## what four OpenAPI generators make of the server's document is compiled and tried, where they can be fetched
-	@WATCHWORD_GENERATORS=1 scripts/progress.sh generators scripts/gotest.sh -count=1 -timeout 15m -run Generated ./server
+	@WATCHWORD_GENERATORS=1 scripts/progress.sh generators scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run Generated ./server
 
 tools: ## installs redis-server, PostgreSQL, Chromium and gcc through apt where they are missing and that is possible; says what it did
 	@scripts/progress.sh tools scripts/tools.sh
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: not formatted:"; echo "$$unformatted"; exit 1; fi
-	@scripts/progress.sh "go vet" go vet ./...
-	@scripts/progress.sh staticcheck scripts/gotool.sh $(STATICCHECK) ./...
+	@scripts/progress.sh "go vet" go vet $(RACE) ./...
+	@TOOLFLAGS="$(RACE)" scripts/progress.sh staticcheck scripts/gotool.sh $(STATICCHECK) ./...
 
 vulncheck: ## known vulnerabilities in what is linked; needs the network, and is no verdict
 	@scripts/gotool.sh $(GOVULNCHECK) ./... || true

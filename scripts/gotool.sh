@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # gotool.sh MODULE/PATH@VERSION ARGUMENTS: runs a tool that is written in Go, fetched at exactly that version. What the
-# tool finds is fatal; that it cannot be fetched (no network) is said aloud and is not.
+# tool finds is fatal; that it cannot be fetched (no network) is said aloud and is not. TOOLFLAGS are go flags for the
+# tool while it runs.
 set -euo pipefail
 
 tool=$1
@@ -13,4 +14,4 @@ if ! GOBIN=$bin go install "$tool" 2>"$bin/log"; then
 	exit 0
 fi
 rm "$bin/log"
-"$bin"/* "$@"
+GOFLAGS="$(go env GOFLAGS) ${TOOLFLAGS:-}" "$bin"/* "$@"
