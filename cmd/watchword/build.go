@@ -72,7 +72,7 @@ func (b *builder) build(ctx context.Context) (*service, []error) {
 // buildApps builds everything but the handler: first what apps share, then each app. Problems are added to c.
 func (b *builder) buildApps(ctx context.Context, c *checker, box *inbox) (apps []server.App) {
 	var err error
-	b.service.storage, err = openStorage(b.settings, b.reportDamagedValue)
+	b.service.storage, err = openStorage(b.settings, b)
 	c.addError("redis", err)
 	c.addError("database", b.openFactors(ctx))
 	b.signer, err = receipt.NewSigner(receipt.SignerConfig{Keys: b.settings.signing})
@@ -85,12 +85,21 @@ func (b *builder) buildApps(ctx context.Context, c *checker, box *inbox) (apps [
 	return apps
 }
 
-// reportDamagedValue logs and counts a damaged value in the store of challenges or limits. The kind is entry, budget or limit.
+// reportDamagedValue implements storeObserver: it logs and counts a damaged value.
 func (b *builder) reportDamagedValue(kind string) {
 	b.log.Error("damaged value found in the store", "what", kind)
 	if b.metrics != nil {
 		b.metrics.damaged.WithLabelValues(kind).Inc()
 	}
+}
+
+// roundTripCounter implements storeObserver. It returns nil if nothing is counted.
+func (b *builder) roundTripCounter(store string) func(commands int) {
+	if b.metrics == nil {
+		return nil
+	}
+	size := b.metrics.batches.WithLabelValues(store)
+	return func(commands int) { size.Observe(float64(commands)) }
 }
 
 // openFactors opens the database, if one is configured.

@@ -21,6 +21,7 @@ type metrics struct {
 	sent     *prometheus.CounterVec
 	limits   *prometheus.CounterVec
 	damaged  *prometheus.CounterVec
+	batches  *prometheus.HistogramVec
 }
 
 func newMetrics() *metrics {
@@ -37,8 +38,11 @@ func newMetrics() *metrics {
 			Help: "Requests that a limit refused, by app and limit."}, []string{"app", "limit"}),
 		damaged: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_damaged_values_total",
 			Help: "Damaged values in the stores of challenges and limits, by kind: entry, budget or limit."}, []string{"what"}),
+		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "watchword_store_commands_per_round_trip",
+			Help: "Commands that share a round trip to a store, by store: challenges or limits.", Buckets: []float64{1, 2, 4, 8, 16, 32, 64}},
+			[]string{"store"}),
 	}
-	m.registry.MustRegister(m.requests, m.events, m.sent, m.limits, m.damaged, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.events, m.sent, m.limits, m.damaged, m.batches, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

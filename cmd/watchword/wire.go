@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
 	devinbox "github.com/watchword-auth/watchword/delivery/inbox"
@@ -169,10 +170,18 @@ func newMemoryStorage(apps []appSettings) storage {
 	return s
 }
 
+// A storeObserver counts and logs what happens in the stores of challenges and limits.
+type storeObserver interface {
+	// reportDamagedValue is called when a damaged value was found. The kind is entry, budget or limit.
+	reportDamagedValue(kind string)
+	// roundTripCounter returns what is called before each round trip to a store (challenges or limits) with the number of commands
+	// that share it, or nil.
+	roundTripCounter(store string) func(commands int)
+}
+
 // openStorage makes the stores of challenges and limits, without connecting. Each app has its own connections, so no app can
-// use up another's. A store that finds a damaged value calls damaged with its kind: entry, budget or limit. With an error, the
-// stores are in memory, so that the other settings can be checked.
-func openStorage(s settings, damaged func(kind string)) (storage, error) {
+// use up another's. With an error, the stores are in memory, so that the other settings can be checked.
+func openStorage(s settings, observer storeObserver) (storage, error) {
 	if s.redis.Reveal() == memoryURL {
 		return newMemoryStorage(s.apps), nil
 	}
@@ -184,7 +193,7 @@ func openStorage(s settings, damaged func(kind string)) (storage, error) {
 	if err != nil {
 		return newMemoryStorage(s.apps), errors.Join(err, client.Close())
 	}
-	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: damaged})
+	store := newRedisStore(client, s, observer)
 	all := storage{
 		apps:       map[string]appStorage{},
 		counters:   counters,
@@ -197,7 +206,7 @@ func openStorage(s settings, damaged func(kind string)) (storage, error) {
 		closers: []func() error{client.Close},
 	}
 	for _, a := range s.apps {
-		app, closeApp, err := openAppStorage(s, damaged)
+		app, closeApp, err := openAppStorage(s, observer)
 		if err != nil {
 			return newMemoryStorage(s.apps), errors.Join(err, all.close())
 		}
@@ -207,20 +216,26 @@ func openStorage(s settings, damaged func(kind string)) (storage, error) {
 	return all, nil
 }
 
-func openAppStorage(s settings, damaged func(kind string)) (app appStorage, closeApp func() error, err error) {
+func newRedisStore(client goredis.UniversalClient, s settings, observer storeObserver) *redisstore.Store {
+	return redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: observer.reportDamagedValue,
+		OnRoundTrip: observer.roundTripCounter("challenges")})
+}
+
+func openAppStorage(s settings, observer storeObserver) (app appStorage, closeApp func() error, err error) {
 	client, err := redisstore.Open(s.redis.Reveal())
 	if err != nil {
 		return app, nil, err
 	}
-	limits, err := redislimit.New(client, redislimit.Config{Prefix: "watchword", OnDamaged: func(windows int) {
+	damaged := func(windows int) {
 		for range windows {
-			damaged("limit")
+			observer.reportDamagedValue("limit")
 		}
-	}})
+	}
+	limits, err := redislimit.New(client, redislimit.Config{Prefix: "watchword", OnDamaged: damaged, OnRoundTrip: observer.roundTripCounter("limits")})
 	if err != nil {
 		return app, nil, errors.Join(err, client.Close())
 	}
-	return appStorage{redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: damaged}), limits}, client.Close, nil
+	return appStorage{newRedisStore(client, s, observer), limits}, client.Close, nil
 }
 
 // setStoreLogger makes the stores' client libraries log to the program's log. It holds for the whole process.

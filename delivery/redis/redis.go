@@ -31,7 +31,7 @@ var (
 
 // Counters implement delivery.Counters on Redis. They are safe for concurrent use.
 type Counters struct {
-	client  redis.UniversalClient
+	lanes   *script.Lanes
 	prefix  string
 	clocks  *script.Clocks
 	add     script.Timed
@@ -47,7 +47,7 @@ func New(client redis.UniversalClient, prefix string) (*Counters, error) {
 	if prefix == "" || strings.ContainsAny(prefix, ":{}") {
 		return nil, errors.New("delivery: the prefix of keys on Redis must not be empty or contain colons or braces")
 	}
-	return &Counters{client: client, prefix: prefix, clocks: script.NewClocks(client),
+	return &Counters{lanes: script.NewLanes(client, nil), prefix: prefix, clocks: script.NewClocks(client),
 		add: script.NewTimed(addSource), refuse: script.NewTimed(refuseSource), refused: script.NewTimed(refusedSource)}, nil
 }
 
@@ -79,7 +79,7 @@ func (c *Counters) Add(ctx context.Context, app string, b delivery.Batch) ([]del
 	for _, count := range b.Counts {
 		args = append(args, number[count.Key], count.Slot, count.Sent, count.Verified)
 	}
-	reply, err := parseList(c.add.Run(ctx, c.clocks, c.client, keys, args...))
+	reply, err := parseList(c.add.Run(ctx, c.clocks, c.lanes, keys, args...))
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func parseCounts(reply []any, names []string) ([]delivery.Count, error) {
 // Refuse implements delivery.Counters.
 func (c *Counters) Refuse(ctx context.Context, app, key string, d time.Duration) (bool, error) {
 	keys := []string{c.appKey(app, refusedKey), c.appKey(app, keysKey), c.appKey(app, countsKey+key)}
-	reply, err := c.refuse.Run(ctx, c.clocks, c.client, keys, key, d.Milliseconds(), delivery.MaxCounterKeys)
+	reply, err := c.refuse.Run(ctx, c.clocks, c.lanes, keys, key, d.Milliseconds(), delivery.MaxCounterKeys)
 	if err != nil {
 		return false, wrapError(err)
 	}
@@ -119,7 +119,7 @@ func (c *Counters) Refuse(ctx context.Context, app, key string, d time.Duration)
 
 // Refused implements delivery.Counters.
 func (c *Counters) Refused(ctx context.Context, app string) (map[string]time.Duration, error) {
-	reply, err := parseList(c.refused.Run(ctx, c.clocks, c.client, []string{c.appKey(app, refusedKey)}))
+	reply, err := parseList(c.refused.Run(ctx, c.clocks, c.lanes, []string{c.appKey(app, refusedKey)}))
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ type faults struct {
 	mu       sync.Mutex
 	word     []byte // in the command whose reply is dropped; nil: none
 	cutAfter int    // matching commands before it
+	cutMore  int    // matching commands after it whose replies are dropped too
 	cuts     int
 	toServer time.Duration
 	toClient time.Duration
@@ -24,10 +25,17 @@ func (f *faults) CutNext(word string) { f.CutNth(word, 1) }
 func (f *faults) CutNth(word string, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.word, f.cutAfter = []byte(word), n-1
+	f.word, f.cutAfter, f.cutMore = []byte(word), n-1, 0
 }
 
-// CutNone cancels CutNext and CutNth.
+// CutEach is CutNext for each of the next n such commands. Commands that arrive together, as in a pipeline, count as one.
+func (f *faults) CutEach(word string, n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.word, f.cutAfter, f.cutMore = []byte(word), 0, n-1
+}
+
+// CutNone cancels CutNext, CutNth and CutEach.
 func (f *faults) CutNone() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -41,7 +49,7 @@ func (f *faults) Cuts() int {
 	return f.cuts
 }
 
-// takeCut reports whether the reply to this request is dropped. It does so once.
+// takeCut reports whether the reply to this request is dropped.
 func (f *faults) takeCut(request []byte) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -51,8 +59,10 @@ func (f *faults) takeCut(request []byte) bool {
 	if f.cutAfter--; f.cutAfter >= 0 {
 		return false
 	}
-	f.word = nil
 	f.cuts++
+	if f.cutMore--; f.cutMore < 0 {
+		f.word = nil
+	}
 	return true
 }
 

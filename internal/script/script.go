@@ -13,7 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// A Client sends commands: a redis.UniversalClient, or one of its connections.
+// A Client sends commands: a redis.UniversalClient, one of its connections, or Lanes.
 type Client interface {
 	Process(ctx context.Context, cmd redis.Cmder) error
 }
@@ -70,14 +70,22 @@ func sendWithRetry(ctx context.Context, c Client, verb, script string, keys []st
 
 // sendOnce sends a command. firstKey is the position of its first key, by which a Cluster client selects the node.
 func sendOnce(ctx context.Context, c Client, firstKey int8, line []any) (any, error) {
-	cmd := noRetryCommand{redis.NewCmd(ctx, line...)}
+	cmd := noRetryCommand{Cmd: redis.NewCmd(ctx, line...)}
 	cmd.SetFirstKeyPos(firstKey)
-	_ = c.Process(ctx, cmd) // cmd.Result returns the same error
+	if int(firstKey) < len(line) && firstKey > 0 {
+		cmd.key, _ = line[firstKey].(string)
+	}
+	if err := c.Process(ctx, cmd); err != nil {
+		return nil, err
+	}
 	return cmd.Result()
 }
 
 // A noRetryCommand is a command that go-redis does not repeat.
-type noRetryCommand struct{ *redis.Cmd }
+type noRetryCommand struct {
+	*redis.Cmd
+	key string // its first one; empty: none
+}
 
 // NoRetry implements go-redis' interface for such commands.
 func (noRetryCommand) NoRetry() bool { return true }

@@ -100,7 +100,7 @@ func (d *deadline) MarshalBinary() ([]byte, error) {
 
 // MayHaveRun reports whether a command that returned err may have been executed: it was sent, and no reply was received.
 func MayHaveRun(err error) bool {
-	if err == nil || errors.Is(err, ErrTooLate) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed) {
+	if err == nil || errors.Is(err, ErrTooLate) || errors.Is(err, errNotSent) || errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrClosed) {
 		return false
 	}
 	var answered redis.Error

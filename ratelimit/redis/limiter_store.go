@@ -44,7 +44,7 @@ func (s *Store) runSingle(ctx context.Context, key string, count int64, rate lim
 	if err != nil {
 		return limiter.Context{}, err
 	}
-	reply, err := s.parseReply(s.single.Run(ctx, s.clocks, s.client, []string{s.singleKey(c)}, append(scriptArguments([]ratelimit.Charge{c}), spend)...))
+	reply, err := s.parseReply(s.single.Run(ctx, s.clocks, s.lanes, []string{s.singleKey(c)}, append(scriptArguments([]ratelimit.Charge{c}), spend)...))
 	if err != nil {
 		return limiter.Context{}, err
 	}

@@ -1,6 +1,7 @@
 // Package redis implements ratelimit.Store on Redis 7 or Valkey, so that any number of processes share their limits. It works with
 // a single server, with Sentinel and on a Cluster. A Take is one script in one round trip, whatever the number of rules and buckets.
-// It uses the server's clock.
+// Concurrent calls share round trips: two to a server are under way at the same time, and up to 1,024 calls wait for the next ones.
+// The scripts use the server's clock.
 //
 // The windows of one app have the hash tag {prefix:app}, so they are on one node of a Cluster. All windows of apps with a rule by
 // "all" have the hash tag {prefix}, because a script can only use keys of one node. A window is a string of 14 bytes for each
@@ -45,6 +46,7 @@ var (
 type Store struct {
 	client redis.UniversalClient
 	cfg    Config
+	lanes  *script.Lanes
 	clocks *script.Clocks
 	take   script.Timed
 	refund script.Timed
@@ -57,6 +59,8 @@ var _ ratelimit.Store = (*Store)(nil)
 type Config struct {
 	Prefix    string            // required; keys begin with it, for example "watchword". Stores with the same prefix share windows
 	OnDamaged func(windows int) // called with the number of damaged windows that were deleted; may be nil
+	// OnRoundTrip is called before each round trip, with the number of commands that share it. It may be nil.
+	OnRoundTrip func(commands int)
 }
 
 // New returns a store. It does not connect.
@@ -74,6 +78,7 @@ func newStore(client redis.UniversalClient, cfg Config, window string) *Store {
 	return &Store{
 		client: client,
 		cfg:    cfg,
+		lanes:  script.NewLanes(client, cfg.OnRoundTrip),
 		clocks: script.NewClocks(client),
 		take:   script.NewTimed(window + takeSource),
 		refund: script.NewTimed(window + refundSource),
@@ -83,7 +88,7 @@ func newStore(client redis.UniversalClient, cfg Config, window string) *Store {
 
 // TakeAll implements ratelimit.Store.
 func (s *Store) TakeAll(ctx context.Context, group, name string, charges []ratelimit.Charge) (*ratelimit.Refusal, error) {
-	reply, err := s.parseReply(s.take.Run(ctx, s.clocks, s.client, s.windowKeys(group, name, charges), scriptArguments(charges)...))
+	reply, err := s.parseReply(s.take.Run(ctx, s.clocks, s.lanes, s.windowKeys(group, name, charges), scriptArguments(charges)...))
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +103,7 @@ func (s *Store) TakeAll(ctx context.Context, group, name string, charges []ratel
 
 // Refund implements ratelimit.Store.
 func (s *Store) Refund(ctx context.Context, group, name string, charges []ratelimit.Charge) error {
-	_, err := s.parseReply(s.refund.Run(ctx, s.clocks, s.client, s.windowKeys(group, name, charges), scriptArguments(charges)...))
+	_, err := s.parseReply(s.refund.Run(ctx, s.clocks, s.lanes, s.windowKeys(group, name, charges), scriptArguments(charges)...))
 	return err
 }
 

@@ -7,6 +7,9 @@
 -- ARGV[1 + i] is the lifetime of the key of window i in milliseconds.
 local EVENT, SETTINGS = 14, 24
 
+-- No window is longer than MAX_VALUE bytes.
+local MAX_VALUE = 65536
+
 -- MAX_LIMIT is ratelimit.MaxLimit: no window has more spent tokens.
 local MAX_LIMIT = 1000000000
 
@@ -27,7 +30,7 @@ local function read(value, length, resolution)
   local from, before = 1, 0
   if #value == 0 then
     return from, before, 0
-  elseif #value % EVENT ~= 0 then
+  elseif #value % EVENT ~= 0 or #value > MAX_VALUE then
     return
   end
   local last, all = struct.unpack('<I7I7', value, #value - EVENT + 1)
@@ -65,13 +68,14 @@ local function window(key, value, length, resolution)
   return '', 1, 0, 0
 end
 
--- get returns the string at a key, or '' if there is none. A value of another type is damaged and deleted.
+-- get returns the string at a key, or '' if there is none. A value of another type is damaged and deleted. What is too long is not
+-- read as a whole, because other commands would wait for that.
 local function get(key)
-  local value = redis.pcall('GET', key)
+  local value = redis.pcall('GETRANGE', key, 0, MAX_VALUE)
   if type(value) ~= 'table' then
-    return value or ''
+    return value
   elseif string.find(value.err, 'WRONGTYPE', 1, true) ~= 1 then
-    return redis.call('GET', key)
+    return redis.call('GETRANGE', key, 0, MAX_VALUE)
   end
   redis.call('DEL', key)
   damaged = damaged + 1

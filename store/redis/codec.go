@@ -16,17 +16,19 @@ const (
 	headSize    = 51
 	maxMark     = math.MaxUint16
 	maxDigest   = math.MaxUint16
+	maxContent  = 128 << 10 // digests and sealed data
+	maxValue    = 256 << 10 // an entry with its mark is smaller; what is longer was not written by this package
 )
 
 var (
 	errDamaged         = errors.New("redis: what is stored is not an entry")
 	errUnexpectedReply = errors.New("redis: unexpected reply")
-	errFieldTooLong    = errors.New("redis: a digest or mark is longer than 65,535 bytes")
+	errFieldTooLong    = errors.New("redis: a digest or mark is longer than 65,535 bytes, or digests and sealed data than 128 KiB")
 )
 
 // encodeEntry encodes a new entry. State, counters and version are those of a new entry, whatever e has.
 func encodeEntry(e watchword.Entry) ([]byte, error) {
-	digests, err := encodeDigests(e.Digests)
+	digests, err := encodeDigests(e)
 	if err != nil {
 		return nil, err
 	}
@@ -45,13 +47,17 @@ func encodeEntry(e watchword.Entry) ([]byte, error) {
 	return append(b, e.Sealed...), nil
 }
 
-func encodeDigests(digests [][]byte) ([]byte, error) {
+// encodeDigests encodes the digests of an entry, whose content must not be too long.
+func encodeDigests(e watchword.Entry) ([]byte, error) {
 	size := 0
-	for _, d := range digests {
+	for _, d := range e.Digests {
 		size += 2 + len(d)
 	}
+	if size+len(e.Sealed) > maxContent {
+		return nil, errFieldTooLong
+	}
 	b := make([]byte, 0, size)
-	for _, d := range digests {
+	for _, d := range e.Digests {
 		if len(d) > maxDigest {
 			return nil, errFieldTooLong
 		}
@@ -63,7 +69,7 @@ func encodeDigests(digests [][]byte) ([]byte, error) {
 
 // decodeEntry decodes an entry that encodeEntry or a script has written. The value may be damaged.
 func decodeEntry(id, value string) (watchword.Entry, error) {
-	if len(value) < headSize || value[0] != entryFormat {
+	if len(value) < headSize || len(value) > maxValue || value[0] != entryFormat {
 		return watchword.Entry{}, errDamaged
 	}
 	b := []byte(value)

@@ -14,8 +14,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/hosts"
 )
 
-// bufferSize is the size of a connection's buffers in bytes. Entries are smaller than a KiB.
-const bufferSize = 8 << 10
+// Sizes of buffers of connections, in bytes. Entries are smaller than a KiB.
+const (
+	bufferSize         = 8 << 10
+	pipelineBufferSize = 32 << 10 // of connections for commands that are sent together
+)
+
+// pipelineConnections is how many of those a client has: two for each user of the client (internal/script). They are opened when
+// commands are first sent together.
+const pipelineConnections = 4
 
 var errInvalidURL = errors.New("redis: the URL must be redis://, rediss://, redis+sentinel:// or redis+cluster:// with [user:password@]host:port and options that go-redis knows")
 
@@ -73,6 +80,7 @@ func openSingle(u *url.URL) (redis.UniversalClient, error) {
 	}
 	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, disableNotifications()
 	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
+	o.PipelineReadBufferSize, o.PipelineWriteBufferSize, o.PipelinePoolSize = pipelineBufferSize, pipelineBufferSize, pipelineConnections
 	return redis.NewClient(o), nil
 }
 
@@ -86,6 +94,7 @@ func openCluster(u *url.URL) (redis.UniversalClient, error) {
 	}
 	o.ContextTimeoutEnabled, o.DisableIdentity, o.MaintNotificationsConfig = true, true, disableNotifications()
 	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
+	o.PipelineReadBufferSize, o.PipelineWriteBufferSize, o.PipelinePoolSize = pipelineBufferSize, pipelineBufferSize, pipelineConnections
 	o.DisableRoutingPolicies = true // they ask servers about each command; our commands name their keys
 	return redis.NewClusterClient(o), nil
 }
@@ -107,6 +116,7 @@ func openSentinel(u *url.URL) (redis.UniversalClient, error) {
 	o.SentinelUsername, o.SentinelPassword = user, password
 	o.ContextTimeoutEnabled, o.DisableIdentity = true, true
 	o.ReadBufferSize, o.WriteBufferSize, o.DialerRetries = bufferSize, bufferSize, max(o.DialerRetries, 1)
+	o.PipelineReadBufferSize, o.PipelineWriteBufferSize, o.PipelinePoolSize = pipelineBufferSize, pipelineBufferSize, pipelineConnections
 	return redis.NewFailoverClient(o), nil
 }
 

@@ -3,8 +3,12 @@
 //
 // # Commands and keys
 //
-// Each method of Store is one command and one round trip: a GET, or a Lua script, which Redis runs atomically. An entry is one
-// string and a budget another. Both keys have the hash tag {prefix:partition}. The partition is computed from the part of the
+// Each method of Store is one command: a GETRANGE, or a Lua script, which Redis runs atomically. It is one round trip, which
+// concurrent calls share: two round trips to a server are under way at the same time, and calls that come meanwhile wait for the
+// next, up to 64 in one and up to 1,024 in all. One more call fails at once. With Config.WaitReplicas, calls that write share no
+// round trip.
+//
+// An entry is one string and a budget another. Both keys have the hash tag {prefix:partition}. The partition is computed from the part of the
 // id before the dot, so that an entry and its budget are on the same node of a Cluster:
 //
 //	{watchword:59}:e:AbCdEfGhIjk.0123456789abcdefABCDEF   an entry, until its KeepUntil
@@ -16,7 +20,7 @@
 // watchword.ErrOutcomeUnknown if the server may have executed it. A command has no effect after its caller's deadline: each
 // script carries the deadline in the server's time, which the Store estimates from earlier replies.
 //
-// A damaged entry is treated as missing (watchword.ErrNotFound), and a new entry may replace it. A damaged budget is treated as
+// A value of more than 256 KiB is not read and counts as damaged. A damaged entry is treated as missing (watchword.ErrNotFound), and a new entry may replace it. A damaged budget is treated as
 // empty. Config.Damaged is called for both.
 //
 // Redis must not evict keys (maxmemory-policy noeviction): evicting a budget would grant new tries, and evicting an entry would
@@ -55,6 +59,8 @@ type Config struct {
 	Timeout time.Duration
 	// Damaged is called with "entry" or "budget" when a damaged value was found. The default does nothing.
 	Damaged func(what string)
+	// OnRoundTrip is called before each round trip, with the number of commands that share it. The default does nothing.
+	OnRoundTrip func(commands int)
 }
 
 //go:embed entry.lua
@@ -81,6 +87,7 @@ type Store struct {
 	timeout      time.Duration
 	damaged      func(what string)
 	probes       probe.Gate
+	lanes        *script.Lanes
 	clocks       *script.Clocks
 	readClock    script.Timed // does nothing
 	create       script.Timed
@@ -111,7 +118,8 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 	if cfg.Damaged == nil {
 		cfg.Damaged = func(string) {}
 	}
-	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, damaged: cfg.Damaged, clocks: script.NewClocks(client),
+	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, damaged: cfg.Damaged,
+		lanes: script.NewLanes(client, cfg.OnRoundTrip), clocks: script.NewClocks(client),
 		readClock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
 		closing: script.NewTimed(entryLua + closeLua), update: script.NewTimed(entryLua + updateLua)}
 	for p := range cfg.Partitions {

@@ -46,7 +46,7 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 		return err
 	}
 	until := max((e.KeepUntil.UnixMicro()+999)/1000, 1)
-	reply, err := textReply(s.create.Run(ctx, s.clocks, s.client, []string{s.entryKey(e.ID)}, value, until))
+	reply, err := textReply(s.create.Run(ctx, s.clocks, s.lanes, []string{s.entryKey(e.ID)}, value, until))
 	if err != nil {
 		return wrapError("create", err)
 	}
@@ -57,18 +57,19 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	return s.replyError(reply)
 }
 
-// Get implements watchword.Store by one GET.
+// Get implements watchword.Store by one GETRANGE, which reads no more than an entry may have. A key that does not exist reads as
+// an empty string.
 func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	value, err := textReply(script.Do(ctx, s.client, "get", s.entryKey(id)))
-	if errors.Is(err, watchword.ErrNotFound) {
-		return watchword.Entry{}, err
+	value, err := textReply(script.Do(ctx, s.lanes, "getrange", s.entryKey(id), 0, maxValue))
+	if errors.Is(err, errDamaged) {
+		return watchword.Entry{}, watchword.ErrNotFound
 	}
 	if redis.HasErrorPrefix(err, "WRONGTYPE") {
 		return watchword.Entry{}, s.replyError(string(replyDamaged))
 	}
-	if err != nil && !errors.Is(err, errDamaged) {
+	if err != nil {
 		return watchword.Entry{}, fmt.Errorf("redis: get: %w", describeError(err))
 	}
 	e, err := decodeEntry(id, value)
@@ -153,7 +154,7 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	if c.State == watchword.StatePending {
 		return errors.New("redis: a closing leaves the pending state")
 	}
-	if len(c.Mark) > maxMark {
+	if len(c.Mark) > maxMark || len(c.Sealed) > maxContent {
 		return errFieldTooLong
 	}
 	keys, err := s.scriptKeys(id, c.Clear)
@@ -174,7 +175,7 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 
 // Update implements watchword.Store by update.lua. It ignores the messages, because a Store is no outbox.
 func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
-	digests, err := encodeDigests(e.Digests)
+	digests, err := encodeDigests(e)
 	if err != nil {
 		return err
 	}
@@ -215,7 +216,7 @@ func (s *Store) run(ctx context.Context, sc script.Timed, keys []string, wrote f
 	if s.waitReplicas > 0 {
 		return s.runAndWait(ctx, sc, keys, wrote, args...)
 	}
-	return textReply(sc.Run(ctx, s.clocks, s.client, keys, args...))
+	return textReply(sc.Run(ctx, s.clocks, s.lanes, keys, args...))
 }
 
 // textReply returns a reply that is a non-empty string. A nil reply is watchword.ErrNotFound.

@@ -59,7 +59,7 @@ func testOneCommandPerCall(t *testing.T, client goredis.UniversalClient) {
 		e := entry("group." + id)
 		return map[string]func() error{
 			"1 evalsha create":   func() error { return s.Create(ctx, e) },
-			"2 get":              func() error { _, err := s.Get(ctx, e.ID); return err },
+			"2 getrange":         func() error { _, err := s.Get(ctx, e.ID); return err },
 			"3 evalsha wrong":    func() error { _, err := s.Attempt(ctx, e.ID, guess("wrong"), limited("group.any")); return err },
 			"4 evalsha update":   func() error { e.Version = 1; return s.Update(ctx, e) },
 			"5 evalsha right":    func() error { _, err := s.Attempt(ctx, e.ID, guess("right"), limited("group.any")); return err },

@@ -1,0 +1,18 @@
+package script
+
+// Waiting returns how many commands wait for a lane.
+func (l *Lanes) Waiting() (n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, q := range l.queues {
+		n += len(q.waiting)
+	}
+	return n
+}
+
+// Busy returns how many servers have a busy lane.
+func (l *Lanes) Busy() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queues)
+}
