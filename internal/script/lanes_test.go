@@ -366,6 +366,54 @@ func TestTimedScriptDoesNothingAfterItsDeadlineInALane(t *testing.T) {
 	}
 }
 
+// The time for which a timed script waits for a lane counts: it arrives when its caller has given up, and has no effect.
+func TestTimeInALaneCountsForTheDeadlineOfATimedScript(t *testing.T) {
+	f, counter := newLaneFixture(t, 10*time.Second), script.New(count)
+	f.load(t, counter)
+	f.connect(t, 2)
+	clocks, timed := script.NewClocks(f.client), script.NewTimed(count)
+	run := func(key string) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 450*time.Millisecond)
+		defer cancel()
+		_, err := timed.Run(ctx, clocks, f.lanes, []string{key})
+		return err
+	}
+	var pipelines sync.WaitGroup
+	for range 20 { // makes the connections of pipelines
+		pipelines.Go(func() {
+			if err := run("known"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	pipelines.Wait()
+	f.trips.take()
+	f.proxy.SetLag(300*time.Millisecond, 0)
+	var all sync.WaitGroup
+	for i := range 2 {
+		all.Go(func() { _, _ = counter.Run(t.Context(), f.lanes, []string{fmt.Sprint("first", i)}) })
+	}
+	f.trips.await(t, 2)
+	for i := range 20 { // sent after 0.3 s, and there after 0.6 s
+		all.Go(func() {
+			if err := run(fmt.Sprint("late", i)); err == nil || !script.MayHaveRun(err) {
+				t.Errorf("script %d: %v", i, err)
+			}
+		})
+	}
+	all.Wait()
+	f.proxy.SetLag(0, 0)
+	if _, err := f.client.Ping(t.Context()).Result(); err != nil {
+		t.Error(err)
+	}
+	time.Sleep(500 * time.Millisecond) // what is under way arrives
+	for i := range 20 {
+		if n := f.get(t, fmt.Sprint("late", i)); n != 0 {
+			t.Errorf("script %d ran after its deadline", i)
+		}
+	}
+}
+
 // One connection hangs: commands behind it use the other lane. Both hang: commands behind them are sent after the client's time-out.
 func TestHangingConnectionDelaysOthersNoLongerThanTheTimeout(t *testing.T) {
 	f, counter, slow := newLaneFixture(t, 300*time.Millisecond), script.New(count), script.New(`--slow`)
@@ -405,7 +453,9 @@ func TestLanesRefuseMoreCommandsThanMayWait(t *testing.T) {
 	var occupied sync.WaitGroup
 	resume := f.occupy(t, &occupied, counter)
 	keys, errs, all := f.start(t, counter, 1024)
-	_, err := counter.Run(t.Context(), f.lanes, []string{"refused"})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err := counter.Run(ctx, f.lanes, []string{"refused"})
 	if err == nil || script.MayHaveRun(err) || !strings.Contains(script.Reason(err).Error(), "too many commands wait") {
 		t.Errorf("with 1,024 waiting: %v", err)
 	}

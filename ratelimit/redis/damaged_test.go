@@ -29,6 +29,7 @@ func damagedValues() map[string]any {
 		"more than can be spent": encodeEvent(now, 1<<40),
 		"sums that fall":         encodeEvent(now, 5) + encodeEvent(now, 1),
 		"times that fall":        encodeEvent(now, 1) + encodeEvent(now.Add(-time.Minute), 2),
+		"more than is read":      strings.Repeat(encodeEvent(now, 1), 5000),
 		"a list":                 nil,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ func testDamagedValues(t *testing.T, client goredis.UniversalClient) {
 	must(t, err)
 	damaged := []string{"", "x", whole[:50], whole[:51], whole[:63], "\x02" + whole[1:], whole[:45] + "\xff\xff" + whole[47:],
 		whole[:47] + "\xff\xff\xff\xff" + whole[51:], whole[:47] + "\x00\x00\x00\x21" + whole[51:], whole[:47] + "\x00\x00\x00\x01" + whole[51:],
-		whole[:51] + "\xff\xff" + whole[53:]}
+		whole[:51] + "\xff\xff" + whole[53:], whole + strings.Repeat("x", 256<<10)}
 	values := []string{whole[:2] + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" + whole[29:]}
 	for _, value := range damaged {
 		must(t, client.Set(ctx, key, value, time.Hour).Err())
@@ -103,6 +104,7 @@ func testDamagedBudgets(t *testing.T, client goredis.UniversalClient, s *redis.S
 		func() error { return client.RPush(ctx, key, "a list").Err() },
 		func() error { return client.SAdd(ctx, key, "a set").Err() },
 		func() error { return client.Set(ctx, key, "\xff\xff\xff\xff\xff\xff\xff\xff", 0).Err() },
+		func() error { return client.Set(ctx, key, strings.Repeat("\x00", 512<<10), 0).Err() },
 		func() error { return client.Set(ctx, key, "\x7f\xff\xff\xff\xff\xff\xff\xff", 0).Err() },
 	} {
 		must(t, client.Del(ctx, key).Err())

@@ -40,7 +40,7 @@ func TestPingFailsWhenRequestsWouldFail(t *testing.T) {
 		"key pattern without budgets":      {user("~{watchword:0}:e:*", "+@all"), user("~{watchword:*", "+@all"), "no right"},
 		"no right to scripts":              {user("~*", "+@all", "-@scripting"), user("~*", "+@all"), "no right"},
 		"no right to write in scripts":     {user("~*", "+@all", "-setrange"), user("~*", "+@all"), "no right"},
-		"no right to read":                 {user("~*", "+@all", "-get"), user("~*", "+@all"), "no right"},
+		"no right to read":                 {user("~*", "+@all", "-getrange"), user("~*", "+@all"), "no right"},
 		"a replica":                        {[]any{"replicaof", "127.0.0.1", "1"}, []any{"replicaof", "no", "one"}, "replica"},
 		"full":                             {[]any{"config", "set", "maxmemory", 1}, []any{"config", "set", "maxmemory", 0}, "memory is full"},
 	} {

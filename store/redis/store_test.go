@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -24,6 +25,7 @@ func TestStore(t *testing.T) {
 	t.Run("keys", func(t *testing.T) { testKeys(t, open(t, server.URL())) })
 	t.Run("limits that shrink", func(t *testing.T) { testShrinkingLimits(t, open(t, server.URL())) })
 	t.Run("another group's budget", func(t *testing.T) { testBudgetOfAnotherGroup(t, open(t, server.URL())) })
+	t.Run("content that is too long", func(t *testing.T) { testTooLongContent(t, open(t, server.URL())) })
 	t.Run("damaged values", func(t *testing.T) { testDamagedValues(t, open(t, server.URL())) })
 }
 
@@ -34,6 +36,7 @@ func TestStoreOnCluster(t *testing.T) {
 	t.Run("entries are distributed", func(t *testing.T) { testEntriesAreDistributed(t, cluster) })
 	t.Run("slot migration", func(t *testing.T) { testSlotMigration(t, cluster) })
 	t.Run("lost reply", func(t *testing.T) { testLostReplyOnCluster(t, cluster) })
+	t.Run("broken pipelines", func(t *testing.T) { testBrokenPipelinesOnCluster(t, cluster) })
 	t.Run("policy", func(t *testing.T) { testPolicyOnCluster(t, cluster) })
 	t.Run("ping", func(t *testing.T) { testPingOnCluster(t, cluster) })
 	t.Run("waiting for replicas", func(t *testing.T) { testWaitOnCluster(t, cluster) })
@@ -44,12 +47,17 @@ func TestStoreOnCluster(t *testing.T) {
 func runRequirements(t *testing.T, url string) {
 	clients := []goredis.UniversalClient{open(t, url), open(t, url)}
 	var promise atomic.Int64
+	trips := &roundTrips{}
 	t.Run("all", func(t *testing.T) {
 		storetest.RunBackend(t, func(testing.TB) storetest.Backend {
-			cfg := redis.Config{Prefix: fmt.Sprintf("promise%d", promise.Add(1)), Timeout: 10 * time.Second} // the machine may be busy
+			cfg := redis.Config{Prefix: fmt.Sprintf("promise%d", promise.Add(1)), Timeout: 10 * time.Second, // the machine may be busy
+				OnRoundTrip: trips.note}
 			return storetest.Backend{Nodes: []watchword.Store{redis.New(clients[0], cfg), redis.New(clients[1], cfg)}}
 		})
 	})
+	if shared, largest := trips.shared(); shared < 10 || largest > 64 {
+		t.Errorf("%d round trips were shared, the largest by %d calls", shared, largest)
+	}
 }
 
 // testOneCommandPerCall counts the commands of each call, except those of new connections and for unknown scripts.
@@ -173,6 +181,19 @@ func testBudgetOfAnotherGroup(t *testing.T, client goredis.UniversalClient) {
 	}
 	if e, err := s.Get(ctx, "mine.1"); err != nil || e.Used != 0 || e.State != watchword.StatePending {
 		t.Errorf("after nothing but refusals: %+v, %v", e, err)
+	}
+}
+
+// testTooLongContent checks that what the store would not read is not stored.
+func testTooLongContent(t *testing.T, client goredis.UniversalClient) {
+	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "long"})
+	long := entry("g.1")
+	long.Sealed = make([]byte, 128<<10)
+	for what, err := range map[string]error{"Create": s.Create(ctx, long), "Update": s.Update(ctx, long),
+		"Close": s.Close(ctx, "g.1", watchword.Closing{State: watchword.StateCanceled, Sealed: make([]byte, 128<<10+1)})} {
+		if err == nil || !strings.Contains(err.Error(), "128 KiB") {
+			t.Errorf("%s: %v", what, err)
+		}
 	}
 }
 
