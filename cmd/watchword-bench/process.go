@@ -29,46 +29,59 @@ const shutdownTimeout = 20 * time.Second
 
 // startProcess starts a mode's server and waits until it listens.
 func startProcess(ctx context.Context, m mode, e environment) (*process, error) {
-	p := &process{}
-	ctx, p.cancel = context.WithCancel(ctx)
-	var err error
-	if p.cmd, err = m.command(ctx, e); err != nil {
-		return nil, err
-	}
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
-	p.cmd.WaitDelay = shutdownTimeout
-	r, w, err := os.Pipe()
+	ctx, cancel := context.WithCancel(ctx)
+	cmd, err := m.command(ctx, e)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	p.cmd.Stdout, p.cmd.Stderr = w, w
-	err = p.cmd.Start()
-	_ = w.Close()
+	p := &process{cmd: cmd, cancel: cancel}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = shutdownTimeout
+	output, err := startWithOutput(cmd)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	if err := p.awaitListening(r); err != nil {
+	if err := p.awaitListening(output); err != nil {
 		p.stop()
 		return nil, err
 	}
 	return p, nil
 }
 
+// startWithOutput starts a command and returns what it writes to stdout and stderr.
+func startWithOutput(cmd *exec.Cmd) (io.ReadCloser, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = w.Close() }()
+	cmd.Stdout, cmd.Stderr = w, w
+	return r, cmd.Start()
+}
+
 var listeningLine = regexp.MustCompile(`\{.*"msg":"listening".*\}`)
 
 // awaitListening reads the server's output until it says where it listens. The rest is discarded.
-func (p *process) awaitListening(output io.Reader) error {
+func (p *process) awaitListening(output io.ReadCloser) error {
 	var before strings.Builder
 	for lines := bufio.NewScanner(output); lines.Scan(); {
 		var line struct{ Addr string }
 		if m := listeningLine.Find(lines.Bytes()); m != nil && json.Unmarshal(m, &line) == nil {
 			p.url = "http://" + line.Addr
-			go func() { _, _ = io.Copy(io.Discard, output) }()
+			go discard(output)
 			return nil
 		}
 		before.WriteString(lines.Text() + "\n")
 	}
 	return fmt.Errorf("the server did not start: %s", before.String())
+}
+
+// discard reads to the end, so that the writer never waits.
+func discard(output io.ReadCloser) {
+	_, _ = io.Copy(io.Discard, output)
+	_ = output.Close()
 }
 
 // stop ends the process and waits for its end.

@@ -116,7 +116,7 @@ func formatShares(shares []float64) string {
 
 // describeRun says how and where was measured.
 func describeRun(o options, loadBefore, loadAfter string) string {
-	return fmt.Sprintf("Medians of %d rounds in turns, at most %s each; %d CPUs, shared with Redis and the load; %s; load average before %s, after %s.",
+	return fmt.Sprintf("Medians of rounds in turns (%d, of at most %s each); %d CPUs, shared with Redis and the load; %s; load average before %s, after %s.",
 		o.rounds, o.duration, runtime.NumCPU(), runtime.Version(), loadBefore, loadAfter)
 }
 
