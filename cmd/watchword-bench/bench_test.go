@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,31 +31,45 @@ func TestCompareMeasuresEveryMode(t *testing.T) {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("skipped: ", redistest.ErrMissing)
 	}
-	o := options{watchword: buildWatchword(t), modes: allModes(), connections: []int{4}, rounds: 1, duration: 100 * time.Millisecond}
+	o := options{watchword: buildWatchword(t), modes: allModes(), connections: []int{4}, rounds: 1, duration: 200 * time.Millisecond}
 	var out, progress strings.Builder
 	if err := compare(t.Context(), o, &out, &progress); err != nil {
 		t.Fatalf("%v\n%s", err, progress.String())
 	}
+	commands := map[string]float64{}
 	for _, m := range allModes() {
-		shares, commands := `100`, `[1-9]\d*\.\d\d`
+		shares := `100`
 		if m.cluster {
 			shares = `\d+ / \d+ / \d+`
 		}
-		if m.key == bareMode.key {
-			commands = `3\.00` // one a request
+		findLine(t, out.String(), m.name, `[1-9]\d*`, `\d+\.\d\d`, `[1-9]\d*`, `\d+\.\d\d`, `\d+\.\d\d`, `\d+\.\d\d`, `\d+\.\d\d`, `\d+\.\d\d`)
+		costs := findLine(t, out.String(), m.name, `[1-9]\d*`, `[1-9]\d*`, `[1-9]\d*`, `(\d+\.\d\d)`, `[1-9]\d*\.\d\d`, shares, shares)
+		n, err := strconv.ParseFloat(costs[1], 64)
+		if err != nil {
+			t.Fatal(err)
 		}
-		// cycles/s, ratio, CPU, ratio, p50, p99, send, p99; and idle, load, Redis CPU, commands, reads, shares
-		for _, fields := range []string{` [1-9]\d* \| \d+\.\d\d \| [1-9]\d* \| \d+\.\d\d \| \d+\.\d\d \| \d+\.\d\d \| \d+\.\d\d \| \d+\.\d\d `,
-			` [1-9]\d* \| [1-9]\d* \| [1-9]\d* \| ` + commands + ` \| [1-9]\d*\.\d\d \| ` + shares + ` \| ` + shares + ` `} {
-			line := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(m.name) + ` \| 4 \|` + fields + `\|$`)
-			if !line.MatchString(out.String()) {
-				t.Errorf("no line matches %s in\n%s", line, out.String())
-			}
-		}
+		commands[m.key] = n
+	}
+	if n := commands["bare"]; n != 3 {
+		t.Errorf("the bare handler sends %.2f commands a cycle, want one a request", n)
+	}
+	if without, with := commands["nolimits"], commands["limits"]; with < without+0.3 {
+		t.Errorf("%.2f commands a cycle with limits, %.2f without; a start charges its limits by one command", with, without)
 	}
 	if n := strings.Count(progress.String(), "\n"); n != len(allModes()) {
 		t.Errorf("%d lines of progress for %d measurements:\n%s", n, len(allModes()), progress.String())
 	}
+}
+
+// findLine returns the match of a table's line: the server's name, its 4 connections and the fields, which are patterns.
+func findLine(t *testing.T, report, name string, fields ...string) []string {
+	t.Helper()
+	line := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(name) + ` \| 4 \| ` + strings.Join(fields, ` \| `) + ` \|$`)
+	found := line.FindStringSubmatch(report)
+	if found == nil {
+		t.Fatalf("no line matches %s in\n%s", line, report)
+	}
+	return found
 }
 
 func TestCompareFailsIfAServerDoesNotStart(t *testing.T) {

@@ -102,7 +102,7 @@ func (c *comparison) measureCell(ctx context.Context, m mode, connections int) (
 	r.idleRSS = mebibytes(idle)
 	var counted loadResult
 	commands, err := target.countCommands(ctx, func() (err error) {
-		counted, err = l.with(c.duration/4, countedCycles).run(ctx)
+		counted, err = l.with(c.duration/2, countedCycles).run(ctx)
 		return err
 	})
 	r.commands = float64(commands) / float64(counted.cycles)
