@@ -47,7 +47,7 @@ bench: build ## the benchmarks of every package, then the server against bare ha
 	@go run ./cmd/watchword-bench -watchword bin/watchword
 
 bench-quick: build ## the server against bare handlers alone, with short measurements
-	@go run ./cmd/watchword-bench -watchword bin/watchword -duration 300ms
+	@go run ./cmd/watchword-bench -watchword bin/watchword -duration 300ms -rounds 5
 
 soak: ## a hundred kills of each database under load, 60 rounds of each right answer, twelve hostile apps for two minutes, 5 rounds of the engine, then SOAK=50 of the packages whose tests race
 	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m ./store/sql/...

@@ -19,6 +19,9 @@ const (
 	countedCycles = 500
 )
 
+// minWarmUp is enough for what a new process does only once: it opens connections, loads scripts and grows its heap.
+const minWarmUp = 250 * time.Millisecond
+
 // A comparison is one run of the benchmark.
 type comparison struct {
 	options
@@ -93,7 +96,7 @@ func (c *comparison) measureCell(ctx context.Context, m mode, connections int) (
 		return r, err
 	}
 	l := load{url: p.url, sink: c.sink, people: &c.people, connections: connections}
-	if _, err := l.with(c.duration/4, warmUpCycles).run(ctx); err != nil {
+	if _, err := l.with(max(c.duration/4, minWarmUp), warmUpCycles).run(ctx); err != nil {
 		return r, err
 	}
 	if r, err = measureLoad(ctx, p, target, l.with(c.duration, cellCycles)); err != nil {
