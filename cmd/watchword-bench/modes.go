@@ -26,6 +26,7 @@ func allModes() []mode {
 		bareMode,
 		{key: "nolimits", name: "watchword, no limits", command: watchwordCommand("--dev-no-limits")},
 		{key: "limits", name: "watchword, default limits", command: watchwordCommand()},
+		{key: "memory", name: "watchword in memory, no limits", command: watchwordCommand("--dev-no-limits", "--redis", "memory:")},
 		{key: "bare-cluster", name: "bare handler, Cluster", cluster: true, command: bareCommand},
 		{key: "nolimits-cluster", name: "watchword, no limits, Cluster", cluster: true, command: watchwordCommand("--dev-no-limits")},
 		{key: "limits-cluster", name: "watchword, default limits, Cluster", cluster: true, command: watchwordCommand()},
@@ -72,7 +73,7 @@ func bareCommand(ctx context.Context, e environment) (*exec.Cmd, error) {
 }
 
 // watchwordCommand returns a mode's command: a development server that sends messages to the sink. Development mode has the
-// default limits, and allows plain http to loopback addresses.
+// default limits, and allows plain http to loopback addresses. args come last, so that they take precedence.
 func watchwordCommand(args ...string) func(context.Context, environment) (*exec.Cmd, error) {
 	return func(ctx context.Context, e environment) (*exec.Cmd, error) {
 		if e.watchword == "" {

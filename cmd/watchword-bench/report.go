@@ -106,7 +106,11 @@ func findBare(rows []row, connections int) *row {
 	return nil
 }
 
+// formatShares returns percentages, or a dash for a single server, which has everything.
 func formatShares(shares []float64) string {
+	if len(shares) == 1 {
+		return "–"
+	}
 	parts := make([]string, len(shares))
 	for i, s := range shares {
 		parts[i] = fmt.Sprintf("%.0f", 100*s)
