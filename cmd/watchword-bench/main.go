@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -24,7 +25,7 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "watchword-bench:", err)
 		os.Exit(1)
 	}
@@ -63,7 +64,7 @@ func parseOptions(args []string, stderr io.Writer) (o options, err error) {
 		return o, err
 	}
 	if o.rounds < 1 || o.duration <= 0 || flags.NArg() > 0 {
-		return o, fmt.Errorf("rounds and duration must be positive, and there are no arguments beside the flags")
+		return o, errors.New("rounds and duration must be positive, and there are no arguments beside the flags")
 	}
 	if o.connections, err = parseNumbers(*connections); err != nil {
 		return o, fmt.Errorf("connections: %w", err)
