@@ -5,9 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -24,8 +28,22 @@ import (
 	redisstore "github.com/watchword-auth/watchword/store/redis"
 )
 
-// A commandCounter counts the commands that a client sends.
-type commandCounter struct{ n atomic.Int64 }
+// A commandCounter counts the commands that a client sends, the scripts among them, and the pipelines of several scripts.
+type commandCounter struct{ n, scripts, shared atomic.Int64 }
+
+func (c *commandCounter) count(cmds ...goredis.Cmder) {
+	scripts := int64(0)
+	for _, cmd := range cmds {
+		if cmd.Name() == "evalsha" {
+			scripts++
+		}
+	}
+	c.n.Add(int64(len(cmds)))
+	c.scripts.Add(scripts)
+	if scripts > 1 {
+		c.shared.Add(1)
+	}
+}
 
 func (c *commandCounter) DialHook(next goredis.DialHook) goredis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
@@ -33,14 +51,14 @@ func (c *commandCounter) DialHook(next goredis.DialHook) goredis.DialHook {
 
 func (c *commandCounter) ProcessHook(next goredis.ProcessHook) goredis.ProcessHook {
 	return func(ctx context.Context, cmd goredis.Cmder) error {
-		c.n.Add(1)
+		c.count(cmd)
 		return next(ctx, cmd)
 	}
 }
 
 func (c *commandCounter) ProcessPipelineHook(next goredis.ProcessPipelineHook) goredis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []goredis.Cmder) error {
-		c.n.Add(int64(len(cmds)))
+		c.count(cmds...)
 		return next(ctx, cmds)
 	}
 }
@@ -48,10 +66,13 @@ func (c *commandCounter) ProcessPipelineHook(next goredis.ProcessPipelineHook) g
 // A discardingOutbox accepts messages without sending them, so that only the request's own commands are counted.
 type discardingOutbox struct {
 	watchword.Outbox
+	mu   sync.Mutex
 	last watchword.Outgoing
 }
 
 func (o *discardingOutbox) Put(_ context.Context, out ...watchword.Outgoing) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.last = out[len(out)-1]
 	return nil
 }
@@ -72,22 +93,8 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 
 	post := func(path string, body object, want int) (commands int64, answer object) {
 		t.Helper()
-		data, err := json.Marshal(body)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req := httptest.NewRequest("POST", path, bytes.NewReader(data))
-		req.Header.Set("Authorization", "Bearer a-long-key-of-the-test")
-		req.Header.Set("Content-Type", "application/json")
 		before := counted.n.Load()
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, req)
-		if w.Code != want {
-			t.Fatalf("%s: %d %s", path, w.Code, w.Body)
-		}
-		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil {
-			t.Fatal(err)
-		}
+		answer = postTo(t, handler, path, body, want)
 		return counted.n.Load() - before, answer
 	}
 	cycle := func() (start, wrong, right int64) {
@@ -105,6 +112,79 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 	cycle() // Redis learns the scripts
 	if start, wrong, right := cycle(); start != 2 || wrong != 1 || right != 1 {
 		t.Fatalf("a start costs %d round trips, a wrong check %d, a right one %d", start, wrong, right)
+	}
+}
+
+// Concurrent requests take as many commands as others, and share round trips.
+func TestConcurrentRequestsShareRoundTrips(t *testing.T) {
+	const requests = 64
+	redis := redistest.Start(t)
+	client, err := redisstore.Open(redis.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	_, handler := newHandlerOnRedis(t, client, &discardingOutbox{})
+	ids := make([]string, requests)
+	start := func(i int) {
+		answer := postTo(t, handler, "/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email",
+			"to": fmt.Sprintf("alice%d@example.com", i), "subject": fmt.Sprint("user", i), "client": object{"ip": fmt.Sprintf("203.0.113.%d", i)}}, http.StatusCreated)
+		ids[i], _ = answer["id"].(string)
+	}
+	check := func(i int) {
+		postTo(t, handler, "/v1/challenges/"+ids[i]+"/check", object{"purpose": "sign_in", "subject": fmt.Sprint("user", i), "answer": "000000"},
+			http.StatusUnprocessableEntity, http.StatusOK) // one in a million is right
+	}
+	start(0) // Redis learns the scripts
+	check(0)
+	counted := &commandCounter{}
+	client.AddHook(counted)
+	for _, kind := range []struct {
+		name     string
+		request  func(i int)
+		commands int64
+	}{{"starts", start, 2}, {"checks", check, 1}} {
+		before := counted.scripts.Load()
+		var all sync.WaitGroup
+		for i := range requests {
+			all.Go(func() { kind.request(i) })
+		}
+		all.Wait()
+		if n := counted.scripts.Load() - before; n != requests*kind.commands {
+			t.Errorf("%d %s take %d commands", requests, kind.name, n)
+		}
+	}
+	if counted.shared.Load() == 0 {
+		t.Error("no round trip was shared")
+	}
+}
+
+// postTo posts to a handler and returns the decoded answer, which must have one of the statuses.
+func postTo(t *testing.T, handler http.Handler, path string, body object, want ...int) (answer object) {
+	t.Helper()
+	data, err := json.Marshal(body)
+	if err != nil {
+		t.Error(err)
+	}
+	req := httptest.NewRequest("POST", path, bytes.NewReader(data))
+	req.Header.Set("Authorization", "Bearer a-long-key-of-the-test")
+	req.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, req)
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || !slices.Contains(want, w.Code) {
+		t.Errorf("%s: %d %s (%v)", path, w.Code, w.Body, err)
+	}
+	return answer
+}
+
+func TestMetricsCountCommandsOfRoundTrips(t *testing.T) {
+	n := startNode(t, t.TempDir(), redistest.Start(t).URL(), "--metrics-listen", "127.0.0.1:0")
+	n.start()
+	metrics := fetchMetrics(t, n.loggedAddr("metrics"))
+	for _, store := range []string{"challenges", "limits"} {
+		if prefix := `watchword_store_commands_per_round_trip_bucket{store="` + store + `",le="64"} `; !strings.Contains(metrics, prefix) || strings.Contains(metrics, prefix+"0\n") {
+			t.Errorf("no round trip to the store of %s is counted:\n%s", store, metrics)
+		}
 	}
 }
 

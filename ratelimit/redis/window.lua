@@ -7,7 +7,8 @@
 -- ARGV[1 + i] is the lifetime of the key of window i in milliseconds.
 local EVENT, SETTINGS = 14, 24
 
--- No window is longer than MAX_VALUE bytes.
+-- No window is longer than MAX_VALUE bytes. What is longer is deleted. take.lua loads it once before: its MGET takes a third of the
+-- time of as many GETRANGEs.
 local MAX_VALUE = 65536
 
 -- MAX_LIMIT is ratelimit.MaxLimit: no window has more spent tokens.
