@@ -46,6 +46,10 @@ func (c *sendClaim) fields(f *codec.Codec) {
 	f.Moment(&c.RetryAt)
 }
 
+func (c *sendClaim) equal(other sendClaim) bool {
+	return c.Begun == other.Begun && c.Failed == other.Failed && c.At.Equal(other.At)
+}
+
 var errTriesUnsettled = errors.New("watchword: the send was tried twice without a known outcome")
 
 // begin claims the next try.
@@ -129,7 +133,7 @@ func (e *Engine) AllowRetry(ctx context.Context, o Outgoing, at time.Time) error
 		return ErrNotFound
 	}
 	edit := func(rec *record, _ Entry) error {
-		if rec.Sends != o.Send || rec.SendClaim.Begun != claimed.Begun || !rec.SendClaim.At.Equal(claimed.At) {
+		if rec.Sends != o.Send || !rec.SendClaim.equal(claimed) {
 			return ErrClosed
 		}
 		rec.SendClaim.Failed++
