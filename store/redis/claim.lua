@@ -2,12 +2,12 @@
 --
 -- KEYS: the stream, the sorted set of what is due later, the list of dead letters.
 -- ARGV: the consumer; the greatest number of elements; how long (ms) another consumer must have held an element for it to count as
--- dead, or 0 to claim no such elements; 1 if dead consumers are removed.
+-- dead, or 0 to claim no such elements; how long (ms) another consumer must have claimed nothing to be removed, or 0.
 -- Reply: the ms until the next element of the sorted set is due, or -1; the number of new dead letters; 1 if there may be more;
 -- then id and element of each claimed entry.
 local stream, due, dead = KEYS[1], KEYS[2], KEYS[3]
 local consumer, limit, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local maxClaims, maxDead, maxElement, maxScanned, deadConsumer = 5, 1000, 256, 256, 600000
+local maxClaims, maxDead, maxElement, maxScanned = 5, 1000, 256, 256
 local ms = math.floor(now / 1000)
 local reply = {-1, 0, 0}
 
@@ -110,13 +110,14 @@ if lease > 0 and reply[3] == 0 and redis.call('XLEN', stream) > redis.call('XPEN
 	redis.call('XGROUP', 'SETID', stream, 'w', '0')
 	reply[3] = 1
 end
-if ARGV[4] == '1' then
+local idle = tonumber(ARGV[4])
+if idle > 0 then
 	for _, c in ipairs(inGroup('XINFO', 'CONSUMERS', stream, 'w')) do
 		local info = {}
 		for i = 1, #c, 2 do
 			info[c[i]] = c[i + 1]
 		end
-		if info.name ~= consumer and info.pending == 0 and info.idle > deadConsumer then
+		if info.name ~= consumer and info.pending == 0 and info.idle >= idle then
 			redis.call('XGROUP', 'DELCONSUMER', stream, 'w', info.name)
 		end
 	end

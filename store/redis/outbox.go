@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/probe"
 	"github.com/watchword-auth/watchword/internal/script"
 )
 
@@ -51,6 +52,7 @@ type Outbox struct {
 	turn        chan struct{} // held by the Claim that asks Redis
 	polls       polls
 	local       localCopies
+	probes      probe.Gate
 }
 
 var (
@@ -163,9 +165,10 @@ func (o *Outbox) wake(p int, out []watchword.Outgoing) {
 }
 
 // keys returns the keys of the app's outbox in a partition: stream, sorted set and dead letters.
-func (o *Outbox) keys(partition int) []string {
-	tag := o.tags[partition]
-	return []string{tag + ":o:" + o.app, tag + ":d:" + o.app, tag + ":x:" + o.app}
+func (o *Outbox) keys(partition int) []string { return outboxKeys(o.tags[partition], o.app) }
+
+func outboxKeys(tag, app string) []string {
+	return []string{tag + ":o:" + app, tag + ":d:" + app, tag + ":x:" + app}
 }
 
 // messages are the keys and arguments with which a script queues messages.

@@ -33,10 +33,12 @@ local function queueFrom(stream, due, first)
 	end
 end
 
--- finish removes claimed entries.
+-- finish removes claimed entries. A value of another type has none.
 local function finish(stream, ...)
 	local acked = redis.pcall('XACK', stream, 'w', ...)
 	if type(acked) ~= 'table' then
 		redis.call('XDEL', stream, ...)
+	elseif not string.find(acked.err, 'WRONGTYPE', 1, true) then
+		redis.call('XACK', stream, 'w', ...)
 	end
 end

@@ -12,7 +12,8 @@ const (
 	pollInterval       = time.Second            // a single partition is asked at least that often
 	pollSpacing        = 100 * time.Millisecond // of many partitions one is asked at least that often
 	pollAfterFailure   = 5 * time.Second
-	deadConsumerChecks = time.Minute // between two
+	deadConsumerChecks = time.Minute      // between two
+	deadConsumerIdle   = 10 * time.Minute // a consumer that has asked for nothing so long, and has claimed nothing, is removed
 )
 
 // Claim implements watchword.Outbox by claim.lua. If Redis is unavailable for every partition, it returns the error.
@@ -42,48 +43,66 @@ func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, er
 
 // claimFrom claims elements of one partition. It is not interrupted, so that nothing is claimed that nobody knows of.
 func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgoing, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.timeout)
-	defer cancel()
-	lease, consumers := o.polls.begin(p)
-	reply, err := o.claim.Run(ctx, o.clocks, o.client, o.keys(p), o.consumer, limit, lease.Milliseconds(), boolToInt(consumers))
+	lease, consumerIdle := o.polls.begin(p)
+	reply, err := o.runClaim(context.WithoutCancel(ctx), o.keys(p), o.consumer, limit, lease, consumerIdle)
 	if err != nil {
-		return nil, wrapError("claim", err)
+		return nil, err
 	}
-	list, ok := reply.([]any)
-	if !ok || len(list) < 3 || len(list)%2 != 1 {
-		return nil, errUnexpectedReply
-	}
-	head := [3]int64{}
-	for i := range head {
-		if head[i], ok = list[i].(int64); !ok {
-			return nil, errUnexpectedReply
+	o.polls.end(p, reply.nextDue, reply.more)
+	var out []watchword.Outgoing
+	for _, entry := range reply.entries {
+		one, err := decodeElement(entry.element)
+		if err != nil {
+			reply.dead++ // the script lets no such element pass
+			continue
 		}
+		if own, ok := o.local.take(entry.element); ok {
+			one = own
+		}
+		one.Claim = formatClaim(p, entry.id)
+		out = append(out, one)
 	}
-	o.polls.end(p, time.Duration(head[0])*time.Millisecond, head[2] == 1)
-	out, malformed := o.decodeClaimed(p, list[3:])
-	if n := int(head[1]) + malformed; n > 0 {
-		o.deadLetters(n)
+	if reply.dead > 0 {
+		o.deadLetters(reply.dead)
 	}
 	return out, nil
 }
 
-// decodeClaimed decodes ids and elements of claimed entries.
-func (o *Outbox) decodeClaimed(p int, list []any) (out []watchword.Outgoing, malformed int) {
-	for i := 0; i+1 < len(list); i += 2 {
+// A claimReply is the reply of claim.lua.
+type claimReply struct {
+	nextDue time.Duration // until the next element of the sorted set is due; negative: there is none
+	dead    int           // elements that became dead letters
+	more    bool          // there may be more elements
+	entries []claimedEntry
+}
+
+type claimedEntry struct{ id, element string }
+
+// runClaim runs claim.lua. With a lease it claims elements of dead processes too, with consumerIdle it removes dead consumers.
+func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, limit int, lease, consumerIdle time.Duration) (r claimReply, err error) {
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	reply, err := o.claim.Run(ctx, o.clocks, o.client, keys, consumer, limit, lease.Milliseconds(), consumerIdle.Milliseconds())
+	if err != nil {
+		return r, wrapError("claim", err)
+	}
+	list, ok := reply.([]any)
+	if !ok || len(list) < 3 || len(list)%2 != 1 {
+		return r, errUnexpectedReply
+	}
+	var head [3]int64
+	for i := range head {
+		if head[i], ok = list[i].(int64); !ok {
+			return r, errUnexpectedReply
+		}
+	}
+	r = claimReply{nextDue: time.Duration(head[0]) * time.Millisecond, dead: int(head[1]), more: head[2] == 1}
+	for i := len(head); i < len(list); i += 2 {
 		id, _ := list[i].(string)
 		element, _ := list[i+1].(string)
-		one, err := decodeElement(element)
-		if err != nil {
-			malformed++
-			continue
-		}
-		if own, ok := o.local.take(element); ok {
-			one = own
-		}
-		one.Claim = formatClaim(p, id)
-		out = append(out, one)
+		r.entries = append(r.entries, claimedEntry{id, element})
 	}
-	return out, malformed
+	return r, nil
 }
 
 // polls decide which partition is asked when. They are safe for concurrent use.
@@ -149,9 +168,9 @@ func (p *polls) interval() time.Duration {
 }
 
 // begin plans the next question about a partition before the current one is asked, so that a message that is queued meanwhile is
-// asked for. It returns the lease if elements of dead processes are to be claimed, otherwise 0, and whether dead consumers are to
-// be removed.
-func (p *polls) begin(partition int) (lease time.Duration, consumers bool) {
+// asked for. It returns the lease if elements of dead processes are to be claimed, and the idle time if dead consumers are to be
+// removed; otherwise zero.
+func (p *polls) begin(partition int) (lease, consumerIdle time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, one := time.Now(), &p.partitions[partition]
@@ -160,9 +179,9 @@ func (p *polls) begin(partition int) (lease time.Duration, consumers bool) {
 		one.leases, lease = now, watchword.SendLease
 	}
 	if now.Sub(one.consumers) >= deadConsumerChecks {
-		one.consumers, consumers = now, true
+		one.consumers, consumerIdle = now, deadConsumerIdle
 	}
-	return lease, consumers
+	return lease, consumerIdle
 }
 
 // end plans the next question after a reply: at once if there may be more elements, and when the next one becomes due.
