@@ -24,13 +24,25 @@ func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, er
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	for ctx.Err() == nil {
+	for {
+		out, rest := o.direct.begin(limit)
+		if len(out) > 0 {
+			return out, nil
+		}
+		if ctx.Err() != nil {
+			o.direct.close()
+			return nil, ctx.Err()
+		}
 		p, wait := o.polls.next(time.Now())
-		if wait > 0 {
+		if wait > 0 || rest <= 0 {
+			if rest <= 0 { // messages that are being queued take all there is room for
+				wait = pollInterval
+			}
 			o.polls.sleep(ctx, wait)
 			continue
 		}
-		out, err := o.claimFrom(ctx, p, limit)
+		out, err := o.claimFrom(ctx, p, rest)
+		o.direct.end(len(out))
 		if err != nil && o.polls.failed(p) {
 			return nil, err
 		}
@@ -38,7 +50,6 @@ func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, er
 			return out, nil
 		}
 	}
-	return nil, ctx.Err()
 }
 
 // claimFrom claims elements of one partition. It is not interrupted, so that nothing is claimed that nobody knows of.
@@ -107,7 +118,7 @@ func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, l
 
 // polls decide which partition is asked when. They are safe for concurrent use.
 type polls struct {
-	changed chan struct{} // holds an element after askAt
+	changed chan struct{} // holds an element after wake
 
 	mu         sync.Mutex
 	partitions []poll
@@ -133,6 +144,11 @@ func (p *polls) askAt(partition int, at time.Time) {
 		one.at = at
 	}
 	p.mu.Unlock()
+	p.wake()
+}
+
+// wake ends sleep, now or when it is called next.
+func (p *polls) wake() {
 	select {
 	case p.changed <- struct{}{}:
 	default:
@@ -151,7 +167,7 @@ func (p *polls) next(now time.Time) (partition int, wait time.Duration) {
 	return partition, p.partitions[partition].at.Sub(now)
 }
 
-// sleep returns after a time, after askAt, or when the context ends.
+// sleep returns after a time, after wake, or when the context ends.
 func (p *polls) sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
