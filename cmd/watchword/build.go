@@ -12,7 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// queueLength is how many messages of an app may be queued or in flight. A start beyond it is refused.
+// queueLength is how many messages of an app may be queued or in flight in this process. A start beyond it is refused. An outbox that
+// processes share has no such limit.
 const queueLength = 10_000
 
 // A service is everything that one server process runs. Each app has an engine, a worker that sends its messages, a prefix
@@ -85,11 +86,11 @@ func (b *builder) buildApps(ctx context.Context, c *checker, box *inbox) (apps [
 	return apps
 }
 
-// reportDamagedValue implements storeObserver: it logs and counts a damaged value.
-func (b *builder) reportDamagedValue(kind string) {
-	b.log.Error("damaged value found in the store", "what", kind)
+// reportDamagedValues implements storeObserver: it logs and counts damaged values.
+func (b *builder) reportDamagedValues(kind string, n int) {
+	b.log.Error("damaged value found in the store", "what", kind, "count", n)
 	if b.metrics != nil {
-		b.metrics.damaged.WithLabelValues(kind).Inc()
+		b.metrics.damaged.WithLabelValues(kind).Add(float64(n))
 	}
 }
 

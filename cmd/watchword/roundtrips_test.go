@@ -63,21 +63,8 @@ func (c *commandCounter) ProcessPipelineHook(next goredis.ProcessPipelineHook) g
 	}
 }
 
-// A discardingOutbox accepts messages without sending them, so that only the request's own commands are counted.
-type discardingOutbox struct {
-	watchword.Outbox
-	mu   sync.Mutex
-	last watchword.Outgoing
-}
-
-func (o *discardingOutbox) Put(_ context.Context, out ...watchword.Outgoing) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.last = out[len(out)-1]
-	return nil
-}
-
-// A check over HTTP takes one Redis command. A start takes two: one for the limits and one for the challenge.
+// A check over HTTP takes one Redis command. A start takes two: one for the limits, and one for the challenge and its message in the
+// outbox.
 func TestRoundTripsOverHTTP(t *testing.T) {
 	ctx := context.Background()
 	redis := redistest.Start(t)
@@ -88,7 +75,7 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 	t.Cleanup(func() { _ = client.Close() })
 	counted := &commandCounter{}
 	client.AddHook(counted)
-	outbox := &discardingOutbox{}
+	outbox := newOutboxStore(t, client)
 	engine, handler := newHandlerOnRedis(t, client, outbox)
 
 	post := func(path string, body object, want int) (commands int64, answer object) {
@@ -100,7 +87,11 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 	cycle := func() (start, wrong, right int64) {
 		start, answer := post("/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "alice@example.com", "subject": "user_42",
 			"client": object{"ip": "203.0.113.7"}}, http.StatusCreated)
-		m, err := engine.ComposeMessage(ctx, outbox.last)
+		claimed, err := outbox.Claim(ctx, 1)
+		if err != nil || len(claimed) != 1 || claimed[0].ChallengeID != answer["id"] {
+			t.Fatalf("the outbox holds %v, %v", claimed, err)
+		}
+		m, err := engine.ComposeMessage(ctx, claimed[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +115,7 @@ func TestConcurrentRequestsShareRoundTrips(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	_, handler := newHandlerOnRedis(t, client, &discardingOutbox{})
+	_, handler := newHandlerOnRedis(t, client, newOutboxStore(t, client))
 	ids := make([]string, requests)
 	start := func(i int) {
 		answer := postTo(t, handler, "/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email",
@@ -188,7 +179,16 @@ func TestMetricsCountCommandsOfRoundTrips(t *testing.T) {
 	}
 }
 
-func newHandlerOnRedis(t *testing.T, client goredis.UniversalClient, outbox watchword.Outbox) (*watchword.Engine, http.Handler) {
+func newOutboxStore(t *testing.T, client goredis.UniversalClient) *redisstore.Outbox {
+	t.Helper()
+	outbox, err := redisstore.NewOutbox(redisstore.New(client, redisstore.Config{}), redisstore.OutboxConfig{App: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return outbox
+}
+
+func newHandlerOnRedis(t *testing.T, client goredis.UniversalClient, store watchword.Store) (*watchword.Engine, http.Handler) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -210,7 +210,7 @@ func newHandlerOnRedis(t *testing.T, client goredis.UniversalClient, outbox watc
 	addresses, err := delivery.NewAddressPolicy(delivery.Addresses{})
 	must(err)
 	engine, err := watchword.New(watchword.Config{App: "shop", Issuer: "https://verify.example.com", Keys: []watchword.Key{key("k")}, Identity: key("i"),
-		Store: redisstore.New(client, redisstore.Config{}), Outbox: outbox, Strategies: []watchword.Strategy{codes}, Addresses: addresses,
+		Store: store, Strategies: []watchword.Strategy{codes}, Addresses: addresses,
 		Channels: []string{"email"}, Starts: limits})
 	must(err)
 	signing, err := receipt.GenerateKey("r", receipt.EdDSA)

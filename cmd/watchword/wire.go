@@ -11,6 +11,7 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
 	devinbox "github.com/watchword-auth/watchword/delivery/inbox"
@@ -140,7 +141,8 @@ type storage struct {
 
 // An appStorage holds the stores of one app's challenges and limits.
 type appStorage struct {
-	store  watchword.Store
+	store  watchword.Store  // may be an outbox too
+	outbox watchword.Outbox // that store, if it is an outbox; nil: messages are queued in this process
 	limits ratelimit.Store
 }
 
@@ -165,15 +167,15 @@ func newMemoryStorage(apps []appSettings) storage {
 	}
 	limits := ratelimit.NewMemory(ratelimit.MemoryConfig{MaxWindows: share(ratelimit.DefaultMaxWindows / 2)})
 	for _, a := range apps {
-		s.apps[a.id] = appStorage{memory.New(memory.Config{MaxEntries: share(memory.DefaultMaxEntries / 2)}), limits}
+		s.apps[a.id] = appStorage{store: memory.New(memory.Config{MaxEntries: share(memory.DefaultMaxEntries / 2)}), limits: limits}
 	}
 	return s
 }
 
-// A storeObserver counts and logs what happens in the stores of challenges and limits.
+// A storeObserver counts and logs what happens in the stores of challenges, messages and limits.
 type storeObserver interface {
-	// reportDamagedValue is called when a damaged value was found. The kind is entry, budget or limit.
-	reportDamagedValue(kind string)
+	// reportDamagedValues is called when damaged values were found. The kind is entry, budget, limit or outbox.
+	reportDamagedValues(kind string, n int)
 	// roundTripCounter returns what is called before each round trip to a store (challenges or limits) with the number of commands
 	// that share it, or nil.
 	roundTripCounter(store string) func(commands int)
@@ -206,7 +208,7 @@ func openStorage(s settings, observer storeObserver) (storage, error) {
 		closers: []func() error{client.Close},
 	}
 	for _, a := range s.apps {
-		app, closeApp, err := openAppStorage(s, observer)
+		app, closeApp, err := openAppStorage(s, a.id, observer)
 		if err != nil {
 			return newMemoryStorage(s.apps), errors.Join(err, all.close())
 		}
@@ -217,25 +219,23 @@ func openStorage(s settings, observer storeObserver) (storage, error) {
 }
 
 func newRedisStore(client goredis.UniversalClient, s settings, observer storeObserver) *redisstore.Store {
-	return redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: observer.reportDamagedValue,
-		OnRoundTrip: observer.roundTripCounter("challenges")})
+	return redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, OnRoundTrip: observer.roundTripCounter("challenges"),
+		Damaged: func(kind string) { observer.reportDamagedValues(kind, 1) }})
 }
 
-func openAppStorage(s settings, observer storeObserver) (app appStorage, closeApp func() error, err error) {
+func openAppStorage(s settings, app string, observer storeObserver) (opened appStorage, closeApp func() error, err error) {
 	client, err := redisstore.Open(s.redis.Reveal())
 	if err != nil {
-		return app, nil, err
+		return opened, nil, err
 	}
-	damaged := func(windows int) {
-		for range windows {
-			observer.reportDamagedValue("limit")
-		}
+	limits, errLimits := redislimit.New(client, redislimit.Config{Prefix: "watchword", OnRoundTrip: observer.roundTripCounter("limits"),
+		OnDamaged: func(n int) { observer.reportDamagedValues("limit", n) }})
+	outbox, errOutbox := redisstore.NewOutbox(newRedisStore(client, s, observer), redisstore.OutboxConfig{App: app,
+		DeadLetters: func(n int) { observer.reportDamagedValues("outbox", n) }})
+	if err := errors.Join(errLimits, errOutbox); err != nil {
+		return opened, nil, errors.Join(err, client.Close())
 	}
-	limits, err := redislimit.New(client, redislimit.Config{Prefix: "watchword", OnDamaged: damaged, OnRoundTrip: observer.roundTripCounter("limits")})
-	if err != nil {
-		return app, nil, errors.Join(err, client.Close())
-	}
-	return appStorage{newRedisStore(client, s, observer), limits}, client.Close, nil
+	return appStorage{store: outbox, outbox: outbox, limits: limits}, client.Close, nil
 }
 
 // setStoreLogger makes the stores' client libraries log to the program's log. It holds for the whole process.
