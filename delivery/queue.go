@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"sync"
@@ -19,12 +20,14 @@ var (
 // Queue is bounded: Put fails if it is full and never waits. Claim returns messages in the order in which they were put or
 // became due, without polling. A Queue is safe for concurrent use.
 type Queue struct {
-	now   func() time.Time
-	ready chan watchword.Outgoing // its capacity is that of the queue, so that sending never blocks
-	empty chan struct{}           // closed when the queue is draining and no message is unfinished
+	now      func() time.Time
+	capacity int
+	wake     chan struct{} // holds an element if a message may be ready that no Claim has been woken for
+	empty    chan struct{} // closed when the queue is draining and no message is unfinished
 
 	mu         sync.Mutex
-	unfinished int // messages that are neither done nor buried, claimed ones included
+	ready      list.List // of watchword.Outgoing
+	unfinished int       // messages that are neither done nor buried, claimed ones included
 	delayed    map[*delayedMessage]struct{}
 	draining   bool
 	until      time.Time // while draining: latest due time of a retry
@@ -47,7 +50,7 @@ func NewQueue(capacity int, now func() time.Time) *Queue {
 	if now == nil {
 		now = time.Now
 	}
-	return &Queue{now: now, ready: make(chan watchword.Outgoing, capacity), empty: make(chan struct{}), delayed: map[*delayedMessage]struct{}{}}
+	return &Queue{now: now, capacity: capacity, wake: make(chan struct{}, 1), empty: make(chan struct{}), delayed: map[*delayedMessage]struct{}{}}
 }
 
 // Put adds all of the messages, or none if it returns ErrQueueFull or ErrDrained.
@@ -57,33 +60,61 @@ func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 	switch {
 	case q.draining:
 		return ErrDrained
-	case q.unfinished+len(out) > cap(q.ready):
+	case q.unfinished+len(out) > q.capacity:
 		return ErrQueueFull
 	}
 	for _, o := range out {
 		if q.unfinished++; q.unfinished > maxComplete {
 			o = o.IDs()
 		}
-		q.ready <- o
+		q.addReady(o)
 	}
 	return nil
 }
 
-// Claim waits for the next message that is due. If one is due already, Claim returns it even if the context has ended.
-func (q *Queue) Claim(ctx context.Context) (watchword.Outgoing, error) {
+// addReady adds a message to those that are due, and wakes a Claim. The caller holds the lock.
+func (q *Queue) addReady(o watchword.Outgoing) {
+	q.ready.PushBack(o)
+	q.wakeClaim()
+}
+
+// wakeClaim wakes a waiting Claim, or the next one. A Claim that finds more messages wakes another.
+func (q *Queue) wakeClaim() {
 	select {
-	case o := <-q.ready:
-		return o, nil
+	case q.wake <- struct{}{}:
 	default:
 	}
-	select {
-	case o := <-q.ready:
-		return o, nil
-	case <-q.empty:
-		return watchword.Outgoing{}, ErrDrained
-	case <-ctx.Done():
-		return watchword.Outgoing{}, ctx.Err()
+}
+
+// Claim waits for the next message that is due. If one is due already, Claim returns it even if the context has ended.
+func (q *Queue) Claim(ctx context.Context) (watchword.Outgoing, error) {
+	for {
+		if o, ok := q.takeReady(); ok {
+			return o, nil
+		}
+		select {
+		case <-q.wake:
+		case <-q.empty:
+			return watchword.Outgoing{}, ErrDrained
+		case <-ctx.Done():
+			return watchword.Outgoing{}, ctx.Err()
+		}
 	}
+}
+
+// takeReady removes the first message that is due. If there are more, it wakes another Claim.
+func (q *Queue) takeReady() (o watchword.Outgoing, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	first := q.ready.Front()
+	if first == nil {
+		return o, false
+	}
+	o = q.ready.Remove(first).(watchword.Outgoing)
+	if q.ready.Len() > 0 {
+		q.wakeClaim()
+	}
+	return o, true
 }
 
 // Done removes a claimed message.
@@ -118,7 +149,7 @@ func (q *Queue) makeReady(d *delayedMessage) {
 	defer q.mu.Unlock()
 	if _, ok := q.delayed[d]; ok {
 		delete(q.delayed, d)
-		q.ready <- d.out
+		q.addReady(d.out)
 	}
 }
 

@@ -81,16 +81,14 @@ func (w *Worker) Run(ctx context.Context) error {
 	if drains {
 		claimCtx = sendCtx
 	}
-	var workers sync.WaitGroup
-	for range w.cfg.Concurrency {
-		workers.Go(func() { w.claimAndSend(claimCtx, sendCtx, recordCtx) })
-	}
+	var claiming sync.WaitGroup
+	claiming.Go(func() { w.claimAndSend(claimCtx, sendCtx, recordCtx) })
 	<-ctx.Done()
 	defer time.AfterFunc(w.cfg.DrainTimeout, stop).Stop()
 	if drains {
 		w.failUnsent(recordCtx, queue.Drain(w.cfg.Now().Add(w.cfg.DrainTimeout))...)
 	}
-	workers.Wait()
+	claiming.Wait()
 	if drains {
 		w.failRemaining(sendCtx, recordCtx, queue)
 	}
@@ -120,27 +118,37 @@ func (w *Worker) failUnsent(ctx context.Context, out ...watchword.Outgoing) {
 	}
 }
 
-// claimAndSend is one of the loops that share the outbox. It claims with claimCtx, composes and sends with sendCtx, and records
-// outcomes with recordCtx.
+// claimAndSend claims messages with claimCtx and starts a goroutine for each, so that a Worker without messages needs only this one.
+// The goroutines compose and send with sendCtx, and record outcomes with recordCtx. claimAndSend returns when they have ended.
 func (w *Worker) claimAndSend(claimCtx, sendCtx, recordCtx context.Context) {
+	slots := make(chan struct{}, w.cfg.Concurrency)
+	var sending sync.WaitGroup
+	defer sending.Wait()
 	for {
+		slots <- struct{}{}
 		o, err := w.cfg.Outbox.Claim(claimCtx)
-		switch {
-		case err == nil && sendCtx.Err() == nil:
-			w.process(sendCtx, recordCtx, o)
-		case err == nil: // claimed after DrainTimeout
-			w.failUnsent(recordCtx, o)
-		case errors.Is(err, ErrDrained), claimCtx.Err() != nil:
-			return
-		default:
-			w.cfg.Logger.Error("outbox unavailable", "error", err)
-			sleep(claimCtx, claimRetryDelay)
+		if err == nil {
+			sending.Go(func() {
+				defer func() { <-slots }()
+				w.process(sendCtx, recordCtx, o)
+			})
+			continue
 		}
+		if errors.Is(err, ErrDrained) || claimCtx.Err() != nil {
+			return
+		}
+		<-slots
+		w.cfg.Logger.Error("outbox unavailable", "error", err)
+		sleep(claimCtx, claimRetryDelay)
 	}
 }
 
-// process composes and sends one claimed message, and records the outcome.
+// process composes and sends one claimed message, and records the outcome. A message that was claimed after DrainTimeout is not sent.
 func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoing) {
+	if sendCtx.Err() != nil {
+		w.failUnsent(recordCtx, o)
+		return
+	}
 	m, err := w.cfg.Engine.ComposeMessage(sendCtx, o)
 	switch {
 	case errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrExpired), errors.Is(err, watchword.ErrNotFound):
