@@ -55,7 +55,8 @@ type templateSet struct {
 	flat   map[flatKey]*flatMessage // of a built-in set; nil: the templates are executed for every message
 }
 
-// builtInTemplates parses the built-in templates, once in a process: they never change, and an app costs nothing for them.
+// builtInTemplates parses the built-in templates, once in a process: they never change, and an app costs nothing for them. A test
+// checks them, so that a start does not.
 var builtInTemplates = sync.OnceValues(func() (*Templates, error) {
 	l := &templateLoader{files: map[string][]string{}}
 	l.readBuiltIn()
@@ -69,8 +70,8 @@ var builtInTemplates = sync.OnceValues(func() (*Templates, error) {
 })
 
 // LoadTemplates loads the built-in templates and, if folder is not nil, replaces blocks by those of a folder with the same
-// structure. It executes every template with sample data, with and without code, link and transaction. The error lists every
-// problem. Templates that the folder does not change are shared by all Templates of the process.
+// structure. It executes what the folder changes with sample data, with and without code, link and transaction. The error lists
+// every problem. Templates that the folder does not change are shared by all Templates of the process.
 func LoadTemplates(folder fs.FS) (*Templates, error) {
 	builtIn, err := builtInTemplates()
 	if err != nil || folder == nil {
@@ -84,7 +85,11 @@ func LoadTemplates(folder fs.FS) (*Templates, error) {
 		if set != nil && !own[name] && !own[layoutName(channel)] && !own[templateName(defaultPurpose, channel, locale)] {
 			return set, nil
 		}
-		return l.parseSet(name, purpose, channel, locale)
+		set, err := l.parseSet(name, purpose, channel, locale)
+		if err == nil {
+			err = checkTemplates(set, channel)
+		}
+		return set, err
 	})
 }
 
@@ -173,7 +178,7 @@ func (l *templateLoader) readFolder(folder fs.FS) (names map[string]bool) {
 	return names
 }
 
-// load makes Templates of the files with a function that makes one set, and checks each set.
+// load makes Templates of the files with a function that makes one set.
 func (l *templateLoader) load(makeSet func(name, purpose, channel, locale string) (*templateSet, error)) (*Templates, error) {
 	t := &Templates{sets: map[templateKey]*templateSet{}, purposes: map[string]bool{}, channels: map[string]bool{}}
 	for _, name := range slices.Sorted(maps.Keys(l.files)) {
@@ -198,8 +203,7 @@ func (l *templateLoader) load(makeSet func(name, purpose, channel, locale string
 	return t, nil
 }
 
-// parseSet parses the layout, the default texts and the purpose's texts, so that later blocks replace earlier ones, and checks the
-// result.
+// parseSet parses the layout, the default texts and the purpose's texts, so that later blocks replace earlier ones.
 func (l *templateLoader) parseSet(name, purpose, channel, locale string) (*templateSet, error) {
 	texts := append([]string{}, l.files[layoutName(channel)]...)
 	texts = append(texts, l.files[templateName(defaultPurpose, channel, locale)]...)
@@ -222,7 +226,7 @@ func (l *templateLoader) parseSet(name, purpose, channel, locale string) (*templ
 	if html.Lookup("html") != nil {
 		set.html = html
 	}
-	return set, checkTemplates(set, channel)
+	return set, nil
 }
 
 // find returns the templates of a message. The reader's language takes precedence over templates of the channel, and those over
