@@ -21,7 +21,7 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	p, err := b.buildAppComponents(a, providers)
 	env := b.senderEnvironment()
 	env.Logger = b.log.With("app", a.id)
-	publisher, errEvents := newEventPublisher(a.events, env)
+	publisher, errEvents := newEventPublisher(a.events, env, b.eventSpace)
 	if err != nil {
 		return server.App{}, errors.Join(err, errEvents, b.findEngineProblems(a, p))
 	}
