@@ -59,7 +59,9 @@ func (e *Engine) emit(ctx context.Context, eventType string, c *Challenge, more 
 		ev.Channel, ev.Metadata, ev.Prefix, ev.StartedAt = c.Channel, c.Metadata, c.prefix, c.CreatedAt
 	}
 	for _, add := range more {
-		add(&ev)
+		changed := ev // a copy, because what add is given is on the heap
+		add(&changed)
+		ev = changed
 	}
 	e.cfg.Events(ctx, ev)
 }

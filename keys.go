@@ -232,9 +232,9 @@ func (r keyring) open(id string, data []byte) ([]byte, *sealer, error) {
 	if len(data) < 2 || data[0] != sealVersion || len(data) < 2+int(data[1]) {
 		return nil, nil, errSeal
 	}
-	keyID, body := string(data[2:2+data[1]]), data[2+data[1]:]
+	keyID, body := data[2:2+data[1]], data[2+data[1]:]
 	for _, k := range r {
-		if k.id != keyID {
+		if k.id != string(keyID) {
 			continue
 		}
 		s, err := k.sealer(id)
@@ -247,8 +247,8 @@ func (r keyring) open(id string, data []byte) ([]byte, *sealer, error) {
 		}
 		return plain, s, nil
 	}
-	if isKeyID(keyID) {
-		return nil, nil, &missingKeyError{keyID}
+	if text := string(keyID); isKeyID(text) {
+		return nil, nil, &missingKeyError{text}
 	}
 	return nil, nil, errSeal
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"sync"
@@ -19,12 +20,14 @@ var (
 // Queue is bounded: Put fails if it is full and never waits. Claim returns messages in the order in which they were put or
 // became due, without polling. A Queue is safe for concurrent use.
 type Queue struct {
-	now   func() time.Time
-	ready chan watchword.Outgoing // its capacity is that of the queue, so that sending never blocks
-	empty chan struct{}           // closed when the queue is draining and no message is unfinished
+	now      func() time.Time
+	capacity int
+	wake     chan struct{} // holds an element if a message may be ready that no Claim has been woken for
+	empty    chan struct{} // closed when the queue is draining and no message is unfinished
 
 	mu         sync.Mutex
-	unfinished int // messages that are neither done nor buried, claimed ones included
+	ready      list.List // of watchword.Outgoing
+	unfinished int       // messages that are neither done nor buried, claimed ones included
 	delayed    map[*delayedMessage]struct{}
 	draining   bool
 	until      time.Time // while draining: latest due time of a retry
@@ -47,7 +50,7 @@ func NewQueue(capacity int, now func() time.Time) *Queue {
 	if now == nil {
 		now = time.Now
 	}
-	return &Queue{now: now, ready: make(chan watchword.Outgoing, capacity), empty: make(chan struct{}), delayed: map[*delayedMessage]struct{}{}}
+	return &Queue{now: now, capacity: capacity, wake: make(chan struct{}, 1), empty: make(chan struct{}), delayed: map[*delayedMessage]struct{}{}}
 }
 
 // Put adds all of the messages, or none if it returns ErrQueueFull or ErrDrained. A message with a Due is delayed until then.
@@ -57,7 +60,7 @@ func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 	switch {
 	case q.draining:
 		return ErrDrained
-	case q.unfinished+len(out) > cap(q.ready):
+	case q.unfinished+len(out) > q.capacity:
 		return ErrQueueFull
 	}
 	for _, o := range out {
@@ -67,37 +70,52 @@ func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 		if o.Due.After(q.now()) {
 			q.delay(o, o.Due)
 		} else {
-			q.ready <- o
+			q.addReady(o)
 		}
 	}
 	return nil
 }
 
-// Claim waits until a message is due, and claims those that are due, at most limit. If one is due already, Claim returns it even if
-// the context has ended.
-func (q *Queue) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
-	if out := q.claimReady(nil, limit); len(out) > 0 {
-		return out, nil
-	}
+// addReady adds a message to those that are due, and wakes a Claim. The caller holds the lock.
+func (q *Queue) addReady(o watchword.Outgoing) {
+	q.ready.PushBack(o)
+	q.wakeClaim()
+}
+
+// wakeClaim wakes a waiting Claim, or the next one. A Claim that finds more messages wakes another.
+func (q *Queue) wakeClaim() {
 	select {
-	case o := <-q.ready:
-		return q.claimReady([]watchword.Outgoing{o}, limit), nil
-	case <-q.empty:
-		return nil, ErrDrained
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case q.wake <- struct{}{}:
+	default:
 	}
 }
 
-// claimReady adds messages that are due, until there are limit.
-func (q *Queue) claimReady(out []watchword.Outgoing, limit int) []watchword.Outgoing {
-	for len(out) < limit {
-		select {
-		case o := <-q.ready:
-			out = append(out, o)
-		default:
-			return out
+// Claim waits until a message is due, and claims those that are due, at most limit. If one is due already, Claim returns it even if
+// the context has ended.
+func (q *Queue) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
+	for {
+		if out := q.takeReady(limit); len(out) > 0 {
+			return out, nil
 		}
+		select {
+		case <-q.wake:
+		case <-q.empty:
+			return nil, ErrDrained
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// takeReady removes the first messages that are due, at most limit. If there are more, it wakes another Claim.
+func (q *Queue) takeReady(limit int) (out []watchword.Outgoing) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(out) < limit && q.ready.Len() > 0 {
+		out = append(out, q.ready.Remove(q.ready.Front()).(watchword.Outgoing))
+	}
+	if q.ready.Len() > 0 {
+		q.wakeClaim()
 	}
 	return out
 }
@@ -139,7 +157,7 @@ func (q *Queue) makeReady(d *delayedMessage) {
 	defer q.mu.Unlock()
 	if _, ok := q.delayed[d]; ok {
 		delete(q.delayed, d)
-		q.ready <- d.out
+		q.addReady(d.out)
 	}
 }
 

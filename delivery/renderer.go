@@ -41,10 +41,7 @@ type RendererConfig struct {
 // and, for mail, Title and HTML. It guarantees that no variable but the link contains a link, that no variable contains a line
 // end, that an SMS with an origin ends with "@host #code" (WICG origin-bound one-time codes), that voice messages spell the
 // code digit by digit, and that titles do not contain the code. A message that cannot be rendered is a permanent error.
-type Renderer struct {
-	cfg RendererConfig
-	gsm gsmAlphabet
-}
+type Renderer struct{ cfg RendererConfig }
 
 var retrieverHashPattern = regexp.MustCompile(`^[A-Za-z0-9+/]{11}$`)
 
@@ -57,7 +54,7 @@ func NewRenderer(cfg RendererConfig) (*Renderer, error) {
 		return nil, setting.Errorf("RetrieverHash", "is not 11 characters of base64")
 	}
 	cfg.Logger, cfg.Now, _ = fillDefaults(cfg.Logger, cfg.Now, nil)
-	return &Renderer{cfg: cfg, gsm: newGSMAlphabet()}, nil
+	return &Renderer{cfg}, nil
 }
 
 // Send renders the message and passes it to the next sender.
@@ -92,7 +89,7 @@ func (r *Renderer) render(m *watchword.Message) (segments int, encoding string, 
 	if err := set.render(m, m.ExpiresAt.Sub(r.cfg.Now()), r.cfg.RetrieverHash); err != nil || m.Channel != ChannelSMS {
 		return 0, "", err
 	}
-	segments, encoding = r.gsm.countSegments(m.Text)
+	segments, encoding = gsm.countSegments(m.Text)
 	if len(m.Transaction) > 0 && segments > maxSegments {
 		return 0, "", RefuseTransaction(fmt.Sprintf("makes an SMS of %d segments (%s), and %d is the most: shorten it, or use another channel", segments, encoding, maxSegments))
 	}
@@ -121,32 +118,47 @@ func (s *templateSet) render(m *watchword.Message, lifetime time.Duration, hash 
 	if err != nil {
 		return err
 	}
-	var b strings.Builder
-	if err := s.text.ExecuteTemplate(&b, "text", data); err != nil {
-		return fmt.Errorf("text: %w", err)
+	var parts messageParts
+	mail := m.Channel == ChannelEmail
+	if flat := s.findFlat(&data); flat != nil {
+		parts = flat.render(&data, mail)
+	} else if parts, err = s.execute(&data, mail); err != nil {
+		return err
 	}
-	m.Text = strings.TrimSpace(b.String())
+	m.Text, m.Title, m.HTML, m.Language = parts.text, parts.title, parts.html, s.locale
 	if m.Channel == ChannelSMS {
 		m.Text += smsSuffix(m, hash)
 	}
-	m.Title, m.HTML, m.Language = "", "", s.locale
-	if m.Channel != ChannelEmail {
-		return nil
+	return nil
+}
+
+// messageParts are the texts of one message. Only mail has a title and, if there is a template for it, html.
+type messageParts struct{ text, title, html string }
+
+// execute executes the templates.
+func (s *templateSet) execute(data *bodyData, mail bool) (parts messageParts, err error) {
+	var b strings.Builder
+	if err := s.text.ExecuteTemplate(&b, "text", *data); err != nil {
+		return parts, fmt.Errorf("text: %w", err)
+	}
+	parts.text = strings.TrimSpace(b.String())
+	if !mail {
+		return parts, nil
 	}
 	b.Reset()
 	if err := s.text.ExecuteTemplate(&b, "title", data.titleData); err != nil {
-		return fmt.Errorf("title: %w", err)
+		return parts, fmt.Errorf("title: %w", err)
 	}
-	m.Title = strings.TrimSpace(b.String())
+	parts.title = strings.TrimSpace(b.String())
 	if s.html == nil {
-		return nil
+		return parts, nil
 	}
 	b.Reset()
-	if err := s.html.ExecuteTemplate(&b, "html", data); err != nil {
-		return fmt.Errorf("html: %w", err)
+	if err := s.html.ExecuteTemplate(&b, "html", *data); err != nil {
+		return parts, fmt.Errorf("html: %w", err)
 	}
-	m.HTML = b.String()
-	return nil
+	parts.html = b.String()
+	return parts, nil
 }
 
 var (

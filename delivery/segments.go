@@ -1,6 +1,9 @@
 package delivery
 
-import "unicode/utf16"
+import (
+	"unicode/utf16"
+	"unicode/utf8"
+)
 
 // The basic and the extension table of the GSM 7-bit default alphabet (3GPP TS 23.038 §6.2.1), without the escape.
 const (
@@ -15,27 +18,45 @@ const (
 	ucs2Single, ucs2Part = 70, 67   // UTF-16 code units
 )
 
-// A gsmAlphabet maps the characters of the GSM 7-bit default alphabet to their length in septets.
-type gsmAlphabet map[rune]int
+// A gsmAlphabet holds the length, in septets, of the characters of the GSM 7-bit default alphabet.
+type gsmAlphabet struct {
+	ascii  [utf8.RuneSelf]uint8 // 0: not in the alphabet
+	others map[rune]uint8
+}
 
-func newGSMAlphabet() gsmAlphabet {
-	a := gsmAlphabet{}
-	for _, r := range gsmBasic {
-		a[r] = 1
+var gsm = newGSMAlphabet()
+
+func newGSMAlphabet() *gsmAlphabet {
+	a := &gsmAlphabet{others: map[rune]uint8{}}
+	add := func(characters string, septets uint8) {
+		for _, r := range characters {
+			if r < utf8.RuneSelf {
+				a.ascii[r] = septets
+			} else {
+				a.others[r] = septets
+			}
+		}
 	}
-	for _, r := range gsmExtension {
-		a[r] = 2
-	}
+	add(gsmBasic, 1)
+	add(gsmExtension, 2)
 	return a
+}
+
+// septets returns the length of a character, 0 if it is not in the alphabet.
+func (a *gsmAlphabet) septets(r rune) int {
+	if r < utf8.RuneSelf {
+		return int(a.ascii[r])
+	}
+	return int(a.others[r])
 }
 
 // countSegments returns the number of SMS segments of a text and its encoding: GSM-7 if every character is in that alphabet,
 // else UCS-2.
-func (a gsmAlphabet) countSegments(text string) (count int, encoding string) {
+func (a *gsmAlphabet) countSegments(text string) (count int, encoding string) {
 	encoding, single, part := "GSM-7", gsmSingle, gsmPart
-	size := func(r rune) int { return a[r] }
+	size := a.septets
 	for _, r := range text {
-		if a[r] == 0 {
+		if a.septets(r) == 0 {
 			encoding, single, part = "UCS-2", ucs2Single, ucs2Part
 			size = utf16.RuneLen
 			break

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sync"
 	texttemplate "text/template"
 
 	"github.com/watchword-auth/watchword/internal/languages"
@@ -50,46 +51,46 @@ type matcherKey struct{ purpose, channel string }
 type templateSet struct {
 	locale string
 	text   *texttemplate.Template
-	html   *htmltemplate.Template // nil: no HTML
+	html   *htmltemplate.Template   // nil: no HTML
+	flat   map[flatKey]*flatMessage // of a built-in set; nil: the templates are executed for every message
 }
 
+// builtInTemplates parses the built-in templates, once in a process: they never change, and an app costs nothing for them. A test
+// checks them, so that a start does not.
+var builtInTemplates = sync.OnceValues(func() (*Templates, error) {
+	l := &templateLoader{files: map[string][]string{}}
+	l.readBuiltIn()
+	return l.load(func(name, purpose, channel, locale string) (*templateSet, error) {
+		set, err := l.parseSet(name, purpose, channel, locale)
+		if err == nil {
+			err = set.flatten(channel)
+		}
+		return set, err
+	})
+})
+
 // LoadTemplates loads the built-in templates and, if folder is not nil, replaces blocks by those of a folder with the same
-// structure. It executes every template with sample data, with and without code, link and transaction. The error lists every
-// problem.
+// structure. It executes what the folder changes with sample data, with and without code, link and transaction. The error lists
+// every problem. Templates that the folder does not change are shared by all Templates of the process.
 func LoadTemplates(folder fs.FS) (*Templates, error) {
-	builtIn, err := fs.Sub(embeddedTemplates, "templates")
-	if err != nil {
-		return nil, err
+	builtIn, err := builtInTemplates()
+	if err != nil || folder == nil {
+		return builtIn, err
 	}
 	l := &templateLoader{files: map[string][]string{}}
-	l.readFolder(builtIn)
-	if folder != nil {
-		l.readFolder(folder)
-	}
-	t := &Templates{sets: map[templateKey]*templateSet{}, purposes: map[string]bool{}, channels: map[string]bool{}}
-	for _, name := range slices.Sorted(maps.Keys(l.files)) {
-		purpose, channel, locale, ok := parseTemplateName(name)
-		if !ok {
-			continue
+	l.readBuiltIn()
+	own := l.readFolder(folder)
+	return l.load(func(name, purpose, channel, locale string) (*templateSet, error) {
+		set := builtIn.sets[templateKey{purpose, channel, locale}]
+		if set != nil && !own[name] && !own[layoutName(channel)] && !own[templateName(defaultPurpose, channel, locale)] {
+			return set, nil
 		}
 		set, err := l.parseSet(name, purpose, channel, locale)
 		if err == nil {
 			err = checkTemplates(set, channel)
 		}
-		if err != nil {
-			l.problems = append(l.problems, fmt.Errorf("delivery: template %s: %w", name, err))
-			continue
-		}
-		t.sets[templateKey{purpose, channel, locale}] = set
-		t.purposes[purpose], t.channels[channel] = true, true
-	}
-	if len(l.problems) == 0 {
-		l.problems = t.buildMatchers()
-	}
-	if len(l.problems) > 0 {
-		return nil, errors.Join(l.problems...)
-	}
-	return t, nil
+		return set, err
+	})
 }
 
 // buildMatchers makes the language matcher of every purpose and channel.
@@ -127,6 +128,12 @@ var (
 	layoutNamePattern   = regexp.MustCompile(`^[a-z0-9_]+\.tmpl$`)
 )
 
+func layoutName(channel string) string { return channel + ".tmpl" }
+
+func templateName(purpose, channel, locale string) string {
+	return purpose + "/" + channel + "." + locale + ".tmpl"
+}
+
 func parseTemplateName(name string) (purpose, channel, locale string, ok bool) {
 	parts := templateNamePattern.FindStringSubmatch(name)
 	if parts == nil {
@@ -141,7 +148,18 @@ type templateLoader struct {
 	problems []error
 }
 
-func (l *templateLoader) readFolder(folder fs.FS) {
+func (l *templateLoader) readBuiltIn() {
+	builtIn, err := fs.Sub(embeddedTemplates, "templates")
+	if err != nil {
+		l.problems = append(l.problems, err)
+		return
+	}
+	l.readFolder(builtIn)
+}
+
+// readFolder adds the files of a folder, and returns their names.
+func (l *templateLoader) readFolder(folder fs.FS) (names map[string]bool) {
+	names = map[string]bool{}
 	err := fs.WalkDir(folder, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
@@ -151,36 +169,62 @@ func (l *templateLoader) readFolder(folder fs.FS) {
 			return nil
 		}
 		text, err := fs.ReadFile(folder, name)
-		l.files[name] = append(l.files[name], string(text))
+		l.files[name], names[name] = append(l.files[name], string(text)), true
 		return err
 	})
 	if err != nil {
 		l.problems = append(l.problems, fmt.Errorf("delivery: templates: %w", err))
 	}
+	return names
+}
+
+// load makes Templates of the files with a function that makes one set.
+func (l *templateLoader) load(makeSet func(name, purpose, channel, locale string) (*templateSet, error)) (*Templates, error) {
+	t := &Templates{sets: map[templateKey]*templateSet{}, purposes: map[string]bool{}, channels: map[string]bool{}}
+	for _, name := range slices.Sorted(maps.Keys(l.files)) {
+		purpose, channel, locale, ok := parseTemplateName(name)
+		if !ok {
+			continue
+		}
+		set, err := makeSet(name, purpose, channel, locale)
+		if err != nil {
+			l.problems = append(l.problems, fmt.Errorf("delivery: template %s: %w", name, err))
+			continue
+		}
+		t.sets[templateKey{purpose, channel, locale}] = set
+		t.purposes[purpose], t.channels[channel] = true, true
+	}
+	if len(l.problems) == 0 {
+		l.problems = t.buildMatchers()
+	}
+	if len(l.problems) > 0 {
+		return nil, errors.Join(l.problems...)
+	}
+	return t, nil
 }
 
 // parseSet parses the layout, the default texts and the purpose's texts, so that later blocks replace earlier ones.
 func (l *templateLoader) parseSet(name, purpose, channel, locale string) (*templateSet, error) {
-	texts := append([]string{}, l.files[channel+".tmpl"]...)
-	texts = append(texts, l.files[defaultPurpose+"/"+channel+"."+locale+".tmpl"]...)
+	texts := append([]string{}, l.files[layoutName(channel)]...)
+	texts = append(texts, l.files[templateName(defaultPurpose, channel, locale)]...)
 	if purpose != defaultPurpose {
 		texts = append(texts, l.files[name]...)
 	}
-	set := &templateSet{
-		locale: locale,
-		text:   texttemplate.New(name).Option("missingkey=zero"),
-		html:   htmltemplate.New(name).Option("missingkey=zero"),
-	}
+	set := &templateSet{locale: locale, text: texttemplate.New(name).Option("missingkey=zero")}
+	html := htmltemplate.New(name).Option("missingkey=zero")
 	for _, text := range texts {
 		if _, err := set.text.Parse(text); err != nil {
 			return nil, err
 		}
-		if _, err := set.html.Parse(text); err != nil {
+		if channel != ChannelEmail {
+			continue
+		}
+		if _, err := html.Parse(text); err != nil {
 			return nil, err
 		}
 	}
-	if set.html.Lookup("html") == nil {
-		set.html = nil
+	if html.Lookup("html") != nil {
+		set.html = html
 	}
 	return set, nil
 }

@@ -119,8 +119,11 @@ func TestBuiltInTemplatesAreCompleteInEveryLanguage(t *testing.T) {
 	for _, locale := range []string{"en", "de", "fr", "es", "pt", "zh"} {
 		for _, channel := range []string{"sms", "voice", "email"} {
 			for _, purpose := range []string{"default", "sign_in", "password_reset"} {
-				if set := templates.find(purpose, channel, locale); set == nil || set.locale != locale {
+				set := templates.find(purpose, channel, locale)
+				if set == nil || set.locale != locale {
 					t.Errorf("%s %s %s is missing", purpose, channel, locale)
+				} else if err := checkTemplates(set, channel); err != nil {
+					t.Errorf("%s %s %s: %v", purpose, channel, locale, err)
 				}
 			}
 		}

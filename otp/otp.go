@@ -54,6 +54,7 @@ type Strategy struct {
 	letters        bool
 	testIdentities map[string]TestIdentity
 	logger         *slog.Logger
+	properties     watchword.StrategyProperties
 }
 
 var _ watchword.Matcher = (*Strategy)(nil)
@@ -81,6 +82,9 @@ func New(cfg Config) (*Strategy, error) {
 	for i, t := range cfg.TestAddresses {
 		problems = append(problems, s.addTestIdentity(fmt.Sprintf("TestAddresses[%d]", i), t, now)...)
 	}
+	s.properties = watchword.StrategyProperties{Group: watchword.GroupAddress, SendsMessages: true, Strength: watchword.StrengthSent,
+		Typed:       watchword.Typed{Alphabet: s.alphabet, Min: s.length, Max: s.length},
+		AnswerSpace: math.Pow(float64(len(s.alphabet)), float64(s.length)), RightAnswers: 1}
 	return s, errors.Join(problems...)
 }
 
@@ -106,11 +110,7 @@ func (s *Strategy) addTestIdentity(field string, t TestIdentity, now time.Time) 
 func (s *Strategy) Name() string { return "otp" }
 
 // Properties returns the properties of the strategy: codes are sent, and wrong answers count against the address.
-func (s *Strategy) Properties() watchword.StrategyProperties {
-	return watchword.StrategyProperties{Group: watchword.GroupAddress, SendsMessages: true, Strength: watchword.StrengthSent,
-		Typed:       watchword.Typed{Alphabet: s.alphabet, Min: s.length, Max: s.length},
-		AnswerSpace: math.Pow(float64(len(s.alphabet)), float64(s.length)), RightAnswers: 1}
-}
+func (s *Strategy) Properties() watchword.StrategyProperties { return s.properties }
 
 // Begin derives the code. It is always the same for the same challenge, so that it can be sent again.
 func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {

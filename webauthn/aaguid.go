@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/google/uuid"
 )
@@ -11,8 +12,9 @@ import (
 //go:embed aaguids.txt
 var modelTable string
 
-// parseModelTable returns the display names of well-known authenticator models, by AAGUID.
-func parseModelTable() map[string]string {
+// parseModelTable returns the display names of well-known authenticator models, by AAGUID. All strategies share the map; it must
+// not be modified.
+var parseModelTable = sync.OnceValue(func() map[string]string {
 	names := map[string]string{}
 	for line := range strings.Lines(modelTable) {
 		id, name, found := strings.Cut(strings.TrimSpace(line), " ")
@@ -21,7 +23,7 @@ func parseModelTable() map[string]string {
 		}
 	}
 	return names
-}
+})
 
 // parseAAGUIDs parses ids of authenticator models into a set.
 func parseAAGUIDs(texts []string) (map[string]bool, error) {

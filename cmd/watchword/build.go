@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
 	"github.com/watchword-auth/watchword/receipt"
 	"github.com/watchword-auth/watchword/server"
 )
@@ -39,13 +40,15 @@ type builder struct {
 	metrics        *metrics // nil: nothing is counted
 	offline        bool     // the database is not opened
 	signer         *receipt.Signer
-	relatedOrigins map[string]http.Handler // by RP id
-	callbackRoutes map[string]http.Handler // by pattern
+	eventSpace     *eventSpace                    // of all apps
+	templates      map[string]*delivery.Templates // by folder
+	relatedOrigins map[string]http.Handler        // by RP id
+	callbackRoutes map[string]http.Handler        // by pattern
 	service        service
 }
 
 func newBuilder(s settings, log *slog.Logger) *builder {
-	return &builder{settings: s, log: log, relatedOrigins: map[string]http.Handler{}, callbackRoutes: map[string]http.Handler{}}
+	return &builder{settings: s, log: log, eventSpace: newEventSpace(), templates: map[string]*delivery.Templates{}, relatedOrigins: map[string]http.Handler{}, callbackRoutes: map[string]http.Handler{}}
 }
 
 // build builds a service, or returns every problem that prevents it. It opens the database. It makes no other connection and

@@ -21,7 +21,7 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	p, err := b.buildAppComponents(a, providers)
 	env := b.senderEnvironment()
 	env.Logger = b.log.With("app", a.id)
-	publisher, errEvents := newEventPublisher(a.events, env)
+	publisher, errEvents := newEventPublisher(a.events, env, b.eventSpace)
 	if err != nil {
 		return server.App{}, errors.Join(err, errEvents, b.findEngineProblems(a, p))
 	}
@@ -85,7 +85,7 @@ func (b *builder) buildAppComponents(a appSettings, providers delivery.Openers) 
 		p.providerName = p.router.PrimaryProvider
 	}
 	var templates *delivery.Templates
-	if templates, errTemplates = loadTemplates(a.templates); p.router != nil && templates != nil {
+	if templates, errTemplates = b.loadTemplates(a.templates); p.router != nil && templates != nil {
 		var render *delivery.Renderer
 		render, errRender = delivery.NewRenderer(delivery.RendererConfig{Next: p.router, Templates: templates,
 			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
@@ -147,10 +147,14 @@ func providerName(secret watchword.Code) string {
 	return name
 }
 
-// loadTemplates loads the built-in templates and, over them, those of a folder. An empty folder means none.
-func loadTemplates(folder string) (*delivery.Templates, error) {
+// loadTemplates loads the built-in templates and, over them, those of a folder. An empty folder means none. Apps with the same
+// folder share its templates.
+func (b *builder) loadTemplates(folder string) (*delivery.Templates, error) {
 	if folder == "" {
 		return delivery.LoadTemplates(nil)
+	}
+	if shared := b.templates[folder]; shared != nil {
+		return shared, nil
 	}
 	info, err := os.Stat(folder)
 	if err == nil && !info.IsDir() {
@@ -163,6 +167,7 @@ func loadTemplates(folder string) (*delivery.Templates, error) {
 	if err != nil {
 		return nil, setting.Errorf("Templates", "%w", err)
 	}
+	b.templates[folder] = templates
 	return templates, nil
 }
 

@@ -81,20 +81,21 @@ func devKeys() []apiKey {
 }
 
 // logRefusedCountries wraps the policy of development mode, which refuses no country. It logs each country once that a production
-// server would refuse by default.
+// server would refuse by default. Only the first address of a country is evaluated a second time.
 func logRefusedCountries(policy watchword.AddressPolicy, log *slog.Logger) (watchword.AddressPolicy, error) {
 	production, err := delivery.NewAddressPolicy(delivery.Addresses{})
-	var logged sync.Map
+	var seen sync.Map // countries
 	return func(channel, address string) (watchword.Address, error) {
 		to, err := policy(channel, address)
-		if err != nil {
+		if err != nil || channel == "" {
 			return to, err
+		}
+		if _, again := seen.LoadOrStore(to.Country, true); again {
+			return to, nil
 		}
 		var refused *watchword.Error
 		if _, err := production(channel, to.Value); errors.As(err, &refused) && refused.Reason == delivery.ReasonCountry {
-			if _, again := logged.LoadOrStore(to.Country, true); !again {
-				log.Warn("country is refused in production unless the app lists it in countries", "country", to.Country)
-			}
+			log.Warn("country is refused in production unless the app lists it in countries", "country", to.Country)
 		}
 		return to, nil
 	}, err

@@ -1,25 +1,64 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"os"
 	"runtime/debug"
+	runtimemetrics "runtime/metrics"
+	"time"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// gcPercent lets the heap grow to five times the live data between collections. With challenges in Redis there is little live
-// data, so this costs about 20 MiB under load and saves a tenth of the CPU time. Above heapLimit, in bytes, the collector runs
-// more often.
+// The garbage that may be on the heap before it is collected, in percent of the live data. A small heap may have more: that costs
+// some 10 MiB, and with Go's default of 100 a busy server would spend a tenth of its CPU time on collections. More would save
+// little.
 const (
-	gcPercent = 400
-	heapLimit = 512 << 20
+	smallHeap        = 16 << 20 // live data in bytes
+	smallHeapPercent = 200
+	largeHeapPercent = 100
+	gcCheckInterval  = time.Second
 )
 
-// tuneGC returns memory that start-up no longer needs to the system, and sets gcPercent and heapLimit. It changes neither if
-// GOGC or GOMEMLIMIT is set, or if challenges are in memory, where much of the heap is live data.
-func tuneGC(inMemory bool) {
+// tuneGC returns memory that start-up no longer needs to the system. In a container (cgroup) with a memory limit it makes the
+// collector run more often when nine tenths of the limit are used, so that garbage alone never makes the kernel end the process.
+// GOMEMLIMIT takes precedence. Until ctx ends tuneGC also adjusts the collector to the size of the live data, unless GOGC is set.
+func tuneGC(ctx context.Context, log *slog.Logger) {
 	debug.FreeOSMemory()
-	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" || inMemory {
-		return
+	if _, err := memlimit.Set(); err != nil {
+		log.Warn("memory limit of the container unknown", "error", err)
 	}
-	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(heapLimit)
+	if os.Getenv("GOGC") == "" {
+		go adjustGC(ctx)
+	}
+}
+
+// adjustGC calls setGCPercent regularly until ctx ends.
+func adjustGC(ctx context.Context) {
+	ticker := time.NewTicker(gcCheckInterval)
+	defer ticker.Stop()
+	for current := 0; ; {
+		current = setGCPercent(current)
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// setGCPercent sets the collector's percentage by the live data that the last collection found. It does nothing if that is the
+// current one, because setting it stops the process for a moment. It returns the percentage.
+func setGCPercent(current int) int {
+	live := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	runtimemetrics.Read(live)
+	percent := largeHeapPercent
+	if live[0].Value.Uint64() < smallHeap {
+		percent = smallHeapPercent
+	}
+	if percent != current {
+		debug.SetGCPercent(percent)
+	}
+	return percent
 }

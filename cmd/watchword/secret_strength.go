@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // This file finds secrets that are well known or easy to guess. A reason completes "the secret ..." and never contains it.
@@ -30,20 +31,22 @@ var publishedSecrets = []string{
 	"870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE",
 }
 
-// isKnownDigest reports whether a SHA-256 digest is that of a known word: in lower or upper case, with or without the prefix of API
-// keys, with or without a line end, which echo adds.
-func isKnownDigest(digest []byte) bool {
+// knownDigests are the SHA-256 digests of the known words: in lower or upper case, with or without the prefix of API keys, with or
+// without a line end, which echo adds.
+var knownDigests = sync.OnceValue(func() map[[sha256.Size]byte]bool {
+	digests := map[[sha256.Size]byte]bool{}
 	for _, word := range append([]string{""}, knownWords...) {
 		for _, text := range []string{word, strings.ToUpper(word), apiKeyPrefix + word} {
-			for _, end := range []string{"", "\n"} {
-				sum := sha256.Sum256([]byte(text + end))
-				if bytes.Equal(digest, sum[:]) {
-					return true
-				}
-			}
+			digests[sha256.Sum256([]byte(text))] = true
+			digests[sha256.Sum256([]byte(text+"\n"))] = true
 		}
 	}
-	return false
+	return digests
+})
+
+// isKnownDigest reports whether a SHA-256 digest is that of a known word.
+func isKnownDigest(digest []byte) bool {
+	return len(digest) == sha256.Size && knownDigests()[[sha256.Size]byte(digest)]
 }
 
 // weakPassword returns why a password must not be used, or an empty text. Short passwords are accepted, because another service

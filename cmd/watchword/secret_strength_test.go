@@ -117,7 +117,9 @@ func TestCheckSecretsRefusesSecretWithTwoUses(t *testing.T) {
 	} {
 		for _, pair := range [][]usedSecret{{c.a, c.b}, {c.b, c.a}} {
 			var check checker
-			check.checkShared(pair[0], pair[1])
+			pair[0].addDigests()
+			pair[1].addDigests()
+			check.checkShared(&pair[0], &pair[1])
 			if (len(check.problems) > 0) != c.refused || (len(check.warnings) > 0) != c.warnedOnly {
 				t.Errorf("%s: problems %v, warnings %v", name, check.problems, check.warnings)
 			}

@@ -113,7 +113,7 @@ func (p *serverProcess) serveHTTP(ctx context.Context, listener net.Listener, ha
 	web := p.newHTTPServer(p.settings.listen, p.failReadinessDuringShutdown(handler))
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
-	tuneGC(p.settings.redis.Reveal() == memoryURL)
+	tuneGC(ctx, p.log)
 	p.reportListening(listener.Addr())
 	select {
 	case err := <-failed:

@@ -51,6 +51,13 @@ type usedSecret struct {
 	text  string // as the file has it
 	host  string // of the webhook receiver
 	older bool   // an inactive key of the keyring, which only decrypts
+
+	valueDigest, textDigest [sha256.Size]byte // set by addDigests
+}
+
+// addDigests computes the digests that equals compares. There may be thousands of secrets, and each is compared with all others.
+func (s *usedSecret) addDigests() {
+	s.valueDigest, s.textDigest = sha256.Sum256(s.value), sha256.Sum256([]byte(s.text))
 }
 
 // addSecrets adds secrets for checkSecrets.
@@ -60,10 +67,13 @@ func (c *checker) addSecrets(s ...usedSecret) { c.secrets = append(c.secrets, s.
 // would break both. While the keyring is rotated its older keys are not checked, because rotation must still decrypt with them.
 func (c *checker) checkSecrets() {
 	secrets := slices.DeleteFunc(slices.Clone(c.secrets), func(s usedSecret) bool { return s.older && c.rotating })
+	for i := range secrets {
+		secrets[i].addDigests()
+	}
 	for i, s := range secrets {
 		c.addProblemIf(s.weakness() != "", "%s: the %s %s", s.where, s.use, s.weakness())
-		for _, earlier := range secrets[:i] {
-			if c.checkShared(earlier, s) {
+		for earlier := range i {
+			if c.checkShared(&secrets[earlier], &secrets[i]) {
 				break // one report for each secret; there may be hundreds
 			}
 		}
@@ -93,7 +103,7 @@ func (s usedSecret) weakness() string {
 
 // checkShared adds a problem or a warning if two secrets are equal, and reports whether it did. Equal passwords are allowed, and
 // so is one webhook secret for several apps of one receiver. checkUnique compares API keys.
-func (c *checker) checkShared(a, b usedSecret) bool {
+func (c *checker) checkShared(a, b *usedSecret) bool {
 	webhooks := a.use == useWebhook && b.use == useWebhook
 	switch {
 	case a.use == b.use && (a.use == usePassword || a.use == useAPIKey), webhooks && a.host == b.host, !a.equals(b):
@@ -106,14 +116,13 @@ func (c *checker) checkShared(a, b usedSecret) bool {
 	return true
 }
 
-// equals compares two secrets. An API key is compared by its digest.
-func (s usedSecret) equals(o usedSecret) bool {
+// equals compares two secrets, to which addDigests was applied. An API key is compared by its digest.
+func (s *usedSecret) equals(o *usedSecret) bool {
 	if s.use == useAPIKey {
 		s, o = o, s
 	}
 	if o.use == useAPIKey {
-		ofValue, ofText := sha256.Sum256(s.value), sha256.Sum256([]byte(s.text))
-		return bytes.Equal(o.value, ofValue[:]) || bytes.Equal(o.value, ofText[:]) || bytes.Equal(o.value, s.value)
+		return bytes.Equal(o.value, s.valueDigest[:]) || bytes.Equal(o.value, s.textDigest[:]) || bytes.Equal(o.value, s.value)
 	}
 	return bytes.Equal(s.value, o.value) || s.text == o.text
 }

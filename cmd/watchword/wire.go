@@ -117,12 +117,19 @@ func sqliteURL(path string) watchword.Code { return watchword.NewCode(sqliteSche
 // An eventPublisher sends an app's events to its endpoints.
 type eventPublisher = webhook.Dispatcher
 
-func newEventPublisher(configured []eventsSettings, env delivery.Environment) (*eventPublisher, error) {
+// An eventSpace bounds the events that wait at the endpoints of all apps, of maxWaitingEvents bytes.
+type eventSpace = webhook.Space
+
+func newEventSpace() *eventSpace { return webhook.NewSpace(maxWaitingEvents) }
+
+const maxWaitingEvents = 32 << 20
+
+func newEventPublisher(configured []eventsSettings, env delivery.Environment, space *eventSpace) (*eventPublisher, error) {
 	endpoints := make([]webhook.Endpoint, len(configured))
 	for i, s := range configured {
 		endpoints[i] = webhook.Endpoint{URL: s.url, Types: s.types}
 	}
-	return webhook.NewDispatcher(webhook.DispatcherConfig{Endpoints: endpoints, Environment: env})
+	return webhook.NewDispatcher(webhook.DispatcherConfig{Endpoints: endpoints, Environment: env, Space: space})
 }
 
 // memoryURL keeps challenges and limits in this process, which must then be the only one.

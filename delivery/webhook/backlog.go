@@ -25,6 +25,7 @@ type pendingEvent struct {
 // next, remove and postpone; put may be called by any goroutine and never blocks for long.
 type backlog struct {
 	limit int           // most events
+	space *Space        // bounds all backlogs together; may be nil
 	wake  chan struct{} // holds one element after an event was added
 
 	mu       sync.Mutex
@@ -37,8 +38,11 @@ type backlog struct {
 	closed   bool
 }
 
-func newBacklog(limit int) *backlog {
-	return &backlog{limit: limit, wake: make(chan struct{}, 1), byAge: list.New()}
+func newBacklog(limit int, space *Space) *backlog {
+	if space != nil {
+		space.endpoints.Add(1)
+	}
+	return &backlog{limit: limit, space: space, wake: make(chan struct{}, 1), byAge: list.New()}
 }
 
 // maxBacklogBytes is the largest total size of the bodies in a backlog. About 10,000 usual events have this size.
@@ -52,7 +56,7 @@ func (b *backlog) put(p pendingEvent) (dropped int) {
 	if b.closed {
 		return 0
 	}
-	for b.byAge.Len() > 0 && (b.byAge.Len() >= b.limit || b.size+len(p.body) > maxBacklogBytes) {
+	for b.byAge.Len() > 0 && (b.byAge.Len() >= b.limit || b.size+len(p.body) > maxBacklogBytes || !b.space.hasRoom(b.size, len(p.body))) {
 		oldest := b.byAge.Front()
 		if oldest.Value == b.inFlight && oldest.Next() != nil { // the endpoint may be receiving it
 			oldest = oldest.Next()
@@ -61,7 +65,7 @@ func (b *backlog) put(p pendingEvent) (dropped int) {
 		b.dropped++
 		dropped = b.dropped
 	}
-	b.size += len(p.body)
+	b.resize(len(p.body))
 	b.added++
 	p.sequence = b.added
 	p.ageElement = b.byAge.PushBack(&p)
@@ -127,6 +131,7 @@ func (b *backlog) close() (left []*pendingEvent) {
 	}
 	b.closed, b.byDue, b.inFlight = true, nil, nil
 	b.byAge.Init()
+	b.resize(-b.size)
 	return left
 }
 
@@ -141,7 +146,15 @@ func (b *backlog) unlink(p *pendingEvent) {
 	if p.heapIndex >= 0 {
 		heap.Remove(&b.byDue, p.heapIndex)
 		b.byAge.Remove(p.ageElement)
-		b.size -= len(p.body)
+		b.resize(-len(p.body))
+	}
+}
+
+// resize adds to the size. The caller holds the lock.
+func (b *backlog) resize(more int) {
+	b.size += more
+	if b.space != nil {
+		b.space.used.Add(int64(more))
 	}
 }
 

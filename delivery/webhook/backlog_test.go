@@ -16,7 +16,7 @@ import (
 func TestBacklogBehavesLikeSortedList(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := rapid.IntRange(1, 6).Draw(t, "limit")
-		b := newBacklog(limit)
+		b := newBacklog(limit, nil)
 		var model []*pendingEvent // by age
 		var flying *pendingEvent
 		now, came, dropped := time.Unix(0, 0), 0, 0
@@ -138,7 +138,7 @@ func TestRetryAfterPausesWholeEndpoint(t *testing.T) {
 
 // A backlog holds many small events or few large ones, but never more than maxBacklogBytes.
 func TestBacklogIsBoundedInBytes(t *testing.T) {
-	b := newBacklog(10_000)
+	b := newBacklog(10_000, nil)
 	put := func(id string, size int) int {
 		return b.put(pendingEvent{id: id, body: make([]byte, size), due: time.Unix(0, 0)})
 	}
@@ -158,5 +158,42 @@ func TestBacklogIsBoundedInBytes(t *testing.T) {
 	b.remove(p)
 	if b.size != 0 || len(b.byDue) != 0 {
 		t.Errorf("an empty backlog has %d bytes", b.size)
+	}
+}
+
+// A full Space takes nothing from an endpoint with less than its part, and of the others the oldest events.
+func TestFullSpaceIsSharedByEndpoints(t *testing.T) {
+	const size, space = 100, 40 * 100
+	event := func() pendingEvent { return pendingEvent{body: make([]byte, size)} }
+	all := NewSpace(space)
+	endpoints := make([]*backlog, 4)
+	for i := range endpoints {
+		endpoints[i] = newBacklog(10_000, all)
+	}
+	for range 50 {
+		endpoints[0].put(event())
+	}
+	if endpoints[0].size != space || endpoints[0].dropped != 10 {
+		t.Errorf("one endpoint has %d bytes and dropped %d events", endpoints[0].size, endpoints[0].dropped)
+	}
+	for range 10 {
+		for _, b := range endpoints {
+			b.put(event())
+		}
+	}
+	endpoints[0].put(event()) // gives way to what the others have added
+	for i, b := range endpoints {
+		if b.size < space/4 || i > 0 && b.dropped > 0 {
+			t.Errorf("endpoint %d has %d bytes and dropped %d events", i, b.size, b.dropped)
+		}
+	}
+	if used := all.used.Load(); used > space {
+		t.Errorf("%d bytes are used", used)
+	}
+	for _, b := range endpoints {
+		b.close()
+	}
+	if used := all.used.Load(); used != 0 {
+		t.Errorf("%d bytes are used by closed endpoints", used)
 	}
 }

@@ -32,6 +32,7 @@ type DispatcherConfig struct {
 	Environment delivery.Environment
 
 	MaxPending   int           // most pending events of one endpoint, of 8 MiB together; then the oldest is dropped; zero: 10,000
+	Space        *Space        // bounds the pending events of all Dispatchers that share it; nil: each endpoint only has its own bound
 	Backoff      time.Duration // longest delay before the second try; it doubles with each try, up to 4 hours; zero: 5 seconds
 	DrainTimeout time.Duration // how long Run continues after its context has ended; zero: 5 seconds
 

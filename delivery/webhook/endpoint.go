@@ -40,7 +40,7 @@ func newEndpoint(number int, config Endpoint, cfg *DispatcherConfig) (*endpoint,
 	if err != nil {
 		return nil, errors.New("the URL cannot be parsed")
 	}
-	return &endpoint{settings: settings, types: types, cfg: cfg, client: cfg.Environment.HTTPClient(), backlog: newBacklog(cfg.MaxPending),
+	return &endpoint{settings: settings, types: types, cfg: cfg, client: cfg.Environment.HTTPClient(), backlog: newBacklog(cfg.MaxPending, cfg.Space),
 		log: cfg.Environment.Logger.With("endpoint", number, "host", target.Host)}, nil
 }
 

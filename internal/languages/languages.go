@@ -39,6 +39,9 @@ func NewMatcher(names []string) (*Matcher, error) {
 
 // Match returns the available language for a locale, if there is one.
 func (m *Matcher) Match(locale string) (name string, ok bool) {
+	if locale == "" || slices.Contains(m.names, locale) { // most messages; parsing a tag takes longer than rendering one
+		return locale, locale != ""
+	}
 	return m.match(language.Make(locale)) // Make drops unknown parts of a tag
 }
 

@@ -19,7 +19,7 @@ type Clocks struct {
 	timeout time.Duration // the client's read timeout; 0: only the context's deadline counts
 	cluster bool
 	single  clock
-	slots   [slots]atomic.Pointer[clock] // of a Cluster
+	slots   []atomic.Pointer[clock] // of a Cluster; nil for a single server, which has no slots
 	dials   atomic.Int64
 }
 
@@ -35,7 +35,7 @@ func NewClocks(client redis.UniversalClient) *Clocks {
 		c.timeout = client.Options().ReadTimeout
 		client.AddHook(&dialCounter{clocks: c})
 	case *redis.ClusterClient:
-		c.cluster, c.timeout = true, client.Options().ReadTimeout
+		c.cluster, c.timeout, c.slots = true, client.Options().ReadTimeout, make([]atomic.Pointer[clock], slots)
 		client.OnNewNode(func(node *redis.Client) { node.AddHook(&dialCounter{clocks: c}) })
 	}
 	return c

@@ -3,6 +3,7 @@ package script
 import (
 	"math/rand/v2"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -60,7 +61,7 @@ func TestClusterHasOneClockForEachSlot(t *testing.T) {
 			t.Errorf("slot of %q: %d, not %d", tag, got, want)
 		}
 	}
-	all := &Clocks{cluster: true}
+	all := &Clocks{cluster: true, slots: make([]atomic.Pointer[clock], slots)}
 	different := map[*clock]bool{}
 	for n := range 100_000 {
 		different[all.forKeys([]string{"ww:{" + strconv.Itoa(n) + "}.x"})] = true

@@ -9,6 +9,7 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"time"
+	"unique"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -18,13 +19,17 @@ type Client interface {
 	Process(ctx context.Context, cmd redis.Cmder) error
 }
 
-// A Script is Lua source and its SHA-1, by which Redis caches it. On a Cluster all its keys must be in one hash slot.
-type Script struct{ source, sha string }
+// A Script is Lua source and its SHA-1, by which Redis caches it. On a Cluster all its keys must be in one hash slot. Scripts with
+// the same source, such as those of the stores of many apps, share it.
+type Script struct {
+	source unique.Handle[string]
+	sha    string
+}
 
 // New returns a Script. It sends nothing.
 func New(source string) *Script {
 	sum := sha1.Sum([]byte(source))
-	return &Script{source: source, sha: hex.EncodeToString(sum[:])}
+	return &Script{source: unique.Make(source), sha: hex.EncodeToString(sum[:])}
 }
 
 // Run executes the script in one round trip (two if the server does not know it) and returns its reply. The error for a nil
@@ -32,7 +37,7 @@ func New(source string) *Script {
 func (s *Script) Run(ctx context.Context, c Client, keys []string, args ...any) (any, error) {
 	reply, err := sendWithRetry(ctx, c, "evalsha", s.sha, keys, args)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		return sendWithRetry(ctx, c, "eval", s.source, keys, args)
+		return sendWithRetry(ctx, c, "eval", s.source.Value(), keys, args)
 	}
 	return reply, err
 }
