@@ -1,5 +1,11 @@
 package script
 
+// LanesPerNode and MaxWaiting are constants for tests.
+const (
+	LanesPerNode = lanesPerNode
+	MaxWaiting   = maxWaiting
+)
+
 // Waiting returns how many commands wait for a lane.
 func (l *Lanes) Waiting() (n int) {
 	l.mu.Lock()

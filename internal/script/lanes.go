@@ -36,6 +36,8 @@ const errQueueFull outbound.Failure = "too many commands wait for the server"
 //
 // Other commands are sent alone and do not wait, because WAIT and reads that block would delay those behind them.
 //
+// go-redis' own AutoPipeliner (experimental in v9.23) does not serve here, because it sends commands without their contexts.
+//
 // Lanes are safe for concurrent use. They have no goroutine while they are idle, and need not be closed.
 type Lanes struct {
 	client redis.UniversalClient

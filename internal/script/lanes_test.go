@@ -96,18 +96,18 @@ func (f *laneFixture) connect(t *testing.T, n int) {
 	}
 }
 
-// occupy makes both lanes busy with scripts of a paused server. The server continues when resume is called.
+// occupy makes all lanes busy with scripts of a paused server. The server continues when resume is called.
 func (f *laneFixture) occupy(t *testing.T, all *sync.WaitGroup, s *script.Script) (resume func()) {
 	t.Helper()
-	f.connect(t, 2)
+	f.connect(t, script.LanesPerNode)
 	if err := f.server.Pause(); err != nil {
 		t.Fatal(err)
 	}
 	f.trips.take()
-	for i := range 2 {
+	for i := range script.LanesPerNode {
 		all.Go(func() { _, _ = s.Run(context.WithoutCancel(t.Context()), f.lanes, []string{fmt.Sprint("occupied", i)}) })
 	}
-	f.trips.await(t, 2)
+	f.trips.await(t, script.LanesPerNode)
 	f.trips.take()
 	return func() {
 		if err := f.server.Resume(); err != nil {
@@ -315,10 +315,10 @@ func TestCommandThatWasSentEndsWithItsDeadline(t *testing.T) {
 	short, end := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer end()
 	var all sync.WaitGroup
-	for i := range 2 {
+	for i := range script.LanesPerNode {
 		all.Go(func() { _, _ = run(t.Context(), fmt.Sprint("first", i)) })
 	}
-	f.trips.await(t, 2)
+	f.trips.await(t, script.LanesPerNode)
 	all.Go(func() { _, _ = run(t.Context(), "patient") })
 	all.Go(func() {
 		if got, err := run(canceled, "canceled"); err != nil || got != int64(1) {
@@ -331,7 +331,7 @@ func TestCommandThatWasSentEndsWithItsDeadline(t *testing.T) {
 		}
 	})
 	f.awaitWaiting(t, 3)
-	f.trips.await(t, 3)
+	f.trips.await(t, script.LanesPerNode+1)
 	cancel()
 	all.Wait()
 }
@@ -370,7 +370,7 @@ func TestTimedScriptDoesNothingAfterItsDeadlineInALane(t *testing.T) {
 func TestTimeInALaneCountsForTheDeadlineOfATimedScript(t *testing.T) {
 	f, counter := newLaneFixture(t, 10*time.Second), script.New(count)
 	f.load(t, counter)
-	f.connect(t, 2)
+	f.connect(t, script.LanesPerNode)
 	clocks, timed := script.NewClocks(f.client), script.NewTimed(count)
 	run := func(key string) error {
 		ctx, cancel := context.WithTimeout(t.Context(), 450*time.Millisecond)
@@ -390,10 +390,10 @@ func TestTimeInALaneCountsForTheDeadlineOfATimedScript(t *testing.T) {
 	f.trips.take()
 	f.proxy.SetLag(300*time.Millisecond, 0)
 	var all sync.WaitGroup
-	for i := range 2 {
+	for i := range script.LanesPerNode {
 		all.Go(func() { _, _ = counter.Run(t.Context(), f.lanes, []string{fmt.Sprint("first", i)}) })
 	}
-	f.trips.await(t, 2)
+	f.trips.await(t, script.LanesPerNode)
 	for i := range 20 { // sent after 0.3 s, and there after 0.6 s
 		all.Go(func() {
 			if err := run(fmt.Sprint("late", i)); err == nil || !script.MayHaveRun(err) {
@@ -452,7 +452,7 @@ func TestLanesRefuseMoreCommandsThanMayWait(t *testing.T) {
 	f.load(t, counter)
 	var occupied sync.WaitGroup
 	resume := f.occupy(t, &occupied, counter)
-	keys, errs, all := f.start(t, counter, 1024)
+	keys, errs, all := f.start(t, counter, script.MaxWaiting)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	_, err := counter.Run(ctx, f.lanes, []string{"refused"})
@@ -462,7 +462,7 @@ func TestLanesRefuseMoreCommandsThanMayWait(t *testing.T) {
 	resume()
 	all.Wait()
 	occupied.Wait()
-	if trips, commands, largest := f.trips.take(); trips > 20 || commands != 1024 || largest != 64 {
+	if trips, commands, largest := f.trips.take(); trips > 20 || commands != script.MaxWaiting || largest != 64 {
 		t.Errorf("%d round trips with %d commands, the largest with %d", trips, commands, largest)
 	}
 	for i, key := range keys {
