@@ -31,9 +31,10 @@ func TestOutbox(t *testing.T) {
 }
 
 func TestOutboxOnCluster(t *testing.T) {
-	cluster := redistest.StartCluster(t)
+	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
 	t.Run("requirements", func(t *testing.T) { runOutboxRequirements(t, cluster.URL()) })
 	t.Run("messages are in the slots of their entries", func(t *testing.T) { testMessagesAreDistributed(t, cluster) })
+	t.Run("a node hangs", func(t *testing.T) { testOutboxWithHangingNode(t, cluster) }) // last, because the node is taken for failed
 }
 
 // runOutboxRequirements runs the suite on three processes with a client each. Every requirement has its own keys.
@@ -321,4 +322,51 @@ func await(t *testing.T, what string, f func() bool) {
 		}
 	}
 	t.Fatalf("no %s", what)
+}
+
+// testOutboxWithHangingNode claims the messages of the other nodes while one hangs, and those of that node when it replies again.
+func testOutboxWithHangingNode(t *testing.T, cluster *redistest.Cluster) {
+	o, err := redis.NewOutbox(redis.New(open(t, cluster.URL()), redis.Config{Prefix: "hang", Timeout: 300 * time.Millisecond}), redis.OutboxConfig{App: "shop"})
+	must(t, err)
+	owners := map[string]*redistest.Server{}
+	for i := range 30 {
+		id := fmt.Sprint("ch_", i)
+		must(t, o.Create(t.Context(), entry(fmt.Sprintf("group%d.x", i)), watchword.Outgoing{ChallengeID: id, Send: 1}))
+	}
+	hanging := cluster.Nodes[1]
+	for _, key := range hanging.Client(t).Keys(t.Context(), "{hang:*}:o:shop").Val() {
+		for _, e := range hanging.Client(t).XRange(t.Context(), key, "-", "+").Val() {
+			_, id, _ := strings.Cut(fmt.Sprint(e.Values["m"]), "|1|0|")
+			owners[id] = hanging
+		}
+	}
+	if len(owners) == 0 || len(owners) == 30 {
+		t.Fatalf("the node has %d of 30 messages", len(owners))
+	}
+	claim := func(n int) (ids []string) {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		defer cancel()
+		for len(ids) < n {
+			out, err := o.Claim(ctx, 32)
+			if err != nil {
+				t.Fatalf("claimed %d of %d: %v", len(ids), n, err)
+			}
+			for _, one := range out {
+				ids = append(ids, one.ChallengeID)
+			}
+		}
+		return ids
+	}
+	must(t, hanging.Pause())
+	for _, id := range claim(30 - len(owners)) {
+		if owners[id] == hanging {
+			t.Errorf("%s was claimed from a node that hangs", id)
+		}
+	}
+	must(t, hanging.Resume())
+	for _, id := range claim(len(owners)) {
+		if owners[id] != hanging {
+			t.Errorf("%s was claimed twice", id)
+		}
+	}
 }
