@@ -27,6 +27,7 @@ func TestOutbox(t *testing.T) {
 	t.Run("dead consumers", func(t *testing.T) { testDeadConsumers(t, server) })
 	t.Run("ping", func(t *testing.T) { testOutboxPing(t, server) })
 	t.Run("direct messages", func(t *testing.T) { testDirect(t, server) })
+	t.Run("lost replies", func(t *testing.T) { testLostClaims(t, server) })
 	t.Run("ids only", func(t *testing.T) { testIDsOnly(t, server) })
 }
 
@@ -144,7 +145,7 @@ func testMessagesAreDistributed(t *testing.T, cluster *redistest.Cluster) {
 
 // testNothingStoredWithoutMessage queues without the right to write to the outbox.
 func testNothingStoredWithoutMessage(t *testing.T, server *redistest.Server) {
-	configure(t, server, "acl", "setuser", "entries", "reset", "on", ">secret", "~{right:0}:e:*", "+@all")
+	configure(t, server, "acl", "setuser", "entries", "reset", "on", ">secret", "~*", "+@all", "-xadd")
 	o := newOutbox(t, open(t, "redis://entries:secret@"+server.Addr), "right")
 	if err := o.Create(t.Context(), entry("g.1"), watchword.Outgoing{ChallengeID: "ch_1", Send: 1}); err == nil {
 		t.Error("created without its message")
@@ -186,6 +187,49 @@ func testFiveClaims(t *testing.T, server *redistest.Server) {
 	if kept := client.LRange(t.Context(), "{five:0}:x:shop", 0, -1).Val(); len(kept) != 1 || kept[0] != "m |1|0|ch_1" {
 		t.Errorf("dead letters: %q", kept)
 	}
+}
+
+// testLostClaims loses replies to Claim. The process claims again what was in them, long before its lease ends, and nothing twice.
+func testLostClaims(t *testing.T, server *redistest.Server) {
+	proxy := redistest.StartProxy(t, server.Addr)
+	o, sender := newOutbox(t, open(t, proxy.URL()), "lost"), newOutbox(t, open(t, server.URL()), "lost")
+	seen := map[string]bool{}
+	claim := func() {
+		out, err := o.Claim(t.Context(), 4)
+		if err != nil {
+			return
+		}
+		for _, one := range out {
+			if seen[one.ChallengeID] {
+				t.Errorf("%s was claimed twice", one.ChallengeID)
+			}
+			seen[one.ChallengeID] = true
+			if len(seen)%3 == 0 { // the others stay claimed
+				must(t, o.Done(t.Context(), one))
+			}
+		}
+	}
+	must(t, sender.Put(t.Context(), message(0)))
+	claim() // learns the server's clock and the script
+	for n := range 20 {
+		must(t, sender.Put(t.Context(), message(2*n+1), message(2*n+2)))
+		if n%2 == 0 {
+			proxy.CutNext(":o:shop")
+		}
+		claim()
+	}
+	proxy.CutNone()
+	began := time.Now()
+	for len(seen) < 41 {
+		claim()
+	}
+	if took := time.Since(began); took > watchword.SendLease/2 {
+		t.Errorf("claimed after %s", took)
+	}
+}
+
+func message(n int) watchword.Outgoing {
+	return watchword.Outgoing{ChallengeID: fmt.Sprint("ch_", n), Send: 1}
 }
 
 // testDeadConsumers removes consumers that have claimed nothing for long, and no others.
