@@ -11,9 +11,9 @@ import (
 const (
 	pollInterval       = time.Second            // a single partition is asked at least that often
 	pollSpacing        = 100 * time.Millisecond // of many partitions one is asked at least that often
-	pollAfterFailure   = 5 * time.Second
-	deadConsumerChecks = time.Minute      // between two
-	deadConsumerIdle   = 10 * time.Minute // a consumer that has asked for nothing so long, and has claimed nothing, is removed
+	pollAfterFailure   = 5 * time.Second        // of the partitions that could not be asked one is asked that often
+	deadConsumerChecks = time.Minute            // between two
+	deadConsumerIdle   = 10 * time.Minute       // a consumer that has asked for nothing so long, and has claimed nothing, is removed
 )
 
 // Claim implements watchword.Outbox by claim.lua. If Redis is unavailable for every partition, it returns the error.
@@ -54,14 +54,16 @@ func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, er
 
 // claimFrom claims elements of one partition. It is not interrupted, so that nothing is claimed that nobody knows of.
 func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgoing, error) {
-	lease, consumerIdle := o.polls.begin(p)
-	reply, err := o.runClaim(context.WithoutCancel(ctx), o.keys(p), o.consumer, limit, lease, consumerIdle)
+	question := o.polls.begin(p)
+	question.limit = limit
+	reply, err := o.runClaim(context.WithoutCancel(ctx), o.keys(p), o.consumer, question)
 	if err != nil {
 		return nil, err
 	}
-	o.polls.end(p, reply.nextDue, reply.more)
+	entries, complete := o.held.add(p, question, reply.entries)
+	o.polls.end(p, reply.nextDue, reply.more || !complete, complete)
 	var out []watchword.Outgoing
-	for _, entry := range reply.entries {
+	for _, entry := range entries {
 		one, err := decodeElement(entry.element)
 		if err != nil {
 			reply.dead++ // the script lets no such element pass
@@ -79,6 +81,14 @@ func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgo
 	return out, nil
 }
 
+// A claimQuestion is what claim.lua is asked.
+type claimQuestion struct {
+	limit        int
+	lease        time.Duration // if set, elements of dead processes are claimed too
+	consumerIdle time.Duration // if set, dead consumers are removed
+	again        bool          // what this process has claimed is returned once more
+}
+
 // A claimReply is the reply of claim.lua.
 type claimReply struct {
 	nextDue time.Duration // until the next element of the sorted set is due; negative: there is none
@@ -89,11 +99,12 @@ type claimReply struct {
 
 type claimedEntry struct{ id, element string }
 
-// runClaim runs claim.lua. With a lease it claims elements of dead processes too, with consumerIdle it removes dead consumers.
-func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, limit int, lease, consumerIdle time.Duration) (r claimReply, err error) {
+// runClaim runs claim.lua.
+func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, q claimQuestion) (r claimReply, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	reply, err := o.claim.Run(ctx, o.clocks, o.lanes, keys, consumer, limit, lease.Milliseconds(), consumerIdle.Milliseconds())
+	reply, err := o.claim.Run(ctx, o.clocks, o.lanes, keys, consumer, q.limit, q.lease.Milliseconds(),
+		q.consumerIdle.Milliseconds(), boolToInt(q.again))
 	if err != nil {
 		return r, wrapError("claim", err)
 	}
@@ -120,8 +131,9 @@ func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, l
 type polls struct {
 	changed chan struct{} // holds an element after wake
 
-	mu         sync.Mutex
-	partitions []poll
+	mu          sync.Mutex
+	partitions  []poll
+	lastFailure time.Time
 }
 
 // A poll is when a partition is asked next, and what was asked last.
@@ -130,6 +142,7 @@ type poll struct {
 	leases    time.Time // when elements of dead processes were claimed last
 	consumers time.Time // when dead consumers were removed last
 	failing   bool
+	again     bool // a reply may have been lost, so what this process has claimed is asked for once more
 }
 
 func newPolls(partitions int) polls {
@@ -155,16 +168,22 @@ func (p *polls) wake() {
 	}
 }
 
-// next returns the partition that is asked next, and when.
+// next returns the partition that is asked next, and when. Partitions that could not be asked do not hold the others up: each such
+// question may take as long as the time-out.
 func (p *polls) next(now time.Time) (partition int, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.partitions {
-		if p.partitions[i].at.Before(p.partitions[partition].at) {
-			partition = i
+	var first time.Time
+	for i, one := range p.partitions {
+		at := one.at
+		if after := p.lastFailure.Add(pollAfterFailure); one.failing && at.Before(after) {
+			at = after
+		}
+		if i == 0 || at.Before(first) {
+			partition, first = i, at
 		}
 	}
-	return partition, p.partitions[partition].at.Sub(now)
+	return partition, first.Sub(now)
 }
 
 // sleep returns after a time, after wake, or when the context ends.
@@ -184,28 +203,32 @@ func (p *polls) interval() time.Duration {
 }
 
 // begin plans the next question about a partition before the current one is asked, so that a message that is queued meanwhile is
-// asked for. It returns the lease if elements of dead processes are to be claimed, and the idle time if dead consumers are to be
-// removed; otherwise zero.
-func (p *polls) begin(partition int) (lease, consumerIdle time.Duration) {
+// asked for.
+func (p *polls) begin(partition int) (q claimQuestion) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, one := time.Now(), &p.partitions[partition]
 	one.at = now.Add(p.interval())
 	if now.Sub(one.leases) >= pollInterval {
-		one.leases, lease = now, watchword.SendLease
+		one.leases, q.lease = now, watchword.SendLease
 	}
 	if now.Sub(one.consumers) >= deadConsumerChecks {
-		one.consumers, consumerIdle = now, deadConsumerIdle
+		one.consumers, q.consumerIdle = now, deadConsumerIdle
 	}
-	return lease, consumerIdle
+	q.again = one.again
+	return q
 }
 
-// end plans the next question after a reply: at once if there may be more elements, and when the next one becomes due.
-func (p *polls) end(partition int, due time.Duration, more bool) {
+// end plans the next question after a reply: at once if there may be more elements, and when the next one becomes due. If a
+// partition can be asked again, the others that could not are asked too.
+func (p *polls) end(partition int, due time.Duration, more, complete bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, one := time.Now(), &p.partitions[partition]
-	one.failing = false
+	if one.failing {
+		one.failing, p.lastFailure = false, time.Time{}
+	}
+	one.again = one.again && !complete
 	switch {
 	case more:
 		one.at = now
@@ -218,15 +241,13 @@ func (p *polls) end(partition int, due time.Duration, more bool) {
 func (p *polls) failed(partition int) (all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.partitions[partition].failing = true
-	p.partitions[partition].at = time.Now().Add(pollAfterFailure)
+	one := &p.partitions[partition]
+	one.failing, one.again, one.at, p.lastFailure = true, true, time.Time{}, time.Now()
 	for i := range p.partitions {
 		if !p.partitions[i].failing {
 			return false
 		}
 	}
-	for i := range p.partitions {
-		p.partitions[i].at = time.Time{} // the caller waits
-	}
+	p.lastFailure = time.Time{} // the caller of Claim waits
 	return true
 }
