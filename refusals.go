@@ -31,9 +31,24 @@ func (e *Engine) explainRefusal(ctx context.Context, id challengeID, a *attempt,
 	case errors.As(err, &budgetErr):
 		return nil, &Error{Code: ErrTooManyGuesses.Code, RetryAfter: budgetErr.RetryAfter}
 	case errors.Is(err, ErrClosed):
+		if refusal := unapprovedError(entry.State); refusal != nil {
+			return nil, refusal
+		}
 		return e.resolveClosed(ctx, id, a)
 	}
 	return nil, unavailable(err)
+}
+
+// unapprovedError returns the error for an entry that was closed without an approval. Guesses at a locked challenge then cost no
+// read of it. It is nil for other states.
+func unapprovedError(s State) error {
+	switch s {
+	case StateLocked:
+		return ErrAttemptsExhausted
+	case StateCanceled:
+		return ErrChallengeCanceled
+	}
+	return nil
 }
 
 // resolveClosed returns the error for the state of a closed challenge, or the receipt if this request has closed it.

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -66,13 +67,37 @@ func (p *serverProcess) checkStores(ctx context.Context, svc *service) error {
 	if err := svc.storage.checkReady(ctx); err != nil {
 		return err
 	}
-	for _, e := range svc.engines {
-		if err := e.Ping(ctx); err != nil {
-			return fmt.Errorf("app %q: %w", e.App(), err)
-		}
+	if err := pingEngines(ctx, svc.engines); err != nil {
+		return err
 	}
 	for _, warning := range svc.storage.warnings(ctx) {
 		p.log.Warn("unsafe store settings", "warning", warning)
+	}
+	return nil
+}
+
+// pingsAtOnce is how many apps are tested at the same time. One after another, a thousand would exceed storeTimeout.
+const pingsAtOnce = 16
+
+// pingEngines tests whether every app can be served. The error is that of the first app that cannot.
+func pingEngines(ctx context.Context, engines []*watchword.Engine) error {
+	failed := make([]error, len(engines))
+	slots := make(chan struct{}, pingsAtOnce)
+	var all sync.WaitGroup
+	for i, e := range engines {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			if err := e.Ping(ctx); err != nil {
+				failed[i] = fmt.Errorf("app %q: %w", e.App(), err)
+			}
+		})
+	}
+	all.Wait()
+	for _, err := range failed {
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -247,3 +247,37 @@ func TestDigestOfACodeDiffersByChallenge(t *testing.T) {
 		t.Fatal("a digest could be moved")
 	}
 }
+
+// A readCounter counts the entries that are read.
+type readCounter struct {
+	watchword.Store
+	reads int
+}
+
+func (s *readCounter) Get(ctx context.Context, id string) (watchword.Entry, error) {
+	s.reads++
+	return s.Store.Get(ctx, id)
+}
+
+// Guesses at a challenge that was locked or canceled cost one step of the store each.
+func TestCheckDoesNotReadLockedOrCanceledChallenge(t *testing.T) {
+	counter := &readCounter{}
+	k := newKit(t, func(c *watchword.Config) { counter.Store, c.Store = c.Store, counter })
+	locked := k.start(startByEmail())
+	right := k.code(locked.ID)
+	for range 5 {
+		_, _ = k.check(locked.ID, wrongCode(right))
+	}
+	canceled := k.start(startByEmail())
+	if _, err := k.Cancel(t.Context(), canceled.ID); err != nil {
+		t.Fatal(err)
+	}
+	counter.reads = 0
+	_, err := k.check(locked.ID, right)
+	k.requireCode(err, watchword.ErrAttemptsExhausted)
+	_, err = k.check(canceled.ID, right)
+	k.requireCode(err, watchword.ErrChallengeCanceled)
+	if counter.reads > 0 {
+		t.Errorf("%d reads", counter.reads)
+	}
+}
