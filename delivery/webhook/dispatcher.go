@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -157,12 +158,22 @@ func (d *Dispatcher) encode(p *pendingEvent, ev watchword.Event) error {
 	if _, err := io.ReadFull(d.cfg.Environment.Random, id[:]); err != nil {
 		return err
 	}
-	body, err := json.Marshal(eventPayload{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: eventData{
+	body, err := encodePayload(eventPayload{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: eventData{
 		App: ev.App, ChallengeID: ev.ChallengeID, Strategy: ev.Strategy, Purpose: ev.Purpose, Subject: ev.Subject,
 		Channel: ev.Channel, Provider: ev.Provider, Factor: ev.Factor, Limit: ev.Limit, Metadata: ev.Metadata}})
 	now := d.cfg.Environment.Now()
 	p.id, p.body, p.due, p.giveUpAt = "evt_"+base64.RawURLEncoding.EncodeToString(id[:]), body, now, now.Add(retryPeriod)
 	return err
+}
+
+// encodePayload returns the JSON text without HTML escaping, which would make metadata up to six times as long. The text has no
+// spare capacity, because many wait in a backlog that counts their lengths.
+func encodePayload(p eventPayload) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(p)
+	return bytes.Clone(bytes.TrimSuffix(text.Bytes(), []byte("\n"))), err
 }
 
 // Run posts events until the context ends. Then it tries each pending event once more, within DrainTimeout. The error says how
