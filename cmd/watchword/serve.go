@@ -1,17 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -19,6 +22,26 @@ const (
 	storeTimeout    = 5 * time.Second  // for the stores to answer at start-up
 	shutdownTimeout = 20 * time.Second // for open requests to be answered; background tasks end afterwards
 )
+
+// The number of connections that the server accepts by default, and the files that it keeps free for other purposes: Redis, the
+// database, senders, event endpoints and logs.
+const (
+	defaultConnections = 4096
+	metricsConnections = 64
+	reservedFiles      = 256
+	reservedAppFiles   = 128 // for each app
+)
+
+// connectionLimit returns how many connections the server accepts. It is lower than configured if the process may not open so many
+// files; half of them may be connections.
+func (s *settings) connectionLimit() int {
+	limit := cmp.Or(s.maxConnections, defaultConnections)
+	files, known := maxOpenFiles()
+	if !known || files > math.MaxInt32 {
+		return limit
+	}
+	return min(limit, max(int(files)-reservedFiles-reservedAppFiles*len(s.apps), int(files)/2))
+}
 
 // A serverProcess is one run of `watchword serve`.
 type serverProcess struct {
@@ -49,6 +72,7 @@ func (p *serverProcess) serve(ctx context.Context) error {
 		return err
 	}
 
+	metrics.observeStores(svc.storage.factors != nil, func() []*watchword.Engine { return svc.engines })
 	stopMetrics, err := p.serveMetrics(metrics)
 	if err != nil {
 		return err
@@ -110,7 +134,11 @@ func (p *serverProcess) startTasks(tasks []backgroundTask, failure string) (stop
 
 // serveHTTP serves the API and the pages until ctx ends, and then shuts the HTTP server down.
 func (p *serverProcess) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	web := p.newHTTPServer(p.settings.listen, p.failReadinessDuringShutdown(handler))
+	limit := p.settings.connectionLimit()
+	if limit < p.settings.maxConnections {
+		p.log.Warn("fewer connections than configured, because of the limit of open files", "max_connections", limit)
+	}
+	web := p.newHTTPServer(p.settings.listen, p.failReadinessDuringShutdown(handler), limit)
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
 	tuneGC(p.settings.redis.Reveal() == memoryURL)
@@ -152,8 +180,8 @@ func (p *serverProcess) failReadinessDuringShutdown(next http.Handler) http.Hand
 }
 
 // newHTTPServer makes an HTTP server that logs to the program's log.
-func (p *serverProcess) newHTTPServer(addr string, handler http.Handler) *http.Server {
-	web := server.NewHTTPServer(addr, handler)
+func (p *serverProcess) newHTTPServer(addr string, handler http.Handler, maxConnections int) *http.Server {
+	web := server.NewHTTPServer(addr, handler, maxConnections)
 	web.ErrorLog = libraryLogger(p.log)
 	return web
 }
@@ -167,7 +195,7 @@ func (p *serverProcess) serveMetrics(m *metrics) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	web := p.newHTTPServer(p.settings.metricsListen, m.handler())
+	web := p.newHTTPServer(p.settings.metricsListen, m.handler(), metricsConnections)
 	go func() {
 		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			p.log.Error("metrics server failed", "error", err)
