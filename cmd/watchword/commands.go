@@ -6,10 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -35,9 +37,14 @@ func serveCommand() *cobra.Command {
 		Short: "Run the server",
 		Long: "Run the server. With --dev everything is embedded: the server listens on loopback, its API key is dev, and messages are\n" +
 			"shown at /inbox instead of being sent. Otherwise it needs a configuration; see docs/configuration.md.\n\n" +
-			"A flag overrides its environment variable, which overrides the file.",
+			"A flag overrides its environment variable, which overrides the file.\n\n" +
+			"SIGHUP reloads what the file says about apps. SIGTERM shuts down; a second one ends the process at once.",
 	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
-		p := &serverProcess{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), startupLog: newLogger(cmd.ErrOrStderr(), slog.LevelInfo), stdout: cmd.OutOrStdout()}
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		p := &serverProcess{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), startupLog: newLogger(cmd.ErrOrStderr(), slog.LevelInfo), stdout: cmd.OutOrStdout(),
+			hangups: hangups, readSettings: func() (settings, error) { return loadSettings(cmd, checker{}) }}
 		redirectLibraryLogs(p.log)
 		return p.serve(ctx)
 	})
