@@ -43,7 +43,7 @@ func serveCommand() *cobra.Command {
 		hangups := make(chan os.Signal, 1)
 		signal.Notify(hangups, syscall.SIGHUP)
 		defer signal.Stop(hangups)
-		p := &serverProcess{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), startupLog: newLogger(cmd.ErrOrStderr(), slog.LevelInfo), stdout: cmd.OutOrStdout(),
+		p := &serverProcess{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), startupLog: slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil)), stdout: cmd.OutOrStdout(),
 			hangups: hangups, readSettings: func() (settings, error) { return loadSettings(cmd, checker{}) }}
 		redirectLibraryLogs(p.log)
 		return p.serve(ctx)

@@ -22,6 +22,7 @@ type node struct {
 	url  string
 	key  string // API key; empty: that of development mode
 	log  *syncBuffer
+	pid  int    // of the process; 0: no process
 	stop func() // shuts the process down, and returns when its log is complete; nil: no process
 	kill func() // kills the process with SIGKILL and waits
 }
@@ -45,6 +46,7 @@ func startServer(t testing.TB, env []string, args ...string) *node {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	n.pid = cmd.Process.Pid
 	addr, ended := make(chan string, 1), make(chan struct{})
 	go func() {
 		defer close(ended)

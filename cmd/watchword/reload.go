@@ -60,7 +60,8 @@ func (s settings) reloadFrom(next settings) (merged settings, restart []string) 
 		{"max_connections", s.maxConnections, next.maxConnections}, {"shutdown_delay", s.shutdownDelay, next.shutdownDelay},
 		{"redis", s.redis.Reveal(), next.redis.Reveal()}, {"redis.wait_replicas", s.waitReplicas, next.waitReplicas},
 		{"database", s.database.Reveal(), next.database.Reveal()}, {"dev_no_limits", s.noLimits, next.noLimits},
-		{"keyring", s.keys, next.keys}, {"identity_key_file", s.identity, next.identity}, {"signing", s.signing, next.signing},
+		{"keyring", s.keyDigests["keyring"], next.keyDigests["keyring"]}, {"signing", s.keyDigests["signing"], next.keyDigests["signing"]},
+		{"identity_key_file", s.keyDigests["identity_key_file"], next.keyDigests["identity_key_file"]},
 		{"trusted_proxies", s.proxies, next.proxies}, {"allowed_networks", s.allowed, next.allowed},
 	} {
 		if !reflect.DeepEqual(setting.value, setting.new) {

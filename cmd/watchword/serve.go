@@ -50,7 +50,7 @@ type serverProcess struct {
 	readSettings func() (settings, error) // reads them again
 	hangups      <-chan os.Signal         // each reloads the configuration
 	log          *slog.Logger
-	startupLog   *slog.Logger // logs that the server listens or has reloaded, whatever the log level is
+	startupLog   *slog.Logger // logs each time that the server listens or has reloaded, whatever the log level is
 	stdout       io.Writer
 
 	address      net.Addr // of the listener

@@ -34,6 +34,7 @@ type settings struct {
 	identity       watchword.Key
 	identitySecret []byte // the secret bytes of identity
 	signing        []receipt.Key
+	keyDigests     map[string][sha256.Size]byte // of the keys in the file, by setting
 	proxies        []netip.Prefix
 	allowed        []netip.Prefix
 	apps           []appSettings
