@@ -25,6 +25,8 @@ type node struct {
 	pid  int    // of the process; 0: no process
 	stop func() // shuts the process down, and returns when its log is complete; nil: no process
 	kill func() // kills the process with SIGKILL and waits
+
+	ended <-chan struct{} // closed when the process has ended
 }
 
 // startNode starts a development server on a Redis. Nodes with the same directory share their keys.
@@ -48,6 +50,7 @@ func startServer(t testing.TB, env []string, args ...string) *node {
 	}
 	n.pid = cmd.Process.Pid
 	addr, ended := make(chan string, 1), make(chan struct{})
+	n.ended = ended
 	go func() {
 		defer close(ended)
 		n.copyLog(stderr, addr)
