@@ -15,23 +15,35 @@ const unknownIdleTimeout = 15 * time.Second
 const sampledConnections = 32
 
 // connections bounds the number of open connections of an http.Server. If there are too many, one that waits for its client is
-// closed: for a request, or for the rest of one. Connections of unknown clients are closed first, and of several the one that
-// has waited longest. So neither idle nor slow clients keep others from connecting.
+// closed: for a request, for the rest of one, or until a response is taken. It is one of the group that has most connections, and
+// of several the one that has waited longest. The connections of an app's API keys are a group, so are those through trusted
+// proxies, and all others. So neither idle or slow clients nor the clients of one app keep others from connecting.
 type connections struct {
 	limit int
 
-	mu    sync.Mutex
-	open  map[net.Conn]*connection
-	waits uint64 // number of waits so far
+	mu     sync.Mutex
+	open   map[net.Conn]*connection
+	groups map[string]int // numbers of open connections
+	waits  uint64         // number of waits so far
 }
+
+// The groups of connections that belong to no app. No app has such an id.
+const (
+	unknownGroup = ""
+	proxyGroup   = "trusted proxies"
+)
 
 // A connection is one open connection. connections.mu protects its fields.
 type connection struct {
 	of    *connections
 	conn  net.Conn
-	known bool        // a request had an API key of an app, or came through a trusted proxy
+	group string      // the id of the app whose API key a request had, proxyGroup or unknownGroup
 	wait  uint64      // number of the wait for the client; 0: a request is served
 	idle  *time.Timer // closes an idle connection of an unknown client; nil before the first use
+}
+
+func newConnections(limit int) *connections {
+	return &connections{limit: limit, open: map[net.Conn]*connection{}, groups: map[string]int{}}
 }
 
 type connectionKey struct{}
@@ -57,35 +69,39 @@ func (cs *connections) add(ctx context.Context, conn net.Conn) context.Context {
 		_ = victim.conn.Close()
 	}
 	cs.open[conn] = c
+	cs.groups[c.group]++
 	c.beginWait()
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
 // findLongestWaiting returns the connection to close, or nil if none waits for its client. It compares some of the connections,
 // because a flood of connections must not make each new one expensive; a map's iteration begins at a random place.
-func (cs *connections) findLongestWaiting() *connection {
-	var unknown, known *connection
+func (cs *connections) findLongestWaiting() (victim *connection) {
 	sampled := 0
 	for _, c := range cs.open {
-		switch {
-		case c.wait == 0:
-		case c.known:
-			if known == nil || c.wait < known.wait {
-				known = c
-			}
-		default:
-			if unknown == nil || c.wait < unknown.wait {
-				unknown = c
-			}
-			if sampled++; sampled == sampledConnections {
-				return unknown
-			}
+		if c.wait == 0 {
+			continue
+		}
+		if victim == nil || c.goesBefore(victim) {
+			victim = c
+		}
+		if sampled++; sampled == sampledConnections {
+			break
 		}
 	}
-	if unknown != nil {
-		return unknown
+	return victim
+}
+
+// goesBefore reports whether c is closed rather than other.
+func (c *connection) goesBefore(other *connection) bool {
+	own, others := c.of.groups[c.group], c.of.groups[other.group]
+	switch {
+	case own != others:
+		return own > others
+	case c.group != other.group:
+		return c.group == unknownGroup
 	}
-	return known
+	return c.wait < other.wait
 }
 
 // observe is the hook ConnState of http.Server.
@@ -101,7 +117,7 @@ func (cs *connections) observe(conn net.Conn, state http.ConnState) {
 		c.endWait()
 	case http.StateIdle:
 		c.beginWait()
-		if !c.known {
+		if c.group == unknownGroup {
 			c.closeWhenIdle()
 		}
 	case http.StateClosed, http.StateHijacked:
@@ -111,6 +127,7 @@ func (cs *connections) observe(conn net.Conn, state http.ConnState) {
 
 func (cs *connections) remove(c *connection) {
 	delete(cs.open, c.conn)
+	c.leaveGroup()
 	c.endWait()
 }
 
@@ -143,17 +160,30 @@ func (c *connection) closeWhenIdle() {
 	})
 }
 
-// markKnown notes that a request on the connection had an API key or came through a trusted proxy. c may be nil.
-func (c *connection) markKnown() {
-	if c != nil {
-		c.of.mu.Lock()
-		defer c.of.mu.Unlock()
-		c.known = true
+// leaveGroup removes the connection from the count of its group. The caller holds the lock.
+func (c *connection) leaveGroup() {
+	if c.of.groups[c.group]--; c.of.groups[c.group] == 0 {
+		delete(c.of.groups, c.group)
 	}
 }
 
-// startReading notes that a handler reads the body of a request, which the client may send slowly. c may be nil.
-func (c *connection) startReading() {
+// join notes whose connection it is. That of a trusted proxy stays the proxy's, because it serves many. c may be nil.
+func (c *connection) join(group string) {
+	if c == nil {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.group == group || c.group == proxyGroup || c.of.open[c.conn] != c {
+		return
+	}
+	c.leaveGroup()
+	c.group = group
+	c.of.groups[group]++
+}
+
+// waitForClient notes that a handler waits for the client: for the body of a request, or until it takes the response. c may be nil.
+func (c *connection) waitForClient() {
 	if c != nil {
 		c.of.mu.Lock()
 		defer c.of.mu.Unlock()
@@ -161,8 +191,8 @@ func (c *connection) startReading() {
 	}
 }
 
-// stopReading notes that a handler has read the body. c may be nil.
-func (c *connection) stopReading() {
+// serve notes that a handler has read the body and works on the request. c may be nil.
+func (c *connection) serve() {
 	if c != nil {
 		c.of.mu.Lock()
 		defer c.of.mu.Unlock()

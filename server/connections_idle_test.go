@@ -11,14 +11,14 @@ import (
 // A connection of an unknown client is closed when it was idle for unknownIdleTimeout; a known one is not, nor one that is served.
 func TestIdleConnectionsOfUnknownClientsAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cs := &connections{limit: 10, open: map[net.Conn]*connection{}}
+		cs := newConnections(10)
 		open := map[string]bool{}
 		conns := map[string]net.Conn{}
 		for _, name := range []string{"unknown", "known", "served"} {
 			client, conn := net.Pipe()
 			c := cs.add(t.Context(), conn).Value(connectionKey{}).(*connection)
 			if name == "known" {
-				c.markKnown()
+				c.join("shop")
 			}
 			cs.observe(conn, http.StateActive)
 			cs.observe(conn, http.StateIdle)
@@ -45,8 +45,8 @@ func TestIdleConnectionsOfUnknownClientsAreClosed(t *testing.T) {
 			cs.observe(conn, http.StateClosed)
 			_ = conn.Close()
 		}
-		if len(cs.open) != 0 {
-			t.Errorf("%d connections are counted", len(cs.open))
+		if len(cs.open) != 0 || len(cs.groups) != 0 {
+			t.Errorf("%d connections of %v are counted", len(cs.open), cs.groups)
 		}
 	})
 }

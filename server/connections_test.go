@@ -114,6 +114,41 @@ func TestNewConnectionTakesPlaceOfOneThatWaitsForItsClient(t *testing.T) {
 	}
 }
 
+// An app that opens many connections closes its own, not those of another app, whoever has waited longer.
+func TestAppWithMostConnectionsLosesThem(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	addr := listenWithLimit(t, ts, 6)
+	quiet := dialRaw(t, addr)
+	if got := quiet.get("/v1/challenges/ch_x", bankKey); got != http.StatusNotFound {
+		t.Fatalf("quiet app: %d", got)
+	}
+	for n := range 20 {
+		if got := dialRaw(t, addr).get("/v1/challenges/ch_x", shopKey); got != http.StatusNotFound {
+			t.Fatalf("connection %d: %d", n, got)
+		}
+	}
+	if got := quiet.get("/v1/challenges/ch_x", bankKey); got != http.StatusNotFound {
+		t.Errorf("quiet app after the flood: %d", got)
+	}
+}
+
+// A client that does not take its response waits too.
+func TestClientThatDoesNotReadLosesItsPlace(t *testing.T) {
+	ts := newTestServer(t, serverOptions{})
+	addr := listenWithLimit(t, ts, 2)
+	for range 2 {
+		c := dialRaw(t, addr)
+		must(t, c.Conn.(*net.TCPConn).SetReadBuffer(4096))
+		go c.write(strings.Repeat("GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", 1000))
+		if _, err := c.reader.ReadByte(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := dialRaw(t, addr).get("/healthz", ""); got != http.StatusOK {
+		t.Errorf("a new client got %d", got)
+	}
+}
+
 // A connection that is being served, by a long poll here, is never closed for another.
 func TestNewConnectionIsRefusedIfAllAreServed(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})

@@ -33,8 +33,8 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, nil
 	}
 	client := connectionOf(r)
-	client.startReading()
-	defer client.stopReading()
+	client.waitForClient()
+	defer client.serve()
 	text, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
 	var tooLong *http.MaxBytesError
 	switch {

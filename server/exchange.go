@@ -61,6 +61,7 @@ func (x *exchange) publicURL() string {
 
 // writeBody sends a response.
 func (x *exchange) writeBody(status int, contentType string, body []byte) {
+	connectionOf(x.request).waitForClient()
 	if len(body) == 0 {
 		x.WriteHeader(status)
 		return

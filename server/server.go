@@ -79,7 +79,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.finish()
 	x.setHeaders()
 	if s.addresses.comesThroughProxy(r) {
-		connectionOf(r).markKnown()
+		connectionOf(r).join(proxyGroup)
 	}
 	switch {
 	case s.development && !isLoopbackHost(r.Host):

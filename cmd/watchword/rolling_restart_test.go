@@ -151,7 +151,9 @@ func TestShutdownEndsWithinStatedTime(t *testing.T) {
 			"    send: {email: [\"webhook+"+silent.URL+"/?secret="+eventsSecret+"\"]}\n    events: [{url: \""+silent.URL+"/?secret="+eventsSecret+"\"}]\n"))
 	n.key = "quiet"
 	id := n.start().str("id")
-	go func() { _, _ = n.send(t.Context(), apiRequest{method: http.MethodGet, path: "/v1/challenges/" + id + "?wait=25"}) }()
+	go func() {
+		_, _ = n.send(t.Context(), apiRequest{method: http.MethodGet, path: "/v1/challenges/" + id + "?wait=25"})
+	}()
 	slow := dialRaw(t, n, "POST /v1/challenges HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer quiet\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{")
 	defer func() { _ = slow.Close() }()
 	if err := syscall.Kill(n.pid, syscall.SIGTERM); err != nil {
