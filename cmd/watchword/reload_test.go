@@ -46,8 +46,7 @@ func (r *bodyReceiver) waitForText(t *testing.T, text string) {
 // A reloader changes the configuration of a running server.
 type reloader struct {
 	*node
-	path    string // of the configuration
-	reloads int    // that the log must report
+	path string // of the configuration
 }
 
 // startReloader starts a server with an app's configuration, and returns it with an app that signs people in.
