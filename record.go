@@ -30,6 +30,8 @@ type entryContent struct {
 	CollectedAt time.Time
 	RedeemedBy  requestID
 	ResentBy    requestID // the last resend
+
+	SendClaim sendClaim // of the current send
 }
 
 func (s *entryContent) fields(f *codec.Codec) {
@@ -47,6 +49,7 @@ func (s *entryContent) fields(f *codec.Codec) {
 	s.ResentBy.field(f)
 	codec.Optional(f, &s.Claims, (*Claims).fields)
 	f.Text(&s.prefix)
+	s.SendClaim.fields(f)
 }
 
 // A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the
@@ -85,8 +88,8 @@ type record struct {
 }
 
 // newEntry returns the entry of a new challenge and its record.
-func (e *Engine) newEntry(id challengeID, props StrategyProperties, c *Challenge, p Prompt) (Entry, *record, error) {
-	rec := &record{id: id, version: 1, entryContent: entryContent{Challenge: *c, Salt: c.salt}}
+func (e *Engine) newEntry(id challengeID, props StrategyProperties, c *Challenge, p Prompt, claim sendClaim) (Entry, *record, error) {
+	rec := &record{id: id, version: 1, entryContent: entryContent{Challenge: *c, Salt: c.salt, SendClaim: claim}}
 	var err error
 	if rec.Digests, err = e.acceptedDigests(c, p); err != nil {
 		return Entry{}, nil, err

@@ -3,7 +3,6 @@ package watchword
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
@@ -68,11 +67,17 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if !c.Decoy && !prompt.Silent {
 		c.prefix = address.Prefix
 	}
-	entry, rec, err := e.newEntry(id, strategy.Properties(), c, prompt)
+	out := Outgoing{ChallengeID: c.ID, Send: c.Sends, Direct: c.Sends > 0 && e.reserveSend()}
+	var claim sendClaim
+	if out.Direct {
+		claim = newSendClaim(e.cfg.Clock())
+	}
+	entry, rec, err := e.newEntry(id, strategy.Properties(), c, prompt, claim)
 	if err != nil {
+		e.unreserve(out)
 		return nil, err
 	}
-	err = e.create(ctx, entry, rec)
+	err = e.create(ctx, entry, rec, out)
 	if err != nil {
 		e.refundStart(ctx, charges)
 	}
@@ -158,36 +163,6 @@ func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challe
 		c.Delivery = Delivery{Status: DeliveryQueued}
 	}
 	return c, id, nil
-}
-
-// create stores the entry and queues its message, in one atomic step if the store is the outbox too.
-func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
-	if rec.Sends == 0 {
-		return e.cfg.Store.Create(ctx, entry)
-	}
-	out := Outgoing{ChallengeID: rec.ID, Send: rec.Sends}
-	if e.cfg.Outbox == nil {
-		return e.cfg.Store.Create(ctx, entry, out)
-	}
-	if err := e.cfg.Store.Create(ctx, entry); err != nil {
-		return err
-	}
-	return e.enqueue(ctx, out, rec)
-}
-
-// enqueue puts a message into the outbox. If the outbox refuses it, the delivery is recorded as failed, so that a start with
-// the same seed, or a resend, sends it.
-func (e *Engine) enqueue(ctx context.Context, out Outgoing, rec *record) error {
-	out.fresh = rec
-	err := e.cfg.Outbox.Put(ctx, out)
-	if err != nil {
-		unsent := *rec
-		unsent.Delivery.Status = DeliveryFailed
-		if also := e.update(ctx, &unsent); also != nil {
-			err = fmt.Errorf("%w; nor could that be recorded: %v", err, also)
-		}
-	}
-	return err
 }
 
 // repeatStart returns the challenge of an earlier start with the same seed. It queues its message again only if that was not

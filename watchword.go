@@ -94,6 +94,7 @@ type Engine struct {
 	keyring         keyring
 	identity        *identity
 	appTag          [appSize]byte
+	direct          DirectOutbox // the store, if it is one; nil otherwise
 	strategies      map[string]Strategy
 	strategiesByTag map[[strategyTagSize]byte]Strategy
 	channels        map[string]bool
@@ -145,6 +146,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App, decoy: e.decoyFactor,
 		factors: &factorStore{app: cfg.App, store: cfg.Factors, keyring: e.keyring, ids: e.identity.tags, log: cfg.Logger}}
+	if cfg.Outbox == nil {
+		e.direct, _ = cfg.Store.(DirectOutbox)
+	}
 	process, err := e.random(len(e.processID))
 	if err != nil {
 		return nil, fmt.Errorf("watchword: random source: %w", err)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -12,8 +13,8 @@ import (
 // appTasks are what an app keeps while its configuration is reloaded: the messages and events that wait, what works on them beside
 // the requests, and counts.
 type appTasks struct {
-	queue     *delivery.Queue
-	engine    currentEngine // that composes the messages of queue
+	outbox    watchword.Outbox
+	engine    currentEngine // that composes the messages of the outbox
 	sender    currentSender // that sends them
 	publisher *eventPublisher
 	breaker   *delivery.PrefixBreaker // nil without limits
@@ -42,6 +43,11 @@ func (c *currentEngine) ComposeMessage(ctx context.Context, o watchword.Outgoing
 // RecordDelivery implements delivery.Engine.
 func (c *currentEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
 	return c.Load().RecordDelivery(ctx, o, d)
+}
+
+// AllowRetry implements delivery.Engine.
+func (c *currentEngine) AllowRetry(ctx context.Context, o watchword.Outgoing, at time.Time) error {
+	return c.Load().AllowRetry(ctx, o, at)
 }
 
 // A currentSender is a sender that passes on to the app's current sender.

@@ -20,7 +20,7 @@ import (
 func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.App, error) {
 	tasks := b.service.apps[a.id]
 	if tasks == nil {
-		tasks = &appTasks{queue: delivery.NewQueue(queueLength, nil)}
+		tasks = b.newTasks(a.id)
 	}
 	p, err := b.buildAppComponents(a, tasks, providers)
 	env := b.senderEnvironment()
@@ -29,8 +29,11 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	if err != nil {
 		return server.App{}, errors.Join(err, errEvents, b.findEngineProblems(a, p))
 	}
-	cfg := b.engineConfig(a, p, tasks.queue)
+	cfg := b.engineConfig(a, p)
 	cfg.Events, cfg.Replaces = b.eventHandler(tasks), tasks.engine.Load()
+	if b.service.storage.apps[a.id].outbox == nil {
+		cfg.Outbox = tasks.outbox
+	}
 	engine, err := watchword.New(cfg)
 	// Unwrap leaves the engine's problems without its own introduction.
 	if err = errors.Join(errEvents, errors.Unwrap(err)); err != nil {
@@ -54,9 +57,17 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	return app, nil
 }
 
+// newTasks returns the tasks of a new app. Its messages wait in the store, or in this process if the store is no outbox.
+func (b *builder) newTasks(app string) *appTasks {
+	if outbox := b.service.storage.apps[app].outbox; outbox != nil {
+		return &appTasks{outbox: outbox}
+	}
+	return &appTasks{outbox: delivery.NewQueue(queueLength, nil)}
+}
+
 // addTasks adds the tasks of a new app to the service.
 func (b *builder) addTasks(app string, tasks *appTasks) error {
-	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: &tasks.engine, Outbox: tasks.queue, Sender: &tasks.sender, Logger: b.log})
+	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: &tasks.engine, Outbox: tasks.outbox, Sender: &tasks.sender, Logger: b.log})
 	if err != nil {
 		return err
 	}
@@ -199,11 +210,11 @@ func (b *builder) buildBreaker(a appSettings, tasks *appTasks, p *appComponents)
 	return err
 }
 
-func (b *builder) engineConfig(a appSettings, p appComponents, queue *delivery.Queue) watchword.Config {
+func (b *builder) engineConfig(a appSettings, p appComponents) watchword.Config {
 	cfg := watchword.Config{
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
-		Store: b.service.storage.apps[a.id].store, Factors: b.service.storage.factors, Outbox: queue, Strategies: p.strategies.strategies, Addresses: p.addresses,
+		Store: b.service.storage.apps[a.id].store, Factors: b.service.storage.factors, Strategies: p.strategies.strategies, Addresses: p.addresses,
 		Channels: channelNames(a), ProviderName: p.providerName, CheckMessage: p.checkMessage, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: firstOriginHost(a.origins),
@@ -261,6 +272,8 @@ func (b *builder) findEngineProblems(a appSettings, p appComponents) error {
 	if p.addresses == nil {
 		p.addresses = func(string, string) (watchword.Address, error) { return watchword.Address{}, nil }
 	}
-	_, err = watchword.New(b.engineConfig(a, p, delivery.NewQueue(1, nil)))
+	cfg := b.engineConfig(a, p)
+	cfg.Outbox = delivery.NewQueue(1, nil)
+	_, err = watchword.New(cfg)
 	return errors.Unwrap(err)
 }
