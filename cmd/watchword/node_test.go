@@ -27,7 +27,7 @@ type node struct {
 	kill func() // kills the process with SIGKILL and waits
 
 	ended <-chan struct{} // closed when the process has ended
-	peers *sync.Map // the development servers of the same directory, this one included; nil: it is the only one
+	peers *sync.Map       // the development servers of the same directory, this one included; nil: it is the only one
 }
 
 // startNode starts a development server on a Redis. Nodes with the same directory share their keys.
