@@ -78,6 +78,11 @@ type Config struct {
 	Random io.Reader                          // default: crypto/rand.Reader
 	Logger *slog.Logger                       // default: discards everything
 	Events func(ctx context.Context, e Event) // called synchronously, so it must not block; nil: no events
+
+	// Replaces is the engine of the same app in this process that this one takes the place of, as when the configuration is
+	// reloaded. The new one knows which challenges ended in the old one, and wakes the callers who wait there. Both may be used
+	// until the old one's requests have ended. Nil: none.
+	Replaces *Engine
 }
 
 // An Engine creates and checks challenges for one app. It is safe for concurrent use. It holds no state that other nodes
@@ -123,6 +128,10 @@ func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, strategiesByTag: map[[strategyTagSize]byte]Strategy{},
 		channels: stringSet(cfg.Channels), purposes: stringSet(cfg.Purposes), tombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
+	if old := cfg.Replaces; old != nil {
+		e.tombstones, e.watchers, e.background = old.tombstones, old.watchers, old.background
+		e.cfg.Replaces = nil // the old one is not kept
+	}
 	problems := append(cfg.invalidSettings(), e.deriveKeys()...)
 	returns, err := parseReturnOrigins(cfg.ReturnOrigins)
 	if e.returnOrigins = returns; err != nil {

@@ -42,6 +42,7 @@ func (x *exchange) authorize(scope string) (authorizedKey, error) {
 		return authorizedKey{}, newDetailedError(codeUnauthorized, "The API key is unknown to this server.")
 	}
 	x.app = k.app
+	connectionOf(x.request).join(k.app.engine.App())
 	if !k.scopes[scope] {
 		return authorizedKey{}, newDetailedError(codeForbidden, "The API key does not have the scope "+scope+", which this operation requires.")
 	}

@@ -50,11 +50,7 @@ func newAddressResolver(proxies []netip.Prefix) (addressResolver, error) {
 // that is not a trusted proxy. If the header has no such address, it returns the proxy's own. It returns the zero Addr if
 // the connection has no address.
 func (c *addressResolver) resolve(r *http.Request) netip.Addr {
-	socket, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	peer := socket.Addr().Unmap().WithZone("")
+	peer := peerAddress(r)
 	if !c.isTrusted(peer) {
 		return peer
 	}
@@ -63,6 +59,20 @@ func (c *addressResolver) resolve(r *http.Request) netip.Addr {
 		return peer
 	}
 	return a.Unmap().WithZone("")
+}
+
+// comesThroughProxy reports whether the peer of the connection is a trusted proxy.
+func (c *addressResolver) comesThroughProxy(r *http.Request) bool {
+	return len(c.proxies) > 0 && c.isTrusted(peerAddress(r))
+}
+
+// peerAddress returns the address of the connection's peer, or the zero Addr if there is none.
+func peerAddress(r *http.Request) netip.Addr {
+	socket, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return socket.Addr().Unmap().WithZone("")
 }
 
 func (c *addressResolver) isTrusted(a netip.Addr) bool {

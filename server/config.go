@@ -66,8 +66,10 @@ const (
 
 // Metrics observes requests. The labels have a bounded number of values.
 type Metrics interface {
-	// ObserveRequest is called after each response. The method is one that RFC 9110 defines, or "other". The route is a
-	// pattern of the server or of Config.Mount, or empty if the path has no handler.
+	// AddRoute is called by New for each route: a pattern of the server or of Config.Mount without its method.
+	AddRoute(route string)
+	// ObserveRequest is called after each response. The method is one that RFC 9110 defines, or "other". Method and route are
+	// empty if the path has no handler, or the path's handlers have other methods.
 	ObserveRequest(method, route string, status int, took time.Duration)
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"mime"
@@ -18,20 +19,23 @@ const maxBody = 64 << 10
 // bodyField is the field name for the request body as a whole.
 const bodyField = "body"
 
+// firstBuffer is the size of the buffer for a body of unknown length, and the most that is allocated before a byte of a body has
+// arrived.
+const firstBuffer = 4 << 10
+
 // readBody returns the body of a request, empty if there is none. Its errors are invalid_request. It does not read a body
 // whose Content-Length exceeds the limit.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > maxBody {
 		return nil, invalidField(bodyField, "is longer than 64 KiB")
 	}
-	var text []byte
-	var err error
-	if r.ContentLength >= 0 {
-		text = make([]byte, r.ContentLength)
-		_, err = io.ReadFull(r.Body, text)
-	} else {
-		text, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if r.ContentLength == 0 {
+		return nil, nil
 	}
+	client := connectionOf(r)
+	client.waitForClient()
+	defer client.serve()
+	text, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
 	var tooLong *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLong):
@@ -40,6 +44,23 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 		return nil, invalidField(bodyField, "could not be read completely")
 	}
 	return text, nil
+}
+
+// readAll reads a body of the given length, or of unknown length if that is negative. Its buffer grows with what arrives, so that
+// a length that is announced and never sent takes no memory.
+func readAll(body io.Reader, length int64) ([]byte, error) {
+	if length >= 0 && length <= firstBuffer {
+		text := make([]byte, length)
+		_, err := io.ReadFull(body, text)
+		return text, err
+	}
+	var text bytes.Buffer
+	text.Grow(firstBuffer)
+	_, err := text.ReadFrom(body)
+	if err == nil && length >= 0 && int64(text.Len()) < length {
+		err = io.ErrUnexpectedEOF
+	}
+	return text.Bytes(), err
 }
 
 // checkContentType requires application/json. The only charset that it accepts is UTF-8, that of JSON (RFC 8259 §8.1).

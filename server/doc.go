@@ -7,7 +7,7 @@
 //		Engine: engine, Signer: signer, PublicURL: "https://verify.example.com",
 //		Keys: []server.APIKey{{SHA256: sha256.Sum256(key), Scopes: []string{server.ScopeChallenges}}},
 //	}}})
-//	srv := server.NewHTTPServer("127.0.0.1:8080", s)
+//	srv := server.NewHTTPServer("127.0.0.1:8080", s, 4096)
 //
 // A Server is an http.Handler. A program with routes of its own mounts the Server among them; it uses http.StripPrefix if
 // the public URLs have a path. Config.Mount adds the program's handlers to the Server, behind the same middleware.

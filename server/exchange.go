@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"time"
 )
 
@@ -29,7 +28,8 @@ type exchange struct {
 	app         *app // nil if the request belongs to no app
 	status      int  // 0 before the response
 	problemCode string
-	cause       error // of a problem, for the log
+	limit       string // that refused the request
+	cause       error  // of a problem, for the log
 }
 
 // WriteHeader records the status.
@@ -61,6 +61,7 @@ func (x *exchange) publicURL() string {
 
 // writeBody sends a response.
 func (x *exchange) writeBody(status int, contentType string, body []byte) {
+	connectionOf(x.request).waitForClient()
 	if len(body) == 0 {
 		x.WriteHeader(status)
 		return
@@ -144,27 +145,27 @@ func (x *exchange) recordRequest() {
 	if x.problemCode != "" {
 		line = append(line, slog.String("code", x.problemCode))
 	}
+	if x.limit != "" {
+		line = append(line, slog.String("limit", x.limit))
+	}
 	if x.cause != nil && level == slog.LevelError {
 		line = append(line, slog.String("cause", x.cause.Error()))
 	}
 	x.server.log.LogAttrs(ctx, level, "request", line...)
 }
 
-// metricLabels returns method and route from a fixed set, so that callers cannot create labels.
+// metricLabels returns method and route from a fixed set, so that callers cannot create labels. Requests that no operation serves
+// have neither.
 func (x *exchange) metricLabels() (method, route string) {
-	method = "other"
+	route = routeOf(x.request.Pattern)
+	if route == "" || route == catchAllPattern || x.problemCode == codeMethodNotAllowed {
+		return "", ""
+	}
 	switch m := x.request.Method; m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
-		method = m
+		return m, route
 	}
-	route = x.request.Pattern
-	if _, path, ok := strings.Cut(route, " "); ok {
-		route = path
-	}
-	if route == catchAllPattern {
-		route = ""
-	}
-	return method, route
+	return "other", route
 }
 
 // describePanic returns the message of a runtime error, which holds no data, and only the type of any other value.

@@ -122,7 +122,7 @@ func formatRetryAfter(d time.Duration) string {
 // newProblemResponse returns the problem of an error as a response, and sets the headers that belong to it.
 func (x *exchange) newProblemResponse(err error) response {
 	p, wait := x.server.translateError(err, x.publicURL())
-	x.problemCode, x.cause = p.Code, err
+	x.problemCode, x.limit, x.cause = p.Code, p.Limit, err
 	if wait > 0 {
 		x.Header().Set("Retry-After", formatRetryAfter(wait))
 	}

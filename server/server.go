@@ -78,6 +78,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, server: s, request: r, startedAt: s.clock()}
 	defer x.finish()
 	x.setHeaders()
+	if s.addresses.comesThroughProxy(r) {
+		connectionOf(r).join(proxyGroup)
+	}
 	switch {
 	case s.development && !isLoopbackHost(r.Host):
 		x.writeProblem(newDetailedError(codeForbidden, "In development the server accepts only requests whose Host is a loopback name."))
@@ -133,6 +136,7 @@ func (s *Server) registerRoutes(mount map[string]http.Handler) error {
 		return err
 	}
 	for path, allowed := range methods {
+		s.addRoute(path)
 		if isPublicDocument(path) {
 			allowed = append(allowed, http.MethodOptions)
 			s.mux.Handle("OPTIONS "+path, exchangeHandler(servePreflight))
@@ -143,8 +147,24 @@ func (s *Server) registerRoutes(mount map[string]http.Handler) error {
 	var errs []error
 	for pattern, h := range mount {
 		errs = append(errs, registerHandler(s.mux, pattern, h))
+		s.addRoute(routeOf(pattern))
 	}
 	return errors.Join(errs...)
+}
+
+// addRoute announces a route to the metrics, if there are any.
+func (s *Server) addRoute(route string) {
+	if s.metrics != nil {
+		s.metrics.AddRoute(route)
+	}
+}
+
+// routeOf returns a mux pattern without its method.
+func routeOf(pattern string) string {
+	if _, path, hasMethod := strings.Cut(pattern, " "); hasMethod {
+		return path
+	}
+	return pattern
 }
 
 // exchangeHandler adapts a function to the mux, which passes on the exchange that ServeHTTP gave it as ResponseWriter.

@@ -83,7 +83,7 @@ func TestShutdownEndsWaits(t *testing.T) {
 	id := ts.startChallenge()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	srv := server.NewHTTPServer("", ts.server)
+	srv := server.NewHTTPServer("", ts.server, 10)
 	go func() { _ = srv.Serve(listener) }()
 	answered := make(chan string, 1)
 	go func() {
@@ -109,7 +109,7 @@ func TestShutdownEndsWaits(t *testing.T) {
 }
 
 func TestNewHTTPServerSetsLimits(t *testing.T) {
-	srv := server.NewHTTPServer("127.0.0.1:1", http.NotFoundHandler())
+	srv := server.NewHTTPServer("127.0.0.1:1", http.NotFoundHandler(), 10)
 	if srv.ReadHeaderTimeout <= 0 || srv.ReadTimeout <= 0 || srv.WriteTimeout <= 25*time.Second || srv.IdleTimeout <= 0 || srv.MaxHeaderBytes <= 0 {
 		t.Errorf("not bounded: %+v", srv)
 	}

@@ -60,7 +60,7 @@ func serveBare(ctx context.Context, redisAddrs []string, sink string, stdout io.
 	if err != nil {
 		return err
 	}
-	srv := server.NewHTTPServer(l.Addr().String(), mux)
+	srv := server.NewHTTPServer(l.Addr().String(), mux, 4096)
 	go func() { <-ctx.Done(); _ = srv.Close() }()
 	if _, err := fmt.Fprintf(stdout, `{"msg":"listening","addr":%q}`+"\n", l.Addr()); err != nil {
 		return err

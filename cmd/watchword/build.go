@@ -18,14 +18,19 @@ import (
 const queueLength = 10_000
 
 // A service is everything that one server process runs. Each app has an engine, a worker that sends its messages, a prefix
-// breaker and a publisher of its events. All apps share the stores and the handler.
+// breaker and a publisher of its events. All apps share the stores and the handler. A reload of the configuration replaces handler
+// and engines.
 type service struct {
 	handler         http.Handler
 	engines         []*watchword.Engine
+	apps            map[string]*appTasks // by id
 	workers         []backgroundTask
 	breakers        []backgroundTask
 	eventPublishers []backgroundTask
 	storage         storage
+	signer          *receipt.Signer
+	inbox           *inbox
+	eventSpace      *eventSpace // of all apps
 }
 
 // A backgroundTask works until its context ends, and then finishes what it has begun. Its error names what it left undone.
@@ -37,10 +42,10 @@ type backgroundTask interface {
 type builder struct {
 	settings       settings
 	log            *slog.Logger
-	metrics        *metrics // nil: nothing is counted
-	offline        bool     // the database is not opened
-	signer         *receipt.Signer
-	eventSpace     *eventSpace                    // of all apps
+	metrics        *metrics                       // nil: nothing is counted
+	offline        bool                           // the database is not opened
+	running        *service                       // whose stores and tasks a reload keeps; nil at the start
+	activations    []func()                       // what makes tasks use the new engines, when all is built
 	templates      map[string]*delivery.Templates // by folder
 	relatedOrigins map[string]http.Handler        // by RP id
 	callbackRoutes map[string]http.Handler        // by pattern
@@ -48,7 +53,7 @@ type builder struct {
 }
 
 func newBuilder(s settings, log *slog.Logger) *builder {
-	return &builder{settings: s, log: log, eventSpace: newEventSpace(), templates: map[string]*delivery.Templates{}, relatedOrigins: map[string]http.Handler{}, callbackRoutes: map[string]http.Handler{}}
+	return &builder{settings: s, log: log, templates: map[string]*delivery.Templates{}, relatedOrigins: map[string]http.Handler{}, callbackRoutes: map[string]http.Handler{}}
 }
 
 // build builds a service, or returns every problem that prevents it. It opens the database. It makes no other connection and
@@ -61,28 +66,42 @@ func build(ctx context.Context, s settings, log *slog.Logger, m *metrics) (*serv
 
 func (b *builder) build(ctx context.Context) (*service, []error) {
 	var c checker
-	inbox := newInbox()
-	apps := b.buildApps(ctx, &c, inbox)
+	b.buildShared(ctx, &c)
+	apps := b.buildApps(&c)
 	if len(c.problems) == 0 {
-		c.addError("server", b.buildHandler(apps, inbox))
+		c.addError("server", b.buildHandler(apps))
+	}
+	if len(c.problems) > 0 && b.running == nil {
+		c.addError("stores", b.service.storage.close())
 	}
 	if len(c.problems) > 0 {
-		c.addError("stores", b.service.storage.close())
 		return nil, c.problems
+	}
+	for _, activate := range b.activations {
+		activate()
 	}
 	return &b.service, nil
 }
 
-// buildApps builds everything but the handler: first what apps share, then each app. Problems are added to c.
-func (b *builder) buildApps(ctx context.Context, c *checker, box *inbox) (apps []server.App) {
+// buildShared builds what apps share, or takes it from the running service. Problems are added to c.
+func (b *builder) buildShared(ctx context.Context, c *checker) {
+	if b.running != nil {
+		b.service = service{apps: b.running.apps, storage: b.running.storage, signer: b.running.signer, inbox: b.running.inbox, eventSpace: b.running.eventSpace}
+		return
+	}
 	var err error
+	b.service.apps, b.service.inbox, b.service.eventSpace = map[string]*appTasks{}, newInbox(), newEventSpace()
 	b.service.storage, err = openStorage(b.settings, b)
 	c.addError("redis", err)
 	c.addError("database", b.openFactors(ctx))
-	b.signer, err = receipt.NewSigner(receipt.SignerConfig{Keys: b.settings.signing})
+	b.service.signer, err = receipt.NewSigner(receipt.SignerConfig{Keys: b.settings.signing})
 	c.addError("signing", err)
+}
+
+// buildApps builds the apps. Problems are added to c.
+func (b *builder) buildApps(c *checker) (apps []server.App) {
 	for _, a := range b.settings.apps {
-		app, err := b.buildApp(a, senderProviders(box))
+		app, err := b.buildApp(a, senderProviders(b.service.inbox))
 		c.addFieldErrors(fmt.Sprintf("app %q", a.id), a.paths, err)
 		apps = append(apps, app)
 	}
@@ -128,12 +147,12 @@ func (b *builder) openFactors(ctx context.Context) error {
 }
 
 // buildHandler builds the HTTP handler: the API and the pages, the routes of strategies and senders and, in development, the inbox.
-func (b *builder) buildHandler(apps []server.App, box *inbox) (err error) {
+func (b *builder) buildHandler(apps []server.App) (err error) {
 	cfg := server.Config{Apps: apps, Development: b.settings.development, TrustedProxies: b.settings.proxies, Logger: b.log,
 		Mount: strategyRoutes(b.relatedOrigins)}
 	maps.Copy(cfg.Mount, b.callbackRoutes)
 	if b.settings.development {
-		maps.Copy(cfg.Mount, inboxRoutes(box))
+		maps.Copy(cfg.Mount, inboxRoutes(b.service.inbox))
 		cfg.LimitDetail = devLimitDetail
 	}
 	if b.metrics != nil {

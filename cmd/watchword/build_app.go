@@ -18,42 +18,66 @@ import (
 
 // buildApp builds one app, or returns every problem of its settings.
 func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.App, error) {
-	p, err := b.buildAppComponents(a, providers)
+	tasks := b.service.apps[a.id]
+	if tasks == nil {
+		tasks = b.newTasks(a.id)
+	}
+	p, err := b.buildAppComponents(a, tasks, providers)
 	env := b.senderEnvironment()
 	env.Logger = b.log.With("app", a.id)
-	publisher, errEvents := newEventPublisher(a.events, env, b.eventSpace)
+	publisher, errEvents := newEventPublisher(a.events, env, b.service.eventSpace)
 	if err != nil {
 		return server.App{}, errors.Join(err, errEvents, b.findEngineProblems(a, p))
 	}
-	cfg := b.engineConfig(a, p, publisher)
-	outbox := b.service.storage.apps[a.id].outbox
-	if outbox == nil {
-		outbox = delivery.NewQueue(queueLength, nil)
-		cfg.Outbox = outbox
+	cfg := b.engineConfig(a, p)
+	cfg.Events, cfg.Replaces = b.eventHandler(tasks), tasks.engine.Load()
+	if b.service.storage.apps[a.id].outbox == nil {
+		cfg.Outbox = tasks.outbox
 	}
 	engine, err := watchword.New(cfg)
 	// Unwrap leaves the engine's problems without its own introduction.
 	if err = errors.Join(errEvents, errors.Unwrap(err)); err != nil {
 		return server.App{}, err
 	}
-	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: engine, Outbox: outbox, Sender: p.sender, Logger: b.log})
-	if err != nil {
-		return server.App{}, err
+	if b.service.apps[a.id] == nil {
+		tasks.breaker, tasks.throttle, tasks.publisher = p.breaker, p.checkThrottle, publisher
+		if err := b.addTasks(a.id, tasks); err != nil {
+			return server.App{}, err
+		}
 	}
 	p.callbacks.engine = engine
 	maps.Copy(b.callbackRoutes, p.callbacks.routes)
 	b.registerRelatedOrigins(a, p.strategies)
 	b.service.engines = append(b.service.engines, engine)
-	b.service.workers = append(b.service.workers, worker)
-	b.service.eventPublishers = append(b.service.eventPublishers, publisher)
-	if p.breaker != nil {
-		b.service.breakers = append(b.service.breakers, p.breaker)
-	}
-	app := server.App{Engine: engine, Signer: b.signer, PublicURL: a.publicURL, Pages: a.pages}
+	b.activations = append(b.activations, func() { tasks.use(engine, p.sender, publisher) })
+	app := server.App{Engine: engine, Signer: b.service.signer, PublicURL: a.publicURL, Pages: a.pages}
 	for _, k := range a.keys {
 		app.Keys = append(app.Keys, server.APIKey{SHA256: k.sha256, Scopes: k.scopes})
 	}
 	return app, nil
+}
+
+// newTasks returns the tasks of a new app. Its messages wait in the store, or in this process if the store is no outbox.
+func (b *builder) newTasks(app string) *appTasks {
+	if outbox := b.service.storage.apps[app].outbox; outbox != nil {
+		return &appTasks{outbox: outbox}
+	}
+	return &appTasks{outbox: delivery.NewQueue(queueLength, nil)}
+}
+
+// addTasks adds the tasks of a new app to the service.
+func (b *builder) addTasks(app string, tasks *appTasks) error {
+	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: &tasks.engine, Outbox: tasks.outbox, Sender: &tasks.sender, Logger: b.log})
+	if err != nil {
+		return err
+	}
+	b.service.apps[app] = tasks
+	b.service.workers = append(b.service.workers, worker)
+	b.service.eventPublishers = append(b.service.eventPublishers, tasks.publisher)
+	if tasks.breaker != nil {
+		b.service.breakers = append(b.service.breakers, tasks.breaker)
+	}
+	return nil
 }
 
 // appComponents are what an app's engine and worker are built from.
@@ -71,14 +95,15 @@ type appComponents struct {
 	callbacks      *callbacks
 }
 
-// buildAppComponents builds the components of an app. Its error joins the problems of all of them.
-func (b *builder) buildAppComponents(a appSettings, providers delivery.Openers) (p appComponents, err error) {
+// buildAppComponents builds the components of an app, but for those that its tasks keep through a reload. Its error joins the
+// problems of all of them.
+func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers delivery.Openers) (p appComponents, err error) {
 	var errStrategies, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender error
 	p.strategies, errStrategies = newStrategies(a, b.service.storage.factors != nil, b.log)
 	if p.addresses, errAddresses = delivery.NewAddressPolicy(a.addresses); errAddresses == nil && b.settings.development {
 		p.addresses, errAddresses = logRefusedCountries(p.addresses, b.log)
 	}
-	p.startLimiter, p.checkThrottle, errLimits = b.buildLimiters(a)
+	p.startLimiter, p.checkThrottle, errLimits = b.buildLimiters(a, tasks)
 	p.callbacks = newCallbacks(a)
 	p.router, errRouter = b.openSenders(a, providers, p.callbacks)
 	if p.router != nil {
@@ -94,19 +119,22 @@ func (b *builder) buildAppComponents(a appSettings, providers delivery.Openers) 
 		}
 	}
 	if !b.settings.noLimits {
-		errBreaker = b.buildBreaker(a, &p)
+		errBreaker = b.buildBreaker(a, tasks, &p)
 	}
 	return p, errors.Join(errStrategies, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender)
 }
 
 // buildLimiters builds the limiter of starts, which all processes share, and the throttle of checks, which counts in this
 // process. Both count each app separately. With --dev-no-limits they are nil.
-func (b *builder) buildLimiters(a appSettings) (starts *ratelimit.Limiter, checks *ratelimit.Throttle, err error) {
+func (b *builder) buildLimiters(a appSettings, tasks *appTasks) (starts *ratelimit.Limiter, checks *ratelimit.Throttle, err error) {
 	if b.settings.noLimits {
 		return nil, nil, nil
 	}
 	starts, errStarts := ratelimit.New(b.service.storage.apps[a.id].limits, a.limits, a.id)
-	checks, errChecks := ratelimit.NewThrottle(ratelimit.DefaultCheckRules(), ratelimit.ThrottleConfig{})
+	checks, errChecks := tasks.throttle, error(nil)
+	if checks == nil {
+		checks, errChecks = ratelimit.NewThrottle(ratelimit.DefaultCheckRules(), ratelimit.ThrottleConfig{})
+	}
 	for _, danger := range ratelimit.Warnings(a.limits, channelNames(a)) {
 		b.log.Warn("unsafe limits", "app", a.id, "danger", danger)
 	}
@@ -173,9 +201,11 @@ func (b *builder) loadTemplates(folder string) (*delivery.Templates, error) {
 
 // buildBreaker builds the prefix breaker, puts it before the address policy, and builds the limiter of the few starts that a
 // refused prefix still gets.
-func (b *builder) buildBreaker(a appSettings, p *appComponents) (err error) {
-	p.breaker, err = delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: a.id, Counters: b.service.storage.counters, Window: a.breaker.Window,
-		Sent: a.breaker.Sent, Percent: a.breaker.Percent, Pause: a.breaker.Pause, Shadow: a.breaker.Shadow, Settle: a.codes.Lifetime, Logger: b.log})
+func (b *builder) buildBreaker(a appSettings, tasks *appTasks, p *appComponents) (err error) {
+	if p.breaker = tasks.breaker; p.breaker == nil {
+		p.breaker, err = delivery.NewPrefixBreaker(delivery.PrefixBreakerConfig{App: a.id, Counters: b.service.storage.counters, Window: a.breaker.Window,
+			Sent: a.breaker.Sent, Percent: a.breaker.Percent, Pause: a.breaker.Pause, Shadow: a.breaker.Shadow, Settle: a.codes.Lifetime, Logger: b.log})
+	}
 	if err != nil {
 		return setting.Errorf("PrefixBreaker", "%w", err)
 	}
@@ -185,7 +215,7 @@ func (b *builder) buildBreaker(a appSettings, p *appComponents) (err error) {
 	return err
 }
 
-func (b *builder) engineConfig(a appSettings, p appComponents, publisher *eventPublisher) watchword.Config {
+func (b *builder) engineConfig(a appSettings, p appComponents) watchword.Config {
 	cfg := watchword.Config{
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
@@ -193,7 +223,7 @@ func (b *builder) engineConfig(a appSettings, p appComponents, publisher *eventP
 		Channels: channelNames(a), ProviderName: p.providerName, CheckMessage: p.checkMessage, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: firstOriginHost(a.origins),
-		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.eventHandler(p.breaker, publisher),
+		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log,
 	}
 	if !b.settings.noLimits { // a nil pointer in an interface is not a nil interface
 		cfg.Starts, cfg.Checks, cfg.Reserved = p.startLimiter, p.checkThrottle, p.reservedStarts
@@ -214,18 +244,18 @@ func firstOriginHost(origins []string) string {
 }
 
 // eventHandler passes an app's events to the metrics, to its prefix breaker and to its event endpoints.
-func (b *builder) eventHandler(breaker *delivery.PrefixBreaker, publisher *eventPublisher) func(context.Context, watchword.Event) {
+func (b *builder) eventHandler(tasks *appTasks) func(context.Context, watchword.Event) {
 	return func(ctx context.Context, e watchword.Event) {
 		if b.metrics != nil {
 			b.metrics.countEvent(e)
 		}
-		if breaker != nil {
-			breaker.HandleEvent(ctx, e)
+		if tasks.breaker != nil {
+			tasks.breaker.HandleEvent(ctx, e)
 		}
 		if b.settings.development && e.Type == watchword.EventLimitReached {
 			b.log.Warn("limit reached; --dev-no-limits turns limits off", "limit", e.Limit)
 		}
-		publisher.HandleEvent(ctx, e)
+		tasks.publisher.HandleEvent(ctx, e)
 	}
 }
 
@@ -247,7 +277,7 @@ func (b *builder) findEngineProblems(a appSettings, p appComponents) error {
 	if p.addresses == nil {
 		p.addresses = func(string, string) (watchword.Address, error) { return watchword.Address{}, nil }
 	}
-	cfg := b.engineConfig(a, p, nil)
+	cfg := b.engineConfig(a, p)
 	cfg.Outbox = delivery.NewQueue(1, nil)
 	_, err = watchword.New(cfg)
 	return errors.Unwrap(err)

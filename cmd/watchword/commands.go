@@ -6,10 +6,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -35,9 +37,14 @@ func serveCommand() *cobra.Command {
 		Short: "Run the server",
 		Long: "Run the server. With --dev everything is embedded: the server listens on loopback, its API key is dev, and messages are\n" +
 			"shown at /inbox instead of being sent. Otherwise it needs a configuration; see docs/configuration.md.\n\n" +
-			"A flag overrides its environment variable, which overrides the file.",
+			"A flag overrides its environment variable, which overrides the file.\n\n" +
+			"SIGHUP reloads what the file says about apps. SIGTERM shuts down; a second one ends the process at once.",
 	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
-		p := &serverProcess{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), startupLog: newLogger(cmd.ErrOrStderr(), slog.LevelInfo), stdout: cmd.OutOrStdout()}
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		defer signal.Stop(hangups)
+		p := &serverProcess{settings: s, log: newLogger(cmd.ErrOrStderr(), s.logLevel), startupLog: slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), nil)), stdout: cmd.OutOrStdout(),
+			hangups: hangups, readSettings: func() (settings, error) { return loadSettings(cmd, checker{}) }}
 		redirectLibraryLogs(p.log)
 		return p.serve(ctx)
 	})
@@ -146,16 +153,25 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			version, revision := "(devel)", ""
-			if info, ok := debug.ReadBuildInfo(); ok {
-				version = info.Main.Version
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						revision = " " + s.Value
-					}
-				}
+			version, revision := buildVersion()
+			if revision != "" {
+				version += " " + revision
 			}
-			cmd.Printf("watchword %s%s %s %s/%s\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			cmd.Printf("watchword %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		},
 	}
+}
+
+// buildVersion returns the program's version, and the revision of the source, if the build recorded it.
+func buildVersion() (version, revision string) {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(devel)", ""
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			revision = s.Value
+		}
+	}
+	return info.Main.Version, revision
 }

@@ -15,9 +15,11 @@ type fileConfig struct {
 	Database      secretURL            `yaml:"database"`
 	DataDir       string               `yaml:"data_dir"`
 	LogLevel      string               `yaml:"log_level"`
+	ShutdownDelay time.Duration        `yaml:"shutdown_delay"`
 	Send          map[string][]sendURL `yaml:"send"`
 	DevNoLimits   bool                 `yaml:"dev_no_limits"`
 
+	MaxConnections  int             `yaml:"max_connections"`
 	Keyring         []keyConfig     `yaml:"keyring"`
 	IdentityKeyFile string          `yaml:"identity_key_file"`
 	Signing         []signingConfig `yaml:"signing"`

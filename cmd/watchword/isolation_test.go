@@ -25,6 +25,8 @@ type quietApp struct {
 	node    *node
 	codes   *codeReceiver
 	repeats int // how often its backend repeats a request that is answered 503, with the same idempotency key
+
+	took func(time.Duration) // gets the duration of each request; nil: not measured
 }
 
 func (a quietApp) post(path string, body object) (r reply) {
@@ -34,8 +36,12 @@ func (a quietApp) post(path string, body object) (r reply) {
 	}
 	for n := 0; n <= a.repeats && (n == 0 || r.status == http.StatusServiceUnavailable); n++ {
 		var err error
+		began := time.Now()
 		if r, err = a.node.send(a.node.t.Context(), request); err != nil {
 			return reply{text: err.Error()}
+		}
+		if a.took != nil {
+			a.took(time.Since(began))
 		}
 	}
 	return r

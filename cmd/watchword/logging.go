@@ -7,9 +7,10 @@ import (
 	"log/slog"
 )
 
-// newLogger makes a logger that writes one JSON object a line. Line breaks in values are escaped.
+// newLogger makes a logger that writes one JSON object a line, and a bounded number of lines of one kind. Line breaks in values are
+// escaped.
 func newLogger(w io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+	return slog.New(newSamplingHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})))
 }
 
 // redirectLibraryLogs redirects the logs of libraries to the program's log, without their text. It holds for the whole process,

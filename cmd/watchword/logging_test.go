@@ -36,7 +36,7 @@ func TestServerLogsPanicWithoutItsText(t *testing.T) {
 	var out syncBuffer
 	p := &serverProcess{log: newLogger(&out, slog.LevelInfo)}
 	web := httptest.NewUnstartedServer(nil)
-	web.Config = p.newHTTPServer("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("492039") }))
+	web.Config = p.newHTTPServer("", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("492039") }), 10)
 	web.Start()
 	defer web.Close()
 	if _, err := http.Get(web.URL); err == nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -15,21 +16,24 @@ import (
 // metrics counts requests and events. Every label has few values: apps, providers and limits are configured; routes, statuses and
 // event types are fixed. No label holds what a caller chooses, such as a subject, an address or an id.
 type metrics struct {
-	registry *prometheus.Registry
-	requests *prometheus.HistogramVec
-	events   *prometheus.CounterVec
-	sent     *prometheus.CounterVec
-	limits   *prometheus.CounterVec
-	damaged  *prometheus.CounterVec
-	batches  *prometheus.HistogramVec
+	registry  *prometheus.Registry
+	requests  *prometheus.CounterVec
+	durations *prometheus.HistogramVec
+	events    *prometheus.CounterVec
+	sent      *prometheus.CounterVec
+	limits    *prometheus.CounterVec
+	damaged   *prometheus.CounterVec
+	batches   *prometheus.HistogramVec
 }
 
 func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "watchword_request_seconds",
-			Help: "Duration of requests, by method, route and status.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)},
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_requests_total",
+			Help: "Requests by method, route and status. Requests that no operation serves have neither method nor route."},
 			[]string{"method", "route", "status"}),
+		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "watchword_request_seconds",
+			Help: "Duration of requests, by route.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"route"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_events_total",
 			Help: "Events of challenges, factors and limits, by app and event."}, []string{"app", "event"}),
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_messages_total",
@@ -42,14 +46,27 @@ func newMetrics() *metrics {
 			Help: "Commands that share a round trip to a store, by store: challenges or limits.", Buckets: []float64{1, 2, 4, 8, 16, 32, 64}},
 			[]string{"store"}),
 	}
-	m.registry.MustRegister(m.requests, m.events, m.sent, m.limits, m.damaged, m.batches, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.durations, m.events, m.sent, m.limits, m.damaged, m.batches, newBuildInfo(), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
+// newBuildInfo makes a metric with the value 1, whose labels describe the program.
+func newBuildInfo() prometheus.Collector {
+	version, revision := buildVersion()
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "watchword_build_info", Help: "The version of the program; always 1.",
+		ConstLabels: prometheus.Labels{"version": version, "revision": revision, "goversion": runtime.Version()}}, func() float64 { return 1 })
+}
+
+// AddRoute implements server.Metrics. Every route has a histogram from the start, so that requests add none.
+func (m *metrics) AddRoute(route string) { m.durations.WithLabelValues(route) }
+
 // ObserveRequest implements server.Metrics.
 func (m *metrics) ObserveRequest(method, route string, status int, took time.Duration) {
-	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
+	if route != "" {
+		m.durations.WithLabelValues(route).Observe(took.Seconds())
+	}
 }
 
 // countEvent counts an event of an engine.

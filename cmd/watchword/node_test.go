@@ -26,7 +26,8 @@ type node struct {
 	stop func() // shuts the process down, and returns when its log is complete; nil: no process
 	kill func() // kills the process with SIGKILL and waits
 
-	peers *sync.Map // the development servers of the same directory, this one included; nil: it is the only one
+	ended <-chan struct{} // closed when the process has ended
+	peers *sync.Map       // the development servers of the same directory, this one included; nil: it is the only one
 }
 
 // startNode starts a development server on a Redis. Nodes with the same directory share their keys.
@@ -58,6 +59,7 @@ func startServer(t testing.TB, env []string, args ...string) *node {
 	}
 	n.pid = cmd.Process.Pid
 	addr, ended := make(chan string, 1), make(chan struct{})
+	n.ended = ended
 	go func() {
 		defer close(ended)
 		n.copyLog(stderr, addr)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -49,6 +50,8 @@ func options() []option {
 			secret: true, apply: func(c *fileConfig, v []string) error { c.Database = secretURL{URL: v[0]}; return nil }},
 		{flag: "log-level", env: "WATCHWORD_LOG_LEVEL", usage: "lowest `level` that is logged: debug, info, warn or error (default info)",
 			apply: text(func(c *fileConfig) *string { return &c.LogLevel })},
+		{flag: "shutdown-delay", env: "WATCHWORD_SHUTDOWN_DELAY", usage: "`time` after SIGTERM in which /readyz fails and requests are still accepted, such as 10s (default none)",
+			apply: applyShutdownDelay},
 		{flag: "data-dir", env: "WATCHWORD_DATA_DIR", usage: "`folder` of the development keys (default ./.watchword)",
 			apply: text(func(c *fileConfig) *string { return &c.DataDir })},
 		{flag: "send", env: "WATCHWORD_SEND", usage: "`CHANNEL=URL` of a sender; repeatable; a channel's senders are tried in this order",
@@ -64,6 +67,15 @@ func applyNoLimits(cfg *fileConfig, values []string) (err error) {
 	if cfg.DevNoLimits, err = strconv.ParseBool(values[0]); err != nil {
 		return errors.New("must be true or false")
 	}
+	return nil
+}
+
+func applyShutdownDelay(cfg *fileConfig, values []string) error {
+	delay, err := time.ParseDuration(values[0])
+	if err != nil || delay <= 0 {
+		return errors.New("must be a positive duration with its unit, such as 10s")
+	}
+	cfg.ShutdownDelay = delay
 	return nil
 }
 

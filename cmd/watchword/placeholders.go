@@ -17,7 +17,8 @@ func (s settings) findBuildProblems() []error {
 	c.addError("placeholders", s.fillPlaceholders())
 	b := newBuilder(s, slog.New(slog.DiscardHandler))
 	b.offline = true
-	b.buildApps(context.Background(), &c, newInbox())
+	b.buildShared(context.Background(), &c)
+	b.buildApps(&c)
 	c.addError("stores", b.service.storage.close())
 	return c.problems
 }

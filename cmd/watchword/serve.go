@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,27 +24,53 @@ const (
 	shutdownTimeout = 20 * time.Second // for open requests to be answered; background tasks end afterwards
 )
 
+// The number of connections that the server accepts by default, and the files that it keeps free for other purposes: Redis, the
+// database, senders, event endpoints and logs.
+const (
+	defaultConnections = 4096
+	metricsConnections = 64
+	reservedFiles      = 256
+	reservedAppFiles   = 128 // for each app
+)
+
+// connectionLimit returns how many connections the server accepts. It is lower than configured if the process may not open so many
+// files; half of them may be connections.
+func (s *settings) connectionLimit() int {
+	limit := cmp.Or(s.maxConnections, defaultConnections)
+	files, known := maxOpenFiles()
+	if !known || files > math.MaxInt32 {
+		return limit
+	}
+	return min(limit, max(int(files)-reservedFiles-reservedAppFiles*len(s.apps), int(files)/2))
+}
+
 // A serverProcess is one run of `watchword serve`.
 type serverProcess struct {
 	settings     settings
+	readSettings func() (settings, error) // reads them again
+	hangups      <-chan os.Signal         // each reloads the configuration
 	log          *slog.Logger
-	startupLog   *slog.Logger // logs that the server listens, whatever the log level is
+	startupLog   *slog.Logger // logs each time that the server listens or has reloaded, whatever the log level is
 	stdout       io.Writer
+
+	address      net.Addr // of the listener
+	metrics      *metrics
+	service      atomic.Pointer[service]
 	shuttingDown atomic.Bool // makes /readyz fail
 }
 
-// serve builds the service, checks its stores and serves until ctx ends. Then it shuts down in this order: /readyz fails, open
-// requests are answered, background tasks end, the stores are closed.
+// serve builds the service, checks its stores and serves until ctx ends. Then it shuts down in this order: /readyz fails and
+// shutdown_delay passes, open requests are answered, background tasks end, the stores are closed.
 func (p *serverProcess) serve(ctx context.Context) error {
 	listener, err := net.Listen("tcp", p.settings.listen)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = listener.Close() }()
-	p.settings.setDevPublicURL(listener.Addr())
+	p.address, p.metrics = listener.Addr(), newMetrics()
+	p.settings.setDevPublicURL(p.address)
 
-	metrics := newMetrics()
-	svc, problems := build(ctx, p.settings, p.log, metrics)
+	svc, problems := build(ctx, p.settings, p.log, p.metrics)
 	if len(problems) > 0 {
 		return configError{problems}
 	}
@@ -50,14 +79,16 @@ func (p *serverProcess) serve(ctx context.Context) error {
 		return err
 	}
 
-	stopMetrics, err := p.serveMetrics(metrics)
+	p.service.Store(svc)
+	p.metrics.observeStores(svc.storage.factors != nil, func() []*watchword.Engine { return p.service.Load().engines })
+	stopMetrics, err := p.serveMetrics()
 	if err != nil {
 		return err
 	}
 	defer stopMetrics()
 	stopTasks := p.startBackgroundTasks(svc)
 	defer stopTasks()
-	return p.serveHTTP(ctx, listener, svc.handler)
+	return p.serveHTTP(ctx, listener)
 }
 
 // checkStores fails if a store cannot be used or would lose counters, so that such a server does not start.
@@ -133,18 +164,28 @@ func (p *serverProcess) startTasks(tasks []backgroundTask, failure string) (stop
 	}
 }
 
-// serveHTTP serves the API and the pages until ctx ends, and then shuts the HTTP server down.
-func (p *serverProcess) serveHTTP(ctx context.Context, listener net.Listener, handler http.Handler) error {
-	web := p.newHTTPServer(p.settings.listen, p.failReadinessDuringShutdown(handler))
+// serveHTTP serves the API and the pages until ctx ends, and then shuts the HTTP server down. Meanwhile each hang-up reloads the
+// configuration.
+func (p *serverProcess) serveHTTP(ctx context.Context, listener net.Listener) error {
+	limit := p.settings.connectionLimit()
+	if limit < p.settings.maxConnections {
+		p.log.Warn("fewer connections than configured, because of the limit of open files", "max_connections", limit)
+	}
+	web := p.newHTTPServer(p.settings.listen, p, limit)
 	failed := make(chan error, 1)
 	go func() { failed <- web.Serve(listener) }()
 	tuneGC(ctx, p.log)
 	p.reportListening(listener.Addr())
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-		return p.shutdown(web)
+	for {
+		select {
+		case err := <-failed:
+			return err
+		case <-p.hangups:
+			p.reload(ctx)
+		case <-ctx.Done():
+			p.shutdown(web)
+			return nil
+		}
 	}
 }
 
@@ -155,36 +196,43 @@ func (p *serverProcess) reportListening(addr net.Addr) {
 	p.startupLog.Info("listening", "addr", addr.String())
 }
 
-// shutdown takes no new connections and waits until open requests are answered, at most shutdownTimeout.
-func (p *serverProcess) shutdown(web *http.Server) error {
-	p.log.Info("shutting down")
+// shutdown goes on serving for shutdown_delay while /readyz fails, so that load balancers send no new requests. Then it takes no new
+// connections and waits until open requests are answered, at most shutdownTimeout.
+func (p *serverProcess) shutdown(web *http.Server) {
+	p.log.Info("shutting down", "delay", p.settings.shutdownDelay.String())
 	p.shuttingDown.Store(true)
+	time.Sleep(p.settings.shutdownDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	return web.Shutdown(ctx)
+	if err := web.Shutdown(ctx); err != nil {
+		p.log.Warn("connections broken off at shutdown", "error", err)
+		_ = web.Close()
+	}
 }
 
-// failReadinessDuringShutdown answers /readyz with 503 once shutdown has begun, so that load balancers send no new requests.
-func (p *serverProcess) failReadinessDuringShutdown(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if p.shuttingDown.Load() && req.URL.Path == "/readyz" {
+// ServeHTTP passes a request on to the current service. Once shutdown has begun, /readyz is 503, and clients are asked to close their
+// connections, so that no request comes on one that the server closes.
+func (p *serverProcess) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if p.shuttingDown.Load() {
+		w.Header().Set("Connection", "close")
+		if req.URL.Path == "/readyz" {
 			w.Header().Set("Cache-Control", "no-store")
 			http.Error(w, "shutting down", http.StatusServiceUnavailable)
 			return
 		}
-		next.ServeHTTP(w, req)
-	})
+	}
+	p.service.Load().handler.ServeHTTP(w, req)
 }
 
 // newHTTPServer makes an HTTP server that logs to the program's log.
-func (p *serverProcess) newHTTPServer(addr string, handler http.Handler) *http.Server {
-	web := server.NewHTTPServer(addr, handler)
+func (p *serverProcess) newHTTPServer(addr string, handler http.Handler, maxConnections int) *http.Server {
+	web := server.NewHTTPServer(addr, handler, maxConnections)
 	web.ErrorLog = libraryLogger(p.log)
 	return web
 }
 
 // serveMetrics serves /metrics on a listener of its own, if one is configured.
-func (p *serverProcess) serveMetrics(m *metrics) (stop func(), err error) {
+func (p *serverProcess) serveMetrics() (stop func(), err error) {
 	if p.settings.metricsListen == "" {
 		return func() {}, nil
 	}
@@ -192,7 +240,7 @@ func (p *serverProcess) serveMetrics(m *metrics) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	web := p.newHTTPServer(p.settings.metricsListen, m.handler())
+	web := p.newHTTPServer(p.settings.metricsListen, p.metrics.handler(), metricsConnections)
 	go func() {
 		if err := web.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			p.log.Error("metrics server failed", "error", err)

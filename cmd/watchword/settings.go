@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -24,6 +25,8 @@ type settings struct {
 	listen         string
 	metricsListen  string
 	logLevel       slog.Level
+	maxConnections int            // zero: defaultConnections
+	shutdownDelay  time.Duration  // during which /readyz fails and requests are still accepted
 	redis          watchword.Code // the URL
 	waitReplicas   int
 	database       watchword.Code // the URL; zero: nothing can be enrolled
@@ -31,6 +34,7 @@ type settings struct {
 	identity       watchword.Key
 	identitySecret []byte // the secret bytes of identity
 	signing        []receipt.Key
+	keyDigests     map[string][sha256.Size]byte // of the keys in the file, by setting
 	proxies        []netip.Prefix
 	allowed        []netip.Prefix
 	apps           []appSettings
@@ -113,7 +117,12 @@ func (c *checker) checkCommon(cfg fileConfig, s *settings) {
 	c.addProblemIf(s.waitReplicas > 0 && s.redis.Reveal() == memoryURL, "redis.wait_replicas: %q has no replicas; leave it out, or name a Redis", memoryURL)
 	s.database = resolveDatabasePath(cfg.Database.folder, c.readSecretURL("database", cfg.Database))
 	s.noLimits = cfg.DevNoLimits
+	s.maxConnections, s.shutdownDelay = cfg.MaxConnections, cfg.ShutdownDelay
+	c.addProblemIf(s.shutdownDelay > maxShutdownDelay, "shutdown_delay: must be at most %s", maxShutdownDelay)
 }
+
+// maxShutdownDelay is far above what load balancers need to notice that a server is not ready.
+const maxShutdownDelay = 5 * time.Minute
 
 var logLevels = []string{"debug", "info", "warn", "error"}
 

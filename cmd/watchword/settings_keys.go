@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -31,6 +32,7 @@ func (c *checker) readKeys(cfg fileConfig, s *settings) {
 		c.addProblemIf(seen[k.ID], "keyring[%d].id: %q is taken", i, k.ID)
 		if err == nil && !seen[k.ID] {
 			s.keys = append(s.keys, key)
+			s.addKeyDigest("keyring", k.ID, secret)
 		}
 		seen[k.ID] = true
 	}
@@ -43,7 +45,7 @@ func (c *checker) readKeys(cfg fileConfig, s *settings) {
 		c.checkFileMode(where, path)
 		if err == nil {
 			s.signing = append(s.signing, key)
-			c.addSigningSecret(where, key)
+			c.addSigningSecret(where, key, s)
 		}
 	}
 }
@@ -57,15 +59,26 @@ func (c *checker) readIdentityKey(file string, s *settings) {
 	c.addFieldErrors(where, fieldPaths{"Secret": where}, s.readIdentity(c.resolvePath(file)))
 	c.checkFileMode(where, c.resolvePath(file))
 	if s.identitySecret != nil {
+		s.addKeyDigest(where, "", s.identitySecret)
 		c.addSecrets(usedSecret{where: where, use: useKey, value: s.identitySecret, text: encodeSecret(s.identitySecret)})
 	}
 }
 
-func (c *checker) addSigningSecret(where string, key receipt.Key) {
+func (c *checker) addSigningSecret(where string, key receipt.Key, s *settings) {
 	text, err := key.PEM()
 	c.addError(where, err)
 	secret := signingSecret(text)
+	s.addKeyDigest("signing", where, secret)
 	c.addSecrets(usedSecret{where: where, use: useSigning, value: secret, text: encodeSecret(secret)})
+}
+
+// addKeyDigest adds a key to the digest of a setting, by which a reload finds out whether its keys have changed.
+func (s *settings) addKeyDigest(setting, id string, secret []byte) {
+	if s.keyDigests == nil {
+		s.keyDigests = map[string][sha256.Size]byte{}
+	}
+	before := s.keyDigests[setting]
+	s.keyDigests[setting] = sha256.Sum256(fmt.Appendf(nil, "%x %q %x", before, id, secret))
 }
 
 // readIdentity reads the identity key, and keeps its secret to derive other secrets that must not rotate.

@@ -1,8 +1,10 @@
 package webhook
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -195,5 +197,23 @@ func TestFullSpaceIsSharedByEndpoints(t *testing.T) {
 	}
 	if used := all.used.Load(); used != 0 {
 		t.Errorf("%d bytes are used by closed endpoints", used)
+	}
+}
+
+// The bytes that a backlog counts are those that it holds: metadata is not made longer by HTML escaping, and bodies have no spare
+// capacity.
+func TestPayloadIsNoLongerThanItsEvent(t *testing.T) {
+	for _, text := range []string{strings.Repeat("<&>", 1000), strings.Repeat("x", 3000), ""} {
+		body, err := encodePayload(eventPayload{Type: watchword.EventStarted, Data: eventData{Metadata: map[string]string{"k": text}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(body) > len(text)+200 || cap(body) > len(body)+len(body)/4+64 || !json.Valid(body) {
+			t.Errorf("%d bytes of metadata make %d bytes in a slice of %d", len(text), len(body), cap(body))
+		}
+		var back eventPayload
+		if err := json.Unmarshal(body, &back); err != nil || back.Data.Metadata["k"] != text {
+			t.Errorf("the metadata changed: %v", err)
+		}
 	}
 }

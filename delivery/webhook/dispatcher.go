@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/url"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,7 +56,10 @@ const (
 // events until the process restarts. Every other status, including redirects, is permanent: the event is not retried.
 type Dispatcher struct {
 	cfg       DispatcherConfig
-	endpoints []*endpoint
+	endpoints atomic.Pointer[[]*endpoint]
+
+	mu    sync.Mutex
+	start func(e *endpoint) // starts posting to an endpoint; nil while Run does not run
 }
 
 // NewDispatcher returns a Dispatcher, or an error that lists every problem of every endpoint.
@@ -62,13 +67,15 @@ func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 	cfg.setDefaults()
 	d := &Dispatcher{cfg: cfg}
 	var problems []error
+	var endpoints []*endpoint
 	for i, config := range cfg.Endpoints {
 		e, err := newEndpoint(i, config, &d.cfg)
 		if err != nil {
 			problems = append(problems, err)
 		}
-		d.endpoints = append(d.endpoints, e)
+		endpoints = append(endpoints, e)
 	}
+	d.endpoints.Store(&endpoints)
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
@@ -138,7 +145,7 @@ type eventData struct {
 // HandleEvent queues an event for the endpoints. It does not block. Use it as Events of watchword.Config.
 func (d *Dispatcher) HandleEvent(ctx context.Context, ev watchword.Event) {
 	p := pendingEvent{eventType: ev.Type}
-	for _, e := range d.endpoints {
+	for _, e := range *d.endpoints.Load() {
 		if !e.types.matches(ev.Type) {
 			continue
 		}
@@ -158,7 +165,7 @@ func (d *Dispatcher) encode(p *pendingEvent, ev watchword.Event) error {
 	if _, err := io.ReadFull(d.cfg.Environment.Random, id[:]); err != nil {
 		return err
 	}
-	body, err := json.Marshal(eventPayload{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: eventData{
+	body, err := encodePayload(eventPayload{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: eventData{
 		App: ev.App, ChallengeID: ev.ChallengeID, Strategy: ev.Strategy, Purpose: ev.Purpose, Subject: ev.Subject,
 		Channel: ev.Channel, Provider: ev.Provider, Factor: ev.Factor, Limit: ev.Limit, Metadata: ev.Metadata}})
 	now := d.cfg.Environment.Now()
@@ -166,24 +173,82 @@ func (d *Dispatcher) encode(p *pendingEvent, ev watchword.Event) error {
 	return err
 }
 
+// encodePayload returns the JSON text without HTML escaping, which would make metadata up to six times as long. The text has no
+// spare capacity, because many wait in a backlog that counts their lengths.
+func encodePayload(p eventPayload) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(p)
+	return bytes.Clone(bytes.TrimSuffix(text.Bytes(), []byte("\n"))), err
+}
+
 // Run posts events until the context ends. Then it tries each pending event once more, within DrainTimeout. The error says how
 // many events were lost. Call Run only once.
 func (d *Dispatcher) Run(ctx context.Context) error {
-	postCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
 	var workers sync.WaitGroup
 	var lost atomic.Int64
-	for _, e := range d.endpoints {
+	d.mu.Lock()
+	d.start = func(e *endpoint) {
+		endpointCtx, stop := context.WithCancel(ctx)
+		e.stop = stop
 		workers.Go(func() {
-			e.run(ctx, postCtx)
-			lost.Add(e.drainOnce(postCtx))
+			defer stop()
+			left := d.serve(endpointCtx, e)
+			if left > 0 && ctx.Err() == nil {
+				e.log.Error("events not delivered to removed endpoint", "lost", left)
+				return
+			}
+			lost.Add(left)
 		})
 	}
+	for _, e := range *d.endpoints.Load() {
+		d.start(e)
+	}
+	d.mu.Unlock()
 	<-ctx.Done()
-	defer time.AfterFunc(d.cfg.DrainTimeout, stop).Stop()
+	d.mu.Lock()
+	d.start = nil
+	d.mu.Unlock()
 	workers.Wait()
 	if n := lost.Load(); n > 0 {
 		return fmt.Errorf("webhook: %d events not delivered before the shutdown", n)
 	}
 	return nil
+}
+
+// serve posts events to one endpoint until the context ends. Then it tries each pending event once more, within DrainTimeout. It
+// returns how many were lost.
+func (d *Dispatcher) serve(ctx context.Context, e *endpoint) (lost int64) {
+	postCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(d.cfg.DrainTimeout, stop) })()
+	e.run(ctx, postCtx)
+	<-ctx.Done() // run may have ended before, after a 410
+	return e.drainOnce(postCtx)
+}
+
+// Adopt replaces the endpoints by those of next, which must not run, as when the configuration is reloaded. An endpoint with the
+// same URL and types keeps its pending events. Those of an endpoint that is not in next are tried once more, within DrainTimeout.
+func (d *Dispatcher) Adopt(next *Dispatcher) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	old := *d.endpoints.Load()
+	var endpoints []*endpoint
+	for _, e := range *next.endpoints.Load() {
+		if i := slices.IndexFunc(old, e.hasSameConfig); i >= 0 {
+			endpoints, old = append(endpoints, old[i]), slices.Concat(old[:i], old[i+1:])
+			continue
+		}
+		endpoints = append(endpoints, e)
+		if d.start != nil {
+			d.start(e)
+		}
+	}
+	d.endpoints.Store(&endpoints)
+	for _, e := range old {
+		if e.stop != nil {
+			e.stop()
+		}
+	}
 }

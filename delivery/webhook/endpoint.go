@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -16,6 +17,7 @@ import (
 // An endpoint posts events to an Endpoint. One goroutine calls run and drainOnce; only the backlog is shared with others.
 type endpoint struct {
 	settings
+	config  Endpoint
 	types   typeFilter
 	cfg     *DispatcherConfig
 	client  *http.Client
@@ -24,6 +26,8 @@ type endpoint struct {
 
 	pausedUntil time.Time // from Retry-After: no event is posted before
 	failing     bool      // the last try failed
+
+	stop context.CancelFunc // ends run; nil before it begins; Dispatcher.mu protects it
 }
 
 func newEndpoint(number int, config Endpoint, cfg *DispatcherConfig) (*endpoint, error) {
@@ -40,8 +44,13 @@ func newEndpoint(number int, config Endpoint, cfg *DispatcherConfig) (*endpoint,
 	if err != nil {
 		return nil, errors.New("the URL cannot be parsed")
 	}
-	return &endpoint{settings: settings, types: types, cfg: cfg, client: cfg.Environment.HTTPClient(), backlog: newBacklog(cfg.MaxPending, cfg.Space),
+	return &endpoint{settings: settings, config: config, types: types, cfg: cfg, client: cfg.Environment.HTTPClient(), backlog: newBacklog(cfg.MaxPending, cfg.Space),
 		log: cfg.Environment.Logger.With("endpoint", number, "host", target.Host)}, nil
+}
+
+// hasSameConfig reports whether two endpoints have the same URL, secrets included, and the same types.
+func (e *endpoint) hasSameConfig(other *endpoint) bool {
+	return e.config.URL.Reveal() == other.config.URL.Reveal() && slices.Equal(e.config.Types, other.config.Types)
 }
 
 // enqueue adds an event to the backlog. It logs the first, second, fourth, eighth ... dropped event, so that an unavailable

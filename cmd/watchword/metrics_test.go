@@ -1,0 +1,78 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/watchword-auth/watchword/internal/redistest"
+)
+
+// startMeasuredNode starts a development server on a Redis, and returns the address of its metrics.
+func startMeasuredNode(t *testing.T, redisURL string) (n *node, metrics string) {
+	t.Helper()
+	n = startNode(t, t.TempDir(), redisURL, "--metrics-listen", "127.0.0.1:0")
+	return n, n.loggedAddr("metrics")
+}
+
+func TestMetricsAndLogNameTheLimitThatRefused(t *testing.T) {
+	n, metrics := startMeasuredNode(t, memoryURL)
+	n.startRefusedChallenges()
+	if text := fetchMetrics(t, metrics); !strings.Contains(text, `watchword_limits_reached_total{app="dev",limit="address_10m"} 1`) {
+		t.Error("no metric names the limit")
+	}
+	n.stop()
+	if !strings.Contains(n.log.String(), `"status":429,`) || !strings.Contains(n.log.String(), `"limit":"address_10m"`) {
+		t.Errorf("the log does not name the limit:\n%s", n.log)
+	}
+}
+
+// Whatever clients ask for that is not served, there is one series for each of 404 and 405.
+func TestUnknownPathsAndMethodsMakeOneSeriesEach(t *testing.T) {
+	n, metrics := startMeasuredNode(t, memoryURL)
+	n.call("GET", "/first", nil)
+	n.call("PUT", "/v1/challenges", nil)
+	before := strings.Count(fetchMetrics(t, metrics), "\n")
+	for _, method := range []string{"GET", "POST", "PUT", "DELETE", "BREW"} {
+		for _, path := range []string{"/x", "/v1/y", "/healthz", "/v1/challenges", "/c/ch_1/open", "/v1/receipts/redeem"} {
+			if r := n.call(method, path, nil); r.status != http.StatusNotFound && r.status != http.StatusMethodNotAllowed {
+				t.Logf("%s %s: %d", method, path, r.status) // a series of its own
+			}
+		}
+	}
+	text := fetchMetrics(t, metrics)
+	for _, line := range []string{`watchword_requests_total{method="",route="",status="404"}`, `watchword_requests_total{method="",route="",status="405"}`} {
+		if strings.Count(text, line) != 1 {
+			t.Errorf("no %s", line)
+		}
+	}
+	if more := strings.Count(text, "\n") - before; more > 6 {
+		t.Errorf("%d more lines", more)
+	}
+}
+
+func TestStoreUpFollowsRedisAndBuildInfoIsThere(t *testing.T) {
+	redis := redistest.Start(t)
+	_, metrics := startMeasuredNode(t, redis.URL())
+	up := func() string {
+		var values []string
+		for line := range strings.Lines(fetchMetrics(t, metrics)) {
+			if strings.HasPrefix(line, "watchword_store_up") {
+				values = append(values, strings.TrimSpace(strings.TrimPrefix(line, "watchword_store_up")))
+			}
+		}
+		return strings.Join(values, " ")
+	}
+	waitFor(t, `{store="challenges"} 1 {store="factors"} 1 {store="limits"} 1`, up)
+	if text := fetchMetrics(t, metrics); !strings.Contains(text, `watchword_build_info{goversion="go1.`) {
+		t.Error("no watchword_build_info")
+	}
+	if err := redis.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, `{store="challenges"} 0 {store="factors"} 1 {store="limits"} 0`, up)
+	if err := redis.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, `{store="challenges"} 1 {store="factors"} 1 {store="limits"} 1`, up)
+}
