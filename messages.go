@@ -35,8 +35,9 @@ type Message struct {
 	Purpose     string
 	Subject     string
 	Code        Code
-	Link        Code   // the whole URL; zero: none
-	Origin      string // Config.SMSOrigin
+	Link        Code      // the whole URL; zero: none
+	Origin      string    // Config.SMSOrigin
+	RequestedAt time.Time // when the start or the resend asked for it
 	ExpiresAt   time.Time
 	Lifetime    time.Duration // from creation to ExpiresAt
 	Transaction map[string]string
@@ -106,9 +107,11 @@ func (e *Engine) readForSend(ctx context.Context, o Outgoing) (*record, error) {
 		return nil, err
 	}
 	switch status, _ := e.status(rec, entry); {
+	case rec.Sends != o.Send || deliveryOrder[rec.Delivery.Status] >= deliveryOrder[DeliverySent]:
+		return nil, ErrClosed
 	case status == Expired:
 		return nil, ErrExpired
-	case status != Pending || rec.Sends != o.Send || deliveryOrder[rec.Delivery.Status] >= deliveryOrder[DeliverySent]:
+	case status != Pending:
 		return nil, ErrClosed
 	}
 	return rec, nil
@@ -123,7 +126,7 @@ func (e *Engine) composeMessage(rec *record, p Prompt) Message {
 // messageOf returns the message of a challenge without its id.
 func (e *Engine) messageOf(c *Challenge, p Prompt) Message {
 	m := Message{ChallengeID: c.ID, Send: c.Sends, App: e.cfg.Name, Channel: c.Channel, To: c.Address, Locale: c.Locale,
-		Purpose: c.Purpose, Subject: c.Subject, Code: p.Code, ExpiresAt: c.ExpiresAt, Lifetime: c.ExpiresAt.Sub(c.CreatedAt),
+		Purpose: c.Purpose, Subject: c.Subject, Code: p.Code, RequestedAt: c.SentAt, ExpiresAt: c.ExpiresAt, Lifetime: c.ExpiresAt.Sub(c.CreatedAt),
 		Transaction: c.Transaction, Client: c.Client, Origin: e.cfg.SMSOrigin}
 	if !p.Link.IsZero() {
 		m.Link = NewCode(e.cfg.Issuer + "/l/" + c.ID + "#" + p.Link.Reveal())

@@ -36,6 +36,23 @@ func (s *scriptedSender) Send(_ context.Context, m watchword.Message) (watchword
 	return watchword.Sent{}, err
 }
 
+// An outage is a provider that is down until a time.
+type outage struct {
+	until time.Time
+
+	mu    sync.Mutex
+	calls int
+}
+
+func (o *outage) Send(context.Context, watchword.Message) (watchword.Sent, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.calls++; time.Now().Before(o.until) {
+		return watchword.Sent{}, errDown
+	}
+	return watchword.Sent{}, nil
+}
+
 var errDown = errors.New("connection refused")
 
 func repeat(n int, err error) (out []error) {

@@ -62,12 +62,11 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	}, nil
 }
 
-// Send passes the mail to the server once. Its errors are *watchword.SendError values: permanent for 5xx replies, temporary for 4xx
-// replies and connection failures.
+// Send passes the mail to the server once. Its errors are *watchword.SendError values; the table of rules says whose fault they are.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	mail, err := s.composeMail(m)
 	if err != nil {
-		return watchword.Sent{}, permanentError(err)
+		return watchword.Sent{}, err
 	}
 	for {
 		c, reused, err := s.acquire(ctx)
@@ -79,7 +78,7 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 			s.release(c, err == nil)
 			return watchword.Sent{Provider: provider, Reference: mail.GetMessageID()}, nil
 		}
-		s.release(c, false)
+		s.release(c, refusedRecipient(err))
 		if reused && failedBeforeRecipient(err) && ctx.Err() == nil {
 			continue // the server had closed the idle connection
 		}
