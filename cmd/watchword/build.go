@@ -24,6 +24,12 @@ type service struct {
 	breakers        []backgroundTask
 	eventPublishers []backgroundTask
 	storage         storage
+	senders         []senderSummary
+}
+
+// A senderSummary describes the connection of a sender, for the log and the doctor.
+type senderSummary struct {
+	app, path, settings string
 }
 
 // A backgroundTask works until its context ends, and then finishes what it has begun. Its error names what it left undone.

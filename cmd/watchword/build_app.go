@@ -116,13 +116,16 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 	for _, channel := range channelNames(a) {
 		for _, s := range a.send[channel] {
 			env := callbacks.assignURL(b.senderEnvironment())
-			env.Channel = channel
+			env.Channel, env.Host = channel, hostOf(a.publicURL)
 			sender, err := providers.Open(context.Background(), s.url.Reveal(), env)
 			if err != nil {
 				problems = append(problems, setting.Errorf(s.path, "%w", err))
 				continue
 			}
 			callbacks.addRoute(sender, env)
+			if described, ok := sender.(delivery.Summarizer); ok {
+				b.service.senders = append(b.service.senders, senderSummary{a.id, s.path, described.Settings()})
+			}
 			routes[channel] = append(routes[channel], delivery.Provider{Name: providerName(s.url), Sender: sender})
 		}
 	}
@@ -132,7 +135,7 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 
 // senderEnvironment is what senders and event publishers get beside their URL.
 func (b *builder) senderEnvironment() delivery.Environment {
-	return delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed}
+	return delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed, Proxy: b.settings.outgoingProxy}
 }
 
 // providerName is the sender's name in logs and in a challenge's delivery: the URL's scheme up to a "+".
@@ -196,7 +199,12 @@ func firstOriginHost(origins []string) string {
 	if len(origins) == 0 {
 		return ""
 	}
-	u, err := url.Parse(origins[0])
+	return hostOf(origins[0])
+}
+
+// hostOf returns the host of an origin, without the port; empty if there is none.
+func hostOf(origin string) string {
+	u, err := url.Parse(origin)
 	if err != nil {
 		return ""
 	}

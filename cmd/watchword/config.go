@@ -16,6 +16,7 @@ type fileConfig struct {
 	DataDir       string               `yaml:"data_dir"`
 	LogLevel      string               `yaml:"log_level"`
 	Send          map[string][]sendURL `yaml:"send"`
+	OutgoingProxy secretURL            `yaml:"outgoing_proxy"`
 	DevNoLimits   bool                 `yaml:"dev_no_limits"`
 
 	Keyring         []keyConfig     `yaml:"keyring"`

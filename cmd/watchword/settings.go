@@ -33,6 +33,7 @@ type settings struct {
 	signing        []receipt.Key
 	proxies        []netip.Prefix
 	allowed        []netip.Prefix
+	outgoingProxy  *delivery.Proxy // nil: none
 	apps           []appSettings
 	warnings       []string // about what is allowed but unsafe
 }
@@ -113,6 +114,11 @@ func (c *checker) checkCommon(cfg fileConfig, s *settings) {
 	c.addProblemIf(s.waitReplicas > 0 && s.redis.Reveal() == memoryURL, "redis.wait_replicas: %q has no replicas; leave it out, or name a Redis", memoryURL)
 	s.database = resolveDatabasePath(cfg.Database.folder, c.readSecretURL("database", cfg.Database))
 	s.noLimits = cfg.DevNoLimits
+	if proxy := c.readSecretURL("outgoing_proxy", cfg.OutgoingProxy); !proxy.IsZero() {
+		var err error
+		s.outgoingProxy, err = delivery.ParseProxy(proxy.Reveal())
+		c.addError("outgoing_proxy", err)
+	}
 }
 
 var logLevels = []string{"debug", "info", "warn", "error"}

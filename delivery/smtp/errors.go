@@ -20,6 +20,8 @@ const (
 	errNoSTARTTLS outbound.Failure = "server does not offer STARTTLS"
 	errNoAuth     outbound.Failure = "server offers no way to authenticate that is supported"
 	errNotSMTP    outbound.Failure = "answer is not valid SMTP"
+	errTokenFile  outbound.Failure = "the file with the access token cannot be read"
+	errToken      outbound.Failure = "the file with the access token does not hold one"
 )
 
 // refusedError is the refusal of a recipient or a message before the server was asked.
@@ -60,7 +62,8 @@ func connectFailure(err error) error {
 	switch {
 	case strings.HasPrefix(err.Error(), "STARTTLS mode set to"):
 		return errNoSTARTTLS
-	case strings.HasPrefix(err.Error(), "server does not support SMTP AUTH"), errors.Is(err, mail.ErrNoSupportedAuthDiscovered):
+	case strings.HasPrefix(err.Error(), "server does not support SMTP AUTH"), errors.Is(err, mail.ErrNoSupportedAuthDiscovered),
+		errors.Is(err, mail.ErrPlainAuthNotSupported), errors.Is(err, mail.ErrLoginAuthNotSupported), errors.Is(err, mail.ErrXOauth2AuthNotSupported):
 		return errNoAuth
 	case errors.As(err, &protocol):
 		return errNotSMTP
