@@ -122,7 +122,8 @@ type Refunder interface {
 // An error that a method does not name means that the store is unavailable; see ErrOutcomeUnknown.
 type Store interface {
 	// Create stores a new entry until its KeepUntil: pending, without tries used, at version 1. ErrExists if there is one. A
-	// store that is an Outbox too queues out in the same step; other stores get none.
+	// store that is an Outbox too queues out in the same step, so that there is never one without the other; other stores get
+	// none.
 	Create(ctx context.Context, e Entry, out ...Outgoing) error
 	// Get returns an entry, closed and expired ones included, until its KeepUntil; ErrNotFound after that.
 	Get(ctx context.Context, id string) (Entry, error)
@@ -149,14 +150,21 @@ type Store interface {
 	Update(ctx context.Context, e Entry, out ...Outgoing) error
 }
 
-// An Outbox is a queue of messages. One worker at a time claims a message, and then completes, retries or buries it. An
-// Outbox stores no content of messages: the worker calls Engine.ComposeMessage, which reads the challenge, drops messages
-// that are no longer wanted and derives the code again.
+// An Outbox is a queue of messages and of what is due later. One worker at a time claims an element, and then completes, retries
+// or buries it. An Outbox stores ids and no content of messages: the worker calls Engine.ComposeMessage, which reads the
+// challenge, drops messages that are no longer wanted and derives the code again.
+//
+// An outbox in this process is set in Config.Outbox, and the engine calls Put. An outbox that several processes share is a Store
+// too: Create and Update queue in the step that writes the challenge, Config.Outbox is nil and the engine never calls Put. What
+// such an outbox returns counts as a hint, which anybody with access to the store may repeat or invent: the engine claims each
+// send in the encrypted challenge before its message leaves (see Engine.ComposeMessage).
 type Outbox interface {
-	// Put queues messages. An outbox that is the Store gets them in Create and Update instead.
+	// Put queues messages. Each is due at its Due.
 	Put(ctx context.Context, out ...Outgoing) error
-	// Claim blocks until a message is due or the context is done, and claims it.
-	Claim(ctx context.Context) (Outgoing, error)
+	// Claim blocks until at least one message is due, and claims those that are due, at most limit. The error is the context's
+	// if it ends first. Unless it is claimed by a process that ends, no other Claim returns a message before it is returned to
+	// the queue.
+	Claim(ctx context.Context, limit int) ([]Outgoing, error)
 	// Done removes a claimed message that was sent or is no longer wanted.
 	Done(ctx context.Context, o Outgoing) error
 	// Retry returns a claimed message to the queue, due at the given time, with Attempt increased by one.

@@ -6,20 +6,37 @@ import (
 	"time"
 )
 
-// Outgoing names a message that has to be sent. An outbox in another process stores its exported fields only. In the
-// process that created it, it can also hold the content of the challenge; see IDs.
+// Outgoing names a message that has to be sent, or something else that is due for a challenge. An outbox that several processes
+// share stores Kind, ChallengeID, Send, Attempt and Due. In the process that created it, an Outgoing can also hold the content of
+// the challenge; see IDs.
 type Outgoing struct {
+	Kind        OutgoingKind
 	ChallengeID string
-	Send        int // number of the send in its challenge; after a resend, the messages of earlier sends are no longer wanted
-	Attempt     int // how often it was retried
+	Send        int       // number of the send in its challenge; after a resend, the messages of earlier sends are no longer wanted
+	Attempt     int       // how often it was retried
+	Due         time.Time // when it is due, by the engine's clock; zero: at once
+	Claim       string    // set by Outbox.Claim: names the claimed element for Done, Retry and Bury
 
-	fresh *record // the record that this process has just written, so that the first attempt does not read it; may be nil
+	fresh *record // the record as this process has written it last, so that it need not be read; may be nil
 }
+
+// An OutgoingKind is what has to be done when an Outgoing is due.
+type OutgoingKind string
+
+// KindMessage is the message of a send. ComposeMessage returns ErrNotFound for other kinds.
+const KindMessage OutgoingKind = ""
 
 // IDs returns the Outgoing without the data that this process keeps in memory. Composing its message reads the challenge
 // again.
 func (o Outgoing) IDs() Outgoing {
 	o.fresh = nil
+	return o
+}
+
+// Composed returns the Outgoing with what composing its message has read and written, so that RecordDelivery and AllowRetry need
+// not read the challenge again.
+func (o Outgoing) Composed(m Message) Outgoing {
+	o.fresh = m.claimed
 	return o
 }
 
@@ -47,6 +64,8 @@ type Message struct {
 	Text     string
 	HTML     string
 	Language string // BCP 47 tag of the rendered text, the closest one to Locale
+
+	claimed *record // the record in which the send was claimed; nil if no claim is needed
 }
 
 // Sent is the acknowledgement of a provider.
@@ -57,7 +76,17 @@ type Sent struct {
 
 // ComposeMessage returns the message of an Outgoing for the worker of the outbox. It reads the challenge and derives the code
 // again. ErrClosed, ErrExpired and ErrNotFound mean that the message is no longer wanted. The message is not rendered.
+//
+// If the store is the outbox, ComposeMessage also claims the send in the encrypted challenge, by compare-and-set. The message must
+// then be sent within SendTimeout, and AllowRetry called if that has failed. A *ClaimedError means that another try of this send
+// may still be in flight, or that the time of the next one has not come.
 func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error) {
+	if o.Kind != KindMessage {
+		return Message{}, ErrNotFound
+	}
+	if e.cfg.Outbox == nil {
+		return e.composeClaimed(ctx, o)
+	}
 	rec := o.fresh
 	if rec == nil || o.Attempt > 0 || e.isStale(rec) {
 		var err error
@@ -65,6 +94,11 @@ func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error
 			return Message{}, err
 		}
 	}
+	return e.composeRecord(ctx, o, rec)
+}
+
+// composeRecord returns the message of a record. It records the message of a decoy, or of a test identity, as sent.
+func (e *Engine) composeRecord(ctx context.Context, o Outgoing, rec *record) (Message, error) {
 	if !e.cfg.Clock().Before(rec.ExpiresAt) {
 		return Message{}, ErrExpired
 	}
@@ -202,7 +236,7 @@ func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) err
 
 // recordFresh edits the record that this process has just written without reading it; ErrConflict if it has changed.
 func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record, Entry) error) error {
-	if o.fresh == nil || o.Attempt > 0 {
+	if o.fresh == nil {
 		return ErrConflict
 	}
 	rec := *o.fresh

@@ -30,6 +30,8 @@ type entryContent struct {
 	CollectedAt time.Time
 	RedeemedBy  requestID
 	ResentBy    requestID // the last resend
+
+	SendClaim sendClaim // of the current send
 }
 
 func (s *entryContent) fields(f *codec.Codec) {
@@ -47,6 +49,7 @@ func (s *entryContent) fields(f *codec.Codec) {
 	s.ResentBy.field(f)
 	codec.Optional(f, &s.Claims, (*Claims).fields)
 	f.Text(&s.prefix)
+	s.SendClaim.fields(f)
 }
 
 // A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the
@@ -178,6 +181,21 @@ func (e *Engine) update(ctx context.Context, r *record, out ...Outgoing) error {
 		return err
 	}
 	return e.cfg.Store.Update(ctx, Entry{ID: r.id.storeID, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
+}
+
+// updateAndEnqueue writes the record by compare-and-set and queues a message, in one atomic step if the store is the outbox.
+func (e *Engine) updateAndEnqueue(ctx context.Context, rec *record, out Outgoing) error {
+	if e.cfg.Outbox == nil {
+		written := *rec // a worker may read it before update returns
+		written.version++
+		out.fresh = &written
+		return e.update(ctx, rec, out)
+	}
+	if err := e.update(ctx, rec); err != nil {
+		return err
+	}
+	rec.version++
+	return e.enqueue(ctx, out, rec)
 }
 
 // maxConflictRetries bounds how often a record or factor is read again because it was changed meanwhile.

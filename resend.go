@@ -131,7 +131,8 @@ func (e *Engine) resendable(rec *record, entry Entry, channel string) (Address, 
 func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 	rec.Sends++
 	rec.SentAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
-	rec.Delivery = Delivery{Status: DeliveryQueued} // SentBy keeps the channel of an earlier message
+	rec.Delivery = Delivery{Status: DeliveryQueued} // LastChannel keeps the channel of an earlier message
+	rec.SendClaim = sendClaim{}
 	if e.cfg.NewCodes {
 		rec.CodeSend = rec.Sends
 	}
@@ -144,15 +145,7 @@ func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 			return err
 		}
 	}
-	out := Outgoing{ChallengeID: rec.ID, Send: rec.Sends}
-	if e.cfg.Outbox == nil {
-		return e.update(ctx, rec, out)
-	}
-	if err := e.update(ctx, rec); err != nil {
-		return err
-	}
-	rec.version++
-	return e.enqueue(ctx, out, rec)
+	return e.updateAndEnqueue(ctx, rec, Outgoing{ChallengeID: rec.ID, Send: rec.Sends})
 }
 
 // resendAt returns the earliest time of the next message. The cool-down doubles with each send.

@@ -167,6 +167,7 @@ func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
 	}
 	out := Outgoing{ChallengeID: rec.ID, Send: rec.Sends}
 	if e.cfg.Outbox == nil {
+		out.fresh = rec
 		return e.cfg.Store.Create(ctx, entry, out)
 	}
 	if err := e.cfg.Store.Create(ctx, entry); err != nil {

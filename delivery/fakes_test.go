@@ -105,6 +105,8 @@ func (e *fakeEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d
 	return nil
 }
 
+func (e *fakeEngine) AllowRetry(context.Context, watchword.Outgoing, time.Time) error { return nil }
+
 // countRecorded returns the number of challenges with exactly one recorded delivery of the given status.
 func (e *fakeEngine) countRecorded(status string) (n int) {
 	e.mu.Lock()

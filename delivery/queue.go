@@ -34,7 +34,7 @@ type Queue struct {
 // ids are kept, a few hundred bytes.
 const maxComplete = 256
 
-// A delayedMessage message becomes ready when its timer fires.
+// A delayedMessage becomes ready when its timer fires.
 type delayedMessage struct {
 	out   watchword.Outgoing
 	at    time.Time
@@ -50,7 +50,7 @@ func NewQueue(capacity int, now func() time.Time) *Queue {
 	return &Queue{now: now, ready: make(chan watchword.Outgoing, capacity), empty: make(chan struct{}), delayed: map[*delayedMessage]struct{}{}}
 }
 
-// Put adds all of the messages, or none if it returns ErrQueueFull or ErrDrained.
+// Put adds all of the messages, or none if it returns ErrQueueFull or ErrDrained. A message with a Due is delayed until then.
 func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -64,26 +64,42 @@ func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 		if q.unfinished++; q.unfinished > maxComplete {
 			o = o.IDs()
 		}
-		q.ready <- o
+		if o.Due.After(q.now()) {
+			q.delay(o, o.Due)
+		} else {
+			q.ready <- o
+		}
 	}
 	return nil
 }
 
-// Claim waits for the next message that is due. If one is due already, Claim returns it even if the context has ended.
-func (q *Queue) Claim(ctx context.Context) (watchword.Outgoing, error) {
-	select {
-	case o := <-q.ready:
-		return o, nil
-	default:
+// Claim waits until a message is due, and claims those that are due, at most limit. If one is due already, Claim returns it even if
+// the context has ended.
+func (q *Queue) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
+	if out := q.claimReady(nil, limit); len(out) > 0 {
+		return out, nil
 	}
 	select {
 	case o := <-q.ready:
-		return o, nil
+		return q.claimReady([]watchword.Outgoing{o}, limit), nil
 	case <-q.empty:
-		return watchword.Outgoing{}, ErrDrained
+		return nil, ErrDrained
 	case <-ctx.Done():
-		return watchword.Outgoing{}, ctx.Err()
+		return nil, ctx.Err()
 	}
+}
+
+// claimReady adds messages that are due, until there are limit.
+func (q *Queue) claimReady(out []watchword.Outgoing, limit int) []watchword.Outgoing {
+	for len(out) < limit {
+		select {
+		case o := <-q.ready:
+			out = append(out, o)
+		default:
+			return out
+		}
+	}
+	return out
 }
 
 // Done removes a claimed message.
@@ -102,15 +118,20 @@ func (q *Queue) Bury(ctx context.Context, o watchword.Outgoing) error { return q
 // that time; the message then stays claimed.
 func (q *Queue) Retry(_ context.Context, o watchword.Outgoing, at time.Time) error {
 	o.Attempt++
-	d := &delayedMessage{out: o.IDs(), at: at}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.draining && at.After(q.until) {
 		return ErrDrained
 	}
+	q.delay(o, at)
+	return nil
+}
+
+// delay makes a message ready at a time. The caller holds the lock.
+func (q *Queue) delay(o watchword.Outgoing, at time.Time) {
+	d := &delayedMessage{out: o.IDs(), at: at}
 	q.delayed[d] = struct{}{}
 	d.timer = time.AfterFunc(at.Sub(q.now()), func() { q.makeReady(d) })
-	return nil
 }
 
 func (q *Queue) makeReady(d *delayedMessage) {

@@ -22,7 +22,7 @@ func TestQueuePutIsBoundedAndAllOrNone(t *testing.T) {
 	if err := q.Put(ctx, watchword.Outgoing{ChallengeID: "a"}, watchword.Outgoing{ChallengeID: "b"}); err != nil {
 		t.Fatal(err)
 	}
-	a, _ := q.Claim(ctx)
+	a, _ := claimOne(ctx, q)
 	if err := q.Put(ctx, watchword.Outgoing{}); !errors.Is(err, delivery.ErrQueueFull) {
 		t.Errorf("a claimed message frees capacity: %v", err)
 	}
@@ -30,7 +30,7 @@ func TestQueuePutIsBoundedAndAllOrNone(t *testing.T) {
 	if err := q.Put(ctx, watchword.Outgoing{}); !errors.Is(err, delivery.ErrQueueFull) {
 		t.Errorf("a delayed message frees capacity: %v", err)
 	}
-	b, _ := q.Claim(ctx)
+	b, _ := claimOne(ctx, q)
 	_ = q.Bury(ctx, b)
 	if err := q.Put(ctx, watchword.Outgoing{ChallengeID: "c"}); err != nil {
 		t.Errorf("a buried message frees no capacity: %v", err)
@@ -42,10 +42,10 @@ func TestQueueClaimReturnsMessageWhenDue(t *testing.T) {
 		ctx := t.Context()
 		q := delivery.NewQueue(4, nil)
 		_ = q.Put(ctx, watchword.Outgoing{ChallengeID: "a", Send: 3})
-		o, _ := q.Claim(ctx)
+		o, _ := claimOne(ctx, q)
 		start := time.Now()
 		_ = q.Retry(ctx, o, start.Add(time.Minute))
-		again, err := q.Claim(ctx)
+		again, err := claimOne(ctx, q)
 		if err != nil || time.Since(start) != time.Minute {
 			t.Errorf("claimed after %s, %v", time.Since(start), err)
 		}
@@ -54,7 +54,7 @@ func TestQueueClaimReturnsMessageWhenDue(t *testing.T) {
 		}
 		short, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		if _, err := q.Claim(short); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := claimOne(short, q); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("an empty queue: %v", err)
 		}
 	})
@@ -65,8 +65,8 @@ func TestQueueDrainReturnsLateMessagesAndEndsClaims(t *testing.T) {
 		ctx := t.Context()
 		q := delivery.NewQueue(4, nil)
 		_ = q.Put(ctx, watchword.Outgoing{ChallengeID: "soon"}, watchword.Outgoing{ChallengeID: "late"}, watchword.Outgoing{ChallengeID: "ready"})
-		soon, _ := q.Claim(ctx)
-		late, _ := q.Claim(ctx)
+		soon, _ := claimOne(ctx, q)
+		late, _ := claimOne(ctx, q)
 		_ = q.Retry(ctx, soon, time.Now().Add(time.Second))
 		_ = q.Retry(ctx, late, time.Now().Add(time.Minute))
 		given := q.Drain(time.Now().Add(10 * time.Second))
@@ -77,7 +77,7 @@ func TestQueueDrainReturnsLateMessagesAndEndsClaims(t *testing.T) {
 			t.Errorf("Put: %v", err)
 		}
 		for _, want := range []string{"ready", "soon"} {
-			o, err := q.Claim(ctx)
+			o, err := claimOne(ctx, q)
 			if err != nil || o.ChallengeID != want {
 				t.Fatalf("got %+v, %v; want %s", o, err, want)
 			}
@@ -87,7 +87,7 @@ func TestQueueDrainReturnsLateMessagesAndEndsClaims(t *testing.T) {
 			_ = q.Done(ctx, o)
 		}
 		_ = q.Bury(ctx, given[0])
-		if _, err := q.Claim(ctx); !errors.Is(err, delivery.ErrDrained) {
+		if _, err := claimOne(ctx, q); !errors.Is(err, delivery.ErrDrained) {
 			t.Errorf("Claim at the end: %v", err)
 		}
 	})
@@ -104,7 +104,7 @@ func TestQueueHandsOutEachMessageOnceUnderConcurrency(t *testing.T) {
 	for range 8 {
 		claims.Go(func() {
 			for {
-				o, err := q.Claim(ctx)
+				o, err := claimOne(ctx, q)
 				if err != nil {
 					return
 				}
@@ -139,4 +139,13 @@ func TestQueueHandsOutEachMessageOnceUnderConcurrency(t *testing.T) {
 	if len(seen) != putters*each {
 		t.Errorf("%d of %d came out", len(seen), putters*each)
 	}
+}
+
+// claimOne claims one message.
+func claimOne(ctx context.Context, q watchword.Outbox) (watchword.Outgoing, error) {
+	out, err := q.Claim(ctx, 1)
+	if err != nil {
+		return watchword.Outgoing{}, err
+	}
+	return out[0], nil
 }

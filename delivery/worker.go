@@ -18,6 +18,8 @@ type Engine interface {
 	ComposeMessage(ctx context.Context, o watchword.Outgoing) (watchword.Message, error)
 	// RecordDelivery stores the outcome.
 	RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
+	// AllowRetry records that a try has failed, so that another one may begin at the given time.
+	AllowRetry(ctx context.Context, o watchword.Outgoing, at time.Time) error
 }
 
 // A WorkerConfig configures a Worker. Engine, Outbox and Sender are required. The zero value of each other field selects its
@@ -44,8 +46,9 @@ const claimRetryDelay = time.Second
 // the RetryAfter of the error. While the circuit breaker of a provider is open, its messages wait for the next probe only. A
 // message is recorded as failed and buried if every provider has refused it permanently or if its code has expired.
 type Worker struct {
-	cfg    WorkerConfig
-	unsent atomic.Int64 // messages that could not be sent before the shutdown
+	cfg      WorkerConfig
+	outcomes *outcomeRecorder // set by Run
+	unsent   atomic.Int64     // messages that could not be sent before the shutdown
 }
 
 // NewWorker returns a Worker, or an error if a required field is missing.
@@ -64,28 +67,28 @@ type drainer interface {
 	Drain(until time.Time) (late []watchword.Outgoing)
 }
 
-// Run sends messages until the context ends. It then finishes the messages that are being sent and, if the outbox is lost with
-// the process, sends the messages that are still in it. Messages that cannot be sent within DrainTimeout are recorded as
-// failed; the error says how many. Call Run only once.
+// Run sends messages until the context ends. It then finishes the messages that are being sent. If the outbox is lost with the
+// process, Run also sends the messages that are still in it, and records those that cannot be sent within DrainTimeout as failed;
+// the error says how many. An outbox that other processes share keeps them. Call Run only once.
 func (w *Worker) Run(ctx context.Context) error {
 	recordCtx := context.WithoutCancel(ctx) // outcomes are recorded even after sendCtx has ended
 	sendCtx, stop := context.WithCancel(recordCtx)
 	defer stop()
+	w.outcomes = newOutcomeRecorder(recordCtx, w.cfg.Engine, w.cfg.Logger)
+	defer w.outcomes.flush()
 	queue, drains := w.cfg.Outbox.(drainer)
 	claimCtx := ctx
 	if drains {
 		claimCtx = sendCtx
 	}
-	var workers sync.WaitGroup
-	for range w.cfg.Concurrency {
-		workers.Go(func() { w.claimAndSend(claimCtx, sendCtx, recordCtx) })
-	}
+	var claiming sync.WaitGroup
+	claiming.Go(func() { w.claimAndSend(claimCtx, sendCtx, recordCtx) })
 	<-ctx.Done()
 	defer time.AfterFunc(w.cfg.DrainTimeout, stop).Stop()
 	if drains {
 		w.failUnsent(recordCtx, queue.Drain(w.cfg.Now().Add(w.cfg.DrainTimeout))...)
 	}
-	workers.Wait()
+	claiming.Wait()
 	if drains {
 		w.failRemaining(sendCtx, recordCtx, queue)
 	}
@@ -99,32 +102,45 @@ func (w *Worker) Run(ctx context.Context) error {
 func (w *Worker) failRemaining(sendCtx, recordCtx context.Context, queue drainer) {
 	w.failUnsent(recordCtx, queue.Drain(time.Time{})...)
 	for sendCtx.Err() != nil {
-		o, err := w.cfg.Outbox.Claim(sendCtx)
+		out, err := w.cfg.Outbox.Claim(sendCtx, w.cfg.Concurrency)
 		if err != nil {
 			return
 		}
-		w.failUnsent(recordCtx, o)
+		w.failUnsent(recordCtx, out...)
 	}
 }
 
-// failUnsent records claimed messages as failed because the process ends before they can be sent.
+// failUnsent records claimed messages as failed because the process ends before they can be sent. Those of an outbox that other
+// processes share are left to them.
 func (w *Worker) failUnsent(ctx context.Context, out ...watchword.Outgoing) {
+	if _, drains := w.cfg.Outbox.(drainer); !drains {
+		return
+	}
 	w.unsent.Add(int64(len(out)))
 	for _, o := range out {
 		w.giveUp(ctx, o, "")
 	}
 }
 
-// claimAndSend is one of the loops that share the outbox. It claims with claimCtx, composes and sends with sendCtx, and records
-// outcomes with recordCtx.
+// claimAndSend claims as many messages as can be sent at the same time, with claimCtx, and starts a goroutine for each. These
+// compose and send with sendCtx, and record outcomes with recordCtx. claimAndSend returns when they have ended.
 func (w *Worker) claimAndSend(claimCtx, sendCtx, recordCtx context.Context) {
+	busy := make(chan struct{}, w.cfg.Concurrency)
+	var sending sync.WaitGroup
+	defer sending.Wait()
 	for {
-		o, err := w.cfg.Outbox.Claim(claimCtx)
+		busy <- struct{}{} // blocks until one more message can be sent
+		<-busy
+		out, err := w.cfg.Outbox.Claim(claimCtx, cap(busy)-len(busy))
+		for _, o := range out {
+			busy <- struct{}{}
+			sending.Go(func() {
+				defer func() { <-busy }()
+				w.process(sendCtx, recordCtx, o)
+			})
+		}
 		switch {
-		case err == nil && sendCtx.Err() == nil:
-			w.process(sendCtx, recordCtx, o)
-		case err == nil: // claimed after DrainTimeout
-			w.failUnsent(recordCtx, o)
+		case err == nil:
 		case errors.Is(err, ErrDrained), claimCtx.Err() != nil:
 			return
 		default:
@@ -134,9 +150,16 @@ func (w *Worker) claimAndSend(claimCtx, sendCtx, recordCtx context.Context) {
 	}
 }
 
-// process composes and sends one claimed message, and records the outcome.
+// process composes and sends one claimed message, and records the outcome. What is claimed after DrainTimeout is not sent.
 func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoing) {
+	if sendCtx.Err() != nil {
+		w.failUnsent(recordCtx, o)
+		return
+	}
+	sendCtx, cancel := context.WithTimeout(sendCtx, watchword.SendTimeout)
+	defer cancel()
 	m, err := w.cfg.Engine.ComposeMessage(sendCtx, o)
+	var claimed *watchword.ClaimedError
 	switch {
 	case errors.Is(err, watchword.ErrExpired):
 		w.giveUp(recordCtx, o, "")
@@ -144,17 +167,21 @@ func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoin
 	case errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrNotFound):
 		w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
 		return
+	case errors.As(err, &claimed):
+		w.logOutboxError("retry", w.cfg.Outbox.Retry(recordCtx, o, claimed.Until), o)
+		return
 	case err != nil:
 		w.retryOrGiveUp(recordCtx, o, watchword.Message{}, &watchword.SendError{Provider: "engine", Cause: err})
 		return
 	}
+	o = o.Composed(m)
 	sent, err := w.cfg.Sender.Send(sendCtx, m)
 	if err != nil {
 		w.retryOrGiveUp(recordCtx, o, m, err)
 		return
 	}
-	// A sent message is done even if recording fails, because it must not be sent twice.
-	w.record(recordCtx, o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel})
+	// A sent message is done at once and whether or not its status is recorded, because it must not be sent twice.
+	w.outcomes.add(o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel})
 	w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
 }
 
@@ -171,6 +198,9 @@ func (w *Worker) retryOrGiveUp(ctx context.Context, o watchword.Outgoing, m watc
 	if !wasCalled(err) {
 		o.Attempt-- // Retry adds one
 	}
+	if err = w.cfg.Engine.AllowRetry(ctx, o, at); err != nil {
+		w.cfg.Logger.Error("retry not recorded", "challenge", o.ChallengeID, "error", err)
+	}
 	if err = w.cfg.Outbox.Retry(ctx, o, at); errors.Is(err, ErrDrained) {
 		w.failUnsent(ctx, o)
 		return
@@ -180,14 +210,8 @@ func (w *Worker) retryOrGiveUp(ctx context.Context, o watchword.Outgoing, m watc
 
 // giveUp records a message as failed and buries it.
 func (w *Worker) giveUp(ctx context.Context, o watchword.Outgoing, channel string) {
-	w.record(ctx, o, watchword.Delivery{Status: watchword.DeliveryFailed, Channel: channel})
+	w.outcomes.add(o, watchword.Delivery{Status: watchword.DeliveryFailed, Channel: channel})
 	w.logOutboxError("bury", w.cfg.Outbox.Bury(ctx, o), o)
-}
-
-func (w *Worker) record(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) {
-	if err := w.cfg.Engine.RecordDelivery(ctx, o, d); err != nil {
-		w.cfg.Logger.Error("delivery status not recorded", "challenge", o.ChallengeID, "status", d.Status, "error", err)
-	}
 }
 
 func (w *Worker) logOutboxError(step string, err error, o watchword.Outgoing) {

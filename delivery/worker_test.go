@@ -40,7 +40,7 @@ func TestWorkerSendsMessagesAndRecordsDelivery(t *testing.T) {
 		q, engine, sender := delivery.NewQueue(100, nil), &fakeEngine{}, &scriptedSender{}
 		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender})
 		putMessages(t, q, 50)
-		synctest.Wait()
+		awaitOutcomes()
 		if n := engine.countRecorded(watchword.DeliverySent); n != 50 || len(sender.messages) != 50 {
 			t.Errorf("recorded %d, sent %d", n, len(sender.messages))
 		}
@@ -178,11 +178,11 @@ func TestWorkerDoesNotDrainDurableOutbox(t *testing.T) {
 // claimsUntilDone is an outbox whose Claim fails after the context has ended.
 type claimsUntilDone struct{ durableOutbox }
 
-func (c claimsUntilDone) Claim(ctx context.Context) (watchword.Outgoing, error) {
+func (c claimsUntilDone) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
 	if ctx.Err() != nil {
-		return watchword.Outgoing{}, ctx.Err()
+		return nil, ctx.Err()
 	}
-	return c.durableOutbox.Claim(ctx)
+	return c.durableOutbox.Claim(ctx, limit)
 }
 
 func TestWorkerContinuesAfterOutboxOutage(t *testing.T) {
@@ -208,11 +208,11 @@ type unavailableOutbox struct {
 	claims *atomic.Int32
 }
 
-func (o unavailableOutbox) Claim(ctx context.Context) (watchword.Outgoing, error) {
+func (o unavailableOutbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
 	if o.claims.Add(1) <= 5 {
-		return watchword.Outgoing{}, errors.New("connection refused")
+		return nil, errors.New("connection refused")
 	}
-	return o.claimsUntilDone.Claim(ctx)
+	return o.claimsUntilDone.Claim(ctx, limit)
 }
 
 func TestNewWorkerRequiresEngineOutboxAndSender(t *testing.T) {
@@ -250,4 +250,12 @@ func (noopEngine) ComposeMessage(context.Context, watchword.Outgoing) (watchword
 }
 func (noopEngine) RecordDelivery(context.Context, watchword.Outgoing, watchword.Delivery) error {
 	return nil
+}
+func (noopEngine) AllowRetry(context.Context, watchword.Outgoing, time.Time) error { return nil }
+
+// awaitOutcomes waits until the outcomes of sent messages are recorded.
+func awaitOutcomes() {
+	synctest.Wait()
+	time.Sleep(100 * time.Millisecond)
+	synctest.Wait()
 }

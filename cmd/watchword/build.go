@@ -12,7 +12,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// queueLength is how many messages of an app may be queued or in flight. A start beyond it is refused.
+// queueLength is how many messages of an app may be queued or in flight in this process. A start beyond it is refused. An outbox that
+// processes share has no such limit.
 const queueLength = 10_000
 
 // A service is everything that one server process runs. Each app has an engine, a worker that sends its messages, a prefix
@@ -78,7 +79,7 @@ func (b *builder) build(ctx context.Context) (*service, []error) {
 // buildApps builds everything but the handler: first what apps share, then each app. Problems are added to c.
 func (b *builder) buildApps(ctx context.Context, c *checker, box *inbox) (apps []server.App) {
 	var err error
-	b.service.storage, err = openStorage(b.settings, b.reportDamagedValue)
+	b.service.storage, err = openStorage(b.settings, b.reportDamaged)
 	c.addError("redis", err)
 	c.addError("database", b.openFactors(ctx))
 	b.signer, err = receipt.NewSigner(receipt.SignerConfig{Keys: b.settings.signing})
@@ -91,11 +92,12 @@ func (b *builder) buildApps(ctx context.Context, c *checker, box *inbox) (apps [
 	return apps
 }
 
-// reportDamagedValue logs and counts a damaged value in the store of challenges or limits. The kind is entry, budget or limit.
-func (b *builder) reportDamagedValue(kind string) {
-	b.log.Error("damaged value found in the store", "what", kind)
+// reportDamaged logs and counts damaged values in the stores of challenges, messages and limits. The kind is entry, budget, limit or
+// outbox.
+func (b *builder) reportDamaged(kind string, n int) {
+	b.log.Error("damaged value found in the store", "what", kind, "count", n)
 	if b.metrics != nil {
-		b.metrics.damaged.WithLabelValues(kind).Inc()
+		b.metrics.damaged.WithLabelValues(kind).Add(float64(n))
 	}
 }
 

@@ -25,13 +25,18 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	if err != nil {
 		return server.App{}, errors.Join(err, errEvents, b.findEngineProblems(a, p))
 	}
-	queue := delivery.NewQueue(queueLength, nil)
-	engine, err := watchword.New(b.engineConfig(a, p, queue, publisher))
+	cfg := b.engineConfig(a, p, publisher)
+	outbox := b.service.storage.apps[a.id].outbox
+	if outbox == nil {
+		outbox = delivery.NewQueue(queueLength, nil)
+		cfg.Outbox = outbox
+	}
+	engine, err := watchword.New(cfg)
 	// Unwrap leaves the engine's problems without its own introduction.
 	if err = errors.Join(errEvents, errors.Unwrap(err)); err != nil {
 		return server.App{}, err
 	}
-	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: engine, Outbox: queue, Sender: p.sender, Logger: b.log})
+	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: engine, Outbox: outbox, Sender: p.sender, Logger: b.log})
 	if err != nil {
 		return server.App{}, err
 	}
@@ -178,11 +183,11 @@ func (b *builder) buildBreaker(a appSettings, p *appComponents) (err error) {
 	return err
 }
 
-func (b *builder) engineConfig(a appSettings, p appComponents, queue *delivery.Queue, publisher *eventPublisher) watchword.Config {
+func (b *builder) engineConfig(a appSettings, p appComponents, publisher *eventPublisher) watchword.Config {
 	cfg := watchword.Config{
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
-		Store: b.service.storage.apps[a.id].store, Factors: b.service.storage.factors, Outbox: queue, Strategies: p.strategies.strategies, Addresses: p.addresses,
+		Store: b.service.storage.apps[a.id].store, Factors: b.service.storage.factors, Strategies: p.strategies.strategies, Addresses: p.addresses,
 		Channels: channelNames(a), ProviderName: p.providerName, CheckMessage: p.checkMessage, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: firstOriginHost(a.origins),
@@ -245,6 +250,8 @@ func (b *builder) findEngineProblems(a appSettings, p appComponents) error {
 	if p.addresses == nil {
 		p.addresses = func(string, string) (watchword.Address, error) { return watchword.Address{}, nil }
 	}
-	_, err = watchword.New(b.engineConfig(a, p, delivery.NewQueue(1, nil), nil))
+	cfg := b.engineConfig(a, p, nil)
+	cfg.Outbox = delivery.NewQueue(1, nil)
+	_, err = watchword.New(cfg)
 	return errors.Unwrap(err)
 }

@@ -36,7 +36,7 @@ func newMetrics() *metrics {
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_limits_reached_total",
 			Help: "Requests that a limit refused, by app and limit."}, []string{"app", "limit"}),
 		damaged: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_damaged_values_total",
-			Help: "Damaged values in the stores of challenges and limits, by kind: entry, budget or limit."}, []string{"what"}),
+			Help: "Damaged values in the stores of challenges, messages and limits, by kind: entry, budget, limit or outbox."}, []string{"what"}),
 	}
 	m.registry.MustRegister(m.requests, m.events, m.sent, m.limits, m.damaged, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -24,13 +24,23 @@ type node struct {
 	log  *syncBuffer
 	stop func() // shuts the process down, and returns when its log is complete; nil: no process
 	kill func() // kills the process with SIGKILL and waits
+
+	peers *sync.Map // the development servers of the same directory, this one included
 }
 
 // startNode starts a development server on a Redis. Nodes with the same directory share their keys.
 func startNode(t testing.TB, dir, redisURL string, args ...string) *node {
 	t.Helper()
-	return startServer(t, nil, append([]string{"--dev", "--listen", "127.0.0.1:0", "--data-dir", dir, "--redis", redisURL}, args...)...)
+	n := startServer(t, nil, append([]string{"--dev", "--listen", "127.0.0.1:0", "--data-dir", dir, "--redis", redisURL}, args...)...)
+	all, _ := nodesOfDir.LoadOrStore(dir, &sync.Map{})
+	n.peers = all.(*sync.Map)
+	n.peers.Store(n, true)
+	return n
 }
+
+// nodesOfDir holds the development servers by their directory. Those on one Redis share an outbox, so that any of them may send a
+// message.
+var nodesOfDir sync.Map // string → *sync.Map of *node
 
 // startServer starts `watchword serve` with arguments and additional environment variables, and waits until it listens.
 func startServer(t testing.TB, env []string, args ...string) *node {
@@ -209,24 +219,40 @@ func signInAnswer(code string) object {
 	return object{"purpose": "sign_in", "subject": "user_42", "answer": code}
 }
 
-// waitForCode waits for a challenge's message in the inbox of the node that started it, and returns its code.
-func (n *node) waitForCode(id string) string {
+// waitForCode waits for a challenge's message in the inbox of a node of the same directory, and returns its code.
+func (n *node) waitForCode(id string) (code string) {
 	n.t.Helper()
 	for until := time.Now().Add(testTimeout); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
-		var messages []struct {
-			ChallengeID string `json:"challenge_id"`
-			Code        string `json:"code"`
-		}
-		if err := json.Unmarshal([]byte(n.call("GET", "/inbox/messages", nil).text), &messages); err != nil {
-			n.t.Fatal(err)
-		}
-		for _, m := range messages {
-			if m.ChallengeID == id {
-				return m.Code
-			}
+		n.peers.Range(func(peer, _ any) bool {
+			code = peer.(*node).receivedCode(id)
+			return code == ""
+		})
+		if code != "" {
+			return code
 		}
 	}
 	n.t.Fatal("no message arrived")
+	return ""
+}
+
+// receivedCode returns the code of a challenge's message in the node's inbox; empty if there is none, or if the node was killed.
+func (n *node) receivedCode(id string) string {
+	r, err := n.send(n.t.Context(), apiRequest{method: http.MethodGet, path: "/inbox/messages"})
+	if err != nil {
+		return ""
+	}
+	var messages []struct {
+		ChallengeID string `json:"challenge_id"`
+		Code        string `json:"code"`
+	}
+	if err := json.Unmarshal([]byte(r.text), &messages); err != nil {
+		n.t.Fatal(err)
+	}
+	for _, m := range messages {
+		if m.ChallengeID == id {
+			return m.Code
+		}
+	}
 	return ""
 }
 

@@ -45,18 +45,8 @@ func (c *commandCounter) ProcessPipelineHook(next goredis.ProcessPipelineHook) g
 	}
 }
 
-// A discardingOutbox accepts messages without sending them, so that only the request's own commands are counted.
-type discardingOutbox struct {
-	watchword.Outbox
-	last watchword.Outgoing
-}
-
-func (o *discardingOutbox) Put(_ context.Context, out ...watchword.Outgoing) error {
-	o.last = out[len(out)-1]
-	return nil
-}
-
-// A check over HTTP takes one Redis command. A start takes two: one for the limits and one for the challenge.
+// A check over HTTP takes one Redis command. A start takes two: one for the limits, and one for the challenge and its message in the
+// outbox.
 func TestRoundTripsOverHTTP(t *testing.T) {
 	ctx := context.Background()
 	redis := redistest.Start(t)
@@ -67,7 +57,10 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 	t.Cleanup(func() { _ = client.Close() })
 	counted := &commandCounter{}
 	client.AddHook(counted)
-	outbox := &discardingOutbox{}
+	outbox, err := redisstore.NewOutbox(redisstore.New(client, redisstore.Config{}), redisstore.OutboxConfig{App: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	engine, handler := newHandlerOnRedis(t, client, outbox)
 
 	post := func(path string, body object, want int) (commands int64, answer object) {
@@ -93,7 +86,11 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 	cycle := func() (start, wrong, right int64) {
 		start, answer := post("/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "alice@example.com", "subject": "user_42",
 			"client": object{"ip": "203.0.113.7"}}, http.StatusCreated)
-		m, err := engine.ComposeMessage(ctx, outbox.last)
+		claimed, err := outbox.Claim(ctx, 1)
+		if err != nil || len(claimed) != 1 || claimed[0].ChallengeID != answer["id"] {
+			t.Fatalf("the outbox holds %v, %v", claimed, err)
+		}
+		m, err := engine.ComposeMessage(ctx, claimed[0])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -108,7 +105,7 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 	}
 }
 
-func newHandlerOnRedis(t *testing.T, client goredis.UniversalClient, outbox watchword.Outbox) (*watchword.Engine, http.Handler) {
+func newHandlerOnRedis(t *testing.T, client goredis.UniversalClient, store watchword.Store) (*watchword.Engine, http.Handler) {
 	t.Helper()
 	must := func(err error) {
 		t.Helper()
@@ -130,7 +127,7 @@ func newHandlerOnRedis(t *testing.T, client goredis.UniversalClient, outbox watc
 	addresses, err := delivery.NewAddressPolicy(delivery.Addresses{})
 	must(err)
 	engine, err := watchword.New(watchword.Config{App: "shop", Issuer: "https://verify.example.com", Keys: []watchword.Key{key("k")}, Identity: key("i"),
-		Store: redisstore.New(client, redisstore.Config{}), Outbox: outbox, Strategies: []watchword.Strategy{codes}, Addresses: addresses,
+		Store: store, Strategies: []watchword.Strategy{codes}, Addresses: addresses,
 		Channels: []string{"email"}, Starts: limits})
 	must(err)
 	signing, err := receipt.GenerateKey("r", receipt.EdDSA)

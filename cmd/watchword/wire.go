@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
 	devinbox "github.com/watchword-auth/watchword/delivery/inbox"
@@ -139,7 +141,8 @@ type storage struct {
 
 // An appStorage holds the stores of one app's challenges and limits.
 type appStorage struct {
-	store  watchword.Store
+	store  watchword.Store  // may be an outbox too
+	outbox watchword.Outbox // that store, if it is an outbox; nil: messages are queued in this process
 	limits ratelimit.Store
 }
 
@@ -164,15 +167,15 @@ func newMemoryStorage(apps []appSettings) storage {
 	}
 	limits := ratelimit.NewMemory(ratelimit.MemoryConfig{MaxWindows: share(ratelimit.DefaultMaxWindows / 2)})
 	for _, a := range apps {
-		s.apps[a.id] = appStorage{memory.New(memory.Config{MaxEntries: share(memory.DefaultMaxEntries / 2)}), limits}
+		s.apps[a.id] = appStorage{store: memory.New(memory.Config{MaxEntries: share(memory.DefaultMaxEntries / 2)}), limits: limits}
 	}
 	return s
 }
 
 // openStorage makes the stores of challenges and limits, without connecting. Each app has its own connections, so no app can
-// use up another's. A store that finds a damaged value calls damaged with its kind: entry, budget or limit. With an error, the
-// stores are in memory, so that the other settings can be checked.
-func openStorage(s settings, damaged func(kind string)) (storage, error) {
+// use up another's. A store that finds damaged values calls damaged with their kind: entry, budget, limit or outbox. With an error,
+// the stores are in memory, so that the other settings can be checked.
+func openStorage(s settings, damaged func(kind string, n int)) (storage, error) {
 	if s.redis.Reveal() == memoryURL {
 		return newMemoryStorage(s.apps), nil
 	}
@@ -184,7 +187,7 @@ func openStorage(s settings, damaged func(kind string)) (storage, error) {
 	if err != nil {
 		return newMemoryStorage(s.apps), errors.Join(err, client.Close())
 	}
-	store := redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: damaged})
+	store := newRedisStore(client, s, damaged)
 	all := storage{
 		apps:       map[string]appStorage{},
 		counters:   counters,
@@ -197,7 +200,7 @@ func openStorage(s settings, damaged func(kind string)) (storage, error) {
 		closers: []func() error{client.Close},
 	}
 	for _, a := range s.apps {
-		app, closeApp, err := openAppStorage(s, damaged)
+		app, closeApp, err := openAppStorage(s, a.id, damaged)
 		if err != nil {
 			return newMemoryStorage(s.apps), errors.Join(err, all.close())
 		}
@@ -207,20 +210,21 @@ func openStorage(s settings, damaged func(kind string)) (storage, error) {
 	return all, nil
 }
 
-func openAppStorage(s settings, damaged func(kind string)) (app appStorage, closeApp func() error, err error) {
+func openAppStorage(s settings, app string, damaged func(kind string, n int)) (opened appStorage, closeApp func() error, err error) {
 	client, err := redisstore.Open(s.redis.Reveal())
 	if err != nil {
-		return app, nil, err
+		return opened, nil, err
 	}
-	limits, err := redislimit.New(client, redislimit.Config{Prefix: "watchword", OnDamaged: func(windows int) {
-		for range windows {
-			damaged("limit")
-		}
-	}})
-	if err != nil {
-		return app, nil, errors.Join(err, client.Close())
+	limits, errLimits := redislimit.New(client, redislimit.Config{Prefix: "watchword", OnDamaged: func(n int) { damaged("limit", n) }})
+	outbox, errOutbox := redisstore.NewOutbox(newRedisStore(client, s, damaged), redisstore.OutboxConfig{App: app, DeadLetters: func(n int) { damaged("outbox", n) }})
+	if err := errors.Join(errLimits, errOutbox); err != nil {
+		return opened, nil, errors.Join(err, client.Close())
 	}
-	return appStorage{redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: damaged}), limits}, client.Close, nil
+	return appStorage{store: outbox, outbox: outbox, limits: limits}, client.Close, nil
+}
+
+func newRedisStore(client goredis.UniversalClient, s settings, damaged func(kind string, n int)) *redisstore.Store {
+	return redisstore.New(client, redisstore.Config{WaitReplicas: s.waitReplicas, Damaged: func(kind string) { damaged(kind, 1) }})
 }
 
 // setStoreLogger makes the stores' client libraries log to the program's log. It holds for the whole process.

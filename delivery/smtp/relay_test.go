@@ -97,7 +97,9 @@ func (l *loginServer) Next(response []byte) ([]byte, bool, error) {
 }
 
 // xoauth2Server is the server of the mechanism XOAUTH2.
-type xoauth2Server struct{ note func(user, token string) error }
+type xoauth2Server struct {
+	note func(user, token string) error
+}
 
 func (x *xoauth2Server) Next(response []byte) ([]byte, bool, error) {
 	user, rest, ok := strings.Cut(strings.TrimPrefix(string(response), "user="), "\x01auth=Bearer ")
@@ -250,9 +252,9 @@ func TestIdleConnectionsAreClosed(t *testing.T) {
 
 func TestSettingsShowPolicyAndNoSecret(t *testing.T) {
 	for url, want := range map[string]string{
-		"smtp://ada:s3cret@mail.example.com" + sender1 + "&auth=login":       "mail.example.com:587, STARTTLS required, authentication login, EHLO verify.acme.example",
-		"smtps://ada:s3cret@mail.example.com" + sender1:                      "mail.example.com:465, TLS, authentication as the server offers it, EHLO verify.acme.example",
-		"smtp://localhost:25" + sender1:                                      "localhost:25, STARTTLS if offered, no authentication, EHLO verify.acme.example",
+		"smtp://ada:s3cret@mail.example.com" + sender1 + "&auth=login":        "mail.example.com:587, STARTTLS required, authentication login, EHLO verify.acme.example",
+		"smtps://ada:s3cret@mail.example.com" + sender1:                       "mail.example.com:465, TLS, authentication as the server offers it, EHLO verify.acme.example",
+		"smtp://localhost:25" + sender1:                                       "localhost:25, STARTTLS if offered, no authentication, EHLO verify.acme.example",
 		"smtp://localhost:25" + sender1 + "&starttls=required&helo=a.example": "localhost:25, STARTTLS required, no authentication, EHLO a.example",
 	} {
 		if got := openSender(t, url, "verify.acme.example").Settings(); got != want {

@@ -180,11 +180,11 @@ func TestQueueKeepsOnlyIDsOfDelayedMessages(t *testing.T) {
 	k.store.failure = errors.New("the store is down")
 	whole := 0
 	for n := range started {
-		o, err := queue.Claim(t.Context())
+		out, err := queue.Claim(t.Context(), 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = k.ComposeMessage(t.Context(), o)
+		_, err = k.ComposeMessage(t.Context(), out[0])
 		switch {
 		case err == nil && n == whole:
 			whole++

@@ -1,14 +1,18 @@
--- Stores a new entry: watchword.Store.Create.
+-- Stores a new entry, and queues its messages: watchword.Store.Create.
 --
--- KEYS: the entry.
--- ARGV: its value, and the end of its retention in ms since 1970.
+-- KEYS: the entry; if there are messages, the outbox's stream and its sorted set.
+-- ARGV: the entry's value, and the end of its retention in ms since 1970; the delay in ms and the element of each message.
 -- Reply: e the id exists   w stored   !w stored in place of a damaged value
-if redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[2], 'NX') then
-	return 'w'
+--
+-- The messages come first, because an entry must not be stored if they cannot be: a message without its entry is dropped.
+local damaged = ''
+if redis.call('EXISTS', KEYS[1]) == 1 then
+	local e = read(KEYS[1])
+	if e and digestSet(e) then
+		return 'e'
+	end
+	damaged = '!'
 end
-local e = read(KEYS[1])
-if e and digestSet(e) then
-	return 'e'
-end
+queueFrom(KEYS[2], KEYS[3], 3)
 redis.call('SET', KEYS[1], ARGV[1], 'PXAT', ARGV[2])
-return '!w'
+return damaged .. 'w'

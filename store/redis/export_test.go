@@ -1,6 +1,18 @@
 package redis
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // PingNow is Ping without cached results.
 func (s *Store) PingNow(ctx context.Context) error { return s.probe(ctx) }
+
+// PingNow is Ping without cached results.
+func (o *Outbox) PingNow(ctx context.Context) error { return o.probe(ctx) }
+
+// RemoveConsumers removes the consumers that have claimed nothing for some time.
+func (o *Outbox) RemoveConsumers(ctx context.Context, idle time.Duration) error {
+	_, err := o.runClaim(ctx, o.keys(0), o.consumer, 1, 0, idle)
+	return err
+}

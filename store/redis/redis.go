@@ -9,6 +9,11 @@
 //
 //	{watchword:59}:e:AbCdEfGhIjk.0123456789abcdefABCDEF   an entry, until its KeepUntil
 //	{watchword:59}:b:AbCdEfGhIjk.any                      a budget, until its longest window has passed
+//	{watchword:59}:o:shop                                 messages of an app that are due, a stream
+//	{watchword:59}:d:shop                                 what is due later, a sorted set
+//	{watchword:59}:x:shop                                 dead letters, a list of at most 1,000
+//
+// The last three are those of an Outbox, which is a Store that queues the messages of its entries too.
 //
 // # Failures
 //
@@ -112,8 +117,8 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 		cfg.Damaged = func(string) {}
 	}
 	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, damaged: cfg.Damaged, clocks: script.NewClocks(client),
-		readClock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
-		closing: script.NewTimed(entryLua + closeLua), update: script.NewTimed(entryLua + updateLua)}
+		readClock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + outboxLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
+		closing: script.NewTimed(entryLua + closeLua), update: script.NewTimed(entryLua + outboxLua + updateLua)}
 	for p := range cfg.Partitions {
 		s.tags = append(s.tags, "{"+cfg.Prefix+":"+strconv.Itoa(p)+"}")
 	}
@@ -124,13 +129,16 @@ func (s *Store) entryKey(id string) string      { return s.hashTag(id) + ":e:" +
 func (s *Store) budgetKey(budget string) string { return s.hashTag(budget) + ":b:" + budget }
 
 // hashTag returns the hash tag of all ids that begin with the same part. The hash function (FNV-1a) must never change.
-func (s *Store) hashTag(id string) string {
+func (s *Store) hashTag(id string) string { return s.tags[s.partitionOf(id)] }
+
+// partitionOf returns the number of the partition of an id.
+func (s *Store) partitionOf(id string) int {
 	if len(s.tags) == 1 {
-		return s.tags[0]
+		return 0
 	}
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(groupOf(id)))
-	return s.tags[h.Sum32()%uint32(len(s.tags))]
+	return int(h.Sum32() % uint32(len(s.tags)))
 }
 
 // groupOf returns the part of an id before its dot.

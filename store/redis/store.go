@@ -37,8 +37,13 @@ const (
 	budgetKind = "budget"
 )
 
-// Create implements watchword.Store by create.lua. It ignores the messages, because a Store is no outbox.
+// Create implements watchword.Store by create.lua. It ignores the messages; an Outbox queues them.
 func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
+	return s.createWith(ctx, e, messages{})
+}
+
+// createWith stores an entry and queues messages.
+func (s *Store) createWith(ctx context.Context, e watchword.Entry, m messages) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	value, err := encodeEntry(e)
@@ -46,7 +51,8 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 		return err
 	}
 	until := max((e.KeepUntil.UnixMicro()+999)/1000, 1)
-	reply, err := textReply(s.create.Run(ctx, s.clocks, s.client, []string{s.entryKey(e.ID)}, value, until))
+	keys := append([]string{s.entryKey(e.ID)}, m.keys...)
+	reply, err := textReply(s.create.Run(ctx, s.clocks, s.client, keys, append([]any{value, until}, m.args...)...))
 	if err != nil {
 		return wrapError("create", err)
 	}
@@ -172,14 +178,20 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	return s.replyError(reply)
 }
 
-// Update implements watchword.Store by update.lua. It ignores the messages, because a Store is no outbox.
+// Update implements watchword.Store by update.lua. It ignores the messages; an Outbox queues them.
 func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Outgoing) error {
+	return s.updateWith(ctx, e, messages{})
+}
+
+// updateWith replaces the content of an entry and queues messages.
+func (s *Store) updateWith(ctx context.Context, e watchword.Entry, m messages) error {
 	digests, err := encodeDigests(e.Digests)
 	if err != nil {
 		return err
 	}
 	was := binary.BigEndian.AppendUint64(nil, uint64(e.Version))
-	reply, err := s.run(ctx, s.update, []string{s.entryKey(e.ID)}, isDone, was, digests, e.Sealed, int(e.State))
+	keys := append([]string{s.entryKey(e.ID)}, m.keys...)
+	reply, err := s.run(ctx, s.update, keys, isDone, append([]any{was, digests, e.Sealed, int(e.State)}, m.args...)...)
 	if err != nil {
 		return wrapError("update", err)
 	}

@@ -1,0 +1,273 @@
+package enginetest_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// An outboxStore is a store that is the outbox too. It keeps what was queued, so that a test can return it as often as an attacker
+// with write access to the store.
+type outboxStore struct {
+	watchword.Store
+	*outbox
+}
+
+func (s outboxStore) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	err := s.Store.Create(ctx, e)
+	if err == nil && len(out) > 0 {
+		err = s.outbox.Put(ctx, out...)
+	}
+	return err
+}
+
+func (s outboxStore) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	err := s.Store.Update(ctx, e)
+	if err == nil && len(out) > 0 {
+		err = s.outbox.Put(ctx, out...)
+	}
+	return err
+}
+
+// withStoreAsOutbox makes the store the outbox. The engine has no other.
+func withStoreAsOutbox(c *watchword.Config) {
+	c.Store, c.Outbox = outboxStore{c.Store, c.Outbox.(*outbox)}, nil
+}
+
+// A sendAttempt is the result of composing one message.
+type sendAttempt struct {
+	composed, waits int // how many were composed, and how many wait for a claim
+	others          []error
+	last            watchword.Message
+}
+
+// composeAll composes a message n times at two nodes concurrently.
+func composeAll(n int, o watchword.Outgoing, nodes ...*watchword.Engine) (sum sendAttempt) {
+	results := make(chan error, n)
+	messages := make(chan watchword.Message, n)
+	gate := make(chan struct{})
+	for i := range n {
+		go func() {
+			<-gate
+			m, err := nodes[i%len(nodes)].ComposeMessage(context.Background(), o)
+			if err == nil {
+				messages <- m
+			}
+			results <- err
+		}()
+	}
+	close(gate)
+	for range n {
+		err := <-results
+		var claimed *watchword.ClaimedError
+		switch {
+		case err == nil:
+			sum.composed++
+			sum.last = <-messages
+		case errors.As(err, &claimed):
+			sum.waits++
+		default:
+			sum.others = append(sum.others, err)
+		}
+	}
+	return sum
+}
+
+func (k *kit) deliveryStatus(id string) string {
+	k.t.Helper()
+	v, err := k.Status(context.Background(), id)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return v.Delivery.Status
+}
+
+// Whoever can write to the outbox repeats the id of a message a thousand times. At most two tries begin, the second only after the
+// process that began the first counts as dead. Then the message has failed.
+func TestSendIsTriedTwiceAtMostHoweverOftenItsIDIsRepeated(t *testing.T) {
+	k := newKit(t, withStoreAsOutbox)
+	s := k.start(startByEmail())
+	nodes := []*watchword.Engine{k.Engine, k.newNode()}
+	out := k.outbox.last(s.ID)
+	for _, o := range []watchword.Outgoing{out, out.IDs()} {
+		got := composeAll(500, o, nodes...)
+		if got.composed != map[bool]int{true: 1, false: 0}[o != o.IDs()] || got.composed+got.waits != 500 {
+			t.Fatalf("%d composed, %d wait, others: %v", got.composed, got.waits, got.others)
+		}
+	}
+	k.clock.advance(watchword.SendLease - time.Second)
+	if got := composeAll(10, out, nodes...); got.composed != 0 {
+		t.Fatalf("%d composed before the lease has ended", got.composed)
+	}
+	k.clock.advance(time.Second)
+	if got := composeAll(500, out, nodes...); got.composed != 1 || got.waits != 499 {
+		t.Fatalf("%d composed after the lease, %d wait, others: %v", got.composed, got.waits, got.others)
+	}
+	k.clock.advance(watchword.SendLease)
+	for range 20 {
+		if _, err := k.ComposeMessage(t.Context(), out); !errors.Is(err, watchword.ErrClosed) {
+			t.Fatalf("a third try: %v", err)
+		}
+	}
+	if got := k.deliveryStatus(s.ID); got != watchword.DeliveryFailed {
+		t.Errorf("delivery is %s", got)
+	}
+}
+
+func TestSentMessageIsNotComposedAgain(t *testing.T) {
+	k := newKit(t, withStoreAsOutbox)
+	s := k.start(startByEmail())
+	out := k.outbox.last(s.ID)
+	m, err := k.ComposeMessage(t.Context(), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.RecordDelivery(t.Context(), out.Composed(m), watchword.Delivery{Status: watchword.DeliverySent, Provider: "p", Channel: "email"}); err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(5 * watchword.SendLease)
+	if _, err := k.ComposeMessage(t.Context(), out.IDs()); !errors.Is(err, watchword.ErrClosed) {
+		t.Errorf("composed again: %v", err)
+	}
+	if got := k.deliveryStatus(s.ID); got != watchword.DeliverySent {
+		t.Errorf("delivery is %s", got)
+	}
+}
+
+// A failed try allows the next one at its time and not before, as often as the code lives.
+func TestFailedTryAllowsNextOneAtItsTime(t *testing.T) {
+	k := newKit(t, withStoreAsOutbox)
+	s := k.start(startByEmail())
+	out := k.outbox.last(s.ID)
+	for range 10 {
+		got := composeAll(20, out, k.Engine, k.newNode())
+		if got.composed != 1 {
+			t.Fatalf("%d composed, others: %v", got.composed, got.others)
+		}
+		at := k.clock.Now().Add(20 * time.Second)
+		for range 3 { // once is enough
+			if err := k.AllowRetry(t.Context(), out.Composed(got.last), at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.clock.advance(10 * time.Second)
+		var claimed *watchword.ClaimedError
+		if _, err := k.ComposeMessage(t.Context(), out.IDs()); !errors.As(err, &claimed) || !claimed.Until.Equal(at.Truncate(time.Millisecond)) {
+			t.Fatalf("before its time: %v", err)
+		}
+		k.clock.advance(10 * time.Second)
+	}
+}
+
+// A worker that was taken for dead reports that its try has failed. That does not end the try of another worker.
+func TestAllowRetryDoesNotEndTryOfAnotherWorker(t *testing.T) {
+	k := newKit(t, withStoreAsOutbox)
+	s := k.start(startByEmail())
+	out := k.outbox.last(s.ID)
+	late, err := k.ComposeMessage(t.Context(), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(watchword.SendLease)
+	if _, err := k.newNode().ComposeMessage(t.Context(), out.IDs()); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []watchword.Outgoing{out.Composed(late), out.IDs()} {
+		if err := k.AllowRetry(t.Context(), o, k.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var claimed *watchword.ClaimedError
+	if _, err := k.ComposeMessage(t.Context(), out.IDs()); !errors.As(err, &claimed) {
+		t.Errorf("the other try does not count: %v", err)
+	}
+}
+
+// Nothing is composed for a challenge that another node has ended, or that has expired, although this process has just written it.
+func TestEndedChallengeIsNotComposedFromMemory(t *testing.T) {
+	ctx := context.Background()
+	for name, end := range map[string]func(k *kit, s *watchword.Started) error{
+		"canceled": func(k *kit, s *watchword.Started) error { _, err := k.newNode().Cancel(ctx, s.ID); return err },
+		"approved": func(k *kit, s *watchword.Started) error {
+			_, err := check(k.newNode(), s.ID, "000000")
+			return err
+		},
+		"expired": func(k *kit, _ *watchword.Started) error { k.clock.advance(10 * time.Minute); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := newKit(t, withStoreAsOutbox, func(c *watchword.Config) { c.ProviderName = func(string) string { return "" } })
+			if name == "approved" {
+				k = newKit(t, withStoreAsOutbox, withFixedCode(t))
+			}
+			s := k.start(startByEmail())
+			if err := end(k, s); err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range []watchword.Outgoing{k.outbox.last(s.ID), k.outbox.last(s.ID).IDs()} {
+				if m, err := k.ComposeMessage(ctx, o); !errors.Is(err, watchword.ErrClosed) && !errors.Is(err, watchword.ErrExpired) {
+					t.Errorf("composed %s: %v", m.ID, err)
+				}
+			}
+		})
+	}
+}
+
+// A resend makes the message of the first send unwanted, and can be tried as often as that.
+func TestResendIsClaimedAnew(t *testing.T) {
+	k := newKit(t, withStoreAsOutbox)
+	s := k.start(startByEmail())
+	first := k.outbox.last(s.ID)
+	if _, err := k.ComposeMessage(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(30 * time.Second)
+	if _, err := k.Resend(t.Context(), s.ID, watchword.ResendRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.ComposeMessage(t.Context(), first.IDs()); !errors.Is(err, watchword.ErrClosed) {
+		t.Errorf("the first send: %v", err)
+	}
+	if got := composeAll(20, k.outbox.last(s.ID), k.Engine, k.newNode()); got.composed != 1 || got.waits != 19 {
+		t.Errorf("the second send: %+v", got)
+	}
+	if n := len(k.outbox.ofChallenge(s.ID)); n != 2 {
+		t.Errorf("%d messages were queued", n)
+	}
+}
+
+// A repeated start or resend queues nothing again: the store has written challenge and message in one step.
+func TestRepeatedRequestsQueueNothingAgain(t *testing.T) {
+	k := newKit(t, withStoreAsOutbox)
+	req := startByEmail()
+	req.Seed, req.Unanswered = []byte("seed"), true
+	s := k.start(req)
+	k.start(req)
+	k.clock.advance(time.Minute)
+	for range 2 {
+		if _, err := k.Resend(t.Context(), s.ID, watchword.ResendRequest{Seed: []byte("resend")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(k.outbox.ofChallenge(s.ID)); n != 2 {
+		t.Errorf("%d messages were queued", n)
+	}
+}
+
+// An unknown kind, an id of another app and an invented id are not wanted.
+func TestComposeMessageRefusesWhatNobodyQueued(t *testing.T) {
+	k := newKit(t, withStoreAsOutbox)
+	s := k.start(startByEmail())
+	other := k.newNode(func(c *watchword.Config) { c.App = "other" })
+	for _, o := range []watchword.Outgoing{{Kind: "unknown", ChallengeID: s.ID, Send: 1}, {ChallengeID: s.ID, Send: 2}, {ChallengeID: s.ID},
+		{ChallengeID: s.ID, Send: -1}, {ChallengeID: "ch_"}, {}} {
+		if _, err := k.ComposeMessage(t.Context(), o); !errors.Is(err, watchword.ErrNotFound) && !errors.Is(err, watchword.ErrClosed) {
+			t.Errorf("%+v: %v", o, err)
+		}
+	}
+	if _, err := other.ComposeMessage(t.Context(), k.outbox.last(s.ID).IDs()); !errors.Is(err, watchword.ErrNotFound) {
+		t.Errorf("another app: %v", err)
+	}
+}

@@ -1,0 +1,125 @@
+-- Claims elements of an outbox that are due: watchword.Outbox.Claim.
+--
+-- KEYS: the stream, the sorted set of what is due later, the list of dead letters.
+-- ARGV: the consumer; the greatest number of elements; how long (ms) another consumer must have held an element for it to count as
+-- dead, or 0 to claim no such elements; how long (ms) another consumer must have claimed nothing to be removed, or 0.
+-- Reply: the ms until the next element of the sorted set is due, or -1; the number of new dead letters; 1 if there may be more;
+-- then id and element of each claimed entry.
+local stream, due, dead = KEYS[1], KEYS[2], KEYS[3]
+local consumer, limit, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local maxClaims, maxDead, maxElement, maxScanned = 5, 1000, 256, 256
+local ms = math.floor(now / 1000)
+local reply = {-1, 0, 0}
+
+-- read runs a command on a key whose value may be of another type; such a value is removed.
+local function read(verb, key, ...)
+	local found = redis.pcall(verb, key, ...)
+	if type(found) == 'table' and found.err then
+		if string.find(found.err, 'WRONGTYPE', 1, true) then
+			redis.call('DEL', key)
+			return {}
+		end
+		return redis.call(verb, key, ...)
+	end
+	return found
+end
+
+for _, element in ipairs(read('ZRANGE', due, '-inf', ms, 'BYSCORE', 'LIMIT', 0, limit)) do
+	force('XADD', stream, '*', 'm', element)
+	redis.call('ZREM', due, element)
+end
+local first = read('ZRANGE', due, 0, 0, 'WITHSCORES')
+if first[2] then
+	reply[1] = math.max(math.ceil(tonumber(first[2]) - ms), 0)
+end
+local length = redis.pcall('XLEN', stream)
+if type(length) == 'table' then
+	redis.call('DEL', stream)
+	return reply
+elseif length == 0 then
+	return reply
+end
+
+-- bury moves an entry to the dead letters.
+local function bury(id, fields)
+	force('LPUSH', dead, string.sub(table.concat(fields, ' '), 1, maxElement))
+	redis.call('LTRIM', dead, 0, maxDead - 1)
+	finish(stream, id)
+	reply[2] = reply[2] + 1
+end
+
+local function isElement(fields)
+	if #fields ~= 2 or fields[1] ~= 'm' or #fields[2] > maxElement then
+		return false
+	end
+	local send, attempt = string.match(fields[2], '^[a-z_]*|(%d+)|(%d+)|[%w_-]+$')
+	return send and #send < 10 and #attempt < 10
+end
+
+-- take adds an entry to the reply, or buries it. Entries that were trimmed while they were claimed have no fields.
+local function take(id, fields)
+	if not fields then
+		finish(stream, id)
+	elseif isElement(fields) then
+		reply[#reply + 1], reply[#reply + 2] = id, fields[2]
+		limit = limit - 1
+	else
+		bury(id, fields)
+	end
+end
+
+-- inGroup runs a command of the group. A missing group is made again, from the first entry.
+local function inGroup(...)
+	local found = redis.pcall(...)
+	if type(found) == 'table' and found.err and string.find(found.err, 'NOGROUP', 1, true) then
+		redis.call('XGROUP', 'CREATE', stream, 'w', '0')
+		return redis.call(...)
+	elseif type(found) == 'table' and found.err then
+		return redis.call(...)
+	end
+	return found
+end
+
+if lease > 0 then
+	local claimed = inGroup('XAUTOCLAIM', stream, 'w', consumer, lease, '0-0', 'COUNT', limit)
+	for _, entry in ipairs(claimed[2]) do
+		local pending = entry and redis.call('XPENDING', stream, 'w', entry[1], entry[1], 1)[1]
+		if pending and pending[4] > maxClaims then
+			bury(entry[1], entry[2] or {})
+		elseif entry then
+			take(entry[1], entry[2])
+		end
+	end
+end
+for _ = 1, math.ceil(maxScanned / limit) do
+	if limit <= 0 then
+		break
+	end
+	local got = inGroup('XREADGROUP', 'GROUP', 'w', consumer, 'COUNT', limit, 'STREAMS', stream, '>')
+	local entries = got and got[1] and got[1][2] or {}
+	for _, entry in ipairs(entries) do
+		take(entry[1], entry[2])
+	end
+	if #entries == 0 then
+		break
+	end
+	reply[3] = 1
+end
+-- Somebody has moved the position of the group, if there are entries that nobody has claimed and that it does not return.
+if lease > 0 and reply[3] == 0 and redis.call('XLEN', stream) > redis.call('XPENDING', stream, 'w')[1] then
+	redis.call('XGROUP', 'SETID', stream, 'w', '0')
+	reply[3] = 1
+end
+local idle = tonumber(ARGV[4])
+if idle > 0 then
+	for _, c in ipairs(inGroup('XINFO', 'CONSUMERS', stream, 'w')) do
+		local info = {}
+		for i = 1, #c, 2 do
+			info[c[i]] = c[i + 1]
+		end
+		if info.name ~= consumer and info.pending == 0 and info.idle >= idle then
+			redis.call('XGROUP', 'DELCONSUMER', stream, 'w', info.name)
+		end
+	end
+end
+return reply

@@ -1,0 +1,216 @@
+package redis
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+const (
+	pollInterval       = time.Second            // a single partition is asked at least that often
+	pollSpacing        = 100 * time.Millisecond // of many partitions one is asked at least that often
+	pollAfterFailure   = 5 * time.Second
+	deadConsumerChecks = time.Minute      // between two
+	deadConsumerIdle   = 10 * time.Minute // a consumer that has asked for nothing so long, and has claimed nothing, is removed
+)
+
+// Claim implements watchword.Outbox by claim.lua. If Redis is unavailable for every partition, it returns the error.
+func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
+	select {
+	case o.turn <- struct{}{}:
+		defer func() { <-o.turn }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	for ctx.Err() == nil {
+		p, wait := o.polls.next(time.Now())
+		if wait > 0 {
+			o.polls.sleep(ctx, wait)
+			continue
+		}
+		out, err := o.claimFrom(ctx, p, limit)
+		if err != nil && o.polls.failed(p) {
+			return nil, err
+		}
+		if len(out) > 0 {
+			return out, nil
+		}
+	}
+	return nil, ctx.Err()
+}
+
+// claimFrom claims elements of one partition. It is not interrupted, so that nothing is claimed that nobody knows of.
+func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgoing, error) {
+	lease, consumerIdle := o.polls.begin(p)
+	reply, err := o.runClaim(context.WithoutCancel(ctx), o.keys(p), o.consumer, limit, lease, consumerIdle)
+	if err != nil {
+		return nil, err
+	}
+	o.polls.end(p, reply.nextDue, reply.more)
+	var out []watchword.Outgoing
+	for _, entry := range reply.entries {
+		one, err := decodeElement(entry.element)
+		if err != nil {
+			reply.dead++ // the script lets no such element pass
+			continue
+		}
+		if own, ok := o.local.take(entry.element); ok {
+			one = own
+		}
+		one.Claim = formatClaim(p, entry.id)
+		out = append(out, one)
+	}
+	if reply.dead > 0 {
+		o.deadLetters(reply.dead)
+	}
+	return out, nil
+}
+
+// A claimReply is the reply of claim.lua.
+type claimReply struct {
+	nextDue time.Duration // until the next element of the sorted set is due; negative: there is none
+	dead    int           // elements that became dead letters
+	more    bool          // there may be more elements
+	entries []claimedEntry
+}
+
+type claimedEntry struct{ id, element string }
+
+// runClaim runs claim.lua. With a lease it claims elements of dead processes too, with consumerIdle it removes dead consumers.
+func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, limit int, lease, consumerIdle time.Duration) (r claimReply, err error) {
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	reply, err := o.claim.Run(ctx, o.clocks, o.client, keys, consumer, limit, lease.Milliseconds(), consumerIdle.Milliseconds())
+	if err != nil {
+		return r, wrapError("claim", err)
+	}
+	list, ok := reply.([]any)
+	if !ok || len(list) < 3 || len(list)%2 != 1 {
+		return r, errUnexpectedReply
+	}
+	var head [3]int64
+	for i := range head {
+		if head[i], ok = list[i].(int64); !ok {
+			return r, errUnexpectedReply
+		}
+	}
+	r = claimReply{nextDue: time.Duration(head[0]) * time.Millisecond, dead: int(head[1]), more: head[2] == 1}
+	for i := len(head); i < len(list); i += 2 {
+		id, _ := list[i].(string)
+		element, _ := list[i+1].(string)
+		r.entries = append(r.entries, claimedEntry{id, element})
+	}
+	return r, nil
+}
+
+// polls decide which partition is asked when. They are safe for concurrent use.
+type polls struct {
+	changed chan struct{} // holds an element after askAt
+
+	mu         sync.Mutex
+	partitions []poll
+}
+
+// A poll is when a partition is asked next, and what was asked last.
+type poll struct {
+	at        time.Time
+	leases    time.Time // when elements of dead processes were claimed last
+	consumers time.Time // when dead consumers were removed last
+	failing   bool
+}
+
+func newPolls(partitions int) polls {
+	return polls{changed: make(chan struct{}, 1), partitions: make([]poll, partitions)}
+}
+
+// askAt makes sure that a partition is asked at a time, at the latest.
+func (p *polls) askAt(partition int, at time.Time) {
+	p.mu.Lock()
+	one := &p.partitions[partition]
+	if at.Before(one.at) {
+		one.at = at
+	}
+	p.mu.Unlock()
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// next returns the partition that is asked next, and when.
+func (p *polls) next(now time.Time) (partition int, wait time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.partitions {
+		if p.partitions[i].at.Before(p.partitions[partition].at) {
+			partition = i
+		}
+	}
+	return partition, p.partitions[partition].at.Sub(now)
+}
+
+// sleep returns after a time, after askAt, or when the context ends.
+func (p *polls) sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.changed:
+	case <-ctx.Done():
+	}
+}
+
+// interval returns the longest time between two questions about one partition.
+func (p *polls) interval() time.Duration {
+	return max(pollInterval, pollSpacing*time.Duration(len(p.partitions)))
+}
+
+// begin plans the next question about a partition before the current one is asked, so that a message that is queued meanwhile is
+// asked for. It returns the lease if elements of dead processes are to be claimed, and the idle time if dead consumers are to be
+// removed; otherwise zero.
+func (p *polls) begin(partition int) (lease, consumerIdle time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, one := time.Now(), &p.partitions[partition]
+	one.at = now.Add(p.interval())
+	if now.Sub(one.leases) >= pollInterval {
+		one.leases, lease = now, watchword.SendLease
+	}
+	if now.Sub(one.consumers) >= deadConsumerChecks {
+		one.consumers, consumerIdle = now, deadConsumerIdle
+	}
+	return lease, consumerIdle
+}
+
+// end plans the next question after a reply: at once if there may be more elements, and when the next one becomes due.
+func (p *polls) end(partition int, due time.Duration, more bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, one := time.Now(), &p.partitions[partition]
+	one.failing = false
+	switch {
+	case more:
+		one.at = now
+	case due >= 0 && now.Add(due).Before(one.at):
+		one.at = now.Add(due)
+	}
+}
+
+// failed records that a partition could not be asked, and reports whether none can.
+func (p *polls) failed(partition int) (all bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.partitions[partition].failing = true
+	p.partitions[partition].at = time.Now().Add(pollAfterFailure)
+	for i := range p.partitions {
+		if !p.partitions[i].failing {
+			return false
+		}
+	}
+	for i := range p.partitions {
+		p.partitions[i].at = time.Time{} // the caller waits
+	}
+	return true
+}

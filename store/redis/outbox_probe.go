@@ -1,0 +1,48 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// probeApp is the app of a probe's elements. No app can have this id.
+const probeApp = "!readiness"
+
+// Ping implements watchword.Pinger. It does what Store.Ping does, and queues, claims and removes an element on every master. It
+// leaves a stream without entries.
+func (o *Outbox) Ping(ctx context.Context) error {
+	if err := o.Store.Ping(ctx); err != nil {
+		return err
+	}
+	return o.probes.Run(ctx, o.probe)
+}
+
+func (o *Outbox) probe(ctx context.Context) error {
+	groups, err := o.probeGroups(ctx)
+	if err != nil {
+		return wrapCheckError("ping", err)
+	}
+	failed := make([]error, len(groups))
+	var all sync.WaitGroup
+	for i, group := range groups {
+		all.Go(func() { failed[i] = o.probePartition(ctx, o.partitionOf(group)) })
+	}
+	all.Wait()
+	return errors.Join(failed...)
+}
+
+// probePartition removes what other probes have left too, so that there is never more than they have just queued.
+func (o *Outbox) probePartition(ctx context.Context, partition int) error {
+	keys := outboxKeys(o.tags[partition], probeApp)
+	if err := o.runOutbox(ctx, "ping", o.put, keys[:2], 0, "|0|0|"+probeGroupPrefix); err != nil {
+		return err
+	}
+	claimed, err := o.runClaim(ctx, keys, probeGroupPrefix, 10, 0, 0)
+	for _, one := range claimed.entries {
+		if err == nil {
+			err = o.runOutbox(ctx, "ping", o.finish, keys[:2], one.id)
+		}
+	}
+	return err
+}

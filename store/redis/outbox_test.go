@@ -1,0 +1,253 @@
+package redis_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery/outboxtest"
+	"github.com/watchword-auth/watchword/internal/redistest"
+	"github.com/watchword-auth/watchword/store/redis"
+)
+
+func TestOutbox(t *testing.T) {
+	server := redistest.Start(t)
+	t.Run("requirements", func(t *testing.T) { runOutboxRequirements(t, server.URL()) })
+	t.Run("create and update queue in one step", func(t *testing.T) { testQueuedWithEntry(t, server) })
+	t.Run("create stores nothing if it cannot queue", func(t *testing.T) { testNothingStoredWithoutMessage(t, server) })
+	t.Run("five claims", func(t *testing.T) { testFiveClaims(t, server) })
+	t.Run("dead consumers", func(t *testing.T) { testDeadConsumers(t, server) })
+	t.Run("ping", func(t *testing.T) { testOutboxPing(t, server) })
+	t.Run("ids only", func(t *testing.T) { testIDsOnly(t, server) })
+}
+
+func TestOutboxOnCluster(t *testing.T) {
+	cluster := redistest.StartCluster(t)
+	t.Run("requirements", func(t *testing.T) { runOutboxRequirements(t, cluster.URL()) })
+	t.Run("messages are in the slots of their entries", func(t *testing.T) { testMessagesAreDistributed(t, cluster) })
+}
+
+// runOutboxRequirements runs the suite on three processes with a client each. Every requirement has its own keys.
+func runOutboxRequirements(t *testing.T, url string) {
+	var clients []goredis.UniversalClient
+	for range 3 {
+		clients = append(clients, open(t, url))
+	}
+	var requirement atomic.Int64
+	t.Run("all", func(t *testing.T) {
+		outboxtest.Run(t, func(t *testing.T) outboxtest.Backend {
+			prefix := fmt.Sprintf("outbox%d", requirement.Add(1))
+			b := outboxtest.Backend{EndLeases: func(t testing.TB) { endLeases(t, clients[0], prefix) }}
+			for _, client := range clients {
+				b.Processes = append(b.Processes, newOutbox(t, client, prefix))
+			}
+			return b
+		})
+	})
+}
+
+func newOutbox(t testing.TB, client goredis.UniversalClient, prefix string) *redis.Outbox {
+	t.Helper()
+	o, err := redis.NewOutbox(redis.New(client, redis.Config{Prefix: prefix, Timeout: 10 * time.Second}), redis.OutboxConfig{App: "shop"})
+	must(t, err)
+	return o
+}
+
+// endLeases makes all claimed entries idle for longer than the lease.
+func endLeases(t testing.TB, client goredis.UniversalClient, prefix string) {
+	t.Helper()
+	ctx := t.Context()
+	for p := range 64 {
+		stream := fmt.Sprintf("{%s:%d}:o:shop", prefix, p)
+		pending, err := client.XPendingExt(ctx, &goredis.XPendingExtArgs{Stream: stream, Group: "w", Start: "-", End: "+", Count: 1000}).Result()
+		if goredis.HasErrorPrefix(err, "NOGROUP") || err == goredis.Nil {
+			continue
+		}
+		must(t, err)
+		for _, entry := range pending {
+			args := []any{"xclaim", stream, "w", entry.Consumer, 0, entry.ID, "idle", watchword.SendLease.Milliseconds() + 1, "justid"}
+			must(t, client.Do(ctx, args...).Err())
+		}
+	}
+}
+
+// elements returns what an outbox holds, due or not.
+func elements(t testing.TB, client goredis.UniversalClient, tag string) (all []string) {
+	t.Helper()
+	entries, err := client.XRange(t.Context(), tag+":o:shop", "-", "+").Result()
+	must(t, err)
+	for _, e := range entries {
+		all = append(all, fmt.Sprint(e.Values["m"]))
+	}
+	return append(all, client.ZRange(t.Context(), tag+":d:shop", 0, -1).Val()...)
+}
+
+func testQueuedWithEntry(t *testing.T, server *redistest.Server) {
+	client := open(t, server.URL())
+	o := newOutbox(t, client, "step")
+	out := watchword.Outgoing{ChallengeID: "ch_1", Send: 1}
+	later := watchword.Outgoing{Kind: "fallback", ChallengeID: "ch_1", Send: 1, Due: time.Now().Add(time.Minute)}
+	e := entry("g.1")
+	must(t, o.Create(t.Context(), e, out, later))
+	wants(t, "a second Create", o.Create(t.Context(), e, out), watchword.ErrExists)
+	e.Version = 7
+	wants(t, "Update of another version", o.Update(t.Context(), e, out), watchword.ErrConflict)
+	e.ID = "g.unknown"
+	wants(t, "Update of nothing", o.Update(t.Context(), e, out), watchword.ErrNotFound)
+	e.ID, e.Version, out.Send = "g.1", 1, 2
+	must(t, o.Update(t.Context(), e, out))
+	if got := strings.Join(elements(t, client, "{step:0}"), " "); got != "|1|0|ch_1 |2|0|ch_1 fallback|1|0|ch_1" {
+		t.Errorf("the outbox holds %s", got)
+	}
+	if n := client.Exists(t.Context(), "{step:0}:e:g.unknown").Val(); n != 0 {
+		t.Error("an entry was made")
+	}
+}
+
+// testMessagesAreDistributed starts challenges on every partition, and claims their messages in another process.
+func testMessagesAreDistributed(t *testing.T, cluster *redistest.Cluster) {
+	first, second := newOutbox(t, open(t, cluster.URL()), "far"), newOutbox(t, open(t, cluster.URL()), "far")
+	const n = 300
+	for i := range n {
+		must(t, first.Create(t.Context(), entry(fmt.Sprintf("group%d.x", i)), watchword.Outgoing{ChallengeID: fmt.Sprint("ch_", i), Send: 1}))
+	}
+	seen := map[string]bool{}
+	for len(seen) < n {
+		out, err := second.Claim(t.Context(), 32)
+		must(t, err)
+		for _, one := range out {
+			if seen[one.ChallengeID] {
+				t.Fatalf("%s was claimed twice", one.ChallengeID)
+			}
+			seen[one.ChallengeID] = true
+			must(t, second.Done(t.Context(), one))
+		}
+	}
+	for i, node := range cluster.Nodes {
+		streams, err := node.Client(t).Keys(t.Context(), "{far:*}:o:*").Result()
+		must(t, err)
+		if len(streams) < 5 {
+			t.Errorf("node %d has %d streams", i, len(streams))
+		}
+	}
+}
+
+// testNothingStoredWithoutMessage queues without the right to write to the outbox.
+func testNothingStoredWithoutMessage(t *testing.T, server *redistest.Server) {
+	configure(t, server, "acl", "setuser", "entries", "reset", "on", ">secret", "~{right:0}:e:*", "+@all")
+	o := newOutbox(t, open(t, "redis://entries:secret@"+server.Addr), "right")
+	if err := o.Create(t.Context(), entry("g.1"), watchword.Outgoing{ChallengeID: "ch_1", Send: 1}); err == nil {
+		t.Error("created without its message")
+	}
+	if _, err := o.Get(t.Context(), "g.1"); !errors.Is(err, watchword.ErrNotFound) {
+		t.Errorf("the entry is stored: %v", err)
+	}
+	must(t, o.Create(t.Context(), entry("g.1")))
+	e := entry("g.1")
+	e.Version, e.Sealed = 1, []byte("changed")
+	if err := o.Update(t.Context(), e, watchword.Outgoing{ChallengeID: "ch_1", Send: 2}); err == nil {
+		t.Error("updated without its message")
+	}
+	if got, err := o.Get(t.Context(), "g.1"); err != nil || got.Version != 1 {
+		t.Errorf("version %d, %v", got.Version, err)
+	}
+}
+
+// testFiveClaims lets five workers die with a message. It becomes a dead letter, and the next message is claimed.
+func testFiveClaims(t *testing.T, server *redistest.Server) {
+	client := open(t, server.URL())
+	dead := 0
+	o, err := redis.NewOutbox(redis.New(client, redis.Config{Prefix: "five"}), redis.OutboxConfig{App: "shop", DeadLetters: func(n int) { dead += n }})
+	must(t, err)
+	must(t, o.Put(t.Context(), watchword.Outgoing{ChallengeID: "ch_1", Send: 1}))
+	for n := range 5 {
+		out, err := o.Claim(t.Context(), 10)
+		if err != nil || len(out) != 1 || dead != 0 {
+			t.Fatalf("claim %d: %v, %v, %d dead letters", n+1, out, err, dead)
+		}
+		endLeases(t, client, "five")
+	}
+	late := watchword.Outgoing{ChallengeID: "ch_2", Send: 1, Due: time.Now().Add(1500 * time.Millisecond)}
+	must(t, o.Put(t.Context(), late))
+	out, err := o.Claim(t.Context(), 10)
+	if err != nil || len(out) != 1 || out[0].ChallengeID != "ch_2" || dead != 1 {
+		t.Fatalf("after that: %v, %v, %d dead letters", out, err, dead)
+	}
+	if kept := client.LRange(t.Context(), "{five:0}:x:shop", 0, -1).Val(); len(kept) != 1 || kept[0] != "m |1|0|ch_1" {
+		t.Errorf("dead letters: %q", kept)
+	}
+}
+
+// testDeadConsumers removes consumers that have claimed nothing for long, and no others.
+func testDeadConsumers(t *testing.T, server *redistest.Server) {
+	client := open(t, server.URL())
+	busy, idle, remover := newOutbox(t, client, "consumers"), newOutbox(t, client, "consumers"), newOutbox(t, client, "consumers")
+	must(t, idle.Put(t.Context(), watchword.Outgoing{ChallengeID: "ch_1", Send: 1}))
+	out, err := idle.Claim(t.Context(), 1)
+	must(t, err)
+	must(t, idle.Done(t.Context(), out[0]))
+	must(t, busy.Put(t.Context(), watchword.Outgoing{ChallengeID: "ch_2", Send: 1}, watchword.Outgoing{ChallengeID: "ch_3", Send: 1, Due: time.Now().Add(time.Hour)}))
+	_, err = busy.Claim(t.Context(), 1)
+	must(t, err)
+	must(t, remover.RemoveConsumers(t.Context(), time.Minute))
+	consumers := func() (pending []int64) {
+		for _, c := range client.XInfoConsumers(t.Context(), "{consumers:0}:o:shop", "w").Val() {
+			pending = append(pending, c.Pending)
+		}
+		slices.Sort(pending)
+		return pending
+	}
+	before := consumers()
+	if len(before) < 2 {
+		t.Errorf("consumers that were not idle for long are gone: %v are left", before)
+	}
+	time.Sleep(20 * time.Millisecond)
+	must(t, remover.RemoveConsumers(t.Context(), 10*time.Millisecond))
+	if after := consumers(); len(after) != len(before)-1 || after[len(after)-1] != 1 {
+		t.Errorf("of consumers with %v messages, those with %v are left", before, after)
+	}
+}
+
+// testOutboxPing fails while messages cannot be queued, and leaves nothing that grows.
+func testOutboxPing(t *testing.T, server *redistest.Server) {
+	user := func(rules ...any) []any {
+		return append([]any{"acl", "setuser", "pinging", "reset", "on", ">secret"}, rules...)
+	}
+	configure(t, server, user("~{ping:*", "+@all")...)
+	client := server.Client(t)
+	o := newOutbox(t, open(t, "redis://pinging:secret@"+server.Addr), "ping")
+	for range 20 {
+		must(t, o.PingNow(t.Context()))
+	}
+	if keys := client.Keys(t.Context(), "{ping:0}:[odx]:*").Val(); len(keys) != 1 || client.XLen(t.Context(), keys[0]).Val() != 0 {
+		t.Errorf("left: %v", keys)
+	}
+	for _, missing := range []string{"-xadd", "-xreadgroup", "-xack", "-xdel"} {
+		configure(t, server, user("~{ping:*", "+@all", missing)...)
+		if err := o.PingNow(t.Context()); !strings.Contains(reasonOf(err), "no right") {
+			t.Errorf("%s: %v", missing, err)
+		}
+		configure(t, server, user("~{ping:*", "+@all")...)
+		must(t, o.PingNow(t.Context()))
+	}
+}
+
+// testIDsOnly refuses to queue what is no id.
+func testIDsOnly(t *testing.T, server *redistest.Server) {
+	o := newOutbox(t, open(t, server.URL()), "ids")
+	for _, bad := range []watchword.Outgoing{{}, {ChallengeID: strings.Repeat("x", 300)}, {ChallengeID: "ch_1", Kind: "Kind|1"}} {
+		if err := o.Create(t.Context(), entry("g.1"), bad); err == nil {
+			t.Errorf("queued %+v", bad)
+		}
+	}
+	if _, err := o.Get(t.Context(), "g.1"); !errors.Is(err, watchword.ErrNotFound) {
+		t.Errorf("stored: %v", err)
+	}
+}
