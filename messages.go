@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -23,7 +24,7 @@ type Outgoing struct {
 // An OutgoingKind is what has to be done when an Outgoing is due.
 type OutgoingKind string
 
-// KindMessage is the message of a send. ComposeMessage returns ErrNotFound for other kinds.
+// KindMessage is the message of a send. ComposeMessage returns ErrNotFound for unknown kinds.
 const KindMessage OutgoingKind = ""
 
 // IDs returns the Outgoing without the data that this process keeps in memory. Composing its message reads the challenge
@@ -65,6 +66,10 @@ type Message struct {
 	HTML     string
 	Language string // BCP 47 tag of the rendered text, the closest one to Locale
 
+	// FirstSender is the position, in the message's channel, of the first sender that may be asked. It is above 0 if an earlier
+	// sender has accepted the message and not delivered it.
+	FirstSender int
+
 	claimed *record // the record in which the send was claimed; nil if no claim is needed
 }
 
@@ -72,6 +77,7 @@ type Message struct {
 type Sent struct {
 	Provider  string
 	Reference string // the provider's id of the message
+	Sender    int    // position of the sender in its channel, from 0
 }
 
 // ComposeMessage returns the message of an Outgoing for the worker of the outbox. It reads the challenge and derives the code
@@ -81,10 +87,12 @@ type Sent struct {
 // then be sent within SendTimeout, and AllowRetry called if that has failed. A *ClaimedError means that another try of this send
 // may still be in flight, or that the time of the next one has not come.
 func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error) {
-	if o.Kind != KindMessage {
+	switch {
+	case o.Kind == KindFailover:
+		return e.composeFailover(ctx, o)
+	case o.Kind != KindMessage:
 		return Message{}, ErrNotFound
-	}
-	if e.cfg.Outbox == nil {
+	case e.cfg.Outbox == nil:
 		return e.composeClaimed(ctx, o)
 	}
 	rec := o.fresh
@@ -202,34 +210,88 @@ func (r *record) messageID() string {
 // deliveryOrder ensures that a delivery's status is only replaced by a later one.
 var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, DeliveryFailed: 3, DeliveryDelivered: 4}
 
-// RecordDelivery stores the delivery status of a message. It ignores the status of an older send and a status that is not
-// later than the stored one. ErrNotFound if the challenge is unknown.
+// RecordDelivery stores the outcome of sending a message: DeliverySent or DeliveryFailed. It ignores the outcome of an older send and
+// a status that is not later than the stored one. ErrNotFound if the challenge is unknown.
 func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) error {
+	return e.changeDelivery(ctx, o, func(rec *record, _ Entry) (deliveryChange, error) {
+		switch {
+		case rec.Sends != o.Send:
+			return deliveryChange{}, ErrClosed
+		case o.Kind == KindFailover:
+			return applyFailoverOutcome(rec, d)
+		case deliveryOrder[d.Status] <= deliveryOrder[rec.Delivery.Status]:
+			return deliveryChange{}, ErrClosed
+		}
+		change := deliveryChange{event: d}
+		if rec.Delivery = d; d.Status != DeliveryFailed {
+			rec.LastChannel = d.Channel
+		}
+		if timeout := e.reportTimeout(rec, d); d.Status == DeliverySent && timeout > 0 {
+			rec.Failover.DueAt = e.cfg.Clock().Add(timeout).UTC().Truncate(time.Millisecond)
+			change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Due: rec.Failover.DueAt}}
+			change.done = func() { e.cfg.Failover.CountSent(d.Channel, rec.prefix, rec.CreatedAt) }
+		}
+		return change, nil
+	})
+}
+
+// A deliveryChange is what follows from a change of a record's delivery.
+type deliveryChange struct {
+	event Delivery   // to send an event about; without a status: none
+	out   []Outgoing // to queue in the same step
+	done  func()     // called after the change was stored; may be nil
+}
+
+// changeDelivery edits the record of a challenge. It begins with the content that this process has written, if there is any. An edit
+// that returns ErrClosed changes nothing.
+func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*record, Entry) (deliveryChange, error)) error {
 	id, err := e.parse(o.ChallengeID)
 	if err != nil {
 		return ErrNotFound
 	}
-	var challenge Challenge
-	var repeated bool
-	edit := func(rec *record, _ Entry) error {
-		if rec.Sends != o.Send || deliveryOrder[d.Status] <= deliveryOrder[rec.Delivery.Status] {
-			return ErrClosed
+	fresh := o.fresh
+	for range maxConflictRetries {
+		var entry Entry
+		var rec *record
+		if fresh != nil {
+			edited := *fresh
+			rec, fresh = &edited, nil
+		} else if entry, rec, err = e.read(ctx, id); err != nil {
+			return err
 		}
-		challenge, repeated = Challenge{ID: o.ChallengeID, Channel: d.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}, rec.LastChannel != ""
-		if rec.Delivery = d; d.Status != DeliveryFailed {
-			rec.LastChannel = d.Channel
+		repeated := rec.LastChannel != ""
+		change, err := edit(rec, entry)
+		if errors.Is(err, ErrClosed) {
+			return nil // nothing new
 		}
-		return nil
+		switch err := e.updateAndQueue(ctx, rec, change.out...); {
+		case err == nil:
+			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
+			e.emitDelivery(ctx, &challenge, change.event, repeated)
+			if change.done != nil {
+				change.done()
+			}
+			return nil
+		case errors.Is(err, ErrNotFound):
+			return ErrUnknownChallenge
+		case !errors.Is(err, ErrConflict):
+			return unavailable(err)
+		}
 	}
-	err = e.recordFresh(ctx, o, edit)
-	if errors.Is(err, ErrConflict) {
-		err = e.updateRecord(ctx, id, edit)
+	return unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
+}
+
+// updateAndQueue writes the record by compare-and-set and queues what is due, in one step if the store is the outbox. An outbox in
+// this process may be full; then nothing is queued.
+func (e *Engine) updateAndQueue(ctx context.Context, rec *record, out ...Outgoing) error {
+	if e.cfg.Outbox == nil {
+		return e.update(ctx, rec, out...)
 	}
-	if errors.Is(err, ErrClosed) {
-		return nil // nothing new
-	}
-	if err == nil {
-		e.emitDelivery(ctx, &challenge, d, repeated)
+	err := e.update(ctx, rec)
+	if err == nil && len(out) > 0 {
+		if full := e.cfg.Outbox.Put(ctx, out...); full != nil {
+			e.log.Warn("failover not queued", "challenge", rec.ID, "error", full)
+		}
 	}
 	return err
 }

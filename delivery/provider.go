@@ -39,7 +39,9 @@ type Environment struct {
 	// CallbackURL is the URL to which this sender's provider may send delivery reports: https, without a slash at the end. The
 	// program serves the sender's Callbacks below it. Each sender has a CallbackURL of its own. Empty: no reports.
 	CallbackURL string
-	// Report records a provider's delivery report, like Engine.RecordDelivery. Reports may be repeated and come in any order. For an
+	// Sender is the position of this sender in its channel, from 0. It is a part of every report.
+	Sender int
+	// Report records a provider's delivery report, like Engine.RecordReport. Reports may be repeated and come in any order. For an
 	// unknown message the sender gets no error, so that its answer does not reveal which messages exist.
 	Report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 }
@@ -70,7 +72,7 @@ type Summarizer interface {
 type Reporter interface {
 	watchword.Sender
 	// Callbacks returns the handler of requests below Environment.CallbackURL. Its caller strips the path of that URL from the
-	// path of each request.
+	// path of each request. Nil: this sender gets no reports, because its configuration lacks something for them.
 	Callbacks() http.Handler
 }
 

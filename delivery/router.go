@@ -109,16 +109,18 @@ func (r *Router) CheckMessage(m watchword.Message) error {
 	return refusal
 }
 
-// Send sends the message through the first provider of its channel that accepts it.
+// Send sends the message through the first provider of its channel that accepts it, from m.FirstSender on.
 func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	route := r.routes[m.Channel]
-	if len(route) == 0 {
+	if m.FirstSender >= len(route) || m.FirstSender < 0 {
 		return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: "router", Cause: errNoProvider}
 	}
 	failure := newRouteError()
-	for _, p := range route {
+	for i := m.FirstSender; i < len(route); i++ {
+		p := route[i]
 		sent, err := r.sendWithRetries(ctx, p, m)
 		if err == nil {
+			sent.Sender = i
 			return sent, nil
 		}
 		failure.add(err, p.name)

@@ -116,8 +116,10 @@ func (w *Worker) failUnsent(ctx context.Context, out ...watchword.Outgoing) {
 	if _, drains := w.cfg.Outbox.(drainer); !drains {
 		return
 	}
-	w.unsent.Add(int64(len(out)))
 	for _, o := range out {
+		if o.Kind == watchword.KindMessage {
+			w.unsent.Add(1)
+		}
 		w.giveUp(ctx, o, "")
 	}
 }
@@ -181,7 +183,7 @@ func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoin
 		return
 	}
 	// A sent message is done at once and whether or not its status is recorded, because it must not be sent twice.
-	w.outcomes.add(o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel})
+	w.outcomes.add(o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel, Sender: sent.Sender})
 	w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
 }
 

@@ -49,6 +49,9 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	if p.breaker != nil {
 		b.service.breakers = append(b.service.breakers, p.breaker)
 	}
+	if p.failover != nil {
+		b.service.breakers = append(b.service.breakers, p.failover)
+	}
 	app := server.App{Engine: engine, Signer: b.signer, PublicURL: a.publicURL, Pages: a.pages}
 	for _, k := range a.keys {
 		app.Keys = append(app.Keys, server.APIKey{SHA256: k.sha256, Scopes: k.scopes})
@@ -68,6 +71,7 @@ type appComponents struct {
 	sender         watchword.Sender
 	checkMessage   func(watchword.Message) error // fails if a message does not show its transaction; nil without a sender
 	breaker        *delivery.PrefixBreaker       // nil without limits
+	failover       *delivery.ReportFailover      // nil: messages do not move after their reports
 	callbacks      *callbacks
 }
 
@@ -92,6 +96,10 @@ func (b *builder) buildAppComponents(a appSettings, providers delivery.Openers) 
 		if errRender == nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
 		}
+	}
+	if len(a.noReportAfter) > 0 && errRouter == nil {
+		p.failover, errRouter = delivery.NewReportFailover(delivery.ReportFailoverConfig{App: a.id, Router: p.router, NoReportAfter: a.noReportAfter,
+			Counters: b.service.storage.counters, Logger: b.log})
 	}
 	if !b.settings.noLimits {
 		errBreaker = b.buildBreaker(a, &p)
@@ -119,9 +127,9 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 	routes := map[string][]delivery.Provider{}
 	var problems []error
 	for _, channel := range channelNames(a) {
-		for _, s := range a.send[channel] {
+		for position, s := range a.send[channel] {
 			env := callbacks.assignURL(b.senderEnvironment())
-			env.Channel, env.Host = channel, hostOf(a.publicURL)
+			env.Channel, env.Sender, env.Host = channel, position, hostOf(a.publicURL)
 			sender, err := providers.Open(context.Background(), s.url.Reveal(), env)
 			if err != nil {
 				problems = append(problems, setting.Errorf(s.path, "%w", err))
@@ -192,6 +200,9 @@ func (b *builder) engineConfig(a appSettings, p appComponents, publisher *eventP
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: firstOriginHost(a.origins),
 		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.eventHandler(p.breaker, publisher),
+	}
+	if p.failover != nil {
+		cfg.Failover = p.failover
 	}
 	if !b.settings.noLimits { // a nil pointer in an interface is not a nil interface
 		cfg.Starts, cfg.Checks, cfg.Reserved = p.startLimiter, p.checkThrottle, p.reservedStarts

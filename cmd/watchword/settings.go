@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -48,6 +49,7 @@ type appSettings struct {
 	addresses        delivery.Addresses
 	templates        string                      // a folder; empty: the built-in ones
 	send             map[string][]senderSettings // by channel
+	noReportAfter    map[string]time.Duration    // by channel: how long a delivery report is awaited; nil: messages do not move
 	events           []eventsSettings
 	limits           []ratelimit.Rule
 	paths            fieldPaths
