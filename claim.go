@@ -46,6 +46,12 @@ func (c *sendClaim) fields(f *codec.Codec) {
 	f.Moment(&c.RetryAt)
 }
 
+// newSendClaim returns the claim of a first try that begins now.
+func newSendClaim(now time.Time) (c sendClaim) {
+	_ = c.begin(now) // nothing was begun before
+	return c
+}
+
 func (c *sendClaim) equal(other sendClaim) bool {
 	return c.Begun == other.Begun && c.Failed == other.Failed && c.At.Equal(other.At)
 }
@@ -72,6 +78,15 @@ func (c *sendClaim) begin(now time.Time) error {
 // composeClaimed composes a message and claims its send. It reads the challenge again if it was changed meanwhile.
 func (e *Engine) composeClaimed(ctx context.Context, o Outgoing) (Message, error) {
 	rec := o.fresh
+	var own *sendClaim // made when the message was queued
+	if o.Direct && rec != nil {
+		own = &rec.SendClaim
+		if !e.isStale(rec) {
+			m, err := e.composeRecord(ctx, o, rec)
+			m.claimed = rec
+			return m, err
+		}
+	}
 	for range maxConflictRetries {
 		if rec == nil || o.Attempt > 0 || e.isStale(rec) {
 			var err error
@@ -84,7 +99,7 @@ func (e *Engine) composeClaimed(ctx context.Context, o Outgoing) (Message, error
 		if err != nil {
 			return Message{}, err
 		}
-		err = e.claimSend(ctx, &claimed)
+		err = e.claimSend(ctx, &claimed, own)
 		if errors.Is(err, errTriesUnsettled) {
 			return Message{}, e.recordUnsettled(ctx, o, claimed.Channel)
 		}
@@ -97,8 +112,11 @@ func (e *Engine) composeClaimed(ctx context.Context, o Outgoing) (Message, error
 	return Message{}, unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
 }
 
-// claimSend claims the next try of a record's send, by compare-and-set.
-func (e *Engine) claimSend(ctx context.Context, rec *record) error {
+// claimSend claims the next try of a record's send, by compare-and-set, or renews the claim that this process has made.
+func (e *Engine) claimSend(ctx context.Context, rec *record, own *sendClaim) error {
+	if own != nil && rec.SendClaim.equal(*own) {
+		rec.SendClaim = sendClaim{Begun: own.Begun - 1, Failed: own.Failed}
+	}
 	if err := rec.SendClaim.begin(e.cfg.Clock()); err != nil {
 		return err
 	}

@@ -126,7 +126,7 @@ func (e *Engine) claimFailover(ctx context.Context, o Outgoing, rec *record) (*r
 	} else if e.cfg.Outbox != nil {
 		return nil, nil
 	}
-	err := e.claimSend(ctx, rec)
+	err := e.claimSend(ctx, rec, nil)
 	if errors.Is(err, errTriesUnsettled) {
 		return nil, e.refuseFailover(ctx, o)
 	}

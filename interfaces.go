@@ -173,6 +173,18 @@ type Outbox interface {
 	Bury(ctx context.Context, o Outgoing) error
 }
 
+// A DirectOutbox is an Outbox in the Store whose worker in this process may get a message in the step that queues it, without
+// asking the store. The engine claims the send in the record that it writes in that step. If the process ends before the message is
+// done, another process claims it after SendLease.
+type DirectOutbox interface {
+	Outbox
+	// Reserve reports whether the worker can send one more message now, and keeps that for a message with Direct. Such a message
+	// uses the reservation up in Create or Update, whatever their result is.
+	Reserve() bool
+	// Unreserve gives a reservation back.
+	Unreserve()
+}
+
 // Factors is the durable store of what subjects enrolled. Data is encrypted. An app with a database of its users may
 // implement it on its own tables. The engine also stores rows of its own: one for each subject, with the strategy factor_set,
 // which it updates before each change of the subject's factors; and, for the empty subject, one for each key that has

@@ -91,8 +91,8 @@ type record struct {
 }
 
 // newEntry returns the entry of a new challenge and its record.
-func (e *Engine) newEntry(id challengeID, props StrategyProperties, c *Challenge, p Prompt) (Entry, *record, error) {
-	rec := &record{id: id, version: 1, entryContent: entryContent{Challenge: *c, Salt: c.salt}}
+func (e *Engine) newEntry(id challengeID, props StrategyProperties, c *Challenge, p Prompt, claim sendClaim) (Entry, *record, error) {
+	rec := &record{id: id, version: 1, entryContent: entryContent{Challenge: *c, Salt: c.salt, SendClaim: claim}}
 	var err error
 	if rec.Digests, err = e.acceptedDigests(c, p); err != nil {
 		return Entry{}, nil, err
@@ -184,21 +184,6 @@ func (e *Engine) update(ctx context.Context, r *record, out ...Outgoing) error {
 		return err
 	}
 	return e.cfg.Store.Update(ctx, Entry{ID: r.id.storeID, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
-}
-
-// updateAndEnqueue writes the record by compare-and-set and queues a message, in one atomic step if the store is the outbox.
-func (e *Engine) updateAndEnqueue(ctx context.Context, rec *record, out Outgoing) error {
-	if e.cfg.Outbox == nil {
-		written := *rec // a worker may read it before update returns
-		written.version++
-		out.fresh = &written
-		return e.update(ctx, rec, out)
-	}
-	if err := e.update(ctx, rec); err != nil {
-		return err
-	}
-	rec.version++
-	return e.enqueue(ctx, out, rec)
 }
 
 // maxConflictRetries bounds how often a record or factor is read again because it was changed meanwhile.

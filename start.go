@@ -3,24 +3,23 @@ package watchword
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 )
 
 // A StartRequest asks for a new challenge.
 type StartRequest struct {
 	Strategy    string            // name of the strategy; required
-	Purpose     string            // required
-	Subject     string            // the app's opaque id of the person; required by some strategies and for PurposeEnrol
+	Purpose     string            // required; 1 to 40 of a-z, 0-9 and _
+	Subject     string            // the app's opaque id of the person, up to 255 visible bytes; required by some strategies and for PurposeEnrol
 	Channel     string            // required if messages are sent, unless the strategy has a default
-	To          string            // address; required if messages are sent
+	To          string            // address, as AddressPolicy accepts it; required if messages are sent
 	Locale      string            // BCP 47 tag; may be empty
-	ReturnURL   string            // of an origin in Config.ReturnOrigins; may be empty
-	Nonce       string            // copied into the receipt
-	Label       string            // of the factor to enrol
+	ReturnURL   string            // of an origin in Config.ReturnOrigins, up to 2,048 bytes; may be empty
+	Nonce       string            // up to 255 bytes; copied into the receipt
+	Label       string            // of the factor to enrol; up to 255 visible bytes
 	Factor      string            // id of the only factor that may answer; empty: any
-	Transaction map[string]string // what the subject approves
-	Metadata    map[string]string // the app's own data, copied into views and events
+	Transaction map[string]string // what the subject approves: up to 16 texts, names and values up to 255 visible bytes each
+	Metadata    map[string]string // the app's own data, up to 16 texts like those of Transaction; copied into views and events
 	Client      Client
 	Decoy       bool      // take as long as a real challenge, send nothing and approve no answer
 	Authority   Authority // for PurposeEnrol, if the subject has factors
@@ -68,11 +67,17 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if !c.Decoy && !prompt.Silent {
 		c.prefix = address.Prefix
 	}
-	entry, rec, err := e.newEntry(id, strategy.Properties(), c, prompt)
+	out := Outgoing{ChallengeID: c.ID, Send: c.Sends, Direct: c.Sends > 0 && e.reserveSend()}
+	var claim sendClaim
+	if out.Direct {
+		claim = newSendClaim(e.cfg.Clock())
+	}
+	entry, rec, err := e.newEntry(id, strategy.Properties(), c, prompt, claim)
 	if err != nil {
+		e.unreserve(out)
 		return nil, err
 	}
-	err = e.create(ctx, entry, rec)
+	err = e.create(ctx, entry, rec, out)
 	if err != nil {
 		e.refundStart(ctx, charges)
 	}
@@ -130,7 +135,7 @@ func (e *Engine) authorizeEnrolment(ctx context.Context, id challengeID, c *Chal
 	if err == nil && set.damaged() {
 		authority.Generation, err = e.replaceDamagedSet(ctx, set)
 	}
-	c.Enrolment = &authority
+	c.enrolment = &authority
 	return nil, err
 }
 
@@ -158,37 +163,6 @@ func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challe
 		c.Delivery = Delivery{Status: DeliveryQueued}
 	}
 	return c, id, nil
-}
-
-// create stores the entry and queues its message, in one atomic step if the store is the outbox too.
-func (e *Engine) create(ctx context.Context, entry Entry, rec *record) error {
-	if rec.Sends == 0 {
-		return e.cfg.Store.Create(ctx, entry)
-	}
-	out := Outgoing{ChallengeID: rec.ID, Send: rec.Sends}
-	if e.cfg.Outbox == nil {
-		out.fresh = rec
-		return e.cfg.Store.Create(ctx, entry, out)
-	}
-	if err := e.cfg.Store.Create(ctx, entry); err != nil {
-		return err
-	}
-	return e.enqueue(ctx, out, rec)
-}
-
-// enqueue puts a message into the outbox. If the outbox refuses it, the delivery is recorded as failed, so that a start with
-// the same seed, or a resend, sends it.
-func (e *Engine) enqueue(ctx context.Context, out Outgoing, rec *record) error {
-	out.fresh = rec
-	err := e.cfg.Outbox.Put(ctx, out)
-	if err != nil {
-		unsent := *rec
-		unsent.Delivery.Status = DeliveryFailed
-		if also := e.update(ctx, &unsent); also != nil {
-			err = fmt.Errorf("%w; nor could that be recorded: %v", err, also)
-		}
-	}
-	return err
 }
 
 // repeatStart returns the challenge of an earlier start with the same seed. It queues its message again only if that was not

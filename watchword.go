@@ -83,12 +83,15 @@ type Config struct {
 }
 
 // An Engine creates and checks challenges for one app. It is safe for concurrent use. It holds no state that other nodes
-// need.
+// need and has no method Close: before a program ends it lets its calls return and then stops what it has made itself, such as
+// delivery workers and stores. What an Engine does in the background, as refunding the charges of a failed start, may be lost
+// at any time.
 type Engine struct {
 	cfg             Config
 	keyring         keyring
 	identity        *identity
 	appTag          [appSize]byte
+	direct          DirectOutbox // the store, if it is one; nil otherwise
 	strategies      map[string]Strategy
 	strategiesByTag map[[strategyTagSize]byte]Strategy
 	channels        map[string]bool
@@ -136,6 +139,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App, decoy: e.decoyFactor,
 		factors: &factorStore{app: cfg.App, store: cfg.Factors, keyring: e.keyring, ids: e.identity.tags, log: cfg.Logger}}
+	if cfg.Outbox == nil {
+		e.direct, _ = cfg.Store.(DirectOutbox)
+	}
 	process, err := e.random(len(e.processID))
 	if err != nil {
 		return nil, fmt.Errorf("watchword: random source: %w", err)

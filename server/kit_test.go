@@ -164,7 +164,9 @@ func (o *outbox) Put(_ context.Context, out ...watchword.Outgoing) error {
 	return nil
 }
 
-func (o *outbox) Claim(context.Context) (watchword.Outgoing, error) { panic("tests send no messages") }
+func (o *outbox) Claim(context.Context, int) ([]watchword.Outgoing, error) {
+	panic("tests send no messages")
+}
 
 func (o *outbox) Done(context.Context, watchword.Outgoing) error { return nil }
 

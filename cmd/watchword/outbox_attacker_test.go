@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,7 +31,7 @@ type outboxWriter struct {
 
 func TestWriteAccessToRedisSendsNoMessageTwice(t *testing.T) {
 	t.Parallel()
-	server, dir, receiver := redistest.Start(t), t.TempDir(), startMessageReceiver(t, 0)
+	server, dir, receiver := redistest.Start(t), t.TempDir(), startMessageReceiver(t, 100*time.Millisecond)
 	start := func() *node {
 		return startNode(t, dir, server.URL(), "--dev-no-limits", "--send", "email="+receiver.senderURL())
 	}
@@ -114,39 +115,74 @@ func (w *outboxWriter) testRepeatedStream(t *testing.T) {
 	}
 }
 
-// testSabotage damages the outbox in every way. A message that is queued afterwards is sent.
+// startMany starts more challenges at the same time than a server sends messages, so that some messages wait in the stream.
+func (w *outboxWriter) startMany(t *testing.T) (ids []string) {
+	t.Helper()
+	const n = 80
+	started := make(chan string, n)
+	var all sync.WaitGroup
+	for i := range n {
+		body := object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": fmt.Sprintf("many%d-%d@example.com", w.started, i)}
+		all.Go(func() { started <- w.startUntilAvailable(t, body) })
+	}
+	all.Wait()
+	w.started++
+	close(started)
+	for id := range started {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// startUntilAvailable starts a challenge. The server may answer 503 while Redis reads giant values.
+func (w *outboxWriter) startUntilAvailable(t *testing.T, body object) string {
+	for range 20 {
+		r, err := w.nodes[0].send(t.Context(), apiRequest{method: http.MethodPost, path: "/v1/challenges", body: body})
+		if err == nil && r.status == http.StatusCreated {
+			return r.str("id")
+		}
+		if err != nil || r.status != http.StatusServiceUnavailable {
+			t.Errorf("start: %d %s %v", r.status, r.text, err)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Error("the server stays unavailable")
+	return ""
+}
+
+// testSabotage damages the outbox in every way. Messages that are queued afterwards are sent, once.
 func (w *outboxWriter) testSabotage(t *testing.T) {
 	ctx := context.Background()
 	for _, c := range []struct {
 		name string
-		do   func()
+		do   func(t *testing.T)
 	}{
-		{"group dropped", func() { w.client.XGroupDestroy(ctx, outboxStream, "w") }},
-		{"group moved to the end", func() { w.client.XGroupSetID(ctx, outboxStream, "w", "18446744073709551615-0") }},
-		{"stream trimmed", func() { w.client.XTrimMaxLen(ctx, outboxStream, 0) }},
-		{"everything removed", func() { w.client.FlushAll(ctx) }},
-		{"stream of another type", func() { w.client.Set(ctx, outboxStream, "x", 0) }},
-		{"sorted set of another type", func() { w.client.Set(ctx, outboxDue, "x", 0) }},
-		{"dead letters of another type", func() {
+		{"group dropped", func(t *testing.T) { w.client.XGroupDestroy(ctx, outboxStream, "w") }},
+		{"group moved to the end", func(t *testing.T) { w.client.XGroupSetID(ctx, outboxStream, "w", "18446744073709551615-0") }},
+		{"stream trimmed", func(t *testing.T) { w.client.XTrimMaxLen(ctx, outboxStream, 0) }},
+		{"everything removed", func(t *testing.T) { w.client.FlushAll(ctx) }},
+		{"stream of another type", func(t *testing.T) { w.client.Set(ctx, outboxStream, "x", 0) }},
+		{"sorted set of another type", func(t *testing.T) { w.client.Set(ctx, outboxDue, "x", 0) }},
+		{"dead letters of another type", func(t *testing.T) {
 			w.client.Set(ctx, "{watchword:0}:x:dev", "x", 0)
 			w.client.XAdd(ctx, &goredis.XAddArgs{Stream: outboxStream, Values: []string{"n", "x"}})
 		}},
-		{"last id used", func() {
+		{"last id used", func(t *testing.T) {
 			w.client.XAdd(ctx, &goredis.XAddArgs{Stream: outboxStream, ID: fmt.Sprintf("%d-%d", uint64(math.MaxUint64), uint64(math.MaxUint64)), Values: []string{"n", "x"}})
 		}},
-		{"malformed entries", func() {
+		{"malformed entries", func(t *testing.T) {
 			for _, element := range []string{"", "|", "|||", "|1|0|", "x|y|z|ch_1", "|1|0|ch_1\r\n", "|99999999999999999999|0|ch_1", "|-1|0|ch_1", strings.Repeat("|1|0|ch_", 100)} {
 				w.add(t, element, 3)
 			}
 			w.client.XAdd(ctx, &goredis.XAddArgs{Stream: outboxStream, Values: []string{"m", "|1|0|ch_1", "m", "|1|0|ch_2", "x", "y"}})
 		}},
-		{"many malformed entries", func() { w.add(t, "garbage", 20_000) }},
-		{"giant entries", func() {
+		{"many malformed entries", func(t *testing.T) { w.add(t, "garbage", 20_000) }},
+		{"giant entries", func(t *testing.T) {
 			for range 3 {
 				w.add(t, strings.Repeat("x", 8<<20), 1)
 			}
 		}},
-		{"consumers of others", func() {
+		{"consumers of others", func(t *testing.T) {
 			for i := range 1000 {
 				w.client.XGroupCreateConsumer(ctx, outboxStream, "w", fmt.Sprint("attacker", i))
 			}
@@ -154,9 +190,12 @@ func (w *outboxWriter) testSabotage(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.do()
-			for range 2 {
-				w.receiver.waitFor(t, w.start(t))
+			c.do(t)
+			for _, id := range w.startMany(t) {
+				w.receiver.waitFor(t, id)
+				if n := len(w.receiver.of(id)); n != 1 {
+					t.Errorf("%d messages of %s", n, id)
+				}
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -108,8 +109,11 @@ func dumpRedis(t *testing.T, c *goredis.Client) string {
 		if value, err := c.Get(ctx, key).Result(); err == nil {
 			out.WriteString(value)
 		}
-		for _, value := range c.LRange(ctx, key, 0, -1).Val() {
+		for _, value := range append(c.LRange(ctx, key, 0, -1).Val(), c.ZRange(ctx, key, 0, -1).Val()...) {
 			out.WriteString(value)
+		}
+		for _, entry := range c.XRange(ctx, key, "-", "+").Val() {
+			fmt.Fprintln(&out, entry.Values)
 		}
 	}
 	return out.String()

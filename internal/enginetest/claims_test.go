@@ -37,6 +37,118 @@ func withStoreAsOutbox(c *watchword.Config) {
 	c.Store, c.Outbox = outboxStore{c.Store, c.Outbox.(*outbox)}, nil
 }
 
+// A directStore is an outboxStore whose worker takes every message in the step that queues it.
+type directStore struct{ outboxStore }
+
+func (directStore) Reserve() bool { return true }
+func (directStore) Unreserve()    {}
+
+func withDirectOutbox(c *watchword.Config) {
+	c.Store, c.Outbox = directStore{outboxStore{c.Store, c.Outbox.(*outbox)}}, nil
+}
+
+// A message that this process takes in the step that queues it is claimed in that step: composing it writes nothing, and its id
+// is worth nothing to others before the lease ends.
+func TestDirectMessageIsClaimedWhenItIsQueued(t *testing.T) {
+	k := newKit(t, withDirectOutbox)
+	s := k.start(startByEmail())
+	k.clock.advance(time.Minute)
+	if _, err := k.Resend(t.Context(), s.ID, watchword.ResendRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	out := k.outbox.last(s.ID)
+	if !out.Direct || out.Send != 2 {
+		t.Fatalf("queued %+v", out)
+	}
+	stored := out.IDs()
+	stored.Direct = false
+	if got := composeAll(100, stored, k.Engine, k.newNode()); got.composed != 0 || got.waits != 100 {
+		t.Fatalf("before it is sent: %+v", got)
+	}
+	k.store.failure = errors.New("the store is down")
+	m, err := k.ComposeMessage(t.Context(), out)
+	k.store.failure = nil
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.AllowRetry(t.Context(), out.Composed(m), k.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if got := composeAll(100, stored, k.Engine, k.newNode()); got.composed != 1 || got.waits != 99 {
+		t.Fatalf("after it has failed: %+v", got)
+	}
+	k.clock.advance(watchword.SendLease)
+	if got := composeAll(100, stored, k.Engine, k.newNode()); got.composed != 1 || got.waits != 99 {
+		t.Fatalf("after the lease: %+v", got)
+	}
+	k.clock.advance(watchword.SendLease)
+	if got := composeAll(100, stored, k.Engine, k.newNode()); got.composed != 0 || got.waits != 0 {
+		t.Fatalf("after two leases: %+v", got)
+	}
+}
+
+// A worker that begins late renews its claim. It does not begin if another worker has claimed the send meanwhile.
+func TestLateDirectMessageIsClaimedAnew(t *testing.T) {
+	k := newKit(t, withDirectOutbox)
+	s := k.start(startByEmail())
+	out := k.outbox.last(s.ID)
+	stored := out.IDs()
+	stored.Direct = false
+	k.clock.advance(20 * time.Second)
+	if got := composeAll(20, out, k.Engine, k.Engine); got.composed != 1 {
+		t.Fatalf("composed by its worker: %+v", got)
+	}
+	k.clock.advance(20 * time.Second) // the first lease would have ended
+	var claimed *watchword.ClaimedError
+	if _, err := k.newNode().ComposeMessage(t.Context(), stored); !errors.As(err, &claimed) {
+		t.Errorf("the claim was not renewed: %v", err)
+	}
+	k.clock.advance(15 * time.Second)
+	if _, err := k.newNode().ComposeMessage(t.Context(), stored); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.ComposeMessage(t.Context(), out); !errors.As(err, &claimed) {
+		t.Errorf("its worker sends beside another: %v", err)
+	}
+}
+
+// If the reply to the step that queues a message is lost, nobody of this process sends it. It is queued once more, to be sent by
+// anybody.
+func TestDirectMessageWithLostReplyIsQueuedOnceMore(t *testing.T) {
+	k := newKit(t, func(c *watchword.Config) {
+		c.Store = losingStore{directStore{outboxStore{c.Store, c.Outbox.(*outbox)}}}
+		c.Outbox = nil
+	})
+	req := startByEmail()
+	req.Seed = []byte("seed")
+	_, err := k.Start(t.Context(), req)
+	if unavailable := k.requireCode(err, watchword.ErrUnavailable); !unavailable.Unknown {
+		t.Fatal("the outcome is known")
+	}
+	k.outbox.mu.Lock()
+	id := k.outbox.all[0].ChallengeID
+	k.outbox.mu.Unlock()
+	for until := time.Now().Add(10 * time.Second); len(k.outbox.ofChallenge(id)) < 2 && time.Now().Before(until); time.Sleep(time.Millisecond) {
+	}
+	again := k.outbox.last(id)
+	if again.Direct {
+		t.Fatalf("queued %+v", again)
+	}
+	if got := composeAll(50, again, k.Engine, k.newNode()); got.composed != 1 || got.waits != 49 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A losingStore loses the replies to Create.
+type losingStore struct{ directStore }
+
+func (s losingStore) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	if err := s.directStore.Create(ctx, e, out...); err != nil {
+		return err
+	}
+	return watchword.ErrOutcomeUnknown
+}
+
 // A sendAttempt is the result of composing one message.
 type sendAttempt struct {
 	composed, waits int // how many were composed, and how many wait for a claim

@@ -1,8 +1,12 @@
 -- Removes a claimed element, or returns it to the queue in the same step: watchword.Outbox.Done, Bury and Retry.
 --
 -- KEYS: the stream, the sorted set of what is due later.
--- ARGV: the id of the entry, which may be gone; then, if the element is returned, the delay in ms and the element.
+-- ARGV: the id of the entry in the stream, or the element in the sorted set, which may be gone; then, if the element is returned, the delay in ms and the element.
 -- Reply: w
 queueFrom(KEYS[1], KEYS[2], 2)
-finish(KEYS[1], ARGV[1])
+if string.find(ARGV[1], '|', 1, true) then
+	finishDirect(KEYS[2], ARGV[1])
+else
+	finish(KEYS[1], ARGV[1])
+end
 return 'w'

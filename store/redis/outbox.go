@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -52,13 +51,14 @@ type Outbox struct {
 	turn        chan struct{} // held by the Claim that asks Redis
 	polls       polls
 	local       localCopies
+	direct      directMessages
 	probes      probe.Gate
 }
 
 var (
-	_ watchword.Store  = (*Outbox)(nil)
-	_ watchword.Outbox = (*Outbox)(nil)
-	_ watchword.Pinger = (*Outbox)(nil)
+	_ watchword.Store        = (*Outbox)(nil)
+	_ watchword.DirectOutbox = (*Outbox)(nil)
+	_ watchword.Pinger       = (*Outbox)(nil)
 )
 
 // NewOutbox returns an Outbox whose entries are those of the Store. It sends nothing.
@@ -84,23 +84,38 @@ func (o *Outbox) Update(ctx context.Context, e watchword.Entry, out ...watchword
 	return o.queueWith(e.ID, out, func(m messages) error { return o.Store.updateWith(ctx, e, m) })
 }
 
-// queueWith calls write with the messages of an entry, and asks for them afterwards.
+// queueWith calls write with the messages of an entry, and hands them to Claim afterwards.
 func (o *Outbox) queueWith(id string, out []watchword.Outgoing, write func(messages) error) error {
 	if len(out) == 0 {
 		return write(messages{})
 	}
 	p := o.partitionOf(id)
 	m, err := o.messages(p, out)
-	if err != nil {
-		return err
+	if err == nil {
+		o.local.add(out) // before a worker can claim them
+		err = write(m)
 	}
-	o.local.add(out)
-	if err := write(m); err != nil {
-		return err
+	for _, one := range out {
+		switch {
+		case one.Direct && err == nil:
+			element, _ := encodeElement(one) // messages has encoded it before
+			one.Claim = formatClaim(p, element)
+			o.direct.add(one)
+			o.polls.wake()
+		case one.Direct:
+			o.direct.release()
+		case err == nil:
+			o.polls.askAt(p, one.Due)
+		}
 	}
-	o.wake(p, out)
-	return nil
+	return err
 }
+
+// Reserve implements watchword.DirectOutbox.
+func (o *Outbox) Reserve() bool { return o.direct.reserve() }
+
+// Unreserve implements watchword.DirectOutbox.
+func (o *Outbox) Unreserve() { o.direct.release() }
 
 // Put implements watchword.Outbox by put.lua. The engine never calls it.
 func (o *Outbox) Put(ctx context.Context, out ...watchword.Outgoing) error {
@@ -113,7 +128,7 @@ func (o *Outbox) Put(ctx context.Context, out ...watchword.Outgoing) error {
 		if err := o.runOutbox(ctx, "put", o.put, m.keys, m.args...); err != nil {
 			return err
 		}
-		o.wake(p, []watchword.Outgoing{one})
+		o.polls.askAt(p, one.Due)
 	}
 	return nil
 }
@@ -137,7 +152,7 @@ func (o *Outbox) Retry(ctx context.Context, out watchword.Outgoing, at time.Time
 		return err
 	}
 	out.Attempt++
-	out.Due = at
+	out.Due, out.Direct = at, false
 	m, err := o.messages(p, []watchword.Outgoing{out})
 	if err != nil {
 		return err
@@ -145,7 +160,7 @@ func (o *Outbox) Retry(ctx context.Context, out watchword.Outgoing, at time.Time
 	if err := o.runOutbox(ctx, "retry", o.finish, m.keys, append([]any{id}, m.args...)...); err != nil {
 		return err
 	}
-	o.wake(p, []watchword.Outgoing{out})
+	o.polls.askAt(p, at)
 	return nil
 }
 
@@ -155,13 +170,6 @@ func (o *Outbox) runOutbox(ctx context.Context, what string, sc script.Timed, ke
 	defer cancel()
 	_, err := sc.Run(ctx, o.clocks, o.client, keys, args...)
 	return wrapError(what, err)
-}
-
-// wake makes Claim ask for messages when they are due.
-func (o *Outbox) wake(p int, out []watchword.Outgoing) {
-	for _, one := range out {
-		o.polls.askAt(p, one.Due)
-	}
 }
 
 // keys returns the keys of the app's outbox in a partition: stream, sorted set and dead letters.
@@ -184,11 +192,14 @@ func (o *Outbox) messages(partition int, out []watchword.Outgoing) (m messages, 
 		if err != nil {
 			return m, err
 		}
-		var delay int64
-		if !one.Due.IsZero() {
-			delay = max((time.Until(one.Due) + time.Millisecond - 1).Milliseconds(), 0)
+		var delay time.Duration
+		switch {
+		case one.Direct:
+			delay = watchword.SendLease // unless it is done before
+		case !one.Due.IsZero():
+			delay = max(time.Until(one.Due), 0)
 		}
-		m.args = append(m.args, delay, element)
+		m.args = append(m.args, (delay + time.Millisecond - 1).Milliseconds(), element)
 	}
 	return m, nil
 }
@@ -220,7 +231,7 @@ func decodeElement(element string) (o watchword.Outgoing, err error) {
 	return o, err
 }
 
-// formatClaim returns the name of a claimed entry: its partition and its id in the stream.
+// formatClaim returns the name of a claimed element: its partition, and its id in the stream or, in the sorted set, the element.
 func formatClaim(partition int, id string) string { return strconv.Itoa(partition) + " " + id }
 
 func (o *Outbox) parseClaim(claim string) (partition int, id string, err error) {
@@ -230,52 +241,4 @@ func (o *Outbox) parseClaim(claim string) (partition int, id string, err error) 
 		return 0, "", fmt.Errorf("redis: the message is not claimed")
 	}
 	return partition, id, nil
-}
-
-// localCopies keep what this process has queued in the last second with the content of its challenge, so that a message that it
-// claims itself is composed without reading the store. They are bounded.
-type localCopies struct {
-	mu       sync.Mutex
-	elements map[string]localCopy
-}
-
-type localCopy struct {
-	out   watchword.Outgoing
-	added time.Time
-}
-
-const (
-	maxLocalCopies = 256
-	localCopyLife  = time.Second
-)
-
-func (l *localCopies) add(out []watchword.Outgoing) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	for _, o := range out {
-		if len(l.elements) >= maxLocalCopies {
-			l.dropOld(now)
-		}
-		if element, err := encodeElement(o); err == nil && len(l.elements) < maxLocalCopies {
-			l.elements[element] = localCopy{o, now}
-		}
-	}
-}
-
-func (l *localCopies) dropOld(now time.Time) {
-	for element, c := range l.elements {
-		if now.Sub(c.added) > localCopyLife {
-			delete(l.elements, element)
-		}
-	}
-}
-
-// take removes and returns a copy.
-func (l *localCopies) take(element string) (watchword.Outgoing, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	c, ok := l.elements[element]
-	delete(l.elements, element)
-	return c.out, ok
 }

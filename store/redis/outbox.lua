@@ -33,12 +33,20 @@ local function queueFrom(stream, due, first)
 	end
 end
 
--- finish removes claimed entries. A value of another type has none.
+-- finish removes claimed entries of the stream. A value of another type has none.
 local function finish(stream, ...)
 	local acked = redis.pcall('XACK', stream, 'w', ...)
 	if type(acked) ~= 'table' then
 		redis.call('XDEL', stream, ...)
 	elseif not string.find(acked.err, 'WRONGTYPE', 1, true) then
 		redis.call('XACK', stream, 'w', ...)
+	end
+end
+
+-- finishDirect removes an element of the sorted set, which is there in case its worker dies.
+local function finishDirect(due, element)
+	local removed = redis.pcall('ZREM', due, element)
+	if type(removed) == 'table' and not string.find(removed.err, 'WRONGTYPE', 1, true) then
+		redis.call('ZREM', due, element)
 	end
 end

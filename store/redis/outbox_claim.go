@@ -11,9 +11,9 @@ import (
 const (
 	pollInterval       = time.Second            // a single partition is asked at least that often
 	pollSpacing        = 100 * time.Millisecond // of many partitions one is asked at least that often
-	pollAfterFailure   = 5 * time.Second
-	deadConsumerChecks = time.Minute      // between two
-	deadConsumerIdle   = 10 * time.Minute // a consumer that has asked for nothing so long, and has claimed nothing, is removed
+	pollAfterFailure   = 5 * time.Second        // of the partitions that could not be asked one is asked that often
+	deadConsumerChecks = time.Minute            // between two
+	deadConsumerIdle   = 10 * time.Minute       // a consumer that has asked for nothing so long, and has claimed nothing, is removed
 )
 
 // Claim implements watchword.Outbox by claim.lua. If Redis is unavailable for every partition, it returns the error.
@@ -24,13 +24,25 @@ func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, er
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	for ctx.Err() == nil {
+	for {
+		out, rest := o.direct.begin(limit)
+		if len(out) > 0 {
+			return out, nil
+		}
+		if ctx.Err() != nil {
+			o.direct.close()
+			return nil, ctx.Err()
+		}
 		p, wait := o.polls.next(time.Now())
-		if wait > 0 {
+		if wait > 0 || rest <= 0 {
+			if rest <= 0 { // messages that are being queued take all there is room for
+				wait = pollInterval
+			}
 			o.polls.sleep(ctx, wait)
 			continue
 		}
-		out, err := o.claimFrom(ctx, p, limit)
+		out, err := o.claimFrom(ctx, p, rest)
+		o.direct.end(len(out))
 		if err != nil && o.polls.failed(p) {
 			return nil, err
 		}
@@ -38,7 +50,6 @@ func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, er
 			return out, nil
 		}
 	}
-	return nil, ctx.Err()
 }
 
 // claimFrom claims elements of one partition. It is not interrupted, so that nothing is claimed that nobody knows of.
@@ -107,10 +118,11 @@ func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, l
 
 // polls decide which partition is asked when. They are safe for concurrent use.
 type polls struct {
-	changed chan struct{} // holds an element after askAt
+	changed chan struct{} // holds an element after wake
 
-	mu         sync.Mutex
-	partitions []poll
+	mu          sync.Mutex
+	partitions  []poll
+	lastFailure time.Time
 }
 
 // A poll is when a partition is asked next, and what was asked last.
@@ -133,25 +145,36 @@ func (p *polls) askAt(partition int, at time.Time) {
 		one.at = at
 	}
 	p.mu.Unlock()
+	p.wake()
+}
+
+// wake ends sleep, now or when it is called next.
+func (p *polls) wake() {
 	select {
 	case p.changed <- struct{}{}:
 	default:
 	}
 }
 
-// next returns the partition that is asked next, and when.
+// next returns the partition that is asked next, and when. Partitions that could not be asked do not hold the others up: each such
+// question may take as long as the time-out.
 func (p *polls) next(now time.Time) (partition int, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := range p.partitions {
-		if p.partitions[i].at.Before(p.partitions[partition].at) {
-			partition = i
+	var first time.Time
+	for i, one := range p.partitions {
+		at := one.at
+		if after := p.lastFailure.Add(pollAfterFailure); one.failing && at.Before(after) {
+			at = after
+		}
+		if i == 0 || at.Before(first) {
+			partition, first = i, at
 		}
 	}
-	return partition, p.partitions[partition].at.Sub(now)
+	return partition, first.Sub(now)
 }
 
-// sleep returns after a time, after askAt, or when the context ends.
+// sleep returns after a time, after wake, or when the context ends.
 func (p *polls) sleep(ctx context.Context, d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -184,12 +207,15 @@ func (p *polls) begin(partition int) (lease, consumerIdle time.Duration) {
 	return lease, consumerIdle
 }
 
-// end plans the next question after a reply: at once if there may be more elements, and when the next one becomes due.
+// end plans the next question after a reply: at once if there may be more elements, and when the next one becomes due. If a
+// partition can be asked again, the others that could not are asked too.
 func (p *polls) end(partition int, due time.Duration, more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, one := time.Now(), &p.partitions[partition]
-	one.failing = false
+	if one.failing {
+		one.failing, p.lastFailure = false, time.Time{}
+	}
 	switch {
 	case more:
 		one.at = now
@@ -202,15 +228,12 @@ func (p *polls) end(partition int, due time.Duration, more bool) {
 func (p *polls) failed(partition int) (all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.partitions[partition].failing = true
-	p.partitions[partition].at = time.Now().Add(pollAfterFailure)
+	p.partitions[partition].failing, p.partitions[partition].at, p.lastFailure = true, time.Time{}, time.Now()
 	for i := range p.partitions {
 		if !p.partitions[i].failing {
 			return false
 		}
 	}
-	for i := range p.partitions {
-		p.partitions[i].at = time.Time{} // the caller waits
-	}
+	p.lastFailure = time.Time{} // the caller of Claim waits
 	return true
 }

@@ -1,6 +1,7 @@
 package redis_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,13 +26,15 @@ func TestOutbox(t *testing.T) {
 	t.Run("five claims", func(t *testing.T) { testFiveClaims(t, server) })
 	t.Run("dead consumers", func(t *testing.T) { testDeadConsumers(t, server) })
 	t.Run("ping", func(t *testing.T) { testOutboxPing(t, server) })
+	t.Run("direct messages", func(t *testing.T) { testDirect(t, server) })
 	t.Run("ids only", func(t *testing.T) { testIDsOnly(t, server) })
 }
 
 func TestOutboxOnCluster(t *testing.T) {
-	cluster := redistest.StartCluster(t)
+	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
 	t.Run("requirements", func(t *testing.T) { runOutboxRequirements(t, cluster.URL()) })
 	t.Run("messages are in the slots of their entries", func(t *testing.T) { testMessagesAreDistributed(t, cluster) })
+	t.Run("a node hangs", func(t *testing.T) { testOutboxWithHangingNode(t, cluster) }) // last, because the node is taken for failed
 }
 
 // runOutboxRequirements runs the suite on three processes with a client each. Every requirement has its own keys.
@@ -249,5 +252,121 @@ func testIDsOnly(t *testing.T, server *redistest.Server) {
 	}
 	if _, err := o.Get(t.Context(), "g.1"); !errors.Is(err, watchword.ErrNotFound) {
 		t.Errorf("stored: %v", err)
+	}
+}
+
+// testDirect queues messages for the worker of their own process. It gets them without asking Redis. If it dies, another process
+// gets them after the lease.
+func testDirect(t *testing.T, server *redistest.Server) {
+	client := open(t, server.URL())
+	own, other := newOutbox(t, client, "direct"), newOutbox(t, client, "direct")
+	if own.Reserve() {
+		t.Fatal("reserved although no worker waits")
+	}
+	claims := make(chan []watchword.Outgoing, 1)
+	waitForOne := func() { // claims once, so that only the other process asks Redis later
+		go func() {
+			out, _ := own.Claim(t.Context(), 2)
+			claims <- out
+		}()
+		await(t, "a reservation", own.Reserve)
+	}
+	waitForOne()
+	if !own.Reserve() || own.Reserve() {
+		t.Fatal("a worker that takes two messages has not exactly two reservations")
+	}
+	wants(t, "an update", own.Update(t.Context(), entry("g.0"), direct("ch_0")), watchword.ErrNotFound) // uses one up
+	must(t, own.Create(t.Context(), entry("g.1"), direct("ch_1")))
+	out := <-claims
+	if len(out) != 1 || out[0].ChallengeID != "ch_1" || !out[0].Direct {
+		t.Fatalf("claimed %v", out)
+	}
+	if n := client.XLen(t.Context(), "{direct:0}:o:shop").Val(); n != 0 {
+		t.Errorf("%d entries in the stream", n)
+	}
+	short, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+	defer cancel()
+	if got, err := other.Claim(short, 10); err == nil {
+		t.Fatalf("another process has %v before the lease ends", got)
+	}
+	must(t, client.ZAdd(t.Context(), "{direct:0}:d:shop", goredis.Z{Score: 1, Member: "|1|0|ch_1"}).Err())
+	got, err := other.Claim(t.Context(), 10)
+	if err != nil || len(got) != 1 || got[0].ChallengeID != "ch_1" || got[0].Direct {
+		t.Fatalf("after the lease: %v, %v", got, err)
+	}
+	must(t, other.Done(t.Context(), got[0]))
+	must(t, own.Done(t.Context(), out[0])) // too late, and no error
+
+	waitForOne()
+	must(t, own.Create(t.Context(), entry("g.2"), direct("ch_2")))
+	out = <-claims
+	must(t, own.Done(t.Context(), out[0]))
+	waitForOne()
+	must(t, own.Create(t.Context(), entry("g.3"), direct("ch_3")))
+	out = <-claims
+	must(t, own.Retry(t.Context(), out[0], time.Now().Add(time.Hour)))
+	if left := elements(t, client, "{direct:0}"); !slices.Equal(left, []string{"|1|1|ch_3"}) {
+		t.Errorf("left: %q", left)
+	}
+}
+
+func direct(id string) watchword.Outgoing {
+	return watchword.Outgoing{ChallengeID: id, Send: 1, Direct: true}
+}
+
+func await(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		if f() {
+			return
+		}
+	}
+	t.Fatalf("no %s", what)
+}
+
+// testOutboxWithHangingNode claims the messages of the other nodes while one hangs, and those of that node when it replies again.
+func testOutboxWithHangingNode(t *testing.T, cluster *redistest.Cluster) {
+	o, err := redis.NewOutbox(redis.New(open(t, cluster.URL()), redis.Config{Prefix: "hang", Timeout: 300 * time.Millisecond}), redis.OutboxConfig{App: "shop"})
+	must(t, err)
+	owners := map[string]*redistest.Server{}
+	for i := range 30 {
+		id := fmt.Sprint("ch_", i)
+		must(t, o.Create(t.Context(), entry(fmt.Sprintf("group%d.x", i)), watchword.Outgoing{ChallengeID: id, Send: 1}))
+	}
+	hanging := cluster.Nodes[1]
+	for _, key := range hanging.Client(t).Keys(t.Context(), "{hang:*}:o:shop").Val() {
+		for _, e := range hanging.Client(t).XRange(t.Context(), key, "-", "+").Val() {
+			_, id, _ := strings.Cut(fmt.Sprint(e.Values["m"]), "|1|0|")
+			owners[id] = hanging
+		}
+	}
+	if len(owners) == 0 || len(owners) == 30 {
+		t.Fatalf("the node has %d of 30 messages", len(owners))
+	}
+	claim := func(n int) (ids []string) {
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+		defer cancel()
+		for len(ids) < n {
+			out, err := o.Claim(ctx, 32)
+			if err != nil {
+				t.Fatalf("claimed %d of %d: %v", len(ids), n, err)
+			}
+			for _, one := range out {
+				ids = append(ids, one.ChallengeID)
+			}
+		}
+		return ids
+	}
+	must(t, hanging.Pause())
+	for _, id := range claim(30 - len(owners)) {
+		if owners[id] == hanging {
+			t.Errorf("%s was claimed from a node that hangs", id)
+		}
+	}
+	must(t, hanging.Resume())
+	for _, id := range claim(len(owners)) {
+		if owners[id] != hanging {
+			t.Errorf("%s was claimed twice", id)
+		}
 	}
 }
