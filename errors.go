@@ -81,7 +81,8 @@ var (
 )
 
 // The errors that stores, factor stores and strategies return to the engine. The engine translates each into one of the
-// errors above. Three methods return some of them to the caller: ComposeMessage, RecordDelivery and Challenge.FindFactor.
+// errors above. Four methods return some of them to the caller: ComposeMessage, RecordDelivery, RecordReport and
+// Challenge.FindFactor.
 var (
 	ErrNotFound = errors.New("watchword: not found")         // Store, Factors: there is no such entry or factor
 	ErrExists   = errors.New("watchword: exists already")    // Store.Create, Factors.Create

@@ -145,3 +145,26 @@ func TestMessagesSkippedByBreakerUseUpNoTry(t *testing.T) {
 		_ = stop()
 	})
 }
+
+// A message that would wait for a minute by its schedule is sent when the breaker lets it through.
+func TestMessageIsSentSoonAfterBreakerCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		r := newRouter(t, delivery.RouterConfig{Tries: 1, Jitter: halfJitter}, &outage{until: start.Add(262 * time.Second)})
+		q, engine := delivery.NewQueue(10, nil), &fakeEngine{compose: func(o watchword.Outgoing) (watchword.Message, error) {
+			return watchword.Message{ID: o.ChallengeID, Channel: "sms", To: o.ChallengeID, RequestedAt: start, ExpiresAt: start.Add(time.Hour)}, nil
+		}}
+		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: r, Jitter: halfJitter})
+		putMessages(t, q, 2) // two recipients open no breaker; they are tried after 258 and 318 seconds
+		time.Sleep(257 * time.Second)
+		if err := q.Put(t.Context(), watchword.Outgoing{ChallengeID: "third"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if n := engine.countRecorded(watchword.DeliverySent); n != 3 {
+			t.Errorf("%d of 3 are sent 15 seconds after the provider came back", n)
+		}
+		_ = stop()
+	})
+}
