@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +52,12 @@ func (o *outage) Send(context.Context, watchword.Message) (watchword.Sent, error
 		return watchword.Sent{}, errDown
 	}
 	return watchword.Sent{}, nil
+}
+
+func (o *outage) callCount() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.calls
 }
 
 var errDown = errors.New("connection refused")
@@ -117,6 +124,24 @@ func (e *fakeEngine) countRecorded(status string) (n int) {
 		}
 	}
 	return n
+}
+
+// deliveriesOf returns what was recorded of a challenge.
+func (e *fakeEngine) deliveriesOf(id string) []watchword.Delivery {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.recorded[id])
+}
+
+// lastAttempts returns the attempt with which each challenge's message was composed last.
+func (e *fakeEngine) lastAttempts() map[string]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last := map[string]int{}
+	for id, attempts := range e.attempts {
+		last[id] = attempts[len(attempts)-1]
+	}
+	return last
 }
 
 func (e *fakeEngine) composeCount(id string) int {
