@@ -120,6 +120,31 @@ func TestWorkerEndsSendBeforeItsLease(t *testing.T) {
 	})
 }
 
+// A lateOutbox returns what it claims after the context has ended.
+type lateOutbox struct{ durableOutbox }
+
+func (o lateOutbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
+	<-ctx.Done()
+	time.Sleep(time.Minute)
+	short, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return o.durableOutbox.Claim(short, limit)
+}
+
+func (o lateOutbox) Bury(context.Context, watchword.Outgoing) error { panic("buried") }
+
+// What a durable outbox returns after the time of the shutdown is not sent, and not taken for failed.
+func TestWorkerLeavesMessagesThatAreClaimedTooLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, engine, sender := delivery.NewQueue(10, nil), &fakeEngine{}, &scriptedSender{}
+		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: lateOutbox{durableOutbox{q}}, Sender: sender})
+		putMessages(t, q, 3)
+		if err := stop(); err != nil || len(engine.recorded) != 0 || len(sender.messages) != 0 {
+			t.Errorf("%v, recorded %v, sent %v", err, engine.recorded, sender.messages)
+		}
+	})
+}
+
 // What is claimed and not begun when the time of the shutdown is over is left to other processes.
 func TestWorkerLeavesClaimedMessagesOfDurableOutbox(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -165,7 +165,7 @@ func TestCommandsOfOneAppUseNoRedisConnectionOfAnother(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	hold := through.HoldNth("evalsha", 1)
+	hold := through.HoldNth(entryKeyPart, 1)
 	outcome := make(chan error, 1)
 	go func() {
 		_, err := startChallenge(t, engines[1], 1)

@@ -35,6 +35,9 @@ func TestRightAnswerIsApprovedAfterKillBetweenSpendingAndApproval(t *testing.T) 
 	})
 }
 
+// entryKeyPart is in every command on a challenge, and in no command of the outbox.
+const entryKeyPart = "}:e:"
+
 // An interruptedCheck is a check whose server was killed.
 type interruptedCheck struct {
 	who       *person
@@ -55,7 +58,7 @@ func (p *twoServers) killAfterSpending(t *testing.T, through redisProxy, c right
 	fail(err)
 	other, err := p.nodes[1].begin(who.strategy, "mfa", who.subject)
 	fail(err)
-	hold := through.HoldNth("evalsha", 2) // the first script charges the try
+	hold := through.HoldNth(entryKeyPart, 2) // the first script charges the try
 	answered := make(chan reply, 1)
 	go func() {
 		r, _ := p.nodes[0].answer(id, "mfa", who.subject, right)
@@ -64,7 +67,7 @@ func (p *twoServers) killAfterSpending(t *testing.T, through redisProxy, c right
 	waitForHold(t, hold, answered)
 	// The first script of a process for a Redis node is refused, because the process does not know the node's clock yet. It is sent again.
 	if f, err := p.factor(t.Context(), who.subject); err == nil && f.LastUsedAt.IsZero() {
-		next := through.HoldNth("evalsha", 1)
+		next := through.HoldNth(entryKeyPart, 1)
 		hold.Release()
 		hold = next
 		waitForHold(t, hold, answered)

@@ -2,7 +2,8 @@
 --
 -- KEYS: the stream, the sorted set of what is due later, the list of dead letters.
 -- ARGV: the consumer; the greatest number of elements; how long (ms) another consumer must have held an element for it to count as
--- dead, or 0 to claim no such elements; how long (ms) another consumer must have claimed nothing to be removed, or 0.
+-- dead, or 0 to claim no such elements; how long (ms) another consumer must have claimed nothing to be removed, or 0; 1 if the
+-- elements that this consumer has claimed before are returned too, because a reply was lost. These do not count in the limit.
 -- Reply: the ms until the next element of the sorted set is due, or -1; the number of new dead letters; 1 if there may be more;
 -- then id and element of each claimed entry.
 local stream, due, dead = KEYS[1], KEYS[2], KEYS[3]
@@ -80,6 +81,14 @@ local function inGroup(...)
 	return found
 end
 
+if ARGV[5] == '1' then
+	local got = inGroup('XREADGROUP', 'GROUP', 'w', consumer, 'COUNT', maxScanned, 'STREAMS', stream, '0')
+	for _, entry in ipairs(got and got[1] and got[1][2] or {}) do
+		local before = limit
+		take(entry[1], entry[2])
+		limit = before
+	end
+end
 if lease > 0 then
 	local claimed = inGroup('XAUTOCLAIM', stream, 'w', consumer, lease, '0-0', 'COUNT', limit)
 	for _, entry in ipairs(claimed[2]) do

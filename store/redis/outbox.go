@@ -52,6 +52,7 @@ type Outbox struct {
 	polls       polls
 	local       localCopies
 	direct      directMessages
+	held        heldEntries
 	probes      probe.Gate
 }
 
@@ -71,7 +72,7 @@ func NewOutbox(s *Store, cfg OutboxConfig) (*Outbox, error) {
 	}
 	return &Outbox{Store: s, app: cfg.App, consumer: rand.Text(), deadLetters: cfg.DeadLetters, turn: make(chan struct{}, 1),
 		claim: script.NewTimed(outboxLua + claimLua), finish: script.NewTimed(outboxLua + finishLua), put: script.NewTimed(outboxLua + putLua),
-		polls: newPolls(len(s.tags)), local: localCopies{elements: map[string]localCopy{}}}, nil
+		polls: newPolls(len(s.tags)), local: localCopies{elements: map[string]localCopy{}}, held: heldEntries{claims: map[string]bool{}}}, nil
 }
 
 // Create implements watchword.Store by create.lua.
@@ -139,6 +140,7 @@ func (o *Outbox) Done(ctx context.Context, out watchword.Outgoing) error {
 	if err != nil {
 		return err
 	}
+	o.held.remove(out.Claim)
 	return o.runOutbox(ctx, "done", o.finish, o.keys(p)[:2], id)
 }
 
@@ -157,6 +159,7 @@ func (o *Outbox) Retry(ctx context.Context, out watchword.Outgoing, at time.Time
 	if err != nil {
 		return err
 	}
+	o.held.remove(out.Claim)
 	if err := o.runOutbox(ctx, "retry", o.finish, m.keys, append([]any{id}, m.args...)...); err != nil {
 		return err
 	}

@@ -54,14 +54,16 @@ func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, er
 
 // claimFrom claims elements of one partition. It is not interrupted, so that nothing is claimed that nobody knows of.
 func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgoing, error) {
-	lease, consumerIdle := o.polls.begin(p)
-	reply, err := o.runClaim(context.WithoutCancel(ctx), o.keys(p), o.consumer, limit, lease, consumerIdle)
+	question := o.polls.begin(p)
+	question.limit = limit
+	reply, err := o.runClaim(context.WithoutCancel(ctx), o.keys(p), o.consumer, question)
 	if err != nil {
 		return nil, err
 	}
-	o.polls.end(p, reply.nextDue, reply.more)
+	entries, complete := o.held.add(p, question, reply.entries)
+	o.polls.end(p, reply.nextDue, reply.more || !complete, complete)
 	var out []watchword.Outgoing
-	for _, entry := range reply.entries {
+	for _, entry := range entries {
 		one, err := decodeElement(entry.element)
 		if err != nil {
 			reply.dead++ // the script lets no such element pass
@@ -79,6 +81,14 @@ func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgo
 	return out, nil
 }
 
+// A claimQuestion is what claim.lua is asked.
+type claimQuestion struct {
+	limit        int
+	lease        time.Duration // if set, elements of dead processes are claimed too
+	consumerIdle time.Duration // if set, dead consumers are removed
+	again        bool          // what this process has claimed is returned once more
+}
+
 // A claimReply is the reply of claim.lua.
 type claimReply struct {
 	nextDue time.Duration // until the next element of the sorted set is due; negative: there is none
@@ -89,11 +99,12 @@ type claimReply struct {
 
 type claimedEntry struct{ id, element string }
 
-// runClaim runs claim.lua. With a lease it claims elements of dead processes too, with consumerIdle it removes dead consumers.
-func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, limit int, lease, consumerIdle time.Duration) (r claimReply, err error) {
+// runClaim runs claim.lua.
+func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, q claimQuestion) (r claimReply, err error) {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	reply, err := o.claim.Run(ctx, o.clocks, o.client, keys, consumer, limit, lease.Milliseconds(), consumerIdle.Milliseconds())
+	reply, err := o.claim.Run(ctx, o.clocks, o.client, keys, consumer, q.limit, q.lease.Milliseconds(),
+		q.consumerIdle.Milliseconds(), boolToInt(q.again))
 	if err != nil {
 		return r, wrapError("claim", err)
 	}
@@ -131,6 +142,7 @@ type poll struct {
 	leases    time.Time // when elements of dead processes were claimed last
 	consumers time.Time // when dead consumers were removed last
 	failing   bool
+	again     bool // a reply may have been lost, so what this process has claimed is asked for once more
 }
 
 func newPolls(partitions int) polls {
@@ -191,31 +203,32 @@ func (p *polls) interval() time.Duration {
 }
 
 // begin plans the next question about a partition before the current one is asked, so that a message that is queued meanwhile is
-// asked for. It returns the lease if elements of dead processes are to be claimed, and the idle time if dead consumers are to be
-// removed; otherwise zero.
-func (p *polls) begin(partition int) (lease, consumerIdle time.Duration) {
+// asked for.
+func (p *polls) begin(partition int) (q claimQuestion) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, one := time.Now(), &p.partitions[partition]
 	one.at = now.Add(p.interval())
 	if now.Sub(one.leases) >= pollInterval {
-		one.leases, lease = now, watchword.SendLease
+		one.leases, q.lease = now, watchword.SendLease
 	}
 	if now.Sub(one.consumers) >= deadConsumerChecks {
-		one.consumers, consumerIdle = now, deadConsumerIdle
+		one.consumers, q.consumerIdle = now, deadConsumerIdle
 	}
-	return lease, consumerIdle
+	q.again = one.again
+	return q
 }
 
 // end plans the next question after a reply: at once if there may be more elements, and when the next one becomes due. If a
 // partition can be asked again, the others that could not are asked too.
-func (p *polls) end(partition int, due time.Duration, more bool) {
+func (p *polls) end(partition int, due time.Duration, more, complete bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, one := time.Now(), &p.partitions[partition]
 	if one.failing {
 		one.failing, p.lastFailure = false, time.Time{}
 	}
+	one.again = one.again && !complete
 	switch {
 	case more:
 		one.at = now
@@ -228,7 +241,8 @@ func (p *polls) end(partition int, due time.Duration, more bool) {
 func (p *polls) failed(partition int) (all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.partitions[partition].failing, p.partitions[partition].at, p.lastFailure = true, time.Time{}, time.Now()
+	one := &p.partitions[partition]
+	one.failing, one.again, one.at, p.lastFailure = true, true, time.Time{}, time.Now()
 	for i := range p.partitions {
 		if !p.partitions[i].failing {
 			return false

@@ -115,3 +115,36 @@ func (d *directMessages) close() {
 	defer d.mu.Unlock()
 	d.room = 0
 }
+
+// heldEntries are the claimed entries of the stream that this process has not finished. With them it finds those of which it does
+// not know, because the reply that had them was lost. They are safe for concurrent use.
+type heldEntries struct {
+	mu     sync.Mutex
+	claims map[string]bool
+}
+
+// add adds entries of the reply to a question about a partition, and returns them. If the question was for what this process has
+// claimed, it adds those that were not held before, at most as many as were asked for, and reports whether these were all.
+func (h *heldEntries) add(partition int, q claimQuestion, reply []claimedEntry) (added []claimedEntry, all bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, entry := range reply {
+		claim := formatClaim(partition, entry.id)
+		switch {
+		case q.again && h.claims[claim]:
+			continue
+		case q.again && len(added) == q.limit:
+			return added, false
+		}
+		h.claims[claim] = true
+		added = append(added, entry)
+	}
+	return added, true
+}
+
+// remove removes an entry before it is finished. If that fails, it is claimed once more.
+func (h *heldEntries) remove(claim string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.claims, claim)
+}

@@ -38,7 +38,7 @@ func (o *Outbox) probePartition(ctx context.Context, partition int) error {
 	if err := o.runOutbox(ctx, "ping", o.put, keys[:2], 0, "|0|0|"+probeGroupPrefix); err != nil {
 		return err
 	}
-	claimed, err := o.runClaim(ctx, keys, probeGroupPrefix, 10, 0, 0)
+	claimed, err := o.runClaim(ctx, keys, probeGroupPrefix, claimQuestion{limit: 10})
 	for _, one := range claimed.entries {
 		if err == nil {
 			err = o.runOutbox(ctx, "ping", o.finish, keys[:2], one.id)
