@@ -81,7 +81,8 @@ var (
 )
 
 // The errors that stores, factor stores and strategies return to the engine. The engine translates each into one of the
-// errors above. Three methods return some of them to the caller: ComposeMessage, RecordDelivery and Challenge.FindFactor.
+// errors above. Four methods return some of them to the caller: ComposeMessage, RecordDelivery, RecordReport and
+// Challenge.FindFactor.
 var (
 	ErrNotFound = errors.New("watchword: not found")         // Store, Factors: there is no such entry or factor
 	ErrExists   = errors.New("watchword: exists already")    // Store.Create, Factors.Create
@@ -116,8 +117,31 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("watchword: limit %q, retry after %s", e.Rule, e.RetryAfter)
 }
 
-// A SendError is the refusal of a Sender. The engine treats any other error of a Sender as temporary and logs only its type.
+// A SendFault says whose fault a SendError was.
+type SendFault int
+
+// The values of SendFault.
+const (
+	FaultProvider  SendFault = iota // the service: unreachable, time-out, credentials, configuration, an error of the service
+	FaultRecipient                  // this address: unknown, refused, greylisted, blocked, its mailbox full
+	FaultMessage                    // the content was refused
+)
+
+// String returns the word for logs: provider, recipient or message.
+func (f SendFault) String() string {
+	switch f {
+	case FaultRecipient:
+		return "recipient"
+	case FaultMessage:
+		return "message"
+	}
+	return "provider"
+}
+
+// A SendError is the refusal of a Sender. Any other error of a Sender counts as a temporary fault of the provider, and only its
+// kind is logged.
 type SendError struct {
+	Fault      SendFault     // whose fault it was; only faults of the provider count for its circuit breaker
 	Permanent  bool          // this sender will never accept the message; the next sender is tried
 	RetryAfter time.Duration // as the provider requests; 0: the provider named no time
 	Provider   string

@@ -82,7 +82,7 @@ type Describer interface {
 }
 
 // A Sender delivers messages. Routing, failover, retries and rendering are Senders that wrap others. An error that is no
-// *SendError counts as temporary. A message keeps its ID when it is sent again.
+// *SendError counts as a temporary fault of the provider. A message keeps its ID when it is sent again.
 type Sender interface {
 	// Send delivers a message. A nil error means that the provider has accepted it.
 	Send(ctx context.Context, m Message) (Sent, error)

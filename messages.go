@@ -24,7 +24,7 @@ type Outgoing struct {
 // An OutgoingKind is what has to be done when an Outgoing is due.
 type OutgoingKind string
 
-// KindMessage is the message of a send. ComposeMessage returns ErrNotFound for other kinds.
+// KindMessage is the message of a send. ComposeMessage returns ErrNotFound for unknown kinds.
 const KindMessage OutgoingKind = ""
 
 // IDs returns the Outgoing without the data that this process keeps in memory. Composing its message reads the challenge
@@ -53,8 +53,9 @@ type Message struct {
 	Purpose     string
 	Subject     string
 	Code        Code
-	Link        Code   // the whole URL; zero: none
-	Origin      string // Config.SMSOrigin
+	Link        Code      // the whole URL; zero: none
+	Origin      string    // Config.SMSOrigin
+	RequestedAt time.Time // when the start or the resend asked for it
 	ExpiresAt   time.Time
 	Lifetime    time.Duration // from creation to ExpiresAt
 	Transaction map[string]string
@@ -65,6 +66,10 @@ type Message struct {
 	HTML     string
 	Language string // BCP 47 tag of the rendered text, the closest one to Locale
 
+	// FirstSender is the position, in the message's channel, of the first sender that may be asked. It is above 0 if an earlier
+	// sender has accepted the message and not delivered it.
+	FirstSender int
+
 	claimed *record // the record in which the send was claimed; nil if no claim is needed
 }
 
@@ -72,6 +77,7 @@ type Message struct {
 type Sent struct {
 	Provider  string
 	Reference string // the provider's id of the message
+	Sender    int    // position of the sender in its channel, from 0
 }
 
 // ComposeMessage returns the message of an Outgoing for the worker of the outbox. It reads the challenge and derives the code
@@ -81,10 +87,12 @@ type Sent struct {
 // then be sent within SendTimeout, and AllowRetry called if that has failed. A *ClaimedError means that another try of this send
 // may still be in flight, or that the time of the next one has not come.
 func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error) {
-	if o.Kind != KindMessage {
+	switch {
+	case o.Kind == KindFailover:
+		return e.composeFailover(ctx, o)
+	case o.Kind != KindMessage:
 		return Message{}, ErrNotFound
-	}
-	if e.cfg.Outbox == nil {
+	case e.cfg.Outbox == nil:
 		return e.composeClaimed(ctx, o)
 	}
 	rec := o.fresh
@@ -141,9 +149,11 @@ func (e *Engine) readForSend(ctx context.Context, o Outgoing) (*record, error) {
 		return nil, err
 	}
 	switch status, _ := e.status(rec, entry); {
+	case rec.Sends != o.Send || deliveryOrder[rec.Delivery.Status] >= deliveryOrder[DeliverySent]:
+		return nil, ErrClosed
 	case status == Expired:
 		return nil, ErrExpired
-	case status != Pending || rec.Sends != o.Send || deliveryOrder[rec.Delivery.Status] >= deliveryOrder[DeliverySent]:
+	case status != Pending:
 		return nil, ErrClosed
 	}
 	return rec, nil
@@ -158,7 +168,7 @@ func (e *Engine) composeMessage(rec *record, p Prompt) Message {
 // messageOf returns the message of a challenge without its id.
 func (e *Engine) messageOf(c *Challenge, p Prompt) Message {
 	m := Message{ChallengeID: c.ID, Send: c.Sends, App: e.cfg.Name, Channel: c.Channel, To: c.Address, Locale: c.Locale,
-		Purpose: c.Purpose, Subject: c.Subject, Code: p.Code, ExpiresAt: c.ExpiresAt, Lifetime: c.ExpiresAt.Sub(c.CreatedAt),
+		Purpose: c.Purpose, Subject: c.Subject, Code: p.Code, RequestedAt: c.SentAt, ExpiresAt: c.ExpiresAt, Lifetime: c.ExpiresAt.Sub(c.CreatedAt),
 		Transaction: c.Transaction, Client: c.Client, Origin: e.cfg.SMSOrigin}
 	if !p.Link.IsZero() {
 		m.Link = NewCode(e.cfg.Issuer + "/l/" + c.ID + "#" + p.Link.Reveal())
@@ -195,63 +205,4 @@ func (e *Engine) checkChannel(ctx context.Context, s Strategy, c Challenge, chan
 func (r *record) messageID() string {
 	sum := r.key.handles.sum("message", r.ID, string([]byte{byte(r.Sends)}))
 	return "msg_" + b64.EncodeToString(sum[:16])
-}
-
-// deliveryOrder ensures that a delivery's status is only replaced by a later one.
-var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, DeliveryFailed: 3, DeliveryDelivered: 4}
-
-// RecordDelivery stores the delivery status of a message. It ignores the status of an older send and a status that is not
-// later than the stored one. ErrNotFound if the challenge is unknown.
-func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) error {
-	id, err := e.parse(o.ChallengeID)
-	if err != nil {
-		return ErrNotFound
-	}
-	var challenge Challenge
-	var repeated bool
-	edit := func(rec *record, _ Entry) error {
-		if rec.Sends != o.Send || deliveryOrder[d.Status] <= deliveryOrder[rec.Delivery.Status] {
-			return ErrClosed
-		}
-		challenge, repeated = Challenge{ID: o.ChallengeID, Channel: d.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}, rec.LastChannel != ""
-		if rec.Delivery = d; d.Status != DeliveryFailed {
-			rec.LastChannel = d.Channel
-		}
-		return nil
-	}
-	err = e.recordFresh(ctx, o, edit)
-	if errors.Is(err, ErrConflict) {
-		err = e.updateRecord(ctx, id, edit)
-	}
-	if errors.Is(err, ErrClosed) {
-		return nil // nothing new
-	}
-	if err == nil {
-		e.emitDelivery(ctx, &challenge, d, repeated)
-	}
-	return err
-}
-
-// recordFresh edits the record that this process has just written without reading it; ErrConflict if it has changed.
-func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record, Entry) error) error {
-	if o.fresh == nil {
-		return ErrConflict
-	}
-	rec := *o.fresh
-	if err := edit(&rec, Entry{}); err != nil {
-		return err
-	}
-	err := e.update(ctx, &rec)
-	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
-		return unavailable(err)
-	}
-	return err
-}
-
-func (e *Engine) emitDelivery(ctx context.Context, c *Challenge, d Delivery, repeated bool) {
-	eventType := map[string]string{DeliverySent: EventMessageSent, DeliveryDelivered: EventMessageDelivered, DeliveryFailed: EventMessageFailed}[d.Status]
-	if eventType == "" {
-		return
-	}
-	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.Repeated = d.Provider, repeated })
 }

@@ -32,6 +32,7 @@ type entryContent struct {
 	ResentBy    requestID // the last resend
 
 	SendClaim sendClaim // of the current send
+	Failover  failover  // of the current send
 }
 
 func (s *entryContent) fields(f *codec.Codec) {
@@ -50,6 +51,8 @@ func (s *entryContent) fields(f *codec.Codec) {
 	codec.Optional(f, &s.Claims, (*Claims).fields)
 	f.Text(&s.prefix)
 	s.SendClaim.fields(f)
+	s.Failover.fields(f)
+	f.Number(&s.Delivery.Sender)
 }
 
 // A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the

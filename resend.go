@@ -132,7 +132,7 @@ func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 	rec.Sends++
 	rec.SentAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	rec.Delivery = Delivery{Status: DeliveryQueued} // LastChannel keeps the channel of an earlier message
-	rec.SendClaim = sendClaim{}
+	rec.SendClaim, rec.Failover = sendClaim{}, failover{}
 	if e.cfg.NewCodes {
 		rec.CodeSend = rec.Sends
 	}

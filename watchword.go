@@ -52,6 +52,8 @@ type Config struct {
 	// ErrInvalidRequest that names the fields. It must do no I/O. Nil: no message is refused.
 	CheckMessage func(m Message) error
 
+	Failover FailoverPolicy // moves messages that a sender has accepted and not delivered to the next sender; nil: none move
+
 	// ReturnOrigins are the origins of allowed return URLs, such as https://app.example.com. A return_url must match one
 	// exactly; with an empty list all are refused.
 	ReturnOrigins []string

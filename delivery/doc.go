@@ -11,7 +11,8 @@
 // Renderer and Router are senders that wrap other senders. The Renderer writes the message's text from Templates, in the
 // reader's language. The Router tries the providers of the message's channel in order. It retries a provider that fails quickly
 // once more before it tries the next one, and skips providers that keep failing. When all providers of the channel have failed,
-// the Worker retries later. A message keeps its id across retries, and no message is sent after its code has expired.
+// the Worker retries as long as the code lives. A message keeps its id across retries, and no message is sent after its code has
+// expired. A ReportFailover moves messages that a provider has accepted and not delivered to the next one.
 //
 // A PrefixBreaker refuses number ranges that receive many messages but few verifications. It wraps the address policy and
 // handles the engine's events. Its counts are kept in Counters, which all processes of a deployment share: MemoryCounters for

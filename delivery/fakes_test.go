@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,29 @@ func (s *scriptedSender) Send(_ context.Context, m watchword.Message) (watchword
 	err := s.errors[0]
 	s.errors = s.errors[1:]
 	return watchword.Sent{}, err
+}
+
+// An outage is a provider that is down until a time.
+type outage struct {
+	until time.Time
+
+	mu    sync.Mutex
+	calls int
+}
+
+func (o *outage) Send(context.Context, watchword.Message) (watchword.Sent, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.calls++; time.Now().Before(o.until) {
+		return watchword.Sent{}, errDown
+	}
+	return watchword.Sent{}, nil
+}
+
+func (o *outage) callCount() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.calls
 }
 
 var errDown = errors.New("connection refused")
@@ -100,6 +124,24 @@ func (e *fakeEngine) countRecorded(status string) (n int) {
 		}
 	}
 	return n
+}
+
+// deliveriesOf returns what was recorded of a challenge.
+func (e *fakeEngine) deliveriesOf(id string) []watchword.Delivery {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.recorded[id])
+}
+
+// lastAttempts returns the attempt with which each challenge's message was composed last.
+func (e *fakeEngine) lastAttempts() map[string]int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last := map[string]int{}
+	for id, attempts := range e.attempts {
+		last[id] = attempts[len(attempts)-1]
+	}
+	return last
 }
 
 func (e *fakeEngine) composeCount(id string) int {

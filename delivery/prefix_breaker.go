@@ -46,8 +46,9 @@ const (
 // in the background: the policy and the event handler never do I/O, and a decision is at most two seconds old. While Counters
 // are unavailable, pending counts are kept, and refused prefixes stay refused until their pause ends.
 type PrefixBreaker struct {
-	cfg  PrefixBreakerConfig
-	slot time.Duration
+	cfg     PrefixBreakerConfig
+	slot    time.Duration
+	refusal string // message of the log when a prefix is refused
 
 	mu      sync.Mutex
 	pending map[pendingKey]Count
@@ -79,7 +80,7 @@ func NewPrefixBreaker(cfg PrefixBreakerConfig) (*PrefixBreaker, error) {
 	if cfg.Window < time.Minute || cfg.Sent < 1 || cfg.Percent < 1 || cfg.Percent > 100 || cfg.Pause < time.Second || cfg.Settle < 0 {
 		return nil, errors.New("delivery: a prefix breaker needs a window of a minute or more, a positive number of challenges, 1 to 100 percent and a pause of a second or more")
 	}
-	return &PrefixBreaker{cfg: cfg, slot: cfg.Window / slotsPerWindow, pending: map[pendingKey]Count{}, refused: map[string]time.Time{}, watched: map[string][]Count{}}, nil
+	return &PrefixBreaker{cfg: cfg, slot: cfg.Window / slotsPerWindow, refusal: "number prefix has too few verifications", pending: map[pendingKey]Count{}, refused: map[string]time.Time{}, watched: map[string][]Count{}}, nil
 }
 
 // WrapPolicy returns a policy that calls next and, for addresses that next allows, returns an ErrRateLimited while their

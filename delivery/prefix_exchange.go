@@ -174,7 +174,7 @@ func (b *PrefixBreaker) refusePrefix(ctx context.Context, prefix string, sent, v
 		return err
 	}
 	if first {
-		b.cfg.Logger.Warn("number prefix has too few verifications", "app", b.cfg.App, "prefix", prefix, "sent", sent, "verified", verified,
+		b.cfg.Logger.Warn(b.refusal, "app", b.cfg.App, "prefix", prefix, "sent", sent, "verified", verified,
 			"refused_for", b.cfg.Pause.String(), "shadow", b.cfg.Shadow)
 	}
 	return nil

@@ -32,15 +32,26 @@ type Environment struct {
 	Random      io.Reader        // must be a cryptographic source; nil: crypto/rand
 	Development bool             // allows the inbox, loopback addresses, and plain http to them
 	Allowed     []netip.Prefix   // networks that providers may connect to although they are not public
+	Proxy       *Proxy           // for connections to public addresses; nil: none
+	Host        string           // host of the public URL, by which mail servers are greeted; empty: the machine's name
 	Channel     string           // channel that the sender is for; an Opener refuses a channel that it cannot serve. Empty: any
 
 	// CallbackURL is the URL to which this sender's provider may send delivery reports: https, without a slash at the end. The
 	// program serves the sender's Callbacks below it. Each sender has a CallbackURL of its own. Empty: no reports.
 	CallbackURL string
-	// Report records a provider's delivery report, like Engine.RecordDelivery. Reports may be repeated and come in any order. For an
+	// Sender is the position of this sender in its channel, from 0. It is a part of every report.
+	Sender int
+	// Report records a provider's delivery report, like Engine.RecordReport. Reports may be repeated and come in any order. For an
 	// unknown message the sender gets no error, so that its answer does not reveal which messages exist.
 	Report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 }
+
+// A Proxy is an HTTP proxy for outgoing connections. It cannot be printed.
+type Proxy = outbound.Proxy
+
+// ParseProxy parses the URL of a proxy, such as http://user:password@proxy.example:3128. The proxy must allow CONNECT to the addresses
+// of providers: it gets addresses, which were checked, and no names. The error contains no part of the URL.
+func ParseProxy(rawURL string) (*Proxy, error) { return outbound.ParseProxy(rawURL) }
 
 // A MessageChecker is a sender that cannot send every message.
 type MessageChecker interface {
@@ -50,16 +61,23 @@ type MessageChecker interface {
 	CheckMessage(m watchword.Message) error
 }
 
+// A Summarizer is a sender that describes its settings, for logs and for checks of the configuration.
+type Summarizer interface {
+	watchword.Sender
+	// Settings returns one line about the connection: server, TLS, authentication. It contains no secret.
+	Settings() string
+}
+
 // A Reporter is a sender whose provider sends delivery reports over HTTP.
 type Reporter interface {
 	watchword.Sender
 	// Callbacks returns the handler of requests below Environment.CallbackURL. Its caller strips the path of that URL from the
-	// path of each request.
+	// path of each request. Nil: this sender gets no reports, because its configuration lacks something for them.
 	Callbacks() http.Handler
 }
 
 // HTTPClient returns a client for a provider's requests: https only, public or allowed addresses only, no redirects,
-// no proxy, bounded time and body. Call it once for each provider and keep the client.
+// no proxy but the configured one, bounded time and body. Call it once for each provider and keep the client.
 func (e Environment) HTTPClient() *http.Client { return e.policy().Client() }
 
 // DialContext connects under the rules of HTTPClient. It is for protocols other than HTTP.
@@ -114,7 +132,7 @@ func ignoreUnknown(next func(context.Context, watchword.Outgoing, watchword.Deli
 }
 
 func (e Environment) policy() outbound.Policy {
-	return outbound.Policy{Development: e.Development, Allowed: e.Allowed}
+	return outbound.Policy{Development: e.Development, Allowed: e.Allowed, Proxy: e.Proxy}
 }
 
 // Openers maps URL schemes to the Openers of a program.

@@ -61,7 +61,7 @@ func NewRenderer(cfg RendererConfig) (*Renderer, error) {
 func (r *Renderer) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	n, encoding, err := r.render(&m)
 	if err != nil {
-		return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: "render", Cause: err}
+		return watchword.Sent{}, &watchword.SendError{Fault: watchword.FaultMessage, Permanent: true, Provider: "render", Cause: err}
 	}
 	if n > 1 {
 		r.cfg.Logger.WarnContext(ctx, "SMS is longer than one segment", "message", m.ID, "purpose", m.Purpose,

@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/outbound"
 )
@@ -36,13 +34,14 @@ type RouterConfig struct {
 // A Router is a sender that tries the providers of a message's channel in order. The message keeps its id. A Router is safe for
 // concurrent use.
 //
-// A provider that refuses a message permanently is not tried again. A provider that fails within a second is retried after a
-// delay with full jitter, because a second try often succeeds after a dropped connection and costs little time. A provider that
-// fails later, by a time-out or otherwise, is tried once per Send: a person is waiting for the message, and the next provider
-// may be able to send it at once. A circuit breaker skips a provider that keeps failing for a while. Nothing is sent after the
-// message has expired.
+// A provider that fails by its own fault within a second is retried after a delay with full jitter, because a second try often
+// succeeds after a dropped connection and costs little time. A provider that fails later, by a time-out or otherwise, or that
+// refuses the recipient or the message, is tried once per Send: a person is waiting for the message, and the next provider may be
+// able to send it at once. Each provider has a circuit breaker of its own: when messages to three recipients have failed by the
+// provider's fault without a success between them, the provider is skipped for some seconds, and then probed with one message.
+// Nothing is sent after the message has expired.
 //
-// Errors of Send are *watchword.SendError. They are permanent if every provider refused the message permanently. RetryAfter is
+// Errors of Send contain a *watchword.SendError. It is permanent if every provider refused the message permanently. RetryAfter is
 // the longest delay that any provider asked for.
 //
 // The Router logs and returns the text of a *watchword.SendError. Of any other error it keeps only the kind, such as "time-out"
@@ -73,7 +72,7 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 			if p.Name == "" || p.Sender == nil {
 				problems = append(problems, fmt.Errorf("delivery: a provider of channel %q has no name or no sender", channel))
 			}
-			r.routes[channel] = append(r.routes[channel], newProtectedProvider(p, r.log))
+			r.routes[channel] = append(r.routes[channel], newProtectedProvider(p, r))
 		}
 	}
 	return r, errors.Join(problems...)
@@ -110,19 +109,21 @@ func (r *Router) CheckMessage(m watchword.Message) error {
 	return refusal
 }
 
-// Send sends the message through the first provider of its channel that accepts it.
+// Send sends the message through the first provider of its channel that accepts it, from m.FirstSender on.
 func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	route := r.routes[m.Channel]
-	if len(route) == 0 {
+	if m.FirstSender >= len(route) || m.FirstSender < 0 {
 		return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: "router", Cause: errNoProvider}
 	}
-	failure := &watchword.SendError{Permanent: true, Provider: "router"}
-	for _, p := range route {
+	failure := newRouteError()
+	for i := m.FirstSender; i < len(route); i++ {
+		p := route[i]
 		sent, err := r.sendWithRetries(ctx, p, m)
 		if err == nil {
+			sent.Sender = i
 			return sent, nil
 		}
-		mergeFailure(failure, asSendError(err, p.name))
+		failure.add(err, p.name)
 		if ctx.Err() != nil {
 			break
 		}
@@ -135,12 +136,37 @@ var (
 	errSkipped    = errors.New("skipped after repeated failures")
 )
 
-// mergeFailure adds one provider's failure to the failure of the whole Send. The sum is permanent if all failures are. Its
-// RetryAfter is the longest one.
-func mergeFailure(sum, failed *watchword.SendError) {
-	sum.Permanent = sum.Permanent && failed.Permanent
-	sum.RetryAfter = max(sum.RetryAfter, failed.RetryAfter)
-	sum.Cause = errors.Join(sum.Cause, failed)
+// A routeError is the failure of all providers of a channel.
+type routeError struct {
+	sum     watchword.SendError
+	probeIn time.Duration // until the first of the skipped providers may be called again; 0: none was skipped
+	called  bool          // a provider was called
+}
+
+func newRouteError() *routeError {
+	return &routeError{sum: watchword.SendError{Permanent: true, Provider: "router", Fault: watchword.FaultMessage}}
+}
+
+// Error returns the errors of all providers.
+func (e *routeError) Error() string { return e.sum.Error() }
+
+// Unwrap returns the sum of the errors as a *watchword.SendError.
+func (e *routeError) Unwrap() error { return &e.sum }
+
+// add adds one provider's failure. The sum is permanent if all failures are. Its fault is the provider's if any of them is, else the
+// recipient's if any is. Its RetryAfter is the longest one.
+func (e *routeError) add(err error, provider string) {
+	failed := asSendError(err, provider)
+	e.sum.Permanent = e.sum.Permanent && failed.Permanent
+	e.sum.Fault = min(e.sum.Fault, failed.Fault)
+	e.sum.RetryAfter = max(e.sum.RetryAfter, failed.RetryAfter)
+	e.sum.Cause = errors.Join(e.sum.Cause, failed)
+	var skipped *skippedError
+	if !errors.As(err, &skipped) {
+		e.called = true
+	} else if e.probeIn == 0 || skipped.wait < e.probeIn {
+		e.probeIn = skipped.wait
+	}
 }
 
 // asSendError converts any error to a SendError; an error of another type becomes a temporary one. Only the kind of such an
@@ -162,16 +188,20 @@ func (r *Router) sendWithRetries(ctx context.Context, p *protectedProvider, m wa
 	for try := 1; ; try++ {
 		timeout, valid := r.sendTimeout(m)
 		if !valid {
-			return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: p.name, Cause: watchword.ErrExpired}
+			return watchword.Sent{}, &watchword.SendError{Fault: watchword.FaultMessage, Permanent: true, Provider: p.name, Cause: watchword.ErrExpired}
 		}
 		sent, quick, err := r.sendOnce(ctx, p, m, timeout)
 		if err == nil {
 			return sent, nil
 		}
 		failed := asSendError(err, p.name)
+		var skipped *skippedError
+		if errors.As(err, &skipped) {
+			return watchword.Sent{}, err
+		}
 		r.log.WarnContext(ctx, "provider failed to send message", "provider", p.name, "channel", m.Channel, "message", m.ID, "try", try,
-			"permanent", failed.Permanent, "error", failed)
-		retry := quick && !failed.Permanent && failed.RetryAfter == 0 && !errors.Is(err, errSkipped) && try < r.tries
+			"fault", failed.Fault.String(), "permanent", failed.Permanent, "error", failed)
+		retry := quick && failed.Fault == watchword.FaultProvider && !failed.Permanent && failed.RetryAfter == 0 && try < r.tries
 		if !retry || !sleep(ctx, r.jitter(r.backoff<<(try-1))) {
 			return watchword.Sent{}, err
 		}
@@ -195,42 +225,4 @@ func (r *Router) sendTimeout(m watchword.Message) (time.Duration, bool) {
 	}
 	left := m.ExpiresAt.Sub(r.now())
 	return min(left, r.timeout), left > 0
-}
-
-// A protectedProvider is a Provider with a circuit breaker.
-type protectedProvider struct {
-	name    string
-	sender  watchword.Sender
-	breaker *gobreaker.CircuitBreaker[watchword.Sent]
-}
-
-const (
-	breakerFailures = 5                // consecutive failures that open the breaker
-	breakerPause    = 10 * time.Second // after which one message probes the provider
-)
-
-func newProtectedProvider(p Provider, log *slog.Logger) *protectedProvider {
-	return &protectedProvider{name: p.Name, sender: p.Sender, breaker: gobreaker.NewCircuitBreaker[watchword.Sent](gobreaker.Settings{
-		Name:        p.Name,
-		Timeout:     breakerPause,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= breakerFailures },
-		// A provider that refuses a message permanently is available. A canceled call says nothing about the provider.
-		IsSuccessful: func(err error) bool { return err == nil || asSendError(err, p.Name).Permanent },
-		IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) },
-		OnStateChange: func(name string, from, to gobreaker.State) {
-			log.Warn("circuit breaker of provider changed state", "provider", name, "from", from.String(), "to", to.String())
-		},
-	})}
-}
-
-// send calls the provider once, unless its breaker is open.
-func (p *protectedProvider) send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
-	sent, err := p.breaker.Execute(func() (watchword.Sent, error) { return p.sender.Send(ctx, m) })
-	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
-		err = &watchword.SendError{Provider: p.name, Cause: errSkipped}
-	}
-	if err == nil && sent.Provider == "" {
-		sent.Provider = p.name
-	}
-	return sent, err
 }

@@ -132,46 +132,6 @@ func TestRouterSendsNothingAfterExpiry(t *testing.T) {
 	})
 }
 
-func TestRouterSkipsFailingProviderUntilPauseEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		failing, working := &scriptedSender{errors: repeat(6, errDown)}, &scriptedSender{}
-		r := newRouter(t, delivery.RouterConfig{Tries: 1}, failing, working)
-		send := func(n int) {
-			for range n {
-				if _, err := r.Send(t.Context(), newMessage(time.Minute)); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-		send(20)
-		if len(failing.messages) != 5 || len(working.messages) != 20 {
-			t.Errorf("%d calls of the failing and %d of the working provider", len(failing.messages), len(working.messages))
-		}
-		time.Sleep(11 * time.Second)
-		send(5)
-		if len(failing.messages) != 6 {
-			t.Errorf("%d calls after the pause, want 1", len(failing.messages)-5)
-		}
-		time.Sleep(11 * time.Second)
-		send(5)
-		if len(failing.messages) != 11 {
-			t.Errorf("%d calls after it recovered", len(failing.messages)-6)
-		}
-	})
-}
-
-// Permanent refusals and cancellations do not open the breaker.
-func TestRouterBreakerIgnoresRefusalsAndCancellations(t *testing.T) {
-	s := &scriptedSender{errors: append(repeat(10, permanentError()), repeat(10, error(context.Canceled))...)}
-	r := newRouter(t, delivery.RouterConfig{Tries: 1}, s)
-	for range 21 {
-		_, _ = r.Send(context.Background(), newMessage(time.Minute))
-	}
-	if len(s.messages) != 21 {
-		t.Errorf("%d calls", len(s.messages))
-	}
-}
-
 func TestNewRouterReportsEveryProblem(t *testing.T) {
 	_, err := delivery.NewRouter(delivery.RouterConfig{Routes: map[string][]delivery.Provider{"sms": {}, "email": {{Name: "", Sender: &scriptedSender{}}}, "voice": {{Name: "x"}}}})
 	for _, want := range []string{`"sms"`, `"email"`, `"voice"`} {

@@ -30,8 +30,6 @@ type WorkerConfig struct {
 	Sender watchword.Sender
 
 	Concurrency  int           // messages that are sent at the same time; zero: 32
-	Tries        int           // calls of Sender for one message; zero: 8
-	Backoff      time.Duration // longest delay before the second try; it doubles with each try, up to 30 seconds; zero: 1 second
 	DrainTimeout time.Duration // how long Run continues after its context has ended; zero: 10 seconds
 
 	Logger *slog.Logger
@@ -39,15 +37,14 @@ type WorkerConfig struct {
 	Jitter func(limit time.Duration) time.Duration // returns a delay from zero up to limit; nil: uniformly random
 }
 
-const (
-	maxBackoff      = 30 * time.Second
-	claimRetryDelay = time.Second // after the outbox was unavailable
-)
+// claimRetryDelay is the delay after the outbox was unavailable.
+const claimRetryDelay = time.Second
 
 // A Worker sends the messages of an outbox. It claims each message, lets the engine compose it, sends it, and lets the engine
-// record the outcome. It retries failed messages after a delay with full jitter that is at least the RetryAfter of the error.
-// A message is recorded as failed and buried if every provider has refused it permanently, if it has used all tries, or if it
-// would expire before the next try.
+// record the outcome. It retries a failed message as long as its code lives, for 24 hours at most: after about 1, 2, 5, 10, 20 and
+// 40 seconds, then every minute for ten minutes, then after waits that grow to 15 minutes. The waits have jitter and are at least
+// the RetryAfter of the error. While the circuit breaker of a provider is open, its messages wait for the next probe only. A
+// message is recorded as failed and buried if every provider has refused it permanently or if its code has expired.
 type Worker struct {
 	cfg      WorkerConfig
 	outcomes *outcomeRecorder // set by Run
@@ -60,8 +57,6 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 		return nil, errors.New("delivery: a worker needs an engine, an outbox and a sender")
 	}
 	setDefault(&cfg.Concurrency, 32)
-	setDefault(&cfg.Tries, 8)
-	setDefault(&cfg.Backoff, time.Second)
 	setDefault(&cfg.DrainTimeout, 10*time.Second)
 	cfg.Logger, cfg.Now, cfg.Jitter = fillDefaults(cfg.Logger, cfg.Now, cfg.Jitter)
 	return &Worker{cfg: cfg}, nil
@@ -121,8 +116,10 @@ func (w *Worker) failUnsent(ctx context.Context, out ...watchword.Outgoing) {
 	if _, drains := w.cfg.Outbox.(drainer); !drains {
 		return
 	}
-	w.unsent.Add(int64(len(out)))
 	for _, o := range out {
+		if o.Kind == watchword.KindMessage {
+			w.unsent.Add(1)
+		}
 		w.giveUp(ctx, o, "")
 	}
 }
@@ -166,7 +163,10 @@ func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoin
 	m, err := w.cfg.Engine.ComposeMessage(sendCtx, o)
 	var claimed *watchword.ClaimedError
 	switch {
-	case errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrExpired), errors.Is(err, watchword.ErrNotFound):
+	case errors.Is(err, watchword.ErrExpired):
+		w.giveUp(recordCtx, o, "")
+		return
+	case errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrNotFound):
 		w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
 		return
 	case errors.As(err, &claimed):
@@ -183,20 +183,22 @@ func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoin
 		return
 	}
 	// A sent message is done at once and whether or not its status is recorded, because it must not be sent twice.
-	w.outcomes.add(o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel})
+	w.outcomes.add(o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel, Sender: sent.Sender})
 	w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
 }
 
 // retryOrGiveUp returns a failed message to the outbox for another try, or gives it up.
 func (w *Worker) retryOrGiveUp(ctx context.Context, o watchword.Outgoing, m watchword.Message, err error) {
 	failed := asSendError(err, "sender")
-	at := w.cfg.Now().Add(failed.RetryAfter + w.cfg.Jitter(min(maxBackoff, w.cfg.Backoff<<min(o.Attempt, 16))))
-	final := failed.Permanent || o.Attempt+1 >= w.cfg.Tries || !m.ExpiresAt.IsZero() && !at.Before(m.ExpiresAt)
+	at, giveUp := retrySchedule{now: w.cfg.Now, jitter: w.cfg.Jitter}.next(m, o.Attempt, err)
 	w.cfg.Logger.Warn("message delivery failed", "challenge", o.ChallengeID, "message", m.ID, "channel", m.Channel, "try", o.Attempt+1,
-		"given_up", final, "error", failed)
-	if final {
+		"given_up", giveUp, "fault", failed.Fault.String(), "error", failed)
+	if giveUp {
 		w.giveUp(ctx, o, m.Channel)
 		return
+	}
+	if !wasCalled(err) {
+		o.Attempt-- // Retry adds one
 	}
 	if err = w.cfg.Engine.AllowRetry(ctx, o, at); err != nil {
 		w.cfg.Logger.Error("retry not recorded", "challenge", o.ChallengeID, "error", err)

@@ -3,7 +3,6 @@ package delivery_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -54,8 +53,8 @@ func TestWorkerSendsMessagesAndRecordsDelivery(t *testing.T) {
 	})
 }
 
-func TestWorkerDropsClosedExpiredAndUnknownMessages(t *testing.T) {
-	for _, why := range []error{watchword.ErrClosed, watchword.ErrExpired, watchword.ErrNotFound} {
+func TestWorkerDropsClosedAndUnknownMessages(t *testing.T) {
+	for _, why := range []error{watchword.ErrClosed, watchword.ErrNotFound} {
 		synctest.Test(t, func(t *testing.T) {
 			q, sender := delivery.NewQueue(1, nil), &scriptedSender{}
 			engine := &fakeEngine{compose: func(watchword.Outgoing) (watchword.Message, error) { return watchword.Message{}, why }}
@@ -67,45 +66,6 @@ func TestWorkerDropsClosedExpiredAndUnknownMessages(t *testing.T) {
 			if len(sender.messages) != 0 || len(engine.recorded) != 0 {
 				t.Errorf("%v: sent %d, recorded %v", why, len(sender.messages), engine.recorded)
 			}
-		})
-	}
-}
-
-func TestWorkerRetriesWithBackoffUntilExpiry(t *testing.T) {
-	for _, c := range []struct {
-		name    string
-		answers []error
-		tries   []int
-		status  string
-		after   time.Duration // of the last try
-	}{
-		{"recovers", repeat(3, errDown), []int{0, 1, 2, 3}, watchword.DeliverySent, 7 * time.Second},
-		{"refused permanently", repeat(9, permanentError()), []int{0}, watchword.DeliveryFailed, 0},
-		{"tries used up", repeat(9, errDown), []int{0, 1, 2, 3, 4}, watchword.DeliveryFailed, 15 * time.Second},
-		{"RetryAfter", repeat(1, retryAfterError(20*time.Second)), []int{0, 1}, watchword.DeliverySent, 21 * time.Second},
-		{"RetryAfter is after the expiry", repeat(1, retryAfterError(time.Minute)), []int{0}, watchword.DeliveryFailed, 0},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				start := time.Now()
-				q, sender := delivery.NewQueue(1, nil), &scriptedSender{errors: c.answers}
-				engine := &fakeEngine{compose: func(o watchword.Outgoing) (watchword.Message, error) {
-					return watchword.Message{ID: "msg_1", Channel: "sms", ExpiresAt: start.Add(time.Minute)}, nil
-				}}
-				stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender, Tries: 5,
-					Jitter: func(limit time.Duration) time.Duration { return limit }})
-				putMessages(t, q, 1)
-				time.Sleep(2 * time.Minute)
-				synctest.Wait()
-				if !slices.Equal(engine.attempts["0"], c.tries) || engine.countRecorded(c.status) != 1 {
-					t.Errorf("tries %v, recorded %v", engine.attempts, engine.recorded)
-				}
-				if last := sender.times[len(sender.times)-1].Sub(start); last != c.after {
-					t.Errorf("last tried after %s, want %s", last, c.after)
-				}
-				putMessages(t, q, 1) // the queue is empty
-				_ = stop()
-			})
 		})
 	}
 }

@@ -17,14 +17,18 @@ type appTasks struct {
 	engine    currentEngine // that composes the messages of the outbox
 	sender    currentSender // that sends them
 	publisher *eventPublisher
-	breaker   *delivery.PrefixBreaker // nil without limits
-	throttle  *ratelimit.Throttle     // nil without limits
+	breaker   *delivery.PrefixBreaker  // nil without limits
+	throttle  *ratelimit.Throttle      // nil without limits
+	failover  *delivery.ReportFailover // nil: messages do not move after their reports
 }
 
-// use makes the tasks work with a new engine and sender, and with the endpoints of another publisher.
-func (t *appTasks) use(engine *watchword.Engine, sender watchword.Sender, publisher *eventPublisher) {
+// use makes the tasks work with a new engine and its components, and with the endpoints of another publisher.
+func (t *appTasks) use(engine *watchword.Engine, p appComponents, publisher *eventPublisher) {
 	t.engine.Store(engine)
-	t.sender.Store(&sender)
+	t.sender.Store(&p.sender)
+	if t.failover != nil && t.failover != p.failover {
+		t.failover.Adopt(p.failover)
+	}
 	if publisher != t.publisher {
 		t.publisher.Adopt(publisher)
 	}

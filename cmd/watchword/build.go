@@ -31,6 +31,12 @@ type service struct {
 	signer          *receipt.Signer
 	inbox           *inbox
 	eventSpace      *eventSpace // of all apps
+	senders         []senderSummary
+}
+
+// A senderSummary describes the connection of a sender, for the log and the doctor.
+type senderSummary struct {
+	app, path, settings string
 }
 
 // A backgroundTask works until its context ends, and then finishes what it has begun. Its error names what it left undone.

@@ -29,7 +29,13 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	if err != nil {
 		return server.App{}, errors.Join(err, errEvents, b.findEngineProblems(a, p))
 	}
+	if tasks.failover == nil && b.service.apps[a.id] == nil {
+		tasks.failover = p.failover
+	}
 	cfg := b.engineConfig(a, p)
+	if tasks.failover != nil { // a nil pointer in an interface is not a nil interface
+		cfg.Failover = tasks.failover
+	}
 	cfg.Events, cfg.Replaces = b.eventHandler(tasks), tasks.engine.Load()
 	if b.service.storage.apps[a.id].outbox == nil {
 		cfg.Outbox = tasks.outbox
@@ -49,7 +55,7 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	maps.Copy(b.callbackRoutes, p.callbacks.routes)
 	b.registerRelatedOrigins(a, p.strategies)
 	b.service.engines = append(b.service.engines, engine)
-	b.activations = append(b.activations, func() { tasks.use(engine, p.sender, publisher) })
+	b.activations = append(b.activations, func() { tasks.use(engine, p, publisher) })
 	app := server.App{Engine: engine, Signer: b.service.signer, PublicURL: a.publicURL, Pages: a.pages}
 	for _, k := range a.keys {
 		app.Keys = append(app.Keys, server.APIKey{SHA256: k.sha256, Scopes: k.scopes})
@@ -77,6 +83,9 @@ func (b *builder) addTasks(app string, tasks *appTasks) error {
 	if tasks.breaker != nil {
 		b.service.breakers = append(b.service.breakers, tasks.breaker)
 	}
+	if tasks.failover != nil {
+		b.service.breakers = append(b.service.breakers, tasks.failover)
+	}
 	return nil
 }
 
@@ -92,6 +101,7 @@ type appComponents struct {
 	sender         watchword.Sender
 	checkMessage   func(watchword.Message) error // fails if a message does not show its transaction; nil without a sender
 	breaker        *delivery.PrefixBreaker       // nil without limits
+	failover       *delivery.ReportFailover      // nil: messages do not move after their reports
 	callbacks      *callbacks
 }
 
@@ -117,6 +127,10 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 		if errRender == nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
 		}
+	}
+	if len(a.noReportAfter) > 0 && errRouter == nil {
+		p.failover, errRouter = delivery.NewReportFailover(delivery.ReportFailoverConfig{App: a.id, Router: p.router, NoReportAfter: a.noReportAfter,
+			Counters: b.service.storage.counters, Logger: b.log})
 	}
 	if !b.settings.noLimits {
 		errBreaker = b.buildBreaker(a, tasks, &p)
@@ -147,15 +161,18 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 	routes := map[string][]delivery.Provider{}
 	var problems []error
 	for _, channel := range channelNames(a) {
-		for _, s := range a.send[channel] {
+		for position, s := range a.send[channel] {
 			env := callbacks.assignURL(b.senderEnvironment())
-			env.Channel = channel
+			env.Channel, env.Sender, env.Host = channel, position, hostOf(a.publicURL)
 			sender, err := providers.Open(context.Background(), s.url.Reveal(), env)
 			if err != nil {
 				problems = append(problems, setting.Errorf(s.path, "%w", err))
 				continue
 			}
 			callbacks.addRoute(sender, env)
+			if described, ok := sender.(delivery.Summarizer); ok {
+				b.service.senders = append(b.service.senders, senderSummary{a.id, s.path, described.Settings()})
+			}
 			routes[channel] = append(routes[channel], delivery.Provider{Name: providerName(s.url), Sender: sender})
 		}
 	}
@@ -165,7 +182,7 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 
 // senderEnvironment is what senders and event publishers get beside their URL.
 func (b *builder) senderEnvironment() delivery.Environment {
-	return delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed}
+	return delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed, Proxy: b.settings.outgoingProxy}
 }
 
 // providerName is the sender's name in logs and in a challenge's delivery: the URL's scheme up to a "+".
@@ -236,7 +253,12 @@ func firstOriginHost(origins []string) string {
 	if len(origins) == 0 {
 		return ""
 	}
-	u, err := url.Parse(origins[0])
+	return hostOf(origins[0])
+}
+
+// hostOf returns the host of an origin, without the port; empty if there is none.
+func hostOf(origin string) string {
+	u, err := url.Parse(origin)
 	if err != nil {
 		return ""
 	}

@@ -32,7 +32,7 @@ func newCallbacks(a appSettings) *callbacks {
 // assignURL adds the next sender's callback URL to its environment.
 func (c *callbacks) assignURL(env delivery.Environment) delivery.Environment {
 	if c.origin != "" {
-		env.CallbackURL, env.Report = c.origin+c.path+strconv.Itoa(c.count), c.recordDelivery
+		env.CallbackURL, env.Report = c.origin+c.path+strconv.Itoa(c.count), c.recordReport
 	}
 	c.count++
 	return env
@@ -40,12 +40,16 @@ func (c *callbacks) assignURL(env delivery.Environment) delivery.Environment {
 
 // addRoute adds the callback handler of a sender that was opened with env. A sender that takes no reports has none.
 func (c *callbacks) addRoute(sender watchword.Sender, env delivery.Environment) {
-	reporter, takesReports := sender.(delivery.Reporter)
-	if path, ok := strings.CutPrefix(env.CallbackURL, c.origin); ok && path != "" && takesReports {
-		c.routes["POST "+path+"/"] = http.StripPrefix(path, reporter.Callbacks())
+	reporter, ok := sender.(delivery.Reporter)
+	if !ok {
+		return
+	}
+	handler := reporter.Callbacks()
+	if path, ok := strings.CutPrefix(env.CallbackURL, c.origin); ok && path != "" && handler != nil {
+		c.routes["POST "+path+"/"] = http.StripPrefix(path, handler)
 	}
 }
 
-func (c *callbacks) recordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
-	return c.engine.RecordDelivery(ctx, o, d)
+func (c *callbacks) recordReport(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
+	return c.engine.RecordReport(ctx, o, d)
 }

@@ -161,11 +161,13 @@ func TestSendersGetDistinctCallbackURLs(t *testing.T) {
 	b := newBuilder(settings{}, slog.New(slog.DiscardHandler))
 	callbacks := newCallbacks(appSettings{id: "shop", publicURL: "https://verify.example.com"})
 	app := appSettings{send: map[string][]senderSettings{"sms": {sender("send.sms[0]", twilio), sender("send.sms[1]", twilio)}, "voice": {sender("send.voice[0]", twilio)},
-		"email": {sender("send.email[0]", "webhook+https://example.com/?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}}}
+		"email": {sender("send.email[0]", "smtps://mail.example.com?from=noreply@example.com")},
+		"whatsapp": {sender("send.whatsapp[0]", "webhook+https://example.com/?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+			sender("send.whatsapp[1]", "webhook+https://example.com/?format=clerk&secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}}}
 	if _, err := b.openSenders(app, senderProviders(newInbox()), callbacks); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"POST /callbacks/shop/1/", "POST /callbacks/shop/2/", "POST /callbacks/shop/3/"}
+	want := []string{"POST /callbacks/shop/1/", "POST /callbacks/shop/2/", "POST /callbacks/shop/3/", "POST /callbacks/shop/4/"}
 	got := make([]string, 0, len(want))
 	for pattern := range callbacks.routes {
 		got = append(got, pattern)

@@ -17,6 +17,7 @@ type fileConfig struct {
 	LogLevel      string               `yaml:"log_level"`
 	ShutdownDelay time.Duration        `yaml:"shutdown_delay"`
 	Send          map[string][]sendURL `yaml:"send"`
+	OutgoingProxy secretURL            `yaml:"outgoing_proxy"`
 	DevNoLimits   bool                 `yaml:"dev_no_limits"`
 
 	MaxConnections  int             `yaml:"max_connections"`
@@ -42,32 +43,38 @@ type signingConfig struct {
 
 // An appConfig configures one app.
 type appConfig struct {
-	ID              string               `yaml:"id"`
-	Name            string               `yaml:"name"`
-	Keys            []apiKeyConfig       `yaml:"keys"`
-	PublicURL       string               `yaml:"public_url"`
-	Origins         []string             `yaml:"origins"`
-	RPID            string               `yaml:"rp_id"`
-	ReturnURLs      []string             `yaml:"return_urls"`
-	Purposes        []string             `yaml:"purposes"`
-	Countries       []string             `yaml:"countries"`
-	DefaultRegion   string               `yaml:"default_region"`
-	Blocked         []string             `yaml:"blocked"`
-	BlockedPrefixes []string             `yaml:"blocked_prefixes"`
-	Templates       string               `yaml:"templates"`
-	Send            map[string][]sendURL `yaml:"send"`
-	Limits          *[]limitConfig       `yaml:"limits"` // nil: the defaults
-	PrefixBreaker   breakerConfig        `yaml:"prefix_breaker"`
-	Codes           codesConfig          `yaml:"codes"`
-	Links           linksConfig          `yaml:"links"`
-	Pages           pagesConfig          `yaml:"pages"`
-	Events          []eventsConfig       `yaml:"events"`
+	ID              string                    `yaml:"id"`
+	Name            string                    `yaml:"name"`
+	Keys            []apiKeyConfig            `yaml:"keys"`
+	PublicURL       string                    `yaml:"public_url"`
+	Origins         []string                  `yaml:"origins"`
+	RPID            string                    `yaml:"rp_id"`
+	ReturnURLs      []string                  `yaml:"return_urls"`
+	Purposes        []string                  `yaml:"purposes"`
+	Countries       []string                  `yaml:"countries"`
+	DefaultRegion   string                    `yaml:"default_region"`
+	Blocked         []string                  `yaml:"blocked"`
+	BlockedPrefixes []string                  `yaml:"blocked_prefixes"`
+	Templates       string                    `yaml:"templates"`
+	Send            map[string][]sendURL      `yaml:"send"`
+	Failover        map[string]failoverConfig `yaml:"failover"`
+	Limits          *[]limitConfig            `yaml:"limits"` // nil: the defaults
+	PrefixBreaker   breakerConfig             `yaml:"prefix_breaker"`
+	Codes           codesConfig               `yaml:"codes"`
+	Links           linksConfig               `yaml:"links"`
+	Pages           pagesConfig               `yaml:"pages"`
+	Events          []eventsConfig            `yaml:"events"`
 }
 
 // An apiKeyConfig is the SHA-256 digest of one API key, and the key's scopes.
 type apiKeyConfig struct {
 	SHA256 string   `yaml:"sha256"`
 	Scopes []string `yaml:"scopes"`
+}
+
+// A failoverConfig makes the messages of a channel move to the next sender after a negative delivery report, or after none.
+type failoverConfig struct {
+	NoReportAfter time.Duration `yaml:"no_report_after"`
 }
 
 // A limitConfig is one limit of starts.

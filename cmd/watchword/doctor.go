@@ -14,7 +14,8 @@ func doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check that the server's stores work",
 		Long: "Check that the server's stores work: their settings, their rights and their clocks, that challenges and limits can be\n" +
-			"written and deleted, and that the keyring has every key that factors are encrypted under. No message is sent.",
+			"written and deleted, and that the keyring has every key that factors are encrypted under. It also prints how mail servers\n" +
+			"are spoken to. No message is sent.",
 	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
 		svc, err := buildWithoutServing(cmd, s, false)
 		if err != nil {
@@ -27,6 +28,9 @@ func doctorCommand() *cobra.Command {
 				outcome, failed = "BAD "+r.err.Error(), true
 			}
 			cmd.Printf("%-28s %s\n", r.name, outcome)
+		}
+		for _, sender := range svc.senders {
+			cmd.Printf("%-28s %s\n", sender.path, sender.settings)
 		}
 		if err := svc.storage.close(); err != nil {
 			return err

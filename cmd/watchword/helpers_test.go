@@ -32,7 +32,7 @@ func wrongCode(code string) string {
 }
 
 // waitFor waits until get returns a value.
-func waitFor(t *testing.T, want string, get func() string) {
+func waitFor(t testing.TB, want string, get func() string) {
 	t.Helper()
 	got := ""
 	for until := time.Now().Add(testTimeout); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {

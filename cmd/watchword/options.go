@@ -56,6 +56,8 @@ func options() []option {
 			apply: text(func(c *fileConfig) *string { return &c.DataDir })},
 		{flag: "send", env: "WATCHWORD_SEND", usage: "`CHANNEL=URL` of a sender; repeatable; a channel's senders are tried in this order",
 			secret: true, split: strings.Fields, apply: applySend}, // a URL has no spaces
+		{flag: "outgoing-proxy", env: "WATCHWORD_OUTGOING_PROXY", usage: "`URL` of an HTTP proxy for senders and events (default: none)",
+			secret: true, apply: func(c *fileConfig, v []string) error { c.OutgoingProxy = secretURL{URL: v[0]}; return nil }},
 		{flag: "return-url", env: "WATCHWORD_RETURN_URLS", usage: "`ORIGIN` to which pages may return people; repeatable; the variable separates them by commas",
 			split: splitAtCommas, apply: func(c *fileConfig, v []string) error { c.ReturnURLs = v; return nil }},
 		{flag: "dev-no-limits", env: "WATCHWORD_DEV_NO_LIMITS", usage: "no limits on starts and on failed attempts, for load tests; development only",

@@ -62,7 +62,7 @@ func (s settings) reloadFrom(next settings) (merged settings, restart []string) 
 		{"database", s.database.Reveal(), next.database.Reveal()}, {"dev_no_limits", s.noLimits, next.noLimits},
 		{"keyring", s.keyDigests["keyring"], next.keyDigests["keyring"]}, {"signing", s.keyDigests["signing"], next.keyDigests["signing"]},
 		{"identity_key_file", s.keyDigests["identity_key_file"], next.keyDigests["identity_key_file"]},
-		{"trusted_proxies", s.proxies, next.proxies}, {"allowed_networks", s.allowed, next.allowed},
+		{"trusted_proxies", s.proxies, next.proxies}, {"allowed_networks", s.allowed, next.allowed}, {"outgoing_proxy", s.outgoingProxy, next.outgoingProxy},
 	} {
 		if !reflect.DeepEqual(setting.value, setting.new) {
 			restart = append(restart, setting.name)
@@ -78,6 +78,10 @@ func (s settings) reloadFrom(next settings) (merged settings, restart []string) 
 		}
 		if a.breaker != s.apps[n].breaker {
 			restart = append(restart, fmt.Sprintf("apps[%d].prefix_breaker", i))
+		}
+		if len(a.noReportAfter) > 0 && len(s.apps[n].noReportAfter) == 0 {
+			restart = append(restart, fmt.Sprintf("apps[%d].failover", i))
+			a.noReportAfter = nil
 		}
 		a.breaker, a.userHandleSecret = s.apps[n].breaker, s.apps[n].userHandleSecret
 		merged.apps = append(merged.apps, a)

@@ -86,6 +86,9 @@ func (p *serverProcess) serve(ctx context.Context) error {
 		return err
 	}
 	defer stopMetrics()
+	for _, sender := range svc.senders {
+		p.log.Info("sender configured", "app", sender.app, "sender", sender.path, "settings", sender.settings)
+	}
 	stopTasks := p.startBackgroundTasks(svc)
 	defer stopTasks()
 	return p.serveHTTP(ctx, listener)

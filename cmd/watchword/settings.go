@@ -37,6 +37,7 @@ type settings struct {
 	keyDigests     map[string][sha256.Size]byte // of the keys in the file, by setting
 	proxies        []netip.Prefix
 	allowed        []netip.Prefix
+	outgoingProxy  *delivery.Proxy // nil: none
 	apps           []appSettings
 	warnings       []string // about what is allowed but unsafe
 }
@@ -51,6 +52,7 @@ type appSettings struct {
 	addresses        delivery.Addresses
 	templates        string                      // a folder; empty: the built-in ones
 	send             map[string][]senderSettings // by channel
+	noReportAfter    map[string]time.Duration    // by channel: how long a delivery report is awaited; nil: messages do not move
 	events           []eventsSettings
 	limits           []ratelimit.Rule
 	paths            fieldPaths
@@ -119,6 +121,11 @@ func (c *checker) checkCommon(cfg fileConfig, s *settings) {
 	s.noLimits = cfg.DevNoLimits
 	s.maxConnections, s.shutdownDelay = cfg.MaxConnections, cfg.ShutdownDelay
 	c.addProblemIf(s.shutdownDelay > maxShutdownDelay, "shutdown_delay: must be at most %s", maxShutdownDelay)
+	if proxy := c.readSecretURL("outgoing_proxy", cfg.OutgoingProxy); !proxy.IsZero() {
+		var err error
+		s.outgoingProxy, err = delivery.ParseProxy(proxy.Reveal())
+		c.addError("outgoing_proxy", err)
+	}
 }
 
 // maxShutdownDelay is far above what load balancers need to notice that a server is not ready.

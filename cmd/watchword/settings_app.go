@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/watchword-auth/watchword/delivery"
 	"github.com/watchword-auth/watchword/internal/hosts"
@@ -43,6 +44,7 @@ func (c *checker) checkApp(where string, cfg fileConfig, a appConfig) appSetting
 	c.addFieldErrors(where+".pages", s.paths, s.pages.Check())
 	s.keys = c.apiKeys(where, a.Keys)
 	s.send = c.mergeSenders(where, cfg.Send, a.Send)
+	s.noReportAfter = c.failoverTimes(where, a.Failover, s.paths)
 	s.limits = c.limitRules(where, a.Limits)
 	c.checkTestIdentities(where, s)
 	for i, e := range a.Events {
@@ -157,6 +159,20 @@ func (c *checker) mergeSenders(where string, all, own map[string][]sendURL) map[
 		}
 	}
 	return out
+}
+
+// failoverTimes returns how long delivery reports are awaited, by channel. It adds the path of each channel.
+func (c *checker) failoverTimes(where string, channels map[string]failoverConfig, paths fieldPaths) map[string]time.Duration {
+	times := map[string]time.Duration{}
+	for channel, f := range channels {
+		path := where + ".failover." + channel
+		paths["Failover."+channel] = path
+		c.addProblemIf(f.NoReportAfter == 0, "%s.no_report_after: missing", path)
+		if f.NoReportAfter != 0 {
+			times[channel] = f.NoReportAfter
+		}
+	}
+	return times
 }
 
 var channelPattern = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)

@@ -17,16 +17,17 @@ import (
 // idPattern matches message ids that can be the left side of a Message-ID (RFC 5322 §3.6.4).
 var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
-// composeMail returns the mail: from the configured sender, to one recipient, with the plain text before the HTML.
+// composeMail returns the mail: from the configured sender, to one recipient, with the plain text before the HTML. Its errors are
+// *watchword.SendError values.
 func (s *sender) composeMail(m watchword.Message) (*mail.Msg, error) {
 	if m.Channel != delivery.ChannelEmail {
-		return nil, outbound.Failure("smtp supports the channel email only")
+		return nil, refusedError(watchword.FaultProvider, outbound.Failure("smtp supports the channel email only"))
 	}
 	if to, err := s.canonical(delivery.ChannelEmail, m.To); err != nil || to.Value != m.To {
-		return nil, outbound.Failure("the recipient is not one canonical address")
+		return nil, refusedError(watchword.FaultRecipient, outbound.Failure("the recipient is not one canonical address"))
 	}
 	if !idPattern.MatchString(m.ID) {
-		return nil, outbound.Failure("the message's id cannot become a Message-ID")
+		return nil, refusedError(watchword.FaultMessage, outbound.Failure("the message's id cannot become a Message-ID"))
 	}
 	from := s.from
 	if from.Name == "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 
 const (
 	commandTimeout = 10 * time.Second // of connecting, and again of sending; the context may end earlier
-	maxIdle        = 4                // idle connections that are kept for reuse
-	maxIdleTime    = 30 * time.Second // older idle connections are closed, since the server may have closed them
+	maxIdleCount   = 4                // idle connections that are kept for reuse
+	maxIdleTime    = 30 * time.Second // connections that were idle so long are closed: servers close them too, some with a complaint
+	quitTimeout    = 2 * time.Second
 )
 
 // A connection is an authenticated connection to the server. It sends one mail at a time.
@@ -49,23 +51,40 @@ func (s *sender) acquire(ctx context.Context) (c *connection, reused bool, err e
 	return c, false, err
 }
 
-// takeIdle removes and returns an idle connection, or returns nil. It closes connections that were idle for too long.
+// takeIdle removes and returns the idle connection that was used last, or returns nil. It closes connections that were idle for too
+// long.
 func (s *sender) takeIdle() *connection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.idle) > 0 {
-		last := len(s.idle) - 1
-		c := s.idle[last]
-		s.idle = s.idle[:last]
-		if s.now().Sub(c.lastUsed) < maxIdleTime {
-			return c
-		}
-		_ = c.raw.Close()
+	s.closeStale()
+	last := len(s.idle) - 1
+	if last < 0 {
+		return nil
 	}
-	return nil
+	c := s.idle[last]
+	s.idle = s.idle[:last]
+	return c
 }
 
-// release keeps a healthy connection for reuse and closes any other.
+// closeStale closes the connections that were idle for s.maxIdle. The caller holds the lock.
+func (s *sender) closeStale() {
+	s.idle = slices.DeleteFunc(s.idle, func(c *connection) bool {
+		stale := s.now().Sub(c.lastUsed) >= s.maxIdle
+		if stale {
+			go c.quit()
+		}
+		return stale
+	})
+}
+
+// quit ends the session as servers expect it, and closes the connection.
+func (c *connection) quit() {
+	_ = c.raw.SetDeadline(time.Now().Add(quitTimeout))
+	_ = c.smtp.Quit()
+	_ = c.raw.Close()
+}
+
+// release keeps a healthy connection for reuse, for s.maxIdle at most, and closes any other.
 func (s *sender) release(c *connection, healthy bool) {
 	if !c.stopWatching() || !healthy {
 		_ = c.raw.Close()
@@ -74,11 +93,28 @@ func (s *sender) release(c *connection, healthy bool) {
 	c.lastUsed = s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.idle) == maxIdle {
-		_ = c.raw.Close()
+	if len(s.idle) == maxIdleCount {
+		go c.quit()
 		return
 	}
 	s.idle = append(s.idle, c)
+	s.scheduleClosing()
+}
+
+// scheduleClosing closes stale connections a little later, and goes on while there are idle ones. The caller holds the lock.
+func (s *sender) scheduleClosing() {
+	if s.closing {
+		return
+	}
+	s.closing = true
+	time.AfterFunc(s.maxIdle+s.maxIdle/8, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.closing = false
+		if s.closeStale(); len(s.idle) > 0 {
+			s.scheduleClosing()
+		}
+	})
 }
 
 func (s *sender) connect(ctx context.Context) (*connection, error) {
@@ -117,10 +153,33 @@ func (s *sender) newClient(ctx context.Context, c *connection) (*mail.Client, er
 		mail.WithPort(s.port), mail.WithTimeout(commandTimeout), mail.WithDialContextFunc(dial),
 		mail.WithTLSConfig(s.tls.Clone()), mail.WithTLSPolicy(s.tlsPolicy()),
 	}
+	if s.helo != "" {
+		options = append(options, mail.WithHELO(s.helo))
+	}
 	if s.user != "" {
-		options = append(options, mail.WithUsername(s.user), mail.WithPassword(s.password.Reveal()), mail.WithOpportunisticSMTPAuth(s.authMechanisms()...))
+		secret := s.password
+		if s.tokenFile != "" {
+			var err error
+			if secret, err = readToken(s.tokenFile); err != nil {
+				return nil, err
+			}
+		}
+		options = append(options, mail.WithUsername(s.user), mail.WithPassword(secret.Reveal()), s.authOption())
 	}
 	return mail.NewClient(s.host, options...)
+}
+
+// authOption selects the configured mechanism or, without one, the first of authMechanisms that the server offers.
+func (s *settings) authOption() mail.Option {
+	switch {
+	case s.auth == "":
+		return mail.WithOpportunisticSMTPAuth(s.authMechanisms()...)
+	case s.allowClearPassword && s.auth == mail.SMTPAuthPlain:
+		return mail.WithSMTPAuth(mail.SMTPAuthPlainNoEnc)
+	case s.allowClearPassword && s.auth == mail.SMTPAuthLogin:
+		return mail.WithSMTPAuth(mail.SMTPAuthLoginNoEnc)
+	}
+	return mail.WithSMTPAuth(s.auth)
 }
 
 func (s *settings) tlsPolicy() mail.TLSPolicy {

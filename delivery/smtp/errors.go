@@ -20,10 +20,13 @@ const (
 	errNoSTARTTLS outbound.Failure = "server does not offer STARTTLS"
 	errNoAuth     outbound.Failure = "server offers no way to authenticate that is supported"
 	errNotSMTP    outbound.Failure = "answer is not valid SMTP"
+	errTokenFile  outbound.Failure = "the file with the access token cannot be read"
+	errToken      outbound.Failure = "the file with the access token does not hold one"
 )
 
-func permanentError(cause error) error {
-	return &watchword.SendError{Provider: provider, Permanent: true, Cause: outbound.Reason(cause)}
+// refusedError is the refusal of a recipient or a message before the server was asked.
+func refusedError(fault watchword.SendFault, cause error) error {
+	return &watchword.SendError{Fault: fault, Provider: provider, Permanent: true, Cause: outbound.Reason(cause)}
 }
 
 // sendError converts an error to a *watchword.SendError. Of the server's replies it keeps only the codes. It drops the texts of
@@ -32,20 +35,24 @@ func sendError(ctx context.Context, err error) error {
 	out := &watchword.SendError{Provider: provider}
 	var sending *mail.SendError
 	var answer *textproto.Error
+	var outcome verdict
 	switch {
 	case ctx.Err() != nil:
 		out.Cause = outbound.Reason(ctx.Err())
-	case errors.Is(err, errNoUTF8), errors.Is(err, outbound.ErrRefused):
-		out.Permanent, out.Cause = true, outbound.Reason(err)
+	case errors.Is(err, errNoUTF8):
+		outcome, out.Cause = recipientRefused, errNoUTF8
+	case errors.Is(err, outbound.ErrRefused): // only another configuration helps
+		outcome, out.Cause = verdict{watchword.FaultProvider, true}, outbound.Reason(err)
 	case errors.As(err, &sending):
-		out.Permanent = isPermanent(sending.ErrorCode())
-		out.Cause = reply{step: sending.Reason.String(), code: sending.ErrorCode(), enhanced: enhancedCode(sending.EnhancedStatusCode())}
+		r := reply{step: sending.Reason.String(), code: sending.ErrorCode(), enhanced: enhancedCode(sending.EnhancedStatusCode())}
+		outcome, out.Cause = judge(stepOf(sending.Reason), r), r
 	case errors.As(err, &answer):
-		out.Permanent = isPermanent(answer.Code)
-		out.Cause = reply{step: "connecting", code: answer.Code}
+		r := reply{step: "connecting", code: answer.Code}
+		outcome, out.Cause = judge(stepSession, r), r
 	default:
 		out.Cause = fmt.Errorf("connecting: %w", connectFailure(err))
 	}
+	out.Fault, out.Permanent = outcome.fault, outcome.permanent
 	return out
 }
 
@@ -55,7 +62,8 @@ func connectFailure(err error) error {
 	switch {
 	case strings.HasPrefix(err.Error(), "STARTTLS mode set to"):
 		return errNoSTARTTLS
-	case strings.HasPrefix(err.Error(), "server does not support SMTP AUTH"), errors.Is(err, mail.ErrNoSupportedAuthDiscovered):
+	case strings.HasPrefix(err.Error(), "server does not support SMTP AUTH"), errors.Is(err, mail.ErrNoSupportedAuthDiscovered),
+		errors.Is(err, mail.ErrPlainAuthNotSupported), errors.Is(err, mail.ErrLoginAuthNotSupported), errors.Is(err, mail.ErrXOauth2AuthNotSupported):
 		return errNoAuth
 	case errors.As(err, &protocol):
 		return errNotSMTP
@@ -91,13 +99,17 @@ func enhancedCode(text string) string {
 	return text
 }
 
-// isPermanent reports whether a reply code is a permanent failure (RFC 5321 §4.2.1).
-func isPermanent(code int) bool { return code >= 500 && code <= 599 }
-
 // failedBeforeRecipient reports whether a mail failed before the recipient was sent, so that trying it on another connection
 // cannot send it twice.
 func failedBeforeRecipient(err error) bool {
 	var sending *mail.SendError
-	return errors.As(err, &sending) && !isPermanent(sending.ErrorCode()) &&
+	return errors.As(err, &sending) && sending.ErrorCode() < 500 &&
 		(sending.Reason == mail.ErrConnCheck || sending.Reason == mail.ErrSMTPMailFrom)
+}
+
+// refusedRecipient reports whether the server has refused the recipient of a mail. The connection can be used again, because go-mail
+// has reset it.
+func refusedRecipient(err error) bool {
+	var sending *mail.SendError
+	return errors.As(err, &sending) && sending.Reason == mail.ErrSMTPRcptTo && sending.ErrorCode() >= 400 && sending.ErrorCode() != 421
 }

@@ -4,6 +4,9 @@
 //	smtps://user:password@host:465?from=noreply@acme.example               TLS from the first byte
 //	smtp://localhost:25?from=noreply@acme.example                          a server on this machine: STARTTLS if it is offered
 //	smtp://localhost:25?from=noreply@acme.example&starttls=required        a server on this machine that must offer STARTTLS
+//	smtp://user:password@host:587?from=...&auth=login                       the only mechanism: plain, login or xoauth2
+//	smtp://user@host:587?from=...&auth=xoauth2&token_file=/run/token        an OAuth 2 access token, read for each connection
+//	smtp://host:587?from=...&helo=mail.acme.example                         the name of EHLO instead of the host of the public URL
 //
 // STARTTLS is used whenever the server offers it, and the server's certificate is always verified. A server that does not offer
 // STARTTLS gets mail only if it is a loopback host, and a password only if the URL has password_without_tls=allowed too; Open logs
@@ -15,11 +18,15 @@
 package smtp
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,8 +43,11 @@ type sender struct {
 	canonical watchword.AddressPolicy
 	now       func() time.Time
 
-	mu   sync.Mutex
-	idle []*connection // the most recently used one is last
+	maxIdle time.Duration // of a connection
+
+	mu      sync.Mutex
+	idle    []*connection // the most recently used one is last
+	closing bool          // a closing of stale connections is scheduled
 }
 
 // Open is the delivery.Opener of the schemes smtp and smtps. It does not connect.
@@ -56,18 +66,18 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if settings.allowClearPassword {
 		env.Logger.Warn("SMTP password is sent without TLS where the server does not offer STARTTLS", "host", settings.host)
 	}
+	settings.helo = settings.greeting(env.Host)
 	return &sender{
-		settings: settings, dial: env.DialContext, canonical: canonical, now: env.Now,
+		settings: settings, dial: env.DialContext, canonical: canonical, now: env.Now, maxIdle: maxIdleTime,
 		tls: &tls.Config{ServerName: settings.host, MinVersion: tls.VersionTLS12},
 	}, nil
 }
 
-// Send passes the mail to the server once. Its errors are *watchword.SendError values: permanent for 5xx replies, temporary for 4xx
-// replies and connection failures.
+// Send passes the mail to the server once. Its errors are *watchword.SendError values; the table of rules says whose fault they are.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	mail, err := s.composeMail(m)
 	if err != nil {
-		return watchword.Sent{}, permanentError(err)
+		return watchword.Sent{}, err
 	}
 	for {
 		c, reused, err := s.acquire(ctx)
@@ -79,10 +89,32 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 			s.release(c, err == nil)
 			return watchword.Sent{Provider: provider, Reference: mail.GetMessageID()}, nil
 		}
-		s.release(c, false)
+		s.release(c, refusedRecipient(err))
 		if reused && failedBeforeRecipient(err) && ctx.Err() == nil {
 			continue // the server had closed the idle connection
 		}
 		return watchword.Sent{}, sendError(ctx, err)
 	}
+}
+
+// Settings implements delivery.Summarizer.
+func (s *sender) Settings() string {
+	auth := "no authentication"
+	switch {
+	case s.auth != "":
+		auth = "authentication " + strings.ToLower(string(s.auth))
+	case s.user != "":
+		auth = "authentication as the server offers it"
+	}
+	return fmt.Sprintf("%s, %s, %s, EHLO %s", net.JoinHostPort(s.host, strconv.Itoa(s.port)), s.describeTLS(), auth, cmp.Or(s.helo, "with the name of this machine"))
+}
+
+func (s *settings) describeTLS() string {
+	switch {
+	case s.implicitTLS:
+		return "TLS"
+	case s.startTLS:
+		return "STARTTLS required"
+	}
+	return "STARTTLS if offered"
 }

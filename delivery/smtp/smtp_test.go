@@ -3,6 +3,7 @@ package smtp_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/textproto"
 	"reflect"
@@ -118,24 +119,87 @@ func TestSendRequiresSMTPUTF8ForUTF8Recipients(t *testing.T) {
 	}
 }
 
-func TestSendMapsReplyCodesToErrors(t *testing.T) {
-	for _, command := range []string{"MAIL", "RCPT", "DATA"} {
-		for code, permanent := range map[int]bool{421: false, 450: false, 452: false, 550: true, 554: true} {
+// Whose fault a reply is depends on the command that it answers, on the code and on the enhanced code.
+func TestSendMapsRepliesToFaults(t *testing.T) {
+	const provider, recipient, message = watchword.FaultProvider, watchword.FaultRecipient, watchword.FaultMessage
+	for _, tt := range []struct {
+		command  string
+		code     int
+		enhanced gosmtp.EnhancedCode
+		fault    watchword.SendFault
+		final    bool
+	}{
+		{"MAIL", 421, gosmtp.EnhancedCode{4, 3, 2}, provider, false},
+		{"MAIL", 450, gosmtp.EnhancedCode{4, 1, 1}, provider, false},
+		{"MAIL", 530, gosmtp.EnhancedCode{5, 7, 0}, provider, false},
+		{"MAIL", 550, gosmtp.EnhancedCode{5, 7, 1}, provider, false},
+		{"MAIL", 552, gosmtp.EnhancedCode{5, 3, 4}, message, true},
+		{"RCPT", 421, gosmtp.EnhancedCode{4, 7, 0}, provider, false},
+		{"RCPT", 450, gosmtp.EnhancedCode{4, 2, 0}, recipient, false},
+		{"RCPT", 451, gosmtp.EnhancedCode{4, 7, 1}, recipient, false}, // greylisted
+		{"RCPT", 451, gosmtp.NoEnhancedCode, recipient, false},        // greylisted
+		{"RCPT", 451, gosmtp.EnhancedCode{4, 4, 1}, recipient, false},
+		{"RCPT", 452, gosmtp.EnhancedCode{4, 2, 2}, recipient, false},
+		{"RCPT", 452, gosmtp.EnhancedCode{4, 3, 1}, provider, false}, // the relay's disk is full
+		{"RCPT", 454, gosmtp.EnhancedCode{4, 7, 1}, provider, false}, // relay access denied
+		{"RCPT", 550, gosmtp.EnhancedCode{5, 1, 1}, recipient, true},
+		{"RCPT", 550, gosmtp.NoEnhancedCode, recipient, true},
+		{"RCPT", 554, gosmtp.EnhancedCode{5, 7, 1}, recipient, true},
+		{"DATA", 421, gosmtp.EnhancedCode{4, 3, 2}, provider, false},
+		{"DATA", 451, gosmtp.NoEnhancedCode, provider, false},
+		{"DATA", 451, gosmtp.EnhancedCode{4, 3, 0}, provider, false},
+		{"DATA", 451, gosmtp.EnhancedCode{4, 7, 1}, recipient, false}, // greylisted after DATA
+		{"DATA", 452, gosmtp.EnhancedCode{4, 2, 2}, recipient, false},
+		{"DATA", 451, gosmtp.EnhancedCode{4, 6, 0}, message, false},
+		{"DATA", 550, gosmtp.EnhancedCode{5, 1, 1}, recipient, true},
+		{"DATA", 552, gosmtp.EnhancedCode{5, 2, 2}, recipient, true},
+		{"DATA", 552, gosmtp.EnhancedCode{5, 3, 4}, message, true},
+		{"DATA", 554, gosmtp.NoEnhancedCode, message, true},
+		{"DATA", 554, gosmtp.EnhancedCode{5, 7, 1}, message, true}, // spam
+		{"DATA", 554, gosmtp.EnhancedCode{5, 3, 0}, provider, false},
+	} {
+		t.Run(fmt.Sprint(tt.command, tt.code, tt.enhanced), func(t *testing.T) {
 			server := startServer(t, false)
-			server.setReply(command, &gosmtp.SMTPError{Code: code, EnhancedCode: gosmtp.EnhancedCode{code / 100, 1, 1}, Message: "ada@example.com is unknown, 492039"})
+			server.setReply(tt.command, &gosmtp.SMTPError{Code: tt.code, EnhancedCode: tt.enhanced, Message: "ada@example.com is unknown, 492039"})
 			sender := open(t, "smtp://"+server.address+from)
 			_, err := sender.Send(t.Context(), newMessage())
 			var refusal *watchword.SendError
-			if !errors.As(err, &refusal) || refusal.Permanent != permanent {
-				t.Errorf("%s %d: got %v", command, code, err)
+			if !errors.As(err, &refusal) || refusal.Fault != tt.fault || refusal.Permanent != tt.final {
+				t.Fatalf("got %v, fault of the %v", err, refusal.Fault)
 			}
 			if text := err.Error(); strings.Contains(text, "ada@") || strings.Contains(text, "492039") || !strings.Contains(text, refusal.Cause.Error()) {
-				t.Errorf("%s %d: error %q", command, code, text)
+				t.Errorf("error %q", text)
 			}
-			server.setReply(command, nil)
+			server.setReply(tt.command, nil)
 			if _, err := sender.Send(t.Context(), newMessage()); err != nil || len(server.receivedMails()) != 1 {
-				t.Errorf("%s %d: the second try: %v, %d mails", command, code, err, len(server.receivedMails()))
+				t.Errorf("the second try: %v, %d mails", err, len(server.receivedMails()))
 			}
+			if reused := len(server.sessions) == 1; reused != (tt.command == "RCPT" && tt.code != 421) {
+				t.Errorf("%d connections", len(server.sessions))
+			}
+		})
+	}
+}
+
+// Whatever fails before the recipient is named is the provider's fault, and never permanent.
+func TestSendBlamesProviderForConnection(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = closed.Close()
+	refuses := startServer(t, false)
+	for name, url := range map[string]string{
+		"no listener":       "smtp://" + closed.Addr().String() + from,
+		"greeting refuses":  "smtp://" + startScriptedServer(t, map[string]string{"": "554 go away"}) + from,
+		"hangs up":          "smtp://" + startScriptedServer(t, map[string]string{"RCPT": "hang up"}) + from,
+		"wrong credentials": "smtp://eve:wr0ng-password@" + refuses.address + from + clearPassword,
+		"no STARTTLS":       "smtp://" + refuses.address + from + "&starttls=required",
+	} {
+		_, err := open(t, url).Send(t.Context(), newMessage())
+		var refusal *watchword.SendError
+		if !errors.As(err, &refusal) || refusal.Fault != watchword.FaultProvider || refusal.Permanent {
+			t.Errorf("%s: got %#v", name, err)
 		}
 	}
 }

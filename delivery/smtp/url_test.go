@@ -36,13 +36,26 @@ func TestOpenChecksURLs(t *testing.T) {
 		{"smtp://user:pass@10.0.0.1?from=noreply@acme.example&password_without_tls=allowed", "is for smtp to loopback"},
 		{"smtp://user:pass@localhost?from=noreply@acme.example&password_without_tls=allowed&starttls=required", "is for smtp to loopback"},
 		{"smtps://user:pass@localhost?from=noreply@acme.example&password_without_tls=allowed", "is for smtp to loopback"},
+		{"smtp://user:pass@mail.example.com?from=noreply@acme.example&auth=plain&helo=verify.acme.example", ""},
+		{"smtp://mail.example.com?from=noreply@acme.example&helo=[192.0.2.1]", ""},
+		{"smtp://mail.example.com?from=noreply@acme.example&helo=[IPv6:2001:db8::1]", ""},
+		{"smtp://mail.example.com?from=noreply@acme.example&helo=mailhost", "parameter helo"},
+		{"smtp://mail.example.com?from=noreply@acme.example&helo=192.0.2.1.", "parameter helo"},
+		{"smtp://mail.example.com?from=noreply@acme.example&helo=a.example%0d%0aMAIL", "parameter helo"},
+		{"smtp://mail.example.com?from=noreply@acme.example&auth=plain", "needs a user and a password"},
+		{"smtp://user:pass@mail.example.com?from=noreply@acme.example&auth=cram", "neither plain nor login"},
+		{"smtp://user:pass@mail.example.com?from=noreply@acme.example&token_file=/run/token", "is for auth=xoauth2"},
+		{"smtp://user:pass@mail.example.com?from=noreply@acme.example&auth=xoauth2&token_file=/run/token", "without a password"},
+		{"smtp://user@mail.example.com?from=noreply@acme.example&auth=xoauth2", "without a password"},
+		{"smtp://user@mail.example.com?from=noreply@acme.example&auth=xoauth2&token_file=token", "not an absolute path"},
+		{"smtp://user@mail.example.com?from=noreply@acme.example&auth=xoauth2&token_file=/no/such/file", "cannot be read"},
 		{"smtp://mail.example.com", "parameter from"},
 		{"smtp://mail.example.com?from=", "parameter from"},
 		{"smtp://mail.example.com?from=acme", "parameter from"},
 		{"smtp://mail.example.com?from=a@b.example,c@d.example", "parameter from"},
 		{"smtp://mail.example.com?from=j%C3%BCrgen@acme.example", "parameter from"},
-		{"smtp://mail.example.com?from=a@b.example&from=c@d.example", "unknown or repeated"},
-		{"smtp://mail.example.com?from=a@b.example&tls=none", "unknown or repeated"},
+		{"smtp://mail.example.com?from=a@b.example&from=c@d.example", "unknown, empty or repeated"},
+		{"smtp://mail.example.com?from=a@b.example&tls=none", "unknown, empty or repeated"},
 		{"smtp://mail.example.com?from=a%zz@b.example", "escaped"},
 		{"smtp://user@mail.example.com?from=a@b.example", "needs a password"},
 		{"smtp://:pass@mail.example.com?from=a@b.example", "needs a password"},
@@ -141,6 +154,6 @@ func Example() {
 	fmt.Println(err)
 	// Output:
 	// <nil>
-	// delivery: smtps: a parameter is unknown or repeated: the parameters are from, starttls and password_without_tls
+	// delivery: smtps: a parameter is unknown, empty or repeated: the parameters are auth, from, helo, password_without_tls, starttls, token_file
 	// the parameter from is not an address like noreply@acme.example or ACME <noreply@acme.example>
 }

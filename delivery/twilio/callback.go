@@ -27,7 +27,7 @@ type Report struct {
 
 // Callbacks is the handler of Twilio's status callbacks. It verifies X-Twilio-Signature and calls Report for known statuses.
 // Reports may be repeated and come in any order: Report must not let a later status be replaced by an earlier one.
-// Engine.RecordDelivery ensures that.
+// Engine.RecordReport ensures that.
 type Callbacks struct {
 	URL    string         // status_callback exactly as Twilio got it, because Twilio signs it; not as changed by a proxy
 	Token  watchword.Code // auth token of the account

@@ -84,20 +84,6 @@ func newAPIError(answer *http.Response, now time.Time) *apiError {
 	return e
 }
 
-// permanent reports whether a retry cannot succeed. 4xx answers are permanent, except those about rates: of the account (20429),
-// of the sending number (14107, 21611) and of the WhatsApp sender (63018).
-func (e *apiError) permanent() bool {
-	switch e.code {
-	case 20429, 14107, 21611, 63018:
-		return false
-	}
-	switch e.status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return false
-	}
-	return e.status < 500
-}
-
 // sendError converts any error to a *watchword.SendError without the URL, the number and the answer's text.
 func sendError(err error) error {
 	var done *watchword.SendError
@@ -106,7 +92,8 @@ func sendError(err error) error {
 	}
 	var answered *apiError
 	if errors.As(err, &answered) {
-		return &watchword.SendError{Provider: provider, Permanent: answered.permanent(), RetryAfter: answered.retryAfter, Cause: answered}
+		v := judge(answered.status, answered.code)
+		return &watchword.SendError{Fault: v.fault, Provider: provider, Permanent: v.permanent, RetryAfter: answered.retryAfter, Cause: answered}
 	}
 	var request *url.Error
 	var reading outbound.Failure
@@ -116,6 +103,7 @@ func sendError(err error) error {
 	return &watchword.SendError{Provider: provider, Cause: outbound.Failure("the API's answer cannot be read")}
 }
 
-func permanentError(cause outbound.Failure) error {
-	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
+// permanentError returns a refusal before Twilio was asked.
+func permanentError(fault watchword.SendFault, cause outbound.Failure) error {
+	return &watchword.SendError{Fault: fault, Provider: provider, Permanent: true, Cause: cause}
 }

@@ -81,11 +81,11 @@ func (c *contentTemplate) hidesTransaction(m watchword.Message) bool {
 // encodeVariables returns the variables as JSON.
 func (c *contentTemplate) encodeVariables(m watchword.Message, lifetime time.Duration) (string, error) {
 	if c.hidesTransaction(m) {
-		return "", permanentError(errHidesTransaction)
+		return "", permanentError(watchword.FaultMessage, errHidesTransaction)
 	}
 	transaction, err := delivery.DescribeTransaction(m.Transaction)
 	if err != nil {
-		return "", permanentError("the transaction cannot be shown as it is")
+		return "", permanentError(watchword.FaultMessage, "the transaction cannot be shown as it is")
 	}
 	texts := map[string]string{
 		valueApp: m.App, valueCode: m.Code.Reveal(), valueLink: m.Link.Reveal(), valueMinutes: strconv.Itoa(roundToMinutes(lifetime)),
@@ -98,7 +98,7 @@ func (c *contentTemplate) encodeVariables(m watchword.Message, lifetime time.Dur
 	out := map[string]string{}
 	for _, v := range c.variables {
 		if out[v.name] = texts[v.value]; out[v.name] == "" {
-			return "", permanentError("the template has a variable without a value in this message, such as a code or a link")
+			return "", permanentError(watchword.FaultMessage, "the template has a variable without a value in this message, such as a code or a link")
 		}
 	}
 	text, err := json.Marshal(out)

@@ -14,15 +14,23 @@ import (
 // channel, and Twilio signs the URL, so that a report cannot be used for another message. Without the account's token it is empty,
 // because reports could not be verified.
 func (s *sender) statusCallbackURL(m watchword.Message) string {
-	if s.statusCallback != "" || s.callbackURL == "" || s.accountToken.IsZero() {
+	if !s.getsReports() {
 		return s.statusCallback
 	}
 	return s.callbackURL + "/" + url.PathEscape(m.ChallengeID) + "/" + strconv.Itoa(m.Send) + "/" + url.PathEscape(m.Channel)
 }
 
+// getsReports reports whether this sender serves Twilio's reports.
+func (s *sender) getsReports() bool {
+	return s.statusCallback == "" && s.callbackURL != "" && !s.accountToken.IsZero()
+}
+
 // Callbacks implements delivery.Reporter. The handler answers like Callbacks.ServeHTTP, and 404 to other paths than those of
-// statusCallbackURL.
+// statusCallbackURL. It is nil if this sender gets no reports.
 func (s *sender) Callbacks() http.Handler {
+	if !s.getsReports() {
+		return nil
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		about, channel, ok := parseCallbackPath(r.URL.Path)
 		if !ok {
@@ -33,7 +41,7 @@ func (s *sender) Callbacks() http.Handler {
 			if report.Status == watchword.DeliverySent { // recorded when Twilio accepted the message
 				return nil
 			}
-			return s.report(ctx, about, watchword.Delivery{Status: report.Status, Provider: provider, Channel: channel})
+			return s.report(ctx, about, watchword.Delivery{Status: report.Status, Provider: provider, Channel: channel, Sender: s.position})
 		}}
 		signed.ServeHTTP(w, r)
 	})

@@ -139,8 +139,8 @@ func TestCallbacksVerifyAPIKeyReportsWithAccountToken(t *testing.T) {
 	if _, err := sender.Send(t.Context(), newMessage("sms")); err != nil || f.forms[0].Has("StatusCallback") {
 		t.Errorf("%v; reports to %q", err, f.forms[0].Get("StatusCallback"))
 	}
-	if code := postReport(sender, "/ch_1/1/sms", senderCallbackURL+"/ch_1/1/sms", statusForm("delivered")); code != http.StatusForbidden {
-		t.Errorf("a report signed with the key's secret is answered %d", code)
+	if sender.Callbacks() != nil {
+		t.Error("reports that cannot be verified are accepted")
 	}
 	for token, want := range map[string]int{"s3cret%2Ft": http.StatusNoContent, "another": http.StatusForbidden} {
 		sender, got := openReporter(t, f, "&account=AC9&account_token="+token, nil)

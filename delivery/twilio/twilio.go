@@ -64,6 +64,7 @@ type sender struct {
 	report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 
 	callbackURL string // empty: this sender gets no reports
+	position    int    // in its channel
 	voices      *languages.Matcher
 }
 
@@ -80,7 +81,7 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if err != nil {
 		return nil, err
 	}
-	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, callbackURL: env.CallbackURL, voices: voiceLanguages}, nil
+	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, callbackURL: env.CallbackURL, position: env.Sender, voices: voiceLanguages}, nil
 }
 
 // CheckMessage implements delivery.MessageChecker. It refuses WhatsApp messages about a transaction if the template does not show
@@ -95,11 +96,11 @@ func (s *sender) CheckMessage(m watchword.Message) error {
 // Send passes the message to Twilio once. Its errors are *watchword.SendError values.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	if !numberPattern.MatchString(m.To) {
-		return watchword.Sent{}, permanentError("the recipient is not an E.164 number")
+		return watchword.Sent{}, permanentError(watchword.FaultRecipient, "the recipient is not an E.164 number")
 	}
 	left := m.ExpiresAt.Sub(s.now())
 	if left < minValidity {
-		return watchword.Sent{}, permanentError("the code has expired")
+		return watchword.Sent{}, permanentError(watchword.FaultMessage, "the code has expired")
 	}
 	service := api.NewApiService(&client.RequestHandler{Client: &restClient{ctx: ctx, sender: s}, Region: s.region, Edge: s.edge})
 	var reference *string
@@ -112,7 +113,7 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 	case channelVoice:
 		reference, err = s.createCall(service, m)
 	default:
-		err = permanentError(errChannelUnsupported)
+		err = permanentError(watchword.FaultProvider, errChannelUnsupported)
 	}
 	if err != nil {
 		return watchword.Sent{}, sendError(err)
@@ -127,7 +128,7 @@ func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent,
 // createWhatsAppMessage sends the configured template with the message's values.
 func (s *sender) createWhatsAppMessage(service *api.ApiService, m watchword.Message, left time.Duration) (*string, error) {
 	if s.content.sid == "" {
-		return nil, permanentError(errContentMissing)
+		return nil, permanentError(watchword.FaultProvider, errContentMissing)
 	}
 	variables, err := s.content.encodeVariables(m, left)
 	if err != nil {
@@ -159,7 +160,7 @@ func (s *sender) createMessage(service *api.ApiService, params *api.CreateMessag
 
 func (s *sender) createCall(service *api.ApiService, m watchword.Message) (*string, error) {
 	if s.from == "" {
-		return nil, permanentError(errFromMissing)
+		return nil, permanentError(watchword.FaultProvider, errFromMissing)
 	}
 	params := new(api.CreateCallParams)
 	params.SetTo(m.To)

@@ -67,7 +67,7 @@ type clerkEmail struct {
 	BodyPlain      string  `json:"body_plain"`
 }
 
-func clerkFormat(m watchword.Message, now time.Time) (any, error) {
+func clerkFormat(m watchword.Message, _ string, now time.Time) (any, error) {
 	out := clerkEvent{Object: "event", InstanceID: m.App, Timestamp: now.UnixMilli()}
 	out.Attributes.Request.IP = m.Client.IP
 	out.Attributes.Request.UserAgent = m.Client.UserAgent

@@ -6,9 +6,9 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A format converts a message to the payload that is posted as JSON. Its errors are permanent: the format cannot represent the
-// message.
-type format func(m watchword.Message, now time.Time) (any, error)
+// A format converts a message to the payload that is posted as JSON. An empty reportURL means that the receiver cannot report. Its
+// errors are permanent: the format cannot represent the message.
+type format func(m watchword.Message, reportURL string, now time.Time) (any, error)
 
 // messagePayload is watchword's own format. Empty fields are omitted.
 type messagePayload struct {
@@ -32,9 +32,10 @@ type messageData struct {
 	Link        string            `json:"link,omitempty"`
 	ExpiresAt   time.Time         `json:"expires_at"`
 	Transaction map[string]string `json:"transaction,omitempty"`
+	ReportURL   string            `json:"report_url,omitempty"`
 }
 
-func standardFormat(m watchword.Message, now time.Time) (any, error) {
+func standardFormat(m watchword.Message, reportURL string, now time.Time) (any, error) {
 	return messagePayload{
 		Type:      "message.send",
 		Timestamp: now.UTC().Truncate(time.Millisecond),
@@ -43,7 +44,7 @@ func standardFormat(m watchword.Message, now time.Time) (any, error) {
 			Channel: m.Channel, To: m.To, Locale: m.Locale, Purpose: m.Purpose, Subject: m.Subject,
 			Title: m.Title, Text: m.Text, HTML: m.HTML,
 			Code: m.Code.Reveal(), Link: m.Link.Reveal(),
-			ExpiresAt: m.ExpiresAt.UTC().Truncate(time.Second), Transaction: m.Transaction,
+			ExpiresAt: m.ExpiresAt.UTC().Truncate(time.Second), Transaction: m.Transaction, ReportURL: reportURL,
 		},
 	}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -57,22 +58,32 @@ type statusError int
 // Error names the HTTP status and nothing that the receiver sent.
 func (e statusError) Error() string { return fmt.Sprintf("the receiver answered %d", int(e)) }
 
-// checkStatus returns nil for a 2xx answer, and else a *watchword.SendError.
+// checkStatus returns nil for a 2xx answer, and else a *watchword.SendError. docs/senders.md has the same table.
 func checkStatus(answer *http.Response, now time.Time) error {
 	status := answer.StatusCode
-	cause := statusError(status)
+	out := &watchword.SendError{Provider: provider, Permanent: true, Cause: statusError(status)}
 	switch {
 	case status >= 200 && status < 300:
 		return nil
 	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests, status >= 500:
-		return &watchword.SendError{Provider: provider, Cause: cause, RetryAfter: outbound.RetryAfter(answer.Header.Get("Retry-After"), now)}
+		out.Fault, out.Permanent = watchword.FaultProvider, false
+		out.RetryAfter = outbound.RetryAfter(answer.Header.Get("Retry-After"), now)
+	case status == http.StatusRequestEntityTooLarge, status == http.StatusUnsupportedMediaType:
+		out.Fault = watchword.FaultMessage
+	case status < 400, slices.Contains(configurationStatuses, status):
+		out.Fault = watchword.FaultProvider
+	default: // the receiver refuses this message
+		out.Fault = watchword.FaultRecipient
 	}
-	return &watchword.SendError{Provider: provider, Permanent: true, Cause: cause}
+	return out
 }
 
-// permanentError returns a permanent failure that was found before the receiver was contacted.
+// configurationStatuses mean that the receiver would refuse every message: the secret or the URL is wrong.
+var configurationStatuses = []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed}
+
+// permanentError returns a permanent failure of a message, found before the receiver was contacted.
 func permanentError(cause error) error {
-	return &watchword.SendError{Provider: provider, Permanent: true, Cause: outbound.Reason(cause)}
+	return &watchword.SendError{Fault: watchword.FaultMessage, Provider: provider, Permanent: true, Cause: outbound.Reason(cause)}
 }
 
 // connectionError converts an error of net/http. It leaves out the URL, whose path may be a secret, and quotes of the answer,

@@ -48,7 +48,7 @@ type supabaseEmail struct {
 
 const errTransactionUnsupported outbound.Failure = "this format cannot contain a transaction"
 
-func supabaseFormat(m watchword.Message, now time.Time) (any, error) {
+func supabaseFormat(m watchword.Message, _ string, now time.Time) (any, error) {
 	if len(m.Transaction) > 0 {
 		return nil, errTransactionUnsupported
 	}

@@ -15,6 +15,7 @@ type settings struct {
 	target   string // URL to post to
 	secrets  []Secret
 	format   format
+	reports  bool     // the format tells the receiver where to report deliveries
 	prefixes []string // prefixes of the names of the three signature headers
 }
 
@@ -61,6 +62,7 @@ func parseQuery(raw string) (s settings, problems []error) {
 	if s.format, s.prefixes, err = chooseFormat(query["format"]); err != nil {
 		problems = append(problems, err)
 	}
+	s.reports = len(query["format"]) == 0
 	return s, problems
 }
 

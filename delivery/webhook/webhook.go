@@ -12,7 +12,8 @@
 //
 // The receiver must verify the signature and answer 2xx when it has accepted the message. A message with an id that it has
 // received before is a retry. The statuses 408, 425, 429 and 5xx, time-outs and broken connections are temporary failures, and
-// Retry-After is respected. Every other status, including redirects, is a permanent failure.
+// Retry-After is respected. Every other status, including redirects, is a permanent failure. With Environment.CallbackURL a message
+// in watchword's own format contains a report_url, to which the receiver may report what became of the message.
 package webhook
 
 import (
@@ -34,6 +35,10 @@ type sender struct {
 	settings
 	client *http.Client
 	now    func() time.Time
+	report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
+
+	callbackURL string // empty: this sender gets no reports
+	position    int    // in its channel
 }
 
 // Open is the delivery.Opener of the schemes webhook+https and webhook+http.
@@ -42,15 +47,19 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if err != nil {
 		return nil, err
 	}
-	if _, err := settings.format(watchword.Message{Channel: env.Channel}, env.Now()); errors.Is(err, errVoiceUnsupported) {
+	if _, err := settings.format(watchword.Message{Channel: env.Channel}, "", env.Now()); errors.Is(err, errVoiceUnsupported) {
 		return nil, err
 	}
-	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now}, nil
+	s := &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, position: env.Sender}
+	if settings.reports {
+		s.callbackURL = env.CallbackURL
+	}
+	return s, nil
 }
 
 // CheckMessage implements delivery.MessageChecker. It refuses messages about a transaction if the format cannot contain it.
 func (s *sender) CheckMessage(m watchword.Message) error {
-	if _, err := s.format(m, s.now()); errors.Is(err, errTransactionUnsupported) {
+	if _, err := s.format(m, "", s.now()); errors.Is(err, errTransactionUnsupported) {
 		return delivery.RefuseTransaction("is in no message of this channel: " + errTransactionUnsupported.Error())
 	}
 	return nil
@@ -59,7 +68,7 @@ func (s *sender) CheckMessage(m watchword.Message) error {
 // Send posts the message once. Its errors are *watchword.SendError values.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	now := s.now()
-	document, err := s.format(m, now)
+	document, err := s.format(m, s.reportURL(m), now)
 	if err != nil {
 		return watchword.Sent{}, permanentError(err)
 	}

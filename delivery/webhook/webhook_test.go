@@ -181,6 +181,23 @@ func TestSendMapsAnswerStatusToError(t *testing.T) {
 	}
 }
 
+func TestSendMapsAnswerStatusToFault(t *testing.T) {
+	for fault, statuses := range map[watchword.SendFault][]int{
+		watchword.FaultProvider:  {301, 304, 401, 403, 404, 405, 408, 425, 429, 500, 502, 503},
+		watchword.FaultRecipient: {400, 402, 409, 410, 422, 451},
+		watchword.FaultMessage:   {413, 415},
+	} {
+		for _, status := range statuses {
+			r := newReceiver(t, answerStatus(status))
+			_, err := open(t, r.url("secret="+secretA), time.Now).Send(t.Context(), sms())
+			var refusal *watchword.SendError
+			if !errors.As(err, &refusal) || refusal.Fault != fault {
+				t.Errorf("%d: got %v, want a fault of the %v", status, err, fault)
+			}
+		}
+	}
+}
+
 func TestSendReportsTimeoutsAndBrokenConnectionsAsTemporary(t *testing.T) {
 	cut := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { panic(http.ErrAbortHandler) })
 	wait := make(chan struct{})

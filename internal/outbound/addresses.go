@@ -49,6 +49,11 @@ func (p Policy) Check(ip netip.Addr) error {
 	return &refusedError{ip.String() + " is not a public address and not allowed by configuration"}
 }
 
+// isDirect reports whether an address that the policy allows is reached without the proxy: only public addresses are reached by it.
+func (p Policy) isDirect(ip netip.Addr) bool {
+	return isLoopback(ip) || slices.ContainsFunc(p.Allowed, func(n netip.Prefix) bool { return n.Contains(ip) })
+}
+
 // checkLoopback is the policy of plain http: it allows loopback addresses only.
 func checkLoopback(ip netip.Addr) error {
 	if isLoopback(ip) {

@@ -1,10 +1,12 @@
 // Package outbound connects to configured URLs: those of message providers and event receivers. It protects against server-side
 // request forgery: a configured URL must not reach internal services. Each address is checked when it is dialled, after name
 // resolution and for each connection, so DNS rebinding has no effect. Redirects are not followed, proxies of the environment are
-// ignored, and the time and size of answers are bounded.
+// ignored, and the time and size of answers are bounded. With a configured Proxy the names are resolved and checked here too, and
+// the proxy gets the address.
 package outbound
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -49,6 +51,7 @@ func (e *refusedError) Unwrap() error { return ErrRefused }
 type Policy struct {
 	Development bool           // allows loopback addresses, and plain http to them
 	Allowed     []netip.Prefix // networks that are allowed although they are not public
+	Proxy       *Proxy         // for public addresses; allowed networks and loopback are reached without it; nil: none
 	Timeout     time.Duration  // of a whole exchange, including reading the answer; zero: DefaultTimeout
 	MaxBody     int64          // largest body of an answer in bytes, after decompression; zero: DefaultMaxBody
 }
@@ -65,9 +68,9 @@ func (p Policy) Client() *http.Client {
 	if limit == 0 {
 		limit = DefaultMaxBody
 	}
-	transport := &policyTransport{secure: newTransport(dialer{p.Check}.DialContext), limit: limit}
+	transport := &policyTransport{secure: newTransport(p.dialer().DialContext), limit: limit}
 	if p.Development {
-		transport.plain = newTransport(dialer{checkLoopback}.DialContext)
+		transport.plain = newTransport(dialer{check: checkLoopback}.DialContext)
 	}
 	return &http.Client{
 		Transport:     transport,
@@ -79,15 +82,24 @@ func (p Policy) Client() *http.Client {
 // DialContext connects to an address if the policy allows it, with the signature of net.Dialer.DialContext. It is for protocols
 // other than HTTP. Its errors are those of Reason.
 func (p Policy) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	conn, err := dialer{p.Check}.DialContext(ctx, network, address)
+	conn, err := p.dialer().DialContext(ctx, network, address)
 	return conn, Reason(err)
 }
 
+func (p Policy) dialer() dialer { return dialer{check: p.Check, proxy: p.Proxy, direct: p.isDirect} }
+
 // A dialer calls check for each address before it connects.
-type dialer struct{ check func(netip.Addr) error }
+type dialer struct {
+	check  func(netip.Addr) error
+	proxy  *Proxy                // nil: none
+	direct func(netip.Addr) bool // whether an address is connected without the proxy; not used without one
+}
 
 // DialContext has the signature of net.Dialer.DialContext.
 func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if d.proxy != nil {
+		return d.dialByProxy(ctx, address)
+	}
 	// Check literals here, because the net package converts IPv4-mapped addresses to IPv4.
 	if host, _, err := net.SplitHostPort(address); err == nil {
 		if ip, err := netip.ParseAddr(host); err == nil {
@@ -98,6 +110,60 @@ func (d dialer) DialContext(ctx context.Context, network, address string) (net.C
 	}
 	checked := net.Dialer{Timeout: dialTimeout, ControlContext: d.control}
 	return checked.DialContext(ctx, network, address)
+}
+
+// dialByProxy resolves a name, and connects to the first of its addresses that is allowed and reachable: by the proxy if the address
+// is public, else without it.
+func (d dialer) dialByProxy(ctx context.Context, address string) (net.Conn, error) {
+	targets, err := resolve(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	var failure error
+	for _, target := range targets {
+		if err := d.check(target.Addr()); err != nil {
+			failure = cmp.Or(failure, err)
+			continue
+		}
+		dial := d.proxy.dial
+		if d.direct(target.Addr()) {
+			dial = dialer{check: d.check}.dialAddress
+		}
+		conn, err := dial(ctx, target)
+		if err == nil {
+			return conn, nil
+		}
+		failure = err
+	}
+	return nil, failure
+}
+
+func (d dialer) dialAddress(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
+	return d.DialContext(ctx, "tcp", target.String())
+}
+
+// resolve returns the addresses of a host and port.
+func resolve(ctx context.Context, address string) ([]netip.AddrPort, error) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, &refusedError{"not a host and port"}
+	}
+	port, err := net.DefaultResolver.LookupPort(ctx, "tcp", text)
+	if err != nil {
+		return nil, &refusedError{"not a host and port"}
+	}
+	if ip, err := netip.ParseAddr(host); err == nil { // not converted: an IPv4-mapped address is refused
+		return []netip.AddrPort{netip.AddrPortFrom(ip, uint16(port))}, nil
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]netip.AddrPort, len(ips))
+	for i, ip := range ips {
+		out[i] = netip.AddrPortFrom(ip.Unmap(), uint16(port))
+	}
+	return out, nil
 }
 
 // control is called after name resolution, before each connection.

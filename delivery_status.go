@@ -1,0 +1,121 @@
+package watchword
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// deliveryOrder ensures that a delivery's status is only replaced by a later one.
+var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, DeliveryFailed: 3, DeliveryDelivered: 4}
+
+// RecordDelivery stores the outcome of sending a message: DeliverySent or DeliveryFailed. It ignores the outcome of an older send and
+// a status that is not later than the stored one. ErrNotFound if the challenge is unknown.
+func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) error {
+	return e.changeDelivery(ctx, o, func(rec *record, _ Entry) (deliveryChange, error) {
+		switch {
+		case rec.Sends != o.Send:
+			return deliveryChange{}, ErrClosed
+		case o.Kind == KindFailover:
+			return applyFailoverOutcome(rec, d)
+		case deliveryOrder[d.Status] <= deliveryOrder[rec.Delivery.Status]:
+			return deliveryChange{}, ErrClosed
+		}
+		change := deliveryChange{event: d}
+		if rec.Delivery = d; d.Status != DeliveryFailed {
+			rec.LastChannel = d.Channel
+		}
+		if timeout := e.reportTimeout(rec, d); d.Status == DeliverySent && timeout > 0 {
+			rec.Failover.DueAt = e.cfg.Clock().Add(timeout).UTC().Truncate(time.Millisecond)
+			change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Due: rec.Failover.DueAt}}
+			change.done = func() { e.cfg.Failover.CountSent(d.Channel, rec.prefix, rec.CreatedAt) }
+		}
+		return change, nil
+	})
+}
+
+// A deliveryChange is what follows from a change of a record's delivery.
+type deliveryChange struct {
+	event Delivery   // to send an event about; without a status: none
+	out   []Outgoing // to queue in the same step
+	done  func()     // called after the change was stored; may be nil
+}
+
+// changeDelivery edits the record of a challenge. It begins with the content that this process has written, if there is any. An edit
+// that returns ErrClosed changes nothing.
+func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*record, Entry) (deliveryChange, error)) error {
+	id, err := e.parse(o.ChallengeID)
+	if err != nil {
+		return ErrNotFound
+	}
+	fresh := o.fresh
+	for range maxConflictRetries {
+		var entry Entry
+		var rec *record
+		if fresh != nil {
+			edited := *fresh
+			rec, fresh = &edited, nil
+		} else if entry, rec, err = e.read(ctx, id); err != nil {
+			return err
+		}
+		repeated := rec.LastChannel != ""
+		change, err := edit(rec, entry)
+		if errors.Is(err, ErrClosed) {
+			return nil // nothing new
+		}
+		switch err := e.updateAndQueue(ctx, rec, change.out...); {
+		case err == nil:
+			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
+			e.emitDelivery(ctx, &challenge, change.event, repeated)
+			if change.done != nil {
+				change.done()
+			}
+			return nil
+		case errors.Is(err, ErrNotFound):
+			return ErrUnknownChallenge
+		case !errors.Is(err, ErrConflict):
+			return unavailable(err)
+		}
+	}
+	return unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
+}
+
+// updateAndQueue writes the record by compare-and-set and queues what is due, in one step if the store is the outbox. An outbox in
+// this process may be full; then nothing is queued.
+func (e *Engine) updateAndQueue(ctx context.Context, rec *record, out ...Outgoing) error {
+	if e.cfg.Outbox == nil {
+		return e.update(ctx, rec, out...)
+	}
+	err := e.update(ctx, rec)
+	if err == nil && len(out) > 0 {
+		if full := e.cfg.Outbox.Put(ctx, out...); full != nil {
+			e.log.Warn("failover not queued", "challenge", rec.ID, "error", full)
+		}
+	}
+	return err
+}
+
+// recordFresh edits the record that this process has just written without reading it; ErrConflict if it has changed.
+func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record, Entry) error) error {
+	if o.fresh == nil {
+		return ErrConflict
+	}
+	rec := *o.fresh
+	if err := edit(&rec, Entry{}); err != nil {
+		return err
+	}
+	err := e.update(ctx, &rec)
+	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+		return unavailable(err)
+	}
+	return err
+}
+
+func (e *Engine) emitDelivery(ctx context.Context, c *Challenge, d Delivery, repeated bool) {
+	eventType := map[string]string{DeliverySent: EventMessageSent, DeliveryDelivered: EventMessageDelivered, DeliveryFailed: EventMessageFailed}[d.Status]
+	if eventType == "" {
+		return
+	}
+	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.Repeated = d.Provider, repeated })
+}
