@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/probe"
 )
 
 // LimitPrefixBreaker is the Limit of the errors with which a PrefixBreaker refuses an address.
@@ -53,6 +54,8 @@ type PrefixBreaker struct {
 	pending map[pendingKey]Count
 	refused map[string]time.Time // prefix to the end of its pause
 
+	gate probe.Gate
+
 	exchanging   sync.Mutex // held during an exchange; guards the fields below
 	batch        *Batch     // sent, but without a reply yet
 	batchCreated time.Time
@@ -63,6 +66,18 @@ type PrefixBreaker struct {
 type pendingKey struct {
 	prefix string
 	slot   int64
+}
+
+// Ping implements watchword.Pinger: it tests the counters, if they have a Ping method. It does so at most once a second and
+// otherwise returns the last result.
+func (b *PrefixBreaker) Ping(ctx context.Context) error {
+	counters, ok := b.cfg.Counters.(interface {
+		Ping(ctx context.Context, app string) error
+	})
+	if !ok {
+		return nil
+	}
+	return b.gate.Run(ctx, func(ctx context.Context) error { return counters.Ping(ctx, b.cfg.App) })
 }
 
 // NewPrefixBreaker returns a PrefixBreaker, or an error if the configuration is invalid.

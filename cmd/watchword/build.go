@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
 	"github.com/watchword-auth/watchword/receipt"
 	"github.com/watchword-auth/watchword/server"
 )
@@ -24,6 +25,17 @@ type service struct {
 	breakers        []backgroundTask
 	eventPublishers []backgroundTask
 	storage         storage
+	apps            []builtApp
+}
+
+// A builtApp is what the doctor checks of an app.
+type builtApp struct {
+	settings  appSettings
+	engine    *watchword.Engine
+	addresses watchword.AddressPolicy
+	routes    map[string][]delivery.Provider // the senders of each channel
+	templates *delivery.Templates
+	publisher *eventPublisher
 }
 
 // A backgroundTask works until its context ends, and then finishes what it has begun. Its error names what it left undone.
@@ -59,6 +71,9 @@ func (b *builder) build(ctx context.Context) (*service, []error) {
 	var c checker
 	inbox := newInbox()
 	apps := b.buildApps(ctx, &c, inbox)
+	if !b.offline {
+		c.problems = append(c.problems, b.findRefusedHosts(ctx)...)
+	}
 	if len(c.problems) == 0 {
 		c.addError("server", b.buildHandler(apps, inbox))
 	}

@@ -41,6 +41,7 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	b.service.engines = append(b.service.engines, engine)
 	b.service.workers = append(b.service.workers, worker)
 	b.service.eventPublishers = append(b.service.eventPublishers, publisher)
+	b.service.apps = append(b.service.apps, builtApp{settings: a, engine: engine, addresses: p.addresses, routes: p.routes, templates: p.templates, publisher: publisher})
 	if p.breaker != nil {
 		b.service.breakers = append(b.service.breakers, p.breaker)
 	}
@@ -57,8 +58,10 @@ type appComponents struct {
 	addresses      watchword.AddressPolicy
 	startLimiter   *ratelimit.Limiter
 	checkThrottle  *ratelimit.Throttle
-	reservedStarts *ratelimit.Limiter // of starts to prefixes that the breaker refuses; nil without a breaker
+	reservedStarts *ratelimit.Limiter             // of starts to prefixes that the breaker refuses; nil without a breaker
+	routes         map[string][]delivery.Provider // the senders of each channel
 	router         *delivery.Router
+	templates      *delivery.Templates
 	providerName   func(channel string) string // nil without a router
 	sender         watchword.Sender
 	checkMessage   func(watchword.Message) error // fails if a message does not show its transaction; nil without a sender
@@ -75,14 +78,13 @@ func (b *builder) buildAppComponents(a appSettings, providers delivery.Openers) 
 	}
 	p.startLimiter, p.checkThrottle, errLimits = b.buildLimiters(a)
 	p.callbacks = newCallbacks(a)
-	p.router, errRouter = b.openSenders(a, providers, p.callbacks)
+	p.routes, p.router, errRouter = b.openSenders(a, providers, p.callbacks)
 	if p.router != nil {
 		p.providerName = p.router.PrimaryProvider
 	}
-	var templates *delivery.Templates
-	if templates, errTemplates = loadTemplates(a.templates); p.router != nil && templates != nil {
+	if p.templates, errTemplates = loadTemplates(a.templates); p.router != nil && p.templates != nil {
 		var render *delivery.Renderer
-		render, errRender = delivery.NewRenderer(delivery.RendererConfig{Next: p.router, Templates: templates,
+		render, errRender = delivery.NewRenderer(delivery.RendererConfig{Next: p.router, Templates: p.templates,
 			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
 		if errRender == nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
@@ -110,8 +112,8 @@ func (b *builder) buildLimiters(a appSettings) (starts *ratelimit.Limiter, check
 
 // openSenders opens the senders of every channel. If some fail, it returns an error and a router of the others, so that the
 // rest of the app can be checked.
-func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbacks *callbacks) (*delivery.Router, error) {
-	routes := map[string][]delivery.Provider{}
+func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbacks *callbacks) (routes map[string][]delivery.Provider, router *delivery.Router, err error) {
+	routes = map[string][]delivery.Provider{}
 	var problems []error
 	for _, channel := range channelNames(a) {
 		for _, s := range a.send[channel] {
@@ -126,8 +128,8 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 			routes[channel] = append(routes[channel], delivery.Provider{Name: providerName(s.url), Sender: sender})
 		}
 	}
-	router, err := delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
-	return router, errors.Join(append(problems, err)...)
+	router, err = delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
+	return routes, router, errors.Join(append(problems, err)...)
 }
 
 // senderEnvironment is what senders and event publishers get beside their URL.
@@ -185,11 +187,21 @@ func (b *builder) engineConfig(a appSettings, p appComponents, queue *delivery.Q
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: firstOriginHost(a.origins),
 		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log, Events: b.eventHandler(p.breaker, publisher),
 	}
+	cfg.Dependencies = map[string]watchword.Pinger{partSending: delivery.NewReadiness(p.routes)}
+	if p.breaker != nil {
+		cfg.Dependencies[partCounters] = p.breaker
+	}
 	if !b.settings.noLimits { // a nil pointer in an interface is not a nil interface
 		cfg.Starts, cfg.Checks, cfg.Reserved = p.startLimiter, p.checkThrottle, p.reservedStarts
 	}
 	return cfg
 }
+
+// The parts of an engine that it does not know itself, as readiness names them.
+const (
+	partSending  = "sending"
+	partCounters = "counters"
+)
 
 // firstOriginHost is the host to which browsers bind a code in an SMS: that of the app's first origin, or empty.
 func firstOriginHost(origins []string) string {

@@ -162,7 +162,7 @@ func TestSendersGetDistinctCallbackURLs(t *testing.T) {
 	callbacks := newCallbacks(appSettings{id: "shop", publicURL: "https://verify.example.com"})
 	app := appSettings{send: map[string][]senderSettings{"sms": {sender("send.sms[0]", twilio), sender("send.sms[1]", twilio)}, "voice": {sender("send.voice[0]", twilio)},
 		"email": {sender("send.email[0]", "webhook+https://example.com/?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}}}
-	if _, err := b.openSenders(app, senderProviders(newInbox()), callbacks); err != nil {
+	if _, _, err := b.openSenders(app, senderProviders(newInbox()), callbacks); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"POST /callbacks/shop/1/", "POST /callbacks/shop/2/", "POST /callbacks/shop/3/"}

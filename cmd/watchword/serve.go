@@ -67,8 +67,12 @@ func (p *serverProcess) checkStores(ctx context.Context, svc *service) error {
 		return err
 	}
 	for _, e := range svc.engines {
-		if err := e.Ping(ctx); err != nil {
+		err := e.Ping(ctx)
+		if err != nil && faultsOtherThan(err, partSending) {
 			return fmt.Errorf("app %q: %w", e.App(), err)
+		}
+		if err != nil { // messages wait until a sender works again
+			p.log.Error("senders do not work", "app", e.App(), "error", err)
 		}
 	}
 	for _, warning := range svc.storage.warnings(ctx) {
@@ -142,7 +146,7 @@ func (p *serverProcess) shutdown(web *http.Server) error {
 // failReadinessDuringShutdown answers /readyz with 503 once shutdown has begun, so that load balancers send no new requests.
 func (p *serverProcess) failReadinessDuringShutdown(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if p.shuttingDown.Load() && req.URL.Path == "/readyz" {
+		if p.shuttingDown.Load() && req.URL.Path == readinessPath {
 			w.Header().Set("Cache-Control", "no-store")
 			http.Error(w, "shutting down", http.StatusServiceUnavailable)
 			return

@@ -20,6 +20,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,6 +61,26 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 		settings: settings, dial: env.DialContext, canonical: canonical, now: env.Now,
 		tls: &tls.Config{ServerName: settings.host, MinVersion: tls.VersionTLS12},
 	}, nil
+}
+
+// MailDomain implements delivery.MailSender.
+func (s *sender) MailDomain() string {
+	_, domain, _ := strings.Cut(s.from.Address, "@")
+	return domain
+}
+
+// Check implements delivery.Checker: it connects, signs in and sends a NOOP.
+func (s *sender) Check(ctx context.Context) error {
+	c, err := s.connect(ctx)
+	if err != nil {
+		return sendError(ctx, err)
+	}
+	err = c.smtp.Noop()
+	s.release(c, err == nil)
+	if err != nil {
+		return sendError(ctx, err)
+	}
+	return nil
 }
 
 // Send passes the mail to the server once. Its errors are *watchword.SendError values: permanent for 5xx replies, temporary for 4xx

@@ -34,6 +34,7 @@ type sender struct {
 	settings
 	client *http.Client
 	now    func() time.Time
+	env    delivery.Environment
 }
 
 // Open is the delivery.Opener of the schemes webhook+https and webhook+http.
@@ -45,7 +46,7 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if _, err := settings.format(watchword.Message{Channel: env.Channel}, env.Now()); errors.Is(err, errVoiceUnsupported) {
 		return nil, err
 	}
-	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now}, nil
+	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, env: env}, nil
 }
 
 // CheckMessage implements delivery.MessageChecker. It refuses messages about a transaction if the format cannot contain it.

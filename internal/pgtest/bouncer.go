@@ -107,3 +107,19 @@ func (s *Server) LimitedDatabase(t testing.TB, connections int) string {
 	u.User = url.User(limitedRole)
 	return u.String()
 }
+
+// Alter executes a statement in a database as the superuser, and ends the database's other sessions, which may have older settings.
+func (s *Server) Alter(t testing.TB, databaseURL, statement string) {
+	t.Helper()
+	u, err := url.Parse(databaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin := *s.url
+	admin.Path = u.Path
+	for _, statement := range []string{statement, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"} {
+		if _, err := s.exec(&admin, statement); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -33,6 +33,18 @@ type Reader interface {
 	Close() error
 }
 
+// An Inspector is a database that can be inspected by an operator.
+type Inspector interface {
+	Inspect(ctx context.Context) (Inspection, error)
+}
+
+// An Inspection is what a database says about itself.
+type Inspection struct {
+	Time     time.Time // of the database's clock
+	Summary  string    // for people
+	Warnings []string  // about settings that work and are not as they should be
+}
+
 var (
 	_ watchword.Factors     = (*Factors)(nil)
 	_ watchword.FactorPager = (*Factors)(nil)

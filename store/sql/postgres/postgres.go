@@ -42,7 +42,7 @@ const clockExpression = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 // Open connects to postgres://user:password@host:port/database?sslmode=... (or another URL that libpq accepts) and migrates the
 // schema. The parameter pool_max_conns is the maximum number of connections, 16 by default. Errors contain no password.
-func Open(ctx context.Context, url string) (*sql.Factors, error) {
+func Open(ctx context.Context, url string) (*Factors, error) {
 	db, err := openPool(url)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func Open(ctx context.Context, url string) (*sql.Factors, error) {
 	if err := migrate(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return sql.New(db, db, clockExpression, statementTimeout), nil
+	return &Factors{sql.New(db, db, clockExpression, statementTimeout), db}, nil
 }
 
 // CheckURL returns an error if a URL cannot be parsed. It opens no connection.

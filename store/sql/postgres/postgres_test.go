@@ -15,7 +15,6 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/store/factorstest"
-	storesql "github.com/watchword-auth/watchword/store/sql"
 )
 
 func TestMain(m *testing.M) {
@@ -24,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // openURL opens a database until the test ends.
-func openURL(t testing.TB, url string) *storesql.Factors {
+func openURL(t testing.TB, url string) *Factors {
 	t.Helper()
 	f, err := Open(t.Context(), url)
 	if err != nil {
@@ -178,7 +177,7 @@ func alter(t *testing.T, url, set string) {
 
 // awaitPing waits until Ping returns one of these reasons, or no error if there is none. A result of Ping is cached for a
 // second.
-func awaitPing(t *testing.T, f *storesql.Factors, reasons ...string) {
+func awaitPing(t *testing.T, f *Factors, reasons ...string) {
 	t.Helper()
 	var err error
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
