@@ -82,11 +82,15 @@ func (b *builder) buildAppComponents(a appSettings, providers delivery.Openers) 
 	if p.router != nil {
 		p.providerName = p.router.PrimaryProvider
 	}
-	if p.templates, errTemplates = loadTemplates(a.templates); p.router != nil && p.templates != nil {
-		var render *delivery.Renderer
+	p.templates, errTemplates = loadTemplates(a.templates)
+	if errTemplates != nil { // so that the other settings are checked
+		p.templates, _ = loadTemplates("")
+	}
+	if p.templates != nil {
+		var render *delivery.Renderer // without a router only its settings are checked
 		render, errRender = delivery.NewRenderer(delivery.RendererConfig{Next: p.router, Templates: p.templates,
 			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
-		if errRender == nil {
+		if errRender == nil && p.router != nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
 		}
 	}

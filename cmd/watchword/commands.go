@@ -105,9 +105,9 @@ func withCheckedConfig(cmd *cobra.Command, c checker, run func(context.Context, 
 func loadSettings(cmd *cobra.Command, c checker) (settings, error) {
 	dev, _ := cmd.Flags().GetBool("dev")
 	path, _ := cmd.Flags().GetString("config")
-	fromEnv := !cmd.Flags().Changed("config") && os.Getenv("WATCHWORD_CONFIG") != ""
+	fromEnv := !cmd.Flags().Changed("config") && os.Getenv(configVariable) != ""
 	if fromEnv {
-		path = os.Getenv("WATCHWORD_CONFIG")
+		path = os.Getenv(configVariable)
 	}
 	var cfg fileConfig
 	readable := true
@@ -120,6 +120,7 @@ func loadSettings(cmd *cobra.Command, c checker) (settings, error) {
 		c.folder = filepath.Dir(path)
 		cfg, readable, c.problems = readConfig(path)
 	}
+	c.problems = append(c.problems, findUnknownVariables(os.Environ())...)
 	c.problems = append(c.problems, applyOptions(&cfg, cmd.Flags(), os.LookupEnv)...)
 	readProblems := slices.Clone(c.problems)
 	var s settings
