@@ -5,7 +5,16 @@ import (
 	"errors"
 	"net"
 	"testing"
+	"time"
 )
+
+func TestDoctorAcceptsClocksThatDifferLittle(t *testing.T) {
+	for skew, accepted := range map[time.Duration]bool{0: true, time.Second: true, -time.Second: true, 5 * time.Second: false, -time.Hour: false} {
+		if err := compareClock(time.Now().Add(skew)); (err == nil) != accepted {
+			t.Errorf("%s: %v", skew, err)
+		}
+	}
+}
 
 func TestDoctorReportsMissingMailRecords(t *testing.T) {
 	const spf, dmarc = "v=spf1 include:mail.example -all", "v=DMARC1; p=reject"
