@@ -15,10 +15,10 @@ SOAK     ?= 50
 RACE = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all generators tools lint vulncheck bench soak fuzz build docker
+.PHONY: help run test test-all generators tools lint vulncheck bench bench-quick soak fuzz build docker
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-10s %s\n' "$$name" "$$what"; done
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
 run: ## the development server on 127.0.0.1:8080, everything embedded
 	@go run ./cmd/watchword serve --dev
@@ -42,9 +42,12 @@ lint: ## gofmt, go vet, staticcheck
 vulncheck: ## known vulnerabilities in what is linked; needs the network, and is no verdict
 	@scripts/gotool.sh $(GOVULNCHECK) ./... || true
 
-bench: build ## the benchmarks of every package, then the server against bare handlers
+bench: build ## the benchmarks of every package, then the server against bare handlers, as docs/sizing.md explains
 	@go test -run '^$$' -bench . -benchmem -p 1 -timeout 0 ./...
 	@go run ./cmd/watchword-bench -watchword bin/watchword
+
+bench-quick: build ## the server against bare handlers alone, with short measurements
+	@go run ./cmd/watchword-bench -watchword bin/watchword -duration 300ms -rounds 5
 
 soak: ## a hundred kills of each database under load, 60 rounds of each right answer, twelve hostile apps for two minutes, 5 rounds of the engine, then SOAK=50 of the packages whose tests race
 	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m ./store/sql/...

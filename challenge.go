@@ -42,8 +42,7 @@ type Challenge struct {
 	CreatedAt   time.Time
 	ExpiresAt   time.Time
 	Ask         Ask
-	Decoy       bool                // never approved
-	Enrolment   *enrolmentAuthority // what authorizes an enrolment; nil for other purposes
+	Decoy       bool // never approved
 
 	Sends       int       // number of messages requested so far
 	SentAt      time.Time // when the last message was requested
@@ -53,6 +52,8 @@ type Challenge struct {
 
 	// Data is for the strategy. The engine encrypts it with the rest of the challenge.
 	Data []byte
+
+	enrolment *enrolmentAuthority // what authorizes an enrolment; nil for other purposes
 
 	prefix string // prefix of the phone number that messages go to; empty: no message is really sent
 
@@ -128,7 +129,7 @@ func (c *Challenge) fields(f *codec.Codec) {
 	for _, flag := range []*bool{&c.Client.Known, &c.Decoy} {
 		f.Flag(flag)
 	}
-	codec.Optional(f, &c.Enrolment, (*enrolmentAuthority).fields)
+	codec.Optional(f, &c.enrolment, (*enrolmentAuthority).fields)
 	f.Number(&c.Sends)
 	f.Number(&c.CodeSend)
 	f.Bytes(&c.Data)

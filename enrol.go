@@ -254,7 +254,7 @@ func (e *Engine) checkEnrolmentAuthority(ctx context.Context, rec *record, set *
 		return err
 	}
 	others := set.others(rec.ID)
-	if !e.proofSuffices(rec.Enrolment.Proof, others) {
+	if !e.proofSuffices(rec.enrolment.Proof, others) {
 		return ErrProofRequired
 	}
 	return checkFactorLimit(others)
@@ -263,15 +263,15 @@ func (e *Engine) checkEnrolmentAuthority(ctx context.Context, rec *record, set *
 // checkAuthorityValid refuses an enrolment whose authority has ended. A set that the challenge itself has created has the
 // challenge's id as its generation. The app's own authority for a subject without a set also holds beside other enrolments.
 func (e *Engine) checkAuthorityValid(ctx context.Context, rec *record, set *factorSet) error {
-	generation := rec.Enrolment.Generation
-	if set.keyError != nil && rec.Enrolment.Proof != adminProof {
+	generation := rec.enrolment.Generation
+	if set.keyError != nil && rec.enrolment.Proof != adminProof {
 		return unavailable(set.keyError)
 	}
-	ownSet := generation == "" && (set.generation == rec.ID || rec.Enrolment.Proof == adminProof)
+	ownSet := generation == "" && (set.generation == rec.ID || rec.enrolment.Proof == adminProof)
 	if generation != set.generation && !ownSet {
 		return ErrProofRequired
 	}
-	authority := *rec.Enrolment
+	authority := *rec.enrolment
 	authority.earnedAt = rec.CreatedAt
 	return e.checkProofFactor(ctx, set, authority, rec.ID)
 }

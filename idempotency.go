@@ -11,7 +11,9 @@ import (
 // lease is the time after which another request with the same key takes over.
 const lease = 12 * time.Second
 
-// A Reservation is the claim of one request to an idempotency key. It ends with Finish or Release.
+// A Reservation is the claim of one request to an idempotency key. It ends with Finish or Release, and by itself after 12
+// seconds: another request with the same key and body may then take over, after which Finish and Release change nothing and
+// return ErrIdempotencyInFlight.
 type Reservation struct {
 	// Response is the stored response, if the request was answered before. Repeat it and do nothing else.
 	Response []byte

@@ -10,17 +10,17 @@ import (
 // A StartRequest asks for a new challenge.
 type StartRequest struct {
 	Strategy    string            // name of the strategy; required
-	Purpose     string            // required
-	Subject     string            // the app's opaque id of the person; required by some strategies and for PurposeEnrol
+	Purpose     string            // required; 1 to 40 of a-z, 0-9 and _
+	Subject     string            // the app's opaque id of the person, up to 255 visible bytes; required by some strategies and for PurposeEnrol
 	Channel     string            // required if messages are sent, unless the strategy has a default
-	To          string            // address; required if messages are sent
+	To          string            // address, as AddressPolicy accepts it; required if messages are sent
 	Locale      string            // BCP 47 tag; may be empty
-	ReturnURL   string            // of an origin in Config.ReturnOrigins; may be empty
-	Nonce       string            // copied into the receipt
-	Label       string            // of the factor to enrol
+	ReturnURL   string            // of an origin in Config.ReturnOrigins, up to 2,048 bytes; may be empty
+	Nonce       string            // up to 255 bytes; copied into the receipt
+	Label       string            // of the factor to enrol; up to 255 visible bytes
 	Factor      string            // id of the only factor that may answer; empty: any
-	Transaction map[string]string // what the subject approves
-	Metadata    map[string]string // the app's own data, copied into views and events
+	Transaction map[string]string // what the subject approves: up to 16 texts, names and values up to 255 visible bytes each
+	Metadata    map[string]string // the app's own data, up to 16 texts like those of Transaction; copied into views and events
 	Client      Client
 	Decoy       bool      // take as long as a real challenge, send nothing and approve no answer
 	Authority   Authority // for PurposeEnrol, if the subject has factors
@@ -130,7 +130,7 @@ func (e *Engine) authorizeEnrolment(ctx context.Context, id challengeID, c *Chal
 	if err == nil && set.damaged() {
 		authority.Generation, err = e.replaceDamagedSet(ctx, set)
 	}
-	c.Enrolment = &authority
+	c.enrolment = &authority
 	return nil, err
 }
 

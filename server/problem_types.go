@@ -58,7 +58,7 @@ func listProblemTypes() []problemType {
 			"The factor had too many consecutive wrong answers, or its stored data is damaged.", "Enrol it again, or use another factor."},
 		{"proof_required", http.StatusForbidden, "A change of factors requires a recent proof",
 			"The subject has an active factor, so the change requires a receipt of purpose manage_factors: for the same subject, at most five minutes old, not used before, and of a factor that is at least as strong.",
-			"Start a challenge of purpose manage_factors and send its receipt."},
+			"Start a challenge of purpose manage_factors, check it, and send its receipt: as authorization in the start of an enrolment, in the header Watchword-Authorization with PATCH and DELETE."},
 		{"destination_refused", http.StatusForbidden, "Messages to this address are not allowed",
 			"The address is valid, but the server sends no messages to it. reason says why: its country, its type of line or its prefix is not allowed, or it is blocked.",
 			"Use another address. The server's configuration lists the allowed countries."},

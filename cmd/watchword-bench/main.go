@@ -1,93 +1,86 @@
-// Command watchword-bench compares the cost of verification over HTTP with two baselines.
+// Command watchword-bench compares the cost of verification over HTTP with bare handlers.
 //
-// It measures three servers in turn on loopback, each in its own process: watchword on Redis, a net/http handler that runs one
-// EVALSHA a request, and a net/http handler that does nothing. A cycle is a start, a wrong check and a right check. Each server
-// sends one webhook a start to a local sink. The load waits for the webhook, because it has the code. The output has cycles a
-// second, request latencies, the server's CPU time and Redis commands a cycle, and the ratios to the EVALSHA baseline.
+// A cycle is a start, a wrong check and a right check of a code that was sent by webhook. Each server runs alone, in a process of
+// its own, on loopback, with a Redis or a Redis Cluster that nothing else uses. The servers are measured in turns, so that other
+// load on the machine affects all of them. A bare handler is a net/http handler that runs one EVALSHA for each request, posts
+// the same number of webhooks and verifies nothing.
+//
+// Progress is written to stderr, and the result to stdout, as Markdown. docs/sizing.md explains the result.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 func main() {
-	baseline := flag.String("baseline", "", "serve a baseline: evalsha or nothing")
-	redisURL := flag.String("redis", "", "Redis `URL` of the baseline")
-	sink := flag.String("sink", "", "`URL` for the baseline's webhooks")
-	server := flag.String("watchword", "", "`path` of the watchword binary")
-	seconds := flag.Duration("time", 5*time.Second, "duration of each measurement")
-	connections := flag.String("connections", "1,16,64", "numbers of connections, separated by commas")
-	rounds := flag.Int("rounds", 2, "measurements of each server, in turn; the median is printed")
-	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	var err error
-	if *baseline != "" {
-		err = serveBaseline(ctx, *baseline, *redisURL, *sink)
-	} else {
-		err = compare(ctx, *server, parseNumbers(*connections), *seconds, *rounds)
-	}
-	if err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "watchword-bench:", err)
 		os.Exit(1)
 	}
 }
 
-func parseNumbers(list string) (out []int) {
-	for _, part := range strings.Split(list, ",") {
-		if n, err := strconv.Atoi(strings.TrimSpace(part)); err == nil && n > 0 {
-			out = append(out, n)
-		}
+// run serves a bare handler if the first argument is bareArgument, and else measures.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	if len(args) == 3 && args[0] == bareArgument {
+		return serveBare(ctx, strings.Split(args[1], ","), args[2], stdout)
 	}
-	return out
+	options, err := parseOptions(args, stderr)
+	if err != nil {
+		return err
+	}
+	return compare(ctx, options, stdout, stderr)
 }
 
-// compare measures all servers at each number of connections and prints the results.
-func compare(ctx context.Context, watchword string, connections []int, length time.Duration, rounds int) error {
-	sink, err := startSink()
-	if err != nil {
-		return err
+// options are what the flags say.
+type options struct {
+	watchword   string // path of the binary
+	modes       []mode
+	connections []int
+	rounds      int
+	duration    time.Duration
+}
+
+func parseOptions(args []string, stderr io.Writer) (o options, err error) {
+	flags := flag.NewFlagSet("watchword-bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.StringVar(&o.watchword, "watchword", "", "`path` of the watchword binary")
+	keys := flags.String("modes", modeKeys(), "servers to measure, separated by commas")
+	connections := flags.String("connections", "1,16,64", "numbers of connections, separated by commas")
+	flags.IntVar(&o.rounds, "rounds", 3, "measurements of each server at each number of connections; medians are printed")
+	flags.DurationVar(&o.duration, "duration", 3*time.Second, "longest duration of one measurement; 300ms gives a first impression")
+	if err := flags.Parse(args); err != nil {
+		return o, err
 	}
-	defer sink.close()
-	rd, err := startRedis(ctx)
-	if err != nil {
-		return err
+	if o.rounds < 1 || o.duration <= 0 || flags.NArg() > 0 {
+		return o, errors.New("rounds and duration must be positive, and there are no arguments beside the flags")
 	}
-	defer rd.stop()
-	servers := []*process{
-		{name: "watchword", command: watchwordCommand(watchword, rd.url, sink.url)},
-		{name: "evalsha", command: baselineCommand("evalsha", rd.url, sink.url)},
-		{name: "nothing", command: baselineCommand("nothing", rd.url, sink.url)},
+	if o.connections, err = parseNumbers(*connections); err != nil {
+		return o, fmt.Errorf("connections: %w", err)
 	}
-	for _, s := range servers {
-		if err := s.start(ctx); err != nil {
-			return err
+	o.modes, err = selectModes(*keys)
+	return o, err
+}
+
+// parseNumbers parses positive numbers that are separated by commas.
+func parseNumbers(list string) (numbers []int, err error) {
+	for part := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(part))
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is not a positive number", part)
 		}
-		defer s.stop()
+		numbers = append(numbers, n)
 	}
-	fmt.Printf("%-14s %5s %10s %9s %9s %12s %10s %13s %10s\n", "server", "conns", "cycles/s", "p50", "p99", "CPU/cycle", "redis/cyc", "cycles ratio", "CPU ratio")
-	for _, n := range connections {
-		results := make([][]result, len(servers))
-		for range rounds {
-			for i, s := range servers {
-				r, err := measure(ctx, s, rd, sink, n, length)
-				if err != nil {
-					return fmt.Errorf("%s at %d connections: %w", s.name, n, err)
-				}
-				results[i] = append(results[i], r)
-			}
-		}
-		baseline := median(results[1])
-		for i, s := range servers {
-			median(results[i]).print(s.name, n, baseline)
-		}
-	}
-	return nil
+	return numbers, nil
 }

@@ -2,170 +2,166 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // A process is one server under load.
 type process struct {
-	name    string
-	command func(ctx context.Context) (*exec.Cmd, error)
-	cmd     *exec.Cmd
-	url     string
+	url    string
+	cmd    *exec.Cmd
+	cancel context.CancelFunc
 }
 
-// readyLine is the line that a server prints when it listens.
-func readyLine(addr string) string { return fmt.Sprintf(`{"msg":"listening","addr":%q}`, addr) }
+// shutdownTimeout is how long a server may take to end after SIGTERM.
+const shutdownTimeout = 20 * time.Second
 
-func baselineCommand(kind, redisURL, sink string) func(context.Context) (*exec.Cmd, error) {
-	return func(ctx context.Context) (*exec.Cmd, error) {
-		self, err := os.Executable()
-		return exec.CommandContext(ctx, self, "-baseline", kind, "-redis", redisURL, "-sink", sink), err
+// startProcess starts a mode's server and waits until it listens.
+func startProcess(ctx context.Context, m mode, e environment) (*process, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	cmd, err := m.command(ctx, e)
+	if err != nil {
+		cancel()
+		return nil, err
 	}
+	p := &process{cmd: cmd, cancel: cancel}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = shutdownTimeout
+	output, err := startWithOutput(cmd)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	if err := p.awaitListening(output); err != nil {
+		p.stop()
+		return nil, err
+	}
+	return p, nil
 }
 
-func watchwordCommand(path, redisURL, sink string) func(context.Context) (*exec.Cmd, error) {
-	return func(ctx context.Context) (*exec.Cmd, error) {
-		if path == "" {
-			return nil, errors.New("-watchword is missing: the path of the binary")
-		}
-		dir, err := os.MkdirTemp("", "watchword-bench")
-		if err != nil {
-			return nil, err
-		}
-		to, err := url.Parse(sink)
-		if err != nil {
-			return nil, err
-		}
-		to.Scheme, to.RawQuery = "webhook+http", "secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-		return exec.CommandContext(ctx, path, "serve", "--dev", "--dev-no-limits", "--listen", "127.0.0.1:0", "--redis", redisURL,
-			"--data-dir", dir, "--send", "sms="+to.String()), nil
+// startWithOutput starts a command and returns what it writes to stdout and stderr.
+func startWithOutput(cmd *exec.Cmd) (io.ReadCloser, error) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
 	}
+	defer func() { _ = w.Close() }()
+	cmd.Stdout, cmd.Stderr = w, w
+	return r, cmd.Start()
 }
 
 var listeningLine = regexp.MustCompile(`\{.*"msg":"listening".*\}`)
 
-// start starts the server and waits for its readyLine.
-func (p *process) start(ctx context.Context) error {
-	var err error
-	if p.cmd, err = p.command(ctx); err != nil {
-		return err
-	}
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	p.cmd.Stdout, p.cmd.Stderr = w, w
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGTERM) }
-	if err := p.cmd.Start(); err != nil {
-		return err
-	}
-	_ = w.Close()
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
+// awaitListening reads the server's output until it says where it listens. The rest is discarded.
+func (p *process) awaitListening(output io.ReadCloser) error {
+	var before strings.Builder
+	for lines := bufio.NewScanner(output); lines.Scan(); {
 		var line struct{ Addr string }
 		if m := listeningLine.Find(lines.Bytes()); m != nil && json.Unmarshal(m, &line) == nil {
 			p.url = "http://" + line.Addr
-			go func() { _, _ = io.Copy(io.Discard, r) }()
+			go discard(output)
 			return nil
 		}
-		fmt.Fprintln(os.Stderr, p.name+":", lines.Text())
+		before.WriteString(lines.Text() + "\n")
 	}
-	return fmt.Errorf("%s did not start", p.name)
+	return fmt.Errorf("the server did not start: %s", before.String())
 }
 
+// discard reads to the end, so that the writer never waits.
+func discard(output io.ReadCloser) {
+	_, _ = io.Copy(io.Discard, output)
+	_ = output.Close()
+}
+
+// stop ends the process and waits for its end.
 func (p *process) stop() {
-	if p.cmd != nil && p.cmd.Process != nil {
-		_ = p.cmd.Process.Signal(syscall.SIGTERM)
-		_ = p.cmd.Wait()
-	}
+	p.cancel()
+	_ = p.cmd.Wait()
 }
 
-// cpuTime returns the process's CPU time so far: fields 14 and 15 of /proc/PID/stat, in hundredths of a second.
-func (p *process) cpuTime() time.Duration {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
-	if err != nil {
-		return 0
+// cpuTime returns the user and system time that the process has used.
+func (p *process) cpuTime() (time.Duration, error) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
+	if err != nil || len(threads) == 0 {
+		return 0, fmt.Errorf("CPU time of a server is unknown: /proc has no schedstat (%w)", err)
 	}
-	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
-	user, _ := strconv.Atoi(fields[11])
-	system, _ := strconv.Atoi(fields[12])
-	return time.Duration(user+system) * 10 * time.Millisecond
-}
-
-// A redisServer is the benchmark's Redis.
-type redisServer struct {
-	url    string
-	cmd    *exec.Cmd
-	client *redis.Client
-}
-
-func startRedis(ctx context.Context) (*redisServer, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	addr := l.Addr().String()
-	_, port, _ := net.SplitHostPort(addr)
-	_ = l.Close()
-	s := &redisServer{url: "redis://" + addr, client: redis.NewClient(&redis.Options{Addr: addr})}
-	s.cmd = exec.CommandContext(ctx, "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no")
-	if err := s.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("redis-server is needed (make tools installs it): %w", err)
-	}
-	for range 100 {
-		if s.client.Ping(ctx).Err() == nil {
-			return s, nil
+	var sum time.Duration
+	for _, file := range threads {
+		text, err := os.ReadFile(file)
+		if os.IsNotExist(err) { // the thread has ended
+			continue
 		}
-		time.Sleep(50 * time.Millisecond)
+		used, errParse := parseSchedstat(string(text))
+		if err != nil || errParse != nil {
+			return 0, fmt.Errorf("CPU time of a server is unknown: %w", cmp.Or(err, errParse))
+		}
+		sum += used
 	}
-	s.stop()
-	return nil, errors.New("redis-server does not answer")
+	return sum, nil
 }
 
-func (s *redisServer) stop() {
-	_ = s.client.Close()
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	_ = s.cmd.Wait()
+// parseSchedstat returns the first field of a thread's schedstat: its time on a CPU in nanoseconds (proc(5)).
+func parseSchedstat(text string) (time.Duration, error) {
+	first, _, _ := strings.Cut(text, " ")
+	n, err := strconv.ParseInt(first, 10, 64)
+	return time.Duration(n), err
 }
 
-// countCommands counts the commands of clients while f runs, with MONITOR. Commands that scripts call do not count.
-func (s *redisServer) countCommands(ctx context.Context, f func() error) (n int, err error) {
-	conn, err := net.Dial("tcp", s.client.Options().Addr)
+// rss returns the memory of the process that is in RAM, in bytes.
+func (p *process) rss() (int64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0, err
 	}
-	lines := bufio.NewScanner(conn)
-	if _, err := io.WriteString(conn, "MONITOR\r\n"); err != nil || !lines.Scan() {
-		return 0, errors.Join(err, lines.Err())
+	return parseRSS(string(text))
+}
+
+// parseRSS returns VmRSS of a /proc/PID/status, in bytes.
+func parseRSS(status string) (int64, error) {
+	for line := range strings.Lines(status) {
+		if value, found := strings.CutPrefix(line, "VmRSS:"); found {
+			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+			return kib << 10, err
+		}
 	}
-	const last = "end-of-count"
-	counted := make(chan int)
+	return 0, fmt.Errorf("no VmRSS in %q", status)
+}
+
+// rssInterval is the time between two readings of a server's memory.
+const rssInterval = 20 * time.Millisecond
+
+// watchRSS reads the memory of the process until stop is called, which returns the largest value.
+func (p *process) watchRSS() (stop func() int64) {
+	end, peak := make(chan struct{}), make(chan int64)
 	go func() {
-		n := 0
-		for lines.Scan() && !strings.Contains(lines.Text(), last) {
-			if !strings.Contains(lines.Text(), " lua] ") {
-				n++
+		ticks := time.NewTicker(rssInterval)
+		defer ticks.Stop()
+		var most int64
+		for {
+			if now, err := p.rss(); err == nil {
+				most = max(most, now)
+			}
+			select {
+			case <-ticks.C:
+			case <-end:
+				peak <- most
+				return
 			}
 		}
-		counted <- n
 	}()
-	err = f()
-	s.client.Echo(ctx, last)
-	n = <-counted
-	return n, errors.Join(err, conn.Close())
+	return func() int64 {
+		close(end)
+		return <-peak
+	}
 }

@@ -240,3 +240,17 @@ func TestShortestProductionConfigurationPassesCheckConfig(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A message that docs/troubleshooting.md quotes is one of the server's or of its pages, so that a search for it finds the row.
+func TestQuotedMessagesOfTroubleshootingExist(t *testing.T) {
+	rows := regexp.MustCompile(`(?m)^\|[^|"]*"([^"|]+)"[^|]*\|`).FindAllStringSubmatch(readDoc(t, "../../docs/troubleshooting.md"), -1)
+	if len(rows) < 6 {
+		t.Fatalf("%d quoted messages", len(rows))
+	}
+	code := sources(t, "../..") + readDoc(t, "../../server/pages/text.en.json")
+	for _, m := range rows {
+		if !strings.Contains(code, m[1]) {
+			t.Errorf("docs/troubleshooting.md quotes %q, which nothing shows", m[1])
+		}
+	}
+}

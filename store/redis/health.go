@@ -105,7 +105,7 @@ func checkInfo(fields map[string]string) error {
 		if !slices.Contains(evictionPolicies, policy) {
 			policy = "unknown"
 		}
-		problems = append(problems, fmt.Sprintf("maxmemory-policy is %q; it must be noeviction, because an evicted guess budget is a fresh one", policy))
+		problems = append(problems, fmt.Sprintf("maxmemory-policy is %q; it must be noeviction, because an evicted counter of failed attempts would begin at zero again", policy))
 	}
 	if len(problems) > 0 {
 		return outbound.Failure(strings.Join(problems, "; "))

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// maxStarts is below the 10,000 starts an hour that the default limits allow an app. Each cell begins with empty limits, and ends
+// when its cycles are used up.
+const (
+	maxStarts     = warmUpCycles + cellCycles + countedCycles
+	warmUpCycles  = 1_000
+	cellCycles    = 8_000
+	countedCycles = 500
+)
+
+// minWarmUp is enough for what a new process does only once: it opens connections, loads scripts and grows its heap.
+const minWarmUp = 250 * time.Millisecond
+
+// A comparison is one run of the benchmark.
+type comparison struct {
+	options
+	sink    *webhookSink
+	dir     string
+	targets map[bool]*redisTarget // by mode.cluster
+	people  atomic.Int64
+}
+
+// compare measures all modes and writes the result to stdout, and progress to stderr.
+func compare(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
+	c := &comparison{options: o, targets: map[bool]*redisTarget{}}
+	if c.dir, err = os.MkdirTemp("", "watchword-bench"); err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(c.dir) }()
+	if c.sink, err = startSink(); err != nil {
+		return err
+	}
+	defer c.sink.close()
+	for _, m := range o.modes {
+		if c.targets[m.cluster] != nil {
+			continue
+		}
+		if c.targets[m.cluster], err = startRedis(c.dir, m.cluster); err != nil {
+			return err
+		}
+		defer c.targets[m.cluster].close()
+	}
+	before := loadAverage()
+	rows, err := c.measure(ctx, stderr)
+	if err != nil {
+		return err
+	}
+	return writeReport(stdout, describeRun(o, before, loadAverage()), rows)
+}
+
+// measure measures all modes in turns, round by round, at each number of connections, and returns the medians.
+func (c *comparison) measure(ctx context.Context, progress io.Writer) (rows []row, err error) {
+	for _, connections := range c.connections {
+		cells := make([][]result, len(c.modes))
+		for round := range c.rounds {
+			for i, m := range c.modes {
+				r, err := c.measureCell(ctx, m, connections)
+				if err != nil {
+					return nil, fmt.Errorf("%s, %d connections: %w", m.name, connections, err)
+				}
+				cells[i] = append(cells[i], r)
+				fmt.Fprintf(progress, "round %d of %d, %d connections, %s: %.0f cycles/s\n", round+1, c.rounds, connections, m.name, r.cyclesPerSecond)
+			}
+		}
+		for i, m := range c.modes {
+			rows = append(rows, row{mode: m, connections: connections, result: medianResult(cells[i])})
+		}
+	}
+	return rows, nil
+}
+
+// measureCell measures a mode once, with a new process and an empty Redis. The load has warmed both up before it is measured.
+func (c *comparison) measureCell(ctx context.Context, m mode, connections int) (r result, err error) {
+	target := c.targets[m.cluster]
+	if err := target.flush(ctx); err != nil {
+		return r, err
+	}
+	p, err := startProcess(ctx, m, environment{watchword: c.watchword, redis: target, sink: c.sink.url, dir: c.dir})
+	if err != nil {
+		return r, err
+	}
+	defer p.stop()
+	idle, err := p.rss()
+	if err != nil {
+		return r, err
+	}
+	l := load{url: p.url, sink: c.sink, people: &c.people, connections: connections}
+	if _, err := l.with(max(c.duration/4, minWarmUp), warmUpCycles).run(ctx); err != nil {
+		return r, err
+	}
+	if r, err = measureLoad(ctx, p, target, l.with(c.duration, cellCycles)); err != nil {
+		return r, err
+	}
+	r.idleRSS = mebibytes(idle)
+	var counted loadResult
+	commands, err := target.countCommands(ctx, func() (err error) {
+		counted, err = l.with(c.duration/2, countedCycles).run(ctx)
+		return err
+	})
+	r.commands = float64(commands) / float64(counted.cycles)
+	return r, err
+}
+
+func (l load) with(duration time.Duration, cycles int64) load {
+	l.duration, l.cycles = duration, cycles
+	return l
+}
+
+// measureLoad runs a load and measures what the server and Redis use meanwhile.
+func measureLoad(ctx context.Context, p *process, target *redisTarget, l load) (result, error) {
+	cpu, errCPU := p.cpuTime()
+	nodes, errNodes := target.usage(ctx)
+	stop := p.watchRSS()
+	done, errLoad := l.run(ctx)
+	peak := stop()
+	cpuAfter, errCPUAfter := p.cpuTime()
+	nodesAfter, errNodesAfter := target.usage(ctx)
+	if err := errors.Join(errLoad, errCPU, errNodes, errCPUAfter, errNodesAfter); err != nil {
+		return result{}, err
+	}
+	used := make([]redisUsage, len(nodes))
+	for i := range nodes {
+		used[i] = nodesAfter[i].minus(nodes[i])
+	}
+	r := summarize(done, used)
+	r.serverCPU = microseconds(cpuAfter-cpu) / float64(done.cycles)
+	r.loadRSS = mebibytes(peak)
+	return r, nil
+}
