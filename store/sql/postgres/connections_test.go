@@ -76,8 +76,8 @@ func testFewConnections(t *testing.T, url string) {
 
 func TestPoolNamesMissingConnections(t *testing.T) {
 	server := pgtest.Start(t)
-	short := func() context.Context {
-		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	short := func() context.Context { // long enough for the server's answer
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		t.Cleanup(cancel)
 		return ctx
 	}
