@@ -20,7 +20,6 @@ func TestConcurrentEnrolmentsNeedFewConnections(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			n := startNode(t, t.TempDir(), memoryURL, "--database", database(t))
 			got := runConcurrently(40, func(int) string {
 				if err := enrolTOTP(n, &person{strategy: "totp", subject: newSubject()}); err != nil {

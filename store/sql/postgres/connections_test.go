@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,11 +52,15 @@ func testDurableBehindPgBouncer(t *testing.T, server *pgtest.Server, through fun
 
 // A server that gives fewer connections than the pool has makes statements wait, and none fail.
 func TestStatementsWaitForTheConnectionsThatARoleMayHave(t *testing.T) {
-	testFewConnections(t, pgtest.Start(t).LimitedDatabase(t, 5))
+	if n := testFewConnections(t, pgtest.Start(t).LimitedDatabase(t, 5)); n > 5 {
+		t.Errorf("the pool goes on to ask for more connections than five: at most %d", n)
+	}
 }
 
-func testFewConnections(t *testing.T, url string) {
+func testFewConnections(t *testing.T, url string) (fewestAllowed int64) {
 	f := openURL(t, url)
+	var fewest atomic.Int64
+	fewest.Store(defaultConnections)
 	results := make(chan error)
 	for n := range 40 {
 		go func() {
@@ -63,6 +68,7 @@ func testFewConnections(t *testing.T, url string) {
 			err := f.Create(t.Context(), row)
 			for ; err == nil && row.Version <= 5; row.Version++ {
 				err = f.Update(t.Context(), row)
+				fewest.Store(min(fewest.Load(), int64(f.pool.Stats().MaxOpenConnections)))
 			}
 			results <- err
 		}()
@@ -72,6 +78,7 @@ func testFewConnections(t *testing.T, url string) {
 			t.Error(err)
 		}
 	}
+	return fewest.Load()
 }
 
 func TestPoolNamesMissingConnections(t *testing.T) {
@@ -153,4 +160,23 @@ func testHangs(t *testing.T, server *pgtest.Server) {
 	resume()
 	resume = func() {}
 	awaitPing(t, f)
+}
+
+// The pool counts the connections that it has, also of one that is closed.
+func TestPoolCountsLiveConnections(t *testing.T) {
+	p, err := openPool(pgtest.Start(t).Database(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.connect(t.Context()); err != nil || p.live.Load() != 1 {
+		t.Errorf("%d connections, %v", p.live.Load(), err)
+	}
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	for until := time.Now().Add(10 * time.Second); p.live.Load() != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("%d connections after Close", p.live.Load())
+		}
+	}
 }

@@ -11,7 +11,7 @@ import (
 // Factors are stored in a PostgreSQL database.
 type Factors struct {
 	*sql.Factors
-	pool pool
+	pool *pool
 }
 
 // Inspect implements sql.Inspector. It warns if the server gives fewer connections than the pool has.
@@ -36,7 +36,7 @@ func (f *Factors) Inspect(ctx context.Context) (i sql.Inspection, err error) {
 	if err != nil {
 		return i, fmt.Errorf("store/sql/postgres: inspecting: %w", sql.DescribeError(err))
 	}
-	size := f.pool.Stats().MaxOpenConnections
+	size := f.pool.size
 	i.Time, i.Summary = time.UnixMilli(now), fmt.Sprintf("PostgreSQL, at most %d connections", size)
 	for _, of := range []string{"role", "database", "server"} {
 		if limit := *limits[of]; limit >= 0 && limit < size {

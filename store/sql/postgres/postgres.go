@@ -31,7 +31,7 @@ const (
 	// idleTime is how long an unused connection is kept. Other nodes may need it.
 	idleTime = time.Minute
 	// statementTimeout is how long a statement may take, the wait for a connection included.
-	statementTimeout = 3 * time.Second
+	statementTimeout = 5 * time.Second
 )
 
 // connectionsParameter is the parameter of a URL with the size of the pool. pgx's own pool has the same.
@@ -82,19 +82,19 @@ func parseURL(url string) (cfg *pgx.ConnConfig, connections int, err error) {
 	return cfg, connections, nil
 }
 
-func openPool(url string) (pool, error) {
+func openPool(url string) (*pool, error) {
 	cfg, connections, err := parseURL(url)
 	if err != nil {
-		return pool{}, err
+		return nil, err
 	}
-	db := stdlib.OpenDB(*cfg)
-	db.SetMaxOpenConns(connections)
-	db.SetMaxIdleConns(connections)
-	db.SetConnMaxIdleTime(idleTime)
-	return pool{DB: db}, nil
+	p := &pool{size: connections}
+	p.DB = stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(p.countConnection))
+	p.setSize()
+	p.SetConnMaxIdleTime(idleTime)
+	return p, nil
 }
 
-func migrate(ctx context.Context, db pool) error {
+func migrate(ctx context.Context, db *pool) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
