@@ -18,5 +18,6 @@ COPY --from=build /watchword /watchword
 ENV WATCHWORD_LISTEN=:8080 WATCHWORD_CONFIG=/etc/watchword/watchword.yaml
 USER 65532:65532
 EXPOSE 8080
+HEALTHCHECK CMD ["/watchword", "healthcheck"]
 ENTRYPOINT ["/watchword"]
 CMD ["serve"]

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
 
 // A Fault is the reason why a part of an engine does not work. It contains no secret and no text of a server.
 type Fault struct {
-	Part   string // challenges, factors or limits
+	Part   string // challenges, factors, limits, or a name of Config.Dependencies
 	Reason string
 }
 
@@ -30,15 +32,7 @@ func (e *partError) Unwrap() error { return e.cause }
 // keyring has every key that has encrypted an enrolled factor. Nil means that challenges can be started and checked.
 // Otherwise the error is ErrUnavailable with Faults. Parts behind a network are tested at most once a second.
 func (e *Engine) Ping(ctx context.Context) error {
-	parts := []struct {
-		name string
-		try  func(context.Context) error
-	}{
-		{"challenges", pingOf(e.cfg.Store)},
-		{"limits", pingOf(e.cfg.Starts)},
-		{"limits", pingOf(e.cfg.Checks)},
-		{"factors", e.pingFactors},
-	}
+	parts := e.parts()
 	failed := make([]error, len(parts))
 	var all sync.WaitGroup
 	for i, p := range parts {
@@ -54,6 +48,26 @@ func (e *Engine) Ping(ctx context.Context) error {
 		return nil
 	}
 	return &Error{Code: ErrUnavailable.Code, Cause: cause, Faults: faultsOf(failed)}
+}
+
+// A testedPart is a part of an engine that may be unavailable, and its test.
+type testedPart struct {
+	name string
+	try  func(context.Context) error
+}
+
+// parts returns what Ping tests, always in the same order.
+func (e *Engine) parts() []testedPart {
+	parts := []testedPart{
+		{"challenges", pingOf(e.cfg.Store)},
+		{"limits", pingOf(e.cfg.Starts)},
+		{"limits", pingOf(e.cfg.Checks)},
+		{"factors", e.pingFactors},
+	}
+	for _, name := range slices.Sorted(maps.Keys(e.cfg.Dependencies)) {
+		parts = append(parts, testedPart{name, e.cfg.Dependencies[name].Ping})
+	}
+	return parts
 }
 
 // pingOf returns the Ping method of a part; for a part without one, a function that returns nil.

@@ -65,6 +65,9 @@ type Config struct {
 	// (ErrRateLimited). It counts by prefix and is shared by all nodes. Nil: they may make none.
 	Reserved Limiter
 
+	// Dependencies are what Ping tests beside Store, Starts, Checks and Factors, by the name that a Fault's Part has.
+	Dependencies map[string]Pinger
+
 	Lifetime        time.Duration // of a challenge; at most and by default 10 minutes
 	Tries           int           // of a challenge; by default 5
 	Sends           int           // messages of a challenge; by default 5

@@ -3,11 +3,14 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/probe"
+	"github.com/watchword-auth/watchword/internal/setting"
 )
 
 // LimitPrefixBreaker is the Limit of the errors with which a PrefixBreaker refuses an address.
@@ -54,6 +57,8 @@ type PrefixBreaker struct {
 	pending map[pendingKey]Count
 	refused map[string]time.Time // prefix to the end of its pause
 
+	gate probe.Gate
+
 	exchanging   sync.Mutex // held during an exchange; guards the fields below
 	batch        *Batch     // sent, but without a reply yet
 	batchCreated time.Time
@@ -64,6 +69,18 @@ type PrefixBreaker struct {
 type pendingKey struct {
 	prefix string
 	slot   int64
+}
+
+// Ping implements watchword.Pinger: it tests the counters, if they have a Ping method. It does so at most once a second and
+// otherwise returns the last result.
+func (b *PrefixBreaker) Ping(ctx context.Context) error {
+	counters, ok := b.cfg.Counters.(interface {
+		Ping(ctx context.Context, app string) error
+	})
+	if !ok {
+		return nil
+	}
+	return b.gate.Run(ctx, func(ctx context.Context) error { return counters.Ping(ctx, b.cfg.App) })
 }
 
 // NewPrefixBreaker returns a PrefixBreaker, or an error if the configuration is invalid.
@@ -77,10 +94,26 @@ func NewPrefixBreaker(cfg PrefixBreakerConfig) (*PrefixBreaker, error) {
 	if cfg.Counters == nil {
 		cfg.Counters = NewMemoryCounters(cfg.Now)
 	}
-	if cfg.Window < time.Minute || cfg.Sent < 1 || cfg.Percent < 1 || cfg.Percent > 100 || cfg.Pause < time.Second || cfg.Settle < 0 {
-		return nil, errors.New("delivery: a prefix breaker needs a window of a minute or more, a positive number of challenges, 1 to 100 percent and a pause of a second or more")
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("delivery: %w", err)
 	}
 	return &PrefixBreaker{cfg: cfg, slot: cfg.Window / slotsPerWindow, refusal: "number prefix has too few verifications", pending: map[pendingKey]Count{}, refused: map[string]time.Time{}, watched: map[string][]Count{}}, nil
+}
+
+// check returns an error that lists every problem.
+func (c *PrefixBreakerConfig) check() error {
+	var problems []error
+	refuse := func(bad bool, field, text string) {
+		if bad {
+			problems = append(problems, setting.Errorf(field, "%s", text))
+		}
+	}
+	refuse(c.Window < time.Minute, "Window", "must be a minute or more")
+	refuse(c.Sent < 1, "Sent", "must be 1 or more")
+	refuse(c.Percent < 1 || c.Percent > 100, "Percent", "must be 1 to 100")
+	refuse(c.Pause < time.Second, "Pause", "must be a second or more")
+	refuse(c.Settle < 0, "Settle", "must not be negative")
+	return errors.Join(problems...)
 }
 
 // WrapPolicy returns a policy that calls next and, for addresses that next allows, returns an ErrRateLimited while their

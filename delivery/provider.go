@@ -68,6 +68,20 @@ type Summarizer interface {
 	Settings() string
 }
 
+// A Checker is a sender that can be tested without a message.
+type Checker interface {
+	watchword.Sender
+	// Check connects to the provider as Send does, and signs in. It sends no message. Its errors are those of Send.
+	Check(ctx context.Context) error
+}
+
+// A MailSender is a sender of mail.
+type MailSender interface {
+	watchword.Sender
+	// MailDomain returns the domain of the address that its mail is from.
+	MailDomain() string
+}
+
 // A Reporter is a sender whose provider sends delivery reports over HTTP.
 type Reporter interface {
 	watchword.Sender
@@ -100,6 +114,22 @@ func (e Environment) CheckHost(host string) error {
 		return nil
 	}
 	return errors.New("the URL's host is not a public address, and not in a network that is allowed for senders")
+}
+
+// CheckResolved resolves the host of a URL and returns an error if HTTPClient and DialContext would connect to none of its
+// addresses. It does not connect. A host that cannot be resolved is no error.
+func (e Environment) CheckResolved(ctx context.Context, host string) error {
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil || len(addresses) == 0 {
+		return nil
+	}
+	var refused error
+	for _, ip := range addresses {
+		if refused = e.policy().Check(ip.Unmap()); refused == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("the URL's host resolves to an address outside of the networks that are allowed for senders: %w", refused)
 }
 
 // WithDefaults returns e with defaults for Logger, Now, Random and Report. Call it to use an Opener without Openers.Open.

@@ -68,3 +68,20 @@ func TestEnvironmentConnectsOnlyToAllowedAddresses(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckResolvedRefusesNamesOfRefusedNetworks(t *testing.T) {
+	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+	for name, c := range map[string]struct {
+		env     delivery.Environment
+		host    string
+		refused bool
+	}{
+		"private":      {delivery.Environment{}, "localhost", true},
+		"allowed":      {delivery.Environment{Allowed: loopback}, "localhost", false},
+		"not resolved": {delivery.Environment{}, "nowhere.invalid", false},
+	} {
+		if err := c.env.CheckResolved(t.Context(), c.host); (err != nil) != c.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

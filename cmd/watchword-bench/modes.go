@@ -86,6 +86,8 @@ func watchwordCommand(args ...string) func(context.Context, environment) (*exec.
 		to.Scheme, to.RawQuery = "webhook+http", "secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 		serve := []string{"serve", "--dev", "--listen", "127.0.0.1:0", "--redis", e.redis.url,
 			"--data-dir", filepath.Join(e.dir, "watchword"), "--send", "sms=" + to.String()}
-		return exec.CommandContext(ctx, e.watchword, append(serve, args...)...), nil
+		cmd := exec.CommandContext(ctx, e.watchword, append(serve, args...)...)
+		cmd.Env = slices.DeleteFunc(cmd.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "WATCHWORD_") }) // settings that are not measured
+		return cmd, nil
 	}
 }

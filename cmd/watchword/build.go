@@ -32,11 +32,22 @@ type service struct {
 	inbox           *inbox
 	eventSpace      *eventSpace // of all apps
 	senders         []senderSummary
+	built           []builtApp
 }
 
 // A senderSummary describes the connection of a sender, for the log and the doctor.
 type senderSummary struct {
 	app, path, settings string
+}
+
+// A builtApp is what the doctor checks of an app.
+type builtApp struct {
+	settings  appSettings
+	engine    *watchword.Engine
+	addresses watchword.AddressPolicy
+	routes    map[string][]delivery.Provider // the senders of each channel
+	templates *delivery.Templates
+	publisher *eventPublisher
 }
 
 // A backgroundTask works until its context ends, and then finishes what it has begun. Its error names what it left undone.
@@ -74,6 +85,9 @@ func (b *builder) build(ctx context.Context) (*service, []error) {
 	var c checker
 	b.buildShared(ctx, &c)
 	apps := b.buildApps(&c)
+	if !b.offline {
+		c.problems = append(c.problems, b.findRefusedHosts(ctx)...)
+	}
 	if len(c.problems) == 0 {
 		c.addError("server", b.buildHandler(apps))
 	}

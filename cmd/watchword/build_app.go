@@ -55,6 +55,7 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	maps.Copy(b.callbackRoutes, p.callbacks.routes)
 	b.registerRelatedOrigins(a, p.strategies)
 	b.service.engines = append(b.service.engines, engine)
+	b.service.built = append(b.service.built, builtApp{settings: a, engine: engine, addresses: p.addresses, routes: p.routes, templates: p.templates, publisher: publisher})
 	b.activations = append(b.activations, func() { tasks.use(engine, p, publisher) })
 	app := server.App{Engine: engine, Signer: b.service.signer, PublicURL: a.publicURL, Pages: a.pages}
 	for _, k := range a.keys {
@@ -95,8 +96,10 @@ type appComponents struct {
 	addresses      watchword.AddressPolicy
 	startLimiter   *ratelimit.Limiter
 	checkThrottle  *ratelimit.Throttle
-	reservedStarts *ratelimit.Limiter // of starts to prefixes that the breaker refuses; nil without a breaker
+	reservedStarts *ratelimit.Limiter             // of starts to prefixes that the breaker refuses; nil without a breaker
+	routes         map[string][]delivery.Provider // the senders of each channel
 	router         *delivery.Router
+	templates      *delivery.Templates
 	providerName   func(channel string) string // nil without a router
 	sender         watchword.Sender
 	checkMessage   func(watchword.Message) error // fails if a message does not show its transaction; nil without a sender
@@ -115,16 +118,19 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 	}
 	p.startLimiter, p.checkThrottle, errLimits = b.buildLimiters(a, tasks)
 	p.callbacks = newCallbacks(a)
-	p.router, errRouter = b.openSenders(a, providers, p.callbacks)
+	p.routes, p.router, errRouter = b.openSenders(a, providers, p.callbacks)
 	if p.router != nil {
 		p.providerName = p.router.PrimaryProvider
 	}
-	var templates *delivery.Templates
-	if templates, errTemplates = b.loadTemplates(a.templates); p.router != nil && templates != nil {
-		var render *delivery.Renderer
-		render, errRender = delivery.NewRenderer(delivery.RendererConfig{Next: p.router, Templates: templates,
+	p.templates, errTemplates = b.loadTemplates(a.templates)
+	if errTemplates != nil { // so that the other settings are checked
+		p.templates, _ = b.loadTemplates("")
+	}
+	if p.templates != nil {
+		var render *delivery.Renderer // without a router only its settings are checked
+		render, errRender = delivery.NewRenderer(delivery.RendererConfig{Next: p.router, Templates: p.templates,
 			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
-		if errRender == nil {
+		if errRender == nil && p.router != nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
 		}
 	}
@@ -157,8 +163,8 @@ func (b *builder) buildLimiters(a appSettings, tasks *appTasks) (starts *ratelim
 
 // openSenders opens the senders of every channel. If some fail, it returns an error and a router of the others, so that the
 // rest of the app can be checked.
-func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbacks *callbacks) (*delivery.Router, error) {
-	routes := map[string][]delivery.Provider{}
+func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbacks *callbacks) (routes map[string][]delivery.Provider, router *delivery.Router, err error) {
+	routes = map[string][]delivery.Provider{}
 	var problems []error
 	for _, channel := range channelNames(a) {
 		for position, s := range a.send[channel] {
@@ -176,8 +182,8 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 			routes[channel] = append(routes[channel], delivery.Provider{Name: providerName(s.url), Sender: sender})
 		}
 	}
-	router, err := delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
-	return router, errors.Join(append(problems, err)...)
+	router, err = delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
+	return routes, router, errors.Join(append(problems, err)...)
 }
 
 // senderEnvironment is what senders and event publishers get beside their URL.
@@ -242,11 +248,21 @@ func (b *builder) engineConfig(a appSettings, p appComponents) watchword.Config 
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: firstOriginHost(a.origins),
 		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log,
 	}
+	cfg.Dependencies = map[string]watchword.Pinger{partSending: delivery.NewReadiness(p.routes)}
+	if p.breaker != nil {
+		cfg.Dependencies[partCounters] = p.breaker
+	}
 	if !b.settings.noLimits { // a nil pointer in an interface is not a nil interface
 		cfg.Starts, cfg.Checks, cfg.Reserved = p.startLimiter, p.checkThrottle, p.reservedStarts
 	}
 	return cfg
 }
+
+// The parts of an engine that it does not know itself, as readiness names them.
+const (
+	partSending  = "sending"
+	partCounters = "counters"
+)
 
 // firstOriginHost is the host to which browsers bind a code in an SMS: that of the app's first origin, or empty.
 func firstOriginHost(origins []string) string {

@@ -164,7 +164,7 @@ func TestSendersGetDistinctCallbackURLs(t *testing.T) {
 		"email": {sender("send.email[0]", "smtps://mail.example.com?from=noreply@example.com")},
 		"whatsapp": {sender("send.whatsapp[0]", "webhook+https://example.com/?secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
 			sender("send.whatsapp[1]", "webhook+https://example.com/?format=clerk&secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")}}}
-	if _, err := b.openSenders(app, senderProviders(newInbox()), callbacks); err != nil {
+	if _, _, err := b.openSenders(app, senderProviders(newInbox()), callbacks); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"POST /callbacks/shop/1/", "POST /callbacks/shop/2/", "POST /callbacks/shop/3/", "POST /callbacks/shop/4/"}

@@ -27,7 +27,7 @@ func newRootCommand(stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), checkConfigCommand(), doctorCommand(), keysCommand(), versionCommand())
+	root.AddCommand(serveCommand(), checkConfigCommand(), doctorCommand(), healthcheckCommand(), keysCommand(), versionCommand())
 	return root
 }
 
@@ -112,9 +112,9 @@ func withCheckedConfig(cmd *cobra.Command, c checker, run func(context.Context, 
 func loadSettings(cmd *cobra.Command, c checker) (settings, error) {
 	dev, _ := cmd.Flags().GetBool("dev")
 	path, _ := cmd.Flags().GetString("config")
-	fromEnv := !cmd.Flags().Changed("config") && os.Getenv("WATCHWORD_CONFIG") != ""
+	fromEnv := !cmd.Flags().Changed("config") && os.Getenv(configVariable) != ""
 	if fromEnv {
-		path = os.Getenv("WATCHWORD_CONFIG")
+		path = os.Getenv(configVariable)
 	}
 	var cfg fileConfig
 	readable := true
@@ -127,6 +127,7 @@ func loadSettings(cmd *cobra.Command, c checker) (settings, error) {
 		c.folder = filepath.Dir(path)
 		cfg, readable, c.problems = readConfig(path)
 	}
+	c.problems = append(c.problems, findUnknownVariables(os.Environ())...)
 	c.problems = append(c.problems, applyOptions(&cfg, cmd.Flags(), os.LookupEnv)...)
 	readProblems := slices.Clone(c.problems)
 	var s settings

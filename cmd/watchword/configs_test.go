@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -25,6 +26,9 @@ func TestCheckConfigReportsEverythingThatIsWrong(t *testing.T) {
 			}
 			got := strings.Split(wrong.Error(), "\n  - ")[1:]
 			for _, problem := range got {
+				if goField.MatchString(problem) {
+					t.Errorf("names a field of Go instead of a setting: %s", problem)
+				}
 				if !slices.Contains(want, problem) {
 					t.Errorf("unexpected: %s", problem)
 				}
@@ -37,6 +41,9 @@ func TestCheckConfigReportsEverythingThatIsWrong(t *testing.T) {
 		})
 	}
 }
+
+// goField matches a field of a Go configuration, such as Rules[0].Window, where a problem has a path.
+var goField = regexp.MustCompile(`(^|: )[A-Z][A-Za-z]*(\[\d+\])?(\.[A-Z][A-Za-z]*)*: `)
 
 func TestCheckConfigAcceptsValidConfigurations(t *testing.T) {
 	for _, name := range configFiles(t, "valid", 20) {
@@ -105,6 +112,11 @@ func checkConfig(t *testing.T, path string) error {
 
 func runCommand(t *testing.T, arguments ...string) error {
 	t.Helper()
+	for _, name := range testVariables {
+		if os.Getenv(name) != "" {
+			t.Setenv(name, "")
+		}
+	}
 	var out bytes.Buffer
 	command := newRootCommand(&out, &out)
 	command.SetArgs(arguments)

@@ -24,9 +24,6 @@ const (
 	defaultDevDir = ".watchword"
 )
 
-// devChannels are the channels that development mode has without configuration.
-func devChannels() []string { return []string{"email", "sms", "voice", "whatsapp"} }
-
 // developmentSettings makes the settings of `serve --dev`: one app, embedded stores, and keys in the data directory.
 func (c *checker) developmentSettings(cfg fileConfig) settings {
 	s := settings{development: true}
@@ -127,7 +124,7 @@ func isIP(host string) bool {
 
 func devSenders() map[string][]sendURL {
 	out := map[string][]sendURL{}
-	for _, channel := range devChannels() {
+	for _, channel := range knownChannels() {
 		out[channel] = []sendURL{{URL: devSenderURL}}
 	}
 	return out

@@ -1,33 +1,41 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/watchword-auth/watchword"
 )
 
+// doctorTimeout bounds all checks together.
+const doctorTimeout = 10 * time.Second
+
 func doctorCommand() *cobra.Command {
-	return withConfig(&cobra.Command{
+	cmd := withConfig(&cobra.Command{
 		Use:   "doctor",
-		Short: "Check that the server's stores work",
-		Long: "Check that the server's stores work: their settings, their rights and their clocks, that challenges and limits can be\n" +
-			"written and deleted, and that the keyring has every key that factors are encrypted under. It also prints how mail servers\n" +
-			"are spoken to. No message is sent.",
+		Short: "Check that everything works that the server needs",
+		Long: "Check that everything works that the server needs: Redis and the database, with their settings, rights and clocks; that the\n" +
+			"keyring has every key that factors are encrypted under; that senders accept the login, and event endpoints a\n" +
+			"connection; what DNS says about the domain of mail; and that the server answers at its public URL. No message is sent,\n" +
+			"unless --send-test names an address.",
 	}, func(ctx context.Context, cmd *cobra.Command, s settings) error {
 		svc, err := buildWithoutServing(cmd, s, false)
 		if err != nil {
 			return err
 		}
-		failed := false
-		for _, r := range runChecks(ctx, svc) {
-			outcome := "ok"
-			if r.err != nil {
-				outcome, failed = "BAD "+r.err.Error(), true
-			}
-			cmd.Printf("%-28s %s\n", r.name, outcome)
+		results := runChecks(ctx, svc)
+		if address, _ := cmd.Flags().GetString("send-test"); address != "" {
+			results = append(results, sendTestMessages(ctx, svc, address)...)
+		}
+		for _, r := range results {
+			cmd.Printf("%-28s %s\n", r.name, r.outcome())
 		}
 		for _, sender := range svc.senders {
 			cmd.Printf("%-28s %s\n", sender.path, sender.settings)
@@ -35,41 +43,119 @@ func doctorCommand() *cobra.Command {
 		if err := svc.storage.close(); err != nil {
 			return err
 		}
-		if failed {
+		if slices.ContainsFunc(results, func(r checkResult) bool { return r.err != nil }) {
 			return errors.New("a check failed")
 		}
 		return nil
 	})
+	cmd.Flags().String("send-test", "", "send a test message to this `address` with every sender that fits")
+	return cmd
 }
 
-// A checkResult is the outcome of one check of the doctor; without an error it passed.
+// A checkResult is the outcome of one check of the doctor: it passed, with a note or a warning that may be empty, or it failed.
 type checkResult struct {
-	name string
-	err  error
+	name          string
+	note, warning string
+	err           error
 }
 
-// runChecks checks the stores, first what apps share and then each app.
+func (r checkResult) outcome() string {
+	switch {
+	case r.err != nil:
+		return "BAD " + r.err.Error()
+	case r.warning != "":
+		return "WARN " + r.warning
+	case r.note != "":
+		return "ok: " + r.note
+	}
+	return "ok"
+}
+
+// A check returns one result or more.
+type check func(ctx context.Context, svc *service) []checkResult
+
+// runChecks runs all checks at the same time: first what apps share and then each app.
 func runChecks(ctx context.Context, svc *service) []checkResult {
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, doctorTimeout)
 	defer cancel()
-	results := []checkResult{{"configuration", nil}, {"store and its settings", svc.storage.checkReady(ctx)}, {"clocks", compareClocks(ctx, svc)}}
-	for _, e := range svc.engines {
-		results = append(results, checkResult{fmt.Sprintf("app %q", e.App()), e.Ping(ctx)})
+	checks := []check{checkRedis, checkDatabase, checkClocks, checkPublicURLs}
+	for _, a := range svc.built {
+		checks = append(checks, a.checkEngine, a.checkSenders, a.checkEvents)
+	}
+	results := make([][]checkResult, len(checks))
+	var all sync.WaitGroup
+	for i, c := range checks {
+		all.Go(func() { results[i] = c(ctx, svc) })
+	}
+	all.Wait()
+	return append([]checkResult{{name: "configuration"}}, slices.Concat(results...)...)
+}
+
+func checkRedis(ctx context.Context, svc *service) []checkResult {
+	results := []checkResult{{name: "redis", note: svc.storage.summary, err: svc.storage.checkReady(ctx)}}
+	for _, warning := range svc.storage.warnings(ctx) {
+		results = append(results, checkResult{name: "redis settings", warning: warning})
 	}
 	return results
 }
 
-// maxSkew is how far the clocks of this machine and of the store may differ: challenges expire by the store's clock, which the
-// engine compares with its own.
+func checkDatabase(ctx context.Context, svc *service) []checkResult {
+	if svc.storage.factors == nil {
+		return []checkResult{{name: "database", note: "none, so nothing can be enrolled"}}
+	}
+	result := checkResult{name: "database"}
+	if p, ok := svc.storage.factors.(watchword.Pinger); ok {
+		result.err = p.Ping(ctx)
+	}
+	db, ok := svc.storage.factors.(databaseInspector)
+	if !ok || result.err != nil {
+		return []checkResult{result}
+	}
+	found, err := db.Inspect(ctx)
+	result.note, result.err = found.Summary, err
+	results := []checkResult{result}
+	for _, warning := range found.Warnings {
+		results = append(results, checkResult{name: "database settings", warning: warning})
+	}
+	return results
+}
+
+// maxSkew is how far the clocks of this machine, of Redis and of the database may differ: challenges expire by Redis' clock,
+// and steps of factors by the database's, which the engine compares with its own.
 const maxSkew = 2 * time.Second
 
-func compareClocks(ctx context.Context, svc *service) error {
-	storeTime, err := svc.storage.clock(ctx)
-	if err != nil {
-		return err
+// checkClocks compares the clock of this machine with the others.
+func checkClocks(ctx context.Context, svc *service) []checkResult {
+	redis, err := svc.storage.clock(ctx)
+	results := []checkResult{{name: "clock of redis", err: cmp.Or(err, compareClock(redis))}}
+	if db, ok := svc.storage.factors.(databaseInspector); ok {
+		found, err := db.Inspect(ctx)
+		results = append(results, checkResult{name: "clock of the database", err: cmp.Or(err, compareClock(found.Time))})
 	}
-	if skew := time.Until(storeTime).Abs(); skew > maxSkew {
-		return fmt.Errorf("the store's clock is %s off this machine's", skew.Round(time.Second))
+	return results
+}
+
+func compareClock(other time.Time) error {
+	if skew := time.Until(other).Abs(); skew > maxSkew {
+		return fmt.Errorf("is %s off this machine's", skew.Round(time.Second))
 	}
 	return nil
+}
+
+// checkEngine does what /readyz does, except for senders, which have lines of their own.
+func (a builtApp) checkEngine(ctx context.Context, _ *service) []checkResult {
+	err := a.engine.Ping(ctx)
+	if !faultsOtherThan(err, partSending) {
+		err = nil
+	}
+	return []checkResult{{name: fmt.Sprintf("app %q", a.settings.id), err: err}}
+}
+
+// faultsOtherThan reports whether a Ping failed for another part than the given one too.
+func faultsOtherThan(err error, part string) bool {
+	var failed *watchword.Error
+	if !errors.As(err, &failed) {
+		return err != nil
+	}
+	return len(failed.Faults) == 0 || slices.ContainsFunc(failed.Faults, func(f watchword.Fault) bool { return f.Part != part })
 }

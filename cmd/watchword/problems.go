@@ -59,7 +59,7 @@ func (c *checker) addFieldErrors(where string, paths fieldPaths, err error) {
 	case *setting.Error:
 		path := paths.pathOf(e.Field)
 		if path == "" {
-			path = where + ": " + e.Field
+			path = joinSetting(where, e.Field)
 		}
 		c.addFieldErrors(path, nil, e.Err)
 	default:
@@ -72,6 +72,17 @@ func (c *checker) addFieldErrors(where string, paths fieldPaths, err error) {
 		c.problems = append(c.problems, fmt.Errorf("%s: %s", where, packageName.ReplaceAllString(err.Error(), "")))
 	}
 }
+
+// joinSetting appends a field of a Go configuration to a path, as the file would spell it: NativeOrigins[0] is native_origins[0].
+func joinSetting(where, field string) string {
+	name := strings.ToLower(innerCapital.ReplaceAllString(field, "${1}_${2}"))
+	if strings.ContainsAny(where, ` "`) { // not a path, but a name for people
+		return where + ": " + name
+	}
+	return where + "." + name
+}
+
+var innerCapital = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 
 // packageName matches the package name before an error, which tells an operator nothing.
 var packageName = regexp.MustCompile(`^(delivery|receipt|redis|store/[a-z/]+): `)

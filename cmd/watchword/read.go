@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"strings"
+	"regexp"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -33,7 +33,9 @@ func readConfig(path string) (cfg fileConfig, readable bool, problems []error) {
 	case errors.Is(err, io.EOF): // nothing but comments
 		return cfg, true, nil
 	case err != nil:
-		return cfg, false, []error{fmt.Errorf("%s: %s", path, strings.TrimPrefix(err.Error(), "yaml: "))}
+		return cfg, false, []error{fmt.Errorf("%s (%s, line %d)", libraryText(err), path, findErrorLine(text))}
+	case document.Content[0].Kind != yaml.MappingNode:
+		return cfg, false, []error{fmt.Errorf("is %s where a mapping belongs (%s, line %d)", nodeName(document.Content[0]), path, document.Content[0].Line)}
 	case !errors.Is(decoder.Decode(new(yaml.Node)), io.EOF):
 		return cfg, false, []error{fmt.Errorf("%s: more than one document", path)}
 	}
@@ -42,6 +44,31 @@ func readConfig(path string) (cfg fileConfig, readable bool, problems []error) {
 	cfg.Database.folder = filepath.Dir(path)
 	return cfg, true, f.problems
 }
+
+// libraryText returns an error of the YAML library without its line, which is missing or another one for many errors.
+func libraryText(err error) string {
+	return libraryLine.ReplaceAllString(err.Error(), "")
+}
+
+var libraryLine = regexp.MustCompile(`^yaml: (line \d+: )?`)
+
+// findErrorLine returns the first line of a text with which it is no YAML: without that line and those after it, it is.
+func findErrorLine(text []byte) int {
+	lines := bytes.SplitAfter(text, []byte("\n"))
+	from := max(len(lines)-maxLinesTried, 0)
+	end := len(text)
+	for n := len(lines) - 1; n >= from; n-- {
+		end -= len(lines[n])
+		err := yaml.NewDecoder(bytes.NewReader(text[:end])).Decode(new(yaml.Node))
+		if err == nil || errors.Is(err, io.EOF) {
+			return n + 1
+		}
+	}
+	return from + 1
+}
+
+// maxLinesTried bounds how often findErrorLine parses the text.
+const maxLinesTried = 2000
 
 // A fileReader fills Go values from YAML. It is stricter than the library: no value is empty, because an empty text, list or
 // mapping could mean all or none; a number is positive; a duration has a unit. Problems begin with the path of the setting, such
@@ -103,9 +130,19 @@ func (f *fileReader) readMapping(n *yaml.Node, into reflect.Value, path string) 
 		} else if field, ok := fieldNamed(into.Type(), p.key.Value); ok {
 			f.readValue(p.value, into.FieldByIndex(field.Index), at)
 		} else {
-			f.addProblem(p.key, at, "there is no such setting")
+			f.addProblem(p.key, at, "there is no such setting%s", suggest(p.key.Value, settingNames(into.Type())))
 		}
 	}
+}
+
+// settingNames returns the names of the settings of a struct.
+func settingNames(t reflect.Type) (names []string) {
+	for _, field := range reflect.VisibleFields(t) {
+		if tag := field.Tag.Get("yaml"); tag != "" {
+			names = append(names, tag)
+		}
+	}
+	return names
 }
 
 func fieldNamed(t reflect.Type, key string) (reflect.StructField, bool) {

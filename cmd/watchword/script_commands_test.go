@@ -95,6 +95,7 @@ func (p *scriptServer) follow(log io.Reader, path string, listening chan<- strin
 
 // scriptEnvironment returns the program's environment variables that the script has set.
 func scriptEnvironment(ts *testscript.TestScript) (env []string) {
+	env = append(env, "SSL_CERT_FILE="+ts.Getenv("SSL_CERT_FILE"))
 	for _, o := range append(options(), option{env: "WATCHWORD_CONFIG"}) {
 		for _, name := range []string{o.env, o.env + "_FILE"} {
 			if value := ts.Getenv(name); value != "" {

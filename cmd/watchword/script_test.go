@@ -2,9 +2,12 @@ package main
 
 import (
 	"flag"
+	"os"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
 // The files in testdata/script are the program's tests and can be read as its manual. In them watchword is this program, http sends
@@ -15,16 +18,27 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"watchword": main, "http": httpMain})
+	testscript.Main(m, map[string]func(){"watchword": mainWithoutTestVariables, "http": httpMain})
 }
 
 func TestScripts(t *testing.T) {
+	sink := startSink(t)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "end": endInScript, "redis": redisInScript, "replica": replicaInScript, "keep": keepInScript, "rediscli": redisCLIInScript, "awaitready": awaitReadyInScript, "receiver": receiverInScript, "totp": totpInScript, "hotp": hotpInScript},
 		Setup: func(env *testscript.Env) error {
 			env.Values[scriptStateKey{}] = &scriptState{servers: map[string]*scriptServer{}}
-			return nil
+			return sink.configure(env)
 		},
 	})
+}
+
+// testVariables are read by tests. They are no settings of the program.
+var testVariables = []string{"WATCHWORD_SOAK", "WATCHWORD_TIMING", "WATCHWORD_GENERATORS", "WATCHWORD_SHOTS", pgtest.Environment}
+
+func mainWithoutTestVariables() {
+	for _, name := range testVariables {
+		_ = os.Unsetenv(name)
+	}
+	main()
 }

@@ -101,8 +101,14 @@ func (p *serverProcess) checkStores(ctx context.Context, svc *service) error {
 	if err := svc.storage.checkReady(ctx); err != nil {
 		return err
 	}
-	if err := pingEngines(ctx, svc.engines); err != nil {
-		return err
+	for i, err := range pingEngines(ctx, svc.engines) {
+		app := svc.engines[i].App()
+		if err != nil && faultsOtherThan(err, partSending) {
+			return fmt.Errorf("app %q: %w", app, err)
+		}
+		if err != nil { // messages wait until a sender works again
+			p.log.Error("senders do not work", "app", app, "error", err)
+		}
 	}
 	for _, warning := range svc.storage.warnings(ctx) {
 		p.log.Warn("unsafe store settings", "warning", warning)
@@ -113,8 +119,8 @@ func (p *serverProcess) checkStores(ctx context.Context, svc *service) error {
 // pingsAtOnce is how many apps are tested at the same time. One after another, a thousand would exceed storeTimeout.
 const pingsAtOnce = 16
 
-// pingEngines tests whether every app can be served. The error is that of the first app that cannot.
-func pingEngines(ctx context.Context, engines []*watchword.Engine) error {
+// pingEngines tests whether every app can be served, and returns an error or nil for each.
+func pingEngines(ctx context.Context, engines []*watchword.Engine) []error {
 	failed := make([]error, len(engines))
 	slots := make(chan struct{}, pingsAtOnce)
 	var all sync.WaitGroup
@@ -122,18 +128,11 @@ func pingEngines(ctx context.Context, engines []*watchword.Engine) error {
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			if err := e.Ping(ctx); err != nil {
-				failed[i] = fmt.Errorf("app %q: %w", e.App(), err)
-			}
+			failed[i] = e.Ping(ctx)
 		})
 	}
 	all.Wait()
-	for _, err := range failed {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return failed
 }
 
 // startBackgroundTasks starts what works beside the requests. The returned function ends it and waits. Workers end first,
@@ -218,7 +217,7 @@ func (p *serverProcess) shutdown(web *http.Server) {
 func (p *serverProcess) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if p.shuttingDown.Load() {
 		w.Header().Set("Connection", "close")
-		if req.URL.Path == "/readyz" {
+		if req.URL.Path == readinessPath {
 			w.Header().Set("Cache-Control", "no-store")
 			http.Error(w, "shutting down", http.StatusServiceUnavailable)
 			return

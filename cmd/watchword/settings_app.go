@@ -59,7 +59,7 @@ func (c *checker) checkApp(where string, cfg fileConfig, a appConfig) appSetting
 func appPaths(where string, a appConfig) fieldPaths {
 	paths := fieldPaths{"App": ".id", "Purposes": ".purposes", "SMSOrigin": ".origins[0]", "Lifetime": ".codes.lifetime", "Tries": ".codes.tries",
 		"Sends": ".codes.sends", "Cooldown": ".codes.cooldown", "ReceiptLifetime": ".codes.receipt_lifetime", "Length": ".codes.length",
-		"TestAddresses": ".codes.test", "RetrieverHash": ".codes.sms_retriever_hash", "Confirm": ".links.confirm", "RPID": ".rp_id", "RelatedOrigins": ".origins", "Countries": ".countries",
+		"TestAddresses": ".codes.test", "RetrieverHash": ".codes.sms_retriever_hash", "Confirm": ".links.confirm", "RPID": ".rp_id", "Origins": ".origins", "RelatedOrigins": ".origins", "Countries": ".countries",
 		"DefaultRegion": ".default_region", "Blocked": ".blocked", "BlockedPrefixes": ".blocked_prefixes", "Rules": ".limits", "Templates": ".templates", "PrefixBreaker": ".prefix_breaker",
 		"Endpoints": ".events", "Pages.Color": ".pages.color", "Pages.Logo": ".pages.logo", "Issuer": ".public_url", "ReturnOrigins": ".return_urls"}
 	for field, path := range paths {
@@ -129,7 +129,7 @@ func (c *checker) apiKeys(where string, keys []apiKeyConfig) (out []apiKey) {
 		}
 		c.addProblemIf(len(k.Scopes) == 0, "%s.scopes: at least one is needed", where)
 		for n, s := range k.Scopes {
-			c.addProblemIf(!slices.Contains(scopes, s), "%s.scopes[%d]: %q is none of %s", where, n, s, strings.Join(scopes, ", "))
+			c.addProblemIf(!slices.Contains(scopes, s), "%s.scopes[%d]: %q is none of %s%s", where, n, s, strings.Join(scopes, ", "), suggest(s, scopes))
 		}
 		out = append(out, apiKey{[sha256.Size]byte(sum), k.Scopes})
 	}
@@ -151,6 +151,7 @@ func (c *checker) mergeSenders(where string, all, own map[string][]sendURL) map[
 			path = joinPath(where, path)
 		}
 		c.addProblemIf(!channelPattern.MatchString(channel), "%s: a channel's name has 1 to 40 of a-z, 0-9 and _", path)
+		c.checkChannelName(path, channel)
 		for i, u := range urls {
 			path := fmt.Sprintf("%s[%d]", path, i)
 			text := c.readSecretURL(path, u)
@@ -175,6 +176,15 @@ func (c *checker) failoverTimes(where string, channels map[string]failoverConfig
 	return times
 }
 
+// knownChannels returns the channels that are no names of an app's own.
+func knownChannels() []string { return []string{delivery.ChannelEmail, "sms", "voice", "whatsapp"} }
+
+// checkChannelName refuses a channel that is probably a known one, mistyped.
+func (c *checker) checkChannelName(path, channel string) {
+	question := suggest(channel, knownChannels())
+	c.addProblemIf(question != "" && channelPattern.MatchString(channel) && !slices.Contains(knownChannels(), channel), "%s: there is no such channel%s", path, question)
+}
+
 var channelPattern = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)
 
 // joinPath appends a path to another. The file itself and the app of development mode have an empty path.
@@ -188,6 +198,9 @@ func (c *checker) limitRules(where string, limits *[]limitConfig) []ratelimit.Ru
 	rules := make([]ratelimit.Rule, len(*limits))
 	for i, l := range *limits {
 		c.addProblemIf(l.Name == delivery.LimitPrefixBreaker, "%s.limits[%d].name: %q is reserved for the prefix breaker", where, i, l.Name)
+		for n, channel := range l.Channels {
+			c.checkChannelName(fmt.Sprintf("%s.limits[%d].channels[%d]", where, i, n), channel)
+		}
 		rules[i] = ratelimit.Rule{Name: l.Name, Limit: l.Limit, Window: l.Window, By: l.By, Channels: l.Channels}
 	}
 	return rules

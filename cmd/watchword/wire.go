@@ -28,6 +28,7 @@ import (
 	redislimit "github.com/watchword-auth/watchword/ratelimit/redis"
 	"github.com/watchword-auth/watchword/store/memory"
 	redisstore "github.com/watchword-auth/watchword/store/redis"
+	"github.com/watchword-auth/watchword/store/sql"
 	"github.com/watchword-auth/watchword/store/sql/postgres"
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 	"github.com/watchword-auth/watchword/webauthn"
@@ -142,6 +143,7 @@ type storage struct {
 	factors    watchword.Factors                        // nil: nothing can be enrolled
 	checkReady func(context.Context) error              // fails if the store is unavailable or its settings are refused
 	warnings   func(context.Context) []string           // about unsafe settings of the store
+	summary    string                                   // of the store, for people
 	clock      func(context.Context) (time.Time, error) // the store's time, by which challenges expire
 	closers    []func() error
 }
@@ -170,6 +172,7 @@ func newMemoryStorage(apps []appSettings) storage {
 		counters:   delivery.NewMemoryCounters(nil),
 		checkReady: func(context.Context) error { return nil },
 		warnings:   func(context.Context) []string { return nil },
+		summary:    "none, so challenges are in the memory of one process",
 		clock:      func(context.Context) (time.Time, error) { return time.Now(), nil },
 	}
 	limits := ratelimit.NewMemory(ratelimit.MemoryConfig{MaxWindows: share(ratelimit.DefaultMaxWindows / 2)})
@@ -247,6 +250,9 @@ func openAppStorage(s settings, app string, observer storeObserver) (opened appS
 
 // setStoreLogger makes the stores' client libraries log to the program's log. It holds for the whole process.
 func setStoreLogger(log *slog.Logger) { redisstore.SetClientLogger(log) }
+
+// A databaseInspector is a database of factors that reports its clock and its settings.
+type databaseInspector = sql.Inspector
 
 // A factorsOpener opens a database of factors and migrates its schema.
 type factorsOpener func(ctx context.Context) (factorsCloser, error)

@@ -27,6 +27,8 @@ var (
 	refuseSource string
 	//go:embed refused.lua
 	refusedSource string
+	//go:embed probe.lua
+	probeSource string
 )
 
 // Counters implement delivery.Counters on Redis. They are safe for concurrent use.
@@ -37,6 +39,7 @@ type Counters struct {
 	add     script.Timed
 	refuse  script.Timed
 	refused script.Timed
+	probe   script.Timed
 }
 
 var _ delivery.Counters = (*Counters)(nil)
@@ -48,7 +51,8 @@ func New(client redis.UniversalClient, prefix string) (*Counters, error) {
 		return nil, errors.New("delivery: the prefix of keys on Redis must not be empty or contain colons or braces")
 	}
 	return &Counters{lanes: script.NewLanes(client, nil), prefix: prefix, clocks: script.NewClocks(client),
-		add: script.NewTimed(addSource), refuse: script.NewTimed(refuseSource), refused: script.NewTimed(refusedSource)}, nil
+		add: script.NewTimed(addSource), refuse: script.NewTimed(refuseSource), refused: script.NewTimed(refusedSource),
+		probe: script.NewTimed(probeSource)}, nil
 }
 
 // Names of an app's keys on Redis, after the hash tag.
@@ -57,7 +61,17 @@ const (
 	keysKey    = "keys"
 	refusedKey = "refused"
 	countsKey  = "of:" // followed by the counted key
+	probeKey   = "?"   // followed by a word
 )
+
+// Ping executes every command of the other scripts on keys of its own, which it removes. They are where the app's keys are.
+func (c *Counters) Ping(ctx context.Context, app string) error {
+	_, err := c.probe.Run(ctx, c.clocks, c.lanes, []string{c.appKey(app, probeKey+"set"), c.appKey(app, probeKey+"hash"), c.appKey(app, probeKey+"text")})
+	if err != nil {
+		return wrapError(err)
+	}
+	return nil
+}
 
 func (c *Counters) appKey(app, name string) string {
 	return "{" + c.prefix + ":counts:" + app + "}:" + name

@@ -82,6 +82,32 @@ func TestAddCountsUnansweredBatchOnce(t *testing.T) {
 	}
 }
 
+// Ping needs the rights of the other scripts, and leaves no key.
+func TestPingFailsWithoutRights(t *testing.T) {
+	server := redistest.Start(t)
+	allow := func(rules ...any) {
+		if _, err := server.Do(t.Context(), append([]any{"acl", "setuser", "app", "reset", "on", ">secret"}, rules...)...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	allow("~{watchword*", "+@all")
+	client := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "app", Password: "secret", DialerRetries: 1, Protocol: 2})
+	t.Cleanup(func() { _ = client.Close() })
+	c := newCounters(t, client)
+	if err := c.Ping(t.Context(), "shop"); err != nil {
+		t.Fatal(err)
+	}
+	if keys := server.Client(t).Keys(t.Context(), "*").Val(); len(keys) != 0 {
+		t.Errorf("keys %q are left", keys)
+	}
+	for _, rules := range [][]any{{"~{watchword:shop*", "+@all"}, {"~*", "+@all", "-zadd"}, {"~*", "+@all", "-pexpire"}, {"~*", "+@all", "-hincrby"}} {
+		allow(rules...)
+		if err := c.Ping(t.Context(), "shop"); err == nil || !strings.Contains(err.Error(), "user has no right to a command or a key") {
+			t.Errorf("%v: %v", rules, err)
+		}
+	}
+}
+
 func TestNewRejectsInvalidPrefixes(t *testing.T) {
 	for _, prefix := range []string{"", "a:b", "{a", "a}"} {
 		if _, err := New(nil, prefix); err == nil {

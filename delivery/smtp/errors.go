@@ -78,6 +78,9 @@ type reply struct {
 	enhanced string // RFC 3463 §2; may be empty
 }
 
+// Reason returns the text of Error, which may be shown to anybody (see watchword.Pinger).
+func (r reply) Reason() string { return r.Error() }
+
 // Error returns the step and the codes.
 func (r reply) Error() string {
 	switch {

@@ -73,6 +73,26 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	}, nil
 }
 
+// MailDomain implements delivery.MailSender.
+func (s *sender) MailDomain() string {
+	_, domain, _ := strings.Cut(s.from.Address, "@")
+	return domain
+}
+
+// Check implements delivery.Checker: it connects, signs in and sends a NOOP.
+func (s *sender) Check(ctx context.Context) error {
+	c, err := s.connect(ctx)
+	if err != nil {
+		return sendError(ctx, err)
+	}
+	err = c.smtp.Noop()
+	s.release(c, err == nil)
+	if err != nil {
+		return sendError(ctx, err)
+	}
+	return nil
+}
+
 // Send passes the mail to the server once. Its errors are *watchword.SendError values; the table of rules says whose fault they are.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	mail, err := s.composeMail(m)

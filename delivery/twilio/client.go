@@ -36,7 +36,7 @@ func (c *restClient) SetOauth(client.OAuth) {}
 // OAuth returns nil, see SetOauth.
 func (c *restClient) OAuth() client.OAuth { return nil }
 
-// SendRequest posts the form. For an answer other than 2xx it returns an *apiError. The library reads and closes 2xx answers.
+// SendRequest posts the form, or puts it into the query of a GET. For an answer other than 2xx it returns an *apiError. The library reads and closes 2xx answers.
 func (c *restClient) SendRequest(method, rawURL string, form url.Values, _ map[string]any, _ ...byte) (*http.Response, error) {
 	target, err := url.Parse(rawURL)
 	if err != nil {
@@ -45,7 +45,11 @@ func (c *restClient) SendRequest(method, rawURL string, form url.Values, _ map[s
 	if base := c.sender.base; base != nil {
 		target.Scheme, target.Host = base.Scheme, base.Host
 	}
-	request, err := http.NewRequestWithContext(c.ctx, method, target.String(), strings.NewReader(form.Encode()))
+	body := form.Encode()
+	if method == http.MethodGet {
+		target.RawQuery, body = body, ""
+	}
+	request, err := http.NewRequestWithContext(c.ctx, method, target.String(), strings.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +78,9 @@ type apiError struct {
 func (e *apiError) Error() string {
 	return fmt.Sprintf("the API answered %d, error %d", e.status, e.code)
 }
+
+// Reason returns the text of Error, which may be shown to anybody (see watchword.Pinger).
+func (e *apiError) Reason() string { return e.Error() }
 
 func newAPIError(answer *http.Response, now time.Time) *apiError {
 	e := &apiError{status: answer.StatusCode, retryAfter: outbound.RetryAfter(answer.Header.Get("Retry-After"), now)}

@@ -93,6 +93,16 @@ func (s *sender) CheckMessage(m watchword.Message) error {
 	return nil
 }
 
+// Check implements delivery.Checker: it reads the account's latest message, which also an API key may.
+func (s *sender) Check(ctx context.Context) error {
+	service := api.NewApiService(&client.RequestHandler{Client: &restClient{ctx: ctx, sender: s}, Region: s.region, Edge: s.edge})
+	_, err := service.PageMessage(new(api.ListMessageParams).SetPageSize(1), "", "")
+	if err != nil {
+		return sendError(err)
+	}
+	return nil
+}
+
 // Send passes the message to Twilio once. Its errors are *watchword.SendError values.
 func (s *sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	if !numberPattern.MatchString(m.To) {

@@ -77,8 +77,8 @@ func (s *sender) handleReport(w http.ResponseWriter, r *http.Request) (status in
 	if err != nil {
 		return http.StatusBadRequest
 	}
-	d := watchword.Delivery{Status: outcome, Provider: provider, Channel: channel, Sender: s.position}
-	if err := s.report(r.Context(), about, d); err != nil {
+	d := watchword.Delivery{Status: outcome, Provider: provider, Channel: channel, Sender: s.env.Sender}
+	if err := s.env.Report(r.Context(), about, d); err != nil {
 		return http.StatusServiceUnavailable
 	}
 	return http.StatusNoContent

@@ -35,10 +35,9 @@ type sender struct {
 	settings
 	client *http.Client
 	now    func() time.Time
-	report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
+	env    delivery.Environment
 
 	callbackURL string // empty: this sender gets no reports
-	position    int    // in its channel
 }
 
 // Open is the delivery.Opener of the schemes webhook+https and webhook+http.
@@ -50,7 +49,7 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if _, err := settings.format(watchword.Message{Channel: env.Channel}, "", env.Now()); errors.Is(err, errVoiceUnsupported) {
 		return nil, err
 	}
-	s := &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, position: env.Sender}
+	s := &sender{settings: settings, client: env.HTTPClient(), now: env.Now, env: env}
 	if settings.reports {
 		s.callbackURL = env.CallbackURL
 	}

@@ -159,3 +159,24 @@ func TestResealEncryptsWithActiveKeyAndSkipsDamagedFactors(t *testing.T) {
 		t.Fatalf("%d factors under the new key alone: %v", len(all), err)
 	}
 }
+
+// A pingerFunc is a Pinger.
+type pingerFunc func() error
+
+func (f pingerFunc) Ping(context.Context) error { return f() }
+
+// A dependency that does not work is a fault with its name, and a reason only if its error has one.
+func TestPingNamesDependencies(t *testing.T) {
+	down := errors.New("492039")
+	k := newKit(t)
+	e := k.newNode(func(c *watchword.Config) {
+		c.Dependencies = map[string]watchword.Pinger{"sending": pingerFunc(func() error { return down }), "counters": pingerFunc(func() error { return nil })}
+	})
+	found := k.requireCode(e.Ping(t.Context()), watchword.ErrUnavailable)
+	if len(found.Faults) != 1 || found.Faults[0] != (watchword.Fault{Part: "sending", Reason: "cannot be used"}) {
+		t.Errorf("%+v", found.Faults)
+	}
+	if down = nil; e.Ping(t.Context()) != nil {
+		t.Error("it does not recover")
+	}
+}

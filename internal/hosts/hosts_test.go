@@ -61,7 +61,7 @@ func TestListenConflictFindsAddressesThatExcludeEachOther(t *testing.T) {
 		twice bool
 	}{
 		{"127.0.0.1:8080", "127.0.0.1:8080", true}, {":8080", "127.0.0.1:8080", true}, {"127.0.0.1:8080", "[::]:8080", true}, {"0.0.0.0:8080", ":8080", true},
-		{"127.0.0.1:8080", "127.0.0.1:9090", false}, {"127.0.0.1:8080", "[::1]:8080", false}, {"127.0.0.1:0", "127.0.0.1:0", false}, {":0", ":0", false},
+		{"127.0.0.1:8080", "127.0.0.1:9090", false}, {"127.0.0.1:8080", "[::1]:8080", false}, {"localhost:8080", "127.0.0.1:8080", true}, {"[::1]:8080", "localhost:8080", true}, {"[::1]:8080", "[0::1]:8080", true}, {"localhost:8080", "10.0.0.1:8080", false}, {"127.0.0.1:0", "127.0.0.1:0", false}, {":0", ":0", false},
 	} {
 		if hosts.ListenConflict(c.a, c.b) != c.twice {
 			t.Errorf("%s and %s: twice %t, want %t", c.a, c.b, !c.twice, c.twice)

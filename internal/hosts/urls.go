@@ -117,5 +117,20 @@ func ListenConflict(a, b string) bool {
 		ip, err := netip.ParseAddr(host)
 		return host == "" || err == nil && ip.IsUnspecified()
 	}
-	return portA == portB && portA != "0" && (hostA == hostB || isUnspecified(hostA) || isUnspecified(hostB))
+	return portA == portB && portA != "0" && (sameHost(hostA, hostB) || isUnspecified(hostA) || isUnspecified(hostB))
+}
+
+// sameHost reports whether two hosts are the same address. localhost is both loopback addresses.
+func sameHost(a, b string) bool {
+	ipA, errA := netip.ParseAddr(a)
+	ipB, errB := netip.ParseAddr(b)
+	switch {
+	case errA == nil && errB == nil:
+		return ipA == ipB
+	case errA == nil:
+		return b == "localhost" && (ipA == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || ipA == netip.IPv6Loopback())
+	case errB == nil:
+		return sameHost(b, a)
+	}
+	return a == b
 }

@@ -44,6 +44,9 @@ type refusedError struct{ reason string }
 // Error returns the text of ErrRefused with the reason.
 func (e *refusedError) Error() string { return ErrRefused.Error() + ": " + e.reason }
 
+// Reason returns a text without the address, which may be shown to anybody (see watchword.Pinger).
+func (e *refusedError) Reason() string { return "address is not public and not in allowed_networks" }
+
 // Unwrap returns ErrRefused.
 func (e *refusedError) Unwrap() error { return ErrRefused }
 

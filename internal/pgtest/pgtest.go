@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -87,6 +88,19 @@ func (s *Server) Crash() {
 	if s.process != nil {
 		s.process.kill()
 		s.process = nil
+	}
+}
+
+// Pause suspends the server: it hangs, and its connections stay open. Resume ends this.
+func (s *Server) Pause(t testing.TB) { s.signal(t, syscall.SIGSTOP) }
+
+// Resume continues a paused server.
+func (s *Server) Resume(t testing.TB) { s.signal(t, syscall.SIGCONT) }
+
+func (s *Server) signal(t testing.TB, sig os.Signal) {
+	t.Helper()
+	if err := s.process.signal(sig); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -199,16 +213,34 @@ func (p *process) hasExited() bool {
 	}
 }
 
-// kill kills the server and its children, which /proc lists while the server lives.
+// kill kills the server and its children.
 func (p *process) kill() {
+	children := p.children()
+	_ = p.cmd.Process.Kill()
+	for _, child := range children {
+		_ = child.Kill()
+	}
+	<-p.exited
+}
+
+// signal sends a signal to the server and then to its children.
+func (p *process) signal(s os.Signal) error {
+	err := p.cmd.Process.Signal(s)
+	for _, child := range p.children() {
+		err = errors.Join(err, child.Signal(s))
+	}
+	return err
+}
+
+// children returns the server's child processes, which /proc lists while the server lives.
+func (p *process) children() (children []*os.Process) {
 	pid := strconv.Itoa(p.cmd.Process.Pid)
 	listed, _ := os.ReadFile(filepath.Join("/proc", pid, "task", pid, "children"))
-	_ = p.cmd.Process.Kill()
 	for _, child := range strings.Fields(string(listed)) {
 		n, _ := strconv.Atoi(child)
 		if c, err := os.FindProcess(n); err == nil {
-			_ = c.Kill()
+			children = append(children, c)
 		}
 	}
-	<-p.exited
+	return children
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/store/memory"
-	"github.com/watchword-auth/watchword/store/sql"
 	"github.com/watchword-auth/watchword/store/sql/postgres"
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
 )
@@ -173,7 +172,13 @@ func openPostgres(t testing.TB) watchword.Factors {
 	return opened(t, f, err)
 }
 
-func opened(t testing.TB, f *sql.Factors, err error) watchword.Factors {
+// A database is a store of factors that is closed.
+type database interface {
+	watchword.Factors
+	Close() error
+}
+
+func opened(t testing.TB, f database, err error) watchword.Factors {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

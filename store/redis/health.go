@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/watchword-auth/watchword/internal/outbound"
+	"github.com/watchword-auth/watchword/internal/script"
 )
 
 // minVersion is the oldest supported version of Redis.
@@ -22,24 +23,27 @@ const minVersion = 7
 func (s *Store) CheckPolicy(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	err := s.forEachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
-		info, err := c.Info(ctx).Result()
-		if err != nil {
-			return err
-		}
-		fields := parseInfo(info)
-		err = checkInfo(fields)
-		if s.waitReplicas > 0 {
-			err = errors.Join(err, s.checkReplicaCount(masterName(c), fields))
-		}
-		return err
-	})
+	err := s.forEachMaster(ctx, s.checkMaster)
 	if err == nil {
 		// Learn the server's clock now, so that the first request need not. On a Cluster the first request of each other
 		// partition does.
 		_, err = s.readClock.Run(ctx, s.clocks, s.client, []string{s.tags[0]})
 	}
 	return wrapCheckError("check", err)
+}
+
+// checkMaster checks the version, the eviction policy and the replicas of a master.
+func (s *Store) checkMaster(ctx context.Context, c redis.UniversalClient) error {
+	info, err := textReply(script.Do(ctx, c, "info", "server", "memory", "replication"))
+	if err != nil {
+		return err
+	}
+	fields := parseInfo(info)
+	err = checkInfo(fields)
+	if s.waitReplicas > 0 {
+		err = errors.Join(err, s.checkReplicaCount(masterName(c), fields))
+	}
+	return err
 }
 
 // Warnings returns a text for each server whose min-replicas-to-write is lower than Config.WaitReplicas: such a server accepts

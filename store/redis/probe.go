@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/outbound"
+	"github.com/watchword-auth/watchword/internal/script"
 )
 
 const (
@@ -23,8 +24,8 @@ const (
 
 const errEntryLost outbound.Failure = "an entry disappears at once: the server's clock is ahead, or it evicts keys"
 
-// Ping implements watchword.Pinger. It returns an error unless the server replies, has at least Config.WaitReplicas replicas
-// online, and executes the scripts of requests on a test entry and its budget. On a Cluster it checks every master. Test
+// Ping implements watchword.Pinger. It returns an error unless the server passes the checks of CheckPolicy and executes the
+// scripts of requests, with all commands in them, on a test entry and its budget. On a Cluster it checks every master. Test
 // entries expire after five minutes. Ping checks at most once a second and otherwise returns the last result.
 func (s *Store) Ping(ctx context.Context) error { return s.probes.Run(ctx, s.probe) }
 
@@ -45,15 +46,25 @@ func (s *Store) probe(ctx context.Context) error {
 	return errors.Join(failed...)
 }
 
-// pingMasters sends a command to every master and checks its replicas.
+// pingMasters sends every master the commands that requests need only at times: a script with its source, WAIT and, on a
+// Cluster, those for slots that move. Then it checks the master's settings.
 func (s *Store) pingMasters(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
+	commands := [][]any{{"eval", "return 1", 0}}
+	if s.waitReplicas > 0 {
+		commands = append(commands, []any{"wait", 0, 0})
+	}
+	if _, cluster := s.client.(*redis.ClusterClient); cluster {
+		commands = append(commands, []any{"cluster", "slots"}, []any{"asking"})
+	}
 	return s.forEachMaster(ctx, func(ctx context.Context, c redis.UniversalClient) error {
-		if s.waitReplicas > 0 {
-			return s.checkReplicas(ctx, c, masterName(c))
+		for _, command := range commands {
+			if _, err := script.Do(ctx, c, command...); err != nil {
+				return err
+			}
 		}
-		return c.Ping(ctx).Err()
+		return s.checkMaster(ctx, c)
 	})
 }
 

@@ -8,6 +8,6 @@
 // The engine seals the data of a factor. The app, the subject, the strategy, the time of the enrolment (in milliseconds) and
 // the number of changes are not encrypted.
 //
-// Open migrates the schema before it returns. The migrations are embedded and run under a lock, so that nodes may start at the
-// same time. They are recorded in the table watchword_migrations.
+// Open migrates the schema before it returns. The migrations are embedded. Each is one transaction together with its record in
+// the table watchword_migrations, which has it once, so that nodes may start at the same time.
 package sql

@@ -14,8 +14,9 @@ import (
 // Factors implements watchword.Factors, watchword.FactorPager and watchword.Pinger. It is safe for concurrent use.
 type Factors struct {
 	write   Writer
-	read    *sql.DB
+	read    Reader
 	columns string
+	timeout time.Duration
 	gate    probe.Gate
 }
 
@@ -26,6 +27,24 @@ type Writer interface {
 	Close() error
 }
 
+// A Reader executes single queries and is safe for concurrent use. *sql.DB is a Reader.
+type Reader interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	Close() error
+}
+
+// An Inspector is a database that can be inspected by an operator.
+type Inspector interface {
+	Inspect(ctx context.Context) (Inspection, error)
+}
+
+// An Inspection is what a database says about itself.
+type Inspection struct {
+	Time     time.Time // of the database's clock
+	Summary  string    // for people
+	Warnings []string  // about settings that work and are not as they should be
+}
+
 var (
 	_ watchword.Factors     = (*Factors)(nil)
 	_ watchword.FactorPager = (*Factors)(nil)
@@ -33,9 +52,10 @@ var (
 )
 
 // New returns Factors that write by one pool and read by another; they may be the same. Factors.Close closes both. now is a SQL
-// expression for the database's clock, in milliseconds since 1970.
-func New(write Writer, read *sql.DB, now string) *Factors {
-	return &Factors{write: write, read: read, columns: "id, app, subject, strategy, created_at, version, data, " + now}
+// expression for the database's clock, in milliseconds since 1970. A statement without a result after timeout fails, the wait
+// for a connection included.
+func New(write Writer, read Reader, now string, timeout time.Duration) *Factors {
+	return &Factors{write: write, read: read, timeout: timeout, columns: "id, app, subject, strategy, created_at, version, data, " + now}
 }
 
 // Close closes both pools.
@@ -125,35 +145,39 @@ func (f *Factors) Delete(ctx context.Context, app, id string) error {
 // executeChange executes one statement and reports whether it changed a row. An error of the statement wraps
 // watchword.ErrOutcomeUnknown.
 func (f *Factors) executeChange(ctx context.Context, statement string, args ...any) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
 	result, err := f.write.ExecContext(ctx, statement, args...)
 	if err != nil {
-		return false, fmt.Errorf("store/sql: %w: %w", watchword.ErrOutcomeUnknown, describeError(err))
+		return false, fmt.Errorf("store/sql: %w: %w", watchword.ErrOutcomeUnknown, DescribeError(err))
 	}
 	n, err := result.RowsAffected()
 	if err != nil {
-		return false, fmt.Errorf("store/sql: %w", describeError(err))
+		return false, fmt.Errorf("store/sql: %w", DescribeError(err))
 	}
 	return n > 0, nil
 }
 
 // queryFactors reads factors. from is the query without its SELECT clause.
 func (f *Factors) queryFactors(ctx context.Context, from string, args ...any) (found []watchword.SealedFactor, err error) {
+	ctx, cancel := context.WithTimeout(ctx, f.timeout)
+	defer cancel()
 	rows, err := f.read.QueryContext(ctx, "SELECT "+f.columns+" "+from, args...)
 	if err != nil {
-		return nil, fmt.Errorf("store/sql: %w", describeError(err))
+		return nil, fmt.Errorf("store/sql: %w", DescribeError(err))
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var s watchword.SealedFactor
 		var created, now int64
 		if err := rows.Scan(&s.ID, &s.App, &s.Subject, &s.Strategy, &created, &s.Version, &s.Data, &now); err != nil {
-			return nil, fmt.Errorf("store/sql: %w", describeError(err))
+			return nil, fmt.Errorf("store/sql: %w", DescribeError(err))
 		}
 		s.CreatedAt, s.ReadAt = time.UnixMilli(created).UTC(), time.UnixMilli(now).UTC()
 		found = append(found, s)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("store/sql: %w", describeError(err))
+		return nil, fmt.Errorf("store/sql: %w", DescribeError(err))
 	}
 	return found, nil
 }

@@ -11,6 +11,7 @@ var statePattern = regexp.MustCompile(`^[0-9A-Z]{5}$`)
 
 // stateMeanings describes the SQLSTATE codes that an operator can act on (PostgreSQL, Appendix A).
 var stateMeanings = map[string]outbound.Failure{
+	"08P01": "connection pooler has no connection to the server, or refuses a setting of the URL",
 	"25006": "database is read-only",
 	"28000": "user may not connect",
 	"28P01": "password is wrong",
@@ -18,13 +19,13 @@ var stateMeanings = map[string]outbound.Failure{
 	"42501": "user has no right to the table",
 	"42P01": "table is missing",
 	"53100": "disk is full",
-	"53300": "too many connections",
+	"53300": "server gives no more connections",
 	"57P03": "server is starting or ending",
 }
 
-// describeError returns an error without the server's text, which may repeat values: an error reply is described by its
+// DescribeError returns an error without the server's text, which may repeat values: an error reply is described by its
 // SQLSTATE, a network error by its kind. Any other error is the driver's own and returned unchanged.
-func describeError(err error) error {
+func DescribeError(err error) error {
 	var reply interface{ SQLState() string }
 	if errors.As(err, &reply) {
 		state := reply.SQLState()

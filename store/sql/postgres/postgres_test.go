@@ -8,13 +8,13 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/store/factorstest"
-	storesql "github.com/watchword-auth/watchword/store/sql"
 )
 
 func TestMain(m *testing.M) {
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 // openURL opens a database until the test ends.
-func openURL(t testing.TB, url string) *storesql.Factors {
+func openURL(t testing.TB, url string) *Factors {
 	t.Helper()
 	f, err := Open(t.Context(), url)
 	if err != nil {
@@ -52,6 +52,7 @@ func TestFactorsOnServer(t *testing.T) {
 func TestCommittedFactorsSurviveCrashes(t *testing.T) {
 	server := pgtest.Start(t)
 	t.Run("Crash", func(t *testing.T) { testCrash(t, server) })
+	t.Run("Hangs", func(t *testing.T) { testHangs(t, server) })
 	t.Run("GoesAndComesBack", func(t *testing.T) { testGoesAndComesBack(t, server) })
 }
 
@@ -92,27 +93,68 @@ func testOpenTogether(t *testing.T, url string) {
 	}
 }
 
-// The store overrides settings of the server or the role that confirm a change before it is on disk, or that refuse
-// concurrent updates. Stronger settings are kept.
+// A change is durable and concurrent updates are no failures, whatever the settings of the server or the role are. Stronger
+// settings of durability are kept.
 func testSettings(t *testing.T, server *pgtest.Server) {
 	for set, want := range map[string]string{
-		"synchronous_commit = off":                       "on, read committed",
-		"synchronous_commit = remote_apply":              "remote_apply, read committed",
-		"default_transaction_isolation = 'serializable'": "on, read committed",
+		"synchronous_commit = off":                       "on",
+		"synchronous_commit = remote_apply":              "remote_apply",
+		"default_transaction_isolation = 'serializable'": "on",
 	} {
 		url := server.Database(t)
+		openURL(t, url)
 		alter(t, url, set)
-		f, err := openPool(url)
-		if err != nil {
+		f := openURL(t, url)
+		row := watchword.SealedFactor{App: "shop", ID: "a", Subject: "user_42", Strategy: "totp", Version: 1, Data: []byte("x")}
+		if err := f.Create(t.Context(), row); err != nil {
 			t.Fatal(err)
 		}
-		var got string
-		if err := f.QueryRow("SELECT current_setting('synchronous_commit') || ', ' || current_setting('transaction_isolation')").Scan(&got); err != nil || got != want {
-			t.Errorf("%s: %q (%v), want %q", set, got, err, want)
+		committed := recordCommits(t, url)
+		var updated atomic.Int64
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				err := f.Update(t.Context(), row)
+				if err == nil {
+					updated.Add(1)
+				} else if !errors.Is(err, watchword.ErrConflict) {
+					t.Errorf("%s: %v", set, err)
+				}
+			})
 		}
-		if err := f.Close(); err != nil {
+		all.Wait()
+		if n := updated.Load(); n != 1 {
+			t.Errorf("%s: %d of 20 updates of one version succeeded", set, n)
+		}
+		if got := committed(); got != want {
+			t.Errorf("%s: committed with synchronous_commit %q, want %q", set, got, want)
+		}
+	}
+}
+
+// recordCommits lets the database record the setting synchronous_commit at the end of each transaction that updates a factor. The
+// returned function returns the settings.
+func recordCommits(t *testing.T, url string) (committed func() string) {
+	t.Helper()
+	db, err := sql.Open("pgx", url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	for _, statement := range []string{
+		"CREATE TABLE commits (setting text)",
+		"CREATE FUNCTION record() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO commits VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$",
+		"CREATE CONSTRAINT TRIGGER record AFTER UPDATE ON watchword_factors DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION record()",
+	} {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() (settings string) {
+		if err := db.QueryRow("SELECT string_agg(setting, ' ') FROM commits").Scan(&settings); err != nil {
 			t.Error(err)
 		}
+		return settings
 	}
 }
 
@@ -135,7 +177,7 @@ func alter(t *testing.T, url, set string) {
 
 // awaitPing waits until Ping returns one of these reasons, or no error if there is none. A result of Ping is cached for a
 // second.
-func awaitPing(t *testing.T, f *storesql.Factors, reasons ...string) {
+func awaitPing(t *testing.T, f *Factors, reasons ...string) {
 	t.Helper()
 	var err error
 	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {

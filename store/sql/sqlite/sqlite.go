@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	driver "modernc.org/sqlite"
@@ -27,6 +28,9 @@ import (
 var migrations embed.FS
 
 const readerConnections = 4
+
+// statementTimeout is how long a statement may take. It is longer than SQLite waits for another process (busy_timeout).
+const statementTimeout = 8 * time.Second
 
 // clockExpression returns SQLite's present time, which is the machine's, in milliseconds since 1970.
 const clockExpression = "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
@@ -55,7 +59,7 @@ func Open(ctx context.Context, path string) (*sql.Factors, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close(), read.Close())
 	}
-	return sql.New(newWriter(write), read, clockExpression), nil
+	return sql.New(newWriter(write), read, clockExpression, statementTimeout), nil
 }
 
 // CheckPath returns an error if there cannot be a database at a path: it names no file, or its folder does not exist.

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"bytes"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// A scriptSink is a webhook receiver that accepts everything. Scripts that need a sender that works name it in their
+// configurations, as $SINK.
+type scriptSink struct{ address, certificate string }
+
+func startSink(t *testing.T) scriptSink {
+	t.Helper()
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	t.Cleanup(s.Close)
+	return scriptSink{strings.TrimPrefix(s.URL, "https://"), writeCertificate(t, s)}
+}
+
+// configure writes the sink's address into a script's configurations, and makes its programs trust the sink.
+func (s scriptSink) configure(env *testscript.Env) error {
+	env.Setenv("SSL_CERT_FILE", s.certificate)
+	return filepath.WalkDir(env.WorkDir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".yaml" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(path, bytes.ReplaceAll(text, []byte("$SINK"), []byte(s.address)), 0o600)
+	})
+}
