@@ -96,12 +96,18 @@ func (e *Engine) updateAndQueue(ctx context.Context, rec *record, out ...Outgoin
 	return err
 }
 
+// stateOf returns the state of an entry whose challenge has ended in this process.
+var stateOf = map[Status]State{Approved: StateApproved, Locked: StateLocked, Canceled: StateCanceled}
+
 // recordFresh edits the record that this process has just written without reading it; ErrConflict if it has changed.
 func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record, Entry) error) error {
 	if o.fresh == nil {
 		return ErrConflict
 	}
 	rec := *o.fresh
+	if ending, ended := e.tombstones.Find(rec.id.random, tombstoneChallenge); ended {
+		rec.state = stateOf[ending] // an end changes nothing else that was read
+	}
 	if err := edit(&rec, Entry{}); err != nil {
 		return err
 	}
