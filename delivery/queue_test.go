@@ -140,3 +140,27 @@ func TestQueueHandsOutEachMessageOnceUnderConcurrency(t *testing.T) {
 		t.Errorf("%d of %d came out", len(seen), putters*each)
 	}
 }
+
+// No message is left while a Claim waits, whenever the Claims begin to wait.
+func TestQueueClaimsGetAllMessagesThatArePutMeanwhile(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for range 3_000 {
+		q := delivery.NewQueue(8, nil)
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				if _, err := q.Claim(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		if err := q.Put(ctx, make([]watchword.Outgoing, 4)...); err != nil {
+			t.Fatal(err)
+		}
+		all.Wait()
+		if t.Failed() {
+			return
+		}
+	}
+}
