@@ -46,7 +46,7 @@ func TestNeighbourIsServedWhileServerIsAttacked(t *testing.T) {
 
 	ctx, stop := context.WithCancel(t.Context())
 	began := time.Now()
-	a.begin(ctx, rounds(15, 250))
+	a.begin(ctx, rounds(15, 150))
 	watched := watchResident(ctx, t, metrics)
 	served, failed := serveNeighbour(t, neighbour, time.Duration(rounds(12, 360))*time.Second)
 	stop()

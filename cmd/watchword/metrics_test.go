@@ -22,9 +22,12 @@ func TestMetricsAndLogNameTheLimitThatRefused(t *testing.T) {
 		t.Error("no metric names the limit")
 	}
 	n.stop()
-	if !strings.Contains(n.log.String(), `"status":429,`) || !strings.Contains(n.log.String(), `"limit":"address_10m"`) {
-		t.Errorf("the log does not name the limit:\n%s", n.log)
+	for _, record := range logRecords(t, n.log.String()) {
+		if record["msg"] == "request" && record["limit"] == "address_10m" && record["status"] == 429.0 {
+			return
+		}
 	}
+	t.Errorf("no request in the log names the limit:\n%s", n.log)
 }
 
 // Whatever clients ask for that is not served, there is one series for each of 404 and 405.

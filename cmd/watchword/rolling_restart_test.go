@@ -119,7 +119,13 @@ func TestShutdownDelayKeepsServingWhileReadinessIsRed(t *testing.T) {
 		n.stop()
 		close(stopped)
 	}()
-	waitFor(t, "503", func() string { return fmt.Sprint(n.call("GET", "/readyz", nil).status) })
+	waitFor(t, "503", func() string {
+		r, err := n.send(t.Context(), apiRequest{method: http.MethodGet, path: "/readyz"})
+		if err != nil {
+			return err.Error()
+		}
+		return fmt.Sprint(r.status)
+	})
 	started := n.start()
 	conn := dialRaw(t, n, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if text, err := io.ReadAll(conn); err != nil || !strings.Contains(string(text), "\r\nConnection: close\r\n") {
