@@ -219,7 +219,8 @@ func testDirect(t *testing.T, server *redistest.Server) {
 // testDirectWithoutTry returns a direct message that no provider was called for: its attempt, and so its element, stays the same.
 func testDirectWithoutTry(t *testing.T, client goredis.UniversalClient, own *redis.Outbox, claims chan []watchword.Outgoing, waitForOne func()) {
 	t.Helper()
-	for id, at := range map[string]time.Time{"ch_4": time.Now().Add(time.Hour), "ch_5": {}} {
+	for i, at := range []time.Time{time.Now().Add(time.Hour), {}} {
+		id := fmt.Sprint("ch_", 4+i)
 		waitForOne()
 		must(t, own.Create(t.Context(), entry("g."+id), direct(id)))
 		out := (<-claims)[0]
