@@ -3,8 +3,9 @@
 // An address policy (NewAddressPolicy) runs first. It converts the recipient's address to its canonical form, masks it,
 // and decides whether messages may be sent to it.
 //
-// The engine puts the ids of messages into an outbox; Queue is the outbox of a single process. A Worker claims each id, lets
-// the engine compose the message, sends it, and lets the engine record the outcome:
+// The ids of messages are in an outbox. Queue is the outbox of a single process; package store/redis has one that processes share,
+// and package delivery/outboxtest is the conformance suite. A Worker claims each id, lets the engine compose the message, sends it,
+// and lets the engine record the outcome:
 //
 //	Queue → Worker → Renderer → Router → a provider
 //

@@ -14,7 +14,8 @@ import (
 
 // Engine is the part of a watchword.Engine that a Worker uses.
 type Engine interface {
-	// ComposeMessage returns the message. ErrClosed, ErrExpired and ErrNotFound mean that it must not be sent any more.
+	// ComposeMessage returns the message. ErrClosed, ErrExpired and ErrNotFound mean that it must not be sent any more, and a
+	// *ClaimedError that it must not be sent now.
 	ComposeMessage(ctx context.Context, o watchword.Outgoing) (watchword.Message, error)
 	// RecordDelivery stores the outcome.
 	RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error

@@ -26,16 +26,18 @@ type outboxWriter struct {
 	nodes    [2]*node
 	client   *goredis.Client
 	receiver *messageReceiver
+	slow     *messageReceiver // of the channel sms; takes up to four seconds for each message
 	started  int
 }
 
 func TestWriteAccessToRedisSendsNoMessageTwice(t *testing.T) {
 	t.Parallel()
 	server, dir, receiver := redistest.Start(t), t.TempDir(), startMessageReceiver(t, 100*time.Millisecond)
+	slow := startMessageReceiver(t, 4*time.Second)
 	start := func() *node {
-		return startNode(t, dir, server.URL(), "--dev-no-limits", "--send", "email="+receiver.senderURL())
+		return startNode(t, dir, server.URL(), "--dev-no-limits", "--send", "email="+receiver.senderURL(), "--send", "sms="+slow.senderURL())
 	}
-	w := &outboxWriter{nodes: [2]*node{start(), start()}, client: server.Client(t), receiver: receiver}
+	w := &outboxWriter{nodes: [2]*node{start(), start()}, client: server.Client(t), receiver: receiver, slow: slow}
 	t.Run("ids of sent and ended challenges", w.testRepeatedIDs)
 	t.Run("ids of every message, again and again", w.testRepeatedStream)
 	t.Run("sabotage", w.testSabotage)
@@ -96,20 +98,20 @@ func (w *outboxWriter) testRepeatedIDs(t *testing.T) {
 	}
 }
 
-// testRepeatedStream repeats ids as soon as they are written, so before their messages are sent.
+// testRepeatedStream repeats ids as soon as they are written, so while their messages are being sent.
 func (w *outboxWriter) testRepeatedStream(t *testing.T) {
 	var ids []string
-	for range 30 {
-		id := w.start(t)
+	for n := range 30 {
+		id := w.nodes[n%2].start(func(b object) { b["channel"], b["to"] = "sms", fmt.Sprintf("+1415555%04d", n) }).str("id")
 		ids = append(ids, id)
 		w.add(t, "|1|0|"+id, 50)
 	}
 	for _, id := range ids {
-		w.receiver.waitFor(t, id)
+		w.slow.waitFor(t, id)
 	}
-	time.Sleep(2 * time.Second)
+	time.Sleep(6 * time.Second)
 	for _, id := range ids {
-		if n := len(w.receiver.of(id)); n != 1 {
+		if n := len(w.slow.of(id)); n != 1 {
 			t.Errorf("%d messages of %s", n, id)
 		}
 	}

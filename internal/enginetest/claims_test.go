@@ -383,3 +383,39 @@ func TestComposeMessageRefusesWhatNobodyQueued(t *testing.T) {
 		t.Errorf("another app: %v", err)
 	}
 }
+
+// The outcome of a message that was answered at once is recorded in one step, although the challenge has ended meanwhile.
+func TestOutcomeOfAnsweredMessageIsRecordedInOneStep(t *testing.T) {
+	k := newKit(t, withStoreAsOutbox)
+	s := k.start(startByEmail())
+	out := k.outbox.last(s.ID)
+	m, err := k.ComposeMessage(t.Context(), out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.check(s.ID, m.Code.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	reads := 0
+	k.store.Store = &countingStore{k.store.Store, &reads}
+	if err := k.RecordDelivery(t.Context(), out.Composed(m), watchword.Delivery{Status: watchword.DeliverySent, Provider: "p", Channel: "email"}); err != nil {
+		t.Fatal(err)
+	}
+	if reads != 0 {
+		t.Errorf("the store was read %d times", reads)
+	}
+	if got := k.deliveryStatus(s.ID); got != watchword.DeliverySent {
+		t.Errorf("delivery is %s", got)
+	}
+}
+
+// A countingStore counts the reads.
+type countingStore struct {
+	watchword.Store
+	reads *int
+}
+
+func (s *countingStore) Get(ctx context.Context, id string) (watchword.Entry, error) {
+	*s.reads++
+	return s.Store.Get(ctx, id)
+}
