@@ -49,15 +49,13 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 	if err != nil {
 		return ErrNotFound
 	}
-	fresh := o.fresh
+	rec := e.freshRecord(o)
 	for range maxConflictRetries {
 		var entry Entry
-		var rec *record
-		if fresh != nil {
-			edited := *fresh
-			rec, fresh = &edited, nil
-		} else if entry, rec, err = e.read(ctx, id); err != nil {
-			return err
+		if rec == nil {
+			if entry, rec, err = e.read(ctx, id); err != nil {
+				return err
+			}
 		}
 		repeated := rec.LastChannel != ""
 		change, err := edit(rec, entry)
@@ -77,6 +75,7 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 		case !errors.Is(err, ErrConflict):
 			return unavailable(err)
 		}
+		rec = nil
 	}
 	return unavailable(fmt.Errorf("a challenge kept changing: %w", ErrConflict))
 }
@@ -99,19 +98,28 @@ func (e *Engine) updateAndQueue(ctx context.Context, rec *record, out ...Outgoin
 // stateOf returns the state of an entry whose challenge has ended in this process.
 var stateOf = map[Status]State{Approved: StateApproved, Locked: StateLocked, Canceled: StateCanceled}
 
-// recordFresh edits the record that this process has just written without reading it; ErrConflict if it has changed.
-func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record, Entry) error) error {
+// freshRecord returns a copy of the record as this process has written it last; nil if it must be read.
+func (e *Engine) freshRecord(o Outgoing) *record {
 	if o.fresh == nil {
-		return ErrConflict
+		return nil
 	}
 	rec := *o.fresh
 	if ending, ended := e.tombstones.Find(rec.id.random, tombstoneChallenge); ended {
 		rec.state = stateOf[ending] // an end changes nothing else that was read
 	}
-	if err := edit(&rec, Entry{}); err != nil {
+	return &rec
+}
+
+// recordFresh edits the record that this process has just written without reading it; ErrConflict if it has changed.
+func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record, Entry) error) error {
+	rec := e.freshRecord(o)
+	if rec == nil {
+		return ErrConflict
+	}
+	if err := edit(rec, Entry{}); err != nil {
 		return err
 	}
-	err := e.update(ctx, &rec)
+	err := e.update(ctx, rec)
 	if err != nil && !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
 		return unavailable(err)
 	}

@@ -4,6 +4,10 @@
 -- ARGV: the id of the entry in the stream, or the element in the sorted set, which may be gone; then, if the element is returned, the delay in ms and the element.
 -- Reply: w
 queueFrom(KEYS[1], KEYS[2], 2)
+local replaced = ARGV[3] == ARGV[1] and tonumber(ARGV[2]) > 0 -- the same element with another time: no provider was called
+if replaced then
+	return 'w'
+end
 if string.find(ARGV[1], '|', 1, true) then
 	finishDirect(KEYS[2], ARGV[1])
 else

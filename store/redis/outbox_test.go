@@ -213,6 +213,29 @@ func testDirect(t *testing.T, server *redistest.Server) {
 	if left := elements(t, client, "{direct:0}"); !slices.Equal(left, []string{"|1|1|ch_3"}) {
 		t.Errorf("left: %q", left)
 	}
+	testDirectWithoutTry(t, client, own, claims, waitForOne)
+}
+
+// testDirectWithoutTry returns a direct message that no provider was called for: its attempt, and so its element, stays the same.
+func testDirectWithoutTry(t *testing.T, client goredis.UniversalClient, own *redis.Outbox, claims chan []watchword.Outgoing, waitForOne func()) {
+	t.Helper()
+	for i, at := range []time.Time{time.Now().Add(time.Hour), {}} {
+		id := fmt.Sprint("ch_", 4+i)
+		waitForOne()
+		must(t, own.Create(t.Context(), entry("g."+id), direct(id)))
+		out := (<-claims)[0]
+		out.Attempt--
+		must(t, own.Retry(t.Context(), out, at))
+		found := 0
+		for _, element := range elements(t, client, "{direct:0}") {
+			if element == "|1|0|"+id {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Errorf("the message of %s is queued %d times", id, found)
+		}
+	}
 }
 
 func direct(id string) watchword.Outgoing {
