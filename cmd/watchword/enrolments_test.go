@@ -28,7 +28,7 @@ func TestConcurrentEnrolmentsNeedFewConnections(t *testing.T) {
 				return "enrolled"
 			})
 			if got["enrolled"] != 40 {
-				t.Errorf("outcomes: %v", got)
+				t.Errorf("outcomes: %v\n%s", got, n.log)
 			}
 		})
 	}

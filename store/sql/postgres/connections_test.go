@@ -168,15 +168,20 @@ func TestPoolCountsLiveConnections(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.connect(t.Context()); err != nil || p.live.Load() != 1 {
-		t.Errorf("%d connections, %v", p.live.Load(), err)
+	live := func() int {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.live
+	}
+	if err := p.connect(t.Context()); err != nil || live() != 1 {
+		t.Errorf("%d connections, %v", live(), err)
 	}
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
-	for until := time.Now().Add(10 * time.Second); p.live.Load() != 0; time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(10 * time.Second); live() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatalf("%d connections after Close", p.live.Load())
+			t.Fatalf("%d connections after Close", live())
 		}
 	}
 }

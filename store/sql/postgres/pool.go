@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,16 +24,17 @@ const (
 const retryInterval = 20 * time.Millisecond
 
 // smallTime is how long a pool stays as small as the server made it.
-const smallTime = time.Second
+const smallTime = 30 * time.Second
 
 // A pool executes single statements, each on any of its connections.
 type pool struct {
 	*sql.DB
-	size int          // maximum number of connections
-	live atomic.Int64 // connections that the server has given and that are not closed
+	size int // maximum number of connections
 
 	mu    sync.Mutex
-	small bool // the server gave fewer than size; grow ends it
+	live  int  // connections that the server has given and that are not closed
+	most  int  // the most that it has given at a time
+	small bool // it gave fewer than size; grow ends it
 }
 
 // durably follows a statement that changes rows. The commit then waits for the disk, although synchronous_commit may be off for
@@ -94,19 +94,32 @@ func (p *pool) repeat(ctx context.Context, execute func() error) error {
 
 // countConnection counts a new connection until it is closed. database/sql also counts those that it is still opening.
 func (p *pool) countConnection(_ context.Context, c *pgx.Conn) error {
-	p.live.Add(1)
+	p.addLive(1)
 	go func() {
 		<-c.PgConn().CleanupDone()
-		p.live.Add(-1)
+		p.addLive(-1)
 	}()
 	return nil
 }
 
-// shrink makes statements wait for the connections that there are, instead of asking the server for others again and again.
+func (p *pool) addLive(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.live += n
+	if p.live > p.most {
+		p.most = p.live
+		if p.small {
+			p.SetMaxOpenConns(p.most)
+		}
+	}
+}
+
+// shrink makes statements wait for as many connections as the server has given so far, instead of asking it for others again and
+// again. It closes none.
 func (p *pool) shrink() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.SetMaxOpenConns(max(int(p.live.Load()), 1))
+	p.SetMaxOpenConns(max(p.most, 1))
 	if !p.small {
 		p.small = true
 		time.AfterFunc(smallTime, p.grow)
