@@ -22,10 +22,10 @@ func testDamagedValues(t *testing.T, client goredis.UniversalClient) {
 	must(t, s.Create(ctx, entry("g.1")))
 	whole, err := client.Get(ctx, key).Result()
 	must(t, err)
-	damaged := []string{"", "x", whole[:50], whole[:51], whole[:63], "\x02" + whole[1:], whole[:45] + "\xff\xff" + whole[47:],
+	damaged := []string{"x", whole[:50], whole[:51], whole[:63], "\x02" + whole[1:], whole[:45] + "\xff\xff" + whole[47:],
 		whole[:47] + "\xff\xff\xff\xff" + whole[51:], whole[:47] + "\x00\x00\x00\x21" + whole[51:], whole[:47] + "\x00\x00\x00\x01" + whole[51:],
 		whole[:51] + "\xff\xff" + whole[53:], whole + strings.Repeat("x", 256<<10)}
-	values := []string{whole[:2] + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" + whole[29:]}
+	values := []string{"", whole[:2] + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff" + whole[29:]}
 	for _, value := range damaged {
 		must(t, client.Set(ctx, key, value, time.Hour).Err())
 		before := reported["entry"]

@@ -14,15 +14,15 @@
 -- MAX_VALUE is maxValue of codec.go.
 local MAX_VALUE = 262144
 
--- get returns the string under a key, false if the key does not exist, or nil if the value is too long or not a string. A long
--- value is not read as a whole, because other commands would wait for that.
+-- get returns the string under a key, false if the key does not exist or the string is empty, or nil if the value is too long or
+-- not a string. A long value is not read as a whole, because other commands would wait for that.
 local function get(key)
 	local value = redis.pcall('GETRANGE', key, 0, MAX_VALUE)
 	if type(value) == 'table' then
 		if string.find(value.err, 'WRONGTYPE', 1, true) ~= 1 then
 			return redis.call('GETRANGE', key, 0, MAX_VALUE)
 		end
-	elseif value == '' and redis.call('EXISTS', key) == 0 then
+	elseif value == '' then
 		return false
 	elseif #value <= MAX_VALUE then
 		return value
