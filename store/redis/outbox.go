@@ -24,6 +24,8 @@ var (
 	finishLua string
 	//go:embed put.lua
 	putLua string
+	//go:embed outbox_probe.lua
+	outboxProbeLua string
 )
 
 // OutboxConfig configures an Outbox.
@@ -48,6 +50,7 @@ type Outbox struct {
 	claim       script.Timed
 	finish      script.Timed
 	put         script.Timed
+	rights      script.Timed  // for Ping
 	turn        chan struct{} // held by the Claim that asks Redis
 	polls       polls
 	local       localCopies
@@ -71,7 +74,7 @@ func NewOutbox(s *Store, cfg OutboxConfig) (*Outbox, error) {
 		cfg.DeadLetters = func(int) {}
 	}
 	return &Outbox{Store: s, app: cfg.App, consumer: rand.Text(), deadLetters: cfg.DeadLetters, turn: make(chan struct{}, 1),
-		claim: script.NewTimed(outboxLua + claimLua), finish: script.NewTimed(outboxLua + finishLua), put: script.NewTimed(outboxLua + putLua),
+		claim: script.NewTimed(outboxLua + claimLua), finish: script.NewTimed(outboxLua + finishLua), put: script.NewTimed(outboxLua + putLua), rights: script.NewTimed(outboxProbeLua),
 		polls: newPolls(len(s.tags)), local: localCopies{elements: map[string]localCopy{}}, held: heldEntries{claims: map[string]bool{}}}, nil
 }
 

@@ -6,11 +6,14 @@ import (
 	"sync"
 )
 
-// probeApp is the app of a probe's elements. No app can have this id.
-const probeApp = "!readiness"
+// The apps of a probe's elements. No app can have these ids.
+const (
+	probeApp       = "!readiness"
+	rightsProbeApp = "!rights"
+)
 
-// Ping implements watchword.Pinger. It does what Store.Ping does, and queues, claims and removes an element on every master. It
-// leaves a stream without entries.
+// Ping implements watchword.Pinger. It does what Store.Ping does, and on every master it queues, claims and removes an element and
+// executes every command of the outbox's scripts. It leaves a stream without entries.
 func (o *Outbox) Ping(ctx context.Context) error {
 	if err := o.Store.Ping(ctx); err != nil {
 		return err
@@ -44,5 +47,8 @@ func (o *Outbox) probePartition(ctx context.Context, partition int) error {
 			err = o.runOutbox(ctx, "ping", o.finish, keys[:2], one.id)
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return o.runOutbox(ctx, "ping", o.rights, outboxKeys(o.tags[partition], rightsProbeApp))
 }

@@ -1,0 +1,21 @@
+-- Executes every command of the outbox's other scripts, and leaves nothing.
+-- KEYS: a stream, a sorted set and a list that nothing else uses.
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+local id = redis.call('XADD', KEYS[1], '*', 'm', '')
+redis.call('XGROUP', 'CREATE', KEYS[1], 'w', '0')
+redis.call('XGROUP', 'SETID', KEYS[1], 'w', '0')
+redis.call('XREADGROUP', 'GROUP', 'w', 'c', 'COUNT', 1, 'STREAMS', KEYS[1], '>')
+redis.call('XAUTOCLAIM', KEYS[1], 'w', 'c', 1000, '0-0', 'COUNT', 1)
+redis.call('XPENDING', KEYS[1], 'w')
+redis.call('XINFO', 'CONSUMERS', KEYS[1], 'w')
+redis.call('XACK', KEYS[1], 'w', id)
+redis.call('XDEL', KEYS[1], id)
+redis.call('XGROUP', 'DELCONSUMER', KEYS[1], 'w', 'c')
+redis.call('XLEN', KEYS[1])
+redis.call('ZADD', KEYS[2], 1, '')
+redis.call('ZRANGE', KEYS[2], '-inf', 1, 'BYSCORE', 'LIMIT', 0, 1)
+redis.call('ZREM', KEYS[2], '')
+redis.call('LPUSH', KEYS[3], '')
+redis.call('LTRIM', KEYS[3], 0, 0)
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+return 1
