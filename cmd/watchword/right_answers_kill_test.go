@@ -21,7 +21,7 @@ func TestRightAnswerIsApprovedAfterKillBetweenSpendingAndApproval(t *testing.T) 
 				t.Run(fmt.Sprintf("%s after %d wrong", k.strategy, wrong), func(t *testing.T) {
 					through := s.proxy()
 					p := &twoServers{nodes: [2]*node{s.server(t, through), other}, factors: factors}
-					for n := range rounds(10, 60) {
+					for n := range rounds(4, 60) {
 						killed := p.killAfterSpending(t, through, rightAnswerCase{k, wrong, 1})
 						p.nodes[0] = s.server(t, through) // the next one to be killed
 						if n%10 == 0 {                    // a refusal may wait for the lost try

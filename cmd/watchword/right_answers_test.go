@@ -58,7 +58,7 @@ func TestTwoServersApproveOneOfIdenticalRightAnswers(t *testing.T) {
 		p := newTwoServers(t, s)
 		for _, c := range rightAnswerCases(strategiesUnderTest(t, p.nodes[1])) {
 			t.Run(fmt.Sprintf("%s/%d after %d wrong", c.strategy, c.copies, c.wrong), func(t *testing.T) {
-				p.runRounds(t, c, rounds(20, 60))
+				p.runRounds(t, c, rounds(8, 60))
 			})
 		}
 	})
