@@ -104,3 +104,22 @@ func TestReportFailoverIgnoresPrefixesWhoseReportsRarelyCome(t *testing.T) {
 		}
 	})
 }
+
+func TestReportFailoverAdoptsSendersAndTimesOfAnother(t *testing.T) {
+	f := newFailover(t, nil)
+	next, err := delivery.NewReportFailover(delivery.ReportFailoverConfig{App: "shop", NoReportAfter: map[string]time.Duration{"sms": 45 * time.Second},
+		Router: newRouter(t, delivery.RouterConfig{}, &scriptedSender{}, reportingSender{&scriptedSender{}}, &scriptedSender{})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Adopt(next)
+	for sender, want := range []time.Duration{0, 45 * time.Second, 0} {
+		if got := f.ReportTimeout("sms", sender); got != want {
+			t.Errorf("sender %d: %s, want %s", sender, got, want)
+		}
+	}
+	f.Adopt(nil)
+	if got := f.ReportTimeout("sms", 1); got != 0 {
+		t.Errorf("without failover: %s", got)
+	}
+}
