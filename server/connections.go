@@ -54,7 +54,7 @@ func connectionOf(r *http.Request) *connection {
 	return c
 }
 
-// add is the hook ConnContext of http.Server: it makes room for a new connection.
+// add is the hook ConnContext of http.Server: it closes another connection for a new one if there are too many.
 func (cs *connections) add(ctx context.Context, conn net.Conn) context.Context {
 	c := &connection{of: cs, conn: conn}
 	cs.mu.Lock()
@@ -109,7 +109,7 @@ func (cs *connections) observe(conn net.Conn, state http.ConnState) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c := cs.open[conn]
-	if c == nil { // closed to make room
+	if c == nil { // closed for a new one
 		return
 	}
 	switch state {

@@ -56,7 +56,7 @@ func (b *backlog) put(p pendingEvent) (dropped int) {
 	if b.closed {
 		return 0
 	}
-	for b.byAge.Len() > 0 && (b.byAge.Len() >= b.limit || b.size+len(p.body) > maxBacklogBytes || !b.space.hasRoom(b.size, len(p.body))) {
+	for b.byAge.Len() > 0 && (b.byAge.Len() >= b.limit || b.size+len(p.body) > maxBacklogBytes || !b.space.canAdd(b.size, len(p.body))) {
 		oldest := b.byAge.Front()
 		if oldest.Value == b.inFlight && oldest.Next() != nil { // the endpoint may be receiving it
 			oldest = oldest.Next()

@@ -14,8 +14,8 @@ type Space struct {
 // NewSpace returns a Space of so many bytes, for the Dispatchers of all apps.
 func NewSpace(bytes int) *Space { return &Space{bytes: int64(bytes)} }
 
-// hasRoom reports whether an endpoint whose events have size bytes may add an event of more bytes. A nil Space has room.
-func (s *Space) hasRoom(size, more int) bool {
+// canAdd reports whether an endpoint whose events have size bytes may add an event of more bytes. To a nil Space it always may.
+func (s *Space) canAdd(size, more int) bool {
 	if s == nil || s.used.Load()+int64(more) <= s.bytes {
 		return true
 	}

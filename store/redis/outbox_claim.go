@@ -35,7 +35,7 @@ func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, er
 		}
 		p, wait := o.polls.next(time.Now())
 		if wait > 0 || rest <= 0 {
-			if rest <= 0 { // messages that are being queued take all there is room for
+			if rest <= 0 { // messages that are being queued fill the limit
 				wait = pollInterval
 			}
 			o.polls.sleep(ctx, wait)

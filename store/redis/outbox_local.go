@@ -61,16 +61,16 @@ func (l *localCopies) take(element string) (watchword.Outgoing, bool) {
 // directMessages are messages that were queued as claimed for the worker of this process. They are safe for concurrent use.
 type directMessages struct {
 	mu       sync.Mutex
-	room     int // how many more messages the waiting Claim takes
+	free     int // how many more messages the waiting Claim takes
 	reserved int // how many messages are being queued for it
 	queued   []watchword.Outgoing
 }
 
-// reserve keeps room for a message, if there is any.
+// reserve reserves a place for a message among those that the waiting Claim takes, if there is one.
 func (d *directMessages) reserve() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.reserved+len(d.queued) >= d.room {
+	if d.reserved+len(d.queued) >= d.free {
 		return false
 	}
 	d.reserved++
@@ -83,7 +83,7 @@ func (d *directMessages) release() {
 	d.reserved--
 }
 
-// add queues a message for which room was kept.
+// add queues a message for which a place was reserved.
 func (d *directMessages) add(o watchword.Outgoing) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -91,14 +91,14 @@ func (d *directMessages) add(o watchword.Outgoing) {
 	d.queued = append(d.queued, o)
 }
 
-// begin begins a Claim of at most limit messages. It returns the messages that are queued, and otherwise for how many more there is
-// room beside those that are being queued.
+// begin begins a Claim of at most limit messages. It returns the messages that are queued, and otherwise how many more it takes
+// beside those that are being queued.
 func (d *directMessages) begin(limit int) (out []watchword.Outgoing, rest int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	n := min(len(d.queued), limit)
 	out, d.queued = d.queued[:n:n], d.queued[n:]
-	d.room = limit - n
+	d.free = limit - n
 	return out, limit - d.reserved
 }
 
@@ -106,14 +106,14 @@ func (d *directMessages) begin(limit int) (out []watchword.Outgoing, rest int) {
 func (d *directMessages) end(claimed int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.room = max(d.room-claimed, 0)
+	d.free = max(d.free-claimed, 0)
 }
 
 // close ends a Claim after which there may be no other.
 func (d *directMessages) close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.room = 0
+	d.free = 0
 }
 
 // heldEntries are the claimed entries of the stream that this process has not finished. With them it finds those of which it does
