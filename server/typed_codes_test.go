@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -60,10 +61,20 @@ func newCodeSite(t *testing.T, kind codeKind) *site {
 // enrol enrols a factor with the code that the function derives from the public data, which it returns.
 func (s *site) enrol(strategy, subject string, code func(public map[string]any) string) map[string]any {
 	s.t.Helper()
-	c := s.startForSubject(strategy, watchword.PurposeEnrol, func(q *watchword.StartRequest) { q.Subject = subject })
-	_, err := s.engine.Check(s.t.Context(), c.ID, watchword.CheckRequest{Purpose: watchword.PurposeEnrol, Subject: subject, Answer: watchword.Answer{Text: code(c.Public)}})
-	must(s.t, err)
+	c := s.startEnrolment(strategy, subject)
+	s.finishEnrolment(c, code(c.Public))
 	return c.Public
+}
+
+func (s *site) startEnrolment(strategy, subject string) startedChallenge {
+	s.t.Helper()
+	return s.startForSubject(strategy, watchword.PurposeEnrol, func(q *watchword.StartRequest) { q.Subject = subject })
+}
+
+func (s *site) finishEnrolment(c startedChallenge, code string) {
+	s.t.Helper()
+	_, err := s.engine.Check(s.t.Context(), c.ID, watchword.CheckRequest{Purpose: watchword.PurposeEnrol, Subject: c.Subject, Answer: watchword.Answer{Text: code}})
+	must(s.t, err)
 }
 
 func enrolTOTP(s *site, subject string) string {
@@ -76,14 +87,22 @@ func enrolTOTP(s *site, subject string) string {
 	}
 }
 
+// enrolHOTP enrols a token and returns its second code. That code does not come again among the next ones, for which it would be
+// right in the next challenge too.
 func enrolHOTP(s *site, subject string) string {
-	at := func(secret any, counter uint64) string {
-		code, err := hotp.GenerateCode(secret.(string), counter)
-		must(s.t, err)
-		return code
+	for {
+		c := s.startEnrolment("hotp", subject)
+		codes := make([]string, 200)
+		for counter := range codes {
+			code, err := hotp.GenerateCode(c.Public["secret"].(string), uint64(counter))
+			must(s.t, err)
+			codes[counter] = code
+		}
+		if !slices.Contains(codes[2:], codes[1]) {
+			s.finishEnrolment(c, codes[0])
+			return codes[1]
+		}
 	}
-	secret := s.enrol("hotp", subject, func(public map[string]any) string { return at(public["secret"], 0) })["secret"]
-	return at(secret, 1)
 }
 
 func enrolRecovery(s *site, subject string) string {
