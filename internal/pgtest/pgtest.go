@@ -223,11 +223,13 @@ func (p *process) kill() {
 	<-p.exited
 }
 
-// signal sends a signal to the server and then to its children.
+// signal sends a signal to the server and then to its children that have not ended meanwhile.
 func (p *process) signal(s os.Signal) error {
 	err := p.cmd.Process.Signal(s)
 	for _, child := range p.children() {
-		err = errors.Join(err, child.Signal(s))
+		if failed := child.Signal(s); !errors.Is(failed, os.ErrProcessDone) {
+			err = errors.Join(err, failed)
+		}
 	}
 	return err
 }

@@ -57,8 +57,11 @@ func processAttributes() *syscall.SysProcAttr {
 	return a
 }
 
+// runProcess keeps its thread while the process runs. Afterwards it unlocks the thread, which would end otherwise, and with it all
+// servers that other tests have started on it before.
 func runProcess(p *process, started chan<- error) {
 	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	err := p.cmd.Start()
 	started <- err
 	if err == nil {
