@@ -24,7 +24,7 @@ run: ## the development server on 127.0.0.1:8080, everything embedded
 	@go run ./cmd/watchword serve --dev
 
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
-	@scripts/progress.sh test scripts/gotest.sh $(RACE) -vet=off -p 2 -timeout 9m ./...
+	@scripts/progress.sh test scripts/gotest.sh $(RACE) -vet=off -p 2 -timeout 14m ./...
 
 test-all: test generators ## test, and what is heavier or needs the network
 
