@@ -79,18 +79,10 @@ func (e *Engine) composeFailover(ctx context.Context, o Outgoing) (Message, erro
 // readForFailover reads a challenge whose message may move. ErrClosed: it does not. A *ClaimedError: the sender has more time for its
 // report.
 func (e *Engine) readForFailover(ctx context.Context, o Outgoing) (*record, error) {
-	id, err := e.parse(o.ChallengeID)
-	if err != nil {
-		return nil, ErrNotFound
-	}
-	entry, rec, err := e.read(ctx, id)
-	if errors.Is(err, ErrUnknownChallenge) {
-		return nil, ErrNotFound
-	}
+	rec, status, err := e.readOutgoing(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	status, _ := e.status(rec, entry)
 	move := rec.Failover
 	moves := move.Begun || move.Undelivered || !move.DueAt.IsZero()
 	switch {

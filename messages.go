@@ -135,20 +135,30 @@ func (e *Engine) isStale(rec *record) bool {
 	return ended || e.cfg.Clock().Sub(rec.SentAt) >= freshTime
 }
 
-// readForSend reads a challenge and returns ErrExpired or ErrClosed if this send is not wanted any more.
-func (e *Engine) readForSend(ctx context.Context, o Outgoing) (*record, error) {
+// readOutgoing reads the challenge of a message, and its status; ErrNotFound.
+func (e *Engine) readOutgoing(ctx context.Context, o Outgoing) (*record, Status, error) {
 	id, err := e.parse(o.ChallengeID)
 	if err != nil {
-		return nil, ErrNotFound
+		return nil, "", ErrNotFound
 	}
 	entry, rec, err := e.read(ctx, id)
 	if errors.Is(err, ErrUnknownChallenge) {
-		return nil, ErrNotFound
+		return nil, "", ErrNotFound
 	}
+	if err != nil {
+		return nil, "", err
+	}
+	status, _ := e.status(rec, entry)
+	return rec, status, nil
+}
+
+// readForSend reads a challenge and returns ErrExpired or ErrClosed if this send is not wanted any more.
+func (e *Engine) readForSend(ctx context.Context, o Outgoing) (*record, error) {
+	rec, status, err := e.readOutgoing(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	switch status, _ := e.status(rec, entry); {
+	switch {
 	case rec.Sends != o.Send || deliveryOrder[rec.Delivery.Status] >= deliveryOrder[DeliverySent]:
 		return nil, ErrClosed
 	case status == Expired:

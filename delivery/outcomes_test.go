@@ -11,7 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// The outbox is told at once that a message was sent. The status that people look at is recorded at most 100 ms later.
+// A message that was sent is removed from the outbox at once. The status that people look at is recorded at most 100 ms later.
 func TestWorkerRecordsOutcomesAtMost100MillisecondsLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, engine := delivery.NewQueue(1, nil), &fakeEngine{}

@@ -122,7 +122,7 @@ func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.P
 	}
 	prompt := watchword.Prompt{Ask: watchword.AskCode, Accepts: []watchword.Code{code}, Code: code, Silent: silent}
 	if s.letters {
-		prompt.Public = map[string]any{"letters": true} // tells pages not to show a numeric keyboard
+		prompt.Public = map[string]any{"letters": true} // so that pages show no numeric keyboard
 	}
 	return prompt, nil
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # gotool.sh MODULE/PATH@VERSION ARGUMENTS: runs a tool that is written in Go, fetched at exactly that version. What the
-# tool finds is fatal; that it cannot be fetched (no network) is said aloud and is not. TOOLFLAGS are go flags for the
+# tool finds is fatal; that it cannot be fetched (no network) is printed and is not. TOOLFLAGS are go flags for the
 # tool while it runs.
 set -euo pipefail
 

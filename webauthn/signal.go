@@ -2,7 +2,7 @@ package webauthn
 
 import "github.com/watchword-auth/watchword"
 
-// AcceptedKeys is the argument of PublicKeyCredential.signalAllAcceptedCredentials (Level 3 §5.1.12). It tells passkey
+// AcceptedKeys is the argument of PublicKeyCredential.signalAllAcceptedCredentials (Level 3 §5.1.12). It informs passkey
 // providers which keys are still accepted, so that they delete removed ones. Send it only to a page on which the subject is
 // signed in.
 type AcceptedKeys struct {

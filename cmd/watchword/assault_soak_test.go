@@ -8,7 +8,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -179,17 +178,7 @@ type gauges struct{ resident, goroutines, descriptors, series int }
 func readGauges(t *testing.T, metrics string) gauges {
 	t.Helper()
 	text := fetchMetrics(t, metrics)
-	value := func(name string) int {
-		m := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(text)
-		if m == nil {
-			t.Fatalf("there is no metric %s", name)
-		}
-		v, err := strconv.ParseFloat(m[1], 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return int(v)
-	}
+	value := func(name string) int { return metricValue(t, text, name) }
 	return gauges{value("process_resident_memory_bytes"), value("go_goroutines"), value("process_open_fds"), len(regexp.MustCompile(`(?m)^[^#]`).FindAllString(text, -1))}
 }
 

@@ -103,7 +103,7 @@ func head(method, path, key, more string) string {
 	return h + "\r\n"
 }
 
-// slowly writes a beginning and then, unless told otherwise, a byte each half second.
+// slowly writes a beginning and then a byte each half second, unless dribble is false.
 func slowly(beginning string, dribble ...bool) func(context.Context, net.Conn) {
 	return func(ctx context.Context, conn net.Conn) {
 		_, err := io.WriteString(conn, beginning)

@@ -161,21 +161,25 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// metricValue returns the value of a metric without labels in the text of a scrape.
+func metricValue(t *testing.T, text, name string) int {
+	t.Helper()
+	m := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(text)
+	if m == nil {
+		t.Fatalf("there is no metric %s", name)
+	}
+	v, err := strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(v)
+}
+
 // requireBoundedHeap checks the size of the server's heap.
 func requireBoundedHeap(t *testing.T, metricsAddr string, maxHeap int) {
 	t.Helper()
 	text := fetchMetrics(t, metricsAddr)
-	value := func(name string) int {
-		m := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(text)
-		if m == nil {
-			t.Fatalf("there is no metric %s", name)
-		}
-		v, err := strconv.ParseFloat(m[1], 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return int(v)
-	}
+	value := func(name string) int { return metricValue(t, text, name) }
 	heap := value("go_memstats_heap_inuse_bytes")
 	t.Logf("heap: %d MiB, next collection at %d MiB; resident: %d MiB; goroutines: %d", heap>>20, value("go_memstats_next_gc_bytes")>>20,
 		value("process_resident_memory_bytes")>>20, value("go_goroutines"))

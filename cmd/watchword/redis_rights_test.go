@@ -150,7 +150,7 @@ func (n *node) awaitDoctor(env []string, config, cause string) {
 			return
 		}
 	}
-	n.t.Errorf("doctor never said %q, last: %v\n%s", cause, err, out)
+	n.t.Errorf("doctor never printed %q, last: %v\n%s", cause, err, out)
 }
 
 // awaitReadiness waits until /readyz has a status and a text.

@@ -47,7 +47,7 @@ func (s *settings) newRequest(ctx context.Context, id string, now time.Time, bod
 	request.Header["Content-Type"] = []string{"application/json"}
 	request.Header["User-Agent"] = []string{"watchword"}
 	// Receivers recognize repetitions by the id, so net/http may retry on a new connection when the receiver has just closed an
-	// idle one. The empty list tells net/http so without sending the header.
+	// idle one. The empty list makes net/http do so and is not sent.
 	request.Header["Idempotency-Key"] = []string{}
 	return request, nil
 }

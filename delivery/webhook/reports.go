@@ -51,7 +51,7 @@ func (s Secret) bindReport(path, messageID string) string {
 }
 
 // Callbacks implements delivery.Reporter. The handler accepts POST requests to report URLs that are signed, according to Standard
-// Webhooks, with a secret of the sender and the message's id as webhook-id. It answers 204 if the report is recorded or tells nothing
+// Webhooks, with a secret of the sender and the message's id as webhook-id. It answers 204 if the report is recorded or contains nothing
 // new, 400 if it is malformed, 403 if it is not authentic, 404 to other paths, and 503 if it cannot be recorded. It is nil if this
 // sender gets no reports.
 func (s *sender) Callbacks() http.Handler {

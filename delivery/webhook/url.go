@@ -15,7 +15,7 @@ type settings struct {
 	target   string // URL to post to
 	secrets  []Secret
 	format   format
-	reports  bool     // the format tells the receiver where to report deliveries
+	reports  bool     // messages contain a URL for delivery reports
 	prefixes []string // prefixes of the names of the three signature headers
 }
 
