@@ -149,27 +149,3 @@ func claimOne(ctx context.Context, q watchword.Outbox) (watchword.Outgoing, erro
 	}
 	return out[0], nil
 }
-
-// No message is left while a Claim waits, whenever the Claims begin to wait.
-func TestQueueClaimsGetAllMessagesThatArePutMeanwhile(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for range 3_000 {
-		q := delivery.NewQueue(8, nil)
-		var all sync.WaitGroup
-		for range 4 {
-			all.Go(func() {
-				if _, err := claimOne(ctx, q); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		if err := q.Put(ctx, make([]watchword.Outgoing, 4)...); err != nil {
-			t.Fatal(err)
-		}
-		all.Wait()
-		if t.Failed() {
-			return
-		}
-	}
-}
