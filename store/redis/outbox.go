@@ -172,9 +172,7 @@ func (o *Outbox) Retry(ctx context.Context, out watchword.Outgoing, at time.Time
 
 // runOutbox runs a script whose reply does not matter.
 func (o *Outbox) runOutbox(ctx context.Context, what string, sc script.Timed, keys []string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	_, err := sc.Run(ctx, o.clocks, o.lanes, keys, args...)
+	_, err := sc.Run(script.WithTimeout(ctx, o.timeout), o.clocks, o.lanes, keys, args...)
 	return wrapError(what, err)
 }
 
