@@ -182,7 +182,7 @@ func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	return s.updateWith(ctx, e, messages{})
 }
 
-// updateWith replaces the content of an entry and queues messages.
+// updateWith replaces the content of an entry, queues messages and removes one.
 func (s *Store) updateWith(ctx context.Context, e watchword.Entry, m messages) error {
 	digests, err := encodeDigests(e)
 	if err != nil {
@@ -190,7 +190,7 @@ func (s *Store) updateWith(ctx context.Context, e watchword.Entry, m messages) e
 	}
 	was := binary.BigEndian.AppendUint64(nil, uint64(e.Version))
 	keys := append([]string{s.entryKey(e.ID)}, m.keys...)
-	reply, err := s.run(ctx, s.update, keys, isDone, append([]any{was, digests, e.Sealed, int(e.State)}, m.args...)...)
+	reply, err := s.run(ctx, s.update, keys, isDone, append([]any{was, digests, e.Sealed, int(e.State), m.finished}, m.args...)...)
 	if err != nil {
 		return wrapError("update", err)
 	}
