@@ -179,11 +179,17 @@ func (r *record) seal(version int64) ([]byte, error) {
 
 // update writes the record by compare-and-set: ErrConflict if it was changed since it was read.
 func (e *Engine) update(ctx context.Context, r *record, out ...Outgoing) error {
-	data, err := r.seal(r.version + 1)
+	entry, err := r.updatedEntry()
 	if err != nil {
 		return err
 	}
-	return e.cfg.Store.Update(ctx, Entry{ID: r.id.storeID, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
+	return e.cfg.Store.Update(ctx, entry, out...)
+}
+
+// updatedEntry returns the entry with which Store.Update writes the record.
+func (r *record) updatedEntry() (Entry, error) {
+	data, err := r.seal(r.version + 1)
+	return Entry{ID: r.id.storeID, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, err
 }
 
 // maxConflictRetries bounds how often a record or factor is read again because it was changed meanwhile.

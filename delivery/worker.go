@@ -19,6 +19,9 @@ type Engine interface {
 	ComposeMessage(ctx context.Context, o watchword.Outgoing) (watchword.Message, error)
 	// RecordDelivery stores the outcome.
 	RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
+	// FinishSend stores that a message was sent and removes it from the outbox, in one step. After any error the Worker does both
+	// by itself.
+	FinishSend(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 	// AllowRetry records that a try has failed, so that another one may begin at the given time.
 	AllowRetry(ctx context.Context, o watchword.Outgoing, at time.Time) error
 }
@@ -183,9 +186,15 @@ func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoin
 		w.retryOrGiveUp(recordCtx, o, m, err)
 		return
 	}
-	// A sent message is done at once and whether or not its status is recorded, because it must not be sent twice.
-	w.outcomes.add(o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel, Sender: sent.Sender})
-	w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
+	w.finishSent(recordCtx, o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel, Sender: sent.Sender})
+}
+
+// finishSent finishes a message that was sent, at once and whether or not its status is recorded, because it must not be sent twice.
+func (w *Worker) finishSent(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) {
+	if w.cfg.Engine.FinishSend(ctx, o, d) != nil {
+		w.outcomes.add(o, d)
+		w.logOutboxError("done", w.cfg.Outbox.Done(ctx, o), o)
+	}
 }
 
 // retryOrGiveUp returns a failed message to the outbox for another try, or gives it up.

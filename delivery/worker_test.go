@@ -251,6 +251,9 @@ func (noopEngine) ComposeMessage(context.Context, watchword.Outgoing) (watchword
 func (noopEngine) RecordDelivery(context.Context, watchword.Outgoing, watchword.Delivery) error {
 	return nil
 }
+func (noopEngine) FinishSend(context.Context, watchword.Outgoing, watchword.Delivery) error {
+	return errors.ErrUnsupported
+}
 func (noopEngine) AllowRetry(context.Context, watchword.Outgoing, time.Time) error { return nil }
 
 // awaitOutcomes waits until the outcomes of sent messages are recorded.

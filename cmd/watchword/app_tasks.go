@@ -49,6 +49,11 @@ func (c *currentEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing
 	return c.Load().RecordDelivery(ctx, o, d)
 }
 
+// FinishSend implements delivery.Engine.
+func (c *currentEngine) FinishSend(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
+	return c.Load().FinishSend(ctx, o, d)
+}
+
 // AllowRetry implements delivery.Engine.
 func (c *currentEngine) AllowRetry(ctx context.Context, o watchword.Outgoing, at time.Time) error {
 	return c.Load().AllowRetry(ctx, o, at)

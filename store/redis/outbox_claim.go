@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/script"
 )
 
 const (
@@ -101,9 +102,7 @@ type claimedEntry struct{ id, element string }
 
 // runClaim runs claim.lua.
 func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, q claimQuestion) (r claimReply, err error) {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	reply, err := o.claim.Run(ctx, o.clocks, o.lanes, keys, consumer, q.limit, q.lease.Milliseconds(),
+	reply, err := o.claim.Run(script.WithTimeout(ctx, o.timeout), o.clocks, o.lanes, keys, consumer, q.limit, q.lease.Milliseconds(),
 		q.consumerIdle.Milliseconds(), boolToInt(q.again))
 	if err != nil {
 		return r, wrapError("claim", err)
