@@ -28,7 +28,7 @@ func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) err
 		}
 		if timeout := e.reportTimeout(rec, d); d.Status == DeliverySent && timeout > 0 {
 			rec.Failover.DueAt = e.cfg.Clock().Add(timeout).UTC().Truncate(time.Millisecond)
-			change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Due: rec.Failover.DueAt}}
+			change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Channel: d.Channel, Due: rec.Failover.DueAt}}
 			change.done = func() { e.cfg.Failover.CountSent(d.Channel, rec.prefix, rec.CreatedAt) }
 		}
 		return change, nil

@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// queueLength is how many messages of an app may be queued or in flight in this process. A start beyond it is refused. An outbox that
-// processes share has no such limit.
+// queueLength is how many messages of a channel of an app may be queued or in flight in this process, and half of those of all its
+// channels. A start beyond it is refused. An outbox that processes share has no such limit.
 const queueLength = 10_000
 
 // A service is everything that one server process runs. Each app has an engine, a worker that sends its messages, a prefix
