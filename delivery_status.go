@@ -64,7 +64,7 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 		}
 		switch err := e.updateAndQueue(ctx, rec, change.out...); {
 		case err == nil:
-			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
+			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt, SentAt: rec.SentAt}
 			e.emitDelivery(ctx, &challenge, change.event, repeated)
 			if change.done != nil {
 				change.done()
@@ -131,5 +131,5 @@ func (e *Engine) emitDelivery(ctx context.Context, c *Challenge, d Delivery, rep
 	if eventType == "" {
 		return
 	}
-	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.Repeated = d.Provider, repeated })
+	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.RequestedAt, ev.Repeated = d.Provider, c.SentAt, repeated })
 }

@@ -182,7 +182,14 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 			routes[channel] = append(routes[channel], delivery.Provider{Name: providerName(s.url), Sender: sender})
 		}
 	}
-	router, err = delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
+	cfg := delivery.RouterConfig{Routes: routes, Logger: b.log}
+	if b.metrics != nil {
+		cfg.OnTry = b.metrics.delivery.tryObserver(a.id)
+	}
+	router, err = delivery.NewRouter(cfg)
+	if err == nil && b.metrics != nil {
+		b.metrics.delivery.addSenders(a.id, router.Senders())
+	}
 	return routes, router, errors.Join(append(problems, err)...)
 }
 

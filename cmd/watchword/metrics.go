@@ -24,6 +24,7 @@ type metrics struct {
 	limits    *prometheus.CounterVec
 	damaged   *prometheus.CounterVec
 	batches   *prometheus.HistogramVec
+	delivery  deliveryMetrics
 }
 
 func newMetrics() *metrics {
@@ -45,7 +46,9 @@ func newMetrics() *metrics {
 		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "watchword_store_commands_per_round_trip",
 			Help: "Commands that share a round trip to a store, by store: challenges or limits.", Buckets: []float64{1, 2, 4, 8, 16, 32, 64}},
 			[]string{"store"}),
+		delivery: newDeliveryMetrics(),
 	}
+	m.registry.MustRegister(m.delivery.tries, m.delivery.calls, m.delivery.times)
 	m.registry.MustRegister(m.requests, m.durations, m.events, m.sent, m.limits, m.damaged, m.batches, newBuildInfo(), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -74,6 +77,7 @@ func (m *metrics) countEvent(e watchword.Event) {
 	switch e.Type {
 	case watchword.EventMessageSent, watchword.EventMessageDelivered, watchword.EventMessageFailed:
 		m.sent.WithLabelValues(e.App, e.Type, e.Channel, e.Provider).Inc()
+		m.delivery.observeReport(e)
 	default:
 		m.events.WithLabelValues(e.App, e.Type).Inc()
 	}

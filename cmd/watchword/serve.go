@@ -80,7 +80,8 @@ func (p *serverProcess) serve(ctx context.Context) error {
 	}
 
 	p.service.Store(svc)
-	p.metrics.observeStores(svc.storage.factors != nil, func() []*watchword.Engine { return p.service.Load().engines })
+	p.metrics.registry.MustRegister(newDeliveryCollector(func() map[string]*appTasks { return p.service.Load().apps }),
+		newReadinessCollector(svc.storage.factors != nil, func() []*watchword.Engine { return p.service.Load().engines }))
 	stopMetrics, err := p.serveMetrics()
 	if err != nil {
 		return err
