@@ -188,7 +188,7 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 	}
 	router, err = delivery.NewRouter(cfg)
 	if err == nil && b.metrics != nil {
-		b.metrics.delivery.addSenders(a.id, router.Senders())
+		b.metrics.addApp(a.id, router.Senders())
 	}
 	return routes, router, errors.Join(append(problems, err)...)
 }

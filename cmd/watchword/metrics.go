@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
 )
 
 // metrics counts requests and events. Every label has few values: apps, providers and limits are configured; routes, statuses and
@@ -48,6 +49,9 @@ func newMetrics() *metrics {
 			[]string{"store"}),
 		delivery: newDeliveryMetrics(),
 	}
+	for _, what := range []string{"entry", "budget", "limit", "outbox"} { // so that the first one is an increase
+		m.damaged.WithLabelValues(what)
+	}
 	m.registry.MustRegister(m.delivery.tries, m.delivery.calls, m.delivery.times)
 	m.registry.MustRegister(m.requests, m.durations, m.events, m.sent, m.limits, m.damaged, m.batches, newBuildInfo(), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -69,6 +73,18 @@ func (m *metrics) ObserveRequest(method, route string, status int, took time.Dur
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
 	if route != "" {
 		m.durations.WithLabelValues(route).Observe(took.Seconds())
+	}
+}
+
+// addApp adds the series of an app that ratios are made of, so that they have a value before the first approval or failure.
+func (m *metrics) addApp(app string, senders map[delivery.RouteSender]bool) {
+	for _, event := range []string{watchword.EventStarted, watchword.EventApproved} {
+		m.events.WithLabelValues(app, event)
+	}
+	for sender := range senders {
+		for _, result := range delivery.TryResults() {
+			m.delivery.tries.WithLabelValues(triesLabels(app, sender, result)...)
+		}
 	}
 }
 

@@ -39,15 +39,6 @@ func newDeliveryMetrics() deliveryMetrics {
 	}
 }
 
-// addSenders adds the series of an app's senders, so that a first failure is an increase.
-func (m deliveryMetrics) addSenders(app string, senders map[delivery.RouteSender]bool) {
-	for sender := range senders {
-		for _, result := range delivery.TryResults() {
-			m.tries.WithLabelValues(triesLabels(app, sender, result)...)
-		}
-	}
-}
-
 func triesLabels(app string, s delivery.RouteSender, result delivery.TryResult) []string {
 	return []string{app, s.Channel, strconv.Itoa(s.Position), s.Provider, string(result)}
 }
