@@ -17,7 +17,7 @@ var (
 
 // A Queue is the outbox of a single process. Its messages are lost when the process ends, so drain it first; Worker.Run does. A
 // Queue is bounded: Put fails if it is full and never waits. Each channel has a share of it, so that messages of a channel that
-// cannot be sent leave room for those of the others. Claim takes channels in turn, and the messages of one channel in the order in
+// cannot be sent leave places for those of the others. Claim takes channels in turn, and the messages of one channel in the order in
 // which they were put or became due, without polling. A Queue is safe for concurrent use.
 type Queue struct {
 	now   func() time.Time
@@ -44,7 +44,7 @@ type delayedMessage struct {
 }
 
 // NewQueue returns a Queue for at most capacity messages of one channel, including those that are being sent, and twice as many of
-// all channels. A channel may add a message while it has fewer in the Queue than there is room for. now is the clock by which
+// all channels. A channel may add a message while it has fewer in the Queue than there are free places. now is the clock by which
 // Retry's times are compared; nil: time.Now.
 func NewQueue(capacity int, now func() time.Time) *Queue {
 	if now == nil {

@@ -7,7 +7,7 @@ import (
 )
 
 // channelCounts divide a number of places among channels. A channel gets another place while it has fewer than are free. So one
-// channel alone takes half of the places at most, several take equal parts, and there is always room for one more channel. The
+// channel alone takes half of the places at most, several take equal parts, and a place is always left for one more channel. The
 // zero value has no places.
 type channelCounts struct {
 	places int

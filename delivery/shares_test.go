@@ -27,8 +27,8 @@ func fillQueue(t *testing.T, q *delivery.Queue, channel string) (n int) {
 	}
 }
 
-// Mail that nobody sends leaves room for SMS, and that leaves room for calls.
-func TestQueueLeavesRoomForOtherChannelsWhenOneIsFull(t *testing.T) {
+// Mail that nobody sends leaves places for SMS, and that leaves places for calls.
+func TestQueueLeavesPlacesForOtherChannelsWhenOneIsFull(t *testing.T) {
 	q := delivery.NewQueue(120, nil)
 	if n := fillQueue(t, q, "email"); n != 120 {
 		t.Errorf("%d messages of the first channel, want 120", n)

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/VictoriaMetrics/metricsql"
@@ -225,12 +226,13 @@ func serveInProcess(t *testing.T, change func(*settings)) *node {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- p.serve(ctx) }()
-	t.Cleanup(func() {
+	n.stop = sync.OnceFunc(func() {
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(n.stop)
 	waitFor(t, "listening", func() string {
 		select {
 		case err := <-ended:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -69,7 +70,7 @@ func newBuildInfo() prometheus.Collector {
 func (m *metrics) AddRoute(route string) { m.durations.WithLabelValues(route) }
 
 // ObserveRequest implements server.Metrics.
-func (m *metrics) ObserveRequest(method, route string, status int, took time.Duration) {
+func (m *metrics) ObserveRequest(_ context.Context, method, route string, status int, took time.Duration) {
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
 	if route != "" {
 		m.durations.WithLabelValues(route).Observe(took.Seconds())
