@@ -26,6 +26,7 @@ type scrapedSeries map[string]string
 // TestEachMetricAndLabelOfDashboardAndRulesExists lets a server do everything that the metrics count, and looks for each selector and
 // each label of the dashboard and the rules in its scrape.
 func TestEachMetricAndLabelOfDashboardAndRulesExists(t *testing.T) {
+	t.Parallel()
 	series := scrapeBusyServer(t)
 	requireDocumented(t, series)
 	for _, r := range readRules(t) {
