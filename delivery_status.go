@@ -52,7 +52,7 @@ func (e *Engine) outcomeEdit(o Outgoing, d Delivery) func(*record, Entry) (deliv
 		}
 		if timeout := e.reportTimeout(rec, d); d.Status == DeliverySent && timeout > 0 {
 			rec.Failover.DueAt = e.cfg.Clock().Add(timeout).UTC().Truncate(time.Millisecond)
-			change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Due: rec.Failover.DueAt}}
+			change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Channel: d.Channel, Due: rec.Failover.DueAt}}
 			change.done = func() { e.cfg.Failover.CountSent(d.Channel, rec.prefix, rec.CreatedAt) }
 		}
 		return change, nil
@@ -89,7 +89,7 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 		}
 		switch err := e.updateAndQueue(ctx, rec, change); {
 		case err == nil:
-			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
+			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt, SentAt: rec.SentAt}
 			e.emitDelivery(ctx, &challenge, change.event, repeated)
 			if change.done != nil {
 				change.done()
@@ -163,5 +163,5 @@ func (e *Engine) emitDelivery(ctx context.Context, c *Challenge, d Delivery, rep
 	if eventType == "" {
 		return
 	}
-	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.Repeated = d.Provider, repeated })
+	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.RequestedAt, ev.Repeated = d.Provider, c.SentAt, repeated })
 }

@@ -67,7 +67,7 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if !c.Decoy && !prompt.Silent {
 		c.prefix = address.Prefix
 	}
-	out := Outgoing{ChallengeID: c.ID, Send: c.Sends, Direct: c.Sends > 0 && e.reserveSend()}
+	out := Outgoing{ChallengeID: c.ID, Send: c.Sends, Channel: c.Channel, Direct: c.Sends > 0 && e.reserveSend()}
 	var claim sendClaim
 	if out.Direct {
 		claim = newSendClaim(e.cfg.Clock())
@@ -198,7 +198,7 @@ func (e *Engine) enqueueUnsent(ctx context.Context, rec *record, unanswered bool
 		return nil
 	}
 	if rec.Delivery.Status == DeliveryQueued && unanswered {
-		if err := e.cfg.Outbox.Put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}); err != nil {
+		if err := e.cfg.Outbox.Put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends, Channel: rec.Channel}); err != nil {
 			return unavailable(err)
 		}
 		return nil
@@ -213,7 +213,7 @@ func (e *Engine) enqueueUnsent(ctx context.Context, rec *record, unanswered bool
 	}
 	if err == nil {
 		rec.version++
-		err = e.enqueue(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}, rec)
+		err = e.enqueue(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends, Channel: rec.Channel}, rec)
 	}
 	if err != nil {
 		return unavailable(err)

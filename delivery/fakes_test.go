@@ -147,9 +147,3 @@ func (e *fakeEngine) lastAttempts() map[string]int {
 	}
 	return last
 }
-
-func (e *fakeEngine) composeCount(id string) int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.attempts[id])
-}

@@ -56,6 +56,7 @@ type Outbox struct {
 	local       localCopies
 	direct      directMessages
 	held        heldEntries
+	backlogs    backlogs
 	probes      probe.Gate
 }
 
@@ -75,7 +76,8 @@ func NewOutbox(s *Store, cfg OutboxConfig) (*Outbox, error) {
 	}
 	return &Outbox{Store: s, app: cfg.App, consumer: rand.Text(), deadLetters: cfg.DeadLetters, turn: make(chan struct{}, 1),
 		claim: script.NewTimed(outboxLua + claimLua), finish: script.NewTimed(outboxLua + finishLua), put: script.NewTimed(outboxLua + putLua), rights: script.NewTimed(outboxProbeLua),
-		polls: newPolls(len(s.tags)), local: localCopies{elements: map[string]localCopy{}}, held: heldEntries{claims: map[string]bool{}}}, nil
+		polls: newPolls(len(s.tags)), local: localCopies{elements: map[string]localCopy{}}, held: heldEntries{claims: map[string]bool{}},
+		backlogs: backlogs{partitions: make([]backlog, len(s.tags))}}, nil
 }
 
 // Create implements watchword.Store by create.lua.
