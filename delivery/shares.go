@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -37,44 +38,48 @@ func (c *channelCounts) release(channel string) {
 	}
 }
 
-// channelSlots are places that callers wait for. They are safe for concurrent use.
+// channelSlots are places that callers wait for, in the order in which they came. They are safe for concurrent use.
 type channelSlots struct {
-	mu     sync.Mutex
-	counts channelCounts
-	freed  chan struct{} // closed when a place is released
+	mu      sync.Mutex
+	counts  channelCounts
+	waiting []slotWaiter
+}
+
+// A slotWaiter waits for a place.
+type slotWaiter struct {
+	channel string
+	granted chan struct{} // closed when the place is taken for it
 }
 
 func newChannelSlots(places int) *channelSlots {
-	return &channelSlots{counts: newChannelCounts(places), freed: make(chan struct{})}
+	return &channelSlots{counts: newChannelCounts(places)}
 }
 
 // take takes a place for a channel. It waits for one at most the given time, or until the context ends.
 func (s *channelSlots) take(ctx context.Context, channel string, wait time.Duration) bool {
-	taken, freed := s.tryTake(channel)
-	if taken {
-		return true
-	}
+	w := slotWaiter{channel, make(chan struct{})}
+	s.mu.Lock()
+	s.waiting = append(s.waiting, w)
+	s.grant()
+	s.mu.Unlock()
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
-	for {
-		select {
-		case <-freed:
-		case <-timer.C:
-			return false
-		case <-ctx.Done():
-			return false
-		}
-		if taken, freed = s.tryTake(channel); taken {
-			return true
-		}
+	select {
+	case <-w.granted:
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
 	}
+	return !s.stopWaiting(w)
 }
 
-// tryTake takes a place, or returns a channel that is closed when it is worth another try.
-func (s *channelSlots) tryTake(channel string) (taken bool, freed <-chan struct{}) {
+// stopWaiting removes a waiter, and reports whether it still waited.
+func (s *channelSlots) stopWaiting(w slotWaiter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.counts.take(channel), s.freed
+	before := len(s.waiting)
+	s.waiting = slices.DeleteFunc(s.waiting, func(other slotWaiter) bool { return other == w })
+	return len(s.waiting) < before
 }
 
 // release gives back a place.
@@ -82,6 +87,16 @@ func (s *channelSlots) release(channel string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.release(channel)
-	close(s.freed)
-	s.freed = make(chan struct{})
+	s.grant()
+}
+
+// grant takes places for those that wait and get one. The caller holds the lock.
+func (s *channelSlots) grant() {
+	s.waiting = slices.DeleteFunc(s.waiting, func(w slotWaiter) bool {
+		taken := s.counts.take(w.channel)
+		if taken {
+			close(w.granted)
+		}
+		return taken
+	})
 }

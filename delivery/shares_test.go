@@ -130,3 +130,24 @@ func TestWorkerSendsSMSWhileProviderOfMailHangs(t *testing.T) {
 		_ = stop()
 	})
 }
+
+// As many messages of one channel as may be sent at the same time are sent, also where far more wait: those take their turns.
+func TestWorkerLosesNoTimeToTurnsOfOneChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, engine, began := delivery.NewQueue(10_000, nil), &fakeEngine{}, time.Now()
+		const messages, took = 3200, 200 * time.Millisecond
+		sender := senderFunc(func(context.Context, watchword.Message) (watchword.Sent, error) {
+			time.Sleep(took)
+			return watchword.Sent{}, nil
+		})
+		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: sender})
+		putMessages(t, q, messages)
+		for engine.countRecorded(watchword.DeliverySent) < messages {
+			time.Sleep(took)
+		}
+		if ideal := messages / 32 * took; time.Since(began) > ideal+time.Second {
+			t.Errorf("sent in %s instead of %s", time.Since(began), ideal)
+		}
+		_ = stop()
+	})
+}

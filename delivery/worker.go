@@ -151,7 +151,7 @@ func (w *Worker) claimAndSend(claimCtx, sendCtx, recordCtx context.Context) {
 			busy <- struct{}{}
 			sending.Go(func() {
 				defer func() { <-busy }()
-				w.process(sendCtx, recordCtx, o)
+				w.process(claimCtx, sendCtx, recordCtx, o)
 			})
 		}
 		switch {
@@ -166,7 +166,9 @@ func (w *Worker) claimAndSend(claimCtx, sendCtx, recordCtx context.Context) {
 }
 
 // process composes and sends one claimed message, and records the outcome. What is claimed after DrainTimeout is not sent.
-func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoing) {
+//
+// A message that waits for its channel when claimCtx ends is returned to the outbox.
+func (w *Worker) process(claimCtx, sendCtx, recordCtx context.Context, o watchword.Outgoing) {
 	if sendCtx.Err() != nil {
 		w.failUnsent(recordCtx, o)
 		return
@@ -190,9 +192,9 @@ func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoin
 		return
 	}
 	o = o.Composed(m)
-	if !w.slots.take(sendCtx, m.Channel, slotWait) {
+	if !w.slots.take(claimCtx, m.Channel, slotWait) {
 		o.Attempt-- // Retry adds one
-		w.retryAt(recordCtx, o, w.slotRetryTime())
+		w.retryAt(recordCtx, o, w.slotRetryTime(claimCtx))
 		return
 	}
 	sent, err := w.cfg.Sender.Send(sendCtx, m)
@@ -214,8 +216,8 @@ func (w *Worker) finishSent(ctx context.Context, o watchword.Outgoing, d watchwo
 
 // slotRetryTime returns when a message is due again whose channel sends as many as it may. At the shutdown the messages of other
 // channels come first, but no time is lost.
-func (w *Worker) slotRetryTime() time.Time {
-	if w.ending.Load() {
+func (w *Worker) slotRetryTime(claimCtx context.Context) time.Time {
+	if w.ending.Load() || claimCtx.Err() != nil {
 		return w.cfg.Now()
 	}
 	return w.cfg.Now().Add(slotRetryDelay + w.cfg.Jitter(slotRetryDelay))
