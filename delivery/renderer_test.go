@@ -185,6 +185,7 @@ func BenchmarkRender(b *testing.B) {
 		b.Run(channel, func(b *testing.B) {
 			render := newTestRenderer(b, nil, nil)
 			m := sampleMessage(channel, "en")
+			m.Client = watchword.Client{IP: "203.0.113.9", UserAgent: chrome}
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := render(m); err != nil {

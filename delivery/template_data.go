@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +28,7 @@ type bodyData struct {
 	brand
 	Code  string // as shown or, for voice, spelled
 	Link  string
-	From  string // browser, system and address of the client that asked for the message; empty: unknown
+	From  string // for mail: browser, system and address of the client that asked for the message; empty: unknown
 	Dir   string // ltr or rtl: the direction in which Lang is written
 	Brief bool   // leave out what is not necessary, so that an SMS has one segment
 
@@ -53,7 +52,7 @@ var (
 // templateData returns the variables of the templates, sanitized. Codes, links and origins are not changed but rejected if they
 // are invalid, because they come from the engine.
 func (s *templateSet) templateData(m *watchword.Message, lifetime time.Duration) (bodyData, error) {
-	d := bodyData{Code: m.Code.Reveal(), Link: m.Link.Reveal(), From: describeClient(m.Client), Dir: s.direction(), titleData: titleData{
+	d := bodyData{Code: m.Code.Reveal(), Link: m.Link.Reveal(), Dir: s.direction(), titleData: titleData{
 		App: sanitizeText(m.App, maxNameLength), Purpose: sanitizeText(m.Purpose, maxNameLength), Lang: s.locale,
 		Minutes: max(1, int((lifetime+time.Minute/2)/time.Minute)), Until: m.ExpiresAt.UTC().Format("15:04 MST"),
 	}}
@@ -77,8 +76,11 @@ func (s *templateSet) templateData(m *watchword.Message, lifetime time.Duration)
 	case m.Origin != "" && !originPattern.MatchString(m.Origin):
 		return d, errInvalidOrigin
 	}
-	if m.Channel == ChannelEmail && s.rightToLeft {
-		d.isolate()
+	if m.Channel == ChannelEmail {
+		d.From = describeClient(m.Client)
+		if s.rightToLeft {
+			d.isolate()
+		}
 	}
 	if m.Channel == ChannelVoice {
 		d.Code = strings.Join(strings.Split(strings.ReplaceAll(d.Code, "-", ""), ""), ", ")
@@ -97,12 +99,22 @@ func (s *templateSet) direction() string {
 // describeClient returns the names of browser and system, and the address. They are from fixed lists, or an IP address, so that
 // they are safe to show.
 func describeClient(c watchword.Client) string {
-	browser, system := browsers.Recognize(c.UserAgent)
-	parts := []string{browser, system}
-	if ip, err := netip.ParseAddr(c.IP); err == nil {
-		parts = append(parts, ip.Unmap().WithZone("").String())
+	if c.IP == "" && c.UserAgent == "" {
+		return ""
 	}
-	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " · ")
+	browser, system := browsers.Recognize(c.UserAgent)
+	address := ""
+	if ip, err := netip.ParseAddr(c.IP); err == nil {
+		address = ip.Unmap().WithZone("").String()
+	}
+	text := ""
+	for _, part := range [...]string{browser, system, address} {
+		if text != "" && part != "" {
+			text += " · "
+		}
+		text += part
+	}
+	return text
 }
 
 // isolate surrounds the texts of others by the characters FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE (UAX #9), which are for

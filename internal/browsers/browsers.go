@@ -7,20 +7,17 @@ import "strings"
 // also name those that they are compatible with.
 type mark struct{ text, name string }
 
-func browserMarks() []mark {
-	return []mark{{"Edg", "Edge"}, {"OPR/", "Opera"}, {"SamsungBrowser", "Samsung Internet"}, {"Firefox", "Firefox"}, {"FxiOS", "Firefox"},
+var (
+	browserMarks = []mark{{"Edg", "Edge"}, {"OPR/", "Opera"}, {"SamsungBrowser", "Samsung Internet"}, {"Firefox", "Firefox"}, {"FxiOS", "Firefox"},
 		{"CriOS", "Chrome"}, {"Chrome", "Chrome"}, {"Safari", "Safari"}}
-}
-
-func systemMarks() []mark {
-	return []mark{{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"Windows", "Windows"}, {"CrOS", "ChromeOS"},
+	systemMarks = []mark{{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"Windows", "Windows"}, {"CrOS", "ChromeOS"},
 		{"Mac OS X", "macOS"}, {"Linux", "Linux"}}
-}
+)
 
 // Recognize returns the names of browser and system, empty if unknown. The names are from fixed lists: nothing of the User-Agent
 // itself is returned, so that they can be shown to people.
 func Recognize(userAgent string) (browser, system string) {
-	return find(browserMarks(), userAgent), find(systemMarks(), userAgent)
+	return find(browserMarks, userAgent), find(systemMarks, userAgent)
 }
 
 func find(marks []mark, userAgent string) string {
