@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	htmltemplate "html/template"
 	"net/netip"
 	"net/url"
@@ -49,11 +50,15 @@ func (c MailConfig) newBrand() (brand, error) {
 	if color == "" {
 		color = defaultMailColor
 	}
+	var errColor, errLogo error
 	if !colors.Valid(color) {
-		return brand{}, setting.Errorf("Mail.Color", "is not of the form #rrggbb")
+		errColor = setting.Errorf("Mail.Color", "is not of the form #rrggbb")
 	}
 	if !isPublicImage(c.Logo) {
-		return brand{}, setting.Errorf("Mail.Logo", "is not an https URL of a public host, without port, query and fragment, of at most %d bytes", maxLogoURL)
+		errLogo = setting.Errorf("Mail.Logo", "is not an https URL of a public host, without port, query and fragment, of at most %d bytes", maxLogoURL)
+	}
+	if err := errors.Join(errColor, errLogo); err != nil {
+		return brand{}, err
 	}
 	color = strings.ToLower(color)
 	dark := colors.Lighten(color, mailCardDark, minContrast)

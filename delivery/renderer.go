@@ -54,11 +54,12 @@ func NewRenderer(cfg RendererConfig) (*Renderer, error) {
 	if cfg.Next == nil || cfg.Templates == nil {
 		return nil, errors.New("delivery: rendering needs a next sender and templates")
 	}
+	var errHash error
 	if cfg.RetrieverHash != "" && !retrieverHashPattern.MatchString(cfg.RetrieverHash) {
-		return nil, setting.Errorf("RetrieverHash", "is not 11 characters of base64")
+		errHash = setting.Errorf("RetrieverHash", "is not 11 characters of base64")
 	}
-	look, err := cfg.Mail.newBrand()
-	if err != nil {
+	look, errLook := cfg.Mail.newBrand()
+	if err := errors.Join(errHash, errLook); err != nil {
 		return nil, err
 	}
 	cfg.Logger, cfg.Now, _ = fillDefaults(cfg.Logger, cfg.Now, nil)

@@ -129,7 +129,7 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 	if p.templates != nil {
 		var render *delivery.Renderer // without a router only its settings are checked
 		render, errRender = delivery.NewRenderer(delivery.RendererConfig{Next: p.router, Templates: p.templates,
-			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
+			RetrieverHash: a.codes.SMSRetrieverHash, Mail: a.mails, Logger: b.log})
 		if errRender == nil && p.router != nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
 		}
