@@ -255,3 +255,9 @@ func (v *verificationRecord) secret(prefix, use string) Code {
 	sum := v.key.handles.sum(use, v.ID, string(v.Salt))
 	return NewCode(prefix + b64.EncodeToString(sum[:]))
 }
+
+// OwnsVerification reports whether the id is of a verification of the engine's app. It does not read the store.
+func (e *Engine) OwnsVerification(id string) bool {
+	_, err := e.parseVerification(id)
+	return err == nil
+}

@@ -103,6 +103,20 @@ func (k *verificationKit) awaitChallenge(id string, want watchword.Status) {
 	}
 }
 
+// afterAttemptStore calls run after an answer has approved a challenge.
+type afterAttemptStore struct {
+	watchword.Store
+	run func()
+}
+
+func (s *afterAttemptStore) Attempt(ctx context.Context, id string, g []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
+	e, err := s.Store.Attempt(ctx, id, g, b)
+	if err == nil {
+		s.run()
+	}
+	return e, err
+}
+
 func methodIDs(v watchword.VerificationView) (out []string) {
 	for _, m := range v.Methods {
 		out = append(out, m.ID)
