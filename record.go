@@ -33,6 +33,8 @@ type entryContent struct {
 
 	SendClaim sendClaim // of the current send
 	Failover  failover  // of the current send
+
+	Page pageBinding
 }
 
 func (s *entryContent) fields(f *codec.Codec) {
@@ -53,6 +55,7 @@ func (s *entryContent) fields(f *codec.Codec) {
 	s.SendClaim.fields(f)
 	s.Failover.fields(f)
 	f.Number(&s.Delivery.Sender)
+	s.Page.fields(f)
 }
 
 // A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the
