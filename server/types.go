@@ -133,12 +133,18 @@ type startedView struct {
 	PageURL string          `json:"page_url" format:"uri" doc:"The URL of the hosted page, with its ticket in the fragment."`
 }
 
-// TransformSchema adds the fields of the challenge. Huma omits them because the embedded type is not exported.
+// TransformSchema adds the fields of the challenge, which huma omits because the embedded type is not exported, and returns one
+// schema for each ask.
 func (startedView) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
-	challenge := r.Schema(reflect.TypeFor[challengeView](), false, "")
-	maps.Copy(s.Properties, challenge.Properties)
-	s.Required = append(s.Required, challenge.Required...)
-	return s
+	addEmbeddedFields[challengeView](r, s)
+	return newUnionByAsk(r, "Started", s, listAskSchemas())
+}
+
+// addEmbeddedFields adds the fields of an embedded type that is not exported.
+func addEmbeddedFields[T any](r huma.Registry, s *huma.Schema) {
+	embedded := r.Schema(reflect.TypeFor[T](), false, "")
+	maps.Copy(s.Properties, embedded.Properties)
+	s.Required = append(s.Required, embedded.Required...)
 }
 
 // approvedView is the response to a right answer.
