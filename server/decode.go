@@ -89,10 +89,10 @@ type decoder struct {
 	options  json.Options
 }
 
-// requiredFields are the required fields of an object, and those of the elements of its lists.
+// requiredFields are the required fields of an object, and those of the objects in its lists and behind its pointers.
 type requiredFields struct {
 	fields []requiredField
-	lists  []requiredList
+	nested []nestedFields
 }
 
 type requiredField struct {
@@ -100,9 +100,9 @@ type requiredField struct {
 	name  string
 }
 
-type requiredList struct {
+type nestedFields struct {
 	requiredField
-	element requiredFields
+	object requiredFields
 }
 
 // anyElement stands for the index of a list in a pointer.
@@ -148,8 +148,8 @@ func newRequiredFields(t reflect.Type) (out requiredFields) {
 		if options == "" {
 			out.fields = append(out.fields, requiredField{n, name})
 		}
-		if nested := t.Field(n).Type; isListOfObjects(nested) {
-			out.lists = append(out.lists, requiredList{requiredField{n, name}, newRequiredFields(nested.Elem())})
+		if nested := t.Field(n).Type; isListOfObjects(nested) || isPointerToObject(nested) {
+			out.nested = append(out.nested, nestedFields{requiredField{n, name}, newRequiredFields(nested.Elem())})
 		}
 	}
 	return out
@@ -157,6 +157,10 @@ func newRequiredFields(t reflect.Type) (out requiredFields) {
 
 func isListOfObjects(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
+}
+
+func isPointerToObject(t reflect.Type) bool {
+	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct
 }
 
 // withoutIndexes returns a pointer with anyElement for each number in it. No field has a number as its name.
@@ -188,10 +192,15 @@ func (r requiredFields) findMissing(v reflect.Value, prefix string) (missing []s
 			missing = append(missing, prefix+f.name)
 		}
 	}
-	for _, l := range r.lists {
-		list := v.Field(l.index)
-		for n := range list.Len() {
-			missing = append(missing, l.element.findMissing(list.Index(n), prefix+l.name+"."+strconv.Itoa(n)+".")...)
+	for _, nested := range r.nested {
+		field, name := v.Field(nested.index), prefix+nested.name+"."
+		switch {
+		case field.Kind() == reflect.Slice:
+			for n := range field.Len() {
+				missing = append(missing, nested.object.findMissing(field.Index(n), name+strconv.Itoa(n)+".")...)
+			}
+		case !field.IsNil():
+			missing = append(missing, nested.object.findMissing(field.Elem(), name)...)
 		}
 	}
 	return missing

@@ -100,12 +100,17 @@ type askSchema struct {
 
 // listAskSchemas returns the schemas of all asks.
 func listAskSchemas() []askSchema {
+	return append(listMethodAskSchemas(),
+		askSchema{watchword.AskNewKey, "NewKey", reflect.TypeFor[creationOptions]()},
+		askSchema{watchword.AskScan, "Scan", reflect.TypeFor[publicScan]()})
+}
+
+// listMethodAskSchemas returns those of the asks of verifications, which enrol nothing.
+func listMethodAskSchemas() []askSchema {
 	return []askSchema{
 		{watchword.AskCode, "Code", reflect.TypeFor[publicCode]()},
 		{watchword.AskLink, "Link", reflect.TypeFor[publicLink]()},
 		{watchword.AskKey, "Key", reflect.TypeFor[requestOptions]()},
-		{watchword.AskNewKey, "NewKey", reflect.TypeFor[creationOptions]()},
-		{watchword.AskScan, "Scan", reflect.TypeFor[publicScan]()},
 	}
 }
 
