@@ -40,6 +40,7 @@ type attempt struct {
 	answer      Answer
 	transaction map[string]string
 	receipt     byte // receiptReturned or receiptUncollected
+	part        bool // of a verification, which collects the receipt
 	mismatch    bool // the answer is known to be wrong before the comparison; the try is charged all the same
 }
 
@@ -47,7 +48,7 @@ type attempt struct {
 // of the challenge and one unit of the guess budget before it compares. Every refusal is an *Error; a wrong answer is
 // ErrIncorrectAnswer with Remaining.
 func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Result, error) {
-	parsed, err := e.parse(id)
+	parsed, err := e.parseWhole(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +79,9 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	parsed, err := e.parse(id)
 	if err != nil {
 		return err
+	}
+	if parsed.isPart() {
+		return e.answerPart(ctx, parsed, answer, client)
 	}
 	if answer, err = readAnswer(parsed.strategy, answer); err != nil {
 		return err
@@ -234,7 +238,9 @@ func (e *Engine) recordApproval(ctx context.Context, rec *record, a *attempt, r 
 		e.tombstones.Add(rec.id.random, tombstoneCollected, Approved)
 	}
 	e.watchers.Wake(rec.ID)
-	e.emit(ctx, EventApproved, &rec.Challenge)
+	if !a.part {
+		e.emit(ctx, EventApproved, &rec.Challenge)
+	}
 	return r, nil
 }
 

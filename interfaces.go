@@ -243,6 +243,13 @@ type StrategyProperties struct {
 	AnswerSpace   float64       // number of possible answers; 0: too many to guess (2^112 and more)
 	RightAnswers  int           // number of right answers at a time; 0: 1
 	Strength      int           // as a proof for changing factors; see Authority
+	Ask           Ask           // what Begin asks for
+
+	// MultiFactor: a right answer can prove two kinds of factors, which it does if Challenge.Require is RequireMFA. Its Proof.AMR
+	// then contains mfa (RFC 8176).
+	MultiFactor bool
+	// PhishingResistant: the answer is bound to the app's origin, so that no other site can pass it on.
+	PhishingResistant bool
 }
 
 // The values of StrategyProperties.Strength.

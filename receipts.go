@@ -12,23 +12,24 @@ import (
 // Claims are the content of a receipt. As JSON they are the payload of the receipt's JWT. Times are seconds since 1970
 // (NumericDate, RFC 7519 §2).
 type Claims struct {
-	Issuer      string            `json:"iss"` // Config.Issuer
-	Audience    string            `json:"aud"` // the id of the app
-	Subject     string            `json:"sub,omitempty"`
-	ID          string            `json:"jti"` // the id of the challenge
-	IssuedAt    int64             `json:"iat"`
-	ExpiresAt   int64             `json:"exp"`
-	AuthTime    int64             `json:"auth_time"` // when the right answer arrived
-	Purpose     string            `json:"purpose"`
-	Strategy    string            `json:"strategy"`
-	Channel     string            `json:"channel,omitempty"`
-	AMR         []string          `json:"amr,omitempty"`          // RFC 8176
-	SentTo      string            `json:"sent_to,omitempty"`      // masked address
-	AddressHash string            `json:"address_hash,omitempty"` // Engine.AddressHash of the canonical address
-	Factor      string            `json:"factor,omitempty"`       // id of the factor that answered
-	Nonce       string            `json:"nonce,omitempty"`
-	Transaction map[string]string `json:"transaction,omitempty"`
-	Extra       map[string]any    `json:"extra,omitempty"` // details that the strategy adds
+	Issuer       string            `json:"iss"` // Config.Issuer
+	Audience     string            `json:"aud"` // the id of the app
+	Subject      string            `json:"sub,omitempty"`
+	ID           string            `json:"jti"`                    // the id of the challenge
+	Verification string            `json:"verification,omitempty"` // id of the verification that the challenge is part of
+	IssuedAt     int64             `json:"iat"`
+	ExpiresAt    int64             `json:"exp"`
+	AuthTime     int64             `json:"auth_time"` // when the right answer arrived
+	Purpose      string            `json:"purpose"`
+	Strategy     string            `json:"strategy"`
+	Channel      string            `json:"channel,omitempty"`
+	AMR          []string          `json:"amr,omitempty"`          // RFC 8176
+	SentTo       string            `json:"sent_to,omitempty"`      // masked address
+	AddressHash  string            `json:"address_hash,omitempty"` // Engine.AddressHash of the canonical address
+	Factor       string            `json:"factor,omitempty"`       // id of the factor that answered
+	Nonce        string            `json:"nonce,omitempty"`
+	Transaction  map[string]string `json:"transaction,omitempty"`
+	Extra        map[string]any    `json:"extra,omitempty"` // details that the strategy adds
 
 	extra []byte // Extra as JSON, if it was encoded already
 }
@@ -43,6 +44,7 @@ func (c *Claims) fields(f *codec.Codec) {
 	}
 	f.Words(&c.AMR)
 	f.Texts(&c.Transaction)
+	f.Text(&c.Verification)
 	if !f.Reading() && c.extra != nil {
 		f.Bytes(&c.extra)
 		return
@@ -73,17 +75,12 @@ type RedeemRequest struct {
 // wrong or expired returns ErrReturnCodeInvalid, and charges no try. A wrong purpose, subject or address returns
 // ErrIncorrectAnswer and charges no try.
 func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Result, error) {
-	parsed, err := e.parse(id)
+	parsed, err := e.parseWhole(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case req.Purpose == "":
-		return nil, invalid("purpose", "is required")
-	case req.Subject != "" && req.To != "":
-		return nil, invalid("to", "must not be given beside subject")
-	case !isSubject(req.Subject):
-		return nil, invalid("subject", subjectReason)
+	if err := validateRedeem(req); err != nil {
+		return nil, err
 	}
 	claimed := e.claimedRespondent(CheckRequest{Subject: req.Subject, To: req.To})
 	requestID := e.newRequestID(req.Seed)
@@ -125,6 +122,19 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		return nil, ErrReceiptUsed
 	}
 	return result, nil
+}
+
+// validateRedeem refuses a request that lacks the purpose, or names both a subject and an address.
+func validateRedeem(req RedeemRequest) error {
+	switch {
+	case req.Purpose == "":
+		return invalid("purpose", "is required")
+	case req.Subject != "" && req.To != "":
+		return invalid("to", "must not be given beside subject")
+	case !isSubject(req.Subject):
+		return invalid("subject", subjectReason)
+	}
+	return nil
 }
 
 // errRepeatedRequest ends a change that the same request has made before.
@@ -215,7 +225,7 @@ func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, c
 
 // claims returns the claims of a receipt that is issued at the given time. For a Verifier's answer the caller sets AMR.
 func (e *Engine) claims(rec *record, approvedAt, issued time.Time) *Claims {
-	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, IssuedAt: issued.Unix(),
+	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, Verification: rec.Verification, IssuedAt: issued.Unix(),
 		ExpiresAt: issued.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: approvedAt.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
 		Channel: rec.SentChannel(), SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
 	if rec.Address != "" {

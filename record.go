@@ -34,6 +34,8 @@ type entryContent struct {
 	SendClaim sendClaim // of the current send
 	Failover  failover  // of the current send
 
+	FallbackDueAt time.Time // when the silence of the sender of the current send opens another method; zero: it does not
+
 	Page pageBinding
 }
 
@@ -55,6 +57,7 @@ func (s *entryContent) fields(f *codec.Codec) {
 	s.SendClaim.fields(f)
 	s.Failover.fields(f)
 	f.Number(&s.Delivery.Sender)
+	f.Moment(&s.FallbackDueAt)
 	s.Page.fields(f)
 }
 

@@ -52,6 +52,10 @@ type Config struct {
 	// ErrInvalidRequest that names the fields. It must do no I/O. Nil: no message is refused.
 	CheckMessage func(m Message) error
 
+	// Reports reports whether a sender of a channel, by its position, gets delivery reports. Only its silence opens the fallback of
+	// a verification. Nil: none does.
+	Reports func(channel string, sender int) bool
+
 	Failover FailoverPolicy // moves messages that a sender has accepted and not delivered to the next sender; nil: none move
 
 	// ReturnOrigins are the origins of allowed return URLs, such as https://app.example.com. A return_url must match one
@@ -268,7 +272,7 @@ func (e *Engine) addStrategies() (problems []error) {
 		if _, enrols := s.(Enroller); enrols && e.cfg.Factors == nil {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Factors", name))
 		}
-		tag := e.identity.strategyTag(name, false)
+		tag := e.identity.strategyTag(name)
 		if other := e.strategiesByTag[tag]; other != nil {
 			problems = append(problems, fmt.Errorf("strategy %q: its tag under this identity key is that of %q", name, other.Name()))
 		}

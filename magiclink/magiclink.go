@@ -65,7 +65,7 @@ func (s *Strategy) Name() string { return "magiclink" }
 // Properties returns the properties of the strategy: links are sent, by e-mail unless the challenge names another channel. A
 // token cannot be guessed. If a code is sent too, all wrong answers count against the address.
 func (s *Strategy) Properties() watchword.StrategyProperties {
-	t := watchword.StrategyProperties{Group: watchword.GroupNone, SendsMessages: true, Channel: channelEmail, Strength: watchword.StrengthSent}
+	t := watchword.StrategyProperties{Group: watchword.GroupNone, SendsMessages: true, Channel: channelEmail, Strength: watchword.StrengthSent, Ask: watchword.AskLink}
 	if s.sendsCode {
 		t.Group, t.AnswerSpace, t.RightAnswers = watchword.GroupAddress, codeSpace, 1
 		t.Typed = watchword.Typed{Alphabet: typed.Digits, Min: codeDigits, Max: codeDigits, Exact: tokenPrefix}
