@@ -25,7 +25,7 @@ func challengeOperations() []operation {
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/redeem", id: "redeemChallenge", summary: "Collect the receipt of a challenge that was answered on a page or by a link",
 			scope: ScopeChallenges, status: http.StatusOK,
 			problems: []string{"unknown_challenge", "not_answered", "incorrect_answer", "attempts_exhausted", "challenge_expired",
-				"challenge_canceled", "receipt_used", "part_of_verification"}}, redeemChallenge),
+				"challenge_canceled", "receipt_used", "return_code_invalid", "part_of_verification"}}, redeemChallenge),
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/resend", id: "resendChallenge", summary: "Send the message again",
 			scope: ScopeChallenges, status: http.StatusOK, optionalBody: true,
 			problems: []string{"unknown_challenge", "resend_too_soon", "sends_exhausted", "rate_limited", "destination_refused",
@@ -53,8 +53,10 @@ func startChallenge(ctx context.Context, c *call, in *startRequest) (*startedVie
 	if c.reservation != nil && in.Purpose == watchword.PurposeEnrol {
 		c.reservation.RepeatWhile(started.ID)
 	}
-	out := &startedView{challengeView: newChallengeView(started.View), Handle: started.Handle.Reveal(),
-		PageURL: c.publicURL + "/c/" + started.ID + "#" + started.Ticket.Reveal()}
+	out := &startedView{challengeView: newChallengeView(started.View), Handle: started.Handle.Reveal()}
+	if !started.Ticket.IsZero() {
+		out.PageURL = c.publicURL + "/c/" + started.ID + "#" + started.Ticket.Reveal()
+	}
 	out.Public, err = encodePublic(started.Public)
 	return out, err
 }
