@@ -274,11 +274,14 @@ func TestVerificationOfAnotherAppIsUnknown(t *testing.T) {
 func TestStartVerificationNamesInvalidField(t *testing.T) {
 	ts := newTestServer(t, serverOptions{strategies: realStrategies(t)})
 	const sms = `{"strategy":"otp","channel":"sms","to":"+14155550123"}`
-	eleven := strings.TrimSuffix(strings.Repeat(sms+",", 11), ",")
+	eleven := make([]string, 11)
+	for n := range eleven {
+		eleven[n] = strings.Replace(sms, "0123", fmt.Sprintf("01%02d", n), 1)
+	}
 	for _, c := range []invalidRequest{
 		{name: "no methods", body: `{"purpose":"mfa","subject":"u"}`, field: "methods"},
 		{name: "an empty list", body: `{"purpose":"mfa","subject":"u","methods":[]}`, field: "methods"},
-		{name: "eleven methods", body: `{"purpose":"mfa","subject":"u","methods":[` + eleven + `]}`, field: "methods"},
+		{name: "eleven methods", body: `{"purpose":"mfa","subject":"u","methods":[` + strings.Join(eleven, ",") + `]}`, field: "methods"},
 		{name: "no purpose", body: `{"subject":"u","methods":[` + sms + `]}`, field: "purpose"},
 		{name: "a method without a strategy", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `,{"channel":"sms"}]}`, field: "methods.1.strategy"},
 		{name: "an unknown strategy", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `,{"strategy":"palm"}]}`, field: "methods.1.strategy"},
@@ -286,7 +289,7 @@ func TestStartVerificationNamesInvalidField(t *testing.T) {
 		{name: "nowhere to send", body: `{"purpose":"mfa","subject":"u","methods":[{"strategy":"otp","channel":"sms"}]}`, field: "methods.0.to"},
 		{name: "another open", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `],"open":"last"}`, field: "open"},
 		{name: "another requirement", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `],"require":"all"}`, field: "require"},
-		{name: "a short fallback", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `],"fallback":{"after":1}}`, field: "fallback.after"},
+		{name: "a short fallback", body: `{"purpose":"mfa","subject":"u","methods":[{"strategy":"totp"},` + strings.Replace(sms, "{", `{"fallback":true,`, 1) + `],"fallback":{"after":1}}`, field: "fallback.after"},
 		{name: "an enrolment", body: `{"purpose":"enrol","subject":"u","methods":[{"strategy":"totp"}]}`, field: "purpose"},
 		{name: "a return_url that is not listed", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `],"return_url":"https://app.example.org/"}`, field: "return_url"},
 		{name: "an unknown name", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `],"wait":1}`, field: "wait"},
