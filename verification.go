@@ -113,7 +113,7 @@ type FallbackView struct {
 type StartedVerification struct {
 	VerificationView
 	Handle Code // collects the receipt; see Engine.RedeemVerification
-	Ticket Code // opens the hosted page
+	Ticket Code // opens the hosted page; see Engine.OpenVerificationPage. Zero: there is none, because ReturnURL is empty
 }
 
 // A VerificationCheck is an answer to a method of a verification.
