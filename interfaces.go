@@ -243,7 +243,12 @@ type StrategyProperties struct {
 	AnswerSpace   float64       // number of possible answers; 0: too many to guess (2^112 and more)
 	RightAnswers  int           // number of right answers at a time; 0: 1
 	Strength      int           // as a proof for changing factors; see Authority
+	ACR           string        // acr of the receipts of its right answers, as ACRPhishingResistant; empty: none
 }
+
+// ACRPhishingResistant is the acr of strategies that resist phishing (OpenID Connect EAP ACR Values 1.0 §2): an answer to one
+// site is worth nothing at another.
+const ACRPhishingResistant = "phr"
 
 // The values of StrategyProperties.Strength.
 const (

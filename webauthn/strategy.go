@@ -61,7 +61,8 @@ func (s *Strategy) Name() string { return "webauthn" }
 // Properties returns the properties of the strategy: the answer is an object and cannot be guessed, and a challenge may have no
 // subject.
 func (s *Strategy) Properties() watchword.StrategyProperties {
-	return watchword.StrategyProperties{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey}
+	return watchword.StrategyProperties{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey,
+		ACR: watchword.ACRPhishingResistant}
 }
 
 // Begin asks for one of the subject's keys or, if the challenge has no subject, for any discoverable credential. A subject
