@@ -175,6 +175,27 @@ func (c *Challenge) DeriveStableCode(label, alphabet string, n int) Code {
 	return stable.DeriveCode(label, alphabet, n)
 }
 
+// DeriveForFactor returns 32 bytes that depend on the app, the label, the id of a factor and a key of the keyring, and not on the
+// challenge. The key is named by its id; with an empty one it is the active key, and keyID is its id. ok is false if the keyring
+// has no such key.
+func (c *Challenge) DeriveForFactor(key, label, factor string) (secret [32]byte, keyID string, ok bool) {
+	for _, k := range c.env.factors.keyring {
+		if key == "" || k.id == key {
+			return k.handles.sum("factor", label, factor), k.id, true
+		}
+	}
+	return secret, key, false
+}
+
+// KeyIDs returns the ids of the keys of the keyring, the active key first.
+func (c *Challenge) KeyIDs() []string {
+	ids := make([]string, len(c.env.factors.keyring))
+	for i, k := range c.env.factors.keyring {
+		ids[i] = k.id
+	}
+	return ids
+}
+
 func (c *Challenge) stream(label string) func(counter byte) [32]byte {
 	transaction := codec.CanonicalMap(c.Transaction)
 	return func(counter byte) [32]byte {

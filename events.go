@@ -25,6 +25,7 @@ const (
 	EventScannerSuspected = "link.scanner_suspected"
 	EventReported         = "challenge.reported" // the recipient of a link has reported that they did not start the challenge
 	EventFactorLow        = "factor.low"         // few recovery codes are left
+	EventDeviceReused     = "device.reused"      // a replaced token of a trusted device was presented, so that the device was removed: a copy of its cookie was used
 )
 
 // An Event is a change of a challenge, a factor or a limit. Fields that do not apply are empty.

@@ -21,6 +21,7 @@ type factorSet struct {
 	pending    []pendingFactor
 	readAt     time.Time // by the clock of the factor store
 	keyError   error     // the key of the entry is not in the keyring
+	devices    string    // the strategy whose factors are trusted devices; empty: none
 }
 
 // A pendingFactor is a factor that is being created. It counts as enrolled for pendingFactorTime, so that concurrent changes
@@ -56,7 +57,7 @@ func (fs *factorStore) setID(subject string) string {
 // readSet reads everything that a subject has enrolled. If the entry is damaged the next change replaces it, which ends the
 // enrolments that are open. If only its key is missing, only the app's own authority may change the set.
 func (fs *factorStore) readSet(ctx context.Context, subject string, now time.Time) (*factorSet, error) {
-	set := &factorSet{subject: subject, readAt: now}
+	set := &factorSet{subject: subject, readAt: now, devices: fs.devices}
 	if fs.store == nil {
 		return set, nil
 	}
@@ -131,9 +132,13 @@ func (s *factorSet) find(id string) *Factor {
 	return nil
 }
 
-// others returns the factors and pending factors that the challenge has not enrolled itself.
+// others returns the factors and pending factors that the challenge has not enrolled itself. Trusted devices are not among them:
+// they protect nothing and use up no places.
 func (s *factorSet) others(challenge string) (out []Factor) {
 	for _, f := range s.factors {
+		if f.Strategy != "" && f.Strategy == s.devices {
+			continue
+		}
 		if challenge == "" || f.CreatedBy != challenge {
 			out = append(out, f)
 		}

@@ -50,6 +50,19 @@ type Enroller interface {
 	VerifyEnrol(ctx context.Context, c *Challenge, answer string) (Factor, error)
 }
 
+// A DeviceTruster is a Verifier whose factors are trusted devices and whose answers are their tokens. Its challenges are made and
+// approved in one start (see Config.TrustedDevices): Begin refuses all others. An app has one DeviceTruster at most.
+//
+// Verify finds the device among Challenge.Factors, which are those that are trusted now. With a valid token Proof.Spend is the
+// device, as it is stored if its Data changed, and Proof.Successor the token that replaces the answer. With ErrMismatch,
+// Proof.Reused is the device if the token is one that it has replaced.
+type DeviceTruster interface {
+	Verifier
+	// NewDevice returns the factor of a device that will be trusted, and the token for its cookie. It is a pure function of the
+	// challenge.
+	NewDevice(c *Challenge) (Factor, Code, error)
+}
+
 // An AnswerReader is a Strategy whose answers are JSON objects. It parses them before the store is read, so that a malformed
 // answer costs no try.
 type AnswerReader interface {
@@ -314,7 +327,10 @@ type Proof struct {
 	Subject  string         // owner of a discoverable passkey, if the challenge has no subject
 	Compared []Factor       // with ErrMismatch: the factors that get one more consecutive failure
 	CodesLow bool           // few recovery codes are left: the engine sends EventFactorLow
+	Reused   *Factor        // with ErrMismatch: a trusted device whose replaced token was the answer; the engine removes it
 	Extra    map[string]any // details for the receipt or, with ErrMismatch, for the app's backend
+
+	Successor Code // the token of a trusted device that replaces the answer
 }
 
 // An Address is an address as an AddressPolicy returns it.
