@@ -44,6 +44,9 @@ type Challenge struct {
 	Ask         Ask
 	Decoy       bool // never approved
 
+	Verification string      // id of the verification that the challenge is part of; empty: none
+	Require      Requirement // of that verification: what a right answer must prove; a strategy must ask for as much
+
 	Sends       int       // number of messages requested so far
 	SentAt      time.Time // when the last message was requested
 	CodeSend    int       // number of the send whose code is valid; above 1 only if Config.NewCodes is set; 0: no message is sent
@@ -131,6 +134,8 @@ func (c *Challenge) fields(f *codec.Codec) {
 		f.Flag(flag)
 	}
 	codec.Optional(f, &c.enrolment, (*enrolmentAuthority).fields)
+	f.Text(&c.Verification)
+	f.Text((*string)(&c.Require))
 	f.Number(&c.Sends)
 	f.Number(&c.CodeSend)
 	f.Bytes(&c.Data)

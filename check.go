@@ -47,7 +47,7 @@ type attempt struct {
 // of the challenge and one unit of the guess budget before it compares. Every refusal is an *Error; a wrong answer is
 // ErrIncorrectAnswer with Remaining.
 func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Result, error) {
-	parsed, err := e.parse(id)
+	parsed, err := e.parseWhole(ctx, id)
 	if err != nil {
 		return nil, err
 	}

@@ -256,11 +256,17 @@ type StrategyProperties struct {
 	AnswerSpace   float64       // number of possible answers; 0: too many to guess (2^112 and more)
 	RightAnswers  int           // number of right answers at a time; 0: 1
 	Strength      int           // as a proof for changing factors; see Authority
-	ACR           string        // acr of the receipts of its right answers, as ACRPhishingResistant; empty: none
+	Ask           Ask           // what Begin asks for
+
+	// MultiFactor: a right answer can prove two kinds of factors, which it does if Challenge.Require is RequireMFA. Its Proof.AMR
+	// then contains mfa (RFC 8176).
+	MultiFactor bool
+	// PhishingResistant: the answer is bound to the app's origin, so that no other site can pass it on. Receipts have the acr
+	// ACRPhishingResistant.
+	PhishingResistant bool
 }
 
-// ACRPhishingResistant is the acr of strategies that resist phishing (OpenID Connect EAP ACR Values 1.0 §2): an answer to one
-// site is worth nothing at another.
+// ACRPhishingResistant is the acr of receipts of strategies that are PhishingResistant (OpenID Connect EAP ACR Values 1.0 §2).
 const ACRPhishingResistant = "phr"
 
 // The values of StrategyProperties.Strength.

@@ -60,6 +60,9 @@ func (e *Engine) readWithSecret(ctx context.Context, id, given string, secret fu
 	if err != nil {
 		return nil, Entry{}, err
 	}
+	if parsed.isPart() {
+		return nil, Entry{}, ErrPartOfVerification
+	}
 	if subtle.ConstantTimeCompare([]byte(given), []byte(secret(rec).Reveal())) != 1 {
 		return nil, Entry{}, ErrUnknownChallenge
 	}

@@ -12,24 +12,25 @@ import (
 // Claims are the content of a receipt. As JSON they are the payload of the receipt's JWT. Times are seconds since 1970
 // (NumericDate, RFC 7519 §2).
 type Claims struct {
-	Issuer      string            `json:"iss"` // Config.Issuer
-	Audience    string            `json:"aud"` // the id of the app
-	Subject     string            `json:"sub,omitempty"`
-	ID          string            `json:"jti"` // the id of the challenge
-	IssuedAt    int64             `json:"iat"`
-	ExpiresAt   int64             `json:"exp"`
-	AuthTime    int64             `json:"auth_time"` // when the right answer arrived
-	Purpose     string            `json:"purpose"`
-	Strategy    string            `json:"strategy"`
-	Channel     string            `json:"channel,omitempty"`
-	AMR         []string          `json:"amr,omitempty"`          // RFC 8176
-	ACR         string            `json:"acr,omitempty"`          // StrategyProperties.ACR; none for an enrolment
-	SentTo      string            `json:"sent_to,omitempty"`      // masked address
-	AddressHash string            `json:"address_hash,omitempty"` // Engine.AddressHash of the canonical address
-	Factor      string            `json:"factor,omitempty"`       // id of the factor that answered
-	Nonce       string            `json:"nonce,omitempty"`
-	Transaction map[string]string `json:"transaction,omitempty"`
-	Extra       map[string]any    `json:"extra,omitempty"` // details that the strategy adds
+	Issuer       string            `json:"iss"` // Config.Issuer
+	Audience     string            `json:"aud"` // the id of the app
+	Subject      string            `json:"sub,omitempty"`
+	ID           string            `json:"jti"`                    // the id of the challenge
+	Verification string            `json:"verification,omitempty"` // id of the verification that the challenge is part of
+	IssuedAt     int64             `json:"iat"`
+	ExpiresAt    int64             `json:"exp"`
+	AuthTime     int64             `json:"auth_time"` // when the right answer arrived
+	Purpose      string            `json:"purpose"`
+	Strategy     string            `json:"strategy"`
+	Channel      string            `json:"channel,omitempty"`
+	AMR          []string          `json:"amr,omitempty"`          // RFC 8176
+	ACR          string            `json:"acr,omitempty"`          // ACRPhishingResistant, or none
+	SentTo       string            `json:"sent_to,omitempty"`      // masked address
+	AddressHash  string            `json:"address_hash,omitempty"` // Engine.AddressHash of the canonical address
+	Factor       string            `json:"factor,omitempty"`       // id of the factor that answered
+	Nonce        string            `json:"nonce,omitempty"`
+	Transaction  map[string]string `json:"transaction,omitempty"`
+	Extra        map[string]any    `json:"extra,omitempty"` // details that the strategy adds
 
 	extra []byte // Extra as JSON, if it was encoded already
 }
@@ -44,6 +45,7 @@ func (c *Claims) fields(f *codec.Codec) {
 	}
 	f.Words(&c.AMR)
 	f.Texts(&c.Transaction)
+	f.Text(&c.Verification)
 	if !f.Reading() && c.extra != nil {
 		f.Bytes(&c.extra)
 		return
@@ -69,7 +71,7 @@ type RedeemRequest struct {
 // its state, and a receipt that was collected before returns ErrReceiptUsed. A wrong purpose, subject or address returns
 // ErrIncorrectAnswer and charges no try.
 func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Result, error) {
-	parsed, err := e.parse(id)
+	parsed, err := e.parseWhole(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -208,14 +210,14 @@ func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, c
 
 // claims returns the claims of a receipt that is issued at the given time. For a Verifier's answer the caller sets AMR.
 func (e *Engine) claims(rec *record, approvedAt, issued time.Time) *Claims {
-	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, IssuedAt: issued.Unix(),
+	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, Verification: rec.Verification, IssuedAt: issued.Unix(),
 		ExpiresAt: issued.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: approvedAt.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
 		Channel: rec.SentChannel(), SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
 	if rec.Address != "" {
 		c.AddressHash = e.AddressHash(rec.Address)
 	}
-	if rec.Purpose != PurposeEnrol {
-		c.ACR = rec.id.strategy.Properties().ACR
+	if rec.Purpose != PurposeEnrol && rec.id.strategy.Properties().PhishingResistant {
+		c.ACR = ACRPhishingResistant
 	}
 	if matcher, ok := rec.id.strategy.(Matcher); ok {
 		c.AMR = matcher.AMR(&rec.Challenge)

@@ -34,6 +34,8 @@ type StartRequest struct {
 	// Unanswered reports that an earlier start with this Seed was not answered, so that its message may not have been queued.
 	// It is queued again unless it was sent.
 	Unanswered bool
+
+	verification *verificationRecord // that the challenge is part of; nil: none
 }
 
 // Started is a new challenge with the secrets that only its starter may see.
@@ -83,16 +85,32 @@ func (e *Engine) startChallenge(ctx context.Context, strategy Strategy, address 
 	if existing != nil || err != nil {
 		return existing, err
 	}
+	return e.storeChallenge(ctx, &preparedStart{id: id, challenge: c, prompt: prompt, charges: charges, address: address, unanswered: req.Unanswered})
+}
+
+// A preparedStart is a challenge that was charged to the limits and is not stored yet.
+type preparedStart struct {
+	id         challengeID
+	challenge  *Challenge
+	prompt     Prompt
+	charges    limitCharges
+	address    Address
+	unanswered bool // StartRequest.Unanswered
+}
+
+// storeChallenge stores a prepared challenge and queues its message. If that fails, it refunds the charges.
+func (e *Engine) storeChallenge(ctx context.Context, p *preparedStart) (*Started, error) {
+	c, id, prompt, charges := p.challenge, p.id, p.prompt, p.charges
 	c.Ask, c.Decoy = prompt.Ask, c.Decoy || prompt.Decoy
 	if !c.Decoy && !prompt.Silent {
-		c.prefix = address.Prefix
+		c.prefix = p.address.Prefix
 	}
 	out := Outgoing{ChallengeID: c.ID, Send: c.Sends, Direct: c.Sends > 0 && e.reserveSend()}
 	var claim sendClaim
 	if out.Direct {
 		claim = newSendClaim(e.cfg.Clock())
 	}
-	entry, rec, err := e.newEntry(id, strategy.Properties(), c, prompt, claim)
+	entry, rec, err := e.newEntry(id, id.strategy.Properties(), c, prompt, claim)
 	if err != nil {
 		e.unreserve(out)
 		return nil, err
@@ -102,7 +120,7 @@ func (e *Engine) startChallenge(ctx context.Context, strategy Strategy, address 
 		e.refundStart(ctx, charges)
 	}
 	if errors.Is(err, ErrExists) {
-		return e.repeatStart(ctx, id, req.Unanswered)
+		return e.repeatStart(ctx, id, p.unanswered)
 	}
 	if err != nil {
 		return nil, unavailable(err)
@@ -170,7 +188,7 @@ func beginStrategy(ctx context.Context, s Strategy, c *Challenge) (Prompt, error
 func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challenge, challengeID, error) {
 	props := s.Properties()
 	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
-	id, salt, err := e.newID(req, s, to)
+	id, salt, err := e.newChallengeID(req, s, to)
 	if err != nil {
 		return nil, id, err
 	}
@@ -178,6 +196,12 @@ func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challe
 		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
 		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
 		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(props)), env: e.env, salt: salt, key: e.keyring[0]}
+	if v := req.verification; v != nil {
+		c.Verification, c.Require = v.ID, v.Require
+		if v.ExpiresAt.Before(c.ExpiresAt) {
+			c.ExpiresAt = v.ExpiresAt
+		}
+	}
 	if props.SendsMessages {
 		c.Sends, c.SentAt, c.CodeSend = 1, now, 1
 		c.Delivery = Delivery{Status: DeliveryQueued}

@@ -279,7 +279,7 @@ func (e *Engine) addStrategies() (problems []error) {
 		if _, enrols := s.(Enroller); (enrols || trusts) && e.cfg.Factors == nil {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Factors", name))
 		}
-		tag := e.identity.strategyTag(name, false)
+		tag := e.identity.strategyTag(name)
 		if other := e.strategiesByTag[tag]; other != nil {
 			problems = append(problems, fmt.Errorf("strategy %q: its tag under this identity key is that of %q", name, other.Name()))
 		}

@@ -62,7 +62,7 @@ func (s *Strategy) Name() string { return "webauthn" }
 // subject.
 func (s *Strategy) Properties() watchword.StrategyProperties {
 	return watchword.StrategyProperties{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey,
-		ACR: watchword.ACRPhishingResistant}
+		PhishingResistant: true}
 }
 
 // Begin asks for one of the subject's keys or, if the challenge has no subject, for any discoverable credential. A subject
