@@ -43,6 +43,7 @@ type Challenge struct {
 	ExpiresAt   time.Time
 	Ask         Ask
 	Decoy       bool // never approved
+	LongLived   bool // a link that may be opened days later, when nobody has the starting screen: no code, and no number to confirm
 
 	Verification string      // id of the verification that the challenge is part of; empty: none
 	Require      Requirement // of that verification: what a right answer must prove; a strategy must ask for as much
@@ -136,6 +137,7 @@ func (c *Challenge) fields(f *codec.Codec) {
 	codec.Optional(f, &c.enrolment, (*enrolmentAuthority).fields)
 	f.Text(&c.Verification)
 	f.Text((*string)(&c.Require))
+	f.Flag(&c.LongLived)
 	f.Number(&c.Sends)
 	f.Number(&c.CodeSend)
 	f.Bytes(&c.Data)

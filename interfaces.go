@@ -257,6 +257,7 @@ type StrategyProperties struct {
 	RightAnswers  int           // number of right answers at a time; 0: 1
 	Strength      int           // as a proof for changing factors; see Authority
 	Ask           Ask           // what Begin asks for
+	LongLived     bool          // its challenges by mail may live longer than 10 minutes; see Challenge.LongLived
 
 	// MultiFactor: a right answer can prove two kinds of factors, which it does if Challenge.Require is RequireMFA. Its Proof.AMR
 	// then contains mfa (RFC 8176).

@@ -195,7 +195,7 @@ func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challe
 	c := &Challenge{ID: id.text, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
 		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
 		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
-		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(props)), env: e.env, salt: salt, key: e.keyring[0]}
+		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(req, props, to)), LongLived: id.isLongLived(), env: e.env, salt: salt, key: e.keyring[0]}
 	if v := req.verification; v != nil {
 		c.Verification, c.Require = v.ID, v.Require
 		if v.ExpiresAt.Before(c.ExpiresAt) {

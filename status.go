@@ -85,6 +85,9 @@ func (e *Engine) view(r *record, entry Entry) View {
 // status returns the state of a challenge and, if it was approved, the approval. An approval needs a valid mark; every other
 // state is taken from the store.
 func (e *Engine) status(r *record, entry Entry) (Status, approval) {
+	if r.subjectRemoved {
+		return Canceled, approval{}
+	}
 	switch entry.State {
 	case StateApproved:
 		approved, ok := r.readMark(entry.Mark)

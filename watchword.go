@@ -68,6 +68,12 @@ type Config struct {
 	// Dependencies are what Ping tests beside Store, Starts, Checks and Factors, by the name that a Fault's Part has.
 	Dependencies map[string]Pinger
 
+	// Lifetimes are the lifetimes of challenges by purpose, from a second to 10 minutes. A longer one is for the links that a strategy
+	// sends by mail (StrategyProperties.LongLived): an hour at most for PurposePasswordReset, seven days for the app's own purposes,
+	// and never for other purposes of the engine. Such a link needs a return URL. It asks for no number, and only the browser that
+	// confirmed it gets the code that Redeem then needs. Purposes that are not listed have Lifetime.
+	Lifetimes map[string]time.Duration
+
 	TrustedDevices TrustedDevices // devices that stay trusted after a verification; the zero value: none
 
 	Lifetime        time.Duration // of a challenge; at most and by default 10 minutes
@@ -148,6 +154,7 @@ func New(cfg Config) (*Engine, error) {
 	if e.identity != nil {
 		problems = append(problems, e.addStrategies()...)
 		problems = append(problems, e.invalidTrustedDevices()...)
+		problems = append(problems, e.invalidLifetimes()...)
 		e.appTag = e.identity.appTag(cfg.App)
 	}
 	if len(problems) > 0 {
@@ -295,13 +302,6 @@ func (e *Engine) tries(props StrategyProperties) int {
 		return props.Tries
 	}
 	return e.cfg.Tries
-}
-
-func (e *Engine) lifetime(props StrategyProperties) time.Duration {
-	if props.Lifetime > 0 {
-		return min(props.Lifetime, maxLifetime)
-	}
-	return e.cfg.Lifetime
 }
 
 func (e *Engine) random(n int) ([]byte, error) {
