@@ -59,6 +59,8 @@ type Challenge struct {
 
 	enrolment *enrolmentAuthority // what authorizes an enrolment; nil for other purposes
 
+	fallbackAfter time.Duration // how long a report of a message is awaited before another method is opened; zero: none is
+
 	prefix string // prefix of the phone number that messages go to; empty: no message is really sent
 
 	env         *environment
@@ -138,6 +140,7 @@ func (c *Challenge) fields(f *codec.Codec) {
 	f.Text(&c.Verification)
 	f.Text((*string)(&c.Require))
 	f.Flag(&c.LongLived)
+	f.Number64((*int64)(&c.fallbackAfter))
 	f.Number(&c.Sends)
 	f.Number(&c.CodeSend)
 	f.Bytes(&c.Data)

@@ -40,6 +40,7 @@ type attempt struct {
 	answer      Answer
 	transaction map[string]string
 	receipt     byte // receiptReturned or receiptUncollected
+	part        bool // of a verification, which collects the receipt
 	mismatch    bool // the answer is known to be wrong before the comparison; the try is charged all the same
 }
 
@@ -83,6 +84,9 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	parsed, err := e.parse(id)
 	if err != nil {
 		return err
+	}
+	if parsed.isPart() {
+		return e.answerPart(ctx, parsed, answer, client)
 	}
 	if answer, err = readAnswer(parsed.strategy, answerTo(parsed, answer)); err != nil {
 		return err
@@ -242,7 +246,9 @@ func (e *Engine) recordApproval(ctx context.Context, rec *record, a *attempt, r 
 		e.tombstones.Add(rec.id.random, tombstoneCollected, Approved)
 	}
 	e.watchers.Wake(rec.ID)
-	e.emit(ctx, EventApproved, &rec.Challenge)
+	if !a.part {
+		e.emit(ctx, EventApproved, &rec.Challenge)
+	}
 	return r, nil
 }
 

@@ -15,7 +15,7 @@ var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, De
 func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) error {
 	return e.changeDelivery(ctx, o, func(rec *record, _ Entry) (deliveryChange, error) {
 		switch {
-		case rec.Sends != o.Send:
+		case rec.Sends != o.Send, o.Kind == KindFallback:
 			return deliveryChange{}, ErrClosed
 		case o.Kind == KindFailover:
 			return applyFailoverOutcome(rec, d)
@@ -62,6 +62,7 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 		if errors.Is(err, ErrClosed) {
 			return nil // nothing new
 		}
+		change.out = append(change.out, e.scheduleFallback(rec, o, change.event)...)
 		switch err := e.updateAndQueue(ctx, rec, change.out...); {
 		case err == nil:
 			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
@@ -89,7 +90,7 @@ func (e *Engine) updateAndQueue(ctx context.Context, rec *record, out ...Outgoin
 	err := e.update(ctx, rec)
 	if err == nil && len(out) > 0 {
 		if full := e.cfg.Outbox.Put(ctx, out...); full != nil {
-			e.log.Warn("failover not queued", "challenge", rec.ID, "error", full)
+			e.log.Warn("failover or fallback not queued", "challenge", rec.ID, "error", full)
 		}
 	}
 	return err

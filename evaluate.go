@@ -106,6 +106,9 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *a
 		}
 		return nil, factorError(err)
 	}
+	if !rec.Require.isMetBy(s.Properties(), proof.AMR) { // although the strategy should have asked for it
+		return nil, &wrongAnswerError{}
+	}
 	return e.spend(ctx, rec, a, proof)
 }
 

@@ -90,6 +90,8 @@ func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error
 	switch {
 	case o.Kind == KindFailover:
 		return e.composeFailover(ctx, o)
+	case o.Kind == KindFallback:
+		return Message{}, e.openFallback(ctx, o)
 	case o.Kind != KindMessage:
 		return Message{}, ErrNotFound
 	case e.cfg.Outbox == nil:

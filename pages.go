@@ -111,16 +111,22 @@ func matchesLink(ctx context.Context, rec *record, matcher Matcher, token string
 	return err == nil && !rec.Decoy && !prompt.Link.IsZero() && hmac.Equal([]byte(prompt.Link.Reveal()), []byte(token)), err
 }
 
-// ReportLink cancels a challenge because the recipient of its link did not start it, and sends EventReported.
+// ReportLink cancels a challenge, and the verification that it is part of, because the recipient of its link did not start it. It
+// sends EventReported.
 func (e *Engine) ReportLink(ctx context.Context, id, token string) error {
 	v, err := e.OpenLink(ctx, id, token)
 	if err != nil {
 		return err
 	}
-	if _, err := e.Cancel(ctx, id); err != nil && !errors.Is(err, ErrChallengeCanceled) {
+	if v.Verification == "" {
+		_, err = e.Cancel(ctx, id)
+	} else {
+		_, err = e.CancelVerification(ctx, v.Verification)
+	}
+	if err != nil && !errors.Is(err, ErrChallengeCanceled) {
 		return err
 	}
-	e.emit(ctx, EventReported, &Challenge{ID: v.ID, Strategy: v.Strategy, Purpose: v.Purpose, Subject: v.Subject, Channel: v.Channel, Metadata: v.Metadata})
+	e.emit(ctx, EventReported, &Challenge{ID: v.ID, Verification: v.Verification, Strategy: v.Strategy, Purpose: v.Purpose, Subject: v.Subject, Channel: v.Channel, Metadata: v.Metadata})
 	return nil
 }
 

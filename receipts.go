@@ -75,13 +75,8 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case req.Purpose == "":
-		return nil, invalid("purpose", "is required")
-	case req.Subject != "" && req.To != "":
-		return nil, invalid("to", "must not be given beside subject")
-	case !isSubject(req.Subject):
-		return nil, invalid("subject", subjectReason)
+	if err := validateRedeem(req); err != nil {
+		return nil, err
 	}
 	claimed := e.claimedRespondent(CheckRequest{Subject: req.Subject, To: req.To})
 	requestID := e.newRequestID(req.Seed)
@@ -120,6 +115,19 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		return nil, ErrReceiptUsed
 	}
 	return result, nil
+}
+
+// validateRedeem refuses a request that lacks the purpose, or names both a subject and an address.
+func validateRedeem(req RedeemRequest) error {
+	switch {
+	case req.Purpose == "":
+		return invalid("purpose", "is required")
+	case req.Subject != "" && req.To != "":
+		return invalid("to", "must not be given beside subject")
+	case !isSubject(req.Subject):
+		return invalid("subject", subjectReason)
+	}
+	return nil
 }
 
 // errRepeatedRequest ends a change that the same request has made before.

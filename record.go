@@ -33,6 +33,8 @@ type entryContent struct {
 
 	SendClaim sendClaim // of the current send
 	Failover  failover  // of the current send
+
+	FallbackDueAt time.Time // when the silence of the sender of the current send opens another method; zero: it does not
 }
 
 func (s *entryContent) fields(f *codec.Codec) {
@@ -53,6 +55,7 @@ func (s *entryContent) fields(f *codec.Codec) {
 	s.SendClaim.fields(f)
 	s.Failover.fields(f)
 	f.Number(&s.Delivery.Sender)
+	f.Moment(&s.FallbackDueAt)
 }
 
 // A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the

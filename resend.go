@@ -137,7 +137,7 @@ func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 	rec.Sends++
 	rec.SentAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	rec.Delivery = Delivery{Status: DeliveryQueued} // LastChannel keeps the channel of an earlier message
-	rec.SendClaim, rec.Failover = sendClaim{}, failover{}
+	rec.SendClaim, rec.Failover, rec.FallbackDueAt = sendClaim{}, failover{}, time.Time{}
 	if e.cfg.NewCodes {
 		rec.CodeSend = rec.Sends
 	}

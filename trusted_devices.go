@@ -81,12 +81,6 @@ func (e *Engine) deviceStrategy() string {
 	return e.devices.Name()
 }
 
-// answersWithDevice reports whether a trusted device of the subject may answer a start with this purpose by itself. The caller has
-// checked that the start requires nothing of its answer and has no transaction.
-func (e *Engine) answersWithDevice(purpose string) bool {
-	return e.trustsDevices() && slices.Contains(e.cfg.TrustedDevices.Purposes, purpose)
-}
-
 // A presentedDevice is a trusted device whose valid token was presented.
 type presentedDevice struct {
 	factor    Factor // as it is stored now
@@ -163,102 +157,4 @@ func (e *Engine) removeReused(ctx context.Context, f *Factor) error {
 		e.emit(ctx, EventDeviceReused, &Challenge{Strategy: f.Strategy, Subject: f.Subject}, func(ev *Event) { ev.Factor = f.ID })
 	}
 	return err
-}
-
-// approveByDevice makes a challenge that the presented device has answered, and returns its result. The caller has asked
-// answersWithDevice. With the same seed it returns the same claims.
-func (e *Engine) approveByDevice(ctx context.Context, d *presentedDevice, req StartRequest) (*Result, error) {
-	props := e.devices.Properties()
-	c, id, err := e.newChallenge(req, e.devices, Address{})
-	if err != nil {
-		return nil, err
-	}
-	charges, err := e.chargeStart(ctx, props, req, Address{})
-	if err != nil {
-		return nil, err
-	}
-	entry, rec, err := e.newEntry(id, props, c, Prompt{}, sendClaim{})
-	if err != nil {
-		return nil, err
-	}
-	a := attempt{requestID: e.newRequestID(req.Seed), purpose: req.Purpose, respondent: respondentOf(req.Subject, ""), receipt: receiptReturned}
-	err = e.create(ctx, entry, rec, Outgoing{})
-	if err != nil {
-		e.refundStart(ctx, charges)
-	}
-	if errors.Is(err, ErrExists) { // an earlier request with this seed has made it, and perhaps not approved it
-		if entry, rec, err = e.read(ctx, id); err != nil {
-			return nil, err
-		}
-		if entry.State != StatePending {
-			return e.resolveClosed(ctx, id, &a)
-		}
-	}
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	result := e.resultOfProof(rec, Proof{}, &d.factor)
-	result.spentFactor = nil // it has no note
-	return e.approve(ctx, rec, &a, result, time.Time{})
-}
-
-// A deviceOrigin is the verification that earned a device its trust.
-type deviceOrigin struct {
-	id                       string // of the verification
-	subject                  string
-	client                   Client
-	factor, factorEnrolledBy string    // the factor that answered, and the challenge that enrolled it; empty: none
-	startedAt                time.Time // a removal of the subject since then ends it
-}
-
-// rememberDevice makes the client of an approved verification a trusted device, and returns the token for its cookie: a zero Code if
-// the app trusts no devices, and if the subject or the factor that answered was removed meanwhile. It is idempotent: the same
-// verification returns the same token.
-func (e *Engine) rememberDevice(ctx context.Context, o deviceOrigin) (Code, error) {
-	if !e.trustsDevices() || o.subject == "" {
-		return Code{}, nil
-	}
-	c := e.deviceChallenge(o.id, o.subject)
-	c.Client, c.CreatedAt = o.client, o.startedAt
-	f, token, err := e.devices.NewDevice(c)
-	if err != nil {
-		return Code{}, factorError(err)
-	}
-	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
-	f.Subject, f.Strategy, f.CreatedBy, f.CreatedAt, f.Version = o.subject, e.deviceStrategy(), o.id, now, 1
-	f.trust = deviceTrust{now, o.factor, o.factorEnrolledBy}
-	err = e.env.factors.create(ctx, f)
-	if errors.Is(err, ErrExists) {
-		return token, nil
-	}
-	if err != nil {
-		return Code{}, unavailable(err)
-	}
-	kept, err := e.settleDevice(ctx, o, &f)
-	if err != nil || !kept {
-		return Code{}, err
-	}
-	e.emit(ctx, EventFactorEnrolled, &Challenge{Strategy: f.Strategy, Subject: f.Subject}, func(ev *Event) { ev.Factor = f.ID })
-	return token, nil
-}
-
-// settleDevice makes room for a new device. It removes the device again, and returns false, if its subject or the factor that earned
-// its trust was removed while it was created.
-func (e *Engine) settleDevice(ctx context.Context, o deviceOrigin, f *Factor) (kept bool, err error) {
-	removed, err := e.removedSince(ctx, o.subject, o.startedAt)
-	if err != nil {
-		return false, err
-	}
-	if removed {
-		err = e.cfg.Factors.Delete(ctx, e.cfg.App, f.ID)
-	} else if err = e.pruneDevices(ctx, o.subject); err == nil {
-		_, err = e.env.factors.get(ctx, f.ID)
-	}
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	if err != nil {
-		return false, factorError(err)
-	}
-	return !removed, nil
 }

@@ -1,9 +1,6 @@
 package watchword
 
-import (
-	"context"
-	"time"
-)
+import "time"
 
 // A VerificationRequest asks for a new verification: one question that any of several methods may answer.
 type VerificationRequest struct {
@@ -21,9 +18,13 @@ type VerificationRequest struct {
 	Client      Client
 	Decoy       bool // look and take as long as a real verification, send nothing and approve no answer
 
-	// RememberDevice asks for a trusted device once the verification is approved; DeviceToken is the token of one.
+	// RememberDevice makes the client a trusted device of the subject when the receipt is collected, if the app trusts devices:
+	// VerificationResult.DeviceToken is the token for its cookie.
 	RememberDevice bool
-	DeviceToken    string
+	// DeviceToken is the token of a trusted device of the subject. If it is valid, the client counts as Client.Known, and
+	// StartedVerification.DeviceToken replaces it. For the purposes in Config.TrustedDevices the device answers the verification, if
+	// that requires nothing and has no transaction: then StartedVerification.Approved is set. Another text changes nothing.
+	DeviceToken Code
 
 	// Seed, if set, determines the verification's id. A second start with the same seed returns the first verification, and no
 	// message is sent twice.
@@ -117,6 +118,9 @@ type StartedVerification struct {
 	VerificationView
 	Handle Code // collects the receipt; see Engine.RedeemVerification
 	Ticket Code // opens the hosted page
+
+	DeviceToken Code                // replaces the valid VerificationRequest.DeviceToken; zero: none was given
+	Approved    *VerificationResult // the result, if a trusted device has answered the start; nil otherwise
 }
 
 // A VerificationCheck is an answer to a method of a verification.
@@ -128,64 +132,7 @@ type VerificationCheck struct {
 // A VerificationResult is the outcome of a right answer.
 type VerificationResult struct {
 	Claims *Claims // of the receipt; the caller signs them
-	Method string  // id of the method that was answered
-}
+	Method string  // id of the method that was answered; of a trusted device its strategy
 
-// StartVerification creates a verification that offers those of the requested methods that the subject can use and that meet the
-// requirement, and opens one as the request says. It needs at most one command of the store more than Start. The errors are those
-// of Start; ErrNotEnrolled if no method is left.
-func (e *Engine) StartVerification(ctx context.Context, req VerificationRequest) (*StartedVerification, error) {
-	panic("not yet")
-}
-
-// OpenMethod opens a method of a pending verification: it starts the method's challenge, charges the limits as Start does, and
-// returns the verification with that challenge. A method that was opened before and is still pending is returned as it is, and
-// nothing is sent again. A method that was locked or canceled returns ErrAttemptsExhausted or ErrChallengeCanceled.
-func (e *Engine) OpenMethod(ctx context.Context, id, method string) (VerificationView, error) {
-	panic("not yet")
-}
-
-// CheckVerification checks the answer of a trusted caller to one method, and returns the claims of the receipt. Of any number of
-// right answers, by whatever methods and on whatever nodes, one gets the receipt; the others are refused with
-// ErrChallengeApproved. What is refused with ErrInvalidRequest or ErrUnknownMethod costs no try.
-func (e *Engine) CheckVerification(ctx context.Context, id string, req VerificationCheck) (*VerificationResult, error) {
-	panic("not yet")
-}
-
-// AnswerVerification checks the answer of an untrusted caller, a hosted page, to one method. The starter collects the receipt with
-// RedeemVerification. The method may be empty while only one is open.
-func (e *Engine) AnswerVerification(ctx context.Context, id, method string, answer Answer, client Client) error {
-	panic("not yet")
-}
-
-// RedeemVerification returns the claims of an approved verification's receipt, once. Its errors are those of Redeem.
-func (e *Engine) RedeemVerification(ctx context.Context, id string, req RedeemRequest) (*VerificationResult, error) {
-	panic("not yet")
-}
-
-// ResendVerification queues another message of a method, by default of the one that was opened last. Its errors are those of
-// Resend.
-func (e *Engine) ResendVerification(ctx context.Context, id, method string, seed []byte) (VerificationView, error) {
-	panic("not yet")
-}
-
-// CancelVerification cancels a pending verification and its challenges. It is idempotent.
-func (e *Engine) CancelVerification(ctx context.Context, id string) (VerificationView, error) {
-	panic("not yet")
-}
-
-// VerificationStatus returns the state of a verification. It proves nothing: only a receipt does.
-func (e *Engine) VerificationStatus(ctx context.Context, id string) (VerificationView, error) {
-	panic("not yet")
-}
-
-// WaitVerification returns when the verification is no longer pending, or with its pending status when the context is done. While
-// it waits somebody is there, so the fallback may be opened.
-func (e *Engine) WaitVerification(ctx context.Context, id string) (VerificationView, error) {
-	panic("not yet")
-}
-
-// OwnsVerification reports whether the id is of a verification of the engine's app. It does not read the store.
-func (e *Engine) OwnsVerification(id string) bool {
-	panic("not yet")
+	DeviceToken Code // of the device that is trusted from now on; zero: none
 }

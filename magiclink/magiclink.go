@@ -66,7 +66,7 @@ func (s *Strategy) Name() string { return "magiclink" }
 // token cannot be guessed. If a code is sent too, all wrong answers count against the address.
 func (s *Strategy) Properties() watchword.StrategyProperties {
 	t := watchword.StrategyProperties{Group: watchword.GroupNone, SendsMessages: true, Channel: channelEmail, Strength: watchword.StrengthSent,
-		LongLived: true}
+		Ask: watchword.AskLink, LongLived: true}
 	if s.sendsCode {
 		t.Group, t.AnswerSpace, t.RightAnswers = watchword.GroupAddress, codeSpace, 1
 		t.Typed = watchword.Typed{Alphabet: typed.Digits, Min: codeDigits, Max: codeDigits, Exact: tokenPrefix}

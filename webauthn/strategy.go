@@ -62,7 +62,7 @@ func (s *Strategy) Name() string { return "webauthn" }
 // subject.
 func (s *Strategy) Properties() watchword.StrategyProperties {
 	return watchword.StrategyProperties{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey,
-		PhishingResistant: true}
+		Ask: watchword.AskKey, MultiFactor: true, PhishingResistant: true}
 }
 
 // Begin asks for one of the subject's keys or, if the challenge has no subject, for any discoverable credential. A subject
@@ -175,9 +175,9 @@ func (s *Strategy) findKey(ctx context.Context, c *watchword.Challenge, id []byt
 }
 
 // userVerification returns the user verification requirement of a challenge. Without a subject the key is the only factor, so
-// it is required.
+// it is required, and so it is if the answer must prove two kinds of factors.
 func (s *Strategy) userVerification(c *watchword.Challenge) Requirement {
-	if c.Subject == "" {
+	if c.Subject == "" || c.Require == watchword.RequireMFA {
 		return Required
 	}
 	return s.cfg.policy(c.Purpose).UserVerification

@@ -90,6 +90,6 @@ func (s *Strategy) checkStep(now time.Time) codeCheck {
 }
 
 func newProperties(accepted int) watchword.StrategyProperties {
-	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Tries: maxTries, AnswerSpace: 1e6, RightAnswers: accepted, Strength: watchword.StrengthOTP,
+	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Tries: maxTries, AnswerSpace: 1e6, RightAnswers: accepted, Strength: watchword.StrengthOTP, Ask: watchword.AskCode,
 		Typed: watchword.Typed{Alphabet: typed.Digits, Min: minDigits, Max: maxDigits}}
 }
