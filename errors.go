@@ -74,6 +74,7 @@ var (
 	ErrDestinationRefused = &Error{Code: "destination_refused"} // the address policy refused the address; see Reason
 	ErrReceiptUsed        = &Error{Code: "receipt_used"}        // the receipt was collected or redeemed before
 	ErrReceiptInvalid     = &Error{Code: "receipt_invalid"}     // the receipt is not of this engine, not for the purpose, or its challenge is unknown
+	ErrReturnCodeInvalid  = &Error{Code: "return_code_invalid"} // Redeem: the return code is missing, wrong or expired; see RedeemRequest
 	ErrUnavailable        = &Error{Code: "unavailable"}         // a store, limiter or other component failed; see Unknown
 
 	ErrUnknownVerification = &Error{Code: "unknown_verification"} // the app has no verification with this id, or not any more

@@ -61,6 +61,10 @@ type RedeemRequest struct {
 	Subject string // empty if the start had none
 	To      string // the address of a start without a subject; not with Subject
 
+	// ReturnCode is the parameter return_code that the hosted page added to the return URL. It is required once a browser has
+	// opened the page (see Engine.OpenPage), also if the answer came by other means, such as a link. It is valid for a minute.
+	ReturnCode string
+
 	// Seed, if set, names the request. A repetition with the same seed returns the same receipt if the first response was
 	// lost.
 	Seed []byte
@@ -68,7 +72,8 @@ type RedeemRequest struct {
 
 // Redeem returns the claims of an approved challenge's receipt, once. A wrong handle returns ErrUnknownChallenge in every
 // state. Otherwise a pending challenge returns ErrNotAnswered, a challenge that ended without approval returns the error of
-// its state, and a receipt that was collected before returns ErrReceiptUsed. A wrong purpose, subject or address returns
+// its state, and a receipt that was collected before returns ErrReceiptUsed. A return code that is required and is missing,
+// wrong or expired returns ErrReturnCodeInvalid, and charges no try. A wrong purpose, subject or address returns
 // ErrIncorrectAnswer and charges no try.
 func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Result, error) {
 	parsed, err := e.parseWhole(ctx, id)
@@ -91,6 +96,9 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		approved, err := e.collectableApproval(rec, entry, requestID)
 		repeated := errors.Is(err, errRepeatedRequest)
 		if err != nil && !repeated {
+			return err
+		}
+		if err := e.checkReturnCode(rec, req.ReturnCode, repeated); err != nil {
 			return err
 		}
 		if a := (&attempt{purpose: req.Purpose, respondent: claimed}); contradicts(rec, a) {

@@ -35,6 +35,8 @@ type entryContent struct {
 	Failover  failover  // of the current send
 
 	FallbackDueAt time.Time // when the silence of the sender of the current send opens another method; zero: it does not
+
+	Page pageBinding
 }
 
 func (s *entryContent) fields(f *codec.Codec) {
@@ -56,6 +58,7 @@ func (s *entryContent) fields(f *codec.Codec) {
 	s.Failover.fields(f)
 	f.Number(&s.Delivery.Sender)
 	f.Moment(&s.FallbackDueAt)
+	s.Page.fields(f)
 }
 
 // A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the

@@ -42,7 +42,7 @@ type StartRequest struct {
 type Started struct {
 	View
 	Handle Code           // collects the receipt; see Engine.Redeem
-	Ticket Code           // opens the hosted page; see Engine.OpenPage
+	Ticket Code           // opens the hosted page; see Engine.OpenPage. Zero: there is no page, because ReturnURL is empty
 	Public map[string]any // Prompt.Public, such as the options of a passkey
 
 	DeviceToken Code // replaces the valid StartRequest.DeviceToken; zero: none was given
@@ -266,5 +266,9 @@ func (e *Engine) enqueueUnsent(ctx context.Context, rec *record, unanswered bool
 }
 
 func (e *Engine) started(rec *record, entry Entry, public map[string]any) *Started {
-	return &Started{View: e.view(rec, entry), Handle: rec.handle(), Ticket: rec.ticket(), Public: public}
+	out := &Started{View: e.view(rec, entry), Handle: rec.handle(), Public: public}
+	if e.hasPage(rec) {
+		out.Ticket = rec.ticket()
+	}
+	return out
 }

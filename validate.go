@@ -92,7 +92,8 @@ func (e *Engine) invalidFields(req StartRequest, s Strategy) (out []FieldError) 
 	for _, f := range [][2]string{{"nonce", req.Nonce}, {"factor", req.Factor}} {
 		refuse(!isPlainText(f[1], maxText), f[0], "is too long or holds control characters")
 	}
-	refuse(req.ReturnURL != "" && !e.allowsReturnURL(req.ReturnURL), "return_url", "is not of an origin on the app's list, the setting return_urls")
+	returnReason := e.returnURLProblem(req.ReturnURL)
+	refuse(returnReason != "", "return_url", returnReason)
 	out = append(out, req.Client.invalidFields()...)
 	refuse(!shortTexts(req.Transaction, isLegibleText), "transaction", "holds at most 16 short texts, all of them visible")
 	inReceipt, err := json.Marshal([]any{req.Transaction, req.Nonce, req.Subject})
@@ -124,9 +125,16 @@ func isLocale(text string) bool {
 		!strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
-func (e *Engine) allowsReturnURL(url string) bool {
-	origin, err := hosts.OriginOf(url)
-	return err == nil && len(url) <= maxLong && e.returnOrigins[origin]
+// returnURLProblem returns the reason to refuse a return URL; empty: it is valid, or there is none.
+func (e *Engine) returnURLProblem(text string) string {
+	if text == "" {
+		return ""
+	}
+	origin, err := hosts.OriginOf(text)
+	if err != nil || len(text) > maxLong || !e.returnOrigins[origin] {
+		return "is not of an origin on the app's list, the setting return_urls"
+	}
+	return reservedInReturnURL(text)
 }
 
 // isPlainText reports whether a text is UTF-8, short enough and free of control characters.

@@ -239,9 +239,10 @@ func testRefusals(t *testing.T, k *kit) {
 	req.Methods = append(req.Methods, watchword.MethodRequest{Strategy: "device"})
 	_, err = k.StartVerification(t.Context(), req)
 	wantError(t, "a device as a method", err, watchword.ErrInvalidRequest)
-	off := *k
-	off.Engine = k.newNode(func(c *watchword.Config) { c.TrustedDevices = watchword.TrustedDevices{} })
-	off.wantIgnored("an app without trusted devices", ann, token)
+	engine := k.Engine
+	k.Engine = k.newNode(func(c *watchword.Config) { c.TrustedDevices = watchword.TrustedDevices{} })
+	k.wantIgnored("an app without trusted devices", ann, token)
+	k.Engine = engine
 	k.advance(month)
 	k.wantIgnored("after its lifetime", ann, token)
 	if len(k.devices(ann)) != 0 {

@@ -35,7 +35,7 @@ func challengeOperations() []operation {
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/redeem", id: "redeemChallenge", summary: "Collect the receipt of a challenge that was answered on a page or by a link",
 			scope: ScopeChallenges, status: http.StatusOK,
 			problems: []string{"unknown_challenge", "not_answered", "incorrect_answer", "attempts_exhausted", "challenge_expired",
-				"challenge_canceled", "receipt_used"}}, redeemChallenge),
+				"challenge_canceled", "receipt_used", "return_code_invalid"}}, redeemChallenge),
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/resend", id: "resendChallenge", summary: "Send the message again",
 			scope: ScopeChallenges, status: http.StatusOK, optionalBody: true,
 			problems: []string{"unknown_challenge", "resend_too_soon", "sends_exhausted", "rate_limited", "destination_refused",
@@ -63,8 +63,10 @@ func startChallenge(ctx context.Context, c *call, in *startRequest) (*startedVie
 	if c.reservation != nil && in.Purpose == watchword.PurposeEnrol {
 		c.reservation.RepeatWhile(started.ID)
 	}
-	out := &startedView{challengeView: newChallengeView(started.View), Handle: started.Handle.Reveal(), Public: json.RawMessage("{}"),
-		PageURL: c.publicURL + "/c/" + started.ID + "#" + started.Ticket.Reveal()}
+	out := &startedView{challengeView: newChallengeView(started.View), Handle: started.Handle.Reveal(), Public: json.RawMessage("{}")}
+	if !started.Ticket.IsZero() {
+		out.PageURL = c.publicURL + "/c/" + started.ID + "#" + started.Ticket.Reveal()
+	}
 	if len(started.Public) > 0 {
 		out.Public, err = json.Marshal(started.Public)
 	}
@@ -113,7 +115,7 @@ func checkChallenge(ctx context.Context, c *call, in *checkRequest) (*approvedVi
 
 func redeemChallenge(ctx context.Context, c *call, in *redeemRequest) (*approvedView, error) {
 	result, err := c.engine.Redeem(ctx, c.request.PathValue("id"), watchword.RedeemRequest{Handle: in.Handle, Purpose: in.Purpose,
-		Subject: in.Subject, To: in.To, Seed: c.seed})
+		Subject: in.Subject, To: in.To, ReturnCode: in.ReturnCode, Seed: c.seed})
 	return c.newApprovedView(ctx, result, err)
 }
 

@@ -210,14 +210,17 @@ type part struct {
 	Title string            `json:"title"`
 	Theme map[string]string `json:"theme,omitempty"` // CSS variables
 	Final bool              `json:"final,omitempty"` // the challenge has ended
-	Next  string            `json:"next,omitempty"`  // the URL to open
+	Next  string            `json:"next,omitempty"`  // the URL to open at once
 }
 
 func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 	var out bytes.Buffer
 	err := ps.templates.ExecuteTemplate(&out, name, v)
 	title, _ := v.T("title")
-	p := part{HTML: out.String(), Lang: v.Lang, Title: title, Final: v.final, Next: string(v.Next)}
+	p := part{HTML: out.String(), Lang: v.Lang, Title: title, Final: v.final}
+	if v.forward {
+		p.Next = string(v.Next)
+	}
 	if v.app != nil {
 		p.Title, p.Theme = title+" · "+v.App, v.app.pages.theme
 	}

@@ -61,7 +61,9 @@ func (ps *pageServer) streamNext(x *exchange, session *pageSession) error {
 	}
 	kind, data := "note", any(describeDelivery(ps.translations.forLocale(v.Locale, x.request), v))
 	if v.Status != watchword.Pending {
-		session.page = &watchword.Page{View: v}
+		if session.page, err = session.engine.ViewPage(ctx, session.id, session.cookie); err != nil {
+			return err
+		}
 		name, view := ps.choosePart(x, session.app, session.page)
 		if data, err = ps.renderPart(name, view); err != nil {
 			return err

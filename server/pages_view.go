@@ -20,8 +20,10 @@ type partView struct {
 	App   string
 	Logo  template.URL
 	Error string
-	final bool
-	Next  template.URL
+	final bool // the challenge has ended, or nothing can be done on this page
+
+	Next    template.URL // leads back to the app
+	forward bool         // the page opens Next by itself
 
 	Transaction []transactionRow
 	SentTo      string
@@ -187,11 +189,11 @@ func splitSecret(secret string) (out []string) {
 }
 
 // fillEnded adds the data of a challenge that has ended and returns the name of the template.
-func fillEnded(v *partView, view watchword.View) (name string) {
-	v.final = true
-	switch view.Status {
+func fillEnded(v *partView, p *watchword.Page) (name string) {
+	v.final, v.Next = true, template.URL(p.Next.Reveal())
+	switch p.Status {
 	case watchword.Approved:
-		v.Next = template.URL(view.ReturnURL)
+		v.forward = true
 		return "approved"
 	case watchword.Canceled:
 		return "canceled"

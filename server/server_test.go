@@ -94,12 +94,13 @@ func TestDevelopmentRejectsHostsThatAreNotLoopback(t *testing.T) {
 
 func TestProductionIgnoresHostHeader(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
-	r := newRequest(http.MethodPost, "/v1/challenges", signInRequest, "X-Forwarded-Host", "evil.example", "Forwarded", "host=evil.example", "X-Forwarded-Proto", "http")
+	request := strings.Replace(signInRequest, "{", `{"return_url":"https://app.example.com/done",`, 1)
+	r := newRequest(http.MethodPost, "/v1/challenges", request, "X-Forwarded-Host", "evil.example", "Forwarded", "host=evil.example", "X-Forwarded-Proto", "http")
 	r.Host = "evil.example"
 	if got := ts.send(r).want(t, http.StatusCreated, ""); !strings.HasPrefix(got.stringAt("page_url"), "https://shop.example.com/c/") {
 		t.Errorf("page_url %s", got.stringAt("page_url"))
 	}
-	r = newRequest(http.MethodPost, "/v1/challenges", signInRequest, "Authorization", "Bearer "+bankKey)
+	r = newRequest(http.MethodPost, "/v1/challenges", request, "Authorization", "Bearer "+bankKey)
 	if got := ts.send(r).want(t, http.StatusCreated, ""); !strings.HasPrefix(got.stringAt("page_url"), "https://bank.example.com/c/") {
 		t.Errorf("page_url %s", got.stringAt("page_url"))
 	}

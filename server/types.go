@@ -89,6 +89,8 @@ type redeemRequest struct {
 	Purpose string `json:"purpose" doc:"The value of the start."`
 	Subject string `json:"subject,omitzero" doc:"The value of the start."`
 	To      string `json:"to,omitzero" doc:"The value of the start, if it has no subject."`
+
+	ReturnCode string `json:"return_code,omitzero" doc:"The parameter of return_url with which the page sent the browser back. Required once the page was opened; valid for 60 seconds."`
 }
 
 type resendRequest struct {
@@ -130,7 +132,7 @@ type startedView struct {
 	challengeView
 	Handle  string          `json:"handle" doc:"The secret with which the app collects the receipt."`
 	Public  json.RawMessage `json:"public" doc:"The data that the ask needs."`
-	PageURL string          `json:"page_url" format:"uri" doc:"The URL of the hosted page, with its ticket in the fragment."`
+	PageURL string          `json:"page_url,omitzero" format:"uri" doc:"The URL of the hosted page, with its ticket in the fragment. Absent without a return_url, except in development."`
 }
 
 // TransformSchema adds the fields of the challenge. Huma omits them because the embedded type is not exported.

@@ -16,6 +16,7 @@ let smsRequest = null; // aborts the request for a text message
 let keyRequest = null; // aborts the request for a key
 let timer = 0;
 let ended = false; // the end is shown; the page that answers gets it twice, as a response and as an event
+let leaving = false; // the person has canceled here, so the page goes back to the app by itself
 let otherTabActive = false; // the page of the link is answered in another tab
 
 async function send(action, fields) {
@@ -24,7 +25,9 @@ async function send(action, fields) {
     const response = await fetch(`${path}/${action}`, {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields), cache: "no-store",
     });
-    showPart(await response.json());
+    const part = await response.json();
+    if (action === "open" && !isLink && response.status < 500) forgetTicket();
+    showPart(part);
   } catch {
     showFailure();
   }
@@ -35,6 +38,31 @@ async function loadState() {
     showPart(await (await fetch(`${path}/state`, { cache: "no-store" })).json());
   } catch {
     showFailure();
+  }
+}
+
+// readSeed returns a random text of this tab. With it, what works once is repeated if its response was lost.
+function readSeed() {
+  let seed = crypto.randomUUID();
+  try {
+    seed = sessionStorage.getItem(path) ?? seed;
+    sessionStorage.setItem(path, seed);
+  } catch {
+    // The browser stores nothing.
+  }
+  return seed;
+}
+
+// openPage exchanges the ticket, which works once. If the response is lost, the ticket stays in the address, and a reload repeats
+// the exchange.
+const openPage = () => send("open", { ticket: secret, seed: readSeed() });
+
+function forgetTicket() {
+  history.replaceState(null, "", path);
+  try {
+    sessionStorage.removeItem(path);
+  } catch {
+    // The browser stores nothing.
   }
 }
 
@@ -89,6 +117,7 @@ function finish(next) {
   ended = true;
   events?.close();
   if (isLink) history.replaceState(null, "", path);
+  if (leaving) next = main.querySelector("a.button")?.href;
   if (next && !otherTabActive) location.replace(next);
 }
 
@@ -169,14 +198,23 @@ main.addEventListener("submit", (e) => {
   e.preventDefault();
   if (e.target.dataset.key) return useKey(e.target);
   const fields = Object.fromEntries(new FormData(e.target));
+  leaving = e.target.dataset.do === "cancel";
   if (isLink) {
     fields.token = secret;
-    if (e.target.dataset.do === "answer") channel?.postMessage("here");
+    if (e.target.dataset.do === "answer") {
+      fields.seed = readSeed();
+      channel?.postMessage("here");
+    }
   }
   send(e.target.dataset.do, fields);
 });
 
 main.addEventListener("click", (e) => {
+  if ("next" in e.target.dataset && !isLink) { // its return code may have expired
+    e.preventDefault();
+    ended = otherTabActive = false;
+    loadState();
+  }
   if (e.target.dataset.copy) copy(e.target);
   if ("print" in e.target.dataset) print();
 });
@@ -195,8 +233,7 @@ document.querySelector("#wait").hidden = false;
 if (isLink) {
   send("open", { token: secret });
 } else if (secret) {
-  history.replaceState(null, "", path);
-  send("open", { ticket: secret });
+  openPage();
 } else {
   loadState();
 }
