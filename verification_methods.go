@@ -42,7 +42,7 @@ func (e *Engine) validateVerification(req VerificationRequest) ([]verificationMe
 }
 
 // methodField returns the name of a method's field in errors.
-func methodField(i int, field string) string { return fmt.Sprintf("methods[%d].%s", i, field) }
+func methodField(i int, field string) string { return fmt.Sprintf("methods.%d.%s", i, field) }
 
 // invalidMethodFields returns the invalid fields of one method, and those of the request that its strategy refuses.
 func (e *Engine) invalidMethodFields(req VerificationRequest, i int) []FieldError {

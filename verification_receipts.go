@@ -8,8 +8,8 @@ import (
 )
 
 // collect approves a verification by the right answer to a method and returns its receipt.
-func (e *Engine) collect(ctx context.Context, v *verificationRecord, method string, claims *Claims, requestID requestID) (*VerificationResult, error) {
-	v, err := e.settleVerification(ctx, v.id, v, method, claims, requestID, func(v *verificationRecord) error { return v.collect(requestID, e.cfg.Clock()) })
+func (e *Engine) collect(ctx context.Context, v *verificationRecord, method string, answered *Result, requestID requestID) (*VerificationResult, error) {
+	v, err := e.settleVerification(ctx, v, method, answered, func(v *verificationRecord) error { return v.collect(requestID, e.cfg.Clock()) })
 	if err != nil {
 		return nil, err
 	}
@@ -19,15 +19,15 @@ func (e *Engine) collect(ctx context.Context, v *verificationRecord, method stri
 // settleVerification records the right answer to a method. Of any number of them the first one that is recorded approves the
 // verification; the others are refused with ErrChallengeApproved. After the verification has ended, none is. If collect is given it
 // is called in the same step, also if the answer is recorded already: its challenge was approved once.
-func (e *Engine) settleVerification(ctx context.Context, id challengeID, v *verificationRecord, method string, claims *Claims, requestID requestID, collect func(*verificationRecord) error) (*verificationRecord, error) {
+func (e *Engine) settleVerification(ctx context.Context, v *verificationRecord, method string, answered *Result, collect func(*verificationRecord) error) (*verificationRecord, error) {
 	first := false
-	v, err := e.updateVerification(ctx, id, v, func(v *verificationRecord) error {
+	v, err := e.updateVerification(ctx, v.id, v, func(v *verificationRecord) error {
 		status := e.verificationStatus(v)
-		if own := status == Approved && v.Claims != nil && v.Claims.ID == claims.ID; !own && status != Pending {
+		if own := status == Approved && v.Claims != nil && v.Claims.ID == answered.Claims.ID; !own && status != Pending {
 			return closedError(status)
 		}
 		if first = v.Answered == ""; first {
-			v.Answered, v.Claims, v.AnsweredAt, v.AnsweredBy = method, claims, e.cfg.Clock().UTC().Truncate(time.Millisecond), requestID
+			v.Answered, v.Claims, v.EnrolledBy = method, answered.Claims, answered.enrolledBy
 		}
 		if collect == nil {
 			return nil
@@ -109,7 +109,7 @@ func (e *Engine) repeatCollection(ctx context.Context, v *verificationRecord) (*
 }
 
 // RedeemVerification returns the claims of an approved verification's receipt, once. Its errors are those of Redeem, with
-// ErrUnknownVerification for a wrong handle.
+// ErrUnknownVerification for a wrong handle. Once the page was opened it needs a return code, however the answer came.
 func (e *Engine) RedeemVerification(ctx context.Context, id string, req RedeemRequest) (*VerificationResult, error) {
 	parsed, err := e.parseVerification(id)
 	if err != nil {
@@ -131,7 +131,7 @@ func (e *Engine) RedeemVerification(ctx context.Context, id string, req RedeemRe
 		return nil, err
 	}
 	v, err = e.updateVerification(ctx, parsed, v, func(v *verificationRecord) error {
-		return e.redeemable(v, req.Purpose, claimed, requestID)
+		return e.redeemable(v, req, claimed, requestID)
 	})
 	if errors.Is(err, errRepeatedRequest) {
 		return e.repeatCollection(ctx, v)
@@ -142,9 +142,8 @@ func (e *Engine) RedeemVerification(ctx context.Context, id string, req RedeemRe
 	return e.recordCollected(ctx, v)
 }
 
-// redeemable marks the receipt as collected by a request with the given purpose and respondent; errRepeatedRequest if the same
-// request has collected it.
-func (e *Engine) redeemable(v *verificationRecord, purpose, claimed string, requestID requestID) error {
+// redeemable marks the receipt as collected by a request; errRepeatedRequest if the same request has collected it.
+func (e *Engine) redeemable(v *verificationRecord, req RedeemRequest, claimed string, requestID requestID) error {
 	respondent := respondentOf(v.Subject, v.Address)
 	status := e.verificationStatus(v)
 	switch {
@@ -156,7 +155,14 @@ func (e *Engine) redeemable(v *verificationRecord, purpose, claimed string, requ
 		return closedError(status)
 	case v.Collected && v.CollectedBy != requestID:
 		return ErrReceiptUsed
-	case purpose != v.Purpose || claimed != respondent:
+	}
+	if v.ReturnURL != "" { // without one, in development, no page can return a code
+		if err := v.Page.checkReturnCode(v.key, v.ID, req.ReturnCode, e.cfg.Clock(), v.Collected); err != nil {
+			return err
+		}
+	}
+	switch {
+	case req.Purpose != v.Purpose || claimed != respondent:
 		return &Error{Code: ErrIncorrectAnswer.Code}
 	case v.Collected:
 		return errRepeatedRequest
@@ -183,8 +189,7 @@ func (e *Engine) recoverApproval(ctx context.Context, v *verificationRecord) (*v
 			continue
 		}
 		if status, approved := e.status(rec, entry); status == Approved {
-			claims := e.resultOfApproval(rec, approved).Claims
-			return e.settleVerification(ctx, v.id, v, m.ID, claims, approved.requestID, nil)
+			return e.settleVerification(ctx, v, m.ID, e.resultOfApproval(rec, approved), nil)
 		}
 	}
 	return v, nil

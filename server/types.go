@@ -2,8 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"maps"
-	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -97,6 +95,10 @@ type resendRequest struct {
 	Channel string `json:"channel,omitzero" doc:"Another channel that reaches the same address."`
 }
 
+func (in *redeemRequest) toRedemption(c *call) watchword.RedeemRequest {
+	return watchword.RedeemRequest{Handle: in.Handle, Purpose: in.Purpose, Subject: in.Subject, To: in.To, ReturnCode: in.ReturnCode, Seed: c.seed}
+}
+
 type cancelRequest struct{}
 
 type redeemReceiptRequest struct {
@@ -107,6 +109,7 @@ type redeemReceiptRequest struct {
 // challengeView is a challenge without its secrets. The fields about messages are absent if none is sent.
 type challengeView struct {
 	ID                string        `json:"id"`
+	Verification      string        `json:"verification,omitzero" doc:"The id of the verification that the challenge is part of."`
 	Status            string        `json:"status" enum:"pending,approved,expired,canceled,locked" doc:"Informative. Only a receipt proves that the challenge was approved."`
 	Strategy          string        `json:"strategy"`
 	Channel           string        `json:"channel,omitzero"`
@@ -135,12 +138,10 @@ type startedView struct {
 	PageURL string          `json:"page_url,omitzero" format:"uri" doc:"The URL of the hosted page, with its ticket in the fragment. Absent without a return_url, except in development."`
 }
 
-// TransformSchema adds the fields of the challenge. Huma omits them because the embedded type is not exported.
+// TransformSchema adds the fields of the challenge, and returns one schema for each ask.
 func (startedView) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
-	challenge := r.Schema(reflect.TypeFor[challengeView](), false, "")
-	maps.Copy(s.Properties, challenge.Properties)
-	s.Required = append(s.Required, challenge.Required...)
-	return s
+	addEmbeddedFields[challengeView](r, s)
+	return newUnionByAsk(r, "Started", s, listAskSchemas())
 }
 
 // approvedView is the response to a right answer.
@@ -172,7 +173,7 @@ type renameRequest struct {
 }
 
 func newChallengeView(v watchword.View) challengeView {
-	out := challengeView{ID: v.ID, Status: string(v.Status), Strategy: v.Strategy, Channel: v.Channel, Purpose: v.Purpose,
+	out := challengeView{ID: v.ID, Verification: v.Verification, Status: string(v.Status), Strategy: v.Strategy, Channel: v.Channel, Purpose: v.Purpose,
 		Subject: v.Subject, SentTo: v.SentTo, Ask: string(v.Ask), CreatedAt: v.CreatedAt.UTC(), ExpiresAt: v.ExpiresAt.UTC(),
 		AttemptsRemaining: v.TriesLeft}
 	if v.Sends {

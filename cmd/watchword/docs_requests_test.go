@@ -119,6 +119,10 @@ func requestOf(body string) (path string, status int) {
 		return "", 0
 	}
 	switch {
+	case members["methods"] != nil:
+		return "/v1/verifications", http.StatusCreated
+	case members["answer"] != nil && members["method"] != nil:
+		return "/v1/verifications/vf_none/check", http.StatusNotFound
 	case members["answer"] != nil:
 		return "/v1/challenges/ch_none/check", http.StatusNotFound
 	case members["handle"] != nil:

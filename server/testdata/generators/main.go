@@ -47,10 +47,14 @@ func checkWithOapiCodegen(url, key string, code func(id string) string) error {
 	if err != nil {
 		return err
 	}
-	if started.JSON201 == nil || started.JSON201.Status != "pending" {
+	if started.JSON201 == nil {
 		return fmt.Errorf("started: %s", started.Body)
 	}
-	id := started.JSON201.Id
+	challenge, err := started.JSON201.AsStartedCode()
+	if err != nil || challenge.Status != "pending" || challenge.Public.Codes != nil {
+		return fmt.Errorf("started: %s, %w", started.Body, err)
+	}
+	id := challenge.Id
 	right := code(id)
 	for _, answer := range []string{wrongCode(right), right} {
 		check := openapi.CheckRequest{Purpose: "sign_in", To: &to}
@@ -91,13 +95,17 @@ func checkWithOgen(url, key string, code func(id string) string) error {
 	if err != nil {
 		return err
 	}
-	to := api.NewOptNilString(address)
-	got, err := client.StartChallenge(ctx, &api.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: api.NewOptNilString("sms"), To: to}, api.StartChallengeParams{})
+	to := api.NewOptString(address)
+	got, err := client.StartChallenge(ctx, &api.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: api.NewOptString("sms"), To: to}, api.StartChallengeParams{})
 	if err != nil {
 		return err
 	}
-	started, ok := got.(*api.Started)
-	if !ok || started.Status != api.StartedStatusPending {
+	union, ok := got.(*api.Started)
+	if !ok {
+		return fmt.Errorf("started: %+v", got)
+	}
+	started, ok := union.GetStartedCode()
+	if !ok || started.Status != api.StartedCodeStatusPending || started.Public.Codes != nil {
 		return fmt.Errorf("started: %+v", got)
 	}
 	right := code(started.ID)
