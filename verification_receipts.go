@@ -64,7 +64,9 @@ func (e *Engine) recordCollected(ctx context.Context, v *verificationRecord) (*V
 		return nil, ErrReceiptUsed
 	}
 	e.emitVerificationApproved(ctx, v, false)
-	return v.result(), nil
+	result := v.result()
+	result.DeviceToken = e.rememberDevice(ctx, v)
+	return result, nil
 }
 
 // emitVerificationApproved sends the event of a collected receipt, with the challenge that was answered.
@@ -102,6 +104,7 @@ func (e *Engine) repeatCollection(ctx context.Context, v *verificationRecord) (*
 	if e.tombstones.Add(v.id.random, tombstoneCollected, Approved) { // this node has sent no event yet
 		e.emitVerificationApproved(ctx, v, true)
 	}
+	result.DeviceToken = e.rememberDevice(ctx, v)
 	return result, nil
 }
 
