@@ -117,7 +117,7 @@ type FallbackView struct {
 type StartedVerification struct {
 	VerificationView
 	Handle Code // collects the receipt; see Engine.RedeemVerification
-	Ticket Code // opens the hosted page
+	Ticket Code // opens the hosted page; see Engine.OpenVerificationPage. Zero: there is none, because ReturnURL is empty
 
 	DeviceToken Code                // replaces the valid VerificationRequest.DeviceToken; zero: none was given
 	Approved    *VerificationResult // the result, if a trusted device has answered the start; nil otherwise

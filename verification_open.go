@@ -188,7 +188,11 @@ func (e *Engine) repeatVerification(ctx context.Context, id challengeID, unanswe
 }
 
 func (e *Engine) startedVerification(v *verificationRecord, current *Started) *StartedVerification {
-	return &StartedVerification{VerificationView: e.verificationView(v, current), Handle: v.handle(), Ticket: v.ticket()}
+	out := &StartedVerification{VerificationView: e.verificationView(v, current), Handle: v.handle()}
+	if e.hasVerificationPage(v) {
+		out.Ticket = v.ticket()
+	}
+	return out
 }
 
 // OpenMethod opens a method of a pending verification: it starts the method's challenge, charges the limits as Start does, and
