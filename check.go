@@ -29,6 +29,7 @@ type Result struct {
 	Factor *Factor // the enrolled factor; nil for other purposes than PurposeEnrol
 
 	factorCreated bool    // Factor was created and not replaced
+	enrolledBy    string  // the challenge that enrolled the factor that answered; empty: none did
 	spentFactor   *Factor // the factor that holds this answer's note, as stored; nil: none
 }
 

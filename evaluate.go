@@ -163,7 +163,7 @@ func (e *Engine) resultOfProof(rec *record, proof Proof, f *Factor) *Result {
 		claims.Subject = proof.Subject
 	}
 	claims.AMR, claims.Extra = proof.AMR, proof.Extra
-	return &Result{Claims: claims, spentFactor: f}
+	return &Result{Claims: claims, enrolledBy: rec.FactorEnrolledBy, spentFactor: f}
 }
 
 // factorError returns errors of the engine and ErrConflict as they are, and all others as ErrUnavailable.

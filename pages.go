@@ -23,8 +23,10 @@ type Page struct {
 }
 
 // hasPage reports whether a challenge has a hosted page. Without a return URL it has none, except in development: a page
-// must be able to give its browser a return code.
-func (e *Engine) hasPage(rec *record) bool { return rec.ReturnURL != "" || e.cfg.Development }
+// must be able to give its browser a return code. A challenge that is part of a verification has the page of that.
+func (e *Engine) hasPage(rec *record) bool {
+	return (rec.ReturnURL != "" || e.cfg.Development) && !rec.id.isPart()
+}
 
 // checkReturnCode returns ErrReturnCodeInvalid unless the return code is valid or none is required. None is required without
 // a return URL, in development: no page can return one.
@@ -104,9 +106,6 @@ func (e *Engine) readWithCookie(ctx context.Context, id, cookie string) (*record
 	entry, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return nil, Entry{}, err
-	}
-	if parsed.isPart() {
-		return nil, Entry{}, ErrPartOfVerification
 	}
 	if !rec.Page.isBoundTo(rec.key, rec.ID, cookie) {
 		return nil, Entry{}, ErrUnknownChallenge

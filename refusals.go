@@ -87,7 +87,7 @@ func (e *Engine) repeatResult(ctx context.Context, rec *record, approved approva
 // resultOfApproval returns the result of an approved challenge's right answer.
 func (e *Engine) resultOfApproval(rec *record, approved approval) *Result {
 	if rec.Claims != nil {
-		return &Result{Claims: rec.Claims}
+		return &Result{Claims: rec.Claims, enrolledBy: rec.FactorEnrolledBy}
 	}
 	return &Result{Claims: e.claims(rec, approved.at, approved.at)}
 }

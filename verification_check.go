@@ -41,11 +41,11 @@ func (e *Engine) CheckVerification(ctx context.Context, id string, req Verificat
 	}
 	a := attempt{requestID: requestID, purpose: req.Purpose, respondent: e.claimedRespondent(req.CheckRequest), answer: req.Answer, transaction: req.Transaction,
 		mismatch: req.Transaction != nil && !maps.Equal(req.Transaction, v.Transaction)}
-	claims, err := e.answerMethod(ctx, v, m, challenge, &a)
+	answered, err := e.answerMethod(ctx, v, m, challenge, &a)
 	if err != nil {
 		return nil, err
 	}
-	return e.collect(ctx, v, m.ID, claims, requestID)
+	return e.collect(ctx, v, m.ID, answered, requestID)
 }
 
 // AnswerVerification checks the answer of an untrusted caller, a hosted page, to one method. The starter collects the receipt with
@@ -103,11 +103,11 @@ func (e *Engine) answerUntrusted(ctx context.Context, v *verificationRecord, met
 		return err
 	}
 	a := attempt{requestID: e.newRequestID(nil), purpose: v.Purpose, respondent: respondentOf(v.Subject, m.Address), answer: answer}
-	claims, err := e.answerMethod(ctx, v, m, challenge, &a)
+	answered, err := e.answerMethod(ctx, v, m, challenge, &a)
 	if err != nil {
 		return err
 	}
-	_, err = e.settleVerification(ctx, v.id, v, m.ID, claims, a.requestID, nil)
+	_, err = e.settleVerification(ctx, v, m.ID, answered, nil)
 	return err
 }
 
@@ -166,9 +166,9 @@ func (e *Engine) validateMethodCheck(v *verificationRecord, challenge challengeI
 	return nil
 }
 
-// answerMethod checks an answer to the challenge of a method, and returns the claims of a right one. The receipt of the challenge
+// answerMethod checks an answer to the challenge of a method, and returns the result of a right one. The receipt of the challenge
 // waits: only the verification turns it into one.
-func (e *Engine) answerMethod(ctx context.Context, v *verificationRecord, m *verificationMethod, challenge challengeID, a *attempt) (*Claims, error) {
+func (e *Engine) answerMethod(ctx context.Context, v *verificationRecord, m *verificationMethod, challenge challengeID, a *attempt) (*Result, error) {
 	a.receipt, a.part = receiptUncollected, true
 	result, err := e.check(ctx, challenge, a)
 	if err != nil {
@@ -177,7 +177,7 @@ func (e *Engine) answerMethod(ctx context.Context, v *verificationRecord, m *ver
 		}
 		return nil, err
 	}
-	return result.Claims, nil
+	return result, nil
 }
 
 // recordMethodEnded records in the verification how the challenge of a method ended. Without the record, the challenge says so.

@@ -8,8 +8,8 @@ import (
 )
 
 // collect approves a verification by the right answer to a method and returns its receipt.
-func (e *Engine) collect(ctx context.Context, v *verificationRecord, method string, claims *Claims, requestID requestID) (*VerificationResult, error) {
-	v, err := e.settleVerification(ctx, v.id, v, method, claims, requestID, func(v *verificationRecord) error { return v.collect(requestID, e.cfg.Clock()) })
+func (e *Engine) collect(ctx context.Context, v *verificationRecord, method string, answered *Result, requestID requestID) (*VerificationResult, error) {
+	v, err := e.settleVerification(ctx, v, method, answered, func(v *verificationRecord) error { return v.collect(requestID, e.cfg.Clock()) })
 	if err != nil {
 		return nil, err
 	}
@@ -19,15 +19,15 @@ func (e *Engine) collect(ctx context.Context, v *verificationRecord, method stri
 // settleVerification records the right answer to a method. Of any number of them the first one that is recorded approves the
 // verification; the others are refused with ErrChallengeApproved. After the verification has ended, none is. If collect is given it
 // is called in the same step, also if the answer is recorded already: its challenge was approved once.
-func (e *Engine) settleVerification(ctx context.Context, id challengeID, v *verificationRecord, method string, claims *Claims, requestID requestID, collect func(*verificationRecord) error) (*verificationRecord, error) {
+func (e *Engine) settleVerification(ctx context.Context, v *verificationRecord, method string, answered *Result, collect func(*verificationRecord) error) (*verificationRecord, error) {
 	first := false
-	v, err := e.updateVerification(ctx, id, v, func(v *verificationRecord) error {
+	v, err := e.updateVerification(ctx, v.id, v, func(v *verificationRecord) error {
 		status := e.verificationStatus(v)
-		if own := status == Approved && v.Claims != nil && v.Claims.ID == claims.ID; !own && status != Pending {
+		if own := status == Approved && v.Claims != nil && v.Claims.ID == answered.Claims.ID; !own && status != Pending {
 			return closedError(status)
 		}
 		if first = v.Answered == ""; first {
-			v.Answered, v.Claims, v.AnsweredAt, v.AnsweredBy = method, claims, e.cfg.Clock().UTC().Truncate(time.Millisecond), requestID
+			v.Answered, v.Claims, v.EnrolledBy = method, answered.Claims, answered.enrolledBy
 		}
 		if collect == nil {
 			return nil
@@ -180,8 +180,7 @@ func (e *Engine) recoverApproval(ctx context.Context, v *verificationRecord) (*v
 			continue
 		}
 		if status, approved := e.status(rec, entry); status == Approved {
-			claims := e.resultOfApproval(rec, approved).Claims
-			return e.settleVerification(ctx, v.id, v, m.ID, claims, approved.requestID, nil)
+			return e.settleVerification(ctx, v, m.ID, e.resultOfApproval(rec, approved), nil)
 		}
 	}
 	return v, nil

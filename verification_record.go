@@ -42,9 +42,8 @@ type verificationContent struct {
 	Canceled    bool
 	Answered    string // id of the method whose right answer approved the verification; empty: it is not approved
 	Claims      *Claims
-	AnsweredAt  time.Time
-	AnsweredBy  requestID
-	Collected   bool // the receipt was returned
+	EnrolledBy  string // challenge that enrolled the factor that answered; empty: none did
+	Collected   bool   // the receipt was returned
 	CollectedAt time.Time
 	CollectedBy requestID
 }
@@ -53,12 +52,12 @@ func (v *verificationContent) fields(f *codec.Codec) {
 	f.Number64(&v.Version)
 	f.Bytes(&v.Salt)
 	for _, text := range []*string{&v.Purpose, &v.Subject, &v.Address, (*string)(&v.Require), &v.Locale, &v.ReturnURL, &v.Nonce, &v.Client.IP,
-		&v.Client.UserAgent, &v.Current, &v.Answered} {
+		&v.Client.UserAgent, &v.Current, &v.Answered, &v.EnrolledBy} {
 		f.Text(text)
 	}
 	f.Texts(&v.Transaction)
 	f.Texts(&v.Metadata)
-	for _, moment := range []*time.Time{&v.CreatedAt, &v.ExpiresAt, &v.SeenAt, &v.AnsweredAt, &v.CollectedAt} {
+	for _, moment := range []*time.Time{&v.CreatedAt, &v.ExpiresAt, &v.SeenAt, &v.CollectedAt} {
 		f.Moment(moment)
 	}
 	for _, flag := range []*bool{&v.Client.Known, &v.Decoy, &v.Remember, &v.Canceled, &v.Collected} {
@@ -67,7 +66,6 @@ func (v *verificationContent) fields(f *codec.Codec) {
 	codec.Each(f, &v.Methods, func(c *codec.Codec, m *verificationMethod) { m.fields(c) })
 	v.Fallback.fields(f)
 	codec.Optional(f, &v.Claims, (*Claims).fields)
-	v.AnsweredBy.field(f)
 	v.CollectedBy.field(f)
 }
 
@@ -256,4 +254,10 @@ func (v *verificationRecord) ticket() Code { return v.secret("vt_", "ticket") }
 func (v *verificationRecord) secret(prefix, use string) Code {
 	sum := v.key.handles.sum(use, v.ID, string(v.Salt))
 	return NewCode(prefix + b64.EncodeToString(sum[:]))
+}
+
+// OwnsVerification reports whether the id is of a verification of the engine's app. It does not read the store.
+func (e *Engine) OwnsVerification(id string) bool {
+	_, err := e.parseVerification(id)
+	return err == nil
 }

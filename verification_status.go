@@ -95,6 +95,9 @@ func (e *Engine) viewWithChallenges(ctx context.Context, v *verificationRecord) 
 			out.Status = Approved
 		case Locked, Canceled:
 			ended++
+			if v.method(out.Methods[i].ID).Ended == "" {
+				e.recordMethodEnded(ctx, v, out.Methods[i].ID, view.ID, view.Status)
+			}
 		}
 		if out.Methods[i].ID == out.Method {
 			out.Challenge = &MethodChallenge{View: view}
