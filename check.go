@@ -66,6 +66,11 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 	}
 	a := attempt{purpose: req.Purpose, respondent: e.claimedRespondent(req), answer: req.Answer, transaction: req.Transaction, receipt: receiptReturned}
 	a.requestID = e.newRequestID(req.Seed)
+	if parsed.isLongLived() {
+		if err := e.checkSubjectRemains(ctx, parsed); err != nil {
+			return nil, err
+		}
+	}
 	if req.Transaction != nil || a.respondent == "" {
 		if err := e.compareUndigested(ctx, parsed, &a); err != nil {
 			return nil, err
@@ -84,7 +89,7 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	if parsed.isPart() {
 		return e.answerPart(ctx, parsed, answer, client)
 	}
-	if answer, err = readAnswer(parsed.strategy, answer); err != nil {
+	if answer, err = readAnswer(parsed.strategy, answerTo(parsed, answer)); err != nil {
 		return err
 	}
 	if err := e.chargeCheck(ctx, client); err != nil {
@@ -93,6 +98,9 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	_, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return err
+	}
+	if rec.subjectRemoved {
+		return ErrChallengeCanceled
 	}
 	a := attempt{purpose: rec.Purpose, respondent: respondentOf(rec.Subject, rec.Address), answer: answer, receipt: receiptUncollected}
 	a.requestID = e.newRequestID(nil)

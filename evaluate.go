@@ -193,6 +193,9 @@ func (e *Engine) approve(ctx context.Context, rec *record, a *attempt, r *Result
 	}
 	if r.Factor != nil {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
+		if !r.factorCreated {
+			e.pruneDevicesLater(ctx, r.Factor)
+		}
 	}
 	result, err := e.recordApproval(ctx, rec, a, r)
 	e.scheduleNoteRemoval(ctx, r.spentFactor)

@@ -25,6 +25,7 @@ const (
 	EventScannerSuspected = "link.scanner_suspected"
 	EventReported         = "challenge.reported" // the recipient of a link has reported that they did not start the challenge
 	EventFactorLow        = "factor.low"         // few recovery codes are left
+	EventDeviceReused     = "device.reused"      // a replaced token of a trusted device was presented, so that the device was removed: a copy of its cookie was used
 
 	EventVerificationStarted  = "verification.started"
 	EventVerificationApproved = "verification.approved" // once, when the receipt is collected; its challenge sends no challenge.approved

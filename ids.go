@@ -11,10 +11,10 @@ import (
 // The id of a challenge is "ch_" and 44 characters of base64url: 16 random bytes, then 17 bytes that are masked with a PRF of
 // the random ones, so that ids of one app or group do not look related:
 //
-//	random 16 | app 5 | group 8 | strategy 4 (top bits: trusted device, part of a verification)
+//	random 16 | app 5 | group 8 | strategy 4 (top bits: trusted device, part of a verification, long-lived link)
 //
 // The tags of apps and strategies are wide enough that two of one deployment do not collide: with a thousand apps in one of
-// two million deployments, with twenty strategies in one of five million. Groups that collide share a budget and nothing else.
+// two million deployments, with twenty strategies in one of two million. Groups that collide share a budget and nothing else.
 //
 // A node knows the app, the budget, the strategy and the partition of an id before it has read the store. An id alone proves
 // nothing: the store's id repeats the group and the strategy, and there is no entry for an invented one.
@@ -31,6 +31,7 @@ const (
 	saltSize         = 32
 	trustedDeviceBit = 0x80
 	partBit          = 0x40
+	longLivedBit     = 0x20
 	groupTextSize    = 11 // characters of a group in base64
 	entryTextSize    = 27 // characters of the random part and the strategy's tag in base64
 )
@@ -53,6 +54,9 @@ func (id *challengeID) fromTrustedDevice() bool { return id.strategyTag[0]&trust
 
 // isPart reports whether the challenge is part of a verification.
 func (id *challengeID) isPart() bool { return id.strategyTag[0]&partBit != 0 }
+
+// isLongLived reports whether the challenge is a link that lives longer than 10 minutes.
+func (id *challengeID) isLongLived() bool { return id.strategyTag[0]&longLivedBit != 0 }
 
 // budgetKey returns the key of the group's budget, or of the budget of its trusted devices.
 func (id *challengeID) budgetKey() string {
@@ -91,7 +95,7 @@ func (keys *identity) groupTag(app string, parts ...string) (t [groupSize]byte) 
 func (keys *identity) strategyTag(strategy string) (t [strategyTagSize]byte) {
 	sum := keys.tag("strategy", strategy)
 	copy(t[:], sum[:])
-	t[0] &^= trustedDeviceBit | partBit
+	t[0] &^= trustedDeviceBit | partBit | longLivedBit
 	return t
 }
 
@@ -148,7 +152,7 @@ func (e *Engine) parse(id string) (challengeID, error) {
 		return challengeID{}, ErrUnknownChallenge
 	}
 	tag := parsed.strategyTag
-	tag[0] &^= trustedDeviceBit | partBit
+	tag[0] &^= trustedDeviceBit | partBit | longLivedBit
 	if parsed.strategy = e.strategiesByTag[tag]; parsed.strategy == nil {
 		return challengeID{}, ErrUnknownChallenge
 	}
@@ -197,6 +201,9 @@ func (e *Engine) newChallengeID(req StartRequest, s Strategy, to Address) (chall
 	}
 	if req.verification != nil {
 		tag[0] |= partBit
+	}
+	if e.isLongLived(req, s.Properties(), to) {
+		tag[0] |= longLivedBit
 	}
 	id := e.identity.newID(challengePrefix, [randomSize]byte(randomBytes), e.appTag, group, tag)
 	id.strategy = s

@@ -23,9 +23,10 @@ type Page struct {
 }
 
 // hasPage reports whether a challenge has a hosted page. Without a return URL it has none, except in development: a page
-// must be able to give its browser a return code. A challenge that is part of a verification has the page of that.
+// must be able to give its browser a return code. A challenge that is part of a verification has the page of that. A link that
+// lives long has none: the browser that confirms it gets the return code, and there is no starting screen.
 func (e *Engine) hasPage(rec *record) bool {
-	return (rec.ReturnURL != "" || e.cfg.Development) && !rec.id.isPart()
+	return (rec.ReturnURL != "" || e.cfg.Development) && !rec.id.isPart() && !rec.LongLived
 }
 
 // checkReturnCode returns ErrReturnCodeInvalid unless the return code is valid or none is required. None is required without
@@ -33,6 +34,9 @@ func (e *Engine) hasPage(rec *record) bool {
 func (e *Engine) checkReturnCode(rec *record, code string, repeated bool) error {
 	if rec.ReturnURL == "" {
 		return nil
+	}
+	if rec.LongLived && !rec.Page.isBound() { // it was answered by other means than ConfirmLink
+		return ErrReturnCodeInvalid
 	}
 	return rec.Page.checkReturnCode(rec.key, rec.ID, code, e.cfg.Clock(), repeated)
 }

@@ -24,6 +24,7 @@ type Claims struct {
 	Strategy     string            `json:"strategy"`
 	Channel      string            `json:"channel,omitempty"`
 	AMR          []string          `json:"amr,omitempty"`          // RFC 8176
+	ACR          string            `json:"acr,omitempty"`          // ACRPhishingResistant, or none
 	SentTo       string            `json:"sent_to,omitempty"`      // masked address
 	AddressHash  string            `json:"address_hash,omitempty"` // Engine.AddressHash of the canonical address
 	Factor       string            `json:"factor,omitempty"`       // id of the factor that answered
@@ -36,7 +37,7 @@ type Claims struct {
 
 // fields lists the encrypted fields of the claims.
 func (c *Claims) fields(f *codec.Codec) {
-	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce} {
+	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce, &c.ACR} {
 		f.Text(text)
 	}
 	for _, seconds := range []*int64{&c.IssuedAt, &c.ExpiresAt, &c.AuthTime} {
@@ -230,6 +231,9 @@ func (e *Engine) claims(rec *record, approvedAt, issued time.Time) *Claims {
 		Channel: rec.SentChannel(), SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
 	if rec.Address != "" {
 		c.AddressHash = e.AddressHash(rec.Address)
+	}
+	if rec.Purpose != PurposeEnrol && rec.id.strategy.Properties().PhishingResistant {
+		c.ACR = ACRPhishingResistant
 	}
 	if matcher, ok := rec.id.strategy.(Matcher); ok {
 		c.AMR = matcher.AMR(&rec.Challenge)

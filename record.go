@@ -94,6 +94,8 @@ type record struct {
 	sealer  *sealer
 	version int64
 	state   State
+
+	subjectRemoved bool // after a link that lives long was started
 }
 
 // newEntry returns the entry of a new challenge and its record.
@@ -137,6 +139,9 @@ func (e *Engine) read(ctx context.Context, id challengeID) (Entry, *record, erro
 	}
 	rec, err := e.open(ctx, id, entry)
 	if err != nil {
+		return entry, nil, err
+	}
+	if err := e.endIfRemoved(ctx, rec, &entry); err != nil {
 		return entry, nil, err
 	}
 	if current := e.lockUnsettled(ctx, rec, entry); current.State != entry.State {

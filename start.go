@@ -24,6 +24,10 @@ type StartRequest struct {
 	Decoy       bool      // take as long as a real challenge, send nothing and approve no answer
 	Authority   Authority // for PurposeEnrol, if the subject has factors
 
+	// DeviceToken is the token of a trusted device of the subject. If it is valid, the client counts as Client.Known, and
+	// Started.DeviceToken replaces it. Another text changes nothing.
+	DeviceToken Code
+
 	// Seed, if set, determines the challenge's id. A second start with the same seed returns the first challenge, and no
 	// message is sent twice.
 	Seed []byte
@@ -40,6 +44,8 @@ type Started struct {
 	Handle Code           // collects the receipt; see Engine.Redeem
 	Ticket Code           // opens the hosted page; see Engine.OpenPage. Zero: there is no page, because ReturnURL is empty
 	Public map[string]any // Prompt.Public, such as the options of a passkey
+
+	DeviceToken Code // replaces the valid StartRequest.DeviceToken; zero: none was given
 }
 
 // Start creates a challenge. It charges the shared limits, all of them or none, stores the entry and queues the message; a
@@ -54,6 +60,20 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 		return nil, err
 	}
 	defer e.delayView(ctx, time.Now(), strategy, req.Purpose)
+	device, err := e.presentDevice(ctx, req.Subject, req.DeviceToken)
+	if err != nil {
+		return nil, err
+	}
+	req.Client.Known = req.Client.Known || device != nil
+	started, err := e.startChallenge(ctx, strategy, address, req)
+	if started != nil && device != nil {
+		started.DeviceToken = device.successor
+	}
+	return started, err
+}
+
+// startChallenge creates the challenge of a valid request.
+func (e *Engine) startChallenge(ctx context.Context, strategy Strategy, address Address, req StartRequest) (*Started, error) {
 	c, id, err := e.newChallenge(req, strategy, address)
 	if err != nil {
 		return nil, err
@@ -175,7 +195,7 @@ func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challe
 	c := &Challenge{ID: id.text, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
 		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
 		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
-		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(props)), env: e.env, salt: salt, key: e.keyring[0]}
+		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(req, props, to)), LongLived: id.isLongLived(), env: e.env, salt: salt, key: e.keyring[0]}
 	if v := req.verification; v != nil {
 		c.Verification, c.Require = v.ID, v.Require
 		if v.ExpiresAt.Before(c.ExpiresAt) {

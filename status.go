@@ -56,6 +56,7 @@ type View struct {
 	Subject      string
 	SentTo       string // masked address; empty if nothing is sent
 	Ask          Ask
+	LongLived    bool // Challenge.LongLived
 	Locale       string
 	ReturnURL    string
 	Transaction  map[string]string
@@ -73,7 +74,7 @@ type View struct {
 func (e *Engine) view(r *record, entry Entry) View {
 	status, _ := e.status(r, entry)
 	v := View{ID: r.ID, Verification: r.Verification, Status: status, Strategy: r.Strategy, Channel: r.Channel, Purpose: r.Purpose, Subject: r.Subject,
-		SentTo: r.SentTo, Ask: r.Ask, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
+		SentTo: r.SentTo, Ask: r.Ask, LongLived: r.LongLived, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
 		Client: r.Client, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, TriesLeft: max(entry.Tries, 0)}
 	if r.Sends > 0 {
 		v.Sends, v.SendsLeft, v.Delivery = true, max(e.cfg.Sends-r.Sends, 0), r.Delivery
@@ -85,6 +86,9 @@ func (e *Engine) view(r *record, entry Entry) View {
 // status returns the state of a challenge and, if it was approved, the approval. An approval needs a valid mark; every other
 // state is taken from the store.
 func (e *Engine) status(r *record, entry Entry) (Status, approval) {
+	if r.subjectRemoved {
+		return Canceled, approval{}
+	}
 	switch entry.State {
 	case StateApproved:
 		approved, ok := r.readMark(entry.Mark)

@@ -47,6 +47,9 @@ func (e *Engine) validateStart(req StartRequest) (Strategy, Address, error) {
 		return s, Address{}, nil
 	}
 	address, err := e.addressOf(req.Channel, req.To)
+	if err == nil {
+		err = e.checkLongLived(req, s.Properties(), address)
+	}
 	return s, address, err
 }
 

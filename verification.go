@@ -18,9 +18,13 @@ type VerificationRequest struct {
 	Client      Client
 	Decoy       bool // look and take as long as a real verification, send nothing and approve no answer
 
-	// RememberDevice asks for a trusted device once the verification is approved; DeviceToken is the token of one.
+	// RememberDevice makes the client a trusted device of the subject when the receipt is collected, if the app trusts devices:
+	// VerificationResult.DeviceToken is the token for its cookie.
 	RememberDevice bool
-	DeviceToken    string
+	// DeviceToken is the token of a trusted device of the subject. If it is valid, the client counts as Client.Known, and
+	// StartedVerification.DeviceToken replaces it. For the purposes in Config.TrustedDevices the device answers the verification, if
+	// that requires nothing and has no transaction: then StartedVerification.Approved is set. Another text changes nothing.
+	DeviceToken Code
 
 	// Seed, if set, determines the verification's id. A second start with the same seed returns the first verification, and no
 	// message is sent twice.
@@ -113,7 +117,10 @@ type FallbackView struct {
 type StartedVerification struct {
 	VerificationView
 	Handle Code // collects the receipt; see Engine.RedeemVerification
-	Ticket Code // opens the hosted page
+	Ticket Code // opens the hosted page; see Engine.OpenVerificationPage. Zero: there is none, because ReturnURL is empty
+
+	DeviceToken Code                // replaces the valid VerificationRequest.DeviceToken; zero: none was given
+	Approved    *VerificationResult // the result, if a trusted device has answered the start; nil otherwise
 }
 
 // A VerificationCheck is an answer to a method of a verification.
@@ -125,5 +132,7 @@ type VerificationCheck struct {
 // A VerificationResult is the outcome of a right answer.
 type VerificationResult struct {
 	Claims *Claims // of the receipt; the caller signs them
-	Method string  // id of the method that was answered
+	Method string  // id of the method that was answered; of a trusted device its strategy
+
+	DeviceToken Code // of the device that is trusted from now on; zero: none
 }

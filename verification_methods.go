@@ -50,6 +50,9 @@ func (e *Engine) invalidMethodFields(req VerificationRequest, i int) []FieldErro
 	if s == nil {
 		return []FieldError{{methodField(i, "strategy"), notListed("offers", e.strategies)}}
 	}
+	if _, trusts := s.(DeviceTruster); trusts {
+		return []FieldError{{methodField(i, "strategy"), "is no method: send the token of the device as device_token"}}
+	}
 	fields := e.invalidFields(req.startRequest(req.Methods[i], s), s)
 	for n, f := range fields {
 		switch f.Field {

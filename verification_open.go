@@ -16,11 +16,28 @@ func (e *Engine) StartVerification(ctx context.Context, req VerificationRequest)
 		return nil, err
 	}
 	defer e.delayVerification(ctx, time.Now(), methods)
-	v, err := e.newVerification(req)
-	if err == nil {
-		v.Methods, err = e.offeredMethods(ctx, req, methods)
-	}
+	device, err := e.presentDevice(ctx, req.Subject, req.DeviceToken)
 	if err != nil {
+		return nil, err
+	}
+	req.Client.Known = req.Client.Known || device != nil
+	v, err := e.newVerification(req)
+	if err != nil {
+		return nil, err
+	}
+	if device != nil && e.isAnsweredByDevice(req) {
+		return e.startByDevice(ctx, device, v, req)
+	}
+	started, err := e.startByMethods(ctx, v, req, methods)
+	if started != nil && device != nil {
+		started.DeviceToken = device.successor
+	}
+	return started, err
+}
+
+// startByMethods offers the methods that the subject can use, opens the first one if the request says so, and stores the verification.
+func (e *Engine) startByMethods(ctx context.Context, v *verificationRecord, req VerificationRequest, methods []verificationMethod) (started *StartedVerification, err error) {
+	if v.Methods, err = e.offeredMethods(ctx, req, methods); err != nil {
 		return nil, err
 	}
 	v.setFallback(req)
@@ -171,7 +188,11 @@ func (e *Engine) repeatVerification(ctx context.Context, id challengeID, unanswe
 }
 
 func (e *Engine) startedVerification(v *verificationRecord, current *Started) *StartedVerification {
-	return &StartedVerification{VerificationView: e.verificationView(v, current), Handle: v.handle(), Ticket: v.ticket()}
+	out := &StartedVerification{VerificationView: e.verificationView(v, current), Handle: v.handle()}
+	if e.hasVerificationPage(v) {
+		out.Ticket = v.ticket()
+	}
+	return out
 }
 
 // OpenMethod opens a method of a pending verification: it starts the method's challenge, charges the limits as Start does, and

@@ -64,7 +64,9 @@ func (e *Engine) recordCollected(ctx context.Context, v *verificationRecord) (*V
 		return nil, ErrReceiptUsed
 	}
 	e.emitVerificationApproved(ctx, v, false)
-	return v.result(), nil
+	result := v.result()
+	result.DeviceToken = e.rememberDevice(ctx, v)
+	return result, nil
 }
 
 // emitVerificationApproved sends the event of a collected receipt, with the challenge that was answered.
@@ -102,11 +104,12 @@ func (e *Engine) repeatCollection(ctx context.Context, v *verificationRecord) (*
 	if e.tombstones.Add(v.id.random, tombstoneCollected, Approved) { // this node has sent no event yet
 		e.emitVerificationApproved(ctx, v, true)
 	}
+	result.DeviceToken = e.rememberDevice(ctx, v)
 	return result, nil
 }
 
 // RedeemVerification returns the claims of an approved verification's receipt, once. Its errors are those of Redeem, with
-// ErrUnknownVerification for a wrong handle.
+// ErrUnknownVerification for a wrong handle. Once the page was opened it needs a return code, however the answer came.
 func (e *Engine) RedeemVerification(ctx context.Context, id string, req RedeemRequest) (*VerificationResult, error) {
 	parsed, err := e.parseVerification(id)
 	if err != nil {
@@ -128,7 +131,7 @@ func (e *Engine) RedeemVerification(ctx context.Context, id string, req RedeemRe
 		return nil, err
 	}
 	v, err = e.updateVerification(ctx, parsed, v, func(v *verificationRecord) error {
-		return e.redeemable(v, req.Purpose, claimed, requestID)
+		return e.redeemable(v, req, claimed, requestID)
 	})
 	if errors.Is(err, errRepeatedRequest) {
 		return e.repeatCollection(ctx, v)
@@ -139,9 +142,8 @@ func (e *Engine) RedeemVerification(ctx context.Context, id string, req RedeemRe
 	return e.recordCollected(ctx, v)
 }
 
-// redeemable marks the receipt as collected by a request with the given purpose and respondent; errRepeatedRequest if the same
-// request has collected it.
-func (e *Engine) redeemable(v *verificationRecord, purpose, claimed string, requestID requestID) error {
+// redeemable marks the receipt as collected by a request; errRepeatedRequest if the same request has collected it.
+func (e *Engine) redeemable(v *verificationRecord, req RedeemRequest, claimed string, requestID requestID) error {
 	respondent := respondentOf(v.Subject, v.Address)
 	status := e.verificationStatus(v)
 	switch {
@@ -153,7 +155,14 @@ func (e *Engine) redeemable(v *verificationRecord, purpose, claimed string, requ
 		return closedError(status)
 	case v.Collected && v.CollectedBy != requestID:
 		return ErrReceiptUsed
-	case purpose != v.Purpose || claimed != respondent:
+	}
+	if v.ReturnURL != "" { // without one, in development, no page can return a code
+		if err := v.Page.checkReturnCode(v.key, v.ID, req.ReturnCode, e.cfg.Clock(), v.Collected); err != nil {
+			return err
+		}
+	}
+	switch {
+	case req.Purpose != v.Purpose || claimed != respondent:
 		return &Error{Code: ErrIncorrectAnswer.Code}
 	case v.Collected:
 		return errRepeatedRequest

@@ -46,6 +46,8 @@ type verificationContent struct {
 	Collected   bool   // the receipt was returned
 	CollectedAt time.Time
 	CollectedBy requestID
+
+	Page pageBinding
 }
 
 func (v *verificationContent) fields(f *codec.Codec) {
@@ -67,6 +69,7 @@ func (v *verificationContent) fields(f *codec.Codec) {
 	v.Fallback.fields(f)
 	codec.Optional(f, &v.Claims, (*Claims).fields)
 	v.CollectedBy.field(f)
+	v.Page.fields(f)
 }
 
 // A verificationMethod is a method that a verification offers.

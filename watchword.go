@@ -72,6 +72,14 @@ type Config struct {
 	// Dependencies are what Ping tests beside Store, Starts, Checks and Factors, by the name that a Fault's Part has.
 	Dependencies map[string]Pinger
 
+	// Lifetimes are the lifetimes of challenges by purpose, from a second to 10 minutes. A longer one is for the links that a strategy
+	// sends by mail (StrategyProperties.LongLived): an hour at most for PurposePasswordReset, seven days for the app's own purposes,
+	// and never for other purposes of the engine. Such a link needs a return URL. It asks for no number, and only the browser that
+	// confirmed it gets the code that Redeem then needs. Purposes that are not listed have Lifetime.
+	Lifetimes map[string]time.Duration
+
+	TrustedDevices TrustedDevices // devices that stay trusted after a verification; the zero value: none
+
 	Lifetime        time.Duration // of a challenge; at most and by default 10 minutes
 	Tries           int           // of a challenge; by default 5
 	Sends           int           // messages of a challenge; by default 5
@@ -103,7 +111,8 @@ type Engine struct {
 	keyring         keyring
 	identity        *identity
 	appTag          [appSize]byte
-	direct          DirectOutbox // the store, if it is one; nil otherwise
+	direct          DirectOutbox  // the store, if it is one; nil otherwise
+	devices         DeviceTruster // nil: no device is trusted
 	strategies      map[string]Strategy
 	strategiesByTag map[[strategyTagSize]byte]Strategy
 	channels        map[string]bool
@@ -148,13 +157,15 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if e.identity != nil {
 		problems = append(problems, e.addStrategies()...)
+		problems = append(problems, e.invalidTrustedDevices()...)
+		problems = append(problems, e.invalidLifetimes()...)
 		e.appTag = e.identity.appTag(cfg.App)
 	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("watchword: app %q cannot start: %w", cfg.App, errors.Join(problems...))
 	}
 	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App, decoy: e.decoyFactor,
-		factors: &factorStore{app: cfg.App, store: cfg.Factors, keyring: e.keyring, ids: e.identity.tags, log: cfg.Logger}}
+		factors: &factorStore{app: cfg.App, store: cfg.Factors, keyring: e.keyring, ids: e.identity.tags, devices: e.deviceStrategy(), log: cfg.Logger}}
 	if cfg.Outbox == nil {
 		e.direct, _ = cfg.Store.(DirectOutbox)
 	}
@@ -269,7 +280,14 @@ func (e *Engine) addStrategies() (problems []error) {
 		if props.SendsMessages && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Addresses, and an Outbox to send from", name))
 		}
-		if _, enrols := s.(Enroller); enrols && e.cfg.Factors == nil {
+		truster, trusts := s.(DeviceTruster)
+		if trusts {
+			if e.devices != nil {
+				problems = append(problems, fmt.Errorf("strategy %q: %q trusts devices already", name, e.devices.Name()))
+			}
+			e.devices = truster
+		}
+		if _, enrols := s.(Enroller); (enrols || trusts) && e.cfg.Factors == nil {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Factors", name))
 		}
 		tag := e.identity.strategyTag(name)
@@ -288,13 +306,6 @@ func (e *Engine) tries(props StrategyProperties) int {
 		return props.Tries
 	}
 	return e.cfg.Tries
-}
-
-func (e *Engine) lifetime(props StrategyProperties) time.Duration {
-	if props.Lifetime > 0 {
-		return min(props.Lifetime, maxLifetime)
-	}
-	return e.cfg.Lifetime
 }
 
 func (e *Engine) random(n int) ([]byte, error) {

@@ -12,7 +12,7 @@ func challengeOperations() []operation {
 	const one = "/v1/challenges/{id}"
 	return []operation{
 		newBodyOperation(operation{method: http.MethodPost, path: "/v1/challenges", id: "startChallenge", summary: "Start a challenge",
-			scope: ScopeChallenges, status: http.StatusCreated,
+			scope: ScopeChallenges, status: http.StatusCreated, startsChallenge: true,
 			problems: []string{"destination_refused", "rate_limited", "not_enrolled", "unknown_factor", "factor_disabled", "proof_required", "too_many_guesses",
 				"challenge_approved", "challenge_expired", "challenge_canceled", "attempts_exhausted", "unknown_challenge"}}, startChallenge),
 		newReadOperation(operation{method: http.MethodGet, path: one, id: "readChallenge", summary: "Read a challenge, or wait until it ends",

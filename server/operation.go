@@ -25,6 +25,7 @@ type operation struct {
 	parameters                []parameter
 	requestType, responseType reflect.Type // nil: no body
 	optionalBody              bool         // an empty body means {}
+	startsChallenge           bool         // the response to an idempotency key is kept as long as the challenge can live
 	decoder                   *decoder
 	run                       func(ctx context.Context, c *call) (any, error)
 }

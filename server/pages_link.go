@@ -22,6 +22,7 @@ type tokenRequest struct {
 type confirmRequest struct {
 	Token  string `json:"token,omitzero"`
 	Number string `json:"number,omitzero"`
+	Seed   string `json:"seed,omitzero"` // as in ticketRequest
 }
 
 // An openedLink is a valid link that somebody has opened.
@@ -74,8 +75,11 @@ func (ps *pageServer) openLink(x *exchange, in *tokenRequest) {
 	ps.writeLink(x, http.StatusOK, link, "")
 }
 
-// needsNumber reports whether the link needs the number of the starting screen.
-func (link *openedLink) needsNumber() bool { return !link.isStarter && !link.pages.buttonConfirms }
+// needsNumber reports whether the link needs the number of the starting screen. One that lives long needs none: nobody has that screen
+// any more, and the return code protects it.
+func (link *openedLink) needsNumber() bool {
+	return !link.isStarter && !link.pages.buttonConfirms && !link.view.LongLived
+}
 
 func (ps *pageServer) writeLink(x *exchange, status int, link *openedLink, message string) {
 	v := ps.newPartView(x, link.app, link.view)
@@ -98,12 +102,28 @@ func (ps *pageServer) answerLink(x *exchange, in *confirmRequest) {
 		ps.writeLink(x, http.StatusBadRequest, link, message)
 		return
 	}
-	err := link.engine.Answer(ctx, link.id, watchword.Answer{Text: in.Token, Number: in.Number, Starter: link.isStarter}, ps.describeClient(x))
+	var err error
+	if link.view.LongLived {
+		err = ps.confirmLongLived(ctx, x, link, in)
+	} else {
+		err = link.engine.Answer(ctx, link.id, watchword.Answer{Text: in.Token, Number: in.Number, Starter: link.isStarter}, ps.describeClient(x))
+	}
 	if err == nil {
 		ps.writePart(x, http.StatusOK, "confirmed", ps.newConfirmedView(ctx, x, link))
 		return
 	}
 	ps.writeConfirmError(x, link, texts, err)
+}
+
+// confirmLongLived confirms a link that lives long. The browser gets the cookie that the page of a challenge has, and with it the
+// return code.
+func (ps *pageServer) confirmLongLived(ctx context.Context, x *exchange, link *openedLink, in *confirmRequest) error {
+	cookie, err := link.engine.ConfirmLink(ctx, link.id, in.Token, ps.describeClient(x), (&ticketRequest{Seed: in.Seed}).seed())
+	if err == nil {
+		http.SetCookie(x, ps.newCookie(link.app, link.view, cookie.Reveal()))
+		link.page = &pageSession{app: link.app, id: link.id, cookie: cookie.Reveal()}
+	}
+	return err
 }
 
 // isNumber reports whether a text is two digits, in any spelling that is accepted for codes.

@@ -48,7 +48,7 @@ func startVerification(ctx context.Context, c *call, in *verificationRequest) (*
 	started, err := c.engine.StartVerification(ctx, watchword.VerificationRequest{Purpose: in.Purpose, Subject: in.Subject, Methods: in.listMethods(),
 		Open: watchword.OpenChoice(in.Open), Fallback: in.Fallback.wait(), Require: watchword.Requirement(in.Require), Locale: in.Locale,
 		ReturnURL: in.ReturnURL, Nonce: in.Nonce, Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.toClient(), Decoy: in.Decoy,
-		RememberDevice: in.RememberDevice, DeviceToken: in.DeviceToken, Seed: c.seed, Unanswered: c.reservation != nil && c.reservation.TakenOver})
+		RememberDevice: in.RememberDevice, DeviceToken: watchword.NewCode(in.DeviceToken), Seed: c.seed, Unanswered: c.reservation != nil && c.reservation.TakenOver})
 	if err != nil {
 		return nil, err
 	}

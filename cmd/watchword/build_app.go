@@ -246,9 +246,12 @@ func (b *builder) engineConfig(a appSettings, p appComponents) watchword.Config 
 		Channels: channelNames(a), ProviderName: p.providerName, CheckMessage: p.checkMessage, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: firstOriginHost(a.origins),
-		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log,
+		Lifetimes: a.lifetimes, NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log,
 	}
 	cfg.Dependencies = map[string]watchword.Pinger{partSending: delivery.NewReadiness(p.routes)}
+	if b.service.storage.factors != nil { // devices are kept there
+		cfg.TrustedDevices = a.trustedDevices
+	}
 	if p.breaker != nil {
 		cfg.Dependencies[partCounters] = p.breaker
 	}
@@ -309,7 +312,7 @@ func (b *builder) registerRelatedOrigins(a appSettings, s strategySet) {
 // Placeholders take the place of those.
 func (b *builder) findEngineProblems(a appSettings, p appComponents) error {
 	var err error
-	if p.strategies.strategies, err = placeholderStrategies(); err != nil {
+	if p.strategies.strategies, err = placeholderStrategies(b.service.storage.factors != nil); err != nil {
 		return err
 	}
 	if p.addresses == nil {

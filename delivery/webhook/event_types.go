@@ -17,6 +17,7 @@ func eventTypes() []string {
 		watchword.EventCanceled, watchword.EventReported,
 		watchword.EventMessageSent, watchword.EventMessageDelivered, watchword.EventMessageFailed,
 		watchword.EventFactorEnrolled, watchword.EventFactorRemoved, watchword.EventFactorDisabled, watchword.EventFactorFailing, watchword.EventFactorLow,
+		watchword.EventDeviceReused,
 		watchword.EventLimitReached,
 		watchword.EventLinkOpened, watchword.EventScannerSuspected,
 	}

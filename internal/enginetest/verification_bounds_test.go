@@ -24,10 +24,14 @@ func TestChallengeOfAVerificationRefusesEverythingButItsAnswer(t *testing.T) {
 		},
 		"resend": func() error { _, err := k.Resend(ctx, id, watchword.ResendRequest{}); return err },
 		"cancel": func() error { _, err := k.Cancel(ctx, id); return err },
-		"open":   func() error { _, err := k.OpenPage(ctx, id, v.Ticket.Reveal()); return err },
-		"view":   func() error { _, err := k.ViewPage(ctx, id, v.Ticket.Reveal()); return err },
 	}
 	k.clock.advance(time.Minute)
+	if _, err := k.OpenPage(ctx, id, v.Ticket.Reveal(), nil); !errors.Is(err, watchword.ErrUnknownChallenge) { // it has no page
+		t.Errorf("open the page: %v", err)
+	}
+	if _, err := k.ViewPage(ctx, id, v.Ticket.Reveal()); !errors.Is(err, watchword.ErrUnknownChallenge) {
+		t.Errorf("view the page: %v", err)
+	}
 	for name, step := range steps {
 		if err := step(); !errors.Is(err, watchword.ErrPartOfVerification) {
 			t.Errorf("%s: %v", name, err)

@@ -41,9 +41,8 @@ async function loadState() {
   }
 }
 
-// openPage exchanges the ticket, which works once. If the response is lost, the ticket stays in the address and the seed in this
-// tab, and a reload repeats the exchange.
-function openPage() {
+// readSeed returns a random text of this tab. With it, what works once is repeated if its response was lost.
+function readSeed() {
   let seed = crypto.randomUUID();
   try {
     seed = sessionStorage.getItem(path) ?? seed;
@@ -51,8 +50,12 @@ function openPage() {
   } catch {
     // The browser stores nothing.
   }
-  send("open", { ticket: secret, seed });
+  return seed;
 }
+
+// openPage exchanges the ticket, which works once. If the response is lost, the ticket stays in the address, and a reload repeats
+// the exchange.
+const openPage = () => send("open", { ticket: secret, seed: readSeed() });
 
 function forgetTicket() {
   history.replaceState(null, "", path);
@@ -198,7 +201,10 @@ main.addEventListener("submit", (e) => {
   leaving = e.target.dataset.do === "cancel";
   if (isLink) {
     fields.token = secret;
-    if (e.target.dataset.do === "answer") channel?.postMessage("here");
+    if (e.target.dataset.do === "answer") {
+      fields.seed = readSeed();
+      channel?.postMessage("here");
+    }
   }
   send(e.target.dataset.do, fields);
 });
