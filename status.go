@@ -56,7 +56,8 @@ type View struct {
 	Subject      string
 	SentTo       string // masked address; empty if nothing is sent
 	Ask          Ask
-	LongLived    bool // Challenge.LongLived
+	Source       Source // StrategyProperties.Source
+	LongLived    bool   // Challenge.LongLived
 	Locale       string
 	ReturnURL    string
 	Transaction  map[string]string
@@ -74,7 +75,7 @@ type View struct {
 func (e *Engine) view(r *record, entry Entry) View {
 	status, _ := e.status(r, entry)
 	v := View{ID: r.ID, Verification: r.Verification, Status: status, Strategy: r.Strategy, Channel: r.Channel, Purpose: r.Purpose, Subject: r.Subject,
-		SentTo: r.SentTo, Ask: r.Ask, LongLived: r.LongLived, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
+		SentTo: r.SentTo, Ask: r.Ask, Source: e.sourceOf(r.Strategy), LongLived: r.LongLived, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
 		Client: r.Client, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, TriesLeft: max(entry.Tries, 0)}
 	if r.Sends > 0 {
 		v.Sends, v.SendsLeft, v.Delivery = true, max(e.cfg.Sends-r.Sends, 0), r.Delivery
