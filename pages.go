@@ -144,7 +144,7 @@ func (e *Engine) OpenLink(ctx context.Context, id, token string) (View, error) {
 	if repeatable := rec.LongLived && v.Status == Approved && !rec.Collected; v.Status != Pending && !repeatable {
 		return View{}, ErrUnknownChallenge
 	}
-	if e.tombstones.Add(parsed.random, tombstoneLinkOpened, Pending) {
+	if e.tombstonesOf(parsed).Add(parsed.random, tombstoneLinkOpened, Pending) {
 		e.emit(ctx, EventLinkOpened, &rec.Challenge)
 	}
 	return v, nil
