@@ -257,6 +257,7 @@ type StrategyProperties struct {
 	RightAnswers  int           // number of right answers at a time; 0: 1
 	Strength      int           // as a proof for changing factors; see Authority
 	Ask           Ask           // what Begin asks for
+	Source        Source        // where the person finds a code that is not sent; empty: nowhere in particular
 	LongLived     bool          // its challenges by mail may live longer than 10 minutes; see Challenge.LongLived
 
 	// MultiFactor: a right answer can prove two kinds of factors, which it does if Challenge.Require is RequireMFA. Its Proof.AMR
@@ -266,6 +267,16 @@ type StrategyProperties struct {
 	// ACRPhishingResistant.
 	PhishingResistant bool
 }
+
+// A Source is where a person finds a code that is not sent. Pages name it.
+type Source string
+
+// The values of Source.
+const (
+	SourceApp   Source = "app"   // an authenticator app shows it
+	SourceToken Source = "token" // a device that makes codes shows it
+	SourceSaved Source = "saved" // the person keeps it, such as a recovery code
+)
 
 // ACRPhishingResistant is the acr of receipts of strategies that are PhishingResistant (OpenID Connect EAP ACR Values 1.0 §2).
 const ACRPhishingResistant = "phr"

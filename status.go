@@ -56,7 +56,8 @@ type View struct {
 	Subject      string
 	SentTo       string // masked address; empty if nothing is sent
 	Ask          Ask
-	LongLived    bool // Challenge.LongLived
+	Source       Source // StrategyProperties.Source
+	LongLived    bool   // Challenge.LongLived
 	Locale       string
 	ReturnURL    string
 	Transaction  map[string]string
@@ -74,7 +75,7 @@ type View struct {
 func (e *Engine) view(r *record, entry Entry) View {
 	status, _ := e.status(r, entry)
 	v := View{ID: r.ID, Verification: r.Verification, Status: status, Strategy: r.Strategy, Channel: r.Channel, Purpose: r.Purpose, Subject: r.Subject,
-		SentTo: r.SentTo, Ask: r.Ask, LongLived: r.LongLived, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
+		SentTo: r.SentTo, Ask: r.Ask, Source: e.sourceOf(r.Strategy), LongLived: r.LongLived, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
 		Client: r.Client, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, TriesLeft: max(entry.Tries, 0)}
 	if r.Sends > 0 {
 		v.Sends, v.SendsLeft, v.Delivery = true, max(e.cfg.Sends-r.Sends, 0), r.Delivery
@@ -102,7 +103,7 @@ func (e *Engine) status(r *record, entry Entry) (Status, approval) {
 	case StateCanceled:
 		return Canceled, approval{}
 	}
-	if ending, ok := e.tombstones.Find(r.id.random, tombstoneChallenge); ok {
+	if ending, ok := e.tombstonesOf(r.id).Find(r.id.random, tombstoneChallenge); ok {
 		return ending, approval{}
 	}
 	switch {
@@ -175,7 +176,7 @@ func (e *Engine) cancel(ctx context.Context, parsed challengeID) (View, error) {
 	case err != nil:
 		return View{}, unavailable(err)
 	}
-	e.tombstones.Add(parsed.random, tombstoneChallenge, Canceled)
+	e.tombstonesOf(parsed).Add(parsed.random, tombstoneChallenge, Canceled)
 	e.watchers.Wake(parsed.text)
 	e.emit(ctx, EventCanceled, &rec.Challenge)
 	entry.State = StateCanceled

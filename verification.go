@@ -96,6 +96,7 @@ type MethodView struct {
 	Channel   string // empty if nothing is sent
 	SentTo    string // masked address; empty if nothing is sent
 	Ask       Ask
+	Source    Source // StrategyProperties.Source
 	Factor    string // id of the only factor that may answer; empty: any
 	Challenge string // id of the challenge that was opened for it; empty: it was not opened
 	Status    Status // of that challenge; empty: the method was not opened

@@ -4,12 +4,18 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"slices"
 	"time"
 )
 
 // A VerificationPage is what a hosted page shows to the person who started the verification.
 type VerificationPage struct {
 	VerificationView // Challenge has Public too
+
+	// Trust is how long the device stays trusted if the person chooses that; zero: it cannot be chosen, because the app lets no
+	// trusted device answer this purpose. Remember is the choice so far. See Engine.RememberDevice.
+	Trust    time.Duration
+	Remember bool
 
 	// Next is where to send the browser once the verification has ended; see Page.Next.
 	Next Code
@@ -58,7 +64,10 @@ func (e *Engine) ViewVerificationPage(ctx context.Context, id, cookie string) (*
 	if err != nil {
 		return nil, err
 	}
-	p := &VerificationPage{VerificationView: view, Next: v.Page.wayBack(v.key, returnVerification, v.ID, v.ReturnURL, view.Status, e.cfg.Clock())}
+	p := &VerificationPage{VerificationView: view, Remember: v.Remember, Next: v.Page.wayBack(v.key, returnVerification, v.ID, v.ReturnURL, view.Status, e.cfg.Clock())}
+	if v.Subject != "" && slices.Contains(e.cfg.TrustedDevices.Purposes, v.Purpose) {
+		p.Trust = e.cfg.TrustedDevices.Lifetime
+	}
 	if view.Challenge == nil || view.Challenge.Status != Pending {
 		return p, nil
 	}

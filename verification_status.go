@@ -39,7 +39,7 @@ func (e *Engine) verificationView(v *verificationRecord, current *Started) Verif
 		out.Fallback.Method = v.Fallback.Method
 	}
 	for _, m := range v.Methods {
-		view := MethodView{ID: m.ID, Strategy: m.Strategy, Channel: m.Channel, SentTo: m.SentTo, Ask: m.Ask, Factor: m.Factor, Challenge: m.Challenge}
+		view := MethodView{ID: m.ID, Strategy: m.Strategy, Channel: m.Channel, SentTo: m.SentTo, Ask: m.Ask, Source: e.sourceOf(m.Strategy), Factor: m.Factor, Challenge: m.Challenge}
 		switch {
 		case m.ID == v.Answered:
 			view.Status = Approved
@@ -54,6 +54,14 @@ func (e *Engine) verificationView(v *verificationRecord, current *Started) Verif
 		out.Challenge = &MethodChallenge{View: current.View, Public: current.Public}
 	}
 	return out
+}
+
+// sourceOf returns where a person finds the codes of a strategy; empty if it is not configured any more.
+func (e *Engine) sourceOf(strategy string) Source {
+	if s := e.strategies[strategy]; s != nil {
+		return s.Properties().Source
+	}
+	return ""
 }
 
 // VerificationStatus returns the state of a verification. It proves nothing: only a receipt does.

@@ -33,8 +33,8 @@ func newSampleDocument(t reflect.Type) map[string]any {
 			out[name] = nil
 		}
 		switch t.Field(n).Type {
-		case reflect.TypeFor[clientInfo]():
-			out[name] = newSampleDocument(reflect.TypeFor[clientInfo]())
+		case reflect.TypeFor[clientInfo](), reflect.TypeFor[startClientInfo]():
+			out[name] = newSampleDocument(t.Field(n).Type)
 		case reflect.TypeFor[[]methodRequest]():
 			out[name] = []any{newSampleDocument(reflect.TypeFor[methodRequest]())}
 		}

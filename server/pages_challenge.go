@@ -80,7 +80,7 @@ func (ps *pageServer) openChallenge(x *exchange, in *ticketRequest) {
 		ps.writeLoadError(x, err, "unknown")
 		return
 	}
-	http.SetCookie(x, ps.newCookie(a, p.View, cookie.Reveal()))
+	http.SetCookie(x, ps.newCookie(a, id, p.ExpiresAt, cookie.Reveal()))
 	ps.writeChallenge(x, http.StatusOK, &pageSession{app: a, id: id, cookie: cookie.Reveal(), page: p}, "")
 }
 
@@ -95,11 +95,11 @@ func (ps *pageServer) writeOpenedElsewhere(x *exchange, v *partView, returnURL s
 // cookieGracePeriod is how long a cookie outlives its challenge: as long as the challenge stays readable.
 const cookieGracePeriod = 15 * time.Minute
 
-// newCookie returns the cookie of a challenge. Its name is the challenge's id with the prefix __Host-, so that no other host
+// newCookie returns the cookie of a challenge or verification. Its name is the id with the prefix __Host-, so that no other host
 // of the domain can set it. Without https, in development, the name has no prefix.
-func (ps *pageServer) newCookie(a *app, v watchword.View, secret string) *http.Cookie {
-	return &http.Cookie{Name: cookieName(a, v.ID), Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: a.usesHTTPS(), MaxAge: ps.secondsUntil(v.ExpiresAt.Add(cookieGracePeriod))}
+func (ps *pageServer) newCookie(a *app, id string, expiresAt time.Time, secret string) *http.Cookie {
+	return &http.Cookie{Name: cookieName(a, id), Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Secure: a.usesHTTPS(), MaxAge: ps.secondsUntil(expiresAt.Add(cookieGracePeriod))}
 }
 
 func (a *app) usesHTTPS() bool { return strings.HasPrefix(a.publicURL, "https:") }
@@ -152,7 +152,7 @@ func (ps *pageServer) choosePart(x *exchange, a *app, p *watchword.Page) (string
 	if p.Status == watchword.Pending {
 		return ps.fillAsk(v, p), v
 	}
-	return fillEnded(v, p), v
+	return fillEnded(v, p.Status, p.Next), v
 }
 
 // serveState responds with the current part, for a page that is reloaded.
@@ -260,7 +260,7 @@ const minRefusalTime = 40 * time.Millisecond
 
 // writeLoadError responds to an error of reading a challenge: that it is unknown, or that the server failed.
 func (ps *pageServer) writeLoadError(x *exchange, err error, template string) {
-	if errors.Is(err, watchword.ErrUnknownChallenge) {
+	if errors.Is(err, watchword.ErrUnknownChallenge) || errors.Is(err, watchword.ErrUnknownVerification) {
 		ps.writeUnknown(x, template)
 		return
 	}

@@ -30,8 +30,8 @@ type openedLink struct {
 	*app
 	id        string
 	view      watchword.View
-	page      *pageSession // nil: opened in another browser than the page of the challenge
-	isStarter bool         // opened in the browser of that page, and on the network of the starter
+	cookie    string // of the page that the link belongs to; empty: opened in another browser than that page
+	isStarter bool   // opened in the browser of that page, and on the network of the starter
 }
 
 // requireLink returns the link of a token. It returns nil if the token is not valid; then it has sent the response.
@@ -55,10 +55,37 @@ func (ps *pageServer) requireLink(ctx context.Context, x *exchange, token string
 // browser the cookie.
 func (ps *pageServer) newOpenedLink(ctx context.Context, x *exchange, a *app, v watchword.View) *openedLink {
 	link := &openedLink{app: a, id: x.request.PathValue("id"), view: v}
-	if session, err := ps.findSession(ctx, x); err == nil {
-		link.page, link.isStarter = session, !onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request))
+	if c, err := x.request.Cookie(cookieName(a, link.pageID())); err == nil {
+		if _, err := link.nextPage(ctx, c.Value); err == nil {
+			link.cookie, link.isStarter = c.Value, !onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request))
+		}
 	}
 	return link
+}
+
+// pageID returns the id of the page that the link belongs to: of its challenge or of the verification that this is part of.
+func (link *openedLink) pageID() string {
+	if link.view.Verification != "" {
+		return link.view.Verification
+	}
+	return link.id
+}
+
+// nextPage returns the URL to which the page that the link belongs to sends its browser; zero while it is pending. The error is
+// ErrUnknownChallenge or ErrUnknownVerification if the cookie is not the one of that browser.
+func (link *openedLink) nextPage(ctx context.Context, cookie string) (watchword.Code, error) {
+	if link.view.Verification != "" {
+		p, err := link.engine.ViewVerificationPage(ctx, link.view.Verification, cookie)
+		if err != nil {
+			return watchword.Code{}, err
+		}
+		return p.Next, nil
+	}
+	p, err := link.engine.ViewPage(ctx, link.id, cookie)
+	if err != nil {
+		return watchword.Code{}, err
+	}
+	return p.Next, nil
 }
 
 // openLink responds with the details of the challenge. It charges no try and ends nothing.
@@ -83,6 +110,7 @@ func (link *openedLink) needsNumber() bool {
 
 func (ps *pageServer) writeLink(x *exchange, status int, link *openedLink, message string) {
 	v := ps.newPartView(x, link.app, link.view)
+	v.Page = link.pageID()
 	v.AskNumber, v.Starter, v.Error = link.needsNumber(), link.isStarter, message
 	ps.writePart(x, status, "confirm", v)
 }
@@ -120,8 +148,8 @@ func (ps *pageServer) answerLink(x *exchange, in *confirmRequest) {
 func (ps *pageServer) confirmLongLived(ctx context.Context, x *exchange, link *openedLink, in *confirmRequest) error {
 	cookie, err := link.engine.ConfirmLink(ctx, link.id, in.Token, ps.describeClient(x), (&ticketRequest{Seed: in.Seed}).seed())
 	if err == nil {
-		http.SetCookie(x, ps.newCookie(link.app, link.view, cookie.Reveal()))
-		link.page = &pageSession{app: link.app, id: link.id, cookie: cookie.Reveal()}
+		http.SetCookie(x, ps.newCookie(link.app, link.id, link.view.ExpiresAt, cookie.Reveal()))
+		link.cookie = cookie.Reveal()
 	}
 	return err
 }
@@ -137,11 +165,11 @@ func isNumber(text string) bool {
 func (ps *pageServer) newConfirmedView(ctx context.Context, x *exchange, link *openedLink) *partView {
 	v := ps.newPartView(x, link.app, link.view)
 	v.final = true
-	if link.page == nil {
+	if link.cookie == "" {
 		return v
 	}
-	if p, err := link.engine.ViewPage(ctx, link.id, link.page.cookie); err == nil { // else the page of the challenge goes on
-		v.Next, v.forward = template.URL(p.Next.Reveal()), true
+	if next, err := link.nextPage(ctx, link.cookie); err == nil { // else the page of the challenge goes on
+		v.Next, v.forward = template.URL(next.Reveal()), true
 	}
 	return v
 }
@@ -150,6 +178,8 @@ func (ps *pageServer) newConfirmedView(ctx context.Context, x *exchange, link *o
 func (ps *pageServer) writeConfirmError(x *exchange, link *openedLink, texts pageTexts, err error) {
 	status, message := ps.explainError(x, texts, link.app, err)
 	switch {
+	case errors.Is(err, watchword.ErrPageOpened): // a link that lives long, confirmed in another browser
+		ps.writeOpenedElsewhere(x, ps.newPartView(x, link.app, link.view), link.view.ReturnURL)
 	case errors.Is(err, watchword.ErrInvalidRequest): // the strategy requires the number, though Pages.ButtonConfirms is set
 		message, _ = texts.T("number_missing")
 		ps.writeLink(x, status, link, message)

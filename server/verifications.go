@@ -52,7 +52,13 @@ func startVerification(ctx context.Context, c *call, in *verificationRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	out := &startedVerificationView{verificationView: newVerificationView(started.VerificationView), Handle: started.Handle.Reveal()}
+	out := &startedVerificationView{verificationView: newVerificationView(started.VerificationView), DeviceToken: started.DeviceToken.Reveal()}
+	if started.Approved != nil {
+		out.Claims = started.Approved.Claims
+		out.Receipt, err = c.signer.Sign(ctx, *out.Claims)
+		return out, err
+	}
+	out.Handle = started.Handle.Reveal()
 	if !started.Ticket.IsZero() {
 		out.Ticket = started.Ticket.Reveal()
 		out.PageURL = c.publicURL + "/v/" + started.ID + "#" + out.Ticket
@@ -100,7 +106,8 @@ func (c *call) newVerifiedView(ctx context.Context, result *watchword.Verificati
 	if err != nil {
 		return nil, err
 	}
-	return &verifiedView{Status: string(watchword.Approved), Receipt: receipt, Claims: result.Claims, Method: result.Method}, nil
+	return &verifiedView{Status: string(watchword.Approved), Receipt: receipt, Claims: result.Claims, Method: result.Method,
+		DeviceToken: result.DeviceToken.Reveal()}, nil
 }
 
 func resendVerification(ctx context.Context, c *call, in *verificationResendRequest) (*verificationStatusView, error) {

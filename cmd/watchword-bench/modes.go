@@ -18,6 +18,7 @@ type mode struct {
 	name    string // in the table
 	cluster bool   // Redis is a Cluster of three masters
 	command func(ctx context.Context, e environment) (*exec.Cmd, error)
+	cycle   func(*loadWorker, context.Context, person) // nil: runCycle
 }
 
 // allModes are all modes, in the order in which they take turns.
@@ -26,6 +27,7 @@ func allModes() []mode {
 		bareMode,
 		{key: "nolimits", name: "watchword, no limits", command: watchwordCommand("--dev-no-limits")},
 		{key: "limits", name: "watchword, default limits", command: watchwordCommand()},
+		verificationMode,
 		{key: "memory", name: "watchword in memory, no limits", command: watchwordCommand("--dev-no-limits", "--redis", "memory:")},
 		{key: "bare-cluster", name: "bare handler, Cluster", cluster: true, command: bareCommand},
 		{key: "nolimits-cluster", name: "watchword, no limits, Cluster", cluster: true, command: watchwordCommand("--dev-no-limits")},
