@@ -24,9 +24,9 @@ type Page struct {
 
 // hasPage reports whether a challenge has a hosted page. Without a return URL it has none, except in development: a page
 // must be able to give its browser a return code. A challenge that is part of a verification has the page of that. A link that
-// lives long has none: the browser that confirms it gets the return code, and there is no starting screen.
+// lives long has none: the browser that confirms it gets the return code, and no starting screen.
 func (e *Engine) hasPage(rec *record) bool {
-	return (rec.ReturnURL != "" || e.cfg.Development) && !rec.id.isPart() && !rec.LongLived
+	return !rec.LongLived && !rec.id.isPart() && (rec.ReturnURL != "" || e.cfg.Development)
 }
 
 // checkReturnCode returns ErrReturnCodeInvalid unless the return code is valid or none is required. None is required without

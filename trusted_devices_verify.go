@@ -34,7 +34,7 @@ func (e *Engine) startByDevice(ctx context.Context, d *presentedDevice, v *verif
 	}
 	a := attempt{requestID: e.newRequestID(req.Seed), purpose: v.Purpose, respondent: respondentOf(v.Subject, ""), receipt: receiptUncollected, part: true}
 	result := e.resultOfProof(rec, Proof{}, &d.factor)
-	v.Answered, v.Claims = e.deviceStrategy(), result.Claims
+	v.Answered, v.Claims, v.EnrolledBy = e.deviceStrategy(), result.Claims, result.enrolledBy
 	v.Collected, v.CollectedBy, v.CollectedAt = true, a.requestID, c.CreatedAt
 	result.spentFactor = nil // it has no note of this answer
 	err = e.createVerification(ctx, v)
@@ -126,9 +126,7 @@ func (e *Engine) createDevice(ctx context.Context, v *verificationRecord) (Code,
 	}
 	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	f.Subject, f.Strategy, f.CreatedBy, f.CreatedAt, f.Version = c.Subject, c.Strategy, v.ID, now, 1
-	if f.trust, err = e.trustEarnedBy(ctx, v, now); err != nil {
-		return Code{}, err
-	}
+	f.trust = deviceTrust{since: now, earnedBy: v.Claims.Factor, earnerEnrolledBy: v.EnrolledBy}
 	err = e.env.factors.create(ctx, f)
 	if errors.Is(err, ErrExists) {
 		return token, nil
@@ -144,23 +142,6 @@ func (e *Engine) createDevice(ctx context.Context, v *verificationRecord) (Code,
 	}
 	e.emit(ctx, EventFactorEnrolled, &Challenge{Strategy: f.Strategy, Subject: f.Subject}, func(ev *Event) { ev.Factor = f.ID })
 	return token, nil
-}
-
-// trustEarnedBy returns the trust that the right answer to a verification earns.
-func (e *Engine) trustEarnedBy(ctx context.Context, v *verificationRecord, now time.Time) (deviceTrust, error) {
-	trust := deviceTrust{since: now, earnedBy: v.Claims.Factor}
-	if trust.earnedBy == "" {
-		return trust, nil
-	}
-	id, err := e.parse(v.Claims.ID)
-	if err != nil {
-		return trust, err
-	}
-	_, rec, err := e.read(ctx, id)
-	if err == nil {
-		trust.earnerEnrolledBy = rec.FactorEnrolledBy
-	}
-	return trust, err
 }
 
 // settleDevice removes the devices that a new one makes too many. ErrNotFound if the new one is gone, because its subject or the
