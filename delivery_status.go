@@ -105,7 +105,7 @@ func (e *Engine) freshRecord(o Outgoing) *record {
 		return nil
 	}
 	rec := *o.fresh
-	if ending, ended := e.tombstones.Find(rec.id.random, tombstoneChallenge); ended {
+	if ending, ended := e.tombstonesOf(rec.id).Find(rec.id.random, tombstoneChallenge); ended {
 		rec.state = stateOf[ending] // an end changes nothing else that was read
 	}
 	return &rec

@@ -118,7 +118,8 @@ func (e *Engine) readWithCookie(ctx context.Context, id, cookie string) (*record
 }
 
 // OpenLink returns the view of a challenge for the token of its link. It charges no try and does not change the challenge. A
-// used, expired or invalid link returns ErrUnknownChallenge.
+// used, expired or invalid link returns ErrUnknownChallenge. A link that lives long is used once its receipt was collected, because
+// a browser may repeat its confirmation.
 func (e *Engine) OpenLink(ctx context.Context, id, token string) (View, error) {
 	parsed, err := e.parse(id)
 	if err != nil {
@@ -140,10 +141,10 @@ func (e *Engine) OpenLink(ctx context.Context, id, token string) (View, error) {
 		return View{}, ErrUnknownChallenge
 	}
 	v := e.view(rec, entry)
-	if v.Status != Pending {
+	if repeatable := rec.LongLived && v.Status == Approved && !rec.Collected; v.Status != Pending && !repeatable {
 		return View{}, ErrUnknownChallenge
 	}
-	if e.tombstones.Add(parsed.random, tombstoneLinkOpened, Pending) {
+	if e.tombstonesOf(parsed).Add(parsed.random, tombstoneLinkOpened, Pending) {
 		e.emit(ctx, EventLinkOpened, &rec.Challenge)
 	}
 	return v, nil
