@@ -305,3 +305,42 @@ func TestCommandsOfAVerificationOnRedis(t *testing.T) {
 		}
 	}
 }
+
+// Between the approval of a challenge and that of its verification, another answer, or the starter, may be faster. Then the check gets
+// no receipt: there is one already, or one waits for the other answer.
+func TestCheckThatIsOvertakenGetsNoReceipt(t *testing.T) {
+	redeem := func(e *watchword.Engine, v *watchword.StartedVerification) (*watchword.VerificationResult, error) {
+		return e.RedeemVerification(context.Background(), v.ID, watchword.RedeemRequest{Handle: v.Handle.Reveal(), Purpose: "sign_in", Subject: subject})
+	}
+	t.Run("by the starter", func(t *testing.T) {
+		k := newVerificationKit(t)
+		v := k.startVerification(verificationOf(smsMethod))
+		code, other := k.code(v.Challenge.ID), k.newNode()
+		overtaken := k.newNode(func(c *watchword.Config) {
+			c.Store = &afterAttemptStore{c.Store, func() {
+				if _, err := redeem(other, v); err != nil {
+					t.Error(err)
+				}
+			}}
+		})
+		_, err := checkMethod(overtaken, v.ID, "", code)
+		k.requireCode(err, watchword.ErrChallengeApproved)
+	})
+	t.Run("by another method on a page", func(t *testing.T) {
+		k := newVerificationKit(t)
+		v := k.startVerification(verificationOf(smsMethod, mailMethod))
+		sms, mail, other := k.code(k.open(v.ID, "m1")), k.code(k.open(v.ID, "m2")), k.newNode()
+		overtaken := k.newNode(func(c *watchword.Config) {
+			c.Store = &afterAttemptStore{c.Store, func() {
+				if err := other.AnswerVerification(context.Background(), v.ID, "m2", watchword.Answer{Text: mail}, watchword.Client{}); err != nil {
+					t.Error(err)
+				}
+			}}
+		})
+		_, err := checkMethod(overtaken, v.ID, "m1", sms)
+		k.requireCode(err, watchword.ErrChallengeApproved)
+		if result, err := redeem(other, v); err != nil || result.Method != "m2" || result.Claims.Channel != "email" {
+			t.Errorf("%+v, %v", result, err)
+		}
+	})
+}
