@@ -239,12 +239,12 @@ func (e *Engine) acceptMatch(ctx context.Context, rec *record, entry Entry, a *a
 
 // recordApproval ends the check of a right answer, if the challenge has not ended in this process before.
 func (e *Engine) recordApproval(ctx context.Context, rec *record, a *attempt, r *Result) (*Result, error) {
-	if !e.tombstones.Add(rec.id.random, tombstoneChallenge, Approved) {
+	if !e.tombstonesOf(rec.id).Add(rec.id.random, tombstoneChallenge, Approved) {
 		e.log.ErrorContext(ctx, "store reopened an ended challenge", "challenge", rec.ID)
 		return nil, e.endedError(rec)
 	}
 	if a.receipt == receiptReturned {
-		e.tombstones.Add(rec.id.random, tombstoneCollected, Approved)
+		e.tombstonesOf(rec.id).Add(rec.id.random, tombstoneCollected, Approved)
 	}
 	e.watchers.Wake(rec.ID)
 	if !a.part {
@@ -255,13 +255,13 @@ func (e *Engine) recordApproval(ctx context.Context, rec *record, a *attempt, r 
 
 // endedError returns the error for a challenge that has ended in this process; nil: it has not.
 func (e *Engine) endedError(rec *record) error {
-	status, _ := e.tombstones.Find(rec.id.random, tombstoneChallenge)
+	status, _ := e.tombstonesOf(rec.id).Find(rec.id.random, tombstoneChallenge)
 	return closedError(status)
 }
 
 // recordLocked records that the challenge was locked: it adds a tombstone, wakes callers of Wait and sends the event.
 func (e *Engine) recordLocked(ctx context.Context, id challengeID, c *Challenge) {
-	e.tombstones.Add(id.random, tombstoneChallenge, Locked)
+	e.tombstonesOf(id).Add(id.random, tombstoneChallenge, Locked)
 	e.watchers.Wake(id.text)
 	e.emit(ctx, EventLocked, c)
 }
@@ -269,7 +269,7 @@ func (e *Engine) recordLocked(ctx context.Context, id challengeID, c *Challenge)
 // recordExpired records that the challenge has expired, once in this process. An expiry is noticed when the challenge is
 // read.
 func (e *Engine) recordExpired(ctx context.Context, id challengeID, c *Challenge) {
-	if e.tombstones.Add(id.random, tombstoneChallenge, Expired) {
+	if e.tombstonesOf(id).Add(id.random, tombstoneChallenge, Expired) {
 		e.watchers.Wake(id.text)
 		e.emit(ctx, EventExpired, c)
 	}

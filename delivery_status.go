@@ -65,7 +65,7 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 		change.out = append(change.out, e.scheduleFallback(rec, o, change.event)...)
 		switch err := e.updateAndQueue(ctx, rec, change.out...); {
 		case err == nil:
-			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
+			challenge := Challenge{ID: o.ChallengeID, Verification: rec.Verification, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
 			e.emitDelivery(ctx, &challenge, change.event, repeated)
 			if change.done != nil {
 				change.done()
@@ -105,7 +105,7 @@ func (e *Engine) freshRecord(o Outgoing) *record {
 		return nil
 	}
 	rec := *o.fresh
-	if ending, ended := e.tombstones.Find(rec.id.random, tombstoneChallenge); ended {
+	if ending, ended := e.tombstonesOf(rec.id).Find(rec.id.random, tombstoneChallenge); ended {
 		rec.state = stateOf[ending] // an end changes nothing else that was read
 	}
 	return &rec

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/setting"
+	"github.com/watchword-auth/watchword/internal/tombstones"
 )
 
 // The greatest lifetimes of links for which Config.Lifetimes has more than 10 minutes.
@@ -95,4 +96,13 @@ func (e *Engine) checkLongLived(req StartRequest, props StrategyProperties, to A
 		return invalid("return_url", fmt.Sprintf("is required for a link that lives longer than %s", maxLifetime))
 	}
 	return nil
+}
+
+// tombstonesOf returns the tombstones of a challenge: those of links that live long are kept apart, so that the endings of short-lived
+// challenges, of which there are many in a day, do not drop them.
+func (e *Engine) tombstonesOf(id challengeID) *tombstones.Set[Status] {
+	if id.isLongLived() {
+		return e.linkTombstones
+	}
+	return e.tombstones
 }

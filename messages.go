@@ -133,7 +133,7 @@ const freshTime = time.Second
 // isStale reports whether a record that this process has written may have changed: the challenge ended here, or freshTime is
 // over.
 func (e *Engine) isStale(rec *record) bool {
-	_, ended := e.tombstones.Find(rec.id.random, tombstoneChallenge)
+	_, ended := e.tombstonesOf(rec.id).Find(rec.id.random, tombstoneChallenge)
 	return ended || e.cfg.Clock().Sub(rec.SentAt) >= freshTime
 }
 

@@ -24,9 +24,9 @@ type Page struct {
 
 // hasPage reports whether a challenge has a hosted page. Without a return URL it has none, except in development: a page
 // must be able to give its browser a return code. A challenge that is part of a verification has the page of that. A link that
-// lives long has none: the browser that confirms it gets the return code, and there is no starting screen.
+// lives long has none: the browser that confirms it gets the return code, and no starting screen.
 func (e *Engine) hasPage(rec *record) bool {
-	return (rec.ReturnURL != "" || e.cfg.Development) && !rec.id.isPart() && !rec.LongLived
+	return !rec.LongLived && !rec.id.isPart() && (rec.ReturnURL != "" || e.cfg.Development)
 }
 
 // checkReturnCode returns ErrReturnCodeInvalid unless the return code is valid or none is required. None is required without
@@ -118,7 +118,8 @@ func (e *Engine) readWithCookie(ctx context.Context, id, cookie string) (*record
 }
 
 // OpenLink returns the view of a challenge for the token of its link. It charges no try and does not change the challenge. A
-// used, expired or invalid link returns ErrUnknownChallenge.
+// used, expired or invalid link returns ErrUnknownChallenge. A link that lives long is used once its receipt was collected, because
+// a browser may repeat its confirmation.
 func (e *Engine) OpenLink(ctx context.Context, id, token string) (View, error) {
 	parsed, err := e.parse(id)
 	if err != nil {
@@ -140,10 +141,10 @@ func (e *Engine) OpenLink(ctx context.Context, id, token string) (View, error) {
 		return View{}, ErrUnknownChallenge
 	}
 	v := e.view(rec, entry)
-	if v.Status != Pending {
+	if repeatable := rec.LongLived && v.Status == Approved && !rec.Collected; v.Status != Pending && !repeatable {
 		return View{}, ErrUnknownChallenge
 	}
-	if e.tombstones.Add(parsed.random, tombstoneLinkOpened, Pending) {
+	if e.tombstonesOf(parsed).Add(parsed.random, tombstoneLinkOpened, Pending) {
 		e.emit(ctx, EventLinkOpened, &rec.Challenge)
 	}
 	return v, nil

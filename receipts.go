@@ -119,7 +119,7 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 	if err != nil {
 		return nil, err
 	}
-	if !e.tombstones.Add(parsed.random, tombstoneCollected, Approved) {
+	if !e.tombstonesOf(parsed).Add(parsed.random, tombstoneCollected, Approved) {
 		return nil, ErrReceiptUsed
 	}
 	return result, nil
@@ -218,7 +218,7 @@ func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, c
 		return nil
 	case errors.Is(err, ErrUnknownChallenge):
 		return ErrReceiptInvalid
-	case err == nil && !e.tombstones.Add(id.random, tombstoneRedeemed, Approved):
+	case err == nil && !e.tombstonesOf(id).Add(id.random, tombstoneRedeemed, Approved):
 		return ErrReceiptUsed
 	}
 	return err

@@ -76,7 +76,7 @@ func (e *Engine) repeatResult(ctx context.Context, rec *record, approved approva
 	if rec.Redeemed || e.cfg.Clock().Unix() >= r.Claims.ExpiresAt {
 		return nil, ErrChallengeApproved
 	}
-	if e.tombstones.Add(rec.id.random, tombstoneChallenge, Approved) { // this node has sent no event yet
+	if e.tombstonesOf(rec.id).Add(rec.id.random, tombstoneChallenge, Approved) { // this node has sent no event yet
 		e.emit(ctx, EventApproved, &rec.Challenge, func(ev *Event) { ev.Repeated = true })
 	}
 	var err error

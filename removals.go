@@ -106,7 +106,7 @@ func (e *Engine) endIfRemoved(ctx context.Context, rec *record, entry *Entry) er
 	}
 	switch err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateCanceled}); {
 	case err == nil:
-		e.tombstones.Add(rec.id.random, tombstoneChallenge, Canceled)
+		e.tombstonesOf(rec.id).Add(rec.id.random, tombstoneChallenge, Canceled)
 		e.watchers.Wake(rec.ID)
 		e.emit(ctx, EventCanceled, &rec.Challenge)
 	case !errors.Is(err, ErrClosed) && !errors.Is(err, ErrNotFound):

@@ -103,7 +103,7 @@ func (e *Engine) status(r *record, entry Entry) (Status, approval) {
 	case StateCanceled:
 		return Canceled, approval{}
 	}
-	if ending, ok := e.tombstones.Find(r.id.random, tombstoneChallenge); ok {
+	if ending, ok := e.tombstonesOf(r.id).Find(r.id.random, tombstoneChallenge); ok {
 		return ending, approval{}
 	}
 	switch {
@@ -176,7 +176,7 @@ func (e *Engine) cancel(ctx context.Context, parsed challengeID) (View, error) {
 	case err != nil:
 		return View{}, unavailable(err)
 	}
-	e.tombstones.Add(parsed.random, tombstoneChallenge, Canceled)
+	e.tombstonesOf(parsed).Add(parsed.random, tombstoneChallenge, Canceled)
 	e.watchers.Wake(parsed.text)
 	e.emit(ctx, EventCanceled, &rec.Challenge)
 	entry.State = StateCanceled

@@ -205,11 +205,10 @@ func (e *Engine) OpenMethod(ctx context.Context, id, method string) (Verificatio
 	if err != nil {
 		return VerificationView{}, err
 	}
-	m := v.method(method)
-	if m == nil {
+	if v.method(method) == nil {
 		return VerificationView{}, ErrUnknownMethod
 	}
-	defer e.delayVerification(ctx, began, []verificationMethod{*m})
+	defer e.delayVerification(ctx, began, v.Methods)
 	v, opened, err := e.openMethod(ctx, v, method, openRequest{})
 	if err != nil {
 		return VerificationView{}, err

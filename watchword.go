@@ -119,6 +119,7 @@ type Engine struct {
 	purposes        map[string]bool
 	returnOrigins   map[string]bool
 	tombstones      *tombstones.Set[Status]
+	linkTombstones  *tombstones.Set[Status] // of links that live long, which the endings of others do not drop
 	watchers        *watch.Watchers
 	env             *environment
 	background      *background.Runner
@@ -145,9 +146,9 @@ var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, strategiesByTag: map[[strategyTagSize]byte]Strategy{},
-		channels: stringSet(cfg.Channels), purposes: stringSet(cfg.Purposes), tombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
+		channels: stringSet(cfg.Channels), purposes: stringSet(cfg.Purposes), tombstones: tombstones.New[Status](), linkTombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
 	if old := cfg.Replaces; old != nil {
-		e.tombstones, e.watchers, e.background = old.tombstones, old.watchers, old.background
+		e.tombstones, e.linkTombstones, e.watchers, e.background = old.tombstones, old.linkTombstones, old.watchers, old.background
 		e.cfg.Replaces = nil // the old one is not kept
 	}
 	problems := append(cfg.invalidSettings(), e.deriveKeys()...)

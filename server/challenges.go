@@ -45,7 +45,7 @@ func startChallenge(ctx context.Context, c *call, in *startRequest) (*startedVie
 	}
 	started, err := c.engine.Start(ctx, watchword.StartRequest{Strategy: in.Strategy, Purpose: in.Purpose, Subject: in.Subject,
 		Channel: in.Channel, To: in.To, Locale: in.Locale, ReturnURL: in.ReturnURL, Nonce: in.Nonce, Label: in.Label, Factor: in.Factor,
-		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.toClient(), Decoy: in.Decoy, Authority: authority, Seed: c.seed,
+		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.toClient(), DeviceToken: watchword.NewCode(in.Client.DeviceToken), Decoy: in.Decoy, Authority: authority, Seed: c.seed,
 		Unanswered: c.reservation != nil && c.reservation.TakenOver})
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func startChallenge(ctx context.Context, c *call, in *startRequest) (*startedVie
 	if c.reservation != nil && in.Purpose == watchword.PurposeEnrol {
 		c.reservation.RepeatWhile(started.ID)
 	}
-	out := &startedView{challengeView: newChallengeView(started.View), Handle: started.Handle.Reveal()}
+	out := &startedView{challengeView: newChallengeView(started.View), Handle: started.Handle.Reveal(), DeviceToken: started.DeviceToken.Reveal()}
 	if !started.Ticket.IsZero() {
 		out.PageURL = c.publicURL + "/c/" + started.ID + "#" + started.Ticket.Reveal()
 	}

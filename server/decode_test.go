@@ -33,8 +33,8 @@ func newSampleDocument(t reflect.Type) map[string]any {
 			out[name] = nil
 		}
 		switch t.Field(n).Type {
-		case reflect.TypeFor[clientInfo]():
-			out[name] = newSampleDocument(reflect.TypeFor[clientInfo]())
+		case reflect.TypeFor[clientInfo](), reflect.TypeFor[startClientInfo]():
+			out[name] = newSampleDocument(t.Field(n).Type)
 		case reflect.TypeFor[[]methodRequest]():
 			out[name] = []any{newSampleDocument(reflect.TypeFor[methodRequest]())}
 		}
@@ -91,5 +91,24 @@ func TestDecodeRejectsNullForRequiredFieldsOnly(t *testing.T) {
 				t.Errorf("%s: %s is null: %v", id, name, err)
 			}
 		}
+	}
+}
+
+func TestExamplesOfTheDocumentAreDecoded(t *testing.T) {
+	examples := requestExamples()
+	for _, o := range slices.Concat(challengeOperations(), verificationOperations(), factorOperations()) {
+		example, given := examples[o.id]
+		if (o.requestType != nil) != given {
+			t.Errorf("%s: example %s", o.id, example)
+		}
+		if given {
+			if err := newDecoder(o.requestType).decode(example, reflect.New(o.requestType).Interface()); err != nil {
+				t.Errorf("%s: %v", o.id, err)
+			}
+		}
+		delete(examples, o.id)
+	}
+	if len(examples) > 0 {
+		t.Errorf("examples of no operation: %s", examples)
 	}
 }

@@ -178,6 +178,8 @@ func (ps *pageServer) newConfirmedView(ctx context.Context, x *exchange, link *o
 func (ps *pageServer) writeConfirmError(x *exchange, link *openedLink, texts pageTexts, err error) {
 	status, message := ps.explainError(x, texts, link.app, err)
 	switch {
+	case errors.Is(err, watchword.ErrPageOpened): // a link that lives long, confirmed in another browser
+		ps.writeOpenedElsewhere(x, ps.newPartView(x, link.app, link.view), link.view.ReturnURL)
 	case errors.Is(err, watchword.ErrInvalidRequest): // the strategy requires the number, though Pages.ButtonConfirms is set
 		message, _ = texts.T("number_missing")
 		ps.writeLink(x, status, link, message)

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"maps"
 	"reflect"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -114,19 +113,10 @@ func listMethodAskSchemas() []askSchema {
 	}
 }
 
-// newUnionByAsk returns a schema that is one of several, discriminated by ask. Each is the object with the public of one ask, and
-// is registered under the prefix and the name of the ask.
-func newUnionByAsk(r huma.Registry, prefix string, object *huma.Schema, asks []askSchema) *huma.Schema {
-	union := &huma.Schema{Description: object.Description, Discriminator: &huma.Discriminator{PropertyName: "ask", Mapping: map[string]string{}}}
+// listAskVariants returns the variants of an object by ask. Their names are the prefix with the names of the asks.
+func listAskVariants(r huma.Registry, prefix string, asks []askSchema) (out []variant) {
 	for _, a := range asks {
-		one := *object
-		one.Properties = maps.Clone(object.Properties)
-		one.Properties["ask"] = &huma.Schema{Type: huma.TypeString, Enum: []any{string(a.ask)}, Description: object.Properties["ask"].Description}
-		one.Properties["public"] = r.Schema(a.public, true, "")
-		name := prefix + a.name
-		r.Map()[name] = &one
-		union.OneOf = append(union.OneOf, &huma.Schema{Ref: schemasPath + name})
-		union.Discriminator.Mapping[string(a.ask)] = schemasPath + name
+		out = append(out, variant{value: string(a.ask), name: prefix + a.name, properties: map[string]*huma.Schema{"public": r.Schema(a.public, true, "")}})
 	}
-	return union
+	return out
 }

@@ -20,7 +20,7 @@ type startRequest struct {
 	Subject       string            `json:"subject,omitzero" doc:"The app's own id of the person."`
 	Locale        string            `json:"locale,omitzero" doc:"The person's language, a BCP 47 tag such as pt-BR. Messages and pages use the best matching language, otherwise English."`
 	Transaction   map[string]string `json:"transaction,omitzero" doc:"The details to approve. The message and the receipt show every entry; an entry that the message cannot show unchanged is rejected."`
-	Client        clientInfo        `json:"client,omitzero" doc:"The person's device, which limits use."`
+	Client        startClientInfo   `json:"client,omitzero" doc:"The person's device, which limits use."`
 	ReturnURL     string            `json:"return_url,omitzero" doc:"The URL to which pages return; its origin must be configured for the app."`
 	Nonce         string            `json:"nonce,omitzero" doc:"A value of the app, copied to the receipt."`
 	Metadata      map[string]string `json:"metadata,omitzero" doc:"Values of the app, copied to events."`
@@ -39,6 +39,18 @@ type clientInfo struct {
 }
 
 func (c clientInfo) toClient() watchword.Client { return watchword.Client(c) }
+
+// startClientInfo is a person's device at the start of a challenge.
+type startClientInfo struct {
+	IP          string `json:"ip,omitzero" doc:"An IPv4 or IPv6 address."`
+	UserAgent   string `json:"user_agent,omitzero"`
+	Known       bool   `json:"known,omitzero" doc:"The app recognizes this device."`
+	DeviceToken string `json:"device_token,omitzero" doc:"The token of a trusted device, from the app's cookie. An invalid one changes nothing."`
+}
+
+func (c startClientInfo) toClient() watchword.Client {
+	return watchword.Client{IP: c.IP, UserAgent: c.UserAgent, Known: c.Known}
+}
 
 type checkRequest struct {
 	Purpose     string            `json:"purpose" doc:"The value of the start."`
@@ -133,15 +145,16 @@ type deliveryView struct {
 // startedView is the response to a start. Only it has the secrets of the challenge.
 type startedView struct {
 	challengeView
-	Handle  string          `json:"handle" doc:"The secret with which the app collects the receipt."`
-	Public  json.RawMessage `json:"public" doc:"The data that the ask needs."`
-	PageURL string          `json:"page_url,omitzero" format:"uri" doc:"The URL of the hosted page, with its ticket in the fragment. Absent without a return_url, except in development."`
+	Handle      string          `json:"handle" doc:"The secret with which the app collects the receipt."`
+	Public      json.RawMessage `json:"public" doc:"The data that the ask needs."`
+	DeviceToken string          `json:"device_token,omitzero" doc:"Replaces client.device_token of the request, if that was valid."`
+	PageURL     string          `json:"page_url,omitzero" format:"uri" doc:"The URL of the hosted page, with its ticket in the fragment. Absent without a return_url, except in development."`
 }
 
 // TransformSchema adds the fields of the challenge, and returns one schema for each ask.
 func (startedView) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
 	addEmbeddedFields[challengeView](r, s)
-	return newUnionByAsk(r, "Started", s, listAskSchemas())
+	return newUnion(r, "ask", s, listAskVariants(r, "Started", listAskSchemas()))
 }
 
 // approvedView is the response to a right answer.

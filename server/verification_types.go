@@ -122,13 +122,18 @@ type openChallengeView struct {
 	Public json.RawMessage `json:"public" doc:"The data that the ask needs."`
 }
 
-// startedVerificationView is the response to a start. Only it has the secrets of the verification.
+// startedVerificationView is the response to a start. Only it has the secrets of the verification. If a trusted device has answered
+// the start, it has the result instead.
 type startedVerificationView struct {
 	verificationView
 	Challenge *openChallengeView `json:"challenge,omitzero" doc:"The challenge of method, if one was opened."`
-	Handle    string             `json:"handle" doc:"The secret with which the app collects the receipt."`
+	Handle    string             `json:"handle,omitzero" doc:"The secret with which the app collects the receipt."`
 	PageURL   string             `json:"page_url,omitzero" format:"uri" doc:"The URL of the hosted page, with its ticket in the fragment. Absent without return_url."`
 	Ticket    string             `json:"ticket,omitzero" doc:"The ticket of the hosted page, for an element on the app's own page."`
+
+	Receipt     string            `json:"receipt,omitzero" doc:"A JWT with the same claims."`
+	Claims      *watchword.Claims `json:"claims,omitzero"`
+	DeviceToken string            `json:"device_token,omitzero" doc:"Replaces the device_token of the request, if that was valid."`
 }
 
 // verifiedView is the response to a right answer.
@@ -137,6 +142,8 @@ type verifiedView struct {
 	Receipt string            `json:"receipt" doc:"A JWT with the same claims."`
 	Claims  *watchword.Claims `json:"claims"`
 	Method  string            `json:"method,omitzero" doc:"The id of the method that was answered."`
+
+	DeviceToken string `json:"device_token,omitzero" doc:"The token of the device that is trusted from now on, for a cookie of the app. Present if the verification asked for it and the app allows it."`
 }
 
 // TransformSchema adds the fields of the verification.
@@ -151,16 +158,20 @@ func (openedView) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema 
 	return s
 }
 
-// TransformSchema adds the fields of the verification.
+// TransformSchema adds the fields of the verification, and returns one schema for each status.
 func (startedVerificationView) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
 	addEmbeddedFields[verificationView](r, s)
-	return s
+	result := []string{"receipt", "claims"}
+	return newUnion(r, "status", s, []variant{
+		{value: string(watchword.Pending), name: "PendingVerification", required: []string{"handle"}, without: result},
+		{value: string(watchword.Approved), name: "ApprovedVerification", required: append(result, "device_token"), without: []string{"challenge", "handle", "page_url", "ticket", "method", "fallback"}},
+	})
 }
 
 // TransformSchema adds the fields of the challenge, and returns one schema for each ask of a method.
 func (openChallengeView) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
 	addEmbeddedFields[challengeView](r, s)
-	return newUnionByAsk(r, "Open", s, listMethodAskSchemas())
+	return newUnion(r, "ask", s, listAskVariants(r, "Open", listMethodAskSchemas()))
 }
 
 // addEmbeddedFields adds the fields of an embedded type, which huma omits because the type is not exported.

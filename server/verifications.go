@@ -21,18 +21,24 @@ func verificationOperations() []operation {
 	unknown, method := []string{"unknown_verification"}, []string{"unknown_verification", "unknown_method"}
 	return []operation{
 		newBodyOperation(operation{method: http.MethodPost, path: "/v1/verifications", id: "startVerification",
-			summary: "Start a verification, which any of several methods may answer", scope: ScopeChallenges, status: http.StatusCreated,
+			summary:     "Start a verification, which any of several methods may answer",
+			description: "Methods that need a factor are offered only where the subject has an active one, and those that do not meet require are left out. Keep id and handle in the session of the browser that you serve. If a trusted device answers, status is approved.",
+			scope:       ScopeChallenges, status: http.StatusCreated,
 			problems: problems(opening, closed, unknown)}, startVerification),
 		newReadOperation(operation{method: http.MethodGet, path: one, id: "readVerification", summary: "Read a verification, or wait until it ends",
 			scope: ScopeChallenges, status: http.StatusOK, parameters: []parameter{waitParameter("verification")}, problems: unknown}, readVerification),
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/open", id: "openMethod", summary: "Open a method of a verification",
-			scope: ScopeChallenges, status: http.StatusOK, problems: problems(method, opening, closed)}, openMethod),
+			description: "Starts the challenge of the method and sends its message. A method that is open already is returned as it is, and nothing is sent again.",
+			scope:       ScopeChallenges, status: http.StatusOK, problems: problems(method, opening, closed)}, openMethod),
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/check", id: "checkVerification", summary: "Check an answer to a verification",
-			scope: ScopeChallenges, status: http.StatusOK,
+			description: "A 200 is proof: nothing else is a 2xx. Once several methods are open, method is required; without it nothing is compared and no try is charged. When one method is approved, the challenges of the others are canceled.",
+			scope:       ScopeChallenges, status: http.StatusOK,
 			problems: problems(method, closed, []string{"incorrect_answer", "too_many_guesses", "rate_limited", "not_enrolled", "unknown_factor",
 				"factor_disabled"})}, checkVerification),
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/redeem", id: "redeemVerification",
-			summary: "Collect the receipt of a verification that was answered on a page or by a link", scope: ScopeChallenges, status: http.StatusOK,
+			summary:     "Collect the receipt of a verification that was answered on a page or by a link",
+			description: "Take handle and id from the session of the browser that comes back to return_url, never by the id in its query. As soon as the hosted page was opened, return_code of the query is required.",
+			scope:       ScopeChallenges, status: http.StatusOK,
 			problems: problems(unknown, []string{"not_answered", "incorrect_answer", "attempts_exhausted", "challenge_expired", "challenge_canceled",
 				"receipt_used", "return_code_invalid"})}, redeemVerification),
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/resend", id: "resendVerification", summary: "Send the message of a method again",
@@ -52,7 +58,13 @@ func startVerification(ctx context.Context, c *call, in *verificationRequest) (*
 	if err != nil {
 		return nil, err
 	}
-	out := &startedVerificationView{verificationView: newVerificationView(started.VerificationView), Handle: started.Handle.Reveal()}
+	out := &startedVerificationView{verificationView: newVerificationView(started.VerificationView), DeviceToken: started.DeviceToken.Reveal()}
+	if started.Approved != nil {
+		out.Claims = started.Approved.Claims
+		out.Receipt, err = c.signer.Sign(ctx, *out.Claims)
+		return out, err
+	}
+	out.Handle = started.Handle.Reveal()
 	if !started.Ticket.IsZero() {
 		out.Ticket = started.Ticket.Reveal()
 		out.PageURL = c.publicURL + "/v/" + started.ID + "#" + out.Ticket
@@ -100,7 +112,8 @@ func (c *call) newVerifiedView(ctx context.Context, result *watchword.Verificati
 	if err != nil {
 		return nil, err
 	}
-	return &verifiedView{Status: string(watchword.Approved), Receipt: receipt, Claims: result.Claims, Method: result.Method}, nil
+	return &verifiedView{Status: string(watchword.Approved), Receipt: receipt, Claims: result.Claims, Method: result.Method,
+		DeviceToken: result.DeviceToken.Reveal()}, nil
 }
 
 func resendVerification(ctx context.Context, c *call, in *verificationResendRequest) (*verificationStatusView, error) {

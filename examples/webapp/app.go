@@ -113,7 +113,7 @@ func clientOf(r *http.Request) watchword.Client {
 func messageFor(err error) string {
 	var problem *watchword.Error
 	switch {
-	case errors.Is(err, errNotVerified):
+	case errors.Is(err, errNotVerified), errors.Is(err, watchword.ErrNotAnswered):
 		return "You have not confirmed that it is you. Please begin again."
 	case errors.Is(err, errOtherQuestion), errors.Is(err, watchword.ErrReturnCodeInvalid), errors.Is(err, watchword.ErrUnknownVerification):
 		return "This was not started in this browser, or too long ago. Please begin again."

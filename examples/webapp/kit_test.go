@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -136,18 +137,27 @@ func (b *browser) script(p hostedPage, action string, fields map[string]string) 
 // exchange opens a hosted page with its ticket.
 func (b *browser) exchange(p hostedPage) int {
 	b.t.Helper()
-	status, _ := b.script(p, "open", map[string]string{"ticket": p.ticket, "seed": "a seed of this tab, which is random " + b.url})
+	status, _ := b.script(p, "open", map[string]string{"ticket": p.ticket, "seed": rand.Text()})
 	return status
 }
 
 // answer answers on a hosted page, and returns the address to which it sends the browser.
 func (b *browser) answer(p hostedPage, code string) (next string) {
 	b.t.Helper()
-	status, out := b.script(p, "answer", map[string]string{"answer": code})
+	status, out := b.tryAnswer(p, code)
 	if status != http.StatusOK || out.Next == "" {
 		b.t.Fatalf("the answer was not accepted: %d %+v", status, out)
 	}
 	return out.Next
+}
+
+// codeMethod is the id of the method of signIn that sends a code.
+const codeMethod = "m2"
+
+// tryAnswer answers the code of the message on a hosted page.
+func (b *browser) tryAnswer(p hostedPage, code string) (status int, out part) {
+	b.t.Helper()
+	return b.script(p, "answer", map[string]string{"answer": code, "method": codeMethod})
 }
 
 // messages returns the messages to an address.

@@ -30,7 +30,7 @@ func TestSignInNeedsPasswordAndSecondStep(t *testing.T) {
 	b.open(b.url+"/", "I forgot my password")
 	b.exchange(page)
 	code := b.code(ann, 1)
-	if status, out := b.script(page, "answer", map[string]string{"answer": wrong(code)}); status != http.StatusUnprocessableEntity || out.Next != "" {
+	if status, out := b.tryAnswer(page, wrong(code)); status != http.StatusUnprocessableEntity || out.Next != "" {
 		t.Errorf("a wrong code: %d %+v", status, out)
 	}
 	next := b.answer(page, code)
@@ -47,7 +47,7 @@ func TestSignInNeedsPasswordAndSecondStep(t *testing.T) {
 func TestReturnSendsNoReferrer(t *testing.T) {
 	b := newBrowser(t)
 	page := b.hosted("/sign-in", "email", ann, "password", "correct horse")
-	res := b.open(b.url+"/sign-in/done?verification="+idOf(page)+"&return_code=wrong", "was not")
+	res := b.open(b.url+"/sign-in/done?verification="+idOf(page)+"&return_code=wrong", "You have not confirmed that it is you")
 	if got := res.Header.Get("Referrer-Policy"); got != "no-referrer" {
 		t.Errorf("Referrer-Policy: %q", got)
 	}
@@ -83,10 +83,10 @@ func TestPageOpenedByItsStarterCannotBeAnsweredByAnother(t *testing.T) {
 	if status := victim.exchange(page); status == http.StatusOK {
 		t.Error("the ticket opens a second browser")
 	}
-	if status, out := victim.script(page, "answer", map[string]string{"answer": victim.code(ann, 1)}); status == http.StatusOK || out.Next != "" {
+	if status, out := victim.tryAnswer(page, victim.code(ann, 1)); status == http.StatusOK || out.Next != "" {
 		t.Errorf("the victim's answer was accepted: %d %+v", status, out)
 	}
-	stranger.open(stranger.url+"/sign-in/done?verification="+idOf(page), "not started in this browser")
+	stranger.open(stranger.url+"/sign-in/done?verification="+idOf(page), "You have not confirmed that it is you")
 }
 
 // An attacker finishes a verification for an own account, and has the victim's browser open the address of the way back.
@@ -155,7 +155,7 @@ func TestSignInRejectsCodeOfReset(t *testing.T) {
 	if mfa := b.code(ann, 2); mfa == reset {
 		t.Skip("both codes happen to be the same digits")
 	}
-	if status, out := b.script(page, "answer", map[string]string{"answer": reset}); status != http.StatusUnprocessableEntity || out.Next != "" {
+	if status, out := b.tryAnswer(page, reset); status != http.StatusUnprocessableEntity || out.Next != "" {
 		t.Errorf("the code of a reset: %d %+v", status, out)
 	}
 }
