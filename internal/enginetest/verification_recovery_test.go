@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
-	redislimit "github.com/watchword-auth/watchword/ratelimit/redis"
-	redisstore "github.com/watchword-auth/watchword/store/redis"
 )
 
 // answerAndDie gives a right answer on a node that dies when it has approved the challenge and not yet the verification.
