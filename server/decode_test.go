@@ -93,3 +93,22 @@ func TestDecodeRejectsNullForRequiredFieldsOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestExamplesOfTheDocumentAreDecoded(t *testing.T) {
+	examples := requestExamples()
+	for _, o := range slices.Concat(challengeOperations(), verificationOperations(), factorOperations()) {
+		example, given := examples[o.id]
+		if (o.requestType != nil) != given {
+			t.Errorf("%s: example %s", o.id, example)
+		}
+		if given {
+			if err := newDecoder(o.requestType).decode(example, reflect.New(o.requestType).Interface()); err != nil {
+				t.Errorf("%s: %v", o.id, err)
+			}
+		}
+		delete(examples, o.id)
+	}
+	if len(examples) > 0 {
+		t.Errorf("examples of no operation: %s", examples)
+	}
+}

@@ -137,10 +137,13 @@ func (l *trafficLog) eventCount(event string) (n int) {
 // An appBackend is the web server of an app. It redeems the last started challenge when a browser opens return_url, with the
 // return code in the query. Its session is that of the starter, whatever browser comes.
 type appBackend struct {
-	web      *httptest.Server
-	engine   *watchword.Engine
-	mu       sync.Mutex
-	started  *watchword.Started
+	web     *httptest.Server
+	engine  *watchword.Engine
+	mu      sync.Mutex
+	started *watchword.Started
+
+	verification *watchword.StartedVerification // started last; nil: redeem the challenge
+
 	redeemed []error
 	visits   []string
 }
@@ -174,6 +177,10 @@ func (b *appBackend) redeemAt(ctx context.Context, next string) error {
 }
 
 func (b *appBackend) redeem(ctx context.Context, returnCode string) error {
+	if v := b.verification; v != nil {
+		_, err := b.engine.RedeemVerification(ctx, v.ID, watchword.RedeemRequest{Handle: v.Handle.Reveal(), Purpose: v.Purpose, Subject: v.Subject, ReturnCode: returnCode})
+		return err
+	}
 	who := watchword.RedeemRequest{Handle: b.started.Handle.Reveal(), Purpose: b.started.Purpose, Subject: b.started.Subject, ReturnCode: returnCode}
 	if who.Subject == "" {
 		who.To = "ada@example.com"

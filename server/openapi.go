@@ -23,7 +23,7 @@ const schemasPath = "#/components/schemas/"
 
 // describeAPI returns the OpenAPI 3.1 document of the operations.
 func describeAPI(operations []operation, publicURL string) ([]byte, error) {
-	d := documentBuilder{problemTypes: indexProblemTypes(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
+	d := documentBuilder{problemTypes: indexProblemTypes(), examples: requestExamples(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "watchword", Version: apiVersion,
@@ -48,7 +48,8 @@ func describeAPI(operations []operation, publicURL string) ([]byte, error) {
 type documentBuilder struct {
 	problemTypes map[string]problemType
 	schemas      huma.Registry
-	requests     map[string]bool // the names of the schemas of requests
+	requests     map[string]bool            // the names of the schemas of requests
+	examples     map[string]json.RawMessage // of request bodies, by the id of the operation
 }
 
 // schemaName returns the name of a type's schema: without the suffixes View and Field, which only the Go code uses.
@@ -61,13 +62,15 @@ func schemaName(t reflect.Type, hint string) string {
 }
 
 func (d *documentBuilder) buildOperation(o *operation) *huma.Operation {
-	out := &huma.Operation{Method: o.method, Path: o.path, OperationID: o.id, Summary: o.summary, Parameters: d.buildParameters(o),
-		Responses: d.buildResponses(o)}
+	out := &huma.Operation{Method: o.method, Path: o.path, OperationID: o.id, Summary: o.summary, Description: o.description, Tags: []string{tagOf(o.path)},
+		Parameters: d.buildParameters(o), Responses: d.buildResponses(o)}
 	if o.scope != "" {
 		out.Security = []map[string][]string{{keyScheme: {o.scope}}}
 	}
 	if o.requestType != nil {
-		out.RequestBody = &huma.RequestBody{Required: !o.optionalBody, Content: d.buildContent(contentTypeJSON, o.requestType)}
+		content := d.buildContent(contentTypeJSON, o.requestType)
+		content[contentTypeJSON].Example = d.examples[o.id]
+		out.RequestBody = &huma.RequestBody{Required: !o.optionalBody, Content: content}
 		d.addRequest(o.requestType)
 	}
 	return out

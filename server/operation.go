@@ -18,7 +18,7 @@ import (
 // An operation is one entry of the API. Routing, authorization, decoding and the OpenAPI document all use it.
 type operation struct {
 	method, path              string
-	id, summary               string // for the OpenAPI document
+	id, summary, description  string // for the OpenAPI document; the description may be empty
 	scope                     string // that the API key needs; empty: no key is needed
 	status                    int    // of the response without a problem
 	problems                  []string

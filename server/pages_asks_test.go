@@ -22,7 +22,7 @@ import (
 )
 
 // newEnrolmentSite returns a site with the strategies totp, recovery and webauthn.
-func newEnrolmentSite(t *testing.T, pages server.Pages) *site {
+func newEnrolmentSite(t *testing.T, pages server.Pages, change ...func(*watchword.Config)) *site {
 	t.Helper()
 	return newSite(t, siteOptions{pages: pages, engine: func(c *watchword.Config) {
 		apps, err := totp.New(totp.Config{Issuer: "Example Shop"})
@@ -32,6 +32,9 @@ func newEnrolmentSite(t *testing.T, pages server.Pages) *site {
 		must(t, err)
 		c.Factors = &memory.Factors{}
 		c.Strategies = append(c.Strategies, apps, recovery.New(), keys)
+		for _, f := range change {
+			f(c)
+		}
 	}})
 }
 

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/watchword-auth/watchword"
 )
 
 // mfaRequest starts a verification with two methods that send codes.
@@ -166,25 +164,6 @@ func TestChallengeOfVerificationCanOnlyBeRead(t *testing.T) {
 	v.check(code).want(t, http.StatusOK, "")
 }
 
-func TestVerificationAnsweredOnAPageIsRedeemedOnce(t *testing.T) {
-	ts := newTestServer(t, serverOptions{})
-	v := ts.startVerification(mfaRequest)
-	redeem := func(handle string) *apiResponse {
-		return ts.post(v.path+"/redeem", `{"handle":"`+handle+`","purpose":"mfa","subject":"user_42"}`)
-	}
-	handle := v.started.stringAt("handle")
-	code := v.openCode("m1")
-	redeem(handle).want(t, http.StatusConflict, "not_answered")
-	must(t, ts.engines["shop"].AnswerVerification(t.Context(), v.started.stringAt("id"), "m1", watchword.Answer{Text: code, Starter: true}, watchword.Client{}))
-	redeem("hd_x").want(t, http.StatusNotFound, "unknown_verification")
-	r := redeem(handle).want(t, http.StatusOK, "")
-	requireReceipt(t, r)
-	if r.stringAt("method") != "m1" {
-		t.Errorf("redeemed: %s", r.text)
-	}
-	redeem(handle).want(t, http.StatusConflict, "receipt_used")
-}
-
 func TestWaitReturnsWhenVerificationEnds(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
 	requireEnds(t, "an approved verification", func() {
@@ -269,39 +248,6 @@ func TestVerificationOfAnotherAppIsUnknown(t *testing.T) {
 			t.Errorf("%s: responses differ: %q", target, slices.Collect(maps.Keys(texts)))
 		}
 	}
-}
-
-func TestStartVerificationNamesInvalidField(t *testing.T) {
-	ts := newTestServer(t, serverOptions{strategies: realStrategies(t)})
-	const sms = `{"strategy":"otp","channel":"sms","to":"+14155550123"}`
-	eleven := make([]string, 11)
-	for n := range eleven {
-		eleven[n] = strings.Replace(sms, "0123", fmt.Sprintf("01%02d", n), 1)
-	}
-	for _, c := range []invalidRequest{
-		{name: "no methods", body: `{"purpose":"mfa","subject":"u"}`, field: "methods"},
-		{name: "an empty list", body: `{"purpose":"mfa","subject":"u","methods":[]}`, field: "methods"},
-		{name: "eleven methods", body: `{"purpose":"mfa","subject":"u","methods":[` + strings.Join(eleven, ",") + `]}`, field: "methods"},
-		{name: "no purpose", body: `{"subject":"u","methods":[` + sms + `]}`, field: "purpose"},
-		{name: "a method without a strategy", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `,{"channel":"sms"}]}`, field: "methods.1.strategy"},
-		{name: "an unknown strategy", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `,{"strategy":"palm"}]}`, field: "methods.1.strategy"},
-		{name: "an unknown channel", body: `{"purpose":"mfa","subject":"u","methods":[{"strategy":"otp","channel":"pigeon","to":"+1"}]}`, field: "methods.0.channel"},
-		{name: "nowhere to send", body: `{"purpose":"mfa","subject":"u","methods":[{"strategy":"otp","channel":"sms"}]}`, field: "methods.0.to"},
-		{name: "another open", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `],"open":"last"}`, field: "open"},
-		{name: "another requirement", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `],"require":"all"}`, field: "require"},
-		{name: "a short fallback", body: `{"purpose":"mfa","subject":"u","methods":[{"strategy":"totp"},` + strings.Replace(sms, "{", `{"fallback":true,`, 1) + `],"fallback":{"after":1}}`, field: "fallback.after"},
-		{name: "an enrolment", body: `{"purpose":"enrol","subject":"u","methods":[{"strategy":"totp"}]}`, field: "purpose"},
-		{name: "a return_url that is not listed", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `],"return_url":"https://app.example.org/"}`, field: "return_url"},
-		{name: "an unknown name", body: `{"purpose":"mfa","subject":"u","methods":[` + sms + `],"wait":1}`, field: "wait"},
-		{name: "two addresses without a subject", body: `{"purpose":"sign_in","methods":[` + sms + `,{"strategy":"otp","channel":"email","to":"ann@example.com"}]}`, field: "methods.1.to"},
-	} {
-		t.Run(c.name, func(t *testing.T) { requireInvalidField(t, ts, "/v1/verifications", c) })
-	}
-	if n := ts.outbox.count(); n != 0 {
-		t.Errorf("%d messages for rejected requests", n)
-	}
-	ts.post("/v1/verifications", `{"purpose":"mfa","subject":"u","methods":[{"strategy":"totp"},{"strategy":"recovery"}]}`).want(t, http.StatusConflict, "not_enrolled")
-	ts.post("/v1/verifications", `{"purpose":"mfa","subject":"u","methods":[`+sms+`],"require":"phishing_resistant"}`).want(t, http.StatusConflict, "not_enrolled")
 }
 
 func TestDecoyVerificationLooksLikeRealVerification(t *testing.T) {

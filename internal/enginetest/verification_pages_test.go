@@ -130,6 +130,26 @@ func TestReceiptOfAnOpenedPageNeedsItsReturnCode(t *testing.T) {
 	}
 }
 
+// A receipt that is collected late can still be redeemed: the challenge is kept as long as the verification.
+func TestLateReceiptOfAnEarlyAnswerCanBeRedeemed(t *testing.T) {
+	k := newVerificationKit(t)
+	v := k.startVerification(verificationOf())
+	if err := k.answerOnPage(v.ID, "m1", k.rightAnswer("totp")); err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(29 * time.Minute)
+	result, err := k.redeem(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.RedeemReceipt(context.Background(), *result.Claims, "sign_in", nil); err != nil {
+		t.Error(err)
+	}
+	k.clock.advance(2 * time.Minute)
+	_, err = k.redeem(v)
+	k.requireCode(err, watchword.ErrUnknownVerification)
+}
+
 func TestRecipientWhoReportsALinkCancelsTheVerification(t *testing.T) {
 	k := newVerificationKit(t)
 	v := k.startVerification(verificationOf())
