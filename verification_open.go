@@ -47,6 +47,7 @@ func (e *Engine) readPending(ctx context.Context, id string) (*verificationRecor
 
 // An openRequest says why a method is opened.
 type openRequest struct {
+	repeats      bool   // a start with the same seed has opened it before
 	unanswered   bool   // StartRequest.Unanswered
 	fallbackFrom string // id of the method whose message did not arrive; empty: a caller opens it
 }
@@ -103,7 +104,12 @@ func (e *Engine) reopenMethod(ctx context.Context, v *verificationRecord, m *ver
 	if err != nil {
 		return v, nil, ErrUnknownMethod // its strategy is not configured any more
 	}
-	started, err := e.repeatStart(ctx, id, req.unanswered)
+	var started *Started
+	if req.repeats {
+		started, err = e.repeatStart(ctx, id, req.unanswered)
+	} else {
+		started, err = e.showPending(ctx, id)
+	}
 	switch {
 	case errors.Is(err, ErrChallengeExpired):
 		return v, nil, nil
@@ -120,6 +126,18 @@ func (e *Engine) reopenMethod(ctx context.Context, v *verificationRecord, m *ver
 		})
 	}
 	return v, started, err
+}
+
+// showPending returns a pending challenge as it is. Nothing is sent again, also if its message has failed.
+func (e *Engine) showPending(ctx context.Context, id challengeID) (*Started, error) {
+	entry, rec, err := e.read(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if status, _ := e.status(rec, entry); status != Pending {
+		return nil, closedError(status)
+	}
+	return e.showAgain(ctx, rec, entry)
 }
 
 // storeMissing stores the challenge of a method whose opening wrote the verification and nothing else, or is about to store it.

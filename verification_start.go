@@ -179,7 +179,7 @@ func (e *Engine) repeatVerification(ctx context.Context, id challengeID, unanswe
 	if v.Current == "" {
 		return e.startedVerification(v, nil), nil
 	}
-	v, current, err := e.openMethod(ctx, v, v.Current, openRequest{unanswered: unanswered})
+	v, current, err := e.openMethod(ctx, v, v.Current, openRequest{repeats: true, unanswered: unanswered})
 	if err != nil {
 		return nil, err
 	}
