@@ -150,6 +150,23 @@ func TestLateReceiptOfAnEarlyAnswerCanBeRedeemed(t *testing.T) {
 	k.requireCode(err, watchword.ErrUnknownVerification)
 }
 
+// Nor is a message that has failed sent again because somebody looks at the page or opens the method again: that is a resend.
+func TestFailedMessageIsNotSentAgainWhenItIsShown(t *testing.T) {
+	k := newVerificationKit(t, withReturnURL)
+	v, cookie := k.startWithPage(verificationOf())
+	sms := k.open(v.ID, "m2")
+	k.record(k.outbox.last(sms), watchword.Delivery{Status: watchword.DeliveryFailed, Channel: "sms"})
+	for range 3 {
+		k.page(v.ID, cookie)
+		if again := k.open(v.ID, "m2"); again != sms {
+			t.Fatal("another challenge")
+		}
+	}
+	if n := len(k.outbox.ofChallenge(sms)); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+}
+
 func TestRecipientWhoReportsALinkCancelsTheVerification(t *testing.T) {
 	k := newVerificationKit(t)
 	v := k.startVerification(verificationOf())
