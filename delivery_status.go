@@ -65,7 +65,7 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 		change.out = append(change.out, e.scheduleFallback(rec, o, change.event)...)
 		switch err := e.updateAndQueue(ctx, rec, change.out...); {
 		case err == nil:
-			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
+			challenge := Challenge{ID: o.ChallengeID, Verification: rec.Verification, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
 			e.emitDelivery(ctx, &challenge, change.event, repeated)
 			if change.done != nil {
 				change.done()

@@ -105,9 +105,17 @@ func (e *Engine) newEntry(id challengeID, props StrategyProperties, c *Challenge
 	if rec.Digests, err = e.acceptedDigests(c, p); err != nil {
 		return Entry{}, nil, err
 	}
-	entry := Entry{ID: id.storeID, Tries: e.tries(props), Version: 1, Digests: rec.Digests, ExpiresAt: c.ExpiresAt, KeepUntil: c.ExpiresAt.Add(keepAfterExpiry)}
+	entry := Entry{ID: id.storeID, Tries: e.tries(props), Version: 1, Digests: rec.Digests, ExpiresAt: c.ExpiresAt, KeepUntil: c.keepUntil()}
 	entry.Sealed, err = rec.seal(1)
 	return entry, rec, err
+}
+
+// keepUntil returns when the store may forget the challenge: after the verification that it is part of.
+func (c *Challenge) keepUntil() time.Time {
+	if c.Verification != "" {
+		return c.CreatedAt.Add(verificationLifetime + keepAfterExpiry)
+	}
+	return c.ExpiresAt.Add(keepAfterExpiry)
 }
 
 // acceptedDigests returns the digests of the right answers; for a decoy as many random ones.

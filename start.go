@@ -228,7 +228,12 @@ func (e *Engine) repeatStart(ctx context.Context, id challengeID, unanswered boo
 	if err := e.enqueueUnsent(ctx, rec, unanswered); err != nil {
 		return nil, err
 	}
-	prompt, err := beginStrategy(ctx, id.strategy, &rec.Challenge)
+	return e.showAgain(ctx, rec, entry)
+}
+
+// showAgain returns a challenge with what it asks for, which is derived again.
+func (e *Engine) showAgain(ctx context.Context, rec *record, entry Entry) (*Started, error) {
+	prompt, err := beginStrategy(ctx, rec.id.strategy, &rec.Challenge)
 	if err != nil {
 		return nil, err
 	}

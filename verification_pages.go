@@ -75,7 +75,7 @@ func (e *Engine) ViewVerificationPage(ctx context.Context, id, cookie string) (*
 	if err != nil {
 		return nil, ErrUnknownVerification
 	}
-	current, err := e.repeatStart(ctx, challenge, false)
+	current, err := e.showPending(ctx, challenge)
 	if errors.Is(err, ErrUnavailable) {
 		return nil, err
 	}

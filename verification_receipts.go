@@ -95,6 +95,9 @@ func (e *Engine) repeatCollection(ctx context.Context, v *verificationRecord) (*
 		return nil, ErrChallengeApproved
 	}
 	_, rec, err := e.read(ctx, challenge)
+	if errors.Is(err, ErrUnknownChallenge) {
+		return nil, ErrChallengeApproved
+	}
 	if err != nil {
 		return nil, err
 	}

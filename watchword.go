@@ -5,6 +5,9 @@
 // backend, the backend calls Engine.Check, which returns the claims of a receipt. If the answer comes from a hosted page or
 // a link, Engine.Answer checks it, and the starter of the challenge collects the receipt with Engine.Redeem.
 //
+// Engine.StartVerification asks one question that any of several methods may answer: each method opens a challenge, and together
+// they give one receipt.
+//
 // Strategies, stores, senders, limiters and signers implement the interfaces of this package in packages of their own;
 // implementations must be safe for concurrent use. The engine keeps challenges in a Store, where they are encrypted, and
 // factors in Factors. Every node with the same keys and stores can serve every request.

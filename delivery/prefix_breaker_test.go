@@ -125,6 +125,19 @@ func TestPrefixBreakerCountsEachChallengeOnce(t *testing.T) {
 	}
 }
 
+// A verification counts as verified where one of its messages was answered.
+func TestPrefixBreakerCountsApprovedVerifications(t *testing.T) {
+	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{Sent: 2, Percent: 100})
+	for _, kind := range []string{watchword.EventMessageSent, watchword.EventVerificationStarted, watchword.EventVerificationApproved} {
+		f.breakers[0].HandleEvent(t.Context(), watchword.Event{Type: kind, Prefix: abusedPrefix, StartedAt: f.now})
+	}
+	f.exchange()
+	counts, err := f.counters.Counters.Add(t.Context(), "shop", delivery.Batch{ID: "look", Counts: []delivery.Count{{Key: abusedPrefix}}})
+	if err != nil || len(counts) != 1 || counts[0].Sent != 1 || counts[0].Verified != 1 {
+		t.Errorf("%+v, %v", counts, err)
+	}
+}
+
 // While counters are unavailable, refused prefixes stay refused until their pause ends. Pending counts are kept, and count once.
 func TestPrefixBreakerKeepsDecisionsWhileCountersAreUnavailable(t *testing.T) {
 	for _, how := range []func(*flakyCounters, bool){func(f *flakyCounters, down bool) { f.down = down }, func(f *flakyCounters, lost bool) { f.lost = lost }} {

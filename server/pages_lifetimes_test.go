@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/magiclink"
 )
 
 func newLifetimeSite(t *testing.T) *site {
@@ -90,5 +91,29 @@ func TestStrangerCannotRedeemPasswordResetAfterVictimConfirms(t *testing.T) {
 	}
 	if err := s.app.redeemAt(t.Context(), done.next); err != nil {
 		t.Errorf("the victim's browser: %v", err)
+	}
+}
+
+// The same start with the same key is the same challenge as long as its link lives; the answer to a sign-in is forgotten earlier.
+func TestRepeatedStartOfLongLivedLinkReturnsTheSameChallenge(t *testing.T) {
+	links, err := magiclink.New(magiclink.Config{})
+	must(t, err)
+	ts := newTestServer(t, serverOptions{strategies: []watchword.Strategy{links}, engine: func(c *watchword.Config) {
+		c.Lifetimes = map[string]time.Duration{"confirm_email": 24 * time.Hour}
+		c.Addresses = func(_, address string) (watchword.Address, error) {
+			return watchword.Address{Value: address, Masked: "a•••", Kind: "email"}, nil
+		}
+	}})
+	for purpose, same := range map[string]bool{"confirm_email": true, "sign_in": false} {
+		body := `{"strategy":"magiclink","purpose":"` + purpose + `","to":"ann@example.com","return_url":"https://app.example.com/done"}`
+		first := ts.post("/v1/challenges", body, idempotencyKey, purpose).want(t, http.StatusCreated, "")
+		ts.clock.advance(23 * time.Hour)
+		again := ts.post("/v1/challenges", body, idempotencyKey, purpose).want(t, http.StatusCreated, "")
+		if got := first.stringAt("id") == again.stringAt("id"); got != same {
+			t.Errorf("%s: the same challenge after 23 hours: %t", purpose, got)
+		}
+		if hasPage := first.valueAt("page_url") != nil; hasPage == same {
+			t.Errorf("%s: page_url %v", purpose, first.valueAt("page_url"))
+		}
 	}
 }

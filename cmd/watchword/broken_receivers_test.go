@@ -200,6 +200,7 @@ func listen(t *testing.T) net.Listener {
 }
 
 func TestServerLogsNoResponseOfBrokenWebhookReceiver(t *testing.T) {
+	t.Parallel()
 	r := startBrokenReceiver(t, listen(t), answersByNumber())
 	n := startNode(t, t.TempDir(), memoryURL, "--send", "sms=webhook+http://"+r.address+"/secret-path?secret="+eventsSecret)
 	startForEachNumber(t, n, "sms", r)
@@ -208,6 +209,7 @@ func TestServerLogsNoResponseOfBrokenWebhookReceiver(t *testing.T) {
 }
 
 func TestServerLogsNoResponseOfBrokenTwilio(t *testing.T) {
+	t.Parallel()
 	r := startBrokenReceiver(t, listen(t), answersByNumber())
 	n := startNode(t, t.TempDir(), memoryURL, "--send",
 		"sms=twilio://AC1secretsid:"+twilioToken+"@/?from=%2B14155550100&base_url="+url.QueryEscape("http://"+r.address))
@@ -218,6 +220,7 @@ func TestServerLogsNoResponseOfBrokenTwilio(t *testing.T) {
 
 // A production server, whose receivers use TLS.
 func TestServerLogsNoResponseOfBrokenReceiversOverTLS(t *testing.T) {
+	t.Parallel()
 	authority := httptest.NewTLSServer(nil)
 	t.Cleanup(authority.Close)
 	secure := func() net.Listener {

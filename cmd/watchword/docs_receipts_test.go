@@ -167,6 +167,7 @@ func writeSnippet(t *testing.T, m *receiptMaker, folder, name string, parts ...s
 }
 
 func TestJavaScriptOfTheDocumentationVerifiesReceipts(t *testing.T) {
+	t.Parallel()
 	const library = "jose@6.2.18"
 	folder := t.TempDir()
 	for _, tool := range []string{"node", "npm"} {

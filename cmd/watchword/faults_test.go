@@ -226,6 +226,7 @@ func TestServeRefusesHostsOnNetworksThatAreNotAllowed(t *testing.T) {
 
 // The doctor's test message is what a person would get, sent by each sender that fits.
 func TestDoctorSendsTestMessage(t *testing.T) {
+	t.Parallel()
 	relay := startCollectingRelay(t, "127.0.0.1:0")
 	config := writeProductionConfig(t, memoryURL, `apps:
   - id: shop

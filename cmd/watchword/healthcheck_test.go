@@ -10,6 +10,7 @@ import (
 )
 
 func TestHealthcheckAsksTheRunningServer(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	n := startNode(t, t.TempDir(), redis.URL())
 	address := strings.TrimPrefix(n.url, "http://")

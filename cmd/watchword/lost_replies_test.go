@@ -61,6 +61,7 @@ func TestCheckWhileRedisIsPausedTakesNoEffect(t *testing.T) {
 // The reply of each script in turn is lost on its way to one of two nodes. Whatever the first request got, the same request with the
 // same key gets the receipt from either node. Other requests get challenge_approved.
 func TestRepeatedRequestGetsReceiptAfterLostReply(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	proxy := redistest.StartProxy(t, redis.Addr)
 	dir := t.TempDir()

@@ -55,6 +55,7 @@ func TestUnknownPathsAndMethodsMakeOneSeriesEach(t *testing.T) {
 }
 
 func TestStoreUpFollowsRedisAndBuildInfoIsThere(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	_, metrics := startMeasuredNode(t, redis.URL())
 	up := func() string {

@@ -38,6 +38,7 @@ func documentedRights(t *testing.T) (common, replicas, cluster []string) {
 // The documented rights are enough, and none is too many: without any of them /readyz and doctor name a missing right, and both
 // recover by themselves.
 func TestDocumentedRedisRightsAreMinimal(t *testing.T) {
+	t.Parallel()
 	rights, ofReplicas, ofCluster := documentedRights(t)
 	const servers = 4
 	for n := range servers {

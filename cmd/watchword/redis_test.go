@@ -13,6 +13,7 @@ import (
 )
 
 func TestTwoServersApproveOneAnswerAndShareTheTryLimit(t *testing.T) {
+	t.Parallel()
 	backends := map[string]func(t *testing.T) string{
 		"one server": func(t *testing.T) string { return redistest.Start(t).URL() },
 		"cluster":    func(t *testing.T) string { return redistest.StartCluster(t).URL() },

@@ -124,6 +124,7 @@ func TestReloadUnderLoadFailsNoRequest(t *testing.T) {
 
 // API keys, limits, templates, senders and event endpoints change without a restart. A message that waits goes to the new sender.
 func TestReloadAppliesSettingsOfApps(t *testing.T) {
+	t.Parallel()
 	templates := t.TempDir()
 	sms := filepath.Join(templates, "default", "sms.en.tmpl")
 	if err := os.Mkdir(filepath.Dir(sms), 0o700); err != nil {
@@ -165,6 +166,7 @@ func TestReloadAppliesSettingsOfApps(t *testing.T) {
 
 // What cannot be reloaded is named, and what is wrong changes nothing.
 func TestReloadNamesWhatNeedsRestart(t *testing.T) {
+	t.Parallel()
 	r, app := startReloader(t, func(sender string) string {
 		return "apps:\n  - id: shop\n    keys: [{sha256: " + apiKeyDigest("quiet") + ", scopes: [challenges]}]\n    send: {email: [\"" + sender + "\"]}\n"
 	})

@@ -22,6 +22,7 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	sink := startSink(t)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",

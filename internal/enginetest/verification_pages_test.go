@@ -130,6 +130,43 @@ func TestReceiptOfAnOpenedPageNeedsItsReturnCode(t *testing.T) {
 	}
 }
 
+// A receipt that is collected late can still be redeemed: the challenge is kept as long as the verification.
+func TestLateReceiptOfAnEarlyAnswerCanBeRedeemed(t *testing.T) {
+	k := newVerificationKit(t)
+	v := k.startVerification(verificationOf())
+	if err := k.answerOnPage(v.ID, "m1", k.rightAnswer("totp")); err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(29 * time.Minute)
+	result, err := k.redeem(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.RedeemReceipt(context.Background(), *result.Claims, "sign_in", nil); err != nil {
+		t.Error(err)
+	}
+	k.clock.advance(2 * time.Minute)
+	_, err = k.redeem(v)
+	k.requireCode(err, watchword.ErrUnknownVerification)
+}
+
+// Nor is a message that has failed sent again because somebody looks at the page or opens the method again: that is a resend.
+func TestFailedMessageIsNotSentAgainWhenItIsShown(t *testing.T) {
+	k := newVerificationKit(t, withReturnURL)
+	v, cookie := k.startWithPage(verificationOf())
+	sms := k.open(v.ID, "m2")
+	k.record(k.outbox.last(sms), watchword.Delivery{Status: watchword.DeliveryFailed, Channel: "sms"})
+	for range 3 {
+		k.page(v.ID, cookie)
+		if again := k.open(v.ID, "m2"); again != sms {
+			t.Fatal("another challenge")
+		}
+	}
+	if n := len(k.outbox.ofChallenge(sms)); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+}
+
 func TestRecipientWhoReportsALinkCancelsTheVerification(t *testing.T) {
 	k := newVerificationKit(t)
 	v := k.startVerification(verificationOf())

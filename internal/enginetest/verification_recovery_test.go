@@ -6,13 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/watchword-auth/watchword"
-	"github.com/watchword-auth/watchword/internal/redistest"
-	"github.com/watchword-auth/watchword/ratelimit"
-	redislimit "github.com/watchword-auth/watchword/ratelimit/redis"
-	redisstore "github.com/watchword-auth/watchword/store/redis"
 )
 
 // answerAndDie gives a right answer on a node that dies when it has approved the challenge and not yet the verification.
@@ -227,81 +221,41 @@ func TestWaitForAVerificationEndsWithIt(t *testing.T) {
 	}
 }
 
-// A commandCounter counts the commands that clients send.
-type commandCounter struct{ n atomic.Int32 }
-
-func (c *commandCounter) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (c *commandCounter) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		c.n.Add(1)
-		return next(ctx, cmd)
+// Between the approval of a challenge and that of its verification, another answer, or the starter, may be faster. Then the check gets
+// no receipt: there is one already, or one waits for the other answer.
+func TestCheckThatIsOvertakenGetsNoReceipt(t *testing.T) {
+	redeem := func(e *watchword.Engine, v *watchword.StartedVerification) (*watchword.VerificationResult, error) {
+		return e.RedeemVerification(context.Background(), v.ID, watchword.RedeemRequest{Handle: v.Handle.Reveal(), Purpose: "sign_in", Subject: subject})
 	}
-}
-
-func (c *commandCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		c.n.Add(int32(len(cmds)))
-		return next(ctx, cmds)
-	}
-}
-
-// A start with its first challenge takes at most 4 commands of Redis, the limits included, a check 3, and a redeem 2. A check by a
-// strategy that evaluates the answer itself takes one more, as that of a challenge does. Canceling the other challenges comes after
-// the answer.
-func TestCommandsOfAVerificationOnRedis(t *testing.T) {
-	server := redistest.Start(t)
-	commands := &commandCounter{}
-	client := server.Client(t)
-	client.AddHook(commands)
-	counts, err := redislimit.New(client, redislimit.Config{Prefix: "limits"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	limits, err := ratelimit.New(counts, ratelimit.DefaultRules(), "shop")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys := &scriptedVerifier{verify: acceptAll, properties: watchword.StrategyProperties{Tries: 1, Ask: watchword.AskKey}}
-	k := &verificationKit{&factorKit{kit: newKit(t, func(c *watchword.Config) {
-		c.Clock, c.Store, c.Starts, c.Strategies = time.Now, redisstore.New(client, redisstore.Config{}), limits, append(c.Strategies, keys)
-	})}}
-	if err := k.ImportFactor(t.Context(), watchword.Factor{ID: "fa_key", Subject: subject, Strategy: "scripted", Data: []byte("key")}, watchword.Authority{Admin: true}); err != nil {
-		t.Fatal(err)
-	}
-	req := verificationOf(smsMethod, keyMethod)
-	req.Open = watchword.OpenFirst
-	var v *watchword.StartedVerification
-	code := ""
-	steps := []struct {
-		name string
-		most int32
-		run  func() error
-	}{
-		{"start", 4, func() (err error) { v, err = k.StartVerification(t.Context(), req); return err }},
-		{"", 0, func() error { code = k.code(v.Challenge.ID); return nil }},
-		{"wrong answer", 3, func() error { _, _ = k.checkMethod(v.ID, "", wrongCode(code)); return nil }},
-		{"check", 3, func() error { _, err := k.checkMethod(v.ID, "", code); return err }},
-		{"", 0, func() error {
-			v = k.startVerification(req)
-			return k.answerOnPage(v.ID, "", k.code(v.Challenge.ID))
-		}},
-		{"redeem", 2, func() error { _, err := k.redeem(v); return err }},
-		{"", 0, func() error { v = k.startVerification(verificationOf(keyMethod, smsMethod)); return nil }},
-		{"check of a key", 4, func() error { _, err := k.checkMethod(v.ID, "", "x"); return err }},
-	}
-	for round := range 2 { // in the first one Redis does not have the scripts yet
-		for _, step := range steps {
-			commands.n.Store(0)
-			if err := step.run(); err != nil {
-				t.Fatalf("%s: %v", step.name, err)
-			}
-			if n := commands.n.Load(); round > 0 && step.most > 0 {
-				t.Logf("%s: %d commands", step.name, n)
-				if n > step.most {
-					t.Errorf("%s takes %d commands, at most %d are allowed", step.name, n, step.most)
+	t.Run("by the starter", func(t *testing.T) {
+		k := newVerificationKit(t)
+		v := k.startVerification(verificationOf(smsMethod))
+		code, other := k.code(v.Challenge.ID), k.newNode()
+		overtaken := k.newNode(func(c *watchword.Config) {
+			c.Store = &afterAttemptStore{c.Store, func() {
+				if _, err := redeem(other, v); err != nil {
+					t.Error(err)
 				}
-			}
+			}}
+		})
+		_, err := checkMethod(overtaken, v.ID, "", code)
+		k.requireCode(err, watchword.ErrChallengeApproved)
+	})
+	t.Run("by another method on a page", func(t *testing.T) {
+		k := newVerificationKit(t)
+		v := k.startVerification(verificationOf(smsMethod, mailMethod))
+		sms, mail, other := k.code(k.open(v.ID, "m1")), k.code(k.open(v.ID, "m2")), k.newNode()
+		overtaken := k.newNode(func(c *watchword.Config) {
+			c.Store = &afterAttemptStore{c.Store, func() {
+				if err := other.AnswerVerification(context.Background(), v.ID, "m2", watchword.Answer{Text: mail}, watchword.Client{}); err != nil {
+					t.Error(err)
+				}
+			}}
+		})
+		_, err := checkMethod(overtaken, v.ID, "m1", sms)
+		k.requireCode(err, watchword.ErrChallengeApproved)
+		if result, err := redeem(other, v); err != nil || result.Method != "m2" || result.Claims.Channel != "email" {
+			t.Errorf("%+v, %v", result, err)
 		}
-	}
+	})
 }
