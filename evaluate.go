@@ -182,13 +182,7 @@ func factorError(err error) error {
 // the store refuses.
 func (e *Engine) approve(ctx context.Context, rec *record, a *attempt, r *Result, deadline time.Time) (*Result, error) {
 	rec.Approved, rec.Claims = true, r.Claims
-	data, err := rec.seal(rec.version + 1)
-	if err != nil {
-		return nil, err
-	}
-	closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Before: deadline,
-		Clear: e.budget(rec.id).Key}
-	if err := e.cfg.Store.Close(ctx, rec.id.storeID, closing); err != nil {
+	if err := e.closeApproved(ctx, rec, a, deadline); err != nil {
 		return e.explainFailedApproval(ctx, rec, a, r, err)
 	}
 	if r.Factor != nil {
@@ -200,6 +194,32 @@ func (e *Engine) approve(ctx context.Context, rec *record, a *attempt, r *Result
 	result, err := e.recordApproval(ctx, rec, a, r)
 	e.scheduleNoteRemoval(ctx, r.spentFactor)
 	return result, err
+}
+
+// closeApproved closes the challenge with the content of the record. If a browser has opened the challenge's page since the record
+// was read, which is all that changes a challenge of a Verifier while it is pending, it keeps that browser and tries again.
+func (e *Engine) closeApproved(ctx context.Context, rec *record, a *attempt, deadline time.Time) error {
+	for range maxConflictRetries {
+		data, err := rec.seal(rec.version + 1)
+		if err != nil {
+			return err
+		}
+		closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Version: rec.version,
+			Before: deadline, Clear: e.budget(rec.id).Key}
+		if err = e.cfg.Store.Close(ctx, rec.id.storeID, closing); !errors.Is(err, ErrConflict) {
+			return err
+		}
+		entry, err := e.cfg.Store.Get(ctx, rec.id.storeID)
+		if err != nil {
+			return err
+		}
+		current, err := e.open(ctx, rec.id, entry)
+		if err != nil {
+			return err
+		}
+		rec.version, rec.Page = current.version, current.Page
+	}
+	return fmt.Errorf("a challenge kept changing: %w", ErrConflict)
 }
 
 // explainFailedApproval returns the reason why a right answer did not close the challenge, or the result of a repeated request.

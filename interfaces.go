@@ -155,7 +155,7 @@ type Store interface {
 	// *BudgetError the entry has at least State, Tries, Used and Settled.
 	Attempt(ctx context.Context, id string, guesses []Guess, b Budget) (Entry, error)
 	// Close ends a pending entry, once. Its errors are ErrNotFound; ErrClosed if the entry is not pending; ErrExpired if the
-	// entry would be approved after its ExpiresAt or after c.Before; and ErrInFlight as c.Idle describes.
+	// entry would be approved after its ExpiresAt or after c.Before; ErrConflict as c.Version and ErrInFlight as c.Idle describe.
 	Close(ctx context.Context, id string, c Closing) error
 	// Update replaces the encrypted content and the digests, and adds one to the version, if the entry still has e.Version
 	// and e.State; ErrConflict if not, ErrNotFound. Tries, state, mark and times do not change. A store that is an Outbox too

@@ -270,3 +270,23 @@ func TestReturnURLKeepsItsOwnQuery(t *testing.T) {
 		}
 	}
 }
+
+// A browser opens the page while a right answer is evaluated. The approval keeps that browser, and its return code is needed.
+func TestApprovalKeepsBrowserThatOpensThePageMeanwhile(t *testing.T) {
+	ctx := context.Background()
+	v := &scriptedVerifier{}
+	k := newKit(t, withVerifier(v))
+	s := k.start(withPage(verifierStart()))
+	var cookie watchword.Code
+	v.verify = func(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {
+		cookie = k.openPage(s)
+		return watchword.Proof{AMR: []string{"otp"}}, nil
+	}
+	if err := k.Answer(ctx, s.ID, watchword.Answer{Text: "right"}, watchword.Client{}); err != nil {
+		t.Fatal(err)
+	}
+	k.requireCode(k.redeem(s), watchword.ErrReturnCodeInvalid)
+	if err := k.redeem(s, withReturnCode(k.returnCode(s, cookie))); err != nil {
+		t.Errorf("the browser that opened the page: %v", err)
+	}
+}
