@@ -28,6 +28,13 @@ type Typed struct {
 // notACode is the reason for every text that cannot be a code. It does not depend on what is wrong with the text.
 const notACode = "cannot be a code: it has characters that no code has, or is too long or too short"
 
+// answerTo returns the answer as it counts for the challenge. A link that lives long is confirmed without a number: whoever opens it
+// has no starting screen.
+func answerTo(id challengeID, a Answer) Answer {
+	a.Starter = a.Starter || id.isLongLived()
+	return a
+}
+
 // readAnswer returns the normalized answer, or refuses a text that cannot be an answer to the strategy. It decides by the
 // text alone, before the store is read, so a refusal costs no try and reveals nothing.
 func readAnswer(s Strategy, a Answer) (_ Answer, err error) {

@@ -43,6 +43,10 @@ type Challenge struct {
 	ExpiresAt   time.Time
 	Ask         Ask
 	Decoy       bool // never approved
+	LongLived   bool // a link that may be opened days later, when nobody has the starting screen: no code, and no number to confirm
+
+	Verification string      // id of the verification that the challenge is part of; empty: none
+	Require      Requirement // of that verification: what a right answer must prove; a strategy must ask for as much
 
 	Sends       int       // number of messages requested so far
 	SentAt      time.Time // when the last message was requested
@@ -54,6 +58,8 @@ type Challenge struct {
 	Data []byte
 
 	enrolment *enrolmentAuthority // what authorizes an enrolment; nil for other purposes
+
+	fallbackAfter time.Duration // how long a report of a message is awaited before another method is opened; zero: none is
 
 	prefix string // prefix of the phone number that messages go to; empty: no message is really sent
 
@@ -131,6 +137,10 @@ func (c *Challenge) fields(f *codec.Codec) {
 		f.Flag(flag)
 	}
 	codec.Optional(f, &c.enrolment, (*enrolmentAuthority).fields)
+	f.Text(&c.Verification)
+	f.Text((*string)(&c.Require))
+	f.Flag(&c.LongLived)
+	f.Number64((*int64)(&c.fallbackAfter))
 	f.Number(&c.Sends)
 	f.Number(&c.CodeSend)
 	f.Bytes(&c.Data)
@@ -173,6 +183,27 @@ func (c *Challenge) DeriveStableCode(label, alphabet string, n int) Code {
 	stable := *c
 	stable.CodeSend = 0
 	return stable.DeriveCode(label, alphabet, n)
+}
+
+// DeriveForFactor returns 32 bytes that depend on the app, the label, the id of a factor and a key of the keyring, and not on the
+// challenge. The key is named by its id; with an empty one it is the active key, and keyID is its id. ok is false if the keyring
+// has no such key.
+func (c *Challenge) DeriveForFactor(key, label, factor string) (secret [32]byte, keyID string, ok bool) {
+	for _, k := range c.env.factors.keyring {
+		if key == "" || k.id == key {
+			return k.handles.sum("factor", label, factor), k.id, true
+		}
+	}
+	return secret, key, false
+}
+
+// KeyIDs returns the ids of the keys of the keyring, the active key first.
+func (c *Challenge) KeyIDs() []string {
+	ids := make([]string, len(c.env.factors.keyring))
+	for i, k := range c.env.factors.keyring {
+		ids[i] = k.id
+	}
+	return ids
 }
 
 func (c *Challenge) stream(label string) func(counter byte) [32]byte {

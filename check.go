@@ -29,6 +29,7 @@ type Result struct {
 	Factor *Factor // the enrolled factor; nil for other purposes than PurposeEnrol
 
 	factorCreated bool    // Factor was created and not replaced
+	enrolledBy    string  // the challenge that enrolled the factor that answered; empty: none did
 	spentFactor   *Factor // the factor that holds this answer's note, as stored; nil: none
 }
 
@@ -40,6 +41,7 @@ type attempt struct {
 	answer      Answer
 	transaction map[string]string
 	receipt     byte // receiptReturned or receiptUncollected
+	part        bool // of a verification, which collects the receipt
 	mismatch    bool // the answer is known to be wrong before the comparison; the try is charged all the same
 }
 
@@ -47,7 +49,7 @@ type attempt struct {
 // of the challenge and one unit of the guess budget before it compares. Every refusal is an *Error; a wrong answer is
 // ErrIncorrectAnswer with Remaining.
 func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Result, error) {
-	parsed, err := e.parse(id)
+	parsed, err := e.parseWhole(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +66,11 @@ func (e *Engine) Check(ctx context.Context, id string, req CheckRequest) (*Resul
 	}
 	a := attempt{purpose: req.Purpose, respondent: e.claimedRespondent(req), answer: req.Answer, transaction: req.Transaction, receipt: receiptReturned}
 	a.requestID = e.newRequestID(req.Seed)
+	if parsed.isLongLived() {
+		if err := e.checkSubjectRemains(ctx, parsed); err != nil {
+			return nil, err
+		}
+	}
 	if req.Transaction != nil || a.respondent == "" {
 		if err := e.compareUndigested(ctx, parsed, &a); err != nil {
 			return nil, err
@@ -79,7 +86,10 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	if err != nil {
 		return err
 	}
-	if answer, err = readAnswer(parsed.strategy, answer); err != nil {
+	if parsed.isPart() {
+		return e.answerPart(ctx, parsed, answer, client)
+	}
+	if answer, err = readAnswer(parsed.strategy, answerTo(parsed, answer)); err != nil {
 		return err
 	}
 	if err := e.chargeCheck(ctx, client); err != nil {
@@ -88,6 +98,9 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	_, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return err
+	}
+	if rec.subjectRemoved {
+		return ErrChallengeCanceled
 	}
 	a := attempt{purpose: rec.Purpose, respondent: respondentOf(rec.Subject, rec.Address), answer: answer, receipt: receiptUncollected}
 	a.requestID = e.newRequestID(nil)
@@ -226,27 +239,29 @@ func (e *Engine) acceptMatch(ctx context.Context, rec *record, entry Entry, a *a
 
 // recordApproval ends the check of a right answer, if the challenge has not ended in this process before.
 func (e *Engine) recordApproval(ctx context.Context, rec *record, a *attempt, r *Result) (*Result, error) {
-	if !e.tombstones.Add(rec.id.random, tombstoneChallenge, Approved) {
+	if !e.tombstonesOf(rec.id).Add(rec.id.random, tombstoneChallenge, Approved) {
 		e.log.ErrorContext(ctx, "store reopened an ended challenge", "challenge", rec.ID)
 		return nil, e.endedError(rec)
 	}
 	if a.receipt == receiptReturned {
-		e.tombstones.Add(rec.id.random, tombstoneCollected, Approved)
+		e.tombstonesOf(rec.id).Add(rec.id.random, tombstoneCollected, Approved)
 	}
 	e.watchers.Wake(rec.ID)
-	e.emit(ctx, EventApproved, &rec.Challenge)
+	if !a.part {
+		e.emit(ctx, EventApproved, &rec.Challenge)
+	}
 	return r, nil
 }
 
 // endedError returns the error for a challenge that has ended in this process; nil: it has not.
 func (e *Engine) endedError(rec *record) error {
-	status, _ := e.tombstones.Find(rec.id.random, tombstoneChallenge)
+	status, _ := e.tombstonesOf(rec.id).Find(rec.id.random, tombstoneChallenge)
 	return closedError(status)
 }
 
 // recordLocked records that the challenge was locked: it adds a tombstone, wakes callers of Wait and sends the event.
 func (e *Engine) recordLocked(ctx context.Context, id challengeID, c *Challenge) {
-	e.tombstones.Add(id.random, tombstoneChallenge, Locked)
+	e.tombstonesOf(id).Add(id.random, tombstoneChallenge, Locked)
 	e.watchers.Wake(id.text)
 	e.emit(ctx, EventLocked, c)
 }
@@ -254,7 +269,7 @@ func (e *Engine) recordLocked(ctx context.Context, id challengeID, c *Challenge)
 // recordExpired records that the challenge has expired, once in this process. An expiry is noticed when the challenge is
 // read.
 func (e *Engine) recordExpired(ctx context.Context, id challengeID, c *Challenge) {
-	if e.tombstones.Add(id.random, tombstoneChallenge, Expired) {
+	if e.tombstonesOf(id).Add(id.random, tombstoneChallenge, Expired) {
 		e.watchers.Wake(id.text)
 		e.emit(ctx, EventExpired, c)
 	}

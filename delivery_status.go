@@ -39,7 +39,7 @@ func (e *Engine) FinishSend(ctx context.Context, o Outgoing, d Delivery) error {
 func (e *Engine) outcomeEdit(o Outgoing, d Delivery) func(*record, Entry) (deliveryChange, error) {
 	return func(rec *record, _ Entry) (deliveryChange, error) {
 		switch {
-		case rec.Sends != o.Send:
+		case rec.Sends != o.Send, o.Kind == KindFallback:
 			return deliveryChange{}, ErrClosed
 		case o.Kind == KindFailover:
 			return applyFailoverOutcome(rec, d)
@@ -87,9 +87,10 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 		if errors.Is(err, ErrClosed) {
 			return nil // nothing new
 		}
+		change.out = append(change.out, e.scheduleFallback(rec, o, change.event)...)
 		switch err := e.updateAndQueue(ctx, rec, change); {
 		case err == nil:
-			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt, SentAt: rec.SentAt}
+			challenge := Challenge{ID: o.ChallengeID, Verification: rec.Verification, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt, SentAt: rec.SentAt}
 			e.emitDelivery(ctx, &challenge, change.event, repeated)
 			if change.done != nil {
 				change.done()
@@ -121,7 +122,7 @@ func (e *Engine) updateAndQueue(ctx context.Context, rec *record, change deliver
 	err := e.update(ctx, rec)
 	if err == nil && len(change.out) > 0 {
 		if full := e.cfg.Outbox.Put(ctx, change.out...); full != nil {
-			e.log.Warn("failover not queued", "challenge", rec.ID, "error", full)
+			e.log.Warn("failover or fallback not queued", "challenge", rec.ID, "error", full)
 		}
 	}
 	return err
@@ -136,7 +137,7 @@ func (e *Engine) freshRecord(o Outgoing) *record {
 		return nil
 	}
 	rec := *o.fresh
-	if ending, ended := e.tombstones.Find(rec.id.random, tombstoneChallenge); ended {
+	if ending, ended := e.tombstonesOf(rec.id).Find(rec.id.random, tombstoneChallenge); ended {
 		rec.state = stateOf[ending] // an end changes nothing else that was read
 	}
 	return &rec

@@ -58,6 +58,9 @@ type Closing struct {
 	Sealed []byte // replaces the encrypted content and adds one to the version; nil: no change
 	Clear  string // key of a budget to empty; empty: none
 
+	// Version is the version whose encrypted content Sealed replaces. If the entry has another one, Close returns ErrConflict.
+	// Zero: any.
+	Version int64
 	// Before, if set, is the latest time, by the store's clock, at which the entry may be approved. After it Close returns
 	// ErrExpired. Zero: only ExpiresAt limits the approval.
 	Before time.Time

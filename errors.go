@@ -74,7 +74,12 @@ var (
 	ErrDestinationRefused = &Error{Code: "destination_refused"} // the address policy refused the address; see Reason
 	ErrReceiptUsed        = &Error{Code: "receipt_used"}        // the receipt was collected or redeemed before
 	ErrReceiptInvalid     = &Error{Code: "receipt_invalid"}     // the receipt is not of this engine, not for the purpose, or its challenge is unknown
+	ErrReturnCodeInvalid  = &Error{Code: "return_code_invalid"} // Redeem: the return code is missing, wrong or expired; see RedeemRequest
 	ErrUnavailable        = &Error{Code: "unavailable"}         // a store, limiter or other component failed; see Unknown
+
+	ErrUnknownVerification = &Error{Code: "unknown_verification"} // the app has no verification with this id, or not any more
+	ErrUnknownMethod       = &Error{Code: "unknown_method"}       // the verification offers no method with this id
+	ErrPartOfVerification  = &Error{Code: "part_of_verification"} // the challenge is part of a verification, through which it is answered
 
 	ErrIdempotencyMismatch = &Error{Code: "idempotency_mismatch"}  // the idempotency key was used with another request body
 	ErrIdempotencyInFlight = &Error{Code: "idempotency_in_flight"} // a request with the idempotency key is being answered

@@ -106,6 +106,9 @@ func (e *Engine) evaluateOnce(ctx context.Context, s Verifier, rec *record, a *a
 		}
 		return nil, factorError(err)
 	}
+	if !rec.Require.isMetBy(s.Properties(), proof.AMR) { // although the strategy should have asked for it
+		return nil, &wrongAnswerError{}
+	}
 	return e.spend(ctx, rec, a, proof)
 }
 
@@ -160,7 +163,7 @@ func (e *Engine) resultOfProof(rec *record, proof Proof, f *Factor) *Result {
 		claims.Subject = proof.Subject
 	}
 	claims.AMR, claims.Extra = proof.AMR, proof.Extra
-	return &Result{Claims: claims, spentFactor: f}
+	return &Result{Claims: claims, enrolledBy: rec.FactorEnrolledBy, spentFactor: f}
 }
 
 // factorError returns errors of the engine and ErrConflict as they are, and all others as ErrUnavailable.
@@ -179,21 +182,44 @@ func factorError(err error) error {
 // the store refuses.
 func (e *Engine) approve(ctx context.Context, rec *record, a *attempt, r *Result, deadline time.Time) (*Result, error) {
 	rec.Approved, rec.Claims = true, r.Claims
-	data, err := rec.seal(rec.version + 1)
-	if err != nil {
-		return nil, err
-	}
-	closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Before: deadline,
-		Clear: e.budget(rec.id).Key}
-	if err := e.cfg.Store.Close(ctx, rec.id.storeID, closing); err != nil {
+	if err := e.closeApproved(ctx, rec, a, deadline); err != nil {
 		return e.explainFailedApproval(ctx, rec, a, r, err)
 	}
 	if r.Factor != nil {
 		e.emit(ctx, EventFactorEnrolled, &rec.Challenge, func(ev *Event) { ev.Factor = r.Factor.ID })
+		if !r.factorCreated {
+			e.pruneDevicesLater(ctx, r.Factor)
+		}
 	}
 	result, err := e.recordApproval(ctx, rec, a, r)
 	e.scheduleNoteRemoval(ctx, r.spentFactor)
 	return result, err
+}
+
+// closeApproved closes the challenge with the content of the record. If a browser has opened the challenge's page since the record
+// was read, which is all that changes a challenge of a Verifier while it is pending, it keeps that browser and tries again.
+func (e *Engine) closeApproved(ctx context.Context, rec *record, a *attempt, deadline time.Time) error {
+	for range maxConflictRetries {
+		data, err := rec.seal(rec.version + 1)
+		if err != nil {
+			return err
+		}
+		closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Version: rec.version,
+			Before: deadline, Clear: e.budget(rec.id).Key}
+		if err = e.cfg.Store.Close(ctx, rec.id.storeID, closing); !errors.Is(err, ErrConflict) {
+			return err
+		}
+		entry, err := e.cfg.Store.Get(ctx, rec.id.storeID)
+		if err != nil {
+			return err
+		}
+		current, err := e.open(ctx, rec.id, entry)
+		if err != nil {
+			return err
+		}
+		rec.version, rec.Page = current.version, current.Page
+	}
+	return fmt.Errorf("a challenge kept changing: %w", ErrConflict)
 }
 
 // explainFailedApproval returns the reason why a right answer did not close the challenge, or the result of a repeated request.

@@ -25,22 +25,29 @@ const (
 	EventScannerSuspected = "link.scanner_suspected"
 	EventReported         = "challenge.reported" // the recipient of a link has reported that they did not start the challenge
 	EventFactorLow        = "factor.low"         // few recovery codes are left
+	EventDeviceReused     = "device.reused"      // a replaced token of a trusted device was presented, so that the device was removed: a copy of its cookie was used
+
+	EventVerificationStarted  = "verification.started"
+	EventVerificationApproved = "verification.approved" // once, when the receipt is collected; its challenge sends no challenge.approved
+	EventVerificationExpired  = "verification.expired"
+	EventVerificationCanceled = "verification.canceled"
 )
 
 // An Event is a change of a challenge, a factor or a limit. Fields that do not apply are empty.
 type Event struct {
-	Type        string
-	At          time.Time
-	App         string
-	ChallengeID string
-	Strategy    string
-	Purpose     string
-	Subject     string
-	Channel     string
-	Provider    string
-	Factor      string
-	Limit       string
-	Metadata    map[string]string
+	Type         string
+	At           time.Time
+	App          string
+	ChallengeID  string
+	Verification string // id of the verification, and of that which a challenge is part of
+	Strategy     string
+	Purpose      string
+	Subject      string
+	Channel      string
+	Provider     string
+	Factor       string
+	Limit        string
+	Metadata     map[string]string
 
 	// The fields that follow are for metrics in this process. They are not sent to webhook endpoints.
 	Prefix      string    // prefix of the phone number that messages go to; empty: no phone number, or no message is really sent
@@ -57,6 +64,7 @@ func (e *Engine) emit(ctx context.Context, eventType string, c *Challenge, more 
 	ev := Event{Type: eventType, At: e.cfg.Clock().UTC(), App: e.cfg.App}
 	if c != nil {
 		ev.ChallengeID, ev.Strategy, ev.Purpose, ev.Subject = c.ID, c.Strategy, c.Purpose, c.Subject
+		ev.Verification = c.Verification
 		ev.Channel, ev.Metadata, ev.Prefix, ev.StartedAt = c.Channel, c.Metadata, c.prefix, c.CreatedAt
 	}
 	for _, add := range more {

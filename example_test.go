@@ -11,6 +11,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
 	"github.com/watchword-auth/watchword/otp"
+	"github.com/watchword-auth/watchword/otp/totp"
 	"github.com/watchword-auth/watchword/receipt"
 	"github.com/watchword-auth/watchword/store/memory"
 )
@@ -42,6 +43,41 @@ func Example() {
 	// Output:
 	// a•••@e•••.com sign_in <nil>
 	// 2 <nil>
+}
+
+// One verification, several methods: the person chooses how to answer, and there is one receipt. Ann has no authenticator app, so
+// that method is not offered.
+func Example_verification() {
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	ring, identity, _ := exampleKeys()
+	mail := make(exampleMailbox, 1)
+	queue := delivery.NewQueue(1000, nil)
+	addresses, _ := delivery.NewAddressPolicy(delivery.Addresses{})
+	codes, _ := otp.New(otp.Config{})
+	apps, _ := totp.New(totp.Config{Issuer: "Shop"})
+	engine, _ := watchword.New(watchword.Config{App: "shop", Issuer: "https://shop.example", Keys: []watchword.Key{ring}, Identity: identity,
+		Store: memory.New(memory.Config{}), Factors: &memory.Factors{}, Outbox: queue, Strategies: []watchword.Strategy{apps, codes}, Addresses: addresses, Channels: []string{"email", "sms"}})
+	worker, _ := delivery.NewWorker(delivery.WorkerConfig{Engine: engine, Outbox: queue, Sender: mail})
+	go worker.Run(ctx)
+
+	v, _ := engine.StartVerification(ctx, watchword.VerificationRequest{Purpose: "mfa", Subject: "ann", Methods: []watchword.MethodRequest{
+		{Strategy: "totp"},
+		{Strategy: "otp", Channel: "sms", To: "+14155550123"},
+		{Strategy: "otp", Channel: "email", To: "ann@example.com"},
+	}})
+	for _, m := range v.Methods {
+		fmt.Println(m.ID, m.Strategy, m.SentTo)
+	}
+	_, _ = engine.OpenMethod(ctx, v.ID, "m3") // the person chooses the mail
+	answer := watchword.CheckRequest{Purpose: "mfa", Subject: "ann", Answer: watchword.Answer{Text: mail.read()}}
+	result, err := engine.CheckVerification(ctx, v.ID, watchword.VerificationCheck{Method: "m3", CheckRequest: answer})
+	fmt.Println(result.Method, result.Claims.Channel, err)
+
+	// Output:
+	// m2 otp +1 ••• ••• ••23
+	// m3 otp a•••@e•••.com
+	// m3 email <nil>
 }
 
 // exampleMailbox is a Sender whose messages stay here; an app has one of delivery/smtp, delivery/twilio or

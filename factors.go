@@ -30,6 +30,7 @@ type Factor struct {
 	CreatedBy   string    // challenge that enrolled it; makes the creation idempotent
 
 	notes []note
+	trust deviceTrust // of a trusted device
 
 	Public map[string]any // the strategy's description for listings; not stored
 
@@ -67,6 +68,7 @@ func (f *Factor) fields(version *int64) func(*codec.Codec) {
 		c.Number(&f.Failures)
 		c.Bytes(&f.Data)
 		codec.Each(c, &f.notes, func(c *codec.Codec, n *note) { n.fields(c) })
+		f.trust.fields(c)
 	}
 }
 
@@ -76,6 +78,7 @@ type factorStore struct {
 	store   Factors
 	keyring keyring
 	ids     *prf
+	devices string // the strategy whose factors are trusted devices; empty: none
 	log     *slog.Logger
 }
 

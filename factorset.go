@@ -2,7 +2,6 @@ package watchword
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"time"
 
@@ -21,6 +20,7 @@ type factorSet struct {
 	pending    []pendingFactor
 	readAt     time.Time // by the clock of the factor store
 	keyError   error     // the key of the entry is not in the keyring
+	devices    string    // the strategy whose factors are trusted devices; empty: none
 }
 
 // A pendingFactor is a factor that is being created. It counts as enrolled for pendingFactorTime, so that concurrent changes
@@ -56,7 +56,7 @@ func (fs *factorStore) setID(subject string) string {
 // readSet reads everything that a subject has enrolled. If the entry is damaged the next change replaces it, which ends the
 // enrolments that are open. If only its key is missing, only the app's own authority may change the set.
 func (fs *factorStore) readSet(ctx context.Context, subject string, now time.Time) (*factorSet, error) {
-	set := &factorSet{subject: subject, readAt: now}
+	set := &factorSet{subject: subject, readAt: now, devices: fs.devices}
 	if fs.store == nil {
 		return set, nil
 	}
@@ -131,9 +131,13 @@ func (s *factorSet) find(id string) *Factor {
 	return nil
 }
 
-// others returns the factors and pending factors that the challenge has not enrolled itself.
+// others returns the factors and pending factors that the challenge has not enrolled itself. Trusted devices are not among them:
+// they protect nothing and use up no places.
 func (s *factorSet) others(challenge string) (out []Factor) {
 	for _, f := range s.factors {
+		if f.Strategy != "" && f.Strategy == s.devices {
+			continue
+		}
 		if challenge == "" || f.CreatedBy != challenge {
 			out = append(out, f)
 		}
@@ -144,65 +148,4 @@ func (s *factorSet) others(challenge string) (out []Factor) {
 		}
 	}
 	return out
-}
-
-// The removal of a subject is recorded in the Store, because an enrolment that began without a set has no generation that
-// could change. The record lives longer than every challenge that began before the removal. Its entry is named after the
-// period of the removal and expires at the end of the next one.
-const removalPeriod = maxLifetime + keepAfterExpiry
-
-func (e *Engine) removalIDs(subject string, period int64) (entryID, sealID string) {
-	sum := e.identity.tags.sum("removed subject", e.cfg.App, subject, string(binary.BigEndian.AppendUint64(nil, uint64(period))))
-	entryID = storeID([randomSize]byte(sum[groupSize:]), [groupSize]byte(sum[:]), [strategyTagSize]byte(sum[groupSize+randomSize:]))
-	return entryID, "removed " + entryID
-}
-
-// recordRemoval stores the time of a subject's latest removal.
-func (e *Engine) recordRemoval(ctx context.Context, subject string) error {
-	now := e.cfg.Clock()
-	period := now.UnixNano() / int64(removalPeriod)
-	entryID, sealID := e.removalIDs(subject, period)
-	sealer, err := e.keyring[0].sealer(sealID)
-	if err != nil {
-		return err
-	}
-	end := time.Unix(0, (period+1)*int64(removalPeriod))
-	entry := Entry{ID: entryID, Version: 1, ExpiresAt: end, KeepUntil: end.Add(removalPeriod),
-		Sealed: sealer.seal(binary.BigEndian.AppendUint64(nil, uint64(now.UnixMilli())))}
-	err = e.cfg.Store.Create(ctx, entry)
-	for n := 0; errors.Is(err, ErrExists) && n < maxConflictRetries; n++ {
-		var stored Entry
-		if stored, err = e.cfg.Store.Get(ctx, entryID); err != nil {
-			break
-		}
-		entry.Version = stored.Version
-		if err = e.cfg.Store.Update(ctx, entry); errors.Is(err, ErrConflict) {
-			err = ErrExists
-		}
-	}
-	if err != nil {
-		return unavailable(err)
-	}
-	return nil
-}
-
-// removedSince reports whether the subject was removed after the given time.
-func (e *Engine) removedSince(ctx context.Context, subject string, since time.Time) (bool, error) {
-	now := e.cfg.Clock().UnixNano() / int64(removalPeriod)
-	for _, period := range [...]int64{now, now - 1} {
-		entryID, sealID := e.removalIDs(subject, period)
-		entry, err := e.cfg.Store.Get(ctx, entryID)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return false, unavailable(err)
-		}
-		plain, _, err := e.keyring.open(sealID, entry.Sealed)
-		if err != nil || len(plain) != 8 {
-			continue // its key was removed from the keyring, or it was tampered with, which is no more than its deletion
-		}
-		return time.UnixMilli(int64(binary.BigEndian.Uint64(plain))).After(since), nil
-	}
-	return false, nil
 }

@@ -40,10 +40,19 @@ type reservationState struct {
 }
 
 // Reserve claims an idempotency key within its scope (method and path) for a request with this body. The entry is encrypted
-// and its id is a keyed digest. It expires with the challenges that the request can create. The errors are
+// and its id is a keyed digest. It lives as long as a challenge without a lifetime of its own. The errors are
 // ErrIdempotencyMismatch if the key was used with another body, ErrIdempotencyInFlight if a request with the key is being
 // answered, and ErrUnavailable.
 func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*Reservation, error) {
+	return e.reserve(ctx, scope, key, body, maxLifetime)
+}
+
+// ReserveStart is Reserve for a request that starts a challenge: the entry lives as long as a challenge for the purpose can.
+func (e *Engine) ReserveStart(ctx context.Context, scope, key string, body []byte, purpose string) (*Reservation, error) {
+	return e.reserve(ctx, scope, key, body, max(maxLifetime, e.cfg.Lifetimes[purpose]))
+}
+
+func (e *Engine) reserve(ctx context.Context, scope, key string, body []byte, lifetime time.Duration) (*Reservation, error) {
 	name := e.identity.tags.sum("idempotency", e.cfg.App, scope, key)
 	fingerprint := e.identity.tags.sum("fingerprint", string(name[:]), string(body))
 	ref := storeID([randomSize]byte(name[groupSize:]), [groupSize]byte(name[:]), [strategyTagSize]byte(name[groupSize+randomSize:]))
@@ -58,7 +67,7 @@ func (e *Engine) Reserve(ctx context.Context, scope, key string, body []byte) (*
 	if err != nil {
 		return nil, err
 	}
-	err = e.cfg.Store.Create(ctx, Entry{ID: ref, Version: 1, Sealed: data, ExpiresAt: now.Add(maxLifetime), KeepUntil: now.Add(maxLifetime + keepAfterExpiry)})
+	err = e.cfg.Store.Create(ctx, Entry{ID: ref, Version: 1, Sealed: data, ExpiresAt: now.Add(lifetime), KeepUntil: now.Add(lifetime + keepAfterExpiry)})
 	switch {
 	case errors.Is(err, ErrExists):
 		err = r.resolveExisting(ctx, fingerprint[:], now)

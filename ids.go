@@ -1,6 +1,7 @@
 package watchword
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -10,15 +11,17 @@ import (
 // The id of a challenge is "ch_" and 44 characters of base64url: 16 random bytes, then 17 bytes that are masked with a PRF of
 // the random ones, so that ids of one app or group do not look related:
 //
-//	random 16 | app 5 | group 8 | strategy 4 (top bit: trusted device)
+//	random 16 | app 5 | group 8 | strategy 4 (top bits: trusted device, part of a verification, long-lived link)
 //
 // The tags of apps and strategies are wide enough that two of one deployment do not collide: with a thousand apps in one of
-// two million deployments, with twenty strategies in one of ten million. Groups that collide share a budget and nothing else.
+// two million deployments, with twenty strategies in one of two million. Groups that collide share a budget and nothing else.
 //
 // A node knows the app, the budget, the strategy and the partition of an id before it has read the store. An id alone proves
 // nothing: the store's id repeats the group and the strategy, and there is no entry for an invented one.
+//
+// The id of a verification is "vf_" and the same parts, with a strategy that no challenge has.
 const (
-	idPrefix         = "ch_"
+	challengePrefix  = "ch_"
 	randomSize       = 16
 	appSize          = 5
 	groupSize        = 8
@@ -27,6 +30,8 @@ const (
 	idSize           = randomSize + maskedPartSize
 	saltSize         = 32
 	trustedDeviceBit = 0x80
+	partBit          = 0x40
+	longLivedBit     = 0x20
 	groupTextSize    = 11 // characters of a group in base64
 	entryTextSize    = 27 // characters of the random part and the strategy's tag in base64
 )
@@ -46,6 +51,12 @@ type challengeID struct {
 }
 
 func (id *challengeID) fromTrustedDevice() bool { return id.strategyTag[0]&trustedDeviceBit != 0 }
+
+// isPart reports whether the challenge is part of a verification.
+func (id *challengeID) isPart() bool { return id.strategyTag[0]&partBit != 0 }
+
+// isLongLived reports whether the challenge is a link that lives longer than 10 minutes.
+func (id *challengeID) isLongLived() bool { return id.strategyTag[0]&longLivedBit != 0 }
 
 // budgetKey returns the key of the group's budget, or of the budget of its trusted devices.
 func (id *challengeID) budgetKey() string {
@@ -80,25 +91,23 @@ func (keys *identity) groupTag(app string, parts ...string) (t [groupSize]byte) 
 	return t
 }
 
-// strategyTag returns the tag of a strategy in an id.
-func (keys *identity) strategyTag(strategy string, known bool) (t [strategyTagSize]byte) {
+// strategyTag returns the tag of a strategy in an id, without the bits that say more.
+func (keys *identity) strategyTag(strategy string) (t [strategyTagSize]byte) {
 	sum := keys.tag("strategy", strategy)
 	copy(t[:], sum[:])
-	t[0] &^= trustedDeviceBit
-	if known {
-		t[0] |= trustedDeviceBit
-	}
+	t[0] &^= trustedDeviceBit | partBit | longLivedBit
 	return t
 }
 
-func (keys *identity) newChallengeID(random [randomSize]byte, appTag [appSize]byte, groupTag [groupSize]byte, strategyTag [strategyTagSize]byte) challengeID {
+// newID returns the id of a challenge or, with another prefix, of a verification.
+func (keys *identity) newID(prefix string, random [randomSize]byte, appTag [appSize]byte, groupTag [groupSize]byte, strategyTag [strategyTagSize]byte) challengeID {
 	var rest [maskedPartSize]byte
 	copy(rest[:], appTag[:])
 	copy(rest[appSize:], groupTag[:])
 	copy(rest[appSize+groupSize:], strategyTag[:])
 	rest = keys.mask(random, rest)
 	raw := append(random[:], rest[:]...)
-	return challengeID{text: idPrefix + b64.EncodeToString(raw), storeID: storeID(random, groupTag, strategyTag), random: random, appTag: appTag, groupTag: groupTag, strategyTag: strategyTag}
+	return challengeID{text: prefix + b64.EncodeToString(raw), storeID: storeID(random, groupTag, strategyTag), random: random, appTag: appTag, groupTag: groupTag, strategyTag: strategyTag}
 }
 
 // storeID returns the id of an entry: the group, a dot, and the random part with the strategy's tag.
@@ -113,8 +122,8 @@ func storeID(random [randomSize]byte, groupTag [groupSize]byte, strategyTag [str
 	return string(text[:])
 }
 
-func (keys *identity) parseID(id string) (challengeID, bool) {
-	text, ok := strings.CutPrefix(id, idPrefix)
+func (keys *identity) parseID(prefix, id string) (challengeID, bool) {
+	text, ok := strings.CutPrefix(id, prefix)
 	if !ok || len(text) != b64.EncodedLen(idSize) {
 		return challengeID{}, false
 	}
@@ -138,20 +147,31 @@ func (e *Engine) OwnsChallenge(id string) bool {
 
 // parse parses an id. An id of another app or of an unknown strategy is ErrUnknownChallenge.
 func (e *Engine) parse(id string) (challengeID, error) {
-	parsed, ok := e.identity.parseID(id)
+	parsed, ok := e.identity.parseID(challengePrefix, id)
 	if !ok || parsed.appTag != e.appTag {
 		return challengeID{}, ErrUnknownChallenge
 	}
 	tag := parsed.strategyTag
-	tag[0] &^= trustedDeviceBit
+	tag[0] &^= trustedDeviceBit | partBit | longLivedBit
 	if parsed.strategy = e.strategiesByTag[tag]; parsed.strategy == nil {
 		return challengeID{}, ErrUnknownChallenge
 	}
 	return parsed, nil
 }
 
-// newID returns an id with a random part, and a random salt. A seed determines the id and not the salt.
-func (e *Engine) newID(req StartRequest, s Strategy, to Address) (challengeID, []byte, error) {
+// parseWhole parses the id of a challenge that is no part of a verification. ErrPartOfVerification: it is one.
+func (e *Engine) parseWhole(ctx context.Context, id string) (challengeID, error) {
+	parsed, err := e.parse(id)
+	if err == nil && parsed.isPart() {
+		if _, _, err = e.read(ctx, parsed); err == nil { // an invented id is unknown
+			err = ErrPartOfVerification
+		}
+	}
+	return parsed, err
+}
+
+// newChallengeID returns an id with a random part, and a random salt. A seed determines the id and not the salt.
+func (e *Engine) newChallengeID(req StartRequest, s Strategy, to Address) (challengeID, []byte, error) {
 	randomBytes, err := e.random(2*randomSize + saltSize)
 	if err != nil {
 		return challengeID{}, nil, fmt.Errorf("watchword: random source: %w", err)
@@ -175,7 +195,17 @@ func (e *Engine) newID(req StartRequest, s Strategy, to Address) (challengeID, [
 	default:
 		copy(group[:], randomBytes[randomSize:])
 	}
-	id := e.identity.newChallengeID([randomSize]byte(randomBytes), e.appTag, group, e.identity.strategyTag(s.Name(), req.Client.Known))
+	tag := e.identity.strategyTag(s.Name())
+	if req.Client.Known {
+		tag[0] |= trustedDeviceBit
+	}
+	if req.verification != nil {
+		tag[0] |= partBit
+	}
+	if e.isLongLived(req, s.Properties(), to) {
+		tag[0] |= longLivedBit
+	}
+	id := e.identity.newID(challengePrefix, [randomSize]byte(randomBytes), e.appTag, group, tag)
 	id.strategy = s
 	return id, randomBytes[2*randomSize:], nil
 }

@@ -50,6 +50,19 @@ type Enroller interface {
 	VerifyEnrol(ctx context.Context, c *Challenge, answer string) (Factor, error)
 }
 
+// A DeviceTruster is a Verifier whose factors are trusted devices and whose answers are their tokens. Its challenges are made and
+// approved in one start (see Config.TrustedDevices): Begin refuses all others. An app has one DeviceTruster at most.
+//
+// Verify finds the device among Challenge.Factors, which are those that are trusted now. With a valid token Proof.Spend is the
+// device, as it is stored if its Data changed, and Proof.Successor the token that replaces the answer. With ErrMismatch,
+// Proof.Reused is the device if the token is one that it has replaced.
+type DeviceTruster interface {
+	Verifier
+	// NewDevice returns the factor of a device that will be trusted, and the token for its cookie. It is a pure function of the
+	// challenge.
+	NewDevice(c *Challenge) (Factor, Code, error)
+}
+
 // An AnswerReader is a Strategy whose answers are JSON objects. It parses them before the store is read, so that a malformed
 // answer costs no try.
 type AnswerReader interface {
@@ -142,7 +155,7 @@ type Store interface {
 	// *BudgetError the entry has at least State, Tries, Used and Settled.
 	Attempt(ctx context.Context, id string, guesses []Guess, b Budget) (Entry, error)
 	// Close ends a pending entry, once. Its errors are ErrNotFound; ErrClosed if the entry is not pending; ErrExpired if the
-	// entry would be approved after its ExpiresAt or after c.Before; and ErrInFlight as c.Idle describes.
+	// entry would be approved after its ExpiresAt or after c.Before; ErrConflict as c.Version and ErrInFlight as c.Idle describe.
 	Close(ctx context.Context, id string, c Closing) error
 	// Update replaces the encrypted content and the digests, and adds one to the version, if the entry still has e.Version
 	// and e.State; ErrConflict if not, ErrNotFound. Tries, state, mark and times do not change. A store that is an Outbox too
@@ -246,7 +259,30 @@ type StrategyProperties struct {
 	AnswerSpace   float64       // number of possible answers; 0: too many to guess (2^112 and more)
 	RightAnswers  int           // number of right answers at a time; 0: 1
 	Strength      int           // as a proof for changing factors; see Authority
+	Ask           Ask           // what Begin asks for
+	Source        Source        // where the person finds a code that is not sent; empty: nowhere in particular
+	LongLived     bool          // its challenges by mail may live longer than 10 minutes; see Challenge.LongLived
+
+	// MultiFactor: a right answer can prove two kinds of factors, which it does if Challenge.Require is RequireMFA. Its Proof.AMR
+	// then contains mfa (RFC 8176).
+	MultiFactor bool
+	// PhishingResistant: the answer is bound to the app's origin, so that no other site can pass it on. Receipts have the acr
+	// ACRPhishingResistant.
+	PhishingResistant bool
 }
+
+// A Source is where a person finds a code that is not sent. Pages name it.
+type Source string
+
+// The values of Source.
+const (
+	SourceApp   Source = "app"   // an authenticator app shows it
+	SourceToken Source = "token" // a device that makes codes shows it
+	SourceSaved Source = "saved" // the person keeps it, such as a recovery code
+)
+
+// ACRPhishingResistant is the acr of receipts of strategies that are PhishingResistant (OpenID Connect EAP ACR Values 1.0 §2).
+const ACRPhishingResistant = "phr"
 
 // The values of StrategyProperties.Strength.
 const (
@@ -312,7 +348,10 @@ type Proof struct {
 	Subject  string         // owner of a discoverable passkey, if the challenge has no subject
 	Compared []Factor       // with ErrMismatch: the factors that get one more consecutive failure
 	CodesLow bool           // few recovery codes are left: the engine sends EventFactorLow
+	Reused   *Factor        // with ErrMismatch: a trusted device whose replaced token was the answer; the engine removes it
 	Extra    map[string]any // details for the receipt or, with ErrMismatch, for the app's backend
+
+	Successor Code // the token of a trusted device that replaces the answer
 }
 
 // An Address is an address as an AddressPolicy returns it.

@@ -7,16 +7,20 @@ import (
 	"time"
 )
 
-// ListFactors returns the factors of a subject, the oldest first, without their Data.
+// ListFactors returns the factors of a subject, the oldest first, without their Data. It leaves out trusted devices whose lifetime is
+// over, and those that were trusted by an answer of a factor that was removed or replaced.
 func (e *Engine) ListFactors(ctx context.Context, subject string) ([]Factor, error) {
 	factors, err := e.env.factors.list(ctx, subject, "")
 	if err != nil {
 		return nil, factorError(err)
 	}
+	out := make([]Factor, 0, len(factors))
 	for i := range factors {
-		factors[i] = e.withoutSecrets(factors[i])
+		if !e.isDevice(&factors[i]) || !e.isObsolete(&factors[i], factors) {
+			out = append(out, e.withoutSecrets(factors[i]))
+		}
 	}
-	return factors, nil
+	return out, nil
 }
 
 // withoutSecrets returns a factor for callers: without Data and with its description.
@@ -127,7 +131,11 @@ func (e *Engine) RemoveFactor(ctx context.Context, id string, a Authority) error
 	if err != nil {
 		return err
 	}
-	return e.changeFactors(ctx, f.Subject, a, func(*factorSet) error { return e.removeFactor(ctx, f) })
+	err = e.changeFactors(ctx, f.Subject, a, func(*factorSet) error { return e.removeFactor(ctx, f) })
+	if err == nil {
+		e.pruneDevicesLater(ctx, &f)
+	}
+	return err
 }
 
 // removeFactor removes a factor. It first cancels the challenge that enrolled it, if that is pending, so that the challenge

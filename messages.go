@@ -91,6 +91,8 @@ func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error
 	switch {
 	case o.Kind == KindFailover:
 		return e.composeFailover(ctx, o)
+	case o.Kind == KindFallback:
+		return Message{}, e.openFallback(ctx, o)
 	case o.Kind != KindMessage:
 		return Message{}, ErrNotFound
 	case e.cfg.Outbox == nil:
@@ -132,7 +134,7 @@ const freshTime = time.Second
 // isStale reports whether a record that this process has written may have changed: the challenge ended here, or freshTime is
 // over.
 func (e *Engine) isStale(rec *record) bool {
-	_, ended := e.tombstones.Find(rec.id.random, tombstoneChallenge)
+	_, ended := e.tombstonesOf(rec.id).Find(rec.id.random, tombstoneChallenge)
 	return ended || e.cfg.Clock().Sub(rec.SentAt) >= freshTime
 }
 

@@ -116,7 +116,9 @@ func reasonOf(err error) string {
 const keyStrategy = "sealing_key"
 
 // isInternal reports whether rows of this strategy belong to the engine and are no factors.
-func isInternal(strategy string) bool { return strategy == setStrategy || strategy == keyStrategy }
+func isInternal(strategy string) bool {
+	return strategy == setStrategy || strategy == keyStrategy || strategy == verificationStrategy
+}
 
 // keyRowID returns the id of a key's row.
 func (fs *factorStore) keyRowID(key string) string {

@@ -12,30 +12,32 @@ import (
 // Claims are the content of a receipt. As JSON they are the payload of the receipt's JWT. Times are seconds since 1970
 // (NumericDate, RFC 7519 §2).
 type Claims struct {
-	Issuer      string            `json:"iss"` // Config.Issuer
-	Audience    string            `json:"aud"` // the id of the app
-	Subject     string            `json:"sub,omitempty"`
-	ID          string            `json:"jti"` // the id of the challenge
-	IssuedAt    int64             `json:"iat"`
-	ExpiresAt   int64             `json:"exp"`
-	AuthTime    int64             `json:"auth_time"` // when the right answer arrived
-	Purpose     string            `json:"purpose"`
-	Strategy    string            `json:"strategy"`
-	Channel     string            `json:"channel,omitempty"`
-	AMR         []string          `json:"amr,omitempty"`          // RFC 8176
-	SentTo      string            `json:"sent_to,omitempty"`      // masked address
-	AddressHash string            `json:"address_hash,omitempty"` // Engine.AddressHash of the canonical address
-	Factor      string            `json:"factor,omitempty"`       // id of the factor that answered
-	Nonce       string            `json:"nonce,omitempty"`
-	Transaction map[string]string `json:"transaction,omitempty"`
-	Extra       map[string]any    `json:"extra,omitempty"` // details that the strategy adds
+	Issuer       string            `json:"iss"` // Config.Issuer
+	Audience     string            `json:"aud"` // the id of the app
+	Subject      string            `json:"sub,omitempty"`
+	ID           string            `json:"jti"`                    // the id of the challenge
+	Verification string            `json:"verification,omitempty"` // id of the verification that the challenge is part of
+	IssuedAt     int64             `json:"iat"`
+	ExpiresAt    int64             `json:"exp"`
+	AuthTime     int64             `json:"auth_time"` // when the right answer arrived
+	Purpose      string            `json:"purpose"`
+	Strategy     string            `json:"strategy"`
+	Channel      string            `json:"channel,omitempty"`
+	AMR          []string          `json:"amr,omitempty"`          // RFC 8176
+	ACR          string            `json:"acr,omitempty"`          // ACRPhishingResistant, or none
+	SentTo       string            `json:"sent_to,omitempty"`      // masked address
+	AddressHash  string            `json:"address_hash,omitempty"` // Engine.AddressHash of the canonical address
+	Factor       string            `json:"factor,omitempty"`       // id of the factor that answered
+	Nonce        string            `json:"nonce,omitempty"`
+	Transaction  map[string]string `json:"transaction,omitempty"`
+	Extra        map[string]any    `json:"extra,omitempty"` // details that the strategy adds
 
 	extra []byte // Extra as JSON, if it was encoded already
 }
 
 // fields lists the encrypted fields of the claims.
 func (c *Claims) fields(f *codec.Codec) {
-	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce} {
+	for _, text := range []*string{&c.Issuer, &c.Audience, &c.Subject, &c.ID, &c.Purpose, &c.Strategy, &c.Channel, &c.SentTo, &c.AddressHash, &c.Factor, &c.Nonce, &c.ACR} {
 		f.Text(text)
 	}
 	for _, seconds := range []*int64{&c.IssuedAt, &c.ExpiresAt, &c.AuthTime} {
@@ -43,6 +45,7 @@ func (c *Claims) fields(f *codec.Codec) {
 	}
 	f.Words(&c.AMR)
 	f.Texts(&c.Transaction)
+	f.Text(&c.Verification)
 	if !f.Reading() && c.extra != nil {
 		f.Bytes(&c.extra)
 		return
@@ -58,6 +61,10 @@ type RedeemRequest struct {
 	Subject string // empty if the start had none
 	To      string // the address of a start without a subject; not with Subject
 
+	// ReturnCode is the parameter return_code that the hosted page added to the return URL. It is required once a browser has
+	// opened the page (see Engine.OpenPage), also if the answer came by other means, such as a link. It is valid for a minute.
+	ReturnCode string
+
 	// Seed, if set, names the request. A repetition with the same seed returns the same receipt if the first response was
 	// lost.
 	Seed []byte
@@ -65,20 +72,16 @@ type RedeemRequest struct {
 
 // Redeem returns the claims of an approved challenge's receipt, once. A wrong handle returns ErrUnknownChallenge in every
 // state. Otherwise a pending challenge returns ErrNotAnswered, a challenge that ended without approval returns the error of
-// its state, and a receipt that was collected before returns ErrReceiptUsed. A wrong purpose, subject or address returns
+// its state, and a receipt that was collected before returns ErrReceiptUsed. A return code that is required and is missing,
+// wrong or expired returns ErrReturnCodeInvalid, and charges no try. A wrong purpose, subject or address returns
 // ErrIncorrectAnswer and charges no try.
 func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Result, error) {
-	parsed, err := e.parse(id)
+	parsed, err := e.parseWhole(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case req.Purpose == "":
-		return nil, invalid("purpose", "is required")
-	case req.Subject != "" && req.To != "":
-		return nil, invalid("to", "must not be given beside subject")
-	case !isSubject(req.Subject):
-		return nil, invalid("subject", subjectReason)
+	if err := validateRedeem(req); err != nil {
+		return nil, err
 	}
 	claimed := e.claimedRespondent(CheckRequest{Subject: req.Subject, To: req.To})
 	requestID := e.newRequestID(req.Seed)
@@ -93,6 +96,9 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		approved, err := e.collectableApproval(rec, entry, requestID)
 		repeated := errors.Is(err, errRepeatedRequest)
 		if err != nil && !repeated {
+			return err
+		}
+		if err := e.checkReturnCode(rec, req.ReturnCode, repeated); err != nil {
 			return err
 		}
 		if a := (&attempt{purpose: req.Purpose, respondent: claimed}); contradicts(rec, a) {
@@ -113,10 +119,23 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 	if err != nil {
 		return nil, err
 	}
-	if !e.tombstones.Add(parsed.random, tombstoneCollected, Approved) {
+	if !e.tombstonesOf(parsed).Add(parsed.random, tombstoneCollected, Approved) {
 		return nil, ErrReceiptUsed
 	}
 	return result, nil
+}
+
+// validateRedeem refuses a request that lacks the purpose, or names both a subject and an address.
+func validateRedeem(req RedeemRequest) error {
+	switch {
+	case req.Purpose == "":
+		return invalid("purpose", "is required")
+	case req.Subject != "" && req.To != "":
+		return invalid("to", "must not be given beside subject")
+	case !isSubject(req.Subject):
+		return invalid("subject", subjectReason)
+	}
+	return nil
 }
 
 // errRepeatedRequest ends a change that the same request has made before.
@@ -199,7 +218,7 @@ func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, c
 		return nil
 	case errors.Is(err, ErrUnknownChallenge):
 		return ErrReceiptInvalid
-	case err == nil && !e.tombstones.Add(id.random, tombstoneRedeemed, Approved):
+	case err == nil && !e.tombstonesOf(id).Add(id.random, tombstoneRedeemed, Approved):
 		return ErrReceiptUsed
 	}
 	return err
@@ -207,11 +226,14 @@ func (e *Engine) spendReceipt(ctx context.Context, claims Claims, seed []byte, c
 
 // claims returns the claims of a receipt that is issued at the given time. For a Verifier's answer the caller sets AMR.
 func (e *Engine) claims(rec *record, approvedAt, issued time.Time) *Claims {
-	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, IssuedAt: issued.Unix(),
+	c := &Claims{Issuer: e.cfg.Issuer, Audience: e.cfg.App, Subject: rec.Subject, ID: rec.ID, Verification: rec.Verification, IssuedAt: issued.Unix(),
 		ExpiresAt: issued.Add(e.cfg.ReceiptLifetime).Unix(), AuthTime: approvedAt.Unix(), Purpose: rec.Purpose, Strategy: rec.Strategy,
 		Channel: rec.SentChannel(), SentTo: rec.SentTo, Factor: rec.Factor, Nonce: rec.Nonce, Transaction: rec.Transaction}
 	if rec.Address != "" {
 		c.AddressHash = e.AddressHash(rec.Address)
+	}
+	if rec.Purpose != PurposeEnrol && rec.id.strategy.Properties().PhishingResistant {
+		c.ACR = ACRPhishingResistant
 	}
 	if matcher, ok := rec.id.strategy.(Matcher); ok {
 		c.AMR = matcher.AMR(&rec.Challenge)

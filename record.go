@@ -33,6 +33,10 @@ type entryContent struct {
 
 	SendClaim sendClaim // of the current send
 	Failover  failover  // of the current send
+
+	FallbackDueAt time.Time // when the silence of the sender of the current send opens another method; zero: it does not
+
+	Page pageBinding
 }
 
 func (s *entryContent) fields(f *codec.Codec) {
@@ -53,6 +57,8 @@ func (s *entryContent) fields(f *codec.Codec) {
 	s.SendClaim.fields(f)
 	s.Failover.fields(f)
 	f.Number(&s.Delivery.Sender)
+	f.Moment(&s.FallbackDueAt)
+	s.Page.fields(f)
 }
 
 // A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the
@@ -88,6 +94,8 @@ type record struct {
 	sealer  *sealer
 	version int64
 	state   State
+
+	subjectRemoved bool // after a link that lives long was started
 }
 
 // newEntry returns the entry of a new challenge.
@@ -96,9 +104,17 @@ func (e *Engine) newEntry(rec *record, p Prompt) (entry Entry, err error) {
 		return Entry{}, err
 	}
 	entry = Entry{ID: rec.id.storeID, Tries: e.tries(rec.id.strategy.Properties()), Version: 1, Digests: rec.Digests,
-		ExpiresAt: rec.ExpiresAt, KeepUntil: rec.ExpiresAt.Add(keepAfterExpiry)}
+		ExpiresAt: rec.ExpiresAt, KeepUntil: rec.keepUntil()}
 	entry.Sealed, err = rec.seal(1)
 	return entry, err
+}
+
+// keepUntil returns when the store may forget the challenge: after the verification that it is part of.
+func (c *Challenge) keepUntil() time.Time {
+	if c.Verification != "" {
+		return c.CreatedAt.Add(verificationLifetime + keepAfterExpiry)
+	}
+	return c.ExpiresAt.Add(keepAfterExpiry)
 }
 
 // acceptedDigests returns the digests of the right answers; for a decoy as many random ones.
@@ -130,6 +146,9 @@ func (e *Engine) read(ctx context.Context, id challengeID) (Entry, *record, erro
 	}
 	rec, err := e.open(ctx, id, entry)
 	if err != nil {
+		return entry, nil, err
+	}
+	if err := e.endIfRemoved(ctx, rec, &entry); err != nil {
 		return entry, nil, err
 	}
 	if current := e.lockUnsettled(ctx, rec, entry); current.State != entry.State {

@@ -58,7 +58,9 @@ func (e *Engine) resolveClosed(ctx context.Context, id challengeID, a *attempt) 
 		return nil, err
 	}
 	status, approved := e.status(rec, entry)
-	if status == Approved && approved.requestID == a.requestID && !approved.uncollected && a.receipt == receiptReturned {
+	if own := status == Approved && approved.requestID == a.requestID; own && a.part {
+		return e.resultOfApproval(rec, approved), nil
+	} else if own && !approved.uncollected && a.receipt == receiptReturned {
 		return e.repeatResult(ctx, rec, approved)
 	}
 	if err := closedError(status); err != nil {
@@ -70,19 +72,24 @@ func (e *Engine) resolveClosed(ctx context.Context, id challengeID, a *attempt) 
 // repeatResult returns the receipt of an approval to the repetition of the request that closed the challenge: the same claims
 // with the first expiry, unless the receipt was used.
 func (e *Engine) repeatResult(ctx context.Context, rec *record, approved approval) (*Result, error) {
-	r := &Result{Claims: rec.Claims}
-	if rec.Claims == nil {
-		r.Claims = e.claims(rec, approved.at, approved.at)
-	}
+	r := e.resultOfApproval(rec, approved)
 	if rec.Redeemed || e.cfg.Clock().Unix() >= r.Claims.ExpiresAt {
 		return nil, ErrChallengeApproved
 	}
-	if e.tombstones.Add(rec.id.random, tombstoneChallenge, Approved) { // this node has sent no event yet
+	if e.tombstonesOf(rec.id).Add(rec.id.random, tombstoneChallenge, Approved) { // this node has sent no event yet
 		e.emit(ctx, EventApproved, &rec.Challenge, func(ev *Event) { ev.Repeated = true })
 	}
 	var err error
 	r.Factor, err = e.enrolledFactor(ctx, rec)
 	return r, err
+}
+
+// resultOfApproval returns the result of an approved challenge's right answer.
+func (e *Engine) resultOfApproval(rec *record, approved approval) *Result {
+	if rec.Claims != nil {
+		return &Result{Claims: rec.Claims, enrolledBy: rec.FactorEnrolledBy}
+	}
+	return &Result{Claims: e.claims(rec, approved.at, approved.at)}
 }
 
 // recordWrongAnswer sends the events of a wrong answer and returns the error. The try was charged before.

@@ -19,10 +19,15 @@ type ResendRequest struct {
 // Tries and guess budget do not change. A resend that fails is refunded to the limits. The errors are ErrResendTooSoon,
 // ErrSendsExhausted, ErrRateLimited and those of a challenge that has ended.
 func (e *Engine) Resend(ctx context.Context, id string, req ResendRequest) (View, error) {
-	parsed, err := e.parse(id)
+	parsed, err := e.parseWhole(ctx, id)
 	if err != nil {
 		return View{}, err
 	}
+	return e.resend(ctx, parsed, req)
+}
+
+// resend queues another message of a challenge, also if it is part of a verification.
+func (e *Engine) resend(ctx context.Context, parsed challengeID, req ResendRequest) (View, error) {
 	requestID := e.newRequestID(req.Seed)
 	r := &resendAttempt{engine: e, id: parsed, requestID: requestID, channel: req.Channel}
 	for range maxConflictRetries {
@@ -132,7 +137,7 @@ func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 	rec.Sends++
 	rec.SentAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	rec.Delivery = Delivery{Status: DeliveryQueued} // LastChannel keeps the channel of an earlier message
-	rec.SendClaim, rec.Failover = sendClaim{}, failover{}
+	rec.SendClaim, rec.Failover, rec.FallbackDueAt = sendClaim{}, failover{}, time.Time{}
 	if e.cfg.NewCodes {
 		rec.CodeSend = rec.Sends
 	}

@@ -24,20 +24,28 @@ type StartRequest struct {
 	Decoy       bool      // take as long as a real challenge, send nothing and approve no answer
 	Authority   Authority // for PurposeEnrol, if the subject has factors
 
+	// DeviceToken is the token of a trusted device of the subject. If it is valid, the client counts as Client.Known, and
+	// Started.DeviceToken replaces it. Another text changes nothing.
+	DeviceToken Code
+
 	// Seed, if set, determines the challenge's id. A second start with the same seed returns the first challenge, and no
 	// message is sent twice.
 	Seed []byte
 	// Unanswered reports that an earlier start with this Seed was not answered, so that its message may not have been queued.
 	// It is queued again unless it was sent.
 	Unanswered bool
+
+	verification *verificationRecord // that the challenge is part of; nil: none
 }
 
 // Started is a new challenge with the secrets that only its starter may see.
 type Started struct {
 	View
 	Handle Code           // collects the receipt; see Engine.Redeem
-	Ticket Code           // opens the hosted page; see Engine.OpenPage
+	Ticket Code           // opens the hosted page; see Engine.OpenPage. Zero: there is no page, because ReturnURL is empty
 	Public map[string]any // Prompt.Public, such as the options of a passkey
+
+	DeviceToken Code // replaces the valid StartRequest.DeviceToken; zero: none was given
 }
 
 // Start creates a challenge. It charges the shared limits, all of them or none, stores the entry and queues the message; a
@@ -52,6 +60,20 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 		return nil, err
 	}
 	defer e.delayView(ctx, time.Now(), strategy, req.Purpose)
+	device, err := e.presentDevice(ctx, req.Subject, req.DeviceToken)
+	if err != nil {
+		return nil, err
+	}
+	req.Client.Known = req.Client.Known || device != nil
+	started, err := e.startChallenge(ctx, strategy, address, req)
+	if started != nil && device != nil {
+		started.DeviceToken = device.successor
+	}
+	return started, err
+}
+
+// startChallenge creates the challenge of a valid request.
+func (e *Engine) startChallenge(ctx context.Context, strategy Strategy, address Address, req StartRequest) (*Started, error) {
 	rec, err := e.newChallenge(req, strategy, address)
 	if err != nil {
 		return nil, err
@@ -64,9 +86,25 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if existing != nil || err != nil {
 		return existing, err
 	}
+	return e.storeChallenge(ctx, &preparedStart{rec: rec, prompt: prompt, charges: charges, address: address, unanswered: req.Unanswered})
+}
+
+// A preparedStart is a challenge that was charged to the limits and is not stored yet.
+type preparedStart struct {
+	rec        *record
+	prompt     Prompt
+	charges    limitCharges
+	address    Address
+	unanswered bool // StartRequest.Unanswered
+}
+
+// storeChallenge stores a prepared challenge and queues its message. If that fails, it refunds the charges.
+func (e *Engine) storeChallenge(ctx context.Context, p *preparedStart) (*Started, error) {
+	rec, prompt, charges := p.rec, p.prompt, p.charges
+	c := &rec.Challenge
 	c.Ask, c.Decoy = prompt.Ask, c.Decoy || prompt.Decoy
 	if !c.Decoy && !prompt.Silent {
-		c.prefix = address.Prefix
+		c.prefix = p.address.Prefix
 	}
 	out := Outgoing{ChallengeID: c.ID, Send: c.Sends, Channel: c.Channel, Direct: c.Sends > 0 && e.reserveSend()}
 	if out.Direct {
@@ -82,7 +120,7 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 		e.refundStart(ctx, charges)
 	}
 	if errors.Is(err, ErrExists) {
-		return e.repeatStart(ctx, id, req.Unanswered)
+		return e.repeatStart(ctx, rec.id, p.unanswered)
 	}
 	if err != nil {
 		return nil, unavailable(err)
@@ -150,7 +188,7 @@ func beginStrategy(ctx context.Context, s Strategy, c *Challenge) (Prompt, error
 func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*record, error) {
 	props := s.Properties()
 	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
-	id, salt, err := e.newID(req, s, to)
+	id, salt, err := e.newChallengeID(req, s, to)
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +197,13 @@ func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*record
 	*c = Challenge{ID: id.text, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
 		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
 		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
-		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(props)), env: e.env, salt: salt, key: e.keyring[0]}
+		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(req, props, to)), LongLived: id.isLongLived(), env: e.env, salt: salt, key: e.keyring[0]}
+	if v := req.verification; v != nil {
+		c.Verification, c.Require = v.ID, v.Require
+		if v.ExpiresAt.Before(c.ExpiresAt) {
+			c.ExpiresAt = v.ExpiresAt
+		}
+	}
 	if props.SendsMessages {
 		c.Sends, c.SentAt, c.CodeSend = 1, now, 1
 		c.Delivery = Delivery{Status: DeliveryQueued}
@@ -186,7 +230,12 @@ func (e *Engine) repeatStart(ctx context.Context, id challengeID, unanswered boo
 	if err := e.enqueueUnsent(ctx, rec, unanswered); err != nil {
 		return nil, err
 	}
-	prompt, err := beginStrategy(ctx, id.strategy, &rec.Challenge)
+	return e.showAgain(ctx, rec, entry)
+}
+
+// showAgain returns a challenge with what it asks for, which is derived again.
+func (e *Engine) showAgain(ctx context.Context, rec *record, entry Entry) (*Started, error) {
+	prompt, err := beginStrategy(ctx, rec.id.strategy, &rec.Challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -224,5 +273,9 @@ func (e *Engine) enqueueUnsent(ctx context.Context, rec *record, unanswered bool
 }
 
 func (e *Engine) started(rec *record, entry Entry, public map[string]any) *Started {
-	return &Started{View: e.view(rec, entry), Handle: rec.handle(), Ticket: rec.ticket(), Public: public}
+	out := &Started{View: e.view(rec, entry), Handle: rec.handle(), Public: public}
+	if e.hasPage(rec) {
+		out.Ticket = rec.ticket()
+	}
+	return out
 }

@@ -20,7 +20,7 @@ func (e *Engine) Status(ctx context.Context, id string) (View, error) {
 	if !e.lacksPrerequisite(ctx, rec) {
 		return v, nil
 	}
-	canceled, err := e.Cancel(ctx, id)
+	canceled, err := e.cancel(ctx, rec.id)
 	if err != nil && !errors.Is(err, ErrUnavailable) { // it ended meanwhile
 		v, _, err = e.readView(ctx, id)
 		return v, err
@@ -47,32 +47,35 @@ func (e *Engine) readView(ctx context.Context, id string) (View, *record, error)
 
 // A View is the public state of a challenge. It contains no secret and no full address.
 type View struct {
-	ID          string
-	Status      Status
-	Strategy    string
-	Channel     string
-	Purpose     string
-	Subject     string
-	SentTo      string // masked address; empty if nothing is sent
-	Ask         Ask
-	Locale      string
-	ReturnURL   string
-	Transaction map[string]string
-	Metadata    map[string]string
-	Client      Client
-	CreatedAt   time.Time
-	ExpiresAt   time.Time
-	TriesLeft   int       // tries left
-	Sends       bool      // messages are sent; SendsLeft, ResendAt and Delivery are set
-	SendsLeft   int       // messages left
-	ResendAt    time.Time // earliest time of a resend
-	Delivery    Delivery
+	ID           string
+	Verification string // id of the verification that the challenge is part of; empty: none
+	Status       Status
+	Strategy     string
+	Channel      string
+	Purpose      string
+	Subject      string
+	SentTo       string // masked address; empty if nothing is sent
+	Ask          Ask
+	Source       Source // StrategyProperties.Source
+	LongLived    bool   // Challenge.LongLived
+	Locale       string
+	ReturnURL    string
+	Transaction  map[string]string
+	Metadata     map[string]string
+	Client       Client
+	CreatedAt    time.Time
+	ExpiresAt    time.Time
+	TriesLeft    int       // tries left
+	Sends        bool      // messages are sent; SendsLeft, ResendAt and Delivery are set
+	SendsLeft    int       // messages left
+	ResendAt     time.Time // earliest time of a resend
+	Delivery     Delivery
 }
 
 func (e *Engine) view(r *record, entry Entry) View {
 	status, _ := e.status(r, entry)
-	v := View{ID: r.ID, Status: status, Strategy: r.Strategy, Channel: r.Channel, Purpose: r.Purpose, Subject: r.Subject,
-		SentTo: r.SentTo, Ask: r.Ask, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
+	v := View{ID: r.ID, Verification: r.Verification, Status: status, Strategy: r.Strategy, Channel: r.Channel, Purpose: r.Purpose, Subject: r.Subject,
+		SentTo: r.SentTo, Ask: r.Ask, Source: e.sourceOf(r.Strategy), LongLived: r.LongLived, Locale: r.Locale, ReturnURL: r.ReturnURL, Transaction: r.Transaction, Metadata: r.Metadata,
 		Client: r.Client, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, TriesLeft: max(entry.Tries, 0)}
 	if r.Sends > 0 {
 		v.Sends, v.SendsLeft, v.Delivery = true, max(e.cfg.Sends-r.Sends, 0), r.Delivery
@@ -84,6 +87,9 @@ func (e *Engine) view(r *record, entry Entry) View {
 // status returns the state of a challenge and, if it was approved, the approval. An approval needs a valid mark; every other
 // state is taken from the store.
 func (e *Engine) status(r *record, entry Entry) (Status, approval) {
+	if r.subjectRemoved {
+		return Canceled, approval{}
+	}
 	switch entry.State {
 	case StateApproved:
 		approved, ok := r.readMark(entry.Mark)
@@ -97,7 +103,7 @@ func (e *Engine) status(r *record, entry Entry) (Status, approval) {
 	case StateCanceled:
 		return Canceled, approval{}
 	}
-	if ending, ok := e.tombstones.Find(r.id.random, tombstoneChallenge); ok {
+	if ending, ok := e.tombstonesOf(r.id).Find(r.id.random, tombstoneChallenge); ok {
 		return ending, approval{}
 	}
 	switch {
@@ -143,10 +149,15 @@ func (e *Engine) lacksPrerequisite(ctx context.Context, rec *record) bool {
 
 // Cancel cancels a pending challenge. It is idempotent. A challenge that ended otherwise returns the error of its state.
 func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
-	parsed, err := e.parse(id)
+	parsed, err := e.parseWhole(ctx, id)
 	if err != nil {
 		return View{}, err
 	}
+	return e.cancel(ctx, parsed)
+}
+
+// cancel cancels a challenge, also if it is part of a verification.
+func (e *Engine) cancel(ctx context.Context, parsed challengeID) (View, error) {
 	entry, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return View{}, err
@@ -165,8 +176,8 @@ func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	case err != nil:
 		return View{}, unavailable(err)
 	}
-	e.tombstones.Add(parsed.random, tombstoneChallenge, Canceled)
-	e.watchers.Wake(id)
+	e.tombstonesOf(parsed).Add(parsed.random, tombstoneChallenge, Canceled)
+	e.watchers.Wake(parsed.text)
 	e.emit(ctx, EventCanceled, &rec.Challenge)
 	entry.State = StateCanceled
 	return e.view(rec, entry), nil

@@ -47,6 +47,9 @@ func (e *Engine) validateStart(req StartRequest) (Strategy, Address, error) {
 		return s, Address{}, nil
 	}
 	address, err := e.addressOf(req.Channel, req.To)
+	if err == nil {
+		err = e.checkLongLived(req, s.Properties(), address)
+	}
 	return s, address, err
 }
 
@@ -89,7 +92,8 @@ func (e *Engine) invalidFields(req StartRequest, s Strategy) (out []FieldError) 
 	for _, f := range [][2]string{{"nonce", req.Nonce}, {"factor", req.Factor}} {
 		refuse(!isPlainText(f[1], maxText), f[0], "is too long or holds control characters")
 	}
-	refuse(req.ReturnURL != "" && !e.allowsReturnURL(req.ReturnURL), "return_url", "is not of an origin on the app's list, the setting return_urls")
+	returnReason := e.returnURLProblem(req.ReturnURL)
+	refuse(returnReason != "", "return_url", returnReason)
 	out = append(out, req.Client.invalidFields()...)
 	refuse(!shortTexts(req.Transaction, isLegibleText), "transaction", "holds at most 16 short texts, all of them visible")
 	if len(req.Transaction) > 0 { // nonce and subject alone are short enough, however JSON escapes them
@@ -123,9 +127,16 @@ func isLocale(text string) bool {
 		!strings.ContainsFunc(text, func(r rune) bool { return r > unicode.MaxASCII })
 }
 
-func (e *Engine) allowsReturnURL(url string) bool {
-	origin, err := hosts.OriginOf(url)
-	return err == nil && len(url) <= maxLong && e.returnOrigins[origin]
+// returnURLProblem returns the reason to refuse a return URL; empty: it is valid, or there is none.
+func (e *Engine) returnURLProblem(text string) string {
+	if text == "" {
+		return ""
+	}
+	origin, err := hosts.OriginOf(text)
+	if err != nil || len(text) > maxLong || !e.returnOrigins[origin] {
+		return "is not of an origin on the app's list, the setting return_urls"
+	}
+	return reservedInReturnURL(text)
 }
 
 // isPlainText reports whether a text is UTF-8, short enough and free of control characters.

@@ -5,6 +5,9 @@
 // backend, the backend calls Engine.Check, which returns the claims of a receipt. If the answer comes from a hosted page or
 // a link, Engine.Answer checks it, and the starter of the challenge collects the receipt with Engine.Redeem.
 //
+// Engine.StartVerification asks one question that any of several methods may answer: each method opens a challenge, and together
+// they give one receipt.
+//
 // Strategies, stores, senders, limiters and signers implement the interfaces of this package in packages of their own;
 // implementations must be safe for concurrent use. The engine keeps challenges in a Store, where they are encrypted, and
 // factors in Factors. Every node with the same keys and stores can serve every request.
@@ -52,6 +55,10 @@ type Config struct {
 	// ErrInvalidRequest that names the fields. It must do no I/O. Nil: no message is refused.
 	CheckMessage func(m Message) error
 
+	// Reports reports whether a sender of a channel, by its position, gets delivery reports. Only its silence opens the fallback of
+	// a verification. Nil: none does.
+	Reports func(channel string, sender int) bool
+
 	Failover FailoverPolicy // moves messages that a sender has accepted and not delivered to the next sender; nil: none move
 
 	// ReturnOrigins are the origins of allowed return URLs, such as https://app.example.com. A return_url must match one
@@ -67,6 +74,14 @@ type Config struct {
 
 	// Dependencies are what Ping tests beside Store, Starts, Checks and Factors, by the name that a Fault's Part has.
 	Dependencies map[string]Pinger
+
+	// Lifetimes are the lifetimes of challenges by purpose, from a second to 10 minutes. A longer one is for the links that a strategy
+	// sends by mail (StrategyProperties.LongLived): an hour at most for PurposePasswordReset, seven days for the app's own purposes,
+	// and never for other purposes of the engine. Such a link needs a return URL. It asks for no number, and only the browser that
+	// confirmed it gets the code that Redeem then needs. Purposes that are not listed have Lifetime.
+	Lifetimes map[string]time.Duration
+
+	TrustedDevices TrustedDevices // devices that stay trusted after a verification; the zero value: none
 
 	Lifetime        time.Duration // of a challenge; at most and by default 10 minutes
 	Tries           int           // of a challenge; by default 5
@@ -99,13 +114,15 @@ type Engine struct {
 	keyring         keyring
 	identity        *identity
 	appTag          [appSize]byte
-	direct          DirectOutbox // the store, if it is one; nil otherwise
+	direct          DirectOutbox  // the store, if it is one; nil otherwise
+	devices         DeviceTruster // nil: no device is trusted
 	strategies      map[string]Strategy
 	strategiesByTag map[[strategyTagSize]byte]Strategy
 	channels        map[string]bool
 	purposes        map[string]bool
 	returnOrigins   map[string]bool
 	tombstones      *tombstones.Set[Status]
+	linkTombstones  *tombstones.Set[Status] // of links that live long, which the endings of others do not drop
 	watchers        *watch.Watchers
 	env             *environment
 	background      *background.Runner
@@ -132,9 +149,9 @@ var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, strategiesByTag: map[[strategyTagSize]byte]Strategy{},
-		channels: stringSet(cfg.Channels), purposes: stringSet(cfg.Purposes), tombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
+		channels: stringSet(cfg.Channels), purposes: stringSet(cfg.Purposes), tombstones: tombstones.New[Status](), linkTombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
 	if old := cfg.Replaces; old != nil {
-		e.tombstones, e.watchers, e.background = old.tombstones, old.watchers, old.background
+		e.tombstones, e.linkTombstones, e.watchers, e.background = old.tombstones, old.linkTombstones, old.watchers, old.background
 		e.cfg.Replaces = nil // the old one is not kept
 	}
 	problems := append(cfg.invalidSettings(), e.deriveKeys()...)
@@ -144,13 +161,15 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if e.identity != nil {
 		problems = append(problems, e.addStrategies()...)
+		problems = append(problems, e.invalidTrustedDevices()...)
+		problems = append(problems, e.invalidLifetimes()...)
 		e.appTag = e.identity.appTag(cfg.App)
 	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("watchword: app %q cannot start: %w", cfg.App, errors.Join(problems...))
 	}
 	e.env = &environment{now: cfg.Clock, random: e.random, app: cfg.App, decoy: e.decoyFactor,
-		factors: &factorStore{app: cfg.App, store: cfg.Factors, keyring: e.keyring, ids: e.identity.tags, log: cfg.Logger}}
+		factors: &factorStore{app: cfg.App, store: cfg.Factors, keyring: e.keyring, ids: e.identity.tags, devices: e.deviceStrategy(), log: cfg.Logger}}
 	if cfg.Outbox == nil {
 		e.direct, _ = cfg.Store.(DirectOutbox)
 	}
@@ -265,10 +284,17 @@ func (e *Engine) addStrategies() (problems []error) {
 		if props.SendsMessages && (e.cfg.Addresses == nil || e.cfg.Outbox == nil && !isOutbox(e.cfg.Store)) {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Addresses, and an Outbox to send from", name))
 		}
-		if _, enrols := s.(Enroller); enrols && e.cfg.Factors == nil {
+		truster, trusts := s.(DeviceTruster)
+		if trusts {
+			if e.devices != nil {
+				problems = append(problems, fmt.Errorf("strategy %q: %q trusts devices already", name, e.devices.Name()))
+			}
+			e.devices = truster
+		}
+		if _, enrols := s.(Enroller); (enrols || trusts) && e.cfg.Factors == nil {
 			problems = append(problems, fmt.Errorf("strategy %q: needs Factors", name))
 		}
-		tag := e.identity.strategyTag(name, false)
+		tag := e.identity.strategyTag(name)
 		if other := e.strategiesByTag[tag]; other != nil {
 			problems = append(problems, fmt.Errorf("strategy %q: its tag under this identity key is that of %q", name, other.Name()))
 		}
@@ -284,13 +310,6 @@ func (e *Engine) tries(props StrategyProperties) int {
 		return props.Tries
 	}
 	return e.cfg.Tries
-}
-
-func (e *Engine) lifetime(props StrategyProperties) time.Duration {
-	if props.Lifetime > 0 {
-		return min(props.Lifetime, maxLifetime)
-	}
-	return e.cfg.Lifetime
 }
 
 func (e *Engine) random(n int) ([]byte, error) {

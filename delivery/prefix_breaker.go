@@ -154,7 +154,7 @@ func (b *PrefixBreaker) HandleEvent(_ context.Context, e watchword.Event) {
 	switch e.Type {
 	case watchword.EventMessageSent, watchword.EventMessageDelivered:
 		b.addPending(e, 1, 0)
-	case watchword.EventApproved:
+	case watchword.EventApproved, watchword.EventVerificationApproved:
 		b.addPending(e, 0, 1)
 	}
 }

@@ -126,6 +126,19 @@ func TestPrefixBreakerCountsEachChallengeOnce(t *testing.T) {
 	}
 }
 
+// A verification counts as verified where one of its messages was answered.
+func TestPrefixBreakerCountsApprovedVerifications(t *testing.T) {
+	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{Sent: 2, Percent: 100})
+	for _, kind := range []string{watchword.EventMessageSent, watchword.EventVerificationStarted, watchword.EventVerificationApproved} {
+		f.breakers[0].HandleEvent(t.Context(), watchword.Event{Type: kind, Prefix: abusedPrefix, StartedAt: f.now})
+	}
+	f.exchange()
+	counts, err := f.counters.Counters.Add(t.Context(), "shop", delivery.Batch{ID: "look", Counts: []delivery.Count{{Key: abusedPrefix}}})
+	if err != nil || len(counts) != 1 || counts[0].Sent != 1 || counts[0].Verified != 1 {
+		t.Errorf("%+v, %v", counts, err)
+	}
+}
+
 // Every other command waits for the script of a batch. So many prefixes are counted in several batches.
 func TestPrefixBreakerCountsManyPrefixesInSmallBatches(t *testing.T) {
 	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{})

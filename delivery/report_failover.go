@@ -108,7 +108,7 @@ func (f *ReportFailover) ReportTimeout(channel string, sender int) time.Duration
 		return 0
 	}
 	route := routes.router.routes[channel]
-	if sender < 0 || sender+1 >= len(route) || !route[sender].reports() {
+	if sender+1 >= len(route) || !routes.router.Reports(channel, sender) {
 		return 0
 	}
 	return routes.timeout[channel]

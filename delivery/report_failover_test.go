@@ -43,6 +43,18 @@ func TestReportFailoverWaitsOnlyForSendersThatReport(t *testing.T) {
 	}
 }
 
+func TestRouterSaysWhichSendersReport(t *testing.T) {
+	r := newRouter(t, delivery.RouterConfig{}, reportingSender{&scriptedSender{}}, &scriptedSender{}, silentReporter{&scriptedSender{}}, reportingSender{&scriptedSender{}})
+	for sender, want := range map[int]bool{0: true, 1: false, 2: false, 3: true, 4: false, -1: false} {
+		if got := r.Reports("sms", sender); got != want {
+			t.Errorf("sender %d: %t", sender, got)
+		}
+	}
+	if r.Reports("email", 0) {
+		t.Error("a channel without senders reports")
+	}
+}
+
 func TestNewReportFailoverReportsEveryProblem(t *testing.T) {
 	reporting, silent := reportingSender{&scriptedSender{}}, silentReporter{&scriptedSender{}}
 	two := newRouter(t, delivery.RouterConfig{}, reporting, &scriptedSender{})

@@ -94,6 +94,12 @@ func (r *Router) PrimaryProvider(channel string) string {
 	return ""
 }
 
+// Reports reports whether a sender of a channel, by its position, gets delivery reports. Use it as Reports of watchword.Config.
+func (r *Router) Reports(channel string, sender int) bool {
+	route := r.routes[channel]
+	return sender >= 0 && sender < len(route) && route[sender].reports()
+}
+
 // CheckMessage implements MessageChecker. It returns the first provider's error if no provider of the channel can send the
 // message.
 func (r *Router) CheckMessage(m watchword.Message) error {

@@ -23,6 +23,9 @@
 //	code, right number       approves             approves
 //	code, another number     locks the challenge  approves
 //
+// A challenge that lives longer than ten minutes (watchword.Config.Lifetimes) is confirmed by a click, since nobody has the starting
+// screen the next day, and has no code. The browser that confirms it gets the return code, and nobody else can use the receipt.
+//
 // With ConfirmButton there is no number: a click confirms, and every answer is treated as on the starter's page. Use it only if
 // you accept both risks.
 package magiclink

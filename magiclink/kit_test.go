@@ -37,6 +37,7 @@ type testEngine struct {
 	*watchword.Engine
 	t      testing.TB
 	outbox *outbox
+	store  watchword.Store
 	now    time.Time
 	events []string
 }
@@ -54,6 +55,7 @@ func newTestEngine(t testing.TB, cfg magiclink.Config, change ...func(*watchword
 	for _, c := range change {
 		c(&engine)
 	}
+	r.store = engine.Store
 	r.Engine, err = watchword.New(engine)
 	must(t, err)
 	return r

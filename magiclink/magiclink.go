@@ -65,7 +65,8 @@ func (s *Strategy) Name() string { return "magiclink" }
 // Properties returns the properties of the strategy: links are sent, by e-mail unless the challenge names another channel. A
 // token cannot be guessed. If a code is sent too, all wrong answers count against the address.
 func (s *Strategy) Properties() watchword.StrategyProperties {
-	t := watchword.StrategyProperties{Group: watchword.GroupNone, SendsMessages: true, Channel: channelEmail, Strength: watchword.StrengthSent}
+	t := watchword.StrategyProperties{Group: watchword.GroupNone, SendsMessages: true, Channel: channelEmail, Strength: watchword.StrengthSent,
+		Ask: watchword.AskLink, LongLived: true}
 	if s.sendsCode {
 		t.Group, t.AnswerSpace, t.RightAnswers = watchword.GroupAddress, codeSpace, 1
 		t.Typed = watchword.Typed{Alphabet: typed.Digits, Min: codeDigits, Max: codeDigits, Exact: tokenPrefix}
@@ -76,8 +77,8 @@ func (s *Strategy) Properties() watchword.StrategyProperties {
 	return t
 }
 
-// Begin derives the token, the code and the number. They are always the same for the same challenge, so that the message can be
-// sent again. Prompt.Public is for the starting screen: "number" is the number, if the link's page asks for it; "code" is
+// Begin derives the token, the code and the number. A link that lives long has neither a code nor a number. They are always the
+// same for the same challenge, so that the message can be sent again. Prompt.Public is for the starting screen: "number" is the number, if the link's page asks for it; "code" is
 // true if the message contains a code.
 func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	if c.Channel != channelEmail && c.Channel != channelSMS {
@@ -85,20 +86,21 @@ func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.P
 			Fields: []watchword.FieldError{{Field: "channel", Reason: "cannot carry links: use email or sms"}}}
 	}
 	token := tokenPrefix + c.DeriveCode("link", alphanumeric, tokenSymbols).Reveal()
-	p := watchword.Prompt{Ask: watchword.AskLink, Link: watchword.NewCode(token), Public: map[string]any{"code": s.sendsCode}}
+	sendsCode, requiresNumber := s.sendsCode && !c.LongLived, s.requiresNumber && !c.LongLived
+	p := watchword.Prompt{Ask: watchword.AskLink, Link: watchword.NewCode(token), Public: map[string]any{"code": sendsCode}}
 	answers := []string{token}
-	if s.sendsCode {
+	if sendsCode {
 		p.Code = c.DeriveCode("code", typed.Digits, codeDigits)
 		answers = append(answers, p.Code.Reveal())
 	}
 	number := ""
-	if s.requiresNumber {
+	if requiresNumber {
 		number = c.DeriveStableCode("number", typed.Digits, numberDigits).Reveal()
 		p.Public["number"] = number
 	}
 	for _, a := range answers {
 		p.Accepts = append(p.Accepts, watchword.NewCode(a))
-		if s.requiresNumber {
+		if requiresNumber {
 			p.Accepts = append(p.Accepts, watchword.NewCode(joinNumber(a, number)))
 		}
 	}

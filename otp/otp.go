@@ -82,7 +82,7 @@ func New(cfg Config) (*Strategy, error) {
 	for i, t := range cfg.TestAddresses {
 		problems = append(problems, s.addTestIdentity(fmt.Sprintf("TestAddresses[%d]", i), t, now)...)
 	}
-	s.properties = watchword.StrategyProperties{Group: watchword.GroupAddress, SendsMessages: true, Strength: watchword.StrengthSent,
+	s.properties = watchword.StrategyProperties{Group: watchword.GroupAddress, SendsMessages: true, Strength: watchword.StrengthSent, Ask: watchword.AskCode,
 		Typed:       watchword.Typed{Alphabet: s.alphabet, Min: s.length, Max: s.length},
 		AnswerSpace: math.Pow(float64(len(s.alphabet)), float64(s.length)), RightAnswers: 1}
 	return s, errors.Join(problems...)

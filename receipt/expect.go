@@ -27,6 +27,9 @@ type Expect struct {
 	// Transaction is the transaction of the challenge, with exactly these entries. Empty: the challenge has none.
 	Transaction map[string]string
 
+	// ACR is the assurance that the receipt must have, such as watchword.ACRPhishingResistant. Empty: any, and none.
+	ACR string
+
 	// MaxAge is the maximum time since the right answer (auth_time). 0: any time while the receipt is valid.
 	MaxAge time.Duration
 }
@@ -70,6 +73,8 @@ func (v *Verifier) compareClaims(c *watchword.Claims, e *Expect) error {
 		return invalidReceipt("another nonce")
 	case !maps.Equal(c.Transaction, e.Transaction):
 		return invalidReceipt("about another transaction")
+	case e.ACR != "" && c.ACR != e.ACR:
+		return invalidReceipt("of another assurance")
 	case e.MaxAge > 0 && v.reader.now().Sub(time.Unix(c.AuthTime, 0)) > e.MaxAge:
 		return invalidReceipt("answered too long ago")
 	}

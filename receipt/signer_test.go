@@ -58,7 +58,7 @@ func claims() watchword.Claims {
 		Issuer: "https://verify.example.com", Audience: "shop", Subject: "user_42", ID: "ch_1",
 		IssuedAt: instant.Unix(), ExpiresAt: instant.Add(5 * time.Minute).Unix(), AuthTime: instant.Unix() - 2,
 		Purpose: "payment", Strategy: "otp", Channel: "sms", AMR: []string{"otp", "sms"}, SentTo: "+1 ••• ••• ••23",
-		AddressHash: "hash", Factor: "fa_1", Nonce: "n-0S6_WzA2Mj",
+		ACR: "phr", AddressHash: "hash", Factor: "fa_1", Nonce: "n-0S6_WzA2Mj",
 		Transaction: map[string]string{"amount": "40.00", "payee": "ACME <GmbH> & Söhne"},
 		Extra:       map[string]any{"backed_up": true},
 	}
@@ -171,6 +171,7 @@ func TestParseReturnsEveryClaim(t *testing.T) {
 			Issuer: text.Draw(r, "iss"), Audience: text.Draw(r, "aud"), Subject: text.Draw(r, "sub"), ID: text.Draw(r, "jti"),
 			Purpose: text.Draw(r, "purpose"), Strategy: text.Draw(r, "strategy"), Nonce: text.Draw(r, "nonce"),
 			AMR:         rapid.SliceOfN(text, 1, 4).Draw(r, "amr"),
+			ACR:         text.Draw(r, "acr"),
 			Transaction: rapid.MapOfN(text, text, 1, 4).Draw(r, "transaction"),
 			AuthTime:    instant.Unix() + rapid.Int64Range(-900, 60).Draw(r, "auth_time"),
 			IssuedAt:    instant.Unix() + rapid.Int64Range(0, 60).Draw(r, "iat"),

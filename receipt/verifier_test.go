@@ -54,6 +54,10 @@ func TestVerifyRefusesReceiptsForOtherExpectations(t *testing.T) {
 		{"no transaction is expected", nil, func(e *receipt.Expect) { e.Transaction = nil }, "about another transaction"},
 		{"no transaction at all", func(c *watchword.Claims) { c.Transaction = nil },
 			func(e *receipt.Expect) { e.Transaction = map[string]string{} }, ""},
+		{"another assurance", nil, func(e *receipt.Expect) { e.ACR = "phrh" }, "of another assurance"},
+		{"no assurance in the receipt", func(c *watchword.Claims) { c.ACR = "" }, func(e *receipt.Expect) { e.ACR = "phr" }, "of another assurance"},
+		{"the assurance", nil, func(e *receipt.Expect) { e.ACR = watchword.ACRPhishingResistant }, ""},
+		{"any assurance", nil, func(e *receipt.Expect) { e.ACR = "" }, ""},
 		{"answered too long ago", func(c *watchword.Claims) { c.AuthTime-- }, nil, "answered too long ago"},
 		{"answered long ago, and that is fine", func(c *watchword.Claims) { c.AuthTime -= 600 }, func(e *receipt.Expect) { e.MaxAge = 0 }, ""},
 	} {

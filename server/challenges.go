@@ -2,47 +2,37 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
-	"strconv"
-	"time"
-
-	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/watchword-auth/watchword"
 )
 
-// maxWaitSeconds is the longest time that a caller may wait for a challenge, in seconds.
-const maxWaitSeconds = 25
-
 // challengeOperations returns the operations of challenges and receipts.
 func challengeOperations() []operation {
 	const one = "/v1/challenges/{id}"
-	seconds := &huma.Schema{Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(maxWaitSeconds))}
-	wait := parameter{in: inQuery, name: "wait", schema: seconds,
-		description: "Respond as soon as the challenge is no longer pending, or after this many seconds."}
 	return []operation{
 		newBodyOperation(operation{method: http.MethodPost, path: "/v1/challenges", id: "startChallenge", summary: "Start a challenge",
-			scope: ScopeChallenges, status: http.StatusCreated,
+			scope: ScopeChallenges, status: http.StatusCreated, startsChallenge: true,
 			problems: []string{"destination_refused", "rate_limited", "not_enrolled", "unknown_factor", "factor_disabled", "proof_required", "too_many_guesses",
 				"challenge_approved", "challenge_expired", "challenge_canceled", "attempts_exhausted", "unknown_challenge"}}, startChallenge),
 		newReadOperation(operation{method: http.MethodGet, path: one, id: "readChallenge", summary: "Read a challenge, or wait until it ends",
-			scope: ScopeChallenges, status: http.StatusOK, parameters: []parameter{wait}, problems: []string{"unknown_challenge"}}, readChallenge),
+			scope: ScopeChallenges, status: http.StatusOK, parameters: []parameter{waitParameter("challenge")}, problems: []string{"unknown_challenge"}}, readChallenge),
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/check", id: "checkChallenge", summary: "Check an answer",
 			scope: ScopeChallenges, status: http.StatusOK,
 			problems: []string{"unknown_challenge", "incorrect_answer", "attempts_exhausted", "challenge_expired", "challenge_canceled",
-				"challenge_approved", "too_many_guesses", "rate_limited", "not_enrolled", "unknown_factor", "factor_disabled", "proof_required"}}, checkChallenge),
+				"challenge_approved", "too_many_guesses", "rate_limited", "not_enrolled", "unknown_factor", "factor_disabled", "proof_required",
+				"part_of_verification"}}, checkChallenge),
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/redeem", id: "redeemChallenge", summary: "Collect the receipt of a challenge that was answered on a page or by a link",
 			scope: ScopeChallenges, status: http.StatusOK,
 			problems: []string{"unknown_challenge", "not_answered", "incorrect_answer", "attempts_exhausted", "challenge_expired",
-				"challenge_canceled", "receipt_used"}}, redeemChallenge),
+				"challenge_canceled", "receipt_used", "return_code_invalid", "part_of_verification"}}, redeemChallenge),
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/resend", id: "resendChallenge", summary: "Send the message again",
 			scope: ScopeChallenges, status: http.StatusOK, optionalBody: true,
 			problems: []string{"unknown_challenge", "resend_too_soon", "sends_exhausted", "rate_limited", "destination_refused",
-				"challenge_approved", "challenge_expired", "challenge_canceled", "attempts_exhausted"}}, resendChallenge),
+				"challenge_approved", "challenge_expired", "challenge_canceled", "attempts_exhausted", "part_of_verification"}}, resendChallenge),
 		newBodyOperation(operation{method: http.MethodPost, path: one + "/cancel", id: "cancelChallenge", summary: "Cancel a challenge",
 			scope: ScopeChallenges, status: http.StatusOK, optionalBody: true,
-			problems: []string{"unknown_challenge", "challenge_approved", "challenge_expired", "attempts_exhausted"}}, cancelChallenge),
+			problems: []string{"unknown_challenge", "challenge_approved", "challenge_expired", "attempts_exhausted", "part_of_verification"}}, cancelChallenge),
 		newBodyOperation(operation{method: http.MethodPost, path: "/v1/receipts/redeem", id: "redeemReceipt", summary: "Redeem a receipt, once",
 			scope: ScopeChallenges, status: http.StatusOK, problems: []string{"receipt_invalid", "receipt_used"}}, redeemReceipt),
 	}
@@ -55,7 +45,7 @@ func startChallenge(ctx context.Context, c *call, in *startRequest) (*startedVie
 	}
 	started, err := c.engine.Start(ctx, watchword.StartRequest{Strategy: in.Strategy, Purpose: in.Purpose, Subject: in.Subject,
 		Channel: in.Channel, To: in.To, Locale: in.Locale, ReturnURL: in.ReturnURL, Nonce: in.Nonce, Label: in.Label, Factor: in.Factor,
-		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.toClient(), Decoy: in.Decoy, Authority: authority, Seed: c.seed,
+		Transaction: in.Transaction, Metadata: in.Metadata, Client: in.Client.toClient(), DeviceToken: watchword.NewCode(in.Client.DeviceToken), Decoy: in.Decoy, Authority: authority, Seed: c.seed,
 		Unanswered: c.reservation != nil && c.reservation.TakenOver})
 	if err != nil {
 		return nil, err
@@ -63,46 +53,21 @@ func startChallenge(ctx context.Context, c *call, in *startRequest) (*startedVie
 	if c.reservation != nil && in.Purpose == watchword.PurposeEnrol {
 		c.reservation.RepeatWhile(started.ID)
 	}
-	out := &startedView{challengeView: newChallengeView(started.View), Handle: started.Handle.Reveal(), Public: json.RawMessage("{}"),
-		PageURL: c.publicURL + "/c/" + started.ID + "#" + started.Ticket.Reveal()}
-	if len(started.Public) > 0 {
-		out.Public, err = json.Marshal(started.Public)
+	out := &startedView{challengeView: newChallengeView(started.View), Handle: started.Handle.Reveal(), DeviceToken: started.DeviceToken.Reveal()}
+	if !started.Ticket.IsZero() {
+		out.PageURL = c.publicURL + "/c/" + started.ID + "#" + started.Ticket.Reveal()
 	}
+	out.Public, err = encodePublic(started.Public)
 	return out, err
 }
 
 func readChallenge(ctx context.Context, c *call) (*challengeView, error) {
-	seconds := 0
-	if text, given := c.query["wait"]; given {
-		var err error
-		if seconds, err = strconv.Atoi(text); err != nil || strconv.Itoa(seconds) != text || seconds < 0 || seconds > maxWaitSeconds {
-			return nil, invalidField("wait", "must be 0 to 25 seconds")
-		}
-	}
-	view, err := c.waitForStatus(ctx, time.Duration(seconds)*time.Second)
+	view, err := waitForStatus(ctx, c, c.engine.Status, c.engine.Wait)
 	if err != nil {
 		return nil, err
 	}
 	out := newChallengeView(view)
 	return &out, nil
-}
-
-// waitForStatus returns the challenge when it has ended, when wait has passed or when the caller disconnects. If too many
-// callers of the app are waiting, it returns at once.
-func (c *call) waitForStatus(ctx context.Context, wait time.Duration) (watchword.View, error) {
-	id := c.request.PathValue("id")
-	if wait <= 0 {
-		return c.engine.Status(ctx, id)
-	}
-	select {
-	case c.waiters <- struct{}{}:
-		defer func() { <-c.waiters }()
-	default:
-		return c.engine.Status(ctx, id)
-	}
-	waitCtx, cancel := context.WithTimeout(c.request.Context(), wait)
-	defer cancel()
-	return c.engine.Wait(waitCtx, id)
 }
 
 func checkChallenge(ctx context.Context, c *call, in *checkRequest) (*approvedView, error) {
@@ -112,8 +77,7 @@ func checkChallenge(ctx context.Context, c *call, in *checkRequest) (*approvedVi
 }
 
 func redeemChallenge(ctx context.Context, c *call, in *redeemRequest) (*approvedView, error) {
-	result, err := c.engine.Redeem(ctx, c.request.PathValue("id"), watchword.RedeemRequest{Handle: in.Handle, Purpose: in.Purpose,
-		Subject: in.Subject, To: in.To, Seed: c.seed})
+	result, err := c.engine.Redeem(ctx, c.request.PathValue("id"), in.toRedemption(c))
 	return c.newApprovedView(ctx, result, err)
 }
 

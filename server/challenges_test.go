@@ -216,7 +216,7 @@ func TestCheckAcceptsCredentialAndReturnsFactor(t *testing.T) {
 		return ts.post("/v1/challenges/"+id+"/check", `{"purpose":"`+purpose+`","subject":"user_42","answer": `+answer+` }`)
 	}
 	mfa := start("mfa")
-	requireFields(t, mfa, "id", "handle", "status", "strategy", "purpose", "subject", "ask", "public", "created_at", "expires_at", "attempts_remaining", "page_url")
+	requireFields(t, mfa, "id", "handle", "status", "strategy", "purpose", "subject", "ask", "public", "created_at", "expires_at", "attempts_remaining")
 	if mfa.stringAt("public", "challenge") != "<AAA>" || mfa.valueAt("public", "timeout") != 300000.0 {
 		t.Errorf("public: %s", mfa.text)
 	}

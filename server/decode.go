@@ -7,6 +7,7 @@ import (
 	"mime"
 	"net/http"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -83,9 +84,15 @@ func checkContentType(h http.Header) error {
 // unknown names, names in another case, or values of another type. Fields without the option omitzero are required. For
 // optional fields null equals omission; everywhere else null is an error.
 type decoder struct {
-	required []requiredField
-	optional map[jsontext.Pointer]bool // fields that may be null, nested ones too
+	required requiredFields
+	optional map[jsontext.Pointer]bool // fields that may be null, nested ones too; anyElement stands for the index of a list
 	options  json.Options
+}
+
+// requiredFields are the required fields of an object, and those of the objects in its lists and behind its pointers.
+type requiredFields struct {
+	fields []requiredField
+	nested []nestedFields
 }
 
 type requiredField struct {
@@ -93,23 +100,25 @@ type requiredField struct {
 	name  string
 }
 
+type nestedFields struct {
+	requiredField
+	object requiredFields
+}
+
+// anyElement stands for the index of a list in a pointer.
+const anyElement = "-"
+
 // errNull is the reason for null where a value is required.
 var errNull = decodeReason("must not be null")
 
 func newDecoder(t reflect.Type) *decoder {
-	d := &decoder{optional: map[jsontext.Pointer]bool{}}
+	d := &decoder{required: newRequiredFields(t), optional: map[jsontext.Pointer]bool{}}
 	d.addOptionalFields(t, "")
-	for n := range t.NumField() {
-		name, options, _ := strings.Cut(t.Field(n).Tag.Get("json"), ",")
-		if options == "" {
-			d.required = append(d.required, requiredField{n, name})
-		}
-	}
 	rejectNull := json.UnmarshalFromFunc(func(dec *jsontext.Decoder, _ any) error {
 		switch {
 		case dec.PeekKind() != 'n':
 			return errors.ErrUnsupported // decode as usual
-		case d.optional[dec.StackPointer()]:
+		case d.optional[withoutIndexes(dec.StackPointer())]:
 			return dec.SkipValue()
 		}
 		return errNull
@@ -124,10 +133,45 @@ func (d *decoder) addOptionalFields(t reflect.Type, parent jsontext.Pointer) {
 		name, options, _ := strings.Cut(t.Field(n).Tag.Get("json"), ",")
 		field := parent.AppendToken(name)
 		d.optional[field] = options != ""
-		if nested := t.Field(n).Type; nested.Kind() == reflect.Struct && name != "" {
+		switch nested := t.Field(n).Type; {
+		case nested.Kind() == reflect.Struct && name != "":
 			d.addOptionalFields(nested, field)
+		case isListOfObjects(nested):
+			d.addOptionalFields(nested.Elem(), field.AppendToken(anyElement))
 		}
 	}
+}
+
+func newRequiredFields(t reflect.Type) (out requiredFields) {
+	for n := range t.NumField() {
+		name, options, _ := strings.Cut(t.Field(n).Tag.Get("json"), ",")
+		if options == "" {
+			out.fields = append(out.fields, requiredField{n, name})
+		}
+		if nested := t.Field(n).Type; isListOfObjects(nested) || isPointerToObject(nested) {
+			out.nested = append(out.nested, nestedFields{requiredField{n, name}, newRequiredFields(nested.Elem())})
+		}
+	}
+	return out
+}
+
+func isListOfObjects(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct
+}
+
+func isPointerToObject(t reflect.Type) bool {
+	return t.Kind() == reflect.Pointer && t.Elem().Kind() == reflect.Struct
+}
+
+// withoutIndexes returns a pointer with anyElement for each number in it. No field has a number as its name.
+func withoutIndexes(pointer jsontext.Pointer) (out jsontext.Pointer) {
+	for token := range pointer.Tokens() {
+		if strings.Trim(token, "0123456789") == "" {
+			token = anyElement
+		}
+		out = out.AppendToken(token)
+	}
+	return out
 }
 
 // decode decodes text into a value of the decoder's type, to which into points.
@@ -135,17 +179,31 @@ func (d *decoder) decode(text []byte, into any) error {
 	if err := json.Unmarshal(text, into, d.options); err != nil {
 		return describeDecodeError(err)
 	}
-	var missing []string
-	v := reflect.ValueOf(into).Elem()
-	for _, f := range d.required {
-		if v.Field(f.index).IsZero() {
-			missing = append(missing, f.name)
-		}
-	}
-	if len(missing) > 0 {
+	if missing := d.required.findMissing(reflect.ValueOf(into).Elem(), ""); len(missing) > 0 {
 		return invalidFields(missing, "is required")
 	}
 	return nil
+}
+
+// findMissing returns the names of the required fields that an object does not have. The prefix is that of its own name.
+func (r requiredFields) findMissing(v reflect.Value, prefix string) (missing []string) {
+	for _, f := range r.fields {
+		if v.Field(f.index).IsZero() {
+			missing = append(missing, prefix+f.name)
+		}
+	}
+	for _, nested := range r.nested {
+		field, name := v.Field(nested.index), prefix+nested.name+"."
+		switch {
+		case field.Kind() == reflect.Slice:
+			for n := range field.Len() {
+				missing = append(missing, nested.object.findMissing(field.Index(n), name+strconv.Itoa(n)+".")...)
+			}
+		case !field.IsNil():
+			missing = append(missing, nested.object.findMissing(field.Elem(), name)...)
+		}
+	}
+	return missing
 }
 
 // A decodeReason is an error of a type's own decoding method whose text may be sent to the caller.
@@ -192,12 +250,16 @@ func describeType(t reflect.Type) string {
 		return "a string"
 	case reflect.Bool:
 		return "true or false"
+	case reflect.Slice:
+		return "a list"
+	case reflect.Int:
+		return "a whole number"
 	}
 	return "an object"
 }
 
 // maxNameDepth is the maximum number of names in the name of a nested field. No request type is deeper, but a credential
-// may be.
+// may be. The index of a list's element counts as a name.
 const maxNameDepth = 4
 
 // fieldName returns the name of a field as in the API, for example client.ip. It stops before a name that isName rejects, so

@@ -14,7 +14,7 @@ import (
 // listRequestTypes returns the request types of the API and of the pages' script.
 func listRequestTypes() map[string]reflect.Type {
 	out := map[string]reflect.Type{"ticket": reflect.TypeFor[ticketRequest](), "token": reflect.TypeFor[tokenRequest](), "confirm": reflect.TypeFor[confirmRequest](), "answer": reflect.TypeFor[answerRequest]()}
-	for _, o := range append(challengeOperations(), factorOperations()...) {
+	for _, o := range slices.Concat(challengeOperations(), verificationOperations(), factorOperations()) {
 		if o.requestType != nil {
 			out[o.id] = o.requestType
 		}
@@ -32,11 +32,40 @@ func newSampleDocument(t reflect.Type) map[string]any {
 		} else {
 			out[name] = nil
 		}
-		if t.Field(n).Type == reflect.TypeFor[clientInfo]() {
-			out[name] = newSampleDocument(reflect.TypeFor[clientInfo]())
+		switch t.Field(n).Type {
+		case reflect.TypeFor[clientInfo](), reflect.TypeFor[startClientInfo]():
+			out[name] = newSampleDocument(t.Field(n).Type)
+		case reflect.TypeFor[[]methodRequest]():
+			out[name] = []any{newSampleDocument(reflect.TypeFor[methodRequest]())}
 		}
 	}
 	return out
+}
+
+func TestDecodeNamesInvalidFieldsOfNestedObjects(t *testing.T) {
+	in := reflect.TypeFor[verificationRequest]()
+	for body, want := range map[string]string{
+		`{"purpose":"mfa","methods":[{"strategy":"otp"},{}]}`:                                      "methods.1.strategy is required",
+		`{"purpose":"mfa","methods":[{"strategy":null}]}`:                                          "methods.0.strategy must not be null",
+		`{"purpose":"mfa","methods":[null]}`:                                                       "methods.0 must not be null",
+		`{"purpose":"mfa","methods":[{"strategy":"otp","channel":7}]}`:                             "methods.0.channel must be a string",
+		`{"purpose":"mfa","methods":[{"strategy":"otp","Channel":"sms"}]}`:                         "methods.0.Channel is not a field of this request",
+		`{"purpose":"mfa","methods":["otp"]}`:                                                      "methods.0 must be an object",
+		`{"purpose":"mfa","methods":{"strategy":"otp"}}`:                                           "methods must be a list",
+		`{"purpose":"mfa","methods":null}`:                                                         "methods must not be null",
+		`{"purpose":"mfa"}`:                                                                        "methods is required",
+		`{"purpose":"mfa","methods":[{"strategy":"otp"}],"fallback":{}}`:                           "fallback.after is required",
+		`{"purpose":"mfa","methods":[{"strategy":"otp"}],"fallback":{"after":null}}`:               "fallback.after must not be null",
+		`{"purpose":"mfa","methods":[{"strategy":"otp"}],"fallback":{"after":30.5}}`:               "fallback.after must be a whole number",
+		`{"purpose":"mfa","methods":[{"strategy":"otp"}],"fallback":30}`:                           "fallback must be an object",
+		`{"purpose":"mfa","methods":[{"strategy":"otp","channel":null}],"transaction":{"0":null}}`: "transaction.0 must not be null",
+	} {
+		err := newDecoder(in).decode([]byte(body), reflect.New(in).Interface())
+		var refused *watchword.Error
+		if !errors.As(err, &refused) || len(refused.Fields) != 1 || refused.Fields[0].Field+" "+refused.Fields[0].Reason != want {
+			t.Errorf("%s: %+v, want %s", body, refused, want)
+		}
+	}
 }
 
 func TestDecodeRejectsNullForRequiredFieldsOnly(t *testing.T) {
@@ -62,5 +91,24 @@ func TestDecodeRejectsNullForRequiredFieldsOnly(t *testing.T) {
 				t.Errorf("%s: %s is null: %v", id, name, err)
 			}
 		}
+	}
+}
+
+func TestExamplesOfTheDocumentAreDecoded(t *testing.T) {
+	examples := requestExamples()
+	for _, o := range slices.Concat(challengeOperations(), verificationOperations(), factorOperations()) {
+		example, given := examples[o.id]
+		if (o.requestType != nil) != given {
+			t.Errorf("%s: example %s", o.id, example)
+		}
+		if given {
+			if err := newDecoder(o.requestType).decode(example, reflect.New(o.requestType).Interface()); err != nil {
+				t.Errorf("%s: %v", o.id, err)
+			}
+		}
+		delete(examples, o.id)
+	}
+	if len(examples) > 0 {
+		t.Errorf("examples of no operation: %s", examples)
 	}
 }

@@ -86,7 +86,7 @@ func TestGeneratedGoClientsStartAndCheck(t *testing.T) {
 		_, err := fmt.Fprintln(codes, ts.sentCode("shop", ids.Text()))
 		must(t, err)
 	}
-	if err := client.Wait(); err != nil || challenges != 2 {
+	if err := client.Wait(); err != nil || challenges != 3 {
 		t.Errorf("%d challenges were started: %v", challenges, err)
 	}
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -23,7 +24,8 @@ func (x *exchange) runOnce(ctx context.Context, o *operation, c *call, header []
 	if len(header) != 1 || !isIdempotencyKey(header[0]) {
 		return x.newProblemResponse(invalidField(idempotencyHeader, "must be 1 to 255 visible ASCII characters"))
 	}
-	r, err := c.engine.Reserve(ctx, o.method+" "+c.request.URL.Path, header[0], c.body)
+	scope := o.method + " " + c.request.URL.Path
+	r, err := c.engine.ReserveStart(ctx, scope, header[0], c.body, o.purposeOf(c.body))
 	if err != nil {
 		return x.newProblemResponse(err)
 	}
@@ -45,6 +47,17 @@ func (x *exchange) runOnce(ctx context.Context, o *operation, c *call, header []
 		})
 	}
 	return a
+}
+
+// purposeOf returns the purpose that a request starts a challenge for; empty if it starts none, or is refused for its body.
+func (o *operation) purposeOf(body []byte) string {
+	var start struct {
+		Purpose string `json:"purpose"`
+	}
+	if !o.startsChallenge || json.Unmarshal(body, &start) != nil {
+		return ""
+	}
+	return start.Purpose
 }
 
 // endReservation ends a reservation within its own timeout. A failure is logged and does not change the response.

@@ -84,10 +84,14 @@ func (v *pageClient) form(path, body string, headers ...string) pageResponse {
 	return v.do(http.MethodPost, path, "application/x-www-form-urlencoded", body, headers...)
 }
 
-// openPage opens the page of a challenge and returns its client, which has the cookie.
+// openPage returns the client that has the cookie of the challenge's page. The first call opens the page.
 func (s *site) openPage(c startedChallenge) *pageClient {
 	s.t.Helper()
+	if v := s.opened[c.ID]; v != nil {
+		return v
+	}
 	v := s.newPageClient()
+	s.opened[c.ID] = v
 	if got := v.post(c.page+"/open", map[string]string{"ticket": c.Ticket.Reveal()}); got.status != http.StatusOK {
 		s.t.Fatalf("the page did not open: %d %s", got.status, got.text)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ type site struct {
 	log     *syncBuffer
 	traffic *trafficLog
 	app     *appBackend
+	opened  map[string]*pageClient // the browsers that opened pages, by challenge
 }
 
 // siteOptions are the settings of a site.
@@ -46,7 +48,7 @@ type siteOptions struct {
 
 func newSite(t testing.TB, o siteOptions) *site {
 	t.Helper()
-	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, clock: &clock{now: time.Now().UTC()}}
+	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, opened: map[string]*pageClient{}, clock: &clock{now: time.Now().UTC()}}
 	var h http.Handler
 	s.web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.traffic.addRequest(r)
@@ -132,12 +134,16 @@ func (l *trafficLog) eventCount(event string) (n int) {
 	return n
 }
 
-// An appBackend is the web server of an app. It redeems the last started challenge when a browser opens return_url.
+// An appBackend is the web server of an app. It redeems the last started challenge when a browser opens return_url, with the
+// return code in the query. Its session is that of the starter, whatever browser comes.
 type appBackend struct {
-	web      *httptest.Server
-	engine   *watchword.Engine
-	mu       sync.Mutex
-	started  *watchword.Started
+	web     *httptest.Server
+	engine  *watchword.Engine
+	mu      sync.Mutex
+	started *watchword.Started
+
+	verification *watchword.StartedVerification // started last; nil: redeem the challenge
+
 	redeemed []error
 	visits   []string
 }
@@ -152,7 +158,8 @@ func newAppBackend(t testing.TB) *appBackend {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		b.visits = append(b.visits, r.RequestURI+" referer="+r.Referer())
-		b.redeemed = append(b.redeemed, b.redeem(r.Context()))
+		b.redeemed = append(b.redeemed, b.redeem(r.Context(), r.URL.Query().Get("return_code")))
+		w.Header().Set("Referrer-Policy", "no-referrer")
 		w.Header().Set("Content-Type", "text/html")
 		_, _ = io.WriteString(w, "<!doctype html><title>App</title><h1 id=welcome>Signed in</h1>")
 	}))
@@ -160,8 +167,21 @@ func newAppBackend(t testing.TB) *appBackend {
 	return b
 }
 
-func (b *appBackend) redeem(ctx context.Context) error {
-	who := watchword.RedeemRequest{Handle: b.started.Handle.Reveal(), Purpose: b.started.Purpose, Subject: b.started.Subject}
+// redeemAt redeems as for a browser that a page sent to the given URL.
+func (b *appBackend) redeemAt(ctx context.Context, next string) error {
+	u, err := url.Parse(next)
+	if err != nil {
+		return err
+	}
+	return b.redeem(ctx, u.Query().Get("return_code"))
+}
+
+func (b *appBackend) redeem(ctx context.Context, returnCode string) error {
+	if v := b.verification; v != nil {
+		_, err := b.engine.RedeemVerification(ctx, v.ID, watchword.RedeemRequest{Handle: v.Handle.Reveal(), Purpose: v.Purpose, Subject: v.Subject, ReturnCode: returnCode})
+		return err
+	}
+	who := watchword.RedeemRequest{Handle: b.started.Handle.Reveal(), Purpose: b.started.Purpose, Subject: b.started.Subject, ReturnCode: returnCode}
 	if who.Subject == "" {
 		who.To = "ada@example.com"
 	}

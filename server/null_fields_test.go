@@ -13,7 +13,7 @@ func requestsWithNulls(ts *testServer) map[string]string {
 	id := ts.startChallenge()
 	return map[string]string{
 		"/v1/challenges": `{"strategy":"hardware","purpose":"mfa","subject":"user_42","channel":null,"to":null,"locale":null,"transaction":null,` +
-			`"client":{"ip":null,"user_agent":null,"known":null},"return_url":null,"nonce":null,"metadata":null,"label":null,"factor":null,"decoy":null,"authorization":null}`,
+			`"client":{"ip":null,"user_agent":null,"known":null,"device_token":null},"return_url":null,"nonce":null,"metadata":null,"label":null,"factor":null,"decoy":null,"authorization":null}`,
 		"/v1/challenges/" + id + "/check":                   `{"purpose":"sign_in","subject":"user_42","to":null,"answer":"` + ts.sentCode("shop", id) + `","transaction":null,"client":null}`,
 		"/v1/challenges/" + ts.startChallenge() + "/resend": `{"channel":null}`,
 	}

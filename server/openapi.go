@@ -23,7 +23,7 @@ const schemasPath = "#/components/schemas/"
 
 // describeAPI returns the OpenAPI 3.1 document of the operations.
 func describeAPI(operations []operation, publicURL string) ([]byte, error) {
-	d := documentBuilder{problemTypes: indexProblemTypes(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
+	d := documentBuilder{problemTypes: indexProblemTypes(), examples: requestExamples(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "watchword", Version: apiVersion,
@@ -36,7 +36,7 @@ func describeAPI(operations []operation, publicURL string) ([]byte, error) {
 		doc.AddOperation(d.buildOperation(&operations[n]))
 	}
 	d.listProblemCodes()
-	d.relaxResponseSchemas()
+	d.relaxSchemas()
 	text, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("marshal: %w", err)
@@ -48,7 +48,8 @@ func describeAPI(operations []operation, publicURL string) ([]byte, error) {
 type documentBuilder struct {
 	problemTypes map[string]problemType
 	schemas      huma.Registry
-	requests     map[string]bool // the names of the schemas of requests
+	requests     map[string]bool            // the names of the schemas of requests
+	examples     map[string]json.RawMessage // of request bodies, by the id of the operation
 }
 
 // schemaName returns the name of a type's schema: without the suffixes View and Field, which only the Go code uses.
@@ -61,14 +62,16 @@ func schemaName(t reflect.Type, hint string) string {
 }
 
 func (d *documentBuilder) buildOperation(o *operation) *huma.Operation {
-	out := &huma.Operation{Method: o.method, Path: o.path, OperationID: o.id, Summary: o.summary, Parameters: d.buildParameters(o),
-		Responses: d.buildResponses(o)}
+	out := &huma.Operation{Method: o.method, Path: o.path, OperationID: o.id, Summary: o.summary, Description: o.description, Tags: []string{tagOf(o.path)},
+		Parameters: d.buildParameters(o), Responses: d.buildResponses(o)}
 	if o.scope != "" {
 		out.Security = []map[string][]string{{keyScheme: {o.scope}}}
 	}
 	if o.requestType != nil {
-		out.RequestBody = &huma.RequestBody{Required: !o.optionalBody, Content: d.buildContent(contentTypeJSON, o.requestType)}
-		d.markNullable(o.requestType)
+		content := d.buildContent(contentTypeJSON, o.requestType)
+		content[contentTypeJSON].Example = d.examples[o.id]
+		out.RequestBody = &huma.RequestBody{Required: !o.optionalBody, Content: content}
+		d.addRequest(o.requestType)
 	}
 	return out
 }
@@ -117,34 +120,30 @@ func (d *documentBuilder) buildContent(contentType string, t reflect.Type) map[s
 	return map[string]*huma.MediaType{contentType: {Schema: d.schemas.Schema(t, true, t.Name())}}
 }
 
-// markNullable marks the optional fields of a request as nullable.
-func (d *documentBuilder) markNullable(request reflect.Type) {
-	name := schemaName(request, "")
+// addRequest adds the schemas of a request and of the objects in it to requests. Optional fields of requests are not nullable in
+// the document, although the server reads null like omission: generators make two kinds of absence of such a field.
+func (d *documentBuilder) addRequest(t reflect.Type) {
+	name := schemaName(t, "")
+	if d.schemas.Map()[name] == nil {
+		return
+	}
 	d.requests[name] = true
-	properties := d.schemas.Map()[name].Properties
-	for n := range request.NumField() {
-		field := request.Field(n)
-		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		schema := properties[name]
-		switch {
-		case options == "":
-		case schema.Ref != "":
-			d.markNullable(field.Type)
-			properties[name] = &huma.Schema{Description: schema.Description, AnyOf: []*huma.Schema{{Ref: schema.Ref}, {Type: "null"}}}
-		default:
-			schema.Nullable = true
+	for n := range t.NumField() {
+		nested := t.Field(n).Type
+		if nested.Kind() == reflect.Slice || nested.Kind() == reflect.Pointer {
+			nested = nested.Elem()
+		}
+		if nested.Kind() == reflect.Struct {
+			d.addRequest(nested)
 		}
 	}
 }
 
-// relaxResponseSchemas allows additional fields in responses, so that later versions can add some, and marks no field as
-// nullable, because empty fields are omitted.
-func (d *documentBuilder) relaxResponseSchemas() {
+// relaxSchemas allows additional fields in responses, so that later versions can add some, and marks no field as nullable: empty
+// fields of responses are omitted, and for those of requests see addRequest.
+func (d *documentBuilder) relaxSchemas() {
 	for name, schema := range d.schemas.Map() {
-		if d.requests[name] {
-			continue
-		}
-		if schema.AdditionalProperties == false {
+		if schema.AdditionalProperties == false && !d.requests[name] {
 			schema.AdditionalProperties = nil
 		}
 		for _, property := range schema.Properties {

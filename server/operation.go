@@ -18,13 +18,14 @@ import (
 // An operation is one entry of the API. Routing, authorization, decoding and the OpenAPI document all use it.
 type operation struct {
 	method, path              string
-	id, summary               string // for the OpenAPI document
+	id, summary, description  string // for the OpenAPI document; the description may be empty
 	scope                     string // that the API key needs; empty: no key is needed
 	status                    int    // of the response without a problem
 	problems                  []string
 	parameters                []parameter
 	requestType, responseType reflect.Type // nil: no body
 	optionalBody              bool         // an empty body means {}
+	startsChallenge           bool         // the response to an idempotency key is kept as long as the challenge can live
 	decoder                   *decoder
 	run                       func(ctx context.Context, c *call) (any, error)
 }

@@ -22,6 +22,7 @@ import (
 // The server renders parts in the person's language, so the script contains no texts.
 //
 //	/c/{id}  the page of a challenge, for the person who started it. Its ticket is exchanged for a cookie of this challenge.
+//	/v/{id}  the page of a verification, for the same person, in the same way.
 //	/l/{id}  the page of a magic link. Its token stays in the fragment, and the script sends it with each request.
 //
 // Unknown, expired and used challenges get the same response, after the same time.
@@ -31,8 +32,9 @@ var pageFiles embed.FS
 
 // The names of the pages.
 const (
-	challengePage = "challenge"
-	linkPage      = "link"
+	challengePage    = "challenge"
+	linkPage         = "link"
+	verificationPage = "verification"
 )
 
 // A pageServer serves the hosted pages of all apps.
@@ -55,7 +57,7 @@ func (s *Server) newPageServer() (*pageServer, error) {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
 	for language := range ps.translations.texts {
-		for _, page := range []string{challengePage, linkPage} {
+		for _, page := range []string{challengePage, linkPage, verificationPage} {
 			if ps.shells[language+page], err = ps.renderShell(shellView{pageTexts: ps.translations.inLanguage(language), Page: page, Script: true}); err != nil {
 				return nil, err
 			}
@@ -124,6 +126,7 @@ func (ps *pageServer) registerRoutes(methods map[string][]string) error {
 	add(http.MethodPost, "/l/{id}/open", decodeJSON(ps, ps.openLink))
 	add(http.MethodPost, "/l/{id}/answer", decodeJSON(ps, ps.answerLink))
 	add(http.MethodPost, "/l/{id}/report", decodeJSON(ps, ps.reportLink))
+	ps.addVerificationRoutes(add)
 	for name, contentType := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": contentTypeScript, "keys.js": contentTypeScript} {
 		file, err := pageFiles.ReadFile("pages/" + name)
 		if err != nil {
@@ -192,10 +195,11 @@ func (ps *pageServer) readRequest(x *exchange, decode func(body []byte) error) e
 	return decode(body)
 }
 
-// findApp returns the app that the id of a challenge belongs to, or nil.
+// findApp returns the app that the id of a challenge or verification belongs to, or nil.
 func (ps *pageServer) findApp(x *exchange) *app {
+	id := x.request.PathValue("id")
 	for _, a := range ps.server.apps {
-		if a.engine.OwnsChallenge(x.request.PathValue("id")) {
+		if a.engine.OwnsChallenge(id) || a.engine.OwnsVerification(id) {
 			x.app = a
 			return a
 		}
@@ -210,14 +214,18 @@ type part struct {
 	Title string            `json:"title"`
 	Theme map[string]string `json:"theme,omitempty"` // CSS variables
 	Final bool              `json:"final,omitempty"` // the challenge has ended
-	Next  string            `json:"next,omitempty"`  // the URL to open
+	Next  string            `json:"next,omitempty"`  // the URL to open at once
+	State string            `json:"state,omitempty"` // of a verification; see verificationState
 }
 
 func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 	var out bytes.Buffer
 	err := ps.templates.ExecuteTemplate(&out, name, v)
 	title, _ := v.T("title")
-	p := part{HTML: out.String(), Lang: v.Lang, Title: title, Final: v.final, Next: string(v.Next)}
+	p := part{HTML: out.String(), Lang: v.Lang, Title: title, Final: v.final, State: v.state}
+	if v.forward {
+		p.Next = string(v.Next)
+	}
 	if v.app != nil {
 		p.Title, p.Theme = title+" · "+v.App, v.app.pages.theme
 	}

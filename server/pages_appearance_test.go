@@ -44,9 +44,9 @@ func listPageStates(t *testing.T) []pageState {
 		}
 	}
 	stay := func(*site, *tab, startedChallenge) {}
-	ended := func(end func(s *site, c startedChallenge)) func(*site, *tab) {
+	ended := func(end func(s *site, c startedChallenge), change ...func(*watchword.StartRequest)) func(*site, *tab) {
 		return func(s *site, p *tab) {
-			c := s.startLink(func(q *watchword.StartRequest) { q.ReturnURL = "" })
+			c := s.startLink(change...)
 			p.open(s.pageURL(c))
 			p.waitVisible(".number")
 			end(s, c)
@@ -65,7 +65,7 @@ func listPageStates(t *testing.T) []pageState {
 		{"link-payment", ".number", starter(payment)},
 		{"approved", "h1", ended(func(s *site, c startedChallenge) {
 			must(t, s.engine.Answer(t.Context(), c.ID, watchword.Answer{Text: c.token, Starter: true}, watchword.Client{}))
-		})},
+		}, func(q *watchword.StartRequest) { q.ReturnURL = "" })},
 		{"canceled", "h1", ended(func(s *site, c startedChallenge) {
 			_, err := s.engine.Cancel(t.Context(), c.ID)
 			must(t, err)
@@ -74,6 +74,11 @@ func listPageStates(t *testing.T) []pageState {
 			_ = s.engine.Answer(t.Context(), c.ID, watchword.Answer{Text: c.token, Number: wrongCode(c.number)}, watchword.Client{})
 		})},
 		{"expired", "h1", ended(func(s *site, _ startedChallenge) { s.clock.advance(10 * time.Minute) })},
+		{"opened-elsewhere", "a.button", func(s *site, p *tab) {
+			c := s.startLink()
+			s.openPage(c)
+			p.open(s.pageURL(c))
+		}},
 		{"unknown", "h1", func(s *site, p *tab) { p.open(s.public + "/c/ch_x") }},
 		{"confirm", "#number", link(stay)},
 		{"confirm-payment-de", "#number", link(stay, payment, func(q *watchword.StartRequest) { q.Locale = "de" })},

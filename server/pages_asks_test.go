@@ -22,7 +22,7 @@ import (
 )
 
 // newEnrolmentSite returns a site with the strategies totp, recovery and webauthn.
-func newEnrolmentSite(t *testing.T, pages server.Pages) *site {
+func newEnrolmentSite(t *testing.T, pages server.Pages, change ...func(*watchword.Config)) *site {
 	t.Helper()
 	return newSite(t, siteOptions{pages: pages, engine: func(c *watchword.Config) {
 		apps, err := totp.New(totp.Config{Issuer: "Example Shop"})
@@ -32,6 +32,9 @@ func newEnrolmentSite(t *testing.T, pages server.Pages) *site {
 		must(t, err)
 		c.Factors = &memory.Factors{}
 		c.Strategies = append(c.Strategies, apps, recovery.New(), keys)
+		for _, f := range change {
+			f(c)
+		}
 	}})
 }
 
@@ -92,11 +95,11 @@ func TestScanPageEnrolsAuthenticatorApp(t *testing.T) {
 	if s.countFactors("totp") != 0 {
 		t.Error("a wrong code enrolled a factor")
 	}
-	v.post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
+	done := v.post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
 	if s.countFactors("totp") != 1 {
 		t.Error("nothing is enrolled")
 	}
-	must(t, s.app.redeem(t.Context()))
+	must(t, s.app.redeemAt(t.Context(), done.next))
 	if got := v.get(c.page + "/state"); strings.Contains(got.text, secret[:8]) {
 		t.Error("the secret is shown again after the enrolment")
 	}
@@ -265,6 +268,6 @@ func TestEnrolledAuthenticatorSignsInOnPages(t *testing.T) {
 	s.openPage(c).post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
 	s.clock.advance(time.Minute)
 	c = s.startForSubject("totp", "sign_in")
-	s.openPage(c).post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
-	must(t, s.app.redeem(t.Context()))
+	done := s.openPage(c).post(c.page+"/answer", map[string]string{"answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
+	must(t, s.app.redeemAt(t.Context(), done.next))
 }

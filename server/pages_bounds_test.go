@@ -51,7 +51,7 @@ func TestEventStreamReportsDeliveryAndEnd(t *testing.T) {
 		_ = s.engine.Answer(context.Background(), c.ID, watchword.Answer{Text: c.token, Starter: true}, watchword.Client{})
 	}()
 	got := v.readEvents(c.page+"/events", "\n\n\n")
-	if !strings.HasSuffix(got, "\n\n") || strings.Count(got, "event: part") != 1 || !strings.Contains(got, `"next":"`+s.app.web.URL+`/done"`) || strings.Contains(got, "receipt") {
+	if !strings.HasSuffix(got, "\n\n") || strings.Count(got, "event: part") != 1 || !strings.Contains(got, `"next":"`+s.app.web.URL+`/done?challenge=`+c.ID+`\u0026return_code=rc_`) || strings.Contains(got, "receipt") {
 		t.Errorf("the end: %s", got)
 	}
 	s.newPageClient().get(c.page+"/events").want(t, http.StatusNotFound)
@@ -125,7 +125,7 @@ func TestStartRejectsForeignReturnURLs(t *testing.T) {
 		must(t, err)
 		return w.StatusCode, string(text)
 	}
-	for _, good := range []string{"https://app.example.com", "https://app.example.com/done?x=1&y=%2F#z", "https://app.example.com:8443/done"} {
+	for _, good := range []string{"https://app.example.com", "https://app.example.com/done?x=1&y=%2F", "https://app.example.com:8443/done"} {
 		if status, text := start(good); status != http.StatusCreated {
 			t.Errorf("%q: %d %s", good, status, text)
 		}
@@ -211,7 +211,7 @@ func TestPagesRejectMalformedAnswers(t *testing.T) {
 	if got := s.status(c.ID); got.TriesLeft != 5 || got.Status != watchword.Pending {
 		t.Errorf("%+v", got)
 	}
-	if err := s.app.redeem(t.Context()); !errors.Is(err, watchword.ErrNotAnswered) {
+	if err := s.app.redeem(t.Context(), ""); !errors.Is(err, watchword.ErrNotAnswered) {
 		t.Error(err)
 	}
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"html/template"
 	"math"
 	"net/http"
 	"strings"
@@ -15,7 +16,19 @@ import (
 
 type ticketRequest struct {
 	Ticket string `json:"ticket,omitzero"`
+	Seed   string `json:"seed,omitzero"` // random; the script repeats it with a ticket whose response was lost
 }
+
+// seed returns the seed for the engine.
+func (r *ticketRequest) seed() []byte {
+	if len(r.Seed) < minSeedLength {
+		return nil
+	}
+	return []byte(r.Seed)
+}
+
+// minSeedLength is the length of 128 random bits in base64. The engine does not get shorter seeds.
+const minSeedLength = 22
 
 type answerRequest struct {
 	Answer answerField `json:"answer"`
@@ -36,17 +49,28 @@ func (x *exchange) operationContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.WithoutCancel(x.request.Context()), operationTimeout)
 }
 
-// openChallenge exchanges the ticket for the cookie.
+// openChallenge exchanges the ticket for the cookie. A browser that has the cookie already opens its page again.
 func (ps *pageServer) openChallenge(x *exchange, in *ticketRequest) {
 	ctx, cancel := x.operationContext()
 	defer cancel()
+	if session, err := ps.findSession(ctx, x); err == nil {
+		ps.writeChallenge(x, http.StatusOK, session, "")
+		return
+	}
 	a := ps.findApp(x)
 	if a == nil {
 		ps.writeUnknown(x, "unknown")
 		return
 	}
 	id := x.request.PathValue("id")
-	cookie, err := a.engine.OpenPage(ctx, id, in.Ticket)
+	cookie, err := a.engine.OpenPage(ctx, id, in.Ticket, in.seed())
+	if errors.Is(err, watchword.ErrPageOpened) {
+		v, err := a.engine.Status(ctx, id)
+		if err == nil {
+			ps.writeOpenedElsewhere(x, ps.newPartView(x, a, v), v.ReturnURL)
+			return
+		}
+	}
 	if err != nil {
 		ps.writeLoadError(x, err, "unknown")
 		return
@@ -56,18 +80,26 @@ func (ps *pageServer) openChallenge(x *exchange, in *ticketRequest) {
 		ps.writeLoadError(x, err, "unknown")
 		return
 	}
-	http.SetCookie(x, ps.newCookie(a, p.View, cookie.Reveal()))
+	http.SetCookie(x, ps.newCookie(a, id, p.ExpiresAt, cookie.Reveal()))
 	ps.writeChallenge(x, http.StatusOK, &pageSession{app: a, id: id, cookie: cookie.Reveal(), page: p}, "")
+}
+
+// writeOpenedElsewhere responds to the ticket of a page that another browser has opened. It shows nothing of the page, and
+// leads back to the app.
+func (ps *pageServer) writeOpenedElsewhere(x *exchange, v *partView, returnURL string) {
+	x.problemCode = "page_opened"
+	v.final, v.Next = true, template.URL(returnURL)
+	ps.writePart(x, http.StatusConflict, "opened_elsewhere", v)
 }
 
 // cookieGracePeriod is how long a cookie outlives its challenge: as long as the challenge stays readable.
 const cookieGracePeriod = 15 * time.Minute
 
-// newCookie returns the cookie of a challenge. Its name is the challenge's id with the prefix __Host-, so that no other host
+// newCookie returns the cookie of a challenge or verification. Its name is the id with the prefix __Host-, so that no other host
 // of the domain can set it. Without https, in development, the name has no prefix.
-func (ps *pageServer) newCookie(a *app, v watchword.View, secret string) *http.Cookie {
-	return &http.Cookie{Name: cookieName(a, v.ID), Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: a.usesHTTPS(), MaxAge: ps.secondsUntil(v.ExpiresAt.Add(cookieGracePeriod))}
+func (ps *pageServer) newCookie(a *app, id string, expiresAt time.Time, secret string) *http.Cookie {
+	return &http.Cookie{Name: cookieName(a, id), Value: secret, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Secure: a.usesHTTPS(), MaxAge: ps.secondsUntil(expiresAt.Add(cookieGracePeriod))}
 }
 
 func (a *app) usesHTTPS() bool { return strings.HasPrefix(a.publicURL, "https:") }
@@ -120,7 +152,7 @@ func (ps *pageServer) choosePart(x *exchange, a *app, p *watchword.Page) (string
 	if p.Status == watchword.Pending {
 		return ps.fillAsk(v, p), v
 	}
-	return fillEnded(v, p.View), v
+	return fillEnded(v, p.Status, p.Next), v
 }
 
 // serveState responds with the current part, for a page that is reloaded.
@@ -228,7 +260,7 @@ const minRefusalTime = 40 * time.Millisecond
 
 // writeLoadError responds to an error of reading a challenge: that it is unknown, or that the server failed.
 func (ps *pageServer) writeLoadError(x *exchange, err error, template string) {
-	if errors.Is(err, watchword.ErrUnknownChallenge) {
+	if errors.Is(err, watchword.ErrUnknownChallenge) || errors.Is(err, watchword.ErrUnknownVerification) {
 		ps.writeUnknown(x, template)
 		return
 	}

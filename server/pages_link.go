@@ -22,6 +22,7 @@ type tokenRequest struct {
 type confirmRequest struct {
 	Token  string `json:"token,omitzero"`
 	Number string `json:"number,omitzero"`
+	Seed   string `json:"seed,omitzero"` // as in ticketRequest
 }
 
 // An openedLink is a valid link that somebody has opened.
@@ -29,7 +30,8 @@ type openedLink struct {
 	*app
 	id        string
 	view      watchword.View
-	isStarter bool // opened in the browser that started the challenge
+	cookie    string // of the page that the link belongs to; empty: opened in another browser than that page
+	isStarter bool   // opened in the browser of that page, and on the network of the starter
 }
 
 // requireLink returns the link of a token. It returns nil if the token is not valid; then it has sent the response.
@@ -39,21 +41,51 @@ func (ps *pageServer) requireLink(ctx context.Context, x *exchange, token string
 		ps.writeUnknown(x, "unknown_link")
 		return nil
 	}
-	id := x.request.PathValue("id")
-	v, err := a.engine.OpenLink(ctx, id, token)
+	v, err := a.engine.OpenLink(ctx, x.request.PathValue("id"), token)
 	if err != nil {
 		ps.writeLoadError(x, err, "unknown_link")
 		return nil
 	}
-	return &openedLink{app: a, id: id, view: v, isStarter: ps.isStarter(ctx, x, v)}
+	return ps.newOpenedLink(ctx, x, a, v)
 }
 
-// isStarter reports whether a request comes from the browser that started the challenge: it has the cookie and, as far as
-// the addresses are known, the network of the client that the app named. The network matters because an attacker can send a
-// person to the page of the attacker's challenge, which gives that person's browser the cookie.
-func (ps *pageServer) isStarter(ctx context.Context, x *exchange, v watchword.View) bool {
-	_, err := ps.findSession(ctx, x)
-	return err == nil && !onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request))
+// newOpenedLink returns the link of a challenge with what is known of the browser. A browser with the cookie of the challenge's
+// page is the starter's if it also has, as far as the addresses are known, the network of the client that the app named. The
+// network matters because an attacker can send a person to the page of the attacker's challenge, which gives that person's
+// browser the cookie.
+func (ps *pageServer) newOpenedLink(ctx context.Context, x *exchange, a *app, v watchword.View) *openedLink {
+	link := &openedLink{app: a, id: x.request.PathValue("id"), view: v}
+	if c, err := x.request.Cookie(cookieName(a, link.pageID())); err == nil {
+		if _, err := link.nextPage(ctx, c.Value); err == nil {
+			link.cookie, link.isStarter = c.Value, !onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request))
+		}
+	}
+	return link
+}
+
+// pageID returns the id of the page that the link belongs to: of its challenge or of the verification that this is part of.
+func (link *openedLink) pageID() string {
+	if link.view.Verification != "" {
+		return link.view.Verification
+	}
+	return link.id
+}
+
+// nextPage returns the URL to which the page that the link belongs to sends its browser; zero while it is pending. The error is
+// ErrUnknownChallenge or ErrUnknownVerification if the cookie is not the one of that browser.
+func (link *openedLink) nextPage(ctx context.Context, cookie string) (watchword.Code, error) {
+	if link.view.Verification != "" {
+		p, err := link.engine.ViewVerificationPage(ctx, link.view.Verification, cookie)
+		if err != nil {
+			return watchword.Code{}, err
+		}
+		return p.Next, nil
+	}
+	p, err := link.engine.ViewPage(ctx, link.id, cookie)
+	if err != nil {
+		return watchword.Code{}, err
+	}
+	return p.Next, nil
 }
 
 // openLink responds with the details of the challenge. It charges no try and ends nothing.
@@ -70,11 +102,15 @@ func (ps *pageServer) openLink(x *exchange, in *tokenRequest) {
 	ps.writeLink(x, http.StatusOK, link, "")
 }
 
-// needsNumber reports whether the link needs the number of the starting screen.
-func (link *openedLink) needsNumber() bool { return !link.isStarter && !link.pages.buttonConfirms }
+// needsNumber reports whether the link needs the number of the starting screen. One that lives long needs none: nobody has that screen
+// any more, and the return code protects it.
+func (link *openedLink) needsNumber() bool {
+	return !link.isStarter && !link.pages.buttonConfirms && !link.view.LongLived
+}
 
 func (ps *pageServer) writeLink(x *exchange, status int, link *openedLink, message string) {
 	v := ps.newPartView(x, link.app, link.view)
+	v.Page = link.pageID()
 	v.AskNumber, v.Starter, v.Error = link.needsNumber(), link.isStarter, message
 	ps.writePart(x, status, "confirm", v)
 }
@@ -94,12 +130,28 @@ func (ps *pageServer) answerLink(x *exchange, in *confirmRequest) {
 		ps.writeLink(x, http.StatusBadRequest, link, message)
 		return
 	}
-	err := link.engine.Answer(ctx, link.id, watchword.Answer{Text: in.Token, Number: in.Number, Starter: link.isStarter}, ps.describeClient(x))
+	var err error
+	if link.view.LongLived {
+		err = ps.confirmLongLived(ctx, x, link, in)
+	} else {
+		err = link.engine.Answer(ctx, link.id, watchword.Answer{Text: in.Token, Number: in.Number, Starter: link.isStarter}, ps.describeClient(x))
+	}
 	if err == nil {
-		ps.writeConfirmed(x, link)
+		ps.writePart(x, http.StatusOK, "confirmed", ps.newConfirmedView(ctx, x, link))
 		return
 	}
 	ps.writeConfirmError(x, link, texts, err)
+}
+
+// confirmLongLived confirms a link that lives long. The browser gets the cookie that the page of a challenge has, and with it the
+// return code.
+func (ps *pageServer) confirmLongLived(ctx context.Context, x *exchange, link *openedLink, in *confirmRequest) error {
+	cookie, err := link.engine.ConfirmLink(ctx, link.id, in.Token, ps.describeClient(x), (&ticketRequest{Seed: in.Seed}).seed())
+	if err == nil {
+		http.SetCookie(x, ps.newCookie(link.app, link.id, link.view.ExpiresAt, cookie.Reveal()))
+		link.cookie = cookie.Reveal()
+	}
+	return err
 }
 
 // isNumber reports whether a text is two digits, in any spelling that is accepted for codes.
@@ -108,19 +160,26 @@ func isNumber(text string) bool {
 	return ok
 }
 
-func (ps *pageServer) writeConfirmed(x *exchange, link *openedLink) {
+// newConfirmedView returns the data of the page of a confirmed link. The browser that has opened the page of the challenge goes
+// on to the app; every other one is asked to continue there.
+func (ps *pageServer) newConfirmedView(ctx context.Context, x *exchange, link *openedLink) *partView {
 	v := ps.newPartView(x, link.app, link.view)
 	v.final = true
-	if link.isStarter {
-		v.Next = template.URL(link.view.ReturnURL)
+	if link.cookie == "" {
+		return v
 	}
-	ps.writePart(x, http.StatusOK, "confirmed", v)
+	if next, err := link.nextPage(ctx, link.cookie); err == nil { // else the page of the challenge goes on
+		v.Next, v.forward = template.URL(next.Reveal()), true
+	}
+	return v
 }
 
 // writeConfirmError responds to an error of confirming a link.
 func (ps *pageServer) writeConfirmError(x *exchange, link *openedLink, texts pageTexts, err error) {
 	status, message := ps.explainError(x, texts, link.app, err)
 	switch {
+	case errors.Is(err, watchword.ErrPageOpened): // a link that lives long, confirmed in another browser
+		ps.writeOpenedElsewhere(x, ps.newPartView(x, link.app, link.view), link.view.ReturnURL)
 	case errors.Is(err, watchword.ErrInvalidRequest): // the strategy requires the number, though Pages.ButtonConfirms is set
 		message, _ = texts.T("number_missing")
 		ps.writeLink(x, status, link, message)
@@ -186,10 +245,7 @@ func (ps *pageServer) answerWithoutScript(x *exchange) {
 		ps.writeCodeError(x, err)
 		return
 	}
-	v := ps.newPartView(x, link.app, link.view)
-	if link.isStarter {
-		v.Next = template.URL(link.view.ReturnURL)
-	}
+	v := ps.newConfirmedView(ctx, x, link)
 	p, err := ps.renderPart("confirmed", v)
 	if err != nil {
 		x.writeProblem(err)
@@ -203,13 +259,12 @@ func (ps *pageServer) answerWithCode(ctx context.Context, x *exchange, code, num
 	if a == nil {
 		return nil, watchword.ErrUnknownChallenge
 	}
-	link := &openedLink{app: a, id: x.request.PathValue("id")}
-	var err error
-	if link.view, err = a.engine.Status(ctx, link.id); err != nil {
+	view, err := a.engine.Status(ctx, x.request.PathValue("id"))
+	if err != nil {
 		return nil, err
 	}
-	link.isStarter = ps.isStarter(ctx, x, link.view)
-	if link.view.Ask != watchword.AskLink || !link.isStarter && link.view.TriesLeft <= reservedTries || link.needsNumber() && !isNumber(number) {
+	link := ps.newOpenedLink(ctx, x, a, view)
+	if link.view.Ask != watchword.AskLink || link.view.LongLived || !link.isStarter && link.view.TriesLeft <= reservedTries || link.needsNumber() && !isNumber(number) {
 		return nil, watchword.ErrUnknownChallenge
 	}
 	return link, a.engine.Answer(ctx, link.id, watchword.Answer{Text: code, Number: number, Starter: link.isStarter}, ps.describeClient(x))

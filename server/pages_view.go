@@ -21,8 +21,10 @@ type partView struct {
 	App   string
 	Logo  template.URL
 	Error string
-	final bool
-	Next  template.URL
+	final bool // the challenge has ended, or nothing can be done on this page
+
+	Next    template.URL // leads back to the app
+	forward bool         // the page opens Next by itself
 
 	Transaction []transactionRow
 	SentTo      string
@@ -44,14 +46,26 @@ type partView struct {
 	public map[string]any
 
 	Label   string // of the code's input
+	Hint    string // where the person finds the code
 	Letters bool   // the code contains letters
 	Focus   bool   // focus the input
 	Number  string // that the page of the link asks for
 	HasCode bool   // the message has a code in addition to the link
 
+	// Of the page of a verification:
+	Method   string      // id of the method that is shown
+	Others   bool        // other methods can be chosen
+	Choices  []methodRow // the methods to choose from
+	CanBack  bool        // from the choice to the method that is open
+	Notice   string      // what happened since the person looked
+	Trust    int         // days for which the device can be trusted; 0: it cannot be
+	Remember bool        // the device will be trusted
+	state    string      // see verificationState
+
 	Purpose   string
 	From      string // browser and address of the client that started
 	At        time.Time
+	Page      string // id of the page that the link belongs to
 	AskNumber bool
 	Starter   bool
 }
@@ -140,6 +154,7 @@ func (ps *pageServer) fillAsk(v *partView, p *watchword.Page) (name string) {
 			return "ask_codes"
 		}
 		v.Letters, _ = p.Public["letters"].(bool)
+		v.Hint = describeSource(v.pageTexts, p.Source)
 		v.Focus = true
 		return "ask_code"
 	case watchword.AskLink:
@@ -187,12 +202,21 @@ func splitSecret(secret string) (out []string) {
 	return out
 }
 
-// fillEnded adds the data of a challenge that has ended and returns the name of the template.
-func fillEnded(v *partView, view watchword.View) (name string) {
-	v.final = true
-	switch view.Status {
+// describeSource returns the sentence that says where the person finds a code that was not sent; empty: nobody knows.
+func describeSource(texts pageTexts, source watchword.Source) string {
+	if source == "" {
+		return ""
+	}
+	return translateName(texts, "code_from_", string(source))
+}
+
+// fillEnded adds the data of a challenge or verification that has ended, and the URL that leads back to the app, and returns the
+// name of the template.
+func fillEnded(v *partView, status watchword.Status, next watchword.Code) (name string) {
+	v.final, v.Next = true, template.URL(next.Reveal())
+	switch status {
 	case watchword.Approved:
-		v.Next = template.URL(view.ReturnURL)
+		v.forward = true
 		return "approved"
 	case watchword.Canceled:
 		return "canceled"

@@ -17,7 +17,7 @@ import (
 // TestRequestLogHoldsNoSecrets also checks that each line is a JSON object, whatever the request contains.
 func TestRequestLogHoldsNoSecrets(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
-	started := ts.post("/v1/challenges", signInRequest, "User-Agent", "x\r\n\x1b[31m{\"level\":\"ERROR\"}", idempotencyKey, "order-17")
+	started := ts.post("/v1/challenges", strings.Replace(signInRequest, "{", `{"return_url":"https://app.example.com/done",`, 1), "User-Agent", "x\r\n\x1b[31m{\"level\":\"ERROR\"}", idempotencyKey, "order-17")
 	id, code := started.stringAt("id"), ts.sentCode("shop", started.stringAt("id"))
 	ts.checkAnswer(id, wrongCode(code))
 	approved := ts.checkAnswer(id, code)

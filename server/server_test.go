@@ -25,22 +25,25 @@ func TestUnknownPathReturnsNotFound(t *testing.T) {
 func TestWrongMethodReturnsAllowHeader(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
 	for target, allow := range map[string]string{
-		"/v1/challenges":             "POST",
-		"/v1/challenges/ch_x":        "GET, HEAD",
-		"/v1/challenges/ch_x/check":  "POST",
-		"/v1/challenges/ch_x/redeem": "POST",
-		"/v1/challenges/ch_x/resend": "POST",
-		"/v1/challenges/ch_x/cancel": "POST",
-		"/v1/receipts/redeem":        "POST",
-		"/v1/factors":                "GET, HEAD",
-		"/v1/factors/fa_1":           "GET, HEAD, PATCH, DELETE",
-		"/v1/subjects/user_42":       "DELETE",
-		"/.well-known/jwks.json":     "GET, HEAD, OPTIONS",
-		"/openapi.json":              "GET, HEAD, OPTIONS",
-		"/healthz":                   "GET, HEAD",
-		"/readyz":                    "GET, HEAD",
-		"/problems":                  "GET, HEAD",
-		"/problems/incorrect_answer": "GET, HEAD",
+		"/v1/challenges":              "POST",
+		"/v1/challenges/ch_x":         "GET, HEAD",
+		"/v1/challenges/ch_x/check":   "POST",
+		"/v1/challenges/ch_x/redeem":  "POST",
+		"/v1/challenges/ch_x/resend":  "POST",
+		"/v1/challenges/ch_x/cancel":  "POST",
+		"/v1/verifications":           "POST",
+		"/v1/verifications/vf_x":      "GET, HEAD",
+		"/v1/verifications/vf_x/open": "POST",
+		"/v1/receipts/redeem":         "POST",
+		"/v1/factors":                 "GET, HEAD",
+		"/v1/factors/fa_1":            "GET, HEAD, PATCH, DELETE",
+		"/v1/subjects/user_42":        "DELETE",
+		"/.well-known/jwks.json":      "GET, HEAD, OPTIONS",
+		"/openapi.json":               "GET, HEAD, OPTIONS",
+		"/healthz":                    "GET, HEAD",
+		"/readyz":                     "GET, HEAD",
+		"/problems":                   "GET, HEAD",
+		"/problems/incorrect_answer":  "GET, HEAD",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions, "TRACE", "BREW"} {
 			if slices.Contains(strings.Split(allow, ", "), method) {
@@ -94,12 +97,13 @@ func TestDevelopmentRejectsHostsThatAreNotLoopback(t *testing.T) {
 
 func TestProductionIgnoresHostHeader(t *testing.T) {
 	ts := newTestServer(t, serverOptions{})
-	r := newRequest(http.MethodPost, "/v1/challenges", signInRequest, "X-Forwarded-Host", "evil.example", "Forwarded", "host=evil.example", "X-Forwarded-Proto", "http")
+	request := strings.Replace(signInRequest, "{", `{"return_url":"https://app.example.com/done",`, 1)
+	r := newRequest(http.MethodPost, "/v1/challenges", request, "X-Forwarded-Host", "evil.example", "Forwarded", "host=evil.example", "X-Forwarded-Proto", "http")
 	r.Host = "evil.example"
 	if got := ts.send(r).want(t, http.StatusCreated, ""); !strings.HasPrefix(got.stringAt("page_url"), "https://shop.example.com/c/") {
 		t.Errorf("page_url %s", got.stringAt("page_url"))
 	}
-	r = newRequest(http.MethodPost, "/v1/challenges", signInRequest, "Authorization", "Bearer "+bankKey)
+	r = newRequest(http.MethodPost, "/v1/challenges", request, "Authorization", "Bearer "+bankKey)
 	if got := ts.send(r).want(t, http.StatusCreated, ""); !strings.HasPrefix(got.stringAt("page_url"), "https://bank.example.com/c/") {
 		t.Errorf("page_url %s", got.stringAt("page_url"))
 	}

@@ -35,6 +35,8 @@ func (s factorStrategy) Verify(_ context.Context, _ *watchword.Challenge, answer
 func (s factorStrategy) BeginEnrol(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	p, err := s.Begin(ctx, c)
 	p.Ask = watchword.AskNewKey
+	p.Public["rp"], p.Public["user"] = map[string]any{"name": "Shop"}, map[string]any{"id": "AAA", "name": "ann", "displayName": "Ann"}
+	p.Public["pubKeyCredParams"] = []any{map[string]any{"type": "public-key", "alg": -7}}
 	return p, err
 }
 
@@ -59,7 +61,7 @@ func (failingStrategy) Properties() watchword.StrategyProperties {
 }
 
 func (s failingStrategy) Begin(context.Context, *watchword.Challenge) (watchword.Prompt, error) {
-	return watchword.Prompt{Ask: watchword.AskKey}, s.begin()
+	return watchword.Prompt{Ask: watchword.AskCode}, s.begin()
 }
 
 func (s failingStrategy) Verify(context.Context, *watchword.Challenge, string) (watchword.Proof, error) {

@@ -2,8 +2,6 @@ package server
 
 import (
 	"encoding/json"
-	"maps"
-	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -22,7 +20,7 @@ type startRequest struct {
 	Subject       string            `json:"subject,omitzero" doc:"The app's own id of the person."`
 	Locale        string            `json:"locale,omitzero" doc:"The person's language, a BCP 47 tag such as pt-BR. Messages and pages use the best matching language, otherwise English."`
 	Transaction   map[string]string `json:"transaction,omitzero" doc:"The details to approve. The message and the receipt show every entry; an entry that the message cannot show unchanged is rejected."`
-	Client        clientInfo        `json:"client,omitzero" doc:"The person's device, which limits use."`
+	Client        startClientInfo   `json:"client,omitzero" doc:"The person's device, which limits use."`
 	ReturnURL     string            `json:"return_url,omitzero" doc:"The URL to which pages return; its origin must be configured for the app."`
 	Nonce         string            `json:"nonce,omitzero" doc:"A value of the app, copied to the receipt."`
 	Metadata      map[string]string `json:"metadata,omitzero" doc:"Values of the app, copied to events."`
@@ -41,6 +39,18 @@ type clientInfo struct {
 }
 
 func (c clientInfo) toClient() watchword.Client { return watchword.Client(c) }
+
+// startClientInfo is a person's device at the start of a challenge.
+type startClientInfo struct {
+	IP          string `json:"ip,omitzero" doc:"An IPv4 or IPv6 address."`
+	UserAgent   string `json:"user_agent,omitzero"`
+	Known       bool   `json:"known,omitzero" doc:"The app recognizes this device."`
+	DeviceToken string `json:"device_token,omitzero" doc:"The token of a trusted device, from the app's cookie. An invalid one changes nothing."`
+}
+
+func (c startClientInfo) toClient() watchword.Client {
+	return watchword.Client{IP: c.IP, UserAgent: c.UserAgent, Known: c.Known}
+}
 
 type checkRequest struct {
 	Purpose     string            `json:"purpose" doc:"The value of the start."`
@@ -89,10 +99,16 @@ type redeemRequest struct {
 	Purpose string `json:"purpose" doc:"The value of the start."`
 	Subject string `json:"subject,omitzero" doc:"The value of the start."`
 	To      string `json:"to,omitzero" doc:"The value of the start, if it has no subject."`
+
+	ReturnCode string `json:"return_code,omitzero" doc:"The parameter of return_url with which the page sent the browser back. Required once the page was opened; valid for 60 seconds."`
 }
 
 type resendRequest struct {
 	Channel string `json:"channel,omitzero" doc:"Another channel that reaches the same address."`
+}
+
+func (in *redeemRequest) toRedemption(c *call) watchword.RedeemRequest {
+	return watchword.RedeemRequest{Handle: in.Handle, Purpose: in.Purpose, Subject: in.Subject, To: in.To, ReturnCode: in.ReturnCode, Seed: c.seed}
 }
 
 type cancelRequest struct{}
@@ -105,6 +121,7 @@ type redeemReceiptRequest struct {
 // challengeView is a challenge without its secrets. The fields about messages are absent if none is sent.
 type challengeView struct {
 	ID                string        `json:"id"`
+	Verification      string        `json:"verification,omitzero" doc:"The id of the verification that the challenge is part of."`
 	Status            string        `json:"status" enum:"pending,approved,expired,canceled,locked" doc:"Informative. Only a receipt proves that the challenge was approved."`
 	Strategy          string        `json:"strategy"`
 	Channel           string        `json:"channel,omitzero"`
@@ -128,17 +145,16 @@ type deliveryView struct {
 // startedView is the response to a start. Only it has the secrets of the challenge.
 type startedView struct {
 	challengeView
-	Handle  string          `json:"handle" doc:"The secret with which the app collects the receipt."`
-	Public  json.RawMessage `json:"public" doc:"The data that the ask needs."`
-	PageURL string          `json:"page_url" format:"uri" doc:"The URL of the hosted page, with its ticket in the fragment."`
+	Handle      string          `json:"handle" doc:"The secret with which the app collects the receipt."`
+	Public      json.RawMessage `json:"public" doc:"The data that the ask needs."`
+	DeviceToken string          `json:"device_token,omitzero" doc:"Replaces client.device_token of the request, if that was valid."`
+	PageURL     string          `json:"page_url,omitzero" format:"uri" doc:"The URL of the hosted page, with its ticket in the fragment. Absent without a return_url, except in development."`
 }
 
-// TransformSchema adds the fields of the challenge. Huma omits them because the embedded type is not exported.
+// TransformSchema adds the fields of the challenge, and returns one schema for each ask.
 func (startedView) TransformSchema(r huma.Registry, s *huma.Schema) *huma.Schema {
-	challenge := r.Schema(reflect.TypeFor[challengeView](), false, "")
-	maps.Copy(s.Properties, challenge.Properties)
-	s.Required = append(s.Required, challenge.Required...)
-	return s
+	addEmbeddedFields[challengeView](r, s)
+	return newUnion(r, "ask", s, listAskVariants(r, "Started", listAskSchemas()))
 }
 
 // approvedView is the response to a right answer.
@@ -170,7 +186,7 @@ type renameRequest struct {
 }
 
 func newChallengeView(v watchword.View) challengeView {
-	out := challengeView{ID: v.ID, Status: string(v.Status), Strategy: v.Strategy, Channel: v.Channel, Purpose: v.Purpose,
+	out := challengeView{ID: v.ID, Verification: v.Verification, Status: string(v.Status), Strategy: v.Strategy, Channel: v.Channel, Purpose: v.Purpose,
 		Subject: v.Subject, SentTo: v.SentTo, Ask: string(v.Ask), CreatedAt: v.CreatedAt.UTC(), ExpiresAt: v.ExpiresAt.UTC(),
 		AttemptsRemaining: v.TriesLeft}
 	if v.Sends {

@@ -17,7 +17,7 @@ import (
 
 // operations returns all operations of the API.
 func (s *Server) operations() []operation {
-	return append(append(challengeOperations(), factorOperations()...),
+	return append(slices.Concat(challengeOperations(), verificationOperations(), factorOperations()),
 		newReadOperation(operation{method: http.MethodGet, path: keySetPath, id: "keySet", summary: "Read the public keys of receipts",
 			status: http.StatusOK, problems: []string{codeInternalError}}, s.readKeySet),
 		newReadOperation(operation{method: http.MethodGet, path: "/healthz", id: "health", summary: "Report whether the process is alive",

@@ -85,6 +85,9 @@ func TestReceiptAMR(t *testing.T) {
 			d := newDevice(t)
 			k.enrol("user_42", d, c.enrol)
 			claims := k.mustSignIn(watchword.PurposeMFA, "user_42", d, c.use)
+			if claims.ACR != "phr" {
+				t.Errorf("acr %q", claims.ACR)
+			}
 			if !slices.Equal(claims.AMR, c.amr) {
 				t.Errorf("amr %v, want %v", claims.AMR, c.amr)
 			}

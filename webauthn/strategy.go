@@ -61,7 +61,8 @@ func (s *Strategy) Name() string { return "webauthn" }
 // Properties returns the properties of the strategy: the answer is an object and cannot be guessed, and a challenge may have no
 // subject.
 func (s *Strategy) Properties() watchword.StrategyProperties {
-	return watchword.StrategyProperties{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey}
+	return watchword.StrategyProperties{Group: watchword.GroupNone, Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey,
+		Ask: watchword.AskKey, MultiFactor: true, PhishingResistant: true}
 }
 
 // Begin asks for one of the subject's keys or, if the challenge has no subject, for any discoverable credential. A subject
@@ -174,9 +175,9 @@ func (s *Strategy) findKey(ctx context.Context, c *watchword.Challenge, id []byt
 }
 
 // userVerification returns the user verification requirement of a challenge. Without a subject the key is the only factor, so
-// it is required.
+// it is required, and so it is if the answer must prove two kinds of factors.
 func (s *Strategy) userVerification(c *watchword.Challenge) Requirement {
-	if c.Subject == "" {
+	if c.Subject == "" || c.Require == watchword.RequireMFA {
 		return Required
 	}
 	return s.cfg.policy(c.Purpose).UserVerification

@@ -24,6 +24,7 @@ type load struct {
 	connections int
 	duration    time.Duration
 	cycles      int64
+	cycle       func(*loadWorker, context.Context, person) // nil: runCycle
 }
 
 // A loadResult is what a load measured.
@@ -39,6 +40,10 @@ func (l load) run(ctx context.Context) (result loadResult, err error) {
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: l.connections, MaxConnsPerHost: l.connections}}
 	defer client.CloseIdleConnections()
+	cycle := l.cycle
+	if cycle == nil {
+		cycle = (*loadWorker).runCycle
+	}
 	var (
 		running sync.WaitGroup
 		mu      sync.Mutex
@@ -49,7 +54,7 @@ func (l load) run(ctx context.Context) (result loadResult, err error) {
 		running.Go(func() {
 			w := loadWorker{client: client, base: l.url, sink: l.sink}
 			for w.err == nil && time.Since(start) < l.duration && begun.Add(1) <= l.cycles {
-				w.runCycle(ctx, newPerson(l.people.Add(1)))
+				cycle(&w, ctx, newPerson(l.people.Add(1)))
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -107,21 +112,26 @@ func (w *loadWorker) runCycle(ctx context.Context, p person) {
 		ID string `json:"id"`
 	}
 	w.post(ctx, "/v1/challenges", startRequest{"otp", "sign_in", "sms", p.number, p.subject, requestClient{p.ip}}, &started)
+	w.finishCycle(ctx, "/v1/challenges/"+started.ID, "sign_in", started.ID, p)
+}
+
+// finishCycle waits for the webhook of a challenge, and checks a wrong and the right code at a path.
+func (w *loadWorker) finishCycle(ctx context.Context, path, purpose, challenge string, p person) {
 	if w.err != nil {
 		return
 	}
 	answered := time.Now()
-	defer w.sink.forget(started.ID)
+	defer w.sink.forget(challenge)
 	var sent sentCode
 	select {
-	case sent = <-w.sink.await(started.ID):
+	case sent = <-w.sink.await(challenge):
 	case <-ctx.Done():
 		w.err = errors.New("no webhook arrived for a start")
 		return
 	}
 	w.sends = append(w.sends, max(sent.at.Sub(answered), 0))
 	for _, answer := range []string{wrongCode(sent.code), sent.code} {
-		w.post(ctx, "/v1/challenges/"+started.ID+"/check", checkRequest{"sign_in", p.subject, answer, requestClient{p.ip}}, nil)
+		w.post(ctx, path+"/check", checkRequest{purpose, p.subject, answer, requestClient{p.ip}}, nil)
 	}
 	if w.err == nil {
 		w.cycles++

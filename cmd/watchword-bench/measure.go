@@ -97,7 +97,7 @@ func (c *comparison) measureCell(ctx context.Context, m mode, connections int) (
 	if err != nil {
 		return r, err
 	}
-	l := load{url: p.url, sink: c.sink, people: &c.people, connections: connections}
+	l := load{url: p.url, sink: c.sink, people: &c.people, connections: connections, cycle: m.cycle}
 	if _, err := l.with(max(c.duration/4, minWarmUp), warmUpCycles).run(ctx); err != nil {
 		return r, err
 	}

@@ -16,6 +16,7 @@ type mode struct {
 	name    string // in the table
 	cluster bool   // Redis is a Cluster of three masters
 	command func(ctx context.Context, e environment) (*exec.Cmd, error)
+	cycle   func(*loadWorker, context.Context, person) // nil: runCycle
 }
 
 // allModes are all modes, in the order in which they take turns.
@@ -24,6 +25,7 @@ func allModes() []mode {
 		bareMode,
 		{key: "nolimits", name: "watchword, no limits", command: watchwordCommand(withoutLimits)},
 		{key: "limits", name: "watchword, default limits", command: watchwordCommand(defaultLimits)},
+		verificationMode,
 		{key: "memory", name: "watchword in memory, no limits", command: watchwordCommand(withoutLimits, "--redis", "memory:")},
 		{key: "bare-cluster", name: "bare handler, Cluster", cluster: true, command: bareCommand},
 		{key: "nolimits-cluster", name: "watchword, no limits, Cluster", cluster: true, command: watchwordCommand(withoutLimits)},

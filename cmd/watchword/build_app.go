@@ -105,7 +105,8 @@ type appComponents struct {
 	routes         map[string][]delivery.Provider // the senders of each channel
 	router         *delivery.Router
 	templates      *delivery.Templates
-	providerName   func(channel string) string // nil without a router
+	providerName   func(channel string) string           // nil without a router
+	reports        func(channel string, sender int) bool // nil without a router
 	sender         watchword.Sender
 	checkMessage   func(watchword.Message) error // fails if a message does not show its transaction; nil without a sender
 	breaker        *delivery.PrefixBreaker       // nil without limits
@@ -125,7 +126,7 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 	p.callbacks = newCallbacks(a)
 	p.routes, p.router, errRouter = b.openSenders(a, providers, p.callbacks)
 	if p.router != nil {
-		p.providerName = p.router.PrimaryProvider
+		p.providerName, p.reports = p.router.PrimaryProvider, p.router.Reports
 	}
 	p.templates, errTemplates = b.loadTemplates(a.templates)
 	if errTemplates != nil { // so that the other settings are checked
@@ -215,12 +216,15 @@ func (b *builder) engineConfig(a appSettings, p appComponents) watchword.Config 
 		App: a.id, Name: a.name, Issuer: a.publicURL,
 		Keys: b.settings.keys, Identity: b.settings.identity,
 		Store: b.service.storage.apps[a.id].store, Factors: b.service.storage.factors, Strategies: p.strategies.strategies, Addresses: p.addresses,
-		Channels: channelNames(a), ProviderName: p.providerName, CheckMessage: p.checkMessage, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
+		Channels: channelNames(a), ProviderName: p.providerName, Reports: p.reports, CheckMessage: p.checkMessage, Purposes: a.purposes, ReturnOrigins: a.returnURLs,
 		Lifetime: a.codes.Lifetime, Tries: a.codes.Tries, Sends: a.codes.Sends, Cooldown: a.codes.Cooldown,
 		ReceiptLifetime: a.codes.ReceiptLifetime, NewCodes: a.codes.NewOnResend, SMSOrigin: firstOriginHost(a.origins),
-		NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log,
+		Lifetimes: a.lifetimes, NoBudget: b.settings.noLimits, Development: b.settings.development, Logger: b.log,
 	}
 	cfg.Dependencies = map[string]watchword.Pinger{partSending: delivery.NewReadiness(p.routes)}
+	if b.service.storage.factors != nil { // devices are kept there
+		cfg.TrustedDevices = a.trustedDevices
+	}
 	if p.breaker != nil {
 		cfg.Dependencies[partCounters] = p.breaker
 	}
@@ -284,7 +288,7 @@ func (b *builder) registerRelatedOrigins(a appSettings, s strategySet) {
 // Placeholders take the place of those.
 func (b *builder) findEngineProblems(a appSettings, p appComponents) error {
 	var err error
-	if p.strategies.strategies, err = placeholderStrategies(); err != nil {
+	if p.strategies.strategies, err = placeholderStrategies(b.service.storage.factors != nil); err != nil {
 		return err
 	}
 	if p.addresses == nil {

@@ -51,7 +51,8 @@ type appConfig struct {
 	Origins         []string                  `yaml:"origins"`
 	RPID            string                    `yaml:"rp_id"`
 	ReturnURLs      []string                  `yaml:"return_urls"`
-	Purposes        []string                  `yaml:"purposes"`
+	Purposes        []purposeConfig           `yaml:"purposes"`
+	TrustedDevices  *trustedDevicesConfig     `yaml:"trusted_devices"` // nil: no device is trusted
 	Countries       []string                  `yaml:"countries"`
 	DefaultRegion   string                    `yaml:"default_region"`
 	Blocked         []string                  `yaml:"blocked"`
@@ -66,6 +67,20 @@ type appConfig struct {
 	Pages           pagesConfig               `yaml:"pages"`
 	Mails           mailsConfig               `yaml:"mails"`
 	Events          []eventsConfig            `yaml:"events"`
+}
+
+// A purposeConfig is a purpose that may be asked for. The file has its name, or {name: ..., lifetime: ...}.
+type purposeConfig struct {
+	Name     string        `yaml:"name"`
+	Lifetime time.Duration `yaml:"lifetime"` // of challenges; zero: that of codes.lifetime
+}
+
+func (p *purposeConfig) setText(text string) { p.Name = text }
+
+// A trustedDevicesConfig turns trusted devices on.
+type trustedDevicesConfig struct {
+	Purposes []string      `yaml:"purposes"` // that a trusted device answers by itself
+	Lifetime time.Duration `yaml:"lifetime"`
 }
 
 // An apiKeyConfig is the SHA-256 digest of one API key, and the key's scopes.

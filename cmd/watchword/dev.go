@@ -55,10 +55,11 @@ func (c *checker) devAppSettings(cfg fileConfig) appSettings {
 	a := appSettings{
 		id: devApp, name: devApp, keys: devKeys(),
 		publicURL: cfg.PublicURL, returnURLs: cfg.ReturnURLs, rpID: devRPID(cfg.PublicURL),
-		paths:     fieldPaths{"Issuer": "public_url", "ReturnOrigins": "return_urls"},
-		addresses: delivery.Addresses{AllCountries: true},
-		send:      c.mergeSenders("", devSenders(), cfg.Send),
-		limits:    ratelimit.DefaultRules(), breaker: breakerConfig{Shadow: true},
+		paths:          fieldPaths{"Issuer": "public_url", "ReturnOrigins": "return_urls"},
+		addresses:      delivery.Addresses{AllCountries: true},
+		send:           c.mergeSenders("", devSenders(), cfg.Send),
+		trustedDevices: watchword.TrustedDevices{Purposes: []string{watchword.PurposeMFA}},
+		limits:         ratelimit.DefaultRules(), breaker: breakerConfig{Shadow: true},
 	}
 	if a.returnURLs == nil {
 		a.returnURLs = devReturnURLs()

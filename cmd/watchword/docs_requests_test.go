@@ -28,6 +28,13 @@ const exampleKey = "the key of this example"
 // newExampleServer returns a server with one app that has every strategy and sends nothing.
 func newExampleServer(t *testing.T) http.Handler {
 	t.Helper()
+	_, _, s := newExampleApp(t)
+	return s
+}
+
+// newExampleApp returns that server with its engine and with the queue in which its messages wait.
+func newExampleApp(t *testing.T) (*watchword.Engine, *delivery.Queue, http.Handler) {
+	t.Helper()
 	codes, errCodes := otp.New(otp.Config{})
 	links, errLinks := magiclink.New(magiclink.Config{})
 	apps, errApps := totp.New(totp.Config{Issuer: "Shop"})
@@ -44,10 +51,11 @@ func newExampleServer(t *testing.T) http.Handler {
 		t.Fatal(err)
 	}
 	const url = "https://verify.example.com"
+	queue := delivery.NewQueue(1000, nil)
 	engine, err := watchword.New(watchword.Config{App: "shop", Issuer: url, Keys: []watchword.Key{ring}, Identity: identity,
-		Store: memory.New(memory.Config{}), Factors: &memory.Factors{}, Outbox: delivery.NewQueue(1000, nil),
+		Store: memory.New(memory.Config{}), Factors: &memory.Factors{}, Outbox: queue,
 		Strategies: []watchword.Strategy{codes, links, apps, tokens, recovery.New(), passkeys},
-		Addresses:  addresses, Channels: []string{"email", "sms", "voice"}, ReturnOrigins: []string{"http://localhost:3000"}})
+		Addresses:  addresses, Channels: []string{"email", "sms", "voice"}, ReturnOrigins: []string{"http://localhost:3000", "https://app.example.com"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +64,7 @@ func newExampleServer(t *testing.T) http.Handler {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s
+	return engine, queue, s
 }
 
 // ask sends a request to the server, with its key.
@@ -119,6 +127,10 @@ func requestOf(body string) (path string, status int) {
 		return "", 0
 	}
 	switch {
+	case members["methods"] != nil:
+		return "/v1/verifications", http.StatusCreated
+	case members["answer"] != nil && members["method"] != nil:
+		return "/v1/verifications/vf_none/check", http.StatusNotFound
 	case members["answer"] != nil:
 		return "/v1/challenges/ch_none/check", http.StatusNotFound
 	case members["handle"] != nil:

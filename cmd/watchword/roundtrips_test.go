@@ -63,46 +63,93 @@ func (c *commandCounter) ProcessPipelineHook(next goredis.ProcessPipelineHook) g
 	}
 }
 
-// A check over HTTP takes one Redis command. A start takes two: one for the limits, and one for the challenge and its message in the
-// outbox.
-func TestRoundTripsOverHTTP(t *testing.T) {
-	ctx := context.Background()
-	redis := redistest.Start(t)
-	client, err := redisstore.Open(redis.URL())
+// A countedServer is a server on Redis whose commands are counted.
+type countedServer struct {
+	t       *testing.T
+	counted *commandCounter
+	outbox  *redisstore.Outbox
+	engine  *watchword.Engine
+	handler http.Handler
+}
+
+func newCountedServer(t *testing.T) *countedServer {
+	t.Helper()
+	client, err := redisstore.Open(redistest.Start(t).URL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	counted := &commandCounter{}
-	client.AddHook(counted)
-	outbox := newOutboxStore(t, client)
-	engine, handler := newHandlerOnRedis(t, client, outbox)
+	c := &countedServer{t: t, counted: &commandCounter{}, outbox: newOutboxStore(t, client)}
+	client.AddHook(c.counted)
+	c.engine, c.handler = newHandlerOnRedis(t, client, c.outbox)
+	return c
+}
 
-	post := func(path string, body object, want int) (commands int64, answer object) {
-		t.Helper()
-		before := counted.n.Load()
-		answer = postTo(t, handler, path, body, want)
-		return counted.n.Load() - before, answer
+// post returns the number of commands that a request takes, and its answer.
+func (c *countedServer) post(path string, body object, want int) (commands int64, answer object) {
+	c.t.Helper()
+	before := c.counted.n.Load()
+	answer = postTo(c.t, c.handler, path, body, want)
+	return c.counted.n.Load() - before, answer
+}
+
+// takeCode takes the only message from the outbox, which must be that of the challenge, and returns its code.
+func (c *countedServer) takeCode(challenge any) string {
+	c.t.Helper()
+	claimed, err := c.outbox.Claim(c.t.Context(), 1)
+	if err != nil || len(claimed) != 1 || claimed[0].ChallengeID != challenge {
+		c.t.Fatalf("the outbox holds %v, %v", claimed, err)
 	}
+	m, err := c.engine.ComposeMessage(c.t.Context(), claimed[0])
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return m.Code.Reveal()
+}
+
+// A check over HTTP takes one Redis command. A start takes two: one for the limits, and one for the challenge and its message in the
+// outbox.
+func TestRoundTripsOverHTTP(t *testing.T) {
+	c := newCountedServer(t)
 	cycle := func() (start, wrong, right int64) {
-		start, answer := post("/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "alice@example.com", "subject": "user_42",
+		start, answer := c.post("/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": "alice@example.com", "subject": "user_42",
 			"client": object{"ip": "203.0.113.7"}}, http.StatusCreated)
-		claimed, err := outbox.Claim(ctx, 1)
-		if err != nil || len(claimed) != 1 || claimed[0].ChallengeID != answer["id"] {
-			t.Fatalf("the outbox holds %v, %v", claimed, err)
-		}
-		m, err := engine.ComposeMessage(ctx, claimed[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		path, code := "/v1/challenges/"+answer["id"].(string)+"/check", m.Code.Reveal()
-		wrong, _ = post(path, object{"purpose": "sign_in", "subject": "user_42", "answer": wrongCode(code)}, http.StatusUnprocessableEntity)
-		right, _ = post(path, object{"purpose": "sign_in", "subject": "user_42", "answer": code}, http.StatusOK)
+		path, code := "/v1/challenges/"+answer["id"].(string)+"/check", c.takeCode(answer["id"])
+		wrong, _ = c.post(path, object{"purpose": "sign_in", "subject": "user_42", "answer": wrongCode(code)}, http.StatusUnprocessableEntity)
+		right, _ = c.post(path, object{"purpose": "sign_in", "subject": "user_42", "answer": code}, http.StatusOK)
 		return start, wrong, right
 	}
 	cycle() // Redis learns the scripts
 	if start, wrong, right := cycle(); start != 2 || wrong != 1 || right != 1 {
 		t.Fatalf("a start costs %d round trips, a wrong check %d, a right one %d", start, wrong, right)
+	}
+}
+
+// A verification that opens its only method at the start takes at most four Redis commands, its check three, and the collection of
+// the receipt two.
+func TestRoundTripsOfVerificationOverHTTP(t *testing.T) {
+	c := newCountedServer(t)
+	start := func() (commands int64, id, handle, code string) {
+		t.Helper()
+		commands, answer := c.post("/v1/verifications", object{"purpose": "mfa", "subject": "user_42", "client": object{"ip": "203.0.113.7"},
+			"methods": []object{{"strategy": "otp", "channel": "email", "to": "alice@example.com"}}}, http.StatusCreated)
+		return commands, answer["id"].(string), answer["handle"].(string), c.takeCode(answer["challenge"].(map[string]any)["id"])
+	}
+	cycle := func() (started, wrong, right, redeemed int64) {
+		started, id, _, code := start()
+		path := "/v1/verifications/" + id + "/check"
+		wrong, _ = c.post(path, object{"purpose": "mfa", "subject": "user_42", "answer": wrongCode(code)}, http.StatusUnprocessableEntity)
+		right, _ = c.post(path, object{"purpose": "mfa", "subject": "user_42", "answer": code}, http.StatusOK)
+		_, id, handle, code := start()
+		if err := c.engine.AnswerVerification(t.Context(), id, "", watchword.Answer{Text: code, Starter: true}, watchword.Client{}); err != nil {
+			t.Fatal(err)
+		}
+		redeemed, _ = c.post("/v1/verifications/"+id+"/redeem", object{"handle": handle, "purpose": "mfa", "subject": "user_42"}, http.StatusOK)
+		return started, wrong, right, redeemed
+	}
+	cycle() // Redis learns the scripts
+	if start, wrong, right, redeem := cycle(); start > 4 || wrong > 3 || right > 3 || redeem > 2 {
+		t.Errorf("a start takes %d commands, a wrong check %d, a right one %d, a collection %d", start, wrong, right, redeem)
 	}
 }
 

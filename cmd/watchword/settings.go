@@ -49,7 +49,9 @@ type appSettings struct {
 	publicURL        string
 	keys             []apiKey
 	origins          []string
-	purposes         []string
+	purposes         []string                 // nil: every well-formed one
+	lifetimes        map[string]time.Duration // of challenges, by purpose
+	trustedDevices   watchword.TrustedDevices // the zero value: none
 	addresses        delivery.Addresses
 	templates        string                      // a folder; empty: the built-in ones
 	send             map[string][]senderSettings // by channel

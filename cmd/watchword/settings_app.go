@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
 	"github.com/watchword-auth/watchword/internal/hosts"
 	"github.com/watchword-auth/watchword/ratelimit"
@@ -23,12 +24,18 @@ import (
 // checkApp checks one app of a production server.
 func (c *checker) checkApp(where string, cfg fileConfig, a appConfig) appSettings {
 	s := appSettings{
-		id: a.ID, name: a.Name, origins: a.Origins, returnURLs: a.ReturnURLs, rpID: a.RPID, purposes: a.Purposes,
+		id: a.ID, name: a.Name, origins: a.Origins, returnURLs: a.ReturnURLs, rpID: a.RPID,
 		templates: c.resolvePath(a.Templates), codes: a.Codes, links: a.Links, breaker: a.PrefixBreaker, paths: appPaths(where, a),
 		mails:     delivery.MailConfig{Color: a.Pages.Color, Logo: a.Mails.Logo, CodeInSubject: a.Mails.CodeInSubject},
 		addresses: delivery.Addresses{Countries: a.Countries, DefaultRegion: a.DefaultRegion, Blocked: a.Blocked, BlockedPrefixes: a.BlockedPrefixes},
 	}
 	c.addProblemIf(a.ID == "", "%s.id: missing", where)
+	c.readPurposes(where, a.Purposes, &s)
+	if t := a.TrustedDevices; t != nil {
+		c.addProblemIf(cfg.Database.URL == "" && cfg.Database.File == "", "%s.trusted_devices: needs a database, in which devices are kept", where)
+		c.addProblemIf(len(t.Purposes) == 0, "%s.trusted_devices.purposes: missing: name the purposes that a trusted device answers", where)
+		s.trustedDevices = watchword.TrustedDevices(*t)
+	}
 	s.publicURL = cmp.Or(a.PublicURL, cfg.PublicURL)
 	if s.returnURLs == nil {
 		s.returnURLs = cfg.ReturnURLs
@@ -62,7 +69,8 @@ func appPaths(where string, a appConfig) fieldPaths {
 		"Sends": ".codes.sends", "Cooldown": ".codes.cooldown", "ReceiptLifetime": ".codes.receipt_lifetime", "Length": ".codes.length",
 		"TestAddresses": ".codes.test", "RetrieverHash": ".codes.sms_retriever_hash", "Confirm": ".links.confirm", "RPID": ".rp_id", "Origins": ".origins", "RelatedOrigins": ".origins", "Countries": ".countries",
 		"DefaultRegion": ".default_region", "Blocked": ".blocked", "BlockedPrefixes": ".blocked_prefixes", "Rules": ".limits", "Templates": ".templates", "PrefixBreaker": ".prefix_breaker",
-		"Endpoints": ".events", "Pages.Color": ".pages.color", "Pages.Logo": ".pages.logo", "Mail.Color": ".pages.color", "Mail.Logo": ".mails.logo", "Issuer": ".public_url", "ReturnOrigins": ".return_urls"}
+		"Endpoints": ".events", "Pages.Color": ".pages.color", "Pages.Logo": ".pages.logo", "Mail.Color": ".pages.color", "Mail.Logo": ".mails.logo", "Issuer": ".public_url",
+		"ReturnOrigins": ".return_urls", "TrustedDevices.Purposes": ".trusted_devices.purposes", "TrustedDevices.Lifetime": ".trusted_devices.lifetime"}
 	for field, path := range paths {
 		paths[field] = where + path
 	}
@@ -73,6 +81,23 @@ func appPaths(where string, a appConfig) fieldPaths {
 		paths["ReturnOrigins"] = "return_urls"
 	}
 	return paths
+}
+
+// readPurposes reads the purposes of an app and their lifetimes.
+func (c *checker) readPurposes(where string, purposes []purposeConfig, s *appSettings) {
+	s.lifetimes = map[string]time.Duration{}
+	for i, p := range purposes {
+		path := fmt.Sprintf("%s.purposes[%d]", where, i)
+		if p.Name == "" {
+			c.addProblemIf(true, "%s.name: missing", path)
+			continue
+		}
+		c.addProblemIf(slices.Contains(s.purposes, p.Name), "%s: %q is there twice", path, p.Name)
+		s.purposes = append(s.purposes, p.Name)
+		if p.Lifetime > 0 {
+			s.lifetimes[p.Name], s.paths["Lifetimes."+p.Name] = p.Lifetime, path+".lifetime"
+		}
+	}
 }
 
 // checkHTTPSOrigin checks that a text is an https origin: scheme, host and perhaps port (RFC 6454).

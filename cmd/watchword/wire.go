@@ -19,6 +19,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery/smtp"
 	"github.com/watchword-auth/watchword/delivery/twilio"
 	"github.com/watchword-auth/watchword/delivery/webhook"
+	"github.com/watchword-auth/watchword/device"
 	"github.com/watchword-auth/watchword/internal/script"
 	"github.com/watchword-auth/watchword/magiclink"
 	"github.com/watchword-auth/watchword/otp"
@@ -59,7 +60,7 @@ func newStrategies(a appSettings, hasDatabase bool, log *slog.Logger) (set strat
 	issuer := cmp.Or(a.name, a.id, "app")
 	byTime, errTime := totp.New(totp.Config{Issuer: issuer})
 	byCounter, errCounter := totp.NewHOTP(totp.HOTPConfig{Issuer: issuer})
-	set.strategies = append(set.strategies, byTime, byCounter, recovery.New())
+	set.strategies = append(set.strategies, byTime, byCounter, recovery.New(), device.New())
 	if a.rpID == "" || len(a.ownOrigins()) == 0 {
 		return set, errors.Join(errCodes, errLinks, errTime, errCounter)
 	}
@@ -72,9 +73,14 @@ func newStrategies(a appSettings, hasDatabase bool, log *slog.Logger) (set strat
 }
 
 // placeholderStrategies makes strategies with which an engine's other settings can be checked if the app's own failed.
-func placeholderStrategies() ([]watchword.Strategy, error) {
-	codes, err := otp.New(otp.Config{})
-	return []watchword.Strategy{codes}, err
+func placeholderStrategies(hasDatabase bool) ([]watchword.Strategy, error) {
+	codes, errCodes := otp.New(otp.Config{})
+	links, errLinks := magiclink.New(magiclink.Config{NoCode: true})
+	strategies := []watchword.Strategy{codes, links}
+	if hasDatabase {
+		strategies = append(strategies, device.New())
+	}
+	return strategies, errors.Join(errCodes, errLinks)
 }
 
 // strategyRoutes are the routes of strategies beside the API: the ES module with which pages use passkeys, and each RP id's

@@ -130,16 +130,17 @@ type eventPayload struct {
 }
 
 type eventData struct {
-	App         string            `json:"app,omitempty"`
-	ChallengeID string            `json:"challenge_id,omitempty"`
-	Strategy    string            `json:"strategy,omitempty"`
-	Purpose     string            `json:"purpose,omitempty"`
-	Subject     string            `json:"subject,omitempty"`
-	Channel     string            `json:"channel,omitempty"`
-	Provider    string            `json:"provider,omitempty"`
-	Factor      string            `json:"factor,omitempty"`
-	Limit       string            `json:"limit,omitempty"`
-	Metadata    map[string]string `json:"metadata,omitempty"`
+	App          string            `json:"app,omitempty"`
+	ChallengeID  string            `json:"challenge_id,omitempty"`
+	Verification string            `json:"verification_id,omitempty"`
+	Strategy     string            `json:"strategy,omitempty"`
+	Purpose      string            `json:"purpose,omitempty"`
+	Subject      string            `json:"subject,omitempty"`
+	Channel      string            `json:"channel,omitempty"`
+	Provider     string            `json:"provider,omitempty"`
+	Factor       string            `json:"factor,omitempty"`
+	Limit        string            `json:"limit,omitempty"`
+	Metadata     map[string]string `json:"metadata,omitempty"`
 }
 
 // HandleEvent queues an event for the endpoints. It does not block. Use it as Events of watchword.Config.
@@ -166,7 +167,7 @@ func (d *Dispatcher) encode(p *pendingEvent, ev watchword.Event) error {
 		return err
 	}
 	body, err := encodePayload(eventPayload{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: eventData{
-		App: ev.App, ChallengeID: ev.ChallengeID, Strategy: ev.Strategy, Purpose: ev.Purpose, Subject: ev.Subject,
+		App: ev.App, ChallengeID: ev.ChallengeID, Verification: ev.Verification, Strategy: ev.Strategy, Purpose: ev.Purpose, Subject: ev.Subject,
 		Channel: ev.Channel, Provider: ev.Provider, Factor: ev.Factor, Limit: ev.Limit, Metadata: ev.Metadata}})
 	now := d.cfg.Environment.Now()
 	p.id, p.body, p.due, p.giveUpAt = "evt_"+base64.RawURLEncoding.EncodeToString(id[:]), body, now, now.Add(retryPeriod)

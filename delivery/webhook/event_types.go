@@ -15,8 +15,10 @@ func eventTypes() []string {
 	return []string{
 		watchword.EventStarted, watchword.EventApproved, watchword.EventFailed, watchword.EventLocked, watchword.EventExpired,
 		watchword.EventCanceled, watchword.EventReported,
+		watchword.EventVerificationStarted, watchword.EventVerificationApproved, watchword.EventVerificationExpired, watchword.EventVerificationCanceled,
 		watchword.EventMessageSent, watchword.EventMessageDelivered, watchword.EventMessageFailed,
 		watchword.EventFactorEnrolled, watchword.EventFactorRemoved, watchword.EventFactorDisabled, watchword.EventFactorFailing, watchword.EventFactorLow,
+		watchword.EventDeviceReused,
 		watchword.EventLimitReached,
 		watchword.EventLinkOpened, watchword.EventScannerSuspected,
 	}

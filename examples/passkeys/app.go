@@ -39,7 +39,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	mux.HandleFunc("POST /link", a.sendLink)
 	mux.HandleFunc("GET /l/{id}", a.openLink)
 	mux.HandleFunc("POST /link/answer", a.answerLink)
-	mux.HandleFunc("POST /key/{purpose}", a.startKeyChallenge)
+	mux.HandleFunc("POST /key/{purpose}", a.startKey)
 	mux.HandleFunc("POST /key/answer", a.answerKey)
 	mux.HandleFunc("POST /key/remove", a.removeKey)
 	mux.HandleFunc("POST /sign-out", a.signOut)
@@ -128,7 +128,7 @@ func messageFor(err error) string {
 		return "That was not right."
 	case errors.Is(err, watchword.ErrProofRequired):
 		return "Please use one of your passkeys first."
-	case errors.Is(err, watchword.ErrUnknownChallenge), errors.Is(err, watchword.ErrChallengeExpired), errors.Is(err, watchword.ErrAttemptsExhausted):
+	case errors.Is(err, watchword.ErrUnknownVerification), errors.Is(err, watchword.ErrUnknownChallenge), errors.Is(err, watchword.ErrChallengeExpired), errors.Is(err, watchword.ErrAttemptsExhausted):
 		return "That took too long. Please begin again."
 	}
 	log.Print(err)

@@ -13,33 +13,56 @@ import (
 // maxAnswer is the maximum size of an answer in bytes.
 const maxAnswer = 64 << 10
 
-// startKeyChallenge starts a challenge and returns its options to the page. A sign-in has no subject: the browser suggests its
-// passkeys for this site, and the chosen one identifies the user.
-func (a *app) startKeyChallenge(w http.ResponseWriter, r *http.Request) {
-	s := a.currentSession(r)
-	req := watchword.StartRequest{Strategy: "webauthn", Purpose: r.PathValue("purpose"), Client: clientOf(r)}
-	if req.Purpose != watchword.PurposeSignIn {
-		if s.user == "" {
-			replyError(w, errSignedOut)
-			return
-		}
-		req.Subject = s.user
+// startKey asks for a key and returns its options to the page. A sign-in has no subject: the browser suggests its passkeys for this
+// site, and the chosen one identifies the user.
+func (a *app) startKey(w http.ResponseWriter, r *http.Request) {
+	s, purpose := a.currentSession(r), r.PathValue("purpose")
+	if purpose != watchword.PurposeSignIn && s.user == "" {
+		replyError(w, errSignedOut)
+		return
 	}
-	if req.Purpose == watchword.PurposeEnrol {
-		req.Metadata = map[string]string{webauthn.MetadataAccount: a.users.email(s.user)}
-		req.Authority, s.proof = watchword.Authority{Claims: s.proof}, nil
+	var id string
+	var options map[string]any
+	var err error
+	if purpose == watchword.PurposeEnrol {
+		id, options, err = a.startEnrolment(r, s)
+		s.proof = nil
+	} else {
+		id, options, err = a.startVerification(r, s, purpose)
 	}
-	started, err := a.engine.Start(r.Context(), req)
 	if err != nil {
 		replyError(w, err)
 		return
 	}
-	s.keyChallenge, s.purpose = started.ID, req.Purpose
+	s.key, s.purpose = id, purpose
 	a.saveSession(w, r, s)
-	reply(w, started.Public)
+	reply(w, options)
 }
 
-// answerKey checks the answer to the browser's last challenge.
+// startVerification asks for one of the user's passkeys or, for a sign-in, for a passkey of any user.
+func (a *app) startVerification(r *http.Request, s session, purpose string) (id string, options map[string]any, err error) {
+	req := watchword.VerificationRequest{Purpose: purpose, Methods: []watchword.MethodRequest{{Strategy: "webauthn"}}, Client: clientOf(r)}
+	if purpose != watchword.PurposeSignIn {
+		req.Subject = s.user
+	}
+	started, err := a.engine.StartVerification(r.Context(), req)
+	if err != nil {
+		return "", nil, err
+	}
+	return started.ID, started.Challenge.Public, nil
+}
+
+// startEnrolment asks for a new passkey. An enrolment is a challenge of its own.
+func (a *app) startEnrolment(r *http.Request, s session) (id string, options map[string]any, err error) {
+	started, err := a.engine.Start(r.Context(), watchword.StartRequest{Strategy: "webauthn", Purpose: watchword.PurposeEnrol, Subject: s.user,
+		Metadata: map[string]string{webauthn.MetadataAccount: a.users.email(s.user)}, Authority: watchword.Authority{Claims: s.proof}, Client: clientOf(r)})
+	if err != nil {
+		return "", nil, err
+	}
+	return started.ID, started.Public, nil
+}
+
+// answerKey checks the answer to what the browser was last asked.
 func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 	answer, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxAnswer))
 	if err != nil {
@@ -47,28 +70,38 @@ func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s := a.currentSession(r)
-	if s.keyChallenge == "" {
-		replyError(w, watchword.ErrUnknownChallenge)
+	if s.key == "" {
+		replyError(w, watchword.ErrUnknownVerification)
 		return
 	}
 	check := watchword.CheckRequest{Purpose: s.purpose, Answer: watchword.Answer{Text: string(answer), Object: true}, Client: clientOf(r)}
 	if s.purpose != watchword.PurposeSignIn {
 		check.Subject = s.user
 	}
-	result, err := a.engine.Check(r.Context(), s.keyChallenge, check)
+	if s.purpose == watchword.PurposeEnrol {
+		_, err = a.engine.Check(r.Context(), s.key, check)
+	} else {
+		var result *watchword.VerificationResult
+		if result, err = a.engine.CheckVerification(r.Context(), s.key, watchword.VerificationCheck{CheckRequest: check}); err == nil {
+			s = s.verified(result.Claims)
+		}
+	}
 	if err != nil {
 		replyError(w, err)
 		return
 	}
-	switch s.purpose {
-	case watchword.PurposeSignIn:
-		s = session{user: result.Claims.Subject}
-	case watchword.PurposeManageFactors:
-		s.proof = result.Claims
-	}
-	s.keyChallenge, s.purpose = "", ""
+	s.key, s.purpose = "", ""
 	a.saveSession(w, r, s)
 	reply(w, struct{}{})
+}
+
+// verified returns the session after a verification.
+func (s session) verified(claims *watchword.Claims) session {
+	if s.purpose == watchword.PurposeSignIn {
+		return session{user: claims.Subject}
+	}
+	s.proof = claims // of the purpose manage_factors
+	return s
 }
 
 // removeKey removes one of the user's passkeys. The engine requires a proof by a passkey for it, and for adding another one: an

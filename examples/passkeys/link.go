@@ -14,14 +14,14 @@ func (a *app) sendLink(w http.ResponseWriter, r *http.Request) {
 		a.renderPage(w, page{Name: "sign-in", Message: messageFor(errNoAddress)})
 		return
 	}
-	started, err := a.engine.Start(r.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: watchword.PurposeSignIn,
-		To: to.Value, Client: clientOf(r)})
+	started, err := a.engine.StartVerification(r.Context(), watchword.VerificationRequest{Purpose: watchword.PurposeSignIn,
+		Methods: []watchword.MethodRequest{{Strategy: "magiclink", To: to.Value}}, Client: clientOf(r)})
 	if err != nil {
 		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
 		return
 	}
-	a.saveSession(w, r, session{linkChallenge: started.ID, address: to.Value})
-	a.renderPage(w, page{Name: "sent", SentTo: started.SentTo})
+	a.saveSession(w, r, session{link: started.ID, linkChallenge: started.Challenge.ID, address: to.Value})
+	a.renderPage(w, page{Name: "sent", SentTo: started.Challenge.SentTo})
 }
 
 // openLink is the target of the link. It changes nothing, so a mail scanner may follow it. The token is in the fragment, which
@@ -38,12 +38,12 @@ func (a *app) openLink(w http.ResponseWriter, r *http.Request) {
 // answerLink checks the link's token or the code. Purpose and address come from the app, not from the form.
 func (a *app) answerLink(w http.ResponseWriter, r *http.Request) {
 	s := a.currentSession(r)
-	if s.linkChallenge == "" {
+	if s.link == "" {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
 	}
-	_, err := a.engine.Check(r.Context(), s.linkChallenge, watchword.CheckRequest{Purpose: watchword.PurposeSignIn, To: s.address,
-		Answer: watchword.Answer{Text: r.FormValue("answer")}, Client: clientOf(r)})
+	_, err := a.engine.CheckVerification(r.Context(), s.link, watchword.VerificationCheck{CheckRequest: watchword.CheckRequest{
+		Purpose: watchword.PurposeSignIn, To: s.address, Answer: watchword.Answer{Text: r.FormValue("answer")}, Client: clientOf(r)}})
 	if err != nil {
 		a.renderPage(w, page{Name: "sent", Message: messageFor(err)})
 		return

@@ -32,16 +32,17 @@ func (u *users) email(id string) string {
 	return u.byID[id]
 }
 
-// A session is the state of one browser. Challenge ids are stored here and never in a form, so that a person cannot replace
-// them by others.
+// A session is the state of one browser. Ids of verifications and challenges are stored here and never in a form, so that a person
+// cannot replace them by others.
 type session struct {
 	user string // id of who is signed in
 
-	linkChallenge string // challenge that a link answers
+	link          string // id of the verification that a link answers
+	linkChallenge string // id of its challenge, which the link names
 	address       string // address that the link was sent to
 
-	keyChallenge string // challenge that a key answers
-	purpose      string // of that challenge
+	key     string // id of the verification that a key answers; for an enrolment of its challenge
+	purpose string // of that
 
 	proof *watchword.Claims // of a passkey, for one change of the user's passkeys
 }

@@ -28,10 +28,10 @@ type app struct {
 
 // A session is the state of one browser. The handle is stored here only, because with it the receipt can be collected.
 type session struct {
-	email     string // who is signed in
-	address   string // to which the link was sent
-	challenge string
-	handle    string
+	email        string // who is signed in
+	address      string // to which the link was sent
+	verification string
+	handle       string
 }
 
 // newApp returns the app for an origin. It sends messages until ctx ends.
@@ -49,7 +49,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	mux.HandleFunc("POST /sign-in", a.signIn)
 	mux.HandleFunc("GET /done", a.done)
 	mux.HandleFunc("POST /sign-out", a.signOut)
-	for _, path := range []string{"/c/", "/l/", "/pages/"} {
+	for _, path := range []string{"/v/", "/l/", "/pages/"} {
 		mux.Handle(path, s.pages)
 	}
 	mux.Handle("GET /inbox", s.inbox)
@@ -57,33 +57,43 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
-// signIn starts the challenge and redirects the browser to its hosted page. The page's ticket is in the fragment, which is not
-// sent to servers.
+// signIn starts a verification and redirects the browser to its hosted page. The page's ticket is in the fragment, which is not sent
+// to servers, and opens one browser.
 func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 	email := r.FormValue("email")
 	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	started, err := a.engine.Start(r.Context(), watchword.StartRequest{Strategy: "magiclink", Purpose: watchword.PurposeSignIn,
-		To: email, ReturnURL: a.origin + "/done", Client: watchword.Client{IP: host, UserAgent: r.UserAgent()}})
+	started, err := a.engine.StartVerification(r.Context(), watchword.VerificationRequest{Purpose: watchword.PurposeSignIn,
+		Methods:   []watchword.MethodRequest{{Strategy: "magiclink", To: email}},
+		ReturnURL: a.origin + "/done", Client: watchword.Client{IP: host, UserAgent: r.UserAgent()}})
 	if err != nil {
 		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
 		return
 	}
-	a.saveSession(w, r, session{address: email, challenge: started.ID, handle: started.Handle.Reveal()})
-	http.Redirect(w, r, a.origin+"/c/"+started.ID+"#"+started.Ticket.Reveal(), http.StatusSeeOther)
+	a.saveSession(w, r, session{address: email, verification: started.ID, handle: started.Handle.Reveal()})
+	http.Redirect(w, r, a.origin+"/v/"+started.ID+"#"+started.Ticket.Reveal(), http.StatusSeeOther)
 }
 
-// done handles the return from the hosted page. The request itself proves nothing. The receipt does: the session's handle
-// collects it, once.
+// done handles the return from the hosted page. The request itself proves nothing. The receipt does: it is collected, once, with the
+// handle of the session and the return code, which only the browser that opened the page gets. The handle is never looked up by the
+// id in the query: otherwise somebody else's finished verification would sign this browser in. The URL holds the code, so it is not
+// passed on as the referrer.
 func (a *app) done(w http.ResponseWriter, r *http.Request) {
-	s := a.currentSession(r)
-	if s.address != "" {
-		_, err := a.engine.Redeem(r.Context(), s.challenge, watchword.RedeemRequest{Handle: s.handle, Purpose: watchword.PurposeSignIn, To: s.address})
-		if err != nil {
-			a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
-			return
-		}
-		a.saveSession(w, r, session{email: s.address})
+	w.Header().Set("Referrer-Policy", "no-referrer")
+	s, query := a.currentSession(r), r.URL.Query()
+	if s.address == "" { // signed in already, or nothing was started
+		http.Redirect(w, r, "/", http.StatusSeeOther)
+		return
 	}
+	err := errNotVerified
+	if query.Get("verification") == s.verification && !query.Has("error") {
+		_, err = a.engine.RedeemVerification(r.Context(), s.verification, watchword.RedeemRequest{Handle: s.handle, Purpose: watchword.PurposeSignIn,
+			To: s.address, ReturnCode: query.Get("return_code")})
+	}
+	if err != nil {
+		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
+		return
+	}
+	a.saveSession(w, r, session{email: s.address})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
@@ -135,6 +145,8 @@ func (a *app) saveSession(w http.ResponseWriter, r *http.Request, s session) {
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: id, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
+var errNotVerified = errors.New("the browser does not come back from an answer to this session's verification")
+
 // messageFor returns the text that the person sees for an error.
 func messageFor(err error) string {
 	switch {
@@ -144,6 +156,8 @@ func messageFor(err error) string {
 		return "Too many mails to this address. Please wait a while."
 	case errors.Is(err, watchword.ErrNotAnswered):
 		return "Please open the link in your mail first."
+	case errors.Is(err, errNotVerified), errors.Is(err, watchword.ErrReturnCodeInvalid), errors.Is(err, watchword.ErrChallengeExpired):
+		return "This was not confirmed in this browser, or too long ago. Please begin again."
 	}
 	log.Print(err)
 	return "That did not work. Please begin again."

@@ -21,7 +21,7 @@ const appID = "notes"
 // services holds the parts of watchword that the app uses.
 type services struct {
 	engine *watchword.Engine
-	pages  http.Handler // the hosted pages, at /c/, /l/ and /pages/
+	pages  http.Handler // the hosted pages, at /v/, /l/ and /pages/
 	inbox  http.Handler
 }
 

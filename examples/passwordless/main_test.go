@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -67,15 +68,32 @@ func (d *device) do(method, target, contentType, body string) (*http.Response, s
 	return res, string(text)
 }
 
-// begin starts a sign-in and returns the number on the hosted page.
-func (d *device) begin() (number string) {
+// start starts a sign-in, and returns the hosted page with its ticket.
+func (d *device) start() (page, ticket string) {
 	d.t.Helper()
 	res, text := d.do(http.MethodPost, d.url+"/sign-in", "application/x-www-form-urlencoded", "email="+url.QueryEscape(ann))
 	page, ticket, ok := strings.Cut(res.Header.Get("Location"), "#")
 	if !ok {
 		d.t.Fatalf("no page: %s", text)
 	}
-	return d.postScript(page+"/open", map[string]string{"ticket": ticket}, `class=\\"number\\"[^0-9]*([0-9]{2})`)
+	return page, ticket
+}
+
+// openPage opens a hosted page and returns the number on it.
+func (d *device) openPage(page, ticket string) (number string) {
+	d.t.Helper()
+	return d.postScript(page+"/open", map[string]string{"ticket": ticket, "seed": rand.Text()}, `class=\\"number\\"[^0-9]*([0-9]{2})`)
+}
+
+// next returns the address to which the hosted page sends the browser.
+func (d *device) next(page string) string {
+	d.t.Helper()
+	_, text := d.do(http.MethodGet, page+"/state", "", "")
+	var part struct{ Next string }
+	if err := json.Unmarshal([]byte(text), &part); err != nil || part.Next == "" {
+		d.t.Fatalf("the page leads nowhere: %v %s", err, text)
+	}
+	return part.Next
 }
 
 // postScript sends a request of the pages' script and returns a match in the response.
@@ -122,24 +140,28 @@ func (d *device) home() string {
 func TestLinkOnSecondDeviceSignsInTheFirst(t *testing.T) {
 	s := newSite(t)
 	laptop, phone := s.device(), s.device()
-	number := laptop.begin()
-	if _, text := laptop.do(http.MethodGet, s.url+"/done", "", ""); !strings.Contains(text, "open the link in your mail first") {
+	page, ticket := laptop.start()
+	number := laptop.openPage(page, ticket)
+	back := s.url + "/done?verification=" + page[strings.LastIndex(page, "/")+1:]
+	if _, text := laptop.do(http.MethodGet, back, "", ""); !strings.Contains(text, "open the link in your mail first") {
 		t.Errorf("before the link: %s", text)
 	}
-	page, token := phone.waitForMail()
-	phone.postScript(page+"/open", map[string]string{"token": token}, "Example Notes")
-	phone.postScript(page+"/answer", map[string]string{"token": token, "number": number}, "Go back to where you started")
-	phone.do(http.MethodGet, s.url+"/done", "", "")
+	link, token := phone.waitForMail()
+	phone.postScript(link+"/open", map[string]string{"token": token}, "Example Notes")
+	phone.postScript(link+"/answer", map[string]string{"token": token, "number": number}, "Go back to where you started")
+	next := laptop.next(page)
+	phone.do(http.MethodGet, next, "", "")
 	if strings.Contains(phone.home(), "signed in") {
 		t.Error("the phone is signed in")
 	}
-	laptop.do(http.MethodGet, s.url+"/done", "", "")
-	if !strings.Contains(laptop.home(), "signed in as "+ann) {
-		t.Error("the laptop is not signed in")
+	if _, text := laptop.do(http.MethodGet, back, "", ""); !strings.Contains(text, "not confirmed in this browser") {
+		t.Errorf("without a return code: %s", text)
 	}
-	laptop.do(http.MethodGet, s.url+"/done", "", "")
-	if !strings.Contains(laptop.home(), "signed in as "+ann) {
-		t.Error("coming back a second time signs out")
+	for range 2 { // coming back a second time does not sign out
+		res, _ := laptop.do(http.MethodGet, next, "", "")
+		if res.Header.Get("Referrer-Policy") != "no-referrer" || res.Header.Get("Location") != "/" || !strings.Contains(laptop.home(), "signed in as "+ann) {
+			t.Errorf("the laptop is not signed in: %v", res.Header)
+		}
 	}
 }
 
@@ -147,10 +169,33 @@ func TestLinkOnSecondDeviceSignsInTheFirst(t *testing.T) {
 func TestLinkWithoutNumberDoesNotSignInTheStarter(t *testing.T) {
 	s := newSite(t)
 	attacker, victim := s.device(), s.device()
-	attacker.begin()
-	page, token := victim.waitForMail()
-	victim.postScript(page+"/answer", map[string]string{"token": token}, "Type the two digits")
-	attacker.do(http.MethodGet, s.url+"/done", "", "")
+	page, ticket := attacker.start()
+	attacker.openPage(page, ticket)
+	link, token := victim.waitForMail()
+	victim.postScript(link+"/answer", map[string]string{"token": token}, "Type the two digits")
+	attacker.do(http.MethodGet, s.url+"/done?verification="+page[strings.LastIndex(page, "/")+1:], "", "")
+	if strings.Contains(attacker.home(), "signed in") {
+		t.Error("the attacker is signed in")
+	}
+}
+
+// An attacker starts a sign-in with the victim's address and sends the victim the address of the hosted page. The victim opens it and
+// clicks the link in the same browser, which asks for no number there.
+func TestPageThatIsPassedOnSignsNobodyIn(t *testing.T) {
+	s := newSite(t)
+	attacker, victim := s.device(), s.device()
+	page, ticket := attacker.start()
+	victim.openPage(page, ticket)
+	link, token := victim.waitForMail()
+	victim.postScript(link+"/answer", map[string]string{"token": token}, "return_code")
+	victim.do(http.MethodGet, victim.next(page), "", "")
+	if strings.Contains(victim.home(), "signed in") {
+		t.Error("the victim is signed in without having started")
+	}
+	attacker.postScript(page+"/open", map[string]string{"ticket": ticket, "seed": rand.Text()}, "already open")
+	for _, code := range []string{"", "&return_code=", "&return_code=guessed"} {
+		attacker.do(http.MethodGet, s.url+"/done?verification="+page[strings.LastIndex(page, "/")+1:]+code, "", "")
+	}
 	if strings.Contains(attacker.home(), "signed in") {
 		t.Error("the attacker is signed in")
 	}

@@ -19,34 +19,40 @@ var pagesHTML embed.FS
 
 // app is the web app: its users and sessions, and the verification engine.
 type app struct {
-	engine   *watchword.Engine
-	users    users
-	sessions sessions
-	pages    *template.Template
+	services
+	origin    string
+	users     users
+	sessions  sessions
+	templates *template.Template
 }
 
-// newApp returns the app with one user, ann@example.com. It sends messages until ctx ends.
-func newApp(ctx context.Context) (http.Handler, error) {
-	engine, inbox, err := newEngine(ctx)
+// newApp returns the app for an origin, with the users ann@example.com and bea@example.com. It sends messages until ctx ends.
+func newApp(ctx context.Context, origin string) (http.Handler, error) {
+	services, err := newEngine(ctx, origin)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{engine: engine, users: users{byEmail: map[string]*user{}}, sessions: sessions{byID: map[string]session{}}}
-	if a.pages, err = template.ParseFS(pagesHTML, "pages.html"); err != nil {
+	a := &app{services: services, origin: origin, users: users{byEmail: map[string]*user{}}, sessions: sessions{byID: map[string]session{}}}
+	if a.templates, err = template.ParseFS(pagesHTML, "pages.html"); err != nil {
 		return nil, err
 	}
-	if err := a.users.add("user_1", "ann@example.com", "correct horse"); err != nil {
+	if err := errors.Join(a.users.add("user_1", "ann@example.com", "correct horse"), a.users.add("user_2", "bea@example.com", "correct mule")); err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", a.home)
 	mux.HandleFunc("POST /sign-in", a.signIn)
-	mux.HandleFunc("POST /sign-in/code", a.signInCode)
+	mux.HandleFunc("GET /sign-in/done", a.signInDone)
+	mux.HandleFunc("POST /app", a.enrolApp)
+	mux.HandleFunc("GET /app/done", a.enrolAppDone)
 	mux.HandleFunc("POST /forgot", a.forgot)
 	mux.HandleFunc("POST /reset", a.reset)
 	mux.HandleFunc("POST /sign-out", a.signOut)
-	mux.Handle("GET /inbox", inbox)
-	mux.Handle("GET /inbox/", inbox)
+	for _, path := range []string{"/v/", "/c/", "/l/", "/pages/"} {
+		mux.Handle(path, a.pages)
+	}
+	mux.Handle("GET /inbox", a.inbox)
+	mux.Handle("GET /inbox/", a.inbox)
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
@@ -74,7 +80,7 @@ func (a *app) signOut(w http.ResponseWriter, r *http.Request) {
 func (a *app) renderPage(w http.ResponseWriter, p page) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	if err := a.pages.ExecuteTemplate(w, p.Name, p); err != nil {
+	if err := a.templates.ExecuteTemplate(w, p.Name, p); err != nil {
 		log.Print(err)
 	}
 }
@@ -103,19 +109,28 @@ func clientOf(r *http.Request) watchword.Client {
 	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
 }
 
-// messageFor returns the text that the person sees for an error, and whether another answer may help.
-func messageFor(err error) (message string, again bool) {
+// messageFor returns the text that the person sees for an error.
+func messageFor(err error) string {
 	var problem *watchword.Error
 	switch {
+	case errors.Is(err, errNotVerified), errors.Is(err, watchword.ErrNotAnswered):
+		return "You have not confirmed that it is you. Please begin again."
+	case errors.Is(err, errOtherQuestion), errors.Is(err, watchword.ErrReturnCodeInvalid), errors.Is(err, watchword.ErrUnknownVerification):
+		return "This was not started in this browser, or too long ago. Please begin again."
 	case errors.Is(err, watchword.ErrIncorrectAnswer) && errors.As(err, &problem):
-		return fmt.Sprintf("That was not the code. Tries left: %d", problem.Remaining), true
+		return fmt.Sprintf("That was not the code. Tries left: %d", problem.Remaining)
 	case errors.Is(err, watchword.ErrInvalidRequest): // only the code was typed, so it is malformed; it cost no try
-		return "Please look again at what you typed.", true
+		return "Please look again at what you typed."
 	case (errors.Is(err, watchword.ErrTooManyGuesses) || errors.Is(err, watchword.ErrRateLimited)) && errors.As(err, &problem):
-		return fmt.Sprintf("Too many tries. Please wait %s.", problem.RetryAfter.Round(time.Second)), false
+		return fmt.Sprintf("Too many tries. Please wait %s.", problem.RetryAfter.Round(time.Second))
 	case errors.Is(err, watchword.ErrChallengeExpired), errors.Is(err, watchword.ErrAttemptsExhausted), errors.Is(err, watchword.ErrUnknownChallenge):
-		return "This code is no longer valid. Please begin again.", false
+		return "This code is no longer valid. Please begin again."
 	}
 	log.Print(err)
-	return "Something went wrong. Please try again later.", false
+	return "Something went wrong. Please try again later."
+}
+
+// mayTryAgain reports whether another answer may help.
+func mayTryAgain(err error) bool {
+	return errors.Is(err, watchword.ErrIncorrectAnswer) || errors.Is(err, watchword.ErrInvalidRequest)
 }

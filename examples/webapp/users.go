@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"sync"
+
+	"github.com/watchword-auth/watchword"
 )
 
 // A user is a row of the app's user table. watchword gets the id only, as the subject.
@@ -58,14 +60,17 @@ func (u *users) checkPassword(email, password string) *user {
 	return known
 }
 
-// A session is the state of one browser. The challenge id is stored here and never in a form, so that a person cannot replace
-// it by another one.
+// A session is the state of one browser. What it was asked is stored here and never in a form or a URL, so that nobody can replace
+// it by something else.
 type session struct {
-	user        *user  // who is signed in
-	pendingUser *user  // whose password was right and who must type a code
-	challenge   string // id of the pending challenge
-	sentTo      string // masked address of its code
-	email       string // address for a password reset, of a user or not
+	user        *user          // who is signed in
+	pendingUser *user          // whose password was right and who must take the second step
+	asked       string         // id of the pending verification or challenge
+	handle      watchword.Code // collects its receipt when the browser comes back from a hosted page
+
+	resetting bool   // the verification is for a password reset
+	email     string // whose, of a user or not
+	sentTo    string // masked address of its code
 }
 
 // sessions stores sessions by a random cookie.

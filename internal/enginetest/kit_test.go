@@ -42,7 +42,7 @@ func newKit(t testing.TB, options ...func(*watchword.Config)) *kit {
 	k.config = watchword.Config{
 		App: "shop", Name: "Shop", Issuer: "https://verify.example.com",
 		Keys: []watchword.Key{newTestKey(t, "k1")}, Identity: newTestKey(t, "identity"),
-		Store: k.store, Outbox: k.outbox, Factors: &memory.Factors{}, Addresses: testAddresses, Channels: []string{"sms", "voice", "email"},
+		Store: k.store, Outbox: k.outbox, Factors: &memory.Factors{}, Addresses: testAddresses, Channels: []string{"sms", "voice", "email"}, ReturnOrigins: []string{"https://app.example.com"},
 		Strategies: []watchword.Strategy{codes}, Clock: k.clock.Now, Events: k.events.add,
 		Logger: slog.New(slog.NewJSONHandler(k.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	}
@@ -78,6 +78,14 @@ const (
 func startByEmail() watchword.StartRequest {
 	return watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "email", To: alice, Subject: subject}
 }
+
+// withPage gives a challenge a return URL, and so a hosted page.
+func withPage(req watchword.StartRequest) watchword.StartRequest {
+	req.ReturnURL = returnURL
+	return req
+}
+
+const returnURL = "https://app.example.com/done?tab=1"
 
 func (k *kit) start(req watchword.StartRequest) *watchword.Started {
 	k.t.Helper()

@@ -80,8 +80,8 @@ func TestDecoyTakesAsLongOverANetwork(t *testing.T) {
 			return time.Since(began)
 		},
 		"page": func(req watchword.StartRequest) time.Duration {
-			s := k.start(req)
-			cookie, err := k.OpenPage(ctx, s.ID, s.Ticket.Reveal())
+			s := k.start(withPage(req))
+			cookie, err := k.OpenPage(ctx, s.ID, s.Ticket.Reveal(), nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -48,9 +48,9 @@ func TestOpenLinkReturnsViewAndSendsEventOnce(t *testing.T) {
 func TestOpenPageRequiresTicket(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t)
-	s := k.start(startByEmail())
-	other := k.start(startByEmail())
-	cookie, err := k.OpenPage(ctx, s.ID, s.Ticket.Reveal())
+	s := k.start(withPage(startByEmail()))
+	other := k.start(withPage(startByEmail()))
+	cookie, err := k.OpenPage(ctx, s.ID, s.Ticket.Reveal(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestOpenPageRequiresTicket(t *testing.T) {
 		k.requireCode(err, watchword.ErrUnknownChallenge)
 	}
 	for _, wrong := range []string{"", "x", cookie.Reveal(), s.Handle.Reveal(), other.Ticket.Reveal()} {
-		_, err := k.OpenPage(ctx, s.ID, wrong)
+		_, err := k.OpenPage(ctx, s.ID, wrong, nil)
 		k.requireCode(err, watchword.ErrUnknownChallenge)
 	}
 }

@@ -23,7 +23,7 @@ func TestAttackerWithStoreAndLogReadAccessFindsNoSecret(t *testing.T) {
 			seen.Write(guess.Mark)
 		}
 	}
-	req := startByEmail()
+	req := withPage(startByEmail())
 	req.Nonce, req.Metadata = "a-nonce-of-the-app", map[string]string{"order": "number-seventeen"}
 	started := k.start(req)
 	code := k.code(started.ID)

@@ -21,7 +21,7 @@ func TestStartAcceptsReturnURLOfListedOriginOnly(t *testing.T) {
 		_, err := k.Start(context.Background(), req)
 		return err
 	}
-	for _, good := range []string{"https://app.example.com", "https://app.example.com/", "https://app.example.com/done?x=1#y", "https://app.example.com?x=https://evil.example",
+	for _, good := range []string{"https://app.example.com", "https://app.example.com/", "https://app.example.com/done?x=1", "https://app.example.com?x=https://evil.example",
 		"https://other.example.com:8443/a", "http://localhost:3000/back"} {
 		if err := try(good); err != nil {
 			t.Errorf("%q: %v", good, err)
@@ -35,7 +35,9 @@ func TestStartAcceptsReturnURLOfListedOriginOnly(t *testing.T) {
 		"https://evilapp.example.com", "https://app.example.com%2eevil.example", "https://app.example.com%00.evil.example", `https://evil.example\@app.example.com`, `https:\\app.example.com`,
 		`https://app.example.com\.evil.example`, "https://app.example.com\t.evil.example", "\thttps://app.example.com", " https://app.example.com", "https://app.example.com\n", "https://app.exa\u200bmple.com",
 		"https://аpp.example.com", "https://app。example.com", "javascript:alert(1)", "JaVaScRiPt://app.example.com/%0aalert(1)", "data:text/html,https://app.example.com", "vbscript:x", "file:///etc/passwd",
-		"ftp://app.example.com", "blob:https://app.example.com/x", "https://[::1]/", "https://user:pass@app.example.com/", "https://app.example.com|evil.example", "https://localhost:3000", "http://127.0.0.1:3000", "http://localhost",
+		"ftp://app.example.com", "blob:https://app.example.com/x", "https://[::1]/", "https://user:pass@app.example.com/", "https://user@app.example.com/", "https://app.example.com/done#y", "https://app.example.com/done#",
+		"https://app.example.com/?challenge=1", "https://app.example.com/?a=b&verification", "https://app.example.com/?return_code=x", "https://app.example.com/?return%5Fcode=x", "https://app.example.com/?Error=x",
+		"https://app.example.com/?a;error=x", "https://app.example.com|evil.example", "https://localhost:3000", "http://127.0.0.1:3000", "http://localhost",
 	} {
 		if err := try(bad); err == nil {
 			t.Errorf("%q was accepted", bad)

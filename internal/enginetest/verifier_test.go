@@ -236,10 +236,10 @@ func TestChallengeIsCanceledWhenItsFactorIsRemoved(t *testing.T) {
 	gone := false
 	l := &factorDependentVerifier{scriptedVerifier{verify: rejectAll}, &gone}
 	k := newKit(t, withVerifier(&l.scriptedVerifier), func(c *watchword.Config) { c.Strategies[len(c.Strategies)-1] = l })
-	s, onPage, enrolling, decoy := k.start(verifierStart()), k.start(verifierStart()), k.start(enrolmentStart()), verifierStart()
+	s, onPage, enrolling, decoy := k.start(verifierStart()), k.start(withPage(verifierStart())), k.start(enrolmentStart()), verifierStart()
 	decoy.Decoy = true
 	d := k.start(decoy)
-	cookie, err := k.OpenPage(ctx, onPage.ID, onPage.Ticket.Reveal())
+	cookie, err := k.OpenPage(ctx, onPage.ID, onPage.Ticket.Reveal(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,8 @@ func (*Strategy) Name() string { return "recovery" }
 
 // Properties returns the properties of the strategy: wrong answers count against the subject, and ten codes are right at a time.
 func (*Strategy) Properties() watchword.StrategyProperties {
-	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Strength: watchword.StrengthRecovery,
+	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Strength: watchword.StrengthRecovery, Ask: watchword.AskCode,
+		Source:      watchword.SourceSaved,
 		Typed:       watchword.Typed{Alphabet: alphabet, Min: codeLength, Max: codeLength},
 		AnswerSpace: math.Pow(float64(len(alphabet)), randomSymbols), RightAnswers: codesPerSet}
 }

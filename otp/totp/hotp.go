@@ -29,7 +29,11 @@ func (s *HOTP) Name() string { return "hotp" }
 
 // Properties returns the properties of the strategy: wrong answers count against the subject, and the codes of three counters
 // are right at a time.
-func (s *HOTP) Properties() watchword.StrategyProperties { return newProperties(acceptedCounters) }
+func (s *HOTP) Properties() watchword.StrategyProperties {
+	props := newProperties(acceptedCounters)
+	props.Source = watchword.SourceToken
+	return props
+}
 
 // Begin asks for a code, like Strategy.Begin.
 func (s *HOTP) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {

@@ -44,7 +44,9 @@ func (s *Strategy) Name() string { return "totp" }
 // Properties returns the properties of the strategy: wrong answers count against the subject. The code space is that of six
 // digits, because a subject may have such a device whatever new devices get.
 func (s *Strategy) Properties() watchword.StrategyProperties {
-	return newProperties(int(1 + 2*s.windowSteps))
+	props := newProperties(int(1 + 2*s.windowSteps))
+	props.Source = watchword.SourceApp
+	return props
 }
 
 // Begin asks for a code. The error is watchword.ErrNotEnrolled if the subject has no device, or the reason why no device can be
@@ -90,6 +92,6 @@ func (s *Strategy) checkStep(now time.Time) codeCheck {
 }
 
 func newProperties(accepted int) watchword.StrategyProperties {
-	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Tries: maxTries, AnswerSpace: 1e6, RightAnswers: accepted, Strength: watchword.StrengthOTP,
+	return watchword.StrategyProperties{Group: watchword.GroupSubject, Subject: true, Tries: maxTries, AnswerSpace: 1e6, RightAnswers: accepted, Strength: watchword.StrengthOTP, Ask: watchword.AskCode,
 		Typed: watchword.Typed{Alphabet: typed.Digits, Min: minDigits, Max: maxDigits}}
 }

@@ -1,6 +1,6 @@
 // The script of the hosted pages. The server renders the parts, with all texts. This script inserts them, sends forms as
 // JSON, waits for the end of the challenge, and uses the browser: countdowns, codes from text messages, keys. Attributes
-// select what a part needs (data-do, data-wait, data-show, data-sms, data-key, data-copy, data-print), so a new ask needs a
+// select what a part needs (data-do, data-load, data-save, data-wait, data-show, data-sms, data-key, data-copy, data-print), so a new ask needs a
 // new part and, for another browser function, a line in `activate` or in a listener below.
 
 import { credential } from "./keys.js";
@@ -9,13 +9,15 @@ const main = document.querySelector("main");
 const path = location.pathname;
 const isLink = document.body.dataset.page === "link";
 const secret = location.hash.slice(1); // a page's ticket, or a link's token
-// Connects the pages of the link and of the challenge in one browser. Without it both open return_url.
-const channel = window.BroadcastChannel ? new BroadcastChannel(path.slice(path.lastIndexOf("/") + 1)) : null;
+// Connects the pages of the link and of its challenge or verification in one browser. Without it both open return_url.
+const openChannel = (id) => window.BroadcastChannel ? new BroadcastChannel(id) : null;
 let events = null;
+let state = ""; // of the verification, as the shown part has it
 let smsRequest = null; // aborts the request for a text message
 let keyRequest = null; // aborts the request for a key
 let timer = 0;
 let ended = false; // the end is shown; the page that answers gets it twice, as a response and as an event
+let leaving = false; // the person has canceled here, so the page goes back to the app by itself
 let otherTabActive = false; // the page of the link is answered in another tab
 
 async function send(action, fields) {
@@ -24,17 +26,44 @@ async function send(action, fields) {
     const response = await fetch(`${path}/${action}`, {
       method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields), cache: "no-store",
     });
-    showPart(await response.json());
+    const part = await response.json();
+    if (action === "open" && !isLink && response.status < 500) forgetTicket();
+    showPart(part);
   } catch {
     showFailure();
   }
 }
 
-async function loadState() {
+async function loadState(query = "") {
   try {
-    showPart(await (await fetch(`${path}/state`, { cache: "no-store" })).json());
+    showPart(await (await fetch(`${path}/state${query}`, { cache: "no-store" })).json());
   } catch {
     showFailure();
+  }
+}
+
+// readSeed returns a random text of this tab. With it, what works once is repeated if its response was lost.
+function readSeed() {
+  let seed = crypto.randomUUID();
+  try {
+    seed = sessionStorage.getItem(path) ?? seed;
+    sessionStorage.setItem(path, seed);
+  } catch {
+    // The browser stores nothing.
+  }
+  return seed;
+}
+
+// openPage exchanges the ticket, which works once. If the response is lost, the ticket stays in the address, and a reload repeats
+// the exchange.
+const openPage = () => send("open", { ticket: secret, seed: readSeed() });
+
+function forgetTicket() {
+  history.replaceState(null, "", path);
+  try {
+    sessionStorage.removeItem(path);
+  } catch {
+    // The browser stores nothing.
   }
 }
 
@@ -59,6 +88,7 @@ function showPart(part) {
   document.title = part.title;
   for (const [name, value] of Object.entries(part.theme ?? {})) document.documentElement.style.setProperty(name, value);
   main.innerHTML = part.html;
+  state = part.state ?? "";
   setBusy(false);
   activate();
   const first = main.querySelector("[autofocus]") ?? main.querySelector("h1");
@@ -89,6 +119,7 @@ function finish(next) {
   ended = true;
   events?.close();
   if (isLink) history.replaceState(null, "", path);
+  if (leaving) next = main.querySelector("a.button")?.href;
   if (next && !otherTabActive) location.replace(next);
 }
 
@@ -128,7 +159,8 @@ async function useKey(form) {
   button.disabled = true;
   main.querySelector(".error[role=alert]")?.remove();
   try {
-    send("answer", { answer: await credential(form.dataset.key, JSON.parse(form.dataset.options), keyRequest.signal) });
+    const answer = await credential(form.dataset.key, JSON.parse(form.dataset.options), keyRequest.signal);
+    send("answer", { ...Object.fromEntries(new FormData(form)), answer });
   } catch (e) {
     const error = document.createElement("p");
     error.className = "error";
@@ -154,8 +186,11 @@ async function copy(button) {
 
 // listen waits for events. A server that is full or restarting closes the stream; then the page connects again later.
 function listen() {
-  events = new EventSource(`${path}/events`);
-  events.addEventListener("part", (e) => showPart(JSON.parse(e.data)));
+  events = new EventSource(`${path}/events?state=${encodeURIComponent(state)}`);
+  events.addEventListener("part", (e) => {
+    const part = JSON.parse(e.data);
+    if (part.final || part.state !== state) showPart(part); // else it is the answer to what the person did here
+  });
   events.addEventListener("note", (e) => {
     const note = main.querySelector("#note");
     if (note && note.textContent !== JSON.parse(e.data)) note.textContent = JSON.parse(e.data);
@@ -168,15 +203,34 @@ function listen() {
 main.addEventListener("submit", (e) => {
   e.preventDefault();
   if (e.target.dataset.key) return useKey(e.target);
+  if ("load" in e.target.dataset) return loadState(e.target.dataset.load);
   const fields = Object.fromEntries(new FormData(e.target));
+  leaving = e.target.dataset.do === "cancel";
   if (isLink) {
     fields.token = secret;
-    if (e.target.dataset.do === "answer") channel?.postMessage("here");
+    if (e.target.dataset.do === "answer") {
+      fields.seed = readSeed();
+      openChannel(e.target.dataset.page)?.postMessage("here");
+    }
   }
   send(e.target.dataset.do, fields);
 });
 
+// A choice that is saved at once and changes nothing else on the page.
+main.addEventListener("change", async (e) => {
+  const { save } = e.target.dataset;
+  if (!save) return;
+  const body = JSON.stringify({ [save]: e.target.checked });
+  const saved = await fetch(`${path}/${save}`, { method: "POST", headers: { "Content-Type": "application/json" }, body }).catch(() => null);
+  if (!saved?.ok) e.target.checked = !e.target.checked;
+});
+
 main.addEventListener("click", (e) => {
+  if ("next" in e.target.dataset && !isLink) { // its return code may have expired
+    e.preventDefault();
+    ended = otherTabActive = false;
+    loadState();
+  }
   if (e.target.dataset.copy) copy(e.target);
   if ("print" in e.target.dataset) print();
 });
@@ -189,14 +243,13 @@ main.addEventListener("click", (e) => {
   main.querySelector("[data-do=report] button").focus();
 });
 
-channel?.addEventListener("message", () => { otherTabActive = !isLink; });
+if (!isLink) openChannel(path.slice(path.lastIndexOf("/") + 1))?.addEventListener("message", () => { otherTabActive = true; });
 
 document.querySelector("#wait").hidden = false;
 if (isLink) {
   send("open", { token: secret });
 } else if (secret) {
-  history.replaceState(null, "", path);
-  send("open", { ticket: secret });
+  openPage();
 } else {
   loadState();
 }

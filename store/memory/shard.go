@@ -108,6 +108,8 @@ func (sh *shard) close(id string, c watchword.Closing) error {
 		return watchword.ErrClosed
 	case c.State == watchword.StateApproved && (now >= r.expiresAt || !c.Before.IsZero() && now >= c.Before.UnixNano()):
 		return watchword.ErrExpired
+	case c.Version != 0 && c.Version != r.version:
+		return watchword.ErrConflict
 	}
 	if c.Settles {
 		r.settle()

@@ -3,8 +3,8 @@
 -- KEYS: the entry; the budget to empty, if any.
 -- ARGV: state; mark; 1 if the sealed data is replaced; the new sealed data; the time (µs) from which on an approval is too
 -- late; 1 if a try is settled; how long ago (µs) the last try must be for unsettled tries not to count, if the entry may be
--- closed only when no try is left or in flight, or 0.
--- Reply: c already closed   x too late to be approved   f tries in flight   w closed
+-- closed only when no try is left or in flight, or 0; the version that was read (8 bytes), or an empty text.
+-- Reply: c already closed   x too late to be approved   v another version   f tries in flight   w closed
 local e, err = read(KEYS[1])
 if not e then
 	return err
@@ -15,6 +15,9 @@ end
 local state = tonumber(ARGV[1])
 if state == 1 and now >= math.min(e.expires, tonumber(ARGV[5])) then
 	return 'x'
+end
+if ARGV[8] ~= '' and string.sub(e.value, 22, 29) ~= ARGV[8] then
+	return 'v'
 end
 if ARGV[6] == '1' then
 	e.settled = e.settled + 1

@@ -169,8 +169,12 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	if !c.Before.IsZero() {
 		before = c.Before.UnixMicro()
 	}
+	var was []byte
+	if c.Version != 0 {
+		was = binary.BigEndian.AppendUint64(nil, uint64(c.Version))
+	}
 	reply, err := s.run(ctx, s.closing, keys, isDone, int(c.State), c.Mark, boolToInt(c.Sealed != nil), c.Sealed,
-		before, boolToInt(c.Settles), c.Idle.Microseconds())
+		before, boolToInt(c.Settles), c.Idle.Microseconds(), was)
 	if err != nil {
 		return wrapError("close", err)
 	}

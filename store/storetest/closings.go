@@ -10,6 +10,7 @@ import (
 var closeRequirements = []requirement{
 	{"Close/once", checkCloseOnce},
 	{"Close/keeps or replaces the sealed data", checkCloseSealedData},
+	{"Close/replaces the sealed data of the named version only", checkCloseVersion},
 	{"Close/an expired entry is not approved", checkCloseExpired},
 	{"Close/empties the budget it names", checkCloseClearsBudget},
 }
@@ -54,6 +55,21 @@ func checkCloseSealedData(h *harness) {
 	h.mustClose(e.ID, watchword.Closing{State: watchword.StateCanceled}, nil)
 	e.Version = 1
 	h.wantContent(h.mustGet(e.ID), e)
+}
+
+func checkCloseVersion(h *harness) {
+	e := h.mustCreate()
+	won := watchword.Closing{State: watchword.StateApproved, Mark: mark("won"), Sealed: []byte("claims"), Version: 2}
+	h.mustClose(e.ID, won, watchword.ErrConflict)
+	e.Version = 1
+	got := h.mustGet(e.ID)
+	h.wantCounters(got, watchword.StatePending, e.Tries, 0)
+	h.wantContent(got, e)
+	won.Version = 1
+	h.mustClose(e.ID, won, nil)
+	e.Version, e.Mark, e.Sealed = 2, won.Mark, won.Sealed
+	h.wantContent(h.mustGet(e.ID), e)
+	h.mustClose(e.ID, won, watchword.ErrClosed)
 }
 
 func checkCloseExpired(h *harness) {

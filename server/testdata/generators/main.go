@@ -30,6 +30,9 @@ func main() {
 	if err := checkWithOgen(url, key, code); err != nil {
 		log.Fatal("ogen: ", err)
 	}
+	if err := verifyWithOgen(url, key, code); err != nil {
+		log.Fatal("ogen: ", err)
+	}
 }
 
 func checkWithOapiCodegen(url, key string, code func(id string) string) error {
@@ -47,10 +50,14 @@ func checkWithOapiCodegen(url, key string, code func(id string) string) error {
 	if err != nil {
 		return err
 	}
-	if started.JSON201 == nil || started.JSON201.Status != "pending" {
+	if started.JSON201 == nil {
 		return fmt.Errorf("started: %s", started.Body)
 	}
-	id := started.JSON201.Id
+	challenge, err := started.JSON201.AsStartedCode()
+	if err != nil || challenge.Status != "pending" || challenge.Public.Codes != nil {
+		return fmt.Errorf("started: %s, %w", started.Body, err)
+	}
+	id := challenge.Id
 	right := code(id)
 	for _, answer := range []string{wrongCode(right), right} {
 		check := openapi.CheckRequest{Purpose: "sign_in", To: &to}
@@ -91,13 +98,17 @@ func checkWithOgen(url, key string, code func(id string) string) error {
 	if err != nil {
 		return err
 	}
-	to := api.NewOptNilString(address)
-	got, err := client.StartChallenge(ctx, &api.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: api.NewOptNilString("sms"), To: to}, api.StartChallengeParams{})
+	to := api.NewOptString(address)
+	got, err := client.StartChallenge(ctx, &api.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: api.NewOptString("sms"), To: to}, api.StartChallengeParams{})
 	if err != nil {
 		return err
 	}
-	started, ok := got.(*api.Started)
-	if !ok || started.Status != api.StartedStatusPending {
+	union, ok := got.(*api.Started)
+	if !ok {
+		return fmt.Errorf("started: %+v", got)
+	}
+	started, ok := union.GetStartedCode()
+	if !ok || started.Status != api.StartedCodeStatusPending || started.Public.Codes != nil {
 		return fmt.Errorf("started: %+v", got)
 	}
 	right := code(started.ID)
@@ -117,6 +128,49 @@ func checkWithOgen(url, key string, code func(id string) string) error {
 		if answer == right && (!isApproved || approved.Claims.Jti != started.ID) || answer != right && (!isRefused || refused.Code != "incorrect_answer") {
 			return fmt.Errorf("checked: %+v", got)
 		}
+	}
+	return nil
+}
+
+// verifyWithOgen answers a verification by the second of its methods.
+func verifyWithOgen(url, key string, code func(id string) string) error {
+	ctx := context.Background()
+	client, err := api.NewClient(url, bearer(key))
+	if err != nil {
+		return err
+	}
+	method := func(channel string) api.MethodRequest {
+		return api.MethodRequest{Strategy: "otp", Channel: api.NewOptString(channel), To: api.NewOptString(address)}
+	}
+	got, err := client.StartVerification(ctx, &api.VerificationRequest{Purpose: "sign_in", Methods: []api.MethodRequest{method("sms"), method("voice")}}, api.StartVerificationParams{})
+	if err != nil {
+		return err
+	}
+	union, ok := got.(*api.StartedVerification)
+	if !ok {
+		return fmt.Errorf("started: %+v", got)
+	}
+	started, ok := union.GetPendingVerification()
+	if !ok || len(started.Methods) != 2 || started.Challenge.Set {
+		return fmt.Errorf("started: %+v", got)
+	}
+	second := started.Methods[1].ID
+	opening, err := client.OpenMethod(ctx, &api.OpenRequest{Method: second}, api.OpenMethodParams{ID: started.ID})
+	if err != nil {
+		return err
+	}
+	opened, ok := opening.(*api.Opened)
+	if !ok {
+		return fmt.Errorf("opened: %+v", opening)
+	}
+	challenge, ok := opened.Challenge.Value.GetOpenCode()
+	if !ok {
+		return fmt.Errorf("opened: %+v", opened)
+	}
+	check := &api.VerificationCheckRequest{Purpose: "sign_in", To: api.NewOptString(address), Answer: api.NewStringVerificationCheckRequestAnswer(code(challenge.ID))}
+	checked, err := client.CheckVerification(ctx, check, api.CheckVerificationParams{ID: started.ID})
+	if verified, ok := checked.(*api.Verified); err != nil || !ok || verified.Method.Value != second {
+		return fmt.Errorf("checked: %+v, %w", checked, err)
 	}
 	return nil
 }

@@ -1,0 +1,276 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// The page of a verification (/v). It shows one method at a time, like the page of a challenge, or the methods to choose from.
+// Every request except open needs the cookie.
+
+type chooseRequest struct {
+	Method string `json:"method"`
+}
+
+type methodAnswerRequest struct {
+	Answer answerField `json:"answer"`
+	Method string      `json:"method"`
+}
+
+type rememberRequest struct {
+	Remember bool `json:"remember"`
+}
+
+// A verificationSession is a request with the cookie of its verification.
+type verificationSession struct {
+	*app
+	id     string
+	cookie string
+	page   *watchword.VerificationPage
+}
+
+// addVerificationRoutes adds the paths of the page.
+func (ps *pageServer) addVerificationRoutes(add func(method, path string, serve func(*exchange))) {
+	add(http.MethodGet, "/v/{id}", func(x *exchange) { ps.serveShell(x, verificationPage) })
+	add(http.MethodGet, "/v/{id}/state", ps.serveVerificationState)
+	add(http.MethodGet, "/v/{id}/events", ps.serveVerificationEvents)
+	add(http.MethodPost, "/v/{id}/open", decodeJSON(ps, ps.openVerification))
+	add(http.MethodPost, "/v/{id}/choose", decodeJSON(ps, ps.chooseMethod))
+	add(http.MethodPost, "/v/{id}/answer", decodeJSON(ps, ps.answerVerification))
+	add(http.MethodPost, "/v/{id}/resend", decodeJSON(ps, ps.resendMethod))
+	add(http.MethodPost, "/v/{id}/remember", decodeJSON(ps, ps.rememberDevice))
+	add(http.MethodPost, "/v/{id}/cancel", decodeJSON(ps, ps.cancelVerification))
+}
+
+// openVerification exchanges the ticket for the cookie. A browser that has the cookie already opens its page again.
+func (ps *pageServer) openVerification(x *exchange, in *ticketRequest) {
+	ctx, cancel := x.operationContext()
+	defer cancel()
+	if session, err := ps.findVerificationSession(ctx, x); err == nil {
+		ps.writeVerification(x, http.StatusOK, session, "")
+		return
+	}
+	a := ps.findApp(x)
+	if a == nil {
+		ps.writeUnknown(x, "unknown")
+		return
+	}
+	session := &verificationSession{app: a, id: x.request.PathValue("id")}
+	cookie, err := a.engine.OpenVerificationPage(ctx, session.id, in.Ticket, in.seed())
+	if errors.Is(err, watchword.ErrPageOpened) {
+		v, err := a.engine.VerificationStatus(ctx, session.id)
+		if err == nil {
+			ps.writeOpenedElsewhere(x, ps.newPartView(x, a, describedChallenge(v)), v.ReturnURL)
+			return
+		}
+	}
+	if err == nil {
+		session.cookie = cookie.Reveal()
+		session.page, err = a.engine.ViewVerificationPage(ctx, session.id, session.cookie)
+	}
+	if err != nil {
+		ps.writeLoadError(x, err, "unknown")
+		return
+	}
+	http.SetCookie(x, ps.newCookie(a, session.id, session.page.ExpiresAt, session.cookie))
+	ps.writeVerification(x, http.StatusOK, session, "")
+}
+
+// findVerificationSession returns the session of a request, or ErrUnknownVerification if its cookie is missing or wrong.
+func (ps *pageServer) findVerificationSession(ctx context.Context, x *exchange) (*verificationSession, error) {
+	a := ps.findApp(x)
+	if a == nil {
+		return nil, watchword.ErrUnknownVerification
+	}
+	id := x.request.PathValue("id")
+	c, err := x.request.Cookie(cookieName(a, id))
+	if err != nil {
+		return nil, watchword.ErrUnknownVerification
+	}
+	p, err := a.engine.ViewVerificationPage(ctx, id, c.Value)
+	if err != nil {
+		return nil, err
+	}
+	return &verificationSession{app: a, id: id, cookie: c.Value, page: p}, nil
+}
+
+// withVerification calls serve with the session of a request. Without one it sends the response itself.
+func (ps *pageServer) withVerification(x *exchange, serve func(context.Context, *verificationSession)) {
+	ctx, cancel := x.operationContext()
+	defer cancel()
+	session, err := ps.findVerificationSession(ctx, x)
+	if err != nil {
+		ps.writeLoadError(x, err, "unknown")
+		return
+	}
+	serve(ctx, session)
+}
+
+// serveVerificationState responds with the current part or, with the parameter choose, with the methods to choose from.
+func (ps *pageServer) serveVerificationState(x *exchange) {
+	ps.withVerification(x, func(_ context.Context, session *verificationSession) {
+		if session.page.Status == watchword.Pending && x.request.URL.Query().Has("choose") {
+			v := ps.newChoice(x, session)
+			v.CanBack = isOpen(session.page)
+			ps.writePart(x, http.StatusOK, "choose", v)
+			return
+		}
+		ps.writeVerification(x, http.StatusOK, session, "")
+	})
+}
+
+// chooseMethod opens a method.
+func (ps *pageServer) chooseMethod(x *exchange, in *chooseRequest) {
+	ps.withVerification(x, func(ctx context.Context, session *verificationSession) {
+		_, err := session.engine.OpenMethod(ctx, session.id, in.Method)
+		if err == nil || session.page.Status != watchword.Pending {
+			ps.writeVerificationOutcome(ctx, x, session, nil)
+			return
+		}
+		ps.writeChoiceError(x, session, err)
+	})
+}
+
+// writeChoiceError responds with the methods to choose from after one could not be opened.
+func (ps *pageServer) writeChoiceError(x *exchange, session *verificationSession, err error) {
+	v := ps.newChoice(x, session)
+	status, message := ps.explainError(x, v.pageTexts, session.app, err)
+	if !errors.Is(err, watchword.ErrTooManyGuesses) && !errors.Is(err, watchword.ErrRateLimited) {
+		message, _ = v.T("choose_failed")
+	}
+	if status >= http.StatusInternalServerError {
+		ps.writeLoadError(x, err, "unknown")
+		return
+	}
+	v.Error, v.CanBack = message, isOpen(session.page)
+	ps.writePart(x, status, "choose", v)
+}
+
+func (ps *pageServer) answerVerification(x *exchange, in *methodAnswerRequest) {
+	ps.withVerification(x, func(ctx context.Context, session *verificationSession) {
+		if in.Answer.Object != session.asksForKey(in.Method) {
+			x.writeProblem(invalidField("answer", "has the wrong type for this method"))
+			return
+		}
+		answer := in.Answer.Answer
+		answer.Starter = true
+		ps.writeVerificationOutcome(ctx, x, session, session.engine.AnswerVerification(ctx, session.id, in.Method, answer, ps.describeClient(x)))
+	})
+}
+
+// asksForKey reports whether the answer to a method is a credential.
+func (s *verificationSession) asksForKey(method string) bool {
+	for _, m := range s.page.Methods {
+		if m.ID == method {
+			return m.Ask == watchword.AskKey
+		}
+	}
+	return false
+}
+
+func (ps *pageServer) resendMethod(x *exchange, in *chooseRequest) {
+	ps.withVerification(x, func(ctx context.Context, session *verificationSession) {
+		_, err := session.engine.ResendVerification(ctx, session.id, in.Method, nil)
+		ps.writeVerificationOutcome(ctx, x, session, err)
+	})
+}
+
+// rememberDevice records whether the person trusts this device. The script does not wait for the response.
+func (ps *pageServer) rememberDevice(x *exchange, in *rememberRequest) {
+	ps.withVerification(x, func(ctx context.Context, session *verificationSession) {
+		if session.page.Trust == 0 {
+			x.writeProblem(invalidField("remember", "is not offered"))
+			return
+		}
+		if err := session.engine.RememberDevice(ctx, session.id, session.cookie, in.Remember); err != nil {
+			x.writeProblem(err)
+			return
+		}
+		x.writeBody(http.StatusNoContent, contentTypeJSON, nil)
+	})
+}
+
+func (ps *pageServer) cancelVerification(x *exchange, _ *emptyRequest) {
+	ps.withVerification(x, func(ctx context.Context, session *verificationSession) {
+		_, err := session.engine.CancelVerification(ctx, session.id)
+		ps.writeVerificationOutcome(ctx, x, session, err)
+	})
+}
+
+// writeVerificationOutcome responds with the part of a verification after an operation that returned err.
+func (ps *pageServer) writeVerificationOutcome(ctx context.Context, x *exchange, session *verificationSession, err error) {
+	page, errView := session.engine.ViewVerificationPage(ctx, session.id, session.cookie)
+	if errView != nil {
+		ps.writeLoadError(x, errView, "unknown")
+		return
+	}
+	session.page = page
+	if err == nil {
+		ps.writeVerification(x, http.StatusOK, session, "")
+		return
+	}
+	status, message := ps.explainError(x, ps.translations.forLocale(page.Locale, x.request), session.app, err)
+	if status == http.StatusServiceUnavailable {
+		ps.writeLoadError(x, err, "unknown")
+		return
+	}
+	ps.writeVerification(x, status, session, message)
+}
+
+// writeVerification responds with the part of a verification, and a message about an error if there is one.
+func (ps *pageServer) writeVerification(x *exchange, status int, session *verificationSession, message string) {
+	name, v := ps.chooseVerificationPart(x, session)
+	if v.Method != "" { // the notice of the choice says what happened
+		v.Error = message
+	}
+	ps.writePart(x, status, name, v)
+}
+
+// chooseVerificationPart returns the template and the data of a verification: of its end, of the method that is open or, if none
+// is, of the choice.
+func (ps *pageServer) chooseVerificationPart(x *exchange, session *verificationSession) (string, *partView) {
+	p := session.page
+	switch {
+	case p.Status != watchword.Pending:
+		v := ps.newPartView(x, session.app, describedChallenge(p.VerificationView))
+		return fillEnded(v, p.Status, p.Next), v
+	case !isOpen(p):
+		return "choose", ps.newChoice(x, session)
+	}
+	v := ps.newPartView(x, session.app, p.Challenge.View)
+	v.Method, v.state = p.Method, verificationState(p.VerificationView)
+	v.Trust, v.Remember = int(p.Trust.Hours()/24), p.Remember
+	v.Notice = describeFallback(v.pageTexts, p.VerificationView)
+	for _, m := range p.Methods {
+		v.Others = v.Others || m.ID != p.Method && canBeChosen(m)
+	}
+	return ps.fillAsk(v, &watchword.Page{View: p.Challenge.View, Public: p.Challenge.Public}), v
+}
+
+// isOpen reports whether a method is open.
+func isOpen(p *watchword.VerificationPage) bool {
+	return p.Challenge != nil && p.Challenge.Status == watchword.Pending
+}
+
+// describedChallenge returns the parts of a verification that all parts of its page show, as those of a challenge.
+func describedChallenge(v watchword.VerificationView) watchword.View {
+	return watchword.View{ID: v.ID, Status: v.Status, Purpose: v.Purpose, Locale: v.Locale, ReturnURL: v.ReturnURL, Transaction: v.Transaction,
+		Client: v.Client, CreatedAt: v.CreatedAt, ExpiresAt: v.ExpiresAt}
+}
+
+// verificationState returns a text that changes when something happens that the page must show though nobody asked for it: the
+// engine has opened a method, or a method has ended.
+func verificationState(v watchword.VerificationView) string {
+	state := []string{v.Fallback.Method}
+	for _, m := range v.Methods {
+		if !canBeChosen(m) {
+			state = append(state, fmt.Sprint(m.ID, "-", m.Status))
+		}
+	}
+	return strings.Join(state, " ")
+}

@@ -1,0 +1,225 @@
+package watchword
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"time"
+)
+
+// collect approves a verification by the right answer to a method and returns its receipt.
+func (e *Engine) collect(ctx context.Context, v *verificationRecord, method string, answered *Result, requestID requestID) (*VerificationResult, error) {
+	v, err := e.settleVerification(ctx, v, method, answered, func(v *verificationRecord) error { return v.collect(requestID, e.cfg.Clock()) })
+	if err != nil {
+		return nil, err
+	}
+	return e.recordCollected(ctx, v)
+}
+
+// settleVerification records the right answer to a method. Of any number of them the first one that is recorded approves the
+// verification; the others are refused with ErrChallengeApproved. After the verification has ended, none is. If collect is given it
+// is called in the same step, also if the answer is recorded already: its challenge was approved once.
+func (e *Engine) settleVerification(ctx context.Context, v *verificationRecord, method string, answered *Result, collect func(*verificationRecord) error) (*verificationRecord, error) {
+	first := false
+	v, err := e.updateVerification(ctx, v.id, v, func(v *verificationRecord) error {
+		status := e.verificationStatus(v)
+		if own := status == Approved && v.Claims != nil && v.Claims.ID == answered.Claims.ID; !own && status != Pending {
+			return closedError(status)
+		}
+		if first = v.Answered == ""; first {
+			v.Answered, v.Claims, v.EnrolledBy = method, answered.Claims, answered.enrolledBy
+		}
+		if collect == nil {
+			return nil
+		}
+		return collect(v)
+	})
+	if errors.Is(err, ErrReceiptUsed) {
+		err = ErrChallengeApproved
+	}
+	if err != nil {
+		return nil, err
+	}
+	if first {
+		e.tombstones.Add(v.id.random, tombstoneChallenge, Approved)
+		e.watchers.Wake(v.ID)
+		e.cancelChallenges(ctx, v)
+	}
+	return v, nil
+}
+
+// collect marks the receipt as returned to a request.
+func (v *verificationRecord) collect(requestID requestID, now time.Time) error {
+	if v.Collected {
+		return ErrReceiptUsed
+	}
+	v.Collected, v.CollectedBy, v.CollectedAt = true, requestID, now.UTC().Truncate(time.Millisecond)
+	return nil
+}
+
+// recordCollected ends the collection of a receipt, if it was not collected in this process before.
+func (e *Engine) recordCollected(ctx context.Context, v *verificationRecord) (*VerificationResult, error) {
+	if !e.tombstones.Add(v.id.random, tombstoneCollected, Approved) {
+		e.log.ErrorContext(ctx, "store reopened a collected verification", "verification", v.ID)
+		return nil, ErrReceiptUsed
+	}
+	e.emitVerificationApproved(ctx, v, false)
+	result := v.result()
+	result.DeviceToken = e.rememberDevice(ctx, v)
+	return result, nil
+}
+
+// emitVerificationApproved sends the event of a collected receipt, with the challenge that was answered.
+func (e *Engine) emitVerificationApproved(ctx context.Context, v *verificationRecord, repeated bool) {
+	e.emitVerification(ctx, EventVerificationApproved, v, func(ev *Event) {
+		ev.ChallengeID, ev.Strategy, ev.Channel, ev.Factor, ev.Repeated = v.Claims.ID, v.Claims.Strategy, v.Claims.Channel, v.Claims.Factor, repeated
+		if m := v.method(v.Answered); m != nil {
+			ev.Prefix, ev.StartedAt = m.Prefix, m.OpenedAt
+		}
+	})
+}
+
+// result returns the receipt's claims with the time of its collection.
+func (v *verificationRecord) result() *VerificationResult {
+	claims := *v.Claims
+	claims.ExpiresAt += v.CollectedAt.Unix() - claims.IssuedAt
+	claims.IssuedAt = v.CollectedAt.Unix()
+	return &VerificationResult{Claims: &claims, Method: v.Answered}
+}
+
+// repeatCollection returns the receipt again to the request that has collected it, unless it has expired or was spent since.
+func (e *Engine) repeatCollection(ctx context.Context, v *verificationRecord) (*VerificationResult, error) {
+	result := v.result()
+	challenge, err := e.parse(result.Claims.ID)
+	if err != nil {
+		return nil, ErrChallengeApproved
+	}
+	_, rec, err := e.read(ctx, challenge)
+	if errors.Is(err, ErrUnknownChallenge) {
+		return nil, ErrChallengeApproved
+	}
+	if err != nil {
+		return nil, err
+	}
+	if rec.Redeemed || e.cfg.Clock().Unix() >= result.Claims.ExpiresAt {
+		return nil, ErrChallengeApproved
+	}
+	if e.tombstones.Add(v.id.random, tombstoneCollected, Approved) { // this node has sent no event yet
+		e.emitVerificationApproved(ctx, v, true)
+	}
+	result.DeviceToken = e.rememberDevice(ctx, v)
+	return result, nil
+}
+
+// RedeemVerification returns the claims of an approved verification's receipt, once. Its errors are those of Redeem, with
+// ErrUnknownVerification for a wrong handle. Once the page was opened it needs a return code, however the answer came.
+func (e *Engine) RedeemVerification(ctx context.Context, id string, req RedeemRequest) (*VerificationResult, error) {
+	parsed, err := e.parseVerification(id)
+	if err != nil {
+		return nil, err
+	}
+	if err := validateRedeem(req); err != nil {
+		return nil, err
+	}
+	claimed := e.claimedRespondent(CheckRequest{Subject: req.Subject, To: req.To})
+	requestID := e.newRequestID(req.Seed)
+	v, err := e.readVerification(ctx, parsed)
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare([]byte(req.Handle), []byte(v.handle().Reveal())) != 1 {
+		return nil, ErrUnknownVerification
+	}
+	if v, err = e.recoverApproval(ctx, v); err != nil {
+		return nil, err
+	}
+	v, err = e.updateVerification(ctx, parsed, v, func(v *verificationRecord) error {
+		return e.redeemable(v, req, claimed, requestID)
+	})
+	if errors.Is(err, errRepeatedRequest) {
+		return e.repeatCollection(ctx, v)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return e.recordCollected(ctx, v)
+}
+
+// redeemable marks the receipt as collected by a request; errRepeatedRequest if the same request has collected it.
+func (e *Engine) redeemable(v *verificationRecord, req RedeemRequest, claimed string, requestID requestID) error {
+	respondent := respondentOf(v.Subject, v.Address)
+	status := e.verificationStatus(v)
+	switch {
+	case claimed == "" && respondent != "":
+		return invalid("subject", "is required, or to where the verification has no subject")
+	case status == Pending:
+		return ErrNotAnswered
+	case v.Answered == "":
+		return closedError(status)
+	case v.Collected && v.CollectedBy != requestID:
+		return ErrReceiptUsed
+	}
+	if v.ReturnURL != "" { // without one, in development, no page can return a code
+		if err := v.Page.checkReturnCode(v.key, v.ID, req.ReturnCode, e.cfg.Clock(), v.Collected); err != nil {
+			return err
+		}
+	}
+	switch {
+	case req.Purpose != v.Purpose || claimed != respondent:
+		return &Error{Code: ErrIncorrectAnswer.Code}
+	case v.Collected:
+		return errRepeatedRequest
+	}
+	return v.collect(requestID, e.cfg.Clock())
+}
+
+// recoverApproval looks for the approved challenge of a pending verification: its answer was right, and its process died before it
+// recorded that here.
+func (e *Engine) recoverApproval(ctx context.Context, v *verificationRecord) (*verificationRecord, error) {
+	if e.verificationStatus(v) != Pending {
+		return v, nil
+	}
+	for _, m := range v.Methods {
+		challenge, err := e.parse(m.Challenge)
+		if err != nil {
+			continue // it was not opened, or its strategy is not configured any more
+		}
+		entry, rec, err := e.read(ctx, challenge)
+		if errors.Is(err, ErrUnavailable) {
+			return nil, err
+		}
+		if err != nil {
+			continue
+		}
+		if status, approved := e.status(rec, entry); status == Approved {
+			return e.settleVerification(ctx, v, m.ID, e.resultOfApproval(rec, approved), nil)
+		}
+	}
+	return v, nil
+}
+
+// ResendVerification queues another message of a method, by default of the one that was opened last. Its errors are those of
+// Resend. A repetition with the same seed sends nothing twice.
+func (e *Engine) ResendVerification(ctx context.Context, id, method string, seed []byte) (VerificationView, error) {
+	v, err := e.readPending(ctx, id)
+	if err != nil {
+		return VerificationView{}, err
+	}
+	if method == "" {
+		method = v.Current
+	}
+	if method == "" {
+		return VerificationView{}, invalid("method", "none is open: open one first")
+	}
+	_, challenge, err := e.methodToAnswer(v, method)
+	if err != nil {
+		return VerificationView{}, err
+	}
+	view, err := e.resend(ctx, challenge, ResendRequest{Seed: seed})
+	if err != nil {
+		return VerificationView{}, err
+	}
+	out := e.verificationView(v, nil)
+	out.Method, out.Challenge = method, &MethodChallenge{View: view}
+	return out, nil
+}
