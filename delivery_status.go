@@ -62,7 +62,9 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 		if errors.Is(err, ErrClosed) {
 			return nil // nothing new
 		}
-		switch err := e.updateAndQueue(ctx, rec, change.out...); {
+		happened := e.addDeliveryEvent(rec, change.event, repeated)
+		e.keepWritten(rec, happened)
+		switch err := e.updateAndQueue(ctx, rec, append(change.out, happened...)...); {
 		case err == nil:
 			challenge := Challenge{ID: o.ChallengeID, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
 			e.emitDelivery(ctx, &challenge, change.event, repeated)
@@ -127,9 +129,34 @@ func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record,
 }
 
 func (e *Engine) emitDelivery(ctx context.Context, c *Challenge, d Delivery, repeated bool) {
-	eventType := map[string]string{DeliverySent: EventMessageSent, DeliveryDelivered: EventMessageDelivered, DeliveryFailed: EventMessageFailed}[d.Status]
+	eventType := deliveryEventType(d)
 	if eventType == "" {
 		return
 	}
 	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.Repeated = d.Provider, repeated })
+}
+
+// deliveryEventType returns the type of the event about a delivery; empty: none.
+func deliveryEventType(d Delivery) string {
+	switch d.Status {
+	case DeliverySent:
+		return EventMessageSent
+	case DeliveryDelivered:
+		return EventMessageDelivered
+	case DeliveryFailed:
+		return EventMessageFailed
+	}
+	return ""
+}
+
+// keepWritten gives what is queued a copy of the record as it is about to be written, so that it need not be read.
+func (e *Engine) keepWritten(rec *record, out []Outgoing) {
+	if len(out) == 0 {
+		return
+	}
+	written := *rec
+	written.version++
+	for i := range out {
+		out[i].fresh = &written
+	}
 }

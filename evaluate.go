@@ -184,7 +184,7 @@ func (e *Engine) approve(ctx context.Context, rec *record, a *attempt, r *Result
 		return nil, err
 	}
 	closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Before: deadline,
-		Clear: e.budget(rec.id).Key}
+		Clear: e.budget(rec.id).Key, Ended: e.endOutgoing(rec.id)}
 	if err := e.cfg.Store.Close(ctx, rec.id.storeID, closing); err != nil {
 		return e.explainFailedApproval(ctx, rec, a, r, err)
 	}

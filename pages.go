@@ -114,7 +114,7 @@ func (e *Engine) ReportLink(ctx context.Context, id, token string) error {
 	if err != nil {
 		return err
 	}
-	if _, err := e.Cancel(ctx, id); err != nil && !errors.Is(err, ErrChallengeCanceled) {
+	if _, err := e.cancel(ctx, id, true); err != nil && !errors.Is(err, ErrChallengeCanceled) {
 		return err
 	}
 	e.emit(ctx, EventReported, &Challenge{ID: v.ID, Strategy: v.Strategy, Purpose: v.Purpose, Subject: v.Subject, Channel: v.Channel, Metadata: v.Metadata})

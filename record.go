@@ -33,6 +33,8 @@ type entryContent struct {
 
 	SendClaim sendClaim // of the current send
 	Failover  failover  // of the current send
+
+	DeliveryEvents []deliveryEvent // the last ones, oldest first
 }
 
 func (s *entryContent) fields(f *codec.Codec) {
@@ -53,6 +55,7 @@ func (s *entryContent) fields(f *codec.Codec) {
 	s.SendClaim.fields(f)
 	s.Failover.fields(f)
 	f.Number(&s.Delivery.Sender)
+	codec.Each(f, &s.DeliveryEvents, func(f *codec.Codec, d *deliveryEvent) { d.fields(f) })
 }
 
 // A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the
@@ -283,7 +286,7 @@ func (e *Engine) lockUnsettled(ctx context.Context, rec *record, entry Entry) En
 	if entry.State != StatePending || entry.Tries > 0 || len(rec.Digests) > 0 || e.cfg.Clock().Sub(entry.LastTry) < tryTimeout {
 		return entry
 	}
-	switch err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Idle: tryTimeout}); {
+	switch err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Idle: tryTimeout, Ended: e.endOutgoing(rec.id)}); {
 	case err == nil:
 		entry.State = StateLocked
 		e.recordLocked(ctx, rec.id, &rec.Challenge)

@@ -88,6 +88,7 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 		return nil, unavailable(err)
 	}
 	e.emit(ctx, EventStarted, c)
+	e.watchExpiry(c)
 	return e.started(rec, entry, prompt.Public), nil
 }
 

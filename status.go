@@ -143,6 +143,11 @@ func (e *Engine) lacksPrerequisite(ctx context.Context, rec *record) bool {
 
 // Cancel cancels a pending challenge. It is idempotent. A challenge that ended otherwise returns the error of its state.
 func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
+	return e.cancel(ctx, id, false)
+}
+
+// cancel cancels a challenge, and marks whether the recipient of its link has reported it.
+func (e *Engine) cancel(ctx context.Context, id string, reported bool) (View, error) {
 	parsed, err := e.parse(id)
 	if err != nil {
 		return View{}, err
@@ -156,7 +161,7 @@ func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	} else if status != Pending {
 		return View{}, closedError(status)
 	}
-	err = e.cfg.Store.Close(ctx, parsed.storeID, Closing{State: StateCanceled})
+	err = e.cfg.Store.Close(ctx, parsed.storeID, Closing{State: StateCanceled, Mark: rec.cancelMark(e.cfg.Clock(), reported), Ended: e.endOutgoing(parsed)})
 	switch {
 	case errors.Is(err, ErrClosed):
 		return View{}, e.endingOf(ctx, parsed)
