@@ -13,6 +13,6 @@ func (o *Outbox) PingNow(ctx context.Context) error { return o.probe(ctx) }
 
 // RemoveConsumers removes the consumers that have claimed nothing for some time.
 func (o *Outbox) RemoveConsumers(ctx context.Context, idle time.Duration) error {
-	_, err := o.runClaim(ctx, o.keys(0), o.consumer, claimQuestion{limit: 1, consumerIdle: idle})
+	_, err := o.runClaim(ctx, o.keys[0], o.consumer, claimQuestion{limit: 1, consumerIdle: idle})
 	return err
 }

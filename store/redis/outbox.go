@@ -6,6 +6,7 @@ import (
 	_ "embed" // the scripts
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ var (
 	finishLua string
 	//go:embed put.lua
 	putLua string
+	//go:embed bury.lua
+	buryLua string
 	//go:embed outbox_probe.lua
 	outboxProbeLua string
 )
@@ -36,189 +39,326 @@ type OutboxConfig struct {
 	DeadLetters func(n int)
 }
 
-// An Outbox is a Store that is a watchword.Outbox too: Create and Update queue messages in the step that writes the entry. Any
-// number of processes may share it. What one claims and does not finish within watchword.SendLease, because it died, another
-// claims. It is safe for concurrent use.
+// An Outbox is a Store that is a watchword.EventOutbox too: its methods queue messages, and what happens to challenges, in the
+// step that writes the entry. Any number of processes may share it. What one claims and does not finish within
+// watchword.SendLease, because it died, another claims. It is safe for concurrent use.
 //
 // A process asks Redis for elements when it has queued some itself, when one that it knows of becomes due, and otherwise once a
 // second; on a Cluster with 64 partitions, every partition once in 6.4 seconds. No connection is blocked.
 type Outbox struct {
 	*Store
-	app         string
-	consumer    string // of this process
-	deadLetters func(n int)
-	claim       script.Timed
-	finish      script.Timed
-	put         script.Timed
-	rights      script.Timed  // for Ping
-	turn        chan struct{} // held by the Claim that asks Redis
-	polls       polls
-	local       localCopies
-	direct      directMessages
-	held        heldEntries
-	probes      probe.Gate
+	*queue              // of messages
+	events *queue       // of what happened
+	rights script.Timed // for Ping
+	probes probe.Gate
 }
 
 var (
 	_ watchword.Store        = (*Outbox)(nil)
 	_ watchword.DirectOutbox = (*Outbox)(nil)
+	_ watchword.EventOutbox  = (*Outbox)(nil)
 	_ watchword.Pinger       = (*Outbox)(nil)
+)
+
+// The beginnings of the names of the queues' keys.
+const (
+	messageKeys  = ""
+	eventKeys    = "e"
+	endpointKeys = "p"
 )
 
 // NewOutbox returns an Outbox whose entries are those of the Store. It sends nothing.
 func NewOutbox(s *Store, cfg OutboxConfig) (*Outbox, error) {
-	if cfg.App == "" || strings.ContainsAny(cfg.App, "{}:") {
-		return nil, errors.New("redis: an outbox needs the id of its app, without braces and colons")
+	if err := checkAppID(cfg.App); err != nil {
+		return nil, err
 	}
 	if cfg.DeadLetters == nil {
 		cfg.DeadLetters = func(int) {}
 	}
-	return &Outbox{Store: s, app: cfg.App, consumer: rand.Text(), deadLetters: cfg.DeadLetters, turn: make(chan struct{}, 1),
-		claim: script.NewTimed(outboxLua + claimLua), finish: script.NewTimed(outboxLua + finishLua), put: script.NewTimed(outboxLua + putLua), rights: script.NewTimed(outboxProbeLua),
-		polls: newPolls(len(s.tags)), local: localCopies{elements: map[string]localCopy{}}, held: heldEntries{claims: map[string]bool{}}}, nil
+	newQueue := func(kind string) *queue {
+		var keys [][]string
+		for _, tag := range s.tags {
+			keys = append(keys, queueKeys(tag, kind, cfg.App))
+		}
+		return newQueue(s, keys, queueConfig{maxElement: maxIDElement, deadLetters: cfg.DeadLetters})
+	}
+	return &Outbox{Store: s, queue: newQueue(messageKeys), events: newQueue(eventKeys), rights: script.NewTimed(outboxProbeLua)}, nil
 }
+
+// checkAppID refuses the id of an app that would be ambiguous in a key.
+func checkAppID(app string) error {
+	if app == "" || strings.ContainsAny(app, "{}:") {
+		return errors.New("redis: an outbox needs the id of its app, without braces and colons")
+	}
+	return nil
+}
+
+// Events implements watchword.EventOutbox.
+func (o *Outbox) Events() watchword.Outbox { return o.events }
 
 // Create implements watchword.Store by create.lua.
 func (o *Outbox) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
-	return o.queueWith(e.ID, out, func(m messages) error { return o.Store.createWith(ctx, e, m) })
+	return o.queueWith(e.ID, out, func(m messages) (bool, error) {
+		err := o.createWith(ctx, e, m)
+		return err == nil, err
+	})
 }
 
 // Update implements watchword.Store by update.lua.
 func (o *Outbox) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
-	return o.queueWith(e.ID, out, func(m messages) error { return o.Store.updateWith(ctx, e, m) })
+	return o.queueWith(e.ID, out, func(m messages) (bool, error) {
+		err := o.updateWith(ctx, e, m)
+		return err == nil, err
+	})
 }
 
-// queueWith calls write with the messages of an entry, and hands them to Claim afterwards.
-func (o *Outbox) queueWith(id string, out []watchword.Outgoing, write func(messages) error) error {
+// Attempt implements watchword.Store by attempt.lua.
+func (o *Outbox) Attempt(ctx context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (e watchword.Entry, err error) {
+	err = o.queueWith(id, b.Ended, func(m messages) (bool, error) {
+		e, err = o.attemptWith(ctx, id, guesses, b, m)
+		ended := (err == nil || errors.Is(err, watchword.ErrMismatch)) && e.State != watchword.StatePending
+		return ended, err
+	})
+	return e, err
+}
+
+// Close implements watchword.Store by close.lua.
+func (o *Outbox) Close(ctx context.Context, id string, c watchword.Closing) error {
+	return o.queueWith(id, c.Ended, func(m messages) (bool, error) {
+		err := o.closeWith(ctx, id, c, m)
+		return err == nil, err
+	})
+}
+
+// queueWith calls write with the elements of an entry. If write reports that they were queued, Claim returns them.
+func (o *Outbox) queueWith(id string, out []watchword.Outgoing, write func(messages) (queued bool, err error)) error {
 	if len(out) == 0 {
-		return write(messages{})
+		_, err := write(messages{})
+		return err
 	}
 	p := o.partitionOf(id)
-	m, err := o.messages(p, out)
-	if err == nil {
-		o.local.add(out) // before a worker can claim them
-		err = write(m)
-	}
-	for _, one := range out {
-		switch {
-		case one.Direct && err == nil:
-			element, _ := encodeElement(one) // messages has encoded it before
-			one.Claim = formatClaim(p, element)
-			o.direct.add(one)
-			o.polls.wake()
-		case one.Direct:
-			o.direct.release()
-		case err == nil:
-			o.polls.askAt(p, one.Due)
+	var m messages
+	var err error
+	queues := make([]*queue, len(out))
+	for i := range out {
+		queues[i] = o.queue
+		if out[i].Kind.IsEvent() {
+			queues[i] = o.events
+			out[i].Direct = out[i].Due.IsZero() && o.events.Reserve()
 		}
+		if also := m.add(queues[i], p, out[i]); also != nil {
+			err = also
+		}
+	}
+	queued := false
+	if err == nil {
+		for i, one := range out {
+			queues[i].local.add(one) // before a worker can claim it
+		}
+		queued, err = write(m)
+	}
+	for i, one := range out {
+		queues[i].handOver(p, one, queued)
 	}
 	return err
 }
 
+// handOver hands an element to Claim, if it was queued.
+func (q *queue) handOver(p int, one watchword.Outgoing, queued bool) {
+	switch {
+	case one.Direct && queued:
+		element, _ := q.encodeElement(one) // messages has encoded it before
+		one.Claim = formatClaim(p, element)
+		q.direct.add(one)
+		q.polls.wake()
+	case one.Direct:
+		q.direct.release()
+	case queued:
+		q.polls.askAt(p, one.Due)
+	}
+}
+
+// A queue holds elements of one kind: a watchword.Outbox of its own.
+type queue struct {
+	store *Store
+	queueConfig
+	keys     [][]string // of each partition
+	consumer string     // of this process
+	claim    script.Timed
+	finish   script.Timed
+	put      script.Timed
+	bury     script.Timed
+	turn     chan struct{} // held by the Claim that asks Redis
+	polls    polls
+	local    localCopies
+	direct   directMessages
+	held     heldEntries
+}
+
+type queueConfig struct {
+	maxElement  int           // greatest length of an element in bytes
+	maxSize     int           // greatest size of the queue in bytes, beyond the first 1,000 elements; 0: unlimited
+	keep        time.Duration // lifetime of the keys after the last Put or Claim; 0: unlimited
+	keepsDead   bool          // Bury keeps elements as dead letters
+	deadLetters func(n int)
+}
+
+func newQueue(s *Store, keys [][]string, cfg queueConfig) *queue {
+	return &queue{store: s, queueConfig: cfg, keys: keys, consumer: rand.Text(), turn: make(chan struct{}, 1),
+		claim: script.NewTimed(outboxLua + claimLua), finish: script.NewTimed(outboxLua + finishLua), put: script.NewTimed(outboxLua + putLua), bury: script.NewTimed(outboxLua + buryLua),
+		polls: newPolls(len(keys)), local: localCopies{elements: map[string]localCopy{}, encode: func(o watchword.Outgoing) (string, error) { return encodeElement(o, cfg.maxElement) }},
+		held: heldEntries{claims: map[string]bool{}}}
+}
+
 // Reserve implements watchword.DirectOutbox.
-func (o *Outbox) Reserve() bool { return o.direct.reserve() }
+func (q *queue) Reserve() bool { return q.direct.reserve() }
 
 // Unreserve implements watchword.DirectOutbox.
-func (o *Outbox) Unreserve() { o.direct.release() }
+func (q *queue) Unreserve() { q.direct.release() }
 
 // Put implements watchword.Outbox by put.lua. The engine never calls it.
-func (o *Outbox) Put(ctx context.Context, out ...watchword.Outgoing) error {
+func (q *queue) Put(ctx context.Context, out ...watchword.Outgoing) error {
 	for _, one := range out {
-		p := o.partitionOf(one.ChallengeID)
-		m, err := o.messages(p, []watchword.Outgoing{one})
+		p := 0
+		if len(q.keys) > 1 {
+			p = q.store.partitionOf(one.ChallengeID)
+		}
+		m := messages{}
+		if err := m.add(q, p, one); err != nil {
+			return err
+		}
+		reply, err := q.run(ctx, "put", q.put, m.keys, append([]any{q.maxSize, q.keep.Milliseconds()}, m.arguments(1)...)...)
 		if err != nil {
 			return err
 		}
-		if err := o.runOutbox(ctx, "put", o.put, m.keys, m.args...); err != nil {
-			return err
+		if reply != string(replyDone) {
+			return watchword.ErrQueueFull
 		}
-		o.polls.askAt(p, one.Due)
+		q.polls.askAt(p, one.Due)
 	}
 	return nil
 }
 
 // Done implements watchword.Outbox by finish.lua.
-func (o *Outbox) Done(ctx context.Context, out watchword.Outgoing) error {
-	p, id, err := o.parseClaim(out.Claim)
+func (q *queue) Done(ctx context.Context, out watchword.Outgoing) error {
+	p, id, err := q.parseClaim(out.Claim)
 	if err != nil {
 		return err
 	}
-	o.held.remove(out.Claim)
-	return o.runOutbox(ctx, "done", o.finish, o.keys(p)[:2], id)
+	q.held.remove(out.Claim)
+	_, err = q.run(ctx, "done", q.finish, q.keys[p][:2], id)
+	return err
 }
 
-// Bury implements watchword.Outbox. The message is not kept: its challenge shows that it has failed.
-func (o *Outbox) Bury(ctx context.Context, out watchword.Outgoing) error { return o.Done(ctx, out) }
+// Bury implements watchword.Outbox. A message is not kept: its challenge shows that it has failed. Other elements are kept as dead
+// letters, by bury.lua.
+func (q *queue) Bury(ctx context.Context, out watchword.Outgoing) error {
+	if !q.keepsDead {
+		return q.Done(ctx, out)
+	}
+	p, id, err := q.parseClaim(out.Claim)
+	if err != nil {
+		return err
+	}
+	element, err := q.encodeElement(out)
+	if err != nil {
+		return err
+	}
+	q.held.remove(out.Claim)
+	_, err = q.run(ctx, "bury", q.bury, q.keys[p], id, element, q.keep.Milliseconds())
+	return err
+}
 
 // Retry implements watchword.Outbox by finish.lua.
-func (o *Outbox) Retry(ctx context.Context, out watchword.Outgoing, at time.Time) error {
-	p, id, err := o.parseClaim(out.Claim)
+func (q *queue) Retry(ctx context.Context, out watchword.Outgoing, at time.Time) error {
+	p, id, err := q.parseClaim(out.Claim)
 	if err != nil {
 		return err
 	}
 	out.Attempt++
 	out.Due, out.Direct = at, false
-	m, err := o.messages(p, []watchword.Outgoing{out})
-	if err != nil {
+	m := messages{}
+	if err := m.add(q, p, out); err != nil {
 		return err
 	}
-	o.held.remove(out.Claim)
-	if err := o.runOutbox(ctx, "retry", o.finish, m.keys, append([]any{id}, m.args...)...); err != nil {
+	q.held.remove(out.Claim)
+	if _, err := q.run(ctx, "retry", q.finish, m.keys, append([]any{id, q.keep.Milliseconds()}, m.arguments(1)...)...); err != nil {
 		return err
 	}
-	o.polls.askAt(p, at)
+	q.polls.askAt(p, at)
 	return nil
 }
 
-// runOutbox runs a script whose reply does not matter.
-func (o *Outbox) runOutbox(ctx context.Context, what string, sc script.Timed, keys []string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+// run runs a script, and returns its reply if that is a text.
+func (q *queue) run(ctx context.Context, what string, sc script.Timed, keys []string, args ...any) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, q.store.timeout)
 	defer cancel()
-	_, err := sc.Run(ctx, o.clocks, o.lanes, keys, args...)
-	return wrapError(what, err)
+	reply, err := sc.Run(ctx, q.store.clocks, q.store.lanes, keys, args...)
+	text, _ := reply.(string)
+	return text, wrapError(what, err)
 }
 
-// keys returns the keys of the app's outbox in a partition: stream, sorted set and dead letters.
-func (o *Outbox) keys(partition int) []string { return outboxKeys(o.tags[partition], o.app) }
-
-func outboxKeys(tag, app string) []string {
-	return []string{tag + ":o:" + app, tag + ":d:" + app, tag + ":x:" + app}
+// queueKeys returns the keys of a queue in a partition: stream, sorted set and dead letters.
+func queueKeys(tag, kind, name string) []string {
+	return []string{tag + ":" + kind + "o:" + name, tag + ":" + kind + "d:" + name, tag + ":" + kind + "x:" + name}
 }
 
-// messages are the keys and arguments with which a script queues messages.
+// messages are the keys and arguments with which a script queues elements.
 type messages struct {
-	keys []string
-	args []any // the delay in ms and the element of each
+	keys     []string // stream and sorted set of each queue
+	elements []queuedElement
 }
 
-func (o *Outbox) messages(partition int, out []watchword.Outgoing) (m messages, err error) {
-	m.keys = o.keys(partition)[:2]
-	for _, one := range out {
-		element, err := encodeElement(one)
-		if err != nil {
-			return m, err
-		}
-		var delay time.Duration
-		switch {
-		case one.Direct:
-			delay = watchword.SendLease // unless it is done before
-		case !one.Due.IsZero():
-			delay = max(time.Until(one.Due), 0)
-		}
-		m.args = append(m.args, (delay + time.Millisecond - 1).Milliseconds(), element)
+type queuedElement struct {
+	key     int           // position of the stream in messages.keys
+	delay   time.Duration // until it is due
+	element string
+}
+
+// add adds an element of a queue.
+func (m *messages) add(q *queue, partition int, one watchword.Outgoing) error {
+	element, err := q.encodeElement(one)
+	if err != nil {
+		return err
 	}
-	return m, nil
+	var delay time.Duration
+	switch {
+	case one.Direct:
+		delay = watchword.SendLease // unless it is done before
+	case !one.Due.IsZero():
+		delay = max(time.Until(one.Due), 0)
+	}
+	key := slices.Index(m.keys, q.keys[partition][0])
+	if key < 0 {
+		key = len(m.keys)
+		m.keys = append(m.keys, q.keys[partition][:2]...)
+	}
+	m.elements = append(m.elements, queuedElement{key, delay, element})
+	return nil
 }
 
-// maxElement is the greatest length of an element in bytes; claim.lua has the same.
-const maxElement = 256
+// arguments returns for each element the number of its stream among the script's keys, the delay in ms and the element. first is
+// the number of the first of the keys.
+func (m *messages) arguments(first int) (args []any) {
+	for _, one := range m.elements {
+		args = append(args, first+one.key, (one.delay + time.Millisecond - 1).Milliseconds(), one.element)
+	}
+	return args
+}
+
+// maxIDElement is the greatest length of an element with the ids of a challenge, in bytes.
+const maxIDElement = 256
 
 var errNoElement = errors.New("redis: an outbox holds ids only, of at most 256 bytes")
 
+func (q *queue) encodeElement(o watchword.Outgoing) (string, error) {
+	return encodeElement(o, q.maxElement)
+}
+
 // encodeElement returns an Outgoing as it is stored: kind|send|attempt|challenge.
-func encodeElement(o watchword.Outgoing) (string, error) {
+func encodeElement(o watchword.Outgoing, longest int) (string, error) {
 	element := string(o.Kind) + "|" + strconv.Itoa(o.Send) + "|" + strconv.Itoa(o.Attempt) + "|" + o.ChallengeID
-	if len(element) > maxElement || strings.ContainsFunc(string(o.Kind), func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }) || o.ChallengeID == "" {
+	if len(element) > longest || strings.ContainsFunc(string(o.Kind), func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }) || o.ChallengeID == "" {
 		return "", errNoElement
 	}
 	return element, nil
@@ -240,10 +380,10 @@ func decodeElement(element string) (o watchword.Outgoing, err error) {
 // formatClaim returns the name of a claimed element: its partition, and its id in the stream or, in the sorted set, the element.
 func formatClaim(partition int, id string) string { return strconv.Itoa(partition) + " " + id }
 
-func (o *Outbox) parseClaim(claim string) (partition int, id string, err error) {
+func (q *queue) parseClaim(claim string) (partition int, id string, err error) {
 	number, id, _ := strings.Cut(claim, " ")
 	partition, err = strconv.Atoi(number)
-	if err != nil || partition < 0 || partition >= len(o.tags) || id == "" {
+	if err != nil || partition < 0 || partition >= len(q.keys) || id == "" {
 		return 0, "", fmt.Errorf("redis: the message is not claimed")
 	}
 	return partition, id, nil

@@ -1,8 +1,8 @@
 -- Replaces digests and sealed data if version and state have not changed, and queues messages: watchword.Store.Update.
 --
--- KEYS: the entry; if there are messages, the outbox's stream and its sorted set.
--- ARGV: the version that was read (8 bytes), the encoded digests, the sealed data, the state that was read; the delay in ms and the
--- element of each message.
+-- KEYS: the entry; stream and sorted set of each queue that gets an element.
+-- ARGV: the version that was read (8 bytes), the encoded digests, the sealed data, the state that was read; then the
+-- elements, see queueFrom.
 -- Reply: v another version or state   w replaced
 local e, err = read(KEYS[1])
 if not e then
@@ -11,7 +11,7 @@ end
 if string.sub(e.value, 22, 29) ~= ARGV[1] or e.state ~= tonumber(ARGV[4]) then
 	return 'v'
 end
-queueFrom(KEYS[2], KEYS[3], 5)
+queueFrom(5, #ARGV)
 e.version = e.version + 1
 write(KEYS[1], e, mark(e), ARGV[2], ARGV[3])
 return 'w'
