@@ -153,3 +153,5 @@ func approvedEvent(challenge string) watchword.Event {
 	return watchword.Event{Type: watchword.EventApproved, At: time.Date(2026, 8, 1, 12, 0, 0, 123456789, time.FixedZone("", 7200)), App: "shop",
 		ChallengeID: challenge}
 }
+
+func developmentEnvironment() delivery.Environment { return delivery.Environment{Development: true} }
