@@ -17,6 +17,7 @@ type appTasks struct {
 	engine    currentEngine // that composes the messages of the outbox
 	sender    currentSender // that sends them
 	publisher *eventPublisher
+	events    *publisherQueue          // nil: events wait in this process
 	breaker   *delivery.PrefixBreaker  // nil without limits
 	throttle  *ratelimit.Throttle      // nil without limits
 	failover  *delivery.ReportFailover // nil: messages do not move after their reports
@@ -47,6 +48,11 @@ func (c *currentEngine) ComposeMessage(ctx context.Context, o watchword.Outgoing
 // RecordDelivery implements delivery.Engine.
 func (c *currentEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
 	return c.Load().RecordDelivery(ctx, o, d)
+}
+
+// ComposeEvents implements webhook.EventComposer.
+func (c *currentEngine) ComposeEvents(ctx context.Context, o watchword.Outgoing) ([]watchword.Event, error) {
+	return c.Load().ComposeEvents(ctx, o)
 }
 
 // AllowRetry implements delivery.Engine.
