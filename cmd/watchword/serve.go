@@ -81,6 +81,7 @@ func (p *serverProcess) serve(ctx context.Context) error {
 
 	p.service.Store(svc)
 	p.metrics.observeStores(svc.storage.factors != nil, func() []*watchword.Engine { return p.service.Load().engines })
+	p.metrics.observeEvents(p.service.Load)
 	stopMetrics, err := p.serveMetrics()
 	if err != nil {
 		return err

@@ -162,6 +162,14 @@ type appStorage struct {
 // storedEvents are the events of an app that wait in a store that processes share.
 type storedEvents = redisstore.EventQueue
 
+// describeEvent decrypts what identifies an event in the queue of an endpoint.
+func describeEvent(sealer *watchword.EventSealer, endpoint string, q watchword.QueuedEvent) (webhook.QueuedInfo, error) {
+	return webhook.DescribeQueued(sealer, endpoint, q)
+}
+
+// isReplayedMeanwhile reports whether an event is no dead letter any more.
+func isReplayedMeanwhile(err error) bool { return errors.Is(err, redisstore.ErrNoDeadLetter) }
+
 // publisherQueue returns the queue of an app's events. The store is an outbox that has one.
 func (s appStorage) publisherQueue(engine *currentEngine, sealer *watchword.EventSealer) *publisherQueue {
 	return &publisherQueue{Engine: engine, Happened: s.outbox.(watchword.EventOutbox).Events(), Events: s.events, Switch: s.events, Sealer: sealer}

@@ -320,3 +320,20 @@ func DescribeQueued(sealer *watchword.EventSealer, endpoint string, q watchword.
 func (d *Dispatcher) Subscribes(eventType string) bool {
 	return slices.ContainsFunc(*d.endpoints.Load(), func(e *endpoint) bool { return e.types.matches(eventType) })
 }
+
+// TurnedOff returns which endpoints have answered 410, in the order of Endpoints. Without a Queue none has. The error is that of the
+// Queue's Switch.
+func (d *Dispatcher) TurnedOff(ctx context.Context) ([]bool, error) {
+	endpoints := *d.endpoints.Load()
+	off := make([]bool, len(endpoints))
+	for i, e := range endpoints {
+		if e.queue == nil {
+			continue
+		}
+		var err error
+		if off[i], err = e.queue.isTurnedOff(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return off, nil
+}
