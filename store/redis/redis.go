@@ -16,8 +16,12 @@
 //	{watchword:59}:o:shop                                 messages of an app that are due, a stream
 //	{watchword:59}:d:shop                                 what is due later, a sorted set
 //	{watchword:59}:x:shop                                 dead letters, a list of at most 1,000
+//	{watchword:59}:eo:shop, :ed:shop, :ex:shop            the same for what happened to challenges
+//	{watchword:59}:po:shop:ENDPOINT, :pd:, :px:           the same for the events of an endpoint
+//	{watchword:59}:pg:shop:ENDPOINT                       a note that the endpoint is turned off
 //
-// The last three are those of an Outbox, which is a Store that queues the messages of its entries too.
+// Those from :o: to :ex: are of an Outbox, which is a Store that queues the messages of its entries too, and those from :po: on of an
+// EventQueue.
 //
 // # Failures
 //
