@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -43,6 +42,7 @@ type queueState struct {
 	id           string      // in the queue: of the URL without its secrets
 	configDigest string      // of the URL with its secrets, and of the types
 	off          atomic.Bool // it answered 410
+	lookedAt     time.Time   // when postQueue has looked whether another process got a 410
 	dropped      atomic.Int64
 	forged       atomic.Int64
 
@@ -168,16 +168,19 @@ func sleep(ctx context.Context, d time.Duration) {
 // or because of a Retry-After. Zero: not at all.
 func (e *endpoint) queuePause(ctx context.Context) time.Duration {
 	q := e.queue
-	off, err := q.isTurnedOff(ctx)
-	if err != nil {
-		return queuePause
-	}
-	if off && !q.off.Swap(true) {
-		lost := len(e.backlog.close())
-		e.log.Warn("endpoint has answered 410, no more events until its configuration changes", "lost", lost)
-	}
-	if q.off.Store(off); off {
-		return switchInterval
+	if q.off.Load() || time.Since(q.lookedAt) >= switchInterval {
+		off, err := q.isTurnedOff(ctx)
+		if err != nil {
+			return queuePause
+		}
+		q.lookedAt = time.Now()
+		if off && !q.off.Swap(true) {
+			lost := len(e.backlog.close())
+			e.log.Warn("endpoint has answered 410, no more events until its configuration changes", "lost", lost)
+		}
+		if q.off.Store(off); off {
+			return switchInterval
+		}
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -280,60 +283,7 @@ func (e *endpoint) logQueueError(step string, err error) {
 	}
 }
 
-// An EndpointInfo describes an endpoint for operators.
-type EndpointInfo struct {
-	Number int    // in the configuration, from 0
-	Host   string // of its URL, whose path may be a secret
-	ID     string // in the queue; empty without a Queue
-}
-
-// Endpoints describes the endpoints.
-func (d *Dispatcher) Endpoints() (infos []EndpointInfo) {
-	for i, e := range *d.endpoints.Load() {
-		info := EndpointInfo{Number: i}
-		if u, err := url.Parse(e.target); err == nil {
-			info.Host = u.Host
-		}
-		if e.queue != nil {
-			info.ID = e.queue.id
-		}
-		infos = append(infos, info)
-	}
-	return infos
-}
-
-// A QueuedInfo describes an event in the queue of an endpoint for operators.
-type QueuedInfo struct {
-	ID   string
-	Type string
-	At   time.Time
-}
-
-// DescribeQueued decrypts what identifies an event in the queue of an endpoint. It returns an error for what was not queued by a
-// Dispatcher.
-func DescribeQueued(sealer *watchword.EventSealer, endpoint string, q watchword.QueuedEvent) (QueuedInfo, error) {
-	ev, err := openEvent(sealer, endpoint, q.Sealed)
-	return QueuedInfo{ev.ID, ev.Type, ev.At}, err
-}
-
 // Subscribes reports whether an endpoint gets the events of a type. Use it as Subscribed of watchword.Config.
 func (d *Dispatcher) Subscribes(eventType string) bool {
 	return slices.ContainsFunc(*d.endpoints.Load(), func(e *endpoint) bool { return e.types.matches(eventType) })
-}
-
-// TurnedOff returns which endpoints have answered 410, in the order of Endpoints. Without a Queue none has. The error is that of the
-// Queue's Switch.
-func (d *Dispatcher) TurnedOff(ctx context.Context) ([]bool, error) {
-	endpoints := *d.endpoints.Load()
-	off := make([]bool, len(endpoints))
-	for i, e := range endpoints {
-		if e.queue == nil {
-			continue
-		}
-		var err error
-		if off[i], err = e.queue.isTurnedOff(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return off, nil
 }
