@@ -328,3 +328,29 @@ func TestQueueHoldsEncryptedEvents(t *testing.T) {
 		}
 	}
 }
+
+// After a reload with another secret, an event that waits is posted with it, with the id that it had. New types apply at once.
+func TestQueueSurvivesReloadWithAnotherSecret(t *testing.T) {
+	redis := redistest.Start(t)
+	down := newListener(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) })
+	p := startProcess(t, redis)
+	s := startDispatcher(t, webhook.DispatcherConfig{Queue: p.queue(), Backoff: 4 * time.Second}, down.endpoint(watchword.EventStarted))
+	id := p.start()
+	waiting := down.next(t)
+	up := newListenerAt(t, down, secretB)
+	next, err := webhook.NewDispatcher(webhook.DispatcherConfig{Queue: p.queue(), Environment: developmentEnvironment(),
+		Endpoints: []webhook.Endpoint{{URL: watchword.NewCode(up.URL + "/events?secret=" + secretB), Types: []string{watchword.EventCanceled, watchword.EventStarted}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Adopt(next)
+	if h := up.next(t); h.id != waiting.id || h.body != waiting.body {
+		t.Errorf("before %+v, with the new secret %+v", waiting, h)
+	}
+	if _, err := p.Cancel(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	if h := up.next(t); h.doc.Type != watchword.EventCanceled {
+		t.Errorf("got %s", h.body)
+	}
+}
