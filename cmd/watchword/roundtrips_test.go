@@ -64,7 +64,7 @@ func (c *commandCounter) ProcessPipelineHook(next goredis.ProcessPipelineHook) g
 }
 
 // A check over HTTP takes one Redis command. A start takes two: one for the limits, and one for the challenge and its message in the
-// outbox.
+// outbox. Events of both are queued in the same commands.
 func TestRoundTripsOverHTTP(t *testing.T) {
 	ctx := context.Background()
 	redis := redistest.Start(t)
@@ -103,6 +103,10 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 	cycle() // Redis learns the scripts
 	if start, wrong, right := cycle(); start != 2 || wrong != 1 || right != 1 {
 		t.Fatalf("a start costs %d round trips, a wrong check %d, a right one %d", start, wrong, right)
+	}
+	happened, err := outbox.Events().Claim(ctx, 10)
+	if err != nil || len(happened) != 4 { // two starts and two approvals
+		t.Errorf("queued %v, %v", happened, err)
 	}
 }
 
@@ -210,7 +214,7 @@ func newHandlerOnRedis(t *testing.T, client goredis.UniversalClient, store watch
 	addresses, err := delivery.NewAddressPolicy(delivery.Addresses{})
 	must(err)
 	engine, err := watchword.New(watchword.Config{App: "shop", Issuer: "https://verify.example.com", Keys: []watchword.Key{key("k")}, Identity: key("i"),
-		Store: store, Strategies: []watchword.Strategy{codes}, Addresses: addresses,
+		Store: store, Subscribed: func(string) bool { return true }, Strategies: []watchword.Strategy{codes}, Addresses: addresses,
 		Channels: []string{"email"}, Starts: limits})
 	must(err)
 	signing, err := receipt.GenerateKey("r", receipt.EdDSA)

@@ -23,7 +23,7 @@ type EventComposer interface {
 
 // A Queue is where the events of a Dispatcher wait if they outlive the process. All fields are required.
 type Queue struct {
-	Engine   EventComposer
+	Engine   EventComposer    // may be set after NewDispatcher, before Run
 	Happened watchword.Outbox // of the store: watchword.EventOutbox.Events
 	Events   watchword.EventQueue
 	Switch   watchword.EndpointSwitch
