@@ -75,9 +75,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	recordCtx := context.WithoutCancel(ctx) // outcomes are recorded even after sendCtx has ended
 	sendCtx, stop := context.WithCancel(recordCtx)
 	defer stop()
-	w.outcomes = newOutcomeRecorder(recordCtx, w.cfg.Engine, w.cfg.Logger)
-	defer w.outcomes.flush()
 	queue, drains := w.cfg.Outbox.(drainer)
+	w.outcomes = newOutcomeRecorder(recordCtx, w.cfg.Engine, w.cfg.Logger, !drains)
+	defer w.outcomes.flush()
 	claimCtx := ctx
 	if drains {
 		claimCtx = sendCtx
@@ -183,7 +183,7 @@ func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoin
 		w.retryOrGiveUp(recordCtx, o, m, err)
 		return
 	}
-	// A sent message is done at once and whether or not its status is recorded, because it must not be sent twice.
+	// A sent message is done whether or not its status is recorded, because it must not be sent twice.
 	w.outcomes.add(o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel, Sender: sent.Sender})
 	w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
 }

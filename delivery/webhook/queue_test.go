@@ -354,3 +354,26 @@ func TestQueueSurvivesReloadWithAnotherSecret(t *testing.T) {
 		t.Errorf("got %s", h.body)
 	}
 }
+
+// Events of factors wait in the queue too. Those that an attacker can cause in any number do not.
+func TestQueueHoldsEventsOfFactorsAndNoBestEffortOnes(t *testing.T) {
+	redis := redistest.Start(t)
+	l := newListener(t, func(w http.ResponseWriter, _ int) { w.WriteHeader(http.StatusServiceUnavailable) })
+	p := startProcess(t, redis)
+	s := startDispatcher(t, webhook.DispatcherConfig{Queue: p.queue(), Backoff: time.Hour, DrainTimeout: time.Millisecond}, l.endpoint())
+	s.HandleEvent(t.Context(), watchword.Event{Type: watchword.EventFactorRemoved, Factor: "fa_1"})
+	s.HandleEvent(t.Context(), watchword.Event{Type: watchword.EventFailed, ChallengeID: "ch_1"})
+	s.HandleEvent(t.Context(), watchword.Event{Type: watchword.EventApproved, ChallengeID: "ch_1"}) // comes by the store
+	types := map[string]bool{l.next(t).doc.Type: true, l.next(t).doc.Type: true}
+	if !types[watchword.EventFactorRemoved] || !types[watchword.EventFailed] {
+		t.Errorf("got %v", types)
+	}
+	await(t, func() bool {
+		waiting, _ := p.events.Waiting(context.Background(), s.Endpoints()[0].ID, 10)
+		return len(waiting) == 1 && waiting[0].Attempt == 1
+	})
+	waiting, _ := p.events.Waiting(t.Context(), s.Endpoints()[0].ID, 10)
+	if info, err := webhook.DescribeQueued(p.sealer, s.Endpoints()[0].ID, waiting[0]); err != nil || info.Type != watchword.EventFactorRemoved {
+		t.Errorf("%+v, %v", info, err)
+	}
+}

@@ -139,10 +139,10 @@ func (e *EventQueue) NoteOf(ctx context.Context, endpoint string) ([]byte, error
 	}
 	note, _ := reply.(string)
 	if err != nil || note == "" {
-		return nil, wrapError("switch", err)
+		return nil, wrapError("endpoint note", err)
 	}
 	_, err = script.Do(ctx, e.store.lanes, "pexpire", key, eventKeysLife.Milliseconds())
-	return []byte(note), wrapError("switch", err)
+	return []byte(note), wrapError("endpoint note", err)
 }
 
 // Counts returns how many events of an endpoint wait, and how many dead letters it has.
