@@ -52,10 +52,11 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 		return nil, err
 	}
 	defer e.delayView(ctx, time.Now(), strategy, req.Purpose)
-	c, id, err := e.newChallenge(req, strategy, address)
+	rec, err := e.newChallenge(req, strategy, address)
 	if err != nil {
 		return nil, err
 	}
+	c, id := &rec.Challenge, rec.id
 	prompt, charges, existing, err := e.prepareStart(ctx, id, c, req, address)
 	if existing != nil || errors.Is(err, ErrUnavailable) {
 		e.refundStart(ctx, charges)
@@ -67,12 +68,11 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 	if !c.Decoy && !prompt.Silent {
 		c.prefix = address.Prefix
 	}
-	out := Outgoing{ChallengeID: c.ID, Send: c.Sends, Direct: c.Sends > 0 && e.reserveSend()}
-	var claim sendClaim
+	out := Outgoing{ChallengeID: c.ID, Send: c.Sends, Channel: c.Channel, Direct: c.Sends > 0 && e.reserveSend()}
 	if out.Direct {
-		claim = newSendClaim(e.cfg.Clock())
+		rec.SendClaim = newSendClaim(e.cfg.Clock())
 	}
-	entry, rec, err := e.newEntry(id, strategy.Properties(), c, prompt, claim)
+	entry, err := e.newEntry(rec, prompt)
 	if err != nil {
 		e.unreserve(out)
 		return nil, err
@@ -148,14 +148,16 @@ func beginStrategy(ctx context.Context, s Strategy, c *Challenge) (Prompt, error
 	return s.Begin(ctx, c)
 }
 
-func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challenge, challengeID, error) {
+func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*record, error) {
 	props := s.Properties()
 	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	id, salt, err := e.newID(req, s, to)
 	if err != nil {
-		return nil, id, err
+		return nil, err
 	}
-	c := &Challenge{ID: id.text, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
+	rec := &record{id: id, version: 1, entryContent: entryContent{Salt: salt}}
+	c := &rec.Challenge
+	*c = Challenge{ID: id.text, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
 		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
 		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
 		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(props)), env: e.env, salt: salt, key: e.keyring[0]}
@@ -163,7 +165,7 @@ func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challe
 		c.Sends, c.SentAt, c.CodeSend = 1, now, 1
 		c.Delivery = Delivery{Status: DeliveryQueued}
 	}
-	return c, id, nil
+	return rec, nil
 }
 
 // repeatStart returns the challenge of an earlier start with the same seed. It queues its message again only if that was not
@@ -199,7 +201,7 @@ func (e *Engine) enqueueUnsent(ctx context.Context, rec *record, unanswered bool
 		return nil
 	}
 	if rec.Delivery.Status == DeliveryQueued && unanswered {
-		if err := e.cfg.Outbox.Put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}); err != nil {
+		if err := e.cfg.Outbox.Put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends, Channel: rec.Channel}); err != nil {
 			return unavailable(err)
 		}
 		return nil
@@ -214,7 +216,7 @@ func (e *Engine) enqueueUnsent(ctx context.Context, rec *record, unanswered bool
 	}
 	if err == nil {
 		rec.version++
-		err = e.enqueue(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}, rec)
+		err = e.enqueue(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends, Channel: rec.Channel}, rec)
 	}
 	if err != nil {
 		return unavailable(err)

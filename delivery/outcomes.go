@@ -14,16 +14,12 @@ const (
 	outcomeParallel = 64                     // outcomes that are recorded at the same time, so that a store can batch them
 )
 
-// An outcomeRecorder records the outcomes of messages, which people look at, in batches. An outcome replaces an earlier one of
-// the same challenge that was not recorded yet.
-//
-// The outcomes of an outbox that outlives the process are recorded at once, before the message is finished: an outcome is also an
-// event, and the process may be killed. Then the message is claimed again, and is not sent again if its outcome was recorded.
+// An outcomeRecorder records the outcomes of messages that Engine.FinishSend has not recorded, in batches. People look at them. An
+// outcome replaces an earlier one of the same challenge that was not recorded yet.
 type outcomeRecorder struct {
 	ctx    context.Context
 	engine Engine
 	log    *slog.Logger
-	atOnce bool
 
 	mu        sync.Mutex
 	waiting   map[string]outcome // by challenge
@@ -36,16 +32,12 @@ type outcome struct {
 	delivery watchword.Delivery
 }
 
-func newOutcomeRecorder(ctx context.Context, engine Engine, log *slog.Logger, atOnce bool) *outcomeRecorder {
-	return &outcomeRecorder{ctx: ctx, engine: engine, log: log, atOnce: atOnce, waiting: map[string]outcome{}}
+func newOutcomeRecorder(ctx context.Context, engine Engine, log *slog.Logger) *outcomeRecorder {
+	return &outcomeRecorder{ctx: ctx, engine: engine, log: log, waiting: map[string]outcome{}}
 }
 
-// add records an outcome now or at most outcomeDelay later.
+// add records an outcome at most outcomeDelay later.
 func (r *outcomeRecorder) add(o watchword.Outgoing, d watchword.Delivery) {
-	if r.atOnce {
-		r.record(outcome{o, d})
-		return
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.waiting[o.ChallengeID] = outcome{o, d}

@@ -11,8 +11,7 @@ import (
 	"github.com/watchword-auth/watchword/delivery"
 )
 
-// A message that was sent is removed from an outbox in this process at once. The status that people look at is recorded at most 100 ms
-// later.
+// A message that was sent is removed from the outbox at once. The status that people look at is recorded at most 100 ms later.
 func TestWorkerRecordsOutcomesAtMost100MillisecondsLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, engine := delivery.NewQueue(1, nil), &fakeEngine{}
@@ -30,42 +29,6 @@ func TestWorkerRecordsOutcomesAtMost100MillisecondsLater(t *testing.T) {
 		}
 		_ = stop()
 	})
-}
-
-// A sharedOutbox is an outbox that outlives the process. It keeps the order of what is recorded and finished.
-type sharedOutbox struct {
-	watchword.Outbox
-	steps chan string
-}
-
-func (o sharedOutbox) Done(ctx context.Context, out watchword.Outgoing) error {
-	o.steps <- "done"
-	return o.Outbox.Done(ctx, out)
-}
-
-type stepEngine struct {
-	*fakeEngine
-	steps chan string
-}
-
-func (e stepEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
-	e.steps <- d.Status
-	return e.fakeEngine.RecordDelivery(ctx, o, d)
-}
-
-// The outcome of a message of an outbox that outlives the process is recorded before the message is finished, so that no crash loses
-// its event.
-func TestWorkerRecordsOutcomeBeforeItFinishesSharedMessage(t *testing.T) {
-	steps := make(chan string, 10)
-	o := sharedOutbox{delivery.NewQueue(1, nil), steps}
-	stop := startWorker(t, delivery.WorkerConfig{Engine: stepEngine{&fakeEngine{}, steps}, Outbox: o, Sender: &scriptedSender{}})
-	if err := o.Put(t.Context(), watchword.Outgoing{ChallengeID: "ch", Send: 1}); err != nil {
-		t.Fatal(err)
-	}
-	if first, second := <-steps, <-steps; first != watchword.DeliverySent || second != "done" {
-		t.Errorf("%s, then %s", first, second)
-	}
-	_ = stop()
 }
 
 // Of several outcomes of one challenge the last one is recorded, once.

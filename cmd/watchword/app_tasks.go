@@ -16,6 +16,7 @@ type appTasks struct {
 	outbox    watchword.Outbox
 	engine    currentEngine // that composes the messages of the outbox
 	sender    currentSender // that sends them
+	router    atomic.Pointer[delivery.Router]
 	publisher *eventPublisher
 	events    *publisherQueue          // nil: events wait in this process
 	breaker   *delivery.PrefixBreaker  // nil without limits
@@ -27,6 +28,7 @@ type appTasks struct {
 func (t *appTasks) use(engine *watchword.Engine, p appComponents, publisher *eventPublisher) {
 	t.engine.Store(engine)
 	t.sender.Store(&p.sender)
+	t.router.Store(p.router)
 	if t.failover != nil && t.failover != p.failover {
 		t.failover.Adopt(p.failover)
 	}
@@ -53,6 +55,11 @@ func (c *currentEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing
 // ComposeEvents implements webhook.EventComposer.
 func (c *currentEngine) ComposeEvents(ctx context.Context, o watchword.Outgoing) ([]watchword.Event, error) {
 	return c.Load().ComposeEvents(ctx, o)
+}
+
+// FinishSend implements delivery.Engine.
+func (c *currentEngine) FinishSend(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
+	return c.Load().FinishSend(ctx, o, d)
 }
 
 // AllowRetry implements delivery.Engine.

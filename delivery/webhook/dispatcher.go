@@ -85,7 +85,7 @@ func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 			continue
 		}
 		if cfg.Queue != nil {
-			e.queue = newQueueState(cfg.Queue, e, countTarget(endpoints, e.target))
+			e.queue = newQueueState(cfg.Queue, e, countTarget(endpoints, e.target.String()))
 		}
 		endpoints = append(endpoints, e)
 	}
@@ -99,7 +99,7 @@ func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 // countTarget returns how many endpoints have a URL.
 func countTarget(endpoints []*endpoint, target string) (n int) {
 	for _, e := range endpoints {
-		if e.target == target {
+		if e.target.String() == target {
 			n++
 		}
 	}

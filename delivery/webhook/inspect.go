@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"context"
-	"net/url"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -18,10 +17,7 @@ type EndpointInfo struct {
 // Endpoints describes the endpoints.
 func (d *Dispatcher) Endpoints() (infos []EndpointInfo) {
 	for i, e := range *d.endpoints.Load() {
-		info := EndpointInfo{Number: i}
-		if u, err := url.Parse(e.target); err == nil {
-			info.Host = u.Host
-		}
+		info := EndpointInfo{Number: i, Host: e.target.Host}
 		if e.queue != nil {
 			info.ID = e.queue.id
 		}

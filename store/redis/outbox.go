@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed" // the scripts
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
@@ -107,6 +108,20 @@ func (o *Outbox) Update(ctx context.Context, e watchword.Entry, out ...watchword
 	})
 }
 
+// UpdateAndFinish implements watchword.DirectOutbox by update.lua.
+func (o *Outbox) UpdateAndFinish(ctx context.Context, e watchword.Entry, finished watchword.Outgoing, out ...watchword.Outgoing) error {
+	p, id, err := o.parseClaim(finished.Claim)
+	if err != nil {
+		return err
+	}
+	o.held.remove(finished.Claim)
+	m := messages{keys: slices.Clone(o.keys[p][:2]), finished: id}
+	return o.queueInto(m, e.ID, out, func(m messages) (bool, error) {
+		err := o.updateWith(ctx, e, m)
+		return err == nil, err
+	})
+}
+
 // Attempt implements watchword.Store by attempt.lua.
 func (o *Outbox) Attempt(ctx context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (e watchword.Entry, err error) {
 	err = o.queueWith(id, b.Ended, func(m messages) (bool, error) {
@@ -127,12 +142,16 @@ func (o *Outbox) Close(ctx context.Context, id string, c watchword.Closing) erro
 
 // queueWith calls write with the elements of an entry. If write reports that they were queued, Claim returns them.
 func (o *Outbox) queueWith(id string, out []watchword.Outgoing, write func(messages) (queued bool, err error)) error {
+	return o.queueInto(messages{}, id, out, write)
+}
+
+// queueInto is queueWith with messages that have keys already.
+func (o *Outbox) queueInto(m messages, id string, out []watchword.Outgoing, write func(messages) (queued bool, err error)) error {
 	if len(out) == 0 {
-		_, err := write(messages{})
+		_, err := write(m)
 		return err
 	}
 	p := o.partitionOf(id)
-	var m messages
 	var err error
 	queues := make([]*queue, len(out))
 	for i := range out {

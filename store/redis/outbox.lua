@@ -72,3 +72,12 @@ local function buryElement(dead, text, keep)
 	redis.call('LTRIM', dead, 0, MAX_DEAD - 1)
 	keepFor(keep, dead)
 end
+
+-- finishClaimed removes what was claimed: an entry of the stream by its id, or an element of the sorted set.
+local function finishClaimed(stream, due, claimed)
+	if string.find(claimed, '|', 1, true) then
+		finishDirect(due, claimed)
+	else
+		finish(stream, claimed)
+	end
+end

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/script"
 )
 
 const (
@@ -60,6 +61,9 @@ func (q *queue) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgoi
 	if err != nil {
 		return nil, err
 	}
+	if question.lease > 0 {
+		q.backlogs.set(p, reply)
+	}
 	entries, complete := q.held.add(p, question, reply.entries)
 	q.polls.end(p, reply.nextDue, reply.more || !complete, complete)
 	var out []watchword.Outgoing
@@ -94,31 +98,36 @@ type claimReply struct {
 	nextDue time.Duration // until the next element of the sorted set is due; negative: there is none
 	dead    int           // elements that became dead letters
 	more    bool          // there may be more elements
+	due     int           // elements of the stream, those that are being sent included; with a lease only
+	later   int           // elements of the sorted set; with a lease only
+	oldest  time.Duration // since the oldest element of the stream was due; negative: unknown
 	entries []claimedEntry
 }
 
 type claimedEntry struct{ id, element string }
 
+// claimHead is the number of integers at the beginning of a reply of claim.lua.
+const claimHead = 6
+
 // runClaim runs claim.lua.
 func (q *queue) runClaim(ctx context.Context, keys []string, consumer string, question claimQuestion) (r claimReply, err error) {
-	ctx, cancel := context.WithTimeout(ctx, q.store.timeout)
-	defer cancel()
-	reply, err := q.claim.Run(ctx, q.store.clocks, q.store.lanes, keys, consumer, question.limit, question.lease.Milliseconds(),
+	reply, err := q.claim.Run(script.WithTimeout(ctx, q.store.timeout), q.store.clocks, q.store.lanes, keys, consumer, question.limit, question.lease.Milliseconds(),
 		question.consumerIdle.Milliseconds(), boolToInt(question.again), q.maxElement, q.keep.Milliseconds())
 	if err != nil {
 		return r, wrapError("claim", err)
 	}
 	list, ok := reply.([]any)
-	if !ok || len(list) < 3 || len(list)%2 != 1 {
+	if !ok || len(list) < claimHead || (len(list)-claimHead)%2 != 0 {
 		return r, errUnexpectedReply
 	}
-	var head [3]int64
+	var head [claimHead]int64
 	for i := range head {
 		if head[i], ok = list[i].(int64); !ok {
 			return r, errUnexpectedReply
 		}
 	}
-	r = claimReply{nextDue: time.Duration(head[0]) * time.Millisecond, dead: int(head[1]), more: head[2] == 1}
+	r = claimReply{nextDue: time.Duration(head[0]) * time.Millisecond, dead: int(head[1]), more: head[2] == 1,
+		due: int(head[3]), later: int(head[4]), oldest: time.Duration(head[5]) * time.Millisecond}
 	for i := len(head); i < len(list); i += 2 {
 		id, _ := list[i].(string)
 		element, _ := list[i+1].(string)

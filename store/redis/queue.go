@@ -44,6 +44,7 @@ type queue struct {
 	local    localCopies
 	direct   directMessages
 	held     heldEntries
+	backlogs backlogs
 }
 
 type queueConfig struct {
@@ -58,7 +59,7 @@ func newQueue(s *Store, keys [][]string, cfg queueConfig) *queue {
 	return &queue{store: s, queueConfig: cfg, keys: keys, consumer: rand.Text(), turn: make(chan struct{}, 1),
 		claim: script.NewTimed(outboxLua + claimLua), finish: script.NewTimed(outboxLua + finishLua), put: script.NewTimed(outboxLua + putLua), bury: script.NewTimed(outboxLua + buryLua),
 		polls: newPolls(len(keys)), local: localCopies{elements: map[string]localCopy{}, encode: func(o watchword.Outgoing) (string, error) { return encodeElement(o, cfg.maxElement) }},
-		held: heldEntries{claims: map[string]bool{}}}
+		held: heldEntries{claims: map[string]bool{}}, backlogs: backlogs{partitions: make([]backlog, len(keys))}}
 }
 
 // Reserve implements watchword.DirectOutbox.
@@ -142,9 +143,7 @@ func (q *queue) Retry(ctx context.Context, out watchword.Outgoing, at time.Time)
 
 // run runs a script, and returns its reply if that is a text.
 func (q *queue) run(ctx context.Context, what string, sc script.Timed, keys []string, args ...any) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, q.store.timeout)
-	defer cancel()
-	reply, err := sc.Run(ctx, q.store.clocks, q.store.lanes, keys, args...)
+	reply, err := sc.Run(script.WithTimeout(ctx, q.store.timeout), q.store.clocks, q.store.lanes, keys, args...)
 	text, _ := reply.(string)
 	return text, wrapError(what, err)
 }
@@ -158,6 +157,7 @@ func queueKeys(tag, kind, name string) []string {
 type messages struct {
 	keys     []string // stream and sorted set of each queue
 	elements []queuedElement
+	finished string // what update.lua removes: the id of an entry of the stream, or an element of the sorted set; empty: nothing
 }
 
 type queuedElement struct {
