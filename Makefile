@@ -49,9 +49,9 @@ bench: build ## the benchmarks of every package, then the server against bare ha
 bench-quick: build ## the server against bare handlers alone, with short measurements
 	@go run ./cmd/watchword-bench -watchword bin/watchword -duration 300ms -rounds 5
 
-soak: ## a hundred kills of each database under load, 60 rounds of each right answer, 50 kills of servers that send, twelve hostile apps for two minutes, outages of a minute, hostile clients for six, 40 restarts and 400 reloads under load, 5 rounds of the engine, then SOAK=50 of the packages whose tests race
+soak: ## a hundred kills of each database under load, 60 rounds of each right answer, 50 kills of servers that send, 50 of servers with events, twelve hostile apps for two minutes, outages of a minute, hostile clients for six, 40 restarts and 400 reloads under load, 5 rounds of the engine, then SOAK=50 of the packages whose tests race
 	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m ./store/sql/...
-	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m -run 'RightAnswer|EveryMessageIsSent' ./internal/enginetest ./cmd/watchword
+	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m -run 'RightAnswer|EveryMessageIsSent|EveryEventIsDelivered' ./internal/enginetest ./cmd/watchword
 	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m -run 'Hostile|OtherApps|Unreachable|Greylisted' ./cmd/watchword
 	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m -run 'Attacked|RollingRestart|ReloadUnderLoad' ./cmd/watchword
 	@go test -race -count=5 -timeout 30m ./internal/enginetest

@@ -88,6 +88,9 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 			return nil // nothing new
 		}
 		change.out = append(change.out, e.scheduleFallback(rec, o, change.event)...)
+		happened := e.addDeliveryEvent(rec, change.event, repeated)
+		e.keepWritten(rec, happened)
+		change.out = append(change.out, happened...)
 		switch err := e.updateAndQueue(ctx, rec, change); {
 		case err == nil:
 			challenge := Challenge{ID: o.ChallengeID, Verification: rec.Verification, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt, SentAt: rec.SentAt}
@@ -160,9 +163,34 @@ func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record,
 }
 
 func (e *Engine) emitDelivery(ctx context.Context, c *Challenge, d Delivery, repeated bool) {
-	eventType := map[string]string{DeliverySent: EventMessageSent, DeliveryDelivered: EventMessageDelivered, DeliveryFailed: EventMessageFailed}[d.Status]
+	eventType := deliveryEventType(d)
 	if eventType == "" {
 		return
 	}
 	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.RequestedAt, ev.Repeated = d.Provider, c.SentAt, repeated })
+}
+
+// deliveryEventType returns the type of the event about a delivery; empty: none.
+func deliveryEventType(d Delivery) string {
+	switch d.Status {
+	case DeliverySent:
+		return EventMessageSent
+	case DeliveryDelivered:
+		return EventMessageDelivered
+	case DeliveryFailed:
+		return EventMessageFailed
+	}
+	return ""
+}
+
+// keepWritten gives what is queued a copy of the record as it is about to be written, so that it need not be read.
+func (e *Engine) keepWritten(rec *record, out []Outgoing) {
+	if len(out) == 0 {
+		return
+	}
+	written := *rec
+	written.version++
+	for i := range out {
+		out[i].fresh = &written
+	}
 }

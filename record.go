@@ -36,7 +36,8 @@ type entryContent struct {
 
 	FallbackDueAt time.Time // when the silence of the sender of the current send opens another method; zero: it does not
 
-	Page pageBinding
+	Page           pageBinding
+	DeliveryEvents []deliveryEvent // the last ones, oldest first
 }
 
 func (s *entryContent) fields(f *codec.Codec) {
@@ -59,6 +60,7 @@ func (s *entryContent) fields(f *codec.Codec) {
 	f.Number(&s.Delivery.Sender)
 	f.Moment(&s.FallbackDueAt)
 	s.Page.fields(f)
+	codec.Each(f, &s.DeliveryEvents, func(f *codec.Codec, d *deliveryEvent) { d.fields(f) })
 }
 
 // A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the
@@ -307,7 +309,7 @@ func (e *Engine) lockUnsettled(ctx context.Context, rec *record, entry Entry) En
 	if entry.State != StatePending || entry.Tries > 0 || len(rec.Digests) > 0 || e.cfg.Clock().Sub(entry.LastTry) < tryTimeout {
 		return entry
 	}
-	switch err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Idle: tryTimeout}); {
+	switch err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Idle: tryTimeout, Ended: e.endOutgoing(rec.id)}); {
 	case err == nil:
 		entry.State = StateLocked
 		e.recordLocked(ctx, rec.id, &rec.Challenge)

@@ -126,6 +126,7 @@ func (e *Engine) storeChallenge(ctx context.Context, p *preparedStart) (*Started
 		return nil, unavailable(err)
 	}
 	e.emit(ctx, EventStarted, c)
+	e.watchExpiry(c)
 	return e.started(rec, entry, prompt.Public), nil
 }
 

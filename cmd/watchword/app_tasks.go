@@ -18,6 +18,7 @@ type appTasks struct {
 	sender    currentSender // that sends them
 	router    atomic.Pointer[delivery.Router]
 	publisher *eventPublisher
+	events    *publisherQueue          // nil: events wait in this process
 	breaker   *delivery.PrefixBreaker  // nil without limits
 	throttle  *ratelimit.Throttle      // nil without limits
 	failover  *delivery.ReportFailover // nil: messages do not move after their reports
@@ -49,6 +50,11 @@ func (c *currentEngine) ComposeMessage(ctx context.Context, o watchword.Outgoing
 // RecordDelivery implements delivery.Engine.
 func (c *currentEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
 	return c.Load().RecordDelivery(ctx, o, d)
+}
+
+// ComposeEvents implements webhook.EventComposer.
+func (c *currentEngine) ComposeEvents(ctx context.Context, o watchword.Outgoing) ([]watchword.Event, error) {
+	return c.Load().ComposeEvents(ctx, o)
 }
 
 // FinishSend implements delivery.Engine.

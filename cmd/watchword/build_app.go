@@ -19,13 +19,15 @@ import (
 // buildApp builds one app, or returns every problem of its settings.
 func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.App, error) {
 	tasks := b.service.apps[a.id]
+	var errTasks error
 	if tasks == nil {
-		tasks = b.newTasks(a.id)
+		tasks, errTasks = b.newTasks(a.id)
 	}
 	p, err := b.buildAppComponents(a, tasks, providers)
+	err = errors.Join(errTasks, err)
 	env := b.senderEnvironment()
 	env.Logger = b.log.With("app", a.id)
-	publisher, errEvents := newEventPublisher(a.events, env, b.service.eventSpace)
+	publisher, errEvents := newEventPublisher(a.events, env, b.service.eventSpace, tasks.events)
 	if err != nil {
 		return server.App{}, errors.Join(err, errEvents, b.findEngineProblems(a, p))
 	}
@@ -37,6 +39,7 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 		cfg.Failover = tasks.failover
 	}
 	cfg.Events, cfg.Replaces = b.eventHandler(tasks), tasks.engine.Load()
+	cfg.Subscribed = func(eventType string) bool { return tasks.publisher.Subscribes(eventType) } // tasks keeps its publisher
 	if b.service.storage.apps[a.id].outbox == nil {
 		cfg.Outbox = tasks.outbox
 	}
@@ -65,12 +68,19 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	return app, nil
 }
 
-// newTasks returns the tasks of a new app. Its messages wait in the store, or in this process if the store is no outbox.
-func (b *builder) newTasks(app string) *appTasks {
-	if outbox := b.service.storage.apps[app].outbox; outbox != nil {
-		return &appTasks{outbox: outbox}
+// newTasks returns the tasks of a new app. Its messages and events wait in the store, or in this process if the store is no outbox.
+func (b *builder) newTasks(app string) (*appTasks, error) {
+	stored := b.service.storage.apps[app]
+	if stored.outbox == nil {
+		return &appTasks{outbox: delivery.NewQueue(queueLength, nil)}, nil
 	}
-	return &appTasks{outbox: delivery.NewQueue(queueLength, nil)}
+	tasks := &appTasks{outbox: stored.outbox}
+	if stored.events == nil {
+		return tasks, nil
+	}
+	sealer, err := watchword.NewEventSealer(b.settings.identity, app)
+	tasks.events = stored.publisherQueue(&tasks.engine, sealer)
+	return tasks, err
 }
 
 // addTasks adds the tasks of a new app to the service.

@@ -44,7 +44,7 @@ func newMetrics() *metrics {
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_limits_reached_total",
 			Help: "Requests that a limit refused, by app and limit."}, []string{"app", "limit"}),
 		damaged: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_damaged_values_total",
-			Help: "Damaged values in the stores of challenges, messages and limits, by kind: entry, budget, limit or outbox."}, []string{"what"}),
+			Help: "Damaged values in the stores of challenges, messages and limits, by kind: entry, budget, limit, outbox or event."}, []string{"what"}),
 		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "watchword_store_commands_per_round_trip",
 			Help: "Commands that share a round trip to a store, by store: challenges or limits.", Buckets: []float64{1, 2, 4, 8, 16, 32, 64}},
 			[]string{"store"}),

@@ -89,6 +89,7 @@ func (p *serverProcess) serve(ctx context.Context) error {
 	p.service.Store(svc)
 	p.metrics.registry.MustRegister(newDeliveryCollector(func() map[string]*appTasks { return p.service.Load().apps }),
 		newReadinessCollector(svc.storage.factors != nil, func() []*watchword.Engine { return p.service.Load().engines }))
+	p.metrics.observeEvents(p.service.Load)
 	stopMetrics, err := p.serveMetrics()
 	if err != nil {
 		return err

@@ -18,33 +18,33 @@ const (
 )
 
 // Claim implements watchword.Outbox by claim.lua. If Redis is unavailable for every partition, it returns the error.
-func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
+func (q *queue) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
 	select {
-	case o.turn <- struct{}{}:
-		defer func() { <-o.turn }()
+	case q.turn <- struct{}{}:
+		defer func() { <-q.turn }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	for {
-		out, rest := o.direct.begin(limit)
+		out, rest := q.direct.begin(limit)
 		if len(out) > 0 {
 			return out, nil
 		}
 		if ctx.Err() != nil {
-			o.direct.close()
+			q.direct.close()
 			return nil, ctx.Err()
 		}
-		p, wait := o.polls.next(time.Now())
+		p, wait := q.polls.next(time.Now())
 		if wait > 0 || rest <= 0 {
 			if rest <= 0 { // messages that are being queued fill the limit
 				wait = pollInterval
 			}
-			o.polls.sleep(ctx, wait)
+			q.polls.sleep(ctx, wait)
 			continue
 		}
-		out, err := o.claimFrom(ctx, p, rest)
-		o.direct.end(len(out))
-		if err != nil && o.polls.failed(p) {
+		out, err := q.claimFrom(ctx, p, rest)
+		q.direct.end(len(out))
+		if err != nil && q.polls.failed(p) {
 			return nil, err
 		}
 		if len(out) > 0 {
@@ -54,18 +54,18 @@ func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, er
 }
 
 // claimFrom claims elements of one partition. It is not interrupted, so that nothing is claimed that nobody knows of.
-func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgoing, error) {
-	question := o.polls.begin(p)
+func (q *queue) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgoing, error) {
+	question := q.polls.begin(p)
 	question.limit = limit
-	reply, err := o.runClaim(context.WithoutCancel(ctx), o.keys(p), o.consumer, question)
+	reply, err := q.runClaim(context.WithoutCancel(ctx), q.keys[p], q.consumer, question)
 	if err != nil {
 		return nil, err
 	}
 	if question.lease > 0 {
-		o.backlogs.set(p, reply)
+		q.backlogs.set(p, reply)
 	}
-	entries, complete := o.held.add(p, question, reply.entries)
-	o.polls.end(p, reply.nextDue, reply.more || !complete, complete)
+	entries, complete := q.held.add(p, question, reply.entries)
+	q.polls.end(p, reply.nextDue, reply.more || !complete, complete)
 	var out []watchword.Outgoing
 	for _, entry := range entries {
 		one, err := decodeElement(entry.element)
@@ -73,14 +73,14 @@ func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgo
 			reply.dead++ // the script lets no such element pass
 			continue
 		}
-		if own, ok := o.local.take(entry.element); ok {
+		if own, ok := q.local.take(entry.element); ok {
 			one = own
 		}
 		one.Claim = formatClaim(p, entry.id)
 		out = append(out, one)
 	}
 	if reply.dead > 0 {
-		o.deadLetters(reply.dead)
+		q.deadLetters(reply.dead)
 	}
 	return out, nil
 }
@@ -110,9 +110,9 @@ type claimedEntry struct{ id, element string }
 const claimHead = 6
 
 // runClaim runs claim.lua.
-func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, q claimQuestion) (r claimReply, err error) {
-	reply, err := o.claim.Run(script.WithTimeout(ctx, o.timeout), o.clocks, o.lanes, keys, consumer, q.limit, q.lease.Milliseconds(),
-		q.consumerIdle.Milliseconds(), boolToInt(q.again))
+func (q *queue) runClaim(ctx context.Context, keys []string, consumer string, question claimQuestion) (r claimReply, err error) {
+	reply, err := q.claim.Run(script.WithTimeout(ctx, q.store.timeout), q.store.clocks, q.store.lanes, keys, consumer, question.limit, question.lease.Milliseconds(),
+		question.consumerIdle.Milliseconds(), boolToInt(question.again), q.maxElement, q.keep.Milliseconds())
 	if err != nil {
 		return r, wrapError("claim", err)
 	}

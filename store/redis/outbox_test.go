@@ -71,18 +71,22 @@ func newOutbox(t testing.TB, client goredis.UniversalClient, prefix string) *red
 // endLeases makes all claimed entries idle for longer than the lease.
 func endLeases(t testing.TB, client goredis.UniversalClient, prefix string) {
 	t.Helper()
-	ctx := t.Context()
 	for p := range 64 {
-		stream := fmt.Sprintf("{%s:%d}:o:shop", prefix, p)
-		pending, err := client.XPendingExt(ctx, &goredis.XPendingExtArgs{Stream: stream, Group: "w", Start: "-", End: "+", Count: 1000}).Result()
-		if goredis.HasErrorPrefix(err, "NOGROUP") || err == goredis.Nil {
-			continue
-		}
-		must(t, err)
-		for _, entry := range pending {
-			args := []any{"xclaim", stream, "w", entry.Consumer, 0, entry.ID, "idle", watchword.SendLease.Milliseconds() + 1, "justid"}
-			must(t, client.Do(ctx, args...).Err())
-		}
+		endLeasesOf(t, client, fmt.Sprintf("{%s:%d}:o:shop", prefix, p))
+	}
+}
+
+func endLeasesOf(t testing.TB, client goredis.UniversalClient, stream string) {
+	t.Helper()
+	ctx := t.Context()
+	pending, err := client.XPendingExt(ctx, &goredis.XPendingExtArgs{Stream: stream, Group: "w", Start: "-", End: "+", Count: 1000}).Result()
+	if goredis.HasErrorPrefix(err, "NOGROUP") || err == goredis.Nil {
+		return
+	}
+	must(t, err)
+	for _, entry := range pending {
+		args := []any{"xclaim", stream, "w", entry.Consumer, 0, entry.ID, "idle", watchword.SendLease.Milliseconds() + 1, "justid"}
+		must(t, client.Do(ctx, args...).Err())
 	}
 }
 
