@@ -24,9 +24,8 @@ import (
 var problemStatuses = map[string]int{
 	"invalid_request": 400, "not_found": 404, "method_not_allowed": 405, "internal_error": 500,
 	"idempotency_mismatch": 422, "idempotency_in_flight": 409, "unauthorized": 401, "forbidden": 403,
-	"unknown_challenge": 404, "unknown_factor": 404, "incorrect_answer": 422, "attempts_exhausted": 410,
+	"unknown_challenge": 404, "unknown_verification": 404, "unknown_method": 404, "part_of_verification": 409, "unknown_factor": 404, "incorrect_answer": 422, "attempts_exhausted": 410,
 	"challenge_expired": 410, "challenge_canceled": 410, "challenge_approved": 409, "not_answered": 409, "return_code_invalid": 422,
-	"unknown_verification": 404, "unknown_method": 404, "part_of_verification": 409,
 	"not_enrolled": 409, "factor_disabled": 403, "proof_required": 403, "rate_limited": 429, "too_many_guesses": 429,
 	"resend_too_soon": 429, "sends_exhausted": 429, "destination_refused": 403, "receipt_used": 409, "receipt_invalid": 422,
 	"unavailable": 503,
@@ -80,6 +79,9 @@ func TestEngineErrorCodesAreDocumented(t *testing.T) {
 	}
 }
 
+// plannedCodes are the contract's codes of verifications, an operation that the server does not offer.
+var plannedCodes = map[string]bool{"unknown_verification": true, "unknown_method": true, "part_of_verification": true}
+
 // TestProblemStatusesMatchContract reads the contract if it is next to the repository.
 func TestProblemStatusesMatchContract(t *testing.T) {
 	text, err := os.ReadFile("../../shared/API.md")
@@ -93,6 +95,9 @@ func TestProblemStatusesMatchContract(t *testing.T) {
 		codes, statuses := regexp.MustCompile(`[a-z_]+`).FindAllString(row[1], -1), regexp.MustCompile(`\d+`).FindAllString(row[2], -1)
 		for n, code := range codes {
 			seen[code] = true
+			if plannedCodes[code] && problemStatuses[code] == 0 {
+				continue
+			}
 			if want := statuses[min(n, len(statuses)-1)]; strconv.Itoa(problemStatuses[code]) != want {
 				t.Errorf("%s is %d here and %s there", code, problemStatuses[code], want)
 			}
