@@ -50,9 +50,10 @@ type Event struct {
 	Metadata     map[string]string
 
 	// The fields that follow are for metrics in this process. They are not sent to webhook endpoints.
-	Prefix    string    // prefix of the phone number that messages go to; empty: no phone number, or no message is really sent
-	StartedAt time.Time // when the challenge was created; zero: unknown
-	Repeated  bool      // message events: an earlier message of the challenge was sent; approvals: an earlier request approved it
+	Prefix      string    // prefix of the phone number that messages go to; empty: no phone number, or no message is really sent
+	StartedAt   time.Time // when the challenge was created; zero: unknown
+	RequestedAt time.Time // message events: when the start or the resend asked for the message; zero: unknown
+	Repeated    bool      // message events: an earlier message of the challenge was sent; approvals: an earlier request approved it
 }
 
 // emit sends an event to Config.Events. c may be nil.

@@ -98,16 +98,15 @@ type record struct {
 	subjectRemoved bool // after a link that lives long was started
 }
 
-// newEntry returns the entry of a new challenge and its record.
-func (e *Engine) newEntry(id challengeID, props StrategyProperties, c *Challenge, p Prompt, claim sendClaim) (Entry, *record, error) {
-	rec := &record{id: id, version: 1, entryContent: entryContent{Challenge: *c, Salt: c.salt, SendClaim: claim}}
-	var err error
-	if rec.Digests, err = e.acceptedDigests(c, p); err != nil {
-		return Entry{}, nil, err
+// newEntry returns the entry of a new challenge.
+func (e *Engine) newEntry(rec *record, p Prompt) (entry Entry, err error) {
+	if rec.Digests, err = e.acceptedDigests(&rec.Challenge, p); err != nil {
+		return Entry{}, err
 	}
-	entry := Entry{ID: id.storeID, Tries: e.tries(props), Version: 1, Digests: rec.Digests, ExpiresAt: c.ExpiresAt, KeepUntil: c.keepUntil()}
+	entry = Entry{ID: rec.id.storeID, Tries: e.tries(rec.id.strategy.Properties()), Version: 1, Digests: rec.Digests,
+		ExpiresAt: rec.ExpiresAt, KeepUntil: rec.keepUntil()}
 	entry.Sealed, err = rec.seal(1)
-	return entry, rec, err
+	return entry, err
 }
 
 // keepUntil returns when the store may forget the challenge: after the verification that it is part of.
@@ -198,11 +197,17 @@ func (r *record) seal(version int64) ([]byte, error) {
 
 // update writes the record by compare-and-set: ErrConflict if it was changed since it was read.
 func (e *Engine) update(ctx context.Context, r *record, out ...Outgoing) error {
-	data, err := r.seal(r.version + 1)
+	entry, err := r.updatedEntry()
 	if err != nil {
 		return err
 	}
-	return e.cfg.Store.Update(ctx, Entry{ID: r.id.storeID, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
+	return e.cfg.Store.Update(ctx, entry, out...)
+}
+
+// updatedEntry returns the entry with which Store.Update writes the record.
+func (r *record) updatedEntry() (Entry, error) {
+	data, err := r.seal(r.version + 1)
+	return Entry{ID: r.id.storeID, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, err
 }
 
 // maxConflictRetries bounds how often a record or factor is read again because it was changed meanwhile.

@@ -162,7 +162,6 @@ func (s *templateSet) execute(data *bodyData, mail bool) (parts messageParts, er
 }
 
 var (
-	codePattern   = regexp.MustCompile(`^[0-9A-Za-z]+(-[0-9A-Za-z]+)*$`)
 	originPattern = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?$`)
 	linkPattern   = regexp.MustCompile(`^https?://[!-~]+$`)
 )
@@ -197,7 +196,7 @@ func (s *templateSet) templateData(m *watchword.Message, lifetime time.Duration)
 	switch {
 	case d.Code == "" && d.Link == "":
 		return d, errNothingToSend
-	case d.Code != "" && !codePattern.MatchString(d.Code):
+	case d.Code != "" && !isCode(d.Code):
 		return d, errInvalidCode
 	case m.Origin != "" && !originPattern.MatchString(m.Origin):
 		return d, errInvalidOrigin
@@ -206,6 +205,16 @@ func (s *templateSet) templateData(m *watchword.Message, lifetime time.Duration)
 		d.Code = strings.Join(strings.Split(strings.ReplaceAll(d.Code, "-", ""), ""), ", ")
 	}
 	return d, nil
+}
+
+// isCode reports whether a text is words of letters and digits with a hyphen between them.
+func isCode(text string) bool {
+	for word := range strings.SplitSeq(text, "-") {
+		if word == "" || !isPlainWord(word) {
+			return false
+		}
+	}
+	return true
 }
 
 // smsSuffix returns the lines for programs. A browser reads the code from a last line "@host #code" and offers it only on pages

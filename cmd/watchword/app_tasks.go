@@ -16,6 +16,7 @@ type appTasks struct {
 	outbox    watchword.Outbox
 	engine    currentEngine // that composes the messages of the outbox
 	sender    currentSender // that sends them
+	router    atomic.Pointer[delivery.Router]
 	publisher *eventPublisher
 	breaker   *delivery.PrefixBreaker  // nil without limits
 	throttle  *ratelimit.Throttle      // nil without limits
@@ -26,6 +27,7 @@ type appTasks struct {
 func (t *appTasks) use(engine *watchword.Engine, p appComponents, publisher *eventPublisher) {
 	t.engine.Store(engine)
 	t.sender.Store(&p.sender)
+	t.router.Store(p.router)
 	if t.failover != nil && t.failover != p.failover {
 		t.failover.Adopt(p.failover)
 	}
@@ -47,6 +49,11 @@ func (c *currentEngine) ComposeMessage(ctx context.Context, o watchword.Outgoing
 // RecordDelivery implements delivery.Engine.
 func (c *currentEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
 	return c.Load().RecordDelivery(ctx, o, d)
+}
+
+// FinishSend implements delivery.Engine.
+func (c *currentEngine) FinishSend(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
+	return c.Load().FinishSend(ctx, o, d)
 }
 
 // AllowRetry implements delivery.Engine.

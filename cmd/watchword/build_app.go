@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/url"
 	"os"
-	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -40,6 +39,7 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	if b.service.storage.apps[a.id].outbox == nil {
 		cfg.Outbox = tasks.outbox
 	}
+	b.traceQueue(&cfg)
 	engine, err := watchword.New(cfg)
 	// Unwrap leaves the engine's problems without its own introduction.
 	if err = errors.Join(errEvents, errors.Unwrap(err)); err != nil {
@@ -74,7 +74,11 @@ func (b *builder) newTasks(app string) *appTasks {
 
 // addTasks adds the tasks of a new app to the service.
 func (b *builder) addTasks(app string, tasks *appTasks) error {
-	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: &tasks.engine, Outbox: tasks.outbox, Sender: &tasks.sender, Logger: b.log})
+	cfg := delivery.WorkerConfig{Engine: &tasks.engine, Outbox: tasks.outbox, Sender: &tasks.sender, Logger: b.log}
+	if b.tracing != nil {
+		cfg.Engine, cfg.Sender = tracedEngine{cfg.Engine, b.tracing, app}, tracedSender{cfg.Sender, b.tracing, app}
+	}
+	worker, err := delivery.NewWorker(cfg)
 	if err != nil {
 		return err
 	}
@@ -160,43 +164,6 @@ func (b *builder) buildLimiters(a appSettings, tasks *appTasks) (starts *ratelim
 		b.log.Warn("unsafe limits", "app", a.id, "danger", danger)
 	}
 	return starts, checks, errors.Join(errStarts, errChecks)
-}
-
-// openSenders opens the senders of every channel. If some fail, it returns an error and a router of the others, so that the
-// rest of the app can be checked.
-func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbacks *callbacks) (routes map[string][]delivery.Provider, router *delivery.Router, err error) {
-	routes = map[string][]delivery.Provider{}
-	var problems []error
-	for _, channel := range channelNames(a) {
-		for position, s := range a.send[channel] {
-			env := callbacks.assignURL(b.senderEnvironment())
-			env.Channel, env.Sender, env.Host = channel, position, hostOf(a.publicURL)
-			sender, err := providers.Open(context.Background(), s.url.Reveal(), env)
-			if err != nil {
-				problems = append(problems, setting.Errorf(s.path, "%w", err))
-				continue
-			}
-			callbacks.addRoute(sender, env)
-			if described, ok := sender.(delivery.Summarizer); ok {
-				b.service.senders = append(b.service.senders, senderSummary{a.id, s.path, described.Settings()})
-			}
-			routes[channel] = append(routes[channel], delivery.Provider{Name: providerName(s.url), Sender: sender})
-		}
-	}
-	router, err = delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
-	return routes, router, errors.Join(append(problems, err)...)
-}
-
-// senderEnvironment is what senders and event publishers get beside their URL.
-func (b *builder) senderEnvironment() delivery.Environment {
-	return delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed, Proxy: b.settings.outgoingProxy}
-}
-
-// providerName is the sender's name in logs and in a challenge's delivery: the URL's scheme up to a "+".
-func providerName(secret watchword.Code) string {
-	scheme, _, _ := strings.Cut(secret.Reveal(), ":")
-	name, _, _ := strings.Cut(scheme, "+")
-	return name
 }
 
 // loadTemplates loads the built-in templates and, over them, those of a folder. An empty folder means none. Apps with the same
@@ -290,6 +257,9 @@ func (b *builder) eventHandler(tasks *appTasks) func(context.Context, watchword.
 	return func(ctx context.Context, e watchword.Event) {
 		if b.metrics != nil {
 			b.metrics.countEvent(e)
+		}
+		if b.tracing != nil {
+			b.tracing.addEvent(ctx, e)
 		}
 		if tasks.breaker != nil {
 			tasks.breaker.HandleEvent(ctx, e)

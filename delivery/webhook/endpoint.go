@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -40,12 +39,8 @@ func newEndpoint(number int, config Endpoint, cfg *DispatcherConfig) (*endpoint,
 	if err := errors.Join(errURL, errTypes); err != nil {
 		return nil, err
 	}
-	target, err := url.Parse(settings.target)
-	if err != nil {
-		return nil, errors.New("the URL cannot be parsed")
-	}
 	return &endpoint{settings: settings, config: config, types: types, cfg: cfg, client: cfg.Environment.HTTPClient(), backlog: newBacklog(cfg.MaxPending, cfg.Space),
-		log: cfg.Environment.Logger.With("endpoint", number, "host", target.Host)}, nil
+		log: cfg.Environment.Logger.With("endpoint", number, "host", settings.target.Host)}, nil
 }
 
 // hasSameConfig reports whether two endpoints have the same URL, secrets included, and the same types.

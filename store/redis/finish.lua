@@ -8,9 +8,5 @@ local replaced = ARGV[3] == ARGV[1] and tonumber(ARGV[2]) > 0 -- the same elemen
 if replaced then
 	return 'w'
 end
-if string.find(ARGV[1], '|', 1, true) then
-	finishDirect(KEYS[2], ARGV[1])
-else
-	finish(KEYS[1], ARGV[1])
-end
+finishClaimed(KEYS[1], KEYS[2], ARGV[1])
 return 'w'

@@ -56,6 +56,7 @@ type Outbox struct {
 	local       localCopies
 	direct      directMessages
 	held        heldEntries
+	backlogs    backlogs
 	probes      probe.Gate
 }
 
@@ -75,7 +76,8 @@ func NewOutbox(s *Store, cfg OutboxConfig) (*Outbox, error) {
 	}
 	return &Outbox{Store: s, app: cfg.App, consumer: rand.Text(), deadLetters: cfg.DeadLetters, turn: make(chan struct{}, 1),
 		claim: script.NewTimed(outboxLua + claimLua), finish: script.NewTimed(outboxLua + finishLua), put: script.NewTimed(outboxLua + putLua), rights: script.NewTimed(outboxProbeLua),
-		polls: newPolls(len(s.tags)), local: localCopies{elements: map[string]localCopy{}}, held: heldEntries{claims: map[string]bool{}}}, nil
+		polls: newPolls(len(s.tags)), local: localCopies{elements: map[string]localCopy{}}, held: heldEntries{claims: map[string]bool{}},
+		backlogs: backlogs{partitions: make([]backlog, len(s.tags))}}, nil
 }
 
 // Create implements watchword.Store by create.lua.
@@ -86,6 +88,19 @@ func (o *Outbox) Create(ctx context.Context, e watchword.Entry, out ...watchword
 // Update implements watchword.Store by update.lua.
 func (o *Outbox) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
 	return o.queueWith(e.ID, out, func(m messages) error { return o.Store.updateWith(ctx, e, m) })
+}
+
+// UpdateAndFinish implements watchword.DirectOutbox by update.lua.
+func (o *Outbox) UpdateAndFinish(ctx context.Context, e watchword.Entry, finished watchword.Outgoing, out ...watchword.Outgoing) error {
+	p, id, err := o.parseClaim(finished.Claim)
+	if err != nil {
+		return err
+	}
+	o.held.remove(finished.Claim)
+	return o.queueWith(e.ID, out, func(m messages) error {
+		m.keys, m.finished = o.keys(p)[:2], id
+		return o.Store.updateWith(ctx, e, m)
+	})
 }
 
 // queueWith calls write with the messages of an entry, and hands them to Claim afterwards.
@@ -172,9 +187,7 @@ func (o *Outbox) Retry(ctx context.Context, out watchword.Outgoing, at time.Time
 
 // runOutbox runs a script whose reply does not matter.
 func (o *Outbox) runOutbox(ctx context.Context, what string, sc script.Timed, keys []string, args ...any) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	_, err := sc.Run(ctx, o.clocks, o.lanes, keys, args...)
+	_, err := sc.Run(script.WithTimeout(ctx, o.timeout), o.clocks, o.lanes, keys, args...)
 	return wrapError(what, err)
 }
 
@@ -185,10 +198,11 @@ func outboxKeys(tag, app string) []string {
 	return []string{tag + ":o:" + app, tag + ":d:" + app, tag + ":x:" + app}
 }
 
-// messages are the keys and arguments with which a script queues messages.
+// messages are the keys and arguments with which a script queues messages, and update.lua removes one.
 type messages struct {
-	keys []string
-	args []any // the delay in ms and the element of each
+	keys     []string
+	args     []any  // the delay in ms and the element of each
+	finished string // what is removed: the id of an entry of the stream, or an element of the sorted set; empty: nothing
 }
 
 func (o *Outbox) messages(partition int, out []watchword.Outgoing) (m messages, err error) {

@@ -50,3 +50,12 @@ local function finishDirect(due, element)
 		redis.call('ZREM', due, element)
 	end
 end
+
+-- finishClaimed removes what was claimed: an entry of the stream by its id, or an element of the sorted set.
+local function finishClaimed(stream, due, claimed)
+	if string.find(claimed, '|', 1, true) then
+		finishDirect(due, claimed)
+	else
+		finish(stream, claimed)
+	end
+end

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/script"
 )
 
 const (
@@ -60,6 +61,9 @@ func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgo
 	if err != nil {
 		return nil, err
 	}
+	if question.lease > 0 {
+		o.backlogs.set(p, reply)
+	}
 	entries, complete := o.held.add(p, question, reply.entries)
 	o.polls.end(p, reply.nextDue, reply.more || !complete, complete)
 	var out []watchword.Outgoing
@@ -94,31 +98,36 @@ type claimReply struct {
 	nextDue time.Duration // until the next element of the sorted set is due; negative: there is none
 	dead    int           // elements that became dead letters
 	more    bool          // there may be more elements
+	due     int           // elements of the stream, those that are being sent included; with a lease only
+	later   int           // elements of the sorted set; with a lease only
+	oldest  time.Duration // since the oldest element of the stream was due; negative: unknown
 	entries []claimedEntry
 }
 
 type claimedEntry struct{ id, element string }
 
+// claimHead is the number of integers at the beginning of a reply of claim.lua.
+const claimHead = 6
+
 // runClaim runs claim.lua.
 func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, q claimQuestion) (r claimReply, err error) {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	reply, err := o.claim.Run(ctx, o.clocks, o.lanes, keys, consumer, q.limit, q.lease.Milliseconds(),
+	reply, err := o.claim.Run(script.WithTimeout(ctx, o.timeout), o.clocks, o.lanes, keys, consumer, q.limit, q.lease.Milliseconds(),
 		q.consumerIdle.Milliseconds(), boolToInt(q.again))
 	if err != nil {
 		return r, wrapError("claim", err)
 	}
 	list, ok := reply.([]any)
-	if !ok || len(list) < 3 || len(list)%2 != 1 {
+	if !ok || len(list) < claimHead || (len(list)-claimHead)%2 != 0 {
 		return r, errUnexpectedReply
 	}
-	var head [3]int64
+	var head [claimHead]int64
 	for i := range head {
 		if head[i], ok = list[i].(int64); !ok {
 			return r, errUnexpectedReply
 		}
 	}
-	r = claimReply{nextDue: time.Duration(head[0]) * time.Millisecond, dead: int(head[1]), more: head[2] == 1}
+	r = claimReply{nextDue: time.Duration(head[0]) * time.Millisecond, dead: int(head[1]), more: head[2] == 1,
+		due: int(head[3]), later: int(head[4]), oldest: time.Duration(head[5]) * time.Millisecond}
 	for i := len(head); i < len(list); i += 2 {
 		id, _ := list[i].(string)
 		element, _ := list[i+1].(string)

@@ -44,8 +44,7 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 
 // createWith stores an entry and queues messages.
 func (s *Store) createWith(ctx context.Context, e watchword.Entry, m messages) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	ctx = script.WithTimeout(ctx, s.timeout)
 	value, err := encodeEntry(e)
 	if err != nil {
 		return err
@@ -66,8 +65,7 @@ func (s *Store) createWith(ctx context.Context, e watchword.Entry, m messages) e
 // Get implements watchword.Store by one GETRANGE, which reads no more than an entry may have. A key that does not exist reads as
 // an empty string.
 func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	ctx = script.WithTimeout(ctx, s.timeout)
 	value, err := textReply(script.Do(ctx, s.lanes, "getrange", s.entryKey(id), 0, maxValue))
 	if errors.Is(err, errDamaged) {
 		return watchword.Entry{}, watchword.ErrNotFound
@@ -188,7 +186,7 @@ func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	return s.updateWith(ctx, e, messages{})
 }
 
-// updateWith replaces the content of an entry and queues messages.
+// updateWith replaces the content of an entry, queues messages and removes one.
 func (s *Store) updateWith(ctx context.Context, e watchword.Entry, m messages) error {
 	digests, err := encodeDigests(e)
 	if err != nil {
@@ -196,7 +194,7 @@ func (s *Store) updateWith(ctx context.Context, e watchword.Entry, m messages) e
 	}
 	was := binary.BigEndian.AppendUint64(nil, uint64(e.Version))
 	keys := append([]string{s.entryKey(e.ID)}, m.keys...)
-	reply, err := s.run(ctx, s.update, keys, isDone, append([]any{was, digests, e.Sealed, int(e.State)}, m.args...)...)
+	reply, err := s.run(ctx, s.update, keys, isDone, append([]any{was, digests, e.Sealed, int(e.State), m.finished}, m.args...)...)
 	if err != nil {
 		return wrapError("update", err)
 	}
@@ -227,12 +225,12 @@ func (s *Store) scriptKeys(id, budget string) ([]string, error) {
 
 // run runs a script. With Config.WaitReplicas, it waits for the replicas if wrote reports that the script has written.
 func (s *Store) run(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
 	if s.waitReplicas > 0 {
+		ctx, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
 		return s.runAndWait(ctx, sc, keys, wrote, args...)
 	}
-	return textReply(sc.Run(ctx, s.clocks, s.lanes, keys, args...))
+	return textReply(sc.Run(script.WithTimeout(ctx, s.timeout), s.clocks, s.lanes, keys, args...))
 }
 
 // textReply returns a reply that is a non-empty string. A nil reply is watchword.ErrNotFound.
