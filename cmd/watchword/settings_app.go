@@ -69,8 +69,8 @@ func appPaths(where string, a appConfig) fieldPaths {
 		"Sends": ".codes.sends", "Cooldown": ".codes.cooldown", "ReceiptLifetime": ".codes.receipt_lifetime", "Length": ".codes.length",
 		"TestAddresses": ".codes.test", "RetrieverHash": ".codes.sms_retriever_hash", "Confirm": ".links.confirm", "RPID": ".rp_id", "Origins": ".origins", "RelatedOrigins": ".origins", "Countries": ".countries",
 		"DefaultRegion": ".default_region", "Blocked": ".blocked", "BlockedPrefixes": ".blocked_prefixes", "Rules": ".limits", "Templates": ".templates", "PrefixBreaker": ".prefix_breaker",
-		"Endpoints": ".events", "Pages.Color": ".pages.color", "Pages.Logo": ".pages.logo", "Mail.Color": ".pages.color", "Mail.Logo": ".mails.logo", "Issuer": ".public_url",
-		"ReturnOrigins": ".return_urls", "TrustedDevices.Purposes": ".trusted_devices.purposes", "TrustedDevices.Lifetime": ".trusted_devices.lifetime"}
+		"Endpoints": ".events", "Pages.Color": ".pages.color", "Pages.Logo": ".pages.logo", "Mail.Color": ".pages.color", "Mail.Logo": ".mails.logo", "Issuer": ".public_url", "ReturnOrigins": ".return_urls",
+		"TrustedDevices.Purposes": ".trusted_devices.purposes", "TrustedDevices.Lifetime": ".trusted_devices.lifetime"}
 	for field, path := range paths {
 		paths[field] = where + path
 	}
