@@ -18,13 +18,17 @@ func (e *Engine) collect(ctx context.Context, v *verificationRecord, method stri
 
 // settleVerification records the right answer to a method. Of any number of them the first one that is recorded approves the
 // verification; the others are refused with ErrChallengeApproved. After the verification has ended, none is. If collect is given it
-// is called in the same step, also if the answer is recorded already: its challenge was approved once.
+// is called in the same step, also if the answer is recorded already: its challenge was approved once. ErrReturnCodeInvalid: the
+// content does not name the browser that had opened the page when the answer was given, so the store has returned an earlier one.
 func (e *Engine) settleVerification(ctx context.Context, v *verificationRecord, method string, answered *Result, collect func(*verificationRecord) error) (*verificationRecord, error) {
 	first := false
 	v, err := e.updateVerification(ctx, v.id, v, func(v *verificationRecord) error {
 		status := e.verificationStatus(v)
 		if own := status == Approved && v.Claims != nil && v.Claims.ID == answered.Claims.ID; !own && status != Pending {
 			return closedError(status)
+		}
+		if !v.Page.isOf(answered.browser) {
+			return ErrReturnCodeInvalid
 		}
 		if first = v.Answered == ""; first {
 			v.Answered, v.Claims, v.EnrolledBy = method, answered.Claims, answered.enrolledBy
