@@ -69,7 +69,7 @@ func (e *Engine) recordCollected(ctx context.Context, v *verificationRecord) (*V
 	}
 	e.emitVerificationApproved(ctx, v, false)
 	result := v.result()
-	result.DeviceToken = e.rememberDevice(ctx, v)
+	result.DeviceToken = e.rememberDevice(ctx, v, false)
 	return result, nil
 }
 
@@ -111,7 +111,7 @@ func (e *Engine) repeatCollection(ctx context.Context, v *verificationRecord) (*
 	if e.tombstones.Add(v.id.random, tombstoneCollected, Approved) { // this node has sent no event yet
 		e.emitVerificationApproved(ctx, v, true)
 	}
-	result.DeviceToken = e.rememberDevice(ctx, v)
+	result.DeviceToken = e.rememberDevice(ctx, v, true)
 	return result, nil
 }
 
