@@ -7,9 +7,17 @@ import (
 	"time"
 )
 
-// collect approves a verification by the right answer to a method and returns its receipt.
+// collect approves a verification by the right answer to a method and returns its receipt. If a repetition of the request was faster it
+// returns the same receipt.
 func (e *Engine) collect(ctx context.Context, v *verificationRecord, method string, answered *Result, requestID requestID) (*VerificationResult, error) {
+	id := v.id
 	v, err := e.settleVerification(ctx, v, method, answered, func(v *verificationRecord) error { return v.collect(requestID, e.cfg.Clock()) })
+	if errors.Is(err, errRepeatedRequest) {
+		if v, err = e.readVerification(ctx, id); err != nil {
+			return nil, err
+		}
+		return e.repeatCollection(ctx, v)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -52,9 +60,12 @@ func (e *Engine) settleVerification(ctx context.Context, v *verificationRecord, 
 	return v, nil
 }
 
-// collect marks the receipt as returned to a request.
+// collect marks the receipt as returned to a request; errRepeatedRequest if it was returned to the same request.
 func (v *verificationRecord) collect(requestID requestID, now time.Time) error {
-	if v.Collected {
+	switch {
+	case v.Collected && v.CollectedBy == requestID:
+		return errRepeatedRequest
+	case v.Collected:
 		return ErrReceiptUsed
 	}
 	v.Collected, v.CollectedBy, v.CollectedAt = true, requestID, now.UTC().Truncate(time.Millisecond)
