@@ -30,6 +30,7 @@ type Result struct {
 
 	factorCreated bool    // Factor was created and not replaced
 	enrolledBy    string  // the challenge that enrolled the factor that answered; empty: none did
+	browser       []byte  // approval.browser
 	spentFactor   *Factor // the factor that holds this answer's note, as stored; nil: none
 }
 
@@ -40,9 +41,10 @@ type attempt struct {
 	respondent  string
 	answer      Answer
 	transaction map[string]string
-	receipt     byte // receiptReturned or receiptUncollected
-	part        bool // of a verification, which collects the receipt
-	mismatch    bool // the answer is known to be wrong before the comparison; the try is charged all the same
+	receipt     byte   // receiptReturned or receiptUncollected
+	part        bool   // of a verification, which collects the receipt
+	browser     []byte // pageBinding.CookieDigest of the page, of the challenge or of its verification; empty: no browser has opened it
+	mismatch    bool   // the answer is known to be wrong before the comparison; the try is charged all the same
 }
 
 // Check checks the answer of a trusted caller, the app's backend, and returns the claims of the receipt. It charges one try
@@ -104,6 +106,9 @@ func (e *Engine) Answer(ctx context.Context, id string, answer Answer, client Cl
 	}
 	a := attempt{purpose: rec.Purpose, respondent: respondentOf(rec.Subject, rec.Address), answer: answer, receipt: receiptUncollected}
 	a.requestID = e.newRequestID(nil)
+	if !rec.LongLived { // the browser of such a link may change until it is answered
+		a.browser = rec.Page.CookieDigest
+	}
 	_, err = e.check(ctx, parsed, &a)
 	return err
 }

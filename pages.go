@@ -31,11 +31,13 @@ func (e *Engine) hasPage(rec *record) bool {
 
 // checkReturnCode returns ErrReturnCodeInvalid unless the return code is valid or none is required. None is required without
 // a return URL, in development: no page can return one.
-func (e *Engine) checkReturnCode(rec *record, code string, repeated bool) error {
-	if rec.ReturnURL == "" {
+func (e *Engine) checkReturnCode(rec *record, approved approval, code string, repeated bool) error {
+	switch {
+	case rec.ReturnURL == "":
 		return nil
-	}
-	if rec.LongLived && !rec.Page.isBound() { // it was answered by other means than ConfirmLink
+	case !rec.Page.isOf(approved.browser): // the store has returned earlier content
+		return ErrReturnCodeInvalid
+	case rec.LongLived && !rec.Page.isBound(): // it was answered by other means than ConfirmLink
 		return ErrReturnCodeInvalid
 	}
 	return rec.Page.checkReturnCode(rec.key, rec.ID, code, e.cfg.Clock(), repeated)

@@ -98,7 +98,7 @@ func (e *Engine) Redeem(ctx context.Context, id string, req RedeemRequest) (*Res
 		if err != nil && !repeated {
 			return err
 		}
-		if err := e.checkReturnCode(rec, req.ReturnCode, repeated); err != nil {
+		if err := e.checkReturnCode(rec, approved, req.ReturnCode, repeated); err != nil {
 			return err
 		}
 		if a := (&attempt{purpose: req.Purpose, respondent: claimed}); contradicts(rec, a) {

@@ -250,22 +250,25 @@ func (r *record) secret(prefix, use string) Code {
 }
 
 // A mark is the engine's proof in a store's entry that an answer was right. It holds whether Check returned the receipt or
-// Redeem has to collect it, the time in milliseconds, the request, and
+// Redeem has to collect it, the time in milliseconds, the request, the digest of the cookie of the browser that had opened the
+// page (nothing if none had), and
 //
-//	HMAC(key of the app, id | receipt | time | request | digest)
+//	HMAC(key of the app, id | receipt | time | request | cookie | digest)
 //
-// A store can repeat a mark but not make one. A mark counts only with a digest of the encrypted content.
+// A store can repeat a mark but not make one. A mark counts only with a digest of the encrypted content. It names the browser,
+// because a store can return content from before that browser opened the page.
 const (
 	receiptUncollected = 'w'
 	receiptReturned    = 'c'
 	markHead           = 1 + 8 + requestIDSize
-	markSize           = markHead + 32
+	markSize           = markHead + sha256.Size
 )
 
 func (k *ringKey) mark(id string, a *attempt, at time.Time, digest []byte) []byte {
-	mark := append(make([]byte, 0, markSize), a.receipt)
+	mark := append(make([]byte, 0, markSize+len(a.browser)), a.receipt)
 	mark = binary.BigEndian.AppendUint64(mark, uint64(at.UnixMilli()))
 	mark = append(mark, a.requestID[:]...)
+	mark = append(mark, a.browser...)
 	sum := k.marks.sum(id, string(mark), string(digest))
 	return append(mark, sum[:]...)
 }
@@ -275,15 +278,17 @@ type approval struct {
 	at          time.Time
 	uncollected bool // the receipt was left to Redeem
 	requestID   requestID
+	browser     []byte // pageBinding.CookieDigest of the page when it was answered
 }
 
 // readMark decodes a mark, and reports whether it proves that the challenge was answered in time.
 func (r *record) readMark(mark []byte) (approved approval, ok bool) {
-	if len(mark) != markSize || r.Decoy {
+	if len(mark) != markSize && len(mark) != markSize+sha256.Size || r.Decoy {
 		return approval{}, false
 	}
+	content, proof := mark[:len(mark)-sha256.Size], mark[len(mark)-sha256.Size:]
 	approved = approval{at: time.UnixMilli(int64(binary.BigEndian.Uint64(mark[1:]))).UTC(), uncollected: mark[0] == receiptUncollected,
-		requestID: requestID(mark[markHead-requestIDSize:])}
+		requestID: requestID(mark[markHead-requestIDSize:]), browser: content[markHead:]}
 	if approved.at.After(r.ExpiresAt) {
 		return approved, false
 	}
@@ -292,7 +297,7 @@ func (r *record) readMark(mark []byte) (approved approval, ok bool) {
 		digests = [][]byte{nil}
 	}
 	for _, d := range digests {
-		if sum := r.key.marks.sum(r.ID, string(mark[:markHead]), string(d)); hmac.Equal(mark[markHead:], sum[:]) {
+		if sum := r.key.marks.sum(r.ID, string(content), string(d)); hmac.Equal(proof, sum[:]) {
 			return approved, true
 		}
 	}

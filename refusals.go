@@ -87,9 +87,9 @@ func (e *Engine) repeatResult(ctx context.Context, rec *record, approved approva
 // resultOfApproval returns the result of an approved challenge's right answer.
 func (e *Engine) resultOfApproval(rec *record, approved approval) *Result {
 	if rec.Claims != nil {
-		return &Result{Claims: rec.Claims, enrolledBy: rec.FactorEnrolledBy}
+		return &Result{Claims: rec.Claims, enrolledBy: rec.FactorEnrolledBy, browser: approved.browser}
 	}
-	return &Result{Claims: e.claims(rec, approved.at, approved.at)}
+	return &Result{Claims: e.claims(rec, approved.at, approved.at), browser: approved.browser}
 }
 
 // recordWrongAnswer sends the events of a wrong answer and returns the error. The try was charged before.

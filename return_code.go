@@ -65,6 +65,12 @@ func (b *pageBinding) isBoundTo(key *ringKey, id, cookie string) bool {
 	return b.isBound() && hmac.Equal(b.CookieDigest, cookieDigest(key, id, cookie))
 }
 
+// isOf reports whether the browser with the cookie's digest is the bound one. An empty digest is of an answer that was given before
+// any browser was bound.
+func (b *pageBinding) isOf(digest []byte) bool {
+	return len(digest) == 0 || hmac.Equal(b.CookieDigest, digest)
+}
+
 func cookieDigest(key *ringKey, id, cookie string) []byte {
 	sum := key.handles.sum("page cookie", id, cookie)
 	return sum[:]

@@ -103,35 +103,42 @@ func (e *Engine) startedByDevice(d *presentedDevice, v *verificationRecord) *Sta
 
 // rememberDevice makes the client of a verification whose receipt was collected a trusted device, and returns the token for its
 // cookie: a zero Code if the verification does not ask for it or the app trusts no devices, and if the subject or the factor that
-// answered was removed meanwhile. It is idempotent: the same verification returns the same token. A fault is logged, because the
-// receipt must not be lost for it.
-func (e *Engine) rememberDevice(ctx context.Context, v *verificationRecord) Code {
+// answered was removed meanwhile. It is idempotent: the same verification returns the same token. The repetition of a request makes no
+// device, because the one that was made may have been removed since. A fault is logged, because the receipt must not be lost for it.
+func (e *Engine) rememberDevice(ctx context.Context, v *verificationRecord, repeated bool) Code {
 	if !v.Remember || !e.trustsDevices() || v.Claims.Subject == "" || v.Answered == e.deviceStrategy() {
 		return Code{}
 	}
-	token, err := e.createDevice(ctx, v)
+	token, err := e.createDevice(ctx, v, repeated)
 	if err != nil {
 		e.log.ErrorContext(ctx, "device not remembered", "verification", v.ID, "error", err)
 	}
 	return token
 }
 
-// createDevice stores a new trusted device. It does not keep it if the subject or the factor that earned the trust is removed at the
-// same time.
-func (e *Engine) createDevice(ctx context.Context, v *verificationRecord) (Code, error) {
+// createDevice stores a new trusted device, or looks for the one that the repeated request has stored. It does not keep it if the
+// subject or the factor that earned the trust is removed at the same time.
+func (e *Engine) createDevice(ctx context.Context, v *verificationRecord, repeated bool) (Code, error) {
 	c := e.deviceChallenge(v.ID, v.Claims.Subject)
 	c.Client = v.Client
 	f, token, err := e.devices.NewDevice(c)
 	if err != nil {
 		return Code{}, err
 	}
+	if repeated {
+		_, err = e.env.factors.get(ctx, f.ID)
+		switch {
+		case err == nil:
+			return token, nil
+		case errors.Is(err, ErrNotFound):
+			return Code{}, nil
+		}
+		return Code{}, err
+	}
 	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	f.Subject, f.Strategy, f.CreatedBy, f.CreatedAt, f.Version = c.Subject, c.Strategy, v.ID, now, 1
 	f.trust = deviceTrust{since: now, earnedBy: v.Claims.Factor, earnerEnrolledBy: v.EnrolledBy}
 	err = e.env.factors.create(ctx, f)
-	if errors.Is(err, ErrExists) {
-		return token, nil
-	}
 	if err == nil {
 		err = e.settleDevice(ctx, v, &f)
 	}

@@ -169,7 +169,7 @@ func (e *Engine) validateMethodCheck(v *verificationRecord, challenge challengeI
 // answerMethod checks an answer to the challenge of a method, and returns the result of a right one. The receipt of the challenge
 // waits: only the verification turns it into one.
 func (e *Engine) answerMethod(ctx context.Context, v *verificationRecord, m *verificationMethod, challenge challengeID, a *attempt) (*Result, error) {
-	a.receipt, a.part = receiptUncollected, true
+	a.receipt, a.part, a.browser = receiptUncollected, true, v.Page.CookieDigest
 	result, err := e.check(ctx, challenge, a)
 	if err != nil {
 		if ending, ended := e.tombstones.Find(challenge.random, tombstoneChallenge); ended && ending == Locked {
@@ -177,6 +177,7 @@ func (e *Engine) answerMethod(ctx context.Context, v *verificationRecord, m *ver
 		}
 		return nil, err
 	}
+	result.browser = a.browser
 	return result, nil
 }
 

@@ -7,9 +7,17 @@ import (
 	"time"
 )
 
-// collect approves a verification by the right answer to a method and returns its receipt.
+// collect approves a verification by the right answer to a method and returns its receipt. If a repetition of the request was faster it
+// returns the same receipt.
 func (e *Engine) collect(ctx context.Context, v *verificationRecord, method string, answered *Result, requestID requestID) (*VerificationResult, error) {
+	id := v.id
 	v, err := e.settleVerification(ctx, v, method, answered, func(v *verificationRecord) error { return v.collect(requestID, e.cfg.Clock()) })
+	if errors.Is(err, errRepeatedRequest) {
+		if v, err = e.readVerification(ctx, id); err != nil {
+			return nil, err
+		}
+		return e.repeatCollection(ctx, v)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -18,13 +26,17 @@ func (e *Engine) collect(ctx context.Context, v *verificationRecord, method stri
 
 // settleVerification records the right answer to a method. Of any number of them the first one that is recorded approves the
 // verification; the others are refused with ErrChallengeApproved. After the verification has ended, none is. If collect is given it
-// is called in the same step, also if the answer is recorded already: its challenge was approved once.
+// is called in the same step, also if the answer is recorded already: its challenge was approved once. ErrReturnCodeInvalid: the
+// content does not name the browser that had opened the page when the answer was given, so the store has returned an earlier one.
 func (e *Engine) settleVerification(ctx context.Context, v *verificationRecord, method string, answered *Result, collect func(*verificationRecord) error) (*verificationRecord, error) {
 	first := false
 	v, err := e.updateVerification(ctx, v.id, v, func(v *verificationRecord) error {
 		status := e.verificationStatus(v)
 		if own := status == Approved && v.Claims != nil && v.Claims.ID == answered.Claims.ID; !own && status != Pending {
 			return closedError(status)
+		}
+		if !v.Page.isOf(answered.browser) {
+			return ErrReturnCodeInvalid
 		}
 		if first = v.Answered == ""; first {
 			v.Answered, v.Claims, v.EnrolledBy = method, answered.Claims, answered.enrolledBy
@@ -48,9 +60,12 @@ func (e *Engine) settleVerification(ctx context.Context, v *verificationRecord, 
 	return v, nil
 }
 
-// collect marks the receipt as returned to a request.
+// collect marks the receipt as returned to a request; errRepeatedRequest if it was returned to the same request.
 func (v *verificationRecord) collect(requestID requestID, now time.Time) error {
-	if v.Collected {
+	switch {
+	case v.Collected && v.CollectedBy == requestID:
+		return errRepeatedRequest
+	case v.Collected:
 		return ErrReceiptUsed
 	}
 	v.Collected, v.CollectedBy, v.CollectedAt = true, requestID, now.UTC().Truncate(time.Millisecond)
@@ -65,7 +80,7 @@ func (e *Engine) recordCollected(ctx context.Context, v *verificationRecord) (*V
 	}
 	e.emitVerificationApproved(ctx, v, false)
 	result := v.result()
-	result.DeviceToken = e.rememberDevice(ctx, v)
+	result.DeviceToken = e.rememberDevice(ctx, v, false)
 	return result, nil
 }
 
@@ -107,7 +122,7 @@ func (e *Engine) repeatCollection(ctx context.Context, v *verificationRecord) (*
 	if e.tombstones.Add(v.id.random, tombstoneCollected, Approved) { // this node has sent no event yet
 		e.emitVerificationApproved(ctx, v, true)
 	}
-	result.DeviceToken = e.rememberDevice(ctx, v)
+	result.DeviceToken = e.rememberDevice(ctx, v, true)
 	return result, nil
 }
 

@@ -122,13 +122,14 @@ func (e *Engine) prepareFirst(ctx context.Context, v *verificationRecord, req Ve
 }
 
 // prepareMethod prepares the challenge of a method and charges the limits. The challenge's id follows from those of the
-// verification and the method, so that of two that open it at the same time one stores it.
+// verification and the method, so that of two that open it at the same time one stores it. It follows from the salt too: if the store
+// loses a verification and its start is repeated, the new one has the same id, and none of the old one's challenges.
 func (e *Engine) prepareMethod(ctx context.Context, v *verificationRecord, m *verificationMethod) (*preparedStart, error) {
 	s := e.strategies[m.Strategy]
 	if s == nil || !v.Require.canBeMet(s.Properties()) { // by another configuration than that of the start
 		return nil, ErrUnknownMethod
 	}
-	seed := e.identity.tags.sum("method", v.ID, m.ID, strconv.Itoa(m.Opened))
+	seed := e.identity.tags.sum("method", v.ID, string(v.Salt), m.ID, strconv.Itoa(m.Opened))
 	req := StartRequest{Strategy: m.Strategy, Purpose: v.Purpose, Subject: v.Subject, Channel: m.Channel, To: m.Address, Locale: v.Locale, ReturnURL: v.ReturnURL,
 		Nonce: v.Nonce, Factor: m.Factor, Transaction: v.Transaction, Metadata: v.Metadata, Client: v.Client, Decoy: v.Decoy, Seed: seed[:], verification: v}
 	var to Address

@@ -259,9 +259,23 @@ func testRemoval(t *testing.T, k *kit) {
 	}
 	k.wantIgnored("removed", ann, token)
 	k.advance(2 * time.Minute)
-	token = k.remember(ann)
 	req := request(ann)
 	req.RememberDevice = true
+	first := k.start(req)
+	check := checkOf(req, k.code(first))
+	check.Seed = []byte("one request")
+	for n := range 3 { // the request, its repetition, and one after the removal
+		if n == 2 {
+			if err := k.RemoveFactor(ctx, k.devices(ann)[0].ID, watchword.Authority{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := k.CheckVerification(ctx, first.ID, check)
+		if err != nil || r.DeviceToken.IsZero() != (n == 2) || len(k.devices(ann)) != map[bool]int{false: 1}[n == 2] {
+			t.Fatalf("request %d of the verification that made the device trusted: %+v, %v; %d devices", n, r, err, len(k.devices(ann)))
+		}
+	}
+	token = k.remember(ann)
 	open := k.start(req)
 	k.advance(time.Second)
 	if err := k.RemoveSubject(ctx, ann, watchword.Authority{}); err != nil {

@@ -241,6 +241,25 @@ func TestCheckThatIsOvertakenGetsNoReceipt(t *testing.T) {
 		_, err := checkMethod(overtaken, v.ID, "", code)
 		k.requireCode(err, watchword.ErrChallengeApproved)
 	})
+	t.Run("by its own repetition, which gets the same receipt", func(t *testing.T) {
+		k := newVerificationKit(t)
+		v := k.startVerification(verificationOf(smsMethod))
+		code, other := k.code(v.Challenge.ID), k.newNode()
+		seeded := func(r *watchword.VerificationCheck) { r.Seed = []byte("one") }
+		var faster *watchword.VerificationResult
+		overtaken := k.newNode(func(c *watchword.Config) {
+			c.Store = &afterAttemptStore{c.Store, func() {
+				var err error
+				if faster, err = checkMethod(other, v.ID, "", code, seeded); err != nil {
+					t.Error(err)
+				}
+			}}
+		})
+		result, err := checkMethod(overtaken, v.ID, "", code, seeded)
+		if err != nil || result.Claims.ID != faster.Claims.ID || result.Claims.ExpiresAt != faster.Claims.ExpiresAt {
+			t.Errorf("%+v, %v; want %+v", result, err, faster)
+		}
+	})
 	t.Run("by another method on a page", func(t *testing.T) {
 		k := newVerificationKit(t)
 		v := k.startVerification(verificationOf(smsMethod, mailMethod))
