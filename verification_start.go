@@ -41,6 +41,9 @@ func (e *Engine) startByMethods(ctx context.Context, v *verificationRecord, req 
 	}
 	v.setFallback(req)
 	p, err := e.prepareFirst(ctx, v, req)
+	if err == nil && p == nil { // the limits count methods when they are opened; this one bounds the entries of those that open none
+		err = e.chargeCheck(ctx, req.Client)
+	}
 	if err != nil {
 		return nil, err
 	}

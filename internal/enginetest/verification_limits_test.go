@@ -44,6 +44,36 @@ func TestLimitsCountAMethodWhenItIsOpened(t *testing.T) {
 	k.open(v.ID, "m2")
 }
 
+// A throttleSpy is a Throttle that remembers what it counted last.
+type throttleSpy struct {
+	refuse bool
+	last   []watchword.Bucket
+}
+
+func (s *throttleSpy) Allow(buckets ...watchword.Bucket) *watchword.LimitError {
+	if s.last = buckets; s.refuse {
+		return &watchword.LimitError{Rule: "check_ip_minute", RetryAfter: time.Minute}
+	}
+	return nil
+}
+
+// Nothing else would bound the entries that starts make without opening a method.
+func TestStartThatOpensNoMethodCountsAsACheck(t *testing.T) {
+	checks := &throttleSpy{}
+	k := newVerificationKit(t, func(c *watchword.Config) { c.Checks = checks })
+	req := verificationOf(smsMethod, mailMethod)
+	req.Client.IP = "203.0.113.7"
+	k.startVerification(req)
+	if len(checks.last) != 2 || checks.last[1] != (watchword.Bucket{By: "ip", Key: "203.0.113.7"}) {
+		t.Errorf("counted as %v", checks.last)
+	}
+	checks.refuse = true
+	_, err := k.StartVerification(context.Background(), req)
+	k.requireCode(err, watchword.ErrRateLimited)
+	req.Open = watchword.OpenFirst // the limits of starts count this one
+	k.startVerification(req)
+}
+
 func TestVerificationEndsAfterAQuarterOfAnHourAndItsChallengesBefore(t *testing.T) {
 	k := newVerificationKit(t)
 	v := k.startVerification(verificationOf())
