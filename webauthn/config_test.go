@@ -137,7 +137,7 @@ func TestPolicyDefaultsByPurpose(t *testing.T) {
 
 func TestProperties(t *testing.T) {
 	s := newKit(t).strategy
-	want := watchword.StrategyProperties{Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey, PhishingResistant: true}
+	want := watchword.StrategyProperties{Object: true, Tries: 1, Lifetime: challengeLifetime, Strength: watchword.StrengthKey, Ask: watchword.AskKey, MultiFactor: true, PhishingResistant: true}
 	if s.Name() != "webauthn" || s.Properties() != want {
 		t.Errorf("%s: %+v", s.Name(), s.Properties())
 	}

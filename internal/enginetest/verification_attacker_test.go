@@ -78,6 +78,7 @@ func TestAttackerWithStoreWriteAccessGetsNoVerificationApproved(t *testing.T) {
 		if _, err := k.CancelVerification(ctx, v.ID); err != nil {
 			t.Fatal(err)
 		}
+		k.awaitChallenge(v.Challenge.ID, watchword.Canceled) // it uses the store until then
 		k.store.Store = rollbackStore{k.store.Store, entry}
 		_, err := k.checkMethod(v.ID, "", code)
 		k.requireCode(err, watchword.ErrChallengeCanceled)

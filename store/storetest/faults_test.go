@@ -42,6 +42,7 @@ var faults = []struct{ fault, requirement string }{
 	{"attempt races", "Race/Attempt and Close are linearizable"},
 	{"closes twice", "Close/once"},
 	{"close always replaces the sealed data", "Close/keeps or replaces the sealed data"},
+	{"close ignores the version", "Close/replaces the sealed data of the named version only"},
 	{"approves expired", "Close/an expired entry is not approved"},
 	{"clears nothing", "Close/empties the budget it names"},
 	{"clears always", "Close/empties the budget it names"},

@@ -190,6 +190,9 @@ func (s *modelStore) Close(_ context.Context, id string, c watchword.Closing) er
 	if late := c.State == watchword.StateApproved && !c.Before.IsZero() && !s.now().Before(c.Before); late && s.fault != "approves too late" {
 		return watchword.ErrExpired
 	}
+	if c.Version != 0 && c.Version != e.Version && s.fault != "close ignores the version" {
+		return watchword.ErrConflict
+	}
 	if s.inFlight(e, c) {
 		return watchword.ErrInFlight
 	}
