@@ -60,7 +60,7 @@ func ExampleRouter() {
 	})
 	fmt.Println(sent.Provider, err)
 	// Output:
-	// ACME: 492039 ist Ihr Code zum Anmelden. Gültig für 10 Min. Bitte nicht weitergeben.
+	// ACME: 492039 ist Ihr Anmeldecode. Nicht weitergeben.
 	// @acme.example #492039
 	// prints <nil>
 }

@@ -3,11 +3,11 @@ package delivery
 import (
 	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // A flatMessage is a built-in message without a transaction: fixed texts with variables between them, so that rendering it is
-// concatenation and escaping. Built-in templates show each variable as it is, and depend on nothing but whether there is a
-// code and a link.
+// concatenation and escaping. Built-in templates show each variable as it is, and depend on nothing but what a flatKey says.
 type flatMessage struct{ text, title, html flatText }
 
 type flatText []flatPart
@@ -19,15 +19,29 @@ type flatPart struct {
 }
 
 // A flatKey says which variables a flatMessage has.
-type flatKey struct{ code, link bool }
+type flatKey uint8
+
+const (
+	flatCode flatKey = 1 << iota
+	flatLink
+	flatFrom
+	flatLogo
+	flatCodeInTitle
+	flatKeys // the number of keys
+)
+
+// flatMessages are the flat messages of one set of templates. Each is made when it is needed first: apps use few of them.
+type flatMessages [flatKeys]atomic.Pointer[flatMessage]
 
 const (
 	samplePurpose = "sample purpose"
 	sampleMinutes = 7351
+	sampleUntil   = "07:51 UTC"
+	sampleFrom    = "Sample Browser"
 )
 
 // flatVariables are the variables of built-in templates, with the sample values by which flattenText finds them. No built-in
-// template contains a sample value.
+// template contains a sample value, and no sample value contains another.
 var flatVariables = []struct {
 	sample string
 	value  func(*bodyData) string
@@ -35,29 +49,42 @@ var flatVariables = []struct {
 	{sampleApp, func(d *bodyData) string { return d.App }},
 	{samplePurpose, func(d *bodyData) string { return d.Purpose }},
 	{strconv.Itoa(sampleMinutes), func(d *bodyData) string { return strconv.Itoa(d.Minutes) }},
+	{sampleUntil, func(d *bodyData) string { return d.Until }},
+	{sampleFrom, func(d *bodyData) string { return d.From }},
 	{sampleCode, func(d *bodyData) string { return d.Code }},
 	{sampleLink, func(d *bodyData) string { return d.Link }},
+	{sampleBrand.Logo, func(d *bodyData) string { return d.Logo }},
+	{sampleBrand.Color, func(d *bodyData) string { return d.Color }},
+	{sampleBrand.Ink, func(d *bodyData) string { return d.Ink }},
+	{sampleBrand.Edge, func(d *bodyData) string { return d.Edge }},
+	{sampleBrand.ColorDark, func(d *bodyData) string { return d.ColorDark }},
+	{sampleBrand.InkDark, func(d *bodyData) string { return d.InkDark }},
 }
 
-// flatten makes the flat messages of a built-in set. It executes the templates with sample values.
-func (s *templateSet) flatten(channel string) error {
-	flat := map[flatKey]*flatMessage{}
-	for _, key := range []flatKey{{code: true}, {link: true}, {code: true, link: true}} {
-		data := bodyData{titleData: titleData{App: sampleApp, Purpose: samplePurpose, Lang: s.locale, Minutes: sampleMinutes}}
-		if key.code {
-			data.Code = sampleCode
-		}
-		if key.link {
-			data.Link = sampleLink
-		}
-		parts, err := s.execute(&data, channel == ChannelEmail)
-		if err != nil {
-			return err
-		}
-		flat[key] = &flatMessage{text: flattenText(parts.text), title: flattenText(parts.title), html: flattenText(parts.html)}
+// sampleBrand has a different value in each field.
+var sampleBrand = brand{Logo: "https://sample.example/logo", Color: "#a70001", Ink: "#a70002", Edge: "#a70003", ColorDark: "#a70004", InkDark: "#a70005"}
+
+// makeFlat executes the templates with sample values and returns the flat message. A nil message means that they fail.
+func (s *templateSet) makeFlat(key flatKey, mail bool) *flatMessage {
+	data := bodyData{titleData: titleData{App: sampleApp, Purpose: samplePurpose, Lang: s.locale, Minutes: sampleMinutes, Until: sampleUntil},
+		brand: sampleBrand, Dir: s.direction(), codeInTitle: key&flatCodeInTitle != 0}
+	if key&flatCode != 0 {
+		data.Code = sampleCode
 	}
-	s.flat = flat
-	return nil
+	if key&flatLink != 0 {
+		data.Link = sampleLink
+	}
+	if key&flatFrom != 0 {
+		data.From = sampleFrom
+	}
+	if key&flatLogo == 0 {
+		data.Logo = ""
+	}
+	parts, err := s.execute(&data, mail)
+	if err != nil {
+		return nil
+	}
+	return &flatMessage{text: flattenText(parts.text), title: flattenText(parts.title), html: flattenText(parts.html)}
 }
 
 // flattenText splits a text that was rendered with sample values at these values.
@@ -78,12 +105,24 @@ func flattenText(rendered string) (out flatText) {
 	}
 }
 
-// findFlat returns the flat message for the variables, or nil if the templates must be executed.
-func (s *templateSet) findFlat(data *bodyData) *flatMessage {
-	if len(data.Transaction) > 0 || !isPlainLink(data.Link) {
+// findFlat returns the flat message for the variables, or nil if the templates must be executed: they write one minute
+// differently, and leave parts out of a brief message or one without a purpose.
+func (s *templateSet) findFlat(data *bodyData, mail bool) *flatMessage {
+	if s.flat == nil || len(data.Transaction) > 0 || data.Minutes == 1 || data.Brief || data.Purpose == "" || !isPlainLink(data.Link) {
 		return nil
 	}
-	return s.flat[flatKey{data.Code != "", data.Link != ""}]
+	var key flatKey
+	for bit, isSet := range [...]bool{data.Code != "", data.Link != "", data.From != "", data.Logo != "", data.codeInTitle} {
+		if isSet {
+			key |= 1 << bit
+		}
+	}
+	if flat := s.flat[key].Load(); flat != nil {
+		return flat
+	}
+	flat := s.makeFlat(key, mail)
+	s.flat[key].Store(flat)
+	return flat
 }
 
 // isPlainLink reports whether html/template changes nothing in a link but what it escapes in every text. An attribute of HTML
@@ -110,7 +149,10 @@ func (f *flatMessage) render(data *bodyData, mail bool) messageParts {
 func (t flatText) join(data *bodyData, escaper *strings.Replacer) string {
 	size := 0
 	for i := range t {
-		size += len(t[i].fixed) + len(sampleLink)
+		size += len(t[i].fixed)
+		if t[i].value != nil {
+			size += len(t[i].value(data)) + 8
+		}
 	}
 	var b strings.Builder
 	b.Grow(size)

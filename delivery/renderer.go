@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -33,6 +31,7 @@ type RendererConfig struct {
 	// line. If the message also has an origin, the hash is on the line before, because browsers require the origin on the
 	// last line; an app that relies on the Retriever must leave the origin empty. Empty: no hash.
 	RetrieverHash string
+	Mail          MailConfig
 	Logger        *slog.Logger
 	Now           func() time.Time // the engine's clock; nil: time.Now
 }
@@ -40,8 +39,13 @@ type RendererConfig struct {
 // A Renderer is a sender that writes the text of each message before it passes it to the next sender: Text for every channel
 // and, for mail, Title and HTML. It guarantees that no variable but the link contains a link, that no variable contains a line
 // end, that an SMS with an origin ends with "@host #code" (WICG origin-bound one-time codes), that voice messages spell the
-// code digit by digit, and that titles do not contain the code. A message that cannot be rendered is a permanent error.
-type Renderer struct{ cfg RendererConfig }
+// code digit by digit, and that titles do not contain the code unless MailConfig.CodeInSubject is set. An SMS without link and
+// transaction has one segment wherever leaving out words, and the end of a long name of the app, makes that possible. A message
+// that cannot be rendered is a permanent error.
+type Renderer struct {
+	cfg     RendererConfig
+	options renderOptions
+}
 
 var retrieverHashPattern = regexp.MustCompile(`^[A-Za-z0-9+/]{11}$`)
 
@@ -50,11 +54,16 @@ func NewRenderer(cfg RendererConfig) (*Renderer, error) {
 	if cfg.Next == nil || cfg.Templates == nil {
 		return nil, errors.New("delivery: rendering needs a next sender and templates")
 	}
+	var errHash error
 	if cfg.RetrieverHash != "" && !retrieverHashPattern.MatchString(cfg.RetrieverHash) {
-		return nil, setting.Errorf("RetrieverHash", "is not 11 characters of base64")
+		errHash = setting.Errorf("RetrieverHash", "is not 11 characters of base64")
+	}
+	look, errLook := cfg.Mail.newBrand()
+	if err := errors.Join(errHash, errLook); err != nil {
+		return nil, err
 	}
 	cfg.Logger, cfg.Now, _ = fillDefaults(cfg.Logger, cfg.Now, nil)
-	return &Renderer{cfg}, nil
+	return &Renderer{cfg, renderOptions{retrieverHash: cfg.RetrieverHash, brand: look, codeInSubject: cfg.Mail.CodeInSubject}}, nil
 }
 
 // Send renders the message and passes it to the next sender.
@@ -85,138 +94,19 @@ func (r *Renderer) CheckMessage(m watchword.Message) error {
 // render writes the message's text and counts the segments of an SMS. It refuses an SMS about a transaction that is too long
 // to be read carefully.
 func (r *Renderer) render(m *watchword.Message) (segments int, encoding string, err error) {
-	set := r.cfg.Templates.find(m.Purpose, m.Channel, m.Locale)
-	if err := set.render(m, m.ExpiresAt.Sub(r.cfg.Now()), r.cfg.RetrieverHash); err != nil || m.Channel != ChannelSMS {
+	set, lifetime := r.cfg.Templates.find(m.Purpose, m.Channel, m.Locale), m.ExpiresAt.Sub(r.cfg.Now())
+	if err := set.render(m, lifetime, r.options); err != nil || m.Channel != ChannelSMS {
 		return 0, "", err
 	}
 	segments, encoding = gsm.countSegments(m.Text)
+	if segments > 1 && len(m.Transaction) == 0 && m.Link.IsZero() {
+		if err := set.shorten(m, lifetime, r.options); err != nil {
+			return 0, "", err
+		}
+		segments, encoding = gsm.countSegments(m.Text)
+	}
 	if len(m.Transaction) > 0 && segments > maxSegments {
 		return 0, "", RefuseTransaction(fmt.Sprintf("makes an SMS of %d segments (%s), and %d is the most: shorten it, or use another channel", segments, encoding, maxSegments))
 	}
 	return segments, encoding, nil
-}
-
-// titleData is the data of title templates. It has no code and no link, because titles appear on locked screens.
-type titleData struct {
-	App         string
-	Purpose     string
-	Lang        string      // language of the template
-	Minutes     int         // until the code expires
-	Transaction transaction // what the person approves; the text must contain every row
-}
-
-// bodyData is the data of text and HTML templates. Code or Link may be empty, but not both.
-type bodyData struct {
-	titleData
-	Code string // as shown or, for voice, spelled
-	Link string
-}
-
-// render sets Text, Title, HTML and Language.
-func (s *templateSet) render(m *watchword.Message, lifetime time.Duration, hash string) error {
-	data, err := s.templateData(m, lifetime)
-	if err != nil {
-		return err
-	}
-	var parts messageParts
-	mail := m.Channel == ChannelEmail
-	if flat := s.findFlat(&data); flat != nil {
-		parts = flat.render(&data, mail)
-	} else if parts, err = s.execute(&data, mail); err != nil {
-		return err
-	}
-	m.Text, m.Title, m.HTML, m.Language = parts.text, parts.title, parts.html, s.locale
-	if m.Channel == ChannelSMS {
-		m.Text += smsSuffix(m, hash)
-	}
-	return nil
-}
-
-// messageParts are the texts of one message. Only mail has a title and, if there is a template for it, html.
-type messageParts struct{ text, title, html string }
-
-// execute executes the templates.
-func (s *templateSet) execute(data *bodyData, mail bool) (parts messageParts, err error) {
-	var b strings.Builder
-	if err := s.text.ExecuteTemplate(&b, "text", *data); err != nil {
-		return parts, fmt.Errorf("text: %w", err)
-	}
-	parts.text = strings.TrimSpace(b.String())
-	if !mail {
-		return parts, nil
-	}
-	b.Reset()
-	if err := s.text.ExecuteTemplate(&b, "title", data.titleData); err != nil {
-		return parts, fmt.Errorf("title: %w", err)
-	}
-	parts.title = strings.TrimSpace(b.String())
-	if s.html == nil {
-		return parts, nil
-	}
-	b.Reset()
-	if err := s.html.ExecuteTemplate(&b, "html", *data); err != nil {
-		return parts, fmt.Errorf("html: %w", err)
-	}
-	parts.html = b.String()
-	return parts, nil
-}
-
-var (
-	codePattern   = regexp.MustCompile(`^[0-9A-Za-z]+(-[0-9A-Za-z]+)*$`)
-	originPattern = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?$`)
-	linkPattern   = regexp.MustCompile(`^https?://[!-~]+$`)
-)
-
-// Errors of messages that cannot be rendered. They are mistakes of the engine or the configuration.
-var (
-	errNothingToSend = errors.New("there is neither a code nor a link to send by this channel")
-	errInvalidCode   = errors.New("the code has characters other than letters and digits")
-	errInvalidLink   = errors.New("the link is not a URL")
-	errInvalidOrigin = errors.New("the origin is not a host name")
-)
-
-// templateData returns the variables of the templates, sanitized. Codes, links and origins are not changed but rejected if they
-// are invalid, because they come from the engine.
-func (s *templateSet) templateData(m *watchword.Message, lifetime time.Duration) (bodyData, error) {
-	d := bodyData{Code: m.Code.Reveal(), Link: m.Link.Reveal(), titleData: titleData{
-		App: sanitizeText(m.App, maxNameLength), Purpose: sanitizeText(m.Purpose, maxNameLength), Lang: s.locale,
-		Minutes: max(1, int((lifetime+time.Minute/2)/time.Minute)),
-	}}
-	var err error
-	if d.Transaction, err = newTransaction(m.Transaction); err != nil {
-		return d, err
-	}
-	if m.Channel == ChannelVoice {
-		d.Link = "" // a spoken link cannot be opened
-	}
-	if d.Link != "" {
-		if u, err := url.Parse(d.Link); err != nil || u.Host == "" || !linkPattern.MatchString(d.Link) {
-			return d, errInvalidLink
-		}
-	}
-	switch {
-	case d.Code == "" && d.Link == "":
-		return d, errNothingToSend
-	case d.Code != "" && !codePattern.MatchString(d.Code):
-		return d, errInvalidCode
-	case m.Origin != "" && !originPattern.MatchString(m.Origin):
-		return d, errInvalidOrigin
-	}
-	if m.Channel == ChannelVoice {
-		d.Code = strings.Join(strings.Split(strings.ReplaceAll(d.Code, "-", ""), ""), ", ")
-	}
-	return d, nil
-}
-
-// smsSuffix returns the lines for programs. A browser reads the code from a last line "@host #code" and offers it only on pages
-// of that host.
-func smsSuffix(m *watchword.Message, hash string) string {
-	suffix := ""
-	if hash != "" {
-		suffix += "\n" + hash
-	}
-	if m.Origin != "" && !m.Code.IsZero() {
-		suffix += "\n@" + m.Origin + " #" + m.Code.Reveal()
-	}
-	return suffix
 }

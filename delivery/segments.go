@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -55,12 +56,9 @@ func (a *gsmAlphabet) septets(r rune) int {
 func (a *gsmAlphabet) countSegments(text string) (count int, encoding string) {
 	encoding, single, part := "GSM-7", gsmSingle, gsmPart
 	size := a.septets
-	for _, r := range text {
-		if a.septets(r) == 0 {
-			encoding, single, part = "UCS-2", ucs2Single, ucs2Part
-			size = utf16.RuneLen
-			break
-		}
+	if !a.contains(text) {
+		encoding, single, part = "UCS-2", ucs2Single, ucs2Part
+		size = utf16.RuneLen
 	}
 	count, total, filled := 1, 0, 0
 	for _, r := range text {
@@ -74,4 +72,15 @@ func (a *gsmAlphabet) countSegments(text string) (count int, encoding string) {
 		count = 1
 	}
 	return count, encoding
+}
+
+// contains reports whether all characters of a text are in the alphabet.
+func (a *gsmAlphabet) contains(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return a.septets(r) == 0 })
+}
+
+// fitsOneSegment reports whether a text is an SMS of one segment.
+func (a *gsmAlphabet) fitsOneSegment(text string) bool {
+	count, _ := a.countSegments(text)
+	return count == 1
 }

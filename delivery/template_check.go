@@ -39,11 +39,13 @@ func sampleTransactions() []map[string]string {
 func checkTemplates(set *templateSet, channel string) error {
 	problems := map[string]bool{}
 	for _, m := range sampleMessages(channel) {
-		if err := set.render(&m, 10*time.Minute, ""); err != nil {
-			problems[err.Error()] = true
+		for _, problem := range checkSample(set, m, renderOptions{brand: sampleBrand}) {
+			problems[problem] = true
+		}
+		if channel != ChannelEmail || m.Code.IsZero() {
 			continue
 		}
-		for _, problem := range checkMessage(m) {
+		for _, problem := range checkSample(set, m, renderOptions{codeInSubject: true}) {
 			problems[problem] = true
 		}
 	}
@@ -61,11 +63,26 @@ func sampleMessages(channel string) (out []watchword.Message) {
 					continue
 				}
 				out = append(out, watchword.Message{App: sampleApp, Purpose: "sample", Channel: channel, Transaction: transaction,
-					Code: watchword.NewCode(code), Link: watchword.NewCode(link)})
+					Code: watchword.NewCode(code), Link: watchword.NewCode(link), Client: watchword.Client{IP: "192.0.2.1"}})
 			}
 		}
 	}
 	return out
+}
+
+// checkSample renders a sample message and returns its problems.
+func checkSample(set *templateSet, m watchword.Message, o renderOptions) []string {
+	if err := set.render(&m, 10*time.Minute, o); err != nil {
+		return []string{err.Error()}
+	}
+	problems := checkMessage(m)
+	switch inTitle := strings.Contains(m.Title, sampleCode); {
+	case inTitle && !o.codeInSubject:
+		problems = append(problems, "title shows the code")
+	case !inTitle && o.codeInSubject:
+		problems = append(problems, "title_with_code does not show the code")
+	}
+	return problems
 }
 
 // checkMessage returns what a rendered sample message lacks.
@@ -92,9 +109,6 @@ func checkMessage(m watchword.Message) (problems []string) {
 	}
 	if m.Channel == ChannelEmail && (m.Title == "" || strings.ContainsAny(m.Title, "\r\n")) {
 		problems = append(problems, "title is not one line")
-	}
-	if strings.Contains(m.Title, sampleCode) {
-		problems = append(problems, "title shows the code")
 	}
 	return problems
 }

@@ -49,10 +49,11 @@ type templateKey struct{ purpose, channel, locale string }
 type matcherKey struct{ purpose, channel string }
 
 type templateSet struct {
-	locale string
-	text   *texttemplate.Template
-	html   *htmltemplate.Template   // nil: no HTML
-	flat   map[flatKey]*flatMessage // of a built-in set; nil: the templates are executed for every message
+	locale      string
+	rightToLeft bool
+	text        *texttemplate.Template
+	html        *htmltemplate.Template // nil: no HTML
+	flat        *flatMessages          // of a built-in set; nil: the templates are executed for every message
 }
 
 // builtInTemplates parses the built-in templates, once in a process: they never change, and an app costs nothing for them. A test
@@ -63,7 +64,7 @@ var builtInTemplates = sync.OnceValues(func() (*Templates, error) {
 	return l.load(func(name, purpose, channel, locale string) (*templateSet, error) {
 		set, err := l.parseSet(name, purpose, channel, locale)
 		if err == nil {
-			err = set.flatten(channel)
+			set.flat = new(flatMessages)
 		}
 		return set, err
 	})
@@ -210,8 +211,8 @@ func (l *templateLoader) parseSet(name, purpose, channel, locale string) (*templ
 	if purpose != defaultPurpose {
 		texts = append(texts, l.files[name]...)
 	}
-	set := &templateSet{locale: locale, text: texttemplate.New(name).Option("missingkey=zero")}
-	html := htmltemplate.New(name).Option("missingkey=zero")
+	set := &templateSet{locale: locale, rightToLeft: languages.IsRightToLeft(locale), text: texttemplate.New(name).Option("missingkey=zero").Funcs(layoutFunctions())}
+	html := htmltemplate.New(name).Option("missingkey=zero").Funcs(layoutFunctions())
 	for _, text := range texts {
 		if _, err := set.text.Parse(text); err != nil {
 			return nil, err

@@ -22,18 +22,18 @@ func TestTemplatesFallBackByLocalePurposeAndChannel(t *testing.T) {
 		{"sign_in", "sms", "it", "it sign_in 492039"},
 		{"sign_in", "sms", "it-CH", "it sign_in 492039"},
 		{"mfa", "sms", "IT_ch", "it default 492039"},
-		{"sign_in", "sms", "en", "ACME: 492039 is your entry code. Valid for 10 min. Do not share it."},
-		{"wire_transfer", "sms", "en", "ACME: 492039 is your wire code. Valid for 10 min. Do not share it."},
-		{"password_reset", "sms", "en", "ACME: 492039 is your code to reset your password. Valid for 10 min. Do not share it."},
-		{"mfa", "sms", "xx", "ACME: 492039 is your code. Valid for 10 min. Do not share it."},
-		{"mfa", "sms", "", "ACME: 492039 is your code. Valid for 10 min. Do not share it."},
+		{"sign_in", "sms", "en", "ACME: 492039 is your entry code. Don't share it."},
+		{"wire_transfer", "sms", "en", "ACME: 492039 is your wire code. Don't share it."},
+		{"password_reset", "sms", "en", "ACME: 492039 is your code to reset your password. Don't share it."},
+		{"mfa", "sms", "xx", "ACME: 492039 is your code to finish signing in. Don't share it."},
+		{"mfa", "sms", "", "ACME: 492039 is your code to finish signing in. Don't share it."},
 		{"mfa", "sms", "pt-br", "br 492039"},
-		{"mfa", "sms", "pt-PT", "ACME: use 492039 para confirmar. Expira em 10 min. Nunca compartilhe."},
+		{"mfa", "sms", "pt-PT", "ACME: 492039 é seu codigo para concluir o acesso. Nunca compartilhe."},
 		{"mfa", "sms", "zh-Hant-TW", "hant 492039"},
-		{"mfa", "sms", "zh-CN", "【ACME】验证码：492039。10分钟内有效，请勿告诉他人。"},
+		{"mfa", "sms", "zh-CN", "【ACME】登录二次验证码：492039，请勿泄露。"},
 		{"mfa", "whatsapp", "en", "en whatsapp 492039"},
-		{"mfa", "whatsapp", "de", "ACME: 492039 ist Ihr Code. Gültig für 10 Min. Bitte nicht weitergeben."}, // the language matters more
-		{"mfa", "pigeon", "de", "ACME: 492039 ist Ihr Code. Gültig für 10 Min. Bitte nicht weitergeben."},
+		{"mfa", "whatsapp", "de", "ACME: 492039 ist Ihr Code zum Abschließen der Anmeldung. Nicht weitergeben."}, // the language matters more
+		{"mfa", "pigeon", "de", "ACME: 492039 ist Ihr Code zum Abschließen der Anmeldung. Nicht weitergeben."},
 	} {
 		m := sampleMessage(c.channel, c.locale)
 		m.Purpose = c.purpose
@@ -53,14 +53,14 @@ func TestTemplatesChooseLanguageForEachChannel(t *testing.T) {
 	for _, c := range []struct{ purpose, channel, locale, want string }{
 		{"mfa", "sms", "it", "it 492039"},
 		{"mfa", "whatsapp", "it", "it 492039"},
-		{"mfa", "email", "it", "Somebody, most likely you, wants to go on at ACME."},
-		{"sign_in", "email", "it-IT", "Somebody, most likely you, wants to sign in to ACME."},
-		{"mfa", "voice", "it", "This is ACME."},
+		{"mfa", "email", "it", "Use this code to finish signing in to ACME."},
+		{"sign_in", "email", "it-IT", "Use this code to sign in to ACME."},
+		{"mfa", "voice", "it", "Hello, this is ACME."},
 		{"wire", "voice", "it", "pronto 4, 9, 2, 0, 3, 9"},
 		{"wire", "sms", "it", "it 492039"},
-		{"mfa", "email", "de-LI", "Jemand, wahrscheinlich Sie,"},
-		{"mfa", "sms", "zh", "【ACME】"}, {"mfa", "email", "zh-Hans-HK", "有人"},
-		{"mfa", "sms", "zh-TW", "ACME: 492039"}, {"mfa", "email", "zh-Hant", "Somebody"}, {"mfa", "voice", "zh-HK", "This is"}, {"mfa", "whatsapp", "zh-MO", "ACME: 492039"},
+		{"mfa", "email", "de-LI", "Mit diesem Code"},
+		{"mfa", "sms", "zh", "【ACME】"}, {"mfa", "email", "zh-Hans-HK", "请使用此验证码"},
+		{"mfa", "sms", "zh-TW", "ACME: 492039"}, {"mfa", "email", "zh-Hant", "Use this code"}, {"mfa", "voice", "zh-HK", "Hello, this is"}, {"mfa", "whatsapp", "zh-MO", "ACME: 492039"},
 	} {
 		m := sampleMessage(c.channel, c.locale)
 		m.Purpose = c.purpose
@@ -82,7 +82,7 @@ func TestLoadTemplatesReplacesMailLayout(t *testing.T) {
 	render := newTestRenderer(t, fstest.MapFS{"email.tmpl": templateFile(
 		`{{define "html"}}<h1>{{.App}}</h1>{{template "intro" .}} {{.Code}} <a href="{{.Link}}">{{.Link}}</a> {{range .Transaction}}{{.Name}}: {{.Value}}{{end}}{{end}}`)}, nil)
 	m := sampleMessage("email", "fr")
-	if got, err := render(m); err != nil || !strings.HasPrefix(got.HTML, "<h1>ACME</h1>Quelqu'un") || !strings.Contains(got.Text, "Votre code : 492039") {
+	if got, err := render(m); err != nil || !strings.HasPrefix(got.HTML, "<h1>ACME</h1>Utilisez ce code") || !strings.Contains(got.Text, "Votre code\u00a0: 492039") {
 		t.Errorf("%v\n%s\n%s", err, got.HTML, got.Text)
 	}
 }
@@ -118,7 +118,7 @@ func TestBuiltInTemplatesAreCompleteInEveryLanguage(t *testing.T) {
 	}
 	for _, locale := range []string{"en", "de", "fr", "es", "pt", "zh"} {
 		for _, channel := range []string{"sms", "voice", "email"} {
-			for _, purpose := range []string{"default", "sign_in", "password_reset"} {
+			for _, purpose := range []string{"default", "sign_in", "mfa", "password_reset", "manage_factors", "enrol"} {
 				set := templates.find(purpose, channel, locale)
 				if set == nil || set.locale != locale {
 					t.Errorf("%s %s %s is missing", purpose, channel, locale)

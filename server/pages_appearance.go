@@ -5,12 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"html/template"
-	"math"
 	"net/http"
-	"regexp"
-	"strconv"
 	"strings"
 
+	"github.com/watchword-auth/watchword/internal/colors"
 	"github.com/watchword-auth/watchword/internal/setting"
 )
 
@@ -52,36 +50,14 @@ func (p Pages) prepare() appPages {
 	return appPages{theme: theme, logo: logo, buttonConfirms: p.ButtonConfirms, streams: make(chan struct{}, maxStreams)}
 }
 
-var colorPattern = regexp.MustCompile(`^#[0-9A-Fa-f]{6}$`)
-
 func (p Pages) buttonColors() (map[string]string, error) {
 	if p.Color == "" {
 		return nil, nil
 	}
-	if !colorPattern.MatchString(p.Color) {
+	if !colors.Valid(p.Color) {
 		return nil, setting.Errorf("Pages.Color", "is not of the form #rrggbb")
 	}
-	ink := "#ffffff"
-	if dark := luminance(p.Color) + 0.05; dark/0.05 > 1.05/dark {
-		ink = "#000000"
-	}
-	return map[string]string{"--button": strings.ToLower(p.Color), "--button-ink": ink}, nil
-}
-
-// luminance returns the relative luminance of WCAG 2. Black or white has a contrast of at least 4.5 to every color.
-func luminance(color string) float64 {
-	sum := 0.0
-	for n, weight := range []float64{0.2126, 0.7152, 0.0722} {
-		value, _ := strconv.ParseUint(color[1+2*n:3+2*n], 16, 8)
-		c := float64(value) / 255
-		if c <= 0.04045 {
-			c /= 12.92
-		} else {
-			c = math.Pow((c+0.055)/1.055, 2.4)
-		}
-		sum += weight * c
-	}
-	return sum
+	return map[string]string{"--button": strings.ToLower(p.Color), "--button-ink": colors.Ink(p.Color)}, nil
 }
 
 func (p Pages) logoURL() (template.URL, error) {

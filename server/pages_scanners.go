@@ -7,30 +7,6 @@ import (
 	"time"
 )
 
-// An agentMark is a text in a User-Agent, and the name of the browser or system that has it. The first match counts, because
-// browsers also name those that they are compatible with.
-type agentMark struct{ mark, name string }
-
-var (
-	browserMarks = []agentMark{{"Edg", "Edge"}, {"OPR/", "Opera"}, {"SamsungBrowser", "Samsung Internet"}, {"Firefox", "Firefox"}, {"FxiOS", "Firefox"},
-		{"CriOS", "Chrome"}, {"Chrome", "Chrome"}, {"Safari", "Safari"}}
-	systemMarks = []agentMark{{"iPhone", "iPhone"}, {"iPad", "iPad"}, {"Android", "Android"}, {"Windows", "Windows"}, {"CrOS", "ChromeOS"},
-		{"Mac OS X", "macOS"}, {"Linux", "Linux"}}
-)
-
-// recognizeBrowser returns the names of browser and system, empty if unknown. Pages never show a User-Agent itself.
-func recognizeBrowser(userAgent string) (browser, system string) {
-	find := func(marks []agentMark) string {
-		for _, m := range marks {
-			if strings.Contains(userAgent, m.mark) {
-				return m.name
-			}
-		}
-		return ""
-	}
-	return find(browserMarks), find(systemMarks)
-}
-
 // automatedClientMarks are found, in lower case, in the User-Agents of programs that open links automatically: mail scanners,
 // link previews of chats, crawlers, and HTTP libraries.
 var automatedClientMarks = []string{"bot", "crawl", "spider", "scan", "preview", "proofpoint", "mimecast", "barracuda", "ironport", "safelinks", "fireeye", "forcepoint",

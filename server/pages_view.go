@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/browsers"
 )
 
 // A partView is the data of a part. Values from requests are strings, which the template escapes.
@@ -126,7 +127,7 @@ func translateName(texts pageTexts, prefix, name string) string {
 
 // describeStarter returns browser, system and address of the client that started a challenge.
 func describeStarter(texts pageTexts, c watchword.Client) string {
-	browser, system := recognizeBrowser(c.UserAgent)
+	browser, system := browsers.Recognize(c.UserAgent)
 	parts := []string{}
 	switch {
 	case browser != "" && system != "":

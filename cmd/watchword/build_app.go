@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/url"
 	"os"
@@ -129,8 +130,7 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 	}
 	if p.templates != nil {
 		var render *delivery.Renderer // without a router only its settings are checked
-		render, errRender = delivery.NewRenderer(delivery.RendererConfig{Next: p.router, Templates: p.templates,
-			RetrieverHash: a.codes.SMSRetrieverHash, Logger: b.log})
+		render, errRender = delivery.NewRenderer(a.rendererConfig(p.router, p.templates, b.log))
 		if errRender == nil && p.router != nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
 		}
@@ -143,6 +143,11 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 		errBreaker = b.buildBreaker(a, tasks, &p)
 	}
 	return p, errors.Join(errStrategies, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender)
+}
+
+// rendererConfig returns the configuration of what writes the app's messages.
+func (a appSettings) rendererConfig(next watchword.Sender, templates *delivery.Templates, log *slog.Logger) delivery.RendererConfig {
+	return delivery.RendererConfig{Next: next, Templates: templates, RetrieverHash: a.codes.SMSRetrieverHash, Mail: a.mails, Logger: log}
 }
 
 // buildLimiters builds the limiter of starts, which all processes share, and the throttle of checks, which counts in this

@@ -64,6 +64,7 @@ type appConfig struct {
 	Codes           codesConfig               `yaml:"codes"`
 	Links           linksConfig               `yaml:"links"`
 	Pages           pagesConfig               `yaml:"pages"`
+	Mails           mailsConfig               `yaml:"mails"`
 	Events          []eventsConfig            `yaml:"events"`
 }
 
@@ -134,6 +135,12 @@ type linksConfig struct {
 type pagesConfig struct {
 	Color string `yaml:"color"`
 	Logo  string `yaml:"logo"` // the path of a file
+}
+
+// A mailsConfig configures the appearance of mails. Their color is that of the hosted pages.
+type mailsConfig struct {
+	Logo          string `yaml:"logo"` // the URL of an image
+	CodeInSubject bool   `yaml:"code_in_subject"`
 }
 
 // A testConfig is a test identity: an address with a fixed code, to which no message is sent.

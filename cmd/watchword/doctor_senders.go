@@ -132,7 +132,7 @@ func (a builtApp) sendTest(ctx context.Context, sender watchword.Sender, channel
 	if err != nil {
 		return err
 	}
-	render, err := delivery.NewRenderer(delivery.RendererConfig{Next: sender, Templates: a.templates, RetrieverHash: a.settings.codes.SMSRetrieverHash})
+	render, err := delivery.NewRenderer(a.settings.rendererConfig(sender, a.templates, nil))
 	if err != nil {
 		return err
 	}

@@ -232,6 +232,8 @@ func TestDoctorSendsTestMessage(t *testing.T) {
   - id: shop
     keys: [{sha256: `+apiKeyDigest("shop-key")+`, scopes: [challenges]}]
     send: {email: ["smtp://`+relay.address+`?from=noreply@shop.example"]}
+    pages: {color: "#6d28d9"}
+    mails: {logo: "https://cdn.shop.example/logo.png", code_in_subject: true}
 `)
 	n := &node{t: t}
 	run := func(address string) (string, error) {
@@ -241,8 +243,14 @@ func TestDoctorSendsTestMessage(t *testing.T) {
 	if out, err := run("ann@example.com"); err != nil || !strings.Contains(out, `app "shop" email[0] smtp test`) {
 		t.Errorf("%v\n%s", err, out)
 	}
-	if mail := relay.received(); len(mail) != 1 || !strings.Contains(mail[0], "000000") || !strings.Contains(mail[0], "ann@example.com") {
-		t.Errorf("the relay got %q", mail)
+	mails := relay.received()
+	if len(mails) != 1 {
+		t.Fatalf("the relay got %q", mails)
+	}
+	for _, want := range []string{"000000", "ann@example.com", "Subject: =?UTF-8?q?000000_=E2=80=93_Sign_in_to_shop?=", "https://cdn.shop.example/logo.png", ".go{background:#8248de!"} {
+		if !strings.Contains(mails[0]+strings.ReplaceAll(mails[0], "=\r\n", ""), want) {
+			t.Errorf("the mail lacks %q:\n%s", want, mails[0])
+		}
 	}
 	if out, err := n.doctor(nil, config); err != nil || len(relay.received()) != 1 {
 		t.Errorf("a message is sent without --send-test: %v\n%s", err, out)

@@ -62,6 +62,7 @@ type appSettings struct {
 	codes            codesConfig
 	links            linksConfig
 	pages            server.Pages
+	mails            delivery.MailConfig
 	rpID             string         // empty: no passkeys
 	userHandleSecret watchword.Code // of which WebAuthn user handles are derived
 	returnURLs       []string

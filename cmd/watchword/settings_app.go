@@ -26,6 +26,7 @@ func (c *checker) checkApp(where string, cfg fileConfig, a appConfig) appSetting
 	s := appSettings{
 		id: a.ID, name: a.Name, origins: a.Origins, returnURLs: a.ReturnURLs, rpID: a.RPID,
 		templates: c.resolvePath(a.Templates), codes: a.Codes, links: a.Links, breaker: a.PrefixBreaker, paths: appPaths(where, a),
+		mails:     delivery.MailConfig{Color: a.Pages.Color, Logo: a.Mails.Logo, CodeInSubject: a.Mails.CodeInSubject},
 		addresses: delivery.Addresses{Countries: a.Countries, DefaultRegion: a.DefaultRegion, Blocked: a.Blocked, BlockedPrefixes: a.BlockedPrefixes},
 	}
 	c.addProblemIf(a.ID == "", "%s.id: missing", where)
@@ -68,7 +69,7 @@ func appPaths(where string, a appConfig) fieldPaths {
 		"Sends": ".codes.sends", "Cooldown": ".codes.cooldown", "ReceiptLifetime": ".codes.receipt_lifetime", "Length": ".codes.length",
 		"TestAddresses": ".codes.test", "RetrieverHash": ".codes.sms_retriever_hash", "Confirm": ".links.confirm", "RPID": ".rp_id", "Origins": ".origins", "RelatedOrigins": ".origins", "Countries": ".countries",
 		"DefaultRegion": ".default_region", "Blocked": ".blocked", "BlockedPrefixes": ".blocked_prefixes", "Rules": ".limits", "Templates": ".templates", "PrefixBreaker": ".prefix_breaker",
-		"Endpoints": ".events", "Pages.Color": ".pages.color", "Pages.Logo": ".pages.logo", "Issuer": ".public_url", "ReturnOrigins": ".return_urls",
+		"Endpoints": ".events", "Pages.Color": ".pages.color", "Pages.Logo": ".pages.logo", "Mail.Color": ".pages.color", "Mail.Logo": ".mails.logo", "Issuer": ".public_url", "ReturnOrigins": ".return_urls",
 		"TrustedDevices.Purposes": ".trusted_devices.purposes", "TrustedDevices.Lifetime": ".trusted_devices.lifetime"}
 	for field, path := range paths {
 		paths[field] = where + path

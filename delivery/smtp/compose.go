@@ -39,7 +39,8 @@ func (s *sender) composeMail(m watchword.Message) (*mail.Msg, error) {
 	out.Subject(toOneLine(m.Title))
 	out.SetDateWithValue(s.now())
 	out.SetMessageIDWithValue(m.ID + from.Address[strings.LastIndexByte(from.Address, '@'):])
-	out.SetGenHeader("Auto-Submitted", "auto-generated") // suppresses automatic replies, RFC 3834 §5
+	out.SetGenHeader("Auto-Submitted", "auto-generated") // suppresses automatic replies, RFC 3834 §5,
+	out.SetGenHeader("X-Auto-Response-Suppress", "All")  // and those of Exchange
 	out.SetBodyString(mail.TypeTextPlain, m.Text)
 	if m.HTML != "" {
 		out.AddAlternativeString(mail.TypeTextHTML, m.HTML)

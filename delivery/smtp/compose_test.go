@@ -34,7 +34,7 @@ func TestSendWritesHeaders(t *testing.T) {
 	got := sendAndParse(t, from, newMessage()).Header
 	want := map[string]string{
 		"From": `"ACME" <noreply@acme.example>`, "To": "<ada@example.com>", "Subject": "Your code", "Message-Id": "<msg_1-a@acme.example>",
-		"Auto-Submitted": "auto-generated", "Date": "Sat, 01 Aug 2026 12:00:00 +0000", "Mime-Version": "1.0", "Content-Type": got.Get("Content-Type"),
+		"Auto-Submitted": "auto-generated", "X-Auto-Response-Suppress": "All", "Date": "Sat, 01 Aug 2026 12:00:00 +0000", "Mime-Version": "1.0", "Content-Type": got.Get("Content-Type"),
 	}
 	for name := range got {
 		if len(got[name]) != 1 || got.Get(name) != want[name] {
@@ -89,7 +89,7 @@ func TestSendPreventsHeaderInjection(t *testing.T) {
 		m := newMessage()
 		m.Title, m.App = poison, poison
 		got := sendAndParse(t, from, m)
-		if len(got.Header) != 8 || got.Header.Get("Bcc") != "" {
+		if len(got.Header) != 9 || got.Header.Get("Bcc") != "" {
 			t.Errorf("%q: headers %v", poison, got.Header)
 		}
 		sender, err := mail.ParseAddressList(got.Header.Get("From"))

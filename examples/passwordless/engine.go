@@ -80,9 +80,12 @@ func newPages(engine *watchword.Engine, origin string) (http.Handler, error) {
 		return nil, err
 	}
 	return server.New(server.Config{Apps: []server.App{{Engine: engine, Signer: signer, PublicURL: origin,
-		Pages: server.Pages{Color: "#6b3fa0"},
+		Pages: server.Pages{Color: brandColor},
 		Keys:  []server.APIKey{{SHA256: sha256.Sum256([]byte(rand.Text())), Scopes: []string{server.ScopeChallenges}}}}}})
 }
+
+// brandColor is the color of buttons on pages and in mails.
+const brandColor = "#6b3fa0"
 
 // startDelivery starts a worker that renders messages and stores them in an inbox. The handler shows the inbox.
 func startDelivery(ctx context.Context, engine *watchword.Engine, queue *delivery.Queue) (http.Handler, error) {
@@ -99,7 +102,7 @@ func startDelivery(ctx context.Context, engine *watchword.Engine, queue *deliver
 	if err != nil {
 		return nil, err
 	}
-	render, err := delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates})
+	render, err := delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates, Mail: delivery.MailConfig{Color: brandColor}})
 	if err != nil {
 		return nil, err
 	}

@@ -95,3 +95,9 @@ func parseAccepted(header string) []language.Tag {
 	}
 	return tags
 }
+
+// IsRightToLeft reports whether a language (BCP 47) is written from right to left.
+func IsRightToLeft(name string) bool {
+	script, _ := language.Make(name).Script()
+	return slices.Contains([]string{"Adlm", "Arab", "Hebr", "Nkoo", "Rohg", "Syrc", "Thaa"}, script.String())
+}

@@ -91,3 +91,12 @@ func FuzzMatch(f *testing.F) {
 		m.MatchAccepted(header)
 	})
 }
+
+func TestIsRightToLeftDecidesByScript(t *testing.T) {
+	for name, want := range map[string]bool{"ar": true, "ar-EG": true, "he": true, "fa-IR": true, "ur": true, "az-Arab": true, "dv": true,
+		"en": false, "az": false, "zh-Hant": false, "": false} {
+		if languages.IsRightToLeft(name) != want {
+			t.Errorf("%q: right to left is %t", name, !want)
+		}
+	}
+}
