@@ -42,14 +42,18 @@ type pageServer struct {
 	server         *Server
 	templates      *template.Template
 	translations   translations
-	shells         map[string][]byte // by language and page, concatenated
+	shells         map[string]compressed // by language and page, concatenated
 	origins        *http.CrossOriginProtection
 	suspectedLinks linkSet
+	assets         *assets
 }
 
 func (s *Server) newPageServer() (*pageServer, error) {
-	ps := &pageServer{server: s, shells: map[string][]byte{}, origins: http.NewCrossOriginProtection(), suspectedLinks: linkSet{ids: map[string]bool{}}}
+	ps := &pageServer{server: s, shells: map[string]compressed{}, origins: http.NewCrossOriginProtection(), suspectedLinks: linkSet{ids: map[string]bool{}}}
 	var err error
+	if ps.assets, err = loadAssets(); err != nil {
+		return nil, err
+	}
 	if ps.translations, err = loadTranslations(pageFiles); err != nil {
 		return nil, err
 	}
@@ -58,7 +62,11 @@ func (s *Server) newPageServer() (*pageServer, error) {
 	}
 	for language := range ps.translations.texts {
 		for _, page := range []string{challengePage, linkPage, verificationPage} {
-			if ps.shells[language+page], err = ps.renderShell(shellView{pageTexts: ps.translations.inLanguage(language), Page: page, Script: true}); err != nil {
+			shell, err := ps.renderShell(shellView{pageTexts: ps.translations.inLanguage(language), Page: page, Script: true})
+			if err == nil {
+				ps.shells[language+page], err = compress(shell)
+			}
+			if err != nil {
 				return nil, err
 			}
 		}
@@ -78,6 +86,7 @@ func (s *Server) newPageServer() (*pageServer, error) {
 // A shellView is the data of the shell template. Without Body and Form the shell is empty and its script fills it.
 type shellView struct {
 	pageTexts
+	Assets *assets
 	Page   string
 	Script bool
 	Body   template.HTML
@@ -87,6 +96,7 @@ type shellView struct {
 
 func (ps *pageServer) renderShell(v shellView) ([]byte, error) {
 	var out bytes.Buffer
+	v.Assets = ps.assets
 	err := ps.templates.ExecuteTemplate(&out, "shell.html", v)
 	return out.Bytes(), err
 }
@@ -102,7 +112,7 @@ func (ps *pageServer) writePage(x *exchange, status int, v shellView) {
 }
 
 // registerRoutes adds the pages to the server's mux, and their methods to the methods of each path.
-func (ps *pageServer) registerRoutes(methods map[string][]string) error {
+func (ps *pageServer) registerRoutes(methods map[string][]string) {
 	add := func(method, path string, serve func(*exchange)) {
 		methods[path] = append(methods[path], method)
 		ps.server.mux.Handle(method+" "+path, exchangeHandler(func(x *exchange) {
@@ -127,14 +137,7 @@ func (ps *pageServer) registerRoutes(methods map[string][]string) error {
 	add(http.MethodPost, "/l/{id}/answer", decodeJSON(ps, ps.answerLink))
 	add(http.MethodPost, "/l/{id}/report", decodeJSON(ps, ps.reportLink))
 	ps.addVerificationRoutes(add)
-	for name, contentType := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": contentTypeScript, "keys.js": contentTypeScript} {
-		file, err := pageFiles.ReadFile("pages/" + name)
-		if err != nil {
-			return err
-		}
-		add(http.MethodGet, "/pages/"+name, func(x *exchange) { x.writeBody(http.StatusOK, contentType, file) })
-	}
-	return nil
+	add(http.MethodGet, "/pages/{file}", ps.assets.serve)
 }
 
 const (
@@ -158,11 +161,11 @@ func setPageHeaders(h http.Header) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Robots-Tag", "noindex")
-	h.Set("Vary", "Accept-Language, Cookie")
+	h.Set("Vary", "Accept-Encoding, Accept-Language, Cookie")
 }
 
 func (ps *pageServer) serveShell(x *exchange, page string) {
-	x.writeBody(http.StatusOK, contentTypeHTML, ps.shells[ps.translations.forBrowser(x.request).Lang+page])
+	ps.shells[ps.translations.forBrowser(x.request).Lang+page].write(x, contentTypeHTML)
 }
 
 // decodeJSON adapts a function to the JSON requests of the pages' script. A form on another site cannot send JSON.
@@ -220,8 +223,12 @@ type part struct {
 
 func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 	var out bytes.Buffer
+	v.Title = v.chooseTitle(name)
 	err := ps.templates.ExecuteTemplate(&out, name, v)
-	title, _ := v.T("title")
+	title := v.Title
+	if v.Error != "" {
+		title = v.text("title_error", "title", title)
+	}
 	p := part{HTML: out.String(), Lang: v.Lang, Title: title, Final: v.final, State: v.state}
 	if v.forward {
 		p.Next = string(v.Next)
@@ -235,12 +242,14 @@ func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 // writePart responds with a part.
 func (ps *pageServer) writePart(x *exchange, status int, name string, v *partView) {
 	p, err := ps.renderPart(name, v)
-	body, errJSON := json.Marshal(p)
-	if err := errors.Join(err, errJSON); err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // the part is mostly HTML, and no browser takes the response for a page
+	if err := errors.Join(err, encoder.Encode(p)); err != nil {
 		x.writeProblem(fmt.Errorf("page %q: %w", name, err))
 		return
 	}
-	x.writeBody(status, contentTypeJSON, body)
+	x.writeBody(status, contentTypeJSON, body.Bytes())
 }
 
 // A linkSet holds the ids of links that automated clients seem to have opened, so that each is reported once. It is bounded:

@@ -132,9 +132,7 @@ func (s *Server) registerRoutes(mount map[string]http.Handler) error {
 	if err != nil {
 		return err
 	}
-	if err := pages.registerRoutes(methods); err != nil {
-		return err
-	}
+	pages.registerRoutes(methods)
 	for path, allowed := range methods {
 		s.addRoute(path)
 		if isPublicDocument(path) {
