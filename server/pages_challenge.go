@@ -223,7 +223,7 @@ func (ps *pageServer) writeOutcome(ctx context.Context, x *exchange, session *pa
 		ps.writeChallenge(x, http.StatusOK, session, "")
 		return
 	}
-	texts := ps.translations.forLocale(page.Locale, x.request)
+	texts := session.pages.texts.forLocale(page.Locale, x.request)
 	status, message := ps.explainError(x, texts, session.app, err)
 	if asksForKey(page) && errors.Is(err, watchword.ErrInvalidRequest) {
 		message, _ = texts.T("failed", "app", session.engine.Name()) // the default message is about codes
@@ -266,14 +266,16 @@ func (ps *pageServer) writeLoadError(x *exchange, err error, template string) {
 	}
 	p, _ := ps.server.translateError(err, x.publicURL())
 	x.problemCode, x.cause = p.Code, err
-	ps.writePart(x, p.Status, "broken", &partView{pageTexts: ps.translations.forBrowser(x.request)})
+	ps.writePart(x, p.Status, "broken", ps.newSiteView(x))
 }
 
 // writeUnknown sends the response that unknown, used and expired challenges share.
 func (ps *pageServer) writeUnknown(x *exchange, template string) {
 	x.problemCode = watchword.ErrUnknownChallenge.Code
 	x.delayRefusal()
-	ps.writePart(x, http.StatusNotFound, template, &partView{pageTexts: ps.translations.forBrowser(x.request), final: true})
+	v := ps.newSiteView(x)
+	v.final, v.Next = true, v.Home
+	ps.writePart(x, http.StatusNotFound, template, v)
 }
 
 // delayRefusal waits until minRefusalTime after the arrival of the request.

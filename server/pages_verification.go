@@ -214,7 +214,7 @@ func (ps *pageServer) writeVerificationOutcome(ctx context.Context, x *exchange,
 		ps.writeVerification(x, http.StatusOK, session, "")
 		return
 	}
-	status, message := ps.explainError(x, ps.translations.forLocale(page.Locale, x.request), session.app, err)
+	status, message := ps.explainError(x, session.pages.texts.forLocale(page.Locale, x.request), session.app, err)
 	if status == http.StatusServiceUnavailable {
 		ps.writeLoadError(x, err, "unknown")
 		return

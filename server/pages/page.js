@@ -1,6 +1,6 @@
 // The script of the hosted pages. The server renders the parts, with all texts. This script inserts them, sends forms as
 // JSON, waits for the end of the challenge, and uses the browser: countdowns, codes from text messages, keys. Attributes
-// select what a part needs (data-do, data-load, data-save, data-wait, data-show, data-sms, data-key, data-copy, data-print), so a new ask needs a
+// select what a part needs (data-do, data-load, data-save, data-wait, data-show, data-sms, data-key, data-copy, data-print, data-reload), so a new ask needs a
 // new part and, for another browser function, a line in `activate` or in a listener below.
 
 import { credential } from "./keys.js";
@@ -16,10 +16,12 @@ let state = ""; // of the verification, as the shown part has it
 let smsRequest = null; // aborts the request for a text message
 let keyRequest = null; // aborts the request for a key
 let timer = 0;
+let busy = false; // a request is on its way
 let ended = false; // the end is shown; the page that answers gets it twice, as a response and as an event
 let leaving = false; // the person has canceled here, so the page goes back to the app by itself
 let otherTabActive = false; // the page of the link is answered in another tab
 
+// send posts the fields of a form, or of the page itself, and shows the part of the response.
 async function send(action, fields) {
   setBusy(true);
   try {
@@ -67,17 +69,31 @@ function forgetTicket() {
   }
 }
 
-function setBusy(busy) {
-  main.ariaBusy = String(busy);
-  for (const b of main.querySelectorAll("button:not([data-wait])")) b.disabled = busy;
+// A busy page ignores its buttons but does not disable them: a disabled button loses the focus.
+function setBusy(on) {
+  busy = on;
+  main.ariaBusy = String(on);
+  for (const b of main.querySelectorAll("button:not([data-wait])")) {
+    b.ariaDisabled = on ? "true" : null;
+    if (!on) b.disabled = false;
+  }
 }
 
+// showFailure says that a request failed: where the part shows its errors or, if no part is shown yet, in its place, with a button
+// that loads the page again.
 function showFailure() {
   if (ended) return;
   setBusy(false);
   main.querySelector(".error[role=alert]")?.remove();
-  document.querySelector("#wait")?.remove();
-  main.append(document.querySelector("#broken").content.cloneNode(true));
+  const copyOf = (id) => document.getElementById(id).content.cloneNode(true);
+  const wait = document.querySelector("#wait");
+  if (wait) {
+    wait.replaceWith(copyOf("broken"), copyOf("again"));
+    return;
+  }
+  const next = main.querySelector("[data-do=answer] button:not(.plain)") ?? main.querySelector(".below, footer");
+  if (next) next.before(copyOf("broken"));
+  else main.append(copyOf("broken"));
 }
 
 function showPart(part) {
@@ -85,6 +101,7 @@ function showPart(part) {
   if (!part.html) return showFailure(); // an API problem, which has no text for people
   abortRequests();
   document.documentElement.lang = part.lang;
+  document.documentElement.dir = part.dir;
   document.title = part.title;
   for (const [name, value] of Object.entries(part.theme ?? {})) document.documentElement.style.setProperty(name, value);
   main.innerHTML = part.html;
@@ -202,6 +219,7 @@ function listen() {
 
 main.addEventListener("submit", (e) => {
   e.preventDefault();
+  if (busy) return;
   if (e.target.dataset.key) return useKey(e.target);
   if ("load" in e.target.dataset) return loadState(e.target.dataset.load);
   const fields = Object.fromEntries(new FormData(e.target));
@@ -233,6 +251,7 @@ main.addEventListener("click", (e) => {
   }
   if (e.target.dataset.copy) copy(e.target);
   if ("print" in e.target.dataset) print();
+  if ("reload" in e.target.dataset) location.reload(); // with the ticket or token, which a link to this address would not keep
 });
 
 // The form that cancels is not in the document until a person asks for it, because automated clients click every button.
@@ -245,7 +264,6 @@ main.addEventListener("click", (e) => {
 
 if (!isLink) openChannel(path.slice(path.lastIndexOf("/") + 1))?.addEventListener("message", () => { otherTabActive = true; });
 
-document.querySelector("#wait").hidden = false;
 if (isLink) {
   send("open", { token: secret });
 } else if (secret) {
