@@ -3,6 +3,8 @@ package server
 import (
 	"errors"
 	"fmt"
+	"html"
+	"html/template"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -137,6 +139,20 @@ func (l pageTexts) T(name string, pairs ...any) (string, error) {
 		text = strings.ReplaceAll(text, fmt.Sprintf("{%s}", pairs[n]), languages.Isolate(fmt.Sprint(pairs[n+1]), l.rightToLeft))
 	}
 	return text, nil
+}
+
+// Marked returns a text as T does, as HTML. Each value is isolated from the direction of the text around it and emphasized, as
+// addresses are.
+func (l pageTexts) Marked(name string, pairs ...any) (template.HTML, error) {
+	text, ok := l.texts[name]
+	if !ok {
+		return "", fmt.Errorf("pages: no text %q", name)
+	}
+	marked := html.EscapeString(text)
+	for n := 0; n+1 < len(pairs); n += 2 {
+		marked = strings.ReplaceAll(marked, fmt.Sprintf("{%s}", pairs[n]), "<bdi>"+html.EscapeString(fmt.Sprint(pairs[n+1]))+"</bdi>")
+	}
+	return template.HTML(marked), nil
 }
 
 // has reports whether a text exists.

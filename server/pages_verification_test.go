@@ -23,7 +23,7 @@ func TestVerificationPageOffersEveryMethod(t *testing.T) {
 	if s.outbox.count() != 0 {
 		t.Error("a message was sent before anybody chose")
 	}
-	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Enter your code", "We sent it to &#43;•••", "Try another way", `name="method" value="`+sms+`"`)
+	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Enter your code", "We sent it to <bdi>&#43;•••", "Try another way", `name="method" value="`+sms+`"`)
 	p.get(v.page+"/state?choose").want(t, http.StatusOK, "Choose a way", ">Back</button>")
 	p.post(v.page+"/choose", map[string]string{"method": mail}).want(t, http.StatusOK, "Open the link", `class="number"`, "Try another way")
 	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Enter your code")
