@@ -74,15 +74,11 @@ func LoadTranslations(folder fs.FS) (*Translations, error) {
 			problems = append(problems, fmt.Errorf("server: texts %s: %w", entry.Name(), problem))
 		}
 	}
-	if len(problems) == 0 {
-		if t.matcher, err = languages.NewMatcher(slices.Sorted(maps.Keys(t.texts))); err != nil {
-			problems = append(problems, fmt.Errorf("server: texts: %w", err))
-		}
-	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return t, nil
+	t.matcher, err = languages.NewMatcher(slices.Sorted(maps.Keys(t.texts)))
+	return t, err
 }
 
 var textFilePattern = regexp.MustCompile(`^([A-Za-z0-9-]{2,35})\.json$`)
@@ -92,6 +88,9 @@ func (t *Translations) readFile(folder fs.FS, name string) []error {
 	match := textFilePattern.FindStringSubmatch(name)
 	if match == nil {
 		return []error{errors.New("is not named like LANGUAGE.json")}
+	}
+	if _, err := languages.NewMatcher(match[1:]); err != nil {
+		return []error{errors.New("is no language (BCP 47)")}
 	}
 	content, err := fs.ReadFile(folder, name)
 	if err != nil {
