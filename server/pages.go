@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"net/url"
 	"reflect"
 	"sync"
 	"time"
@@ -17,8 +16,8 @@ import (
 // The hosted pages serve the people who answer challenges. There is one page per ask (type a code, open a link, scan, keep
 // codes, use a key, add a key), not per strategy.
 //
-// A page has a shell and a part. The shell is the same for every id, so a GET neither reads nor changes a challenge and an
-// id alone reveals nothing. The shell's script requests the part with the secret from the URL's fragment and inserts it.
+// A page has a shell and a part. The shell is the same for every id of a host, so a GET neither reads nor changes a challenge and
+// an id alone reveals nothing. The shell's script requests the part with the secret from the URL's fragment and inserts it.
 // The server renders parts in the person's language, so the script contains no texts.
 //
 //	/c/{id}  the page of a challenge, for the person who started it. Its ticket is exchanged for a cookie of this challenge.
@@ -41,74 +40,55 @@ const (
 type pageServer struct {
 	server         *Server
 	templates      *template.Template
-	translations   translations
-	shells         map[string]compressed // by language and page, concatenated
+	builtInTexts   *Translations
+	assets         *pageAssets     // without a brand
+	sites          map[string]*app // by the host of their public URL
 	origins        *http.CrossOriginProtection
 	suspectedLinks linkSet
-	assets         *assets
 }
 
 func (s *Server) newPageServer() (*pageServer, error) {
-	ps := &pageServer{server: s, shells: map[string]compressed{}, origins: http.NewCrossOriginProtection(), suspectedLinks: linkSet{ids: map[string]bool{}}}
+	ps := &pageServer{server: s, origins: http.NewCrossOriginProtection(), suspectedLinks: linkSet{ids: map[string]bool{}}}
 	var err error
-	if ps.assets, err = loadAssets(); err != nil {
+	if ps.builtInTexts, err = LoadTranslations(nil); err != nil {
 		return nil, err
 	}
-	if ps.translations, err = loadTranslations(pageFiles); err != nil {
+	if ps.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
 	if ps.templates, err = template.ParseFS(pageFiles, "pages/*.html"); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	for language := range ps.translations.texts {
-		for _, page := range []string{challengePage, linkPage, verificationPage} {
-			shell, err := ps.renderShell(shellView{pageTexts: ps.translations.inLanguage(language), Page: page, Script: true})
-			if err == nil {
-				ps.shells[language+page], err = compress(shell)
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
-	}
 	for _, a := range s.apps {
-		u, err := url.Parse(a.publicURL)
-		if err == nil {
-			err = ps.origins.AddTrustedOrigin(u.Scheme + "://" + u.Host)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("pages: public URL: %w", err)
+		a.pages.assets = ps.assets.withTheme(a.pages.brand.theme)
+		if a.pages.texts == nil {
+			a.pages.texts = ps.builtInTexts
 		}
 	}
-	return ps, nil
+	return ps, ps.indexSites()
 }
 
 // A shellView is the data of the shell template. Without Body and Form the shell is empty and its script fills it.
 type shellView struct {
 	pageTexts
-	Assets *assets
-	Page   string
-	Script bool
-	Body   template.HTML
-	Form   bool // show the form that works without script
-	Error  string
+	brand
+	Assets  *pageAssets
+	Page    string
+	Scripts bool
+	Body    template.HTML
+	Form    bool // show the form that works without script
+	Error   string
 }
 
-func (ps *pageServer) renderShell(v shellView) ([]byte, error) {
-	var out bytes.Buffer
-	v.Assets = ps.assets
-	err := ps.templates.ExecuteTemplate(&out, "shell.html", v)
-	return out.Bytes(), err
-}
-
-// writePage responds with a complete page that needs no script.
+// writePage responds with a whole page, without script unless v has Scripts.
 func (ps *pageServer) writePage(x *exchange, status int, v shellView) {
-	page, err := ps.renderShell(v)
-	if err != nil {
+	var page bytes.Buffer
+	v.Assets = ps.siteAssets(x.request)
+	if err := ps.templates.ExecuteTemplate(&page, "shell.html", v); err != nil {
 		x.writeProblem(fmt.Errorf("pages: %w", err))
 		return
 	}
-	x.writeBody(status, contentTypeHTML, page)
+	x.writeBody(status, contentTypeHTML, page.Bytes())
 }
 
 // registerRoutes adds the pages to the server's mux, and their methods to the methods of each path.
@@ -137,7 +117,7 @@ func (ps *pageServer) registerRoutes(methods map[string][]string) {
 	add(http.MethodPost, "/l/{id}/answer", decodeJSON(ps, ps.answerLink))
 	add(http.MethodPost, "/l/{id}/report", decodeJSON(ps, ps.reportLink))
 	ps.addVerificationRoutes(add)
-	add(http.MethodGet, "/pages/{file}", ps.assets.serve)
+	add(http.MethodGet, "/pages/{name}", ps.serveAsset)
 }
 
 const (
@@ -165,7 +145,7 @@ func setPageHeaders(h http.Header) {
 }
 
 func (ps *pageServer) serveShell(x *exchange, page string) {
-	ps.shells[ps.translations.forBrowser(x.request).Lang+page].write(x, contentTypeHTML)
+	ps.writePage(x, http.StatusOK, shellView{pageTexts: ps.siteTexts(x.request), brand: ps.siteBrand(x.request), Page: page, Scripts: true})
 }
 
 // decodeJSON adapts a function to the JSON requests of the pages' script. A form on another site cannot send JSON.
@@ -214,6 +194,7 @@ func (ps *pageServer) findApp(x *exchange) *app {
 type part struct {
 	HTML  string            `json:"html"`
 	Lang  string            `json:"lang"`
+	Dir   string            `json:"dir"`
 	Title string            `json:"title"`
 	Theme map[string]string `json:"theme,omitempty"` // CSS variables
 	Final bool              `json:"final,omitempty"` // the challenge has ended
@@ -229,12 +210,12 @@ func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 	if v.Error != "" {
 		title = v.text("title_error", "title", title)
 	}
-	p := part{HTML: out.String(), Lang: v.Lang, Title: title, Final: v.final, State: v.state}
+	p := part{HTML: out.String(), Lang: v.Lang, Dir: v.Dir(), Title: title, Theme: v.theme, Final: v.final, State: v.state}
 	if v.forward {
 		p.Next = string(v.Next)
 	}
-	if v.app != nil {
-		p.Title, p.Theme = title+" · "+v.App, v.app.pages.theme
+	if v.App != "" {
+		p.Title = title + " · " + v.App
 	}
 	return p, err
 }

@@ -6,121 +6,121 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/http"
+	"path"
+	"slices"
 	"strings"
 )
 
-// The style and the scripts of the pages. Their names have a hash of their content, so that browsers keep them, and they are
-// compressed once. Parts of the pages are not compressed: they have secrets beside what others write, and the length of what is
-// compressed would reveal them.
-
-// assets are the files, with the names of the style and of the script that every page loads. The shell has them.
-type assets struct {
-	Style, Script string
-	files         map[string]assetFile // by name without the hash
+// An asset is a file that pages load. Its name has a hash of its content, so that browsers keep it and never ask again.
+type asset struct {
+	name        string // such as page.0123456789abcdef.css
+	contentType string
+	body        []byte
+	compressed  []byte // by gzip
 }
 
-type assetFile struct {
-	name, contentType string
-	content           compressed
-}
+// pageAssets are the assets of the pages of one brand: the stylesheet ends with the colors of the brand.
+type pageAssets struct{ style, script, keys *asset }
 
-// A compressed is a body that does not change, with its compressed form.
-type compressed struct{ plain, gzipped []byte }
+// Style and Script are the names of the files. Templates call them.
+func (a *pageAssets) Style() string  { return a.style.name }
+func (a *pageAssets) Script() string { return a.script.name }
 
-func compress(body []byte) (compressed, error) {
-	var out bytes.Buffer
-	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
-	if err == nil {
-		_, err = w.Write(body)
+// loadAssets returns the assets without a brand. The script imports the one for keys by its name.
+func loadAssets() (*pageAssets, error) {
+	loaded := map[string][]byte{}
+	for _, name := range []string{"page.css", "page.js", "keys.js"} {
+		body, err := pageFiles.ReadFile("pages/" + name)
+		if err != nil {
+			return nil, err
+		}
+		loaded[name] = shrink(body)
 	}
-	if err == nil {
-		err = w.Close()
-	}
-	return compressed{body, out.Bytes()}, err
-}
-
-// write responds with the form that the browser accepts.
-func (c compressed) write(x *exchange, contentType string) {
-	body := c.plain
-	if acceptsGzip(x.request) {
-		x.Header().Set("Content-Encoding", "gzip")
-		body = c.gzipped
-	}
-	x.writeBody(http.StatusOK, contentType, body)
-}
-
-// loadAssets reads the files of the folder pages.
-func loadAssets() (*assets, error) {
-	a := &assets{files: map[string]assetFile{}}
-	keys, err := a.add("keys.js", contentTypeScript, nil)
-	if err == nil {
-		a.Style, err = a.add("page.css", "text/css; charset=utf-8", nil)
-	}
-	if err == nil {
-		a.Script, err = a.add("page.js", contentTypeScript, strings.NewReplacer("./keys.js", "./"+keys))
-	}
-	return a, err
-}
-
-// add reads a file, replaces names in it, and returns its name with the hash.
-func (a *assets) add(name, contentType string, names *strings.Replacer) (string, error) {
-	source, err := pageFiles.ReadFile("pages/" + name)
-	if err != nil {
-		return "", err
-	}
-	text := shrink(string(source))
-	if names != nil {
-		text = names.Replace(text)
-	}
-	hash := sha256.Sum256([]byte(text))
-	base, extension, _ := strings.Cut(name, ".")
-	content, err := compress([]byte(text))
-	if err != nil {
-		return "", fmt.Errorf("pages: %s: %w", name, err)
-	}
-	f := assetFile{base + "." + hex.EncodeToString(hash[:8]) + "." + extension, contentType, content}
-	a.files[name] = f
-	return f.name, nil
+	keys := newAsset("keys.js", contentTypeScript, loaded["keys.js"])
+	script := bytes.ReplaceAll(loaded["page.js"], []byte("./keys.js"), []byte("./"+keys.name))
+	return &pageAssets{newAsset("page.css", "text/css; charset=utf-8", loaded["page.css"]), newAsset("page.js", contentTypeScript, script), keys}, nil
 }
 
 // shrink removes indentation, empty lines and lines that are comments. In the files of the pages no text spans lines.
-func shrink(source string) string {
-	var out strings.Builder
-	for line := range strings.Lines(source) {
-		line = strings.TrimSpace(line)
-		if line == "" || strings.HasPrefix(line, "//") || strings.HasPrefix(line, "/*") && strings.HasSuffix(line, "*/") {
+func shrink(source []byte) []byte {
+	var out bytes.Buffer
+	for line := range bytes.Lines(source) {
+		line = bytes.TrimSpace(line)
+		isComment := bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("/*")) && bytes.HasSuffix(line, []byte("*/"))
+		if len(line) > 0 && !isComment {
+			out.Write(line)
+			out.WriteByte('\n')
+		}
+	}
+	return out.Bytes()
+}
+
+// withTheme returns the assets with other colors.
+func (a *pageAssets) withTheme(theme map[string]string) *pageAssets {
+	if theme == nil {
+		return a
+	}
+	style := bytes.NewBuffer(bytes.Clone(a.style.body))
+	style.WriteString(":root {")
+	for _, name := range slices.Sorted(maps.Keys(theme)) {
+		fmt.Fprintf(style, " %s: %s;", name, theme[name])
+	}
+	style.WriteString(" }\n")
+	themed := *a
+	themed.style = newAsset("page.css", a.style.contentType, style.Bytes())
+	return &themed
+}
+
+func newAsset(name, contentType string, body []byte) *asset {
+	sum := sha256.Sum256(body)
+	base, extension, _ := strings.Cut(name, ".")
+	var compressed bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&compressed, gzip.BestCompression) // fails for other levels only; a buffer accepts all writes
+	_, _ = w.Write(body)
+	_ = w.Close()
+	return &asset{name: base + "." + hex.EncodeToString(sum[:8]) + "." + extension, contentType: contentType, body: body, compressed: compressed.Bytes()}
+}
+
+// serveAsset serves the assets of the brand at the request's host. While servers of two versions run side by side, a page of one can
+// ask the other for a file: it gets the one that this server has, which browsers must not keep under that name.
+func (ps *pageServer) serveAsset(x *exchange) {
+	assets := ps.siteAssets(x.request)
+	name := x.request.PathValue("name")
+	for _, a := range []*asset{assets.style, assets.script, assets.keys} {
+		base, rest, _ := strings.Cut(a.name, ".")
+		if !strings.HasPrefix(name, base+".") || path.Ext(name) != path.Ext(rest) {
 			continue
 		}
-		out.WriteString(line + "\n")
-	}
-	return out.String()
-}
-
-// serve responds with a file. A name with the hash of another version, which a server before or after this one has written into a
-// page, gets the file of this version, which browsers do not keep.
-func (a *assets) serve(x *exchange) {
-	asked := x.request.PathValue("file")
-	parts := strings.Split(asked, ".")
-	f, ok := a.files[parts[0]+"."+parts[len(parts)-1]]
-	if !ok || len(parts) > 3 {
-		x.writeProblem(newError(codeNotFound))
+		if name == a.name {
+			x.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+		}
+		x.writeAsset(a)
 		return
 	}
-	h := x.Header()
-	if asked == f.name {
-		h.Set("Cache-Control", "public, max-age=31536000, immutable")
-	}
-	h.Set("Vary", "Accept-Encoding")
-	f.content.write(x, f.contentType)
+	x.writeProblem(newError(codeNotFound))
 }
 
-// acceptsGzip reports whether a request lists gzip and does not refuse it (RFC 9110 §12.5.3).
-func acceptsGzip(r *http.Request) bool {
-	for coding := range strings.SplitSeq(strings.Join(r.Header.Values("Accept-Encoding"), ","), ",") {
-		name, quality, _ := strings.Cut(coding, ";")
-		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
-			return !strings.HasPrefix(strings.ReplaceAll(quality, " ", ""), "q=0") || strings.ContainsAny(quality, "123456789")
+func (x *exchange) writeAsset(a *asset) {
+	body := a.body
+	x.Header().Set("Vary", "Accept-Encoding")
+	if acceptsGzip(x.request.Header) {
+		x.Header().Set("Content-Encoding", "gzip")
+		body = a.compressed
+	}
+	x.writeBody(http.StatusOK, a.contentType, body)
+}
+
+// acceptsGzip reports whether Accept-Encoding (RFC 9110 §12.5.3) names gzip without the weight 0.
+func acceptsGzip(h http.Header) bool {
+	for _, value := range h.Values("Accept-Encoding") {
+		for entry := range strings.SplitSeq(value, ",") {
+			coding, weight, _ := strings.Cut(entry, ";")
+			if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+				number, weighted := strings.CutPrefix(strings.TrimSpace(weight), "q=")
+				return !weighted || strings.Trim(number, "0.") != ""
+			}
 		}
 	}
 	return false

@@ -142,7 +142,7 @@ func TestNewChecksPageAppearance(t *testing.T) {
 		s := newSite(t, siteOptions{pages: p})
 		c := s.startLink()
 		got := s.newPageClient().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK)
-		if p.Logo != nil && !strings.Contains(got.html, `alt="Example Shop"`) || p.Color != "" && !strings.Contains(got.text, `"--button":"#123abc","--button-ink":"#ffffff"`) {
+		if p.Logo != nil && !strings.Contains(got.html, `alt="Example Shop"`) || p.Color != "" && !strings.Contains(got.text, `"--button":"light-dark(#123abc, #4161c9)"`) {
 			t.Errorf("%s: %s", name, got.text)
 		}
 	}

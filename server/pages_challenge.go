@@ -227,7 +227,7 @@ func (ps *pageServer) writeOutcome(ctx context.Context, x *exchange, session *pa
 		ps.writeChallenge(x, http.StatusOK, session, "")
 		return
 	}
-	texts := ps.translations.forLocale(page.Locale, x.request)
+	texts := session.pages.texts.forLocale(page.Locale, x.request)
 	status, message := ps.explainAnswer(x, texts, session.app, page.View, err)
 	if status == http.StatusServiceUnavailable {
 		ps.writeLoadError(x, err, "unknown")
@@ -282,14 +282,16 @@ func (ps *pageServer) writeLoadError(x *exchange, err error, template string) {
 	}
 	p, _ := ps.server.translateError(err, x.publicURL())
 	x.problemCode, x.cause = p.Code, err
-	ps.writePart(x, p.Status, "broken", &partView{pageTexts: ps.translations.forBrowser(x.request)})
+	ps.writePart(x, p.Status, "broken", ps.newSiteView(x))
 }
 
 // writeUnknown sends the response that unknown, used and expired challenges share.
 func (ps *pageServer) writeUnknown(x *exchange, template string) {
 	x.problemCode = watchword.ErrUnknownChallenge.Code
 	x.delayRefusal()
-	ps.writePart(x, http.StatusNotFound, template, &partView{pageTexts: ps.translations.forBrowser(x.request), final: true})
+	v := ps.newSiteView(x)
+	v.final, v.Next = true, v.Home
+	ps.writePart(x, http.StatusNotFound, template, v)
 }
 
 // delayRefusal waits until minRefusalTime after the arrival of the request.

@@ -21,7 +21,7 @@ func TestPagesChooseLanguage(t *testing.T) {
 			t.Errorf("locale %q, browser %q: no %q in %s", c.locale, c.header, title, got.text)
 		}
 		shell := s.newPageClient().get("/l/"+started.ID, "Accept-Language", c.header)
-		if c.locale == "" && !strings.Contains(shell.text, `<html lang="`+c.want+`">`) {
+		if c.locale == "" && !strings.Contains(shell.text, `<html lang="`+c.want+`" dir="ltr">`) {
 			t.Errorf("browser %q: %.60s", c.header, shell.text)
 		}
 	}

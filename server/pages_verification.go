@@ -223,7 +223,7 @@ func (ps *pageServer) writeVerificationOutcome(ctx context.Context, x *exchange,
 	if page.Challenge != nil {
 		shown = page.Challenge.View
 	}
-	status, message := ps.explainAnswer(x, ps.translations.forLocale(page.Locale, x.request), session.app, shown, err)
+	status, message := ps.explainAnswer(x, session.pages.texts.forLocale(page.Locale, x.request), session.app, shown, err)
 	if status == http.StatusServiceUnavailable {
 		ps.writeLoadError(x, err, "unknown")
 		return

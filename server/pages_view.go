@@ -17,11 +17,9 @@ import (
 // A partView is the data of a part. Values from requests are strings, which the template escapes.
 type partView struct {
 	pageTexts
-	app   *app
+	brand
 	view  watchword.View
 	Title string
-	App   string
-	Logo  template.URL
 	Error string
 	final bool // the challenge has ended, or nothing can be done on this page
 
@@ -82,8 +80,8 @@ type transactionRow struct{ Name, Text string }
 
 // newPartView returns the data that all parts of a challenge have.
 func (ps *pageServer) newPartView(x *exchange, a *app, v watchword.View) *partView {
-	texts := ps.translations.forLocale(v.Locale, x.request)
-	return &partView{pageTexts: texts, app: a, view: v, App: a.engine.Name(), Logo: a.pages.logo, Transaction: transactionRows(texts, v.Transaction),
+	texts := a.pages.texts.forLocale(v.Locale, x.request)
+	return &partView{pageTexts: texts, brand: a.pages.brand, view: v, Transaction: transactionRows(texts, v.Transaction),
 		SentTo: v.SentTo, ExpiresAt: v.ExpiresAt, Auto: v.TriesLeft > 1, Sends: v.Sends, SendsLeft: v.SendsLeft, ResendIn: ps.secondsUntil(v.ResendAt),
 		OtherNetwork: onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request)), Note: describeDelivery(texts, v), SMS: v.Channel == "sms", Purpose: translatePurpose(texts, v.Purpose), From: describeStarter(texts, v.Client), Network: v.Client.IP, At: v.CreatedAt}
 }

@@ -66,7 +66,7 @@ func New(cfg Config) (*Server, error) {
 }
 
 func (s *Server) addApp(a App) {
-	tenant := &app{engine: a.Engine, signer: a.Signer, publicURL: a.PublicURL, waiters: make(chan struct{}, maxWaiters), pages: a.Pages.prepare()}
+	tenant := &app{engine: a.Engine, signer: a.Signer, publicURL: a.PublicURL, waiters: make(chan struct{}, maxWaiters), pages: a.Pages.prepare(a.Engine.Name())}
 	s.apps = append(s.apps, tenant)
 	for _, k := range a.Keys {
 		s.keys[k.SHA256] = newAuthorizedKey(tenant, k.Scopes)

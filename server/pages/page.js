@@ -1,7 +1,7 @@
 // The script of the hosted pages. The server renders the parts, with all texts. This script inserts them, sends forms as
 // JSON, waits for the end of the challenge, and uses the browser: countdowns, codes from text messages, keys. Attributes
 // select what a part needs (data-do, data-load, data-save, data-wait, data-show, data-length, data-auto, data-sms, data-key, data-copy,
-// data-download, data-print), so a new ask needs a new part and, for another browser function, a line in `activate` or in a listener
+// data-download, data-print, data-reload), so a new ask needs a new part and, for another browser function, a line in `activate` or in a listener
 // below.
 
 const main = document.querySelector("main");
@@ -17,11 +17,12 @@ let keyRequest = null; // aborts the request for a key
 let keys = null; // the module that asks the browser for a key, while a part needs it
 let timer = 0;
 let sent = ""; // the last code that was sent: a complete code is sent by itself once
-let form = null; // the form that was submitted last
+let busy = false; // a request is on its way
 let ended = false; // the end is shown; the page that answers gets it twice, as a response and as an event
 let leaving = false; // the person has canceled here, so the page goes back to the app by itself
 let otherTabActive = false; // the page of the link is answered in another tab
 
+// send posts the fields of a form, or of the page itself, and shows the part of the response.
 async function send(action, fields) {
   setBusy(true);
   try {
@@ -69,13 +70,15 @@ function forgetTicket() {
   }
 }
 
-// setBusy marks the page as busy. Its buttons stay enabled, so that the focus stays where it is; see isBusy.
-function setBusy(busy) {
-  main.ariaBusy = String(busy);
-  for (const b of main.querySelectorAll("button:not([data-wait])")) b.ariaDisabled = busy ? "true" : null;
+// A busy page ignores its buttons but does not disable them: a disabled button loses the focus.
+function setBusy(on) {
+  busy = on;
+  main.ariaBusy = String(on);
+  for (const b of main.querySelectorAll("button:not([data-wait])")) {
+    b.ariaDisabled = on ? "true" : null;
+    if (!on) b.disabled = false;
+  }
 }
-
-const isBusy = () => main.ariaBusy === "true";
 
 // removeError removes the message about the last attempt, and the mark of its field.
 function removeError() {
@@ -83,15 +86,21 @@ function removeError() {
   main.querySelector("[aria-invalid]")?.removeAttribute("aria-invalid");
 }
 
+// showFailure says that a request failed: where the part shows its errors or, if no part is shown yet, in its place, with a button
+// that loads the page again.
 function showFailure() {
   if (ended) return;
   setBusy(false);
   removeError();
-  document.querySelector("#wait")?.remove();
-  const error = document.querySelector("#broken").content.cloneNode(true);
-  const place = form?.dataset.do === "answer" && form.isConnected ? form.querySelector("button") : main.querySelector("footer");
-  if (place) place.before(error);
-  else main.append(error);
+  const copyOf = (id) => document.getElementById(id).content.cloneNode(true);
+  const wait = document.querySelector("#wait");
+  if (wait) {
+    wait.replaceWith(copyOf("broken"), copyOf("again"));
+    return;
+  }
+  const next = main.querySelector("[data-do=answer] button:not(.plain)") ?? main.querySelector(".below, footer");
+  if (next) next.before(copyOf("broken"));
+  else main.append(copyOf("broken"));
 }
 
 // readField returns the field of the code with its method, to compare it with the field of the next part.
@@ -113,6 +122,7 @@ function showPart(part) {
   if (!part.html) return showFailure(); // an API problem, which has no text for people
   abortRequests();
   document.documentElement.lang = part.lang;
+  document.documentElement.dir = part.dir;
   document.title = part.title;
   for (const [name, value] of Object.entries(part.theme ?? {})) document.documentElement.style.setProperty(name, value);
   const before = readField();
@@ -277,8 +287,7 @@ function listen() {
 
 main.addEventListener("submit", (e) => {
   e.preventDefault();
-  if (isBusy()) return;
-  form = e.target;
+  if (busy) return;
   if (e.target.dataset.key) return useKey(e.target);
   if ("load" in e.target.dataset) return loadState(e.target.dataset.load);
   const fields = Object.fromEntries(new FormData(e.target));
@@ -312,6 +321,7 @@ main.addEventListener("click", (e) => {
   if (e.target.dataset.copy) copy(e.target);
   if (e.target.dataset.download) download(e.target);
   if ("print" in e.target.dataset) print();
+  if ("reload" in e.target.dataset) location.reload(); // with the ticket or token, which a link to this address would not keep
 });
 
 // The form that cancels is not in the document until a person asks for it, because automated clients click every button.
@@ -324,7 +334,6 @@ main.addEventListener("click", (e) => {
 
 if (!isLink) openChannel(path.slice(path.lastIndexOf("/") + 1))?.addEventListener("message", () => { otherTabActive = true; });
 
-document.querySelector("#wait").hidden = false;
 if (isLink) {
   send("open", { token: secret });
 } else if (secret) {
