@@ -18,7 +18,15 @@ func TestPagesOfABrandInBrowser(t *testing.T) {
 	t.Run("a script that does not load", func(t *testing.T) { testScriptThatDoesNotLoad(t, b) })
 	t.Run("a network that fails", func(t *testing.T) { testNetworkThatFails(t, b) })
 	t.Run("a dark logo and color", func(t *testing.T) { testDarkBrand(t, b) })
-	t.Run("from right to left", func(t *testing.T) { checkPageStates(t, b, newSite(t, siteOptions{pages: newArabicPages(t)}), listArabicStates()) })
+	t.Run("from right to left", func(t *testing.T) {
+		checkPageStates(t, b, newSite(t, siteOptions{pages: newArabicPages(t)}), listArabicStates())
+	})
+	t.Run("problem pages", func(t *testing.T) {
+		checkPageStates(t, b, newSite(t, siteOptions{}), []pageState{
+			{"problems", "li a", func(s *site, p *tab) { p.open(s.public + "/problems") }},
+			{"problem", "footer a", func(s *site, p *tab) { p.open(s.public + "/problems/incorrect_answer") }},
+		})
+	})
 }
 
 // A near-black brand, whose logo is as dark.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/browsers"
+	"github.com/watchword-auth/watchword/internal/languages"
 )
 
 // A partView is the data of a part. Values from requests are strings, which the template escapes.
@@ -132,10 +133,10 @@ func describeStarter(texts pageTexts, c watchword.Client) string {
 		text, _ := texts.T("browser_on", "browser", browser, "system", system)
 		parts = append(parts, text)
 	case browser+system != "":
-		parts = append(parts, browser+system)
+		parts = append(parts, languages.Isolate(browser+system, texts.rightToLeft))
 	}
 	if c.IP != "" {
-		parts = append(parts, c.IP)
+		parts = append(parts, languages.Isolate(c.IP, texts.rightToLeft))
 	}
 	return strings.Join(parts, ", ")
 }
