@@ -88,7 +88,12 @@ func (ps *pageServer) writePage(x *exchange, status int, v shellView) {
 		x.writeProblem(fmt.Errorf("pages: %w", err))
 		return
 	}
-	x.writeBody(status, contentTypeHTML, page.Bytes())
+	body := page.Bytes()
+	if v.Scripts && acceptsGzip(x.request.Header) { // a page that the script fills, so nothing secret is compressed
+		x.Header().Set("Content-Encoding", "gzip")
+		body = compress(body)
+	}
+	x.writeBody(status, contentTypeHTML, body)
 }
 
 // registerRoutes adds the pages to the server's mux, and their methods to the methods of each path.

@@ -76,11 +76,16 @@ func (a *pageAssets) withTheme(theme map[string]string) *pageAssets {
 func newAsset(name, contentType string, body []byte) *asset {
 	sum := sha256.Sum256(body)
 	base, extension, _ := strings.Cut(name, ".")
-	var compressed bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&compressed, gzip.BestCompression) // fails for other levels only; a buffer accepts all writes
+	return &asset{name: base + "." + hex.EncodeToString(sum[:8]) + "." + extension, contentType: contentType, body: body, compressed: compress(body)}
+}
+
+// compress compresses by gzip.
+func compress(body []byte) []byte {
+	var out bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // fails for other levels only; a buffer accepts all writes
 	_, _ = w.Write(body)
 	_ = w.Close()
-	return &asset{name: base + "." + hex.EncodeToString(sum[:8]) + "." + extension, contentType: contentType, body: body, compressed: compressed.Bytes()}
+	return out.Bytes()
 }
 
 // serveAsset serves the assets of the brand at the request's host. While servers of two versions run side by side, a page of one can

@@ -21,6 +21,12 @@ func TestPagesOfABrandInBrowser(t *testing.T) {
 	t.Run("from right to left", func(t *testing.T) {
 		checkPageStates(t, b, newSite(t, siteOptions{pages: newArabicPages(t)}), listArabicStates())
 	})
+	t.Run("problem pages", func(t *testing.T) {
+		checkPageStates(t, b, newSite(t, siteOptions{}), []pageState{
+			{"problems", "li a", func(s *site, p *tab) { p.open(s.public + "/problems") }},
+			{"problem", "footer a", func(s *site, p *tab) { p.open(s.public + "/problems/incorrect_answer") }},
+		})
+	})
 }
 
 // A near-black brand, whose logo is as dark.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/browsers"
+	"github.com/watchword-auth/watchword/internal/languages"
 )
 
 // A partView is the data of a part. Values from requests are strings, which the template escapes.
@@ -136,7 +137,7 @@ func describeStarter(texts pageTexts, c watchword.Client) string {
 	if browser != "" && system != "" {
 		return texts.text("browser_on", "browser", browser, "system", system)
 	}
-	return browser + system
+	return languages.Isolate(browser+system, texts.rightToLeft)
 }
 
 // fillAsk adds the data of a pending challenge's ask and returns the name of the template.

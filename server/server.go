@@ -53,10 +53,10 @@ func New(cfg Config) (*Server, error) {
 	if s.addresses, err = newAddressResolver(cfg.TrustedProxies); err != nil {
 		errs = append(errs, fmt.Errorf("TrustedProxies: %w", err))
 	}
-	for _, a := range cfg.Apps {
-		s.addApp(a)
-	}
 	if len(errs) == 0 {
+		for _, a := range cfg.Apps {
+			s.addApp(a)
+		}
 		errs = append(errs, s.checkKeySets(), s.registerRoutes(cfg.Mount))
 	}
 	if err := errors.Join(errs...); err != nil {
