@@ -43,6 +43,8 @@ type pageSession struct {
 	cookie string
 	page   *watchword.Page
 	sentAt time.Time // when the message was sent again by this request
+
+	rejected bool // this request had a wrong answer
 }
 
 // operationContext returns a context with the timeout of operations, which does not end when the browser disconnects.
@@ -143,7 +145,7 @@ func (ps *pageServer) findSession(ctx context.Context, x *exchange) (*pageSessio
 // writeChallenge responds with the part of a challenge, and a message about an error if there is one.
 func (ps *pageServer) writeChallenge(x *exchange, status int, session *pageSession, message string) {
 	name, v := ps.choosePart(x, session.app, session.page)
-	v.Error, v.SentAt = message, session.sentAt
+	v.Error, v.SentAt, v.Rejected = message, session.sentAt, session.rejected
 	ps.writePart(x, status, name, v)
 }
 
@@ -228,6 +230,7 @@ func (ps *pageServer) writeOutcome(ctx context.Context, x *exchange, session *pa
 		return
 	}
 	texts := session.pages.texts.forLocale(page.Locale, x.request)
+	session.rejected = errors.Is(err, watchword.ErrIncorrectAnswer)
 	status, message := ps.explainAnswer(x, texts, session.app, page.View, err)
 	if status == http.StatusServiceUnavailable {
 		ps.writeLoadError(x, err, "unknown")

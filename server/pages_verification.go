@@ -34,6 +34,8 @@ type verificationSession struct {
 	cookie string
 	page   *watchword.VerificationPage
 	sentAt time.Time // when the message was sent again by this request
+
+	rejected bool // this request had a wrong answer
 }
 
 // addVerificationRoutes adds the paths of the page.
@@ -223,6 +225,7 @@ func (ps *pageServer) writeVerificationOutcome(ctx context.Context, x *exchange,
 	if page.Challenge != nil {
 		shown = page.Challenge.View
 	}
+	session.rejected = errors.Is(err, watchword.ErrIncorrectAnswer)
 	status, message := ps.explainAnswer(x, session.pages.texts.forLocale(page.Locale, x.request), session.app, shown, err)
 	if status == http.StatusServiceUnavailable {
 		ps.writeLoadError(x, err, "unknown")
@@ -235,7 +238,7 @@ func (ps *pageServer) writeVerificationOutcome(ctx context.Context, x *exchange,
 func (ps *pageServer) writeVerification(x *exchange, status int, session *verificationSession, message string) {
 	name, v := ps.chooseVerificationPart(x, session)
 	if v.Method != "" { // the notice of the choice says what happened
-		v.Error, v.SentAt = message, session.sentAt
+		v.Error, v.SentAt, v.Rejected = message, session.sentAt, session.rejected
 	}
 	ps.writePart(x, status, name, v)
 }

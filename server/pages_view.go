@@ -31,6 +31,7 @@ type partView struct {
 	SentTo      string
 	ExpiresAt   time.Time
 	Auto        bool // the code is sent as soon as it is complete
+	Rejected    bool // the code that was sent is wrong
 	Sends       bool
 	SendsLeft   int
 	ResendIn    int    // seconds

@@ -141,6 +141,7 @@ function showPart(part) {
 // activate starts what the attributes of a new part need.
 function activate() {
   main.querySelectorAll("time").forEach(showTime);
+  main.querySelector(".scan")?.toggleAttribute("open", innerWidth >= 640); // a phone cannot scan its own screen
   if (main.querySelector("[data-key]")) keys = import("./keys.js");
   const button = main.querySelector("[data-wait]");
   if (button) countDown(button);
@@ -154,7 +155,7 @@ function showTime(element) {
   const at = new Date(element.dateTime);
   element.textContent = at.toLocaleTimeString(lang, { hour: "numeric", minute: "2-digit" });
   if (!("ago" in element.dataset)) return;
-  const minutes = Math.round((at - Date.now()) / 60000);
+  const minutes = Math.min(Math.round((at - Date.now()) / 60000), 0);
   const [count, unit] = Math.abs(minutes) < 90 ? [minutes, "minute"] : [Math.round(minutes / 60), "hour"];
   element.textContent += ` (${new Intl.RelativeTimeFormat(lang, { numeric: "auto" }).format(count, unit)})`;
 }
@@ -290,6 +291,8 @@ main.addEventListener("submit", (e) => {
   if (busy) return;
   if (e.target.dataset.key) return useKey(e.target);
   if ("load" in e.target.dataset) return loadState(e.target.dataset.load);
+  const rejected = e.target.querySelector("[data-rejected]");
+  if (rejected && rejected.value === sent) return rejected.select(); // a wrong code stays wrong, and would cost another try
   const fields = Object.fromEntries(new FormData(e.target));
   leaving = e.target.dataset.do === "cancel";
   sent = fields.answer ?? "";
