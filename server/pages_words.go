@@ -80,6 +80,8 @@ func (v *partView) occasion() string {
 		return "transaction"
 	case v.view.Purpose == watchword.PurposeEnrol:
 		return "enrol_" + string(v.view.Ask)
+	case v.view.Purpose == watchword.PurposeMFA: // a step of signing in
+		return "sign_in"
 	}
 	return v.view.Purpose
 }
