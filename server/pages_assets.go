@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // An asset is a file that pages load. Its name has a hash of its content, so that browsers keep it and never ask again.
@@ -79,10 +80,18 @@ func newAsset(name, contentType string, body []byte) *asset {
 	return &asset{name: base + "." + hex.EncodeToString(sum[:8]) + "." + extension, contentType: contentType, body: body, compressed: compress(body)}
 }
 
+// gzipWriters holds the compressors, which are large.
+var gzipWriters = sync.Pool{New: func() any {
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestCompression) // fails for other levels only
+	return w
+}}
+
 // compress compresses by gzip.
 func compress(body []byte) []byte {
-	var out bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // fails for other levels only; a buffer accepts all writes
+	w := gzipWriters.Get().(*gzip.Writer)
+	defer gzipWriters.Put(w)
+	var out bytes.Buffer // accepts all writes
+	w.Reset(&out)
 	_, _ = w.Write(body)
 	_ = w.Close()
 	return out.Bytes()
