@@ -141,7 +141,7 @@ func setPageHeaders(h http.Header) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Robots-Tag", "noindex")
-	h.Set("Vary", "Accept-Language, Cookie")
+	h.Set("Vary", "Accept-Encoding, Accept-Language, Cookie")
 }
 
 func (ps *pageServer) serveShell(x *exchange, page string) {
@@ -204,8 +204,12 @@ type part struct {
 
 func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 	var out bytes.Buffer
+	v.Title = v.chooseTitle(name)
 	err := ps.templates.ExecuteTemplate(&out, name, v)
-	title, _ := v.T("title")
+	title := v.Title
+	if v.Error != "" {
+		title = v.text("title_error", "title", title)
+	}
 	p := part{HTML: out.String(), Lang: v.Lang, Dir: v.Dir(), Title: title, Theme: v.theme, Final: v.final, State: v.state}
 	if v.forward {
 		p.Next = string(v.Next)
@@ -219,12 +223,14 @@ func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 // writePart responds with a part.
 func (ps *pageServer) writePart(x *exchange, status int, name string, v *partView) {
 	p, err := ps.renderPart(name, v)
-	body, errJSON := json.Marshal(p)
-	if err := errors.Join(err, errJSON); err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // the part is mostly HTML, and no browser takes the response for a page
+	if err := errors.Join(err, encoder.Encode(p)); err != nil {
 		x.writeProblem(fmt.Errorf("page %q: %w", name, err))
 		return
 	}
-	x.writeBody(status, contentTypeJSON, body)
+	x.writeBody(status, contentTypeJSON, body.Bytes())
 }
 
 // A linkSet holds the ids of links that automated clients seem to have opened, so that each is reported once. It is bounded:

@@ -81,8 +81,11 @@ func (p Pages) Check() error {
 	return errors.Join(problems...)
 }
 
-// prepare expects settings that Check accepts. The page server adds what all apps share: built-in texts and assets.
+// prepare returns the zero value for settings that Check rejects. The page server adds what all apps share: built-in texts and assets.
 func (p Pages) prepare(name string) appPages {
+	if p.Check() != nil {
+		return appPages{}
+	}
 	logo, _ := encodeLogo(p.Logo)
 	dark, _ := encodeLogo(p.LogoDark)
 	b := brand{App: name, Logo: template.URL(logo), LogoDark: template.Srcset(dark), Home: template.URL(p.URL), theme: p.theme()}

@@ -24,22 +24,37 @@ type asset struct {
 // pageAssets are the assets of the pages of one brand: the stylesheet ends with the colors of the brand.
 type pageAssets struct{ style, script, keys *asset }
 
-// Style, Script and Keys are the names of the files. Templates call them.
+// Style and Script are the names of the files. Templates call them.
 func (a *pageAssets) Style() string  { return a.style.name }
 func (a *pageAssets) Script() string { return a.script.name }
-func (a *pageAssets) Keys() string   { return a.keys.name }
 
-// loadAssets returns the assets without a brand.
+// loadAssets returns the assets without a brand. The script imports the one for keys by its name.
 func loadAssets() (*pageAssets, error) {
-	loaded := map[string]*asset{}
-	for name, contentType := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": contentTypeScript, "keys.js": contentTypeScript} {
+	loaded := map[string][]byte{}
+	for _, name := range []string{"page.css", "page.js", "keys.js"} {
 		body, err := pageFiles.ReadFile("pages/" + name)
 		if err != nil {
 			return nil, err
 		}
-		loaded[name] = newAsset(name, contentType, body)
+		loaded[name] = shrink(body)
 	}
-	return &pageAssets{style: loaded["page.css"], script: loaded["page.js"], keys: loaded["keys.js"]}, nil
+	keys := newAsset("keys.js", contentTypeScript, loaded["keys.js"])
+	script := bytes.ReplaceAll(loaded["page.js"], []byte("./keys.js"), []byte("./"+keys.name))
+	return &pageAssets{newAsset("page.css", "text/css; charset=utf-8", loaded["page.css"]), newAsset("page.js", contentTypeScript, script), keys}, nil
+}
+
+// shrink removes indentation, empty lines and lines that are comments. In the files of the pages no text spans lines.
+func shrink(source []byte) []byte {
+	var out bytes.Buffer
+	for line := range bytes.Lines(source) {
+		line = bytes.TrimSpace(line)
+		isComment := bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("/*")) && bytes.HasSuffix(line, []byte("*/"))
+		if len(line) > 0 && !isComment {
+			out.Write(line)
+			out.WriteByte('\n')
+		}
+	}
+	return out.Bytes()
 }
 
 // withTheme returns the assets with other colors.

@@ -140,8 +140,8 @@ func (l pageTexts) T(name string, pairs ...any) (string, error) {
 	return text, nil
 }
 
-// Marked returns a text as T does, as HTML. Each value is isolated from the direction of the text around it and emphasized, as
-// addresses are.
+// Marked returns a text as T does, as HTML. A value that is a string is isolated from the direction of the text around
+// it, and emphasized.
 func (l pageTexts) Marked(name string, pairs ...any) (template.HTML, error) {
 	text, ok := l.texts[name]
 	if !ok {
@@ -149,7 +149,11 @@ func (l pageTexts) Marked(name string, pairs ...any) (template.HTML, error) {
 	}
 	marked := html.EscapeString(text)
 	for n := 0; n+1 < len(pairs); n += 2 {
-		marked = strings.ReplaceAll(marked, fmt.Sprintf("{%s}", pairs[n]), "<bdi>"+html.EscapeString(fmt.Sprint(pairs[n+1]))+"</bdi>")
+		value := html.EscapeString(fmt.Sprint(pairs[n+1]))
+		if _, isText := pairs[n+1].(string); isText {
+			value = "<bdi>" + value + "</bdi>"
+		}
+		marked = strings.ReplaceAll(marked, fmt.Sprintf("{%s}", pairs[n]), value)
 	}
 	return template.HTML(marked), nil
 }
