@@ -12,6 +12,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/browsers"
+	"github.com/watchword-auth/watchword/internal/languages"
 )
 
 // A partView is the data of a part. Values from requests are strings, which the template escapes.
