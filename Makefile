@@ -31,7 +31,7 @@ test-all: test generators ## test, and what is heavier or needs the network
 generators: tools ## what four OpenAPI generators make of the server's document is compiled and tried, where they can be fetched
 	@WATCHWORD_GENERATORS=1 scripts/progress.sh generators scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run Generated ./server
 
-tools: ## installs redis-server, PostgreSQL, PgBouncer, HAProxy, Chromium and gcc through apt where they are missing and that is possible; says what it did
+tools: ## installs redis-server, PostgreSQL, PgBouncer, HAProxy, promtool, Chromium and gcc through apt where they are missing and that is possible; says what it did
 	@scripts/progress.sh tools scripts/tools.sh
 
 lint: ## gofmt, go vet, staticcheck
@@ -49,9 +49,9 @@ bench: build ## the benchmarks of every package, then the server against bare ha
 bench-quick: build ## the server against bare handlers alone, with short measurements
 	@go run ./cmd/watchword-bench -watchword bin/watchword -duration 300ms -rounds 5
 
-soak: ## a hundred kills of each database under load, 60 rounds of each right answer, 50 kills of servers that send, twelve hostile apps for two minutes, outages of a minute, hostile clients for six, 40 restarts and 400 reloads under load, 5 rounds of the engine, then SOAK=50 of the packages whose tests race
+soak: ## a hundred kills of each database under load, 60 rounds of each right answer, 50 kills of servers that send, 50 of servers with events, twelve hostile apps for two minutes, outages of a minute, hostile clients for six, 40 restarts and 400 reloads under load, 5 rounds of the engine, then SOAK=50 of the packages whose tests race
 	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m ./store/sql/...
-	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m -run 'RightAnswer|EveryMessageIsSent' ./internal/enginetest ./cmd/watchword
+	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m -run 'RightAnswer|EveryMessageIsSent|EveryEventIsDelivered' ./internal/enginetest ./cmd/watchword
 	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m -run 'Hostile|OtherApps|Unreachable|Greylisted' ./cmd/watchword
 	@WATCHWORD_SOAK=1 go test -count=1 -timeout 30m -run 'Attacked|RollingRestart|ReloadUnderLoad' ./cmd/watchword
 	@go test -race -count=5 -timeout 30m ./internal/enginetest

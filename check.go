@@ -187,7 +187,7 @@ func (e *Engine) checkWithMatcher(ctx context.Context, id challengeID, s Matcher
 	if !a.mismatch {
 		guesses = e.guesses(id, s, a, e.cfg.Clock())
 	}
-	entry, err := e.cfg.Store.Attempt(ctx, id.storeID, guesses, e.budget(id))
+	entry, err := e.cfg.Store.Attempt(ctx, id.storeID, guesses, e.attemptBudget(id))
 	if err != nil {
 		return e.explainRefusal(ctx, id, a, entry, err)
 	}

@@ -13,7 +13,31 @@ var deliveryOrder = map[string]int{"": 0, DeliveryQueued: 1, DeliverySent: 2, De
 // RecordDelivery stores the outcome of sending a message: DeliverySent or DeliveryFailed. It ignores the outcome of an older send and
 // a status that is not later than the stored one. ErrNotFound if the challenge is unknown.
 func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) error {
-	return e.changeDelivery(ctx, o, func(rec *record, _ Entry) (deliveryChange, error) {
+	return e.changeDelivery(ctx, o, e.outcomeEdit(o, d))
+}
+
+// FinishSend is RecordDelivery for a message that was sent, and removes it from the outbox in the same step. Call it at once, because
+// the message must not be sent again. After any error the caller calls Outbox.Done and RecordDelivery; what has been done already
+// they do not repeat. The error is errors.ErrUnsupported if the store is not the outbox.
+func (e *Engine) FinishSend(ctx context.Context, o Outgoing, d Delivery) error {
+	if e.direct == nil {
+		return errors.ErrUnsupported
+	}
+	outcome, written := e.outcomeEdit(o, d), false
+	err := e.changeDelivery(ctx, o, func(rec *record, entry Entry) (deliveryChange, error) {
+		change, err := outcome(rec, entry)
+		change.finished, written = &o, err == nil
+		return change, err
+	})
+	if err == nil && !written { // the status is known already
+		err = e.direct.Done(ctx, o)
+	}
+	return err
+}
+
+// outcomeEdit returns the edit of a record that stores the outcome of a message.
+func (e *Engine) outcomeEdit(o Outgoing, d Delivery) func(*record, Entry) (deliveryChange, error) {
+	return func(rec *record, _ Entry) (deliveryChange, error) {
 		switch {
 		case rec.Sends != o.Send, o.Kind == KindFallback:
 			return deliveryChange{}, ErrClosed
@@ -28,18 +52,19 @@ func (e *Engine) RecordDelivery(ctx context.Context, o Outgoing, d Delivery) err
 		}
 		if timeout := e.reportTimeout(rec, d); d.Status == DeliverySent && timeout > 0 {
 			rec.Failover.DueAt = e.cfg.Clock().Add(timeout).UTC().Truncate(time.Millisecond)
-			change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Due: rec.Failover.DueAt}}
+			change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Channel: d.Channel, Due: rec.Failover.DueAt}}
 			change.done = func() { e.cfg.Failover.CountSent(d.Channel, rec.prefix, rec.CreatedAt) }
 		}
 		return change, nil
-	})
+	}
 }
 
 // A deliveryChange is what follows from a change of a record's delivery.
 type deliveryChange struct {
-	event Delivery   // to send an event about; without a status: none
-	out   []Outgoing // to queue in the same step
-	done  func()     // called after the change was stored; may be nil
+	event    Delivery   // to send an event about; without a status: none
+	out      []Outgoing // to queue in the same step
+	finished *Outgoing  // to remove from the store as the outbox in the same step; may be nil
+	done     func()     // called after the change was stored; may be nil
 }
 
 // changeDelivery edits the record of a challenge. It begins with the content that this process has written, if there is any. An edit
@@ -63,9 +88,12 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 			return nil // nothing new
 		}
 		change.out = append(change.out, e.scheduleFallback(rec, o, change.event)...)
-		switch err := e.updateAndQueue(ctx, rec, change.out...); {
+		happened := e.addDeliveryEvent(rec, change.event, repeated)
+		e.keepWritten(rec, happened)
+		change.out = append(change.out, happened...)
+		switch err := e.updateAndQueue(ctx, rec, change); {
 		case err == nil:
-			challenge := Challenge{ID: o.ChallengeID, Verification: rec.Verification, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt}
+			challenge := Challenge{ID: o.ChallengeID, Verification: rec.Verification, Channel: change.event.Channel, prefix: rec.prefix, CreatedAt: rec.CreatedAt, SentAt: rec.SentAt}
 			e.emitDelivery(ctx, &challenge, change.event, repeated)
 			if change.done != nil {
 				change.done()
@@ -83,13 +111,20 @@ func (e *Engine) changeDelivery(ctx context.Context, o Outgoing, edit func(*reco
 
 // updateAndQueue writes the record by compare-and-set and queues what is due, in one step if the store is the outbox. An outbox in
 // this process may be full; then nothing is queued.
-func (e *Engine) updateAndQueue(ctx context.Context, rec *record, out ...Outgoing) error {
-	if e.cfg.Outbox == nil {
-		return e.update(ctx, rec, out...)
+func (e *Engine) updateAndQueue(ctx context.Context, rec *record, change deliveryChange) error {
+	switch {
+	case change.finished != nil:
+		entry, err := rec.updatedEntry()
+		if err != nil {
+			return err
+		}
+		return e.direct.UpdateAndFinish(ctx, entry, *change.finished, change.out...)
+	case e.cfg.Outbox == nil:
+		return e.update(ctx, rec, change.out...)
 	}
 	err := e.update(ctx, rec)
-	if err == nil && len(out) > 0 {
-		if full := e.cfg.Outbox.Put(ctx, out...); full != nil {
+	if err == nil && len(change.out) > 0 {
+		if full := e.cfg.Outbox.Put(ctx, change.out...); full != nil {
 			e.log.Warn("failover or fallback not queued", "challenge", rec.ID, "error", full)
 		}
 	}
@@ -128,9 +163,34 @@ func (e *Engine) recordFresh(ctx context.Context, o Outgoing, edit func(*record,
 }
 
 func (e *Engine) emitDelivery(ctx context.Context, c *Challenge, d Delivery, repeated bool) {
-	eventType := map[string]string{DeliverySent: EventMessageSent, DeliveryDelivered: EventMessageDelivered, DeliveryFailed: EventMessageFailed}[d.Status]
+	eventType := deliveryEventType(d)
 	if eventType == "" {
 		return
 	}
-	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.Repeated = d.Provider, repeated })
+	e.emit(ctx, eventType, c, func(ev *Event) { ev.Provider, ev.RequestedAt, ev.Repeated = d.Provider, c.SentAt, repeated })
+}
+
+// deliveryEventType returns the type of the event about a delivery; empty: none.
+func deliveryEventType(d Delivery) string {
+	switch d.Status {
+	case DeliverySent:
+		return EventMessageSent
+	case DeliveryDelivered:
+		return EventMessageDelivered
+	case DeliveryFailed:
+		return EventMessageFailed
+	}
+	return ""
+}
+
+// keepWritten gives what is queued a copy of the record as it is about to be written, so that it need not be read.
+func (e *Engine) keepWritten(rec *record, out []Outgoing) {
+	if len(out) == 0 {
+		return
+	}
+	written := *rec
+	written.version++
+	for i := range out {
+		out[i].fresh = &written
+	}
 }

@@ -8,12 +8,13 @@ import (
 
 // create stores the entry and queues its message, in one atomic step if the store is the outbox too.
 func (e *Engine) create(ctx context.Context, entry Entry, rec *record, out Outgoing) error {
+	happened := e.startOutgoing(rec)
 	if rec.Sends == 0 {
-		return e.cfg.Store.Create(ctx, entry)
+		return e.cfg.Store.Create(ctx, entry, happened...)
 	}
 	if e.cfg.Outbox == nil {
 		out.fresh = rec
-		err := e.cfg.Store.Create(ctx, entry, out)
+		err := e.cfg.Store.Create(ctx, entry, append(happened, out)...)
 		e.requeueIfUnknown(ctx, out, err)
 		return err
 	}

@@ -43,6 +43,10 @@ type Budget struct {
 	Limits    []Window // all of them apply
 	FirstFree bool     // the first try of each entry is charged, but never refused
 	Repeats   int      // if positive, Attempt charges a repeat instead of a try: the greatest number of repeats of an entry
+
+	// Ended is queued in the step in which the attempt ends the entry, by a match or by the last wrong answer, if the store is an
+	// EventOutbox too.
+	Ended []Outgoing
 }
 
 // A Window allows Max events in every period of length Per.
@@ -69,4 +73,6 @@ type Closing struct {
 	// Idle, if set, ends the entry only if it has no tries left and none is in flight: all tries are settled, or the last one
 	// was charged at least Idle ago. Otherwise the entry stays pending, and Close returns ErrInFlight.
 	Idle time.Duration
+	// Ended is queued in the step that ends the entry, if the store is an EventOutbox too.
+	Ended []Outgoing
 }

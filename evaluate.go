@@ -205,7 +205,7 @@ func (e *Engine) closeApproved(ctx context.Context, rec *record, a *attempt, dea
 			return err
 		}
 		closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Version: rec.version,
-			Before: deadline, Clear: e.budget(rec.id).Key}
+			Before: deadline, Clear: e.budget(rec.id).Key, Ended: e.endOutgoing(rec.id)}
 		if err = e.cfg.Store.Close(ctx, rec.id.storeID, closing); !errors.Is(err, ErrConflict) {
 			return err
 		}

@@ -35,6 +35,7 @@ const (
 
 // An Event is a change of a challenge, a factor or a limit. Fields that do not apply are empty.
 type Event struct {
+	ID           string // set by ComposeEvents: the same however often the event is sent; ids sort by time
 	Type         string
 	At           time.Time
 	App          string
@@ -50,9 +51,10 @@ type Event struct {
 	Metadata     map[string]string
 
 	// The fields that follow are for metrics in this process. They are not sent to webhook endpoints.
-	Prefix    string    // prefix of the phone number that messages go to; empty: no phone number, or no message is really sent
-	StartedAt time.Time // when the challenge was created; zero: unknown
-	Repeated  bool      // message events: an earlier message of the challenge was sent; approvals: an earlier request approved it
+	Prefix      string    // prefix of the phone number that messages go to; empty: no phone number, or no message is really sent
+	StartedAt   time.Time // when the challenge was created; zero: unknown
+	RequestedAt time.Time // message events: when the start or the resend asked for the message; zero: unknown
+	Repeated    bool      // message events: an earlier message of the challenge was sent; approvals: an earlier request approved it
 }
 
 // emit sends an event to Config.Events. c may be nil.
@@ -60,16 +62,21 @@ func (e *Engine) emit(ctx context.Context, eventType string, c *Challenge, more 
 	if e.cfg.Events == nil {
 		return
 	}
-	ev := Event{Type: eventType, At: e.cfg.Clock().UTC(), App: e.cfg.App}
-	if c != nil {
-		ev.ChallengeID, ev.Strategy, ev.Purpose, ev.Subject = c.ID, c.Strategy, c.Purpose, c.Subject
-		ev.Verification = c.Verification
-		ev.Channel, ev.Metadata, ev.Prefix, ev.StartedAt = c.Channel, c.Metadata, c.prefix, c.CreatedAt
-	}
+	ev := e.newEvent(eventType, c)
 	for _, add := range more {
 		changed := ev // a copy, because what add is given is on the heap
 		add(&changed)
 		ev = changed
 	}
 	e.cfg.Events(ctx, ev)
+}
+
+// newEvent returns an event of now. c may be nil.
+func (e *Engine) newEvent(eventType string, c *Challenge) Event {
+	ev := Event{Type: eventType, At: e.cfg.Clock().UTC(), App: e.cfg.App}
+	if c != nil {
+		ev.ChallengeID, ev.Verification, ev.Strategy, ev.Purpose, ev.Subject = c.ID, c.Verification, c.Strategy, c.Purpose, c.Subject
+		ev.Channel, ev.Metadata, ev.Prefix, ev.StartedAt = c.Channel, c.Metadata, c.prefix, c.CreatedAt
+	}
+	return ev
 }

@@ -221,7 +221,7 @@ func (e *Engine) applyNegativeReport(change *deliveryChange, rec *record, entry 
 		move.Undelivered = true
 		rec.Delivery = Delivery{Status: DeliverySent, Provider: d.Provider, Channel: d.Channel, Sender: d.Sender} // also if the report was faster than the outcome
 		rec.LastChannel = d.Channel
-		change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send}}
+		change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Channel: d.Channel}}
 	case !move.Ended && (move.Begun || move.Undelivered):
 		if move.Undelivered {
 			return ErrClosed // repeated

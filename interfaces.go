@@ -196,6 +196,9 @@ type DirectOutbox interface {
 	Reserve() bool
 	// Unreserve gives a reservation back.
 	Unreserve()
+	// UpdateAndFinish is Update of the Store, and Done of a claimed message of the same challenge in the same step. If Update returns
+	// ErrConflict or ErrNotFound, the message is done all the same.
+	UpdateAndFinish(ctx context.Context, e Entry, finished Outgoing, out ...Outgoing) error
 }
 
 // Factors is the durable store of what subjects enrolled. Data is encrypted. An app with a database of its users may

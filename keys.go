@@ -89,6 +89,7 @@ type identity struct {
 	masks     *prf // ids of challenges
 	buckets   *prf // buckets of limits
 	addresses *prf // address_hash
+	events    *prf // ids of events, and their encryption
 }
 
 func newIdentity(k Key, app string) (*identity, error) {
@@ -96,7 +97,7 @@ func newIdentity(k Key, app string) (*identity, error) {
 	for _, use := range []struct {
 		name, app string
 		to        **prf
-	}{{"tags", "", &keys.tags}, {"masks", "", &keys.masks}, {"buckets", app, &keys.buckets}, {"addresses", app, &keys.addresses}} {
+	}{{"tags", "", &keys.tags}, {"masks", "", &keys.masks}, {"buckets", app, &keys.buckets}, {"addresses", app, &keys.addresses}, {"events", app, &keys.events}} {
 		derived, err := k.deriveFor(use.name, use.app)
 		if err != nil {
 			return nil, err

@@ -41,13 +41,14 @@ var packagesOfLibrary = map[string][]string{
 	"github.com/spf13/cobra":                  {"cmd"},
 	"github.com/prometheus/client_golang":     {"cmd"},
 	"go.yaml.in/yaml":                         {"cmd"},
+	"go.opentelemetry.io":                     {"cmd"},
 	"github.com/realclientip/realclientip-go": {"server"},
 }
 
 // heavyLibraries are linked only by programs that import the package that needs them.
 var heavyLibraries = []string{
 	"github.com/redis/go-redis", "github.com/go-webauthn/webauthn", "github.com/twilio/twilio-go", "modernc.org/sqlite",
-	"github.com/jackc/pgx", "github.com/prometheus/client_golang", "github.com/spf13/cobra",
+	"github.com/jackc/pgx", "github.com/prometheus/client_golang", "github.com/spf13/cobra", "go.opentelemetry.io",
 }
 
 // lightPackages need none of them.

@@ -144,6 +144,13 @@ func (e *Engine) budget(id challengeID) Budget {
 	return Budget{Key: id.budgetKey(), Limits: e.cfg.Budget, FirstFree: props.Group == GroupAddress || props.unguessable()}
 }
 
+// attemptBudget returns the budget of an attempt, with what is queued if the attempt ends the challenge.
+func (e *Engine) attemptBudget(id challengeID) Budget {
+	b := e.budget(id)
+	b.Ended = e.endOutgoing(id)
+	return b
+}
+
 // unguessable reports whether a limit on guesses protects nothing: a million guesses a second for a year succeed with a
 // chance of less than 1 in 1,000.
 func (props StrategyProperties) unguessable() bool {

@@ -16,6 +16,7 @@ type Outgoing struct {
 	Attempt     int       // how often it was retried
 	Due         time.Time // when it is due, by the engine's clock; zero: at once
 	Claim       string    // set by Outbox.Claim: names the claimed element for Done, Retry and Bury
+	Channel     string    // of the message, for the shares of an outbox in this process; empty: unknown
 	Direct      bool      // claimed for the worker of this process in the step that queues it; see DirectOutbox
 
 	fresh *record // the record as this process has written it last, so that it need not be read; may be nil

@@ -164,9 +164,11 @@ func (e *Engine) ReportLink(ctx context.Context, id, token string) error {
 	if err != nil {
 		return err
 	}
-	if v.Verification == "" {
-		_, err = e.Cancel(ctx, id)
-	} else {
+	parsed, err := e.parse(id)
+	if err == nil {
+		_, err = e.cancel(ctx, parsed, true)
+	}
+	if err == nil && v.Verification != "" {
 		_, err = e.CancelVerification(ctx, v.Verification)
 	}
 	if err != nil && !errors.Is(err, ErrChallengeCanceled) {

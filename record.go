@@ -36,7 +36,8 @@ type entryContent struct {
 
 	FallbackDueAt time.Time // when the silence of the sender of the current send opens another method; zero: it does not
 
-	Page pageBinding
+	Page           pageBinding
+	DeliveryEvents []deliveryEvent // the last ones, oldest first
 }
 
 func (s *entryContent) fields(f *codec.Codec) {
@@ -59,6 +60,7 @@ func (s *entryContent) fields(f *codec.Codec) {
 	f.Number(&s.Delivery.Sender)
 	f.Moment(&s.FallbackDueAt)
 	s.Page.fields(f)
+	codec.Each(f, &s.DeliveryEvents, func(f *codec.Codec, d *deliveryEvent) { d.fields(f) })
 }
 
 // A requestID names one request: a random id of the process and a counter or, if the caller gave a seed, a digest of the
@@ -98,16 +100,15 @@ type record struct {
 	subjectRemoved bool // after a link that lives long was started
 }
 
-// newEntry returns the entry of a new challenge and its record.
-func (e *Engine) newEntry(id challengeID, props StrategyProperties, c *Challenge, p Prompt, claim sendClaim) (Entry, *record, error) {
-	rec := &record{id: id, version: 1, entryContent: entryContent{Challenge: *c, Salt: c.salt, SendClaim: claim}}
-	var err error
-	if rec.Digests, err = e.acceptedDigests(c, p); err != nil {
-		return Entry{}, nil, err
+// newEntry returns the entry of a new challenge.
+func (e *Engine) newEntry(rec *record, p Prompt) (entry Entry, err error) {
+	if rec.Digests, err = e.acceptedDigests(&rec.Challenge, p); err != nil {
+		return Entry{}, err
 	}
-	entry := Entry{ID: id.storeID, Tries: e.tries(props), Version: 1, Digests: rec.Digests, ExpiresAt: c.ExpiresAt, KeepUntil: c.keepUntil()}
+	entry = Entry{ID: rec.id.storeID, Tries: e.tries(rec.id.strategy.Properties()), Version: 1, Digests: rec.Digests,
+		ExpiresAt: rec.ExpiresAt, KeepUntil: rec.keepUntil()}
 	entry.Sealed, err = rec.seal(1)
-	return entry, rec, err
+	return entry, err
 }
 
 // keepUntil returns when the store may forget the challenge: after the verification that it is part of.
@@ -198,11 +199,17 @@ func (r *record) seal(version int64) ([]byte, error) {
 
 // update writes the record by compare-and-set: ErrConflict if it was changed since it was read.
 func (e *Engine) update(ctx context.Context, r *record, out ...Outgoing) error {
-	data, err := r.seal(r.version + 1)
+	entry, err := r.updatedEntry()
 	if err != nil {
 		return err
 	}
-	return e.cfg.Store.Update(ctx, Entry{ID: r.id.storeID, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, out...)
+	return e.cfg.Store.Update(ctx, entry, out...)
+}
+
+// updatedEntry returns the entry with which Store.Update writes the record.
+func (r *record) updatedEntry() (Entry, error) {
+	data, err := r.seal(r.version + 1)
+	return Entry{ID: r.id.storeID, Version: r.version, State: r.state, Sealed: data, Digests: r.Digests}, err
 }
 
 // maxConflictRetries bounds how often a record or factor is read again because it was changed meanwhile.
@@ -302,7 +309,7 @@ func (e *Engine) lockUnsettled(ctx context.Context, rec *record, entry Entry) En
 	if entry.State != StatePending || entry.Tries > 0 || len(rec.Digests) > 0 || e.cfg.Clock().Sub(entry.LastTry) < tryTimeout {
 		return entry
 	}
-	switch err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Idle: tryTimeout}); {
+	switch err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Idle: tryTimeout, Ended: e.endOutgoing(rec.id)}); {
 	case err == nil:
 		entry.State = StateLocked
 		e.recordLocked(ctx, rec.id, &rec.Challenge)

@@ -137,7 +137,7 @@ func (e *Engine) delayView(ctx context.Context, began time.Time, s Strategy, pur
 // none is in flight. If the challenge has ended meanwhile, the answer gets the error of that state and counts as no failure,
 // because a copy of it may have been approved. Then it adds one failure to each compared factor.
 func (e *Engine) settleWrongAnswer(ctx context.Context, rec *record, entry Entry, a *attempt, wrong *wrongAnswerError) (*Result, error) {
-	err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Settles: true, Idle: tryTimeout})
+	err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Settles: true, Idle: tryTimeout, Ended: e.endOutgoing(rec.id)})
 	locked := err == nil
 	switch {
 	case locked, errors.Is(err, ErrInFlight):
@@ -198,7 +198,7 @@ func (e *Engine) settleRefusal(ctx context.Context, rec *record, refusal error) 
 	if errors.Is(refusal, ErrUnavailable) {
 		return refusal
 	}
-	err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Settles: true, Idle: tryTimeout})
+	err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Settles: true, Idle: tryTimeout, Ended: e.endOutgoing(rec.id)})
 	if err == nil {
 		e.recordLocked(ctx, rec.id, &rec.Challenge)
 	}

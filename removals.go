@@ -104,7 +104,7 @@ func (e *Engine) endIfRemoved(ctx context.Context, rec *record, entry *Entry) er
 	if entry.State == StateApproved { // it was answered; its receipt cannot be collected any more
 		return nil
 	}
-	switch err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateCanceled}); {
+	switch err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateCanceled, Mark: rec.cancelMark(e.cfg.Clock(), false), Ended: e.endOutgoing(rec.id)}); {
 	case err == nil:
 		e.tombstonesOf(rec.id).Add(rec.id.random, tombstoneChallenge, Canceled)
 		e.watchers.Wake(rec.ID)

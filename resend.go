@@ -99,7 +99,7 @@ func (e *Engine) repeatResend(ctx context.Context, rec *record, entry Entry) (Vi
 		return View{}, closedError(status)
 	}
 	if e.cfg.Outbox != nil && deliveryOrder[rec.Delivery.Status] <= deliveryOrder[DeliveryQueued] {
-		if err := e.cfg.Outbox.Put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}); err != nil {
+		if err := e.cfg.Outbox.Put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends, Channel: rec.Channel}); err != nil {
 			return View{}, unavailable(err)
 		}
 	}
@@ -150,7 +150,7 @@ func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 			return err
 		}
 	}
-	return e.updateAndEnqueue(ctx, rec, Outgoing{ChallengeID: rec.ID, Send: rec.Sends})
+	return e.updateAndEnqueue(ctx, rec, Outgoing{ChallengeID: rec.ID, Send: rec.Sends, Channel: rec.Channel})
 }
 
 // resendAt returns the earliest time of the next message. The cool-down doubles with each send.

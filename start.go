@@ -74,10 +74,11 @@ func (e *Engine) Start(ctx context.Context, req StartRequest) (*Started, error) 
 
 // startChallenge creates the challenge of a valid request.
 func (e *Engine) startChallenge(ctx context.Context, strategy Strategy, address Address, req StartRequest) (*Started, error) {
-	c, id, err := e.newChallenge(req, strategy, address)
+	rec, err := e.newChallenge(req, strategy, address)
 	if err != nil {
 		return nil, err
 	}
+	c, id := &rec.Challenge, rec.id
 	prompt, charges, existing, err := e.prepareStart(ctx, id, c, req, address)
 	if existing != nil || errors.Is(err, ErrUnavailable) {
 		e.refundStart(ctx, charges)
@@ -85,13 +86,12 @@ func (e *Engine) startChallenge(ctx context.Context, strategy Strategy, address 
 	if existing != nil || err != nil {
 		return existing, err
 	}
-	return e.storeChallenge(ctx, &preparedStart{id: id, challenge: c, prompt: prompt, charges: charges, address: address, unanswered: req.Unanswered})
+	return e.storeChallenge(ctx, &preparedStart{rec: rec, prompt: prompt, charges: charges, address: address, unanswered: req.Unanswered})
 }
 
 // A preparedStart is a challenge that was charged to the limits and is not stored yet.
 type preparedStart struct {
-	id         challengeID
-	challenge  *Challenge
+	rec        *record
 	prompt     Prompt
 	charges    limitCharges
 	address    Address
@@ -100,17 +100,17 @@ type preparedStart struct {
 
 // storeChallenge stores a prepared challenge and queues its message. If that fails, it refunds the charges.
 func (e *Engine) storeChallenge(ctx context.Context, p *preparedStart) (*Started, error) {
-	c, id, prompt, charges := p.challenge, p.id, p.prompt, p.charges
+	rec, prompt, charges := p.rec, p.prompt, p.charges
+	c := &rec.Challenge
 	c.Ask, c.Decoy = prompt.Ask, c.Decoy || prompt.Decoy
 	if !c.Decoy && !prompt.Silent {
 		c.prefix = p.address.Prefix
 	}
-	out := Outgoing{ChallengeID: c.ID, Send: c.Sends, Direct: c.Sends > 0 && e.reserveSend()}
-	var claim sendClaim
+	out := Outgoing{ChallengeID: c.ID, Send: c.Sends, Channel: c.Channel, Direct: c.Sends > 0 && e.reserveSend()}
 	if out.Direct {
-		claim = newSendClaim(e.cfg.Clock())
+		rec.SendClaim = newSendClaim(e.cfg.Clock())
 	}
-	entry, rec, err := e.newEntry(id, id.strategy.Properties(), c, prompt, claim)
+	entry, err := e.newEntry(rec, prompt)
 	if err != nil {
 		e.unreserve(out)
 		return nil, err
@@ -120,12 +120,13 @@ func (e *Engine) storeChallenge(ctx context.Context, p *preparedStart) (*Started
 		e.refundStart(ctx, charges)
 	}
 	if errors.Is(err, ErrExists) {
-		return e.repeatStart(ctx, id, p.unanswered)
+		return e.repeatStart(ctx, rec.id, p.unanswered)
 	}
 	if err != nil {
 		return nil, unavailable(err)
 	}
 	e.emit(ctx, EventStarted, c)
+	e.watchExpiry(c)
 	return e.started(rec, entry, prompt.Public), nil
 }
 
@@ -185,14 +186,16 @@ func beginStrategy(ctx context.Context, s Strategy, c *Challenge) (Prompt, error
 	return s.Begin(ctx, c)
 }
 
-func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challenge, challengeID, error) {
+func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*record, error) {
 	props := s.Properties()
 	now := e.cfg.Clock().UTC().Truncate(time.Millisecond)
 	id, salt, err := e.newChallengeID(req, s, to)
 	if err != nil {
-		return nil, id, err
+		return nil, err
 	}
-	c := &Challenge{ID: id.text, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
+	rec := &record{id: id, version: 1, entryContent: entryContent{Salt: salt}}
+	c := &rec.Challenge
+	*c = Challenge{ID: id.text, Strategy: s.Name(), Purpose: req.Purpose, Subject: req.Subject, Channel: req.Channel,
 		Address: to.Value, SentTo: to.Masked, Locale: req.Locale, ReturnURL: req.ReturnURL, Nonce: req.Nonce, Label: req.Label,
 		Factor: req.Factor, Transaction: req.Transaction, Metadata: req.Metadata, Client: req.Client,
 		CreatedAt: now, ExpiresAt: now.Add(e.lifetime(req, props, to)), LongLived: id.isLongLived(), env: e.env, salt: salt, key: e.keyring[0]}
@@ -206,7 +209,7 @@ func (e *Engine) newChallenge(req StartRequest, s Strategy, to Address) (*Challe
 		c.Sends, c.SentAt, c.CodeSend = 1, now, 1
 		c.Delivery = Delivery{Status: DeliveryQueued}
 	}
-	return c, id, nil
+	return rec, nil
 }
 
 // repeatStart returns the challenge of an earlier start with the same seed. It queues its message again only if that was not
@@ -247,7 +250,7 @@ func (e *Engine) enqueueUnsent(ctx context.Context, rec *record, unanswered bool
 		return nil
 	}
 	if rec.Delivery.Status == DeliveryQueued && unanswered {
-		if err := e.cfg.Outbox.Put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}); err != nil {
+		if err := e.cfg.Outbox.Put(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends, Channel: rec.Channel}); err != nil {
 			return unavailable(err)
 		}
 		return nil
@@ -262,7 +265,7 @@ func (e *Engine) enqueueUnsent(ctx context.Context, rec *record, unanswered bool
 	}
 	if err == nil {
 		rec.version++
-		err = e.enqueue(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends}, rec)
+		err = e.enqueue(ctx, Outgoing{ChallengeID: rec.ID, Send: rec.Sends, Channel: rec.Channel}, rec)
 	}
 	if err != nil {
 		return unavailable(err)

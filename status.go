@@ -20,7 +20,7 @@ func (e *Engine) Status(ctx context.Context, id string) (View, error) {
 	if !e.lacksPrerequisite(ctx, rec) {
 		return v, nil
 	}
-	canceled, err := e.cancel(ctx, rec.id)
+	canceled, err := e.cancel(ctx, rec.id, false)
 	if err != nil && !errors.Is(err, ErrUnavailable) { // it ended meanwhile
 		v, _, err = e.readView(ctx, id)
 		return v, err
@@ -153,11 +153,11 @@ func (e *Engine) Cancel(ctx context.Context, id string) (View, error) {
 	if err != nil {
 		return View{}, err
 	}
-	return e.cancel(ctx, parsed)
+	return e.cancel(ctx, parsed, false)
 }
 
-// cancel cancels a challenge, also if it is part of a verification.
-func (e *Engine) cancel(ctx context.Context, parsed challengeID) (View, error) {
+// cancel cancels a challenge, also if it is part of a verification, and marks whether the recipient of its link has reported it.
+func (e *Engine) cancel(ctx context.Context, parsed challengeID, reported bool) (View, error) {
 	entry, rec, err := e.read(ctx, parsed)
 	if err != nil {
 		return View{}, err
@@ -167,7 +167,7 @@ func (e *Engine) cancel(ctx context.Context, parsed challengeID) (View, error) {
 	} else if status != Pending {
 		return View{}, closedError(status)
 	}
-	err = e.cfg.Store.Close(ctx, parsed.storeID, Closing{State: StateCanceled})
+	err = e.cfg.Store.Close(ctx, parsed.storeID, Closing{State: StateCanceled, Mark: rec.cancelMark(e.cfg.Clock(), reported), Ended: e.endOutgoing(parsed)})
 	switch {
 	case errors.Is(err, ErrClosed):
 		return View{}, e.endingOf(ctx, parsed)

@@ -20,11 +20,12 @@ func (e *Engine) startByDevice(ctx context.Context, d *presentedDevice, v *verif
 	seed := e.identity.tags.sum("method", v.ID, e.deviceStrategy())
 	start := StartRequest{Purpose: v.Purpose, Subject: v.Subject, Locale: v.Locale, ReturnURL: v.ReturnURL, Nonce: v.Nonce, Metadata: v.Metadata,
 		Client: v.Client, Factor: d.factor.ID, Seed: seed[:], verification: v}
-	c, id, err := e.newChallenge(start, e.devices, Address{})
+	rec, err := e.newChallenge(start, e.devices, Address{})
 	if err != nil {
 		return nil, err
 	}
-	entry, rec, err := e.newEntry(id, e.devices.Properties(), c, Prompt{}, sendClaim{})
+	c := &rec.Challenge
+	entry, err := e.newEntry(rec, Prompt{})
 	if err != nil {
 		return nil, err
 	}

@@ -96,8 +96,10 @@ func (e *Engine) invalidFields(req StartRequest, s Strategy) (out []FieldError) 
 	refuse(returnReason != "", "return_url", returnReason)
 	out = append(out, req.Client.invalidFields()...)
 	refuse(!shortTexts(req.Transaction, isLegibleText), "transaction", "holds at most 16 short texts, all of them visible")
-	inReceipt, err := json.Marshal([]any{req.Transaction, req.Nonce, req.Subject})
-	refuse(err != nil || len(inReceipt) > maxInReceipt, "transaction", "is too long for a receipt")
+	if len(req.Transaction) > 0 { // nonce and subject alone are short enough, however JSON escapes them
+		inReceipt, err := json.Marshal([]any{req.Transaction, req.Nonce, req.Subject})
+		refuse(err != nil || len(inReceipt) > maxInReceipt, "transaction", "is too long for a receipt")
+	}
 	refuse(!shortTexts(req.Metadata, isPlainText), "metadata", "holds at most 16 short texts")
 	return out
 }

@@ -74,30 +74,30 @@ func (r *VerificationRequest) startRequest(m MethodRequest, s Strategy) StartReq
 
 // addressMethods returns the methods with their canonical addresses. Without a subject, either all methods have the same address
 // or none has one: somebody else's key must not answer for an address.
-func (e *Engine) addressMethods(req VerificationRequest) (out []verificationMethod, err error) {
-	var refused error
+func (e *Engine) addressMethods(req VerificationRequest) (out []verificationMethod, refused error) {
+	first := "" // the address of the first method; empty: it has none
 	for i, m := range req.Methods {
 		s := e.strategies[m.Strategy]
 		start := req.startRequest(m, s)
 		method := verificationMethod{ID: fmt.Sprintf("m%d", i+1), Strategy: m.Strategy, Channel: start.Channel, Factor: m.Factor, Ask: s.Properties().Ask}
 		var to Address
+		var err error
 		if s.Properties().SendsMessages {
 			to, err = e.addressOf(start.Channel, m.To)
 		}
-		var refusal *Error
-		switch {
-		case errors.As(err, &refusal) && refusal.Code == ErrInvalidRequest.Code:
-			for n, f := range refusal.Fields {
-				refusal.Fields[n].Field = methodField(i, f.Field)
-			}
-			return nil, refusal
-		case errors.Is(err, ErrDestinationRefused):
-			refused, err = err, nil
-			continue
-		case err != nil:
-			return nil, err
-		case req.Subject == "" && len(out) > 0 && out[0].Address != to.Value:
+		isRefused := errors.Is(err, ErrDestinationRefused)
+		if err != nil && !isRefused {
+			return nil, methodError(i, err)
+		}
+		if i == 0 {
+			first = to.Value
+		}
+		if req.Subject == "" && to.Value != first { // also if the address is refused
 			return nil, invalid(methodField(i, "to"), "is the same for all methods if there is no subject")
+		}
+		if isRefused {
+			refused = err
+			continue
 		}
 		method.Address, method.SentTo, method.Kind = to.Value, to.Masked, to.Kind
 		if !req.Decoy {
@@ -109,6 +109,19 @@ func (e *Engine) addressMethods(req VerificationRequest) (out []verificationMeth
 		return nil, refused
 	}
 	return out, nil
+}
+
+// methodError returns the error of an address policy with the fields of a method.
+func methodError(i int, err error) error {
+	var refusal *Error
+	if !errors.As(err, &refusal) || refusal.Code != ErrInvalidRequest.Code {
+		return err
+	}
+	out := &Error{Code: refusal.Code}
+	for _, f := range refusal.Fields {
+		out.Fields = append(out.Fields, FieldError{methodField(i, f.Field), f.Reason})
+	}
+	return out
 }
 
 // offeredMethods returns those methods that meet the requirement and, if they need a factor, for which the subject has an active

@@ -148,7 +148,7 @@ func (e *Engine) storeMissing(ctx context.Context, v *verificationRecord, m *ver
 	if err != nil {
 		return v, nil, err
 	}
-	if p.id.text != m.Challenge { // by another configuration than that of the opening
+	if p.rec.ID != m.Challenge { // by another configuration than that of the opening
 		e.refundStart(ctx, p.charges)
 		return v, nil, nil
 	}

@@ -138,15 +138,16 @@ func (e *Engine) prepareMethod(ctx context.Context, v *verificationRecord, m *ve
 			return nil, err
 		}
 	}
-	c, id, err := e.newChallenge(req, s, to)
+	rec, err := e.newChallenge(req, s, to)
 	if err != nil {
 		return nil, err
 	}
+	c := &rec.Challenge
 	c.Decoy = req.Decoy
 	if m.ID != v.Fallback.Method && !v.Fallback.Ended {
 		c.fallbackAfter = v.Fallback.After
 	}
-	p := &preparedStart{id: id, challenge: c, address: to}
+	p := &preparedStart{rec: rec, address: to}
 	if p.prompt, err = s.Begin(ctx, c); err == nil {
 		err = e.checkMessage(c, p.prompt)
 	}
@@ -162,7 +163,7 @@ func (e *Engine) prepareMethod(ctx context.Context, v *verificationRecord, m *ve
 
 // markOpened records that the prepared challenge is the method's.
 func (v *verificationRecord) markOpened(m *verificationMethod, p *preparedStart) {
-	m.Challenge, m.OpenedAt, m.Ended = p.id.text, p.challenge.CreatedAt, ""
+	m.Challenge, m.OpenedAt, m.Ended = p.rec.ID, p.rec.CreatedAt, ""
 	m.Opened++
 	v.Current = m.ID
 }

@@ -258,30 +258,23 @@ func (e *Engine) cancelChallenges(ctx context.Context, v *verificationRecord) {
 		errs := make([]error, len(open))
 		var canceling sync.WaitGroup
 		for i, m := range open {
-			canceling.Go(func() { errs[i] = e.cancelChallenge(ctx, v, m) })
+			canceling.Go(func() { errs[i] = e.cancelChallenge(ctx, m) })
 		}
 		canceling.Wait()
 		return errors.Join(errs...)
 	})
 }
 
-// cancelChallenge cancels the challenge of a method without reading it. One that has ended stays as it is.
-func (e *Engine) cancelChallenge(ctx context.Context, v *verificationRecord, m verificationMethod) error {
+// cancelChallenge cancels the challenge of a method. One that has ended stays as it is.
+func (e *Engine) cancelChallenge(ctx context.Context, m verificationMethod) error {
 	id, err := e.parse(m.Challenge)
 	if err != nil {
 		return nil // its strategy is not configured any more
 	}
-	err = e.cfg.Store.Close(ctx, id.storeID, Closing{State: StateCanceled})
-	if errors.Is(err, ErrClosed) || errors.Is(err, ErrNotFound) {
-		return nil
+	if _, err = e.cancel(ctx, id, false); errors.Is(err, ErrUnavailable) {
+		return err
 	}
-	if err == nil {
-		e.tombstones.Add(id.random, tombstoneChallenge, Canceled)
-		e.watchers.Wake(id.text)
-		e.emit(ctx, EventCanceled, &Challenge{ID: id.text, Verification: v.ID, Strategy: m.Strategy, Purpose: v.Purpose, Subject: v.Subject,
-			Channel: m.Channel, Metadata: v.Metadata, CreatedAt: m.OpenedAt})
-	}
-	return err
+	return nil
 }
 
 // recordVerificationExpired records that the verification has expired, once in this process. An expiry is noticed when the

@@ -99,6 +99,11 @@ type Config struct {
 	Logger *slog.Logger                       // default: discards everything
 	Events func(ctx context.Context, e Event) // called synchronously, so it must not block; nil: no events
 
+	// Subscribed reports whether somebody gets the events of a type. If the Store is an EventOutbox, those for which IsQueued
+	// holds are queued there, in the step that writes what happened. EventExpired is then sent though nobody looks; with another
+	// store too, by a timer. Nil: nobody does.
+	Subscribed func(eventType string) bool
+
 	// Replaces is the engine of the same app in this process that this one takes the place of, as when the configuration is
 	// reloaded. The new one knows which challenges ended in the old one, and wakes the callers who wait there. Both may be used
 	// until the old one's requests have ended. Nil: none.
@@ -116,6 +121,9 @@ type Engine struct {
 	appTag          [appSize]byte
 	direct          DirectOutbox  // the store, if it is one; nil otherwise
 	devices         DeviceTruster // nil: no device is trusted
+	queuesEvents    bool          // the store is an EventOutbox
+	eventSealer     *EventSealer
+	expiries        *expiryTimers
 	strategies      map[string]Strategy
 	strategiesByTag map[[strategyTagSize]byte]Strategy
 	channels        map[string]bool
@@ -149,9 +157,10 @@ var appPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,39}$`)
 func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, strategiesByTag: map[[strategyTagSize]byte]Strategy{},
-		channels: stringSet(cfg.Channels), purposes: stringSet(cfg.Purposes), tombstones: tombstones.New[Status](), linkTombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(), noteRemovals: noteRemovals{factors: map[string]Factor{}}, log: cfg.Logger}
+		channels: stringSet(cfg.Channels), purposes: stringSet(cfg.Purposes), tombstones: tombstones.New[Status](), linkTombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(),
+		noteRemovals: noteRemovals{factors: map[string]Factor{}}, expiries: &expiryTimers{}, log: cfg.Logger}
 	if old := cfg.Replaces; old != nil {
-		e.tombstones, e.linkTombstones, e.watchers, e.background = old.tombstones, old.linkTombstones, old.watchers, old.background
+		e.tombstones, e.linkTombstones, e.watchers, e.background, e.expiries = old.tombstones, old.linkTombstones, old.watchers, old.background, old.expiries
 		e.cfg.Replaces = nil // the old one is not kept
 	}
 	problems := append(cfg.invalidSettings(), e.deriveKeys()...)
@@ -172,6 +181,7 @@ func New(cfg Config) (*Engine, error) {
 		factors: &factorStore{app: cfg.App, store: cfg.Factors, keyring: e.keyring, ids: e.identity.tags, devices: e.deviceStrategy(), log: cfg.Logger}}
 	if cfg.Outbox == nil {
 		e.direct, _ = cfg.Store.(DirectOutbox)
+		_, e.queuesEvents = cfg.Store.(EventOutbox)
 	}
 	process, err := e.random(len(e.processID))
 	if err != nil {
@@ -193,6 +203,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.ProviderName == nil {
 		c.ProviderName = func(string) string { return "" }
+	}
+	if c.Subscribed == nil {
+		c.Subscribed = func(string) bool { return false }
 	}
 	if c.Clock == nil {
 		c.Clock = time.Now
@@ -258,7 +271,9 @@ func (e *Engine) deriveKeys() (problems []error) {
 	var err error
 	if e.identity, err = newIdentity(e.cfg.Identity, e.cfg.App); err != nil {
 		problems = append(problems, fmt.Errorf("Identity: %w", err))
+		return problems
 	}
+	e.eventSealer = &EventSealer{e.identity.events}
 	return problems
 }
 

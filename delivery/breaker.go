@@ -23,19 +23,21 @@ const (
 // When the breaker is open, the provider is not called for 5 to 10 seconds; then one message probes it. The time is random, so that
 // the breakers of many processes and apps do not probe a recovering provider at the same moment.
 type protectedProvider struct {
-	name    string
-	sender  watchword.Sender
-	breaker *gobreaker.CircuitBreaker[watchword.Sent]
-	now     func() time.Time
-	jitter  func(limit time.Duration) time.Duration
+	name     string
+	channel  string
+	position int // in the channel, from 0
+	sender   watchword.Sender
+	breaker  *gobreaker.CircuitBreaker[watchword.Sent]
+	now      func() time.Time
+	jitter   func(limit time.Duration) time.Duration
 
 	mu      sync.Mutex
 	failed  map[string]struct{} // recipients since the last success; at most breakerRecipients
 	probeAt time.Time           // while the breaker is open: time of the next probe
 }
 
-func newProtectedProvider(p Provider, r *Router) *protectedProvider {
-	out := &protectedProvider{name: p.Name, sender: p.Sender, now: r.now, jitter: r.jitter, failed: map[string]struct{}{}}
+func newProtectedProvider(p Provider, channel string, position int, r *Router) *protectedProvider {
+	out := &protectedProvider{name: p.Name, channel: channel, position: position, sender: p.Sender, now: r.now, jitter: r.jitter, failed: map[string]struct{}{}}
 	out.breaker = gobreaker.NewCircuitBreaker[watchword.Sent](gobreaker.Settings{
 		Name:         p.Name,
 		Timeout:      breakerPause,

@@ -112,6 +112,10 @@ func (e *fakeEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d
 	return nil
 }
 
+func (e *fakeEngine) FinishSend(context.Context, watchword.Outgoing, watchword.Delivery) error {
+	return errors.ErrUnsupported
+}
+
 func (e *fakeEngine) AllowRetry(context.Context, watchword.Outgoing, time.Time) error { return nil }
 
 // countRecorded returns the number of challenges with exactly one recorded delivery of the given status.
@@ -142,10 +146,4 @@ func (e *fakeEngine) lastAttempts() map[string]int {
 		last[id] = attempts[len(attempts)-1]
 	}
 	return last
-}
-
-func (e *fakeEngine) composeCount(id string) int {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return len(e.attempts[id])
 }

@@ -14,8 +14,8 @@ const (
 	outcomeParallel = 64                     // outcomes that are recorded at the same time, so that a store can batch them
 )
 
-// An outcomeRecorder records the outcomes of messages, which people look at, in batches. An outcome replaces an earlier one of
-// the same challenge that was not recorded yet.
+// An outcomeRecorder records the outcomes of messages that Engine.FinishSend has not recorded, in batches. People look at them. An
+// outcome replaces an earlier one of the same challenge that was not recorded yet.
 type outcomeRecorder struct {
 	ctx    context.Context
 	engine Engine

@@ -35,7 +35,7 @@ type PrefixBreakerConfig struct {
 const (
 	slotsPerWindow   = 12
 	maxPending       = 20_000                 // counts kept until the next exchange; further ones are dropped
-	maxBatch         = 500                    // counts in one batch
+	maxBatch         = 64                     // counts in one batch: on Redis a batch is one script, for which all other commands wait
 	exchangeInterval = 800 * time.Millisecond // a decision reaches every process within two seconds
 )
 

@@ -3,6 +3,7 @@ package delivery_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -135,6 +136,23 @@ func TestPrefixBreakerCountsApprovedVerifications(t *testing.T) {
 	counts, err := f.counters.Counters.Add(t.Context(), "shop", delivery.Batch{ID: "look", Counts: []delivery.Count{{Key: abusedPrefix}}})
 	if err != nil || len(counts) != 1 || counts[0].Sent != 1 || counts[0].Verified != 1 {
 		t.Errorf("%+v, %v", counts, err)
+	}
+}
+
+// Every other command waits for the script of a batch. So many prefixes are counted in several batches.
+func TestPrefixBreakerCountsManyPrefixesInSmallBatches(t *testing.T) {
+	f := newTraffic(t, 1, delivery.PrefixBreakerConfig{})
+	const prefixes = 300
+	for n := range prefixes {
+		f.breakers[0].HandleEvent(t.Context(), watchword.Event{Type: watchword.EventMessageSent, Prefix: fmt.Sprint("+1415", 100+n), StartedAt: f.now})
+	}
+	f.exchange()
+	sum := 0
+	for _, n := range f.counters.batches {
+		sum += n
+	}
+	if sum != prefixes || slices.Max(f.counters.batches) > 64 {
+		t.Errorf("batches of %v counts, want %d together and at most 64 each", f.counters.batches, prefixes)
 	}
 }
 

@@ -43,6 +43,7 @@ func newTraffic(t *testing.T, processes int, cfg delivery.PrefixBreakerConfig) *
 type flakyCounters struct {
 	delivery.Counters
 	down, lost bool
+	batches    []int // numbers of counts
 }
 
 var errNoCounters = errors.New("no counters")
@@ -52,6 +53,7 @@ func (f *flakyCounters) Add(ctx context.Context, app string, b delivery.Batch) (
 		return nil, errNoCounters
 	}
 	counts, err := f.Counters.Add(ctx, app, b)
+	f.batches = append(f.batches, len(b.Counts))
 	if f.lost {
 		err = errNoCounters
 	}

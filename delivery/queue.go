@@ -1,7 +1,6 @@
 package delivery
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"sync"
@@ -17,17 +16,17 @@ var (
 )
 
 // A Queue is the outbox of a single process. Its messages are lost when the process ends, so drain it first; Worker.Run does. A
-// Queue is bounded: Put fails if it is full and never waits. Claim returns messages in the order in which they were put or
-// became due, without polling. A Queue is safe for concurrent use.
+// Queue is bounded: Put fails if it is full and never waits. Each channel has a share of it, so that messages of a channel that
+// cannot be sent leave places for those of the others. Claim takes channels in turn, and the messages of one channel in the order in
+// which they were put or became due, without polling. A Queue is safe for concurrent use.
 type Queue struct {
-	now      func() time.Time
-	capacity int
-	wake     chan struct{} // holds an element if a message may be ready that no Claim has been woken for
-	empty    chan struct{} // closed when the queue is draining and no message is unfinished
+	now   func() time.Time
+	wake  chan struct{} // holds an element if a message may be ready that no Claim has been woken for
+	empty chan struct{} // closed when the queue is draining and no message is unfinished
 
 	mu         sync.Mutex
-	ready      list.List // of watchword.Outgoing
-	unfinished int       // messages that are neither done nor buried, claimed ones included
+	ready      readyMessages
+	unfinished channelCounts // of messages that are neither done nor buried, claimed ones included
 	delayed    map[*delayedMessage]struct{}
 	draining   bool
 	until      time.Time // while draining: latest due time of a retry
@@ -44,27 +43,34 @@ type delayedMessage struct {
 	timer *time.Timer
 }
 
-// NewQueue returns a Queue for at most capacity messages, including those that are being sent. now is the clock by which
+// NewQueue returns a Queue for at most capacity messages of one channel, including those that are being sent, and twice as many of
+// all channels. A channel may add a message while it has fewer in the Queue than there are free places. now is the clock by which
 // Retry's times are compared; nil: time.Now.
 func NewQueue(capacity int, now func() time.Time) *Queue {
 	if now == nil {
 		now = time.Now
 	}
-	return &Queue{now: now, capacity: capacity, wake: make(chan struct{}, 1), empty: make(chan struct{}), delayed: map[*delayedMessage]struct{}{}}
+	return &Queue{now: now, unfinished: newChannelCounts(2 * capacity), wake: make(chan struct{}, 1), empty: make(chan struct{}), delayed: map[*delayedMessage]struct{}{}}
 }
 
 // Put adds all of the messages, or none if it returns ErrQueueFull or ErrDrained. A message with a Due is delayed until then.
 func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	switch {
-	case q.draining:
+	if q.draining {
 		return ErrDrained
-	case q.unfinished+len(out) > q.capacity:
-		return ErrQueueFull
 	}
-	for _, o := range out {
-		if q.unfinished++; q.unfinished > maxComplete {
+	for i, o := range out {
+		if !q.unfinished.take(o.Channel) {
+			for _, earlier := range out[:i] {
+				q.unfinished.release(earlier.Channel)
+			}
+			return ErrQueueFull
+		}
+	}
+	complete := maxComplete - (q.unfinished.taken - len(out))
+	for i, o := range out {
+		if i >= complete {
 			o = o.IDs()
 		}
 		if o.Due.After(q.now()) {
@@ -78,7 +84,7 @@ func (q *Queue) Put(_ context.Context, out ...watchword.Outgoing) error {
 
 // addReady adds a message to those that are due, and wakes a Claim. The caller holds the lock.
 func (q *Queue) addReady(o watchword.Outgoing) {
-	q.ready.PushBack(o)
+	q.ready.add(o, q.now())
 	q.wakeClaim()
 }
 
@@ -107,24 +113,24 @@ func (q *Queue) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, err
 	}
 }
 
-// takeReady removes the first messages that are due, at most limit. If there are more, it wakes another Claim.
+// takeReady removes messages that are due, at most limit. If there are more, it wakes another Claim.
 func (q *Queue) takeReady(limit int) (out []watchword.Outgoing) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(out) < limit && q.ready.Len() > 0 {
-		out = append(out, q.ready.Remove(q.ready.Front()).(watchword.Outgoing))
+	for len(out) < limit && q.ready.count > 0 {
+		out = append(out, q.ready.take())
 	}
-	if q.ready.Len() > 0 {
+	if q.ready.count > 0 {
 		q.wakeClaim()
 	}
 	return out
 }
 
 // Done removes a claimed message.
-func (q *Queue) Done(context.Context, watchword.Outgoing) error {
+func (q *Queue) Done(_ context.Context, o watchword.Outgoing) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.unfinished--
+	q.unfinished.release(o.Channel)
 	q.closeIfEmpty()
 	return nil
 }
@@ -181,7 +187,7 @@ func (q *Queue) Drain(until time.Time) (late []watchword.Outgoing) {
 
 // closeIfEmpty wakes waiting Claims if the queue is draining and all messages are finished. The caller holds the lock.
 func (q *Queue) closeIfEmpty() {
-	if !q.draining || q.unfinished > 0 {
+	if !q.draining || q.unfinished.taken > 0 {
 		return
 	}
 	select {
@@ -189,4 +195,12 @@ func (q *Queue) closeIfEmpty() {
 	default:
 		close(q.empty)
 	}
+}
+
+// Backlog returns how many messages are due, those that are being sent included, and how many are due later; and since when the
+// oldest one that waits has been due, by the clock of the Queue. It is zero if none waits.
+func (q *Queue) Backlog() (due, later int, oldest time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.unfinished.taken - len(q.delayed), len(q.delayed), q.ready.oldest()
 }

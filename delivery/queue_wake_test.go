@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -25,7 +26,7 @@ func TestQueueClaimWakesAnotherForMessagesThatItLeaves(t *testing.T) {
 		synctest.Wait() // until all wait
 		q.mu.Lock()
 		for range n {
-			q.ready.PushBack(watchword.Outgoing{})
+			q.ready.add(watchword.Outgoing{}, time.Now())
 		}
 		q.wakeClaim()
 		q.mu.Unlock()

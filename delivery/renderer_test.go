@@ -166,6 +166,8 @@ func TestRendererRejectsInvalidCodesLinksAndOrigins(t *testing.T) {
 		"a link of two words":     func(m *watchword.Message) { m.Link = watchword.NewCode("https://a.example/ x") },
 		"a link by ftp":           func(m *watchword.Message) { m.Link = watchword.NewCode("ftp://a.example/x") },
 		"a link that is a word":   func(m *watchword.Message) { m.Link = watchword.NewCode("a.example") },
+		"a code with an end":      func(m *watchword.Message) { m.Code = watchword.NewCode("123456-") },
+		"a code with two hyphens": func(m *watchword.Message) { m.Code = watchword.NewCode("123--456") },
 		"a link that is a script": func(m *watchword.Message) { m.Link = watchword.NewCode("javascript:alert(1)") },
 		"an origin of two lines":  func(m *watchword.Message) { m.Origin = "a.example\n" },
 		"an origin that is more":  func(m *watchword.Message) { m.Origin = "a.example #999999" },

@@ -25,6 +25,7 @@ type RouterConfig struct {
 	Tries   int                   // tries of a provider that fails quickly before the next provider is used; zero: 2
 	Timeout time.Duration         // of one try; zero: 10 seconds
 	Backoff time.Duration         // longest delay before the second try; it doubles with each try; zero: 250 ms
+	OnTry   func(Try)             // is called after each try, by the goroutine that made it; nil: nothing is called
 
 	Logger *slog.Logger
 	Now    func() time.Time                        // the engine's clock; nil: time.Now
@@ -51,6 +52,7 @@ type Router struct {
 	tries   int
 	timeout time.Duration
 	backoff time.Duration
+	onTry   func(Try)
 	log     *slog.Logger
 	now     func() time.Time
 	jitter  func(limit time.Duration) time.Duration
@@ -58,7 +60,10 @@ type Router struct {
 
 // NewRouter returns a Router, or an error that lists every problem of the configuration.
 func NewRouter(cfg RouterConfig) (*Router, error) {
-	r := &Router{routes: map[string][]*protectedProvider{}, tries: cfg.Tries, timeout: cfg.Timeout, backoff: cfg.Backoff}
+	r := &Router{routes: map[string][]*protectedProvider{}, tries: cfg.Tries, timeout: cfg.Timeout, backoff: cfg.Backoff, onTry: cfg.OnTry}
+	if r.onTry == nil {
+		r.onTry = func(Try) {}
+	}
 	setDefault(&r.tries, 2)
 	setDefault(&r.timeout, 10*time.Second)
 	setDefault(&r.backoff, 250*time.Millisecond)
@@ -68,11 +73,11 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 		if len(route) == 0 {
 			problems = append(problems, fmt.Errorf("delivery: channel %q has no provider", channel))
 		}
-		for _, p := range route {
+		for position, p := range route {
 			if p.Name == "" || p.Sender == nil {
 				problems = append(problems, fmt.Errorf("delivery: a provider of channel %q has no name or no sender", channel))
 			}
-			r.routes[channel] = append(r.routes[channel], newProtectedProvider(p, r))
+			r.routes[channel] = append(r.routes[channel], newProtectedProvider(p, channel, position, r))
 		}
 	}
 	return r, errors.Join(problems...)
@@ -220,7 +225,9 @@ func (r *Router) sendOnce(ctx context.Context, p *protectedProvider, m watchword
 	defer cancel()
 	started := r.now()
 	sent, err = p.send(ctx, m)
-	return sent, ctx.Err() == nil && r.now().Sub(started) < quickFailureLimit, err
+	took := r.now().Sub(started)
+	r.onTry(newTry(p, m, err, started, took))
+	return sent, ctx.Err() == nil && took < quickFailureLimit, err
 }
 
 // sendTimeout returns the time-out of a try, which ends at the latest when the message expires, and whether the message is

@@ -11,6 +11,9 @@ import (
 // headers (: / \ @ # < > ? = and control, format and other space characters) become spaces. A space is added after a dot
 // inside a word, unless the word is a number: "evil.com" becomes "evil. com". The function is idempotent.
 func sanitizeText(s string, limit int) string {
+	if len(s) <= limit && isPlainWord(s) {
+		return s
+	}
 	s = separateDots(strings.Map(sanitizeRune, s))
 	for i := range s {
 		if limit == 0 {
@@ -20,6 +23,16 @@ func sanitizeText(s string, limit int) string {
 		limit--
 	}
 	return strings.TrimRight(s, " .") // templates write their own full stop
+}
+
+// isPlainWord reports whether a text has ASCII letters and digits only, as the names of most apps and purposes. It is safe as it is.
+func isPlainWord(s string) bool {
+	for _, c := range []byte(s) {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
 }
 
 // separateDots joins the words of a text by single spaces and adds a space after each dot inside a word that is not a number.

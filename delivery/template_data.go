@@ -36,7 +36,6 @@ type bodyData struct {
 }
 
 var (
-	codePattern   = regexp.MustCompile(`^[0-9A-Za-z]+(-[0-9A-Za-z]+)*$`)
 	originPattern = regexp.MustCompile(`^[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?$`)
 	linkPattern   = regexp.MustCompile(`^https?://[!-~]+$`)
 )
@@ -71,7 +70,7 @@ func (s *templateSet) templateData(m *watchword.Message, lifetime time.Duration)
 	switch {
 	case d.Code == "" && d.Link == "":
 		return d, errNothingToSend
-	case d.Code != "" && !codePattern.MatchString(d.Code):
+	case d.Code != "" && !isCode(d.Code):
 		return d, errInvalidCode
 	case m.Origin != "" && !originPattern.MatchString(m.Origin):
 		return d, errInvalidOrigin
@@ -129,4 +128,14 @@ func (d *bodyData) isolate() {
 	for i, row := range d.Transaction {
 		d.Transaction[i].Name, d.Transaction[i].Value = "\u2068"+row.Name+"\u2069", "\u2068"+row.Value+"\u2069"
 	}
+}
+
+// isCode reports whether a text is words of letters and digits with a hyphen between them.
+func isCode(text string) bool {
+	for word := range strings.SplitSeq(text, "-") {
+		if word == "" || !isPlainWord(word) {
+			return false
+		}
+	}
+	return true
 }

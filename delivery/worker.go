@@ -19,6 +19,9 @@ type Engine interface {
 	ComposeMessage(ctx context.Context, o watchword.Outgoing) (watchword.Message, error)
 	// RecordDelivery stores the outcome.
 	RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
+	// FinishSend stores that a message was sent and removes it from the outbox, in one step. After any error the Worker does both
+	// by itself.
+	FinishSend(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error
 	// AllowRetry records that a try has failed, so that another one may begin at the given time.
 	AllowRetry(ctx context.Context, o watchword.Outgoing, at time.Time) error
 }
@@ -30,7 +33,7 @@ type WorkerConfig struct {
 	Outbox watchword.Outbox
 	Sender watchword.Sender
 
-	Concurrency  int           // messages that are sent at the same time; zero: 32
+	Concurrency  int           // messages of one channel that are sent at the same time, and half of those of all channels; zero: 32
 	DrainTimeout time.Duration // how long Run continues after its context has ended; zero: 10 seconds
 
 	Logger *slog.Logger
@@ -38,16 +41,24 @@ type WorkerConfig struct {
 	Jitter func(limit time.Duration) time.Duration // returns a delay from zero up to limit; nil: uniformly random
 }
 
-// claimRetryDelay is the delay after the outbox was unavailable.
-const claimRetryDelay = time.Second
+const (
+	claimRetryDelay = time.Second     // after the outbox was unavailable
+	slotWait        = time.Second     // longest wait of a message while its channel sends as many as it may
+	slotRetryDelay  = 4 * time.Second // after that wait; up to as much again is random
+)
 
 // A Worker sends the messages of an outbox. It claims each message, lets the engine compose it, sends it, and lets the engine
 // record the outcome. It retries a failed message as long as its code lives, for 24 hours at most: after about 1, 2, 5, 10, 20 and
 // 40 seconds, then every minute for ten minutes, then after waits that grow to 15 minutes. The waits have jitter and are at least
 // the RetryAfter of the error. While the circuit breaker of a provider is open, its messages wait for the next probe only. A
 // message is recorded as failed and buried if every provider has refused it permanently or if its code has expired.
+//
+// Each channel has a share of the messages that are sent at the same time, so that a provider that hangs does not hold up the other
+// channels. A message of a channel that has used up its share is returned to the outbox for some seconds, which is no try.
 type Worker struct {
 	cfg      WorkerConfig
+	slots    *channelSlots    // messages that are being sent
+	ending   atomic.Bool      // the context of Run has ended
 	outcomes *outcomeRecorder // set by Run
 	unsent   atomic.Int64     // messages that could not be sent before the shutdown
 }
@@ -60,7 +71,7 @@ func NewWorker(cfg WorkerConfig) (*Worker, error) {
 	setDefault(&cfg.Concurrency, 32)
 	setDefault(&cfg.DrainTimeout, 10*time.Second)
 	cfg.Logger, cfg.Now, cfg.Jitter = fillDefaults(cfg.Logger, cfg.Now, cfg.Jitter)
-	return &Worker{cfg: cfg}, nil
+	return &Worker{cfg: cfg, slots: newChannelSlots(2 * cfg.Concurrency)}, nil
 }
 
 // A drainer is an outbox whose messages are lost when the process ends, such as Queue.
@@ -85,6 +96,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	var claiming sync.WaitGroup
 	claiming.Go(func() { w.claimAndSend(claimCtx, sendCtx, recordCtx) })
 	<-ctx.Done()
+	w.ending.Store(true)
 	defer time.AfterFunc(w.cfg.DrainTimeout, stop).Stop()
 	if drains {
 		w.failUnsent(recordCtx, queue.Drain(w.cfg.Now().Add(w.cfg.DrainTimeout))...)
@@ -128,7 +140,7 @@ func (w *Worker) failUnsent(ctx context.Context, out ...watchword.Outgoing) {
 // claimAndSend claims as many messages as can be sent at the same time, with claimCtx, and starts a goroutine for each. These
 // compose and send with sendCtx, and record outcomes with recordCtx. claimAndSend returns when they have ended.
 func (w *Worker) claimAndSend(claimCtx, sendCtx, recordCtx context.Context) {
-	busy := make(chan struct{}, w.cfg.Concurrency)
+	busy := make(chan struct{}, 2*w.cfg.Concurrency)
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	for {
@@ -139,7 +151,7 @@ func (w *Worker) claimAndSend(claimCtx, sendCtx, recordCtx context.Context) {
 			busy <- struct{}{}
 			sending.Go(func() {
 				defer func() { <-busy }()
-				w.process(sendCtx, recordCtx, o)
+				w.process(claimCtx, sendCtx, recordCtx, o)
 			})
 		}
 		switch {
@@ -154,7 +166,9 @@ func (w *Worker) claimAndSend(claimCtx, sendCtx, recordCtx context.Context) {
 }
 
 // process composes and sends one claimed message, and records the outcome. What is claimed after DrainTimeout is not sent.
-func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoing) {
+//
+// A message that waits for its channel when claimCtx ends is returned to the outbox.
+func (w *Worker) process(claimCtx, sendCtx, recordCtx context.Context, o watchword.Outgoing) {
 	if sendCtx.Err() != nil {
 		w.failUnsent(recordCtx, o)
 		return
@@ -178,14 +192,35 @@ func (w *Worker) process(sendCtx, recordCtx context.Context, o watchword.Outgoin
 		return
 	}
 	o = o.Composed(m)
+	if !w.slots.take(claimCtx, m.Channel, slotWait) {
+		o.Attempt-- // Retry adds one
+		w.retryAt(recordCtx, o, w.slotRetryTime(claimCtx))
+		return
+	}
 	sent, err := w.cfg.Sender.Send(sendCtx, m)
+	w.slots.release(m.Channel)
 	if err != nil {
 		w.retryOrGiveUp(recordCtx, o, m, err)
 		return
 	}
-	// A sent message is done at once and whether or not its status is recorded, because it must not be sent twice.
-	w.outcomes.add(o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel, Sender: sent.Sender})
-	w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
+	w.finishSent(recordCtx, o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel, Sender: sent.Sender})
+}
+
+// finishSent finishes a message that was sent, at once and whether or not its status is recorded, because it must not be sent twice.
+func (w *Worker) finishSent(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) {
+	if w.cfg.Engine.FinishSend(ctx, o, d) != nil {
+		w.outcomes.add(o, d)
+		w.logOutboxError("done", w.cfg.Outbox.Done(ctx, o), o)
+	}
+}
+
+// slotRetryTime returns when a message is due again whose channel sends as many as it may. At the shutdown the messages of other
+// channels come first, but no time is lost.
+func (w *Worker) slotRetryTime(claimCtx context.Context) time.Time {
+	if w.ending.Load() || claimCtx.Err() != nil {
+		return w.cfg.Now()
+	}
+	return w.cfg.Now().Add(slotRetryDelay + w.cfg.Jitter(slotRetryDelay))
 }
 
 // retryOrGiveUp returns a failed message to the outbox for another try, or gives it up.
@@ -201,10 +236,16 @@ func (w *Worker) retryOrGiveUp(ctx context.Context, o watchword.Outgoing, m watc
 	if !wasCalled(err) {
 		o.Attempt-- // Retry adds one
 	}
-	if err = w.cfg.Engine.AllowRetry(ctx, o, at); err != nil {
+	w.retryAt(ctx, o, at)
+}
+
+// retryAt returns a message to the outbox for another try.
+func (w *Worker) retryAt(ctx context.Context, o watchword.Outgoing, at time.Time) {
+	if err := w.cfg.Engine.AllowRetry(ctx, o, at); err != nil {
 		w.cfg.Logger.Error("retry not recorded", "challenge", o.ChallengeID, "error", err)
 	}
-	if err = w.cfg.Outbox.Retry(ctx, o, at); errors.Is(err, ErrDrained) {
+	err := w.cfg.Outbox.Retry(ctx, o, at)
+	if errors.Is(err, ErrDrained) {
 		w.failUnsent(ctx, o)
 		return
 	}

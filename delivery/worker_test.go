@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -93,10 +94,11 @@ func TestWorkerRetriesWhenStoreIsUnavailable(t *testing.T) {
 func TestWorkerDrainsQueueAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, engine := delivery.NewQueue(100, nil), &fakeEngine{}
+		var tried sync.Map
 		slow := senderFunc(func(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 			switch m.ChallengeID {
 			case "0", "1":
-				if engine.composeCount(m.ChallengeID) == 1 {
+				if _, repeated := tried.LoadOrStore(m.ChallengeID, true); !repeated {
 					return watchword.Sent{}, retryAfterError(map[string]time.Duration{"0": time.Second, "1": time.Minute}[m.ChallengeID])
 				}
 			default:
@@ -250,6 +252,9 @@ func (noopEngine) ComposeMessage(context.Context, watchword.Outgoing) (watchword
 }
 func (noopEngine) RecordDelivery(context.Context, watchword.Outgoing, watchword.Delivery) error {
 	return nil
+}
+func (noopEngine) FinishSend(context.Context, watchword.Outgoing, watchword.Delivery) error {
+	return errors.ErrUnsupported
 }
 func (noopEngine) AllowRetry(context.Context, watchword.Outgoing, time.Time) error { return nil }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -84,18 +85,25 @@ func (s *Signer) Sign(_ context.Context, c watchword.Claims) (string, error) {
 		return "", fmt.Errorf("receipt: the claims have no JSON form: %w", err)
 	}
 	encoding := base64.RawURLEncoding
-	token := make([]byte, 0, len(s.encodedHeader)+encoding.EncodedLen(len(payload))+128) // 128: a dot and a signature
-	token = encoding.AppendEncode(append(token, s.encodedHeader...), payload)
-	signature, err := s.active.public.method.Sign(string(token), s.active.private())
+	segment := make([]byte, 0, encoding.EncodedLen(len(payload)))
+	var token strings.Builder // one buffer for what is signed and for the receipt, which begins with it
+	token.Grow(len(s.encodedHeader) + cap(segment) + maxSignatureSegment)
+	token.WriteString(s.encodedHeader)
+	token.Write(encoding.AppendEncode(segment, payload))
+	signature, err := s.active.public.method.Sign(token.String(), s.active.private())
 	if err != nil {
 		return "", fmt.Errorf("receipt: sign with key %q: %w", s.active.kid, err)
 	}
-	token = encoding.AppendEncode(append(token, '.'), signature)
-	if len(token) > maxReceiptSize {
+	token.WriteByte('.')
+	token.WriteString(encoding.EncodeToString(signature))
+	if token.Len() > maxReceiptSize {
 		return "", fmt.Errorf("receipt: the claims make a receipt of more than %d bytes", maxReceiptSize)
 	}
-	return string(token), nil
+	return token.String(), nil
 }
+
+// maxSignatureSegment is the length of a dot and an encoded signature: 64 bytes of Ed25519 (RFC 8032 §5.1.6) or of ES256 (RFC 7518 §3.4).
+const maxSignatureSegment = 1 + 86
 
 // Parse returns the claims of a receipt that one of the keys signed and that is valid now. Otherwise the error is
 // watchword.ErrReceiptInvalid with a reason that contains nothing of the receipt. Parse does not compare issuer, audience or

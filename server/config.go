@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -68,9 +69,9 @@ const (
 type Metrics interface {
 	// AddRoute is called by New for each route: a pattern of the server or of Config.Mount without its method.
 	AddRoute(route string)
-	// ObserveRequest is called after each response. The method is one that RFC 9110 defines, or "other". Method and route are
+	// ObserveRequest is called after each response, with the context of the request. The method is one that RFC 9110 defines, or "other". Method and route are
 	// empty if the path has no handler, or the path's handlers have other methods.
-	ObserveRequest(method, route string, status int, took time.Duration)
+	ObserveRequest(ctx context.Context, method, route string, status int, took time.Duration)
 }
 
 // developmentKeys are the documented, public keys of development mode.

@@ -123,7 +123,7 @@ func (x *exchange) recordRequest() {
 	took := x.server.clock().Sub(x.startedAt)
 	method, route := x.metricLabels()
 	if x.server.metrics != nil {
-		x.server.metrics.ObserveRequest(method, route, x.status, took)
+		x.server.metrics.ObserveRequest(x.request.Context(), method, route, x.status, took)
 	}
 	level := slog.LevelDebug
 	switch {

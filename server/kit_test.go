@@ -79,7 +79,7 @@ func newTestServer(t testing.TB, o serverOptions) *testServer {
 	ts.server, err = server.New(cfg)
 	must(t, err)
 	if !o.development {
-		ts.contract = newAPIContract(t, ts)
+		ts.contract = contractOf(t, ts)
 	}
 	return ts
 }

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -105,10 +104,4 @@ func (o *outbox) last(challenge string) (watchword.Outgoing, bool) {
 		}
 	}
 	return watchword.Outgoing{}, false
-}
-
-// tokenOf returns path and token of a link.
-func tokenOf(link watchword.Code) (path, token string) {
-	path, token, _ = strings.Cut(link.Reveal(), "#")
-	return path[strings.Index(path, "/l/"):], token
 }

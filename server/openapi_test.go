@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/pb33f/libopenapi"
@@ -22,11 +23,22 @@ type apiContract struct {
 	model     *v3.Document
 }
 
-func newAPIContract(t testing.TB, ts *testServer) *apiContract {
+// contracts are the contracts by document. All test servers have the same document, and a validator takes long to build.
+var contracts sync.Map // of func() *apiContract
+
+// contractOf returns the contract of a server.
+func contractOf(t testing.TB, ts *testServer) *apiContract {
 	t.Helper()
 	w := httptest.NewRecorder()
 	ts.server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
-	document, err := libopenapi.NewDocument(forbidUnknownFields(t, w.Body.Bytes()))
+	text := w.Body.String()
+	build, _ := contracts.LoadOrStore(text, sync.OnceValue(func() *apiContract { return newAPIContract(t, []byte(text)) }))
+	return build.(func() *apiContract)()
+}
+
+func newAPIContract(t testing.TB, text []byte) *apiContract {
+	t.Helper()
+	document, err := libopenapi.NewDocument(forbidUnknownFields(t, text))
 	must(t, err)
 	v, errs := validator.NewValidator(document)
 	if len(errs) > 0 {

@@ -80,6 +80,11 @@ func TestStrangerCannotRedeemPasswordResetAfterVictimConfirms(t *testing.T) {
 		}
 	}
 	refused("before")
+	// The message has no code, so the form without script takes none and uses up no try.
+	stranger.form("/l/"+c.ID, "code=000000&number=42").want(t, http.StatusUnprocessableEntity)
+	if v := s.status(c.ID); v.TriesLeft != 5 {
+		t.Errorf("%d tries left", v.TriesLeft)
+	}
 	s.clock.advance(50 * time.Minute)
 	victim.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK)
 	done := victim.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK)

@@ -264,7 +264,7 @@ func (ps *pageServer) answerWithCode(ctx context.Context, x *exchange, code, num
 		return nil, err
 	}
 	link := ps.newOpenedLink(ctx, x, a, view)
-	if link.view.Ask != watchword.AskLink || !link.isStarter && link.view.TriesLeft <= reservedTries || link.needsNumber() && !isNumber(number) {
+	if link.view.Ask != watchword.AskLink || link.view.LongLived || !link.isStarter && link.view.TriesLeft <= reservedTries || link.needsNumber() && !isNumber(number) {
 		return nil, watchword.ErrUnknownChallenge
 	}
 	return link, a.engine.Answer(ctx, link.id, watchword.Answer{Text: code, Number: number, Starter: link.isStarter}, ps.describeClient(x))

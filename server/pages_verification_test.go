@@ -152,7 +152,7 @@ func TestVerificationIDAloneRevealsNothing(t *testing.T) {
 
 // The person may trust the device only where the app lets a trusted device answer the purpose. The token goes to the app.
 func TestVerificationPageTrustsDeviceWhereAppAllows(t *testing.T) {
-	s, secret := newVerificationSite(t)
+	s, _ := newVerificationSite(t)
 	v := s.startVerification()
 	app := v.methodID("totp", "")
 	p := s.openVerification(v)
@@ -161,7 +161,7 @@ func TestVerificationPageTrustsDeviceWhereAppAllows(t *testing.T) {
 	}
 	p.do(http.MethodPost, v.page+"/remember", "application/json", `{"remember":true}`).want(t, http.StatusBadRequest)
 
-	s, secret = newVerificationSite(t, trustDevices)
+	s, secret := newVerificationSite(t, trustDevices)
 	v = s.startVerification()
 	app = v.methodID("totp", "")
 	p = s.openVerification(v)

@@ -24,7 +24,7 @@ import (
 var problemStatuses = map[string]int{
 	"invalid_request": 400, "not_found": 404, "method_not_allowed": 405, "internal_error": 500,
 	"idempotency_mismatch": 422, "idempotency_in_flight": 409, "unauthorized": 401, "forbidden": 403,
-	"unknown_challenge": 404, "unknown_factor": 404, "incorrect_answer": 422, "attempts_exhausted": 410,
+	"unknown_challenge": 404, "unknown_verification": 404, "unknown_method": 404, "part_of_verification": 409, "unknown_factor": 404, "incorrect_answer": 422, "attempts_exhausted": 410,
 	"challenge_expired": 410, "challenge_canceled": 410, "challenge_approved": 409, "not_answered": 409, "return_code_invalid": 422,
 	"not_enrolled": 409, "factor_disabled": 403, "proof_required": 403, "rate_limited": 429, "too_many_guesses": 429,
 	"resend_too_soon": 429, "sends_exhausted": 429, "destination_refused": 403, "receipt_used": 409, "receipt_invalid": 422,

@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -65,7 +66,7 @@ type requestCounter struct {
 
 func (c *requestCounter) AddRoute(route string) { c.routes = append(c.routes, route) }
 
-func (c *requestCounter) ObserveRequest(method, route string, status int, took time.Duration) {
+func (c *requestCounter) ObserveRequest(_ context.Context, method, route string, status int, took time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if took < 0 {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/watchword-auth/watchword"
 )
 
 // mfaRequest starts a verification with two methods that send codes.
@@ -265,6 +267,12 @@ func TestDecoyVerificationLooksLikeRealVerification(t *testing.T) {
 		t.Errorf("real: %s\ndecoy: %s", real.started.text, decoy.started.text)
 	}
 	decoy.check("000000").want(t, http.StatusUnprocessableEntity, "incorrect_answer")
+	for v, sends := range map[*verification]bool{&real: true, &decoy: false} {
+		message := watchword.Outgoing{ChallengeID: v.started.stringAt("challenge", "id"), Send: 1}
+		if _, err := ts.engines["shop"].ComposeMessage(t.Context(), message); (err == nil) != sends {
+			t.Errorf("sends %t: %v", sends, err)
+		}
+	}
 }
 
 // Without a subject a discoverable passkey stands alone.

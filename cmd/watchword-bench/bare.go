@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 
 	"github.com/go-json-experiment/json"
@@ -49,7 +50,7 @@ func serveBare(ctx context.Context, redisAddrs []string, sink string, stdout io.
 	if h.sha, err = h.redis.ScriptLoad(ctx, bareScript).Result(); err != nil {
 		return err
 	}
-	client := delivery.Environment{Development: true}.HTTPClient()
+	client := delivery.Environment{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}.HTTPClient()
 	for range bareWorkers {
 		go h.sendWebhooks(client, sink)
 	}

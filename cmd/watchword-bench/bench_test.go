@@ -83,7 +83,11 @@ func TestCompareFailsIfAServerDoesNotStart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := options{watchword: "/bin/false", modes: modes, connections: []int{1}, rounds: 1, duration: time.Second}
+	failing := filepath.Join(t.TempDir(), "watchword")
+	if err := os.WriteFile(failing, []byte("#!/bin/sh\n[ \"$1\" = keys ]\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o := options{watchword: failing, modes: modes, connections: []int{1}, rounds: 1, duration: time.Second}
 	err = compare(t.Context(), o, io.Discard, io.Discard)
 	if err == nil || !strings.Contains(err.Error(), "the server did not start") {
 		t.Errorf("the error is %v", err)

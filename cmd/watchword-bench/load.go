@@ -160,7 +160,7 @@ func (w *loadWorker) post(ctx context.Context, path string, body, answer any) {
 		return
 	}
 	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Authorization", "Bearer dev")
+	req.Header.Set("Authorization", "Bearer "+apiKey)
 	began := time.Now()
 	resp, err := w.client.Do(req)
 	if err != nil {

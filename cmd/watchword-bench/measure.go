@@ -26,7 +26,7 @@ const minWarmUp = 250 * time.Millisecond
 type comparison struct {
 	options
 	sink    *webhookSink
-	dir     string
+	files   serverFiles
 	targets map[bool]*redisTarget // by mode.cluster
 	people  atomic.Int64
 }
@@ -34,19 +34,21 @@ type comparison struct {
 // compare measures all modes and writes the result to stdout, and progress to stderr.
 func compare(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
 	c := &comparison{options: o, targets: map[bool]*redisTarget{}}
-	if c.dir, err = os.MkdirTemp("", "watchword-bench"); err != nil {
+	dir, err := os.MkdirTemp("", "watchword-bench")
+	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(c.dir) }()
-	if c.sink, err = startSink(); err != nil {
-		return err
-	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	c.sink = startSink()
 	defer c.sink.close()
+	if c.files, err = newServerFiles(dir, o.watchword, c.sink); err != nil {
+		return err
+	}
 	for _, m := range o.modes {
 		if c.targets[m.cluster] != nil {
 			continue
 		}
-		if c.targets[m.cluster], err = startRedis(c.dir, m.cluster); err != nil {
+		if c.targets[m.cluster], err = startRedis(dir, m.cluster); err != nil {
 			return err
 		}
 		defer c.targets[m.cluster].close()
@@ -86,7 +88,7 @@ func (c *comparison) measureCell(ctx context.Context, m mode, connections int) (
 	if err := target.flush(ctx); err != nil {
 		return r, err
 	}
-	p, err := startProcess(ctx, m, environment{watchword: c.watchword, redis: target, sink: c.sink.url, dir: c.dir})
+	p, err := startProcess(ctx, m, environment{watchword: c.watchword, redis: target, sink: c.sink.url(), files: c.files})
 	if err != nil {
 		return r, err
 	}

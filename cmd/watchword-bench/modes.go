@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -25,13 +23,13 @@ type mode struct {
 func allModes() []mode {
 	return []mode{
 		bareMode,
-		{key: "nolimits", name: "watchword, no limits", command: watchwordCommand("--dev-no-limits")},
-		{key: "limits", name: "watchword, default limits", command: watchwordCommand()},
+		{key: "nolimits", name: "watchword, no limits", command: watchwordCommand(withoutLimits)},
+		{key: "limits", name: "watchword, default limits", command: watchwordCommand(defaultLimits)},
 		verificationMode,
-		{key: "memory", name: "watchword in memory, no limits", command: watchwordCommand("--dev-no-limits", "--redis", "memory:")},
+		{key: "memory", name: "watchword in memory, no limits", command: watchwordCommand(withoutLimits, "--redis", "memory:")},
 		{key: "bare-cluster", name: "bare handler, Cluster", cluster: true, command: bareCommand},
-		{key: "nolimits-cluster", name: "watchword, no limits, Cluster", cluster: true, command: watchwordCommand("--dev-no-limits")},
-		{key: "limits-cluster", name: "watchword, default limits, Cluster", cluster: true, command: watchwordCommand()},
+		{key: "nolimits-cluster", name: "watchword, no limits, Cluster", cluster: true, command: watchwordCommand(withoutLimits)},
+		{key: "limits-cluster", name: "watchword, default limits, Cluster", cluster: true, command: watchwordCommand(defaultLimits)},
 	}
 }
 
@@ -65,31 +63,27 @@ func selectModes(keys string) (selected []mode, err error) {
 type environment struct {
 	watchword string // path of the binary
 	redis     *redisTarget
-	sink      string // URL to which messages are posted
-	dir       string // of this run of the benchmark
+	sink      string      // URL to which messages are posted
+	files     serverFiles // of this run of the benchmark
 }
 
 func bareCommand(ctx context.Context, e environment) (*exec.Cmd, error) {
 	self, err := os.Executable()
-	return exec.CommandContext(ctx, self, bareArgument, strings.Join(e.redis.addrs(), ","), e.sink), err
+	cmd := exec.CommandContext(ctx, self, bareArgument, strings.Join(e.redis.addrs(), ","), e.sink)
+	cmd.Env = e.files.environ(cmd)
+	return cmd, err
 }
 
-// watchwordCommand returns a mode's command: a development server that sends messages to the sink. Development mode has the
-// default limits, and allows plain http to loopback addresses. args come last, so that they take precedence.
-func watchwordCommand(args ...string) func(context.Context, environment) (*exec.Cmd, error) {
+// watchwordCommand returns a mode's command: a production server that sends messages to the sink, with the configuration file of
+// that name. args come last, so that they take precedence.
+func watchwordCommand(config string, args ...string) func(context.Context, environment) (*exec.Cmd, error) {
 	return func(ctx context.Context, e environment) (*exec.Cmd, error) {
 		if e.watchword == "" {
 			return nil, errors.New("-watchword is missing: the path of the binary")
 		}
-		to, err := url.Parse(e.sink)
-		if err != nil {
-			return nil, err
-		}
-		to.Scheme, to.RawQuery = "webhook+http", "secret=whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-		serve := []string{"serve", "--dev", "--listen", "127.0.0.1:0", "--redis", e.redis.url,
-			"--data-dir", filepath.Join(e.dir, "watchword"), "--send", "sms=" + to.String()}
+		serve := []string{"serve", "--config", e.files.path(config), "--redis", e.redis.url}
 		cmd := exec.CommandContext(ctx, e.watchword, append(serve, args...)...)
-		cmd.Env = slices.DeleteFunc(cmd.Environ(), func(variable string) bool { return strings.HasPrefix(variable, "WATCHWORD_") }) // settings that are not measured
+		cmd.Env = e.files.environ(cmd)
 		return cmd, nil
 	}
 }

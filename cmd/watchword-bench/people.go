@@ -25,6 +25,9 @@ var numberRanges = []struct {
 	{"+39347%02d%05d", 10, 90},
 }
 
+// countries are the countries of numberRanges (ISO 3166-1 alpha-2).
+var countries = []string{"US", "CA", "DE", "FR", "ES", "NL", "AU", "NO", "BE", "CH", "SE", "IT"}
+
 // newPerson returns the nth person. Persons have different numbers, subjects and addresses. Of maxStarts consecutive persons,
 // as many start as the default limits allow.
 func newPerson(n int64) person {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"net"
+	"encoding/pem"
 	"net/http"
+	"net/http/httptest"
+	"os"
 	"sync"
 	"time"
 )
@@ -23,25 +25,27 @@ type sentCode struct {
 	at   time.Time
 }
 
-// A webhookSink receives webhooks, and passes each code to the cycle that waits for it.
+// A webhookSink receives webhooks over https, because production servers send no others, and passes each code to the cycle that
+// waits for it. It speaks HTTP/1.1.
 type webhookSink struct {
-	url    string
-	server *http.Server
+	server *httptest.Server
 	codes  sync.Map // challenge id → chan sentCode
 }
 
-func startSink() (*webhookSink, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	s := &webhookSink{url: "http://" + l.Addr().String() + "/hook"}
-	s.server = &http.Server{Handler: http.HandlerFunc(s.receive), ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = s.server.Serve(l) }()
-	return s, nil
+func startSink() *webhookSink {
+	s := &webhookSink{}
+	s.server = httptest.NewTLSServer(http.HandlerFunc(s.receive))
+	return s
 }
 
-func (s *webhookSink) close() { _ = s.server.Close() }
+func (s *webhookSink) close() { s.server.Close() }
+
+func (s *webhookSink) url() string { return s.server.URL + "/hook" }
+
+// writeCertificate writes the certificate of the sink to a file, for clients that trust it.
+func (s *webhookSink) writeCertificate(file string) error {
+	return os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.server.Certificate().Raw}), 0o600)
+}
 
 func (s *webhookSink) receive(w http.ResponseWriter, r *http.Request) {
 	at := time.Now()

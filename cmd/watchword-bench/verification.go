@@ -7,7 +7,7 @@ import (
 
 // verificationMode measures verifications: a cycle is a start with two methods, of which the first is opened, and a wrong and a
 // right check.
-var verificationMode = mode{key: "verification", name: "watchword, verifications, no limits", command: watchwordCommand("--dev-no-limits"),
+var verificationMode = mode{key: "verification", name: "watchword, verifications, no limits", command: watchwordCommand(withoutLimits),
 	cycle: (*loadWorker).runVerification}
 
 // A verificationRequest is the body of a verification's start.
@@ -33,7 +33,8 @@ func (w *loadWorker) runVerification(ctx context.Context, p person) {
 			ID string `json:"id"`
 		} `json:"challenge"`
 	}
-	methods := []methodOfOTP{{"otp", "sms", p.number}, {"otp", "email", p.subject + "@example.com"}}
+	second := wrongCode(p.number) // another number of the same range
+	methods := []methodOfOTP{{"otp", "sms", p.number}, {"otp", "sms", second}}
 	w.post(ctx, "/v1/verifications", verificationRequest{"mfa", p.subject, methods, "first", requestClient{p.ip}}, &started)
 	if w.err == nil && started.Challenge.ID == "" {
 		w.err = errors.New("the start of a verification opened no method")

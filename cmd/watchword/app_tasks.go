@@ -16,7 +16,9 @@ type appTasks struct {
 	outbox    watchword.Outbox
 	engine    currentEngine // that composes the messages of the outbox
 	sender    currentSender // that sends them
+	router    atomic.Pointer[delivery.Router]
 	publisher *eventPublisher
+	events    *publisherQueue          // nil: events wait in this process
 	breaker   *delivery.PrefixBreaker  // nil without limits
 	throttle  *ratelimit.Throttle      // nil without limits
 	failover  *delivery.ReportFailover // nil: messages do not move after their reports
@@ -26,6 +28,7 @@ type appTasks struct {
 func (t *appTasks) use(engine *watchword.Engine, p appComponents, publisher *eventPublisher) {
 	t.engine.Store(engine)
 	t.sender.Store(&p.sender)
+	t.router.Store(p.router)
 	if t.failover != nil && t.failover != p.failover {
 		t.failover.Adopt(p.failover)
 	}
@@ -47,6 +50,16 @@ func (c *currentEngine) ComposeMessage(ctx context.Context, o watchword.Outgoing
 // RecordDelivery implements delivery.Engine.
 func (c *currentEngine) RecordDelivery(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
 	return c.Load().RecordDelivery(ctx, o, d)
+}
+
+// ComposeEvents implements webhook.EventComposer.
+func (c *currentEngine) ComposeEvents(ctx context.Context, o watchword.Outgoing) ([]watchword.Event, error) {
+	return c.Load().ComposeEvents(ctx, o)
+}
+
+// FinishSend implements delivery.Engine.
+func (c *currentEngine) FinishSend(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
+	return c.Load().FinishSend(ctx, o, d)
 }
 
 // AllowRetry implements delivery.Engine.

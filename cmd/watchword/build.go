@@ -13,8 +13,8 @@ import (
 	"github.com/watchword-auth/watchword/server"
 )
 
-// queueLength is how many messages of an app may be queued or in flight in this process. A start beyond it is refused. An outbox that
-// processes share has no such limit.
+// queueLength is how many messages of a channel of an app may be queued or in flight in this process, and half of those of all its
+// channels. A start beyond it is refused. An outbox that processes share has no such limit.
 const queueLength = 10_000
 
 // A service is everything that one server process runs. Each app has an engine, a worker that sends its messages, a prefix
@@ -60,6 +60,7 @@ type builder struct {
 	settings       settings
 	log            *slog.Logger
 	metrics        *metrics                       // nil: nothing is counted
+	tracing        *tracing                       // nil: nothing is traced
 	offline        bool                           // the database is not opened
 	running        *service                       // whose stores and tasks a reload keeps; nil at the start
 	activations    []func()                       // what makes tasks use the new engines, when all is built
@@ -75,9 +76,9 @@ func newBuilder(s settings, log *slog.Logger) *builder {
 
 // build builds a service, or returns every problem that prevents it. It opens the database. It makes no other connection and
 // starts no task.
-func build(ctx context.Context, s settings, log *slog.Logger, m *metrics) (*service, []error) {
+func build(ctx context.Context, s settings, log *slog.Logger, m *metrics, t *tracing) (*service, []error) {
 	b := newBuilder(s, log)
-	b.metrics = m
+	b.metrics, b.tracing = m, t
 	return b.build(ctx)
 }
 
@@ -177,6 +178,9 @@ func (b *builder) buildHandler(apps []server.App) (err error) {
 	}
 	if b.metrics != nil {
 		cfg.Metrics = b.metrics
+	}
+	if b.metrics != nil && b.tracing != nil {
+		cfg.Metrics = tracedRequests{b.metrics, b.tracing}
 	}
 	b.service.handler, err = server.New(cfg)
 	return err

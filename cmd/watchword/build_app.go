@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/url"
-	"strings"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -18,13 +17,15 @@ import (
 // buildApp builds one app, or returns every problem of its settings.
 func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.App, error) {
 	tasks := b.service.apps[a.id]
+	var errTasks error
 	if tasks == nil {
-		tasks = b.newTasks(a.id)
+		tasks, errTasks = b.newTasks(a.id)
 	}
 	p, err := b.buildAppComponents(a, tasks, providers)
+	err = errors.Join(errTasks, err)
 	env := b.senderEnvironment()
 	env.Logger = b.log.With("app", a.id)
-	publisher, errEvents := newEventPublisher(a.events, env, b.service.eventSpace)
+	publisher, errEvents := newEventPublisher(a.events, env, b.service.eventSpace, tasks.events)
 	if err != nil {
 		return server.App{}, errors.Join(err, errEvents, b.findEngineProblems(a, p))
 	}
@@ -36,9 +37,11 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 		cfg.Failover = tasks.failover
 	}
 	cfg.Events, cfg.Replaces = b.eventHandler(tasks), tasks.engine.Load()
+	cfg.Subscribed = func(eventType string) bool { return tasks.publisher.Subscribes(eventType) } // tasks keeps its publisher
 	if b.service.storage.apps[a.id].outbox == nil {
 		cfg.Outbox = tasks.outbox
 	}
+	b.traceQueue(&cfg)
 	engine, err := watchword.New(cfg)
 	// Unwrap leaves the engine's problems without its own introduction.
 	if err = errors.Join(errEvents, errors.Unwrap(err)); err != nil {
@@ -63,17 +66,28 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	return app, nil
 }
 
-// newTasks returns the tasks of a new app. Its messages wait in the store, or in this process if the store is no outbox.
-func (b *builder) newTasks(app string) *appTasks {
-	if outbox := b.service.storage.apps[app].outbox; outbox != nil {
-		return &appTasks{outbox: outbox}
+// newTasks returns the tasks of a new app. Its messages and events wait in the store, or in this process if the store is no outbox.
+func (b *builder) newTasks(app string) (*appTasks, error) {
+	stored := b.service.storage.apps[app]
+	if stored.outbox == nil {
+		return &appTasks{outbox: delivery.NewQueue(queueLength, nil)}, nil
 	}
-	return &appTasks{outbox: delivery.NewQueue(queueLength, nil)}
+	tasks := &appTasks{outbox: stored.outbox}
+	if stored.events == nil {
+		return tasks, nil
+	}
+	sealer, err := watchword.NewEventSealer(b.settings.identity, app)
+	tasks.events = stored.publisherQueue(&tasks.engine, sealer)
+	return tasks, err
 }
 
 // addTasks adds the tasks of a new app to the service.
 func (b *builder) addTasks(app string, tasks *appTasks) error {
-	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: &tasks.engine, Outbox: tasks.outbox, Sender: &tasks.sender, Logger: b.log})
+	cfg := delivery.WorkerConfig{Engine: &tasks.engine, Outbox: tasks.outbox, Sender: &tasks.sender, Logger: b.log}
+	if b.tracing != nil {
+		cfg.Engine, cfg.Sender = tracedEngine{cfg.Engine, b.tracing, app}, tracedSender{cfg.Sender, b.tracing, app}
+	}
+	worker, err := delivery.NewWorker(cfg)
 	if err != nil {
 		return err
 	}
@@ -165,43 +179,6 @@ func (b *builder) buildLimiters(a appSettings, tasks *appTasks) (starts *ratelim
 	return starts, checks, errors.Join(errStarts, errChecks)
 }
 
-// openSenders opens the senders of every channel. If some fail, it returns an error and a router of the others, so that the
-// rest of the app can be checked.
-func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbacks *callbacks) (routes map[string][]delivery.Provider, router *delivery.Router, err error) {
-	routes = map[string][]delivery.Provider{}
-	var problems []error
-	for _, channel := range channelNames(a) {
-		for position, s := range a.send[channel] {
-			env := callbacks.assignURL(b.senderEnvironment())
-			env.Channel, env.Sender, env.Host = channel, position, hostOf(a.publicURL)
-			sender, err := providers.Open(context.Background(), s.url.Reveal(), env)
-			if err != nil {
-				problems = append(problems, setting.Errorf(s.path, "%w", err))
-				continue
-			}
-			callbacks.addRoute(sender, env)
-			if described, ok := sender.(delivery.Summarizer); ok {
-				b.service.senders = append(b.service.senders, senderSummary{a.id, s.path, described.Settings()})
-			}
-			routes[channel] = append(routes[channel], delivery.Provider{Name: providerName(s.url), Sender: sender})
-		}
-	}
-	router, err = delivery.NewRouter(delivery.RouterConfig{Routes: routes, Logger: b.log})
-	return routes, router, errors.Join(append(problems, err)...)
-}
-
-// senderEnvironment is what senders and event publishers get beside their URL.
-func (b *builder) senderEnvironment() delivery.Environment {
-	return delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed, Proxy: b.settings.outgoingProxy}
-}
-
-// providerName is the sender's name in logs and in a challenge's delivery: the URL's scheme up to a "+".
-func providerName(secret watchword.Code) string {
-	scheme, _, _ := strings.Cut(secret.Reveal(), ":")
-	name, _, _ := strings.Cut(scheme, "+")
-	return name
-}
-
 // loadTemplates loads the built-in templates and, over them, those of a folder. An empty folder means none. Apps with the same
 // folder share its templates.
 func (b *builder) loadTemplates(folder string) (*delivery.Templates, error) {
@@ -290,6 +267,9 @@ func (b *builder) eventHandler(tasks *appTasks) func(context.Context, watchword.
 	return func(ctx context.Context, e watchword.Event) {
 		if b.metrics != nil {
 			b.metrics.countEvent(e)
+		}
+		if b.tracing != nil {
+			b.tracing.addEvent(ctx, e)
 		}
 		if tasks.breaker != nil {
 			tasks.breaker.HandleEvent(ctx, e)

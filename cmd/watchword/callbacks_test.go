@@ -31,7 +31,7 @@ func startInProcessWithEngines(t *testing.T, change func(*settings)) (*node, []*
 	s := c.developmentSettings(fileConfig{DataDir: t.TempDir()})
 	s.apps[0].publicURL, s.apps[0].rpID = "https://verify.example.com", ""
 	change(&s)
-	svc, problems := build(t.Context(), s, slog.New(slog.NewJSONHandler(n.log, nil)), nil)
+	svc, problems := build(t.Context(), s, slog.New(slog.NewJSONHandler(n.log, nil)), nil, nil)
 	if problems = append(c.problems, problems...); len(problems) > 0 {
 		t.Fatal(problems)
 	}

@@ -9,6 +9,7 @@ import (
 type fileConfig struct {
 	Listen        string               `yaml:"listen"`
 	MetricsListen string               `yaml:"metrics_listen"`
+	OTLPEndpoint  string               `yaml:"otlp_endpoint"`
 	PublicURL     string               `yaml:"public_url"`
 	ReturnURLs    []string             `yaml:"return_urls"`
 	Redis         redisConfig          `yaml:"redis"`

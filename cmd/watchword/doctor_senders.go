@@ -77,8 +77,13 @@ func checkMailDomain(ctx context.Context, lookup func(context.Context, string) (
 }
 
 func (a builtApp) checkEvents(ctx context.Context, _ *service) (results []checkResult) {
+	off, errOff := a.publisher.TurnedOff(ctx) // a Redis that is down is reported elsewhere
 	for i, err := range a.publisher.CheckEndpoints(ctx) {
-		results = append(results, checkResult{name: fmt.Sprintf("app %q events[%d]", a.settings.id, i), note: "connected", err: err})
+		result := checkResult{name: fmt.Sprintf("app %q events[%d]", a.settings.id, i), note: "connected", err: err}
+		if errOff == nil && off[i] {
+			result.warning = "the endpoint answered 410 and is off until its URL or its types change"
+		}
+		results = append(results, result)
 	}
 	return results
 }

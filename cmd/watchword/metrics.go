@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/delivery"
 )
 
 // metrics counts requests and events. Every label has few values: apps, providers and limits are configured; routes, statuses and
@@ -24,6 +26,7 @@ type metrics struct {
 	limits    *prometheus.CounterVec
 	damaged   *prometheus.CounterVec
 	batches   *prometheus.HistogramVec
+	delivery  deliveryMetrics
 }
 
 func newMetrics() *metrics {
@@ -41,11 +44,16 @@ func newMetrics() *metrics {
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_limits_reached_total",
 			Help: "Requests that a limit refused, by app and limit."}, []string{"app", "limit"}),
 		damaged: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_damaged_values_total",
-			Help: "Damaged values in the stores of challenges, messages and limits, by kind: entry, budget, limit or outbox."}, []string{"what"}),
+			Help: "Damaged values in the stores of challenges, messages and limits, by kind: entry, budget, limit, outbox or event."}, []string{"what"}),
 		batches: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "watchword_store_commands_per_round_trip",
 			Help: "Commands that share a round trip to a store, by store: challenges or limits.", Buckets: []float64{1, 2, 4, 8, 16, 32, 64}},
 			[]string{"store"}),
+		delivery: newDeliveryMetrics(),
 	}
+	for _, what := range []string{"entry", "budget", "limit", "outbox"} { // so that the first one is an increase
+		m.damaged.WithLabelValues(what)
+	}
+	m.registry.MustRegister(m.delivery.tries, m.delivery.calls, m.delivery.times)
 	m.registry.MustRegister(m.requests, m.durations, m.events, m.sent, m.limits, m.damaged, m.batches, newBuildInfo(), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -62,10 +70,22 @@ func newBuildInfo() prometheus.Collector {
 func (m *metrics) AddRoute(route string) { m.durations.WithLabelValues(route) }
 
 // ObserveRequest implements server.Metrics.
-func (m *metrics) ObserveRequest(method, route string, status int, took time.Duration) {
+func (m *metrics) ObserveRequest(_ context.Context, method, route string, status int, took time.Duration) {
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Inc()
 	if route != "" {
 		m.durations.WithLabelValues(route).Observe(took.Seconds())
+	}
+}
+
+// addApp adds the series of an app that ratios are made of, so that they have a value before the first approval or failure.
+func (m *metrics) addApp(app string, senders map[delivery.RouteSender]bool) {
+	for _, event := range []string{watchword.EventStarted, watchword.EventApproved} {
+		m.events.WithLabelValues(app, event)
+	}
+	for sender := range senders {
+		for _, result := range delivery.TryResults() {
+			m.delivery.tries.WithLabelValues(triesLabels(app, sender, result)...)
+		}
 	}
 }
 
@@ -74,6 +94,7 @@ func (m *metrics) countEvent(e watchword.Event) {
 	switch e.Type {
 	case watchword.EventMessageSent, watchword.EventMessageDelivered, watchword.EventMessageFailed:
 		m.sent.WithLabelValues(e.App, e.Type, e.Channel, e.Provider).Inc()
+		m.delivery.observeReport(e)
 	default:
 		m.events.WithLabelValues(e.App, e.Type).Inc()
 	}

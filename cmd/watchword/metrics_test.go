@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
@@ -79,4 +82,41 @@ func TestStoreUpFollowsRedisAndBuildInfoIsThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, `{store="challenges"} 1 {store="factors"} 1 {store="limits"} 1`, up)
+}
+
+// The metrics show a sender that nothing answers for: it fails by its own fault, its breaker opens, and its messages wait.
+func TestMetricsShowDeadSender(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = closed.Close()
+	n := serveInProcess(t, func(s *settings) {
+		s.redis, s.metricsListen = watchword.NewCode(memoryURL), "127.0.0.1:0"
+		s.apps[0].send["sms"] = []senderSettings{{"send.sms[0]", watchword.NewCode("webhook+http://" + closed.Addr().String() + "/?secret=" + firstSecret)}}
+	})
+	metrics := n.loggedAddr("metrics")
+	for i := range 3 {
+		n.start(func(o object) { o["channel"], o["to"] = "sms", fmt.Sprintf("+1415555012%d", i) })
+	}
+	for _, want := range []string{
+		`watchword_sending_up{app="dev"} 0`,
+		`watchword_sender_breaker_closed{app="dev",channel="sms",provider="webhook",sender="0"} 0`,
+		`watchword_sender_breaker_closed{app="dev",channel="email",provider="inbox",sender="0"} 1`,
+		`watchword_queue_messages{app="dev",state="later"} 3`,
+		`watchword_queue_messages{app="dev",state="due"} 0`,
+		`watchword_sender_tries_total{app="dev",channel="sms",provider="webhook",result="accepted",sender="0"} 0`,
+	} {
+		waitFor(t, want, func() string {
+			if strings.Contains(fetchMetrics(t, metrics), want+"\n") {
+				return want
+			}
+			return "no such line"
+		})
+	}
+	failed := `watchword_sender_tries_total{app="dev",channel="sms",provider="webhook",result="provider",sender="0"} `
+	if text := fetchMetrics(t, metrics); !strings.Contains(text, failed) || strings.Contains(text, failed+"0\n") {
+		t.Error("no failure by the provider's fault is counted")
+	}
 }

@@ -42,6 +42,8 @@ func options() []option {
 			apply: text(func(c *fileConfig) *string { return &c.Listen })},
 		{flag: "metrics-listen", env: "WATCHWORD_METRICS_LISTEN", usage: "`address` to serve /metrics on (default: none)",
 			apply: text(func(c *fileConfig) *string { return &c.MetricsListen })},
+		{flag: "otlp-endpoint", env: "WATCHWORD_OTLP_ENDPOINT", usage: "base `URL` of a collector to send traces to, by OTLP over HTTP (default: none)",
+			apply: text(func(c *fileConfig) *string { return &c.OTLPEndpoint })},
 		{flag: "public-url", env: "WATCHWORD_PUBLIC_URL", usage: "public `URL` of the server, for people and apps",
 			apply: text(func(c *fileConfig) *string { return &c.PublicURL })},
 		{flag: "redis", env: "WATCHWORD_REDIS_URL", usage: "`URL` of Redis: redis://, rediss://, redis+sentinel:// or redis+cluster://",

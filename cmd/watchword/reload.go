@@ -20,7 +20,7 @@ func (p *serverProcess) reload(ctx context.Context) {
 	next.setDevPublicURL(p.address)
 	merged, restart := p.settings.reloadFrom(next)
 	b := newBuilder(merged, p.log)
-	b.metrics, b.running = p.metrics, p.service.Load()
+	b.metrics, b.tracing, b.running = p.metrics, p.tracing, p.service.Load()
 	svc, problems := b.build(ctx)
 	if len(problems) > 0 {
 		p.log.Error("configuration not reloaded", "problems", describeProblems(configError{problems}))
@@ -56,7 +56,7 @@ func (s settings) reloadFrom(next settings) (merged settings, restart []string) 
 		name       string
 		value, new any
 	}{
-		{"listen", s.listen, next.listen}, {"metrics_listen", s.metricsListen, next.metricsListen}, {"log_level", s.logLevel, next.logLevel},
+		{"listen", s.listen, next.listen}, {"metrics_listen", s.metricsListen, next.metricsListen}, {"otlp_endpoint", s.otlpEndpoint, next.otlpEndpoint}, {"log_level", s.logLevel, next.logLevel},
 		{"max_connections", s.maxConnections, next.maxConnections}, {"shutdown_delay", s.shutdownDelay, next.shutdownDelay},
 		{"redis", s.redis.Reveal(), next.redis.Reveal()}, {"redis.wait_replicas", s.waitReplicas, next.waitReplicas},
 		{"database", s.database.Reveal(), next.database.Reveal()}, {"dev_no_limits", s.noLimits, next.noLimits},

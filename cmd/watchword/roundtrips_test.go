@@ -108,7 +108,7 @@ func (c *countedServer) takeCode(challenge any) string {
 }
 
 // A check over HTTP takes one Redis command. A start takes two: one for the limits, and one for the challenge and its message in the
-// outbox.
+// outbox. Events of both are queued in the same commands.
 func TestRoundTripsOverHTTP(t *testing.T) {
 	c := newCountedServer(t)
 	cycle := func() (start, wrong, right int64) {
@@ -122,6 +122,10 @@ func TestRoundTripsOverHTTP(t *testing.T) {
 	cycle() // Redis learns the scripts
 	if start, wrong, right := cycle(); start != 2 || wrong != 1 || right != 1 {
 		t.Fatalf("a start costs %d round trips, a wrong check %d, a right one %d", start, wrong, right)
+	}
+	happened, err := c.outbox.Events().Claim(t.Context(), 10)
+	if err != nil || len(happened) != 4 { // two starts and two approvals
+		t.Errorf("queued %v, %v", happened, err)
 	}
 }
 
@@ -257,7 +261,7 @@ func newHandlerOnRedis(t *testing.T, client goredis.UniversalClient, store watch
 	addresses, err := delivery.NewAddressPolicy(delivery.Addresses{})
 	must(err)
 	engine, err := watchword.New(watchword.Config{App: "shop", Issuer: "https://verify.example.com", Keys: []watchword.Key{key("k")}, Identity: key("i"),
-		Store: store, Strategies: []watchword.Strategy{codes}, Addresses: addresses,
+		Store: store, Subscribed: func(string) bool { return true }, Strategies: []watchword.Strategy{codes}, Addresses: addresses,
 		Channels: []string{"email"}, Starts: limits})
 	must(err)
 	signing, err := receipt.GenerateKey("r", receipt.EdDSA)

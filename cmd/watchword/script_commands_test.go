@@ -238,6 +238,18 @@ func awaitReadyInScript(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Fatalf("awaitready %s: the last reply was %s", args[0], last)
 }
 
+// awaitLogInScript implements awaitlog NAME N TEXT: it waits until N lines of a server's log contain the text.
+func awaitLogInScript(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	for until := time.Now().Add(testTimeout); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		if strings.Count(ts.ReadFile(args[0]+".log"), args[2]) >= want {
+			return
+		}
+	}
+	ts.Fatalf("awaitlog %s: there are no %d lines with %q:\n%s", args[0], want, args[2], ts.ReadFile(args[0]+".log"))
+}
+
 // keepInScript implements keep NAME PATH: it sets $NAME to the value at a path (such as a.0.b) of the JSON document in stdout.
 func keepInScript(ts *testscript.TestScript, _ bool, args []string) {
 	var at any

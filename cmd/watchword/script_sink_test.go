@@ -7,19 +7,26 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// A scriptSink is a webhook receiver that accepts everything. Scripts that need a sender that works name it in their
-// configurations, as $SINK.
+// A scriptSink is a webhook receiver that accepts everything, except that it answers at /status/N with that status. Scripts that
+// need a sender that works name it in their configurations, as $SINK.
 type scriptSink struct{ address, certificate string }
 
 func startSink(t *testing.T) scriptSink {
 	t.Helper()
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if status, err := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/status/")); err == nil {
+			w.WriteHeader(status)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}))
 	t.Cleanup(s.Close)
 	return scriptSink{strings.TrimPrefix(s.URL, "https://"), writeCertificate(t, s)}
 }

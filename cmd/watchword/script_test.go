@@ -26,7 +26,7 @@ func TestScripts(t *testing.T) {
 	sink := startSink(t)
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "end": endInScript, "redis": redisInScript, "replica": replicaInScript, "keep": keepInScript, "rediscli": redisCLIInScript, "awaitready": awaitReadyInScript, "receiver": receiverInScript, "totp": totpInScript, "hotp": hotpInScript},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "end": endInScript, "redis": redisInScript, "replica": replicaInScript, "keep": keepInScript, "rediscli": redisCLIInScript, "awaitready": awaitReadyInScript, "awaitlog": awaitLogInScript, "receiver": receiverInScript, "totp": totpInScript, "hotp": hotpInScript},
 		Setup: func(env *testscript.Env) error {
 			env.Values[scriptStateKey{}] = &scriptState{servers: map[string]*scriptServer{}}
 			return sink.configure(env)

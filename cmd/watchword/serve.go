@@ -55,6 +55,7 @@ type serverProcess struct {
 
 	address      net.Addr // of the listener
 	metrics      *metrics
+	tracing      *tracing // nil: nothing is traced
 	service      atomic.Pointer[service]
 	shuttingDown atomic.Bool // makes /readyz fail
 }
@@ -70,7 +71,13 @@ func (p *serverProcess) serve(ctx context.Context) error {
 	p.address, p.metrics = listener.Addr(), newMetrics()
 	p.settings.setDevPublicURL(p.address)
 
-	svc, problems := build(ctx, p.settings, p.log, p.metrics)
+	if p.settings.otlpEndpoint != "" {
+		if p.tracing, err = startTracing(ctx, p.settings.otlpEndpoint, p.log); err != nil {
+			return err
+		}
+		defer p.tracing.stop(p.log)
+	}
+	svc, problems := build(ctx, p.settings, p.log, p.metrics, p.tracing)
 	if len(problems) > 0 {
 		return configError{problems}
 	}
@@ -80,7 +87,9 @@ func (p *serverProcess) serve(ctx context.Context) error {
 	}
 
 	p.service.Store(svc)
-	p.metrics.observeStores(svc.storage.factors != nil, func() []*watchword.Engine { return p.service.Load().engines })
+	p.metrics.registry.MustRegister(newDeliveryCollector(func() map[string]*appTasks { return p.service.Load().apps }),
+		newReadinessCollector(svc.storage.factors != nil, func() []*watchword.Engine { return p.service.Load().engines }))
+	p.metrics.observeEvents(p.service.Load)
 	stopMetrics, err := p.serveMetrics()
 	if err != nil {
 		return err
@@ -223,7 +232,12 @@ func (p *serverProcess) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			return
 		}
 	}
-	p.service.Load().handler.ServeHTTP(w, req)
+	handler := p.service.Load().handler
+	if p.tracing != nil {
+		p.tracing.serveHTTP(handler, w, req)
+		return
+	}
+	handler.ServeHTTP(w, req)
 }
 
 // newHTTPServer makes an HTTP server that logs to the program's log.

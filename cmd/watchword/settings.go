@@ -24,6 +24,7 @@ type settings struct {
 	noLimits       bool
 	listen         string
 	metricsListen  string
+	otlpEndpoint   string // empty: nothing is traced
 	logLevel       slog.Level
 	maxConnections int            // zero: defaultConnections
 	shutdownDelay  time.Duration  // during which /readyz fails and requests are still accepted
@@ -103,7 +104,10 @@ func (c *checker) resolvePath(p string) string {
 
 // checkCommon checks the settings that development and production share.
 func (c *checker) checkCommon(cfg fileConfig, s *settings) {
-	s.listen, s.metricsListen = cfg.Listen, cfg.MetricsListen
+	s.listen, s.metricsListen, s.otlpEndpoint = cfg.Listen, cfg.MetricsListen, cfg.OTLPEndpoint
+	if s.otlpEndpoint != "" {
+		c.addError("otlp_endpoint", checkOTLPEndpoint(s.otlpEndpoint))
+	}
 	if s.listen == "" {
 		s.listen = defaultListen
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"path/filepath"
 	"testing"
 	"time"
 )
@@ -9,8 +10,9 @@ import (
 // A configuration turns trusted devices and lifetimes on, for a server on Redis and SQLite, and a reload changes both.
 func TestTrustedDevicesAndLifetimesFollowTheConfiguration(t *testing.T) {
 	t.Parallel()
+	database := filepath.Join(t.TempDir(), "devices.db")
 	r, app := startReloader(t, func(sender string) string {
-		return "database: \"sqlite:///devices.db\"\nreturn_urls: [https://shop.example]\napps:\n  - id: shop\n    keys: [{sha256: " + apiKeyDigest("quiet") +
+		return "database: \"sqlite://" + database + "\"\nreturn_urls: [https://shop.example]\napps:\n  - id: shop\n    keys: [{sha256: " + apiKeyDigest("quiet") +
 			", scopes: [challenges]}]\n    purposes: [mfa, payment, {name: confirm_email, lifetime: 24h}]\n    trusted_devices: {purposes: [mfa], lifetime: 24h}\n" +
 			"    send: {email: [\"" + sender + "\"]}\n"
 	})

@@ -131,12 +131,15 @@ func newEventSpace() *eventSpace { return webhook.NewSpace(maxWaitingEvents) }
 
 const maxWaitingEvents = 32 << 20
 
-func newEventPublisher(configured []eventsSettings, env delivery.Environment, space *eventSpace) (*eventPublisher, error) {
+// A publisherQueue is where the events of an eventPublisher wait.
+type publisherQueue = webhook.Queue
+
+func newEventPublisher(configured []eventsSettings, env delivery.Environment, space *eventSpace, queue *publisherQueue) (*eventPublisher, error) {
 	endpoints := make([]webhook.Endpoint, len(configured))
 	for i, s := range configured {
 		endpoints[i] = webhook.Endpoint{URL: s.url, Types: s.types}
 	}
-	return webhook.NewDispatcher(webhook.DispatcherConfig{Endpoints: endpoints, Environment: env, Space: space})
+	return webhook.NewDispatcher(webhook.DispatcherConfig{Endpoints: endpoints, Environment: env, Space: space, Queue: queue})
 }
 
 // memoryURL keeps challenges and limits in this process, which must then be the only one.
@@ -159,6 +162,23 @@ type appStorage struct {
 	store  watchword.Store  // may be an outbox too
 	outbox watchword.Outbox // that store, if it is an outbox; nil: messages are queued in this process
 	limits ratelimit.Store
+	events *storedEvents // nil: events wait in this process
+}
+
+// storedEvents are the events of an app that wait in a store that processes share.
+type storedEvents = redisstore.EventQueue
+
+// describeEvent decrypts what identifies an event in the queue of an endpoint.
+func describeEvent(sealer *watchword.EventSealer, endpoint string, q watchword.QueuedEvent) (webhook.QueuedInfo, error) {
+	return webhook.DescribeQueued(sealer, endpoint, q)
+}
+
+// isReplayedMeanwhile reports whether an event is no dead letter any more.
+func isReplayedMeanwhile(err error) bool { return errors.Is(err, redisstore.ErrNoDeadLetter) }
+
+// publisherQueue returns the queue of an app's events. The store is an outbox that has one.
+func (s appStorage) publisherQueue(engine *currentEngine, sealer *watchword.EventSealer) *publisherQueue {
+	return &publisherQueue{Engine: engine, Happened: s.outbox.(watchword.EventOutbox).Events(), Events: s.events, Switch: s.events, Sealer: sealer}
 }
 
 func (s *storage) close() error {
@@ -190,7 +210,7 @@ func newMemoryStorage(apps []appSettings) storage {
 
 // A storeObserver counts and logs what happens in the stores of challenges, messages and limits.
 type storeObserver interface {
-	// reportDamagedValues is called when damaged values were found. The kind is entry, budget, limit or outbox.
+	// reportDamagedValues is called when damaged values were found. The kind is entry, budget, limit, outbox or event.
 	reportDamagedValues(kind string, n int)
 	// roundTripCounter returns what is called before each round trip to a store (challenges or limits) with the number of commands
 	// that share it, or nil.
@@ -248,10 +268,12 @@ func openAppStorage(s settings, app string, observer storeObserver) (opened appS
 		OnDamaged: func(n int) { observer.reportDamagedValues("limit", n) }})
 	outbox, errOutbox := redisstore.NewOutbox(newRedisStore(client, s, observer), redisstore.OutboxConfig{App: app,
 		DeadLetters: func(n int) { observer.reportDamagedValues("outbox", n) }})
-	if err := errors.Join(errLimits, errOutbox); err != nil {
+	events, errEvents := redisstore.NewEventQueue(newRedisStore(client, s, observer), redisstore.EventQueueConfig{App: app,
+		DeadLetters: func(n int) { observer.reportDamagedValues("event", n) }})
+	if err := errors.Join(errLimits, errOutbox, errEvents); err != nil {
 		return opened, nil, errors.Join(err, client.Close())
 	}
-	return appStorage{store: outbox, outbox: outbox, limits: limits}, client.Close, nil
+	return appStorage{store: outbox, outbox: outbox, limits: limits, events: events}, client.Close, nil
 }
 
 // setStoreLogger makes the stores' client libraries log to the program's log. It holds for the whole process.

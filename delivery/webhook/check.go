@@ -5,11 +5,9 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
-	"net/url"
 	"sync"
 
 	"github.com/watchword-auth/watchword/delivery"
-	"github.com/watchword-auth/watchword/internal/outbound"
 )
 
 var _ delivery.Checker = (*sender)(nil)
@@ -32,10 +30,7 @@ func (d *Dispatcher) CheckEndpoints(ctx context.Context) []error {
 
 // checkTarget connects to the URL's host.
 func (s *settings) checkTarget(ctx context.Context, env delivery.Environment) error {
-	target, err := url.Parse(s.target)
-	if err != nil {
-		return permanentError(outbound.Failure("URL cannot be parsed"))
-	}
+	target := s.target
 	secure := target.Scheme == "https"
 	port := "80"
 	if secure {

@@ -1,10 +1,7 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -39,6 +36,8 @@ type DispatcherConfig struct {
 	DrainTimeout time.Duration // how long Run continues after its context has ended; zero: 5 seconds
 
 	Jitter func(limit time.Duration) time.Duration // returns a delay from zero up to limit; nil: uniformly random
+
+	Queue *Queue // where events wait; nil: in memory
 }
 
 const (
@@ -47,31 +46,46 @@ const (
 )
 
 // A Dispatcher posts events to endpoints, signed according to Standard Webhooks 1.0. It posts each event to each endpoint whose
-// Types match, and retries for three days with the same id. Pending events are in memory and are lost when the process ends.
+// Types match, and retries for three days with the same id. Ids sort by time. Endpoints are independent of each other.
 //
-// Endpoints are independent of each other. Each gets one event at a time, in the order of the events except for retries.
+// Without a Queue, pending events are in memory and are lost when the process ends. Each endpoint gets one event at a time, in the
+// order of the events except for retries.
+//
+// With a Queue, pending events are there, encrypted. Those for which watchword.IsQueued holds are lost by no crash, and may be posted
+// more than once. Events that an attacker can cause in any number (challenge.failed, limit.reached, link.scanner_suspected) wait in
+// memory all the same. The others are put into the queue right after they happened. Each endpoint gets up to eight events at a time,
+// one while it fails.
 //
 // A 2xx answer means that the endpoint has accepted the event. The statuses 408, 425, 429 and 5xx, time-outs and broken connections
 // are temporary: the event is retried, and Retry-After delays all events of the endpoint. After a 410 the endpoint gets no more
-// events until the process restarts. Every other status, including redirects, is permanent: the event is not retried.
+// events until the process restarts; with a Queue, until its URL or its types change, in all processes. Every other status, including
+// redirects, is permanent: the event is not retried. With a Queue it becomes a dead letter, as one that was retried in vain.
 type Dispatcher struct {
 	cfg       DispatcherConfig
 	endpoints atomic.Pointer[[]*endpoint]
+	handovers chan struct{} // one element for each event that is being queued in the background
 
 	mu    sync.Mutex
 	start func(e *endpoint) // starts posting to an endpoint; nil while Run does not run
+
+	publishing sync.Once
+	publishers sync.WaitGroup
 }
 
 // NewDispatcher returns a Dispatcher, or an error that lists every problem of every endpoint.
 func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 	cfg.setDefaults()
-	d := &Dispatcher{cfg: cfg}
+	d := &Dispatcher{cfg: cfg, handovers: make(chan struct{}, maxHandovers)}
 	var problems []error
 	var endpoints []*endpoint
 	for i, config := range cfg.Endpoints {
 		e, err := newEndpoint(i, config, &d.cfg)
 		if err != nil {
 			problems = append(problems, err)
+			continue
+		}
+		if cfg.Queue != nil {
+			e.queue = newQueueState(cfg.Queue, e, countTarget(endpoints, e.target.String()))
 		}
 		endpoints = append(endpoints, e)
 	}
@@ -80,6 +94,16 @@ func NewDispatcher(cfg DispatcherConfig) (*Dispatcher, error) {
 		return nil, errors.Join(problems...)
 	}
 	return d, nil
+}
+
+// countTarget returns how many endpoints have a URL.
+func countTarget(endpoints []*endpoint, target string) (n int) {
+	for _, e := range endpoints {
+		if e.target.String() == target {
+			n++
+		}
+	}
+	return n
 }
 
 func (c *DispatcherConfig) setDefaults() {
@@ -122,36 +146,29 @@ func parseEndpoint(text string, env delivery.Environment) (settings, error) {
 	return s, err
 }
 
-// An eventPayload is the JSON form of an event. Empty fields are omitted.
-type eventPayload struct {
-	Type      string    `json:"type"`
-	Timestamp time.Time `json:"timestamp"` // of the event
-	Data      eventData `json:"data"`
-}
-
-type eventData struct {
-	App          string            `json:"app,omitempty"`
-	ChallengeID  string            `json:"challenge_id,omitempty"`
-	Verification string            `json:"verification_id,omitempty"`
-	Strategy     string            `json:"strategy,omitempty"`
-	Purpose      string            `json:"purpose,omitempty"`
-	Subject      string            `json:"subject,omitempty"`
-	Channel      string            `json:"channel,omitempty"`
-	Provider     string            `json:"provider,omitempty"`
-	Factor       string            `json:"factor,omitempty"`
-	Limit        string            `json:"limit,omitempty"`
-	Metadata     map[string]string `json:"metadata,omitempty"`
-}
-
-// HandleEvent queues an event for the endpoints. It does not block. Use it as Events of watchword.Config.
+// HandleEvent queues an event for the endpoints. It does not block. Use it as Events of watchword.Config. With a Queue it ignores
+// events that the store has queued.
 func (d *Dispatcher) HandleEvent(ctx context.Context, ev watchword.Event) {
+	if d.cfg.Queue != nil {
+		if watchword.IsQueued(ev.Type) || !d.Subscribes(ev.Type) {
+			return
+		}
+		if ev.ID = d.newEventID(ctx, ev); ev.ID != "" && !isBestEffort(ev.Type) && d.handOver(ctx, ev) {
+			return
+		}
+	}
+	d.keepInMemory(ctx, ev)
+}
+
+// keepInMemory adds an event to the backlogs of the endpoints.
+func (d *Dispatcher) keepInMemory(ctx context.Context, ev watchword.Event) {
 	p := pendingEvent{eventType: ev.Type}
 	for _, e := range *d.endpoints.Load() {
 		if !e.types.matches(ev.Type) {
 			continue
 		}
 		if p.body == nil {
-			if err := d.encode(&p, ev); err != nil {
+			if err := d.encode(ctx, &p, ev); err != nil {
 				d.cfg.Environment.Logger.ErrorContext(ctx, "event encoding failed", "type", ev.Type, "error", err)
 				return
 			}
@@ -160,37 +177,38 @@ func (d *Dispatcher) HandleEvent(ctx context.Context, ev watchword.Event) {
 	}
 }
 
-// encode sets the id, body and times of a pending event. They are the same for every endpoint.
-func (d *Dispatcher) encode(p *pendingEvent, ev watchword.Event) error {
-	var id [16]byte
-	if _, err := io.ReadFull(d.cfg.Environment.Random, id[:]); err != nil {
-		return err
+// newEventID returns an id for an event that has none, or an empty text without random bytes.
+func (d *Dispatcher) newEventID(ctx context.Context, ev watchword.Event) string {
+	var random [10]byte
+	if _, err := io.ReadFull(d.cfg.Environment.Random, random[:]); err != nil {
+		d.cfg.Environment.Logger.ErrorContext(ctx, "event id not made", "type", ev.Type, "error", err)
+		return ""
 	}
-	body, err := encodePayload(eventPayload{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: eventData{
-		App: ev.App, ChallengeID: ev.ChallengeID, Verification: ev.Verification, Strategy: ev.Strategy, Purpose: ev.Purpose, Subject: ev.Subject,
-		Channel: ev.Channel, Provider: ev.Provider, Factor: ev.Factor, Limit: ev.Limit, Metadata: ev.Metadata}})
+	return watchword.NewEventID(ev.At, random)
+}
+
+// encode sets the id, body and times of a pending event. They are the same for every endpoint.
+func (d *Dispatcher) encode(ctx context.Context, p *pendingEvent, ev watchword.Event) (err error) {
+	if p.id = ev.ID; p.id == "" {
+		p.id = d.newEventID(ctx, ev)
+	}
+	if p.id == "" {
+		return errors.New("no random bytes")
+	}
 	now := d.cfg.Environment.Now()
-	p.id, p.body, p.due, p.giveUpAt = "evt_"+base64.RawURLEncoding.EncodeToString(id[:]), body, now, now.Add(retryPeriod)
+	p.due, p.giveUpAt = now, now.Add(retryPeriod)
+	p.body, err = encodeEvent(ev)
 	return err
 }
 
-// encodePayload returns the JSON text without HTML escaping, which would make metadata up to six times as long. The text has no
-// spare capacity, because many wait in a backlog that counts their lengths.
-func encodePayload(p eventPayload) ([]byte, error) {
-	var text bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(p)
-	return bytes.Clone(bytes.TrimSuffix(text.Bytes(), []byte("\n"))), err
-}
-
-// Run posts events until the context ends. Then it tries each pending event once more, within DrainTimeout. The error says how
-// many events were lost. Call Run only once.
+// Run posts events until the context ends. Then it tries each event in memory once more, within DrainTimeout. The error says how
+// many events were lost. What waits in a Queue stays there. Call Run only once.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	var lost atomic.Int64
 	d.mu.Lock()
 	d.start = func(e *endpoint) {
+		d.startPublishing(ctx)
 		endpointCtx, stop := context.WithCancel(ctx)
 		e.stop = stop
 		workers.Go(func() {
@@ -211,11 +229,19 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	d.mu.Lock()
 	d.start = nil
 	d.mu.Unlock()
+	d.publishers.Wait()
 	workers.Wait()
 	if n := lost.Load(); n > 0 {
 		return fmt.Errorf("webhook: %d events not delivered before the shutdown", n)
 	}
 	return nil
+}
+
+// startPublishing starts publish when there is the first endpoint.
+func (d *Dispatcher) startPublishing(ctx context.Context) {
+	if d.cfg.Queue != nil {
+		d.publishing.Do(func() { d.publishers.Go(func() { d.publish(ctx) }) })
+	}
 }
 
 // serve posts events to one endpoint until the context ends. Then it tries each pending event once more, within DrainTimeout. It
@@ -224,6 +250,11 @@ func (d *Dispatcher) serve(ctx context.Context, e *endpoint) (lost int64) {
 	postCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(d.cfg.DrainTimeout, stop) })()
+	var posting sync.WaitGroup
+	defer posting.Wait()
+	if e.queue != nil {
+		posting.Go(func() { e.postQueue(ctx, postCtx) })
+	}
 	e.run(ctx, postCtx)
 	<-ctx.Done() // run may have ended before, after a 410
 	return e.drainOnce(postCtx)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"slices"
 	"time"
 
@@ -27,6 +26,8 @@ type endpoint struct {
 	pausedUntil time.Time // from Retry-After: no event is posted before
 	failing     bool      // the last try failed
 
+	queue *queueState // nil: events wait in memory only
+
 	stop context.CancelFunc // ends run; nil before it begins; Dispatcher.mu protects it
 }
 
@@ -40,17 +41,14 @@ func newEndpoint(number int, config Endpoint, cfg *DispatcherConfig) (*endpoint,
 	if err := errors.Join(errURL, errTypes); err != nil {
 		return nil, err
 	}
-	target, err := url.Parse(settings.target)
-	if err != nil {
-		return nil, errors.New("the URL cannot be parsed")
-	}
 	return &endpoint{settings: settings, config: config, types: types, cfg: cfg, client: cfg.Environment.HTTPClient(), backlog: newBacklog(cfg.MaxPending, cfg.Space),
-		log: cfg.Environment.Logger.With("endpoint", number, "host", target.Host)}, nil
+		log: cfg.Environment.Logger.With("endpoint", number, "host", settings.target.Host)}, nil
 }
 
 // hasSameConfig reports whether two endpoints have the same URL, secrets included, and the same types.
 func (e *endpoint) hasSameConfig(other *endpoint) bool {
-	return e.config.URL.Reveal() == other.config.URL.Reveal() && slices.Equal(e.config.Types, other.config.Types)
+	sameQueue := e.queue == nil || other.queue == nil || e.queue.id == other.queue.id
+	return sameQueue && e.config.URL.Reveal() == other.config.URL.Reveal() && slices.Equal(e.config.Types, other.config.Types)
 }
 
 // enqueue adds an event to the backlog. It logs the first, second, fourth, eighth ... dropped event, so that an unavailable
@@ -93,6 +91,10 @@ func (e *endpoint) deliver(ctx context.Context, p *pendingEvent) {
 		}
 		e.failing = false
 	case errors.Is(err, statusError(http.StatusGone)):
+		if e.queue != nil {
+			e.turnOff(ctx)
+			return
+		}
 		lost := len(e.backlog.close())
 		e.log.Error("endpoint answered 410, no more events until restart", "lost", lost)
 	case errors.As(err, &failed) && failed.Permanent:

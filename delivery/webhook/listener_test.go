@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -41,13 +42,37 @@ type receivedEvent struct {
 
 func newListener(t *testing.T, answer func(w http.ResponseWriter, n int)) *listener {
 	t.Helper()
-	oracle, err := standardwebhooks.NewWebhook(secretA)
+	l := newUnstartedListener(t, secretA, answer)
+	l.Start()
+	return l
+}
+
+// newListenerAt stops a listener, and starts one in its place that verifies with another secret and accepts everything.
+func newListenerAt(t *testing.T, stopped *listener, secret string) *listener {
+	t.Helper()
+	stopped.Close()
+	l := newUnstartedListener(t, secret, acceptEvent)
+	address, err := net.Listen("tcp", stopped.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l.Listener = address
+	l.Start()
+	return l
+}
+
+func newUnstartedListener(t *testing.T, secret string, answer func(w http.ResponseWriter, n int)) *listener {
+	t.Helper()
+	oracle, err := standardwebhooks.NewWebhook(secret)
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := &listener{received: make(chan receivedEvent, 1000), verify: oracle.Verify}
 	var n atomic.Int64
-	l.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	l.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		if err := l.verify(body, r.Header); err != nil {
 			t.Errorf("the library refuses the request: %v", err)
@@ -153,3 +178,5 @@ func approvedEvent(challenge string) watchword.Event {
 	return watchword.Event{Type: watchword.EventApproved, At: time.Date(2026, 8, 1, 12, 0, 0, 123456789, time.FixedZone("", 7200)), App: "shop",
 		ChallengeID: challenge}
 }
+
+func developmentEnvironment() delivery.Environment { return delivery.Environment{Development: true} }

@@ -34,10 +34,11 @@ func (s *settings) post(ctx context.Context, client *http.Client, id string, now
 }
 
 func (s *settings) newRequest(ctx context.Context, id string, now time.Time, body []byte) (*http.Request, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, s.target, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
+	request.URL, request.Host = s.target, s.target.Host // parsed once
 	at, signature := strconv.FormatInt(now.Unix(), 10), Sign(s.secrets, id, now, body)
 	for _, prefix := range s.prefixes {
 		request.Header[prefix+"Id"] = []string{id}

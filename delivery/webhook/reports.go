@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -45,9 +44,8 @@ func reportPath(challenge string, send int, channel string) string {
 // bindReport returns the code of a report URL: a MAC over its path and the message's id, which is the webhook-id of the report. So a
 // report that was signed for one message is refused at the URL of another.
 func (s Secret) bindReport(path, messageID string) string {
-	mac := hmac.New(sha256.New, []byte(s.key.Reveal()))
-	mac.Write([]byte("watchword report url\n" + path + "\n" + messageID))
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:16])
+	sum := s.sum([]byte("watchword report url\n" + path + "\n" + messageID))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }
 
 // Callbacks implements delivery.Reporter. The handler accepts POST requests to report URLs that are signed, according to Standard

@@ -12,7 +12,7 @@ import (
 
 // settings are the parsed parts of a sender's URL.
 type settings struct {
-	target   string // URL to post to
+	target   *url.URL // to post to
 	secrets  []Secret
 	format   format
 	reports  bool     // messages contain a URL for delivery reports
@@ -32,7 +32,8 @@ func parseURL(u *url.URL, development bool) (settings, error) {
 	case scheme != "http" && scheme != "https":
 		problems = append(problems, errors.New("the scheme is neither webhook+https nor webhook+http"))
 	}
-	if err := hosts.CheckTargetURL(u); err != nil {
+	err := hosts.CheckTargetURL(u)
+	if err != nil {
 		problems = append(problems, err)
 	}
 	if u.User != nil {
@@ -41,7 +42,9 @@ func parseURL(u *url.URL, development bool) (settings, error) {
 	if u.Fragment != "" {
 		problems = append(problems, errors.New("the URL has a fragment (is a # not escaped as %23?)"))
 	}
-	s.target = (&url.URL{Scheme: scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+	if s.target, err = url.Parse((&url.URL{Scheme: scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()); err != nil {
+		problems = append(problems, errors.New("the URL cannot be parsed"))
+	}
 	return s, errors.Join(problems...)
 }
 

@@ -37,14 +37,32 @@ func withStoreAsOutbox(c *watchword.Config) {
 	c.Store, c.Outbox = outboxStore{c.Store, c.Outbox.(*outbox)}, nil
 }
 
-// A directStore is an outboxStore whose worker takes every message in the step that queues it.
-type directStore struct{ outboxStore }
+// A directStore is an outboxStore whose worker takes every message in the step that queues it. It keeps the claims of messages that
+// are done.
+type directStore struct {
+	outboxStore
+	done *[]string
+}
 
 func (directStore) Reserve() bool { return true }
 func (directStore) Unreserve()    {}
 
+func (s directStore) UpdateAndFinish(ctx context.Context, e watchword.Entry, finished watchword.Outgoing, out ...watchword.Outgoing) error {
+	_ = s.Done(ctx, finished)
+	return s.Update(ctx, e, out...)
+}
+
+func (s directStore) Done(_ context.Context, o watchword.Outgoing) error {
+	*s.done = append(*s.done, o.Claim)
+	return nil
+}
+
+func newDirectStore(c *watchword.Config) directStore {
+	return directStore{outboxStore{c.Store, c.Outbox.(*outbox)}, new([]string)}
+}
+
 func withDirectOutbox(c *watchword.Config) {
-	c.Store, c.Outbox = directStore{outboxStore{c.Store, c.Outbox.(*outbox)}}, nil
+	c.Store, c.Outbox = newDirectStore(c), nil
 }
 
 // A message that this process takes in the step that queues it is claimed in that step: composing it writes nothing, and its id
@@ -116,7 +134,7 @@ func TestLateDirectMessageIsClaimedAnew(t *testing.T) {
 // anybody.
 func TestDirectMessageWithLostReplyIsQueuedOnceMore(t *testing.T) {
 	k := newKit(t, func(c *watchword.Config) {
-		c.Store = losingStore{directStore{outboxStore{c.Store, c.Outbox.(*outbox)}}}
+		c.Store = losingStore{newDirectStore(c)}
 		c.Outbox = nil
 	})
 	req := startByEmail()

@@ -197,6 +197,21 @@ func TestQueueKeepsOnlyIDsOfDelayedMessages(t *testing.T) {
 	}
 }
 
+// Mail that nobody sends fills its share of the queue. An SMS is still queued.
+func TestStartBySMSSucceedsWhenMailFillsTheQueue(t *testing.T) {
+	k := newKit(t, func(c *watchword.Config) { c.Outbox = delivery.NewQueue(2, nil) })
+	for n, want := range []error{nil, nil, watchword.ErrUnavailable} {
+		req := startByEmail()
+		req.To = fmt.Sprintf("user-%d@example.com", n)
+		if _, err := k.Start(t.Context(), req); !errors.Is(err, want) {
+			t.Fatalf("start %d: %v, want %v", n+1, err, want)
+		}
+	}
+	req := startByEmail()
+	req.Channel, req.To = "sms", alicePhone
+	k.start(req)
+}
+
 func TestResendFailsAndSendsNothingWhenAnswerWinsFirst(t *testing.T) {
 	ctx := context.Background()
 	k := newKit(t, func(c *watchword.Config) { c.NewCodes = true })

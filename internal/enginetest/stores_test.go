@@ -24,6 +24,13 @@ func (m *controlledStore) Create(ctx context.Context, e watchword.Entry, out ...
 	return m.Store.Create(ctx, e, out...)
 }
 
+func (m *controlledStore) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	if m.failure != nil {
+		return m.failure
+	}
+	return m.Store.Update(ctx, e, out...)
+}
+
 func (m *controlledStore) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	if m.failure != nil {
 		return watchword.Entry{}, m.failure

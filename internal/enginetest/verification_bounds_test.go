@@ -173,6 +173,35 @@ func TestConcurrentOpeningsMakeOneChallenge(t *testing.T) {
 	}
 }
 
+// Two nodes open a method, and one of them is between writing the verification and storing the challenge when the other comes: both
+// get the same challenge, and one message is sent.
+func TestOpeningsThatMeetMakeOneChallenge(t *testing.T) {
+	k := newVerificationKit(t)
+	v := k.startVerification(verificationOf(smsMethod, totpMethod))
+	met := ""
+	slow := k.newNode(func(c *watchword.Config) {
+		c.Store = &beforeCreateStore{c.Store, func() { met = k.open(v.ID, "m1") }}
+	})
+	view, err := slow.OpenMethod(context.Background(), v.ID, "m1")
+	if err != nil || met == "" || view.Challenge.ID != met {
+		t.Fatalf("%+v, %v; the other node has %s", view.Challenge, err, met)
+	}
+	if n := len(k.outbox.all); n != 1 {
+		t.Errorf("%d messages", n)
+	}
+}
+
+// beforeCreateStore calls run before an entry is created.
+type beforeCreateStore struct {
+	watchword.Store
+	run func()
+}
+
+func (s *beforeCreateStore) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	s.run()
+	return s.Store.Create(ctx, e, out...)
+}
+
 func TestLockedOrCanceledMethodDoesNotOpenAgainAndAnExpiredOneDoes(t *testing.T) {
 	k := newVerificationKit(t, withKeys(rejectAll))
 	k.enrolKey()

@@ -199,6 +199,28 @@ func TestVerificationWithoutSubjectIsOfOneAddressOrOfAKey(t *testing.T) {
 	}
 }
 
+// A method whose address is refused for good is left out. That does not leave a key alone where there is no subject.
+func TestMethodWithARefusedAddressIsNotOffered(t *testing.T) {
+	k := newVerificationKit(t, withKeys(acceptAll), func(c *watchword.Config) {
+		c.Addresses = func(channel, address string) (watchword.Address, error) {
+			a, err := testAddresses(channel, address)
+			if err == nil && a.Kind == "phone" {
+				err = &watchword.Error{Code: watchword.ErrDestinationRefused.Code, Reason: "country"}
+			}
+			return a, err
+		}
+	})
+	k.requireMethods(k.startVerification(verificationOf(smsMethod, mailMethod)).VerificationView, "m2")
+	k.requireMethods(k.startVerification(verificationOf(smsMethod, totpMethod)).VerificationView, "m2")
+	_, err := k.StartVerification(context.Background(), verificationOf(smsMethod))
+	k.requireCode(err, watchword.ErrDestinationRefused)
+	req := verificationOf(smsMethod, keyMethod)
+	req.Subject = ""
+	if _, err := k.StartVerification(context.Background(), req); !slices.Equal(fieldsOf(err), []string{"methods.1.to"}) {
+		t.Errorf("a key beside a refused address: %v", err)
+	}
+}
+
 func TestStartOpensAMethodAsRequested(t *testing.T) {
 	k := newVerificationKit(t)
 	cases := map[string]struct {

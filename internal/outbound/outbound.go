@@ -71,13 +71,12 @@ func (p Policy) Client() *http.Client {
 	if limit == 0 {
 		limit = DefaultMaxBody
 	}
-	transport := &policyTransport{secure: newTransport(p.dialer().DialContext), limit: limit}
+	transport := &policyTransport{secure: newTransport(p.dialer().DialContext), timeout: timeout, limit: limit}
 	if p.Development {
 		transport.plain = newTransport(dialer{check: checkLoopback}.DialContext)
 	}
 	return &http.Client{
 		Transport:     transport,
-		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
@@ -194,9 +193,11 @@ func newTransport(dial func(ctx context.Context, network, address string) (net.C
 	}
 }
 
-// A policyTransport selects the transport by scheme and limits the size of answers.
+// A policyTransport selects the transport by scheme and limits time and size of answers. http.Client.Timeout would cost a goroutine
+// for each request, because the client does not know this transport.
 type policyTransport struct {
 	secure, plain *http.Transport // plain is nil outside development
+	timeout       time.Duration   // until the answer has been read
 	limit         int64
 }
 
@@ -214,15 +215,26 @@ func (t *policyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, &refusedError{fmt.Sprintf("scheme %q", r.URL.Scheme)}
 	}
+	r, cancel := t.withTimeout(r)
 	answer, err := transport.RoundTrip(r)
 	if err != nil {
+		cancel()
 		return nil, reason(err, InvalidHTTPAnswer)
 	}
 	if answer.StatusCode >= 300 && answer.StatusCode <= 399 {
 		answer.Header.Del("Location") // http.Client would parse it, and quote it in its error
 	}
-	answer.Body = &boundedBody{ReadCloser: answer.Body, left: t.limit}
+	answer.Body = &boundedBody{ReadCloser: answer.Body, left: t.limit, cancel: cancel}
 	return answer, nil
+}
+
+// withTimeout returns the request with a context that ends after the timeout, unless its own ends before.
+func (t *policyTransport) withTimeout(r *http.Request) (*http.Request, context.CancelFunc) {
+	if until, ok := r.Context().Deadline(); ok && time.Until(until) <= t.timeout {
+		return r, func() {}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), t.timeout)
+	return r.WithContext(ctx), cancel
 }
 
 // CloseIdleConnections is called by the method of http.Client with that name.
@@ -237,7 +249,14 @@ func (t *policyTransport) CloseIdleConnections() {
 // complete one.
 type boundedBody struct {
 	io.ReadCloser
-	left int64
+	left   int64
+	cancel context.CancelFunc // ends the exchange
+}
+
+// Close closes the body and ends the exchange.
+func (b *boundedBody) Close() error {
+	defer b.cancel()
+	return b.ReadCloser.Close()
 }
 
 // Read fails once more bytes than the bound were read.

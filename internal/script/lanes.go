@@ -42,6 +42,7 @@ const errQueueFull outbound.Failure = "too many commands wait for the server"
 type Lanes struct {
 	client redis.UniversalClient
 	sent   func(commands int)
+	timers timers
 
 	mu     sync.Mutex
 	queues map[*redis.Client]*queue // of the servers that are busy
@@ -75,11 +76,11 @@ func NewLanes(client redis.UniversalClient, sent func(commands int)) *Lanes {
 	return &Lanes{client: client, sent: sent, queues: map[*redis.Client]*queue{}}
 }
 
-// Process implements Client. If it returns an error, the command may still be in use.
+// Process implements Client. It ends at the deadline of a context of WithTimeout too. If it returns an error, the command may still be in use.
 func (l *Lanes) Process(ctx context.Context, cmd redis.Cmder) error {
 	node := l.nodeOf(ctx, cmd)
 	if node == nil {
-		return l.client.Process(ctx, cmd)
+		return l.processAlone(ctx, cmd)
 	}
 	if err := ctx.Err(); err != nil {
 		return notSent(err)
@@ -91,13 +92,20 @@ func (l *Lanes) Process(ctx context.Context, cmd redis.Cmder) error {
 	if waiting == nil {
 		defer l.leave(node)
 		l.sent(1)
-		return l.client.Process(ctx, cmd)
+		return l.processAlone(ctx, cmd)
 	}
 	err = l.await(node, waiting)
 	if l.isRedirection(err) {
-		return l.client.Process(ctx, cmd) // which follows it
+		return l.processAlone(ctx, cmd) // which follows it
 	}
 	return err
+}
+
+// processAlone sends a command by the client, which needs a context that ends at its deadline.
+func (l *Lanes) processAlone(ctx context.Context, cmd redis.Cmder) error {
+	ctx, cancel := timed(ctx)
+	defer cancel()
+	return l.client.Process(ctx, cmd)
 }
 
 // nodeOf returns the client of the server whose lanes a command uses, or nil if it uses none.
@@ -220,10 +228,16 @@ func latestDeadline(batch []*waitingCommand) (latest time.Time) {
 
 // await waits for the reply of a command.
 func (l *Lanes) await(node *redis.Client, w *waitingCommand) error {
+	var deadline <-chan time.Time
+	if timer := l.timers.start(w.ctx); timer != nil {
+		defer l.timers.stop(timer)
+		deadline = timer.C
+	}
 	select {
 	case <-w.done:
 		return w.err
 	case <-w.ctx.Done():
+	case <-deadline:
 	}
 	if l.remove(node, w) {
 		return notSent(w.ctx.Err())

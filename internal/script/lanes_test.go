@@ -273,13 +273,17 @@ func TestCommandsOfAStoppedServerFail(t *testing.T) {
 
 // Commands whose contexts end while they wait are not sent, and their callers do not wait for a lane.
 func TestCommandIsNotSentIfItsContextEndsWhileItWaits(t *testing.T) {
+	forEachTimeout(t, testContextEndsWhileCommandWaits)
+}
+
+func testContextEndsWhileCommandWaits(t *testing.T, withTimeout timeoutFunc) {
 	f, counter := newLaneFixture(t, 10*time.Second), script.New(count)
 	f.load(t, counter)
 	var occupied sync.WaitGroup
 	resume := f.occupy(t, &occupied, counter)
-	short, end := context.WithTimeout(t.Context(), 30*time.Millisecond)
-	defer end()
-	canceled, cancel := context.WithCancel(t.Context())
+	short := withTimeout(t.Context(), 30*time.Millisecond)
+	canceling, cancel := context.WithCancel(t.Context())
+	canceled := withTimeout(canceling, time.Minute)
 	ended, stop := context.WithCancel(t.Context())
 	stop()
 	time.AfterFunc(30*time.Millisecond, cancel)
@@ -307,13 +311,17 @@ func TestCommandIsNotSentIfItsContextEndsWhileItWaits(t *testing.T) {
 
 // A caller that cancels after its command was sent learns its result. A caller whose deadline passes does not wait for others.
 func TestCommandThatWasSentEndsWithItsDeadline(t *testing.T) {
+	forEachTimeout(t, testDeadlinePassesAfterCommandWasSent)
+}
+
+func testDeadlinePassesAfterCommandWasSent(t *testing.T, withTimeout timeoutFunc) {
 	f, counter := newLaneFixture(t, 10*time.Second), script.New(count)
 	f.load(t, counter)
 	f.proxy.SetLag(0, 200*time.Millisecond)
 	run := func(ctx context.Context, key string) (any, error) { return counter.Run(ctx, f.lanes, []string{key}) }
-	canceled, cancel := context.WithCancel(t.Context())
-	short, end := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer end()
+	canceling, cancel := context.WithCancel(t.Context())
+	canceled := withTimeout(canceling, time.Minute)
+	short := withTimeout(t.Context(), 300*time.Millisecond)
 	var all sync.WaitGroup
 	for i := range script.LanesPerNode {
 		all.Go(func() { _, _ = run(t.Context(), fmt.Sprint("first", i)) })

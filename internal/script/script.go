@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/sha1"
 	"encoding/hex"
+	"slices"
 	"time"
 	"unique"
 
@@ -35,9 +36,30 @@ func New(source string) *Script {
 // Run executes the script in one round trip (two if the server does not know it) and returns its reply. The error for a nil
 // reply is redis.Nil. After any other error the script may have run; see MayHaveRun.
 func (s *Script) Run(ctx context.Context, c Client, keys []string, args ...any) (any, error) {
-	reply, err := sendWithRetry(ctx, c, "evalsha", s.sha, keys, args)
+	return s.send(ctx, c, s.command(keys, args))
+}
+
+// command returns the command that executes the script by its SHA-1. more are further arguments.
+func (s *Script) command(keys []string, args []any, more ...any) []any {
+	line := make([]any, 0, firstKey+len(keys)+len(args)+len(more))
+	line = append(line, "evalsha", s.sha, len(keys))
+	for _, k := range keys {
+		line = append(line, k)
+	}
+	line = append(line, args...)
+	return append(line, more...)
+}
+
+// firstKey is the position of a script's first key in its command.
+const firstKey = 3
+
+// send sends a command of this script, with the source if the server does not know the script.
+func (s *Script) send(ctx context.Context, c Client, line []any) (any, error) {
+	reply, err := sendWithRetry(ctx, c, line)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		return sendWithRetry(ctx, c, "eval", s.source.Value(), keys, args)
+		line = slices.Clone(line)
+		line[0], line[1] = "eval", s.source.Value()
+		return sendWithRetry(ctx, c, line)
 	}
 	return reply, err
 }
@@ -49,15 +71,9 @@ func Do(ctx context.Context, c Client, args ...any) (any, error) {
 
 // sendWithRetry repeats a script after TRYAGAIN, for a third of a second at most. A Cluster replies TRYAGAIN, without running the
 // script, while a slot migrates and its keys are on different nodes.
-func sendWithRetry(ctx context.Context, c Client, verb, script string, keys []string, args []any) (any, error) {
-	line := make([]any, 0, 3+len(keys)+len(args))
-	line = append(line, verb, script, len(keys))
-	for _, k := range keys {
-		line = append(line, k)
-	}
-	line = append(line, args...)
-	first := int8(3)
-	if len(keys) == 0 {
+func sendWithRetry(ctx context.Context, c Client, line []any) (any, error) {
+	first := int8(firstKey)
+	if line[2] == 0 {
 		first = 0
 	}
 	for wait := 10 * time.Millisecond; ; wait *= 2 {
@@ -73,12 +89,12 @@ func sendWithRetry(ctx context.Context, c Client, verb, script string, keys []st
 	}
 }
 
-// sendOnce sends a command. firstKey is the position of its first key, by which a Cluster client selects the node.
-func sendOnce(ctx context.Context, c Client, firstKey int8, line []any) (any, error) {
+// sendOnce sends a command. first is the position of its first key, by which a Cluster client selects the node.
+func sendOnce(ctx context.Context, c Client, first int8, line []any) (any, error) {
 	cmd := noRetryCommand{Cmd: redis.NewCmd(ctx, line...)}
-	cmd.SetFirstKeyPos(firstKey)
-	if int(firstKey) < len(line) && firstKey > 0 {
-		cmd.key, _ = line[firstKey].(string)
+	cmd.SetFirstKeyPos(first)
+	if int(first) < len(line) && first > 0 {
+		cmd.key, _ = line[first].(string)
 	}
 	if err := c.Process(ctx, cmd); err != nil {
 		return nil, err

@@ -44,10 +44,10 @@ func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string,
 	clock := clocks.forKeys(keys)
 	limit := clocks.deadlineOf(ctx)
 	written := &deadline{clock: clock, end: limit}
-	args = append(args, written)
+	line := t.command(keys, args, written)
 	for range maxLateTries {
 		sent := clocks.now()
-		reply, err := t.Script.Run(ctx, c, keys, args...)
+		reply, err := t.send(ctx, c, line)
 		if err != nil {
 			return nil, err
 		}

@@ -1,8 +1,10 @@
 -- Charges one try and compares the guesses: watchword.Store.Attempt, in the prescribed order.
 --
--- KEYS: the entry; its budget, if it has one: the times of charges in µs, 8 bytes each, the newest first.
+-- KEYS: the entry; its budget, if it has one: the times of charges in µs, 8 bytes each, the newest first; stream and sorted set of
+-- the queue that gets an element if the attempt ends the entry.
 -- ARGV: 1 if the first try of an entry is free; the maximum number of repeats, if a repeat is charged instead of a try, or 0;
--- the number of limits; Max and Per (µs) of each; then digest, state and mark of each guess.
+-- the number of limits; the number of elements that are queued if the attempt ends the entry, and these, see queueFrom; Max and Per
+-- (µs) of each limit; then digest, state and mark of each guess.
 -- Reply: a letter and, except after w and d, the entry's state, tries left, used and settled:
 --   c closed   x expired   s spent   b budget, and the µs to wait   m mismatch   w matched or charged, and the whole entry
 --   d damaged entry
@@ -33,21 +35,23 @@ end
 
 -- A limit refuses while its Max-th most recent charge is younger than Per. A charge in the future (after a failover from a
 -- server whose clock was ahead) counts as one of now.
-local guesses = 4 + 2 * ARGV[3]
+local ended = 5 + 3 * ARGV[4]
+local guesses = ended + 2 * ARGV[3]
+local budget = #KEYS % 2 == 0 and KEYS[2]
 local wait, most, longest = 0, 1, 0
-for i = 4, guesses - 2, 2 do
+for i = ended, guesses - 2, 2 do
 	most, longest = math.max(most, tonumber(ARGV[i])), math.max(longest, tonumber(ARGV[i + 1]))
 end
 local log = ''
-if KEYS[2] then
-	log = get(KEYS[2])
+if budget then
+	log = get(budget)
 	if log == false then
 		log = ''
 	elseif not log or #log % 8 ~= 0 or #log > 0 and struct.unpack('>I8', log) > now + longest then
 		log, prefix = '', '!'
 	end
 end
-for i = 4, guesses - 2, 2 do
+for i = ended, guesses - 2, 2 do
 	local max, per = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
 	if max <= 0 then
 		wait = math.max(wait, per)
@@ -69,7 +73,7 @@ end
 -- the largest limit needs, for as long as the longest window.
 if longest > 0 then
 	log = struct.pack('>I8', now) .. string.sub(log, 1, 8 * (most - 1))
-	redis.call('SET', KEYS[2], log, 'PX', math.ceil(longest / 1000))
+	redis.call('SET', budget, log, 'PX', math.ceil(longest / 1000))
 end
 e.tries, e.used, e.last = e.tries - 1, e.used + 1, now
 redis.call('SETRANGE', KEYS[1], 1, counters(e))
@@ -81,15 +85,17 @@ end
 for i = guesses, #ARGV, 3 do
 	if ARGV[i] ~= '' and expected[ARGV[i]] then
 		e.state = tonumber(ARGV[i + 1])
+		queueFrom(5, ended - 1)
 		local value = write(KEYS[1], e, ARGV[i + 2], all, sealed(e))
-		if e.state == 1 and KEYS[2] then
-			redis.call('DEL', KEYS[2])
+		if e.state == 1 and budget then
+			redis.call('DEL', budget)
 		end
 		return prefix .. 'w' .. value
 	end
 end
 if e.tries == 0 then
 	e.state = 2
+	queueFrom(5, ended - 1)
 	redis.call('SETRANGE', KEYS[1], 1, counters(e))
 end
 return refusal('m')

@@ -3,14 +3,16 @@
 -- KEYS: the stream, the sorted set of what is due later, the list of dead letters.
 -- ARGV: the consumer; the greatest number of elements; how long (ms) another consumer must have held an element for it to count as
 -- dead, or 0 to claim no such elements; how long (ms) another consumer must have claimed nothing to be removed, or 0; 1 if the
--- elements that this consumer has claimed before are returned too, because a reply was lost. These do not count in the limit.
--- Reply: the ms until the next element of the sorted set is due, or -1; the number of new dead letters; 1 if there may be more;
--- then id and element of each claimed entry.
+-- elements that this consumer has claimed before are returned too, because a reply was lost. These do not count in the limit; the greatest length of an
+-- element; the lifetime of the keys in ms, or 0.
+-- Reply: the ms until the next element of the sorted set is due, or -1; the number of new dead letters; 1 if there may be more; if the
+-- lease is not 0, the number of entries of the stream, that of elements in the sorted set, and for how long (ms) the oldest entry has
+-- been in the stream, and -1 for what is unknown; then id and element of each claimed entry.
 local stream, due, dead = KEYS[1], KEYS[2], KEYS[3]
 local consumer, limit, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local maxClaims, maxDead, maxElement, maxScanned = 5, 1000, 256, 256
+local maxClaims, maxScanned, maxElement = 5, 256, tonumber(ARGV[6])
 local ms = math.floor(now / 1000)
-local reply = {-1, 0, 0}
+local reply = {-1, 0, 0, -1, -1, -1}
 
 -- read runs a command on a key whose value may be of another type; such a value is removed.
 local function read(verb, key, ...)
@@ -25,13 +27,20 @@ local function read(verb, key, ...)
 	return found
 end
 
-for _, element in ipairs(read('ZRANGE', due, '-inf', ms, 'BYSCORE', 'LIMIT', 0, limit)) do
+local moved = read('ZRANGE', due, '-inf', ms, 'BYSCORE', 'LIMIT', 0, limit)
+for _, element in ipairs(moved) do
 	force('XADD', stream, '*', 'm', element)
 	redis.call('ZREM', due, element)
+end
+if #moved > 0 or ARGV[4] ~= '0' then
+	keepFor(ARGV[7], stream, due)
 end
 local first = read('ZRANGE', due, 0, 0, 'WITHSCORES')
 if first[2] then
 	reply[1] = math.max(math.ceil(tonumber(first[2]) - ms), 0)
+end
+if lease > 0 then
+	reply[4], reply[5] = 0, redis.call('ZCARD', due)
 end
 local length = redis.pcall('XLEN', stream)
 if type(length) == 'table' then
@@ -43,8 +52,7 @@ end
 
 -- bury moves an entry to the dead letters.
 local function bury(id, fields)
-	force('LPUSH', dead, string.sub(table.concat(fields, ' '), 1, maxElement))
-	redis.call('LTRIM', dead, 0, maxDead - 1)
+	buryElement(dead, string.sub(table.concat(fields, ' '), 1, maxElement + 2), ARGV[7])
 	finish(stream, id)
 	reply[2] = reply[2] + 1
 end
@@ -54,7 +62,7 @@ local function isElement(fields)
 		return false
 	end
 	local send, attempt = string.match(fields[2], '^[a-z_]*|(%d+)|(%d+)|[%w_-]+$')
-	return send and #send < 10 and #attempt < 10
+	return send and #send < 12 and #attempt < 10
 end
 
 -- take adds an entry to the reply, or buries it. Entries that were trimmed while they were claimed have no fields.
@@ -114,10 +122,17 @@ for _ = 1, math.ceil(maxScanned / limit) do
 	end
 	reply[3] = 1
 end
--- Somebody has moved the position of the group, if there are entries that nobody has claimed and that it does not return.
-if lease > 0 and reply[3] == 0 and redis.call('XLEN', stream) > redis.call('XPENDING', stream, 'w')[1] then
-	redis.call('XGROUP', 'SETID', stream, 'w', '0')
-	reply[3] = 1
+if lease > 0 then
+	local pending = inGroup('XPENDING', stream, 'w')
+	reply[4] = redis.call('XLEN', stream)
+	if pending[2] then -- entries are claimed in their order, so the oldest one is among those
+		reply[6] = math.max(ms - tonumber(string.match(pending[2], '^%d+')), 0)
+	end
+	-- Somebody has moved the position of the group, if there are entries that nobody has claimed and that it does not return.
+	if reply[3] == 0 and reply[4] > pending[1] then
+		redis.call('XGROUP', 'SETID', stream, 'w', '0')
+		reply[3] = 1
+	end
 end
 local idle = tonumber(ARGV[4])
 if idle > 0 then

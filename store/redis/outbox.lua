@@ -1,6 +1,7 @@
--- Functions for the scripts that queue messages, and for those of the outbox. The outbox of an app has three keys in each partition:
+-- Functions for the scripts that queue messages, and for those of the outbox. A queue has three keys in each partition:
 -- a stream of the elements that are due, with the consumer group w and one field m each; a sorted set of the elements that are due
--- later, by the time in ms; and a list of dead letters. An element is kind|send|attempt|challenge.
+-- later, by the time in ms; and a list of dead letters. An element is kind|send|attempt|challenge; in the queue of an endpoint for
+-- events, |seconds since 1970|attempt|encrypted event.
 --
 -- Another program may have written anything under these keys. A value of another type, and a stream that takes no more entries, is
 -- removed and made again.
@@ -26,10 +27,21 @@ local function queue(stream, due, delay, element)
 	end
 end
 
--- queueFrom adds the elements in ARGV from a position on: a delay and an element each.
-local function queueFrom(stream, due, first)
-	for i = first, #ARGV - 1, 2 do
-		queue(stream, due, ARGV[i], ARGV[i + 1])
+-- queueFrom adds the elements in ARGV from one position to another: of each the number of its stream in KEYS, which the sorted set
+-- follows, the delay and the element.
+local function queueFrom(first, last)
+	for i = first, last, 3 do
+		local key = tonumber(ARGV[i])
+		queue(KEYS[key], KEYS[key + 1], ARGV[i + 1], ARGV[i + 2])
+	end
+end
+
+-- keepFor sets how long keys are kept, in ms, unless that is 0.
+local function keepFor(keep, ...)
+	if keep ~= '0' then
+		for _, key in ipairs({...}) do
+			redis.call('PEXPIRE', key, keep)
+		end
 	end
 end
 
@@ -48,5 +60,24 @@ local function finishDirect(due, element)
 	local removed = redis.pcall('ZREM', due, element)
 	if type(removed) == 'table' and not string.find(removed.err, 'WRONGTYPE', 1, true) then
 		redis.call('ZREM', due, element)
+	end
+end
+
+-- MAX_DEAD is the greatest number of dead letters of a queue.
+local MAX_DEAD = 1000
+
+-- buryElement adds a dead letter, and keeps the list for a time in ms after that, unless it is 0.
+local function buryElement(dead, text, keep)
+	force('LPUSH', dead, text)
+	redis.call('LTRIM', dead, 0, MAX_DEAD - 1)
+	keepFor(keep, dead)
+end
+
+-- finishClaimed removes what was claimed: an entry of the stream by its id, or an element of the sorted set.
+local function finishClaimed(stream, due, claimed)
+	if string.find(claimed, '|', 1, true) then
+		finishDirect(due, claimed)
+	else
+		finish(stream, claimed)
 	end
 end

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/script"
 )
 
 const (
@@ -17,33 +18,33 @@ const (
 )
 
 // Claim implements watchword.Outbox by claim.lua. If Redis is unavailable for every partition, it returns the error.
-func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
+func (q *queue) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
 	select {
-	case o.turn <- struct{}{}:
-		defer func() { <-o.turn }()
+	case q.turn <- struct{}{}:
+		defer func() { <-q.turn }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 	for {
-		out, rest := o.direct.begin(limit)
+		out, rest := q.direct.begin(limit)
 		if len(out) > 0 {
 			return out, nil
 		}
 		if ctx.Err() != nil {
-			o.direct.close()
+			q.direct.close()
 			return nil, ctx.Err()
 		}
-		p, wait := o.polls.next(time.Now())
+		p, wait := q.polls.next(time.Now())
 		if wait > 0 || rest <= 0 {
 			if rest <= 0 { // messages that are being queued fill the limit
 				wait = pollInterval
 			}
-			o.polls.sleep(ctx, wait)
+			q.polls.sleep(ctx, wait)
 			continue
 		}
-		out, err := o.claimFrom(ctx, p, rest)
-		o.direct.end(len(out))
-		if err != nil && o.polls.failed(p) {
+		out, err := q.claimFrom(ctx, p, rest)
+		q.direct.end(len(out))
+		if err != nil && q.polls.failed(p) {
 			return nil, err
 		}
 		if len(out) > 0 {
@@ -53,15 +54,18 @@ func (o *Outbox) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, er
 }
 
 // claimFrom claims elements of one partition. It is not interrupted, so that nothing is claimed that nobody knows of.
-func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgoing, error) {
-	question := o.polls.begin(p)
+func (q *queue) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgoing, error) {
+	question := q.polls.begin(p)
 	question.limit = limit
-	reply, err := o.runClaim(context.WithoutCancel(ctx), o.keys(p), o.consumer, question)
+	reply, err := q.runClaim(context.WithoutCancel(ctx), q.keys[p], q.consumer, question)
 	if err != nil {
 		return nil, err
 	}
-	entries, complete := o.held.add(p, question, reply.entries)
-	o.polls.end(p, reply.nextDue, reply.more || !complete, complete)
+	if question.lease > 0 {
+		q.backlogs.set(p, reply)
+	}
+	entries, complete := q.held.add(p, question, reply.entries)
+	q.polls.end(p, reply.nextDue, reply.more || !complete, complete)
 	var out []watchword.Outgoing
 	for _, entry := range entries {
 		one, err := decodeElement(entry.element)
@@ -69,14 +73,14 @@ func (o *Outbox) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgo
 			reply.dead++ // the script lets no such element pass
 			continue
 		}
-		if own, ok := o.local.take(entry.element); ok {
+		if own, ok := q.local.take(entry.element); ok {
 			one = own
 		}
 		one.Claim = formatClaim(p, entry.id)
 		out = append(out, one)
 	}
 	if reply.dead > 0 {
-		o.deadLetters(reply.dead)
+		q.deadLetters(reply.dead)
 	}
 	return out, nil
 }
@@ -94,31 +98,36 @@ type claimReply struct {
 	nextDue time.Duration // until the next element of the sorted set is due; negative: there is none
 	dead    int           // elements that became dead letters
 	more    bool          // there may be more elements
+	due     int           // elements of the stream, those that are being sent included; with a lease only
+	later   int           // elements of the sorted set; with a lease only
+	oldest  time.Duration // since the oldest element of the stream was due; negative: unknown
 	entries []claimedEntry
 }
 
 type claimedEntry struct{ id, element string }
 
+// claimHead is the number of integers at the beginning of a reply of claim.lua.
+const claimHead = 6
+
 // runClaim runs claim.lua.
-func (o *Outbox) runClaim(ctx context.Context, keys []string, consumer string, q claimQuestion) (r claimReply, err error) {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	reply, err := o.claim.Run(ctx, o.clocks, o.lanes, keys, consumer, q.limit, q.lease.Milliseconds(),
-		q.consumerIdle.Milliseconds(), boolToInt(q.again))
+func (q *queue) runClaim(ctx context.Context, keys []string, consumer string, question claimQuestion) (r claimReply, err error) {
+	reply, err := q.claim.Run(script.WithTimeout(ctx, q.store.timeout), q.store.clocks, q.store.lanes, keys, consumer, question.limit, question.lease.Milliseconds(),
+		question.consumerIdle.Milliseconds(), boolToInt(question.again), q.maxElement, q.keep.Milliseconds())
 	if err != nil {
 		return r, wrapError("claim", err)
 	}
 	list, ok := reply.([]any)
-	if !ok || len(list) < 3 || len(list)%2 != 1 {
+	if !ok || len(list) < claimHead || (len(list)-claimHead)%2 != 0 {
 		return r, errUnexpectedReply
 	}
-	var head [3]int64
+	var head [claimHead]int64
 	for i := range head {
 		if head[i], ok = list[i].(int64); !ok {
 			return r, errUnexpectedReply
 		}
 	}
-	r = claimReply{nextDue: time.Duration(head[0]) * time.Millisecond, dead: int(head[1]), more: head[2] == 1}
+	r = claimReply{nextDue: time.Duration(head[0]) * time.Millisecond, dead: int(head[1]), more: head[2] == 1,
+		due: int(head[3]), later: int(head[4]), oldest: time.Duration(head[5]) * time.Millisecond}
 	for i := len(head); i < len(list); i += 2 {
 		id, _ := list[i].(string)
 		element, _ := list[i+1].(string)

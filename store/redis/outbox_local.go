@@ -10,6 +10,8 @@ import (
 // localCopies keep what this process has queued in the last second with the content of its challenge, so that a message that it
 // claims itself is composed without reading the store. They are bounded.
 type localCopies struct {
+	encode func(watchword.Outgoing) (string, error)
+
 	mu       sync.Mutex
 	elements map[string]localCopy
 }
@@ -24,20 +26,18 @@ const (
 	localCopyLife  = time.Second
 )
 
-func (l *localCopies) add(out []watchword.Outgoing) {
+func (l *localCopies) add(o watchword.Outgoing) {
+	if o.Direct { // whoever repeats its element must not get the claim
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	for _, o := range out {
-		if o.Direct { // whoever repeats its element must not get the claim
-			continue
-		}
-		if len(l.elements) >= maxLocalCopies {
-			l.dropOld(now)
-		}
-		if element, err := encodeElement(o); err == nil && len(l.elements) < maxLocalCopies {
-			l.elements[element] = localCopy{o, now}
-		}
+	if len(l.elements) >= maxLocalCopies {
+		l.dropOld(now)
+	}
+	if element, err := l.encode(o); err == nil && len(l.elements) < maxLocalCopies {
+		l.elements[element] = localCopy{o, now}
 	}
 }
 

@@ -37,18 +37,19 @@ func (o *Outbox) probe(ctx context.Context) error {
 
 // probePartition removes what other probes have left too, so that there is never more than they have just queued.
 func (o *Outbox) probePartition(ctx context.Context, partition int) error {
-	keys := outboxKeys(o.tags[partition], probeApp)
-	if err := o.runOutbox(ctx, "ping", o.put, keys[:2], 0, "|0|0|"+probeGroupPrefix); err != nil {
+	keys := queueKeys(o.tags[partition], messageKeys, probeApp)
+	if _, err := o.queue.run(ctx, "ping", o.put, keys[:2], 0, 0, 1, 0, "|0|0|"+probeGroupPrefix); err != nil {
 		return err
 	}
 	claimed, err := o.runClaim(ctx, keys, probeGroupPrefix, claimQuestion{limit: 10})
 	for _, one := range claimed.entries {
 		if err == nil {
-			err = o.runOutbox(ctx, "ping", o.finish, keys[:2], one.id)
+			_, err = o.queue.run(ctx, "ping", o.finish, keys[:2], one.id)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	return o.runOutbox(ctx, "ping", o.rights, outboxKeys(o.tags[partition], rightsProbeApp))
+	_, err = o.queue.run(ctx, "ping", o.rights, queueKeys(o.tags[partition], messageKeys, rightsProbeApp))
+	return err
 }

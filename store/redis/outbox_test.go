@@ -27,14 +27,18 @@ func TestOutbox(t *testing.T) {
 	t.Run("dead consumers", func(t *testing.T) { testDeadConsumers(t, server) })
 	t.Run("ping", func(t *testing.T) { testOutboxPing(t, server) })
 	t.Run("direct messages", func(t *testing.T) { testDirect(t, server) })
+	t.Run("update and finish", func(t *testing.T) { testUpdateAndFinish(t, server) })
 	t.Run("lost replies", func(t *testing.T) { testLostClaims(t, server) })
 	t.Run("ids only", func(t *testing.T) { testIDsOnly(t, server) })
+	t.Run("backlog", func(t *testing.T) { testBacklog(t, server) })
 }
 
 func TestOutboxOnCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, "--cluster-require-full-coverage", "no")
 	t.Run("requirements", func(t *testing.T) { runOutboxRequirements(t, cluster.URL()) })
 	t.Run("messages are in the slots of their entries", func(t *testing.T) { testMessagesAreDistributed(t, cluster) })
+	t.Run("finish with an entry of another partition", func(t *testing.T) { testFinishOfAnotherPartition(t, cluster) })
+	t.Run("backlog of all partitions", func(t *testing.T) { testBacklogOfAllPartitions(t, cluster) })
 	t.Run("a node hangs", func(t *testing.T) { testOutboxWithHangingNode(t, cluster) }) // last, because the node is taken for failed
 }
 
@@ -67,18 +71,22 @@ func newOutbox(t testing.TB, client goredis.UniversalClient, prefix string) *red
 // endLeases makes all claimed entries idle for longer than the lease.
 func endLeases(t testing.TB, client goredis.UniversalClient, prefix string) {
 	t.Helper()
-	ctx := t.Context()
 	for p := range 64 {
-		stream := fmt.Sprintf("{%s:%d}:o:shop", prefix, p)
-		pending, err := client.XPendingExt(ctx, &goredis.XPendingExtArgs{Stream: stream, Group: "w", Start: "-", End: "+", Count: 1000}).Result()
-		if goredis.HasErrorPrefix(err, "NOGROUP") || err == goredis.Nil {
-			continue
-		}
-		must(t, err)
-		for _, entry := range pending {
-			args := []any{"xclaim", stream, "w", entry.Consumer, 0, entry.ID, "idle", watchword.SendLease.Milliseconds() + 1, "justid"}
-			must(t, client.Do(ctx, args...).Err())
-		}
+		endLeasesOf(t, client, fmt.Sprintf("{%s:%d}:o:shop", prefix, p))
+	}
+}
+
+func endLeasesOf(t testing.TB, client goredis.UniversalClient, stream string) {
+	t.Helper()
+	ctx := t.Context()
+	pending, err := client.XPendingExt(ctx, &goredis.XPendingExtArgs{Stream: stream, Group: "w", Start: "-", End: "+", Count: 1000}).Result()
+	if goredis.HasErrorPrefix(err, "NOGROUP") || err == goredis.Nil {
+		return
+	}
+	must(t, err)
+	for _, entry := range pending {
+		args := []any{"xclaim", stream, "w", entry.Consumer, 0, entry.ID, "idle", watchword.SendLease.Milliseconds() + 1, "justid"}
+		must(t, client.Do(ctx, args...).Err())
 	}
 }
 

@@ -16,8 +16,12 @@
 //	{watchword:59}:o:shop                                 messages of an app that are due, a stream
 //	{watchword:59}:d:shop                                 what is due later, a sorted set
 //	{watchword:59}:x:shop                                 dead letters, a list of at most 1,000
+//	{watchword:59}:eo:shop, :ed:shop, :ex:shop            the same for what happened to challenges
+//	{watchword:59}:po:shop:ENDPOINT, :pd:, :px:           the same for the events of an endpoint
+//	{watchword:59}:pg:shop:ENDPOINT                       a note that the endpoint is turned off
 //
-// The last three are those of an Outbox, which is a Store that queues the messages of its entries too.
+// Those from :o: to :ex: are of an Outbox, which is a Store that queues the messages of its entries too, and those from :po: on of an
+// EventQueue.
 //
 // # Failures
 //
@@ -125,8 +129,8 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 	}
 	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, damaged: cfg.Damaged,
 		lanes: script.NewLanes(client, cfg.OnRoundTrip), clocks: script.NewClocks(client),
-		readClock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + outboxLua + createLua), attempt: script.NewTimed(entryLua + attemptLua),
-		closing: script.NewTimed(entryLua + closeLua), update: script.NewTimed(entryLua + outboxLua + updateLua)}
+		readClock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + outboxLua + createLua), attempt: script.NewTimed(entryLua + outboxLua + attemptLua),
+		closing: script.NewTimed(entryLua + outboxLua + closeLua), update: script.NewTimed(entryLua + outboxLua + updateLua)}
 	for p := range cfg.Partitions {
 		s.tags = append(s.tags, "{"+cfg.Prefix+":"+strconv.Itoa(p)+"}")
 	}

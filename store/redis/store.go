@@ -44,15 +44,14 @@ func (s *Store) Create(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 
 // createWith stores an entry and queues messages.
 func (s *Store) createWith(ctx context.Context, e watchword.Entry, m messages) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	ctx = script.WithTimeout(ctx, s.timeout)
 	value, err := encodeEntry(e)
 	if err != nil {
 		return err
 	}
 	until := max((e.KeepUntil.UnixMicro()+999)/1000, 1)
 	keys := append([]string{s.entryKey(e.ID)}, m.keys...)
-	reply, err := textReply(s.create.Run(ctx, s.clocks, s.lanes, keys, append([]any{value, until}, m.args...)...))
+	reply, err := textReply(s.create.Run(ctx, s.clocks, s.lanes, keys, append([]any{value, until}, m.arguments(2)...)...))
 	if err != nil {
 		return wrapError("create", err)
 	}
@@ -66,8 +65,7 @@ func (s *Store) createWith(ctx context.Context, e watchword.Entry, m messages) e
 // Get implements watchword.Store by one GETRANGE, which reads no more than an entry may have. A key that does not exist reads as
 // an empty string.
 func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	ctx = script.WithTimeout(ctx, s.timeout)
 	value, err := textReply(script.Do(ctx, s.lanes, "getrange", s.entryKey(id), 0, maxValue))
 	if errors.Is(err, errDamaged) {
 		return watchword.Entry{}, watchword.ErrNotFound
@@ -85,16 +83,22 @@ func (s *Store) Get(ctx context.Context, id string) (watchword.Entry, error) {
 	return e, nil
 }
 
-// Attempt implements watchword.Store by attempt.lua.
+// Attempt implements watchword.Store by attempt.lua. It ignores b.Ended; an Outbox queues that.
 func (s *Store) Attempt(ctx context.Context, id string, guesses []watchword.Guess, b watchword.Budget) (watchword.Entry, error) {
-	args, err := encodeAttempt(guesses, b)
-	if err != nil {
-		return watchword.Entry{}, err
-	}
+	return s.attemptWith(ctx, id, guesses, b, messages{})
+}
+
+// attemptWith charges and compares, and queues elements if that ends the entry.
+func (s *Store) attemptWith(ctx context.Context, id string, guesses []watchword.Guess, b watchword.Budget, m messages) (watchword.Entry, error) {
 	keys, err := s.scriptKeys(id, b.Key)
 	if err != nil {
 		return watchword.Entry{}, err
 	}
+	args, err := encodeAttempt(guesses, b, m.arguments(len(keys)+1))
+	if err != nil {
+		return watchword.Entry{}, err
+	}
+	keys = append(keys, m.keys...)
 	reply, err := s.run(ctx, s.attempt, keys, closedEntry, args...)
 	if err != nil {
 		return watchword.Entry{}, wrapError("attempt", err)
@@ -120,12 +124,13 @@ func (s *Store) Attempt(ctx context.Context, id string, guesses []watchword.Gues
 	return e, s.replyError(reply)
 }
 
-func encodeAttempt(guesses []watchword.Guess, b watchword.Budget) ([]any, error) {
+func encodeAttempt(guesses []watchword.Guess, b watchword.Budget, ended []any) ([]any, error) {
 	if b.Key == "" {
 		b.Limits = nil
 	}
-	args := make([]any, 0, 4+2*len(b.Limits)+3*len(guesses))
-	args = append(args, boolToInt(b.FirstFree), b.Repeats, len(b.Limits))
+	args := make([]any, 0, 4+len(ended)+2*len(b.Limits)+3*len(guesses))
+	args = append(args, boolToInt(b.FirstFree), b.Repeats, len(b.Limits), len(ended)/3)
+	args = append(args, ended...)
 	for _, w := range b.Limits {
 		args = append(args, w.Max, (w.Per + time.Microsecond - 1).Microseconds())
 	}
@@ -155,8 +160,13 @@ func closedEntry(reply string) bool {
 	return false
 }
 
-// Close implements watchword.Store by close.lua.
+// Close implements watchword.Store by close.lua. It ignores c.Ended; an Outbox queues that.
 func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error {
+	return s.closeWith(ctx, id, c, messages{})
+}
+
+// closeWith ends an entry and queues elements.
+func (s *Store) closeWith(ctx context.Context, id string, c watchword.Closing, m messages) error {
 	if c.State == watchword.StatePending {
 		return errors.New("redis: a closing leaves the pending state")
 	}
@@ -175,8 +185,8 @@ func (s *Store) Close(ctx context.Context, id string, c watchword.Closing) error
 	if c.Version != 0 {
 		was = binary.BigEndian.AppendUint64(nil, uint64(c.Version))
 	}
-	reply, err := s.run(ctx, s.closing, keys, isDone, int(c.State), c.Mark, boolToInt(c.Sealed != nil), c.Sealed,
-		before, boolToInt(c.Settles), c.Idle.Microseconds(), was)
+	args := append([]any{int(c.State), c.Mark, boolToInt(c.Sealed != nil), c.Sealed, before, boolToInt(c.Settles), c.Idle.Microseconds(), was}, m.arguments(len(keys)+1)...)
+	reply, err := s.run(ctx, s.closing, append(keys, m.keys...), isDone, args...)
 	if err != nil {
 		return wrapError("close", err)
 	}
@@ -188,7 +198,7 @@ func (s *Store) Update(ctx context.Context, e watchword.Entry, _ ...watchword.Ou
 	return s.updateWith(ctx, e, messages{})
 }
 
-// updateWith replaces the content of an entry and queues messages.
+// updateWith replaces the content of an entry, queues messages and removes one.
 func (s *Store) updateWith(ctx context.Context, e watchword.Entry, m messages) error {
 	digests, err := encodeDigests(e)
 	if err != nil {
@@ -196,7 +206,7 @@ func (s *Store) updateWith(ctx context.Context, e watchword.Entry, m messages) e
 	}
 	was := binary.BigEndian.AppendUint64(nil, uint64(e.Version))
 	keys := append([]string{s.entryKey(e.ID)}, m.keys...)
-	reply, err := s.run(ctx, s.update, keys, isDone, append([]any{was, digests, e.Sealed, int(e.State)}, m.args...)...)
+	reply, err := s.run(ctx, s.update, keys, isDone, append([]any{was, digests, e.Sealed, int(e.State), m.finished}, m.arguments(2)...)...)
 	if err != nil {
 		return wrapError("update", err)
 	}
@@ -227,12 +237,12 @@ func (s *Store) scriptKeys(id, budget string) ([]string, error) {
 
 // run runs a script. With Config.WaitReplicas, it waits for the replicas if wrote reports that the script has written.
 func (s *Store) run(ctx context.Context, sc script.Timed, keys []string, wrote func(reply string) bool, args ...any) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
 	if s.waitReplicas > 0 {
+		ctx, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
 		return s.runAndWait(ctx, sc, keys, wrote, args...)
 	}
-	return textReply(sc.Run(ctx, s.clocks, s.lanes, keys, args...))
+	return textReply(sc.Run(script.WithTimeout(ctx, s.timeout), s.clocks, s.lanes, keys, args...))
 }
 
 // textReply returns a reply that is a non-empty string. A nil reply is watchword.ErrNotFound.
