@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"errors"
 	htmltemplate "html/template"
 	"net/netip"
@@ -15,8 +16,11 @@ import (
 // A MailConfig configures how mails look. The zero value shows the app's name and the default color.
 type MailConfig struct {
 	// Color is the color of the button, as #rrggbb. Its text is black or white, whichever has the higher contrast. Where the
-	// contrast of the color to the mail's background is below 3, the button has an edge or, in a dark mail, a lighter color.
+	// contrast of the color to the mail's background is below 3, the button has an edge.
 	Color string
+	// ColorDark is the color of the button in dark mails, as #rrggbb; its contrast to #191c22 is 3 at least. The zero value stands
+	// for Color, lightened until it has that contrast.
+	ColorDark string
 	// Logo is the URL of an image that stands for the app's name: https, with a public host and without user, password, port,
 	// query or fragment, at most 200 bytes. Mail programs load it when a mail is opened, so its host sees that.
 	Logo string
@@ -27,46 +31,31 @@ type MailConfig struct {
 
 const (
 	defaultMailColor = "#1f5fbf"
-	mailCard         = "#ffffff" // the background of mails, as the layout has it,
-	mailCardDark     = "#191c22" // and in the dark
-	mailEdge         = "#767b85" // of a button whose color is too close to mailCard
-	minContrast      = 3         // of a button to its background (WCAG 2.2, 1.4.11)
 	maxLogoURL       = 200
 )
 
-// A brand is the part of an app's appearance that mails show. The colors are of the form #rrggbb.
+// A brand is the part of an app's appearance that mails show.
 type brand struct {
-	Logo      string // the URL of an image; empty: the app's name is shown
-	Color     string // of the button,
-	Ink       string // of its text
-	Edge      string // and of its border
-	ColorDark string // the same in the dark
-	InkDark   string
+	Logo string // the URL of an image; empty: the app's name is shown
+	colors.Button
 }
 
 // newBrand returns an error that names the invalid settings.
 func (c MailConfig) newBrand() (brand, error) {
-	color := c.Color
-	if color == "" {
-		color = defaultMailColor
+	var problems []error
+	if err := colors.Check(c.Color); err != nil {
+		problems = append(problems, setting.Errorf("Mail.Color", "%w", err))
 	}
-	var errColor, errLogo error
-	if !colors.Valid(color) {
-		errColor = setting.Errorf("Mail.Color", "is not of the form #rrggbb")
+	if err := colors.CheckDark(c.ColorDark); err != nil {
+		problems = append(problems, setting.Errorf("Mail.ColorDark", "%w", err))
 	}
 	if !isPublicImage(c.Logo) {
-		errLogo = setting.Errorf("Mail.Logo", "is not an https URL of a public host, without port, query and fragment, of at most %d bytes", maxLogoURL)
+		problems = append(problems, setting.Errorf("Mail.Logo", "is not an https URL of a public host, without port, query and fragment, of at most %d bytes", maxLogoURL))
 	}
-	if err := errors.Join(errColor, errLogo); err != nil {
-		return brand{}, err
+	if len(problems) > 0 {
+		return brand{}, errors.Join(problems...)
 	}
-	color = strings.ToLower(color)
-	dark := colors.Lighten(color, mailCardDark, minContrast)
-	b := brand{Logo: c.Logo, Color: color, Ink: colors.Ink(color), Edge: color, ColorDark: dark, InkDark: colors.Ink(dark)}
-	if colors.Contrast(color, mailCard) < minContrast {
-		b.Edge = mailEdge
-	}
-	return b, nil
+	return brand{Logo: c.Logo, Button: colors.NewButton(strings.ToLower(cmp.Or(c.Color, defaultMailColor)), strings.ToLower(c.ColorDark))}, nil
 }
 
 // isPublicImage reports whether a URL is empty or one of Logo.

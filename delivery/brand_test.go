@@ -31,6 +31,18 @@ func TestMailConfigRefusesColorsInOtherForms(t *testing.T) {
 	}
 }
 
+func TestMailConfigRefusesColorsThatAreTooDarkInDarkMails(t *testing.T) {
+	for _, color := range []string{"#111827", "#000000", "#1f3a8a", "navy"} {
+		if _, err := (MailConfig{ColorDark: color}).newBrand(); err == nil || !strings.HasPrefix(err.Error(), "Mail.ColorDark: ") {
+			t.Errorf("%q: %v", color, err)
+		}
+	}
+	b, err := MailConfig{Color: "#111827", ColorDark: "#C4B5FD"}.newBrand()
+	if err != nil || b.Color != "#111827" || b.ColorDark != "#c4b5fd" || b.InkDark != colors.Black {
+		t.Errorf("%+v %v", b, err)
+	}
+}
+
 // Every color is readable in both schemes, and shows where the button is.
 func TestMailButtonHasContrastInBothSchemes(t *testing.T) {
 	for _, color := range []string{"", "#000000", "#ffffff", "#6d28d9", "#111827", "#FFE14D", "#767676", "#00ff00", "#ff0000", "#0000ff"} {
@@ -41,7 +53,7 @@ func TestMailButtonHasContrastInBothSchemes(t *testing.T) {
 		for _, c := range []struct {
 			what, a, b string
 			least      float64
-		}{{"text", b.Ink, b.Color, 4.5}, {"text in the dark", b.InkDark, b.ColorDark, 4.5}, {"edge", b.Edge, mailCard, 3}, {"color in the dark", b.ColorDark, mailCardDark, 3}} {
+		}{{"text", b.Ink, b.Color, 4.5}, {"text in the dark", b.InkDark, b.ColorDark, 4.5}, {"edge", b.Edge, colors.Card, 3}, {"color in the dark", b.ColorDark, colors.CardDark, 3}} {
 			if contrast := colors.Contrast(c.a, c.b); contrast < c.least {
 				t.Errorf("%q: %s has a contrast of %.2f", color, c.what, contrast)
 			}

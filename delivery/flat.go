@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"github.com/watchword-auth/watchword/internal/colors"
 )
 
 // A flatMessage is a built-in message without a transaction: fixed texts with variables between them, so that rendering it is
@@ -62,7 +64,7 @@ var flatVariables = []struct {
 }
 
 // sampleBrand has a different value in each field.
-var sampleBrand = brand{Logo: "https://sample.example/logo", Color: "#a70001", Ink: "#a70002", Edge: "#a70003", ColorDark: "#a70004", InkDark: "#a70005"}
+var sampleBrand = brand{Logo: "https://sample.example/logo", Button: colors.Button{Color: "#a70001", Ink: "#a70002", Edge: "#a70003", ColorDark: "#a70004", InkDark: "#a70005"}}
 
 // makeFlat executes the templates with sample values and returns the flat message. A nil message means that they fail.
 func (s *templateSet) makeFlat(key flatKey, mail bool) *flatMessage {

@@ -79,7 +79,7 @@ func (s *Strategy) Properties() watchword.StrategyProperties {
 
 // Begin derives the token, the code and the number. A link that lives long has neither a code nor a number. They are always the
 // same for the same challenge, so that the message can be sent again. Prompt.Public is for the starting screen: "number" is the number, if the link's page asks for it; "code" is
-// true if the message contains a code.
+// true if the message contains a code, with its length and alphabet.
 func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	if c.Channel != channelEmail && c.Channel != channelSMS {
 		return watchword.Prompt{}, &watchword.Error{Code: watchword.ErrInvalidRequest.Code,
@@ -92,6 +92,7 @@ func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.P
 	if sendsCode {
 		p.Code = c.DeriveCode("code", typed.Digits, codeDigits)
 		answers = append(answers, p.Code.Reveal())
+		p.Public["length"], p.Public["alphabet"] = codeDigits, typed.Digits
 	}
 	number := ""
 	if requiresNumber {

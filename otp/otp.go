@@ -121,8 +121,9 @@ func (s *Strategy) Begin(_ context.Context, c *watchword.Challenge) (watchword.P
 		code = watchword.NewCode(test.Code)
 	}
 	prompt := watchword.Prompt{Ask: watchword.AskCode, Accepts: []watchword.Code{code}, Code: code, Silent: silent}
+	prompt.Public = map[string]any{"length": s.length, "alphabet": s.alphabet}
 	if s.letters {
-		prompt.Public = map[string]any{"letters": true} // so that pages show no numeric keyboard
+		prompt.Public["letters"] = true // so that pages show no numeric keyboard
 	}
 	return prompt, nil
 }

@@ -25,7 +25,7 @@ func TestChallengeLifecycleReturnsDocumentedFields(t *testing.T) {
 	requireFields(t, started, "id", "handle", "status", "strategy", "channel", "purpose", "subject", "sent_to", "ask", "public", "created_at", "expires_at",
 		"attempts_remaining", "sends_remaining", "resend_at", "delivery", "page_url")
 	for name, want := range map[string]any{"status": "pending", "strategy": "otp", "channel": "sms", "purpose": "pay", "subject": "user_42",
-		"sent_to": "+•••", "ask": "code", "public": map[string]any{}, "created_at": "2026-11-24T12:00:00Z", "expires_at": "2026-11-24T12:10:00Z",
+		"sent_to": "+•••", "ask": "code", "public": map[string]any{"length": 6.0, "alphabet": "0123456789"}, "created_at": "2026-11-24T12:00:00Z", "expires_at": "2026-11-24T12:10:00Z",
 		"attempts_remaining": 5.0, "sends_remaining": 4.0, "resend_at": "2026-11-24T12:00:30Z", "delivery": map[string]any{"status": "queued"}} {
 		if !reflect.DeepEqual(started.valueAt(name), want) {
 			t.Errorf("%s is %v, want %v", name, started.valueAt(name), want)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
-	"net/url"
 	"reflect"
 	"sync"
 	"time"
@@ -17,8 +16,8 @@ import (
 // The hosted pages serve the people who answer challenges. There is one page per ask (type a code, open a link, scan, keep
 // codes, use a key, add a key), not per strategy.
 //
-// A page has a shell and a part. The shell is the same for every id, so a GET neither reads nor changes a challenge and an
-// id alone reveals nothing. The shell's script requests the part with the secret from the URL's fragment and inserts it.
+// A page has a shell and a part. The shell is the same for every id of a host, so a GET neither reads nor changes a challenge and
+// an id alone reveals nothing. The shell's script requests the part with the secret from the URL's fragment and inserts it.
 // The server renders parts in the person's language, so the script contains no texts.
 //
 //	/c/{id}  the page of a challenge, for the person who started it. Its ticket is exchanged for a cookie of this challenge.
@@ -41,68 +40,64 @@ const (
 type pageServer struct {
 	server         *Server
 	templates      *template.Template
-	translations   translations
-	shells         map[string][]byte // by language and page, concatenated
+	builtInTexts   *Translations
+	assets         *pageAssets     // without a brand
+	sites          map[string]*app // by the host of their public URL
 	origins        *http.CrossOriginProtection
 	suspectedLinks linkSet
 }
 
 func (s *Server) newPageServer() (*pageServer, error) {
-	ps := &pageServer{server: s, shells: map[string][]byte{}, origins: http.NewCrossOriginProtection(), suspectedLinks: linkSet{ids: map[string]bool{}}}
+	ps := &pageServer{server: s, origins: http.NewCrossOriginProtection(), suspectedLinks: linkSet{ids: map[string]bool{}}}
 	var err error
-	if ps.translations, err = loadTranslations(pageFiles); err != nil {
+	if ps.builtInTexts, err = LoadTranslations(nil); err != nil {
+		return nil, err
+	}
+	if ps.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
 	if ps.templates, err = template.ParseFS(pageFiles, "pages/*.html"); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
-	for language := range ps.translations.texts {
-		for _, page := range []string{challengePage, linkPage, verificationPage} {
-			if ps.shells[language+page], err = ps.renderShell(shellView{pageTexts: ps.translations.inLanguage(language), Page: page, Script: true}); err != nil {
-				return nil, err
-			}
-		}
-	}
 	for _, a := range s.apps {
-		u, err := url.Parse(a.publicURL)
-		if err == nil {
-			err = ps.origins.AddTrustedOrigin(u.Scheme + "://" + u.Host)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("pages: public URL: %w", err)
+		a.pages.assets = ps.assets.withTheme(a.pages.brand.theme)
+		if a.pages.texts == nil {
+			a.pages.texts = ps.builtInTexts
 		}
 	}
-	return ps, nil
+	return ps, ps.indexSites()
 }
 
 // A shellView is the data of the shell template. Without Body and Form the shell is empty and its script fills it.
 type shellView struct {
 	pageTexts
-	Page   string
-	Script bool
-	Body   template.HTML
-	Form   bool // show the form that works without script
-	Error  string
+	brand
+	Assets  *pageAssets
+	Page    string
+	Scripts bool
+	Body    template.HTML
+	Form    bool // show the form that works without script
+	Error   string
 }
 
-func (ps *pageServer) renderShell(v shellView) ([]byte, error) {
-	var out bytes.Buffer
-	err := ps.templates.ExecuteTemplate(&out, "shell.html", v)
-	return out.Bytes(), err
-}
-
-// writePage responds with a complete page that needs no script.
+// writePage responds with a whole page, without script unless v has Scripts.
 func (ps *pageServer) writePage(x *exchange, status int, v shellView) {
-	page, err := ps.renderShell(v)
-	if err != nil {
+	var page bytes.Buffer
+	v.Assets = ps.siteAssets(x.request)
+	if err := ps.templates.ExecuteTemplate(&page, "shell.html", v); err != nil {
 		x.writeProblem(fmt.Errorf("pages: %w", err))
 		return
 	}
-	x.writeBody(status, contentTypeHTML, page)
+	body := page.Bytes()
+	if v.Scripts && acceptsGzip(x.request.Header) { // a page that the script fills, so nothing secret is compressed
+		x.Header().Set("Content-Encoding", "gzip")
+		body = compress(body)
+	}
+	x.writeBody(status, contentTypeHTML, body)
 }
 
 // registerRoutes adds the pages to the server's mux, and their methods to the methods of each path.
-func (ps *pageServer) registerRoutes(methods map[string][]string) error {
+func (ps *pageServer) registerRoutes(methods map[string][]string) {
 	add := func(method, path string, serve func(*exchange)) {
 		methods[path] = append(methods[path], method)
 		ps.server.mux.Handle(method+" "+path, exchangeHandler(func(x *exchange) {
@@ -127,14 +122,7 @@ func (ps *pageServer) registerRoutes(methods map[string][]string) error {
 	add(http.MethodPost, "/l/{id}/answer", decodeJSON(ps, ps.answerLink))
 	add(http.MethodPost, "/l/{id}/report", decodeJSON(ps, ps.reportLink))
 	ps.addVerificationRoutes(add)
-	for name, contentType := range map[string]string{"page.css": "text/css; charset=utf-8", "page.js": contentTypeScript, "keys.js": contentTypeScript} {
-		file, err := pageFiles.ReadFile("pages/" + name)
-		if err != nil {
-			return err
-		}
-		add(http.MethodGet, "/pages/"+name, func(x *exchange) { x.writeBody(http.StatusOK, contentType, file) })
-	}
-	return nil
+	add(http.MethodGet, "/pages/{name}", ps.serveAsset)
 }
 
 const (
@@ -158,11 +146,11 @@ func setPageHeaders(h http.Header) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("X-Robots-Tag", "noindex")
-	h.Set("Vary", "Accept-Language, Cookie")
+	h.Set("Vary", "Accept-Encoding, Accept-Language, Cookie")
 }
 
 func (ps *pageServer) serveShell(x *exchange, page string) {
-	x.writeBody(http.StatusOK, contentTypeHTML, ps.shells[ps.translations.forBrowser(x.request).Lang+page])
+	ps.writePage(x, http.StatusOK, shellView{pageTexts: ps.siteTexts(x.request), brand: ps.siteBrand(x.request), Page: page, Scripts: true})
 }
 
 // decodeJSON adapts a function to the JSON requests of the pages' script. A form on another site cannot send JSON.
@@ -211,6 +199,7 @@ func (ps *pageServer) findApp(x *exchange) *app {
 type part struct {
 	HTML  string            `json:"html"`
 	Lang  string            `json:"lang"`
+	Dir   string            `json:"dir"`
 	Title string            `json:"title"`
 	Theme map[string]string `json:"theme,omitempty"` // CSS variables
 	Final bool              `json:"final,omitempty"` // the challenge has ended
@@ -220,14 +209,18 @@ type part struct {
 
 func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 	var out bytes.Buffer
+	v.Title = v.chooseTitle(name)
 	err := ps.templates.ExecuteTemplate(&out, name, v)
-	title, _ := v.T("title")
-	p := part{HTML: out.String(), Lang: v.Lang, Title: title, Final: v.final, State: v.state}
+	title := v.Title
+	if v.Error != "" {
+		title = v.text("title_error", "title", title)
+	}
+	p := part{HTML: out.String(), Lang: v.Lang, Dir: v.Dir(), Title: title, Theme: v.theme, Final: v.final, State: v.state}
 	if v.forward {
 		p.Next = string(v.Next)
 	}
-	if v.app != nil {
-		p.Title, p.Theme = title+" · "+v.App, v.app.pages.theme
+	if v.App != "" {
+		p.Title = title + " · " + v.App
 	}
 	return p, err
 }
@@ -235,12 +228,14 @@ func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 // writePart responds with a part.
 func (ps *pageServer) writePart(x *exchange, status int, name string, v *partView) {
 	p, err := ps.renderPart(name, v)
-	body, errJSON := json.Marshal(p)
-	if err := errors.Join(err, errJSON); err != nil {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // the part is mostly HTML, and no browser takes the response for a page
+	if err := errors.Join(err, encoder.Encode(p)); err != nil {
 		x.writeProblem(fmt.Errorf("page %q: %w", name, err))
 		return
 	}
-	x.writeBody(status, contentTypeJSON, body)
+	x.writeBody(status, contentTypeJSON, body.Bytes())
 }
 
 // A linkSet holds the ids of links that automated clients seem to have opened, so that each is reported once. It is bounded:

@@ -123,7 +123,7 @@ func TestFetchingLinkChangesNothing(t *testing.T) {
 	if s.traffic.eventCount(watchword.EventLinkOpened) != 1 {
 		t.Error("the event of an opened link was not sent once")
 	}
-	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusOK, "Done")
+	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusOK, "Confirmed")
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusNotFound)
 }
 

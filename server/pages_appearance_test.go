@@ -85,16 +85,16 @@ func listPageStates(t *testing.T) []pageState {
 		{"confirm-not-me", "[data-do=report]", link(func(_ *site, p *tab, _ startedChallenge) { p.click("[data-show]") })},
 		{"confirm-refused", "h1", link(func(_ *site, p *tab, c startedChallenge) {
 			p.typeText("#number", wrongCode(c.number)+"\r")
-			p.waitHeading("That was not the number")
+			p.waitHeading("That number doesn’t match")
 		})},
 		{"confirmed", "h1", link(func(_ *site, p *tab, c startedChallenge) {
 			p.typeText("#number", c.number+"\r")
-			p.waitHeading("Done")
+			p.waitHeading("Confirmed")
 		})},
 		{"reported", "h1", link(func(_ *site, p *tab, _ startedChallenge) {
 			p.click("[data-show]")
 			p.click("[data-do=report] button")
-			p.waitHeading("Thank you")
+			p.waitHeading("Request blocked")
 		})},
 		{"unknown-link", "h1", func(s *site, p *tab) { p.open(s.public + "/l/ch_x#lk_x") }},
 		{"without-script", "#code", func(s *site, p *tab) {

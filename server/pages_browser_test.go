@@ -55,8 +55,8 @@ func testLinkOnAnotherDevice(t *testing.T, b *browser) {
 	laptop.do(chromedp.Reload())
 	laptop.waitVisible(".number")
 	phone.open(c.link)
-	phone.waitHeading("Is it you?")
-	if got := phone.innerText("dl"); !strings.Contains(got, "Sign in") || !strings.Contains(got, "Firefox on Windows, 203.0.113.7") {
+	phone.waitHeading("Is this you signing in?")
+	if got := phone.innerText("dl"); !strings.Contains(got, "Sign in") || !strings.Contains(got, "Firefox on Windows") {
 		t.Errorf("the page of the link shows %q", got)
 	}
 	if phone.contains(".number") || slices.Contains(strings.Fields(phone.innerText("main")), c.number) {
@@ -69,7 +69,7 @@ func testLinkOnAnotherDevice(t *testing.T, b *browser) {
 	if took := time.Since(began); took > time.Second {
 		t.Logf("the laptop opened return_url after %s", took) // a log line, not a failure, because the machine may be busy
 	}
-	phone.waitHeading("Done")
+	phone.waitHeading("Confirmed")
 	if got := s.app.redeemErrors(); len(got) != 1 || got[0] != nil {
 		t.Errorf("redeemed: %v", got)
 	}
@@ -110,7 +110,7 @@ func testAutomatedClicks(t *testing.T, b *browser) {
 		c := s.startLink()
 		scanner := b.newDevice(t)
 		scanner.open(c.link)
-		scanner.waitHeading("Is it you?")
+		scanner.waitHeading("Is this you signing in?")
 		_, _ = chromedp.Run(scanner.ctx, chromedp.Evaluate[any](script))
 		time.Sleep(300 * time.Millisecond) // for the requests of the script
 		if got := s.status(c.ID); got.Status != watchword.Pending || got.TriesLeft != 5 {
@@ -120,7 +120,7 @@ func testAutomatedClicks(t *testing.T, b *browser) {
 		person.open(c.link)
 		person.waitVisible("#number")
 		person.typeText("#number", c.number+"\r")
-		person.waitHeading("Done")
+		person.waitHeading("Confirmed")
 		if s.status(c.ID).Status != watchword.Approved {
 			t.Errorf("%s: the person could not confirm", name)
 		}
@@ -136,11 +136,11 @@ func testWrongNumber(t *testing.T, b *browser) {
 	victim.open(c.link)
 	victim.waitVisible("#number")
 	victim.typeText("#number", wrongCode(c.number)+"\r")
-	victim.waitHeading("That was not the number")
-	attacker.waitHeading("Refused")
+	victim.waitHeading("That number doesn’t match")
+	attacker.waitHeading("The number didn’t match")
 	victim.open("about:blank")
 	victim.open(c.link)
-	victim.waitHeading("This link is of no use any more")
+	victim.waitHeading("This link has expired or was already used")
 	if s.app.redeemErrors() != nil {
 		t.Error("a browser was sent to return_url")
 	}
@@ -155,13 +155,13 @@ func testLinkInSameBrowser(t *testing.T, b *browser) {
 	first.waitVisible(".number")
 	second := b.newTab(t, first.ctx)
 	second.open(c.link)
-	second.waitHeading("Is it you?")
+	second.waitHeading("Is this you signing in?")
 	if second.contains("#number") {
 		t.Error("the page asks for the number in the browser that shows it")
 	}
 	second.click("button")
 	second.waitVisible(welcome)
-	first.waitHeading("Done")
+	first.waitHeading("You’re signed in")
 	if got := s.app.redeemErrors(); len(got) != 1 || got[0] != nil {
 		t.Errorf("redeemed: %v", got)
 	}
@@ -182,7 +182,7 @@ func testWithoutBroadcastChannel(t *testing.T, b *browser) {
 	first.open(s.pageURL(c))
 	first.waitVisible(".number")
 	second.open(c.link)
-	second.waitHeading("Is it you?")
+	second.waitHeading("Is this you signing in?")
 	if evaluate[bool](second, `"BroadcastChannel" in window`) {
 		t.Fatal("the browser still has BroadcastChannel")
 	}
@@ -200,19 +200,19 @@ func testCode(t *testing.T, b *browser) {
 	if !evaluate[bool](p, `document.activeElement.id === "answer"`) {
 		t.Error("the input has no focus")
 	}
-	if got := p.innerText("[data-wait]"); !strings.HasPrefix(got, "Send again in 0:") {
+	if got := p.innerText("[data-wait]"); !strings.HasPrefix(got, "Send a new text message in 0:") {
 		t.Errorf("the countdown shows %q", got)
 	}
 	p.typeText("#answer", wrongCode(c.code)+"\r")
 	p.waitVisible("#error")
-	if got := p.innerText("main"); !strings.Contains(got, "Tries left: 4") {
+	if got := p.innerText("main"); !strings.Contains(got, "4 tries left") {
 		t.Errorf("after a wrong code: %s", got)
 	}
 	s.clock.advance(time.Minute)
 	p.do(chromedp.Reload())
-	p.waitUntil(`document.querySelector("[data-wait]")?.innerText === "Send again"`)
+	p.waitUntil(`document.querySelector("[data-wait]")?.innerText === "Send a new text message"`)
 	p.click("[data-wait]")
-	p.waitUntil(`document.querySelector("[data-wait]")?.innerText.startsWith("Send again in 1:")`)
+	p.waitUntil(`document.querySelector("[data-wait]")?.innerText.startsWith("Send a new text message in 1:")`)
 	if s.outbox.count() != 2 {
 		t.Errorf("%d messages", s.outbox.count())
 	}
@@ -223,7 +223,7 @@ func testCode(t *testing.T, b *browser) {
 	p.open(s.pageURL(c))
 	p.waitVisible(".number")
 	s.clock.advance(10 * time.Minute)
-	p.waitHeading("Too late")
+	p.waitHeading("This link has expired")
 }
 
 func testReport(t *testing.T, b *browser) {
@@ -238,7 +238,7 @@ func testReport(t *testing.T, b *browser) {
 		t.Error("one click canceled the challenge")
 	}
 	p.click("[data-do=report] button")
-	p.waitHeading("Thank you")
+	p.waitHeading("Request blocked")
 	if s.status(c.ID).Status != watchword.Canceled {
 		t.Error("the challenge was not canceled")
 	}
@@ -262,7 +262,7 @@ func testWithoutScript(t *testing.T, b *browser) {
 func testLanguages(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{pages: server.Pages{Color: "#FFD500"}, links: magiclink.Config{NoCode: true}})
 	p := b.newDevice(t)
-	for locale, want := range map[string]string{"de-AT": "Sind Sie es?", "fr": "Est-ce bien vous ?", "es-MX": "¿Es usted?", "pt-BR": "É você?", "zh-Hans": "是您本人吗？", "xx": "Is it you?"} {
+	for locale, want := range map[string]string{"de-AT": "Melden Sie sich gerade an?", "fr": "Est-ce bien vous qui vous connectez\u202f?", "es-MX": "¿Está iniciando sesión?", "pt-BR": "É você entrando?", "zh-Hans": "是您本人在登录吗？", "xx": "Is this you signing in?"} {
 		c := s.startLink(func(q *watchword.StartRequest) { q.Locale = locale })
 		p.open("about:blank")
 		p.open(c.link)

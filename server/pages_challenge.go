@@ -42,6 +42,9 @@ type pageSession struct {
 	id     string
 	cookie string
 	page   *watchword.Page
+	sentAt time.Time // when the message was sent again by this request
+
+	rejected bool // this request had a wrong answer
 }
 
 // operationContext returns a context with the timeout of operations, which does not end when the browser disconnects.
@@ -142,7 +145,7 @@ func (ps *pageServer) findSession(ctx context.Context, x *exchange) (*pageSessio
 // writeChallenge responds with the part of a challenge, and a message about an error if there is one.
 func (ps *pageServer) writeChallenge(x *exchange, status int, session *pageSession, message string) {
 	name, v := ps.choosePart(x, session.app, session.page)
-	v.Error = message
+	v.Error, v.SentAt, v.Rejected = message, session.sentAt, session.rejected
 	ps.writePart(x, status, name, v)
 }
 
@@ -189,6 +192,9 @@ func (ps *pageServer) resendChallenge(x *exchange, _ *emptyRequest) {
 	defer cancel()
 	if session := ps.requireSession(ctx, x); session != nil {
 		_, err := session.engine.Resend(ctx, session.id, watchword.ResendRequest{})
+		if err == nil {
+			session.sentAt = ps.server.clock()
+		}
 		ps.writeOutcome(ctx, x, session, err)
 	}
 }
@@ -223,16 +229,27 @@ func (ps *pageServer) writeOutcome(ctx context.Context, x *exchange, session *pa
 		ps.writeChallenge(x, http.StatusOK, session, "")
 		return
 	}
-	texts := ps.translations.forLocale(page.Locale, x.request)
-	status, message := ps.explainError(x, texts, session.app, err)
-	if asksForKey(page) && errors.Is(err, watchword.ErrInvalidRequest) {
-		message, _ = texts.T("failed", "app", session.engine.Name()) // the default message is about codes
-	}
+	texts := session.pages.texts.forLocale(page.Locale, x.request)
+	session.rejected = errors.Is(err, watchword.ErrIncorrectAnswer)
+	status, message := ps.explainAnswer(x, texts, session.app, page.View, err)
 	if status == http.StatusServiceUnavailable {
 		ps.writeLoadError(x, err, "unknown")
 		return
 	}
 	ps.writeChallenge(x, status, session, message)
+}
+
+// explainAnswer returns the status and the message for an error of an operation of a challenge, as explainError does, but for what
+// the page shows: whether a code or a key is asked, and how many tries are left.
+func (ps *pageServer) explainAnswer(x *exchange, texts pageTexts, a *app, v watchword.View, err error) (status int, message string) {
+	status, message = ps.explainError(x, texts, a, err)
+	switch {
+	case errors.Is(err, watchword.ErrInvalidRequest) && (v.Ask == watchword.AskKey || v.Ask == watchword.AskNewKey):
+		message = texts.text("failed", "app", a.engine.Name())
+	case errors.Is(err, watchword.ErrIncorrectAnswer):
+		message = describeWrongCode(texts, v.TriesLeft)
+	}
+	return status, message
 }
 
 // explainError returns the status and the message for an error of the engine, and records the error for the log.
@@ -243,13 +260,15 @@ func (ps *pageServer) explainError(x *exchange, texts pageTexts, a *app, err err
 		x.Header().Set("Retry-After", formatRetryAfter(wait))
 	}
 	switch {
-	case errors.Is(err, watchword.ErrIncorrectAnswer), errors.Is(err, watchword.ErrInvalidRequest): // the text cannot be a code
-		message, _ = texts.T("wrong_code")
+	case errors.Is(err, watchword.ErrIncorrectAnswer):
+		message = texts.text("wrong_code")
+	case errors.Is(err, watchword.ErrInvalidRequest): // the text cannot be a code, and no try is charged
+		message = texts.text("incomplete_code")
 	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited), errors.Is(err, watchword.ErrFactorDisabled) && wait > 0:
-		message, _ = texts.T("too_many", "minutes", int(math.Ceil(max(wait, time.Second).Minutes())))
+		message = texts.text("too_many", "minutes", int(math.Ceil(max(wait, time.Second).Minutes())))
 	case errors.Is(err, watchword.ErrResendTooSoon), errors.Is(err, watchword.ErrSendsExhausted): // the part shows it
 	default:
-		message, _ = texts.T("failed", "app", a.engine.Name())
+		message = texts.text("failed", "app", a.engine.Name())
 	}
 	return p.Status, message
 }
@@ -266,14 +285,16 @@ func (ps *pageServer) writeLoadError(x *exchange, err error, template string) {
 	}
 	p, _ := ps.server.translateError(err, x.publicURL())
 	x.problemCode, x.cause = p.Code, err
-	ps.writePart(x, p.Status, "broken", &partView{pageTexts: ps.translations.forBrowser(x.request)})
+	ps.writePart(x, p.Status, "broken", ps.newSiteView(x))
 }
 
 // writeUnknown sends the response that unknown, used and expired challenges share.
 func (ps *pageServer) writeUnknown(x *exchange, template string) {
 	x.problemCode = watchword.ErrUnknownChallenge.Code
 	x.delayRefusal()
-	ps.writePart(x, http.StatusNotFound, template, &partView{pageTexts: ps.translations.forBrowser(x.request), final: true})
+	v := ps.newSiteView(x)
+	v.final, v.Next = true, v.Home
+	ps.writePart(x, http.StatusNotFound, template, v)
 }
 
 // delayRefusal waits until minRefusalTime after the arrival of the request.

@@ -73,7 +73,7 @@ func (ps *pageServer) streamNext(x *exchange, session *pageSession) error {
 		return err
 	}
 	if v.Status == watchword.Pending {
-		return x.writeEvent("note", describeDelivery(ps.translations.forLocale(v.Locale, x.request), v))
+		return x.writeEvent("note", describeDelivery(session.pages.texts.forLocale(v.Locale, x.request), v))
 	}
 	if session.page, err = session.engine.ViewPage(ctx, session.id, session.cookie); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (ps *pageServer) streamVerification(x *exchange, session *verificationSessi
 	if v.Status == watchword.Pending && current == *shown {
 		note := ""
 		if v.Challenge != nil {
-			note = describeDelivery(ps.translations.forLocale(v.Locale, x.request), v.Challenge.View)
+			note = describeDelivery(session.pages.texts.forLocale(v.Locale, x.request), v.Challenge.View)
 		}
 		return x.writeEvent("note", note)
 	}

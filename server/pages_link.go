@@ -124,7 +124,7 @@ func (ps *pageServer) answerLink(x *exchange, in *confirmRequest) {
 	if link == nil {
 		return
 	}
-	texts := ps.translations.forLocale(link.view.Locale, x.request)
+	texts := link.pages.texts.forLocale(link.view.Locale, x.request)
 	if link.needsNumber() && !isNumber(in.Number) {
 		message, _ := texts.T("number_missing")
 		ps.writeLink(x, http.StatusBadRequest, link, message)
@@ -251,7 +251,7 @@ func (ps *pageServer) answerWithoutScript(x *exchange) {
 		x.writeProblem(err)
 		return
 	}
-	ps.writePage(x, http.StatusOK, shellView{pageTexts: v.pageTexts, Page: linkPage, Body: template.HTML(p.HTML)})
+	ps.writePage(x, http.StatusOK, shellView{pageTexts: v.pageTexts, brand: v.brand, Page: linkPage, Body: template.HTML(p.HTML)})
 }
 
 func (ps *pageServer) answerWithCode(ctx context.Context, x *exchange, code, number string) (*openedLink, error) {
@@ -271,7 +271,7 @@ func (ps *pageServer) answerWithCode(ctx context.Context, x *exchange, code, num
 }
 
 func (ps *pageServer) writeCodeError(x *exchange, err error) {
-	texts, name := ps.translations.forBrowser(x.request), "code_failed"
+	texts, name := ps.siteTexts(x.request), "code_failed"
 	status, _ := ps.explainError(x, texts, ps.server.apps[0], err)
 	if status < http.StatusInternalServerError {
 		status = http.StatusUnprocessableEntity
@@ -282,5 +282,5 @@ func (ps *pageServer) writeCodeError(x *exchange, err error) {
 		name = "broken"
 	}
 	message, _ := texts.T(name)
-	ps.writePage(x, status, shellView{pageTexts: texts, Page: linkPage, Error: message, Form: true})
+	ps.writePage(x, status, shellView{pageTexts: texts, brand: ps.siteBrand(x.request), Page: linkPage, Error: message, Form: true})
 }

@@ -123,7 +123,7 @@ func answerByCode(_ *browser, s *site, victim *tab) {
 func answerByLink(b *browser, s *site, victim *tab) {
 	mail := b.newTab(victim.t, victim.ctx)
 	mail.open(s.lastMessage().Link.Reveal())
-	mail.waitHeading("Is it you?")
+	mail.waitHeading("Is this you signing in?")
 	mail.click("button")
 	mail.waitVisible("#refused")
 }
@@ -190,7 +190,7 @@ func testPassedOnPage(t *testing.T, b *browser, page passedOnPage) {
 		}
 	}
 	stranger.open(started.url)
-	stranger.waitHeading("This page is already open in another browser")
+	stranger.waitHeading("This page is open in another browser")
 	if stranger.contains("a[href*=return_code]") {
 		t.Error("the stranger sees a return code")
 	}
@@ -205,7 +205,7 @@ func testPassedOnPageOfOpenTab(t *testing.T, b *browser, page passedOnPage) {
 	stranger.open(app.web.URL + "/sign-in")
 	stranger.waitVisible(page.shown)
 	victim.open(started.url)
-	victim.waitHeading("This page is already open in another browser")
+	victim.waitHeading("This page is open in another browser")
 	if victim.contains("form") {
 		t.Error("the victim can answer")
 	}

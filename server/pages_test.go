@@ -15,16 +15,16 @@ func TestCodePageChecksResendsAndApproves(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink(func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "email" })
 	v := s.openPage(c)
-	v.get(c.page+"/state").want(t, http.StatusOK, `autocomplete="one-time-code"`, `inputmode="numeric"`, "Tries left: 5", "a•••", `data-wait="20"`)
-	v.post(c.page+"/answer", map[string]string{"answer": wrongCode(c.code)}).want(t, http.StatusUnprocessableEntity, "That was not the code.", "Tries left: 4", `aria-invalid="true"`)
+	v.get(c.page+"/state").want(t, http.StatusOK, `autocomplete="one-time-code"`, `inputmode="numeric"`, `data-length="6"`, "<bdi>a•••", `data-wait="20"`)
+	v.post(c.page+"/answer", map[string]string{"answer": wrongCode(c.code)}).want(t, http.StatusUnprocessableEntity, "That code doesn’t match. Try again. 4 tries left.", `aria-invalid="true"`)
 	v.post(c.page+"/resend", nil).want(t, http.StatusTooManyRequests, `data-wait="20"`)
 	s.clock.advance(20 * time.Second)
 	v.post(c.page+"/resend", nil).want(t, http.StatusOK, `data-wait="60"`)
-	got := v.post(c.page+"/answer", map[string]string{"answer": " " + c.code[:3] + "-" + c.code[3:]}).want(t, http.StatusOK, "Done")
+	got := v.post(c.page+"/answer", map[string]string{"answer": " " + c.code[:3] + "-" + c.code[3:]}).want(t, http.StatusOK, "You’re signed in")
 	if !strings.HasPrefix(got.next, s.app.web.URL+"/done?challenge="+c.ID+"&return_code=rc_") || !got.final {
 		t.Errorf("%s", got.text)
 	}
-	v.post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusConflict, "Done")
+	v.post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusConflict, "You’re signed in")
 	must(t, s.app.redeemAt(t.Context(), got.next))
 }
 
@@ -32,8 +32,8 @@ func TestLinkStartPageShowsNumberAndAcceptsCode(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
 	v := s.openPage(c)
-	v.get(c.page+"/state").want(t, http.StatusOK, `<p class="number" aria-describedby="number_text">`+c.number+`</p>`, "Keep this page open", "Or type the code")
-	v.post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusOK, "Done")
+	v.get(c.page+"/state").want(t, http.StatusOK, `<p class="number">`+c.number+`</p>`, "This page continues by itself", "Enter the code from the message instead")
+	v.post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusOK, "You’re signed in")
 	s.newPageClient().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusNotFound)
 }
 
@@ -42,19 +42,19 @@ func TestLinkOnAnotherDeviceNeedsNumber(t *testing.T) {
 	c := s.startLink()
 	phone := s.newPageClient()
 	token := map[string]string{"token": c.token}
-	phone.post("/l/"+c.ID+"/open", token).want(t, http.StatusOK, "Is it you?", "Example Shop", "Sign in", "Firefox on Windows, 203.0.113.7", `id="number"`)
+	phone.post("/l/"+c.ID+"/open", token).want(t, http.StatusOK, "Is this you signing in?", "Example Shop", "Sign in", "Firefox on Windows", "203.0.113.7", `id="number"`)
 	for _, number := range []string{"", "7", "007", "ab", "4²", "４２２"} {
-		phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": number}).want(t, http.StatusBadRequest, "Type the two digits")
+		phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": number}).want(t, http.StatusBadRequest, "Enter the two digits")
 	}
 	phone.post("/l/"+c.ID+"/answer", token).want(t, http.StatusBadRequest)
 	if got := s.status(c.ID); got.TriesLeft != 5 || got.Status != watchword.Pending {
 		t.Fatalf("without the digits: %+v", got)
 	}
-	got := phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusOK, "Go back to where you started")
+	got := phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusOK, "Continue on your other screen")
 	if got.next != "" {
 		t.Errorf("the other device is sent to %s", got.next)
 	}
-	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusNotFound, "of no use any more")
+	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusNotFound, "expired or was already used")
 	must(t, s.app.redeem(t.Context(), ""))
 	if err := s.app.redeem(t.Context(), ""); err == nil {
 		t.Error("redeemed twice")
@@ -65,9 +65,9 @@ func TestWrongNumberLocksChallenge(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
 	starter, phone := s.openPage(c), s.newPageClient()
-	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": wrongCode(c.number)}).want(t, http.StatusUnprocessableEntity, "That was not the number")
+	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": wrongCode(c.number)}).want(t, http.StatusUnprocessableEntity, "That number doesn’t match")
 	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": c.number}).want(t, http.StatusNotFound)
-	starter.get(c.page+"/state").want(t, http.StatusOK, "Refused")
+	starter.get(c.page+"/state").want(t, http.StatusOK, "The number didn’t match")
 	if got := s.status(c.ID); got.Status != watchword.Locked {
 		t.Errorf("%s", got.Status)
 	}
@@ -81,7 +81,7 @@ func TestLinkInSameBrowserNeedsNoNumber(t *testing.T) {
 	if strings.Contains(got.html, `id="number"`) {
 		t.Error("the page asks for the number")
 	}
-	if got := v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK, "Done"); !strings.HasPrefix(got.next, s.app.web.URL+"/done?challenge="+c.ID+"&return_code=rc_") {
+	if got := v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK, "You’re signed in"); !strings.HasPrefix(got.next, s.app.web.URL+"/done?challenge="+c.ID+"&return_code=rc_") {
 		t.Errorf("the browser is sent to %q", got.next)
 	}
 }
@@ -116,7 +116,7 @@ func TestButtonConfirmsWhereConfigured(t *testing.T) {
 	if got := phone.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK); strings.Contains(got.html, `id="number"`) {
 		t.Error("the page asks for the number")
 	}
-	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK, "Done")
+	phone.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK, "Confirmed")
 
 	// If the settings of pages and strategy differ, links are rejected.
 	s = newSite(t, siteOptions{pages: server.Pages{ButtonConfirms: true}})
@@ -137,8 +137,8 @@ func TestReportCancelsChallenge(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
 	starter := s.openPage(c)
-	s.newPageClient().post("/l/"+c.ID+"/report", map[string]string{"token": c.token}).want(t, http.StatusOK, "Example Shop was told")
-	starter.get(c.page+"/state").want(t, http.StatusOK, "Stopped")
+	s.newPageClient().post("/l/"+c.ID+"/report", map[string]string{"token": c.token}).want(t, http.StatusOK, "Example Shop has been notified")
+	starter.get(c.page+"/state").want(t, http.StatusOK, "Canceled")
 	if s.traffic.eventCount(watchword.EventReported) != 1 {
 		t.Error("the event was not sent")
 	}
@@ -165,7 +165,7 @@ func TestFormWithoutScriptNeedsCodeAndNumber(t *testing.T) {
 	s.openPage(c).post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusOK)
 
 	c = s.startLink()
-	if got := v.form("/l/"+c.ID, "code="+c.code[:3]+"+"+c.code[3:]+"&number="+c.number); got.status != http.StatusOK || !strings.Contains(got.text, "Done") {
+	if got := v.form("/l/"+c.ID, "code="+c.code[:3]+"+"+c.code[3:]+"&number="+c.number); got.status != http.StatusOK || !strings.Contains(got.text, "Confirmed") {
 		t.Errorf("%d %s", got.status, got.text)
 	}
 	c = s.startLink(func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "email" })

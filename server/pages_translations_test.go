@@ -15,13 +15,13 @@ func TestPagesChooseLanguage(t *testing.T) {
 		{"zh-TW", "", "en"}, {"zh-Hant", "", "en"}, {"zh-HK", "fr", "fr"}, {"zh-Hans-TW", "fr", "zh"}, {"zh", "fr", "zh"}, {"de-CH", "fr", "de"}, {"it", "", "en"},
 	} {
 		started := s.startLink(func(q *watchword.StartRequest) { q.Locale = c.locale })
-		title := map[string]string{"en": "Is it you?", "de": "Sind Sie es?", "fr": "Est-ce bien vous ?", "pt": "É você?", "zh": "是您本人吗？"}[c.want]
+		title := map[string]string{"en": "Is this you signing in?", "de": "Melden Sie sich gerade an?", "fr": "Est-ce bien vous qui", "pt": "É você entrando?", "zh": "是您本人在登录吗？"}[c.want]
 		got := s.newPageClient().post("/l/"+started.ID+"/open", map[string]string{"token": started.token}, "Accept-Language", c.header)
 		if !strings.Contains(got.html, title) {
 			t.Errorf("locale %q, browser %q: no %q in %s", c.locale, c.header, title, got.text)
 		}
 		shell := s.newPageClient().get("/l/"+started.ID, "Accept-Language", c.header)
-		if c.locale == "" && !strings.Contains(shell.text, `<html lang="`+c.want+`">`) {
+		if c.locale == "" && !strings.Contains(shell.text, `<html lang="`+c.want+`" dir="ltr">`) {
 			t.Errorf("browser %q: %.60s", c.header, shell.text)
 		}
 	}

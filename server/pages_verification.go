@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -32,6 +33,9 @@ type verificationSession struct {
 	id     string
 	cookie string
 	page   *watchword.VerificationPage
+	sentAt time.Time // when the message was sent again by this request
+
+	rejected bool // this request had a wrong answer
 }
 
 // addVerificationRoutes adds the paths of the page.
@@ -176,6 +180,9 @@ func (s *verificationSession) asksForKey(method string) bool {
 func (ps *pageServer) resendMethod(x *exchange, in *chooseRequest) {
 	ps.withVerification(x, func(ctx context.Context, session *verificationSession) {
 		_, err := session.engine.ResendVerification(ctx, session.id, in.Method, nil)
+		if err == nil {
+			session.sentAt = ps.server.clock()
+		}
 		ps.writeVerificationOutcome(ctx, x, session, err)
 	})
 }
@@ -214,7 +221,12 @@ func (ps *pageServer) writeVerificationOutcome(ctx context.Context, x *exchange,
 		ps.writeVerification(x, http.StatusOK, session, "")
 		return
 	}
-	status, message := ps.explainError(x, ps.translations.forLocale(page.Locale, x.request), session.app, err)
+	var shown watchword.View
+	if page.Challenge != nil {
+		shown = page.Challenge.View
+	}
+	session.rejected = errors.Is(err, watchword.ErrIncorrectAnswer)
+	status, message := ps.explainAnswer(x, session.pages.texts.forLocale(page.Locale, x.request), session.app, shown, err)
 	if status == http.StatusServiceUnavailable {
 		ps.writeLoadError(x, err, "unknown")
 		return
@@ -226,7 +238,7 @@ func (ps *pageServer) writeVerificationOutcome(ctx context.Context, x *exchange,
 func (ps *pageServer) writeVerification(x *exchange, status int, session *verificationSession, message string) {
 	name, v := ps.chooseVerificationPart(x, session)
 	if v.Method != "" { // the notice of the choice says what happened
-		v.Error = message
+		v.Error, v.SentAt, v.Rejected = message, session.sentAt, session.rejected
 	}
 	ps.writePart(x, status, name, v)
 }

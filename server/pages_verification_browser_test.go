@@ -60,7 +60,7 @@ func testOtherWays(t *testing.T, b *browser) {
 	} {
 		laptop.waitVisible(step.shown)
 		laptop.click(otherWay)
-		laptop.waitHeading("Choose a way to confirm it's you")
+		laptop.waitHeading("Choose how to confirm it’s you")
 		if n := evaluate[int](laptop, `document.querySelectorAll(".ways button").length`); n != 4 {
 			t.Errorf("%d methods", n)
 		}
@@ -78,7 +78,7 @@ func testOtherWays(t *testing.T, b *browser) {
 	phone.open(link.Link.Reveal())
 	phone.waitVisible("#number")
 	phone.typeText("#number", number+"\r")
-	phone.waitHeading("Done")
+	phone.waitHeading("Confirmed")
 	laptop.waitVisible(welcome)
 	if got := s.app.redeemErrors(); len(got) != 2 || got[1] != nil { // the first one is the enrolment
 		t.Fatalf("redeemed: %v", got)
@@ -183,9 +183,9 @@ func testWrongNumberEndsMethod(t *testing.T, b *browser) {
 	phone.open(s.sentMessage(v, mail).Link.Reveal())
 	phone.waitVisible("#number")
 	phone.typeText("#number", wrongCode(laptop.innerText(".number"))+"\r")
-	phone.waitHeading("That was not the number")
+	phone.waitHeading("That number doesn’t match")
 	laptop.waitVisible(".ways")
-	if got := laptop.innerText("main"); !strings.Contains(got, "Too many attempts. Choose another way.") || !strings.Contains(got, "no longer available") {
+	if got := laptop.innerText("main"); !strings.Contains(got, "Too many attempts. Choose another method.") || !strings.Contains(got, "no longer available") {
 		t.Errorf("the page says %s", got)
 	}
 	laptop.clickText("Use your authenticator app")
@@ -241,13 +241,13 @@ func testLinkOfVerificationInSameBrowser(t *testing.T, b *browser) {
 	first.waitVisible(".number")
 	second := b.newTab(t, first.ctx)
 	second.open(s.sentMessage(v, v.methodID("magiclink", "")).Link.Reveal())
-	second.waitHeading("Is it you?")
+	second.waitHeading("Is this you signing in?")
 	if second.contains("#number") {
 		t.Error("the page asks for the number in the browser that shows it")
 	}
 	second.click("button")
 	second.waitVisible(welcome)
-	first.waitHeading("Done")
+	first.waitHeading("You’re signed in")
 	if got := s.app.redeemErrors(); len(got) != 1 || got[0] != nil {
 		t.Errorf("redeemed: %v", got)
 	}

@@ -16,23 +16,23 @@ func TestVerificationPageOffersEveryMethod(t *testing.T) {
 	v := s.startVerification()
 	app, sms, mail := v.methodID("totp", ""), v.methodID("otp", "sms"), v.methodID("magiclink", "email")
 	p := s.openVerification(v)
-	choice := p.get(v.page+"/state").want(t, http.StatusOK, "Choose a way to confirm it&#39;s you", "Use your authenticator app", "Text a code to &#43;•••", "Email a link to a•••")
+	choice := p.get(v.page+"/state").want(t, http.StatusOK, "Choose how to confirm it’s you", "Use your authenticator app", "Text a code to &#43;•••", "Email a link to a•••")
 	if strings.Contains(choice.html, "Back") || strings.Contains(choice.html, annsPhone) || strings.Contains(choice.html, annsMailbox) {
 		t.Errorf("the choice has an address, or a way back to nothing: %s", choice.html)
 	}
 	if s.outbox.count() != 0 {
 		t.Error("a message was sent before anybody chose")
 	}
-	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Enter your code", "We sent it to &#43;•••", "Try another way", `name="method" value="`+sms+`"`)
-	p.get(v.page+"/state?choose").want(t, http.StatusOK, "Choose a way", ">Back</button>")
-	p.post(v.page+"/choose", map[string]string{"method": mail}).want(t, http.StatusOK, "Open the link", `class="number"`, "Try another way")
-	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Enter your code")
+	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Check your phone", "code we sent to <bdi>+•••", "Use another method", `name="method" value="`+sms+`"`)
+	p.get(v.page+"/state?choose").want(t, http.StatusOK, "Choose how", ">Back</button>")
+	p.post(v.page+"/choose", map[string]string{"method": mail}).want(t, http.StatusOK, "Open the link", `class="number"`, "Use another method")
+	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Check your phone")
 	if n := s.outbox.count(); n != 2 {
 		t.Errorf("%d messages, want one for each method", n)
 	}
-	p.post(v.page+"/choose", map[string]string{"method": app}).want(t, http.StatusOK, "Enter the code from your authenticator app.")
-	p.post(v.page+"/answer", map[string]string{"method": app, "answer": wrongCode(s.appCode(secret))}).want(t, http.StatusUnprocessableEntity, "That was not the code.")
-	done := p.post(v.page+"/answer", map[string]string{"method": app, "answer": s.appCode(secret)}).want(t, http.StatusOK, "Done")
+	p.post(v.page+"/choose", map[string]string{"method": app}).want(t, http.StatusOK, "Enter the code from your authenticator app")
+	p.post(v.page+"/answer", map[string]string{"method": app, "answer": wrongCode(s.appCode(secret))}).want(t, http.StatusUnprocessableEntity, "That code doesn’t match.")
+	done := p.post(v.page+"/answer", map[string]string{"method": app, "answer": s.appCode(secret)}).want(t, http.StatusOK, "You’re signed in")
 	if !done.final || !strings.HasPrefix(done.next, s.app.web.URL+"/done?verification="+v.ID+"&return_code=rc_") {
 		t.Errorf("the page leads to %q", done.next)
 	}
@@ -56,7 +56,7 @@ func TestVerificationPageComparesAnswerWithItsMethodOnly(t *testing.T) {
 	p.post(v.page+"/answer", map[string]string{"method": "", "answer": s.appCode(secret)}).want(t, http.StatusBadRequest)
 	p.post(v.page+"/answer", map[string]string{"method": "m9", "answer": s.appCode(secret)}).want(t, http.StatusNotFound)
 	p.do(http.MethodPost, v.page+"/answer", "application/json", `{"method":"`+sms+`","answer":`+wrongCredential()+`}`).want(t, http.StatusBadRequest)
-	p.post(v.page+"/choose", map[string]string{"method": "m9"}).want(t, http.StatusNotFound, "This way doesn&#39;t work right now.")
+	p.post(v.page+"/choose", map[string]string{"method": "m9"}).want(t, http.StatusNotFound, "This method isn’t working right now.")
 	if view, err := s.engine.VerificationStatus(t.Context(), v.ID); err != nil || view.Status != watchword.Pending {
 		t.Errorf("%s %v", view.Status, err)
 	}
@@ -70,20 +70,20 @@ func TestVerificationPageWithdrawsLockedMethod(t *testing.T) {
 	p := s.openVerification(v)
 	for range 2 {
 		p.post(v.page+"/choose", map[string]string{"method": app}).want(t, http.StatusOK)
-		p.post(v.page+"/answer", map[string]string{"method": app, "answer": "000000"}).want(t, http.StatusUnprocessableEntity, "Try another way")
+		p.post(v.page+"/answer", map[string]string{"method": app, "answer": "000000"}).want(t, http.StatusUnprocessableEntity, "Use another method")
 	}
-	p.post(v.page+"/answer", map[string]string{"method": app, "answer": "000000"}).want(t, http.StatusUnprocessableEntity, "Too many attempts. Choose another way.",
+	p.post(v.page+"/answer", map[string]string{"method": app, "answer": "000000"}).want(t, http.StatusUnprocessableEntity, "Too many attempts. Choose another method.",
 		"Use your authenticator app: no longer available", "Text a code to")
 	p.post(v.page+"/choose", map[string]string{"method": app}).want(t, http.StatusGone, "Choose another one.")
-	got := p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Enter your code")
-	if strings.Contains(got.html, "Try another way") {
+	got := p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Check your phone")
+	if strings.Contains(got.html, "Use another method") {
 		t.Error("another way is offered, and there is none")
 	}
 	wrong := wrongCode(s.sentMessage(v, sms).Code.Reveal())
 	for range 4 {
 		p.post(v.page+"/answer", map[string]string{"method": sms, "answer": wrong}).want(t, http.StatusUnprocessableEntity)
 	}
-	end := p.post(v.page+"/answer", map[string]string{"method": sms, "answer": wrong}).want(t, http.StatusUnprocessableEntity, "Refused", "error=locked", "Back to Example Shop")
+	end := p.post(v.page+"/answer", map[string]string{"method": sms, "answer": wrong}).want(t, http.StatusUnprocessableEntity, "Too many attempts", "error=locked", "Start again at Example Shop")
 	if !end.final || end.next != "" {
 		t.Errorf("%s", end.text)
 	}
@@ -100,7 +100,7 @@ func TestVerificationPageOfExpiredMethodOpensItAnew(t *testing.T) {
 	if s.outbox.count() != 1 {
 		t.Error("looking at the page has sent a message")
 	}
-	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Enter your code")
+	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Check your phone")
 	done := p.post(v.page+"/answer", map[string]string{"method": sms, "answer": s.sentMessage(v, sms).Code.Reveal()}).want(t, http.StatusOK)
 	must(t, s.app.redeemAt(t.Context(), done.next))
 }
@@ -109,7 +109,7 @@ func TestVerificationPageLeadsBackHoweverItEnds(t *testing.T) {
 	s, _ := newVerificationSite(t)
 	for want, end := range map[string]func(*pageClient, startedVerification){
 		"canceled": func(p *pageClient, v startedVerification) {
-			p.post(v.page+"/cancel", nil).want(t, http.StatusOK, "Stopped")
+			p.post(v.page+"/cancel", nil).want(t, http.StatusOK, "Canceled")
 		},
 		"expired": func(*pageClient, startedVerification) { s.clock.advance(16 * time.Minute) },
 	} {
@@ -123,7 +123,7 @@ func TestVerificationPageLeadsBackHoweverItEnds(t *testing.T) {
 	}
 	v := s.startVerification()
 	s.openVerification(v)
-	s.newPageClient().post(v.page+"/open", map[string]string{"ticket": v.Ticket.Reveal()}).want(t, http.StatusConflict, "already open in another browser", `href="`+s.app.web.URL+`/done"`)
+	s.newPageClient().post(v.page+"/open", map[string]string{"ticket": v.Ticket.Reveal()}).want(t, http.StatusConflict, "open in another browser", `href="`+s.app.web.URL+`/done"`)
 }
 
 func TestVerificationIDAloneRevealsNothing(t *testing.T) {

@@ -12,14 +12,15 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/browsers"
+	"github.com/watchword-auth/watchword/internal/languages"
 )
 
 // A partView is the data of a part. Values from requests are strings, which the template escapes.
 type partView struct {
 	pageTexts
-	app   *app
-	App   string
-	Logo  template.URL
+	brand
+	view  watchword.View
+	Title string
 	Error string
 	final bool // the challenge has ended, or nothing can be done on this page
 
@@ -28,7 +29,9 @@ type partView struct {
 
 	Transaction []transactionRow
 	SentTo      string
-	TriesLeft   int
+	ExpiresAt   time.Time
+	Auto        bool // the code is sent as soon as it is complete
+	Rejected    bool // the code that was sent is wrong
 	Sends       bool
 	SendsLeft   int
 	ResendIn    int    // seconds
@@ -45,12 +48,14 @@ type partView struct {
 
 	public map[string]any
 
-	Label   string // of the code's input
-	Hint    string // where the person finds the code
-	Letters bool   // the code contains letters
-	Focus   bool   // focus the input
-	Number  string // that the page of the link asks for
-	HasCode bool   // the message has a code in addition to the link
+	Label    string        // of the code's input
+	Intro    template.HTML // where the person finds the code
+	Length   int           // of the code; 0: unknown
+	Alphabet string        // of the code
+	Letters  bool          // the code contains letters
+	Focus    bool          // focus the input
+	Number   string        // that the page of the link asks for
+	HasCode  bool          // the message has a code in addition to the link
 
 	// Of the page of a verification:
 	Method   string      // id of the method that is shown
@@ -58,12 +63,14 @@ type partView struct {
 	Choices  []methodRow // the methods to choose from
 	CanBack  bool        // from the choice to the method that is open
 	Notice   string      // what happened since the person looked
+	SentAt   time.Time   // when the message was sent again, at the person's request
 	Trust    int         // days for which the device can be trusted; 0: it cannot be
 	Remember bool        // the device will be trusted
 	state    string      // see verificationState
 
 	Purpose   string
-	From      string // browser and address of the client that started
+	From      string // browser of the client that started
+	Network   string // its address
 	At        time.Time
 	Page      string // id of the page that the link belongs to
 	AskNumber bool
@@ -75,10 +82,10 @@ type transactionRow struct{ Name, Text string }
 
 // newPartView returns the data that all parts of a challenge have.
 func (ps *pageServer) newPartView(x *exchange, a *app, v watchword.View) *partView {
-	texts := ps.translations.forLocale(v.Locale, x.request)
-	return &partView{pageTexts: texts, app: a, App: a.engine.Name(), Logo: a.pages.logo, Transaction: transactionRows(texts, v.Transaction),
-		SentTo: v.SentTo, TriesLeft: v.TriesLeft, Sends: v.Sends, SendsLeft: v.SendsLeft, ResendIn: ps.secondsUntil(v.ResendAt),
-		OtherNetwork: onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request)), Note: describeDelivery(texts, v), SMS: v.Channel == "sms", Purpose: translatePurpose(texts, v.Purpose), From: describeStarter(texts, v.Client), At: v.CreatedAt}
+	texts := a.pages.texts.forLocale(v.Locale, x.request)
+	return &partView{pageTexts: texts, brand: a.pages.brand, view: v, Transaction: transactionRows(texts, v.Transaction),
+		SentTo: v.SentTo, ExpiresAt: v.ExpiresAt, Auto: v.TriesLeft > 1, Sends: v.Sends, SendsLeft: v.SendsLeft, ResendIn: ps.secondsUntil(v.ResendAt),
+		OtherNetwork: onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request)), Note: describeDelivery(texts, v), SMS: v.Channel == "sms", Purpose: translatePurpose(texts, v.Purpose), From: describeStarter(texts, v.Client), Network: v.Client.IP, At: v.CreatedAt}
 }
 
 // secondsUntil returns the time until t in whole seconds, rounded up, and 0 if t has passed.
@@ -125,45 +132,36 @@ func translateName(texts pageTexts, prefix, name string) string {
 	return strings.ReplaceAll(name, "_", " ")
 }
 
-// describeStarter returns browser, system and address of the client that started a challenge.
+// describeStarter returns browser and system of the client that started a challenge.
 func describeStarter(texts pageTexts, c watchword.Client) string {
 	browser, system := browsers.Recognize(c.UserAgent)
-	parts := []string{}
-	switch {
-	case browser != "" && system != "":
-		text, _ := texts.T("browser_on", "browser", browser, "system", system)
-		parts = append(parts, text)
-	case browser+system != "":
-		parts = append(parts, browser+system)
+	if browser != "" && system != "" {
+		return texts.text("browser_on", "browser", browser, "system", system)
 	}
-	if c.IP != "" {
-		parts = append(parts, c.IP)
-	}
-	return strings.Join(parts, ", ")
+	return languages.Isolate(browser+system, texts.rightToLeft)
 }
 
 // fillAsk adds the data of a pending challenge's ask and returns the name of the template.
 func (ps *pageServer) fillAsk(v *partView, p *watchword.Page) (name string) {
-	v.Label, _ = v.T("code_label")
-	v.public = p.Public
+	v.Label, v.public = v.text("code_label"), p.Public
+	v.Length, _ = p.Public["length"].(int)
+	v.Alphabet = v.publicText("alphabet")
 	switch p.Ask {
 	case watchword.AskCode:
 		if v.Codes, _ = p.Public["codes"].([]string); len(v.Codes) > 0 {
-			v.Label, _ = v.T("codes_code")
-			v.Letters = true
 			return "ask_codes"
 		}
+		v.Label = v.text(v.pick("code_label_"+string(p.Source), "code_label"))
 		v.Letters, _ = p.Public["letters"].(bool)
-		v.Hint = describeSource(v.pageTexts, p.Source)
+		v.Intro = v.describeCode()
 		v.Focus = true
 		return "ask_code"
 	case watchword.AskLink:
-		v.Label, _ = v.T("link_code")
 		v.Number, _ = p.Public["number"].(string)
 		v.HasCode, _ = p.Public["code"].(bool)
 		return "ask_link"
 	case watchword.AskScan:
-		v.Label, _ = v.T("scan_code")
+		v.Label = v.text("scan_code")
 		v.Secret = splitSecret(v.publicText("secret"))
 		v.OpenIn, v.QR = v.publicURL("uri", "otpauth://"), v.publicURL("qr", "data:image/png;base64,")
 		return "ask_scan"
@@ -200,14 +198,6 @@ func splitSecret(secret string) (out []string) {
 		out = append(out, string(group))
 	}
 	return out
-}
-
-// describeSource returns the sentence that says where the person finds a code that was not sent; empty: nobody knows.
-func describeSource(texts pageTexts, source watchword.Source) string {
-	if source == "" {
-		return ""
-	}
-	return translateName(texts, "code_from_", string(source))
 }
 
 // fillEnded adds the data of a challenge or verification that has ended, and the URL that leads back to the app, and returns the

@@ -13,21 +13,27 @@ import (
 
 // publicCode is public of the ask code.
 type publicCode struct {
-	Letters bool     `json:"letters,omitzero" doc:"The code may have letters, so show no keyboard of digits."`
-	Codes   []string `json:"codes,omitzero" doc:"The new recovery codes, if the purpose is enrol. They are shown this once."`
+	Length   int      `json:"length,omitzero" minimum:"1" doc:"The number of characters of the code. It is missing if codes of several lengths are accepted."`
+	Alphabet string   `json:"alphabet,omitzero" doc:"The characters of a code. Other spellings of them are accepted too."`
+	Letters  bool     `json:"letters,omitzero" doc:"The code may have letters, so show no keyboard of digits."`
+	Codes    []string `json:"codes,omitzero" doc:"The new recovery codes, if the purpose is enrol. They are shown this once."`
 }
 
 // publicLink is public of the ask link.
 type publicLink struct {
-	Code   bool   `json:"code" doc:"The message has a code beside the link."`
-	Number string `json:"number,omitzero" doc:"The number to show on your page. The link's page asks for it."`
+	Length   int    `json:"length,omitzero" minimum:"1" doc:"The number of characters of the code. It is missing if codes of several lengths are accepted."`
+	Alphabet string `json:"alphabet,omitzero" doc:"The characters of a code. Other spellings of them are accepted too."`
+	Code     bool   `json:"code" doc:"The message has a code beside the link."`
+	Number   string `json:"number,omitzero" doc:"The number to show on your page. The link's page asks for it."`
 }
 
 // publicScan is public of the ask scan.
 type publicScan struct {
-	Secret string `json:"secret" doc:"The secret in base32, for people who type it."`
-	URI    string `json:"uri" format:"uri" doc:"The otpauth URI, for a link on the device of the authenticator app."`
-	QR     string `json:"qr" format:"uri" doc:"A picture of the URI: a data URI of a PNG."`
+	Length   int    `json:"length,omitzero" minimum:"1" doc:"The number of characters of the code. It is missing if codes of several lengths are accepted."`
+	Alphabet string `json:"alphabet,omitzero" doc:"The characters of a code. Other spellings of them are accepted too."`
+	Secret   string `json:"secret" doc:"The secret in base32, for people who type it."`
+	URI      string `json:"uri" format:"uri" doc:"The otpauth URI, for a link on the device of the authenticator app."`
+	QR       string `json:"qr" format:"uri" doc:"A picture of the URI: a data URI of a PNG."`
 }
 
 // requestOptions is public of the ask key: PublicKeyCredentialRequestOptionsJSON (WebAuthn Level 3 §5.1.10).

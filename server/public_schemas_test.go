@@ -40,13 +40,13 @@ func TestPublicOfEachAskHasTheDocumentedMembers(t *testing.T) {
 		}
 		return r
 	}
-	start(signInRequest, "code")
-	start(`{"strategy":"magiclink","purpose":"sign_in","to":"ann@example.com"}`, "link", "code", "number")
+	start(signInRequest, "code", "length", "alphabet")
+	start(`{"strategy":"magiclink","purpose":"sign_in","to":"ann@example.com"}`, "link", "code", "number", "length", "alphabet")
 	codes := start(`{"strategy":"recovery","purpose":"enrol","subject":"user_42"}`, "code", "codes")
 	code := codes.valueAt("public", "codes").([]any)[0].(string)
 	ts.post("/v1/challenges/"+codes.stringAt("id")+"/check", `{"purpose":"enrol","subject":"user_42","answer":"`+code+`"}`).want(t, http.StatusOK, "")
-	start(`{"strategy":"recovery","purpose":"mfa","subject":"user_42"}`, "code", "letters")
-	start(`{"strategy":"totp","purpose":"enrol","subject":"user_42"}`, "scan", "secret", "uri", "qr")
+	start(`{"strategy":"recovery","purpose":"mfa","subject":"user_42"}`, "code", "letters", "length", "alphabet")
+	start(`{"strategy":"totp","purpose":"enrol","subject":"user_42"}`, "scan", "secret", "uri", "qr", "length", "alphabet")
 	start(`{"strategy":"webauthn","purpose":"enrol","subject":"user_42"}`, "new_key", "rp", "user", "challenge", "pubKeyCredParams", "authenticatorSelection")
 	start(`{"strategy":"webauthn","purpose":"sign_in","subject":"user_43"}`, "key", "challenge", "rpId", "allowCredentials", "userVerification", "extensions")
 }

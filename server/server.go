@@ -53,10 +53,10 @@ func New(cfg Config) (*Server, error) {
 	if s.addresses, err = newAddressResolver(cfg.TrustedProxies); err != nil {
 		errs = append(errs, fmt.Errorf("TrustedProxies: %w", err))
 	}
-	for _, a := range cfg.Apps {
-		s.addApp(a)
-	}
 	if len(errs) == 0 {
+		for _, a := range cfg.Apps {
+			s.addApp(a)
+		}
 		errs = append(errs, s.checkKeySets(), s.registerRoutes(cfg.Mount))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -66,7 +66,7 @@ func New(cfg Config) (*Server, error) {
 }
 
 func (s *Server) addApp(a App) {
-	tenant := &app{engine: a.Engine, signer: a.Signer, publicURL: a.PublicURL, waiters: make(chan struct{}, maxWaiters), pages: a.Pages.prepare()}
+	tenant := &app{engine: a.Engine, signer: a.Signer, publicURL: a.PublicURL, waiters: make(chan struct{}, maxWaiters), pages: a.Pages.prepare(a.Engine.Name())}
 	s.apps = append(s.apps, tenant)
 	for _, k := range a.Keys {
 		s.keys[k.SHA256] = newAuthorizedKey(tenant, k.Scopes)
@@ -132,9 +132,7 @@ func (s *Server) registerRoutes(mount map[string]http.Handler) error {
 	if err != nil {
 		return err
 	}
-	if err := pages.registerRoutes(methods); err != nil {
-		return err
-	}
+	pages.registerRoutes(methods)
 	for path, allowed := range methods {
 		s.addRoute(path)
 		if isPublicDocument(path) {

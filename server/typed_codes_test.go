@@ -240,6 +240,6 @@ func TestLinkNumberIsAcceptedInEverySpelling(t *testing.T) {
 		}
 		c = s.startLink()
 		other := typedtest.Spellings(wrongCode(c.number))[n]
-		s.newPageClient().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": other}).want(t, http.StatusUnprocessableEntity, "That was not the number")
+		s.newPageClient().post("/l/"+c.ID+"/answer", map[string]string{"token": c.token, "number": other}).want(t, http.StatusUnprocessableEntity, "That number doesn’t match")
 	}
 }

@@ -3,11 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/url"
-	"os"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -190,14 +188,11 @@ func (b *builder) loadTemplates(folder string) (*delivery.Templates, error) {
 	if shared := b.templates[folder]; shared != nil {
 		return shared, nil
 	}
-	info, err := os.Stat(folder)
-	if err == nil && !info.IsDir() {
-		err = fmt.Errorf("%s is no folder", folder)
-	}
+	files, err := openFolder(folder)
 	if err != nil {
 		return nil, setting.Errorf("Templates", "%w", err)
 	}
-	templates, err := delivery.LoadTemplates(os.DirFS(folder))
+	templates, err := delivery.LoadTemplates(files)
 	if err != nil {
 		return nil, setting.Errorf("Templates", "%w", err)
 	}

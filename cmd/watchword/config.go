@@ -134,11 +134,15 @@ type linksConfig struct {
 
 // A pagesConfig configures the appearance of the hosted pages.
 type pagesConfig struct {
-	Color string `yaml:"color"`
-	Logo  string `yaml:"logo"` // the path of a file
+	Color     string `yaml:"color"`
+	ColorDark string `yaml:"color_dark"`
+	Logo      string `yaml:"logo"` // the path of a file
+	LogoDark  string `yaml:"logo_dark"`
+	URL       string `yaml:"url"`
+	Texts     string `yaml:"texts"` // the path of a folder
 }
 
-// A mailsConfig configures the appearance of mails. Their color is that of the hosted pages.
+// A mailsConfig configures the appearance of mails. Their colors are those of the hosted pages.
 type mailsConfig struct {
 	Logo          string `yaml:"logo"` // the URL of an image
 	CodeInSubject bool   `yaml:"code_in_subject"`

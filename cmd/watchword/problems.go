@@ -85,7 +85,7 @@ func joinSetting(where, field string) string {
 var innerCapital = regexp.MustCompile(`([a-z0-9])([A-Z])`)
 
 // packageName matches the package name before an error, which is of no use to an operator.
-var packageName = regexp.MustCompile(`^(delivery|receipt|redis|store/[a-z/]+): `)
+var packageName = regexp.MustCompile(`^(delivery|receipt|redis|server|store/[a-z/]+): `)
 
 // withoutUnreadSettings removes the problems of settings that could not be read, which readProblems has already.
 func withoutUnreadSettings(problems, readProblems []error) []error {

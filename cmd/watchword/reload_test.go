@@ -157,6 +157,19 @@ func TestReloadAppliesSettingsOfApps(t *testing.T) {
 	if got := start("quiet"); got.status != http.StatusUnauthorized {
 		t.Errorf("a start with the old key: %d", got.status)
 	}
+	texts := filepath.Join(t.TempDir(), "en.json")
+	sayOnPages := func(words, old, new string) {
+		t.Helper()
+		if err := os.WriteFile(texts, []byte(`{"wait": "`+words+`"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r.change(t, old, new, reloaded)
+		if page := r.mustSend(apiRequest{method: http.MethodGet, path: "/c/ch_x"}).text; !strings.Contains(page, words) {
+			t.Errorf("the page does not say %q: %s", words, page)
+		}
+	}
+	sayOnPages("One moment at the shop", "- id: shop", "- id: shop\n    pages: {texts: "+filepath.Dir(texts)+"}")
+	sayOnPages("Another moment", "apps:", "apps:") // only the file of texts has changed
 	r.change(t, "- id: shop", "- id: shop\n    limits: [{name: tight, limit: 1, window: 1h, by: address}]", reloaded)
 	start("new")
 	if got := start("new"); got.status != http.StatusTooManyRequests || got.str("limit") != "tight" {

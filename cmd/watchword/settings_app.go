@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,7 +25,7 @@ func (c *checker) checkApp(where string, cfg fileConfig, a appConfig) appSetting
 	s := appSettings{
 		id: a.ID, name: a.Name, origins: a.Origins, returnURLs: a.ReturnURLs, rpID: a.RPID,
 		templates: c.resolvePath(a.Templates), codes: a.Codes, links: a.Links, breaker: a.PrefixBreaker, paths: appPaths(where, a),
-		mails:     delivery.MailConfig{Color: a.Pages.Color, Logo: a.Mails.Logo, CodeInSubject: a.Mails.CodeInSubject},
+		mails:     delivery.MailConfig{Color: a.Pages.Color, ColorDark: a.Pages.ColorDark, Logo: a.Mails.Logo, CodeInSubject: a.Mails.CodeInSubject},
 		addresses: delivery.Addresses{Countries: a.Countries, DefaultRegion: a.DefaultRegion, Blocked: a.Blocked, BlockedPrefixes: a.BlockedPrefixes},
 	}
 	c.addProblemIf(a.ID == "", "%s.id: missing", where)
@@ -69,7 +68,8 @@ func appPaths(where string, a appConfig) fieldPaths {
 		"Sends": ".codes.sends", "Cooldown": ".codes.cooldown", "ReceiptLifetime": ".codes.receipt_lifetime", "Length": ".codes.length",
 		"TestAddresses": ".codes.test", "RetrieverHash": ".codes.sms_retriever_hash", "Confirm": ".links.confirm", "RPID": ".rp_id", "Origins": ".origins", "RelatedOrigins": ".origins", "Countries": ".countries",
 		"DefaultRegion": ".default_region", "Blocked": ".blocked", "BlockedPrefixes": ".blocked_prefixes", "Rules": ".limits", "Templates": ".templates", "PrefixBreaker": ".prefix_breaker",
-		"Endpoints": ".events", "Pages.Color": ".pages.color", "Pages.Logo": ".pages.logo", "Mail.Color": ".pages.color", "Mail.Logo": ".mails.logo", "Issuer": ".public_url", "ReturnOrigins": ".return_urls",
+		"Endpoints": ".events", "Pages.Color": ".pages.color", "Pages.ColorDark": ".pages.color_dark", "Pages.Logo": ".pages.logo", "Pages.LogoDark": ".pages.logo_dark", "Pages.URL": ".pages.url",
+		"Mail.Color": ".pages.color", "Mail.ColorDark": ".pages.color_dark", "Mail.Logo": ".mails.logo", "Issuer": ".public_url", "ReturnOrigins": ".return_urls",
 		"TrustedDevices.Purposes": ".trusted_devices.purposes", "TrustedDevices.Lifetime": ".trusted_devices.lifetime"}
 	for field, path := range paths {
 		paths[field] = where + path
@@ -119,17 +119,6 @@ func (c *checker) checkRPID(where string, cfg fileConfig, s appSettings) {
 	isDomain := hosts.CheckHost(s.rpID) == nil && !isIP(s.rpID)
 	c.addProblemIf(!isDomain, "%s: must be a domain such as example.com, in lower case", where)
 	c.addProblemIf(isDomain && len(s.ownOrigins()) == 0, "%s: neither public_url nor any of origins is at %q or below it", where, s.rpID)
-}
-
-// readPages reads the look of the hosted pages. It also passes on how links are confirmed, which pages and strategy must agree on.
-func (c *checker) readPages(where string, a appConfig) server.Pages {
-	p := server.Pages{Color: a.Pages.Color, ButtonConfirms: confirmsByButton(a.Links.Confirm)}
-	if a.Pages.Logo != "" {
-		var err error
-		p.Logo, err = os.ReadFile(c.resolvePath(a.Pages.Logo))
-		c.addError(where+".pages.logo", err)
-	}
-	return p
 }
 
 func (c *checker) apiKeys(where string, keys []apiKeyConfig) (out []apiKey) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/text/language"
 )
@@ -100,4 +101,17 @@ func parseAccepted(header string) []language.Tag {
 func IsRightToLeft(name string) bool {
 	script, _ := language.Make(name).Script()
 	return slices.Contains([]string{"Adlm", "Arab", "Hebr", "Nkoo", "Rohg", "Syrc", "Thaa"}, script.String())
+}
+
+// Isolate puts a text between the characters that isolate it from the direction of the text around it (U+2068, U+2069), if the text
+// around it is written from right to left or the text contains a letter of such a script.
+func Isolate(text string, rightToLeft bool) string {
+	if text == "" || !rightToLeft && !strings.ContainsFunc(text, isWrittenRightToLeft) {
+		return text
+	}
+	return "\u2068" + text + "\u2069"
+}
+
+func isWrittenRightToLeft(r rune) bool {
+	return unicode.In(r, unicode.Adlam, unicode.Arabic, unicode.Hebrew, unicode.Hanifi_Rohingya, unicode.Nko, unicode.Syriac, unicode.Thaana)
 }

@@ -43,7 +43,7 @@ func (*Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.P
 	if _, _, err := usableSet(ctx, c); err != nil {
 		return watchword.Prompt{}, err
 	}
-	return watchword.Prompt{Ask: watchword.AskCode, Public: map[string]any{"letters": true}}, nil
+	return watchword.Prompt{Ask: watchword.AskCode, Public: map[string]any{"letters": true, "length": codeLength, "alphabet": alphabet}}, nil
 }
 
 // lowThreshold is the number of unused codes at or below which Proof.Low is set.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/typed"
 )
 
 // metadataAccount is the name in a challenge's metadata whose value the authenticator app shows as the account.
@@ -34,7 +35,7 @@ func beginEnrol(c *watchword.Challenge, settings key, kind, issuer string) (watc
 		return watchword.Prompt{}, err
 	}
 	return watchword.Prompt{Ask: watchword.AskScan,
-		Public: map[string]any{"secret": unpaddedBase32.EncodeToString(k.Secret), "uri": uri, "qr": img}}, nil
+		Public: map[string]any{"secret": unpaddedBase32.EncodeToString(k.Secret), "uri": uri, "qr": img, "length": k.Digits, "alphabet": typed.Digits}}, nil
 }
 
 // deriveKey returns the key that a challenge enrols. It is always the same for the same challenge.

@@ -7,18 +7,36 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/typed"
 )
 
 // A codeCheck verifies a code of the right length against one key and updates the key, whether the code is accepted or not.
 // offset is how far the device's clock is off; nil if unknown.
 type codeCheck func(k *key, code string) (passed bool, offset *time.Duration)
 
-// beginCheck asks for a code if a device may answer.
+// beginCheck asks for a code if a device may answer. Prompt.Public has the length of the code if all devices agree on it.
 func beginCheck(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
-	if _, err := usableDevices(ctx, c); err != nil {
+	devices, err := usableDevices(ctx, c)
+	if err != nil {
 		return watchword.Prompt{}, err
 	}
-	return watchword.Prompt{Ask: watchword.AskCode}, nil
+	prompt := watchword.Prompt{Ask: watchword.AskCode}
+	if digits := commonDigits(devices); digits != 0 {
+		prompt.Public = map[string]any{"length": digits, "alphabet": typed.Digits}
+	}
+	return prompt, nil
+}
+
+// commonDigits returns the number of digits of all devices' codes, or 0 if they differ.
+func commonDigits(devices []watchword.Factor) (digits int) {
+	for _, f := range devices {
+		k, err := decodeKey(f.Data)
+		if err != nil || digits != 0 && k.Digits != digits {
+			return 0
+		}
+		digits = k.Digits
+	}
+	return digits
 }
 
 // usableDevices returns the devices that may answer now: the one that the challenge names, or all that are neither disabled nor

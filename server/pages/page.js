@@ -1,9 +1,8 @@
 // The script of the hosted pages. The server renders the parts, with all texts. This script inserts them, sends forms as
 // JSON, waits for the end of the challenge, and uses the browser: countdowns, codes from text messages, keys. Attributes
-// select what a part needs (data-do, data-load, data-save, data-wait, data-show, data-sms, data-key, data-copy, data-print), so a new ask needs a
-// new part and, for another browser function, a line in `activate` or in a listener below.
-
-import { credential } from "./keys.js";
+// select what a part needs (data-do, data-load, data-save, data-wait, data-show, data-length, data-auto, data-sms, data-key, data-copy,
+// data-download, data-print, data-reload), so a new ask needs a new part and, for another browser function, a line in `activate` or in a listener
+// below.
 
 const main = document.querySelector("main");
 const path = location.pathname;
@@ -15,11 +14,15 @@ let events = null;
 let state = ""; // of the verification, as the shown part has it
 let smsRequest = null; // aborts the request for a text message
 let keyRequest = null; // aborts the request for a key
+let keys = null; // the module that asks the browser for a key, while a part needs it
 let timer = 0;
+let sent = ""; // the last code that was sent: a complete code is sent by itself once
+let busy = false; // a request is on its way
 let ended = false; // the end is shown; the page that answers gets it twice, as a response and as an event
 let leaving = false; // the person has canceled here, so the page goes back to the app by itself
 let otherTabActive = false; // the page of the link is answered in another tab
 
+// send posts the fields of a form, or of the page itself, and shows the part of the response.
 async function send(action, fields) {
   setBusy(true);
   try {
@@ -67,17 +70,51 @@ function forgetTicket() {
   }
 }
 
-function setBusy(busy) {
-  main.ariaBusy = String(busy);
-  for (const b of main.querySelectorAll("button:not([data-wait])")) b.disabled = busy;
+// A busy page ignores its buttons but does not disable them: a disabled button loses the focus.
+function setBusy(on) {
+  busy = on;
+  main.ariaBusy = String(on);
+  for (const b of main.querySelectorAll("button:not([data-wait])")) {
+    b.ariaDisabled = on ? "true" : null;
+    if (!on) b.disabled = false;
+  }
 }
 
+// removeError removes the message about the last attempt, and the mark of its field.
+function removeError() {
+  for (const e of main.querySelectorAll("[role=alert]")) e.remove();
+  main.querySelector("[aria-invalid]")?.removeAttribute("aria-invalid");
+}
+
+// showFailure says that a request failed: where the part shows its errors or, if no part is shown yet, in its place, with a button
+// that loads the page again.
 function showFailure() {
   if (ended) return;
   setBusy(false);
-  main.querySelector(".error[role=alert]")?.remove();
-  document.querySelector("#wait")?.remove();
-  main.append(document.querySelector("#broken").content.cloneNode(true));
+  removeError();
+  const copyOf = (id) => document.getElementById(id).content.cloneNode(true);
+  const wait = document.querySelector("#wait");
+  if (wait) {
+    wait.replaceWith(copyOf("broken"), copyOf("again"));
+    return;
+  }
+  const next = main.querySelector("[data-do=answer] button:not(.plain)") ?? main.querySelector(".below, footer");
+  if (next) next.before(copyOf("broken"));
+  else main.append(copyOf("broken"));
+}
+
+// readField returns the field of the code with its method, to compare it with the field of the next part.
+function readField() {
+  const input = main.querySelector("#answer");
+  return { input, value: input?.value ?? "", method: input?.form.elements.method?.value };
+}
+
+// keepValue keeps what was typed if the next part asks for the same code. A wrong code is selected.
+function keepValue(before) {
+  const { input, method } = readField();
+  if (!input || !before.value || before.method !== method) return;
+  input.value = before.value;
+  if (input.ariaInvalid === "true") input.select();
 }
 
 function showPart(part) {
@@ -85,8 +122,10 @@ function showPart(part) {
   if (!part.html) return showFailure(); // an API problem, which has no text for people
   abortRequests();
   document.documentElement.lang = part.lang;
+  document.documentElement.dir = part.dir;
   document.title = part.title;
   for (const [name, value] of Object.entries(part.theme ?? {})) document.documentElement.style.setProperty(name, value);
+  const before = readField();
   main.innerHTML = part.html;
   state = part.state ?? "";
   setBusy(false);
@@ -94,19 +133,31 @@ function showPart(part) {
   const first = main.querySelector("[autofocus]") ?? main.querySelector("h1");
   if (first?.tagName === "H1") first.tabIndex = -1;
   first?.focus();
+  keepValue(before);
   if (part.final) finish(part.next);
   else if (!isLink && !events) listen();
 }
 
 // activate starts what the attributes of a new part need.
 function activate() {
-  for (const t of main.querySelectorAll("time")) {
-    t.textContent = new Date(t.dateTime).toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
-  }
+  main.querySelectorAll("time").forEach(showTime);
+  main.querySelector(".scan")?.toggleAttribute("open", innerWidth >= 640); // a phone cannot scan its own screen
+  if (main.querySelector("[data-key]")) keys = import("./keys.js");
   const button = main.querySelector("[data-wait]");
   if (button) countDown(button);
   const input = main.querySelector("[data-sms]");
   if (input && "OTPCredential" in window) readSMS(input);
+}
+
+// showTime writes a time in the language of the page and the time zone of the browser, with its distance if it has data-ago.
+function showTime(element) {
+  const { lang } = document.documentElement;
+  const at = new Date(element.dateTime);
+  element.textContent = at.toLocaleTimeString(lang, { hour: "numeric", minute: "2-digit" });
+  if (!("ago" in element.dataset)) return;
+  const minutes = Math.min(Math.round((at - Date.now()) / 60000), 0);
+  const [count, unit] = Math.abs(minutes) < 90 ? [minutes, "minute"] : [Math.round(minutes / 60), "hour"];
+  element.textContent += ` (${new Intl.RelativeTimeFormat(lang, { numeric: "auto" }).format(count, unit)})`;
 }
 
 function abortRequests() {
@@ -120,7 +171,9 @@ function finish(next) {
   events?.close();
   if (isLink) history.replaceState(null, "", path);
   if (leaving) next = main.querySelector("a.button")?.href;
-  if (next && !otherTabActive) location.replace(next);
+  if (!next || otherTabActive) return;
+  for (const p of main.querySelectorAll("[data-leaving]")) p.hidden = false;
+  location.replace(next);
 }
 
 function countDown(button) {
@@ -157,17 +210,24 @@ async function useKey(form) {
   const button = form.querySelector("button");
   keyRequest = new AbortController();
   button.disabled = true;
-  main.querySelector(".error[role=alert]")?.remove();
+  form.ariaBusy = "true";
+  button.textContent = form.dataset.waits;
+  removeError();
   try {
+    const { credential } = await keys;
     const answer = await credential(form.dataset.key, JSON.parse(form.dataset.options), keyRequest.signal);
     send("answer", { ...Object.fromEntries(new FormData(form)), answer });
   } catch (e) {
-    const error = document.createElement("p");
-    error.className = "error";
-    error.setAttribute("role", "alert");
-    error.textContent = form.dataset[refusals.get(e?.name) ?? "failed"];
-    button.before(error);
+    const reason = refusals.get(e?.name) ?? "failed";
+    const message = document.createElement("p");
+    message.className = reason === "refused" ? "notice" : "error"; // the person may have closed the dialog, which is no error
+    message.role = "alert";
+    message.textContent = form.dataset[reason];
+    button.before(message);
     button.disabled = false;
+    form.ariaBusy = null;
+    button.textContent = form.dataset.again;
+    button.hidden = reason === "missing";
     button.focus();
   }
 }
@@ -178,11 +238,37 @@ async function copy(button) {
   getSelection().selectAllChildren(text);
   try {
     await navigator.clipboard.writeText(text.innerText);
-    button.nextElementSibling.textContent = button.dataset.copied;
+    button.parentElement.parentElement.querySelector("[role=status]:is(.tools *, .tools + *)").textContent = button.dataset.copied;
   } catch {
     // The browser does not allow it. The text stays selected.
   }
 }
+
+// download saves a list as a text file: what it is, of which site, of which day.
+function download(button) {
+  const { name } = button.dataset;
+  const lines = [name, location.host, new Date().toLocaleDateString(document.documentElement.lang), "", document.getElementById(button.dataset.download).innerText, ""];
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([lines.join("\n")], { type: "text/plain" }));
+  link.download = `${name}.txt`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+// cleanCode returns a typed or pasted code without what the server ignores anyway and, if it is of digits, without everything else.
+function cleanCode(text, alphabet) {
+  text = text.normalize("NFKC").replace(/[\s\p{Pd}\p{Cf}]/gu, "");
+  return alphabet === "0123456789" ? text.replace(/\P{Nd}/gu, "") : text.toUpperCase();
+}
+
+main.addEventListener("input", (e) => {
+  const { length, alphabet, auto } = e.target.dataset;
+  if (!length || e.isComposing) return;
+  const code = cleanCode(e.target.value, alphabet);
+  const value = code.slice(0, length);
+  if (value !== e.target.value) e.target.value = value;
+  if (code.length === Number(length) && code !== sent && auto !== undefined) e.target.form.requestSubmit();
+});
 
 // listen waits for events. A server that is full or restarting closes the stream; then the page connects again later.
 function listen() {
@@ -202,10 +288,14 @@ function listen() {
 
 main.addEventListener("submit", (e) => {
   e.preventDefault();
+  if (busy) return;
   if (e.target.dataset.key) return useKey(e.target);
   if ("load" in e.target.dataset) return loadState(e.target.dataset.load);
+  const rejected = e.target.querySelector("[data-rejected]");
+  if (rejected && rejected.value === sent) return rejected.select(); // a wrong code stays wrong, and would cost another try
   const fields = Object.fromEntries(new FormData(e.target));
   leaving = e.target.dataset.do === "cancel";
+  sent = fields.answer ?? "";
   if (isLink) {
     fields.token = secret;
     if (e.target.dataset.do === "answer") {
@@ -232,7 +322,9 @@ main.addEventListener("click", (e) => {
     loadState();
   }
   if (e.target.dataset.copy) copy(e.target);
+  if (e.target.dataset.download) download(e.target);
   if ("print" in e.target.dataset) print();
+  if ("reload" in e.target.dataset) location.reload(); // with the ticket or token, which a link to this address would not keep
 });
 
 // The form that cancels is not in the document until a person asks for it, because automated clients click every button.
@@ -245,7 +337,6 @@ main.addEventListener("click", (e) => {
 
 if (!isLink) openChannel(path.slice(path.lastIndexOf("/") + 1))?.addEventListener("message", () => { otherTabActive = true; });
 
-document.querySelector("#wait").hidden = false;
 if (isLink) {
   send("open", { token: secret });
 } else if (secret) {
