@@ -24,7 +24,7 @@ func listVerificationStates() []pageState {
 		for _, wrong := range []string{"000000", "000001", "000002"} {
 			p.waitVisible("#answer")
 			p.typeText("#answer", wrong+"\r")
-			p.waitUntil(`document.querySelector("[data-rejected]")?.value === "` + wrong + `" || document.querySelector(".ways")`)
+			p.waitUntil(`document.querySelector("main").ariaBusy === "false" && (document.querySelector("[data-rejected]")?.value === "` + wrong + `" || document.querySelector(".ways"))`)
 		}
 	}
 	return []pageState{
