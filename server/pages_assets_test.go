@@ -14,7 +14,7 @@ var assetPath = regexp.MustCompile(`(?:href|src)="\.\.(/pages/[^"]+)"`)
 
 // pageBudget is how many bytes a browser may load before the person can type, as they are sent: the shell, the style and the script are
 // compressed, the part is not.
-const pageBudget = 9_600
+const pageBudget = 9_800
 
 // A browser that loads a page makes four requests before the person can type: for the shell, the style, the script and the part. Only
 // the page of a key loads more.

@@ -153,7 +153,7 @@ func testFallbackOnPage(t *testing.T, b *browser) {
 		t.Fatalf("the question of the fallback: %v", err)
 	}
 	p.waitVisible(".notice")
-	if got := p.innerText(".notice"); got != "The text message has not arrived. We have sent an email instead." {
+	if got := p.innerText(".notice"); got != "The text message hasn’t arrived. We sent an email instead." {
 		t.Errorf("the page says %q", got)
 	}
 	p.typeText("#answer", s.sentMessage(v, mail).Code.Reveal()+"\r")

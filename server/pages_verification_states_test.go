@@ -21,10 +21,10 @@ func listVerificationStates() []pageState {
 	}
 	locked := func(p *tab) {
 		choose("1")(p)
-		for range 3 {
+		for _, wrong := range []string{"000000", "000001", "000002"} {
 			p.waitVisible("#answer")
-			p.typeText("#answer", "000000\r")
-			p.waitUntil(`document.querySelector("#answer")?.value === "" || document.querySelector(".ways")`)
+			p.typeText("#answer", wrong+"\r")
+			p.waitUntil(`document.querySelector("main").ariaBusy === "false" && (document.querySelector("[data-rejected]")?.value === "` + wrong + `" || document.querySelector(".ways"))`)
 		}
 	}
 	return []pageState{
