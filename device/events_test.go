@@ -31,7 +31,9 @@ func TestStartAnsweredByDeviceQueuesItsEvents(t *testing.T) {
 	k := newKit(t, "shop", &memory.Factors{})
 	token := k.remember(ann)
 	store := &eventStore{Store: k.config.Store, Outbox: k.outbox}
-	e := k.newNode(func(c *watchword.Config) { c.Store, c.Outbox, c.Subscribed = store, nil, func(string) bool { return true } })
+	e := k.newNode(func(c *watchword.Config) {
+		c.Store, c.Outbox, c.Subscribed = store, nil, func(string) bool { return true }
+	})
 	req := request(ann)
 	req.DeviceToken = token
 	s, err := e.StartVerification(t.Context(), req)

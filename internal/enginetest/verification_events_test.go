@@ -72,8 +72,12 @@ func TestComposeEventsOfVerificationReturnsTheSameEventLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	_, startOfAnother, _ := k.startQueued(s)
 	k.clock.advance(time.Minute)
 	started := requireEvents(k.kit, start, watchword.EventVerificationStarted)
+	if another := requireEvents(k.kit, startOfAnother, watchword.EventVerificationStarted); another[0].ID == started[0].ID {
+		t.Error("two verifications of the same time have one id")
+	}
 	if !started[0].At.Equal(began) || started[0].Verification != v.ID || started[0].ChallengeID != "" || started[0].Metadata["order"] != "17" || inStep[0].ID != started[0].ID {
 		t.Errorf("started %+v", started[0])
 	}
