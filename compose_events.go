@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/codec"
@@ -15,7 +16,8 @@ import (
 // of starts, endings and messages. The others are sent best effort.
 func IsQueued(eventType string) bool {
 	switch eventType {
-	case EventStarted, EventApproved, EventLocked, EventExpired, EventCanceled, EventReported, EventMessageSent, EventMessageDelivered, EventMessageFailed:
+	case EventStarted, EventApproved, EventLocked, EventExpired, EventCanceled, EventReported, EventMessageSent, EventMessageDelivered, EventMessageFailed,
+		EventVerificationStarted, EventVerificationApproved, EventVerificationExpired, EventVerificationCanceled:
 		return true
 	}
 	return false
@@ -86,10 +88,13 @@ func (e *Engine) addDeliveryEvent(rec *record, d Delivery, repeated bool) []Outg
 }
 
 // ComposeEvents returns the events of an Outgoing with an event's kind, with ids that are the same each time. It believes only the
-// encrypted challenge, and of its entry a valid mark, except that whoever can write to the store can lock a challenge, and so have
+// encrypted challenge or verification, and of a challenge's entry a valid mark, except that whoever can write to the store can lock a challenge, and so have
 // EventLocked sent with a time of their choice within the challenge's life. ErrClosed and ErrNotFound mean that there is no such
-// event. A *ClaimedError means that it has not happened yet. The challenge can be read for 15 minutes after its expiry.
+// event. A *ClaimedError means that it has not happened yet. Both can be read for 15 minutes after their expiry.
 func (e *Engine) ComposeEvents(ctx context.Context, o Outgoing) ([]Event, error) {
+	if strings.HasPrefix(o.ChallengeID, verificationPrefix) {
+		return e.composeVerificationEvents(ctx, o)
+	}
 	switch o.Kind {
 	case KindStarted:
 		rec, _, err := e.readHappened(ctx, o)

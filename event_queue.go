@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// The kinds of Outgoing that name something that happened to a challenge, for Engine.ComposeEvents.
+// The kinds of Outgoing that name something that happened to a challenge or a verification, for Engine.ComposeEvents.
 const (
-	KindStarted  OutgoingKind = "started"  // the challenge was created
-	KindEnded    OutgoingKind = "ended"    // it was approved, locked or canceled
+	KindStarted  OutgoingKind = "started"  // it was created
+	KindEnded    OutgoingKind = "ended"    // it was approved, locked or canceled; a verification: its receipt was collected, or it was canceled
 	KindExpiry   OutgoingKind = "expiry"   // its time is over, unless it ended before
-	KindDelivery OutgoingKind = "delivery" // the state of its message has changed; Send is the number of the change
+	KindDelivery OutgoingKind = "delivery" // the state of a challenge's message has changed; Send is the number of the change
 )
 
 // IsEvent reports whether the kind is one of Engine.ComposeEvents.
@@ -23,9 +23,9 @@ func (k OutgoingKind) IsEvent() bool {
 	return false
 }
 
-// An EventOutbox is an Outbox in the Store that also queues what happens to challenges, in the step that writes it: an Outgoing
-// with an event's kind in Create, Update, Budget.Ended and Closing.Ended. These wait apart from messages, so that neither delays
-// the other. What the queue returns counts as a hint: Engine.ComposeEvents reads the encrypted challenge.
+// An EventOutbox is an Outbox in the Store that also queues what happens to challenges and verifications, in the step that writes it:
+// an Outgoing with an event's kind in Create, Update, Budget.Ended and Closing.Ended. These wait apart from messages, so that neither delays
+// the other. What the queue returns counts as a hint: Engine.ComposeEvents reads the encrypted challenge or verification.
 type EventOutbox interface {
 	Outbox
 	// Events returns the queue of the Outgoing with an event's kind.

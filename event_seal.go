@@ -83,7 +83,7 @@ func formatEventID(at time.Time, random []byte) string {
 // NewEventID returns the id of an event that is sent once, in the form of EventSealer.EventID. The argument has ten random bytes.
 func NewEventID(at time.Time, random [10]byte) string { return formatEventID(at, random[:]) }
 
-// eventID returns the id of an event about a challenge, of which there is one of its type and number.
+// eventID returns the id of an event about a challenge or a verification, of which there is one of its type and number.
 func (e *Engine) eventID(ev Event, number int) string {
-	return e.eventSealer.EventID(ev.At, ev.Type, ev.ChallengeID, fmt.Sprint(number))
+	return e.eventSealer.EventID(ev.At, ev.Type, ev.ChallengeID, ev.Verification, fmt.Sprint(number))
 }

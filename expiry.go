@@ -3,22 +3,24 @@ package watchword
 import (
 	"container/heap"
 	"context"
+	"strings"
 	"sync"
 	"time"
 )
 
 const (
-	maxExpiries   = 100_000         // challenges whose expiry is awaited in this process; that of one more is noticed when it is read
-	expiryTimeout = 2 * time.Second // of the read of a challenge
+	maxExpiries   = 100_000         // challenges and verifications whose expiry is awaited in this process; that of one more is noticed when it is read
+	expiryTimeout = 2 * time.Second // of the read of one
 )
 
-// expiryTimers await the expiry of challenges in this process, for stores that do not queue it. They are safe for concurrent use.
+// expiryTimers await the expiry of challenges and verifications in this process, for stores that do not queue it. They are safe for concurrent use.
 type expiryTimers struct {
 	mu      sync.Mutex
 	waiting expiryHeap
 	timer   *time.Timer // of the first; nil: none waits, or the due ones are being read
 }
 
+// An expiringChallenge is a challenge or a verification, by its id.
 type expiringChallenge struct {
 	id string
 	at time.Time
@@ -28,6 +30,13 @@ type expiringChallenge struct {
 func (e *Engine) watchExpiry(c *Challenge) {
 	if !e.queuesEvents && e.cfg.Subscribed(EventExpired) {
 		e.expiries.add(expiringChallenge{c.ID, c.ExpiresAt}, e)
+	}
+}
+
+// watchVerificationExpiry reads a verification when it expires, which sends EventVerificationExpired, if somebody gets that.
+func (e *Engine) watchVerificationExpiry(v *verificationRecord) {
+	if !e.queuesEvents && e.cfg.Subscribed(EventVerificationExpired) {
+		e.expiries.add(expiringChallenge{v.ID, v.ExpiresAt}, e)
 	}
 }
 
@@ -51,11 +60,15 @@ func (t *expiryTimers) schedule(e *Engine) {
 	t.timer = time.AfterFunc(t.waiting[0].at.Sub(e.cfg.Clock()), func() { t.readExpired(e) })
 }
 
-// readExpired reads the challenges that have expired.
+// readExpired reads what has expired.
 func (t *expiryTimers) readExpired(e *Engine) {
 	for _, c := range t.takeExpired(e.cfg.Clock()) {
 		ctx, cancel := context.WithTimeout(context.Background(), expiryTimeout)
-		_, _, _ = e.readView(ctx, c.id) // what cannot be read now is noticed when somebody reads it
+		if strings.HasPrefix(c.id, verificationPrefix) { // what cannot be read now is noticed when somebody reads it
+			_, _ = e.readPending(ctx, c.id)
+		} else {
+			_, _, _ = e.readView(ctx, c.id)
+		}
 		cancel()
 	}
 	t.mu.Lock()

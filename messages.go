@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Outgoing names a message that has to be sent, or something else that is due for a challenge. An outbox that several processes
-// share stores Kind, ChallengeID, Send, Attempt and Due. In the process that created it, an Outgoing can also hold the content of
-// the challenge; see IDs.
+// Outgoing names a message that has to be sent, or something else that is due for a challenge or a verification. An outbox that
+// several processes share stores Kind, ChallengeID, Send, Attempt and Due. In the process that created it, an Outgoing can also hold
+// the content of the challenge; see IDs.
 type Outgoing struct {
 	Kind        OutgoingKind
-	ChallengeID string
+	ChallengeID string    // or the id of a verification, with an event's kind
 	Send        int       // number of the send in its challenge; after a resend, the messages of earlier sends are no longer wanted
 	Attempt     int       // how often it was retried
 	Due         time.Time // when it is due, by the engine's clock; zero: at once
@@ -19,7 +19,8 @@ type Outgoing struct {
 	Channel     string    // of the message, for the shares of an outbox in this process; empty: unknown
 	Direct      bool      // claimed for the worker of this process in the step that queues it; see DirectOutbox
 
-	fresh *record // the record as this process has written it last, so that it need not be read; may be nil
+	fresh             *record             // the record as this process has written it last, so that it need not be read; may be nil
+	freshVerification *verificationRecord // the same of a verification
 }
 
 // An OutgoingKind is what has to be done when an Outgoing is due.
@@ -31,7 +32,7 @@ const KindMessage OutgoingKind = ""
 // IDs returns the Outgoing without the data that this process keeps in memory. Composing its message reads the challenge
 // again.
 func (o Outgoing) IDs() Outgoing {
-	o.fresh = nil
+	o.fresh, o.freshVerification = nil, nil
 	return o
 }
 

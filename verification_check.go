@@ -185,7 +185,7 @@ func (e *Engine) answerMethod(ctx context.Context, v *verificationRecord, m *ver
 func (e *Engine) recordMethodEnded(ctx context.Context, v *verificationRecord, method, challenge string, ending Status) {
 	_, err := e.updateVerification(ctx, v.id, v, func(v *verificationRecord) error {
 		m := v.method(method)
-		if m == nil || m.Challenge != challenge || m.Ended != "" || v.Answered != "" || v.Canceled {
+		if m == nil || m.Challenge != challenge || m.Ended != "" || v.Answered != "" || v.isCanceled() {
 			return ErrClosed
 		}
 		m.Ended = ending

@@ -84,16 +84,6 @@ func (e *Engine) recordCollected(ctx context.Context, v *verificationRecord) (*V
 	return result, nil
 }
 
-// emitVerificationApproved sends the event of a collected receipt, with the challenge that was answered.
-func (e *Engine) emitVerificationApproved(ctx context.Context, v *verificationRecord, repeated bool) {
-	e.emitVerification(ctx, EventVerificationApproved, v, func(ev *Event) {
-		ev.ChallengeID, ev.Strategy, ev.Channel, ev.Factor, ev.Repeated = v.Claims.ID, v.Claims.Strategy, v.Claims.Channel, v.Claims.Factor, repeated
-		if m := v.method(v.Answered); m != nil {
-			ev.Prefix, ev.StartedAt = m.Prefix, m.OpenedAt
-		}
-	})
-}
-
 // result returns the receipt's claims with the time of its collection.
 func (v *verificationRecord) result() *VerificationResult {
 	claims := *v.Claims

@@ -39,8 +39,9 @@ type verificationContent struct {
 	Fallback    fallback
 	SeenAt      time.Time // when a page or a waiting caller was there; written only if the fallback needs it
 
-	Canceled    bool
-	Answered    string // id of the method whose right answer approved the verification; empty: it is not approved
+	CanceledAt  time.Time // zero: it was not canceled
+	Expiry      bool      // the expiry is recorded: nothing else ends the verification any more
+	Answered    string    // id of the method whose right answer approved the verification; empty: it is not approved
 	Claims      *Claims
 	EnrolledBy  string // challenge that enrolled the factor that answered; empty: none did
 	Collected   bool   // the receipt was returned
@@ -59,10 +60,10 @@ func (v *verificationContent) fields(f *codec.Codec) {
 	}
 	f.Texts(&v.Transaction)
 	f.Texts(&v.Metadata)
-	for _, moment := range []*time.Time{&v.CreatedAt, &v.ExpiresAt, &v.SeenAt, &v.CollectedAt} {
+	for _, moment := range []*time.Time{&v.CreatedAt, &v.ExpiresAt, &v.SeenAt, &v.CanceledAt, &v.CollectedAt} {
 		f.Moment(moment)
 	}
-	for _, flag := range []*bool{&v.Client.Known, &v.Decoy, &v.Remember, &v.Canceled, &v.Collected} {
+	for _, flag := range []*bool{&v.Client.Known, &v.Decoy, &v.Remember, &v.Expiry, &v.Collected} {
 		f.Flag(flag)
 	}
 	codec.Each(f, &v.Methods, func(c *codec.Codec, m *verificationMethod) { m.fields(c) })
@@ -188,21 +189,23 @@ func (v *verificationRecord) seal(version int64) ([]byte, error) {
 	return v.sealer.seal(plain), nil
 }
 
-// createVerification stores a new record; ErrExists.
+// createVerification stores a new record and queues its events; ErrExists.
 func (e *Engine) createVerification(ctx context.Context, v *verificationRecord) error {
 	data, err := v.seal(1)
 	if err != nil {
 		return err
 	}
 	v.version = 1
-	return e.cfg.Store.Create(ctx, Entry{ID: v.id.storeID, Version: 1, Sealed: data, ExpiresAt: v.ExpiresAt, KeepUntil: v.ExpiresAt.Add(keepAfterExpiry)})
+	return e.cfg.Store.Create(ctx, Entry{ID: v.id.storeID, Version: 1, Sealed: data, ExpiresAt: v.ExpiresAt, KeepUntil: v.ExpiresAt.Add(keepAfterExpiry)},
+		e.verificationStartOutgoing(v)...)
 }
 
-// writeVerification writes the record by compare-and-set: ErrConflict if it was changed since it was read.
-func (e *Engine) writeVerification(ctx context.Context, v *verificationRecord) error {
+// writeVerification writes the record by compare-and-set and queues out in the same step: ErrConflict if it was changed since it was
+// read.
+func (e *Engine) writeVerification(ctx context.Context, v *verificationRecord, out ...Outgoing) error {
 	data, err := v.seal(v.version + 1)
 	if err == nil {
-		err = e.cfg.Store.Update(ctx, Entry{ID: v.id.storeID, Version: v.version, Sealed: data})
+		err = e.cfg.Store.Update(ctx, Entry{ID: v.id.storeID, Version: v.version, Sealed: data}, out...)
 	}
 	switch {
 	case err == nil:
@@ -216,8 +219,8 @@ func (e *Engine) writeVerification(ctx context.Context, v *verificationRecord) e
 }
 
 // updateVerification calls edit and writes the record by compare-and-set. If the record was changed meanwhile it reads it and
-// starts again. It begins by reading if v is nil. An error of edit is returned and nothing is written. It returns the record as
-// edit has left it.
+// starts again. It begins by reading if v is nil. An error of edit is returned and nothing is written. If edit ends the verification,
+// its event is queued in the step that writes it. It returns the record as edit has left it.
 func (e *Engine) updateVerification(ctx context.Context, id challengeID, v *verificationRecord, edit func(*verificationRecord) error) (*verificationRecord, error) {
 	for range maxConflictRetries {
 		if v == nil {
@@ -226,10 +229,15 @@ func (e *Engine) updateVerification(ctx context.Context, id challengeID, v *veri
 				return nil, err
 			}
 		}
+		ended := v.hasEnded()
 		if err := edit(v); err != nil {
 			return v, err
 		}
-		err := e.writeVerification(ctx, v)
+		var out []Outgoing
+		if !ended && v.hasEnded() {
+			out = e.verificationEndOutgoing(v)
+		}
+		err := e.writeVerification(ctx, v, out...)
 		if !errors.Is(err, ErrConflict) {
 			return v, err
 		}
@@ -237,6 +245,9 @@ func (e *Engine) updateVerification(ctx context.Context, id challengeID, v *veri
 	}
 	return nil, unavailable(fmt.Errorf("a verification kept changing: %w", ErrConflict))
 }
+
+// isCanceled reports whether the verification was canceled.
+func (v *verificationRecord) isCanceled() bool { return !v.CanceledAt.IsZero() }
 
 // method returns a method by its id; nil if there is none.
 func (v *verificationRecord) method(id string) *verificationMethod {

@@ -57,6 +57,7 @@ func (e *Engine) startByMethods(ctx context.Context, v *verificationRecord, req 
 		return nil, unavailable(err)
 	}
 	e.emitVerification(ctx, EventVerificationStarted, v)
+	e.watchVerificationExpiry(v)
 	var first *Started
 	if p != nil {
 		if first, err = e.storeChallenge(ctx, p); err != nil {

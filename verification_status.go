@@ -12,8 +12,10 @@ func (e *Engine) verificationStatus(v *verificationRecord) Status {
 	switch {
 	case v.Answered != "":
 		return Approved
-	case v.Canceled:
+	case v.isCanceled():
 		return Canceled
+	case v.Expiry:
+		return Expired
 	}
 	if ending, ok := e.tombstones.Find(v.id.random, tombstoneChallenge); ok {
 		return ending
@@ -226,7 +228,7 @@ func (e *Engine) CancelVerification(ctx context.Context, id string) (Verificatio
 		if already = status == Canceled; already {
 			return ErrChallengeCanceled
 		}
-		v.Canceled = true
+		v.CanceledAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
 		return closedError(status)
 	})
 	if already {
@@ -275,18 +277,4 @@ func (e *Engine) cancelChallenge(ctx context.Context, m verificationMethod) erro
 		return err
 	}
 	return nil
-}
-
-// recordVerificationExpired records that the verification has expired, once in this process. An expiry is noticed when the
-// verification is read.
-func (e *Engine) recordVerificationExpired(ctx context.Context, v *verificationRecord) {
-	if e.tombstones.Add(v.id.random, tombstoneChallenge, Expired) {
-		e.watchers.Wake(v.ID)
-		e.emitVerification(ctx, EventVerificationExpired, v)
-	}
-}
-
-// emitVerification sends an event of a verification.
-func (e *Engine) emitVerification(ctx context.Context, eventType string, v *verificationRecord, more ...func(*Event)) {
-	e.emit(ctx, eventType, &Challenge{Verification: v.ID, Purpose: v.Purpose, Subject: v.Subject, Metadata: v.Metadata, CreatedAt: v.CreatedAt}, more...)
 }

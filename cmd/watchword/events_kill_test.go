@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,7 +33,7 @@ type lossyReceiver struct {
 
 	mu      sync.Mutex
 	refused map[string]int            // by id: how often
-	ids     map[string]map[string]int // by type and challenge: how often each id was accepted
+	ids     map[string]map[string]int // by type and challenge or verification: how often each id was accepted
 }
 
 func startLossyReceiver(t *testing.T) *lossyReceiver {
@@ -70,7 +71,8 @@ func (r *lossyReceiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	var event struct {
 		Type string
 		Data struct {
-			Challenge string `json:"challenge_id"`
+			Challenge    string `json:"challenge_id"`
+			Verification string `json:"verification_id"`
 		}
 	}
 	if err := json.Unmarshal(body, &event); err != nil {
@@ -79,6 +81,9 @@ func (r *lossyReceiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	key := event.Type + " " + event.Data.Challenge
+	if strings.HasPrefix(event.Type, "verification.") {
+		key = event.Type + " " + event.Data.Verification
+	}
 	if r.ids[key] == nil {
 		r.ids[key] = map[string]int{}
 	}
@@ -107,13 +112,13 @@ func (r *lossyReceiver) missing(expected []string) (missing []string) {
 	return missing
 }
 
-// An eventLoad starts and ends challenges at two servers, and keeps the events that must follow from the answers.
+// An eventLoad starts and ends challenges and verifications at two servers, and keeps the events that must follow from the answers.
 type eventLoad struct {
 	startLoad
 	codes *codeReceiver
 
 	expectedMu sync.Mutex
-	expected   []string // type and challenge
+	expected   []string // type and challenge or verification
 	started    []string
 }
 
@@ -136,21 +141,51 @@ func (l *eventLoad) run(t *testing.T, users int) {
 					return
 				case <-time.After(rand.N(20 * time.Millisecond)):
 				}
-				l.takeSteps(t, fmt.Sprintf("user%d-%d@example.com", u, i), i)
+				to := fmt.Sprintf("user%d-%d@example.com", u, i)
+				if i%2 == 1 {
+					l.takeVerificationSteps(t, to, i)
+				} else {
+					l.takeSteps(t, to, i/2)
+				}
 			}
 		})
 	}
 }
 
+// post posts to one of the servers. A reply without status means that it was killed.
+func (l *eventLoad) post(t *testing.T, server int, path string, body object) reply {
+	r, err := l.node(server).send(t.Context(), apiRequest{method: http.MethodPost, path: path, body: body})
+	if err != nil {
+		return reply{}
+	}
+	return r
+}
+
+// takeVerificationSteps starts a verification, and answers or cancels it.
+func (l *eventLoad) takeVerificationSteps(t *testing.T, to string, i int) {
+	post := func(path string, body object) reply { return l.post(t, i/2%2, "/v1/verifications"+path, body) }
+	r := post("", object{"purpose": "sign_in", "methods": []object{{"strategy": "otp", "channel": "email", "to": to}}})
+	if r.status != http.StatusCreated {
+		return
+	}
+	challenge, _ := r.body["challenge"].(map[string]any)
+	id, part := r.str("id"), fmt.Sprint(challenge["id"])
+	l.expect(watchword.EventVerificationStarted, id)
+	l.expect(watchword.EventStarted, part)
+	if i%4 == 3 {
+		if post("/"+id+"/cancel", object{}).status == http.StatusOK {
+			l.expect(watchword.EventVerificationCanceled, id)
+		}
+		return
+	}
+	if post("/"+id+"/check", object{"purpose": "sign_in", "to": to, "answer": l.codes.waitForCode(part)}).status == http.StatusOK {
+		l.expect(watchword.EventVerificationApproved, id)
+	}
+}
+
 // takeSteps starts a challenge, and approves, cancels or locks it.
 func (l *eventLoad) takeSteps(t *testing.T, to string, i int) {
-	post := func(path string, body object) reply {
-		r, err := l.node(i%2).send(t.Context(), apiRequest{method: http.MethodPost, path: path, body: body})
-		if err != nil {
-			return reply{}
-		}
-		return r
-	}
+	post := func(path string, body object) reply { return l.post(t, i%2, path, body) }
 	r := post("/v1/challenges", object{"strategy": "otp", "purpose": "sign_in", "channel": "email", "to": to})
 	if r.status != http.StatusCreated {
 		return
@@ -236,6 +271,11 @@ func (l *eventLoad) expectDelivered(t *testing.T, events *lossyReceiver, kills i
 	t.Helper()
 	if len(l.started) < 5*kills {
 		t.Fatalf("only %d challenges were started", len(l.started))
+	}
+	for _, ending := range []string{watchword.EventVerificationApproved, watchword.EventVerificationCanceled} {
+		if !slices.ContainsFunc(l.expected, func(key string) bool { return strings.HasPrefix(key, ending) }) {
+			t.Fatalf("no %s is expected", ending)
+		}
 	}
 	for _, id := range l.started {
 		if r := l.node(0).call("GET", "/v1/challenges/"+id, nil); strings.Contains(r.text, `"status":"sent"`) {

@@ -38,7 +38,8 @@ func newMetrics() *metrics {
 		durations: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "watchword_request_seconds",
 			Help: "Duration of requests, by route.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}, []string{"route"}),
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_events_total",
-			Help: "Events of challenges, factors and limits, by app and event."}, []string{"app", "event"}),
+			Help: "Events of challenges, verifications, factors and limits, by app and event, and by whether they are about a challenge that is part of a verification."},
+			[]string{"app", "event", "part"}),
 		sent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_messages_total",
 			Help: "Messages by app, event, channel and provider."}, []string{"app", "event", "channel", "provider"}),
 		limits: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "watchword_limits_reached_total",
@@ -79,9 +80,10 @@ func (m *metrics) ObserveRequest(_ context.Context, method, route string, status
 
 // addApp adds the series of an app that ratios are made of, so that they have a value before the first approval or failure.
 func (m *metrics) addApp(app string, senders map[delivery.RouteSender]bool) {
-	for _, event := range []string{watchword.EventStarted, watchword.EventApproved} {
-		m.events.WithLabelValues(app, event)
+	for _, event := range []string{watchword.EventStarted, watchword.EventApproved, watchword.EventVerificationStarted, watchword.EventVerificationApproved} {
+		m.events.WithLabelValues(app, event, "false")
 	}
+	m.events.WithLabelValues(app, watchword.EventStarted, "true") // parts are never approved: their verification is
 	for sender := range senders {
 		for _, result := range delivery.TryResults() {
 			m.delivery.tries.WithLabelValues(triesLabels(app, sender, result)...)
@@ -96,11 +98,16 @@ func (m *metrics) countEvent(e watchword.Event) {
 		m.sent.WithLabelValues(e.App, e.Type, e.Channel, e.Provider).Inc()
 		m.delivery.observeReport(e)
 	default:
-		m.events.WithLabelValues(e.App, e.Type).Inc()
+		m.events.WithLabelValues(e.App, e.Type, strconv.FormatBool(isAboutPart(e))).Inc()
 	}
 	if e.Type == watchword.EventLimitReached {
 		m.limits.WithLabelValues(e.App, e.Limit).Inc()
 	}
+}
+
+// isAboutPart reports whether an event is about a challenge that is part of a verification.
+func isAboutPart(e watchword.Event) bool {
+	return e.Verification != "" && e.ChallengeID != "" && e.Type != watchword.EventVerificationApproved
 }
 
 func (m *metrics) handler() http.Handler {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -118,5 +120,38 @@ func TestMetricsShowDeadSender(t *testing.T) {
 	failed := `watchword_sender_tries_total{app="dev",channel="sms",provider="webhook",result="provider",sender="0"} `
 	if text := fetchMetrics(t, metrics); !strings.Contains(text, failed) || strings.Contains(text, failed+"0\n") {
 		t.Error("no failure by the provider's fault is counted")
+	}
+}
+
+// Ratios of approvals leave out the challenges of verifications, which are started and never approved. The series of which they are
+// made exist from the start.
+func TestMetricsCountPartsOfVerificationsApart(t *testing.T) {
+	m := newMetrics()
+	m.addApp("shop", nil)
+	scrape := func() (series []string) {
+		w := httptest.NewRecorder()
+		m.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		for line := range strings.Lines(w.Body.String()) {
+			if value, ok := strings.CutPrefix(line, "watchword_events_total"); ok {
+				series = append(series, strings.TrimSpace(value))
+			}
+		}
+		return series
+	}
+	before := scrape()
+	for _, e := range []watchword.Event{
+		{Type: watchword.EventStarted, ChallengeID: "ch_1"}, {Type: watchword.EventVerificationStarted, Verification: "vf_1"},
+		{Type: watchword.EventStarted, ChallengeID: "ch_2", Verification: "vf_1"}, {Type: watchword.EventStarted, ChallengeID: "ch_3", Verification: "vf_1"},
+		{Type: watchword.EventVerificationApproved, ChallengeID: "ch_2", Verification: "vf_1"},
+	} {
+		e.App = "shop"
+		m.countEvent(e)
+	}
+	want := []string{
+		`{app="shop",event="challenge.approved",part="false"} 0`, `{app="shop",event="challenge.started",part="false"} 1`, `{app="shop",event="challenge.started",part="true"} 2`,
+		`{app="shop",event="verification.approved",part="false"} 1`, `{app="shop",event="verification.started",part="false"} 1`,
+	}
+	if got := scrape(); !slices.Equal(got, want) || len(before) != len(want) {
+		t.Errorf("series %q, want %q; %d before the first event", got, want, len(before))
 	}
 }

@@ -36,8 +36,13 @@ func (c *commandCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) red
 
 // A start with its first challenge takes at most 4 commands of Redis, the limits included, a check 3, and a redeem 2. A check by a
 // strategy that evaluates the answer itself takes one more, as that of a challenge does. Canceling the other challenges comes after
-// the answer.
+// the answer. Queuing the events takes no more.
 func TestCommandsOfAVerificationOnRedis(t *testing.T) {
+	t.Run("without events", func(t *testing.T) { testCommandsOfVerification(t, false) })
+	t.Run("with events", func(t *testing.T) { testCommandsOfVerification(t, true) })
+}
+
+func testCommandsOfVerification(t *testing.T, queuesEvents bool) {
 	server := redistest.Start(t)
 	commands := &commandCounter{}
 	client := server.Client(t)
@@ -50,9 +55,17 @@ func TestCommandsOfAVerificationOnRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	store := redisstore.New(client, redisstore.Config{})
+	outbox, err := redisstore.NewOutbox(store, redisstore.OutboxConfig{App: "shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	keys := &scriptedVerifier{verify: acceptAll, properties: watchword.StrategyProperties{Tries: 1, Ask: watchword.AskKey}}
 	k := &verificationKit{&factorKit{kit: newKit(t, func(c *watchword.Config) {
-		c.Clock, c.Store, c.Starts, c.Strategies = time.Now, redisstore.New(client, redisstore.Config{}), limits, append(c.Strategies, keys)
+		c.Clock, c.Store, c.Starts, c.Strategies = time.Now, store, limits, append(c.Strategies, keys)
+		if queuesEvents {
+			c.Store, c.Outbox, c.Subscribed = outbox, nil, func(string) bool { return true }
+		}
 	})}}
 	if err := k.ImportFactor(t.Context(), watchword.Factor{ID: "fa_key", Subject: subject, Strategy: "scripted", Data: []byte("key")}, watchword.Authority{Admin: true}); err != nil {
 		t.Fatal(err)
@@ -60,19 +73,25 @@ func TestCommandsOfAVerificationOnRedis(t *testing.T) {
 	req := verificationOf(smsMethod, keyMethod)
 	req.Open = watchword.OpenFirst
 	var v *watchword.StartedVerification
-	code := ""
+	code, codeOf := "", func() string {
+		m, err := k.ComposeMessage(t.Context(), watchword.Outgoing{ChallengeID: v.Challenge.ID, Send: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Code.Reveal()
+	}
 	steps := []struct {
 		name string
 		most int32
 		run  func() error
 	}{
 		{"start", 4, func() (err error) { v, err = k.StartVerification(t.Context(), req); return err }},
-		{"", 0, func() error { code = k.code(v.Challenge.ID); return nil }},
+		{"", 0, func() error { code = codeOf(); return nil }},
 		{"wrong answer", 3, func() error { _, _ = k.checkMethod(v.ID, "", wrongCode(code)); return nil }},
 		{"check", 3, func() error { _, err := k.checkMethod(v.ID, "", code); return err }},
 		{"", 0, func() error {
 			v = k.startVerification(req)
-			return k.answerOnPage(v.ID, "", k.code(v.Challenge.ID))
+			return k.answerOnPage(v.ID, "", codeOf())
 		}},
 		{"redeem", 2, func() error { _, err := k.redeem(v); return err }},
 		{"", 0, func() error { v = k.startVerification(verificationOf(keyMethod, smsMethod)); return nil }},
