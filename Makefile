@@ -23,8 +23,9 @@ help: ## this list
 run: ## the development server on 127.0.0.1:8080, everything embedded
 	@go run ./cmd/watchword serve --dev
 
+# Three packages at the same time also on two processors, because their tests mostly wait for servers.
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
-	@scripts/progress.sh test scripts/gotest.sh $(RACE) -vet=off -p 2 -timeout 14m ./...
+	@scripts/progress.sh test scripts/gotest.sh $(RACE) -vet=off -p 3 -timeout 14m ./...
 
 test-all: test generators ## test, and what is heavier or needs the network
 

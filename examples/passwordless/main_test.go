@@ -148,7 +148,7 @@ func TestLinkOnSecondDeviceSignsInTheFirst(t *testing.T) {
 	}
 	link, token := phone.waitForMail()
 	phone.postScript(link+"/open", map[string]string{"token": token}, "Example Notes")
-	phone.postScript(link+"/answer", map[string]string{"token": token, "number": number}, "Go back to where you started")
+	phone.postScript(link+"/answer", map[string]string{"token": token, "number": number}, "Continue on your other screen")
 	next := laptop.next(page)
 	phone.do(http.MethodGet, next, "", "")
 	if strings.Contains(phone.home(), "signed in") {
@@ -172,7 +172,7 @@ func TestLinkWithoutNumberDoesNotSignInTheStarter(t *testing.T) {
 	page, ticket := attacker.start()
 	attacker.openPage(page, ticket)
 	link, token := victim.waitForMail()
-	victim.postScript(link+"/answer", map[string]string{"token": token}, "Type the two digits")
+	victim.postScript(link+"/answer", map[string]string{"token": token}, "Enter the two digits")
 	attacker.do(http.MethodGet, s.url+"/done?verification="+page[strings.LastIndex(page, "/")+1:], "", "")
 	if strings.Contains(attacker.home(), "signed in") {
 		t.Error("the attacker is signed in")
@@ -192,7 +192,7 @@ func TestPageThatIsPassedOnSignsNobodyIn(t *testing.T) {
 	if strings.Contains(victim.home(), "signed in") {
 		t.Error("the victim is signed in without having started")
 	}
-	attacker.postScript(page+"/open", map[string]string{"ticket": ticket, "seed": rand.Text()}, "already open")
+	attacker.postScript(page+"/open", map[string]string{"ticket": ticket, "seed": rand.Text()}, "open in another browser")
 	for _, code := range []string{"", "&return_code=", "&return_code=guessed"} {
 		attacker.do(http.MethodGet, s.url+"/done?verification="+page[strings.LastIndex(page, "/")+1:]+code, "", "")
 	}
