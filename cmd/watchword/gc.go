@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime"
 	"runtime/debug"
 	runtimemetrics "runtime/metrics"
 	"time"
@@ -25,12 +26,23 @@ const (
 // collector run more often when nine tenths of the limit are used, so that garbage alone never makes the kernel end the process.
 // GOMEMLIMIT takes precedence. Until ctx ends tuneGC also adjusts the collector to the size of the live data, unless GOGC is set.
 func tuneGC(ctx context.Context, log *slog.Logger) {
-	debug.FreeOSMemory()
+	go returnStartupMemory(ctx)
 	if _, err := memlimit.Set(); err != nil {
 		log.Warn("memory limit of the container unknown", "error", err)
 	}
 	if os.Getenv("GOGC") == "" {
 		go adjustGC(ctx)
+	}
+}
+
+// returnStartupMemory waits until start-up is over. It collects twice: what pools keep, such as the compressors of page assets,
+// is freed by the second collection.
+func returnStartupMemory(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(gcCheckInterval):
+		runtime.GC()
+		debug.FreeOSMemory()
 	}
 }
 
