@@ -140,8 +140,9 @@ func (r reply) str(name string) string {
 // errorCode returns the problem code (RFC 9457) of a refused request, or an empty text.
 func (r reply) errorCode() string { return r.str("code") }
 
-// manyConnections keeps as many idle connections as tests send requests at the same time.
-var manyConnections = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 400}, Timeout: testTimeout}
+// manyConnections keeps as many idle connections as tests send requests at the same time, for less long than the server: a request
+// on a connection that the server is closing fails.
+var manyConnections = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 400, IdleConnTimeout: 10 * time.Second}, Timeout: testTimeout}
 
 // send sends a request. Its error is that of the connection, whatever the status is.
 func (n *node) send(ctx context.Context, r apiRequest) (reply, error) {
