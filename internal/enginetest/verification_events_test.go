@@ -243,7 +243,6 @@ func TestComposeEventsOfVerificationBelievesOnlyWhatIsAuthenticated(t *testing.T
 		"approved in the state":       func(e *watchword.Entry) { e.State = watchword.StateApproved },
 		"canceled in the state":       func(e *watchword.Entry) { e.State, e.Mark = watchword.StateCanceled, ending.Mark },
 		"content of another one":      func(e *watchword.Entry) { e.Sealed, e.Version = ending.Sealed, ending.Version },
-		"later version of the same":   func(e *watchword.Entry) { e.Version++ },
 		"expired by the entry's time": func(e *watchword.Entry) { e.ExpiresAt = v.CreatedAt },
 	} {
 		store.replaceEntry(entryID, func(e watchword.Entry) watchword.Entry {
