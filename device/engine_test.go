@@ -326,7 +326,7 @@ func testEarner(t *testing.T, k *kit) {
 	k.wantApproved("of another method", ann, byMail)
 }
 
-// A subject has 20 devices at most; the oldest one makes room.
+// A subject has 20 devices at most; the next one replaces the oldest one.
 func testCap(t *testing.T, k *kit) {
 	var tokens []watchword.Code
 	for range 22 {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/browsers"
 )
 
 // A Strategy trusts devices. It has no settings, implements watchword.DeviceTruster and is safe for concurrent use.
@@ -39,7 +40,7 @@ func (*Strategy) NewDevice(c *watchword.Challenge) (watchword.Factor, watchword.
 	id, _, _ := c.DeriveForFactor("", "device id", c.ID)
 	f := watchword.Factor{ID: factorID(id[:deviceSize])}
 	d := &device{}
-	d.Browser, d.System = parseUserAgent(c.Client.UserAgent)
+	d.Browser, d.System = browsers.Recognize(c.Client.UserAgent)
 	f.Label = nameOf(d.Browser, d.System)
 	secret, key, _ := secretOf(c, "", f.ID, d.Generation)
 	d.Current, d.CurrentKey = digest(secret[:]), key
@@ -82,4 +83,15 @@ func (*Strategy) Describe(f watchword.Factor) map[string]any {
 		return nil
 	}
 	return map[string]any{"browser": d.Browser, "system": d.System}
+}
+
+// nameOf returns the name of a device in listings.
+func nameOf(browser, system string) string {
+	switch {
+	case browser != "" && system != "":
+		return browser + " on " + system
+	case browser+system != "":
+		return browser + system
+	}
+	return "Unknown browser"
 }

@@ -25,8 +25,10 @@ type asset struct {
 // pageAssets are the assets of the pages of one brand: the stylesheet ends with the colors of the brand.
 type pageAssets struct{ style, script, keys *asset }
 
-// Style and Script are the names of the files. Templates call them.
-func (a *pageAssets) Style() string  { return a.style.name }
+// Style returns the name of the stylesheet's file. Templates call it.
+func (a *pageAssets) Style() string { return a.style.name }
+
+// Script returns the name of the script's file. Templates call it.
 func (a *pageAssets) Script() string { return a.script.name }
 
 // loadAssets returns the assets without a brand. The script imports the one for keys by its name.

@@ -1,6 +1,10 @@
 package device
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/watchword-auth/watchword/internal/browsers"
+)
 
 // User agents as browsers sent them in 2026.
 func TestNameOfUserAgentNamesBrowserAndSystem(t *testing.T) {
@@ -21,7 +25,7 @@ func TestNameOfUserAgentNamesBrowserAndSystem(t *testing.T) {
 		"Linux":       "Linux",
 		"<script>Firefox/1</script>\x00\u202eLinux": "Firefox on Linux", // names only, never the text itself
 	} {
-		if got := nameOf(parseUserAgent(agent)); got != want {
+		if got := nameOf(browsers.Recognize(agent)); got != want {
 			t.Errorf("%q: %q, want %q", agent, got, want)
 		}
 	}
