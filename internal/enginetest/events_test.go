@@ -62,7 +62,7 @@ func (s *eventStore) taken() []watchword.Outgoing {
 }
 
 // newEventKit returns an engine whose store queues events, all of which somebody gets.
-func newEventKit(t *testing.T) (*kit, *eventStore) {
+func newEventKit(t *testing.T, change ...func(*watchword.Config)) (*kit, *eventStore) {
 	t.Helper()
 	s := &eventStore{}
 	k := newKit(t, func(c *watchword.Config) {
@@ -73,6 +73,9 @@ func newEventKit(t *testing.T) (*kit, *eventStore) {
 		s.Store = c.Store
 		c.Strategies = append(c.Strategies, links)
 		c.Store, c.Outbox, c.Subscribed = s, nil, func(string) bool { return true }
+		for _, edit := range change {
+			edit(c)
+		}
 	})
 	return k, s
 }
@@ -188,6 +191,24 @@ func TestComposeEventsOfLockedCanceledReportedAndExpired(t *testing.T) {
 	if expired := requireEvents(k, expiry, watchword.EventExpired); !expired[0].At.Equal(started.ExpiresAt) {
 		t.Errorf("expired %+v", expired[0])
 	}
+}
+
+// A link that lives long is canceled when it is read after its subject was removed. That is an ending like others.
+func TestComposeEventsOfLinkWhoseSubjectWasRemoved(t *testing.T) {
+	k, s := newEventKit(t, func(c *watchword.Config) { c.Lifetimes = map[string]time.Duration{"invite": 24 * time.Hour} })
+	link := startByEmail()
+	link.Strategy, link.Purpose, link.ReturnURL = "magiclink", "invite", "https://app.example.com/done"
+	started, _, _ := startQueued(k, s, link)
+	k.clock.advance(time.Second)
+	if err := k.RemoveSubject(t.Context(), subject, watchword.Authority{}); err != nil {
+		t.Fatal(err)
+	}
+	k.clock.advance(time.Second)
+	_ = s.taken()
+	if v, err := k.Status(t.Context(), started.ID); err != nil || v.Status != watchword.Canceled {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	requireEvents(k, s.onlyOne(t, watchword.KindEnded), watchword.EventCanceled)
 }
 
 // An attacker who can write to the store queues what did not happen, and changes the entry to fit it. There is no such event.

@@ -98,6 +98,23 @@ func TestComposeEventsOfVerificationReturnsTheSameEventLater(t *testing.T) {
 	requireNoEvent(t, other, expiry)
 }
 
+// The challenge that was answered has no event of its own approval: that of the verification comes instead. Those that are canceled
+// after it have theirs.
+func TestComposeEventsOfPartsOfVerification(t *testing.T) {
+	k, s := newVerificationEventKit(t)
+	v := k.startVerification(verificationOf(recoveryMethod, mailMethod))
+	other := k.open(v.ID, "m2")
+	if _, err := k.checkMethod(v.ID, "m1", k.codes[0]); err != nil {
+		t.Fatal(err)
+	}
+	k.awaitChallenge(other, watchword.Canceled)
+	requireNoEvent(t, k.Engine, watchword.Outgoing{Kind: watchword.KindEnded, ChallengeID: v.Challenge.ID})
+	canceled := requireEvents(k.kit, requireEndQueued(t, slices.DeleteFunc(s.takenOf(other), func(o watchword.Outgoing) bool { return o.Kind != watchword.KindEnded })), watchword.EventCanceled)
+	if canceled[0].Verification != v.ID {
+		t.Errorf("%+v", canceled[0])
+	}
+}
+
 // Collecting the receipt of an answer on the page and canceling are endings too. Neither an answer alone nor a repetition is one.
 func TestComposeEventsOfVerificationThatIsRedeemedOrCanceled(t *testing.T) {
 	k, s := newVerificationEventKit(t)
