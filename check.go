@@ -32,6 +32,8 @@ type Result struct {
 	enrolledBy    string  // the challenge that enrolled the factor that answered; empty: none did
 	browser       []byte  // approval.browser
 	spentFactor   *Factor // the factor that holds this answer's note, as stored; nil: none
+
+	undecided *undecidedAnswer // the answer's verification decides whether it approves; nil: the challenge is closed
 }
 
 // An attempt is one answer while it is checked.
@@ -43,6 +45,7 @@ type attempt struct {
 	transaction map[string]string
 	receipt     byte   // receiptReturned or receiptUncollected
 	part        bool   // of a verification, which collects the receipt
+	undecided   bool   // the verification decides which right answer approves, before the challenge is closed
 	browser     []byte // pageBinding.CookieDigest of the page, of the challenge or of its verification; empty: no browser has opened it
 	mismatch    bool   // the answer is known to be wrong before the comparison; the try is charged all the same
 }

@@ -179,10 +179,15 @@ func factorError(err error) error {
 }
 
 // approve closes the challenge. Of concurrent right answers the first one closes it. After the deadline, by the store's clock,
-// the store refuses.
+// the store refuses. The challenge of a method stays open until its verification has decided.
 func (e *Engine) approve(ctx context.Context, rec *record, a *attempt, r *Result, deadline time.Time) (*Result, error) {
 	rec.Approved, rec.Claims = true, r.Claims
-	if err := e.closeApproved(ctx, rec, a, deadline); err != nil {
+	now := e.cfg.Clock()
+	if a.undecided {
+		r.undecided = &undecidedAnswer{rec: rec, attempt: a, at: now, spentFactor: r.spentFactor}
+		return r, nil
+	}
+	if err := e.closeApproved(ctx, rec, a, now, deadline); err != nil {
 		return e.explainFailedApproval(ctx, rec, a, r, err)
 	}
 	if r.Factor != nil {
@@ -196,15 +201,16 @@ func (e *Engine) approve(ctx context.Context, rec *record, a *attempt, r *Result
 	return result, err
 }
 
-// closeApproved closes the challenge with the content of the record. If a browser has opened the challenge's page since the record
-// was read, which is all that changes a challenge of a Verifier while it is pending, it keeps that browser and tries again.
-func (e *Engine) closeApproved(ctx context.Context, rec *record, a *attempt, deadline time.Time) error {
+// closeApproved closes the challenge, which was answered at the given time, with the content of the record. Two things change a
+// challenge of a Verifier while it is pending: a browser opens its page or, if its verification is approved already, its receipt is
+// spent. If one has happened since the record was read, it keeps that and tries again.
+func (e *Engine) closeApproved(ctx context.Context, rec *record, a *attempt, at, deadline time.Time) error {
 	for range maxConflictRetries {
 		data, err := rec.seal(rec.version + 1)
 		if err != nil {
 			return err
 		}
-		closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, e.cfg.Clock(), nil), Sealed: data, Version: rec.version,
+		closing := Closing{State: StateApproved, Mark: rec.key.mark(rec.ID, a, at, nil), Sealed: data, Version: rec.version,
 			Before: deadline, Clear: e.budget(rec.id).Key, Ended: e.endOutgoing(rec.id)}
 		if err = e.cfg.Store.Close(ctx, rec.id.storeID, closing); !errors.Is(err, ErrConflict) {
 			return err
@@ -217,7 +223,7 @@ func (e *Engine) closeApproved(ctx context.Context, rec *record, a *attempt, dea
 		if err != nil {
 			return err
 		}
-		rec.version, rec.Page = current.version, current.Page
+		rec.version, rec.Page, rec.Redeemed, rec.RedeemedBy = current.version, current.Page, current.Redeemed, current.RedeemedBy
 	}
 	return fmt.Errorf("a challenge kept changing: %w", ErrConflict)
 }

@@ -97,7 +97,8 @@ type record struct {
 	version int64
 	state   State
 
-	subjectRemoved bool // after a link that lives long was started
+	subjectRemoved bool      // after a link that lives long was started
+	ofVerification *approval // by the verification that the challenge is part of, which is approved before the challenge is closed; nil: none
 }
 
 // newEntry returns the entry of a new challenge.
@@ -152,6 +153,12 @@ func (e *Engine) read(ctx context.Context, id challengeID) (Entry, *record, erro
 	}
 	if err := e.endIfRemoved(ctx, rec, &entry); err != nil {
 		return entry, nil, err
+	}
+	if err := e.followVerification(ctx, rec, entry); err != nil {
+		return entry, nil, err
+	}
+	if rec.ofVerification != nil {
+		return entry, rec, nil
 	}
 	if current := e.lockUnsettled(ctx, rec, entry); current.State != entry.State {
 		entry = current

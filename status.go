@@ -20,7 +20,10 @@ func (e *Engine) Status(ctx context.Context, id string) (View, error) {
 	if !e.lacksPrerequisite(ctx, rec) {
 		return v, nil
 	}
-	canceled, err := e.cancel(ctx, rec.id, false)
+	var canceled View
+	if err = e.recordPartCanceled(ctx, rec); err == nil {
+		canceled, err = e.cancel(ctx, rec.id, false)
+	}
 	if err != nil && !errors.Is(err, ErrUnavailable) { // it ended meanwhile
 		v, _, err = e.readView(ctx, id)
 		return v, err
@@ -84,11 +87,14 @@ func (e *Engine) view(r *record, entry Entry) View {
 	return v
 }
 
-// status returns the state of a challenge and, if it was approved, the approval. An approval needs a valid mark; every other
-// state is taken from the store.
+// status returns the state of a challenge and, if it was approved, the approval. An approval needs a valid mark, or an approved
+// verification; every other state is taken from the store.
 func (e *Engine) status(r *record, entry Entry) (Status, approval) {
 	if r.subjectRemoved {
 		return Canceled, approval{}
+	}
+	if r.ofVerification != nil {
+		return Approved, *r.ofVerification
 	}
 	switch entry.State {
 	case StateApproved:

@@ -22,6 +22,18 @@ func (e *Engine) CheckVerification(ctx context.Context, id string, req Verificat
 	if v.Collected && v.CollectedBy == requestID {
 		return e.repeatCollection(ctx, v)
 	}
+	result, err := e.checkVerification(ctx, v, req, requestID)
+	if req.Seed == nil || !errors.Is(err, ErrChallengeApproved) {
+		return result, err
+	}
+	if v, readErr := e.readVerification(ctx, parsed); readErr == nil && v.Collected && v.CollectedBy == requestID {
+		return e.repeatCollection(ctx, v) // a repetition of this request was faster
+	}
+	return nil, err
+}
+
+// checkVerification is CheckVerification for a verification that was read.
+func (e *Engine) checkVerification(ctx context.Context, v *verificationRecord, req VerificationCheck, requestID requestID) (*VerificationResult, error) {
 	if err := e.endedVerification(ctx, v); err != nil {
 		return nil, err
 	}
@@ -169,30 +181,50 @@ func (e *Engine) validateMethodCheck(v *verificationRecord, challenge challengeI
 // answerMethod checks an answer to the challenge of a method, and returns the result of a right one. The receipt of the challenge
 // waits: only the verification turns it into one.
 func (e *Engine) answerMethod(ctx context.Context, v *verificationRecord, m *verificationMethod, challenge challengeID, a *attempt) (*Result, error) {
-	a.receipt, a.part, a.browser = receiptUncollected, true, v.Page.CookieDigest
+	a.receipt, a.part, a.undecided, a.browser = receiptUncollected, true, true, v.Page.CookieDigest
+	began := e.cfg.Clock()
 	result, err := e.check(ctx, challenge, a)
 	if err != nil {
 		if ending, ended := e.tombstones.Find(challenge.random, tombstoneChallenge); ended && ending == Locked {
-			e.recordMethodEnded(ctx, v, m.ID, challenge.text, ending)
+			method := m.ID
+			e.background.RunUntilDone(ctx, func(ctx context.Context) error {
+				e.recordMethodEnded(ctx, v, method, challenge.text, ending)
+				return nil
+			})
 		}
 		return nil, err
 	}
 	result.browser = a.browser
+	if result.undecided != nil {
+		result.undecided.limit = began.Add(tryTimeout)
+	}
 	return result, nil
 }
 
 // recordMethodEnded records in the verification how the challenge of a method ended. Without the record, the challenge says so.
 func (e *Engine) recordMethodEnded(ctx context.Context, v *verificationRecord, method, challenge string, ending Status) {
+	if err := e.endMethod(ctx, v, method, challenge, ending); err != nil && !errors.Is(err, ErrClosed) {
+		e.log.WarnContext(ctx, "end of a method not recorded", "verification", v.ID, "error", err)
+	}
+	e.watchers.Wake(v.ID)
+}
+
+// endMethod writes into the verification how the challenge of a method has ended, unless that is written. ErrClosed: the verification has
+// ended, or the method has another challenge.
+func (e *Engine) endMethod(ctx context.Context, v *verificationRecord, method, challenge string, ending Status) error {
 	_, err := e.updateVerification(ctx, v.id, v, func(v *verificationRecord) error {
 		m := v.method(method)
-		if m == nil || m.Challenge != challenge || m.Ended != "" || v.Answered != "" || v.isCanceled() {
+		switch {
+		case m == nil || m.Challenge != challenge || v.Answered != "" || v.isCanceled():
 			return ErrClosed
+		case m.Ended != "":
+			return errRepeatedRequest
 		}
 		m.Ended = ending
 		return nil
 	})
-	if err != nil && !errors.Is(err, ErrClosed) {
-		e.log.WarnContext(ctx, "end of a method not recorded", "verification", v.ID, "error", err)
+	if errors.Is(err, errRepeatedRequest) {
+		return nil
 	}
-	e.watchers.Wake(v.ID)
+	return err
 }

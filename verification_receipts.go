@@ -7,16 +7,11 @@ import (
 	"time"
 )
 
-// collect approves a verification by the right answer to a method and returns its receipt. If a repetition of the request was faster it
-// returns the same receipt.
+// collect approves a verification by the right answer to a method and returns its receipt.
 func (e *Engine) collect(ctx context.Context, v *verificationRecord, method string, answered *Result, requestID requestID) (*VerificationResult, error) {
-	id := v.id
 	v, err := e.settleVerification(ctx, v, method, answered, func(v *verificationRecord) error { return v.collect(requestID, e.cfg.Clock()) })
 	if errors.Is(err, errRepeatedRequest) {
-		if v, err = e.readVerification(ctx, id); err != nil {
-			return nil, err
-		}
-		return e.repeatCollection(ctx, v)
+		err = ErrChallengeApproved // CheckVerification returns the same receipt
 	}
 	if err != nil {
 		return nil, err
@@ -26,14 +21,20 @@ func (e *Engine) collect(ctx context.Context, v *verificationRecord, method stri
 
 // settleVerification records the right answer to a method. Of any number of them the first one that is recorded approves the
 // verification; the others are refused with ErrChallengeApproved. After the verification has ended, none is. If collect is given it
-// is called in the same step, also if the answer is recorded already: its challenge was approved once. ErrReturnCodeInvalid: the
-// content does not name the browser that had opened the page when the answer was given, so the store has returned an earlier one.
+// is called in the same step, also if the answer is recorded already and was the one that closed its challenge. ErrReturnCodeInvalid:
+// the content does not name the browser that had opened the page when the answer was given, so the store has returned an earlier one.
+// An undecided answer is not written after its limit, by the clock here and in the store.
 func (e *Engine) settleVerification(ctx context.Context, v *verificationRecord, method string, answered *Result, collect func(*verificationRecord) error) (*verificationRecord, error) {
-	first := false
-	v, err := e.updateVerification(ctx, v.id, v, func(v *verificationRecord) error {
-		status := e.verificationStatus(v)
-		if own := status == Approved && v.Claims != nil && v.Claims.ID == answered.Claims.ID; !own && status != Pending {
-			return closedError(status)
+	first, undecided := false, answered.undecided
+	write := ctx
+	if undecided != nil {
+		var cancel context.CancelFunc
+		write, cancel = context.WithTimeout(ctx, undecided.limit.Sub(e.cfg.Clock()))
+		defer cancel()
+	}
+	v, err := e.updateVerification(write, v.id, v, func(v *verificationRecord) error {
+		if err := e.checkAnswerCounts(v, method, answered); err != nil {
+			return err
 		}
 		if !v.Page.isOf(answered.browser) {
 			return ErrReturnCodeInvalid
@@ -56,8 +57,24 @@ func (e *Engine) settleVerification(ctx context.Context, v *verificationRecord, 
 		e.tombstones.Add(v.id.random, tombstoneChallenge, Approved)
 		e.watchers.Wake(v.ID)
 		e.cancelChallenges(ctx, v)
+		if undecided != nil {
+			e.closeAnswered(ctx, undecided)
+		}
 	}
 	return v, nil
+}
+
+// checkAnswerCounts returns nil if a right answer approves the verification, or is the one that has approved it. An undecided answer to
+// the challenge that has approved it may be a copy of the one that did, and is refused.
+func (e *Engine) checkAnswerCounts(v *verificationRecord, method string, answered *Result) error {
+	status := e.verificationStatus(v)
+	switch {
+	case status == Pending && answered.undecided != nil:
+		return e.checkUndecided(v, method, answered.undecided)
+	case status == Pending, answered.undecided == nil && v.Answered != "" && v.Claims.ID == answered.Claims.ID:
+		return nil
+	}
+	return closedError(status)
 }
 
 // collect marks the receipt as returned to a request; errRepeatedRequest if it was returned to the same request.

@@ -2,6 +2,7 @@ package enginetest_test
 
 import (
 	"context"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -34,9 +35,8 @@ func (c *commandCounter) ProcessPipelineHook(next redis.ProcessPipelineHook) red
 	}
 }
 
-// A start with its first challenge takes at most 4 commands of Redis, the limits included, a check 3, and a redeem 2. A check by a
-// strategy that evaluates the answer itself takes one more, as that of a challenge does. Canceling the other challenges comes after
-// the answer. Queuing the events takes no more.
+// A start with its first challenge takes at most 4 commands of Redis, the limits included, a check 3, and a redeem 2. Canceling the other
+// challenges comes after the answer. Queuing the events takes no more.
 func TestCommandsOfAVerificationOnRedis(t *testing.T) {
 	t.Run("without events", func(t *testing.T) { testCommandsOfVerification(t, false) })
 	t.Run("with events", func(t *testing.T) { testCommandsOfVerification(t, true) })
@@ -60,17 +60,13 @@ func testCommandsOfVerification(t *testing.T, queuesEvents bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys := &scriptedVerifier{verify: acceptAll, properties: watchword.StrategyProperties{Tries: 1, Ask: watchword.AskKey}}
 	k := &verificationKit{&factorKit{kit: newKit(t, func(c *watchword.Config) {
-		c.Clock, c.Store, c.Starts, c.Strategies = time.Now, store, limits, append(c.Strategies, keys)
+		c.Clock, c.Store, c.Starts = time.Now, store, limits
 		if queuesEvents {
 			c.Store, c.Outbox, c.Subscribed = outbox, nil, func(string) bool { return true }
 		}
 	})}}
-	if err := k.ImportFactor(t.Context(), watchword.Factor{ID: "fa_key", Subject: subject, Strategy: "scripted", Data: []byte("key")}, watchword.Authority{Admin: true}); err != nil {
-		t.Fatal(err)
-	}
-	req := verificationOf(smsMethod, keyMethod)
+	req := verificationOf(smsMethod, mailMethod)
 	req.Open = watchword.OpenFirst
 	var v *watchword.StartedVerification
 	code, codeOf := "", func() string {
@@ -94,8 +90,6 @@ func testCommandsOfVerification(t *testing.T, queuesEvents bool) {
 			return k.answerOnPage(v.ID, "", codeOf())
 		}},
 		{"redeem", 2, func() error { _, err := k.redeem(v); return err }},
-		{"", 0, func() error { v = k.startVerification(verificationOf(keyMethod, smsMethod)); return nil }},
-		{"check of a key", 4, func() error { _, err := k.checkMethod(v.ID, "", "x"); return err }},
 	}
 	for round := range 2 { // in the first one Redis does not have the scripts yet
 		for _, step := range steps {
@@ -111,4 +105,120 @@ func testCommandsOfVerification(t *testing.T, queuesEvents bool) {
 			}
 		}
 	}
+}
+
+// A check takes at most 3 commands by a strategy that evaluates the answer itself too: the verification is read, the try is charged, and
+// the step that writes the answer into the verification decides. The challenge is closed after the answer.
+func TestChecksByStrategiesWithFactorsTakeThreeCommandsOfRedis(t *testing.T) {
+	server := redistest.Start(t)
+	commands := &commandCounter{}
+	client := server.Client(t)
+	client.AddHook(commands)
+	for name, queuesEvents := range map[string]bool{"without events": false, "with events": true} {
+		outbox, err := redisstore.NewOutbox(redisstore.New(client, redisstore.Config{}), redisstore.OutboxConfig{App: "shop"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, held := newVerifierKit(t), newHeldWrites()
+		e := k.newNode(func(c *watchword.Config) {
+			c.Clock, c.Store = time.Now, &heldOutbox{outbox, held}
+			if queuesEvents {
+				c.Outbox, c.Subscribed = nil, func(string) bool { return true }
+			}
+		})
+		for round := range 2 { // in the first one Redis does not have the scripts yet
+			for _, strategy := range verifierStrategies {
+				for _, right := range []bool{false, true} {
+					v, err := e.StartVerification(t.Context(), verificationOf(watchword.MethodRequest{Strategy: strategy}))
+					if err != nil {
+						t.Fatal(err)
+					}
+					answer := k.wrongVerifierAnswer(strategy)
+					if right {
+						answer = k.rightVerifierAnswer(strategy)
+					}
+					commands.n.Store(0)
+					release := held.hold(right)
+					_, err = checkMethod(e, v.ID, "", answer)
+					n := commands.n.Load()
+					if release(); right != (err == nil) {
+						t.Fatalf("%s %s, right %t: %v", name, strategy, right, err)
+					}
+					if round > 0 {
+						t.Logf("%s, %s, right %t: %d commands", name, strategy, right, n)
+					}
+					if round > 0 && n > 3 || n < 3 {
+						t.Errorf("%s: a check by %s, right %t, takes %d commands", name, strategy, right, n)
+					}
+					if right {
+						held.await(t)
+					}
+				}
+			}
+		}
+	}
+}
+
+// heldWrites holds what the engine writes after an answer until the test releases it.
+type heldWrites struct {
+	mu    sync.Mutex
+	gate  chan struct{} // closed when it is released
+	right bool          // of the answer that is checked: after a wrong one, the end of a method is written
+	done  chan struct{} // gets a value for each challenge that was closed
+}
+
+func newHeldWrites() *heldWrites {
+	h := &heldWrites{gate: make(chan struct{}), done: make(chan struct{}, 1024)}
+	close(h.gate)
+	return h
+}
+
+func (h *heldWrites) hold(right bool) (release func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	gate := make(chan struct{})
+	h.gate, h.right = gate, right
+	return func() { close(gate) }
+}
+
+// write waits for the release if the write comes after an answer.
+func (h *heldWrites) write(closes bool) {
+	h.mu.Lock()
+	gate, held := h.gate, closes == h.right
+	h.mu.Unlock()
+	if held {
+		<-gate
+	}
+}
+
+// await waits until a challenge was closed.
+func (h *heldWrites) await(t *testing.T) {
+	t.Helper()
+	select {
+	case <-h.done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the challenge is not closed")
+	}
+}
+
+type heldOutbox struct {
+	*redisstore.Outbox
+	held *heldWrites
+}
+
+func (o *heldOutbox) Close(ctx context.Context, id string, c watchword.Closing) error {
+	if c.State != watchword.StateApproved {
+		return o.Outbox.Close(ctx, id, c)
+	}
+	o.held.write(true)
+	err := o.Outbox.Close(context.WithoutCancel(ctx), id, c)
+	if err == nil {
+		o.held.done <- struct{}{}
+	}
+	return err
+}
+
+func (o *heldOutbox) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
+	o.held.write(false)
+	return o.Outbox.Update(ctx, e, out...)
 }

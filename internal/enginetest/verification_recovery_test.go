@@ -2,6 +2,7 @@ package enginetest_test
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -9,7 +10,8 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// answerAndDie gives a right answer on a node that dies when it has approved the challenge and not yet the verification.
+// answerAndDie gives a right answer on a node that dies before it has written it into the verification. A code that was sent has
+// approved its challenge by then; what a factor spends is spent.
 func (k *verificationKit) answerAndDie(v *watchword.StartedVerification, method, answer string, seed []byte) {
 	k.t.Helper()
 	node := k.newNode(func(c *watchword.Config) { c.Store = &dyingStore{Store: c.Store, step: "update"} })
@@ -17,15 +19,26 @@ func (k *verificationKit) answerAndDie(v *watchword.StartedVerification, method,
 	k.requireCode(err, watchword.ErrUnavailable)
 }
 
-// A right answer whose process died before it was recorded is not lost: the same request gets the receipt, the starter can collect
-// it, and another method can be answered instead. Whichever comes first, there is one receipt.
+// A right answer whose process died before it was recorded is not lost: the same request gets the receipt, and another method can be
+// answered instead. The starter can collect that of a sent code at once, and that of a factor once the answer was sent again. Whichever
+// comes first, there is one receipt.
 func TestRightAnswerIsNotLostWhenItsProcessDies(t *testing.T) {
-	ways := map[string]func(k *verificationKit, v *watchword.StartedVerification, method, answer string) error{
+	type way func(k *verificationKit, v *watchword.StartedVerification, method, answer string) error
+	seeded := func(r *watchword.VerificationCheck) { r.Seed = []byte("one") }
+	ways := map[string]way{
 		"the same request": func(k *verificationKit, v *watchword.StartedVerification, method, answer string) error {
-			_, err := k.checkMethod(v.ID, method, answer, func(r *watchword.VerificationCheck) { r.Seed = []byte("one") })
+			_, err := k.checkMethod(v.ID, method, answer, seeded)
 			return err
 		},
-		"redeem": func(k *verificationKit, v *watchword.StartedVerification, _, _ string) error {
+		"redeem": func(k *verificationKit, v *watchword.StartedVerification, method, answer string) error {
+			if method == "m1" {
+				if _, err := k.redeem(v); !errors.Is(err, watchword.ErrNotAnswered) && !errors.Is(err, watchword.ErrReceiptUsed) {
+					k.t.Errorf("redeem before the answer is sent again: %v", err)
+				}
+				if err := k.answerOnPage(v.ID, method, answer); err != nil {
+					return err
+				}
+			}
 			_, err := k.redeem(v)
 			return err
 		},
@@ -46,16 +59,22 @@ func TestRightAnswerIsNotLostWhenItsProcessDies(t *testing.T) {
 				right := answer(k, v)
 				k.open(v.ID, "m4")
 				k.answerAndDie(v, method, right, []byte("one"))
-				if name != "another method" { // its answer is recorded as soon as somebody looks
+				if method == "m1" {
+					if status := k.view(v.ID).Status; status != watchword.Pending {
+						t.Errorf("status %s", status)
+					}
+				} else if name != "another method" { // its answer is recorded as soon as somebody looks
 					if status := k.view(v.ID).Status; status != watchword.Approved {
 						t.Errorf("status %s", status)
 					}
+					_, err := k.checkMethod(v.ID, method, right, func(r *watchword.VerificationCheck) { r.Seed = []byte("two") })
+					k.requireCode(err, watchword.ErrChallengeApproved)
 				}
-				_, err := k.checkMethod(v.ID, method, right, func(r *watchword.VerificationCheck) { r.Seed = []byte("two") })
-				k.requireCode(err, watchword.ErrChallengeApproved)
 				if err := way(k, v, method, right); err != nil {
 					t.Fatal(err)
 				}
+				_, err := k.checkMethod(v.ID, method, right, func(r *watchword.VerificationCheck) { r.Seed = []byte("two") })
+				k.requireCode(err, watchword.ErrChallengeApproved)
 				for _, again := range ways {
 					if err := again(k.sibling(), v, method, right); err == nil && name != "the same request" {
 						t.Error("there is a second receipt")
