@@ -89,13 +89,23 @@ func (v *verificationRecord) collect(requestID requestID, now time.Time) error {
 	return nil
 }
 
-// recordCollected ends the collection of a receipt, if it was not collected in this process before.
+// collection returns the id of the tombstone of a receipt's collection by one request.
+func (v *verificationRecord) collection() (id [randomSize]byte) {
+	subtle.XORBytes(id[:], v.id.random[:], v.CollectedBy[:])
+	return id
+}
+
+// recordCollected ends the collection of a receipt, if it was not collected in this process before. A repetition of the request may have
+// been faster to return it.
 func (e *Engine) recordCollected(ctx context.Context, v *verificationRecord) (*VerificationResult, error) {
 	if !e.tombstones.Add(v.id.random, tombstoneCollected, Approved) {
-		e.log.ErrorContext(ctx, "store reopened a collected verification", "verification", v.ID)
-		return nil, ErrReceiptUsed
+		if _, repeated := e.tombstones.Find(v.collection(), tombstoneCollected); !repeated {
+			e.log.ErrorContext(ctx, "store reopened a collected verification", "verification", v.ID)
+			return nil, ErrReceiptUsed
+		}
+	} else {
+		e.emitVerificationApproved(ctx, v, false)
 	}
-	e.emitVerificationApproved(ctx, v, false)
 	result := v.result()
 	result.DeviceToken = e.rememberDevice(ctx, v, false)
 	return result, nil
@@ -126,6 +136,7 @@ func (e *Engine) repeatCollection(ctx context.Context, v *verificationRecord) (*
 	if rec.Redeemed || e.cfg.Clock().Unix() >= result.Claims.ExpiresAt {
 		return nil, ErrChallengeApproved
 	}
+	e.tombstones.Add(v.collection(), tombstoneCollected, Approved)
 	if e.tombstones.Add(v.id.random, tombstoneCollected, Approved) { // this node has sent no event yet
 		e.emitVerificationApproved(ctx, v, true)
 	}

@@ -72,6 +72,7 @@ func TestReceiptNeedsItsReturnCodeThoughTheStoreForgetsWhoOpenedThePage(t *testi
 				if err := k.answerOnPage(v.ID, "", answer); err != nil {
 					t.Fatal(err)
 				}
+				k.awaitClosed(spy.created[1].ID)
 				k.store.Store = rollbackStore{k.store.Store, earlier}
 				node := k.newNode()
 				redemption := watchword.RedeemRequest{Handle: v.Handle.Reveal(), Purpose: "sign_in", Subject: subject}

@@ -103,6 +103,17 @@ func (k *verificationKit) awaitChallenge(id string, want watchword.Status) {
 	}
 }
 
+// awaitClosed waits until an entry is closed, which may happen after the answer.
+func (k *kit) awaitClosed(entryID string) {
+	k.t.Helper()
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		if e, err := k.store.Get(context.Background(), entryID); err == nil && e.State != watchword.StatePending {
+			return
+		}
+	}
+	k.t.Fatal("the entry is not closed")
+}
+
 // afterAttemptStore calls run after an answer has approved a challenge.
 type afterAttemptStore struct {
 	watchword.Store

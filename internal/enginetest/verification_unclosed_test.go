@@ -131,22 +131,18 @@ func TestReceiptOfAnUnclosedChallengeAuthorizesChangesOfFactors(t *testing.T) {
 	ctx := context.Background()
 	k := newVerifierKit(t)
 	for _, removed := range []bool{true, false} {
-		v := k.startVerification(withPurpose(watchword.PurposeManageFactors, watchword.MethodRequest{Strategy: "hotp"}))
-		result := k.answerAndDieUnclosed(v, k.rightAnswer("hotp"), watchword.PurposeManageFactors)
+		v := k.startVerification(withPurpose(watchword.PurposeManageFactors, recoveryMethod))
+		result := k.answerAndDieUnclosed(v, k.rightAnswer("recovery"), watchword.PurposeManageFactors)
 		if result.Claims.Factor == "" {
 			t.Fatal("no factor")
 		}
-		f, err := k.GetFactor(ctx, result.Claims.Factor)
-		if err != nil {
-			t.Fatal(err)
-		}
 		if removed {
-			if err := k.RemoveFactor(ctx, f.ID, watchword.Authority{Admin: true}); err != nil {
+			if err := k.RemoveFactor(ctx, result.Claims.Factor, watchword.Authority{Admin: true}); err != nil {
 				t.Fatal(err)
 			}
-			k.enrolAll("hotp")
+			k.enrolAll("recovery")
 		}
-		_, err = k.sibling().startEnrolmentWith(result.Claims)
+		_, err := k.sibling().startEnrolmentWith(result.Claims)
 		if removed {
 			k.requireCode(err, watchword.ErrProofRequired)
 		} else if err != nil {
@@ -155,9 +151,9 @@ func TestReceiptOfAnUnclosedChallengeAuthorizesChangesOfFactors(t *testing.T) {
 	}
 }
 
-// startEnrolmentWith starts the enrolment of recovery codes with a receipt.
+// startEnrolmentWith starts the enrolment of a token with a receipt.
 func (k *verificationKit) startEnrolmentWith(receipt *watchword.Claims) (*watchword.Started, error) {
-	return k.Start(context.Background(), watchword.StartRequest{Strategy: "recovery", Purpose: watchword.PurposeEnrol, Subject: subject,
+	return k.Start(context.Background(), watchword.StartRequest{Strategy: "hotp", Purpose: watchword.PurposeEnrol, Subject: subject,
 		Authority: watchword.Authority{Claims: receipt}})
 }
 
