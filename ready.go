@@ -183,3 +183,7 @@ func (f *keyFault) Reason() string {
 	}
 	return "a key of the keyring does not open what was sealed under it"
 }
+
+// AwaitBackground returns when the engine does nothing in the background, or with the context's error when the context ends before. A
+// program calls it after its last other call of the engine. What is lost otherwise counts as done all the same, or is done later.
+func (e *Engine) AwaitBackground(ctx context.Context) error { return e.background.Wait(ctx) }

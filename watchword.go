@@ -111,9 +111,9 @@ type Config struct {
 }
 
 // An Engine creates and checks challenges for one app. It is safe for concurrent use. It holds no state that other nodes
-// need and has no method Close: before a program ends it lets its calls return and then stops what it has made itself, such as
-// delivery workers and stores. What an Engine does in the background, as refunding the charges of a failed start, may be lost
-// at any time.
+// need and has no method Close: before a program ends it lets its calls return, may call AwaitBackground, and then stops what it has
+// made itself, such as delivery workers and stores. What an Engine does in the background, as refunding the charges of a failed start
+// or closing the challenges of a verification that has ended, may be lost at any time.
 type Engine struct {
 	cfg             Config
 	keyring         keyring

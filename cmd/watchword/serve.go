@@ -22,6 +22,7 @@ import (
 const (
 	storeTimeout    = 5 * time.Second  // for the stores to answer at start-up
 	shutdownTimeout = 20 * time.Second // for open requests to be answered; background tasks end afterwards
+	engineTimeout   = 3 * time.Second  // for what the engines do after their answers
 )
 
 // The number of connections that the server accepts by default, and the files that it keeps free for other purposes: Redis, the
@@ -218,6 +219,13 @@ func (p *serverProcess) shutdown(web *http.Server) {
 	if err := web.Shutdown(ctx); err != nil {
 		p.log.Warn("connections broken off at shutdown", "error", err)
 		_ = web.Close()
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), engineTimeout)
+	defer cancel()
+	for _, e := range p.service.Load().engines {
+		if e.AwaitBackground(ctx) != nil {
+			p.log.Warn("background work of an app not finished at shutdown", "app", e.App())
+		}
 	}
 }
 

@@ -37,6 +37,21 @@ func (r *Runner) RunUntilDone(ctx context.Context, task func(ctx context.Context
 	}
 }
 
+// waitPoll is how often Wait looks. It is called when a program ends, so it need not be quick.
+const waitPoll = 5 * time.Millisecond
+
+// Wait returns when no task is scheduled or running, or with the context's error when the context ends before.
+func (r *Runner) Wait(ctx context.Context) error {
+	for len(r.slots) > 0 {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(waitPoll):
+		}
+	}
+	return nil
+}
+
 func (r *Runner) takeSlot() bool {
 	select {
 	case r.slots <- struct{}{}:

@@ -177,12 +177,15 @@ func TestAnsweredChallengeIsClosedAfterItsVerification(t *testing.T) {
 			if _, err := checkMethod(node, v.ID, "", k.rightAnswerByKitClock(strategy)); err != nil {
 				t.Fatal(err)
 			}
+			if err := node.AwaitBackground(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 			select {
 			case c := <-spy.closed:
 				if c.State != watchword.StateApproved || len(c.Mark) == 0 || c.Sealed == nil {
 					t.Errorf("closed %+v", c)
 				}
-			case <-time.After(10 * time.Second):
+			default:
 				t.Error("not closed")
 			}
 			if !slices.Contains(k.events.types(), watchword.EventVerificationApproved) {
