@@ -37,7 +37,8 @@ func TestLoadKeysReadsWhatTheProgramWrote(t *testing.T) {
 	if _, err := library.LoadKeys(dir); err == nil || !strings.Contains(err.Error(), "a, b") {
 		t.Errorf("two names and no active one: %v", err)
 	}
-	for active, want := range map[string]string{"b": "b a", "a\n": "a b", "c": ""} {
+	for _, c := range [][2]string{{"b", "b a"}, {"c", ""}, {"a\n", "a b"}} {
+		active, want := c[0], c[1]
 		if err := os.WriteFile(filepath.Join(dir, "active"), []byte(active), 0o600); err != nil {
 			t.Fatal(err)
 		}
