@@ -65,6 +65,9 @@ const (
 	ScopeFactorsAdmin = "factors:admin" // read factors; change them without a proof
 )
 
+// Scopes returns all scopes.
+func Scopes() []string { return []string{ScopeChallenges, ScopeFactors, ScopeFactorsAdmin} }
+
 // Metrics observes requests. The labels have a bounded number of values.
 type Metrics interface {
 	// AddRoute is called by New for each route: a pattern of the server or of Config.Mount without its method.
@@ -136,7 +139,7 @@ func (a *App) findErrors(hasAPI, development bool, seen map[[sha256.Size]byte]bo
 		seen[k.SHA256] = true
 		report(len(k.Scopes) == 0, "Keys[%d]: Scopes: at least one is needed", n)
 		for _, s := range k.Scopes {
-			report(!slices.Contains([]string{ScopeChallenges, ScopeFactors, ScopeFactorsAdmin}, s), "Keys[%d]: Scopes: unknown scope %q", n, s)
+			report(!slices.Contains(Scopes(), s), "Keys[%d]: Scopes: unknown scope %q", n, s)
 		}
 	}
 	return out

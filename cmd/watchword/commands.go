@@ -27,7 +27,7 @@ func newRootCommand(stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), checkConfigCommand(), doctorCommand(), eventsCommand(), healthcheckCommand(), keysCommand(), versionCommand())
+	root.AddCommand(serveCommand(), appsCommand(), checkConfigCommand(), doctorCommand(), eventsCommand(), healthcheckCommand(), keysCommand(), versionCommand())
 	return root
 }
 
