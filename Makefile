@@ -32,7 +32,7 @@ test-all: test generators ## test, and what is heavier or needs the network
 generators: tools ## what four OpenAPI generators make of the server's document is compiled and tried, where they can be fetched
 	@WATCHWORD_GENERATORS=1 scripts/progress.sh generators scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run Generated ./server
 
-tools: ## installs redis-server, PostgreSQL, PgBouncer, HAProxy, promtool, Chromium and gcc through apt where they are missing and that is possible; says what it did
+tools: ## installs redis-server, PostgreSQL, PgBouncer, HAProxy, nginx, Caddy, promtool, Chromium and gcc through apt where they are missing and that is possible; says what it did
 	@scripts/progress.sh tools scripts/tools.sh
 
 lint: ## gofmt, go vet, staticcheck
@@ -65,4 +65,4 @@ build: ## bin/watchword, static
 	@CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/watchword ./cmd/watchword
 
 docker: ## the image watchword:VERSION
-	@docker build -t watchword:$(VERSION) .
+	@docker build --build-arg VERSION=$(VERSION) -t watchword:$(VERSION) .

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -163,16 +164,19 @@ func versionCommand() *cobra.Command {
 	}
 }
 
+// releaseVersion is the version of a release; the linker sets it (.goreleaser.yaml). Other builds have the version of the module.
+var releaseVersion string
+
 // buildVersion returns the program's version, and the revision of the source, if the build recorded it.
 func buildVersion() (version, revision string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "(devel)", ""
+		return cmp.Or(releaseVersion, "(devel)"), ""
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			revision = s.Value
 		}
 	}
-	return info.Main.Version, revision
+	return cmp.Or(releaseVersion, info.Main.Version), revision
 }
