@@ -57,8 +57,8 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
-// Two servers with the rights of deploy/redis-users.example, behind the nginx of deploy/nginx: people sign in over TLS, also while one of
-// the servers ends. The address that a client claims in X-Forwarded-For is not passed on.
+// Two servers with the rights of deploy/redis-users.example, behind the nginx of deploy/nginx: people sign in over TLS, also when one of
+// the servers has ended.
 func TestNginxConfigurationServesTwoServers(t *testing.T) {
 	t.Parallel()
 	nginx := program(t, "nginx", "nginx-light")
