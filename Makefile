@@ -4,6 +4,8 @@ SHELL       := /usr/bin/env bash
 .SHELLFLAGS := -eu -o pipefail -c
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GORELEASER  := github.com/goreleaser/goreleaser/v2@v2.17.0
+CYCLONEDX   := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@latest
 
 VERSION  ?= $(shell git describe --tags --always 2>/dev/null || echo unknown)
@@ -15,7 +17,7 @@ SOAK     ?= 50
 RACE = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all generators tools lint vulncheck bench bench-quick soak fuzz build docker
+.PHONY: help run test test-all generators tools lint vulncheck bench bench-quick soak fuzz build snapshot docker
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-11s %s\n' "$$name" "$$what"; done
@@ -32,7 +34,7 @@ test-all: test generators ## test, and what is heavier or needs the network
 generators: tools ## what four OpenAPI generators make of the server's document is compiled and tried, where they can be fetched
 	@WATCHWORD_GENERATORS=1 scripts/progress.sh generators scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run Generated ./server
 
-tools: ## installs redis-server, PostgreSQL, PgBouncer, HAProxy, promtool, Chromium and gcc through apt where they are missing and that is possible; says what it did
+tools: ## installs redis-server, PostgreSQL, PgBouncer, HAProxy, nginx, Caddy, promtool, Chromium and gcc through apt where they are missing and that is possible; says what it did
 	@scripts/progress.sh tools scripts/tools.sh
 
 lint: ## gofmt, go vet, staticcheck
@@ -64,5 +66,8 @@ fuzz: ## each fuzz target for FUZZTIME=10s
 build: ## bin/watchword, static
 	@CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/watchword ./cmd/watchword
 
+snapshot: ## in dist/: the files of a release of this commit: binaries, packages, checksums, bills of materials; the tools are compiled first, which takes minutes
+	@scripts/snapshot.sh $(GORELEASER) $(CYCLONEDX)
+
 docker: ## the image watchword:VERSION
-	@docker build -t watchword:$(VERSION) .
+	@docker build --build-arg VERSION=$(VERSION) -t watchword:$(VERSION) .

@@ -52,10 +52,13 @@ var heavyLibraries = []string{
 }
 
 // lightPackages need none of them.
-var lightPackages = []string{"", "otp", "receipt", "ratelimit", "delivery", "store/memory", "server", "magiclink", "device"}
+var lightPackages = []string{"", "otp", "receipt", "ratelimit", "delivery", "store/memory", "server", "magiclink", "device", "service"}
+
+// partsOfService are the packages that package service puts together for users of the library. It names no plug-in.
+var partsOfService = []string{"delivery", "ratelimit", "receipt"}
 
 // namedPackages are no plug-ins: the program may name them.
-var namedPackages = []string{"", "ratelimit", "delivery", "receipt", "server", "store/sql"}
+var namedPackages = []string{"", "ratelimit", "delivery", "receipt", "server", "service", "store/sql"}
 
 // A listedPackage is a package as go list prints it. Its folder is relative to the module; the root's is empty.
 type listedPackage struct {
@@ -108,6 +111,11 @@ func TestRefuseImportKnowsTheLayers(t *testing.T) {
 		{"cmd/watchword", ours("server"), false},
 		{"examples/mfa", ours("cmd/watchword"), true},
 		{"examples/mfa", ours("store/memory"), false},
+		{"service", ours("delivery"), false},
+		{"service", ours("delivery/smtp"), true},
+		{"service", ours("server"), true},
+		{"service", ours("otp"), true},
+		{"server", ours("service"), true},
 	} {
 		if why := refuseImport(c.folder, c.imported); (why != "") != c.refused {
 			t.Errorf("%q importing %q: refused %t (%s), want %t", c.folder, c.imported, why != "", why, c.refused)
@@ -137,6 +145,8 @@ func refuseImport(folder, imported string) string {
 		return ""
 	case isWithin(folder, "internal"):
 		return "an internal package imports the root only"
+	case folder == "service" && slices.Contains(partsOfService, below):
+		return ""
 	case strings.Contains(below, "/internal/") && packageGroup(below) == packageGroup(folder):
 		return ""
 	case packageGroup(below) != packageGroup(folder):

@@ -14,7 +14,7 @@ var ErrPageOpened = errors.New("watchword: another browser has opened the page")
 // A Page is what a hosted page shows to the person who started the challenge.
 type Page struct {
 	View
-	Public map[string]any // Prompt.Public; nil if the challenge is not pending
+	Public Public // Prompt.Public; nil if the challenge is not pending
 
 	// Next is where to send the browser once the challenge has ended: the return URL, with a return code if the challenge was
 	// approved and with the parameter error (canceled, locked or expired) if not. It is zero while the challenge is pending,

@@ -41,9 +41,9 @@ type StartRequest struct {
 // Started is a new challenge with the secrets that only its starter may see.
 type Started struct {
 	View
-	Handle Code           // collects the receipt; see Engine.Redeem
-	Ticket Code           // opens the hosted page; see Engine.OpenPage. Zero: there is no page, because ReturnURL is empty
-	Public map[string]any // Prompt.Public, such as the options of a passkey
+	Handle Code   // collects the receipt; see Engine.Redeem
+	Ticket Code   // opens the hosted page; see Engine.OpenPage. Zero: there is no page, because ReturnURL is empty
+	Public Public // Prompt.Public, such as the options of a passkey
 
 	DeviceToken Code // replaces the valid StartRequest.DeviceToken; zero: none was given
 }

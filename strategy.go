@@ -91,6 +91,15 @@ type Answer struct {
 	Starter bool   // the caller is the app's backend, or has the starter's cookie
 }
 
+// AnswerCode returns the answer of a person who typed a code, or the token of a link.
+func AnswerCode(text string) Answer { return Answer{Text: text} }
+
+// AnswerCredential returns the answer of a passkey or security key: the JSON of the page's PublicKeyCredential.toJSON (WebAuthn Level 3
+// §5.1).
+func AnswerCredential(credential []byte) Answer {
+	return Answer{Text: string(credential), Object: true}
+}
+
 // A Candidate is one possible meaning of an answer.
 type Candidate struct {
 	// Text is compared with Prompt.Accepts.

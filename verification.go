@@ -105,7 +105,7 @@ type MethodView struct {
 // A MethodChallenge is the challenge of a method.
 type MethodChallenge struct {
 	View
-	Public map[string]any // Prompt.Public; nil unless the method was just opened
+	Public Public // Prompt.Public; nil unless the method was just opened
 }
 
 // A FallbackView is what the engine did because a message did not arrive.

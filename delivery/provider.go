@@ -34,6 +34,7 @@ type Environment struct {
 	Allowed     []netip.Prefix   // networks that providers may connect to although they are not public
 	Proxy       *Proxy           // for connections to public addresses; nil: none
 	Host        string           // host of the public URL, by which mail servers are greeted; empty: the machine's name
+	UserAgent   string           // User-Agent of requests to providers; empty: watchword
 	Channel     string           // channel that the sender is for; an Opener refuses a channel that it cannot serve. Empty: any
 
 	// CallbackURL is the URL to which this sender's provider may send delivery reports: https, without a slash at the end. The
@@ -143,6 +144,7 @@ func (e Environment) WithDefaults() Environment {
 	if e.Random == nil {
 		e.Random = rand.Reader
 	}
+	setDefault(&e.UserAgent, "watchword")
 	e.Report = ignoreUnknown(e.Report)
 	return e
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sees to what the tests need beside Go: redis-server, PostgreSQL, PgBouncer, HAProxy, promtool of Prometheus, Chromium for the pages, and
-# gcc for the race detector.
+# Sees to what the tests need beside Go: redis-server, PostgreSQL, PgBouncer, HAProxy, nginx, Caddy, promtool of Prometheus, Chromium for
+# the pages, and gcc for the race detector.
 # What is missing is installed through apt where there is apt and the right to use it (root, or sudo that asks nothing).
 # What it did, or could not do, it says; it never fails, because the tests skip what they cannot run and list it.
 set -euo pipefail
@@ -9,6 +9,8 @@ missing=()
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v "${CC:-gcc}" >/dev/null || missing+=(gcc libc6-dev)
 command -v haproxy >/dev/null || missing+=(haproxy)
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+command -v caddy >/dev/null || missing+=(caddy)
 command -v promtool >/dev/null || missing+=(prometheus)
 command -v chromium >/dev/null || missing+=(chromium)
 command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)

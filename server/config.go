@@ -46,8 +46,8 @@ type Config struct {
 // App is one tenant of the server.
 type App struct {
 	Engine    *watchword.Engine // required
-	Signer    watchword.Signer  // signs its receipts; required. Apps may share a Signer
-	Keys      []APIKey          // at least one; two while one replaces the other
+	Signer    watchword.Signer  // signs its receipts; required by New. Apps may share a Signer
+	Keys      []APIKey          // at least one for New; two while one replaces the other
 	PublicURL string            // the base of links and the engine's Issuer: https, without a slash at the end
 	Pages     Pages             // settings of its hosted pages
 }
@@ -64,6 +64,9 @@ const (
 	ScopeFactors      = "factors"       // read factors; change them with a proof (see watchword.Authority)
 	ScopeFactorsAdmin = "factors:admin" // read factors; change them without a proof
 )
+
+// Scopes returns all scopes.
+func Scopes() []string { return []string{ScopeChallenges, ScopeFactors, ScopeFactorsAdmin} }
 
 // Metrics observes requests. The labels have a bounded number of values.
 type Metrics interface {
@@ -86,7 +89,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-func (c *Config) findErrors() (out []error) {
+func (c *Config) findErrors(hasAPI bool) (out []error) {
 	if len(c.Apps) == 0 {
 		out = append(out, errors.New("Apps: at least one is needed"))
 	}
@@ -100,7 +103,7 @@ func (c *Config) findErrors() (out []error) {
 			}
 			ids[a.Engine.App()] = true
 		}
-		for _, err := range a.findErrors(c.Development, keys) {
+		for _, err := range a.findErrors(hasAPI, c.Development, keys) {
 			out = append(out, fmt.Errorf("%s: %w", name, err))
 		}
 	}
@@ -111,15 +114,15 @@ func (c *Config) findErrors() (out []error) {
 }
 
 // findErrors also adds the app's keys to seen, so that no key belongs to two apps.
-func (a *App) findErrors(development bool, seen map[[sha256.Size]byte]bool) (out []error) {
+func (a *App) findErrors(hasAPI, development bool, seen map[[sha256.Size]byte]bool) (out []error) {
 	report := func(bad bool, format string, args ...any) {
 		if bad {
 			out = append(out, fmt.Errorf(format, args...))
 		}
 	}
 	report(a.Engine == nil, "Engine: missing")
-	report(a.Signer == nil, "Signer: missing")
-	report(len(a.Keys) == 0, "Keys: at least one is needed")
+	report(hasAPI && a.Signer == nil, "Signer: missing")
+	report(hasAPI && len(a.Keys) == 0, "Keys: at least one is needed")
 	if err := checkPublicURL(a.PublicURL); err != nil {
 		out = append(out, err)
 	}
@@ -136,7 +139,7 @@ func (a *App) findErrors(development bool, seen map[[sha256.Size]byte]bool) (out
 		seen[k.SHA256] = true
 		report(len(k.Scopes) == 0, "Keys[%d]: Scopes: at least one is needed", n)
 		for _, s := range k.Scopes {
-			report(!slices.Contains([]string{ScopeChallenges, ScopeFactors, ScopeFactorsAdmin}, s), "Keys[%d]: Scopes: unknown scope %q", n, s)
+			report(!slices.Contains(Scopes(), s), "Keys[%d]: Scopes: unknown scope %q", n, s)
 		}
 	}
 	return out

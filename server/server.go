@@ -45,8 +45,13 @@ const maxWaiters = 500
 
 // New returns a Server. Its error lists all settings that are missing or unsafe.
 func New(cfg Config) (*Server, error) {
+	return newServer(cfg, true, func(s *Server) error { return errors.Join(s.checkKeySets(), s.registerRoutes(cfg.Mount)) })
+}
+
+// newServer returns a Server whose routes a function registers. Without the API, apps need no keys and no signer.
+func newServer(cfg Config, hasAPI bool, register func(*Server) error) (*Server, error) {
 	cfg.setDefaults()
-	errs := cfg.findErrors()
+	errs := cfg.findErrors(hasAPI)
 	s := &Server{keys: map[[sha256.Size]byte]authorizedKey{}, development: cfg.Development, limitDetail: cfg.LimitDetail, problemTypes: indexProblemTypes(),
 		mux: http.NewServeMux(), metrics: cfg.Metrics, log: cfg.Logger, clock: cfg.Clock}
 	var err error
@@ -57,7 +62,7 @@ func New(cfg Config) (*Server, error) {
 		for _, a := range cfg.Apps {
 			s.addApp(a)
 		}
-		errs = append(errs, s.checkKeySets(), s.registerRoutes(cfg.Mount))
+		errs = append(errs, register(s))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("server: cannot start: %w", err)
@@ -107,6 +112,15 @@ const catchAllPattern = "/"
 
 // registerRoutes adds all handlers to the mux. It returns an error for patterns of mount that are invalid or taken.
 func (s *Server) registerRoutes(mount map[string]http.Handler) error {
+	methods := map[string][]string{}
+	if err := errors.Join(s.registerAPI(methods), s.registerPages(methods)); err != nil {
+		return err
+	}
+	return s.completeRoutes(methods, mount)
+}
+
+// registerAPI adds the operations and documents of the API to the mux, and their methods to the methods of each path.
+func (s *Server) registerAPI(methods map[string][]string) error {
 	operations := s.operations()
 	document, err := describeAPI(operations, s.apps[0].publicURL)
 	if err != nil {
@@ -116,7 +130,6 @@ func (s *Server) registerRoutes(mount map[string]http.Handler) error {
 	if err != nil {
 		return fmt.Errorf("problem pages: %w", err)
 	}
-	methods := map[string][]string{}
 	get := func(path string, serve func(*exchange)) {
 		methods[path] = append(methods[path], http.MethodGet)
 		s.mux.Handle("GET "+path, exchangeHandler(serve))
@@ -128,11 +141,21 @@ func (s *Server) registerRoutes(mount map[string]http.Handler) error {
 	get(documentPath, func(x *exchange) { x.writeBody(http.StatusOK, contentTypeJSON, document) })
 	get("/problems", problemPages.serveList)
 	get("/problems/{code}", problemPages.serveOne)
+	return nil
+}
+
+// registerPages adds the hosted pages to the mux, and their methods to the methods of each path.
+func (s *Server) registerPages(methods map[string][]string) error {
 	pages, err := s.newPageServer()
 	if err != nil {
 		return err
 	}
 	pages.registerRoutes(methods)
+	return nil
+}
+
+// completeRoutes adds the handlers of each path's other methods, of all other paths, and those of mount.
+func (s *Server) completeRoutes(methods map[string][]string, mount map[string]http.Handler) error {
 	for path, allowed := range methods {
 		s.addRoute(path)
 		if isPublicDocument(path) {

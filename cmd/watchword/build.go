@@ -62,7 +62,7 @@ type builder struct {
 	metrics        *metrics                       // nil: nothing is counted
 	tracing        *tracing                       // nil: nothing is traced
 	offline        bool                           // the database is not opened
-	running        *service                       // whose stores and tasks a reload keeps; nil at the start
+	running        *service                       // whose stores and tasks a reload keeps, and adds those of new apps to; nil at the start
 	activations    []func()                       // what makes tasks use the new engines, when all is built
 	templates      map[string]*delivery.Templates // by folder
 	relatedOrigins map[string]http.Handler        // by RP id
@@ -92,8 +92,8 @@ func (b *builder) build(ctx context.Context) (*service, []error) {
 	if len(c.problems) == 0 {
 		c.addError("server", b.buildHandler(apps))
 	}
-	if len(c.problems) > 0 && b.running == nil {
-		c.addError("stores", b.service.storage.close())
+	if len(c.problems) > 0 {
+		c.addError("stores", b.service.storage.closeSince(b.running))
 	}
 	if len(c.problems) > 0 {
 		return nil, c.problems
@@ -107,7 +107,8 @@ func (b *builder) build(ctx context.Context) (*service, []error) {
 // buildShared builds what apps share, or takes it from the running service. Problems are added to c.
 func (b *builder) buildShared(ctx context.Context, c *checker) {
 	if b.running != nil {
-		b.service = service{apps: b.running.apps, storage: b.running.storage, signer: b.running.signer, inbox: b.running.inbox, eventSpace: b.running.eventSpace}
+		b.service = service{apps: maps.Clone(b.running.apps), storage: b.running.storage.clone(), signer: b.running.signer, inbox: b.running.inbox, eventSpace: b.running.eventSpace}
+		c.addError("redis", b.service.storage.addApps(b.settings, b))
 		return
 	}
 	var err error

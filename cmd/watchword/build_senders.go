@@ -47,7 +47,8 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 
 // senderEnvironment is what senders and event publishers get beside their URL.
 func (b *builder) senderEnvironment() delivery.Environment {
-	return delivery.Environment{Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed, Proxy: b.settings.outgoingProxy}
+	version, _ := buildVersion()
+	return delivery.Environment{UserAgent: "watchword/" + strings.Trim(version, "()"), Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed, Proxy: b.settings.outgoingProxy}
 }
 
 // providerName is the sender's name in logs and in a challenge's delivery: the URL's scheme up to a "+".

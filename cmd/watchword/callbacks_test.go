@@ -35,12 +35,12 @@ func startInProcessWithEngines(t *testing.T, change func(*settings)) (*node, []*
 	if problems = append(c.problems, problems...); len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	p := &serverProcess{settings: s, log: slog.New(slog.NewJSONHandler(n.log, nil))}
-	stop := p.startBackgroundTasks(svc)
+	tasks := newServiceTasks(slog.New(slog.NewJSONHandler(n.log, nil)))
+	tasks.start(svc)
 	web := httptest.NewServer(svc.handler)
 	t.Cleanup(func() {
 		web.Close()
-		stop()
+		tasks.stop()
 		if err := svc.storage.close(); err != nil {
 			t.Error(err)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -27,7 +28,7 @@ func newRootCommand(stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(serveCommand(), checkConfigCommand(), doctorCommand(), eventsCommand(), healthcheckCommand(), keysCommand(), versionCommand())
+	root.AddCommand(serveCommand(), appsCommand(), checkConfigCommand(), doctorCommand(), eventsCommand(), healthcheckCommand(), keysCommand(), versionCommand())
 	return root
 }
 
@@ -163,16 +164,19 @@ func versionCommand() *cobra.Command {
 	}
 }
 
+// releaseVersion is the version of a release; the linker sets it (.goreleaser.yaml). Other builds have the version of the module.
+var releaseVersion string
+
 // buildVersion returns the program's version, and the revision of the source, if the build recorded it.
 func buildVersion() (version, revision string) {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return "(devel)", ""
+		return cmp.Or(releaseVersion, "(devel)"), ""
 	}
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
 			revision = s.Value
 		}
 	}
-	return info.Main.Version, revision
+	return cmp.Or(releaseVersion, info.Main.Version), revision
 }

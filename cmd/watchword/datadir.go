@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/keyfiles"
 	"github.com/watchword-auth/watchword/receipt"
 )
 
@@ -87,7 +88,7 @@ func newSecret() ([]byte, error) {
 	if _, err := rand.Read(secret); err != nil {
 		return nil, fmt.Errorf("random source: %w", err)
 	}
-	return append([]byte(encodeSecret(secret)), '\n'), nil
+	return append([]byte(keyfiles.EncodeSecret(secret)), '\n'), nil
 }
 
 // newSigningPEM generates a signing key in PEM. The configuration gives it its id; the file has none.

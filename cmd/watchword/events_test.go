@@ -209,8 +209,9 @@ func TestShutdownEndsWorkersBeforeEventPublishers(t *testing.T) {
 			return nil
 		})}
 	}
-	p := &serverProcess{log: slog.New(slog.DiscardHandler)}
-	p.startBackgroundTasks(&service{workers: ending("workers"), eventPublishers: ending("publishers")})()
+	tasks := newServiceTasks(slog.New(slog.DiscardHandler))
+	tasks.start(&service{workers: ending("workers"), eventPublishers: ending("publishers")})
+	tasks.stop()
 	if !slices.Equal(ended, []string{"workers", "publishers"}) {
 		t.Errorf("ended %v", ended)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/keyfiles"
 	"github.com/watchword-auth/watchword/store/memory"
 )
 
@@ -35,7 +36,7 @@ func TestNewAcceptsEveryIdentityKeyWithAllStrategies(t *testing.T) {
 	store := memory.New(memory.Config{})
 	for i := range uint64(10_000) {
 		secret := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("identity"), i))
-		identity, err := watchword.NewKey(identityKeyID, secret[:])
+		identity, err := watchword.NewKey(keyfiles.IdentityKeyID, secret[:])
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,30 +3,81 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/server"
 )
 
 func keysCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "keys", Short: "Create keys, rotate them, give up a lost one, and show an app's key of address_hash"}
-	cmd.AddCommand(newKeysCommand(), rotateCommand(), forgetCommand(), addressHashCommand())
+	cmd := &cobra.Command{Use: "keys", Short: "Create keys and API keys, rotate keys, give up a lost one, and show an app's key of address_hash"}
+	cmd.AddCommand(newKeysCommand(), apiKeyCommand(), rotateCommand(), forgetCommand(), addressHashCommand())
 	return cmd
 }
 
 // apiKeyPrefix makes API keys recognizable for secret scanners.
 const apiKeyPrefix = "wk_"
+
+// newAPIKey generates an API key.
+func newAPIKey() (string, error) {
+	secret := make([]byte, secretBytes)
+	if _, err := rand.Read(secret); err != nil {
+		return "", fmt.Errorf("random source: %w", err)
+	}
+	return apiKeyPrefix + base64.RawURLEncoding.EncodeToString(secret), nil
+}
+
+func apiKeyCommand() *cobra.Command {
+	var scopes []string
+	cmd := &cobra.Command{
+		Use:   "api",
+		Short: "Create an API key alone",
+		Long: "Create an API key for an app. The key is printed once; the configuration gets the line with its digest. A running server takes\n" +
+			"it over on SIGHUP. To replace a key, list both until the app's backend has the new one.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := checkScopes(scopes); err != nil {
+				return err
+			}
+			key, err := newAPIKey()
+			if err != nil {
+				return err
+			}
+			cmd.Printf("# the API key of the app's backend; it is not stored, so copy it now\n%s\n\n# for the configuration, under the app's keys:\n- %s\n", key, formatAPIKey(key, scopes))
+			return nil
+		},
+	}
+	addScopesFlag(cmd, &scopes)
+	return cmd
+}
+
+func addScopesFlag(cmd *cobra.Command, scopes *[]string) {
+	cmd.Flags().StringSliceVar(scopes, "scopes", defaultScopes(), "`scopes` of the key: "+strings.Join(server.Scopes(), ", "))
+}
+
+func defaultScopes() []string { return []string{server.ScopeChallenges, server.ScopeFactors} }
+
+func checkScopes(scopes []string) error {
+	if len(scopes) == 0 {
+		return errors.New("--scopes: at least one is needed")
+	}
+	for _, s := range scopes {
+		if !slices.Contains(server.Scopes(), s) {
+			return fmt.Errorf("--scopes: unknown scope %q; there are %s", s, strings.Join(server.Scopes(), ", "))
+		}
+	}
+	return nil
+}
 
 func newKeysCommand() *cobra.Command {
 	var dir, name string
@@ -74,13 +125,12 @@ func generateKeys(name string) (generatedKeys, error) {
 	ring, errRing := newSecret()
 	identity, errIdentity := newSecret()
 	signing, errSigning := newSigningPEM()
-	api := make([]byte, secretBytes)
-	_, errAPI := rand.Read(api)
+	api, errAPI := newAPIKey()
 	return generatedKeys{name: name,
 		keyring:  keyFile{"keyring-" + name + ".key", string(ring)},
 		identity: keyFile{"identity.key", string(identity)},
 		signing:  keyFile{"signing-" + name + ".pem", string(signing)},
-		apiKey:   apiKeyPrefix + base64.RawURLEncoding.EncodeToString(api),
+		apiKey:   api,
 	}, errors.Join(errRing, errIdentity, errSigning, errAPI)
 }
 
@@ -98,7 +148,6 @@ func (k generatedKeys) formatAll() string {
 // formatConfig formats the lines for the configuration, with the paths of the files in dir. They contain no secret.
 func (k generatedKeys) formatConfig(dir string) string {
 	in := func(f keyFile) string { return filepath.Join(dir, f.name) }
-	sum := sha256.Sum256([]byte(k.apiKey))
 	return fmt.Sprintf(`# for the configuration:
 keyring:
   - {id: %q, secret_file: %q}
@@ -107,8 +156,8 @@ signing:
   - {kid: %q, key_file: %q}
 apps:
   - keys:
-      - {sha256: %s, scopes: [challenges, factors]}
-`, k.name, in(k.keyring), in(k.identity), k.name, in(k.signing), hex.EncodeToString(sum[:]))
+      - %s
+`, k.name, in(k.keyring), in(k.identity), k.name, in(k.signing), formatAPIKey(k.apiKey, defaultScopes()))
 }
 
 // writeFiles creates the files and prints the API key, which belongs to the app. It keeps existing files, because the identity key

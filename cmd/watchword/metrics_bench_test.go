@@ -69,8 +69,9 @@ func BenchmarkStart(b *testing.B) {
 				b.Fatal(problems)
 			}
 			p.service.Store(svc)
-			stop := p.startBackgroundTasks(svc)
-			defer stop()
+			p.tasks = newServiceTasks(p.log)
+			p.tasks.start(svc)
+			defer p.tasks.stop()
 			b.ReportAllocs()
 			n := 0
 			for b.Loop() {

@@ -18,10 +18,13 @@ import (
 
 // A node is one server that a test calls over HTTP.
 type node struct {
-	t    testing.TB
-	url  string
-	key  string // API key; empty: that of development mode
-	log  *syncBuffer
+	t   testing.TB
+	url string
+	key string // API key; empty: that of development mode
+	log *syncBuffer
+
+	client *http.Client // nil: manyConnections
+
 	pid  int    // of the process; 0: no process
 	stop func() // shuts the process down, and returns when its log is complete; nil: no process
 	kill func() // kills the process with SIGKILL and waits
@@ -165,7 +168,7 @@ func (n *node) send(ctx context.Context, r apiRequest) (reply, error) {
 	if r.idempotencyKey != "" {
 		req.Header.Set("Idempotency-Key", r.idempotencyKey)
 	}
-	res, err := manyConnections.Do(req)
+	res, err := cmp.Or(n.client, manyConnections).Do(req)
 	if err != nil {
 		return reply{}, err
 	}

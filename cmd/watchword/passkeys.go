@@ -1,23 +1,12 @@
 package main
 
 import (
-	"crypto/hkdf"
-	"crypto/sha256"
 	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/watchword-auth/watchword"
 )
-
-// deriveUserHandleSecret derives one app's secret of WebAuthn user handles and decoys. It comes from the identity key, because it
-// must not rotate either.
-func deriveUserHandleSecret(identity []byte, app string) (watchword.Code, error) {
-	secret, err := hkdf.Key(sha256.New, identity, nil, "watchword/1 user handles "+app, sha256.Size)
-	return watchword.NewCode(string(secret)), err
-}
 
 // ownOrigins returns the origins of pages at the relying-party id or below it, including the hosted pages. relatedOrigins returns
 // the app's other origins.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/keyfiles"
 	"github.com/watchword-auth/watchword/receipt"
 )
 
@@ -34,7 +35,7 @@ func (s *settings) fillPlaceholders() error {
 		s.keys = []watchword.Key{key}
 	}
 	if s.identity.ID == "" {
-		if s.identity, err = watchword.NewKey(identityKeyID, make([]byte, secretBytes)); err != nil {
+		if s.identity, err = watchword.NewKey(keyfiles.IdentityKeyID, make([]byte, secretBytes)); err != nil {
 			return err
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// reload reads the configuration again and puts into use what belongs to apps: API keys, limits, templates, senders, event
+// reload reads the configuration again and puts into use what belongs to apps: new apps, API keys, limits, templates, senders, event
 // endpoints and the rest. Requests that have begun end as they began. The log says what needs a restart. With any problem nothing
 // changes.
 func (p *serverProcess) reload(ctx context.Context) {
@@ -30,6 +30,7 @@ func (p *serverProcess) reload(ctx context.Context) {
 		p.log.Warn("unsafe configuration", "warning", warning)
 	}
 	p.settings = merged
+	p.tasks.start(svc)
 	p.service.Store(svc)
 	p.startupLog.Info("configuration reloaded", "apps", len(merged.apps))
 	if len(restart) > 0 {
@@ -73,7 +74,7 @@ func (s settings) reloadFrom(next settings) (merged settings, restart []string) 
 	for i, a := range next.apps {
 		n := slices.IndexFunc(s.apps, func(old appSettings) bool { return old.id == a.id })
 		if n < 0 {
-			restart = append(restart, fmt.Sprintf("apps[%d]", i))
+			merged.apps = append(merged.apps, a)
 			continue
 		}
 		if a.breaker != s.apps[n].breaker {

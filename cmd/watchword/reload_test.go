@@ -189,10 +189,53 @@ func TestReloadNamesWhatNeedsRestart(t *testing.T) {
 	}
 	r.change(t, "app:", "shutdown_delay: 1m\nmax_connections: 100\ntrusted_proxies: [10.0.0.0/8]\napps:\n  - id: other\n    keys: [{sha256: "+apiKeyDigest("other")+", scopes: [challenges]}]\n"+
 		"    send: {email: [\""+app.codes.senderURL()+"\"]}", `"msg":"changed settings need a restart"`)
-	if want := `"settings":["max_connections","shutdown_delay","trusted_proxies","apps[0]"]`; !strings.Contains(r.log.String(), want) {
+	if want := `"settings":["max_connections","shutdown_delay","trusted_proxies"]`; !strings.Contains(r.log.String(), want) {
 		t.Errorf("no %s in the log:\n%s", want, r.log)
 	}
 	if err := app.signIn(2); err != nil {
 		t.Error(err)
 	}
+}
+
+// An app and an API key are added while people sign in. The new app's messages and events are sent by its own worker, and end with the
+// process. A configuration that is refused adds nothing, and the mended one does.
+func TestReloadAddsAppWhilePeopleSignIn(t *testing.T) {
+	t.Parallel()
+	r, app := startReloader(t, func(sender string) string {
+		return "apps:\n  - id: shop\n    keys: [{sha256: " + apiKeyDigest("quiet") + ", scopes: [challenges]}]\n    send: {email: [\"" + sender + "\"]}\n"
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan int)
+	go func() { done <- app.signInUntil(ctx, t) }()
+	added := "\n  - id: diary\n    public_url: https://diary.example.com\n    keys: [{sha256: " + apiKeyDigest("diary") + ", scopes: [challenges]}]\n    send: {email: [\"" +
+		app.codes.senderURL() + "\"]}"
+	r.change(t, "apps:", "apps:"+strings.Replace(added, "sha256: ", "sha256: x", 1), `"msg":"configuration not reloaded"`)
+	r.change(t, "sha256: x", "sha256: ", reloaded)
+	diary := app
+	diary.node = r.withKey("diary")
+	for person := range 3 {
+		if err := diary.signIn(10_000 + person); err != nil {
+			t.Errorf("the new app: %v", err)
+		}
+	}
+	r.change(t, "{sha256: "+apiKeyDigest("quiet"), "{sha256: "+apiKeyDigest("second")+", scopes: [challenges]}, {sha256: "+apiKeyDigest("quiet"), reloaded)
+	second := app
+	second.node = r.withKey("second")
+	if err := second.signIn(20_000); err != nil {
+		t.Errorf("the new key: %v", err)
+	}
+	stop()
+	if n := <-done; n == 0 {
+		t.Error("nobody signed in meanwhile")
+	}
+	if log := r.log.String(); strings.Contains(log, "need a restart") {
+		t.Errorf("the log:\n%s", log)
+	}
+}
+
+// withKey returns the node for another API key.
+func (r *reloader) withKey(key string) *node {
+	n := *r.node
+	n.key = key
+	return &n
 }

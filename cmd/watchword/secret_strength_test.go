@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"strings"
 	"testing"
+
+	"github.com/watchword-auth/watchword/internal/keyfiles"
 )
 
 func TestWeakSecretRefusesWhatIsNotRandom(t *testing.T) {
@@ -91,7 +93,7 @@ func TestWeakPasswordRefusesWellKnownOnes(t *testing.T) {
 func TestCheckSecretsRefusesSecretWithTwoUses(t *testing.T) {
 	secret, other := []byte("\x01\xfe\x9b\x44\x13\x88\xd0\x7a\x29\x5c\xee\x31\xb0\x67\x02\x9f\x45\xaa\x1c\x90\x7b\xe2\x58\x33"), []byte("another secret")
 	text := "whsec_" + base64.StdEncoding.EncodeToString(secret)
-	key := usedSecret{where: "keyring[0]", use: useKey, value: secret, text: encodeSecret(secret)}
+	key := usedSecret{where: "keyring[0]", use: useKey, value: secret, text: keyfiles.EncodeSecret(secret)}
 	digestOf := func(text string) usedSecret {
 		sum := sha256.Sum256([]byte(text))
 		return usedSecret{where: "app", use: useAPIKey, value: sum[:]}

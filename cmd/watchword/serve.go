@@ -58,6 +58,7 @@ type serverProcess struct {
 	metrics      *metrics
 	tracing      *tracing // nil: nothing is traced
 	service      atomic.Pointer[service]
+	tasks        *serviceTasks
 	shuttingDown atomic.Bool // makes /readyz fail
 }
 
@@ -82,12 +83,11 @@ func (p *serverProcess) serve(ctx context.Context) error {
 	if len(problems) > 0 {
 		return configError{problems}
 	}
-	defer func() { p.logCloseError(svc.storage.close()) }()
+	p.service.Store(svc)
+	defer func() { p.logCloseError(p.service.Load().storage.close()) }() // those of apps that a reload adds too
 	if err := p.checkStores(ctx, svc); err != nil {
 		return err
 	}
-
-	p.service.Store(svc)
 	p.metrics.registry.MustRegister(newDeliveryCollector(func() map[string]*appTasks { return p.service.Load().apps }),
 		newReadinessCollector(svc.storage.factors != nil, func() []*watchword.Engine { return p.service.Load().engines }))
 	p.metrics.observeEvents(p.service.Load)
@@ -99,8 +99,9 @@ func (p *serverProcess) serve(ctx context.Context) error {
 	for _, sender := range svc.senders {
 		p.log.Info("sender configured", "app", sender.app, "sender", sender.path, "settings", sender.settings)
 	}
-	stopTasks := p.startBackgroundTasks(svc)
-	defer stopTasks()
+	p.tasks = newServiceTasks(p.log)
+	p.tasks.start(svc)
+	defer p.tasks.stop()
 	return p.serveHTTP(ctx, listener)
 }
 
@@ -143,37 +144,6 @@ func pingEngines(ctx context.Context, engines []*watchword.Engine) []error {
 	}
 	all.Wait()
 	return failed
-}
-
-// startBackgroundTasks starts what works beside the requests. The returned function ends it and waits. Workers end first,
-// because the outcome of a message is an event, which breakers count and publishers send.
-func (p *serverProcess) startBackgroundTasks(svc *service) (stop func()) {
-	stopWorkers := p.startTasks(svc.workers, "messages not sent at shutdown")
-	stopBreakers := p.startTasks(svc.breakers, "messages not counted at shutdown")
-	stopPublishers := p.startTasks(svc.eventPublishers, "events not delivered at shutdown")
-	return func() {
-		stopWorkers()
-		stopBreakers()
-		stopPublishers()
-	}
-}
-
-// startTasks starts tasks. The returned function ends them and waits. An error of a task is logged with the failure as its
-// message, and does not change the exit status.
-func (p *serverProcess) startTasks(tasks []backgroundTask, failure string) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	for _, task := range tasks {
-		running.Go(func() {
-			if err := task.Run(ctx); err != nil {
-				p.log.Error(failure, "error", err)
-			}
-		})
-	}
-	return func() {
-		cancel()
-		running.Wait()
-	}
 }
 
 // serveHTTP serves the API and the pages until ctx ends, and then shuts the HTTP server down. Meanwhile each hang-up reloads the

@@ -13,6 +13,7 @@ import (
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
 	"github.com/watchword-auth/watchword/internal/hosts"
+	"github.com/watchword-auth/watchword/internal/keyfiles"
 	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/receipt"
 	"github.com/watchword-auth/watchword/server"
@@ -166,7 +167,7 @@ func (c *checker) readSecretURL(where string, u secretURL) watchword.Code {
 	text := u.URL
 	if u.File != "" {
 		var err error
-		text, err = readSecretText(c.resolvePath(u.File))
+		text, err = keyfiles.ReadText(c.resolvePath(u.File))
 		c.addError(where+".url_file", err)
 		c.checkFileMode(where+".url_file", c.resolvePath(u.File))
 	}
@@ -178,7 +179,7 @@ func (c *checker) readSecretURL(where string, u secretURL) watchword.Code {
 func (c *checker) deriveUserHandleSecrets(s *settings) {
 	for i := range s.apps {
 		var err error
-		s.apps[i].userHandleSecret, err = deriveUserHandleSecret(s.identitySecret, s.apps[i].id)
+		s.apps[i].userHandleSecret, err = keyfiles.DeriveUserHandleSecret(s.identitySecret, s.apps[i].id)
 		c.addError("identity_key_file", err)
 	}
 }

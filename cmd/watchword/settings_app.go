@@ -123,7 +123,7 @@ func (c *checker) checkRPID(where string, cfg fileConfig, s appSettings) {
 
 func (c *checker) apiKeys(where string, keys []apiKeyConfig) (out []apiKey) {
 	c.addProblemIf(len(keys) == 0, "%s.keys: at least one is needed", where)
-	scopes := []string{server.ScopeChallenges, server.ScopeFactors, server.ScopeFactorsAdmin}
+	scopes := server.Scopes()
 	for i, k := range keys {
 		where := fmt.Sprintf("%s.keys[%d]", where, i)
 		sum, err := hex.DecodeString(k.SHA256)

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,6 +189,52 @@ func (s *storage) close() error {
 		all = append(all, c())
 	}
 	return errors.Join(all...)
+}
+
+// closeSince closes the stores that a running service does not have; all of them if it is nil.
+func (s *storage) closeSince(running *service) error {
+	added := storage{closers: s.closers}
+	if running != nil {
+		added.closers = s.closers[len(running.storage.closers):]
+	}
+	return added.close()
+}
+
+// clone returns storage to which apps can be added.
+func (s *storage) clone() storage {
+	added := *s
+	added.apps, added.closers = maps.Clone(s.apps), slices.Clone(s.closers)
+	return added
+}
+
+// addApps makes the stores of the apps that have none. Others' stay as they are.
+func (s *storage) addApps(settings settings, observer storeObserver) error {
+	inMemory := newMemoryStorage(settings.apps)
+	for _, a := range settings.apps {
+		if _, exists := s.apps[a.id]; exists {
+			continue
+		}
+		if settings.redis.Reveal() == memoryURL {
+			s.apps[a.id] = inMemory.apps[a.id].withLimitsOf(s.apps)
+			continue
+		}
+		app, closeApp, err := openAppStorage(settings, a.id, observer)
+		if err != nil {
+			return err
+		}
+		s.apps[a.id] = app
+		s.closers = append(s.closers, closeApp)
+	}
+	return nil
+}
+
+// withLimitsOf returns the stores of an app, with limits in the memory that the others have theirs in.
+func (a appStorage) withLimitsOf(others map[string]appStorage) appStorage {
+	for _, other := range others {
+		a.limits = other.limits
+		break
+	}
+	return a
 }
 
 // newMemoryStorage makes stores in memory. Their size is bounded whatever the number of apps. Each app gets an equal share, so

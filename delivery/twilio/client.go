@@ -55,7 +55,7 @@ func (c *restClient) SendRequest(method, rawURL string, form url.Values, _ map[s
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
-	request.Header.Set("User-Agent", "watchword")
+	request.Header.Set("User-Agent", c.sender.userAgent)
 	request.SetBasicAuth(c.sender.user, c.sender.token.Reveal())
 	answer, err := c.sender.client.Do(request)
 	if err != nil {

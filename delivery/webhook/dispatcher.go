@@ -139,6 +139,7 @@ func parseEndpoint(text string, env delivery.Environment) (settings, error) {
 		return settings{}, errors.New("the URL cannot be parsed") // url.Error contains the URL
 	}
 	s, err := parseURL(u, env.Development)
+	s.userAgent = env.WithDefaults().UserAgent
 	err = errors.Join(err, env.CheckHost(u.Hostname()))
 	if u.Query().Has("format") {
 		err = errors.Join(err, errors.New("the parameter format is for messages; events have one format"))

@@ -46,7 +46,7 @@ func (s *settings) newRequest(ctx context.Context, id string, now time.Time, bod
 		request.Header[prefix+"Signature"] = []string{signature}
 	}
 	request.Header["Content-Type"] = []string{"application/json"}
-	request.Header["User-Agent"] = []string{"watchword"}
+	request.Header["User-Agent"] = []string{s.userAgent}
 	// Receivers recognize repetitions by the id, so net/http may retry on a new connection when the receiver has just closed an
 	// idle one. The empty list makes net/http do so and is not sent.
 	request.Header["Idempotency-Key"] = []string{}

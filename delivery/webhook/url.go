@@ -17,6 +17,8 @@ type settings struct {
 	format   format
 	reports  bool     // messages contain a URL for delivery reports
 	prefixes []string // prefixes of the names of the three signature headers
+
+	userAgent string // of requests
 }
 
 var standardPrefixes = []string{"Webhook-"}

@@ -49,6 +49,7 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if _, err := settings.format(watchword.Message{Channel: env.Channel}, "", env.Now()); errors.Is(err, errVoiceUnsupported) {
 		return nil, err
 	}
+	settings.userAgent = env.WithDefaults().UserAgent
 	s := &sender{settings: settings, client: env.HTTPClient(), now: env.Now, env: env}
 	if settings.reports {
 		s.callbackURL = env.CallbackURL

@@ -28,7 +28,7 @@ type app struct {
 func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	a := &app{users: users{byEmail: map[string]string{}, byID: map[string]string{}}, sessions: sessions{byID: map[string]session{}}}
 	var err error
-	if a.services, err = newEngine(ctx, origin); err != nil {
+	if a.services, err = newServices(ctx, origin); err != nil {
 		return nil, err
 	}
 	if a.pages, err = template.ParseFS(files, "pages.html"); err != nil {

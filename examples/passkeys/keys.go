@@ -74,7 +74,7 @@ func (a *app) answerKey(w http.ResponseWriter, r *http.Request) {
 		replyError(w, watchword.ErrUnknownVerification)
 		return
 	}
-	check := watchword.CheckRequest{Purpose: s.purpose, Answer: watchword.Answer{Text: string(answer), Object: true}, Client: clientOf(r)}
+	check := watchword.CheckRequest{Purpose: s.purpose, Answer: watchword.AnswerCredential(answer), Client: clientOf(r)}
 	if s.purpose != watchword.PurposeSignIn {
 		check.Subject = s.user
 	}

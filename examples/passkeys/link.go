@@ -43,7 +43,7 @@ func (a *app) answerLink(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, err := a.engine.CheckVerification(r.Context(), s.link, watchword.VerificationCheck{CheckRequest: watchword.CheckRequest{
-		Purpose: watchword.PurposeSignIn, To: s.address, Answer: watchword.Answer{Text: r.FormValue("answer")}, Client: clientOf(r)}})
+		Purpose: watchword.PurposeSignIn, To: s.address, Answer: watchword.AnswerCode(r.FormValue("answer")), Client: clientOf(r)}})
 	if err != nil {
 		a.renderPage(w, page{Name: "sent", Message: messageFor(err)})
 		return

@@ -4,7 +4,7 @@
 //
 //	go run ./examples/passkeys        then open http://localhost:8000, sign in with any address and add a passkey
 //
-// engine.go configures watchword, link.go is the sign-in by link, keys.go and page.js are the passkeys. app.go and users.go are
+// service.go configures watchword, link.go is the sign-in by link, keys.go and page.js are the passkeys. app.go and users.go are
 // ordinary parts of a web app.
 package main
 

@@ -36,24 +36,20 @@ type session struct {
 
 // newApp returns the app for an origin. It sends messages until ctx ends.
 func newApp(ctx context.Context, origin string) (http.Handler, error) {
-	s, err := newEngine(ctx, origin)
+	mux := http.NewServeMux()
+	s, err := newService(ctx, origin, mux)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{engine: s.engine, origin: origin, sessions: map[string]session{}}
+	context.AfterFunc(ctx, func() { _ = s.Close() })
+	a := &app{engine: s.Engine, origin: origin, sessions: map[string]session{}}
 	if a.pages, err = template.ParseFS(pagesHTML, "pages.html"); err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", a.home)
 	mux.HandleFunc("POST /sign-in", a.signIn)
 	mux.HandleFunc("GET /done", a.done)
 	mux.HandleFunc("POST /sign-out", a.signOut)
-	for _, path := range []string{"/v/", "/l/", "/pages/"} {
-		mux.Handle(path, s.pages)
-	}
-	mux.Handle("GET /inbox", s.inbox)
-	mux.Handle("GET /inbox/", s.inbox)
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 

@@ -7,7 +7,7 @@
 // there: it asks for the number that the first browser shows, and then the first browser continues by itself. In the same
 // browser the link only asks for a click.
 //
-// engine.go configures watchword, app.go is the sign-in.
+// service.go configures watchword, app.go is the sign-in.
 package main
 
 import (

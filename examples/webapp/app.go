@@ -19,7 +19,7 @@ var pagesHTML embed.FS
 
 // app is the web app: its users and sessions, and the verification engine.
 type app struct {
-	services
+	engine    *watchword.Engine
 	origin    string
 	users     users
 	sessions  sessions
@@ -28,18 +28,19 @@ type app struct {
 
 // newApp returns the app for an origin, with the users ann@example.com and bea@example.com. It sends messages until ctx ends.
 func newApp(ctx context.Context, origin string) (http.Handler, error) {
-	services, err := newEngine(ctx, origin)
+	mux := http.NewServeMux()
+	s, err := newService(ctx, origin, mux)
 	if err != nil {
 		return nil, err
 	}
-	a := &app{services: services, origin: origin, users: users{byEmail: map[string]*user{}}, sessions: sessions{byID: map[string]session{}}}
+	context.AfterFunc(ctx, func() { _ = s.Close() })
+	a := &app{engine: s.Engine, origin: origin, users: users{byEmail: map[string]*user{}}, sessions: sessions{byID: map[string]session{}}}
 	if a.templates, err = template.ParseFS(pagesHTML, "pages.html"); err != nil {
 		return nil, err
 	}
 	if err := errors.Join(a.users.add("user_1", "ann@example.com", "correct horse"), a.users.add("user_2", "bea@example.com", "correct mule")); err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", a.home)
 	mux.HandleFunc("POST /sign-in", a.signIn)
 	mux.HandleFunc("GET /sign-in/done", a.signInDone)
@@ -48,11 +49,6 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	mux.HandleFunc("POST /forgot", a.forgot)
 	mux.HandleFunc("POST /reset", a.reset)
 	mux.HandleFunc("POST /sign-out", a.signOut)
-	for _, path := range []string{"/v/", "/c/", "/l/", "/pages/"} {
-		mux.Handle(path, a.pages)
-	}
-	mux.Handle("GET /inbox", a.inbox)
-	mux.Handle("GET /inbox/", a.inbox)
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 

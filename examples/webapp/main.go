@@ -4,7 +4,7 @@
 //
 //	go run ./examples/webapp        then open http://localhost:8000, sign in as ann@example.com with "correct horse"
 //
-// engine.go configures watchword, mfa.go is the sign-in, return.go the way back from a hosted page, reset.go the password reset.
+// service.go configures watchword, mfa.go is the sign-in, return.go the way back from a hosted page, reset.go the password reset.
 // users.go and app.go are ordinary parts of a web app.
 package main
 

@@ -32,7 +32,7 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, err := a.engine.CheckVerification(r.Context(), s.asked, watchword.VerificationCheck{CheckRequest: watchword.CheckRequest{
-		Purpose: watchword.PurposePasswordReset, To: s.email, Answer: watchword.Answer{Text: r.FormValue("code")}, Client: clientOf(r)}})
+		Purpose: watchword.PurposePasswordReset, To: s.email, Answer: watchword.AnswerCode(r.FormValue("code")), Client: clientOf(r)}})
 	if err == nil {
 		id := a.users.find(s.email).id
 		err = a.users.add(id, s.email, r.FormValue("password"))
