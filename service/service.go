@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -66,10 +67,16 @@ func unwrapped(err error) error {
 	return err
 }
 
+// engineTimeout is how long Close waits for what the engine does after its answers.
+const engineTimeout = 3 * time.Second
+
 // Close ends what works beside the engine. Messages that wait in this process are sent first, for ten seconds at most; the error says how
 // many could not be. Those of an outbox that processes share are left to the others. Close first what calls the Engine, such as the HTTP
 // server, and the stores afterwards. A second call does nothing.
 func (s *Service) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+	defer cancel()
+	_ = s.Engine.AwaitBackground(ctx) // what it leaves undone has no effect on answers
 	s.stop()
 	s.tasks.Wait()
 	s.mu.Lock()
