@@ -112,8 +112,12 @@ func (s *templateSet) renderParts(data *bodyData, channel string) (messageParts,
 
 // execute executes the templates.
 func (s *templateSet) execute(data *bodyData, mail bool) (parts messageParts, err error) {
+	parsed, err := s.parse()
+	if err != nil {
+		return parts, err
+	}
 	var b strings.Builder
-	if err := s.text.ExecuteTemplate(&b, "text", *data); err != nil {
+	if err := parsed.text.ExecuteTemplate(&b, "text", *data); err != nil {
 		return parts, fmt.Errorf("text: %w", err)
 	}
 	parts.text = strings.TrimSpace(b.String())
@@ -122,19 +126,19 @@ func (s *templateSet) execute(data *bodyData, mail bool) (parts messageParts, er
 	}
 	b.Reset()
 	if data.codeInTitle {
-		err = s.text.ExecuteTemplate(&b, "title_with_code", *data)
+		err = parsed.text.ExecuteTemplate(&b, "title_with_code", *data)
 	} else {
-		err = s.text.ExecuteTemplate(&b, "title", data.titleData)
+		err = parsed.text.ExecuteTemplate(&b, "title", data.titleData)
 	}
 	if err != nil {
 		return parts, fmt.Errorf("title: %w", err)
 	}
 	parts.title = strings.TrimSpace(b.String())
-	if s.html == nil {
+	if parsed.html == nil {
 		return parts, nil
 	}
 	b.Reset()
-	if err := s.html.ExecuteTemplate(&b, "html", *data); err != nil {
+	if err := parsed.html.ExecuteTemplate(&b, "html", *data); err != nil {
 		return parts, fmt.Errorf("html: %w", err)
 	}
 	parts.html = b.String()

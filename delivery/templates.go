@@ -51,22 +51,25 @@ type matcherKey struct{ purpose, channel string }
 type templateSet struct {
 	locale      string
 	rightToLeft bool
-	text        *texttemplate.Template
-	html        *htmltemplate.Template // nil: no HTML
-	flat        *flatMessages          // of a built-in set; nil: the templates are executed for every message
+	parse       func() (parsedTemplates, error) // when it is called first
+	flat        *flatMessages                   // of a built-in set; nil: the templates are executed for every message
 }
 
-// builtInTemplates parses the built-in templates, once in a process: they never change, and an app costs nothing for them. A test
-// checks them, so that a start does not.
+type parsedTemplates struct {
+	text *texttemplate.Template
+	html *htmltemplate.Template // nil: no HTML
+}
+
+// builtInTemplates reads the built-in templates, once in a process: they never change, and an app costs nothing for them. Each set
+// is parsed when a message needs it first: parsed, all take 4.5 MiB, and a process uses few of them. A test checks
+// them, so that a start does not.
 var builtInTemplates = sync.OnceValues(func() (*Templates, error) {
 	l := &templateLoader{files: map[string][]string{}}
 	l.readBuiltIn()
 	return l.load(func(name, purpose, channel, locale string) (*templateSet, error) {
-		set, err := l.parseSet(name, purpose, channel, locale)
-		if err == nil {
-			set.flat = new(flatMessages)
-		}
-		return set, err
+		set := l.newSet(name, purpose, channel, locale)
+		set.flat = new(flatMessages)
+		return set, nil
 	})
 })
 
@@ -86,11 +89,8 @@ func LoadTemplates(folder fs.FS) (*Templates, error) {
 		if set != nil && !own[name] && !own[layoutName(channel)] && !own[templateName(defaultPurpose, channel, locale)] {
 			return set, nil
 		}
-		set, err := l.parseSet(name, purpose, channel, locale)
-		if err == nil {
-			err = checkTemplates(set, channel)
-		}
-		return set, err
+		set = l.newSet(name, purpose, channel, locale)
+		return set, checkTemplates(set, channel)
 	})
 }
 
@@ -204,30 +204,35 @@ func (l *templateLoader) load(makeSet func(name, purpose, channel, locale string
 	return t, nil
 }
 
-// parseSet parses the layout, the default texts and the purpose's texts, so that later blocks replace earlier ones.
-func (l *templateLoader) parseSet(name, purpose, channel, locale string) (*templateSet, error) {
-	texts := append([]string{}, l.files[layoutName(channel)]...)
-	texts = append(texts, l.files[templateName(defaultPurpose, channel, locale)]...)
+// newSet returns the templates of the layout, the default texts and the purpose's texts, so that later blocks replace earlier ones.
+func (l *templateLoader) newSet(name, purpose, channel, locale string) *templateSet {
+	texts := slices.Concat(l.files[layoutName(channel)], l.files[templateName(defaultPurpose, channel, locale)])
 	if purpose != defaultPurpose {
 		texts = append(texts, l.files[name]...)
 	}
-	set := &templateSet{locale: locale, rightToLeft: languages.IsRightToLeft(locale), text: texttemplate.New(name).Option("missingkey=zero").Funcs(layoutFunctions())}
+	return &templateSet{locale: locale, rightToLeft: languages.IsRightToLeft(locale), parse: sync.OnceValues(func() (parsedTemplates, error) {
+		return parseTemplates(name, texts, channel == ChannelEmail)
+	})}
+}
+
+func parseTemplates(name string, texts []string, mail bool) (parsed parsedTemplates, err error) {
+	parsed.text = texttemplate.New(name).Option("missingkey=zero").Funcs(layoutFunctions())
 	html := htmltemplate.New(name).Option("missingkey=zero").Funcs(layoutFunctions())
 	for _, text := range texts {
-		if _, err := set.text.Parse(text); err != nil {
-			return nil, err
+		if _, err := parsed.text.Parse(text); err != nil {
+			return parsed, err
 		}
-		if channel != ChannelEmail {
+		if !mail {
 			continue
 		}
 		if _, err := html.Parse(text); err != nil {
-			return nil, err
+			return parsed, err
 		}
 	}
 	if html.Lookup("html") != nil {
-		set.html = html
+		parsed.html = html
 	}
-	return set, nil
+	return parsed, nil
 }
 
 // find returns the templates of a message. The reader's language takes precedence over templates of the channel, and those over

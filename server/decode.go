@@ -87,6 +87,7 @@ type decoder struct {
 	required requiredFields
 	optional map[jsontext.Pointer]bool // fields that may be null, nested ones too; anyElement stands for the index of a list
 	options  json.Options
+	anyNull  json.Options // options for a document that may contain null, which cost as much as the decoding
 }
 
 // requiredFields are the required fields of an object, and those of the objects in its lists and behind its pointers.
@@ -123,7 +124,8 @@ func newDecoder(t reflect.Type) *decoder {
 		}
 		return errNull
 	})
-	d.options = json.JoinOptions(json.RejectUnknownMembers(true), json.WithUnmarshalers(rejectNull))
+	d.options = json.RejectUnknownMembers(true)
+	d.anyNull = json.JoinOptions(d.options, json.WithUnmarshalers(rejectNull))
 	return d
 }
 
@@ -176,7 +178,11 @@ func withoutIndexes(pointer jsontext.Pointer) (out jsontext.Pointer) {
 
 // decode decodes text into a value of the decoder's type, to which into points.
 func (d *decoder) decode(text []byte, into any) error {
-	if err := json.Unmarshal(text, into, d.options); err != nil {
+	options := d.options
+	if bytes.Contains(text, []byte("null")) { // JSON has no other spelling of it (RFC 8259 §3)
+		options = d.anyNull
+	}
+	if err := json.Unmarshal(text, into, options); err != nil {
 		return describeDecodeError(err)
 	}
 	if missing := d.required.findMissing(reflect.ValueOf(into).Elem(), ""); len(missing) > 0 {

@@ -69,33 +69,36 @@ if not expected then
 	return 'd'
 end
 
--- Nothing has been written so far. From here on only the first write can fail. First the charge: the log keeps as many times as
--- the largest limit needs, for as long as the longest window.
-if longest > 0 then
+-- The guesses, in order. Digests are keyed, so the time of the comparison reveals nothing. An empty digest matches nothing.
+local hit
+for i = guesses, #ARGV, 3 do
+	if not hit and ARGV[i] ~= '' and expected[ARGV[i]] then
+		hit, e.state = i, tonumber(ARGV[i + 1])
+	end
+end
+e.tries, e.used, e.last = e.tries - 1, e.used + 1, now
+if not hit and #all > 0 and e.tries == 0 then
+	e.state = 2
+end
+
+-- Nothing has been written so far. From here on only the first write can fail. First the charge, which an approval would clear:
+-- the log keeps as many times as the largest limit needs, for as long as the longest window.
+if longest > 0 and e.state ~= 1 then
 	log = struct.pack('>I8', now) .. string.sub(log, 1, 8 * (most - 1))
 	redis.call('SET', budget, log, 'PX', math.ceil(longest / 1000))
 end
-e.tries, e.used, e.last = e.tries - 1, e.used + 1, now
+if e.state ~= 0 then
+	queueFrom(5, ended - 1)
+end
+if hit then
+	local value = write(KEYS[1], e, ARGV[hit + 2], all, sealed(e))
+	if e.state == 1 and budget then
+		redis.call('DEL', budget)
+	end
+	return prefix .. 'w' .. value
+end
 redis.call('SETRANGE', KEYS[1], 1, counters(e))
 if #all == 0 then
 	return prefix .. 'w' .. '\1' .. counters(e) .. string.sub(e.value, 22)
-end
-
--- Then the guesses, in order. Digests are keyed, so the time of the comparison reveals nothing. An empty digest matches nothing.
-for i = guesses, #ARGV, 3 do
-	if ARGV[i] ~= '' and expected[ARGV[i]] then
-		e.state = tonumber(ARGV[i + 1])
-		queueFrom(5, ended - 1)
-		local value = write(KEYS[1], e, ARGV[i + 2], all, sealed(e))
-		if e.state == 1 and budget then
-			redis.call('DEL', budget)
-		end
-		return prefix .. 'w' .. value
-	end
-end
-if e.tries == 0 then
-	e.state = 2
-	queueFrom(5, ended - 1)
-	redis.call('SETRANGE', KEYS[1], 1, counters(e))
 end
 return refusal('m')

@@ -59,7 +59,7 @@ func NewEventQueue(s *Store, cfg EventQueueConfig) (*EventQueue, error) {
 	if cfg.DeadLetters == nil {
 		cfg.DeadLetters = func(int) {}
 	}
-	return &EventQueue{store: s, cfg: cfg, replay: script.NewTimed(outboxLua + replayLua), queues: map[string]*queue{}}, nil
+	return &EventQueue{store: s, cfg: cfg, replay: script.NewTimed(queueLua + outboxLua + replayLua), queues: map[string]*queue{}}, nil
 }
 
 // queueOf returns the queue of an endpoint. The endpoints are configured, so there are few.

@@ -13,6 +13,8 @@ import (
 )
 
 var (
+	//go:embed queue.lua
+	queueLua string
 	//go:embed outbox.lua
 	outboxLua string
 	//go:embed claim.lua

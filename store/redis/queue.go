@@ -57,7 +57,8 @@ type queueConfig struct {
 
 func newQueue(s *Store, keys [][]string, cfg queueConfig) *queue {
 	return &queue{store: s, queueConfig: cfg, keys: keys, consumer: rand.Text(), turn: make(chan struct{}, 1),
-		claim: script.NewTimed(outboxLua + claimLua), finish: script.NewTimed(outboxLua + finishLua), put: script.NewTimed(outboxLua + putLua), bury: script.NewTimed(outboxLua + buryLua),
+		claim: script.NewTimed(queueLua + outboxLua + claimLua), finish: script.NewTimed(queueLua + outboxLua + finishLua),
+		put: script.NewTimed(queueLua + outboxLua + putLua), bury: script.NewTimed(queueLua + outboxLua + buryLua),
 		polls: newPolls(len(keys)), local: localCopies{elements: map[string]localCopy{}, encode: func(o watchword.Outgoing) (string, error) { return encodeElement(o, cfg.maxElement) }},
 		held: heldEntries{claims: map[string]bool{}}, backlogs: backlogs{partitions: make([]backlog, len(keys))}}
 }

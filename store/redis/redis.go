@@ -129,8 +129,8 @@ func New(client redis.UniversalClient, cfg Config) *Store {
 	}
 	s := &Store{client: client, waitReplicas: cfg.WaitReplicas, timeout: cfg.Timeout, damaged: cfg.Damaged,
 		lanes: script.NewLanes(client, cfg.OnRoundTrip), clocks: script.NewClocks(client),
-		readClock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + outboxLua + createLua), attempt: script.NewTimed(entryLua + outboxLua + attemptLua),
-		closing: script.NewTimed(entryLua + outboxLua + closeLua), update: script.NewTimed(entryLua + outboxLua + updateLua)}
+		readClock: script.NewTimed(`return 1`), create: script.NewTimed(entryLua + queueLua + createLua), attempt: script.NewTimed(entryLua + queueLua + attemptLua),
+		closing: script.NewTimed(entryLua + queueLua + closeLua), update: script.NewTimed(entryLua + queueLua + outboxLua + updateLua)}
 	for p := range cfg.Partitions {
 		s.tags = append(s.tags, "{"+cfg.Prefix+":"+strconv.Itoa(p)+"}")
 	}
