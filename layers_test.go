@@ -52,7 +52,7 @@ var heavyLibraries = []string{
 }
 
 // lightPackages need none of them.
-var lightPackages = []string{"", "otp", "receipt", "ratelimit", "delivery", "store/memory", "server", "magiclink", "device"}
+var lightPackages = []string{"", "otp", "receipt", "ratelimit", "delivery", "store/memory", "server", "magiclink", "device", "client"}
 
 // namedPackages are no plug-ins: the program may name them.
 var namedPackages = []string{"", "ratelimit", "delivery", "receipt", "server", "store/sql"}

@@ -98,6 +98,10 @@ export function show(challenge: StartedChallenge): string | Promise<unknown> {
   }
 }
 
+export async function deliveryOf(id: string): Promise<"queued" | "sent" | "delivered" | "failed" | undefined> {
+  return (await watchword.verifications.retrieve(id)).challenge?.delivery?.status;
+}
+
 export async function events(request: Request): Promise<WatchwordEvent["data"]> {
   const event = await verifyEvent(request, { secrets: ["whsec_old", "whsec_new"] });
   // @ts-expect-error no such event
