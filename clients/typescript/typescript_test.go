@@ -29,10 +29,10 @@ func newWorkspace(t *testing.T) *workspace {
 	for _, name := range []string{"src", "scripts", "test", "types-test"} {
 		must(t, os.CopyFS(filepath.Join(w.folder, name), os.DirFS(name)))
 	}
-	for _, name := range []string{"package.json", "package-lock.json", "tsconfig.json", "README.md", "LICENSE"} {
+	for _, name := range []string{"package.json", "package-lock.json", "tsconfig.json", "README.md", "LICENSE", "../../docs/ten-minutes.md"} {
 		text, err := os.ReadFile(name)
 		must(t, err)
-		must(t, os.WriteFile(filepath.Join(w.folder, name), text, 0o600))
+		must(t, os.WriteFile(filepath.Join(w.folder, filepath.Base(name)), text, 0o600))
 	}
 	if out, err := w.command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline").CombinedOutput(); err != nil {
 		t.Skipf("npm packages cannot be fetched here, so the TypeScript client was NOT tested: %v %.300s", err, out)
@@ -63,7 +63,7 @@ func (w *workspace) command(name string, args ...string) *exec.Cmd {
 	w.t.Cleanup(cancel)
 	c := exec.CommandContext(ctx, name, args...)
 	c.Dir = w.folder
-	c.Env = append(os.Environ(), "WATCHWORD="+w.program)
+	c.Env = append(os.Environ(), "WATCHWORD="+w.program, "TEN_MINUTES="+filepath.Join(w.folder, "ten-minutes.md"))
 	return c
 }
 
@@ -90,6 +90,14 @@ func TestTypeScriptClientAgainstDevelopmentServer(t *testing.T) {
 	if passed := regexp.MustCompile(`(?m)^# pass ([1-9]\d+)$`).MatchString(out); !passed || !strings.Contains(out, "\n# skipped 0\n") {
 		t.Errorf("not all tests ran:\n%s", out)
 	}
+	t.Run("ten minutes", func(t *testing.T) {
+		switch out := w.run("node", "--test", "test/ten-minutes.test.mjs"); {
+		case strings.Contains(out, "\n# skipped 1\n"):
+			t.Skipf("docs/ten-minutes.md was NOT followed: %s", out)
+		case !strings.Contains(out, "\n# pass 1\n"):
+			t.Errorf("docs/ten-minutes.md was not followed:\n%s", out)
+		}
+	})
 }
 
 // The runtimes are large, so only `make runtimes` fetches them.
