@@ -239,9 +239,9 @@ func TestPluginsAreNamedInOneFile(t *testing.T) {
 	}
 }
 
-// isPlugin reports whether a package is neither named by the program, nor internal, nor a program.
+// isPlugin reports whether a package is neither named by the program, nor internal, nor a program, nor a client of the HTTP API.
 func isPlugin(folder string) bool {
-	return !slices.Contains(namedPackages, folder) && !isProgram(folder) &&
+	return !slices.Contains(namedPackages, folder) && !isProgram(folder) && !isWithin(folder, "client") && !isWithin(folder, "clients") &&
 		!slices.Contains(strings.Split(folder, "/"), "internal")
 }
 

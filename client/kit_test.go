@@ -161,4 +161,3 @@ func respondWith(status int, body any, headers map[string]string) *http.Response
 	_, _ = w.WriteString(text)
 	return w.Result()
 }
-

@@ -25,7 +25,7 @@ export interface InboxQuery {
   to?: string;
   /** The id of the challenge: that of a challenge, or `challenge.id` of a verification. */
   challenge?: string;
-  /** Milliseconds to wait. The default is 10,000. */
+  /** Milliseconds to wait. The default is 30,000. */
   timeout?: number;
   signal?: AbortSignal;
 }
@@ -52,7 +52,7 @@ export class Inbox {
 
   /** Waits for a message and returns the newest that fits. Messages are sent after the start is answered. */
   async waitFor(query: InboxQuery): Promise<InboxMessage> {
-    const timeout = AbortSignal.timeout(query.timeout ?? 10_000);
+    const timeout = AbortSignal.timeout(query.timeout ?? 30_000);
     const signal = query.signal ? AbortSignal.any([query.signal, timeout]) : timeout;
     for (;;) {
       const messages = await this.list({ ...(query.to === undefined ? {} : { to: query.to }), signal });
