@@ -95,7 +95,7 @@ func TestGeneratedGoClientsStartAndCheck(t *testing.T) {
 }
 
 func TestGeneratedTypeScriptClientsStartAndCheck(t *testing.T) {
-	ts := newTestServer(t, serverOptions{})
+	ts := newTestServer(t, serverOptions{strategies: realStrategies(t)})
 	w := newGeneratorWorkspace(t, ts)
 	w.fetch("npm", "install", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund")
 	w.run("npx", "--no-install", "openapi-typescript", "openapi.json", "-o", "types.d.ts")

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -37,12 +38,20 @@ func newWorkspace(t *testing.T) *workspace {
 	if out, err := w.command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline").CombinedOutput(); err != nil {
 		t.Skipf("npm packages cannot be fetched here, so the TypeScript client was NOT tested: %v %.300s", err, out)
 	}
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", w.program, "../../cmd/watchword")
+	build := exec.CommandContext(t.Context(), "go", append(buildFlags(), "-o", w.program, "../../cmd/watchword")...)
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	w.run("node", "scripts/build.mjs")
 	return w
+}
+
+// buildFlags builds with the race detector if the test has it, so that no package is compiled twice.
+func buildFlags() []string {
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		return []string{"build", "-race"}
+	}
+	return []string{"build"}
 }
 
 func requireNode(t *testing.T) {
@@ -90,6 +99,7 @@ func TestTypeScriptClientAgainstDevelopmentServer(t *testing.T) {
 	if passed := regexp.MustCompile(`(?m)^# pass ([1-9]\d+)$`).MatchString(out); !passed || !strings.Contains(out, "\n# skipped 0\n") {
 		t.Errorf("not all tests ran:\n%s", out)
 	}
+	t.Run("events of the server", w.verifyPostedEvents)
 	t.Run("ten minutes", func(t *testing.T) {
 		switch out := w.run("node", "--test", "test/ten-minutes.test.mjs"); {
 		case strings.Contains(out, "\n# skipped 1\n"):
