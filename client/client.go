@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/watchword-auth/watchword"
 )
 
 const (
@@ -19,7 +21,7 @@ type Config struct {
 	// URL is the server's URL, such as https://verify.example.com, or http://localhost:8080 in development. Required.
 	URL string
 	// APIKey is an API key of the app; dev in development. Required.
-	APIKey string
+	APIKey watchword.Code
 	// HTTPClient sends the requests. The default is a client without settings. Redirects are not followed.
 	HTTPClient *http.Client
 	// Timeout bounds each try, in addition to the context. The default is 15 seconds.
@@ -31,7 +33,7 @@ type Config struct {
 // A Client calls a server for one app. It is safe for concurrent use; a program needs only one.
 type Client struct {
 	url     string
-	key     string
+	key     watchword.Code
 	http    *http.Client
 	timeout time.Duration
 	retries int
@@ -44,7 +46,7 @@ func New(c Config) (*Client, error) {
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, errors.New("client: Config.URL must be an https or http URL")
 	}
-	if c.APIKey == "" {
+	if c.APIKey.IsZero() {
 		return nil, errors.New("client: Config.APIKey is missing")
 	}
 	out := &Client{url: strings.TrimRight(c.URL, "/"), key: c.APIKey, http: &http.Client{}, timeout: c.Timeout, retries: c.Retries, pause: pause}

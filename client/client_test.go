@@ -122,7 +122,7 @@ func TestFactorsAreEnrolledListedRenamedAndRemoved(t *testing.T) {
 	if err != nil || renamed.Label != "Paper" {
 		t.Errorf("renamed: %+v, %v", renamed, err)
 	}
-	admin, err := client.New(client.Config{URL: s.url, APIKey: adminKey})
+	admin, err := client.New(client.Config{URL: s.url, APIKey: watchword.NewCode(adminKey)})
 	must(t, err)
 	must(t, admin.RemoveSubject(ctx, subject))
 	if _, err := c.GetFactor(ctx, id); !errors.Is(err, watchword.ErrUnknownFactor) {
@@ -176,7 +176,7 @@ func TestProblemNamesWhatIsWrong(t *testing.T) {
 	if !errors.As(err, &invalid) || !slices.Contains(invalid.Fields, watchword.FieldError{Field: "purpose", Reason: "is required"}) {
 		t.Errorf("without a purpose: %v", err)
 	}
-	stranger, err := client.New(client.Config{URL: s.url, APIKey: "wrong"})
+	stranger, err := client.New(client.Config{URL: s.url, APIKey: watchword.NewCode("wrong")})
 	must(t, err)
 	_, err = stranger.GetChallenge(t.Context(), "ch_1")
 	var problem *client.Problem
@@ -224,7 +224,7 @@ func TestCallIsRepeatedOnlyWhereThatHasNoFurtherEffect(t *testing.T) {
 					}
 					return respondWith(200, map[string]any{"id": "ch_1"}, nil), nil
 				}
-				c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: "k", HTTPClient: &http.Client{Transport: broken}})
+				c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: watchword.NewCode("k"), HTTPClient: &http.Client{Transport: broken}})
 				must(t, err)
 				repeats := slices.Contains(test.repeated, method)
 				if err := call(c); (err == nil) != repeats {
@@ -244,7 +244,7 @@ func TestCallEndsWithItsContextAndAfterItsRetries(t *testing.T) {
 		<-r.Context().Done()
 		return nil, r.Context().Err()
 	}}
-	c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: "k", HTTPClient: &http.Client{Transport: broken}, Timeout: 10 * time.Millisecond, Retries: 1})
+	c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: watchword.NewCode("k"), HTTPClient: &http.Client{Transport: broken}, Timeout: 10 * time.Millisecond, Retries: 1})
 	must(t, err)
 	if _, err := c.GetChallenge(t.Context(), "ch_1"); !errors.Is(err, context.DeadlineExceeded) || len(broken.requests) != 2 {
 		t.Errorf("%v after %d requests", err, len(broken.requests))
@@ -258,7 +258,7 @@ func TestCallEndsWithItsContextAndAfterItsRetries(t *testing.T) {
 
 func TestNewRefusesWrongConfiguration(t *testing.T) {
 	t.Parallel()
-	for _, cfg := range []client.Config{{}, {URL: "https://verify.example.com"}, {APIKey: "k"}, {URL: "verify.example.com", APIKey: "k"}, {URL: "file:///etc", APIKey: "k"}} {
+	for _, cfg := range []client.Config{{}, {URL: "https://verify.example.com"}, {APIKey: watchword.NewCode("k")}, {URL: "verify.example.com", APIKey: watchword.NewCode("k")}, {URL: "file:///etc", APIKey: watchword.NewCode("k")}} {
 		if _, err := client.New(cfg); err == nil {
 			t.Errorf("%+v is accepted", cfg)
 		}

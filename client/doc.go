@@ -2,7 +2,7 @@
 //
 // A Client starts verifications and challenges, checks answers, and manages factors:
 //
-//	c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: key})
+//	c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: watchword.NewCode(key)})
 //	started, err := c.StartVerification(ctx, client.VerificationRequest{
 //		Purpose: "sign_in", Methods: []client.MethodRequest{{Strategy: "otp", Channel: "email", To: "ann@example.com"}},
 //	})

@@ -19,7 +19,7 @@ func Example() {
 		return
 	}
 	ctx := context.Background()
-	c, err := client.New(client.Config{URL: s.url, APIKey: "the app's key"})
+	c, err := client.New(client.Config{URL: s.url, APIKey: watchword.NewCode("the app's key")})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -48,7 +48,7 @@ func ExampleProblem() {
 		fmt.Println(err)
 		return
 	}
-	c, _ := client.New(client.Config{URL: s.url, APIKey: "the app's key"})
+	c, _ := client.New(client.Config{URL: s.url, APIKey: watchword.NewCode("the app's key")})
 	_, err = c.CheckVerification(context.Background(), "vf_1", client.CheckRequest{Purpose: "sign_in", Subject: "user_42", Answer: client.Text("492039")})
 
 	var refusal *watchword.Error
@@ -72,7 +72,7 @@ func ExampleClient_CheckChallenge() {
 		return
 	}
 	ctx := context.Background()
-	c, _ := client.New(client.Config{URL: s.url, APIKey: "the app's key"})
+	c, _ := client.New(client.Config{URL: s.url, APIKey: watchword.NewCode("the app's key")})
 	started, err := c.StartChallenge(ctx, client.StartRequest{Strategy: "otp", Purpose: "mfa", Channel: "email", To: "ann@example.com", Subject: "user_42"})
 	if err != nil {
 		fmt.Println(err)

@@ -107,7 +107,7 @@ func startTestServer(t *testing.T, change ...func(*client.Config)) (*testServer,
 	s, closing, err := newTestServer()
 	t.Cleanup(closing)
 	must(t, err)
-	cfg := client.Config{URL: s.url, APIKey: appKey}
+	cfg := client.Config{URL: s.url, APIKey: watchword.NewCode(appKey)}
 	for _, c := range change {
 		c(&cfg)
 	}

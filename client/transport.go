@@ -66,7 +66,7 @@ func (c *Client) try(ctx context.Context, r *request, body []byte, out any) erro
 	if err != nil {
 		return fmt.Errorf("client: %w", err)
 	}
-	r.setHeaders(req.Header, c.key)
+	r.setHeaders(req.Header, c.key.Reveal())
 	res, err := c.http.Do(req)
 	if err != nil {
 		return &connectionError{fmt.Errorf("client: %s %s: %w", r.method, r.path, withoutURL(err))}
