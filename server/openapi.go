@@ -26,7 +26,7 @@ const problemCodesExtension = "x-problem-codes"
 
 // describeAPI returns the OpenAPI 3.1 document of the operations. Requests can name the strategies.
 func describeAPI(operations []operation, strategies []string, publicURL string) ([]byte, error) {
-	d := documentBuilder{problemTypes: indexProblemTypes(), examples: requestExamples(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
+	d := documentBuilder{problemTypes: indexProblemTypes(), examples: requestExamples(), responses: responseExamples(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "watchword", Version: apiVersion,
@@ -54,6 +54,7 @@ type documentBuilder struct {
 	schemas      huma.Registry
 	requests     map[string]bool            // the names of the schemas of requests
 	examples     map[string]json.RawMessage // of request bodies, by the id of the operation
+	responses    map[string]json.RawMessage // examples of successful responses, by the id of the operation
 }
 
 // schemaName returns the name of a type's schema: without the suffixes View and Field, which only the Go code uses.
@@ -104,7 +105,11 @@ func (d *documentBuilder) buildParameters(o *operation) (out []*huma.Param) {
 
 // buildResponses returns the successful response and the problems by status.
 func (d *documentBuilder) buildResponses(o *operation) map[string]*huma.Response {
-	out := map[string]*huma.Response{strconv.Itoa(o.status): {Description: http.StatusText(o.status), Content: d.buildContent(contentTypeJSON, o.responseType)}}
+	content := d.buildContent(contentTypeJSON, o.responseType)
+	if example := d.responses[o.id]; example != nil {
+		content[contentTypeJSON].Example = example
+	}
+	out := map[string]*huma.Response{strconv.Itoa(o.status): {Description: http.StatusText(o.status), Content: content}}
 	byStatus := map[int][]string{}
 	for _, code := range o.problemCodes() {
 		status := d.problemTypes[code].Status

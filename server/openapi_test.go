@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -73,6 +74,42 @@ func TestDocumentListsTheStrategiesThatRequestsCanName(t *testing.T) {
 	}
 	if enum := strategyOf(document, "Challenge")["enum"]; enum != nil {
 		t.Errorf("responses can have other strategies later, and the document lists %v", enum)
+	}
+}
+
+// The examples of responses are what a server could respond with.
+func TestExamplesOfResponsesAreOfTheirSchemas(t *testing.T) {
+	t.Parallel()
+	ts := newTestServer(t, serverOptions{})
+	var document struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct {
+				Content map[string]struct{ Example json.RawMessage }
+			}
+		}
+	}
+	must(t, json.Unmarshal([]byte(ts.get("/openapi.json").text), &document))
+	examples := 0
+	for path, methods := range document.Paths {
+		for method, o := range methods {
+			for status, r := range o.Responses {
+				example := r.Content["application/json"].Example
+				if example == nil {
+					continue
+				}
+				examples++
+				request := httptest.NewRequest(strings.ToUpper(method), strings.ReplaceAll(path, "{id}", "id_1"), nil)
+				code, err := strconv.Atoi(status)
+				must(t, err)
+				response := &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(example))}
+				if ok, errs := contractOf(t, ts).validator.ValidateHttpResponse(request, response); !ok {
+					t.Errorf("%s %s: %v", method, path, errs)
+				}
+			}
+		}
+	}
+	if examples < 8 {
+		t.Errorf("%d examples", examples)
 	}
 }
 

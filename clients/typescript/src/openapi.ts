@@ -1435,6 +1435,31 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "ch_...",
+                     *       "status": "pending",
+                     *       "strategy": "otp",
+                     *       "channel": "sms",
+                     *       "purpose": "sign_in",
+                     *       "sent_to": "+1 ••• ••• ••23",
+                     *       "ask": "code",
+                     *       "created_at": "2026-08-01T10:00:00Z",
+                     *       "expires_at": "2026-08-01T10:10:00Z",
+                     *       "attempts_remaining": 5,
+                     *       "sends_remaining": 4,
+                     *       "resend_at": "2026-08-01T10:00:30Z",
+                     *       "delivery": {
+                     *         "status": "queued",
+                     *         "provider": "twilio"
+                     *       },
+                     *       "handle": "hd_...",
+                     *       "public": {
+                     *         "length": 6,
+                     *         "alphabet": "0123456789"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Started"];
                 };
             };
@@ -1552,6 +1577,26 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "ch_...",
+                     *       "status": "pending",
+                     *       "strategy": "otp",
+                     *       "channel": "sms",
+                     *       "purpose": "sign_in",
+                     *       "sent_to": "+1 ••• ••• ••23",
+                     *       "ask": "code",
+                     *       "created_at": "2026-08-01T10:00:00Z",
+                     *       "expires_at": "2026-08-01T10:10:00Z",
+                     *       "attempts_remaining": 5,
+                     *       "sends_remaining": 4,
+                     *       "resend_at": "2026-08-01T10:00:30Z",
+                     *       "delivery": {
+                     *         "status": "queued",
+                     *         "provider": "twilio"
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Challenge"];
                 };
             };
@@ -1753,6 +1798,28 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "approved",
+                     *       "receipt": "eyJ...",
+                     *       "claims": {
+                     *         "iss": "https://verify.example.com",
+                     *         "aud": "shop",
+                     *         "jti": "ch_...",
+                     *         "iat": 1785578460,
+                     *         "exp": 1785578760,
+                     *         "auth_time": 1785578460,
+                     *         "purpose": "sign_in",
+                     *         "strategy": "otp",
+                     *         "channel": "sms",
+                     *         "amr": [
+                     *           "sms"
+                     *         ],
+                     *         "sent_to": "+1 ••• ••• ••23",
+                     *         "address_hash": "..."
+                     *       }
+                     *     }
+                     */
                     "application/json": components["schemas"]["Approved"];
                 };
             };
@@ -2112,6 +2179,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "factors": [
+                     *         {
+                     *           "id": "fa_...",
+                     *           "strategy": "totp",
+                     *           "subject": "user_42",
+                     *           "label": "Ann's phone",
+                     *           "created_at": "2026-08-01T10:00:00Z",
+                     *           "status": "active"
+                     *         }
+                     *       ]
+                     *     }
+                     */
                     "application/json": components["schemas"]["FactorList"];
                 };
             };
@@ -2179,6 +2260,16 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "fa_...",
+                     *       "strategy": "totp",
+                     *       "subject": "user_42",
+                     *       "label": "Ann's phone",
+                     *       "created_at": "2026-08-01T10:00:00Z",
+                     *       "status": "active"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Factor"];
                 };
             };
@@ -2431,6 +2522,24 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "iss": "https://verify.example.com",
+                     *       "aud": "shop",
+                     *       "jti": "ch_...",
+                     *       "iat": 1785578460,
+                     *       "exp": 1785578760,
+                     *       "auth_time": 1785578460,
+                     *       "purpose": "sign_in",
+                     *       "strategy": "otp",
+                     *       "channel": "sms",
+                     *       "amr": [
+                     *         "sms"
+                     *       ],
+                     *       "sent_to": "+1 ••• ••• ••23",
+                     *       "address_hash": "..."
+                     *     }
+                     */
                     "application/json": components["schemas"]["Claims"];
                 };
             };
@@ -2616,6 +2725,33 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "id": "vf_...",
+                     *       "handle": "hd_...",
+                     *       "status": "pending",
+                     *       "purpose": "mfa",
+                     *       "subject": "user_42",
+                     *       "methods": [
+                     *         {
+                     *           "id": "m1",
+                     *           "strategy": "webauthn",
+                     *           "ask": "key"
+                     *         },
+                     *         {
+                     *           "id": "m3",
+                     *           "strategy": "otp",
+                     *           "channel": "sms",
+                     *           "sent_to": "+1 ••• ••• ••23",
+                     *           "ask": "code"
+                     *         }
+                     *       ],
+                     *       "created_at": "2026-08-01T10:00:00Z",
+                     *       "expires_at": "2026-08-01T10:10:00Z",
+                     *       "page_url": "https://verify.example.com/v/vf_...#vt_...",
+                     *       "ticket": "vt_..."
+                     *     }
+                     */
                     "application/json": components["schemas"]["StartedVerification"];
                 };
             };
@@ -2935,6 +3071,29 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
+                    /**
+                     * @example {
+                     *       "status": "approved",
+                     *       "receipt": "eyJ...",
+                     *       "claims": {
+                     *         "iss": "https://verify.example.com",
+                     *         "aud": "shop",
+                     *         "jti": "ch_...",
+                     *         "iat": 1785578460,
+                     *         "exp": 1785578760,
+                     *         "auth_time": 1785578460,
+                     *         "purpose": "sign_in",
+                     *         "strategy": "otp",
+                     *         "channel": "sms",
+                     *         "amr": [
+                     *           "sms"
+                     *         ],
+                     *         "sent_to": "+1 ••• ••• ••23",
+                     *         "address_hash": "..."
+                     *       },
+                     *       "method": "m3"
+                     *     }
+                     */
                     "application/json": components["schemas"]["Verified"];
                 };
             };
