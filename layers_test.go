@@ -52,7 +52,7 @@ var heavyLibraries = []string{
 }
 
 // lightPackages need none of them.
-var lightPackages = []string{"", "otp", "receipt", "ratelimit", "delivery", "store/memory", "server", "magiclink", "device", "service"}
+var lightPackages = []string{"", "otp", "receipt", "ratelimit", "delivery", "store/memory", "server", "magiclink", "device", "service", "client"}
 
 // partsOfService are the packages that package service puts together for users of the library. It names no plug-in.
 var partsOfService = []string{"delivery", "ratelimit", "receipt"}
@@ -249,9 +249,9 @@ func TestPluginsAreNamedInOneFile(t *testing.T) {
 	}
 }
 
-// isPlugin reports whether a package is neither named by the program, nor internal, nor a program.
+// isPlugin reports whether a package is neither named by the program, nor internal, nor a program, nor a client of the HTTP API.
 func isPlugin(folder string) bool {
-	return !slices.Contains(namedPackages, folder) && !isProgram(folder) &&
+	return !slices.Contains(namedPackages, folder) && !isProgram(folder) && !isWithin(folder, "client") && !isWithin(folder, "clients") &&
 		!slices.Contains(strings.Split(folder, "/"), "internal")
 }
 

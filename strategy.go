@@ -120,3 +120,14 @@ type Proof struct {
 
 	Successor Code // the token of a trusted device that replaces the answer
 }
+
+// Strategies returns the names of the strategies that a start can name, in the order of Config.Strategies. Trusted devices are not
+// among them: they answer by their tokens only.
+func (e *Engine) Strategies() (names []string) {
+	for _, s := range e.cfg.Strategies {
+		if s.Name() != e.deviceStrategy() {
+			names = append(names, s.Name())
+		}
+	}
+	return names
+}

@@ -4,10 +4,13 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -91,10 +94,23 @@ func TestGeneratedGoClientsStartAndCheck(t *testing.T) {
 	}
 }
 
-func TestGeneratedTypeScriptClientsCompile(t *testing.T) {
-	w := newGeneratorWorkspace(t, newTestServer(t, serverOptions{}))
+func TestGeneratedTypeScriptClientsStartAndCheck(t *testing.T) {
+	ts := newTestServer(t, serverOptions{strategies: realStrategies(t)})
+	w := newGeneratorWorkspace(t, ts)
 	w.fetch("npm", "install", "--engine-strict", "--ignore-scripts", "--no-audit", "--no-fund")
 	w.run("npx", "--no-install", "openapi-typescript", "openapi.json", "-o", "types.d.ts")
 	w.run("npx", "--no-install", "openapi-ts", "-i", "openapi.json", "-o", "client")
 	w.run("npx", "--no-install", "tsc", "-p", ".")
+	w.run("npx", "--no-install", "tsc", "-p", "tsconfig.run.json") // what Node.js runs without a bundler
+	must(t, os.WriteFile(filepath.Join(w.folder, "run", "package.json"), []byte(`{"type": "commonjs"}`), 0o600))
+
+	web := httptest.NewServer(ts.server)
+	t.Cleanup(web.Close)
+	codes := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, ts.sentCode("shop", strings.TrimPrefix(r.URL.Path, "/")))
+	}))
+	t.Cleanup(codes.Close)
+	if out := string(w.run("node", "run/run.js", web.URL, shopKey, codes.URL)); out != "verified\n" {
+		t.Errorf("the clients printed %q", out)
+	}
 }

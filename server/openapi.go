@@ -21,9 +21,12 @@ const keyScheme = "key"
 // schemasPath is the prefix of references to the document's schemas.
 const schemasPath = "#/components/schemas/"
 
-// describeAPI returns the OpenAPI 3.1 document of the operations.
-func describeAPI(operations []operation, publicURL string) ([]byte, error) {
-	d := documentBuilder{problemTypes: indexProblemTypes(), examples: requestExamples(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
+// problemCodesExtension is the member of an operation in the document that lists the codes of its problems.
+const problemCodesExtension = "x-problem-codes"
+
+// describeAPI returns the OpenAPI 3.1 document of the operations. Requests can name the strategies.
+func describeAPI(operations []operation, strategies []string, publicURL string) ([]byte, error) {
+	d := documentBuilder{problemTypes: indexProblemTypes(), examples: requestExamples(), responses: responseExamples(), requests: map[string]bool{}, schemas: huma.NewMapRegistry(schemasPath, schemaName)}
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "watchword", Version: apiVersion,
@@ -36,6 +39,7 @@ func describeAPI(operations []operation, publicURL string) ([]byte, error) {
 		doc.AddOperation(d.buildOperation(&operations[n]))
 	}
 	d.listProblemCodes()
+	d.listStrategies(strategies)
 	d.relaxSchemas()
 	text, err := json.Marshal(doc)
 	if err != nil {
@@ -50,6 +54,7 @@ type documentBuilder struct {
 	schemas      huma.Registry
 	requests     map[string]bool            // the names of the schemas of requests
 	examples     map[string]json.RawMessage // of request bodies, by the id of the operation
+	responses    map[string]json.RawMessage // examples of successful responses, by the id of the operation
 }
 
 // schemaName returns the name of a type's schema: without the suffixes View and Field, which only the Go code uses.
@@ -64,6 +69,10 @@ func schemaName(t reflect.Type, hint string) string {
 func (d *documentBuilder) buildOperation(o *operation) *huma.Operation {
 	out := &huma.Operation{Method: o.method, Path: o.path, OperationID: o.id, Summary: o.summary, Description: o.description, Tags: []string{tagOf(o.path)},
 		Parameters: d.buildParameters(o), Responses: d.buildResponses(o)}
+	if codes := o.problemCodes(); len(codes) > 0 {
+		slices.Sort(codes)
+		out.Extensions = map[string]any{problemCodesExtension: slices.Compact(codes)}
+	}
 	if o.scope != "" {
 		out.Security = []map[string][]string{{keyScheme: {o.scope}}}
 	}
@@ -96,7 +105,11 @@ func (d *documentBuilder) buildParameters(o *operation) (out []*huma.Param) {
 
 // buildResponses returns the successful response and the problems by status.
 func (d *documentBuilder) buildResponses(o *operation) map[string]*huma.Response {
-	out := map[string]*huma.Response{strconv.Itoa(o.status): {Description: http.StatusText(o.status), Content: d.buildContent(contentTypeJSON, o.responseType)}}
+	content := d.buildContent(contentTypeJSON, o.responseType)
+	if example := d.responses[o.id]; example != nil {
+		content[contentTypeJSON].Example = example
+	}
+	out := map[string]*huma.Response{strconv.Itoa(o.status): {Description: http.StatusText(o.status), Content: content}}
 	byStatus := map[int][]string{}
 	for _, code := range o.problemCodes() {
 		status := d.problemTypes[code].Status
@@ -157,6 +170,20 @@ func (d *documentBuilder) listProblemCodes() {
 	code := d.schemas.Map()[schemaName(reflect.TypeFor[problem](), "")].Properties["code"]
 	for _, k := range listProblemTypes() {
 		code.Enum = append(code.Enum, k.Code)
+	}
+}
+
+// listStrategies adds the names of the strategies to the requests that name one. Responses can have others, such as those of factors
+// that were enrolled before.
+func (d *documentBuilder) listStrategies(names []string) {
+	for name := range d.requests {
+		strategy := d.schemas.Map()[name].Properties["strategy"]
+		if strategy == nil {
+			continue
+		}
+		for _, n := range names {
+			strategy.Enum = append(strategy.Enum, n)
+		}
 	}
 }
 

@@ -24,6 +24,27 @@ func requestExamples() map[string]json.RawMessage {
 	}
 }
 
+// responseExamples returns an example of the successful response of each operation whose response is more than its request suggests,
+// by the id of the operation.
+func responseExamples() map[string]json.RawMessage {
+	const (
+		times     = `"created_at": "2026-08-01T10:00:00Z", "expires_at": "2026-08-01T10:10:00Z"`
+		challenge = `"id": "ch_...", "status": "pending", "strategy": "otp", "channel": "sms", "purpose": "sign_in", "sent_to": "+1 ••• ••• ••23", "ask": "code", ` + times + `, "attempts_remaining": 5, "sends_remaining": 4, "resend_at": "2026-08-01T10:00:30Z", "delivery": {"status": "queued", "provider": "twilio"}`
+		claims    = `{"iss": "https://verify.example.com", "aud": "shop", "jti": "ch_...", "iat": 1785578460, "exp": 1785578760, "auth_time": 1785578460, "purpose": "sign_in", "strategy": "otp", "channel": "sms", "amr": ["sms"], "sent_to": "+1 ••• ••• ••23", "address_hash": "..."}`
+		factor    = `{"id": "fa_...", "strategy": "totp", "subject": "user_42", "label": "Ann's phone", "created_at": "2026-08-01T10:00:00Z", "status": "active"}`
+	)
+	return map[string]json.RawMessage{
+		"startChallenge":    json.RawMessage(`{` + challenge + `, "handle": "hd_...", "public": {"length": 6, "alphabet": "0123456789"}}`),
+		"readChallenge":     json.RawMessage(`{` + challenge + `}`),
+		"checkChallenge":    json.RawMessage(`{"status": "approved", "receipt": "eyJ...", "claims": ` + claims + `}`),
+		"redeemReceipt":     json.RawMessage(claims),
+		"startVerification": json.RawMessage(`{"id": "vf_...", "handle": "hd_...", "status": "pending", "purpose": "mfa", "subject": "user_42", "methods": [{"id": "m1", "strategy": "webauthn", "ask": "key"}, {"id": "m3", "strategy": "otp", "channel": "sms", "sent_to": "+1 ••• ••• ••23", "ask": "code"}], ` + times + `, "page_url": "https://verify.example.com/v/vf_...#vt_...", "ticket": "vt_..."}`),
+		"checkVerification": json.RawMessage(`{"status": "approved", "receipt": "eyJ...", "claims": ` + claims + `, "method": "m3"}`),
+		"listFactors":       json.RawMessage(`{"factors": [` + factor + `]}`),
+		"readFactor":        json.RawMessage(factor),
+	}
+}
+
 // tagOf returns the tag of an operation, by which documentation groups it: the first name of its path below /v1.
 func tagOf(path string) string {
 	name, ok := strings.CutPrefix(path, "/v1/")

@@ -3,11 +3,13 @@ package server_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +25,8 @@ type apiContract struct {
 	model     *v3.Document
 }
 
-// contracts are the contracts by document. All test servers have the same document, and a validator takes long to build.
+// contracts are the contracts by document. But for the strategies, all test servers have the same document, and a validator takes long
+// to build.
 var contracts sync.Map // of func() *apiContract
 
 // contractOf returns the contract of a server.
@@ -31,9 +34,111 @@ func contractOf(t testing.TB, ts *testServer) *apiContract {
 	t.Helper()
 	w := httptest.NewRecorder()
 	ts.server.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
-	text := w.Body.String()
+	text := string(omitStrategies(t, w.Body.Bytes()))
 	build, _ := contracts.LoadOrStore(text, sync.OnceValue(func() *apiContract { return newAPIContract(t, []byte(text)) }))
 	return build.(func() *apiContract)()
+}
+
+// documentSchemas returns the schemas of a parsed document.
+func documentSchemas(document map[string]any) map[string]any {
+	return document["components"].(map[string]any)["schemas"].(map[string]any)
+}
+
+// strategyOf returns the property strategy of a schema.
+func strategyOf(document map[string]any, schema string) map[string]any {
+	return documentSchemas(document)[schema].(map[string]any)["properties"].(map[string]any)["strategy"].(map[string]any)
+}
+
+// omitStrategies returns the document without the names of the strategies that requests can name.
+func omitStrategies(t testing.TB, text []byte) []byte {
+	t.Helper()
+	var document map[string]any
+	must(t, json.Unmarshal(text, &document))
+	for _, schema := range []string{"StartRequest", "MethodRequest"} {
+		delete(strategyOf(document, schema), "enum")
+	}
+	out, err := json.Marshal(document)
+	must(t, err)
+	return out
+}
+
+func TestDocumentListsTheStrategiesThatRequestsCanName(t *testing.T) {
+	t.Parallel()
+	ts := newTestServer(t, serverOptions{strategies: realStrategies(t)})
+	var document map[string]any
+	must(t, json.Unmarshal([]byte(ts.get("/openapi.json").text), &document))
+	for _, schema := range []string{"StartRequest", "MethodRequest"} {
+		if got := fmt.Sprint(strategyOf(document, schema)["enum"]); got != "[magiclink otp recovery totp webauthn]" {
+			t.Errorf("%s: %s", schema, got)
+		}
+	}
+	if enum := strategyOf(document, "Challenge")["enum"]; enum != nil {
+		t.Errorf("responses can have other strategies later, and the document lists %v", enum)
+	}
+}
+
+// The examples of responses are what a server could respond with.
+func TestExamplesOfResponsesAreOfTheirSchemas(t *testing.T) {
+	t.Parallel()
+	ts := newTestServer(t, serverOptions{})
+	var document struct {
+		Paths map[string]map[string]struct {
+			Responses map[string]struct {
+				Content map[string]struct{ Example json.RawMessage }
+			}
+		}
+	}
+	must(t, json.Unmarshal([]byte(ts.get("/openapi.json").text), &document))
+	examples := 0
+	for path, methods := range document.Paths {
+		for method, o := range methods {
+			for status, r := range o.Responses {
+				example := r.Content["application/json"].Example
+				if example == nil {
+					continue
+				}
+				examples++
+				request := httptest.NewRequest(strings.ToUpper(method), strings.ReplaceAll(path, "{id}", "id_1"), nil)
+				code, err := strconv.Atoi(status)
+				must(t, err)
+				response := &http.Response{StatusCode: code, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(bytes.NewReader(example))}
+				if ok, errs := contractOf(t, ts).validator.ValidateHttpResponse(request, response); !ok {
+					t.Errorf("%s %s: %v", method, path, errs)
+				}
+			}
+		}
+	}
+	if examples < 8 {
+		t.Errorf("%d examples", examples)
+	}
+}
+
+// The codes of an operation are those that its responses describe by status.
+func TestDocumentListsTheProblemCodesOfEachOperation(t *testing.T) {
+	t.Parallel()
+	ts := newTestServer(t, serverOptions{})
+	var document struct {
+		Paths map[string]map[string]struct {
+			OperationID string   `json:"operationId"`
+			Codes       []string `json:"x-problem-codes"`
+			Responses   map[string]struct{ Description string }
+		}
+	}
+	must(t, json.Unmarshal([]byte(ts.get("/openapi.json").text), &document))
+	for _, methods := range document.Paths {
+		for _, o := range methods {
+			var described []string
+			for status, r := range o.Responses {
+				if status >= "400" {
+					described = append(described, strings.Split(r.Description, ", ")...)
+				}
+			}
+			slices.Sort(described)
+			if described = slices.Compact(described); !slices.Equal(described, o.Codes) {
+				t.Errorf("%s lists %v and describes %v", o.OperationID, o.Codes, described)
+			}
+		}
+	}
 }
 
 func newAPIContract(t testing.TB, text []byte) *apiContract {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -78,6 +79,15 @@ func (s *Server) addApp(a App) {
 	}
 }
 
+// listStrategies returns the names of the strategies of all apps, sorted.
+func (s *Server) listStrategies() (names []string) {
+	for _, a := range s.apps {
+		names = append(names, a.engine.Strategies()...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // ServeHTTP handles a request: it sets the common headers, calls the handler, and logs and counts the response.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, server: s, request: r, startedAt: s.clock()}
@@ -122,7 +132,7 @@ func (s *Server) registerRoutes(mount map[string]http.Handler) error {
 // registerAPI adds the operations and documents of the API to the mux, and their methods to the methods of each path.
 func (s *Server) registerAPI(methods map[string][]string) error {
 	operations := s.operations()
-	document, err := describeAPI(operations, s.apps[0].publicURL)
+	document, err := describeAPI(operations, s.listStrategies(), s.apps[0].publicURL)
 	if err != nil {
 		return fmt.Errorf("OpenAPI document: %w", err)
 	}

@@ -1,0 +1,188 @@
+// What needs no server: repetitions, clocks, events, and passkeys in a browser with a password manager.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { Webhook } from "standardwebhooks";
+import * as w from "watchword-auth";
+
+const problem = (status, body = {}, headers = {}) =>
+  new Response(JSON.stringify({ type: "about:blank", title: "Title", status, ...body }), { status, headers: { "Content-Type": "application/problem+json", ...headers } });
+const unavailable = (more) => problem(503, { code: "unavailable", ...more }, { "Retry-After": "0" });
+const ok = () => Response.json({ id: "ch_1", status: "pending", factors: [] });
+
+/** A client whose server gives these responses, and the requests that it got. A response may be an error of the connection. */
+function clientOf(responses, options = {}) {
+  const requests = [];
+  const fetch = async (url, init) => {
+    requests.push({ url, key: init.headers.get("Idempotency-Key"), body: init.body });
+    const next = responses[Math.min(requests.length, responses.length) - 1]();
+    if (next instanceof Error) throw next;
+    return next;
+  };
+  return { watchword: new w.Watchword({ apiKey: "k", baseUrl: "https://verify.example.com/", app: "shop", fetch, ...options }), requests };
+}
+
+const calls = {
+  GET: (c) => c.challenges.retrieve("ch_1"),
+  POST: (c) => c.challenges.cancel("ch_1"),
+  PATCH: (c) => c.factors.update("fa_1", { label: "Ann" }, { authorization: "eyJ" }),
+  DELETE: (c) => c.factors.remove("fa_1", { authorization: "eyJ" }),
+};
+const repeatedAfter = {
+  "a broken connection": [() => new TypeError("broken"), ["GET", "POST"]],
+  "an outcome that is unknown": [() => unavailable({ outcome: "unknown" }), ["GET", "POST"]],
+  "a store that is unavailable": [() => unavailable(), ["GET", "POST", "PATCH", "DELETE"]],
+  "a page of a proxy": [() => new Response("<h1>Bad gateway</h1>", { status: 502 }), ["GET", "POST"]],
+  "a request in flight": [() => problem(409, { code: "idempotency_in_flight" }), ["POST", "GET"]],
+  "a limit": [() => problem(429, { code: "rate_limited" }, { "Retry-After": "1" }), []],
+  "a defect of the server": [() => problem(500, { code: "internal_error" }), []],
+  "a redirect": [() => new Response(null, { status: 302, headers: { Location: "https://example.net" } }), []],
+};
+for (const [name, [response, methods]] of Object.entries(repeatedAfter)) {
+  test(`what is repeated after ${name}`, async () => {
+    await Promise.all(Object.entries(calls).map(async ([method, call]) => {
+      const { watchword, requests } = clientOf([response, ok]);
+      const outcome = call(watchword);
+      await (methods.includes(method) ? outcome : assert.rejects(outcome, w.WatchwordError));
+      assert.equal(requests.length, methods.includes(method) ? 2 : 1, method);
+      if (method === "POST") assert.ok(requests.every((r) => r.key && r.key === requests[0].key && r.body === requests[0].body), "the repetition has another Idempotency-Key or body");
+    }));
+  });
+}
+
+test("a call gives up after maxRetries, with the last error", async () => {
+  const { watchword, requests } = clientOf([() => unavailable()], { maxRetries: 1 });
+  await assert.rejects(watchword.challenges.cancel("ch_1"), (e) => e instanceof w.UnavailableError && !e.outcomeUnknown);
+  await assert.rejects(watchword.challenges.cancel("ch_1", { maxRetries: 0 }), w.UnavailableError);
+  assert.equal(requests.length, 3);
+});
+
+test("a try that takes too long is a time-out, and an aborted call is not repeated", async () => {
+  const hanging = (_, { signal }) => new Promise((_, reject) => {
+    const connection = setInterval(() => {}, 1_000); // keeps the process alive
+    const abort = () => (clearInterval(connection), reject(signal.reason));
+    signal.aborted ? abort() : signal.addEventListener("abort", abort);
+  });
+  const watchword = new w.Watchword({ apiKey: "k", baseUrl: "https://verify.example.com", fetch: hanging, timeout: 20, maxRetries: 0 });
+  await assert.rejects(watchword.challenges.retrieve("ch_1"), w.RequestTimeoutError);
+  const reason = new Error("the person left");
+  await assert.rejects(watchword.challenges.retrieve("ch_1", { signal: AbortSignal.abort(reason), maxRetries: 5 }), reason);
+});
+
+test("ids stay one segment of the path", async () => {
+  const { watchword, requests } = clientOf([ok]);
+  await watchword.challenges.retrieve("../factors?x=#y");
+  assert.equal(requests[0].url, "https://verify.example.com/v1/challenges/..%2Ffactors%3Fx%3D%23y");
+  for (const id of ["", "..", undefined]) assert.throws(() => watchword.challenges.retrieve(id), TypeError);
+});
+
+test("wrong options are refused at once", () => {
+  for (const options of [{}, { apiKey: "k" }, { apiKey: "k", baseUrl: "verify.example.com" }, { baseUrl: "https://verify.example.com" }]) {
+    assert.throws(() => new w.Watchword(options), TypeError);
+  }
+});
+
+/** A server that signs any claims. */
+async function newIssuer(kid = "k1") {
+  const { publicKey, privateKey } = await generateKeyPair("EdDSA", { extractable: true });
+  const keys = { keys: [{ ...(await exportJWK(publicKey)), kid, alg: "EdDSA", use: "sig" }] };
+  const sign = (change = {}, header = {}) => {
+    const now = Math.floor(Date.now() / 1000);
+    const claims = { iss: "https://verify.example.com", aud: "shop", sub: "user_42", jti: "ch_1", iat: now, auth_time: now, exp: now + 300, purpose: "sign_in", strategy: "otp" };
+    return new SignJWT({ ...claims, ...change }).setProtectedHeader({ alg: "EdDSA", kid, typ: "verification-receipt+jwt", ...header }).sign(privateKey);
+  };
+  return { keys, sign };
+}
+
+test("receipts are verified with the issuer's keys and a clock that differs", async () => {
+  const issuer = await newIssuer();
+  const now = Math.floor(Date.now() / 1000);
+  let fetched = 0;
+  const verifier = new w.ReceiptVerifier({ issuer: "https://verify.example.com", app: "shop", fetch: async () => (fetched++, Response.json(issuer.keys)) });
+  const verify = (receipt) => verifier.verify(receipt, { purpose: "sign_in", subject: "user_42" });
+  for (const ahead of [1, 50]) await verify(await issuer.sign({ iat: now + ahead, auth_time: now + ahead, exp: now + ahead + 300 }));
+  for (const [name, change, header] of [
+    ["ten minutes ahead", { iat: now + 600, auth_time: now + 600, exp: now + 900 }], ["expired by a second", { iat: now - 301, auth_time: now - 301, exp: now - 1 }],
+    ["valid for an hour", { exp: now + 3600 }], ["no auth_time", { auth_time: undefined }], ["another typ", {}, { typ: "JWT" }], ["a key of its own", {}, { jwk: {} }],
+    ["several audiences", { aud: ["shop", "bank"], sub: "user_43" }], ["another issuer", { iss: "https://verify.example.net" }],
+  ]) {
+    await assert.rejects(verify(await issuer.sign(change, header)), w.InvalidReceiptError, name);
+  }
+  const attacker = await newIssuer();
+  await assert.rejects(verify(await attacker.sign()), w.InvalidReceiptError, "signed by another key of the same name");
+  const unsigned = (await issuer.sign()).split(".");
+  unsigned[0] = Buffer.from(JSON.stringify({ alg: "none", kid: "k1", typ: "verification-receipt+jwt" })).toString("base64url");
+  await assert.rejects(verify([unsigned[0], unsigned[1], ""].join(".")), w.InvalidReceiptError, "alg none");
+  for (const text of ["", "a.b.c", "hello"]) await assert.rejects(verify(text), w.InvalidReceiptError);
+  assert.equal(fetched, 1, "the keys are fetched once");
+  await assert.rejects(verifier.verify(await issuer.sign(), { purpose: "sign_in" }), TypeError);
+  await assert.rejects(verifier.verify(await issuer.sign(), { subject: "user_42" }), TypeError);
+});
+
+test("receipts are not verified without keys", async () => {
+  const issuer = await newIssuer();
+  const receipt = await issuer.sign();
+  for (const fetch of [async () => { throw new TypeError("unreachable"); }, async () => new Response("no", { status: 500 }), async () => Response.json({ hello: 1 })]) {
+    const verifier = new w.ReceiptVerifier({ issuer: "https://verify.example.com", app: "shop", fetch });
+    await assert.rejects(verifier.verify(receipt, { purpose: "sign_in", subject: "user_42" }), w.KeysUnavailableError);
+  }
+  const insecure = new w.ReceiptVerifier({ issuer: "http://verify.example.com", app: "shop" });
+  await assert.rejects(insecure.verify(receipt, { purpose: "sign_in", subject: "user_42" }), TypeError);
+});
+
+const secretOf = (text) => `whsec_${Buffer.from(text.repeat(3)).toString("base64")}`;
+const [oldSecret, newSecret] = [secretOf("old secret"), secretOf("new secret")];
+const event = { type: "verification.approved", timestamp: "2026-08-01T10:00:00.123Z", data: { app: "shop", verification_id: "vf_1", metadata: { name: "Zoë" } } };
+
+/** A request as the official library signs it. */
+function signedEvent(secrets, { at = new Date(), body = JSON.stringify(event), sent = body } = {}) {
+  const signature = [secrets].flat().map((secret) => new Webhook(secret).sign("evt_1", at, body)).join(" ");
+  const headers = { "webhook-id": "evt_1", "webhook-timestamp": String(Math.floor(at.getTime() / 1000)), "webhook-signature": signature };
+  return new Request("https://app.example.com/events", { method: "POST", headers, body: sent });
+}
+
+test("events are verified in every form of a request", async () => {
+  const watchword = new w.Watchword({ apiKey: "k", baseUrl: "https://verify.example.com", eventSecrets: newSecret });
+  assert.deepEqual(await watchword.verifyEvent(signedEvent(newSecret)), { id: "evt_1", ...event });
+  const request = signedEvent(newSecret);
+  const headers = Object.fromEntries([...request.headers].map(([name, value]) => [name.replace("webhook", "Webhook"), value]));
+  const body = Buffer.from(await request.arrayBuffer());
+  for (const form of [body, body.toString()]) assert.equal((await watchword.verifyEvent({ headers, body: form })).type, event.type);
+  await assert.rejects(watchword.verifyEvent({ headers, body: JSON.parse(body) }), TypeError);
+});
+
+test("events are verified while a secret is changed, on either side", async () => {
+  for (const [signed, known] of [[[oldSecret, newSecret], [newSecret]], [[oldSecret], [oldSecret, newSecret]], [[newSecret], [oldSecret, newSecret]]]) {
+    assert.equal((await w.verifyEvent(signedEvent(signed), { secrets: known })).id, "evt_1");
+  }
+});
+
+test("events that the server did not sign, and old ones, are refused", async () => {
+  const ago = (seconds) => new Date(Date.now() - seconds * 1000);
+  const cases = {
+    "another secret": signedEvent(oldSecret), "another body": signedEvent(newSecret, { sent: JSON.stringify({ ...event, type: "factor.removed" }) }),
+    "six minutes old": signedEvent(newSecret, { at: ago(360) }), "six minutes ahead": signedEvent(newSecret, { at: ago(-360) }),
+    "no headers": new Request("https://app.example.com", { method: "POST", body: "{}" }), "no event": signedEvent(newSecret, { body: "[]" }), "no JSON": signedEvent(newSecret, { body: "x" }),
+  };
+  for (const [name, request] of Object.entries(cases)) await assert.rejects(w.verifyEvent(request, { secrets: newSecret }), w.InvalidEventError, name);
+  const renamed = signedEvent(newSecret);
+  renamed.headers.set("webhook-id", "evt_2");
+  await assert.rejects(w.verifyEvent(renamed, { secrets: newSecret }), w.InvalidEventError);
+  const moved = signedEvent(newSecret, { at: ago(100) });
+  moved.headers.set("webhook-timestamp", String(Math.floor(Date.now() / 1000)));
+  await assert.rejects(w.verifyEvent(moved, { secrets: newSecret }), w.InvalidEventError);
+  await assert.rejects(w.verifyEvent(signedEvent(newSecret), { secrets: [] }), TypeError);
+});
+
+test("an answer is built from the fields of a credential whose methods throw", async () => {
+  const buffer = (text) => new TextEncoder().encode(text).buffer;
+  const broken = () => { throw new TypeError("Illegal invocation"); };
+  const credential = { id: "aWQ", get rawId() { return broken(); }, toJSON: broken, type: "public-key",
+    response: { clientDataJSON: buffer("{}"), authenticatorData: buffer("data"), signature: buffer("sig"), get userHandle() { return broken(); }, getTransports: broken } };
+  globalThis.PublicKeyCredential = function () {};
+  Object.defineProperty(globalThis, "navigator", { configurable: true, value: { credentials: { get: async () => credential } } });
+  const { authenticate, available } = await import("watchword-auth/browser");
+  assert.ok(available());
+  assert.deepEqual(await authenticate({ challenge: "AAAA" }), { id: "aWQ", rawId: "aWQ", type: "public-key",
+    response: { clientDataJSON: "e30", authenticatorData: "ZGF0YQ", signature: "c2ln" } });
+});
