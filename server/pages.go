@@ -176,7 +176,7 @@ func (ps *pageServer) readRequest(x *exchange, decode func(body []byte) error) e
 	if err := ps.origins.Check(x.request); err != nil {
 		return newDetailedError(codeForbidden, "The request comes from another origin.")
 	}
-	body, err := readBody(x, x.request)
+	body, err := x.readBody()
 	if err != nil {
 		return err
 	}
