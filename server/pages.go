@@ -45,6 +45,7 @@ type pageServer struct {
 	sites          map[string]*app // by the host of their public URL
 	origins        *http.CrossOriginProtection
 	suspectedLinks linkSet
+	pageLocks      pageLocks
 }
 
 func (s *Server) newPageServer() (*pageServer, error) {
