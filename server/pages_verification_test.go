@@ -201,7 +201,11 @@ func TestVerificationPageIsReadByOneRequestAtATime(t *testing.T) {
 	store.most.Store(0)
 	var requests sync.WaitGroup
 	for range 20 {
-		requests.Go(func() { p.get(v.page+"/state").want(t, http.StatusOK, "Choose how") })
+		requests.Go(func() {
+			if got := p.get(v.page + "/state"); got.status != http.StatusOK {
+				t.Errorf("got %d: %s", got.status, got.text)
+			}
+		})
 	}
 	requests.Wait()
 	if n := store.most.Load(); n != 1 {
