@@ -11,24 +11,29 @@ import (
 // Status returns the state of a challenge. It proves nothing: only a receipt does. It cancels a pending challenge whose
 // subject has removed the factor that the challenge needs.
 func (e *Engine) Status(ctx context.Context, id string) (View, error) {
+	v, _, err := e.readStatus(ctx, id)
+	return v, err
+}
+
+// readStatus is Status, and returns the record that it has read too, which is current while the challenge is pending.
+func (e *Engine) readStatus(ctx context.Context, id string) (View, *record, error) {
 	began := time.Now()
 	v, rec, err := e.readView(ctx, id)
 	if err != nil || v.Status != Pending {
-		return v, err
+		return v, rec, err
 	}
 	defer e.delayView(ctx, began, rec.id.strategy, rec.Purpose)
 	if !e.lacksPrerequisite(ctx, rec) {
-		return v, nil
+		return v, rec, nil
 	}
 	var canceled View
 	if err = e.recordPartCanceled(ctx, rec); err == nil {
 		canceled, err = e.cancel(ctx, rec.id, false)
 	}
 	if err != nil && !errors.Is(err, ErrUnavailable) { // it ended meanwhile
-		v, _, err = e.readView(ctx, id)
-		return v, err
+		return e.readView(ctx, id)
 	}
-	return canceled, err
+	return canceled, rec, err
 }
 
 // readView reads the state of a challenge.

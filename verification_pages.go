@@ -60,7 +60,7 @@ func (e *Engine) ViewVerificationPage(ctx context.Context, id, cookie string) (*
 	}
 	defer e.delayVerification(ctx, began, v.Methods)
 	e.recordPresence(ctx, v)
-	view, err := e.viewWithChallenges(ctx, v)
+	view, current, err := e.viewWithChallenges(ctx, v)
 	if err != nil {
 		return nil, err
 	}
@@ -68,19 +68,15 @@ func (e *Engine) ViewVerificationPage(ctx context.Context, id, cookie string) (*
 	if v.Subject != "" && slices.Contains(e.cfg.TrustedDevices.Purposes, v.Purpose) {
 		p.Trust = e.cfg.TrustedDevices.Lifetime
 	}
-	if view.Challenge == nil || view.Challenge.Status != Pending {
+	if current == nil {
 		return p, nil
 	}
-	challenge, err := e.parse(view.Challenge.ID)
-	if err != nil {
-		return nil, ErrUnknownVerification
-	}
-	current, err := e.showPending(ctx, challenge)
+	prompt, err := beginStrategy(ctx, current.id.strategy, &current.Challenge)
 	if errors.Is(err, ErrUnavailable) {
 		return nil, err
 	}
-	if err == nil { // else it has ended meanwhile
-		p.Challenge.Public = current.Public
+	if err == nil { // else its factor was removed meanwhile, and nothing can be asked for
+		p.Challenge.Public = prompt.Public
 	}
 	return p, nil
 }

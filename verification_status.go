@@ -76,29 +76,35 @@ func (e *Engine) VerificationStatus(ctx context.Context, id string) (Verificatio
 	if err != nil {
 		return VerificationView{}, err
 	}
-	return e.viewWithChallenges(ctx, v)
+	view, _, err := e.viewWithChallenges(ctx, v)
+	return view, err
 }
 
-// viewWithChallenges returns the view of a verification. While it is pending the view has the states of its challenges too. A
-// verification with an approved challenge is approved: the process that should have recorded it has died.
-func (e *Engine) viewWithChallenges(ctx context.Context, v *verificationRecord) (VerificationView, error) {
-	out := e.verificationView(v, nil)
+// viewWithChallenges returns the view of a verification. While it is pending the view has the states of its challenges too, and the
+// record of the current one is returned if the view has it and it is pending. A verification with an approved challenge is approved: the
+// process that should have recorded it has died.
+func (e *Engine) viewWithChallenges(ctx context.Context, v *verificationRecord) (out VerificationView, current *record, err error) {
+	out = e.verificationView(v, nil)
 	if out.Status == Expired {
 		e.recordVerificationExpired(ctx, v)
 	}
 	if out.Status != Pending {
-		return out, nil
+		return out, nil, nil
 	}
-	views, err := e.readChallenges(ctx, v)
+	challenges, err := e.readChallenges(ctx, v)
 	if err != nil {
-		return VerificationView{}, err
+		return VerificationView{}, nil, err
 	}
 	ended := 0
 	for i := range out.Methods {
-		view, opened := views[out.Methods[i].ID]
+		read, opened := challenges[out.Methods[i].ID]
 		if !opened {
+			if v.Methods[i].Ended != "" {
+				ended++
+			}
 			continue
 		}
+		view := read.View
 		out.Methods[i].Status = view.Status
 		switch view.Status {
 		case Approved:
@@ -111,35 +117,45 @@ func (e *Engine) viewWithChallenges(ctx context.Context, v *verificationRecord) 
 		}
 		if out.Methods[i].ID == out.Method {
 			out.Challenge = &MethodChallenge{View: view}
+			if view.Status == Pending {
+				current = read.rec
+			}
 		}
 	}
 	if ended == len(out.Methods) {
 		out.Status = Locked
 	}
 	if out.Status != Pending {
-		out.Challenge = nil
+		out.Challenge, current = nil, nil
 	}
-	return out, nil
+	return out, current, nil
+}
+
+// A readChallenge is the state of a method's challenge, and the record that it was read from.
+type readChallenge struct {
+	View
+	rec *record
+	err error
 }
 
 // readChallenges reads the challenges of the opened methods, at the same time, and returns them by method. It cancels those whose
-// factor was removed.
-func (e *Engine) readChallenges(ctx context.Context, v *verificationRecord) (map[string]View, error) {
-	views, errs := make([]View, len(v.Methods)), make([]error, len(v.Methods))
+// factor was removed. Of those whose end the verification records it reads only the current one, which is shown.
+func (e *Engine) readChallenges(ctx context.Context, v *verificationRecord) (map[string]readChallenge, error) {
+	read := make([]readChallenge, len(v.Methods))
 	var reading sync.WaitGroup
 	for i, m := range v.Methods {
-		if m.Challenge != "" {
-			reading.Go(func() { views[i], errs[i] = e.Status(ctx, m.Challenge) })
+		if m.isOpen() || m.Challenge != "" && m.ID == v.Current {
+			reading.Go(func() { read[i].View, read[i].rec, read[i].err = e.readStatus(ctx, m.Challenge) })
 		}
 	}
 	reading.Wait()
-	out := map[string]View{}
+	out := map[string]readChallenge{}
 	for i, m := range v.Methods {
 		switch {
-		case errors.Is(errs[i], ErrUnavailable):
-			return nil, errs[i]
-		case m.Challenge != "" && errs[i] == nil:
-			out[m.ID] = views[i]
+		case errors.Is(read[i].err, ErrUnavailable):
+			return nil, read[i].err
+		case read[i].rec != nil && read[i].err == nil:
+			out[m.ID] = read[i]
 		}
 	}
 	return out, nil

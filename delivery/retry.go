@@ -36,8 +36,11 @@ func (s retrySchedule) next(m watchword.Message, attempt int, err error) (at tim
 	wait := retryWait(attempt)
 	wait = wait*3/4 + s.jitter(wait/2)
 	var route *routeError
-	if errors.As(err, &route) && route.probeIn > 0 { // as soon as the breaker lets a message through
-		wait = min(wait, route.probeIn+s.jitter(probeRetry))
+	if errors.As(err, &route) && route.probeIn > 0 {
+		untilProbe := route.probeIn + s.jitter(probeRetry)
+		if untilProbe < wait || !route.called { // before the probe no provider would be called again either
+			wait = untilProbe
+		}
 	}
 	wait = max(wait, failed.RetryAfter)
 	if m.ExpiresAt.IsZero() || now.Add(wait).Before(m.ExpiresAt) {

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,13 +117,15 @@ func TestRetryWaitsHaveJitterOfAQuarter(t *testing.T) {
 	}
 }
 
-// While the breaker is open a message waits for the next probe only, and does not move on in its schedule.
+// While the breaker is open a message waits for the next probe, is not composed before, and does not move on in its schedule.
 func TestMessagesSkippedByBreakerUseUpNoTry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		sender := &outage{until: start.Add(60 * time.Second)}
 		r := newRouter(t, delivery.RouterConfig{}, sender)
+		var composed atomic.Int64
 		q, engine := delivery.NewQueue(10, nil), &fakeEngine{compose: func(o watchword.Outgoing) (watchword.Message, error) {
+			composed.Add(1)
 			return watchword.Message{ID: o.ChallengeID, Channel: "sms", To: o.ChallengeID, RequestedAt: start, ExpiresAt: start.Add(10 * time.Minute)}, nil
 		}}
 		stop := startWorker(t, delivery.WorkerConfig{Engine: engine, Outbox: q, Sender: r})
@@ -131,6 +134,9 @@ func TestMessagesSkippedByBreakerUseUpNoTry(t *testing.T) {
 		synctest.Wait()
 		if n := engine.countRecorded(watchword.DeliveryFailed); n != 0 || sender.callCount() > 40 {
 			t.Errorf("after %d calls of the provider, %d are recorded as failed", sender.callCount(), n)
+		}
+		if n := composed.Load(); n > 140 { // a pause of the breaker is at least 5 seconds
+			t.Errorf("10 messages are composed %d times in a minute", n)
 		}
 		for id, last := range engine.lastAttempts() {
 			if last > 5 {

@@ -1,11 +1,8 @@
 package server
 
 import (
-	"bytes"
 	"errors"
 	"io"
-	"mime"
-	"net/http"
 	"reflect"
 	"strconv"
 	"strings"
@@ -13,72 +10,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
-
-// maxBody is the largest request body, in bytes.
-const maxBody = 64 << 10
-
-// bodyField is the field name for the request body as a whole.
-const bodyField = "body"
-
-// firstBuffer is the size of the buffer for a body of unknown length, and the most that is allocated before a byte of a body has
-// arrived.
-const firstBuffer = 4 << 10
-
-// readBody returns the body of a request, empty if there is none. Its errors are invalid_request. It does not read a body
-// whose Content-Length exceeds the limit.
-func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if r.ContentLength > maxBody {
-		return nil, invalidField(bodyField, "is longer than 64 KiB")
-	}
-	if r.ContentLength == 0 {
-		return nil, nil
-	}
-	client := connectionOf(r)
-	client.waitForClient()
-	defer client.serve()
-	text, err := readAll(http.MaxBytesReader(w, r.Body, maxBody), r.ContentLength)
-	var tooLong *http.MaxBytesError
-	switch {
-	case errors.As(err, &tooLong):
-		return nil, invalidField(bodyField, "is longer than 64 KiB")
-	case err != nil:
-		return nil, invalidField(bodyField, "could not be read completely")
-	}
-	return text, nil
-}
-
-// readAll reads a body of the given length, or of unknown length if that is negative. Its buffer grows with what arrives, so that
-// a length that is announced and never sent takes no memory.
-func readAll(body io.Reader, length int64) ([]byte, error) {
-	if length >= 0 && length <= firstBuffer {
-		text := make([]byte, length)
-		_, err := io.ReadFull(body, text)
-		return text, err
-	}
-	var text bytes.Buffer
-	text.Grow(firstBuffer)
-	_, err := text.ReadFrom(body)
-	if err == nil && length >= 0 && int64(text.Len()) < length {
-		err = io.ErrUnexpectedEOF
-	}
-	return text.Bytes(), err
-}
-
-// checkContentType requires application/json. The only charset that it accepts is UTF-8, that of JSON (RFC 8259 §8.1).
-func checkContentType(h http.Header) error {
-	values := h["Content-Type"]
-	if len(values) == 1 && values[0] == contentTypeJSON {
-		return nil
-	}
-	if len(values) == 1 {
-		media, parameters, err := mime.ParseMediaType(values[0])
-		charset, given := parameters["charset"]
-		if err == nil && media == contentTypeJSON && (!given && len(parameters) == 0 || len(parameters) == 1 && strings.EqualFold(charset, "utf-8")) {
-			return nil
-		}
-	}
-	return invalidField("Content-Type", "must be application/json")
-}
 
 // A decoder decodes requests into values of one type, strictly: exactly one document of valid UTF-8, without repeated names,
 // unknown names, names in another case, or values of another type. Fields without the option omitzero are required. For
@@ -182,7 +113,12 @@ func (d *decoder) decode(text []byte, into any) error {
 	if bytes.Contains(text, []byte("null")) { // JSON has no other spelling of it (RFC 8259 §3)
 		options = d.anyNull
 	}
-	if err := json.Unmarshal(text, into, options); err != nil {
+	shallow := cutDeepNesting(text)
+	if err := json.Unmarshal(shallow, into, options); err != nil {
+		var incomplete *jsontext.SyntacticError
+		if len(shallow) < len(text) && errors.As(err, &incomplete) && errors.Is(err, io.ErrUnexpectedEOF) {
+			return invalidField(fieldName(incomplete.JSONPointer), "is nested too deeply")
+		}
 		return describeDecodeError(err)
 	}
 	if missing := d.required.findMissing(reflect.ValueOf(into).Elem(), ""); len(missing) > 0 {

@@ -68,6 +68,36 @@ func TestDecodeNamesInvalidFieldsOfNestedObjects(t *testing.T) {
 	}
 }
 
+// Brackets in strings are no nesting.
+func TestDecodeRejectsDeepNesting(t *testing.T) {
+	in := reflect.TypeFor[answerRequest]()
+	brackets := strings.Repeat("[", 100)
+	deep := func(levels int) string {
+		return `{"answer":{"more":` + strings.Repeat(`{"a":[`, levels) + strings.Repeat(`]}`, levels) + `}}`
+	}
+	for body, want := range map[string]string{
+		deep(15):                              "",
+		deep(16):                              "answer.more.a.0 is nested too deeply",
+		`{"answer":{"a\\":` + brackets:        "answer is nested too deeply",
+		`{"answer":{"a":"\\","b":` + brackets: "answer.b.0.0 is nested too deeply",
+		`{"answer":"` + brackets + `"}`:       "",
+		`{"answer":"\\\"` + brackets + `"}`:   "",
+		`{"answer":` + brackets:               "answer must be a string or an object",
+		brackets:                              "body must be an object",
+		`{"answer":{"a":[` + strings.Repeat(`[],{},`, 50) + `null]}}`: "",
+	} {
+		err := newDecoder(in).decode([]byte(body), reflect.New(in).Interface())
+		got := ""
+		var refused *watchword.Error
+		if errors.As(err, &refused) {
+			got = refused.Fields[0].Field + " " + refused.Fields[0].Reason
+		}
+		if got != want {
+			t.Errorf("%.80s: %q, want %q", body, got, want)
+		}
+	}
+}
+
 func TestDecodeRejectsNullForRequiredFieldsOnly(t *testing.T) {
 	for id, in := range listRequestTypes() {
 		decode := func(document map[string]any) error {

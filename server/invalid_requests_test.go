@@ -244,10 +244,12 @@ func TestBodyOfUnknownLengthIsLimited(t *testing.T) {
 	if r := chunked(fitting+" ").want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.errorFields(), []string{"body"}) {
 		t.Errorf("names %q", r.errorFields())
 	}
-	short := newRequest(http.MethodPost, "/v1/challenges", signInRequest)
-	short.ContentLength = int64(len(signInRequest)) + 1
-	if r := ts.send(short).want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.errorFields(), []string{"body"}) {
-		t.Errorf("names %q", r.errorFields())
+	for _, body := range []string{signInRequest, fitting[:5000], fitting[:64<<10-1]} {
+		short := newRequest(http.MethodPost, "/v1/challenges", body)
+		short.ContentLength = int64(len(body)) + 1
+		if r := ts.send(short).want(t, http.StatusBadRequest, "invalid_request"); !slices.Equal(r.errorFields(), []string{"body"}) {
+			t.Errorf("%d bytes: names %q", len(body), r.errorFields())
+		}
 	}
 }
 

@@ -120,7 +120,7 @@ func (x *exchange) readCall(o *operation) (*call, error) {
 	if o.requestType == nil {
 		return c, nil
 	}
-	if c.body, err = readBody(x, x.request); err != nil {
+	if c.body, err = x.readBody(); err != nil {
 		return nil, err
 	}
 	if len(c.body) == 0 && o.optionalBody {

@@ -45,6 +45,7 @@ type pageServer struct {
 	sites          map[string]*app // by the host of their public URL
 	origins        *http.CrossOriginProtection
 	suspectedLinks linkSet
+	pageLocks      pageLocks
 }
 
 func (s *Server) newPageServer() (*pageServer, error) {
@@ -176,7 +177,7 @@ func (ps *pageServer) readRequest(x *exchange, decode func(body []byte) error) e
 	if err := ps.origins.Check(x.request); err != nil {
 		return newDetailedError(codeForbidden, "The request comes from another origin.")
 	}
-	body, err := readBody(x, x.request)
+	body, err := x.readBody()
 	if err != nil {
 		return err
 	}

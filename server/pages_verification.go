@@ -85,7 +85,8 @@ func (ps *pageServer) openVerification(x *exchange, in *ticketRequest) {
 	ps.writeVerification(x, http.StatusOK, session, "")
 }
 
-// findVerificationSession returns the session of a request, or ErrUnknownVerification if its cookie is missing or wrong.
+// findVerificationSession returns the session of a request, or ErrUnknownVerification if its cookie is missing or wrong. Requests of one
+// page read it one after another, because it takes several reads of the store.
 func (ps *pageServer) findVerificationSession(ctx context.Context, x *exchange) (*verificationSession, error) {
 	a := ps.findApp(x)
 	if a == nil {
@@ -95,6 +96,13 @@ func (ps *pageServer) findVerificationSession(ctx context.Context, x *exchange) 
 	c, err := x.request.Cookie(cookieName(a, id))
 	if err != nil {
 		return nil, watchword.ErrUnknownVerification
+	}
+	waiting, stop := context.WithTimeout(x.request.Context(), operationTimeout)
+	defer stop()
+	locked, unlock := ps.pageLocks.lock(waiting, pageKey{id, c.Value})
+	defer unlock()
+	if !locked {
+		return nil, &watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: errPageBusy}
 	}
 	p, err := a.engine.ViewVerificationPage(ctx, id, c.Value)
 	if err != nil {

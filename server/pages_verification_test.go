@@ -1,9 +1,12 @@
 package server_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -187,4 +190,40 @@ func TestVerificationPageTrustsDeviceWhereAppAllows(t *testing.T) {
 func trustDevices(c *watchword.Config) {
 	c.Strategies = append(c.Strategies, device.New())
 	c.TrustedDevices = watchword.TrustedDevices{Purposes: []string{"mfa"}}
+}
+
+// A page that asks very often reads the store once at a time.
+func TestVerificationPageIsReadByOneRequestAtATime(t *testing.T) {
+	store := &concurrencyStore{}
+	s, _ := newVerificationSite(t, func(c *watchword.Config) { store.Store, c.Store = c.Store, store })
+	v := s.startVerification()
+	p := s.openVerification(v)
+	store.most.Store(0)
+	var requests sync.WaitGroup
+	for range 20 {
+		requests.Go(func() {
+			if got := p.get(v.page + "/state"); got.status != http.StatusOK {
+				t.Errorf("got %d: %s", got.status, got.text)
+			}
+		})
+	}
+	requests.Wait()
+	if n := store.most.Load(); n != 1 {
+		t.Errorf("%d reads at the same time", n)
+	}
+}
+
+// A concurrencyStore notes how many entries are read at the same time.
+type concurrencyStore struct {
+	watchword.Store
+	reading, most atomic.Int32
+}
+
+func (s *concurrencyStore) Get(ctx context.Context, id string) (watchword.Entry, error) {
+	n := s.reading.Add(1)
+	defer s.reading.Add(-1)
+	time.Sleep(time.Millisecond) // so that others come meanwhile
+	for most := s.most.Load(); n > most && !s.most.CompareAndSwap(most, n); most = s.most.Load() {
+	}
+	return s.Store.Get(ctx, id)
 }

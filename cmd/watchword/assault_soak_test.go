@@ -36,24 +36,26 @@ func TestNeighbourIsServedWhileServerIsAttacked(t *testing.T) {
 	n := startServer(t, []string{"SSL_CERT_FILE=" + writeCertificate(t, codes.Server)}, "--log-level", "info", "--metrics-listen", metrics,
 		"--config", writeAssaultConfig(t, codes, sink))
 	n.key = "neighbour"
-	var slow latencies
-	neighbour := quietApp{node: n, codes: codes, took: slow.add}
+	neighbour := quietApp{node: n, codes: codes}
 	a := &assault{node: n}
 	warmUp(t, neighbour, a)
+	var slow, bare latencies
+	neighbour.took = slow.add
 	before := readGauges(t, metrics)
 	lines := strings.Count(n.log.String(), "\n")
 
 	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
 	began := time.Now()
-	a.begin(ctx, rounds(15, 150))
+	stopAssault := startAssault(t, a, rounds(15, 150))
 	watched := watchResident(ctx, t, metrics)
+	measureBareHandler(ctx, t, bare.add)
 	served, failed := serveNeighbour(t, neighbour, time.Duration(rounds(12, 360))*time.Second)
 	stop()
-	a.running.Wait()
-	assaultClient.CloseIdleConnections()
+	requireAllAttacks(t, stopAssault(), time.Since(began))
 	rate := float64(strings.Count(n.log.String(), "\n")-lines) / time.Since(began).Seconds()
-	t.Logf("attacks: %s", a)
-	t.Logf("neighbour: %d served, %d failed, p99 of a request %s; %.1f log lines a second", served, failed, slow.percentile(99), rate)
+	t.Logf("neighbour: %d served, %d failed, p99 of a request %s, of one to a handler that does nothing %s; %.1f log lines a second",
+		served, failed, slow.percentile(99), bare.percentile(99), rate)
 	if served == 0 || 100*failed > (100-minServed)*(served+failed) {
 		t.Errorf("%d of the neighbour's people failed, %d signed in", failed, served)
 	}

@@ -21,7 +21,7 @@ type assault struct {
 	open    string // a challenge of the app hostile that nobody answers
 	running sync.WaitGroup
 	number  atomic.Int64
-	replies sync.Map // kind → *atomic.Int64 of responses, or of broken connections
+	replies sync.Map // kind and status → *atomic.Int64 of responses, or of broken connections
 }
 
 // begin starts every kind of attack: sockets of each slow kind, and loops that send requests.
@@ -63,14 +63,14 @@ func (a *assault) count(kind string) {
 	n.(*atomic.Int64).Add(1)
 }
 
-// String returns how often the server answered, or broke a connection off, by kind.
-func (a *assault) String() string {
-	var out []string
+// counts returns how often the server answered, or broke a connection off, by kind.
+func (a *assault) counts() map[string]int64 {
+	out := map[string]int64{}
 	a.replies.Range(func(kind, n any) bool {
-		out = append(out, fmt.Sprintf("%s: %d", kind, n.(*atomic.Int64).Load()))
+		out[kind.(string)] = n.(*atomic.Int64).Load()
 		return true
 	})
-	return strings.Join(out, ", ")
+	return out
 }
 
 // connect attacks over one connection until the server breaks it off.
@@ -131,11 +131,11 @@ func neverReading(ctx context.Context, conn net.Conn) {
 
 // endlessly sends a body in chunks that never ends.
 func endlessly(beginning string) func(context.Context, net.Conn) {
-	chunk := fmt.Sprintf("%x\r\n%s\r\n", 8<<10, strings.Repeat(" ", 8<<10))
+	chunk := fmt.Appendf(nil, "%x\r\n%s\r\n", 8<<10, strings.Repeat(" ", 8<<10))
 	return func(ctx context.Context, conn net.Conn) {
 		_, err := io.WriteString(conn, beginning)
 		for err == nil && ctx.Err() == nil {
-			_, err = io.WriteString(conn, chunk)
+			_, err = conn.Write(chunk)
 		}
 	}
 }
@@ -164,16 +164,9 @@ func (a *assault) request(method, path, key, body string) *http.Request {
 	return r
 }
 
-// bomb returns a request whose body is expensive for a careless reader.
+// bomb returns a request with one of bombs.
 func (a *assault) bomb(n int) *http.Request {
-	bodies := []string{
-		strings.Repeat("[", 60<<10),
-		strings.Repeat(`{"metadata":`, 5<<10),
-		`{"purpose":"` + strings.Repeat(`\u0000`, 10<<10) + `"}`,
-		`{` + strings.Repeat(`"purpose":"x",`, 4<<10) + `"purpose":"x"}`,
-		`{"purpose":` + strings.Repeat("9", 60<<10) + `}`,
-		gzipped(strings.Repeat(" ", 10<<20)),
-	}
+	bodies := bombs()
 	r := a.request(http.MethodPost, "/v1/challenges", "hostile", bodies[n%len(bodies)])
 	if n%len(bodies) == len(bodies)-1 {
 		r.Header.Set("Content-Encoding", "gzip")
@@ -181,18 +174,25 @@ func (a *assault) bomb(n int) *http.Request {
 	return r
 }
 
-var gzipped = func() func(string) string {
-	var once sync.Once
-	var out bytes.Buffer
-	return func(text string) string {
-		once.Do(func() {
-			w := gzip.NewWriter(&out)
-			_, _ = io.WriteString(w, text)
-			_ = w.Close()
-		})
-		return out.String()
+// bombs are bodies that are expensive for a careless reader. The last one is compressed.
+var bombs = sync.OnceValue(func() []string {
+	return []string{
+		strings.Repeat("[", 60<<10),
+		strings.Repeat(`{"metadata":`, 5<<10),
+		`{"purpose":"` + strings.Repeat(`\u0000`, 10<<10) + `"}`,
+		`{` + strings.Repeat(`"purpose":"x",`, 4<<10) + `"purpose":"x"}`,
+		`{"purpose":` + strings.Repeat("9", 60<<10) + `}`,
+		gzipped(strings.Repeat(" ", 10<<20)),
 	}
-}()
+})
+
+func gzipped(text string) string {
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, _ = io.WriteString(w, text)
+	_ = w.Close()
+	return out.String()
+}
 
 func (a *assault) unknownID(n int) *http.Request {
 	id := "ch_" + rand.Text()

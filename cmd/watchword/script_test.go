@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"watchword": mainWithoutTestVariables, "http": httpMain})
+	testscript.Main(m, map[string]func(){"watchword": mainWithoutTestVariables, "http": httpMain, "assault": assaultMain})
 }
 
 func TestScripts(t *testing.T) {

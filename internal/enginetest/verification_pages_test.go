@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -227,4 +228,47 @@ func TestRedeemRefusesWhatARedeemOfAChallengeRefuses(t *testing.T) {
 	if n := len(k.events.ofType(watchword.EventVerificationApproved)); n != 1 {
 		t.Errorf("%d events", n)
 	}
+}
+
+// A page reads the verification and the challenge that it shows once, and none whose end is recorded.
+func TestPageReadsOnlyWhatItShows(t *testing.T) {
+	counter := &getCounter{}
+	k := newVerificationKit(t, withReturnURL, func(c *watchword.Config) { counter.Store, c.Store = c.Store, counter })
+	v, cookie := k.startWithPage(verificationOf(smsMethod, mailMethod))
+	challenge := k.open(v.ID, "m1")
+	wrong := wrongCode(k.code(challenge))
+	for range 5 {
+		_, _ = k.checkMethod(v.ID, "m1", wrong)
+	}
+	k.awaitChallenge(challenge, watchword.Locked)
+	for _, step := range []struct {
+		name  string
+		reads int32
+		run   func()
+	}{
+		{"the locked challenge was the last one", 2, func() {}},
+		{"another one is open", 2, func() { k.open(v.ID, "m2") }},
+	} {
+		step.run()
+		k.page(v.ID, cookie) // also records the end, if nobody has
+		counter.reads.Store(0)
+		p := k.page(v.ID, cookie)
+		if n := counter.reads.Load(); n != step.reads {
+			t.Errorf("%s: the page takes %d reads, want %d", step.name, n, step.reads)
+		}
+		if p.Status != watchword.Pending || p.Methods[0].Status != watchword.Locked {
+			t.Errorf("%s: %s, the first method is %s", step.name, p.Status, p.Methods[0].Status)
+		}
+	}
+}
+
+// A getCounter counts the entries that are read, also at the same time.
+type getCounter struct {
+	watchword.Store
+	reads atomic.Int32
+}
+
+func (s *getCounter) Get(ctx context.Context, id string) (watchword.Entry, error) {
+	s.reads.Add(1)
+	return s.Store.Get(ctx, id)
 }
