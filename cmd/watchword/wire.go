@@ -110,7 +110,7 @@ func newInbox() *inbox { return &inbox{} }
 const devSenderURL = "inbox:"
 
 func inboxRoutes(box *inbox) map[string]http.Handler {
-	return map[string]http.Handler{"GET /inbox": box.Handler(), "GET /inbox/": box.Handler()}
+	return map[string]http.Handler{"GET /inbox": box.Handler(), "/inbox/": box.Handler()}
 }
 
 // confirmsByButton reports whether a click on a link's page confirms it without a number. The pages must know.

@@ -53,7 +53,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 		mux.Handle(path, s.pages)
 	}
 	mux.Handle("GET /inbox", s.inbox)
-	mux.Handle("GET /inbox/", s.inbox)
+	mux.Handle("/inbox/", s.inbox)
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 

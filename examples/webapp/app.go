@@ -52,7 +52,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 		mux.Handle(path, a.pages)
 	}
 	mux.Handle("GET /inbox", a.inbox)
-	mux.Handle("GET /inbox/", a.inbox)
+	mux.Handle("/inbox/", a.inbox)
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 
