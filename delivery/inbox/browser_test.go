@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery/inbox"
+	"github.com/watchword-auth/watchword/internal/axetest"
 )
 
 // A tab is a browser tab with the page of an inbox.
@@ -279,14 +279,11 @@ func testMailFrame(p *tab) {
 	p.requireFrame("light")
 }
 
-// checkAxe returns the violations of WCAG 2.2 A and AA that axe-core finds.
-const checkAxe = `axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }).then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join("; "))))`
-
 // testAccessibility checks list and reader with axe-core in light and dark, on phones and desktops. If WATCHWORD_SHOTS is the path of a
 // folder, it writes screenshots there.
 func testAccessibility(p *tab) {
 	p.sendSamples()
-	axe := axeCore(p.t)
+	axe := axetest.Source(p.t)
 	pages, _ := url.Parse(p.url)
 	server := httptest.NewServer(withoutSandbox(httputil.NewSingleHostReverseProxy(pages)))
 	p.t.Cleanup(server.Close)
@@ -305,7 +302,7 @@ func testAccessibility(p *tab) {
 					continue
 				}
 				where := fmt.Sprint(state.name, ", ", name, ", ", scheme)
-				requireNoViolations(p.t, where, p.evaluate(`await (() => { `+axe+`; return `+checkAxe+` })()`))
+				requireNoViolations(p.t, where, p.evaluate(`await (() => { `+axe+`; return `+axetest.Check+` })()`))
 				if state.name == "code" || state.name == "link" {
 					p.waitUntil(`document.querySelector("iframe").parentElement.className.includes("` + scheme + `")`)
 					p.checkMail(axe, where)
@@ -328,32 +325,4 @@ func (p *tab) shoot(name string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-}
-
-const axeVersion = "4.14.1"
-
-// axeCore returns the source of axe-core, which npm downloads once. It returns an empty text if the download fails.
-func axeCore(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	folder := filepath.Join(cache, "watchword-tests", "axe-core-"+axeVersion)
-	file := filepath.Join(folder, "node_modules", "axe-core", "axe.min.js")
-	if _, err := os.Stat(file); err != nil {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		out, err := exec.CommandContext(ctx, "npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, "axe-core@"+axeVersion).CombinedOutput()
-		if err != nil {
-			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-			t.Logf("axe-core cannot be downloaded, so accessibility was NOT checked: install npm, or check the network: %v %s", err, lines[len(lines)-1])
-			return ""
-		}
-	}
-	source, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(source)
 }

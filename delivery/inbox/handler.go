@@ -25,7 +25,7 @@ var pageCSS string
 var pageJS string
 
 // pagePolicy is the Content-Security-Policy of the page.
-const pagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; frame-src 'self'; form-action 'self'; " +
+const pagePolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src data:; connect-src 'self'; frame-src 'self'; form-action 'self'; " +
 	"base-uri 'none'; frame-ancestors 'none'"
 
 // mailPolicy is the Content-Security-Policy of a mail's HTML. It allows styles but no script, form or request. The document's

@@ -18,6 +18,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/axetest"
 )
 
 // schemeMail is a mail that shows which color scheme its frame has.
@@ -148,7 +149,7 @@ func (p *tab) checkMail(axe, where string) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	requireNoViolations(p.t, where+", mail", evaluateIn(p.t, p.ctx, world.ExecutionContextID, axe+`; `+checkAxe))
+	requireNoViolations(p.t, where+", mail", evaluateIn(p.t, p.ctx, world.ExecutionContextID, axe+`; `+axetest.Check))
 }
 
 func requireNoViolations(t *testing.T, where, result string) {
