@@ -35,7 +35,7 @@ func TestPlaygroundInBrowser(t *testing.T) {
 			t.Parallel()
 			p := newTab(t, browser, chromedp.WithNewBrowserContext())
 			p.addAuthenticator()
-			p.do(chromedp.EmulateViewport(1280, 900), chromedp.Navigate(origin), chromedp.WaitVisible(chromedp.CSS("[data-try]")))
+			p.do(chromedp.EmulateViewport(1280, 720), chromedp.Navigate(origin), chromedp.WaitVisible(chromedp.CSS("[data-try]")))
 			// Each journey has addresses of its own, because limits are as in production.
 			p.evaluate(fmt.Sprintf(`(email.value = "ada%d@example.com", phone.value = "+1415555%04d")`, i, i))
 			journey.run(p)

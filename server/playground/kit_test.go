@@ -197,11 +197,15 @@ func (p *tab) waitHeading(text string) {
 	p.waitUntil(`document.querySelector("#step h2")?.innerText === "` + text + `"`)
 }
 
-// press waits for the button or link whose text begins so, and clicks it as a person does.
+// press waits for the button or link whose text begins so, and clicks it as a person does. What belongs to a step must be in view, so
+// that nobody has to look for it.
 func (p *tab) press(text string) {
 	p.t.Helper()
 	found := `[...document.querySelectorAll("button, a.button")].find(b => b.innerText.startsWith("` + text + `") && b.checkVisibility() && !b.disabled)`
 	p.waitUntil(found)
+	if p.evaluate(`(() => { const b = `+found+`, box = b.getBoundingClientRect(); return b.closest(".ways, .step") !== null && (box.top < 0 || box.bottom > innerHeight) })()`) == "true" {
+		p.t.Errorf("%q is out of view", text)
+	}
 	p.evaluate(`(document.querySelector("[data-pressed]")?.removeAttribute("data-pressed"), ` + found + `.setAttribute("data-pressed", ""))`)
 	p.do(chromedp.Click(chromedp.CSS("[data-pressed]")))
 }

@@ -33,7 +33,7 @@ function curl(method, path, body, withKey) {
   let line = `curl -sS ${origin}${path}`;
   if (path.includes("?")) line = `curl -sS ${quote(origin + path)}`;
   if (method !== "GET" && !(method === "POST" && body)) line += ` -X ${method}`;
-  if (withKey) line += ` -H 'Authorization: Bearer ${withKey}'`;
+  if (withKey) line += ` \\\n  -H 'Authorization: Bearer ${withKey}'`;
   if (body) line += ` -H 'Content-Type: application/json' \\\n  -d ${quote(spaced(body))}`;
   return line;
 }
@@ -63,6 +63,9 @@ function show(method, path, command) {
   return { status, answer };
 }
 
+// shorten leaves out the rest of pictures and mails.
+const shorten = (name, value) => (typeof value === "string" && (name === "html" || name === "qr") ? value.slice(0, 40) + "…" : value);
+
 /** Forgets the requests of an earlier journey. */
 export const clearRequests = () => list.replaceChildren();
 
@@ -83,7 +86,7 @@ export async function call(method, path, body, { admin = false, open = false } =
   shown.status.textContent = `${response.status} · ${Math.round(performance.now() - began)} ms`;
   shown.status.className = response.ok ? "good" : "bad";
   const answer = text ? JSON.parse(text) : null;
-  shown.answer.textContent = answer ? JSON.stringify(answer, (_, v) => (typeof v === "string" && v.startsWith("data:") ? v.slice(0, 40) + "…" : v), 2) : "(no body)";
+  shown.answer.textContent = answer ? JSON.stringify(answer, shorten, 2) : "(no body)";
   if (!response.ok) throw new Problem(answer ?? {}, response.status);
   return answer;
 }

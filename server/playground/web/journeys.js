@@ -100,15 +100,15 @@ async function authenticatorApp(current) {
     await check(answer);
     await useAuthenticatorApp(current, text("Your app is added. Now prove that it is you:"));
   });
-  show("Add an authenticator app", note, text("Scan this with any authenticator app, or use the built-in one below."),
-    element("img", { class: "qr", src: challenge.public.qr, alt: "QR code for authenticator apps" }),
-    quiet("Key: ", element("code", {}, challenge.public.secret)), form, builtInApp(current, form.use));
+  show("Add an authenticator app", note, text("Scan this with any authenticator app, or use the built-in one."),
+    element("div", { class: "apps" }, element("img", { class: "qr", src: challenge.public.qr, alt: "QR code for authenticator apps" }), builtInApp(current, form.use)),
+    quiet("Key: ", element("code", {}, challenge.public.secret)), form);
 }
 
 async function useAuthenticatorApp(current, intro) {
   const { check } = await use("totp", "mfa");
   const form = codeForm("Code that the app shows", async (answer) => finish("The app’s code was right", await check(answer), "mfa"));
-  show("Enter the app’s code", intro, form, person.secret ? builtInApp(current, form.use) : null);
+  show("Enter the app’s code", intro, person.secret ? builtInApp(current, form.use) : null, form);
 }
 
 // keyStep asks the browser for a passkey, by itself and with a button for another try.

@@ -8,6 +8,7 @@ let run = 0; // counts journeys: what belongs to an earlier one stops
 /** Begins a journey. The returned function reports whether it is still the current one. */
 export function begin() {
   const mine = ++run;
+  place.replaceChildren(waiting("Starting…"));
   return () => mine === run;
 }
 
@@ -16,6 +17,7 @@ export function show(title, ...parts) {
   const heading = element("h2", { tabindex: "-1" }, title);
   place.replaceChildren(heading, ...parts.filter(Boolean));
   place.hidden = false;
+  place.scrollTop = 0;
   heading.focus({ preventScroll: true });
   const box = place.getBoundingClientRect();
   if (box.top < 0 || box.top > innerHeight - 160) place.scrollIntoView({ block: "start" });
@@ -74,8 +76,8 @@ export function messageOf(challenge, address, current, actions) {
       const found = (await read(path).catch(() => [])).find((m) => m.challenge_id === challenge);
       if (found) {
         await call("GET", path, undefined, { open: true }).catch(() => {});
-        box.replaceChildren(element("p", { class: "quiet" }, `The message, as ${found.to} gets it:`), element("pre", {}, found.text.trim()),
-          element("p", { class: "row" }, ...actions(found), inboxLink(found.to)));
+        box.replaceChildren(element("p", { class: "quiet" }, `The message, as ${found.to} gets it:`),
+          element("p", { class: "row" }, ...actions(found), inboxLink(found.to)), element("pre", {}, found.text.trim()));
         return;
       }
       if (tries === 20) box.append(quiet("It is not in the inbox yet. If this server has a sender for this channel, look there."));
