@@ -270,6 +270,12 @@ func testMailFrame(p *tab) {
 	p.requireEqual(`document.querySelector("iframe").clientWidth`, "388")
 	p.requireFrame("light")
 
+	// The mail does not have the scheme of the page.
+	p.setScheme("light")
+	p.do(chromedp.Click(chromedp.CSS(`[data-scheme="dark"]`)))
+	p.requireFrame("dark")
+	p.do(chromedp.Click(chromedp.CSS(`[data-scheme="light"]`)))
+
 	// The choice holds for the next message.
 	p.send(watchword.Message{Channel: "email", To: "ada@example.com", Title: "Second", Text: "x", HTML: schemeMail})
 	p.waitUntil(`document.querySelector('[data-number="2"]') !== null`)

@@ -1,9 +1,11 @@
 package inbox_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"image/png"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -72,13 +74,12 @@ func (p *tab) frame() context.Context {
 	}
 }
 
-// requireFrame requires that the mail has a color scheme, and that its canvas has too.
+// requireFrame requires that the mail has a color scheme, and that what it is drawn on has too: the mail has no background.
 func (p *tab) requireFrame(scheme string) {
 	p.t.Helper()
-	want := map[string]string{"light": "rgb(17, 17, 17) on rgb(255, 255, 255)", "dark": "rgb(238, 238, 238) on rgb(18, 18, 18)"}[scheme]
-	const colors = `(() => { const text = getComputedStyle(document.querySelector("p")).color; document.body.style.backgroundColor = "Canvas"; return text + " on " + getComputedStyle(document.body).backgroundColor })()`
+	want := map[string]string{"light": "rgb(17, 17, 17) on #ffffff", "dark": "rgb(238, 238, 238) on #121212"}[scheme]
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		got := p.evaluateInFrame(colors)
+		got := p.evaluateInFrame(`getComputedStyle(document.querySelector("p")).color`) + " on " + p.frameBackground()
 		if got == want {
 			return
 		}
@@ -87,6 +88,25 @@ func (p *tab) requireFrame(scheme string) {
 			return
 		}
 	}
+}
+
+// frameBackground returns the color of a point of the frame beside its text, from a picture of the page.
+func (p *tab) frameBackground() string {
+	p.t.Helper()
+	var x, y int
+	if _, err := fmt.Sscan(p.evaluate(`(() => { const box = document.querySelector("iframe").getBoundingClientRect(); return Math.round(box.left + 200) + " " + Math.round(box.top + 100) })()`), &x, &y); err != nil {
+		p.t.Fatal(err)
+	}
+	picture, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	decoded, err := png.Decode(bytes.NewReader(picture))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r, g, b, _ := decoded.At(x, y).RGBA()
+	return fmt.Sprintf("#%02x%02x%02x", r>>8, g>>8, b>>8)
 }
 
 // sendSamples sends messages as development mode writes them.

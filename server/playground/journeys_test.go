@@ -58,6 +58,18 @@ func testMailCode(p *tab) {
 	p.requireClaims(map[string]string{"purpose": "sign_in", "channel": "email", "strategy": "otp", "aud": "dev", "iss": p.evaluate("location.origin")})
 	p.requireRequests(started, messages, checked, keySet)
 
+	// A receipt that was changed, or that another key has signed, is not verified.
+	p.requireEqual(`await (async () => {
+		const { verifyReceipt } = await import("/playground/codes.js");
+		const receipt = document.querySelector("#receipt details pre").textContent, [head, payload, signature] = receipt.split(".");
+		const keys = await (await fetch("/.well-known/jwks.json")).json();
+		const changed = btoa(atob(payload.replaceAll("-", "+").replaceAll("_", "/")).replace("sign_in", "payment")).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+		const other = await crypto.subtle.exportKey("jwk", (await crypto.subtle.generateKey("Ed25519", true, ["sign"])).publicKey);
+		const verified = async (text, set) => (await verifyReceipt(text, set)).verified;
+		return [await verified(receipt, keys), await verified([head, changed, signature].join("."), keys),
+			await verified(receipt, { keys: keys.keys.map(key => ({ ...key, x: other.x })) }), await verified(receipt, { keys: [] })];
+	})()`, "true,false,false,false")
+
 	// The receipt works once.
 	p.press("Redeem it")
 	p.waitUntil(`document.querySelector("#receipt .good[role=status]")`)

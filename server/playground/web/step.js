@@ -19,8 +19,7 @@ export function show(title, ...parts) {
   place.hidden = false;
   place.scrollTop = 0;
   heading.focus({ preventScroll: true });
-  const box = place.getBoundingClientRect();
-  if (box.top < 0 || box.top > innerHeight - 160) place.scrollIntoView({ block: "start" });
+  place.scrollIntoView({ block: "nearest" });
 }
 
 export const text = (...children) => element("p", {}, ...children);
