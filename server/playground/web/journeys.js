@@ -120,7 +120,7 @@ function keyStep(title, intro, words, ask, then) {
     try {
       await then(await ask());
     } catch (error) {
-      errors.replaceChildren(error.name === "NotAllowedError" ? quiet("The browser made no passkey available. Try again.") : describe(error));
+      errors.replaceChildren(error.name === "NotAllowedError" ? quiet("No passkey was chosen. Try again.") : describe(error));
     }
     again.disabled = false;
   }, "primary");
