@@ -51,6 +51,10 @@ func (a *gsmAlphabet) septets(r rune) int {
 	return int(a.others[r])
 }
 
+// CountSegments returns the number of SMS segments of a text and its encoding: GSM-7 if every character is in that alphabet (3GPP
+// TS 23.038 §6.2.1), else UCS-2.
+func CountSegments(text string) (count int, encoding string) { return gsm.countSegments(text) }
+
 // countSegments returns the number of SMS segments of a text and its encoding: GSM-7 if every character is in that alphabet,
 // else UCS-2.
 func (a *gsmAlphabet) countSegments(text string) (count int, encoding string) {

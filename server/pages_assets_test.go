@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/webstyle"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -85,5 +87,14 @@ func TestPageAssetsAreServedUnderOtherHashes(t *testing.T) {
 		if got := v.get(path); got.status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, got.status)
 		}
+	}
+}
+
+// The tools of development mode look like the pages.
+func TestToolsHaveTheColorsOfPages(t *testing.T) {
+	style, err := os.ReadFile("pages/page.css")
+	must(t, err)
+	if !strings.HasPrefix(string(style), webstyle.Tokens()) {
+		t.Error("the variables of page.css and those of internal/webstyle differ")
 	}
 }

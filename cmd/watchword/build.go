@@ -30,6 +30,7 @@ type service struct {
 	storage         storage
 	signer          *receipt.Signer
 	inbox           *inbox
+	playground      *playground // nil: not in development mode
 	eventSpace      *eventSpace // of all apps
 	senders         []senderSummary
 	built           []builtApp
@@ -107,12 +108,16 @@ func (b *builder) build(ctx context.Context) (*service, []error) {
 // buildShared builds what apps share, or takes it from the running service. Problems are added to c.
 func (b *builder) buildShared(ctx context.Context, c *checker) {
 	if b.running != nil {
-		b.service = service{apps: maps.Clone(b.running.apps), storage: b.running.storage.clone(), signer: b.running.signer, inbox: b.running.inbox, eventSpace: b.running.eventSpace}
+		b.service = service{apps: maps.Clone(b.running.apps), storage: b.running.storage.clone(), signer: b.running.signer, inbox: b.running.inbox,
+			playground: b.running.playground, eventSpace: b.running.eventSpace}
 		c.addError("redis", b.service.storage.addApps(b.settings, b))
 		return
 	}
 	var err error
 	b.service.apps, b.service.inbox, b.service.eventSpace = map[string]*appTasks{}, newInbox(), newEventSpace()
+	if b.settings.development {
+		b.service.playground = newPlayground()
+	}
 	b.service.storage, err = openStorage(b.settings, b)
 	c.addError("redis", err)
 	c.addError("database", b.openFactors(ctx))
@@ -168,13 +173,19 @@ func (b *builder) openFactors(ctx context.Context) error {
 	return nil
 }
 
-// buildHandler builds the HTTP handler: the API and the pages, the routes of strategies and senders and, in development, the inbox.
+// buildHandler builds the HTTP handler: the API and the pages, the routes of strategies and senders and, in development,
+// the inbox and the playground.
 func (b *builder) buildHandler(apps []server.App) (err error) {
 	cfg := server.Config{Apps: apps, Development: b.settings.development, TrustedProxies: b.settings.proxies, Logger: b.log,
 		Mount: strategyRoutes(b.relatedOrigins)}
 	maps.Copy(cfg.Mount, b.callbackRoutes)
 	if b.settings.development {
 		maps.Copy(cfg.Mount, inboxRoutes(b.service.inbox))
+		routes, err := playgroundRoutes(b.service.playground, b.settings.apps[0].publicURL)
+		if err != nil {
+			return err
+		}
+		maps.Copy(cfg.Mount, routes)
 		cfg.LimitDetail = devLimitDetail
 	}
 	if b.metrics != nil {

@@ -262,8 +262,10 @@ func hostOf(origin string) string {
 	return u.Hostname()
 }
 
-// eventHandler passes an app's events to the metrics, to its prefix breaker and to its event endpoints.
+// eventHandler passes an app's events to the metrics, to its prefix breaker, to its event endpoints and, in development, to the
+// playground.
 func (b *builder) eventHandler(tasks *appTasks) func(context.Context, watchword.Event) {
+	shown := b.service.playground
 	return func(ctx context.Context, e watchword.Event) {
 		if b.metrics != nil {
 			b.metrics.countEvent(e)
@@ -276,6 +278,11 @@ func (b *builder) eventHandler(tasks *appTasks) func(context.Context, watchword.
 		}
 		if b.settings.development && e.Type == watchword.EventLimitReached {
 			b.log.Warn("limit reached; --dev-no-limits turns limits off", "limit", e.Limit)
+		}
+		if shown != nil {
+			if err := addEvent(shown, e); err != nil {
+				b.log.Error("event not shown in the playground", "type", e.Type, "error", err)
+			}
 		}
 		tasks.publisher.HandleEvent(ctx, e)
 	}

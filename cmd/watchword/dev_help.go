@@ -27,6 +27,6 @@ Open URL/inbox and read the code. Put the "id" of the answer into CHALLENGE, and
 
 // printDevelopmentHelp prints what development mode offers.
 func printDevelopmentHelp(w io.Writer, publicURL string) {
-	fmt.Fprintf(w, "watchword in development mode: %s, API key dev (dev-admin changes factors without a proof), inbox at %s/inbox\n\n%s\n",
+	fmt.Fprintf(w, "watchword in development mode. Open %s/ to try everything in a browser.\n\nAPI key dev (dev-admin changes factors without a proof), messages at %s/inbox\n\n%s\n",
 		publicURL, publicURL, strings.ReplaceAll(helloLines, "URL", publicURL))
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/watchword-auth/watchword/otp/totp"
 	"github.com/watchword-auth/watchword/ratelimit"
 	redislimit "github.com/watchword-auth/watchword/ratelimit/redis"
+	devplayground "github.com/watchword-auth/watchword/server/playground"
 	"github.com/watchword-auth/watchword/store/memory"
 	redisstore "github.com/watchword-auth/watchword/store/redis"
 	"github.com/watchword-auth/watchword/store/sql"
@@ -112,7 +113,26 @@ func newInbox() *inbox { return &inbox{} }
 const devSenderURL = "inbox:"
 
 func inboxRoutes(box *inbox) map[string]http.Handler {
-	return map[string]http.Handler{"GET /inbox": box.Handler(), "GET /inbox/": box.Handler()}
+	return map[string]http.Handler{"GET /inbox": box.Handler(), "/inbox/": box.Handler()}
+}
+
+// A playground is the page of development mode on which everything can be tried.
+type playground = devplayground.Playground
+
+func newPlayground() *playground { return devplayground.New() }
+
+func playgroundRoutes(p *playground, publicURL string) (map[string]http.Handler, error) {
+	h, err := p.Handler(devplayground.Config{PublicURL: publicURL, Key: devKey, AdminKey: devAdminKey})
+	return map[string]http.Handler{"GET /{$}": h, "GET /playground/": h}, err
+}
+
+// addEvent shows an event in the playground as endpoints get it.
+func addEvent(p *playground, e watchword.Event) error {
+	body, err := webhook.EncodeEvent(e)
+	if err == nil {
+		p.AddEvent(body)
+	}
+	return err
 }
 
 // confirmsByButton reports whether a click on a link's page confirms it without a number. The pages must know.

@@ -2,14 +2,14 @@
 //
 // An Inbox accepts the messages of every channel that is configured with the URL inbox: and shows them as their recipients would
 // see them, newest first. It keeps the last 200 messages in memory. Codes and links are shown in clear: Open fails outside
-// development, and the program must serve the Handler to this machine only.
+// development, and the Handler serves this machine only.
 package inbox
 
 import (
 	"context"
 	"errors"
 	"net/url"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -77,26 +77,41 @@ func (b *Inbox) add(m watchword.Message, at time.Time) {
 	b.messages = append(b.messages, storedMessage{m, b.count, at})
 }
 
-// newest returns the messages to an address, or all messages if the address is empty, newest first. It also returns the number
-// of messages ever added.
-func (b *Inbox) newest(to string) (found []storedMessage, count int) {
+// clear removes all messages. The numbers of later ones go on.
+func (b *Inbox) clear() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for i := len(b.messages) - 1; i >= 0; i-- {
-		if to == "" || strings.EqualFold(b.messages[i].To, to) {
-			found = append(found, b.messages[i])
-		}
-	}
-	return found, b.count
+	b.messages = nil
 }
 
-func (b *Inbox) find(number int) (storedMessage, bool) {
+// A snapshot holds the messages of a moment, newest first, and the number of messages ever added.
+type snapshot struct {
+	messages []storedMessage
+	count    int
+}
+
+func (b *Inbox) read() snapshot {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, m := range b.messages {
-		if m.Number == number {
-			return m, true
+	s := snapshot{slices.Clone(b.messages), b.count}
+	slices.Reverse(s.messages)
+	return s
+}
+
+// filter returns the messages that are selected.
+func (s snapshot) filter(selects func(storedMessage) bool) (found []storedMessage) {
+	for _, m := range s.messages {
+		if selects(m) {
+			found = append(found, m)
 		}
 	}
-	return storedMessage{}, false
+	return found
+}
+
+// oldest returns the number of the oldest message that is kept; without one, the number of the next.
+func (s snapshot) oldest() int {
+	if len(s.messages) == 0 {
+		return s.count + 1
+	}
+	return s.messages[len(s.messages)-1].Number
 }

@@ -40,8 +40,13 @@ func send(t *testing.T, sender watchword.Sender, m watchword.Message) {
 
 func get(t *testing.T, box *inbox.Inbox, path string) *httptest.ResponseRecorder {
 	t.Helper()
-	w := httptest.NewRecorder()
-	box.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return request(box, http.MethodGet, path, "localhost:8080")
+}
+
+func request(box *inbox.Inbox, method, path, host string) *httptest.ResponseRecorder {
+	w, r := httptest.NewRecorder(), httptest.NewRequest(method, path, nil)
+	r.Host = host
+	box.Handler().ServeHTTP(w, r)
 	return w
 }
 
@@ -114,7 +119,7 @@ func TestInboxIsSafeForConcurrentUse(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if count := get(t, box, "/inbox").Header().Get("Inbox-Count"); count != "80" {
+	if count := get(t, box, "/inbox").Header().Get("Inbox-Newest"); count != "80" {
 		t.Errorf("count %s", count)
 	}
 }

@@ -39,8 +39,9 @@ func (s *sender) composeMail(m watchword.Message) (*mail.Msg, error) {
 	out.Subject(toOneLine(m.Title))
 	out.SetDateWithValue(s.now())
 	out.SetMessageIDWithValue(m.ID + from.Address[strings.LastIndexByte(from.Address, '@'):])
-	out.SetGenHeader("Auto-Submitted", "auto-generated") // suppresses automatic replies, RFC 3834 §5,
-	out.SetGenHeader("X-Auto-Response-Suppress", "All")  // and those of Exchange
+	for _, h := range delivery.AutomaticMailHeaders() {
+		out.SetGenHeader(mail.Header(h.Name), h.Value)
+	}
 	out.SetBodyString(mail.TypeTextPlain, m.Text)
 	if m.HTML != "" {
 		out.AddAlternativeString(mail.TypeTextHTML, m.HTML)

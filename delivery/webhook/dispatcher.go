@@ -198,7 +198,7 @@ func (d *Dispatcher) encode(ctx context.Context, p *pendingEvent, ev watchword.E
 	}
 	now := d.cfg.Environment.Now()
 	p.due, p.giveUpAt = now, now.Add(retryPeriod)
-	p.body, err = encodeEvent(ev)
+	p.body, err = EncodeEvent(ev)
 	return err
 }
 

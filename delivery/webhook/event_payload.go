@@ -29,7 +29,8 @@ type eventData struct {
 	Metadata     map[string]string `json:"metadata,omitempty"`
 }
 
-func encodeEvent(ev watchword.Event) ([]byte, error) {
+// EncodeEvent returns the body that an endpoint gets for an event, a JSON object.
+func EncodeEvent(ev watchword.Event) ([]byte, error) {
 	return encodePayload(eventPayload{Type: ev.Type, Timestamp: ev.At.UTC().Truncate(time.Millisecond), Data: eventData{
 		App: ev.App, ChallengeID: ev.ChallengeID, Verification: ev.Verification, Strategy: ev.Strategy, Purpose: ev.Purpose, Subject: ev.Subject,
 		Channel: ev.Channel, Provider: ev.Provider, Factor: ev.Factor, Limit: ev.Limit, Metadata: ev.Metadata}})

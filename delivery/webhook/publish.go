@@ -78,7 +78,7 @@ func (d *Dispatcher) publishOne(ctx context.Context, o watchword.Outgoing) {
 // queueEvents puts events into the queue of each endpoint whose types match.
 func (d *Dispatcher) queueEvents(ctx context.Context, events []watchword.Event) error {
 	for _, ev := range events {
-		body, err := encodeEvent(ev)
+		body, err := EncodeEvent(ev)
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	mux.Handle("GET /webauthn.js", webauthn.Script())
 	mux.HandleFunc("GET /page.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "page.js") })
 	mux.Handle("GET /inbox", a.inbox)
-	mux.Handle("GET /inbox/", a.inbox)
+	mux.Handle("/inbox/", a.inbox)
 	return http.NewCrossOriginProtection().Handler(mux), nil
 }
 

@@ -35,6 +35,6 @@ func newService(ctx context.Context, origin string, mux *http.ServeMux) (*servic
 		return nil, err
 	}
 	mux.Handle("GET /inbox", box.Handler())
-	mux.Handle("GET /inbox/", box.Handler())
+	mux.Handle("/inbox/", box.Handler())
 	return s, server.MountPages(mux, server.Config{Apps: []server.App{{Engine: s.Engine, PublicURL: origin}}})
 }
