@@ -13,6 +13,7 @@ type methodRow struct {
 func (ps *pageServer) newChoice(x *exchange, session *verificationSession) *partView {
 	p := session.page
 	v := ps.newPartView(x, session.app, describedChallenge(p.VerificationView))
+	v.embed(session)
 	v.state = verificationState(p.VerificationView)
 	for _, m := range p.Methods {
 		v.Choices = append(v.Choices, methodRow{m.ID, describeMethod(v.pageTexts, m), !canBeChosen(m)})
