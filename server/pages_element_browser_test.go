@@ -118,6 +118,9 @@ func testElementMethods(t *testing.T, b *browser) {
 	p.clickTextInside("Authenticator-App")
 	p.typeInside("#answer", wrongCode(s.appCode(s.secret)))
 	p.waitInside("[role=alert]")
+	if got := evaluate[string](p, `(document.querySelector("watchword-verification").style.setProperty("--watchword-color", "rgb(1, 2, 3)"), getComputedStyle(inside("form button")).backgroundColor)`); got != "rgb(1, 2, 3)" {
+		t.Errorf("the button is %s", got)
+	}
 	p.waitUntil(`inside("#answer").getAttribute("aria-invalid") === "true" && inside("#main").lang === "de" && inside("h1").part.contains("heading")`)
 	p.clickInside(otherWay)
 	p.clickTextInside("Code per SMS")
@@ -323,6 +326,17 @@ func testElementEnds(t *testing.T, b *browser) {
 		t.Errorf("canceled: %+v", e)
 	}
 	p.waitInsideText("Back to Example Shop")
+	approved := s.startVerification()
+	s.openElement(p, s.pageURL, approved)
+	p.clickTextInside("Use your authenticator app")
+	p.typeInside("#answer", s.appCode(s.secret))
+	p.waitSeen("approved")
+	s.clock.advance(2 * time.Minute) // the return code of the event has expired
+	p.clickInside("[data-next]")
+	p.waitVisible(welcome)
+	if got := s.app.redeemErrors(); len(got) != 1 || got[0] != nil {
+		t.Errorf("the button after the end: redeemed %v", got)
+	}
 	expires := s.startVerification()
 	s.openElement(p, s.pageURL, expires)
 	p.waitInside(".ways")

@@ -77,10 +77,10 @@ func testJourney(t *testing.T, browser context.Context, page fs.FS) {
 	b.open(b.site)
 	b.addAuthenticator()
 	b.waitUntil(`inside("[data-key] button")`)
-	b.shoot("sign-in")
+	b.inspect("sign-in")
 	b.do(chromedp.SendKeys(chromedp.CSS("input[type=email]"), ann+"\r"))
 	b.waitUntil(`inside("#answer")`)
-	b.shoot("code")
+	b.inspect("code")
 	for _, forged := range []string{`{}`, `{"verification": "vf_x", "return_code": "rc_x"}`} {
 		if status := evaluate[int](b, `fetch("/finish", {method: "POST", body: '`+forged+`'}).then((r) => r.status)`); status != http.StatusForbidden {
 			t.Errorf("%s: %d", forged, status)
@@ -89,7 +89,7 @@ func testJourney(t *testing.T, browser context.Context, page fs.FS) {
 	evaluate[bool](b, `(inside("#answer").focus(), true)`)
 	b.do(chromedp.KeyEvent(waitForCode(t, b.site)))
 	b.waitText("You are signed in as " + ann)
-	b.shoot("welcome")
+	b.inspect("welcome")
 
 	b.do(chromedp.Click(chromedp.Search(`//button[contains(., "Add a passkey")]`)))
 	b.waitUntil(`document.querySelector("[data-key=create] button")`)
@@ -251,17 +251,27 @@ func evaluate[T any](b *tab, expression string) T {
 	return v
 }
 
-// shoot saves pictures of the page in light and dark, on a phone and a desktop, if WATCHWORD_SHOTS names a folder.
-func (b *tab) shoot(name string) {
+// inspect requires that axe finds no violation, in light and dark, and that the page fits a phone. It saves pictures if WATCHWORD_SHOTS names
+// a folder.
+func (b *tab) inspect(name string) {
 	b.t.Helper()
 	folder := os.Getenv("WATCHWORD_SHOTS")
-	if folder == "" {
-		return
-	}
+	axe := b.axeCore()
 	for _, scheme := range []string{"dark", "light"} {
 		call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
+		if axe != "" {
+			for _, v := range evaluate[[]string](b, axe+`; axe.run().then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("; ")))`) {
+				b.t.Errorf("%s, %s: %s", name, scheme, v)
+			}
+		}
 		for device, width := range map[string]int64{"phone": 390, "desktop": 1280} {
 			b.do(chromedp.EmulateViewport(width, 800))
+			if evaluate[bool](b, "document.documentElement.scrollWidth > innerWidth") {
+				b.t.Errorf("%s, %s: the page is wider than the screen", name, device)
+			}
+			if folder == "" {
+				continue
+			}
 			picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 			if err == nil {
 				err = os.WriteFile(filepath.Join(folder, "example-"+strings.ReplaceAll(filepath.Base(b.t.Name()), " ", "-")+"-"+name+"-"+device+"-"+scheme+".png"), picture, 0o600)
@@ -271,4 +281,22 @@ func (b *tab) shoot(name string) {
 			}
 		}
 	}
+}
+
+// axeCore returns the source of axe-core, which the tests of the hosted pages download; an empty text if they have not.
+func (b *tab) axeCore() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		cache = os.TempDir()
+	}
+	found, _ := filepath.Glob(filepath.Join(cache, "watchword-tests", "axe-core-*", "node_modules", "axe-core", "axe.min.js"))
+	if len(found) == 0 {
+		b.t.Log("axe-core is not there, so accessibility was NOT checked: run the tests of server first")
+		return ""
+	}
+	source, err := os.ReadFile(found[len(found)-1])
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return string(source)
 }
