@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -231,10 +232,37 @@ func TestPageRenewsChallengeOfKeyOnly(t *testing.T) {
 	if second := s.methodView(v, key).Challenge; second == first || !strings.Contains(got.text, `"renew":240`) || !strings.Contains(got.text, "challenge") || got.html != "" {
 		t.Errorf("after four minutes: %s", got.text)
 	}
-	if got := renew(c, v, "m9"); got.status != http.StatusNotFound {
-		t.Errorf("an unknown method: %d", got.status)
+	s.clock.advance(4 * time.Minute) // of concurrent renewals one makes a challenge
+	ids := make(chan string, 20)
+	for range cap(ids) {
+		go func() {
+			view, err := s.engine.RenewMethod(t.Context(), v.ID, key)
+			if err != nil || view.Challenge == nil {
+				ids <- fmt.Sprint(err)
+				return
+			}
+			ids <- view.Challenge.ID
+		}()
 	}
-
+	third := <-ids
+	for range cap(ids) - 1 {
+		if id := <-ids; id != third || !strings.HasPrefix(id, "ch_") {
+			t.Errorf("challenges %s and %s", id, third)
+		}
+	}
+	s.clock.advance(4 * time.Minute) // the next one lives as long as the verification
+	if got := renew(c, v, key).want(t, http.StatusOK); !strings.Contains(got.text, `"renew":0`) || strings.Contains(c.get(v.page+"/state").html, "data-renew") {
+		t.Errorf("the last challenge: %s", got.text)
+	}
+	last := s.methodView(v, key).Challenge
+	s.clock.advance(2 * time.Minute)
+	if renew(c, v, key).want(t, http.StatusOK); last == third || s.methodView(v, key).Challenge != last {
+		t.Error("the last challenge was replaced, or not made")
+	}
+	s.clock.advance(2 * time.Minute)
+	if got := renew(c, v, key); !got.final {
+		t.Errorf("after the end: %d %s", got.status, got.text)
+	}
 	v = s.startVerification()
 	c, app := s.openVerification(v), v.methodID("totp", "")
 	c.post(v.page+"/choose", map[string]string{"method": app}).want(t, http.StatusOK)
@@ -242,5 +270,8 @@ func TestPageRenewsChallengeOfKeyOnly(t *testing.T) {
 	s.clock.advance(4 * time.Minute)
 	if got := renew(c, v, app); got.status != http.StatusNotFound || s.methodView(v, app).Challenge != code {
 		t.Errorf("the challenge of a code was renewed: %d", got.status)
+	}
+	if got := renew(c, v, "m9"); got.status != http.StatusNotFound {
+		t.Errorf("an unknown method: %d", got.status)
 	}
 }
