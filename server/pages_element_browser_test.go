@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	virtual "github.com/chromedp/cdproto/webauthn"
-	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -27,85 +25,6 @@ func TestElementInBrowser(t *testing.T) {
 	t.Run("ends and errors", func(t *testing.T) { testElementEnds(t, b) })
 	t.Run("an origin that is not listed", func(t *testing.T) { testElementOfForeignOrigin(t, b) })
 	t.Run("appearance", func(t *testing.T) { testElementAppearance(t, b) })
-}
-
-// openElement opens a page of the app at an origin and shows a verification in it.
-func (s *elementSite) openElement(p *tab, page string, v startedVerification) {
-	p.t.Helper()
-	p.open(page)
-	p.waitUntil("window.ready")
-	s.showElement(p, v)
-}
-
-func (s *elementSite) showElement(p *tab, v startedVerification) {
-	p.t.Helper()
-	evaluate[bool](p, `(show("`+v.ID+`", "`+v.Ticket.Reveal()+`"), true)`)
-}
-
-func (p *tab) waitInside(css string) { p.t.Helper(); p.waitUntil("inside(`" + css + "`)") }
-func (p *tab) waitInsideText(s string) {
-	p.t.Helper()
-	p.waitUntil("inside('#main')?.innerText.includes(`" + s + "`)")
-}
-func (p *tab) clickInside(css string) {
-	p.t.Helper()
-	p.waitInside(css)
-	evaluate[bool](p, "(inside(`"+css+"`).click(), true)")
-}
-
-// clickTextInside clicks the button of the element with a text.
-func (p *tab) clickTextInside(text string) {
-	p.t.Helper()
-	p.waitInsideText(text)
-	evaluate[bool](p, "([...inside('#main').querySelectorAll('button')].find((b) => b.innerText.includes(`"+text+"`)).click(), true)")
-}
-
-// typeInside types into the field of the element by keys.
-func (p *tab) typeInside(css, keys string) {
-	p.t.Helper()
-	p.waitInside(css)
-	evaluate[bool](p, "(inside(`"+css+"`).focus(), true)")
-	p.do(chromedp.KeyEvent(keys))
-}
-
-// An elementEvent is an event that the page has seen.
-type elementEvent struct {
-	Name, Verification, Status, Code string
-	ReturnCode                       string `json:"return_code"`
-}
-
-func (p *tab) seen() []elementEvent { p.t.Helper(); return evaluate[[]elementEvent](p, "seen") }
-func (p *tab) waitSeen(name string) elementEvent {
-	p.t.Helper()
-	p.waitUntil("seen.some((e) => e.name === `" + name + "`)")
-	all := p.seen()
-	return all[slices.IndexFunc(all, func(e elementEvent) bool { return e.Name == name })]
-}
-
-// redeemSeen redeems the verification with the return code of the event approved. Without that code and a second time it fails.
-func (s *elementSite) redeemSeen(p *tab, v startedVerification) {
-	p.t.Helper()
-	approved := p.waitSeen("approved")
-	if approved.Verification != v.ID || !strings.HasPrefix(approved.ReturnCode, "rc_") {
-		p.t.Fatalf("the event is %+v", approved)
-	}
-	if err := s.app.redeem(p.t.Context(), ""); !errors.Is(err, watchword.ErrReturnCodeInvalid) {
-		p.t.Errorf("redeemed without the return code: %v", err)
-	}
-	must(p.t, s.app.redeem(p.t.Context(), approved.ReturnCode))
-	if s.app.redeem(p.t.Context(), approved.ReturnCode) == nil {
-		p.t.Error("redeemed twice")
-	}
-	if got := evaluate[[]string](p, "violations"); len(got) > 0 {
-		p.t.Errorf("the element violates the page's policy: %v", got)
-	}
-	if s.pageHasLeft(p) {
-		p.t.Error("the element has left the page")
-	}
-}
-
-func (s *elementSite) pageHasLeft(p *tab) bool {
-	return !strings.HasPrefix(evaluate[string](p, "location.href"), s.pageURL)
 }
 
 // A person chooses a method, types a wrong code, uses another method and has the message sent again. Nothing is approved before.
@@ -245,11 +164,6 @@ func testElementRenewsKey(t *testing.T, b *browser) {
 	}
 }
 
-func (p *tab) innerTextInside(css string) string {
-	p.t.Helper()
-	return evaluate[string](p, "inside(`"+css+"`).innerText")
-}
-
 // A person leaves the dialog of the passkey, chooses another method, comes back and succeeds.
 func testElementAbort(t *testing.T, b *browser) {
 	t.Parallel()
@@ -302,16 +216,6 @@ func testElementLifecycle(t *testing.T, b *browser) {
 	s.openElement(p, s.pageURL, v)
 	if e := p.waitSeen("error"); e.Code != "page_opened" {
 		t.Errorf("after a reload: %+v", e)
-	}
-}
-
-// waitNoStreams waits until the server sends no events.
-func (s *elementSite) waitNoStreams() {
-	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); s.streams.Load() != 0; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			s.t.Fatal("a stream is open")
-		}
 	}
 }
 

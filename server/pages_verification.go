@@ -3,9 +3,7 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -297,16 +295,4 @@ func isOpen(p *watchword.VerificationPage) bool {
 func describedChallenge(v watchword.VerificationView) watchword.View {
 	return watchword.View{ID: v.ID, Status: v.Status, Purpose: v.Purpose, Locale: v.Locale, ReturnURL: v.ReturnURL, Transaction: v.Transaction,
 		Client: v.Client, CreatedAt: v.CreatedAt, ExpiresAt: v.ExpiresAt}
-}
-
-// verificationState returns a text that changes when something happens that the page must show though nobody asked for it: the
-// engine has opened a method, or a method has ended.
-func verificationState(v watchword.VerificationView) string {
-	state := []string{v.Fallback.Method}
-	for _, m := range v.Methods {
-		if !canBeChosen(m) {
-			state = append(state, fmt.Sprint(m.ID, "-", m.Status))
-		}
-	}
-	return strings.Join(state, " ")
 }
