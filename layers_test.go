@@ -60,6 +60,9 @@ var partsOfService = []string{"delivery", "ratelimit", "receipt"}
 // namedPackages are no plug-ins: the program may name them.
 var namedPackages = []string{"", "ratelimit", "delivery", "receipt", "server", "service", "store/sql"}
 
+// sharedByExamples is the stylesheet of the example apps. Nobody else imports it.
+const sharedByExamples = "examples/style"
+
 // A listedPackage is a package as go list prints it. Its folder is relative to the module; the root's is empty.
 type listedPackage struct {
 	ImportPath string
@@ -116,6 +119,9 @@ func TestRefuseImportKnowsTheLayers(t *testing.T) {
 		{"service", ours("server"), true},
 		{"service", ours("otp"), true},
 		{"server", ours("service"), true},
+		{"examples/mfa", ours("examples/style"), false},
+		{"examples/mfa", ours("examples/webapp"), true},
+		{"server", ours("examples/style"), true},
 	} {
 		if why := refuseImport(c.folder, c.imported); (why != "") != c.refused {
 			t.Errorf("%q importing %q: refused %t (%s), want %t", c.folder, c.imported, why != "", why, c.refused)
@@ -135,6 +141,8 @@ func refuseImport(folder, imported string) string {
 	}
 	top := isProgram(folder)
 	switch {
+	case below == sharedByExamples && isWithin(folder, "examples"):
+		return ""
 	case isWithin(below, "cmd"), isWithin(below, "examples"):
 		return "a program is imported by nobody"
 	case top:

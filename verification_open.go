@@ -28,6 +28,33 @@ func (e *Engine) OpenMethod(ctx context.Context, id, method string) (Verificatio
 	return e.verificationView(v, opened), nil
 }
 
+// RenewMethod opens a method anew while its challenge is still pending, so that a page that stays open never shows one that has
+// expired. It is for keys, whose answers cannot be guessed and whose challenges send nothing: every other method returns
+// ErrUnknownMethod. It charges the limits as OpenMethod does. A challenge that has lived less than half of its life, or that lives as
+// long as the verification, is returned as it is. An answer to the challenge before is a wrong answer from then on.
+func (e *Engine) RenewMethod(ctx context.Context, id, method string) (VerificationView, error) {
+	began := time.Now()
+	v, err := e.readPending(ctx, id)
+	if err != nil {
+		return VerificationView{}, err
+	}
+	if m := v.method(method); m == nil || m.Ask != AskKey {
+		return VerificationView{}, ErrUnknownMethod
+	}
+	defer e.delayVerification(ctx, began, v.Methods)
+	v, opened, err := e.openMethod(ctx, v, method, openRequest{renews: true})
+	if err != nil {
+		return VerificationView{}, err
+	}
+	return e.verificationView(v, opened), nil
+}
+
+// canBeRenewed reports whether a pending challenge of a verification can be replaced by one that lives longer.
+func (e *Engine) canBeRenewed(v *verificationRecord, c View) bool {
+	half := c.ExpiresAt.Sub(c.CreatedAt) / 2
+	return c.ExpiresAt.Before(v.ExpiresAt) && !e.cfg.Clock().Before(c.CreatedAt.Add(half))
+}
+
 // readPending reads a verification by its id. If it has ended, the error is that of its state.
 func (e *Engine) readPending(ctx context.Context, id string) (*verificationRecord, error) {
 	parsed, err := e.parseVerification(id)
@@ -48,6 +75,7 @@ func (e *Engine) readPending(ctx context.Context, id string) (*verificationRecor
 // An openRequest says why a method is opened.
 type openRequest struct {
 	repeats      bool   // a start with the same seed has opened it before
+	renews       bool   // replace a pending challenge; see RenewMethod
 	unanswered   bool   // StartRequest.Unanswered
 	fallbackFrom string // id of the method whose message did not arrive; empty: a caller opens it
 }
@@ -117,6 +145,8 @@ func (e *Engine) reopenMethod(ctx context.Context, v *verificationRecord, m *ver
 		return e.storeMissing(ctx, v, m)
 	case err != nil:
 		return v, nil, err
+	case req.renews && e.canBeRenewed(v, started.View):
+		return v, nil, nil
 	}
 	if v.Current != m.ID && req.fallbackFrom == "" {
 		method := m.ID

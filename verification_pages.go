@@ -19,6 +19,8 @@ type VerificationPage struct {
 
 	// Next is where to send the browser once the verification has ended; see Page.Next.
 	Next Code
+	// ReturnCode is the return code that Next has; zero unless the verification was approved and has a return URL.
+	ReturnCode Code
 }
 
 // hasVerificationPage reports whether a verification has a hosted page; see hasPage.
@@ -64,7 +66,11 @@ func (e *Engine) ViewVerificationPage(ctx context.Context, id, cookie string) (*
 	if err != nil {
 		return nil, err
 	}
-	p := &VerificationPage{VerificationView: view, Remember: v.Remember, Next: v.Page.wayBack(v.key, returnVerification, v.ID, v.ReturnURL, view.Status, e.cfg.Clock())}
+	now := e.cfg.Clock()
+	p := &VerificationPage{VerificationView: view, Remember: v.Remember, Next: v.Page.wayBack(v.key, returnVerification, v.ID, v.ReturnURL, view.Status, now)}
+	if view.Status == Approved && v.ReturnURL != "" {
+		p.ReturnCode = v.Page.returnCode(v.key, v.ID, now)
+	}
 	if v.Subject != "" && slices.Contains(e.cfg.TrustedDevices.Purposes, v.Purpose) {
 		p.Trust = e.cfg.TrustedDevices.Lifetime
 	}

@@ -50,6 +50,9 @@ type App struct {
 	Keys      []APIKey          // at least one for New; two while one replaces the other
 	PublicURL string            // the base of links and the engine's Issuer: https, without a slash at the end
 	Pages     Pages             // settings of its hosted pages
+	// Origins are those of the app's own pages that may show the element, such as https://app.example.com: exactly as browsers send
+	// them, https, or http with a loopback host. Pages of every other origin can neither read nor send anything.
+	Origins []string
 }
 
 // APIKey lets its bearer act for an app. The server holds the digest of a key, never the key.
@@ -128,6 +131,11 @@ func (a *App) findErrors(hasAPI, development bool, seen map[[sha256.Size]byte]bo
 	}
 	if err := a.Pages.Check(); err != nil {
 		out = append(out, err)
+	}
+	for n, origin := range a.Origins {
+		if err := hosts.CheckOrigin(origin); err != nil {
+			out = append(out, setting.Errorf(fmt.Sprintf("Origins[%d]", n), "%w", err))
+		}
 	}
 	for n, k := range a.Keys {
 		report(k.SHA256 == [sha256.Size]byte{}, "Keys[%d]: SHA256 is missing", n)

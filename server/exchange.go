@@ -25,8 +25,12 @@ type exchange struct {
 	arrivedAt time.Time // in real time, for delayRefusal
 	requestID string    // in the response and the log
 
-	app         *app // nil if the request belongs to no app
-	status      int  // 0 before the response
+	app *app // nil if the request belongs to no app
+
+	elementOrigin string // the listed origin of an app's page with an element that sent the request; empty: no such page
+	embedded      bool   // an element sent the request
+
+	status      int // 0 before the response
 	problemCode string
 	limit       string // that refused the request
 	cause       error  // of a problem, for the log

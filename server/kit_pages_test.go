@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type site struct {
 	traffic *trafficLog
 	app     *appBackend
 	opened  map[string]*pageClient // the browsers that opened pages, by challenge
+	streams atomic.Int64           // open streams of events
 }
 
 // siteOptions are the settings of a site.
@@ -44,6 +46,8 @@ type siteOptions struct {
 	public string // the public URL; empty: the server's address
 	tls    bool
 	engine func(*watchword.Config)
+
+	origins []string // of the app's own pages
 }
 
 func newSite(t testing.TB, o siteOptions) *site {
@@ -52,6 +56,10 @@ func newSite(t testing.TB, o siteOptions) *site {
 	var h http.Handler
 	s.web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.traffic.addRequest(r)
+		if strings.HasSuffix(r.URL.Path, "/events") {
+			s.streams.Add(1)
+			defer s.streams.Add(-1)
+		}
 		h.ServeHTTP(w, r)
 	}))
 	if o.tls {
@@ -90,7 +98,7 @@ func (s *site) newServer(o siteOptions, public string) http.Handler {
 	s.engine, err = watchword.New(cfg)
 	must(s.t, err)
 	s.app.engine = s.engine
-	s.server, err = server.New(server.Config{Apps: []server.App{{Engine: s.engine, Signer: newSigner(s.t, "k"), PublicURL: public, Pages: o.pages,
+	s.server, err = server.New(server.Config{Apps: []server.App{{Engine: s.engine, Signer: newSigner(s.t, "k"), PublicURL: public, Pages: o.pages, Origins: o.origins,
 		Keys: []server.APIKey{newAPIKey(shopKey, server.ScopeChallenges)}}}, Clock: s.clock.Now,
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Logger:         slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})

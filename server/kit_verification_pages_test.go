@@ -24,12 +24,18 @@ const (
 func newVerificationSite(t *testing.T, change ...func(*watchword.Config)) (s *site, secret string) {
 	t.Helper()
 	s = newEnrolmentSite(t, server.Pages{Color: "#0a6b4f"}, change...)
+	return s, s.enrolApp()
+}
+
+// enrolApp enrols an authenticator app of user_42 and returns its secret.
+func (s *site) enrolApp() (secret string) {
+	s.t.Helper()
 	c := s.startForSubject("totp", watchword.PurposeEnrol)
 	secret = c.Public["secret"].(string)
-	_, err := s.engine.Check(t.Context(), c.ID, watchword.CheckRequest{Purpose: watchword.PurposeEnrol, Subject: "user_42", Answer: watchword.Answer{Text: s.appCode(secret)}})
-	must(t, err)
+	_, err := s.engine.Check(s.t.Context(), c.ID, watchword.CheckRequest{Purpose: watchword.PurposeEnrol, Subject: "user_42", Answer: watchword.Answer{Text: s.appCode(secret)}})
+	must(s.t, err)
 	s.clock.advance(time.Minute) // that code is spent
-	return s, secret
+	return secret
 }
 
 // startVerification starts a verification of user_42 with an authenticator app, a text message and a link by mail, of which none is

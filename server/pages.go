@@ -22,6 +22,7 @@ import (
 //
 //	/c/{id}  the page of a challenge, for the person who started it. Its ticket is exchanged for a cookie of this challenge.
 //	/v/{id}  the page of a verification, for the same person, in the same way.
+//	         The element on an app's own page sends the same requests with a bearer; see pages_element.go.
 //	/l/{id}  the page of a magic link. Its token stays in the fragment, and the script sends it with each request.
 //
 // Unknown, expired and used challenges get the same response, after the same time.
@@ -44,6 +45,7 @@ type pageServer struct {
 	assets         *pageAssets     // without a brand
 	sites          map[string]*app // by the host of their public URL
 	origins        *http.CrossOriginProtection
+	elementOrigins map[string]map[string]bool // the origins of apps' own pages, by the host of the public URL; of all apps under ""
 	suspectedLinks linkSet
 	pageLocks      pageLocks
 }
@@ -123,6 +125,7 @@ func (ps *pageServer) registerRoutes(methods map[string][]string) {
 	add(http.MethodPost, "/l/{id}/answer", decodeJSON(ps, ps.answerLink))
 	add(http.MethodPost, "/l/{id}/report", decodeJSON(ps, ps.reportLink))
 	ps.addVerificationRoutes(add)
+	ps.addElementRoutes(add)
 	add(http.MethodGet, "/pages/{name}", ps.serveAsset)
 }
 
@@ -172,9 +175,10 @@ func decodeJSON[In any](ps *pageServer, serve func(*exchange, *In)) func(*exchan
 	}
 }
 
-// readRequest decodes the body of a request, after checking by Sec-Fetch-Site or Origin that one of the pages sent it.
+// readRequest decodes the body of a request, after checking by Sec-Fetch-Site or Origin that one of the pages sent it, or an element
+// on a page of a listed origin.
 func (ps *pageServer) readRequest(x *exchange, decode func(body []byte) error) error {
-	if err := ps.origins.Check(x.request); err != nil {
+	if err := ps.origins.Check(x.request); err != nil && x.elementOrigin == "" {
 		return newDetailedError(codeForbidden, "The request comes from another origin.")
 	}
 	body, err := x.readBody()
@@ -184,11 +188,12 @@ func (ps *pageServer) readRequest(x *exchange, decode func(body []byte) error) e
 	return decode(body)
 }
 
-// findApp returns the app that the id of a challenge or verification belongs to, or nil.
+// findApp returns the app that the id of a challenge or verification belongs to, or nil. For a page of an origin that the app does
+// not list there is none.
 func (ps *pageServer) findApp(x *exchange) *app {
 	id := x.request.PathValue("id")
 	for _, a := range ps.server.apps {
-		if a.engine.OwnsChallenge(id) || a.engine.OwnsVerification(id) {
+		if (a.engine.OwnsChallenge(id) || a.engine.OwnsVerification(id)) && a.allowsElement(x.elementOrigin) {
 			x.app = a
 			return a
 		}
@@ -206,6 +211,12 @@ type part struct {
 	Final bool              `json:"final,omitempty"` // the challenge has ended
 	Next  string            `json:"next,omitempty"`  // the URL to open at once
 	State string            `json:"state,omitempty"` // of a verification; see verificationState
+
+	// For the element on an app's own page; see pages_element.go.
+	Bearer     string `json:"bearer,omitempty"`      // of the exchange of the ticket
+	Status     string `json:"status,omitempty"`      // of the verification
+	ReturnCode string `json:"return_code,omitempty"` // once it is approved
+	Broken     string `json:"broken,omitempty"`      // the message about a request that failed
 }
 
 func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
@@ -217,6 +228,9 @@ func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 		title = v.text("title_error", "title", title)
 	}
 	p := part{HTML: out.String(), Lang: v.Lang, Dir: v.Dir(), Title: title, Theme: v.theme, Final: v.final, State: v.state}
+	if v.Embedded {
+		p.Bearer, p.Status, p.ReturnCode, p.Broken = v.bearer.Reveal(), string(v.status), v.returnCode.Reveal(), v.text("broken")
+	}
 	if v.forward {
 		p.Next = string(v.Next)
 	}

@@ -57,7 +57,15 @@ type brand struct {
 	Logo     template.URL
 	LogoDark template.Srcset // empty: Logo is shown in dark mode too
 	Home     template.URL    // the address of the app
+	Embedded bool            // the part is shown by an element, on a page of the app that has its name and logo already
 	theme    map[string]string
+}
+
+// brandOf returns the brand of an app for the parts of a response.
+func (x *exchange) brandOf(a *app) brand {
+	b := a.pages.brand
+	b.Embedded = x.embedded
+	return b
 }
 
 // Check returns an error that lists all invalid settings. New calls it.

@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -20,10 +21,15 @@ type asset struct {
 	contentType string
 	body        []byte
 	compressed  []byte // by gzip
+	shared      bool   // pages of every origin may import it
 }
 
-// pageAssets are the assets of the pages of one brand: the stylesheet ends with the colors of the brand.
-type pageAssets struct{ style, script, keys *asset }
+// etag returns the entity tag (RFC 9110 §8.8.3). It is weak, because it is the same for every encoding.
+func (a *asset) etag() string { return `W/"` + a.name + `"` }
+
+// pageAssets are the assets of the pages of one brand: the stylesheet ends with the colors of the brand. The element is the same for
+// every brand, because the parts bring its colors.
+type pageAssets struct{ style, script, keys, element *asset }
 
 // Style returns the name of the stylesheet's file. Templates call it.
 func (a *pageAssets) Style() string { return a.style.name }
@@ -31,10 +37,11 @@ func (a *pageAssets) Style() string { return a.style.name }
 // Script returns the name of the script's file. Templates call it.
 func (a *pageAssets) Script() string { return a.script.name }
 
-// loadAssets returns the assets without a brand. The script imports the one for keys by its name.
+// loadAssets returns the assets without a brand. The script of the pages imports the one for keys by its name, when a page needs it.
+// The element is one module, with its stylesheet as a text.
 func loadAssets() (*pageAssets, error) {
 	loaded := map[string][]byte{}
-	for _, name := range []string{"page.css", "page.js", "keys.js"} {
+	for _, name := range []string{"page.css", "parts.css", "element.css", "page.js", "parts.js", "keys.js", "element.js"} {
 		body, err := pageFiles.ReadFile("pages/" + name)
 		if err != nil {
 			return nil, err
@@ -42,8 +49,28 @@ func loadAssets() (*pageAssets, error) {
 		loaded[name] = shrink(body)
 	}
 	keys := newAsset("keys.js", contentTypeScript, loaded["keys.js"])
-	script := bytes.ReplaceAll(loaded["page.js"], []byte("./keys.js"), []byte("./"+keys.name))
-	return &pageAssets{newAsset("page.css", "text/css; charset=utf-8", loaded["page.css"]), newAsset("page.js", contentTypeScript, script), keys}, nil
+	script := bytes.ReplaceAll(bundle(loaded["parts.js"], loaded["page.js"]), []byte("./keys.js"), []byte("./"+keys.name))
+	style, err := json.Marshal(string(slices.Concat(loaded["element.css"], loaded["parts.css"])))
+	if err != nil {
+		return nil, err
+	}
+	constant := slices.Concat([]byte("const css = "), style, []byte(";\n"))
+	element := newAsset("element.js", contentTypeScript, bundle(constant, loaded["parts.js"], loaded["keys.js"], loaded["element.js"]))
+	element.shared = true
+	return &pageAssets{style: newAsset("page.css", "text/css; charset=utf-8", slices.Concat(loaded["parts.css"], loaded["page.css"])),
+		script: newAsset("page.js", contentTypeScript, script), keys: keys, element: element}, nil
+}
+
+// bundle makes one module of several, which shrink has shortened and of which a later one uses the exports of the earlier ones: it
+// removes their imports of each other, and the word export.
+func bundle(modules ...[]byte) []byte {
+	var out bytes.Buffer
+	for line := range bytes.Lines(slices.Concat(modules...)) {
+		if !bytes.HasPrefix(line, []byte("import {")) {
+			out.Write(bytes.TrimPrefix(line, []byte("export ")))
+		}
+	}
+	return out.Bytes()
 }
 
 // shrink removes indentation, empty lines and lines that are comments. In the files of the pages no text spans lines.
@@ -104,7 +131,7 @@ func compress(body []byte) []byte {
 func (ps *pageServer) serveAsset(x *exchange) {
 	assets := ps.siteAssets(x.request)
 	name := x.request.PathValue("name")
-	for _, a := range []*asset{assets.style, assets.script, assets.keys} {
+	for _, a := range []*asset{assets.style, assets.script, assets.keys, assets.element} {
 		base, rest, _ := strings.Cut(a.name, ".")
 		if !strings.HasPrefix(name, base+".") || path.Ext(name) != path.Ext(rest) {
 			continue
@@ -121,6 +148,10 @@ func (ps *pageServer) serveAsset(x *exchange) {
 func (x *exchange) writeAsset(a *asset) {
 	body := a.body
 	x.Header().Set("Vary", "Accept-Encoding")
+	if a.shared {
+		x.Header().Set("Access-Control-Allow-Origin", "*")
+		x.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
+	}
 	if acceptsGzip(x.request.Header) {
 		x.Header().Set("Content-Encoding", "gzip")
 		body = a.compressed

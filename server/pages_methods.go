@@ -1,6 +1,11 @@
 package server
 
-import "github.com/watchword-auth/watchword"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/watchword-auth/watchword"
+)
 
 // A methodRow is one method of the choice.
 type methodRow struct {
@@ -13,6 +18,7 @@ type methodRow struct {
 func (ps *pageServer) newChoice(x *exchange, session *verificationSession) *partView {
 	p := session.page
 	v := ps.newPartView(x, session.app, describedChallenge(p.VerificationView))
+	v.embed(session)
 	v.state = verificationState(p.VerificationView)
 	for _, m := range p.Methods {
 		v.Choices = append(v.Choices, methodRow{m.ID, describeMethod(v.pageTexts, m), !canBeChosen(m)})
@@ -86,4 +92,16 @@ func knownChannel(texts pageTexts, prefix, channel string) string {
 		return prefix + channel
 	}
 	return prefix + "other"
+}
+
+// verificationState returns a text that changes when something happens that the page must show though nobody asked for it: the
+// engine has opened a method, or a method has ended.
+func verificationState(v watchword.VerificationView) string {
+	state := []string{v.Fallback.Method}
+	for _, m := range v.Methods {
+		if !canBeChosen(m) {
+			state = append(state, fmt.Sprint(m.ID, "-", m.Status))
+		}
+	}
+	return strings.Join(state, " ")
 }

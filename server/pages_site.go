@@ -13,6 +13,7 @@ import (
 // indexSites records the apps by the host of their public URL, and trusts their origins. A host that several apps share stands for
 // none of them.
 func (ps *pageServer) indexSites() error {
+	ps.indexElementOrigins()
 	ps.sites = map[string]*app{}
 	for _, a := range ps.server.apps {
 		u, err := url.Parse(a.publicURL)
@@ -67,5 +68,7 @@ func (ps *pageServer) siteAssets(r *http.Request) *pageAssets {
 
 // newSiteView returns the data of a part that knows nothing but the host of the request.
 func (ps *pageServer) newSiteView(x *exchange) *partView {
-	return &partView{pageTexts: ps.siteTexts(x.request), brand: ps.siteBrand(x.request)}
+	v := &partView{pageTexts: ps.siteTexts(x.request), brand: ps.siteBrand(x.request)}
+	v.Embedded = x.embedded
+	return v
 }

@@ -3,16 +3,14 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword"
 )
 
 // The page of a verification (/v). It shows one method at a time, like the page of a challenge, or the methods to choose from.
-// Every request except open needs the cookie.
+// Every request except open needs the cookie or, from an element on an app's own page, the bearer.
 
 type chooseRequest struct {
 	Method string `json:"method"`
@@ -31,28 +29,46 @@ type rememberRequest struct {
 type verificationSession struct {
 	*app
 	id     string
-	cookie string
+	cookie string         // the secret of the cookie or of the bearer
+	bearer watchword.Code // if the ticket was exchanged for it now
 	page   *watchword.VerificationPage
 	sentAt time.Time // when the message was sent again by this request
 
 	rejected bool // this request had a wrong answer
 }
 
-// addVerificationRoutes adds the paths of the page.
+// addVerificationRoutes adds the paths of the page. The element sends requests to all but the first.
 func (ps *pageServer) addVerificationRoutes(add func(method, path string, serve func(*exchange))) {
 	add(http.MethodGet, "/v/{id}", func(x *exchange) { ps.serveShell(x, verificationPage) })
-	add(http.MethodGet, "/v/{id}/state", ps.serveVerificationState)
-	add(http.MethodGet, "/v/{id}/events", ps.serveVerificationEvents)
-	add(http.MethodPost, "/v/{id}/open", decodeJSON(ps, ps.openVerification))
-	add(http.MethodPost, "/v/{id}/choose", decodeJSON(ps, ps.chooseMethod))
-	add(http.MethodPost, "/v/{id}/answer", decodeJSON(ps, ps.answerVerification))
-	add(http.MethodPost, "/v/{id}/resend", decodeJSON(ps, ps.resendMethod))
-	add(http.MethodPost, "/v/{id}/remember", decodeJSON(ps, ps.rememberDevice))
-	add(http.MethodPost, "/v/{id}/cancel", decodeJSON(ps, ps.cancelVerification))
+	addForElement := func(method, path string, serve func(*exchange)) {
+		add(method, path, ps.allowElement(serve))
+		add(http.MethodOptions, path, ps.allowElement(ps.serveElementPreflight(method)))
+	}
+	addForElement(http.MethodGet, "/v/{id}/state", ps.serveVerificationState)
+	addForElement(http.MethodGet, "/v/{id}/events", ps.serveVerificationEvents)
+	addForElement(http.MethodPost, "/v/{id}/open", decodeJSON(ps, ps.openVerification))
+	addForElement(http.MethodPost, "/v/{id}/choose", decodeJSON(ps, ps.chooseMethod))
+	addForElement(http.MethodPost, "/v/{id}/answer", decodeJSON(ps, ps.answerVerification))
+	addForElement(http.MethodPost, "/v/{id}/renew", decodeJSON(ps, ps.renewKey))
+	addForElement(http.MethodPost, "/v/{id}/resend", decodeJSON(ps, ps.resendMethod))
+	addForElement(http.MethodPost, "/v/{id}/remember", decodeJSON(ps, ps.rememberDevice))
+	addForElement(http.MethodPost, "/v/{id}/cancel", decodeJSON(ps, ps.cancelVerification))
 }
 
-// openVerification exchanges the ticket for the cookie. A browser that has the cookie already opens its page again.
-func (ps *pageServer) openVerification(x *exchange, in *ticketRequest) {
+type openVerificationRequest struct {
+	Ticket string `json:"ticket,omitzero"`
+	Seed   string `json:"seed,omitzero"`   // as in ticketRequest
+	Bearer bool   `json:"bearer,omitzero"` // exchange the ticket for a bearer, not for a cookie
+}
+
+// openVerification exchanges the ticket for the cookie, or for the bearer of an element. A browser that has either already opens its
+// page again.
+func (ps *pageServer) openVerification(x *exchange, in *openVerificationRequest) {
+	if x.elementOrigin != "" && !in.Bearer {
+		x.writeProblem(invalidField("bearer", "is required from another origin, where the browser does not keep the cookie"))
+		return
+	}
+	x.embedded = x.embedded || in.Bearer
 	ctx, cancel := x.operationContext()
 	defer cancel()
 	if session, err := ps.findVerificationSession(ctx, x); err == nil {
@@ -65,7 +81,7 @@ func (ps *pageServer) openVerification(x *exchange, in *ticketRequest) {
 		return
 	}
 	session := &verificationSession{app: a, id: x.request.PathValue("id")}
-	cookie, err := a.engine.OpenVerificationPage(ctx, session.id, in.Ticket, in.seed())
+	cookie, err := a.engine.OpenVerificationPage(ctx, session.id, in.Ticket, (&ticketRequest{Seed: in.Seed}).seed())
 	if errors.Is(err, watchword.ErrPageOpened) {
 		v, err := a.engine.VerificationStatus(ctx, session.id)
 		if err == nil {
@@ -81,34 +97,38 @@ func (ps *pageServer) openVerification(x *exchange, in *ticketRequest) {
 		ps.writeLoadError(x, err, "unknown")
 		return
 	}
-	http.SetCookie(x, ps.newCookie(a, session.id, session.page.ExpiresAt, session.cookie))
+	if in.Bearer {
+		session.bearer = cookie
+	} else {
+		http.SetCookie(x, ps.newCookie(a, session.id, session.page.ExpiresAt, session.cookie))
+	}
 	ps.writeVerification(x, http.StatusOK, session, "")
 }
 
-// findVerificationSession returns the session of a request, or ErrUnknownVerification if its cookie is missing or wrong. Requests of one
-// page read it one after another, because it takes several reads of the store.
+// findVerificationSession returns the session of a request, or ErrUnknownVerification if its cookie or bearer is missing or wrong. Requests
+// of one page read it one after another, because it takes several reads of the store.
 func (ps *pageServer) findVerificationSession(ctx context.Context, x *exchange) (*verificationSession, error) {
 	a := ps.findApp(x)
 	if a == nil {
 		return nil, watchword.ErrUnknownVerification
 	}
 	id := x.request.PathValue("id")
-	c, err := x.request.Cookie(cookieName(a, id))
-	if err != nil {
+	secret := x.findPageSecret(cookieName(a, id))
+	if secret == "" {
 		return nil, watchword.ErrUnknownVerification
 	}
 	waiting, stop := context.WithTimeout(x.request.Context(), operationTimeout)
 	defer stop()
-	locked, unlock := ps.pageLocks.lock(waiting, pageKey{id, c.Value})
+	locked, unlock := ps.pageLocks.lock(waiting, pageKey{id, secret})
 	defer unlock()
 	if !locked {
 		return nil, &watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: errPageBusy}
 	}
-	p, err := a.engine.ViewVerificationPage(ctx, id, c.Value)
+	p, err := a.engine.ViewVerificationPage(ctx, id, secret)
 	if err != nil {
 		return nil, err
 	}
-	return &verificationSession{app: a, id: id, cookie: c.Value, page: p}, nil
+	return &verificationSession{app: a, id: id, cookie: secret, page: p}, nil
 }
 
 // withVerification calls serve with the session of a request. Without one it sends the response itself.
@@ -258,12 +278,14 @@ func (ps *pageServer) chooseVerificationPart(x *exchange, session *verificationS
 	switch {
 	case p.Status != watchword.Pending:
 		v := ps.newPartView(x, session.app, describedChallenge(p.VerificationView))
+		v.embed(session)
 		return fillEnded(v, p.Status, p.Next), v
 	case !isOpen(p):
 		return "choose", ps.newChoice(x, session)
 	}
 	v := ps.newPartView(x, session.app, p.Challenge.View)
-	v.Method, v.state = p.Method, verificationState(p.VerificationView)
+	v.embed(session)
+	v.Method, v.state, v.RenewIn = p.Method, verificationState(p.VerificationView), ps.renewIn(p)
 	v.Trust, v.Remember = int(p.Trust.Hours()/24), p.Remember
 	v.Notice = describeFallback(v.pageTexts, p.VerificationView)
 	for _, m := range p.Methods {
@@ -281,16 +303,4 @@ func isOpen(p *watchword.VerificationPage) bool {
 func describedChallenge(v watchword.VerificationView) watchword.View {
 	return watchword.View{ID: v.ID, Status: v.Status, Purpose: v.Purpose, Locale: v.Locale, ReturnURL: v.ReturnURL, Transaction: v.Transaction,
 		Client: v.Client, CreatedAt: v.CreatedAt, ExpiresAt: v.ExpiresAt}
-}
-
-// verificationState returns a text that changes when something happens that the page must show though nobody asked for it: the
-// engine has opened a method, or a method has ended.
-func verificationState(v watchword.VerificationView) string {
-	state := []string{v.Fallback.Method}
-	for _, m := range v.Methods {
-		if !canBeChosen(m) {
-			state = append(state, fmt.Sprint(m.ID, "-", m.Status))
-		}
-	}
-	return strings.Join(state, " ")
 }

@@ -27,6 +27,11 @@ type partView struct {
 	Next    template.URL // leads back to the app
 	forward bool         // the page opens Next by itself
 
+	// For the element on an app's own page; see pages_element.go:
+	bearer     watchword.Code   // of the exchange of the ticket
+	status     watchword.Status // of the verification
+	returnCode watchword.Code
+
 	Transaction []transactionRow
 	SentTo      string
 	ExpiresAt   time.Time
@@ -43,6 +48,8 @@ type partView struct {
 	QR     template.URL // and the QR code
 	Codes  []string     // recovery codes
 	NewKey bool         // add a key, do not use one
+
+	RenewIn int // seconds until the key's challenge is to be renewed; 0: it cannot be
 
 	OtherNetwork bool // the challenge was started on another network
 
@@ -83,7 +90,7 @@ type transactionRow struct{ Name, Text string }
 // newPartView returns the data that all parts of a challenge have.
 func (ps *pageServer) newPartView(x *exchange, a *app, v watchword.View) *partView {
 	texts := a.pages.texts.forLocale(v.Locale, x.request)
-	return &partView{pageTexts: texts, brand: a.pages.brand, view: v, Transaction: transactionRows(texts, v.Transaction),
+	return &partView{pageTexts: texts, brand: x.brandOf(a), view: v, Transaction: transactionRows(texts, v.Transaction),
 		SentTo: v.SentTo, ExpiresAt: v.ExpiresAt, Auto: v.TriesLeft > 1, Sends: v.Sends, SendsLeft: v.SendsLeft, ResendIn: ps.secondsUntil(v.ResendAt),
 		OtherNetwork: onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request)), Note: describeDelivery(texts, v), SMS: v.Channel == "sms", Purpose: translatePurpose(texts, v.Purpose), From: describeStarter(texts, v.Client), Network: v.Client.IP, At: v.CreatedAt}
 }

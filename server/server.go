@@ -36,6 +36,7 @@ type app struct {
 	engine    *watchword.Engine
 	signer    watchword.Signer
 	publicURL string
+	origins   []string      // of its own pages
 	waiters   chan struct{} // holds one element for each caller that waits for a challenge
 	pages     appPages
 }
@@ -72,7 +73,7 @@ func newServer(cfg Config, hasAPI bool, register func(*Server) error) (*Server, 
 }
 
 func (s *Server) addApp(a App) {
-	tenant := &app{engine: a.Engine, signer: a.Signer, publicURL: a.PublicURL, waiters: make(chan struct{}, maxWaiters), pages: a.Pages.prepare(a.Engine.Name())}
+	tenant := &app{engine: a.Engine, signer: a.Signer, publicURL: a.PublicURL, origins: a.Origins, waiters: make(chan struct{}, maxWaiters), pages: a.Pages.prepare(a.Engine.Name())}
 	s.apps = append(s.apps, tenant)
 	for _, k := range a.Keys {
 		s.keys[k.SHA256] = newAuthorizedKey(tenant, k.Scopes)

@@ -129,7 +129,7 @@ type startedVerificationView struct {
 	Challenge *openChallengeView `json:"challenge,omitzero" doc:"The challenge of method, if one was opened."`
 	Handle    string             `json:"handle,omitzero" doc:"The secret with which the app collects the receipt."`
 	PageURL   string             `json:"page_url,omitzero" format:"uri" doc:"The URL of the hosted page, with its ticket in the fragment. Absent without return_url."`
-	Ticket    string             `json:"ticket,omitzero" doc:"The ticket of the hosted page, for an element on the app's own page."`
+	Ticket    string             `json:"ticket,omitzero" doc:"The ticket of the hosted page, for the element watchword-verification on a page of the app."`
 
 	Receipt     string            `json:"receipt,omitzero" doc:"A JWT with the same claims."`
 	Claims      *watchword.Claims `json:"claims,omitzero"`

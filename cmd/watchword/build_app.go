@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/url"
+	"slices"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -59,7 +60,7 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	b.service.engines = append(b.service.engines, engine)
 	b.service.built = append(b.service.built, builtApp{settings: a, engine: engine, addresses: p.addresses, routes: p.routes, templates: p.templates, publisher: publisher})
 	b.activations = append(b.activations, func() { tasks.use(engine, p, publisher) })
-	app := server.App{Engine: engine, Signer: b.service.signer, PublicURL: a.publicURL, Pages: a.pages}
+	app := server.App{Engine: engine, Signer: b.service.signer, PublicURL: a.publicURL, Pages: a.pages, Origins: slices.Concat(a.origins, a.devOrigins)}
 	for _, k := range a.keys {
 		app.Keys = append(app.Keys, server.APIKey{SHA256: k.sha256, Scopes: k.scopes})
 	}

@@ -273,7 +273,8 @@ func keepInScript(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // httpMain implements http METHOD URL [BODY]: it sends a request and prints the reply as one JSON document,
-// {"status": 200, "body": ...}. The API key is $KEY, or dev. $PROOF is the receipt that authorizes a change of factors.
+// {"status": 200, "body": ...}. The API key is $KEY, or dev. $PROOF is the receipt that authorizes a change of factors, $ORIGIN the
+// origin of the page that sends the request.
 func httpMain() {
 	args := os.Args[1:]
 	body := ""
@@ -292,6 +293,9 @@ func httpMain() {
 	}
 	if proof := os.Getenv("PROOF"); proof != "" {
 		req.Header.Set("Watchword-Authorization", proof)
+	}
+	if origin := os.Getenv("ORIGIN"); origin != "" {
+		req.Header.Set("Origin", origin)
 	}
 	res, err := http.DefaultClient.Do(req)
 	exitOn(err)

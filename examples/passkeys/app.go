@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/examples/style"
 	"github.com/watchword-auth/watchword/webauthn"
 )
 
@@ -36,6 +37,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", a.home)
+	mux.Handle("GET /style.css", style.Sheet())
 	mux.HandleFunc("POST /link", a.sendLink)
 	mux.HandleFunc("GET /l/{id}", a.openLink)
 	mux.HandleFunc("POST /link/answer", a.answerLink)

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/examples/style"
 )
 
 //go:embed pages.html
@@ -47,6 +48,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 		return nil, err
 	}
 	mux.HandleFunc("GET /{$}", a.home)
+	mux.Handle("GET /style.css", style.Sheet())
 	mux.HandleFunc("POST /sign-in", a.signIn)
 	mux.HandleFunc("GET /done", a.done)
 	mux.HandleFunc("POST /sign-out", a.signOut)

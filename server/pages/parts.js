@@ -1,0 +1,162 @@
+// What parts do in a browser, on the hosted pages and in the element. The server renders the parts, with all texts. Attributes
+// select what a part needs (data-do, data-load, data-save, data-wait, data-length, data-auto, data-sms, data-key), so a new ask
+// needs a new part and, for another browser function, a line in `activate` or in a listener.
+
+// makeParts lets the parts inside an element work. The host has these functions:
+//   send(action, fields)  sends a form
+//   load(query)           loads the current part
+//   save(name, value)     saves a choice that changes nothing else, and resolves to whether that succeeded
+//   renew(method)         resolves to the new options of a key, or to a part
+//   show(part)            shows a part that nobody asked for
+//   keys()                resolves to the module for keys
+export function makeParts(main, host) {
+  let lang = ""; // of the part
+  let smsRequest = null; // aborts the request for a text message
+  let key = null; // resolves to the control of the part's key
+  let timer = 0;
+  let sent = ""; // the last code that was sent: a complete code is sent by itself once
+  let busy = false; // a request is on its way
+
+  // A busy part ignores its buttons but does not disable them: a disabled button loses the focus.
+  function setBusy(on) {
+    busy = on;
+    main.ariaBusy = String(on);
+    for (const b of main.querySelectorAll("button:not([data-wait])")) {
+      b.ariaDisabled = on ? "true" : null;
+      if (!on) b.disabled = false;
+    }
+  }
+
+  // removeError removes the message about the last attempt, and the mark of its field.
+  function removeError() {
+    for (const e of main.querySelectorAll("[role=alert]")) e.remove();
+    main.querySelector("[aria-invalid]")?.removeAttribute("aria-invalid");
+  }
+
+  // showError shows a message where the part shows its errors.
+  function showError(message) {
+    setBusy(false);
+    removeError();
+    const next = main.querySelector("[data-do=answer] button:not(.plain)") ?? main.querySelector(".below, footer");
+    if (next) next.before(message);
+    else main.append(message);
+  }
+
+  // readField returns the field of the code with its method, to compare it with the field of the next part.
+  function readField() {
+    const input = main.querySelector("#answer");
+    return { input, value: input?.value ?? "", method: input?.form.elements.method?.value };
+  }
+
+  // keepValue keeps what was typed if the next part asks for the same code. A wrong code is selected.
+  function keepValue(before) {
+    const { input, method } = readField();
+    if (!input || !before.value || before.method !== method) return;
+    input.value = before.value;
+    if (input.ariaInvalid === "true") input.select();
+  }
+
+  // replace shows a part, which gets the focus unless that stays elsewhere on the page.
+  function replace(part, takesFocus = true) {
+    stop();
+    lang = part.lang;
+    const before = readField();
+    main.innerHTML = part.html;
+    setBusy(false);
+    activate();
+    const first = main.querySelector("[autofocus]") ?? main.querySelector("h1");
+    if (first?.tagName === "H1") first.tabIndex = -1;
+    if (takesFocus) first?.focus();
+    keepValue(before);
+  }
+
+  // activate starts what the attributes of a new part need.
+  function activate() {
+    main.querySelectorAll("time").forEach(showTime);
+    const form = main.querySelector("[data-key]");
+    if (form) key = host.keys().then((module) => module.controlKey(form, { send: host.send, renew: host.renew, show: host.show, removeError }));
+    const button = main.querySelector("[data-wait]");
+    if (button) countDown(button);
+    const input = main.querySelector("[data-sms]");
+    if (input && "OTPCredential" in window) readSMS(input);
+  }
+
+  // stop ends what the part has started: timers, and requests for text messages and keys.
+  function stop() {
+    clearInterval(timer);
+    smsRequest?.abort();
+    key?.then((control) => control.stop(), () => {});
+    key = null;
+  }
+
+  // showTime writes a time in the language of the part and the time zone of the browser, with its distance if it has data-ago.
+  function showTime(element) {
+    const at = new Date(element.dateTime);
+    element.textContent = at.toLocaleTimeString(lang, { hour: "numeric", minute: "2-digit" });
+    if (!("ago" in element.dataset)) return;
+    const minutes = Math.min(Math.round((at - Date.now()) / 60000), 0);
+    const [count, unit] = Math.abs(minutes) < 90 ? [minutes, "minute"] : [Math.round(minutes / 60), "hour"];
+    element.textContent += ` (${new Intl.RelativeTimeFormat(lang, { numeric: "auto" }).format(count, unit)})`;
+  }
+
+  function countDown(button) {
+    const end = Date.now() + button.dataset.wait * 1000;
+    const text = button.textContent;
+    const tick = () => {
+      const left = Math.ceil((end - Date.now()) / 1000);
+      button.disabled = left > 0;
+      button.textContent = left > 0 ? button.dataset.waiting.replace("{time}", `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`) : text;
+      if (left <= 0) clearInterval(timer);
+    };
+    timer = setInterval(tick, 1000);
+    tick();
+  }
+
+  // readSMS takes the code from a text message that is bound to the origin of this page (WebOTP).
+  async function readSMS(input) {
+    smsRequest = new AbortController();
+    try {
+      const { code } = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal: smsRequest.signal });
+      input.value = code;
+      input.form.requestSubmit();
+    } catch {
+      // No message arrived, or the person typed the code.
+    }
+  }
+
+  // cleanCode returns a typed or pasted code without what the server ignores anyway and, if it is of digits, without everything else.
+  function cleanCode(text, alphabet) {
+    text = text.normalize("NFKC").replace(/[\s\p{Pd}\p{Cf}]/gu, "");
+    return alphabet === "0123456789" ? text.replace(/\P{Nd}/gu, "") : text.toUpperCase();
+  }
+
+  main.addEventListener("input", (e) => {
+    const { length, alphabet, auto } = e.target.dataset;
+    if (!length || e.isComposing) return;
+    const code = cleanCode(e.target.value, alphabet);
+    const value = code.slice(0, length);
+    if (value !== e.target.value) e.target.value = value;
+    if (code.length === Number(length) && code !== sent && auto !== undefined) e.target.form.requestSubmit();
+  });
+
+  main.addEventListener("submit", (e) => {
+    e.preventDefault();
+    if (busy) return;
+    const form = e.target;
+    if (form.dataset.key) return key.then((control) => control.use(), host.fail);
+    if ("load" in form.dataset) return host.load(form.dataset.load);
+    const rejected = form.querySelector("[data-rejected]");
+    if (rejected && rejected.value === sent) return rejected.select(); // a wrong code stays wrong, and would cost another try
+    const fields = Object.fromEntries(new FormData(form));
+    sent = fields.answer ?? "";
+    host.send(form.dataset.do, fields, form);
+  });
+
+  // A choice that is saved at once and changes nothing else on the page.
+  main.addEventListener("change", async (e) => {
+    const { save } = e.target.dataset;
+    if (save && !(await host.save(save, e.target.checked))) e.target.checked = !e.target.checked;
+  });
+
+  return { replace, setBusy, showError, removeError, stop };
+}
