@@ -249,12 +249,12 @@ func (s *storage) addApps(settings settings, observer storeObserver) error {
 }
 
 // withLimitsOf returns the stores of an app, with limits in the memory that the others have theirs in.
-func (a appStorage) withLimitsOf(others map[string]appStorage) appStorage {
+func (s appStorage) withLimitsOf(others map[string]appStorage) appStorage {
 	for _, other := range others {
-		a.limits = other.limits
+		s.limits = other.limits
 		break
 	}
-	return a
+	return s
 }
 
 // newMemoryStorage makes stores in memory. Their size is bounded whatever the number of apps. Each app gets an equal share, so
