@@ -101,9 +101,9 @@ func exampleKeys() (ring, identity watchword.Key, signing receipt.Key) {
 	return ring, identity, signing
 }
 
-// The example of the README and of the page about the library must compile.
+// The example of the README and of the page about the library must compile. Package service has it.
 func TestDocumentsShowTheExample(t *testing.T) {
-	example, err := os.ReadFile("example_test.go")
+	example, err := os.ReadFile("service/readme_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
