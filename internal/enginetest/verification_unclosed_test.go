@@ -215,3 +215,26 @@ func (s *closingsStore) Close(ctx context.Context, id string, c watchword.Closin
 	}
 	return err
 }
+
+// A receipt that is spent on two nodes at once, while its challenge is being closed or never is, is spent once.
+func TestReceiptOfAnEvaluatedAnswerIsSpentOnceOnTwoNodes(t *testing.T) {
+	eachVerifierStore(t, func(t *testing.T, k *verifierKit, nodes []*watchword.Engine) {
+		for round := range rounds() {
+			strategy := []string{"hotp", "scripted"}[round%2]
+			v := startOn(t, nodes[0], verificationOf(watchword.MethodRequest{Strategy: strategy}))
+			result, err := checkMethod(nodes[0], v.ID, "", k.rightVerifierAnswer(strategy))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := runConcurrently(4, func(i int) error {
+				return nodes[i%2].RedeemReceipt(context.Background(), *result.Claims, "sign_in", []byte{byte(i)})
+			})
+			if got[""] != 1 || got["receipt_used"] != 3 {
+				t.Fatalf("round %d, %s: %v", round, strategy, got)
+			}
+			if view, err := nodes[1].Status(t.Context(), result.Claims.ID); err != nil || view.Status != watchword.Approved {
+				t.Fatalf("round %d, %s: %s, %v", round, strategy, view.Status, err)
+			}
+		}
+	})
+}
