@@ -104,10 +104,9 @@ func TestReceiptThatIsSpentBeforeItsChallengeIsClosedStaysSpent(t *testing.T) {
 	if err := node.AwaitBackground(await); err != nil {
 		t.Fatal(err)
 	}
-	close(held.done)
 	var closings []error
-	for err := range held.done {
-		closings = append(closings, err)
+	for range len(held.done) {
+		closings = append(closings, <-held.done)
 	}
 	if len(closings) != 2 || !errors.Is(closings[0], watchword.ErrConflict) || closings[1] != nil {
 		t.Fatalf("closed %v, want once with content that was replaced, and once with that of now", closings)
