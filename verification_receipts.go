@@ -3,6 +3,7 @@ package watchword
 import (
 	"context"
 	"crypto/subtle"
+	"encoding/binary"
 	"errors"
 	"time"
 )
@@ -89,9 +90,11 @@ func (v *verificationRecord) collect(requestID requestID, now time.Time) error {
 	return nil
 }
 
-// collection returns the id of the tombstone of a receipt's collection by one request.
+// collection returns the id of the tombstone of a receipt's collection by one request at its time.
 func (v *verificationRecord) collection() (id [randomSize]byte) {
-	subtle.XORBytes(id[:], v.id.random[:], v.CollectedBy[:])
+	binary.BigEndian.PutUint64(id[:], uint64(v.CollectedAt.UnixMilli()))
+	subtle.XORBytes(id[:], id[:], v.id.random[:])
+	subtle.XORBytes(id[:], id[:], v.CollectedBy[:])
 	return id
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"testing"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -71,6 +72,27 @@ func TestAttackerWithStoreWriteAccessGetsNoVerificationApproved(t *testing.T) {
 		}
 		_, err := k.checkMethod(v.ID, "", code)
 		k.requireCode(err, watchword.ErrChallengeApproved)
+	})
+	t.Run("an earlier entry after the receipt was repeated", func(t *testing.T) {
+		k, v, entry := set(t)
+		if err := k.answerOnPage(v.ID, "", k.code(v.Challenge.ID)); err != nil {
+			t.Fatal(err)
+		}
+		answered, err := k.store.Get(ctx, entry.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seeded := func(r *watchword.RedeemRequest) { r.Seed = []byte("one") }
+		for range 2 {
+			if _, err := k.redeem(v, seeded); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.store.Store = rollbackStore{k.store.Store, answered}
+		k.clock.advance(time.Minute)
+		if r, err := k.redeem(v, seeded); err == nil {
+			t.Errorf("the receipt again, with another expiry: %+v", r.Claims)
+		}
 	})
 	t.Run("an earlier entry after the cancellation", func(t *testing.T) {
 		k, v, entry := set(t)

@@ -280,3 +280,42 @@ func (s *deadlineStore) Update(ctx context.Context, e watchword.Entry, out ...wa
 	}
 	return s.Store.Update(ctx, e, out...)
 }
+
+// An answer that is overtaken by its copy approves nothing, although its challenge has approved the verification: a check does not
+// collect the receipt of a copy that came from a page, which waits for the starter, and a page is not approved by the copy of a check.
+func TestEvaluatedAnswerThatIsOvertakenByItsCopyIsRefused(t *testing.T) {
+	for _, strategy := range verifierStrategies {
+		t.Run(strategy, func(t *testing.T) {
+			t.Parallel()
+			k := newVerifierKit(t)
+			start := func() (*watchword.StartedVerification, string) {
+				return k.startVerification(verificationOf(watchword.MethodRequest{Strategy: strategy})), k.rightAnswerByKitClock(strategy)
+			}
+			v, answer := start()
+			_, err := k.overtake(v, "m1", answer, nil, func() {
+				if err := answerOn(k.newNode(), v, "m1", answer); err != nil {
+					t.Error(err)
+				}
+			})
+			k.requireCode(err, watchword.ErrChallengeApproved)
+			if _, err := redeemOn(k.newNode(), v); err != nil {
+				t.Errorf("the starter gets no receipt: %v", err)
+			}
+			k.clock.advance(time.Minute) // to the next code of the authenticator app
+			v, answer = start()
+			var once sync.Once
+			page := k.newNode(func(c *watchword.Config) {
+				c.Store = &beforeUpdateStore{c.Store, func() {
+					once.Do(func() {
+						if _, err := checkMethod(k.newNode(), v.ID, "m1", answer); err != nil {
+							t.Error(err)
+						}
+					})
+				}}
+			})
+			k.requireCode(answerOn(page, v, "m1", answer), watchword.ErrChallengeApproved)
+			_, err = redeemOn(k.newNode(), v)
+			k.requireCode(err, watchword.ErrReceiptUsed)
+		})
+	}
+}
