@@ -784,7 +784,7 @@ export interface components {
              */
             status: "pending";
             subject?: string;
-            /** @description The ticket of the hosted page, for an element on the app's own page. */
+            /** @description The ticket of the hosted page, for the element watchword-verification on a page of the app. */
             ticket?: string;
         };
         Problem: {
