@@ -70,7 +70,7 @@ func Example() {
 // newestCode returns the code of the newest message in the inbox.
 func newestCode(box *inbox.Inbox) string {
 	w := httptest.NewRecorder()
-	box.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/inbox/messages", nil))
+	box.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/inbox/messages", nil))
 	var messages []struct{ Code string }
 	if err := json.Unmarshal(w.Body.Bytes(), &messages); err != nil || len(messages) == 0 {
 		return ""
