@@ -1,6 +1,5 @@
 #!/bin/sh
-# After the package was installed or upgraded: the user of the server and its folders. A running server goes on with the old program
-# until it is restarted.
+# After the package was installed or upgraded: the user of the server and its folders. A server that runs is restarted.
 set -eu
 
 getent group watchword >/dev/null || groupadd --system watchword
