@@ -219,8 +219,10 @@ func (s *site) startLink(change ...func(*watchword.StartRequest)) startedChallen
 	s.clock.advance(10 * time.Second)
 	out := startedChallenge{Started: started, page: "/c/" + started.ID}
 	out.number, _ = started.Public["number"].(string)
-	m, err := s.engine.ComposeMessage(s.t.Context(), s.outbox.messages[len(s.outbox.messages)-1])
+	sent := s.outbox.messages[len(s.outbox.messages)-1]
+	m, err := s.engine.ComposeMessage(s.t.Context(), sent)
 	must(s.t, err)
+	must(s.t, s.engine.RecordDelivery(s.t.Context(), sent, watchword.Delivery{Status: watchword.DeliverySent, Provider: "test", Channel: m.Channel}))
 	out.link, out.code = m.Link.Reveal(), m.Code.Reveal()
 	_, out.token, _ = strings.Cut(out.link, "#")
 	return out

@@ -125,7 +125,7 @@ func TestRecoveryCodesPageEnrolsCodes(t *testing.T) {
 		t.Error("the codes are shown again")
 	}
 	c = s.startForSubject("recovery", "sign_in")
-	s.openPage(c).get(c.page+"/state").want(t, http.StatusOK, "Enter a recovery code", "Each works once", `inputmode="text"`)
+	s.openPage(c).get(c.page+"/state").want(t, http.StatusOK, "Enter a recovery code", "Each works once", `autocapitalize="characters"`)
 }
 
 func TestKeyPageReturnsOptionsAndRejectsOtherAnswers(t *testing.T) {

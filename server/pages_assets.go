@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -12,6 +13,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tdewolff/minify/v2"
+	"github.com/tdewolff/minify/v2/css"
+	"github.com/tdewolff/minify/v2/js"
 )
 
 // An asset is a file that pages load. Its name has a hash of its content, so that browsers keep it and never ask again.
@@ -23,7 +28,7 @@ type asset struct {
 }
 
 // pageAssets are the assets of the pages of one brand: the stylesheet ends with the colors of the brand.
-type pageAssets struct{ style, script, keys *asset }
+type pageAssets struct{ style, script, keys, tools *asset }
 
 // Style returns the name of the stylesheet's file. Templates call it.
 func (a *pageAssets) Style() string { return a.style.name }
@@ -31,33 +36,36 @@ func (a *pageAssets) Style() string { return a.style.name }
 // Script returns the name of the script's file. Templates call it.
 func (a *pageAssets) Script() string { return a.script.name }
 
-// loadAssets returns the assets without a brand. The script imports the one for keys by its name.
-func loadAssets() (*pageAssets, error) {
-	loaded := map[string][]byte{}
-	for _, name := range []string{"page.css", "page.js", "keys.js"} {
-		body, err := pageFiles.ReadFile("pages/" + name)
-		if err != nil {
-			return nil, err
-		}
-		loaded[name] = shrink(body)
+// builtInAssets returns the assets without a brand, made once in a process. The script imports the others by their names.
+var builtInAssets = sync.OnceValues(func() (*pageAssets, error) {
+	style, errStyle := readAsset("page.css", "text/css; charset=utf-8", "%s")
+	keys, errKeys := readAsset("keys.js", contentTypeScript, "export const askForKey = (() => {\n%s\nreturn askForKey;\n})();")
+	tools, errTools := readAsset("tools.js", contentTypeScript, "export const activate = (() => {\n%s\nreturn activate;\n})();")
+	script, errScript := readAsset("page.js", contentTypeScript, "(() => {\n%s\n})();")
+	if err := errors.Join(errStyle, errKeys, errTools, errScript); err != nil {
+		return nil, err
 	}
-	keys := newAsset("keys.js", contentTypeScript, loaded["keys.js"])
-	script := bytes.ReplaceAll(loaded["page.js"], []byte("./keys.js"), []byte("./"+keys.name))
-	return &pageAssets{newAsset("page.css", "text/css; charset=utf-8", loaded["page.css"]), newAsset("page.js", contentTypeScript, script), keys}, nil
-}
+	body := bytes.ReplaceAll(script.body, []byte("./keys.js"), []byte("./"+keys.name))
+	body = bytes.ReplaceAll(body, []byte("./tools.js"), []byte("./"+tools.name))
+	return &pageAssets{style, newAsset("page.js", contentTypeScript, body), keys, tools}, nil
+})
 
-// shrink removes indentation, empty lines and lines that are comments. In the files of the pages no text spans lines.
-func shrink(source []byte) []byte {
-	var out bytes.Buffer
-	for line := range bytes.Lines(source) {
-		line = bytes.TrimSpace(line)
-		isComment := bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("/*")) && bytes.HasSuffix(line, []byte("*/"))
-		if len(line) > 0 && !isComment {
-			out.Write(line)
-			out.WriteByte('\n')
-		}
+// readAsset reads a file of the pages and shortens it: spaces, comments and the names of variables. The format has the file in place
+// of %s; one that makes it a function makes its variables local, so that their names can be shortened.
+func readAsset(name, contentType, format string) (*asset, error) {
+	source, err := pageFiles.ReadFile("pages/" + name)
+	if err != nil {
+		return nil, err
 	}
-	return out.Bytes()
+	source = bytes.ReplaceAll(source, []byte("\nexport "), []byte("\n")) // a function exports nothing
+	shortener := minify.New()
+	shortener.AddFunc("text/css", css.Minify)
+	shortener.AddFunc("text/javascript", js.Minify)
+	body, err := shortener.Bytes(contentType, fmt.Appendf(nil, format, source))
+	if err != nil {
+		return nil, fmt.Errorf("pages: %s: %w", name, err)
+	}
+	return newAsset(name, contentType, body), nil
 }
 
 // withTheme returns the assets with other colors.
@@ -104,7 +112,7 @@ func compress(body []byte) []byte {
 func (ps *pageServer) serveAsset(x *exchange) {
 	assets := ps.siteAssets(x.request)
 	name := x.request.PathValue("name")
-	for _, a := range []*asset{assets.style, assets.script, assets.keys} {
+	for _, a := range []*asset{assets.style, assets.script, assets.keys, assets.tools} {
 		base, rest, _ := strings.Cut(a.name, ".")
 		if !strings.HasPrefix(name, base+".") || path.Ext(name) != path.Ext(rest) {
 			continue

@@ -1,8 +1,37 @@
 // Security keys and passkeys for the hosted pages. The options are those of the browser, as JSON, and the result is an answer.
 // The pages load no files of a strategy, so the second half is a copy of code of the ES module for apps; a test compares them.
 
-// credential adds a key ("create") or uses one ("get"). The signal aborts it.
-export async function credential(what, options, signal) {
+// The errors of a browser, and the attributes with their texts.
+const refusals = new Map([["NotAllowedError", "refused"], ["InvalidStateError", "twice"], ["NotSupportedError", "missing"]]);
+
+// askForKey asks the browser for the credential of a form, which requires a click, and returns it as an answer. The signal aborts it.
+// After an error the form says what happened, and the person can try again; nothing is returned.
+export async function askForKey(form, signal) {
+  if (form.ariaBusy === "true") return undefined;
+  const button = form.querySelector("button");
+  button.disabled = true;
+  form.ariaBusy = "true";
+  button.textContent = form.dataset.waits;
+  try {
+    return await credential(form.dataset.key, JSON.parse(form.dataset.options), signal);
+  } catch (e) {
+    const reason = refusals.get(e?.name) ?? "failed";
+    const message = document.createElement("p");
+    message.className = reason === "refused" ? "notice" : "error"; // the person may have closed the dialog, which is no error
+    message.role = "alert";
+    message.textContent = form.dataset[reason];
+    button.before(message);
+    button.disabled = false;
+    form.ariaBusy = null;
+    button.textContent = form.dataset.again;
+    button.hidden = reason === "missing";
+    button.focus();
+    return undefined;
+  }
+}
+
+// credential adds a key ("create") or uses one ("get").
+async function credential(what, options, signal) {
   if (!window.PublicKeyCredential) throw new DOMException("no keys here", "NotSupportedError");
   const publicKey = what === "create" ? creation(options) : request(options);
   return readCredential(await navigator.credentials[what]({ publicKey, signal }));

@@ -1,8 +1,8 @@
 // The script of the hosted pages. The server renders the parts, with all texts. This script inserts them, sends forms as
 // JSON, waits for the end of the challenge, and uses the browser: countdowns, codes from text messages, keys. Attributes
-// select what a part needs (data-do, data-load, data-save, data-wait, data-show, data-length, data-auto, data-sms, data-key, data-copy,
-// data-download, data-print, data-reload), so a new ask needs a new part and, for another browser function, a line in `activate` or in a listener
-// below.
+// select what a part needs (data-do, data-load, data-wait, data-show, data-length, data-auto, data-sms, data-key, data-reload; those of
+// tools.js), so a new ask needs a new part and, for another browser function, a line in `activate` or in a listener below. What few parts need is
+// a file of its own, which is loaded with the first of them: keys.js and tools.js.
 
 const main = document.querySelector("main");
 const path = location.pathname;
@@ -12,10 +12,9 @@ const secret = location.hash.slice(1); // a page's ticket, or a link's token
 const openChannel = (id) => window.BroadcastChannel ? new BroadcastChannel(id) : null;
 let events = null;
 let state = ""; // of the verification, as the shown part has it
-let smsRequest = null; // aborts the request for a text message
-let keyRequest = null; // aborts the request for a key
-let keys = null; // the module that asks the browser for a key, while a part needs it
+let credentialRequest = null; // aborts the request for a text message or a key
 let timer = 0;
+let waitEnd = 0; // when the message can be sent again
 let sent = ""; // the last code that was sent: a complete code is sent by itself once
 let busy = false; // a request is on its way
 let ended = false; // the end is shown; the page that answers gets it twice, as a response and as an event
@@ -27,7 +26,7 @@ async function send(action, fields) {
   setBusy(true);
   try {
     const response = await fetch(`${path}/${action}`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields), cache: "no-store",
+      method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields),
     });
     const part = await response.json();
     if (action === "open" && !isLink && response.status < 500) forgetTicket();
@@ -39,7 +38,7 @@ async function send(action, fields) {
 
 async function loadState(query = "") {
   try {
-    showPart(await (await fetch(`${path}/state${query}`, { cache: "no-store" })).json());
+    showPart(await (await fetch(`${path}/state${query}`)).json());
   } catch {
     showFailure();
   }
@@ -47,19 +46,13 @@ async function loadState(query = "") {
 
 // readSeed returns a random text of this tab. With it, what works once is repeated if its response was lost.
 function readSeed() {
-  let seed = crypto.randomUUID();
+  const seed = crypto.randomUUID();
   try {
-    seed = sessionStorage.getItem(path) ?? seed;
-    sessionStorage.setItem(path, seed);
+    return sessionStorage[path] ??= seed;
   } catch {
-    // The browser stores nothing.
+    return seed; // the browser stores nothing
   }
-  return seed;
 }
-
-// openPage exchanges the ticket, which works once. If the response is lost, the ticket stays in the address, and a reload repeats
-// the exchange.
-const openPage = () => send("open", { ticket: secret, seed: readSeed() });
 
 function forgetTicket() {
   history.replaceState(null, "", path);
@@ -141,29 +134,30 @@ function showPart(part) {
 // activate starts what the attributes of a new part need.
 function activate() {
   main.querySelectorAll("time").forEach(showTime);
-  main.querySelector(".scan")?.toggleAttribute("open", innerWidth >= 640); // a phone cannot scan its own screen
-  if (main.querySelector("[data-key]")) keys = import("./keys.js");
+  for (const d of main.querySelectorAll("[data-wide]")) d.open = (d.dataset.wide === "open") === innerWidth >= 640; // a phone cannot scan its own screen
+  if (main.querySelector("[data-key]")) import("./keys.js").catch(() => {}); // the click says what failed
+  if (main.querySelector("[data-ago], [data-save], .tools")) import("./tools.js").then((tools) => tools.activate(), showFailure);
   const button = main.querySelector("[data-wait]");
-  if (button) countDown(button);
+  if (button) countDown(button.dataset.wait);
+  const logo = main.querySelector(".app img");
+  logo?.decode().then(() => showIcon(logo), () => {});
   const input = main.querySelector("[data-sms]");
   if (input && "OTPCredential" in window) readSMS(input);
 }
 
-// showTime writes a time in the language of the page and the time zone of the browser, with its distance if it has data-ago.
+// showTime writes a time in the language of the page and the time zone of the browser.
 function showTime(element) {
-  const { lang } = document.documentElement;
-  const at = new Date(element.dateTime);
-  element.textContent = at.toLocaleTimeString(lang, { hour: "numeric", minute: "2-digit" });
-  if (!("ago" in element.dataset)) return;
-  const minutes = Math.min(Math.round((at - Date.now()) / 60000), 0);
-  const [count, unit] = Math.abs(minutes) < 90 ? [minutes, "minute"] : [Math.round(minutes / 60), "hour"];
-  element.textContent += ` (${new Intl.RelativeTimeFormat(lang, { numeric: "auto" }).format(count, unit)})`;
+  element.textContent = new Date(element.dateTime).toLocaleTimeString(document.documentElement.lang, { timeStyle: "short" });
+}
+
+// showIcon makes the logo the icon of the tab, unless it is so wide that nobody could read it there.
+function showIcon(logo) {
+  if (logo.naturalWidth <= 2 * logo.naturalHeight) document.querySelector("[rel=icon]").href = logo.currentSrc;
 }
 
 function abortRequests() {
   clearInterval(timer);
-  smsRequest?.abort();
-  keyRequest?.abort();
+  credentialRequest?.abort();
 }
 
 function finish(next) {
@@ -176,24 +170,29 @@ function finish(next) {
   location.replace(next);
 }
 
-function countDown(button) {
-  const end = Date.now() + button.dataset.wait * 1000;
-  const text = button.textContent;
-  const tick = () => {
-    const left = Math.ceil((end - Date.now()) / 1000);
+// countDown enables the buttons that send again after so many seconds. Those with data-waiting show the time that is left.
+function countDown(seconds) {
+  waitEnd = Date.now() + seconds * 1000;
+  timer = setInterval(showWait, 1000);
+  showWait();
+}
+
+function showWait() {
+  const left = Math.ceil((waitEnd - Date.now()) / 1000);
+  for (const button of main.querySelectorAll("[data-wait]")) {
+    const { text = button.textContent, waiting = text } = button.dataset;
+    button.dataset.text = text;
     button.disabled = left > 0;
-    button.textContent = left > 0 ? button.dataset.waiting.replace("{time}", `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`) : text;
-    if (left <= 0) clearInterval(timer);
-  };
-  timer = setInterval(tick, 1000);
-  tick();
+    button.textContent = left > 0 ? waiting.replace("{time}", `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`) : text;
+  }
+  if (left <= 0) clearInterval(timer);
 }
 
 // readSMS takes the code from a text message that is bound to the origin of this page (WebOTP).
 async function readSMS(input) {
-  smsRequest = new AbortController();
+  credentialRequest = new AbortController();
   try {
-    const { code } = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal: smsRequest.signal });
+    const { code } = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal: credentialRequest.signal });
     input.value = code;
     input.form.requestSubmit();
   } catch {
@@ -201,58 +200,13 @@ async function readSMS(input) {
   }
 }
 
-// The errors of a browser, and the attributes with their texts.
-const refusals = new Map([["NotAllowedError", "refused"], ["InvalidStateError", "twice"], ["NotSupportedError", "missing"]]);
-
-// useKey asks the browser for a credential, which requires a click, and sends it. After an error the person can try again. If
-// another part has replaced the form, the message is not visible.
+// useKey asks for a key and sends it. If another part has replaced the form, no message is visible.
 async function useKey(form) {
-  const button = form.querySelector("button");
-  keyRequest = new AbortController();
-  button.disabled = true;
-  form.ariaBusy = "true";
-  button.textContent = form.dataset.waits;
+  const { askForKey } = await import("./keys.js");
   removeError();
-  try {
-    const { credential } = await keys;
-    const answer = await credential(form.dataset.key, JSON.parse(form.dataset.options), keyRequest.signal);
-    send("answer", { ...Object.fromEntries(new FormData(form)), answer });
-  } catch (e) {
-    const reason = refusals.get(e?.name) ?? "failed";
-    const message = document.createElement("p");
-    message.className = reason === "refused" ? "notice" : "error"; // the person may have closed the dialog, which is no error
-    message.role = "alert";
-    message.textContent = form.dataset[reason];
-    button.before(message);
-    button.disabled = false;
-    form.ariaBusy = null;
-    button.textContent = form.dataset.again;
-    button.hidden = reason === "missing";
-    button.focus();
-  }
-}
-
-// copy selects a text, so that it can also be copied by hand, and copies it.
-async function copy(button) {
-  const text = document.getElementById(button.dataset.copy);
-  getSelection().selectAllChildren(text);
-  try {
-    await navigator.clipboard.writeText(text.innerText);
-    button.parentElement.parentElement.querySelector("[role=status]:is(.tools *, .tools + *)").textContent = button.dataset.copied;
-  } catch {
-    // The browser does not allow it. The text stays selected.
-  }
-}
-
-// download saves a list as a text file: what it is, of which site, of which day.
-function download(button) {
-  const { name } = button.dataset;
-  const lines = [name, location.host, new Date().toLocaleDateString(document.documentElement.lang), "", document.getElementById(button.dataset.download).innerText, ""];
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([lines.join("\n")], { type: "text/plain" }));
-  link.download = `${name}.txt`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  credentialRequest = new AbortController();
+  const answer = await askForKey(form, credentialRequest.signal);
+  if (answer) send("answer", { ...Object.fromEntries(new FormData(form)), answer });
 }
 
 // cleanCode returns a typed or pasted code without what the server ignores anyway and, if it is of digits, without everything else.
@@ -277,19 +231,27 @@ function listen() {
     const part = JSON.parse(e.data);
     if (part.final || part.state !== state) showPart(part); // else it is the answer to what the person did here
   });
-  events.addEventListener("note", (e) => {
-    const note = main.querySelector("#note");
-    if (note && note.textContent !== JSON.parse(e.data)) note.textContent = JSON.parse(e.data);
-  });
+  events.addEventListener("note", (e) => showNote(JSON.parse(e.data)));
   events.addEventListener("error", () => {
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   });
 }
 
+// showNote says what became of the message. One that failed can be sent again at once.
+function showNote({ text, late }) {
+  const note = main.querySelector("#note");
+  if (!note || note.textContent === text) return;
+  note.className = late ? "notice" : "error";
+  note.textContent = text;
+  if (!text || late) return;
+  waitEnd = 0;
+  showWait();
+}
+
 main.addEventListener("submit", (e) => {
   e.preventDefault();
   if (busy) return;
-  if (e.target.dataset.key) return useKey(e.target);
+  if (e.target.dataset.key) return useKey(e.target).catch(showFailure);
   if ("load" in e.target.dataset) return loadState(e.target.dataset.load);
   const rejected = e.target.querySelector("[data-rejected]");
   if (rejected && rejected.value === sent) return rejected.select(); // a wrong code stays wrong, and would cost another try
@@ -306,41 +268,27 @@ main.addEventListener("submit", (e) => {
   send(e.target.dataset.do, fields);
 });
 
-// A choice that is saved at once and changes nothing else on the page.
-main.addEventListener("change", async (e) => {
-  const { save } = e.target.dataset;
-  if (!save) return;
-  const body = JSON.stringify({ [save]: e.target.checked });
-  const saved = await fetch(`${path}/${save}`, { method: "POST", headers: { "Content-Type": "application/json" }, body }).catch(() => null);
-  if (!saved?.ok) e.target.checked = !e.target.checked;
-});
-
 main.addEventListener("click", (e) => {
-  if ("next" in e.target.dataset && !isLink) { // its return code may have expired
+  const { next, reload, show } = e.target.dataset;
+  if (next !== undefined && !isLink) { // its return code may have expired
     e.preventDefault();
     ended = otherTabActive = false;
     loadState();
   }
-  if (e.target.dataset.copy) copy(e.target);
-  if (e.target.dataset.download) download(e.target);
-  if ("print" in e.target.dataset) print();
-  if ("reload" in e.target.dataset) location.reload(); // with the ticket or token, which a link to this address would not keep
-});
-
-// The form that cancels is not in the document until a person asks for it, because automated clients click every button.
-main.addEventListener("click", (e) => {
-  const hidden = document.getElementById(e.target.dataset.show);
+  if (reload !== undefined) location.reload(); // with the ticket or token, which a link to this address would not keep
+  // The form that cancels is not in the document until a person asks for it, because automated clients click every button.
+  const hidden = document.getElementById(show);
   if (!hidden || !e.isTrusted) return;
   e.target.parentElement.replaceWith(hidden.content);
   main.querySelector("[data-do=report] button").focus();
 });
 
-if (!isLink) openChannel(path.slice(path.lastIndexOf("/") + 1))?.addEventListener("message", () => { otherTabActive = true; });
+if (!isLink) openChannel(path.split("/").pop())?.addEventListener("message", () => { otherTabActive = true; });
 
 if (isLink) {
   send("open", { token: secret });
 } else if (secret) {
-  openPage();
+  send("open", { ticket: secret, seed: readSeed() }); // if the response is lost, the ticket stays in the address, and a reload repeats the exchange
 } else {
   loadState();
 }
