@@ -35,6 +35,8 @@ type site struct {
 	traffic *trafficLog
 	app     *appBackend
 	opened  map[string]*pageClient // the browsers that opened pages, by challenge
+
+	sent map[string]watchword.Message // the messages of startLink, which are composed once, by challenge
 }
 
 // siteOptions are the settings of a site.
@@ -48,7 +50,7 @@ type siteOptions struct {
 
 func newSite(t testing.TB, o siteOptions) *site {
 	t.Helper()
-	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, opened: map[string]*pageClient{}, clock: &clock{now: time.Now().UTC()}}
+	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, opened: map[string]*pageClient{}, sent: map[string]watchword.Message{}, clock: &clock{now: time.Now().UTC()}}
 	var h http.Handler
 	s.web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.traffic.addRequest(r)
@@ -223,6 +225,7 @@ func (s *site) startLink(change ...func(*watchword.StartRequest)) startedChallen
 	m, err := s.engine.ComposeMessage(s.t.Context(), sent)
 	must(s.t, err)
 	must(s.t, s.engine.RecordDelivery(s.t.Context(), sent, watchword.Delivery{Status: watchword.DeliverySent, Provider: "test", Channel: m.Channel}))
+	s.sent[started.ID] = m
 	out.link, out.code = m.Link.Reveal(), m.Code.Reveal()
 	_, out.token, _ = strings.Cut(out.link, "#")
 	return out
