@@ -37,6 +37,8 @@ type site struct {
 	app     *appBackend
 	opened  map[string]*pageClient // the browsers that opened pages, by challenge
 	streams atomic.Int64           // open streams of events
+
+	sent map[string]watchword.Message // the messages of startLink, which are composed once, by challenge
 }
 
 // siteOptions are the settings of a site.
@@ -52,7 +54,7 @@ type siteOptions struct {
 
 func newSite(t testing.TB, o siteOptions) *site {
 	t.Helper()
-	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, opened: map[string]*pageClient{}, clock: &clock{now: time.Now().UTC()}}
+	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, opened: map[string]*pageClient{}, sent: map[string]watchword.Message{}, clock: &clock{now: time.Now().UTC()}}
 	var h http.Handler
 	s.web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.traffic.addRequest(r)
@@ -227,8 +229,11 @@ func (s *site) startLink(change ...func(*watchword.StartRequest)) startedChallen
 	s.clock.advance(10 * time.Second)
 	out := startedChallenge{Started: started, page: "/c/" + started.ID}
 	out.number, _ = started.Public["number"].(string)
-	m, err := s.engine.ComposeMessage(s.t.Context(), s.outbox.messages[len(s.outbox.messages)-1])
+	sent := s.outbox.messages[len(s.outbox.messages)-1]
+	m, err := s.engine.ComposeMessage(s.t.Context(), sent)
 	must(s.t, err)
+	must(s.t, s.engine.RecordDelivery(s.t.Context(), sent, watchword.Delivery{Status: watchword.DeliverySent, Provider: "test", Channel: m.Channel}))
+	s.sent[started.ID] = m
 	out.link, out.code = m.Link.Reveal(), m.Code.Reveal()
 	_, out.token, _ = strings.Cut(out.link, "#")
 	return out

@@ -204,8 +204,9 @@ func testAuthenticatorApp(t *testing.T, b *browser) {
 	c := s.startForSubject("totp", watchword.PurposeEnrol)
 	p := b.newDevice(t)
 	p.open(s.pageURL(c))
-	p.waitVisible("#secret")
-	p.waitUntil(`document.querySelector(".qr").complete && document.querySelector(".qr").naturalWidth > 100`)
+	p.waitUntil(`document.querySelector(".qr")?.complete && document.querySelector(".qr").naturalWidth > 100`)
+	p.click("details:not([open]) summary")
+	p.waitUntil(`document.querySelector("#secret").checkVisibility()`)
 	secret := p.innerText("#secret")
 	if secret != c.Public["secret"] {
 		t.Fatalf("copied, the secret would be %q", secret)

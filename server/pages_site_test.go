@@ -88,7 +88,7 @@ var stylesheet = regexp.MustCompile(`\.\./(pages/page\.[0-9a-f]{16}\.css)`)
 func TestAssetsAreKeptByBrowsersAndCompressed(t *testing.T) {
 	ts := newBrandedServer(t, "https://bank.example.com")
 	styles := map[string]string{}
-	for host, color := range map[string]string{"shop.example.com": "light-dark(#102030, ", "bank.example.com": "light-dark(#a01010, ", "other.example.com": "--button: #1f5fbf"} {
+	for host, color := range map[string]string{"shop.example.com": "light-dark(#102030, ", "bank.example.com": "light-dark(#a01010, ", "other.example.com": "--button:#1f5fbf"} {
 		path := "/" + stylesheet.FindStringSubmatch(readAll(t, getAt(t, ts.server, host, "/c/ch_x").Body))[1]
 		plain := getAt(t, ts.server, host, path)
 		styles[path] = readAll(t, plain.Body)

@@ -13,6 +13,7 @@
 //                                            the server cannot be reached, or does not list the origin of the page; the element tries again
 import { makeParts } from "./parts.js";
 import { controlKey } from "./keys.js";
+import { makeTools } from "./tools.js";
 
 const server = new URL(import.meta.url).origin;
 const style = new CSSStyleSheet();
@@ -60,6 +61,7 @@ class WatchwordVerification extends HTMLElement {
       show: (part) => this.#show(part),
       fail: () => this.#fail(),
       keys: async () => ({ controlKey }),
+      tools: async () => ({ makeTools }),
       save: async (name, value) => (await this.#request(name, { [name]: value }).catch(() => null))?.ok,
       renew: async (method) => (await this.#request("renew", { method })).json(),
     });
@@ -207,8 +209,7 @@ class WatchwordVerification extends HTMLElement {
   }
 
   #take(name, data) {
-    const note = this.#main.querySelector("#note");
-    if (name === "note" && note && note.textContent !== data) note.textContent = data;
+    if (name === "note") this.#parts.showNote(data);
     if (name === "part" && (data.final || data.state !== this.#state)) this.#show(data); // else it is the answer to what the person did here
   }
 }
