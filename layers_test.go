@@ -44,6 +44,7 @@ var packagesOfLibrary = map[string][]string{
 	"go.opentelemetry.io":                     {"cmd"},
 	"github.com/realclientip/realclientip-go": {"server"},
 	"github.com/tdewolff/minify":              {"server"},
+	"github.com/andybalholm/brotli":           {"server"},
 }
 
 // heavyLibraries are linked only by programs that import the package that needs them.

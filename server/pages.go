@@ -114,7 +114,7 @@ func (ps *pageServer) writePage(x *exchange, status int, v shellView) {
 		return
 	}
 	body := page.Bytes()
-	if v.Scripts && acceptsGzip(x.request.Header) { // a page that the script fills, so nothing secret is compressed
+	if v.Scripts && acceptsCoding(x.request.Header, "gzip") { // a page that the script fills, so nothing secret is compressed
 		x.Header().Set("Content-Encoding", "gzip")
 		body = compress(body)
 	}
@@ -276,7 +276,7 @@ func (ps *pageServer) writePart(x *exchange, status int, name string, v *partVie
 		return
 	}
 	content := body.Bytes()
-	if v.Number == "" && acceptsGzip(x.request.Header) {
+	if v.Number == "" && acceptsCoding(x.request.Header, "gzip") {
 		x.Header().Set("Content-Encoding", "gzip")
 		content = compress(content)
 	}
