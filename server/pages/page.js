@@ -15,12 +15,14 @@ let state = ""; // of the verification, as the shown part has it
 let smsRequest = null; // aborts the request for a text message
 let keyRequest = null; // aborts the request for a key
 let keys = null; // the module that asks the browser for a key, while a part needs it
+let keyLoads = 0;
 let timer = 0;
 let sent = ""; // the last code that was sent: a complete code is sent by itself once
 let busy = false; // a request is on its way
 let ended = false; // the end is shown; the page that answers gets it twice, as a response and as an event
 let leaving = false; // the person has canceled here, so the page goes back to the app by itself
-let otherTabActive = false; // the page of the link is answered in another tab
+let otherTabActive = false; // the person goes on in another tab, of this page or of the link
+const channel = isLink ? null : openChannel(path.slice(path.lastIndexOf("/") + 1));
 
 // send posts the fields of a form, or of the page itself, and shows the part of the response.
 async function send(action, fields) {
@@ -38,6 +40,7 @@ async function send(action, fields) {
 }
 
 async function loadState(query = "") {
+  setBusy(true);
   try {
     showPart(await (await fetch(`${path}/state${query}`, { cache: "no-store" })).json());
   } catch {
@@ -68,6 +71,12 @@ function forgetTicket() {
   } catch {
     // The browser stores nothing.
   }
+}
+
+// stayInThisTab says to the other tabs of this page that only this one opens return_url.
+function stayInThisTab() {
+  otherTabActive = false;
+  channel?.postMessage("here");
 }
 
 // A busy page ignores its buttons but does not disable them: a disabled button loses the focus.
@@ -142,7 +151,7 @@ function showPart(part) {
 function activate() {
   main.querySelectorAll("time").forEach(showTime);
   main.querySelector(".scan")?.toggleAttribute("open", innerWidth >= 640); // a phone cannot scan its own screen
-  if (main.querySelector("[data-key]")) keys = import("./keys.js");
+  if (main.querySelector("[data-key]")) loadKeys().catch(() => {}); // the click loads it again, or says that it failed
   const button = main.querySelector("[data-wait]");
   if (button) countDown(button);
   const input = main.querySelector("[data-sms]");
@@ -204,18 +213,28 @@ async function readSMS(input) {
 // The errors of a browser, and the attributes with their texts.
 const refusals = new Map([["NotAllowedError", "refused"], ["InvalidStateError", "twice"], ["NotSupportedError", "missing"]]);
 
+// loadKeys loads the module for keys. A browser does not load again what has failed under the same URL.
+function loadKeys() {
+  keys = import(`./keys.js#${keyLoads++}`);
+  return keys;
+}
+
 // useKey asks the browser for a credential, which requires a click, and sends it. After an error the person can try again. If
 // another part has replaced the form, the message is not visible.
 async function useKey(form) {
+  removeError();
+  setBusy(true);
+  const loaded = await keys.catch(loadKeys).catch(() => null);
+  setBusy(false);
+  if (!loaded) return showFailure();
   const button = form.querySelector("button");
   keyRequest = new AbortController();
   button.disabled = true;
   form.ariaBusy = "true";
   button.textContent = form.dataset.waits;
-  removeError();
   try {
-    const { credential } = await keys;
-    const answer = await credential(form.dataset.key, JSON.parse(form.dataset.options), keyRequest.signal);
+    const answer = await loaded.credential(form.dataset.key, JSON.parse(form.dataset.options), keyRequest.signal);
+    stayInThisTab();
     send("answer", { ...Object.fromEntries(new FormData(form)), answer });
   } catch (e) {
     const reason = refusals.get(e?.name) ?? "failed";
@@ -286,6 +305,11 @@ function listen() {
   });
 }
 
+// The second click of a double click may hit what the first one has brought.
+main.addEventListener("click", (e) => {
+  if (e.detail > 1 && e.target.closest("button")) e.preventDefault();
+});
+
 main.addEventListener("submit", (e) => {
   e.preventDefault();
   if (busy) return;
@@ -303,6 +327,7 @@ main.addEventListener("submit", (e) => {
       openChannel(e.target.dataset.page)?.postMessage("here");
     }
   }
+  stayInThisTab();
   send(e.target.dataset.do, fields);
 });
 
@@ -335,7 +360,7 @@ main.addEventListener("click", (e) => {
   main.querySelector("[data-do=report] button").focus();
 });
 
-if (!isLink) openChannel(path.slice(path.lastIndexOf("/") + 1))?.addEventListener("message", () => { otherTabActive = true; });
+channel?.addEventListener("message", () => { otherTabActive = true; });
 
 if (isLink) {
   send("open", { token: secret });
