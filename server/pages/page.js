@@ -73,7 +73,7 @@ function forgetTicket() {
   }
 }
 
-// stayInThisTab says to the other tabs of this page that only this one opens return_url.
+// stayInThisTab keeps the other tabs of this page from opening return_url.
 function stayInThisTab() {
   otherTabActive = false;
   channel?.postMessage("here");
@@ -151,7 +151,7 @@ function showPart(part) {
 function activate() {
   main.querySelectorAll("time").forEach(showTime);
   main.querySelector(".scan")?.toggleAttribute("open", innerWidth >= 640); // a phone cannot scan its own screen
-  if (main.querySelector("[data-key]")) loadKeys().catch(() => {}); // the click loads it again, or says that it failed
+  if (main.querySelector("[data-key]")) loadKeys().catch(() => {});
   const button = main.querySelector("[data-wait]");
   if (button) countDown(button);
   const input = main.querySelector("[data-sms]");
@@ -213,10 +213,9 @@ async function readSMS(input) {
 // The errors of a browser, and the attributes with their texts.
 const refusals = new Map([["NotAllowedError", "refused"], ["InvalidStateError", "twice"], ["NotSupportedError", "missing"]]);
 
-// loadKeys loads the module for keys. A browser does not load again what has failed under the same URL.
+// loadKeys loads keys.js by another URL each time, because a browser keeps a failure.
 function loadKeys() {
-  keys = import(`./keys.js#${keyLoads++}`);
-  return keys;
+  return keys = import(`./keys.js#${keyLoads++}`);
 }
 
 // useKey asks the browser for a credential, which requires a click, and sends it. After an error the person can try again. If
@@ -305,7 +304,7 @@ function listen() {
   });
 }
 
-// The second click of a double click may hit what the first one has brought.
+// The second click of a double click may hit the next part.
 main.addEventListener("click", (e) => {
   if (e.detail > 1 && e.target.closest("button")) e.preventDefault();
 });
