@@ -38,7 +38,8 @@ func listFailureStates() []pageState {
 			p.enableScripts(false)
 			p.open(s.pageURL(s.startLink()))
 			p.waitVisible("noscript h1")
-			p.enableScripts(true)
+			p.enableScripts(true) // the browser hides the element then
+			evaluate[bool](p, `document.querySelector("noscript").style.display = "block", document.querySelector("#wait").hidden = true`)
 		}, noPart},
 	}
 }

@@ -325,6 +325,8 @@ func testOfflineAndBack(t *testing.T, b *browser, s *site) {
 func testOfflineWhileWaiting(t *testing.T, b *browser, s *site) {
 	p := b.newDevice(t)
 	openPageOf(".number", func(s *site, p *tab, c startedChallenge) {
+		events := "GET " + c.page + "/events"
+		s.waitRequest(events)
 		p.emulateNetwork(offline)
 		s.web.CloseClientConnections()
 		must(t, s.engine.Answer(t.Context(), c.ID, watchword.Answer{Text: c.token, Starter: true}, watchword.Client{}))
@@ -332,8 +334,11 @@ func testOfflineWhileWaiting(t *testing.T, b *browser, s *site) {
 			t.Error("the page has a network")
 		}
 		p.emulateNetwork(nil)
+		p.waitVisible(welcome)
+		if n := strings.Count(s.traffic.requests(), events); n < 2 {
+			t.Errorf("%d connections, so the first one was not lost", n)
+		}
 	})(s, p)
-	p.waitVisible(welcome)
 }
 
 // The page is not in the history when it has ended, and shows the present state to whoever comes back to it before.

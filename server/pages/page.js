@@ -15,7 +15,6 @@ let state = ""; // of the verification, as the shown part has it
 let smsRequest = null; // aborts the request for a text message
 let keyRequest = null; // aborts the request for a key
 let keys = null; // the module that asks the browser for a key, while a part needs it
-let keyLoads = 0;
 let timer = 0;
 let sent = ""; // the last code that was sent: a complete code is sent by itself once
 let busy = false; // a request is on its way
@@ -213,10 +212,7 @@ async function readSMS(input) {
 // The errors of a browser, and the attributes with their texts.
 const refusals = new Map([["NotAllowedError", "refused"], ["InvalidStateError", "twice"], ["NotSupportedError", "missing"]]);
 
-// loadKeys loads keys.js by another URL each time, because a browser keeps a failure.
-function loadKeys() {
-  return keys = import(`./keys.js#${keyLoads++}`);
-}
+const loadKeys = () => (keys = import("./keys.js"));
 
 // useKey asks the browser for a credential, which requires a click, and sends it. After an error the person can try again. If
 // another part has replaced the form, the message is not visible.
