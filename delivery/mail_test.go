@@ -146,7 +146,7 @@ func TestMailNamesNoClientThatIsUnknown(t *testing.T) {
 		{watchword.Client{}, ""},
 		{watchword.Client{IP: "::ffff:203.0.113.9", UserAgent: "curl/8"}, "Requested from: 203.0.113.9\n"},
 		{watchword.Client{IP: "fe80::1%eth0"}, "Requested from: fe80::1\n"},
-		{watchword.Client{IP: "https://evil.com", UserAgent: "<b>https://evil.com</b> Firefox"}, "Requested from: Firefox\n"},
+		{watchword.Client{IP: "https://evil.com", UserAgent: "<b>https://evil.com</b> Firefox/143.0"}, "Requested from: Firefox\n"},
 	} {
 		m := sampleMessage("email", "en")
 		m.Client = c.client

@@ -37,17 +37,28 @@ type dyingOutbox struct {
 	*redisstore.Outbox
 	mu   sync.Mutex
 	dies bool
-	dead bool
+	died chan struct{} // closed when it has failed once
 }
 
 func (o *dyingOutbox) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.dies {
-		o.dead = true
+		if !o.isDead() {
+			close(o.died)
+		}
 		return errDied
 	}
 	return o.Outbox.Create(ctx, e, out...)
+}
+
+func (o *dyingOutbox) isDead() bool {
+	select {
+	case <-o.died:
+		return true
+	default:
+		return false
+	}
 }
 
 // With the outbox on Redis and real workers, a text message fails and a mail follows, once, although the first nodes that open the
@@ -61,7 +72,7 @@ func TestFallbackIsSentOnceByTheOutboxOnRedis(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		store := &dyingOutbox{Outbox: o}
+		store := &dyingOutbox{Outbox: o, died: make(chan struct{})}
 		e := k.newNode(func(c *watchword.Config) { c.Store, c.Outbox = store, nil })
 		w, err := delivery.NewWorker(delivery.WorkerConfig{Engine: e, Outbox: o, Sender: sender})
 		if err != nil {
@@ -86,10 +97,14 @@ func TestFallbackIsSentOnceByTheOutboxOnRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 		second, _, stopSecond := newNode(k)
+		late := time.After(40 * time.Second)
 		select {
+		case <-firstStore.died:
+			stopFirst() // it would claim what it could not store again and again
+			waitForMail(t, sender, late)
 		case <-sender.came:
-		case <-time.After(20 * time.Second):
-			t.Fatalf("round %d: no mail", round)
+		case <-late:
+			t.Fatalf("round %d: neither node opened the fallback", round)
 		}
 		stopFirst()
 		stopSecond()
@@ -107,6 +122,15 @@ func TestFallbackIsSentOnceByTheOutboxOnRedis(t *testing.T) {
 		if _, err := checkMethod(second, v.ID, "m2", mails[0].Code.Reveal()); err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("the first node died: %t", firstStore.dead)
+		t.Logf("the first node died: %t", firstStore.isDead())
+	}
+}
+
+func waitForMail(t *testing.T, s *failingPhones, late <-chan time.Time) {
+	t.Helper()
+	select {
+	case <-s.came:
+	case <-late:
+		t.Fatal("no mail")
 	}
 }
