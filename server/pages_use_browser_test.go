@@ -326,7 +326,8 @@ func testOfflineWhileWaiting(t *testing.T, b *browser, s *site) {
 	p := b.newDevice(t)
 	openPageOf(".number", func(s *site, p *tab, c startedChallenge) {
 		events := "GET " + c.page + "/events"
-		s.waitRequest(events)
+		s.reportFailure(c.ID)
+		p.waitVisible("#note:not(:empty)") // so the stream is open, and the browser does not repeat its request unseen
 		p.emulateNetwork(offline)
 		s.web.CloseClientConnections()
 		must(t, s.engine.Answer(t.Context(), c.ID, watchword.Answer{Text: c.token, Starter: true}, watchword.Client{}))
