@@ -37,6 +37,8 @@ type site struct {
 	app     *appBackend
 	opened  map[string]*pageClient // the browsers that opened pages, by challenge
 	streams atomic.Int64           // open streams of events
+	locale  string                 // of what is started without another one
+	gate    *gate
 
 	sent map[string]watchword.Message // the messages of startLink, which are composed once, by challenge
 }
@@ -54,7 +56,7 @@ type siteOptions struct {
 
 func newSite(t testing.TB, o siteOptions) *site {
 	t.Helper()
-	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, opened: map[string]*pageClient{}, sent: map[string]watchword.Message{}, clock: &clock{now: time.Now().UTC()}}
+	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, opened: map[string]*pageClient{}, sent: map[string]watchword.Message{}, locale: "en", gate: &gate{}, clock: &clock{now: time.Now().UTC()}}
 	var h http.Handler
 	s.web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.traffic.addRequest(r)
@@ -62,6 +64,7 @@ func newSite(t testing.TB, o siteOptions) *site {
 			s.streams.Add(1)
 			defer s.streams.Add(-1)
 		}
+		s.gate.wait(r)
 		h.ServeHTTP(w, r)
 	}))
 	if o.tls {
@@ -216,7 +219,7 @@ const firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100
 // startLink starts a magic link and advances the clock by 10 s, because links that are opened at once look automated.
 func (s *site) startLink(change ...func(*watchword.StartRequest)) startedChallenge {
 	s.t.Helper()
-	req := watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: "ada@example.com", ReturnURL: s.app.web.URL + "/done", Locale: "en",
+	req := watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: "ada@example.com", ReturnURL: s.app.web.URL + "/done", Locale: s.locale,
 		Client: watchword.Client{IP: "203.0.113.7", UserAgent: firefox}}
 	for _, c := range change {
 		c(&req)

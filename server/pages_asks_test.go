@@ -41,7 +41,7 @@ func newEnrolmentSite(t *testing.T, pages server.Pages, change ...func(*watchwor
 // startForSubject starts a challenge that sends nothing, for user_42.
 func (s *site) startForSubject(strategy, purpose string, change ...func(*watchword.StartRequest)) startedChallenge {
 	s.t.Helper()
-	req := watchword.StartRequest{Strategy: strategy, Purpose: purpose, Subject: "user_42", ReturnURL: s.app.web.URL + "/done", Locale: "en",
+	req := watchword.StartRequest{Strategy: strategy, Purpose: purpose, Subject: "user_42", ReturnURL: s.app.web.URL + "/done", Locale: s.locale,
 		Authority: watchword.Authority{Admin: true}}
 	for _, c := range change {
 		c(&req)

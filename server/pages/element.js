@@ -57,7 +57,7 @@ class WatchwordVerification extends HTMLElement {
     root.append(this.#slot, this.#main);
     this.#parts = makeParts(this.#main, {
       send: (action, fields) => this.#send(action, fields),
-      load: (query) => this.#receive(`state${query}`),
+      load: (query) => this.#load(query),
       show: (part) => this.#show(part),
       fail: () => this.#fail(),
       keys: async () => ({ controlKey }),
@@ -137,6 +137,11 @@ class WatchwordVerification extends HTMLElement {
   async #send(action, fields) {
     this.#parts.setBusy(true);
     await this.#receive(action, fields, true);
+  }
+
+  async #load(query) {
+    this.#parts.setBusy(true);
+    await this.#receive(`state${query}`);
   }
 
   // fail says that a request failed. Before the first part the element has no text for it.

@@ -12,7 +12,8 @@ let events = null;
 let state = ""; // of the verification, as the shown part has it
 let ended = false; // the end is shown; the page that answers gets it twice, as a response and as an event
 let leaving = false; // the person has canceled here, so the page goes back to the app by itself
-let otherTabActive = false; // the page of the link is answered in another tab
+let otherTabActive = false; // the person goes on in another tab, of this page or of the link
+const channel = isLink ? null : openChannel(path.split("/").pop());
 
 const parts = makeParts(main, {
   send: sendForm, load: loadState, show: showPart, fail: showFailure, keys: () => import("./keys.js"), tools: () => import("./tools.js"),
@@ -46,10 +47,12 @@ function sendForm(action, fields, form) {
       openChannel(form.dataset.page)?.postMessage("here");
     }
   }
+  stayInThisTab();
   send(action, fields);
 }
 
 async function loadState(query = "") {
+  parts.setBusy(true);
   try {
     showPart(await (await fetch(`${path}/state${query}`)).json());
   } catch {
@@ -80,6 +83,7 @@ function forgetTicket() {
 // that loads the page again.
 function showFailure() {
   if (ended) return;
+  parts.setBusy(false);
   const copyOf = (id) => document.getElementById(id).content.cloneNode(true);
   const wait = document.querySelector("#wait");
   if (wait) wait.replaceWith(copyOf("broken"), copyOf("again"));
@@ -105,6 +109,12 @@ function showPart(part) {
 // showIcon makes the logo the icon of the tab, unless it is so wide that nobody could read it there.
 function showIcon(logo) {
   if (logo.naturalWidth <= 2 * logo.naturalHeight) document.querySelector("[rel=icon]").href = logo.currentSrc;
+}
+
+// stayInThisTab keeps the other tabs of this page from opening return_url.
+function stayInThisTab() {
+  otherTabActive = false;
+  channel?.postMessage("here");
 }
 
 function finish(next) {
@@ -145,7 +155,7 @@ main.addEventListener("click", (e) => {
   main.querySelector("[data-do=report] button").focus();
 });
 
-if (!isLink) openChannel(path.split("/").pop())?.addEventListener("message", () => { otherTabActive = true; });
+channel?.addEventListener("message", () => { otherTabActive = true; });
 
 if (isLink) {
   send("open", { token: secret });

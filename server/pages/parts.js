@@ -78,12 +78,23 @@ export function makeParts(main, host) {
   function activate() {
     main.querySelectorAll("time").forEach(showTime);
     const form = main.querySelector("[data-key]");
-    if (form) key = host.keys().then((module) => module.controlKey(form, { send: host.send, renew: host.renew, show: host.show, removeError }));
+    if (form) loadKey(form).catch(() => {}); // the click says what failed
     if (main.querySelector("[data-ago], [data-save], .tools")) completeTimes(main.querySelectorAll("time"), lang);
     const button = main.querySelector("[data-wait]");
     if (button) countDown(button.dataset.wait);
     const input = main.querySelector("[data-sms]");
     if (input && "OTPCredential" in window) readSMS(input);
+  }
+
+  const loadKey = (form) => (key = host.keys().then((module) => module.controlKey(form, { ...host, removeError })));
+
+  // useKey loads the module again if that has failed.
+  async function useKey(form) {
+    setBusy(true);
+    const control = await key.catch(() => loadKey(form)).catch(() => null);
+    setBusy(false);
+    if (control) control.use();
+    else host.fail();
   }
 
   // stop ends what the part has started: timers, and requests for text messages and keys.
@@ -165,11 +176,16 @@ export function makeParts(main, host) {
     if (code.length === Number(length) && code !== sent && auto !== undefined) e.target.form.requestSubmit();
   });
 
+  // The second click of a double click may hit the next part.
+  main.addEventListener("click", (e) => {
+    if (e.detail > 1 && e.target.closest("button")) e.preventDefault();
+  });
+
   main.addEventListener("submit", (e) => {
     e.preventDefault();
     if (busy) return;
     const form = e.target;
-    if (form.dataset.key) return key.then((control) => control.use(), host.fail);
+    if (form.dataset.key) return useKey(form);
     if ("load" in form.dataset) return host.load(form.dataset.load);
     const rejected = form.querySelector("[data-rejected]");
     if (rejected && rejected.value === sent) return rejected.select(); // a wrong code stays wrong, and would cost another try
