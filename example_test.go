@@ -41,7 +41,7 @@ func Example() {
 	fmt.Println(strings.Count(token, "."), err)
 
 	// Output:
-	// a•••@e•••.com sign_in <nil>
+	// a•••@example.com sign_in <nil>
 	// 2 <nil>
 }
 
@@ -76,7 +76,7 @@ func Example_verification() {
 
 	// Output:
 	// m2 otp +1 ••• ••• ••23
-	// m3 otp a•••@e•••.com
+	// m3 otp a•••@example.com
 	// m3 email <nil>
 }
 

@@ -43,6 +43,8 @@ var packagesOfLibrary = map[string][]string{
 	"go.yaml.in/yaml":                         {"cmd"},
 	"go.opentelemetry.io":                     {"cmd"},
 	"github.com/realclientip/realclientip-go": {"server"},
+	"github.com/tdewolff/minify":              {"server"},
+	"github.com/andybalholm/brotli":           {"server"},
 }
 
 // heavyLibraries are linked only by programs that import the package that needs them.

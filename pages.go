@@ -5,6 +5,8 @@ import (
 	"crypto/hmac"
 	"crypto/subtle"
 	"errors"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -15,6 +17,10 @@ var ErrPageOpened = errors.New("watchword: another browser has opened the page")
 type Page struct {
 	View
 	Public Public // Prompt.Public; nil if the challenge is not pending
+
+	// OtherChannels are the channels, sorted, by which the message can be sent again to the same address, without the one of the
+	// challenge.
+	OtherChannels []string
 
 	// Next is where to send the browser once the challenge has ended: the return URL, with a return code if the challenge was
 	// approved and with the parameter error (canceled, locked or expired) if not. It is zero while the challenge is pending,
@@ -93,8 +99,22 @@ func (e *Engine) ViewPage(ctx context.Context, id, cookie string) (*Page, error)
 	if err != nil {
 		return nil, err
 	}
-	p.Public = prompt.Public
+	p.Public, p.OtherChannels = prompt.Public, e.otherChannels(ctx, rec)
 	return p, nil
+}
+
+// otherChannels returns the channels of Page.OtherChannels: those that Resend accepts, whenever it can send.
+func (e *Engine) otherChannels(ctx context.Context, rec *record) (out []string) {
+	if rec.Sends == 0 {
+		return nil
+	}
+	for _, channel := range slices.Sorted(maps.Keys(e.channels)) {
+		to, err := e.addressOf(channel, rec.Address)
+		if channel != rec.Channel && err == nil && to.Value == rec.Address && e.checkChannel(ctx, rec.id.strategy, rec.Challenge, channel) == nil {
+			out = append(out, channel)
+		}
+	}
+	return out
 }
 
 // endedPage adds the way back to the page of a challenge that has ended.

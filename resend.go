@@ -153,7 +153,11 @@ func (e *Engine) sendAgain(ctx context.Context, s Strategy, rec *record) error {
 	return e.updateAndEnqueue(ctx, rec, Outgoing{ChallengeID: rec.ID, Send: rec.Sends, Channel: rec.Channel})
 }
 
-// resendAt returns the earliest time of the next message. The cool-down doubles with each send.
+// resendAt returns the earliest time of the next message. The cool-down doubles with each send; a message that was not delivered
+// has none.
 func (e *Engine) resendAt(c *Challenge) time.Time {
+	if c.Delivery.Status == DeliveryFailed {
+		return c.SentAt
+	}
 	return c.SentAt.Add(e.cfg.Cooldown << min(max(c.Sends-1, 0), 16))
 }

@@ -74,8 +74,9 @@ type View struct {
 	CreatedAt    time.Time
 	ExpiresAt    time.Time
 	TriesLeft    int       // tries left
-	Sends        bool      // messages are sent; SendsLeft, ResendAt and Delivery are set
+	Sends        bool      // messages are sent; SendsLeft, SentAt, ResendAt and Delivery are set
 	SendsLeft    int       // messages left
+	SentAt       time.Time // when the last message was queued
 	ResendAt     time.Time // earliest time of a resend
 	Delivery     Delivery
 }
@@ -87,7 +88,7 @@ func (e *Engine) view(r *record, entry Entry) View {
 		Client: r.Client, CreatedAt: r.CreatedAt, ExpiresAt: r.ExpiresAt, TriesLeft: max(entry.Tries, 0)}
 	if r.Sends > 0 {
 		v.Sends, v.SendsLeft, v.Delivery = true, max(e.cfg.Sends-r.Sends, 0), r.Delivery
-		v.ResendAt = codec.ClampTime(e.resendAt(&r.Challenge))
+		v.SentAt, v.ResendAt = r.SentAt, codec.ClampTime(e.resendAt(&r.Challenge))
 	}
 	return v
 }

@@ -22,15 +22,15 @@ func newPolicy(t testing.TB, a delivery.Addresses) watchword.AddressPolicy {
 func TestAddressPolicyReturnsCanonicalAndMaskedForm(t *testing.T) {
 	everywhere := newPolicy(t, delivery.Addresses{AllCountries: true, DefaultRegion: "GB", UTF8Local: true})
 	for _, c := range []struct{ channel, in, value, masked, country, prefix string }{
-		{"email", "alice@example.com", "alice@example.com", "a•••@e•••.com", "", ""},
-		{"email", "Alice.B+x@EXAMPLE.Com", "Alice.B+x@example.com", "A•••@e•••.com", "", ""},
-		{"email", "al@ex.io", "al@ex.io", "•••@•••.io", "", ""},
-		{"email", "bob@mail.example.co.uk", "bob@mail.example.co.uk", "b•••@m•••.uk", "", ""},
-		{"email", "o'hara!#$%&*+-/=?^_`{|}~@example.com", "o'hara!#$%&*+-/=?^_`{|}~@example.com", "o•••@e•••.com", "", ""},
-		{"email", "anna@bücher.example", "anna@xn--bcher-kva.example", "a•••@x•••.example", "", ""},
-		{"email", "anna@XN--Bcher-KVA.example", "anna@xn--bcher-kva.example", "a•••@x•••.example", "", ""},
-		{"email", "zoë@example.com", "zoë@example.com", "z•••@e•••.com", "", ""},
-		{"", "alice@example.com", "alice@example.com", "a•••@e•••.com", "", ""},
+		{"email", "alice@example.com", "alice@example.com", "a•••@example.com", "", ""},
+		{"email", "Alice.B+x@EXAMPLE.Com", "Alice.B+x@example.com", "A•••@example.com", "", ""},
+		{"email", "al@ex.io", "al@ex.io", "•••@ex.io", "", ""},
+		{"email", "bob@mail.example.co.uk", "bob@mail.example.co.uk", "b•••@mail.example.co.uk", "", ""},
+		{"email", "o'hara!#$%&*+-/=?^_`{|}~@example.com", "o'hara!#$%&*+-/=?^_`{|}~@example.com", "o•••@example.com", "", ""},
+		{"email", "anna@bücher.example", "anna@xn--bcher-kva.example", "a•••@xn--bcher-kva.example", "", ""},
+		{"email", "anna@XN--Bcher-KVA.example", "anna@xn--bcher-kva.example", "a•••@xn--bcher-kva.example", "", ""},
+		{"email", "zoë@example.com", "zoë@example.com", "z•••@example.com", "", ""},
+		{"", "alice@example.com", "alice@example.com", "a•••@example.com", "", ""},
 		{"sms", "+14155550123", "+14155550123", "+1 ••• ••• ••23", "US", "+1415555"},
 		{"voice", "+442079460000", "+442079460000", "+44 ••• ••• ••00", "GB", "+44207946"},
 		{"sms", "02079460000", "+442079460000", "+44 ••• ••• ••00", "GB", "+44207946"},
@@ -186,7 +186,7 @@ func TestNewAddressPolicyReportsEveryProblem(t *testing.T) {
 }
 
 // FuzzAddress checks that an accepted address is one line without separators of recipients, that its canonical form is stable, and
-// that its mask hides it.
+// that its mask hides its local part or number.
 func FuzzAddress(f *testing.F) {
 	for _, c := range hostile {
 		if len(c.address) < 300 {
@@ -212,7 +212,7 @@ func FuzzAddress(f *testing.F) {
 		case delivery.KindEmail:
 			local, domain, _ := strings.Cut(a.Value, "@")
 			maskedLocal, maskedDomain, _ := strings.Cut(a.Masked, "@")
-			if maskedLocal == local || maskedDomain == domain || !strings.HasSuffix(maskedLocal, "•••") || !strings.HasPrefix(address, local+"@") || len(a.Value) > 254 {
+			if maskedLocal == local || maskedDomain != domain || !strings.HasSuffix(maskedLocal, "•••") || !strings.HasPrefix(address, local+"@") || len(a.Value) > 254 {
 				t.Errorf("%q: %+v", address, a)
 			}
 		case delivery.KindPhone:

@@ -28,7 +28,7 @@ func ExampleNewAddressPolicy() {
 	// +44 ••• ••• ••00 GB watchword: destination refused: country
 	// +1 ••• ••• ••34 US watchword: destination refused: line_type
 	//   watchword: invalid request; to: is not a plain phone number: + and digits only
-	// Anna@xn--bcher-kva.example A•••@x•••.example
+	// Anna@xn--bcher-kva.example A•••@xn--bcher-kva.example
 }
 
 // A message is rendered in the reader's language and sent through the first provider that accepts it.

@@ -33,12 +33,9 @@ func maskDigits(national string) string {
 	return b.String()
 }
 
-// maskMailbox shows the first character of the local part and of the domain, and the domain's last label. The number of dots
-// is constant, so that it does not reveal the length.
-func maskMailbox(local, domain string) string {
-	end := strings.LastIndexByte(domain, '.')
-	return maskName(local) + "@" + maskName(domain[:end]) + domain[end:]
-}
+// maskMailbox shows the first character of the local part, and the domain, by which people know which of their mailboxes to open. The
+// number of dots is constant, so that it does not reveal the length.
+func maskMailbox(local, domain string) string { return maskName(local) + "@" + domain }
 
 func maskName(name string) string {
 	if utf8.RuneCountInString(name) < minInitial {

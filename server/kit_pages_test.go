@@ -37,6 +37,10 @@ type site struct {
 	app     *appBackend
 	opened  map[string]*pageClient // the browsers that opened pages, by challenge
 	streams atomic.Int64           // open streams of events
+	locale  string                 // of what is started without another one
+	gate    *gate
+
+	sent map[string]watchword.Message // the messages of startLink, which are composed once, by challenge
 }
 
 // siteOptions are the settings of a site.
@@ -52,7 +56,7 @@ type siteOptions struct {
 
 func newSite(t testing.TB, o siteOptions) *site {
 	t.Helper()
-	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, opened: map[string]*pageClient{}, clock: &clock{now: time.Now().UTC()}}
+	s := &site{t: t, outbox: &outbox{}, log: &syncBuffer{}, traffic: &trafficLog{}, opened: map[string]*pageClient{}, sent: map[string]watchword.Message{}, locale: "en", gate: &gate{}, clock: &clock{now: time.Now().UTC()}}
 	var h http.Handler
 	s.web = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.traffic.addRequest(r)
@@ -60,6 +64,7 @@ func newSite(t testing.TB, o siteOptions) *site {
 			s.streams.Add(1)
 			defer s.streams.Add(-1)
 		}
+		s.gate.wait(r)
 		h.ServeHTTP(w, r)
 	}))
 	if o.tls {
@@ -214,7 +219,7 @@ const firefox = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100
 // startLink starts a magic link and advances the clock by 10 s, because links that are opened at once look automated.
 func (s *site) startLink(change ...func(*watchword.StartRequest)) startedChallenge {
 	s.t.Helper()
-	req := watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: "ada@example.com", ReturnURL: s.app.web.URL + "/done", Locale: "en",
+	req := watchword.StartRequest{Strategy: "magiclink", Purpose: "sign_in", To: "ada@example.com", ReturnURL: s.app.web.URL + "/done", Locale: s.locale,
 		Client: watchword.Client{IP: "203.0.113.7", UserAgent: firefox}}
 	for _, c := range change {
 		c(&req)
@@ -227,8 +232,11 @@ func (s *site) startLink(change ...func(*watchword.StartRequest)) startedChallen
 	s.clock.advance(10 * time.Second)
 	out := startedChallenge{Started: started, page: "/c/" + started.ID}
 	out.number, _ = started.Public["number"].(string)
-	m, err := s.engine.ComposeMessage(s.t.Context(), s.outbox.messages[len(s.outbox.messages)-1])
+	sent := s.outbox.messages[len(s.outbox.messages)-1]
+	m, err := s.engine.ComposeMessage(s.t.Context(), sent)
 	must(s.t, err)
+	must(s.t, s.engine.RecordDelivery(s.t.Context(), sent, watchword.Delivery{Status: watchword.DeliverySent, Provider: "test", Channel: m.Channel}))
+	s.sent[started.ID] = m
 	out.link, out.code = m.Link.Reveal(), m.Code.Reveal()
 	_, out.token, _ = strings.Cut(out.link, "#")
 	return out

@@ -23,7 +23,12 @@ const (
 // newVerificationSite returns a site on which user_42 has an authenticator app, and the app's secret.
 func newVerificationSite(t *testing.T, change ...func(*watchword.Config)) (s *site, secret string) {
 	t.Helper()
-	s = newEnrolmentSite(t, server.Pages{Color: "#0a6b4f"}, change...)
+	return newVerificationSiteWith(t, server.Pages{Color: "#0a6b4f"}, change...)
+}
+
+func newVerificationSiteWith(t *testing.T, pages server.Pages, change ...func(*watchword.Config)) (s *site, secret string) {
+	t.Helper()
+	s = newEnrolmentSite(t, pages, change...)
 	return s, s.enrolApp()
 }
 
@@ -42,7 +47,7 @@ func (s *site) enrolApp() (secret string) {
 // open.
 func (s *site) startVerification(change ...func(*watchword.VerificationRequest)) startedVerification {
 	s.t.Helper()
-	req := watchword.VerificationRequest{Purpose: "mfa", Subject: "user_42", Open: watchword.OpenNone, ReturnURL: s.app.web.URL + "/done", Locale: "en",
+	req := watchword.VerificationRequest{Purpose: "mfa", Subject: "user_42", Open: watchword.OpenNone, ReturnURL: s.app.web.URL + "/done", Locale: s.locale,
 		Methods: []watchword.MethodRequest{{Strategy: "totp"}, {Strategy: "otp", Channel: "sms", To: annsPhone}, {Strategy: "magiclink", To: annsMailbox}}}
 	for _, c := range change {
 		c(&req)

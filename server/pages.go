@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"net/http"
 	"reflect"
+	"regexp"
 	"sync"
 	"time"
 )
@@ -56,10 +57,10 @@ func (s *Server) newPageServer() (*pageServer, error) {
 	if ps.builtInTexts, err = LoadTranslations(nil); err != nil {
 		return nil, err
 	}
-	if ps.assets, err = loadAssets(); err != nil {
+	if ps.assets, err = builtInAssets(); err != nil {
 		return nil, err
 	}
-	if ps.templates, err = template.ParseFS(pageFiles, "pages/*.html"); err != nil {
+	if ps.templates, err = parseTemplates(); err != nil {
 		return nil, fmt.Errorf("pages: %w", err)
 	}
 	for _, a := range s.apps {
@@ -69,6 +70,27 @@ func (s *Server) newPageServer() (*pageServer, error) {
 		}
 	}
 	return ps, ps.indexSites()
+}
+
+// betweenElements matches the ends of lines that stand between elements, where they mean nothing.
+var betweenElements = regexp.MustCompile(`([>}])\n+([<{])`)
+
+// parseTemplates returns the templates of the shell and the parts, without line ends that would be sent with each part.
+func parseTemplates() (*template.Template, error) {
+	all := template.New("")
+	for _, name := range []string{"shell.html", "parts.html"} {
+		source, err := pageFiles.ReadFile("pages/" + name)
+		if err != nil {
+			return nil, err
+		}
+		for range 2 { // matches do not overlap
+			source = betweenElements.ReplaceAll(source, []byte("$1$2"))
+		}
+		if _, err := all.New(name).Parse(string(source)); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // A shellView is the data of the shell template. Without Body and Form the shell is empty and its script fills it.
@@ -92,7 +114,7 @@ func (ps *pageServer) writePage(x *exchange, status int, v shellView) {
 		return
 	}
 	body := page.Bytes()
-	if v.Scripts && acceptsGzip(x.request.Header) { // a page that the script fills, so nothing secret is compressed
+	if v.Scripts && acceptsCoding(x.request.Header, "gzip") { // a page that the script fills, so nothing secret is compressed
 		x.Header().Set("Content-Encoding", "gzip")
 		body = compress(body)
 	}
@@ -132,6 +154,7 @@ func (ps *pageServer) registerRoutes(methods map[string][]string) {
 const (
 	contentTypeHTML   = "text/html; charset=utf-8"
 	contentTypeScript = "text/javascript; charset=utf-8"
+	contentTypeStyle  = "text/css; charset=utf-8"
 )
 
 // pagePolicy is the Content-Security-Policy of the pages: their own style and scripts, and images as data URLs (logos, QR
@@ -240,7 +263,9 @@ func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 	return p, err
 }
 
-// writePart responds with a part.
+// writePart responds with a part, compressed unless it has a number: the length of what is compressed reveals a few bits of it, much of two
+// digits and nothing of the other secrets, which are long and random. Nothing in a part comes from the request, so nobody can find out
+// more by repeating it.
 func (ps *pageServer) writePart(x *exchange, status int, name string, v *partView) {
 	p, err := ps.renderPart(name, v)
 	var body bytes.Buffer
@@ -250,7 +275,12 @@ func (ps *pageServer) writePart(x *exchange, status int, name string, v *partVie
 		x.writeProblem(fmt.Errorf("page %q: %w", name, err))
 		return
 	}
-	x.writeBody(status, contentTypeJSON, body.Bytes())
+	content := body.Bytes()
+	if v.Number == "" && acceptsCoding(x.request.Header, "gzip") {
+		x.Header().Set("Content-Encoding", "gzip")
+		content = compress(content)
+	}
+	x.writeBody(status, contentTypeJSON, content)
 }
 
 // A linkSet holds the ids of links that automated clients seem to have opened, so that each is reported once. It is bounded:

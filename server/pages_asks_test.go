@@ -41,7 +41,7 @@ func newEnrolmentSite(t *testing.T, pages server.Pages, change ...func(*watchwor
 // startForSubject starts a challenge that sends nothing, for user_42.
 func (s *site) startForSubject(strategy, purpose string, change ...func(*watchword.StartRequest)) startedChallenge {
 	s.t.Helper()
-	req := watchword.StartRequest{Strategy: strategy, Purpose: purpose, Subject: "user_42", ReturnURL: s.app.web.URL + "/done", Locale: "en",
+	req := watchword.StartRequest{Strategy: strategy, Purpose: purpose, Subject: "user_42", ReturnURL: s.app.web.URL + "/done", Locale: s.locale,
 		Authority: watchword.Authority{Admin: true}}
 	for _, c := range change {
 		c(&req)
@@ -125,18 +125,18 @@ func TestRecoveryCodesPageEnrolsCodes(t *testing.T) {
 		t.Error("the codes are shown again")
 	}
 	c = s.startForSubject("recovery", "sign_in")
-	s.openPage(c).get(c.page+"/state").want(t, http.StatusOK, "Enter a recovery code", "Each works once", `inputmode="text"`)
+	s.openPage(c).get(c.page+"/state").want(t, http.StatusOK, "Enter a recovery code", "Each works once", `autocapitalize="characters"`)
 }
 
 func TestKeyPageReturnsOptionsAndRejectsOtherAnswers(t *testing.T) {
 	s := newEnrolmentSite(t, server.Pages{})
 	for purpose, want := range map[string][]string{
-		watchword.PurposeEnrol: {"Create a passkey", `data-key="create"`, "Create passkey"},
+		watchword.PurposeEnrol: {"Create a passkey", `data-key="create"`, "Create passkey", "data-twice="},
 		"sign_in":              {"Use your passkey", `data-key="get"`, "Continue with passkey"},
 	} {
 		c := s.startForSubject("webauthn", purpose)
 		v := s.openPage(c)
-		got := v.get(c.page+"/state").want(t, http.StatusOK, append(want, "data-refused=", "data-twice=", "data-missing=")...)
+		got := v.get(c.page+"/state").want(t, http.StatusOK, append(want, "data-refused=", "data-missing=")...)
 		found := regexp.MustCompile(`data-options="([^"]*)"`).FindStringSubmatch(got.html)
 		if found == nil {
 			t.Fatalf("%s: no options: %s", purpose, got.html)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,6 +14,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/andybalholm/brotli"
+	"github.com/tdewolff/minify/v2"
+	"github.com/tdewolff/minify/v2/css"
+	"github.com/tdewolff/minify/v2/js"
 )
 
 // An asset is a file that pages load. Its name has a hash of its content, so that browsers keep it and never ask again.
@@ -21,6 +27,7 @@ type asset struct {
 	contentType string
 	body        []byte
 	compressed  []byte // by gzip
+	smallest    []byte // by Brotli, which browsers accept over https
 	shared      bool   // pages of every origin may import it
 }
 
@@ -29,7 +36,7 @@ func (a *asset) etag() string { return `W/"` + a.name + `"` }
 
 // pageAssets are the assets of the pages of one brand: the stylesheet ends with the colors of the brand. The element is the same for
 // every brand, because the parts bring its colors.
-type pageAssets struct{ style, script, keys, element *asset }
+type pageAssets struct{ style, script, keys, tools, element *asset }
 
 // Style returns the name of the stylesheet's file. Templates call it.
 func (a *pageAssets) Style() string { return a.style.name }
@@ -37,54 +44,74 @@ func (a *pageAssets) Style() string { return a.style.name }
 // Script returns the name of the script's file. Templates call it.
 func (a *pageAssets) Script() string { return a.script.name }
 
-// loadAssets returns the assets without a brand. The script of the pages imports the one for keys by its name, when a page needs it.
-// The element is one module, with its stylesheet as a text.
-func loadAssets() (*pageAssets, error) {
-	loaded := map[string][]byte{}
-	for _, name := range []string{"page.css", "parts.css", "element.css", "page.js", "parts.js", "keys.js", "element.js"} {
-		body, err := pageFiles.ReadFile("pages/" + name)
-		if err != nil {
-			return nil, err
-		}
-		loaded[name] = shrink(body)
+// builtInAssets returns the assets without a brand, made once in a process. The script of the pages imports those for keys and tools by
+// their names, when a page needs them. The element is one module, with its stylesheet as a text.
+var builtInAssets = sync.OnceValues(func() (*pageAssets, error) {
+	style, errStyle := readAsset("page.css", contentTypeStyle, "%s", "parts.css", "page.css")
+	keys, errKeys := readAsset("keys.js", contentTypeScript, "export const controlKey = (() => {\n%s\nreturn controlKey;\n})();", "keys.js")
+	tools, errTools := readAsset("tools.js", contentTypeScript, "export const makeTools = (() => {\n%s\nreturn makeTools;\n})();", "tools.js")
+	script, errScript := readAsset("page.js", contentTypeScript, "(() => {\n%s\n})();", "parts.js", "page.js")
+	element, errElement := readElement()
+	if err := errors.Join(errStyle, errKeys, errTools, errScript, errElement); err != nil {
+		return nil, err
 	}
-	keys := newAsset("keys.js", contentTypeScript, loaded["keys.js"])
-	script := bytes.ReplaceAll(bundle(loaded["parts.js"], loaded["page.js"]), []byte("./keys.js"), []byte("./"+keys.name))
-	style, err := json.Marshal(string(slices.Concat(loaded["element.css"], loaded["parts.css"])))
+	body := bytes.ReplaceAll(script.body, []byte("./keys.js"), []byte("./"+keys.name))
+	body = bytes.ReplaceAll(body, []byte("./tools.js"), []byte("./"+tools.name))
+	return &pageAssets{style: style, script: newAsset("page.js", contentTypeScript, body), keys: keys, tools: tools, element: element}, nil
+})
+
+// readElement reads the files of the element.
+func readElement() (*asset, error) {
+	style, err := readAsset("element.css", contentTypeStyle, "%s", "element.css", "parts.css")
 	if err != nil {
 		return nil, err
 	}
-	constant := slices.Concat([]byte("const css = "), style, []byte(";\n"))
-	element := newAsset("element.js", contentTypeScript, bundle(constant, loaded["parts.js"], loaded["keys.js"], loaded["element.js"]))
+	text, err := json.Marshal(string(style.body))
+	if err != nil {
+		return nil, err
+	}
+	constant := strings.ReplaceAll(string(text), "%", "%%")
+	element, err := readAsset("element.js", contentTypeScript, "(() => {\nconst css = "+constant+";\n%s\n})();", "parts.js", "keys.js", "tools.js", "element.js")
+	if err != nil {
+		return nil, err
+	}
 	element.shared = true
-	return &pageAssets{style: newAsset("page.css", "text/css; charset=utf-8", slices.Concat(loaded["parts.css"], loaded["page.css"])),
-		script: newAsset("page.js", contentTypeScript, script), keys: keys, element: element}, nil
+	return element, nil
 }
 
-// bundle makes one module of several, which shrink has shortened and of which a later one uses the exports of the earlier ones: it
-// removes their imports of each other, and the word export.
-func bundle(modules ...[]byte) []byte {
-	var out bytes.Buffer
-	for line := range bytes.Lines(slices.Concat(modules...)) {
-		if !bytes.HasPrefix(line, []byte("import {")) {
-			out.Write(bytes.TrimPrefix(line, []byte("export ")))
-		}
+// readAsset makes an asset of files of the pages and shortens it: spaces, comments and the names of variables. The format has the files
+// in place of %s; one that makes them a function makes their variables local, so that their names can be shortened.
+func readAsset(name, contentType, format string, files ...string) (*asset, error) {
+	source, err := bundle(files)
+	if err != nil {
+		return nil, err
 	}
-	return out.Bytes()
+	shortener := minify.New()
+	shortener.AddFunc("text/css", css.Minify)
+	shortener.AddFunc("text/javascript", js.Minify)
+	body, err := shortener.Bytes(contentType, fmt.Appendf(nil, format, source))
+	if err != nil {
+		return nil, fmt.Errorf("pages: %s: %w", name, err)
+	}
+	return newAsset(name, contentType, body), nil
 }
 
-// shrink removes indentation, empty lines and lines that are comments. In the files of the pages no text spans lines.
-func shrink(source []byte) []byte {
+// bundle joins files, of which a later one uses the exports of the earlier ones: it removes their imports of each other, and the word
+// export.
+func bundle(files []string) ([]byte, error) {
 	var out bytes.Buffer
-	for line := range bytes.Lines(source) {
-		line = bytes.TrimSpace(line)
-		isComment := bytes.HasPrefix(line, []byte("//")) || bytes.HasPrefix(line, []byte("/*")) && bytes.HasSuffix(line, []byte("*/"))
-		if len(line) > 0 && !isComment {
-			out.Write(line)
-			out.WriteByte('\n')
+	for _, name := range files {
+		source, err := pageFiles.ReadFile("pages/" + name)
+		if err != nil {
+			return nil, err
+		}
+		for line := range bytes.Lines(source) {
+			if !bytes.HasPrefix(line, []byte("import {")) {
+				out.Write(bytes.TrimPrefix(line, []byte("export ")))
+			}
 		}
 	}
-	return out.Bytes()
+	return out.Bytes(), nil
 }
 
 // withTheme returns the assets with other colors.
@@ -106,7 +133,8 @@ func (a *pageAssets) withTheme(theme map[string]string) *pageAssets {
 func newAsset(name, contentType string, body []byte) *asset {
 	sum := sha256.Sum256(body)
 	base, extension, _ := strings.Cut(name, ".")
-	return &asset{name: base + "." + hex.EncodeToString(sum[:8]) + "." + extension, contentType: contentType, body: body, compressed: compress(body)}
+	return &asset{name: base + "." + hex.EncodeToString(sum[:8]) + "." + extension, contentType: contentType, body: body,
+		compressed: compress(body), smallest: compressMore(body)}
 }
 
 // gzipWriters holds the compressors, which are large.
@@ -126,12 +154,21 @@ func compress(body []byte) []byte {
 	return out.Bytes()
 }
 
+// compressMore compresses by Brotli (RFC 7932). The best level takes some milliseconds for a stylesheet, once for each brand.
+func compressMore(body []byte) []byte {
+	var out bytes.Buffer // accepts all writes
+	w := brotli.NewWriterLevel(&out, brotli.BestCompression)
+	_, _ = w.Write(body)
+	_ = w.Close()
+	return out.Bytes()
+}
+
 // serveAsset serves the assets of the brand at the request's host. While servers of two versions run side by side, a page of one can
 // ask the other for a file: it gets the one that this server has, which browsers must not keep under that name.
 func (ps *pageServer) serveAsset(x *exchange) {
 	assets := ps.siteAssets(x.request)
 	name := x.request.PathValue("name")
-	for _, a := range []*asset{assets.style, assets.script, assets.keys, assets.element} {
+	for _, a := range []*asset{assets.style, assets.script, assets.keys, assets.tools, assets.element} {
 		base, rest, _ := strings.Cut(a.name, ".")
 		if !strings.HasPrefix(name, base+".") || path.Ext(name) != path.Ext(rest) {
 			continue
@@ -152,19 +189,23 @@ func (x *exchange) writeAsset(a *asset) {
 		x.Header().Set("Access-Control-Allow-Origin", "*")
 		x.Header().Set("Cross-Origin-Resource-Policy", "cross-origin")
 	}
-	if acceptsGzip(x.request.Header) {
+	switch {
+	case acceptsCoding(x.request.Header, "br"):
+		x.Header().Set("Content-Encoding", "br")
+		body = a.smallest
+	case acceptsCoding(x.request.Header, "gzip"):
 		x.Header().Set("Content-Encoding", "gzip")
 		body = a.compressed
 	}
 	x.writeBody(http.StatusOK, a.contentType, body)
 }
 
-// acceptsGzip reports whether Accept-Encoding (RFC 9110 §12.5.3) names gzip without the weight 0.
-func acceptsGzip(h http.Header) bool {
+// acceptsCoding reports whether Accept-Encoding (RFC 9110 §12.5.3) names a content coding without the weight 0.
+func acceptsCoding(h http.Header, name string) bool {
 	for _, value := range h.Values("Accept-Encoding") {
 		for entry := range strings.SplitSeq(value, ",") {
 			coding, weight, _ := strings.Cut(entry, ";")
-			if strings.EqualFold(strings.TrimSpace(coding), "gzip") {
+			if strings.EqualFold(strings.TrimSpace(coding), name) {
 				number, weighted := strings.CutPrefix(strings.TrimSpace(weight), "q=")
 				return !weighted || strings.Trim(number, "0.") != ""
 			}

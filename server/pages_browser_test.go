@@ -31,11 +31,6 @@ func TestPagesInBrowser(t *testing.T) {
 	t.Run("a report", func(t *testing.T) { testReport(t, b) })
 	t.Run("without script", func(t *testing.T) { testWithoutScript(t, b) })
 	t.Run("languages and colors", func(t *testing.T) { testLanguages(t, b) })
-	t.Run("appearance", func(t *testing.T) {
-		// In development a page without a return URL shows that it is done.
-		development := func(c *watchword.Config) { c.Development = true }
-		checkPageStates(t, b, newSite(t, siteOptions{pages: server.Pages{Color: "#0a6b4f"}, engine: development}), listPageStates(t))
-	})
 }
 
 // A laptop starts and a phone confirms; then the laptop's page opens return_url and the app redeems once. The site uses TLS,

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"html/template"
-	"math"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +32,10 @@ const minSeedLength = 22
 
 type answerRequest struct {
 	Answer answerField `json:"answer"`
+}
+
+type pageResendRequest struct {
+	Channel string `json:"channel,omitzero"`
 }
 
 type emptyRequest struct{}
@@ -180,23 +184,37 @@ func (ps *pageServer) answerChallenge(x *exchange, in *answerRequest) {
 	}
 	answer := in.Answer.Answer
 	answer.Starter = true
-	ps.writeOutcome(ctx, x, session, session.engine.Answer(ctx, session.id, answer, ps.describeClient(x)))
+	err := session.engine.Answer(ctx, session.id, answer, ps.describeClient(x))
+	if until := ps.blockedUntil(err); !until.Before(session.page.ExpiresAt) {
+		v := ps.newPartView(x, session.app, session.page.View)
+		v.Next = template.URL(session.page.ReturnURL)
+		ps.writeBlocked(x, v, err, until)
+		return
+	}
+	ps.writeOutcome(ctx, x, session, err)
 }
 
 func asksForKey(p *watchword.Page) bool {
 	return p.Ask == watchword.AskKey || p.Ask == watchword.AskNewKey
 }
 
-func (ps *pageServer) resendChallenge(x *exchange, _ *emptyRequest) {
+// resendChallenge sends the message again, by another channel if the page offers it.
+func (ps *pageServer) resendChallenge(x *exchange, in *pageResendRequest) {
 	ctx, cancel := x.operationContext()
 	defer cancel()
-	if session := ps.requireSession(ctx, x); session != nil {
-		_, err := session.engine.Resend(ctx, session.id, watchword.ResendRequest{})
-		if err == nil {
-			session.sentAt = ps.server.clock()
-		}
-		ps.writeOutcome(ctx, x, session, err)
+	session := ps.requireSession(ctx, x)
+	if session == nil {
+		return
 	}
+	if in.Channel != "" && in.Channel != session.page.Channel && !slices.Contains(session.page.OtherChannels, in.Channel) {
+		x.writeProblem(invalidField("channel", "is not offered"))
+		return
+	}
+	_, err := session.engine.Resend(ctx, session.id, watchword.ResendRequest{Channel: in.Channel})
+	if err == nil {
+		session.sentAt = ps.server.clock()
+	}
+	ps.writeOutcome(ctx, x, session, err)
 }
 
 func (ps *pageServer) cancelChallenge(x *exchange, _ *emptyRequest) {
@@ -237,72 +255,4 @@ func (ps *pageServer) writeOutcome(ctx context.Context, x *exchange, session *pa
 		return
 	}
 	ps.writeChallenge(x, status, session, message)
-}
-
-// explainAnswer returns the status and the message for an error of an operation of a challenge, as explainError does, but for what
-// the page shows: whether a code or a key is asked, and how many tries are left.
-func (ps *pageServer) explainAnswer(x *exchange, texts pageTexts, a *app, v watchword.View, err error) (status int, message string) {
-	status, message = ps.explainError(x, texts, a, err)
-	switch {
-	case errors.Is(err, watchword.ErrInvalidRequest) && (v.Ask == watchword.AskKey || v.Ask == watchword.AskNewKey):
-		message = texts.text("failed", "app", a.engine.Name())
-	case errors.Is(err, watchword.ErrIncorrectAnswer):
-		message = describeWrongCode(texts, v.TriesLeft)
-	}
-	return status, message
-}
-
-// explainError returns the status and the message for an error of the engine, and records the error for the log.
-func (ps *pageServer) explainError(x *exchange, texts pageTexts, a *app, err error) (status int, message string) {
-	p, wait := ps.server.translateError(err, a.publicURL)
-	x.problemCode, x.cause = p.Code, err
-	if wait > 0 {
-		x.Header().Set("Retry-After", formatRetryAfter(wait))
-	}
-	switch {
-	case errors.Is(err, watchword.ErrIncorrectAnswer):
-		message = texts.text("wrong_code")
-	case errors.Is(err, watchword.ErrInvalidRequest): // the text cannot be a code, and no try is charged
-		message = texts.text("incomplete_code")
-	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited), errors.Is(err, watchword.ErrFactorDisabled) && wait > 0:
-		message = texts.text("too_many", "minutes", int(math.Ceil(max(wait, time.Second).Minutes())))
-	case errors.Is(err, watchword.ErrResendTooSoon), errors.Is(err, watchword.ErrSendsExhausted): // the part shows it
-	default:
-		message = texts.text("failed", "app", a.engine.Name())
-	}
-	return p.Status, message
-}
-
-// minRefusalTime is the minimum time of a response for an unknown challenge, so that the time does not reveal whether a store
-// was read.
-const minRefusalTime = 40 * time.Millisecond
-
-// writeLoadError responds to an error of reading a challenge: that it is unknown, or that the server failed.
-func (ps *pageServer) writeLoadError(x *exchange, err error, template string) {
-	if errors.Is(err, watchword.ErrUnknownChallenge) || errors.Is(err, watchword.ErrUnknownVerification) {
-		ps.writeUnknown(x, template)
-		return
-	}
-	p, _ := ps.server.translateError(err, x.publicURL())
-	x.problemCode, x.cause = p.Code, err
-	ps.writePart(x, p.Status, "broken", ps.newSiteView(x))
-}
-
-// writeUnknown sends the response that unknown, used and expired challenges share.
-func (ps *pageServer) writeUnknown(x *exchange, template string) {
-	x.problemCode = watchword.ErrUnknownChallenge.Code
-	x.delayRefusal()
-	v := ps.newSiteView(x)
-	v.final, v.Next = true, v.Home
-	ps.writePart(x, http.StatusNotFound, template, v)
-}
-
-// delayRefusal waits until minRefusalTime after the arrival of the request.
-func (x *exchange) delayRefusal() {
-	timer := time.NewTimer(minRefusalTime - time.Since(x.arrivedAt))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-x.request.Context().Done():
-	}
 }

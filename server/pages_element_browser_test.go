@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -291,12 +292,31 @@ func testElementAppearance(t *testing.T, b *browser) {
 		}
 	}
 	choose := func(text string) func(*tab) { return func(p *tab) { p.clickTextInside(text) } }
-	checkPageStates(t, b, s.site, []pageState{
-		{"element-choose", "watchword-verification", at(".ways", "/", nil)},
-		{"element-code", "watchword-verification", at("#answer", "/", nil, choose("Text a code to"))},
-		{"element-wrong", "watchword-verification", at("[role=alert]", "/", nil, choose("Use your authenticator app"), func(p *tab) { p.typeInside("#answer", wrongCode(s.appCode(s.secret))) })},
-		{"element-link", "watchword-verification", at(".number", "/", nil, choose("Email a link to"))},
-		{"element-key", "watchword-verification", at(keyButton, "/sign-in", signInByKey)},
-		{"element-canceled", "watchword-verification", at(".button", "/", nil, func(p *tab) { p.clickInside("[data-do=cancel] button") })},
-	})
+	axe, shots := axeCore(t), os.Getenv("WATCHWORD_SHOTS")
+	for name, open := range map[string]func(*site, *tab){
+		"element-choose":   at(".ways", "/", nil),
+		"element-code":     at("#answer", "/", nil, choose("Text a code to")),
+		"element-wrong":    at("[role=alert]", "/", nil, choose("Use your authenticator app"), func(p *tab) { p.typeInside("#answer", wrongCode(s.appCode(s.secret))) }),
+		"element-link":     at(".number", "/", nil, choose("Email a link to")),
+		"element-key":      at(keyButton, "/sign-in", signInByKey),
+		"element-canceled": at(".button", "/", nil, func(p *tab) { p.clickInside("[data-do=cancel] button") }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := b.newDevice(t)
+			open(s.site, p)
+			for _, scheme := range []string{"light", "dark"} {
+				p.prefer("prefers-color-scheme", scheme)
+				for _, v := range findViolations(p, axe, scheme == "light") {
+					t.Errorf("%s: %s", scheme, v)
+				}
+			}
+			p.resize(phone)
+			for _, problem := range evaluate[[]string](p, outsideTheScreen) {
+				t.Error(problem)
+			}
+			if shots != "" {
+				p.takeShots(filepath.Join(shots, name))
+			}
+		})
+	}
 }

@@ -16,8 +16,8 @@ const (
 	streamWriteTimeout = 10 * time.Second
 )
 
-// serveEvents sends Server-Sent Events to the page of a challenge: "note" has the text about a message that was not
-// delivered, and is empty otherwise; "part" has the part of a challenge that has ended, and ends the stream.
+// serveEvents sends Server-Sent Events to the page of a challenge: "note" has the note about a message that was not
+// delivered or is late, and is empty otherwise; "part" has the part of a challenge that has ended, and ends the stream.
 func (ps *pageServer) serveEvents(x *exchange) {
 	ctx, cancel := x.operationContext()
 	defer cancel()
@@ -73,7 +73,7 @@ func (ps *pageServer) streamNext(x *exchange, session *pageSession) error {
 		return err
 	}
 	if v.Status == watchword.Pending {
-		return x.writeEvent("note", describeDelivery(session.pages.texts.forLocale(v.Locale, x.request), v))
+		return x.writeEvent("note", ps.describeDelivery(session.pages.texts.forLocale(v.Locale, x.request), v))
 	}
 	if session.page, err = session.engine.ViewPage(ctx, session.id, session.cookie); err != nil {
 		return err
@@ -93,9 +93,9 @@ func (ps *pageServer) streamVerification(x *exchange, session *verificationSessi
 	}
 	current := verificationState(v)
 	if v.Status == watchword.Pending && current == *shown {
-		note := ""
+		note := deliveryNote{}
 		if v.Challenge != nil {
-			note = describeDelivery(session.pages.texts.forLocale(v.Locale, x.request), v.Challenge.View)
+			note = ps.describeDelivery(session.pages.texts.forLocale(v.Locale, x.request), v.Challenge.View)
 		}
 		return x.writeEvent("note", note)
 	}

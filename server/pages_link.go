@@ -187,6 +187,8 @@ func (ps *pageServer) writeConfirmError(x *exchange, link *openedLink, texts pag
 		v := ps.newPartView(x, link.app, link.view)
 		v.final = true
 		ps.writePart(x, status, "refused", v)
+	case !ps.blockedUntil(err).Before(link.view.ExpiresAt):
+		ps.writeBlocked(x, ps.newPartView(x, link.app, link.view), err, ps.blockedUntil(err))
 	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited):
 		ps.writeLink(x, status, link, message)
 	case status >= http.StatusInternalServerError:

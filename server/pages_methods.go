@@ -95,11 +95,11 @@ func knownChannel(texts pageTexts, prefix, channel string) string {
 }
 
 // verificationState returns a text that changes when something happens that the page must show though nobody asked for it: the
-// engine has opened a method, or a method has ended.
+// engine has opened a method, a method has ended for good, or the open one has expired.
 func verificationState(v watchword.VerificationView) string {
 	state := []string{v.Fallback.Method}
 	for _, m := range v.Methods {
-		if !canBeChosen(m) {
+		if !canBeChosen(m) || m.ID == v.Method && m.Status == watchword.Expired {
 			state = append(state, fmt.Sprint(m.ID, "-", m.Status))
 		}
 	}

@@ -48,7 +48,7 @@ func TestLoadTranslationsReportsEveryProblem(t *testing.T) {
 		"unknown texts":    {map[string]string{"de.json": `{"wiat": "a", "Purpose_x": "b", "purpose_": "c", "purposes_x": "d"}`}, []string{`"wiat": there is no such text`, `"Purpose_x": there is no such text`, `"purpose_": there is no such text`, `"purposes_x": there is no such text`}},
 		"bad texts":        {map[string]string{"de.json": `{"wait": " ", "title": "a\nb", "broken": "` + long + `"}`}, []string{`"wait": is empty`, `"title": contains a control character`, `"broken": has 1200 bytes; the maximum is 1000`}},
 		"braces":           {map[string]string{"de.json": `{"wait": "{app}", "approved": "{app", "browser_on": "{browser} {System}", "purpose_x": "{app}"}`}, []string{`"wait": may have no other words in braces than none`, `"approved": may have no other words in braces than {app}`, `"browser_on": may have no other words in braces than {browser}, {system}`, `"purpose_x": may have no other`}},
-		"a language alone": {map[string]string{"nl.json": `{"wait": "Een ogenblik…"}`}, []string{"nl.json: texts are missing: approve, ", ", unknown_title"}},
+		"a language alone": {map[string]string{"nl.json": `{"wait": "Een ogenblik…"}`}, []string{"nl.json: texts are missing: account, approve, ", ", unknown_title"}},
 		"two files":        {map[string]string{"de.json": `{"wiat": "a"}`, "fr.json": `{"wiat": "a"}`}, []string{`de.json: "wiat"`, `fr.json: "wiat"`}},
 	} {
 		_, err := server.LoadTranslations(textFiles(c.files))

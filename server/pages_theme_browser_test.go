@@ -18,61 +18,6 @@ func TestPagesOfABrandInBrowser(t *testing.T) {
 	t.Run("a script that does not load", func(t *testing.T) { testScriptThatDoesNotLoad(t, b) })
 	t.Run("a network that fails", func(t *testing.T) { testNetworkThatFails(t, b) })
 	t.Run("a dark logo and color", func(t *testing.T) { testDarkBrand(t, b) })
-	t.Run("from right to left", func(t *testing.T) {
-		checkPageStates(t, b, newSite(t, siteOptions{pages: newArabicPages(t)}), listArabicStates())
-	})
-	t.Run("problem pages", func(t *testing.T) {
-		checkPageStates(t, b, newSite(t, siteOptions{}), []pageState{
-			{"problems", "li a", func(s *site, p *tab) { p.open(s.public + "/problems") }},
-			{"problem", "footer a", func(s *site, p *tab) { p.open(s.public + "/problems/incorrect_answer") }},
-		})
-	})
-}
-
-// A near-black brand, whose logo is as dark.
-func newArabicPages(t *testing.T) server.Pages {
-	return server.Pages{Color: "#111827", Logo: []byte(`<svg xmlns="http://www.w3.org/2000/svg" width="120" height="24"><rect width="24" height="24" rx="6" fill="#111827"/><rect x="32" y="6" width="88" height="12" fill="#111827"/></svg>`),
-		URL: "https://www.shop.example.com/", Texts: arabic(t)}
-}
-
-func listArabicStates() []pageState {
-	arabic := func(change func(*watchword.StartRequest)) func(*watchword.StartRequest) {
-		return func(q *watchword.StartRequest) {
-			q.Locale = "ar"
-			change(q)
-		}
-	}
-	code := arabic(func(q *watchword.StartRequest) { q.Strategy, q.Channel, q.To = "otp", "sms", "+14155550123" })
-	link := arabic(func(q *watchword.StartRequest) {
-		q.Purpose, q.Transaction = "approve_payment", map[string]string{"amount": "40.00", "currency": "EUR", "payee": "شركة الأمل", "reference": "RF18 5390 0754"}
-	})
-	return []pageState{
-		{"ar-code", "#answer", func(s *site, p *tab) { p.open(s.pageURL(s.startLink(code))) }},
-		{"ar-code-wrong", "#error", func(s *site, p *tab) {
-			c := s.startLink(code)
-			p.open(s.pageURL(c))
-			p.waitVisible("#answer")
-			p.typeText("#answer", wrongCode(c.code)+"\r")
-		}},
-		{"ar-link", ".number", func(s *site, p *tab) { p.open(s.pageURL(s.startLink(link))) }},
-		{"ar-confirm", "#number", func(s *site, p *tab) { p.open(s.startLink(link).link) }},
-		{"ar-unknown-link", "a.button", func(s *site, p *tab) {
-			acceptArabic(p)
-			p.open(s.public + "/l/ch_x#lk_x")
-		}},
-		{"ar-without-script", "#code", func(s *site, p *tab) {
-			acceptArabic(p)
-			p.enableScripts(false)
-			p.open(s.public + "/l/ch_x")
-			p.do(chromedp.SendKeys(chromedp.CSS("noscript #code"), "123456\r"), chromedp.WaitVisible(chromedp.CSS("[role=alert]")))
-			p.enableScripts(true) // axe-core needs scripts
-		}},
-	}
-}
-
-func acceptArabic(p *tab) {
-	callBrowser(p, network.Enable, network.EnableParams{})
-	callBrowser(p, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: network.Headers{"Accept-Language": "ar"}})
 }
 
 // The page that works without script is not dimmed, not marked as busy, and shows the app.

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/watchword-auth/watchword/internal/languages"
 )
@@ -150,8 +151,12 @@ func (l pageTexts) Marked(name string, pairs ...any) (template.HTML, error) {
 	marked := html.EscapeString(text)
 	for n := 0; n+1 < len(pairs); n += 2 {
 		value := html.EscapeString(fmt.Sprint(pairs[n+1]))
-		if _, isText := pairs[n+1].(string); isText {
-			value = "<bdi>" + value + "</bdi>"
+		if text, isText := pairs[n+1].(string); isText {
+			direction := ""
+			if !strings.ContainsFunc(text, unicode.IsLetter) { // a number of a phone, which a browser would turn around
+				direction = ` dir="ltr"`
+			}
+			value = "<bdi" + direction + ">" + value + "</bdi>"
 		}
 		marked = strings.ReplaceAll(marked, fmt.Sprintf("{%s}", pairs[n]), value)
 	}

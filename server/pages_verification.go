@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -191,8 +192,18 @@ func (ps *pageServer) answerVerification(x *exchange, in *methodAnswerRequest) {
 		}
 		answer := in.Answer.Answer
 		answer.Starter = true
-		ps.writeVerificationOutcome(ctx, x, session, session.engine.AnswerVerification(ctx, session.id, in.Method, answer, ps.describeClient(x)))
+		err := session.engine.AnswerVerification(ctx, session.id, in.Method, answer, ps.describeClient(x))
+		if until := ps.blockedUntil(err); !until.Before(session.page.ExpiresAt) {
+			ps.writeBlockedMethod(x, session, err, until)
+			return
+		}
+		ps.writeVerificationOutcome(ctx, x, session, err)
 	})
+}
+
+// hasOthers reports whether a method can be chosen in place of the one that is open.
+func (s *verificationSession) hasOthers() bool {
+	return slices.ContainsFunc(s.page.Methods, func(m watchword.MethodView) bool { return m.ID != s.page.Method && canBeChosen(m) })
 }
 
 // asksForKey reports whether the answer to a method is a credential.
@@ -288,9 +299,7 @@ func (ps *pageServer) chooseVerificationPart(x *exchange, session *verificationS
 	v.Method, v.state, v.RenewIn = p.Method, verificationState(p.VerificationView), ps.renewIn(p)
 	v.Trust, v.Remember = int(p.Trust.Hours()/24), p.Remember
 	v.Notice = describeFallback(v.pageTexts, p.VerificationView)
-	for _, m := range p.Methods {
-		v.Others = v.Others || m.ID != p.Method && canBeChosen(m)
-	}
+	v.Others = session.hasOthers()
 	return ps.fillAsk(v, &watchword.Page{View: p.Challenge.View, Public: p.Challenge.Public}), v
 }
 

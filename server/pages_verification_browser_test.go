@@ -35,10 +35,6 @@ func TestVerificationPageInBrowser(t *testing.T) {
 	t.Run("a wrong number", func(t *testing.T) { testWrongNumberEndsMethod(t, b) })
 	t.Run("a trusted device", func(t *testing.T) { testTrustBox(t, b) })
 	t.Run("a link in the same browser", func(t *testing.T) { testLinkOfVerificationInSameBrowser(t, b) })
-	t.Run("appearance", func(t *testing.T) {
-		s, _ := newVerificationSite(t, trustDevices)
-		checkPageStates(t, b, s, listVerificationStates())
-	})
 }
 
 // A person looks at every method, goes back from each choice, and confirms with the link that a phone opens. The app gets one

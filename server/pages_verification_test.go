@@ -26,7 +26,7 @@ func TestVerificationPageOffersEveryMethod(t *testing.T) {
 	if s.outbox.count() != 0 {
 		t.Error("a message was sent before anybody chose")
 	}
-	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Check your phone", "code we sent to <bdi>+•••", "Use another method", `name="method" value="`+sms+`"`)
+	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Check your phone", "code we sent to <bdi dir=\"ltr\">+•••", "Use another method", `name="method" value="`+sms+`"`)
 	p.get(v.page+"/state?choose").want(t, http.StatusOK, "Choose how", ">Back</button>")
 	p.post(v.page+"/choose", map[string]string{"method": mail}).want(t, http.StatusOK, "Open the link", `class="number"`, "Use another method")
 	p.post(v.page+"/choose", map[string]string{"method": sms}).want(t, http.StatusOK, "Check your phone")

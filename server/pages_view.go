@@ -32,6 +32,8 @@ type partView struct {
 	status     watchword.Status // of the verification
 	returnCode watchword.Code
 
+	BlockedUntil time.Time // no answer is accepted before
+
 	Transaction []transactionRow
 	SentTo      string
 	ExpiresAt   time.Time
@@ -39,15 +41,19 @@ type partView struct {
 	Rejected    bool // the code that was sent is wrong
 	Sends       bool
 	SendsLeft   int
-	ResendIn    int    // seconds
-	Note        string // the text about a message that was not delivered
-	SMS         bool   // the code is sent by text message
+	ResendIn    int // seconds
+	Note        deliveryNote
+	Instead     []string // other channels by which the code can be sent
+	CanGoBack   bool     // the address was typed in the app, which the page can lead back to
+	SMS         bool     // the code is sent by text message
 
-	Secret []string     // to scan: the secret in groups,
-	OpenIn template.URL // the link to an app on the same device
-	QR     template.URL // and the QR code
-	Codes  []string     // recovery codes
-	NewKey bool         // add a key, do not use one
+	Secret  []string     // to scan: the secret in groups,
+	OpenIn  template.URL // the link to an app on the same device
+	QR      template.URL // and the QR code
+	Codes   []string     // recovery codes
+	Account string       // whose codes or secret these are, as the app calls it; empty: unknown
+	Host    string       // of the public URL
+	NewKey  bool         // add a key, do not use one
 
 	RenewIn int // seconds until the key's challenge is to be renewed; 0: it cannot be
 
@@ -84,15 +90,31 @@ type partView struct {
 	Starter   bool
 }
 
-// A transactionRow is one entry of a transaction.
-type transactionRow struct{ Name, Text string }
+// A transactionRow is one entry of a transaction. A page has at most one that is large.
+type transactionRow struct {
+	Name, Text string
+	Large      bool
+}
+
+// A deliveryNote says what became of a message. The zero value says nothing.
+type deliveryNote struct {
+	Text string `json:"text"`
+	Late bool   `json:"late"` // else the message was not delivered
+}
 
 // newPartView returns the data that all parts of a challenge have.
 func (ps *pageServer) newPartView(x *exchange, a *app, v watchword.View) *partView {
 	texts := a.pages.texts.forLocale(v.Locale, x.request)
 	return &partView{pageTexts: texts, brand: x.brandOf(a), view: v, Transaction: transactionRows(texts, v.Transaction),
-		SentTo: v.SentTo, ExpiresAt: v.ExpiresAt, Auto: v.TriesLeft > 1, Sends: v.Sends, SendsLeft: v.SendsLeft, ResendIn: ps.secondsUntil(v.ResendAt),
-		OtherNetwork: onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request)), Note: describeDelivery(texts, v), SMS: v.Channel == "sms", Purpose: translatePurpose(texts, v.Purpose), From: describeStarter(texts, v.Client), Network: v.Client.IP, At: v.CreatedAt}
+		SentTo: v.SentTo, CanGoBack: v.Sends && v.ReturnURL != "" && !concernsKnownAddress(v.Purpose), ExpiresAt: v.ExpiresAt, Auto: v.TriesLeft > 1, Sends: v.Sends, SendsLeft: v.SendsLeft, ResendIn: ps.secondsUntil(v.ResendAt),
+		Host: a.host(), OtherNetwork: onDifferentNetworks(v.Client.IP, ps.server.ClientAddress(x.request)), Note: ps.describeDelivery(texts, v), SMS: v.Channel == "sms", Purpose: translatePurpose(texts, v.Purpose), From: describeStarter(texts, v.Client), Network: v.Client.IP, At: v.CreatedAt}
+}
+
+// host returns the host of the app's public URL.
+func (a *app) host() string {
+	_, host, _ := strings.Cut(a.publicURL, "://")
+	host, _, _ = strings.Cut(host, "/")
+	return host
 }
 
 // secondsUntil returns the time until t in whole seconds, rounded up, and 0 if t has passed.
@@ -100,16 +122,28 @@ func (ps *pageServer) secondsUntil(t time.Time) int {
 	return max(int(math.Ceil(t.Sub(ps.server.clock()).Seconds())), 0)
 }
 
-// describeDelivery returns the text about a message that was not delivered, otherwise an empty text.
-func describeDelivery(texts pageTexts, v watchword.View) string {
-	if v.Delivery.Status != watchword.DeliveryFailed {
-		return ""
+// lateAfter is how long a message waits in the queue before a page says so.
+const lateAfter = 8 * time.Second
+
+// describeDelivery returns the note about a message that was not delivered, or that still waits to be sent.
+func (ps *pageServer) describeDelivery(texts pageTexts, v watchword.View) deliveryNote {
+	switch {
+	case v.Delivery.Status == watchword.DeliveryFailed:
+		return deliveryNote{texts.text("not_delivered"), false}
+	case v.Delivery.Status == watchword.DeliveryQueued && ps.server.clock().Sub(v.SentAt) > lateAfter:
+		return deliveryNote{texts.text("delivery_late"), true}
 	}
-	text, _ := texts.T("not_delivered")
-	return text
+	return deliveryNote{}
 }
 
-// transactionRows returns all entries of a transaction in the order of messages: amount, currency and payee first.
+// concernsKnownAddress reports whether the message of a purpose goes to the address of an account that is signed in to, or nearly so:
+// nobody typed it just before.
+func concernsKnownAddress(purpose string) bool {
+	return purpose == watchword.PurposeMFA || purpose == watchword.PurposeManageFactors
+}
+
+// transactionRows returns all entries of a transaction in the order of messages: amount, currency and payee first. An amount is large,
+// and has its currency in the same row.
 func transactionRows(texts pageTexts, transaction map[string]string) (out []transactionRow) {
 	rank := func(name string) int {
 		if at := slices.Index([]string{"amount", "currency", "payee"}, name); at >= 0 {
@@ -120,8 +154,16 @@ func transactionRows(texts pageTexts, transaction map[string]string) (out []tran
 	names := slices.SortedFunc(maps.Keys(transaction), func(a, b string) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
 	})
+	amount, currency := transaction["amount"], transaction["currency"]
 	for _, name := range names {
-		out = append(out, transactionRow{translateName(texts, "transaction_", name), transaction[name]})
+		row := transactionRow{Name: translateName(texts, "transaction_", name), Text: transaction[name], Large: name == "amount"}
+		switch {
+		case name == "currency" && amount != "":
+			continue
+		case row.Large && currency != "":
+			row.Text += " " + currency
+		}
+		out = append(out, row)
 	}
 	return out
 }
@@ -148,6 +190,10 @@ func describeStarter(texts pageTexts, c watchword.Client) string {
 	return languages.Isolate(browser+system, texts.rightToLeft)
 }
 
+// metadataAccount is the name in a challenge's metadata whose value is the name of the account. Authenticator apps show it too, or the
+// subject if there is none.
+const metadataAccount = "account"
+
 // fillAsk adds the data of a pending challenge's ask and returns the name of the template.
 func (ps *pageServer) fillAsk(v *partView, p *watchword.Page) (name string) {
 	v.Label, v.public = v.text("code_label"), p.Public
@@ -156,11 +202,13 @@ func (ps *pageServer) fillAsk(v *partView, p *watchword.Page) (name string) {
 	switch p.Ask {
 	case watchword.AskCode:
 		if v.Codes, _ = p.Public["codes"].([]string); len(v.Codes) > 0 {
+			v.Account = p.Metadata[metadataAccount]
 			return "ask_codes"
 		}
 		v.Label = v.text(v.pick("code_label_"+string(p.Source), "code_label"))
 		v.Letters, _ = p.Public["letters"].(bool)
 		v.Intro = v.describeCode()
+		v.Instead = slices.DeleteFunc(p.OtherChannels, func(channel string) bool { return !v.has("instead_by_" + channel) })
 		v.Focus = true
 		return "ask_code"
 	case watchword.AskLink:
@@ -169,6 +217,7 @@ func (ps *pageServer) fillAsk(v *partView, p *watchword.Page) (name string) {
 		return "ask_link"
 	case watchword.AskScan:
 		v.Label = v.text("scan_code")
+		v.Account = cmp.Or(p.Metadata[metadataAccount], p.Subject)
 		v.Secret = splitSecret(v.publicText("secret"))
 		v.OpenIn, v.QR = v.publicURL("uri", "otpauth://"), v.publicURL("qr", "data:image/png;base64,")
 		return "ask_scan"

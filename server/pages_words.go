@@ -63,6 +63,8 @@ func (v *partView) chooseTitle(part string) string {
 		}
 	case "expired":
 		names = []string{"expired_title_" + string(v.view.Ask), "expired_title"}
+	case "blocked":
+		names = []string{"locked_title"}
 	case "locked":
 		if v.view.Ask == watchword.AskLink && v.view.TriesLeft > 0 {
 			names = []string{"locked_title_number"}
@@ -127,6 +129,14 @@ func (v *partView) ResendText() string { return v.text(v.pick("resend_"+v.view.C
 // ResendWait returns the label of the button while it counts down.
 func (v *partView) ResendWait() string {
 	return v.text(v.pick("resend_"+v.view.Channel+"_in", "resend_in"))
+}
+
+// InsteadText returns the label of the button that sends the code by another channel.
+func (v *partView) InsteadText(channel string) string { return v.text("instead_by_" + channel) }
+
+// WrongAddress returns the label of the button that leads back to where the address was typed.
+func (v *partView) WrongAddress() string {
+	return v.text(v.pick("wrong_address_"+v.view.Channel, "wrong_address"))
 }
 
 // Help returns the question above the button.

@@ -121,7 +121,7 @@ func TestSignInWithPasskeyInBrowser(t *testing.T) {
 	b := newBrowser(t)
 	b.typeText("input[type=email]", ann)
 	b.clickAndLeave("form button")
-	b.waitForText("We sent a link to a•••@e•••.com")
+	b.waitForText("We sent a link to a•••@example.com")
 	link, _ := waitForMail(t, b.site, 1)
 	b.open(link)
 	b.waitForText("Sign in")

@@ -116,7 +116,7 @@ func TestCanceledPageLeadsBackWithoutSignIn(t *testing.T) {
 
 func TestResetChangesThePassword(t *testing.T) {
 	b := newBrowser(t)
-	b.post("/forgot", "If somebody has an account with a•••@e•••.com", "email", ann)
+	b.post("/forgot", "If somebody has an account with a•••@example.com", "email", ann)
 	code := b.code(ann, 1)
 	b.post("/reset", "Tries left: 4", "code", wrong(code), "password", "battery staple")
 	b.post("/reset", "Your password was changed", "code", code, "password", "battery staple")
@@ -137,7 +137,7 @@ func TestResetEndsOtherSessions(t *testing.T) {
 // For an unknown address the page is the same, nothing is sent and no code is right.
 func TestResetOfUnknownAddressLooksTheSame(t *testing.T) {
 	b := newBrowser(t)
-	b.post("/forgot", "If somebody has an account with b•••@e•••.com", "email", "bob@example.com")
+	b.post("/forgot", "If somebody has an account with b•••@example.com", "email", "bob@example.com")
 	b.post("/reset", "Tries left: 4", "code", "123456", "password", "battery staple")
 	b.post("/forgot", "If somebody has an account", "email", ann)
 	b.code(ann, 1) // an earlier message would have arrived too

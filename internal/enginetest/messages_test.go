@@ -51,6 +51,28 @@ func TestResendRefusesChannelThatDoesNotReachAddress(t *testing.T) {
 	}
 }
 
+// Nobody has to wait for another message after one that failed, until no send is left.
+func TestResendAfterFailedDeliveryNeedsNoWait(t *testing.T) {
+	ctx := context.Background()
+	k := newKit(t)
+	s := k.start(startByEmail())
+	for left := 3; left >= 0; left-- {
+		if err := k.RecordDelivery(ctx, k.outbox.last(s.ID), watchword.Delivery{Status: watchword.DeliveryFailed, Channel: "email"}); err != nil {
+			t.Fatal(err)
+		}
+		v, err := k.Resend(ctx, s.ID, watchword.ResendRequest{})
+		if err != nil || v.SendsLeft != left || !v.SentAt.Equal(k.clock.Now()) {
+			t.Fatalf("%d left: %+v %v", left, v, err)
+		}
+		_, err = k.Resend(ctx, s.ID, watchword.ResendRequest{}) // this one waits to be sent
+		if want := watchword.ErrResendTooSoon; left > 0 {
+			k.requireCode(err, want)
+		}
+	}
+	_, err := k.Resend(ctx, s.ID, watchword.ResendRequest{})
+	k.requireCode(err, watchword.ErrSendsExhausted)
+}
+
 func TestResendWithNewCodesInvalidatesOlderCode(t *testing.T) {
 	k := newKit(t, func(c *watchword.Config) { c.NewCodes = true })
 	s := k.start(startByEmail())

@@ -67,6 +67,34 @@ func TestOpenPageRequiresTicket(t *testing.T) {
 	}
 }
 
+// A page offers the channels by which Resend reaches the same address, for a decoy as for a real challenge.
+func TestPageListsOtherChannels(t *testing.T) {
+	ctx := context.Background()
+	k := newKit(t)
+	for _, decoy := range []bool{false, true} {
+		for channel, want := range map[string][]string{"sms": {"voice"}, "voice": {"sms"}, "email": nil} {
+			req := withPage(watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: channel, To: alicePhone, Subject: subject, Decoy: decoy})
+			if channel == "email" {
+				req.To = alice
+			}
+			s := k.start(req)
+			cookie, err := k.OpenPage(ctx, s.ID, s.Ticket.Reveal(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p, err := k.ViewPage(ctx, s.ID, cookie.Reveal()); err != nil || !slices.Equal(p.OtherChannels, want) {
+				t.Errorf("%s, decoy %t: %v %v, want %v", channel, decoy, p.OtherChannels, err, want)
+			}
+			k.clock.advance(time.Minute)
+			for _, other := range want {
+				if _, err := k.Resend(ctx, s.ID, watchword.ResendRequest{Channel: other}); err != nil {
+					t.Errorf("%s does not reach the address: %v", other, err)
+				}
+			}
+		}
+	}
+}
+
 func TestStartersNumberStaysWhenResendBringsNewCode(t *testing.T) {
 	ctx := context.Background()
 	links, err := magiclink.New(magiclink.Config{})

@@ -13,6 +13,7 @@
 //                                            the server cannot be reached, or does not list the origin of the page; the element tries again
 import { makeParts } from "./parts.js";
 import { controlKey } from "./keys.js";
+import { makeTools } from "./tools.js";
 
 const server = new URL(import.meta.url).origin;
 const style = new CSSStyleSheet();
@@ -56,10 +57,11 @@ class WatchwordVerification extends HTMLElement {
     root.append(this.#slot, this.#main);
     this.#parts = makeParts(this.#main, {
       send: (action, fields) => this.#send(action, fields),
-      load: (query) => this.#receive(`state${query}`),
+      load: (query) => this.#load(query),
       show: (part) => this.#show(part),
       fail: () => this.#fail(),
       keys: async () => ({ controlKey }),
+      tools: async () => ({ makeTools }),
       save: async (name, value) => (await this.#request(name, { [name]: value }).catch(() => null))?.ok,
       renew: async (method) => (await this.#request("renew", { method })).json(),
     });
@@ -137,6 +139,11 @@ class WatchwordVerification extends HTMLElement {
     await this.#receive(action, fields, true);
   }
 
+  async #load(query) {
+    this.#parts.setBusy(true);
+    await this.#receive(`state${query}`);
+  }
+
   // fail says that a request failed. Before the first part the element has no text for it.
   #fail(e) {
     console.warn(`watchword-verification: no answer from ${server}. Is ${location.origin} among the app's origins?`, e);
@@ -207,8 +214,7 @@ class WatchwordVerification extends HTMLElement {
   }
 
   #take(name, data) {
-    const note = this.#main.querySelector("#note");
-    if (name === "note" && note && note.textContent !== data) note.textContent = data;
+    if (name === "note") this.#parts.showNote(data);
     if (name === "part" && (data.final || data.state !== this.#state)) this.#show(data); // else it is the answer to what the person did here
   }
 }

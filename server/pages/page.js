@@ -1,5 +1,5 @@
 // The script of the hosted pages. It opens a page, shows its parts, waits for the end of the challenge and leads back to the app. What
-// parts do is in parts.js. Attributes of the pages alone: data-show, data-copy, data-download, data-print, data-reload, data-next.
+// parts do is in parts.js. Attributes of the pages alone: data-show, data-wide, data-reload, data-next.
 import { makeParts } from "./parts.js";
 
 const main = document.querySelector("main");
@@ -12,16 +12,17 @@ let events = null;
 let state = ""; // of the verification, as the shown part has it
 let ended = false; // the end is shown; the page that answers gets it twice, as a response and as an event
 let leaving = false; // the person has canceled here, so the page goes back to the app by itself
-let otherTabActive = false; // the page of the link is answered in another tab
+let otherTabActive = false; // the person goes on in another tab, of this page or of the link
+const channel = isLink ? null : openChannel(path.split("/").pop());
 
 const parts = makeParts(main, {
-  send: sendForm, load: loadState, show: showPart, fail: showFailure, keys: () => import("./keys.js"),
+  send: sendForm, load: loadState, show: showPart, fail: showFailure, keys: () => import("./keys.js"), tools: () => import("./tools.js"),
   save: async (name, value) => (await post(name, { [name]: value }).catch(() => null))?.ok,
   renew: async (method) => (await post("renew", { method })).json(),
 });
 
 const post = (action, fields) => fetch(`${path}/${action}`, {
-  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields), cache: "no-store",
+  method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields),
 });
 
 // send posts the fields of a form, or of the page itself, and shows the part of the response.
@@ -46,12 +47,14 @@ function sendForm(action, fields, form) {
       openChannel(form.dataset.page)?.postMessage("here");
     }
   }
+  stayInThisTab();
   send(action, fields);
 }
 
 async function loadState(query = "") {
+  parts.setBusy(true);
   try {
-    showPart(await (await fetch(`${path}/state${query}`, { cache: "no-store" })).json());
+    showPart(await (await fetch(`${path}/state${query}`)).json());
   } catch {
     showFailure();
   }
@@ -59,19 +62,13 @@ async function loadState(query = "") {
 
 // readSeed returns a random text of this tab. With it, what works once is repeated if its response was lost.
 function readSeed() {
-  let seed = crypto.randomUUID();
+  const seed = crypto.randomUUID();
   try {
-    seed = sessionStorage.getItem(path) ?? seed;
-    sessionStorage.setItem(path, seed);
+    return sessionStorage[path] ??= seed;
   } catch {
-    // The browser stores nothing.
+    return seed; // the browser stores nothing
   }
-  return seed;
 }
-
-// openPage exchanges the ticket, which works once. If the response is lost, the ticket stays in the address, and a reload repeats
-// the exchange.
-const openPage = () => send("open", { ticket: secret, seed: readSeed() });
 
 function forgetTicket() {
   history.replaceState(null, "", path);
@@ -86,6 +83,7 @@ function forgetTicket() {
 // that loads the page again.
 function showFailure() {
   if (ended) return;
+  parts.setBusy(false);
   const copyOf = (id) => document.getElementById(id).content.cloneNode(true);
   const wait = document.querySelector("#wait");
   if (wait) wait.replaceWith(copyOf("broken"), copyOf("again"));
@@ -101,9 +99,22 @@ function showPart(part) {
   for (const [name, value] of Object.entries(part.theme ?? {})) document.documentElement.style.setProperty(name, value);
   state = part.state ?? "";
   parts.replace(part);
-  main.querySelector(".scan")?.toggleAttribute("open", innerWidth >= 640); // a phone cannot scan its own screen
+  for (const d of main.querySelectorAll("[data-wide]")) d.open = (d.dataset.wide === "open") === innerWidth >= 640; // a phone cannot scan its own screen
+  const logo = main.querySelector(".app img");
+  logo?.decode().then(() => showIcon(logo), () => {});
   if (part.final) finish(part.next);
   else if (!isLink && !events) listen();
+}
+
+// showIcon makes the logo the icon of the tab, unless it is so wide that nobody could read it there.
+function showIcon(logo) {
+  if (logo.naturalWidth <= 2 * logo.naturalHeight) document.querySelector("[rel=icon]").href = logo.currentSrc;
+}
+
+// stayInThisTab keeps the other tabs of this page from opening return_url.
+function stayInThisTab() {
+  otherTabActive = false;
+  channel?.postMessage("here");
 }
 
 function finish(next) {
@@ -116,29 +127,6 @@ function finish(next) {
   location.replace(next);
 }
 
-// copy selects a text, so that it can also be copied by hand, and copies it.
-async function copy(button) {
-  const text = document.getElementById(button.dataset.copy);
-  getSelection().selectAllChildren(text);
-  try {
-    await navigator.clipboard.writeText(text.innerText);
-    button.parentElement.parentElement.querySelector("[role=status]:is(.tools *, .tools + *)").textContent = button.dataset.copied;
-  } catch {
-    // The browser does not allow it. The text stays selected.
-  }
-}
-
-// download saves a list as a text file: what it is, of which site, of which day.
-function download(button) {
-  const { name } = button.dataset;
-  const lines = [name, location.host, new Date().toLocaleDateString(document.documentElement.lang), "", document.getElementById(button.dataset.download).innerText, ""];
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([lines.join("\n")], { type: "text/plain" }));
-  link.download = `${name}.txt`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
-}
-
 // listen waits for events. A server that is full or restarting closes the stream; then the page connects again later.
 function listen() {
   events = new EventSource(`${path}/events?state=${encodeURIComponent(state)}`);
@@ -146,41 +134,33 @@ function listen() {
     const part = JSON.parse(e.data);
     if (part.final || part.state !== state) showPart(part); // else it is the answer to what the person did here
   });
-  events.addEventListener("note", (e) => {
-    const note = main.querySelector("#note");
-    if (note && note.textContent !== JSON.parse(e.data)) note.textContent = JSON.parse(e.data);
-  });
+  events.addEventListener("note", (e) => parts.showNote(JSON.parse(e.data)));
   events.addEventListener("error", () => {
     if (events.readyState === EventSource.CLOSED) setTimeout(listen, 3000);
   });
 }
 
 main.addEventListener("click", (e) => {
-  if ("next" in e.target.dataset && !isLink) { // its return code may have expired
+  const { next, reload, show } = e.target.dataset;
+  if (next !== undefined && !isLink) { // its return code may have expired
     e.preventDefault();
     ended = otherTabActive = false;
     loadState();
   }
-  if (e.target.dataset.copy) copy(e.target);
-  if (e.target.dataset.download) download(e.target);
-  if ("print" in e.target.dataset) print();
-  if ("reload" in e.target.dataset) location.reload(); // with the ticket or token, which a link to this address would not keep
-});
-
-// The form that cancels is not in the document until a person asks for it, because automated clients click every button.
-main.addEventListener("click", (e) => {
-  const hidden = document.getElementById(e.target.dataset.show);
+  if (reload !== undefined) location.reload(); // with the ticket or token, which a link to this address would not keep
+  // The form that cancels is not in the document until a person asks for it, because automated clients click every button.
+  const hidden = document.getElementById(show);
   if (!hidden || !e.isTrusted) return;
   e.target.parentElement.replaceWith(hidden.content);
   main.querySelector("[data-do=report] button").focus();
 });
 
-if (!isLink) openChannel(path.slice(path.lastIndexOf("/") + 1))?.addEventListener("message", () => { otherTabActive = true; });
+channel?.addEventListener("message", () => { otherTabActive = true; });
 
 if (isLink) {
   send("open", { token: secret });
 } else if (secret) {
-  openPage();
+  send("open", { ticket: secret, seed: readSeed() }); // if the response is lost, the ticket stays in the address, and a reload repeats the exchange
 } else {
   loadState();
 }

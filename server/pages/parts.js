@@ -1,6 +1,7 @@
 // What parts do in a browser, on the hosted pages and in the element. The server renders the parts, with all texts. Attributes
-// select what a part needs (data-do, data-load, data-save, data-wait, data-length, data-auto, data-sms, data-key), so a new ask
-// needs a new part and, for another browser function, a line in `activate` or in a listener.
+// select what a part needs (data-do, data-load, data-wait, data-length, data-auto, data-sms, data-key; those of tools.js), so a new ask
+// needs a new part and, for another browser function, a line in `activate` or in a listener. What few parts need is in files of their
+// own, which a page loads with the first of them: keys.js and tools.js.
 
 // makeParts lets the parts inside an element work. The host has these functions:
 //   send(action, fields)  sends a form
@@ -8,12 +9,15 @@
 //   save(name, value)     saves a choice that changes nothing else, and resolves to whether that succeeded
 //   renew(method)         resolves to the new options of a key, or to a part
 //   show(part)            shows a part that nobody asked for
-//   keys()                resolves to the module for keys
+//   fail()                shows that something could not be loaded
+//   keys(), tools()       resolve to the modules keys.js and tools.js
 export function makeParts(main, host) {
   let lang = ""; // of the part
   let smsRequest = null; // aborts the request for a text message
   let key = null; // resolves to the control of the part's key
+  let tools = null; // resolves to what tools.js makes
   let timer = 0;
+  let waitEnd = 0; // when the message can be sent again
   let sent = ""; // the last code that was sent: a complete code is sent by itself once
   let busy = false; // a request is on its way
 
@@ -74,11 +78,23 @@ export function makeParts(main, host) {
   function activate() {
     main.querySelectorAll("time").forEach(showTime);
     const form = main.querySelector("[data-key]");
-    if (form) key = host.keys().then((module) => module.controlKey(form, { send: host.send, renew: host.renew, show: host.show, removeError }));
+    if (form) loadKey(form).catch(() => {}); // the click says what failed
+    if (main.querySelector("[data-ago], [data-save], .tools")) completeTimes(main.querySelectorAll("time"), lang);
     const button = main.querySelector("[data-wait]");
-    if (button) countDown(button);
+    if (button) countDown(button.dataset.wait);
     const input = main.querySelector("[data-sms]");
     if (input && "OTPCredential" in window) readSMS(input);
+  }
+
+  const loadKey = (form) => (key = host.keys().then((module) => module.controlKey(form, { ...host, removeError })));
+
+  // useKey loads the module again if that has failed.
+  async function useKey(form) {
+    setBusy(true);
+    const control = await key.catch(() => loadKey(form)).catch(() => null);
+    setBusy(false);
+    if (control) control.use();
+    else host.fail();
   }
 
   // stop ends what the part has started: timers, and requests for text messages and keys.
@@ -89,27 +105,48 @@ export function makeParts(main, host) {
     key = null;
   }
 
-  // showTime writes a time in the language of the part and the time zone of the browser, with its distance if it has data-ago.
+  // showTime writes a time in the language of the part and the time zone of the browser.
   function showTime(element) {
-    const at = new Date(element.dateTime);
-    element.textContent = at.toLocaleTimeString(lang, { hour: "numeric", minute: "2-digit" });
-    if (!("ago" in element.dataset)) return;
-    const minutes = Math.min(Math.round((at - Date.now()) / 60000), 0);
-    const [count, unit] = Math.abs(minutes) < 90 ? [minutes, "minute"] : [Math.round(minutes / 60), "hour"];
-    element.textContent += ` (${new Intl.RelativeTimeFormat(lang, { numeric: "auto" }).format(count, unit)})`;
+    element.textContent = new Date(element.dateTime).toLocaleTimeString(lang, { timeStyle: "short" });
   }
 
-  function countDown(button) {
-    const end = Date.now() + button.dataset.wait * 1000;
-    const text = button.textContent;
-    const tick = () => {
-      const left = Math.ceil((end - Date.now()) / 1000);
+  async function completeTimes(times, language) {
+    tools ??= host.tools().then((module) => module.makeTools(main, host));
+    try {
+      (await tools).completeTimes(times, language);
+    } catch {
+      tools = null;
+      host.fail();
+    }
+  }
+
+  // countDown enables the buttons that send again after so many seconds. Those with data-waiting show the time that is left.
+  function countDown(seconds) {
+    waitEnd = Date.now() + seconds * 1000;
+    timer = setInterval(showWait, 1000);
+    showWait();
+  }
+
+  function showWait() {
+    const left = Math.ceil((waitEnd - Date.now()) / 1000);
+    for (const button of main.querySelectorAll("[data-wait]")) {
+      const { text = button.textContent, waiting = text } = button.dataset;
+      button.dataset.text = text;
       button.disabled = left > 0;
-      button.textContent = left > 0 ? button.dataset.waiting.replace("{time}", `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`) : text;
-      if (left <= 0) clearInterval(timer);
-    };
-    timer = setInterval(tick, 1000);
-    tick();
+      button.textContent = left > 0 ? waiting.replace("{time}", `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`) : text;
+    }
+    if (left <= 0) clearInterval(timer);
+  }
+
+  // showNote says what became of the message. One that failed can be sent again at once.
+  function showNote({ text, late }) {
+    const note = main.querySelector("#note");
+    if (!note || note.textContent === text) return;
+    note.className = late ? "notice" : "error";
+    note.textContent = text;
+    if (!text || late) return;
+    waitEnd = 0;
+    showWait();
   }
 
   // readSMS takes the code from a text message that is bound to the origin of this page (WebOTP).
@@ -139,11 +176,16 @@ export function makeParts(main, host) {
     if (code.length === Number(length) && code !== sent && auto !== undefined) e.target.form.requestSubmit();
   });
 
+  // The second click of a double click may hit the next part.
+  main.addEventListener("click", (e) => {
+    if (e.detail > 1 && e.target.closest("button")) e.preventDefault();
+  });
+
   main.addEventListener("submit", (e) => {
     e.preventDefault();
     if (busy) return;
     const form = e.target;
-    if (form.dataset.key) return key.then((control) => control.use(), host.fail);
+    if (form.dataset.key) return useKey(form);
     if ("load" in form.dataset) return host.load(form.dataset.load);
     const rejected = form.querySelector("[data-rejected]");
     if (rejected && rejected.value === sent) return rejected.select(); // a wrong code stays wrong, and would cost another try
@@ -152,11 +194,5 @@ export function makeParts(main, host) {
     host.send(form.dataset.do, fields, form);
   });
 
-  // A choice that is saved at once and changes nothing else on the page.
-  main.addEventListener("change", async (e) => {
-    const { save } = e.target.dataset;
-    if (save && !(await host.save(save, e.target.checked))) e.target.checked = !e.target.checked;
-  });
-
-  return { replace, setBusy, showError, removeError, stop };
+  return { replace, setBusy, showError, showNote, stop };
 }

@@ -1,0 +1,56 @@
+// What few parts need. Buttons for what a person keeps, a list of codes or a key, have data-copy, data-download or data-print. A box with
+// data-save is saved. A time with data-ago gets its distance, and one with data-day is a day.
+
+// makeTools lets them work in the parts that the element contains, and returns what completes the times of a part. `save` resolves to
+// whether it succeeded.
+export function makeTools(main, { save }) {
+  // A choice that is saved at once and changes nothing else on the page.
+  main.addEventListener("change", async ({ target }) => {
+    const name = target.dataset.save;
+    if (name && !(await save(name, target.checked))) target.checked = !target.checked;
+  });
+  main.addEventListener("click", (e) => {
+    if (e.target.dataset.copy) copy(e.target);
+    if (e.target.dataset.download) download(e.target);
+    if ("print" in e.target.dataset) print();
+  });
+  return { completeTimes };
+}
+
+function completeTimes(times, lang) {
+  for (const e of times) {
+    const at = new Date(e.dateTime);
+    if ("ago" in e.dataset) e.textContent += ` (${describeDistance(at, lang)})`;
+    if ("day" in e.dataset) e.textContent = at.toLocaleDateString(lang, { dateStyle: "long" });
+  }
+}
+
+function describeDistance(at, lang) {
+  const minutes = Math.min(Math.round((at - Date.now()) / 60000), 0);
+  const [count, unit] = Math.abs(minutes) < 90 ? [minutes, "minute"] : [Math.round(minutes / 60), "hour"];
+  return new Intl.RelativeTimeFormat(lang, { numeric: "auto" }).format(count, unit);
+}
+
+// copy selects a text, so that it can also be copied by hand, and copies it.
+async function copy(button) {
+  const text = document.getElementById(button.dataset.copy);
+  getSelection().selectAllChildren(text);
+  try {
+    await navigator.clipboard.writeText(text.innerText);
+    button.parentElement.parentElement.querySelector("[role=status]:is(.tools *, .tools + *)").textContent = button.dataset.copied;
+  } catch {
+    // The browser does not allow it. The text stays selected.
+  }
+}
+
+// download saves a list as a text file, below what a printed sheet says above it.
+function download(button) {
+  const { name } = button.dataset;
+  const about = Array.from(document.querySelectorAll(".sheet > *"), (line) => line.textContent.trim());
+  const text = [...about, "", document.getElementById(button.dataset.download).innerText, ""].join("\n");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
+  link.download = `${name}.txt`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
