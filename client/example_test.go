@@ -37,7 +37,7 @@ func Example() {
 		return
 	}
 	fmt.Println("verified:", approved.Claims.SentTo)
-	// Output: verified: a•••@e•••.com
+	// Output: verified: a•••@example.com
 }
 
 // A refusal is a *Problem, and the *watchword.Error that the library would return.

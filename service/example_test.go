@@ -64,7 +64,7 @@ func Example() {
 		return
 	}
 	fmt.Println(result.Claims.Audience, result.Claims.Purpose, result.Claims.SentTo)
-	// Output: shop sign_in a•••@e•••.com
+	// Output: shop sign_in a•••@example.com
 }
 
 // newestCode returns the code of the newest message in the inbox.
