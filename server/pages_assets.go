@@ -26,9 +26,9 @@ type asset struct {
 	name        string // such as page.0123456789abcdef.css
 	contentType string
 	body        []byte
-	compressed  []byte // by gzip
-	smallest    []byte // by Brotli, which browsers accept over https
-	shared      bool   // pages of every origin may import it
+	shared      bool          // pages of every origin may import it
+	gzip        func() []byte // body, compressed when it is first asked for
+	brotli      func() []byte // the same by Brotli, which browsers accept over https
 }
 
 // etag returns the entity tag (RFC 9110 §8.8.3). It is weak, because it is the same for every encoding.
@@ -134,7 +134,7 @@ func newAsset(name, contentType string, body []byte) *asset {
 	sum := sha256.Sum256(body)
 	base, extension, _ := strings.Cut(name, ".")
 	return &asset{name: base + "." + hex.EncodeToString(sum[:8]) + "." + extension, contentType: contentType, body: body,
-		compressed: compress(body), smallest: compressMore(body)}
+		gzip: sync.OnceValue(func() []byte { return compress(body) }), brotli: sync.OnceValue(func() []byte { return compressMore(body) })}
 }
 
 // gzipWriters holds the compressors, which are large.
@@ -192,10 +192,10 @@ func (x *exchange) writeAsset(a *asset) {
 	switch {
 	case acceptsCoding(x.request.Header, "br"):
 		x.Header().Set("Content-Encoding", "br")
-		body = a.smallest
+		body = a.brotli()
 	case acceptsCoding(x.request.Header, "gzip"):
 		x.Header().Set("Content-Encoding", "gzip")
-		body = a.compressed
+		body = a.gzip()
 	}
 	x.writeBody(http.StatusOK, a.contentType, body)
 }
