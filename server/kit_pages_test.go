@@ -130,6 +130,13 @@ func (l *trafficLog) addEvent(e watchword.Event) {
 	l.events = append(l.events, e.Type)
 }
 
+// count returns the number of requests so far, for since.
+func (l *trafficLog) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.lines)
+}
+
 func (l *trafficLog) requests() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

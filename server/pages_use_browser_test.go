@@ -185,7 +185,7 @@ func testClicksSendOnce(t *testing.T, b *browser, s *site) {
 				s.clock.advance(20 * time.Minute)
 				p := b.newDevice(t)
 				c.open(s, p)
-				before := len(s.traffic.lines)
+				before := s.traffic.count()
 				if slow {
 					release := s.gate.hold(strings.TrimSuffix(c.request, "?choose"))
 					defer release()
@@ -228,7 +228,7 @@ func testDoubleClickOnNextPart(t *testing.T, b *browser, s *site) {
 	openVerificationOf(choose(1, "#answer"))(s, p)
 	p.click(otherWay)
 	p.waitVisible(".ways")
-	before := len(s.traffic.lines)
+	before := s.traffic.count()
 	at := p.middleOf(".ways li:nth-child(2) button")
 	p.do(chromedp.MouseClickXY(at[0], at[1], chromedp.ClickCount(2)))
 	if evaluate[bool](p, `document.querySelector("main").ariaBusy === "true"`) || strings.Contains(s.traffic.since(before), "/choose") {
