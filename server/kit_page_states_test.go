@@ -1,18 +1,17 @@
 package server_test
 
 import (
-	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword/internal/axetest"
 )
 
 // A pageState is a state of a page that people see. What it waits for is the same in every language.
@@ -47,7 +46,7 @@ var (
 // accessibility in light and dark mode. If WATCHWORD_SHOTS is the path of a folder, it checks the words only and writes screenshots there.
 func checkPageStates(t *testing.T, b *browser, s *site, all []pageState) {
 	t.Helper()
-	axe, words, shots := axeCore(t), untranslatedWords(t, s.locale), os.Getenv("WATCHWORD_SHOTS")
+	axe, words, shots := axetest.Source(t), untranslatedWords(t, s.locale), os.Getenv("WATCHWORD_SHOTS")
 	for _, state := range all {
 		t.Run(state.name, func(t *testing.T) {
 			p := b.newDevice(t)
@@ -145,34 +144,4 @@ func findViolations(p *tab, axe string, all bool) (out []string) {
 	text := evaluate[string](p, axe+`; axe.run(`+options+`).then(r => JSON.stringify(r.violations.map(v => v.id + ": " + v.nodes.map(n => n.html + " " + n.failureSummary).join("; "))))`)
 	must(p.t, json.Unmarshal([]byte(text), &out))
 	return out
-}
-
-const axeVersion = "4.14.1"
-
-// axeCore returns the source of axe-core, which npm downloads once. It returns an empty text if the download fails.
-func axeCore(t *testing.T) string {
-	t.Helper()
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	folder := filepath.Join(cache, "watchword-tests", "axe-core-"+axeVersion)
-	file := filepath.Join(folder, "node_modules", "axe-core", "axe.min.js")
-	if _, err := os.Stat(file); err != nil {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		out, err := exec.CommandContext(ctx, "npm", "install", "--no-save", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, "axe-core@"+axeVersion).CombinedOutput()
-		if err != nil {
-			t.Logf("axe-core cannot be downloaded, so accessibility was NOT checked: install npm, or check the network: %v %s", err, lastLine(out))
-			return ""
-		}
-	}
-	source, err := os.ReadFile(file)
-	must(t, err)
-	return string(source)
-}
-
-func lastLine(out []byte) string {
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-	return lines[len(lines)-1]
 }

@@ -11,6 +11,7 @@ import (
 	virtual "github.com/chromedp/cdproto/webauthn"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/axetest"
 )
 
 // TestElementInBrowser tests the element on a page of an app's own origin in Chromium with a virtual authenticator.
@@ -292,7 +293,7 @@ func testElementAppearance(t *testing.T, b *browser) {
 		}
 	}
 	choose := func(text string) func(*tab) { return func(p *tab) { p.clickTextInside(text) } }
-	axe, shots := axeCore(t), os.Getenv("WATCHWORD_SHOTS")
+	axe, shots := axetest.Source(t), os.Getenv("WATCHWORD_SHOTS")
 	for name, open := range map[string]func(*site, *tab){
 		"element-choose":   at(".ways", "/", nil),
 		"element-code":     at("#answer", "/", nil, choose("Text a code to")),

@@ -50,8 +50,12 @@ func (a *assault) begin(ctx context.Context, sockets int) {
 // floods are how many requests of a kind are sent at the same time.
 var floods = map[string]int{"bomb": 2, "id": 2, "key": 2, "path": 2, "start": 4, "poll": 100}
 
+// begun follows the kind in counts of attackers that have begun.
+const begun = " begun"
+
 func (a *assault) repeat(ctx context.Context, kind string, attack func()) {
 	a.running.Go(func() {
+		a.count(kind + begun)
 		for ctx.Err() == nil {
 			attack()
 		}
