@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -38,8 +37,8 @@ func startReportingReceiver(t *testing.T, secret string) *reportingReceiver {
 	r := &reportingReceiver{secret: secret}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		var in struct{ Data reportedMessage }
-		if err := json.NewDecoder(req.Body).Decode(&in); err != nil {
-			t.Error(err)
+		if !readSent(t, req, &in) {
+			return
 		}
 		r.mu.Lock()
 		defer r.mu.Unlock()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -37,8 +36,8 @@ func startMessageReceiver(t *testing.T, delay time.Duration) *messageReceiver {
 	r := &messageReceiver{messages: map[string][]sentMessage{}}
 	r.Server = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, req *http.Request) {
 		var body struct{ Data sentMessage }
-		if err := json.NewDecoder(req.Body).Decode(&body); err != nil {
-			return // the sender was killed
+		if !readSent(t, req, &body) {
+			return
 		}
 		body.Data.at = time.Now()
 		id := body.Data.Challenge

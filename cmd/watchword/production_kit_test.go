@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -70,8 +71,8 @@ func startCodeReceiver(t *testing.T, start func(http.Handler) *httptest.Server) 
 				Code        string `json:"code"`
 			} `json:"data"`
 		}
-		if err := json.NewDecoder(req.Body).Decode(&message); err != nil {
-			t.Error(err)
+		if !readSent(t, req, &message) {
+			return
 		}
 		select {
 		case r.channel(message.Data.ChallengeID) <- message.Data.Code:
@@ -80,6 +81,19 @@ func startCodeReceiver(t *testing.T, start func(http.Handler) *httptest.Server) 
 	}))
 	t.Cleanup(r.Close)
 	return r
+}
+
+// readSent reads a webhook request's JSON. It returns false if the server was killed while it sent; what is no JSON fails the test.
+func readSent(t *testing.T, req *http.Request, into any) bool {
+	body, err := io.ReadAll(req.Body)
+	if err != nil {
+		return false
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		t.Errorf("%v: %q", err, body)
+		return false
+	}
+	return true
 }
 
 // channel returns the channel of a challenge's code. Message and reader may come in any order.

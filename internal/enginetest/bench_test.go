@@ -24,7 +24,7 @@ func BenchmarkCheck(b *testing.B) {
 				b.Fatal(err)
 			}
 			ids[i] = s.ID
-			m, err := k.ComposeMessage(context.Background(), k.outbox.all[len(k.outbox.all)-1])
+			m, err := k.ComposeMessage(context.Background(), k.outbox.list()[len(k.outbox.list())-1])
 			if err != nil {
 				b.Fatal(err)
 			}

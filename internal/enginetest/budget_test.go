@@ -145,7 +145,7 @@ func TestStartIsUnavailableWithoutLimiter(t *testing.T) {
 	})
 	_, err := k.Start(context.Background(), startByEmail())
 	k.requireCode(err, watchword.ErrUnavailable)
-	if len(k.outbox.all) != 0 {
+	if len(k.outbox.list()) != 0 {
 		t.Fatal("something was sent")
 	}
 }

@@ -194,7 +194,7 @@ func TestEveryMethodIsUnavailableWithoutStore(t *testing.T) {
 	s := k.start(startByEmail())
 	code := k.code(s.ID)
 	k.store.failure = errors.New("dial tcp: connection refused")
-	before := len(k.outbox.all)
+	before := len(k.outbox.list())
 	_, err := k.Start(ctx, startByEmail())
 	k.requireCode(err, watchword.ErrUnavailable)
 	_, err = k.check(s.ID, code)
@@ -206,7 +206,7 @@ func TestEveryMethodIsUnavailableWithoutStore(t *testing.T) {
 	k.requireCode(err, watchword.ErrUnavailable)
 	_, err = k.Reserve(ctx, "POST /", "k", nil)
 	k.requireCode(err, watchword.ErrUnavailable)
-	if len(k.outbox.all) != before {
+	if len(k.outbox.list()) != before {
 		t.Fatal("something was sent")
 	}
 	k.store.failure = nil

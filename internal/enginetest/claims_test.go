@@ -144,7 +144,7 @@ func TestDirectMessageWithLostReplyIsQueuedOnceMore(t *testing.T) {
 		t.Fatal("the outcome is known")
 	}
 	k.outbox.mu.Lock()
-	id := k.outbox.all[0].ChallengeID
+	id := k.outbox.list()[0].ChallengeID
 	k.outbox.mu.Unlock()
 	for until := time.Now().Add(10 * time.Second); len(k.outbox.ofChallenge(id)) < 2 && time.Now().Before(until); time.Sleep(time.Millisecond) {
 	}

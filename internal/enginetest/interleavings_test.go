@@ -118,7 +118,7 @@ func TestReleaseOfFailedReservationKeepsNextReservation(t *testing.T) {
 		a := k.start(req)
 		req.Seed, req.Unanswered = third.Seed, third.TakenOver
 		b := k.start(req)
-		t.Errorf("two challenges: %v, %d messages for one Idempotency-Key", a.ID != b.ID, len(k.outbox.all))
+		t.Errorf("two challenges: %v, %d messages for one Idempotency-Key", a.ID != b.ID, len(k.outbox.list()))
 	} else if !errors.Is(err, watchword.ErrIdempotencyInFlight) {
 		t.Error(err)
 	}

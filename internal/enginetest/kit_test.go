@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -204,10 +205,22 @@ func (o *outbox) Put(_ context.Context, out ...watchword.Outgoing) error {
 	return o.err
 }
 
-func (o *outbox) ofChallenge(id string) (out []watchword.Outgoing) {
+// list returns the messages so far.
+func (o *outbox) list() []watchword.Outgoing {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, m := range o.all {
+	return slices.Clone(o.all)
+}
+
+// setError makes Put return an error, and forgets the messages so far.
+func (o *outbox) setError(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all, o.err = nil, err
+}
+
+func (o *outbox) ofChallenge(id string) (out []watchword.Outgoing) {
+	for _, m := range o.list() {
 		if m.ChallengeID == id {
 			out = append(out, m)
 		}
@@ -234,10 +247,21 @@ func (e *events) add(_ context.Context, ev watchword.Event) {
 	e.all = append(e.all, ev)
 }
 
-func (e *events) types() (out []string) {
+// list returns the events so far. Tasks in the background add more, so tests read no event without the lock.
+func (e *events) list() []watchword.Event {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for _, ev := range e.all {
+	return slices.Clone(e.all)
+}
+
+func (e *events) clear() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.all = nil
+}
+
+func (e *events) types() (out []string) {
+	for _, ev := range e.list() {
 		out = append(out, ev.Type)
 	}
 	return out

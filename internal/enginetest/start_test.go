@@ -91,7 +91,7 @@ func TestStartRefusesInvalidRequests(t *testing.T) {
 			t.Errorf("%s: %+v", field, e.Fields)
 		}
 	}
-	if len(k.outbox.all) != 0 {
+	if len(k.outbox.list()) != 0 {
 		t.Fatal("something was sent")
 	}
 }
@@ -101,8 +101,8 @@ func TestRepeatedStartWithSeedReturnsSameChallenge(t *testing.T) {
 	req := startByEmail()
 	req.Seed = []byte("the request's own")
 	first, repeated := k.start(req), k.start(req)
-	if first.ID != repeated.ID || first.Handle.Reveal() != repeated.Handle.Reveal() || len(k.outbox.all) != 1 {
-		t.Fatalf("%s and %s, %d messages", first.ID, repeated.ID, len(k.outbox.all))
+	if first.ID != repeated.ID || first.Handle.Reveal() != repeated.Handle.Reveal() || len(k.outbox.list()) != 1 {
+		t.Fatalf("%s and %s, %d messages", first.ID, repeated.ID, len(k.outbox.list()))
 	}
 }
 
@@ -110,15 +110,15 @@ func TestRepeatedStartsQueueRefusedMessageOnce(t *testing.T) {
 	k := newKit(t)
 	req := startByEmail()
 	req.Seed = []byte("of one idempotency key")
-	k.outbox.err = errors.New("full")
+	k.outbox.setError(errors.New("full"))
 	_, err := k.Start(context.Background(), req)
 	k.requireCode(err, watchword.ErrUnavailable)
-	k.outbox.err, k.outbox.all = nil, nil
+	k.outbox.setError(nil)
 	got := runConcurrently(20, func(int) error { _, err := k.Start(context.Background(), req); return err })
-	if got[""] != 20 || len(k.outbox.all) != 1 {
-		t.Fatalf("outcomes: %v, %d messages", got, len(k.outbox.all))
+	if got[""] != 20 || len(k.outbox.list()) != 1 {
+		t.Fatalf("outcomes: %v, %d messages", got, len(k.outbox.list()))
 	}
-	if k.code(k.outbox.all[0].ChallengeID) == "" {
+	if k.code(k.outbox.list()[0].ChallengeID) == "" {
 		t.Error("it has no code")
 	}
 }

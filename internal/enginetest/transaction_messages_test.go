@@ -43,8 +43,8 @@ func TestStartRefusesUncountedMessageThatHidesTransaction(t *testing.T) {
 			t.Errorf("%+v", e.Fields)
 		}
 	}
-	if counted != 1 || len(k.outbox.all) != 1 || len(asked.asked) != 2 {
-		t.Errorf("counted %d, sent %d, asked %d times", counted, len(k.outbox.all), len(asked.asked))
+	if counted != 1 || len(k.outbox.list()) != 1 || len(asked.asked) != 2 {
+		t.Errorf("counted %d, sent %d, asked %d times", counted, len(k.outbox.list()), len(asked.asked))
 	}
 	req.Decoy, req.Channel = false, "voice"
 	started := k.start(req)
@@ -71,8 +71,8 @@ func TestResendRefusesUncountedChannelThatHidesTransaction(t *testing.T) {
 		t.Errorf("%+v", e.Fields)
 	}
 	view, err := k.Resend(t.Context(), started.ID, watchword.ResendRequest{Channel: "voice"})
-	if err != nil || view.SendsLeft != 3 || counted != 2 || len(k.outbox.all) != 2 {
-		t.Errorf("%v: %d sends left, counted %d, sent %d", err, view.SendsLeft, counted, len(k.outbox.all))
+	if err != nil || view.SendsLeft != 3 || counted != 2 || len(k.outbox.list()) != 2 {
+		t.Errorf("%v: %d sends left, counted %d, sent %d", err, view.SendsLeft, counted, len(k.outbox.list()))
 	}
 }
 

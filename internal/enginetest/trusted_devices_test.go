@@ -134,10 +134,10 @@ func TestTemporarilyRefusedAddressAcceptsTrustedDevice(t *testing.T) {
 	if refused := k.requireCode(err, watchword.ErrRateLimited); refused.Limit != "breaker" || refused.RetryAfter != time.Hour {
 		t.Errorf("%+v", refused)
 	}
-	if len(k.events.all) != 1 || k.events.all[0].Type != watchword.EventLimitReached || k.events.all[0].Limit != "breaker" {
-		t.Errorf("events %+v", k.events.all)
+	if events := k.events.list(); len(events) != 1 || events[0].Type != watchword.EventLimitReached || events[0].Limit != "breaker" {
+		t.Errorf("events %+v", events)
 	}
-	if len(k.outbox.all) != 0 {
+	if len(k.outbox.list()) != 0 {
 		t.Error("something is sent")
 	}
 	known := startBySMS(1)
@@ -187,7 +187,7 @@ func TestEventsCountFirstMessageAndApprovalOnce(t *testing.T) {
 	k := newKit(t)
 	ctx := context.Background()
 	counted := func() (out []string) {
-		for _, ev := range k.events.all {
+		for _, ev := range k.events.list() {
 			if ev.Prefix != "" && !ev.Repeated && !ev.StartedAt.IsZero() && (strings.HasPrefix(ev.Type, "message.") || ev.Type == watchword.EventApproved) {
 				out = append(out, ev.Type)
 			}
@@ -219,7 +219,7 @@ func TestEventsCountFirstMessageAndApprovalOnce(t *testing.T) {
 		t.Errorf("counted %v", got)
 	}
 
-	k.events.all = nil
+	k.events.clear()
 	s = k.start(startByEmail())
 	record(watchword.DeliverySent)
 	decoy := startBySMS(2)
@@ -248,7 +248,7 @@ func TestEventsCountFirstMessageAndApprovalOnce(t *testing.T) {
 	if _, err := test.Check(ctx, s.ID, check); err != nil {
 		t.Fatal(err)
 	}
-	for _, ev := range test.events.all {
+	for _, ev := range test.events.list() {
 		if ev.Prefix != "" {
 			t.Errorf("a test identity's %s is counted for %s", ev.Type, ev.Prefix)
 		}

@@ -168,7 +168,7 @@ func TestConcurrentOpeningsMakeOneChallenge(t *testing.T) {
 	if got[""] != 20 {
 		t.Fatalf("outcomes %v", got)
 	}
-	if n := len(k.outbox.all); n != 1 {
+	if n := len(k.outbox.list()); n != 1 {
 		t.Errorf("%d messages", n)
 	}
 }
@@ -186,7 +186,7 @@ func TestOpeningsThatMeetMakeOneChallenge(t *testing.T) {
 	if err != nil || met == "" || view.Challenge.ID != met {
 		t.Fatalf("%+v, %v; the other node has %s", view.Challenge, err, met)
 	}
-	if n := len(k.outbox.all); n != 1 {
+	if n := len(k.outbox.list()); n != 1 {
 		t.Errorf("%d messages", n)
 	}
 }

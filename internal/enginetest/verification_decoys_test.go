@@ -140,8 +140,8 @@ func TestDecoyVerificationLooksLikeARealOneAndIsNotApproved(t *testing.T) {
 			t.Errorf("%s: a real subject gets %s, a decoy %s", s.name, a, b)
 		}
 	}
-	for _, m := range k.outbox.all {
-		if _, err := k.ComposeMessage(ctx, m); err == nil && slices.ContainsFunc(k.events.all, func(ev watchword.Event) bool {
+	for _, m := range k.outbox.list() {
+		if _, err := k.ComposeMessage(ctx, m); err == nil && slices.ContainsFunc(k.events.list(), func(ev watchword.Event) bool {
 			return ev.ChallengeID == m.ChallengeID && ev.Verification == unreal.ID
 		}) {
 			t.Error("a decoy's message is sent")

@@ -168,7 +168,7 @@ func TestStartOfVerificationNamesTheFieldsThatAreInvalid(t *testing.T) {
 			}
 		})
 	}
-	if len(k.outbox.all) != 0 {
+	if len(k.outbox.list()) != 0 {
 		t.Error("something was sent")
 	}
 }
@@ -236,7 +236,7 @@ func TestStartOpensAMethodAsRequested(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			sent := len(k.outbox.all)
+			sent := len(k.outbox.list())
 			req := verificationOf(c.methods...)
 			req.Open = c.open
 			v := k.startVerification(req)
@@ -244,7 +244,7 @@ func TestStartOpensAMethodAsRequested(t *testing.T) {
 				t.Errorf("opened %q: %+v", v.Method, v.Challenge)
 			}
 			opensSMS := c.want != "" && c.methods[0] == smsMethod
-			if got := len(k.outbox.all) - sent; (got == 1) != opensSMS {
+			if got := len(k.outbox.list()) - sent; (got == 1) != opensSMS {
 				t.Errorf("%d messages", got)
 			}
 		})

@@ -145,7 +145,7 @@ func TestRepeatedStartOfAVerificationReturnsTheFirst(t *testing.T) {
 				_, err := node.StartVerification(context.Background(), req)
 				k.requireCode(err, watchword.ErrUnavailable)
 				req.Unanswered = true
-				if len(k.outbox.all) != 0 {
+				if len(k.outbox.list()) != 0 {
 					t.Fatal("something was sent")
 				}
 			}
@@ -162,7 +162,7 @@ func TestRepeatedStartOfAVerificationReturnsTheFirst(t *testing.T) {
 				}
 				req.Unanswered = false
 			}
-			if n := len(k.outbox.all); n != 1 {
+			if n := len(k.outbox.list()); n != 1 {
 				t.Errorf("%d messages", n)
 			}
 			if _, err := k.checkMethod(first.ID, "", k.code(first.Challenge.ID)); err != nil {
