@@ -1,0 +1,55 @@
+package testaddress
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/watchword-auth/watchword"
+)
+
+// A Sender is a sender that shows the messages of test addresses in an inbox and passes all others on. It is safe for concurrent use.
+type Sender struct {
+	Next  watchword.Sender // of the other messages; required
+	Inbox watchword.Sender // of those to test addresses; required
+}
+
+var errUndeliverable = errors.New("the test address cannot be delivered to")
+
+// provider names the Sender in errors.
+const provider = "testaddress"
+
+// Send delivers a message as the persona of its address says.
+func (s *Sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
+	persona, isTest := Find(m.To)
+	switch {
+	case !isTest:
+		return s.Next.Send(ctx, m)
+	case persona == Undeliverable:
+		return watchword.Sent{}, &watchword.SendError{Fault: watchword.FaultRecipient, Permanent: true, Provider: provider, Cause: errUndeliverable}
+	case persona == Slow:
+		if err := wait(ctx, Delay); err != nil {
+			return watchword.Sent{}, &watchword.SendError{Provider: provider, Cause: err}
+		}
+	}
+	return s.Inbox.Send(ctx, m)
+}
+
+// CheckMessage returns the error of the next sender if it checks messages (delivery.MessageChecker).
+func (s *Sender) CheckMessage(m watchword.Message) error {
+	if next, ok := s.Next.(interface{ CheckMessage(watchword.Message) error }); ok {
+		return next.CheckMessage(m)
+	}
+	return nil
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
