@@ -95,7 +95,7 @@ func must(t *testing.T, err error) {
 func TestTypeScriptClientAgainstDevelopmentServer(t *testing.T) {
 	t.Parallel()
 	w := newWorkspace(t)
-	out := w.run("node", "--test", "test/client.test.mjs", "test/offline.test.mjs", "test/package.test.mjs")
+	out := w.run("node", "--test", "test/client.test.mjs", "test/testing.test.mjs", "test/offline.test.mjs", "test/package.test.mjs")
 	if passed := regexp.MustCompile(`(?m)^# pass ([1-9]\d+)$`).MatchString(out); !passed || !strings.Contains(out, "\n# skipped 0\n") {
 		t.Errorf("not all tests ran:\n%s", out)
 	}
