@@ -30,7 +30,7 @@ func newWorkspace(t *testing.T) *workspace {
 	for _, name := range []string{"src", "scripts", "test", "types-test"} {
 		must(t, os.CopyFS(filepath.Join(w.folder, name), os.DirFS(name)))
 	}
-	for _, name := range []string{"package.json", "package-lock.json", "tsconfig.json", "README.md", "LICENSE", "../../docs/ten-minutes.md"} {
+	for _, name := range []string{"package.json", "package-lock.json", "tsconfig.json", "README.md", "LICENSE", "../../docs/ten-minutes.md", "../../docs/testing.md"} {
 		text, err := os.ReadFile(name)
 		must(t, err)
 		must(t, os.WriteFile(filepath.Join(w.folder, filepath.Base(name)), text, 0o600))

@@ -3,6 +3,8 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import * as w from "watchword-auth";
 import { Inbox, testAddresses, testCode, testEmail, testPhone } from "watchword-auth/testing";
+import { execFileSync } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { startServer } from "./kit.mjs";
 
 let server, watchword, inbox;
@@ -93,4 +95,16 @@ test("every random number is accepted", async () => {
   assert.equal(numbers.size, 60);
   const strange = await Promise.all([...numbers].map((to) => start(to).then(() => undefined, (error) => `${to}: ${error.code}`)));
   assert.deepEqual(strange.filter((e) => e && !e.endsWith("rate_limited")), []);
+});
+
+test("the example of docs/testing.md passes", () => {
+  const [, example] = /```js\n(import[\s\S]*?)```/.exec(readFileSync(new URL("../testing.md", import.meta.url), "utf8"));
+  const file = new URL("./example-of-the-documentation.mjs", import.meta.url);
+  writeFileSync(file, example.replaceAll("http://localhost:8080", server.url));
+  try {
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env; // else it reports to this test
+    assert.match(execFileSync(process.execPath, ["--test-reporter=tap", file.pathname], { env, encoding: "utf8" }), /\n# pass 3\n/);
+  } finally {
+    rmSync(file);
+  }
 });
