@@ -14,7 +14,10 @@ type Sender struct {
 	Inbox watchword.Sender // of those to test addresses; required
 }
 
-var errUndeliverable = errors.New("the test address cannot be delivered to")
+var (
+	errUndeliverable = errors.New("the test address cannot be delivered to")
+	errNotYet        = errors.New("the test address gets its messages late")
+)
 
 // provider names the Sender in errors.
 const provider = "testaddress"
@@ -22,15 +25,14 @@ const provider = "testaddress"
 // Send delivers a message as the persona of its address says.
 func (s *Sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
 	persona, isTest := Find(m.To)
+	early := Delay - time.Since(m.RequestedAt)
 	switch {
 	case !isTest:
 		return s.Next.Send(ctx, m)
 	case persona == Undeliverable:
 		return watchword.Sent{}, &watchword.SendError{Fault: watchword.FaultRecipient, Permanent: true, Provider: provider, Cause: errUndeliverable}
-	case persona == Slow:
-		if err := wait(ctx, Delay); err != nil {
-			return watchword.Sent{}, &watchword.SendError{Provider: provider, Cause: err}
-		}
+	case persona == Slow && early > 0: // the worker waits, not the Sender, so that a server can end meanwhile
+		return watchword.Sent{}, &watchword.SendError{Fault: watchword.FaultRecipient, RetryAfter: early, Provider: provider, Cause: errNotYet}
 	}
 	return s.Inbox.Send(ctx, m)
 }
@@ -41,15 +43,4 @@ func (s *Sender) CheckMessage(m watchword.Message) error {
 		return next.CheckMessage(m)
 	}
 	return nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

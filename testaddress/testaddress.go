@@ -17,8 +17,8 @@ import (
 // Code is the code of every test address.
 const Code = "424242"
 
-// Delay is how late the messages of Slow arrive. The server's pages say earlier that a message is late.
-const Delay = 10 * time.Second
+// Delay is how late the messages of Slow arrive. The server's pages say before that a message takes longer than usual.
+const Delay = 15 * time.Second
 
 // A Persona is how a test address behaves.
 type Persona string

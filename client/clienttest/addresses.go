@@ -17,7 +17,7 @@ type Persona string
 const (
 	Ordinary      Persona = "ordinary"      // the message arrives, and Code is right
 	Undeliverable Persona = "undeliverable" // the message is refused for good: the status of the delivery becomes failed
-	Slow          Persona = "slow"          // the message arrives ten seconds late; until then the status of the delivery is queued
+	Slow          Persona = "slow"          // the message arrives 15 seconds late; until then the status of the delivery is queued
 	Locked        Persona = "locked"        // Code is refused with watchword.ErrAttemptsExhausted, as after too many wrong answers
 	Expired       Persona = "expired"       // Code is refused with watchword.ErrChallengeExpired, as after ten minutes
 )

@@ -7,7 +7,7 @@ export const testCode = "424242";
  * How a test address behaves:
  * - `ordinary`: the message arrives, and `testCode` is right.
  * - `undeliverable`: the message is refused for good. `delivery.status` becomes `failed`.
- * - `slow`: the message arrives ten seconds late. Until then `delivery.status` is `queued`.
+ * - `slow`: the message arrives 15 seconds late. Until then `delivery.status` is `queued`.
  * - `locked`: `testCode` is refused with `attempts_exhausted`, as after too many wrong answers.
  * - `expired`: `testCode` is refused with `challenge_expired`, as after ten minutes.
  */
