@@ -227,8 +227,7 @@ func (e *Engine) guesses(id challengeID, s Matcher, a *attempt, now time.Time) [
 // respondent, and the expiry. The mark must be one that this attempt offered; the mark of an earlier approval is no match.
 func (e *Engine) acceptMatch(ctx context.Context, rec *record, entry Entry, a *attempt, offered []Guess) (*Result, error) {
 	if entry.State == StateLocked {
-		e.recordLocked(ctx, rec.id, &rec.Challenge)
-		return nil, &Error{Code: ErrIncorrectAnswer.Code}
+		return nil, e.refuseLockingMatch(ctx, rec)
 	}
 	approved, valid := rec.readMark(entry.Mark)
 	isOffered := slices.ContainsFunc(offered, func(g Guess) bool { return g.State == StateApproved && hmac.Equal(g.Mark, entry.Mark) })

@@ -31,6 +31,15 @@ type Matcher interface {
 	AMR(c *Challenge) []string
 }
 
+// An EndingMatcher is a Matcher with test addresses, whose right answers some challenges refuse, so that apps can try how they handle
+// that. It is for development: an engine refuses it unless Config.Development is set.
+type EndingMatcher interface {
+	Matcher
+	// Ending returns how a challenge ends that an answer has locked: with Locked the answer is refused as after too many wrong
+	// ones, with Expired as after the challenge's life, and otherwise as a wrong one. It decides by the challenge alone.
+	Ending(c *Challenge) Status
+}
+
 // A Verifier is a Strategy that checks answers itself, after the engine has charged the try.
 type Verifier interface {
 	Strategy

@@ -31,7 +31,7 @@ func (e *Engine) explainRefusal(ctx context.Context, id challengeID, a *attempt,
 	case errors.As(err, &budgetErr):
 		return nil, &Error{Code: ErrTooManyGuesses.Code, RetryAfter: budgetErr.RetryAfter}
 	case errors.Is(err, ErrClosed):
-		if refusal := unapprovedError(entry.State); refusal != nil {
+		if refusal := unapprovedError(entry.State); refusal != nil && !hasEndings(id.strategy) {
 			return nil, refusal
 		}
 		return e.resolveClosed(ctx, id, a)

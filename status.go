@@ -111,6 +111,9 @@ func (e *Engine) status(r *record, entry Entry) (Status, approval) {
 		}
 		return Approved, approved
 	case StateLocked:
+		if r.ending() == Expired {
+			return Expired, approval{}
+		}
 		return Locked, approval{}
 	case StateCanceled:
 		return Canceled, approval{}

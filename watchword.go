@@ -92,7 +92,7 @@ type Config struct {
 	SMSOrigin       string        // host of the @host #code line that browsers bind a code to; empty: no such line
 	Budget          []Window      // of a group's wrong answers; by default 5 in 15 minutes and 30 a day
 	NoBudget        bool          // for load tests: only a challenge's own tries limit wrong answers
-	Development     bool          // Error.Extra names what contradicts the challenge: purpose, subject, address or transaction
+	Development     bool          // allows an EndingMatcher; Error.Extra names what contradicts the challenge: purpose, subject, address or transaction
 
 	Clock  func() time.Time                   // default: time.Now
 	Random io.Reader                          // default: crypto/rand.Reader
@@ -284,6 +284,9 @@ func (e *Engine) addStrategies() (problems []error) {
 		_, verifies := s.(Verifier)
 		if matches == verifies {
 			problems = append(problems, fmt.Errorf("strategy %q: must be either a Matcher or a Verifier", name))
+		}
+		if err := e.checkDevelopmentOnly(s); err != nil {
+			problems = append(problems, err)
 		}
 		if isInternal(name) {
 			problems = append(problems, fmt.Errorf("strategy %q: the name is taken", name))

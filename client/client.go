@@ -1,7 +1,6 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -26,7 +25,8 @@ type Config struct {
 	HTTPClient *http.Client
 	// Timeout bounds each try, in addition to the context. The default is 15 seconds.
 	Timeout time.Duration
-	// Retries is how often a call is repeated after a temporary failure. The default is 2; a negative number means never.
+	// Retries is how often a call is repeated after a temporary failure. The default is 2; a negative number means never. While the
+	// server still answers an earlier try, the call waits for it, for at most 15 seconds, which counts as no repetition.
 	Retries int
 }
 
@@ -37,7 +37,6 @@ type Client struct {
 	http    *http.Client
 	timeout time.Duration
 	retries int
-	pause   func(ctx context.Context, d time.Duration) error
 }
 
 // New returns a Client, or an error if the configuration is invalid. It sends nothing.
@@ -49,7 +48,7 @@ func New(c Config) (*Client, error) {
 	if c.APIKey.IsZero() {
 		return nil, errors.New("client: Config.APIKey is missing")
 	}
-	out := &Client{url: strings.TrimRight(c.URL, "/"), key: c.APIKey, http: &http.Client{}, timeout: c.Timeout, retries: c.Retries, pause: pause}
+	out := &Client{url: strings.TrimRight(c.URL, "/"), key: c.APIKey, http: &http.Client{}, timeout: c.Timeout, retries: c.Retries}
 	if c.HTTPClient != nil {
 		own := *c.HTTPClient
 		out.http = &own
@@ -76,15 +75,4 @@ func IdempotencyKey(key string) Option {
 // Authorization adds a receipt of purpose manage_factors for the same subject to a change of factors.
 func Authorization(receipt string) Option {
 	return func(r *request) { r.authorization = receipt }
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

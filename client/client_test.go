@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -235,6 +236,56 @@ func TestCallIsRepeatedOnlyWhereThatHasNoFurtherEffect(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestCallWaitsWhileServerAnswersAnEarlierTry(t *testing.T) {
+	t.Parallel()
+	inFlight := func(headers map[string]string) *http.Response {
+		return respondWith(409, map[string]any{"code": "idempotency_in_flight", "status": 409}, headers)
+	}
+	for name, test := range map[string]struct {
+		answeredAfter  time.Duration
+		retryAfter     map[string]string
+		retries        int
+		ok             bool
+		least, most    time.Duration // of the call
+		fewest, atMost int           // requests
+	}{
+		"answered after 12 s": {12 * time.Second, nil, 0, true, 12 * time.Second, 14 * time.Second, 13, 30},
+		"never answered":      {time.Hour, nil, 0, false, 13 * time.Second, 16 * time.Second, 14, 33},
+		"Retry-After":         {10 * time.Second, map[string]string{"Retry-After": "3"}, 1, true, 12 * time.Second, 13 * time.Second, 6, 6},
+		"no repetitions":      {time.Second, nil, -1, false, 0, time.Second, 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				broken := &brokenTransport{}
+				broken.respond = func(n int, _ *http.Request) (*http.Response, error) {
+					switch {
+					case n == 1 && test.retries >= 0:
+						return nil, errors.New("broken")
+					case time.Since(began) < test.answeredAfter:
+						return inFlight(test.retryAfter), nil
+					}
+					return respondWith(200, map[string]any{"id": "ch_1"}, nil), nil
+				}
+				c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: watchword.NewCode("k"), HTTPClient: &http.Client{Transport: broken}, Retries: test.retries})
+				must(t, err)
+				_, err = c.CancelChallenge(t.Context(), "ch_1")
+				if (err == nil) != test.ok || !test.ok && !errors.Is(err, watchword.ErrIdempotencyInFlight) {
+					t.Errorf("error %v", err)
+				}
+				keys := broken.keys()
+				if took := time.Since(began); took < test.least || took > test.most || len(keys) < test.fewest || len(keys) > test.atMost {
+					t.Errorf("%d requests in %s", len(keys), took)
+				}
+				if slices.ContainsFunc(keys, func(k string) bool { return k != keys[0] }) {
+					t.Errorf("keys %q", keys)
+				}
+			})
+		})
 	}
 }
 

@@ -26,5 +26,6 @@
 //
 // Every POST has an Idempotency-Key, the same for each try of a call. So a call is repeated after a broken connection, a time-out and
 // a 503: nothing is sent twice, and a right answer whose response was lost gets its receipt. PATCH and DELETE use up their proof, so
-// they are repeated only if nothing has happened. A 429 is not repeated: RetryAfter of the error says how long to wait.
+// they are repeated only if nothing has happened. A 429 is not repeated: RetryAfter of the error says how long to wait. If the server
+// still answers an earlier try (idempotency_in_flight), the call waits for it, for at most 15 seconds.
 package client

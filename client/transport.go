@@ -22,6 +22,11 @@ const (
 	longestDelay = 4 * time.Second
 	longestWait  = 5 * time.Second // a server that asks for more is not waited for
 	maxResponse  = 1 << 20         // bytes
+
+	// While the server still answers an earlier try of a call, the next one waits for it. It answers after 10 seconds at most, and
+	// what a server that ended has left unanswered is taken over after 12.
+	longestInFlight      = 15 * time.Second
+	longestInFlightDelay = time.Second
 )
 
 // A request is one call of the API.
@@ -48,14 +53,53 @@ func (c *Client) send(ctx context.Context, r request, out any, options ...Option
 	if r.method == http.MethodPost {
 		r.idempotencyKey = cmp.Or(r.idempotencyKey, rand.Text())
 	}
-	for tries := 0; ; tries++ {
+	repeats := repetitions{retries: c.retries}
+	for {
 		err := c.try(ctx, &r, body, out)
-		if err == nil || ctx.Err() != nil || tries >= c.retries || !r.canRepeat(err) {
+		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		if c.pause(ctx, delayBefore(tries, err)) != nil {
+		delay, again := repeats.next(&r, err)
+		if !again || pause(ctx, delay) != nil {
 			return err
 		}
+	}
+}
+
+// repetitions decides whether one call is repeated.
+type repetitions struct {
+	retries       int
+	failures      int
+	inFlight      int       // responses that said so
+	inFlightUntil time.Time // zero: there was none
+}
+
+// next returns how long to wait before the next try, and whether there is one.
+func (p *repetitions) next(r *request, err error) (delay time.Duration, again bool) {
+	if !r.canRepeat(err) {
+		return 0, false
+	}
+	if errors.Is(err, watchword.ErrIdempotencyInFlight) && p.retries > 0 {
+		if p.inFlightUntil.IsZero() {
+			p.inFlightUntil = time.Now().Add(longestInFlight)
+		}
+		delay = delayBefore(p.inFlight, longestInFlightDelay, err)
+		p.inFlight++
+		return delay, !time.Now().Add(delay).After(p.inFlightUntil)
+	}
+	delay = delayBefore(p.failures, longestDelay, err)
+	p.failures++
+	return delay, p.failures <= p.retries
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -130,17 +174,17 @@ func (r *request) canRepeat(err error) bool {
 	switch {
 	case errors.Is(err, watchword.ErrUnavailable):
 		return safe || !p.cause.Unknown
-	case p.Code == "idempotency_in_flight", p.Code == "" && p.isTemporary():
+	case errors.Is(err, watchword.ErrIdempotencyInFlight), p.Code == "" && p.isTemporary():
 		return safe
 	}
 	return false
 }
 
-func delayBefore(tries int, err error) time.Duration {
+func delayBefore(tries int, longest time.Duration, err error) time.Duration {
 	var p *Problem
 	if errors.As(err, &p) && p.RetryAfter > 0 {
 		return min(p.RetryAfter, longestWait)
 	}
-	delay := min(firstDelay<<tries, longestDelay)
+	delay := min(firstDelay<<min(tries, 10), longest)
 	return delay/2 + mathrand.N(delay/2+1)
 }

@@ -1,9 +1,12 @@
-// Package clienttest helps apps to test against a development server (watchword serve --dev): it reads the messages that would have
-// been sent.
+// Package clienttest helps apps to test against a development server (watchword serve --dev): it has addresses with a fixed code,
+// addresses that fail in a known way, and the messages that would have been sent. docs/testing.md explains them.
+//
+//	to, typed := clienttest.Ordinary.Email(), clienttest.Code
+//	refused := clienttest.Expired.Email() // its code is refused as after ten minutes
 //
 //	inbox := clienttest.NewInbox("http://localhost:8080")
 //	message, err := inbox.WaitFor(ctx, clienttest.Query{To: "ann@example.com"})
-//	typed := message.Code
+//	link := message.Link
 package clienttest
 
 import (

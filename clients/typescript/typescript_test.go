@@ -30,7 +30,7 @@ func newWorkspace(t *testing.T) *workspace {
 	for _, name := range []string{"src", "scripts", "test", "types-test"} {
 		must(t, os.CopyFS(filepath.Join(w.folder, name), os.DirFS(name)))
 	}
-	for _, name := range []string{"package.json", "package-lock.json", "tsconfig.json", "README.md", "LICENSE", "../../docs/ten-minutes.md"} {
+	for _, name := range []string{"package.json", "package-lock.json", "tsconfig.json", "README.md", "LICENSE", "../../docs/ten-minutes.md", "../../docs/testing.md"} {
 		text, err := os.ReadFile(name)
 		must(t, err)
 		must(t, os.WriteFile(filepath.Join(w.folder, filepath.Base(name)), text, 0o600))
@@ -95,7 +95,7 @@ func must(t *testing.T, err error) {
 func TestTypeScriptClientAgainstDevelopmentServer(t *testing.T) {
 	t.Parallel()
 	w := newWorkspace(t)
-	out := w.run("node", "--test", "test/client.test.mjs", "test/offline.test.mjs", "test/package.test.mjs")
+	out := w.run("node", "--test", "test/client.test.mjs", "test/testing.test.mjs", "test/offline.test.mjs", "test/package.test.mjs")
 	if passed := regexp.MustCompile(`(?m)^# pass ([1-9]\d+)$`).MatchString(out); !passed || !strings.Contains(out, "\n# skipped 0\n") {
 		t.Errorf("not all tests ran:\n%s", out)
 	}

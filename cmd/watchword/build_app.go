@@ -143,7 +143,9 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 	}
 	if p.templates != nil {
 		var render *delivery.Renderer // without a router only its settings are checked
-		render, errRender = delivery.NewRenderer(a.rendererConfig(p.router, p.templates, b.log))
+		next, errInbox := b.addTestSender(a, p.router, providers)
+		render, errRender = delivery.NewRenderer(a.rendererConfig(next, p.templates, b.log))
+		errRender = errors.Join(errInbox, errRender)
 		if errRender == nil && p.router != nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
 		}
@@ -156,6 +158,15 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 		errBreaker = b.buildBreaker(a, tasks, &p)
 	}
 	return p, errors.Join(errStrategies, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender)
+}
+
+// addTestSender puts the sender of test addresses before the router, in development.
+func (b *builder) addTestSender(a appSettings, router *delivery.Router, providers delivery.Openers) (watchword.Sender, error) {
+	if !a.testAddresses {
+		return router, nil
+	}
+	inbox, err := providers.Open(context.Background(), devSenderURL, b.senderEnvironment())
+	return newTestSender(router, inbox), err
 }
 
 // rendererConfig returns the configuration of what writes the app's messages.

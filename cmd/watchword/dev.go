@@ -59,7 +59,7 @@ func (c *checker) devAppSettings(cfg fileConfig) appSettings {
 		addresses:      delivery.Addresses{AllCountries: true},
 		send:           c.mergeSenders("", devSenders(), cfg.Send),
 		trustedDevices: watchword.TrustedDevices{Purposes: []string{watchword.PurposeMFA}},
-		limits:         ratelimit.DefaultRules(), breaker: breakerConfig{Shadow: true},
+		limits:         ratelimit.DefaultRules(), breaker: breakerConfig{Shadow: true}, testAddresses: true,
 	}
 	if a.returnURLs == nil {
 		a.returnURLs = devReturnURLs()

@@ -27,6 +27,7 @@ Open URL/inbox and read the code. Put the "id" of the answer into CHALLENGE, and
 
 // printDevelopmentHelp prints what development mode offers.
 func printDevelopmentHelp(w io.Writer, publicURL string) {
-	fmt.Fprintf(w, "watchword in development mode. Open %s/ to try everything in a browser.\n\nAPI key dev (dev-admin changes factors without a proof), messages at %s/inbox\n\n%s\n",
+	fmt.Fprintf(w, "watchword in development mode. Open %s/ to try everything in a browser.\n\nAPI key dev (dev-admin changes factors without a proof), messages at %s/inbox\n"+
+		"Addresses such as ann+test@example.com and +14155550100 always have the code 424242.\n\n%s\n",
 		publicURL, publicURL, strings.ReplaceAll(helloLines, "URL", publicURL))
 }

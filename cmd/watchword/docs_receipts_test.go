@@ -211,7 +211,9 @@ for token in sys.argv[1:]:
 
 // The Go of the documentation is that of the tests of receipt.
 func TestGoOfTheDocumentationIsTested(t *testing.T) {
-	if code := snippet(t, "go", "func verifyWithJOSE"); !strings.Contains(readDoc(t, "../../receipt/otherlibrary_test.go"), code) {
-		t.Error("docs/receipts.md shows another verifyWithJOSE than the tests of receipt run")
+	for file, holds := range map[string]string{"otherlibrary_test.go": "func verifyWithJOSE", "golangjwt_test.go": "func verifyWithGolangJWT"} {
+		if !strings.Contains(readDoc(t, "../../receipt/"+file), snippet(t, "go", holds)) {
+			t.Errorf("docs/receipts.md shows another %s than receipt/%s", holds, file)
+		}
 	}
 }

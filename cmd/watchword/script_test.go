@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -24,11 +25,16 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	sink := startSink(t)
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:  "testdata/script",
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "end": endInScript, "redis": redisInScript, "replica": replicaInScript, "keep": keepInScript, "rediscli": redisCLIInScript, "awaitready": awaitReadyInScript, "awaitlog": awaitLogInScript, "receiver": receiverInScript, "totp": totpInScript, "hotp": hotpInScript},
 		Setup: func(env *testscript.Env) error {
 			env.Values[scriptStateKey{}] = &scriptState{servers: map[string]*scriptServer{}}
+			env.Setenv("EXAMPLES", examples)
 			return sink.configure(env)
 		},
 	})

@@ -68,6 +68,7 @@ type appSettings struct {
 	rpID             string         // empty: no passkeys
 	userHandleSecret watchword.Code // of which WebAuthn user handles are derived
 	returnURLs       []string
+	testAddresses    bool     // addresses with a public code, in development only
 	devOrigins       []string // of the app's pages in development, where passkeys may be used
 }
 

@@ -33,6 +33,7 @@ import (
 	"github.com/watchword-auth/watchword/store/sql"
 	"github.com/watchword-auth/watchword/store/sql/postgres"
 	"github.com/watchword-auth/watchword/store/sql/sqlite"
+	"github.com/watchword-auth/watchword/testaddress"
 	"github.com/watchword-auth/watchword/webauthn"
 )
 
@@ -55,6 +56,11 @@ func newStrategies(a appSettings, hasDatabase bool, log *slog.Logger) (set strat
 	codes, errCodes := otp.New(otp.Config{Length: a.codes.Length, Letters: a.codes.Letters, TestAddresses: tests, Logger: log})
 	links, errLinks := magiclink.New(magiclink.Config{Confirm: magiclink.Confirm(a.links.Confirm), NoCode: a.links.NoCode})
 	set.strategies = []watchword.Strategy{codes, links}
+	if a.testAddresses {
+		var errWrap error
+		set.strategies, errWrap = withTestAddresses(codes, links)
+		errCodes = errors.Join(errCodes, errWrap)
+	}
 	if !hasDatabase {
 		return set, errors.Join(errCodes, errLinks)
 	}
@@ -71,6 +77,15 @@ func newStrategies(a appSettings, hasDatabase bool, log *slog.Logger) (set strat
 		set.strategies, set.relatedOrigins = append(set.strategies, passkeys), passkeys.RelatedOrigins()
 	}
 	return set, errors.Join(errCodes, errLinks, errTime, errCounter, errPasskeys)
+}
+
+// withTestAddresses returns strategies of development, which have test addresses.
+func withTestAddresses(strategies ...watchword.Matcher) (out []watchword.Strategy, err error) {
+	for _, s := range strategies {
+		wrapped, errWrap := testaddress.WrapStrategy(s)
+		out, err = append(out, wrapped), errors.Join(err, errWrap)
+	}
+	return out, err
 }
 
 // placeholderStrategies makes strategies with which an engine's other settings can be checked if the app's own failed.
@@ -109,6 +124,11 @@ func newInbox() *inbox { return &inbox{} }
 
 // devSenderURL is the sender of a channel in development unless --send names another. inboxRoutes shows what it was given.
 const devSenderURL = "inbox:"
+
+// newTestSender returns a sender that shows the messages of test addresses in the inbox and passes all others on.
+func newTestSender(next, inbox watchword.Sender) watchword.Sender {
+	return &testaddress.Sender{Next: next, Inbox: inbox}
+}
 
 func inboxRoutes(box *inbox) map[string]http.Handler {
 	return map[string]http.Handler{"GET /inbox": box.Handler(), "/inbox/": box.Handler()}

@@ -1,5 +1,8 @@
-/** Whether a request may be repeated after an error: never, only where a repetition has no further effect, or always. */
-export type Retry = "no" | "unknown" | "nothing-happened";
+/**
+ * Whether a request may be repeated after an error: never, only where a repetition has no further effect, always, or while the server
+ * still answers an earlier try of the same call.
+ */
+export type Retry = "no" | "unknown" | "nothing-happened" | "in-flight";
 
 /** The class of every error of this package, but for `TypeError`s about wrong arguments and the reason of an aborted `AbortSignal`. */
 export class WatchwordError extends Error {

@@ -48,6 +48,11 @@ const firstDelay = 250; // milliseconds
 const longestDelay = 4_000;
 const longestRetryAfter = 5; // seconds; a server that asks for more is not waited for
 
+// While the server still answers an earlier try of the call, the next one waits for it. It answers after 10 seconds at most, and what
+// a server that ended has left unanswered is taken over after 12.
+const longestInFlight = 15_000;
+const longestInFlightDelay = 1_000;
+
 /** Sends requests to the server, and repeats those whose repetition has no further effect. */
 export class Transport {
   readonly #options: TransportOptions;
@@ -59,13 +64,14 @@ export class Transport {
   /** Sends a request and returns the JSON of its response; undefined if the response has no body. */
   async send<T>(request: ApiRequest, options: WriteOptions = {}): Promise<T> {
     const headers = this.#headers(request, options);
-    const retries = options.maxRetries ?? this.#options.maxRetries;
-    for (let tries = 0; ; tries++) {
+    const repetitions = new Repetitions(request, options.maxRetries ?? this.#options.maxRetries);
+    for (;;) {
       try {
         return await this.#try<T>(request, headers, options);
       } catch (error) {
-        if (tries >= retries || !isRepeatable(request, error)) throw error;
-        await pause(delayBefore(tries, error), options.signal);
+        const delay = repetitions.delayAfter(error);
+        if (delay === undefined) throw error;
+        await pause(delay, options.signal);
       }
     }
   }
@@ -126,18 +132,46 @@ function readResponse<T>(request: ApiRequest, response: Response, text: string):
   throw newProblem(body, response) ?? new UnexpectedResponseError(request.method, request.path, response.status, text, requestId);
 }
 
+/** Decides whether one call is repeated. */
+class Repetitions {
+  readonly #request: ApiRequest;
+  readonly #retries: number;
+  #failures = 0;
+  #inFlight = 0; // responses that said so
+  #inFlightUntil: number | undefined;
+
+  constructor(request: ApiRequest, retries: number) {
+    this.#request = request;
+    this.#retries = retries;
+  }
+
+  /** Returns the milliseconds to wait before the next try; undefined if there is none. */
+  delayAfter(error: unknown): number | undefined {
+    if (error instanceof WatchwordError && error.retry === "in-flight" && isSafe(this.#request) && this.#retries > 0) {
+      this.#inFlightUntil ??= Date.now() + longestInFlight;
+      const delay = delayBefore(this.#inFlight++, longestInFlightDelay, error);
+      return Date.now() + delay <= this.#inFlightUntil ? delay : undefined;
+    }
+    if (this.#failures >= this.#retries || !isRepeatable(this.#request, error)) return undefined;
+    return delayBefore(this.#failures++, longestDelay, error);
+  }
+}
+
 // A POST has an Idempotency-Key, so it is repeated after every temporary failure, and a GET changes nothing. PATCH and DELETE spend
 // their proof, so they are repeated only if nothing can have happened.
 function isRepeatable(request: ApiRequest, error: unknown): boolean {
   if (error instanceof WatchwordError && error.retry === "nothing-happened") return true;
-  const safe = request.method === "POST" || request.method === "GET";
-  return safe && error instanceof WatchwordError && error.retry === "unknown";
+  return isSafe(request) && error instanceof WatchwordError && error.retry === "unknown";
 }
 
-function delayBefore(tries: number, error: unknown): number {
+function isSafe(request: ApiRequest): boolean {
+  return request.method === "POST" || request.method === "GET";
+}
+
+function delayBefore(tries: number, longest: number, error: unknown): number {
   const asked = error instanceof WatchwordError ? error.retryAfter : undefined;
   if (asked !== undefined) return Math.min(asked, longestRetryAfter) * 1_000;
-  const delay = Math.min(firstDelay * 2 ** tries, longestDelay);
+  const delay = Math.min(firstDelay * 2 ** tries, longest);
   return delay * (0.5 + Math.random() / 2);
 }
 

@@ -64,7 +64,7 @@ export class IdempotencyMismatchError extends ProblemError {
 /** The first request with this idempotency key has no response yet. */
 export class IdempotencyInFlightError extends ProblemError {
   readonly code = "idempotency_in_flight";
-  override readonly retry: Retry = "unknown";
+  override readonly retry: Retry = "in-flight";
 }
 /** The API key is missing or unknown. */
 export class UnauthorizedError extends ProblemError {

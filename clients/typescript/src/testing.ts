@@ -1,4 +1,5 @@
-// For end-to-end tests of your app, with `watchword serve --dev`: reads the messages that would have been sent.
+// For end-to-end tests of your app, with `watchword serve --dev`: addresses with a fixed code, and the messages that would have been sent.
+export { testAddresses, testCode, testEmail, testPhone, type Persona } from "./test-addresses.js";
 
 /** A message in the inbox of the development server. */
 export interface InboxMessage {

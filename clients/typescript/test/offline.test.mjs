@@ -57,6 +57,47 @@ test("a call gives up after maxRetries, with the last error", async () => {
   assert.equal(requests.length, 3);
 });
 
+const inFlight = (headers) => problem(409, { code: "idempotency_in_flight" }, headers);
+
+/** Lets the time of a call pass, until it settles, and returns the result and the milliseconds. */
+async function passTime(t, call, step = 50) {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"] });
+  const began = Date.now();
+  let settled = false;
+  const outcome = call().then((value) => ({ value }), (error) => ({ error })).finally(() => (settled = true));
+  for (;;) {
+    for (let n = 0; n < 20 && !settled; n++) await new Promise(setImmediate);
+    if (settled) break;
+    t.mock.timers.tick(step);
+  }
+  const took = Date.now() - began;
+  t.mock.timers.reset();
+  return { ...(await outcome), took };
+}
+
+test("a call waits while the server answers an earlier try of it", async (t) => {
+  let first;
+  const answer = () => (Date.now() - (first ??= Date.now()) < 12_000 ? inFlight() : ok());
+  const { watchword, requests } = clientOf([() => new TypeError("broken"), answer]);
+  const { value, took } = await passTime(t, () => watchword.challenges.cancel("ch_1"));
+  assert.equal(value?.id, "ch_1", `gave up after ${took} ms and ${requests.length} requests`);
+  assert.ok(took >= 12_000 && requests.length >= 13 && requests.length < 30, `${took} ms, ${requests.length} requests`);
+  assert.equal(new Set(requests.map(({ key }) => key)).size, 1);
+});
+
+test("a call does not wait for an earlier try forever", async (t) => {
+  const { watchword, requests } = clientOf([() => inFlight()]);
+  const { error, took } = await passTime(t, () => watchword.challenges.cancel("ch_1"));
+  assert.ok(error instanceof w.IdempotencyInFlightError && took > 13_000 && took <= 15_050, `${error}, ${took} ms, ${requests.length} requests`);
+  await assert.rejects(watchword.challenges.cancel("ch_1", { maxRetries: 0 }), w.IdempotencyInFlightError);
+});
+
+test("a call waits for an earlier try as long as the server asks", async (t) => {
+  const { watchword, requests } = clientOf([() => inFlight({ "Retry-After": "3" })]);
+  const { took } = await passTime(t, () => watchword.challenges.cancel("ch_1"));
+  assert.ok(requests.length === 6 && took >= 15_000 && took < 15_500, `${took} ms, ${requests.length} requests`);
+});
+
 test("a try that takes too long is a time-out, and an aborted call is not repeated", async () => {
   const hanging = (_, { signal }) => new Promise((_, reject) => {
     const connection = setInterval(() => {}, 1_000); // keeps the process alive

@@ -1,7 +1,7 @@
 // What an app writes, and what must not compile: each line after @ts-expect-error is an error.
 import { isProblem, isProblemOf, unhandled, verifyEvent, Watchword, type Problem, type StartedChallenge, type WatchwordEvent } from "watchword-auth";
 import { authenticate, register } from "watchword-auth/browser";
-import { Inbox } from "watchword-auth/testing";
+import { Inbox, testAddresses, testCode, testEmail, testPhone } from "watchword-auth/testing";
 
 const watchword = new Watchword({ apiKey: "dev", baseUrl: "http://localhost:8080", app: "dev" });
 // @ts-expect-error no apiKey
@@ -110,3 +110,7 @@ export async function events(request: Request): Promise<WatchwordEvent["data"]> 
 }
 
 export const inbox = new Inbox({ baseUrl: "http://localhost:8080" });
+
+export const addresses: string[] = [testCode, testAddresses.locked.email, testEmail(), testEmail("slow"), testPhone("undeliverable")];
+// @ts-expect-error no such persona
+testEmail("blocked");
