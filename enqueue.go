@@ -12,6 +12,10 @@ func (e *Engine) create(ctx context.Context, entry Entry, rec *record, out Outgo
 	if rec.Sends == 0 {
 		return e.cfg.Store.Create(ctx, entry, happened...)
 	}
+	if err := e.workers.expectMessage(); err != nil {
+		e.unreserve(out)
+		return err
+	}
 	if e.cfg.Outbox == nil {
 		out.fresh = rec
 		err := e.cfg.Store.Create(ctx, entry, append(happened, out)...)
@@ -26,6 +30,9 @@ func (e *Engine) create(ctx context.Context, entry Entry, rec *record, out Outgo
 
 // updateAndEnqueue writes the record by compare-and-set and queues a message, in one atomic step if the store is the outbox.
 func (e *Engine) updateAndEnqueue(ctx context.Context, rec *record, out Outgoing) error {
+	if err := e.workers.expectMessage(); err != nil {
+		return err
+	}
 	if e.cfg.Outbox == nil {
 		out.Direct = e.reserveSend()
 		if out.Direct {

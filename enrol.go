@@ -71,6 +71,7 @@ func (e *Engine) addFactor(ctx context.Context, rec *record, a *attempt, set *fa
 	if err != nil {
 		return nil, e.removeUnapprovedFactor(ctx, rec, result, err)
 	}
+	e.logAdminChange(ctx, *rec.enrolment)
 	return result, nil
 }
 
@@ -136,7 +137,6 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 	authority := enrolmentAuthority{Generation: set.generation, earnedAt: e.cfg.Clock()}
 	factors := set.others("")
 	if a.Admin {
-		e.log.InfoContext(ctx, "change of factors authorized by the app", "app", e.cfg.App)
 		authority.Proof = adminProof
 		return authority, nil
 	}
@@ -164,6 +164,13 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 		err = ErrProofRequired
 	}
 	return authority, err
+}
+
+// logAdminChange logs a change of factors that the app has vouched for.
+func (e *Engine) logAdminChange(ctx context.Context, authority enrolmentAuthority) {
+	if authority.Proof == adminProof {
+		e.log.InfoContext(ctx, "factors changed without a proof, on the app's authority", "app", e.cfg.App)
+	}
 }
 
 // checkProofFactor refuses a proof whose factor is not active any more, or whose subject was removed after the proof. A
@@ -213,7 +220,11 @@ func (e *Engine) changeFactors(ctx context.Context, subject string, a Authority,
 		if err != nil {
 			return err
 		}
-		return change(set)
+		if err := change(set); err != nil {
+			return err
+		}
+		e.logAdminChange(ctx, authority)
+		return nil
 	}
 	return unavailable(fmt.Errorf("a subject's factors kept changing: %w", ErrConflict))
 }

@@ -12,7 +12,7 @@ import (
 
 // A Fault is the reason why a part of an engine does not work. It contains no secret and no text of a server.
 type Fault struct {
-	Part   string // challenges, factors, limits, or a name of Config.Dependencies
+	Part   string // challenges, factors, limits, messages, or a name of Config.Dependencies
 	Reason string
 }
 
@@ -63,6 +63,7 @@ func (e *Engine) parts() []testedPart {
 		{"limits", pingOf(e.cfg.Starts)},
 		{"limits", pingOf(e.cfg.Checks)},
 		{"factors", e.pingFactors},
+		{"messages", e.workers.ping},
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.cfg.Dependencies)) {
 		parts = append(parts, testedPart{name, e.cfg.Dependencies[name].Ping})

@@ -199,8 +199,12 @@ func (e *Engine) settleRefusal(ctx context.Context, rec *record, refusal error) 
 		return refusal
 	}
 	err := e.cfg.Store.Close(ctx, rec.id.storeID, Closing{State: StateLocked, Settles: true, Idle: tryTimeout, Ended: e.endOutgoing(rec.id)})
-	if err == nil {
+	switch {
+	case err == nil:
 		e.recordLocked(ctx, rec.id, &rec.Challenge)
+	case errors.Is(err, ErrInFlight), errors.Is(err, ErrClosed), errors.Is(err, ErrNotFound): // it has tries left, or has ended
+	default: // the try counts as in flight until tryTimeout
+		e.log.ErrorContext(ctx, "refused try not settled", "challenge", rec.ID, "error", err)
 	}
 	return refusal
 }

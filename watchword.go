@@ -134,6 +134,7 @@ type Engine struct {
 	watchers        *watch.Watchers
 	env             *environment
 	background      *background.Runner
+	workers         *workerWatch
 	noteRemovals    noteRemovals
 	keys            probe.Gate
 
@@ -158,7 +159,7 @@ func New(cfg Config) (*Engine, error) {
 	cfg.setDefaults()
 	e := &Engine{cfg: cfg, strategies: map[string]Strategy{}, strategiesByTag: map[[strategyTagSize]byte]Strategy{},
 		channels: stringSet(cfg.Channels), purposes: stringSet(cfg.Purposes), tombstones: tombstones.New[Status](), linkTombstones: tombstones.New[Status](), watchers: watch.New(), background: background.New(),
-		noteRemovals: noteRemovals{factors: map[string]Factor{}}, expiries: &expiryTimers{}, log: cfg.Logger}
+		noteRemovals: noteRemovals{factors: map[string]Factor{}}, expiries: &expiryTimers{}, workers: newWorkerWatch(cfg), log: cfg.Logger}
 	if old := cfg.Replaces; old != nil {
 		e.tombstones, e.linkTombstones, e.watchers, e.background, e.expiries = old.tombstones, old.linkTombstones, old.watchers, old.background, old.expiries
 		e.cfg.Replaces = nil // the old one is not kept

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -23,6 +24,8 @@ type Queue struct {
 	now   func() time.Time
 	wake  chan struct{} // holds an element if a message may be ready that no Claim has been woken for
 	empty chan struct{} // closed when the queue is draining and no message is unfinished
+
+	claimed atomic.Bool // Claim was called
 
 	mu         sync.Mutex
 	ready      readyMessages
@@ -99,6 +102,7 @@ func (q *Queue) wakeClaim() {
 // Claim waits until a message is due, and claims those that are due, at most limit. If one is due already, Claim returns it even if
 // the context has ended.
 func (q *Queue) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
+	q.claimed.Store(true)
 	for {
 		if out := q.takeReady(limit); len(out) > 0 {
 			return out, nil
@@ -112,6 +116,9 @@ func (q *Queue) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, err
 		}
 	}
 }
+
+// HasWorker implements watchword.WorkerReporter: it reports whether Claim was called.
+func (q *Queue) HasWorker() bool { return q.claimed.Load() }
 
 // takeReady removes messages that are due, at most limit. If there are more, it wakes another Claim.
 func (q *Queue) takeReady(limit int) (out []watchword.Outgoing) {

@@ -8,8 +8,9 @@ import (
 )
 
 // MountPages adds the hosted pages of the apps, and their scripts, to the mux of a program that calls the engines itself: the paths
-// below /c/, /l/, /v/ and /pages/. The API is not served, so apps need neither keys nor a signer. The public URL of an app must lead to
-// the mux. The error lists all settings that are missing or unsafe, or names a pattern that the mux has already.
+// below /c/, /l/, /v/ and /pages/, and the module of the element at /element.js. The API is not served, so apps need neither keys nor
+// a signer. The public URL of an app must lead to the mux. The error lists all settings that are missing or unsafe, or names a pattern
+// that the mux has already.
 func MountPages(mux *http.ServeMux, cfg Config) error {
 	methods := map[string][]string{}
 	s, err := newServer(cfg, false, func(s *Server) error {

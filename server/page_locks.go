@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"sync"
+
+	"github.com/watchword-auth/watchword"
 )
 
 // pageLocks let one request at a time read the state of a page, so that a page that asks very often costs the store no more reads at
@@ -41,6 +43,18 @@ func (l *pageLocks) lock(ctx context.Context, page pageKey) (locked bool, unlock
 	case <-ctx.Done():
 		return false, func() { l.leave(page) }
 	}
+}
+
+// lockPage waits until no other request of the browser reads the page. The error is ErrUnavailable if that takes too long.
+func (ps *pageServer) lockPage(x *exchange, id, secret string) (unlock func(), err error) {
+	waiting, stop := context.WithTimeout(x.request.Context(), operationTimeout)
+	defer stop()
+	locked, unlock := ps.pageLocks.lock(waiting, pageKey{id, secret})
+	if !locked {
+		unlock()
+		return nil, &watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: errPageBusy}
+	}
+	return unlock, nil
 }
 
 func (l *pageLocks) enter(page pageKey) *pageLock {

@@ -139,6 +139,11 @@ func (ps *pageServer) findSession(ctx context.Context, x *exchange) (*pageSessio
 	if err != nil {
 		return nil, watchword.ErrUnknownChallenge
 	}
+	unlock, err := ps.lockPage(x, id, c.Value)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
 	p, err := a.engine.ViewPage(ctx, id, c.Value)
 	if err != nil {
 		return nil, err

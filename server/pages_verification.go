@@ -118,13 +118,11 @@ func (ps *pageServer) findVerificationSession(ctx context.Context, x *exchange) 
 	if secret == "" {
 		return nil, watchword.ErrUnknownVerification
 	}
-	waiting, stop := context.WithTimeout(x.request.Context(), operationTimeout)
-	defer stop()
-	locked, unlock := ps.pageLocks.lock(waiting, pageKey{id, secret})
-	defer unlock()
-	if !locked {
-		return nil, &watchword.Error{Code: watchword.ErrUnavailable.Code, Cause: errPageBusy}
+	unlock, err := ps.lockPage(x, id, secret)
+	if err != nil {
+		return nil, err
 	}
+	defer unlock()
 	p, err := a.engine.ViewVerificationPage(ctx, id, secret)
 	if err != nil {
 		return nil, err

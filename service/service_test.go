@@ -162,7 +162,7 @@ func TestServiceOfExampleMountsPagesAndIsReady(t *testing.T) {
 	if err := s.Engine.Ping(t.Context()); err != nil {
 		t.Errorf("not ready: %v", err)
 	}
-	for path, want := range map[string]int{"/c/ch_x": 200, "/v/vf_x": 200, "/l/ch_x": 200, "/webauthn.js": 200, "/v1/challenges": 404, "/": 404, "/readyz": 404} {
+	for path, want := range map[string]int{"/c/ch_x": 200, "/v/vf_x": 200, "/l/ch_x": 200, "/webauthn.js": 200, "/element.js": 200, "/v1/challenges": 404, "/": 404, "/readyz": 404} {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost:8080"+path, nil))
 		if w.Code != want {

@@ -14,6 +14,8 @@
 // module that [Script] serves does all this. It also works in browsers without these methods, and with password managers
 // that implement them incorrectly.
 //
+// NewHandler has the requests of an app's own pages: signing in with a passkey, and adding and removing passkeys.
+//
 // # Verification
 //
 // The strategy keeps no state between Begin and Verify: the options are derived from the challenge. [Strategy.ReadAnswer]

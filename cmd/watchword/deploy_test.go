@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,7 +119,7 @@ func startNginx(t *testing.T, program, dir, site, address string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
+		_ = cmd.Process.Signal(syscall.SIGTERM) // if it was killed, its workers would go on
 		_ = cmd.Wait()
 	})
 	waitFor(t, "listening", func() string {

@@ -42,6 +42,7 @@ func Run(t *testing.T, open func(t *testing.T) Backend) {
 		"claimed messages of dead process":  testDeadProcess,
 		"messages are handed over":          testHandOver,
 		"claim wakes for a message of ours": testWake,
+		"worker is reported":                testWorkerIsReported,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -252,5 +253,21 @@ func testWake(t *testing.T, b Backend) {
 		}
 	case <-time.After(waitTime):
 		t.Error("the claim does not return")
+	}
+}
+
+// testWorkerIsReported is for a watchword.WorkerReporter only.
+func testWorkerIsReported(t *testing.T, b Backend) {
+	o, ok := b.Processes[0].(watchword.WorkerReporter)
+	if !ok {
+		t.Skip("the outbox does not know whether it has a worker")
+	}
+	put(t, o, message(1))
+	if o.HasWorker() {
+		t.Error("it has a worker before the first claim")
+	}
+	done(t, o, claim(t, o, 1)...)
+	if !o.HasWorker() {
+		t.Error("it has no worker after a claim")
 	}
 }

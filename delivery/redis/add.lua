@@ -9,6 +9,13 @@ local ms = math.floor(now / 1000)
 local fresh = redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ms)
 
+-- A hash has a few dozen fields. One with many more was not written here, and reading it would hold Redis up.
+for key = 1, names do
+	if redis.call('HLEN', KEYS[2 + key]) > 2000 then
+		redis.call('DEL', KEYS[2 + key])
+	end
+end
+
 -- admitted reports whether a key is counted, and extends its lifetime.
 local function admitted(key)
 	if not redis.call('ZSCORE', KEYS[2], ARGV[4 + key]) and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[2]) then
@@ -35,13 +42,13 @@ local reply = {}
 for key = 1, names do
 	local fields, sent, verified = redis.call('HGETALL', KEYS[2 + key]), {}, {}
 	for i = 1, #fields, 2 do
-		local slot = string.sub(fields[i], 2)
-		if tonumber(slot) < oldest then
+		local slot, n = string.sub(fields[i], 2), tonumber(fields[i + 1])
+		if not n or not tonumber(slot) or tonumber(slot) < oldest then
 			redis.call('HDEL', KEYS[2 + key], fields[i])
 		elseif string.sub(fields[i], 1, 1) == 's' then
-			sent[slot], verified[slot] = tonumber(fields[i + 1]), verified[slot] or 0
+			sent[slot], verified[slot] = n, verified[slot] or 0
 		else
-			sent[slot], verified[slot] = sent[slot] or 0, tonumber(fields[i + 1])
+			sent[slot], verified[slot] = sent[slot] or 0, n
 		end
 	end
 	for slot, n in pairs(sent) do

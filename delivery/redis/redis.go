@@ -133,7 +133,7 @@ func (c *Counters) Refuse(ctx context.Context, app, key string, d time.Duration)
 
 // Refused implements delivery.Counters.
 func (c *Counters) Refused(ctx context.Context, app string) (map[string]time.Duration, error) {
-	reply, err := parseList(c.refused.Run(ctx, c.clocks, c.lanes, []string{c.appKey(app, refusedKey)}))
+	reply, err := parseList(c.refused.Run(ctx, c.clocks, c.lanes, []string{c.appKey(app, refusedKey)}, delivery.MaxCounterKeys))
 	if err != nil {
 		return nil, err
 	}

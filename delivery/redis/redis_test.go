@@ -115,3 +115,34 @@ func TestNewRejectsInvalidPrefixes(t *testing.T) {
 		}
 	}
 }
+
+// A hash that no counters have written, giant or damaged, is not read: it is replaced, and counting goes on.
+func TestAddReplacesForeignHashes(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t)
+	c := newCounters(t, client)
+	const giant, damaged = "{watchword:counts:shop}:of:+1415555", "{watchword:counts:shop}:of:+1212555"
+	const fill = `for i = 1, 300000, 1000 do local fields = {}; for n = i, i + 999 do table.insert(fields, 's' .. n); table.insert(fields, 1) end; redis.call('HSET', KEYS[1], unpack(fields)) end return 1`
+	if err := client.Eval(t.Context(), fill, []string{giant}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.HSet(t.Context(), damaged, "s", "1", "sx", "1", "v7", "many", "s7", "4").Err(); err != nil {
+		t.Fatal(err)
+	}
+	counts, err := c.Add(t.Context(), "shop", delivery.Batch{ID: "one", Keep: time.Hour,
+		Counts: []delivery.Count{{Key: "+1415555", Slot: 7, Sent: 1}, {Key: "+1212555", Slot: 7, Sent: 1}}})
+	if err != nil || len(counts) != 2 {
+		t.Fatalf("%v, %d counts", err, len(counts))
+	}
+	for _, count := range counts {
+		if want := map[string]int64{"+1415555": 1, "+1212555": 5}[count.Key]; count.Sent != want || count.Slot != 7 || count.Verified != 0 {
+			t.Errorf("%+v, want %d sent", count, want)
+		}
+	}
+	for key, want := range map[string]int64{giant: 1, damaged: 1} {
+		if n := client.HLen(t.Context(), key).Val(); n != want {
+			t.Errorf("%s has %d fields, want %d", key, n, want)
+		}
+	}
+}

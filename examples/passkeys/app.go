@@ -11,7 +11,6 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/examples/style"
-	"github.com/watchword-auth/watchword/webauthn"
 )
 
 //go:embed pages.html page.js
@@ -35,17 +34,18 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	if a.pages, err = template.ParseFS(files, "pages.html"); err != nil {
 		return nil, err
 	}
+	passkeys, err := a.newPasskeys()
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", a.home)
 	mux.Handle("GET /style.css", style.Sheet())
 	mux.HandleFunc("POST /link", a.sendLink)
 	mux.HandleFunc("GET /l/{id}", a.openLink)
 	mux.HandleFunc("POST /link/answer", a.answerLink)
-	mux.HandleFunc("POST /key/{purpose}", a.startKey)
-	mux.HandleFunc("POST /key/answer", a.answerKey)
-	mux.HandleFunc("POST /key/remove", a.removeKey)
+	mux.Handle("/passkeys/", passkeys)
 	mux.HandleFunc("POST /sign-out", a.signOut)
-	mux.Handle("GET /webauthn.js", webauthn.Script())
 	mux.HandleFunc("GET /page.js", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "page.js") })
 	mux.Handle("GET /inbox", a.inbox)
 	mux.Handle("/inbox/", a.inbox)
@@ -112,24 +112,17 @@ func clientOf(r *http.Request) watchword.Client {
 	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
 }
 
-var (
-	errSignedOut = errors.New("nobody is signed in")
-	errNoAddress = errors.New("no e-mail address")
-)
+var errNoAddress = errors.New("no e-mail address")
 
 // messageFor returns the text that the person sees for an error.
 func messageFor(err error) string {
 	switch {
-	case errors.Is(err, errSignedOut):
-		return "Please sign in again."
 	case errors.Is(err, errNoAddress):
 		return "Please give an e-mail address."
 	case errors.Is(err, watchword.ErrTooManyGuesses), errors.Is(err, watchword.ErrRateLimited):
 		return "Too many tries. Please wait a while."
 	case errors.Is(err, watchword.ErrIncorrectAnswer), errors.Is(err, watchword.ErrInvalidRequest): // or malformed
 		return "That was not right."
-	case errors.Is(err, watchword.ErrProofRequired):
-		return "Please use one of your passkeys first."
 	case errors.Is(err, watchword.ErrUnknownVerification), errors.Is(err, watchword.ErrUnknownChallenge), errors.Is(err, watchword.ErrChallengeExpired), errors.Is(err, watchword.ErrAttemptsExhausted):
 		return "That took too long. Please begin again."
 	}

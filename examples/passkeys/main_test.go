@@ -111,11 +111,9 @@ func TestLinkSignsInOnlyTheBrowserThatAskedForIt(t *testing.T) {
 // Without a session no key can be added, removed or used.
 func TestKeyRequestsNeedASession(t *testing.T) {
 	site, nobody := newSite(t), newVisitor(t)
-	nobody.wantPage("Please sign in again", site+"/key/enrol", url.Values{})
-	nobody.wantPage("Please sign in again", site+"/key/manage_factors", url.Values{})
-	nobody.wantPage("message", site+"/key/remove", url.Values{"id": {"nothing"}})
-	nobody.wantPage("Please begin again", site+"/key/answer", url.Values{})
-	nobody.wantPage("challenge", site+"/key/sign_in", url.Values{})
-	nobody.wantPage("message", site+"/key/answer", url.Values{"id": {"no credential"}})
+	nobody.wantPage("not_signed_in", site+"/passkeys/add", url.Values{})
+	nobody.wantPage("not_signed_in", site+"/passkeys/remove?factor=nothing", url.Values{})
+	nobody.wantPage("authenticate", site+"/passkeys/sign-in", url.Values{})
+	nobody.wantPage("invalid_request", site+"/passkeys/sign-in", url.Values{"id": {"no credential"}})
 	nobody.wantPage("e-mail address", site+"/link", url.Values{"email": {"ann"}})
 }

@@ -3,8 +3,6 @@ package main
 import (
 	"crypto/rand"
 	"sync"
-
-	"github.com/watchword-auth/watchword"
 )
 
 // users is the app's user table, in memory. watchword gets the id only, as the subject.
@@ -40,11 +38,6 @@ type session struct {
 	link          string // id of the verification that a link answers
 	linkChallenge string // id of its challenge, which the link names
 	address       string // address that the link was sent to
-
-	key     string // id of the verification that a key answers; for an enrolment of its challenge
-	purpose string // of that
-
-	proof *watchword.Claims // of a passkey, for one change of the user's passkeys
 }
 
 // sessions stores sessions by a random cookie.

@@ -52,10 +52,11 @@ type Outbox struct {
 }
 
 var (
-	_ watchword.Store        = (*Outbox)(nil)
-	_ watchword.DirectOutbox = (*Outbox)(nil)
-	_ watchword.EventOutbox  = (*Outbox)(nil)
-	_ watchword.Pinger       = (*Outbox)(nil)
+	_ watchword.Store          = (*Outbox)(nil)
+	_ watchword.DirectOutbox   = (*Outbox)(nil)
+	_ watchword.EventOutbox    = (*Outbox)(nil)
+	_ watchword.Pinger         = (*Outbox)(nil)
+	_ watchword.WorkerReporter = (*Outbox)(nil)
 )
 
 // The beginnings of the names of the queues' keys.

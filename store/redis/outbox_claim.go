@@ -19,6 +19,7 @@ const (
 
 // Claim implements watchword.Outbox by claim.lua. If Redis is unavailable for every partition, it returns the error.
 func (q *queue) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, error) {
+	q.claimed.Store(true)
 	select {
 	case q.turn <- struct{}{}:
 		defer func() { <-q.turn }()
@@ -52,6 +53,9 @@ func (q *queue) Claim(ctx context.Context, limit int) ([]watchword.Outgoing, err
 		}
 	}
 }
+
+// HasWorker implements watchword.WorkerReporter: it reports whether a worker of this process has called Claim.
+func (q *queue) HasWorker() bool { return q.claimed.Load() }
 
 // claimFrom claims elements of one partition. It is not interrupted, so that nothing is claimed that nobody knows of.
 func (q *queue) claimFrom(ctx context.Context, p, limit int) ([]watchword.Outgoing, error) {

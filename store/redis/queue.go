@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/watchword-auth/watchword"
@@ -40,6 +41,7 @@ type queue struct {
 	put      script.Timed
 	bury     script.Timed
 	turn     chan struct{} // held by the Claim that asks Redis
+	claimed  atomic.Bool   // Claim was called
 	polls    polls
 	local    localCopies
 	direct   directMessages

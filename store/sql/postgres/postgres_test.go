@@ -46,6 +46,7 @@ func TestFactorsOnServer(t *testing.T) {
 	})
 	t.Run("OpenTogether", func(t *testing.T) { testOpenTogether(t, server.Database(t)) })
 	t.Run("Settings", func(t *testing.T) { testSettings(t, server) })
+	t.Run("Grants", func(t *testing.T) { testDocumentedGrants(t, server) })
 	t.Run("ReadOnly", func(t *testing.T) { testReadOnly(t, server.Database(t)) })
 }
 
