@@ -123,8 +123,9 @@ func startBrowser(t *testing.T) context.Context {
 
 // A tab is a tab of a browser profile of its own, with a virtual authenticator.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t     *testing.T
+	ctx   context.Context
+	shown *shownLines
 }
 
 func newTab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
@@ -134,7 +135,7 @@ func newTab(t *testing.T, parent context.Context, options ...chromedp.ContextOpt
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // creates the tab, which exists as long as ctx
 		t.Fatal(err)
 	}
-	return &tab{t, ctx}
+	return &tab{t: t, ctx: ctx}
 }
 
 func (p *tab) addAuthenticator() {
