@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	cdppage "github.com/chromedp/cdproto/page"
 	virtual "github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 // TestSignInWithElementInBrowser signs in on the plain page and on the one of React: by a code in a mail and by a passkey.
@@ -251,52 +252,8 @@ func evaluate[T any](b *tab, expression string) T {
 	return v
 }
 
-// inspect requires that axe finds no violation, in light and dark, and that the page fits a phone. It saves pictures if WATCHWORD_SHOTS names
-// a folder.
+// inspect requires that the page is accessible and fits a phone.
 func (b *tab) inspect(name string) {
 	b.t.Helper()
-	folder := os.Getenv("WATCHWORD_SHOTS")
-	axe := b.axeCore()
-	for _, scheme := range []string{"dark", "light"} {
-		call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-		if axe != "" {
-			for _, v := range evaluate[[]string](b, axe+`; axe.run().then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("; ")))`) {
-				b.t.Errorf("%s, %s: %s", name, scheme, v)
-			}
-		}
-		for device, width := range map[string]int64{"phone": 390, "desktop": 1280} {
-			b.do(chromedp.EmulateViewport(width, 800))
-			if evaluate[bool](b, "document.documentElement.scrollWidth > innerWidth") {
-				b.t.Errorf("%s, %s: the page is wider than the screen", name, device)
-			}
-			if folder == "" {
-				continue
-			}
-			picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-			if err == nil {
-				err = os.WriteFile(filepath.Join(folder, "example-"+strings.ReplaceAll(filepath.Base(b.t.Name()), " ", "-")+"-"+name+"-"+device+"-"+scheme+".png"), picture, 0o600)
-			}
-			if err != nil {
-				b.t.Fatal(err)
-			}
-		}
-	}
-}
-
-// axeCore returns the source of axe-core, which the tests of the hosted pages download; an empty text if they have not.
-func (b *tab) axeCore() string {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	found, _ := filepath.Glob(filepath.Join(cache, "watchword-tests", "axe-core-*", "node_modules", "axe-core", "axe.min.js"))
-	if len(found) == 0 {
-		b.t.Log("axe-core is not there, so accessibility was NOT checked: run the tests of server first")
-		return ""
-	}
-	source, err := os.ReadFile(found[len(found)-1])
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return string(source)
+	browsertest.Inspect(b.ctx, b.t, "element-"+strings.ReplaceAll(filepath.Base(b.t.Name()), " ", "-")+"-"+name)
 }
