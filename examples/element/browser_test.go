@@ -35,31 +35,51 @@ func TestSignInWithElementInBrowser(t *testing.T) {
 	})
 	t.Run("React", func(t *testing.T) {
 		t.Parallel()
-		testJourney(t, browser, buildReactPage(t))
+		testJourney(t, browser, build(t, "React", "react/package.json", "react/package-lock.json", "react/app.jsx", "react/index.html"))
 	})
 }
 
-// buildReactPage installs the packages of the lock file into a temporary folder and builds the page there. Without npm or the network the
-// test is skipped.
-func buildReactPage(t *testing.T) fs.FS {
+// The page is built with the compilers of Vue and Svelte, which `make frameworks` fetches.
+func TestSignInWithVueAndSvelteInBrowser(t *testing.T) {
+	if os.Getenv("WATCHWORD_FRAMEWORKS") == "" {
+		t.Skip("Vue and Svelte are fetched and tried by `make frameworks`")
+	}
+	t.Parallel()
+	browser := newBrowser(t)
+	pages := build(t, "Vue and Svelte", "testdata/package.json", "testdata/package-lock.json", "testdata/build.mjs", "testdata/post.js", "testdata/App.vue",
+		"testdata/App.svelte", "react/index.html")
+	for _, name := range []string{"vue", "svelte"} {
+		page, err := fs.Sub(pages, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) { testJourney(t, browser, page) })
+	}
+}
+
+// build copies sources into a temporary folder, installs the packages of the lock file there, and returns the folder dist that the script
+// build makes. Without npm or the network the test is skipped.
+func build(t *testing.T, name string, sources ...string) fs.FS {
 	t.Helper()
 	folder := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "app.jsx", "index.html"} {
-		source, err := os.ReadFile(filepath.Join("react", name))
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(folder, name), source, 0o600)
+			err = os.WriteFile(filepath.Join(folder, filepath.Base(source)), text, 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	run := func(args ...string) ([]byte, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
-		return exec.CommandContext(ctx, "npm", append(args, "--prefix", folder)...).CombinedOutput()
+		command := exec.CommandContext(ctx, "npm", args...)
+		command.Dir = folder
+		return command.CombinedOutput()
 	}
 	if out, err := run("ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"); err != nil {
-		t.Skipf("React was NOT tested: its packages cannot be installed: install npm, or check the network: %v %s", err, out)
+		t.Skipf("%s was NOT tested: its packages cannot be installed: install npm, or check the network: %v %s", name, err, out)
 	}
 	if out, err := run("run", "build"); err != nil {
 		t.Fatalf("%v %s", err, out)
