@@ -173,6 +173,15 @@ func testPasskey(p *tab) {
 	p.waitHeading("The passkey was accepted")
 	p.requireClaims(map[string]string{"strategy": "webauthn", "acr": "phr", "purpose": "sign_in"})
 	p.requireRequests(factors, started, checked, started, checked, keySet)
+
+	// Whose device has the passkey no more begins as somebody else.
+	p.clearAuthenticator()
+	p.press("Passkey")
+	p.press("Use passkey")
+	p.press("Create one as somebody else")
+	p.waitHeading("Use your passkey")
+	p.press("Use passkey")
+	p.waitHeading("The passkey was accepted")
 }
 
 func testRecoveryCodes(p *tab) {

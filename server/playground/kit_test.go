@@ -126,6 +126,7 @@ type tab struct {
 	t     *testing.T
 	ctx   context.Context
 	shown *shownLines
+	id    virtual.AuthenticatorID
 }
 
 func newTab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
@@ -142,10 +143,20 @@ func (p *tab) addAuthenticator() {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, virtual.Enable, virtual.EnableParams{})
 	if err == nil {
-		_, err = chromedp.Call(p.ctx, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{
+		var added virtual.AddVirtualAuthenticatorResult
+		added, err = chromedp.Call(p.ctx, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{
 			Protocol: "ctap2", Transport: "internal", HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true}})
+		p.id = added.AuthenticatorID
 	}
 	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// clearAuthenticator removes all passkeys from the authenticator.
+func (p *tab) clearAuthenticator() {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, virtual.ClearCredentials, virtual.ClearCredentialsParams{AuthenticatorID: p.id}); err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -2,7 +2,7 @@
 
 import { call, clearRequests, element } from "./api.js";
 import { nextStep, totp } from "./codes.js";
-import { keep, person } from "./person.js";
+import { keep, person, replacePerson } from "./person.js";
 import { hideReceipt, showReceipt } from "./receipt.js";
 import { begin, button, codeForm, describe, messageOf, quiet, show, text, waiting } from "./step.js";
 
@@ -122,8 +122,8 @@ async function useAuthenticatorApp(current, intro) {
   show("Enter the app’s code", intro, person.secret ? builtInApp(current, form.use) : null, form);
 }
 
-// keyStep asks the browser for a passkey, by itself and with a button for another try.
-function keyStep(title, intro, words, ask, then) {
+// keyStep asks the browser for a passkey, by itself and with a button for another try. other is what else can be done if there is none.
+function keyStep(title, intro, words, ask, then, other) {
   const errors = element("div");
   const again = button(words, async () => {
     errors.replaceChildren();
@@ -131,7 +131,7 @@ function keyStep(title, intro, words, ask, then) {
     try {
       await then(await ask());
     } catch (error) {
-      errors.replaceChildren(error.name === "NotAllowedError" ? quiet("No passkey was chosen. Try again.") : describe(error));
+      errors.replaceChildren(...(error.name === "NotAllowedError" ? [quiet("No passkey was chosen. Try again."), other ?? ""] : [describe(error)]));
     }
     again.disabled = false;
   }, "primary");
@@ -154,10 +154,16 @@ async function passkey(current) {
   }).click();
 }
 
+// usePasskey also helps those whose device has the passkey no more: somebody else has none yet, and creates one.
 async function usePasskey(intro = null) {
   const { authenticate } = await passkeys();
+  const other = element("p", { class: "row" }, button("Create one as somebody else", () => {
+    replacePerson();
+    const again = () => run("passkey", again);
+    again();
+  }));
   const { challenge, check } = await use("webauthn", "sign_in");
-  keyStep("Use your passkey", [intro], "Use passkey", () => authenticate(challenge.public), async (answer) => finish("The passkey was accepted", await check(answer), "sign_in"));
+  keyStep("Use your passkey", [intro], "Use passkey", () => authenticate(challenge.public), async (answer) => finish("The passkey was accepted", await check(answer), "sign_in"), other);
 }
 
 async function recoveryCodes(current) {
