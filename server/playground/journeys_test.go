@@ -154,8 +154,9 @@ func testAuthenticatorApp(p *tab) {
 	p.waitHeading("Enter a recovery code")
 	p.keepLines()
 
-	// The app is used again after a reload.
+	// The app is used again after a reload, and the language of requests stays as it was chosen.
 	p.do(chromedp.Reload(), chromedp.WaitVisible(chromedp.CSS("[data-try]")))
+	p.waitUntil(`document.querySelector("[name=language]:checked").value === "go" && !setup.hidden`)
 	p.press("Authenticator app")
 	p.waitHeading("Enter the app’s code")
 
