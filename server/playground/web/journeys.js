@@ -7,6 +7,7 @@ import { hideReceipt, showReceipt } from "./receipt.js";
 import { begin, button, codeForm, describe, messageOf, quiet, show, text, waiting } from "./step.js";
 
 const publicURL = document.body.dataset.publicUrl;
+const docs = document.querySelector("nav a[rel=noreferrer]").href;
 const addressOf = (channel) => document.getElementById(channel === "sms" ? "phone" : "email").value.trim();
 
 /** Runs a journey. What goes wrong before a form can say so is shown in its place. */
@@ -23,7 +24,8 @@ export async function run(name, restart) {
 
 async function finish(title, result, purpose) {
   show(title, element("p", { class: "good" }, "✓ Approved"),
-    text("Your app gets a ", element("a", { href: "#receipt" }, "receipt"), ": a signed statement that works once. Here it is decoded and verified."));
+    text("Your app gets a ", element("a", { href: "#receipt" }, "receipt"), ": a signed statement that works once. Here it is decoded and verified."),
+    quiet("For your app: copy its calls from the requests, or follow ", element("a", { href: docs + "/ten-minutes.md", rel: "noreferrer", target: "_blank" }, "A verified sign-in in ten minutes"), "."));
   await showReceipt(result.receipt, purpose);
 }
 

@@ -38,8 +38,7 @@ function curl({ method, path, body, key }) {
 }
 
 // A credential is the browser's answer for a passkey: an object, which an app passes on as it is.
-const passesCredential = (body) => typeof body?.answer === "object";
-const credentialNote = "// credential: what the browser returned for public (see webauthn.js)\n";
+const credentialNote = (body) => (typeof body?.answer !== "object" ? "" : `// credential: what ${body.purpose === "enrol" ? "register" : "authenticate"}(public) of /webauthn.js returned in the browser\n`);
 
 /* TypeScript */
 
@@ -68,9 +67,9 @@ function typescript(request) {
   const open = path.match(/^\/v1\/verifications\/([\w-]+)\/open$/);
   if (open) return `const opened = await ${client}.verifications.open("${open[1]}", ${tsValue(body)});`;
   const [{ ts, result }, what, id] = find(method, path);
-  const results = { approved: body?.purpose === "enrol" ? "{ factor }" : "{ receipt, claims }" };
+  const name = result !== "approved" ? result : body.purpose === "enrol" ? "{ factor }" : "{ receipt, claims }";
   const args = [id && JSON.stringify(id), body && tsValue(body)].filter(Boolean).join(", ");
-  return `${passesCredential(body) ? credentialNote : ""}const ${results[result] ?? result} = await ${client}.${what}s.${ts}(${args});`;
+  return `${credentialNote(body)}const ${name} = await ${client}.${what}s.${ts}(${args});`;
 }
 
 /* Go */
@@ -103,7 +102,7 @@ function go(request) {
   if (open) return `opened, err := ${client}.OpenMethod(ctx, "${open[1]}", ${JSON.stringify(body.method)})`;
   const [{ go: verb, type, result }, what, id] = find(method, path);
   const args = ["ctx", id && JSON.stringify(id), body && goStruct("client." + type(capital(what)), body)].filter(Boolean).join(", ");
-  return `${passesCredential(body) ? credentialNote : ""}${result}, err := ${client}.${verb}${capital(what)}(${args})`;
+  return `${credentialNote(body)}${result}, err := ${client}.${verb}${capital(what)}(${args})`;
 }
 
 function find(method, path) {
