@@ -147,7 +147,7 @@ func testAuthenticatorApp(p *tab) {
 	// Somebody who has a factor adds another with the key that needs no proof.
 	p.press("Recovery codes")
 	p.waitHeading("Save these codes")
-	if text := p.evaluate(`step.innerText`); !strings.Contains(text, "as these requests do (dev-admin)") {
+	if text := p.evaluate(`step.innerText`); !strings.Contains(text, "the administrator’s key dev-admin") {
 		p.t.Errorf("the step says %q", text)
 	}
 	p.press("I saved them")

@@ -77,7 +77,7 @@ async function enrol(strategy, factors) {
   const admin = factors.length > 0;
   const request = { strategy, purpose: "enrol", subject: person.subject };
   const challenge = await call("POST", "/v1/challenges", request, { admin });
-  const note = admin ? quiet("This person can sign in by something already. So your app must prove that the person agrees to add more, by a receipt of the purpose manage_factors, or use a key of an administrator, as these requests do (dev-admin).") : null;
+  const note = admin ? quiet("This person can sign in by something already, so adding more needs a receipt of the purpose manage_factors: the person agreed. These requests use the administrator’s key dev-admin instead.") : null;
   const check = (answer) => call("POST", `/v1/challenges/${challenge.id}/check`, { purpose: "enrol", subject: person.subject, answer }, { admin });
   return { challenge, note, check };
 }
