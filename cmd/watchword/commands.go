@@ -28,6 +28,9 @@ func newRootCommand(stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w (see %s --help)", err, cmd.CommandPath())
+	})
 	root.AddCommand(serveCommand(), appsCommand(), checkConfigCommand(), doctorCommand(), eventsCommand(), healthcheckCommand(), keysCommand(), versionCommand())
 	return root
 }

@@ -140,7 +140,7 @@ type playground = devplayground.Playground
 func newPlayground() *playground { return devplayground.New() }
 
 func playgroundRoutes(p *playground, publicURL string) (map[string]http.Handler, error) {
-	h, err := p.Handler(devplayground.Config{PublicURL: publicURL, Key: devKey, AdminKey: devAdminKey})
+	h, err := p.Handler(devplayground.Config{PublicURL: publicURL, Key: devKey, AdminKey: devAdminKey, App: devApp})
 	return map[string]http.Handler{"GET /{$}": h, "GET /playground/": h}, err
 }
 

@@ -205,6 +205,12 @@ func testSearch(p *tab) {
 	p.send(watchword.Message{Channel: "email", To: "ada@example.com", Title: "Sign in to Northwind", Text: "x", HTML: "<p>x"})
 	p.waitUntil(`document.querySelectorAll(".row").length === 6`)
 	p.waitUntil(`document.querySelector("article") !== null`) // nothing was open
+	// A row opens its message wherever it is clicked, except on the code, which is copied.
+	p.requireEqual(`(() => {
+		const row = document.querySelector(".row:has(.chip)"), at = (box, x) => document.elementFromPoint(box.left + box.width * x, box.top + box.height / 2);
+		const line = row.querySelector(":scope > .line").getBoundingClientRect(), chip = row.querySelector(".chip");
+		return [at(line, .9).closest(".row > a") === row.querySelector("a"), at(chip.getBoundingClientRect(), .5) === chip];
+	})()`, "true,true")
 	p.do(chromedp.SendKeys(chromedp.CSS("#q"), "northWIND ada"))
 	p.waitUntil(`document.querySelectorAll(".row").length === 1`)
 	p.evaluate(`(q.value = "", q.dispatchEvent(new InputEvent("input", { bubbles: true })))`)

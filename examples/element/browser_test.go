@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/emulation"
 	cdppage "github.com/chromedp/cdproto/page"
 	virtual "github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 // TestSignInWithElementInBrowser signs in on the plain page and on the one of React: by a code in a mail and by a passkey.
@@ -34,31 +35,51 @@ func TestSignInWithElementInBrowser(t *testing.T) {
 	})
 	t.Run("React", func(t *testing.T) {
 		t.Parallel()
-		testJourney(t, browser, buildReactPage(t))
+		testJourney(t, browser, build(t, "React", "react/package.json", "react/package-lock.json", "react/app.jsx", "react/index.html"))
 	})
 }
 
-// buildReactPage installs the packages of the lock file into a temporary folder and builds the page there. Without npm or the network the
-// test is skipped.
-func buildReactPage(t *testing.T) fs.FS {
+// The page is built with the compilers of Vue and Svelte, which `make frameworks` fetches.
+func TestSignInWithVueAndSvelteInBrowser(t *testing.T) {
+	if os.Getenv("WATCHWORD_FRAMEWORKS") == "" {
+		t.Skip("Vue and Svelte are fetched and tried by `make frameworks`")
+	}
+	t.Parallel()
+	browser := newBrowser(t)
+	pages := build(t, "Vue and Svelte", "testdata/package.json", "testdata/package-lock.json", "testdata/build.mjs", "testdata/post.js", "testdata/App.vue",
+		"testdata/App.svelte", "react/index.html")
+	for _, name := range []string{"vue", "svelte"} {
+		page, err := fs.Sub(pages, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) { testJourney(t, browser, page) })
+	}
+}
+
+// build copies sources into a temporary folder, installs the packages of the lock file there, and returns the folder dist that the script
+// build makes. Without npm or the network the test is skipped.
+func build(t *testing.T, name string, sources ...string) fs.FS {
 	t.Helper()
 	folder := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json", "app.jsx", "index.html"} {
-		source, err := os.ReadFile(filepath.Join("react", name))
+	for _, source := range sources {
+		text, err := os.ReadFile(source)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(folder, name), source, 0o600)
+			err = os.WriteFile(filepath.Join(folder, filepath.Base(source)), text, 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	run := func(args ...string) ([]byte, error) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
-		return exec.CommandContext(ctx, "npm", append(args, "--prefix", folder)...).CombinedOutput()
+		command := exec.CommandContext(ctx, "npm", args...)
+		command.Dir = folder
+		return command.CombinedOutput()
 	}
 	if out, err := run("ci", "--no-audit", "--no-fund", "--ignore-scripts", "--prefer-offline"); err != nil {
-		t.Skipf("React was NOT tested: its packages cannot be installed: install npm, or check the network: %v %s", err, out)
+		t.Skipf("%s was NOT tested: its packages cannot be installed: install npm, or check the network: %v %s", name, err, out)
 	}
 	if out, err := run("run", "build"); err != nil {
 		t.Fatalf("%v %s", err, out)
@@ -251,52 +272,8 @@ func evaluate[T any](b *tab, expression string) T {
 	return v
 }
 
-// inspect requires that axe finds no violation, in light and dark, and that the page fits a phone. It saves pictures if WATCHWORD_SHOTS names
-// a folder.
+// inspect requires that the page is accessible and fits a phone.
 func (b *tab) inspect(name string) {
 	b.t.Helper()
-	folder := os.Getenv("WATCHWORD_SHOTS")
-	axe := b.axeCore()
-	for _, scheme := range []string{"dark", "light"} {
-		call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-		if axe != "" {
-			for _, v := range evaluate[[]string](b, axe+`; axe.run().then((r) => r.violations.map((v) => v.id + ": " + v.nodes.map((n) => n.html + " " + n.failureSummary).join("; ")))`) {
-				b.t.Errorf("%s, %s: %s", name, scheme, v)
-			}
-		}
-		for device, width := range map[string]int64{"phone": 390, "desktop": 1280} {
-			b.do(chromedp.EmulateViewport(width, 800))
-			if evaluate[bool](b, "document.documentElement.scrollWidth > innerWidth") {
-				b.t.Errorf("%s, %s: the page is wider than the screen", name, device)
-			}
-			if folder == "" {
-				continue
-			}
-			picture, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
-			if err == nil {
-				err = os.WriteFile(filepath.Join(folder, "example-"+strings.ReplaceAll(filepath.Base(b.t.Name()), " ", "-")+"-"+name+"-"+device+"-"+scheme+".png"), picture, 0o600)
-			}
-			if err != nil {
-				b.t.Fatal(err)
-			}
-		}
-	}
-}
-
-// axeCore returns the source of axe-core, which the tests of the hosted pages download; an empty text if they have not.
-func (b *tab) axeCore() string {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
-	}
-	found, _ := filepath.Glob(filepath.Join(cache, "watchword-tests", "axe-core-*", "node_modules", "axe-core", "axe.min.js"))
-	if len(found) == 0 {
-		b.t.Log("axe-core is not there, so accessibility was NOT checked: run the tests of server first")
-		return ""
-	}
-	source, err := os.ReadFile(found[len(found)-1])
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return string(source)
+	browsertest.Inspect(b.ctx, b.t, "element-"+strings.ReplaceAll(filepath.Base(b.t.Name()), " ", "-")+"-"+name)
 }

@@ -12,6 +12,8 @@ import (
 	cdppage "github.com/chromedp/cdproto/page"
 	virtual "github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 // A browser is a real browser with a virtual authenticator that approves every request.
@@ -28,7 +30,7 @@ func newBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Skip("Chromium is not installed: apt-get install chromium")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	b := &browser{t: t, site: newSite(t)}
 	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
@@ -96,6 +98,25 @@ func (b *browser) waitForText(want string) {
 	b.t.Fatalf("the page does not say %q:\n%s", want, b.text())
 }
 
+// inspect requires that the page is accessible and fits a phone.
+func (b *browser) inspect(name string) {
+	b.t.Helper()
+	browsertest.Inspect(b.ctx, b.t, "passkeys-"+name)
+}
+
+// openElsewhere opens an address in a profile of its own, which has no cookies.
+func (b *browser) openElsewhere(url, want string) {
+	b.t.Helper()
+	ctx, cancel := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	defer cancel()
+	other := &browser{t: b.t, ctx: ctx, site: b.site}
+	if err := chromedp.Do(ctx, chromedp.Navigate(url)); err != nil {
+		b.t.Fatal(err)
+	}
+	other.waitForText(want)
+	other.inspect("elsewhere")
+}
+
 // post returns the reply to a request of the page's script.
 func (b *browser) post(path string) string {
 	b.t.Helper()
@@ -117,15 +138,20 @@ const signOut = `form[action="/sign-out"] button`
 // Sign in by link, add a passkey, sign in by suggestion and by button, remove the passkey, and sign in by link again.
 func TestSignInWithPasskeyInBrowser(t *testing.T) {
 	b := newBrowser(t)
+	b.inspect("sign-in")
 	b.typeText("input[type=email]", ann)
 	b.clickAndLeave("form button")
 	b.waitForText("We sent a link to a•••@example.com")
+	b.inspect("sent")
 	link, _ := waitForMail(t, b.site, 1)
+	b.openElsewhere(link, "Please open the link in the browser in which you asked for it")
 	b.open(link)
 	b.waitForText("Sign in")
+	b.inspect("link")
 	b.clickAndLeave("form button")
 	b.waitForText("You are signed in as " + ann)
 	b.waitForText("None yet")
+	b.inspect("welcome")
 
 	b.clickAndLeave("#add")
 	b.waitForText("Remove")
@@ -134,6 +160,7 @@ func TestSignInWithPasskeyInBrowser(t *testing.T) {
 	}
 	b.click("#add")
 	b.waitForText("This device has a passkey already") // proven, but the authenticator is asked not to make a second one
+	b.inspect("passkey")
 	b.clickAndLeave(signOut)
 	b.waitForText("You are signed in as " + ann) // chosen from the suggestions, at once
 
@@ -142,6 +169,7 @@ func TestSignInWithPasskeyInBrowser(t *testing.T) {
 		Source: "PublicKeyCredential.isConditionalMediationAvailable = undefined"})
 	b.clickAndLeave(signOut)
 	b.waitForText("Sign in with a passkey")
+	b.inspect("sign-in-with-passkey")
 	b.clickAndLeave("#passkey")
 	b.waitForText("You are signed in as " + ann)
 

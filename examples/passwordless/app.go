@@ -64,7 +64,7 @@ func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
 		Methods:   []watchword.MethodRequest{{Strategy: "magiclink", To: email}},
 		ReturnURL: a.origin + "/done", Client: watchword.Client{IP: host, UserAgent: r.UserAgent()}})
 	if err != nil {
-		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
+		a.renderPage(w, page{Name: "sign-in", Email: email, Message: messageFor(err)})
 		return
 	}
 	a.saveSession(w, r, session{address: email, verification: started.ID, handle: started.Handle.Reveal()})
@@ -88,7 +88,7 @@ func (a *app) done(w http.ResponseWriter, r *http.Request) {
 			To: s.address, ReturnCode: query.Get("return_code")})
 	}
 	if err != nil {
-		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
+		a.renderPage(w, page{Name: "sign-in", Email: s.address, Message: messageFor(err)})
 		return
 	}
 	a.saveSession(w, r, session{email: s.address})

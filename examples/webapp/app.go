@@ -48,6 +48,7 @@ func newApp(ctx context.Context, origin string) (http.Handler, error) {
 	mux.HandleFunc("GET /sign-in/done", a.signInDone)
 	mux.HandleFunc("POST /app", a.enrolApp)
 	mux.HandleFunc("GET /app/done", a.enrolAppDone)
+	mux.HandleFunc("GET /forgot", func(w http.ResponseWriter, _ *http.Request) { a.renderPage(w, page{Name: "forgot"}) })
 	mux.HandleFunc("POST /forgot", a.forgot)
 	mux.HandleFunc("POST /reset", a.reset)
 	mux.HandleFunc("POST /sign-out", a.signOut)

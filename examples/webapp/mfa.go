@@ -8,16 +8,17 @@ import (
 
 // signIn checks the password and, if it is right, asks for a second step on the hosted page. Nobody is signed in yet.
 func (a *app) signIn(w http.ResponseWriter, r *http.Request) {
-	u := a.users.checkPassword(r.FormValue("email"), r.FormValue("password"))
+	email := r.FormValue("email")
+	u := a.users.checkPassword(email, r.FormValue("password"))
 	if u == nil {
-		a.renderPage(w, page{Name: "sign-in", Message: "Wrong e-mail address or password."})
+		a.renderPage(w, page{Name: "sign-in", Email: email, Message: "Wrong e-mail address or password."})
 		return
 	}
 	started, err := a.engine.StartVerification(r.Context(), watchword.VerificationRequest{Purpose: watchword.PurposeMFA, Subject: u.id,
 		Methods:   []watchword.MethodRequest{{Strategy: "totp"}, {Strategy: "otp", Channel: "email", To: u.email}},
 		ReturnURL: a.origin + "/sign-in/done", Client: clientOf(r)})
 	if err != nil {
-		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
+		a.renderPage(w, page{Name: "sign-in", Email: email, Message: messageFor(err)})
 		return
 	}
 	a.saveSession(w, r, session{pendingUser: u, asked: started.ID, handle: started.Handle})
@@ -37,7 +38,7 @@ func (a *app) signInDone(w http.ResponseWriter, r *http.Request) {
 			Subject: s.pendingUser.id, ReturnCode: code})
 	}
 	if err != nil {
-		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
+		a.renderPage(w, page{Name: "sign-in", Email: s.pendingUser.email, Message: messageFor(err)})
 		return
 	}
 	a.saveSession(w, r, session{user: s.pendingUser})

@@ -15,7 +15,7 @@ func (a *app) forgot(w http.ResponseWriter, r *http.Request) {
 		Methods: []watchword.MethodRequest{{Strategy: "otp", Channel: "email", To: email}}, Open: watchword.OpenFirst,
 		Client: clientOf(r), Decoy: a.users.find(email) == nil})
 	if err != nil {
-		a.renderPage(w, page{Name: "sign-in", Message: messageFor(err)})
+		a.renderPage(w, page{Name: "forgot", Email: email, Message: messageFor(err)})
 		return
 	}
 	s := session{resetting: true, asked: started.ID, email: email, sentTo: started.Challenge.SentTo}
@@ -47,5 +47,5 @@ func (a *app) reset(w http.ResponseWriter, r *http.Request) {
 		message = messageFor(err)
 	}
 	a.saveSession(w, r, session{})
-	a.renderPage(w, page{Name: "sign-in", Message: message})
+	a.renderPage(w, page{Name: "sign-in", Email: s.email, Message: message})
 }

@@ -15,7 +15,7 @@ import (
 
 func newHandler(t *testing.T, p *playground.Playground) http.Handler {
 	t.Helper()
-	h, err := p.Handler(playground.Config{PublicURL: "http://localhost:8080", Key: "dev", AdminKey: "dev-admin"})
+	h, err := p.Handler(playground.Config{PublicURL: "http://localhost:8080", Key: "dev", AdminKey: "dev-admin", App: "dev"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func get(h http.Handler, path string, change ...func(*http.Request)) *httptest.R
 }
 
 var files = []string{"/", "/playground/page.css", "/playground/page.js", "/playground/api.js", "/playground/codes.js", "/playground/journeys.js",
-	"/playground/person.js", "/playground/receipt.js", "/playground/step.js"}
+	"/playground/lines.js", "/playground/person.js", "/playground/receipt.js", "/playground/step.js"}
 
 func TestHandlerRefusesForeignHostsAndOrigins(t *testing.T) {
 	t.Parallel()

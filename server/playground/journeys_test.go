@@ -1,6 +1,7 @@
 package playground_test
 
 import (
+	"context"
 	"fmt"
 	"os/exec"
 	"strings"
@@ -13,6 +14,12 @@ func TestPlaygroundInBrowser(t *testing.T) {
 	t.Parallel()
 	origin := startDevelopment(t)
 	browser := startBrowser(t)
+	shown := &shownLines{}
+	t.Run("journeys", func(t *testing.T) { testJourneys(t, origin, browser, shown) })
+	t.Run("the lines of all languages send the same requests", func(t *testing.T) { shown.requireSameRequests(t, origin) })
+}
+
+func testJourneys(t *testing.T, origin string, browser context.Context, shown *shownLines) {
 	for i, journey := range []struct {
 		name string
 		run  func(*tab)
@@ -20,6 +27,7 @@ func TestPlaygroundInBrowser(t *testing.T) {
 		{"a code by mail", testMailCode},
 		{"a code by SMS, typed wrong first", testSMSCode},
 		{"a link", testLink},
+		{"the code of a link's message", testCodeOfLink},
 		{"an authenticator app", testAuthenticatorApp},
 		{"a passkey", testPasskey},
 		{"recovery codes", testRecoveryCodes},
@@ -34,11 +42,13 @@ func TestPlaygroundInBrowser(t *testing.T) {
 		t.Run(journey.name, func(t *testing.T) {
 			t.Parallel()
 			p := newTab(t, browser, chromedp.WithNewBrowserContext())
+			p.shown = shown
 			p.addAuthenticator()
 			p.do(chromedp.EmulateViewport(1280, 720), chromedp.Navigate(origin), chromedp.WaitVisible(chromedp.CSS("[data-try]")))
 			// Each journey has addresses of its own, because limits are as in production.
 			p.evaluate(fmt.Sprintf(`(email.value = "ada%d@example.com", phone.value = "+1415555%04d")`, i, i))
 			journey.run(p)
+			p.keepLines()
 		})
 	}
 }
@@ -53,8 +63,10 @@ const (
 
 func testMailCode(p *tab) {
 	p.press("Code by email")
+	p.waitUntil(`document.activeElement.id === "code"`)
 	p.press("Use code")
 	p.waitHeading("The code was right")
+	p.requireEqual(`[...document.querySelectorAll("#requests [open] .mono")].map(s => s.innerText.split("/").at(-1)).join()`, "check")
 	p.requireClaims(map[string]string{"purpose": "sign_in", "channel": "email", "strategy": "otp", "aud": "dev", "iss": p.evaluate("location.origin")})
 	p.requireRequests(started, messages, checked, keySet)
 
@@ -73,6 +85,7 @@ func testMailCode(p *tab) {
 	// The receipt works once.
 	p.press("Redeem it")
 	p.waitUntil(`document.querySelector("#receipt .good[role=status]")`)
+	p.keepLines()
 	p.press("Redeem it")
 	p.waitUntil(`document.querySelector("#receipt .error")?.innerText.includes("receipt_used")`)
 
@@ -107,6 +120,13 @@ func testLink(p *tab) {
 	p.requireRequests(started, messages, "GET /v1/challenges/... 200", "POST /v1/challenges/.../redeem 200", keySet)
 }
 
+func testCodeOfLink(p *tab) {
+	p.press("Link by email")
+	p.press("Or use code")
+	p.waitHeading("The code was right")
+	p.requireClaims(map[string]string{"strategy": "magiclink"})
+}
+
 // enrolApp adds an authenticator app and returns when it has been used. The built-in app has a code at once, though each works once.
 func (p *tab) enrolApp() {
 	p.t.Helper()
@@ -127,14 +147,16 @@ func testAuthenticatorApp(p *tab) {
 	// Somebody who has a factor adds another with the key that needs no proof.
 	p.press("Recovery codes")
 	p.waitHeading("Save these codes")
-	if text := p.evaluate(`step.innerText`); !strings.Contains(text, "the requests use the key dev-admin") {
+	if text := p.evaluate(`step.innerText`); !strings.Contains(text, "the administrator’s key dev-admin") {
 		p.t.Errorf("the step says %q", text)
 	}
 	p.press("I saved them")
 	p.waitHeading("Enter a recovery code")
+	p.keepLines()
 
-	// The app is used again after a reload.
+	// The app is used again after a reload, and the language of requests stays as it was chosen.
 	p.do(chromedp.Reload(), chromedp.WaitVisible(chromedp.CSS("[data-try]")))
+	p.waitUntil(`document.querySelector("[name=language]:checked").value === "go" && !setup.hidden`)
 	p.press("Authenticator app")
 	p.waitHeading("Enter the app’s code")
 
@@ -149,9 +171,18 @@ func testPasskey(p *tab) {
 	p.press("Passkey")
 	p.waitHeading("Use your passkey")
 	p.press("Use passkey")
-	p.waitHeading("The passkey was right")
+	p.waitHeading("The passkey was accepted")
 	p.requireClaims(map[string]string{"strategy": "webauthn", "acr": "phr", "purpose": "sign_in"})
 	p.requireRequests(factors, started, checked, started, checked, keySet)
+
+	// Whose device has the passkey no more begins as somebody else.
+	p.clearAuthenticator()
+	p.press("Passkey")
+	p.press("Use passkey")
+	p.press("Create one as somebody else")
+	p.waitHeading("Use your passkey")
+	p.press("Use passkey")
+	p.waitHeading("The passkey was accepted")
 }
 
 func testRecoveryCodes(p *tab) {
@@ -184,7 +215,7 @@ func testHostedPage(p *tab) {
 	p.waitUntil(`document.querySelector(".ways button bdi")`)
 	p.press("Email") // to the address of the tab
 	p.waitUntil(`document.querySelector("#answer")`)
-	code := p.evaluate(`(await (await fetch("/inbox/messages?to=` + "ada7@example.com" + `")).json())[0].code`)
+	code := p.evaluate(`(await (await fetch("/inbox/messages?to=` + "ada8@example.com" + `")).json())[0].code`)
 	p.do(chromedp.SendKeys(chromedp.CSS("#answer"), code))
 	p.waitHeading("The hosted page came back")
 	p.requireClaims(map[string]string{"purpose": "mfa", "channel": "email"})
@@ -217,7 +248,7 @@ func testPastedCommand(p *tab) {
 	p.evaluate(`email.value = "o'neill@example.com"`)
 	p.press("Code by email")
 	p.waitUntil(`document.querySelector(".message pre")`)
-	command := p.evaluate(`[...document.querySelectorAll(".curl pre")].at(-1).textContent`)
+	command := p.evaluate(`[...document.querySelectorAll("#requests .line pre")].at(-1).textContent`)
 	out, err := exec.CommandContext(p.t.Context(), "sh", "-c", command).CombinedOutput()
 	if err != nil || !strings.Contains(string(out), `"status":"pending"`) {
 		p.t.Errorf("%s\n%v %s", command, err, out)

@@ -123,8 +123,10 @@ func startBrowser(t *testing.T) context.Context {
 
 // A tab is a tab of a browser profile of its own, with a virtual authenticator.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t     *testing.T
+	ctx   context.Context
+	shown *shownLines
+	id    virtual.AuthenticatorID
 }
 
 func newTab(t *testing.T, parent context.Context, options ...chromedp.ContextOption) *tab {
@@ -134,17 +136,27 @@ func newTab(t *testing.T, parent context.Context, options ...chromedp.ContextOpt
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // creates the tab, which exists as long as ctx
 		t.Fatal(err)
 	}
-	return &tab{t, ctx}
+	return &tab{t: t, ctx: ctx}
 }
 
 func (p *tab) addAuthenticator() {
 	p.t.Helper()
 	_, err := chromedp.Call(p.ctx, virtual.Enable, virtual.EnableParams{})
 	if err == nil {
-		_, err = chromedp.Call(p.ctx, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{
+		var added virtual.AddVirtualAuthenticatorResult
+		added, err = chromedp.Call(p.ctx, virtual.AddVirtualAuthenticator, virtual.AddVirtualAuthenticatorParams{Options: &virtual.VirtualAuthenticatorOptions{
 			Protocol: "ctap2", Transport: "internal", HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true}})
+		p.id = added.AuthenticatorID
 	}
 	if err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// clearAuthenticator removes all passkeys from the authenticator.
+func (p *tab) clearAuthenticator() {
+	p.t.Helper()
+	if _, err := chromedp.Call(p.ctx, virtual.ClearCredentials, virtual.ClearCredentialsParams{AuthenticatorID: p.id}); err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -33,6 +33,7 @@ type Config struct {
 	PublicURL string // of the app: the origin for passkeys, the return URL of hosted pages, and the issuer of receipts
 	Key       string // an API key with the scopes challenges and factors
 	AdminKey  string // an API key with the scope factors:admin too, which changes factors without a proof
+	App       string // the id of the app, the audience of receipts
 }
 
 // A Playground serves the page and keeps the latest events for it, in memory. It is safe for concurrent use.

@@ -1,8 +1,12 @@
-// Sends requests to the API and shows each of them as a command to paste, with its answer.
+// Sends requests to the API and shows each of them as a line to paste, with its answer.
+
+import { languages, setups } from "./lines.js";
 
 const { key, adminKey } = document.body.dataset;
 const list = document.getElementById("requests");
-const origin = location.origin;
+const setup = document.getElementById("setup");
+const choices = [...document.querySelectorAll("[name=language]")];
+const languageKey = "watchword-playground-language";
 
 /** An answer of the API that is no success: a problem (RFC 9457). */
 export class Problem extends Error {
@@ -24,20 +28,6 @@ export function element(name, props = {}, ...children) {
   return made;
 }
 
-const quote = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
-
-// spaced writes JSON on one line, as documents show it.
-const spaced = (value) => JSON.stringify(value, null, 1).replaceAll(/\n\s*/g, (_, at, all) => ("]}".includes(all[at + _.length]) || "[{".includes(all[at - 1]) ? "" : " "));
-
-function curl(method, path, body, withKey) {
-  let line = `curl -sS ${origin}${path}`;
-  if (path.includes("?")) line = `curl -sS ${quote(origin + path)}`;
-  if (method !== "GET" && !(method === "POST" && body)) line += ` -X ${method}`;
-  if (withKey) line += ` \\\n  -H 'Authorization: Bearer ${withKey}'`;
-  if (body) line += ` -H 'Content-Type: application/json' \\\n  -d ${quote(spaced(body))}`;
-  return line;
-}
-
 /** Copies a text, and says so. */
 export async function copy(text) {
   const toast = document.getElementById("toast");
@@ -50,16 +40,48 @@ export async function copy(text) {
   setTimeout(() => { toast.textContent = ""; }, 2000);
 }
 
-// show adds a request to the list, opened. What was opened by itself before closes.
-function show(method, path, command) {
+// The language that is chosen now.
+const language = () => choices.find((one) => one.checked).value;
+
+// lineBox is a text to paste, with a button that copies it.
+const lineBox = (text) => [element("pre", {}, text), element("button", { type: "button", click: () => copy(text) }, "Copy")];
+
+/** Lets people choose the language of the requests, which this browser remembers. */
+export function offerLanguages() {
+  try {
+    const kept = localStorage.getItem(languageKey);
+    for (const one of choices) one.checked = one.value === (kept in languages ? kept : "curl");
+  } catch {
+    // The browser keeps nothing.
+  }
+  const showAll = () => {
+    list.querySelectorAll("li").forEach((one) => one.dispatchEvent(new Event("language")));
+    setup.hidden = !(language() in setups);
+    if (!setup.hidden) setup.querySelector(".line").replaceChildren(...lineBox(setups[language()]));
+  };
+  for (const one of choices) one.addEventListener("change", () => {
+    showAll();
+    try {
+      localStorage.setItem(languageKey, one.value);
+    } catch {
+      // It lasts until the page is loaded again.
+    }
+  });
+  showAll();
+}
+
+// show adds a request to the list. One that apps make in production opens, and what was opened by itself before closes.
+function show(request, { aside, note }) {
   document.getElementById("nothing").hidden = true;
-  list.querySelectorAll("details[data-auto]").forEach((one) => { one.open = false; });
+  if (!aside) list.querySelectorAll("details[data-auto]").forEach((one) => { one.open = false; });
   const status = element("span", { class: "quiet" }, "…");
   const answer = element("pre", {}, "…");
-  list.prepend(element("li", {}, element("details", { open: true, "data-auto": true },
-    element("summary", {}, element("span", { class: "mono" }, `${method} ${path.split("?")[0]}`), status),
-    element("div", { class: "curl" }, element("pre", {}, command), element("button", { type: "button", click: () => copy(command) }, "Copy")),
-    answer)));
+  const line = element("div", { class: "line" });
+  const write = () => line.replaceChildren(...lineBox(languages[language()](request)));
+  list.prepend(element("li", { language: write }, element("details", { open: !aside, "data-auto": !aside },
+    element("summary", {}, element("span", { class: "mono" }, `${request.method} ${request.path.split("?")[0]}`), status),
+    note && element("p", { class: "quiet" }, note), line, answer)));
+  write();
   return { status, answer };
 }
 
@@ -69,10 +91,13 @@ const shorten = (name, value) => (typeof value === "string" && (name === "html" 
 /** Forgets the requests of an earlier journey. */
 export const clearRequests = () => list.replaceChildren();
 
-/** Sends a request with the key of development mode, or with that of admin, and returns the body of its answer. Throws a Problem. */
-export async function call(method, path, body, { admin = false, open = false } = {}) {
+/**
+ * Sends a request with the key of development mode, or with that of admin, and returns the body of its answer. Throws a Problem.
+ * aside: it is shown closed. note: a sentence about it. verify: see lines.js.
+ */
+export async function call(method, path, body, { admin = false, open = false, aside = false, note, verify } = {}) {
   const withKey = open ? "" : admin ? adminKey : key;
-  const shown = show(method, path, curl(method, path, body, withKey));
+  const shown = show({ method, path, body, key: withKey, verify }, { aside, note });
   const headers = { ...(withKey && { Authorization: `Bearer ${withKey}` }), ...(body && { "Content-Type": "application/json" }) };
   const began = performance.now();
   let response;

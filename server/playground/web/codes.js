@@ -31,6 +31,9 @@ const json = (text) => JSON.parse(new TextDecoder().decode(bytes(text)));
 // How Web Cryptography names the algorithms of receipts (RFC 8037, RFC 7518).
 const algorithms = { EdDSA: { name: "Ed25519" }, ES256: { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } };
 
+/** The claims of a receipt, which prove nothing until it is verified. */
+export const readClaims = (receipt) => json(receipt.split(".")[1]);
+
 /** Decodes a receipt and verifies its signature with a JSON Web Key Set. verified is undefined if the browser lacks the algorithm. */
 export async function verifyReceipt(receipt, keySet) {
   const [head, payload, signature] = receipt.split(".");

@@ -2,11 +2,12 @@
 
 import { call, clearRequests, element } from "./api.js";
 import { nextStep, totp } from "./codes.js";
-import { keep, person } from "./person.js";
+import { keep, person, replacePerson } from "./person.js";
 import { hideReceipt, showReceipt } from "./receipt.js";
 import { begin, button, codeForm, describe, messageOf, quiet, show, text, waiting } from "./step.js";
 
 const publicURL = document.body.dataset.publicUrl;
+const docs = document.querySelector("nav a[rel=noreferrer]").href;
 const addressOf = (channel) => document.getElementById(channel === "sms" ? "phone" : "email").value.trim();
 
 /** Runs a journey. What goes wrong before a form can say so is shown in its place. */
@@ -23,7 +24,8 @@ export async function run(name, restart) {
 
 async function finish(title, result, purpose) {
   show(title, element("p", { class: "good" }, "✓ Approved"),
-    text("Your app gets a ", element("a", { href: "#receipt" }, "receipt"), ": a signed statement that works once. Here it is decoded and verified."));
+    text("Your app gets a ", element("a", { href: "#receipt" }, "receipt"), ": a signed statement that works once. Here it is decoded and verified."),
+    quiet("For your app: copy its calls from the requests, or follow ", element("a", { href: docs + "/ten-minutes.md", rel: "noreferrer", target: "_blank" }, "A verified sign-in in ten minutes"), "."));
   await showReceipt(result.receipt, purpose);
 }
 
@@ -42,11 +44,22 @@ async function code(current, channel, request, words) {
 async function link(current) {
   const to = addressOf("email");
   const started = await call("POST", "/v1/challenges", { strategy: "magiclink", purpose: "sign_in", to });
+  const errors = element("div");
+  const useCode = async (answer) => {
+    try {
+      const result = await call("POST", `/v1/challenges/${started.id}/check`, { purpose: "sign_in", to, answer });
+      begin(); // nothing waits for the link any more
+      await finish("The code was right", result, "sign_in");
+    } catch (error) {
+      errors.replaceChildren(describe(error));
+    }
+  };
   show("Open the link", text(`We sent a link to ${started.sent_to}. Where it is opened, it asks for this number:`),
     element("p", { class: "number" }, started.public.number), waiting("Waiting for you to open the link. This page continues by itself."),
-    messageOf(started.id, to, current, (m) => [element("a", { class: "button primary", href: m.link, target: "_blank" }, "Open the link")]));
+    messageOf(started.id, to, current, (m) => [element("a", { class: "button primary", href: m.link, target: "_blank" }, "Open the link"),
+      m.code && button(`Or use code ${m.code}`, () => useCode(m.code))].filter(Boolean)), errors);
   while (current()) {
-    const { status } = await call("GET", `/v1/challenges/${started.id}?wait=25`);
+    const { status } = await call("GET", `/v1/challenges/${started.id}?wait=25`, undefined, { aside: true });
     if (!current()) return;
     if (status === "approved") {
       const body = { handle: started.handle, purpose: "sign_in", to };
@@ -56,7 +69,7 @@ async function link(current) {
   }
 }
 
-const listFactors = async () => (await call("GET", "/v1/factors?" + new URLSearchParams({ subject: person.subject }))).factors;
+const listFactors = async () => (await call("GET", "/v1/factors?" + new URLSearchParams({ subject: person.subject }), undefined, { aside: true })).factors;
 const has = (factors, strategy) => factors.some((f) => f.strategy === strategy && f.status === "active");
 
 // enrol starts an enrolment. Once somebody has a factor, changing factors needs a proof, or a key with the scope factors:admin.
@@ -64,7 +77,7 @@ async function enrol(strategy, factors) {
   const admin = factors.length > 0;
   const request = { strategy, purpose: "enrol", subject: person.subject };
   const challenge = await call("POST", "/v1/challenges", request, { admin });
-  const note = admin ? quiet("This person has a factor already, so the requests use the key dev-admin. With dev, an enrolment now needs a receipt of the purpose manage_factors.") : null;
+  const note = admin ? quiet("This person can sign in by something already, so adding more needs a receipt of the purpose manage_factors: the person agreed. These requests use the administrator’s key dev-admin instead.") : null;
   const check = (answer) => call("POST", `/v1/challenges/${challenge.id}/check`, { purpose: "enrol", subject: person.subject, answer }, { admin });
   return { challenge, note, check };
 }
@@ -111,8 +124,8 @@ async function useAuthenticatorApp(current, intro) {
   show("Enter the app’s code", intro, person.secret ? builtInApp(current, form.use) : null, form);
 }
 
-// keyStep asks the browser for a passkey, by itself and with a button for another try.
-function keyStep(title, intro, words, ask, then) {
+// keyStep asks the browser for a passkey, by itself and with a button for another try. other is what else can be done if there is none.
+function keyStep(title, intro, words, ask, then, other) {
   const errors = element("div");
   const again = button(words, async () => {
     errors.replaceChildren();
@@ -120,7 +133,7 @@ function keyStep(title, intro, words, ask, then) {
     try {
       await then(await ask());
     } catch (error) {
-      errors.replaceChildren(error.name === "NotAllowedError" ? quiet("No passkey was chosen. Try again.") : describe(error));
+      errors.replaceChildren(...(error.name === "NotAllowedError" ? [quiet("No passkey was chosen. Try again."), other ?? ""] : [describe(error)]));
     }
     again.disabled = false;
   }, "primary");
@@ -143,10 +156,16 @@ async function passkey(current) {
   }).click();
 }
 
+// usePasskey also helps those whose device has the passkey no more: somebody else has none yet, and creates one.
 async function usePasskey(intro = null) {
   const { authenticate } = await passkeys();
+  const other = element("p", { class: "row" }, button("Create one as somebody else", () => {
+    replacePerson();
+    const again = () => run("passkey", again);
+    again();
+  }));
   const { challenge, check } = await use("webauthn", "sign_in");
-  keyStep("Use your passkey", [intro], "Use passkey", () => authenticate(challenge.public), async (answer) => finish("The passkey was right", await check(answer), "sign_in"));
+  keyStep("Use your passkey", [intro], "Use passkey", () => authenticate(challenge.public), async (answer) => finish("The passkey was accepted", await check(answer), "sign_in"), other);
 }
 
 async function recoveryCodes(current) {
@@ -155,7 +174,7 @@ async function recoveryCodes(current) {
   const { challenge, note, check } = await enrol("recovery", factors);
   const { codes } = challenge.public;
   if (!current()) return;
-  show("Save these codes", note, text("Each works once, for somebody who has lost everything else. They are shown this once."),
+  show("Save these codes", note, text("Each works once, for somebody who has lost everything else. Your app shows them this once."),
     element("p", { class: "codes" }, ...codes.map((one) => element("code", {}, one))),
     quiet("One of them, sent back, makes the set active. It is not used up."),
     element("p", { class: "row" }, button("I saved them", async (e) => {
@@ -188,9 +207,9 @@ async function severalMethods(current) {
   const started = await call("POST", "/v1/verifications", { purpose: "mfa", subject: person.subject, open: "none", return_url: publicURL + "/", methods: [
     { strategy: "webauthn" }, { strategy: "totp" }, { strategy: "otp", channel: "email", to: email }, { strategy: "otp", channel: "sms", to: phone }, { strategy: "recovery" }] });
   const names = { webauthn: "Passkey", totp: "Authenticator app", recovery: "Recovery code" };
-  const intro = [text("This person can answer by any of these. Methods without an active factor are left out: try the authenticator app, the passkey or recovery codes before."),
+  const intro = [text("The person needs only one of these. To have more here, first add an authenticator app, a passkey or recovery codes above."),
     element("p", { class: "row" }, ...started.methods.map((m) => button(names[m.strategy] ?? `Code to ${m.sent_to}`, (e) => openMethod(current, started.id, m, m.channel === "sms" ? phone : email, e.target))))];
-  show("Choose how to answer", ...intro, text("Or let the hosted page ask, as an app would that has no page of its own:"), element("p", { class: "row" }, button("Open the hosted page", () => {
+  show("Choose how to answer", ...intro, text("Or send the person to the hosted page, if your app shall have no page of its own for this:"), element("p", { class: "row" }, button("Open the hosted page", () => {
     sessionStorage.setItem(returnKey, JSON.stringify({ id: started.id, handle: started.handle, subject: person.subject }));
     location.assign(started.page_url);
   })));

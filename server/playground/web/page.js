@@ -1,6 +1,6 @@
 // The script of the playground: starts journeys, and shows the server's events.
 
-import { element, read } from "./api.js";
+import { element, offerLanguages, read } from "./api.js";
 import { comeBack, run } from "./journeys.js";
 import { keep, replacePerson } from "./person.js";
 
@@ -42,6 +42,7 @@ async function pollEvents() {
 // Events from before the page was loaded are not shown, unless it was left for a hosted page.
 async function start() {
   keep();
+  offerLanguages();
   const returns = new URLSearchParams(location.search).has("verification");
   if (!returns) newest = await read("/playground/events?after=0").then((found) => found.newest, () => 0);
   pollEvents();

@@ -12,14 +12,15 @@ export function begin() {
   return () => mine === run;
 }
 
-/** Shows a step: its title, then its parts. */
+/** Shows a step: its title, then its parts. A field for a code has the focus. */
 export function show(title, ...parts) {
   const heading = element("h2", { tabindex: "-1" }, title);
   place.replaceChildren(heading, ...parts.filter(Boolean));
   place.hidden = false;
   place.scrollTop = 0;
-  heading.focus({ preventScroll: true });
-  place.scrollIntoView({ block: "nearest" });
+  (place.querySelector("#code") ?? heading).focus({ preventScroll: true });
+  const box = place.getBoundingClientRect();
+  if (box.top < 0 || box.bottom > innerHeight) place.scrollIntoView({ block: box.height < innerHeight ? "nearest" : "start" });
 }
 
 export const text = (...children) => element("p", {}, ...children);
@@ -74,9 +75,10 @@ export function messageOf(challenge, address, current, actions) {
     for (let tries = 0; current(); tries++) {
       const found = (await read(path).catch(() => [])).find((m) => m.challenge_id === challenge);
       if (found) {
-        await call("GET", path, undefined, { open: true }).catch(() => {});
-        box.replaceChildren(element("p", { class: "quiet" }, `The message, as ${found.to} gets it:`),
-          element("p", { class: "row" }, ...actions(found), inboxLink(found.to)), element("pre", {}, found.text.trim()));
+        await call("GET", path, undefined, { open: true, aside: true, note: "Of the development server only: in production the message goes to the person." }).catch(() => {});
+        const row = element("p", { class: "row" }, ...actions(found), inboxLink(found.to));
+        box.replaceChildren(element("p", { class: "quiet" }, `The message, as ${found.to} gets it:`), row, element("pre", {}, found.text.trim()));
+        row.scrollIntoView({ block: "nearest" });
         return;
       }
       if (tries === 20) box.append(quiet("It is not in the inbox yet. If this server has a sender for this channel, look there."));
