@@ -19,20 +19,21 @@ const ErrTooLate outbound.Failure = "refused, because its caller's time was over
 type Timed struct{ *Script }
 
 // NewTimed returns a Timed script with a body. Its last argument, which the body does not see, is the deadline by the server's
-// clock. Its reply is the server's time and, unless the deadline has passed, the reply of the body.
+// clock. Its reply is the server's time and, unless the deadline has passed, the reply of the body. A body that returns a text may
+// return the rest of it as a second value, because Lua hashes every string that it makes.
 func NewTimed(body string) Timed {
 	return Timed{New(`local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 if now >= tonumber(table.remove(ARGV)) then
 	return {now}
 end
-local reply = (function()
+local reply, rest = (function()
 ` + body + `
 end)()
 if type(reply) == 'table' and reply.err then
 	return reply
 end
-return {now, reply or false}`)}
+return {now, reply or false, rest}`)}
 }
 
 // maxLateTries is how often a script is sent if the server refuses it as too late before the caller's deadline: the estimate of
@@ -61,8 +62,8 @@ func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string,
 			return nil, errReply
 		}
 		clock.update(sent, received, server, written.dials)
-		if len(parts) == 2 {
-			return bodyReply(parts[1])
+		if len(parts) > 1 {
+			return bodyReply(parts[1:])
 		}
 		if received >= limit {
 			break
@@ -73,15 +74,24 @@ func (t Timed) Run(ctx context.Context, clocks *Clocks, c Client, keys []string,
 
 const errReply outbound.Failure = "unexpected reply of a script"
 
-// bodyReply returns the reply of a script's body. The error for a nil reply is redis.Nil.
-func bodyReply(reply any) (any, error) {
-	if reply == nil {
+// bodyReply returns the reply of a script's body, which has one or two parts. The error for a nil reply is redis.Nil.
+func bodyReply(parts []any) (any, error) {
+	switch reply := parts[0].(type) {
+	case nil:
 		return nil, redis.Nil
+	case error:
+		return nil, reply
+	case string:
+		if len(parts) == 1 {
+			return reply, nil
+		}
+		if rest, ok := parts[1].(string); ok {
+			return reply + rest, nil
+		}
+		return nil, errReply
+	default:
+		return reply, nil
 	}
-	if err, failed := reply.(error); failed {
-		return nil, err
-	}
-	return reply, nil
 }
 
 // A deadline is a script's argument: the deadline by the server's clock. It is computed when the command is written, because

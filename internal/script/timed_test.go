@@ -21,6 +21,9 @@ func TestTimedScriptReturnsTheReplyOfItsBody(t *testing.T) {
 	if got, err := run(`return ARGV[1] .. #ARGV`, "x"); err != nil || got != "x1" {
 		t.Errorf("a text: %v, %v", got, err)
 	}
+	if got, err := run(`return 'in two ', 'parts'`); err != nil || got != "in two parts" {
+		t.Errorf("a text and its rest: %v, %v", got, err)
+	}
 	if got, err := run(`return nil`); !errors.Is(err, redis.Nil) {
 		t.Errorf("nothing: %v, %v", got, err)
 	}

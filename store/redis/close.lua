@@ -25,7 +25,7 @@ if ARGV[6] == '1' then
 end
 local idle = tonumber(ARGV[7])
 if idle > 0 and (e.tries > 0 or e.settled < e.used and now - e.last < idle) then
-	redis.call('SETRANGE', KEYS[1], 1, counters(e))
+	redis.call('SETRANGE', KEYS[1], '1', counters(e))
 	return 'f'
 end
 queueFrom(9, #ARGV)

@@ -11,16 +11,17 @@
 -- Another program may have written anything under a key. A damaged entry counts as missing: the reply is d and nothing is
 -- written. A new entry may replace it.
 
--- MAX_VALUE is maxValue of codec.go.
+-- MAX_VALUE is maxValue of codec.go. Redis formats a number that is an argument of a command, which costs more than a text.
 local MAX_VALUE = 262144
+local MAX_VALUE_TEXT = '262144'
 
 -- get returns the string under a key, false if the key does not exist or the string is empty, or nil if the value is too long or
 -- not a string. A long value is not read as a whole, because other commands would wait for that.
 local function get(key)
-	local value = redis.pcall('GETRANGE', key, 0, MAX_VALUE)
+	local value = redis.pcall('GETRANGE', key, '0', MAX_VALUE_TEXT)
 	if type(value) == 'table' then
 		if string.find(value.err, 'WRONGTYPE', 1, true) ~= 1 then
-			return redis.call('GETRANGE', key, 0, MAX_VALUE)
+			return redis.call('GETRANGE', key, '0', MAX_VALUE_TEXT)
 		end
 	elseif value == '' then
 		return false
@@ -37,12 +38,12 @@ local function read(key)
 	elseif not value then
 		return nil, 'd'
 	end
-	local e = {value = value}
 	if #value >= 51 and string.byte(value, 1) == 1 then
-		e.state, e.tries, e.used, e.last, e.settled, e.repeats, e.version, e.expires, e.keep, e.marked, e.digested =
-			struct.unpack('>BI4I4I8I2BI8I8I8I2I4', value, 2)
-		if 51 + e.marked + e.digested <= #value then
-			return e
+		local state, tries, used, last, settled, repeats, version, expires = struct.unpack('>BI4I4I8I2BI8I8', value, 2)
+		local marked, digested = struct.unpack('>I2I4', value, 46)
+		if 51 + marked + digested <= #value then
+			return {value = value, state = state, tries = tries, used = used, last = last, settled = settled, repeats = repeats,
+				version = version, expires = expires, marked = marked, digested = digested}
 		end
 	end
 	return nil, 'd'

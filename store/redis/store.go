@@ -128,12 +128,10 @@ func encodeAttempt(guesses []watchword.Guess, b watchword.Budget, ended []any) (
 	if b.Key == "" {
 		b.Limits = nil
 	}
-	args := make([]any, 0, 4+len(ended)+2*len(b.Limits)+3*len(guesses))
-	args = append(args, boolToInt(b.FirstFree), b.Repeats, len(b.Limits), len(ended)/3)
+	plan, longest := encodePlan(b, len(ended)/3)
+	args := make([]any, 0, 2+len(ended)+3*len(guesses))
+	args = append(args, plan, (longest + time.Millisecond - 1).Milliseconds())
 	args = append(args, ended...)
-	for _, w := range b.Limits {
-		args = append(args, w.Max, (w.Per + time.Microsecond - 1).Microseconds())
-	}
 	for _, g := range guesses {
 		if g.State != watchword.StateApproved && g.State != watchword.StateLocked {
 			return nil, errors.New("redis: a guess approves or locks")
@@ -144,6 +142,24 @@ func encodeAttempt(guesses []watchword.Guess, b watchword.Budget, ended []any) (
 		args = append(args, g.Digest, int(g.State), g.Mark)
 	}
 	return args, nil
+}
+
+// encodePlan encodes what attempt.lua charges, as big-endian numbers: 1 if the first try of an entry is free; the maximum number of
+// repeats, if a repeat is charged instead of a try, or 0; the number of elements that are queued if the attempt ends the entry; the
+// greatest Max and the longest Per of the limits; then Max (4 bytes) and Per (µs, 8 bytes) of each limit. A Max below 1 is 0.
+func encodePlan(b watchword.Budget, queued int) (plan []byte, longest time.Duration) {
+	most, micros := 1, uint64(0)
+	limits := make([]byte, 0, 12*len(b.Limits))
+	for _, w := range b.Limits {
+		per := uint64(max((w.Per + time.Microsecond - 1).Microseconds(), 0))
+		most, micros = max(most, w.Max), max(micros, per)
+		limits = binary.BigEndian.AppendUint32(limits, uint32(min(max(w.Max, 0), math.MaxInt32)))
+		limits = binary.BigEndian.AppendUint64(limits, per)
+	}
+	plan = append(make([]byte, 0, 15+len(limits)), byte(boolToInt(b.FirstFree)), byte(min(max(b.Repeats, 0), math.MaxUint8)), byte(queued))
+	plan = binary.BigEndian.AppendUint32(plan, uint32(min(most, math.MaxInt32)))
+	plan = binary.BigEndian.AppendUint64(plan, micros)
+	return append(plan, limits...), time.Duration(micros) * time.Microsecond
 }
 
 // closedEntry reports whether an attempt closed the entry, by its reply.
