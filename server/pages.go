@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"maps"
 	"net/http"
 	"reflect"
 	"regexp"
@@ -268,6 +269,9 @@ func (ps *pageServer) renderPart(name string, v *partView) (part, error) {
 // more by repeating it.
 func (ps *pageServer) writePart(x *exchange, status int, name string, v *partView) {
 	p, err := ps.renderPart(name, v)
+	if !v.Embedded && maps.Equal(p.Theme, ps.siteBrand(x.request).theme) {
+		p.Theme = nil // the stylesheet of this host has it
+	}
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false) // the part is mostly HTML, and no browser takes the response for a page

@@ -62,8 +62,7 @@ class WatchwordVerification extends HTMLElement {
       fail: () => this.#fail(),
       keys: async () => ({ controlKey }),
       tools: async () => ({ makeTools }),
-      save: async (name, value) => (await this.#request(name, { [name]: value }).catch(() => null))?.ok,
-      renew: async (method) => (await this.#request("renew", { method })).json(),
+      post: (action, fields) => this.#request(action, fields),
     });
     this.#main.addEventListener("click", (e) => this.#goOn(e));
   }

@@ -9,11 +9,11 @@ const refusals = new Map([["NotAllowedError", "refused"], ["InvalidStateError", 
 const renewalPause = 15000;
 
 // controlKey lets the form of a key work, which sends its answer with `send`:
-//   use()   asks the browser for the key, which requires a click
-//   stop()  ends everything
-// A key's challenge lives for minutes only. Where data-renew has the seconds until then, `renew` gets another one in time, so that the
+//   use(asked)  asks the browser for the key, which requires a click, or takes the one that it has been asked for already
+//   stop()      ends everything
+// A key's challenge lives for minutes only. Where data-renew has the seconds until then, it is replaced in time, so that the
 // form works as long as it is shown. `show` shows what there is instead if it cannot.
-export function controlKey(form, { send, renew, show, removeError }) {
+export function controlKey(form, { send, post, show, removeError }) {
   const button = form.querySelector("button");
   const values = () => Object.fromEntries(new FormData(form));
   let asking = null; // aborts what the browser is asked
@@ -21,24 +21,25 @@ export function controlKey(form, { send, renew, show, removeError }) {
   let renewAt = Infinity;
   let stopped = false;
 
-  async function ask(mediation) {
+  async function ask({ asked, mediation }) {
     asking?.abort();
     asking = new AbortController();
     const { signal } = asking;
-    const answer = await credential(form.dataset.key, JSON.parse(form.dataset.options), signal, mediation);
-    send("answer", { ...values(), answer });
+    const key = await (asked ?? credential(form.dataset.key, JSON.parse(form.dataset.options), signal, mediation));
+    signal.throwIfAborted();
+    send("answer", { ...values(), answer: readCredential(key) });
   }
 
   // use shows an error where the person can try again.
-  async function use() {
-    if (form.ariaBusy) return;
+  async function use(asked) {
+    if (stopped || form.ariaBusy) return;
     button.disabled = true;
     form.ariaBusy = "true";
     button.textContent = form.dataset.waits;
     removeError();
     try {
-      if (Date.now() >= renewAt) await renewNow(); // the timer is late after the computer has slept
-      await ask();
+      if (!asked && Date.now() >= renewAt) await renewNow(); // the timer is late after the computer has slept
+      await ask({ asked });
     } catch (e) {
       showRefusal(refusals.get(e?.name) ?? "failed");
     }
@@ -65,7 +66,7 @@ export function controlKey(form, { send, renew, show, removeError }) {
     if (form.dataset.key !== "get" || !document.querySelector("input[autocomplete~=webauthn]")) return;
     try {
       if (JSON.parse(form.dataset.options).allowCredentials?.length) return; // the owner is known
-      if ((await PublicKeyCredential.isConditionalMediationAvailable?.()) && !stopped && !form.ariaBusy) await ask("conditional");
+      if ((await PublicKeyCredential.isConditionalMediationAvailable?.()) && !stopped && !form.ariaBusy) await ask({ mediation: "conditional" });
     } catch {
       // Nothing was chosen. The button remains.
     }
@@ -80,7 +81,7 @@ export function controlKey(form, { send, renew, show, removeError }) {
 
   // renewNow replaces the options.
   async function renewNow() {
-    const fresh = await renew(values().method);
+    const fresh = await (await post("renew", { method: values().method })).json();
     if (stopped) return;
     if (fresh.html) show(fresh);
     if (!fresh.options) throw new Error("not renewed");
@@ -120,9 +121,7 @@ async function credential(what, options, signal, mediation) {
   signal.throwIfAborted();
   const asked = Promise.resolve(navigator.credentials[what]({ publicKey, signal, mediation }));
   last = asked.catch(() => {});
-  const key = await asked;
-  signal.throwIfAborted();
-  return readCredential(key);
+  return asked;
 }
 
 // What follows does by hand what browsers before Level 3 lack, and what extensions get wrong: a password manager may put an

@@ -15,14 +15,12 @@ let leaving = false; // the person has canceled here, so the page goes back to t
 let otherTabActive = false; // the person goes on in another tab, of this page or of the link
 const channel = isLink ? null : openChannel(path.split("/").pop());
 
-const parts = makeParts(main, {
-  send: sendForm, load: loadState, show: showPart, fail: showFailure, keys: () => import("./keys.js"), tools: () => import("./tools.js"),
-  save: async (name, value) => (await post(name, { [name]: value }).catch(() => null))?.ok,
-  renew: async (method) => (await post("renew", { method })).json(),
-});
-
 const post = (action, fields) => fetch(`${path}/${action}`, {
   method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(fields),
+});
+
+const parts = makeParts(main, {
+  post, send: sendForm, load: loadState, show: showPart, fail: showFailure, keys: () => import("./keys.js"), tools: () => import("./tools.js"),
 });
 
 // send posts the fields of a form, or of the page itself, and shows the part of the response.
@@ -141,15 +139,15 @@ function listen() {
 }
 
 main.addEventListener("click", (e) => {
-  const { next, reload, show } = e.target.dataset;
-  if (next !== undefined && !isLink) { // its return code may have expired
+  const { dataset } = e.target;
+  if ("next" in dataset && !isLink) { // its return code may have expired
     e.preventDefault();
     ended = otherTabActive = false;
     loadState();
   }
-  if (reload !== undefined) location.reload(); // with the ticket or token, which a link to this address would not keep
+  if ("reload" in dataset) location.reload(); // with the ticket or token, which a link to this address would not keep
   // The form that cancels is not in the document until a person asks for it, because automated clients click every button.
-  const hidden = document.getElementById(show);
+  const hidden = document.getElementById(dataset.show);
   if (!hidden || !e.isTrusted) return;
   e.target.parentElement.replaceWith(hidden.content);
   main.querySelector("[data-do=report] button").focus();

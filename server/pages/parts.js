@@ -6,8 +6,7 @@
 // makeParts lets the parts inside an element work. The host has these functions:
 //   send(action, fields)  sends a form
 //   load(query)           loads the current part
-//   save(name, value)     saves a choice that changes nothing else, and resolves to whether that succeeded
-//   renew(method)         resolves to the new options of a key, or to a part
+//   post(action, fields)  resolves to the response to a request that shows no part
 //   show(part)            shows a part that nobody asked for
 //   fail()                shows that something could not be loaded
 //   keys(), tools()       resolve to the modules keys.js and tools.js
@@ -15,6 +14,8 @@ export function makeParts(main, host) {
   let lang = ""; // of the part
   let smsRequest = null; // aborts the request for a text message
   let key = null; // resolves to the control of the part's key
+  let keyLoads = false; // it has neither resolved nor failed
+  let askedAtOnce = null; // aborts what the browser was asked in the meantime
   let tools = null; // resolves to what tools.js makes
   let timer = 0;
   let waitEnd = 0; // when the message can be sent again
@@ -79,28 +80,47 @@ export function makeParts(main, host) {
     main.querySelectorAll("time").forEach(showTime);
     const form = main.querySelector("[data-key]");
     if (form) loadKey(form).catch(() => {}); // the click says what failed
-    if (main.querySelector("[data-ago], [data-save], .tools")) completeTimes(main.querySelectorAll("time"), lang);
     const button = main.querySelector("[data-wait]");
     if (button) countDown(button.dataset.wait);
-    const input = main.querySelector("[data-sms]");
-    if (input && "OTPCredential" in window) readSMS(input);
+    const needsTools = main.querySelector("[data-ago], [data-save], .tools");
+    const input = "OTPCredential" in window && main.querySelector("[data-sms]");
+    if (needsTools || input) useTools(needsTools, main.querySelectorAll("time"), input);
   }
 
-  const loadKey = (form) => (key = host.keys().then((module) => module.controlKey(form, { ...host, removeError })));
+  function loadKey(form) {
+    keyLoads = true;
+    key = host.keys().then((module) => module.controlKey(form, { ...host, removeError })).finally(() => { keyLoads = false; });
+    return key;
+  }
 
-  // useKey loads the module again if that has failed.
+  // useKey asks for the part's key. While keys.js is on its way, a browser that reads the options itself is asked at once; keys.js reads the
+  // result. It is loaded again if that has failed.
   async function useKey(form) {
     setBusy(true);
+    const asked = keyLoads ? askAtOnce(form.dataset) : null;
     const control = await key.catch(() => loadKey(form)).catch(() => null);
     setBusy(false);
-    if (control) control.use();
-    else host.fail();
+    if (control) return control.use(asked);
+    askedAtOnce?.abort();
+    host.fail();
+  }
+
+  // askAtOnce returns a promise of the key, or null if the browser needs the help of keys.js.
+  function askAtOnce({ key: what, options }) {
+    const read = window.PublicKeyCredential?.[what === "create" ? "parseCreationOptionsFromJSON" : "parseRequestOptionsFromJSON"];
+    if (!read) return null;
+    askedAtOnce = new AbortController();
+    const { signal } = askedAtOnce;
+    const asked = (async () => navigator.credentials[what]({ publicKey: read(JSON.parse(options)), signal }))();
+    asked.catch(() => {}); // keys.js says what failed
+    return asked;
   }
 
   // stop ends what the part has started: timers, and requests for text messages and keys.
   function stop() {
     clearInterval(timer);
     smsRequest?.abort();
+    askedAtOnce?.abort();
     key?.then((control) => control.stop(), () => {});
     key = null;
   }
@@ -110,13 +130,17 @@ export function makeParts(main, host) {
     element.textContent = new Date(element.dateTime).toLocaleTimeString(lang, { timeStyle: "short" });
   }
 
-  async function completeTimes(times, language) {
+  async function useTools(needed, times, input) {
+    const language = lang;
+    const { signal } = (smsRequest = new AbortController());
     tools ??= host.tools().then((module) => module.makeTools(main, host));
     try {
-      (await tools).completeTimes(times, language);
+      const { completeTimes, readSMS } = await tools;
+      completeTimes(times, language);
+      if (input) readSMS(input, signal);
     } catch {
       tools = null;
-      host.fail();
+      if (needed) host.fail();
     }
   }
 
@@ -149,18 +173,6 @@ export function makeParts(main, host) {
     showWait();
   }
 
-  // readSMS takes the code from a text message that is bound to the origin of this page (WebOTP).
-  async function readSMS(input) {
-    smsRequest = new AbortController();
-    try {
-      const { code } = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal: smsRequest.signal });
-      input.value = code;
-      input.form.requestSubmit();
-    } catch {
-      // No message arrived, or the person typed the code.
-    }
-  }
-
   // cleanCode returns a typed or pasted code without what the server ignores anyway and, if it is of digits, without everything else.
   function cleanCode(text, alphabet) {
     text = text.normalize("NFKC").replace(/[\s\p{Pd}\p{Cf}]/gu, "");
@@ -168,12 +180,12 @@ export function makeParts(main, host) {
   }
 
   main.addEventListener("input", (e) => {
-    const { length, alphabet, auto } = e.target.dataset;
+    const { length, alphabet } = e.target.dataset;
     if (!length || e.isComposing) return;
     const code = cleanCode(e.target.value, alphabet);
     const value = code.slice(0, length);
     if (value !== e.target.value) e.target.value = value;
-    if (code.length === Number(length) && code !== sent && auto !== undefined) e.target.form.requestSubmit();
+    if (code.length === Number(length) && code !== sent && "auto" in e.target.dataset) e.target.form.requestSubmit();
   });
 
   // The second click of a double click may hit the next part.

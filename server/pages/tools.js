@@ -1,20 +1,33 @@
 // What few parts need. Buttons for what a person keeps, a list of codes or a key, have data-copy, data-download or data-print. A box with
-// data-save is saved. A time with data-ago gets its distance, and one with data-day is a day.
+// data-save is saved. A time with data-ago gets its distance, and one with data-day is a day. A field with data-sms takes the code of a text
+// message.
 
-// makeTools lets them work in the parts that the element contains, and returns what completes the times of a part. `save` resolves to
-// whether it succeeded.
-export function makeTools(main, { save }) {
+// makeTools lets buttons and boxes work in the parts that the element contains, and returns what completes a part.
+export function makeTools(main, { post }) {
   // A choice that is saved at once and changes nothing else on the page.
   main.addEventListener("change", async ({ target }) => {
     const name = target.dataset.save;
-    if (name && !(await save(name, target.checked))) target.checked = !target.checked;
+    if (!name) return;
+    const response = await post(name, { [name]: target.checked }).catch(() => null);
+    if (!response?.ok) target.checked = !target.checked;
   });
   main.addEventListener("click", (e) => {
     if (e.target.dataset.copy) copy(e.target);
     if (e.target.dataset.download) download(e.target);
     if ("print" in e.target.dataset) print();
   });
-  return { completeTimes };
+  return { completeTimes, readSMS };
+}
+
+// readSMS takes the code from a text message that is bound to the origin of this page (WebOTP).
+async function readSMS(input, signal) {
+  try {
+    const { code } = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal });
+    input.value = code;
+    input.form.requestSubmit();
+  } catch {
+    // No message arrived, or the person typed the code.
+  }
 }
 
 function completeTimes(times, lang) {
