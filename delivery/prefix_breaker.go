@@ -25,7 +25,7 @@ type PrefixBreakerConfig struct {
 	Sent    int           // least number of challenges in the window before a prefix is evaluated; zero: 50
 	Percent int           // least share of challenges, in percent, that must be verified; zero: 10
 	Pause   time.Duration // how long a prefix is refused; zero: an hour
-	Settle  time.Duration // least age of evaluated challenges, because younger ones may still be answered; zero: 10 minutes
+	Settle  time.Duration // least age of evaluated challenges, because younger ones may still be answered; at most 50 times Window; zero: 10 minutes
 	Shadow  bool          // dry run: refusals are only logged
 
 	Logger *slog.Logger
@@ -33,10 +33,12 @@ type PrefixBreakerConfig struct {
 }
 
 const (
-	slotsPerWindow   = 12
-	maxPending       = 20_000                 // counts kept until the next exchange; further ones are dropped
-	maxBatch         = 64                     // counts in one batch: on Redis a batch is one script, for which all other commands wait
-	exchangeInterval = 800 * time.Millisecond // a decision reaches every process within two seconds
+	slotsPerWindow = 12
+	// maxSettledWindows bounds the slots of a prefix, of which Counters on Redis expect 1,000 at most.
+	maxSettledWindows = 50
+	maxPending        = 20_000                 // counts kept until the next exchange; further ones are dropped
+	maxBatch          = 64                     // counts in one batch: on Redis a batch is one script, for which all other commands wait
+	exchangeInterval  = 800 * time.Millisecond // a decision reaches every process within two seconds
 )
 
 // A PrefixBreaker protects against SMS pumping: messages to number ranges whose owner earns a share of their price. Such a
@@ -113,6 +115,7 @@ func (c *PrefixBreakerConfig) check() error {
 	refuse(c.Percent < 1 || c.Percent > 100, "Percent", "must be 1 to 100")
 	refuse(c.Pause < time.Second, "Pause", "must be a second or more")
 	refuse(c.Settle < 0, "Settle", "must not be negative")
+	refuse(c.Settle > maxSettledWindows*c.Window, "Settle", fmt.Sprintf("must be at most %d times Window", maxSettledWindows))
 	return errors.Join(problems...)
 }
 

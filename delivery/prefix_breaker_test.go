@@ -287,7 +287,8 @@ func TestPrefixBreakerIsSafeForConcurrentUse(t *testing.T) {
 }
 
 func TestNewPrefixBreakerRejectsInvalidConfiguration(t *testing.T) {
-	for _, cfg := range []delivery.PrefixBreakerConfig{{Window: time.Second}, {Sent: -1}, {Percent: 101}, {Pause: -1}, {Pause: time.Millisecond}, {Settle: -1}} {
+	for _, cfg := range []delivery.PrefixBreakerConfig{{Window: time.Second}, {Sent: -1}, {Percent: 101}, {Pause: -1}, {Pause: time.Millisecond}, {Settle: -1},
+		{Window: time.Minute, Settle: time.Hour}} {
 		if _, err := delivery.NewPrefixBreaker(cfg); err == nil {
 			t.Errorf("%+v is accepted", cfg)
 		}

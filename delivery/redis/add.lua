@@ -6,13 +6,34 @@
 local names = #KEYS - 2
 local oldest = tonumber(ARGV[3])
 local ms = math.floor(now / 1000)
-local fresh = redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ms)
 
--- A hash has a few dozen fields. One with many more was not written here, and reading it would hold Redis up.
+-- A hash has at most 1,300 fields (delivery.PrefixBreakerConfig.Settle). A key of another type, or with many more, was not written here:
+-- reading it would fail, or hold Redis up. It is replaced.
 for key = 1, names do
-	if redis.call('HLEN', KEYS[2 + key]) > 2000 then
+	local fields = redis.pcall('HLEN', KEYS[2 + key])
+	local foreign = type(fields) == 'table'
+	if foreign and not string.find(fields.err, 'WRONGTYPE', 1, true) then
+		return fields
+	end
+	if foreign or fields > 2000 then
 		redis.call('DEL', KEYS[2 + key])
+	end
+end
+
+local expired = redis.pcall('ZREMRANGEBYSCORE', KEYS[2], '-inf', ms)
+if type(expired) == 'table' then
+	if not string.find(expired.err, 'WRONGTYPE', 1, true) then
+		return expired
+	end
+	redis.call('DEL', KEYS[2])
+end
+local fresh = redis.call('SET', KEYS[1], '', 'NX', 'PX', ARGV[1])
+
+-- count adds to a field. A field that is no number, or too great a one, was not written here: it is replaced.
+local function count(key, field, n)
+	if type(redis.pcall('HINCRBY', key, field, n)) == 'table' then
+		redis.call('HDEL', key, field)
+		redis.call('HINCRBY', key, field, n)
 	end
 end
 
@@ -31,7 +52,7 @@ for i = 5 + names, #ARGV, 4 do
 	if fresh and sent + verified > 0 and tonumber(slot) >= oldest and admitted(key) then
 		for kind, n in pairs({s = sent, v = verified}) do
 			if n > 0 then
-				redis.call('HINCRBY', KEYS[2 + key], kind .. slot, n)
+				count(KEYS[2 + key], kind .. slot, n)
 			end
 		end
 		redis.call('PEXPIRE', KEYS[2 + key], ARGV[4])

@@ -146,3 +146,48 @@ func TestAddReplacesForeignHashes(t *testing.T) {
 		}
 	}
 }
+
+// A key that is no hash, and a field that cannot be added to, stop no counts: neither those of the key nor those of the batch's others.
+func TestAddReplacesKeysOfAnotherType(t *testing.T) {
+	t.Parallel()
+	client := redistest.Start(t).Client(t)
+	c := newCounters(t, client)
+	const tag = "{watchword:counts:shop}:"
+	for _, key := range []string{"of:+1415555", "keys"} {
+		if err := client.Set(t.Context(), tag+key, "foreign", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client.HSet(t.Context(), tag+"of:+1212555", "s7", "many", "v7", "9223372036854775807").Err(); err != nil {
+		t.Fatal(err)
+	}
+	counts, err := c.Add(t.Context(), "shop", delivery.Batch{ID: "one", Keep: time.Hour, Counts: []delivery.Count{
+		{Key: "+1415555", Slot: 7, Sent: 1}, {Key: "+1212555", Slot: 7, Sent: 3, Verified: 2}, {Key: "+1312555", Slot: 7, Sent: 4}}})
+	if err != nil || len(counts) != 3 {
+		t.Fatalf("%v, %+v", err, counts)
+	}
+	want := map[string]delivery.Count{"+1415555": {Sent: 1}, "+1212555": {Sent: 3, Verified: 2}, "+1312555": {Sent: 4}}
+	for _, count := range counts {
+		if count.Sent != want[count.Key].Sent || count.Verified != want[count.Key].Verified {
+			t.Errorf("%+v", count)
+		}
+	}
+}
+
+// The counts of the longest PrefixBreakerConfig.Settle in the shortest window are no foreign hash.
+func TestAddKeepsAllSlotsOfALongSettle(t *testing.T) {
+	t.Parallel()
+	c := newCounters(t, redistest.Start(t).Client(t))
+	const slots = 12*50 + 15
+	var counts []delivery.Count
+	for n := range slots {
+		batch := delivery.Batch{ID: string(rune('A' + n)), Keep: time.Hour, Counts: []delivery.Count{{Key: "+1415555", Slot: int64(n), Sent: 1, Verified: 1}}}
+		var err error
+		if counts, err = c.Add(t.Context(), "shop", batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(counts) != slots {
+		t.Errorf("%d slots, want %d", len(counts), slots)
+	}
+}
