@@ -10,9 +10,7 @@ import (
 	"net"
 	"net/http"
 	"path"
-	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -56,7 +54,7 @@ type HandlerConfig struct {
 //
 // The functions reject with the browser's errors, such as a NotAllowedError if the person cancels, or with an error whose code is that
 // of an error of the engine, such as rate_limited. Further codes are not_signed_in, cross_origin and internal_error. The session stays
-// the app's own. The handler only remembers, for five minutes in a cookie, what the browser was asked. Requests of other origins are
+// the app's own. The handler only remembers, for five minutes in cookies, what the browser was asked. Requests of other origins are
 // refused, so the pages have the origin of the handler.
 func NewHandler(cfg HandlerConfig) (http.Handler, error) {
 	if cfg.Engine == nil || cfg.Keys == nil || cfg.Subject == nil || cfg.SignIn == nil {
@@ -84,22 +82,12 @@ func NewHandler(cfg HandlerConfig) (http.Handler, error) {
 
 type handler struct{ HandlerConfig }
 
-// maxAnswerBody is the maximum size of a request's body, in bytes.
-const maxAnswerBody = 64 << 10
-
 // An asked step is what the page does next, or the end of the ceremony. One of its members is set beside Challenge.
 type askedStep struct {
 	Challenge    string           `json:"challenge,omitempty"` // id, which the answer names
 	Authenticate watchword.Public `json:"authenticate,omitempty"`
 	Register     watchword.Public `json:"register,omitempty"`
 	Signal       *AcceptedKeys    `json:"signal,omitempty"`
-}
-
-// An answeredStep is the answer to an askedStep.
-type answeredStep struct {
-	Challenge    string          `json:"challenge"`
-	Authenticate json.RawMessage `json:"authenticate"`
-	Register     json.RawMessage `json:"register"`
 }
 
 // ServeHTTP decides by the last element of the path, so that it does not matter where the handler is mounted.
@@ -131,52 +119,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// readAnswer reads the answer to the last step; the zero answeredStep if the request begins.
-func (h *handler) readAnswer(w http.ResponseWriter, r *http.Request) (answered answeredStep, err error) {
-	body := http.MaxBytesReader(w, r.Body, maxAnswerBody)
-	if r.ContentLength == 0 {
-		return answered, nil
-	}
-	if err := json.NewDecoder(body).Decode(&answered); err != nil || answered.Challenge == "" {
-		return answered, watchword.ErrInvalidRequest
-	}
-	if !slices.Contains(challengesOf(r), answered.Challenge) {
-		return answered, watchword.ErrUnknownChallenge // it was not started for this browser
-	}
-	return answered, nil
-}
-
-const (
-	challengeCookie = "passkey_challenges"
-	challengeMaxAge = 5 * 60 // seconds; challenges for passkeys expire then
-	maxChallenges   = 8      // of one browser, such as those of its tabs
-)
-
-// challengesOf returns the ids of the challenges that were started for the browser of a request.
-func challengesOf(r *http.Request) []string {
-	cookie, err := r.Cookie(challengeCookie)
-	if err != nil {
-		return nil
-	}
-	return strings.Split(cookie.Value, ".")
-}
-
-// ask starts a challenge and remembers it in the browser.
-func (h *handler) ask(w http.ResponseWriter, r *http.Request, req watchword.StartRequest) (*watchword.Started, error) {
-	req.Strategy, req.Client = h.Keys.Name(), h.Client(r)
-	started, err := h.Engine.Start(r.Context(), req)
-	if err != nil {
-		return nil, err
-	}
-	ids := append(challengesOf(r), started.ID)
-	ids = ids[max(0, len(ids)-maxChallenges):]
-	http.SetCookie(w, &http.Cookie{Name: challengeCookie, Value: strings.Join(ids, "."), Path: path.Dir(r.URL.Path), MaxAge: challengeMaxAge, HttpOnly: true,
-		SameSite: http.SameSiteStrictMode, Secure: !slices.ContainsFunc(h.Keys.cfg.Origins, func(o string) bool { return strings.HasPrefix(o, "http://") })})
-	return started, nil
-}
-
 // check checks an answer and returns its claims.
-func (h *handler) check(r *http.Request, challenge, purpose, subject string, answer json.RawMessage) (*watchword.Claims, error) {
+func (h *handler) check(r *http.Request, challenge, purpose, subject string, answer []byte) (*watchword.Claims, error) {
 	if len(answer) == 0 {
 		return nil, watchword.ErrInvalidRequest
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -319,4 +320,48 @@ func TestNewHandlerNeedsItsParts(t *testing.T) {
 	if _, err := NewHandler(HandlerConfig{Engine: newKit(t).Engine}); err == nil {
 		t.Error("a handler without sessions")
 	}
+}
+
+// Requests of tabs that are sent at the same time forget no challenge, whichever reply the browser reads last.
+func TestHandlerRemembersChallengesOfSimultaneousRequests(t *testing.T) {
+	t.Parallel()
+	k := newHandlerKit(t)
+	d := newDevice(t)
+	k.enrol("ann", d)
+	p, other := k.newPerson(t, ""), k.newPerson(t, "")
+	first, second := p.post("sign-in", "").want(t, 200, ""), other.post("sign-in", "").want(t, 200, "")
+	page, err := url.Parse(k.url + "/passkeys/sign-in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.client.Jar.SetCookies(page, other.client.Jar.Cookies(page)) // the reply to the second request, which carried no cookie
+	p.answer("sign-in", first, d).want(t, 200, "")
+	p.answer("sign-in", second, d).want(t, 200, "")
+}
+
+// Members are read strictly, so that no two parsers read a request differently.
+func TestHandlerRefusesAmbiguousRequests(t *testing.T) {
+	t.Parallel()
+	k := newHandlerKit(t)
+	d := newDevice(t)
+	k.enrol("ann", d)
+	p := k.newPerson(t, "")
+	step := p.post("sign-in", "").want(t, 200, "")
+	answer := d.get(step.Authenticate)
+	for name, body := range map[string]string{
+		"a member twice":         `{"challenge": "ch_x", "challenge": "` + step.Challenge + `", "authenticate": ` + answer + `}`,
+		"a member in other case": `{"Challenge": "` + step.Challenge + `", "authenticate": ` + answer + `}`,
+		"a second document":      `{"challenge": "` + step.Challenge + `", "authenticate": ` + answer + `} {}`,
+		"a list":                 `{"challenge": ["` + step.Challenge + `"], "authenticate": ` + answer + `}`,
+		"null":                   `null`,
+		"null for an answer":     `{"challenge": "` + step.Challenge + `", "authenticate": null}`,
+		"a number":               `{"challenge": "` + step.Challenge + `", "authenticate": 123456}`,
+		"a text":                 `{"challenge": "` + step.Challenge + `", "authenticate": "123456"}`,
+		"deep nesting":           strings.Repeat("[", maxAnswerBody-1),
+	} {
+		if reply := p.post("sign-in", body); reply.status != 400 || reply.Code != "invalid_request" || reply.setCookie != "" {
+			t.Errorf("%s: %+v", name, reply)
+		}
+	}
+	p.post("sign-in", `{"challenge": "`+step.Challenge+`", "authenticate": `+answer+`}`).want(t, 200, "") // it cost no try
 }
