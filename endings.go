@@ -13,7 +13,7 @@ func hasEndings(s Strategy) bool {
 
 // checkDevelopmentOnly returns an error for a strategy that is for development only, in another configuration.
 func (e *Engine) checkDevelopmentOnly(s Strategy) error {
-	if hasEndings(s) && !e.cfg.Development {
+	if (s.Properties().DevelopmentOnly || hasEndings(s)) && !e.cfg.Development {
 		return fmt.Errorf("strategy %q: has test addresses with a public code, which are for development only", s.Name())
 	}
 	return nil

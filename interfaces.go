@@ -32,7 +32,7 @@ type Matcher interface {
 }
 
 // An EndingMatcher is a Matcher with test addresses, whose right answers some challenges refuse, so that apps can try how they handle
-// that. It is for development: an engine refuses it unless Config.Development is set.
+// that. It is for development, as StrategyProperties.DevelopmentOnly: an engine refuses it unless Config.Development is set.
 type EndingMatcher interface {
 	Matcher
 	// Ending returns how a challenge ends that an answer has locked: with Locked the answer is refused as after too many wrong

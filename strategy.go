@@ -27,6 +27,9 @@ type StrategyProperties struct {
 	// PhishingResistant: the answer is bound to the app's origin, so that no other site can pass it on. Receipts have the acr
 	// ACRPhishingResistant.
 	PhishingResistant bool
+	// DevelopmentOnly: some right answers are public. An engine refuses the strategy unless Config.Development is set, also if it is
+	// part of another strategy, which has its properties.
+	DevelopmentOnly bool
 }
 
 // A Source is where a person finds a code that is not sent. Pages name it.

@@ -92,7 +92,7 @@ type Config struct {
 	SMSOrigin       string        // host of the @host #code line that browsers bind a code to; empty: no such line
 	Budget          []Window      // of a group's wrong answers; by default 5 in 15 minutes and 30 a day
 	NoBudget        bool          // for load tests: only a challenge's own tries limit wrong answers
-	Development     bool          // allows an EndingMatcher; Error.Extra names what contradicts the challenge: purpose, subject, address or transaction
+	Development     bool          // allows strategies with DevelopmentOnly; Error.Extra names what contradicts the challenge: purpose, subject, address or transaction
 
 	Clock  func() time.Time                   // default: time.Now
 	Random io.Reader                          // default: crypto/rand.Reader

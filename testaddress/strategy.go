@@ -30,6 +30,13 @@ func WrapStrategy(s watchword.Matcher) (Strategy, error) {
 	return Strategy{s}, nil
 }
 
+// Properties returns those of the wrapped strategy, with DevelopmentOnly.
+func (s Strategy) Properties() watchword.StrategyProperties {
+	properties := s.Matcher.Properties()
+	properties.DevelopmentOnly = true
+	return properties
+}
+
 // Begin returns the prompt of the wrapped strategy, with Code in place of its code if the address is a test address.
 func (s Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.Prompt, error) {
 	prompt, err := s.Matcher.Begin(ctx, c)

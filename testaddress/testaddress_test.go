@@ -123,17 +123,22 @@ func (e *testEngine) check(t *testing.T, id, to, answer string) error {
 	return err
 }
 
-// An app that sets Development by mistake is the only one that can have test addresses.
+// A loggedStrategy is what apps and tools put around a strategy. It has the methods of a Matcher alone.
+type loggedStrategy struct{ watchword.Matcher }
+
+// An app that sets Development by mistake is the only one that can have test addresses, also behind another strategy.
 func TestEngineRefusesTestAddressesOutsideDevelopment(t *testing.T) {
 	t.Parallel()
 	for _, s := range strategies(t) {
-		cfg := config(t, s)
-		if _, err := watchword.New(cfg); err == nil || !strings.Contains(err.Error(), "for development only") {
-			t.Errorf("%s: %v", s.Name(), err)
-		}
-		cfg.Development = true
-		if _, err := watchword.New(cfg); err != nil {
-			t.Errorf("%s: %v", s.Name(), err)
+		for _, s := range []watchword.Strategy{s, loggedStrategy{s.(watchword.Matcher)}} {
+			cfg := config(t, s)
+			if _, err := watchword.New(cfg); err == nil || !strings.Contains(err.Error(), "for development only") {
+				t.Errorf("%T %s: %v", s, s.Name(), err)
+			}
+			cfg.Development = true
+			if _, err := watchword.New(cfg); err != nil {
+				t.Errorf("%T %s: %v", s, s.Name(), err)
+			}
 		}
 	}
 }

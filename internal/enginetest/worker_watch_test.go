@@ -11,22 +11,32 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/store/memory"
 )
 
 // An outbox in this process that nobody works on is noticed: by the log, by starts and by Ping, until a worker runs.
 func TestEngineReportsOutboxWithoutWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queue := delivery.NewQueue(10, nil)
-		k := newKit(t, func(c *watchword.Config) { c.Outbox, c.Clock = queue, time.Now })
+		k := newKit(t, func(c *watchword.Config) { c.Store, c.Outbox, c.Clock = memory.New(memory.Config{}), queue, time.Now })
 		start := func() error { _, err := k.Start(t.Context(), startByEmail()); return err }
-		if err := errors.Join(start(), start(), k.Ping(t.Context())); err != nil {
+		first, err := k.Start(t.Context(), startByEmail())
+		if err := errors.Join(err, start(), k.Ping(t.Context())); err != nil {
 			t.Errorf("before the worker had to run: %v", err)
 		}
-		time.Sleep(11 * time.Second)
+		time.Sleep(61 * time.Second) // the cool-down of resends is over
 		synctest.Wait()
 		const want = "nobody runs a delivery.Worker"
 		if n := strings.Count(k.log.String(), want); n != 1 {
 			t.Errorf("%d log lines, want one: %s", n, k.log)
+		}
+		if v, err := k.Resend(t.Context(), first.ID, watchword.ResendRequest{}); !errors.Is(err, watchword.ErrUnavailable) {
+			t.Errorf("resend: %v %v", v.Status, err)
+		}
+		decoy := startByEmail()
+		decoy.Decoy = true
+		if _, err := k.Start(t.Context(), decoy); !errors.Is(err, watchword.ErrUnavailable) {
+			t.Errorf("a decoy is started where a real challenge is not: %v", err)
 		}
 		if err := start(); !errors.Is(err, watchword.ErrUnavailable) || !strings.Contains(err.Error(), want) {
 			t.Errorf("start: %v", err)
