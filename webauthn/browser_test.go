@@ -35,6 +35,7 @@ type browserKit struct {
 	*kit
 	ctx context.Context
 	url string
+	mux *http.ServeMux
 }
 
 func newBrowserKit(t *testing.T) *browserKit {
@@ -46,7 +47,7 @@ func newBrowserKit(t *testing.T) *browserKit {
 	mux := http.NewServeMux()
 	server := httptest.NewUnstartedServer(mux)
 	_, port, _ := strings.Cut(server.Listener.Addr().String(), ":")
-	b := &browserKit{url: "http://localhost:" + port}
+	b := &browserKit{url: "http://localhost:" + port, mux: mux}
 	b.kit = newKit(t, func(c *Config, w *watchword.Config) {
 		c.RPID, c.Origins, c.NativeOrigins = "localhost", []string{b.url}, nil
 		w.Clock = time.Now

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"path"
 	"strconv"
+	"strings"
 
 	"github.com/watchword-auth/watchword"
 )
@@ -67,10 +68,7 @@ func NewHandler(cfg HandlerConfig) (http.Handler, error) {
 		cfg.Authority = func(*http.Request) watchword.Authority { return watchword.Authority{} }
 	}
 	if cfg.Client == nil {
-		cfg.Client = func(r *http.Request) watchword.Client {
-			host, _, _ := net.SplitHostPort(r.RemoteAddr)
-			return watchword.Client{IP: host, UserAgent: r.UserAgent()}
-		}
+		cfg.Client = clientOf
 	}
 	h := &handler{cfg}
 	sameOrigin := http.NewCrossOriginProtection()
@@ -81,6 +79,13 @@ func NewHandler(cfg HandlerConfig) (http.Handler, error) {
 }
 
 type handler struct{ HandlerConfig }
+
+// clientOf returns the client of a connection. The zone of a link-local address names the server's interface and not the client.
+func clientOf(r *http.Request) watchword.Client {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	host, _, _ = strings.Cut(host, "%")
+	return watchword.Client{IP: host, UserAgent: r.UserAgent()}
+}
 
 // An asked step is what the page does next, or the end of the ceremony. One of its members is set beside Challenge.
 type askedStep struct {

@@ -365,3 +365,19 @@ func TestHandlerRefusesAmbiguousRequests(t *testing.T) {
 	}
 	p.post("sign-in", `{"challenge": "`+step.Challenge+`", "authenticate": `+answer+`}`).want(t, 200, "") // it cost no try
 }
+
+// Limits count a client by its address, also a link-local one.
+func TestHandlerAcceptsLinkLocalClients(t *testing.T) {
+	t.Parallel()
+	k := newKit(t)
+	h, err := NewHandler(HandlerConfig{Engine: k.Engine, Keys: k.strategy, Subject: func(*http.Request) string { return "" },
+		SignIn: func(http.ResponseWriter, *http.Request, *watchword.Claims) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/passkeys/sign-in", nil)
+	r.RemoteAddr = "[fe80::1%eth0]:4711"
+	if h.ServeHTTP(w, r); w.Code != http.StatusOK {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}

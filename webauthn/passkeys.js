@@ -29,25 +29,35 @@ async function complete(action, use = authenticate) {
   return true;
 }
 
-let renewal; // the timer of suggest
+let suggestion; // the last call of suggest, until signIn ends it
+let renewal; // its timer
+
+function endSuggestion() {
+  suggestion = undefined;
+  clearTimeout(renewal);
+}
 
 /** Signs in with a passkey that the person chooses now. */
 export function signIn() {
-  clearTimeout(renewal);
+  endSuggestion();
   return complete("sign-in");
 }
 
 /** Signs in with a passkey that the person picks from the suggestions of a form, while the page is open. signIn ends it. */
 export function suggest() {
+  endSuggestion();
+  const own = (suggestion = {});
   return new Promise((resolve, reject) => {
     const end = (settle) => (value) => {
-      if (value?.name === "AbortError") return; // by the next suggestion, or by signIn
+      if (own !== suggestion || value?.name === "AbortError") return; // by signIn, or by its own renewal
       clearTimeout(renewal);
       settle(value);
     };
+    // The browser refuses a request while another one is open, so one that has ended meanwhile waits for ever.
+    const use = (options) => (own === suggestion ? autofill(options) : new Promise(() => {}));
     const ask = () => {
       renewal = setTimeout(ask, 4 * 60 * 1000); // a challenge lives for five minutes
-      complete("sign-in", autofill).then(end(resolve), end(reject));
+      complete("sign-in", use).then(end(resolve), end(reject));
     };
     ask();
   });
