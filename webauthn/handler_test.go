@@ -84,12 +84,13 @@ func (k *handlerKit) newPerson(t *testing.T, subject string) *person {
 
 // A handlerReply is a reply as the module of the page sees it.
 type handlerReply struct {
-	status                             int
-	Challenge, Code                    string
-	RetryAfter                         int `json:"retry_after"`
-	Authenticate, Register             map[string]any
-	Signal                             *AcceptedKeys
-	contentType, retryAfter, setCookie string
+	status                    int
+	Challenge, Code           string
+	RetryAfter                int `json:"retry_after"`
+	Authenticate, Register    map[string]any
+	Signal                    *AcceptedKeys
+	contentType, cacheControl string
+	retryAfter, setCookie     string
 }
 
 func (p *person) post(action, body string) (reply handlerReply) {
@@ -107,7 +108,7 @@ func (p *person) post(action, body string) (reply handlerReply) {
 		p.t.Fatalf("%v: %s", err, text)
 	}
 	reply.status, reply.contentType, reply.retryAfter = response.StatusCode, response.Header.Get("Content-Type"), response.Header.Get("Retry-After")
-	reply.setCookie = response.Header.Get("Set-Cookie")
+	reply.cacheControl, reply.setCookie = response.Header.Get("Cache-Control"), response.Header.Get("Set-Cookie")
 	return reply
 }
 
@@ -126,7 +127,7 @@ func (p *person) answer(action string, step handlerReply, d *device) handlerRepl
 // want ends the test unless a reply has a status and a code.
 func (r handlerReply) want(t *testing.T, status int, code string) handlerReply {
 	t.Helper()
-	if r.status != status || r.Code != code || r.contentType != "application/json" {
+	if r.status != status || r.Code != code || r.contentType != "application/json" || r.cacheControl != "no-store" {
 		t.Fatalf("%+v, want %d %s", r, status, code)
 	}
 	return r
