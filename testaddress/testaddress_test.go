@@ -229,6 +229,29 @@ func TestLinksAndOtherAddressesHaveNoFixedAnswer(t *testing.T) {
 	}
 }
 
+// Of a verification, a persona ends one method: the others can still be answered.
+func TestPersonaEndsItsMethodOnly(t *testing.T) {
+	t.Parallel()
+	e := newTestEngine(t)
+	for to, want := range map[string]error{"locked+test@example.com": watchword.ErrAttemptsExhausted, "expired+test@example.com": watchword.ErrChallengeExpired} {
+		s, err := e.StartVerification(t.Context(), watchword.VerificationRequest{Purpose: "sign_in", Subject: "user_1", Open: watchword.OpenFirst,
+			Methods: []watchword.MethodRequest{{Strategy: "otp", Channel: "email", To: to}, {Strategy: "otp", Channel: "sms", To: "+14155550100"}}})
+		must(t, err)
+		check := watchword.VerificationCheck{CheckRequest: watchword.CheckRequest{Purpose: "sign_in", Subject: "user_1", Answer: watchword.AnswerCode(testaddress.Code)}}
+		for range 2 {
+			if _, err := e.CheckVerification(t.Context(), s.ID, check); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", to, err, want)
+			}
+		}
+		check.Method = s.Methods[1].ID
+		_, err = e.OpenMethod(t.Context(), s.ID, check.Method)
+		must(t, err)
+		if _, err := e.CheckVerification(t.Context(), s.ID, check); err != nil {
+			t.Errorf("%s: the other method: %v", to, err)
+		}
+	}
+}
+
 func TestLinkOfPersonaEndsTheChallenge(t *testing.T) {
 	t.Parallel()
 	e := newTestEngine(t)
