@@ -11,18 +11,20 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/store/memory"
 )
 
 // An outbox in this process that nobody works on is noticed: by the log, by starts and by Ping, until a worker runs.
 func TestEngineReportsOutboxWithoutWorker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queue := delivery.NewQueue(10, nil)
-		k := newKit(t, func(c *watchword.Config) { c.Outbox, c.Clock = queue, time.Now })
+		k := newKit(t, func(c *watchword.Config) { c.Store, c.Outbox, c.Clock = memory.New(memory.Config{}), queue, time.Now })
 		start := func() error { _, err := k.Start(t.Context(), startByEmail()); return err }
 		if err := errors.Join(start(), start(), k.Ping(t.Context())); err != nil {
 			t.Errorf("before the worker had to run: %v", err)
 		}
-		time.Sleep(11 * time.Second)
+		waiting := k.start(startByEmail())
+		time.Sleep(31 * time.Second) // as long as a resend is too soon
 		synctest.Wait()
 		const want = "nobody runs a delivery.Worker"
 		if n := strings.Count(k.log.String(), want); n != 1 {
@@ -30,6 +32,9 @@ func TestEngineReportsOutboxWithoutWorker(t *testing.T) {
 		}
 		if err := start(); !errors.Is(err, watchword.ErrUnavailable) || !strings.Contains(err.Error(), want) {
 			t.Errorf("start: %v", err)
+		}
+		if _, err := k.Resend(t.Context(), waiting.ID, watchword.ResendRequest{}); !errors.Is(err, watchword.ErrUnavailable) || !strings.Contains(err.Error(), want) {
+			t.Errorf("resend: %v", err)
 		}
 		if faults := faultsOf(k.Ping(t.Context())); len(faults) != 1 || faults[0] != (watchword.Fault{Part: "messages", Reason: "no worker sends messages"}) {
 			t.Errorf("ping: %v", faults)
@@ -80,7 +85,7 @@ func runWorker(t *testing.T, k *kit, outbox watchword.Outbox) (stop func()) {
 func TestEngineWithWorkerReportsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queue := delivery.NewQueue(10, nil)
-		k := newKit(t, func(c *watchword.Config) { c.Outbox, c.Clock = queue, time.Now })
+		k := newKit(t, func(c *watchword.Config) { c.Store, c.Outbox, c.Clock = memory.New(memory.Config{}), queue, time.Now })
 		if _, err := k.Start(t.Context(), startByEmail()); err != nil {
 			t.Fatal(err)
 		}
