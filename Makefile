@@ -17,7 +17,7 @@ SOAK     ?= 50
 RACE = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all generators runtimes frameworks client-types tools lint vulncheck bench bench-quick soak fuzz build snapshot docker
+.PHONY: help run test test-all generators runtimes frameworks packages client-types tools lint vulncheck bench bench-quick soak fuzz build snapshot docker
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -39,6 +39,9 @@ runtimes: ## the TypeScript client on Deno and Bun, where npm can fetch them
 
 frameworks: ## the element on pages of Vue and Svelte, where npm can fetch them
 	@WATCHWORD_FRAMEWORKS=1 scripts/progress.sh frameworks scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run VueAndSvelte ./examples/element
+
+packages: ## the Debian package of this commit installed on this machine, upgraded, taken back and purged, and the RPM package queried; needs root, dpkg and the network
+	@scripts/progress.sh packages scripts/packages.sh $(GORELEASER)
 
 client-types: build ## the types of the TypeScript client, from the OpenAPI document of the server
 	@cd clients/typescript && npm ci --ignore-scripts --no-audit --no-fund && WATCHWORD=$(CURDIR)/bin/watchword npm run generate

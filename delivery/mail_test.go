@@ -75,7 +75,7 @@ func TestMailsAreBelow5kB(t *testing.T) {
 func TestMailPartsAreComplete(t *testing.T) {
 	everyMail(t, append(builtInLocales, "ar"), MailConfig{}, func(name string, m watchword.Message) {
 		for part, text := range map[string]string{"text": m.Text, "html": html.UnescapeString(m.HTML)} {
-			for _, want := range []string{m.Code.Reveal(), m.Link.Reveal(), longName, "12:10 UTC", "10", "Chrome · Windows · 2001:db8:85a3:1234:5678:8a2e:370:7334"} {
+			for _, want := range []string{m.Code.Reveal(), m.Link.Reveal(), longName, "12:10 UTC", "10", "Chrome\u00a0· Windows\u00a0· 2001:db8:85a3:1234:5678:8a2e:370:7334"} {
 				if !strings.Contains(text, want) {
 					t.Errorf("%s: %s lacks %q:\n%s", name, part, want, text)
 				}

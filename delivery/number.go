@@ -21,8 +21,6 @@ const (
 	maxDigits = 15 // ITU-T E.164 §6
 )
 
-const unassigned = "is not an assigned phone number"
-
 // parseNumber accepts + and digits or, with a default region, a national number of digits only. It rejects everything else
 // before it calls the library, which also accepts extensions, letters, digits of other scripts and punctuation.
 func parseNumber(text, defaultRegion string) (parsedAddress, error) {
@@ -33,20 +31,9 @@ func parseNumber(text, defaultRegion string) (parsedAddress, error) {
 	if !international && defaultRegion == "" {
 		return parsedAddress{}, invalidRecipient("needs the + and the country's calling code")
 	}
-	if international {
-		if plan, code := findPlan(digits); plan != nil {
-			return plan.parse(text, code)
-		}
-	}
-	return parseWithLibrary(text, defaultRegion)
-}
-
-// parseWithLibrary parses a text that parseNumber has checked.
-func parseWithLibrary(text, defaultRegion string) (parsedAddress, error) {
-	digits, international := strings.CutPrefix(text, "+")
 	number, err := phonenumbers.Parse(text, defaultRegion)
 	if err != nil {
-		return parsedAddress{}, invalidRecipient(unassigned)
+		return parsedAddress{}, invalidRecipient("is not an assigned phone number")
 	}
 	value := phonenumbers.Format(number, phonenumbers.E164)
 	code := int(number.GetCountryCode())
@@ -63,7 +50,7 @@ func parseWithLibrary(text, defaultRegion string) (parsedAddress, error) {
 	}
 	// Numbers of non-geographic codes pass here, assigned or not: checkDestination refuses them with their own reason.
 	if mismatch || a.lineType == phonenumbers.UNKNOWN && !nonGeographicCodes[code] {
-		return parsedAddress{}, invalidRecipient(unassigned)
+		return parsedAddress{}, invalidRecipient("is not an assigned phone number")
 	}
 	a.Country = phonenumbers.GetRegionCodeForNumber(number)
 	return a, nil

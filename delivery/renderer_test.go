@@ -66,14 +66,14 @@ func TestRendererWritesTextForEveryChannel(t *testing.T) {
 			"ACME: 492039 is your sign-in code. Don't share it.\n@app.example.com #492039"},
 		{"transaction", func(m *watchword.Message) {
 			m.Transaction = map[string]string{"amount": "40.00", "currency": "EUR", "payee": "Shop & Co.", "order": "17"}
-		}, "ACME: 492039 is your sign-in code. Payment: 40.00 EUR to Shop & Co. order: 17. Don't share it."},
+		}, "ACME: 492039 is your sign-in code. Payment: 40.00 EUR to Shop & Co. Order: 17. Don't share it."},
 		{"a transaction that is no payment", func(m *watchword.Message) {
 			m.Transaction = map[string]string{"action": "change IBAN", "iban": "DE89 3704 0044 0532 0130 00", "new_e-mail": "ann@new.example"}
-		}, "ACME: 492039 is your sign-in code. action: change IBAN. iban: DE89 3704 0044 0532 0130 00. new e-mail: ann@new. example. Don't share it."},
+		}, "ACME: 492039 is your sign-in code. Action: change IBAN. IBAN: DE89 3704 0044 0532 0130 00. New e-mail: ann@new. example. Don't share it."},
 		{"a spoken transaction", func(m *watchword.Message) {
 			m.Channel, m.Transaction = "voice", map[string]string{"action": "close account"}
 		},
-			"Hello, this is ACME. action: close account. Your sign-in code is: 4, 9, 2, 0, 3, 9. Again, your code is: 4, 9, 2, 0, 3, 9. Please don't share it with anyone. Goodbye."},
+			"Hello, this is ACME. Action: close account. Your sign-in code is: 4, 9, 2, 0, 3, 9. Again, your code is: 4, 9, 2, 0, 3, 9. Please don't share it with anyone. Goodbye."},
 		{"amount only", func(m *watchword.Message) { m.Transaction = map[string]string{"amount": "40"} },
 			"ACME: 492039 is your sign-in code. Payment: 40. Don't share it."},
 		{"link", func(m *watchword.Message) { m.Code, m.Link, m.Origin = watchword.Code{}, link, "app.example.com" },
@@ -107,15 +107,15 @@ func TestRendererWritesTitleTextAndHTMLOfMail(t *testing.T) {
 Er ist 10 Minuten lang gültig (bis 12:10 UTC) und funktioniert nur einmal.
 
 Zahlung: 40.00 EUR an Bäcker & Co
-iban: DE89 3704
-zweck: Müll & mehr
+IBAN: DE89 3704
+Zweck: Müll & mehr
 
 Ihr Code: 492039
 
 Oder öffnen Sie diesen Link:
 https://verify.example.com/l/ch_1#tok
 
-Angefordert von: Firefox · Linux · 203.0.113.9
+Angefordert von: Firefox · Linux · 203.0.113.9
 Nicht angefordert? Dann ignorieren Sie diese E-Mail; es passiert nichts. Geben Sie den Code an niemanden weiter: ACME fragt Sie nie danach.`
 	if got.Text != text {
 		t.Errorf("text:\n%s", got.Text)
@@ -123,8 +123,8 @@ Nicht angefordert? Dann ignorieren Sie diese E-Mail; es passiert nichts. Geben S
 	if got.Title != "Bei ACME anmelden" {
 		t.Errorf("title %q", got.Title)
 	}
-	for _, want := range []string{`<html lang="de" dir="ltr">`, `>492039</td>`, `href="https://verify.example.com/l/ch_1#tok"`, ">Anmelden</a>", "<bdi>Firefox · Linux · 203.0.113.9</bdi>",
-		"Bäcker &amp; Co", "<bdi>iban</bdi>: <b><bdi>DE89 3704</bdi></b><br><bdi>zweck</bdi>: <b><bdi>Müll &amp; mehr</bdi></b>"} {
+	for _, want := range []string{`<html lang="de" dir="ltr">`, `>492039</td>`, `href="https://verify.example.com/l/ch_1#tok"`, ">Anmelden</a>", "<bdi>Firefox · Linux · 203.0.113.9</bdi>",
+		"Bäcker &amp; Co", "<bdi>IBAN</bdi>: <b><bdi>DE89 3704</bdi></b><br><bdi>Zweck</bdi>: <b><bdi>Müll &amp; mehr</bdi></b>"} {
 		if !strings.Contains(got.HTML, want) {
 			t.Errorf("html lacks %s:\n%s", want, got.HTML)
 		}

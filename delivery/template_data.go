@@ -109,7 +109,7 @@ func describeClient(c watchword.Client) string {
 	text := ""
 	for _, part := range [...]string{browser, system, address} {
 		if text != "" && part != "" {
-			text += " · "
+			text += "\u00a0· " // a line never begins with the dot
 		}
 		text += part
 	}

@@ -12,7 +12,7 @@ import (
 
 // A transactionRow is one name and value of a transaction, as messages show them.
 type transactionRow struct {
-	Name  string // the app's name of the row, with spaces for underscores
+	Name  string // the app's name of the row, as people read it
 	Value string
 
 	key string // the name as the app spells it
@@ -33,7 +33,7 @@ func newTransaction(rows map[string]string) (transaction, error) {
 	var t transaction
 	var problems []watchword.FieldError
 	for _, key := range slices.SortedFunc(maps.Keys(rows), compareKeys) {
-		name, nameOK := sanitizeLossless(strings.ReplaceAll(key, "_", " "))
+		name, nameOK := sanitizeLossless(rowName(key))
 		value, valueOK := sanitizeLossless(rows[key])
 		if !nameOK || !valueOK {
 			problems = append(problems, watchword.FieldError{Field: transactionField + "." + key, Reason: rowNotShowable})
@@ -45,6 +45,15 @@ func newTransaction(rows map[string]string) (transaction, error) {
 		return nil, &watchword.Error{Code: watchword.ErrInvalidRequest.Code, Fields: problems}
 	}
 	return t, nil
+}
+
+// rowName returns the name of a row with a capital, and with spaces for underscores.
+func rowName(key string) string {
+	if key == "iban" {
+		return "IBAN"
+	}
+	first, size := utf8.DecodeRuneInString(key)
+	return string(unicode.ToUpper(first)) + strings.ReplaceAll(key[size:], "_", " ")
 }
 
 const transactionField = "transaction"
@@ -95,7 +104,7 @@ func (t transaction) Others() []transactionRow {
 	return slices.DeleteFunc(slices.Clone(t), func(r transactionRow) bool { return slices.Contains(leadingKeys, r.key) })
 }
 
-// DescribeTransaction returns all rows of a transaction in one line: "amount: 40.00, currency: EUR". The error is an
+// DescribeTransaction returns all rows of a transaction in one line: "Amount: 40.00, Currency: EUR". The error is an
 // ErrInvalidRequest that names the rows that no message can show without changing them.
 func DescribeTransaction(rows map[string]string) (string, error) {
 	t, err := newTransaction(rows)

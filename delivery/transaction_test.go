@@ -35,7 +35,7 @@ func TestSanitizeLosslessShowsAllOrRefuses(t *testing.T) {
 
 func TestDescribeTransactionNamesEveryRow(t *testing.T) {
 	got, err := DescribeTransaction(map[string]string{"zone": "4", "currency": "EUR", "a_b": "c", "amount": "4", "payee": "Ann"})
-	if want := "amount: 4, currency: EUR, payee: Ann, a b: c, zone: 4"; err != nil || got != want {
+	if want := "Amount: 4, Currency: EUR, Payee: Ann, A b: c, Zone: 4"; err != nil || got != want {
 		t.Errorf("%q, %v", got, err)
 	}
 	_, err = DescribeTransaction(map[string]string{"amount": "4", "note": "see https://evil.com", "b:c": "d"})

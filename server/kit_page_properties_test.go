@@ -29,6 +29,9 @@ const outsideTheScreen = `(() => {
 		if (box.width > 0 && (box.right > wide + 1 || box.left < -1)) out.push(name + " is outside the screen")
 		if (getComputedStyle(e).overflowX !== "visible" && e.tagName !== "INPUT" && e.scrollWidth > e.clientWidth + 1) out.push(name + " is cut off")
 	}
+	if (new Set([...document.querySelectorAll(".code i")].map(i => i.offsetTop)).size > 1) out.push("the boxes are in more than one row")
+	const groups = [...document.querySelectorAll("#secret span")].filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect())
+	for (let n = 1; n < groups.length; n++) if (groups[n].top === groups[n-1].top && groups[n].left < groups[n-1].left) out.push("the key is written from right to left")
 	for (const e of document.querySelectorAll(".code:has(i) input")) if (parseFloat(getComputedStyle(e).letterSpacing) < 0) out.push("the digits are wider than their boxes")
 	return out
 })()`

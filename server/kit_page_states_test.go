@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	virtual "github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword/internal/axetest"
@@ -42,17 +45,29 @@ var (
 	desktop = screen{"desktop", 1280, 800}
 )
 
-// checkPageStates opens each state in a new browser profile and checks every property of people's settings and, with axe-core, the
-// accessibility in light and dark mode. If WATCHWORD_SHOTS is the path of a folder, it checks the words only and writes screenshots there.
-func checkPageStates(t *testing.T, b *browser, s *site, all []pageState) {
+// A statesCheck checks states of pages. Several at once may share what they have found out.
+type statesCheck struct {
+	axe   string // the source of axe-core
+	shots string // the folder for screenshots; empty: none
+	mu    sync.Mutex
+	seen  map[string]bool // the structures of pages that axe-core has checked
+}
+
+func newStatesCheck(t *testing.T) *statesCheck {
 	t.Helper()
-	axe, words, shots := axetest.Source(t), untranslatedWords(t, s.locale), os.Getenv("WATCHWORD_SHOTS")
+	return &statesCheck{axe: axetest.Source(t), shots: os.Getenv("WATCHWORD_SHOTS"), seen: map[string]bool{}}
+}
+
+// check opens each state in a tab without cookies and checks every property of people's settings and, once for each structure of a page,
+// with axe-core the accessibility in light and dark mode. If there is a folder for screenshots, it checks the words only.
+func (c *statesCheck) check(t *testing.T, b *browser, s *site, all []pageState) {
+	t.Helper()
+	words, device := untranslatedWords(t, s.locale), b.newDevice(t)
 	for _, state := range all {
 		t.Run(state.name, func(t *testing.T) {
-			p := b.newDevice(t)
+			p := &tab{t, device.ctx}
+			p.reset()
 			s.clock.advance(20 * time.Minute) // the failed attempts of the states before are forgotten
-			p.prefer("prefers-color-scheme", "light")
-			p.resize(desktop)
 			p.acceptLanguage(s.locale)
 			state.open(s, p)
 			p.waitVisible(state.selector)
@@ -60,21 +75,16 @@ func checkPageStates(t *testing.T, b *browser, s *site, all []pageState) {
 				checkHeading(t, p)
 			}
 			checkWords(t, p, words)
-			if shots != "" {
-				p.takeShots(filepath.Join(shots, s.locale+"-"+state.name))
+			if c.shots != "" {
+				p.takeShots(filepath.Join(c.shots, s.locale+"-"+state.name))
 				return
 			}
 			checkKeyboard(t, p)
-			for _, scheme := range []string{"light", "dark"} {
-				p.prefer("prefers-color-scheme", scheme)
-				for _, v := range findViolations(p, axe, scheme == "light") {
-					t.Errorf("%s: %s", scheme, v)
-				}
-			}
-			for _, c := range pageConditions {
-				c.set(p)
-				for _, problem := range evaluate[[]string](p, c.problems) {
-					t.Errorf("%s: %s", c.name, problem)
+			c.checkAccessibility(t, p)
+			for _, condition := range pageConditions {
+				condition.set(p)
+				for _, problem := range evaluate[[]string](p, condition.problems) {
+					t.Errorf("%s: %s", condition.name, problem)
 				}
 			}
 			if state.after == same {
@@ -82,6 +92,47 @@ func checkPageStates(t *testing.T, b *browser, s *site, all []pageState) {
 			}
 		})
 	}
+}
+
+// structure is an expression whose value is the same for pages that differ in nothing but words, or in how often one element follows
+// another: what axe-core looks at, and what has a color.
+const structure = `(function describe(e) {
+	const attributes = [...e.attributes].filter(a => !/^(data-|value|href|src|style|datetime)/.test(a.name)).map(a => a.name + "=" + (/^(alt|aria-label)$/.test(a.name) ? a.value !== "" : a.value))
+	const inside = [...e.children].map(describe).filter((text, n, all) => text !== all[n - 1])
+	return e.localName + " " + attributes + (e.disabled ? " disabled" : "") + (e.innerText ? " text" : "") + "(" + inside + ")"
+})(document.querySelector("body"))`
+
+// checkAccessibility checks a structure with axe-core if none of the states before had it.
+func (c *statesCheck) checkAccessibility(t *testing.T, p *tab) {
+	t.Helper()
+	key := evaluate[string](p, structure)
+	c.mu.Lock()
+	known := c.seen[key]
+	c.seen[key] = true
+	c.mu.Unlock()
+	if known {
+		return
+	}
+	for _, scheme := range []string{"light", "dark"} {
+		p.prefer("prefers-color-scheme", scheme)
+		for _, v := range findViolations(p, c.axe, scheme == "light") {
+			t.Errorf("%s: %s", scheme, v)
+		}
+	}
+}
+
+// reset gives a tab the state of a new one: no page, no cookies and no settings of a person.
+func (p *tab) reset() {
+	p.t.Helper()
+	p.enableScripts(true)
+	p.block("")
+	p.open("about:blank")
+	callBrowser(p, network.ClearBrowserCookies, cdp.Empty{})
+	callBrowser(p, virtual.Disable, cdp.Empty{})
+	callBrowser(p, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
+	p.enlargeText(1)
+	p.prefer("prefers-color-scheme", "light")
+	p.resize(desktop)
 }
 
 // checkReload requires that a reload leads to the same state.

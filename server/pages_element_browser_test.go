@@ -36,7 +36,7 @@ func testElementMethods(t *testing.T, b *browser) {
 	p := b.newDevice(t)
 	v := s.startVerification(func(r *watchword.VerificationRequest) { r.Locale = "de" })
 	s.openElement(p, s.pageURL, v)
-	p.clickTextInside("Authenticator-App")
+	p.clickTextInside("Authenticator‑App")
 	p.typeInside("#answer", wrongCode(s.appCode(s.secret)))
 	p.waitInside("[role=alert]")
 	if got := evaluate[string](p, `(document.querySelector("watchword-verification").style.setProperty("--watchword-color", "rgb(1, 2, 3)"), getComputedStyle(inside("form button")).backgroundColor)`); got != "rgb(1, 2, 3)" {

@@ -83,6 +83,9 @@ func describeFallback(texts pageTexts, v watchword.VerificationView) string {
 	}
 	late, _ := texts.T(knownChannel(texts, "late_", channels[v.Fallback.From]))
 	instead, _ := texts.T(knownChannel(texts, "instead_", channels[v.Fallback.Method]))
+	if strings.HasSuffix(late, "。") { // sentences of Chinese and Japanese follow without a space
+		return late + instead
+	}
 	return late + " " + instead
 }
 

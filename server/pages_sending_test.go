@@ -137,7 +137,7 @@ func TestVerificationPageLeadsOnWhenAttemptsAreBlockedForLonger(t *testing.T) {
 func TestTransactionShowsAmountWithCurrencyFirst(t *testing.T) {
 	s := newSendingSite(t)
 	for want, transaction := range map[string]map[string]string{
-		`<dl><div><dt>Amount</dt><dd class="large"><bdi>40.00 EUR</bdi></dd></div><div><dt>Payee</dt><dd><bdi>ACME</bdi></dd></div><div><dt>iban</dt><dd><bdi>DE1</bdi></dd></div></dl>`: {"amount": "40.00",
+		`<dl><div><dt>Amount</dt><dd class="large"><bdi>40.00 EUR</bdi></dd></div><div><dt>Payee</dt><dd><bdi>ACME</bdi></dd></div><div><dt>IBAN</dt><dd><bdi>DE1</bdi></dd></div></dl>`: {"amount": "40.00",
 			"currency": "EUR", "payee": "ACME", "iban": "DE1"},
 		`<dl><div><dt>Amount</dt><dd class="large"><bdi>40</bdi></dd></div></dl>`: {"amount": "40"},
 		`<dl><div><dt>Currency</dt><dd><bdi>EUR</bdi></dd></div></dl>`:            {"currency": "EUR"},

@@ -3,6 +3,8 @@ package server_test
 import (
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/watchword-auth/watchword"
 )
 
@@ -26,7 +28,10 @@ func listLinkStates() []pageState {
 			p.typeText("#answer", wrongCode(c.code))
 		}), same},
 		{"link-sent-again", "[data-wait]:disabled", openPageOf(".number", sendAgain), same},
-		{"link-not-delivered", "#note:not(:empty)", openPageOf(".number", func(s *site, _ *tab, c startedChallenge) { s.reportFailure(c.ID) }), same},
+		{"link-not-delivered", "#note:not(:empty)", openPageOf(".number", func(s *site, p *tab, c startedChallenge) {
+			s.reportFailure(c.ID)
+			p.do(chromedp.Reload())
+		}), same},
 		{"link-done", ".sign.good", ended(approve, withoutReturn), same},
 		{"link-done-payment", ".sign.good", ended(approve, withoutReturn, withPayment), same},
 		{"link-canceled", ".sign", ended(func(s *site, c startedChallenge) {

@@ -83,7 +83,7 @@ func TestPagesShowTheTextsOfTheApp(t *testing.T) {
 	c := s.startLink(func(q *watchword.StartRequest) {
 		q.Locale, q.Purpose, q.Transaction = "de", "close_account", map[string]string{"iban": "DE89 3704", "note": "x"}
 	})
-	v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, 200, "Konto &#34;A&amp;B&#34; schließen", "<dt>Konto</dt>", "<dt>note</dt>")
+	v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, 200, "Konto &#34;A&amp;B&#34; schließen", "<dt>Konto</dt>", "<dt>Note</dt>")
 }
 
 func TestPagesRightToLeft(t *testing.T) {

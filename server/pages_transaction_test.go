@@ -15,7 +15,7 @@ func requireRows(t *testing.T, what string, page pageResponse) {
 	t.Helper()
 	text := html.UnescapeString(page.html)
 	at := -1
-	for _, row := range []string{`<dt>Amount</dt><dd class="large"><bdi>40.00 EUR</bdi></dd>`, "<dt>action</dt><dd><bdi>change <b>IBAN</b></bdi></dd>", "<dt>new iban</dt><dd><bdi>DE89 3704</bdi></dd>"} {
+	for _, row := range []string{`<dt>Amount</dt><dd class="large"><bdi>40.00 EUR</bdi></dd>`, "<dt>Action</dt><dd><bdi>change <b>IBAN</b></bdi></dd>", "<dt>New iban</dt><dd><bdi>DE89 3704</bdi></dd>"} {
 		next := strings.Index(text, row)
 		if next <= at {
 			t.Errorf("%s: %q is missing or too early: %s", what, row, page.text)

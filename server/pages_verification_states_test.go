@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/watchword-auth/watchword"
 )
 
@@ -75,9 +77,11 @@ func listVerificationStates() []pageState {
 		{"method-locked", ".ways", openVerificationOf(choose(1, "#answer", locked)), same},
 		{"method-expired", ".notice", openVerificationOf(choose(2, "#answer", func(s *site, p *tab, _ startedVerification) {
 			s.clock.advance(11 * time.Minute)
+			p.do(chromedp.Reload())
 		})), same},
-		{"method-not-delivered", "#note:not(:empty)", openVerificationOf(choose(2, "#answer", func(s *site, _ *tab, v startedVerification) {
+		{"method-not-delivered", "#note:not(:empty)", openVerificationOf(choose(2, "#answer", func(s *site, p *tab, v startedVerification) {
 			s.reportFailure(s.methodView(v, v.methodID("otp", "sms")).Challenge)
+			p.do(chromedp.Reload())
 		})), same},
 		{"method-fallback", ".notice", func(s *site, p *tab) {
 			v := s.startVerification(func(r *watchword.VerificationRequest) {
@@ -89,6 +93,7 @@ func listVerificationStates() []pageState {
 			s.reportFailure(s.methodView(v, "m1").Challenge)
 			all := s.outbox.all()
 			_, _ = s.engine.ComposeMessage(s.t.Context(), all[len(all)-1])
+			p.do(chromedp.Reload())
 		}, same},
 		{"verification-done", ".sign.good", openVerificationOf(choose(2, "#answer", func(s *site, p *tab, v startedVerification) {
 			p.typeText("#answer", s.sentMessage(v, v.methodID("otp", "sms")).Code.Reveal())

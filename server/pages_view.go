@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/browsers"
@@ -172,13 +174,15 @@ func translatePurpose(texts pageTexts, name string) string {
 	return translateName(texts, "purpose_", name)
 }
 
-// translateName returns the text of a name that has a translation. Other names are shown without their underscores.
+// translateName returns the text of a name that has a translation. Other names are shown with a capital and without their
+// underscores.
 func translateName(texts pageTexts, prefix, name string) string {
 	if texts.has(prefix + name) {
 		text, _ := texts.T(prefix + name)
 		return text
 	}
-	return strings.ReplaceAll(name, "_", " ")
+	first, size := utf8.DecodeRuneInString(name)
+	return string(unicode.ToUpper(first)) + strings.ReplaceAll(name[size:], "_", " ")
 }
 
 // describeStarter returns browser and system of the client that started a challenge.

@@ -142,6 +142,17 @@ func (v *partView) WrongAddress() string {
 // Help returns the question above the button.
 func (v *partView) Help() string { return v.text(v.pick("help_"+v.view.Channel, "help")) }
 
+// mostBoxes is the length of the longest code whose characters get a box each.
+const mostBoxes = 10
+
+// Boxes returns the number of boxes that are drawn for a code; 0: the field is plain.
+func (v *partView) Boxes() int {
+	if v.Length > mostBoxes {
+		return 0
+	}
+	return v.Length
+}
+
 // describeWrongCode returns the text about a wrong code.
 func describeWrongCode(texts pageTexts, triesLeft int) string {
 	switch {

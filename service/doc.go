@@ -2,7 +2,9 @@
 // breaker against SMS pumping, and events. It is for Go programs that call the engine themselves. Programs in other languages use the
 // server (cmd/watchword).
 //
-// You open what the app uses, and so link nothing else:
+// # The first code
+//
+// You open what the app uses, and so link nothing else. Errors are left out here; the example of the package has them:
 //
 //	keys, err := service.LoadKeys("keys")       // watchword keys new --dir keys
 //	mail, err := delivery.Openers{"smtps": smtp.Open}.Open(ctx, "smtps://user:password@smtp.example.com", delivery.Environment{})
@@ -22,9 +24,24 @@
 //	result, err := s.Engine.Check(ctx, started.ID, watchword.CheckRequest{To: "ada@example.com",
 //		Purpose: watchword.PurposeSignIn, Answer: watchword.AnswerCode("123456")})
 //
-// result.Claims says who was verified, how and for what. Keep started.ID in the session of the browser that asked. A question that
-// several methods may answer is Engine.StartVerification. The hosted pages of both are mounted by server.MountPages, and the script
-// with which a page uses passkeys is webauthn.Script.
+// result.Claims says who was verified, how and for what. Keep started.ID in the session of the browser that asked. Purpose and
+// address come from the app's own session at the check too, never from a form. A wrong answer is watchword.ErrIncorrectAnswer, as
+// errors.Is finds it; every refusal is a *watchword.Error with a Code.
+//
+// # Factors, pages and passkeys
+//
+// Strategies whose factors people enrol, such as otp/totp and webauthn, need Factors: store/sql/sqlite, store/sql/postgres, or tables of
+// the app. An enrolment is a Start for watchword.PurposeEnrol; what a page shows of it is in Started.Public. A question that several
+// methods may answer is Engine.StartVerification.
+//
+// server.MountPages adds the hosted pages of challenges and verifications, and the element for the app's own pages, to any mux.
+// webauthn.NewHandler has the requests of pages that sign in with passkeys, and add and remove them; it is mounted in one line.
+//
+// # Running
+//
+// Engine.Ping tests stores, limits and senders: call it for the readiness of the program. Close the Service after what calls the
+// Engine, such as the HTTP server, and before the stores: messages that wait in the process are then sent. Receipts that other services
+// verify are signed by Service.Signer.
 //
 // With more than one process, use an Outbox of store/redis as Store, ratelimit/redis as LimitStore and delivery/redis as Counters:
 //

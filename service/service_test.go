@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -217,5 +218,42 @@ func TestServicesShareMessagesOnRedis(t *testing.T) {
 	}
 	if err := second.Close(); err != nil || len(sender.sent) != 1 {
 		t.Errorf("%v, %d messages", err, len(sender.sent))
+	}
+}
+
+// An unwritableStore creates no entries, so that starts are refunded.
+type unwritableStore struct{ watchword.Store }
+
+func (unwritableStore) Create(context.Context, watchword.Entry, ...watchword.Outgoing) error {
+	return errors.New("connection refused")
+}
+
+// A slowRefunder takes a while to refund, and notes that it has.
+type slowRefunder struct{ refunded atomic.Bool }
+
+func (*slowRefunder) Take(context.Context, ...watchword.Bucket) error              { return nil }
+func (*slowRefunder) TakeNamed(context.Context, string, ...watchword.Bucket) error { return nil }
+func (r *slowRefunder) Refund(context.Context, string, ...watchword.Bucket) error {
+	time.Sleep(300 * time.Millisecond)
+	r.refunded.Store(true)
+	return nil
+}
+
+func TestCloseAwaitsWhatTheEngineDoesAfterAnswers(t *testing.T) {
+	t.Parallel()
+	limits := &slowRefunder{}
+	c := validConfig(t)
+	c.Store = unwritableStore{c.Store}
+	c.Adjust = func(e *watchword.Config) { e.Starts = limits }
+	s, err := service.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Engine.Start(t.Context(), watchword.StartRequest{Strategy: "otp", Channel: "email", To: "ada@example.com", Purpose: watchword.PurposeSignIn})
+	if !errors.Is(err, watchword.ErrUnavailable) {
+		t.Fatalf("start: %v", err)
+	}
+	if err := s.Close(); err != nil || !limits.refunded.Load() {
+		t.Errorf("%v, refunded: %t", err, limits.refunded.Load())
 	}
 }

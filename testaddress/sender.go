@@ -8,10 +8,10 @@ import (
 	"github.com/watchword-auth/watchword"
 )
 
-// A Sender is a sender that shows the messages of test addresses in an inbox and passes all others on. It is safe for concurrent use.
+// A Sender is a sender that refuses the messages of Undeliverable, delays those of Slow, and passes all others on. It is safe for
+// concurrent use.
 type Sender struct {
-	Next  watchword.Sender // of the other messages; required
-	Inbox watchword.Sender // of those to test addresses; required
+	Next watchword.Sender // required
 }
 
 var (
@@ -24,17 +24,15 @@ const provider = "testaddress"
 
 // Send delivers a message as the persona of its address says.
 func (s *Sender) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
-	persona, isTest := Find(m.To)
+	persona, _ := Find(m.To)
 	early := Delay - time.Since(m.RequestedAt)
 	switch {
-	case !isTest:
-		return s.Next.Send(ctx, m)
 	case persona == Undeliverable:
 		return watchword.Sent{}, &watchword.SendError{Fault: watchword.FaultRecipient, Permanent: true, Provider: provider, Cause: errUndeliverable}
 	case persona == Slow && early > 0: // the worker waits, not the Sender, so that a server can end meanwhile
 		return watchword.Sent{}, &watchword.SendError{Fault: watchword.FaultRecipient, RetryAfter: early, Provider: provider, Cause: errNotYet}
 	}
-	return s.Inbox.Send(ctx, m)
+	return s.Next.Send(ctx, m)
 }
 
 // CheckMessage returns the error of the next sender if it checks messages (delivery.MessageChecker).

@@ -61,11 +61,13 @@ func (s Strategy) Begin(ctx context.Context, c *watchword.Challenge) (watchword.
 	return prompt, nil
 }
 
-// Candidates returns those of the wrapped strategy and, for each that approves, one that ends the challenge of a persona.
+// Candidates returns those of the wrapped strategy and, for Code and for links, one more that ends the challenge of a persona. Other
+// codes are wrong at every test address.
 func (s Strategy) Candidates(a watchword.Answer) []watchword.Candidate {
 	candidates := s.Matcher.Candidates(a)
 	for _, c := range candidates {
-		if !c.LocksChallenge {
+		isOtherCode := strings.IndexAny(c.Text, digits) == 0 && !strings.HasPrefix(c.Text, Code)
+		if !c.LocksChallenge && !isOtherCode {
 			candidates = append(candidates, watchword.Candidate{Text: endingMark + c.Text, LocksChallenge: true})
 		}
 	}

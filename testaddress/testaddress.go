@@ -2,10 +2,9 @@
 //
 // A mailbox is a test address if it is NAME+test@example.com (RFC 2606 §3 reserves the domain), and a phone number if it is
 // +1 XXX 555 0100 to +1 XXX 555 0199, which are reserved for fiction in every area code of the North American Numbering Plan.
-// WrapStrategy makes a strategy that sends codes use Code for them. A Sender shows their messages in the inbox, so that none reaches
-// a provider.
+// WrapStrategy makes a strategy that sends codes use Code for them.
 //
-// A Persona is how a test address behaves. An engine refuses strategies of this package unless Config.Development is set.
+// A Persona is how a test address behaves. It needs a Sender before the other senders. An engine refuses strategies of this package unless Config.Development is set.
 package testaddress
 
 import (

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -278,18 +279,19 @@ func (l *list) Send(_ context.Context, m watchword.Message) (watchword.Sent, err
 	return watchword.Sent{Provider: "list"}, nil
 }
 
-func TestSenderKeepsTestAddressesFromProviders(t *testing.T) {
+func TestSenderRefusesAndDelaysByPersona(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		provider, inbox := &list{}, &list{}
-		sender := &testaddress.Sender{Next: provider, Inbox: inbox}
-		for _, to := range []string{"bob@example.com", "ann+test@example.com", "+14155550100", "locked+test@example.com", "expired+test@example.com", "+14155550300"} {
-			if _, err := sender.Send(t.Context(), watchword.Message{To: to}); err != nil {
+		next := &list{}
+		sender := &testaddress.Sender{Next: next}
+		all := []string{"bob@example.com", "ann+test@example.com", "+14155550100", "locked+test@example.com", "expired+test@example.com", "slow@example.com"}
+		for _, to := range all {
+			if _, err := sender.Send(t.Context(), watchword.Message{To: to, RequestedAt: time.Now()}); err != nil {
 				t.Errorf("%s: %v", to, err)
 			}
 		}
-		if got := strings.Join(provider.to, " "); got != "bob@example.com +14155550300" || len(inbox.to) != 4 {
-			t.Errorf("the provider got %s, the inbox %v", got, inbox.to)
+		if !slices.Equal(next.to, all) {
+			t.Errorf("sent to %v", next.to)
 		}
 		var failed *watchword.SendError
 		slow := watchword.Message{To: "+14155550197", RequestedAt: time.Now()}
@@ -304,17 +306,34 @@ func TestSenderKeepsTestAddressesFromProviders(t *testing.T) {
 			t.Errorf("slow: %v", err)
 		}
 		_, err := sender.Send(t.Context(), watchword.Message{To: "undeliverable+test@example.com"})
-		if !errors.As(err, &failed) || !failed.Permanent || failed.Fault != watchword.FaultRecipient || len(inbox.to) != 5 {
-			t.Errorf("undeliverable: %v, the inbox got %v", err, inbox.to)
+		if !errors.As(err, &failed) || !failed.Permanent || failed.Fault != watchword.FaultRecipient || len(next.to) != len(all)+1 {
+			t.Errorf("undeliverable: %v, sent to %v", err, next.to)
 		}
 	})
+}
+
+// A checkingList is a list that can send no message.
+type checkingList struct{ list }
+
+var errCannotSend = errors.New("cannot send this")
+
+func (*checkingList) CheckMessage(watchword.Message) error { return errCannotSend }
+
+func TestSenderLetsTheNextCheckMessages(t *testing.T) {
+	t.Parallel()
+	if err := (&testaddress.Sender{Next: &checkingList{}}).CheckMessage(watchword.Message{}); !errors.Is(err, errCannotSend) {
+		t.Error(err)
+	}
+	if err := (&testaddress.Sender{Next: &list{}}).CheckMessage(watchword.Message{}); err != nil {
+		t.Error(err)
+	}
 }
 
 // The worker gives an undeliverable message up at once, and says so.
 func TestUndeliverableMessageFails(t *testing.T) {
 	t.Parallel()
 	e := newTestEngine(t)
-	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: e.Engine, Outbox: e.queue, Sender: &testaddress.Sender{Next: &list{}, Inbox: &list{}}})
+	worker, err := delivery.NewWorker(delivery.WorkerConfig{Engine: e.Engine, Outbox: e.queue, Sender: &testaddress.Sender{Next: &list{}}})
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})

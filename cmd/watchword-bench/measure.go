@@ -22,6 +22,10 @@ const (
 // minWarmUp is enough for what a new process does only once: it opens connections, loads scripts and grows its heap.
 const minWarmUp = 250 * time.Millisecond
 
+// settleTime is how long a new process is idle before its memory is read, because a server returns what start-up needed when that is
+// over. A shorter run waits no longer than it measures.
+const settleTime = 1500 * time.Millisecond
+
 // A comparison is one run of the benchmark.
 type comparison struct {
 	options
@@ -93,6 +97,7 @@ func (c *comparison) measureCell(ctx context.Context, m mode, connections int) (
 		return r, err
 	}
 	defer p.stop()
+	time.Sleep(min(settleTime, c.duration))
 	idle, err := p.rss()
 	if err != nil {
 		return r, err

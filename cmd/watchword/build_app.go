@@ -143,9 +143,7 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 	}
 	if p.templates != nil {
 		var render *delivery.Renderer // without a router only its settings are checked
-		next, errInbox := b.addTestSender(a, p.router, providers)
-		render, errRender = delivery.NewRenderer(a.rendererConfig(next, p.templates, b.log))
-		errRender = errors.Join(errInbox, errRender)
+		render, errRender = delivery.NewRenderer(a.rendererConfig(p.router, p.templates, b.log))
 		if errRender == nil && p.router != nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
 		}
@@ -160,17 +158,11 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 	return p, errors.Join(errStrategies, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender)
 }
 
-// addTestSender puts the sender of test addresses before the router, in development.
-func (b *builder) addTestSender(a appSettings, router *delivery.Router, providers delivery.Openers) (watchword.Sender, error) {
-	if !a.testAddresses {
-		return router, nil
-	}
-	inbox, err := providers.Open(context.Background(), devSenderURL, b.senderEnvironment())
-	return newTestSender(router, inbox), err
-}
-
 // rendererConfig returns the configuration of what writes the app's messages.
 func (a appSettings) rendererConfig(next watchword.Sender, templates *delivery.Templates, log *slog.Logger) delivery.RendererConfig {
+	if a.testAddresses {
+		next = newTestSender(next)
+	}
 	return delivery.RendererConfig{Next: next, Templates: templates, RetrieverHash: a.codes.SMSRetrieverHash, Mail: a.mails, Logger: log}
 }
 

@@ -26,7 +26,7 @@ const (
 // collector run more often when nine tenths of the limit are used, so that garbage alone never makes the kernel end the process.
 // GOMEMLIMIT takes precedence. Until ctx ends tuneGC also adjusts the collector to the size of the live data, unless GOGC is set.
 func tuneGC(ctx context.Context, log *slog.Logger) {
-	go returnStartupMemory(ctx)
+	go returnStartupMemory(ctx, log)
 	if _, err := memlimit.Set(); err != nil {
 		log.Warn("memory limit of the container unknown", "error", err)
 	}
@@ -37,12 +37,15 @@ func tuneGC(ctx context.Context, log *slog.Logger) {
 
 // returnStartupMemory waits until start-up is over. It collects twice: what pools keep, such as the compressors of page assets,
 // is freed by the second collection.
-func returnStartupMemory(ctx context.Context) {
+func returnStartupMemory(ctx context.Context, log *slog.Logger) {
 	select {
 	case <-ctx.Done():
 	case <-time.After(gcCheckInterval):
 		runtime.GC()
 		debug.FreeOSMemory()
+		if err := unmapProgramPages(); err != nil {
+			log.Debug("pages of the program stay mapped", "error", err)
+		}
 	}
 }
 

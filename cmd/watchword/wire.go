@@ -125,10 +125,8 @@ func newInbox() *inbox { return &inbox{} }
 // devSenderURL is the sender of a channel in development unless --send names another. inboxRoutes shows what it was given.
 const devSenderURL = "inbox:"
 
-// newTestSender returns a sender that shows the messages of test addresses in the inbox and passes all others on.
-func newTestSender(next, inbox watchword.Sender) watchword.Sender {
-	return &testaddress.Sender{Next: next, Inbox: inbox}
-}
+// newTestSender returns a sender that refuses or delays messages of some test addresses, and passes all others on.
+func newTestSender(next watchword.Sender) watchword.Sender { return &testaddress.Sender{Next: next} }
 
 func inboxRoutes(box *inbox) map[string]http.Handler {
 	return map[string]http.Handler{"GET /inbox": box.Handler(), "/inbox/": box.Handler()}

@@ -43,7 +43,7 @@ func TestSendRequiresTemplateToShowTransaction(t *testing.T) {
 		"&content_variables=1:code,2:app":     "",
 		"&content_variables=1:code,x:minutes": "",
 		"&content_variables=1:text":           `{"1":"492039 is your code. action: change IBAN."}`,
-		"&content_variables=1:code,2:transaction": `{"1":"492039","2":"amount: 40.00, action: change IBAN, new iban: DE89 3704"}`,
+		"&content_variables=1:code,2:transaction": `{"1":"492039","2":"Amount: 40.00, Action: change IBAN, New iban: DE89 3704"}`,
 	} {
 		f := startFakeTwilio(t, answerCreated)
 		sender := f.open(t, "from=%2B14155550100&content_sid=HX1"+variables)

@@ -40,7 +40,9 @@ function completeTimes(times, lang) {
 
 function describeDistance(at, lang) {
   const minutes = Math.min(Math.round((at - Date.now()) / 60000), 0);
-  const [count, unit] = Math.abs(minutes) < 90 ? [minutes, "minute"] : [Math.round(minutes / 60), "hour"];
+  let [count, unit] = [minutes, "minute"];
+  if (minutes === 0) unit = "second"; // now
+  if (minutes <= -90) [count, unit] = [Math.round(minutes / 60), "hour"];
   return new Intl.RelativeTimeFormat(lang, { numeric: "auto" }).format(count, unit);
 }
 
