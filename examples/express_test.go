@@ -1,0 +1,145 @@
+package examples_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base32"
+	"encoding/binary"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	ann = "ann@example.com" // the account that the example has from the start
+	bea = "bea@example.com"
+)
+
+// TestExpress starts the example once for all of its tests.
+func TestExpress(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "express")
+	t.Run("in a browser", func(t *testing.T) { testExpressInBrowser(t, s) })
+}
+
+// Every way to sign in, everything that can be set up, and a password reset.
+func testExpressInBrowser(t *testing.T, s *site) {
+	b := newTab(t, s)
+	b.inspect("sign-in")
+
+	b.typeIn("input[type=email]", bea)
+	b.click("Send me a code")
+	b.typeIn("#answer", s.message(bea, 1).Code)
+	b.waitText("You are signed in as " + bea)
+	b.click("Sign out")
+
+	b.waitText("Send me a link")
+	b.typeIn("input[type=email]", bea)
+	b.click("Send me a link")
+	b.waitUntil(`document.querySelector(".number")`)
+	b.open(s.message(bea, 2).Link)
+	b.click("Yes, sign me in")
+	b.waitText("You are signed in as " + bea)
+	b.inspect("account")
+
+	b.click("Add a passkey")
+	b.clickKey("create")
+	b.waitText("It is set up.")
+	b.click("Sign out")
+	b.click("Sign in with a passkey")
+	b.clickKey("get")
+	b.waitText("You are signed in as " + bea)
+	secret := b.enrolAppAndCodes()
+	b.inspect("account-with-factors")
+	b.click("Sign out")
+	b.signInWithAppAfterCode(secret)
+	b.removePasskey()
+	b.click("Sign out")
+	b.resetPassword()
+}
+
+// clickKey waits for the button of a passkey on watchword's page, and clicks it.
+func (b *tab) clickKey(kind string) {
+	b.t.Helper()
+	b.do(chromedp.Click(chromedp.CSS("[data-key=" + kind + "] button")))
+}
+
+// enrolAppAndCodes sets up an authenticator app and recovery codes, each proven by the passkey, and returns the app's secret.
+func (b *tab) enrolAppAndCodes() (secret string) {
+	b.t.Helper()
+	b.click("Set up an authenticator app")
+	b.clickKey("get")
+	b.waitUntil(`document.querySelector("#secret")`)
+	secret = evaluate[string](b, `document.querySelector("#secret").textContent.replace(/\s/g, "")`)
+	b.typeIn("#answer", appCode(b.t, secret, 0))
+	b.waitText("Authenticator app, since")
+	b.click("Make recovery codes")
+	b.clickKey("get")
+	b.waitUntil(`document.querySelector("#codes")`)
+	b.do(chromedp.Click(chromedp.CSS("input[type=checkbox]")))
+	b.click("Continue")
+	b.waitText("Recovery codes, since")
+	return secret
+}
+
+// signInWithAppAfterCode signs in by a code of a mail and then by the app, since the mailbox alone is not enough any more.
+func (b *tab) signInWithAppAfterCode(secret string) {
+	b.t.Helper()
+	b.waitText("Send me a code")
+	b.typeIn("input[type=email]", bea)
+	b.click("Send me a code")
+	b.typeIn("#answer", b.site.message(bea, 3).Code)
+	b.waitUntil(`document.querySelector("[data-key=get]")`)
+	b.click("Use another method")
+	b.click("authenticator app")
+	b.typeIn("#answer", appCode(b.t, secret, 1)) // the code of this half minute was used when the app was set up
+	b.waitText("You are signed in as " + bea)
+}
+
+func (b *tab) removePasskey() {
+	b.t.Helper()
+	b.do(chromedp.Click(chromedp.CSS("li:first-child button")))
+	b.clickKey("get")
+	b.waitText("It was removed.")
+	if n := evaluate[int](b, `document.querySelectorAll("li").length`); n != 2 {
+		b.t.Errorf("%d factors are left", n)
+	}
+}
+
+// resetPassword resets ann's password by a link, and signs in with it and a code of a mail.
+func (b *tab) resetPassword() {
+	b.t.Helper()
+	b.click("Sign in with a password")
+	b.waitText("I forgot my password")
+	b.inspect("password")
+	b.click("I forgot my password")
+	b.waitText("Choose a new password")
+	b.inspect("forgot")
+	b.typeIn("input[type=email]", ann)
+	b.typeIn("input[type=password]", "battery staple\r")
+	b.waitUntil(`document.querySelector(".number")`)
+	b.open(b.site.message(ann, 1).Link)
+	b.click("Yes, ")
+	b.waitText("Your password was changed")
+	b.inspect("changed")
+	b.typeIn("input[type=email]", ann)
+	b.typeIn("input[type=password]", "correct horse\r")
+	b.waitText("The e-mail address or the password is wrong.")
+	b.typeIn("input[type=password]", "battery staple\r")
+	b.typeIn("#answer", b.site.message(ann, 2).Code)
+	b.waitText("You are signed in as " + ann)
+}
+
+// appCode returns the code of an authenticator app (RFC 6238), some steps of half a minute ahead.
+func appCode(t *testing.T, secret string, ahead int64) string {
+	t.Helper()
+	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(secret)
+	must(t, err)
+	mac := hmac.New(sha1.New, key)
+	must(t, binary.Write(mac, binary.BigEndian, time.Now().Unix()/30+ahead))
+	sum := mac.Sum(nil)
+	at := sum[len(sum)-1] & 15
+	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[at:])&(1<<31-1)%1_000_000)
+}
