@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -86,7 +87,7 @@ func (b *tab) text() string {
 
 func (b *tab) waitText(want string) {
 	b.t.Helper()
-	b.waitUntil(`document.readyState === "complete" && document.body.innerText.includes("` + want + `")`)
+	b.waitUntil(`document.readyState === "complete" && document.body.innerText.includes(` + strconv.Quote(want) + `)`)
 }
 
 // waitUntil waits until an expression is true, also across navigations.

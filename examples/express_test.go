@@ -12,16 +12,26 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
+// The account that the example has from the start.
 const (
-	ann = "ann@example.com" // the account that the example has from the start
-	bea = "bea@example.com"
+	ann          = "ann@example.com"
+	annsPassword = "correct horse"
 )
+
+const bea = "bea@example.com"
 
 // TestExpress starts the example once for all of its tests.
 func TestExpress(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, "express")
 	t.Run("in a browser", func(t *testing.T) { testExpressInBrowser(t, s) })
+	for name, attack := range map[string]func(*testing.T, *site){
+		"page that is passed on": testPageThatIsPassedOn, "verification of another": testVerificationOfAnother, "session before the sign-in": testSessionBeforeSignIn,
+		"verification for another purpose": testVerificationForAnotherPurpose, "form of another origin": testFormOfAnotherOrigin, "open redirect": testOpenRedirect,
+		"unknown address": testUnknownAddress, "sessions after a reset": testSessionsAfterReset, "factor without proof": testFactorWithoutProof, "events": testEvents,
+	} {
+		t.Run(name, func(t *testing.T) { attack(t, s) })
+	}
 }
 
 // Every way to sign in, everything that can be set up, and a password reset.
@@ -51,13 +61,14 @@ func testExpressInBrowser(t *testing.T, s *site) {
 	b.click("Sign in with a passkey")
 	b.clickKey("get")
 	b.waitText("You are signed in as " + bea)
-	secret := b.enrolAppAndCodes()
+	secret, recovery := b.enrolAppAndCodes()
 	b.inspect("account-with-factors")
 	b.click("Sign out")
 	b.signInWithAppAfterCode(secret)
 	b.removePasskey()
 	b.click("Sign out")
-	b.resetPassword()
+	b.resetPassword(recovery)
+	b.signInWithPasswordAndMail()
 }
 
 // clickKey waits for the button of a passkey on watchword's page, and clicks it.
@@ -66,22 +77,23 @@ func (b *tab) clickKey(kind string) {
 	b.do(chromedp.Click(chromedp.CSS("[data-key=" + kind + "] button")))
 }
 
-// enrolAppAndCodes sets up an authenticator app and recovery codes, each proven by the passkey, and returns the app's secret.
-func (b *tab) enrolAppAndCodes() (secret string) {
+// enrolAppAndCodes sets up an authenticator app and recovery codes, each proven by the passkey, and returns the app's secret and a code.
+func (b *tab) enrolAppAndCodes() (secret, recovery string) {
 	b.t.Helper()
 	b.click("Set up an authenticator app")
 	b.clickKey("get")
 	b.waitUntil(`document.querySelector("#secret")`)
 	secret = evaluate[string](b, `document.querySelector("#secret").textContent.replace(/\s/g, "")`)
 	b.typeIn("#answer", appCode(b.t, secret, 0))
-	b.waitText("Authenticator app, since")
+	b.waitText("Authenticator app\nsince")
 	b.click("Make recovery codes")
 	b.clickKey("get")
 	b.waitUntil(`document.querySelector("#codes")`)
+	recovery = evaluate[string](b, `document.querySelector("#codes li:last-child").textContent`)
 	b.do(chromedp.Click(chromedp.CSS("input[type=checkbox]")))
 	b.click("Continue")
-	b.waitText("Recovery codes, since")
-	return secret
+	b.waitText("Recovery codes\nsince")
+	return secret, recovery
 }
 
 // signInWithAppAfterCode signs in by a code of a mail and then by the app, since the mailbox alone is not enough any more.
@@ -108,8 +120,8 @@ func (b *tab) removePasskey() {
 	}
 }
 
-// resetPassword resets ann's password by a link, and signs in with it and a code of a mail.
-func (b *tab) resetPassword() {
+// resetPassword chooses a password by a link, and signs in with it and a recovery code.
+func (b *tab) resetPassword(recovery string) {
 	b.t.Helper()
 	b.click("Sign in with a password")
 	b.waitText("I forgot my password")
@@ -117,18 +129,32 @@ func (b *tab) resetPassword() {
 	b.click("I forgot my password")
 	b.waitText("Choose a new password")
 	b.inspect("forgot")
-	b.typeIn("input[type=email]", ann)
+	b.typeIn("input[type=email]", bea)
 	b.typeIn("input[type=password]", "battery staple\r")
 	b.waitUntil(`document.querySelector(".number")`)
-	b.open(b.site.message(ann, 1).Link)
+	b.open(b.site.message(bea, 4).Link)
 	b.click("Yes, ")
 	b.waitText("Your password was changed")
 	b.inspect("changed")
-	b.typeIn("input[type=email]", ann)
-	b.typeIn("input[type=password]", "correct horse\r")
+	b.typeIn("input[type=email]", bea)
+	b.typeIn("input[type=password]", "guessed\r")
 	b.waitText("The e-mail address or the password is wrong.")
+	b.inspect("wrong")
 	b.typeIn("input[type=password]", "battery staple\r")
-	b.typeIn("#answer", b.site.message(ann, 2).Code)
+	b.click("Use another method")
+	b.click("recovery code")
+	b.waitText("recovery code")
+	b.typeIn("#answer", recovery+"\r")
+	b.waitText("You are signed in as " + bea)
+	b.click("Sign out")
+}
+
+func (b *tab) signInWithPasswordAndMail() {
+	b.t.Helper()
+	b.click("Sign in with a password")
+	b.typeIn("input[type=email]", ann)
+	b.typeIn("input[type=password]", annsPassword+"\r")
+	b.typeIn("#answer", b.site.message(ann, 1).Code)
 	b.waitText("You are signed in as " + ann)
 }
 

@@ -82,6 +82,7 @@ ${user.notices.length > 0 ? html`<h2>What happened</h2><ul>${list(user.notices, 
 
 function factorItem({ id, strategy, label, created_at, status }: Factor): Html {
   const name = label || names[strategy] || strategy;
-  return html`<li><form method="post" action="/factors">${name}, since ${created_at.slice(0, 10)}${status === "active" ? "" : ", disabled"}
+  return html`<li><form method="post" action="/factors">
+<span>${name}<br><span class="quiet">since ${created_at.slice(0, 10)}${status === "active" ? "" : ", disabled"}</span></span>
 <button name="remove" value="${id}" aria-label="Remove: ${name}">Remove</button></form></li>`;
 }
