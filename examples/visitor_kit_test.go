@@ -1,12 +1,16 @@
 package examples_test
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"html"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -92,7 +96,7 @@ func (v *visitor) page(path string, form ...string) hostedPage {
 	return hostedPage{page, ticket}
 }
 
-// open exchanges the ticket of a hosted page, and answers with the code. It returns the address to which the page sends the browser.
+// answer exchanges the ticket of a hosted page, and answers with the code. It returns the address to which the page sends the browser.
 func (v *visitor) answer(p hostedPage, code string) (next string) {
 	v.t.Helper()
 	send := func(action string, fields map[string]string) response {
@@ -109,11 +113,67 @@ func (v *visitor) answer(p hostedPage, code string) (next string) {
 	return part.Next
 }
 
-// signIn signs in by the code of the newest of n messages.
+var (
+	anyForm  = regexp.MustCompile(`(?is)<form(.*?)>(.*?)</form>`)
+	anyInput = regexp.MustCompile(`<input type="hidden" name="([^"]*)"(?: value="([^"]*)")?`)
+	action   = regexp.MustCompile(`action="(/[^"]*)"`)
+	element  = regexp.MustCompile(`<watchword-verification id="(vf_[^"]*)" ticket="(vt_[^"]*)"`)
+)
+
+// submit sends the form of the home page that has a text, with its hidden fields and others, given as name, value, ... It comes from an
+// origin.
+func (v *visitor) submit(origin, with string, fields ...string) response {
+	v.t.Helper()
+	for _, form := range anyForm.FindAllStringSubmatch(v.get("/").text, -1) {
+		if !strings.Contains(form[2], with) {
+			continue
+		}
+		for _, input := range anyInput.FindAllStringSubmatch(form[2], -1) {
+			fields = append(fields, html.UnescapeString(input[1]), html.UnescapeString(input[2]))
+		}
+		path := "/"
+		if found := action.FindStringSubmatch(form[1]); found != nil {
+			path = found[1]
+		}
+		if strings.Contains(form[1], "multipart") {
+			return v.postMultipart(origin, path, fields...)
+		}
+		return v.postFrom(origin, path, fields...)
+	}
+	v.t.Fatalf("the page has no form with %q", with)
+	return response{}
+}
+
+func (v *visitor) postMultipart(origin, path string, fields ...string) response {
+	v.t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for i := 0; i < len(fields); i += 2 {
+		must(v.t, form.WriteField(fields[i], fields[i+1]))
+	}
+	must(v.t, form.Close())
+	return v.send(http.MethodPost, v.site.url+path, body.String(), "Content-Type", form.FormDataContentType(), "Origin", origin)
+}
+
+// start asks for a code by mail, and returns the page of the verification.
+func (v *visitor) start(email string) hostedPage {
+	v.t.Helper()
+	res := v.submit(v.site.url, `name="email"`, "email", email, "method", "code")
+	if page, ticket, ok := strings.Cut(res.Header.Get("Location"), "#"); ok {
+		return hostedPage{page, ticket}
+	}
+	found := element.FindStringSubmatch(res.text)
+	if found == nil {
+		v.t.Fatalf("no verification was started: %d %s", res.StatusCode, res.text)
+	}
+	return hostedPage{v.site.server + "/v/" + found[1], found[2]}
+}
+
+// signIn signs in by a code in a mail.
 func (v *visitor) signIn(email string) {
 	v.t.Helper()
 	before := len(v.site.messages(email))
-	page := v.page("/sign-in", "email", email, "method", "code")
+	page := v.start(email)
 	v.get(v.answer(page, v.site.message(email, before+1).Code))
 	if !v.isSignedIn() {
 		v.t.Fatalf("%s is not signed in", email)
@@ -122,7 +182,7 @@ func (v *visitor) signIn(email string) {
 
 func (v *visitor) isSignedIn() bool {
 	v.t.Helper()
-	return strings.Contains(v.get("/").text, "You are signed in as")
+	return strings.Contains(v.get("/").text, "You are signed in as ")
 }
 
 // cookie returns the cookie of the example's session.
