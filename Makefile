@@ -17,7 +17,7 @@ SOAK     ?= 50
 RACE = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all generators runtimes client-types tools lint vulncheck bench bench-quick soak fuzz build snapshot docker
+.PHONY: help run test test-all generators runtimes examples client-types tools lint vulncheck bench bench-quick soak fuzz build snapshot docker
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -29,13 +29,16 @@ run: ## the development server on 127.0.0.1:8080, everything embedded
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
 	@scripts/progress.sh test scripts/gotest.sh $(RACE) -vet=off -p 3 -timeout 14m ./...
 
-test-all: test generators runtimes ## test, and what is heavier or needs the network
+test-all: test generators runtimes examples ## test, and what is heavier or needs the network
 
 generators: tools ## what four OpenAPI generators make of the server's document is compiled and tried, where they can be fetched
 	@WATCHWORD_GENERATORS=1 scripts/progress.sh generators scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run Generated ./server
 
 runtimes: ## the TypeScript client on Deno and Bun, where npm can fetch them
 	@WATCHWORD_RUNTIMES=1 scripts/progress.sh runtimes scripts/gotest.sh -count=1 -timeout 15m -run DenoAndBun ./clients/typescript
+
+examples: tools ## the examples for Express and Next.js, as their one command starts them, in a real browser, where npm can fetch their packages
+	@WATCHWORD_EXAMPLES=1 scripts/progress.sh examples scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run 'Express|NextJS' ./examples
 
 client-types: build ## the types of the TypeScript client, from the OpenAPI document of the server
 	@cd clients/typescript && npm ci --ignore-scripts --no-audit --no-fund && WATCHWORD=$(CURDIR)/bin/watchword npm run generate

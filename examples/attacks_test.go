@@ -66,3 +66,24 @@ func testSessionBeforeSignIn(t *testing.T, s *site) {
 		t.Error("the id is signed in after signing out")
 	}
 }
+
+// The example accepts the receipt of its own question alone: genuine ones of another person or of an earlier question of
+// the same person sign nobody in.
+func testReceiptOfAnother(t *testing.T, s *site) {
+	newVisitor(t, s).signIn("other4@example.com")
+	ofAnother := s.swap.last.Load()
+	newVisitor(t, s).signIn("bob4@example.com")
+	earlier := s.swap.last.Load()
+	changed := *earlier + "A"
+	for what, receipt := range map[string]*string{"of another person": ofAnother, "of an earlier question": earlier, "that was changed": &changed, "that is missing": new(string)} {
+		v := newVisitor(t, s)
+		before := len(s.messages("bob4@example.com"))
+		page := v.start("bob4@example.com")
+		next := v.answer(page, s.message("bob4@example.com", before+1).Code)
+		s.swap.replace.Store(receipt)
+		if v.get(next); v.isSignedIn() {
+			t.Errorf("a receipt %s signs in", what)
+		}
+	}
+	newVisitor(t, s).signIn("bob4@example.com") // the receipts alone were wrong
+}

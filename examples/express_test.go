@@ -22,11 +22,13 @@ const bea = "bea@example.com"
 
 // TestExpress starts the example once for all of its tests.
 func TestExpress(t *testing.T) {
+	requireExamples(t)
 	t.Parallel()
 	s := newSite(t, "express")
 	t.Run("in a browser", func(t *testing.T) { testExpressInBrowser(t, s) })
 	for name, attack := range map[string]func(*testing.T, *site){
 		"page that is passed on": testPageThatIsPassedOn, "verification of another": testVerificationOfAnother, "session before the sign-in": testSessionBeforeSignIn,
+		"receipt of another":               testReceiptOfAnother,
 		"verification for another purpose": testVerificationForAnotherPurpose, "form of another origin": testFormOfAnotherOrigin, "open redirect": testOpenRedirect,
 		"unknown address": testUnknownAddress, "sessions after a reset": testSessionsAfterReset, "factor without proof": testFactorWithoutProof, "events": testEvents,
 	} {

@@ -2,24 +2,21 @@ package examples_test
 
 import (
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
 )
 
-// TestNextJS builds the example for production and starts it once for all of its tests. Its packages are large, so only `make examples`
-// fetches them.
+// TestNextJS builds the example for production and starts it once for all of its tests.
 func TestNextJS(t *testing.T) {
-	if os.Getenv("WATCHWORD_EXAMPLES") == "" {
-		t.Skip("the example with Next.js is built and run by `make examples`")
-	}
+	requireExamples(t)
 	t.Parallel()
 	s := newSite(t, "nextjs")
 	t.Run("in a browser", func(t *testing.T) { testNextJSInBrowser(t, s) })
 	for name, attack := range map[string]func(*testing.T, *site){
 		"page that is passed on": testPageThatIsPassedOn, "verification of another": testVerificationOfAnother, "session before the sign-in": testSessionBeforeSignIn,
+		"receipt of another":       testReceiptOfAnother,
 		"action of another origin": testActionOfAnotherOrigin, "redirects": testRedirectsOfDone,
 	} {
 		t.Run(name, func(t *testing.T) { attack(t, s) })
@@ -76,7 +73,7 @@ func (b *tab) signInByLinkAndPasskey() {
 	b.typeIn("input[type=email]", bea+"\r")
 	b.waitUntil(`inside("#answer")`)
 	b.clickInside("[data-load] button")
-	b.clickInside(".ways button")
+	b.clickInside(".ways li:last-child button")
 	b.waitUntil(`inside(".number")`)
 	b.inspect("link")
 	number := evaluate[string](b, `inside(".number").textContent`)

@@ -25,6 +25,7 @@ type site struct {
 	t      *testing.T
 	url    string // of the example
 	server string // of watchword
+	swap   *receiptSwap
 }
 
 const eventSecret = "whsec_c2VjcmV0IG9mIHRoZSBleGFtcGxlcycgdGVzdHM=" // of the endpoint of events
@@ -35,7 +36,9 @@ func newSite(t *testing.T, example string) *site {
 	if os.Getenv("TMPFAST") != "" { // TEMPORARY
 		port := freePort(t)
 		s := &site{t: t, url: "http://localhost:" + port}
-		s.server = startServer(t, s.url)
+		s.swap = newReceiptSwap(t)
+		s.server = s.swap.url
+		s.swap.startServer(t, s.url)
 		s.startExample(example, port)
 		return s
 	}
@@ -49,9 +52,19 @@ func newSite(t *testing.T, example string) *site {
 	}
 	port := freePort(t)
 	s := &site{t: t, url: "http://localhost:" + port}
-	s.server = startServer(t, s.url)
+	s.swap = newReceiptSwap(t)
+	s.server = s.swap.url
+	s.swap.startServer(t, s.url)
 	s.startExample(folder, port)
 	return s
+}
+
+// requireExamples skips a test without `make examples`: installing and building takes a minute for each example.
+func requireExamples(t *testing.T) {
+	t.Helper()
+	if os.Getenv("WATCHWORD_EXAMPLES") == "" {
+		t.Skip("the examples for Node.js are built and run by `make examples`")
+	}
 }
 
 func requireNode(t *testing.T) {
@@ -114,8 +127,8 @@ func command(t *testing.T, folder, name string, args ...string) *exec.Cmd {
 	return c
 }
 
-// startServer builds the server, starts it for an app at an origin, and returns its URL.
-func startServer(t *testing.T, origin string) string {
+// startServer builds the server, and starts it with a public URL for an app at an origin. It returns the URL at which it listens.
+func startServer(t *testing.T, publicURL, origin string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "watchword")
 	if os.Getenv("TMPFAST") != "" { // TEMPORARY
@@ -129,7 +142,7 @@ func startServer(t *testing.T, origin string) string {
 	} else if out, err := exec.CommandContext(t.Context(), "go", build...).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	c := command(t, t.TempDir(), program, "serve", "--dev", "--dev-no-limits", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(), "--return-url", origin)
+	c := command(t, t.TempDir(), program, "serve", "--dev", "--dev-no-limits", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(), "--public-url", publicURL, "--return-url", origin)
 	log, err := c.StderrPipe()
 	must(t, err)
 	must(t, c.Start())

@@ -4,9 +4,7 @@ import { enrol, signInWithPasskey, signOut } from "./actions";
 import { EmailForm } from "./email-form";
 
 export default async function Home() {
-  const session = await currentSession();
-  const { user, message } = session;
-  delete session.message;
+  const { user, message } = await currentSession();
   if (!user) {
     return (
       <>

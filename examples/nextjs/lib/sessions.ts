@@ -16,7 +16,7 @@ export interface Session {
   pending?: Pending;
   /** The enrolment on a page of watchword. */
   enrolment?: { id: string; handle: string };
-  /** What the home page says. */
+  /** What the home page says until the next step: Next.js may render it more than once. */
   message?: string;
 }
 

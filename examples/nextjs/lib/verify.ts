@@ -35,7 +35,8 @@ export async function ask(question: Question, methods: MethodParams[]): Promise<
     purpose, methods, nonce, ...(subject && { subject }), open: "first",
     return_url: `${origin}/done`, client: await currentClient(),
   });
-  await saveSession({ ...(await currentSession()), pending: { question, id, handle, ticket: ticket ?? "", nonce } });
+  const { user } = await currentSession();
+  await saveSession({ user, pending: { question, id, handle, ticket: ticket ?? "", nonce } });
 }
 
 /**
