@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
 
@@ -16,7 +17,7 @@ func TestNextJS(t *testing.T) {
 	t.Run("in a browser", func(t *testing.T) { testNextJSInBrowser(t, s) })
 	for name, attack := range map[string]func(*testing.T, *site){
 		"page that is passed on": testPageThatIsPassedOn, "verification of another": testVerificationOfAnother, "session before the sign-in": testSessionBeforeSignIn,
-		"receipt of another":       testReceiptOfAnother,
+		"page that the server has rendered": testPageOfTheServer, "receipt of another": testReceiptOfAnother,
 		"action of another origin": testActionOfAnotherOrigin, "redirects": testRedirectsOfDone,
 	} {
 		t.Run(name, func(t *testing.T) { attack(t, s) })
@@ -82,7 +83,15 @@ func (b *tab) signInByLinkAndPasskey() {
 	phone.do(chromedp.SendKeys(chromedp.CSS("#number"), number+"\r"))
 	b.waitUntil(`inside("[data-key] button")`)
 	b.inspect("second-step")
+	b.clickInside("[data-save=remember]")
 	b.clickInside("[data-key] button")
+	b.waitText("You are signed in as " + bea)
+	b.click("Sign out")
+
+	b.waitText("Sign in with a passkey") // the device is trusted now, so there is no second step
+	b.typeIn("input[type=email]", bea+"\r")
+	b.waitUntil(`inside("#answer")`)
+	b.typeInside(b.site.message(bea, 5).Code)
 	b.waitText("You are signed in as " + bea)
 	b.click("Sign out")
 }
@@ -94,10 +103,22 @@ func (b *tab) reloadVerification() {
 	b.typeIn("input[type=email]", "bob@example.com\r")
 	b.waitUntil(`inside("#answer")`)
 	b.open(b.site.url + "/verify")
-	b.waitText("This page was opened before. Please start again.")
+	b.waitText("This page was opened before.")
 	b.inspect("opened-before")
 	b.click("Start again")
 	b.waitText("Sign in with a passkey")
+}
+
+// A page that the server has rendered listens to the element as one does that a script has made.
+func testPageOfTheServer(t *testing.T, s *site) {
+	v := newVisitor(t, s) // the form works without scripts
+	v.start("bob10@example.com")
+	b := newTab(t, s)
+	call(b, network.SetCookie, network.SetCookieParams{Name: "session", Value: v.cookie(), URL: s.url})
+	b.open(s.url + "/verify")
+	b.waitUntil(`inside("#answer")`)
+	b.typeInside(s.message("bob10@example.com", 1).Code)
+	b.waitText("You are signed in as bob10@example.com")
 }
 
 func testActionOfAnotherOrigin(t *testing.T, s *site) {

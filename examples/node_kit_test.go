@@ -33,15 +33,6 @@ const eventSecret = "whsec_c2VjcmV0IG9mIHRoZSBleGFtcGxlcycgdGVzdHM=" // of the e
 // newSite copies what an example needs of the repository, installs its packages and starts it with `npm start`, together with a server.
 func newSite(t *testing.T, example string) *site {
 	t.Helper()
-	if os.Getenv("TMPFAST") != "" { // TEMPORARY
-		port := freePort(t)
-		s := &site{t: t, url: "http://localhost:" + port}
-		s.swap = newReceiptSwap(t)
-		s.server = s.swap.url
-		s.swap.startServer(t, s.url)
-		s.startExample(example, port)
-		return s
-	}
 	requireNode(t)
 	folder := copyExample(t, example)
 	if out, err := command(t, folder, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline").CombinedOutput(); err != nil {
@@ -131,15 +122,11 @@ func command(t *testing.T, folder, name string, args ...string) *exec.Cmd {
 func startServer(t *testing.T, publicURL, origin string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "watchword")
-	if os.Getenv("TMPFAST") != "" { // TEMPORARY
-		program = "/tmp/nodeex-bin/watchword"
-	}
 	build := []string{"build", "-o", program, "../cmd/watchword"}
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		build = slices.Insert(build, 1, "-race") // so that no package is compiled twice
 	}
-	if os.Getenv("TMPFAST") != "" { // TEMPORARY
-	} else if out, err := exec.CommandContext(t.Context(), "go", build...).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", build...).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	c := command(t, t.TempDir(), program, "serve", "--dev", "--dev-no-limits", "--listen", "127.0.0.1:0", "--data-dir", t.TempDir(), "--public-url", publicURL, "--return-url", origin)

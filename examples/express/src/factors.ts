@@ -1,4 +1,5 @@
 import { Router, type Request, type Response } from "express";
+import type { MethodParams } from "watchword-auth";
 import { origin, watchword } from "./config.js";
 import { messageFor } from "./messages.js";
 import { accountPage, signInPage } from "./pages.js";
@@ -39,9 +40,11 @@ account.post("/factors", async (req, res) => {
   const { user } = sessionOf(req);
   if (!user) return res.redirect(303, "/");
   const change = readChange(req);
+  const factors = await watchword.factors.list({ subject: user.id });
+  if (factors.length === 0 && "add" in change) return enrol(req, res, user, change.add);
   const methods = await secondSteps(user);
-  if (methods.length > 0) return await ask(req, res, { purpose: "manage_factors", subject: user.id, change }, methods);
-  if ("add" in change) await enrol(req, res, user, change.add);
+  const weaker: MethodParams[] = [{ strategy: "recovery" }, { strategy: "otp", channel: "email", to: user.email }];
+  await ask(req, res, { purpose: "manage_factors", subject: user.id, change }, methods.length > 0 ? methods : weaker);
 });
 
 function readChange(req: Request): Change {

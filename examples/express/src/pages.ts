@@ -63,7 +63,7 @@ ${emailField(email)}
 <p><a href="/password">Sign in with a password</a></p>`);
 }
 
-const names: Record<string, string> = { webauthn: "Passkey", totp: "Authenticator app", recovery: "Recovery codes" };
+const names: Record<string, string> = { webauthn: "Passkey", totp: "Authenticator app", recovery: "Recovery codes", device: "Trusted device" };
 
 export function accountPage({ user, factors, message }: { user: User; factors: Factor[]; message: string | undefined }): string {
   const has = (strategy: string) => factors.some((factor) => factor.strategy === strategy);
@@ -81,7 +81,8 @@ ${user.notices.length > 0 ? html`<h2>What happened</h2><ul>${list(user.notices, 
 }
 
 function factorItem({ id, strategy, label, created_at, status }: Factor): Html {
-  const name = label || names[strategy] || strategy;
+  const kind = names[strategy] ?? strategy;
+  const name = label && label !== kind ? `${kind}: ${label}` : kind;
   return html`<li><form method="post" action="/factors">
 <span>${name}<br><span class="quiet">since ${created_at.slice(0, 10)}${status === "active" ? "" : ", disabled"}</span></span>
 <button name="remove" value="${id}" aria-label="Remove: ${name}">Remove</button></form></li>`;

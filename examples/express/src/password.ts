@@ -1,9 +1,9 @@
 import { Router } from "express";
 import { passwordPage } from "./pages.js";
 import { sessionOf } from "./sessions.js";
-import { secondSteps } from "./sign-in.js";
+import { askSecondStep, secondSteps } from "./sign-in.js";
 import { checkPassword, normalizeEmail } from "./users.js";
-import { ask, field } from "./verify.js";
+import { field } from "./verify.js";
 
 /** Sign-in with a password and a second step. Nobody is signed in before the second step is verified. */
 export const password = Router();
@@ -23,5 +23,5 @@ password.post("/password", async (req, res) => {
     return;
   }
   const methods = await secondSteps(user);
-  await ask(req, res, { purpose: "mfa", subject: user.id }, methods.length > 0 ? methods : [{ strategy: "otp", channel: "email", to: user.email }]);
+  await askSecondStep(req, res, user, methods.length > 0 ? methods : [{ strategy: "otp", channel: "email", to: user.email }]);
 });

@@ -20,19 +20,21 @@ export interface Session {
   message?: string;
 }
 
-const secure = origin.startsWith("https:");
+/** Whether cookies are sent over https only. */
+export const secure = origin.startsWith("https:");
 const cookie = secure ? "__Host-session" : "session";
 const lifetime = 12 * 60 * 60 * 1_000;
 const sessions = new Map<string, { session: Session; until: number }>();
 
-function idOf(req: Request): string {
+/** Returns the value of a cookie; an empty text if the browser sends none. */
+export function cookieOf(req: Request, name: string): string {
   const cookies = (req.headers.cookie ?? "").split("; ");
-  return cookies.find((c) => c.startsWith(`${cookie}=`))?.slice(cookie.length + 1) ?? "";
+  return cookies.find((c) => c.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
 }
 
 /** Returns the session of a browser; an empty one if it has none. */
 export function sessionOf(req: Request): Session {
-  const found = sessions.get(idOf(req));
+  const found = sessions.get(cookieOf(req, cookie));
   return found && found.until > Date.now() ? found.session : {};
 }
 
@@ -40,7 +42,7 @@ export function sessionOf(req: Request): Session {
 export function saveSession(req: Request, res: Response, session: Session): void {
   const now = Date.now();
   for (const [id, { until }] of sessions) if (until <= now) sessions.delete(id);
-  sessions.delete(idOf(req));
+  sessions.delete(cookieOf(req, cookie));
   const id = randomBytes(32).toString("base64url");
   sessions.set(id, { session, until: now + lifetime });
   res.cookie(cookie, id, { httpOnly: true, sameSite: "lax", secure, path: "/", maxAge: lifetime });

@@ -26,11 +26,12 @@ export async function finishFirstStep(req: Request, res: Response, question: Ext
   const user = addUser(question.subject, question.email);
   const methods = await secondSteps(user);
   if (methods.length === 0) return signInAs(req, res, user);
-  await ask(req, res, { purpose: "mfa", subject: user.id }, methods);
+  await askSecondStep(req, res, user, methods);
 }
 
-export function finishSecondStep(req: Request, res: Response, question: Extract<Question, { purpose: "mfa" }>): void {
-  signInAs(req, res, findUserById(question.subject));
+export async function askSecondStep(req: Request, res: Response, user: User, methods: MethodParams[]): Promise<void> {
+  const answer = await ask(req, res, { purpose: "mfa", subject: user.id }, methods);
+  if (answer) signInAs(req, res, user);
 }
 
 /** Returns the methods of the second step: none for people who have neither passkey nor authenticator app. */
@@ -41,7 +42,7 @@ export async function secondSteps(user: User): Promise<MethodParams[]> {
 }
 
 /** The session of a person who is signed in is a new one: nothing of the one before is left. */
-function signInAs(req: Request, res: Response, user: User | undefined): void {
+export function signInAs(req: Request, res: Response, user: User | undefined): void {
   if (!user) throw new NotVerified("This passkey belongs to no account here.");
   saveSession(req, res, { user });
   res.redirect(303, "/");

@@ -18,22 +18,22 @@ export interface FormState {
 /** Sends a code, or a link if the person chooses that, whoever has the address: people without an account get one. */
 export async function signInByMail(_before: FormState, form: FormData): Promise<FormState> {
   const to = normalizeEmail(String(form.get("email") ?? ""));
+  let next: string;
   try {
     const methods = [{ strategy: "otp" as const, channel: "email", to }, { strategy: "magiclink" as const, to }];
-    await ask({ purpose: "sign_in", subject: findUser(to)?.id ?? newUserId(), email: to }, methods);
+    next = await ask({ purpose: "sign_in", subject: findUser(to)?.id ?? newUserId(), email: to }, methods);
   } catch (error) {
     return { email: to, message: messageFor(error) };
   }
-  redirect("/verify");
+  redirect(next);
 }
 
 export async function signInWithPasskey(): Promise<void> {
-  let next = "/verify";
+  let next = "/";
   try {
-    await ask({ purpose: "sign_in" }, [{ strategy: "webauthn" }]);
+    next = await ask({ purpose: "sign_in" }, [{ strategy: "webauthn" }]);
   } catch (error) {
     await saveSession({ message: messageFor(error) });
-    next = "/";
   }
   redirect(next);
 }

@@ -20,7 +20,8 @@ export interface Session {
   message?: string;
 }
 
-const secure = origin.startsWith("https:");
+/** Whether cookies are sent over https only. */
+export const secure = origin.startsWith("https:");
 const cookie = secure ? "__Host-session" : "session";
 const lifetime = 12 * 60 * 60; // seconds
 const sessions = shared("sessions", () => new Map<string, { session: Session; until: number }>());

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { headers } from "next/headers";
-import { Watchword, type Claims, type MethodParams } from "watchword-auth";
+import { Watchword, type MethodParams } from "watchword-auth";
 import { apiKey, appId, origin, serverUrl } from "./config";
+import { deviceToken, keepDeviceToken } from "./devices";
 import { currentSession, saveSession } from "./sessions";
 import { addUser, findUserById, type User } from "./users";
 
@@ -27,16 +28,24 @@ export interface Pending {
 /** Thrown if the browser brings something that its session has not asked for, or no answer. */
 export class NotVerified extends Error {}
 
-/** Asks a question: starts a verification, and keeps it in the session. The page /verify then shows it. */
-export async function ask(question: Question, methods: MethodParams[]): Promise<void> {
+/**
+ * Asks a question: starts a verification, and keeps it in the session. Returns the path of the next page: /verify shows it, unless a trusted
+ * device has answered it by itself.
+ */
+export async function ask(question: Question, methods: MethodParams[]): Promise<string> {
   const { purpose, subject } = question;
   const nonce = randomUUID();
-  const { id, handle, ticket } = await watchword.verifications.create({
-    purpose, methods, nonce, ...(subject && { subject }), open: "first",
+  const device_token = purpose === "mfa" ? await deviceToken(subject) : undefined;
+  const started = await watchword.verifications.create({
+    purpose, methods, nonce, ...(subject && { subject }), ...(device_token && { device_token }), open: "first",
     return_url: `${origin}/done`, client: await currentClient(),
   });
+  await keepDeviceToken(subject, started.device_token);
+  if (started.status === "approved") return finish(question, nonce, started.receipt);
+  const { id, handle, ticket } = started;
   const { user } = await currentSession();
   await saveSession({ user, pending: { question, id, handle, ticket: ticket ?? "", nonce } });
+  return "/verify";
 }
 
 /**
@@ -48,18 +57,23 @@ export async function collect(verification: string, return_code: string): Promis
   if (!pending || verification !== pending.id) throw new NotVerified();
   const { question, id, handle, nonce } = pending;
   const { purpose, subject } = question;
-  const { receipt } = await watchword.verifications.redeem(id, { handle, purpose, return_code, ...(subject && { subject }) });
-  const who = subject ? { subject } : { anySubject: true as const, acr: "phr" };
-  return finish(question, await watchword.verifyReceipt(receipt, { purpose, nonce, ...who }));
+  const { receipt, device_token } = await watchword.verifications.redeem(id, { handle, purpose, return_code, ...(subject && { subject }) });
+  await keepDeviceToken(subject, device_token);
+  return finish(question, nonce, receipt);
 }
 
-/** A passkey signs in at once. A mailbox does so only for people who have set up nothing better. */
-async function finish(question: Question, claims: Claims): Promise<string> {
+/**
+ * Goes on if the receipt is genuine and about this very question. A passkey signs in at once. A mailbox does so only for people who have set
+ * up nothing better.
+ */
+async function finish(question: Question, nonce: string, receipt: string): Promise<string> {
+  const { purpose, subject } = question;
+  const who = subject ? { subject } : { anySubject: true as const, acr: "phr" };
+  const claims = await watchword.verifyReceipt(receipt, { purpose, nonce, ...who });
   if (question.purpose === "sign_in" && question.subject) {
     const user = addUser(question.subject, question.email);
     if (await hasFactor(user)) {
-      await ask({ purpose: "mfa", subject: user.id }, [{ strategy: "webauthn" }, { strategy: "totp" }]);
-      return "/verify";
+      return ask({ purpose: "mfa", subject: user.id }, [{ strategy: "webauthn" }, { strategy: "totp" }]);
     }
     await saveSession({ user });
     return "/";
@@ -73,7 +87,7 @@ async function finish(question: Question, claims: Claims): Promise<string> {
 /** Reports whether a person has a passkey or an authenticator app. */
 export async function hasFactor(user: User): Promise<boolean> {
   const factors = await watchword.factors.list({ subject: user.id });
-  return factors.length > 0;
+  return factors.some(({ strategy }) => strategy === "webauthn" || strategy === "totp");
 }
 
 /** The client that the app serves: limits count by it. Next.js knows its address from a proxy only: let yours set this header. */

@@ -26,15 +26,18 @@ export function Verification({ id, ticket, script }: { id: string; ticket: strin
     const listeners = new AbortController();
     element.current?.addEventListener("approved", (event) => startTransition(() => finish((event as Approved).detail)), listeners);
     element.current?.addEventListener("error", (event: Event) => {
-      if ((event as Failed).detail.code !== "unavailable") setMessage("This page was opened before. Please start again.");
+      if ((event as Failed).detail.code !== "unavailable") setMessage("This page was opened before.");
     }, listeners);
-    import(/* turbopackIgnore: true */ /* webpackIgnore: true */ script).catch(() => setMessage("The page could not be loaded. Please try again later."));
+    import(/* turbopackIgnore: true */ /* webpackIgnore: true */ script).catch(() => setMessage("The page could not be loaded."));
     return () => listeners.abort();
   }, [script]);
-  return (
-    <>
-      <p role="status">{message}</p>
-      <watchword-verification ref={element} id={id} ticket={ticket}>One moment…</watchword-verification>
-    </>
-  );
+  if (message) {
+    return (
+      <>
+        <h1>Please start again</h1>
+        <p role="status">{message}</p>
+      </>
+    );
+  }
+  return <watchword-verification ref={element} id={id} ticket={ticket}>One moment…</watchword-verification>;
 }
