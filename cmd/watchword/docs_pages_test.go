@@ -39,6 +39,7 @@ var (
 )
 
 func TestLinksOfTheDocumentationReachFilesAndHeadings(t *testing.T) {
+	t.Parallel()
 	texts := documents(t)
 	for page, text := range texts {
 		for _, m := range link.FindAllStringSubmatch(codeBlock.ReplaceAllString(text, ""), -1) {
@@ -118,6 +119,7 @@ func TestEveryProblemIsDocumented(t *testing.T) {
 
 // The constants of the engine are read from its source, since a list that a test keeps would be forgotten too.
 func TestEveryEventIsDocumented(t *testing.T) {
+	t.Parallel()
 	doc := readDoc(t, "../../docs/api.md")
 	events := regexp.MustCompile(`\bEvent[A-Za-z]+ += "([a-z_]+\.[a-z_]+)"`).FindAllStringSubmatch(sources(t, "../.."), -1)
 	if len(events) < 18 {

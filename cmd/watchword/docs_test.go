@@ -77,6 +77,7 @@ func keysOf(t reflect.Type) (keys []string) {
 
 // A promise is worth what its test is: every test that the security model names must exist.
 func TestSecurityModelNamesExistingTests(t *testing.T) {
+	t.Parallel()
 	named := regexp.MustCompile("`(?:([a-z/]+)\\.)?((?:Test|Fuzz)[A-Za-z0-9]+)`")
 	for _, m := range named.FindAllStringSubmatch(readDoc(t, "../../docs/security-model.md"), -1) {
 		files, err := filepath.Glob(filepath.Join("../..", m[1], "*_test.go"))

@@ -140,6 +140,7 @@ func TestChecksOfOtherAppsFromNewAddressesThrottleNoCheck(t *testing.T) {
 
 // An app that starts challenges until its share of the memory is full is refused. No other app is.
 func TestStartsOfOtherAppsFillNoMemoryOfAnApp(t *testing.T) {
+	t.Parallel()
 	quiet, hostile := startTenants(t, func(a *appSettings) {
 		a.limits = []ratelimit.Rule{{Name: "address", Limit: 5, Window: time.Hour, By: ratelimit.ByAddress}}
 	})

@@ -24,6 +24,7 @@ func retryUntilAnswered(t *testing.T, call func() reply) reply {
 // Redis is paused while a right code is checked. A check that was answered 503 takes no effect after Redis resumes, and its
 // Idempotency-Key is in flight only until the server notices that Redis is back.
 func TestCheckWhileRedisIsPausedTakesNoEffect(t *testing.T) {
+	t.Parallel()
 	redis := redistest.Start(t)
 	n := startNode(t, t.TempDir(), redis.URL())
 	for round := range 3 {

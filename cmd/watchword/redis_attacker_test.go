@@ -75,6 +75,7 @@ type redisWriter struct {
 type attackedChallenge struct{ key, id, handle, code string }
 
 func TestWriteAccessToRedisApprovesNoAnswer(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	dir := t.TempDir()
 	w := &redisWriter{nodes: []*node{startNode(t, dir, server.URL()), startNode(t, dir, server.URL())}, server: server, client: server.Client(t)}

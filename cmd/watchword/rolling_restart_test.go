@@ -113,6 +113,7 @@ func TestRollingRestartBehindHAProxyFailsNoRequest(t *testing.T) {
 
 // During shutdown_delay readiness is red, other requests are served, and clients are asked to close their connections.
 func TestShutdownDelayKeepsServingWhileReadinessIsRed(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, t.TempDir(), memoryURL, "--shutdown-delay", "3s")
 	stopped := make(chan struct{})
 	go func() {

@@ -143,9 +143,7 @@ func TestDirectMessageWithLostReplyIsQueuedOnceMore(t *testing.T) {
 	if unavailable := k.requireCode(err, watchword.ErrUnavailable); !unavailable.Unknown {
 		t.Fatal("the outcome is known")
 	}
-	k.outbox.mu.Lock()
 	id := k.outbox.list()[0].ChallengeID
-	k.outbox.mu.Unlock()
 	for until := time.Now().Add(10 * time.Second); len(k.outbox.ofChallenge(id)) < 2 && time.Now().Before(until); time.Sleep(time.Millisecond) {
 	}
 	again := k.outbox.last(id)
