@@ -38,7 +38,7 @@ runtimes: ## the TypeScript client on Deno and Bun, where npm can fetch them
 	@WATCHWORD_RUNTIMES=1 scripts/progress.sh runtimes scripts/gotest.sh -count=1 -timeout 15m -run DenoAndBun ./clients/typescript
 
 examples: tools ## the examples for Express and Next.js, as their one command starts them, in a real browser, where npm can fetch their packages
-	@WATCHWORD_EXAMPLES=1 scripts/progress.sh examples scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run 'Express|NextJS' ./examples
+	@WATCHWORD_EXAMPLES=1 scripts/progress.sh examples scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run 'Express|NextJS' ./examples/node
 
 client-types: build ## the types of the TypeScript client, from the OpenAPI document of the server
 	@cd clients/typescript && npm ci --ignore-scripts --no-audit --no-fund && WATCHWORD=$(CURDIR)/bin/watchword npm run generate

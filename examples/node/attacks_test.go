@@ -1,4 +1,4 @@
-package examples_test
+package node_test
 
 import (
 	"net/http"

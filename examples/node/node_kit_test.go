@@ -1,5 +1,5 @@
-// Package examples_test runs the examples for Node.js as somebody does who has cloned the repository: with their one command.
-package examples_test
+// Package node_test runs the examples for Node.js as somebody does who has cloned the repository: with their one command.
+package node_test
 
 import (
 	"bufio"
@@ -74,11 +74,11 @@ func requireNode(t *testing.T) {
 func copyExample(t *testing.T, example string) string {
 	t.Helper()
 	clone := t.TempDir()
-	for _, folder := range []string{example, "node", "style", "../clients/typescript"} {
+	for _, folder := range []string{"examples/" + example, "examples/node", "examples/style", "clients/typescript"} {
 		made := func(path string) bool {
 			return slices.Contains([]string{"node_modules", "dist", ".next"}, filepath.Base(path))
 		}
-		must(t, filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		must(t, filepath.WalkDir(filepath.Join("../..", folder), func(path string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.IsDir() && made(path) {
 				return filepath.SkipDir
 			}
@@ -89,7 +89,7 @@ func copyExample(t *testing.T, example string) string {
 			if err != nil {
 				return err
 			}
-			to := filepath.Join(clone, "examples", path)
+			to := filepath.Join(clone, strings.TrimPrefix(filepath.ToSlash(path), "../../"))
 			if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 				return err
 			}
@@ -122,7 +122,7 @@ func command(t *testing.T, folder, name string, args ...string) *exec.Cmd {
 func startServer(t *testing.T, publicURL, origin string) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "watchword")
-	build := []string{"build", "-o", program, "../cmd/watchword"}
+	build := []string{"build", "-o", program, "../../cmd/watchword"}
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		build = slices.Insert(build, 1, "-race") // so that no package is compiled twice
 	}
