@@ -1,12 +1,11 @@
-import type { Metadata } from "next";
 import type { ReactNode } from "react";
-
-export const metadata: Metadata = { title: "Example Shop", icons: "data:," };
 
 export default function Layout({ children }: { children: ReactNode }) {
   return (
     <html lang="en">
       <head>
+        <title>Example Shop</title>
+        <link rel="icon" href="data:," />
         <link rel="stylesheet" href="/style.css" />
       </head>
       <body>
