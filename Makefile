@@ -17,7 +17,7 @@ SOAK     ?= 50
 RACE = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all generators runtimes frameworks packages client-types tools lint vulncheck bench bench-quick soak fuzz build snapshot docker
+.PHONY: help run test test-all generators runtimes frameworks examples packages client-types tools lint vulncheck bench bench-quick soak fuzz build snapshot docker
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -29,7 +29,7 @@ run: ## the development server on 127.0.0.1:8080, everything embedded
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
 	@scripts/progress.sh test scripts/gotest.sh $(RACE) -vet=off -p 3 -timeout 14m ./...
 
-test-all: test generators runtimes frameworks ## test, and what is heavier or needs the network
+test-all: test generators runtimes frameworks examples ## test, and what is heavier or needs the network
 
 generators: tools ## what four OpenAPI generators make of the server's document is compiled and tried, where they can be fetched
 	@WATCHWORD_GENERATORS=1 scripts/progress.sh generators scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run Generated ./server
@@ -42,6 +42,9 @@ frameworks: ## the element on pages of Vue and Svelte, where npm can fetch them
 
 packages: ## the Debian package of this commit installed on this machine, upgraded, taken back and purged, and the RPM package queried; needs root, dpkg and the network
 	@scripts/progress.sh packages scripts/packages.sh $(GORELEASER)
+
+examples: tools ## the examples for Express and Next.js, as their one command starts them, in a real browser, where npm can fetch their packages
+	@WATCHWORD_EXAMPLES=1 scripts/progress.sh examples scripts/gotest.sh $(RACE) -count=1 -timeout 15m -run 'Express|NextJS' ./examples/node
 
 client-types: build ## the types of the TypeScript client, from the OpenAPI document of the server
 	@cd clients/typescript && npm ci --ignore-scripts --no-audit --no-fund && WATCHWORD=$(CURDIR)/bin/watchword npm run generate

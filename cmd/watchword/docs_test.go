@@ -145,6 +145,9 @@ func allDocs(t *testing.T) string {
 	all.WriteString(readDoc(t, "../../README.md"))
 	for _, folder := range []string{"../../docs", "../../examples"} {
 		err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() && slices.Contains([]string{"node_modules", ".next"}, entry.Name()) {
+				return filepath.SkipDir // what npm has installed and Next.js has built
+			}
 			if err == nil && !entry.IsDir() {
 				all.WriteString(readDoc(t, path))
 			}
