@@ -43,7 +43,8 @@ export function signIn() {
   return complete("sign-in");
 }
 
-/** Signs in with a passkey that the person picks from the suggestions of a form, while the page is open. signIn ends it. */
+/** Signs in with a passkey that the person picks from the suggestions of a form, while the page is open. signIn ends it:
+ *  call it again if the person cancels that. */
 export function suggest() {
   endSuggestion();
   const own = (suggestion = {});
