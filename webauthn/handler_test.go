@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/otp/recovery"
 )
 
 // A handlerKit is an app with the handler. Its session is a cookie with the subject.
@@ -380,5 +381,33 @@ func TestHandlerAcceptsLinkLocalClients(t *testing.T) {
 	r.RemoteAddr = "[fe80::1%eth0]:4711"
 	if h.ServeHTTP(w, r); w.Code != http.StatusOK {
 		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// The handler removes passkeys and nothing else.
+func TestHandlerRemovesPasskeysOnly(t *testing.T) {
+	t.Parallel()
+	more := newKit(t).config
+	more.Strategies = append(slices.Clone(more.Strategies), recovery.New())
+	engine, err := watchword.New(more)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := newHandlerKit(t, func(c *HandlerConfig) {
+		c.Engine = engine
+		c.Authority = func(*http.Request) watchword.Authority { return watchword.Authority{Admin: true} }
+	})
+	s, err := engine.Start(t.Context(), watchword.StartRequest{Strategy: "recovery", Purpose: watchword.PurposeEnrol, Subject: "ann", Authority: watchword.Authority{Admin: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes, _ := s.Public["codes"].([]string)
+	result, err := engine.Check(t.Context(), s.ID, watchword.CheckRequest{Purpose: watchword.PurposeEnrol, Subject: "ann", Answer: watchword.AnswerCode(codes[0])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.newPerson(t, "ann").post("remove?factor="+result.Factor.ID, "").want(t, 404, "unknown_factor")
+	if factors, _ := engine.ListFactors(t.Context(), "ann"); len(factors) != 1 {
+		t.Errorf("%d factors are left", len(factors))
 	}
 }
