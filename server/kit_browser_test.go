@@ -35,6 +35,9 @@ func newBrowser(t *testing.T) *browser {
 	return &browser{t, ctx}
 }
 
+// stepTimeout bounds what a test waits for. It is long, because many tests share the processors.
+const stepTimeout = 60 * time.Second
+
 // A tab is a browser tab of a device.
 type tab struct {
 	t   *testing.T
@@ -56,7 +59,7 @@ func (b *browser) newTab(t *testing.T, parent context.Context, options ...chrome
 
 func (p *tab) do(steps ...chromedp.Action[chromedp.Void]) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(p.ctx, stepTimeout)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		where, _ := chromedp.Run(p.ctx, chromedp.Evaluate[string](`location.href.split("#")[0] + "\n" + document.body.innerText`))
@@ -87,7 +90,7 @@ func (p *tab) waitHeading(text string) {
 // waitUntil waits until an expression is true, also across navigations.
 func (p *tab) waitUntil(expression string) {
 	p.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(stepTimeout); ; time.Sleep(20 * time.Millisecond) {
 		ok, err := chromedp.Run(p.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
 		if err == nil && ok {
 			return
@@ -108,7 +111,7 @@ func (p *tab) enableScripts(on bool) {
 
 func evaluate[T any](p *tab, expression string) T {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.ctx, stepTimeout)
 	defer cancel()
 	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	must(p.t, err)

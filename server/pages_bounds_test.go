@@ -141,9 +141,15 @@ func TestNewChecksPageAppearance(t *testing.T) {
 	for name, p := range map[string]server.Pages{"a color": {Color: "#123abc"}, "a PNG": {Logo: picture.Bytes()}, "an SVG": {Logo: []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)}} {
 		s := newSite(t, siteOptions{pages: p})
 		c := s.startLink()
-		got := s.newPageClient().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK)
-		if p.Logo != nil && !strings.Contains(got.html, `alt="Example Shop"`) || p.Color != "" && !strings.Contains(got.text, `"--button":"light-dark(#123abc, #4161c9)"`) {
+		v := s.newPageClient()
+		got := v.post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusOK)
+		if p.Logo != nil && !strings.Contains(got.html, `alt="Example Shop"`) {
 			t.Errorf("%s: %s", name, got.text)
+		}
+		page := v.get("/l/"+c.ID).want(t, http.StatusOK)
+		style := v.get("/"+stylesheet.FindStringSubmatch(page.text)[1]).want(t, http.StatusOK)
+		if p.Color != "" && !strings.Contains(style.text, "--button: light-dark(#123abc, #4161c9)") {
+			t.Errorf("%s: the stylesheet has other colors", name)
 		}
 	}
 	ts := newTestServer(t, serverOptions{})

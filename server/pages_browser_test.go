@@ -20,6 +20,7 @@ func (s *site) pageURL(c startedChallenge) string { return s.public + c.page + "
 const welcome = "#welcome"
 
 func TestPagesInBrowser(t *testing.T) {
+	t.Parallel()
 	b := newBrowser(t)
 	t.Run("a link on another device", func(t *testing.T) { testLinkOnAnotherDevice(t, b) })
 	t.Run("automated clicks", func(t *testing.T) { testAutomatedClicks(t, b) })

@@ -16,6 +16,7 @@ import (
 
 // TestAsksInBrowser tests the asks of factors in Chromium with a virtual authenticator.
 func TestAsksInBrowser(t *testing.T) {
+	t.Parallel()
 	b := newBrowser(t)
 	t.Run("a key", func(t *testing.T) { testKeyEnrolAndUse(t, b) })
 	t.Run("a browser without the JSON methods", func(t *testing.T) { testKeyWithoutJSONMethods(t, b) })

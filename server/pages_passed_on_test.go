@@ -157,6 +157,7 @@ func (s *site) lastMessage() watchword.Message {
 }
 
 func TestPassedOnPagesInBrowser(t *testing.T) {
+	t.Parallel()
 	b := newBrowser(t)
 	for _, page := range listPassedOnPages() {
 		t.Run(page.name, func(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 // TestPageStatesInBrowser checks every state of every page in German, which has the longest words, and those that differ in Arabic, which
 // is read from right to left, with another brand. With WATCHWORD_SHOTS it takes screenshots of all in English and Chinese too.
 func TestPageStatesInBrowser(t *testing.T) {
+	t.Parallel()
 	b, check := newBrowser(t), newStatesCheck(t)
 	green := server.Pages{Color: "#0a6b4f", URL: "https://www.shop.example.com/", Texts: arabic(t)}
 	for locale, pages := range map[string]server.Pages{"de": green, "ar": newArabicPages(t), "en": green, "zh": green} {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestPagesOfABrandInBrowser(t *testing.T) {
+	t.Parallel()
 	b := newBrowser(t)
 	t.Run("without script", func(t *testing.T) { testShellWithoutScript(t, b) })
 	t.Run("a script that does not load", func(t *testing.T) { testScriptThatDoesNotLoad(t, b) })

@@ -12,6 +12,7 @@ import (
 
 // TestCodeFieldInBrowser tests the field of a code as people use it.
 func TestCodeFieldInBrowser(t *testing.T) {
+	t.Parallel()
 	b := newBrowser(t)
 	code := func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "email" }
 	open := func(t *testing.T) (*site, *tab, startedChallenge) {

@@ -16,6 +16,7 @@ import (
 
 // TestPageUseInBrowser uses the pages as people do who have no mouse, click twice, lose the network, or open a page in two tabs.
 func TestPageUseInBrowser(t *testing.T) {
+	t.Parallel()
 	b := newBrowser(t)
 	s := newStatesSite(t, server.Pages{})
 	for name, test := range map[string]func(*testing.T, *browser, *site){

@@ -28,6 +28,7 @@ func (p *tab) clickText(text string) {
 }
 
 func TestVerificationPageInBrowser(t *testing.T) {
+	t.Parallel()
 	b := newBrowser(t)
 	t.Run("another way, and back", func(t *testing.T) { testOtherWays(t, b) })
 	t.Run("by keyboard", func(t *testing.T) { testChoiceByKeyboard(t, b) })
