@@ -61,6 +61,21 @@ func testOpenRedirect(t *testing.T, s *site) {
 	}
 }
 
+// What Express cannot read is the fault of who has sent it: no error of the app, and no line in its log.
+func testUnreadableForm(t *testing.T, s *site) {
+	v := newVisitor(t, s)
+	if res := v.post("/password", "email", strings.Repeat("a", 5000)); res.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(res.text, "cannot be read") {
+		t.Errorf("a long form: %d %s", res.StatusCode, res.text)
+	}
+	long := bytes.NewReader(make([]byte, 70_000))
+	res, err := http.Post(s.url+"/events", "application/json", long)
+	must(t, err)
+	must(t, res.Body.Close())
+	if res.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("a long event: %d", res.StatusCode)
+	}
+}
+
 // A reset for an address that nobody has looks the same, sends nothing and changes nothing.
 func testUnknownAddress(t *testing.T, s *site) {
 	v := newVisitor(t, s)

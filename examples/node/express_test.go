@@ -29,7 +29,7 @@ func TestExpress(t *testing.T) {
 	for name, attack := range map[string]func(*testing.T, *site){
 		"page that is passed on": testPageThatIsPassedOn, "verification of another": testVerificationOfAnother, "session before the sign-in": testSessionBeforeSignIn,
 		"receipt of another":               testReceiptOfAnother,
-		"verification for another purpose": testVerificationForAnotherPurpose, "form of another origin": testFormOfAnotherOrigin, "open redirect": testOpenRedirect,
+		"verification for another purpose": testVerificationForAnotherPurpose, "form of another origin": testFormOfAnotherOrigin, "open redirect": testOpenRedirect, "unreadable form": testUnreadableForm,
 		"unknown address": testUnknownAddress, "sessions after a reset": testSessionsAfterReset, "factor without proof": testFactorWithoutProof, "events": testEvents,
 	} {
 		t.Run(name, func(t *testing.T) { attack(t, s) })

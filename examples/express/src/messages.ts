@@ -1,14 +1,16 @@
 import { isProblem } from "watchword-auth";
 import { NotVerified } from "./verify.js";
 
-/** Returns the HTTP status for an error. */
+/** Returns the HTTP status for an error. Express itself refuses what it cannot read, such as a form that is too long. */
 export function statusOf(error: unknown): number {
+  if (isUnreadable(error)) return error.status;
   if (isProblem(error) && error.status < 500) return error.status === 401 || error.status === 403 ? 502 : error.status;
   return error instanceof NotVerified ? 422 : 500;
 }
 
 /** Returns what the person reads about an error. What they can do nothing about is written to the log. */
 export function messageFor(error: unknown): string {
+  if (isUnreadable(error)) return "This form cannot be read. Please try again.";
   if (error instanceof NotVerified) return error.message || "You have not confirmed that it is you. Please begin again.";
   switch (isProblem(error) ? error.code : "") {
     case "invalid_request":
@@ -33,6 +35,11 @@ export function messageFor(error: unknown): string {
   }
   console.error(error);
   return "Something went wrong. Please try again later.";
+}
+
+/** Reports whether Express has refused a request, with a status of its own. */
+function isUnreadable(error: unknown): error is Error & { status: number } {
+  return error instanceof Error && !isProblem(error) && "status" in error && Number(error.status) >= 400 && Number(error.status) < 500;
 }
 
 function waitOf(error: unknown): string {

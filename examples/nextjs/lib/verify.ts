@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { isIP } from "node:net";
 import { headers } from "next/headers";
 import { Watchword, type MethodParams } from "watchword-auth";
 import { apiKey, appId, origin, serverUrl } from "./config";
@@ -90,9 +91,10 @@ export async function hasFactor(user: User): Promise<boolean> {
   return factors.some(({ strategy }) => strategy === "webauthn" || strategy === "totp");
 }
 
-/** The client that the app serves: limits count by it. Next.js knows its address from a proxy only: let yours set this header. */
+/** The client that the app serves: limits count by it. Next.js knows its address from a proxy only: let yours set this header, and
+ * let nobody reach the app beside it. */
 export async function currentClient(): Promise<{ ip?: string; user_agent: string }> {
   const sent = await headers();
   const ip = sent.get("x-forwarded-for")?.split(",").at(-1)?.trim();
-  return { ...(ip && { ip }), user_agent: sent.get("user-agent") ?? "" };
+  return { ...(ip && isIP(ip) && { ip }), user_agent: sent.get("user-agent") ?? "" };
 }
