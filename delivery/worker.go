@@ -47,9 +47,6 @@ const (
 	slotRetryDelay  = 4 * time.Second // after that wait; up to as much again is random
 )
 
-// maxIdleSenders is how many goroutines of a Worker wait for a message to send. A new goroutine would have to grow its stack.
-const maxIdleSenders = 4
-
 // A Worker sends the messages of an outbox. It claims each message, lets the engine compose it, sends it, and lets the engine
 // record the outcome. It retries a failed message as long as its code lives, for 24 hours at most: after about 1, 2, 5, 10, 20 and
 // 40 seconds, then every minute for ten minutes, then after waits that grow to 15 minutes. The waits have jitter and are at least
@@ -140,39 +137,22 @@ func (w *Worker) failUnsent(ctx context.Context, out ...watchword.Outgoing) {
 	}
 }
 
-// claimAndSend claims as many messages as can be sent at the same time, with claimCtx, and gives each to a goroutine. These
+// claimAndSend claims as many messages as can be sent at the same time, with claimCtx, and starts a goroutine for each. These
 // compose and send with sendCtx, and record outcomes with recordCtx. claimAndSend returns when they have ended.
 func (w *Worker) claimAndSend(claimCtx, sendCtx, recordCtx context.Context) {
 	busy := make(chan struct{}, 2*w.cfg.Concurrency)
-	next := make(chan watchword.Outgoing) // received by goroutines that have sent their message
-	idle := make(chan struct{}, maxIdleSenders)
 	var sending sync.WaitGroup
 	defer sending.Wait()
-	defer close(next)
-	send := func(o watchword.Outgoing) {
-		for more := true; more; {
-			w.process(claimCtx, sendCtx, recordCtx, o)
-			<-busy
-			select {
-			case idle <- struct{}{}:
-				o, more = <-next
-				<-idle
-			default:
-				return
-			}
-		}
-	}
 	for {
 		busy <- struct{}{} // blocks until one more message can be sent
 		<-busy
 		out, err := w.cfg.Outbox.Claim(claimCtx, cap(busy)-len(busy))
 		for _, o := range out {
 			busy <- struct{}{}
-			select {
-			case next <- o:
-			default:
-				sending.Go(func() { send(o) })
-			}
+			sending.Go(func() {
+				defer func() { <-busy }()
+				w.process(claimCtx, sendCtx, recordCtx, o)
+			})
 		}
 		switch {
 		case err == nil:
