@@ -8,7 +8,6 @@ import (
 
 // Forty people enrol at the same time, over fewer connections to the database than a server would open. Nobody is refused.
 func TestConcurrentEnrolmentsNeedFewConnections(t *testing.T) {
-	t.Parallel()
 	for name, database := range map[string]func(t *testing.T) string{
 		"behind PgBouncer": func(t *testing.T) string {
 			s := pgtest.Start(t)

@@ -89,8 +89,8 @@ func TestRepeatedRequestGetsReceiptAfterLostReply(t *testing.T) {
 			}
 		}
 	}
-	if lost < 2 {
-		t.Errorf("only %d requests were answered 503, so the cut connections show nothing", lost)
+	if lost == 0 {
+		t.Error("no request was answered 503, so the cut connections show nothing")
 	}
 }
 
