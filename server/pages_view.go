@@ -131,7 +131,7 @@ const lateAfter = 8 * time.Second
 func (ps *pageServer) describeDelivery(texts pageTexts, v watchword.View) deliveryNote {
 	switch {
 	case v.Delivery.Status == watchword.DeliveryFailed:
-		return deliveryNote{texts.text("not_delivered"), false}
+		return deliveryNote{texts.text("not_delivered", "to", v.SentTo), false}
 	case v.Delivery.Status == watchword.DeliveryQueued && ps.server.clock().Sub(v.SentAt) > lateAfter:
 		return deliveryNote{texts.text("delivery_late"), true}
 	}
