@@ -89,7 +89,7 @@ func TestPageSaysThatMessageIsLateOrFailed(t *testing.T) {
 	must(t, s.engine.RecordDelivery(t.Context(), out, watchword.Delivery{Status: watchword.DeliverySent, Channel: "sms"}))
 	state().want(t, http.StatusOK, `<p class="error" id="note" role="status"></p>`, `data-wait="21"`)
 	must(t, s.engine.RecordDelivery(t.Context(), out, watchword.Delivery{Status: watchword.DeliveryFailed, Channel: "sms"}))
-	state().want(t, http.StatusOK, "We couldn’t deliver the message.", `data-wait="0"`)
+	state().want(t, http.StatusOK, "We couldn’t deliver the message to &#43;•••. Check", `data-wait="0"`)
 	v.post(c.page+"/resend", nil).want(t, http.StatusOK, `data-wait="60"`)
 }
 

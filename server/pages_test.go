@@ -32,7 +32,7 @@ func TestLinkStartPageShowsNumberAndAcceptsCode(t *testing.T) {
 	s := newSite(t, siteOptions{})
 	c := s.startLink()
 	v := s.openPage(c)
-	v.get(c.page+"/state").want(t, http.StatusOK, `<p class="number">`+c.number+`</p>`, "This page continues by itself", "Enter the code from the message instead")
+	v.get(c.page+"/state").want(t, http.StatusOK, `<p class="number">`+c.number+`</p>`, "This page continues by itself", "Enter the code instead")
 	v.post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusOK, "You’re signed in")
 	s.newPageClient().post("/l/"+c.ID+"/open", map[string]string{"token": c.token}).want(t, http.StatusNotFound)
 }

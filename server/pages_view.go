@@ -131,7 +131,8 @@ const lateAfter = 8 * time.Second
 func (ps *pageServer) describeDelivery(texts pageTexts, v watchword.View) deliveryNote {
 	switch {
 	case v.Delivery.Status == watchword.DeliveryFailed:
-		return deliveryNote{texts.text("not_delivered"), false}
+		whole := strings.ReplaceAll(v.SentTo, " ", "\u00a0") // a number is not broken at the end of a line
+		return deliveryNote{texts.text("not_delivered", "to", whole), false}
 	case v.Delivery.Status == watchword.DeliveryQueued && ps.server.clock().Sub(v.SentAt) > lateAfter:
 		return deliveryNote{texts.text("delivery_late"), true}
 	}
