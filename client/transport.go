@@ -70,7 +70,7 @@ func (c *Client) send(ctx context.Context, r request, out any, options ...Option
 type repetitions struct {
 	retries       int
 	failures      int
-	inFlight      int       // responses that said so
+	inFlight      int       // responses with that code
 	inFlightUntil time.Time // zero: there was none
 }
 

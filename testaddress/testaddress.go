@@ -1,7 +1,7 @@
 // Package testaddress gives addresses a fixed code, for development and for tests of apps. Some of them fail in a known way.
 //
 // A mailbox is a test address if it is NAME+test@example.com (RFC 2606 §3 reserves the domain), and a phone number if it is
-// +1 XXX 555 0100 to +1 XXX 555 0199, which are reserved for fiction in every area code of the North American Numbering Plan.
+// +1 NXX 555 0100 to +1 NXX 555 0199, which are reserved for fiction in every area code of the North American Numbering Plan.
 // WrapStrategy makes a strategy that sends codes use Code for them.
 //
 // A Persona is how a test address behaves. It needs a Sender before the other senders. An engine refuses strategies of this package unless Config.Development is set.

@@ -49,7 +49,7 @@ func TestAppServesItsUsersWhileTwelveAppsAreHostile(t *testing.T) {
 			for app := range hostileApps {
 				attack.run(ctx, &all, fmt.Sprint("hostile-", app))
 			}
-			signInAtPace(t, quietApp{node: n, codes: codes, repeats: repeats[name]}, rounds(30, 4_000))
+			signInAtPace(t, quietApp{node: n, codes: codes, repeats: repeats[name]}, rounds(60, 4_000))
 			stop()
 			all.Wait()
 			t.Logf("replies to the hostile apps: %s", attack)

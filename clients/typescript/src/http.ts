@@ -137,7 +137,7 @@ class Repetitions {
   readonly #request: ApiRequest;
   readonly #retries: number;
   #failures = 0;
-  #inFlight = 0; // responses that said so
+  #inFlight = 0; // responses with that code
   #inFlightUntil: number | undefined;
 
   constructor(request: ApiRequest, retries: number) {
