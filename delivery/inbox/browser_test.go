@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery/inbox"
+	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 // A tab is a browser tab with the page of an inbox.
@@ -27,18 +27,7 @@ type tab struct {
 
 func TestPageInBrowser(t *testing.T) {
 	t.Parallel()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("Chromium is not installed: apt-get install chromium")
-	}
-	browser, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	t.Cleanup(cancel)
-	browser, cancel = chromedp.NewContext(browser, chromedp.WithAllocatorOptions(
-		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir())))
-	t.Cleanup(cancel)
-	if err := chromedp.Do(browser, chromedp.Navigate("about:blank")); err != nil {
-		t.Fatal(err)
-	}
+	browser := browsertest.Start(t)
 	for name, test := range map[string]func(*tab){
 		"a mail runs no script":                       testMailRunsNoScript,
 		"arriving messages disturb nothing":           testArrivingMessages,

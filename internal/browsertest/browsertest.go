@@ -25,8 +25,15 @@ type Tab struct {
 	ctx context.Context
 }
 
-// New starts a Chromium with an empty profile and returns its tab. It ends with the test, which is skipped without Chromium.
+// New starts a Chromium, as Start does, and returns its tab.
 func New(t *testing.T) *Tab {
+	t.Helper()
+	return &Tab{t, Start(t)}
+}
+
+// Start starts a headless Chromium with an empty profile and returns the context of its first tab. It ends with the test, which is
+// skipped without Chromium.
+func Start(t *testing.T) context.Context {
 	t.Helper()
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
@@ -40,7 +47,7 @@ func New(t *testing.T) *Tab {
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // by a context that lasts: the browser lives as long
 		t.Fatal(err)
 	}
-	return &Tab{t, ctx}
+	return ctx
 }
 
 // Open opens an address.

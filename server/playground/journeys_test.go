@@ -8,12 +8,14 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 func TestPlaygroundInBrowser(t *testing.T) {
 	t.Parallel()
 	origin := startDevelopment(t)
-	browser := startBrowser(t)
+	browser := browsertest.Start(t)
 	shown := &shownLines{}
 	t.Run("journeys", func(t *testing.T) { testJourneys(t, origin, browser, shown) })
 	t.Run("the lines of all languages send the same requests", func(t *testing.T) { shown.requireSameRequests(t, origin) })
