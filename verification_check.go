@@ -132,8 +132,9 @@ func (e *Engine) endedVerification(ctx context.Context, v *verificationRecord) e
 	return closedError(status)
 }
 
-// methodToAnswer returns the method that a request names, with its challenge. Without a name, it is the one that is open. A method
-// that was not opened, or does not meet the requirement, cannot be answered.
+// methodToAnswer returns the method that a request names, with its challenge. Without a name, it is the one that is open, or the one
+// opened last if all have ended: its end is the answer, whether or not it is recorded already. A method that was not opened, or does
+// not meet the requirement, cannot be answered.
 func (e *Engine) methodToAnswer(v *verificationRecord, id string) (*verificationMethod, challengeID, error) {
 	var open []string
 	for i := range v.Methods {
@@ -142,11 +143,13 @@ func (e *Engine) methodToAnswer(v *verificationRecord, id string) (*verification
 		}
 	}
 	if id == "" {
-		switch len(open) {
-		case 0:
-			return nil, challengeID{}, invalid("method", "none is open: open one first")
-		case 1:
+		switch {
+		case len(open) == 1:
 			id = open[0]
+		case len(open) == 0 && v.Current != "":
+			id = v.Current
+		case len(open) == 0:
+			return nil, challengeID{}, invalid("method", "none is open: open one first")
 		default:
 			return nil, challengeID{}, invalid("method", "is required once several methods are open")
 		}

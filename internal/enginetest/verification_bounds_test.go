@@ -247,6 +247,24 @@ func TestLockedOrCanceledMethodDoesNotOpenAgainAndAnExpiredOneDoes(t *testing.T)
 	k.requireCode(err, watchword.ErrAttemptsExhausted)
 }
 
+// The end of a method is recorded in the background. A check that names no method gets the same answer before and after that.
+func TestCheckWithoutMethodAnswersHowTheLastOneEnded(t *testing.T) {
+	k := newVerificationKit(t)
+	v := k.startVerification(verificationOf(smsMethod, totpMethod))
+	_, err := k.checkMethod(v.ID, "", "123456")
+	k.requireCode(err, watchword.ErrInvalidRequest)
+	code := k.code(k.open(v.ID, "m1"))
+	for range 5 {
+		_, err := k.checkMethod(v.ID, "", wrongCode(code))
+		k.requireCode(err, watchword.ErrIncorrectAnswer)
+	}
+	for range 40 {
+		_, err := k.checkMethod(v.ID, "", code)
+		k.requireCode(err, watchword.ErrAttemptsExhausted)
+		time.Sleep(time.Millisecond)
+	}
+}
+
 // A closing verification does not care how far an answer has come: its challenge is approved, and the verification is canceled.
 func TestNoAnswerWinsAfterTheVerificationHasEnded(t *testing.T) {
 	t.Run("canceled before", func(t *testing.T) {
