@@ -184,6 +184,12 @@ func TestProblemNamesWhatIsWrong(t *testing.T) {
 	if !errors.As(err, &problem) || problem.Code != "unauthorized" || problem.Detail == "" {
 		t.Errorf("with a wrong key: %v", err)
 	}
+	lost, err := client.New(client.Config{URL: s.url + "/wrong", APIKey: watchword.NewCode(appKey)})
+	must(t, err)
+	_, err = lost.GetChallenge(t.Context(), "ch_1")
+	if problem = nil; !errors.As(err, &problem) || problem.Code != "not_found" {
+		t.Errorf("at a wrong URL, where browsers see a page: %v", err)
+	}
 }
 
 func TestCallIsRepeatedOnlyWhereThatHasNoFurtherEffect(t *testing.T) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,8 @@ import (
 //	/v/{id}  the page of a verification, for the same person, in the same way.
 //	         The element on an app's own page sends the same requests with a bearer; see pages_element.go.
 //	/l/{id}  the page of a magic link. Its token stays in the fragment, and the script sends it with each request.
+//
+// A path that does not exist has a page too; see pages_not_found.go.
 //
 // Unknown, expired and used challenges get the same response, after the same time.
 
@@ -98,18 +101,20 @@ func parseTemplates() (*template.Template, error) {
 type shellView struct {
 	pageTexts
 	brand
-	Assets  *pageAssets
-	Page    string
-	Scripts bool
-	Body    template.HTML
-	Form    bool // show the form that works without script
-	Error   string
+	Assets    *pageAssets
+	AssetPath string // the path of the assets; empty: relative to a page such as /c/{id}
+	Page      string
+	Title     string // of the tab; empty: that of a page that its script fills
+	Scripts   bool
+	Body      template.HTML
+	Form      bool // show the form that works without script
+	Error     string
 }
 
 // writePage responds with a whole page, without script unless v has Scripts.
 func (ps *pageServer) writePage(x *exchange, status int, v shellView) {
 	var page bytes.Buffer
-	v.Assets = ps.siteAssets(x.request)
+	v.Assets, v.AssetPath = ps.siteAssets(x.request), cmp.Or(v.AssetPath, "../pages")
 	if err := ps.templates.ExecuteTemplate(&page, "shell.html", v); err != nil {
 		x.writeProblem(fmt.Errorf("pages: %w", err))
 		return

@@ -179,7 +179,7 @@ func (ps *pageServer) serveAsset(x *exchange) {
 		x.writeAsset(a)
 		return
 	}
-	x.writeProblem(newError(codeNotFound))
+	ps.server.serveNotFound(x)
 }
 
 func (x *exchange) writeAsset(a *asset) {

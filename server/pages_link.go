@@ -253,7 +253,7 @@ func (ps *pageServer) answerWithoutScript(x *exchange) {
 		x.writeProblem(err)
 		return
 	}
-	ps.writePage(x, http.StatusOK, shellView{pageTexts: v.pageTexts, brand: v.brand, Page: linkPage, Body: template.HTML(p.HTML)})
+	ps.writePage(x, http.StatusOK, shellView{pageTexts: v.pageTexts, brand: v.brand, Page: linkPage, Title: p.Title, Body: template.HTML(p.HTML)})
 }
 
 func (ps *pageServer) answerWithCode(ctx context.Context, x *exchange, code, number string) (*openedLink, error) {

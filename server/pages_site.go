@@ -66,6 +66,17 @@ func (ps *pageServer) siteAssets(r *http.Request) *pageAssets {
 	return ps.assets
 }
 
+// assetPath returns the path of the assets at the host of a request, for a page whose own path can have any depth. A proxy can have
+// removed the path of the public URL from that of the request.
+func (ps *pageServer) assetPath(r *http.Request) string {
+	if a := ps.findSite(r); a != nil {
+		if u, err := url.Parse(a.publicURL); err == nil {
+			return u.EscapedPath() + "/pages"
+		}
+	}
+	return "/pages"
+}
+
 // newSiteView returns the data of a part that knows nothing but the host of the request.
 func (ps *pageServer) newSiteView(x *exchange) *partView {
 	v := &partView{pageTexts: ps.siteTexts(x.request), brand: ps.siteBrand(x.request)}

@@ -47,7 +47,7 @@ func TestPageStatesInBrowser(t *testing.T) {
 }
 
 // rightToLeftStates have what looks different from right to left.
-var rightToLeftStates = []string{"code-sms", "code-wrong", "link-payment", "confirm-payment", "unknown-link", "scan-on-phone", "codes", "key-elsewhere", "choose-back", "without-script"}
+var rightToLeftStates = []string{"code-sms", "code-wrong", "link-payment", "confirm-payment", "unknown-link", "not-found", "scan-on-phone", "codes", "key-elsewhere", "choose-back", "without-script"}
 
 // newStatesSite returns a site that has every state. In development a page without a return URL shows that it is done.
 func newStatesSite(t *testing.T, pages server.Pages) *site {

@@ -48,6 +48,7 @@ func listLinkStates() []pageState {
 			p.open(s.pageURL(c))
 		}, other},
 		{"unknown", ".sign", func(s *site, p *tab) { p.open(s.public + "/c/ch_x") }, same},
+		{"not-found", ".sign", func(s *site, p *tab) { p.open(s.public + "/x/y/z") }, same},
 	}
 }
 

@@ -165,7 +165,7 @@ func TestFormWithoutScriptNeedsCodeAndNumber(t *testing.T) {
 	s.openPage(c).post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusOK)
 
 	c = s.startLink()
-	if got := v.form("/l/"+c.ID, "code="+c.code[:3]+"+"+c.code[3:]+"&number="+c.number); got.status != http.StatusOK || !strings.Contains(got.text, "Confirmed") {
+	if got := v.form("/l/"+c.ID, "code="+c.code[:3]+"+"+c.code[3:]+"&number="+c.number); got.status != http.StatusOK || !strings.Contains(got.text, "<title>Confirmed · Example Shop</title>") {
 		t.Errorf("%d %s", got.status, got.text)
 	}
 	c = s.startLink(func(q *watchword.StartRequest) { q.Strategy, q.Channel = "otp", "email" })

@@ -51,7 +51,7 @@ func (p *problemPages) serveList(x *exchange) { p.writePage(x, p.listPage) }
 func (p *problemPages) serveOne(x *exchange) {
 	page, ok := p.pages[x.request.PathValue("code")]
 	if !ok {
-		x.writeProblem(newError(codeNotFound))
+		x.server.serveNotFound(x)
 		return
 	}
 	p.writePage(x, page)

@@ -25,6 +25,7 @@ type Server struct {
 	limitDetail  string
 	problemTypes map[string]problemType
 	mux          *http.ServeMux
+	pages        *pageServer
 	metrics      Metrics
 	log          *slog.Logger
 	clock        func() time.Time
@@ -101,14 +102,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case s.development && !isLoopbackHost(r.Host):
 		x.writeProblem(newDetailedError(codeForbidden, "In development the server accepts only requests whose Host is a loopback name."))
 	case !isCleanPath(r.URL.EscapedPath()):
-		x.writeProblem(newError(codeNotFound))
+		s.serveNotFound(x)
 	default:
 		s.mux.ServeHTTP(x, r)
 	}
 }
 
-// isCleanPath reports whether the mux serves an escaped path without a redirect. Other paths get a problem, because clients
-// of an API do not expect redirects.
+// isCleanPath reports whether the mux serves an escaped path without a redirect. Other paths do not exist, because clients of
+// an API do not expect redirects.
 func isCleanPath(p string) bool {
 	return strings.HasPrefix(p, "/") && (path.Clean(p) == p || path.Clean(p)+"/" == p)
 }
@@ -157,11 +158,11 @@ func (s *Server) registerAPI(methods map[string][]string) error {
 
 // registerPages adds the hosted pages to the mux, and their methods to the methods of each path.
 func (s *Server) registerPages(methods map[string][]string) error {
-	pages, err := s.newPageServer()
-	if err != nil {
+	var err error
+	if s.pages, err = s.newPageServer(); err != nil {
 		return err
 	}
-	pages.registerRoutes(methods)
+	s.pages.registerRoutes(methods)
 	return nil
 }
 
@@ -175,7 +176,7 @@ func (s *Server) completeRoutes(methods map[string][]string, mount map[string]ht
 		}
 		s.mux.Handle(path, methodNotAllowed(allowed))
 	}
-	s.mux.Handle(catchAllPattern, exchangeHandler(func(x *exchange) { x.writeProblem(newError(codeNotFound)) }))
+	s.mux.Handle(catchAllPattern, exchangeHandler(s.serveNotFound))
 	var errs []error
 	for pattern, h := range mount {
 		errs = append(errs, registerHandler(s.mux, pattern, h))

@@ -101,14 +101,31 @@ func TestProductionHasNoPlayground(t *testing.T) {
 	t.Parallel()
 	origin := startProduction(t)
 	for _, path := range append(files, "/playground/events", "/inbox", "/inbox/messages", "/inbox/rows") {
-		res, err := http.Get(origin + path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, _ := io.ReadAll(res.Body)
-		_ = res.Body.Close()
-		if res.StatusCode != http.StatusNotFound || res.Header.Get("Content-Type") != "application/problem+json" {
-			t.Errorf("%s: %d %s", path, res.StatusCode, body)
+		for accept, contentType := range map[string]string{"*/*": "application/problem+json", "text/html,*/*;q=0.8": "text/html; charset=utf-8"} {
+			status, got, body := fetch(t, origin+path, accept)
+			if status != http.StatusNotFound || got != contentType || strings.Contains(body, "playground") {
+				t.Errorf("%s for %s: %d %s %s", path, accept, status, got, body)
+			}
 		}
 	}
+}
+
+// fetch returns status, content type and body of a response.
+func fetch(t *testing.T, url, accept string) (status int, contentType, body string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", accept)
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, res.Header.Get("Content-Type"), string(text)
 }

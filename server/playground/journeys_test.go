@@ -3,6 +3,7 @@ package playground_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -17,6 +18,11 @@ func TestPlaygroundInBrowser(t *testing.T) {
 	origin := startDevelopment(t)
 	browser := browsertest.Start(t)
 	shown := &shownLines{}
+	for path, want := range map[string]int{"/": http.StatusOK, "/nowhere": http.StatusNotFound} {
+		if status, contentType, body := fetch(t, origin+path, "text/html"); status != want || contentType != "text/html; charset=utf-8" || strings.Contains(body, "playground") != (path == "/") {
+			t.Errorf("%s: %d %s %s", path, status, contentType, body)
+		}
+	}
 	t.Run("journeys", func(t *testing.T) { testJourneys(t, origin, browser, shown) })
 	t.Run("the lines of all languages send the same requests", func(t *testing.T) { shown.requireSameRequests(t, origin) })
 }

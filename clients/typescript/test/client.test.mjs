@@ -142,6 +142,8 @@ test("problems name what is wrong", async () => {
   const stranger = new w.Watchword({ apiKey: "wrong", baseUrl: server.url });
   await assert.rejects(stranger.challenges.retrieve("ch_1"), w.UnauthorizedError);
   await assert.rejects(watchword.challenges.retrieve("ch_1"), w.UnknownChallengeError);
+  const lost = new w.Watchword({ apiKey: "dev", baseUrl: `${server.url}/wrong` }); // where browsers see a page
+  await assert.rejects(lost.challenges.retrieve("ch_1"), w.NotFoundError);
   await assert.rejects(startByMail(newPerson(), { chanel: "sms" }), (error) => {
     assert.ok(error instanceof w.InvalidRequestError && !w.isProblemOf("startChallenge", error));
     assert.equal(error.errors[0].field, "chanel");
