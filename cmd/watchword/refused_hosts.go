@@ -24,7 +24,7 @@ func (b *builder) findRefusedHosts(ctx context.Context) []error {
 	var problems []error
 	check := func(path, rawURL string) {
 		u, err := url.Parse(rawURL)
-		if err != nil || u.Hostname() == "" || isIP(u.Hostname()) || hosts.CheckHost(u.Hostname()) != nil {
+		if err != nil || u.Hostname() == "" || u.Hostname() == "localhost" || isIP(u.Hostname()) || hosts.CheckHost(u.Hostname()) != nil {
 			return // checked when it is opened
 		}
 		all.Go(func() {
