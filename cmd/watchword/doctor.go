@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,11 +145,24 @@ func compareClock(other time.Time) error {
 
 // checkEngine does what /readyz does, except for senders, which have lines of their own.
 func (a builtApp) checkEngine(ctx context.Context, _ *service) []checkResult {
-	err := a.engine.Ping(ctx)
-	if !faultsOtherThan(err, partSending) {
-		err = nil
+	result := checkResult{name: fmt.Sprintf("app %q", a.settings.id)}
+	if err := a.engine.Ping(ctx); faultsOtherThan(err, partSending) {
+		result.err = describeFaults(err)
 	}
-	return []checkResult{{name: fmt.Sprintf("app %q", a.settings.id), err: err}}
+	return []checkResult{result}
+}
+
+// describeFaults returns the faults of a Ping in one line, as /readyz shows them.
+func describeFaults(err error) error {
+	var failed *watchword.Error
+	if !errors.As(err, &failed) || len(failed.Faults) == 0 {
+		return err
+	}
+	var faults []string
+	for _, f := range failed.Faults {
+		faults = append(faults, f.Part+": "+f.Reason)
+	}
+	return errors.New(strings.Join(faults, "; "))
 }
 
 // faultsOtherThan reports whether a Ping failed for another part than the given one too.
