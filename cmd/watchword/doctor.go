@@ -152,17 +152,14 @@ func (a builtApp) checkEngine(ctx context.Context, _ *service) []checkResult {
 	return []checkResult{result}
 }
 
-// describeFaults returns the faults of a Ping in one line, as /readyz shows them.
+// describeFaults returns the causes of a failed Ping in one line, without their introduction. Unlike /readyz, which anybody may ask, it
+// names the key that is missing.
 func describeFaults(err error) error {
 	var failed *watchword.Error
-	if !errors.As(err, &failed) || len(failed.Faults) == 0 {
+	if !errors.As(err, &failed) || failed.Cause == nil {
 		return err
 	}
-	var faults []string
-	for _, f := range failed.Faults {
-		faults = append(faults, f.Part+": "+f.Reason)
-	}
-	return errors.New(strings.Join(faults, "; "))
+	return errors.New(strings.ReplaceAll(failed.Cause.Error(), "\n", "; "))
 }
 
 // faultsOtherThan reports whether a Ping failed for another part than the given one too.
