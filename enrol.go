@@ -169,7 +169,7 @@ func (e *Engine) authorize(ctx context.Context, set *factorSet, a Authority) (en
 // logAdminChange logs a change of factors that the app has vouched for.
 func (e *Engine) logAdminChange(ctx context.Context, authority enrolmentAuthority) {
 	if authority.Proof == adminProof {
-		e.log.InfoContext(ctx, "factors changed without a proof, on the app's authority", "app", e.cfg.App)
+		e.log.InfoContext(ctx, "factors changed without a proof, on the app's authority")
 	}
 }
 

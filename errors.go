@@ -153,8 +153,13 @@ type SendError struct {
 	Cause      error // logged; must not contain the recipient, the code, credentials or the provider's text
 }
 
-// Error returns the provider and the cause.
-func (e *SendError) Error() string { return fmt.Sprintf("%s: %v", e.Provider, e.Cause) }
+// Error returns the provider, if it is known, and the cause.
+func (e *SendError) Error() string {
+	if e.Provider == "" {
+		return fmt.Sprint(e.Cause)
+	}
+	return fmt.Sprintf("%s: %v", e.Provider, e.Cause)
+}
 
 // Unwrap returns the cause.
 func (e *SendError) Unwrap() error { return e.Cause }

@@ -132,7 +132,7 @@ func (fs *factorStore) open(ctx context.Context, s SealedFactor) Factor {
 	if err == nil {
 		return f
 	}
-	fs.log.ErrorContext(ctx, "a factor's seal does not open", "app", fs.app, "factor", s.ID, "error", err)
+	fs.log.ErrorContext(ctx, "a factor's seal does not open", "factor", s.ID, "error", err)
 	f = Factor{ID: s.ID, Subject: s.Subject, Strategy: s.Strategy, CreatedAt: codec.ClampTime(s.CreatedAt), Version: s.Version, Disabled: true,
 		readAt: s.ReadAt, damaged: true}
 	var missing *missingKeyError

@@ -96,7 +96,7 @@ type Config struct {
 
 	Clock  func() time.Time                   // default: time.Now
 	Random io.Reader                          // default: crypto/rand.Reader
-	Logger *slog.Logger                       // default: discards everything
+	Logger *slog.Logger                       // default: discards everything. Lines have the attribute app
 	Events func(ctx context.Context, e Event) // called synchronously, so it must not block; nil: no events
 
 	// Subscribed reports whether somebody gets the events of a type. If the Store is an EventOutbox, those for which IsQueued
@@ -217,6 +217,7 @@ func (c *Config) setDefaults() {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	c.Logger = c.Logger.With("app", c.App)
 }
 
 func orDefault[T comparable](v *T, fallback T) {

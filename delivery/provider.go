@@ -114,7 +114,7 @@ func (e Environment) CheckHost(host string) error {
 	if slices.ContainsFunc(addresses, func(ip netip.Addr) bool { return e.policy().Check(ip) == nil }) {
 		return nil
 	}
-	return errors.New("the URL's host is not a public address, and not in a network that is allowed for senders")
+	return errors.New("the URL's host is not a public address, and allowed_networks does not contain it")
 }
 
 // CheckResolved resolves the host of a URL and returns an error if HTTPClient and DialContext would connect to none of its
@@ -130,7 +130,7 @@ func (e Environment) CheckResolved(ctx context.Context, host string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("the URL's host resolves to an address outside of the networks that are allowed for senders: %w", refused)
+	return fmt.Errorf("the URL's host resolves to an address outside of allowed_networks: %w", refused)
 }
 
 // WithDefaults returns e with defaults for Logger, Now, Random and Report. Call it to use an Opener without Openers.Open.

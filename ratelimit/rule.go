@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/setting"
@@ -76,7 +77,7 @@ func (r Rule) problems(path string) []error {
 	check(namePattern.MatchString(r.Name), "Name", "must be 1 to 40 of a-z, 0-9 and _")
 	check(r.Limit >= 1 && r.Limit <= MaxLimit, "Limit", "must be 1 to %d, not %d", MaxLimit, r.Limit)
 	check(r.Window >= minWindow && r.Window <= MaxWindow, "Window", "must be %s to %s, not %s", minWindow, MaxWindow, r.Window)
-	check(slices.Contains(byValues, r.By), "By", "must be one of %v, not %q", byValues, r.By)
+	check(slices.Contains(byValues, r.By), "By", "must be one of %s, not %q", strings.Join(byValues, ", "), r.By)
 	for i, c := range r.Channels {
 		check(namePattern.MatchString(c), fmt.Sprintf("Channels[%d]", i), "%q must be 1 to 40 of a-z, 0-9 and _", c)
 	}

@@ -98,6 +98,8 @@ func (c *Config) findProblems() (out []error) {
 	for _, channel := range channels {
 		refuse(len(c.Senders[channel]) == 0, "Senders", "channel %q has none", channel)
 	}
+	refuse(c.App == "", "App", "missing: the id of the app, such as shop")
+	refuse(c.URL == "", "URL", "missing: the public URL of the app, such as https://app.example.com")
 	refuse(c.Keys.isZero(), "Keys", "missing: LoadKeys reads those that `watchword keys new --dir` wrote")
 	return out
 }

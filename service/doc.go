@@ -7,7 +7,7 @@
 // You open what the app uses, and so link nothing else. Errors are left out here; the example of the package has them:
 //
 //	keys, err := service.LoadKeys("keys")       // watchword keys new --dir keys
-//	mail, err := delivery.Openers{"smtps": smtp.Open}.Open(ctx, "smtps://user:password@smtp.example.com", delivery.Environment{})
+//	mail, err := delivery.Openers{"smtps": smtp.Open}.Open(ctx, "smtps://user:password@smtp.example.com?from=noreply@example.com", delivery.Environment{})
 //	codes, err := otp.New(otp.Config{})
 //
 //	s, err := service.New(service.Config{

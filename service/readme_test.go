@@ -2,6 +2,9 @@ package service_test
 
 import (
 	"context"
+	"os"
+	"regexp"
+	"testing"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
@@ -15,7 +18,7 @@ import (
 // and not run; Example runs the same with keys and an inbox of its own.
 func exampleOfReadme(ctx context.Context, client watchword.Client, typed string) (*watchword.Result, error) {
 	keys, _ := service.LoadKeys("keys") // watchword keys new --dir keys
-	mail, _ := delivery.Openers{"smtps": smtp.Open}.Open(ctx, "smtps://user:password@smtp.example.com", delivery.Environment{})
+	mail, _ := delivery.Openers{"smtps": smtp.Open}.Open(ctx, "smtps://user:password@smtp.example.com?from=noreply@example.com", delivery.Environment{})
 	codes, _ := otp.New(otp.Config{})
 	s, _ := service.New(service.Config{
 		App: "shop", Name: "Example Shop", URL: "https://shop.example.com", Keys: keys,
@@ -34,3 +37,20 @@ func exampleOfReadme(ctx context.Context, client watchword.Client, typed string)
 }
 
 var _ = exampleOfReadme
+
+// The sender that the documents open has every parameter that it needs.
+func TestSenderOfDocumentsOpens(t *testing.T) {
+	for _, file := range []string{"../README.md", "../docs/library.md", "doc.go", "readme_test.go"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		url := regexp.MustCompile(`"(smtps://[^"]+)"`).FindSubmatch(text)
+		if url == nil {
+			t.Fatalf("%s opens no sender", file)
+		}
+		if _, err := (delivery.Openers{"smtps": smtp.Open}).Open(t.Context(), string(url[1]), delivery.Environment{}); err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
+	"github.com/watchword-auth/watchword/internal/setting"
 	"github.com/watchword-auth/watchword/ratelimit"
 	"github.com/watchword-auth/watchword/receipt"
 )
@@ -31,6 +32,10 @@ type Service struct {
 // it is closed. New makes no connection; Engine.Ping tests those of stores and senders.
 func New(c Config) (*Service, error) {
 	problems := c.findProblems()
+	if c.App == "" || c.URL == "" || c.Keys.isZero() { // whatever else the engine found would follow from that
+		return nil, fmt.Errorf("service: app %q cannot start: %w", c.App, errors.Join(problems...))
+	}
+	ownReturns := c.ReturnOrigins != nil
 	c.setDefaults()
 	parts, err := newParts(c)
 	cfg := c.engineConfig(parts)
@@ -43,14 +48,14 @@ func New(c Config) (*Service, error) {
 	if len(c.Keys.Signing) > 0 {
 		s.Signer, errSigner = receipt.NewSigner(receipt.SignerConfig{Keys: c.Keys.Signing})
 	}
-	if err := errors.Join(append(problems, err, unwrapped(errEngine), errSigner)...); err != nil {
+	if err := errors.Join(append(problems, err, engineProblems(errEngine, ownReturns), errSigner)...); err != nil {
 		return nil, fmt.Errorf("service: app %q cannot start: %w", c.App, err)
 	}
 	if c.Events != nil {
 		parts.events, errEvents = c.Events(s.Engine)
 	}
 	if parts.outbox != nil {
-		parts.worker, errWorker = delivery.NewWorker(delivery.WorkerConfig{Engine: s.Engine, Outbox: parts.outbox, Sender: parts.sender, Logger: c.Logger})
+		parts.worker, errWorker = delivery.NewWorker(delivery.WorkerConfig{Engine: s.Engine, Outbox: parts.outbox, Sender: parts.sender, Logger: c.Logger.With("app", c.App)})
 	}
 	if err := errors.Join(errEvents, errWorker); err != nil {
 		return nil, fmt.Errorf("service: app %q cannot start: %w", c.App, err)
@@ -59,12 +64,25 @@ func New(c Config) (*Service, error) {
 	return s, nil
 }
 
-// unwrapped returns the engine's problems without their introduction.
-func unwrapped(err error) error {
-	if reason := errors.Unwrap(err); reason != nil {
-		return reason
+// engineProblems returns the problems of an engine without their introduction. The issuer is the field URL of a Config, and so are the
+// return origins unless the Config has its own.
+func engineProblems(err error, ownReturns bool) error {
+	joined, ok := errors.Unwrap(err).(interface{ Unwrap() []error })
+	if !ok {
+		return err
 	}
-	return err
+	var problems []error
+	for _, p := range joined.Unwrap() {
+		named, ok := p.(*setting.Error)
+		switch {
+		case ok && named.Field == "Issuer":
+			p = setting.Errorf("URL", "%w", named.Err)
+		case ok && !ownReturns && named.Field == "ReturnOrigins[0]":
+			continue
+		}
+		problems = append(problems, p)
+	}
+	return errors.Join(problems...)
 }
 
 // engineTimeout is how long Close waits for what the engine does after its answers.
@@ -159,7 +177,7 @@ func (p *parts) addSending(c Config) error {
 	} else {
 		p.outbox = delivery.NewQueue(maxQueued, nil)
 	}
-	router, err := delivery.NewRouter(delivery.RouterConfig{Routes: c.Senders, Logger: c.Logger})
+	router, err := delivery.NewRouter(delivery.RouterConfig{Routes: c.Senders, Logger: c.Logger.With("app", c.App)})
 	if err != nil {
 		return err
 	}
@@ -168,7 +186,7 @@ func (p *parts) addSending(c Config) error {
 		return fmt.Errorf("Templates: %w", err)
 	}
 	p.router = router
-	p.sender, err = delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates, Mail: c.Mail, Logger: c.Logger})
+	p.sender, err = delivery.NewRenderer(delivery.RendererConfig{Next: router, Templates: templates, Mail: c.Mail, Logger: c.Logger.With("app", c.App)})
 	return err
 }
 

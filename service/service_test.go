@@ -1,10 +1,13 @@
 package service_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -74,7 +77,9 @@ func TestNewRefusesWhatCannotWorkLater(t *testing.T) {
 		"no keys":                    {func(c *service.Config) { c.Keys = service.Keys{} }, "Keys: missing"},
 		"no store":                   {func(c *service.Config) { c.Store = nil }, "Store: missing"},
 		"no strategies":              {func(c *service.Config) { c.Strategies, c.Senders = nil, nil }, "Strategies: at least one is needed"},
-		"no URL":                     {func(c *service.Config) { c.URL = "" }, "Issuer"},
+		"no URL":                     {func(c *service.Config) { c.URL = "" }, "cannot start: URL: missing"},
+		"no app":                     {func(c *service.Config) { c.App = "" }, "App: missing"},
+		"a URL without TLS":          {func(c *service.Config) { c.URL = "http://shop.example.com" }, "cannot start: URL: must be https"},
 		"no channels":                {func(c *service.Config) { c.Senders = nil }, `Senders: missing: strategy "otp" sends messages`},
 		"a channel without a sender": {func(c *service.Config) { c.Senders["sms"] = nil }, `Senders: channel "sms" has none`},
 		"senders for nobody":         {func(c *service.Config) { c.Strategies = []watchword.Strategy{byTime} }, "Senders: no strategy sends messages"},
@@ -148,6 +153,39 @@ func TestCloseSendsWhatWaitsAndReportsWhatIsLeft(t *testing.T) {
 	}
 	if len(sender.sent) != 3 || !events.ended || len(events.types) == 0 {
 		t.Errorf("%d messages, events %v, ended %t", len(sender.sent), events.types, events.ended)
+	}
+}
+
+// A failingSender refuses every message for good.
+type failingSender struct{}
+
+func (failingSender) Send(context.Context, watchword.Message) (watchword.Sent, error) {
+	return watchword.Sent{}, &watchword.SendError{Fault: watchword.FaultRecipient, Permanent: true, Cause: errors.New("no such mailbox")}
+}
+
+// A program with several services has one log: every line names the app, once.
+func TestLogLinesNameTheApp(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	c := validConfig(t)
+	c.Senders = map[string][]delivery.Provider{"email": {{Name: "test", Sender: failingSender{}}}}
+	c.Logger = slog.New(slog.NewJSONHandler(&log, nil))
+	s, err := service.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Engine.Start(t.Context(), watchword.StartRequest{Strategy: "otp", Channel: "email", To: "ada@example.com", Purpose: watchword.PurposeSignIn}); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Close() // sends what waits
+	lines := slices.Collect(strings.Lines(log.String()))
+	if len(lines) < 2 {
+		t.Fatalf("%d lines", len(lines))
+	}
+	for _, line := range lines {
+		if strings.Count(line, `"app":"shop"`) != 1 {
+			t.Errorf("%s", line)
+		}
 	}
 }
 

@@ -128,7 +128,7 @@ func (s *breakerServers) wantRefusal(n int, app, block string) {
 		}
 		return strings.TrimSpace(fmt.Sprint(r.status, " ", r.errorCode(), " ", r.str("limit")))
 	})
-	metrics := fetchMetrics(s.t, s.nodes[n].loggedAddr("metrics"))
+	metrics := fetchMetrics(s.t, s.nodes[n].loggedAddr("metrics served"))
 	if want := `watchword_limits_reached_total{app="` + app + `",limit="prefix_breaker"} `; !strings.Contains(metrics, want) {
 		s.t.Errorf("process %d: no %q in its metrics", n, want)
 	}

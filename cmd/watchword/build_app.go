@@ -24,8 +24,7 @@ func (b *builder) buildApp(a appSettings, providers delivery.Openers) (server.Ap
 	}
 	p, err := b.buildAppComponents(a, tasks, providers)
 	err = errors.Join(errTasks, err)
-	env := b.senderEnvironment()
-	env.Logger = b.log.With("app", a.id)
+	env := b.senderEnvironment(a.id)
 	publisher, errEvents := newEventPublisher(a.events, env, b.service.eventSpace, tasks.events)
 	if err != nil {
 		return server.App{}, errors.Join(err, errEvents, b.findEngineProblems(a, p))
@@ -84,7 +83,7 @@ func (b *builder) newTasks(app string) (*appTasks, error) {
 
 // addTasks adds the tasks of a new app to the service.
 func (b *builder) addTasks(app string, tasks *appTasks) error {
-	cfg := delivery.WorkerConfig{Engine: &tasks.engine, Outbox: tasks.outbox, Sender: &tasks.sender, Logger: b.log}
+	cfg := delivery.WorkerConfig{Engine: &tasks.engine, Outbox: tasks.outbox, Sender: &tasks.sender, Logger: b.log.With("app", app)}
 	if b.tracing != nil {
 		cfg.Engine, cfg.Sender = tracedEngine{cfg.Engine, b.tracing, app}, tracedSender{cfg.Sender, b.tracing, app}
 	}
@@ -127,7 +126,7 @@ type appComponents struct {
 // problems of all of them.
 func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers delivery.Openers) (p appComponents, err error) {
 	var errStrategies, errAddresses, errLimits, errBreaker, errRouter, errTemplates, errRender error
-	p.strategies, errStrategies = newStrategies(a, b.service.storage.factors != nil, b.log)
+	p.strategies, errStrategies = newStrategies(a, b.service.storage.factors != nil, b.log.With("app", a.id))
 	if p.addresses, errAddresses = delivery.NewAddressPolicy(a.addresses); errAddresses == nil && b.settings.development {
 		p.addresses, errAddresses = logRefusedCountries(p.addresses, b.log)
 	}
@@ -143,7 +142,7 @@ func (b *builder) buildAppComponents(a appSettings, tasks *appTasks, providers d
 	}
 	if p.templates != nil {
 		var render *delivery.Renderer // without a router only its settings are checked
-		render, errRender = delivery.NewRenderer(a.rendererConfig(p.router, p.templates, b.log))
+		render, errRender = delivery.NewRenderer(a.rendererConfig(p.router, p.templates, b.log.With("app", a.id)))
 		if errRender == nil && p.router != nil {
 			p.sender, p.checkMessage = render, render.CheckMessage
 		}

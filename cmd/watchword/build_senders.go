@@ -17,7 +17,7 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 	var problems []error
 	for _, channel := range channelNames(a) {
 		for position, s := range a.send[channel] {
-			env := callbacks.assignURL(b.senderEnvironment())
+			env := callbacks.assignURL(b.senderEnvironment(a.id))
 			if b.tracing != nil && env.Report != nil {
 				env.Report = b.tracing.traceReports(a.id, env.Report)
 			}
@@ -34,7 +34,7 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 			routes[channel] = append(routes[channel], delivery.Provider{Name: providerName(s.url), Sender: sender})
 		}
 	}
-	cfg := delivery.RouterConfig{Routes: routes, Logger: b.log}
+	cfg := delivery.RouterConfig{Routes: routes, Logger: b.log.With("app", a.id)}
 	if b.metrics != nil {
 		cfg.OnTry = b.metrics.delivery.tryObserver(a.id)
 	}
@@ -45,10 +45,10 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 	return routes, router, errors.Join(append(problems, err)...)
 }
 
-// senderEnvironment is what senders and event publishers get beside their URL.
-func (b *builder) senderEnvironment() delivery.Environment {
+// senderEnvironment is what senders and event publishers of an app get beside their URL.
+func (b *builder) senderEnvironment(app string) delivery.Environment {
 	version, _ := buildVersion()
-	return delivery.Environment{UserAgent: "watchword/" + strings.Trim(version, "()"), Logger: b.log, Development: b.settings.development, Allowed: b.settings.allowed, Proxy: b.settings.outgoingProxy}
+	return delivery.Environment{UserAgent: "watchword/" + strings.Trim(version, "()"), Logger: b.log.With("app", app), Development: b.settings.development, Allowed: b.settings.allowed, Proxy: b.settings.outgoingProxy}
 }
 
 // providerName is the sender's name in logs and in a challenge's delivery: the URL's scheme up to a "+".

@@ -149,7 +149,7 @@ func scrapeBusyServer(t *testing.T) []scrapedSeries {
 		s.redis, s.metricsListen = watchword.NewCode(redis.URL()), "127.0.0.1:0"
 		s.apps[0].send["sms"] = []senderSettings{receiver.settings(0)}
 	})
-	metrics := n.loggedAddr("metrics")
+	metrics := n.loggedAddr("metrics served")
 	id := n.start().str("id")
 	if r := n.check(id, n.waitForCode(id)); r.status != http.StatusOK {
 		t.Fatal(r.text)

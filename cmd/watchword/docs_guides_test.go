@@ -65,7 +65,15 @@ assert.equal((await browser.send("POST /mfa/check", { body: { method: "m3", code
 assert.equal(browser.session.signedIn, undefined);
 assert.equal((await browser.send("POST /mfa/check", { body: { method: "m3", code } })).redirect, "/");
 assert.equal(browser.session.signedIn, "user_42");
-assert.equal((await new Browser().send("POST /mfa/check", { body: { method: "m3", code } })).redirect, "/sign-in");`},
+assert.equal((await new Browser().send("POST /mfa/check", { body: { method: "m3", code } })).redirect, "/sign-in");
+const guesser = new Browser();
+await guesser.send("POST /sign-in");
+const opened = (await guesser.send("POST /mfa/open", { body: { method: "m3" } })).data.v;
+const wrong = (await codeOf(opened.challenge.id)) === "000000" ? "000001" : "000000";
+let last;
+for (let n = 0; n < 5; n++) last = await guesser.send("POST /mfa/check", { body: { method: "m3", code: wrong } });
+assert.equal(last.problem.code, "incorrect_answer"); // of the last try: nothing is rendered
+assert.equal(last.problem.attempts_remaining, 0);`},
 		{"a link on the hosted page", "passwordless.md", "With the hosted page",
 			hosted("/sign-in", "/done", `{ email: "ann@example.com" }`, `"m1"`, `browser.session.signedIn === "ann@example.com"`, `"/sign-in"`)},
 		{"a link on own pages", "passwordless.md", "On your own pages", `

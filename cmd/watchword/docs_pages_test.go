@@ -69,6 +69,28 @@ func anchors(text string) (names []string) {
 	return names
 }
 
+// A page that begins with a list of its parts lists all of them.
+func TestListsOfContentsNameEveryPart(t *testing.T) {
+	parts := regexp.MustCompile(`(?m)^## .*$`)
+	lists := 0
+	for page, text := range documents(t) {
+		text = codeBlock.ReplaceAllString(text, "")
+		intro, _, _ := strings.Cut(text, "\n## ")
+		if !strings.Contains(intro, "](#") {
+			continue
+		}
+		lists++
+		for _, anchor := range anchors(strings.Join(parts.FindAllString(text, -1), "\n")) {
+			if !strings.Contains(intro, "](#"+anchor+")") {
+				t.Errorf("the list at the beginning of %s lacks #%s", page, anchor)
+			}
+		}
+	}
+	if lists < 15 {
+		t.Errorf("only %d pages begin with a list", lists)
+	}
+}
+
 func TestDocumentationIndexListsEveryPage(t *testing.T) {
 	index := readDoc(t, "../../docs/README.md")
 	for page := range documents(t) {

@@ -55,7 +55,7 @@ func newExampleApp(t *testing.T) (*watchword.Engine, *delivery.Queue, http.Handl
 	engine, err := watchword.New(watchword.Config{App: "shop", Issuer: url, Keys: []watchword.Key{ring}, Identity: identity,
 		Store: memory.New(memory.Config{}), Factors: &memory.Factors{}, Outbox: queue,
 		Strategies: []watchword.Strategy{codes, links, apps, tokens, recovery.New(), passkeys},
-		Addresses:  addresses, Channels: []string{"email", "sms", "voice"}, ReturnOrigins: []string{"http://localhost:3000", "https://app.example.com"}})
+		Addresses:  addresses, Channels: []string{"email", "sms", "voice"}, ReturnOrigins: []string{"http://localhost:3000", "https://app.example.com", "https://shop.example"}})
 	if err != nil {
 		t.Fatal(err)
 	}

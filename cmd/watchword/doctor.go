@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -144,11 +145,21 @@ func compareClock(other time.Time) error {
 
 // checkEngine does what /readyz does, except for senders, which have lines of their own.
 func (a builtApp) checkEngine(ctx context.Context, _ *service) []checkResult {
-	err := a.engine.Ping(ctx)
-	if !faultsOtherThan(err, partSending) {
-		err = nil
+	result := checkResult{name: fmt.Sprintf("app %q", a.settings.id)}
+	if err := a.engine.Ping(ctx); faultsOtherThan(err, partSending) {
+		result.err = describeFaults(err)
 	}
-	return []checkResult{{name: fmt.Sprintf("app %q", a.settings.id), err: err}}
+	return []checkResult{result}
+}
+
+// describeFaults returns the causes of a failed Ping in one line, without their introduction. Unlike /readyz, which anybody may ask, it
+// names the key that is missing.
+func describeFaults(err error) error {
+	var failed *watchword.Error
+	if !errors.As(err, &failed) || failed.Cause == nil {
+		return err
+	}
+	return errors.New(strings.ReplaceAll(failed.Cause.Error(), "\n", "; "))
 }
 
 // faultsOtherThan reports whether a Ping failed for another part than the given one too.

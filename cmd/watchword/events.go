@@ -141,14 +141,14 @@ func (q endpointEvents) list(ctx context.Context, cmd *cobra.Command, limit int)
 		if !one.Due.IsZero() {
 			when = one.Due.Format(time.RFC3339)
 		}
-		q.print(cmd, "waiting", one, fmt.Sprintf("%d tries, next %s", one.Attempt, when))
+		q.print(cmd, "waiting", one, fmt.Sprintf("tries: %d, next %s", one.Attempt, when))
 	}
 	failed, err := q.stored.DeadLetters(ctx, q.id)
 	if err != nil {
 		return err
 	}
 	for _, one := range failed[:min(limit, len(failed))] {
-		q.print(cmd, "failed", one, fmt.Sprintf("%d tries", one.Attempt+1))
+		q.print(cmd, "failed", one, fmt.Sprintf("tries: %d", one.Attempt+1))
 	}
 	return nil
 }

@@ -217,7 +217,7 @@ func TestServeRefusesHostsOnNetworksThatAreNotAllowed(t *testing.T) {
 		root.SetArgs([]string{command, "--config", config})
 		err := root.ExecuteContext(ctx)
 		for _, path := range []string{"apps[0].send.email[0]", "apps[0].events[0].url"} {
-			if want := path + ": the URL's host resolves to an address outside of the networks that are allowed for senders"; err == nil || !strings.Contains(err.Error(), want) {
+			if want := path + ": the URL's host resolves to an address outside of allowed_networks"; err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v, want %q", command, err, want)
 			}
 		}

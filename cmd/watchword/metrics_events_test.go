@@ -23,7 +23,7 @@ func TestMetricsCountWaitingAndRefusedEvents(t *testing.T) {
 	n.key = "shop-key"
 	id := n.start(func(body object) { body["channel"], body["to"] = "sms", "+14155550123" }).str("id")
 	n.call("POST", "/v1/challenges/"+id+"/cancel", object{})
-	metrics := n.loggedAddr("metrics")
+	metrics := n.loggedAddr("metrics served")
 	waitFor(t, "0 1 2 0", func() string { // dead letters and waiting events of the first endpoint and of the second
 		var values []string
 		for line := range strings.Lines(fetchMetrics(t, metrics)) {

@@ -17,7 +17,7 @@ import (
 func startMeasuredNode(t *testing.T, redisURL string) (n *node, metrics string) {
 	t.Helper()
 	n = startNode(t, t.TempDir(), redisURL, "--metrics-listen", "127.0.0.1:0")
-	return n, n.loggedAddr("metrics")
+	return n, n.loggedAddr("metrics served")
 }
 
 func TestMetricsAndLogNameTheLimitThatRefused(t *testing.T) {
@@ -98,7 +98,7 @@ func TestMetricsShowDeadSender(t *testing.T) {
 		s.redis, s.metricsListen = watchword.NewCode(memoryURL), "127.0.0.1:0"
 		s.apps[0].send["sms"] = []senderSettings{{"send.sms[0]", watchword.NewCode("webhook+http://" + closed.Addr().String() + "/?secret=" + firstSecret)}}
 	})
-	metrics := n.loggedAddr("metrics")
+	metrics := n.loggedAddr("metrics served")
 	for i := range 3 {
 		n.start(func(o object) { o["channel"], o["to"] = "sms", fmt.Sprintf("+1415555012%d", i) })
 	}

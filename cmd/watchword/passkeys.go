@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/watchword-auth/watchword/internal/hosts"
 )
 
 // ownOrigins returns the origins of pages at the relying-party id or below it, including the hosted pages. relatedOrigins returns
@@ -16,7 +18,7 @@ func (a appSettings) relatedOrigins() []string { return a.filterOrigins(false) }
 func (a appSettings) filterOrigins(own bool) (found []string) {
 	for i, origin := range slices.Concat([]string{a.publicURL}, a.origins, a.devOrigins) {
 		u, err := url.Parse(origin)
-		if err != nil {
+		if err != nil || i == 0 && hosts.CheckOrigin(origin) != nil { // a wrong public URL is reported as that
 			continue
 		}
 		host := u.Hostname()

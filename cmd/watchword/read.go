@@ -47,7 +47,11 @@ func readConfig(path string) (cfg fileConfig, readable bool, problems []error) {
 
 // libraryText returns an error of the YAML library without its line, which is missing or another one for many errors.
 func libraryText(err error) string {
-	return libraryLine.ReplaceAllString(err.Error(), "")
+	text := libraryLine.ReplaceAllString(err.Error(), "")
+	if text == "found character that cannot start any token" {
+		text += "; YAML is indented with spaces, not with tabs"
+	}
+	return text
 }
 
 var libraryLine = regexp.MustCompile(`^yaml: (line \d+: )?`)

@@ -22,13 +22,13 @@ func (b *builder) findRefusedHosts(ctx context.Context) []error {
 	var mu sync.Mutex
 	var all sync.WaitGroup
 	var problems []error
-	check := func(path, rawURL string) {
+	check := func(app, path, rawURL string) {
 		u, err := url.Parse(rawURL)
-		if err != nil || u.Hostname() == "" || isIP(u.Hostname()) || hosts.CheckHost(u.Hostname()) != nil {
+		if err != nil || u.Hostname() == "" || u.Hostname() == "localhost" || isIP(u.Hostname()) || hosts.CheckHost(u.Hostname()) != nil {
 			return // checked when it is opened
 		}
 		all.Go(func() {
-			if err := b.senderEnvironment().CheckResolved(ctx, u.Hostname()); err != nil {
+			if err := b.senderEnvironment(app).CheckResolved(ctx, u.Hostname()); err != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				problems = append(problems, fmt.Errorf("%s: %w", path, err))
@@ -38,11 +38,11 @@ func (b *builder) findRefusedHosts(ctx context.Context) []error {
 	for i, a := range b.settings.apps {
 		for _, senders := range a.send {
 			for _, s := range senders {
-				check(s.path, s.url.Reveal())
+				check(a.id, s.path, s.url.Reveal())
 			}
 		}
 		for n, e := range a.events {
-			check(fmt.Sprintf("apps[%d].events[%d].url", i, n), e.url.Reveal())
+			check(a.id, fmt.Sprintf("apps[%d].events[%d].url", i, n), e.url.Reveal())
 		}
 	}
 	all.Wait()

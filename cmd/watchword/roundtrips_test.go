@@ -222,7 +222,7 @@ func postTo(t *testing.T, handler http.Handler, path string, body object, want .
 func TestMetricsCountCommandsOfRoundTrips(t *testing.T) {
 	n := startNode(t, t.TempDir(), redistest.Start(t).URL(), "--metrics-listen", "127.0.0.1:0")
 	n.start()
-	metrics := fetchMetrics(t, n.loggedAddr("metrics"))
+	metrics := fetchMetrics(t, n.loggedAddr("metrics served"))
 	for _, store := range []string{"challenges", "limits"} {
 		if prefix := `watchword_store_commands_per_round_trip_bucket{store="` + store + `",le="64"} `; !strings.Contains(metrics, prefix) || strings.Contains(metrics, prefix+"0\n") {
 			t.Errorf("no round trip to the store of %s is counted:\n%s", store, metrics)

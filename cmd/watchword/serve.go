@@ -240,7 +240,7 @@ func (p *serverProcess) serveMetrics() (stop func(), err error) {
 			p.log.Error("metrics server failed", "error", err)
 		}
 	}()
-	p.log.Info("metrics", "addr", listener.Addr().String())
+	p.log.Info("metrics served", "addr", listener.Addr().String())
 	return func() { _ = web.Close() }, nil
 }
 

@@ -24,7 +24,7 @@ import (
 func (c *checker) checkApp(where string, cfg fileConfig, a appConfig) appSettings {
 	s := appSettings{
 		id: a.ID, name: a.Name, origins: a.Origins, returnURLs: a.ReturnURLs, rpID: a.RPID,
-		templates: c.resolvePath(a.Templates), codes: a.Codes, links: a.Links, breaker: a.PrefixBreaker, paths: appPaths(where, a),
+		templates: c.resolvePath(a.Templates), codes: a.Codes, links: a.Links, breaker: a.PrefixBreaker, paths: appPaths(where, cfg, a),
 		mails:     delivery.MailConfig{Color: a.Pages.Color, ColorDark: a.Pages.ColorDark, Logo: a.Mails.Logo, CodeInSubject: a.Mails.CodeInSubject},
 		addresses: delivery.Addresses{Countries: a.Countries, DefaultRegion: a.DefaultRegion, Blocked: a.Blocked, BlockedPrefixes: a.BlockedPrefixes},
 	}
@@ -63,7 +63,7 @@ func (c *checker) checkApp(where string, cfg fileConfig, a appConfig) appSetting
 
 // appPaths maps the fields of Go configurations to the app's settings in the file. A setting that the app does not have itself
 // maps to the one for all apps.
-func appPaths(where string, a appConfig) fieldPaths {
+func appPaths(where string, cfg fileConfig, a appConfig) fieldPaths {
 	paths := fieldPaths{"App": ".id", "Purposes": ".purposes", "SMSOrigin": ".origins[0]", "Lifetime": ".codes.lifetime", "Tries": ".codes.tries",
 		"Sends": ".codes.sends", "Cooldown": ".codes.cooldown", "ReceiptLifetime": ".codes.receipt_lifetime", "Length": ".codes.length",
 		"TestAddresses": ".codes.test", "RetrieverHash": ".codes.sms_retriever_hash", "Confirm": ".links.confirm", "RPID": ".rp_id", "Origins": ".origins", "RelatedOrigins": ".origins", "Countries": ".countries",
@@ -74,7 +74,7 @@ func appPaths(where string, a appConfig) fieldPaths {
 	for field, path := range paths {
 		paths[field] = where + path
 	}
-	if a.PublicURL == "" {
+	if a.PublicURL == "" && cfg.PublicURL != "" {
 		paths["Issuer"] = "public_url"
 	}
 	if a.ReturnURLs == nil {
@@ -118,7 +118,7 @@ func (c *checker) checkRPID(where string, cfg fileConfig, s appSettings) {
 	c.addProblemIf(cfg.Database.URL == "" && cfg.Database.File == "", "%s: needs a database, in which passkeys are kept", where)
 	isDomain := hosts.CheckHost(s.rpID) == nil && !isIP(s.rpID)
 	c.addProblemIf(!isDomain, "%s: must be a domain such as example.com, in lower case", where)
-	c.addProblemIf(isDomain && len(s.ownOrigins()) == 0, "%s: neither public_url nor any of origins is at %q or below it", where, s.rpID)
+	c.addProblemIf(isDomain && hosts.CheckOrigin(s.publicURL) == nil && len(s.ownOrigins()) == 0, "%s: neither public_url nor any of origins is at %q or below it", where, s.rpID)
 }
 
 func (c *checker) apiKeys(where string, keys []apiKeyConfig) (out []apiKey) {
@@ -166,12 +166,15 @@ func (c *checker) mergeSenders(where string, all, own map[string][]sendURL) map[
 			path = joinPath(where, path)
 		}
 		c.addProblemIf(!channelPattern.MatchString(channel), "%s: a channel's name has 1 to 40 of a-z, 0-9 and _", path)
-		c.checkChannelName(path, channel)
+		if !c.checkChannelName(path, channel) {
+			continue
+		}
 		for i, u := range urls {
 			path := fmt.Sprintf("%s[%d]", path, i)
-			text := c.readSecretURL(path, u)
-			c.addProblemIf(text.IsZero(), "%s: empty", path)
-			out[channel] = append(out[channel], senderSettings{path, text})
+			c.addProblemIf(u == sendURL{}, "%s: empty", path)
+			if text := c.readSecretURL(path, u); !text.IsZero() {
+				out[channel] = append(out[channel], senderSettings{path, text})
+			}
 		}
 	}
 	return out
@@ -194,10 +197,12 @@ func (c *checker) failoverTimes(where string, channels map[string]failoverConfig
 // knownChannels returns the channels that are no names of an app's own.
 func knownChannels() []string { return []string{delivery.ChannelEmail, "sms", "voice", "whatsapp"} }
 
-// checkChannelName refuses a channel that is probably a known one, mistyped.
-func (c *checker) checkChannelName(path, channel string) {
+// checkChannelName refuses a channel that is probably a known one, mistyped, and reports whether the name is good.
+func (c *checker) checkChannelName(path, channel string) bool {
 	question := suggest(channel, knownChannels())
-	c.addProblemIf(question != "" && channelPattern.MatchString(channel) && !slices.Contains(knownChannels(), channel), "%s: there is no such channel%s", path, question)
+	mistyped := question != "" && channelPattern.MatchString(channel) && !slices.Contains(knownChannels(), channel)
+	c.addProblemIf(mistyped, "%s: there is no such channel%s", path, question)
+	return !mistyped
 }
 
 var channelPattern = regexp.MustCompile(`^[a-z0-9_]{1,40}$`)

@@ -21,7 +21,7 @@ var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 // *watchword.SendError values.
 func (s *sender) composeMail(m watchword.Message) (*mail.Msg, error) {
 	if m.Channel != delivery.ChannelEmail {
-		return nil, refusedError(watchword.FaultProvider, outbound.Failure("smtp supports the channel email only"))
+		return nil, refusedError(watchword.FaultProvider, outbound.Failure("smtp carries the channel email only"))
 	}
 	if to, err := s.canonical(delivery.ChannelEmail, m.To); err != nil || to.Value != m.To {
 		return nil, refusedError(watchword.FaultRecipient, outbound.Failure("the recipient is not one canonical address"))

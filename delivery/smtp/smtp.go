@@ -58,7 +58,7 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	}
 	settings, err := parseURL(u, canonical)
 	if env.Channel != "" && env.Channel != delivery.ChannelEmail {
-		err = errors.Join(err, errors.New("smtp supports the channel email only"))
+		err = errors.Join(err, errors.New("carries the channel email only"))
 	}
 	if err != nil {
 		return nil, err

@@ -90,7 +90,10 @@ func (s *settings) parseQuery(raw string, canonical watchword.AddressPolicy) (pr
 		s.from = netmail.Address{Name: toOneLine(from.Name), Address: from.Address}
 		_, err = canonical(delivery.ChannelEmail, from.Address)
 	}
-	if err != nil || !isASCII(s.from.Address) {
+	switch {
+	case query.Get("from") == "":
+		problems = append(problems, errors.New("the parameter from is missing: the sender's address, such as noreply@acme.example or ACME <noreply@acme.example>"))
+	case err != nil || !isASCII(s.from.Address):
 		problems = append(problems, errors.New("the parameter from is not an address like noreply@acme.example or ACME <noreply@acme.example>"))
 	}
 	problems = append(problems, s.chooseAuth(query.Get("auth"), query.Get("token_file"))...)

@@ -155,5 +155,5 @@ func Example() {
 	// Output:
 	// <nil>
 	// delivery: smtps: a parameter is unknown, empty or repeated: the parameters are auth, from, helo, password_without_tls, starttls, token_file
-	// the parameter from is not an address like noreply@acme.example or ACME <noreply@acme.example>
+	// the parameter from is missing: the sender's address, such as noreply@acme.example or ACME <noreply@acme.example>
 }

@@ -30,7 +30,7 @@ func parseURL(u *url.URL, development bool) (settings, error) {
 	scheme := strings.TrimPrefix(u.Scheme, "webhook+")
 	switch {
 	case scheme == "http" && !(development && outbound.IsLoopback(u.Hostname())):
-		problems = append(problems, errors.New("plain http is for loopback in development only: use webhook+https"))
+		problems = append(problems, fmt.Errorf("plain http is for loopback in development only: use %ss", u.Scheme))
 	case scheme != "http" && scheme != "https":
 		problems = append(problems, errors.New("the scheme is neither webhook+https nor webhook+http"))
 	}
