@@ -83,7 +83,7 @@ func (e *Engine) fallbackFrom(rec *record, v *verificationRecord, o Outgoing) (*
 		return nil, ErrClosed
 	case v.Fallback.Ended && v.Fallback.From == from.ID:
 		return from, nil
-	case v.Fallback.Ended, target.Challenge != "":
+	case v.Fallback.Ended, target.Challenge != "", v.Current != from.ID: // or the person has gone on to another method
 		return nil, ErrClosed
 	case rec.Delivery.Status == DeliveryFailed:
 	case rec.Delivery.Status != DeliverySent, rec.FallbackDueAt.IsZero(), from.isMail() && target.costs(), !e.reportsCome(rec, rec.Delivery):

@@ -109,7 +109,7 @@ func (e *Engine) openMethod(ctx context.Context, v *verificationRecord, method s
 		if v, err = e.readVerification(ctx, v.id); err == nil {
 			err = closedError(e.verificationStatus(v))
 		}
-		if err == nil && req.fallbackFrom != "" && v.Fallback.Ended {
+		if err == nil && req.fallbackFrom != "" && (v.Fallback.Ended || v.Current != req.fallbackFrom) {
 			err = ErrClosed
 		}
 		if err != nil {

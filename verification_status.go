@@ -47,6 +47,10 @@ func (e *Engine) verificationView(v *verificationRecord, current *Started) Verif
 			view.Status = Approved
 		case m.Ended != "":
 			view.Status = m.Ended
+		case m.Challenge != "" && out.Status == Expired:
+			view.Status = Expired
+		case m.Challenge != "" && out.Status != Pending:
+			view.Status = Canceled // with the verification; the challenge is canceled in the background
 		case m.Challenge != "":
 			view.Status = Pending
 		}

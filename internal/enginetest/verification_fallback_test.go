@@ -162,6 +162,14 @@ func TestFallbackIsNotOpened(t *testing.T) {
 				k.t.Fatal(err)
 			}
 		}},
+		"the person has gone on to another method": {req: func() watchword.VerificationRequest {
+			req := fallbackTo(mailMethod)
+			req.Methods = append(req.Methods, totpMethod)
+			return req
+		}(), failure: true, before: func(k *verificationKit, v *watchword.StartedVerification) {
+			k.open(v.ID, "m3")
+			k.report(v.Challenge.ID, failed)
+		}},
 		"a limit refuses": {failure: true, options: []func(*watchword.Config){func(c *watchword.Config) { c.Starts = limits }},
 			before: func(k *verificationKit, v *watchword.StartedVerification) {
 				limits.refuse = true

@@ -34,8 +34,14 @@ func TestVerificationIsApprovedByOneOfItsMethods(t *testing.T) {
 	}
 	k.awaitChallenge(authenticator, watchword.Canceled)
 	k.awaitChallenge(link, watchword.Canceled)
-	if status := k.view(v.ID).Status; status != watchword.Approved {
-		t.Errorf("status %s", status)
+	view := k.view(v.ID)
+	if view.Status != watchword.Approved {
+		t.Errorf("status %s", view.Status)
+	}
+	for i, want := range []watchword.Status{watchword.Canceled, watchword.Approved, "", "", watchword.Canceled} {
+		if got := view.Methods[i].Status; got != want {
+			t.Errorf("status of method %d: %s, want %s", i+1, got, want)
+		}
 	}
 	for _, method := range []string{"m1", "m2", "m5", ""} {
 		_, err := k.checkMethod(v.ID, method, "123456")
