@@ -127,6 +127,11 @@ func TestFailoverAsksNextSenderOnceWithTheSameMessage(t *testing.T) {
 		if got := k.deliveryStatus(id); got != watchword.DeliveryDelivered {
 			t.Errorf("a later report of the first sender does not show: %s", got)
 		}
+		k.report(id, deliveryOf(watchword.DeliveryFailed, 1))
+		k.report(id, deliveryOf(watchword.DeliveryFailed, 0))
+		if got := k.deliveryStatus(id); got != watchword.DeliveryDelivered {
+			t.Errorf("the status went back to %s", got)
+		}
 	})
 }
 
