@@ -43,6 +43,8 @@ func (e *Engine) outcomeEdit(o Outgoing, d Delivery) func(*record, Entry) (deliv
 			return deliveryChange{}, ErrClosed
 		case o.Kind == KindFailover:
 			return applyFailoverOutcome(rec, d)
+		case d.Status == DeliverySent && rec.Delivery.Status == DeliverySent && rec.Failover.awaitsOutcome():
+			return e.applyOutcomeAfterReport(rec, o, d), nil
 		case deliveryOrder[d.Status] <= deliveryOrder[rec.Delivery.Status]:
 			return deliveryChange{}, ErrClosed
 		}

@@ -46,6 +46,33 @@ func (f *failover) fields(c *codec.Codec) {
 // isOpen reports whether the message may still move to the next sender.
 func (f *failover) isOpen() bool { return !f.Begun && !f.Ended }
 
+// awaitsOutcome reports whether the sender's report came before the outcome of the try that called it. Until that is known, the same
+// try may have asked the next sender.
+func (f *failover) awaitsOutcome() bool { return f.Undelivered && f.isOpen() && f.DueAt.IsZero() }
+
+// tryEnds returns when the try in flight of the current send ends at the latest; zero if none is.
+func (e *Engine) tryEnds(rec *record) time.Time {
+	switch {
+	case e.cfg.Outbox != nil: // which needs no claims
+		return rec.SentAt.Add(SendLease)
+	case rec.SendClaim.Begun > rec.SendClaim.Failed:
+		return rec.SendClaim.At.Add(SendLease)
+	}
+	return time.Time{}
+}
+
+// applyOutcomeAfterReport records the outcome of a try whose first sender has reported a failure before. Either the message moves
+// now, or the try has moved it already.
+func (e *Engine) applyOutcomeAfterReport(rec *record, o Outgoing, d Delivery) deliveryChange {
+	rec.Failover.DueAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
+	if d.Sender == rec.Delivery.Sender {
+		return deliveryChange{out: []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Channel: d.Channel}}}
+	}
+	rec.Failover.Ended = true
+	rec.Delivery, rec.LastChannel = d, d.Channel
+	return deliveryChange{event: d}
+}
+
 // reportTimeout returns Config.Failover's ReportTimeout for a record; zero for messages that are not really sent.
 func (e *Engine) reportTimeout(rec *record, d Delivery) time.Duration {
 	if e.cfg.Failover == nil || rec.Decoy {
@@ -92,6 +119,8 @@ func (e *Engine) readForFailover(ctx context.Context, o Outgoing) (*record, erro
 		return nil, ErrExpired
 	case status != Pending:
 		return nil, ErrClosed
+	case move.awaitsOutcome() && e.cfg.Clock().Before(e.tryEnds(rec)):
+		return nil, &ClaimedError{e.tryEnds(rec)}
 	case move.Begun || move.Undelivered:
 		return rec, nil
 	case e.cfg.Clock().Add(retrySlack).Before(move.DueAt):

@@ -97,6 +97,21 @@ func TestBreakerProbesAfterRandomPauseAndHeals(t *testing.T) {
 	})
 }
 
+// A probe that is answered with a refusal of its recipient closes the breaker: the provider works.
+func TestBreakerHealsByAnyAnswerOfTheProvider(t *testing.T) {
+	for _, fault := range []watchword.SendFault{watchword.FaultRecipient, watchword.FaultMessage} {
+		synctest.Test(t, func(t *testing.T) {
+			sender := &scriptedSender{errors: append(repeat(3, errDown), faultOf(fault, true))}
+			r := newRouter(t, delivery.RouterConfig{Tries: 1}, sender)
+			sendTo(t.Context(), r, sender, 20, 5)
+			time.Sleep(11 * time.Second)
+			if calls := sendTo(t.Context(), r, sender, 5, 5); calls != 5 {
+				t.Errorf("%d calls after an answer about a %s, want 5", calls, fault)
+			}
+		})
+	}
+}
+
 // A provider that answers 451 to every recipient is asked once a message and not twice within a second.
 func TestRouterDoesNotRepeatRefusalOfRecipient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -125,7 +125,10 @@ func TestRecoveryCodesPageEnrolsCodes(t *testing.T) {
 		t.Error("the codes are shown again")
 	}
 	c = s.startForSubject("recovery", "sign_in")
-	s.openPage(c).get(c.page+"/state").want(t, http.StatusOK, "Enter a recovery code", "Each works once", `autocapitalize="characters"`)
+	v = s.openPage(c)
+	v.get(c.page+"/state").want(t, http.StatusOK, "Enter a recovery code", "Each works once", `autocapitalize="characters"`)
+	s.clock.advance(11 * time.Minute) // the page has expired, not the code, which works on another one
+	v.get(c.page+"/state").want(t, http.StatusOK, "This page has expired", "Nothing has changed.")
 }
 
 func TestKeyPageReturnsOptionsAndRejectsOtherAnswers(t *testing.T) {

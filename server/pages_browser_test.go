@@ -258,7 +258,7 @@ func testWithoutScript(t *testing.T, b *browser) {
 func testLanguages(t *testing.T, b *browser) {
 	s := newSite(t, siteOptions{pages: server.Pages{Color: "#FFD500"}, links: magiclink.Config{NoCode: true}})
 	p := b.newDevice(t)
-	for locale, want := range map[string]string{"de-AT": "Melden Sie sich gerade an?", "fr": "Est-ce bien vous qui vous connectez\u202f?", "es-MX": "¿Está iniciando sesión?", "pt-BR": "É você entrando?", "zh-Hans": "是您本人在登录吗？", "xx": "Is this you signing in?"} {
+	for locale, want := range map[string]string{"de-AT": "Melden Sie sich gerade an?", "fr": "Est-ce bien vous qui vous connectez\u202f?", "es-MX": "¿Es usted quien inicia sesión?", "pt-BR": "É você que está entrando?", "zh-Hans": "是您本人在登录吗？", "xx": "Is this you signing in?"} {
 		c := s.startLink(func(q *watchword.StartRequest) { q.Locale = locale })
 		p.open("about:blank")
 		p.open(c.link)

@@ -1,8 +1,10 @@
 package server_test
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -113,5 +115,23 @@ func TestBuiltInTextsAreComplete(t *testing.T) {
 	}
 	if _, err := server.LoadTranslations(nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// French has a no-break space before colons and a narrow one before question marks; Spanish has opening marks; Chinese has full-width
+// marks without spaces around them.
+func TestBuiltInTextsHavePunctuationOfTheirLanguage(t *testing.T) {
+	for language, wrong := range map[string]string{
+		"fr": `[^\x{a0}]:|[^\x{202f}][?!;]|\x{ab}[^\x{a0}\x{202f}]`, "es": `^[^¿]*\?|^[^¡]*!`, "zh": `\p{Han}\s*[,.:;?!()]|[,:;?!()]\s*\p{Han}|[，。：？！；（）] | [，。：？！；（）]`,
+	} {
+		content, err := os.ReadFile("pages/text." + language + ".json")
+		must(t, err)
+		texts, pattern := map[string]string{}, regexp.MustCompile(wrong)
+		must(t, json.Unmarshal(content, &texts))
+		for name, text := range texts {
+			if found := pattern.FindString(text); found != "" {
+				t.Errorf("%s: %s: %q in %q", language, name, found, text)
+			}
+		}
 	}
 }

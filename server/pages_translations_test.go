@@ -15,7 +15,7 @@ func TestPagesChooseLanguage(t *testing.T) {
 		{"zh-TW", "", "en"}, {"zh-Hant", "", "en"}, {"zh-HK", "fr", "fr"}, {"zh-Hans-TW", "fr", "zh"}, {"zh", "fr", "zh"}, {"de-CH", "fr", "de"}, {"it", "", "en"},
 	} {
 		started := s.startLink(func(q *watchword.StartRequest) { q.Locale = c.locale })
-		title := map[string]string{"en": "Is this you signing in?", "de": "Melden Sie sich gerade an?", "fr": "Est-ce bien vous qui", "pt": "É você entrando?", "zh": "是您本人在登录吗？"}[c.want]
+		title := map[string]string{"en": "Is this you signing in?", "de": "Melden Sie sich gerade an?", "fr": "Est-ce bien vous qui", "pt": "É você que está entrando?", "zh": "是您本人在登录吗？"}[c.want]
 		got := s.newPageClient().post("/l/"+started.ID+"/open", map[string]string{"token": started.token}, "Accept-Language", c.header)
 		if !strings.Contains(got.html, title) {
 			t.Errorf("locale %q, browser %q: no %q in %s", c.locale, c.header, title, got.text)

@@ -62,7 +62,11 @@ func (v *partView) chooseTitle(part string) string {
 			names = []string{"approved_title_" + v.occasion(), "approved_title"}
 		}
 	case "expired":
-		names = []string{"expired_title_" + string(v.view.Ask), "expired_title"}
+		if v.view.SentTo != "" { // what was not sent, such as a recovery code, works on another page
+			names = []string{"expired_title_" + string(v.view.Ask), "expired_title"}
+		} else {
+			names = []string{"expired_title"}
+		}
 	case "blocked":
 		names = []string{"locked_title"}
 	case "locked":

@@ -127,6 +127,56 @@ func TestFailoverAsksNextSenderOnceWithTheSameMessage(t *testing.T) {
 		if got := k.deliveryStatus(id); got != watchword.DeliveryDelivered {
 			t.Errorf("a later report of the first sender does not show: %s", got)
 		}
+		k.report(id, deliveryOf(watchword.DeliveryFailed, 1))
+		k.report(id, deliveryOf(watchword.DeliveryFailed, 0))
+		if got := k.deliveryStatus(id); got != watchword.DeliveryDelivered {
+			t.Errorf("the status went back to %s", got)
+		}
+	})
+}
+
+// A sender that was given up by the try reports its failure before the try has ended. The message moves once: by the try, or after it.
+func TestReportBeforeOutcomeMovesMessageOnce(t *testing.T) {
+	for accepted := range 2 {
+		t.Run(fmt.Sprint("accepted by sender ", accepted), func(t *testing.T) {
+			onEachOutbox(t, func(t *testing.T, outbox func(*watchword.Config)) {
+				k := newKit(t, withFailover, outbox)
+				id := k.start(watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: alicePhone, Subject: subject}).ID
+				o := k.outbox.last(id)
+				m := k.compose(o)
+				k.report(id, deliveryOf(watchword.DeliveryFailed, 0))
+				var early *watchword.ClaimedError
+				if _, err := k.ComposeMessage(context.Background(), failoverOf(id)); !errors.As(err, &early) {
+					t.Errorf("the message moves beside the try: %v", err)
+				}
+				k.record(o.Composed(m), sentBy(accepted))
+				moved, err := k.ComposeMessage(context.Background(), failoverOf(id))
+				if accepted == 1 && !errors.Is(err, watchword.ErrClosed) || accepted == 0 && (err != nil || moved.FirstSender != 1) {
+					t.Errorf("after the try the message moves to sender %d: %v", moved.FirstSender, err)
+				}
+				if last := k.outbox.last(id); accepted == 0 && (last.Kind != watchword.KindFailover || !last.Due.IsZero()) {
+					t.Errorf("queued %+v", last)
+				}
+				k.report(id, deliveryOf(watchword.DeliveryFailed, 1-accepted)) // of the sender that is not asked any more, or not yet
+				if got := k.deliveryStatus(id); got != watchword.DeliverySent {
+					t.Errorf("the status is %s", got)
+				}
+			})
+		})
+	}
+}
+
+// If the process dies before the outcome is known, a message that was reported as not delivered moves when the try has ended.
+func TestReportedMessageMovesAlthoughOutcomeIsLost(t *testing.T) {
+	onEachOutbox(t, func(t *testing.T, outbox func(*watchword.Config)) {
+		k := newKit(t, withFailover, outbox)
+		id := k.start(watchword.StartRequest{Strategy: "otp", Purpose: "sign_in", Channel: "sms", To: alicePhone, Subject: subject}).ID
+		k.compose(k.outbox.last(id))
+		k.report(id, deliveryOf(watchword.DeliveryFailed, 0))
+		k.clock.advance(watchword.SendLease)
+		if m := k.compose(failoverOf(id)); m.FirstSender != 1 {
+			t.Errorf("sender %d", m.FirstSender)
+		}
 	})
 }
 

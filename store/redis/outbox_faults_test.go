@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/internal/redistest"
 	"github.com/watchword-auth/watchword/store/redis"
@@ -57,6 +59,26 @@ func testFiveClaims(t *testing.T, server *redistest.Server) {
 	}
 	if kept := client.LRange(t.Context(), "{five:0}:x:shop", 0, -1).Val(); len(kept) != 1 || kept[0] != "m |1|0|ch_1" {
 		t.Errorf("dead letters: %q", kept)
+	}
+}
+
+// testEntriesOfOthers claims a message behind entries that no Outbox has written. They become dead letters, in their first bytes.
+func testEntriesOfOthers(t *testing.T, server *redistest.Server) {
+	client := open(t, server.URL())
+	dead := 0
+	o, err := redis.NewOutbox(redis.New(client, redis.Config{Prefix: "others"}), redis.OutboxConfig{App: "shop", DeadLetters: func(n int) { dead += n }})
+	must(t, err)
+	others := [][]string{{"n", "|1|0|ch_1"}, {"m", "|1|0|ch_1", "m", "|1|0|ch_2"}, {"m", "|1|0|" + strings.Repeat("x", 100_000)}, {"m", "|1|0|ch 1"}, {"m", "|999999999999|0|ch_1"}}
+	for _, fields := range others {
+		must(t, client.XAdd(t.Context(), &goredis.XAddArgs{Stream: "{others:0}:o:shop", Values: fields}).Err())
+	}
+	must(t, o.Put(t.Context(), message(1)))
+	out, err := o.Claim(t.Context(), 32)
+	if err != nil || len(out) != 1 || out[0].ChallengeID != message(1).ChallengeID || dead != len(others) {
+		t.Errorf("claimed %v, %v; %d dead letters", out, err, dead)
+	}
+	if size := len(strings.Join(client.LRange(t.Context(), "{others:0}:x:shop", 0, -1).Val(), "")); size == 0 || size > 5_000 {
+		t.Errorf("dead letters of %d bytes", size)
 	}
 }
 

@@ -24,6 +24,7 @@ func TestOutbox(t *testing.T) {
 	t.Run("create and update queue in one step", func(t *testing.T) { testQueuedWithEntry(t, server) })
 	t.Run("create stores nothing if it cannot queue", func(t *testing.T) { testNothingStoredWithoutMessage(t, server) })
 	t.Run("five claims", func(t *testing.T) { testFiveClaims(t, server) })
+	t.Run("entries of others", func(t *testing.T) { testEntriesOfOthers(t, server) })
 	t.Run("dead consumers", func(t *testing.T) { testDeadConsumers(t, server) })
 	t.Run("ping", func(t *testing.T) { testOutboxPing(t, server) })
 	t.Run("direct messages", func(t *testing.T) { testDirect(t, server) })
