@@ -1,4 +1,4 @@
-import type { ProofOptions, RequestOptions, Transport, WriteOptions } from "./http.js";
+import type { ApiRequest, ProofOptions, RequestOptions, Transport, WriteOptions } from "./http.js";
 import type {
   Approved, Challenge, ChallengeCheckParams, ChallengeCreateParams, ChallengeResendParams, Claims, Factor, FactorUpdateParams, OpenedVerification,
   OpenParams, PendingVerification, ReceiptRedeemParams, RedeemParams, StartedChallenge, StartedVerification, Verification, VerificationCheckParams,
@@ -24,8 +24,17 @@ abstract class Attempts<Read extends { status: string }, Result, Check, Resend> 
   }
 
   protected post<T>(step: string, id: string | undefined, body: unknown, options?: WriteOptions): Promise<T> {
-    const path = id === undefined ? this.#path : `${this.#pathOf(id)}/${step}`;
-    return this.#transport.send<T>({ method: "POST", path, body }, options);
+    return this.#transport.send<T>(this.#requestOf(step, id, body), options);
+  }
+
+  // What verifies a person is taken from nothing but a receipt.
+  #prove(step: "check" | "redeem", id: string, body: unknown, options?: WriteOptions): Promise<Result> {
+    const expects = (result: Record<string, unknown>) => result.status === "approved" && typeof result.receipt === "string" && result.receipt !== "";
+    return this.#transport.send<Result>({ ...this.#requestOf(step, id, body), expects }, options);
+  }
+
+  #requestOf(step: string, id: string | undefined, body: unknown): ApiRequest {
+    return { method: "POST", path: id === undefined ? this.#path : `${this.#pathOf(id)}/${step}`, body };
   }
 
   #pathOf(id: string): string {
@@ -48,12 +57,12 @@ abstract class Attempts<Read extends { status: string }, Result, Check, Resend> 
 
   /** Checks an answer. If it resolves, the person is verified; otherwise it rejects, with an `IncorrectAnswerError` for a wrong answer. */
   check(id: string, params: Check, options?: WriteOptions): Promise<Result> {
-    return this.post<Result>("check", id, params, options);
+    return this.#prove("check", id, params, options);
   }
 
   /** Collects the receipt of what was answered on a hosted page or by a link. Take `handle` from the session that started it. */
   redeem(id: string, params: RedeemParams, options?: WriteOptions): Promise<Result> {
-    return this.post<Result>("redeem", id, params, options);
+    return this.#prove("redeem", id, params, options);
   }
 
   /** Sends the message again. */
@@ -153,7 +162,8 @@ export class Receipts {
 
   /** Uses up a receipt and returns its claims, once. Compare subject, nonce and transaction yourself. */
   redeem(params: ReceiptRedeemParams, options?: WriteOptions): Promise<Claims> {
-    return this.#transport.send<Claims>({ method: "POST", path: "/v1/receipts/redeem", body: params }, options);
+    const expects = (claims: Record<string, unknown>) => typeof claims.jti === "string" && claims.purpose === params.purpose;
+    return this.#transport.send<Claims>({ method: "POST", path: "/v1/receipts/redeem", body: params, expects }, options);
   }
 }
 
