@@ -132,7 +132,7 @@ func (c *Client) try(ctx context.Context, r *request, body []byte, out any) erro
 	return nil
 }
 
-// decodeResponse decodes a successful response. What verifies a person must have a receipt or its claims: a server that is none of
+// decodeResponse decodes a successful response. What verifies a person must have a receipt, its claims, or the factor of an enrolment: a server that is none of
 // watchword's, and answers everything with 200, verifies nobody.
 func decodeResponse(text []byte, out any) error {
 	if err := json.Unmarshal(text, out); err != nil {
@@ -140,8 +140,8 @@ func decodeResponse(text []byte, out any) error {
 	}
 	switch o := out.(type) {
 	case *Approval:
-		if o.Status != watchword.Approved || o.Receipt == "" {
-			return errors.New("it has no receipt")
+		if o.Status != watchword.Approved || o.Receipt == "" && o.Factor == nil {
+			return errors.New("it has no receipt and no factor")
 		}
 	case *watchword.Claims:
 		if o.ID == "" || o.Purpose == "" {
