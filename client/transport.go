@@ -132,8 +132,8 @@ func (c *Client) try(ctx context.Context, r *request, body []byte, out any) erro
 	return nil
 }
 
-// decodeResponse decodes a successful response. What verifies a person must have a receipt, its claims, or the factor of an enrolment: a server that is none of
-// watchword's, and answers everything with 200, verifies nobody.
+// decodeResponse decodes a successful response. What verifies a person must have a receipt, its claims, or the factor of an enrolment: a
+// server that is none of watchword's, and answers everything with 200, verifies nobody.
 func decodeResponse(text []byte, out any) error {
 	if err := json.Unmarshal(text, out); err != nil {
 		return err
