@@ -293,6 +293,26 @@ func TestCallWaitsWhileServerAnswersAnEarlierTry(t *testing.T) {
 	}
 }
 
+// A server that has too many requests that wait responds to more of them at once.
+func TestWaitAsksAtMostOnceASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		busy := &brokenTransport{respond: func(n int, _ *http.Request) (*http.Response, error) {
+			if n > 100 {
+				return nil, errors.New("too many requests")
+			}
+			status := map[bool]string{true: "pending", false: "approved"}[time.Since(began) < 10*time.Second]
+			return respondWith(200, map[string]any{"id": "ch_1", "status": status}, nil), nil
+		}}
+		c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: watchword.NewCode("k"), HTTPClient: &http.Client{Transport: busy}, Retries: -1})
+		must(t, err)
+		if read, err := c.WaitChallenge(t.Context(), "ch_1"); err != nil || read.Status != watchword.Approved || len(busy.requests) > 11 {
+			t.Errorf("%+v, %v after %d requests", read, err, len(busy.requests))
+		}
+	})
+}
+
 func TestCallEndsWithItsContextAndAfterItsRetries(t *testing.T) {
 	t.Parallel()
 	broken := &brokenTransport{respond: func(_ int, r *http.Request) (*http.Response, error) {

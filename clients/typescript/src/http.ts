@@ -189,7 +189,8 @@ function delayBefore(tries: number, longest: number, error: unknown): number {
   return delay * (0.5 + Math.random() / 2);
 }
 
-async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+/** Waits, until the signal aborts. */
+export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
     const abort = () => {

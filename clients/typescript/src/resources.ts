@@ -1,3 +1,4 @@
+import { pause } from "./http.js";
 import type { ApiRequest, ProofOptions, RequestOptions, Transport, WriteOptions } from "./http.js";
 import type {
   Approved, Challenge, ChallengeCheckParams, ChallengeCreateParams, ChallengeResendParams, Claims, Factor, FactorUpdateParams, OpenedVerification,
@@ -6,6 +7,7 @@ import type {
 } from "./types.js";
 
 const longestWait = 25; // seconds that one request waits at the server
+const readInterval = 1_000; // milliseconds between two requests, at least: a server with too many that wait responds at once
 
 /** Options of reads that can wait. */
 export interface RetrieveOptions extends RequestOptions {
@@ -50,8 +52,10 @@ abstract class Attempts<Read extends { status: string }, Result, Check, Resend> 
   /** Waits until it is no longer pending, which takes minutes if nobody answers. Abort it with `signal`. */
   async wait(id: string, options: RequestOptions = {}): Promise<Read> {
     for (;;) {
+      const next = Date.now() + readInterval;
       const read = await this.retrieve(id, { ...options, wait: longestWait });
       if (read.status !== "pending") return read;
+      await pause(Math.max(0, next - Date.now()), options.signal);
     }
   }
 

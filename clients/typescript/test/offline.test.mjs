@@ -107,6 +107,17 @@ test("a call waits for an earlier try as long as the server asks", async (t) => 
   assert.ok(requests.length === 6 && took >= 15_000 && took < 15_500, `${took} ms, ${requests.length} requests`);
 });
 
+test("a wait asks at most once a second, though the server responds at once", async (t) => {
+  let first;
+  const answer = () => {
+    if (requests.length > 100) throw new Error("too many requests");
+    return Response.json({ id: "ch_1", status: Date.now() - (first ??= Date.now()) < 10_000 ? "pending" : "approved" });
+  };
+  const { watchword, requests } = clientOf([answer], { maxRetries: 0 });
+  const { value } = await passTime(t, () => watchword.challenges.wait("ch_1"));
+  assert.ok(value?.status === "approved" && requests.length <= 11, `${requests.length} requests`);
+});
+
 test("a try that takes too long is a time-out, and an aborted call is not repeated", async () => {
   const hanging = (_, { signal }) => new Promise((_, reject) => {
     const connection = setInterval(() => {}, 1_000); // keeps the process alive
