@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -16,6 +17,7 @@ const (
 	factorsPath       = "/v1/factors"
 
 	longestServerWait = 25 * time.Second // that one request waits at the server
+	readInterval      = time.Second      // between two requests, at least: a server with too many that wait responds at once
 )
 
 // post sends a body and returns the response.
@@ -38,6 +40,7 @@ func get[T any](ctx context.Context, c *Client, path string) (*T, error) {
 // waitFor reads path until its status is no longer pending or the context ends.
 func waitFor[T any](ctx context.Context, c *Client, path string, status func(*T) watchword.Status) (*T, error) {
 	for {
+		next := time.Now().Add(readInterval)
 		out := new(T)
 		r := request{method: http.MethodGet, path: path + "?wait=" + strconv.Itoa(int(longestServerWait.Seconds())), wait: longestServerWait}
 		if err := c.send(ctx, r, out); err != nil {
@@ -45,6 +48,9 @@ func waitFor[T any](ctx context.Context, c *Client, path string, status func(*T)
 		}
 		if status(out) != watchword.Pending {
 			return out, nil
+		}
+		if err := pause(ctx, time.Until(next)); err != nil {
+			return nil, fmt.Errorf("client: %s %s: %w", r.method, path, err)
 		}
 	}
 }

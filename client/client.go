@@ -45,8 +45,14 @@ func New(c Config) (*Client, error) {
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, errors.New("client: Config.URL must be an https or http URL")
 	}
+	if u.User != nil || strings.ContainsAny(c.URL, "?#") {
+		return nil, errors.New("client: Config.URL must have no user name, query or fragment")
+	}
 	if c.APIKey.IsZero() {
 		return nil, errors.New("client: Config.APIKey is missing")
+	}
+	if strings.ContainsFunc(c.APIKey.Reveal(), func(r rune) bool { return r < ' ' || r > '~' }) {
+		return nil, errors.New("client: Config.APIKey has characters that no API key has, for example a line break at the end of its file")
 	}
 	out := &Client{url: strings.TrimRight(c.URL, "/"), key: c.APIKey, http: &http.Client{}, timeout: c.Timeout, retries: c.Retries}
 	if c.HTTPClient != nil {

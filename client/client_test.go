@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -229,6 +230,9 @@ func TestCallIsRepeatedOnlyWhereThatHasNoFurtherEffect(t *testing.T) {
 					if n == 1 {
 						return test.first()
 					}
+					if method == http.MethodDelete {
+						return respondWith(204, "", nil), nil
+					}
 					return respondWith(200, map[string]any{"id": "ch_1"}, nil), nil
 				}
 				c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: watchword.NewCode("k"), HTTPClient: &http.Client{Transport: broken}})
@@ -295,6 +299,26 @@ func TestCallWaitsWhileServerAnswersAnEarlierTry(t *testing.T) {
 	}
 }
 
+// A server that has too many requests that wait responds to more of them at once.
+func TestWaitAsksAtMostOnceASecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		busy := &brokenTransport{respond: func(n int, _ *http.Request) (*http.Response, error) {
+			if n > 100 {
+				return nil, errors.New("too many requests")
+			}
+			status := map[bool]string{true: "pending", false: "approved"}[time.Since(began) < 10*time.Second]
+			return respondWith(200, map[string]any{"id": "ch_1", "status": status}, nil), nil
+		}}
+		c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: watchword.NewCode("k"), HTTPClient: &http.Client{Transport: busy}, Retries: -1})
+		must(t, err)
+		if read, err := c.WaitChallenge(t.Context(), "ch_1"); err != nil || read.Status != watchword.Approved || len(busy.requests) > 11 {
+			t.Errorf("%+v, %v after %d requests", read, err, len(busy.requests))
+		}
+	})
+}
+
 func TestCallEndsWithItsContextAndAfterItsRetries(t *testing.T) {
 	t.Parallel()
 	broken := &brokenTransport{respond: func(_ int, r *http.Request) (*http.Response, error) {
@@ -313,11 +337,37 @@ func TestCallEndsWithItsContextAndAfterItsRetries(t *testing.T) {
 	}
 }
 
+func TestServerThatAnswersEverythingWithSuccessVerifiesNobody(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]struct {
+		status int
+		body   string
+	}{"no content": {204, ""}, "null": {200, "null"}, "empty object": {200, "{}"}, "no receipt": {200, `{"status": "approved", "receipt": ""}`},
+		"pending": {200, `{"status": "pending", "receipt": "eyJ"}`}, "page": {200, "<p>Hello</p>"}} {
+		broken := &brokenTransport{respond: func(int, *http.Request) (*http.Response, error) {
+			return respondWith(answer.status, answer.body, nil), nil
+		}}
+		c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: watchword.NewCode("k"), HTTPClient: &http.Client{Transport: broken}})
+		must(t, err)
+		check := client.CheckRequest{Purpose: "mfa", Subject: "user_42", Answer: client.Text("123456")}
+		_, checked := c.CheckChallenge(t.Context(), "ch_1", check)
+		_, redeemed := c.RedeemVerification(t.Context(), "vf_1", client.RedeemRequest{Handle: "hd_1", Purpose: "mfa", Subject: "user_42"})
+		_, used := c.RedeemReceipt(t.Context(), "eyJ", "mfa")
+		removed := c.RemoveFactor(t.Context(), "fa_1")
+		if checked == nil || redeemed == nil || used == nil || removed == nil && answer.status != 204 {
+			t.Errorf("%s: checked %v, redeemed %v, used %v, removed %v", name, checked, redeemed, used, removed)
+		}
+	}
+}
+
 func TestNewRefusesWrongConfiguration(t *testing.T) {
 	t.Parallel()
-	for _, cfg := range []client.Config{{}, {URL: "https://verify.example.com"}, {APIKey: watchword.NewCode("k")}, {URL: "verify.example.com", APIKey: watchword.NewCode("k")}, {URL: "file:///etc", APIKey: watchword.NewCode("k")}} {
-		if _, err := client.New(cfg); err == nil {
-			t.Errorf("%+v is accepted", cfg)
+	key := watchword.NewCode("k")
+	for _, cfg := range []client.Config{{}, {URL: "https://verify.example.com"}, {APIKey: key}, {URL: "verify.example.com", APIKey: key}, {URL: "file:///etc", APIKey: key},
+		{URL: "https://user:s3cret@verify.example.com", APIKey: key}, {URL: "https://verify.example.com?key=s3cret", APIKey: key},
+		{URL: "https://verify.example.com", APIKey: watchword.NewCode("s3cret\n")}} {
+		if _, err := client.New(cfg); err == nil || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%+v: %v", cfg, err)
 		}
 	}
 }

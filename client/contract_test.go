@@ -56,6 +56,12 @@ func TestTypesHaveTheFieldsOfTheDocument(t *testing.T) {
 			t.Errorf("%T has the fields %v, the document %v", c.typ, got, want)
 		}
 	}
+	for name, property := range document.Components.Schemas["Claims"].Properties {
+		var described struct{ Description string }
+		if must(t, json.Unmarshal(property, &described)); described.Description == "" {
+			t.Errorf("the document does not describe the claim %s", name)
+		}
+	}
 	approval := listFields(reflect.TypeFor[client.Approval]())
 	for _, name := range []string{"Approved", "Verified"} {
 		for property := range document.Components.Schemas[name].Properties {

@@ -38,7 +38,7 @@ type request struct {
 	authorization  string
 }
 
-// send sends a request, repeats it where that has no further effect, and decodes the response into out. A nil out discards it.
+// send sends a request, repeats it where that has no further effect, and decodes the response into out. A nil out expects none.
 func (c *Client) send(ctx context.Context, r request, out any, options ...Option) error {
 	for _, o := range options {
 		o(&r)
@@ -120,14 +120,33 @@ func (c *Client) try(ctx context.Context, r *request, body []byte, out any) erro
 	if err != nil {
 		return &connectionError{fmt.Errorf("client: %s %s: %w", r.method, r.path, err)}
 	}
-	if res.StatusCode/100 != 2 {
+	if res.StatusCode/100 != 2 || (out == nil) != (res.StatusCode == http.StatusNoContent) {
 		return newProblem(r, res, text)
 	}
-	if out == nil || res.StatusCode == http.StatusNoContent {
+	if out == nil {
 		return nil
 	}
-	if err := json.Unmarshal(text, out); err != nil {
+	if err := decodeResponse(text, out); err != nil {
 		return fmt.Errorf("client: %s %s: the response is not of the expected form: %w", r.method, r.path, err)
+	}
+	return nil
+}
+
+// decodeResponse decodes a successful response. What verifies a person must have a receipt, its claims, or the factor of an enrolment: a
+// server that is none of watchword's, and answers everything with 200, verifies nobody.
+func decodeResponse(text []byte, out any) error {
+	if err := json.Unmarshal(text, out); err != nil {
+		return err
+	}
+	switch o := out.(type) {
+	case *Approval:
+		if o.Status != watchword.Approved || o.Receipt == "" && o.Factor == nil {
+			return errors.New("it has no receipt and no factor")
+		}
+	case *watchword.Claims:
+		if o.ID == "" || o.Purpose == "" {
+			return errors.New("it has no claims")
+		}
 	}
 	return nil
 }

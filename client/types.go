@@ -207,6 +207,7 @@ type StartedVerification struct {
 
 // An Approval is a right answer: the receipt, which package receipt verifies, and its claims.
 type Approval struct {
+	Status      watchword.Status `json:"status"` // always approved
 	Receipt     string           `json:"receipt"`
 	Claims      watchword.Claims `json:"claims"`
 	Factor      *Factor          `json:"factor"`       // challenges of purpose enrol: the new factor

@@ -40,6 +40,7 @@ func describeAPI(operations []operation, strategies []string, publicURL string) 
 	}
 	d.listProblemCodes()
 	d.listStrategies(strategies)
+	d.describeClaims()
 	d.relaxSchemas()
 	text, err := json.Marshal(doc)
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
 
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
@@ -188,6 +189,15 @@ func TestComposeFileIsValid(t *testing.T) {
 	}
 	if *server.StopGracePeriod < 45_000_000_000 || !server.ReadOnly || len(server.Secrets) != 3 {
 		t.Errorf("%+v", server)
+	}
+	database, err := project.GetService("database")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user := database.Environment["POSTGRES_USER"]; user != nil || !slices.ContainsFunc(database.Volumes, func(v types.ServiceVolumeConfig) bool {
+		return filepath.Base(v.Source) == "postgres-roles.sh" && v.Target == "/docker-entrypoint-initdb.d/roles.sh"
+	}) {
+		t.Error("the server would connect as the superuser of PostgreSQL")
 	}
 	config := readDoc(t, deployDir+"/watchword.yaml.compose")
 	for _, secret := range server.Secrets {

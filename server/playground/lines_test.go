@@ -103,8 +103,17 @@ func newRecorder(t *testing.T) *recorder {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		body, _ := io.ReadAll(req.Body)
 		r.add(req, body)
+		var sent struct{ Purpose string }
+		_ = json.Unmarshal(body, &sent)
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, map[bool]string{true: `[]`, false: `{"status": "approved", "factors": []}`}[req.URL.Path == "/inbox/messages"])
+		switch {
+		case req.Method == http.MethodDelete:
+			w.WriteHeader(http.StatusNoContent)
+		case req.URL.Path == "/inbox/messages":
+			_, _ = io.WriteString(w, "[]")
+		default:
+			_, _ = fmt.Fprintf(w, `{"status": "approved", "receipt": "eyJ", "jti": "ch_1", "purpose": %q, "factors": []}`, sent.Purpose)
+		}
 	}))
 	t.Cleanup(server.Close)
 	r.url = strings.Replace(server.URL, "127.0.0.1", "localhost", 1)

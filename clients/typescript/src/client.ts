@@ -1,5 +1,5 @@
 import { verifyEvent, type EventRequest, type WatchwordEvent } from "./events.js";
-import { Transport } from "./http.js";
+import { isHeaderValue, Transport } from "./http.js";
 import { ReceiptVerifier, type ReceiptExpectation } from "./receipt.js";
 import { Challenges, Factors, Receipts, Subjects, Verifications } from "./resources.js";
 import type { Claims } from "./types.js";
@@ -38,6 +38,7 @@ export class Watchword {
   constructor(options: WatchwordOptions) {
     const baseUrl = checkBaseUrl(options.baseUrl);
     if (!options.apiKey) throw new TypeError("watchword: apiKey is missing");
+    if (!isHeaderValue(options.apiKey)) throw new TypeError("watchword: apiKey has characters that no API key has, for example a line break at the end of its file");
     const { timeout = 15_000, maxRetries = 2, fetch = globalThis.fetch } = options;
     const transport = new Transport({ apiKey: options.apiKey, baseUrl, timeout, maxRetries, fetch, userAgent: "watchword-auth-typescript" });
     this.verifications = new Verifications(transport);
@@ -69,6 +70,8 @@ export class Watchword {
 }
 
 function checkBaseUrl(text: string): string {
-  if (!/^https?:$/.test(URL.canParse(text) ? new URL(text).protocol : "")) throw new TypeError("watchword: baseUrl must be a URL, for example http://localhost:8080");
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || !/^https?:$/.test(url.protocol)) throw new TypeError("watchword: baseUrl must be a URL, for example http://localhost:8080");
+  if (url.username || url.password || /[?#]/.test(text)) throw new TypeError("watchword: baseUrl must have no user name, query or fragment");
   return text.replace(/\/+$/, "");
 }

@@ -30,17 +30,19 @@ export class RequestTimeoutError extends WatchwordError {
 /** A response that is none of watchword's, for example the page of a proxy. */
 export class UnexpectedResponseError extends WatchwordError {
   override readonly retry: Retry;
+  /** The text of the response. Logs of this error do not show it, because it may hold secrets. */
+  declare readonly body: string;
 
   constructor(
     method: string,
     path: string,
     /** The HTTP status. */
     readonly status: number,
-    /** The text of the response. */
-    readonly body: string,
+    body: string,
     readonly requestId: string | undefined,
   ) {
     super(`${method} ${path}: unexpected response with status ${status}`);
+    Object.defineProperty(this, "body", { value: body }); // not enumerable, so not in logs
     this.retry = [502, 503, 504].includes(status) ? "unknown" : "no";
   }
 }

@@ -1,3 +1,4 @@
+import { readBody as readBodyOf } from "./bytes.js";
 import { InvalidEventError } from "./errors.js";
 
 /** The types of events, in the order of the documentation. */
@@ -49,6 +50,7 @@ export interface VerifyEventOptions {
   now?: () => number;
 }
 
+const shortestSecret = 24; // bytes, as Standard Webhooks says; the server has no shorter ones
 const tolerance = 5 * 60; // seconds, as Standard Webhooks recommends
 
 /**
@@ -69,19 +71,28 @@ export async function verifyEvent(request: Request | EventRequest, options: Veri
 }
 
 async function importSecret(secret: string): Promise<CryptoKey> {
-  const bytes = decodeBase64(secret.replace(/^whsec_/, ""));
-  if (!bytes || bytes.length === 0) throw new TypeError("watchword: a secret of events is not whsec_ and base64");
+  const bytes = typeof secret === "string" && secret.startsWith("whsec_") ? decodeBase64(secret.slice(6)) : undefined;
+  if (!bytes || bytes.length < shortestSecret) throw new TypeError("watchword: a secret of events is whsec_ and at least 24 bytes in base64");
   return crypto.subtle.importKey("raw", bytes, { name: "HMAC", hash: "SHA-256" }, false, ["verify"]);
 }
 
 function readHeader(headers: EventRequest["headers"], name: string): string | undefined {
-  if (headers instanceof Headers) return headers.get(name) ?? undefined;
-  const found = Object.entries(headers).find(([key]) => key.toLowerCase() === name)?.[1];
+  if (isHeaders(headers)) return headers.get(name) ?? undefined;
+  const found = Object.entries(headers ?? {}).find(([key]) => key.toLowerCase() === name)?.[1];
   return Array.isArray(found) ? found[0] : found;
 }
 
+// Frameworks bring classes of their own for headers.
+function isHeaders(headers: EventRequest["headers"]): headers is Headers {
+  return typeof headers?.get === "function";
+}
+
 async function readBody(request: Request | EventRequest): Promise<Uint8Array<ArrayBuffer>> {
-  if (request instanceof Request) return new Uint8Array(await request.arrayBuffer());
+  if (request instanceof Request) {
+    const body = await readBodyOf(request);
+    if (!body) throw new InvalidEventError("event: the body is too long");
+    return body;
+  }
   if (typeof request.body === "string") return new TextEncoder().encode(request.body);
   if (request.body instanceof Uint8Array) return new Uint8Array(request.body);
   throw new TypeError("watchword: the body of an event must be the text or the bytes as they came, for example of express.raw()");
@@ -117,7 +128,7 @@ function decodeBase64(text: string): Uint8Array<ArrayBuffer> | undefined {
 function parseEvent(id: string, body: Uint8Array): WatchwordEvent {
   try {
     const event = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body)) as Omit<WatchwordEvent, "id">;
-    if (typeof event.type === "string" && typeof event.data === "object" && event.data !== null) return { id, type: event.type, timestamp: event.timestamp, data: event.data };
+    if (typeof event.type === "string" && typeof event.data === "object" && event.data !== null && !Array.isArray(event.data)) return { id, type: event.type, timestamp: event.timestamp, data: event.data };
   } catch {
     // reported below
   }

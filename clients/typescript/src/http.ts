@@ -1,3 +1,4 @@
+import { longestBody, readBody } from "./bytes.js";
 import { newProblem } from "./problems.js";
 import { ConnectionError, RequestTimeoutError, UnexpectedResponseError, WatchwordError } from "./errors.js";
 
@@ -32,6 +33,8 @@ export interface ApiRequest {
   headers?: Record<string, string>;
   /** Seconds that the server may wait before it answers; added to the time-out. */
   wait?: number;
+  /** Whether a response is one of this request. Another server that answers everything with 200 must verify nobody. */
+  expects?: (body: Record<string, unknown>) => boolean;
 }
 
 /** What the transport needs of the client's options. */
@@ -77,16 +80,17 @@ export class Transport {
   }
 
   #headers(request: ApiRequest, options: WriteOptions): Headers {
-    const headers = new Headers({ Authorization: `Bearer ${this.#options.apiKey}`, Accept: "application/json", "User-Agent": this.#options.userAgent, ...request.headers });
+    const headers = new Headers({ Authorization: `Bearer ${this.#options.apiKey}`, Accept: "application/json", "User-Agent": this.#options.userAgent });
+    for (const [name, value] of Object.entries(request.headers ?? {})) setHeader(headers, name, value);
     if (request.body !== undefined) headers.set("Content-Type", "application/json");
-    if (request.method === "POST") headers.set("Idempotency-Key", options.idempotencyKey ?? crypto.randomUUID());
+    if (request.method === "POST") setHeader(headers, "Idempotency-Key", options.idempotencyKey ?? crypto.randomUUID());
     return headers;
   }
 
   async #try<T>(request: ApiRequest, headers: Headers, options: RequestOptions): Promise<T> {
     const timeout = AbortSignal.timeout((options.timeout ?? this.#options.timeout) + (request.wait ?? 0) * 1_000);
     const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
-    let response: Response, text: string;
+    let response: Response, body: Uint8Array | undefined;
     try {
       response = await this.#options.fetch(this.#url(request), {
         method: request.method,
@@ -95,12 +99,12 @@ export class Transport {
         signal,
         ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
       });
-      text = await response.text();
+      body = await readBody(response);
     } catch (error) {
       options.signal?.throwIfAborted();
       throw translateFailure(error, request, timeout);
     }
-    return readResponse<T>(request, response, text);
+    return readResponse<T>(request, response, body);
   }
 
   #url(request: ApiRequest): string {
@@ -119,17 +123,27 @@ function translateFailure(error: unknown, request: ApiRequest, timeout: AbortSig
   return new ConnectionError(`${what}: the server cannot be reached`, { cause: error });
 }
 
-function readResponse<T>(request: ApiRequest, response: Response, text: string): T {
-  const requestId = response.headers.get("X-Request-Id") ?? undefined;
-  if (response.status === 204) return undefined as T;
-  let body: unknown;
+function readResponse<T>(request: ApiRequest, response: Response, bytes: Uint8Array | undefined): T {
+  const text = bytes === undefined ? `more than ${longestBody} bytes` : new TextDecoder().decode(bytes);
+  const body = bytes && parseJSON(text);
+  if (response.ok && isExpected(request, response.status, body)) return body as T;
+  const problem = response.ok ? undefined : newProblem(body, response);
+  throw problem ?? new UnexpectedResponseError(request.method, request.path, response.status, text, response.headers.get("X-Request-Id") ?? undefined);
+}
+
+function parseJSON(text: string): unknown {
   try {
-    body = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
-    throw new UnexpectedResponseError(request.method, request.path, response.status, text, requestId);
+    return undefined;
   }
-  if (response.ok) return body as T;
-  throw newProblem(body, response) ?? new UnexpectedResponseError(request.method, request.path, response.status, text, requestId);
+}
+
+// Only what the server answers to this request counts as its success: 204 to a DELETE, and an object to all else.
+function isExpected(request: ApiRequest, status: number, body: unknown): boolean {
+  if (request.method === "DELETE") return status === 204;
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return false;
+  return request.expects?.(body as Record<string, unknown>) ?? true;
 }
 
 /** Decides whether one call is repeated. */
@@ -175,7 +189,8 @@ function delayBefore(tries: number, longest: number, error: unknown): number {
   return delay * (0.5 + Math.random() / 2);
 }
 
-async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+/** Waits, until the signal aborts. */
+export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
   signal?.throwIfAborted();
   await new Promise<void>((resolve, reject) => {
     const abort = () => {
@@ -188,4 +203,15 @@ async function pause(milliseconds: number, signal: AbortSignal | undefined): Pro
     }, milliseconds);
     signal?.addEventListener("abort", abort, { once: true });
   });
+}
+
+// The error of the platform quotes the value, which may be a receipt.
+function setHeader(headers: Headers, name: string, value: string): void {
+  if (!isHeaderValue(value)) throw new TypeError(`watchword: ${name} has other characters than visible ASCII ones`);
+  headers.set(name, value);
+}
+
+/** Whether a text can be sent in a header: printable ASCII, without line breaks. */
+export function isHeaderValue(text: string): boolean {
+  return /^[ -~]*$/.test(text);
 }

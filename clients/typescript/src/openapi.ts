@@ -451,31 +451,56 @@ export interface components {
             };
         };
         Claims: {
+            /** @description phr if the method resists phishing. Absent otherwise. */
             acr?: string;
+            /** @description HMAC of the address under the key that the app is given, in base64url, for comparing with its own record. */
             address_hash?: string;
+            /** @description Authentication methods (RFC 8176). Absent if it has no value for the method. */
             amr?: string[];
+            /** @description The id of the app. */
             aud: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description When the right answer arrived, in seconds since 1970.
+             */
             auth_time: number;
+            /** @description By which the code or link that was answered was sent. */
             channel?: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description When it expires, in seconds since 1970: at most ten minutes after iat.
+             */
             exp: number;
+            /** @description What the strategy adds. */
             extra?: {
                 [key: string]: unknown;
             };
+            /** @description The id of the factor that answered. */
             factor?: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description When the receipt was signed, in seconds since 1970.
+             */
             iat: number;
+            /** @description The public URL of the server. */
             iss: string;
+            /** @description The id of the challenge. */
             jti: string;
+            /** @description The nonce of the start. */
             nonce?: string;
+            /** @description The purpose of the start. */
             purpose: string;
+            /** @description The address, masked. */
             sent_to?: string;
+            /** @description How the person was verified. */
             strategy: string;
+            /** @description The subject of the start; for a discoverable passkey that of the key. Absent if none was given. */
             sub?: string;
+            /** @description The transaction of the start. */
             transaction?: {
                 [key: string]: string;
             };
+            /** @description The id of the verification that the challenge is part of. */
             verification?: string;
         };
         ClientInfo: {

@@ -255,5 +255,6 @@ export function newProblem(body: unknown, response: Response): Problem | undefin
 }
 
 function isProblemBody(body: unknown): body is ProblemBody {
-  return typeof body === "object" && body !== null && "code" in body && typeof body.code === "string" && Object.hasOwn(classes, body.code);
+  if (typeof body !== "object" || body === null || !("code" in body) || typeof body.code !== "string") return false;
+  return Object.hasOwn(classes, body.code) && (!("errors" in body) || Array.isArray(body.errors));
 }

@@ -74,7 +74,7 @@ export class ReceiptVerifier {
     const { payload, protectedHeader } = await this.#verifySignature(jose, receipt, now);
     if (Object.keys(protectedHeader).length !== headerParameters) throw new InvalidReceiptError("receipt: other header parameters than alg, kid and typ");
     const claims = payload as unknown as Claims;
-    const reason = findTimeFault(claims, now / 1_000, expected.maxAge) ?? findDifference(claims, expected);
+    const reason = findTimeFault(claims, now / 1_000, expected.maxAge) ?? findDifference(claims, this.#options.app, expected);
     if (reason) throw new InvalidReceiptError(`receipt: ${reason}`);
     return claims;
   }
@@ -139,7 +139,8 @@ function findTimeFault(c: Claims, now: number, maxAge: number | undefined): stri
   return undefined;
 }
 
-function findDifference(c: Claims, e: ReceiptExpectation): string | undefined {
+function findDifference(c: Claims, app: string, e: ReceiptExpectation): string | undefined {
+  if (c.aud !== app) return "for another app";
   if (c.purpose !== e.purpose) return "for another purpose";
   if (e.subject && c.sub !== e.subject) return "another subject";
   if (!e.subject && !e.anySubject && c.sub) return "about a subject, and none is expected";

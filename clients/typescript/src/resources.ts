@@ -1,4 +1,5 @@
-import type { ProofOptions, RequestOptions, Transport, WriteOptions } from "./http.js";
+import { pause } from "./http.js";
+import type { ApiRequest, ProofOptions, RequestOptions, Transport, WriteOptions } from "./http.js";
 import type {
   Approved, Challenge, ChallengeCheckParams, ChallengeCreateParams, ChallengeResendParams, Claims, Factor, FactorUpdateParams, OpenedVerification,
   OpenParams, PendingVerification, ReceiptRedeemParams, RedeemParams, StartedChallenge, StartedVerification, Verification, VerificationCheckParams,
@@ -6,6 +7,7 @@ import type {
 } from "./types.js";
 
 const longestWait = 25; // seconds that one request waits at the server
+const readInterval = 1_000; // milliseconds between two requests, at least: a server with too many that wait responds at once
 
 /** Options of reads that can wait. */
 export interface RetrieveOptions extends RequestOptions {
@@ -24,8 +26,17 @@ abstract class Attempts<Read extends { status: string }, Result, Check, Resend> 
   }
 
   protected post<T>(step: string, id: string | undefined, body: unknown, options?: WriteOptions): Promise<T> {
-    const path = id === undefined ? this.#path : `${this.#pathOf(id)}/${step}`;
-    return this.#transport.send<T>({ method: "POST", path, body }, options);
+    return this.#transport.send<T>(this.#requestOf(step, id, body), options);
+  }
+
+  // Without a receipt, or the factor of an enrolment, nobody is verified.
+  #prove(step: "check" | "redeem", id: string, body: unknown, options?: WriteOptions): Promise<Result> {
+    const expects = (result: Record<string, unknown>) => result.status === "approved" && Boolean(result.receipt || result.factor);
+    return this.#transport.send<Result>({ ...this.#requestOf(step, id, body), expects }, options);
+  }
+
+  #requestOf(step: string, id: string | undefined, body: unknown): ApiRequest {
+    return { method: "POST", path: id === undefined ? this.#path : `${this.#pathOf(id)}/${step}`, body };
   }
 
   #pathOf(id: string): string {
@@ -41,19 +52,21 @@ abstract class Attempts<Read extends { status: string }, Result, Check, Resend> 
   /** Waits until it is no longer pending, which takes minutes if nobody answers. Abort it with `signal`. */
   async wait(id: string, options: RequestOptions = {}): Promise<Read> {
     for (;;) {
+      const next = Date.now() + readInterval;
       const read = await this.retrieve(id, { ...options, wait: longestWait });
       if (read.status !== "pending") return read;
+      await pause(Math.max(0, next - Date.now()), options.signal);
     }
   }
 
   /** Checks an answer. If it resolves, the person is verified; otherwise it rejects, with an `IncorrectAnswerError` for a wrong answer. */
   check(id: string, params: Check, options?: WriteOptions): Promise<Result> {
-    return this.post<Result>("check", id, params, options);
+    return this.#prove("check", id, params, options);
   }
 
   /** Collects the receipt of what was answered on a hosted page or by a link. Take `handle` from the session that started it. */
   redeem(id: string, params: RedeemParams, options?: WriteOptions): Promise<Result> {
-    return this.post<Result>("redeem", id, params, options);
+    return this.#prove("redeem", id, params, options);
   }
 
   /** Sends the message again. */
@@ -153,7 +166,8 @@ export class Receipts {
 
   /** Uses up a receipt and returns its claims, once. Compare subject, nonce and transaction yourself. */
   redeem(params: ReceiptRedeemParams, options?: WriteOptions): Promise<Claims> {
-    return this.#transport.send<Claims>({ method: "POST", path: "/v1/receipts/redeem", body: params }, options);
+    const expects = (claims: Record<string, unknown>) => typeof claims.jti === "string" && claims.purpose === params.purpose;
+    return this.#transport.send<Claims>({ method: "POST", path: "/v1/receipts/redeem", body: params, expects }, options);
   }
 }
 

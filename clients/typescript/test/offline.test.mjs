@@ -1,21 +1,30 @@
 // What needs no server: repetitions, clocks, events, and passkeys in a browser with a password manager.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
+import { inspect } from "node:util";
+import { decodeJwt, exportJWK, generateKeyPair, SignJWT } from "jose";
 import { Webhook } from "standardwebhooks";
 import * as w from "watchword-auth";
 
 const problem = (status, body = {}, headers = {}) =>
   new Response(JSON.stringify({ type: "about:blank", title: "Title", status, ...body }), { status, headers: { "Content-Type": "application/problem+json", ...headers } });
 const unavailable = (more) => problem(503, { code: "unavailable", ...more }, { "Retry-After": "0" });
-const ok = () => Response.json({ id: "ch_1", status: "pending", factors: [] });
+const ok = (method) => (method === "DELETE" ? new Response(null, { status: 204 }) : Response.json({ id: "ch_1", status: "pending", factors: [] }));
+
+/** A body of 4 MiB of white space, in parts, and how many of them were read. */
+function longBody() {
+  const body = { parts: 0, stream: undefined };
+  const pull = (controller) => (body.parts++ < 64 ? controller.enqueue(new Uint8Array(65_536).fill(32)) : controller.close());
+  body.stream = new ReadableStream({ pull });
+  return body;
+}
 
 /** A client whose server gives these responses, and the requests that it got. A response may be an error of the connection. */
 function clientOf(responses, options = {}) {
   const requests = [];
   const fetch = async (url, init) => {
     requests.push({ url, key: init.headers.get("Idempotency-Key"), body: init.body });
-    const next = responses[Math.min(requests.length, responses.length) - 1]();
+    const next = responses[Math.min(requests.length, responses.length) - 1](init.method);
     if (next instanceof Error) throw next;
     return next;
   };
@@ -98,6 +107,17 @@ test("a call waits for an earlier try as long as the server asks", async (t) => 
   assert.ok(requests.length === 6 && took >= 15_000 && took < 15_500, `${took} ms, ${requests.length} requests`);
 });
 
+test("a wait asks at most once a second, though the server responds at once", async (t) => {
+  let first;
+  const answer = () => {
+    if (requests.length > 100) throw new Error("too many requests");
+    return Response.json({ id: "ch_1", status: Date.now() - (first ??= Date.now()) < 10_000 ? "pending" : "approved" });
+  };
+  const { watchword, requests } = clientOf([answer], { maxRetries: 0 });
+  const { value } = await passTime(t, () => watchword.challenges.wait("ch_1"));
+  assert.ok(value?.status === "approved" && requests.length <= 11, `${requests.length} requests`);
+});
+
 test("a try that takes too long is a time-out, and an aborted call is not repeated", async () => {
   const hanging = (_, { signal }) => new Promise((_, reject) => {
     const connection = setInterval(() => {}, 1_000); // keeps the process alive
@@ -118,9 +138,52 @@ test("ids stay one segment of the path", async () => {
 });
 
 test("wrong options are refused at once", () => {
-  for (const options of [{}, { apiKey: "k" }, { apiKey: "k", baseUrl: "verify.example.com" }, { baseUrl: "https://verify.example.com" }]) {
-    assert.throws(() => new w.Watchword(options), TypeError);
+  const baseUrl = "https://verify.example.com";
+  for (const options of [{}, { apiKey: "k" }, { apiKey: "k", baseUrl: "verify.example.com" }, { baseUrl }, { apiKey: "s3cret\n", baseUrl }, { apiKey: "“s3cret”", baseUrl },
+    { apiKey: "k", baseUrl: "https://user:s3cret@verify.example.com" }, { apiKey: "k", baseUrl: `${baseUrl}?key=s3cret` }, { apiKey: "k", baseUrl: `${baseUrl}#x` }]) {
+    assert.throws(() => new w.Watchword(options), (error) => error instanceof TypeError && /^watchword: /.test(error.message) && !inspect(error).includes("s3cret"));
   }
+});
+
+test("what cannot be sent in a header is not quoted", async () => {
+  const { watchword, requests } = clientOf([ok]);
+  const isPlain = (error) => error instanceof TypeError && /^watchword: /.test(error.message) && !inspect(error).includes("s3cret");
+  await assert.rejects(watchword.factors.remove("fa_1", { authorization: "s3cret\nreceipt" }), isPlain);
+  await assert.rejects(watchword.challenges.cancel("ch_1", { idempotencyKey: "s3cret\n" }), isPlain);
+  assert.equal(requests.length, 0);
+});
+
+test("a server that answers everything with success verifies nobody and removes nothing", async () => {
+  const answers = { "204": () => new Response(null, { status: 204 }), null: () => Response.json(null), "{}": () => Response.json({}), "[]": () => Response.json([]),
+    "no receipt": () => Response.json({ status: "approved", claims: {}, receipt: "" }), pending: () => Response.json({ status: "pending", receipt: "eyJ" }),
+    "another purpose": () => Response.json({ jti: "ch_1", purpose: "mfa" }), "202": () => Response.json({ ok: true }, { status: 202 }) };
+  const proofs = {
+    check: (c) => c.challenges.check("ch_1", { purpose: "sign_in", to: "ann@example.com", answer: "123456" }),
+    redeem: (c) => c.verifications.redeem("vf_1", { purpose: "sign_in", subject: "user_42", handle: "hd_1" }),
+    receipt: (c) => c.receipts.redeem({ purpose: "sign_in", receipt: "eyJ" }),
+  };
+  for (const [answer, respond] of Object.entries(answers)) {
+    for (const [call, run] of Object.entries(proofs)) await assert.rejects(run(clientOf([respond]).watchword), w.UnexpectedResponseError, `${call}: ${answer}`);
+    if (answer !== "204") await assert.rejects(calls.DELETE(clientOf([respond]).watchword), w.UnexpectedResponseError, `DELETE: ${answer}`);
+  }
+});
+
+test("a response is read up to 1 MiB, and logs do not show it", async () => {
+  const body = longBody();
+  await assert.rejects(clientOf([() => new Response(body.stream)]).watchword.challenges.retrieve("ch_1"), w.UnexpectedResponseError);
+  assert.ok(body.parts < 20, `${body.parts} parts of 64 KiB were read`);
+  const page = () => new Response("<p>s3cret</p>", { status: 500 });
+  await assert.rejects(clientOf([page]).watchword.challenges.retrieve("ch_1"), (error) => {
+    assert.ok(error instanceof w.UnexpectedResponseError && error.body === "<p>s3cret</p>" && error.status === 500);
+    return !inspect(error).includes("s3cret") && !JSON.stringify(error).includes("s3cret");
+  });
+  const strange = () => problem(400, { code: "invalid_request", errors: "s3cret" });
+  await assert.rejects(clientOf([strange]).watchword.challenges.retrieve("ch_1"), w.UnexpectedResponseError);
+});
+
+test("a client shows its API key and secrets to no log", () => {
+  const { watchword } = clientOf([ok], { apiKey: "s3cret", eventSecrets: "whsec_czNjcmV0" });
+  assert.ok(!/s3cret|czNjcmV0/.test(inspect(watchword, { depth: 9, showHidden: true }) + JSON.stringify(watchword)));
 });
 
 /** A server that signs any claims. */
@@ -145,7 +208,7 @@ test("receipts are verified with the issuer's keys and a clock that differs", as
   for (const [name, change, header] of [
     ["ten minutes ahead", { iat: now + 600, auth_time: now + 600, exp: now + 900 }], ["expired by a second", { iat: now - 301, auth_time: now - 301, exp: now - 1 }],
     ["valid for an hour", { exp: now + 3600 }], ["no auth_time", { auth_time: undefined }], ["another typ", {}, { typ: "JWT" }], ["a key of its own", {}, { jwk: {} }],
-    ["several audiences", { aud: ["shop", "bank"], sub: "user_43" }], ["another issuer", { iss: "https://verify.example.net" }],
+    ["another subject", { sub: "user_43" }], ["another audience", { aud: "bank" }], ["several audiences", { aud: ["shop", "bank"] }], ["another issuer", { iss: "https://verify.example.net" }],
   ]) {
     await assert.rejects(verify(await issuer.sign(change, header)), w.InvalidReceiptError, name);
   }
@@ -154,10 +217,32 @@ test("receipts are verified with the issuer's keys and a clock that differs", as
   const unsigned = (await issuer.sign()).split(".");
   unsigned[0] = Buffer.from(JSON.stringify({ alg: "none", kid: "k1", typ: "verification-receipt+jwt" })).toString("base64url");
   await assert.rejects(verify([unsigned[0], unsigned[1], ""].join(".")), w.InvalidReceiptError, "alg none");
+  const symmetric = { alg: "HS256", kid: "k1", typ: "verification-receipt+jwt" };
+  const forged = await new SignJWT(decodeJwt(await issuer.sign())).setProtectedHeader(symmetric).sign(Buffer.from(issuer.keys.keys[0].x, "base64url"));
+  await assert.rejects(verify(forged), w.InvalidReceiptError, "alg HS256 with the public key");
   for (const text of ["", "a.b.c", "hello"]) await assert.rejects(verify(text), w.InvalidReceiptError);
   assert.equal(fetched, 1, "the keys are fetched once");
   await assert.rejects(verifier.verify(await issuer.sign(), { purpose: "sign_in" }), TypeError);
   await assert.rejects(verifier.verify(await issuer.sign(), { subject: "user_42" }), TypeError);
+});
+
+test("a receipt of a new key is verified once the keys are fetched again, and one of a retired key is not", async (t) => {
+  t.mock.timers.enable({ apis: ["Date"], now: Date.now() });
+  const [before, after] = [await newIssuer("k1"), await newIssuer("k2")];
+  let [published, fetched] = [before.keys.keys, 0];
+  const verifier = new w.ReceiptVerifier({ issuer: "https://verify.example.com", app: "shop", fetch: async () => (fetched++, Response.json({ keys: published })) });
+  const verify = async (issuer) => verifier.verify(await issuer.sign(), { purpose: "sign_in", subject: "user_42" });
+  await verify(before);
+  published = [...before.keys.keys, ...after.keys.keys];
+  await assert.rejects(verify(after), w.InvalidReceiptError, "fetched again within 30 seconds");
+  t.mock.timers.tick(31_000);
+  await verify(after);
+  await verify(before);
+  assert.equal(fetched, 2);
+  published = after.keys.keys;
+  t.mock.timers.tick(600_001);
+  await verify(after);
+  await assert.rejects(verify(before), w.InvalidReceiptError, "a retired key");
 });
 
 test("receipts are not verified without keys", async () => {
@@ -189,6 +274,8 @@ test("events are verified in every form of a request", async () => {
   const headers = Object.fromEntries([...request.headers].map(([name, value]) => [name.replace("webhook", "Webhook"), value]));
   const body = Buffer.from(await request.arrayBuffer());
   for (const form of [body, body.toString()]) assert.equal((await watchword.verifyEvent({ headers, body: form })).type, event.type);
+  const own = { get: (name) => request.headers.get(name) }; // of a framework with its own Headers
+  assert.equal((await watchword.verifyEvent({ headers: own, body })).id, "evt_1");
   await assert.rejects(watchword.verifyEvent({ headers, body: JSON.parse(body) }), TypeError);
 });
 
@@ -203,7 +290,7 @@ test("events that the server did not sign, and old ones, are refused", async () 
   const cases = {
     "another secret": signedEvent(oldSecret), "another body": signedEvent(newSecret, { sent: JSON.stringify({ ...event, type: "factor.removed" }) }),
     "six minutes old": signedEvent(newSecret, { at: ago(360) }), "six minutes ahead": signedEvent(newSecret, { at: ago(-360) }),
-    "no headers": new Request("https://app.example.com", { method: "POST", body: "{}" }), "no event": signedEvent(newSecret, { body: "[]" }), "no JSON": signedEvent(newSecret, { body: "x" }),
+    "no headers": new Request("https://app.example.com", { method: "POST", body: "{}" }), "no event": signedEvent(newSecret, { body: "[]" }), "data that is a list": signedEvent(newSecret, { body: '{"type":"x","data":[]}' }), "no JSON": signedEvent(newSecret, { body: "x" }),
   };
   for (const [name, request] of Object.entries(cases)) await assert.rejects(w.verifyEvent(request, { secrets: newSecret }), w.InvalidEventError, name);
   const renamed = signedEvent(newSecret);
@@ -212,7 +299,14 @@ test("events that the server did not sign, and old ones, are refused", async () 
   const moved = signedEvent(newSecret, { at: ago(100) });
   moved.headers.set("webhook-timestamp", String(Math.floor(Date.now() / 1000)));
   await assert.rejects(w.verifyEvent(moved, { secrets: newSecret }), w.InvalidEventError);
-  await assert.rejects(w.verifyEvent(signedEvent(newSecret), { secrets: [] }), TypeError);
+  for (const secrets of [[], [undefined], "", "whsec_", "whsec_!", "whsec_c2hvcnQ=", newSecret.slice(6)]) await assert.rejects(w.verifyEvent(signedEvent(newSecret), { secrets }), { name: "TypeError", message: /^watchword: / });
+  const polluting = signedEvent(newSecret, { body: '{"type":"x","__proto__":{"polluted":1},"data":{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}}' });
+  const { data } = await w.verifyEvent(polluting, { secrets: newSecret });
+  assert.ok(Object.getPrototypeOf(data) === Object.prototype && {}.polluted === undefined && data.polluted === undefined);
+  const long = longBody();
+  const request = new Request("https://app.example.com", { method: "POST", body: long.stream, duplex: "half", headers: signedEvent(newSecret).headers });
+  await assert.rejects(w.verifyEvent(request, { secrets: newSecret }), w.InvalidEventError);
+  assert.ok(long.parts < 20, `${long.parts} parts of 64 KiB were read`);
 });
 
 test("an answer is built from the fields of a credential whose methods throw", async () => {

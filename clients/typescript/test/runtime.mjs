@@ -5,7 +5,7 @@ import { Watchword } from "../dist/index.js";
 import { Inbox } from "../dist/testing.js";
 
 const baseUrl = env.WATCHWORD_URL;
-const secret = "c2VjcmV0IG9mIHRoZSBlbmRwb2ludA==";
+const secret = btoa("the secret of the endpoint");
 const watchword = new Watchword({ apiKey: "dev", baseUrl, app: "dev", eventSecrets: `whsec_${secret}` });
 const to = `${crypto.randomUUID()}@example.com`;
 

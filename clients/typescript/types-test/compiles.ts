@@ -1,6 +1,6 @@
 // What an app writes, and what must not compile: each line after @ts-expect-error is an error.
 import { isProblem, isProblemOf, unhandled, verifyEvent, Watchword, type Problem, type StartedChallenge, type WatchwordEvent } from "watchword-auth";
-import { authenticate, register } from "watchword-auth/browser";
+import { authenticate, loadElement, register, type ApprovedDetail } from "watchword-auth/browser";
 import { Inbox, testAddresses, testCode, testEmail, testPhone } from "watchword-auth/testing";
 
 const watchword = new Watchword({ apiKey: "dev", baseUrl: "http://localhost:8080", app: "dev" });
@@ -107,6 +107,22 @@ export async function events(request: Request): Promise<WatchwordEvent["data"]> 
   // @ts-expect-error no such event
   if (event.type === "challenge.done") return {};
   return event.data;
+}
+
+export async function element(finish: (detail: ApprovedDetail) => void): Promise<void> {
+  await loadElement("http://localhost:8080");
+  const element = document.createElement("watchword-verification");
+  [element.id, element.ticket] = ["vf_1", "vt_1"];
+  element.addEventListener("approved", (event) => finish(event.detail));
+  element.addEventListener("ended", ({ detail }) => {
+    // @ts-expect-error no such end
+    if (detail.status === "approved") return;
+  });
+  element.addEventListener("error", ({ detail }) => detail.code === "page_opened");
+  // @ts-expect-error the event of an end has no return code
+  element.addEventListener("ended", ({ detail }) => detail.return_code);
+  // @ts-expect-error a misspelled property
+  element.tiket = "vt_1";
 }
 
 export const inbox = new Inbox({ baseUrl: "http://localhost:8080" });

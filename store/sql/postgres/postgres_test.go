@@ -48,6 +48,7 @@ func TestFactorsOnServer(t *testing.T) {
 	t.Run("Settings", func(t *testing.T) { testSettings(t, server) })
 	t.Run("Grants", func(t *testing.T) { testDocumentedGrants(t, server) })
 	t.Run("ReadOnly", func(t *testing.T) { testReadOnly(t, server.Database(t)) })
+	t.Run("RoleOfCompose", func(t *testing.T) { testRoleOfCompose(t, server) })
 }
 
 func TestCommittedFactorsSurviveCrashes(t *testing.T) {

@@ -9,7 +9,7 @@ export default async function Verify() {
   if (!pending) redirect("/");
   return (
     <>
-      <Verification key={pending.id} id={pending.id} ticket={pending.ticket} script={`${serverUrl}/element.js`} />
+      <Verification key={pending.id} id={pending.id} ticket={pending.ticket} server={serverUrl} />
       <p><a href="/">Start again</a></p>
     </>
   );

@@ -1,15 +1,13 @@
 "use client";
 
 import { startTransition, useEffect, useRef, useState, type Ref } from "react";
+import { loadElement, type VerificationAttributes, type WatchwordVerificationElement } from "watchword-auth/browser";
 import { finish } from "../actions";
-
-type Approved = CustomEvent<{ verification: string; return_code: string }>;
-type Failed = CustomEvent<{ verification: string; code: string }>;
 
 declare module "react" {
   namespace JSX {
     interface IntrinsicElements {
-      "watchword-verification": { id: string; ticket: string; ref?: Ref<HTMLElement>; children?: ReactNode };
+      "watchword-verification": VerificationAttributes & { ref?: Ref<WatchwordVerificationElement>; children?: ReactNode };
     }
   }
 }
@@ -19,18 +17,18 @@ declare module "react" {
  * effect, because React adds those of its attributes (`onapproved`) only to elements that it has made itself, and to none of a page that the
  * server has rendered.
  */
-export function Verification({ id, ticket, script }: { id: string; ticket: string; script: string }) {
-  const element = useRef<HTMLElement>(null);
+export function Verification({ id, ticket, server }: VerificationAttributes & { server: string }) {
+  const element = useRef<WatchwordVerificationElement>(null);
   const [message, setMessage] = useState("");
   useEffect(() => {
     const listeners = new AbortController();
-    element.current?.addEventListener("approved", (event) => startTransition(() => finish((event as Approved).detail)), listeners);
-    element.current?.addEventListener("error", (event: Event) => {
-      if ((event as Failed).detail.code !== "unavailable") setMessage("This page was opened before.");
+    element.current?.addEventListener("approved", (event) => startTransition(() => finish(event.detail)), listeners);
+    element.current?.addEventListener("error", (event) => {
+      if (event.detail.code !== "unavailable") setMessage("This page was opened before.");
     }, listeners);
-    import(/* turbopackIgnore: true */ /* webpackIgnore: true */ script).catch(() => setMessage("The page could not be loaded."));
+    loadElement(server).catch(() => setMessage("The page could not be loaded."));
     return () => listeners.abort();
-  }, [script]);
+  }, [server]);
   if (message) {
     return (
       <>
