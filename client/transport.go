@@ -116,9 +116,12 @@ func (c *Client) try(ctx context.Context, r *request, body []byte, out any) erro
 		return &connectionError{fmt.Errorf("client: %s %s: %w", r.method, r.path, withoutURL(err))}
 	}
 	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(res.Body, maxResponse))
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxResponse+1))
 	if err != nil {
 		return &connectionError{fmt.Errorf("client: %s %s: %w", r.method, r.path, err)}
+	}
+	if len(text) > maxResponse {
+		return fmt.Errorf("client: %s %s: the response is larger than %d bytes", r.method, r.path, maxResponse)
 	}
 	if res.StatusCode/100 != 2 || (out == nil) != (res.StatusCode == http.StatusNoContent) {
 		return newProblem(r, res, text)
