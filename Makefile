@@ -25,9 +25,12 @@ help: ## this list
 run: ## the development server on 127.0.0.1:8080, everything embedded
 	@go run ./cmd/watchword serve --dev
 
+# The packages whose tests take longest are named first, because go test begins them in this order. ./... adds the others.
+LONGEST := ./cmd/watchword ./server ./internal/enginetest ./webauthn ./store/sql/postgres
+
 # Three packages at the same time also on two processors, because their tests mostly wait for servers.
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector
-	@scripts/progress.sh test scripts/gotest.sh $(RACE) -vet=off -p 3 -timeout 14m ./...
+	@scripts/progress.sh test scripts/gotest.sh $(RACE) -vet=off -p 3 -timeout 14m $(LONGEST) ./...
 
 test-all: test generators runtimes frameworks examples ## test, and what is heavier or needs the network
 

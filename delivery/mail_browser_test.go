@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 // measureMails returns the problems of the mails in the frames of a page: content that is wider than its frame or than 480 pixels,
@@ -46,10 +46,7 @@ const measureMails = `(() => {
 // newMailTab returns a tab of a headless Chromium that connects to this machine alone.
 func newMailTab(t *testing.T) context.Context {
 	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("Chromium is not installed: apt-get install chromium")
-	}
+	chromium := browsertest.Program(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,

@@ -2,12 +2,13 @@ package server_test
 
 import (
 	"context"
-	"os/exec"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
+
+	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 // A browser is a headless Chromium. Its devices have separate cookies.
@@ -18,13 +19,14 @@ type browser struct {
 
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("Chromium is not installed: apt-get install chromium")
-	}
+	return startBrowser(t, browsertest.Program(t))
+}
+
+func startBrowser(t *testing.T, program string) *browser {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	t.Cleanup(cancel)
-	flags := []chromedp.ExecAllocatorOption{chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+	flags := []chromedp.ExecAllocatorOption{chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.UserDataDir(t.TempDir()), chromedp.IgnoreCertErrors}
 	for _, f := range []string{"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync"} {
 		flags = append(flags, chromedp.Flag(f, true))

@@ -22,9 +22,6 @@ func openAskOf(strategy, purpose, ask string, then func(*site, *tab, startedChal
 // listAskStates returns the states of the pages of factors.
 func listAskStates() []pageState {
 	const enrol = watchword.PurposeEnrol
-	click := func(css string) func(*site, *tab, startedChallenge) {
-		return func(_ *site, p *tab, _ startedChallenge) { p.click(css) }
-	}
 	saveCodes := func(_ *site, p *tab, _ startedChallenge) {
 		p.click("[type=checkbox]")
 		p.click("[data-do=answer] button")
@@ -35,16 +32,11 @@ func listAskStates() []pageState {
 			p.resize(phone)
 			openAskOf("totp", enrol, ".here", nil)(s, p)
 		}, same},
-		{"scan-copied", ".tools [role=status]:not(:empty)", openAskOf("totp", enrol, ".qr", func(_ *site, p *tab, _ startedChallenge) {
-			p.click("details:has(#secret) > summary")
-			p.click("[data-copy]")
-		}), same},
 		{"scan-wrong", "#error", openAskOf("totp", enrol, "#answer", func(_ *site, p *tab, _ startedChallenge) { p.typeText("#answer", "000000") }), same},
 		{"scan-done", ".sign.good", openAskOf("totp", enrol, "#answer", func(s *site, p *tab, c startedChallenge) {
 			p.typeText("#answer", s.appCode(c.Public["secret"].(string)))
 		}, withoutReturn, ofSubject("user_43")), same},
 		{"codes", "#codes", openAskOf("recovery", enrol, "#codes", nil), same},
-		{"codes-copied", "#copied:not(:empty)", openAskOf("recovery", enrol, "#codes", click("[data-copy]")), same},
 		{"codes-done", ".sign.good", openAskOf("recovery", enrol, "#codes", saveCodes, withoutReturn), same},
 		{"key", keyButton, openAskOf("webauthn", "sign_in", keyButton, nil), same},
 		{"new-key", keyButton, openAskOf("webauthn", enrol, keyButton, nil), same},
@@ -71,6 +63,18 @@ func listAskStates() []pageState {
 			p.addAuthenticator()
 			p.click(keyButton)
 		}, withoutReturn), same},
+	}
+}
+
+// listCopiedStates returns the states of pages that have copied something to the clipboard.
+func listCopiedStates() []pageState {
+	const enrol = watchword.PurposeEnrol
+	return []pageState{
+		{"scan-copied", ".tools [role=status]:not(:empty)", openAskOf("totp", enrol, ".qr", func(_ *site, p *tab, _ startedChallenge) {
+			p.click("details:has(#secret) > summary")
+			p.click("[data-copy]")
+		}), same},
+		{"codes-copied", "#copied:not(:empty)", openAskOf("recovery", enrol, "#codes", func(_ *site, p *tab, _ startedChallenge) { p.click("[data-copy]") }), same},
 	}
 }
 

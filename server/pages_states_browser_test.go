@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/browsertest"
 	"github.com/watchword-auth/watchword/server"
 )
 
@@ -27,15 +28,20 @@ func TestPageStatesInBrowser(t *testing.T) {
 			"messages": slices.Concat(listCodeStates(), listLinkStates(), listConfirmStates()),
 			"factors":  slices.Concat(listAskStates(), listVerificationStates(), listFailureStates()),
 			"problems": listProblemStates(),
+			"copied":   listCopiedStates(),
 		} {
 			if locale == "ar" && check.shots == "" {
 				states = slices.DeleteFunc(states, func(state pageState) bool { return !slices.Contains(rightToLeftStates, state.name) })
 			}
-			if name == "problems" && locale != "de" { // they are in English alone
+			if len(states) == 0 || name == "problems" && locale != "de" { // problems are in English alone
 				continue
 			}
 			t.Run(locale+"/"+name, func(t *testing.T) {
 				t.Parallel()
+				b := b
+				if name == "copied" {
+					b = startBrowser(t, browsertest.FullProgram(t))
+				}
 				s := newStatesSite(t, pages)
 				if s.locale = locale; name == "problems" {
 					s.locale = "en"

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 //go:embed testdata/app.html testdata/app.js
@@ -40,10 +40,7 @@ type browserKit struct {
 
 func newBrowserKit(t *testing.T) *browserKit {
 	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("Chromium is not installed: apt-get install chromium")
-	}
+	chromium := browsertest.Program(t)
 	mux := http.NewServeMux()
 	server := httptest.NewUnstartedServer(mux)
 	_, port, _ := strings.Cut(server.Listener.Addr().String(), ":")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -30,6 +31,13 @@ func assaultMain() {
 	stop()
 	a.running.Wait()
 	exitOn(json.NewEncoder(os.Stdout).Encode(a.counts()))
+}
+
+func exitOn(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 }
 
 // startAssault attacks a server from a process of its own. The returned function ends the attack and returns how often the server

@@ -11,6 +11,7 @@ import (
 
 // After all Redis values of a server are overwritten, the next start, check and removal of a subject work.
 func TestServerReplacesDamagedRedisValues(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	n := startNode(t, t.TempDir(), server.URL())
 	client := server.Client(t)

@@ -100,6 +100,7 @@ func TestSecurityModelNamesExistingTests(t *testing.T) {
 
 // Samples are copied. Every secret that the documentation and the examples show keeps a production server from starting.
 func TestSamplesOfTheDocumentationAreRefused(t *testing.T) {
+	t.Parallel()
 	text := allDocs(t)
 	refusedDigest := func(digest string) bool {
 		var c checker

@@ -8,6 +8,7 @@ import (
 
 // Forty people enrol at the same time, over fewer connections to the database than a server would open. Nobody is refused.
 func TestConcurrentEnrolmentsNeedFewConnections(t *testing.T) {
+	t.Parallel()
 	for name, database := range map[string]func(t *testing.T) string{
 		"behind PgBouncer": func(t *testing.T) string {
 			s := pgtest.Start(t)
@@ -20,6 +21,7 @@ func TestConcurrentEnrolmentsNeedFewConnections(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			n := startNode(t, t.TempDir(), memoryURL, "--database", database(t))
 			got := runConcurrently(40, func(int) string {
 				if err := enrolTOTP(n, &person{strategy: "totp", subject: newSubject()}); err != nil {

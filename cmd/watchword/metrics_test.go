@@ -21,6 +21,7 @@ func startMeasuredNode(t *testing.T, redisURL string) (n *node, metrics string) 
 }
 
 func TestMetricsAndLogNameTheLimitThatRefused(t *testing.T) {
+	t.Parallel()
 	n, metrics := startMeasuredNode(t, memoryURL)
 	n.startRefusedChallenges()
 	if text := fetchMetrics(t, metrics); !strings.Contains(text, `watchword_limits_reached_total{app="dev",limit="address_10m"} 1`) {
@@ -37,6 +38,7 @@ func TestMetricsAndLogNameTheLimitThatRefused(t *testing.T) {
 
 // Whatever clients ask for that is not served, there is one series for each of 404 and 405.
 func TestUnknownPathsAndMethodsMakeOneSeriesEach(t *testing.T) {
+	t.Parallel()
 	n, metrics := startMeasuredNode(t, memoryURL)
 	n.call("GET", "/first", nil)
 	n.call("PUT", "/v1/challenges", nil)

@@ -16,6 +16,7 @@ import (
 // These tests play an attacker who has read or write access to Redis, with real servers on a real Redis.
 
 func TestRedisAndDebugLogHoldNoSecrets(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	n := startNode(t, t.TempDir(), server.URL())
 	client := server.Client(t)

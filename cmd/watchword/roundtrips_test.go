@@ -220,6 +220,7 @@ func postTo(t *testing.T, handler http.Handler, path string, body object, want .
 }
 
 func TestMetricsCountCommandsOfRoundTrips(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, t.TempDir(), redistest.Start(t).URL(), "--metrics-listen", "127.0.0.1:0")
 	n.start()
 	metrics := fetchMetrics(t, n.loggedAddr("metrics served"))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -270,46 +269,4 @@ func keepInScript(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("keep: no value at %s", args[1])
 	}
 	ts.Setenv(args[0], fmt.Sprint(at))
-}
-
-// httpMain implements http METHOD URL [BODY]: it sends a request and prints the reply as one JSON document,
-// {"status": 200, "body": ...}. The API key is $KEY, or dev. $PROOF is the receipt that authorizes a change of factors, $ORIGIN the
-// origin of the page that sends the request.
-func httpMain() {
-	args := os.Args[1:]
-	body := ""
-	if len(args) > 2 {
-		body = args[2]
-	}
-	req, err := http.NewRequest(args[0], args[1], strings.NewReader(body))
-	exitOn(err)
-	key := os.Getenv("KEY")
-	if key == "" {
-		key = "dev"
-	}
-	req.Header.Set("Authorization", "Bearer "+key)
-	if body != "" {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if proof := os.Getenv("PROOF"); proof != "" {
-		req.Header.Set("Watchword-Authorization", proof)
-	}
-	if origin := os.Getenv("ORIGIN"); origin != "" {
-		req.Header.Set("Origin", origin)
-	}
-	res, err := http.DefaultClient.Do(req)
-	exitOn(err)
-	text, err := io.ReadAll(res.Body)
-	exitOn(err)
-	if !json.Valid(text) {
-		text, _ = json.Marshal(string(text))
-	}
-	fmt.Printf("{\"status\": %d, \"body\": %s}\n", res.StatusCode, bytes.TrimSpace(text))
-}
-
-func exitOn(err error) {
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
 }

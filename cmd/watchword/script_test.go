@@ -11,15 +11,15 @@ import (
 	"github.com/watchword-auth/watchword/internal/pgtest"
 )
 
-// The files in testdata/script are the program's tests and can be read as its manual. In them watchword is this program, http sends
-// a request, and script_commands_test.go has the other commands.
+// The files in testdata/script are the program's tests and can be read as its manual. In them watchword is this program, and
+// script_commands_test.go and script_http_test.go have the other commands.
 
 // TestMain lets more tests run at the same time than there are processors, because most of them wait for a server.
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "4"); err != nil {
+	if err := flag.Set("test.parallel", "6"); err != nil {
 		panic(err)
 	}
-	testscript.Main(m, map[string]func(){"watchword": mainWithoutTestVariables, "http": httpMain, "assault": assaultMain})
+	testscript.Main(m, map[string]func(){"watchword": mainWithoutTestVariables, "assault": assaultMain})
 }
 
 func TestScripts(t *testing.T) {
@@ -30,8 +30,9 @@ func TestScripts(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:  "testdata/script",
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "end": endInScript, "redis": redisInScript, "replica": replicaInScript, "keep": keepInScript, "rediscli": redisCLIInScript, "awaitready": awaitReadyInScript, "awaitlog": awaitLogInScript, "receiver": receiverInScript, "totp": totpInScript, "hotp": hotpInScript},
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveInScript, "end": endInScript, "redis": redisInScript, "replica": replicaInScript, "keep": keepInScript, "rediscli": redisCLIInScript, "awaitready": awaitReadyInScript, "awaitlog": awaitLogInScript, "receiver": receiverInScript, "totp": totpInScript, "hotp": hotpInScript,
+			"http": httpInScript, "awaitinbox": awaitInboxInScript},
 		Setup: func(env *testscript.Env) error {
 			env.Values[scriptStateKey{}] = &scriptState{servers: map[string]*scriptServer{}}
 			env.Setenv("EXAMPLES", examples)

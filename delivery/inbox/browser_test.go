@@ -27,17 +27,28 @@ type tab struct {
 
 func TestPageInBrowser(t *testing.T) {
 	t.Parallel()
-	browser := browsertest.Start(t)
-	for name, test := range map[string]func(*tab){
-		"a mail runs no script":                       testMailRunsNoScript,
+	testPage(t, browsertest.Start(t), map[string]func(*tab){
 		"arriving messages disturb nothing":           testArrivingMessages,
 		"arriving messages disturb nothing on phones": testArrivingMessagesOnPhone,
 		"messages are found while one types":          testSearch,
 		"the keyboard suffices":                       testKeyboard,
 		"codes are copied":                            testCopy,
-		"mails are shown in widths and colors":        testMailFrame,
 		"accessible in light and dark":                testAccessibility,
-	} {
+	})
+}
+
+// In the full browser a mail has a process of its own.
+func TestMailsInBrowser(t *testing.T) {
+	t.Parallel()
+	testPage(t, browsertest.StartFull(t), map[string]func(*tab){
+		"a mail runs no script":                testMailRunsNoScript,
+		"mails are shown in widths and colors": testMailFrame,
+	})
+}
+
+// testPage tests the page in a profile and with an inbox for each test.
+func testPage(t *testing.T, browser context.Context, tests map[string]func(*tab)) {
+	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext())

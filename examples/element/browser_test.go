@@ -175,10 +175,7 @@ func waitForCode(t *testing.T, site string) string {
 // newBrowser returns the context of a headless Chromium.
 func newBrowser(t *testing.T) context.Context {
 	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("Chromium is not installed: apt-get install chromium")
-	}
+	chromium := browsertest.Program(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // of the parallel tests too
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,

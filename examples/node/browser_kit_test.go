@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/watchword-auth/watchword/internal/axetest"
+	"github.com/watchword-auth/watchword/internal/browsertest"
 )
 
 // A tab is a tab of a real browser with a virtual authenticator that confirms and verifies by itself.
@@ -30,10 +30,7 @@ type tab struct {
 
 func newTab(t *testing.T, s *site) *tab {
 	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("Chromium is not installed: apt-get install chromium")
-	}
+	chromium := browsertest.Program(t)
 	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	t.Cleanup(cancel)
 	b := &tab{t: t, site: s, axe: axetest.Source(t)}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -31,18 +30,24 @@ func New(t *testing.T) *Tab {
 	return &Tab{t, Start(t)}
 }
 
-// Start starts a headless Chromium with an empty profile and returns the context of its first tab. It ends with the test, which is
-// skipped without Chromium.
+// Start starts a headless Chromium, of Program, with an empty profile and returns the context of its first tab. It ends with the test.
 func Start(t *testing.T) context.Context {
 	t.Helper()
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("Chromium is not installed: apt-get install chromium")
-	}
+	return start(t, Program(t))
+}
+
+// StartFull is Start with the full browser of FullProgram.
+func StartFull(t *testing.T) context.Context {
+	t.Helper()
+	return start(t, FullProgram(t))
+}
+
+func start(t *testing.T, program string) context.Context {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(
-		chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir())))
+		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir())))
 	t.Cleanup(cancel)
 	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil { // by a context that lasts: the browser lives as long
 		t.Fatal(err)

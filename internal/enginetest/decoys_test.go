@@ -236,6 +236,7 @@ func TestDecoyLooksLikeRealChallengeAndIsNotApproved(t *testing.T) {
 
 // The entries of decoys do not use up a bounded store.
 func TestDecoyEntriesLeaveRoomInStore(t *testing.T) {
+	t.Parallel()
 	var c *clock
 	k := newFactorKit(t, func(cfg *watchword.Config) {
 		cfg.Store = memory.New(memory.Config{Clock: cfg.Clock, MaxEntries: 100})

@@ -55,6 +55,7 @@ func enrolAs(who string) func(*watchword.CheckRequest) {
 // Of two enrolments that began without a proof, because nothing was enrolled, one adds its factor, whatever the order of
 // their ends.
 func TestConcurrentEnrolmentsWithoutProofAddOneFactor(t *testing.T) {
+	t.Parallel()
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		nodes := []*watchword.Engine{k.Engine, k.newNode()}
 		for round := range 40 {

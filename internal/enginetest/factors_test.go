@@ -11,6 +11,7 @@ import (
 )
 
 func TestFactorIsLockedAndDisabledAfterFailures(t *testing.T) {
+	t.Parallel()
 	l := &scriptedVerifier{
 		enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {
 			return watchword.Factor{ID: "fa_1"}, nil

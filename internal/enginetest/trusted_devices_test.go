@@ -66,6 +66,7 @@ func TestTrustedDeviceStartsWhenStrangersFilledLimits(t *testing.T) {
 // Wrong answers of strangers temporarily lock a factor. A trusted device can still answer, until there were 100 consecutive
 // failures.
 func TestTrustedDeviceIsNotTemporarilyLocked(t *testing.T) {
+	t.Parallel()
 	right := false
 	l := &scriptedVerifier{
 		enrol: func(context.Context, *watchword.Challenge, string) (watchword.Factor, error) {

@@ -159,6 +159,7 @@ func TestEnrolmentSucceedsOnDamagedSet(t *testing.T) {
 }
 
 func TestListFactorsClampsTimesThatJSONCannotWrite(t *testing.T) {
+	t.Parallel()
 	forEachFactorStore(t, func(t *testing.T, k *kit) {
 		for _, at := range []time.Time{time.Date(12000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-12000, 1, 1, 0, 0, 0, 0, time.UTC)} {
 			who := at.Format("2006")

@@ -10,6 +10,7 @@ import (
 
 // Two nodes are killed in turn, each at another step of opening the fallback. The outbox asks again, and it is opened once.
 func TestFallbackIsOpenedOnceThoughNodesDie(t *testing.T) {
+	t.Parallel()
 	for _, steps := range [][]string{{"update", "create"}, {"create", "update"}, {"create", "create"}, {"update", "update"}} {
 		onEachOutbox(t, func(t *testing.T, outbox func(*watchword.Config)) {
 			k := newVerificationKit(t, outbox)
