@@ -16,7 +16,7 @@ import (
 
 // TestMain lets more tests run at the same time than there are processors, because most of them wait for a server.
 func TestMain(m *testing.M) {
-	if err := flag.Set("test.parallel", "6"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	testscript.Main(m, map[string]func(){"watchword": mainWithoutTestVariables, "assault": assaultMain})
