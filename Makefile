@@ -26,7 +26,7 @@ run: ## the development server on 127.0.0.1:8080, everything embedded
 	@go run ./cmd/watchword serve --dev
 
 # The packages whose tests take longest are named first, because go test begins them in this order. ./... adds the others.
-LONGEST := ./cmd/watchword ./server ./internal/enginetest ./webauthn ./store/sql/postgres
+LONGEST := ./cmd/watchword ./server ./internal/enginetest ./store/redis ./clients/typescript ./cmd/watchword-bench ./webauthn ./store/sql/postgres ./delivery
 
 # Three packages at the same time also on two processors, because their tests mostly wait for servers.
 test: tools lint ## everything that must hold: missing tools, lint, then every test with the race detector

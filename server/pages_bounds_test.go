@@ -177,11 +177,11 @@ func TestPagesEnforceCheckLimits(t *testing.T) {
 	if refused := throttle.Allow(watchword.Bucket{By: ratelimit.ByApp, Key: s.engine.App()}); refused != nil {
 		t.Fatal(refused)
 	}
-	got := v.post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusTooManyRequests, "Try again in 2 min", c.number)
+	got := v.post(c.page+"/answer", map[string]string{"answer": c.code}).want(t, http.StatusTooManyRequests, "Try again in 2\u00a0min", c.number)
 	if got.header.Get("Retry-After") != "90" {
 		t.Errorf("Retry-After is %q", got.header.Get("Retry-After"))
 	}
-	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusTooManyRequests, "Try again in 2 min")
+	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusTooManyRequests, "Try again in 2\u00a0min")
 	s.clock.advance(90 * time.Second)
 	v.post("/l/"+c.ID+"/answer", map[string]string{"token": c.token}).want(t, http.StatusOK)
 }
