@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -208,4 +209,11 @@ func (e *Engine) newChallengeID(req StartRequest, s Strategy, to Address) (chall
 	id := e.identity.newID(challengePrefix, [randomSize]byte(randomBytes), e.appTag, group, tag)
 	id.strategy = s
 	return id, randomBytes[2*randomSize:], nil
+}
+
+// random returns n bytes of the configured source of randomness.
+func (e *Engine) random(n int) ([]byte, error) {
+	b := make([]byte, n)
+	_, err := io.ReadFull(e.cfg.Random, b)
+	return b, err
 }

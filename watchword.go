@@ -332,12 +332,6 @@ func (e *Engine) tries(props StrategyProperties) int {
 	return e.cfg.Tries
 }
 
-func (e *Engine) random(n int) ([]byte, error) {
-	b := make([]byte, n)
-	_, err := io.ReadFull(e.cfg.Random, b)
-	return b, err
-}
-
 // App returns the id of the app.
 func (e *Engine) App() string { return e.cfg.App }
 

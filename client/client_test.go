@@ -360,6 +360,17 @@ func TestServerThatAnswersEverythingWithSuccessVerifiesNobody(t *testing.T) {
 	}
 }
 
+func TestResponseWithoutEndIsNotRead(t *testing.T) {
+	t.Parallel()
+	body := `{"status": "pending", "purpose": "` + strings.Repeat("x", 1<<20) + `"}`
+	broken := &brokenTransport{respond: func(int, *http.Request) (*http.Response, error) { return respondWith(200, body, nil), nil }}
+	c, err := client.New(client.Config{URL: "https://verify.example.com", APIKey: watchword.NewCode("k"), HTTPClient: &http.Client{Transport: broken}})
+	must(t, err)
+	if _, err := c.GetChallenge(t.Context(), "ch_1"); err == nil || !strings.Contains(err.Error(), "larger than 1048576 bytes") {
+		t.Errorf("a response of more than 1 MiB: %v", err)
+	}
+}
+
 func TestNewRefusesWrongConfiguration(t *testing.T) {
 	t.Parallel()
 	key := watchword.NewCode("k")

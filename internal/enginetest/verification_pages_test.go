@@ -252,13 +252,18 @@ func TestPageReadsOnlyWhatItShows(t *testing.T) {
 		step.run()
 		var p *watchword.VerificationPage
 		var n int32
-		for until := time.Now().Add(10 * time.Second); n != step.reads && time.Now().Before(until); time.Sleep(time.Millisecond) {
+		equal := 0 // measurements in a row; before the end is recorded, the page and the background read more
+		for until := time.Now().Add(10 * time.Second); equal < 5 && time.Now().Before(until); time.Sleep(time.Millisecond) {
 			counter.reads.Store(0)
 			p = k.page(v.ID, cookie)
-			n = counter.reads.Load() // also of the background, until it has recorded the end
+			if n = counter.reads.Load(); n == step.reads {
+				equal++
+			} else {
+				equal = 0
+			}
 		}
-		if n != step.reads {
-			t.Errorf("%s: the page takes %d reads, want %d", step.name, n, step.reads)
+		if equal < 5 {
+			t.Errorf("%s: the page takes %d reads, want %d every time", step.name, n, step.reads)
 		}
 		if p.Status != watchword.Pending || p.Methods[0].Status != watchword.Locked {
 			t.Errorf("%s: %s, the first method is %s", step.name, p.Status, p.Methods[0].Status)
