@@ -70,6 +70,7 @@ func (c *statesCheck) check(t *testing.T, b *browser, s *site, all []pageState) 
 			s.clock.advance(20 * time.Minute) // the failed attempts of the states before are forgotten
 			p.acceptLanguage(s.locale)
 			state.open(s, p)
+			t.Cleanup(p.leave) // before held requests are answered, after which the page would lead somewhere else at any time
 			p.waitVisible(state.selector)
 			if state.after != noPart {
 				checkHeading(t, p)
@@ -121,12 +122,11 @@ func (c *statesCheck) checkAccessibility(t *testing.T, p *tab) {
 	}
 }
 
-// reset gives a tab the state of a new one: no page, no cookies and no settings of a person.
+// reset gives a tab that has left its page the state of a new one: no cookies and no settings of a person.
 func (p *tab) reset() {
 	p.t.Helper()
 	p.enableScripts(true)
 	p.block("")
-	p.open("about:blank")
 	callBrowser(p, network.ClearBrowserCookies, cdp.Empty{})
 	callBrowser(p, virtual.Disable, cdp.Empty{})
 	callBrowser(p, emulation.SetFocusEmulationEnabled, emulation.SetFocusEmulationEnabledParams{Enabled: true})
@@ -134,6 +134,9 @@ func (p *tab) reset() {
 	p.prefer("prefers-color-scheme", "light")
 	p.resize(desktop)
 }
+
+// leave ends what the page does.
+func (p *tab) leave() { p.t.Helper(); p.open("about:blank") }
 
 // checkReload requires that a reload leads to the same state.
 func checkReload(t *testing.T, p *tab, state pageState) {

@@ -33,30 +33,52 @@ type comparison struct {
 	files   serverFiles
 	targets map[bool]*redisTarget // by mode.cluster
 	people  atomic.Int64
+	dir     string
+}
+
+// newComparison starts what the servers of all modes need.
+func newComparison(o options) (c *comparison, err error) {
+	c = &comparison{options: o, targets: map[bool]*redisTarget{}}
+	if c.dir, err = os.MkdirTemp("", "watchword-bench"); err != nil {
+		return nil, err
+	}
+	c.sink = startSink()
+	c.files, err = newServerFiles(c.dir, o.watchword, c.sink)
+	for _, m := range o.modes {
+		if err == nil && c.targets[m.cluster] == nil {
+			err = c.startTarget(m.cluster)
+		}
+	}
+	if err != nil {
+		c.close()
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *comparison) startTarget(cluster bool) error {
+	target, err := startRedis(c.dir, cluster)
+	if err == nil {
+		c.targets[cluster] = target
+	}
+	return err
+}
+
+func (c *comparison) close() {
+	for _, target := range c.targets {
+		target.close()
+	}
+	c.sink.close()
+	_ = os.RemoveAll(c.dir)
 }
 
 // compare measures all modes and writes the result to stdout, and progress to stderr.
 func compare(ctx context.Context, o options, stdout, stderr io.Writer) (err error) {
-	c := &comparison{options: o, targets: map[bool]*redisTarget{}}
-	dir, err := os.MkdirTemp("", "watchword-bench")
+	c, err := newComparison(o)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	c.sink = startSink()
-	defer c.sink.close()
-	if c.files, err = newServerFiles(dir, o.watchword, c.sink); err != nil {
-		return err
-	}
-	for _, m := range o.modes {
-		if c.targets[m.cluster] != nil {
-			continue
-		}
-		if c.targets[m.cluster], err = startRedis(dir, m.cluster); err != nil {
-			return err
-		}
-		defer c.targets[m.cluster].close()
-	}
+	defer c.close()
 	before := loadAverage()
 	rows, err := c.measure(ctx, stderr)
 	if err != nil {
@@ -89,10 +111,7 @@ func (c *comparison) measure(ctx context.Context, progress io.Writer) (rows []ro
 // measureCell measures a mode once, with a new process and an empty Redis. The load has warmed both up before it is measured.
 func (c *comparison) measureCell(ctx context.Context, m mode, connections int) (r result, err error) {
 	target := c.targets[m.cluster]
-	if err := target.flush(ctx); err != nil {
-		return r, err
-	}
-	p, err := startProcess(ctx, m, environment{watchword: c.watchword, redis: target, sink: c.sink.url(), files: c.files})
+	p, err := c.start(ctx, m)
 	if err != nil {
 		return r, err
 	}
@@ -102,21 +121,45 @@ func (c *comparison) measureCell(ctx context.Context, m mode, connections int) (
 	if err != nil {
 		return r, err
 	}
-	l := load{url: p.url, sink: c.sink, people: &c.people, connections: connections, cycle: m.cycle}
-	if _, err := l.with(max(c.duration/4, minWarmUp), warmUpCycles).run(ctx); err != nil {
+	l := c.newLoad(m, p, connections)
+	if err := c.warmUp(ctx, l); err != nil {
 		return r, err
 	}
 	if r, err = measureLoad(ctx, p, target, l.with(c.duration, cellCycles)); err != nil {
 		return r, err
 	}
 	r.idleRSS = mebibytes(idle)
-	var counted loadResult
-	commands, err := target.countCommands(ctx, func() (err error) {
-		counted, err = l.with(c.duration/2, countedCycles).run(ctx)
+	commands, cycles, err := c.countCommands(ctx, target, l)
+	r.commands = float64(commands.total()) / float64(cycles)
+	return r, err
+}
+
+// start empties a mode's Redis and starts its server.
+func (c *comparison) start(ctx context.Context, m mode) (*process, error) {
+	target := c.targets[m.cluster]
+	if err := target.flush(ctx); err != nil {
+		return nil, err
+	}
+	return startProcess(ctx, m, environment{watchword: c.watchword, redis: target, sink: c.sink.url(), files: c.files})
+}
+
+func (c *comparison) newLoad(m mode, p *process, connections int) load {
+	return load{url: p.url, sink: c.sink, people: &c.people, connections: connections, cycle: m.cycle}
+}
+
+func (c *comparison) warmUp(ctx context.Context, l load) error {
+	_, err := l.with(max(c.duration/4, minWarmUp), warmUpCycles).run(ctx)
+	return err
+}
+
+// countCommands runs a load and counts its cycles and what clients send to Redis meanwhile.
+func (c *comparison) countCommands(ctx context.Context, target *redisTarget, l load) (commands commandCount, cycles int, err error) {
+	commands, err = target.countCommands(ctx, func() error {
+		counted, err := l.with(c.duration/2, countedCycles).run(ctx)
+		cycles = counted.cycles
 		return err
 	})
-	r.commands = float64(commands) / float64(counted.cycles)
-	return r, err
+	return commands, cycles, err
 }
 
 func (l load) with(duration time.Duration, cycles int64) load {

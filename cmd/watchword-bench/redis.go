@@ -122,19 +122,29 @@ func parseUsage(info string) (redisUsage, error) {
 	return u, errors.Join(errs...)
 }
 
+// A commandCount is how often clients sent each command. Scripts are counted by their digests.
+type commandCount map[string]int
+
+func (c commandCount) total() (n int) {
+	for _, of := range c {
+		n += of
+	}
+	return n
+}
+
 // countCommands counts the commands that clients send to all nodes while f runs, with MONITOR, which slows Redis down. Commands
 // that scripts call do not count.
-func (t *redisTarget) countCommands(ctx context.Context, f func() error) (int, error) {
-	counts := make(chan int, len(t.clients))
+func (t *redisTarget) countCommands(ctx context.Context, f func() error) (commandCount, error) {
+	counts := make(chan commandCount, len(t.clients))
 	for _, c := range t.clients {
 		conn, err := net.Dial("tcp", c.Options().Addr)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		defer func() { _ = conn.Close() }()
 		lines := bufio.NewScanner(conn)
 		if _, err := io.WriteString(conn, "MONITOR\r\n"); err != nil || !lines.Scan() {
-			return 0, errors.Join(err, lines.Err())
+			return nil, errors.Join(err, lines.Err())
 		}
 		go func() { counts <- countClientCommands(lines) }()
 	}
@@ -143,11 +153,13 @@ func (t *redisTarget) countCommands(ctx context.Context, f func() error) (int, e
 		errs = append(errs, c.Echo(ctx, endOfCount).Err())
 	}
 	if err := errors.Join(errs...); err != nil {
-		return 0, err
+		return nil, err
 	}
-	sum := 0
+	sum := commandCount{}
 	for range t.clients {
-		sum += <-counts
+		for command, n := range <-counts {
+			sum[command] += n
+		}
 	}
 	return sum, nil
 }
@@ -156,19 +168,27 @@ func (t *redisTarget) countCommands(ctx context.Context, f func() error) (int, e
 const endOfCount = "end-of-count"
 
 // countClientCommands counts the lines of MONITOR up to endOfCount that are commands of clients.
-func countClientCommands(lines *bufio.Scanner) (n int) {
+func countClientCommands(lines *bufio.Scanner) commandCount {
+	counts := commandCount{}
 	for lines.Scan() && !strings.HasSuffix(lines.Text(), `"`+endOfCount+`"`) {
-		if isClientCommand(lines.Text()) {
-			n++
+		if command, ok := parseClientCommand(lines.Text()); ok {
+			counts[command]++
 		}
 	}
-	return n
+	return counts
 }
 
-// isClientCommand reports whether a line of MONITOR is a command of a client. Those of scripts have lua in the place of the
-// client's address: 1339518083.107412 [0 lua] "get" "x".
-func isClientCommand(line string) bool {
+// parseClientCommand returns the name of the command that a line of MONITOR shows, for evalsha with the script's digest, if a client
+// sent it. Commands of scripts have lua in the place of the client's address: 1339518083.107412 [0 lua] "get" "x".
+func parseClientCommand(line string) (command string, ok bool) {
 	_, rest, _ := strings.Cut(line, "[")
-	source, _, found := strings.Cut(rest, "]")
-	return found && !strings.HasSuffix(source, " lua")
+	source, rest, found := strings.Cut(rest, "]")
+	words := strings.Fields(rest)
+	if !found || strings.HasSuffix(source, " lua") || len(words) == 0 {
+		return "", false
+	}
+	if words[0] == `"evalsha"` && len(words) > 1 {
+		words[0] += " " + words[1]
+	}
+	return strings.ReplaceAll(words[0], `"`, ""), true
 }
