@@ -81,7 +81,9 @@ type Delivery struct {
 	Status   string // DeliveryQueued, DeliverySent, DeliveryDelivered or DeliveryFailed; empty: nothing is sent
 	Provider string // set once the message was sent
 	Channel  string // that the message was sent by
-	Sender   int    // position, in the channel, of the sender that accepted the message, from 0
+
+	Sender string   // id, in the channel, of the sender that accepted the message; empty: unknown
+	Tried  []string // ids of the senders that were asked before it
 }
 
 // The statuses of a Delivery. A status is only replaced by a later one: queued, sent, failed, delivered.

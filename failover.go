@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/watchword-auth/watchword/internal/codec"
@@ -14,12 +15,12 @@ import (
 // ComposeMessage decides by the encrypted challenge.
 const KindFailover OutgoingKind = "failover"
 
-// A FailoverPolicy decides which messages move to the next sender after one has accepted them. Senders are numbered by their
-// position in their channel, from 0. It does no I/O and is safe for concurrent use.
+// A FailoverPolicy decides which messages move to the next sender after one has accepted them. Senders have ids, because their order
+// may change while a message is under way. It does no I/O and is safe for concurrent use.
 type FailoverPolicy interface {
-	// ReportTimeout returns how long the delivery report of a sender is awaited. Zero: the messages of this sender do not move,
-	// because it sends no reports or because no sender follows it.
-	ReportTimeout(channel string, sender int) time.Duration
+	// ReportTimeout returns how long the report of the sender of a delivery is awaited. Zero: the message does not move, because the
+	// sender sends no reports or because the channel has no sender beside it and those that were tried before.
+	ReportTimeout(d Delivery) time.Duration
 	// ReportsCome reports whether most messages to a prefix get a report. If they do not, silence means nothing.
 	ReportsCome(channel, prefix string) bool
 	// CountSent counts a message that a sender with a ReportTimeout has accepted, by the time when its challenge was created.
@@ -65,12 +66,16 @@ func (e *Engine) tryEnds(rec *record) time.Time {
 // now, or the try has moved it already.
 func (e *Engine) applyOutcomeAfterReport(rec *record, o Outgoing, d Delivery) deliveryChange {
 	rec.Failover.DueAt = e.cfg.Clock().UTC().Truncate(time.Millisecond)
-	if d.Sender == rec.Delivery.Sender {
+	reported := d.Sender == rec.Delivery.Sender
+	rec.Delivery, rec.LastChannel = d, d.Channel
+	if reported && e.reportTimeout(rec, d) > 0 {
 		return deliveryChange{out: []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Channel: d.Channel}}}
 	}
 	rec.Failover.Ended = true
-	rec.Delivery, rec.LastChannel = d, d.Channel
-	return deliveryChange{event: d}
+	if reported { // by the last sender
+		rec.Delivery.Status = DeliveryFailed
+	}
+	return deliveryChange{event: rec.Delivery}
 }
 
 // reportTimeout returns Config.Failover's ReportTimeout for a record; zero for messages that are not really sent.
@@ -78,7 +83,7 @@ func (e *Engine) reportTimeout(rec *record, d Delivery) time.Duration {
 	if e.cfg.Failover == nil || rec.Decoy {
 		return 0
 	}
-	return e.cfg.Failover.ReportTimeout(d.Channel, d.Sender)
+	return e.cfg.Failover.ReportTimeout(d)
 }
 
 // composeFailover composes the message for the next sender, if the message has to move to it. The move takes the limits of prefix,
@@ -93,7 +98,7 @@ func (e *Engine) composeFailover(ctx context.Context, o Outgoing) (Message, erro
 		if err != nil {
 			return Message{}, err
 		}
-		m.FirstSender = rec.Delivery.Sender + 1
+		m.Tried = append(slices.Clone(rec.Delivery.Tried), rec.Delivery.Sender)
 		claimed, err := e.claimFailover(ctx, o, rec)
 		if !errors.Is(err, ErrConflict) {
 			m.claimed = claimed
@@ -214,7 +219,7 @@ func applyFailoverOutcome(rec *record, d Delivery) (deliveryChange, error) {
 // RecordReport stores what a provider has reported of a message: DeliveryDelivered or DeliveryFailed. Reports may be repeated and come
 // in any order, also before the message is recorded as sent. The status never goes back. With Config.Failover, a message that the
 // sender has not delivered moves to the next sender, once, and its status stays DeliverySent until that sender has failed too.
-// ErrNotFound if the challenge is unknown.
+// A report without a Sender is about the sender that has the message. ErrNotFound if the challenge is unknown.
 func (e *Engine) RecordReport(ctx context.Context, o Outgoing, d Delivery) error {
 	if d.Status != DeliveryDelivered && d.Status != DeliveryFailed {
 		return nil
@@ -224,6 +229,7 @@ func (e *Engine) RecordReport(ctx context.Context, o Outgoing, d Delivery) error
 			return deliveryChange{}, ErrClosed
 		}
 		var change deliveryChange
+		d := d.completed(rec)
 		first := !rec.Failover.Undelivered && rec.Failover.isOpen()
 		if d.Status == DeliveryDelivered {
 			rec.Delivery, rec.LastChannel = d, d.Channel
@@ -238,6 +244,17 @@ func (e *Engine) RecordReport(ctx context.Context, o Outgoing, d Delivery) error
 	})
 }
 
+// completed returns a report with what the record knows of its sender: which one it is, and which ones were tried before it.
+func (d Delivery) completed(rec *record) Delivery {
+	if d.Sender == "" {
+		d.Sender = rec.Delivery.Sender
+	}
+	if d.Sender == rec.Delivery.Sender {
+		d.Tried = rec.Delivery.Tried
+	}
+	return d
+}
+
 // applyNegativeReport moves the message to the next sender or, if it does not move, records it as failed. A report of a sender
 // whose message has moved on is ignored.
 func (e *Engine) applyNegativeReport(change *deliveryChange, rec *record, entry Entry, o Outgoing, d Delivery) error {
@@ -248,7 +265,7 @@ func (e *Engine) applyNegativeReport(change *deliveryChange, rec *record, entry 
 		return ErrClosed
 	case move.isOpen() && !move.Undelivered && status == Pending && e.reportTimeout(rec, d) > 0:
 		move.Undelivered = true
-		rec.Delivery = Delivery{Status: DeliverySent, Provider: d.Provider, Channel: d.Channel, Sender: d.Sender} // also if the report was faster than the outcome
+		rec.Delivery = Delivery{Status: DeliverySent, Provider: d.Provider, Channel: d.Channel, Sender: d.Sender, Tried: d.Tried} // also if the report was faster than the outcome
 		rec.LastChannel = d.Channel
 		change.out = []Outgoing{{Kind: KindFailover, ChallengeID: o.ChallengeID, Send: o.Send, Channel: d.Channel}}
 	case !move.Ended && (move.Begun || move.Undelivered):

@@ -68,18 +68,32 @@ type Message struct {
 	HTML     string
 	Language string // BCP 47 tag of the rendered text, the closest one to Locale
 
-	// FirstSender is the position, in the message's channel, of the first sender that may be asked. It is above 0 if an earlier
-	// sender has accepted the message and not delivered it.
-	FirstSender int
+	// Tried are the ids of the channel's senders that are not asked: one of them has accepted the message and not delivered it, and
+	// the others were asked before it.
+	Tried []string
 
-	claimed *record // the record in which the send was claimed; nil if no claim is needed
+	claimed *record                     // the record in which the send was claimed; nil if no claim is needed
+	wanted  func(context.Context) error // what StillWanted returns; nil if no engine has composed the message
+}
+
+// StillWanted looks again whether a message that was composed may be sent. A sender that calls a provider calls it before each call
+// but the first one, because calls take time: the challenge may have ended meanwhile, or another message may have been requested.
+// ErrClosed, ErrExpired and ErrNotFound mean that the message must not be sent any more, and any other error that this is unknown. It
+// reads the challenge from the store.
+func (m Message) StillWanted(ctx context.Context) error {
+	if m.wanted == nil {
+		return nil
+	}
+	return m.wanted(ctx)
 }
 
 // Sent is the acknowledgement of a provider.
 type Sent struct {
 	Provider  string
 	Reference string // the provider's id of the message
-	Sender    int    // position of the sender in its channel, from 0
+
+	Sender string   // id of the sender in its channel
+	Tried  []string // ids of the senders of the channel that were asked before it, those of Message.Tried included
 }
 
 // ComposeMessage returns the message of an Outgoing for the worker of the outbox. It reads the challenge and derives the code
@@ -89,6 +103,45 @@ type Sent struct {
 // then be sent within SendTimeout, and AllowRetry called if that has failed. A *ClaimedError means that another try of this send
 // may still be in flight, or that the time of the next one has not come.
 func (e *Engine) ComposeMessage(ctx context.Context, o Outgoing) (Message, error) {
+	m, err := e.compose(ctx, o)
+	if err == nil {
+		ids := o.IDs()
+		m.wanted = func(ctx context.Context) error { return e.checkWanted(ctx, ids) }
+	}
+	return m, err
+}
+
+// checkWanted returns ErrExpired or ErrClosed if the message of a try in flight is not wanted any more. A report of a sender that this
+// try has asked does not end it, unless the message was delivered.
+func (e *Engine) checkWanted(ctx context.Context, o Outgoing) error {
+	if o.Kind == KindFailover {
+		_, err := e.readForFailover(ctx, o)
+		return err
+	}
+	rec, status, err := e.readOutgoing(ctx, o)
+	if err != nil {
+		return err
+	}
+	arrived := rec.Delivery.Status == DeliveryDelivered || rec.Delivery.Status == DeliverySent && !rec.Failover.awaitsOutcome()
+	if rec.Sends != o.Send || arrived {
+		return ErrClosed
+	}
+	return endedError(status)
+}
+
+// endedError returns ErrExpired or ErrClosed if a challenge with the status gets no message any more.
+func endedError(status Status) error {
+	switch status {
+	case Pending:
+		return nil
+	case Expired:
+		return ErrExpired
+	}
+	return ErrClosed
+}
+
+// compose is ComposeMessage but for what StillWanted needs.
+func (e *Engine) compose(ctx context.Context, o Outgoing) (Message, error) {
 	switch {
 	case o.Kind == KindFailover:
 		return e.composeFailover(ctx, o)
@@ -162,15 +215,10 @@ func (e *Engine) readForSend(ctx context.Context, o Outgoing) (*record, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case rec.Sends != o.Send || deliveryOrder[rec.Delivery.Status] >= deliveryOrder[DeliverySent]:
-		return nil, ErrClosed
-	case status == Expired:
-		return nil, ErrExpired
-	case status != Pending:
+	if rec.Sends != o.Send || deliveryOrder[rec.Delivery.Status] >= deliveryOrder[DeliverySent] {
 		return nil, ErrClosed
 	}
-	return rec, nil
+	return rec, endedError(status)
 }
 
 func (e *Engine) composeMessage(rec *record, p Prompt) Message {

@@ -55,9 +55,9 @@ type Config struct {
 	// ErrInvalidRequest that names the fields. It must do no I/O. Nil: no message is refused.
 	CheckMessage func(m Message) error
 
-	// Reports reports whether a sender of a channel, by its position, gets delivery reports. Only its silence opens the fallback of
+	// Reports reports whether a sender of a channel, by its id, gets delivery reports. Only its silence opens the fallback of
 	// a verification. Nil: none does.
-	Reports func(channel string, sender int) bool
+	Reports func(channel, sender string) bool
 
 	Failover FailoverPolicy // moves messages that a sender has accepted and not delivered to the next sender; nil: none move
 

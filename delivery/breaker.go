@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -24,6 +25,7 @@ const (
 // the breakers of many processes and apps do not probe a recovering provider at the same moment.
 type protectedProvider struct {
 	name     string
+	id       string // in the channel
 	channel  string
 	position int // in the channel, from 0
 	sender   watchword.Sender
@@ -37,7 +39,7 @@ type protectedProvider struct {
 }
 
 func newProtectedProvider(p Provider, channel string, position int, r *Router) *protectedProvider {
-	out := &protectedProvider{name: p.Name, channel: channel, position: position, sender: p.Sender, now: r.now, jitter: r.jitter, failed: map[string]struct{}{}}
+	out := &protectedProvider{name: p.Name, id: cmp.Or(p.ID, p.Name), channel: channel, position: position, sender: p.Sender, now: r.now, jitter: r.jitter, failed: map[string]struct{}{}}
 	out.breaker = gobreaker.NewCircuitBreaker[watchword.Sent](gobreaker.Settings{
 		Name:         p.Name,
 		Timeout:      breakerPause,

@@ -40,8 +40,9 @@ type Environment struct {
 	// CallbackURL is the URL to which this sender's provider may send delivery reports: https, without a slash at the end. The
 	// program serves the sender's Callbacks below it. Each sender has a CallbackURL of its own. Empty: no reports.
 	CallbackURL string
-	// Sender is the position of this sender in its channel, from 0. It is a part of every report.
-	Sender int
+	// Sender is the ID of this sender's Provider. It is a part of every report, so that messages that have moved to another sender, or
+	// are moving, are not mistaken. Empty: reports are taken for those of the sender that has the message.
+	Sender string
 	// Report records a provider's delivery report, like Engine.RecordReport. Reports may be repeated and come in any order. For an
 	// unknown message the sender gets no error, so that its answer does not reveal which messages exist.
 	Report func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error

@@ -17,7 +17,7 @@ import (
 // A ReportFailoverConfig configures a ReportFailover. App, Router and NoReportAfter are required.
 type ReportFailoverConfig struct {
 	App           string                   // id of the app
-	Router        *Router                  // whose senders are numbered
+	Router        *Router                  // whose senders are asked
 	NoReportAfter map[string]time.Duration // by channel: how long a delivery report is awaited; 5 seconds to 10 minutes
 	Counters      Counters                 // shared by all processes; nil: counters in the memory of this process
 
@@ -102,16 +102,17 @@ func (p *protectedProvider) reports() bool {
 }
 
 // ReportTimeout implements watchword.FailoverPolicy.
-func (f *ReportFailover) ReportTimeout(channel string, sender int) time.Duration {
+func (f *ReportFailover) ReportTimeout(d watchword.Delivery) time.Duration {
 	routes := f.routes.Load()
-	if routes.timeout[channel] == 0 {
+	timeout := routes.timeout[d.Channel]
+	if timeout == 0 || !routes.router.Reports(d.Channel, d.Sender) {
 		return 0
 	}
-	route := routes.router.routes[channel]
-	if sender+1 >= len(route) || !routes.router.Reports(channel, sender) {
+	remains := func(p *protectedProvider) bool { return p.id != d.Sender && !slices.Contains(d.Tried, p.id) }
+	if !slices.ContainsFunc(routes.router.routes[d.Channel], remains) {
 		return 0
 	}
-	return routes.timeout[channel]
+	return timeout
 }
 
 // ReportsCome implements watchword.FailoverPolicy.

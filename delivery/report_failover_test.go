@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery"
 )
 
@@ -33,24 +34,35 @@ func newFailover(t *testing.T, counters delivery.Counters) *delivery.ReportFailo
 
 func TestReportFailoverWaitsOnlyForSendersThatReport(t *testing.T) {
 	f := newFailover(t, nil)
-	for sender, want := range map[int]time.Duration{0: 30 * time.Second, 1: 0, 2: 0, 3: 0, -1: 0} { // 1 does not report, 2 is the last
-		if got := f.ReportTimeout("sms", sender); got != want {
-			t.Errorf("sender %d: %s, want %s", sender, got, want)
+	for _, c := range []struct {
+		sender string
+		tried  []string
+		want   time.Duration
+	}{
+		{"a", nil, 30 * time.Second},
+		{"b", nil, 0}, // does not report
+		{"c", []string{"a", "b"}, 0},
+		{"c", []string{"removed", "b"}, 30 * time.Second}, // a was added after the senders were tried
+		{"removed", nil, 0},
+		{"", nil, 0},
+	} {
+		if got := f.ReportTimeout(watchword.Delivery{Channel: "sms", Sender: c.sender, Tried: c.tried}); got != c.want {
+			t.Errorf("sender %q after %v: %s, want %s", c.sender, c.tried, got, c.want)
 		}
 	}
-	if got := f.ReportTimeout("email", 0); got != 0 {
+	if got := f.ReportTimeout(watchword.Delivery{Channel: "email", Sender: "a"}); got != 0 {
 		t.Errorf("another channel: %s", got)
 	}
 }
 
 func TestRouterSaysWhichSendersReport(t *testing.T) {
 	r := newRouter(t, delivery.RouterConfig{}, reportingSender{&scriptedSender{}}, &scriptedSender{}, silentReporter{&scriptedSender{}}, reportingSender{&scriptedSender{}})
-	for sender, want := range map[int]bool{0: true, 1: false, 2: false, 3: true, 4: false, -1: false} {
+	for sender, want := range map[string]bool{"a": true, "b": false, "c": false, "d": true, "e": false, "": false} {
 		if got := r.Reports("sms", sender); got != want {
-			t.Errorf("sender %d: %t", sender, got)
+			t.Errorf("sender %q: %t", sender, got)
 		}
 	}
-	if r.Reports("email", 0) {
+	if r.Reports("email", "a") {
 		t.Error("a channel without senders reports")
 	}
 }
@@ -125,13 +137,13 @@ func TestReportFailoverAdoptsSendersAndTimesOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.Adopt(next)
-	for sender, want := range []time.Duration{0, 45 * time.Second, 0} {
-		if got := f.ReportTimeout("sms", sender); got != want {
-			t.Errorf("sender %d: %s, want %s", sender, got, want)
+	for sender, want := range map[string]time.Duration{"a": 0, "b": 45 * time.Second, "c": 0} {
+		if got := f.ReportTimeout(watchword.Delivery{Channel: "sms", Sender: sender}); got != want {
+			t.Errorf("sender %s: %s, want %s", sender, got, want)
 		}
 	}
 	f.Adopt(nil)
-	if got := f.ReportTimeout("sms", 1); got != 0 {
+	if got := f.ReportTimeout(watchword.Delivery{Channel: "sms", Sender: "b"}); got != 0 {
 		t.Errorf("without failover: %s", got)
 	}
 }

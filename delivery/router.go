@@ -17,6 +17,10 @@ import (
 type Provider struct {
 	Name   string
 	Sender watchword.Sender
+
+	// ID names the sender in its channel for as long as messages are under way, also if a new process or a new configuration has its
+	// senders in another order. No other sender of the channel has it. Empty: Name.
+	ID string
 }
 
 // A RouterConfig configures a Router. Routes is required. The zero value of each other field selects its default.
@@ -40,7 +44,7 @@ type RouterConfig struct {
 // refuses the recipient or the message, is tried once per Send: a person is waiting for the message, and the next provider may be
 // able to send it at once. Each provider has a circuit breaker of its own: when messages to three recipients have failed by the
 // provider's fault without a success between them, the provider is skipped for some seconds, and then probed with one message.
-// Nothing is sent after the message has expired.
+// Nothing is sent after the message has expired. Between two calls the Router asks Message.StillWanted.
 //
 // Errors of Send contain a *watchword.SendError. It is permanent if every provider refused the message permanently. RetryAfter is
 // the longest delay that any provider asked for.
@@ -77,7 +81,11 @@ func NewRouter(cfg RouterConfig) (*Router, error) {
 			if p.Name == "" || p.Sender == nil {
 				problems = append(problems, fmt.Errorf("delivery: a provider of channel %q has no name or no sender", channel))
 			}
-			r.routes[channel] = append(r.routes[channel], newProtectedProvider(p, channel, position, r))
+			added := newProtectedProvider(p, channel, position, r)
+			if slices.ContainsFunc(r.routes[channel], func(other *protectedProvider) bool { return other.id == added.id }) {
+				problems = append(problems, fmt.Errorf("delivery: two providers of channel %q are named %q: give one another Name or an ID", channel, added.id))
+			}
+			r.routes[channel] = append(r.routes[channel], added)
 		}
 	}
 	return r, errors.Join(problems...)
@@ -94,10 +102,9 @@ func (r *Router) PrimaryProvider(channel string) string {
 	return ""
 }
 
-// Reports reports whether a sender of a channel, by its position, gets delivery reports. Use it as Reports of watchword.Config.
-func (r *Router) Reports(channel string, sender int) bool {
-	route := r.routes[channel]
-	return sender >= 0 && sender < len(route) && route[sender].reports()
+// Reports reports whether a sender of a channel, by its ID, gets delivery reports. Use it as Reports of watchword.Config.
+func (r *Router) Reports(channel, sender string) bool {
+	return slices.ContainsFunc(r.routes[channel], func(p *protectedProvider) bool { return p.id == sender && p.reports() })
 }
 
 // CheckMessage implements MessageChecker. It returns the first provider's error if no provider of the channel can send the
@@ -120,24 +127,30 @@ func (r *Router) CheckMessage(m watchword.Message) error {
 	return refusal
 }
 
-// Send sends the message through the first provider of its channel that accepts it, from m.FirstSender on.
+// Send sends the message through the first provider of its channel that accepts it and is not one of m.Tried.
 func (r *Router) Send(ctx context.Context, m watchword.Message) (watchword.Sent, error) {
-	route := r.routes[m.Channel]
-	if m.FirstSender >= len(route) || m.FirstSender < 0 {
-		return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: "router", Cause: errNoProvider}
-	}
-	failure := newRouteError()
-	for i := m.FirstSender; i < len(route); i++ {
-		p := route[i]
-		sent, err := r.sendWithRetries(ctx, p, m)
+	tried, failure := slices.Clone(m.Tried), newRouteError()
+	for _, p := range r.routes[m.Channel] {
+		if slices.Contains(m.Tried, p.id) {
+			continue
+		}
+		sent, err := r.sendWithRetries(ctx, p, m, failure.called)
 		if err == nil {
-			sent.Sender = i
+			sent.Sender, sent.Tried = p.id, tried
 			return sent, nil
 		}
+		var unwanted *unwantedError
+		if errors.As(err, &unwanted) {
+			return watchword.Sent{}, unwanted
+		}
+		tried = append(tried, p.id)
 		failure.add(err, p.name)
 		if ctx.Err() != nil {
 			break
 		}
+	}
+	if failure.sum.Cause == nil {
+		return watchword.Sent{}, &watchword.SendError{Permanent: true, Provider: "router", Cause: errNoProvider}
 	}
 	return watchword.Sent{}, failure
 }
@@ -194,9 +207,15 @@ func asSendError(err error, provider string) *watchword.SendError {
 const quickFailureLimit = time.Second
 
 // sendWithRetries tries one provider until it accepts the message, refuses it, fails slowly, or has used its tries. It does not
-// wait for a provider that sets RetryAfter: another provider may be faster.
-func (r *Router) sendWithRetries(ctx context.Context, p *protectedProvider, m watchword.Message) (watchword.Sent, error) {
+// wait for a provider that sets RetryAfter: another provider may be faster. called says that the message was offered to another
+// provider before: after every call it asks again whether the message is still wanted.
+func (r *Router) sendWithRetries(ctx context.Context, p *protectedProvider, m watchword.Message, called bool) (watchword.Sent, error) {
 	for try := 1; ; try++ {
+		if called || try > 1 {
+			if err := checkWanted(ctx, m); err != nil {
+				return watchword.Sent{}, err
+			}
+		}
 		timeout, valid := r.sendTimeout(m)
 		if !valid {
 			return watchword.Sent{}, &watchword.SendError{Fault: watchword.FaultMessage, Permanent: true, Provider: p.name, Cause: watchword.ErrExpired}

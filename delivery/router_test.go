@@ -184,8 +184,8 @@ func TestRouterCheckMessageFailsOnlyIfEveryProviderRefuses(t *testing.T) {
 		"the second has no checks": {[]watchword.Sender{&checkingSender{refusal: no}, &scriptedSender{}}, false},
 	} {
 		var route []delivery.Provider
-		for _, s := range tt.route {
-			route = append(route, delivery.Provider{Name: "p", Sender: s})
+		for i, s := range tt.route {
+			route = append(route, delivery.Provider{Name: "p", Sender: s, ID: string(rune('a' + i))})
 		}
 		r, err := delivery.NewRouter(delivery.RouterConfig{Routes: map[string][]delivery.Provider{"sms": route}})
 		if err != nil {

@@ -178,11 +178,8 @@ func (w *Worker) process(claimCtx, sendCtx, recordCtx context.Context, o watchwo
 	m, err := w.cfg.Engine.ComposeMessage(sendCtx, o)
 	var claimed *watchword.ClaimedError
 	switch {
-	case errors.Is(err, watchword.ErrExpired):
-		w.giveUp(recordCtx, o, "")
-		return
-	case errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrNotFound):
-		w.logOutboxError("done", w.cfg.Outbox.Done(recordCtx, o), o)
+	case isUnwanted(err):
+		w.drop(recordCtx, o, "", err)
 		return
 	case errors.As(err, &claimed):
 		w.logOutboxError("retry", w.cfg.Outbox.Retry(recordCtx, o, claimed.Until), o)
@@ -199,11 +196,24 @@ func (w *Worker) process(claimCtx, sendCtx, recordCtx context.Context, o watchwo
 	}
 	sent, err := w.cfg.Sender.Send(sendCtx, m)
 	w.slots.release(m.Channel)
-	if err != nil {
+	var unwanted *unwantedError
+	switch {
+	case errors.As(err, &unwanted):
+		w.drop(recordCtx, o, m.Channel, unwanted)
+	case err != nil:
 		w.retryOrGiveUp(recordCtx, o, m, err)
+	default:
+		w.finishSent(recordCtx, o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel, Sender: sent.Sender, Tried: sent.Tried})
+	}
+}
+
+// drop ends a message that is not wanted any more. One that has expired counts as failed.
+func (w *Worker) drop(ctx context.Context, o watchword.Outgoing, channel string, err error) {
+	if errors.Is(err, watchword.ErrExpired) {
+		w.giveUp(ctx, o, channel)
 		return
 	}
-	w.finishSent(recordCtx, o, watchword.Delivery{Status: watchword.DeliverySent, Provider: sent.Provider, Channel: m.Channel, Sender: sent.Sender})
+	w.logOutboxError("done", w.cfg.Outbox.Done(ctx, o), o)
 }
 
 // finishSent finishes a message that was sent, at once and whether or not its status is recorded, because it must not be sent twice.

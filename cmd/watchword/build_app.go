@@ -113,8 +113,8 @@ type appComponents struct {
 	routes         map[string][]delivery.Provider // the senders of each channel
 	router         *delivery.Router
 	templates      *delivery.Templates
-	providerName   func(channel string) string           // nil without a router
-	reports        func(channel string, sender int) bool // nil without a router
+	providerName   func(channel string) string       // nil without a router
+	reports        func(channel, sender string) bool // nil without a router
 	sender         watchword.Sender
 	checkMessage   func(watchword.Message) error // fails if a message does not show its transaction; nil without a sender
 	breaker        *delivery.PrefixBreaker       // nil without limits

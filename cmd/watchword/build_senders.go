@@ -16,12 +16,13 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 	routes = map[string][]delivery.Provider{}
 	var problems []error
 	for _, channel := range channelNames(a) {
+		ids := senderIDs(a.send[channel])
 		for position, s := range a.send[channel] {
-			env := callbacks.assignURL(b.senderEnvironment(a.id))
+			env := callbacks.assignURL(b.senderEnvironment(a.id), channel, ids[position])
 			if b.tracing != nil && env.Report != nil {
 				env.Report = b.tracing.traceReports(a.id, env.Report)
 			}
-			env.Channel, env.Sender, env.Host = channel, position, hostOf(a.publicURL)
+			env.Channel, env.Sender, env.Host = channel, ids[position], hostOf(a.publicURL)
 			sender, err := providers.Open(context.Background(), s.url.Reveal(), env)
 			if err != nil {
 				problems = append(problems, setting.Errorf(s.path, "%w", err))
@@ -31,7 +32,7 @@ func (b *builder) openSenders(a appSettings, providers delivery.Openers, callbac
 			if described, ok := sender.(delivery.Summarizer); ok {
 				b.service.senders = append(b.service.senders, senderSummary{a.id, s.path, described.Settings()})
 			}
-			routes[channel] = append(routes[channel], delivery.Provider{Name: providerName(s.url), Sender: sender})
+			routes[channel] = append(routes[channel], delivery.Provider{Name: providerName(s.url), Sender: sender, ID: ids[position]})
 		}
 	}
 	cfg := delivery.RouterConfig{Routes: routes, Logger: b.log.With("app", a.id)}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"net/http"
-	"strconv"
 	"strings"
 
 	"github.com/watchword-auth/watchword"
@@ -11,12 +10,11 @@ import (
 )
 
 // callbacks are the URLs at which providers report the delivery of one app's messages. Each sender has its own:
-// {public_url}/callbacks/{app}/{number}. The number counts the senders in the order of the configuration, so processes with
-// the same configuration can take each other's reports.
+// {public_url}/callbacks/{app}/{channel}/{sender}, with the sender's id. So processes can take each other's reports, and reports of
+// messages that were sent before a reload arrive after it.
 type callbacks struct {
 	origin string                  // empty: no provider can reach this server
 	path   string                  // of the app
-	count  int                     // of the senders so far
 	engine *watchword.Engine       // set after the senders are opened, and before the first request is served
 	routes map[string]http.Handler // by pattern of http.ServeMux
 }
@@ -29,12 +27,11 @@ func newCallbacks(a appSettings) *callbacks {
 	return c
 }
 
-// assignURL adds the next sender's callback URL to its environment.
-func (c *callbacks) assignURL(env delivery.Environment) delivery.Environment {
+// assignURL adds a sender's callback URL to its environment.
+func (c *callbacks) assignURL(env delivery.Environment, channel, sender string) delivery.Environment {
 	if c.origin != "" {
-		env.CallbackURL, env.Report = c.origin+c.path+strconv.Itoa(c.count), c.recordReport
+		env.CallbackURL, env.Report = c.origin+c.path+channel+"/"+sender, c.recordReport
 	}
-	c.count++
 	return env
 }
 

@@ -167,7 +167,10 @@ func TestSendersGetDistinctCallbackURLs(t *testing.T) {
 	if _, _, err := b.openSenders(app, senderProviders(newInbox()), callbacks); err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"POST /callbacks/shop/1/", "POST /callbacks/shop/2/", "POST /callbacks/shop/3/", "POST /callbacks/shop/4/"}
+	account, webhooks := senderIDs(app.send["sms"]), senderIDs(app.send["whatsapp"])
+	want := []string{"POST /callbacks/shop/sms/" + account[0] + "/", "POST /callbacks/shop/sms/" + account[1] + "/",
+		"POST /callbacks/shop/voice/" + account[0] + "/", "POST /callbacks/shop/whatsapp/" + webhooks[0] + "/"}
+	slices.Sort(want)
 	got := make([]string, 0, len(want))
 	for pattern := range callbacks.routes {
 		got = append(got, pattern)

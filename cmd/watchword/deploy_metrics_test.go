@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -144,7 +145,7 @@ func recordedSeries(t *testing.T, r prometheusRule) scrapedSeries {
 // refused by a limit, messages that are sent, refused and reported, and an unavailable store.
 func scrapeBusyServer(t *testing.T) []scrapedSeries {
 	t.Helper()
-	redis, receiver := redistest.Start(t), startReportingReceiver(t, firstSecret)
+	redis, receiver := redistest.Start(t), startReportingReceiver(t, firstSecret, httptest.NewServer)
 	n := serveInProcess(t, func(s *settings) {
 		s.redis, s.metricsListen = watchword.NewCode(redis.URL()), "127.0.0.1:0"
 		s.apps[0].send["sms"] = []senderSettings{receiver.settings(0)}

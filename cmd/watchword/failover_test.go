@@ -33,9 +33,9 @@ type reportedMessage struct {
 	ReportURL   string `json:"report_url"`
 }
 
-func startReportingReceiver(t *testing.T, secret string) *reportingReceiver {
+func startReportingReceiver(t *testing.T, secret string, start func(http.Handler) *httptest.Server) *reportingReceiver {
 	r := &reportingReceiver{secret: secret}
-	r.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+	r.Server = start(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		var in struct{ Data reportedMessage }
 		if !readSent(t, req, &in) {
 			return
@@ -50,8 +50,10 @@ func startReportingReceiver(t *testing.T, secret string) *reportingReceiver {
 }
 
 func (r *reportingReceiver) settings(position int) senderSettings {
-	return senderSettings{fmt.Sprintf("send.sms[%d]", position), watchword.NewCode("webhook+" + r.URL + "/?secret=" + r.secret)}
+	return senderSettings{fmt.Sprintf("send.sms[%d]", position), watchword.NewCode(r.senderURL())}
 }
+
+func (r *reportingReceiver) senderURL() string { return "webhook+" + r.URL + "/?secret=" + r.secret }
 
 // of returns the messages of a challenge.
 func (r *reportingReceiver) of(id string) (found []reportedMessage) {
@@ -126,7 +128,7 @@ type failoverServer struct {
 
 func startFailoverServer(t *testing.T, change func(*settings)) failoverServer {
 	t.Helper()
-	s := failoverServer{first: startReportingReceiver(t, firstSecret), second: startReportingReceiver(t, secondSecret)}
+	s := failoverServer{first: startReportingReceiver(t, firstSecret, httptest.NewServer), second: startReportingReceiver(t, secondSecret, httptest.NewServer)}
 	s.node = startInProcess(t, func(all *settings) {
 		all.apps[0].send["sms"] = []senderSettings{s.first.settings(0), s.second.settings(1)}
 		all.apps[0].noReportAfter = map[string]time.Duration{"sms": 5 * time.Second}
@@ -158,6 +160,7 @@ func TestWebhookReportsAreRefusedUnlessAuthentic(t *testing.T) {
 	s := startFailoverServer(t, unchanged)
 	id, m := s.startSent("+14155550123")
 	other, otherMessage := s.startSent("+14155550124")
+	ids := senderIDs([]senderSettings{s.first.settings(0), s.second.settings(1)})
 	forgedURL := m.ReportURL[:strings.LastIndexByte(m.ReportURL, '/')]
 	for name, c := range map[string]struct {
 		report signedReport
@@ -171,7 +174,7 @@ func TestWebhookReportsAreRefusedUnlessAuthentic(t *testing.T) {
 		"a URL without its code":            {signedReport{url: forgedURL}, http.StatusNotFound},
 		"a URL with another code":           {signedReport{url: forgedURL + "/AAAAAAAAAAAAAAAAAAAAAA"}, http.StatusForbidden},
 		"a URL of another send":             {signedReport{url: strings.Replace(m.ReportURL, "/1/sms/", "/2/sms/", 1)}, http.StatusForbidden},
-		"the URL of the other sender":       {signedReport{url: strings.Replace(m.ReportURL, "/callbacks/dev/1/", "/callbacks/dev/2/", 1)}, http.StatusForbidden},
+		"the URL of the other sender":       {signedReport{url: strings.Replace(m.ReportURL, "/"+ids[0]+"/", "/"+ids[1]+"/", 1)}, http.StatusForbidden},
 		"an unknown status":                 {signedReport{body: `{"status": "read"}`}, http.StatusBadRequest},
 		"an unknown field":                  {signedReport{body: `{"status": "delivered", "to": "+1"}`}, http.StatusBadRequest},
 		"two documents":                     {signedReport{body: `{"status": "delivered"}{}`}, http.StatusBadRequest},

@@ -88,6 +88,9 @@ func (e tracedEngine) ComposeMessage(ctx context.Context, o watchword.Outgoing) 
 	return m, err
 }
 
+// resultUnwanted is the result of a message whose challenge has ended, or was sent again.
+const resultUnwanted = "unwanted"
+
 // composeResult returns what became of a message that was taken from the outbox.
 func composeResult(err error) string {
 	var claimed *watchword.ClaimedError
@@ -99,7 +102,7 @@ func composeResult(err error) string {
 	case errors.Is(err, watchword.ErrExpired):
 		return "expired"
 	case errors.Is(err, watchword.ErrClosed), errors.Is(err, watchword.ErrNotFound):
-		return "unwanted"
+		return resultUnwanted
 	}
 	return "failed"
 }
@@ -117,19 +120,23 @@ func (s tracedSender) Send(ctx context.Context, m watchword.Message) (watchword.
 		attribute.String("watchword.message", m.ID), attribute.String("watchword.channel", m.Channel))
 	sent, err := s.Sender.Send(ctx, m)
 	if err != nil {
-		endSpan(span, failureResult(err), true)
+		result := failureResult(err)
+		endSpan(span, result, result != resultUnwanted)
 		return sent, err
 	}
-	span.SetAttributes(attribute.String("watchword.provider", sent.Provider), attribute.Int("watchword.sender", sent.Sender))
+	span.SetAttributes(attribute.String("watchword.provider", sent.Provider), attribute.String("watchword.sender", sent.Sender))
 	endSpan(span, "accepted", false)
 	return sent, nil
 }
 
-// failureResult returns whose fault a failure was.
+// failureResult returns whose fault a failure was, or that the challenge has ended while a sender was called.
 func failureResult(err error) string {
 	var failed *watchword.SendError
-	if errors.As(err, &failed) {
+	switch {
+	case errors.As(err, &failed):
 		return failed.Fault.String()
+	case composeResult(err) == resultUnwanted:
+		return resultUnwanted
 	}
 	return watchword.FaultProvider.String()
 }
@@ -141,7 +148,7 @@ type reportFunc = func(context.Context, watchword.Outgoing, watchword.Delivery) 
 func (t *tracing) traceReports(app string, record reportFunc) reportFunc {
 	return func(ctx context.Context, o watchword.Outgoing, d watchword.Delivery) error {
 		ctx, span := t.startSpan(ctx, "report", trace.SpanKindInternal, app, o.ChallengeID, attribute.Int("watchword.send", o.Send),
-			attribute.String("watchword.channel", d.Channel), attribute.String("watchword.provider", d.Provider), attribute.Int("watchword.sender", d.Sender))
+			attribute.String("watchword.channel", d.Channel), attribute.String("watchword.provider", d.Provider), attribute.String("watchword.sender", d.Sender))
 		if request := t.requests.find(o.ChallengeID); request.IsValid() {
 			span.AddLink(trace.Link{SpanContext: request})
 		}

@@ -33,7 +33,7 @@ func TestTracesFollowMessageFromStartToReportWithoutSecrets(t *testing.T) {
 	for _, store := range []string{"memory", "redis"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			c, receiver, redisURL := startTraceCollector(t), startReportingReceiver(t, firstSecret), memoryURL
+			c, receiver, redisURL := startTraceCollector(t), startReportingReceiver(t, firstSecret, httptest.NewServer), memoryURL
 			if store == "redis" {
 				redisURL = redistest.Start(t).URL()
 			}

@@ -41,7 +41,7 @@ func (s *sender) Callbacks() http.Handler {
 			if report.Status == watchword.DeliverySent { // recorded when Twilio accepted the message
 				return nil
 			}
-			return s.report(ctx, about, watchword.Delivery{Status: report.Status, Provider: provider, Channel: channel, Sender: s.position})
+			return s.report(ctx, about, watchword.Delivery{Status: report.Status, Provider: provider, Channel: channel, Sender: s.id})
 		}}
 		signed.ServeHTTP(w, r)
 	})

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -66,7 +67,7 @@ func TestSendGivesEachMessageItsOwnCallbackURL(t *testing.T) {
 			t.Errorf("answered %d", code)
 		}
 		want := reported{watchword.Outgoing{ChallengeID: "ch_A-b_1", Send: 2}, watchword.Delivery{Status: "delivered", Provider: "twilio", Channel: channel}}
-		if len(*got) != 1 || (*got)[0] != want {
+		if len(*got) != 1 || !reflect.DeepEqual((*got)[0], want) {
 			t.Errorf("reported %+v", *got)
 		}
 	}

@@ -65,7 +65,7 @@ type sender struct {
 
 	userAgent   string // of requests
 	callbackURL string // empty: this sender gets no reports
-	position    int    // in its channel
+	id          string // in its channel
 	voices      *languages.Matcher
 }
 
@@ -82,7 +82,7 @@ func Open(_ context.Context, u *url.URL, env delivery.Environment) (watchword.Se
 	if err != nil {
 		return nil, err
 	}
-	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, userAgent: env.WithDefaults().UserAgent, callbackURL: env.CallbackURL, position: env.Sender, voices: voiceLanguages}, nil
+	return &sender{settings: settings, client: env.HTTPClient(), now: env.Now, report: env.Report, userAgent: env.WithDefaults().UserAgent, callbackURL: env.CallbackURL, id: env.Sender, voices: voiceLanguages}, nil
 }
 
 // CheckMessage implements delivery.MessageChecker. It refuses WhatsApp messages about a transaction if the template does not show

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -98,7 +99,7 @@ func TestSendPostsOnceToTheRecipient(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := startFakeTwilio(t, answerCreated)
 			sent, err := f.open(t, tt.parameters).Send(t.Context(), newMessage(tt.channel))
-			if err != nil || sent != (watchword.Sent{Provider: "twilio", Reference: "SM123"}) {
+			if err != nil || !reflect.DeepEqual(sent, watchword.Sent{Provider: "twilio", Reference: "SM123"}) {
 				t.Fatalf("sent %+v, %v", sent, err)
 			}
 			if len(f.forms) != 1 || f.paths[0] != "POST /2010-04-01/Accounts/AC1/"+tt.path+".json" {

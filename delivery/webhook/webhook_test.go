@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -95,7 +96,7 @@ func TestSendPostsDocumentedPayload(t *testing.T) {
 	r := newReceiver(t, accept)
 	at := time.Date(2026, 8, 1, 12, 0, 0, 123e6, time.FixedZone("", 7200))
 	sent, err := open(t, r.url("secret="+secretA), func() time.Time { return at }).Send(t.Context(), mail())
-	if err != nil || sent != (watchword.Sent{Provider: "webhook", Reference: "msg_1"}) {
+	if err != nil || !reflect.DeepEqual(sent, watchword.Sent{Provider: "webhook", Reference: "msg_1"}) {
 		t.Fatalf("sent %+v, %v", sent, err)
 	}
 	const want = `{"type":"message.send","timestamp":"2026-08-01T10:00:00.123Z","data":{"message_id":"msg_1","challenge_id":"ch_1",` +

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -221,7 +222,7 @@ func TestDecoyLooksLikeRealChallengeAndIsNotApproved(t *testing.T) {
 	s := k.start(req)
 	view := s.View
 	view.ID, view.CreatedAt, view.ExpiresAt = real.ID, real.CreatedAt, real.ExpiresAt
-	if view.Status != real.Status || view.SentTo != real.SentTo || view.TriesLeft != real.TriesLeft || view.Delivery != real.Delivery || len(s.ID) != len(real.ID) {
+	if view.Status != real.Status || view.SentTo != real.SentTo || view.TriesLeft != real.TriesLeft || !reflect.DeepEqual(view.Delivery, real.Delivery) || len(s.ID) != len(real.ID) {
 		t.Fatalf("a decoy shows: %+v", view)
 	}
 	if _, err := k.ComposeMessage(ctx, k.outbox.last(s.ID)); !errors.Is(err, watchword.ErrClosed) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -13,8 +14,8 @@ import (
 // A failoverPolicy moves the messages of every channel after 30 seconds. The channel has two senders, and reports come.
 type failoverPolicy struct{ reportsNeverCome bool }
 
-func (failoverPolicy) ReportTimeout(_ string, sender int) time.Duration {
-	if sender == 0 {
+func (failoverPolicy) ReportTimeout(d watchword.Delivery) time.Duration {
+	if d.Sender == "sender 0" && len(d.Tried) == 0 {
 		return 30 * time.Second
 	}
 	return 0
@@ -26,8 +27,11 @@ func withFailover(c *watchword.Config)                       { c.Failover = fail
 func withSilentPrefixes(c *watchword.Config)                 { c.Failover = failoverPolicy{reportsNeverCome: true} }
 func sentBy(sender int) watchword.Delivery                   { return deliveryOf(watchword.DeliverySent, sender) }
 func deliveryOf(status string, sender int) watchword.Delivery {
-	return watchword.Delivery{Status: status, Provider: fmt.Sprint("provider ", sender), Channel: "sms", Sender: sender}
+	return watchword.Delivery{Status: status, Provider: fmt.Sprint("provider ", sender), Channel: "sms", Sender: fmt.Sprint("sender ", sender)}
 }
+
+// firstTried are the tried senders of a message that the first one has not delivered.
+var firstTried = []string{"sender 0"}
 
 // A limiterSpy notes the buckets of the last charge.
 type limiterSpy struct {
@@ -96,8 +100,8 @@ func TestFailoverAsksNextSenderOnceWithTheSameMessage(t *testing.T) {
 			t.Fatalf("queued %+v", o)
 		}
 		m := k.compose(o)
-		if m.FirstSender != 1 || m.ID != first.ID || m.Code.Reveal() != first.Code.Reveal() {
-			t.Errorf("sender %d gets %s", m.FirstSender, m.ID)
+		if !slices.Equal(m.Tried, firstTried) || m.ID != first.ID || m.Code.Reveal() != first.Code.Reveal() {
+			t.Errorf("after %v the next sender gets %s", m.Tried, m.ID)
 		}
 		by := map[string]bool{}
 		for _, b := range limits.last {
@@ -151,8 +155,8 @@ func TestReportBeforeOutcomeMovesMessageOnce(t *testing.T) {
 				}
 				k.record(o.Composed(m), sentBy(accepted))
 				moved, err := k.ComposeMessage(context.Background(), failoverOf(id))
-				if accepted == 1 && !errors.Is(err, watchword.ErrClosed) || accepted == 0 && (err != nil || moved.FirstSender != 1) {
-					t.Errorf("after the try the message moves to sender %d: %v", moved.FirstSender, err)
+				if accepted == 1 && !errors.Is(err, watchword.ErrClosed) || accepted == 0 && (err != nil || !slices.Equal(moved.Tried, firstTried)) {
+					t.Errorf("after the try the message moves on from %v: %v", moved.Tried, err)
 				}
 				if last := k.outbox.last(id); accepted == 0 && (last.Kind != watchword.KindFailover || !last.Due.IsZero()) {
 					t.Errorf("queued %+v", last)
@@ -174,8 +178,8 @@ func TestReportedMessageMovesAlthoughOutcomeIsLost(t *testing.T) {
 		k.compose(k.outbox.last(id))
 		k.report(id, deliveryOf(watchword.DeliveryFailed, 0))
 		k.clock.advance(watchword.SendLease)
-		if m := k.compose(failoverOf(id)); m.FirstSender != 1 {
-			t.Errorf("sender %d", m.FirstSender)
+		if m := k.compose(failoverOf(id)); !slices.Equal(m.Tried, firstTried) {
+			t.Errorf("tried are %v", m.Tried)
 		}
 	})
 }
@@ -197,8 +201,8 @@ func TestSilenceMovesMessageNotBeforeItsTime(t *testing.T) {
 			}
 		}
 		k.clock.advance(2 * time.Second)
-		if m := k.compose(due); m.FirstSender != 1 {
-			t.Errorf("sender %d", m.FirstSender)
+		if m := k.compose(due); !slices.Equal(m.Tried, firstTried) {
+			t.Errorf("tried are %v", m.Tried)
 		}
 	})
 }
@@ -233,7 +237,7 @@ func TestMessageDoesNotMove(t *testing.T) {
 			}
 			k.clock.advance(30 * time.Second)
 			if m, err := k.ComposeMessage(context.Background(), failoverOf(id)); !errors.Is(err, watchword.ErrClosed) {
-				t.Errorf("composed for sender %d, %v", m.FirstSender, err)
+				t.Errorf("composed after %v, %v", m.Tried, err)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -146,7 +147,7 @@ func TestDeliveryNamesProviderOnceSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	k.clock.advance(time.Minute)
-	if v, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil || v.Delivery != (watchword.Delivery{Status: watchword.DeliveryQueued}) {
+	if v, err := k.Resend(ctx, s.ID, watchword.ResendRequest{}); err != nil || !reflect.DeepEqual(v.Delivery, watchword.Delivery{Status: watchword.DeliveryQueued}) {
 		t.Errorf("waiting again: %+v %v", v.Delivery, err)
 	}
 	req := startByEmail()
@@ -156,7 +157,7 @@ func TestDeliveryNamesProviderOnceSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := watchword.Delivery{Status: watchword.DeliverySent, Provider: "provider of email", Channel: "email"}
-	if v, err := k.Status(ctx, decoy.ID); err != nil || v.Delivery != want {
+	if v, err := k.Status(ctx, decoy.ID); err != nil || !reflect.DeepEqual(v.Delivery, want) {
 		t.Errorf("a decoy: %+v %v", v.Delivery, err)
 	}
 }

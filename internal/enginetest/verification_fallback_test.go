@@ -12,7 +12,7 @@ import (
 
 // withReports says that the senders of text messages get delivery reports, and those of mail do not.
 func withReports(c *watchword.Config) {
-	c.Reports = func(channel string, sender int) bool { return channel == "sms" && sender == 0 }
+	c.Reports = func(channel, sender string) bool { return channel == "sms" && sender != "sender 1" }
 }
 
 // fallbackTo is a verification by text message whose fallback after 30 seconds is the method.
@@ -147,7 +147,7 @@ func TestFallbackIsNotOpened(t *testing.T) {
 		before  func(k *verificationKit, v *watchword.StartedVerification)
 	}{
 		"the message was delivered":         {before: func(k *verificationKit, v *watchword.StartedVerification) { k.report(v.Challenge.ID, delivered) }},
-		"the sender does not report":        {options: []func(*watchword.Config){func(c *watchword.Config) { c.Reports = func(string, int) bool { return false } }}},
+		"the sender does not report":        {options: []func(*watchword.Config){func(c *watchword.Config) { c.Reports = func(string, string) bool { return false } }}},
 		"nobody says who reports":           {options: []func(*watchword.Config){func(c *watchword.Config) { c.Reports = nil }}},
 		"reports of the prefix rarely come": {options: []func(*watchword.Config){withSilentPrefixes}},
 		"nobody is there":                   {absent: true},
@@ -233,7 +233,7 @@ func withFixedSMSCode(c *watchword.Config) {
 }
 
 func TestSilenceOfMailNeverOpensAPaidChannel(t *testing.T) {
-	reports := func(c *watchword.Config) { c.Reports = func(string, int) bool { return true } }
+	reports := func(c *watchword.Config) { c.Reports = func(string, string) bool { return true } }
 	for name, c := range map[string]struct {
 		target watchword.MethodRequest
 		failed bool
