@@ -171,6 +171,41 @@ type checkingSender struct {
 
 func (c *checkingSender) CheckMessage(watchword.Message) error { return c.refusal }
 
+// A message that moves goes to the senders that were not tried, in the order of the route, and the next move knows them all.
+func TestRouterAsksOnlySendersThatWereNotTried(t *testing.T) {
+	down := func() watchword.Sender { return &scriptedSender{errors: repeat(9, permanentError())} }
+	for _, c := range []struct {
+		tried  []string
+		sender string
+		after  []string
+	}{
+		{nil, "b", []string{"a"}},
+		{[]string{"a"}, "b", []string{"a"}},
+		{[]string{"b"}, "d", []string{"b", "a", "c"}},
+		{[]string{"removed", "a"}, "b", []string{"removed", "a"}},
+		{[]string{"b", "d"}, "", nil},
+		{[]string{"a", "b", "c", "d"}, "", nil},
+	} {
+		m := newMessage(time.Minute)
+		m.Tried = c.tried
+		sent, err := newRouter(t, delivery.RouterConfig{}, down(), &scriptedSender{}, down(), &scriptedSender{}).Send(t.Context(), m)
+		if sent.Sender != c.sender || !slices.Equal(sent.Tried, c.after) || (err != nil) != (c.sender == "") || err != nil && !isPermanent(err) {
+			t.Errorf("after %v: %+v, %v", c.tried, sent, err)
+		}
+	}
+}
+
+func TestNewRouterRefusesSendersThatCannotBeToldApart(t *testing.T) {
+	one, other := delivery.Provider{Name: "twilio", Sender: &scriptedSender{}}, delivery.Provider{Name: "twilio", Sender: &scriptedSender{}, ID: "backup"}
+	if _, err := delivery.NewRouter(delivery.RouterConfig{Routes: map[string][]delivery.Provider{"sms": {one, other}, "voice": {one}}}); err != nil {
+		t.Error(err)
+	}
+	_, err := delivery.NewRouter(delivery.RouterConfig{Routes: map[string][]delivery.Provider{"sms": {one, one}}})
+	if err == nil || !strings.Contains(err.Error(), `two providers of channel "sms" are named "twilio"`) {
+		t.Errorf("two of the same name: %v", err)
+	}
+}
+
 func TestRouterCheckMessageFailsOnlyIfEveryProviderRefuses(t *testing.T) {
 	no := delivery.RefuseTransaction("no")
 	for name, tt := range map[string]struct {
