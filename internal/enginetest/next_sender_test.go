@@ -58,6 +58,18 @@ func (s *heldSender) Send(ctx context.Context, m watchword.Message) (watchword.S
 	return sent, err
 }
 
+// receive waits for the next call of the sender.
+func (s *heldSender) receive(t *testing.T) watchword.Message {
+	t.Helper()
+	select {
+	case m := <-s.came:
+		return m
+	case <-time.After(time.Minute):
+		t.Fatal("the sender is not called")
+		return watchword.Message{}
+	}
+}
+
 // How the first sender fails: so that the next one is asked, or so that it is asked again.
 var (
 	errRefused = &watchword.SendError{Permanent: true, Provider: "first", Cause: errors.New("wrong credentials")}
@@ -131,7 +143,7 @@ func TestMessageThatIsNoLongerWantedIsNotTriedFurther(t *testing.T) {
 	resend := func(k *routedKit, id string, _ watchword.Message) error {
 		time.Sleep(time.Second) // the cool-down
 		_, err := k.Resend(t.Context(), id, watchword.ResendRequest{})
-		<-k.held.came
+		k.held.receive(t)
 		return err
 	}
 	onEachRealOutbox(t, func(t *testing.T, outbox watchword.Outbox) {
@@ -151,12 +163,12 @@ func TestMessageThatIsNoLongerWantedIsNotTriedFurther(t *testing.T) {
 			"wanted, the same sender":     {errDropped, nothing, []int{1, 1}, nil},
 		} {
 			id := k.start(startByEmail()).ID
-			if err := c.while(k, id, <-k.held.came); err != nil {
+			if err := c.while(k, id, k.held.receive(t)); err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
 			k.held.fail <- c.failure
 			if len(c.first) > 1 && c.first[1] == 1 {
-				<-k.held.came
+				k.held.receive(t)
 			}
 			checks = append(checks, func() {
 				if first, second := k.held.sends(id), k.second.sends(id); !slices.Equal(first, c.first) || !slices.Equal(second, c.second) {
@@ -275,7 +287,7 @@ func TestWantedMessageIsReadAgainOnlyAfterAFailedCall(t *testing.T) {
 		req.To = string(rune('a'+i)) + "@example.com"
 		k.start(req)
 		if !c.skipped {
-			<-k.held.came
+			k.held.receive(t)
 			k.held.fail <- c.failure
 		}
 		if reads, writes := store.takeCounts(t); reads != c.reads+1 || writes != 1 { // the outcome of the send is one read and one write
@@ -290,7 +302,7 @@ func TestMessageWaitsWhileItIsUnknownWhetherItIsWanted(t *testing.T) {
 	store := &observedStore{}
 	k := newRoutedKit(t, delivery.NewQueue(10, nil), func(c *watchword.Config) { store.Store, c.Store = c.Store, store })
 	id := k.start(startByEmail()).ID
-	<-k.held.came
+	k.held.receive(t)
 	setDown := func(down bool) {
 		store.mu.Lock()
 		defer store.mu.Unlock()
@@ -310,7 +322,7 @@ func TestMessageWaitsWhileItIsUnknownWhetherItIsWanted(t *testing.T) {
 		}
 	}
 	setDown(false)
-	<-k.held.came // the next round, which the first sender accepts
+	k.held.receive(t) // the next round, which the first sender accepts
 	k.stop()
 	if second := k.second.sends(id); len(second) != 0 {
 		t.Errorf("the second sender has got the sends %v", second)
