@@ -12,8 +12,9 @@ import (
 // A message whose sender has failed moves to a sender that has not had it, whatever a reload has made of the list meanwhile.
 func TestReloadBetweenSendAndFailoverMovesMessageToRemainingSender(t *testing.T) {
 	t.Parallel()
-	a, b, c := startReportingReceiver(t, "whsec_lgsfXgy1A3fnp0cGeMF/L8/Jx3vDLWNO", httptest.NewTLSServer), startReportingReceiver(t, "whsec_Q4ompQxEEUU5tq9pDcnjWeZRzFgxUv0N", httptest.NewTLSServer),
-		startReportingReceiver(t, "whsec_X1QjJfboPDbRBgjLuQiqeuBPvufRYlaF", httptest.NewTLSServer)
+	a := startReportingReceiver(t, "whsec_lgsfXgy1A3fnp0cGeMF/L8/Jx3vDLWNO", httptest.NewTLSServer)
+	b := startReportingReceiver(t, "whsec_Q4ompQxEEUU5tq9pDcnjWeZRzFgxUv0N", httptest.NewTLSServer)
+	c := startReportingReceiver(t, "whsec_X1QjJfboPDbRBgjLuQiqeuBPvufRYlaF", httptest.NewTLSServer)
 	list := func(receivers ...*reportingReceiver) string {
 		var urls []string
 		for _, r := range receivers {

@@ -18,7 +18,11 @@ func TestSenderIDsDependOnAddressAndUserOnly(t *testing.T) {
 		}
 		return senderIDs(list)
 	}
-	const twilio, one, two = "twilio://AC1:token@/?from=%2B14155550100", "webhook+https://sms.example/one?secret=whsec_a", "webhook+https://sms.example/two?secret=whsec_a"
+	const (
+		twilio = "twilio://AC1:token@/?from=%2B14155550100"
+		one    = "webhook+https://sms.example/one?secret=whsec_a"
+		two    = "webhook+https://sms.example/two?secret=whsec_a"
+	)
 	ids := idsOf(twilio, one, two)
 	if reversed := idsOf(two, one, twilio); !slices.Equal(reversed, []string{ids[2], ids[1], ids[0]}) {
 		t.Errorf("%v, in another order %v", ids, reversed)
