@@ -142,10 +142,10 @@ func (s *suite) testOldSlotsAreForgotten(t *testing.T) {
 	s.requireCounts(t, app, "a", delivery.Count{Key: "a", Slot: 5, Sent: 2}, delivery.Count{Key: "a", Slot: 6, Sent: 3})
 }
 
-// waitFor waits up to 20 seconds until the condition holds, and fails the test with the message otherwise.
+// waitFor waits up to two minutes until the condition holds, and fails the test with the message otherwise.
 func waitFor(t *testing.T, message string, condition func() bool) {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(2 * time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatal(message)
 		}

@@ -23,7 +23,7 @@ type Backend struct {
 
 // waitTime is how long the suite waits for what must happen, on a busy machine, and settleTime for what must not.
 const (
-	waitTime   = 20 * time.Second
+	waitTime   = 2 * time.Minute
 	settleTime = 1500 * time.Millisecond
 )
 
@@ -189,18 +189,21 @@ func testRetry(t *testing.T, b Backend) {
 	expectNothing(t, b.Processes)
 }
 
+// No message is claimed before its time. On a busy machine several are due when one is claimed, and then any of them may be first.
 func testDueLater(t *testing.T, b Backend) {
 	o, last := b.Processes[0], b.Processes[len(b.Processes)-1]
 	late, later := message(1), message(2)
 	late.Due, later.Due = time.Now().Add(400*time.Millisecond), time.Now().Add(900*time.Millisecond)
+	due := map[string]time.Time{late.ChallengeID: late.Due, later.ChallengeID: later.Due, message(3).ChallengeID: {}}
 	put(t, o, later, late, message(3))
-	if first := claim(t, o, 1)[0]; first.ChallengeID != "ch_3" {
-		t.Errorf("claimed %v before what is due at once", first)
+	for _, process := range []watchword.Outbox{o, last, last} {
+		out := claim(t, process, 1)[0]
+		at, left := due[out.ChallengeID]
+		if early := time.Until(at); !left || early > time.Millisecond {
+			t.Errorf("claimed %v %s too early, or twice", out, early)
+		}
+		delete(due, out.ChallengeID)
 	}
-	if second := expectDue(t, last, late.Due); second.ChallengeID != "ch_1" {
-		t.Errorf("claimed %v", second)
-	}
-	expectDue(t, last, later.Due)
 }
 
 func testBury(t *testing.T, b Backend) {

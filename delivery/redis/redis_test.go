@@ -57,7 +57,7 @@ func TestCountersSetExpiryOnEveryKey(t *testing.T) {
 func TestAddCountsUnansweredBatchOnce(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
-	slow := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(proxy.URL(), "redis://"), DialerRetries: 1, ContextTimeoutEnabled: true})
+	slow := redis.NewClient(&redis.Options{Addr: strings.TrimPrefix(proxy.URL(), "redis://"), DialerRetries: 1, ContextTimeoutEnabled: true, ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = slow.Close() })
 	c := newCounters(t, slow)
 	count := func(name string) delivery.Batch {
@@ -91,7 +91,7 @@ func TestPingFailsWithoutRights(t *testing.T) {
 		}
 	}
 	allow("~{watchword*", "+@all")
-	client := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "app", Password: "secret", DialerRetries: 1, Protocol: 2})
+	client := redis.NewClient(&redis.Options{Addr: server.Addr, Username: "app", Password: "secret", DialerRetries: 1, Protocol: 2, ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = client.Close() })
 	c := newCounters(t, client)
 	if err := c.Ping(t.Context(), "shop"); err != nil {

@@ -26,7 +26,7 @@ import (
 const Environment = "WATCHWORD_TEST_POSTGRES"
 
 // startTimeout is how long a server may take to start or to stop.
-const startTimeout = 30 * time.Second
+const startTimeout = 2 * time.Minute
 
 // A Server is a running PostgreSQL.
 type Server struct {

@@ -3,6 +3,7 @@ package redistest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,11 +30,7 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 func RunCluster(dir func() string, args ...string) (*Cluster, error) {
 	c := &Cluster{}
 	for i := range c.Nodes {
-		bus, err := freePort() // the default, port+10000, would be too high for most free ports
-		if err == nil {
-			own := []string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", "2000"}
-			c.Nodes[i], err = Run(dir(), append(own, args...)...)
-		}
+		bus, err := c.run(i, dir(), args)
 		if err == nil {
 			err = c.join(i, bus)
 		}
@@ -49,7 +46,21 @@ func RunCluster(dir func() string, args ...string) (*Cluster, error) {
 	return c, nil
 }
 
-// join assigns a node its slots and introduces it to the first node.
+// nodeTimeout is how long a node may be silent, in ms, until the others take it for failed. On a busy machine a node that has not failed
+// may be silent for seconds.
+const nodeTimeout = "60000"
+
+// run starts a node and returns its port for other nodes.
+func (c *Cluster) run(i int, dir string, args []string) (bus int, err error) {
+	c.Nodes[i], err = run(dir, func(port int) []string {
+		bus, _ = freePort() // not port+10000, the default, which an outgoing connection may have
+		own := []string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", nodeTimeout}
+		return slices.Concat(serverArgs(port, dir), own, args)
+	})
+	return bus, err
+}
+
+// join assigns a node its slots and introduces it to the nodes before it.
 func (c *Cluster) join(i, bus int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
@@ -63,8 +74,12 @@ func (c *Cluster) join(i, bus int) error {
 			return err
 		}
 	}
-	_, err := c.Nodes[0].Do(ctx, "cluster", "meet", "127.0.0.1", c.Nodes[i].port, bus)
-	return err
+	for _, node := range c.Nodes[:i] {
+		if _, err := node.Do(ctx, "cluster", "meet", "127.0.0.1", c.Nodes[i].port, bus); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // awaitReady waits until every node knows all slots and nodes.
@@ -103,7 +118,8 @@ func (c *Cluster) URL() string {
 // Client returns a client that is closed when the test ends.
 func (c *Cluster) Client(t testing.TB) *redis.ClusterClient {
 	t.Helper()
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.addrs(), DialerRetries: 1, ContextTimeoutEnabled: true})
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.addrs(), DialerRetries: 1, ContextTimeoutEnabled: true,
+		DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience})
 	t.Cleanup(func() { _ = client.Close() })
 	return client
 }

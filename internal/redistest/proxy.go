@@ -65,7 +65,7 @@ func (p *Proxy) accept() {
 		}
 		cut := new(atomic.Bool)
 		go p.copyStream(client, server, p.lagToServer, func(request []byte) ([]byte, bool) {
-			if p.takeCut(request) {
+			if !cut.Load() && p.takeCut(request) { // one pipeline may arrive in several parts
 				cut.Store(true) // before the server receives it, and so before it replies
 			}
 			return request, p.waitForHold(request, p.stopped)

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -24,8 +25,11 @@ import (
 // ErrMissing means that redis-server is not installed.
 var ErrMissing = errors.New("redis-server is not installed (Debian, Ubuntu: apt-get install redis-server)")
 
-// startTimeout is how long a server may take to start on a busy machine.
-const startTimeout = 20 * time.Second
+// startTimeout is how long a server may take to start, and a replica to catch up, on a busy machine.
+const startTimeout = 2 * time.Minute
+
+// patience is the time-out of clients. It is long, so that a busy machine fails no test. A test of time-outs sets its own.
+const patience = 2 * time.Minute
 
 // logName is the name of the log file in a server's directory.
 const logName = "redis.log"
@@ -52,10 +56,13 @@ func Start(t testing.TB, args ...string) *Server {
 
 // Run starts a server with a directory. The caller must call Stop.
 func Run(dir string, args ...string) (*Server, error) {
-	return run(dir, func(port int) []string {
-		return append([]string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",
-			"--loglevel", "warning", "--logfile", filepath.Join(dir, logName)}, args...)
-	})
+	return run(dir, func(port int) []string { return append(serverArgs(port, dir), args...) })
+}
+
+// serverArgs returns the arguments of every server.
+func serverArgs(port int, dir string) []string {
+	return []string{"--port", strconv.Itoa(port), "--bind", "127.0.0.1", "--dir", dir, "--save", "", "--appendonly", "no",
+		"--loglevel", "warning", "--logfile", filepath.Join(dir, logName)}
 }
 
 // run starts redis-server with the arguments that args returns for a port.
@@ -111,7 +118,8 @@ func (s *Server) Resume() error { return s.process.Process.Signal(syscall.SIGCON
 // URL returns the server's redis:// URL.
 func (s *Server) URL() string { return "redis://" + s.Addr }
 
-// Client returns a client that is closed when the test ends. It has go-redis' defaults, but dials only once and observes contexts.
+// Client returns a client that is closed when the test ends. It has go-redis' defaults, but long time-outs, dials only once and
+// observes contexts.
 func (s *Server) Client(t testing.TB) *redis.Client {
 	t.Helper()
 	c := redis.NewClient(s.options())
@@ -120,7 +128,8 @@ func (s *Server) Client(t testing.TB) *redis.Client {
 }
 
 func (s *Server) options() *redis.Options {
-	return &redis.Options{Addr: s.Addr, DialerRetries: 1, ContextTimeoutEnabled: true}
+	return &redis.Options{Addr: s.Addr, DialerRetries: 1, ContextTimeoutEnabled: true,
+		DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience}
 }
 
 // Do sends one command to this server, also in a Cluster, over a new connection.
@@ -150,6 +159,8 @@ func (s *Server) awaitReady() error {
 // checkProcess returns nil if this process replies at the address. Another process may have taken the port; then this one ends,
 // but possibly after the other has replied.
 func (s *Server) checkProcess(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second) // another process may accept connections and answer nothing
+	defer cancel()
 	c, err := net.Dial("tcp", s.Addr) // first, because go-redis logs failed connections
 	if err != nil {
 		return err
@@ -200,13 +211,17 @@ func skipOrFail(t testing.TB, err error) {
 	}
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// freePort returns a port on which nothing listens. It is below those that Linux gives to outgoing connections (from 32768 on),
+// which could otherwise take it before the server listens, or while the server is stopped.
+func freePort() (port int, err error) {
+	for range 100 {
+		port = 20_000 + rand.IntN(12_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
 
 // AwaitReplica waits until a replica has received a write of this server. A replica may be online a second before.

@@ -3,6 +3,7 @@ package redistest_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/watchword-auth/watchword/internal/redistest"
@@ -55,7 +56,7 @@ func TestClusterServesEverySlot(t *testing.T) {
 func TestProxyLosesReplyOfExecutedCommand(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
-	client := redis.NewClient(&redis.Options{Addr: proxy.Addr, MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Addr: proxy.Addr, MaxRetries: -1, ReadTimeout: time.Minute})
 	t.Cleanup(func() { _ = client.Close() })
 	for range 2 {
 		if err := client.Incr(t.Context(), "k").Err(); err != nil {

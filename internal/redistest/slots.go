@@ -64,7 +64,7 @@ func (c *Cluster) BeginSlotMove(ctx context.Context, key string, from, to *Serve
 
 // MoveKeys moves keys while their slot is migrating.
 func (c *Cluster) MoveKeys(ctx context.Context, from, to *Server, keys ...string) error {
-	args := []any{"migrate", "127.0.0.1", to.port, "", 0, 5000, "keys"}
+	args := []any{"migrate", "127.0.0.1", to.port, "", 0, 60_000, "keys"}
 	for _, key := range keys {
 		args = append(args, key)
 	}

@@ -53,7 +53,7 @@ func TestRunSendsScriptOnce(t *testing.T) {
 func TestLostReplyDoesNotRepeatTheScript(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
-	client := redis.NewClient(&redis.Options{Addr: proxy.Addr}) // retries, as it comes
+	client := redis.NewClient(&redis.Options{Addr: proxy.Addr, ReadTimeout: patience}) // retries, as it comes
 	t.Cleanup(func() { _ = client.Close() })
 	direct := server.Client(t)
 	counter := script.New(count)
@@ -97,7 +97,7 @@ func testLostReplyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	for _, node := range cluster.Nodes {
 		proxies[node.Addr] = redistest.StartProxy(t, node.Addr)
 	}
-	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{cluster.Nodes[0].Addr}, MaxRetries: 3,
+	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{cluster.Nodes[0].Addr}, MaxRetries: 3, ReadTimeout: patience,
 		Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return (&net.Dialer{}).DialContext(ctx, network, proxies[addr].Addr)
 		}})

@@ -52,13 +52,16 @@ func TestTimedScriptReturnsTheReplyOfItsBody(t *testing.T) {
 // A paused server receives commands and executes them when it continues.
 func TestTimedScriptDoesNothingAfterItsDeadline(t *testing.T) {
 	server := redistest.Start(t)
-	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: 200 * time.Millisecond, MaxRetries: -1, ContextTimeoutEnabled: true})
+	client := redis.NewClient(&redis.Options{Addr: server.Addr, ReadTimeout: time.Second, MaxRetries: -1, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { _ = client.Close() })
 	clocks, timed := script.NewClocks(client), script.NewTimed(count)
 	if got, err := timed.Run(t.Context(), clocks, client, []string{"k"}); err != nil || got != int64(1) {
 		t.Fatalf("%v, %v", got, err)
 	}
 	for name, limit := range map[string]time.Duration{"the client's time-out": time.Minute, "the context": 50 * time.Millisecond} {
+		if err := client.Ping(t.Context()).Err(); err != nil { // connects
+			t.Fatal(err)
+		}
 		if err := server.Pause(); err != nil {
 			t.Fatal(err)
 		}

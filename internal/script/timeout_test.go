@@ -17,13 +17,17 @@ type timeoutFunc func(ctx context.Context, d time.Duration) context.Context
 // forEachTimeout runs a test with contexts of context.WithTimeout and of script.WithTimeout.
 func forEachTimeout(t *testing.T, test func(*testing.T, timeoutFunc)) {
 	t.Run("context.WithTimeout", func(t *testing.T) {
+		t.Parallel()
 		test(t, func(ctx context.Context, d time.Duration) context.Context {
 			ctx, cancel := context.WithTimeout(ctx, d)
 			t.Cleanup(cancel)
 			return ctx
 		})
 	})
-	t.Run("script.WithTimeout", func(t *testing.T) { test(t, script.WithTimeout) })
+	t.Run("script.WithTimeout", func(t *testing.T) {
+		t.Parallel()
+		test(t, script.WithTimeout)
+	})
 }
 
 // A command that finds a free lane waits for a connection until its deadline, not until the client's own time-out.

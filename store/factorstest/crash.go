@@ -26,6 +26,7 @@ const (
 
 	shortKills, longKills = 4, 100
 	workers               = 8
+	minCalls              = 10 // of each process before it is killed
 	crashApp              = "crash"
 
 	// Exit codes of a child that was not killed: it failed, or panicked.
@@ -110,7 +111,7 @@ func RunCrash(t *testing.T, target string, open func(t *testing.T) watchword.Fac
 	for _, spent := range confirmed {
 		total += spent
 	}
-	if total < 10*kills {
+	if total < minCalls*kills {
 		t.Errorf("only %d calls in %d rounds: nothing was tested", total, kills)
 	}
 	t.Logf("%d kills, %d calls, %d factors", kills, total, len(confirmed))
@@ -154,22 +155,24 @@ func startChild(t *testing.T, target string) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := make(chan struct{})
-	c.reader.Go(func() { c.read(out, sync.OnceFunc(func() { close(first) })) })
-	<-first
+	busy := make(chan struct{})
+	c.reader.Go(func() { c.read(out, sync.OnceFunc(func() { close(busy) })) })
+	<-busy
 	return c
 }
 
-// read records the child's output. An incomplete last line is ignored.
-func (c *child) read(out io.Reader, first func()) {
-	defer first()
+// read records the child's output and calls busy after minCalls lines, or at the end. An incomplete last line is ignored.
+func (c *child) read(out io.Reader, busy func()) {
+	defer busy()
 	lines := bufio.NewReader(out)
-	for {
+	for n := 1; ; n++ {
 		line, err := lines.ReadString('\n')
 		if err != nil {
 			return
 		}
-		first()
+		if n == minCalls {
+			busy()
+		}
 		var id string
 		var spent int
 		if _, err := fmt.Sscan(strings.TrimSpace(line), &id, &spent); err == nil {

@@ -17,7 +17,7 @@ import (
 // half-way, and nothing panics.
 func testDamagedValues(t *testing.T, client goredis.UniversalClient) {
 	reported := map[string]int{}
-	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "garbage", Damaged: func(what string) { reported[what]++ }})
+	ctx, s := t.Context(), newStore(client, redis.Config{Prefix: "garbage", Damaged: func(what string) { reported[what]++ }})
 	const key = "{garbage:0}:e:g.1"
 	must(t, s.Create(ctx, entry("g.1")))
 	whole, err := client.Get(ctx, key).Result()

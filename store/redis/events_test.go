@@ -171,7 +171,7 @@ func testDirectEvents(t *testing.T, server *redistest.Server) {
 
 func newEventQueue(t testing.TB, client goredis.UniversalClient, prefix string) *redis.EventQueue {
 	t.Helper()
-	q, err := redis.NewEventQueue(redis.New(client, redis.Config{Prefix: prefix, Timeout: 10 * time.Second}), redis.EventQueueConfig{App: "shop"})
+	q, err := redis.NewEventQueue(newStore(client, redis.Config{Prefix: prefix}), redis.EventQueueConfig{App: "shop"})
 	must(t, err)
 	return q
 }

@@ -11,7 +11,7 @@ import (
 func TestCheckPolicyRefusesEvictingServers(t *testing.T) {
 	ctx := t.Context()
 	server := redistest.Start(t)
-	s := redis.New(open(t, server.URL()), redis.Config{})
+	s := newStore(open(t, server.URL()), redis.Config{})
 	must(t, s.CheckPolicy(ctx))
 	for _, policy := range []string{"allkeys-lru", "volatile-ttl", "volatile-lru", "allkeys-random"} {
 		if _, err := server.Do(ctx, "config", "set", "maxmemory-policy", policy); err != nil {
@@ -25,7 +25,7 @@ func TestCheckPolicyRefusesEvictingServers(t *testing.T) {
 
 func testPolicyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
-	s := redis.New(open(t, cluster.URL()), redis.Config{})
+	s := newStore(open(t, cluster.URL()), redis.Config{})
 	must(t, s.CheckPolicy(ctx))
 	for _, node := range cluster.Nodes {
 		for policy, fine := range map[string]bool{"allkeys-lfu": false, "noeviction": true} {
@@ -46,7 +46,7 @@ func testPolicyOnCluster(t *testing.T, cluster *redistest.Cluster) {
 func TestFullServerRefusesNewEntriesAndCharges(t *testing.T) {
 	ctx := t.Context()
 	server := redistest.Start(t)
-	s := redis.New(open(t, server.URL()), redis.Config{})
+	s := newStore(open(t, server.URL()), redis.Config{})
 	must(t, s.Create(ctx, entry("g.1")))
 	if _, err := server.Do(ctx, "config", "set", "maxmemory", 1); err != nil { // byte
 		t.Fatal(err)

@@ -1,12 +1,16 @@
 package redis_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +25,27 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// patience is the time-out of calls. It is long, so that a busy machine fails no test. Tests of time-outs use openAsGiven and redis.New.
+const patience = 2 * time.Minute
+
+// open returns a client with long time-outs. The URL has no time-outs of its own.
 func open(t testing.TB, url string) goredis.UniversalClient {
+	t.Helper()
+	separator := "?"
+	if strings.Contains(url, "?") {
+		separator = "&"
+	}
+	return openAsGiven(t, fmt.Sprintf("%s%sdial_timeout=%[3]s&read_timeout=%[3]s&write_timeout=%[3]s&pool_timeout=%[3]s", url, separator, patience))
+}
+
+// newStore returns a store with a long time-out.
+func newStore(client goredis.UniversalClient, cfg redis.Config) *redis.Store {
+	cfg.Timeout = patience
+	return redis.New(client, cfg)
+}
+
+// openAsGiven returns a client with the settings that a URL has.
+func openAsGiven(t testing.TB, url string) goredis.UniversalClient {
 	t.Helper()
 	client, err := redis.Open(url)
 	if err != nil {
@@ -103,3 +127,58 @@ func (c *commands) take() []string {
 	c.names = nil
 	return names
 }
+
+// eventually waits until a call succeeds.
+func eventually(t testing.TB, what string, call func() error) {
+	t.Helper()
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		err := call()
+		if err == nil {
+			return
+		}
+		if time.Since(begin) > patience {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// A logBuffer is a log that goroutines of go-redis may write while a test reads it.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *logBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// A runClock measures for how long this process could run. It stands still while a busy machine gives the process no time.
+type runClock struct{ ticks atomic.Int64 }
+
+const tick = 10 * time.Millisecond
+
+func startRunClock(t testing.TB) *runClock {
+	c, ticker := &runClock{}, time.NewTicker(tick) // which drops the ticks that come too early for the goroutine
+	t.Cleanup(ticker.Stop)
+	go func() {
+		for {
+			select {
+			case <-ticker.C:
+				c.ticks.Add(1)
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	return c
+}
+
+func (c *runClock) now() time.Duration { return time.Duration(c.ticks.Load()) * tick }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,9 +45,9 @@ func (r *roundTrips) shared() (trips, largest int) {
 func TestBrokenPipelinesChargeAndApproveOnce(t *testing.T) {
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
-	client := goredis.NewClient(&goredis.Options{Addr: proxy.Addr, MaxRetries: 3})
+	client := goredis.NewClient(&goredis.Options{Addr: proxy.Addr, MaxRetries: 3, ReadTimeout: patience})
 	t.Cleanup(func() { _ = client.Close() })
-	checkBrokenPipelines(t, client, open(t, server.URL()), proxy)
+	checkBrokenPipelines(t, client, open(t, server.URL()), server, proxy)
 }
 
 func TestBrokenPipelinesChargeAndApproveOnceBehindSentinel(t *testing.T) {
@@ -54,18 +55,18 @@ func TestBrokenPipelinesChargeAndApproveOnceBehindSentinel(t *testing.T) {
 	sentinel := redistest.StartSentinel(t, "main", server, "secret")
 	proxy := redistest.StartProxy(t, server.Addr)
 	client := goredis.NewFailoverClient(&goredis.FailoverOptions{MasterName: "main", SentinelAddrs: []string{sentinel.Addr}, Password: "secret",
-		MaxRetries: 3, Dialer: dialProxy(server, proxy)})
+		MaxRetries: 3, ReadTimeout: patience, Dialer: dialProxy(server, proxy)})
 	t.Cleanup(func() { _ = client.Close() })
-	checkBrokenPipelines(t, client, open(t, "redis://:secret@"+server.Addr), proxy)
+	checkBrokenPipelines(t, client, open(t, "redis://:secret@"+server.Addr), server, proxy)
 }
 
 func testBrokenPipelinesOnCluster(t *testing.T, cluster *redistest.Cluster) {
 	owner, err := cluster.SlotOwner(t.Context(), "{broken:0}")
 	must(t, err)
 	proxy := redistest.StartProxy(t, owner.Addr)
-	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{owner.Addr}, MaxRetries: 3, Dialer: dialProxy(owner, proxy)})
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: []string{owner.Addr}, MaxRetries: 3, ReadTimeout: patience, Dialer: dialProxy(owner, proxy)})
 	t.Cleanup(func() { _ = client.Close() })
-	checkBrokenPipelines(t, client, open(t, cluster.URL()), proxy)
+	checkBrokenPipelines(t, client, open(t, cluster.URL()), owner, proxy)
 }
 
 // dialProxy returns a dialer that connects to the proxy in place of the server.
@@ -80,13 +81,13 @@ func dialProxy(server *redistest.Server, proxy *redistest.Proxy) func(ctx contex
 
 // checkBrokenPipelines breaks the connections of two pipelines after the server has received them. The client repeats other
 // commands.
-func checkBrokenPipelines(t *testing.T, client, direct goredis.UniversalClient, proxy *redistest.Proxy) {
+func checkBrokenPipelines(t *testing.T, client, direct goredis.UniversalClient, server *redistest.Server, proxy *redistest.Proxy) {
 	const each = 30 // entries with a wrong guess, entries with a right one, and right guesses at one entry
 	ctx, trips := t.Context(), &roundTrips{}
-	cfg := redis.Config{Prefix: "broken", Partitions: 1, Timeout: 20 * time.Second}
-	onServer := redis.New(direct, cfg)
+	cfg := redis.Config{Prefix: "broken", Partitions: 1}
+	onServer := newStore(direct, cfg)
 	cfg.OnRoundTrip = trips.note
-	s := redis.New(client, cfg)
+	s := newStore(client, cfg)
 	ids := []string{"raced.cut", "first.0", "first.1"}
 	for i := range each {
 		ids = append(ids, fmt.Sprintf("wrong%d.cut", i), fmt.Sprintf("right%d.cut", i))
@@ -98,8 +99,9 @@ func checkBrokenPipelines(t *testing.T, client, direct goredis.UniversalClient, 
 		_, err := s.Attempt(ctx, id, guess(word), limited(strings.TrimSuffix(id, ".cut")+".any"))
 		return err
 	}
-	_, err := s.Get(ctx, "first.0") // a failover client closes other connections when it learns who the master is
-	must(t, err)
+	// A failover client closes other connections when it learns who the master is. A connection to another node of a Cluster discards
+	// the estimates of clocks, so that a script would be sent twice.
+	must(t, s.PingNow(ctx))
 	var first, all sync.WaitGroup
 	pair := func() { // keeps two lanes busy
 		for i := range 2 {
@@ -110,29 +112,25 @@ func checkBrokenPipelines(t *testing.T, client, direct goredis.UniversalClient, 
 	first.Wait()
 
 	before := len(trips.all())
-	proxy.SetLag(0, 300*time.Millisecond)
+	must(t, server.Pause())
 	pair()
-	for begin := time.Now(); ; time.Sleep(time.Millisecond) { // until both are under way
-		if n := len(trips.all()); n >= before+2 {
-			break
-		}
-		if time.Since(begin) > 20*time.Second {
-			t.Fatal("two attempts were not sent")
-		}
-	}
+	await(t, "round trip of each of two attempts", func() bool { return len(trips.all()) >= before+2 })
 	proxy.CutEach(".cut", 2)
 	raced, right := make([]error, each), make([]error, each)
+	var begun atomic.Int32
 	for i := range each {
 		all.Go(func() {
+			begun.Add(1)
 			if err := attempt(fmt.Sprintf("wrong%d.cut", i), "wrong"); !errors.Is(err, watchword.ErrMismatch) && !errors.Is(err, watchword.ErrOutcomeUnknown) {
 				t.Errorf("a wrong guess: %v", err)
 			}
 		})
-		all.Go(func() { right[i] = attempt(fmt.Sprintf("right%d.cut", i), "right") })
-		all.Go(func() { raced[i] = attempt("raced.cut", "right") })
+		all.Go(func() { begun.Add(1); right[i] = attempt(fmt.Sprintf("right%d.cut", i), "right") })
+		all.Go(func() { begun.Add(1); raced[i] = attempt("raced.cut", "right") })
 	}
-	time.Sleep(100 * time.Millisecond) // meanwhile they wait for a lane
-	proxy.SetLag(0, 0)
+	await(t, "attempts begun", func() bool { return begun.Load() == 3*each })
+	time.Sleep(50 * time.Millisecond) // most of them wait for a lane now
+	must(t, server.Resume())
 	all.Wait()
 	first.Wait()
 	if shared, _ := trips.shared(); shared < 2 || proxy.Cuts() != 2 {
@@ -193,7 +191,7 @@ func checkApprovedOnce(t *testing.T, s *redis.Store, raced, right []error) {
 func TestStoreRefusesMoreCallsThanMayWait(t *testing.T) {
 	const callers, most = 1500, 1024 + 2
 	server := redistest.Start(t)
-	s := redis.New(open(t, server.URL()+"?read_timeout=1m"), redis.Config{Timeout: time.Minute})
+	s := newStore(open(t, server.URL()), redis.Config{})
 	for i := range 2 { // connects
 		must(t, s.Create(t.Context(), entry(fmt.Sprint("first.", i))))
 	}

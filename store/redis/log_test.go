@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
 	"testing"
@@ -11,10 +10,10 @@ import (
 
 // Messages of go-redis are logged without the password.
 func TestSetClientLoggerHidesThePassword(t *testing.T) {
-	var log bytes.Buffer
+	var log logBuffer
 	redis.SetClientLogger(slog.New(slog.NewJSONHandler(&log, nil)))
 	defer redis.SetClientLogger(slog.New(slog.DiscardHandler))
-	client := open(t, "redis://:hunter2@127.0.0.1:1") // a closed port
+	client := openAsGiven(t, "redis://:hunter2@127.0.0.1:1") // a closed port
 	if client.Ping(t.Context()).Err() == nil {
 		t.Skip("skipped: somebody listens on port 1")
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestOpenReadsSettingsOfTheURL(t *testing.T) {
-	single := open(t, "redis://user:secret@127.0.0.1:7777/3?read_timeout=300ms&max_retries=5").(*goredis.Client).Options()
+	single := openAsGiven(t, "redis://user:secret@127.0.0.1:7777/3?read_timeout=300ms&max_retries=5").(*goredis.Client).Options()
 	if single.Addr != "127.0.0.1:7777" || single.DB != 3 || single.Username != "user" || single.Password != "secret" || single.TLSConfig != nil {
 		t.Errorf("of the URL: %s, database %d", single.Addr, single.DB)
 	}
@@ -20,18 +20,18 @@ func TestOpenReadsSettingsOfTheURL(t *testing.T) {
 		single.MaxRetries != 0 || single.DialerRetries != 1 || !single.ContextTimeoutEnabled || !single.DisableIdentity {
 		t.Errorf("settings: %+v", single)
 	}
-	if o := open(t, "redis://localhost").(*goredis.Client).Options(); o.ReadTimeout != 700*time.Millisecond || o.WriteTimeout != 700*time.Millisecond || o.PoolSize < 64 {
+	if o := openAsGiven(t, "redis://localhost").(*goredis.Client).Options(); o.ReadTimeout != 700*time.Millisecond || o.WriteTimeout != 700*time.Millisecond || o.PoolSize < 64 {
 		t.Errorf("defaults: %+v", o)
 	}
-	if o := open(t, "rediss://example.com").(*goredis.Client).Options(); o.TLSConfig == nil || o.TLSConfig.ServerName != "example.com" || o.TLSConfig.InsecureSkipVerify {
+	if o := openAsGiven(t, "rediss://example.com").(*goredis.Client).Options(); o.TLSConfig == nil || o.TLSConfig.ServerName != "example.com" || o.TLSConfig.InsecureSkipVerify {
 		t.Error("rediss does not verify a certificate")
 	}
-	cluster := open(t, "rediss+cluster://:secret@a.example:7000?addr=b.example:7001").(*goredis.ClusterClient).Options()
+	cluster := openAsGiven(t, "rediss+cluster://:secret@a.example:7000?addr=b.example:7001").(*goredis.ClusterClient).Options()
 	if fmt.Sprint(cluster.Addrs) != "[a.example:7000 b.example:7001]" || cluster.Password != "secret" || cluster.TLSConfig == nil ||
 		!cluster.ContextTimeoutEnabled || cluster.DialerRetries != 1 || cluster.MaxRetries != -1 {
 		t.Errorf("cluster: %v, %+v", cluster.Addrs, cluster)
 	}
-	sentinel := open(t, "redis+sentinel://user:secret@127.0.0.1:26379/2?master_name=main&sentinel_password=other").(*goredis.Client).Options()
+	sentinel := openAsGiven(t, "redis+sentinel://user:secret@127.0.0.1:26379/2?master_name=main&sentinel_password=other").(*goredis.Client).Options()
 	if sentinel.Username != "user" || sentinel.Password != "secret" || sentinel.DB != 2 || sentinel.MaxRetries != 0 || !sentinel.ContextTimeoutEnabled {
 		t.Errorf("sentinel: %+v", sentinel)
 	}
@@ -59,7 +59,7 @@ func TestOpenFollowsTheMasterOfSentinel(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "secret")
 	sentinel := redistest.StartSentinel(t, "main", server, "secret")
 	url := "redis+sentinel://:secret@" + sentinel.Addr + "?master_name=main"
-	s := redis.New(open(t, url), redis.Config{})
+	s := newStore(open(t, url), redis.Config{})
 	must(t, s.CheckPolicy(t.Context()))
 	must(t, s.Create(t.Context(), entry("g.1")))
 	_, err := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))

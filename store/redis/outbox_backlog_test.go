@@ -45,7 +45,7 @@ func wantBacklog(t *testing.T, o *redis.Outbox, due, later int, oldest time.Time
 	t.Helper()
 	var gotDue, gotLater int
 	var got time.Time
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		gotDue, gotLater, got = o.Backlog()
 		if gotDue != due || gotLater != later || got.IsZero() != oldest.IsZero() {
 			continue

@@ -12,7 +12,7 @@ import (
 const (
 	pollInterval       = time.Second            // a single partition is asked at least that often
 	pollSpacing        = 100 * time.Millisecond // of many partitions one is asked at least that often
-	pollAfterFailure   = 5 * time.Second        // of the partitions that could not be asked one is asked that often
+	pollAfterFailure   = 5 * time.Second        // of the partitions that could not be asked one is asked that often, in turn
 	deadConsumerChecks = time.Minute            // between two
 	deadConsumerIdle   = 10 * time.Minute       // a consumer that has asked for nothing so long, and has claimed nothing, is removed
 )
@@ -146,6 +146,7 @@ type polls struct {
 
 	mu          sync.Mutex
 	partitions  []poll
+	failures    int
 	lastFailure time.Time
 }
 
@@ -154,8 +155,8 @@ type poll struct {
 	at        time.Time
 	leases    time.Time // when elements of dead processes were claimed last
 	consumers time.Time // when dead consumers were removed last
-	failing   bool
-	again     bool // a reply may have been lost, so what this process has claimed is asked for once more
+	failure   int       // number of its last failure among those of all partitions; 0: it could be asked
+	again     bool      // a reply may have been lost, so what this process has claimed is asked for once more
 }
 
 func newPolls(partitions int) polls {
@@ -182,17 +183,17 @@ func (p *polls) wake() {
 }
 
 // next returns the partition that is asked next, and when. Partitions that could not be asked do not hold the others up: each such
-// question may take as long as the time-out.
+// question may take as long as the time-out. The one that failed before the others is asked first.
 func (p *polls) next(now time.Time) (partition int, wait time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var first time.Time
 	for i, one := range p.partitions {
 		at := one.at
-		if after := p.lastFailure.Add(pollAfterFailure); one.failing && at.Before(after) {
+		if after := p.lastFailure.Add(pollAfterFailure); one.failure > 0 && at.Before(after) {
 			at = after
 		}
-		if i == 0 || at.Before(first) {
+		if i == 0 || at.Before(first) || at.Equal(first) && one.failure < p.partitions[partition].failure {
 			partition, first = i, at
 		}
 	}
@@ -238,8 +239,8 @@ func (p *polls) end(partition int, due time.Duration, more, complete bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, one := time.Now(), &p.partitions[partition]
-	if one.failing {
-		one.failing, p.lastFailure = false, time.Time{}
+	if one.failure > 0 {
+		one.failure, p.lastFailure = 0, time.Time{}
 	}
 	one.again = one.again && !complete
 	switch {
@@ -255,9 +256,10 @@ func (p *polls) failed(partition int) (all bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	one := &p.partitions[partition]
-	one.failing, one.again, one.at, p.lastFailure = true, true, time.Time{}, time.Now()
+	p.failures++
+	one.failure, one.again, one.at, p.lastFailure = p.failures, true, time.Time{}, time.Now()
 	for i := range p.partitions {
-		if !p.partitions[i].failing {
+		if p.partitions[i].failure == 0 {
 			return false
 		}
 	}

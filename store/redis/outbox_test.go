@@ -64,7 +64,7 @@ func runOutboxRequirements(t *testing.T, url string) {
 
 func newOutbox(t testing.TB, client goredis.UniversalClient, prefix string) *redis.Outbox {
 	t.Helper()
-	o, err := redis.NewOutbox(redis.New(client, redis.Config{Prefix: prefix, Timeout: 10 * time.Second}), redis.OutboxConfig{App: "shop"})
+	o, err := redis.NewOutbox(newStore(client, redis.Config{Prefix: prefix}), redis.OutboxConfig{App: "shop"})
 	must(t, err)
 	return o
 }
@@ -253,7 +253,7 @@ func direct(id string) watchword.Outgoing {
 
 func await(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		if f() {
 			return
 		}

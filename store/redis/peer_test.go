@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -29,7 +28,7 @@ func hostileReplies() map[string]string {
 func TestErrorsHoldNoTextOfTheServer(t *testing.T) {
 	for name, reply := range hostileReplies() {
 		t.Run(name, func(t *testing.T) {
-			s := redis.New(open(t, redistest.StartHostile(t, reply)), redis.Config{})
+			s := redis.New(openAsGiven(t, redistest.StartHostile(t, reply)), redis.Config{})
 			_, errGet := s.Get(t.Context(), "g.1")
 			_, errAttempt := s.Attempt(t.Context(), "g.1", guess("right"), limited("g.any"))
 			for call, err := range map[string]error{"Create": s.Create(t.Context(), entry("g.1")), "Get": errGet, "Attempt": errAttempt,
@@ -46,12 +45,12 @@ func TestErrorsHoldNoTextOfTheServer(t *testing.T) {
 }
 
 func TestLogHoldsNoTextOfTheServer(t *testing.T) {
-	var log bytes.Buffer
+	var log logBuffer
 	redis.SetClientLogger(slog.New(slog.NewJSONHandler(&log, nil)))
 	defer redis.SetClientLogger(slog.New(slog.DiscardHandler))
 	for _, reply := range hostileReplies() {
 		address := strings.TrimPrefix(redistest.StartHostile(t, reply), "redis://")
-		client := open(t, "redis+sentinel://"+address+"?master_name=main")
+		client := openAsGiven(t, "redis+sentinel://"+address+"?master_name=main")
 		if client.Ping(t.Context()).Err() == nil {
 			t.Errorf("%q: Sentinel is taken for a good one", reply)
 		}

@@ -50,9 +50,8 @@ func runRequirements(t *testing.T, url string) {
 	trips := &roundTrips{}
 	t.Run("all", func(t *testing.T) {
 		storetest.RunBackend(t, func(testing.TB) storetest.Backend {
-			cfg := redis.Config{Prefix: fmt.Sprintf("promise%d", promise.Add(1)), Timeout: 10 * time.Second, // the machine may be busy
-				OnRoundTrip: trips.note}
-			return storetest.Backend{Nodes: []watchword.Store{redis.New(clients[0], cfg), redis.New(clients[1], cfg)}}
+			cfg := redis.Config{Prefix: fmt.Sprintf("promise%d", promise.Add(1)), OnRoundTrip: trips.note}
+			return storetest.Backend{Nodes: []watchword.Store{newStore(clients[0], cfg), newStore(clients[1], cfg)}}
 		})
 	})
 	if shared, largest := trips.shared(); shared < 10 || largest > 64 {
@@ -62,7 +61,7 @@ func runRequirements(t *testing.T, url string) {
 
 // testOneCommandPerCall counts the commands of each call, except those of new connections and for unknown scripts.
 func testOneCommandPerCall(t *testing.T, client goredis.UniversalClient) {
-	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "count"})
+	ctx, s := t.Context(), newStore(client, redis.Config{Prefix: "count"})
 	everything := func(id string) map[string]func() error {
 		e := entry("group." + id)
 		return map[string]func() error{
@@ -75,6 +74,7 @@ func testOneCommandPerCall(t *testing.T, client goredis.UniversalClient) {
 			"7 evalsha too late": func() error { _, err := s.Attempt(ctx, e.ID, guess("right"), limited("group.any")); return err },
 		}
 	}
+	must(t, s.PingNow(ctx)) // connects to every node of a Cluster. A connection to another node discards the estimates of clocks
 	warm := everything("warm")
 	for _, name := range sorted(warm) {
 		_ = warm[name]()
@@ -104,7 +104,7 @@ func sorted(m map[string]func() error) (names []string) {
 
 // testKeys checks the keys in Redis, their expiry and their removal.
 func testKeys(t *testing.T, client goredis.UniversalClient) {
-	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "app", Partitions: 16})
+	ctx, s := t.Context(), newStore(client, redis.Config{Prefix: "app", Partitions: 16})
 	must(t, s.Create(ctx, entry("AbCdEfGhIjk.xyz")))
 	for range 3 {
 		_, err := s.Attempt(ctx, "AbCdEfGhIjk.xyz", guess("wrong"), limited("AbCdEfGhIjk.any"))
@@ -145,7 +145,7 @@ func testKeys(t *testing.T, client goredis.UniversalClient) {
 
 // testShrinkingLimits checks that a budget keeps no more charges than its limits need.
 func testShrinkingLimits(t *testing.T, client goredis.UniversalClient) {
-	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "shrink"})
+	ctx, s := t.Context(), newStore(client, redis.Config{Prefix: "shrink"})
 	for _, most := range []int{20, 3} {
 		for i := range 30 { // first tries, which are charged though the budget is spent
 			e := entry(fmt.Sprintf("g.%d-%d", most, i))
@@ -161,7 +161,7 @@ func testShrinkingLimits(t *testing.T, client goredis.UniversalClient) {
 
 // testBudgetOfAnotherGroup checks that a budget on another node is refused.
 func testBudgetOfAnotherGroup(t *testing.T, client goredis.UniversalClient) {
-	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "another"})
+	ctx, s := t.Context(), newStore(client, redis.Config{Prefix: "another"})
 	must(t, s.Create(ctx, entry("mine.1")))
 	if _, err := s.Attempt(ctx, "mine.1", guess("right"), limited("yours.any")); err == nil {
 		t.Error("an entry was charged to another group's budget")
@@ -186,7 +186,7 @@ func testBudgetOfAnotherGroup(t *testing.T, client goredis.UniversalClient) {
 
 // testTooLongContent checks that what the store would not read is not stored.
 func testTooLongContent(t *testing.T, client goredis.UniversalClient) {
-	ctx, s := t.Context(), redis.New(client, redis.Config{Prefix: "long"})
+	ctx, s := t.Context(), newStore(client, redis.Config{Prefix: "long"})
 	long := entry("g.1")
 	long.Sealed = make([]byte, 128<<10)
 	for what, err := range map[string]error{"Create": s.Create(ctx, long), "Update": s.Update(ctx, long),
@@ -199,7 +199,7 @@ func testTooLongContent(t *testing.T, client goredis.UniversalClient) {
 
 // testEntriesAreDistributed checks that all nodes of a Cluster store entries.
 func testEntriesAreDistributed(t *testing.T, cluster *redistest.Cluster) {
-	ctx, s := t.Context(), redis.New(open(t, cluster.URL()), redis.Config{Prefix: "spread"})
+	ctx, s := t.Context(), newStore(open(t, cluster.URL()), redis.Config{Prefix: "spread"})
 	const n = 300
 	for i := range n {
 		must(t, s.Create(ctx, entry(fmt.Sprintf("group%d.x", i))))
@@ -216,7 +216,7 @@ func testEntriesAreDistributed(t *testing.T, cluster *redistest.Cluster) {
 // testSlotMigration answers challenges while their slot migrates between nodes.
 func testSlotMigration(t *testing.T, cluster *redistest.Cluster) {
 	ctx := t.Context()
-	s := redis.New(open(t, cluster.URL()), redis.Config{Prefix: "moving", Partitions: 1})
+	s := newStore(open(t, cluster.URL()), redis.Config{Prefix: "moving", Partitions: 1})
 	tag := "{moving:0}"
 	from, err := cluster.SlotOwner(ctx, tag)
 	must(t, err)
@@ -246,7 +246,7 @@ func testSlotMigration(t *testing.T, cluster *redistest.Cluster) {
 
 // A call ends with its context.
 func TestCallsEndWithTheirContext(t *testing.T) {
-	s := redis.New(open(t, redistest.Start(t).URL()), redis.Config{})
+	s := newStore(open(t, redistest.Start(t).URL()), redis.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	wants(t, "Create", s.Create(ctx, entry("g.1")), context.Canceled)

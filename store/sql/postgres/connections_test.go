@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
 	"time"
 
@@ -57,10 +57,10 @@ func TestStatementsWaitForTheConnectionsThatARoleMayHave(t *testing.T) {
 	}
 }
 
-func testFewConnections(t *testing.T, url string) (fewestAllowed int64) {
+func testFewConnections(t *testing.T, url string) (fewestAllowed int) {
 	f := openURL(t, url)
-	var fewest atomic.Int64
-	fewest.Store(defaultConnections)
+	fewest := defaultConnections
+	var mu sync.Mutex
 	results := make(chan error)
 	for n := range 40 {
 		go func() {
@@ -68,7 +68,9 @@ func testFewConnections(t *testing.T, url string) (fewestAllowed int64) {
 			err := f.Create(t.Context(), row)
 			for ; err == nil && row.Version <= 5; row.Version++ {
 				err = f.Update(t.Context(), row)
-				fewest.Store(min(fewest.Load(), int64(f.pool.Stats().MaxOpenConnections)))
+				mu.Lock()
+				fewest = min(fewest, f.pool.Stats().MaxOpenConnections)
+				mu.Unlock()
 			}
 			results <- err
 		}()
@@ -78,7 +80,7 @@ func testFewConnections(t *testing.T, url string) (fewestAllowed int64) {
 			t.Error(err)
 		}
 	}
-	return fewest.Load()
+	return fewest
 }
 
 func TestPoolNamesMissingConnections(t *testing.T) {
@@ -89,7 +91,7 @@ func TestPoolNamesMissingConnections(t *testing.T) {
 		return ctx
 	}
 	t.Run("of the pool", func(t *testing.T) {
-		p, err := openPool(server.Database(t) + "&pool_max_conns=2")
+		p, err := openPool(server.Database(t)+"&pool_max_conns=2", patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +117,20 @@ func TestPoolNamesMissingConnections(t *testing.T) {
 		if err := other.Ping(); err != nil {
 			t.Fatal(err)
 		}
-		_, err = Open(within(8*time.Second), url) // a busy server takes seconds to answer
+		p, err := openPool(url, patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = p.Close() }()
+		ctx, cancel := context.WithCancel(within(patience))
+		defer cancel()
+		go func() { // lets the time end after a refusal
+			for ctx.Err() == nil && !p.isSmall() {
+				time.Sleep(time.Millisecond)
+			}
+			cancel()
+		}()
+		err = migrate(ctx, p)
 		if err == nil || !strings.Contains(err.Error(), "server gives no more connections (SQLSTATE 53300)") {
 			t.Errorf("got %v", err)
 		}
@@ -130,13 +145,18 @@ func TestCheckURLReadsPoolSize(t *testing.T) {
 	}
 }
 
+func (p *pool) isSmall() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.small
+}
+
 // A statement on a server that hangs fails, and so does a new connection. Both work again when the server does.
 func testHangs(t *testing.T, server *pgtest.Server) {
 	if !server.CanCrash() {
 		t.Skipf("%s is not ours to stop", pgtest.Environment)
 	}
-	url := server.Database(t)
-	f := openURL(t, url)
+	f := openWithin(t, server.Database(t), statementTimeout)
 	server.Pause(t)
 	resume := func() { server.Resume(t) }
 	defer func() { resume() }()
@@ -153,7 +173,7 @@ func testHangs(t *testing.T, server *pgtest.Server) {
 			if err == nil || !strings.Contains(err.Error(), "time-out") {
 				t.Errorf("got %v", err)
 			}
-		case <-time.After(time.Minute):
+		case <-time.After(patience):
 			t.Fatal("a statement does not end")
 		}
 	}
@@ -164,7 +184,7 @@ func testHangs(t *testing.T, server *pgtest.Server) {
 
 // The pool counts the connections that it has, also of one that is closed.
 func TestPoolCountsLiveConnections(t *testing.T) {
-	p, err := openPool(pgtest.Start(t).Database(t))
+	p, err := openPool(pgtest.Start(t).Database(t), patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +199,7 @@ func TestPoolCountsLiveConnections(t *testing.T) {
 	if err := p.Close(); err != nil {
 		t.Error(err)
 	}
-	for until := time.Now().Add(10 * time.Second); live() != 0; time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(patience); live() != 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("%d connections after Close", live())
 		}

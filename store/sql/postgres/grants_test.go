@@ -70,7 +70,7 @@ func testDocumentedGrants(t *testing.T, server *pgtest.Server) {
 	f := openURL(t, u.String())
 	factorstest.Run(t, func(*testing.T) watchword.Factors { return f })
 	works := func() error {
-		again, err := Open(t.Context(), u.String())
+		again, err := open(t.Context(), u.String(), patience)
 		if err != nil {
 			return err
 		}
@@ -80,7 +80,7 @@ func testDocumentedGrants(t *testing.T, server *pgtest.Server) {
 	await := func(right, want string) {
 		t.Helper()
 		var err error
-		for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+		for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 			if err = works(); (err == nil) == (want == "") && (err == nil || strings.Contains(err.Error(), want)) {
 				return
 			}
@@ -106,7 +106,7 @@ func testDocumentedGrants(t *testing.T, server *pgtest.Server) {
 // awaitRed waits until the readiness of a running server fails.
 func awaitRed(t *testing.T, f *Factors, cause string) {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		err := f.Ping(ctx)
 		cancel()

@@ -42,15 +42,18 @@ const clockExpression = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 // Open connects to postgres://user:password@host:port/database?sslmode=... (or another URL that libpq accepts) and migrates the
 // schema. The parameter pool_max_conns is the maximum number of connections, 16 by default. Errors contain no password.
-func Open(ctx context.Context, url string) (*Factors, error) {
-	db, err := openPool(url)
+func Open(ctx context.Context, url string) (*Factors, error) { return open(ctx, url, statementTimeout) }
+
+// open is Open with a limit for each statement and each new connection.
+func open(ctx context.Context, url string, timeout time.Duration) (*Factors, error) {
+	db, err := openPool(url, timeout)
 	if err != nil {
 		return nil, err
 	}
 	if err := migrate(ctx, db); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &Factors{sql.New(db, db, clockExpression, statementTimeout), db}, nil
+	return &Factors{sql.New(db, db, clockExpression, timeout), db}, nil
 }
 
 // CheckURL returns an error if a URL cannot be parsed. It opens no connection.
@@ -76,16 +79,16 @@ func parseURL(url string) (cfg *pgx.ConnConfig, connections int, err error) {
 	// Parse, bind and execute in one message, without a prepared statement that another session would not have.
 	cfg.DefaultQueryExecMode = pgx.QueryExecModeExec
 	cfg.StatementCacheCapacity, cfg.DescriptionCacheCapacity = 0, 0
-	if cfg.ConnectTimeout == 0 {
-		cfg.ConnectTimeout = statementTimeout // database/sql also connects without a caller's context
-	}
 	return cfg, connections, nil
 }
 
-func openPool(url string) (*pool, error) {
+func openPool(url string, timeout time.Duration) (*pool, error) {
 	cfg, connections, err := parseURL(url)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.ConnectTimeout == 0 {
+		cfg.ConnectTimeout = timeout // database/sql also connects without a caller's context
 	}
 	p := &pool{size: connections}
 	p.DB = stdlib.OpenDB(*cfg, stdlib.OptionAfterConnect(p.countConnection))

@@ -18,14 +18,23 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	factorstest.RunCrashChild(func(ctx context.Context, url string) (watchword.Factors, error) { return Open(ctx, url) })
+	factorstest.RunCrashChild(func(ctx context.Context, url string) (watchword.Factors, error) { return open(ctx, url, patience) })
 	os.Exit(m.Run())
 }
+
+// patience is the longest wait for a condition, and the time-out of statements. It is long, so that a busy machine fails no test.
+const patience = 2 * time.Minute
 
 // openURL opens a database until the test ends.
 func openURL(t testing.TB, url string) *Factors {
 	t.Helper()
-	f, err := Open(t.Context(), url)
+	return openWithin(t, url, patience)
+}
+
+// openWithin is openURL with a time-out of statements.
+func openWithin(t testing.TB, url string, timeout time.Duration) *Factors {
+	t.Helper()
+	f, err := open(t.Context(), url, timeout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +85,7 @@ func testOpenTogether(t *testing.T, url string) {
 	var all sync.WaitGroup
 	for n := range 8 {
 		all.Go(func() {
-			f, err := Open(t.Context(), url)
+			f, err := open(t.Context(), url, patience)
 			if err != nil {
 				t.Errorf("open: %v", err)
 				return
@@ -182,7 +191,7 @@ func alter(t *testing.T, url, set string) {
 func awaitPing(t *testing.T, f *Factors, reasons ...string) {
 	t.Helper()
 	var err error
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		err = f.Ping(t.Context())
 		if err == nil && len(reasons) == 0 {
 			return

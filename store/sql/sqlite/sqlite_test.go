@@ -148,7 +148,7 @@ func TestPing(t *testing.T) {
 
 // await repeats a call, whose result is cached for a second, until it returns the expected result.
 func await(call func() error, done func(error) bool) (err error) {
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if err = call(); done(err) {
 			break
 		}
