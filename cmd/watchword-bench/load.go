@@ -14,7 +14,7 @@ import (
 )
 
 // webhookTimeout is how long a cycle waits for its webhook, beyond the duration of the load.
-const webhookTimeout = 10 * time.Second
+const webhookTimeout = time.Minute
 
 // A load runs cycles over a number of connections, for a duration or until a number of cycles has begun.
 type load struct {

@@ -176,7 +176,7 @@ func TestReadinessAndDoctorNameMissingKey(t *testing.T) {
 
 func TestReadinessAndDoctorNameDeadRelay(t *testing.T) {
 	t.Parallel()
-	relay := startCollectingRelay(t, "127.0.0.1:0")
+	relay := startCollectingRelay(t, freeAddress(t)) // which is free again after the relay's end
 	s := startFaultyServer(t, memoryURL, "", "smtp://"+relay.address+"?from=noreply@shop.example")
 	s.requireNamed(fault{"dead relay",
 		func(testing.TB) { relay.stop() },

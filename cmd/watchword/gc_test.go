@@ -10,8 +10,7 @@ import (
 
 func TestServerWithLittleLiveDataCollectsLessOften(t *testing.T) {
 	t.Parallel()
-	addr := freeAddress(t)
-	startNode(t, t.TempDir(), memoryURL, "--metrics-listen", addr)
+	_, addr := startMeasuredNode(t, memoryURL)
 	waitFor(t, "go_gc_gogc_percent 200", func() string { return gcPercentLine.FindString(fetchMetrics(t, addr)) })
 }
 

@@ -154,13 +154,6 @@ func (a *attack) String() string {
 	return fmt.Sprint(a.replies)
 }
 
-// freeAddress returns an address that is not in use.
-func freeAddress(t *testing.T) string {
-	l := listen(t)
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // metricValue returns the value of a metric without labels in the text of a scrape.
 func metricValue(t *testing.T, text, name string) int {
 	t.Helper()

@@ -168,9 +168,14 @@ func TestCommandsOfOneAppUseNoRedisConnectionOfAnother(t *testing.T) {
 		s.apps = append(s.apps, hostile)
 	})
 	for _, e := range engines { // opens the connection and loads the scripts
-		if _, err := startChallenge(t, e, 0); err != nil {
+		started, err := startChallenge(t, e, 0)
+		if err != nil {
 			t.Fatal(err)
 		}
+		waitFor(t, watchword.DeliverySent, func() string { // else a command of the worker may be the one that is held
+			view, err := e.Status(t.Context(), started.ID)
+			return errors.Join(err, errors.New(view.Delivery.Status)).Error()
+		})
 	}
 	const attempts = 20
 	for person := 1; !startsBesideHeldStart(t, through, engines[0], engines[1], person); person++ {

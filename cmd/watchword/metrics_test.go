@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -91,14 +90,9 @@ func TestStoreUpFollowsRedisAndBuildInfoIsThere(t *testing.T) {
 // The metrics show a sender that nothing answers for: it fails by its own fault, its breaker opens, and its messages wait.
 func TestMetricsShowDeadSender(t *testing.T) {
 	t.Parallel()
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
 	n := serveInProcess(t, func(s *settings) {
 		s.redis, s.metricsListen = watchword.NewCode(memoryURL), "127.0.0.1:0"
-		s.apps[0].send["sms"] = []senderSettings{{"send.sms[0]", watchword.NewCode("webhook+http://" + closed.Addr().String() + "/?secret=" + firstSecret)}}
+		s.apps[0].send["sms"] = []senderSettings{{"send.sms[0]", watchword.NewCode("webhook+http://" + freeAddress(t) + "/?secret=" + firstSecret)}}
 	})
 	metrics := n.loggedAddr("metrics served")
 	for i := range 3 {

@@ -97,6 +97,7 @@ func (w *redisWriter) begin(t *testing.T) (c attackedChallenge) {
 	})
 	c.id, c.handle = started.str("id"), started.str("handle")
 	c.code = w.nodes[0].waitForCode(c.id)
+	awaitRecordedSend(t, w.nodes[0], c.id) // so that no script of the worker changes the entry later
 	return c
 }
 

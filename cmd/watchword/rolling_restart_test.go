@@ -114,7 +114,7 @@ func TestRollingRestartBehindHAProxyFailsNoRequest(t *testing.T) {
 // During shutdown_delay readiness is red, other requests are served, and clients are asked to close their connections.
 func TestShutdownDelayKeepsServingWhileReadinessIsRed(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, t.TempDir(), memoryURL, "--shutdown-delay", "3s")
+	n := startNode(t, t.TempDir(), memoryURL, "--shutdown-delay", "5m")
 	stopped := make(chan struct{})
 	go func() {
 		n.stop()
@@ -135,8 +135,11 @@ func TestShutdownDelayKeepsServingWhileReadinessIsRed(t *testing.T) {
 	if r := n.check(started.str("id"), n.waitForCode(started.str("id"))); r.status != http.StatusOK {
 		t.Errorf("a check: %d %s", r.status, r.text)
 	}
+	if err := syscall.Kill(n.pid, syscall.SIGTERM); err != nil { // the second signal ends the delay
+		t.Fatal(err)
+	}
 	<-stopped
-	if !strings.Contains(n.log.String(), `"msg":"shutting down","delay":"3s"`) {
+	if !strings.Contains(n.log.String(), `"msg":"shutting down","delay":"5m0s"`) {
 		t.Errorf("the log:\n%s", n.log)
 	}
 }

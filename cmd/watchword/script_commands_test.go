@@ -42,8 +42,8 @@ type scriptServer struct {
 	exited chan error
 }
 
-// testTimeout is how long tests wait for a condition.
-const testTimeout = 30 * time.Second
+// testTimeout is how long tests wait for a condition. It is long, because it ends only tests that fail.
+const testTimeout = 90 * time.Second
 
 // serveInScript implements serve NAME ARGUMENTS...: it runs `watchword serve ARGUMENTS`, waits until the server listens, and sets
 // $NAME to its URL. NAME.out gets its output, NAME.log its log. With !, the server must exit without listening.

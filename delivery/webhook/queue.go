@@ -204,7 +204,6 @@ func (e *endpoint) turnOff(ctx context.Context) {
 		return
 	}
 	lost := len(e.backlog.close())
-	e.log.Error("endpoint answered 410, no more events until its configuration changes", "lost", lost)
 	note, err := q.Sealer.Seal("off "+q.id, []byte(q.configDigest))
 	if err == nil {
 		err = q.Switch.TurnOff(ctx, q.id, note)
@@ -212,6 +211,7 @@ func (e *endpoint) turnOff(ctx context.Context) {
 	if err != nil {
 		e.log.Error("endpoint not turned off for other processes", "error", err)
 	}
+	e.log.Error("endpoint answered 410, no more events until its configuration changes", "lost", lost)
 }
 
 // postQueued posts one claimed event, and then removes it from the queue, retries it later or moves it to the dead letters.
@@ -236,8 +236,8 @@ func (e *endpoint) postQueued(ctx context.Context, claimed watchword.QueuedEvent
 		e.turnOff(recordCtx)
 		e.logQueueError("retry", q.Events.Retry(recordCtx, q.id, claimed, now.Add(switchInterval)))
 	case errors.As(err, &failed) && failed.Permanent:
+		e.logQueueError("bury", q.Events.Bury(recordCtx, q.id, claimed)) // first, so that who reads the line finds it in the list
 		e.log.Warn("event refused by endpoint", "type", ev.Type, "event", ev.ID, "error", err)
-		e.logQueueError("bury", q.Events.Bury(recordCtx, q.id, claimed))
 	default:
 		e.retryQueued(recordCtx, claimed, ev, failed, err)
 	}

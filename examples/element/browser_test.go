@@ -153,7 +153,7 @@ func newSite(t *testing.T, page fs.FS) string {
 // waitForCode waits for the mail to ann and returns its code.
 func waitForCode(t *testing.T, site string) string {
 	t.Helper()
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(90 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		res, err := http.Get(site + "/inbox/messages?to=" + ann)
 		if err != nil {
 			t.Fatal(err)
@@ -176,7 +176,7 @@ func waitForCode(t *testing.T, site string) string {
 func newBrowser(t *testing.T) context.Context {
 	t.Helper()
 	chromium := browsertest.Program(t)
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) // of the parallel tests too
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute) // of the parallel tests too
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true), chromedp.UserDataDir(t.TempDir())))
@@ -197,7 +197,7 @@ type tab struct {
 
 func (b *tab) do(step chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 90*time.Second)
 	defer cancel()
 	if err := chromedp.Do(ctx, step); err != nil {
 		b.t.Fatalf("%v on the page\n%s", err, b.text())
@@ -252,7 +252,7 @@ func (b *tab) waitText(want string) {
 // waitUntil waits until an expression is true, also across navigations.
 func (b *tab) waitUntil(expression string) {
 	b.t.Helper()
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(90 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")")); err == nil && ok {
 			return
 		}

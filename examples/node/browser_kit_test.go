@@ -60,7 +60,7 @@ func call[P, R any](b *tab, c cdp.Command[P, R], params P) R {
 
 func (b *tab) do(step chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 90*time.Second)
 	defer cancel()
 	if err := chromedp.Do(ctx, step); err != nil {
 		b.t.Fatalf("%v on the page\n%s", err, b.text())
@@ -90,7 +90,7 @@ func (b *tab) waitText(want string) {
 // waitUntil waits until an expression is true, also across navigations.
 func (b *tab) waitUntil(expression string) {
 	b.t.Helper()
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(90 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if ok, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")")); err == nil && ok {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -186,12 +187,18 @@ func (s *site) startExample(folder, port string) {
 	s.t.Fatal("the example does not respond")
 }
 
+// freePort returns a port that is not in use, and none of those that the system gives to connections and to listeners on port 0.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { _ = listener.Close() }()
-	return fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
+	for range 1000 {
+		port := fmt.Sprint(12_000 + rand.N(20_000))
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			must(t, listener.Close())
+			return port
+		}
+	}
+	t.Fatal("no port is free")
+	return ""
 }
 
 // A message is one in the inbox of the server.
@@ -200,7 +207,7 @@ type message struct{ Code, Link string }
 // message waits for the nth message to an address.
 func (s *site) message(to string, n int) message {
 	s.t.Helper()
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
+	for until := time.Now().Add(90 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		if found := s.messages(to); len(found) >= n {
 			return found[len(found)-n]
 		}

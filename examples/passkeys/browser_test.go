@@ -26,7 +26,7 @@ type browser struct {
 func newBrowser(t *testing.T) *browser {
 	t.Helper()
 	chromium := browsertest.Program(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	b := &browser{t: t, site: newSite(t)}
 	b.ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(chromedp.ExecPath(chromium), chromedp.NoSandbox, chromedp.DisableGPU,
@@ -61,7 +61,7 @@ func (b *browser) typeText(css, keys string) {
 
 func (b *browser) do(step chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 15*time.Second)
+	ctx, cancel := context.WithTimeout(b.ctx, 90*time.Second)
 	defer cancel()
 	if err := chromedp.Do(ctx, step); err != nil {
 		b.t.Fatalf("%v on the page\n%s", err, b.text())
@@ -86,7 +86,7 @@ func (b *browser) text() string {
 // waitForText waits until the page contains a text.
 func (b *browser) waitForText(want string) {
 	b.t.Helper()
-	for until := time.Now().Add(15 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
+	for until := time.Now().Add(90 * time.Second); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
 		if strings.Contains(b.text(), want) {
 			return
 		}

@@ -31,7 +31,7 @@ func newSite(t *testing.T) (url string) {
 // waitForMail waits for the nth mail to ann.
 func waitForMail(t *testing.T, site string, n int) (link, code string) {
 	t.Helper()
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(90 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		res, err := http.Get(site + "/inbox/messages?to=" + url.QueryEscape(ann))
 		if err != nil {
 			t.Fatal(err)

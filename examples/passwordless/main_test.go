@@ -115,7 +115,7 @@ func (d *device) postScript(target string, fields map[string]string, find string
 // waitForMail waits for the mail and returns its link.
 func (d *device) waitForMail() (page, token string) {
 	d.t.Helper()
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(90 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		_, text := d.do(http.MethodGet, d.url+"/inbox/messages?to="+url.QueryEscape(ann), "", "")
 		var found []struct{ Link string }
 		if err := json.Unmarshal([]byte(text), &found); err != nil {

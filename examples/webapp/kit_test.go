@@ -173,7 +173,7 @@ func (b *browser) messages(to string) (found []struct{ Code, Text string }) {
 // code waits for the nth message to an address and returns its code.
 func (b *browser) code(to string, n int) string {
 	b.t.Helper()
-	for until := time.Now().Add(30 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(90 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		if found := b.messages(to); len(found) == n {
 			return found[0].Code
 		}
