@@ -48,6 +48,22 @@ func startMonitor(t *testing.T, server *redistest.Server, to io.Writer) (stop fu
 	}
 }
 
+// firstScript returns the digest of the first script with a part of a key that is sent during a call. The scripts are known to Redis.
+func firstScript(t *testing.T, server *redistest.Server, key string, call func()) string {
+	t.Helper()
+	monitored := &syncBuffer{}
+	stop := startMonitor(t, server, monitored)
+	call()
+	stop()
+	for line := range strings.Lines(monitored.String()) {
+		if strings.Contains(line, `"evalsha"`) && strings.Contains(line, key) {
+			return string(parseMonitorArgs(line)[1])
+		}
+	}
+	t.Fatalf("no script on %s in:\n%s", key, monitored)
+	return ""
+}
+
 // lastAttempt returns the digest and the approval mark of the last attempt on a key in the output of MONITOR.
 func lastAttempt(t *testing.T, monitored, key string) (digest, mark []byte) {
 	t.Helper()
