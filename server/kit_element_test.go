@@ -186,7 +186,7 @@ func (p *tab) innerTextInside(css string) string {
 // waitNoStreams waits until the server sends no events.
 func (s *elementSite) waitNoStreams() {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); s.streams.Load() != 0; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(stepTimeout); s.streams.Load() != 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatal("a stream is open")
 		}

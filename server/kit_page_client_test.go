@@ -19,7 +19,7 @@ type pageClient struct {
 func (s *site) newPageClient() *pageClient {
 	jar, err := cookiejar.New(nil)
 	must(s.t, err)
-	return &pageClient{s: s, http: &http.Client{Jar: jar, Timeout: 30 * time.Second}}
+	return &pageClient{s: s, http: &http.Client{Jar: jar, Timeout: stepTimeout}}
 }
 
 // A pageResponse is a response to a pageClient, with the members of a part.

@@ -215,6 +215,13 @@ func (b *appBackend) redeemErrors() []error {
 	return slices.Clone(b.redeemed)
 }
 
+// visited returns the addresses at which browsers came back, with their Referer.
+func (b *appBackend) visited() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Join(b.visits, "\n")
+}
+
 // A startedChallenge is a challenge with the values of its message and its page.
 type startedChallenge struct {
 	*watchword.Started
@@ -239,7 +246,10 @@ func (s *site) startLink(change ...func(*watchword.StartRequest)) startedChallen
 	s.clock.advance(10 * time.Second)
 	out := startedChallenge{Started: started, page: "/c/" + started.ID}
 	out.number, _ = started.Public["number"].(string)
-	sent := s.outbox.messages[len(s.outbox.messages)-1]
+	sent, ok := s.outbox.last(started.ID)
+	if !ok {
+		s.t.Fatal("no message was sent")
+	}
 	m, err := s.engine.ComposeMessage(s.t.Context(), sent)
 	must(s.t, err)
 	must(s.t, s.engine.RecordDelivery(s.t.Context(), sent, watchword.Delivery{Status: watchword.DeliverySent, Provider: "test", Channel: m.Channel}))

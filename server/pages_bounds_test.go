@@ -22,7 +22,7 @@ import (
 // readEvents opens the event stream of a challenge's page and reads until it has received text.
 func (v *pageClient) readEvents(path, text string) string {
 	v.s.t.Helper()
-	ctx, cancel := context.WithTimeout(v.s.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(v.s.t.Context(), stepTimeout)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, v.s.web.URL+path, nil)
 	must(v.s.t, err)

@@ -78,7 +78,7 @@ func testLinkOnAnotherDevice(t *testing.T, b *browser) {
 // checkNoSecretLeaks checks that no secret of a challenge is in a URL, a Referer header or the log.
 func checkNoSecretLeaks(t *testing.T, s *site, c startedChallenge) {
 	t.Helper()
-	recorded := s.traffic.requests() + s.log.String() + strings.Join(s.app.visits, "\n")
+	recorded := s.traffic.requests() + s.log.String() + s.app.visited()
 	if !strings.Contains(s.traffic.requests(), "POST /c/"+c.ID+"/open") || !strings.Contains(s.log.String(), `"route":"/l/{id}/answer"`) {
 		t.Fatal("nothing was recorded")
 	}
@@ -208,7 +208,7 @@ func testCode(t *testing.T, b *browser) {
 	p.do(chromedp.Reload())
 	p.waitUntil(`document.querySelector("[data-wait]")?.innerText === "Send a new text message"`)
 	p.click("[data-wait]")
-	p.waitUntil(`document.querySelector("[data-wait]")?.innerText.startsWith("Send a new text message in 1:")`)
+	p.waitUntil(`document.querySelector("[data-wait]")?.dataset.wait === "60" && /^Send a new text message in [01]:[0-5][0-9]$/.test(document.querySelector("[data-wait]").innerText)`)
 	if s.outbox.count() != 2 {
 		t.Errorf("%d messages", s.outbox.count())
 	}

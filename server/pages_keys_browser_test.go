@@ -189,6 +189,7 @@ func testKeyRefusedByPerson(t *testing.T, b *browser) {
 	// Canceling while the browser shows its prompt is not an error.
 	callBrowser(p, virtual.SetAutomaticPresenceSimulation, virtual.SetAutomaticPresenceSimulationParams{AuthenticatorID: id, Enabled: false})
 	p.clickKeyButton(s, "sign_in")
+	p.waitVisible(keyButton + ":disabled") // before keys.js is there, the page is busy and ignores other buttons
 	p.click("[data-do=cancel] button")
 	p.waitVisible(welcome)
 	if got := evaluate[string](p, "location.search"); !strings.HasSuffix(got, "&error=canceled") {
@@ -220,6 +221,14 @@ func testAuthenticatorApp(t *testing.T, b *browser) {
 	}
 }
 
+// waitTools waits until tools.js has run, which comes after the part: before, the buttons to copy, print and save do nothing.
+func (p *tab) waitTools() {
+	p.t.Helper()
+	const loaded = `performance.getEntriesByType("resource").find((e) => e.name.includes("/pages/tools."))`
+	p.waitUntil(loaded)
+	evaluate[bool](p, "import("+loaded+".name).then(() => true)")
+}
+
 func testRecoveryCodes(t *testing.T, b *browser) {
 	s := newEnrolmentSite(t, server.Pages{})
 	c := s.startForSubject("recovery", watchword.PurposeEnrol)
@@ -227,6 +236,7 @@ func testRecoveryCodes(t *testing.T, b *browser) {
 	p := b.newDevice(t)
 	p.open(s.pageURL(c))
 	p.waitVisible("#codes")
+	p.waitTools()
 	if got := p.innerText("#codes"); got != strings.Join(codes, "\n") {
 		t.Errorf("copied, the codes would be %q", got)
 	}

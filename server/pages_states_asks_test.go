@@ -72,9 +72,13 @@ func listCopiedStates() []pageState {
 	return []pageState{
 		{"scan-copied", ".tools [role=status]:not(:empty)", openAskOf("totp", enrol, ".qr", func(_ *site, p *tab, _ startedChallenge) {
 			p.click("details:has(#secret) > summary")
+			p.waitTools()
 			p.click("[data-copy]")
 		}), same},
-		{"codes-copied", "#copied:not(:empty)", openAskOf("recovery", enrol, "#codes", func(_ *site, p *tab, _ startedChallenge) { p.click("[data-copy]") }), same},
+		{"codes-copied", "#copied:not(:empty)", openAskOf("recovery", enrol, "#codes", func(_ *site, p *tab, _ startedChallenge) {
+			p.waitTools()
+			p.click("[data-copy]")
+		}), same},
 	}
 }
 

@@ -174,7 +174,7 @@ func sendAgain(s *site, p *tab, _ startedChallenge) {
 	p.open(evaluate[string](p, "location.href"))
 	p.waitVisible("[data-wait]:enabled")
 	p.click("[data-wait]")
-	for end := time.Now().Add(20 * time.Second); s.outbox.count() == sent; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(stepTimeout); s.outbox.count() == sent; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
 			s.t.Fatal("the message was not sent again")
 		}

@@ -444,7 +444,10 @@ func testAutofill(t *testing.T, b *browser, s *site) {
 			p.waitVisible("#error")
 			fill(p, c.code)
 		},
-		"a text message": func(p *tab, c startedChallenge) { evaluate[bool](p, `arrive({ code: "`+c.code+`" }), true`) },
+		"a text message": func(p *tab, c startedChallenge) {
+			p.waitUntil("window.arrive") // the page asks for it when tools.js is there
+			evaluate[bool](p, `arrive({ code: "`+c.code+`" }), true`)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.clock.advance(20 * time.Minute)
@@ -487,7 +490,7 @@ func testKeyBeforeItsModule(t *testing.T, b *browser, s *site) {
 	p.open(s.pageURL(s.startForSubject("webauthn", watchword.PurposeEnrol, ofSubject("user_46"))))
 	p.waitVisible(keyButton)
 	p.click(keyButton)
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(stepTimeout); ; time.Sleep(20 * time.Millisecond) {
 		if keys := callBrowser(p, virtual.GetCredentials, virtual.GetCredentialsParams{AuthenticatorID: id}); len(keys.Credentials) == 1 {
 			break
 		}

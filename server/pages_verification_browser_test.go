@@ -95,7 +95,7 @@ func testOtherWays(t *testing.T, b *browser) {
 func (s *site) waitMethodStatus(v startedVerification, method string, want watchword.Status) {
 	s.t.Helper()
 	id := s.methodView(v, method).Challenge
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(stepTimeout); ; time.Sleep(20 * time.Millisecond) {
 		got, err := s.engine.Status(s.t.Context(), id)
 		must(s.t, err)
 		if got.Status == want {
@@ -191,19 +191,26 @@ func testWrongNumberEndsMethod(t *testing.T, b *browser) {
 	laptop.waitVisible(welcome)
 }
 
-// The choice is saved without touching what is typed, and stays when another method is chosen.
+// The choice is saved without touching what is typed, also one from before its script is there, and stays when another method is chosen.
 func testTrustBox(t *testing.T, b *browser) {
 	s, secret := newVerificationSite(t, trustDevices)
 	v := s.startVerification()
 	p := b.newDevice(t)
+	release := s.gate.hold("/pages/tools.")
+	t.Cleanup(release)
 	p.open(s.verificationURL(v))
 	p.waitVisible(".ways")
 	p.clickText("Text a code to")
 	p.waitVisible("#answer")
 	p.typeText("#answer", "12")
 	p.click("[data-save=remember]")
+	release()
+	s.waitRequests("POST "+v.page+"/remember ", 1)
+	for n := range 2 {
+		p.click("[data-save=remember]")
+		s.waitRequests("POST "+v.page+"/remember ", n+2)
+	}
 	p.waitUntil(`document.querySelector("#answer").value === "12" && document.querySelector("[data-save=remember]").checked`)
-	s.waitRequest("POST " + v.page + "/remember")
 	p.click(otherWay)
 	p.waitVisible(".ways")
 	p.clickText("Use your authenticator app")
@@ -217,12 +224,12 @@ func testTrustBox(t *testing.T, b *browser) {
 	}
 }
 
-// waitRequest waits until the site was sent a request.
-func (s *site) waitRequest(prefix string) {
+// waitRequests waits until the site was sent a number of requests that begin so.
+func (s *site) waitRequests(prefix string, count int) {
 	s.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(s.traffic.requests(), prefix); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(stepTimeout); strings.Count(s.traffic.requests(), prefix) != count; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			s.t.Fatalf("no request %s", prefix)
+			s.t.Fatalf("not %d requests %s", count, prefix)
 		}
 	}
 }

@@ -5,12 +5,13 @@
 // makeTools lets buttons and boxes work in the parts that the element contains, and returns what completes a part.
 export function makeTools(main, { post }) {
   // A choice that is saved at once and changes nothing else on the page.
-  main.addEventListener("change", async ({ target }) => {
-    const name = target.dataset.save;
-    if (!name) return;
-    const response = await post(name, { [name]: target.checked }).catch(() => null);
-    if (!response?.ok) target.checked = !target.checked;
-  });
+  async function save(box) {
+    const name = box.dataset.save;
+    const response = await post(name, { [name]: box.checked }).catch(() => null);
+    if (!response?.ok) box.checked = !box.checked;
+  }
+  for (const box of main.querySelectorAll("[data-save]")) if (box.checked !== box.defaultChecked) save(box); // the person was quicker than the network
+  main.addEventListener("change", ({ target }) => { if (target.dataset.save) save(target); });
   main.addEventListener("click", (e) => {
     if (e.target.dataset.copy) copy(e.target);
     if (e.target.dataset.download) download(e.target);
