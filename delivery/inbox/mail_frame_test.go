@@ -35,7 +35,7 @@ func (p *tab) evaluateInFrame(expression string) string {
 // evaluateIn evaluates an expression in an execution context; 0 is that of the document.
 func evaluateIn(t *testing.T, ctx context.Context, where runtime.ExecutionContextID, expression string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	got, err := chromedp.Call(ctx, runtime.Evaluate, runtime.EvaluateParams{Expression: expression, ContextID: where, AwaitPromise: new(true), ReturnByValue: new(true)})
 	if err != nil || got.ExceptionDetails != nil {
@@ -52,7 +52,7 @@ func evaluateIn(t *testing.T, ctx context.Context, where runtime.ExecutionContex
 func (p *tab) frame() context.Context {
 	p.t.Helper()
 	source := p.evaluate(`document.querySelector("iframe").src`)
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		targets, err := chromedp.Targets(p.ctx)
 		if err != nil {
 			p.t.Fatal(err)
@@ -78,8 +78,8 @@ func (p *tab) frame() context.Context {
 func (p *tab) requireFrame(scheme string) {
 	p.t.Helper()
 	want := map[string]string{"light": "rgb(17, 17, 17) on #ffffff", "dark": "rgb(238, 238, 238) on #121212"}[scheme]
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		got := p.evaluateInFrame(`getComputedStyle(document.querySelector("p")).color`) + " on " + p.frameBackground()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		got := p.evaluateInFrame(`getComputedStyle(document.querySelector("p") ?? document.documentElement).color`) + " on " + p.frameBackground()
 		if got == want {
 			return
 		}

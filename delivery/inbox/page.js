@@ -10,7 +10,7 @@ let newest = Number(rows.querySelector("[data-number]")?.dataset.number ?? 0);
 let search = 0; // counts searches, so that an earlier response does not replace a later one
 
 const filters = () => new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
-const address = (message) => "/inbox?" + new URLSearchParams([...(message ? [["m", message]] : []), ...filters()]);
+const address = (message, wanted = filters()) => "/inbox?" + new URLSearchParams([...(message ? [["m", message]] : []), ...wanted]);
 const shown = () => reader.querySelector("article")?.dataset.number;
 
 async function load(path) {
@@ -46,14 +46,15 @@ function markCurrent() {
 
 async function searchMessages() {
   const mine = ++search;
-  const found = await load("/inbox/rows?" + filters());
+  const wanted = filters();
+  const found = await load("/inbox/rows?" + wanted);
   if (mine !== search) return;
   const unread = new Set([...rows.querySelectorAll(".unread")].map((row) => row.dataset.number));
   rows.innerHTML = found.html;
   for (const row of rows.querySelectorAll(".row")) row.classList.toggle("unread", unread.has(row.dataset.number));
   newest = found.newest;
   markSeen();
-  history.replaceState(null, "", address(new URLSearchParams(location.search).get("m")));
+  history.replaceState(null, "", address(new URLSearchParams(location.search).get("m"), wanted));
   markCurrent();
   updateTimes();
 }
@@ -125,6 +126,8 @@ function showList() {
   (rows.querySelector("[aria-current]") ?? form.q).focus();
 }
 
+let toastEnds;
+
 async function copy(text) {
   const toast = document.getElementById("toast");
   try {
@@ -133,7 +136,8 @@ async function copy(text) {
   } catch {
     toast.textContent = "The browser did not copy it.";
   }
-  setTimeout(() => { toast.textContent = ""; }, 2000);
+  clearTimeout(toastEnds); // of the text before
+  toastEnds = setTimeout(() => { toast.textContent = ""; }, 2000);
 }
 
 document.addEventListener("click", async (e) => {

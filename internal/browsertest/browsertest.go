@@ -16,7 +16,7 @@ import (
 	"github.com/watchword-auth/watchword/internal/axetest"
 )
 
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // A Tab is a tab of a headless Chromium.
 type Tab struct {
@@ -44,7 +44,7 @@ func StartFull(t *testing.T) context.Context {
 
 func start(t *testing.T, program string) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithAllocatorOptions(
 		chromedp.ExecPath(program), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.UserDataDir(t.TempDir())))
