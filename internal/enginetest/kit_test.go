@@ -267,7 +267,8 @@ func (e *events) types() (out []string) {
 	return out
 }
 
-// runConcurrently runs n copies of f concurrently and counts the results by error code; "" is success.
+// runConcurrently runs n copies of f concurrently and counts the results by error code; "" is success. Like a caller, it repeats what is
+// refused because it is not decided yet: on a busy machine tries may be in flight for longer than the engine waits for them.
 func runConcurrently(n int, f func(i int) error) map[string]int {
 	var (
 		mu    sync.Mutex
@@ -279,6 +280,9 @@ func runConcurrently(n int, f func(i int) error) map[string]int {
 		wg.Go(func() {
 			<-gate
 			err := f(i)
+			for errors.Is(err, watchword.ErrInFlight) {
+				err = f(i)
+			}
 			name := ""
 			if err != nil {
 				var known *watchword.Error
