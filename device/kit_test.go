@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -299,4 +300,13 @@ func opened(t testing.TB, f database, err error) watchword.Factors {
 		}
 	})
 	return f
+}
+
+// changeEnd returns a secret text with other last characters.
+func changeEnd(text string) string {
+	kept := text[:len(text)-2]
+	if strings.HasSuffix(text, "AA") {
+		return kept + "QQ"
+	}
+	return kept + "AA"
 }

@@ -139,3 +139,12 @@ func wantError(t testing.TB, what string, got, want error) {
 		t.Errorf("%s: %v, want %v", what, got, want)
 	}
 }
+
+// changeEnd returns a secret text with other last characters.
+func changeEnd(text string) string {
+	kept := text[:len(text)-2]
+	if strings.HasSuffix(text, "AA") {
+		return kept + "QQ"
+	}
+	return kept + "AA"
+}
