@@ -267,8 +267,7 @@ func (e *events) types() (out []string) {
 	return out
 }
 
-// runConcurrently runs n copies of f concurrently and counts the results by error code; "" is success. Like a caller, it repeats what is
-// refused because it is not decided yet: on a busy machine tries may be in flight for longer than the engine waits for them.
+// runConcurrently runs n copies of f concurrently and counts the results by error code; "" is success.
 func runConcurrently(n int, f func(i int) error) map[string]int {
 	var (
 		mu    sync.Mutex
@@ -280,9 +279,6 @@ func runConcurrently(n int, f func(i int) error) map[string]int {
 		wg.Go(func() {
 			<-gate
 			err := f(i)
-			for errors.Is(err, watchword.ErrInFlight) {
-				err = f(i)
-			}
 			name := ""
 			if err != nil {
 				var known *watchword.Error
@@ -298,6 +294,16 @@ func runConcurrently(n int, f func(i int) error) map[string]int {
 	close(gate)
 	wg.Wait()
 	return count
+}
+
+// repeatInFlight calls f and, like a caller, repeats what is refused because tries are in flight: on a busy machine they may take longer
+// than the engine waits for them.
+func repeatInFlight(f func() error) error {
+	for {
+		if err := f(); !errors.Is(err, watchword.ErrInFlight) {
+			return err
+		}
+	}
 }
 
 // withFixedCode configures a test identity, so that every code is known.
