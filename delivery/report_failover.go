@@ -101,7 +101,8 @@ func (p *protectedProvider) reports() bool {
 	return ok && reporter.Callbacks() != nil
 }
 
-// ReportTimeout implements watchword.FailoverPolicy.
+// ReportTimeout implements watchword.FailoverPolicy. It returns the channel's NoReportAfter if the delivery's sender gets reports and
+// the channel has a sender that was not tried, and else zero.
 func (f *ReportFailover) ReportTimeout(d watchword.Delivery) time.Duration {
 	routes := f.routes.Load()
 	timeout := routes.timeout[d.Channel]

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchword-auth/watchword/internal/freeport"
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
@@ -32,7 +33,7 @@ const (
 func TestNeighbourIsServedWhileServerIsAttacked(t *testing.T) {
 	sink := startDeadSink(t)
 	codes := startCodeReceiver(t, httptest.NewTLSServer)
-	metrics := freeAddress(t)
+	metrics := freeport.Address(t)
 	n := startServer(t, []string{"SSL_CERT_FILE=" + writeCertificate(t, codes.Server)}, "--log-level", "info", "--metrics-listen", metrics,
 		"--config", writeAssaultConfig(t, codes, sink))
 	n.key = "neighbour"

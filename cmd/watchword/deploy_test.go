@@ -24,6 +24,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/cli"
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"github.com/watchword-auth/watchword/internal/freeport"
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
@@ -84,7 +85,7 @@ func TestNginxConfigurationServesTwoServers(t *testing.T) {
 	a, b := startServer(t, environment, "--config", config), startServer(t, environment, "--config", config)
 
 	certificate, key := writeServerKey(t, codes.Server)
-	tlsAddress, plainAddress := freeAddress(t), freeAddress(t)
+	tlsAddress, plainAddress := freeport.Address(t), freeport.Address(t)
 	site := replaceAll(t, readDoc(t, deployDir+"/nginx/watchword.conf"), "10.0.0.1:8080", strings.TrimPrefix(a.url, "http://"), "10.0.0.2:8080", strings.TrimPrefix(b.url, "http://"),
 		"/etc/ssl/verify.shop.example.pem", certificate, "server_name verify.shop.example", "server_name example.com", "/etc/ssl/verify.shop.example.key", key, "listen 443 ssl", "listen "+tlsAddress+" ssl", "listen 80", "listen "+plainAddress)
 	startNginx(t, nginx, dir, site, tlsAddress)

@@ -15,6 +15,7 @@ import (
 
 	gosmtp "github.com/emersion/go-smtp"
 
+	"github.com/watchword-auth/watchword/internal/freeport"
 	"github.com/watchword-auth/watchword/internal/pgtest"
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
@@ -176,7 +177,7 @@ func TestReadinessAndDoctorNameMissingKey(t *testing.T) {
 
 func TestReadinessAndDoctorNameDeadRelay(t *testing.T) {
 	t.Parallel()
-	relay := startCollectingRelay(t, freeAddress(t)) // which is free again after the relay's end
+	relay := startCollectingRelay(t, freeport.Address(t)) // which is free again after the relay's end
 	s := startFaultyServer(t, memoryURL, "", "smtp://"+relay.address+"?from=noreply@shop.example")
 	s.requireNamed(fault{"dead relay",
 		func(testing.TB) { relay.stop() },

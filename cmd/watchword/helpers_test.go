@@ -2,9 +2,6 @@ package main
 
 import (
 	"bytes"
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"sync"
 	"testing"
 	"time"
@@ -66,19 +63,4 @@ func runConcurrently(n int, f func(i int) string) map[string]int {
 	close(gate)
 	wg.Wait()
 	return count
-}
-
-// freeAddress returns an address that is not in use. Its port is none of those that the system gives to connections and to listeners
-// on port 0, of which others begin at any time.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 1000 {
-		l, err := net.Listen("tcp", fmt.Sprint("127.0.0.1:", 12_000+rand.N(20_000)))
-		if err == nil {
-			_ = l.Close()
-			return l.Addr().String()
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchword-auth/watchword/internal/freeport"
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
@@ -38,7 +39,7 @@ func TestAppServesItsUsersWhileTwelveAppsAreHostile(t *testing.T) {
 			}))
 			t.Cleanup(silent.Close)
 			codes := startCodeReceiver(t, httptest.NewTLSServer)
-			metrics := freeAddress(t)
+			metrics := freeport.Address(t)
 			n := startServer(t, []string{"SSL_CERT_FILE=" + writeCertificate(t, silent)}, "--log-level", "error",
 				"--metrics-listen", metrics, "--config", writeTenantsConfig(t, url(), codes.senderURL(), silent.URL))
 			n.key = "quiet"

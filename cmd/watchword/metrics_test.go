@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/freeport"
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
@@ -92,7 +93,7 @@ func TestMetricsShowDeadSender(t *testing.T) {
 	t.Parallel()
 	n := serveInProcess(t, func(s *settings) {
 		s.redis, s.metricsListen = watchword.NewCode(memoryURL), "127.0.0.1:0"
-		s.apps[0].send["sms"] = []senderSettings{{"send.sms[0]", watchword.NewCode("webhook+http://" + freeAddress(t) + "/?secret=" + firstSecret)}}
+		s.apps[0].send["sms"] = []senderSettings{{"send.sms[0]", watchword.NewCode("webhook+http://" + freeport.Address(t) + "/?secret=" + firstSecret)}}
 	})
 	metrics := n.loggedAddr("metrics served")
 	for i := range 3 {

@@ -16,6 +16,7 @@ import (
 	gosmtp "github.com/emersion/go-smtp"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/freeport"
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
@@ -151,7 +152,7 @@ func (n *node) startMails(prefix string, count int) (ids, recipients []string) {
 func TestUnreachableRelayDelaysMessagesAndLosesNone(t *testing.T) {
 	t.Parallel()
 	onEachStorage(t, func(t *testing.T, storage func(*settings)) {
-		relay := startRelay(t, freeAddress(t))
+		relay := startRelay(t, freeport.Address(t))
 		relay.stop()
 		n := startInProcess(t, func(s *settings) { mailSenders(relay.url())(s); storage(s) })
 		down := time.Now()
@@ -250,7 +251,7 @@ func TestSecondSenderHasMessageWhateverTheFirstDoes(t *testing.T) {
 	}
 	firsts := map[string]string{
 		"hangs":                 sink(func(http.ResponseWriter, *http.Request) { <-hanging }),
-		"refuses connections":   "webhook+http://" + freeAddress(t) + "/?secret=" + firstSecret,
+		"refuses connections":   "webhook+http://" + freeport.Address(t) + "/?secret=" + firstSecret,
 		"refuses the recipient": refusing.url(),
 		"answers 500":           sink(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }),
 		"drops the connection":  sink(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }),

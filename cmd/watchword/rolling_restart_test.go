@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/watchword-auth/watchword/internal/freeport"
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
@@ -28,7 +29,7 @@ func startHAProxy(t *testing.T, servers ...string) *proxyServer {
 	if err != nil {
 		t.Skip("haproxy is not installed (Debian, Ubuntu: apt-get install haproxy)")
 	}
-	front, stats := freeAddress(t), freeAddress(t)
+	front, stats := freeport.Address(t), freeport.Address(t)
 	config := "defaults\n  mode http\n  retries 0\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n" +
 		"frontend front\n  bind " + front + "\n  default_backend watchword\n" +
 		"frontend stats\n  bind " + stats + "\n  stats enable\n  stats uri /\n" +
@@ -81,7 +82,7 @@ func TestRollingRestartBehindHAProxyFailsNoRequest(t *testing.T) {
 	codes := startCodeReceiver(t, httptest.NewTLSServer)
 	config := writeProductionConfig(t, redistest.Start(t).URL(), "shutdown_delay: 2s\ntrusted_proxies: [127.0.0.0/8]\napps:\n  - id: shop\n    keys: [{sha256: "+
 		apiKeyDigest("quiet")+", scopes: [challenges]}]\n    send: {email: [\""+codes.senderURL()+"\"]}\n")
-	addresses := []string{freeAddress(t), freeAddress(t)}
+	addresses := []string{freeport.Address(t), freeport.Address(t)}
 	start := func(i int) *node {
 		return startServer(t, []string{"SSL_CERT_FILE=" + writeCertificate(t, codes.Server)}, "--log-level", "info", "--config", config, "--listen", addresses[i])
 	}

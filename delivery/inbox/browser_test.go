@@ -33,6 +33,7 @@ func TestPageInBrowser(t *testing.T) {
 		"messages are found while one types":          testSearch,
 		"the keyboard suffices":                       testKeyboard,
 		"codes are copied":                            testCopy,
+		"the address has what was searched":           testSearchedAddress,
 		"accessible in light and dark":                testAccessibility,
 	})
 }
@@ -261,7 +262,38 @@ func testCopy(p *tab) {
 	p.do(chromedp.Click(chromedp.CSS(".row .chip")), chromedp.Click(chromedp.CSS(".actions .primary")), chromedp.Click(chromedp.CSS(".actions button:last-child")))
 	p.requireEqual(`copied.join()`, "492039,492039,"+link)
 	p.waitUntil(`toasts.includes("Copied the link")`)
+	testSecondCopy(p)
 	p.requireEqual(`document.querySelector(".actions a").href`, link)
+}
+
+// A second copy is confirmed for two seconds too, though the time of the first one ends meanwhile.
+func testSecondCopy(p *tab) {
+	p.evaluate(`(window.changes = [], new MutationObserver(() => changes.push({ text: toast.innerText, at: performance.now() })).observe(toast, { childList: true }))`)
+	p.do(chromedp.Click(chromedp.CSS(".row .chip")))
+	p.evaluate(`await new Promise((resolve) => setTimeout(resolve, 500))`)
+	p.do(chromedp.Click(chromedp.CSS(".actions button:last-child")))
+	p.waitUntil(`changes.findLast((c) => c.text)?.text === "Copied the link" && changes.at(-1).text === ""`)
+	p.requireEqual(`changes.at(-1).at - changes.findLast((c) => c.text).at > 1900`, "true")
+}
+
+// The address has what was searched, and not what was typed after that.
+func testSearchedAddress(p *tab) {
+	p.do(chromedp.EmulateViewport(1280, 800), chromedp.Navigate(p.url+"/inbox"), chromedp.WaitVisible(chromedp.CSS(".empty")))
+	p.evaluate(`(() => {
+		const send = fetch;
+		window.asked = new Promise((resolve) => {
+			window.fetch = (address) => {
+				if (address !== "/inbox/rows?q=a") return send(address);
+				resolve();
+				return new Promise((go) => { window.go = go }).then(() => send(address));
+			};
+		});
+		q.value = "a";
+		q.dispatchEvent(new InputEvent("input", { bubbles: true }));
+	})()`)
+	p.evaluate(`(await asked, q.value = "ab", go())`)
+	p.waitUntil(`location.search !== ""`)
+	p.requireEqual(`location.search`, "?q=a")
 }
 
 func testMailFrame(p *tab) {

@@ -5,9 +5,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io/fs"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/watchword-auth/watchword/internal/freeport"
 )
 
 // A site is an example that runs, and the development server that it uses.
@@ -42,7 +42,7 @@ func newSite(t *testing.T, example string) *site {
 		}
 		t.Skipf("npm packages cannot be fetched here, so examples/%s was NOT tested: %v %.300s", example, err, out)
 	}
-	port := freePort(t)
+	_, port, _ := net.SplitHostPort(freeport.Address(t))
 	s := &site{t: t, url: "http://localhost:" + port}
 	s.swap = newReceiptSwap(t)
 	s.server = s.swap.url
@@ -185,20 +185,6 @@ func (s *site) startExample(folder, port string) {
 		}
 	}
 	s.t.Fatal("the example does not respond")
-}
-
-// freePort returns a port that is not in use, and none of those that the system gives to connections and to listeners on port 0.
-func freePort(t *testing.T) string {
-	t.Helper()
-	for range 1000 {
-		port := fmt.Sprint(12_000 + rand.N(20_000))
-		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
-			must(t, listener.Close())
-			return port
-		}
-	}
-	t.Fatal("no port is free")
-	return ""
 }
 
 // A message is one in the inbox of the server.

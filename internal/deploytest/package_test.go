@@ -18,6 +18,7 @@ import (
 
 	"github.com/emersion/go-smtp"
 
+	"github.com/watchword-auth/watchword/internal/freeport"
 	"github.com/watchword-auth/watchword/internal/redistest"
 )
 
@@ -41,7 +42,7 @@ type installation struct {
 // TestDebianPackage takes the steps of docs/deploy.md on this machine, as root: installing, configuring, starting the unit's command line
 // as its user, upgrading, going back, removing and purging. What a person has enrolled is there after each of them.
 func TestDebianPackage(t *testing.T) {
-	p := &installation{t: t, folder: os.Getenv(packagesVariable), address: freeAddress(t)}
+	p := &installation{t: t, folder: os.Getenv(packagesVariable), address: freeport.Address(t)}
 	if p.folder == "" {
 		t.Skip(packagesVariable + " is not set: see scripts/packages.sh")
 	}

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/watchword-auth/watchword"
+	"github.com/watchword-auth/watchword/internal/freeport"
 	"github.com/watchword-auth/watchword/otp/totp"
 	"github.com/watchword-auth/watchword/server"
 	"github.com/watchword-auth/watchword/service"
@@ -106,16 +107,6 @@ func writeFile(t *testing.T, path, text string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // run runs a proxy until the test ends, and waits until it accepts connections.
@@ -207,7 +198,7 @@ func TestNginxPassesTheClientsAddress(t *testing.T) {
 	a, b := startBackend(t), startBackend(t)
 	certificates := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(certificates.Close)
-	dir, address := t.TempDir(), freeAddress(t)
+	dir, address := t.TempDir(), freeport.Address(t)
 	der, err := x509.MarshalPKCS8PrivateKey(certificates.TLS.Certificates[0].PrivateKey)
 	if err != nil {
 		t.Fatal(err)
@@ -215,7 +206,7 @@ func TestNginxPassesTheClientsAddress(t *testing.T) {
 	key := writeFile(t, filepath.Join(dir, "key.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})))
 	certificate := writeFile(t, filepath.Join(dir, "certificate.pem"), string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificates.Certificate().Raw})))
 	site := readDeployed(t, "nginx/watchword.conf", "10.0.0.1:8080", a.address(), "10.0.0.2:8080", b.address(), "/etc/ssl/verify.shop.example.pem", certificate,
-		"/etc/ssl/verify.shop.example.key", key, "server_name verify.shop.example", "server_name example.com", "listen 443 ssl", "listen "+address+" ssl", "listen 80", "listen "+freeAddress(t))
+		"/etc/ssl/verify.shop.example.key", key, "server_name verify.shop.example", "server_name example.com", "listen 443 ssl", "listen "+address+" ssl", "listen 80", "listen "+freeport.Address(t))
 	config := writeFile(t, filepath.Join(dir, "nginx.conf"), "daemon off; worker_processes 1; pid "+dir+"/nginx.pid; error_log stderr;\nevents {}\nhttp {\naccess_log off; client_body_temp_path "+
 		dir+"/1; proxy_temp_path "+dir+"/2; fastcgi_temp_path "+dir+"/3; uwsgi_temp_path "+dir+"/4; scgi_temp_path "+dir+"/5;\n"+site+"}\n")
 	run(t, address, exec.CommandContext(context.Background(), nginx, "-c", config, "-p", dir))
@@ -232,7 +223,7 @@ func TestCaddyPassesTheClientsAddress(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			a, b := startBackend(t), startBackend(t)
-			address := freeAddress(t)
+			address := freeport.Address(t)
 			replacements := []string{"verify.shop.example {", "http://example.com:" + address[strings.LastIndex(address, ":")+1:] + " {"}
 			if name == "Caddyfile" {
 				replacements = append(replacements, "10.0.0.1:8080", a.address(), "10.0.0.2:8080", b.address())

@@ -41,7 +41,7 @@ func (s *observedStore) Update(ctx context.Context, e watchword.Entry, out ...wa
 // takeCounts waits for the write of the outcome, and returns the calls since the last time.
 func (s *observedStore) takeCounts(t *testing.T) (reads, writes int) {
 	t.Helper()
-	for until := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		s.mu.Lock()
 		if reads, writes = s.reads, s.writes; writes > 0 {
 			s.reads, s.writes = 0, 0
@@ -97,7 +97,7 @@ func TestMessageWaitsWhileItIsUnknownWhetherItIsWanted(t *testing.T) {
 	}
 	setDown(true)
 	k.held.fail <- errRefused
-	for until := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
 		store.mu.Lock()
 		asked := store.reads > 0
 		store.mu.Unlock()

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/watchword-auth/watchword/internal/freeport"
 )
 
 // slots is the number of hash slots of a Redis Cluster.
@@ -53,7 +55,7 @@ const nodeTimeout = "60000"
 // run starts a node and returns its port for other nodes.
 func (c *Cluster) run(i int, dir string, args []string) (bus int, err error) {
 	c.Nodes[i], err = run(dir, func(port int) []string {
-		bus, _ = freePort() // not port+10000, the default, which an outgoing connection may have
+		bus, _ = freeport.Find() // not port+10000, the default, which an outgoing connection may have
 		own := []string{"--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(bus), "--cluster-node-timeout", nodeTimeout}
 		return slices.Concat(serverArgs(port, dir), own, args)
 	})

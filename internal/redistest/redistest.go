@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -20,6 +19,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/watchword-auth/watchword/internal/freeport"
 )
 
 // ErrMissing means that redis-server is not installed.
@@ -73,7 +74,7 @@ func run(dir string, args func(port int) []string) (*Server, error) {
 	var err error
 	for range 5 { // another process may take the free port first
 		s := &Server{dir: dir, args: args}
-		if s.port, err = freePort(); err != nil {
+		if s.port, err = freeport.Find(); err != nil {
 			return nil, err
 		}
 		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
@@ -209,19 +210,6 @@ func skipOrFail(t testing.TB, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-}
-
-// freePort returns a port on which nothing listens. It is below those that Linux gives to outgoing connections (from 32768 on),
-// which could otherwise take it before the server listens, or while the server is stopped.
-func freePort() (port int, err error) {
-	for range 100 {
-		port = 20_000 + rand.IntN(12_000)
-		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
-			return port, l.Close()
-		}
-	}
-	return 0, err
 }
 
 // AwaitReplica waits until a replica has received a write of this server. A replica may be online a second before.

@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -101,9 +100,7 @@ func TestPingEndsWithinItsTimeout(t *testing.T) {
 	round := len(sent.take()) // and the scripts that the server did not know
 	began := time.Now()
 	for range 5000 {
-		if err := s.Ping(t.Context()); err != nil && !errors.Is(err, context.DeadlineExceeded) { // on a busy machine a round may take longer than it may
-			t.Fatal(err)
-		}
+		must(t, s.Ping(t.Context()))
 	}
 	rounds := 1 + int(time.Since(began)/time.Second)
 	if n := len(sent.take()); n > rounds*round {

@@ -42,7 +42,9 @@ const clockExpression = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 // Open connects to postgres://user:password@host:port/database?sslmode=... (or another URL that libpq accepts) and migrates the
 // schema. The parameter pool_max_conns is the maximum number of connections, 16 by default. Errors contain no password.
-func Open(ctx context.Context, url string) (*Factors, error) { return open(ctx, url, statementTimeout) }
+func Open(ctx context.Context, url string) (*Factors, error) {
+	return open(ctx, url, statementTimeout)
+}
 
 // open is Open with a limit for each statement and each new connection.
 func open(ctx context.Context, url string, timeout time.Duration) (*Factors, error) {
