@@ -236,7 +236,7 @@ func (e *endpoint) postQueued(ctx context.Context, claimed watchword.QueuedEvent
 		e.turnOff(recordCtx)
 		e.logQueueError("retry", q.Events.Retry(recordCtx, q.id, claimed, now.Add(switchInterval)))
 	case errors.As(err, &failed) && failed.Permanent:
-		e.logQueueError("bury", q.Events.Bury(recordCtx, q.id, claimed)) // first, so that who reads the line finds it in the list
+		e.logQueueError("bury", q.Events.Bury(recordCtx, q.id, claimed)) // first, so that the event is in the list when the line is read
 		e.log.Warn("event refused by endpoint", "type", ev.Type, "event", ev.ID, "error", err)
 	default:
 		e.retryQueued(recordCtx, claimed, ev, failed, err)
@@ -253,8 +253,8 @@ func (e *endpoint) retryQueued(ctx context.Context, claimed watchword.QueuedEven
 	e.setFailing(err, pausedUntil)
 	due := now.Add(e.cfg.retryDelay(claimed.Attempt + 1))
 	if due.After(claimed.QueuedAt.Add(retryPeriod)) {
-		e.log.Error("event delivery given up", "type", ev.Type, "event", ev.ID, "tries", claimed.Attempt+1, "error", err)
 		e.logQueueError("bury", q.Events.Bury(ctx, q.id, claimed))
+		e.log.Error("event delivery given up", "type", ev.Type, "event", ev.ID, "tries", claimed.Attempt+1, "error", err)
 		return
 	}
 	e.logQueueError("retry", q.Events.Retry(ctx, q.id, claimed, due))

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/watchword-auth/watchword"
 	"github.com/watchword-auth/watchword/delivery/webhook"
@@ -13,44 +14,52 @@ import (
 	redisstore "github.com/watchword-auth/watchword/store/redis"
 )
 
-// A watchedQueue records whether the log has a line before what it reports is stored.
+// The lines that report what is stored, in the order of TestQueueStoresBeforeItLogs.
+var reportLines = []string{"event refused by endpoint", "event delivery given up", "endpoint answered 410"}
+
+// A watchedQueue counts what is stored when the log has its line already.
 type watchedQueue struct {
 	*redisstore.EventQueue
-	running  atomic.Pointer[runningDispatcher]
-	tooEarly atomic.Int32
+	running          atomic.Pointer[runningDispatcher]
+	stored, tooEarly atomic.Int32
 }
 
 func (q *watchedQueue) Bury(ctx context.Context, endpoint string, e watchword.QueuedEvent) error {
-	q.look("event refused by endpoint")
+	q.look()
 	return q.EventQueue.Bury(ctx, endpoint, e)
 }
 
 func (q *watchedQueue) TurnOff(ctx context.Context, endpoint string, note []byte) error {
-	q.look("endpoint answered 410")
+	q.look()
 	return q.EventQueue.TurnOff(ctx, endpoint, note)
 }
 
-func (q *watchedQueue) look(line string) {
-	if strings.Contains(q.running.Load().log.String(), line) {
+func (q *watchedQueue) look() {
+	if strings.Contains(q.running.Load().log.String(), reportLines[q.stored.Add(1)-1]) {
 		q.tooEarly.Add(1)
 	}
 }
 
-// Who reads in the log that an event was refused finds it in the list, and an endpoint that the log calls off is off in every process.
+// When the log reports that an event was refused or given up, the event is in the list; when it reports that an endpoint is off, the
+// endpoint is off in every process.
 func TestQueueStoresBeforeItLogs(t *testing.T) {
-	l := newListener(t, func(w http.ResponseWriter, n int) {
-		w.WriteHeader(map[bool]int{true: http.StatusBadRequest, false: http.StatusGone}[n == 1])
-	})
 	p := startProcess(t, redistest.Start(t))
-	watched := &watchedQueue{EventQueue: p.events}
-	queue := p.queue()
+	watched, queue := &watchedQueue{EventQueue: p.events}, p.queue()
+	l := newListener(t, func(w http.ResponseWriter, n int) {
+		if n == 2 {
+			watched.running.Load().clockOffset.Store(int64(4 * 24 * time.Hour)) // after which an event is not tried again
+		}
+		w.WriteHeader(map[int]int{1: http.StatusBadRequest, 2: http.StatusServiceUnavailable, 3: http.StatusGone}[n])
+	})
 	queue.Events, queue.Switch = watched, watched
-	watched.running.Store(startDispatcher(t, webhook.DispatcherConfig{Queue: queue}, l.endpoint(watchword.EventStarted)))
-	for _, line := range []string{"event refused by endpoint", "endpoint answered 410"} {
+	s := startDispatcher(t, webhook.DispatcherConfig{Queue: queue}, l.endpoint(watchword.EventStarted))
+	watched.running.Store(s)
+	for _, line := range reportLines {
+		s.clockOffset.Store(0)
 		p.start()
-		await(t, func() bool { return strings.Contains(watched.running.Load().log.String(), line) })
+		await(t, func() bool { return strings.Contains(s.log.String(), line) })
 	}
-	if n := watched.tooEarly.Load(); n != 0 {
-		t.Errorf("%d lines were logged before what they report was stored", n)
+	if stored, tooEarly := watched.stored.Load(), watched.tooEarly.Load(); stored != 3 || tooEarly != 0 {
+		t.Errorf("%d of %d lines were logged before what they report was stored", tooEarly, stored)
 	}
 }
