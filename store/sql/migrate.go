@@ -17,13 +17,13 @@ const versionTable = "watchword_migrations"
 // Migrate applies the migrations in files that the database does not have. Each file and its record are one transaction. If
 // several nodes apply a migration at the same time, one commits; the transactions of the others fail, and they look again. So
 // nothing is locked beyond a transaction.
-func Migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS, options ...goose.ProviderOption) error {
+func Migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS) error {
 	store, err := database.NewStore(dialect, versionTable)
 	if err != nil {
 		return fmt.Errorf("store/sql: migrating: %w", err)
 	}
-	options = append(options, goose.WithStore(uniqueVersions{store}), goose.WithDisableGlobalRegistry(true), goose.WithSlog(slog.New(slog.DiscardHandler)))
-	provider, err := goose.NewProvider(goose.DialectCustom, db, files, options...)
+	provider, err := goose.NewProvider(goose.DialectCustom, db, files, goose.WithStore(uniqueVersions{store}), goose.WithDisableGlobalRegistry(true),
+		goose.WithSlog(slog.New(slog.DiscardHandler)))
 	if err == nil {
 		err = applyMigrations(ctx, provider)
 	}

@@ -6,10 +6,9 @@ import (
 	"errors"
 )
 
-// fileLock implements goose's lock between processes by an exclusive transaction on a second, empty database. The operating
-// system releases it when the process ends, also by a crash.
+// A fileLock is a lock between processes: an exclusive transaction on a second, empty database. The operating system releases it
+// when the process ends, also by a crash.
 type fileLock struct {
-	path string
 	db   *sql.DB
 	conn *sql.Conn
 }
@@ -17,25 +16,27 @@ type fileLock struct {
 // lockTimeout is the pragma for how long a process waits for another one's migrations, in milliseconds.
 const lockTimeout = "busy_timeout(60000)"
 
-// Lock waits for the lock.
-func (l *fileLock) Lock(ctx context.Context, _ *sql.DB) (err error) {
-	if err := createFile(l.path); err != nil {
-		return err
+// takeLock waits for the lock.
+func takeLock(ctx context.Context, path string) (*fileLock, error) {
+	if err := createFile(path); err != nil {
+		return nil, err
 	}
-	if l.db, err = openPool(l.path, 1, lockTimeout); err != nil {
-		return err
+	db, err := openPool(path, 1, lockTimeout)
+	if err != nil {
+		return nil, err
 	}
-	if l.conn, err = l.db.Conn(ctx); err == nil {
-		_, err = l.conn.ExecContext(ctx, "BEGIN EXCLUSIVE")
+	conn, err := db.Conn(ctx)
+	if err == nil {
+		_, err = conn.ExecContext(ctx, "BEGIN EXCLUSIVE")
 	}
 	if err != nil {
-		return errors.Join(err, l.db.Close())
+		return nil, errors.Join(describeError(err), db.Close())
 	}
-	return nil
+	return &fileLock{db, conn}, nil
 }
 
-// Unlock releases the lock.
-func (l *fileLock) Unlock(ctx context.Context, _ *sql.DB) error {
-	_, err := l.conn.ExecContext(ctx, "ROLLBACK")
+// release ends the transaction, also if the context has ended.
+func (l *fileLock) release(ctx context.Context) error {
+	_, err := l.conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
 	return errors.Join(err, l.conn.Close(), l.db.Close())
 }

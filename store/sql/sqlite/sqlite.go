@@ -52,14 +52,24 @@ func Open(ctx context.Context, path string) (*sql.Factors, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err == nil {
-		err = sql.Migrate(ctx, write, goose.DialectSQLite3, files, goose.WithLocker(&fileLock{path: path + "-lock"}))
-	}
-	if err != nil {
+	if err := migrate(ctx, write, path); err != nil {
 		return nil, errors.Join(err, write.Close(), read.Close())
 	}
 	return sql.New(newWriter(write), read, clockExpression, statementTimeout), nil
+}
+
+// migrate makes the first connection to the file at path, and migrates the schema, while no other node does so: of two that change
+// a new file to WAL at the same time SQLite refuses one at once (SQLITE_BUSY), without regard to busy_timeout.
+func migrate(ctx context.Context, write *databasesql.DB, path string) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	lock, err := takeLock(ctx, path+"-lock")
+	if err != nil {
+		return fmt.Errorf("store/sql/sqlite: locking the file for migrations: %w", err)
+	}
+	return errors.Join(sql.Migrate(ctx, write, goose.DialectSQLite3, files), lock.release(ctx))
 }
 
 // CheckPath returns an error if there cannot be a database at a path: it names no file, or its folder does not exist.

@@ -113,6 +113,35 @@ func TestConcurrentOpensMigrateOnce(t *testing.T) {
 	}
 }
 
+// A node that opens a new file does nothing to it while another one has the lock: SQLite would refuse one of two that change it to WAL.
+func TestOpenWaitsForLockBeforeItsFirstConnection(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "watchword.db")
+	lock, err := takeLock(t.Context(), path+"-lock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		f, err := Open(t.Context(), path)
+		if err == nil {
+			err = f.Close()
+		}
+		opened <- err
+	}()
+	written := func() bool { info, err := os.Stat(path); return err == nil && info.Size() > 0 }
+	for end := time.Now().Add(300 * time.Millisecond); time.Now().Before(end) && !written(); time.Sleep(10 * time.Millisecond) {
+	}
+	if written() {
+		t.Error("the file was written while another node had the lock")
+	}
+	if err := lock.release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-opened; err != nil || !written() {
+		t.Errorf("open: %v", err)
+	}
+}
+
 func TestCheckPathRefusesUnusablePaths(t *testing.T) {
 	for _, path := range []string{"", ":memory:", t.TempDir(), filepath.Join(t.TempDir(), "no", "such", "folder.db")} {
 		if f, err := Open(t.Context(), path); err == nil {
