@@ -76,10 +76,14 @@ func (d *decoder) addOptionalFields(t reflect.Type, parent jsontext.Pointer) {
 	}
 }
 
+// newRequiredFields panics if a required field is a bool: one that is false would count as missing. It must be a pointer.
 func newRequiredFields(t reflect.Type) (out requiredFields) {
 	for n := range t.NumField() {
 		name, options, _ := strings.Cut(t.Field(n).Tag.Get("json"), ",")
 		if options == "" {
+			if t.Field(n).Type.Kind() == reflect.Bool {
+				panic("server: the required field " + name + " must be a pointer")
+			}
 			out.fields = append(out.fields, requiredField{n, name})
 		}
 		if nested := t.Field(n).Type; isListOfObjects(nested) || isPointerToObject(nested) {

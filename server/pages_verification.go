@@ -23,7 +23,7 @@ type methodAnswerRequest struct {
 }
 
 type rememberRequest struct {
-	Remember bool `json:"remember"`
+	Remember *bool `json:"remember"`
 }
 
 // A verificationSession is a request with the cookie of its verification.
@@ -224,14 +224,14 @@ func (ps *pageServer) resendMethod(x *exchange, in *chooseRequest) {
 	})
 }
 
-// rememberDevice records whether the person trusts this device. The script does not wait for the response.
+// rememberDevice records whether the person trusts this device.
 func (ps *pageServer) rememberDevice(x *exchange, in *rememberRequest) {
 	ps.withVerification(x, func(ctx context.Context, session *verificationSession) {
 		if session.page.Trust == 0 {
 			x.writeProblem(invalidField("remember", "is not offered"))
 			return
 		}
-		if err := session.engine.RememberDevice(ctx, session.id, session.cookie, in.Remember); err != nil {
+		if err := session.engine.RememberDevice(ctx, session.id, session.cookie, *in.Remember); err != nil {
 			x.writeProblem(err)
 			return
 		}

@@ -191,11 +191,14 @@ func testWrongNumberEndsMethod(t *testing.T, b *browser) {
 	laptop.waitVisible(welcome)
 }
 
-// The choice is saved without touching what is typed, also one from before its script is there, and stays when another method is chosen.
+// Choices are saved one after the other without touching what is typed, also one from before its script is there. They stay when another
+// method is chosen, and are saved before an answer is sent.
 func testTrustBox(t *testing.T, b *browser) {
 	s, secret := newVerificationSite(t, trustDevices)
 	v := s.startVerification()
 	p := b.newDevice(t)
+	const box = "[data-save=remember]"
+	saves := "POST " + v.page + "/remember "
 	release := s.gate.hold("/pages/tools.")
 	t.Cleanup(release)
 	p.open(s.verificationURL(v))
@@ -203,19 +206,34 @@ func testTrustBox(t *testing.T, b *browser) {
 	p.clickText("Text a code to")
 	p.waitVisible("#answer")
 	p.typeText("#answer", "12")
-	p.click("[data-save=remember]")
+	p.click(box)
 	release()
-	s.waitRequests("POST "+v.page+"/remember ", 1)
-	for n := range 2 {
-		p.click("[data-save=remember]")
-		s.waitRequests("POST "+v.page+"/remember ", n+2)
-	}
-	p.waitUntil(`document.querySelector("#answer").value === "12" && document.querySelector("[data-save=remember]").checked`)
+	s.waitRequests(saves, 1)
+
+	release = s.gate.hold("/remember")
+	t.Cleanup(release)
+	p.click(box)
+	s.waitRequests(saves, 2)
+	p.click(box)
+	p.click(box)
+	evaluate[int](p, `fetch(location.pathname + "/state").then((r) => r.status)`) // it arrives after what was sent before
+	s.waitRequests(saves, 2)
+	release()
+	s.waitRequests(saves, 4)
+	p.waitUntil(`document.querySelector("#answer").value === "12" && !document.querySelector("` + box + `").checked`)
+
 	p.click(otherWay)
 	p.waitVisible(".ways")
 	p.clickText("Use your authenticator app")
-	p.waitUntil(`document.querySelector("[data-save=remember]")?.checked`)
+	p.waitUntil(`document.querySelector("` + box + `")?.checked === false`)
+	release = s.gate.hold("/remember")
+	t.Cleanup(release)
+	p.click(box)
+	s.waitRequests(saves, 5)
 	p.typeText("#answer", s.appCode(secret)+"\r")
+	evaluate[int](p, `fetch(location.pathname + "/state").then((r) => r.status)`)
+	s.waitRequests("POST "+v.page+"/answer ", 0)
+	release()
 	p.waitVisible(welcome)
 	factors, err := s.engine.ListFactors(t.Context(), "user_42")
 	must(t, err)

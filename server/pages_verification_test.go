@@ -171,6 +171,10 @@ func TestVerificationPageTrustsDeviceWhereAppAllows(t *testing.T) {
 	p.post(v.page+"/choose", map[string]string{"method": app}).want(t, http.StatusOK, "Trust this device for 30 days", `data-save="remember">`)
 	p.do(http.MethodPost, v.page+"/remember", "application/json", `{"remember":true}`).want(t, http.StatusNoContent)
 	p.get(v.page+"/state").want(t, http.StatusOK, `data-save="remember" checked>`)
+	p.do(http.MethodPost, v.page+"/remember", "application/json", `{"remember":false}`).want(t, http.StatusNoContent)
+	p.get(v.page+"/state").want(t, http.StatusOK, `data-save="remember">`)
+	p.do(http.MethodPost, v.page+"/remember", "application/json", `{}`).want(t, http.StatusBadRequest)
+	p.do(http.MethodPost, v.page+"/remember", "application/json", `{"remember":true}`).want(t, http.StatusNoContent)
 	done := p.post(v.page+"/answer", map[string]string{"method": app, "answer": s.appCode(secret)}).want(t, http.StatusOK)
 	if strings.Contains(done.text, "dv_") {
 		t.Error("the page has the token")

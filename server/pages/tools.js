@@ -4,12 +4,27 @@
 
 // makeTools lets buttons and boxes work in the parts that the element contains, and returns what completes a part.
 export function makeTools(main, { post }) {
-  // A choice that is saved at once and changes nothing else on the page.
-  async function save(box) {
-    const name = box.dataset.save;
-    const response = await post(name, { [name]: box.checked }).catch(() => null);
-    if (!response?.ok) box.checked = !box.checked;
+  // Choices are saved one after the other, so that the last one stays. A choice changes nothing else on the page.
+  let saved = Promise.resolve();
+  let unsaved = 0;
+  const save = (box) => {
+    unsaved++;
+    saved = saved.then(() => saveNow(box)).finally(() => unsaved--);
+  };
+
+  async function saveNow(box) {
+    const { checked, dataset: { save: name } } = box;
+    const response = await post(name, { [name]: checked }).catch(() => null);
+    if (!response?.ok && box.checked === checked) box.checked = !checked;
   }
+
+  // A form is sent when what the person has chosen beside it is saved.
+  main.addEventListener("submit", (e) => {
+    if (!unsaved) return;
+    e.preventDefault();
+    e.stopPropagation();
+    saved.then(() => { if (e.target.isConnected) e.target.requestSubmit(e.submitter); });
+  }, true);
   for (const box of main.querySelectorAll("[data-save]")) if (box.checked !== box.defaultChecked) save(box); // the person was quicker than the network
   main.addEventListener("change", ({ target }) => { if (target.dataset.save) save(target); });
   main.addEventListener("click", (e) => {
