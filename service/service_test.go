@@ -64,7 +64,7 @@ func TestNewRefusesWhatCannotWorkLater(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = client.Close() })
-		o, err := redisstore.NewOutbox(redisstore.New(client, redisstore.Config{}), redisstore.OutboxConfig{App: "shop"})
+		o, err := redisstore.NewOutbox(redisstore.New(client, redisstore.Config{Timeout: 10 * time.Second}), redisstore.OutboxConfig{App: "shop"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +228,7 @@ func TestServicesShareMessagesOnRedis(t *testing.T) {
 	shared.LimitStore = ratelimit.NewMemory(ratelimit.MemoryConfig{}) // shared by the two services of this process
 	newNode := func() *service.Service {
 		c := shared
-		o, err := redisstore.NewOutbox(redisstore.New(redis.Client(t), redisstore.Config{}), redisstore.OutboxConfig{App: "shop"})
+		o, err := redisstore.NewOutbox(redisstore.New(redis.Client(t), redisstore.Config{Timeout: 10 * time.Second}), redisstore.OutboxConfig{App: "shop"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,8 +50,8 @@ func newListener(t *testing.T, answer func(w http.ResponseWriter, n int)) *liste
 // newListenerAt stops a listener, and starts one in its place that verifies with another secret and accepts everything.
 func newListenerAt(t *testing.T, stopped *listener, secret string) *listener {
 	t.Helper()
+	l := newUnstartedListener(t, secret, acceptEvent) // before the port is free, which it could get
 	stopped.Close()
-	l := newUnstartedListener(t, secret, acceptEvent)
 	address, err := net.Listen("tcp", stopped.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
