@@ -177,29 +177,30 @@ const (
 func (e *Engine) WaitVerification(ctx context.Context, id string) (VerificationView, error) {
 	wake, stop := e.watchers.Watch(id)
 	defer stop()
-	first, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstReadTimeout)
-	defer cancel()
-	v, err := e.VerificationStatus(first, id)
+	v, err := e.verificationStatusNow(ctx, id)
 	for pause := firstPoll; err == nil && v.Status == Pending; pause = min(pause*3/2, maxPoll) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstReadTimeout)
-			defer cancel()
-			return e.VerificationStatus(last, id)
+			return e.verificationStatusNow(ctx, id)
 		case <-wake:
 		case <-timer.C:
 		}
 		timer.Stop()
-		if v.Status, err = e.pollVerification(ctx, id); ctx.Err() != nil {
-			return v, nil
-		}
-		if err == nil && v.Status != Pending {
-			return e.VerificationStatus(ctx, id)
+		var current Status
+		if current, err = e.pollVerification(ctx, id); ctx.Err() != nil || err == nil && current != Pending {
+			return e.verificationStatusNow(ctx, id)
 		}
 	}
 	return v, err
+}
+
+// verificationStatusNow is VerificationStatus, also if the context has ended.
+func (e *Engine) verificationStatusNow(ctx context.Context, id string) (VerificationView, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), firstReadTimeout)
+	defer cancel()
+	return e.VerificationStatus(ctx, id)
 }
 
 // pollVerification reads the state of a verification, and records that somebody waits for it.

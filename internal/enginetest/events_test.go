@@ -301,7 +301,7 @@ func TestComposeEventsLeavesOutWhatNobodyGets(t *testing.T) {
 func TestExpiryIsSentByTimer(t *testing.T) {
 	expired := make(chan watchword.Event, 10)
 	k := newKit(t, func(c *watchword.Config) {
-		c.Clock, c.Lifetime, c.Store = time.Now, time.Second, memory.New(memory.Config{})
+		c.Clock, c.Lifetime, c.Store = time.Now, 3*time.Second, memory.New(memory.Config{})
 		c.Subscribed = func(eventType string) bool { return eventType == watchword.EventExpired }
 		c.Events = func(_ context.Context, ev watchword.Event) {
 			if ev.Type == watchword.EventExpired {
@@ -309,11 +309,10 @@ func TestExpiryIsSentByTimer(t *testing.T) {
 			}
 		}
 	})
-	ids := map[string]bool{k.start(startByEmail()).ID: true, k.start(startByEmail()).ID: true}
-	canceled := k.start(startByEmail()).ID
-	if _, err := k.Cancel(t.Context(), canceled); err != nil {
+	if _, err := k.Cancel(t.Context(), k.start(startByEmail()).ID); err != nil { // it would expire first
 		t.Fatal(err)
 	}
+	ids := map[string]bool{k.start(startByEmail()).ID: true, k.start(startByEmail()).ID: true}
 	for len(ids) > 0 {
 		select {
 		case ev := <-expired:

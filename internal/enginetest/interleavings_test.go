@@ -54,7 +54,7 @@ func TestCopyOfLastRecoveryCodeGetsChallengeApproved(t *testing.T) {
 		}
 	}
 	k.clock.advance(time.Hour)
-	time.Sleep(200 * time.Millisecond) // the notes are removed
+	k.AwaitBackground(t.Context()) // the notes are removed
 	id, answer := k.startChallenge("recovery"), k.rightAnswer("recovery")
 	var once sync.Once
 	var winner error
@@ -82,14 +82,14 @@ var errOutage = errors.New("no route to the store")
 
 func (o *outageStore) Create(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
 	if o.down.Load() {
-		return errOutage
+		return errors.Join(errOutage, watchword.ErrOutcomeUnknown)
 	}
 	return o.Store.Create(ctx, e, out...)
 }
 
 func (o *outageStore) Update(ctx context.Context, e watchword.Entry, out ...watchword.Outgoing) error {
 	if o.down.Load() {
-		return errOutage
+		return errors.Join(errOutage, watchword.ErrOutcomeUnknown)
 	}
 	return o.Store.Update(ctx, e, out...)
 }
@@ -109,7 +109,7 @@ func TestReleaseOfFailedReservationKeepsNextReservation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(400 * time.Millisecond) // the second request is still being answered
+	k.AwaitBackground(ctx) // the key of the first is released while the second is still being answered
 	third, err := k.newNode().Reserve(ctx, "POST /v1/challenges", "key", []byte("body"))
 	if err == nil {
 		t.Errorf("a request that is being answered is taken over; with another seed: %v", string(third.Seed) != string(second.Seed))
@@ -139,19 +139,20 @@ func TestCopyOfLastTryIsNotLockedBeforeApproval(t *testing.T) {
 	}
 	answer := k.rightAnswer("hotp")
 	held := &hookedFactors{Factors: k.config.Factors}
-	started := make(chan struct{})
+	started, copied := make(chan struct{}), make(chan struct{})
 	var once sync.Once
-	held.update = func() { once.Do(func() { close(started); time.Sleep(2500 * time.Millisecond) }) }
+	held.update = func() { once.Do(func() { close(started); <-copied }) }
 	node := k.newNode(func(c *watchword.Config) { c.Factors = held })
 	first := make(chan error, 1)
 	go func() { _, err := check(node, id, answer); first <- err }()
 	<-started
-	_, copied := k.check(id, answer)
+	_, err := k.check(id, answer)
+	close(copied)
 	if err := <-first; err != nil {
 		t.Fatal(err)
 	}
-	if e := k.requireCode(copied, watchword.ErrUnavailable); !e.Unknown {
-		t.Errorf("a copy gets %v, then the challenge is approved", copied)
+	if e := k.requireCode(err, watchword.ErrUnavailable); !e.Unknown {
+		t.Errorf("a copy gets %v, then the challenge is approved", err)
 	}
 }
 

@@ -100,7 +100,7 @@ func TestResendThatSendsNothingIsNotCounted(t *testing.T) {
 	if other != nil || !errors.Is(err, watchword.ErrResendTooSoon) {
 		t.Fatal(other, err)
 	}
-	time.Sleep(300 * time.Millisecond)
+	node.AwaitBackground(t.Context())
 	// one start and one resend were counted: two are left
 	for n := range 2 {
 		if err := limiter.Limiter.Take(context.Background(), watchword.Bucket{By: ratelimit.BySubject, Key: limiter.key}); err != nil {
@@ -137,7 +137,7 @@ func TestUnavailableRepeatedStartIsNotCounted(t *testing.T) {
 	node := k.newNode(func(c *watchword.Config) { c.Store = &getFailingStore{c.Store} })
 	_, err := node.Start(context.Background(), req)
 	k.requireCode(err, watchword.ErrUnavailable)
-	time.Sleep(300 * time.Millisecond)
+	node.AwaitBackground(t.Context())
 	for n := range 2 {
 		if err := limiter.Limiter.Take(context.Background(), watchword.Bucket{By: ratelimit.BySubject, Key: limiter.key}); err != nil {
 			t.Errorf("of three starts one came about, the %d. one more: %v", n+1, err)

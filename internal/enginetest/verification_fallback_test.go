@@ -279,7 +279,7 @@ func TestFallbackWaitsForSomebodyToCome(t *testing.T) {
 		}
 		k.clock.advance(3 * time.Second)
 		if comes {
-			ctx, cancel := context.WithTimeout(context.Background(), 250*time.Millisecond)
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			if _, err := k.WaitVerification(ctx, v.ID); err != nil { // a waiting caller is somebody
 				t.Fatal(err)
 			}

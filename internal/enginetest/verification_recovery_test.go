@@ -297,3 +297,34 @@ func TestCheckThatIsOvertakenGetsNoReceipt(t *testing.T) {
 		}
 	})
 }
+
+// A wait whose context ends while the verification is read again returns its pending status.
+func TestWaitVerificationReturnsPendingWhenItsContextEndsDuringARead(t *testing.T) {
+	t.Parallel()
+	store := &endingStore{}
+	k := newVerificationKit(t, func(c *watchword.Config) { store.Store, c.Store = c.Store, store })
+	v := k.startVerification(verificationOf(smsMethod))
+	ctx, cancel := context.WithCancel(t.Context())
+	store.end = cancel
+	got, err := k.WaitVerification(ctx, v.ID)
+	if err != nil || got.Status != watchword.Pending {
+		t.Errorf("got %q, %v", got.Status, err)
+	}
+	if ctx.Err() == nil {
+		t.Error("the verification was not read again")
+	}
+}
+
+// An endingStore ends the context of a caller during its read. A read whose context has no end is as usual.
+type endingStore struct {
+	watchword.Store
+	end context.CancelFunc
+}
+
+func (s *endingStore) Get(ctx context.Context, id string) (watchword.Entry, error) {
+	if _, limited := ctx.Deadline(); s.end == nil || limited {
+		return s.Store.Get(ctx, id)
+	}
+	s.end()
+	return watchword.Entry{}, ctx.Err()
+}
