@@ -16,7 +16,8 @@ const versionTable = "watchword_migrations"
 
 // Migrate applies the migrations in files that the database does not have. Each file and its record are one transaction. If
 // several nodes apply a migration at the same time, one commits; the transactions of the others fail, and they look again. So
-// nothing is locked beyond a transaction.
+// Migrate locks nothing beyond a transaction; SQLite's package locks its file around it. Errors describe what the database refused
+// (DescribeError).
 func Migrate(ctx context.Context, db *sql.DB, dialect goose.Dialect, files fs.FS) error {
 	store, err := database.NewStore(dialect, versionTable)
 	if err != nil {
